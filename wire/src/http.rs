@@ -1,0 +1,228 @@
+//! The JSON that the API answers. Optional fields are null when unknown; rates are bytes per second.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Averages, Bps, InterfaceRate, LocationSource, Series, Status};
+
+/// One element of `GET /api/nodes`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct NodeJson {
+    /// The node's display name: the key of `/api/nodes/{name}`.
+    pub name: String,
+    /// The host's own name.
+    pub hostname: Option<String>,
+    /// The address of the default route's interface.
+    pub internal_ip: Option<String>,
+    /// A globally routable address of an interface.
+    pub external_ip: Option<String>,
+    /// Degrees north.
+    pub lat: Option<f64>,
+    /// Degrees east.
+    pub lon: Option<f64>,
+    /// The place's name.
+    pub location: Option<String>,
+    /// How the place is known; `time-zone` is approximate.
+    pub location_source: Option<LocationSource>,
+    /// Who runs the host.
+    pub provider: Option<String>,
+    /// Whether it still reports.
+    pub status: Status,
+    /// Seconds since the status last changed.
+    pub status_for_s: u64,
+    /// Use of all processors, 0 to 100.
+    pub cpu_percent: Option<f64>,
+    /// Memory in use, 0 to 100.
+    pub memory_percent: Option<f64>,
+    /// Space in use on the root file system, 0 to 100.
+    pub disk_percent: Option<f64>,
+    /// Upload now: the newest sample's rate, also of a node that is not online (see `age_ms`).
+    pub network_tx_bytes_per_sec: Option<Bps>,
+    /// Download now, likewise.
+    pub network_rx_bytes_per_sec: Option<Bps>,
+    /// Upload, mean over 10 seconds.
+    pub network_tx_bytes_per_sec_avg_10s: Option<Bps>,
+    /// Upload, mean over 1 minute.
+    pub network_tx_bytes_per_sec_avg_1m: Option<Bps>,
+    /// Upload, mean over 5 minutes.
+    pub network_tx_bytes_per_sec_avg_5m: Option<Bps>,
+    /// Upload, mean over 15 minutes.
+    pub network_tx_bytes_per_sec_avg_15m: Option<Bps>,
+    /// Download, mean over 10 seconds.
+    pub network_rx_bytes_per_sec_avg_10s: Option<Bps>,
+    /// Download, mean over 1 minute.
+    pub network_rx_bytes_per_sec_avg_1m: Option<Bps>,
+    /// Download, mean over 5 minutes.
+    pub network_rx_bytes_per_sec_avg_5m: Option<Bps>,
+    /// Download, mean over 15 minutes.
+    pub network_rx_bytes_per_sec_avg_15m: Option<Bps>,
+    /// Bytes sent, over all runs of the agent that ingest remembers.
+    pub network_tx_bytes_total: u64,
+    /// Bytes received, likewise.
+    pub network_rx_bytes_total: u64,
+    /// Broker time of the newest report, Unix seconds.
+    pub last_seen_timestamp: f64,
+    /// The same as words: `7s ago`, `3m ago`, `2h ago`.
+    pub last_seen: String,
+    /// The same as an age in milliseconds.
+    pub age_ms: u64,
+    /// Milliseconds between the node's samples.
+    pub interval_ms: u32,
+    /// How far the host's clock is ahead of the broker's, in milliseconds.
+    pub clock_skew_ms: i64,
+    /// The operator's labels.
+    pub labels: BTreeMap<String, String>,
+    /// Operating system and version.
+    pub os: Option<String>,
+    /// Kernel version.
+    pub kernel: Option<String>,
+    /// Processor architecture.
+    pub arch: Option<String>,
+    /// The agent's version.
+    pub agent_version: Option<String>,
+    /// Number of logical processors.
+    pub cpu_count: Option<u32>,
+    /// Mean processor frequency in megahertz.
+    pub cpu_mhz: Option<u32>,
+    /// Memory in use.
+    pub memory_used_bytes: Option<u64>,
+    /// All memory.
+    pub memory_total_bytes: Option<u64>,
+    /// Swap in use, 0 to 100.
+    pub swap_percent: Option<f64>,
+    /// Space in use on the root file system.
+    pub disk_used_bytes: Option<u64>,
+    /// Size of the root file system.
+    pub disk_total_bytes: Option<u64>,
+    /// Bytes per second read from disks.
+    pub disk_read_bytes_per_sec: Option<Bps>,
+    /// Bytes per second written to disks.
+    pub disk_write_bytes_per_sec: Option<Bps>,
+    /// Load average over 1 minute.
+    pub load_1: Option<f64>,
+    /// Load average over 5 minutes.
+    pub load_5: Option<f64>,
+    /// Load average over 15 minutes.
+    pub load_15: Option<f64>,
+    /// Seconds since the host booted.
+    pub uptime_s: Option<u64>,
+    /// The processor's temperature in degrees Celsius.
+    pub temperature_c: Option<f64>,
+    /// The fastest fan's turns per minute.
+    pub fan_rpm: Option<u32>,
+    /// Number of processes.
+    pub processes: Option<u32>,
+    /// Network errors since the agent's run began.
+    pub network_errors: Option<u64>,
+    /// Packets dropped since the agent's run began.
+    pub network_drops: Option<u64>,
+}
+
+/// `GET /api/nodes/{name}`: the node, its interfaces and its recent past.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct NodeDetailJson {
+    /// The node as `/api/nodes` shows it.
+    #[serde(flatten)]
+    pub node: NodeJson,
+    /// Every interface with the reason why it counts or not.
+    pub interfaces: Vec<InterfaceJson>,
+    /// The last minute by the second; null when the partition has no owner to ask.
+    pub last_60s: Option<Series>,
+    /// The last 15 minutes by quarters of a minute, likewise.
+    pub last_15m: Option<Series>,
+}
+
+/// An interface of a node.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct InterfaceJson {
+    /// The kernel's name.
+    pub name: String,
+    /// Whether its bytes are part of the node's sums.
+    pub counted: bool,
+    /// Why.
+    pub reason: String,
+    /// Link speed in megabits per second.
+    pub speed_mbps: Option<u32>,
+    /// Its addresses.
+    pub addresses: Vec<String>,
+    /// Bytes per second received.
+    pub rx_bytes_per_sec: Option<Bps>,
+    /// Bytes per second sent.
+    pub tx_bytes_per_sec: Option<Bps>,
+}
+
+impl InterfaceJson {
+    /// Joins an interface of the inventory with its newest rate.
+    pub fn new(interface: &crate::Interface, rates: &[InterfaceRate]) -> Self {
+        let rate = rates.iter().find(|rate| rate.name == interface.name);
+        Self {
+            name: interface.name.clone(),
+            counted: interface.counted,
+            reason: interface.reason.clone(),
+            speed_mbps: interface.speed_mbps,
+            addresses: interface.addresses.clone(),
+            rx_bytes_per_sec: rate.map(|rate| rate.rx_bps),
+            tx_bytes_per_sec: rate.map(|rate| rate.tx_bps),
+        }
+    }
+}
+
+/// `GET /api/stats`, and the event stream's `stats`. Averages and totals are over online nodes, 0 when there is none.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct StatsJson {
+    /// All nodes that are known.
+    pub total_nodes: u64,
+    /// Nodes online.
+    pub online_nodes: u64,
+    /// Nodes that have missed a few reports.
+    pub warning_nodes: u64,
+    /// Nodes that have not reported for the offline limit.
+    pub offline_nodes: u64,
+    /// Mean over the online nodes that know theirs, rounded to 2 decimals.
+    pub avg_cpu_percent: f64,
+    /// Likewise.
+    pub avg_memory_percent: f64,
+    /// Likewise.
+    pub avg_disk_percent: f64,
+    /// Mean upload over the online nodes that know theirs, rounded to 2 decimals.
+    pub avg_network_tx_bytes_per_sec: f64,
+    /// Mean download, likewise.
+    pub avg_network_rx_bytes_per_sec: f64,
+    /// Upload of all online nodes.
+    pub total_network_tx_bytes_per_sec: f64,
+    /// Download of all online nodes.
+    pub total_network_rx_bytes_per_sec: f64,
+    /// Rolling averages of the total upload.
+    pub total_network_tx_bytes_per_sec_avg: Averages,
+    /// Rolling averages of the total download.
+    pub total_network_rx_bytes_per_sec_avg: Averages,
+    /// Number of nodes by provider; `unknown` where a node names none.
+    pub providers: BTreeMap<String, u64>,
+    /// The online nodes that upload most, at most ten, highest first.
+    pub top_tx: Vec<TalkerJson>,
+    /// The online nodes that download most, likewise.
+    pub top_rx: Vec<TalkerJson>,
+    /// How many partitions the fleet is divided into.
+    pub partitions: u16,
+    /// How many of them have an owner that speaks: nodes of the others stand still.
+    pub partitions_fresh: u16,
+    /// Broker time, Unix seconds.
+    pub timestamp: f64,
+}
+
+/// A top talker.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TalkerJson {
+    /// The node's display name.
+    pub name: String,
+    /// Its rate.
+    pub bytes_per_sec: Bps,
+}
+
+/// Every error's body.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ErrorJson {
+    /// What was wrong, in one sentence.
+    pub detail: String,
+}

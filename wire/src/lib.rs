@@ -1,0 +1,39 @@
+//! What Tidemap's processes say to each other.
+//!
+//! Pure data and rules: no I/O, no clock, no runtime; it builds for wasm, so the page shares it. One file per
+//! message holds its type, its subject and its rules, and sender and receiver import the same file.
+//!
+//! * agents publish a [`Report`]: one or more [`Sample`]s of one node;
+//! * ingest publishes [`Delta`]s, [`PartitionStats`] and [`Event`]s, and answers [`SnapshotRequest`]s;
+//! * the API speaks JSON: [`http`] is what it answers, [`stream`] is what its event stream says.
+//!
+//! Messages on the broker are MessagePack maps with named fields. A receiver ignores unknown fields, and every field
+//! added later has a default, so old and new versions can talk. "Not known" is an absent field, never 0.
+#![warn(missing_docs)]
+
+mod bps;
+mod codec;
+mod node_id;
+mod slot;
+pub mod subject;
+
+mod delta;
+mod event;
+mod forget;
+mod partition_stats;
+mod report;
+mod snapshot;
+
+pub mod http;
+pub mod stream;
+
+pub use bps::{Averages, Bps};
+pub use codec::{DecodeError, decode, encode};
+pub use delta::{Delta, NodeUpdate, Status};
+pub use event::{Event, EventKind};
+pub use forget::{ForgetReply, ForgetRequest};
+pub use node_id::{NodeId, NodeIdError};
+pub use partition_stats::PartitionStats;
+pub use report::{Hello, Host, Interface, InterfaceRate, Location, LocationSource, Report, Sample};
+pub use slot::{Partition, PartitionCount, PartitionCountError, SLOTS, Slot};
+pub use snapshot::{History, Series, SnapshotChunk, SnapshotRequest};

@@ -1,0 +1,250 @@
+//! What an agent says: `tidemap.v1.sample.<slot>.<node>`.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Deserializer, Serialize, de::Error};
+
+use crate::{Bps, NodeId};
+
+/// One or more samples of one node: one normally, several when a backlog drains.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Report {
+    /// The node; the subject must name the same.
+    pub node: NodeId,
+    /// A random number per agent run: sequence numbers and byte counts start anew with it.
+    pub boot: u64,
+    /// What changes rarely: on start, every 60 s, and when it changes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hello: Option<Hello>,
+    /// The samples, oldest first; at least one.
+    pub samples: Vec<Sample>,
+}
+
+/// One reading of a node's counters.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Sample {
+    /// 1, 2, 3, … within one boot.
+    pub seq: u64,
+    /// When it was read: the host's clock, Unix milliseconds. Never falls within one boot.
+    pub at_ms: i64,
+    /// Monotonic milliseconds since the reading before.
+    pub elapsed_ms: u32,
+    /// Bytes received over the counted uplinks since the agent's run began; never falls within one boot.
+    pub rx_bytes: u64,
+    /// Bytes sent, likewise.
+    pub tx_bytes: u64,
+    /// Bytes per second received over `elapsed_ms`; absent only across a gap.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rx_bps: Option<Bps>,
+    /// Bytes per second sent, likewise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tx_bps: Option<Bps>,
+    /// Rates of each interface that is up; every 5 s by default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub interfaces: Option<Vec<InterfaceRate>>,
+    /// The host's other metrics; every 5 s by default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host: Option<Host>,
+}
+
+/// What changes rarely about a node.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Hello {
+    /// The host's name as the host has it.
+    pub hostname: String,
+    /// The address of the default route's interface.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub internal_ip: Option<String>,
+    /// A globally routable address of an interface; never asked of a third party.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub external_ip: Option<String>,
+    /// All addresses of the counted interfaces.
+    pub addresses: Vec<String>,
+    /// Operating system and its version, such as `Debian GNU/Linux 12`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub os: Option<String>,
+    /// Kernel version.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kernel: Option<String>,
+    /// Processor architecture, such as `x86_64`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub arch: Option<String>,
+    /// The agent's version.
+    pub agent_version: String,
+    /// Milliseconds between samples.
+    pub interval_ms: u32,
+    /// Where the node is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub location: Option<Location>,
+    /// Who runs the host, such as a cloud's name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub provider: Option<String>,
+    /// The operator's labels.
+    pub labels: BTreeMap<String, String>,
+    /// Every interface, with the reason why it counts or not.
+    pub interfaces: Vec<Interface>,
+}
+
+/// Where a node is.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Location {
+    /// Degrees north, −90 to 90.
+    #[serde(deserialize_with = "latitude")]
+    pub lat: f64,
+    /// Degrees east, −180 to 180.
+    #[serde(deserialize_with = "longitude")]
+    pub lon: f64,
+    /// The place's name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub label: Option<String>,
+    /// How it is known.
+    pub source: LocationSource,
+}
+
+/// How a location is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LocationSource {
+    /// The operator gave it.
+    Given,
+    /// A cloud's region.
+    Region,
+    /// The city of the host's time zone: approximate.
+    TimeZone,
+}
+
+/// A network interface, and whether its bytes count.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Interface {
+    /// The kernel's name, such as `eth0`.
+    pub name: String,
+    /// Whether its bytes are part of the node's sums.
+    pub counted: bool,
+    /// Why, in a few words.
+    pub reason: String,
+    /// Link speed in megabits per second, when the kernel knows it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub speed_mbps: Option<u32>,
+    /// Its addresses.
+    pub addresses: Vec<String>,
+}
+
+/// The rates of one interface.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct InterfaceRate {
+    /// The kernel's name.
+    pub name: String,
+    /// Bytes per second received.
+    pub rx_bps: Bps,
+    /// Bytes per second sent.
+    pub tx_bps: Bps,
+}
+
+/// Host metrics. One that cannot be read is absent.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Host {
+    /// Use of all processors, 0 to 100.
+    #[serde(deserialize_with = "finite", skip_serializing_if = "Option::is_none")]
+    pub cpu_percent: Option<f64>,
+    /// Number of logical processors.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cpu_count: Option<u32>,
+    /// Mean processor frequency in megahertz.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cpu_mhz: Option<u32>,
+    /// Memory in use that cannot be reclaimed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub memory_used_bytes: Option<u64>,
+    /// All memory.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub memory_total_bytes: Option<u64>,
+    /// Swap in use.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub swap_used_bytes: Option<u64>,
+    /// All swap.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub swap_total_bytes: Option<u64>,
+    /// Space in use on the root file system.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub disk_used_bytes: Option<u64>,
+    /// Size of the root file system.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub disk_total_bytes: Option<u64>,
+    /// Bytes per second read from disks.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub disk_read_bps: Option<Bps>,
+    /// Bytes per second written to disks.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub disk_write_bps: Option<Bps>,
+    /// Load average over 1 minute.
+    #[serde(deserialize_with = "finite", skip_serializing_if = "Option::is_none")]
+    pub load_1: Option<f64>,
+    /// Load average over 5 minutes.
+    #[serde(deserialize_with = "finite", skip_serializing_if = "Option::is_none")]
+    pub load_5: Option<f64>,
+    /// Load average over 15 minutes.
+    #[serde(deserialize_with = "finite", skip_serializing_if = "Option::is_none")]
+    pub load_15: Option<f64>,
+    /// Seconds since the host booted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub uptime_s: Option<u64>,
+    /// The processor's temperature in degrees Celsius.
+    #[serde(deserialize_with = "finite", skip_serializing_if = "Option::is_none")]
+    pub temperature_c: Option<f64>,
+    /// The fastest fan's turns per minute.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fan_rpm: Option<u32>,
+    /// Number of processes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub processes: Option<u32>,
+    /// Receive and transmit errors of the counted interfaces since the agent's run began.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub network_errors: Option<u64>,
+    /// Packets dropped by the counted interfaces since the agent's run began.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub network_drops: Option<u64>,
+}
+
+impl Host {
+    /// Memory in use, 0 to 100.
+    pub fn memory_percent(&self) -> Option<f64> {
+        percent(self.memory_used_bytes, self.memory_total_bytes)
+    }
+
+    /// Swap in use, 0 to 100; unknown when there is none.
+    pub fn swap_percent(&self) -> Option<f64> {
+        percent(self.swap_used_bytes, self.swap_total_bytes)
+    }
+
+    /// Space in use on the root file system, 0 to 100.
+    pub fn disk_percent(&self) -> Option<f64> {
+        percent(self.disk_used_bytes, self.disk_total_bytes)
+    }
+}
+
+fn percent(part: Option<u64>, whole: Option<u64>) -> Option<f64> {
+    let (part, whole) = (part?, whole?);
+    (whole > 0).then(|| part as f64 / whole as f64 * 100.0)
+}
+
+fn finite<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<f64>, D::Error> {
+    match Option::<f64>::deserialize(deserializer)? {
+        Some(value) if !value.is_finite() => Err(D::Error::custom("a metric is finite")),
+        value => Ok(value),
+    }
+}
+
+fn latitude<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
+    degrees(f64::deserialize(deserializer)?, 90.0)
+}
+
+fn longitude<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
+    degrees(f64::deserialize(deserializer)?, 180.0)
+}
+
+fn degrees<E: Error>(value: f64, limit: f64) -> Result<f64, E> {
+    if value.abs() <= limit { Ok(value) } else { Err(E::custom("a coordinate is out of range")) }
+}
