@@ -1,0 +1,65 @@
+//! Time at the edge: the one place that reads the wall clock, and the broker's time as this process sees it.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use tokio::time::Instant;
+
+/// This host's wall clock, Unix milliseconds.
+pub fn unix_ms() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}
+
+/// The next instant at which this host's wall clock is `offset` past a multiple of `period`.
+///
+/// Processes that tick on the same multiples need not wait for each other: one can tick just after another.
+pub fn next_multiple(period: Duration, offset: Duration) -> Instant {
+    let (period_ms, offset_ms) = (millis(period).max(1), millis(offset));
+    let into = (unix_ms() - offset_ms).rem_euclid(period_ms);
+    Instant::now() + Duration::from_millis((period_ms - into).unsigned_abs())
+}
+
+fn millis(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}
+
+/// The broker's clock, carried on by this process's monotonic clock between sightings.
+///
+/// Fleet time is broker time: hosts' wall clocks, this one's too, may be wrong by hours.
+#[derive(Clone, Copy, Debug)]
+pub struct BrokerClock {
+    seen_ms: i64,
+    seen_at: Instant,
+}
+
+impl BrokerClock {
+    /// Takes a broker's timestamp that was seen just now.
+    pub fn new(broker_ms: i64, now: Instant) -> Self {
+        Self { seen_ms: broker_ms, seen_at: now }
+    }
+
+    /// The broker's time at `now`, Unix milliseconds.
+    pub fn at(&self, now: Instant) -> i64 {
+        self.seen_ms + millis(now.saturating_duration_since(self.seen_at))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn broker_time_goes_on_between_sightings() {
+        let start = Instant::now();
+        let clock = BrokerClock::new(5_000, start);
+        assert_eq!(clock.at(start + Duration::from_millis(1_250)), 6_250);
+        assert_eq!(clock.at(start - Duration::from_secs(1)), 5_000);
+    }
+
+    #[test]
+    fn the_next_multiple_lies_within_one_period() {
+        let period = Duration::from_millis(250);
+        let wait = next_multiple(period, Duration::from_millis(60)).saturating_duration_since(Instant::now());
+        assert!(wait <= period, "{wait:?}");
+    }
+}
