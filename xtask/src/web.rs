@@ -1,0 +1,81 @@
+//! `cargo xtask web`: the page, from its sources to the files that the API embeds.
+//!
+//! `dist/web` holds `index.html`, the files that it names, each with a hash of its content in its name, and a gzip
+//! twin of every file. It is replaced as a whole, and only when it would change: the API's build follows it.
+
+mod budget;
+mod bundle;
+mod inputs;
+mod publish;
+mod template;
+mod wasm;
+
+use std::{
+    fs::{self, File},
+    path::Path,
+};
+
+use anyhow::{Context, Result};
+
+use crate::{basemap, tools, workspace::Workspace};
+use bundle::{Bundle, Kind};
+
+/// The style sheets in the order of their cascade layers.
+const STYLES: [&str; 4] = ["tokens", "base", "components", "map"];
+
+/// Builds the page when its sources have changed, and prints what it weighs.
+pub(crate) fn build(workspace: &Workspace) -> Result<()> {
+    fs::create_dir_all(workspace.path("dist"))?;
+    // Two builds at once would write into the same folder; the second waits.
+    let lock = File::create(workspace.path("dist/web.lock"))?;
+    lock.lock()?;
+
+    let stamp = workspace.path("dist/web.stamp");
+    let inputs = inputs::digest(workspace)?;
+    let folder = workspace.path("dist/web");
+    if folder.join("index.html").exists() && fs::read_to_string(&stamp).is_ok_and(|built| built == inputs) {
+        println!("The page is up to date.");
+        return Ok(());
+    }
+    tools::ensure_wasm_target(workspace)?;
+    let bundle = assemble(workspace)?;
+    print!("{}", budget::table(bundle.assets()));
+    budget::check(bundle.assets())?;
+    publish::replace(&folder, &bundle)?;
+    fs::write(stamp, inputs)?;
+    Ok(())
+}
+
+fn assemble(workspace: &Workspace) -> Result<Bundle> {
+    let webui = workspace.path("webui");
+    let page = wasm::build(workspace)?;
+    let mut bundle = Bundle::default();
+    bundle.add(Kind::Css, "app", "css", styles(&webui)?.into_bytes());
+    bundle.add(Kind::Glue, "glue", "js", page.glue.into_bytes());
+    bundle.add(Kind::Wasm, "app", "wasm", page.module);
+    bundle.add(Kind::World110, "world-110", "bin", world(&webui, "110m")?);
+    bundle.add(Kind::World50, "world-50", "bin", world(&webui, "50m")?);
+    bundle.add(Kind::Favicon, "favicon", "svg", read(webui.join("favicon.svg"))?.into_bytes());
+
+    let boot = template::fill(&read(webui.join("boot.js"))?, |name| bundle.path_of(name))
+        .context("webui/boot.js")?;
+    bundle.add(Kind::Boot, "boot", "js", boot.into_bytes());
+    let index = template::fill(&read(webui.join("index.html"))?, |name| bundle.path_of(name));
+    bundle.add_unhashed(Kind::Index, "index.html", index.context("webui/index.html")?.into_bytes());
+    Ok(bundle)
+}
+
+fn styles(webui: &Path) -> Result<String> {
+    let sheets = STYLES.map(|name| webui.join("styles").join(name).with_extension("css"));
+    sheets.into_iter().filter(|sheet| sheet.exists()).map(read).collect()
+}
+
+fn world(webui: &Path, scale: &str) -> Result<Vec<u8>> {
+    let name = format!("world/countries-{scale}.json");
+    basemap::pack(&read(webui.join(&name))?).with_context(|| format!("cannot pack webui/{name}"))
+}
+
+fn read(path: impl AsRef<Path>) -> Result<String> {
+    let path = path.as_ref();
+    fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))
+}
