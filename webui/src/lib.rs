@@ -1,1 +1,15 @@
-//! webui
+//! The page: one screen that shows what the fleet moves, where, and what is wrong.
+//!
+//! Two layers. Below, plain Rust that knows no browser and is tested without one: the fleet as the stream tells it
+//! ([`store`], [`totals`]), whether that is true now ([`connection`]), which rows are listed and which are on screen
+//! ([`order`], [`window`]), and how things are written and drawn ([`format`], [`chart`], [`address`]). Above, thin views
+//! (`page`), which exist only where there is a browser.
+
+pub mod address;
+pub mod chart;
+pub mod connection;
+pub mod format;
+pub mod order;
+pub mod store;
+pub mod totals;
+pub mod window;

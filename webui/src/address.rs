@@ -1,0 +1,191 @@
+//! What of the page's state lives in its address, so that a link shows what its sender saw.
+
+use tidemap_wire::Status;
+
+use crate::format::Unit;
+use crate::order::{Filter, Key, Sort};
+
+/// The page's state, as the query string says it. What is as the page starts with is left out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Address {
+    /// The node whose details are open.
+    pub node: Option<String>,
+    /// Which nodes are listed.
+    pub filter: Filter,
+    /// In which order.
+    pub sort: Sort,
+    /// How rates are written.
+    pub unit: Unit,
+    /// Whether frame times and counts are shown.
+    pub debug: bool,
+}
+
+impl Default for Address {
+    fn default() -> Self {
+        Self {
+            node: None,
+            filter: Filter::default(),
+            sort: Sort::DEFAULT,
+            unit: Unit::default(),
+            debug: false,
+        }
+    }
+}
+
+impl Address {
+    /// Reads a query string, with or without its `?`. Whatever it does not know it ignores.
+    pub fn parse(query: &str) -> Self {
+        let mut address = Self::default();
+        for pair in query.trim_start_matches('?').split('&') {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            let value = decoded(value);
+            match name {
+                "node" if !value.is_empty() => address.node = Some(value),
+                "q" => address.filter.query = value,
+                "status" => address.filter.status = status(&value),
+                "sort" => address.sort = sort(&value).unwrap_or(Sort::DEFAULT),
+                "unit" => address.unit = Unit::from_label(&value).unwrap_or_default(),
+                "debug" => address.debug = true,
+                _ => {}
+            }
+        }
+        address
+    }
+
+    /// The query string with its `?`; empty when all is as the page starts with.
+    pub fn query(&self) -> String {
+        let mut pairs = Vec::new();
+        if let Some(node) = &self.node {
+            pairs.push(pair("node", node));
+        }
+        if !self.filter.query.is_empty() {
+            pairs.push(pair("q", &self.filter.query));
+        }
+        if let Some(status) = self.filter.status {
+            pairs.push(pair("status", status.as_str()));
+        }
+        if self.sort != Sort::DEFAULT {
+            let sign = if self.sort.descending { "-" } else { "" };
+            pairs.push(pair("sort", &[sign, key_name(self.sort.key)].concat()));
+        }
+        if self.unit != Unit::default() {
+            pairs.push(pair("unit", self.unit.label()));
+        }
+        if self.debug {
+            pairs.push("debug".to_owned());
+        }
+        if pairs.is_empty() { String::new() } else { "?".to_owned() + &pairs.join("&") }
+    }
+}
+
+const KEYS: [(Key, &str); 5] = [
+    (Key::Status, "status"),
+    (Key::Name, "name"),
+    (Key::Place, "place"),
+    (Key::Download, "down"),
+    (Key::Upload, "up"),
+];
+
+fn key_name(key: Key) -> &'static str {
+    KEYS.into_iter().find(|(other, _)| *other == key).map_or("", |(_, name)| name)
+}
+
+fn sort(value: &str) -> Option<Sort> {
+    let name = value.trim_start_matches('-');
+    let (key, _) = KEYS.into_iter().find(|(_, other)| *other == name)?;
+    Some(Sort { key, descending: name.len() < value.len() })
+}
+
+fn status(value: &str) -> Option<Status> {
+    [Status::Online, Status::Warning, Status::Offline].into_iter().find(|status| status.as_str() == value)
+}
+
+fn pair(name: &str, value: &str) -> String {
+    [name, "=", &encoded(value)].concat()
+}
+
+/// Percent-encodes a text as part of an address, for a query or for a path.
+pub fn encoded(text: &str) -> String {
+    const HEX: &[u8; 16] = b"0123456789ABCDEF";
+    let mut code = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte) {
+            code.push(byte.into());
+        } else {
+            code.push('%');
+            code.push(HEX[usize::from(byte >> 4)].into());
+            code.push(HEX[usize::from(byte & 15)].into());
+        }
+    }
+    code
+}
+
+fn decoded(code: &str) -> String {
+    let mut bytes = Vec::with_capacity(code.len());
+    let mut rest = code.as_bytes();
+    while let [first, tail @ ..] = rest {
+        let escape = tail.get(..2).filter(|_| *first == b'%').and_then(|hex| std::str::from_utf8(hex).ok());
+        match escape.and_then(|hex| u8::from_str_radix(hex, 16).ok()) {
+            Some(byte) => {
+                bytes.push(byte);
+                rest = &tail[2..];
+            }
+            None => {
+                bytes.push(if *first == b'+' { b' ' } else { *first });
+                rest = tail;
+            }
+        }
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn the_plain_page_has_a_plain_address() {
+        assert_eq!(Address::default().query(), "");
+        assert_eq!(Address::parse(""), Address::default());
+    }
+
+    #[test]
+    fn an_address_says_only_what_differs() {
+        let address = Address {
+            node: Some("web 1/a".into()),
+            sort: Sort { key: Key::Name, descending: false },
+            unit: Unit::MegaBits,
+            ..Address::default()
+        };
+        assert_eq!(address.query(), "?node=web%201%2Fa&sort=name&unit=Mbit%2Fs");
+        assert_eq!(Address::parse("?q=oslo+edge").filter.query, "oslo edge");
+    }
+
+    #[test]
+    fn what_is_not_known_is_ignored() {
+        assert_eq!(
+            Address::parse("?sort=-colour&status=dizzy&unit=furlongs&x&=&%&node="),
+            Address::default()
+        );
+        assert_eq!(Address::parse("?q=%zz%4").filter.query, "%zz%4");
+    }
+
+    proptest! {
+        #[test]
+        fn an_address_can_be_read_back(
+            node in proptest::option::of(".{1,20}"),
+            query in ".{0,20}",
+            status in proptest::option::of(0_u8..3),
+            key in 0_usize..5,
+            descending: bool,
+            unit in 0_usize..3,
+            debug: bool,
+        ) {
+            let filter = Filter { status: status.and_then(Status::from_code), query };
+            let sort = Sort { key: KEYS[key].0, descending };
+            let address = Address { node, filter, sort, unit: Unit::ALL[unit], debug };
+            prop_assert_eq!(Address::parse(&address.query()), address);
+        }
+    }
+}

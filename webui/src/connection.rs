@@ -1,0 +1,180 @@
+//! Whether what the page shows is true now: the state of its event stream.
+//!
+//! A browser's `EventSource` reconnects by itself after a lost connection, gives up for good on an HTTP error, and
+//! notices nothing at all when a link dies half-open. This machine covers all three: it counts down to the next try,
+//! opens a new stream with back-off after a final failure, and treats silence as a failure.
+
+/// Silence after which what is shown counts as stale. The server says something every second.
+pub const STALE_MS: f64 = 3000.0;
+
+/// Silence after which the stream is given up and opened anew; also how long connecting may take.
+pub const SILENT_MS: f64 = 10_000.0;
+
+/// How long a hidden page keeps its stream: browsers grant only six connections to one server.
+pub const HIDDEN_MS: f64 = 60_000.0;
+
+/// When the browser itself tries again: the server says so in its `retry` field.
+const BROWSER_RETRY_MS: f64 = 2000.0;
+
+const BACK_OFF_MIN_MS: f64 = 1000.0;
+const BACK_OFF_MAX_MS: f64 = 30_000.0;
+
+/// What the page must do with its `EventSource`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub enum Action {
+    /// Nothing.
+    Keep,
+    /// Close what is open, if anything, and open a new stream.
+    Open,
+    /// Close it.
+    Close,
+}
+
+/// The stream's state as people are told it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Phase {
+    /// Nothing has come yet, nothing has failed yet.
+    Loading,
+    /// What is shown is true.
+    Live,
+    /// The stream is open but silent.
+    Stale {
+        /// For how long.
+        silent_ms: f64,
+    },
+    /// There is no stream.
+    Disconnected {
+        /// When the next try begins, from now; 0 while it is under way.
+        retry_in_ms: f64,
+    },
+}
+
+/// The state of the event stream. Times are milliseconds on the page's monotonic clock.
+#[derive(Debug)]
+pub struct Connection {
+    socket: Socket,
+    heard_ms: Option<f64>,
+    failures: u32,
+    hidden_since_ms: Option<f64>,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Socket {
+    /// Closed by us until `retry_ms`.
+    Waiting { retry_ms: f64 },
+    /// On its way since `since_ms`; `retry_ms` is when the browser begins its own next try.
+    Connecting { since_ms: f64, retry_ms: f64 },
+    /// Open since.
+    Open { since_ms: f64 },
+    /// Closed because nobody looks.
+    Asleep,
+}
+
+impl Connection {
+    /// The stream is opened now.
+    pub fn new(now_ms: f64) -> Self {
+        Self {
+            socket: Socket::Connecting { since_ms: now_ms, retry_ms: now_ms },
+            heard_ms: None,
+            failures: 0,
+            hidden_since_ms: None,
+        }
+    }
+
+    /// The stream has opened.
+    pub fn opened(&mut self, now_ms: f64) {
+        self.socket = Socket::Open { since_ms: now_ms };
+    }
+
+    /// An event came and made sense.
+    pub fn heard(&mut self, now_ms: f64) {
+        self.heard_ms = Some(now_ms);
+    }
+
+    /// The stream broke, and the browser will try again by itself.
+    pub fn interrupted(&mut self, now_ms: f64) {
+        self.failures += 1;
+        self.socket = Socket::Connecting { since_ms: now_ms, retry_ms: now_ms + BROWSER_RETRY_MS };
+    }
+
+    /// The stream failed for good, or said something that cannot be: a new one is opened after a pause. `chance` is
+    /// random in 0..1, so that many pages do not come back at the same moment.
+    pub fn failed(&mut self, now_ms: f64, chance: f64) -> Action {
+        let longest_ms = (BACK_OFF_MIN_MS * f64::from(1_u32 << self.failures.min(10))).min(BACK_OFF_MAX_MS);
+        self.failures += 1;
+        let pause_ms = (longest_ms * (0.5 + chance / 2.0)).max(BACK_OFF_MIN_MS);
+        self.socket = Socket::Waiting { retry_ms: now_ms + pause_ms };
+        Action::Close
+    }
+
+    /// Somebody does not want to wait.
+    pub fn retry_now(&mut self, now_ms: f64) -> Action {
+        self.socket = Socket::Connecting { since_ms: now_ms, retry_ms: now_ms };
+        Action::Open
+    }
+
+    /// The page is hidden now, or visible again.
+    pub fn seen(&mut self, visible: bool, now_ms: f64) -> Action {
+        self.hidden_since_ms = (!visible).then(|| self.hidden_since_ms.unwrap_or(now_ms));
+        if visible && matches!(self.socket, Socket::Asleep) {
+            self.heard_ms = None;
+            self.failures = 0;
+            return self.retry_now(now_ms);
+        }
+        Action::Keep
+    }
+
+    /// Time has passed.
+    pub fn tick(&mut self, now_ms: f64, chance: f64) -> Action {
+        if self.hidden_since_ms.is_some_and(|since_ms| now_ms - since_ms >= HIDDEN_MS) {
+            let was_asleep = matches!(self.socket, Socket::Asleep);
+            self.socket = Socket::Asleep;
+            return if was_asleep { Action::Keep } else { Action::Close };
+        }
+        match self.socket {
+            Socket::Waiting { retry_ms } if now_ms >= retry_ms => self.retry_now(now_ms),
+            Socket::Connecting { retry_ms, .. } if now_ms - retry_ms >= SILENT_MS => {
+                self.failed(now_ms, chance)
+            }
+            Socket::Open { .. } if self.silent_ms(now_ms) >= SILENT_MS => {
+                self.failures += 1;
+                self.retry_now(now_ms)
+            }
+            Socket::Open { since_ms } if now_ms - since_ms >= SILENT_MS => {
+                self.failures = 0;
+                Action::Keep
+            }
+            _ => Action::Keep,
+        }
+    }
+
+    /// The state as people are told it.
+    pub fn phase(&self, now_ms: f64) -> Phase {
+        match self.socket {
+            Socket::Waiting { retry_ms } => Phase::Disconnected { retry_in_ms: (retry_ms - now_ms).max(0.0) },
+            _ if self.heard_ms.is_none() && self.failures == 0 => Phase::Loading,
+            Socket::Connecting { retry_ms, .. } => {
+                Phase::Disconnected { retry_in_ms: (retry_ms - now_ms).max(0.0) }
+            }
+            // An open stream proves nothing before it has said something.
+            Socket::Open { since_ms } if self.heard_ms.is_none_or(|heard_ms| heard_ms < since_ms) => {
+                Phase::Disconnected { retry_in_ms: 0.0 }
+            }
+            Socket::Open { .. } if self.silent_ms(now_ms) >= STALE_MS => {
+                Phase::Stale { silent_ms: self.silent_ms(now_ms) }
+            }
+            Socket::Open { .. } => Phase::Live,
+            Socket::Asleep => Phase::Loading,
+        }
+    }
+
+    /// How long nothing has come since the stream opened.
+    fn silent_ms(&self, now_ms: f64) -> f64 {
+        let Socket::Open { since_ms } = self.socket else { return 0.0 };
+        now_ms - self.heard_ms.unwrap_or(since_ms).max(since_ms)
+    }
+}
+
+#[cfg(test)]
+mod tests;

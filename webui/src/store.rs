@@ -1,0 +1,349 @@
+//! The fleet as the event stream tells it: columns, one row a node.
+//!
+//! A snapshot replaces everything, a delta changes the rows it names. Rows keep their numbers until the next snapshot,
+//! so everything else on the page speaks of rows. An event that contradicts itself is refused as [`Malformed`]: the
+//! reader then opens a new stream, which starts with a new snapshot.
+
+mod fields;
+mod trends;
+
+use std::rc::Rc;
+
+use tidemap_wire::Status;
+use tidemap_wire::stream::{Columns, DeltaEvent, HostRows, RateRows, SnapshotEvent, StatusRows, decode_rows};
+
+pub use fields::Use;
+use fields::haystack;
+pub use trends::{TREND_POINTS, Trends};
+
+/// An event that cannot be: columns of unequal length, a row that does not exist.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Malformed(pub &'static str);
+
+/// All nodes as columns; row *i* of each is one node. Cloning shares the texts: a paused page holds a clone.
+#[derive(Clone, Debug, Default)]
+pub struct Fleet {
+    names: Vec<Option<Rc<str>>>,
+    locations: Vec<Option<Rc<str>>>,
+    haystacks: Vec<Rc<str>>,
+    lats: Vec<f32>,
+    lons: Vec<f32>,
+    statuses: Vec<u8>,
+    rx_bps: Vec<f32>,
+    tx_bps: Vec<f32>,
+    seen_ms: Vec<i64>,
+    uses: Vec<Use>,
+    trends: Trends,
+    at_ms: i64,
+    snapshots: u64,
+    generation: u64,
+}
+
+impl Fleet {
+    /// Replaces everything.
+    pub fn apply_snapshot(&mut self, event: SnapshotEvent) -> Result<(), Malformed> {
+        if event.v != 1 {
+            return Err(Malformed("the stream speaks another version"));
+        }
+        let rows = event.nodes.name.len();
+        check_columns(&event.nodes, rows)?;
+        *self = Self {
+            at_ms: event.at_ms,
+            snapshots: self.snapshots + 1,
+            generation: self.generation + 1,
+            ..Self::default()
+        };
+        self.grow(rows);
+        self.put(0..rows, event.nodes);
+        Ok(())
+    }
+
+    /// Changes the rows that the event names.
+    pub fn apply_delta(&mut self, event: DeltaEvent) -> Result<(), Malformed> {
+        if self.snapshots == 0 {
+            return Err(Malformed("a delta came before any snapshot"));
+        }
+        self.at_ms = self.at_ms.max(event.at_ms);
+        if let Some(put) = event.put {
+            self.apply_put(&put.i, put.nodes)?;
+        }
+        if !event.gone.is_empty() {
+            self.apply_gone(&event.gone)?;
+        }
+        if let Some(status) = event.status {
+            self.apply_status(status)?;
+        }
+        if let Some(rates) = event.rates {
+            self.apply_rates(&rates)?;
+        }
+        if let Some(host) = event.host {
+            self.apply_host(&host)?;
+        }
+        Ok(())
+    }
+
+    /// Adds a point to every row's trend.
+    pub fn record_trends(&mut self) {
+        let sums = self.rx_bps.iter().zip(&self.tx_bps).zip(&self.statuses);
+        self.trends.record(
+            sums.map(|((rx, tx), status)| if *status == Status::Online.code() { rx + tx } else { f32::NAN }),
+        );
+    }
+
+    /// Number of rows, vacant ones included.
+    pub fn len(&self) -> usize {
+        self.names.len()
+    }
+
+    /// Whether there is no row.
+    pub fn is_empty(&self) -> bool {
+        self.names.is_empty()
+    }
+
+    /// Number of nodes.
+    pub fn node_count(&self) -> usize {
+        self.names.iter().flatten().count()
+    }
+
+    /// How many snapshots have come; row numbers hold only within one.
+    pub fn snapshots(&self) -> u64 {
+        self.snapshots
+    }
+
+    /// Grows whenever rows or places change, not on mere rates.
+    pub fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    /// Broker time of the newest event, Unix milliseconds.
+    pub fn at_ms(&self) -> i64 {
+        self.at_ms
+    }
+
+    /// The row of the node with this name.
+    pub fn row_of(&self, name: &str) -> Option<usize> {
+        self.names.iter().position(|other| other.as_deref() == Some(name))
+    }
+
+    /// The node's name; `None` where the row is vacant or does not exist.
+    pub fn name(&self, row: usize) -> Option<&Rc<str>> {
+        self.names.get(row)?.as_ref()
+    }
+
+    /// The place's name.
+    pub fn location(&self, row: usize) -> Option<&Rc<str>> {
+        self.locations.get(row)?.as_ref()
+    }
+
+    /// The row's status; offline where the row does not exist.
+    pub fn status(&self, row: usize) -> Status {
+        self.statuses.get(row).and_then(|code| Status::from_code(*code)).unwrap_or(Status::Offline)
+    }
+
+    /// Download, bytes per second: the newest that is known, also of a node that no longer reports.
+    pub fn rx_bps(&self, row: usize) -> Option<f64> {
+        known(&self.rx_bps, row)
+    }
+
+    /// Upload, likewise.
+    pub fn tx_bps(&self, row: usize) -> Option<f64> {
+        known(&self.tx_bps, row)
+    }
+
+    /// Milliseconds since the newest report, for a node that is late. The stream does not say when a node that is
+    /// online reported last: only that it is not late.
+    pub fn age_ms(&self, row: usize, now_ms: i64) -> Option<u64> {
+        let seen_ms = *self.seen_ms.get(row)?;
+        (self.status(row) != Status::Online).then(|| u64::try_from(now_ms - seen_ms).unwrap_or(0))
+    }
+
+    /// What the node's host has in use.
+    pub fn host_use(&self, row: usize) -> Use {
+        self.uses.get(row).copied().unwrap_or_default()
+    }
+
+    /// Everything of the row that a search may find, in lower case.
+    pub fn haystack(&self, row: usize) -> &str {
+        self.haystacks.get(row).map_or("", |text| text)
+    }
+
+    /// Recent rates of all rows.
+    pub fn trends(&self) -> &Trends {
+        &self.trends
+    }
+
+    /// All names.
+    pub fn names(&self) -> &[Option<Rc<str>>] {
+        &self.names
+    }
+
+    /// All places' names.
+    pub fn locations(&self) -> &[Option<Rc<str>>] {
+        &self.locations
+    }
+
+    /// All degrees north and east; not a number where the place is unknown.
+    pub fn coordinates(&self) -> (&[f32], &[f32]) {
+        (&self.lats, &self.lons)
+    }
+
+    /// All statuses: 0 online, 1 warning, 2 offline.
+    pub fn statuses(&self) -> &[u8] {
+        &self.statuses
+    }
+
+    /// All downloads and uploads, bytes per second; not a number where unknown.
+    pub fn rates(&self) -> (&[f32], &[f32]) {
+        (&self.rx_bps, &self.tx_bps)
+    }
+}
+
+impl Fleet {
+    fn apply_put(&mut self, codes: &[u32], nodes: Columns) -> Result<(), Malformed> {
+        let rows = decode_rows(codes).ok_or(Malformed("a row number is too large"))?;
+        check_columns(&nodes, rows.len())?;
+        let mut len = self.len();
+        for row in &rows {
+            match (*row as usize).cmp(&len) {
+                std::cmp::Ordering::Less => {}
+                std::cmp::Ordering::Equal => len += 1,
+                std::cmp::Ordering::Greater => return Err(Malformed("a new row leaves a hole")),
+            }
+        }
+        self.generation += 1;
+        self.grow(len);
+        self.put(rows.into_iter().map(|row| row as usize), nodes);
+        Ok(())
+    }
+
+    fn apply_gone(&mut self, codes: &[u32]) -> Result<(), Malformed> {
+        let rows = self.known_rows(codes, &[])?;
+        self.generation += 1;
+        for row in rows {
+            self.vacate(row);
+        }
+        Ok(())
+    }
+
+    fn apply_status(&mut self, change: StatusRows) -> Result<(), Malformed> {
+        let rows = self.known_rows(&change.i, &[change.status.len(), change.age_ms.len()])?;
+        check_statuses(&change.status)?;
+        for (at, row) in rows.into_iter().enumerate() {
+            self.statuses[row] = change.status[at];
+            self.seen_ms[row] = seen_ms(self.at_ms, change.age_ms[at]);
+        }
+        Ok(())
+    }
+
+    fn apply_rates(&mut self, change: &RateRows) -> Result<(), Malformed> {
+        let rows = self.known_rows(&change.i, &[change.rx.len(), change.tx.len()])?;
+        for (at, row) in rows.into_iter().enumerate() {
+            self.rx_bps[row] = rate(change.rx[at]);
+            self.tx_bps[row] = rate(change.tx[at]);
+        }
+        Ok(())
+    }
+
+    fn apply_host(&mut self, change: &HostRows) -> Result<(), Malformed> {
+        let rows = self.known_rows(&change.i, &[change.cpu.len(), change.mem.len(), change.disk.len()])?;
+        for (at, row) in rows.into_iter().enumerate() {
+            self.uses[row] = Use { cpu: change.cpu[at], memory: change.mem[at], disk: change.disk[at] };
+        }
+        Ok(())
+    }
+
+    /// The rows that these codes mean, when all exist and every column beside them has their length.
+    fn known_rows(&self, codes: &[u32], columns: &[usize]) -> Result<Vec<usize>, Malformed> {
+        if columns.iter().any(|len| *len != codes.len()) {
+            return Err(Malformed("columns differ in length"));
+        }
+        let rows = decode_rows(codes).ok_or(Malformed("a row number is too large"))?;
+        if rows.iter().any(|row| *row as usize >= self.len()) {
+            return Err(Malformed("a row does not exist"));
+        }
+        Ok(rows.into_iter().map(|row| row as usize).collect())
+    }
+
+    fn put(&mut self, rows: impl IntoIterator<Item = usize>, nodes: Columns) {
+        for (at, row) in rows.into_iter().enumerate() {
+            self.trends.forget(row);
+            self.haystacks[row] = haystack(&nodes, at);
+            self.names[row] = nodes.name[at].as_deref().map(Rc::from);
+            self.locations[row] = nodes.location[at].as_deref().map(Rc::from);
+            self.lats[row] = nodes.lat[at].map_or(f32::NAN, |degrees| degrees as f32);
+            self.lons[row] = nodes.lon[at].map_or(f32::NAN, |degrees| degrees as f32);
+            self.statuses[row] = nodes.status[at];
+            self.seen_ms[row] = seen_ms(self.at_ms, nodes.age_ms[at]);
+            self.rx_bps[row] = rate(nodes.rx[at]);
+            self.tx_bps[row] = rate(nodes.tx[at]);
+            self.uses[row] = Use { cpu: nodes.cpu[at], memory: nodes.mem[at], disk: nodes.disk[at] };
+        }
+    }
+
+    fn vacate(&mut self, row: usize) {
+        self.trends.forget(row);
+        self.names[row] = None;
+        self.locations[row] = None;
+        self.haystacks[row] = Rc::from("");
+        (self.lats[row], self.lons[row]) = (f32::NAN, f32::NAN);
+        (self.rx_bps[row], self.tx_bps[row]) = (f32::NAN, f32::NAN);
+        self.statuses[row] = Status::Offline.code();
+        self.uses[row] = Use::default();
+    }
+
+    fn grow(&mut self, rows: usize) {
+        self.names.resize(rows, None);
+        self.locations.resize(rows, None);
+        self.haystacks.resize_with(rows, || Rc::from(""));
+        for column in [&mut self.lats, &mut self.lons, &mut self.rx_bps, &mut self.tx_bps] {
+            column.resize(rows, f32::NAN);
+        }
+        self.statuses.resize(rows, Status::Offline.code());
+        self.seen_ms.resize(rows, 0);
+        self.uses.resize(rows, Use::default());
+    }
+}
+
+fn check_columns(nodes: &Columns, rows: usize) -> Result<(), Malformed> {
+    let lengths = [
+        nodes.name.len(),
+        nodes.location.len(),
+        nodes.provider.len(),
+        nodes.lat.len(),
+        nodes.lon.len(),
+        nodes.labels.len(),
+        nodes.status.len(),
+        nodes.age_ms.len(),
+        nodes.rx.len(),
+        nodes.tx.len(),
+        nodes.cpu.len(),
+        nodes.mem.len(),
+        nodes.disk.len(),
+    ];
+    if lengths.iter().any(|len| *len != rows) {
+        return Err(Malformed("columns differ in length"));
+    }
+    check_statuses(&nodes.status)
+}
+
+fn check_statuses(codes: &[u8]) -> Result<(), Malformed> {
+    if codes.iter().any(|code| Status::from_code(*code).is_none()) {
+        return Err(Malformed("a status is unknown"));
+    }
+    Ok(())
+}
+
+fn known(column: &[f32], row: usize) -> Option<f64> {
+    column.get(row).filter(|value| !value.is_nan()).map(|value| f64::from(*value))
+}
+
+fn rate(bytes_per_second: Option<u64>) -> f32 {
+    bytes_per_second.map_or(f32::NAN, |rate| rate as f32)
+}
+
+fn seen_ms(at_ms: i64, age_ms: u64) -> i64 {
+    at_ms.saturating_sub_unsigned(age_ms)
+}
+
+#[cfg(test)]
+pub(crate) mod tests;

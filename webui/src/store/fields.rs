@@ -1,0 +1,33 @@
+//! What a row holds besides plain columns.
+
+use std::rc::Rc;
+
+use tidemap_wire::stream::Columns;
+
+/// What a host has in use, each 0 to 100.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Use {
+    /// Of all processors.
+    pub cpu: Option<u8>,
+    /// Of its memory.
+    pub memory: Option<u8>,
+    /// Of its root file system.
+    pub disk: Option<u8>,
+}
+
+/// Everything of a node that a search may find: name, place, provider and labels as `key=value`, in lower case, apart
+/// by line ends, which nobody types.
+pub(super) fn haystack(nodes: &Columns, at: usize) -> Rc<str> {
+    let mut text = String::new();
+    for part in [&nodes.name[at], &nodes.location[at], &nodes.provider[at]].into_iter().flatten() {
+        text.push_str(part);
+        text.push('\n');
+    }
+    for (key, value) in &nodes.labels[at] {
+        text.push_str(key);
+        text.push('=');
+        text.push_str(value);
+        text.push('\n');
+    }
+    text.to_lowercase().into()
+}

@@ -1,0 +1,48 @@
+//! Recent rates of every row, for the small line at its end.
+
+use std::collections::VecDeque;
+use std::rc::Rc;
+
+/// How many points a trend holds; the page adds one a second.
+pub const TREND_POINTS: usize = 60;
+
+/// The newest sums of download and upload of all rows, one column a point in time, oldest first.
+///
+/// Columns are shared between clones: pausing a page of 100,000 nodes copies nothing here.
+#[derive(Clone, Debug, Default)]
+pub struct Trends {
+    points: VecDeque<Rc<Vec<f32>>>,
+}
+
+impl Trends {
+    /// The row's points, oldest first; a point is absent where the rate was not known.
+    pub fn of(&self, row: usize) -> impl Iterator<Item = Option<f64>> + '_ {
+        let point = move |column: &Rc<Vec<f32>>| {
+            column.get(row).filter(|sum| !sum.is_nan()).map(|sum| f64::from(*sum))
+        };
+        self.points.iter().map(point)
+    }
+
+    /// Adds a point to every row.
+    pub(super) fn record(&mut self, sums: impl Iterator<Item = f32>) {
+        let mut column = if self.points.len() < TREND_POINTS {
+            Rc::default()
+        } else {
+            // The oldest column's memory serves again unless a paused page still shares it.
+            self.points.pop_front().unwrap_or_default()
+        };
+        let fresh = Rc::make_mut(&mut column);
+        fresh.clear();
+        fresh.extend(sums);
+        self.points.push_back(column);
+    }
+
+    /// Drops the past of a row that another node takes.
+    pub(super) fn forget(&mut self, row: usize) {
+        for column in &mut self.points {
+            if column.get(row).is_some_and(|sum| !sum.is_nan()) {
+                Rc::make_mut(column)[row] = f32::NAN;
+            }
+        }
+    }
+}

@@ -1,0 +1,134 @@
+//! The fleet's totals over the last five minutes, as this page has heard them.
+
+use std::collections::VecDeque;
+
+use tidemap_wire::http::StatsJson;
+
+/// How far back the totals reach.
+pub const SPAN_MS: i64 = 300_000;
+
+/// The length of a step of a line; several totals in one step are averaged.
+const STEP_MS: i64 = 4000;
+
+/// How far from five minutes ago a total may be to be compared with.
+const NEAR_MS: i64 = 5000;
+
+/// The fleet's totals, oldest first.
+#[derive(Clone, Debug, Default)]
+pub struct Totals {
+    points: VecDeque<Point>,
+}
+
+/// Download or upload.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direction {
+    /// Received.
+    Download,
+    /// Sent.
+    Upload,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Point {
+    at_ms: i64,
+    rx_bps: f64,
+    tx_bps: f64,
+}
+
+impl Totals {
+    /// Adds what the fleet moves now.
+    pub fn record(&mut self, stats: &StatsJson) {
+        let at_ms = (stats.timestamp * 1000.0) as i64;
+        if self.points.back().is_some_and(|newest| newest.at_ms > at_ms) {
+            // Another server with another clock: the past cannot be joined to it.
+            self.points.clear();
+        }
+        let (rx_bps, tx_bps) = (stats.total_network_rx_bytes_per_sec, stats.total_network_tx_bytes_per_sec);
+        self.points.push_back(Point { at_ms, rx_bps, tx_bps });
+        while self.points.front().is_some_and(|oldest| at_ms - oldest.at_ms > SPAN_MS + NEAR_MS) {
+            self.points.pop_front();
+        }
+    }
+
+    /// Means in equal steps over the last five minutes, oldest first; absent where nothing was heard.
+    pub fn line(&self, direction: Direction) -> Vec<Option<f64>> {
+        let mut sums = vec![(0.0, 0_u32); (SPAN_MS / STEP_MS) as usize];
+        let Some(newest) = self.points.back() else { return vec![None; sums.len()] };
+        // Steps lie on the clock, not at distances from now: a drawn step never changes its height again.
+        let newest_step = newest.at_ms / STEP_MS;
+        let last = sums.len() - 1;
+        for point in &self.points {
+            let steps_ago = (newest_step - point.at_ms / STEP_MS) as usize;
+            if let Some((sum, n)) = last.checked_sub(steps_ago).and_then(|step| sums.get_mut(step)) {
+                *sum += point.of(direction);
+                *n += 1;
+            }
+        }
+        sums.into_iter().map(|(sum, n)| (n > 0).then(|| sum / f64::from(n))).collect()
+    }
+
+    /// The newest total in relation to that of five minutes ago: 0.1 is a tenth more. Absent before five minutes have
+    /// been heard, and when nothing moved then.
+    pub fn change(&self, direction: Direction) -> Option<f64> {
+        let newest = self.points.back()?;
+        let then_ms = newest.at_ms - SPAN_MS;
+        let then = self.points.iter().min_by_key(|point| (point.at_ms - then_ms).abs())?;
+        let comparable = (then.at_ms - then_ms).abs() <= NEAR_MS && then.of(direction) > 0.0;
+        comparable.then(|| newest.of(direction) / then.of(direction) - 1.0)
+    }
+}
+
+impl Point {
+    fn of(self, direction: Direction) -> f64 {
+        match direction {
+            Direction::Download => self.rx_bps,
+            Direction::Upload => self.tx_bps,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn heard(seconds: impl IntoIterator<Item = u32>, rx: impl Fn(u32) -> f64) -> Totals {
+        let mut totals = Totals::default();
+        for second in seconds {
+            totals.record(&StatsJson {
+                timestamp: 1_000_000.0 + f64::from(second),
+                total_network_rx_bytes_per_sec: rx(second),
+                ..StatsJson::default()
+            });
+        }
+        totals
+    }
+
+    #[test]
+    fn a_step_is_the_mean_of_what_was_heard_in_it() {
+        let line = heard(0..8, f64::from).line(Direction::Download);
+        assert_eq!(line.len(), 75);
+        assert_eq!(line[72..], [None, Some(1.5), Some(5.5)]);
+    }
+
+    #[test]
+    fn silence_is_a_gap_and_old_totals_are_dropped() {
+        let totals = heard([0, 400, 420], |_| 7.0);
+        let known: Vec<usize> =
+            totals.line(Direction::Download).iter().enumerate().filter_map(|(at, v)| v.map(|_| at)).collect();
+        assert_eq!(known, [69, 74]);
+        assert_eq!(totals.points.len(), 2);
+    }
+
+    #[test]
+    fn change_needs_five_minutes() {
+        assert_eq!(heard(0..290, f64::from).change(Direction::Download), None);
+        let doubled = heard(0..=300, |second| if second < 10 { 50.0 } else { 100.0 });
+        assert_eq!(doubled.change(Direction::Download), Some(1.0));
+        assert_eq!(heard(0..=300, |_| 0.0).change(Direction::Download), None);
+    }
+
+    #[test]
+    fn a_clock_that_goes_back_starts_anew() {
+        assert_eq!(heard([50, 10, 11], |_| 1.0).points.len(), 2);
+    }
+}
