@@ -1,1 +1,59 @@
-//! ingest
+//! An ingest worker: owns partitions, keeps node state and rolling averages, publishes deltas.
+//!
+//! As many workers as you like share the partitions by leases ([`leases`], kept by [`keeper`]). Each owned partition
+//! is one task ([`owner`]) that reads the partition's stream ([`log`]) into pure state ([`partition`], [`node`],
+//! [`window`], [`seen`]) and tells readers what has changed ([`chunks`]).
+
+pub mod chunks;
+pub mod config;
+pub mod keeper;
+pub mod leases;
+pub mod log;
+pub mod node;
+pub mod owner;
+pub mod partition;
+pub mod run;
+pub mod seen;
+pub mod window;
+
+use std::time::Duration;
+
+use async_nats::jetstream;
+use tidemap_service::{nats, nats::NatsArgs, streams};
+use tokio_util::sync::CancellationToken;
+
+pub use config::{IngestArgs, IngestConfig};
+
+/// How long a starting worker waits for its broker before it says so and goes on waiting.
+const BROKER_PATIENCE: Duration = Duration::from_secs(10);
+
+/// Works until `shutdown`: then everything owned is given back, and another worker goes on within a second.
+///
+/// # Errors
+///
+/// When the configuration does not fit the broker, or the broker refuses us.
+pub async fn run(config: IngestConfig, broker: &NatsArgs, shutdown: CancellationToken) -> anyhow::Result<()> {
+    let me = format!("{:08x}", fastrand::u32(..));
+    // Three connections: leases never queue behind data, and data in never behind data out.
+    let leases = broker.connect(&format!("tidemap-ingest {me} leases"), None).await?;
+    let data = broker.connect(&format!("tidemap-ingest {me} data"), None).await?;
+    let output = broker.connect(&format!("tidemap-ingest {me} output"), None).await?;
+    while let Err(error) = nats::reached(&leases, BROKER_PATIENCE).await {
+        tracing::warn!("{error:#}; waiting");
+        if shutdown.is_cancelled() {
+            return Ok(());
+        }
+    }
+    let leases = jetstream::new(leases);
+    streams::ensure(&leases, config.partitions, config.replicas).await?;
+    tracing::info!(worker = me, partitions = config.partitions.get(), "worker is up");
+    let parts = keeper::KeeperParts {
+        me,
+        count: config.partitions,
+        limits: config.limits,
+        leases,
+        data: jetstream::new(data),
+        output,
+    };
+    keeper::run(parts, shutdown).await
+}

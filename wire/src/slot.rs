@@ -74,7 +74,7 @@ impl PartitionCount {
     ///
     /// When it does not divide 256.
     pub fn new(count: u16) -> Result<Self, PartitionCountError> {
-        if count == 0 || SLOTS % count != 0 {
+        if count == 0 || !SLOTS.is_multiple_of(count) {
             return Err(PartitionCountError);
         }
         Ok(Self(count))

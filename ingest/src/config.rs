@@ -1,0 +1,56 @@
+//! What a worker can be told.
+
+use tidemap_service::cli::UsageError;
+use tidemap_wire::PartitionCount;
+
+use crate::partition::Limits;
+
+/// What was typed.
+#[derive(clap::Args, Clone, Debug)]
+pub struct IngestArgs {
+    /// How many parts the fleet is divided into; must divide 256, and be the same for every worker and api.
+    #[arg(long, env = "TIDEMAP_PARTITIONS", default_value = "8", value_name = "P")]
+    pub partitions: PartitionCount,
+    /// Seconds of silence after which a node is offline.
+    #[arg(long, env = "NODE_TIMEOUT_SECONDS", default_value_t = 30, value_name = "SECONDS")]
+    pub offline_after: u32,
+    /// Seconds of silence after which a node is forgotten.
+    #[arg(long, env = "CLEANUP_GRACE_PERIOD_SECONDS", default_value_t = 86_400, value_name = "SECONDS")]
+    pub forget_after: u32,
+    /// Copies that the broker keeps of each stream: 1 on a single broker, 3 on a cluster.
+    #[arg(long, env = "TIDEMAP_REPLICAS", default_value_t = 1, value_name = "N")]
+    pub replicas: u8,
+}
+
+/// What it means.
+#[derive(Clone, Debug)]
+pub struct IngestConfig {
+    /// How many partitions there are.
+    pub partitions: PartitionCount,
+    /// When a silent node is called what.
+    pub limits: Limits,
+    /// Copies of each stream.
+    pub replicas: usize,
+}
+
+impl TryFrom<IngestArgs> for IngestConfig {
+    type Error = UsageError;
+
+    fn try_from(args: IngestArgs) -> Result<Self, Self::Error> {
+        let IngestArgs { partitions, offline_after, forget_after, replicas } = args;
+        if offline_after < 5 {
+            return Err(UsageError("--offline-after: at least 5 seconds".to_owned()));
+        }
+        if forget_after < offline_after {
+            return Err(UsageError("--forget-after: not less than --offline-after".to_owned()));
+        }
+        if !matches!(replicas, 1 | 3 | 5) {
+            return Err(UsageError("--replicas: 1, 3 or 5".to_owned()));
+        }
+        let limits = Limits {
+            offline_after_ms: i64::from(offline_after) * 1_000,
+            forget_after_ms: i64::from(forget_after) * 1_000,
+        };
+        Ok(Self { partitions, limits, replicas: usize::from(replicas) })
+    }
+}

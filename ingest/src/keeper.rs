@@ -1,0 +1,316 @@
+//! The keeper of this worker's leases: reads the bucket, writes heartbeats and renewals, starts and ends owners.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use anyhow::Context;
+use async_nats::jetstream::{self, Message, kv};
+use futures_util::future::join_all;
+use tidemap_service::{clock, clock::BrokerClock, streams};
+use tidemap_wire::{Partition, PartitionCount};
+use tokio::{
+    sync::{mpsc, watch},
+    task::JoinHandle,
+    time::Instant,
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    leases::{Action, Lease, Leases},
+    log::{Log, LogEvent},
+    owner::{self, Claim, Outside, Tenure},
+    partition::Limits,
+};
+
+/// Heartbeats and renewals.
+const PERIOD: Duration = Duration::from_secs(1);
+/// For one write to the bucket. Later than this, the next period's write is the better one.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// For an owner to finish.
+const FAREWELL: Duration = Duration::from_secs(5);
+
+/// What a keeper needs of the world.
+pub struct KeeperParts {
+    /// This worker's id.
+    pub me: String,
+    /// How many partitions there are.
+    pub count: PartitionCount,
+    /// When a silent node is called what.
+    pub limits: Limits,
+    /// A connection of its own: leases must never queue behind data.
+    pub leases: jetstream::Context,
+    /// For the owners' logs.
+    pub data: jetstream::Context,
+    /// For the owners' voices.
+    pub output: async_nats::Client,
+}
+
+/// Keeps leases until `shutdown`, then ends all owners and gives everything back.
+///
+/// # Errors
+///
+/// When the bucket cannot be opened.
+pub async fn run(parts: KeeperParts, shutdown: CancellationToken) -> anyhow::Result<()> {
+    let bucket = parts.leases.get_key_value(streams::LEASES).await.context("the bucket of leases")?;
+    // A keeper that is busy writing lets the reader wait.
+    let (events, mut log) = mpsc::channel(16);
+    let reading = Log { stream: format!("KV_{}", streams::LEASES), gapless: false };
+    let stop_reading = CancellationToken::new();
+    let reader = tokio::spawn(reading.read(parts.leases.clone(), 0, events, stop_reading.clone()));
+    let mut keeper = Keeper::new(parts, bucket);
+    let mut period = tokio::time::interval(PERIOD);
+    period.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            // The process ends.
+            () = shutdown.cancelled() => break,
+            // A lease or a heartbeat has moved, ours or another's.
+            event = log.recv() => match event {
+                Some(event) => keeper.read(event),
+                None => break,
+            },
+            // It is time to show that we live.
+            _ = period.tick() => keeper.show_life().await,
+        }
+        keeper.act().await;
+    }
+    keeper.give_back().await;
+    stop_reading.cancel();
+    reader.await.context("the reader of leases")
+}
+
+/// An owner at work.
+struct Running {
+    epoch: u64,
+    stop: CancellationToken,
+    task: JoinHandle<()>,
+}
+
+struct Keeper {
+    parts: KeeperParts,
+    bucket: kv::Store,
+    leases: Leases,
+    owners: BTreeMap<Partition, Running>,
+    /// Absent until the broker has told its time, which is before any lease is ours.
+    tenure: Option<watch::Sender<Tenure>>,
+    clock: Option<BrokerClock>,
+    started: Instant,
+    /// Nothing is planned before the bucket was read to its end once.
+    last_at_open: Option<u64>,
+    read: u64,
+}
+
+impl Keeper {
+    fn new(parts: KeeperParts, bucket: kv::Store) -> Self {
+        let leases = Leases::new(&parts.me, parts.count);
+        Self {
+            parts,
+            bucket,
+            leases,
+            owners: BTreeMap::new(),
+            tenure: None,
+            clock: None,
+            started: Instant::now(),
+            last_at_open: None,
+            read: 0,
+        }
+    }
+
+    fn now_ms(&self) -> u64 {
+        u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    fn read(&mut self, event: LogEvent) {
+        match event {
+            LogEvent::Opened { last } => {
+                self.last_at_open.get_or_insert(last);
+            }
+            LogEvent::Messages(messages) => messages.iter().for_each(|message| self.observe(message)),
+            // Old values of a key vanish by design.
+            LogEvent::Lost { .. } => {}
+            LogEvent::Recreated => {
+                tracing::warn!("the broker has lost all leases; starting over");
+                self.leases = Leases::new(&self.parts.me, self.parts.count);
+                (self.last_at_open, self.read) = (None, 0);
+            }
+        }
+    }
+
+    fn observe(&mut self, message: &Message) {
+        let Ok(info) = message.info() else { return };
+        self.read = info.stream_sequence;
+        let Some(key) = message.subject.strip_prefix("$KV.TIDEMAP_LEASES.") else { return };
+        let removed = message.headers.as_ref().is_some_and(|headers| headers.get("KV-Operation").is_some());
+        let value = (!removed).then_some(message.payload.as_ref());
+        self.leases.observe(key, value, info.stream_sequence, self.now_ms());
+        // Our own heartbeat comes straight back, so its timestamp is the broker's time now.
+        if key.strip_prefix("w.") == Some(self.parts.me.as_str()) {
+            let broker_ms =
+                i64::try_from(info.published.unix_timestamp_nanos() / 1_000_000).unwrap_or(i64::MAX);
+            self.clock = Some(BrokerClock::new(broker_ms, Instant::now()));
+        }
+    }
+
+    /// Writes the heartbeat and renews every lease, all at once.
+    async fn show_life(&mut self) {
+        let heartbeat = format!("w.{}", self.parts.me);
+        let beat = within(self.bucket.put(heartbeat, serde_json::json!({}).to_string().into()));
+        let held: Vec<(Partition, Lease, u64)> = self
+            .leases
+            .mine()
+            .filter_map(|k| self.leases.held(k).map(|(lease, revision)| (k, lease.clone(), revision)))
+            .collect();
+        let renew = join_all(held.into_iter().map(|(k, lease, revision)| {
+            let bucket = &self.bucket;
+            async move { (k, swap(bucket, k, &lease, revision).await.map(|revision| (lease, revision))) }
+        }));
+        let (beat, renewed) = tokio::join!(beat, renew);
+        match beat {
+            Ok(_) => self.leases.heartbeat_taken(),
+            Err(error) => tracing::debug!("no heartbeat: {error:#}"),
+        }
+        let all = renewed.iter().all(|(_, result)| result.is_ok());
+        for (partition, result) in renewed {
+            match result {
+                Ok((lease, revision)) => self.note(partition, &lease, revision),
+                Err(error) => tracing::debug!(%partition, "lease not renewed: {error:#}"),
+            }
+        }
+        if beat_is_fresh(all, self.clock) {
+            self.tell_owners();
+        }
+    }
+
+    fn tell_owners(&mut self) {
+        let Some(clock) = self.clock else { return };
+        let tenure = Tenure { renewed_at: Instant::now(), clock };
+        match &self.tenure {
+            Some(sender) => {
+                sender.send_replace(tenure);
+            }
+            None => self.tenure = Some(watch::channel(tenure).0),
+        }
+    }
+
+    /// Does what the rules say now, and brings the owners in line with the leases.
+    async fn act(&mut self) {
+        if self.last_at_open.is_none_or(|last| self.read < last) || self.clock.is_none() {
+            return;
+        }
+        if self.tenure.is_none() {
+            self.tell_owners();
+        }
+        let epoch_floor = clock::unix_ms().unsigned_abs() / 1_000;
+        for action in self.leases.plan(self.now_ms(), epoch_floor) {
+            match action {
+                Action::Acquire(partition, lease, revision) => {
+                    // Another worker may have been faster; the bucket will tell.
+                    if let Ok(revision) = swap(&self.bucket, partition, &lease, revision).await {
+                        self.note(partition, &lease, revision);
+                    }
+                }
+                Action::Release(partition) => self.release(partition).await,
+                Action::Sweep(worker) => {
+                    if let Err(error) = within(self.bucket.purge(format!("w.{worker}"))).await {
+                        tracing::debug!(worker, "a dead worker's heartbeat stays: {error:#}");
+                    }
+                }
+            }
+        }
+        self.follow().await;
+    }
+
+    /// Takes note of our own write without waiting for the bucket to tell it.
+    fn note(&mut self, partition: Partition, lease: &Lease, revision: u64) {
+        if let Ok(value) = serde_json::to_vec(lease) {
+            self.leases.observe(&format!("p.{partition}"), Some(&value), revision, self.now_ms());
+        }
+    }
+
+    /// Starts owners of partitions that became ours, ends those of partitions that no longer are.
+    async fn follow(&mut self) {
+        let held: BTreeMap<Partition, u64> =
+            self.leases.mine().filter_map(|k| Some((k, self.leases.held(k)?.0.epoch))).collect();
+        let stale: Vec<Partition> = self
+            .owners
+            .iter()
+            .filter(|(k, running)| held.get(k) != Some(&running.epoch) || running.task.is_finished())
+            .map(|(k, _)| *k)
+            .collect();
+        for partition in stale {
+            self.end(partition).await;
+        }
+        for (partition, epoch) in held {
+            if !self.owners.contains_key(&partition) {
+                self.start(partition, epoch);
+            }
+        }
+    }
+
+    fn start(&mut self, partition: Partition, epoch: u64) {
+        let Some(tenure) = &self.tenure else { return };
+        tracing::info!(%partition, epoch, "took a partition");
+        let claim = Claim { partition, epoch, owner: self.parts.me.clone(), limits: self.parts.limits };
+        let outside = Outside {
+            data: self.parts.data.clone(),
+            output: self.parts.output.clone(),
+            tenure: tenure.subscribe(),
+        };
+        let stop = CancellationToken::new();
+        let running = owner::run(claim, outside, stop.clone());
+        let task = tokio::spawn(async move {
+            if let Err(error) = running.await {
+                tracing::error!(%partition, "the partition's owner ended: {error:#}");
+            }
+        });
+        self.owners.insert(partition, Running { epoch, stop, task });
+    }
+
+    async fn end(&mut self, partition: Partition) {
+        let Some(running) = self.owners.remove(&partition) else { return };
+        running.stop.cancel();
+        match tokio::time::timeout(FAREWELL, running.task).await {
+            Ok(Ok(())) => tracing::info!(%partition, epoch = running.epoch, "left a partition"),
+            Ok(Err(panic)) => tracing::error!(%partition, "the partition's owner panicked: {panic}"),
+            Err(_) => tracing::error!(%partition, "the partition's owner does not end"),
+        }
+    }
+
+    /// Ends the owner, then says so: the next owner must find its work done.
+    async fn release(&mut self, partition: Partition) {
+        self.end(partition).await;
+        let Some((lease, revision)) = self.leases.held(partition) else { return };
+        let released = Lease { owner: String::new(), epoch: lease.epoch };
+        match swap(&self.bucket, partition, &released, revision).await {
+            Ok(revision) => self.note(partition, &released, revision),
+            Err(error) => tracing::warn!(%partition, "not released, others will wait: {error:#}"),
+        }
+    }
+
+    async fn give_back(&mut self) {
+        let mine: Vec<Partition> = self.leases.mine().collect();
+        for partition in mine {
+            self.release(partition).await;
+        }
+        if let Err(error) = within(self.bucket.purge(format!("w.{}", self.parts.me))).await {
+            tracing::debug!("the heartbeat stays behind: {error:#}");
+        }
+    }
+}
+
+/// Whether the owners may go on speaking: every lease of ours was renewed just now, and the broker's time is known.
+fn beat_is_fresh(all_renewed: bool, clock: Option<BrokerClock>) -> bool {
+    all_renewed && clock.is_some()
+}
+
+/// Writes a lease if nobody has written since `revision`; returns the new revision.
+async fn swap(bucket: &kv::Store, partition: Partition, lease: &Lease, revision: u64) -> anyhow::Result<u64> {
+    let value = serde_json::to_vec(lease)?;
+    within(bucket.update(format!("p.{partition}"), value.into(), revision)).await
+}
+
+async fn within<T, E>(write: impl Future<Output = Result<T, E>>) -> anyhow::Result<T>
+where
+    E: std::error::Error + Send + Sync + 'static,
+{
+    Ok(tokio::time::timeout(PATIENCE, write).await.context("the broker does not answer")??)
+}

@@ -1,0 +1,171 @@
+use proptest::prelude::*;
+use tidemap_wire::{Partition, PartitionCount};
+
+use super::{Action, DEAD_AFTER_MS, Lease, Leases};
+
+/// A bucket with compare-and-swap, shared by several workers in one thread.
+#[derive(Default)]
+struct Bucket {
+    revision: u64,
+    log: Vec<(String, Option<Vec<u8>>, u64)>,
+}
+
+impl Bucket {
+    fn revision_of(&self, key: &str) -> u64 {
+        self.log.iter().rev().find(|(k, ..)| k == key).map_or(0, |(.., revision)| *revision)
+    }
+
+    fn put(&mut self, key: &str, value: Option<Vec<u8>>) {
+        self.revision += 1;
+        self.log.push((key.to_owned(), value, self.revision));
+    }
+
+    fn swap(&mut self, partition: Partition, lease: &Lease, expected: u64) -> bool {
+        let key = format!("p.{partition}");
+        let taken = self.revision_of(&key) == expected;
+        if taken {
+            self.put(&key, Some(serde_json::to_vec(lease).unwrap()));
+        }
+        taken
+    }
+}
+
+struct Worker {
+    leases: Leases,
+    read: usize,
+}
+
+impl Worker {
+    fn new(id: &str) -> Self {
+        Self { leases: Leases::new(id, PartitionCount::default()), read: 0 }
+    }
+
+    fn read(&mut self, bucket: &Bucket, now_ms: u64) {
+        for (key, value, revision) in &bucket.log[self.read..] {
+            self.leases.observe(key, value.as_deref(), *revision, now_ms);
+        }
+        self.read = bucket.log.len();
+    }
+
+    /// One second in a worker's life: heartbeat, renew, read, act.
+    fn turn(&mut self, bucket: &mut Bucket, now_ms: u64) {
+        bucket.put(&format!("w.{}", self.leases.me), Some(vec![]));
+        self.leases.heartbeat_taken();
+        let mine: Vec<_> = self.leases.mine().collect();
+        for partition in mine {
+            let (lease, revision) = self.leases.held(partition).unwrap();
+            bucket.swap(partition, &lease.clone(), revision);
+        }
+        self.read(bucket, now_ms);
+        for action in self.leases.plan(now_ms, 0) {
+            match action {
+                Action::Acquire(partition, lease, expected) => {
+                    bucket.swap(partition, &lease, expected);
+                }
+                Action::Release(partition) => {
+                    let (lease, revision) = self.leases.held(partition).unwrap();
+                    let released = Lease { owner: String::new(), epoch: lease.epoch };
+                    bucket.swap(partition, &released, revision);
+                }
+                Action::Sweep(worker) => bucket.put(&format!("w.{worker}"), None),
+            }
+        }
+        self.read(bucket, now_ms);
+    }
+
+    fn owned(&self) -> usize {
+        self.leases.mine().count()
+    }
+}
+
+fn run(workers: &mut [Worker], bucket: &mut Bucket, seconds: std::ops::Range<u64>) {
+    for second in seconds {
+        for worker in workers.iter_mut() {
+            worker.turn(bucket, second * 1_000);
+        }
+        for worker in workers.iter_mut() {
+            worker.read(bucket, second * 1_000);
+        }
+    }
+}
+
+#[test]
+fn the_first_worker_takes_all_and_the_next_ones_get_their_share() {
+    let mut bucket = Bucket::default();
+    let mut workers = vec![Worker::new("a")];
+    run(&mut workers, &mut bucket, 0..2);
+    assert_eq!(workers[0].owned(), 8);
+    workers.push(Worker::new("b"));
+    run(&mut workers, &mut bucket, 2..5);
+    assert_eq!(workers.iter().map(Worker::owned).collect::<Vec<_>>(), [4, 4]);
+    workers.push(Worker::new("c"));
+    run(&mut workers, &mut bucket, 5..9);
+    let owned: Vec<usize> = workers.iter().map(Worker::owned).collect();
+    assert_eq!(owned.iter().sum::<usize>(), 8);
+    assert!(owned.iter().all(|n| (2..=3).contains(n)), "{owned:?}");
+}
+
+#[test]
+fn a_dead_workers_partitions_go_to_the_living_under_a_higher_epoch() {
+    let mut bucket = Bucket::default();
+    let mut workers = vec![Worker::new("a"), Worker::new("b")];
+    run(&mut workers, &mut bucket, 0..4);
+    let lost: Vec<Partition> = workers[0].leases.mine().collect();
+    let before: Vec<u64> = lost.iter().map(|k| workers[0].leases.held(*k).unwrap().0.epoch).collect();
+    let mut survivor = vec![workers.remove(1)];
+    run(&mut survivor, &mut bucket, 4..8);
+    assert_eq!(survivor[0].owned(), 4, "nothing may move before the limit");
+    run(&mut survivor, &mut bucket, 8..12);
+    assert_eq!(survivor[0].owned(), 8);
+    for (partition, epoch) in lost.iter().zip(before) {
+        assert!(survivor[0].leases.held(*partition).unwrap().0.epoch > epoch);
+    }
+}
+
+#[test]
+fn the_brokers_absence_starts_no_takeover() {
+    let mut bucket = Bucket::default();
+    let mut workers = vec![Worker::new("a"), Worker::new("b")];
+    run(&mut workers, &mut bucket, 0..4);
+    let later = 4_000 + 100 * DEAD_AFTER_MS;
+    // Nobody could write, so nobody's revision moved: that says nothing about anybody.
+    assert_eq!(workers[0].leases.plan(later, 0), []);
+    assert_eq!(workers[1].leases.plan(later, 0), []);
+}
+
+#[test]
+fn a_workers_heartbeat_is_swept_long_after_its_death() {
+    let mut bucket = Bucket::default();
+    let mut workers = vec![Worker::new("a"), Worker::new("b")];
+    run(&mut workers, &mut bucket, 0..4);
+    workers.truncate(1);
+    run(&mut workers, &mut bucket, 4..70);
+    assert!(!workers[0].leases.workers.contains_key("b"));
+}
+
+proptest! {
+    /// Whoever pauses for however long, at most one worker holds each partition in the bucket, epochs never fall, and
+    /// in the end everything is owned and shared.
+    #[test]
+    fn every_partition_ends_with_one_owner(turns in proptest::collection::vec((0_usize..3, 0_u64..3_000), 1..80)) {
+        let mut bucket = Bucket::default();
+        let mut workers: Vec<Worker> = ["a", "b", "c"].into_iter().map(Worker::new).collect();
+        let mut now_ms = 0;
+        for (who, wait_ms) in turns {
+            now_ms += wait_ms;
+            workers[who].turn(&mut bucket, now_ms);
+        }
+        let start = now_ms / 1_000 + 1;
+        run(&mut workers, &mut bucket, start..start + 20);
+        let owned: Vec<usize> = workers.iter().map(Worker::owned).collect();
+        prop_assert_eq!(owned.iter().sum::<usize>(), 8);
+        prop_assert!(owned.iter().all(|n| (2..=3).contains(n)), "{:?}", owned);
+        for partition in PartitionCount::default().all() {
+            let key = format!("p.{partition}");
+            let epochs: Vec<u64> = bucket.log.iter().filter(|(k, ..)| *k == key)
+                .map(|(_, value, _)| serde_json::from_slice::<Lease>(value.as_deref().unwrap()).unwrap().epoch)
+                .collect();
+            prop_assert!(epochs.is_sorted(), "{:?}", epochs);
+        }
+    }
+}

@@ -1,0 +1,170 @@
+//! A broker stream read from some message on, for as long as it takes.
+//!
+//! Whatever goes wrong (an error, a gap, silence beyond the heartbeat, a deleted consumer, a wiped stream), the reader
+//! makes a new consumer just after the last message it has passed on. It never ends before it is told to.
+
+use std::time::Duration;
+
+use anyhow::Context;
+use async_nats::jetstream::{
+    self, Message,
+    consumer::{AckPolicy, DeliverPolicy, pull},
+};
+use futures_util::StreamExt;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+/// Messages asked for at once: fewer cost round trips, more cost memory.
+const BATCH: usize = 4_096;
+/// The broker speaks at least this often, so silence means a lost link.
+const HEARTBEAT: Duration = Duration::from_secs(1);
+/// How long one request for messages stands.
+const EXPIRES: Duration = Duration::from_secs(30);
+/// A consumer that nobody asks any more is dropped by the broker after this.
+const INACTIVE: Duration = Duration::from_secs(30);
+/// Between attempts to read again.
+const RETRY: Duration = Duration::from_millis(250);
+/// For one answer of the broker.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// What a stream says.
+#[derive(Debug)]
+pub enum LogEvent {
+    /// Reading begins, or begins again. `last` is the newest message that the stream holds.
+    Opened {
+        /// Sequence number of the newest message; 0 when the stream is empty.
+        last: u64,
+    },
+    /// Messages in order.
+    Messages(Vec<Message>),
+    /// Messages that the stream no longer holds: they were dropped before they could be read.
+    Lost {
+        /// How many.
+        count: u64,
+    },
+    /// The stream was made anew: its numbers start over.
+    Recreated,
+}
+
+/// Which stream, and how its numbers are to be understood.
+#[derive(Clone, Debug)]
+pub struct Log {
+    /// The stream's name.
+    pub stream: String,
+    /// Whether every number must come: true for samples, false for a bucket, where old values of a key vanish.
+    pub gapless: bool,
+}
+
+impl Log {
+    /// Reads from the message after `applied` on until `stop`. A full channel slows the reading, nothing else.
+    pub async fn read(
+        self,
+        js: jetstream::Context,
+        mut applied: u64,
+        events: mpsc::Sender<LogEvent>,
+        stop: CancellationToken,
+    ) {
+        while let Some(result) = stop.run_until_cancelled(self.read_once(&js, &mut applied, &events)).await {
+            match result {
+                // The receiver is gone: nobody wants to know.
+                Ok(()) => return,
+                Err(error) => {
+                    tracing::debug!(stream = self.stream, applied, "reading again: {error:#}");
+                    if stop.run_until_cancelled(tokio::time::sleep(RETRY)).await.is_none() {
+                        return;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Reads with one consumer until something goes wrong.
+    async fn read_once(
+        &self,
+        js: &jetstream::Context,
+        applied: &mut u64,
+        events: &mpsc::Sender<LogEvent>,
+    ) -> anyhow::Result<()> {
+        let stream = tokio::time::timeout(PATIENCE, js.get_stream(&self.stream)).await??;
+        let state = &stream.cached_info().state;
+        if state.last_sequence < *applied {
+            *applied = 0;
+            if events.send(LogEvent::Recreated).await.is_err() {
+                return Ok(());
+            }
+        }
+        let opened = LogEvent::Opened { last: state.last_sequence };
+        let consumer =
+            tokio::time::timeout(PATIENCE, stream.create_consumer(consumer(*applied + 1))).await??;
+        let messages = consumer
+            .stream()
+            .max_messages_per_batch(BATCH)
+            .heartbeat(HEARTBEAT)
+            .expires(EXPIRES)
+            .messages()
+            .await?;
+        if events.send(opened).await.is_err() {
+            return Ok(());
+        }
+        let mut first = true;
+        let mut chunks = messages.ready_chunks(1_024);
+        while let Some(chunk) = chunks.next().await {
+            let mut batch = Vec::with_capacity(chunk.len());
+            let failure = self.take(chunk, applied, &mut batch, &mut first, events).await.err();
+            if !batch.is_empty() && events.send(LogEvent::Messages(batch)).await.is_err() {
+                return Ok(());
+            }
+            if let Some(error) = failure {
+                return Err(error);
+            }
+        }
+        anyhow::bail!("the consumer ended")
+    }
+
+    /// Moves a chunk into a batch as far as it is whole.
+    async fn take(
+        &self,
+        chunk: Vec<Result<Message, pull::MessagesError>>,
+        applied: &mut u64,
+        batch: &mut Vec<Message>,
+        first: &mut bool,
+        events: &mpsc::Sender<LogEvent>,
+    ) -> anyhow::Result<()> {
+        for message in chunk {
+            let message = message?;
+            let sequence = message
+                .info()
+                .map_err(anyhow::Error::from_boxed)
+                .context("no message of a stream")?
+                .stream_sequence;
+            if self.gapless && sequence != *applied + 1 {
+                // A new consumer starts exactly where we asked, or at the oldest message that is left.
+                anyhow::ensure!(
+                    *first && sequence > *applied,
+                    "expected message {}, got {sequence}",
+                    *applied + 1
+                );
+                // Before the first message of all, nothing was ours to lose.
+                if *applied > 0 {
+                    events.send(LogEvent::Lost { count: sequence - *applied - 1 }).await?;
+                }
+            }
+            *first = false;
+            *applied = sequence;
+            batch.push(message);
+        }
+        Ok(())
+    }
+}
+
+fn consumer(start_sequence: u64) -> pull::Config {
+    pull::Config {
+        deliver_policy: DeliverPolicy::ByStartSequence { start_sequence },
+        // State is rebuilt from the log, so the broker need not remember what we have read.
+        ack_policy: AckPolicy::None,
+        inactive_threshold: INACTIVE,
+        memory_storage: true,
+        num_replicas: 1,
+        ..pull::Config::default()
+    }
+}

@@ -1,0 +1,291 @@
+//! One node: a pure function of the set of its samples.
+//!
+//! Duplicates and disorder change nothing. Which of an agent's runs is the *current* one decides what is shown as the
+//! live rate; samples of older runs still count in the windows.
+
+use tidemap_wire::{Bps, Hello, Host, InterfaceRate, NodeId, NodeUpdate, Report, Sample, Status};
+
+use crate::{
+    run::Run,
+    seen::Novelty,
+    window::{Sum, Windows},
+};
+
+/// Reporting interval of a node that has not said hello yet.
+const DEFAULT_INTERVAL_MS: u32 = 1_000;
+/// A node is online for at least this long after a report, however short its interval.
+const MIN_ONLINE_MS: i64 = 5_000;
+/// How many earlier runs are remembered: enough for an agent that crashes every 3 s and a broker 5 s out of order.
+const EARLIER_RUNS: usize = 3;
+
+/// What ingest knows of one node.
+#[derive(Clone, Debug)]
+pub struct Node {
+    current: Run,
+    /// Newest first. Empty for a node whose agent has not restarted, which is nearly every node.
+    earlier: Vec<Run>,
+    /// Bytes of runs that are no longer remembered.
+    forgotten_rx_bytes: u64,
+    forgotten_tx_bytes: u64,
+    windows: Windows,
+    latest: Latest,
+    hello: Option<Box<Hello>>,
+    host: Option<Box<Host>>,
+    interfaces: Option<Vec<InterfaceRate>>,
+    status: Status,
+    since_ms: i64,
+    seen_ms: i64,
+    skew_ms: i64,
+    changed: Changed,
+}
+
+/// The newest sample of the current run.
+#[derive(Clone, Copy, Debug, Default)]
+struct Latest {
+    at_ms: i64,
+    rx_bps: Option<Bps>,
+    tx_bps: Option<Bps>,
+}
+
+/// What readers have not been told yet.
+#[derive(Clone, Copy, Debug, Default)]
+struct Changed {
+    any: bool,
+    hello: bool,
+    host: bool,
+    interfaces: bool,
+}
+
+/// What became of a report's samples.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Outcome {
+    /// Samples that changed the state.
+    pub applied: u64,
+    /// Samples that had been applied before.
+    pub duplicates: u64,
+    /// Samples older than every window.
+    pub late: u64,
+    /// Samples of a second agent under the same name.
+    pub rivals: u64,
+    /// Whether the agent's run is a new one.
+    pub restarted: bool,
+}
+
+impl Node {
+    /// A node that was not known before, about to observe its first report.
+    pub fn new(report: &Report, published_ms: i64) -> Self {
+        let first_at_ms = report.samples.iter().map(|sample| sample.at_ms).min().unwrap_or(published_ms);
+        Self {
+            current: Run::new(report.boot, first_at_ms),
+            earlier: Vec::new(),
+            forgotten_rx_bytes: 0,
+            forgotten_tx_bytes: 0,
+            windows: Windows::default(),
+            latest: Latest::default(),
+            hello: None,
+            host: None,
+            interfaces: None,
+            status: Status::Online,
+            since_ms: published_ms,
+            seen_ms: published_ms,
+            skew_ms: 0,
+            changed: Changed::default(),
+        }
+    }
+
+    /// Applies a report that the broker stored at `published_ms`.
+    pub fn observe(&mut self, report: Report, published_ms: i64) -> Outcome {
+        let mut outcome = Outcome::default();
+        for sample in report.samples {
+            self.observe_sample(report.boot, sample, published_ms, &mut outcome);
+        }
+        if report.boot == self.current.boot
+            && let Some(hello) = report.hello
+            && self.hello.as_deref() != Some(&hello)
+        {
+            self.hello = Some(Box::new(hello));
+            self.changed.hello = true;
+        }
+        // A rival's reports say nothing about this node, not even that it lives.
+        if outcome.applied > 0 || report.boot == self.current.boot {
+            self.seen_ms = self.seen_ms.max(published_ms);
+            self.changed.any = true;
+        }
+        outcome
+    }
+
+    /// Judges whether the node still reports. `alive_ms` is the earliest time from which silence counts: after the
+    /// broker was away, nobody could report. Returns the new status when it has changed.
+    pub fn judge(&mut self, now_ms: i64, alive_ms: i64, offline_after_ms: i64) -> Option<Status> {
+        let heard_ms = self.seen_ms.max(alive_ms);
+        let (status, since_ms) = if now_ms - heard_ms < self.online_limit_ms() {
+            (Status::Online, heard_ms)
+        } else if now_ms - heard_ms < offline_after_ms {
+            (Status::Warning, heard_ms + self.online_limit_ms())
+        } else {
+            (Status::Offline, heard_ms + offline_after_ms)
+        };
+        // A node that was silent comes back by a report, not by the broker's coming back.
+        let only_by_grace = status < self.status && now_ms - self.seen_ms >= self.online_limit_ms();
+        if status == self.status || only_by_grace {
+            return None;
+        }
+        self.status = status;
+        // Computed, not observed: a worker that replays the log an hour later comes to the same time.
+        self.since_ms = since_ms;
+        self.changed.any = true;
+        Some(status)
+    }
+
+    /// Broker time of the newest report.
+    pub fn seen_ms(&self) -> i64 {
+        self.seen_ms
+    }
+
+    /// Whether the node still reports.
+    pub fn status(&self) -> Status {
+        self.status
+    }
+
+    /// Download and upload of the newest sample.
+    pub fn rates(&self) -> (Option<Bps>, Option<Bps>) {
+        (self.latest.rx_bps, self.latest.tx_bps)
+    }
+
+    /// The node's recent past.
+    pub fn windows(&self) -> &Windows {
+        &self.windows
+    }
+
+    /// What changed since the last call, for a delta; `None` when nothing did.
+    pub fn take_update(&mut self, id: &NodeId) -> Option<NodeUpdate> {
+        let changed = std::mem::take(&mut self.changed);
+        (changed.any || changed.hello).then(|| self.describe(id, changed))
+    }
+
+    /// Everything, for a snapshot.
+    pub fn full_update(&self, id: &NodeId) -> NodeUpdate {
+        self.describe(id, Changed { any: true, hello: true, host: true, interfaces: true })
+    }
+
+    fn describe(&self, id: &NodeId, include: Changed) -> NodeUpdate {
+        let (rx_avg, tx_avg) = self.windows.averages();
+        let runs = || self.earlier.iter().chain([&self.current]);
+        NodeUpdate {
+            node: id.clone(),
+            boot: self.current.boot,
+            status: self.status,
+            since_ms: self.since_ms,
+            seen_ms: self.seen_ms,
+            at_ms: self.latest.at_ms,
+            skew_ms: self.skew_ms,
+            interval_ms: self.interval_ms(),
+            rx_bps: self.latest.rx_bps,
+            tx_bps: self.latest.tx_bps,
+            rx_avg,
+            tx_avg,
+            rx_bytes: runs().fold(self.forgotten_rx_bytes, |sum, run| sum.saturating_add(run.rx_bytes)),
+            tx_bytes: runs().fold(self.forgotten_tx_bytes, |sum, run| sum.saturating_add(run.tx_bytes)),
+            hello: self.hello.clone().filter(|_| include.hello),
+            host: self.host.clone().filter(|_| include.host),
+            interfaces: self.interfaces.clone().filter(|_| include.interfaces),
+        }
+    }
+
+    fn observe_sample(&mut self, boot: u64, sample: Sample, published_ms: i64, outcome: &mut Outcome) {
+        if boot != self.current.boot && !self.admit(boot, &sample, published_ms, outcome) {
+            outcome.rivals += 1;
+            return;
+        }
+        let is_current = boot == self.current.boot;
+        let run = if is_current {
+            &mut self.current
+        } else {
+            let Some(run) = self.earlier.iter_mut().find(|run| run.boot == boot) else { return };
+            run
+        };
+        let novelty = run.observe(&sample);
+        if novelty == Novelty::Duplicate {
+            outcome.duplicates += 1;
+            return;
+        }
+        let is_newest = is_current && novelty == Novelty::Newest;
+        if is_newest && self.windows.is_beyond(sample.at_ms) {
+            // The host's clock was put back by more than the windows reach: its new time is its time.
+            self.windows.reset_to(sample.at_ms);
+        }
+        if novelty == Novelty::Forgotten || !self.windows.add(sample.at_ms, sum(&sample)) {
+            outcome.late += 1;
+            return;
+        }
+        outcome.applied += 1;
+        if is_newest {
+            self.skew_ms = sample.at_ms - published_ms;
+            self.show(sample);
+        }
+    }
+
+    /// Makes room for a sample of another run than the current one; `false` when a second agent speaks.
+    ///
+    /// A run that begins after the current one is a restart and becomes current. One that began before is an old run
+    /// whose samples come late, unless it says something of the time after the current one began: then two agents
+    /// live under one name, and the newer one holds the name as long as it speaks.
+    fn admit(&mut self, boot: u64, sample: &Sample, published_ms: i64, outcome: &mut Outcome) -> bool {
+        let known = self.earlier.iter().position(|run| run.boot == boot);
+        let after = sample.at_ms >= self.current.first_at_ms;
+        let current_is_silent = published_ms - self.seen_ms >= self.online_limit_ms();
+        let becomes_current = current_is_silent || (after && known.is_none());
+        if !becomes_current && after {
+            return false;
+        }
+        let run = known.map_or_else(|| Run::new(boot, sample.at_ms), |place| self.earlier.remove(place));
+        let older = if becomes_current {
+            outcome.restarted = true;
+            std::mem::replace(&mut self.current, run)
+        } else {
+            run
+        };
+        self.earlier.insert(0, older);
+        if self.earlier.len() > EARLIER_RUNS
+            && let Some(oldest) = self.earlier.pop()
+        {
+            self.forgotten_rx_bytes = self.forgotten_rx_bytes.saturating_add(oldest.rx_bytes);
+            self.forgotten_tx_bytes = self.forgotten_tx_bytes.saturating_add(oldest.tx_bytes);
+        }
+        true
+    }
+
+    fn show(&mut self, sample: Sample) {
+        self.latest = Latest { at_ms: sample.at_ms, rx_bps: sample.rx_bps, tx_bps: sample.tx_bps };
+        if let Some(host) = sample.host {
+            self.host = Some(Box::new(host));
+            self.changed.host = true;
+        }
+        if let Some(interfaces) = sample.interfaces {
+            self.interfaces = Some(interfaces);
+            self.changed.interfaces = true;
+        }
+    }
+
+    fn interval_ms(&self) -> u32 {
+        self.hello.as_ref().map_or(DEFAULT_INTERVAL_MS, |hello| hello.interval_ms.clamp(100, 600_000))
+    }
+
+    fn online_limit_ms(&self) -> i64 {
+        (i64::from(self.interval_ms()) * 3).max(MIN_ONLINE_MS)
+    }
+}
+
+/// A sample as bytes and time; one across a gap covers no time.
+fn sum(sample: &Sample) -> Sum {
+    let bytes = |rate: Option<Bps>| rate.map_or(0, |rate| rate.bytes_in(sample.elapsed_ms));
+    let known = sample.rx_bps.is_some() && sample.tx_bps.is_some();
+    Sum {
+        rx_bytes: bytes(sample.rx_bps.filter(|_| known)),
+        tx_bytes: bytes(sample.tx_bps.filter(|_| known)),
+        covered_ms: if known { u64::from(sample.elapsed_ms) } else { 0 },
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,137 @@
+use proptest::prelude::*;
+use tidemap_wire::{Bps, NodeId, Report, Sample, Status};
+
+use super::{Node, Outcome};
+
+fn id() -> NodeId {
+    NodeId::from_name("web-01").unwrap()
+}
+
+/// The sample that an agent reads in second `seq` of a run that began at `start_ms`.
+fn sample(seq: u64, start_ms: i64) -> Sample {
+    let bytes = seq * 1_000;
+    Sample {
+        seq,
+        at_ms: start_ms + seq as i64 * 1_000,
+        elapsed_ms: 1_000,
+        rx_bytes: seq * (seq + 1) * 500,
+        tx_bytes: 7,
+        rx_bps: Bps::over(bytes, 1_000),
+        tx_bps: Some(Bps::ZERO),
+        ..Sample::default()
+    }
+}
+
+fn report(boot: u64, samples: Vec<Sample>) -> Report {
+    Report { node: id(), boot, hello: None, samples }
+}
+
+/// A node that has seen these samples, each published when it was read.
+fn node(seen: &[(u64, u64, i64)]) -> (Node, Outcome) {
+    let reports: Vec<Report> =
+        seen.iter().map(|(boot, seq, start_ms)| report(*boot, vec![sample(*seq, *start_ms)])).collect();
+    let mut node = Node::new(&reports[0], reports[0].samples[0].at_ms);
+    let mut total = Outcome::default();
+    for report in reports {
+        let published_ms = report.samples[0].at_ms;
+        let outcome = node.observe(report, published_ms);
+        total.applied += outcome.applied;
+        total.duplicates += outcome.duplicates;
+        total.rivals += outcome.rivals;
+        total.restarted |= outcome.restarted;
+    }
+    (node, total)
+}
+
+#[test]
+fn the_newest_sample_is_shown_whatever_comes_after_it() {
+    let (node, outcome) = node(&[(1, 1, 0), (1, 3, 0), (1, 2, 0), (1, 3, 0)]);
+    let update = node.full_update(&id());
+    assert_eq!((outcome.applied, outcome.duplicates), (3, 1));
+    assert_eq!(update.rx_bps.map(Bps::get), Some(3_000.0));
+    assert_eq!(update.rx_avg.s10.map(Bps::get), Some(2_000.0));
+    assert_eq!(update.rx_bytes, 6_000);
+}
+
+#[test]
+fn a_restarted_agent_goes_on_and_its_bytes_add_up() {
+    let (node, outcome) = node(&[(1, 1, 0), (1, 2, 0), (2, 1, 5_000)]);
+    let update = node.full_update(&id());
+    assert!(outcome.restarted);
+    assert_eq!((update.boot, update.rx_bytes), (2, 3_000 + 1_000));
+    assert_eq!(update.rx_bps.map(Bps::get), Some(1_000.0));
+}
+
+#[test]
+fn late_samples_of_an_old_run_count_but_are_not_shown() {
+    let (node, outcome) = node(&[(1, 1, 0), (2, 1, 5_000), (1, 2, 0), (3, 1, 2_500), (2, 2, 5_000)]);
+    let update = node.full_update(&id());
+    assert_eq!((outcome.applied, outcome.rivals, update.boot), (5, 0, 2));
+    assert_eq!(update.rx_bps.map(Bps::get), Some(2_000.0));
+}
+
+#[test]
+fn a_second_agent_of_the_same_name_is_refused_while_the_newer_one_speaks() {
+    let (node, outcome) = node(&[(1, 1, 0), (2, 1, 5_000), (1, 7, 0), (2, 2, 5_000), (1, 8, 0)]);
+    assert_eq!((outcome.rivals, node.full_update(&id()).boot), (2, 2));
+}
+
+#[test]
+fn the_older_agent_takes_the_name_back_when_the_newer_one_falls_silent() {
+    let (node, outcome) = node(&[(1, 1, 0), (2, 1, 5_000), (1, 30, 0), (1, 31, 0)]);
+    assert_eq!((outcome.rivals, node.full_update(&id()).boot), (0, 1));
+}
+
+#[test]
+fn a_clock_that_was_put_back_an_hour_does_not_silence_a_node() {
+    let (mut node, _) = node(&[(1, 1, 10_000_000)]);
+    let back = Sample { at_ms: 10_000_000 - 3_600_000, ..sample(2, 0) };
+    let outcome = node.observe(report(1, vec![back]), 10_002_000);
+    let update = node.full_update(&id());
+    assert_eq!((outcome.applied, update.rx_bps.map(Bps::get)), (1, Some(2_000.0)));
+    assert_eq!(update.rx_avg.s10.map(Bps::get), Some(2_000.0));
+    assert_eq!(update.skew_ms, -3_602_000);
+}
+
+#[test]
+fn silence_is_a_warning_and_then_offline() {
+    let (mut node, _) = node(&[(1, 1, 0)]);
+    let mut judge = |now_ms| node.judge(now_ms, 0, 30_000);
+    assert_eq!(judge(5_999), None);
+    assert_eq!(judge(6_000), Some(Status::Warning));
+    assert_eq!(judge(6_250), None);
+    assert_eq!(judge(31_000), Some(Status::Offline));
+}
+
+#[test]
+fn silence_while_the_broker_was_away_is_nobodys_fault() {
+    let (mut node, _) = node(&[(1, 1, 0)]);
+    assert_eq!(node.judge(61_000, 60_000, 30_000), None);
+    assert_eq!(node.judge(65_000, 60_000, 30_000), Some(Status::Warning));
+    // The broker's next return does not make a silent node look alive.
+    assert_eq!(node.judge(70_000, 70_000, 30_000), None);
+}
+
+#[test]
+fn an_update_is_taken_once() {
+    let (mut node, _) = node(&[(1, 1, 0)]);
+    assert!(node.take_update(&id()).is_some());
+    assert!(node.take_update(&id()).is_none());
+}
+
+proptest! {
+    #[test]
+    fn duplicates_and_disorder_change_nothing(
+        order in Just((1_u64..=40).collect::<Vec<_>>()).prop_shuffle(),
+        again in proptest::collection::vec(1_u64..=40, 0..20),
+    ) {
+        let in_order: Vec<_> = (1..=40).map(|seq| (1, seq, 0)).collect();
+        let mangled: Vec<_> = order.iter().chain(&again).map(|seq| (1, *seq, 0)).collect();
+        let (expected, _) = node(&in_order);
+        let (got, outcome) = node(&mangled);
+        prop_assert_eq!(outcome.duplicates, again.len() as u64);
+        let (expected, got) = (expected.full_update(&id()), got.full_update(&id()));
+        prop_assert_eq!((got.rx_avg, got.tx_avg, got.rx_bps), (expected.rx_avg, expected.tx_avg, expected.rx_bps));
+        prop_assert_eq!((got.rx_bytes, got.tx_bytes, got.at_ms), (expected.rx_bytes, expected.tx_bytes, expected.at_ms));
+    }
+}

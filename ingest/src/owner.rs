@@ -1,0 +1,297 @@
+//! One owned partition: its task reads the log, keeps the state, and tells readers.
+
+use std::time::Duration;
+
+use anyhow::Context;
+use async_nats::{Client, Subscriber, jetstream};
+use bytes::Bytes;
+use futures_util::StreamExt;
+use tidemap_service::{clock, streams};
+use tidemap_wire::{
+    ForgetReply, ForgetRequest, Partition as PartitionId, SnapshotRequest, decode, encode, subject,
+};
+use tokio::{
+    sync::{mpsc, watch},
+    time::Instant,
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    chunks,
+    log::{Log, LogEvent},
+    partition::{Limits, Message, Output, Partition},
+};
+
+/// Readers are told this often. The multiples of it are the same on every host, so that a reader's own tick can come
+/// just after all partitions have spoken.
+pub const TICK: Duration = Duration::from_millis(250);
+/// Every how many ticks the totals are told.
+const TICKS_PER_STATS: u64 = 4;
+/// Without a renewed lease for this long, another worker may already have taken over: say nothing.
+const FREEZE_AFTER: Duration = Duration::from_secs(3);
+/// At most one refused message in this time is logged.
+const REFUSAL_LOG_PERIOD: Duration = Duration::from_secs(5);
+
+/// What an owner needs of the world.
+#[derive(Clone)]
+pub struct Outside {
+    /// For the log.
+    pub data: jetstream::Context,
+    /// For deltas, totals, events and answers.
+    pub output: Client,
+    /// What the keeper of leases knows.
+    pub tenure: watch::Receiver<Tenure>,
+}
+
+/// What the keeper of leases tells its owners.
+#[derive(Clone, Copy, Debug)]
+pub struct Tenure {
+    /// When the leases were last renewed.
+    pub renewed_at: Instant,
+    /// The broker's time.
+    pub clock: clock::BrokerClock,
+}
+
+/// Which partition, under which lease.
+#[derive(Clone, Debug)]
+pub struct Claim {
+    /// The partition.
+    pub partition: PartitionId,
+    /// The lease's epoch.
+    pub epoch: u64,
+    /// The worker's id.
+    pub owner: String,
+    /// When a silent node is called what.
+    pub limits: Limits,
+}
+
+/// Owns a partition until `stop`.
+///
+/// # Errors
+///
+/// When the broker refuses a subscription.
+pub async fn run(claim: Claim, outside: Outside, stop: CancellationToken) -> anyhow::Result<()> {
+    let partition = claim.partition;
+    let mut snapshots =
+        outside.output.subscribe(subject::snapshot(partition)).await.context("snapshot requests")?;
+    let mut forgets =
+        outside.output.subscribe(subject::forget(partition)).await.context("forget requests")?;
+    // When the state falls behind, reading waits, and the log keeps what comes meanwhile.
+    let (events, mut log) = mpsc::channel(4);
+    let reading = Log { stream: streams::name(partition), gapless: true };
+    let reader = tokio::spawn(reading.read(outside.data.clone(), 0, events, stop.clone()));
+    let mut owner = Owner::new(claim, outside);
+    let mut tick = tokio::time::interval_at(clock::next_multiple(TICK, Duration::ZERO), TICK);
+    tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
+    while let Some(event) =
+        stop.run_until_cancelled(next(&mut log, &mut tick, &mut snapshots, &mut forgets)).await
+    {
+        match event {
+            Wake::Log(event) => owner.read(event),
+            Wake::Tick => owner.tick().await,
+            Wake::Snapshot(request) => owner.answer_snapshot(&request).await,
+            Wake::Forget(request) => owner.answer_forget(&request).await,
+            Wake::Closed => break,
+        }
+    }
+    stop.cancel();
+    reader.await.context("the log's reader")?;
+    Ok(())
+}
+
+/// What an owner wakes for.
+enum Wake {
+    Log(LogEvent),
+    Tick,
+    Snapshot(async_nats::Message),
+    Forget(async_nats::Message),
+    Closed,
+}
+
+async fn next(
+    log: &mut mpsc::Receiver<LogEvent>,
+    tick: &mut tokio::time::Interval,
+    snapshots: &mut Subscriber,
+    forgets: &mut Subscriber,
+) -> Wake {
+    tokio::select! {
+        // The broker's log has more.
+        event = log.recv() => event.map_or(Wake::Closed, Wake::Log),
+        // It is time to tell readers.
+        _ = tick.tick() => Wake::Tick,
+        // A reader joins, or has missed something.
+        request = snapshots.next() => request.map_or(Wake::Closed, Wake::Snapshot),
+        // An operator wants a node dropped.
+        request = forgets.next() => request.map_or(Wake::Closed, Wake::Forget),
+    }
+}
+
+/// The state of an owner, and its voice.
+struct Owner {
+    claim: Claim,
+    outside: Outside,
+    state: Partition,
+    /// The newest message of the log that the state contains.
+    applied: u64,
+    /// Messages in the log behind it.
+    lag: u64,
+    /// Until the state contains this message it is history, not news; absent before the log was opened.
+    caught_up_at: Option<u64>,
+    /// Messages that the log dropped before they were read.
+    lost: u64,
+    seq: u64,
+    ticks: u64,
+    /// Broker time from which a node's silence counts: when this owner began to hear, or heard again.
+    alive_ms: i64,
+    frozen: bool,
+    refusal_logged: Option<Instant>,
+}
+
+impl Owner {
+    fn new(claim: Claim, outside: Outside) -> Self {
+        let state = Partition::new(claim.limits);
+        Self {
+            claim,
+            outside,
+            state,
+            applied: 0,
+            lag: 0,
+            caught_up_at: None,
+            lost: 0,
+            seq: 0,
+            ticks: 0,
+            alive_ms: i64::MIN / 2,
+            frozen: false,
+            refusal_logged: None,
+        }
+    }
+
+    fn read(&mut self, event: LogEvent) {
+        match event {
+            LogEvent::Opened { last } => {
+                self.caught_up_at.get_or_insert(last);
+            }
+            LogEvent::Messages(messages) => messages.iter().for_each(|message| self.observe(message)),
+            LogEvent::Lost { count } => {
+                self.lost += count;
+                tracing::warn!(partition = %self.claim.partition, count, "the log no longer holds these messages");
+            }
+            LogEvent::Recreated => {
+                self.applied = 0;
+                tracing::warn!(partition = %self.claim.partition, "the broker's log was made anew");
+            }
+        }
+    }
+
+    fn observe(&mut self, message: &jetstream::Message) {
+        let Ok(info) = message.info() else { return };
+        self.applied = info.stream_sequence;
+        self.lag = info.pending;
+        let published_ms =
+            i64::try_from(info.published.unix_timestamp_nanos() / 1_000_000).unwrap_or(i64::MAX);
+        let message = Message { subject: &message.subject, payload: &message.payload, published_ms };
+        if let Err(reason) = self.state.observe(message) {
+            let now = Instant::now();
+            if self.refusal_logged.is_none_or(|then| now.duration_since(then) >= REFUSAL_LOG_PERIOD) {
+                self.refusal_logged = Some(now);
+                tracing::warn!(
+                    subject = message.subject,
+                    reason,
+                    "refused a message (others may follow unlogged)"
+                );
+            }
+        }
+    }
+
+    async fn tick(&mut self) {
+        let now = Instant::now();
+        let tenure = *self.outside.tenure.borrow();
+        let now_ms = tenure.clock.at(now);
+        let frozen = now.duration_since(tenure.renewed_at) > FREEZE_AFTER;
+        if self.frozen && !frozen {
+            self.alive_ms = now_ms;
+        }
+        if frozen != self.frozen {
+            tracing::warn!(partition = %self.claim.partition, frozen, "the lease could not be renewed, or can be again");
+        }
+        self.frozen = frozen;
+        let caught_up = self.caught_up_at.is_some_and(|last| self.applied >= last);
+        if frozen || !caught_up {
+            return;
+        }
+        let mut output = self.state.tick(now_ms, self.alive_ms);
+        if self.ticks == 0 {
+            // What the log told before this owner began is not news: the owner before has said it.
+            output.events.clear();
+        }
+        self.ticks += 1;
+        if let Err(error) = self.tell(output, now_ms).await {
+            tracing::warn!(partition = %self.claim.partition, "cannot tell readers: {error:#}");
+        }
+    }
+
+    async fn tell(&mut self, output: Output, now_ms: i64) -> anyhow::Result<()> {
+        let Claim { partition, epoch, .. } = self.claim;
+        for event in &output.events {
+            self.publish(subject::event(event.kind, &event.node), encode(event)).await?;
+        }
+        for delta in chunks::deltas(output, partition, epoch, self.seq, now_ms) {
+            self.seq += 1;
+            self.publish(subject::delta(partition), delta).await?;
+        }
+        if self.ticks.is_multiple_of(TICKS_PER_STATS) {
+            let mut stats = self.state.stats();
+            stats.partition = partition.get();
+            (stats.epoch, stats.seq, stats.at_ms) = (epoch, self.seq, now_ms);
+            stats.owner.clone_from(&self.claim.owner);
+            (stats.applied, stats.lag) = (self.applied, self.lag);
+            if self.lost > 0 {
+                stats.refused.insert("lost".to_owned(), self.lost);
+            }
+            self.publish(subject::stats(partition), encode(&stats)).await?;
+        }
+        Ok(())
+    }
+
+    async fn answer_snapshot(&mut self, request: &async_nats::Message) {
+        let caught_up = self.caught_up_at.is_some_and(|last| self.applied >= last);
+        let (Some(reply), true, false) = (&request.reply, caught_up, self.frozen) else { return };
+        let Ok(asked) = decode::<SnapshotRequest>(&request.payload) else { return };
+        let tenure = *self.outside.tenure.borrow();
+        let now_ms = tenure.clock.at(Instant::now());
+        let header = chunks::Header {
+            partition: self.claim.partition,
+            epoch: self.claim.epoch,
+            seq: self.seq,
+            at_ms: now_ms,
+        };
+        let answers = match asked.node {
+            Some(node) => vec![chunks::snapshot_of_one(header, self.state.snapshot_of(&node))],
+            None => chunks::snapshot(header, self.state.snapshot()),
+        };
+        for answer in answers {
+            if let Err(error) = self.publish(reply.to_string(), answer).await {
+                tracing::warn!("cannot answer a snapshot request: {error:#}");
+                return;
+            }
+        }
+    }
+
+    async fn answer_forget(&mut self, request: &async_nats::Message) {
+        let (Some(reply), false) = (&request.reply, self.frozen) else { return };
+        let Ok(asked) = decode::<ForgetRequest>(&request.payload) else { return };
+        let now_ms = self.outside.tenure.borrow().clock.at(Instant::now());
+        let known = self.state.forget(&asked.node, now_ms);
+        tracing::info!(node = %asked.node, known, "asked to forget a node");
+        if let Err(error) = self.publish(reply.to_string(), encode(&ForgetReply { known })).await {
+            tracing::warn!("cannot answer a forget request: {error:#}");
+        }
+    }
+
+    /// Hands a message to the connection. It blocks while the broker is away, and an owner must not.
+    async fn publish(&self, subject: String, payload: impl Into<Bytes>) -> anyhow::Result<()> {
+        let publish = self.outside.output.publish(subject, payload.into());
+        tokio::time::timeout(TICK, publish).await.context("the connection is full")??;
+        Ok(())
+    }
+}

@@ -1,0 +1,195 @@
+//! One partition of the fleet: a pure function of its stream.
+
+use std::collections::{BTreeMap, HashMap};
+
+use tidemap_wire::{Event, EventKind, History, NodeId, NodeUpdate, PartitionStats, Report, Status, subject};
+
+use crate::node::Node;
+
+/// No network of today moves more than this many bytes a second through one host; a rate above it is garbage.
+const MAX_PLAUSIBLE_BPS: f64 = 1e14;
+
+/// When a silent node is called what.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Milliseconds of silence until `offline`.
+    pub offline_after_ms: i64,
+    /// Milliseconds of silence until it is forgotten.
+    pub forget_after_ms: i64,
+}
+
+/// A message of the partition's stream.
+#[derive(Clone, Copy, Debug)]
+pub struct Message<'a> {
+    /// Its subject.
+    pub subject: &'a str,
+    /// Its payload.
+    pub payload: &'a [u8],
+    /// When the broker stored it, Unix milliseconds.
+    pub published_ms: i64,
+}
+
+/// What readers are told at a tick.
+#[derive(Debug, Default)]
+pub struct Output {
+    /// The nodes that changed.
+    pub nodes: Vec<NodeUpdate>,
+    /// The nodes that are no longer known.
+    pub forgotten: Vec<NodeId>,
+    /// What happened to nodes.
+    pub events: Vec<Event>,
+}
+
+/// The nodes of one partition, and what became of its messages.
+#[derive(Debug)]
+pub struct Partition {
+    limits: Limits,
+    nodes: HashMap<NodeId, Node>,
+    pending: Output,
+    samples: u64,
+    duplicates: u64,
+    late: u64,
+    refused: BTreeMap<&'static str, u64>,
+}
+
+impl Partition {
+    /// A partition of which nothing is known.
+    pub fn new(limits: Limits) -> Self {
+        Self {
+            limits,
+            nodes: HashMap::new(),
+            pending: Output::default(),
+            samples: 0,
+            duplicates: 0,
+            late: 0,
+            refused: BTreeMap::new(),
+        }
+    }
+
+    /// Applies a message.
+    ///
+    /// # Errors
+    ///
+    /// The reason when it is refused. It is counted already, and nothing has changed.
+    pub fn observe(&mut self, message: Message<'_>) -> Result<(), &'static str> {
+        let result = self.apply(message);
+        if let Err(reason) = result {
+            *self.refused.entry(reason).or_default() += 1;
+        }
+        result
+    }
+
+    /// Judges every node at broker time `now_ms`, forgets those that have been silent for too long, and hands out
+    /// what has changed since the last call. `alive_ms`: see [`Node::judge`].
+    pub fn tick(&mut self, now_ms: i64, alive_ms: i64) -> Output {
+        let Self { limits, nodes, pending, .. } = self;
+        nodes.retain(|id, node| {
+            if let Some(status) = node.judge(now_ms, alive_ms, limits.offline_after_ms) {
+                pending.events.push(Event { kind: kind(status), node: id.clone(), at_ms: now_ms });
+            }
+            let keep = now_ms - node.seen_ms() < limits.forget_after_ms;
+            if !keep {
+                pending.forgotten.push(id.clone());
+                pending.events.push(Event { kind: EventKind::Forgotten, node: id.clone(), at_ms: now_ms });
+            } else if let Some(update) = node.take_update(id) {
+                pending.nodes.push(update);
+            }
+            keep
+        });
+        std::mem::take(&mut self.pending)
+    }
+
+    /// Drops a node at an operator's wish. Returns whether it was known.
+    pub fn forget(&mut self, id: &NodeId, now_ms: i64) -> bool {
+        let known = self.nodes.remove(id).is_some();
+        if known {
+            self.pending.forgotten.push(id.clone());
+            self.pending.events.push(Event { kind: EventKind::Forgotten, node: id.clone(), at_ms: now_ms });
+        }
+        known
+    }
+
+    /// All nodes, whole.
+    pub fn snapshot(&self) -> Vec<NodeUpdate> {
+        self.nodes.iter().map(|(id, node)| node.full_update(id)).collect()
+    }
+
+    /// One node, whole, and its recent past.
+    pub fn snapshot_of(&self, id: &NodeId) -> Option<(NodeUpdate, History)> {
+        self.nodes.get(id).map(|node| (node.full_update(id), node.windows().history()))
+    }
+
+    /// Totals. The caller fills in what it knows: partition, epoch, owner, position.
+    pub fn stats(&self) -> PartitionStats {
+        let mut stats = PartitionStats {
+            samples: self.samples,
+            duplicates: self.duplicates,
+            late: self.late,
+            refused: self.refused.iter().map(|(reason, count)| ((*reason).to_owned(), *count)).collect(),
+            ..PartitionStats::default()
+        };
+        for node in self.nodes.values() {
+            match node.status() {
+                Status::Online => stats.online += 1,
+                Status::Warning => stats.warning += 1,
+                Status::Offline => stats.offline += 1,
+            }
+            if node.status() == Status::Online {
+                let (rx, tx) = node.rates();
+                stats.rx_bps = [Some(stats.rx_bps), rx].into_iter().flatten().sum();
+                stats.tx_bps = [Some(stats.tx_bps), tx].into_iter().flatten().sum();
+                let (rx_avg, tx_avg) = node.windows().averages();
+                stats.rx_avg.add(&rx_avg);
+                stats.tx_avg.add(&tx_avg);
+            }
+        }
+        stats
+    }
+
+    fn apply(&mut self, message: Message<'_>) -> Result<(), &'static str> {
+        let named = subject::node_of_sample(message.subject).ok_or("subject")?;
+        let report: Report = tidemap_wire::decode(message.payload).map_err(|_| "garbage")?;
+        check(&report, &named)?;
+        let at_ms = message.published_ms;
+        let event = |kind| Event { kind, node: named.clone(), at_ms };
+        let node = self.nodes.entry(named.clone()).or_insert_with(|| {
+            self.pending.events.push(event(EventKind::Joined));
+            Node::new(&report, at_ms)
+        });
+        let outcome = node.observe(report, at_ms);
+        self.samples += outcome.applied;
+        self.duplicates += outcome.duplicates;
+        self.late += outcome.late;
+        if outcome.restarted {
+            self.pending.events.push(event(EventKind::Restarted));
+        }
+        if outcome.rivals > 0 { Err("second-agent") } else { Ok(()) }
+    }
+}
+
+fn check(report: &Report, named: &NodeId) -> Result<(), &'static str> {
+    if report.node != *named {
+        return Err("node-mismatch");
+    }
+    if report.samples.is_empty() {
+        return Err("empty");
+    }
+    let plausible = report.samples.iter().all(|sample| {
+        let rates = [sample.rx_bps, sample.tx_bps];
+        sample.seq > 0
+            && (sample.elapsed_ms > 0 || rates == [None, None])
+            && rates.into_iter().flatten().all(|rate| rate.get() <= MAX_PLAUSIBLE_BPS)
+    });
+    if plausible { Ok(()) } else { Err("implausible") }
+}
+
+fn kind(status: Status) -> EventKind {
+    match status {
+        Status::Online => EventKind::Online,
+        Status::Warning => EventKind::Warning,
+        Status::Offline => EventKind::Offline,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,97 @@
+use proptest::prelude::*;
+use tidemap_wire::{Bps, EventKind, NodeId, Report, Sample, encode, subject};
+
+use super::{Limits, Message, Partition};
+
+const LIMITS: Limits = Limits { offline_after_ms: 30_000, forget_after_ms: 60_000 };
+
+fn id(name: &str) -> NodeId {
+    NodeId::from_name(name).unwrap()
+}
+
+fn report(name: &str, seq: u64) -> Report {
+    let rate = Bps::new(1_000.0);
+    let sample = Sample { seq, at_ms: 0, elapsed_ms: 1_000, rx_bps: rate, tx_bps: rate, ..Sample::default() };
+    Report { node: id(name), boot: 1, hello: None, samples: vec![sample] }
+}
+
+fn observe(partition: &mut Partition, subject: &str, payload: &[u8]) -> Result<(), &'static str> {
+    partition.observe(Message { subject, payload, published_ms: 0 })
+}
+
+#[test]
+fn refused_messages_change_nothing_but_their_count() {
+    let mut partition = Partition::new(LIMITS);
+    let good = subject::sample(&id("web-01"));
+    let mut check = |subject: &str, payload: &[u8], reason| {
+        assert_eq!(observe(&mut partition, subject, payload), Err(reason));
+    };
+    check(&good, b"\xc1 garbage", "garbage");
+    check("tidemap.v1.sample.1.web-01", &encode(&report("web-01", 1)), "subject");
+    check(&good, &encode(&report("web-02", 1)), "node-mismatch");
+    check(&good, &encode(&Report { samples: vec![], ..report("web-01", 1) }), "empty");
+    check(&good, &encode(&report("web-01", 0)), "implausible");
+    let mut absurd = report("web-01", 1);
+    absurd.samples[0].rx_bps = Bps::new(1e300);
+    check(&good, &encode(&absurd), "implausible");
+    assert!(partition.snapshot().is_empty());
+    assert_eq!(partition.stats().refused.values().sum::<u64>(), 6);
+}
+
+#[test]
+fn a_node_joins_falls_silent_and_is_forgotten() {
+    let mut partition = Partition::new(LIMITS);
+    observe(&mut partition, &subject::sample(&id("a")), &encode(&report("a", 1))).unwrap();
+    let mut kinds = Vec::new();
+    for now_ms in [0, 10_000, 40_000, 60_000] {
+        let output = partition.tick(now_ms, 0);
+        assert_eq!(
+            (output.nodes.len(), output.forgotten.len()),
+            if now_ms < 60_000 { (1, 0) } else { (0, 1) }
+        );
+        kinds.extend(output.events.into_iter().map(|event| event.kind));
+    }
+    assert_eq!(kinds, [EventKind::Joined, EventKind::Warning, EventKind::Offline, EventKind::Forgotten]);
+    assert!(partition.tick(61_000, 0).nodes.is_empty());
+}
+
+#[test]
+fn totals_are_over_online_nodes() {
+    let mut partition = Partition::new(LIMITS);
+    for name in ["a", "b", "c"] {
+        observe(&mut partition, &subject::sample(&id(name)), &encode(&report(name, 1))).unwrap();
+    }
+    assert_eq!(partition.stats().rx_bps.get(), 3_000.0);
+    partition.tick(10_000, 0);
+    let stats = partition.stats();
+    assert_eq!((stats.online, stats.warning, stats.rx_bps.get(), stats.rx_avg.m1), (0, 3, 0.0, None));
+}
+
+#[test]
+fn an_operator_can_forget_a_node_once() {
+    let mut partition = Partition::new(LIMITS);
+    observe(&mut partition, &subject::sample(&id("a")), &encode(&report("a", 1))).unwrap();
+    assert!(partition.forget(&id("a"), 1));
+    assert!(!partition.forget(&id("a"), 2));
+    assert_eq!(partition.tick(3, 0).forgotten, [id("a")]);
+}
+
+proptest! {
+    #[test]
+    fn no_payload_can_break_a_partition(payload in proptest::collection::vec(any::<u8>(), 0..200)) {
+        let mut partition = Partition::new(LIMITS);
+        let taken = observe(&mut partition, &subject::sample(&id("a")), &payload).is_ok();
+        prop_assert_eq!(partition.stats().refused.values().sum::<u64>(), u64::from(!taken));
+    }
+
+    /// Bytes that are nearly a report reach deeper than noise does.
+    #[test]
+    fn no_flipped_byte_can_break_a_partition(place in any::<prop::sample::Index>(), value in any::<u8>()) {
+        let mut payload = encode(&report("a", 1));
+        let place = place.index(payload.len());
+        payload[place] = value;
+        let mut partition = Partition::new(LIMITS);
+        let taken = observe(&mut partition, &subject::sample(&id("a")), &payload).is_ok();
+        prop_assert_eq!(partition.snapshot().len(), usize::from(taken));
+    }
+}

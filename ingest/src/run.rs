@@ -1,0 +1,34 @@
+//! One run of an agent, from its start to its end.
+
+use tidemap_wire::Sample;
+
+use crate::seen::{Novelty, Seen};
+
+/// What is remembered of a run.
+#[derive(Clone, Debug)]
+pub struct Run {
+    /// The run's random number.
+    pub boot: u64,
+    /// When its first sample was read: the host's clock, Unix milliseconds.
+    pub first_at_ms: i64,
+    /// Bytes received since the run began.
+    pub rx_bytes: u64,
+    /// Bytes sent since the run began.
+    pub tx_bytes: u64,
+    seen: Seen,
+}
+
+impl Run {
+    /// A run of which nothing was applied yet.
+    pub fn new(boot: u64, first_at_ms: i64) -> Self {
+        Self { boot, first_at_ms, rx_bytes: 0, tx_bytes: 0, seen: Seen::default() }
+    }
+
+    /// Takes note of a sample. Counts never fall within a run, so the highest is the newest.
+    pub fn observe(&mut self, sample: &Sample) -> Novelty {
+        self.first_at_ms = self.first_at_ms.min(sample.at_ms);
+        self.rx_bytes = self.rx_bytes.max(sample.rx_bytes);
+        self.tx_bytes = self.tx_bytes.max(sample.tx_bytes);
+        self.seen.mark(sample.seq)
+    }
+}
