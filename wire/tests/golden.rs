@@ -1,0 +1,258 @@
+//! The bytes of every message, pinned: other versions and other languages rely on them.
+
+#![expect(clippy::unwrap_used, reason = "a failing test panics, its helpers too")]
+
+use std::{collections::BTreeMap, fmt::Debug};
+
+use serde::{Serialize, de::DeserializeOwned};
+use tidemap_wire::{
+    Averages, Bps, Delta, Event, EventKind, ForgetReply, ForgetRequest, Hello, History, Host, Interface,
+    InterfaceRate, Location, LocationSource, NodeId, NodeUpdate, PartitionStats, Report, Sample, Series,
+    SnapshotChunk, SnapshotRequest, Status, decode, encode,
+};
+
+/// Compares a message with its pinned bytes, both ways. Only ever add new bytes beside the old ones.
+fn check<T: Serialize + DeserializeOwned + PartialEq + Debug>(message: &T, pinned: &str) {
+    let bytes = encode(message);
+    let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    assert_eq!(hex, pinned.split_whitespace().collect::<String>(), "{message:?}");
+    assert_eq!(&decode::<T>(&bytes).unwrap(), message);
+}
+
+fn node() -> NodeId {
+    NodeId::from_name("web-01.example.com").unwrap()
+}
+
+fn averages() -> Averages {
+    Averages { s10: Bps::new(1.5), m1: Bps::new(2.0), m5: None, m15: Bps::new(0.0) }
+}
+
+fn host() -> Host {
+    Host {
+        cpu_percent: Some(12.5),
+        memory_used_bytes: Some(1 << 33),
+        memory_total_bytes: Some(1 << 34),
+        ..Host::default()
+    }
+}
+
+fn hello() -> Hello {
+    Hello {
+        hostname: "web-01".to_owned(),
+        internal_ip: Some("192.0.2.7".to_owned()),
+        os: Some("Debian GNU/Linux 12".to_owned()),
+        agent_version: "0.1.0".to_owned(),
+        interval_ms: 1_000,
+        location: Some(Location {
+            lat: 47.5,
+            lon: 8.25,
+            label: Some("Zürich".to_owned()),
+            source: LocationSource::TimeZone,
+        }),
+        labels: BTreeMap::from([("rack".to_owned(), "7".to_owned())]),
+        interfaces: vec![Interface {
+            name: "eth0".to_owned(),
+            counted: true,
+            reason: "physical".to_owned(),
+            speed_mbps: Some(10_000),
+            addresses: vec!["192.0.2.7".to_owned()],
+        }],
+        ..Hello::default()
+    }
+}
+
+fn sample() -> Sample {
+    Sample {
+        seq: 300,
+        at_ms: 1_700_000_000_123,
+        elapsed_ms: 1_001,
+        rx_bytes: 5_000_000_000,
+        tx_bytes: 70_000,
+        rx_bps: Bps::new(1_234.5),
+        tx_bps: Bps::new(0.0),
+        interfaces: None,
+        host: None,
+    }
+}
+
+fn update() -> NodeUpdate {
+    NodeUpdate {
+        node: node(),
+        boot: u64::MAX,
+        status: Status::Warning,
+        since_ms: 1,
+        seen_ms: 2,
+        at_ms: 3,
+        skew_ms: -4,
+        interval_ms: 1_000,
+        rx_bps: Bps::new(1.0),
+        tx_bps: None,
+        rx_avg: averages(),
+        tx_avg: Averages::default(),
+        rx_bytes: 5,
+        tx_bytes: 6,
+        hello: None,
+        host: Some(Box::new(host())),
+        interfaces: Some(vec![InterfaceRate {
+            name: "eth0".to_owned(),
+            rx_bps: Bps::ZERO,
+            tx_bps: Bps::ZERO,
+        }]),
+    }
+}
+
+#[test]
+fn reports() {
+    check(
+        &Report { node: node(), boot: 7, hello: None, samples: vec![sample()] },
+        "83a46e6f6465b67765622d30313d32456578616d706c653d3245636f6da4626f6f7407a773616d706c65739187a37365\
+         71cd012ca561745f6d73cf0000018bcfe5687baa656c61707365645f6d73cd03e9a872785f6279746573cf000000012a\
+         05f200a874785f6279746573ce00011170a672785f627073cb40934a0000000000a674785f627073cb00000000000000\
+         00",
+    );
+    let full =
+        Sample { host: Some(host()), interfaces: Some(vec![]), rx_bps: None, tx_bps: None, ..sample() };
+    check(
+        &Report { node: node(), boot: 7, hello: Some(hello()), samples: vec![full] },
+        "84a46e6f6465b67765622d30313d32456578616d706c653d3245636f6da4626f6f7407a568656c6c6f89a8686f73746e\
+         616d65a67765622d3031ab696e7465726e616c5f6970a93139322e302e322e37a961646472657373657390a26f73b344\
+         656269616e20474e552f4c696e7578203132ad6167656e745f76657273696f6ea5302e312e30ab696e74657276616c5f\
+         6d73cd03e8a86c6f636174696f6e84a36c6174cb4047c00000000000a36c6f6ecb4020800000000000a56c6162656ca7\
+         5ac3bc72696368a6736f75726365a974696d652d7a6f6e65a66c6162656c7381a47261636ba137aa696e746572666163\
+         65739185a46e616d65a465746830a7636f756e746564c3a6726561736f6ea8706879736963616caa73706565645f6d62\
+         7073cd2710a961646472657373657391a93139322e302e322e37a773616d706c65739187a3736571cd012ca561745f6d\
+         73cf0000018bcfe5687baa656c61707365645f6d73cd03e9a872785f6279746573cf000000012a05f200a874785f6279\
+         746573ce00011170aa696e746572666163657390a4686f737483ab6370755f70657263656e74cb4029000000000000b1\
+         6d656d6f72795f757365645f6279746573cf0000000200000000b26d656d6f72795f746f74616c5f6279746573cf0000\
+         000400000000",
+    );
+}
+
+#[test]
+fn deltas() {
+    let delta =
+        Delta { partition: 3, epoch: 9, seq: 1, at_ms: 5, nodes: vec![update()], forgotten: vec![node()] };
+    check(
+        &delta,
+        "86a9706172746974696f6e03a565706f636809a373657101a561745f6d7305a56e6f646573918fa46e6f6465b6776562\
+         2d30313d32456578616d706c653d3245636f6da4626f6f74cfffffffffffffffffa6737461747573a77761726e696e67\
+         a873696e63655f6d7301a77365656e5f6d7302a561745f6d7303a7736b65775f6d73fcab696e74657276616c5f6d73cd\
+         03e8a672785f627073cb3ff0000000000000a672785f61766783a3313073cb3ff8000000000000a2316dcb4000000000\
+         000000a331356dcb0000000000000000a674785f61766780a872785f627974657305a874785f627974657306a4686f73\
+         7483ab6370755f70657263656e74cb4029000000000000b16d656d6f72795f757365645f6279746573cf000000020000\
+         0000b26d656d6f72795f746f74616c5f6279746573cf0000000400000000aa696e74657266616365739183a46e616d65\
+         a465746830a672785f627073cb0000000000000000a674785f627073cb0000000000000000a9666f72676f7474656e91\
+         b67765622d30313d32456578616d706c653d3245636f6d",
+    );
+}
+
+#[test]
+fn stats() {
+    let stats = PartitionStats {
+        partition: 3,
+        epoch: 9,
+        seq: 1,
+        at_ms: 5,
+        owner: "0a".to_owned(),
+        online: 2,
+        rx_bps: Bps::ZERO,
+        rx_avg: averages(),
+        refused: BTreeMap::from([("garbage".to_owned(), 4)]),
+        ..PartitionStats::default()
+    };
+    check(
+        &stats,
+        "de0012a9706172746974696f6e03a565706f636809a373657101a561745f6d7305a56f776e6572a23061a66f6e6c696e\
+         6502a77761726e696e6700a76f66666c696e6500a672785f627073cb0000000000000000a674785f627073cb00000000\
+         00000000a672785f61766783a3313073cb3ff8000000000000a2316dcb4000000000000000a331356dcb000000000000\
+         0000a674785f61766780a76170706c69656400a36c616700a773616d706c657300aa6475706c69636174657300a46c61\
+         746500a77265667573656481a76761726261676504",
+    );
+}
+
+#[test]
+fn events() {
+    check(
+        &Event { kind: EventKind::Restarted, node: node(), at_ms: 5 },
+        "83a46b696e64a9726573746172746564a46e6f6465b67765622d30313d32456578616d706c653d3245636f6da561745f\
+         6d7305",
+    );
+}
+
+#[test]
+fn requests_and_answers() {
+    check(&SnapshotRequest { node: None }, "80");
+    check(
+        &SnapshotRequest { node: Some(node()) },
+        "81a46e6f6465b67765622d30313d32456578616d706c653d3245636f6d",
+    );
+    check(&ForgetRequest { node: node() }, "81a46e6f6465b67765622d30313d32456578616d706c653d3245636f6d");
+    check(&ForgetReply { known: true }, "81a56b6e6f776ec3");
+    let series =
+        |step_ms| Series { step_ms, end_ms: 6, rx_bps: vec![None, Bps::new(1.0)], tx_bps: vec![None, None] };
+    let history = History { last_60s: series(1_000), last_15m: series(15_000) };
+    let chunk = SnapshotChunk {
+        partition: 3,
+        epoch: 9,
+        seq: 1,
+        at_ms: 5,
+        chunk: 0,
+        chunks: 1,
+        nodes: vec![],
+        history: Some(history),
+    };
+    check(
+        &chunk,
+        "88a9706172746974696f6e03a565706f636809a373657101a561745f6d7305a56368756e6b00a66368756e6b7301a56e\
+         6f64657390a7686973746f727982a86c6173745f36307384a7737465705f6d73cd03e8a6656e645f6d7306a672785f62\
+         707392c0cb3ff0000000000000a674785f62707392c0c0a86c6173745f31356d84a7737465705f6d73cd3a98a6656e64\
+         5f6d7306a672785f62707392c0cb3ff0000000000000a674785f62707392c0c0",
+    );
+}
+
+/// A report as a later version may write it: unknown fields everywhere.
+#[test]
+fn unknown_fields_are_ignored() {
+    #[derive(Serialize)]
+    struct Later {
+        node: &'static str,
+        boot: u64,
+        colour: &'static str,
+        samples: Vec<LaterSample>,
+    }
+    #[derive(Serialize)]
+    struct LaterSample {
+        seq: u64,
+        at_ms: i64,
+        elapsed_ms: u32,
+        rx_bytes: u64,
+        tx_bytes: u64,
+        quality: [u8; 2],
+    }
+    let sample = LaterSample { seq: 1, at_ms: 2, elapsed_ms: 3, rx_bytes: 4, tx_bytes: 5, quality: [6, 7] };
+    let later = Later { node: "a", boot: 1, colour: "blue", samples: vec![sample] };
+    let report: Report = decode(&encode(&later)).unwrap();
+    assert_eq!((report.samples[0].seq, report.samples[0].tx_bytes, report.samples[0].rx_bps), (1, 5, None));
+}
+
+/// What an earlier version may have left out.
+#[test]
+fn fields_that_came_later_have_defaults() {
+    let hello: Hello = decode(&[0x80]).unwrap();
+    assert_eq!(hello, Hello::default());
+    let host: Host = decode(&[0x80]).unwrap();
+    assert_eq!((host.cpu_percent, host.memory_percent()), (None, None));
+}
+
+#[test]
+fn rates_and_places_that_cannot_be_are_refused() {
+    let with = |key: &str, value: f64| encode(&BTreeMap::from([(key, value)]));
+    for bad in [f64::NAN, f64::INFINITY] {
+        assert!(decode::<Host>(&with("cpu_percent", bad)).is_err());
+        assert!(decode::<Host>(&with("disk_read_bps", bad)).is_err());
+    }
+    assert!(decode::<Host>(&with("disk_read_bps", -1.0)).is_err());
+    let mut report = Report { node: node(), boot: 7, hello: Some(hello()), samples: vec![sample()] };
+    report.hello.as_mut().unwrap().location.as_mut().unwrap().lat = 90.5;
+    assert!(decode::<Report>(&encode(&report)).is_err());
+}
