@@ -1,0 +1,351 @@
+//! Markers that would hide each other, shown as one bubble with their number and their summed rates.
+//!
+//! A cell of 48 px with more than fifty nodes becomes a cluster, and so do nodes at exactly one place, whose markers
+//! would look like a single one. Bubbles that would overlap become one, and a marker that would lie under a bubble
+//! belongs to it: what is drawn accounts for every node. All of this depends on the zoom and on places alone, so it is
+//! worked out when those change and not with every sample.
+
+use std::collections::HashMap;
+use std::ops::Range;
+
+use crate::map::Markers;
+use crate::map::picking::{CELL_PX, Grid};
+use crate::map::places::Places;
+use crate::map::projection::{Bounds, Point, Viewport, World};
+
+/// More nodes than this in one cell are a cluster.
+pub const CROWD: usize = 50;
+
+const ALONE: u32 = u32::MAX;
+const GAP_PX: f64 = 2.0;
+
+/// The clusters of one zoom.
+#[derive(Clone, Debug, Default)]
+pub struct Clusters {
+    clusters: Vec<Cluster>,
+    cluster_of: Vec<u32>,
+    members: Vec<u32>,
+}
+
+/// Nodes shown as one.
+#[derive(Clone, Debug)]
+pub struct Cluster {
+    /// Where its bubble is.
+    pub centre: World,
+    /// Its bubble's radius, CSS pixels.
+    pub radius_px: f64,
+    /// Whether all its nodes are at exactly one place, so that no zoom takes them apart.
+    pub one_site: bool,
+    members: Range<usize>,
+}
+
+/// What a cluster's nodes are doing.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Summary {
+    /// Nodes online, warning, offline.
+    pub by_status: [usize; 3],
+    /// Bytes per second received by those that are online and whose rate is known.
+    pub rx: f64,
+    /// Likewise, sent.
+    pub tx: f64,
+}
+
+impl Clusters {
+    /// Finds the clusters of the zoom that the grid was made for.
+    pub fn new(places: &Places, grid: &Grid) -> Self {
+        let mut building = Building {
+            places,
+            world_px: grid.world_px(),
+            cluster_of: vec![ALONE; places.len()],
+            bubbles: Vec::new(),
+            nearby: HashMap::new(),
+        };
+        for group in building.groups(grid) {
+            building.place(group);
+        }
+        building.absorb();
+        building.finish()
+    }
+
+    /// Whether the node at that position of the columns is shown as itself.
+    pub fn is_alone(&self, at: usize) -> bool {
+        self.cluster_of.get(at).is_none_or(|&cluster| cluster == ALONE)
+    }
+
+    /// The cluster that the node at that position of the columns is shown in.
+    pub fn of(&self, at: usize) -> Option<usize> {
+        self.cluster_of.get(at).filter(|&&cluster| cluster != ALONE).map(|&cluster| cluster as usize)
+    }
+
+    pub fn iter(&self) -> std::slice::Iter<'_, Cluster> {
+        self.clusters.iter()
+    }
+
+    pub fn get(&self, number: usize) -> Option<&Cluster> {
+        self.clusters.get(number)
+    }
+
+    /// Its nodes, as positions in the columns of [`Places`].
+    pub fn members(&self, cluster: &Cluster) -> &[u32] {
+        &self.members[cluster.members.clone()]
+    }
+
+    /// The cluster whose bubble is there.
+    pub fn at(&self, viewport: &Viewport, at: Point) -> Option<usize> {
+        self.clusters
+            .iter()
+            .position(|cluster| viewport.to_point(cluster.centre).distance(at) <= cluster.radius_px + GAP_PX)
+    }
+
+    /// The part of the world that its nodes span.
+    pub fn bounds(&self, cluster: &Cluster, places: &Places) -> Option<Bounds> {
+        Bounds::around(self.members(cluster).iter().map(|&at| places.world(at as usize)))
+    }
+
+    /// Counts and sums over its nodes.
+    pub fn summary(&self, cluster: &Cluster, places: &Places, markers: &Markers<'_>) -> Summary {
+        let mut summary = Summary::default();
+        for &at in self.members(cluster) {
+            let row = places.row[at as usize] as usize;
+            let status = markers.status.get(row).map_or(2, |&status| status.min(2));
+            summary.by_status[usize::from(status)] += 1;
+            // What a silent node last reported is not flowing now: fleet totals leave it out as well.
+            if status == 0 {
+                summary.rx += known(markers.rx, row);
+                summary.tx += known(markers.tx, row);
+            }
+        }
+        summary
+    }
+}
+
+impl Cluster {
+    /// How many nodes it stands for.
+    pub fn count(&self) -> usize {
+        self.members.len()
+    }
+}
+
+/// A cluster in the making.
+struct Bubble {
+    centre: World,
+    count: usize,
+}
+
+/// Clusters in the making.
+struct Building<'a> {
+    places: &'a Places,
+    world_px: f64,
+    cluster_of: Vec<u32>,
+    bubbles: Vec<Bubble>,
+    /// Bubbles by the cell that their centre lies in.
+    nearby: HashMap<(i64, i64), Vec<u32>>,
+}
+
+impl Building<'_> {
+    /// Crowded cells, and nodes at exactly one place; the largest first, so that the others join it.
+    fn groups<'g>(&self, grid: &'g Grid) -> Vec<&'g [u32]> {
+        let mut groups: Vec<&[u32]> = Vec::new();
+        for cell in grid.cells() {
+            if cell.len() > CROWD {
+                groups.push(cell);
+            } else {
+                let site = |at: &u32| self.places.site[*at as usize];
+                groups.extend(cell.chunk_by(|a, b| site(a) == site(b)).filter(|stack| stack.len() > 1));
+            }
+        }
+        groups.sort_by_key(|group| std::cmp::Reverse(group.len()));
+        groups
+    }
+
+    /// Makes the group a bubble, or lets it join the bubble that it would overlap.
+    fn place(&mut self, group: &[u32]) {
+        let centre = self.mean(group);
+        let reach_px = |other: &Bubble| radius_px(other.count) + radius_px(group.len()) + GAP_PX;
+        let number = self.nearest(centre, reach_px).unwrap_or_else(|| {
+            let number = self.bubbles.len() as u32;
+            self.bubbles.push(Bubble { centre, count: 0 });
+            let cell = self.cell(centre);
+            self.nearby.entry(cell).or_default().push(number);
+            number
+        });
+        self.bubbles[number as usize].count += group.len();
+        for &at in group {
+            self.cluster_of[at as usize] = number;
+        }
+    }
+
+    /// Lets single nodes join the bubble that would hide them.
+    fn absorb(&mut self) {
+        if self.bubbles.is_empty() {
+            return;
+        }
+        for at in 0..self.places.len() {
+            if self.cluster_of[at] == ALONE
+                && let Some(number) = self.nearest(self.places.world(at), |bubble| radius_px(bubble.count))
+            {
+                self.cluster_of[at] = number;
+                self.bubbles[number as usize].count += 1;
+            }
+        }
+    }
+
+    fn finish(self) -> Clusters {
+        let mut ends: Vec<usize> = Vec::with_capacity(self.bubbles.len());
+        let mut clusters = Vec::with_capacity(self.bubbles.len());
+        let mut begin = 0;
+        for bubble in &self.bubbles {
+            let members = begin..begin + bubble.count;
+            begin = members.end;
+            ends.push(members.start);
+            let (centre, radius_px) = (bubble.centre, radius_px(bubble.count));
+            clusters.push(Cluster { centre, radius_px, one_site: false, members });
+        }
+        let mut members = vec![0; begin];
+        for (at, &number) in self.cluster_of.iter().enumerate().filter(|(_, number)| **number != ALONE) {
+            let end = &mut ends[number as usize];
+            members[*end] = at as u32;
+            *end += 1;
+        }
+        for cluster in &mut clusters {
+            let mut sites = members[cluster.members.clone()].iter().map(|&at| self.places.site[at as usize]);
+            let first = sites.next();
+            cluster.one_site = sites.all(|site| Some(site) == first);
+        }
+        Clusters { clusters, cluster_of: self.cluster_of, members }
+    }
+
+    /// The nearest bubble whose centre is within the reach that it has.
+    fn nearest(&self, at: World, reach_px: impl Fn(&Bubble) -> f64) -> Option<u32> {
+        let (x, y) = self.cell(at);
+        let mut best = None;
+        let mut best_px = f64::INFINITY;
+        for cell in (y - 1..=y + 1).flat_map(|y| (x - 1..=x + 1).map(move |x| (x, y))) {
+            for &number in self.nearby.get(&cell).map_or(&[][..], Vec::as_slice) {
+                let bubble = &self.bubbles[number as usize];
+                let distance_px = (bubble.centre.x - at.x).hypot(bubble.centre.y - at.y) * self.world_px;
+                if distance_px < best_px && distance_px <= reach_px(bubble) {
+                    (best, best_px) = (Some(number), distance_px);
+                }
+            }
+        }
+        best
+    }
+
+    fn mean(&self, group: &[u32]) -> World {
+        let sum = group.iter().fold((0.0, 0.0), |sum, &at| {
+            let World { x, y } = self.places.world(at as usize);
+            (sum.0 + x, sum.1 + y)
+        });
+        let count = group.len() as f64;
+        World { x: sum.0 / count, y: sum.1 / count }
+    }
+
+    fn cell(&self, at: World) -> (i64, i64) {
+        ((at.x * self.world_px / CELL_PX) as i64, (at.y * self.world_px / CELL_PX) as i64)
+    }
+}
+
+/// A bubble's radius: large enough for its number, and at most such that two of them just touch from one cell's middle
+/// to the next.
+fn radius_px(count: usize) -> f64 {
+    let digits = f64::from(count.max(1).ilog10() + 1);
+    (8.0 + 3.0 * (count.max(1) as f64).log10()).max(4.0 + 3.8 * digits).min(CELL_PX / 2.0 - GAP_PX / 2.0)
+}
+
+fn known(rates: &[f32], row: usize) -> f64 {
+    rates.get(row).filter(|rate| rate.is_finite()).map_or(0.0, |&rate| f64::from(rate))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::{CROWD, Clusters, Summary};
+    use crate::map::picking::Grid;
+    use crate::map::places::Places;
+    use crate::map::places::tests::Fleet;
+    use crate::map::projection::Viewport;
+
+    const WORLD_PX: f64 = 1024.0;
+
+    fn clusters(fleet: &Fleet, world_px: f64) -> (Places, Clusters) {
+        let places = Places::of(&fleet.markers());
+        let clusters = Clusters::new(&places, &Grid::new(&places, world_px));
+        (places, clusters)
+    }
+
+    #[test]
+    fn a_crowd_becomes_one_bubble_with_its_sums() {
+        let mut fleet = Fleet::default();
+        for node in 0..=CROWD {
+            let rate = if node == 0 { f32::NAN } else { 1e6 };
+            fleet.add(48.0 + node as f32 * 0.001, 11.0, u8::from(node % 10 == 9), rate, 2e6);
+        }
+        let (places, clusters) = clusters(&fleet, WORLD_PX);
+        assert_eq!(clusters.iter().count(), 1);
+        let cluster = clusters.get(0).unwrap();
+        assert!(!cluster.one_site);
+        let expected = Summary { by_status: [46, 5, 0], rx: 45e6, tx: 92e6 };
+        assert_eq!(clusters.summary(cluster, &places, &fleet.markers()), expected);
+    }
+
+    #[test]
+    fn fewer_nodes_stand_for_themselves() {
+        let mut fleet = Fleet::default();
+        for node in 0..CROWD {
+            fleet.add(48.0 + node as f32 * 0.001, 11.0, 0, 0.0, 0.0);
+        }
+        assert_eq!(clusters(&fleet, WORLD_PX).1.iter().count(), 0);
+    }
+
+    #[test]
+    fn two_nodes_at_one_place_do_not_look_like_one() {
+        let mut fleet = Fleet::default();
+        fleet.add(48.0, 11.0, 0, 0.0, 0.0).add(48.0, 11.0, 2, 0.0, 0.0).add(-30.0, 20.0, 0, 0.0, 0.0);
+        let (_, clusters) = clusters(&fleet, WORLD_PX);
+        assert_eq!(clusters.iter().map(|it| (it.count(), it.one_site)).collect::<Vec<_>>(), [(2, true)]);
+        assert_eq!((clusters.of(1), clusters.of(2)), (Some(0), None));
+    }
+
+    #[test]
+    fn zooming_in_takes_a_cluster_apart() {
+        let mut fleet = Fleet::default();
+        for node in 0..200_u8 {
+            fleet.add(40.0 + f32::from(node / 20), 10.0 + f32::from(node % 20), 0, 0.0, 0.0);
+        }
+        assert!(clusters(&fleet, WORLD_PX).1.iter().count() >= 1);
+        assert_eq!(clusters(&fleet, WORLD_PX * 64.0).1.iter().count(), 0);
+    }
+
+    proptest! {
+        #[test]
+        fn every_node_is_drawn_once_and_bubbles_keep_apart(
+            nodes in prop::collection::vec((0_u8..60, 0_u8..40), 0..600), shrink in 1_u8..30,
+        ) {
+            let mut fleet = Fleet::default();
+            for (x, y) in nodes {
+                fleet.add(f32::from(y) / f32::from(shrink), f32::from(x) / f32::from(shrink), 0, 1.0, 0.0);
+            }
+            let (places, clusters) = clusters(&fleet, WORLD_PX);
+            let alone = (0..places.len()).filter(|&at| clusters.is_alone(at)).count();
+            prop_assert_eq!(alone + clusters.iter().map(|it| it.count()).sum::<usize>(), places.len());
+            let viewport = Viewport::new(WORLD_PX, WORLD_PX);
+            let viewport = viewport.zoomed((WORLD_PX / 256.0).log2(), viewport.to_point(places_middle()));
+            for (number, cluster) in clusters.iter().enumerate() {
+                for &at in clusters.members(cluster) {
+                    prop_assert_eq!(clusters.of(at as usize), Some(number));
+                }
+                for other in clusters.iter().skip(number + 1) {
+                    let (a, b) = (viewport.to_point(cluster.centre), viewport.to_point(other.centre));
+                    // Joining lets a bubble grow by a few pixels at most.
+                    prop_assert!(a.distance(b) + 12.0 >= cluster.radius_px + other.radius_px);
+                }
+            }
+        }
+    }
+
+    fn places_middle() -> crate::map::projection::World {
+        crate::map::projection::World { x: 0.5, y: 0.5 }
+    }
+}

@@ -1,0 +1,181 @@
+//! Which marker is meant by a click: the nearest within reach.
+
+use std::ops::RangeInclusive;
+
+use crate::map::cluster::Clusters;
+use crate::map::places::Places;
+use crate::map::projection::{Point, Viewport};
+
+/// A cell's side, CSS pixels. Also what counts as crowded is counted per cell.
+pub const CELL_PX: f64 = 48.0;
+
+/// Nodes sorted into the cells of one zoom. Cells are laid over the world, not over the window, so that panning changes
+/// nothing.
+#[derive(Clone, Debug, Default)]
+pub struct Grid {
+    world_px: f64,
+    /// Positions in the columns of [`Places`], cell by cell, and within a cell site by site.
+    order: Vec<u32>,
+    /// Each cell that holds something, ascending, and where it begins in `order`.
+    cells: Vec<(u64, u32)>,
+}
+
+/// What a click means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hit {
+    /// A node, by its position in the columns of [`Places`].
+    Node(usize),
+    /// A cluster, by its number.
+    Cluster(usize),
+}
+
+impl Grid {
+    /// Sorts all nodes into cells of a world that is so many pixels wide.
+    pub fn new(places: &Places, world_px: f64) -> Self {
+        let cell = |at: usize| key(column(places.x[at], world_px), column(places.y[at], world_px));
+        let mut sorted: Vec<(u64, u32, u32)> =
+            (0..places.len()).map(|at| (cell(at), places.site[at], at as u32)).collect();
+        sorted.sort_unstable();
+        let mut cells: Vec<(u64, u32)> = Vec::new();
+        for (position, &(cell, ..)) in sorted.iter().enumerate() {
+            if cells.last().is_none_or(|last| last.0 != cell) {
+                cells.push((cell, position as u32));
+            }
+        }
+        Self { world_px, order: sorted.into_iter().map(|(.., at)| at).collect(), cells }
+    }
+
+    /// The world's width that the cells were made for.
+    pub fn world_px(&self) -> f64 {
+        self.world_px
+    }
+
+    /// The members of each cell that holds something.
+    pub fn cells(&self) -> impl Iterator<Item = &[u32]> {
+        (0..self.cells.len()).map(|number| self.members(number))
+    }
+
+    /// The nearest node within reach that is `pickable`.
+    pub fn nearest(
+        &self,
+        viewport: &Viewport,
+        at: Point,
+        reach_px: f64,
+        places: &Places,
+        pickable: impl Fn(usize) -> bool,
+    ) -> Option<usize> {
+        let mut best = None;
+        let mut best_px = reach_px;
+        for cell in self.cells_near(viewport, at, reach_px) {
+            for &member in self.cell(cell) {
+                let member = member as usize;
+                let distance_px = viewport.to_point(places.world(member)).distance(at);
+                if distance_px <= best_px && pickable(member) {
+                    (best, best_px) = (Some(member), distance_px);
+                }
+            }
+        }
+        best
+    }
+
+    /// The cells that a circle touches, going round the world sideways.
+    fn cells_near(&self, viewport: &Viewport, at: Point, reach_px: f64) -> impl Iterator<Item = u64> + use<> {
+        let per_cell = self.world_px / CELL_PX;
+        let around = viewport.to_world(at);
+        let reach = reach_px / viewport.world_px();
+        let span = move |middle: f64| -> RangeInclusive<i64> {
+            ((middle - reach) * per_cell).floor() as i64..=((middle + reach) * per_cell).floor() as i64
+        };
+        // The last column may be a partial one: the columns on both sides of the date line are looked at together.
+        let columns = per_cell.ceil().max(1.0) as i64;
+        let xs = span(around.x);
+        let wrapped = (*xs.start() - 1..=*xs.end() + 1).map(move |x| x.rem_euclid(columns));
+        let xs: Vec<i64> = wrapped.collect();
+        span(around.y)
+            .flat_map(move |y| xs.clone().into_iter().map(move |x| (x, y)))
+            .filter_map(|(x, y)| Some(key(u32::try_from(x).ok()?, u32::try_from(y).ok()?)))
+    }
+
+    fn cell(&self, key: u64) -> &[u32] {
+        self.cells.binary_search_by_key(&key, |cell| cell.0).map_or(&[], |number| self.members(number))
+    }
+
+    fn members(&self, number: usize) -> &[u32] {
+        let begin = self.cells[number].1 as usize;
+        let end = self.cells.get(number + 1).map_or(self.order.len(), |next| next.1 as usize);
+        &self.order[begin..end]
+    }
+}
+
+/// What is meant by a click: clusters lie above single nodes.
+pub fn pick(
+    viewport: &Viewport,
+    at: Point,
+    reach_px: f64,
+    places: &Places,
+    grid: &Grid,
+    clusters: &Clusters,
+) -> Option<Hit> {
+    clusters
+        .at(viewport, at)
+        .map(Hit::Cluster)
+        .or_else(|| grid.nearest(viewport, at, reach_px, places, |it| clusters.is_alone(it)).map(Hit::Node))
+}
+
+fn column(at: f32, world_px: f64) -> u32 {
+    (f64::from(at) * world_px / CELL_PX) as u32
+}
+
+fn key(column: u32, row: u32) -> u64 {
+    u64::from(row) << 32 | u64::from(column)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::{Grid, Hit, pick};
+    use crate::map::cluster::Clusters;
+    use crate::map::places::Places;
+    use crate::map::places::tests::Fleet;
+    use crate::map::projection::{Point, Viewport};
+
+    fn fleet(places: &[(f32, f32)]) -> Places {
+        let mut fleet = Fleet::default();
+        for &(lat, lon) in places {
+            fleet.add(lat, lon, 0, 0.0, 0.0);
+        }
+        Places::of(&fleet.markers())
+    }
+
+    proptest! {
+        #[test]
+        fn the_grid_finds_what_a_full_search_finds(
+            nodes in prop::collection::vec((-80_f32..80.0, -180_f32..180.0), 1..200),
+            x in 0.0..800.0, y in 0.0..600.0, zoom in 0.0..6.0, reach in 1.0..40.0, dx in -900.0..900.0,
+        ) {
+            let places = fleet(&nodes);
+            let viewport = Viewport::new(800.0, 600.0).zoomed(zoom, Point::new(400.0, 300.0)).panned(dx, 0.0);
+            // The cells may stem from another zoom, as they do while zooming.
+            let grid = Grid::new(&places, viewport.world_px() * 1.7);
+            let at = Point::new(x, y);
+            let distance = |it: usize| viewport.to_point(places.world(it)).distance(at);
+            let expected = (0..places.len()).map(distance).filter(|&it| it <= reach).reduce(f64::min);
+            let found = grid.nearest(&viewport, at, reach, &places, |_| true).map(distance);
+            prop_assert_eq!(found, expected);
+        }
+    }
+
+    #[test]
+    fn a_click_means_the_cluster_before_a_node_and_nothing_far_away() {
+        let places = fleet(&[(50.0, 10.0), (50.0, 10.0), (20.0, 10.0)]);
+        let viewport = Viewport::new(800.0, 600.0);
+        let grid = Grid::new(&places, viewport.world_px());
+        let clusters = Clusters::new(&places, &grid);
+        let hit = |at: Point| pick(&viewport, at, 12.0, &places, &grid, &clusters);
+        let (pair, single) = (viewport.to_point(places.world(0)), viewport.to_point(places.world(2)));
+        assert_eq!(hit(pair), Some(Hit::Cluster(0)));
+        assert_eq!(hit(Point::new(single.x + 10.0, single.y)), Some(Hit::Node(2)));
+        assert_eq!(hit(Point::new(single.x + 13.0, single.y)), None);
+    }
+}

@@ -1,0 +1,157 @@
+//! What pointers, the wheel and keys do to the scene.
+
+use super::{Answer, Scene, Under};
+use crate::map::gesture::{Move, Release};
+use crate::map::motion::{Motion, Target};
+use crate::map::projection::Point;
+
+const KEY_PAN_PX: f64 = 80.0;
+
+/// A pointer's event.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Touch {
+    pub id: i32,
+    pub at: Point,
+    /// A finger, which covers what it points at.
+    pub is_touch: bool,
+    /// When, on the clock of the browser's events.
+    pub at_ms: f64,
+}
+
+impl Touch {
+    /// How far beside a marker it still means it.
+    pub fn reach_px(&self) -> f64 {
+        if self.is_touch { 22.0 } else { 12.0 }
+    }
+}
+
+impl Scene {
+    /// A pointer goes down: whatever moves stops.
+    pub fn press(&mut self, touch: Touch) {
+        self.motion = None;
+        self.gesture.press(touch.id, touch.at, touch.is_touch, touch.at_ms);
+    }
+
+    /// A pointer that is down moves.
+    pub fn drag(&mut self, touch: Touch) -> Option<Answer> {
+        match self.gesture.drag(touch.id, touch.at, touch.at_ms)? {
+            Move::Pan { dx, dy } => self.viewport = self.viewport.panned(dx, dy),
+            Move::Pinch { dx, dy, anchor, factor } => {
+                let zoom = self.viewport.zoom() + factor.log2();
+                self.viewport = self.viewport.panned(dx, dy).zoomed(zoom, anchor);
+            }
+        }
+        self.follows_fleet = false;
+        Some(Answer::Redraw)
+    }
+
+    /// A pointer is let go.
+    pub fn release(&mut self, touch: Touch) -> Option<Answer> {
+        match self.gesture.release(touch.id, touch.at_ms)? {
+            Release::Tap(at) => Some(self.tap(at, touch.reach_px())),
+            Release::DoubleTap(at) => {
+                self.zoom_by(1.0, at);
+                Some(Answer::Redraw)
+            }
+            Release::Flick(velocity) => {
+                self.motion = Motion::glide(velocity);
+                Some(Answer::Redraw)
+            }
+        }
+    }
+
+    /// The browser took the pointer for something else.
+    pub fn cancel(&mut self, id: i32) {
+        self.gesture.cancel(id);
+    }
+
+    /// The wheel turned. It is followed at once: wheels and trackpads bring their own easing.
+    pub fn wheel(&mut self, levels: f64, at: Point) {
+        self.follows_fleet = false;
+        self.motion = None;
+        self.viewport = self.viewport.zoomed(self.viewport.zoom() + levels, at);
+    }
+
+    /// Closer or farther by whole levels; presses that follow each other add up.
+    pub fn zoom_by(&mut self, levels: f64, anchor: Point) {
+        self.follows_fleet = false;
+        let zoom = match self.motion {
+            Some(Motion::Flight { to, .. }) => to.zoom(),
+            _ => self.viewport.zoom(),
+        };
+        self.motion = Some(Motion::flight(self.viewport, Target::Zoom { zoom: zoom + levels, anchor }));
+    }
+
+    /// Closer or farther about the middle.
+    pub fn zoom_middle(&mut self, levels: f64) {
+        let middle = Point::new(self.viewport.width() / 2.0, self.viewport.height() / 2.0);
+        self.zoom_by(levels, middle);
+    }
+
+    /// A key, by its name; none when the map has no use for it.
+    pub fn key(&mut self, key: &str) -> Option<Answer> {
+        match key {
+            "ArrowLeft" => self.pan(KEY_PAN_PX, 0.0),
+            "ArrowRight" => self.pan(-KEY_PAN_PX, 0.0),
+            "ArrowUp" => self.pan(0.0, KEY_PAN_PX),
+            "ArrowDown" => self.pan(0.0, -KEY_PAN_PX),
+            "+" | "=" => self.zoom_middle(1.0),
+            "-" | "_" => self.zoom_middle(-1.0),
+            "0" | "Home" => self.fit(),
+            "]" => return self.step(true),
+            "[" => return self.step(false),
+            "Enter" => return self.selected.map(Answer::Open),
+            "Escape" => return self.escape(),
+            _ => return None,
+        }
+        Some(Answer::Redraw)
+    }
+
+    /// Closes the popup, and what was opened with it.
+    pub fn escape(&mut self) -> Option<Answer> {
+        match (self.selected, self.opened.take()) {
+            (Some(_), _) => Some(Answer::Select(None)),
+            (None, Some(_)) => Some(Answer::Redraw),
+            (None, None) => None,
+        }
+    }
+
+    fn tap(&mut self, at: Point, reach_px: f64) -> Answer {
+        match self.under(at, reach_px) {
+            Some(Under::Node(row)) => return Answer::Select(Some(row)),
+            Some(Under::Cluster(number)) => {
+                self.follows_fleet = false;
+                self.take_apart(number);
+            }
+            None => self.opened = None,
+        }
+        if self.selected.is_some() { Answer::Select(None) } else { Answer::Redraw }
+    }
+
+    fn pan(&mut self, dx: f64, dy: f64) {
+        self.follows_fleet = false;
+        self.motion = None;
+        self.viewport = self.viewport.panned(dx, dy);
+    }
+
+    /// The next node in view, from west to east.
+    fn step(&self, forward: bool) -> Option<Answer> {
+        let bounds = self.viewport.bounds();
+        let in_view = (0..self.places.len()).filter(|&at| bounds.contains(self.places.world(at)));
+        let mut order: Vec<(f64, f64, usize)> = in_view
+            .map(|at| (self.viewport.to_point(self.places.world(at)), self.places.row[at] as usize))
+            .map(|(point, row)| (point.x, point.y, row))
+            .collect();
+        order.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.total_cmp(&b.1)).then(a.2.cmp(&b.2)));
+        let current = self.selected.and_then(|row| order.iter().position(|it| it.2 == row));
+        let count = order.len();
+        let next = match (current, forward) {
+            _ if count == 0 => return None,
+            (Some(at), true) => (at + 1) % count,
+            (Some(at), false) => (at + count - 1) % count,
+            (None, true) => 0,
+            (None, false) => count - 1,
+        };
+        Some(Answer::Select(Some(order[next].2)))
+    }
+}
