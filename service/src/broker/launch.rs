@@ -1,0 +1,145 @@
+//! One start of a nats-server in a data folder.
+
+use std::{
+    fs::{self, File},
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    path::{Path, PathBuf},
+    process::Stdio,
+    time::Duration,
+};
+
+use serde::Deserialize;
+use tokio::{
+    process::{Child, Command},
+    time::{MissedTickBehavior, interval, sleep},
+};
+
+use super::{BrokerError, failed};
+use crate::{
+    data_dir::create_private,
+    keys::{Keys, write_if_changed},
+};
+
+/// How long a broker may take to be ready: it reads its whole log before.
+pub(super) const PATIENCE: Duration = Duration::from_secs(60);
+const POLL: Duration = Duration::from_millis(10);
+
+/// The one configuration for everywhere.
+const CONFIGURATION: &str = include_str!("../../../nats.conf");
+
+/// What to start, and where.
+#[derive(Debug)]
+pub(super) struct Launch {
+    pub(super) binary: PathBuf,
+    /// The data folder, absolute.
+    pub(super) dir: PathBuf,
+}
+
+impl Launch {
+    /// Starts the broker on an address, of which port 0 means a free one, and waits until it is ready.
+    pub(super) async fn start(&self, listen: SocketAddr) -> Result<(Child, SocketAddr), BrokerError> {
+        Keys::open_or_create(&self.dir)?;
+        write_if_changed(&configuration(&self.dir), CONFIGURATION)?;
+        self.empty_ports_folder().map_err(failed("cannot prepare the data folder"))?;
+        let logged = fs::metadata(self.log()).map_or(0, |log| log.len());
+        let mut child = self.spawn(listen)?;
+        let address = self.ready(&mut child, logged).await?;
+        // A broker that listens everywhere also listens on the loopback interface.
+        let ip = if listen.ip().is_unspecified() { IpAddr::V4(Ipv4Addr::LOCALHOST) } else { listen.ip() };
+        Ok((child, SocketAddr::new(ip, address.port())))
+    }
+
+    fn spawn(&self, listen: SocketAddr) -> Result<Child, BrokerError> {
+        let stderr = File::create(self.stderr()).map_err(failed("cannot write to the data folder"))?;
+        // 0 would be the default port, -1 is a free one.
+        let port = if listen.port() == 0 { "-1".to_owned() } else { listen.port().to_string() };
+        let mut command = Command::new(&self.binary);
+        command.arg("-c").arg(configuration(&self.dir)).arg("-sd").arg(&self.dir);
+        command.arg("-a").arg(listen.ip().to_string()).arg("-p").arg(port);
+        command.arg("--ports_file_dir").arg(self.ports_folder());
+        command.arg("-P").arg(pid_file(&self.dir)).arg("-l").arg(self.log());
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(stderr).kill_on_drop(true);
+        // Ctrl-C reaches every process of the terminal's group; ours must be able to drain before the broker ends.
+        #[cfg(unix)]
+        command.process_group(0);
+        command.spawn().map_err(failed(&format!("cannot start {}", self.binary.display())))
+    }
+
+    /// Waits for the file in which the broker says where it listens.
+    async fn ready(&self, child: &mut Child, logged: u64) -> Result<SocketAddr, BrokerError> {
+        let mut poll = interval(POLL);
+        poll.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let deadline = sleep(PATIENCE);
+        tokio::pin!(deadline);
+        loop {
+            tokio::select! {
+                // It has given up.
+                status = child.wait() => {
+                    let status = status.map_err(failed("cannot wait for nats-server"))?;
+                    return Err(BrokerError::Exited { status, last_words: self.last_words(logged) });
+                }
+                // It hangs.
+                () = &mut deadline => return Err(BrokerError::Silent { log: self.log() }),
+                // Time to look again.
+                _ = poll.tick() => if let Some(address) = self.ports_file() {
+                    return Ok(address);
+                }
+            }
+        }
+    }
+
+    fn empty_ports_folder(&self) -> std::io::Result<()> {
+        create_private(&self.ports_folder())?;
+        for entry in fs::read_dir(self.ports_folder())? {
+            fs::remove_file(entry?.path())?;
+        }
+        Ok(())
+    }
+
+    /// Where the broker listens, once it has said so. Its file's name holds a process number, which is another's when
+    /// the binary is a wrapper; the folder was empty before, so any file is its.
+    fn ports_file(&self) -> Option<SocketAddr> {
+        #[derive(Deserialize)]
+        struct Ports {
+            nats: Vec<String>,
+        }
+        let file = fs::read_dir(self.ports_folder()).ok()?.next()?.ok()?.path();
+        // Half a file is no JSON: we look again.
+        let ports: Ports = serde_json::from_slice(&fs::read(file).ok()?).ok()?;
+        ports.nats.iter().find_map(|url| url.split_once("://")?.1.parse().ok())
+    }
+
+    /// What it complained of since its log was this long.
+    fn last_words(&self, logged: u64) -> String {
+        let stderr = fs::read_to_string(self.stderr()).unwrap_or_default();
+        let log = fs::read_to_string(self.log()).unwrap_or_default();
+        let log = usize::try_from(logged).ok().and_then(|start| log.get(start..)).unwrap_or(&log);
+        let complaints =
+            log.lines().filter_map(|line| line.split_once("[FTL] ").or(line.split_once("[ERR] ")));
+        let complaint = complaints.map(|(_, words)| words).next_back();
+        let words = stderr.trim().lines().last().or(complaint);
+        words.map_or_else(|| format!("see {}", self.log().display()), str::to_owned)
+    }
+
+    fn ports_folder(&self) -> PathBuf {
+        self.dir.join("ports")
+    }
+
+    fn log(&self) -> PathBuf {
+        self.dir.join("nats-server.log")
+    }
+
+    fn stderr(&self) -> PathBuf {
+        self.dir.join("nats-server.err")
+    }
+}
+
+/// The broker's configuration in a data folder.
+pub(super) fn configuration(dir: &Path) -> PathBuf {
+    dir.join("nats.conf")
+}
+
+/// Where the broker writes its process number.
+pub(super) fn pid_file(dir: &Path) -> PathBuf {
+    dir.join("nats-server.pid")
+}

@@ -1,0 +1,33 @@
+//! Signals to a nats-server.
+
+use std::io;
+
+/// What a nats-server can be told.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Signal {
+    /// Read the configuration again.
+    Reload,
+    /// End in peace.
+    Terminate,
+    /// End now.
+    Kill,
+}
+
+/// Sends a signal to a process.
+#[cfg(unix)]
+pub(super) fn send(pid: u32, signal: Signal) -> io::Result<()> {
+    use rustix::process::{Pid, kill_process};
+    let signal = match signal {
+        Signal::Reload => rustix::process::Signal::HUP,
+        Signal::Terminate => rustix::process::Signal::TERM,
+        Signal::Kill => rustix::process::Signal::KILL,
+    };
+    let pid = i32::try_from(pid).ok().and_then(Pid::from_raw).ok_or(io::ErrorKind::InvalidInput)?;
+    Ok(kill_process(pid, signal)?)
+}
+
+/// There are no signals here: a broker is killed by its handle, and restarted to read its users.
+#[cfg(not(unix))]
+pub(super) fn send(_pid: u32, _signal: Signal) -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
+}

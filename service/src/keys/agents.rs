@@ -1,0 +1,91 @@
+//! `users/agents.conf`: one line for each agent, with all that it may do.
+//!
+//! Lines that we did not write stay as they are, so an operator may add users of their own.
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+use tidemap_wire::{NodeId, subject};
+
+use super::{KeysError, at, write_if_changed};
+
+const OPEN: &str = "users = [";
+const CLOSE: &str = "]";
+
+/// The fragment's content.
+pub(super) struct Agents {
+    path: PathBuf,
+    lines: Vec<String>,
+    /// The line before which users are added.
+    close: usize,
+}
+
+impl Agents {
+    /// Reads the fragment; a missing one has no users.
+    pub(super) fn read(path: &Path) -> Result<Self, KeysError> {
+        let text = match fs::read_to_string(path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => new_fragment(),
+            Err(error) => return Err(at(path)(error)),
+        };
+        let lines: Vec<String> = text.lines().map(str::to_owned).collect();
+        let open = lines.iter().position(|line| line.trim() == OPEN);
+        let close = lines.iter().rposition(|line| line.trim() == CLOSE);
+        match (open, close) {
+            (Some(open), Some(close)) if open < close => Ok(Self { path: path.to_owned(), lines, close }),
+            _ => Err(KeysError::NotAFragment { path: path.to_owned() }),
+        }
+    }
+
+    /// Lets a node's agent in with this public key; says whether that changed anything.
+    pub(super) fn set(&mut self, node: &NodeId, user: &str) -> bool {
+        self.set_user(user, &subject::sample(node), node.as_str())
+    }
+
+    /// Lets the simulator in with this public key: it may publish as every node.
+    pub(super) fn set_simulator(&mut self, user: &str) {
+        self.set_user(user, subject::ALL_SAMPLES, "simulator");
+    }
+
+    /// Shuts a node's agent out; says whether it was in.
+    pub(super) fn remove(&mut self, node: &NodeId) -> bool {
+        let mark = mark(&subject::sample(node));
+        let before = self.lines.len();
+        self.lines.retain(|line| !line.contains(&mark));
+        self.close -= before - self.lines.len();
+        before != self.lines.len()
+    }
+
+    /// Writes the fragment back.
+    pub(super) fn write(&self) -> Result<(), KeysError> {
+        write_if_changed(&self.path, &(self.lines.join("\n") + "\n"))
+    }
+
+    fn set_user(&mut self, user: &str, publish: &str, inbox: &str) -> bool {
+        let mark = mark(publish);
+        let line =
+            format!("  {{ nkey: {user}, permissions: {{ {mark}, subscribe: \"_INBOX.{inbox}.>\" }} }}");
+        match self.lines.iter_mut().find(|line| line.contains(&mark)) {
+            Some(found) if *found == line => return false,
+            Some(found) => *found = line,
+            None => {
+                self.lines.insert(self.close, line);
+                self.close += 1;
+            }
+        }
+        true
+    }
+}
+
+/// What tells a user's line from all others.
+fn mark(publish: &str) -> String {
+    format!("publish: \"{publish}\"")
+}
+
+fn new_fragment() -> String {
+    format!(
+        "# The users of the account AGENTS, kept by `tidemap up` and `tidemap enroll`.\n{OPEN}\n{CLOSE}\n"
+    )
+}

@@ -1,0 +1,111 @@
+//! The nats-server child: how it comes up, goes down, and comes back.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+use std::{
+    fs,
+    net::TcpListener,
+    path::Path,
+    process::{Command, Stdio},
+    time::Duration,
+};
+
+use async_nats::{ConnectOptions, jetstream};
+use tempfile::TempDir;
+use tidemap_service::{
+    broker::{self, Broker, BrokerConfig, BrokerError},
+    data_dir::DataDirError,
+    keys::Keys,
+    streams,
+};
+use tidemap_wire::PartitionCount;
+use tokio::time::timeout;
+
+async fn start(dir: &Path) -> Result<Broker, BrokerError> {
+    let binary = broker::locate(&broker::default_tools_dir()).unwrap();
+    Broker::start(&binary, BrokerConfig { dir: dir.to_owned(), listen: None }).await
+}
+
+async fn connect(broker: &Broker, dir: &TempDir) -> jetstream::Context {
+    let keys = Keys::open_or_create(dir.path()).unwrap();
+    let seed = fs::read_to_string(keys.service_seed_path()).unwrap();
+    let options = ConnectOptions::with_nkey(seed.trim().to_owned());
+    jetstream::new(options.connect(broker.url()).await.unwrap())
+}
+
+#[tokio::test]
+async fn what_was_acknowledged_survives_a_kill() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut broker = start(dir.path()).await.unwrap();
+    let js = connect(&broker, &dir).await;
+    streams::ensure(&js, PartitionCount::new(1).unwrap(), 1).await.unwrap();
+    js.publish("tidemap.v1.sample.44.a", "report".into()).await.unwrap().await.unwrap();
+
+    let (pid, url) = (broker.pid(), broker.url());
+    broker.kill().await.unwrap();
+    assert_eq!(broker.pid(), None);
+    assert!(!broker.wait_exit().await.unwrap().success());
+    broker.restart().await.unwrap();
+    assert_eq!(broker.url(), url);
+    assert_ne!(broker.pid(), pid);
+
+    let stream = connect(&broker, &dir).await.get_stream("TIDEMAP_0").await.unwrap();
+    assert_eq!(stream.cached_info().state.messages, 1);
+}
+
+#[tokio::test]
+async fn stopping_leaves_nothing_that_listens() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut broker = start(dir.path()).await.unwrap();
+    let address = broker.address();
+    broker.stop().await.unwrap();
+    assert_eq!(broker.pid(), None);
+    TcpListener::bind(address).unwrap();
+    assert!(!broker::reload_running(dir.path()).unwrap(), "nobody is left to be told");
+}
+
+#[tokio::test]
+async fn a_folder_has_one_broker() {
+    let dir = tempfile::tempdir().unwrap();
+    let first = start(dir.path()).await.unwrap();
+    let second = start(dir.path()).await.unwrap_err();
+    assert!(matches!(second, BrokerError::DataDir(DataDirError::Held { .. })), "{second}");
+    assert!(first.pid().is_some());
+}
+
+#[tokio::test]
+async fn a_taken_port_is_told_in_one_line() {
+    let dir = tempfile::tempdir().unwrap();
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let listen = Some(taken.local_addr().unwrap());
+    let binary = broker::locate(&broker::default_tools_dir()).unwrap();
+    let refused =
+        Broker::start(&binary, BrokerConfig { dir: dir.path().to_owned(), listen }).await.unwrap_err();
+    let told = refused.to_string();
+    assert!(told.contains("address already in use") && told.lines().count() == 1, "{told}");
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_broker_that_a_killed_tidemap_left_behind_is_replaced() {
+    let dir = tempfile::tempdir().unwrap();
+    start(dir.path()).await.unwrap().stop().await.unwrap();
+    // What remains of a `tidemap up` that was killed: its child, and nobody who holds the folder.
+    let folder = dir.path().canonicalize().unwrap();
+    let mut command = Command::new(broker::locate(&broker::default_tools_dir()).unwrap());
+    command.arg("-c").arg(folder.join("nats.conf")).arg("-P").arg(folder.join("nats-server.pid"));
+    command.arg("-sd").arg(&folder).args(["-a", "127.0.0.1", "-p", "-1"]).stderr(Stdio::null());
+    let mut orphan = command.spawn().unwrap();
+    let pid = orphan.id().to_string();
+    let written = async {
+        while fs::read_to_string(folder.join("nats-server.pid")).ok().as_ref() != Some(&pid) {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(Duration::from_secs(10), written).await.expect("it writes its number down");
+
+    // It is this process's child, so it must be reaped for its process to vanish.
+    let reaped = tokio::task::spawn_blocking(move || orphan.wait().unwrap());
+    let broker = start(dir.path()).await.unwrap();
+    assert!(broker.pid().is_some());
+    timeout(Duration::from_secs(10), reaped).await.unwrap().unwrap();
+}
