@@ -1,0 +1,143 @@
+//! What can be typed: names, environment variables and the checks of single values.
+
+use std::{path::PathBuf, time::Duration};
+
+use tidemap_service::nats::NatsArgs;
+use tidemap_wire::{Location, NodeId};
+
+use crate::{location, uplinks::NamePattern};
+
+/// What is sampled, and how it is called. A bad value is refused while parsing, before anything runs.
+#[derive(clap::Args, Clone, Debug)]
+pub struct AgentArgs {
+    /// Seconds between samples, 0.25 to 60.
+    #[arg(long, env = "REPORT_INTERVAL", default_value = "1", value_name = "SECONDS", value_parser = interval)]
+    pub interval: Duration,
+    /// This node's name; the hostname unless given.
+    #[arg(long, env = "NODE_NAME", value_name = "NAME", value_parser = NodeId::from_name)]
+    pub node: Option<NodeId>,
+    /// Where this node is: `lat,lon` or `lat,lon,label`. The time zone's city unless given.
+    #[arg(
+        long,
+        env = "TIDEMAP_LOCATION",
+        value_name = "LAT,LON[,LABEL]",
+        value_parser = location::given,
+        allow_hyphen_values = true
+    )]
+    pub location: Option<Location>,
+    /// Who runs this host, such as a cloud's name; the firmware's vendor where that is a known cloud.
+    #[arg(long, env = "TIDEMAP_PROVIDER", value_name = "NAME", value_parser = text)]
+    pub provider: Option<String>,
+    /// A label, `key=value`; may be repeated. `region=eu-central-1` also places the node.
+    #[arg(long = "label", env = "TIDEMAP_LABELS", value_name = "KEY=VALUE", value_delimiter = ',', value_parser = label)]
+    pub labels: Vec<(String, String)>,
+    /// Count this interface whatever the kernel's topology says (`*` matches anything); wins over --exclude.
+    #[arg(long, env = "TIDEMAP_INCLUDE", value_name = "INTERFACE", value_delimiter = ',')]
+    pub include: Vec<NamePattern>,
+    /// Never count this interface; `--exclude '*' --include eth0` counts eth0 alone.
+    #[arg(long, env = "TIDEMAP_EXCLUDE", value_name = "INTERFACE", value_delimiter = ',')]
+    pub exclude: Vec<NamePattern>,
+    /// Where sysfs is mounted.
+    #[arg(long, env = "TIDEMAP_SYSFS", default_value = "/sys", value_name = "FOLDER", hide = true)]
+    pub sysfs_root: PathBuf,
+    /// Where procfs is mounted.
+    #[arg(long, env = "TIDEMAP_PROCFS", default_value = "/proc", value_name = "FOLDER", hide = true)]
+    pub procfs_root: PathBuf,
+}
+
+/// The `agent` command whole: what is sampled, where it goes, and the two ways to only look.
+#[derive(clap::Args, Clone, Debug)]
+pub struct AgentCommand {
+    #[command(flatten)]
+    pub agent: AgentArgs,
+    #[command(flatten)]
+    pub nats: NatsArgs,
+    /// Print each report as a JSON line instead of publishing it; needs no broker.
+    #[arg(long, conflicts_with = "explain")]
+    pub dry_run: bool,
+    /// Print every network interface, whether it counts and why, and exit.
+    #[arg(long)]
+    pub explain: bool,
+}
+
+fn interval(text: &str) -> Result<Duration, String> {
+    match text.trim().parse::<f64>() {
+        Ok(seconds) if (0.25..=60.0).contains(&seconds) => Ok(Duration::from_secs_f64(seconds)),
+        _ => Err("not a number of seconds from 0.25 to 60".to_owned()),
+    }
+}
+
+fn text(value: &str) -> Result<String, String> {
+    match value.trim() {
+        "" => Err("must not be empty".to_owned()),
+        long if long.len() > MAX_TEXT_BYTES => Err(format!("longer than {MAX_TEXT_BYTES} bytes")),
+        value => Ok(value.to_owned()),
+    }
+}
+
+/// Labels travel in every hello; a whole file pasted into one would not fit into a message.
+const MAX_TEXT_BYTES: usize = 255;
+
+fn label(pair: &str) -> Result<(String, String), String> {
+    let (key, value) = pair.split_once('=').ok_or("not of the form key=value")?;
+    Ok((
+        text(key).map_err(|why| format!("the key {why}"))?,
+        text(value).map_err(|why| format!("the value {why}"))?,
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::{CommandFactory, Parser};
+
+    use super::*;
+
+    #[derive(Debug, Parser)]
+    struct Cli {
+        #[command(flatten)]
+        command: AgentCommand,
+    }
+
+    fn parse(args: &[&str]) -> Result<AgentArgs, String> {
+        match Cli::try_parse_from([&["agent"], args].concat()) {
+            Ok(cli) => Ok(cli.command.agent),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn values_are_taken_as_they_are_meant() {
+        let args =
+            parse(&["--interval", "0.5", "--node", "Web.01", "--label", "a=b=c", "--label", "d=e"]).unwrap();
+        assert_eq!(args.interval, Duration::from_millis(500));
+        assert_eq!(args.node.unwrap().as_str(), "web=2E01");
+        assert_eq!(args.labels, [("a".into(), "b=c".into()), ("d".into(), "e".into())]);
+        let south = parse(&["--location", "-33.87,151.21,Sydney"]).unwrap().location.unwrap();
+        assert_eq!((south.lat, south.lon, south.label.as_deref()), (-33.87, 151.21, Some("Sydney")));
+    }
+
+    #[test]
+    fn bad_values_are_refused_by_their_flag() {
+        for (flag, value) in [
+            ("--interval", "0.2"),
+            ("--interval", "61"),
+            ("--interval", "NaN"),
+            ("--interval", "soon"),
+            ("--node", ""),
+            ("--location", "91,0"),
+            ("--location", "north"),
+            ("--label", "region"),
+            ("--label", "=x"),
+            ("--provider", " "),
+            ("--include", ""),
+        ] {
+            let told = parse(&[flag, value]).unwrap_err();
+            assert!(told.contains(flag), "{flag} {value}: {told}");
+        }
+    }
+}

@@ -1,0 +1,110 @@
+//! Linux: procfs and sysfs, read directly. sysinfo tells an unreadable value as 0 or as its last one.
+
+use std::{fs, path::PathBuf};
+
+use tidemap_wire::{Bps, Host};
+
+use super::{
+    parse::{self, CpuTime, DiskBytes},
+    sensors::Sensors,
+};
+use crate::AgentConfig;
+
+/// Reads this host's metrics; rates are over the time since the reading before.
+#[derive(Debug)]
+pub struct HostMetrics {
+    sysfs: PathBuf,
+    procfs: PathBuf,
+    sensors: Sensors,
+    cpu: Option<CpuTime>,
+    disks: Option<DiskBytes>,
+}
+
+impl HostMetrics {
+    /// Begins with a first reading, so that the next one knows its rates.
+    pub fn new(config: &AgentConfig) -> Self {
+        let mut metrics = Self {
+            sysfs: config.sysfs_root.clone(),
+            procfs: config.procfs_root.clone(),
+            sensors: Sensors::find(&config.sysfs_root),
+            cpu: None,
+            disks: None,
+        };
+        metrics.cpu = metrics.cpu_now().map(|(time, _)| time);
+        metrics.disks = metrics.disks_now();
+        metrics
+    }
+
+    /// The metrics now, `elapsed_ms` after the reading before.
+    pub fn read(&mut self, elapsed_ms: u64) -> Host {
+        let mut host = Host {
+            processes: self.processes(),
+            uptime_s: self.text("uptime").and_then(|text| parse::uptime_s(&text)),
+            temperature_c: self.sensors.temperature_c(),
+            fan_rpm: self.sensors.fan_rpm(),
+            cpu_mhz: self.sensors.cpu_mhz(),
+            ..Host::default()
+        };
+        self.fill_cpu(&mut host);
+        self.fill_memory(&mut host);
+        self.fill_disks(&mut host, elapsed_ms);
+        host
+    }
+
+    fn fill_cpu(&mut self, host: &mut Host) {
+        let now = self.cpu_now();
+        host.cpu_count = now.map(|(_, processors)| processors);
+        host.cpu_percent = now.zip(self.cpu).and_then(|((now, _), before)| now.percent_since(before));
+        self.cpu = now.map(|(time, _)| time);
+        if let Some([load_1, load_5, load_15]) = self.text("loadavg").and_then(|text| parse::load(&text)) {
+            (host.load_1, host.load_5, host.load_15) = (Some(load_1), Some(load_5), Some(load_15));
+        }
+    }
+
+    fn fill_memory(&self, host: &mut Host) {
+        let memory = self.text("meminfo").map(|text| parse::memory(&text)).unwrap_or_default();
+        host.memory_total_bytes = memory.total;
+        host.memory_used_bytes = memory.used;
+        host.swap_total_bytes = memory.swap_total;
+        host.swap_used_bytes = memory.swap_used;
+    }
+
+    fn fill_disks(&mut self, host: &mut Host, elapsed_ms: u64) {
+        if let Ok(root) = rustix::fs::statvfs("/") {
+            // As df has it: what root keeps for itself is neither used nor available.
+            let used = root.f_blocks.saturating_sub(root.f_bfree).saturating_mul(root.f_frsize);
+            host.disk_used_bytes = Some(used);
+            host.disk_total_bytes = Some(used.saturating_add(root.f_bavail.saturating_mul(root.f_frsize)));
+        }
+        let now = self.disks_now();
+        if let Some((now, before)) = now.zip(self.disks) {
+            let rate = |now: u64, before: u64| Bps::over(now.checked_sub(before)?, elapsed_ms);
+            host.disk_read_bps = rate(now.read, before.read);
+            host.disk_write_bps = rate(now.written, before.written);
+        }
+        self.disks = now;
+    }
+
+    fn cpu_now(&self) -> Option<(CpuTime, u32)> {
+        parse::cpu(&self.text("stat")?)
+    }
+
+    fn disks_now(&self) -> Option<DiskBytes> {
+        let block = self.sysfs.join("block");
+        // As with interfaces: what has a device behind it is a disk, the rest (dm, md, loop) rides on disks.
+        parse::disks(&self.text("diskstats")?, |name| block.join(name).join("device").exists())
+    }
+
+    /// Each process is a folder named by its number; counting them costs no look into any.
+    fn processes(&self) -> Option<u32> {
+        let entries = fs::read_dir(&self.procfs).ok()?;
+        let is_process = |name: &[u8]| name.first().is_some_and(u8::is_ascii_digit);
+        let count =
+            entries.flatten().filter(|entry| is_process(entry.file_name().as_encoded_bytes())).count();
+        u32::try_from(count).ok().filter(|count| *count > 0)
+    }
+
+    fn text(&self, file: &str) -> Option<String> {
+        fs::read_to_string(self.procfs.join(file)).ok()
+    }
+}

@@ -1,0 +1,91 @@
+//! What changes rarely about this node: its hello.
+
+mod address;
+mod vendor;
+
+use sysinfo::System;
+use tidemap_wire::{Hello, Interface, Location};
+
+pub use address::Addresses;
+
+use crate::{
+    AgentConfig,
+    location::{self, TimeZoneFiles},
+    uplinks::{Topology, Verdict},
+};
+
+/// A host with a veth for each of a thousand containers must still fit its hello into a message.
+pub const LISTED_INTERFACES: usize = 64;
+const LISTED_ADDRESSES: usize = 8;
+
+/// What does not change while the agent runs.
+#[derive(Clone, Debug)]
+pub struct Identity {
+    fixed: Hello,
+}
+
+impl Identity {
+    /// Asks this host.
+    pub fn of_host(config: &AgentConfig) -> Self {
+        let time_zone = TimeZoneFiles::of_host().name();
+        let fixed = Hello {
+            hostname: host_name().unwrap_or_else(|| config.node.display_name()),
+            os: os(),
+            kernel: System::kernel_version().ok(),
+            arch: Some(System::cpu_arch()).filter(|arch| !arch.is_empty()),
+            agent_version: env!("CARGO_PKG_VERSION").to_owned(),
+            interval_ms: u32::try_from(config.interval.as_millis()).unwrap_or(u32::MAX),
+            location: find_location(config, time_zone.as_deref()),
+            provider: config.provider.clone().or_else(|| vendor::provider(&config.sysfs_root)),
+            labels: config.labels.clone(),
+            ..Hello::default()
+        };
+        Self { fixed }
+    }
+
+    /// The hello with the interfaces and addresses as they are now.
+    pub fn hello(&self, topology: &Topology, verdicts: &[Verdict], addresses: &Addresses) -> Hello {
+        let counted = || topology.links.iter().zip(verdicts).filter(|(_, verdict)| verdict.counted);
+        let of_counted = || counted().flat_map(|(link, _)| addresses.of(&link.name));
+        let way_out = topology.default_route.as_deref();
+        let way_out = way_out.or_else(|| counted().next().map(|(link, _)| link.name.as_str()));
+        Hello {
+            internal_ip: way_out.and_then(|name| address::preferred(addresses.of(name))),
+            external_ip: address::global(of_counted()),
+            addresses: of_counted().take(2 * LISTED_ADDRESSES).map(ToString::to_string).collect(),
+            interfaces: inventory(topology, verdicts, addresses),
+            ..self.fixed.clone()
+        }
+    }
+}
+
+/// The host's name as the host has it.
+pub fn host_name() -> Option<String> {
+    System::host_name().ok().map(|name| name.trim().to_owned()).filter(|name| !name.is_empty())
+}
+
+fn os() -> Option<String> {
+    let name = System::name().ok()?;
+    Some(System::os_version().map_or(name.clone(), |version| format!("{name} {version}")))
+}
+
+fn find_location(config: &AgentConfig, time_zone: Option<&str>) -> Option<Location> {
+    location::find(config.location.as_ref(), &config.labels, time_zone)
+}
+
+/// Every interface as far as they fit, those that count first.
+fn inventory(topology: &Topology, verdicts: &[Verdict], addresses: &Addresses) -> Vec<Interface> {
+    let mut judged: Vec<_> = topology.links.iter().zip(verdicts).collect();
+    judged.sort_by_key(|(_, verdict)| !verdict.counted);
+    let interface = |(link, verdict): (&crate::uplinks::Link, &Verdict)| Interface {
+        name: link.name.clone(),
+        counted: verdict.counted,
+        reason: verdict.reason.clone(),
+        speed_mbps: link.speed_mbps,
+        addresses: addresses.of(&link.name).iter().take(LISTED_ADDRESSES).map(ToString::to_string).collect(),
+    };
+    judged.into_iter().take(LISTED_INTERFACES).map(interface).collect()
+}
+
+#[cfg(test)]
+mod tests;

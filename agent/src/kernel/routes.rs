@@ -1,0 +1,64 @@
+//! Linux: which interface the default route leads through.
+
+/// `RTF_UP` and `RTF_REJECT` of the kernel.
+const UP: u32 = 1;
+const REJECT: u32 = 0x200;
+
+/// The interface of the best IPv4 default route in `/proc/net/route`.
+pub fn ipv4_default(table: &str) -> Option<String> {
+    let route = |line: &str| {
+        let fields: Vec<_> = line.split_ascii_whitespace().collect();
+        let [name, destination, _, flags, _, _, metric, mask, ..] = fields[..] else { return None };
+        let usable = destination == "00000000" && mask == "00000000" && is_usable(flags)?;
+        usable.then_some((metric.parse::<u32>().ok()?, name.to_owned()))
+    };
+    best(table.lines().filter_map(route))
+}
+
+/// The interface of the best IPv6 default route in `/proc/net/ipv6_route`.
+pub fn ipv6_default(table: &str) -> Option<String> {
+    let route = |line: &str| {
+        let fields: Vec<_> = line.split_ascii_whitespace().collect();
+        let [destination, length, _, _, _, metric, _, _, flags, name] = fields[..] else { return None };
+        let usable = destination.bytes().all(|digit| digit == b'0') && length == "00" && is_usable(flags)?;
+        usable.then_some((u32::from_str_radix(metric, 16).ok()?, name.to_owned()))
+    };
+    best(table.lines().filter_map(route))
+}
+
+fn is_usable(flags: &str) -> Option<bool> {
+    let flags = u32::from_str_radix(flags, 16).ok()?;
+    Some(flags & UP != 0 && flags & REJECT == 0)
+}
+
+fn best(routes: impl Iterator<Item = (u32, String)>) -> Option<String> {
+    routes.min_by_key(|(metric, _)| *metric).map(|(_, name)| name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_route_with_the_lowest_metric_wins() {
+        let table = "Iface\tDestination\tGateway\tFlags\tRefCnt\tUse\tMetric\tMask\tMTU\tWindow\tIRTT\n\
+                     wlan0\t00000000\t0102A8C0\t0003\t0\t0\t600\t00000000\t0\t0\t0\n\
+                     eth0\t00000000\t010200C0\t0003\t0\t0\t100\t00000000\t0\t0\t0\n\
+                     tun0\t00000000\t010200C0\t0003\t0\t0\t0\t00000080\t0\t0\t0\n\
+                     dead0\t00000000\t00000000\t0203\t0\t0\t0\t00000000\t0\t0\t0\n";
+        assert_eq!(ipv4_default(table).as_deref(), Some("eth0"));
+        assert_eq!(ipv4_default("Iface\tDestination\n"), None);
+        assert_eq!(ipv4_default(""), None);
+    }
+
+    #[test]
+    fn the_kernels_own_unreachable_ipv6_route_is_no_way_out() {
+        let zero = "00000000000000000000000000000000";
+        let unreachable =
+            format!("{zero} 00 {zero} 00 {zero} ffffffff 00000001 00000000 00200200       lo\n");
+        let gateway =
+            format!("{zero} 00 {zero} 00 fd{} 00000400 00000002 00000000 00000003     eth0\n", &zero[2..]);
+        assert_eq!(ipv6_default(&unreachable), None);
+        assert_eq!(ipv6_default(&format!("{unreachable}{gateway}")).as_deref(), Some("eth0"));
+    }
+}

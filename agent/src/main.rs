@@ -1,0 +1,29 @@
+//! The agent alone, for hosts that run nothing else of Tidemap.
+
+use std::process::ExitCode;
+
+use anyhow::Context;
+use clap::Parser;
+use tidemap_agent::AgentCommand;
+use tidemap_service::{cli, logging::LogArgs, shutdown};
+
+/// Publishes this host's real throughput, and nothing else.
+#[derive(Debug, Parser)]
+#[command(name = "tidemap-agent", version)]
+struct Cli {
+    #[command(flatten)]
+    command: AgentCommand,
+    #[command(flatten)]
+    log: LogArgs,
+}
+
+fn main() -> ExitCode {
+    cli::exit(start(cli::parse()))
+}
+
+/// One thread is enough for one sample a second, and keeps the agent small.
+fn start(cli: Cli) -> anyhow::Result<()> {
+    cli.log.init()?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.context("cannot start")?.block_on(async { cli.command.execute(shutdown::on_signal()?).await })
+}

@@ -1,0 +1,158 @@
+use proptest::prelude::*;
+
+use super::*;
+
+const GIGABIT_BPS: u64 = 125_000_000;
+
+fn reading(name: &str, counters: Option<(u64, u64)>, limit_bps: Option<u64>) -> Reading {
+    let counters = counters.map(|(rx_bytes, tx_bytes)| Counters { rx_bytes, tx_bytes });
+    Reading { key: (name.to_owned(), 1), counters, limit_bps }
+}
+
+/// Feeds one uplink a second at a time; each item is a reading and the bytes received that must be known to have moved.
+fn check(limit_bps: Option<u64>, steps: &[(Option<u64>, Option<u64>)], total: u64) {
+    let mut meter = Meter::default();
+    for (at, (rx_bytes, moved)) in steps.iter().enumerate() {
+        let told = meter.read(1000, &[reading("eth0", rx_bytes.map(|rx| (rx, 7)), limit_bps)]);
+        assert_eq!(told.map(|moved| moved.rx_bytes), *moved, "reading {at}");
+    }
+    assert_eq!(meter.total().rx_bytes, total);
+}
+
+#[test]
+fn an_uplink_is_counted_from_its_second_reading_on() {
+    check(None, &[(Some(1000), None), (Some(1500), Some(500)), (Some(1500), Some(0))], 500);
+}
+
+#[test]
+fn a_reset_is_no_spike() {
+    check(None, &[(Some(9_000_000_000), None), (Some(400), None), (Some(900), Some(500))], 500);
+}
+
+#[test]
+fn a_drop_to_zero_is_a_failed_reading_until_it_lasts() {
+    check(
+        None,
+        &[(Some(50_000), None), (Some(0), None), (Some(51_000), None), (Some(51_100), Some(100))],
+        1100,
+    );
+    let zero = (Some(0), None);
+    check(None, &[(Some(50_000), None), zero, zero, zero, (Some(70), Some(70))], 70);
+}
+
+#[test]
+fn a_counter_of_32_bits_wraps_but_a_reset_close_to_it_does_not() {
+    let top = (1 << 32) - 1000;
+    check(None, &[(Some(top), None), (Some(500), Some(1500))], 1500);
+    check(None, &[(Some(3_000_000_000), None), (Some(500), None)], 0);
+    check(Some(1000), &[(Some(top), None), (Some(500), None)], 0);
+}
+
+#[test]
+fn bytes_of_a_silence_are_summed_but_make_no_rate() {
+    check(None, &[(Some(100), None), (None, None), (Some(900), None), (Some(1000), Some(100))], 900);
+}
+
+#[test]
+fn a_late_update_of_a_driver_is_spread_and_a_wild_one_refused() {
+    let second = GIGABIT_BPS;
+    check(
+        Some(second),
+        &[
+            (Some(0), None),
+            (Some(2 * second), Some(second)),
+            (Some(2 * second), Some(second)),
+            (Some(2 * second), Some(0)),
+        ],
+        2 * second,
+    );
+    check(
+        Some(second),
+        &[(Some(0), None), (Some(63_000_000_000), None), (Some(63_000_000_100), Some(100))],
+        100,
+    );
+}
+
+#[test]
+fn a_silent_uplink_holds_up_the_others_for_ten_seconds_only() {
+    let mut meter = Meter::default();
+    let mut read = |second: u64, broken: Option<(u64, u64)>| {
+        meter.read(1000, &[reading("good", Some((second * 10, 0)), None), reading("broken", broken, None)])
+    };
+    assert_eq!(read(0, Some((5, 5))), None);
+    assert_eq!((1..10).filter_map(|second| read(second, None)).count(), 0);
+    assert_eq!(read(10, None), Some(Moved { rx_bytes: 10, tx_bytes: 0 }));
+    assert_eq!(read(11, Some((900, 900))), Some(Moved { rx_bytes: 10, tx_bytes: 0 }));
+}
+
+#[test]
+fn an_uplink_that_comes_or_goes_or_is_listed_twice_makes_no_spike() {
+    let mut meter = Meter::default();
+    let eth0 = |rx| reading("eth0", Some((rx, 0)), None);
+    let usb0 = |rx, index| Reading { key: ("usb0".into(), index), ..reading("usb0", Some((rx, 0)), None) };
+    meter.read(1000, &[eth0(0)]);
+    let mut moved = |readings: &[Reading]| meter.read(1000, readings).map(|moved| moved.rx_bytes);
+    assert_eq!(moved(&[eth0(10), usb0(1 << 40, 3)]), Some(10));
+    assert_eq!(moved(&[eth0(20), eth0(20), usb0((1 << 40) + 5, 3)]), Some(15));
+    assert_eq!(moved(&[eth0(30)]), Some(10));
+    assert_eq!(moved(&[eth0(40), usb0(1 << 41, 4)]), Some(10));
+    assert_eq!(moved(&[]), None);
+}
+
+/// Anything that a kernel's counters may do: go on, jump, fall, fail, come back as another device.
+fn wild_readings() -> impl Strategy<Value = Vec<(u32, Vec<Reading>)>> {
+    let counter = prop_oneof![3 => 0_u64..1 << 20, 2 => (1_u64 << 32) - (1 << 20)..1 << 32, 1 => any::<u64>(), 1 => Just(0)];
+    let counters = proptest::option::weighted(0.85, (counter.clone(), counter));
+    let name = prop_oneof![Just("eth0"), Just("eth1")];
+    let one = (name, 1_u32..3, counters).prop_map(|(name, index, counters)| Reading {
+        key: (name.to_owned(), index),
+        ..reading(name, counters, Some(GIGABIT_BPS))
+    });
+    proptest::collection::vec((250_u32..5000, proptest::collection::vec(one, 0..4)), 1..40)
+}
+
+proptest! {
+    #[test]
+    fn whatever_counters_do_sums_never_fall_nor_jump_and_rates_are_their_change(steps in wild_readings()) {
+        let mut meter = Meter::default();
+        let mut elapsed_total_ms = 0;
+        for (elapsed_ms, readings) in steps {
+            let before = meter.total();
+            let told = meter.read(elapsed_ms, &readings);
+            let after = meter.total();
+            elapsed_total_ms += u64::from(elapsed_ms);
+            prop_assert!(after.rx_bytes >= before.rx_bytes && after.tx_bytes >= before.tx_bytes);
+            // Four devices at most, each bound by its speed in the time since it was last read.
+            let most = |ms: u64| 4 * GIGABIT_BPS * ms / 1000;
+            prop_assert!(after.rx_bytes <= most(elapsed_total_ms));
+            if let Some(moved) = told {
+                prop_assert_eq!(moved.rx_bytes, after.rx_bytes - before.rx_bytes);
+                prop_assert_eq!(moved.tx_bytes, after.tx_bytes - before.tx_bytes);
+                prop_assert!(moved.rx_bytes <= most(elapsed_ms.into()));
+                let rate = Bps::over(moved.rx_bytes, elapsed_ms.into()).unwrap();
+                prop_assert_eq!(rate.bytes_in(elapsed_ms), after.rx_bytes - before.rx_bytes);
+            }
+        }
+    }
+
+    #[test]
+    fn when_nothing_goes_wrong_the_sums_are_the_traffic(
+        start in prop_oneof![0_u64..1 << 33, (1_u64 << 32) - (1 << 28)..1 << 32],
+        seconds in proptest::collection::vec((250_u32..3000, 0_u64..120_000), 1..60),
+        bits in prop_oneof![Just(32), Just(64)],
+        limit_bps in prop_oneof![Just(None), Just(Some(GIGABIT_BPS))],
+    ) {
+        let shown = |counter: u64| if bits == 32 { counter % (1 << 32) } else { counter };
+        // A drop to exactly zero is a failed reading by rule, even where it is a wrap.
+        let mut counter = start;
+        let mut meter = Meter::default();
+        meter.read(0, &[reading("eth0", Some((shown(counter), 1)), limit_bps)]);
+        for (elapsed_ms, kilobytes_per_s) in seconds {
+            let bytes = kilobytes_per_s * u64::from(elapsed_ms);
+            counter += bytes;
+            let told = meter.read(elapsed_ms, &[reading("eth0", Some((shown(counter), 1)), limit_bps)]);
+            prop_assert_eq!(told, Some(Moved { rx_bytes: bytes, tx_bytes: 0 }));
+        }
+        prop_assert_eq!(meter.total().rx_bytes, counter - start);
+    }
+}

@@ -1,0 +1,207 @@
+//! What to send next. Pure: time comes in as the agent's monotonic milliseconds.
+//!
+//! The newest sample goes out at once and alone. Whatever else is due – the backlog of an outage, samples whose
+//! acknowledgement never came, the last seconds before a broker was replaced – follows in batches, oldest first, and
+//! never takes the last place in flight, so a live sample never waits behind it.
+
+use tidemap_wire::{Hello, NodeId, Report, Sample, encode};
+
+use crate::ring::{Fate, Held, Ring};
+
+/// Reports under way at once.
+const IN_FLIGHT: usize = 4;
+/// Of these, how many may be backlog.
+const BACKLOG_IN_FLIGHT: usize = IN_FLIGHT - 1;
+/// A report without acknowledgement for this long is sent again.
+const ACK_TIMEOUT_MS: u64 = 5_000;
+/// A broker that is replaced may have lost its unsynced tail: so much is sent again though it was acknowledged.
+const RESENT_MS: u64 = 10_000;
+/// A batch ends at either limit, well below the streams' 64 KiB a message.
+const BATCH_SAMPLES: usize = 60;
+const BATCH_BYTES: usize = 32 * 1024;
+/// The identity is repeated this often, for those who came late.
+const HELLO_EVERY_MS: u64 = 60_000;
+/// After a refusal the backlog rests, 0.5 s at first and 10 s at last; live samples are the probes meanwhile.
+const FIRST_REST_MS: u64 = 500;
+const LAST_REST_MS: u64 = 10_000;
+
+/// A report to be published under a number.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Parcel {
+    /// Its number: acknowledgements name it.
+    pub id: u64,
+    /// What it says.
+    pub report: Report,
+}
+
+/// Samples on their way to the broker.
+#[derive(Debug)]
+pub struct Outbox {
+    node: NodeId,
+    boot: u64,
+    ring: Ring,
+    flights: Vec<Flight>,
+    next_id: u64,
+    hello: Option<Hello>,
+    /// When the identity is to be sent; at once when it is new or was lost.
+    hello_at_ms: u64,
+    rest_ms: u64,
+    rests_until_ms: u64,
+    lost: u64,
+}
+
+/// A parcel that is under way.
+#[derive(Clone, Copy, Debug)]
+struct Flight {
+    id: u64,
+    sent_ms: u64,
+    backlog: bool,
+    hello: bool,
+}
+
+impl Outbox {
+    /// An empty outbox of one run of a node's agent.
+    pub fn new(node: NodeId, boot: u64) -> Self {
+        Self {
+            node,
+            boot,
+            ring: Ring::default(),
+            flights: Vec::with_capacity(IN_FLIGHT),
+            next_id: 0,
+            hello: None,
+            hello_at_ms: 0,
+            rest_ms: FIRST_REST_MS,
+            rests_until_ms: 0,
+            lost: 0,
+        }
+    }
+
+    /// Takes a sample, and the identity when it has changed.
+    pub fn push(&mut self, sample: Sample, hello: Option<Hello>, now_ms: u64) {
+        if hello.is_some() {
+            self.hello = hello;
+            self.hello_at_ms = now_ms;
+        }
+        let size_bytes = encode(&sample).len();
+        let dropped = self.ring.push(Held { sample, size_bytes, taken_ms: now_ms, fate: Fate::New });
+        if dropped.is_some_and(|held| held.fate != Fate::Stored) {
+            self.lost += 1;
+        }
+    }
+
+    /// The next report to send, if one is due; from now on it is under way.
+    pub fn next(&mut self, now_ms: u64) -> Option<Parcel> {
+        if self.flights.len() >= IN_FLIGHT {
+            return None;
+        }
+        let id = self.next_id;
+        let live = self.take_live(id);
+        let backlog = live.is_none();
+        let samples = match live {
+            Some(sample) => vec![sample],
+            None => self.take_backlog(id, now_ms)?,
+        };
+        let hello = self.hello.clone().filter(|_| now_ms >= self.hello_at_ms);
+        if hello.is_some() {
+            self.hello_at_ms = now_ms + HELLO_EVERY_MS;
+        }
+        self.next_id += 1;
+        self.flights.push(Flight { id, sent_ms: now_ms, backlog, hello: hello.is_some() });
+        Some(Parcel { id, report: Report { node: self.node.clone(), boot: self.boot, hello, samples } })
+    }
+
+    /// The broker has stored a report.
+    pub fn acknowledged(&mut self, id: u64) {
+        self.rest_ms = FIRST_REST_MS;
+        self.rests_until_ms = 0;
+        self.land(id, Fate::Stored);
+    }
+
+    /// The broker did not take a report, or it could not be sent.
+    pub fn refused(&mut self, id: u64, now_ms: u64) {
+        if self.land(id, Fate::Waiting).is_some() {
+            self.rests_until_ms = now_ms + self.rest_ms;
+            self.rest_ms = (self.rest_ms * 2).min(LAST_REST_MS);
+        }
+    }
+
+    /// Gives up waiting for acknowledgements that are overdue; returns how many were.
+    pub fn expire(&mut self, now_ms: u64) -> usize {
+        let overdue = |flight: &&Flight| now_ms.saturating_sub(flight.sent_ms) >= ACK_TIMEOUT_MS;
+        let ids: Vec<_> = self.flights.iter().filter(overdue).map(|flight| flight.id).collect();
+        for id in &ids {
+            self.land(*id, Fate::Waiting);
+        }
+        ids.len()
+    }
+
+    /// A new connection: what was under way on the old one is sent again. On a new server so are the last seconds.
+    pub fn reconnected(&mut self, new_server: bool, now_ms: u64) {
+        while let Some(flight) = self.flights.first() {
+            self.land(flight.id, Fate::Waiting);
+        }
+        self.rest_ms = FIRST_REST_MS;
+        self.rests_until_ms = 0;
+        if new_server {
+            self.hello_at_ms = 0;
+            let recent = |held: &&mut Held| now_ms.saturating_sub(held.taken_ms) <= RESENT_MS;
+            for held in self.ring.iter_mut().filter(recent).filter(|held| held.fate == Fate::Stored) {
+                held.fate = Fate::Waiting;
+            }
+        }
+    }
+
+    /// Whether every sample is stored.
+    pub fn is_done(&self) -> bool {
+        self.ring.iter().all(|held| held.fate == Fate::Stored)
+    }
+
+    /// Samples that are due or under way.
+    pub fn pending(&self) -> usize {
+        self.ring.iter().filter(|held| held.fate != Fate::Stored).count()
+    }
+
+    /// Samples that had to make room before they were stored.
+    pub fn lost(&self) -> u64 {
+        self.lost
+    }
+
+    fn take_live(&mut self, id: u64) -> Option<Sample> {
+        let newest = self.ring.newest().filter(|held| held.fate == Fate::New)?;
+        newest.fate = Fate::Flying(id);
+        Some(newest.sample.clone())
+    }
+
+    fn take_backlog(&mut self, id: u64, now_ms: u64) -> Option<Vec<Sample>> {
+        let flying = self.flights.iter().filter(|flight| flight.backlog).count();
+        if flying >= BACKLOG_IN_FLIGHT || now_ms < self.rests_until_ms {
+            return None;
+        }
+        let (mut batch, mut batch_bytes) = (Vec::new(), 0);
+        for held in self.ring.iter_mut().filter(|held| held.fate.is_due()) {
+            batch_bytes += held.size_bytes;
+            if !batch.is_empty() && (batch.len() == BATCH_SAMPLES || batch_bytes > BATCH_BYTES) {
+                break;
+            }
+            held.fate = Fate::Flying(id);
+            batch.push(held.sample.clone());
+        }
+        (!batch.is_empty()).then_some(batch)
+    }
+
+    /// Ends a flight; `None` when there is none with this number (any more).
+    fn land(&mut self, id: u64, fate: Fate) -> Option<()> {
+        let at = self.flights.iter().position(|flight| flight.id == id)?;
+        let flight = self.flights.swap_remove(at);
+        for held in self.ring.iter_mut().filter(|held| held.fate == Fate::Flying(id)) {
+            held.fate = fate;
+        }
+        if flight.hello && fate != Fate::Stored {
+            self.hello_at_ms = 0;
+        }
+        Some(())
+    }
+}
+
+#[cfg(test)]
+mod tests;

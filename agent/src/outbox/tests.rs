@@ -1,0 +1,225 @@
+use proptest::prelude::*;
+
+use super::*;
+use crate::ring::CAPACITY;
+
+fn outbox() -> Outbox {
+    Outbox::new(NodeId::from_name("a").unwrap(), 1)
+}
+
+fn sample(seq: u64) -> Sample {
+    Sample { seq, ..Sample::default() }
+}
+
+fn hello() -> Option<Hello> {
+    Some(Hello { hostname: "a".into(), ..Hello::default() })
+}
+
+fn seqs(parcel: &Parcel) -> Vec<u64> {
+    parcel.report.samples.iter().map(|sample| sample.seq).collect()
+}
+
+/// Sends all that may be sent now; returns the sequence numbers of each parcel with its number.
+fn sent(outbox: &mut Outbox, now_ms: u64) -> Vec<(u64, Vec<u64>)> {
+    std::iter::from_fn(|| outbox.next(now_ms)).map(|parcel| (parcel.id, seqs(&parcel))).collect()
+}
+
+#[test]
+fn a_live_sample_goes_out_at_once_and_alone_and_is_done_when_acknowledged() {
+    let mut outbox = outbox();
+    outbox.push(sample(1), None, 0);
+    assert_eq!(sent(&mut outbox, 0), [(0, vec![1])]);
+    assert_eq!((outbox.pending(), outbox.is_done()), (1, false));
+    outbox.acknowledged(0);
+    assert!(outbox.is_done());
+    outbox.acknowledged(0);
+    assert_eq!(sent(&mut outbox, 60_000), []);
+}
+
+#[test]
+fn after_an_outage_the_live_sample_is_first_and_the_rest_follows_oldest_first() {
+    let mut outbox = outbox();
+    for seq in 1..=300 {
+        outbox.push(sample(seq), None, seq * 1000);
+    }
+    let parcels = sent(&mut outbox, 300_000);
+    assert_eq!(
+        parcels.iter().map(|(_, seqs)| (seqs[0], seqs.len())).collect::<Vec<_>>(),
+        [(300, 1), (1, 60), (61, 60), (121, 60)]
+    );
+    // All four places are taken by now; as soon as the live one lands, the next live one takes its place.
+    outbox.acknowledged(parcels[0].0);
+    assert_eq!(sent(&mut outbox, 300_500), []);
+    outbox.push(sample(301), None, 301_000);
+    assert_eq!(sent(&mut outbox, 301_000), [(4, vec![301])]);
+    for (id, _) in &parcels[1..] {
+        outbox.acknowledged(*id);
+    }
+    outbox.acknowledged(4);
+    let rest = sent(&mut outbox, 301_100);
+    assert_eq!(
+        rest.iter().map(|(_, seqs)| (seqs[0], seqs.len())).collect::<Vec<_>>(),
+        [(181, 60), (241, 59)]
+    );
+    for (id, _) in rest {
+        outbox.acknowledged(id);
+    }
+    assert!(outbox.is_done());
+}
+
+#[test]
+fn what_is_not_acknowledged_in_five_seconds_is_sent_again() {
+    let mut outbox = outbox();
+    outbox.push(sample(1), None, 0);
+    assert_eq!(sent(&mut outbox, 0), [(0, vec![1])]);
+    assert_eq!((outbox.expire(4_999), sent(&mut outbox, 4_999)), (0, vec![]));
+    assert_eq!((outbox.expire(5_000), sent(&mut outbox, 5_000)), (1, vec![(1, vec![1])]));
+    // The first acknowledgement comes after all: too late to mean anything.
+    outbox.acknowledged(0);
+    assert!(!outbox.is_done());
+}
+
+#[test]
+fn a_refused_report_rests_longer_each_time_while_live_samples_go_on() {
+    let mut outbox = outbox();
+    outbox.push(sample(1), None, 0);
+    let first = sent(&mut outbox, 0);
+    outbox.refused(first[0].0, 0);
+    assert_eq!(sent(&mut outbox, 499), []);
+    let second = sent(&mut outbox, 500);
+    outbox.refused(second[0].0, 500);
+    assert_eq!(sent(&mut outbox, 1_499), []);
+    outbox.push(sample(2), None, 1_499);
+    assert_eq!(sent(&mut outbox, 1_499), [(2, vec![2])]);
+    outbox.acknowledged(2);
+    assert_eq!(sent(&mut outbox, 1_499), [(3, vec![1])]);
+}
+
+#[test]
+fn a_new_server_is_sent_the_last_ten_seconds_again_and_an_old_one_only_what_was_under_way() {
+    let mut outbox = outbox();
+    for seq in 1..=20 {
+        outbox.push(sample(seq), None, seq * 1000);
+        for (id, _) in sent(&mut outbox, seq * 1000) {
+            outbox.acknowledged(id);
+        }
+    }
+    outbox.push(sample(21), None, 21_000);
+    sent(&mut outbox, 21_000);
+    outbox.reconnected(false, 21_500);
+    assert_eq!(sent(&mut outbox, 21_500).into_iter().map(|(_, seqs)| seqs).collect::<Vec<_>>(), [[21]]);
+    outbox.reconnected(true, 22_000);
+    let resent: Vec<_> = sent(&mut outbox, 22_000).into_iter().map(|(_, seqs)| seqs).collect();
+    assert_eq!(resent, [(12..=21).collect::<Vec<_>>()]);
+}
+
+#[test]
+fn samples_beyond_the_ring_are_counted_as_lost_unless_they_were_stored() {
+    let mut outbox = outbox();
+    outbox.push(sample(0), None, 0);
+    let live = sent(&mut outbox, 0);
+    outbox.acknowledged(live[0].0);
+    for seq in 1..=CAPACITY as u64 + 2 {
+        outbox.push(sample(seq), None, seq);
+    }
+    assert_eq!((outbox.lost(), outbox.pending()), (2, CAPACITY));
+}
+
+#[test]
+fn the_identity_goes_first_and_again_each_minute_and_when_it_was_lost_or_has_changed() {
+    let mut outbox = outbox();
+    let mut told = |now_ms: u64, hello: Option<Hello>, stored: bool| {
+        outbox.push(sample(now_ms), hello, now_ms);
+        let parcel = outbox.next(now_ms).unwrap();
+        if stored {
+            outbox.acknowledged(parcel.id);
+        } else {
+            outbox.reconnected(false, now_ms);
+        }
+        parcel.report.hello.is_some()
+    };
+    assert!(told(0, hello(), false));
+    assert!(told(1_000, None, true));
+    assert!(!told(2_000, None, true));
+    assert!(!told(60_999, None, true));
+    assert!(told(61_000, None, true));
+    assert!(told(62_000, hello(), true));
+    assert!(!told(63_000, None, true));
+}
+
+#[test]
+fn a_batch_stays_far_below_the_largest_message() {
+    let mut outbox = outbox();
+    let wide = |seq| {
+        let rate = tidemap_wire::InterfaceRate {
+            name: "enp0s31f6".into(),
+            rx_bps: tidemap_wire::Bps::ZERO,
+            tx_bps: tidemap_wire::Bps::ZERO,
+        };
+        Sample { interfaces: Some(vec![rate; 64]), ..sample(seq) }
+    };
+    for seq in 0..60 {
+        outbox.push(wide(seq), None, seq);
+    }
+    outbox.next(100).unwrap();
+    let batch = outbox.next(100).unwrap();
+    let size = encode(&batch.report).len();
+    assert!(batch.report.samples.len() > 1 && size < 33 * 1024, "{size}");
+}
+
+#[derive(Clone, Debug)]
+enum Act {
+    Push,
+    Ack(usize),
+    Refuse(usize),
+    Wait(u64),
+    Reconnect(bool),
+}
+
+fn acts() -> impl Strategy<Value = Vec<Act>> {
+    let act = prop_oneof![
+        4 => Just(Act::Push),
+        3 => (0_usize..8).prop_map(Act::Ack),
+        1 => (0_usize..8).prop_map(Act::Refuse),
+        2 => (0_u64..6_000).prop_map(Act::Wait),
+        1 => any::<bool>().prop_map(Act::Reconnect),
+    ];
+    proptest::collection::vec(act, 0..200)
+}
+
+proptest! {
+    #[test]
+    fn whatever_the_broker_does_nothing_is_forgotten_and_live_samples_never_wait(acts in acts()) {
+        let mut outbox = outbox();
+        let (mut now_ms, mut seq, mut flying) = (0, 0, Vec::new());
+        for act in acts {
+            match act {
+                Act::Push => {
+                    seq += 1;
+                    outbox.push(sample(seq), None, now_ms);
+                }
+                Act::Ack(at) if at < flying.len() => outbox.acknowledged(flying.swap_remove(at)),
+                Act::Refuse(at) if at < flying.len() => outbox.refused(flying.swap_remove(at), now_ms),
+                Act::Ack(_) | Act::Refuse(_) => {}
+                Act::Wait(ms) => now_ms += ms,
+                Act::Reconnect(new) => outbox.reconnected(new, now_ms),
+            }
+            outbox.expire(now_ms);
+            let live = outbox.ring.newest().is_some_and(|held| held.fate == Fate::New);
+            let room = outbox.flights.len() < IN_FLIGHT;
+            for (at, (id, seqs)) in sent(&mut outbox, now_ms).into_iter().enumerate() {
+                prop_assert!(seqs.is_sorted());
+                prop_assert!(at > 0 || !live || seqs == [seq], "the live sample went first");
+                flying.push(id);
+            }
+            prop_assert!(!(live && room) || outbox.ring.newest().is_some_and(|held| held.fate != Fate::New));
+            prop_assert!(outbox.flights.len() <= IN_FLIGHT);
+        }
+        // A broker that works again gets everything in the end.
+        outbox.reconnected(false, now_ms);
+        while let Some(parcel) = outbox.next(now_ms) {
+            outbox.acknowledged(parcel.id);
+        }
+        prop_assert!(outbox.is_done());
+    }
+}

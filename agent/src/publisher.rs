@@ -1,0 +1,197 @@
+//! Hands reports to the broker and hears what became of them. What to send and when is the outbox's business.
+//!
+//! Acknowledgements come to one subscription of our own, numbered by their last subject token: async-nats's request
+//! machinery would keep an entry for ever for each one that is lost in an outage.
+
+use std::time::Duration;
+
+use anyhow::bail;
+use async_nats::{
+    Client, Message, StatusCode, Subject, Subscriber,
+    connection::State,
+    jetstream::{publish::PublishAck, response::Response},
+};
+use futures_util::StreamExt;
+use tidemap_service::nats::NatsArgs;
+use tidemap_wire::{NodeId, encode, subject};
+use tokio::{
+    sync::mpsc,
+    time::{Instant, sleep, timeout},
+};
+
+use crate::{outbox::Outbox, sampler::Observation};
+
+/// async-nats takes a message into its queue at once, unless that is full because the connection just broke.
+const SEND_TIMEOUT: Duration = Duration::from_millis(500);
+/// How often overdue acknowledgements and the connection are looked at while anything is pending.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
+/// How long the last samples may take at shutdown.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+/// Complaints about the broker are repeated this often at most.
+const COMPLAIN_EVERY: Duration = Duration::from_secs(30);
+
+/// Hands reports to the broker.
+pub struct Publisher {
+    node: NodeId,
+    subject: Subject,
+    client: Client,
+    acks: Subscriber,
+    reply_prefix: String,
+    outbox: Outbox,
+    started: Instant,
+    /// The server, and the number that it gave to this connection.
+    connection: Option<(String, u64)>,
+    complained: Option<Instant>,
+    lost_told: u64,
+}
+
+impl Publisher {
+    /// Connects in the background; an absent broker is no error.
+    ///
+    /// # Errors
+    ///
+    /// When the address or the credentials cannot be used.
+    pub async fn connect(nats: &NatsArgs, node: &NodeId) -> anyhow::Result<Self> {
+        let inbox = format!("_INBOX.{node}");
+        let client = nats.connect(&format!("tidemap-agent {node}"), Some(&inbox)).await?;
+        let reply_prefix = client.new_inbox();
+        let acks = client.subscribe(format!("{reply_prefix}.*")).await?;
+        Ok(Self {
+            node: node.clone(),
+            subject: subject::sample(node).into(),
+            client,
+            acks,
+            reply_prefix,
+            outbox: Outbox::new(node.clone(), fastrand::u64(..)),
+            started: Instant::now(),
+            connection: None,
+            complained: None,
+            lost_told: 0,
+        })
+    }
+
+    /// Publishes what comes until nothing comes any more, then gives the last samples a moment.
+    ///
+    /// # Errors
+    ///
+    /// When the client gave up its connection for good.
+    pub async fn run(mut self, mut observations: mpsc::Receiver<Observation>) -> anyhow::Result<()> {
+        loop {
+            tokio::select! {
+                // The sampler has something, or has stopped.
+                observation = observations.recv() => match observation {
+                    Some(observation) => self.take(observation),
+                    None => break,
+                },
+                // The broker answers.
+                answer = self.acks.next() => self.hear(answer)?,
+                // Time to look for overdue answers and a new connection.
+                () = sleep(LOOK_EVERY), if !self.outbox.is_done() => {}
+            }
+            self.send_due().await;
+        }
+        self.last_words().await
+    }
+
+    fn take(&mut self, observation: Observation) {
+        self.outbox.push(observation.sample, observation.hello, self.now_ms());
+        let lost = self.outbox.lost();
+        if lost > self.lost_told && self.may_complain() {
+            tracing::warn!(lost_samples = lost, "the broker has been away for too long: samples are lost");
+            self.lost_told = lost;
+        }
+    }
+
+    fn hear(&mut self, answer: Option<Message>) -> anyhow::Result<()> {
+        let Some(answer) = answer else { bail!("the connection to the broker is closed") };
+        let Some(id) = answer.subject.rsplit('.').next().and_then(|token| token.parse().ok()) else {
+            return Ok(());
+        };
+        match verdict(&answer) {
+            Ok(()) => self.outbox.acknowledged(id),
+            Err(reason) => {
+                self.outbox.refused(id, self.now_ms());
+                if self.may_complain() {
+                    tracing::error!(node = %self.node, reason, "the broker does not take samples; keeping them");
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn send_due(&mut self) {
+        let now_ms = self.now_ms();
+        let overdue = self.outbox.expire(now_ms);
+        if self.client.connection_state() != State::Connected {
+            return;
+        }
+        if overdue > 0 && self.may_complain() {
+            tracing::error!(
+                node = %self.node,
+                "the broker does not acknowledge samples: may these credentials publish as this node?"
+            );
+        }
+        self.notice_connection(now_ms);
+        while let Some(parcel) = self.outbox.next(now_ms) {
+            let reply = format!("{}.{}", self.reply_prefix, parcel.id);
+            let payload = encode(&parcel.report).into();
+            let sending = self.client.publish_with_reply(self.subject.clone(), reply, payload);
+            if !matches!(timeout(SEND_TIMEOUT, sending).await, Ok(Ok(()))) {
+                self.outbox.refused(parcel.id, now_ms);
+                return;
+            }
+        }
+    }
+
+    fn notice_connection(&mut self, now_ms: u64) {
+        let Some(info) = self.client.try_server_info() else { return };
+        let now = (info.server_id, info.client_id);
+        if self.connection.as_ref() != Some(&now) {
+            let new_server = self.connection.as_ref().is_none_or(|(server, _)| *server != now.0);
+            self.outbox.reconnected(new_server, now_ms);
+            self.connection = Some(now);
+        }
+    }
+
+    async fn last_words(mut self) -> anyhow::Result<()> {
+        let deadline = Instant::now() + LAST_WORDS;
+        while !self.outbox.is_done()
+            && self.client.connection_state() == State::Connected
+            && Instant::now() < deadline
+        {
+            self.send_due().await;
+            if let Ok(answer) = timeout(LOOK_EVERY, self.acks.next()).await {
+                self.hear(answer)?;
+            }
+        }
+        if !self.outbox.is_done() {
+            tracing::warn!(lost_samples = self.outbox.pending(), "stopped before the broker had all samples");
+        }
+        Ok(())
+    }
+
+    fn may_complain(&mut self) -> bool {
+        let now = Instant::now();
+        let may = self.complained.is_none_or(|last| now - last >= COMPLAIN_EVERY);
+        if may {
+            self.complained = Some(now);
+        }
+        may
+    }
+
+    fn now_ms(&self) -> u64 {
+        u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+}
+
+/// What an answer says: stored, or why not.
+fn verdict(answer: &Message) -> Result<(), String> {
+    if answer.status == Some(StatusCode::NO_RESPONDERS) {
+        return Err("no stream takes them: is ingest running?".to_owned());
+    }
+    match serde_json::from_slice::<Response<PublishAck>>(&answer.payload) {
+        Ok(Response::Ok(_)) => Ok(()),
+        Ok(Response::Err { error }) => Err(error.to_string()),
+        Err(error) => Err(format!("an answer that cannot be read: {error}")),
+    }
+}

@@ -1,0 +1,63 @@
+//! The two ways to only look: reports as JSON lines, and the table of interfaces.
+
+use std::io::{self, Write};
+
+use anyhow::Context;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    AgentConfig,
+    outbox::Outbox,
+    sampler::{self, Sampler},
+};
+
+/// Prints each report as a JSON line, exactly as it would be published, until `shutdown` or until nobody reads on.
+///
+/// # Errors
+///
+/// When the interfaces cannot be read at all, or the output cannot be written.
+pub async fn dry_run(config: AgentConfig, shutdown: CancellationToken) -> anyhow::Result<()> {
+    let mut outbox = Outbox::new(config.node.clone(), fastrand::u64(..));
+    let enough = shutdown.child_token();
+    let sampler = Sampler::start(config)?;
+    let started = tokio::time::Instant::now();
+    sampler::at_a_steady_pace(sampler, enough.clone(), |observation| {
+        let now_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        outbox.push(observation.sample, observation.hello, now_ms);
+        while let Some(parcel) = outbox.next(now_ms) {
+            outbox.acknowledged(parcel.id);
+            if !print(&serde_json::to_string(&parcel.report)?)? {
+                enough.cancel();
+            }
+        }
+        Ok(())
+    })
+    .await
+}
+
+/// Prints every network interface, whether it counts and why.
+///
+/// # Errors
+///
+/// When the interfaces cannot be read at all, or the output cannot be written.
+pub fn explain(config: AgentConfig) -> anyhow::Result<()> {
+    let sampler = Sampler::start(config)?;
+    let width = sampler.judged().map(|(link, _)| link.name.len()).max().unwrap_or(0).max("interface".len());
+    let mut table = format!("{:width$}  counts  {:>10}  reason", "interface", "speed");
+    for (link, verdict) in sampler.judged() {
+        let counts = if verdict.counted { "yes" } else { "no" };
+        let speed = link.speed_mbps.map_or("–".to_owned(), |mbps| format!("{mbps} Mbit/s"));
+        table.push_str(&format!("\n{:width$}  {counts:6}  {speed:>10}  {}", link.name, verdict.reason));
+    }
+    print(&table).map(|_| ())
+}
+
+/// Prints a line; false when nobody reads any more, as behind `| head`.
+fn print(line: &str) -> anyhow::Result<bool> {
+    let mut out = io::stdout().lock();
+    match writeln!(out, "{line}").and_then(|()| out.flush()) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
+        Err(error) => Err(error).context("cannot write to standard output"),
+    }
+}
