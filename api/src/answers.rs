@@ -1,0 +1,30 @@
+//! What requests are answered with: built from the view at most once a tick, then shared as bytes.
+
+mod encoded;
+mod node;
+mod nodes;
+mod stats;
+
+use std::fmt;
+
+pub(crate) use self::{
+    encoded::{Encoded, Lost},
+    node::{detail, summary},
+    nodes::Nodes,
+    stats::{Health, PartitionHealth, Stats, fleet_stats},
+};
+
+/// Which state an answer shows: equal versions, equal bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Version {
+    /// The moment this process began, Unix milliseconds.
+    pub(crate) epoch: u64,
+    /// The number of the tick; the same in every process with the same clock.
+    pub(crate) tick: u64,
+}
+
+impl fmt::Display for Version {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-{}", self.epoch, self.tick)
+    }
+}

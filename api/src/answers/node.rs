@@ -1,0 +1,122 @@
+//! One node as JSON.
+
+use tidemap_wire::{
+    Hello, Location,
+    http::{InterfaceJson, NodeDetailJson, NodeJson},
+};
+
+use crate::view::Node;
+
+/// How old something is, at least 0: broker time is an estimate.
+fn age_ms(now_ms: i64, then_ms: i64) -> u64 {
+    u64::try_from(now_ms.saturating_sub(then_ms)).unwrap_or(0)
+}
+
+/// The node as lists show it. `redacted` keeps back its addresses.
+pub(crate) fn summary(node: &Node, at_ms: i64, redacted: bool) -> NodeJson {
+    let latest = node.latest();
+    let age_ms = age_ms(at_ms, latest.seen_ms);
+    let none = Hello::default();
+    let hello = node.hello().map_or(&none, |hello| hello);
+    let address = |address: &Option<String>| address.clone().filter(|_| !redacted);
+    let place = hello.location.as_ref();
+    let host = node.host().cloned().unwrap_or_default();
+    NodeJson {
+        name: node.name().to_owned(),
+        hostname: told(&hello.hostname),
+        internal_ip: address(&hello.internal_ip),
+        external_ip: address(&hello.external_ip),
+        lat: place.map(|Location { lat, .. }| *lat),
+        lon: place.map(|Location { lon, .. }| *lon),
+        location: place.and_then(|place| place.label.clone()),
+        location_source: place.map(|place| place.source),
+        provider: hello.provider.clone(),
+        status: latest.status,
+        status_for_s: self::age_ms(at_ms, latest.since_ms) / 1000,
+        cpu_percent: host.cpu_percent,
+        memory_percent: host.memory_percent(),
+        disk_percent: host.disk_percent(),
+        network_tx_bytes_per_sec: latest.tx_bps,
+        network_rx_bytes_per_sec: latest.rx_bps,
+        network_tx_bytes_per_sec_avg_10s: latest.tx_avg.s10,
+        network_tx_bytes_per_sec_avg_1m: latest.tx_avg.m1,
+        network_tx_bytes_per_sec_avg_5m: latest.tx_avg.m5,
+        network_tx_bytes_per_sec_avg_15m: latest.tx_avg.m15,
+        network_rx_bytes_per_sec_avg_10s: latest.rx_avg.s10,
+        network_rx_bytes_per_sec_avg_1m: latest.rx_avg.m1,
+        network_rx_bytes_per_sec_avg_5m: latest.rx_avg.m5,
+        network_rx_bytes_per_sec_avg_15m: latest.rx_avg.m15,
+        network_tx_bytes_total: latest.tx_bytes,
+        network_rx_bytes_total: latest.rx_bytes,
+        last_seen_timestamp: latest.seen_ms as f64 / 1000.0,
+        last_seen: in_words(age_ms),
+        age_ms,
+        interval_ms: latest.interval_ms,
+        clock_skew_ms: latest.skew_ms,
+        labels: hello.labels.clone(),
+        os: hello.os.clone(),
+        kernel: hello.kernel.clone(),
+        arch: hello.arch.clone(),
+        agent_version: told(&hello.agent_version),
+        cpu_count: host.cpu_count,
+        cpu_mhz: host.cpu_mhz,
+        memory_used_bytes: host.memory_used_bytes,
+        memory_total_bytes: host.memory_total_bytes,
+        swap_percent: host.swap_percent(),
+        disk_used_bytes: host.disk_used_bytes,
+        disk_total_bytes: host.disk_total_bytes,
+        disk_read_bytes_per_sec: host.disk_read_bps,
+        disk_write_bytes_per_sec: host.disk_write_bps,
+        load_1: host.load_1,
+        load_5: host.load_5,
+        load_15: host.load_15,
+        uptime_s: host.uptime_s,
+        temperature_c: host.temperature_c,
+        fan_rpm: host.fan_rpm,
+        processes: host.processes,
+        network_errors: host.network_errors,
+        network_drops: host.network_drops,
+    }
+}
+
+/// The node as its own page shows it, still without its history.
+pub(crate) fn detail(node: &Node, at_ms: i64, redacted: bool) -> NodeDetailJson {
+    let inventory = node.hello().map(|hello| hello.interfaces.as_slice()).unwrap_or_default();
+    let mut interfaces: Vec<InterfaceJson> =
+        inventory.iter().map(|interface| InterfaceJson::new(interface, node.interfaces())).collect();
+    if redacted {
+        interfaces.iter_mut().for_each(|interface| interface.addresses.clear());
+    }
+    NodeDetailJson { node: summary(node, at_ms, redacted), interfaces, last_60s: None, last_15m: None }
+}
+
+fn told(text: &str) -> Option<String> {
+    (!text.is_empty()).then(|| text.to_owned())
+}
+
+fn in_words(age_ms: u64) -> String {
+    match age_ms / 1000 {
+        seconds @ 0..60 => format!("{seconds}s ago"),
+        seconds @ 60..3600 => format!("{}m ago", seconds / 60),
+        seconds => format!("{}h ago", seconds / 3600),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ages_are_told_in_the_largest_whole_unit() {
+        for (age_ms, words) in [
+            (0, "0s ago"),
+            (59_999, "59s ago"),
+            (60_000, "1m ago"),
+            (3_599_999, "59m ago"),
+            (3_600_000, "1h ago"),
+            (172_800_000, "48h ago"),
+        ] {
+            assert_eq!(in_words(age_ms), words);
+        }
+    }
+}

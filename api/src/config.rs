@@ -1,0 +1,196 @@
+//! What the operator chooses: as typed ([`ApiArgs`]), and checked ([`ApiConfig`]).
+
+use std::{fmt, net::SocketAddr};
+
+use anyhow::Context;
+use sha2::{Digest, Sha256};
+use tidemap_service::cli::UsageError;
+use tidemap_wire::PartitionCount;
+use tokio::net::{TcpListener, TcpSocket};
+
+/// How many connections may wait to be accepted.
+const BACKLOG: u32 = 1024;
+
+/// The options of the API.
+#[derive(clap::Args, Clone, Debug)]
+pub struct ApiArgs {
+    /// Where the page and the API are served. Beyond loopback this needs --api-token or --public.
+    #[arg(long, env = "TIDEMAP_HTTP", default_value = "127.0.0.1:8080", value_name = "ADDRESS")]
+    pub http: SocketAddr,
+    /// The token that admin calls need, and beyond loopback every call (unless --public).
+    #[arg(long, env = "TIDEMAP_API_TOKEN", hide_env_values = true, value_name = "TOKEN")]
+    pub api_token: Option<ApiToken>,
+    /// How many partitions the fleet is divided into; the same as ingest's.
+    #[arg(long, env = "TIDEMAP_PARTITIONS", default_value = "8", value_name = "NUMBER")]
+    pub partitions: PartitionCount,
+    /// Lets everybody read, without addresses of hosts; admin calls still need the token.
+    #[arg(long, env = "TIDEMAP_PUBLIC")]
+    pub public: bool,
+    /// How many nodes /metrics names one by one.
+    #[arg(long, env = "TIDEMAP_METRICS_NODES", default_value_t = 1000, value_name = "NUMBER")]
+    pub metrics_nodes: usize,
+}
+
+impl ApiArgs {
+    /// Checks that the options go together.
+    ///
+    /// # Errors
+    ///
+    /// When they would serve the fleet to a network without anybody having said so.
+    pub fn check(self) -> anyhow::Result<ApiConfig> {
+        let beyond_loopback = !self.http.ip().to_canonical().is_loopback();
+        if beyond_loopback && self.api_token.is_none() && !self.public {
+            return Err(UsageError(format!(
+                "--http {} can be reached from other hosts: give --api-token (TIDEMAP_API_TOKEN), or --public to let \
+                 everybody read",
+                self.http
+            ))
+            .into());
+        }
+        Ok(ApiConfig {
+            http: self.http,
+            partitions: self.partitions,
+            access: Access { reads_need_token: beyond_loopback && !self.public, token: self.api_token },
+            redacted: self.public,
+            metrics_nodes: self.metrics_nodes,
+        })
+    }
+}
+
+/// Options that go together.
+#[derive(Clone, Debug)]
+pub struct ApiConfig {
+    pub(crate) http: SocketAddr,
+    pub(crate) partitions: PartitionCount,
+    pub(crate) access: Access,
+    /// Whether addresses of hosts are kept back.
+    pub(crate) redacted: bool,
+    pub(crate) metrics_nodes: usize,
+}
+
+impl ApiConfig {
+    /// Takes the address, so that a taken port is told before anything is started.
+    ///
+    /// # Errors
+    ///
+    /// When the address is taken or not this host's.
+    pub async fn bind(&self) -> anyhow::Result<TcpListener> {
+        listen(self.http).map_err(|error| match error.kind() {
+            std::io::ErrorKind::AddrInUse => {
+                anyhow::anyhow!("{} is taken: choose another with --http ({error})", self.http)
+            }
+            _ => anyhow::Error::new(error).context(format!("cannot listen on {}", self.http)),
+        })
+    }
+}
+
+fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    // A restarted process must not wait for the connections of the one before to be forgotten.
+    #[cfg(unix)]
+    socket.set_reuseaddr(true)?;
+    // Accepted connections inherit it: the tail of a frame must not wait for the acknowledgement of its head.
+    socket.set_nodelay(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
+}
+
+/// Who may do what.
+#[derive(Clone, Debug)]
+pub(crate) struct Access {
+    /// Whether reading needs the token too.
+    pub(crate) reads_need_token: bool,
+    /// The token; without one nobody is an admin.
+    pub(crate) token: Option<ApiToken>,
+}
+
+/// The operator's secret. Only its digest is kept, so it can neither be logged nor compared byte by byte.
+#[derive(Clone)]
+pub struct ApiToken([u8; 32]);
+
+impl ApiToken {
+    /// Whether `presented` is the token. Takes the same time wherever they differ.
+    pub(crate) fn matches(&self, presented: &str) -> bool {
+        // Digests of guesses are as good as random: the time of comparing them tells nothing about the token.
+        Sha256::digest(presented.as_bytes()).as_slice() == self.0
+    }
+}
+
+impl fmt::Debug for ApiToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ApiToken(…)")
+    }
+}
+
+impl std::str::FromStr for ApiToken {
+    type Err = anyhow::Error;
+
+    fn from_str(token: &str) -> Result<Self, Self::Err> {
+        let legal = !token.is_empty() && token.bytes().all(|byte| byte.is_ascii_graphic());
+        legal.then_some(()).context("the token must be printable ASCII without spaces, and not empty")?;
+        Ok(Self(Sha256::digest(token.as_bytes()).into()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    #[derive(Debug, Parser)]
+    struct Cli {
+        #[command(flatten)]
+        api: ApiArgs,
+    }
+
+    fn check(flags: &[&str]) -> anyhow::Result<ApiConfig> {
+        Cli::try_parse_from(std::iter::once("api").chain(flags.iter().copied()))?.api.check()
+    }
+
+    #[test]
+    fn other_hosts_are_served_only_when_the_operator_says_so() {
+        assert!(check(&["--http", "127.0.0.1:0"]).is_ok());
+        assert!(check(&["--http", "[::1]:0"]).is_ok());
+        let refused = check(&["--http", "0.0.0.0:8080"]).unwrap_err();
+        assert!(
+            refused.is::<UsageError>()
+                && refused.to_string().starts_with("--http 0.0.0.0:8080 can be reached")
+        );
+        let with_token = check(&["--http", "0.0.0.0:8080", "--api-token", "secret"]).unwrap();
+        assert!(with_token.access.reads_need_token && !with_token.redacted);
+        let public = check(&["--http", "[::]:8080", "--public"]).unwrap();
+        assert!(!public.access.reads_need_token && public.redacted && public.access.token.is_none());
+    }
+
+    #[test]
+    fn bad_values_are_refused() {
+        for flags in [
+            ["--http", "8080"],
+            ["--api-token", ""],
+            ["--api-token", "a b"],
+            ["--partitions", "7"],
+            ["--metrics-nodes", "-1"],
+        ] {
+            assert!(check(&flags).is_err(), "{flags:?}");
+        }
+    }
+
+    #[test]
+    fn a_token_is_matched_whole_and_never_shown() {
+        let token: ApiToken = "secret".parse().unwrap();
+        assert!(token.matches("secret") && !token.matches("secre") && !token.matches("secret2"));
+        assert!(!format!("{token:?}").contains("secret"));
+    }
+
+    #[tokio::test]
+    async fn a_taken_port_is_told_in_one_line() {
+        let mut config = check(&["--http", "127.0.0.1:0"]).unwrap();
+        let holder = config.bind().await.unwrap();
+        config.http = holder.local_addr().unwrap();
+        let error = format!("{:#}", config.bind().await.unwrap_err());
+        assert!(
+            error.starts_with(&format!("{} is taken: ", config.http)) && !error.contains('\n'),
+            "{error}"
+        );
+    }
+}

@@ -1,0 +1,161 @@
+//! HTTP: one function for each route, its request line as doc comment.
+
+mod access;
+mod bodies;
+mod errors;
+mod events;
+mod health;
+mod metrics;
+mod nodes;
+mod openapi;
+mod page;
+mod query;
+mod stats;
+
+use std::{convert::Infallible, sync::Arc};
+
+use async_nats::Client;
+use tidemap_wire::PartitionCount;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use warp::{
+    Filter, Rejection, Reply,
+    http::{HeaderMap, HeaderValue, Method, header},
+    reply::Response,
+};
+
+use self::errors::ApiError;
+use crate::{
+    config::{Access, ApiConfig},
+    owner::FleetHandle,
+    rpc::Owners,
+};
+
+/// What every route may need.
+#[derive(Debug)]
+pub(crate) struct SiteParts {
+    fleet: FleetHandle,
+    owners: Owners,
+    access: Access,
+    partitions: PartitionCount,
+    metrics_nodes: usize,
+    shutdown: CancellationToken,
+}
+
+/// [`SiteParts`], shared by all requests.
+#[derive(Clone, Debug)]
+pub(crate) struct Site(Arc<SiteParts>);
+
+impl Site {
+    pub(crate) fn new(
+        fleet: FleetHandle,
+        client: Client,
+        config: &ApiConfig,
+        shutdown: CancellationToken,
+    ) -> Self {
+        Self(Arc::new(SiteParts {
+            fleet,
+            owners: Owners::new(client),
+            access: config.access.clone(),
+            partitions: config.partitions,
+            metrics_nodes: config.metrics_nodes,
+            shutdown,
+        }))
+    }
+}
+
+impl std::ops::Deref for Site {
+    type Target = SiteParts;
+
+    fn deref(&self) -> &SiteParts {
+        &self.0
+    }
+}
+
+/// Serves until it is time to stop, and then until every connection has ended.
+pub(crate) async fn serve(
+    site: Site,
+    listener: TcpListener,
+    shutdown: CancellationToken,
+) -> anyhow::Result<()> {
+    warp::serve(routes(site)).incoming(listener).graceful(shutdown.cancelled_owned()).run().await;
+    Ok(())
+}
+
+/// Everything that is served.
+pub(crate) fn routes(site: Site) -> impl Filter<Extract = (impl Reply,), Error = Infallible> + Clone {
+    // What is asked for most often comes first: a request passes by every route before its own.
+    let api = stats::read(site.clone())
+        .or(nodes::list(site.clone()))
+        .or(events::stream(site.clone()))
+        .or(nodes::one(site.clone()))
+        .or(nodes::forget(site.clone()))
+        .or(openapi::read(site.clone()))
+        .or(preflight());
+    let others =
+        health::alive().or(health::ready(site.clone())).or(metrics::read(site.clone())).or(page::file(site));
+    api.or(others).recover(errors::answer).map(with_common_headers)
+}
+
+/// `OPTIONS /api/…`: what pages of other origins may do.
+fn preflight() -> impl Filter<Extract = (Response,), Error = Rejection> + Clone {
+    warp::path("api").and(warp::path::tail()).and(warp::options()).map(|_| {
+        let mut response = Response::default();
+        *response.status_mut() = warp::http::StatusCode::NO_CONTENT;
+        let headers = response.headers_mut();
+        for (name, value) in [
+            (header::ACCESS_CONTROL_ALLOW_METHODS, "GET, HEAD"),
+            (header::ACCESS_CONTROL_ALLOW_HEADERS, "authorization, if-none-match, last-event-id"),
+            (header::ACCESS_CONTROL_MAX_AGE, "86400"),
+        ] {
+            headers.insert(name, HeaderValue::from_static(value));
+        }
+        response
+    })
+}
+
+/// Lets a method pass; `allow` are all that the path knows.
+fn method(
+    methods: &'static [Method],
+    allow: &'static str,
+) -> impl Filter<Extract = (), Error = Rejection> + Copy {
+    warp::method()
+        .and_then(move |method: Method| async move {
+            if methods.contains(&method) { Ok(()) } else { Err(Rejection::from(ApiError::Method { allow })) }
+        })
+        .untuple_one()
+}
+
+/// `GET` and `HEAD`, of which the server sends the head only.
+fn get() -> impl Filter<Extract = (), Error = Rejection> + Copy {
+    method(&[Method::GET, Method::HEAD], "GET, HEAD")
+}
+
+/// Lets a reader pass, and hands on what answering takes.
+fn reader(site: Site) -> impl Filter<Extract = (Site, HeaderMap), Error = Rejection> + Clone {
+    warp::header::headers_cloned()
+        .and_then(move |headers: HeaderMap| {
+            let site = site.clone();
+            async move {
+                match access::check_read(&site.access, &headers) {
+                    Ok(()) => Ok((site, headers)),
+                    Err(error) => Err(Rejection::from(error)),
+                }
+            }
+        })
+        .untuple_one()
+}
+
+/// A result as an answer.
+fn respond(result: Result<Response, ApiError>) -> Response {
+    result.unwrap_or_else(|error| error.into_response())
+}
+
+fn with_common_headers(reply: impl Reply) -> Response {
+    let mut response = reply.into_response();
+    let headers = response.headers_mut();
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+    headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static("etag, x-tidemap-tick"));
+    response
+}

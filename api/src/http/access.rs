@@ -1,0 +1,46 @@
+//! Who may read, and who may administer.
+
+use headers::{
+    Authorization, HeaderMapExt,
+    authorization::{Basic, Bearer},
+};
+use warp::http::HeaderMap;
+
+use crate::{config::Access, http::errors::ApiError};
+
+/// Browsers answer this by asking for a user and a password; the token is the password. They then send it with the
+/// event stream too, which cannot carry a header of the page's own.
+const READ_CHALLENGE: &str = "Basic realm=\"Tidemap\", charset=\"UTF-8\"";
+/// Admin calls take nothing that a browser sends by itself, so no other page can make one in a reader's name.
+const ADMIN_CHALLENGE: &str = "Bearer realm=\"Tidemap\"";
+
+/// Reading is free on loopback and on public pages, and takes the token elsewhere.
+pub(super) fn check_read(access: &Access, headers: &HeaderMap) -> Result<(), ApiError> {
+    let basic = || headers.typed_get::<Authorization<Basic>>();
+    let known = !access.reads_need_token
+        || bears_token(access, headers)
+        || basic().is_some_and(|basic| is_token(access, basic.password()));
+    known.then_some(()).ok_or(ApiError::Unauthorized {
+        detail: "this needs the API token: Authorization: Bearer TOKEN, or the token as password",
+        challenge: READ_CHALLENGE,
+    })
+}
+
+/// Administering always takes the token.
+pub(super) fn check_admin(access: &Access, headers: &HeaderMap) -> Result<(), ApiError> {
+    let detail = match &access.token {
+        Some(_) if bears_token(access, headers) => return Ok(()),
+        Some(_) => "this needs the API token: Authorization: Bearer TOKEN",
+        None => "this needs an API token, and none is configured (TIDEMAP_API_TOKEN)",
+    };
+    Err(ApiError::Unauthorized { detail, challenge: ADMIN_CHALLENGE })
+}
+
+fn bears_token(access: &Access, headers: &HeaderMap) -> bool {
+    let bearer = headers.typed_get::<Authorization<Bearer>>();
+    bearer.is_some_and(|bearer| is_token(access, bearer.token()))
+}
+
+fn is_token(access: &Access, presented: &str) -> bool {
+    access.token.as_ref().is_some_and(|token| token.matches(presented))
+}

@@ -1,0 +1,189 @@
+//! The fleet and the pipeline for Prometheus.
+
+mod exposition;
+
+use std::sync::Arc;
+
+use tidemap_wire::{Averages, Bps, PartitionStats, Status, http::NodeJson};
+use warp::{Filter, Rejection, http::HeaderMap, reply::Response};
+
+use self::exposition::{
+    Exposition, Kind,
+    Kind::{Counter, Gauge},
+};
+use crate::{
+    answers::{Encoded, Nodes, Stats},
+    http::{Site, bodies, errors::ApiError, get, reader, respond},
+};
+
+const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// Kind, name, help, and how a sample is read from each subject.
+type FamilyOf<Subject, Value> = (Kind, &'static str, &'static str, fn(&Subject) -> Value);
+
+/// `GET /metrics`
+pub(super) fn read(site: Site) -> impl Filter<Extract = (Response,), Error = Rejection> + Clone {
+    warp::path!("metrics")
+        .and(get())
+        .and(reader(site))
+        .then(|site: Site, headers: HeaderMap| async move { respond(answer(&site, &headers).await) })
+}
+
+async fn answer(site: &Site, headers: &HeaderMap) -> Result<Response, ApiError> {
+    let (nodes, stats) = (site.fleet.nodes().await?, site.fleet.stats().await?);
+    let limit = site.metrics_nodes;
+    let body = nodes.metrics.get_or_init(|| async { Encoded::new(text(&nodes, &stats, limit).into()) }).await;
+    bodies::shared(headers, nodes.version, TEXT, body).await
+}
+
+fn text(nodes: &Arc<Nodes>, stats: &Arc<Stats>, limit: usize) -> String {
+    let mut text = Exposition::default();
+    fleet(&mut text, stats);
+    partitions(&mut text, stats);
+    service(&mut text, stats);
+    let named = &nodes.list[..nodes.list.len().min(limit)];
+    text.family(Gauge, "tidemap_nodes_omitted", "Nodes beyond the limit that have no series of their own.")
+        .sample(&[], (nodes.list.len() - named.len()) as f64);
+    each_node(&mut text, named);
+    text.finish()
+}
+
+fn fleet(text: &mut Exposition, stats: &Stats) {
+    let values = &stats.values;
+    let mut nodes = text.family(Gauge, "tidemap_nodes", "Nodes by status.");
+    for (status, count) in [
+        (Status::Online, values.online_nodes),
+        (Status::Warning, values.warning_nodes),
+        (Status::Offline, values.offline_nodes),
+    ] {
+        nodes.sample(&[("status", status.as_str())], count as f64);
+    }
+    let directions = [
+        ("receive", values.total_network_rx_bytes_per_sec, &values.total_network_rx_bytes_per_sec_avg),
+        ("transmit", values.total_network_tx_bytes_per_sec, &values.total_network_tx_bytes_per_sec_avg),
+    ];
+    for (direction, now, averages) in directions {
+        let name = format!("tidemap_network_{direction}_bytes_per_second");
+        text.family(Gauge, &name, "Traffic of all online nodes.").sample(&[], now);
+        let mut family = text.family(Gauge, &format!("{name}_average"), "The same, averaged over a window.");
+        for (window, rate) in windows(averages) {
+            family.sample(&[("window", window)], rate.get());
+        }
+    }
+    for (name, help, percent) in [
+        ("tidemap_cpu_usage_ratio", "Mean processor use of online nodes.", values.avg_cpu_percent),
+        ("tidemap_memory_usage_ratio", "Mean memory use of online nodes.", values.avg_memory_percent),
+        ("tidemap_disk_usage_ratio", "Mean root file system use of online nodes.", values.avg_disk_percent),
+    ] {
+        text.family(Gauge, name, help).sample(&[], percent / 100.0);
+    }
+}
+
+fn windows(averages: &Averages) -> impl Iterator<Item = (&'static str, Bps)> {
+    [("10s", averages.s10), ("1m", averages.m1), ("5m", averages.m5), ("15m", averages.m15)]
+        .into_iter()
+        .filter_map(|(window, rate)| Some((window, rate?)))
+}
+
+fn partitions(text: &mut Exposition, stats: &Stats) {
+    let partitions = &stats.health.partitions;
+    let mut family =
+        text.family(Gauge, "tidemap_partition_fresh", "1 when the partition's owner is being followed.");
+    for partition in partitions {
+        family.sample(&[("partition", &partition.number.to_string())], f64::from(u8::from(partition.fresh)));
+    }
+    let owners = || partitions.iter().filter_map(|partition| partition.owner.as_ref());
+    let families: [FamilyOf<PartitionStats, u64>; 5] = [
+        (Gauge, "tidemap_partition_lag_messages", "Messages that the owner has not applied yet.", |owner| {
+            owner.lag
+        }),
+        (Gauge, "tidemap_partition_epoch", "The owner's lease.", |owner| owner.epoch),
+        (Counter, "tidemap_partition_samples_total", "Samples applied by the owner.", |owner| owner.samples),
+        (Counter, "tidemap_partition_duplicates_total", "Samples dropped as duplicates.", |owner| {
+            owner.duplicates
+        }),
+        (Counter, "tidemap_partition_late_total", "Samples too old for any window.", |owner| owner.late),
+    ];
+    for (kind, name, help, value) in families {
+        let mut family = text.family(kind, name, help);
+        for owner in owners() {
+            let labels = [("partition", owner.partition.to_string()), ("owner", owner.owner.clone())];
+            family
+                .sample(&labels.each_ref().map(|(name, value)| (*name, value.as_str())), value(owner) as f64);
+        }
+    }
+    let mut refused =
+        text.family(Counter, "tidemap_partition_refused_total", "Messages refused by the owner, by reason.");
+    for owner in owners() {
+        for (reason, count) in &owner.refused {
+            refused.sample(&[("partition", &owner.partition.to_string()), ("reason", reason)], *count as f64);
+        }
+    }
+}
+
+fn service(text: &mut Exposition, stats: &Stats) {
+    let counters = &stats.health.counters;
+    text.family(Gauge, "tidemap_api_stream_clients", "Event streams that are open.")
+        .sample(&[], stats.health.listeners as f64);
+    for (name, help, count) in [
+        ("tidemap_api_ticks_total", "Ticks of the view.", counters.ticks),
+        ("tidemap_api_deltas_applied_total", "Deltas applied to the view.", counters.deltas_applied),
+        ("tidemap_api_deltas_stale_total", "Deltas older than the view.", counters.deltas_stale),
+        ("tidemap_api_deltas_ahead_total", "Deltas that had to wait for a snapshot.", counters.deltas_ahead),
+        ("tidemap_api_snapshots_total", "Snapshots taken from owners.", counters.snapshots_applied),
+        (
+            "tidemap_api_snapshot_failures_total",
+            "Requests for snapshots without an answer.",
+            counters.snapshots_failed,
+        ),
+        (
+            "tidemap_api_streams_opened_total",
+            "Event streams opened with a snapshot.",
+            counters.streams_opened,
+        ),
+        (
+            "tidemap_api_streams_resumed_total",
+            "Event streams resumed where they were left.",
+            counters.streams_resumed,
+        ),
+    ] {
+        text.family(Counter, name, help).sample(&[], count as f64);
+    }
+    let mut refused = text.family(Counter, "tidemap_api_refused_total", "Messages refused, by reason.");
+    for (reason, count) in &counters.refused {
+        refused.sample(&[("reason", reason)], *count as f64);
+    }
+}
+
+fn each_node(text: &mut Exposition, nodes: &[NodeJson]) {
+    let families: [FamilyOf<NodeJson, Option<f64>>; 5] = [
+        (Gauge, "tidemap_node_up", "1 while the node is online.", |node| {
+            Some(f64::from(u8::from(node.status == Status::Online)))
+        }),
+        (Gauge, "tidemap_node_network_receive_bytes_per_second", "Traffic of an online node.", |node| {
+            live(node, node.network_rx_bytes_per_sec)
+        }),
+        (Gauge, "tidemap_node_network_transmit_bytes_per_second", "Traffic of an online node.", |node| {
+            live(node, node.network_tx_bytes_per_sec)
+        }),
+        (Counter, "tidemap_node_network_receive_bytes_total", "Bytes received.", |node| {
+            Some(node.network_rx_bytes_total as f64)
+        }),
+        (Counter, "tidemap_node_network_transmit_bytes_total", "Bytes sent.", |node| {
+            Some(node.network_tx_bytes_total as f64)
+        }),
+    ];
+    for (kind, name, help, value) in families {
+        let mut family = text.family(kind, name, help);
+        for node in nodes {
+            if let Some(value) = value(node) {
+                family.sample(&[("node", &node.name)], value);
+            }
+        }
+    }
+}
+
+/// The last rate of a node that has gone silent is no rate: its series ends.
+fn live(node: &NodeJson, rate: Option<Bps>) -> Option<f64> {
+    rate.filter(|_| node.status == Status::Online).map(Bps::get)
+}

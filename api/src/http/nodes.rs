@@ -1,0 +1,111 @@
+//! The nodes, and one of them.
+
+use percent_encoding::percent_decode_str;
+use tidemap_wire::{NodeId, Partition};
+use warp::{
+    Filter, Rejection,
+    http::{HeaderMap, Method, StatusCode},
+    reply::Response,
+};
+
+use crate::{
+    http::{
+        Site, access, bodies,
+        errors::ApiError,
+        get, method,
+        query::{self, NodeQuery},
+        reader, respond,
+    },
+    json,
+    owner::Found,
+};
+
+/// What `/api/nodes/{name}` takes.
+const ONE_ALLOWS: &str = "GET, HEAD, DELETE";
+
+/// `GET /api/nodes?status=&q=&sort=&limit=&offset=`
+pub(super) fn list(site: Site) -> impl Filter<Extract = (Response,), Error = Rejection> + Clone {
+    warp::path!("api" / "nodes").and(get()).and(reader(site)).and(query::raw()).then(
+        |site: Site, headers: HeaderMap, query: String| async move {
+            respond(answer_list(&site, &headers, &query).await)
+        },
+    )
+}
+
+/// `GET /api/nodes/{name}`
+pub(super) fn one(site: Site) -> impl Filter<Extract = (Response,), Error = Rejection> + Clone {
+    warp::path!("api" / "nodes" / String)
+        .and(method(&[Method::GET, Method::HEAD], ONE_ALLOWS))
+        .and(reader(site))
+        .and(query::none())
+        .then(|name: String, site: Site, headers: HeaderMap| async move {
+            respond(answer_one(&site, &headers, &name).await)
+        })
+}
+
+/// `DELETE /api/nodes/{name}`
+pub(super) fn forget(site: Site) -> impl Filter<Extract = (Response,), Error = Rejection> + Clone {
+    warp::path!("api" / "nodes" / String)
+        .and(method(&[Method::DELETE], ONE_ALLOWS))
+        .and(warp::header::headers_cloned())
+        .and(warp::any().map(move || site.clone()))
+        .then(|name: String, headers: HeaderMap, site: Site| async move {
+            respond(answer_forget(&site, &headers, &name).await)
+        })
+}
+
+async fn answer_list(site: &Site, headers: &HeaderMap, query: &str) -> Result<Response, ApiError> {
+    let query = NodeQuery::parse(query)?;
+    let nodes = site.fleet.nodes().await?;
+    if query.is_everything() {
+        return bodies::shared(headers, nodes.version, bodies::JSON, nodes.array().await?).await;
+    }
+    let selection = nodes.selection(&query.choose(&nodes.list)).await?;
+    Ok(bodies::single(headers, nodes.version, bodies::JSON, || selection))
+}
+
+async fn answer_one(site: &Site, headers: &HeaderMap, name: &str) -> Result<Response, ApiError> {
+    let name = decoded(name)?;
+    let Some(found) = site.fleet.find(name.clone()).await? else { return Err(no_node(&name)) };
+    let Found { id, partition, version, mut detail } = *found;
+    match site.owners.history(partition, id).await {
+        Ok(Some(history)) => {
+            detail.last_60s = Some(history.last_60s);
+            detail.last_15m = Some(history.last_15m);
+        }
+        Ok(None) => {}
+        // The node is known all the same: its past is null, and that says so.
+        Err(error) => tracing::debug!(%partition, %error, "no history"),
+    }
+    Ok(bodies::single(headers, version, bodies::JSON, || json::encode(&detail)))
+}
+
+async fn answer_forget(site: &Site, headers: &HeaderMap, name: &str) -> Result<Response, ApiError> {
+    access::check_admin(&site.access, headers)?;
+    let name = decoded(name)?;
+    let (partition, id) = addressee(site, &name).await?;
+    if !site.owners.forget(partition, id).await?.known {
+        return Err(no_node(&name));
+    }
+    let mut response = Response::default();
+    *response.status_mut() = StatusCode::NO_CONTENT;
+    Ok(response)
+}
+
+/// Whom to ask about a name. A node that this process does not know yet may be known to its owner.
+async fn addressee(site: &Site, name: &str) -> Result<(Partition, NodeId), ApiError> {
+    if let Some(found) = site.fleet.find(name.to_owned()).await? {
+        return Ok((found.partition, found.id));
+    }
+    let id = NodeId::from_name(name).map_err(|_| no_node(name))?;
+    Ok((site.partitions.of(tidemap_wire::Slot::of(&id)), id))
+}
+
+fn decoded(name: &str) -> Result<String, ApiError> {
+    let name = percent_decode_str(name).decode_utf8();
+    Ok(name.map_err(|_| ApiError::NotFound("node whose name is not UTF-8".to_owned()))?.into_owned())
+}
+
+fn no_node(name: &str) -> ApiError {
+    ApiError::NotFound(format!("node named {name}"))
+}

@@ -1,0 +1,214 @@
+//! Query strings: known parameters with legal values, or 422.
+
+use std::cmp::Ordering;
+
+use tidemap_wire::{Bps, Status, http::NodeJson};
+use warp::{Filter, Rejection};
+
+use crate::http::errors::ApiError;
+
+/// Which nodes, in which order.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct NodeQuery {
+    status: Option<Status>,
+    /// In lower case.
+    search: Option<String>,
+    sort: Option<Sort>,
+    limit: Option<usize>,
+    offset: usize,
+}
+
+/// An order. Nodes of which the field is not known come last, whichever way it runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Sort {
+    field: &'static Field,
+    descending: bool,
+}
+
+/// A field to sort by.
+#[derive(Debug)]
+struct Field {
+    name: &'static str,
+    key: fn(&NodeJson) -> Option<Key<'_>>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, PartialOrd)]
+enum Key<'a> {
+    Number(f64),
+    Text(&'a str),
+}
+
+/// Every field of a node that has an order.
+static FIELDS: &[Field] = &[
+    Field { name: "name", key: |node| Some(Key::Text(&node.name)) },
+    Field { name: "hostname", key: |node| text(&node.hostname) },
+    Field { name: "location", key: |node| text(&node.location) },
+    Field { name: "provider", key: |node| text(&node.provider) },
+    Field { name: "status", key: |node| Some(Key::Number(f64::from(node.status.code()))) },
+    Field { name: "status_for_s", key: |node| Some(Key::Number(node.status_for_s as f64)) },
+    Field { name: "cpu_percent", key: |node| node.cpu_percent.map(Key::Number) },
+    Field { name: "memory_percent", key: |node| node.memory_percent.map(Key::Number) },
+    Field { name: "disk_percent", key: |node| node.disk_percent.map(Key::Number) },
+    Field { name: "network_tx_bytes_per_sec", key: |node| rate(node.network_tx_bytes_per_sec) },
+    Field { name: "network_rx_bytes_per_sec", key: |node| rate(node.network_rx_bytes_per_sec) },
+    Field {
+        name: "network_tx_bytes_per_sec_avg_10s",
+        key: |node| rate(node.network_tx_bytes_per_sec_avg_10s),
+    },
+    Field { name: "network_tx_bytes_per_sec_avg_1m", key: |node| rate(node.network_tx_bytes_per_sec_avg_1m) },
+    Field { name: "network_tx_bytes_per_sec_avg_5m", key: |node| rate(node.network_tx_bytes_per_sec_avg_5m) },
+    Field {
+        name: "network_tx_bytes_per_sec_avg_15m",
+        key: |node| rate(node.network_tx_bytes_per_sec_avg_15m),
+    },
+    Field {
+        name: "network_rx_bytes_per_sec_avg_10s",
+        key: |node| rate(node.network_rx_bytes_per_sec_avg_10s),
+    },
+    Field { name: "network_rx_bytes_per_sec_avg_1m", key: |node| rate(node.network_rx_bytes_per_sec_avg_1m) },
+    Field { name: "network_rx_bytes_per_sec_avg_5m", key: |node| rate(node.network_rx_bytes_per_sec_avg_5m) },
+    Field {
+        name: "network_rx_bytes_per_sec_avg_15m",
+        key: |node| rate(node.network_rx_bytes_per_sec_avg_15m),
+    },
+    Field {
+        name: "network_tx_bytes_total",
+        key: |node| Some(Key::Number(node.network_tx_bytes_total as f64)),
+    },
+    Field {
+        name: "network_rx_bytes_total",
+        key: |node| Some(Key::Number(node.network_rx_bytes_total as f64)),
+    },
+    Field { name: "last_seen_timestamp", key: |node| Some(Key::Number(node.last_seen_timestamp)) },
+    Field { name: "age_ms", key: |node| Some(Key::Number(node.age_ms as f64)) },
+    Field { name: "uptime_s", key: |node| node.uptime_s.map(|seconds| Key::Number(seconds as f64)) },
+    Field { name: "load_1", key: |node| node.load_1.map(Key::Number) },
+];
+
+impl NodeQuery {
+    /// Reads a query string.
+    pub(super) fn parse(query: &str) -> Result<Self, ApiError> {
+        let mut parsed = Self::default();
+        let mut seen = Vec::new();
+        for (name, value) in form_urlencoded::parse(query.as_bytes()) {
+            if seen.contains(&name) {
+                return Err(ApiError::Query(format!("{name}: given twice")));
+            }
+            parsed.take(&name, &value).map_err(|problem| ApiError::Query(format!("{name}: {problem}")))?;
+            seen.push(name);
+        }
+        Ok(parsed)
+    }
+
+    /// Whether it means every node in the usual order.
+    pub(super) fn is_everything(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// The numbers of the nodes it means, in its order.
+    pub(super) fn choose(&self, nodes: &[NodeJson]) -> Vec<usize> {
+        let mut chosen: Vec<usize> = (0..nodes.len()).filter(|number| self.means(&nodes[*number])).collect();
+        if let Some(sort) = self.sort {
+            chosen.sort_by(|one, other| sort.compare(&nodes[*one], &nodes[*other]));
+        }
+        chosen.into_iter().skip(self.offset).take(self.limit.unwrap_or(usize::MAX)).collect()
+    }
+
+    fn take(&mut self, name: &str, value: &str) -> Result<(), String> {
+        match name {
+            "status" => self.status = Some(status(value)?),
+            "q" => self.search = Some(value.to_lowercase()),
+            "sort" => self.sort = Some(Sort::parse(value)?),
+            "limit" => self.limit = Some(whole_number(value)?),
+            "offset" => self.offset = whole_number(value)?,
+            _ => return Err("no such parameter; there are status, q, sort, limit and offset".to_owned()),
+        }
+        Ok(())
+    }
+
+    fn means(&self, node: &NodeJson) -> bool {
+        let texts = || {
+            let fields =
+                [Some(&node.name), node.hostname.as_ref(), node.location.as_ref(), node.provider.as_ref()];
+            fields.into_iter().flatten().chain(node.labels.keys()).chain(node.labels.values())
+        };
+        self.status.is_none_or(|status| node.status == status)
+            && self
+                .search
+                .as_ref()
+                .is_none_or(|search| texts().any(|text| text.to_lowercase().contains(search)))
+    }
+}
+
+impl Sort {
+    fn parse(value: &str) -> Result<Self, String> {
+        let (descending, name) = match value.strip_prefix('-') {
+            Some(name) => (true, name),
+            None => (false, value),
+        };
+        let field = FIELDS.iter().find(|field| field.name == name).ok_or_else(|| {
+            let names: Vec<&str> = FIELDS.iter().map(|field| field.name).collect();
+            format!("not a field to sort by; there are {}", names.join(", "))
+        })?;
+        Ok(Self { field, descending })
+    }
+
+    fn compare(self, one: &NodeJson, other: &NodeJson) -> Ordering {
+        match ((self.field.key)(one), (self.field.key)(other)) {
+            (Some(one), Some(other)) => {
+                let order = one.partial_cmp(&other).unwrap_or(Ordering::Equal);
+                if self.descending { order.reverse() } else { order }
+            }
+            (one, other) => one.is_none().cmp(&other.is_none()),
+        }
+    }
+}
+
+impl PartialEq for Field {
+    fn eq(&self, other: &Self) -> bool {
+        self.name == other.name
+    }
+}
+
+impl Eq for Field {}
+
+/// The query string, empty when there is none.
+pub(super) fn raw() -> impl Filter<Extract = (String,), Error = std::convert::Infallible> + Copy {
+    warp::query::raw().or(warp::any().map(String::new)).unify()
+}
+
+/// Refuses any parameter.
+pub(super) fn none() -> impl Filter<Extract = (), Error = Rejection> + Copy {
+    raw()
+        .and_then(|query: String| async move {
+            match form_urlencoded::parse(query.as_bytes()).next() {
+                None => Ok(()),
+                Some((name, _)) => {
+                    Err(Rejection::from(ApiError::Query(format!("{name}: no such parameter"))))
+                }
+            }
+        })
+        .untuple_one()
+}
+
+fn text(value: &Option<String>) -> Option<Key<'_>> {
+    value.as_deref().map(Key::Text)
+}
+
+fn rate(value: Option<Bps>) -> Option<Key<'static>> {
+    value.map(|rate| Key::Number(rate.get()))
+}
+
+fn status(value: &str) -> Result<Status, String> {
+    [Status::Online, Status::Warning, Status::Offline]
+        .into_iter()
+        .find(|status| status.as_str() == value)
+        .ok_or_else(|| "must be online, warning or offline".to_owned())
+}
+
+fn whole_number(value: &str) -> Result<usize, String> {
+    // Digits only: a plus sign is a space in a query string, and nobody means one.
+    let digits = value.bytes().all(|byte| byte.is_ascii_digit());
+    let number = value.parse().ok().filter(|_| digits);
+    number.ok_or_else(|| "must be a whole number, 0 or more".to_owned())
+}
