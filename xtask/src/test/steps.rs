@@ -1,0 +1,124 @@
+//! The steps, in their order.
+
+use std::{
+    io::{BufRead, BufReader},
+    path::PathBuf,
+    process::{Command, Stdio},
+};
+
+use anyhow::{Context, Result, bail};
+
+use super::tally::Tally;
+use crate::{
+    artifacts::Artifacts,
+    tools::{self, WASM_TARGET},
+    web,
+    workspace::{Workspace, output, run, words},
+};
+
+/// A step: it counts what it tests, and fails by itself otherwise.
+type Step = fn(&mut Steps, &mut Tally) -> Result<()>;
+
+/// All steps. The page comes before whatever embeds it, and the tests of the whole come last.
+pub(super) const ALL: [(&str, Step); 8] = [
+    ("tools", Steps::tools),
+    ("format", Steps::format),
+    ("lints", Steps::lints),
+    ("documentation", Steps::documentation),
+    ("wire stands alone", Steps::wire_stands_alone),
+    ("page and its budget", Steps::page),
+    ("tests of the parts", Steps::parts),
+    ("tests of the whole", Steps::whole),
+];
+
+/// What the steps share.
+pub(super) struct Steps {
+    workspace: Workspace,
+    /// The broker that all tests start, once it is known.
+    nats_server: Option<PathBuf>,
+}
+
+impl Steps {
+    pub(super) fn new(workspace: Workspace) -> Self {
+        Self { workspace, nats_server: None }
+    }
+
+    fn tools(&mut self, _: &mut Tally) -> Result<()> {
+        tools::check_compiler()?;
+        tools::ensure_wasm_target(&self.workspace)?;
+        let nats_server = tools::ensure_broker(&self.workspace)?;
+        println!("nats-server: {}", nats_server.display());
+        self.nats_server = Some(nats_server);
+        tools::ensure_browser(&self.workspace)
+    }
+
+    fn format(&mut self, _: &mut Tally) -> Result<()> {
+        run(&mut self.workspace.cargo(["fmt", "--all", "--check"]))
+    }
+
+    fn lints(&mut self, _: &mut Tally) -> Result<()> {
+        let deny = ["--", "-D", "warnings"];
+        run(self.workspace.cargo(["clippy", "--workspace", "--all-targets"]).args(deny))?;
+        let page = ["clippy", "--package", "tidemap-webui", "--target", WASM_TARGET];
+        run(self.workspace.cargo(page).args(deny))
+    }
+
+    fn documentation(&mut self, _: &mut Tally) -> Result<()> {
+        let mut command =
+            self.workspace.cargo(["doc", "--workspace", "--no-deps", "--document-private-items"]);
+        run(command.env("RUSTDOCFLAGS", "-D warnings"))
+    }
+
+    /// What processes say to each other must stay free of how they live: the page shares it.
+    fn wire_stands_alone(&mut self, _: &mut Tally) -> Result<()> {
+        run(&mut self.workspace.cargo(["build", "--package", "tidemap-wire", "--target", WASM_TARGET]))?;
+        let tree =
+            ["tree", "--package", "tidemap-wire", "--edges", "normal", "--prefix", "none", "--format", "{p}"];
+        let packages = output(&mut self.workspace.cargo(tree))?;
+        for banned in ["tokio", "async-nats"] {
+            if packages.lines().any(|package| package.split(' ').next() == Some(banned)) {
+                bail!("tidemap-wire pulls in {banned}");
+            }
+        }
+        Ok(())
+    }
+
+    fn page(&mut self, _: &mut Tally) -> Result<()> {
+        web::build(&self.workspace)
+    }
+
+    fn parts(&mut self, tally: &mut Tally) -> Result<()> {
+        count(self.tests().args(["--workspace", "--exclude", "tidemap-e2e"]), tally)
+    }
+
+    fn whole(&mut self, tally: &mut Tally) -> Result<()> {
+        let built = Artifacts::build(&mut self.workspace.cargo(["build", "--package", "tidemap"]))?;
+        let mut tests = self.tests();
+        tests.args(["--package", "tidemap-e2e"]).env("TIDEMAP_BIN", built.program("tidemap")?);
+        count(&mut tests, tally)
+    }
+
+    fn tests(&self) -> Command {
+        let mut command = self.workspace.cargo(["test", "--no-fail-fast"]);
+        command.envs(self.nats_server.as_ref().map(|path| ("TIDEMAP_NATS_SERVER", path)));
+        command
+    }
+}
+
+/// Runs tests, shows what they print, and counts them.
+fn count(command: &mut Command, tally: &mut Tally) -> Result<()> {
+    let mut tests = command.stdout(Stdio::piped()).spawn().context("cannot run cargo")?;
+    let said = BufReader::new(tests.stdout.take().context("the tests' output is piped")?);
+    for line in said.split(b'\n') {
+        // A test may print anything, so this need not be text.
+        let line = line?;
+        let line = String::from_utf8_lossy(&line);
+        println!("{line}");
+        tally.count(&line);
+    }
+    let status = tests.wait()?;
+    if !status.success() {
+        bail!("{}: {status}", words(command));
+    }
+    Ok(())
+}
