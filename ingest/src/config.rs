@@ -5,12 +5,9 @@ use tidemap_wire::PartitionCount;
 
 use crate::partition::Limits;
 
-/// What was typed.
+/// What was typed. The number of partitions stands apart: `tidemap up` has it in common with the API.
 #[derive(clap::Args, Clone, Debug)]
 pub struct IngestArgs {
-    /// How many parts the fleet is divided into; must divide 256, and be the same for every worker and api.
-    #[arg(long, env = "TIDEMAP_PARTITIONS", default_value = "8", value_name = "P")]
-    pub partitions: PartitionCount,
     /// Seconds of silence after which a node is offline.
     #[arg(long, env = "NODE_TIMEOUT_SECONDS", default_value_t = 30, value_name = "SECONDS")]
     pub offline_after: u32,
@@ -33,11 +30,14 @@ pub struct IngestConfig {
     pub replicas: usize,
 }
 
-impl TryFrom<IngestArgs> for IngestConfig {
-    type Error = UsageError;
-
-    fn try_from(args: IngestArgs) -> Result<Self, Self::Error> {
-        let IngestArgs { partitions, offline_after, forget_after, replicas } = args;
+impl IngestArgs {
+    /// Checks that the options go together.
+    ///
+    /// # Errors
+    ///
+    /// When one is out of range, in terms of its flag.
+    pub fn check(self, partitions: PartitionCount) -> Result<IngestConfig, UsageError> {
+        let Self { offline_after, forget_after, replicas } = self;
         if offline_after < 5 {
             return Err(UsageError("--offline-after: at least 5 seconds".to_owned()));
         }
@@ -51,6 +51,6 @@ impl TryFrom<IngestArgs> for IngestConfig {
             offline_after_ms: i64::from(offline_after) * 1_000,
             forget_after_ms: i64::from(forget_after) * 1_000,
         };
-        Ok(Self { partitions, limits, replicas: usize::from(replicas) })
+        Ok(IngestConfig { partitions, limits, replicas: usize::from(replicas) })
     }
 }

@@ -3,8 +3,9 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use tidemap_ingest::{IngestArgs, IngestConfig};
+use tidemap_ingest::IngestArgs;
 use tidemap_service::{cli, logging::LogArgs, nats::NatsArgs, shutdown};
+use tidemap_wire::PartitionCount;
 
 /// Keeps the state of the fleet; as many workers as you like share the work.
 #[derive(Parser, Debug)]
@@ -14,6 +15,9 @@ struct Cli {
     nats: NatsArgs,
     #[command(flatten)]
     ingest: IngestArgs,
+    /// How many parts the fleet is divided into; must divide 256, and be the same for every worker and api.
+    #[arg(long, env = "TIDEMAP_PARTITIONS", default_value = "8", value_name = "P")]
+    partitions: PartitionCount,
     #[command(flatten)]
     log: LogArgs,
 }
@@ -25,7 +29,7 @@ async fn main() -> ExitCode {
 
 async fn run(cli: Cli) -> anyhow::Result<()> {
     cli.log.init()?;
-    tidemap_ingest::run(IngestConfig::try_from(cli.ingest)?, &cli.nats, shutdown::on_signal()?).await
+    tidemap_ingest::run(cli.ingest.check(cli.partitions)?, &cli.nats, shutdown::on_signal()?).await
 }
 
 #[cfg(test)]

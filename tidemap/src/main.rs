@@ -1,1 +1,100 @@
-fn main() {}
+//! `tidemap`: the one command that people type.
+
+mod enroll;
+mod simulate;
+mod stations;
+mod up;
+
+use std::process::ExitCode;
+
+use anyhow::Context;
+use clap::{Parser, Subcommand};
+use tidemap_agent::AgentCommand;
+use tidemap_api::ApiArgs;
+use tidemap_ingest::IngestArgs;
+use tidemap_service::{cli, logging::LogArgs, nats::NatsArgs, shutdown};
+use tidemap_wire::PartitionCount;
+
+/// The live upload and download speed of every node, in a browser, without logging in anywhere.
+#[derive(Parser, Debug)]
+#[command(name = "tidemap", version, propagate_version = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+    #[command(flatten)]
+    log: LogArgs,
+}
+
+#[derive(Subcommand, Debug)]
+enum Command {
+    /// Starts everything on this machine: broker, agent, two ingest workers, api and page.
+    Up(Box<up::UpArgs>),
+    /// Publishes this host's throughput; it can do nothing else.
+    Agent(AgentCommand),
+    /// Keeps the fleet's state; as many workers as you like share the work.
+    Ingest {
+        #[command(flatten)]
+        nats: NatsArgs,
+        #[command(flatten)]
+        ingest: IngestArgs,
+        /// How many parts the fleet is divided into; must divide 256, and be the same for every worker and api.
+        #[arg(long, env = "TIDEMAP_PARTITIONS", default_value = "8", value_name = "P")]
+        partitions: PartitionCount,
+    },
+    /// Serves the page and the API.
+    Api {
+        #[command(flatten)]
+        nats: NatsArgs,
+        #[command(flatten)]
+        api: ApiArgs,
+    },
+    /// Publishes synthetic nodes, for trying things out.
+    Simulate {
+        #[command(flatten)]
+        nats: NatsArgs,
+        #[command(flatten)]
+        simulate: simulate::SimulateArgs,
+    },
+    /// Lets another host's agent in, and prints the line that starts it there.
+    Enroll(enroll::EnrollArgs),
+    /// Shuts a host's agent out.
+    Revoke(enroll::RevokeArgs),
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    cli::exit(run(cli::parse()).await)
+}
+
+async fn run(cli: Cli) -> anyhow::Result<()> {
+    cli.log.init()?;
+    let shutdown = shutdown::on_signal()?;
+    match cli.command {
+        Command::Up(args) => up::run(*args, shutdown).await,
+        Command::Agent(command) => command.execute(shutdown).await,
+        Command::Ingest { nats, ingest, partitions } => {
+            tidemap_ingest::run(ingest.check(partitions)?, &nats, shutdown).await
+        }
+        Command::Api { nats, api } => {
+            let config = api.check()?;
+            let listener = config.bind().await?;
+            let address = listener.local_addr().context("the api's address")?;
+            let client = nats.connect("tidemap-api", None).await?;
+            tracing::info!("serving http://{address}");
+            tidemap_api::run(config, client, listener, shutdown).await
+        }
+        Command::Simulate { nats, simulate } => simulate::run(simulate, nats, shutdown).await,
+        Command::Enroll(args) => enroll::enroll(args),
+        Command::Revoke(args) => enroll::revoke(&args),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        super::Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,132 @@
+//! A plain HTTP client, as `curl` would ask.
+
+use std::{
+    io::{BufRead, BufReader},
+    time::Duration,
+};
+
+use anyhow::Context;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use tokio::sync::mpsc;
+use ureq::{Agent, Body, http::Response};
+
+/// For one answer. A stream may last longer.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+fn agent() -> Agent {
+    Agent::config_builder().timeout_recv_response(Some(PATIENCE)).http_status_as_error(false).build().into()
+}
+
+/// An answer: status, headers that tests look at, body.
+#[derive(Debug)]
+pub struct Answer {
+    /// The status code.
+    pub status: u16,
+    /// The headers.
+    pub headers: ureq::http::HeaderMap,
+    /// The body.
+    pub body: String,
+}
+
+impl Answer {
+    /// The body as JSON.
+    ///
+    /// # Errors
+    ///
+    /// When it is none.
+    pub fn json<T: DeserializeOwned>(&self) -> anyhow::Result<T> {
+        serde_json::from_str(&self.body).with_context(|| format!("{}: {}", self.status, self.body))
+    }
+
+    /// A header as text.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+}
+
+fn answer(mut response: Response<Body>) -> anyhow::Result<Answer> {
+    let body = response.body_mut().with_config().limit(64 << 20).read_to_string()?;
+    Ok(Answer { status: response.status().as_u16(), headers: response.headers().clone(), body })
+}
+
+/// `GET url`.
+///
+/// # Errors
+///
+/// When there is no answer.
+pub async fn get(url: String) -> anyhow::Result<Answer> {
+    tokio::task::spawn_blocking(move || answer(agent().get(&url).call()?)).await?
+}
+
+/// `GET url` as JSON; only 200 is an answer.
+///
+/// # Errors
+///
+/// When there is no such answer.
+pub async fn get_json<T: DeserializeOwned>(url: String) -> anyhow::Result<T> {
+    let answer = get(url).await?;
+    anyhow::ensure!(answer.status == 200, "{}: {}", answer.status, answer.body);
+    answer.json()
+}
+
+/// `DELETE url` with a bearer token, if any.
+///
+/// # Errors
+///
+/// When there is no answer.
+pub async fn delete(url: String, token: Option<&'static str>) -> anyhow::Result<Answer> {
+    tokio::task::spawn_blocking(move || {
+        let mut request = agent().delete(&url);
+        if let Some(token) = token {
+            request = request.header("authorization", format!("Bearer {token}"));
+        }
+        answer(request.call()?)
+    })
+    .await?
+}
+
+/// One event of an event stream.
+#[derive(Debug)]
+pub struct Event {
+    /// Its name.
+    pub name: String,
+    /// Its id, when it has one.
+    pub id: Option<String>,
+    /// Its data.
+    pub data: Value,
+}
+
+/// Reads an event stream until the receiver is dropped or the stream ends.
+pub fn events(url: String, last_event_id: Option<String>) -> mpsc::Receiver<Event> {
+    // A test that looks away lets the stream wait.
+    let (sender, events) = mpsc::channel(1_024);
+    std::thread::spawn(move || -> anyhow::Result<()> {
+        let mut request = agent().get(&url).header("accept", "text/event-stream");
+        if let Some(id) = last_event_id {
+            request = request.header("last-event-id", id);
+        }
+        let response = request.call()?;
+        let (mut name, mut id, mut data) = (String::new(), None, String::new());
+        for line in BufReader::new(response.into_body().into_reader()).lines() {
+            let line = line?;
+            match line.split_once(':').map(|(field, value)| (field, value.strip_prefix(' ').unwrap_or(value)))
+            {
+                Some(("event", value)) => name = value.to_owned(),
+                Some(("id", value)) => id = Some(value.to_owned()),
+                Some(("data", value)) => data.push_str(value),
+                _ if line.is_empty() && !data.is_empty() => {
+                    let event = Event {
+                        name: std::mem::take(&mut name),
+                        id: id.take(),
+                        data: serde_json::from_str(&std::mem::take(&mut data))?,
+                    };
+                    sender.blocking_send(event)?;
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    });
+    events
+}

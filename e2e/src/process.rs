@@ -1,0 +1,204 @@
+//! Real processes of ours, ended with the test however it ends.
+
+use std::{
+    path::{Path, PathBuf},
+    process::{ExitStatus, Stdio},
+    time::Duration,
+};
+
+use anyhow::{Context, bail};
+use tempfile::TempDir;
+use tokio::{
+    io::{AsyncBufReadExt, AsyncReadExt, BufReader, Lines},
+    process::{Child, ChildStdout, Command},
+    time::timeout,
+};
+
+/// For a process to say what it is asked to say, or to end.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The `tidemap` under test: `$TIDEMAP_BIN`, which `cargo xtask test` sets, else the one beside this test.
+///
+/// # Errors
+///
+/// When it has not been built.
+pub fn tidemap() -> anyhow::Result<PathBuf> {
+    if let Some(named) = std::env::var_os("TIDEMAP_BIN") {
+        return Ok(named.into());
+    }
+    let test = std::env::current_exe()?;
+    let beside = test.parent().and_then(Path::parent).context("a test lies in a folder")?.join("tidemap");
+    anyhow::ensure!(beside.exists(), "{} is not built: cargo build -p tidemap", beside.display());
+    Ok(beside)
+}
+
+/// A running `tidemap` command, killed on drop.
+pub struct Tidemap {
+    child: Child,
+    stdout: Lines<BufReader<ChildStdout>>,
+    log: PathBuf,
+    _folder: TempDir,
+}
+
+impl Tidemap {
+    /// Starts `tidemap` with these arguments and no environment of Tidemap's.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be started.
+    pub fn start(args: &[&str]) -> anyhow::Result<Self> {
+        Self::start_by(Command::new(tidemap()?), args)
+    }
+
+    /// The same through another command, such as `ip netns exec`.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be started.
+    pub fn start_by(mut command: Command, args: &[&str]) -> anyhow::Result<Self> {
+        let folder = tempfile::tempdir()?;
+        let log = folder.path().join("stderr");
+        clean(&mut command);
+        let mut child = command
+            .args(args)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(std::fs::File::create(&log)?)
+            .kill_on_drop(true)
+            .spawn()
+            .with_context(|| format!("cannot start {command:?}"))?;
+        let stdout = child.stdout.take().context("its output is piped")?;
+        Ok(Self { child, stdout: BufReader::new(stdout).lines(), log, _folder: folder })
+    }
+
+    /// Starts `tidemap up` in `data_dir` and returns when it says where its page is, with that address.
+    ///
+    /// # Errors
+    ///
+    /// When it does not come up.
+    pub async fn up(data_dir: &Path, more: &[&str]) -> anyhow::Result<(Self, String)> {
+        let data_dir = data_dir.to_str().context("a readable path")?;
+        let args = [&["up", "--http", "127.0.0.1:0", "--data-dir", data_dir], more].concat();
+        let mut up = Self::start(&args)?;
+        let url = up.url().await?;
+        Ok((up, url))
+    }
+
+    /// Waits until the process says where its page is.
+    ///
+    /// # Errors
+    ///
+    /// When it ends without, with what it has logged.
+    pub async fn url(&mut self) -> anyhow::Result<String> {
+        loop {
+            match timeout(PATIENCE, self.stdout.next_line()).await.context("no word from tidemap")?? {
+                Some(line) => {
+                    if let Some(url) = line.split_whitespace().find(|word| word.starts_with("http://")) {
+                        return Ok(url.to_owned());
+                    }
+                }
+                None => bail!("tidemap ended early: {}", self.log()),
+            }
+        }
+    }
+
+    /// The next line that the process prints on standard output.
+    ///
+    /// # Errors
+    ///
+    /// When it ends, or says nothing for a minute.
+    pub async fn line(&mut self) -> anyhow::Result<String> {
+        let line = timeout(PATIENCE, self.stdout.next_line()).await.context("no word from tidemap")??;
+        line.with_context(|| format!("tidemap ended: {}", self.log()))
+    }
+
+    /// What it has written to standard error.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(&self.log).unwrap_or_else(|error| error.to_string())
+    }
+
+    /// Its process id; 0 once it has ended.
+    pub fn pid(&self) -> u32 {
+        self.child.id().unwrap_or(0)
+    }
+
+    /// Asks it to end, as a service manager would, and waits until it has.
+    ///
+    /// # Errors
+    ///
+    /// When it does not end within a minute.
+    pub async fn terminate(&mut self) -> anyhow::Result<ExitStatus> {
+        self.signal(rustix::process::Signal::TERM)?;
+        self.ended().await
+    }
+
+    /// Kills it without warning.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be killed.
+    pub async fn kill(&mut self) -> anyhow::Result<()> {
+        Ok(self.child.kill().await?)
+    }
+
+    /// Waits until it ends.
+    ///
+    /// # Errors
+    ///
+    /// When it does not end within a minute.
+    pub async fn ended(&mut self) -> anyhow::Result<ExitStatus> {
+        timeout(PATIENCE, self.child.wait())
+            .await
+            .with_context(|| format!("does not end: {}", self.log()))?
+            .map_err(Into::into)
+    }
+
+    fn signal(&self, signal: rustix::process::Signal) -> anyhow::Result<()> {
+        let pid = i32::try_from(self.pid()).ok().and_then(rustix::process::Pid::from_raw);
+        Ok(rustix::process::kill_process(pid.context("it has ended already")?, signal)?)
+    }
+}
+
+/// Runs `tidemap` to its end and returns its exit code and what it wrote to standard error.
+///
+/// # Errors
+///
+/// When it does not end within a minute.
+pub async fn run_to_end(args: &[&str]) -> anyhow::Result<(Option<i32>, String)> {
+    let mut command = Command::new(tidemap()?);
+    clean(&mut command);
+    let mut child = command
+        .args(args)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()?;
+    let mut stderr = child.stderr.take().context("its errors are piped")?;
+    let mut told = String::new();
+    let ended = async {
+        stderr.read_to_string(&mut told).await?;
+        child.wait().await
+    };
+    let status = timeout(PATIENCE, ended).await.context("does not end")??;
+    Ok((status.code(), told))
+}
+
+/// Tests choose everything themselves: what is set for the person who runs them must not matter.
+fn clean(command: &mut Command) {
+    for (name, _) in std::env::vars_os() {
+        let name = name.to_string_lossy().into_owned();
+        let ours = name.starts_with("TIDEMAP_")
+            && !matches!(name.as_str(), "TIDEMAP_NATS_SERVER" | "TIDEMAP_TOOLS_DIR");
+        let shared = [
+            "NODE_NAME",
+            "REPORT_INTERVAL",
+            "NODE_TIMEOUT_SECONDS",
+            "CLEANUP_GRACE_PERIOD_SECONDS",
+            "RUST_LOG",
+        ];
+        if ours || shared.contains(&name.as_str()) {
+            command.env_remove(name);
+        }
+    }
+}
