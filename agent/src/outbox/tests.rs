@@ -167,6 +167,24 @@ fn a_batch_stays_far_below_the_largest_message() {
     assert!(batch.report.samples.len() > 1 && size < 33 * 1024, "{size}");
 }
 
+#[test]
+fn a_typical_report_takes_at_most_200_bytes() {
+    let mut outbox = Outbox::new(NodeId::from_name("web-01.example.com").unwrap(), u64::MAX);
+    let busy = Sample {
+        seq: 86_400,
+        at_ms: 1_800_000_000_000,
+        elapsed_ms: 1_000,
+        rx_bytes: 1 << 45,
+        tx_bytes: 1 << 45,
+        rx_bps: tidemap_wire::Bps::new(123_456_789.0),
+        tx_bps: tidemap_wire::Bps::new(123_456_789.0),
+        ..Sample::default()
+    };
+    outbox.push(busy, None, 0);
+    let size = encode(&outbox.next(0).unwrap().report).len();
+    assert!(size <= 200, "{size}");
+}
+
 #[derive(Clone, Debug)]
 enum Act {
     Push,

@@ -1,0 +1,226 @@
+//! The publisher against a real nats-server: acknowledgements, outages, a broker that lost its disk, wrong credentials.
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on has failed")]
+
+use std::{
+    collections::BTreeSet,
+    fs,
+    io::{BufRead, BufReader},
+    process::{Command, Stdio},
+    time::Duration,
+};
+
+use async_nats::{
+    Client,
+    jetstream::{self, consumer, stream::Stream},
+};
+use clap::Parser;
+use futures_util::{StreamExt, stream::BoxStream};
+use tempfile::TempDir;
+use tidemap_agent::{AgentArgs, AgentConfig};
+use tidemap_service::{
+    broker::{self, Broker, BrokerConfig},
+    keys::{self, Keys},
+    nats::{NatsArgs, reached},
+    streams,
+};
+use tidemap_wire::{NodeId, PartitionCount, Report, Slot, decode, encode};
+use tokio::{task::JoinHandle, time::timeout};
+use tokio_util::sync::CancellationToken;
+
+/// Far more than a healthy broker takes; after an outage a client may wait 10 s before it tries again.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+#[derive(Parser)]
+struct Cli {
+    #[command(flatten)]
+    agent: AgentArgs,
+}
+
+/// A broker that knows one node.
+struct Fleet {
+    broker: Broker,
+    service: Client,
+    creds: NatsArgs,
+    node: NodeId,
+    dir: TempDir,
+}
+
+/// An agent in this process.
+struct Agent {
+    running: JoinHandle<anyhow::Result<()>>,
+    shutdown: CancellationToken,
+}
+
+impl Fleet {
+    async fn start() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let node = NodeId::from_name("web-01.example.com").unwrap();
+        let binary = broker::locate(&broker::default_tools_dir()).unwrap();
+        let keys = Keys::open_or_create(dir.path()).unwrap();
+        let seed = keys::enroll(dir.path(), &node).unwrap().seed_path;
+        let config = BrokerConfig { dir: dir.path().to_owned(), listen: None };
+        let broker = Broker::start(&binary, config).await.unwrap();
+        let service = NatsArgs::new(&broker.url(), Some(&keys.service_seed_path()));
+        let service = service.connect("test", None).await.unwrap();
+        let creds = NatsArgs::new(&broker.url(), Some(&seed));
+        let fleet = Self { broker, service, creds, node, dir };
+        fleet.make_streams().await;
+        fleet
+    }
+
+    async fn make_streams(&self) {
+        reached(&self.service, PATIENCE).await.unwrap();
+        let js = jetstream::new(self.service.clone());
+        // A restarted broker accepts connections a moment before its log is open.
+        let made = async {
+            while streams::ensure(&js, PartitionCount::default(), 1).await.is_err() {
+                tokio::task::yield_now().await;
+            }
+        };
+        timeout(PATIENCE, made).await.unwrap();
+    }
+
+    async fn stream(&self) -> Stream {
+        let js = jetstream::new(self.service.clone());
+        js.get_stream(streams::name(PartitionCount::default().of(Slot::of(&self.node)))).await.unwrap()
+    }
+
+    /// All reports of the log, from its first on.
+    async fn reports(&self) -> BoxStream<'static, Report> {
+        let config = consumer::pull::OrderedConfig::default();
+        let messages = self.stream().await.create_consumer(config).await.unwrap().messages().await.unwrap();
+        messages.map(|message| decode(&message.unwrap().payload).unwrap()).boxed()
+    }
+
+    fn agent(&self) -> Agent {
+        let args = ["agent", "--node", "web-01.example.com", "--interval", "0.25"];
+        let config = AgentConfig::new(Cli::parse_from(args).agent).unwrap();
+        let shutdown = CancellationToken::new();
+        let running = tokio::spawn(tidemap_agent::run(config, self.creds.clone(), shutdown.clone()));
+        Agent { running, shutdown }
+    }
+}
+
+impl Agent {
+    async fn stop(self) {
+        self.shutdown.cancel();
+        timeout(Duration::from_secs(2), self.running).await.expect("it ends in time").unwrap().unwrap();
+    }
+}
+
+async fn next(reports: &mut BoxStream<'static, Report>) -> Report {
+    timeout(PATIENCE, reports.next()).await.expect("a report comes").unwrap()
+}
+
+fn seqs(report: &Report) -> Vec<u64> {
+    report.samples.iter().map(|sample| sample.seq).collect()
+}
+
+#[tokio::test]
+async fn samples_arrive_one_by_one_and_the_first_already_knows_its_rate() {
+    let fleet = Fleet::start().await;
+    let agent = fleet.agent();
+    let mut reports = fleet.reports().await;
+    for seq in 1..=6 {
+        let report = next(&mut reports).await;
+        assert_eq!((&report.node, seqs(&report)), (&fleet.node, vec![seq]));
+        assert_eq!(report.hello.is_some(), seq == 1);
+        assert_eq!(report.samples[0].host.is_some(), seq == 1);
+        let sample = &report.samples[0];
+        assert!(sample.rx_bps.is_some() && (240..2_000).contains(&sample.elapsed_ms), "{sample:?}");
+        assert!(seq == 1 || encode(&report).len() <= 200, "{} bytes", encode(&report).len());
+    }
+    agent.stop().await;
+    // The last words were heard: nothing that was read is missing.
+    let stored = fleet.stream().await.cached_info().state.messages;
+    assert!(stored >= 6);
+}
+
+#[tokio::test]
+async fn an_outage_leaves_no_hole_and_the_newest_sample_comes_first() {
+    let mut fleet = Fleet::start().await;
+    let agent = fleet.agent();
+    let mut reports = fleet.reports().await;
+    let mut seen: BTreeSet<u64> = seqs(&next(&mut reports).await).into_iter().collect();
+    fleet.broker.kill().await.unwrap();
+    // The outage itself: nobody is waited for.
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    fleet.broker.restart().await.unwrap();
+    fleet.make_streams().await;
+    let mut reports = fleet.reports().await;
+    let mut order = Vec::new();
+    while seen.len() < 20 || seen.last() != Some(&(seen.len() as u64)) {
+        let report = next(&mut reports).await;
+        order.push(seqs(&report));
+        seen.extend(seqs(&report));
+    }
+    let backlog = order.iter().position(|seqs| seqs.len() > 1).expect("the backlog came in a batch");
+    let before = order[..backlog].iter().flatten().max().unwrap();
+    assert!(order[backlog].iter().all(|seq| seq < before), "live first: {order:?}");
+    agent.stop().await;
+}
+
+#[tokio::test]
+async fn a_broker_that_lost_its_disk_is_told_the_last_seconds_again() {
+    let mut fleet = Fleet::start().await;
+    let agent = fleet.agent();
+    let mut reports = fleet.reports().await;
+    for _ in 0..4 {
+        next(&mut reports).await;
+    }
+    fleet.broker.stop().await.unwrap();
+    fs::remove_dir_all(fleet.dir.path().join("jetstream")).unwrap();
+    fleet.broker.restart().await.unwrap();
+    fleet.make_streams().await;
+    let mut reports = fleet.reports().await;
+    let (mut seen, mut hello) = (BTreeSet::new(), false);
+    while !(seen.contains(&1) && seen.len() > 4 && seen.last() == Some(&(seen.len() as u64))) {
+        let report = next(&mut reports).await;
+        hello |= report.hello.is_some();
+        seen.extend(seqs(&report));
+    }
+    assert!(hello, "the identity was told again");
+    agent.stop().await;
+}
+
+#[tokio::test]
+async fn without_a_broker_it_goes_on_and_still_ends_at_once() {
+    let dir = tempfile::tempdir().unwrap();
+    // A port that was free a moment ago, with nobody behind it.
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let config = AgentConfig::new(Cli::parse_from(["agent", "--node", "a"]).agent).unwrap();
+    let shutdown = CancellationToken::new();
+    let nats = NatsArgs::new(&format!("nats://127.0.0.1:{port}"), None);
+    let running = tokio::spawn(tidemap_agent::run(config.clone(), nats, shutdown.clone()));
+    tokio::task::yield_now().await;
+    Agent { running, shutdown }.stop().await;
+
+    let missing = NatsArgs::new("nats://127.0.0.1:1", Some(&dir.path().join("none.nk")));
+    let refused = tidemap_agent::run(config, missing, CancellationToken::new()).await.unwrap_err();
+    assert!(format!("{refused:#}").starts_with("--creds"), "{refused:#}");
+}
+
+#[tokio::test]
+async fn the_key_of_another_node_is_complained_about_and_stores_nothing() {
+    let fleet = Fleet::start().await;
+    let before = fleet.stream().await.cached_info().state.messages;
+    let mut child = Command::new(env!("CARGO_BIN_EXE_tidemap-agent"))
+        .args(["--node", "web-02.example.com", "--interval", "0.25", "--nats-url", &fleet.creds.nats_url])
+        .arg("--creds")
+        .arg(fleet.creds.creds.as_ref().unwrap())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let stderr = BufReader::new(child.stderr.take().unwrap());
+    let complained = tokio::task::spawn_blocking(move || {
+        stderr
+            .lines()
+            .map_while(Result::ok)
+            .any(|line| line.contains("ERROR") && line.contains("may these credentials publish"))
+    });
+    let complained = timeout(PATIENCE, complained).await;
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(complained.expect("it complains").unwrap());
+    assert_eq!(fleet.stream().await.cached_info().state.messages, before);
+}

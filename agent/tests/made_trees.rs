@@ -1,0 +1,250 @@
+//! The agent's binary on made sysfs and procfs trees: which interfaces count, and what their counters become.
+#![cfg(target_os = "linux")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has failed")]
+
+use std::{
+    fs,
+    io::{BufRead, BufReader, Lines},
+    os::unix::fs::symlink,
+    path::PathBuf,
+    process::{Child, ChildStdout, Command, Stdio},
+};
+
+use tempfile::TempDir;
+use tidemap_wire::Report;
+
+/// A tree with the folders `sys` and `proc`.
+struct Tree {
+    root: TempDir,
+    next_index: u32,
+}
+
+/// An agent that prints reports of a tree; killed on drop.
+struct Agent {
+    child: Child,
+    lines: Lines<BufReader<ChildStdout>>,
+}
+
+impl Tree {
+    fn new() -> Self {
+        let root = tempfile::tempdir().unwrap();
+        fs::create_dir_all(root.path().join("sys/class/net")).unwrap();
+        fs::create_dir_all(root.path().join("proc/net")).unwrap();
+        let mut tree = Self { root, next_index: 1 };
+        tree.link("lo").put("lo", "type", "772");
+        tree
+    }
+
+    fn net(&self, name: &str) -> PathBuf {
+        self.root.path().join("sys/class/net").join(name)
+    }
+
+    /// An interface that is up and has nothing behind it.
+    fn link(&mut self, name: &str) -> &mut Self {
+        fs::create_dir_all(self.net(name).join("statistics")).unwrap();
+        let index = self.next_index.to_string();
+        self.next_index += 1;
+        for (file, text) in [("ifindex", &*index), ("iflink", &index), ("type", "1"), ("flags", "0x1003")] {
+            self.put(name, file, text);
+        }
+        self.put(name, "operstate", "up").count(name, 0, 0)
+    }
+
+    /// An interface with a device on the PCI bus behind it.
+    fn device(&mut self, name: &str) -> &mut Self {
+        self.link(name);
+        let bus = self.root.path().join("sys/bus/pci");
+        let device = self.root.path().join("sys/devices").join(name);
+        fs::create_dir_all(bus.join("drivers/e1000e")).unwrap();
+        fs::create_dir_all(&device).unwrap();
+        symlink(&bus, device.join("subsystem")).unwrap();
+        symlink(bus.join("drivers/e1000e"), device.join("driver")).unwrap();
+        symlink(&device, self.net(name).join("device")).unwrap();
+        self
+    }
+
+    fn put(&mut self, name: &str, file: &str, text: &str) -> &mut Self {
+        fs::write(self.net(name).join(file), format!("{text}\n")).unwrap();
+        self
+    }
+
+    fn kind(&mut self, name: &str, kind: &str) -> &mut Self {
+        self.put(name, "uevent", &format!("DEVTYPE={kind}\nINTERFACE={name}"))
+    }
+
+    /// One interface rides on another.
+    fn rides(&mut self, upper: &str, lower: &str) -> &mut Self {
+        symlink(self.net(lower), self.net(upper).join(format!("lower_{lower}"))).unwrap();
+        symlink(self.net(upper), self.net(lower).join(format!("upper_{upper}"))).unwrap();
+        self
+    }
+
+    /// One interface is a port of another.
+    fn port(&mut self, port: &str, master: &str) -> &mut Self {
+        symlink(self.net(master), self.net(port).join("master")).unwrap();
+        self.rides(master, port)
+    }
+
+    fn default_route(&mut self, name: &str) -> &mut Self {
+        let route =
+            format!("Iface\tDestination\n{name}\t00000000\t0102A8C0\t0003\t0\t0\t0\t00000000\t0\t0\t0\n");
+        fs::write(self.root.path().join("proc/net/route"), route).unwrap();
+        self
+    }
+
+    /// Replaced in one step each, as a counter is never seen half-written.
+    fn count(&mut self, name: &str, rx_bytes: u64, tx_bytes: u64) -> &mut Self {
+        for (file, bytes) in [("rx_bytes", rx_bytes), ("tx_bytes", tx_bytes)] {
+            let path = self.net(name).join("statistics").join(file);
+            fs::write(path.with_extension("new"), format!("{bytes}\n")).unwrap();
+            fs::rename(path.with_extension("new"), path).unwrap();
+        }
+        self
+    }
+
+    fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_tidemap-agent"));
+        command.args(["--sysfs-root"]).arg(self.root.path().join("sys"));
+        command.args(["--procfs-root"]).arg(self.root.path().join("proc"));
+        command.args(["--node", "made"]).args(args);
+        command
+    }
+
+    /// The names of the interfaces that the agent explains to count.
+    fn counted(&self) -> Vec<String> {
+        let output = self.command(&["--explain"]).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let table = String::from_utf8(output.stdout).unwrap();
+        let row = |line: &str| {
+            let mut words = line.split_whitespace();
+            let name = words.next()?.to_owned();
+            (words.next()? == "yes").then_some(name)
+        };
+        table.lines().skip(1).filter_map(row).collect()
+    }
+
+    fn agent(&self) -> Agent {
+        let mut child =
+            self.command(&["--dry-run", "--interval", "0.25"]).stdout(Stdio::piped()).spawn().unwrap();
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        Agent { child, lines }
+    }
+}
+
+impl Agent {
+    fn report(&mut self) -> Report {
+        serde_json::from_str(&self.lines.next().unwrap().unwrap()).unwrap()
+    }
+
+    /// Reads on until a report is as wanted; some reports of before a change may still be on their way.
+    fn until(&mut self, wanted: impl Fn(&Report) -> bool) -> Report {
+        for _ in 0..20 {
+            let report = self.report();
+            if wanted(&report) {
+                return report;
+            }
+        }
+        panic!("no such report among twenty");
+    }
+}
+
+impl Drop for Agent {
+    fn drop(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+}
+
+#[test]
+fn a_plain_host_counts_its_devices() {
+    let mut tree = Tree::new();
+    tree.device("eno1").device("wlp2s0").link("docker0").kind("docker0", "bridge").link("tun0");
+    tree.put("tun0", "tun_flags", "0x1001").default_route("tun0");
+    fs::write(tree.root.path().join("sys/class/net/bonding_masters"), "bond0\n").unwrap();
+    assert_eq!(tree.counted(), ["eno1", "wlp2s0"]);
+}
+
+#[test]
+fn a_bond_under_a_bridge_with_a_vlan_counts_its_members() {
+    let mut tree = Tree::new();
+    tree.device("eno1").device("eno2").link("bond0").link("bond0.7").link("vmbr0").link("tap100i0");
+    tree.port("eno1", "bond0").port("eno2", "bond0").port("bond0.7", "vmbr0").port("tap100i0", "vmbr0");
+    tree.rides("bond0.7", "bond0").kind("bond0.7", "vlan").kind("vmbr0", "bridge").default_route("vmbr0");
+    // An old kernel: the bond is known by its folder alone.
+    fs::create_dir(tree.net("bond0").join("bonding")).unwrap();
+    assert_eq!(tree.counted(), ["eno1", "eno2"]);
+}
+
+#[test]
+fn macvlans_and_vpns_and_containers_ride_on_the_device() {
+    let mut tree = Tree::new();
+    tree.device("eth0").link("macvlan0").link("wg0").link("veth12ab").link("cni0");
+    tree.rides("macvlan0", "eth0").put("macvlan0", "iflink", "2").kind("wg0", "wireguard");
+    tree.kind("cni0", "bridge").port("veth12ab", "cni0").put("veth12ab", "iflink", "99").default_route("wg0");
+    assert_eq!(tree.counted(), ["eth0"]);
+}
+
+#[test]
+fn a_container_counts_its_way_out() {
+    let mut tree = Tree::new();
+    tree.link("eth0").put("eth0", "iflink", "42").link("tun0").put("tun0", "tun_flags", "0x1001");
+    assert_eq!(tree.counted(), Vec::<String>::new());
+    tree.default_route("eth0");
+    assert_eq!(tree.counted(), ["eth0"]);
+}
+
+#[test]
+fn bytes_are_counted_from_the_start_of_the_run_and_rates_are_their_change() {
+    let mut tree = Tree::new();
+    tree.device("eth0").count("eth0", 5_000_000_000, 7).default_route("eth0");
+    let mut agent = tree.agent();
+    let first = agent.report();
+    let hello = first.hello.unwrap();
+    assert_eq!((hello.hostname.is_empty(), hello.interfaces.len()), (false, 2));
+    let sample = &first.samples[0];
+    assert!((240..2_000).contains(&sample.elapsed_ms), "{}", sample.elapsed_ms);
+    assert_eq!((sample.seq, sample.rx_bytes, sample.rx_bps.map(|rate| rate.get())), (1, 0, Some(0.0)));
+    assert!(sample.host.as_ref().unwrap().memory_total_bytes.is_none(), "the made procfs has no memory");
+
+    tree.count("eth0", 5_001_000_000, 1_007);
+    let report = agent.until(|report| report.samples[0].tx_bytes > 0);
+    let sample = &report.samples[0];
+    assert_eq!(sample.tx_bytes, 1_000);
+    assert_eq!(sample.tx_bps.unwrap().bytes_in(sample.elapsed_ms), 1_000);
+    let report = if sample.rx_bytes == 0 { agent.report() } else { report };
+    assert_eq!(report.samples[0].rx_bytes, 1_000_000);
+    assert!(report.hello.is_none() && report.samples[0].host.is_none());
+}
+
+#[test]
+fn an_interface_that_is_plugged_in_is_told_at_once_and_makes_no_spike() {
+    let mut tree = Tree::new();
+    tree.device("eth0");
+    let mut agent = tree.agent();
+    agent.report();
+    // Prepared elsewhere and moved in whole, as the kernel does.
+    let mut other = Tree::new();
+    other.device("usb0").count("usb0", 1 << 40, 1 << 40).put("usb0", "ifindex", "77");
+    fs::rename(other.net("usb0"), tree.net("usb0")).unwrap();
+    let report = agent.until(|report| report.hello.is_some());
+    let usb0 = report.hello.as_ref().unwrap().interfaces.iter().find(|one| one.name == "usb0").unwrap();
+    assert!(usb0.counted);
+    assert_eq!((report.samples[0].rx_bytes, report.samples[0].rx_bps.map(|rate| rate.get())), (0, Some(0.0)));
+    tree.count("usb0", (1 << 40) + 500, 1 << 40);
+    assert_eq!(agent.until(|report| report.samples[0].rx_bytes > 0).samples[0].rx_bytes, 500);
+}
+
+#[test]
+fn a_counter_that_cannot_be_read_makes_the_rate_unknown_and_not_zero() {
+    let mut tree = Tree::new();
+    tree.device("eth0").count("eth0", 1_000, 1_000);
+    let mut agent = tree.agent();
+    assert!(agent.report().samples[0].rx_bps.is_some());
+    fs::remove_file(tree.net("eth0").join("statistics/rx_bytes")).unwrap();
+    let report = agent.until(|report| report.samples[0].rx_bps.is_none());
+    assert_eq!((report.samples[0].rx_bytes, report.samples[0].tx_bps), (0, None));
+    tree.count("eth0", 1_900, 1_000);
+    let late = agent.until(|report| report.samples[0].rx_bytes > 0);
+    assert_eq!((late.samples[0].rx_bytes, late.samples[0].rx_bps), (900, None));
+    assert!(agent.report().samples[0].rx_bps.is_some());
+}

@@ -1,0 +1,244 @@
+//! Real traffic through real interfaces, in network namespaces of our own: a bridge with three containers behind it.
+//!
+//! Not run by the usual harness: this program is also what sends and receives inside the namespaces.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has failed")]
+
+#[cfg(not(target_os = "linux"))]
+fn main() {}
+
+#[cfg(target_os = "linux")]
+fn main() {
+    let args: Vec<_> = std::env::args().collect();
+    match args.get(1).map(String::as_str) {
+        Some("sink") => linux::sink(&args[2]),
+        Some("source") => linux::source(&args[2], args[3].parse().unwrap()),
+        // Asked by test runners.
+        Some("--list") => println!("traffic_is_counted_once: test"),
+        _ => linux::traffic_is_counted_once(),
+    }
+}
+
+#[cfg(target_os = "linux")]
+mod linux {
+    use std::{
+        fs,
+        io::{BufRead, BufReader, Lines, Read},
+        net::UdpSocket,
+        process::{Child, ChildStdout, Command, Stdio},
+    };
+
+    use tidemap_wire::{Bps, Report};
+
+    const DATAGRAMS: u64 = 3_000;
+    const PAYLOAD_BYTES: usize = 1_400;
+    /// With the headers of UDP and IP; an interface may add 14 of Ethernet, which is 1 % less a hair.
+    const DATAGRAM_BYTES: u64 = 1_428;
+
+    /// Receives and forgets until standard input ends.
+    pub(super) fn sink(address: &str) {
+        let socket = UdpSocket::bind(address).unwrap();
+        println!("{}", socket.local_addr().unwrap());
+        std::thread::spawn(move || {
+            let mut datagram = [0; 2048];
+            while socket.recv(&mut datagram).is_ok() {}
+        });
+        std::io::stdin().read_to_end(&mut Vec::new()).unwrap();
+    }
+
+    /// Sends datagrams.
+    pub(super) fn source(address: &str, datagrams: u64) {
+        let socket = UdpSocket::bind("0.0.0.0:0").unwrap();
+        for _ in 0..datagrams {
+            socket.send_to(&[7; PAYLOAD_BYTES], address).unwrap();
+        }
+    }
+
+    pub(super) fn traffic_is_counted_once() {
+        let Some(lab) = Lab::new() else { return };
+        let mut sink = lab.spawn("host", &[&this(), "sink", "10.213.0.1:0"]);
+        let address = sink.lines.next().unwrap().unwrap();
+        let mut on_host = lab.spawn_agent("host");
+        let mut in_container = lab.spawn_agent("c1");
+        // The baselines are taken once the first reports are out.
+        let mut host_sum = Sum::of(&on_host.report(), "br0");
+        let mut container_sum = Sum::of(&in_container.report(), "eth0");
+        let kernel_before = lab.kernel_rx_bytes("host", "br0");
+        for container in ["c1", "c2", "c3"] {
+            lab.run(container, &[&this(), "source", &address, &DATAGRAMS.to_string()]);
+        }
+        let kernel = lab.kernel_rx_bytes("host", "br0") - kernel_before;
+        host_sum.read_until(&mut on_host, |sum| sum.rx_bytes >= kernel);
+        container_sum.read_until(&mut in_container, |sum| sum.tx_bytes >= DATAGRAMS * DATAGRAM_BYTES);
+
+        let near = |what: &str, told: u64, truth: u64, per_mille: u64| {
+            assert!(told.abs_diff(truth) * 1000 <= truth * per_mille, "{what}: told {told}, true {truth}");
+            println!("{what}: told {told}, true {truth}: ok");
+        };
+        near(
+            "host, bytes sent by its three containers",
+            host_sum.rx_bytes,
+            3 * DATAGRAMS * DATAGRAM_BYTES,
+            10,
+        );
+        near("host, sum of rate × time against the kernel", host_sum.rx_by_rates, kernel, 1);
+        near("container, bytes sent", container_sum.tx_bytes, DATAGRAMS * DATAGRAM_BYTES, 10);
+        near("container, sum of rate × time", container_sum.tx_by_rates, container_sum.tx_bytes, 0);
+    }
+
+    /// What an agent has told so far.
+    struct Sum {
+        rx_bytes: u64,
+        tx_bytes: u64,
+        rx_by_rates: u64,
+        tx_by_rates: u64,
+    }
+
+    impl Sum {
+        /// Begins with the first report, which must count this interface and no other.
+        fn of(report: &Report, counted: &str) -> Self {
+            let interfaces = &report.hello.as_ref().unwrap().interfaces;
+            let names: Vec<_> =
+                interfaces.iter().filter(|one| one.counted).map(|one| one.name.as_str()).collect();
+            assert_eq!(names, [counted], "{interfaces:#?}");
+            let mut sum = Self { rx_bytes: 0, tx_bytes: 0, rx_by_rates: 0, tx_by_rates: 0 };
+            sum.add(report);
+            sum
+        }
+
+        fn add(&mut self, report: &Report) {
+            for sample in &report.samples {
+                let bytes = |rate: Option<Bps>| rate.unwrap().bytes_in(sample.elapsed_ms);
+                self.rx_by_rates += bytes(sample.rx_bps);
+                self.tx_by_rates += bytes(sample.tx_bps);
+                (self.rx_bytes, self.tx_bytes) = (sample.rx_bytes, sample.tx_bytes);
+            }
+        }
+
+        fn read_until(&mut self, agent: &mut Process, done: impl Fn(&Self) -> bool) {
+            for _ in 0..40 {
+                if done(self) {
+                    return;
+                }
+                self.add(&agent.report());
+            }
+            panic!("ten seconds on, the agent has told {} in, {} out", self.rx_bytes, self.tx_bytes);
+        }
+    }
+
+    /// A process in a namespace; killed on drop.
+    struct Process {
+        child: Child,
+        lines: Lines<BufReader<ChildStdout>>,
+    }
+
+    impl Process {
+        fn report(&mut self) -> Report {
+            serde_json::from_str(&self.lines.next().unwrap().unwrap()).unwrap()
+        }
+    }
+
+    impl Drop for Process {
+        fn drop(&mut self) {
+            // It may have ended by itself; either way it is gone now.
+            drop(self.child.kill());
+            drop(self.child.wait());
+        }
+    }
+
+    /// Four namespaces: a host with a bridge, and three containers with one end of a pair each. Removed on drop.
+    struct Lab {
+        prefix: String,
+    }
+
+    impl Lab {
+        /// `None`, loudly, when this user may not make namespaces.
+        fn new() -> Option<Self> {
+            let lab = Self { prefix: format!("tidemap-{}", std::process::id()) };
+            let made = Command::new("ip").args(["netns", "add", &lab.name("host")]).output();
+            let why = match made {
+                Ok(output) if output.status.success() => {
+                    lab.furnish();
+                    return Some(lab);
+                }
+                Ok(output) => String::from_utf8_lossy(&output.stderr).into_owned(),
+                Err(error) => error.to_string(),
+            };
+            assert!(
+                !is_root(),
+                "cannot make a network namespace though we are root (install iproute2?): {why}"
+            );
+            eprintln!("NOT TESTED: real traffic in network namespaces, because that takes root: {why}");
+            None
+        }
+
+        fn furnish(&self) {
+            self.run("host", &["ip", "link", "add", "br0", "type", "bridge"]);
+            self.run("host", &["ip", "addr", "add", "10.213.0.1/24", "dev", "br0"]);
+            self.run("host", &["ip", "link", "set", "br0", "up"]);
+            self.run("host", &["ip", "route", "add", "default", "via", "10.213.0.254"]);
+            for (number, container) in [(11, "c1"), (12, "c2"), (13, "c3")] {
+                let (inside, port) = (self.name(container), format!("port{number}"));
+                assert!(Command::new("ip").args(["netns", "add", &inside]).status().unwrap().success());
+                self.run(
+                    "host",
+                    &["ip", "link", "add", &port, "type", "veth", "peer", "eth0", "netns", &inside],
+                );
+                self.run("host", &["ip", "link", "set", &port, "master", "br0", "up"]);
+                self.run(container, &["ip", "addr", "add", &format!("10.213.0.{number}/24"), "dev", "eth0"]);
+                self.run(container, &["ip", "link", "set", "eth0", "up"]);
+                self.run(container, &["ip", "route", "add", "default", "via", "10.213.0.1"]);
+            }
+        }
+
+        fn name(&self, namespace: &str) -> String {
+            format!("{}-{namespace}", self.prefix)
+        }
+
+        fn command(&self, namespace: &str, args: &[&str]) -> Command {
+            let mut command = Command::new("ip");
+            command.args(["netns", "exec", &self.name(namespace)]).args(args);
+            command
+        }
+
+        fn run(&self, namespace: &str, args: &[&str]) -> String {
+            let output = self.command(namespace, args).output().unwrap();
+            assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
+            String::from_utf8(output.stdout).unwrap()
+        }
+
+        fn spawn(&self, namespace: &str, args: &[&str]) -> Process {
+            let mut command = self.command(namespace, args);
+            let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+            let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+            Process { child, lines }
+        }
+
+        fn spawn_agent(&self, namespace: &str) -> Process {
+            let binary = env!("CARGO_BIN_EXE_tidemap-agent");
+            self.spawn(namespace, &[binary, "--dry-run", "--interval", "0.25", "--node", namespace])
+        }
+
+        fn kernel_rx_bytes(&self, namespace: &str, interface: &str) -> u64 {
+            let path = format!("/sys/class/net/{interface}/statistics/rx_bytes");
+            self.run(namespace, &["cat", &path]).trim().parse().unwrap()
+        }
+    }
+
+    impl Drop for Lab {
+        fn drop(&mut self) {
+            for namespace in ["c1", "c2", "c3", "host"] {
+                // Those that were never made cannot be removed; what is said of it would only distract.
+                drop(Command::new("ip").args(["netns", "del", &self.name(namespace)]).output());
+            }
+        }
+    }
+
+    fn this() -> String {
+        std::env::current_exe().unwrap().to_str().unwrap().to_owned()
+    }
+
+    fn is_root() -> bool {
+        let status = fs::read_to_string("/proc/self/status").unwrap();
+        status.lines().any(|line| line.split_whitespace().take(3).eq(["Uid:", "0", "0"]))
+    }
+}
