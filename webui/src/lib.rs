@@ -8,8 +8,17 @@
 pub mod address;
 pub mod chart;
 pub mod connection;
+pub mod detail;
 pub mod format;
 pub mod order;
+pub mod pace;
+pub mod reading;
+pub mod row;
 pub mod store;
 pub mod totals;
 pub mod window;
+
+pub mod map;
+
+#[cfg(target_arch = "wasm32")]
+mod page;

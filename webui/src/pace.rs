@@ -1,0 +1,160 @@
+//! How fast the page follows the stream: it always receives, but draws only as often as its reader wants.
+
+use tidemap_wire::http::StatsJson;
+
+use crate::connection::Phase;
+use crate::format;
+use crate::store::Fleet;
+use crate::totals::Totals;
+
+/// How often what is shown follows what is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pace {
+    /// Never: what is shown stands still.
+    Paused,
+    /// Every so many seconds; 1 is as fast as the fleet reports.
+    Every(u32),
+}
+
+impl Pace {
+    /// The paces to choose from, besides pausing.
+    pub const CHOICES: [u32; 3] = [1, 5, 30];
+}
+
+/// What the page knows, and what of it is shown.
+#[derive(Debug, Default)]
+pub struct Feed {
+    /// The fleet as the stream has told it so far.
+    pub live: Fleet,
+    /// Its totals over the last minutes.
+    pub totals: Totals,
+    /// The newest totals.
+    pub stats: Option<StatsJson>,
+    held: Option<Held>,
+}
+
+/// The fleet as it was, while the live one goes on.
+#[derive(Debug)]
+struct Held {
+    fleet: Fleet,
+    since_ms: f64,
+}
+
+impl Feed {
+    /// The fleet that is shown.
+    pub fn shown(&self) -> &Fleet {
+        self.held.as_ref().map_or(&self.live, |held| &held.fleet)
+    }
+
+    /// Whether what is shown is not what is known.
+    pub fn is_held(&self) -> bool {
+        self.held.is_some()
+    }
+
+    /// How long ago that which is shown was true.
+    pub fn behind_ms(&self, now_ms: f64) -> f64 {
+        self.held.as_ref().map_or(0.0, |held| now_ms - held.since_ms)
+    }
+
+    /// Lets what is shown follow what is known when the pace says so; says whether it did.
+    pub fn follow(&mut self, pace: Pace, now_ms: f64) -> bool {
+        let hold_ms = match pace {
+            // Nothing has come yet: there is nothing to hold.
+            _ if self.live.snapshots() == 0 => 0.0,
+            Pace::Paused => f64::INFINITY,
+            Pace::Every(1) => 0.0,
+            Pace::Every(seconds) => f64::from(seconds) * 1000.0,
+        };
+        if hold_ms == 0.0 {
+            self.held = None;
+            return true;
+        }
+        let is_due = self.held.as_ref().is_none_or(|held| now_ms - held.since_ms >= hold_ms);
+        if is_due {
+            self.held = Some(Held { fleet: self.live.clone(), since_ms: now_ms });
+        }
+        is_due
+    }
+}
+
+/// The small sign in the header that says how true the page is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Chip {
+    /// Its kind: `live`, `stale`, `disconnected`, `loading` or `paused`.
+    pub kind: &'static str,
+    /// What it says.
+    pub text: String,
+}
+
+impl Chip {
+    /// The sign for this state of things.
+    pub fn new(phase: Phase, pace: Pace, behind_ms: f64) -> Self {
+        let (kind, text) = match (phase, pace) {
+            (_, Pace::Paused) => ("paused", "Paused – ".to_owned() + &format::age(behind_ms as u64) + " behind"),
+            (Phase::Loading, _) => ("loading", "Connecting…".to_owned()),
+            (Phase::Stale { silent_ms }, _) => ("stale", "No data for ".to_owned() + &format::age(silent_ms as u64)),
+            (Phase::Disconnected { .. }, _) => ("disconnected", "Disconnected".to_owned()),
+            (Phase::Live, Pace::Every(1)) => ("live", "Live".to_owned()),
+            (Phase::Live, Pace::Every(seconds)) => ("live", "Live, every ".to_owned() + &seconds.to_string() + " s"),
+        };
+        Self { kind, text }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::tests::{columns, fleet};
+    use tidemap_wire::stream::SnapshotEvent;
+
+    fn feed() -> Feed {
+        Feed { live: fleet(&["a"]), ..Feed::default() }
+    }
+
+    fn replace(feed: &mut Feed, name: &str) {
+        let nodes = columns(&[name]);
+        feed.live.apply_snapshot(SnapshotEvent { v: 1, at_ms: 0, nodes }).unwrap();
+    }
+
+    #[test]
+    fn a_paused_page_receives_but_shows_what_was() {
+        let mut feed = feed();
+        assert!(feed.follow(Pace::Every(1), 0.0));
+        assert!(feed.follow(Pace::Paused, 1000.0), "the moment of the pause is shown");
+        replace(&mut feed, "b");
+        assert!(!feed.follow(Pace::Paused, 35_000.0));
+        assert_eq!((feed.shown().row_of("a"), feed.behind_ms(35_000.0)), (Some(0), 34_000.0));
+        assert!(feed.follow(Pace::Every(1), 36_000.0));
+        assert_eq!((feed.shown().row_of("b"), feed.is_held()), (Some(0), false));
+    }
+
+    #[test]
+    fn a_slow_pace_shows_a_new_state_each_time_it_is_due() {
+        let mut feed = feed();
+        assert!(feed.follow(Pace::Every(5), 0.0));
+        replace(&mut feed, "b");
+        assert!(!feed.follow(Pace::Every(5), 4999.0));
+        assert!(feed.follow(Pace::Every(5), 5000.0));
+        assert_eq!(feed.shown().row_of("b"), Some(0));
+    }
+
+    #[test]
+    fn a_page_that_knows_nothing_yet_holds_nothing() {
+        let mut feed = Feed::default();
+        feed.follow(Pace::Paused, 0.0);
+        replace(&mut feed, "a");
+        assert_eq!(feed.shown().row_of("a"), Some(0));
+    }
+
+    #[test]
+    fn the_chip_says_what_is_true() {
+        let check = |phase, pace, behind_ms, kind: &str, text: &str| {
+            let chip = Chip::new(phase, pace, behind_ms);
+            assert_eq!((chip.kind, &*chip.text), (kind, text));
+        };
+        check(Phase::Live, Pace::Every(1), 0.0, "live", "Live");
+        check(Phase::Live, Pace::Every(5), 300.0, "live", "Live, every 5 s");
+        check(Phase::Stale { silent_ms: 7000.0 }, Pace::Every(1), 0.0, "stale", "No data for 7 s");
+        check(Phase::Live, Pace::Paused, 34_000.0, "paused", "Paused – 34 s behind");
+    }
+}

@@ -1,0 +1,63 @@
+//! The browser, as far as the views need it without Sycamore.
+
+use sycamore::prelude::*;
+use wasm_bindgen::JsCast;
+use wasm_bindgen::prelude::Closure;
+use web_sys::{Element, EventTarget, HtmlElement};
+
+/// The element with this id.
+pub(super) fn by_id(id: &str) -> Option<HtmlElement> {
+    document().get_element_by_id(id)?.dyn_into().ok()
+}
+
+/// Milliseconds since the page was opened; never goes back.
+pub(super) fn now_ms() -> f64 {
+    window().performance().map_or(0.0, |performance| performance.now())
+}
+
+/// Sets an attribute, or removes it. Only names that are wrong can fail, and ours are constants.
+pub(super) fn set_attribute(element: &Element, name: &str, value: Option<&str>) {
+    let _infallible = match value {
+        Some(value) => element.set_attribute(name, value),
+        None => element.remove_attribute(name),
+    };
+}
+
+/// Sets a style property through the object model: style attributes are forbidden by the page's policy.
+pub(super) fn set_style(element: &HtmlElement, property: &str, value: &str) {
+    let _infallible = element.style().set_property(property, value);
+}
+
+/// Gives an element the focus. What is not focusable just does not take it.
+pub(super) fn focus(element: &HtmlElement) {
+    let _infallible = element.focus();
+}
+
+/// Listens for as long as the page lives.
+pub(super) fn listen<E: JsCast + 'static>(target: &EventTarget, event: &str, handler: impl FnMut(E) + 'static) {
+    let mut handler = handler;
+    let closure = Closure::<dyn FnMut(web_sys::Event)>::new(move |event: web_sys::Event| {
+        handler(event.unchecked_into());
+    });
+    let _infallible = target.add_event_listener_with_callback(event, closure.as_ref().unchecked_ref());
+    closure.forget();
+}
+
+/// Calls `then` for as long as the page lives whenever the element's size changes.
+pub(super) fn on_resize(element: &Element, mut then: impl FnMut() + 'static) {
+    let closure = Closure::<dyn FnMut()>::new(move || then());
+    if let Ok(observer) = web_sys::ResizeObserver::new(closure.as_ref().unchecked_ref()) {
+        observer.observe(element);
+    }
+    closure.forget();
+}
+
+/// The element of a node reference, once it is in the page.
+pub(super) fn element(node: NodeRef) -> Option<HtmlElement> {
+    untrack(|| node.try_get())?.dyn_into().ok()
+}
+
+/// A text that is written anew only when it has changed, so that what a reader has marked stays marked.
+pub(super) fn text(text: impl FnMut() -> String + 'static) -> ReadSignal<String> {
+    create_selector(text)
+}

@@ -1,0 +1,226 @@
+//! One node in full, beside everything else.
+
+mod chart;
+mod facts;
+mod interfaces;
+
+use std::rc::Rc;
+
+use sycamore::prelude::*;
+use tidemap_wire::Status;
+use wasm_bindgen::JsCast;
+use web_sys::{HtmlElement, KeyboardEvent};
+
+use crate::detail::{Detail, HOST, IDENTITY, WINDOWS};
+use crate::format;
+
+use super::Page;
+use super::board::{Board, DetailState};
+use super::{dom, icons};
+
+use chart::History;
+use facts::Facts;
+use interfaces::Interfaces;
+
+/// The drawer, there only while a node is open.
+#[component]
+pub(super) fn Drawer() -> View {
+    let Page { board, engine } = use_context();
+    let name = create_selector(move || board.open.get_clone());
+    let is_open = create_selector(move || name.with(Option::is_some));
+    let heading = create_node_ref();
+    let returns_to = create_signal(None::<HtmlElement>);
+    create_effect(move || {
+        if is_open.get() {
+            returns_to.set_silent(document().active_element().and_then(|element| element.dyn_into().ok()));
+            on_mount(move || {
+                if let Some(heading) = dom::element(heading) {
+                    dom::focus(&heading);
+                }
+            });
+        }
+    });
+    let close = move || {
+        let left = board.open.get_clone();
+        board.open.set(None);
+        let is_at_row = left.is_some_and(|name| engine.focus_node(&name));
+        if let (false, Some(element)) = (is_at_row, returns_to.get_clone_untracked()) {
+            dom::focus(&element);
+        }
+        engine.request_frame();
+    };
+    let close_by_key = close.clone();
+    let scope = use_current_scope();
+    dom::listen(&document(), "keydown", move |event: KeyboardEvent| {
+        if event.key() == "Escape" && !event.default_prevented() && board.open.with_untracked(Option::is_some) {
+            scope.run_in(&close_by_key);
+        }
+    });
+    let close = Rc::new(close);
+    view! {
+        (if is_open.get() {
+            let close = Rc::clone(&close);
+            view! { Sheet(heading=heading, close=Box::new(move || close())) }
+        } else {
+            View::new()
+        })
+    }
+}
+
+#[component(inline_props)]
+fn Sheet(heading: NodeRef, close: Box<dyn Fn()>) -> View {
+    let board = use_context::<Page>().board;
+    let name = dom::text(move || board.open.with(|name| name.as_deref().unwrap_or("").to_owned()));
+    let status = create_selector(move || known(board, |detail| detail.node.status));
+    let since = dom::text(move || known(board, since).unwrap_or_default());
+    view! {
+        aside(class="drawer", id="detail", aria-labelledby="detail-title", "data-node"=move || name.get_clone()) {
+            div(class="drawer-head") {
+                div(class="drawer-title") {
+                    h2(id="detail-title", tabindex="-1", r#ref=heading, title=move || name.get_clone()) { (name) }
+                    p(class="drawer-since") {
+                        span(
+                            class="status-sign",
+                            "data-status"=move || status.get().map_or("unknown", Status::as_str),
+                            "aria-hidden"="true",
+                        )
+                        span { (since) }
+                    }
+                }
+                CopyLink()
+                button(
+                    class="button button-icon",
+                    id="detail-close",
+                    r#type="button",
+                    aria-label="Close details",
+                    on:click=move |_| close(),
+                ) { (icons::close()) }
+            }
+            div(class="drawer-body") { Content() }
+        }
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Face {
+    Loading,
+    Missing,
+    Failed,
+    Known,
+}
+
+/// The details, or what stands there instead. What was known before an answer failed stays.
+#[component]
+fn Content() -> View {
+    let board = use_context::<Page>().board;
+    let face = create_selector(move || {
+        board.detail.with(|state| match state {
+            DetailState::Loading => Face::Loading,
+            DetailState::Missing => Face::Missing,
+            DetailState::Failed(None) => Face::Failed,
+            DetailState::Failed(Some(_)) | DetailState::Known(_) => Face::Known,
+        })
+    });
+    view! {
+        (match face.get() {
+            Face::Loading => view! { p(class="drawer-word") { "Loading…" } },
+            Face::Missing => view! { p(class="drawer-word") { "No such node. It may have been forgotten." } },
+            Face::Failed => view! { p(class="drawer-word") { "The server does not answer. Trying again each second." } },
+            Face::Known => view! { Known() },
+        })
+    }
+}
+
+#[component]
+fn Known() -> View {
+    let board = use_context::<Page>().board;
+    let is_stale = create_selector(move || board.detail.with(|state| matches!(state, DetailState::Failed(_))));
+    view! {
+        (if is_stale.get() {
+            view! { p(class="drawer-word drawer-stale", role="status") { "The server does not answer; this may be old." } }
+        } else {
+            View::new()
+        })
+        Rates()
+        History(title="Last minute", id="chart-60s", of=|detail| detail.last_60s.as_ref(), span="60 s")
+        History(title="Last 15 minutes", id="chart-15m", of=|detail| detail.last_15m.as_ref(), span="15 min")
+        Interfaces()
+        Facts(title="Host", facts=&HOST)
+        Facts(title="Identity", facts=&IDENTITY)
+    }
+}
+
+/// Both directions, now and over each window.
+#[component]
+fn Rates() -> View {
+    let board = use_context::<Page>().board;
+    let heads: Vec<View> =
+        WINDOWS.iter().map(|window| view! { th(class="cell-rate", scope="col") { (*window) } }).collect();
+    let unit = dom::text(move || board.unit.get().heading().to_owned());
+    let cells = move |rates: fn(&Detail, crate::format::Unit) -> [String; 5]| -> Vec<View> {
+        let all = create_selector(move || known(board, |detail| rates(detail, board.unit.get())));
+        let cell = |at: usize| {
+            let text = dom::text(move || all.with(|all| all.as_ref().map_or_else(String::new, |all| all[at].clone())));
+            view! { td(class="cell-rate live") { (text) } }
+        };
+        (0..WINDOWS.len()).map(cell).collect()
+    };
+    let (download, upload) = (cells(Detail::download), cells(Detail::upload));
+    view! {
+        table(class="figures", id="detail-rates") {
+            thead { tr { th(scope="col", class="figures-unit") { (unit) } (heads) } }
+            tbody {
+                tr("data-direction"="download") { th(scope="row") { span(class="arrow") { "↓" } " Download" } (download) }
+                tr("data-direction"="upload") { th(scope="row") { span(class="arrow") { "↑" } " Upload" } (upload) }
+            }
+        }
+    }
+}
+
+/// Copies the page's address, which names the node. Absent where the browser has no clipboard for us: the address bar
+/// says the same.
+#[component]
+fn CopyLink() -> View {
+    let clipboard = window().navigator().clipboard();
+    if clipboard.is_undefined() {
+        return View::new();
+    }
+    let is_copied = create_signal(false);
+    let copy = move |_| {
+        if let Ok(url) = window().location().href() {
+            // A refusal leaves the clipboard as it was; the button then does not claim otherwise.
+            let written = clipboard.write_text(&url);
+            js_sys::futures::spawn_local(async move {
+                let done = js_sys::futures::JsFuture::from(written).await.is_ok();
+                if is_copied.is_alive() {
+                    is_copied.set(done);
+                }
+            });
+        }
+    };
+    view! {
+        button(class="button", r#type="button", on:click=copy) { (if is_copied.get() { "Copied" } else { "Copy link" }) }
+    }
+}
+
+/// Something of the newest details.
+fn known<T>(board: Board, of: impl FnOnce(&Detail) -> T) -> Option<T> {
+    let detail = board.detail.with(|state| state.known().cloned());
+    detail.map(|detail| of(&detail))
+}
+
+fn since(detail: &Detail) -> String {
+    let node = &detail.node;
+    let status = match node.status {
+        Status::Online => "Online",
+        Status::Warning => "Late",
+        Status::Offline => "Offline",
+    };
+    let mut text = [status, " for ", &format::duration(node.status_for_s)].concat();
+    if node.status != Status::Online {
+        text.push_str(", last seen ");
+        text.push_str(&format::age(node.age_ms));
+        text.push_str(" ago");
+    }
+    text
+}

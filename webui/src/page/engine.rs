@@ -1,0 +1,334 @@
+//! What drives the views: it holds the fleet, hears the stream, and draws one frame for each thing that has changed.
+
+mod asking;
+mod frame;
+mod stream;
+
+use std::cell::{Cell, OnceCell, RefCell};
+use std::rc::{Rc, Weak};
+
+use sycamore::prelude::*;
+
+use crate::connection::{Action, Connection, Phase};
+use crate::map::{MapView, Markers};
+use crate::order::Listing;
+use crate::pace::{Chip, Feed, Pace};
+use crate::reading::Reading;
+
+use super::board::{Board, Census, set_changed};
+use super::dom;
+use super::nodes::{Content, Table};
+
+use asking::Asking;
+use frame::{Frames, Stopwatch};
+use stream::{Said, Stream};
+
+/// How often time itself is a reason to look: the watchdog, ages, countdowns.
+const TICK_MS: i32 = 500;
+
+/// What drives the views.
+pub(super) struct Engine {
+    board: Board,
+    scope: NodeHandle,
+    feed: RefCell<Feed>,
+    listing: RefCell<Listing>,
+    connection: RefCell<Connection>,
+    stream: Stream,
+    frames: Frames,
+    asking: Asking,
+    stopwatch: Stopwatch,
+    table: OnceCell<Rc<Table>>,
+    map: OnceCell<Rc<MapView>>,
+    /// When the newest event came, on the page's clock.
+    heard_ms: Cell<f64>,
+    has_new_stats: Cell<bool>,
+    scrolls_to_selected: Cell<bool>,
+    ages_ms: RefCell<Vec<f64>>,
+    ticks: Cell<u32>,
+}
+
+impl Engine {
+    pub(super) fn new(board: Board) -> Rc<Self> {
+        Rc::new_cyclic(|weak: &Weak<Self>| {
+            let (hearer, drawer) = (Weak::clone(weak), Weak::clone(weak));
+            Self {
+                board,
+                scope: use_current_scope(),
+                feed: RefCell::default(),
+                listing: RefCell::default(),
+                connection: RefCell::new(Connection::new(dom::now_ms())),
+                stream: Stream::new(move |said| {
+                    if let Some(engine) = hearer.upgrade() {
+                        engine.hear(said);
+                    }
+                }),
+                frames: Frames::new(move |now_ms| {
+                    if let Some(engine) = drawer.upgrade() {
+                        engine.draw(now_ms);
+                    }
+                }),
+                asking: Asking::new(board),
+                stopwatch: Stopwatch::default(),
+                table: OnceCell::new(),
+                map: OnceCell::new(),
+                heard_ms: Cell::new(0.0),
+                has_new_stats: Cell::new(false),
+                scrolls_to_selected: Cell::new(false),
+                ages_ms: RefCell::default(),
+                ticks: Cell::new(0),
+            }
+        })
+    }
+
+    /// Opens the stream and lets time pass.
+    pub(super) fn start(self: &Rc<Self>) {
+        self.stream.open();
+        let engine = Rc::clone(self);
+        frame::every(TICK_MS, move || engine.tick());
+        let engine = Rc::clone(self);
+        dom::listen(&document(), "visibilitychange", move |_: web_sys::Event| {
+            let action = engine.connection.borrow_mut().seen(!document().hidden(), dom::now_ms());
+            engine.perform(action);
+        });
+        self.asking.follow(self);
+    }
+
+    /// Asks for one drawing before the browser paints next.
+    pub(super) fn request_frame(&self) {
+        self.frames.request();
+    }
+
+    /// Draws at once, for what has to be there right now.
+    pub(super) fn draw_now(&self) {
+        self.draw(dom::now_ms());
+    }
+
+    /// Runs a change of the board from outside of Sycamore.
+    pub(super) fn run<T>(&self, change: impl FnOnce() -> T) -> T {
+        self.scope.run_in(change)
+    }
+
+    pub(super) fn attach_table(&self, table: Rc<Table>) {
+        // There is one table; a second would be refused.
+        let _first = self.table.set(table);
+        self.request_frame();
+    }
+
+    pub(super) fn attach_map(&self, map: Rc<MapView>) {
+        let _first = self.map.set(map);
+        self.request_frame();
+    }
+
+    pub(super) fn theme_changed(&self) {
+        if let Some(map) = self.map.get() {
+            map.set_theme();
+        }
+        self.request_frame();
+    }
+
+    /// Does not wait for the countdown.
+    pub(super) fn retry_now(&self) {
+        let action = self.connection.borrow_mut().retry_now(dom::now_ms());
+        self.perform(action);
+    }
+
+    /// Brings the selected row into view with the next frame.
+    pub(super) fn show_selected(&self) {
+        self.scrolls_to_selected.set(true);
+        self.request_frame();
+    }
+
+    /// Gives the focus to the node's row, if it is on screen.
+    pub(super) fn focus_node(&self, name: &str) -> bool {
+        self.table.get().is_some_and(|table| table.focus_node(name))
+    }
+
+    /// The name of the node in this row of what is shown.
+    pub(super) fn name_of(&self, row: usize) -> Option<Rc<str>> {
+        self.feed.borrow().shown().name(row).cloned()
+    }
+
+    /// The name of the node listed at this position.
+    pub(super) fn name_at(&self, position: usize) -> Option<Rc<str>> {
+        let row = self.listing.borrow().rows().get(position).copied()?;
+        self.name_of(row as usize)
+    }
+}
+
+impl Engine {
+    /// Something came from the stream.
+    fn hear(&self, said: Said) {
+        let now_ms = dom::now_ms();
+        let outcome = match said {
+            Said::Opened => {
+                self.connection.borrow_mut().opened(now_ms);
+                None
+            }
+            Said::Interrupted => {
+                self.connection.borrow_mut().interrupted(now_ms);
+                None
+            }
+            Said::Closed => Some(false),
+            Said::Ping => Some(true),
+            Said::Snapshot(json) => Some(self.apply(now_ms, |feed| stream::snapshot(feed, &json))),
+            Said::Delta(json) => Some(self.apply(now_ms, |feed| stream::delta(feed, &json))),
+            Said::Stats(json) => {
+                self.has_new_stats.set(true);
+                Some(self.apply(now_ms, |feed| stream::stats(feed, &json)))
+            }
+        };
+        match outcome {
+            Some(true) => self.connection.borrow_mut().heard(now_ms),
+            // A stream that ended for good, or that says what cannot be: only a new one helps.
+            Some(false) => {
+                let action = self.connection.borrow_mut().failed(now_ms, js_sys::Math::random());
+                self.perform(action);
+            }
+            None => {}
+        }
+        self.show_phase(now_ms);
+        self.request_frame();
+    }
+
+    fn apply(&self, now_ms: f64, change: impl FnOnce(&mut Feed) -> bool) -> bool {
+        let begun_ms = dom::now_ms();
+        let is_sound = change(&mut self.feed.borrow_mut());
+        self.stopwatch.applied(dom::now_ms() - begun_ms);
+        self.heard_ms.set(now_ms);
+        is_sound
+    }
+
+    fn perform(&self, action: Action) {
+        match action {
+            Action::Keep => return,
+            Action::Open => self.stream.open(),
+            Action::Close => self.stream.close(),
+        }
+        self.show_phase(dom::now_ms());
+    }
+
+    fn tick(&self) {
+        let now_ms = dom::now_ms();
+        let action = self.connection.borrow_mut().tick(now_ms, js_sys::Math::random());
+        self.perform(action);
+        self.show_phase(now_ms);
+        self.ticks.set(self.ticks.get().wrapping_add(1));
+        if self.ticks.get().is_multiple_of(2) && !document().hidden() {
+            self.asking.ask(self.is_paused());
+            self.request_frame();
+        }
+    }
+
+    fn show_phase(&self, now_ms: f64) {
+        let whole_seconds = |ms: f64| (ms / 1000.0).floor() * 1000.0;
+        let phase = match self.connection.borrow().phase(now_ms) {
+            Phase::Stale { silent_ms } => Phase::Stale { silent_ms: whole_seconds(silent_ms) },
+            Phase::Disconnected { retry_in_ms } => {
+                Phase::Disconnected { retry_in_ms: whole_seconds(retry_in_ms + 999.0) }
+            }
+            phase => phase,
+        };
+        let behind_ms = self.feed.borrow().behind_ms(now_ms);
+        self.run(|| {
+            set_changed(self.board.phase, phase);
+            set_changed(self.board.chip, Chip::new(phase, self.board.pace.get_untracked(), behind_ms));
+        });
+    }
+
+    fn draw(&self, now_ms: f64) {
+        let begun_ms = dom::now_ms();
+        let board = self.board;
+        if self.feed.borrow_mut().follow(board.pace.get_untracked(), begun_ms) {
+            self.publish_reading();
+        }
+        self.show_phase(begun_ms);
+
+        let feed = self.feed.borrow();
+        let fleet = feed.shown();
+        let is_held = self.table.get().is_some_and(|table| table.is_held());
+        let filter = board.filter.get_clone_untracked();
+        self.listing.borrow_mut().renew(fleet, &filter, board.sort.get_untracked(), is_held, begun_ms);
+        let listing = self.listing.borrow();
+        let selected = board.selected.get_clone_untracked().and_then(|name| fleet.row_of(&name));
+        let census = Census {
+            is_loaded: fleet.snapshots() > 0,
+            nodes: fleet.node_count(),
+            listed: listing.rows().len(),
+        };
+        let content =
+            Content { fleet, listing: &listing, unit: board.unit.get_untracked(), selected, now_ms: self.shown_at(&feed) };
+        self.run(|| {
+            batch(|| {
+                set_changed(board.census, census);
+                set_changed(board.is_held, is_held);
+                if let Some(table) = self.table.get() {
+                    if let Some(position) = self.scrolled_to(&listing, selected) {
+                        table.scroll_to(position);
+                    }
+                    table.show(content);
+                }
+            });
+        });
+        let written_ms = dom::now_ms();
+        self.draw_map(now_ms, content);
+        if board.debug {
+            let pool = self.table.get().map_or(0, |table| table.pool_size());
+            let text = self.stopwatch.drawn(written_ms - begun_ms, dom::now_ms() - written_ms, fleet.len(), pool);
+            self.run(|| board.frames.set(text));
+        }
+    }
+
+    /// The position to scroll to, once after the selection came from elsewhere than the table.
+    fn scrolled_to(&self, listing: &Listing, selected: Option<usize>) -> Option<usize> {
+        if !self.scrolls_to_selected.take() {
+            return None;
+        }
+        listing.position_of(selected?)
+    }
+
+    fn draw_map(&self, now_ms: f64, content: Content<'_>) {
+        let Some(map) = self.map.get() else { return };
+        let fleet = content.fleet;
+        let mut ages_ms = self.ages_ms.borrow_mut();
+        ages_ms.clear();
+        ages_ms.extend((0..fleet.len()).map(|row| fleet.age_ms(row, content.now_ms).unwrap_or(0) as f64));
+        let ((lat, lon), (rx, tx)) = (fleet.coordinates(), fleet.rates());
+        map.draw(
+            now_ms,
+            &Markers {
+                name: fleet.names(),
+                lat,
+                lon,
+                location: fleet.locations(),
+                status: fleet.statuses(),
+                rx,
+                tx,
+                age_ms: &ages_ms,
+                selected: content.selected,
+                generation: fleet.generation(),
+            },
+        );
+    }
+
+    fn publish_reading(&self) {
+        if !self.has_new_stats.take() {
+            return;
+        }
+        let reading = {
+            let feed = self.feed.borrow();
+            feed.stats.clone().map(|stats| Rc::new(Reading::new(stats, &feed.totals)))
+        };
+        self.run(|| self.board.reading.set(reading));
+    }
+
+    /// Broker time of what is shown. It goes on between events, but not while what is shown is held.
+    fn shown_at(&self, feed: &Feed) -> i64 {
+        let since_ms = if feed.is_held() { 0.0 } else { (dom::now_ms() - self.heard_ms.get()).max(0.0) };
+        feed.shown().at_ms() + since_ms as i64
+    }
+
+    /// Whether the reader wants nothing to move.
+    fn is_paused(&self) -> bool {
+        self.board.pace.get_untracked() == Pace::Paused
+    }
+}
