@@ -11,6 +11,8 @@ mod openapi;
 mod page;
 mod query;
 mod stats;
+#[cfg(test)]
+mod tests;
 
 use std::{convert::Infallible, sync::Arc};
 
@@ -24,7 +26,7 @@ use warp::{
     reply::Response,
 };
 
-use self::errors::ApiError;
+use self::errors::{ApiError, WrongMethod};
 use crate::{
     config::{Access, ApiConfig},
     owner::FleetHandle,
@@ -99,7 +101,10 @@ pub(crate) fn routes(site: Site) -> impl Filter<Extract = (impl Reply,), Error =
 
 /// `OPTIONS /api/…`: what pages of other origins may do.
 fn preflight() -> impl Filter<Extract = (Response,), Error = Rejection> + Clone {
-    warp::path("api").and(warp::path::tail()).and(warp::options()).map(|_| {
+    let options = warp::method().and_then(|method: Method| async move {
+        if method == Method::OPTIONS { Ok(()) } else { Err(warp::reject::not_found()) }
+    });
+    warp::path("api").and(warp::path::tail()).and(options.untuple_one()).map(|_| {
         let mut response = Response::default();
         *response.status_mut() = warp::http::StatusCode::NO_CONTENT;
         let headers = response.headers_mut();
@@ -121,7 +126,7 @@ fn method(
 ) -> impl Filter<Extract = (), Error = Rejection> + Copy {
     warp::method()
         .and_then(move |method: Method| async move {
-            if methods.contains(&method) { Ok(()) } else { Err(Rejection::from(ApiError::Method { allow })) }
+            if methods.contains(&method) { Ok(()) } else { Err(Rejection::from(WrongMethod { allow })) }
         })
         .untuple_one()
 }

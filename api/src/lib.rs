@@ -13,6 +13,8 @@ mod json;
 mod owner;
 mod rpc;
 mod sheet;
+#[cfg(test)]
+mod testing;
 mod view;
 
 use std::time::Duration;

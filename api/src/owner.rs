@@ -14,6 +14,8 @@ use tidemap_wire::{
 };
 use tokio::{sync::watch, time::Instant};
 
+#[cfg(test)]
+pub(crate) use self::task::answer;
 pub(crate) use self::{
     handle::{Ask, FleetHandle, OwnerGone},
     task::run,

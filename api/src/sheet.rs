@@ -3,6 +3,8 @@
 //! A node keeps its row for as long as it is known. A row that became vacant is given to the next node that joins.
 
 mod columns;
+#[cfg(test)]
+mod tests;
 
 use std::{
     collections::{BTreeMap, BTreeSet},

@@ -3,6 +3,8 @@
 mod node;
 mod partition;
 mod snapshot;
+#[cfg(test)]
+mod tests;
 mod time;
 
 use std::collections::BTreeSet;
@@ -13,7 +15,7 @@ use tokio::time::Instant;
 use self::time::FleetTime;
 pub(crate) use self::{
     node::Node,
-    partition::{PartitionView, Taken},
+    partition::{Mark, PartitionView, Taken},
     snapshot::{Assembly, Snapshot},
 };
 

@@ -20,8 +20,6 @@ use crate::{answers::Lost, json, owner::OwnerGone, rpc::RpcError};
 pub(crate) enum ApiError {
     #[error("there is no {0}")]
     NotFound(String),
-    #[error("this path takes {allow} only")]
-    Method { allow: &'static str },
     #[error("{0}")]
     Query(String),
     #[error("{detail}")]
@@ -36,7 +34,16 @@ pub(crate) enum ApiError {
     NotReady(String),
 }
 
+/// A method that the path does not take. Another route may have the path for it, so any other error counts for more.
+#[derive(Debug, thiserror::Error)]
+#[error("this path takes {allow} only")]
+pub(crate) struct WrongMethod {
+    pub(crate) allow: &'static str,
+}
+
 impl Reject for ApiError {}
+
+impl Reject for WrongMethod {}
 
 impl ApiError {
     pub(crate) fn into_response(self) -> Response {
@@ -45,19 +52,15 @@ impl ApiError {
 
     fn response(&self) -> Response {
         let mut response = detail(self.status(), &self.to_string());
-        let said = match self {
-            Self::Method { allow } => Some((header::ALLOW, *allow)),
-            Self::Unauthorized { challenge, .. } => Some((header::WWW_AUTHENTICATE, *challenge)),
-            _ => None,
-        };
-        response.headers_mut().extend(said.map(|(name, value)| (name, HeaderValue::from_static(value))));
+        if let Self::Unauthorized { challenge, .. } = self {
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
+        }
         response
     }
 
     fn status(&self) -> StatusCode {
         match self {
             Self::NotFound(_) => StatusCode::NOT_FOUND,
-            Self::Method { .. } => StatusCode::METHOD_NOT_ALLOWED,
             Self::Query(_) => StatusCode::UNPROCESSABLE_ENTITY,
             Self::Unauthorized { .. } => StatusCode::UNAUTHORIZED,
             Self::Owner(_) | Self::Stopping(_) | Self::NotReady(_) => StatusCode::SERVICE_UNAVAILABLE,
@@ -66,17 +69,25 @@ impl ApiError {
     }
 }
 
+impl WrongMethod {
+    fn response(&self) -> Response {
+        let mut response = detail(StatusCode::METHOD_NOT_ALLOWED, &self.to_string());
+        response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(self.allow));
+        response
+    }
+}
+
 /// Answers what no route took.
 pub(crate) async fn answer(rejection: Rejection) -> Result<Response, Infallible> {
-    Ok(match rejection.find::<ApiError>() {
-        Some(error) => error.response(),
-        None if rejection.is_not_found() => ApiError::NotFound("such path".to_owned()).into_response(),
-        // No route reads a body or a header by itself, so this is what we do not know of.
-        None => {
+    let refused = rejection.find().map(ApiError::response);
+    let wrong_method = || rejection.find().map(WrongMethod::response);
+    Ok(refused.or_else(wrong_method).unwrap_or_else(|| {
+        if !rejection.is_not_found() {
+            // No route reads a body or a header by itself, so there is nothing else that warp could refuse.
             tracing::error!(?rejection, "a request was rejected in an unknown way");
-            detail(StatusCode::INTERNAL_SERVER_ERROR, "the request could not be answered")
         }
-    })
+        ApiError::NotFound("such path".to_owned()).into_response()
+    }))
 }
 
 fn detail(status: StatusCode, detail: &str) -> Response {

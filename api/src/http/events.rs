@@ -3,7 +3,7 @@
 use std::{collections::VecDeque, convert::Infallible};
 
 use bytes::Bytes;
-use futures_util::{Stream, stream};
+use futures_util::{Stream, StreamExt, stream};
 use tokio::sync::broadcast::error::RecvError;
 use warp::{
     Filter, Rejection, Reply,
@@ -34,8 +34,7 @@ struct Listener {
 
 async fn answer(site: Site, headers: &HeaderMap) -> Result<Response, ApiError> {
     let place = headers.get("last-event-id").and_then(|id| id.to_str().ok()).and_then(|id| id.parse().ok());
-    let listening = site.fleet.listen(place).await?;
-    let mut response = warp::reply::stream(frames(Listener::new(site, listening))).into_response();
+    let mut response = warp::reply::stream(listen(site, place).await?).into_response();
     let headers = response.headers_mut();
     for (name, value) in [
         (header::CONTENT_TYPE, "text/event-stream"),
@@ -49,13 +48,17 @@ async fn answer(site: Site, headers: &HeaderMap) -> Result<Response, ApiError> {
 }
 
 /// What one client is sent, until the service stops.
-fn frames(listener: Listener) -> impl Stream<Item = Result<Bytes, Infallible>> + Send + Sync + 'static {
-    let shutdown = listener.site.shutdown.clone();
-    let frames = stream::unfold(listener, |mut listener| async move {
+pub(super) async fn listen(
+    site: Site,
+    place: Option<Place>,
+) -> Result<impl Stream<Item = Result<Bytes, Infallible>> + Send + Sync + 'static, ApiError> {
+    let shutdown = site.shutdown.clone();
+    let listening = site.fleet.listen(place).await?;
+    let frames = stream::unfold(Listener::new(site, listening), |mut listener| async move {
         let frame = listener.next().await?;
         Some((Ok(frame), listener))
     });
-    stream::StreamExt::take_until(frames, shutdown.cancelled_owned())
+    Ok(frames.take_until(shutdown.cancelled_owned()))
 }
 
 impl Listener {

@@ -51,7 +51,8 @@ fn tick(owner: &mut Owner, wanted: &mpsc::Sender<Partition>) {
     }
 }
 
-fn answer(owner: &mut Owner, ask: Ask) {
+/// Answers one question.
+pub(crate) fn answer(owner: &mut Owner, ask: Ask) {
     let taken = match ask {
         Ask::Nodes(reply) => reply.send(owner.nodes()).is_ok(),
         Ask::Stats(reply) => reply.send(owner.stats()).is_ok(),

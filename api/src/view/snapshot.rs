@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use tidemap_wire::{NodeUpdate, SnapshotChunk};
 
-use crate::view::partition::Mark;
+use crate::view::Mark;
 
 /// All nodes of a partition at one `(epoch, seq)`.
 #[derive(Clone, Debug, PartialEq)]

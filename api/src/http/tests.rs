@@ -1,0 +1,370 @@
+//! The routes over a made fleet. There is no broker: an owner that would have to be asked is not there.
+
+mod described;
+mod streamed;
+
+use std::{collections::BTreeMap, io::Read, sync::Arc};
+
+use serde_json::Value;
+use tidemap_service::nats::NatsArgs;
+use tidemap_wire::{
+    NodeUpdate, Status,
+    http::{NodeDetailJson, NodeJson, StatsJson},
+};
+use tokio::{sync::mpsc, time::Instant};
+use tokio_util::sync::CancellationToken;
+use warp::{Filter, Reply, http::Response, hyper::body::Bytes};
+
+use crate::{
+    config::{Access, ApiConfig},
+    http::{Site, SiteParts, routes},
+    owner::{self, FleetHandle, Incoming, Owner},
+    testing::{AT_MS, Truth, bps, full_node, node, one_partition},
+};
+
+type Answer = Response<Bytes>;
+
+/// Who may read in a test.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Readers {
+    OnLoopback,
+    WithToken,
+    Everybody,
+}
+
+/// A fleet with one node of each status.
+fn fleet() -> Vec<NodeUpdate> {
+    vec![
+        NodeUpdate { tx_bps: bps(301.0), ..full_node("web-01.example") },
+        NodeUpdate { tx_bps: bps(100.0), rx_bps: None, ..node("db") },
+        NodeUpdate { status: Status::Warning, tx_bps: bps(1e6), ..full_node("slow") },
+        NodeUpdate { status: Status::Offline, seen_ms: AT_MS - 7_200_000, ..node("gone") },
+    ]
+}
+
+fn owner_of(updates: Vec<NodeUpdate>, redacted: bool) -> Owner {
+    let (count, partition) = one_partition();
+    let mut truth = Truth::new();
+    truth.put(updates);
+    let now = Instant::now();
+    let mut owner = Owner::new(count, redacted, now, AT_MS);
+    owner.tick(6, now, AT_MS);
+    owner.receive(Incoming::Snapshot(partition, truth.snapshot()));
+    owner.receive(Incoming::Stats(partition, Box::new(truth.stats())));
+    owner.tick(7, now, AT_MS);
+    owner
+}
+
+impl Site {
+    /// A site like another, over another fleet.
+    fn over(fleet: FleetHandle, other: &Site) -> Self {
+        Self(Arc::new(SiteParts {
+            fleet,
+            owners: other.owners.clone(),
+            access: other.access.clone(),
+            partitions: other.partitions,
+            metrics_nodes: other.metrics_nodes,
+            shutdown: other.shutdown.clone(),
+        }))
+    }
+}
+
+/// A site over a fleet that stands still, so that every request is of the same tick.
+async fn site(updates: Vec<NodeUpdate>, readers: Readers) -> Site {
+    let mut owner = owner_of(updates, readers == Readers::Everybody);
+    let (asks_in, mut asks) = mpsc::channel(8);
+    let handle = FleetHandle::new(asks_in, owner.answers());
+    tokio::spawn(async move {
+        while let Some(ask) = asks.recv().await {
+            owner::answer(&mut owner, ask);
+        }
+    });
+    // Port 1 is nobody's, so this connection is never made.
+    let client = NatsArgs::new("nats://127.0.0.1:1", None).connect("test", None).await.unwrap();
+    let config = ApiConfig {
+        http: "127.0.0.1:0".parse().unwrap(),
+        partitions: one_partition().0,
+        access: Access {
+            reads_need_token: readers == Readers::WithToken,
+            token: (readers == Readers::WithToken).then(|| "secret".parse().unwrap()),
+        },
+        redacted: readers == Readers::Everybody,
+        metrics_nodes: 2,
+    };
+    Site::new(handle, client, &config, CancellationToken::new())
+}
+
+async fn api(
+    readers: Readers,
+) -> impl Filter<Extract = (impl Reply,), Error = std::convert::Infallible> + Clone {
+    routes(site(fleet(), readers).await)
+}
+
+async fn get(path: &str) -> Answer {
+    warp::test::request().path(path).reply(&api(Readers::OnLoopback).await).await
+}
+
+fn json<T: serde::de::DeserializeOwned>(answer: &Answer) -> T {
+    serde_json::from_slice(answer.body()).unwrap_or_else(|error| panic!("{error}: {:?}", answer.body()))
+}
+
+fn names(answer: &Answer) -> Vec<String> {
+    json::<Vec<NodeJson>>(answer).into_iter().map(|node| node.name).collect()
+}
+
+fn detail(answer: &Answer) -> String {
+    assert_eq!(answer.headers()["content-type"], "application/json");
+    json::<BTreeMap<String, String>>(answer).remove("detail").unwrap()
+}
+
+#[tokio::test]
+async fn nodes_are_listed_by_name_with_everything_that_is_known() {
+    let answer = get("/api/nodes").await;
+    assert_eq!(answer.status(), 200);
+    assert_eq!(names(&answer), ["db", "gone", "slow", "web-01.example"]);
+    let nodes: Vec<Value> = json(&answer);
+    assert_eq!(nodes[0]["network_rx_bytes_per_sec"], Value::Null);
+    assert_eq!(nodes[0]["cpu_percent"], Value::Null);
+    assert_eq!((&nodes[1]["last_seen"], &nodes[1]["status"]), (&"2h ago".into(), &"offline".into()));
+    assert_eq!(nodes[3]["memory_percent"], 25.0);
+    assert_eq!(nodes[3]["network_rx_bytes_per_sec_avg_15m"], 40.0);
+    assert_eq!((&nodes[3]["age_ms"], &nodes[3]["status_for_s"]), (&1_000.into(), &60.into()));
+}
+
+#[tokio::test]
+async fn stats_agree_with_the_nodes_of_the_same_tick() {
+    let (nodes, stats) = (get("/api/nodes").await, get("/api/stats").await);
+    assert_eq!(nodes.headers()["x-tidemap-tick"], stats.headers()["x-tidemap-tick"]);
+    let nodes: Vec<NodeJson> = json(&nodes);
+    let stats: StatsJson = json(&stats);
+    let online: Vec<f64> = nodes
+        .iter()
+        .filter(|node| node.status == Status::Online)
+        .filter_map(|node| node.network_tx_bytes_per_sec)
+        .map(|rate| rate.get())
+        .collect();
+    assert_eq!(stats.avg_network_tx_bytes_per_sec, online.iter().sum::<f64>() / online.len() as f64);
+    assert_eq!(stats.total_network_tx_bytes_per_sec, 401.0);
+    assert_eq!(
+        (stats.total_nodes, stats.online_nodes, stats.warning_nodes, stats.offline_nodes),
+        (4, 2, 1, 1)
+    );
+    assert_eq!(stats.avg_cpu_percent, 12.5, "one online node knows its own");
+    assert_eq!(stats.providers, BTreeMap::from([("hetzner".to_owned(), 2), ("unknown".to_owned(), 2)]));
+    let talkers: Vec<&str> = stats.top_tx.iter().map(|talker| talker.name.as_str()).collect();
+    assert_eq!(talkers, ["web-01.example", "db"]);
+    assert_eq!((stats.partitions, stats.partitions_fresh), (1, 1));
+}
+
+#[tokio::test]
+async fn no_fleet_is_zeros_and_not_an_error() {
+    let site = site(Vec::new(), Readers::OnLoopback).await;
+    let answer = warp::test::request().path("/api/stats").reply(&routes(site.clone())).await;
+    let stats: StatsJson = json(&answer);
+    assert_eq!(
+        stats,
+        StatsJson {
+            partitions: 1,
+            partitions_fresh: 1,
+            timestamp: AT_MS as f64 / 1000.0,
+            ..StatsJson::default()
+        }
+    );
+    let answer = warp::test::request().path("/api/nodes").reply(&routes(site)).await;
+    assert_eq!(answer.body(), "[]");
+}
+
+#[tokio::test]
+async fn queries_choose_order_and_cut() {
+    let check = async |query: &str, expected: &[&str]| {
+        let answer = get(&format!("/api/nodes?{query}")).await;
+        assert_eq!(answer.status(), 200, "{query}");
+        assert_eq!(names(&answer), expected, "{query}");
+    };
+    check("status=online", &["db", "web-01.example"]).await;
+    check("q=BERL", &["slow", "web-01.example"]).await;
+    check("q=web&status=online", &["web-01.example"]).await;
+    check("sort=-network_tx_bytes_per_sec", &["slow", "web-01.example", "db", "gone"]).await;
+    check("sort=network_tx_bytes_per_sec", &["db", "web-01.example", "slow", "gone"]).await;
+    check("sort=-name&limit=2&offset=1", &["slow", "gone"]).await;
+    check("limit=0", &[]).await;
+    check("offset=99", &[]).await;
+    check("q=", &["db", "gone", "slow", "web-01.example"]).await;
+}
+
+#[tokio::test]
+async fn a_query_that_means_nothing_is_told_so() {
+    for query in [
+        "status=up",
+        "sort=shoe",
+        "sort=",
+        "limit=-1",
+        "limit=x",
+        "offset=1.5",
+        "limit=%2B1",
+        "limit=",
+        "x=1",
+        "limit=1&limit=2",
+        "limit=99999999999999999999999",
+        "=",
+        "status=Online",
+    ] {
+        let answer = get(&format!("/api/nodes?{query}")).await;
+        assert_eq!(answer.status(), 422, "{query}");
+        assert!(!detail(&answer).is_empty());
+    }
+    assert_eq!(get("/api/stats?x=1").await.status(), 422);
+    assert_eq!(get("/api/nodes/db?x=1").await.status(), 422);
+}
+
+#[tokio::test]
+async fn a_node_is_found_by_either_of_its_names() {
+    for path in ["web-01.example", "web-01%2Eexample", "web-01=2Eexample", "WEB-01.example"] {
+        let answer = get(&format!("/api/nodes/{path}")).await;
+        assert_eq!(answer.status(), 200, "{path}");
+        let found: NodeDetailJson = json(&answer);
+        assert_eq!(found.node.name, "web-01.example");
+        assert_eq!(found.interfaces[0].rx_bytes_per_sec, bps(1_234.5));
+        assert_eq!(found.last_60s, None, "there is no owner to ask");
+    }
+    for path in ["nope", "%FF", "a%2Fb", &"x".repeat(200)] {
+        let answer = get(&format!("/api/nodes/{path}")).await;
+        assert_eq!(answer.status(), 404, "{path}");
+        assert!(detail(&answer).starts_with("there is no node"));
+    }
+}
+
+#[tokio::test]
+async fn forgetting_takes_the_token_and_an_owner() {
+    let with_token = api(Readers::WithToken).await;
+    let delete = |authorization: Option<&str>| {
+        let request = warp::test::request().method("DELETE").path("/api/nodes/db");
+        match authorization {
+            Some(value) => request.header("authorization", value),
+            None => request,
+        }
+    };
+    for wrong in [None, Some("Bearer wrong"), Some("secret"), Some("Basic dTpzZWNyZXQ=")] {
+        let answer = delete(wrong).reply(&with_token).await;
+        assert_eq!(answer.status(), 401, "{wrong:?}");
+        assert!(detail(&answer).contains("token"));
+    }
+    let answer = delete(Some("Bearer secret")).reply(&with_token).await;
+    assert_eq!((answer.status().as_u16(), detail(&answer)), (503, "the broker is not connected".to_owned()));
+    let answer = delete(Some("Bearer secret")).reply(&api(Readers::OnLoopback).await).await;
+    assert_eq!(answer.status(), 401, "without a configured token nobody is an admin");
+}
+
+#[tokio::test]
+async fn beyond_loopback_reading_takes_the_token() {
+    let api = api(Readers::WithToken).await;
+    for path in
+        ["/", "/api/nodes", "/api/nodes/db", "/api/stats", "/api/stream", "/api/openapi.json", "/metrics"]
+    {
+        let answer = warp::test::request().path(path).reply(&api).await;
+        assert_eq!(answer.status(), 401, "{path}");
+        assert!(answer.headers()["www-authenticate"].to_str().unwrap().starts_with("Basic "));
+    }
+    // "u:secret" is what a browser makes of the password.
+    for right in ["Bearer secret", "Basic dTpzZWNyZXQ="] {
+        let request = warp::test::request().path("/api/nodes").header("authorization", right);
+        assert_eq!(request.reply(&api).await.status(), 200, "{right}");
+    }
+    assert_eq!(warp::test::request().path("/healthz").reply(&api).await.status(), 200);
+}
+
+#[tokio::test]
+async fn a_public_page_keeps_addresses_back() {
+    let api = api(Readers::Everybody).await;
+    for path in ["/api/nodes", "/api/nodes/web-01.example"] {
+        let answer = warp::test::request().path(path).reply(&api).await;
+        let text = String::from_utf8(answer.body().to_vec()).unwrap();
+        assert!(text.contains("web-01.example"), "{text}");
+        assert!(!text.contains("10.0.0.7") && !text.contains("203.0.113.7"), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn a_body_is_sent_once_and_compressed_when_asked_for() {
+    let api = api(Readers::OnLoopback).await;
+    for path in ["/api/nodes", "/api/stats", "/metrics"] {
+        let plain = warp::test::request().path(path).reply(&api).await;
+        let known = plain.headers()["etag"].to_str().unwrap();
+        let again = warp::test::request().path(path).header("if-none-match", known).reply(&api).await;
+        assert_eq!((again.status().as_u16(), again.body().len()), (304, 0));
+        let other = warp::test::request().path(path).header("if-none-match", "\"1-1\"").reply(&api).await;
+        assert_eq!(other.status(), 200);
+        let gzip = warp::test::request().path(path).header("accept-encoding", "gzip").reply(&api).await;
+        assert_eq!(gzip.headers()["content-encoding"], "gzip");
+        let mut unpacked = Vec::new();
+        flate2::read::GzDecoder::new(gzip.body().as_ref()).read_to_end(&mut unpacked).unwrap();
+        assert_eq!(unpacked, plain.body().to_vec());
+    }
+}
+
+#[tokio::test]
+async fn what_no_route_takes_is_an_error_in_json() {
+    for path in ["/nope", "/api", "/api/nodes/a/b", "/api/stats/", "/favicon.ico"] {
+        let answer = get(path).await;
+        assert_eq!(
+            (answer.status().as_u16(), detail(&answer)),
+            (404, "there is no such path".to_owned()),
+            "{path}"
+        );
+    }
+    let api = api(Readers::OnLoopback).await;
+    for (method, path, allow) in [
+        ("POST", "/api/nodes", "GET, HEAD"),
+        ("DELETE", "/api/stats", "GET, HEAD"),
+        ("PUT", "/api/nodes/db", "GET, HEAD, DELETE"),
+        ("POST", "/", "GET, HEAD"),
+        ("PATCH", "/metrics", "GET, HEAD"),
+    ] {
+        let answer = warp::test::request().method(method).path(path).reply(&api).await;
+        assert_eq!(answer.status(), 405, "{method} {path}");
+        assert_eq!(answer.headers()["allow"], allow);
+        assert!(!detail(&answer).is_empty());
+    }
+}
+
+#[tokio::test]
+async fn pages_of_other_origins_may_read_and_nothing_else() {
+    let api = api(Readers::OnLoopback).await;
+    let answer = warp::test::request().method("OPTIONS").path("/api/nodes/db").reply(&api).await;
+    assert_eq!(answer.status(), 204);
+    assert_eq!(answer.headers()["access-control-allow-methods"], "GET, HEAD");
+    for path in ["/api/nodes", "/api/nope"] {
+        let answer = warp::test::request().path(path).reply(&api).await;
+        assert_eq!(answer.headers()["access-control-allow-origin"], "*");
+        assert_eq!(answer.headers()["x-content-type-options"], "nosniff");
+    }
+}
+
+#[tokio::test]
+async fn metrics_name_no_more_nodes_than_they_may() {
+    let answer = get("/metrics").await;
+    let text = String::from_utf8(answer.body().to_vec()).unwrap();
+    assert!(text.contains("\ntidemap_nodes{status=\"online\"} 2\n"), "{text}");
+    assert!(text.contains("\ntidemap_network_transmit_bytes_per_second 401\n"), "{text}");
+    assert!(text.contains("\ntidemap_node_up{node=\"db\"} 1\ntidemap_node_up{node=\"gone\"} 0\n"), "{text}");
+    assert!(text.contains("\ntidemap_nodes_omitted 2\n") && !text.contains("node=\"slow\""), "{text}");
+}
+
+#[tokio::test]
+async fn ready_means_a_fresh_view_of_every_partition() {
+    assert_eq!(get("/readyz").await.status(), 200);
+    let (count, _) = one_partition();
+    let mut owner = Owner::new(count, false, Instant::now(), AT_MS);
+    let (asks_in, mut asks) = mpsc::channel(1);
+    let handle = FleetHandle::new(asks_in, owner.answers());
+    let site = site(fleet(), Readers::OnLoopback).await;
+    let site = Site::over(handle, &site);
+    let answering = async {
+        let ask = asks.recv().await.unwrap();
+        owner::answer(&mut owner, ask);
+    };
+    let api = routes(site);
+    let request = warp::test::request().path("/readyz").reply(&api);
+    let (answer, ()) = tokio::join!(request, answering);
+    assert_eq!((answer.status().as_u16(), detail(&answer)), (503, "no fresh view of partition 0".to_owned()));
+}

@@ -1,0 +1,118 @@
+//! The OpenAPI description, held to the answers.
+
+use std::collections::BTreeSet;
+
+use super::*;
+
+async fn description() -> Value {
+    json(&get("/api/openapi.json").await)
+}
+
+fn keys(value: &Value) -> BTreeSet<&str> {
+    value.as_object().unwrap_or_else(|| panic!("not an object: {value}")).keys().map(String::as_str).collect()
+}
+
+/// Checks that `value` has just the properties of the schema, and values of their types.
+fn check(description: &Value, schema: &Value, value: &Value, place: &str) {
+    if let Some(reference) = schema["$ref"].as_str() {
+        let name = reference.strip_prefix("#/components/schemas/").unwrap();
+        return check(description, &description["components"]["schemas"][name], value, place);
+    }
+    if let Some(choices) = schema["oneOf"].as_array() {
+        let choice = usize::from(value.is_null());
+        return check(description, &choices[choice], value, place);
+    }
+    let types: Vec<&str> = match &schema["type"] {
+        Value::Array(types) => types.iter().map(|name| name.as_str().unwrap()).collect(),
+        name => vec![name.as_str().unwrap_or_else(|| panic!("{place} has no type"))],
+    };
+    let whole_number = value.is_u64() && types.contains(&"number");
+    assert!(whole_number || types.contains(&type_of(value)), "{place}: {value} is none of {types:?}");
+    match value {
+        Value::Object(members) if !schema["properties"].is_null() => {
+            assert_eq!(keys(value), keys(&schema["properties"]), "{place}");
+            for (name, member) in members {
+                check(description, &schema["properties"][name], member, &format!("{place}.{name}"));
+            }
+        }
+        Value::Array(items) => {
+            for item in items {
+                check(description, &schema["items"], item, place);
+            }
+        }
+        _ => {}
+    }
+}
+
+fn type_of(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "boolean",
+        Value::Number(number) if number.is_f64() => "number",
+        Value::Number(_) => "integer",
+        Value::String(_) => "string",
+        Value::Array(_) => "array",
+        Value::Object(_) => "object",
+    }
+}
+
+fn answer_schema<'a>(description: &'a Value, path: &str) -> &'a Value {
+    &description["paths"][path]["get"]["responses"]["200"]["content"]["application/json"]["schema"]
+}
+
+#[tokio::test]
+async fn answers_have_the_described_properties() {
+    let description = description().await;
+    for path in ["/api/nodes", "/api/stats", "/healthz", "/readyz"] {
+        let answer: Value = json(&get(path).await);
+        check(&description, answer_schema(&description, path), &answer, path);
+    }
+    let error: Value = json(&get("/nope").await);
+    check(&description, &description["components"]["schemas"]["Error"], &error, "error");
+}
+
+#[tokio::test]
+async fn a_node_alone_has_the_described_properties() {
+    let description = description().await;
+    let mut detail: Value = json(&get("/api/nodes/web-01.example").await);
+    let series = serde_json::json!({"step_ms": 1000, "end_ms": 1, "rx_bps": [1.5, null], "tx_bps": [null]});
+    detail["last_60s"] = series;
+    let parts = description["components"]["schemas"]["NodeDetail"]["allOf"].as_array().unwrap();
+    let own = &parts[1];
+    let (extra, node): (Vec<_>, Vec<_>) = detail
+        .as_object()
+        .unwrap()
+        .clone()
+        .into_iter()
+        .partition(|(name, _)| !own["properties"][name].is_null());
+    check(&description, &parts[0], &Value::Object(node.into_iter().collect()), "node");
+    check(&description, own, &Value::Object(extra.into_iter().collect()), "detail");
+}
+
+#[tokio::test]
+async fn every_property_is_required_but_the_windows_of_averages() {
+    let description = description().await;
+    for (name, schema) in description["components"]["schemas"].as_object().unwrap() {
+        let schema = schema["allOf"].get(1).unwrap_or(schema);
+        let required: BTreeSet<&str> =
+            schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+        let expected = if name == "Averages" { BTreeSet::new() } else { keys(&schema["properties"]) };
+        assert_eq!(required, expected, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn every_described_path_and_sort_field_exists() {
+    let description = description().await;
+    for path in keys(&description["paths"]) {
+        if path != "/api/stream" {
+            assert_eq!(get(&path.replace("{name}", "db")).await.status(), 200, "{path}");
+        }
+    }
+    let parameters = description["paths"]["/api/nodes"]["get"]["parameters"].as_array().unwrap();
+    let sort = parameters.iter().find(|parameter| parameter["name"] == "sort").unwrap();
+    for value in sort["schema"]["enum"].as_array().unwrap() {
+        let value = value.as_str().unwrap();
+        assert_eq!(get(&format!("/api/nodes?sort={value}")).await.status(), 200, "{value}");
+    }
+}
