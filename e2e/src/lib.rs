@@ -4,6 +4,7 @@
 //! it saw last.
 
 pub mod browser;
+pub mod cluster;
 pub mod http;
 pub mod namespace;
 pub mod process;

@@ -239,7 +239,8 @@ impl Owner {
             self.seq += 1;
             self.publish(subject::delta(partition), delta).await?;
         }
-        if self.ticks.is_multiple_of(TICKS_PER_STATS) {
+        // With the first tick too: readers take a partition for fresh when its owner has spoken.
+        if self.ticks % TICKS_PER_STATS == 1 {
             let mut stats = self.state.stats();
             stats.partition = partition.get();
             (stats.epoch, stats.seq, stats.at_ms) = (epoch, self.seq, now_ms);

@@ -1,0 +1,110 @@
+//! The stations as processes of their own around one broker, as on several machines.
+
+use std::{path::Path, time::Duration};
+
+use anyhow::Context;
+use tempfile::TempDir;
+use tidemap_service::{
+    broker::{self, Broker, BrokerConfig},
+    keys::{self, Keys},
+    nats::NatsArgs,
+};
+use tidemap_wire::NodeId;
+
+use crate::{eventually, process::Tidemap};
+
+/// A broker, and the keys to it.
+pub struct Cluster {
+    folder: TempDir,
+    /// The broker, for tests that restart or kill it.
+    pub broker: Broker,
+    /// Everybody's keys but the agents'.
+    pub keys: Keys,
+    /// Where the broker is.
+    pub url: String,
+}
+
+impl Cluster {
+    /// Starts a broker on a free port, in a folder of its own.
+    ///
+    /// # Errors
+    ///
+    /// When there is no nats-server, or it does not start.
+    pub async fn start() -> anyhow::Result<Self> {
+        let folder = tempfile::tempdir()?;
+        let binary = tokio::task::spawn_blocking(|| broker::locate(&broker::default_tools_dir())).await??;
+        let keys = Keys::open_or_create(folder.path())?;
+        let config = BrokerConfig { dir: folder.path().to_owned(), listen: None };
+        let broker = Broker::start(&binary, config).await?;
+        let url = broker.url();
+        Ok(Self { folder, broker, keys, url })
+    }
+
+    /// A connection with the services' rights.
+    ///
+    /// # Errors
+    ///
+    /// When the key cannot be read.
+    pub async fn connect(&self) -> anyhow::Result<async_nats::Client> {
+        NatsArgs::new(&self.url, Some(&self.keys.service_seed_path())).connect("test", None).await
+    }
+
+    /// Starts an ingest worker.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be started.
+    pub fn ingest(&self, more: &[&str]) -> anyhow::Result<Tidemap> {
+        self.run(&[&["ingest"], more].concat(), &self.keys.service_seed_path())
+    }
+
+    /// Starts an api and returns once it serves, with its address.
+    ///
+    /// # Errors
+    ///
+    /// When it does not come up.
+    pub async fn api(&self) -> anyhow::Result<(Tidemap, String)> {
+        self.api_at("127.0.0.1:0").await
+    }
+
+    /// The same on an address of the caller's choice.
+    ///
+    /// # Errors
+    ///
+    /// When it does not come up.
+    pub async fn api_at(&self, address: &str) -> anyhow::Result<(Tidemap, String)> {
+        let api = self.run(&["api", "--http", address], &self.keys.service_seed_path())?;
+        let url = eventually(Duration::from_secs(20), || async {
+            let log = api.log();
+            let url = log.split_whitespace().find(|word| word.starts_with("http://")).map(str::to_owned);
+            url.with_context(|| format!("no address: {log}"))
+        })
+        .await?;
+        Ok((api, url))
+    }
+
+    /// Enrols a node, starts its agent and returns once the broker knows it.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be enrolled or started.
+    pub fn agent(&self, node: &str, more: &[&str]) -> anyhow::Result<Tidemap> {
+        let enrolled = keys::enroll(self.folder.path(), &NodeId::from_name(node)?)?;
+        self.broker.reload()?;
+        self.run(&[&["agent", "--node", node], more].concat(), &enrolled.seed_path)
+    }
+
+    /// Starts a simulator.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be started.
+    pub fn simulate(&self, nodes: u32) -> anyhow::Result<Tidemap> {
+        self.run(&["simulate", "--nodes", &nodes.to_string()], &self.keys.simulator_seed_path())
+    }
+
+    fn run(&self, args: &[&str], key: &Path) -> anyhow::Result<Tidemap> {
+        let key = key.to_str().context("a readable path")?;
+        Tidemap::start(&[args, &["--nats-url", &self.url, "--creds", key]].concat())
+    }
+}

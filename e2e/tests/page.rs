@@ -1,0 +1,217 @@
+//! The page in a real Chromium, against the real services: what a person sees.
+#![expect(clippy::unwrap_used, reason = "a failing test panics, its helpers too")]
+
+use std::{
+    io::{Read, Write},
+    net::{TcpListener, TcpStream},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use anyhow::{Context, ensure};
+use fantoccini::{Locator, key::Key};
+use tidemap_e2e::{browser::Browser, cluster::Cluster, eventually};
+
+const SOON: Duration = Duration::from_secs(15);
+
+/// Real traffic over loopback until dropped: a chunk every 50 ms, both ends in this process.
+struct Traffic {
+    stop: Arc<AtomicBool>,
+}
+
+impl Traffic {
+    fn start(bytes_per_second: usize) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut to = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (mut from, _) = listener.accept().unwrap();
+        std::thread::spawn(move || {
+            let mut buffer = vec![0; 1 << 20];
+            while from.read(&mut buffer).is_ok_and(|read| read > 0) {}
+        });
+        let stop = Arc::new(AtomicBool::new(false));
+        let stopped = Arc::clone(&stop);
+        std::thread::spawn(move || {
+            let chunk = vec![0; bytes_per_second / 20];
+            while !stopped.load(Ordering::Relaxed) && to.write_all(&chunk).is_ok() {
+                std::thread::sleep(Duration::from_millis(50));
+            }
+        });
+        Self { stop }
+    }
+}
+
+impl Drop for Traffic {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+    }
+}
+
+/// The number in a text such as `12.34` or `12.34 MB/s`.
+fn number(text: &str) -> anyhow::Result<f64> {
+    let digits: String = text.chars().filter(|c| c.is_ascii_digit() || *c == '.').collect();
+    digits.parse().with_context(|| format!("no number: {text:?}"))
+}
+
+async fn status(browser: &Browser) -> anyhow::Result<String> {
+    browser.text("[data-node=\"here\"] [data-cell=\"status\"]").await
+}
+
+async fn expect_status(browser: &Browser, expected: &str) {
+    eventually(Duration::from_secs(40), || async {
+        let status = status(browser).await?;
+        ensure!(status.to_lowercase().contains(expected), "status is {status:?}, not {expected}");
+        Ok(())
+    })
+    .await
+    .unwrap();
+}
+
+#[tokio::test]
+async fn a_person_sees_this_node_appear_move_and_fall_silent() {
+    let cluster = Cluster::start().await.unwrap();
+    let _ingest = cluster.ingest(&["--offline-after", "8"]).unwrap();
+    let (_api, url) = cluster.api().await.unwrap();
+    let browser = Browser::start(1440, 900).await.unwrap();
+    browser.page.goto(&url).await.unwrap();
+
+    // Nobody has reported yet, and the page says so.
+    eventually(SOON, || async {
+        let text = browser.text("body").await?;
+        ensure!(text.contains("No nodes have reported yet"), "{text}");
+        Ok(())
+    })
+    .await
+    .unwrap();
+
+    // The node appears in the table, in the totals and on the map.
+    let mut agent = cluster.agent("here", &["--include", "lo", "--location", "47.37,8.54,Zürich"]).unwrap();
+    expect_status(&browser, "online").await;
+    let live = browser.page.find(Locator::Css("[data-connection]")).await.unwrap();
+    assert_eq!(live.attr("data-connection").await.unwrap().as_deref(), Some("live"));
+    eventually(SOON, || async {
+        let online = browser.text("[data-kpi=\"online\"]").await?;
+        ensure!(number(&online)? == 1.0, "{online}");
+        let label =
+            browser.page.find(Locator::Css("[role=\"application\"]")).await?.attr("aria-label").await?;
+        ensure!(label.as_deref().is_some_and(|label| label.contains("1 online")), "{label:?}");
+        Ok(())
+    })
+    .await
+    .unwrap();
+    let map = browser.page.find(Locator::Css("[role=\"application\"]")).await.unwrap();
+    map.send_keys("]").await.unwrap();
+    eventually(SOON, || async {
+        let popup = browser.text("[data-popup=\"here\"]").await?;
+        ensure!(popup.contains("Zürich") && popup.contains("MB/s"), "{popup}");
+        Ok(())
+    })
+    .await
+    .unwrap();
+
+    // Real traffic moves the numbers: 8 MB/s over loopback is received and sent there.
+    let traffic = Traffic::start(8_000_000);
+    for css in [
+        "[data-node=\"here\"] [data-cell=\"rx\"]",
+        "[data-node=\"here\"] [data-cell=\"tx\"]",
+        "[data-kpi=\"download\"]",
+        "[data-kpi=\"upload\"]",
+    ] {
+        eventually(SOON, || async {
+            let shown = browser.text(css).await?;
+            ensure!((6.5..9.5).contains(&number(&shown)?), "{css}: {shown}");
+            Ok(())
+        })
+        .await
+        .unwrap();
+    }
+    drop(traffic);
+    eventually(SOON, || async {
+        let shown = browser.text("[data-node=\"here\"] [data-cell=\"rx\"]").await?;
+        ensure!(number(&shown)? < 1.0, "{shown}");
+        Ok(())
+    })
+    .await
+    .unwrap();
+
+    // The agent stops: first a warning, then offline, and the page stays live meanwhile.
+    assert!(agent.terminate().await.unwrap().success(), "{}", agent.log());
+    expect_status(&browser, "warning").await;
+    expect_status(&browser, "offline").await;
+    eventually(SOON, || async {
+        let offline = browser.text("[data-kpi=\"offline\"]").await?;
+        ensure!(number(&offline)? == 1.0, "{offline}");
+        Ok(())
+    })
+    .await
+    .unwrap();
+    assert_eq!(live.attr("data-connection").await.unwrap().as_deref(), Some("live"));
+    assert_eq!(browser.console().await.unwrap(), Vec::<String>::new());
+    browser.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_lost_api_is_told_and_the_page_goes_on_by_itself_when_it_is_back() {
+    let cluster = Cluster::start().await.unwrap();
+    let _ingest = cluster.ingest(&[]).unwrap();
+    let (mut api, url) = cluster.api().await.unwrap();
+    let _fleet = cluster.simulate(30).unwrap();
+    let browser = Browser::start(390, 844).await.unwrap();
+    browser.page.goto(&url).await.unwrap();
+    let connection = async |expected: &str| {
+        eventually(Duration::from_secs(40), || async {
+            let chip = browser.page.find(Locator::Css("[data-connection]")).await?;
+            let state = chip.attr("data-connection").await?;
+            ensure!(state.as_deref() == Some(expected), "{state:?}, not {expected}");
+            Ok(())
+        })
+        .await
+        .unwrap();
+    };
+    connection("live").await;
+    assert_eq!(browser.console().await.unwrap(), Vec::<String>::new());
+    api.kill().await.unwrap();
+    connection("disconnected").await;
+    let address = url.trim_start_matches("http://").to_owned();
+    let (_again, _) = cluster.api_at(&address).await.unwrap();
+    connection("live").await;
+    // On a phone nothing may scroll sideways.
+    let wide = browser.eval("document.documentElement.scrollWidth - window.innerWidth").await.unwrap();
+    assert!(wide.as_i64().unwrap() <= 0, "{wide} px too wide");
+    browser.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_search_leaves_what_matches() {
+    let cluster = Cluster::start().await.unwrap();
+    let _ingest = cluster.ingest(&[]).unwrap();
+    let (_api, url) = cluster.api().await.unwrap();
+    let _fleet = cluster.simulate(40).unwrap();
+    let _agent = cluster.agent("needle", &[]).unwrap();
+    let browser = Browser::start(1024, 768).await.unwrap();
+    browser.page.goto(&url).await.unwrap();
+    let rows = async || browser.eval("document.querySelectorAll('[data-node]').length").await;
+    eventually(SOON, || async {
+        let shown = rows().await?;
+        ensure!(shown.as_u64().is_some_and(|shown| shown > 5), "{shown} rows");
+        Ok(())
+    })
+    .await
+    .unwrap();
+    browser.page.active_element().await.unwrap().send_keys("/").await.unwrap();
+    browser.page.active_element().await.unwrap().send_keys("needle").await.unwrap();
+    eventually(SOON, || async {
+        let shown = browser
+            .eval("[...document.querySelectorAll('[data-node]')].map(e => e.dataset.node).join()")
+            .await?;
+        ensure!(shown == "needle", "{shown}");
+        Ok(())
+    })
+    .await
+    .unwrap();
+    browser.page.active_element().await.unwrap().send_keys(&Key::Escape.to_string()).await.unwrap();
+    assert_eq!(browser.console().await.unwrap(), Vec::<String>::new());
+    browser.close().await.unwrap();
+}
