@@ -10,6 +10,7 @@ mod nodes;
 mod openapi;
 mod page;
 mod query;
+mod server;
 mod stats;
 #[cfg(test)]
 mod tests;
@@ -75,13 +76,8 @@ impl std::ops::Deref for Site {
 }
 
 /// Serves until it is time to stop, and then until every connection has ended.
-pub(crate) async fn serve(
-    site: Site,
-    listener: TcpListener,
-    shutdown: CancellationToken,
-) -> anyhow::Result<()> {
-    warp::serve(routes(site)).incoming(listener).graceful(shutdown.cancelled_owned()).run().await;
-    Ok(())
+pub(crate) async fn serve(site: Site, listener: TcpListener, shutdown: CancellationToken) {
+    server::run(routes(site).boxed(), listener, shutdown).await;
 }
 
 /// Everything that is served.

@@ -21,6 +21,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use async_nats::Client;
+use futures_util::FutureExt;
 use tidemap_service::clock;
 use tokio::{net::TcpListener, sync::mpsc, task::JoinSet, time::Instant};
 use tokio_util::sync::CancellationToken;
@@ -58,13 +59,9 @@ pub async fn run(
     let site = Site::new(fleet, client.clone(), &config, stop.clone());
 
     let mut parts = JoinSet::new();
-    parts.spawn(http::serve(site, listener, stop.clone()));
+    parts.spawn(http::serve(site, listener, stop.clone()).map(Ok));
     parts.spawn(feed::run(client, config.partitions, incoming_in, wanted, stop.clone()));
-    let owner = owner::run(owner, incoming, asks, wanted_in, stop.clone());
-    parts.spawn(async move {
-        owner.await;
-        Ok(())
-    });
+    parts.spawn(owner::run(owner, incoming, asks, wanted_in, stop.clone()).map(Ok));
 
     // Every part ends when it is time to stop; one that ends before takes the others with it.
     let first = parts.join_next().await;
@@ -75,7 +72,10 @@ pub async fn run(
         tracing::warn!("some connections did not end in time and were cut");
     }
     match first {
-        Some(ended) if early => ended.context("a part of the API broke down")?.context("the API ended"),
+        Some(ended) if early => {
+            ended.context("a part of the API broke down")??;
+            anyhow::bail!("a part of the API ended before its time")
+        }
         _ => Ok(()),
     }
 }

@@ -1,0 +1,333 @@
+//! The API against a real nats-server, and an owner of its one partition that says what a test wants.
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on has failed")]
+
+use std::{
+    collections::BTreeMap,
+    net::SocketAddr,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use async_nats::Client;
+use clap::Parser;
+use futures_util::StreamExt;
+use serde_json::Value;
+use tempfile::TempDir;
+use tidemap_api::ApiArgs;
+use tidemap_service::{
+    broker::{self, Broker, BrokerConfig},
+    keys::Keys,
+    nats::{NatsArgs, reached},
+};
+use tidemap_wire::{
+    Averages, Delta, ForgetReply, ForgetRequest, History, NodeId, NodeUpdate, Partition, PartitionCount,
+    PartitionStats, Series, SnapshotChunk, SnapshotRequest, Status, decode, encode, subject,
+};
+use tokio::{
+    io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, Lines},
+    net::TcpStream,
+    task::JoinHandle,
+    time::timeout,
+};
+use tokio_util::sync::CancellationToken;
+
+/// Far more than anything here takes.
+const PATIENCE: Duration = Duration::from_secs(20);
+const AT_MS: i64 = 1_700_000_000_000;
+
+#[derive(Parser)]
+struct Cli {
+    #[command(flatten)]
+    api: ApiArgs,
+}
+
+/// A broker, an API, and no owner yet.
+struct Stage {
+    _broker: Broker,
+    _dir: TempDir,
+    client: Client,
+    http: SocketAddr,
+    running: JoinHandle<anyhow::Result<()>>,
+    shutdown: CancellationToken,
+}
+
+/// The owner of the one partition.
+#[derive(Clone)]
+struct Owner {
+    client: Client,
+    state: Arc<Mutex<State>>,
+}
+
+#[derive(Default)]
+struct State {
+    seq: u64,
+    nodes: BTreeMap<NodeId, NodeUpdate>,
+}
+
+impl Stage {
+    async fn start() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let binary = broker::locate(&broker::default_tools_dir()).unwrap();
+        let keys = Keys::open_or_create(dir.path()).unwrap();
+        let config = BrokerConfig { dir: dir.path().to_owned(), listen: None };
+        let broker = Broker::start(&binary, config).await.unwrap();
+        let nats = NatsArgs::new(&broker.url(), Some(&keys.service_seed_path()));
+        let client = nats.connect("test", None).await.unwrap();
+        reached(&client, PATIENCE).await.unwrap();
+        let args = ["api", "--http", "127.0.0.1:0", "--partitions", "1", "--api-token", "secret"];
+        let config = Cli::parse_from(args).api.check().unwrap();
+        let listener = config.bind().await.unwrap();
+        let http = listener.local_addr().unwrap();
+        let shutdown = CancellationToken::new();
+        let api_client = nats.connect("api", None).await.unwrap();
+        reached(&api_client, PATIENCE).await.unwrap();
+        let running = tokio::spawn(tidemap_api::run(config, api_client, listener, shutdown.clone()));
+        Self { _broker: broker, _dir: dir, client, http, running, shutdown }
+    }
+
+    /// An owner that answers and gives signs of life for as long as the test runs.
+    async fn owner(&self) -> Owner {
+        let owner = Owner { client: self.client.clone(), state: Arc::default() };
+        let mut snapshots = self.client.subscribe(subject::snapshot(partition())).await.unwrap();
+        let mut forgets = self.client.subscribe(subject::forget(partition())).await.unwrap();
+        let mut life = tokio::time::interval(Duration::from_millis(250));
+        let answering = owner.clone();
+        tokio::spawn(async move {
+            loop {
+                let (reply, answer) = tokio::select! {
+                    Some(message) = snapshots.next() => (message.reply, answering.snapshot(&message.payload)),
+                    Some(message) = forgets.next() => (message.reply, answering.forget(&message.payload).await),
+                    _ = life.tick() => (Some(subject::stats(partition()).into()), answering.stats()),
+                };
+                answering.client.publish(reply.unwrap(), answer.into()).await.unwrap();
+            }
+        });
+        owner
+    }
+
+    async fn request(&self, method: &str, path: &str, more: &str) -> (u16, Value) {
+        let mut connection = TcpStream::connect(self.http).await.unwrap();
+        let head = format!("{method} {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n{more}\r\n");
+        connection.write_all(head.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        timeout(PATIENCE, connection.read_to_string(&mut answer)).await.expect("an answer").unwrap();
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+        (status, serde_json::from_str(body).unwrap_or(Value::Null))
+    }
+
+    async fn get(&self, path: &str) -> (u16, Value) {
+        self.request("GET", path, "").await
+    }
+
+    /// Waits until every partition is followed: then no word of an owner is missed.
+    async fn is_ready(&self) {
+        let asking = async { while self.get("/readyz").await.0 != 200 {} };
+        timeout(PATIENCE, asking).await.expect("it becomes ready");
+    }
+
+    /// Asks until the nodes are these.
+    async fn shows(&self, names: &[&str]) {
+        let asking = async {
+            loop {
+                let (_, nodes) = self.get("/api/nodes").await;
+                let known: Vec<&str> =
+                    nodes.as_array().unwrap().iter().map(|node| node["name"].as_str().unwrap()).collect();
+                if known == names {
+                    return;
+                }
+            }
+        };
+        timeout(PATIENCE, asking).await.expect("the nodes are shown");
+    }
+
+    async fn events(&self) -> Lines<BufReader<TcpStream>> {
+        let mut connection = TcpStream::connect(self.http).await.unwrap();
+        connection.write_all(b"GET /api/stream HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+        BufReader::new(connection).lines()
+    }
+
+    async fn stop(self) {
+        self.shutdown.cancel();
+        timeout(Duration::from_secs(2), self.running).await.expect("it ends in time").unwrap().unwrap();
+    }
+}
+
+impl Owner {
+    /// Makes nodes known, without a word about it.
+    fn knows(&self, name: &str) -> Delta {
+        let mut state = self.state.lock().unwrap();
+        state.seq += 1;
+        let update = node(name);
+        state.nodes.insert(update.node.clone(), update.clone());
+        Delta {
+            partition: 0,
+            epoch: 7,
+            seq: state.seq,
+            at_ms: AT_MS,
+            nodes: vec![update],
+            forgotten: Vec::new(),
+        }
+    }
+
+    async fn says(&self, delta: Delta) {
+        self.client.publish(subject::delta(partition()), encode(&delta).into()).await.unwrap();
+    }
+
+    fn snapshot(&self, request: &[u8]) -> Vec<u8> {
+        let SnapshotRequest { node } = decode(request).unwrap();
+        let state = self.state.lock().unwrap();
+        let series =
+            || Series { step_ms: 1000, end_ms: AT_MS, rx_bps: vec![None; 60], tx_bps: vec![None; 60] };
+        let history = node.as_ref().map(|_| History { last_60s: series(), last_15m: series() });
+        let nodes =
+            state.nodes.values().filter(|update| node.as_ref().is_none_or(|node| *node == update.node));
+        encode(&SnapshotChunk {
+            partition: 0,
+            epoch: 7,
+            seq: state.seq,
+            at_ms: AT_MS,
+            chunk: 0,
+            chunks: 1,
+            nodes: nodes.cloned().collect(),
+            history,
+        })
+    }
+
+    async fn forget(&self, request: &[u8]) -> Vec<u8> {
+        let ForgetRequest { node } = decode(request).unwrap();
+        let (known, seq) = {
+            let mut state = self.state.lock().unwrap();
+            state.seq += 1;
+            (state.nodes.remove(&node).is_some(), state.seq)
+        };
+        let delta =
+            Delta { partition: 0, epoch: 7, seq, at_ms: AT_MS, nodes: Vec::new(), forgotten: vec![node] };
+        self.says(delta).await;
+        encode(&ForgetReply { known })
+    }
+
+    fn stats(&self) -> Vec<u8> {
+        let seq = self.state.lock().unwrap().seq;
+        encode(&PartitionStats { epoch: 7, seq, at_ms: AT_MS, ..PartitionStats::default() })
+    }
+}
+
+fn partition() -> Partition {
+    PartitionCount::new(1).unwrap().partition(0).unwrap()
+}
+
+fn node(name: &str) -> NodeUpdate {
+    NodeUpdate {
+        node: NodeId::from_name(name).unwrap(),
+        boot: 1,
+        status: Status::Online,
+        since_ms: AT_MS,
+        seen_ms: AT_MS,
+        at_ms: AT_MS,
+        skew_ms: 0,
+        interval_ms: 1000,
+        rx_bps: None,
+        tx_bps: None,
+        rx_avg: Averages::default(),
+        tx_avg: Averages::default(),
+        rx_bytes: 0,
+        tx_bytes: 0,
+        hello: None,
+        host: None,
+        interfaces: None,
+    }
+}
+
+/// Reads events until one of this kind comes; returns its data.
+async fn event(lines: &mut Lines<BufReader<TcpStream>>, kind: &str) -> Value {
+    let reading = async {
+        loop {
+            let line = lines.next_line().await.unwrap().expect("the stream goes on");
+            if line == format!("event: {kind}") {
+                break;
+            }
+        }
+        loop {
+            let line = lines.next_line().await.unwrap().expect("the stream goes on");
+            if let Some(data) = line.strip_prefix("data: ") {
+                return serde_json::from_str(data).unwrap();
+            }
+        }
+    };
+    timeout(PATIENCE, reading).await.expect("the event comes")
+}
+
+#[tokio::test]
+async fn what_the_owner_says_is_shown_and_what_was_missed_is_asked_for() {
+    let stage = Stage::start().await;
+    let (status, said) = stage.get("/readyz").await;
+    assert_eq!((status, said["detail"].as_str()), (503, Some("no fresh view of partition 0")));
+    let mut events = stage.events().await;
+    assert_eq!(event(&mut events, "snapshot").await["nodes"]["name"], Value::Array(Vec::new()));
+
+    let owner = stage.owner().await;
+    stage.is_ready().await;
+    owner.says(owner.knows("a")).await;
+    stage.shows(&["a"]).await;
+    assert_eq!(event(&mut events, "delta").await["put"]["nodes"]["name"], serde_json::json!(["a"]));
+    owner.says(owner.knows("b")).await;
+    stage.shows(&["a", "b"]).await;
+    // A delta is lost, and the next one tells that it was.
+    owner.knows("c");
+    owner.says(owner.knows("d")).await;
+    stage.shows(&["a", "b", "c", "d"]).await;
+    // One is lost and none follows: the owner's signs of life tell.
+    owner.knows("e");
+    stage.shows(&["a", "b", "c", "d", "e"]).await;
+    assert_eq!(stage.get("/readyz").await.0, 200);
+    assert_eq!(stage.get("/api/stats").await.1["partitions_fresh"], 1);
+    stage.stop().await;
+}
+
+#[tokio::test]
+async fn a_node_has_a_past_until_its_owner_forgets_it() {
+    let stage = Stage::start().await;
+    let token = "authorization: Bearer secret\r\n";
+    let (status, said) = stage.request("DELETE", "/api/nodes/a", token).await;
+    assert_eq!((status, said["detail"].as_str()), (503, Some("the partition has no owner at the moment")));
+    let owner = stage.owner().await;
+    owner.says(owner.knows("a")).await;
+    stage.shows(&["a"]).await;
+    assert_eq!(stage.get("/api/nodes/a").await.1["last_60s"]["rx_bps"].as_array().unwrap().len(), 60);
+    assert_eq!(stage.request("DELETE", "/api/nodes/a", "").await.0, 401);
+    assert_eq!(stage.request("DELETE", "/api/nodes/a", token).await.0, 204);
+    stage.shows(&[]).await;
+    assert_eq!(stage.request("DELETE", "/api/nodes/a", token).await.0, 404);
+    stage.stop().await;
+}
+
+#[tokio::test]
+async fn garbage_is_counted_and_nothing_else_happens() {
+    let stage = Stage::start().await;
+    let owner = stage.owner().await;
+    stage.is_ready().await;
+    for garbage in [&b"\xc1 garbage"[..], b"", &encode(&Delta { partition: 9, ..owner.knows("a") })] {
+        stage.client.publish(subject::delta(partition()), garbage.to_vec().into()).await.unwrap();
+    }
+    stage.shows(&["a"]).await;
+    let mut connection = TcpStream::connect(stage.http).await.unwrap();
+    connection.write_all(b"GET /metrics HTTP/1.0\r\n\r\n").await.unwrap();
+    let mut text = String::new();
+    connection.read_to_string(&mut text).await.unwrap();
+    assert!(text.contains("\ntidemap_api_refused_total{reason=\"unreadable\"} 2\n"), "{text}");
+    stage.stop().await;
+}
+
+#[tokio::test]
+async fn an_end_waits_neither_for_streams_nor_for_clients_that_say_nothing() {
+    let stage = Stage::start().await;
+    let mut events = stage.events().await;
+    event(&mut events, "snapshot").await;
+    let _silent = TcpStream::connect(stage.http).await.unwrap();
+    let mut half = TcpStream::connect(stage.http).await.unwrap();
+    half.write_all(b"GET /api/nodes HTTP/1.1\r\nhost").await.unwrap();
+    assert_eq!(stage.get("/healthz").await.0, 200);
+    stage.stop().await;
+    while let Ok(Some(_)) = events.next_line().await {}
+}
