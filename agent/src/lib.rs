@@ -11,6 +11,7 @@ mod args;
 mod config;
 
 pub mod kernel;
+pub mod links;
 pub mod uplinks;
 
 pub mod faults;
@@ -47,7 +48,7 @@ impl AgentCommand {
     pub async fn execute(self, shutdown: CancellationToken) -> anyhow::Result<()> {
         let config = AgentConfig::new(self.agent)?;
         if self.explain {
-            explain(config)
+            explain(&config)
         } else if self.dry_run {
             dry_run(config, shutdown).await
         } else {
@@ -64,7 +65,7 @@ impl AgentCommand {
 pub async fn run(config: AgentConfig, nats: NatsArgs, shutdown: CancellationToken) -> anyhow::Result<()> {
     let publisher = Publisher::connect(&nats, &config.node).await?;
     tracing::info!(node = %config.node, interval_ms = config.interval.as_millis(), "sampling");
-    let sampler = Sampler::start(config)?;
+    let sampler = Sampler::start(&config)?;
     // The publisher waits for nothing longer than half a second; were it stuck, no sample older than the ring matters.
     let (sender, observations) = mpsc::channel(ring::CAPACITY);
     let sampling = sampler::at_a_steady_pace(sampler, shutdown, move |observation| {

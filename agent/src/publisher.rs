@@ -27,6 +27,8 @@ const SEND_TIMEOUT: Duration = Duration::from_millis(500);
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 /// How long the last samples may take at shutdown.
 const LAST_WORDS: Duration = Duration::from_secs(1);
+/// Refusals are the usual thing while everything starts; only those that last are worth a complaint.
+const COMPLAIN_AFTER: Duration = Duration::from_secs(5);
 /// Complaints about the broker are repeated this often at most.
 const COMPLAIN_EVERY: Duration = Duration::from_secs(30);
 
@@ -41,6 +43,8 @@ pub struct Publisher {
     started: Instant,
     /// The server, and the number that it gave to this connection.
     connection: Option<(String, u64)>,
+    /// Since when the broker has taken nothing.
+    refused_since: Option<Instant>,
     complained: Option<Instant>,
     lost_told: u64,
 }
@@ -65,6 +69,7 @@ impl Publisher {
             outbox: Outbox::new(node.clone(), fastrand::u64(..)),
             started: Instant::now(),
             connection: None,
+            refused_since: None,
             complained: None,
             lost_told: 0,
         })
@@ -108,10 +113,14 @@ impl Publisher {
             return Ok(());
         };
         match verdict(&answer) {
-            Ok(()) => self.outbox.acknowledged(id),
+            Ok(()) => {
+                self.outbox.acknowledged(id);
+                self.refused_since = None;
+            }
             Err(reason) => {
                 self.outbox.refused(id, self.now_ms());
-                if self.may_complain() {
+                let since = *self.refused_since.get_or_insert_with(Instant::now);
+                if since.elapsed() >= COMPLAIN_AFTER && self.may_complain() {
                     tracing::error!(node = %self.node, reason, "the broker does not take samples; keeping them");
                 }
             }

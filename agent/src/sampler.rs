@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tidemap_service::clock::unix_ms;
-use tidemap_wire::{Bps, Hello, InterfaceRate, Sample};
+use tidemap_wire::{Bps, Hello, Sample};
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 use tokio_util::sync::CancellationToken;
 
@@ -12,17 +12,19 @@ use crate::{
     faults::FaultMeter,
     host::HostMetrics,
     identity::{Addresses, Identity, LISTED_INTERFACES},
-    kernel::Kernel,
-    meter::{InterfaceMeter, Key, Meter, Reading},
-    timeline::Timeline,
-    uplinks::{Link, Topology, Verdict},
+    links::{Change, Links},
+    meter::{InterfaceMeter, Meter},
+    timeline::{Tick, Timeline},
+    uplinks::{Link, Verdict},
 };
 
 /// From the baseline to the first sample: long enough for a rate that means something.
 const FIRST_SAMPLE_AFTER: Duration = Duration::from_millis(250);
-/// Host metrics, rates of interfaces and the topology, which is also read when an interface comes or goes.
+/// Host metrics, rates of interfaces, and a thorough look at the interfaces.
 const SLOW_EVERY_MS: u64 = 5_000;
 const ADDRESSES_EVERY_MS: u64 = 60_000;
+/// Containers that come and go change the inventory; nobody needs a new hello for each.
+const INVENTORY_EVERY_MS: u64 = 10_000;
 
 /// What one tick yields.
 #[derive(Clone, Debug)]
@@ -35,23 +37,22 @@ pub struct Observation {
 
 /// Reads the host once per tick.
 pub struct Sampler {
-    config: AgentConfig,
-    kernel: Kernel,
-    names: Vec<String>,
-    topology: Topology,
-    verdicts: Vec<Verdict>,
+    interval: Duration,
+    links: Links,
     meter: Meter,
     interface_meter: InterfaceMeter,
     fault_meter: FaultMeter,
     host: HostMetrics,
     identity: Identity,
     addresses: Addresses,
-    told: Option<Hello>,
+    /// The identity as last told, and when.
+    told: Option<(Hello, u64)>,
+    /// What has changed since it was told.
+    untold: Change,
     started: Instant,
     timeline: Timeline,
     seq: u64,
     slow_at_ms: u64,
-    topology_at_ms: u64,
     addresses_at_ms: u64,
     /// Whether time went by unseen since the last slow reading.
     gap: bool,
@@ -63,52 +64,63 @@ impl Sampler {
     /// # Errors
     ///
     /// When the interfaces cannot be read at all.
-    pub fn start(config: AgentConfig) -> anyhow::Result<Self> {
-        let kernel = Kernel::new(&config)?;
+    pub fn start(config: &AgentConfig) -> anyhow::Result<Self> {
+        let links = Links::new(config)?;
         let mut sampler = Self {
-            names: Vec::new(),
-            topology: Topology::default(),
-            verdicts: Vec::new(),
+            interval: config.interval,
+            links,
             meter: Meter::default(),
             interface_meter: InterfaceMeter::default(),
             fault_meter: FaultMeter::default(),
-            host: HostMetrics::new(&config),
-            identity: Identity::of_host(&config),
+            host: HostMetrics::new(config),
+            identity: Identity::of_host(config),
             addresses: Addresses::of_host(),
             told: None,
+            untold: Change::Counted,
             started: Instant::now(),
-            timeline: Timeline::new(0, unix_ms()),
+            timeline: Timeline::new(0, 0),
             seq: 0,
             slow_at_ms: 0,
-            topology_at_ms: 0,
             addresses_at_ms: 0,
             gap: false,
-            config,
-            kernel,
         };
-        sampler.look_at_links(0);
-        sampler.warn_of_unmatched_choice();
-        sampler.interface_meter.read(0, &sampler.readings(|link, _| link.up));
-        sampler.read_faults();
+        sampler.links.warn_of_choice();
+        sampler.interface_meter.read(0, &sampler.links.readings_for_display(LISTED_INTERFACES));
+        sampler.fault_meter.read(&sampler.links.fault_readings());
         // Last, and on a new clock, so that the first sample's rate has nothing of the work above in its time.
         sampler.started = Instant::now();
         sampler.timeline = Timeline::new(0, unix_ms());
-        sampler.meter.read(0, &sampler.readings(|_, verdict| verdict.counted));
+        sampler.meter.read(0, &sampler.links.counted_readings());
         Ok(sampler)
     }
 
     /// One sample of now.
     pub fn sample(&mut self) -> Observation {
-        let now_ms = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let slow = self.seq == 0 || self.now_ms() >= self.slow_at_ms + self.due_after(SLOW_EVERY_MS);
+        self.untold = self.untold.max(self.links.look(slow && self.seq > 0));
+        // The clock and the counters are read side by side; whatever takes time comes before or after.
+        let now_ms = self.now_ms();
         let tick = self.timeline.tick(now_ms, unix_ms());
-        let changed = self.look_at_links(now_ms);
-        let moved = self.meter.read(tick.elapsed_ms, &self.readings(|_, verdict| verdict.counted));
+        let mut sample = self.read_counters(tick);
+        if slow {
+            self.add_slow(&mut sample, now_ms);
+        }
+        Observation { sample, hello: self.news(now_ms) }
+    }
+
+    /// Why each interface counts or not.
+    pub fn judged(&self) -> impl Iterator<Item = (&Link, &Verdict)> {
+        self.links.judged()
+    }
+
+    fn read_counters(&mut self, tick: Tick) -> Sample {
+        let moved = self.meter.read(tick.elapsed_ms, &self.links.counted_readings());
         let moved = moved.filter(|_| !tick.gap);
         let total = self.meter.total();
         let rate = |bytes: u64| Bps::over(bytes, tick.elapsed_ms.into());
         self.seq += 1;
         self.gap |= tick.gap;
-        let mut sample = Sample {
+        Sample {
             seq: self.seq,
             at_ms: tick.at_ms,
             elapsed_ms: tick.elapsed_ms,
@@ -117,127 +129,74 @@ impl Sampler {
             rx_bps: moved.and_then(|moved| rate(moved.rx_bytes)),
             tx_bps: moved.and_then(|moved| rate(moved.tx_bytes)),
             ..Sample::default()
-        };
-        if self.seq == 1 || now_ms >= self.slow_at_ms + self.due_after(SLOW_EVERY_MS) {
-            self.add_slow(&mut sample, now_ms);
         }
-        Observation { sample, hello: self.news(changed, now_ms) }
-    }
-
-    /// Why each interface counts or not.
-    pub fn judged(&self) -> impl Iterator<Item = (&Link, &Verdict)> {
-        self.topology.links.iter().zip(&self.verdicts)
-    }
-
-    /// A period, less half a tick: the tick that is nearest to the due time is the one that is taken.
-    fn due_after(&self, period_ms: u64) -> u64 {
-        let half_tick_ms = u64::try_from(self.config.interval.as_millis() / 2).unwrap_or(0);
-        period_ms.saturating_sub(half_tick_ms)
-    }
-
-    /// Reads the topology again when an interface came or went, or some time has passed; tells whether it changed.
-    fn look_at_links(&mut self, now_ms: u64) -> bool {
-        // When they cannot be listed they still are what they were; their counters will tell that they are silent.
-        let names = self.kernel.names().unwrap_or_else(|_| self.names.clone());
-        let same = names == self.names;
-        if same && now_ms < self.topology_at_ms + self.due_after(SLOW_EVERY_MS) {
-            return false;
-        }
-        let topology = self.kernel.topology(&names);
-        let changed = topology != self.topology;
-        if changed {
-            self.verdicts = topology.judge(&self.config.choice);
-            self.topology = topology;
-        }
-        self.names = names;
-        self.topology_at_ms = now_ms;
-        changed
-    }
-
-    fn readings(&self, wanted: impl Fn(&Link, &Verdict) -> bool) -> Vec<Reading> {
-        let reading = |(link, _): (&Link, &Verdict)| Reading {
-            key: key(link),
-            counters: self.kernel.counters(&link.name),
-            limit_bps: link.limit_bps(),
-        };
-        self.judged().filter(|(link, verdict)| wanted(link, verdict)).map(reading).collect()
     }
 
     fn add_slow(&mut self, sample: &mut Sample, now_ms: u64) {
-        let elapsed_ms = now_ms - self.slow_at_ms;
+        let elapsed_ms = now_ms.saturating_sub(self.slow_at_ms);
         self.slow_at_ms = now_ms;
-        let rates = self.read_interface_rates(u32::try_from(elapsed_ms).unwrap_or(u32::MAX));
+        let readings = self.links.readings_for_display(LISTED_INTERFACES);
+        let rates = self.interface_meter.read(u32::try_from(elapsed_ms).unwrap_or(u32::MAX), &readings);
         sample.interfaces = Some(rates).filter(|_| !std::mem::take(&mut self.gap));
-        let faults = self.read_faults();
+        let faults = self.fault_meter.read(&self.links.fault_readings());
         let mut host = self.host.read(elapsed_ms);
         host.network_errors = faults.map(|faults| faults.errors);
         host.network_drops = faults.map(|faults| faults.drops);
         sample.host = Some(host);
     }
 
-    fn read_interface_rates(&mut self, elapsed_ms: u32) -> Vec<InterfaceRate> {
-        let readings = self.readings(|link, _| link.up);
-        let mut rates = self.interface_meter.read(elapsed_ms, &readings);
-        let counted = |rate: &InterfaceRate| {
-            self.judged().any(|(link, verdict)| verdict.counted && link.name == rate.name)
-        };
-        rates.sort_by_cached_key(|rate| !counted(rate));
-        rates.truncate(LISTED_INTERFACES);
-        rates
-    }
-
-    fn read_faults(&mut self) -> Option<crate::kernel::Faults> {
-        let counted = self.judged().filter(|(_, verdict)| verdict.counted);
-        let readings: Vec<_> = counted.map(|(link, _)| (key(link), self.kernel.faults(&link.name))).collect();
-        self.fault_meter.read(&readings)
-    }
-
-    /// The identity, when it has changed.
-    fn news(&mut self, links_changed: bool, now_ms: u64) -> Option<Hello> {
+    /// The identity, when it has changed and the change is worth telling by now.
+    fn news(&mut self, now_ms: u64) -> Option<Hello> {
         let addresses_due = now_ms >= self.addresses_at_ms + self.due_after(ADDRESSES_EVERY_MS);
-        if !(self.told.is_none() || links_changed || addresses_due) {
+        let due = match (&self.told, self.untold) {
+            (None, _) | (_, Change::Counted) => true,
+            (Some((_, told_ms)), Change::Inventory) => {
+                addresses_due || now_ms >= told_ms + INVENTORY_EVERY_MS
+            }
+            (_, Change::None) => addresses_due,
+        };
+        if !due {
             return None;
         }
-        if self.told.is_some() {
+        if self.told.is_some() && (addresses_due || self.untold == Change::Counted) {
             self.addresses = Addresses::of_host();
             self.addresses_at_ms = now_ms;
         }
-        let hello = self.identity.hello(&self.topology, &self.verdicts, &self.addresses);
-        if self.told.as_ref() == Some(&hello) {
-            return None;
-        }
-        self.told = Some(hello.clone());
-        Some(hello)
+        self.untold = Change::None;
+        let hello = self.identity.hello(self.links.topology(), self.links.verdicts(), &self.addresses);
+        let news = self.told.as_ref().is_none_or(|(told, _)| *told != hello);
+        news.then(|| {
+            self.told = Some((hello.clone(), now_ms));
+            hello
+        })
     }
 
-    fn warn_of_unmatched_choice(&self) {
-        let choice = &self.config.choice;
-        for pattern in choice.include.iter().chain(&choice.exclude) {
-            if !self.names.iter().any(|name| pattern.matches(name)) {
-                tracing::warn!(%pattern, "no interface has this name (yet)");
-            }
-        }
-        if !self.verdicts.iter().any(|verdict| verdict.counted) {
-            tracing::warn!("no interface counts, so no rate is known; `--explain` tells why");
-        }
+    /// A period, less half a tick: the tick that is nearest to the due time is the one that is taken.
+    fn due_after(&self, period_ms: u64) -> u64 {
+        let half_tick_ms = u64::try_from(self.interval.as_millis() / 2).unwrap_or(0);
+        period_ms.saturating_sub(half_tick_ms)
+    }
+
+    fn now_ms(&self) -> u64 {
+        u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 }
 
 /// Samples at a steady pace until shutdown, handing each observation on.
+///
+/// # Errors
+///
+/// When `take` fails.
 pub async fn at_a_steady_pace(
     mut sampler: Sampler,
     shutdown: CancellationToken,
     mut take: impl FnMut(Observation) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
-    let mut ticks = interval_at(sampler.started + FIRST_SAMPLE_AFTER, sampler.config.interval);
+    let mut ticks = interval_at(sampler.started + FIRST_SAMPLE_AFTER, sampler.interval);
     // A tick that was missed is not made up for: two samples a moment apart would make a rate out of noise.
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     while shutdown.run_until_cancelled(ticks.tick()).await.is_some() {
         take(sampler.sample())?;
     }
     Ok(())
-}
-
-fn key(link: &Link) -> Key {
-    (link.name.clone(), link.index)
 }

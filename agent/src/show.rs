@@ -19,7 +19,7 @@ use crate::{
 pub async fn dry_run(config: AgentConfig, shutdown: CancellationToken) -> anyhow::Result<()> {
     let mut outbox = Outbox::new(config.node.clone(), fastrand::u64(..));
     let enough = shutdown.child_token();
-    let sampler = Sampler::start(config)?;
+    let sampler = Sampler::start(&config)?;
     let started = tokio::time::Instant::now();
     sampler::at_a_steady_pace(sampler, enough.clone(), |observation| {
         let now_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
@@ -40,7 +40,7 @@ pub async fn dry_run(config: AgentConfig, shutdown: CancellationToken) -> anyhow
 /// # Errors
 ///
 /// When the interfaces cannot be read at all, or the output cannot be written.
-pub fn explain(config: AgentConfig) -> anyhow::Result<()> {
+pub fn explain(config: &AgentConfig) -> anyhow::Result<()> {
     let sampler = Sampler::start(config)?;
     let width = sampler.judged().map(|(link, _)| link.name.len()).max().unwrap_or(0).max("interface".len());
     let mut table = format!("{:width$}  counts  {:>10}  reason", "interface", "speed");

@@ -16,7 +16,7 @@ mod choice;
 pub use choice::{Choice, NamePattern, NamePatternError};
 
 /// `ARPHRD_LOOPBACK`.
-const LOOPBACK: u32 = 772;
+pub const LOOPBACK: u32 = 772;
 /// `ARPHRD_IEEE80211` and its two monitor forms: frames that the managed interface beside it counts already.
 const MONITORS: std::ops::RangeInclusive<u32> = 801..=803;
 

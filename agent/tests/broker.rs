@@ -53,6 +53,12 @@ struct Agent {
 
 impl Fleet {
     async fn start() -> Self {
+        let fleet = Self::without_streams().await;
+        fleet.make_streams().await;
+        fleet
+    }
+
+    async fn without_streams() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let node = NodeId::from_name("web-01.example.com").unwrap();
         let binary = broker::locate(&broker::default_tools_dir()).unwrap();
@@ -63,9 +69,7 @@ impl Fleet {
         let service = NatsArgs::new(&broker.url(), Some(&keys.service_seed_path()));
         let service = service.connect("test", None).await.unwrap();
         let creds = NatsArgs::new(&broker.url(), Some(&seed));
-        let fleet = Self { broker, service, creds, node, dir };
-        fleet.make_streams().await;
-        fleet
+        Self { broker, service, creds, node, dir }
     }
 
     async fn make_streams(&self) {
@@ -134,6 +138,23 @@ async fn samples_arrive_one_by_one_and_the_first_already_knows_its_rate() {
     // The last words were heard: nothing that was read is missing.
     let stored = fleet.stream().await.cached_info().state.messages;
     assert!(stored >= 6);
+}
+
+#[tokio::test]
+async fn an_agent_that_is_there_before_the_log_loses_no_time_and_no_sample() {
+    let fleet = Fleet::without_streams().await;
+    let agent = fleet.agent();
+    // Four samples: as many as may be under way.
+    tokio::time::sleep(Duration::from_millis(1_200)).await;
+    fleet.make_streams().await;
+    let made = tokio::time::Instant::now();
+    let mut reports = fleet.reports().await;
+    let mut seen = BTreeSet::new();
+    while seen.len() < 6 || seen.last() != Some(&(seen.len() as u64)) {
+        seen.extend(seqs(&next(&mut reports).await));
+    }
+    assert!(made.elapsed() < Duration::from_secs(3), "{:?}", made.elapsed());
+    agent.stop().await;
 }
 
 #[tokio::test]

@@ -18,7 +18,7 @@ impl HostMetrics {
     pub fn new(_: &AgentConfig) -> Self {
         let mut system = System::new().ok();
         if let Some(system) = &mut system {
-            system.refresh_cpu_specifics(CpuRefreshKind::nothing().with_cpu_usage());
+            system.refresh_cpu_specifics(CpuRefreshKind::nothing().with_usage());
         }
         Self { system }
     }
@@ -38,7 +38,7 @@ impl HostMetrics {
 }
 
 fn fill(host: &mut Host, system: &mut System) {
-    system.refresh_cpu_specifics(CpuRefreshKind::nothing().with_cpu_usage());
+    system.refresh_cpu_specifics(CpuRefreshKind::nothing().with_usage());
     system.refresh_memory_specifics(MemoryRefreshKind::everything());
     host.cpu_percent = Some(f64::from(system.global_cpu_usage())).filter(|percent| percent.is_finite());
     host.cpu_count = u32::try_from(system.cpus().len()).ok().filter(|count| *count > 0);
@@ -54,7 +54,7 @@ fn fill_disk(host: &mut Host) {
         return;
     };
     let root = Path::new(if cfg!(windows) { "C:\\" } else { "/" });
-    if let Some(disk) = disks.list().iter().find(|disk| disk.mount_point() == root) {
+    if let Some(disk) = disks.iter().find(|disk| disk.mount_point() == root) {
         host.disk_total_bytes = Some(disk.total_space());
         host.disk_used_bytes = disk.total_space().checked_sub(disk.available_space());
     }

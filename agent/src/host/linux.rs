@@ -10,6 +10,9 @@ use super::{
 };
 use crate::AgentConfig;
 
+/// A thousand processes are counted every 10 s, ten thousand every 100 s.
+const COUNT_EVERY_MS_PER_PROCESS: u64 = 10;
+
 /// Reads this host's metrics; rates are over the time since the reading before.
 #[derive(Debug)]
 pub struct HostMetrics {
@@ -18,6 +21,9 @@ pub struct HostMetrics {
     sensors: Sensors,
     cpu: Option<CpuTime>,
     disks: Option<DiskBytes>,
+    processes: Option<u32>,
+    /// Time until the processes are counted again.
+    count_in_ms: u64,
 }
 
 impl HostMetrics {
@@ -29,6 +35,8 @@ impl HostMetrics {
             sensors: Sensors::find(&config.sysfs_root),
             cpu: None,
             disks: None,
+            processes: None,
+            count_in_ms: 0,
         };
         metrics.cpu = metrics.cpu_now().map(|(time, _)| time);
         metrics.disks = metrics.disks_now();
@@ -37,8 +45,9 @@ impl HostMetrics {
 
     /// The metrics now, `elapsed_ms` after the reading before.
     pub fn read(&mut self, elapsed_ms: u64) -> Host {
+        self.count_processes(elapsed_ms);
         let mut host = Host {
-            processes: self.processes(),
+            processes: self.processes,
             uptime_s: self.text("uptime").and_then(|text| parse::uptime_s(&text)),
             temperature_c: self.sensors.temperature_c(),
             fan_rpm: self.sensors.fan_rpm(),
@@ -95,8 +104,17 @@ impl HostMetrics {
         parse::disks(&self.text("diskstats")?, |name| block.join(name).join("device").exists())
     }
 
+    /// Counts the processes; thousands of them less often, because even listing them costs a microsecond each.
+    fn count_processes(&mut self, elapsed_ms: u64) {
+        self.count_in_ms = self.count_in_ms.saturating_sub(elapsed_ms);
+        if self.count_in_ms == 0 {
+            self.processes = self.processes_now();
+            self.count_in_ms = u64::from(self.processes.unwrap_or(0)) * COUNT_EVERY_MS_PER_PROCESS;
+        }
+    }
+
     /// Each process is a folder named by its number; counting them costs no look into any.
-    fn processes(&self) -> Option<u32> {
+    fn processes_now(&self) -> Option<u32> {
         let entries = fs::read_dir(&self.procfs).ok()?;
         let is_process = |name: &[u8]| name.first().is_some_and(u8::is_ascii_digit);
         let count =

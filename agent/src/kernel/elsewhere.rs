@@ -11,7 +11,7 @@ use super::Faults;
 use crate::{
     AgentConfig,
     meter::Counters,
-    uplinks::{Device, Link, Topology},
+    uplinks::{Device, LOOPBACK, Link, Topology},
 };
 
 /// This host's interfaces.
@@ -40,15 +40,20 @@ impl Kernel {
         let mut networks = self.networks.borrow_mut();
         networks.refresh(true);
         let mut names: Vec<String> =
-            networks.iter().map(|(name, _)| name.to_string_lossy().into_owned()).collect();
+            networks.keys().map(|name| name.to_string_lossy().into_owned()).collect();
         names.sort_unstable();
         Ok(names)
     }
 
-    /// The interfaces with these names.
-    pub fn topology(&self, names: &[String]) -> Topology {
+    /// The interfaces with these names, all read anew: that costs nothing here.
+    pub fn topology(&self, names: &[String], _known: impl Fn(&str) -> Option<Link>) -> Topology {
         let link = |name: &String| self.with(name, |data| link(name, data));
         Topology { links: names.iter().filter_map(link).collect(), default_route: None }
+    }
+
+    /// The number of an interface: 0, for sysinfo tells none.
+    pub fn index(&self, name: &str) -> Option<u32> {
+        self.with(name, |_| 0)
     }
 
     /// The counters of one interface, as of the last call of [`Kernel::names`].
@@ -83,8 +88,10 @@ fn link(name: &str, data: &NetworkData) -> Link {
             | InterfaceOperationalState::NotPresent
     );
     let speed_bps = data.receive_link_speed().or(data.transmit_link_speed());
+    let loopback = data.ip_networks().iter().any(|network| network.addr.is_loopback());
     Link {
         name: name.to_owned(),
+        hardware_type: if loopback { LOOPBACK } else { 0 },
         up,
         device: (up && own_hardware && reachable).then(Device::default),
         speed_mbps: speed_bps.and_then(|bps| u32::try_from(bps / 1_000_000).ok()).filter(|mbps| *mbps > 0),

@@ -57,13 +57,19 @@ impl Kernel {
         Ok(names)
     }
 
-    /// The interfaces with these names as the kernel describes them. One that vanishes meanwhile is left out.
-    pub fn topology(&self, names: &[String]) -> Topology {
-        let links = names.iter().filter_map(|name| self.link(name)).collect();
+    /// The interfaces with these names as the kernel describes them. What is `known` already is not read again; what
+    /// vanishes meanwhile is left out.
+    pub fn topology(&self, names: &[String], known: impl Fn(&str) -> Option<Link>) -> Topology {
+        let links = names.iter().filter_map(|name| known(name).or_else(|| self.link(name))).collect();
         let route = |file| fs::read_to_string(self.procfs.join("net").join(file)).unwrap_or_default();
         let default_route =
             routes::ipv4_default(&route("route")).or_else(|| routes::ipv6_default(&route("ipv6_route")));
         Topology { links, default_route }
+    }
+
+    /// The number of the interface that has this name now: a name may pass to another interface.
+    pub fn index(&self, name: &str) -> Option<u32> {
+        number(&self.class_net.join(name).join("ifindex"))
     }
 
     /// The counters of one interface; `None` when either cannot be read.
@@ -87,7 +93,7 @@ impl Kernel {
 
     fn link(&self, name: &str) -> Option<Link> {
         let folder = self.class_net.join(name);
-        let index = number(&folder.join("ifindex"))?;
+        let index = self.index(name)?;
         let below =
             |entry: fs::DirEntry| entry.file_name().to_str()?.strip_prefix("lower_").map(str::to_owned);
         let mut lowers: Vec<_> = fs::read_dir(&folder).ok()?.flatten().filter_map(below).collect();

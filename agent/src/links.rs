@@ -1,0 +1,141 @@
+//! This host's interfaces from tick to tick: who came, who went, what counts.
+//!
+//! A host may have a thousand of them that come and go with its containers, so each look costs little: names at every
+//! tick, the interfaces that count and the new ones in full, the rest in turn.
+
+use crate::{
+    AgentConfig,
+    kernel::{Faults, Kernel},
+    meter::{Key, Reading},
+    uplinks::{Choice, Link, Topology, Verdict},
+};
+
+/// How many interfaces that were known before and do not count are looked at again in one look.
+const IN_TURN: usize = 8;
+
+/// This host's interfaces.
+pub struct Links {
+    kernel: Kernel,
+    choice: Choice,
+    names: Vec<String>,
+    topology: Topology,
+    verdicts: Vec<Verdict>,
+    turn: usize,
+}
+
+/// What a look has shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Change {
+    /// Everything is as it was.
+    None,
+    /// Something about interfaces that do not count.
+    Inventory,
+    /// Something about those that count.
+    Counted,
+}
+
+impl Links {
+    /// Looks for the first time.
+    ///
+    /// # Errors
+    ///
+    /// When the interfaces cannot be read at all.
+    pub fn new(config: &AgentConfig) -> anyhow::Result<Self> {
+        let mut links = Self {
+            kernel: Kernel::new(config)?,
+            choice: config.choice.clone(),
+            names: Vec::new(),
+            topology: Topology::default(),
+            verdicts: Vec::new(),
+            turn: 0,
+        };
+        links.look(true);
+        Ok(links)
+    }
+
+    /// Looks who came and who went; when `thorough`, also at what may have changed about those who stayed.
+    pub fn look(&mut self, thorough: bool) -> Change {
+        // When they cannot be listed they still are what they were; their counters will tell that they are silent.
+        let names = self.kernel.names().unwrap_or_else(|_| self.names.clone());
+        let replaced = |(link, _): (&Link, &Verdict)| self.kernel.index(&link.name) != Some(link.index);
+        if !thorough && names == self.names && !self.counted().any(replaced) {
+            return Change::None;
+        }
+        let topology = self.kernel.topology(&names, |name| self.known(name));
+        self.turn = if self.turn + IN_TURN >= names.len() { 0 } else { self.turn + IN_TURN };
+        self.names = names;
+        if topology == self.topology {
+            return Change::None;
+        }
+        let before: Vec<_> = self.counted().map(|(link, _)| link.clone()).collect();
+        self.verdicts = topology.judge(&self.choice);
+        let same_way_out = topology.default_route == self.topology.default_route;
+        self.topology = topology;
+        let same = same_way_out && self.counted().map(|(link, _)| link).eq(&before);
+        if same { Change::Inventory } else { Change::Counted }
+    }
+
+    /// All interfaces and the way out.
+    pub fn topology(&self) -> &Topology {
+        &self.topology
+    }
+
+    /// A verdict for each interface, in the topology's order.
+    pub fn verdicts(&self) -> &[Verdict] {
+        &self.verdicts
+    }
+
+    /// All interfaces with their verdicts.
+    pub fn judged(&self) -> impl Iterator<Item = (&Link, &Verdict)> {
+        self.topology.links.iter().zip(&self.verdicts)
+    }
+
+    /// The counters of those that count.
+    pub fn counted_readings(&self) -> Vec<Reading> {
+        self.counted().map(|(link, _)| self.reading(link)).collect()
+    }
+
+    /// The counters of those that are up: the ones that count first, and no more than `most`.
+    pub fn readings_for_display(&self, most: usize) -> Vec<Reading> {
+        let others = self.judged().filter(|(link, verdict)| link.up && !verdict.counted);
+        let counted = self.counted().filter(|(link, _)| link.up);
+        counted.chain(others).take(most).map(|(link, _)| self.reading(link)).collect()
+    }
+
+    /// The errors and drops of those that count.
+    pub fn fault_readings(&self) -> Vec<(Key, Option<Faults>)> {
+        self.counted().map(|(link, _)| (key(link), self.kernel.faults(&link.name))).collect()
+    }
+
+    /// Warns of what the operator may have meant otherwise.
+    pub fn warn_of_choice(&self) {
+        for pattern in self.choice.include.iter().chain(&self.choice.exclude) {
+            if !self.names.iter().any(|name| pattern.matches(name)) {
+                tracing::warn!(%pattern, "no interface has this name (yet)");
+            }
+        }
+        if self.counted().next().is_none() {
+            tracing::warn!("no interface counts, so no rate is known; `--explain` tells why");
+        }
+    }
+
+    fn counted(&self) -> impl Iterator<Item = (&Link, &Verdict)> {
+        self.judged().filter(|(_, verdict)| verdict.counted)
+    }
+
+    fn reading(&self, link: &Link) -> Reading {
+        Reading { key: key(link), counters: self.kernel.counters(&link.name), limit_bps: link.limit_bps() }
+    }
+
+    /// What is known of an interface and need not be read again in this look.
+    fn known(&self, name: &str) -> Option<Link> {
+        // Links are in the order of their names, as the kernel module sorts them.
+        let at = self.topology.links.binary_search_by(|link| link.name.as_str().cmp(name)).ok()?;
+        let in_turn = (self.turn..self.turn + IN_TURN).contains(&at);
+        (!in_turn && !self.verdicts[at].counted).then(|| self.topology.links[at].clone())
+    }
+}
+
+fn key(link: &Link) -> Key {
+    (link.name.clone(), link.index)
+}
