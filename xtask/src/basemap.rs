@@ -193,11 +193,13 @@ mod tests {
         let mut inside = false;
         for polygon in map.polygons() {
             for ring in map.rings(polygon) {
-                let points: Vec<[f64; 2]> = ring.map(|point| point.map(f64::from)).collect();
-                for pair in points.windows(2) {
-                    let ([ax, ay], [bx, by]) = (pair[0], pair[1]);
-                    if (ay > y) != (by > y) && x < (bx - ax) * (y - ay) / (by - ay) + ax {
-                        inside = !inside;
+                let points: Vec<[f64; 2]> = ring.iter().map(|point| point.map(f64::from)).collect();
+                let closed = points.iter().zip(points.iter().cycle().skip(1));
+                for (&[ax, ay], &[bx, by]) in closed.filter(|(a, b)| (a[1] > y) != (b[1] > y)) {
+                    // A ring may lie on a copy of the world beside this one.
+                    let crossing = (bx - ax) * (y - ay) / (by - ay) + ax;
+                    for x in [x - grid, x, x + grid] {
+                        inside ^= x < crossing;
                     }
                 }
             }
