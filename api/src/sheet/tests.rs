@@ -112,6 +112,12 @@ impl Stage {
         self.fleet.delta(one_partition().1, delta, self.now);
     }
 
+    fn replace_without(&mut self, name: &str) {
+        self.truth.forget(&id(name));
+        self.truth.change_owner();
+        self.fleet.snapshot(one_partition().1, self.truth.snapshot(), self.now);
+    }
+
     fn says(&mut self) -> DeltaEvent {
         let changed = self.fleet.take_changed();
         self.sheet.update(&self.fleet, &changed, AT_MS)
@@ -130,6 +136,8 @@ enum Change {
     Forget(usize),
     Tick,
     Join,
+    /// A node is forgotten, and not a delta but another owner's snapshot tells it.
+    Replace(usize),
 }
 
 const NAMES: [&str; 6] = ["a", "b", "c", "d", "e", "f"];
@@ -147,6 +155,7 @@ fn change() -> impl Strategy<Value = Change> {
         3 => (0..NAMES.len()).prop_map(Change::Forget),
         3 => Just(Change::Tick),
         1 => Just(Change::Join),
+        1 => (0..NAMES.len()).prop_map(Change::Replace),
     ]
 }
 
@@ -159,6 +168,7 @@ proptest! {
             match change {
                 Change::Put(update) => stage.put(*update),
                 Change::Forget(name) => stage.forget(NAMES[name]),
+                Change::Replace(name) => stage.replace_without(NAMES[name]),
                 Change::Join => browsers.push(Browser::open(&stage.sheet.columns(AT_MS))),
                 Change::Tick => {
                     let delta = serde_json::to_string(&stage.says()).unwrap();

@@ -150,6 +150,19 @@ fn a_reader_in_step_asks_for_nothing() {
 }
 
 #[test]
+fn a_gap_is_asked_about_at_once_and_forgotten_when_the_missing_delta_comes() {
+    let mut way = Way::new();
+    (0..3).for_each(|_| way.tick());
+    let missing = way.truth.put(vec![node("a")]);
+    let next = way.truth.put(vec![node("b")]);
+    let (_, partition) = one_partition();
+    assert_eq!(way.fleet.delta(partition, next, way.now), Taken::Ahead);
+    assert_eq!(way.fleet.settle(way.now), [partition]);
+    assert_eq!(way.fleet.delta(partition, missing, way.now), Taken::Applied);
+    assert_eq!(way.sees(), way.truth.nodes());
+}
+
+#[test]
 fn a_claim_is_given_a_tick_to_be_followed_by_its_delta() {
     let mut way = Way::new();
     way.tick();

@@ -67,6 +67,18 @@ async fn a_stream_begins_with_a_snapshot_and_a_slow_client_gets_another() {
 }
 
 #[tokio::test]
+async fn an_answer_is_built_once_a_tick_and_is_of_the_newest() {
+    let (mut live, site) = Live::new().await;
+    let first = live.during(site.fleet.nodes()).await.unwrap();
+    let again = site.fleet.nodes().await.unwrap();
+    assert!(Arc::ptr_eq(&first, &again), "nobody was there to be asked");
+    live.moves(1);
+    let next = live.during(site.fleet.nodes()).await.unwrap();
+    assert_eq!((first.list.len(), next.list.len()), (0, 1));
+    assert_ne!(first.version, next.version);
+}
+
+#[tokio::test]
 async fn streams_end_when_the_service_stops() {
     let (mut live, site) = Live::new().await;
     let mut frames = Box::pin(live.during(events::listen(site.clone(), None)).await.unwrap());
