@@ -5,6 +5,7 @@
 //! what a click means, what a marker looks like.
 
 pub mod cluster;
+pub mod colour;
 pub mod fanout;
 pub mod gesture;
 pub mod label;
@@ -13,11 +14,18 @@ pub mod picking;
 pub mod placement;
 pub mod places;
 pub mod projection;
+pub mod rank;
 pub mod raster;
 pub mod scene;
 pub mod world;
 
+#[cfg(target_arch = "wasm32")]
+mod view;
+
 use std::rc::Rc;
+
+#[cfg(target_arch = "wasm32")]
+pub use view::{MapEvents, MapView};
 
 /// What the map shows: columns of one store, one entry per row. A row without a name is vacant.
 #[derive(Clone, Copy, Debug)]

@@ -5,18 +5,19 @@
 //! belongs to it: what is drawn accounts for every node. All of this depends on the zoom and on places alone, so it is
 //! worked out when those change and not with every sample.
 
-use std::collections::HashMap;
 use std::ops::Range;
 
 use crate::map::Markers;
 use crate::map::picking::{CELL_PX, Grid};
 use crate::map::places::Places;
 use crate::map::projection::{Bounds, Point, Viewport, World};
+use crate::map::rank;
 
 /// More nodes than this in one cell are a cluster.
 pub const CROWD: usize = 50;
 
 const ALONE: u32 = u32::MAX;
+const NONE: u32 = u32::MAX;
 const GAP_PX: f64 = 2.0;
 
 /// The clusters of one zoom.
@@ -58,9 +59,11 @@ impl Clusters {
             world_px: grid.world_px(),
             cluster_of: vec![ALONE; places.len()],
             bubbles: Vec::new(),
-            nearby: HashMap::new(),
+            buckets: Vec::new(),
         };
-        for group in building.groups(grid) {
+        let groups = building.groups(grid);
+        building.buckets = vec![NONE; groups.len().next_power_of_two()];
+        for group in groups {
             building.place(group);
         }
         building.absorb();
@@ -130,6 +133,8 @@ impl Cluster {
 struct Bubble {
     centre: World,
     count: usize,
+    /// The next bubble of the same bucket.
+    next: u32,
 }
 
 /// Clusters in the making.
@@ -138,8 +143,9 @@ struct Building<'a> {
     world_px: f64,
     cluster_of: Vec<u32>,
     bubbles: Vec<Bubble>,
-    /// Bubbles by the cell that their centre lies in.
-    nearby: HashMap<(i64, i64), Vec<u32>>,
+    /// The first bubble of each bucket; the cell that a bubble's centre lies in says which bucket. Cells that share a
+    /// bucket do no harm, since distance decides.
+    buckets: Vec<u32>,
 }
 
 impl Building<'_> {
@@ -154,8 +160,8 @@ impl Building<'_> {
                 groups.extend(cell.chunk_by(|a, b| site(a) == site(b)).filter(|stack| stack.len() > 1));
             }
         }
-        groups.sort_by_key(|group| std::cmp::Reverse(group.len()));
-        groups
+        let order = rank::ascending(groups.iter().map(|group| u64::MAX - group.len() as u64));
+        order.into_iter().map(|number| groups[number as usize]).collect()
     }
 
     /// Makes the group a bubble, or lets it join the bubble that it would overlap.
@@ -164,9 +170,10 @@ impl Building<'_> {
         let reach_px = |other: &Bubble| radius_px(other.count) + radius_px(group.len()) + GAP_PX;
         let number = self.nearest(centre, reach_px).unwrap_or_else(|| {
             let number = self.bubbles.len() as u32;
-            self.bubbles.push(Bubble { centre, count: 0 });
-            let cell = self.cell(centre);
-            self.nearby.entry(cell).or_default().push(number);
+            let (x, y) = self.cell(centre);
+            let bucket = self.bucket(x, y);
+            let next = std::mem::replace(&mut self.buckets[bucket], number);
+            self.bubbles.push(Bubble { centre, count: 0, next });
             number
         });
         self.bubbles[number as usize].count += group.len();
@@ -220,13 +227,14 @@ impl Building<'_> {
         let (x, y) = self.cell(at);
         let mut best = None;
         let mut best_px = f64::INFINITY;
-        for cell in (y - 1..=y + 1).flat_map(|y| (x - 1..=x + 1).map(move |x| (x, y))) {
-            for &number in self.nearby.get(&cell).map_or(&[][..], Vec::as_slice) {
-                let bubble = &self.bubbles[number as usize];
+        for (x, y) in (y - 1..=y + 1).flat_map(|y| (x - 1..=x + 1).map(move |x| (x, y))) {
+            let mut number = self.buckets[self.bucket(x, y)];
+            while let Some(bubble) = self.bubbles.get(number as usize) {
                 let distance_px = (bubble.centre.x - at.x).hypot(bubble.centre.y - at.y) * self.world_px;
                 if distance_px < best_px && distance_px <= reach_px(bubble) {
                     (best, best_px) = (Some(number), distance_px);
                 }
+                number = bubble.next;
             }
         }
         best
@@ -241,16 +249,22 @@ impl Building<'_> {
         World { x: sum.0 / count, y: sum.1 / count }
     }
 
+    fn bucket(&self, x: i64, y: i64) -> usize {
+        let mixed = (x.wrapping_mul(31) + y).cast_unsigned().wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
+        mixed as usize & (self.buckets.len() - 1)
+    }
+
     fn cell(&self, at: World) -> (i64, i64) {
         ((at.x * self.world_px / CELL_PX) as i64, (at.y * self.world_px / CELL_PX) as i64)
     }
 }
 
-/// A bubble's radius: large enough for its number, and at most such that two of them just touch from one cell's middle
-/// to the next.
+/// A bubble's radius: large enough for its number, which has four digits at most, and small enough that neighbours are
+/// found in the neighbouring cells.
 fn radius_px(count: usize) -> f64 {
-    let digits = f64::from(count.max(1).ilog10() + 1);
-    (8.0 + 3.0 * (count.max(1) as f64).log10()).max(4.0 + 3.8 * digits).min(CELL_PX / 2.0 - GAP_PX / 2.0)
+    let count = count.max(1);
+    let digits = f64::from((count.ilog10() + 1).min(4));
+    (8.0 + 3.0 * f64::from(count.ilog2()) * std::f64::consts::LOG10_2).max(5.0 + 3.85 * digits).min(23.0)
 }
 
 fn known(rates: &[f32], row: usize) -> f64 {

@@ -1,5 +1,7 @@
 //! Nodes at exactly one place, spread round it so that each can be seen and chosen.
 
+use std::f64::consts::TAU;
+
 use crate::map::projection::Point;
 
 /// More than this many are shown as a list instead.
@@ -9,16 +11,24 @@ pub const MAX_FAN: usize = 36;
 const SPACING_PX: f64 = 30.0;
 /// From the place to the innermost ring.
 const FIRST_RING_PX: f64 = 38.0;
+/// So many still stand on one ring.
+const ONE_RING: usize = 14;
 
-/// Where each of `count` nodes goes, relative to their place: on rings, the inner ones filled first, beginning at the top.
+/// Where each of `count` nodes goes, relative to their place, beginning at the top: on one ring while that is not too
+/// wide, else on several, the inner ones filled first.
 pub fn offsets(count: usize) -> Vec<Point> {
     let mut offsets = Vec::with_capacity(count);
-    let mut radius_px = FIRST_RING_PX;
+    let widest_px = SPACING_PX * ONE_RING as f64 / TAU;
+    let mut radius_px = (SPACING_PX * count as f64 / TAU).clamp(FIRST_RING_PX, widest_px);
+    if count > ONE_RING {
+        radius_px = FIRST_RING_PX;
+    }
     while offsets.len() < count {
-        let room = (std::f64::consts::TAU * radius_px / SPACING_PX) as usize;
+        // A little more than the ring holds exactly: rounding must not open a second one for the last node.
+        let room = (TAU * radius_px / SPACING_PX + 0.01) as usize;
         let on_ring = room.min(count - offsets.len());
         for at in 0..on_ring {
-            let angle = std::f64::consts::TAU * (at as f64 / on_ring as f64 - 0.25);
+            let angle = TAU * (at as f64 / on_ring as f64 - 0.25);
             offsets.push(Point::new(radius_px * angle.cos(), radius_px * angle.sin()));
         }
         radius_px += SPACING_PX;
@@ -61,6 +71,17 @@ mod tests {
             assert_eq!(pick(20, offset), Some(number));
         }
         assert_eq!(pick(20, Point::new(0.0, 0.0)), None);
-        assert!(radius_px(MAX_FAN) < 140.0, "it fits on a phone");
+    }
+
+    #[test]
+    fn a_few_stand_on_one_ring_and_all_fit_on_a_phone() {
+        let rings = |count: usize| {
+            let mut radii: Vec<i32> =
+                offsets(count).iter().map(|it| it.distance(Point::default()).round() as i32).collect();
+            radii.dedup();
+            radii.len()
+        };
+        assert_eq!([2, 7, 10, 14, 15, MAX_FAN].map(rings), [1, 1, 1, 1, 2, 3]);
+        assert!(radius_px(MAX_FAN) < 140.0);
     }
 }

@@ -35,13 +35,14 @@ impl Labels {
         self.taken.push(extent);
     }
 
-    /// Takes a place for a label, if all of it is free.
-    pub fn take(&mut self, extent: Extent) -> bool {
-        let free = !self.taken.iter().any(|taken| taken.overlaps(&extent));
-        if free {
-            self.taken.push(extent);
-        }
-        free
+    /// Takes one of several places for a label: of those that are free the one that covers least of what lies below, the
+    /// first of equals. Says which.
+    pub fn take(&mut self, places: &[Extent], covers: impl Fn(&Extent) -> usize) -> Option<usize> {
+        let is_free = |extent: &Extent| !self.taken.iter().any(|taken| taken.overlaps(extent));
+        let free = places.iter().enumerate().filter(|(_, extent)| is_free(extent));
+        let (number, extent) = free.min_by_key(|(_, extent)| covers(extent))?;
+        self.taken.push(*extent);
+        Some(number)
     }
 }
 
@@ -49,14 +50,25 @@ impl Labels {
 mod tests {
     use super::{Extent, Labels};
 
+    fn at(left: f64, top: f64) -> Extent {
+        Extent { left, top, right: left + 80.0, bottom: top + 14.0 }
+    }
+
     #[test]
     fn the_first_label_wins_and_bubbles_are_never_covered() {
         let mut labels = Labels::default();
         labels.block(Extent::round(50.0, 50.0, 10.0));
-        let at = |left: f64, top: f64| Extent { left, top, right: left + 80.0, bottom: top + 14.0 };
-        assert!(!labels.take(at(0.0, 50.0)));
-        assert!(labels.take(at(10.0, 60.0)));
-        assert!(!labels.take(at(60.0, 70.0)));
-        assert!(labels.take(at(60.0, 74.0)));
+        let mut take = |places: &[Extent]| labels.take(places, |_| 0);
+        assert_eq!(take(&[at(0.0, 50.0)]), None);
+        assert_eq!(take(&[at(0.0, 50.0), at(10.0, 60.0), at(10.0, 90.0)]), Some(1));
+        assert_eq!(take(&[at(60.0, 70.0)]), None);
+        assert_eq!(take(&[at(60.0, 74.0)]), Some(0));
+    }
+
+    #[test]
+    fn a_label_goes_where_it_covers_least() {
+        let places = [at(0.0, 0.0), at(0.0, 30.0), at(0.0, 60.0)];
+        let covers = |extent: &Extent| if extent.top < 10.0 { 7 } else { 0 };
+        assert_eq!(Labels::default().take(&places, covers), Some(1));
     }
 }

@@ -5,6 +5,7 @@ use std::ops::RangeInclusive;
 use crate::map::cluster::Clusters;
 use crate::map::places::Places;
 use crate::map::projection::{Point, Viewport};
+use crate::map::rank;
 
 /// A cell's side, CSS pixels. Also what counts as crowded is counted per cell.
 pub const CELL_PX: f64 = 48.0;
@@ -32,17 +33,19 @@ pub enum Hit {
 impl Grid {
     /// Sorts all nodes into cells of a world that is so many pixels wide.
     pub fn new(places: &Places, world_px: f64) -> Self {
-        let cell = |at: usize| key(column(places.x[at], world_px), column(places.y[at], world_px));
-        let mut sorted: Vec<(u64, u32, u32)> =
-            (0..places.len()).map(|at| (cell(at), places.site[at], at as u32)).collect();
-        sorted.sort_unstable();
+        let cell = |at: u32| {
+            let at = at as usize;
+            key(column(places.x[at], world_px), column(places.y[at], world_px))
+        };
+        let ranked = rank::ascending(places.by_site.iter().map(|&at| cell(at)));
+        let order: Vec<u32> = ranked.into_iter().map(|position| places.by_site[position as usize]).collect();
         let mut cells: Vec<(u64, u32)> = Vec::new();
-        for (position, &(cell, ..)) in sorted.iter().enumerate() {
-            if cells.last().is_none_or(|last| last.0 != cell) {
-                cells.push((cell, position as u32));
+        for (position, &at) in order.iter().enumerate() {
+            if cells.last().is_none_or(|last| last.0 != cell(at)) {
+                cells.push((cell(at), position as u32));
             }
         }
-        Self { world_px, order: sorted.into_iter().map(|(.., at)| at).collect(), cells }
+        Self { world_px, order, cells }
     }
 
     /// The world's width that the cells were made for.

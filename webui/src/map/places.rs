@@ -2,6 +2,7 @@
 
 use crate::map::Markers;
 use crate::map::projection::World;
+use crate::map::rank;
 
 /// Nodes with a place, one per position of each column.
 #[derive(Clone, Debug, Default)]
@@ -16,6 +17,8 @@ pub struct Places {
     pub site: Vec<u32>,
     /// How many nodes each site has.
     site_count: Vec<u32>,
+    /// All positions, site by site.
+    pub by_site: Vec<u32>,
     /// Nodes without a place.
     pub unplaced: usize,
 }
@@ -72,18 +75,19 @@ impl Places {
     }
 
     fn number_sites(&mut self) {
-        let bits = |at: u32| (self.x[at as usize].to_bits(), self.y[at as usize].to_bits());
-        let mut order: Vec<u32> = (0..self.row.len() as u32).collect();
-        order.sort_unstable_by_key(|&at| bits(at));
-        let mut site = vec![0; order.len()];
+        let bits = |at: u32| {
+            u64::from(self.x[at as usize].to_bits()) << 32 | u64::from(self.y[at as usize].to_bits())
+        };
+        let by_site = rank::ascending((0..self.row.len() as u32).map(bits));
+        let mut site = vec![0; by_site.len()];
         let mut site_count = Vec::new();
-        for nodes in order.chunk_by(|&a, &b| bits(a) == bits(b)) {
+        for nodes in by_site.chunk_by(|&a, &b| bits(a) == bits(b)) {
             for &at in nodes {
                 site[at as usize] = site_count.len() as u32;
             }
             site_count.push(nodes.len() as u32);
         }
-        (self.site, self.site_count) = (site, site_count);
+        (self.site, self.site_count, self.by_site) = (site, site_count, by_site);
     }
 }
 

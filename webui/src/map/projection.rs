@@ -42,6 +42,15 @@ pub struct Viewport {
     zoom: f64,
 }
 
+/// What turns places into points, worked out once for many of them.
+#[derive(Clone, Copy, Debug)]
+pub struct Projector {
+    scale: f64,
+    wraps: bool,
+    centre: World,
+    middle: Point,
+}
+
 impl Point {
     pub fn new(x: f64, y: f64) -> Self {
         Self { x, y }
@@ -184,12 +193,14 @@ impl Viewport {
 
     /// Where a place is seen: of the world's copies side by side, the one nearest to the middle.
     pub fn to_point(&self, at: World) -> Point {
-        let scale = self.world_px();
-        let mut dx = at.x - self.centre.x;
-        if self.wraps() {
-            dx -= dx.round();
-        }
-        Point { x: self.width / 2.0 + dx * scale, y: self.height / 2.0 + (at.y - self.centre.y) * scale }
+        self.projector().to_point(at)
+    }
+
+    /// The same for many places.
+    pub fn projector(&self) -> Projector {
+        let (scale, wraps) = (self.world_px(), self.wraps());
+        let middle = Point::new(self.width / 2.0, self.height / 2.0);
+        Projector { scale, wraps, centre: self.centre, middle }
     }
 
     /// What place is seen there. Its `x` may lie outside of 0 to 1, on a copy of the world.
@@ -201,16 +212,18 @@ impl Viewport {
         }
     }
 
-    /// Where the left and top edges of each visible copy of the world are seen.
+    /// The left edge and the width of the world on the screen, where it is seen once and as a whole.
+    pub fn only_world(&self) -> Option<(f64, f64)> {
+        let width = self.world_px();
+        (!self.wraps()).then_some(((self.width - width) / 2.0, width))
+    }
+
+    /// Where the top left corner of each copy of the world is seen that may reach into the window.
     pub fn origins(&self) -> impl Iterator<Item = Point> {
         let scale = self.world_px();
         let left = self.width / 2.0 - self.centre.x * scale;
         let top = self.height / 2.0 - self.centre.y * scale;
-        let copies = if self.wraps() { -1..=1 } else { 0..=0 };
-        let width = self.width;
-        copies
-            .map(move |copy| Point { x: left + f64::from(copy) * scale, y: top })
-            .filter(move |origin| origin.x < width && origin.x + scale > 0.0)
+        (-1..=1).map(move |copy| Point { x: left + f64::from(copy) * scale, y: top })
     }
 
     /// The part of the world that is seen.
@@ -245,6 +258,18 @@ impl Viewport {
         };
         self.centre.x = if self.wraps() { self.centre.x.rem_euclid(1.0) } else { 0.5 };
         self
+    }
+}
+
+impl Projector {
+    /// Where a place is seen.
+    pub fn to_point(&self, at: World) -> Point {
+        let mut dx = at.x - self.centre.x;
+        if self.wraps {
+            // To even at the half: that is one machine instruction, and which of two equally far copies is no matter.
+            dx -= dx.round_ties_even();
+        }
+        Point { x: self.middle.x + dx * self.scale, y: self.middle.y + (at.y - self.centre.y) * self.scale }
     }
 }
 

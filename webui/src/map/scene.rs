@@ -187,6 +187,17 @@ impl Scene {
         Some(self.viewport.to_point(self.places.world(self.places.find(row)?)))
     }
 
+    /// What a box about a node stands beside: its marker, or the whole fan that the marker is part of. The middle, and
+    /// the radius that the box keeps clear of; the marker's own is given.
+    pub fn anchor(&self, row: usize, marker_px: f64) -> Option<(Point, f64)> {
+        match &self.opened {
+            Some(Opened { at, rows, form: Form::Fan }) if rows.contains(&row) => {
+                Some((self.viewport.to_point(*at), fanout::radius_px(rows.len())))
+            }
+            _ => Some((self.point_of(row)?, marker_px)),
+        }
+    }
+
     /// How many nodes share a node's place, itself included.
     pub fn count_at(&self, row: usize) -> usize {
         self.places.find(row).map_or(0, |at| self.places.count_at(at))
@@ -199,9 +210,9 @@ impl Scene {
         self.fly_to(self.viewport.fitted(self.extent, FIT_ZOOM));
     }
 
-    /// Opens the place of a node as a list.
-    pub fn list(&mut self, row: usize) {
-        if let Some(at) = self.places.find(row) {
+    /// Opens the place of the selected node as a list.
+    pub fn list_selected(&mut self) {
+        if let Some(at) = self.selected.and_then(|row| self.places.find(row)) {
             let (at, rows) = (self.places.world(at), self.places.neighbours(at));
             self.opened = Some(Opened { at, rows, form: Form::List });
         }

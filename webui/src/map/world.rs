@@ -82,28 +82,60 @@ impl BaseMap {
         self.grid
     }
 
-    /// Each coast and border once.
-    pub fn arcs(&self) -> &[Vec<[u32; 2]>] {
-        &self.arcs
-    }
-
     /// Land masses.
     pub fn polygons(&self) -> &[Polygon] {
         &self.polygons
     }
 
     /// The closed rings of a land mass, to be filled by the even-odd rule.
-    pub fn rings<'a>(
-        &'a self,
-        polygon: &'a Polygon,
-    ) -> impl Iterator<Item = impl Iterator<Item = [u32; 2]> + 'a> + 'a {
-        polygon.rings.iter().map(|ring| ring.iter().flat_map(|reference| self.walk(*reference)))
+    ///
+    /// A ring that crosses the date line goes on beyond the world's edge, onto the world's copy beside it. One that goes
+    /// all the way round, as Antarctica does, is closed along the world's foot.
+    pub fn rings<'a>(&'a self, polygon: &'a Polygon) -> impl Iterator<Item = Vec<[i32; 2]>> + 'a {
+        polygon.rings.iter().map(|ring| {
+            let mut ring = self.unrolled(ring.iter().flat_map(|reference| self.walk(*reference)));
+            if let (Some(&[first, _]), Some(&[last, _])) = (ring.first(), ring.last())
+                && (last - first).abs() > self.half()
+            {
+                let foot = self.grid.cast_signed();
+                ring.extend([[last, foot], [first, foot]]);
+            }
+            ring
+        })
+    }
+
+    /// Each coast and border once. Where one crosses the date line it goes on beyond the world's edge.
+    pub fn lines(&self) -> impl Iterator<Item = Vec<[i32; 2]>> + '_ {
+        self.arcs.iter().map(|arc| self.unrolled(arc.iter().copied()))
     }
 
     /// Whether a segment is where the map was cut and not a coast: along the date line, or at the map's foot.
-    pub fn is_cut(&self, from: [u32; 2], to: [u32; 2]) -> bool {
-        let edge = |a: u32, b: u32| a == b && (a == 0 || a == self.grid);
+    pub fn is_cut(&self, from: [i32; 2], to: [i32; 2]) -> bool {
+        let grid = self.grid.cast_signed();
+        let edge = |a: i32, b: i32| a == b && a.rem_euclid(grid) == 0;
         edge(from[0], to[0]) || edge(from[1], to[1])
+    }
+
+    /// The points with whole worlds added, so that no step is longer than half a world.
+    fn unrolled(&self, points: impl Iterator<Item = [u32; 2]>) -> Vec<[i32; 2]> {
+        let (grid, half) = (self.grid.cast_signed(), self.half());
+        let (mut worlds, mut before) = (0, None::<i32>);
+        points
+            .map(|[x, y]| {
+                let (x, y) = (x.cast_signed(), y.cast_signed());
+                match x - before.unwrap_or(x) {
+                    step if step > half => worlds -= grid,
+                    step if step < -half => worlds += grid,
+                    _ => {}
+                }
+                before = Some(x);
+                [x + worlds, y]
+            })
+            .collect()
+    }
+
+    fn half(&self) -> i32 {
+        self.grid.cast_signed() / 2
     }
 
     fn walk(&self, reference: ArcRef) -> impl Iterator<Item = [u32; 2]> + '_ {
@@ -220,8 +252,16 @@ mod tests {
         let map = BaseMap::decode(island()).unwrap();
         assert_eq!(map.grid(), 100);
         let polygon = &map.polygons()[0];
-        let ring: Vec<_> = map.rings(polygon).next().unwrap().collect();
+        let ring = map.rings(polygon).next().unwrap();
         assert_eq!(ring, [[10, 10], [20, 10], [20, 20], [20, 20], [10, 20], [10, 10]]);
+    }
+
+    #[test]
+    fn what_crosses_the_date_line_goes_on_beyond_the_edge() {
+        let map = BaseMap::decode(island()).unwrap();
+        let unrolled = |points: &[[u32; 2]]| map.unrolled(points.iter().copied());
+        assert_eq!(unrolled(&[[90, 5], [98, 5], [3, 6], [97, 7]]), [[90, 5], [98, 5], [103, 6], [97, 7]]);
+        assert_eq!(unrolled(&[[2, 5], [99, 5]]), [[2, 5], [-1, 5]]);
     }
 
     #[test]
@@ -260,8 +300,9 @@ mod tests {
                 bytes[at] = byte;
                 let Ok(map) = BaseMap::decode(&bytes) else { continue };
                 accepted += 1;
+                let grid = map.grid().cast_signed();
                 let points = map.polygons().iter().flat_map(|polygon| map.rings(polygon)).flatten();
-                assert!(points.into_iter().all(|[x, y]| x <= map.grid() && y <= map.grid()));
+                assert!(points.chain(map.lines().flatten()).all(|[_, y]| (0..=grid).contains(&y)));
             }
         }
         assert!(accepted > 100, "some are maps all the same: {accepted}");

@@ -1,9 +1,10 @@
 //! What pointers, the wheel and keys do to the scene.
 
-use super::{Answer, Scene, Under};
+use super::{Answer, Form, Scene, Under};
 use crate::map::gesture::{Move, Release};
 use crate::map::motion::{Motion, Target};
 use crate::map::projection::Point;
+use crate::map::rank;
 
 const KEY_PAN_PX: f64 = 80.0;
 
@@ -134,17 +135,16 @@ impl Scene {
         self.viewport = self.viewport.panned(dx, dy);
     }
 
-    /// The next node in view, from west to east.
+    /// The next marker in view, from west to east: a node, or one that stands for the cluster it is shown in.
     fn step(&self, forward: bool) -> Option<Answer> {
-        let bounds = self.viewport.bounds();
-        let in_view = (0..self.places.len()).filter(|&at| bounds.contains(self.places.world(at)));
-        let mut order: Vec<(f64, f64, usize)> = in_view
-            .map(|at| (self.viewport.to_point(self.places.world(at)), self.places.row[at] as usize))
-            .map(|(point, row)| (point.x, point.y, row))
-            .collect();
-        order.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.total_cmp(&b.1)).then(a.2.cmp(&b.2)));
-        let current = self.selected.and_then(|row| order.iter().position(|it| it.2 == row));
-        let count = order.len();
+        let stops = self.stops();
+        let selected = self.selected.and_then(|row| self.places.find(row));
+        let cluster = selected.and_then(|at| self.clusters.of(at));
+        let current = stops
+            .iter()
+            .position(|&at| Some(at) == selected)
+            .or_else(|| stops.iter().position(|&at| cluster.is_some() && self.clusters.of(at) == cluster));
+        let count = stops.len();
         let next = match (current, forward) {
             _ if count == 0 => return None,
             (Some(at), true) => (at + 1) % count,
@@ -152,6 +152,29 @@ impl Scene {
             (None, true) => 0,
             (None, false) => count - 1,
         };
-        Some(Answer::Select(Some(order[next].2)))
+        Some(Answer::Select(Some(self.places.row[stops[next]] as usize)))
+    }
+
+    /// The markers in view, as positions in the columns of places. Of a cluster that is a spread fan each node is one,
+    /// of any other only the first.
+    fn stops(&self) -> Vec<usize> {
+        let bounds = self.viewport.bounds();
+        let fan = self.opened().filter(|opened| opened.form == Form::Fan).map_or(&[][..], |fan| &fan.rows);
+        let leads = |at: usize| {
+            let cluster = self.clusters.of(at).and_then(|number| self.clusters.get(number));
+            cluster.is_none_or(|cluster| self.clusters.members(cluster).first() == Some(&(at as u32)))
+        };
+        let is_stop = |&at: &usize| {
+            bounds.contains(self.places.world(at))
+                && (leads(at) || fan.contains(&(self.places.row[at] as usize)))
+        };
+        let stops: Vec<usize> = (0..self.places.len()).filter(is_stop).collect();
+        // By whole pixels: first across, then down.
+        let pixel = |at: &usize| {
+            let Point { x, y } = self.viewport.to_point(self.places.world(*at));
+            (x.max(0.0) as u64) << 32 | y.max(0.0) as u64
+        };
+        let order = rank::ascending(stops.iter().map(pixel));
+        order.into_iter().map(|number| stops[number as usize]).collect()
     }
 }

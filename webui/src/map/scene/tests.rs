@@ -143,9 +143,29 @@ fn brackets_step_through_what_is_in_view_and_come_round() {
         select(&mut scene, &fleet, Some(row));
     }
     assert_eq!(visited, [5, 0, 1, 2, 3, 4, 5]);
-    assert_eq!(scene.key("["), Some(Answer::Select(Some(4))));
+    assert_eq!(scene.key("["), Some(Answer::Select(Some(0))), "the fan has closed: one stands for all");
     assert_eq!(scene.key("Enter"), Some(Answer::Open(5)));
     assert_eq!(scene.key("x"), None);
+}
+
+#[test]
+fn brackets_visit_a_crowd_once() {
+    let mut fleet = Fleet::default();
+    for node in 0..100 {
+        fleet.add(
+            if node < 99 { 50.0 } else { 10.0 },
+            10.0 + if node < 99 { 0.0 } else { 20.0 },
+            0,
+            0.0,
+            0.0,
+        );
+    }
+    let mut scene = scene(&fleet);
+    select(&mut scene, &fleet, Some(50));
+    assert_eq!(scene.key("]"), Some(Answer::Select(Some(99))));
+    assert_eq!(scene.key("["), Some(Answer::Select(Some(99))));
+    select(&mut scene, &fleet, Some(99));
+    assert_eq!(scene.key("]"), Some(Answer::Select(Some(0))));
 }
 
 #[test]

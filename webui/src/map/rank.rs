@@ -1,0 +1,34 @@
+//! Sorting by a number. The map sorts many things, and each sort of another type would add its own code to the page.
+
+/// The positions of all keys in ascending order of the keys; equal keys stay in their order.
+pub fn ascending(keys: impl Iterator<Item = u64>) -> Vec<u32> {
+    let mut keyed: Vec<(u64, u32)> = keys.zip(0..).collect();
+    sort(&mut keyed);
+    keyed.into_iter().map(|(_, position)| position).collect()
+}
+
+/// A key under which the largest comes first. Only for numbers from 0 up; what is no number comes last.
+pub fn descending(value: f64) -> u64 {
+    !value.max(0.0).to_bits()
+}
+
+#[inline(never)]
+fn sort(keyed: &mut [(u64, u32)]) {
+    keyed.sort_unstable();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{ascending, descending};
+
+    #[test]
+    fn equal_keys_keep_their_order() {
+        assert_eq!(ascending([7, 3, 7, 1, 3].into_iter()), [3, 1, 4, 0, 2]);
+    }
+
+    #[test]
+    fn the_largest_comes_first() {
+        let values = [0.5, f64::NAN, 1e9, 0.0, 2.0, f64::INFINITY];
+        assert_eq!(ascending(values.into_iter().map(descending)), [5, 2, 4, 0, 1, 3]);
+    }
+}

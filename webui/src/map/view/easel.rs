@@ -1,0 +1,230 @@
+//! The three canvases: land, markers, and what lies above them. Only what has changed is painted.
+
+use wasm_bindgen::{Clamped, JsCast as _, UnwrapThrowExt as _};
+use web_sys::{CanvasRenderingContext2d, HtmlCanvasElement, HtmlElement, ImageData, Performance};
+
+use super::base::{Base, Level};
+use super::dom::{create, number, style, window};
+use super::overlay::Brush;
+use super::theme::Theme;
+use crate::format::Unit;
+use crate::map::Markers;
+use crate::map::projection::{Point, Viewport};
+use crate::map::raster::{PixelBuffer, Shape, Stamps, marker_radius_px};
+use crate::map::scene::Scene;
+use crate::map::world::BaseMap;
+
+/// More pixels than this per CSS pixel cost time and show nothing.
+const MAX_RATIO: f64 = 2.0;
+/// While the view moves, no more than this part of the time goes into painting; in between, bitmaps are moved.
+const PAINTING_SHARE: f64 = 0.5;
+/// Painting that takes less is done in every frame.
+const CHEAP_MS: f64 = 6.0;
+
+/// The canvases and what they show.
+pub(super) struct Easel {
+    layers: HtmlElement,
+    base_layer: Layer,
+    marker_layer: Layer,
+    overlay_layer: Layer,
+    base: Base,
+    theme: Theme,
+    ratio: f64,
+    /// The view that the bitmaps show; none when all must be painted anew.
+    painted: Option<Viewport>,
+    painted_ms: f64,
+    cost_ms: f64,
+    is_shifted: bool,
+    buffer: PixelBuffer,
+    stamps: Stamps,
+    /// Markers that go above those that are online.
+    raised: Vec<(u8, i32, i32)>,
+    clock: Performance,
+}
+
+/// A canvas.
+struct Layer {
+    canvas: HtmlCanvasElement,
+    context: CanvasRenderingContext2d,
+}
+
+impl Easel {
+    pub(super) fn new(stage: &HtmlElement, root: &HtmlElement) -> Self {
+        let layers = create(stage, "div", "map-layers");
+        let theme = Theme::read(root);
+        Self {
+            base_layer: Layer::new(&layers),
+            marker_layer: Layer::new(&layers),
+            overlay_layer: Layer::new(&layers),
+            layers,
+            base: Base::default(),
+            ratio: 1.0,
+            painted: None,
+            painted_ms: f64::NEG_INFINITY,
+            cost_ms: 0.0,
+            is_shifted: false,
+            buffer: PixelBuffer::default(),
+            stamps: Stamps::new(theme.palette, 1.0),
+            raised: Vec::new(),
+            clock: window().performance().expect_throw("the browser has a clock"),
+            theme,
+        }
+    }
+
+    pub(super) fn base_mut(&mut self) -> &mut Base {
+        &mut self.base
+    }
+
+    pub(super) fn put_base(&mut self, level: Level, map: Option<BaseMap>) {
+        if let Some(map) = map {
+            self.base.put(level, &map);
+            self.painted = None;
+        }
+    }
+
+    pub(super) fn set_theme(&mut self, root: &HtmlElement) {
+        self.theme = Theme::read(root);
+        self.painted = None;
+    }
+
+    /// Brings the canvases up to date; says whether they are, or only moved for now.
+    pub(super) fn paint(&mut self, scene: &mut Scene, markers: &Markers<'_>, unit: Unit) -> bool {
+        let viewport = *scene.viewport();
+        if viewport.width() < 1.0 || viewport.height() < 1.0 {
+            return true;
+        }
+        self.fit(&viewport);
+        let started_ms = self.clock.now();
+        let moved = self.painted != Some(viewport);
+        if let Some(painted) = self.painted
+            && moved
+            && self.cost_ms > CHEAP_MS
+            && started_ms - self.painted_ms < self.cost_ms / PAINTING_SHARE
+        {
+            self.shift(&painted, &viewport);
+            return false;
+        }
+        scene.regroup();
+        if moved {
+            self.base_layer.clear();
+            self.base.paint(&self.base_layer.context, &viewport, self.ratio, &self.theme);
+        }
+        self.paint_markers(scene, markers);
+        self.overlay_layer.clear();
+        Brush::new(&self.overlay_layer.context, &self.buffer, self.ratio, &self.theme, unit)
+            .paint(scene, markers);
+        self.unshift();
+        self.painted = Some(viewport);
+        self.painted_ms = self.clock.now();
+        self.cost_ms = self.painted_ms - started_ms;
+        true
+    }
+
+    fn paint_markers(&mut self, scene: &Scene, markers: &Markers<'_>) {
+        if !self.stamps.suits(self.theme.palette, self.ratio as f32) {
+            self.stamps = Stamps::new(self.theme.palette, self.ratio as f32);
+        }
+        self.buffer.clear();
+        self.raised.clear();
+        let (places, clusters) = (scene.places(), scene.clusters());
+        let projector = scene.viewport().projector();
+        let (right, bottom) = (scene.viewport().width() + 16.0, scene.viewport().height() + 16.0);
+        for at in 0..places.len() {
+            let point = projector.to_point(places.world(at));
+            let inside = point.x > -16.0 && point.y > -16.0 && point.x < right && point.y < bottom;
+            if !inside || !clusters.is_alone(at) {
+                continue;
+            }
+            let row = places.row[at] as usize;
+            let (x, y) = ((point.x * self.ratio).round() as i32, (point.y * self.ratio).round() as i32);
+            match markers.status(row) {
+                0 => {
+                    let stamp = self.stamps.get(Shape::Disc, marker_radius_px(markers.volume(row)));
+                    self.buffer.put(stamp, x, y);
+                }
+                status => self.raised.push((status, x, y)),
+            }
+        }
+        for status in [1, 2] {
+            let stamp = self.stamps.get(Shape::of_status(status), 0.0);
+            for &(_, x, y) in self.raised.iter().filter(|raised| raised.0 == status) {
+                self.buffer.put(stamp, x, y);
+            }
+        }
+        self.put_pixels();
+    }
+
+    /// Hands the changed part of the buffer to the canvas. The view of the memory is made afresh each time: it is void
+    /// as soon as the memory grows.
+    fn put_pixels(&self) {
+        let damage = self.buffer.damage();
+        if damage.width() == 0 {
+            return;
+        }
+        let (width, height) = (self.buffer.width(), self.buffer.height());
+        let image = ImageData::new_with_u8_clamped_array_and_sh(Clamped(self.buffer.bytes()), width, height);
+        let context = &self.marker_layer.context;
+        let put = image.and_then(|image| {
+            context.put_image_data_with_dirty_x_and_dirty_y_and_dirty_width_and_dirty_height(
+                &image,
+                0.0,
+                0.0,
+                f64::from(damage.left),
+                f64::from(damage.top),
+                f64::from(damage.width()),
+                f64::from(damage.height()),
+            )
+        });
+        put.expect_throw("the buffer is as large as the canvas");
+    }
+
+    /// Gives the canvases the stage's size.
+    fn fit(&mut self, viewport: &Viewport) {
+        let ratio = window().device_pixel_ratio().clamp(1.0, MAX_RATIO);
+        let pixels = |length: f64| (length * ratio).round() as u32;
+        let (width, height) = (pixels(viewport.width()), pixels(viewport.height()));
+        if (width, height) == (self.buffer.width(), self.buffer.height()) {
+            return;
+        }
+        self.ratio = ratio;
+        for layer in [&self.base_layer, &self.marker_layer, &self.overlay_layer] {
+            layer.canvas.set_width(width);
+            layer.canvas.set_height(height);
+            style(&layer.canvas, "width", &(number(viewport.width()) + "px"));
+            style(&layer.canvas, "height", &(number(viewport.height()) + "px"));
+        }
+        self.buffer.resize(width, height);
+        self.painted = None;
+    }
+
+    /// Moves and scales the bitmaps of one view to where another shows the same places.
+    fn shift(&mut self, from: &Viewport, to: &Viewport) {
+        let scale = to.world_px() / from.world_px();
+        let middle = Point::new(from.width() / 2.0, from.height() / 2.0);
+        let target = to.to_point(from.to_world(middle));
+        let (x, y) = (target.x - middle.x * scale, target.y - middle.y * scale);
+        let [x, y, scale] = [x, y, scale].map(number);
+        style(&self.layers, "transform", &format!("translate({x}px, {y}px) scale({scale})"));
+        self.is_shifted = true;
+    }
+
+    fn unshift(&mut self) {
+        if std::mem::take(&mut self.is_shifted) {
+            style(&self.layers, "transform", "none");
+        }
+    }
+}
+
+impl Layer {
+    fn new(parent: &HtmlElement) -> Self {
+        let canvas: HtmlCanvasElement = create(parent, "canvas", "map-canvas").unchecked_into();
+        let context = canvas.get_context("2d").ok().flatten().expect_throw("the browser draws on canvases");
+        Self { canvas, context: context.unchecked_into() }
+    }
+
+    fn clear(&self) {
+        let (width, height) = (f64::from(self.canvas.width()), f64::from(self.canvas.height()));
+        self.context.set_transform(1.0, 0.0, 0.0, 1.0, 0.0, 0.0).unwrap_throw();
+        self.context.clear_rect(0.0, 0.0, width, height);
+    }
+}

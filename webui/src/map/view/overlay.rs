@@ -1,0 +1,296 @@
+//! What lies above the markers: clusters with their numbers and rates, the spread fan, the selected node's ring.
+
+use std::f64::consts::{FRAC_PI_2, TAU};
+
+use wasm_bindgen::UnwrapThrowExt as _;
+use web_sys::CanvasRenderingContext2d;
+
+use super::theme::Theme;
+use crate::format::{Headline, Headliner, Unit, count};
+use crate::map::Markers;
+use crate::map::cluster::{Cluster, Summary};
+use crate::map::fanout;
+use crate::map::label::{Extent, Labels};
+use crate::map::projection::Point;
+use crate::map::rank;
+use crate::map::raster::{Area, PixelBuffer, Shape, marker_radius_px};
+use crate::map::scene::{Form, Opened, Scene};
+
+const LABEL_PX: f64 = 11.0;
+const LABEL_LINE_PX: f64 = 13.0;
+/// However few of a thousand nodes are offline, their part of the ring is seen.
+const MIN_ARC: f64 = 0.35;
+
+/// One painting of the overlay.
+pub(super) struct Brush<'a> {
+    context: &'a CanvasRenderingContext2d,
+    /// The markers below.
+    pixels: &'a PixelBuffer,
+    /// Pixels per CSS pixel.
+    ratio: f64,
+    theme: &'a Theme,
+    unit: Unit,
+    /// The map's width.
+    width: f64,
+}
+
+/// A cluster in view.
+struct Bubble {
+    at: Point,
+    radius: f64,
+    summary: Summary,
+    count: usize,
+}
+
+impl<'a> Brush<'a> {
+    pub(super) fn new(
+        context: &'a CanvasRenderingContext2d,
+        pixels: &'a PixelBuffer,
+        ratio: f64,
+        theme: &'a Theme,
+        unit: Unit,
+    ) -> Self {
+        let width = f64::from(pixels.width()) / ratio;
+        Self { context, pixels, ratio, theme, unit, width }
+    }
+
+    /// Paints all of the overlay onto its clear canvas.
+    pub(super) fn paint(&self, scene: &Scene, markers: &Markers<'_>) {
+        self.context.set_transform(self.ratio, 0.0, 0.0, self.ratio, 0.0, 0.0).unwrap_throw();
+        let bubbles = bubbles_in_view(scene, markers);
+        for bubble in &bubbles {
+            self.bubble(bubble);
+        }
+        self.labels(&bubbles);
+        if let Some(opened @ Opened { form: Form::Fan, .. }) = scene.opened() {
+            self.fan(opened, scene, markers);
+        }
+        if let Some((row, at)) = markers.selected.and_then(|row| Some((row, scene.point_of(row)?))) {
+            self.selection(row, at, markers);
+        }
+    }
+
+    /// A disc with its number, in a ring that is divided as the nodes' statuses are.
+    fn bubble(&self, bubble: &Bubble) {
+        let Bubble { at, radius, summary, count: nodes } = bubble;
+        self.context.set_fill_style_str(&self.theme.surface);
+        self.circle(*at, radius + 1.0);
+        self.context.fill();
+        self.context.set_line_width(3.0);
+        let mut from = -FRAC_PI_2;
+        for (status, part) in ring_parts(summary) {
+            let to = from + part;
+            self.context.set_stroke_style_str(&self.theme.status(status));
+            self.context.begin_path();
+            self.context.arc(at.x, at.y, radius - 1.5, from, to).unwrap_throw();
+            self.context.stroke();
+            from = to;
+        }
+        self.font(600, if *radius < 11.0 || *nodes > 999 { 11 } else { 12 });
+        self.context.set_text_align("center");
+        self.context.set_text_baseline("middle");
+        self.context.set_fill_style_str(&self.theme.text);
+        // Four digits at most; the tip and the list have the number as it is.
+        let nodes = *nodes as u64;
+        self.write(
+            &if nodes < 10_000 { nodes.to_string() } else { count(nodes / 1000) + "k" },
+            at.x,
+            at.y + 0.5,
+        );
+    }
+
+    /// The summed rates beside each bubble that has room for them; those that move most come first.
+    fn labels(&self, bubbles: &[Bubble]) {
+        let mut labels = Labels::default();
+        for Bubble { at, radius, .. } in bubbles {
+            labels.block(Extent::round(at.x, at.y, radius + 1.0));
+        }
+        let volume = |bubble: &Bubble| bubble.summary.rx + bubble.summary.tx;
+        let order = rank::ascending(bubbles.iter().map(|bubble| rank::descending(volume(bubble))));
+        let order = order.into_iter().map(|number| &bubbles[number as usize]);
+        self.font(500, LABEL_PX as u32);
+        self.context.set_text_align("center");
+        self.context.set_line_join("round");
+        // A label that is moved inside must not speak for a bubble outside.
+        let in_view = |bubble: &&Bubble| (0.0..=self.width).contains(&bubble.at.x);
+        for bubble in order.filter(in_view).filter(|bubble| bubble.summary.by_status[0] > 0) {
+            let down = format!("↓ {}", self.rate(bubble.summary.rx));
+            let up = format!("↑ {}", self.rate(bubble.summary.tx));
+            let half = f64::max(self.text_px(&down), self.text_px(&up)) / 2.0 + 2.0;
+            let places = label_places(bubble, half).map(|at| Point::new(self.inside(at.x, half), at.y));
+            let extents = places.map(|at| Extent {
+                left: at.x - half,
+                top: at.y - LABEL_LINE_PX,
+                right: at.x + half,
+                bottom: at.y + LABEL_LINE_PX,
+            });
+            if let Some(number) = labels.take(&extents, |extent| self.ink(extent)) {
+                let Point { x, y } = places[number];
+                self.write_outlined(&down, x, y - LABEL_LINE_PX / 2.0, &self.theme.down);
+                self.write_outlined(&up, x, y + LABEL_LINE_PX / 2.0, &self.theme.up);
+            }
+        }
+    }
+
+    /// How much of the markers a label would cover.
+    fn ink(&self, extent: &Extent) -> usize {
+        let pixel = |length: f64| (length * self.ratio) as i32;
+        self.pixels.ink(Area {
+            left: pixel(extent.left),
+            top: pixel(extent.top),
+            right: pixel(extent.right),
+            bottom: pixel(extent.bottom),
+        })
+    }
+
+    /// At the map's edge a label is moved inside, rather than cut off.
+    fn inside(&self, middle: f64, half: f64) -> f64 {
+        middle.min(self.width - half - 2.0).max(half + 2.0)
+    }
+
+    /// A sum as the page's headlines write it: in gigabytes from a thousand megabytes on.
+    fn rate(&self, bytes_per_second: f64) -> String {
+        let Headline { value, unit } = Headliner::default().write(Some(bytes_per_second), self.unit);
+        value + " " + unit
+    }
+
+    /// The nodes of one place spread round it.
+    fn fan(&self, opened: &Opened, scene: &Scene, markers: &Markers<'_>) {
+        let centre = scene.viewport().to_point(opened.at);
+        let context = self.context;
+        context.set_global_alpha(0.94);
+        context.set_fill_style_str(&self.theme.surface);
+        self.circle(centre, fanout::radius_px(opened.rows.len()));
+        context.fill();
+        context.set_global_alpha(1.0);
+        context.set_stroke_style_str(&self.theme.border);
+        context.set_line_width(1.0);
+        context.stroke();
+        let points: Vec<Point> = fanout::offsets(opened.rows.len())
+            .into_iter()
+            .map(|offset| Point::new(centre.x + offset.x, centre.y + offset.y))
+            .collect();
+        context.set_stroke_style_str(&self.theme.muted);
+        context.begin_path();
+        for to in &points {
+            context.move_to(centre.x, centre.y);
+            context.line_to(to.x, to.y);
+        }
+        context.stroke();
+        context.set_fill_style_str(&self.theme.muted);
+        self.circle(centre, 3.0);
+        context.fill();
+        for (&row, &at) in opened.rows.iter().zip(&points) {
+            self.marker(row, at, markers);
+        }
+    }
+
+    /// The selected node above all others, in a ring.
+    fn selection(&self, row: usize, at: Point, markers: &Markers<'_>) {
+        let radius = self.marker(row, at, markers) + 5.0;
+        self.context.set_stroke_style_str(&self.theme.surface);
+        self.context.set_line_width(5.0);
+        self.circle(at, radius);
+        self.context.stroke();
+        self.context.set_stroke_style_str(&self.theme.text);
+        self.context.set_line_width(2.0);
+        self.circle(at, radius);
+        self.context.stroke();
+    }
+
+    /// A node's marker as the pixel buffer has it, only larger; gives its radius.
+    fn marker(&self, row: usize, at: Point, markers: &Markers<'_>) -> f64 {
+        let status = markers.status(row);
+        let shape = Shape::of_status(status);
+        let radius = f64::from(shape.radius_px(marker_radius_px(markers.volume(row))).max(4.0));
+        let (context, colour) = (self.context, self.theme.status(status));
+        context.set_fill_style_str(&self.theme.surface);
+        self.circle(at, radius + 2.0);
+        context.fill();
+        context.set_fill_style_str(&colour);
+        context.set_stroke_style_str(&colour);
+        context.set_line_width(2.0);
+        match shape {
+            Shape::Disc => {
+                self.circle(at, radius);
+                context.fill();
+            }
+            Shape::Ring => {
+                self.circle(at, radius - 1.0);
+                context.stroke();
+            }
+            Shape::Cross => {
+                let arm = radius * 0.8;
+                context.begin_path();
+                context.move_to(at.x - arm, at.y - arm);
+                context.line_to(at.x + arm, at.y + arm);
+                context.move_to(at.x - arm, at.y + arm);
+                context.line_to(at.x + arm, at.y - arm);
+                context.stroke();
+            }
+        }
+        radius
+    }
+
+    fn circle(&self, at: Point, radius: f64) {
+        self.context.begin_path();
+        self.context.arc(at.x, at.y, radius, 0.0, TAU).unwrap_throw();
+    }
+
+    fn font(&self, weight: u32, size_px: u32) {
+        self.context.set_font(&format!("{weight} {size_px}px {}", self.theme.font));
+    }
+
+    fn text_px(&self, text: &str) -> f64 {
+        self.context.measure_text(text).map_or(0.0, |metrics| metrics.width())
+    }
+
+    /// Writes what is legible on land, sea and borders alike.
+    fn write_outlined(&self, text: &str, x: f64, y: f64, colour: &str) {
+        self.context.set_stroke_style_str(&self.theme.surface);
+        self.context.set_line_width(3.0);
+        self.context.stroke_text(text, x, y).unwrap_throw();
+        self.context.set_fill_style_str(colour);
+        self.write(text, x, y);
+    }
+
+    fn write(&self, text: &str, x: f64, y: f64) {
+        self.context.fill_text(text, x, y).unwrap_throw();
+    }
+}
+
+fn bubbles_in_view(scene: &Scene, markers: &Markers<'_>) -> Vec<Bubble> {
+    let projector = scene.viewport().projector();
+    let (right, bottom) = (scene.viewport().width(), scene.viewport().height());
+    let clusters = scene.clusters();
+    let bubble = |cluster: &Cluster| {
+        let (at, radius) = (projector.to_point(cluster.centre), cluster.radius_px);
+        // Its label is a little wider than the bubble itself.
+        let near = |at: f64, length: f64| at > -60.0 && at < length + 60.0;
+        (near(at.x, right) && near(at.y, bottom)).then(|| Bubble {
+            at,
+            radius,
+            summary: clusters.summary(cluster, scene.places(), markers),
+            count: cluster.count(),
+        })
+    };
+    clusters.iter().filter_map(bubble).collect()
+}
+
+/// Where a label's middle may go, best first: below its bubble, above, to the right, to the left.
+fn label_places(Bubble { at, radius, .. }: &Bubble, half: f64) -> [Point; 4] {
+    let (down, across) = (radius + 2.0 + LABEL_LINE_PX, radius + 2.0 + half);
+    [(0.0, down), (0.0, -down), (across, 0.0), (-across, 0.0)].map(|(x, y)| Point::new(at.x + x, at.y + y))
+}
+
+/// How the ring is divided: what is wrong comes first, from the top, and is never too small to be seen.
+fn ring_parts(summary: &Summary) -> [(u8, f64); 3] {
+    let total: usize = summary.by_status.iter().sum();
+    let part = |status: usize| match summary.by_status[status] {
+        0 => 0.0,
+        nodes => (nodes as f64 / total.max(1) as f64 * TAU).max(MIN_ARC),
+    };
+    let (offline, warning) = (part(2).min(TAU), part(1));
+    let warning = warning.min(TAU - offline);
+    [(2, offline), (1, warning), (0, TAU - offline - warning)]
+}

@@ -1,0 +1,127 @@
+//! What is known of the selected node, beside its marker. A real element: it can be read, selected and tabbed to.
+
+use web_sys::HtmlElement;
+
+use super::dom::{Shown, Text, button, create, set};
+use crate::format::{Unit, age};
+use crate::map::Markers;
+use crate::map::raster::{Shape, marker_radius_px};
+use crate::map::scene::{Form, Scene};
+
+/// From the marker's edge to the popup.
+const GAP_PX: f64 = 12.0;
+
+/// The popup's elements.
+pub(super) struct Popup {
+    panel: Shown,
+    glyph: HtmlElement,
+    name: Text,
+    place: Text,
+    status: Text,
+    down: Text,
+    up: Text,
+    seen: Text,
+    /// "Open": everything about the node.
+    pub(super) open: HtmlElement,
+    /// How many nodes share its place; opens the list of them.
+    pub(super) others: HtmlElement,
+    others_text: Text,
+    pub(super) close: HtmlElement,
+}
+
+impl Popup {
+    pub(super) fn new(root: &HtmlElement) -> Self {
+        let panel = create(root, "section", "map-popup");
+        let head = create(&panel, "div", "map-popup-head");
+        let glyph = create(&head, "span", "map-glyph");
+        set(&glyph, "aria-hidden", "true");
+        let name = Text::new(&head, "strong", "map-popup-name");
+        let close = button(&head, "map-close", "×", Some("Close"));
+        let place = Text::new(&panel, "p", "map-popup-place");
+        let facts = create(&panel, "dl", "map-facts");
+        let fact = |label: &str, class: &str| {
+            let row = create(&facts, "div", "map-fact");
+            create(&row, "dt", "").set_text_content(Some(label));
+            Text::new(&row, "dd", class)
+        };
+        let (status, down) = (fact("Status", ""), fact("↓ Download", "map-down"));
+        let (up, seen) = (fact("↑ Upload", "map-up"), fact("Last seen", ""));
+        let foot = create(&panel, "div", "map-popup-foot");
+        let open = button(&foot, "map-button map-open", "Open", None);
+        let others = button(&foot, "map-button map-others", "", None);
+        let others_text = Text::new(&others, "span", "");
+        Self {
+            panel: Shown::new(panel),
+            glyph,
+            name,
+            place,
+            status,
+            down,
+            up,
+            seen,
+            open,
+            others,
+            others_text,
+            close,
+        }
+    }
+
+    /// Shows the selected node as it is now, where its marker is now.
+    pub(super) fn update(&self, scene: &Scene, markers: &Markers<'_>, unit: Unit) {
+        let node = markers.selected.and_then(|row| {
+            let shape = Shape::of_status(markers.status(row));
+            let radius_px = f64::from(shape.radius_px(marker_radius_px(markers.volume(row))));
+            Some((row, markers.name(row)?, scene.anchor(row, radius_px)?))
+        });
+        let (width, height) = (scene.viewport().width(), scene.viewport().height());
+        let Some((row, name, (at, radius_px))) = node.filter(|(.., (at, _))| {
+            // While a list is open it speaks for the place, and a marker out of view has no popup beside it.
+            !scene.opened().is_some_and(|it| it.form == Form::List)
+                && (0.0..=width).contains(&at.x)
+                && (0.0..=height).contains(&at.y)
+        }) else {
+            self.panel.set(false);
+            return;
+        };
+        self.write(row, name, scene, markers, unit);
+        self.panel.set(true);
+        self.panel.stand_beside(at, radius_px + GAP_PX, scene.viewport());
+    }
+
+    fn write(&self, row: usize, name: &str, scene: &Scene, markers: &Markers<'_>, unit: Unit) {
+        if self.name.set_titled(name) {
+            set(&self.panel.element, "data-popup", name);
+            set(&self.panel.element, "aria-label", name);
+            set(&self.open, "aria-label", &format!("Open {name}"));
+        }
+        let status = markers.status(row);
+        if self.status.set(status_name(status)) {
+            set(&self.glyph, "data-status", status_name(status));
+            set(&self.panel.element, "data-status", status_name(status));
+        }
+        let place = markers.location.get(row).and_then(Option::as_deref).unwrap_or("Unnamed place");
+        self.place.set_titled(place);
+        self.down.set(&unit.full(markers.rx(row).map(f64::from)));
+        self.up.set(&unit.full(markers.tx(row).map(f64::from)));
+        self.seen.set(&last_seen(markers, row));
+        let others = scene.count_at(row);
+        self.others.set_hidden(others < 2);
+        self.others_text.set(&format!("{others} nodes here"));
+    }
+}
+
+/// The status in words, as the page writes it everywhere.
+pub(super) fn status_name(status: u8) -> &'static str {
+    match status {
+        0 => "online",
+        1 => "warning",
+        _ => "offline",
+    }
+}
+
+fn last_seen(markers: &Markers<'_>, row: usize) -> String {
+    match markers.age_ms.get(row) {
+        Some(&age_ms) if age_ms.is_finite() => age(age_ms.max(0.0) as u64) + " ago",
+        _ => crate::format::UNKNOWN.to_owned(),
+    }
+}
