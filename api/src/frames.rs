@@ -13,6 +13,8 @@ use crate::json;
 const RESUMABLE: usize = 240;
 /// Frames that a slow client may be behind; then it starts anew with a snapshot, so it costs no more than this.
 const LIVE: usize = 64;
+/// The longest time without a delta; ticks come every 250 ms, so this is every fourth of them.
+const SILENCE_MS: i64 = 900;
 /// The version of the stream's protocol.
 const VERSION: u32 = 1;
 /// What every stream opens with: a browser that loses it tries again after 2 s.
@@ -56,6 +58,8 @@ pub(crate) struct Frames {
     place: Place,
     recent: VecDeque<(u64, Bytes)>,
     newest_stats: Option<Bytes>,
+    /// Broker time of the newest delta.
+    said_ms: i64,
     live: broadcast::Sender<Bytes>,
 }
 
@@ -65,15 +69,17 @@ impl Frames {
             place: Place { epoch, seq: 0 },
             recent: VecDeque::new(),
             newest_stats: None,
+            said_ms: 0,
             live: broadcast::Sender::new(LIVE),
         }
     }
 
-    /// Says what changed; nothing when nothing did.
+    /// Says what changed, or once a second that nothing did: a reader can tell a still fleet from a dead stream.
     pub(crate) fn delta(&mut self, event: &DeltaEvent) {
-        if event.is_empty() {
+        if event.is_empty() && event.at_ms - self.said_ms < SILENCE_MS {
             return;
         }
+        self.said_ms = event.at_ms;
         self.place.seq += 1;
         let bytes = frame("delta", Some(self.place), event);
         if self.recent.len() == RESUMABLE {
@@ -167,6 +173,20 @@ mod tests {
         let live = listening.live.try_recv().unwrap();
         assert_eq!(text(&[live]), "event: delta\nid: 9-2\ndata: {\"at_ms\":0,\"gone\":[1]}\n\n");
         assert!(listening.live.try_recv().is_err());
+    }
+
+    #[test]
+    fn a_fleet_that_stands_still_says_so_once_a_second() {
+        let mut frames = Frames::new(9);
+        let mut live = frames.open(Bytes::new()).live;
+        for at_ms in (1_000..3_000).step_by(250) {
+            frames.delta(&DeltaEvent { at_ms, ..DeltaEvent::default() });
+        }
+        let said: Vec<Bytes> = std::iter::from_fn(|| live.try_recv().ok()).collect();
+        assert_eq!(
+            text(&said),
+            "event: delta\nid: 9-1\ndata: {\"at_ms\":1000}\n\nevent: delta\nid: 9-2\ndata: {\"at_ms\":2000}\n\n"
+        );
     }
 
     #[test]

@@ -3,7 +3,8 @@
 //! A browser first receives a `snapshot` with every node as columns: the node at position *i* of each column is row
 //! *i* from then on. A `delta` names rows by number, *index-delta coded*: the first number of `i` is a row, each later
 //! one is the distance from the row before (`[4, 1, 7]` means rows 4, 5, 12). Rates are whole bytes per second rounded
-//! to three significant digits; a row is named only when what it shows has changed. `stats` is
+//! to three significant digits; a row is named only when what it shows has changed. A `delta` comes at least once a
+//! second, with nothing but its time when nothing has changed. `stats` is
 //! [`crate::http::StatsJson`]. `ping` comes every 5 s.
 //!
 //! The id of a `snapshot` or `delta` is `epoch-seq`. A client that returns it as `Last-Event-ID` goes on from there
