@@ -63,8 +63,8 @@ pub struct Connection {
 enum Socket {
     /// Closed by us until `retry_ms`.
     Waiting { retry_ms: f64 },
-    /// On its way since `since_ms`; `retry_ms` is when the browser begins its own next try.
-    Connecting { since_ms: f64, retry_ms: f64 },
+    /// On its way, or on the way again from `retry_ms` on, by the browser itself.
+    Connecting { retry_ms: f64 },
     /// Open since.
     Open { since_ms: f64 },
     /// Closed because nobody looks.
@@ -75,7 +75,7 @@ impl Connection {
     /// The stream is opened now.
     pub fn new(now_ms: f64) -> Self {
         Self {
-            socket: Socket::Connecting { since_ms: now_ms, retry_ms: now_ms },
+            socket: Socket::Connecting { retry_ms: now_ms },
             heard_ms: None,
             failures: 0,
             hidden_since_ms: None,
@@ -95,7 +95,7 @@ impl Connection {
     /// The stream broke, and the browser will try again by itself.
     pub fn interrupted(&mut self, now_ms: f64) {
         self.failures += 1;
-        self.socket = Socket::Connecting { since_ms: now_ms, retry_ms: now_ms + BROWSER_RETRY_MS };
+        self.socket = Socket::Connecting { retry_ms: now_ms + BROWSER_RETRY_MS };
     }
 
     /// The stream failed for good, or said something that cannot be: a new one is opened after a pause. `chance` is
@@ -110,7 +110,7 @@ impl Connection {
 
     /// Somebody does not want to wait.
     pub fn retry_now(&mut self, now_ms: f64) -> Action {
-        self.socket = Socket::Connecting { since_ms: now_ms, retry_ms: now_ms };
+        self.socket = Socket::Connecting { retry_ms: now_ms };
         Action::Open
     }
 
@@ -134,7 +134,7 @@ impl Connection {
         }
         match self.socket {
             Socket::Waiting { retry_ms } if now_ms >= retry_ms => self.retry_now(now_ms),
-            Socket::Connecting { retry_ms, .. } if now_ms - retry_ms >= SILENT_MS => {
+            Socket::Connecting { retry_ms } if now_ms - retry_ms >= SILENT_MS => {
                 self.failed(now_ms, chance)
             }
             Socket::Open { .. } if self.silent_ms(now_ms) >= SILENT_MS => {
@@ -154,7 +154,7 @@ impl Connection {
         match self.socket {
             Socket::Waiting { retry_ms } => Phase::Disconnected { retry_in_ms: (retry_ms - now_ms).max(0.0) },
             _ if self.heard_ms.is_none() && self.failures == 0 => Phase::Loading,
-            Socket::Connecting { retry_ms, .. } => {
+            Socket::Connecting { retry_ms } => {
                 Phase::Disconnected { retry_in_ms: (retry_ms - now_ms).max(0.0) }
             }
             // An open stream proves nothing before it has said something.

@@ -7,6 +7,7 @@ use tidemap_wire::Series;
 use tidemap_wire::http::{InterfaceJson, NodeJson};
 
 use crate::format::Unit;
+use crate::json::{self, Invalid};
 
 pub use facts::{Fact, HOST, IDENTITY};
 
@@ -37,9 +38,9 @@ struct Rest {
 impl Detail {
     /// Reads the answer. It is read twice, each time for a part of its fields: one reading of flattened fields would
     /// cost a tenth of the whole page's size.
-    pub fn parse(json: &str) -> Result<Self, serde_json::Error> {
-        let node = serde_json::from_str(json)?;
-        let Rest { interfaces, last_60s, last_15m } = serde_json::from_str(json)?;
+    pub fn parse(text: &str) -> Result<Self, Invalid> {
+        let node = json::read(text)?;
+        let Rest { interfaces, last_60s, last_15m } = json::read(text)?;
         Ok(Self { node, interfaces, last_60s, last_15m })
     }
 

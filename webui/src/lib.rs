@@ -10,6 +10,7 @@ pub mod chart;
 pub mod connection;
 pub mod detail;
 pub mod format;
+pub mod json;
 pub mod order;
 pub mod pace;
 pub mod reading;

@@ -49,7 +49,8 @@ pub struct Filter {
 #[derive(Debug, Default)]
 pub struct Listing {
     rows: Vec<u32>,
-    ranks: Vec<u32>,
+    name_ranks: Vec<u32>,
+    place_ranks: Vec<u32>,
     made: Option<Made>,
 }
 
@@ -98,16 +99,13 @@ impl Listing {
             return false;
         }
         if self.made.as_ref().is_none_or(|made| made.generation != fleet.generation()) {
-            self.ranks = name_ranks(fleet);
+            self.name_ranks = ranks(fleet.len(), &|row| fleet.name(row).map(|name| &**name));
+            self.place_ranks = ranks(fleet.len(), &|row| fleet.location(row).map(|place| &**place));
         }
-        self.rows = matching(fleet, filter);
-        let ranks = &self.ranks;
-        let rank = |row: u32| ranks.get(row as usize);
-        match sort.key {
-            Key::Name => self.rows.sort_unstable_by(|a, b| directed(rank(*a).cmp(&rank(*b)), sort)),
-            Key::Place => sort_by_place(&mut self.rows, fleet, sort, ranks),
-            Key::Status | Key::Download | Key::Upload => sort_by_number(&mut self.rows, fleet, sort, ranks),
-        }
+        let mut keyed: Vec<Keyed> =
+            matching(fleet, filter).map(|row| (self.key(fleet, sort, row), self.name_ranks[row], row as u32)).collect();
+        sort_keyed(&mut keyed);
+        self.rows = keyed.into_iter().map(|(_, _, row)| row).collect();
         self.made = Some(Made {
             snapshots: fleet.snapshots(),
             generation: fleet.generation(),
@@ -118,6 +116,24 @@ impl Listing {
         true
     }
 
+    /// What the row is sorted by: the smallest key comes first.
+    fn key(&self, fleet: &Fleet, sort: Sort, row: usize) -> u64 {
+        let is_online = fleet.status(row) == Status::Online;
+        let value = match sort.key {
+            Key::Status => Some(fleet.status(row).code().into()),
+            Key::Name => Some(self.name_ranks[row].into()),
+            Key::Place => fleet.location(row).map(|_| self.place_ranks[row].into()),
+            // A node that does not report has no rate now, whatever its last one was.
+            Key::Download => fleet.rx_bps(row).filter(|_| is_online).map(|rate| rate as u64),
+            Key::Upload => fleet.tx_bps(row).filter(|_| is_online).map(|rate| rate as u64),
+        };
+        match value {
+            None => u64::MAX,
+            Some(value) if sort.descending => u64::MAX - 1 - value,
+            Some(value) => value,
+        }
+    }
+
     fn is_due(&self, fleet: &Fleet, filter: &Filter, sort: Sort, held: bool, now_ms: f64) -> bool {
         let Some(made) = &self.made else { return true };
         let asked = made.filter != *filter || made.sort != sort || made.snapshots != fleet.snapshots();
@@ -125,68 +141,38 @@ impl Listing {
     }
 }
 
-fn matching(fleet: &Fleet, filter: &Filter) -> Vec<u32> {
-    let query = filter.query.to_lowercase();
-    let words: Vec<&str> = query.split_whitespace().collect();
-    let matches = |row: usize| {
-        fleet.name(row).is_some()
-            && filter.status.is_none_or(|status| fleet.status(row) == status)
-            && words.iter().all(|word| fleet.haystack(row).contains(word))
-    };
-    (0..fleet.len()).filter(|row| matches(*row)).map(|row| row as u32).collect()
+/// A key, the rank of the name that breaks ties, and the row. Every order is one of these: sorting code is large, and the
+/// page should hold it once.
+type Keyed = (u64, u32, u32);
+
+fn sort_keyed(keyed: &mut [Keyed]) {
+    keyed.sort_unstable();
 }
 
-/// The place of every row's name among all names: comparing numbers beats comparing texts in every later sort.
-fn name_ranks(fleet: &Fleet) -> Vec<u32> {
-    let mut rows: Vec<u32> = (0..fleet.len() as u32).collect();
-    let name = |row: u32| fleet.name(row as usize).map_or("", |name| name);
-    rows.sort_by(|a, b| natural(name(*a), name(*b)));
-    let mut ranks = vec![0; rows.len()];
-    for (rank, row) in rows.into_iter().enumerate() {
-        ranks[row as usize] = rank as u32;
+fn matching<'a>(fleet: &'a Fleet, filter: &'a Filter) -> impl Iterator<Item = usize> + 'a {
+    let query = filter.query.to_lowercase();
+    let words: Vec<String> = query.split_whitespace().map(str::to_owned).collect();
+    (0..fleet.len()).filter(move |row| {
+        fleet.name(*row).is_some()
+            && filter.status.is_none_or(|status| fleet.status(*row) == status)
+            && words.iter().all(|word| fleet.haystack(*row).contains(&**word))
+    })
+}
+
+/// The rank of every row's text among all; equal texts have equal ranks. Comparing numbers beats comparing texts in
+/// every later sort.
+fn ranks<'a>(rows: usize, text: &dyn Fn(usize) -> Option<&'a str>) -> Vec<u32> {
+    let mut sorted: Vec<(&str, usize)> = (0..rows).map(|row| (text(row).unwrap_or(""), row)).collect();
+    sorted.sort_unstable_by(|(a, _), (b, _)| natural(a, b));
+    let mut ranks = vec![0; rows];
+    let mut rank = 0;
+    let mut before = "";
+    for (text, row) in sorted {
+        rank += u32::from(text != before);
+        before = text;
+        ranks[row] = rank;
     }
     ranks
-}
-
-fn sort_by_number(rows: &mut [u32], fleet: &Fleet, sort: Sort, ranks: &[u32]) {
-    let value = |row: u32| {
-        let row = row as usize;
-        let status = fleet.status(row);
-        match sort.key {
-            Key::Status => Some(f64::from(status.code())),
-            // A node that does not report has no rate now, whatever its last one was.
-            _ if status != Status::Online => None,
-            Key::Upload => fleet.tx_bps(row),
-            _ => fleet.rx_bps(row),
-        }
-    };
-    let mut keyed: Vec<(Option<f64>, u32, u32)> =
-        rows.iter().map(|row| (value(*row), ranks[*row as usize], *row)).collect();
-    keyed.sort_unstable_by(|(a, a_rank, _), (b, b_rank, _)| {
-        known_first(*a, *b, |a, b| directed(a.total_cmp(&b), sort)).then(a_rank.cmp(b_rank))
-    });
-    for (row, (_, _, sorted)) in rows.iter_mut().zip(keyed) {
-        *row = sorted;
-    }
-}
-
-fn sort_by_place(rows: &mut [u32], fleet: &Fleet, sort: Sort, ranks: &[u32]) {
-    let place = |row: u32| fleet.location(row as usize).map(|place| &**place);
-    rows.sort_unstable_by(|a, b| {
-        known_first(place(*a), place(*b), |a, b| directed(natural(a, b), sort))
-            .then(ranks[*a as usize].cmp(&ranks[*b as usize]))
-    });
-}
-
-fn known_first<T>(a: Option<T>, b: Option<T>, compare: impl Fn(T, T) -> Ordering) -> Ordering {
-    match (a, b) {
-        (Some(a), Some(b)) => compare(a, b),
-        (a, b) => b.is_some().cmp(&a.is_some()),
-    }
-}
-
-fn directed(ordering: Ordering, sort: Sort) -> Ordering {
-    if sort.descending { ordering.reverse() } else { ordering }
 }
 
 /// Compares texts as people do: letters without regard to case, runs of digits as numbers.

@@ -13,10 +13,10 @@ use super::known;
 pub(super) fn Interfaces() -> View {
     let board = use_context::<Page>().board;
     let interfaces = create_selector(move || {
-        let mut interfaces = known(board, |detail| detail.interfaces.clone()).unwrap_or_default();
-        interfaces.sort_by_key(|interface| !interface.counted);
+        let interfaces = known(board, |detail| detail.interfaces.clone()).unwrap_or_default();
+        let (counted, others): (Vec<_>, Vec<_>) = interfaces.into_iter().partition(|interface| interface.counted);
         let unit = board.unit.get();
-        interfaces.into_iter().map(|interface| (interface, unit)).collect::<Vec<_>>()
+        counted.into_iter().chain(others).map(|interface| (interface, unit)).collect::<Vec<_>>()
     });
     let is_empty = create_selector(move || interfaces.with(Vec::is_empty));
     view! {

@@ -2,12 +2,12 @@
 
 use std::cell::RefCell;
 
-use serde::de::DeserializeOwned;
 use tidemap_wire::stream::{DeltaEvent, SnapshotEvent};
 use wasm_bindgen::JsCast;
 use wasm_bindgen::prelude::Closure;
 use web_sys::{EventSource, MessageEvent};
 
+use crate::json;
 use crate::pace::Feed;
 
 const URL: &str = "/api/stream";
@@ -80,25 +80,20 @@ fn said(event: &web_sys::Event) -> Option<Said> {
 }
 
 /// Applies a snapshot; false when it makes no sense.
-pub(super) fn snapshot(feed: &mut Feed, json: &str) -> bool {
-    read::<SnapshotEvent>(json).is_some_and(|event| feed.live.apply_snapshot(event).is_ok())
+pub(super) fn snapshot(feed: &mut Feed, text: &str) -> bool {
+    json::read::<SnapshotEvent>(text).is_ok_and(|event| feed.live.apply_snapshot(event).is_ok())
 }
 
 /// Applies a delta, likewise.
-pub(super) fn delta(feed: &mut Feed, json: &str) -> bool {
-    read::<DeltaEvent>(json).is_some_and(|event| feed.live.apply_delta(event).is_ok())
+pub(super) fn delta(feed: &mut Feed, text: &str) -> bool {
+    json::read::<DeltaEvent>(text).is_ok_and(|event| feed.live.apply_delta(event).is_ok())
 }
 
 /// Takes new totals, likewise. They come once a second, which also paces the rows' trends.
-pub(super) fn stats(feed: &mut Feed, json: &str) -> bool {
-    let Some(stats) = read(json) else { return false };
+pub(super) fn stats(feed: &mut Feed, text: &str) -> bool {
+    let Ok(stats) = json::read(text) else { return false };
     feed.totals.record(&stats);
     feed.live.record_trends();
     feed.stats = Some(stats);
     true
 }
-
-fn read<T: DeserializeOwned>(json: &str) -> Option<T> {
-    serde_json::from_str(json).ok()
-}
-

@@ -84,7 +84,8 @@ impl Table {
         let rows = content.listing.rows();
         let row_px = self.row_px();
         if self.len.replace(rows.len()) != rows.len() {
-            dom::set_style(&self.body, "height", &([&(rows.len() as f64 * row_px).to_string(), "px"].concat()));
+            let height = ["calc(var(--row) * ", &rows.len().to_string(), ")"].concat();
+            dom::set_style(&self.body, "height", &height);
         }
         let wanted = window::visible(self.top_px(), self.height_px(), row_px, rows.len());
         let mut slots = self.slots.borrow_mut();
@@ -196,7 +197,7 @@ impl Table {
     fn row_px(&self) -> f64 {
         let style = window().get_computed_style(&self.scroller).ok().flatten();
         let value = style.and_then(|style| style.get_property_value("--row").ok()).unwrap_or_default();
-        value.trim().trim_end_matches("px").parse().unwrap_or(36.0)
+        f64::from(value.trim().trim_end_matches("px").parse::<u16>().unwrap_or(36))
     }
 }
 
