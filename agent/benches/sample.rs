@@ -17,8 +17,8 @@ mod linux {
 
     use clap::Parser;
     use tidemap_agent::{
-        AgentArgs, AgentConfig, host::HostMetrics, identity::Addresses, kernel::Kernel, outbox::Outbox,
-        sampler::Sampler,
+        AgentArgs, AgentConfig, host::HostMetrics, identity::Addresses, kernel::Kernel, links::Links,
+        outbox::Outbox, sampler::Sampler,
     };
     use tidemap_wire::encode;
 
@@ -38,6 +38,7 @@ mod linux {
         let names = kernel.names().unwrap();
         let mut host = HostMetrics::new(&config);
         let mut sampler = Sampler::start(&config).unwrap();
+        let mut links = Links::new(&config).unwrap();
         let mut outbox = Outbox::new(config.node, 1);
 
         let bare = cost(|| {
@@ -59,12 +60,9 @@ mod linux {
         };
         print("sample, as a report", bare, cost(&mut sampled));
 
-        let before = thread_us();
-        for _ in 0..50 {
-            std::thread::sleep(Duration::from_millis(200));
-            sampled();
-        }
-        print("sample, paced, all included", bare, (thread_us() - before) / 50.0);
+        print("host metrics, paced", bare, paced(|| _ = black_box(host.read(5_000))));
+        print("thorough look, paced", bare, paced(|| _ = black_box(links.look(true))));
+        print("sample, paced, all included", bare, paced(sampled));
         let status = fs::read_to_string("/proc/self/status").unwrap();
         println!("{}", status.lines().find(|line| line.starts_with("VmRSS")).unwrap());
     }
@@ -80,6 +78,16 @@ mod linux {
             call();
         }
         (thread_us() - before) / f64::from(ROUNDS)
+    }
+
+    /// The same with pauses between the calls, in which others use the caches.
+    fn paced(mut call: impl FnMut()) -> f64 {
+        let before = thread_us();
+        for _ in 0..50 {
+            std::thread::sleep(Duration::from_millis(200));
+            call();
+        }
+        (thread_us() - before) / 50.0
     }
 
     fn thread_us() -> f64 {

@@ -101,7 +101,8 @@ impl Outbox {
             Some(sample) => vec![sample],
             None => self.take_backlog(id, now_ms)?,
         };
-        let hello = self.hello.clone().filter(|_| now_ms >= self.hello_at_ms);
+        // Beside a whole batch a long hello might not fit into a message.
+        let hello = self.hello.clone().filter(|_| !backlog && now_ms >= self.hello_at_ms);
         if hello.is_some() {
             self.hello_at_ms = now_ms + HELLO_EVERY_MS;
         }

@@ -20,8 +20,10 @@ use crate::{
 
 /// From the baseline to the first sample: long enough for a rate that means something.
 const FIRST_SAMPLE_AFTER: Duration = Duration::from_millis(250);
-/// Host metrics, rates of interfaces, and a thorough look at the interfaces.
+/// Host metrics and rates of interfaces.
 const SLOW_EVERY_MS: u64 = 5_000;
+/// A look at what may have changed about interfaces that were there before; who comes and goes is seen at every tick.
+const THOROUGH_EVERY_MS: u64 = 15_000;
 const ADDRESSES_EVERY_MS: u64 = 60_000;
 /// Containers that come and go change the inventory; nobody needs a new hello for each.
 const INVENTORY_EVERY_MS: u64 = 10_000;
@@ -53,6 +55,7 @@ pub struct Sampler {
     timeline: Timeline,
     seq: u64,
     slow_at_ms: u64,
+    thorough_at_ms: u64,
     addresses_at_ms: u64,
     /// Whether time went by unseen since the last slow reading.
     gap: bool,
@@ -81,6 +84,7 @@ impl Sampler {
             timeline: Timeline::new(0, 0),
             seq: 0,
             slow_at_ms: 0,
+            thorough_at_ms: 0,
             addresses_at_ms: 0,
             gap: false,
         };
@@ -97,7 +101,7 @@ impl Sampler {
     /// One sample of now.
     pub fn sample(&mut self) -> Observation {
         let slow = self.seq == 0 || self.now_ms() >= self.slow_at_ms + self.due_after(SLOW_EVERY_MS);
-        self.untold = self.untold.max(self.links.look(slow && self.seq > 0));
+        self.look_at_links();
         // The clock and the counters are read side by side; whatever takes time comes before or after.
         let now_ms = self.now_ms();
         let tick = self.timeline.tick(now_ms, unix_ms());
@@ -111,6 +115,15 @@ impl Sampler {
     /// Why each interface counts or not.
     pub fn judged(&self) -> impl Iterator<Item = (&Link, &Verdict)> {
         self.links.judged()
+    }
+
+    fn look_at_links(&mut self) {
+        let now_ms = self.now_ms();
+        let thorough = now_ms >= self.thorough_at_ms + self.due_after(THOROUGH_EVERY_MS);
+        if thorough {
+            self.thorough_at_ms = now_ms;
+        }
+        self.untold = self.untold.max(self.links.look(thorough));
     }
 
     fn read_counters(&mut self, tick: Tick) -> Sample {

@@ -10,8 +10,9 @@ use super::{
 };
 use crate::AgentConfig;
 
-/// A thousand processes are counted every 10 s, ten thousand every 100 s.
-const COUNT_EVERY_MS_PER_PROCESS: u64 = 10;
+/// Listing the processes costs microseconds for each: up to a thousand are counted every 15 s, ten thousand every 150 s.
+const COUNT_EVERY_MS: u64 = 15_000;
+const COUNT_EVERY_MS_PER_PROCESS: u64 = 15;
 
 /// Reads this host's metrics; rates are over the time since the reading before.
 #[derive(Debug)]
@@ -104,12 +105,13 @@ impl HostMetrics {
         parse::disks(&self.text("diskstats")?, |name| block.join(name).join("device").exists())
     }
 
-    /// Counts the processes; thousands of them less often, because even listing them costs a microsecond each.
+    /// Counts the processes when it is time to.
     fn count_processes(&mut self, elapsed_ms: u64) {
         self.count_in_ms = self.count_in_ms.saturating_sub(elapsed_ms);
         if self.count_in_ms == 0 {
             self.processes = self.processes_now();
-            self.count_in_ms = u64::from(self.processes.unwrap_or(0)) * COUNT_EVERY_MS_PER_PROCESS;
+            let by_number_ms = u64::from(self.processes.unwrap_or(0)) * COUNT_EVERY_MS_PER_PROCESS;
+            self.count_in_ms = by_number_ms.max(COUNT_EVERY_MS);
         }
     }
 

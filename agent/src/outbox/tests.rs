@@ -148,6 +148,18 @@ fn the_identity_goes_first_and_again_each_minute_and_when_it_was_lost_or_has_cha
 }
 
 #[test]
+fn the_identity_never_travels_with_a_batch() {
+    let mut outbox = outbox();
+    outbox.push(sample(1), None, 0);
+    outbox.push(sample(2), hello(), 1_000);
+    outbox.push(sample(3), None, 2_000);
+    let told: Vec<_> = std::iter::from_fn(|| outbox.next(2_000))
+        .map(|parcel| (seqs(&parcel), parcel.report.hello.is_some()))
+        .collect();
+    assert_eq!(told, [(vec![3], true), (vec![1, 2], false)]);
+}
+
+#[test]
 fn a_batch_stays_far_below_the_largest_message() {
     let mut outbox = outbox();
     let wide = |seq| {
