@@ -22,7 +22,8 @@ struct Tree {
 /// An agent that prints reports of a tree; killed on drop.
 struct Agent {
     child: Child,
-    lines: Lines<BufReader<ChildStdout>>,
+    /// Absent once nobody reads on.
+    lines: Option<Lines<BufReader<ChildStdout>>>,
 }
 
 impl Tree {
@@ -127,13 +128,13 @@ impl Tree {
         let mut child =
             self.command(&["--dry-run", "--interval", "0.25"]).stdout(Stdio::piped()).spawn().unwrap();
         let lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        Agent { child, lines }
+        Agent { child, lines: Some(lines) }
     }
 }
 
 impl Agent {
     fn report(&mut self) -> Report {
-        serde_json::from_str(&self.lines.next().unwrap().unwrap()).unwrap()
+        serde_json::from_str(&self.lines.as_mut().unwrap().next().unwrap().unwrap()).unwrap()
     }
 
     /// Reads on until a report is as wanted; some reports of before a change may still be on their way.
@@ -150,8 +151,9 @@ impl Agent {
 
 impl Drop for Agent {
     fn drop(&mut self) {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
+        // Some have ended by themselves.
+        drop(self.child.kill());
+        drop(self.child.wait());
     }
 }
 
@@ -247,4 +249,61 @@ fn a_counter_that_cannot_be_read_makes_the_rate_unknown_and_not_zero() {
     let late = agent.until(|report| report.samples[0].rx_bytes > 0);
     assert_eq!((late.samples[0].rx_bytes, late.samples[0].rx_bps), (900, None));
     assert!(agent.report().samples[0].rx_bps.is_some());
+}
+
+#[test]
+fn devices_that_swap_their_names_make_no_spike() {
+    let mut tree = Tree::new();
+    tree.device("eth0").count("eth0", 1_000, 1_000).device("eth1").count("eth1", 1 << 40, 1 << 40);
+    let mut agent = tree.agent();
+    agent.report();
+    for (from, to) in [("eth0", "eth9"), ("eth1", "eth0"), ("eth9", "eth1")] {
+        fs::rename(tree.net(from), tree.net(to)).unwrap();
+    }
+    // At the second sample from now on the agent has surely seen both under their new names.
+    let (first, second) = (agent.report().samples.remove(0), agent.report().samples.remove(0));
+    assert_eq!((first.rx_bytes, second.rx_bytes), (0, 0));
+    tree.count("eth0", (1 << 40) + 300, 1 << 40).count("eth1", 1_004, 1_000);
+    let after = agent.until(|report| report.samples[0].rx_bytes > 300);
+    assert_eq!(after.samples[0].rx_bytes, 304);
+}
+
+#[test]
+fn a_rate_is_not_known_where_nothing_counts() {
+    let tree = Tree::new();
+    let sample = tree.agent().report().samples.remove(0);
+    assert_eq!((sample.rx_bytes, sample.rx_bps, sample.tx_bps), (0, None, None));
+}
+
+#[test]
+fn a_wrong_command_line_is_told_in_one_line() {
+    let tree = Tree::new();
+    let check = |args: &[&str], code: i32, told: &str| {
+        let output = tree.command(args).output().unwrap();
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert_eq!((output.status.code(), stderr.lines().count()), (Some(code), 1), "{stderr}");
+        assert!(stderr.contains(told), "{stderr}");
+    };
+    check(&["--interval", "0"], 64, "--interval");
+    check(&["--node", "a", "--node", "b"], 64, "--node");
+    check(&["--dry-run", "--explain"], 64, "--explain");
+    check(&["--nats-url", "http://["], 64, "--nats-url");
+    check(&["--explain", "--exclude", "a b"], 64, "--exclude");
+    fs::remove_dir_all(tree.net("")).unwrap();
+    check(&["--dry-run"], 1, "class/net");
+}
+
+#[test]
+fn it_ends_in_peace_when_asked_and_when_nobody_reads_on() {
+    let tree = Tree::new();
+    let mut asked = tree.agent();
+    asked.report();
+    let pid = asked.child.id().to_string();
+    assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+    assert!(asked.child.wait().unwrap().success());
+
+    let mut unread = tree.agent();
+    unread.report();
+    unread.lines = None;
+    assert!(unread.child.wait().unwrap().success());
 }
