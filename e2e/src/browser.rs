@@ -3,7 +3,10 @@
 use std::{process::Stdio, time::Duration};
 
 use anyhow::Context;
-use fantoccini::{Client, ClientBuilder, Locator};
+use fantoccini::{
+    Client, ClientBuilder, Locator,
+    actions::{InputSource, KeyAction, KeyActions},
+};
 use hyper_util::client::legacy::connect::HttpConnector;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -73,6 +76,28 @@ impl Browser {
     /// When it throws.
     pub async fn eval(&self, expression: &str) -> anyhow::Result<Value> {
         Ok(self.page.execute(&format!("return {expression}"), vec![]).await?)
+    }
+
+    /// Presses these keys, one after the other, wherever the focus is.
+    ///
+    /// # Errors
+    ///
+    /// When the driver refuses.
+    pub async fn press(&self, keys: &str) -> anyhow::Result<()> {
+        let press = |actions: KeyActions, value| {
+            actions.then(KeyAction::Down { value }).then(KeyAction::Up { value })
+        };
+        let actions = keys.chars().fold(KeyActions::new("keyboard".to_owned()), press);
+        Ok(self.page.perform_actions(actions).await?)
+    }
+
+    /// Takes a picture of what the window shows, as PNG.
+    ///
+    /// # Errors
+    ///
+    /// When the driver refuses.
+    pub async fn screenshot(&self) -> anyhow::Result<Vec<u8>> {
+        Ok(self.page.screenshot().await?)
     }
 
     /// What the page has written to the console since the last call, errors of the network included.
