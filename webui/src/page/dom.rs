@@ -33,11 +33,13 @@ pub(super) fn focus(element: &HtmlElement) {
     let _infallible = element.focus();
 }
 
-/// Listens for as long as the page lives.
+/// Listens for as long as the page lives. The handler runs in the scope that is current now: the browser calls it
+/// without one, and Sycamore panics where it needs one and finds none.
 pub(super) fn listen<E: JsCast + 'static>(target: &EventTarget, event: &str, handler: impl FnMut(E) + 'static) {
     let mut handler = handler;
+    let scope = use_current_scope();
     let closure = Closure::<dyn FnMut(web_sys::Event)>::new(move |event: web_sys::Event| {
-        handler(event.unchecked_into());
+        scope.run_in(|| handler(event.unchecked_into()));
     });
     let _infallible = target.add_event_listener_with_callback(event, closure.as_ref().unchecked_ref());
     closure.forget();
