@@ -8,6 +8,8 @@ mod stamp;
 
 pub use stamp::{Palette, Shape, Stamp, Stamps, marker_radius_px};
 
+use stamp::Span;
+
 /// Red, green, blue, and opacity: what a canvas takes, not premultiplied.
 type Rgba = [u8; 4];
 
@@ -127,18 +129,28 @@ impl PixelBuffer {
         }
         self.drawn = self.drawn.joined(area);
         for row in area.top..area.bottom {
-            let (from, to) = stamp.spans[(row - top) as usize];
-            let (from, to) = (from.max(area.left - left), to.min(area.right - left));
-            if from >= to {
-                continue;
-            }
+            let Span { from, solid, soft, to } =
+                stamp.spans[(row - top) as usize].cut(area.left - left, area.right - left);
             let source = ((row - top) * side) as usize;
-            let target = (row * self.width + left + from) as usize;
-            let above = &stamp.pixels[source + from as usize..source + to as usize];
-            for (below, &above) in self.pixels[target..target + above.len()].iter_mut().zip(above) {
-                *below = if above[3] == 255 { above } else { over(above, *below) };
-            }
+            let above = &stamp.pixels[source + from..source + to];
+            // The marker's left edge may lie outside; its span does not.
+            let target = |column: usize| (row * self.width + left + column as i32) as usize;
+            let below = &mut self.pixels[target(from)..target(to)];
+            let (above, above_right) = above.split_at(soft - from);
+            let (below, below_right) = below.split_at_mut(soft - from);
+            let (above_left, above) = above.split_at(solid - from);
+            let (below_left, below) = below.split_at_mut(solid - from);
+            mix(below_left, above_left);
+            below.copy_from_slice(above);
+            mix(below_right, above_right);
         }
+    }
+}
+
+/// Puts pixels over others.
+fn mix(below: &mut [Rgba], above: &[Rgba]) {
+    for (below, &above) in below.iter_mut().zip(above) {
+        *below = over(above, *below);
     }
 }
 
@@ -146,7 +158,7 @@ impl PixelBuffer {
 ///
 /// This is where the map's drawing time goes, so two channels are mixed in one multiplication where the ground is opaque
 /// or empty, as it mostly is; a channel may be off by one in 255 then.
-#[inline]
+#[inline(always)]
 fn over(above: Rgba, below: Rgba) -> Rgba {
     match below[3] {
         0 => above,

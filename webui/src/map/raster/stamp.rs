@@ -46,8 +46,38 @@ pub struct Stamp {
     /// From the centre to the edges, in pixels.
     pub(super) half: i32,
     pub(super) pixels: Vec<Rgba>,
-    /// Each row's pixels that are not wholly transparent: from, and to before.
-    pub(super) spans: Vec<(i32, i32)>,
+    pub(super) spans: Vec<Span>,
+}
+
+/// A row's pixels that are seen: from `from`, opaque from `solid` to before `soft`, to before `to`.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Span {
+    pub(super) from: usize,
+    pub(super) solid: usize,
+    pub(super) soft: usize,
+    pub(super) to: usize,
+}
+
+impl Span {
+    fn of(row: &[Rgba]) -> Self {
+        let from = row.iter().position(|pixel| pixel[3] > 0).unwrap_or(0);
+        let to = row.iter().rposition(|pixel| pixel[3] > 0).map_or(from, |last| last + 1);
+        let solid = row[from..to].iter().position(|pixel| pixel[3] == 255).map_or(to, |first| from + first);
+        let soft = row[solid..to].iter().position(|pixel| pixel[3] < 255).map_or(to, |first| solid + first);
+        Self { from, solid, soft, to }
+    }
+
+    /// What is left of it between two columns.
+    pub(super) fn cut(self, left: i32, right: i32) -> Self {
+        let (left, right) = (left.max(0) as usize, right.max(0) as usize);
+        let inside = |at: usize| at.clamp(left, right.max(left));
+        Self {
+            from: inside(self.from),
+            solid: inside(self.solid),
+            soft: inside(self.soft),
+            to: inside(self.to),
+        }
+    }
 }
 
 /// A marker's radius in CSS pixels: the disc's area grows with the rate. Without a rate it is the smallest.
@@ -124,7 +154,9 @@ impl Stamp {
         };
         // A cross's arms reach the corners of the square, not the circle: shorten them to look as large as a disc.
         let radius = if shape == Shape::Cross { radius * 0.8 } else { radius };
-        let half = (radius + (HALO_PX + LINE_PX) * ratio).ceil() as i32;
+        let line_px = if shape == Shape::Cross { LINE_PX / 2.0 } else { 0.0 };
+        let reach = radius + (HALO_PX + line_px) * ratio;
+        let half = (reach + 0.5).floor() as i32;
         let mut pixels = Vec::with_capacity(((2 * half + 1) * (2 * half + 1)) as usize);
         for y in -half..=half {
             for x in -half..=half {
@@ -133,14 +165,7 @@ impl Stamp {
                 pixels.push(over(with_opacity(colour, face), with_opacity(palette.halo, halo)));
             }
         }
-        let side = 2 * half + 1;
-        let seen = |pixel: &Rgba| pixel[3] > 0;
-        let span = |row: &[Rgba]| {
-            let from = row.iter().position(seen).map_or(side, |at| at as i32);
-            let to = row.iter().rposition(seen).map_or(side, |at| at as i32 + 1);
-            (from, to)
-        };
-        let spans = pixels.chunks(side as usize).map(span).collect();
+        let spans = pixels.chunks(2 * half as usize + 1).map(Span::of).collect();
         Self { half, pixels, spans }
     }
 }
