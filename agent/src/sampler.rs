@@ -13,7 +13,7 @@ use crate::{
     host::HostMetrics,
     identity::{Addresses, Identity, LISTED_INTERFACES},
     links::{Change, Links},
-    meter::{InterfaceMeter, Meter},
+    meter::{InterfaceMeter, Meter, Moved},
     timeline::{Tick, Timeline},
     uplinks::{Link, Verdict},
 };
@@ -128,21 +128,9 @@ impl Sampler {
 
     fn read_counters(&mut self, tick: Tick) -> Sample {
         let moved = self.meter.read(tick.elapsed_ms, &self.links.counted_readings());
-        let moved = moved.filter(|_| !tick.gap);
-        let total = self.meter.total();
-        let rate = |bytes: u64| Bps::over(bytes, tick.elapsed_ms.into());
         self.seq += 1;
         self.gap |= tick.gap;
-        Sample {
-            seq: self.seq,
-            at_ms: tick.at_ms,
-            elapsed_ms: tick.elapsed_ms,
-            rx_bytes: total.rx_bytes,
-            tx_bytes: total.tx_bytes,
-            rx_bps: moved.and_then(|moved| rate(moved.rx_bytes)),
-            tx_bps: moved.and_then(|moved| rate(moved.tx_bytes)),
-            ..Sample::default()
-        }
+        counted_sample(self.seq, tick, moved, self.meter.total())
     }
 
     fn add_slow(&mut self, sample: &mut Sample, now_ms: u64) {
@@ -195,6 +183,22 @@ impl Sampler {
     }
 }
 
+/// What the counters say. Across a gap bytes moved in a time that nobody measured: they are summed, but make no rate.
+fn counted_sample(seq: u64, tick: Tick, moved: Option<Moved>, total: Moved) -> Sample {
+    let rate = |bytes: u64| Bps::over(bytes, tick.elapsed_ms.into());
+    let moved = moved.filter(|_| !tick.gap);
+    Sample {
+        seq,
+        at_ms: tick.at_ms,
+        elapsed_ms: tick.elapsed_ms,
+        rx_bytes: total.rx_bytes,
+        tx_bytes: total.tx_bytes,
+        rx_bps: moved.and_then(|moved| rate(moved.rx_bytes)),
+        tx_bps: moved.and_then(|moved| rate(moved.tx_bytes)),
+        ..Sample::default()
+    }
+}
+
 /// Samples at a steady pace until shutdown, handing each observation on.
 ///
 /// # Errors
@@ -212,4 +216,22 @@ pub async fn at_a_steady_pace(
         take(sampler.sample())?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sleep_makes_no_rate_but_loses_no_byte() {
+        let tick = |gap| Tick { at_ms: 9_000, elapsed_ms: 500, gap };
+        let moved = Some(Moved { rx_bytes: 100, tx_bytes: 50 });
+        let total = Moved { rx_bytes: 1_100, tx_bytes: 1_050 };
+        let rates = |sample: &Sample| (sample.rx_bps.map(Bps::get), sample.tx_bps.map(Bps::get));
+        let awake = counted_sample(1, tick(false), moved, total);
+        assert_eq!(rates(&awake), (Some(200.0), Some(100.0)));
+        let slept = counted_sample(2, tick(true), moved, total);
+        assert_eq!((rates(&slept), slept.rx_bytes, slept.tx_bytes), ((None, None), 1_100, 1_050));
+        assert_eq!(rates(&counted_sample(3, tick(false), None, total)), (None, None));
+    }
 }

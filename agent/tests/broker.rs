@@ -116,6 +116,17 @@ async fn next(reports: &mut BoxStream<'static, Report>) -> Report {
     timeout(PATIENCE, reports.next()).await.expect("a report comes").unwrap()
 }
 
+/// Reads on until told that it is enough.
+async fn read_until(reports: &mut BoxStream<'static, Report>, mut enough: impl FnMut(Report) -> bool) {
+    let reading = async { while !enough(reports.next().await.unwrap()) {} };
+    timeout(PATIENCE, reading).await.expect("the reports that are missing come");
+}
+
+/// Whether these are all from the first on, and at least so many.
+fn is_whole(seqs: &BTreeSet<u64>, least: usize) -> bool {
+    seqs.len() >= least && seqs.last() == Some(&(seqs.len() as u64))
+}
+
 fn seqs(report: &Report) -> Vec<u64> {
     report.samples.iter().map(|sample| sample.seq).collect()
 }
@@ -150,9 +161,11 @@ async fn an_agent_that_is_there_before_the_log_loses_no_time_and_no_sample() {
     let made = tokio::time::Instant::now();
     let mut reports = fleet.reports().await;
     let mut seen = BTreeSet::new();
-    while seen.len() < 6 || seen.last() != Some(&(seen.len() as u64)) {
-        seen.extend(seqs(&next(&mut reports).await));
-    }
+    read_until(&mut reports, |report| {
+        seen.extend(seqs(&report));
+        is_whole(&seen, 6)
+    })
+    .await;
     assert!(made.elapsed() < Duration::from_secs(3), "{:?}", made.elapsed());
     agent.stop().await;
 }
@@ -170,11 +183,12 @@ async fn an_outage_leaves_no_hole_and_the_newest_sample_comes_first() {
     fleet.make_streams().await;
     let mut reports = fleet.reports().await;
     let mut order = Vec::new();
-    while seen.len() < 20 || seen.last() != Some(&(seen.len() as u64)) {
-        let report = next(&mut reports).await;
+    read_until(&mut reports, |report| {
         order.push(seqs(&report));
         seen.extend(seqs(&report));
-    }
+        is_whole(&seen, 20)
+    })
+    .await;
     let backlog = order.iter().position(|seqs| seqs.len() > 1).expect("the backlog came in a batch");
     let before = order[..backlog].iter().flatten().max().unwrap();
     assert!(order[backlog].iter().all(|seq| seq < before), "live first: {order:?}");
@@ -195,11 +209,12 @@ async fn a_broker_that_lost_its_disk_is_told_the_last_seconds_again() {
     fleet.make_streams().await;
     let mut reports = fleet.reports().await;
     let (mut seen, mut hello) = (BTreeSet::new(), false);
-    while !(seen.contains(&1) && seen.len() > 4 && seen.last() == Some(&(seen.len() as u64))) {
-        let report = next(&mut reports).await;
+    read_until(&mut reports, |report| {
         hello |= report.hello.is_some();
         seen.extend(seqs(&report));
-    }
+        is_whole(&seen, 5)
+    })
+    .await;
     assert!(hello, "the identity was told again");
     agent.stop().await;
 }
