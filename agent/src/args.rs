@@ -28,7 +28,7 @@ pub struct AgentArgs {
     /// Who runs this host, such as a cloud's name; the firmware's vendor where that is a known cloud.
     #[arg(long, env = "TIDEMAP_PROVIDER", value_name = "NAME", value_parser = text)]
     pub provider: Option<String>,
-    /// A label, `key=value`; may be repeated. `region=eu-central-1` also places the node.
+    /// A label, `key=value`; may be repeated, or several separated by commas. `region=eu-central-1` also places the node.
     #[arg(long = "label", env = "TIDEMAP_LABELS", value_name = "KEY=VALUE", value_delimiter = ',', value_parser = label)]
     pub labels: Vec<(String, String)>,
     /// Count this interface whatever the kernel's topology says (`*` matches anything); wins over --exclude.
