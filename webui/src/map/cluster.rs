@@ -1,9 +1,9 @@
 //! Markers that would hide each other, shown as one bubble with their number and their summed rates.
 //!
-//! A cell of 48 px with more than fifty nodes becomes a cluster, and so do nodes at exactly one place, whose markers
-//! would look like a single one. Bubbles that would overlap become one, and a marker that would lie under a bubble
-//! belongs to it: what is drawn accounts for every node. All of this depends on the zoom and on places alone, so it is
-//! worked out when those change and not with every sample.
+//! A cell of 48 px with more than fifty nodes becomes a cluster, and so do nodes that stand so close that their markers
+//! would look like a single one: a town's, seen from afar, or those at exactly one place. Bubbles that would overlap
+//! become one, and a marker that would lie under a bubble belongs to it: what is drawn accounts for every node. All of
+//! this depends on the zoom and on places alone, so it is worked out when those change and not with every sample.
 
 use std::ops::Range;
 
@@ -19,6 +19,7 @@ pub const CROWD: usize = 50;
 const ALONE: u32 = u32::MAX;
 const NONE: u32 = u32::MAX;
 const GAP_PX: f64 = 2.0;
+const COINCIDENT_PX: f64 = 3.0;
 
 /// The clusters of one zoom.
 #[derive(Clone, Debug, Default)]
@@ -149,19 +150,29 @@ struct Building<'a> {
 }
 
 impl Building<'_> {
-    /// Crowded cells, and nodes at exactly one place; the largest first, so that the others join it.
+    /// Crowded cells, and crowded spots in the others; the largest first, so that the others join it.
     fn groups<'g>(&self, grid: &'g Grid) -> Vec<&'g [u32]> {
         let mut groups: Vec<&[u32]> = Vec::new();
         for cell in grid.cells() {
             if cell.len() > CROWD {
                 groups.push(cell);
             } else {
-                let site = |at: &u32| self.places.site[*at as usize];
-                groups.extend(cell.chunk_by(|a, b| site(a) == site(b)).filter(|stack| stack.len() > 1));
+                groups.extend(grid.spots(cell, self.places).filter(|spot| self.looks_like_one(spot)));
             }
         }
         let order = rank::ascending(groups.iter().map(|group| u64::MAX - group.len() as u64));
         order.into_iter().map(|number| groups[number as usize]).collect()
+    }
+
+    /// Whether the markers of a spot hide each other: three always do, two only where they almost coincide.
+    fn looks_like_one(&self, spot: &[u32]) -> bool {
+        match *spot {
+            [a, b] => {
+                let (a, b) = (self.places.world(a as usize), self.places.world(b as usize));
+                (a.x - b.x).hypot(a.y - b.y) * self.world_px <= COINCIDENT_PX
+            }
+            _ => spot.len() > 2,
+        }
     }
 
     /// Makes the group a bubble, or lets it join the bubble that it would overlap.
@@ -275,7 +286,7 @@ fn known(rates: &[f32], row: usize) -> f64 {
 mod tests {
     use proptest::prelude::*;
 
-    use super::{CROWD, Clusters, Summary};
+    use super::{CROWD, Cluster, Clusters, Summary};
     use crate::map::picking::Grid;
     use crate::map::places::Places;
     use crate::map::places::tests::Fleet;
@@ -307,10 +318,19 @@ mod tests {
     #[test]
     fn fewer_nodes_stand_for_themselves() {
         let mut fleet = Fleet::default();
-        for node in 0..CROWD {
-            fleet.add(48.0 + node as f32 * 0.001, 11.0, 0, 0.0, 0.0);
+        for node in 0..9_u8 {
+            fleet.add(f32::from(node / 3) * 3.0, f32::from(node % 3) * 3.0, 0, 0.0, 0.0);
         }
         assert_eq!(clusters(&fleet, WORLD_PX).1.iter().count(), 0);
+    }
+
+    #[test]
+    fn the_nodes_of_one_town_do_not_look_like_one() {
+        let mut fleet = Fleet::default();
+        for node in 0..30_u8 {
+            fleet.add(-1.28 + f32::from(node) * 0.002, 36.8, 0, 0.0, 0.0);
+        }
+        assert_eq!(clusters(&fleet, WORLD_PX).1.iter().map(Cluster::count).collect::<Vec<_>>(), [30]);
     }
 
     #[test]

@@ -10,12 +10,16 @@ use crate::map::rank;
 /// A cell's side, CSS pixels. Also what counts as crowded is counted per cell.
 pub const CELL_PX: f64 = 48.0;
 
+/// Along each side of a cell.
+const SPOTS_PER_CELL: u64 = 6;
+const SPOT_BITS: u32 = 6;
+
 /// Nodes sorted into the cells of one zoom. Cells are laid over the world, not over the window, so that panning changes
 /// nothing.
 #[derive(Clone, Debug, Default)]
 pub struct Grid {
     world_px: f64,
-    /// Positions in the columns of [`Places`], cell by cell, and within a cell site by site.
+    /// Positions in the columns of [`Places`], cell by cell, within a cell spot by spot, and on a spot site by site.
     order: Vec<u32>,
     /// Each cell that holds something, ascending, and where it begins in `order`.
     cells: Vec<(u64, u32)>,
@@ -33,16 +37,14 @@ pub enum Hit {
 impl Grid {
     /// Sorts all nodes into cells of a world that is so many pixels wide.
     pub fn new(places: &Places, world_px: f64) -> Self {
-        let cell = |at: u32| {
-            let at = at as usize;
-            key(column(places.x[at], world_px), column(places.y[at], world_px))
-        };
-        let ranked = rank::ascending(places.by_site.iter().map(|&at| cell(at)));
+        let spot = |at: u32| spot(places.x[at as usize], places.y[at as usize], world_px);
+        let ranked = rank::ascending(places.by_site.iter().map(|&at| spot(at)));
         let order: Vec<u32> = ranked.into_iter().map(|position| places.by_site[position as usize]).collect();
         let mut cells: Vec<(u64, u32)> = Vec::new();
         for (position, &at) in order.iter().enumerate() {
-            if cells.last().is_none_or(|last| last.0 != cell(at)) {
-                cells.push((cell(at), position as u32));
+            let cell = spot(at) >> SPOT_BITS;
+            if cells.last().is_none_or(|last| last.0 != cell) {
+                cells.push((cell, position as u32));
             }
         }
         Self { world_px, order, cells }
@@ -56,6 +58,17 @@ impl Grid {
     /// The members of each cell that holds something.
     pub fn cells(&self) -> impl Iterator<Item = &[u32]> {
         (0..self.cells.len()).map(|number| self.members(number))
+    }
+
+    /// A cell's members by the spots that they stand on: squares of 8 px, where markers mostly hide each other.
+    pub fn spots<'m, 'p>(
+        &self,
+        members: &'m [u32],
+        places: &'p Places,
+    ) -> impl Iterator<Item = &'m [u32]> + use<'m, 'p> {
+        let world_px = self.world_px;
+        let spot = move |&at: &u32| spot(places.x[at as usize], places.y[at as usize], world_px);
+        members.chunk_by(move |a, b| spot(a) == spot(b))
     }
 
     /// The nearest node within reach that is `pickable`.
@@ -96,11 +109,11 @@ impl Grid {
         let xs: Vec<i64> = wrapped.collect();
         span(around.y)
             .flat_map(move |y| xs.clone().into_iter().map(move |x| (x, y)))
-            .filter_map(|(x, y)| Some(key(u32::try_from(x).ok()?, u32::try_from(y).ok()?)))
+            .filter_map(|(x, y)| Some(cell(u64::try_from(x).ok()?, u64::try_from(y).ok()?)))
     }
 
-    fn cell(&self, key: u64) -> &[u32] {
-        self.cells.binary_search_by_key(&key, |cell| cell.0).map_or(&[], |number| self.members(number))
+    fn cell(&self, cell: u64) -> &[u32] {
+        self.cells.binary_search_by_key(&cell, |it| it.0).map_or(&[], |number| self.members(number))
     }
 
     fn members(&self, number: usize) -> &[u32] {
@@ -125,12 +138,16 @@ pub fn pick(
         .or_else(|| grid.nearest(viewport, at, reach_px, places, |it| clusters.is_alone(it)).map(Hit::Node))
 }
 
-fn column(at: f32, world_px: f64) -> u32 {
-    (f64::from(at) * world_px / CELL_PX) as u32
+/// The number of the spot that a place lies on; without its last bits it is the number of the cell.
+fn spot(x: f32, y: f32, world_px: f64) -> u64 {
+    let spots = |at: f32| (f64::from(at) * world_px * SPOTS_PER_CELL as f64 / CELL_PX) as u64;
+    let (x, y) = (spots(x), spots(y));
+    let within = (y % SPOTS_PER_CELL) * SPOTS_PER_CELL + x % SPOTS_PER_CELL;
+    cell(x / SPOTS_PER_CELL, y / SPOTS_PER_CELL) << SPOT_BITS | within
 }
 
-fn key(column: u32, row: u32) -> u64 {
-    u64::from(row) << 32 | u64::from(column)
+fn cell(column: u64, row: u64) -> u64 {
+    row << 24 | column
 }
 
 #[cfg(test)]

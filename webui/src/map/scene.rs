@@ -17,6 +17,8 @@ use crate::map::projection::{Bounds, MAX_ZOOM, Point, Viewport, World};
 
 /// The closest that the map goes by itself: a fleet in one town is shown with its country around it.
 const FIT_ZOOM: f64 = 6.0;
+/// A tap on a cluster goes no more than this many levels closer.
+const MAX_STEP: f64 = 3.0;
 
 /// The map's state.
 #[derive(Clone, Debug)]
@@ -307,9 +309,10 @@ impl Scene {
         } else {
             let bounds = self.clusters.bounds(cluster, &self.places);
             let view = self.viewport.fitted(bounds, MAX_ZOOM);
-            let closer = (self.viewport.zoom() + 1.0).min(MAX_ZOOM);
+            // A step that can be seen, and not so far that the reader loses the way.
+            let zoom = view.zoom().clamp(self.viewport.zoom() + 1.0, self.viewport.zoom() + MAX_STEP);
             let middle = Point::new(view.width() / 2.0, view.height() / 2.0);
-            self.fly_to(if view.zoom() < closer { view.zoomed(closer, middle) } else { view });
+            self.fly_to(view.zoomed(zoom, middle));
         }
     }
 
