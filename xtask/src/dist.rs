@@ -11,7 +11,7 @@ const PROGRAMS: [&str; 4] = ["tidemap", "tidemap-agent", "tidemap-ingest", "tide
 /// Builds all programs into `dist/bin`.
 pub(crate) fn build(workspace: &Workspace) -> Result<()> {
     tools::check_compiler()?;
-    web::build(workspace)?;
+    web::build_within_budget(workspace)?;
     let mut command = workspace.cargo(["build", "--profile", "dist", "--bins"]);
     command.args(PROGRAMS.iter().flat_map(|program| ["--package", program]));
     let built = Artifacts::build(&mut command)?;

@@ -37,7 +37,7 @@ fn main() -> ExitCode {
     let result = Workspace::here().and_then(|workspace| match Task::parse() {
         Task::Up(args) => up::run(&workspace, &args),
         Task::Test => test::run(workspace),
-        Task::Web => web::build(&workspace),
+        Task::Web => web::build_within_budget(&workspace),
         Task::Dist => dist::build(&workspace),
     });
     match result {

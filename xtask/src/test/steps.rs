@@ -84,7 +84,7 @@ impl Steps {
     }
 
     fn page(&mut self, _: &mut Tally) -> Result<()> {
-        web::build(&self.workspace)
+        web::build_within_budget(&self.workspace)
     }
 
     fn parts(&mut self, tally: &mut Tally) -> Result<()> {

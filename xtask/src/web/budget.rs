@@ -1,75 +1,124 @@
 //! What the page may weigh, compressed.
 
-use std::fmt::Write;
+use std::{fmt::Write, fs, path::Path};
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 
-use super::bundle::{Asset, Kind};
-
-const KB: usize = 1000;
+const KB: u64 = 1000;
 
 /// The most that all files of a first load may weigh together.
-const FIRST_LOAD_BYTES: usize = 200 * KB;
+const FIRST_LOAD_BYTES: u64 = 200 * KB;
 
-/// The most that a file may weigh alone.
-const FILE_BYTES: [(Kind, usize); 3] =
-    [(Kind::Wasm, 150 * KB), (Kind::World110, 25 * KB), (Kind::Css, 6 * KB)];
+/// The most that a file may weigh alone: how its name begins and ends, and the limit.
+const FILE_BYTES: [(&str, &str, u64); 3] =
+    [("app.", ".wasm", 150 * KB), ("world-110.", ".bin", 25 * KB), ("app.", ".css", 6 * KB)];
+
+/// How the name begins of the one file that is fetched later, when somebody zooms in.
+const LATER: &str = "world-50.";
+
+/// A file of the page.
+#[derive(Debug)]
+pub(super) struct Weight {
+    name: String,
+    bytes: u64,
+    gzip_bytes: u64,
+}
+
+/// The files in the page's folder.
+pub(super) fn weigh(folder: &Path) -> Result<Vec<Weight>> {
+    let mut weights = Vec::new();
+    for entry in fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))? {
+        let name = entry?.file_name().to_string_lossy().into_owned();
+        if !name.ends_with(".gz") {
+            let size = |name: &str| fs::metadata(folder.join(name)).map(|file| file.len());
+            let (bytes, gzip_bytes) = (size(&name)?, size(&format!("{name}.gz"))?);
+            weights.push(Weight { name, bytes, gzip_bytes });
+        }
+    }
+    weights.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(weights)
+}
+
+/// One line for each file, and the sum of the first load.
+pub(super) fn table(weights: &[Weight]) -> String {
+    let mut table = format!("{:<28}{:>10}{:>10}\n", "dist/web", "bytes", "gzip");
+    let mut line = |name: &str, bytes: u64, gzip_bytes: u64| {
+        // Writing to a String cannot fail.
+        writeln!(table, "{name:<28}{bytes:>10}{gzip_bytes:>10}").unwrap_or_default();
+    };
+    for weight in weights {
+        line(&weight.name, weight.bytes, weight.gzip_bytes);
+    }
+    line(
+        "first load",
+        first_load(weights, |weight| weight.bytes),
+        first_load(weights, |weight| weight.gzip_bytes),
+    );
+    table
+}
 
 /// Fails with every limit that is passed.
-pub(super) fn check(assets: &[Asset]) -> Result<()> {
-    let excesses = excesses(&assets.iter().map(|asset| (asset.kind, asset.gzip.len())).collect::<Vec<_>>());
+pub(super) fn check(weights: &[Weight]) -> Result<()> {
+    let excesses = excesses(weights);
     if !excesses.is_empty() {
         bail!("the page is over its budget (gzip): {}", excesses.join("; "));
     }
     Ok(())
 }
 
-/// One line for each file, and the sum of the first load.
-pub(super) fn table(assets: &[Asset]) -> String {
-    let mut table = format!("{:<28}{:>10}{:>10}\n", "dist/web", "bytes", "gzip");
-    let mut line = |name: &str, raw: usize, gzip: usize| {
-        // Writing to a String cannot fail.
-        writeln!(table, "{name:<28}{raw:>10}{gzip:>10}").unwrap_or_default();
-    };
-    for asset in assets {
-        line(&asset.name, asset.bytes.len(), asset.gzip.len());
-    }
-    let first = assets.iter().filter(|asset| is_first_load(asset.kind));
-    let (raw, gzip) = first.fold((0, 0), |sum, asset| (sum.0 + asset.bytes.len(), sum.1 + asset.gzip.len()));
-    line("first load", raw, gzip);
-    table
-}
-
-fn excesses(sizes: &[(Kind, usize)]) -> Vec<String> {
-    let first_load = sizes.iter().filter(|(kind, _)| is_first_load(*kind)).map(|(_, size)| size).sum();
-    let of_kind = |kind| sizes.iter().find(|(other, _)| *other == kind).map_or(0, |(_, size)| *size);
-    let files = FILE_BYTES.into_iter().map(|(kind, limit)| (format!("{kind:?}"), of_kind(kind), limit));
-    std::iter::once(("first load".to_owned(), first_load, FIRST_LOAD_BYTES))
+fn excesses(weights: &[Weight]) -> Vec<String> {
+    let first_load = ("first load", first_load(weights, |weight| weight.gzip_bytes), FIRST_LOAD_BYTES);
+    let files = weights.iter().flat_map(|weight| {
+        let limits = FILE_BYTES
+            .iter()
+            .filter(|(start, end, _)| weight.name.starts_with(start) && weight.name.ends_with(end));
+        limits.map(|(_, _, limit)| (weight.name.as_str(), weight.gzip_bytes, *limit))
+    });
+    std::iter::once(first_load)
         .chain(files)
         .filter(|(_, size, limit)| size > limit)
         .map(|(what, size, limit)| format!("{what} is {size} bytes, at most {limit} are allowed"))
         .collect()
 }
 
-fn is_first_load(kind: Kind) -> bool {
-    kind != Kind::World50
+fn first_load(weights: &[Weight], size: impl Fn(&Weight) -> u64) -> u64 {
+    weights.iter().filter(|weight| !weight.name.starts_with(LATER)).map(size).sum()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn weight(name: &str, gzip_bytes: u64) -> Weight {
+        Weight { name: name.to_owned(), bytes: 0, gzip_bytes }
+    }
+
     #[test]
     fn the_finer_map_is_no_part_of_the_first_load() {
-        assert!(
-            excesses(&[(Kind::World50, 900 * KB), (Kind::Wasm, 150 * KB), (Kind::Css, 6 * KB)]).is_empty()
-        );
+        let weights =
+            [weight("world-50.1.bin", 900 * KB), weight("app.1.wasm", 150 * KB), weight("app.1.css", 6 * KB)];
+        assert_eq!(excesses(&weights), Vec::<String>::new());
     }
 
     #[test]
     fn every_limit_that_is_passed_is_named() {
-        let found = excesses(&[(Kind::Wasm, 150 * KB + 1), (Kind::Boot, 50 * KB), (Kind::Css, 6 * KB + 1)]);
+        let weights = [
+            weight("app.1.wasm", 150 * KB + 1),
+            weight("boot.1.js", 50 * KB),
+            weight("app.1.css", 6 * KB + 1),
+        ];
+        let found = excesses(&weights);
         assert_eq!(found.len(), 3, "{found:?}");
-        assert!(found[0].starts_with("first load"));
+        assert!(found[0].starts_with("first load") && found[1].starts_with("app.1.wasm"), "{found:?}");
+    }
+
+    #[test]
+    fn a_file_without_its_compressed_twin_is_told() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("app.1.css"), "a{}").unwrap();
+        assert!(weigh(folder.path()).is_err());
+        fs::write(folder.path().join("app.1.css.gz"), "x").unwrap();
+        let weights = weigh(folder.path()).unwrap();
+        assert_eq!((weights[0].bytes, weights[0].gzip_bytes), (3, 1));
     }
 }

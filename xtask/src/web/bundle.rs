@@ -44,7 +44,7 @@ impl Kind {
 
 /// One file.
 pub(super) struct Asset {
-    pub(super) kind: Kind,
+    kind: Kind,
     pub(super) name: String,
     pub(super) bytes: Vec<u8>,
     pub(super) gzip: Vec<u8>,
