@@ -83,10 +83,13 @@ impl Scene {
         self.motion = Some(Motion::flight(self.viewport, Target::Zoom { zoom: zoom + levels, anchor }));
     }
 
-    /// Closer or farther about the middle.
+    /// Closer or farther about the selected node, if it is in view, else about the middle.
     pub fn zoom_middle(&mut self, levels: f64) {
-        let middle = Point::new(self.viewport.width() / 2.0, self.viewport.height() / 2.0);
-        self.zoom_by(levels, middle);
+        let (width, height) = (self.viewport.width(), self.viewport.height());
+        let in_view = |at: &Point| (0.0..=width).contains(&at.x) && (0.0..=height).contains(&at.y);
+        let selected = self.selected.and_then(|row| self.places.find(row));
+        let anchor = selected.map(|at| self.viewport.to_point(self.places.world(at))).filter(in_view);
+        self.zoom_by(levels, anchor.unwrap_or(Point::new(width / 2.0, height / 2.0)));
     }
 
     /// A key, by its name; none when the map has no use for it.

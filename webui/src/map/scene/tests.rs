@@ -133,6 +133,18 @@ fn a_node_selected_elsewhere_comes_into_view() {
 }
 
 #[test]
+fn the_selected_node_stays_where_it_is_while_keys_zoom() {
+    let fleet = fleet();
+    let mut scene = scene(&fleet);
+    select(&mut scene, &fleet, Some(5));
+    let before = seen(&scene, MADRID);
+    scene.key("+");
+    scene.advance(0.0);
+    assert!(seen(&scene, MADRID).distance(before) < 1e-6);
+    assert!(seen(&scene, BERLIN).x > 800.0);
+}
+
+#[test]
 fn brackets_step_through_what_is_in_view_and_come_round() {
     let fleet = fleet();
     let mut scene = scene(&fleet);
