@@ -115,14 +115,24 @@ impl Browser {
             .collect())
     }
 
-    /// Ends the browser, then its driver.
+    /// Ends the browser in peace.
     ///
     /// # Errors
     ///
-    /// When the driver cannot be ended.
-    pub async fn close(mut self) -> anyhow::Result<()> {
-        self.page.clone().close().await?;
-        Ok(self.driver.kill().await?)
+    /// When the driver refuses.
+    pub async fn close(self) -> anyhow::Result<()> {
+        Ok(self.page.clone().close().await?)
+    }
+}
+
+impl Drop for Browser {
+    /// A test that fails leaves Chromium running: it is the driver's child, in the driver's process group.
+    fn drop(&mut self) {
+        let pid = self.driver.id().and_then(|pid| rustix::process::Pid::from_raw(pid.cast_signed()));
+        if let Some(pid) = pid {
+            // It may have ended already.
+            rustix::process::kill_process_group(pid, rustix::process::Signal::KILL).ok();
+        }
     }
 }
 
@@ -133,6 +143,7 @@ async fn start_driver() -> anyhow::Result<(Child, u16)> {
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
+        .process_group(0)
         .kill_on_drop(true)
         .spawn()
         .context("cannot run chromedriver (Debian: chromium, chromium-driver)")?;

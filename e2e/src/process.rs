@@ -32,7 +32,10 @@ pub fn tidemap() -> anyhow::Result<PathBuf> {
     Ok(beside)
 }
 
-/// A running `tidemap` command, killed on drop.
+/// For a process to end when its test does.
+const FAREWELL: Duration = Duration::from_secs(10);
+
+/// A running `tidemap` command, ended on drop.
 pub struct Tidemap {
     child: Child,
     stdout: Lines<BufReader<ChildStdout>>,
@@ -156,6 +159,17 @@ impl Tidemap {
     fn signal(&self, signal: rustix::process::Signal) -> anyhow::Result<()> {
         let pid = i32::try_from(self.pid()).ok().and_then(rustix::process::Pid::from_raw);
         Ok(rustix::process::kill_process(pid.context("it has ended already")?, signal)?)
+    }
+}
+
+impl Drop for Tidemap {
+    /// A killed `up` would leave its broker behind, so it is asked first, and killed when it does not listen.
+    fn drop(&mut self) {
+        let asked = self.signal(rustix::process::Signal::TERM).is_ok();
+        let deadline = std::time::Instant::now() + FAREWELL;
+        while asked && matches!(self.child.try_wait(), Ok(None)) && std::time::Instant::now() < deadline {
+            std::thread::sleep(Duration::from_millis(10));
+        }
     }
 }
 

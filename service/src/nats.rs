@@ -1,19 +1,23 @@
 //! The connection to the broker, with the settings that experience demands.
 
 use std::{
+    future::{Ready, ready},
     path::{Path, PathBuf},
+    sync::atomic::{AtomicI64, Ordering::Relaxed},
     time::Duration,
 };
 
 use anyhow::Context;
 use async_nats::{Client, ConnectOptions, Event, ServerError};
 
-use crate::cli::UsageError;
+use crate::{cli::UsageError, clock::unix_ms};
 
 /// A half-open link is noticed after two of these; the client's default of a minute misses cuts.
 const PING_INTERVAL: Duration = Duration::from_secs(5);
 /// A subscription that is this many messages behind loses messages; the event is logged.
 const SUBSCRIPTION_CAPACITY: usize = 65_536;
+/// At most one complaint of the broker's is logged in this time.
+const COMPLAINT_PERIOD_MS: i64 = 10_000;
 
 /// Where the broker is, and who we are to it.
 #[derive(clap::Args, Clone, Debug)]
@@ -57,7 +61,7 @@ impl NatsArgs {
             .max_reconnects(None)
             .subscription_capacity(SUBSCRIPTION_CAPACITY)
             .reconnect_delay_callback(reconnect_delay)
-            .event_callback(log_event);
+            .event_callback(log_events());
         if let Some(inbox) = inbox {
             options = options.custom_inbox_prefix(inbox);
         }
@@ -113,7 +117,25 @@ fn reconnect_delay(attempts: usize) -> Duration {
     Duration::from_millis(100 + fastrand::u64(0..ceiling_ms))
 }
 
-async fn log_event(event: Event) {
+/// Logs what happens to a connection. A refused publish comes back every second, so complaints are bounded.
+fn log_events() -> impl Fn(Event) -> Ready<()> + Send + Sync + 'static {
+    let complained = AtomicI64::new(i64::MIN);
+    move |event| {
+        let now = unix_ms();
+        let last = complained.load(Relaxed);
+        let is_complaint =
+            matches!(event, Event::ServerError(_) | Event::ClientError(_) | Event::SlowConsumer(_));
+        if !is_complaint || now.saturating_sub(last) >= COMPLAINT_PERIOD_MS {
+            if is_complaint {
+                complained.store(now, Relaxed);
+            }
+            log_event(&event);
+        }
+        ready(())
+    }
+}
+
+fn log_event(event: &Event) {
     match event {
         Event::Connected => tracing::info!("connected to the broker"),
         Event::Disconnected => tracing::warn!("lost the broker; trying again"),
