@@ -4,10 +4,12 @@
 //! strokes are the style sheet's, so a change of theme needs no drawing.
 
 mod axis;
+mod drawing;
 mod mirror;
 mod path;
 
-pub use axis::{Tick, nice_ceiling};
+pub use axis::Tick;
+pub use drawing::{BOX, drawing};
 pub use mirror::{Frame, Mirror};
 
 use path::runs;

@@ -11,6 +11,7 @@ pub mod connection;
 pub mod detail;
 pub mod format;
 pub mod json;
+pub mod letters;
 pub mod order;
 pub mod pace;
 pub mod reading;

@@ -3,10 +3,10 @@
 //! Rows must never move under a pointer or a focus: while the order is *held* it changes only when somebody asks for
 //! another one or row numbers lose their meaning. Otherwise it is renewed every [`RENEW_MS`].
 
-use std::cmp::Ordering;
-
 use tidemap_wire::Status;
 
+use crate::letters;
+use crate::map::rank;
 use crate::store::Fleet;
 
 /// How often the order follows the rates.
@@ -49,7 +49,9 @@ pub struct Filter {
 #[derive(Debug, Default)]
 pub struct Listing {
     rows: Vec<u32>,
-    name_ranks: Vec<u32>,
+    /// All rows in the order of their names, and each row's rank among places: sorting by anything is then one sort by
+    /// numbers, which keeps the order of names where they are equal.
+    by_name: Vec<u32>,
     place_ranks: Vec<u32>,
     made: Option<Made>,
 }
@@ -99,13 +101,16 @@ impl Listing {
             return false;
         }
         if self.made.as_ref().is_none_or(|made| made.generation != fleet.generation()) {
-            self.name_ranks = ranks(fleet.len(), &|row| fleet.name(row).map(|name| &**name));
-            self.place_ranks = ranks(fleet.len(), &|row| fleet.location(row).map(|place| &**place));
+            self.by_name = in_order(fleet.len(), &|row| fleet.name(row).map(|name| &**name));
+            let by_place = in_order(fleet.len(), &|row| fleet.location(row).map(|place| &**place));
+            self.place_ranks = ranks(fleet, &by_place);
         }
-        let mut keyed: Vec<Keyed> =
-            matching(fleet, filter).map(|row| (self.key(fleet, sort, row), self.name_ranks[row], row as u32)).collect();
-        sort_keyed(&mut keyed);
-        self.rows = keyed.into_iter().map(|(_, _, row)| row).collect();
+        let mut rows = self.matching(fleet, filter);
+        if sort.key == Key::Name && sort.descending {
+            rows.reverse();
+        }
+        let order = rank::ascending(rows.iter().map(|row| self.key(fleet, sort, *row as usize)));
+        self.rows = order.into_iter().map(|at| rows[at as usize]).collect();
         self.made = Some(Made {
             snapshots: fleet.snapshots(),
             generation: fleet.generation(),
@@ -121,7 +126,8 @@ impl Listing {
         let is_online = fleet.status(row) == Status::Online;
         let value = match sort.key {
             Key::Status => Some(fleet.status(row).code().into()),
-            Key::Name => Some(self.name_ranks[row].into()),
+            // They are in this order already.
+            Key::Name => return 0,
             Key::Place => fleet.location(row).map(|_| self.place_ranks[row].into()),
             // A node that does not report has no rate now, whatever its last one was.
             Key::Download => fleet.rx_bps(row).filter(|_| is_online).map(|rate| rate as u64),
@@ -134,6 +140,18 @@ impl Listing {
         }
     }
 
+    /// The rows that the filter lets through, in the order of their names.
+    fn matching(&self, fleet: &Fleet, filter: &Filter) -> Vec<u32> {
+        let query = letters::lower(&filter.query);
+        let words: Vec<&str> = query.split_ascii_whitespace().collect();
+        let matches = |row: usize| {
+            fleet.name(row).is_some()
+                && filter.status.is_none_or(|status| fleet.status(row) == status)
+                && words.iter().all(|word| fleet.haystack(row).contains(word))
+        };
+        self.by_name.iter().copied().filter(|row| matches(*row as usize)).collect()
+    }
+
     fn is_due(&self, fleet: &Fleet, filter: &Filter, sort: Sort, held: bool, now_ms: f64) -> bool {
         let Some(made) = &self.made else { return true };
         let asked = made.filter != *filter || made.sort != sort || made.snapshots != fleet.snapshots();
@@ -141,59 +159,55 @@ impl Listing {
     }
 }
 
-/// A key, the rank of the name that breaks ties, and the row. Every order is one of these: sorting code is large, and the
-/// page should hold it once.
-type Keyed = (u64, u32, u32);
-
-fn sort_keyed(keyed: &mut [Keyed]) {
-    keyed.sort_unstable();
+/// All rows, ordered by their text as people read it: letters without regard to case, runs of digits as numbers.
+///
+/// Eight bytes of the keys at a time, last ones first: each pass keeps the order of the one before where bytes are equal.
+fn in_order<'a>(rows: usize, text: &dyn Fn(usize) -> Option<&'a str>) -> Vec<u32> {
+    let keys: Vec<Vec<u8>> = (0..rows).map(|row| natural_key(text(row).unwrap_or(""))).collect();
+    let longest = keys.iter().map(Vec::len).max().unwrap_or(0);
+    let mut order: Vec<u32> = (0..rows as u32).collect();
+    for from in (0..longest).step_by(8).rev() {
+        let sorted = rank::ascending(order.iter().map(|row| eight_bytes(&keys[*row as usize], from)));
+        order = sorted.into_iter().map(|at| order[at as usize]).collect();
+    }
+    order
 }
 
-fn matching<'a>(fleet: &'a Fleet, filter: &'a Filter) -> impl Iterator<Item = usize> + 'a {
-    let query = filter.query.to_lowercase();
-    let words: Vec<String> = query.split_whitespace().map(str::to_owned).collect();
-    (0..fleet.len()).filter(move |row| {
-        fleet.name(*row).is_some()
-            && filter.status.is_none_or(|status| fleet.status(*row) == status)
-            && words.iter().all(|word| fleet.haystack(*row).contains(&**word))
-    })
-}
-
-/// The rank of every row's text among all; equal texts have equal ranks. Comparing numbers beats comparing texts in
-/// every later sort.
-fn ranks<'a>(rows: usize, text: &dyn Fn(usize) -> Option<&'a str>) -> Vec<u32> {
-    let mut sorted: Vec<(&str, usize)> = (0..rows).map(|row| (text(row).unwrap_or(""), row)).collect();
-    sorted.sort_unstable_by(|(a, _), (b, _)| natural(a, b));
-    let mut ranks = vec![0; rows];
+/// The rank of every row's place among all; rows of one place have one rank.
+fn ranks(fleet: &Fleet, by_place: &[u32]) -> Vec<u32> {
+    let mut ranks = vec![0; by_place.len()];
     let mut rank = 0;
-    let mut before = "";
-    for (text, row) in sorted {
-        rank += u32::from(text != before);
-        before = text;
-        ranks[row] = rank;
+    let mut before = None;
+    for row in by_place {
+        let place = fleet.location(*row as usize);
+        rank += u32::from(place != before);
+        before = place;
+        ranks[*row as usize] = rank;
     }
     ranks
 }
 
-/// Compares texts as people do: letters without regard to case, runs of digits as numbers.
-fn natural(a: &str, b: &str) -> Ordering {
-    let (mut left, mut right) = (a.as_bytes(), b.as_bytes());
-    loop {
-        let ordering = match (left, right) {
-            ([], _) | (_, []) => return left.len().cmp(&right.len()).then_with(|| a.cmp(b)),
-            ([x, ..], [y, ..]) if x.is_ascii_digit() && y.is_ascii_digit() => {
-                let (x, y) = (number(&mut left), number(&mut right));
-                x.len().cmp(&y.len()).then_with(|| x.cmp(y))
-            }
-            ([x, l @ ..], [y, r @ ..]) => {
-                (left, right) = (l, r);
-                x.to_ascii_lowercase().cmp(&y.to_ascii_lowercase())
-            }
-        };
-        if ordering.is_ne() {
-            return ordering;
+/// Bytes that compare as people order the texts: a run of digits becomes its length and then its digits.
+fn natural_key(text: &str) -> Vec<u8> {
+    let text = letters::lower(text);
+    let mut key = Vec::with_capacity(text.len() + 4);
+    let mut rest = text.as_bytes();
+    while let [first, tail @ ..] = rest {
+        if first.is_ascii_digit() {
+            let digits = number(&mut rest);
+            key.extend([b'0', digits.len().min(255) as u8]);
+            key.extend(digits);
+        } else {
+            key.push(*first);
+            rest = tail;
         }
     }
+    key
+}
+
+/// The eight bytes from `from` on as a number; zeros where there are none, which no text holds.
+fn eight_bytes(key: &[u8], from: usize) -> u64 {
+    (from..from + 8).fold(0, |number, at| number << 8 | u64::from(key.get(at).copied().unwrap_or(0)))
 }
 
 /// Takes the leading digits of a text, without zeros in front.
@@ -223,9 +237,9 @@ mod tests {
 
     #[test]
     fn names_sort_as_people_read_them() {
-        let fleet = fleet(&["web-10", "Web-2", "db", "web-02", "web"]);
-        check(&fleet, "", Key::Name, false, "db web Web-2 web-02 web-10");
-        check(&fleet, "", Key::Name, true, "web-10 web-02 Web-2 web db");
+        let fleet = fleet(&["web-10", "Web-2", "db", "web-03", "web"]);
+        check(&fleet, "", Key::Name, false, "db web Web-2 web-03 web-10");
+        check(&fleet, "", Key::Name, true, "web-10 web-03 Web-2 web db");
     }
 
     #[test]
@@ -276,12 +290,16 @@ mod tests {
 
     proptest! {
         #[test]
-        fn natural_order_is_an_order(mut names in proptest::collection::vec("[aB01-]{0,5}", 3)) {
-            names.sort_by(|a, b| natural(a, b));
-            prop_assert!(natural(&names[0], &names[1]).is_le() && natural(&names[1], &names[2]).is_le());
-            prop_assert!(natural(&names[0], &names[2]).is_le());
-            prop_assert_eq!(natural(&names[0], &names[1]).is_eq(), names[0] == names[1]);
-            prop_assert_eq!(natural(&names[0], &names[1]), natural(&names[1], &names[0]).reverse());
+        fn numbers_in_names_are_read_as_numbers(a in 0_u32..100_000, b in 0_u32..100_000, word in "[a-z-]{0,12}") {
+            let texts = [format!("{word}{a}x"), format!("{word}{b}x")];
+            let order = in_order(2, &|row| Some(&*texts[row]));
+            prop_assert_eq!(order, if a <= b { [0, 1] } else { [1, 0] });
+        }
+
+        #[test]
+        fn texts_without_digits_are_ordered_as_bytes(texts in proptest::collection::vec("[a-z .ø]{0,20}", 0..20)) {
+            let order = in_order(texts.len(), &|row| Some(&*texts[row]));
+            prop_assert!(order.is_sorted_by_key(|row| &texts[*row as usize]));
         }
     }
 }

@@ -52,11 +52,13 @@ fn App() -> View {
     theme::follow(board, &engine);
     announcer::follow(board);
     on_mount(move || engine.start());
+    let tab = dom::text(move || board.tab.get().name().to_owned());
+    let link = dom::text(move || board.chip.with(|chip| chip.kind.to_owned()));
     view! {
         div(
             class="app",
-            "data-tab"=move || board.tab.get().name(),
-            "data-link"=create_selector(move || board.chip.with(|chip| chip.kind)),
+            "data-tab"=tab,
+            "data-link"=link,
         ) {
             header::Header()
             notice::Notice()
@@ -78,15 +80,18 @@ fn App() -> View {
 fn Tabs() -> View {
     let board = use_context::<Page>().board;
     let tabs: Vec<View> = Vec::from(Tab::ALL.map(|tab| {
+        let current = dom::truth(move || board.tab.get() == tab);
+        let icon = icons::tab(tab);
+        let label = tab.label();
         view! {
             button(
                 class="tab",
                 r#type="button",
-                aria-current=move || (board.tab.get() == tab).then_some("page"),
+                aria-current=current,
                 on:click=move |_| board.tab.set(tab),
             ) {
-                (icons::tab(tab))
-                span { (tab.label()) }
+                (icon)
+                span { (label) }
             }
         }
     }));

@@ -7,8 +7,8 @@ use tidemap_wire::Status;
 
 use crate::address::Address;
 use crate::connection::Phase;
-use crate::detail::Detail;
 use crate::format::Unit;
+use crate::json::NodeAnswer;
 use crate::order::{Filter, Sort};
 use crate::pace::{Chip, Pace};
 use crate::reading::Reading;
@@ -70,11 +70,11 @@ pub(super) enum DetailState {
     #[default]
     Loading,
     /// The answer.
-    Known(Rc<Detail>),
+    Known(Rc<NodeAnswer>),
     /// There is no such node.
     Missing,
     /// The server could not be asked; what was known before is kept.
-    Failed(Option<Rc<Detail>>),
+    Failed(Option<Rc<NodeAnswer>>),
 }
 
 /// A region of the page.
@@ -128,7 +128,7 @@ impl Board {
 
 impl DetailState {
     /// The newest that is known.
-    pub(super) fn known(&self) -> Option<&Rc<Detail>> {
+    pub(super) fn known(&self) -> Option<&Rc<NodeAnswer>> {
         match self {
             Self::Known(detail) => Some(detail),
             Self::Failed(detail) => detail.as_ref(),

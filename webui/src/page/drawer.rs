@@ -11,8 +11,9 @@ use tidemap_wire::Status;
 use wasm_bindgen::JsCast;
 use web_sys::{HtmlElement, KeyboardEvent};
 
-use crate::detail::{Detail, HOST, IDENTITY, WINDOWS};
+use crate::detail::{self, HOST, IDENTITY, WINDOWS};
 use crate::format;
+use crate::json::NodeAnswer;
 
 use super::Page;
 use super::board::{Board, DetailState};
@@ -27,7 +28,7 @@ use interfaces::Interfaces;
 pub(super) fn Drawer() -> View {
     let Page { board, engine } = use_context();
     let name = create_selector(move || board.open.get_clone());
-    let is_open = create_selector(move || name.with(Option::is_some));
+    let is_open = dom::flag(move || name.with(Option::is_some));
     let heading = create_node_ref();
     let returns_to = create_signal(None::<HtmlElement>);
     create_effect(move || {
@@ -56,32 +57,29 @@ pub(super) fn Drawer() -> View {
             scope.run_in(&close_by_key);
         }
     });
-    let close = Rc::new(close);
-    view! {
-        (if is_open.get() {
-            let close = Rc::clone(&close);
-            view! { Sheet(heading=heading, close=Box::new(move || close())) }
-        } else {
-            View::new()
-        })
-    }
+    let close: Rc<dyn Fn()> = Rc::new(close);
+    dom::view(move || {
+        let close = Rc::clone(&close);
+        if is_open.get() { view! { Sheet(heading=heading, close=close) } } else { View::new() }
+    })
 }
 
 #[component(inline_props)]
-fn Sheet(heading: NodeRef, close: Box<dyn Fn()>) -> View {
+fn Sheet(heading: NodeRef, close: Rc<dyn Fn()>) -> View {
     let board = use_context::<Page>().board;
     let name = dom::text(move || board.open.with(|name| name.as_deref().unwrap_or("").to_owned()));
-    let status = create_selector(move || known(board, |detail| detail.node.status));
+    let status = dom::text(move || known(board, |detail| detail.node.status.as_str()).unwrap_or("unknown").to_owned());
+    let icon = icons::close();
     let since = dom::text(move || known(board, since).unwrap_or_default());
     view! {
-        aside(class="drawer", id="detail", aria-labelledby="detail-title", "data-node"=move || name.get_clone()) {
+        aside(class="drawer", id="detail", aria-labelledby="detail-title", "data-node"=name) {
             div(class="drawer-head") {
                 div(class="drawer-title") {
-                    h2(id="detail-title", tabindex="-1", r#ref=heading, title=move || name.get_clone()) { (name) }
+                    h2(id="detail-title", tabindex="-1", r#ref=heading, title=name) { (name) }
                     p(class="drawer-since") {
                         span(
                             class="status-sign",
-                            "data-status"=move || status.get().map_or("unknown", Status::as_str),
+                            "data-status"=status,
                             "aria-hidden"="true",
                         )
                         span { (since) }
@@ -94,7 +92,7 @@ fn Sheet(heading: NodeRef, close: Box<dyn Fn()>) -> View {
                     r#type="button",
                     aria-label="Close details",
                     on:click=move |_| close(),
-                ) { (icons::close()) }
+                ) { (icon) }
             }
             div(class="drawer-body") { Content() }
         }
@@ -121,26 +119,23 @@ fn Content() -> View {
             DetailState::Failed(Some(_)) | DetailState::Known(_) => Face::Known,
         })
     });
-    view! {
-        (match face.get() {
-            Face::Loading => view! { p(class="drawer-word") { "Loading…" } },
-            Face::Missing => view! { p(class="drawer-word") { "No such node. It may have been forgotten." } },
-            Face::Failed => view! { p(class="drawer-word") { "The server does not answer. Trying again each second." } },
-            Face::Known => view! { Known() },
-        })
-    }
+    let word = |word: &'static str| view! { p(class="drawer-word") { (word) } };
+    dom::view(move || match face.get() {
+        Face::Loading => word("Loading…"),
+        Face::Missing => word("No such node. It may have been forgotten."),
+        Face::Failed => word("The server does not answer. Trying again each second."),
+        Face::Known => view! { Known() },
+    })
 }
 
 #[component]
 fn Known() -> View {
     let board = use_context::<Page>().board;
-    let is_stale = create_selector(move || board.detail.with(|state| matches!(state, DetailState::Failed(_))));
+    let is_fresh = dom::flag(move || board.detail.with(|state| !matches!(state, DetailState::Failed(_))));
     view! {
-        (if is_stale.get() {
-            view! { p(class="drawer-word drawer-stale", role="status") { "The server does not answer; this may be old." } }
-        } else {
-            View::new()
-        })
+        p(class="drawer-word drawer-stale", role="status", hidden=is_fresh) {
+            "The server does not answer; this may be old."
+        }
         Rates()
         History(title="Last minute", id="chart-60s", of=|detail| detail.last_60s.as_ref(), span="60 s")
         History(title="Last 15 minutes", id="chart-15m", of=|detail| detail.last_15m.as_ref(), span="15 min")
@@ -157,7 +152,7 @@ fn Rates() -> View {
     let heads: Vec<View> =
         WINDOWS.iter().map(|window| view! { th(class="cell-rate", scope="col") { (*window) } }).collect();
     let unit = dom::text(move || board.unit.get().heading().to_owned());
-    let cells = move |rates: fn(&Detail, crate::format::Unit) -> [String; 5]| -> Vec<View> {
+    let cells = move |rates: fn(&NodeAnswer, crate::format::Unit) -> [String; 5]| -> Vec<View> {
         let all = create_selector(move || known(board, |detail| rates(detail, board.unit.get())));
         let cell = |at: usize| {
             let text = dom::text(move || all.with(|all| all.as_ref().map_or_else(String::new, |all| all[at].clone())));
@@ -165,7 +160,7 @@ fn Rates() -> View {
         };
         (0..WINDOWS.len()).map(cell).collect()
     };
-    let (download, upload) = (cells(Detail::download), cells(Detail::upload));
+    let (download, upload) = (cells(detail::download), cells(detail::upload));
     view! {
         table(class="figures", id="detail-rates") {
             thead { tr { th(scope="col", class="figures-unit") { (unit) } (heads) } }
@@ -198,18 +193,17 @@ fn CopyLink() -> View {
             });
         }
     };
-    view! {
-        button(class="button", r#type="button", on:click=copy) { (if is_copied.get() { "Copied" } else { "Copy link" }) }
-    }
+    let label = dom::text(move || if is_copied.get() { "Copied" } else { "Copy link" }.to_owned());
+    view! { button(class="button", r#type="button", on:click=copy) { (label) } }
 }
 
 /// Something of the newest details.
-fn known<T>(board: Board, of: impl FnOnce(&Detail) -> T) -> Option<T> {
+fn known<T>(board: Board, of: impl FnOnce(&NodeAnswer) -> T) -> Option<T> {
     let detail = board.detail.with(|state| state.known().cloned());
     detail.map(|detail| of(&detail))
 }
 
-fn since(detail: &Detail) -> String {
+fn since(detail: &NodeAnswer) -> String {
     let node = &detail.node;
     let status = match node.status {
         Status::Online => "Online",

@@ -19,11 +19,13 @@ use super::{dom, icons};
 pub(super) fn Header() -> View {
     let Page { board, engine } = use_context();
     let is_open = create_signal(false);
-    let kind = create_selector(move || board.chip.with(|chip| chip.kind));
+    let kind = dom::text(move || board.chip.with(|chip| chip.kind.to_owned()));
+    let expanded = dom::truth(move || is_open.get());
+    let (brand, settings) = (icons::brand(), icons::settings());
     let text = dom::text(move || board.chip.with(|chip| chip.text.clone()));
     view! {
         header(class="header") {
-            h1(class="brand") { (icons::brand()) span { "Tidemap" } }
+            h1(class="brand") { (brand) span { "Tidemap" } }
             Search()
             div(class="header-end") {
                 div(class="chip", id="connection", "data-connection"=kind) {
@@ -35,10 +37,10 @@ pub(super) fn Header() -> View {
                     class="button button-icon settings-toggle",
                     r#type="button",
                     aria-label="Settings",
-                    aria-expanded=move || if is_open.get() { "true" } else { "false" },
+                    aria-expanded=expanded,
                     aria-controls="settings",
                     on:click=move |_| is_open.set(!is_open.get()),
-                ) { (icons::settings()) }
+                ) { (settings) }
                 Settings(board=board, is_open=is_open, engine=engine)
             }
         }
@@ -64,9 +66,11 @@ fn Search() -> View {
         engine.request_frame();
     };
     let clear = search.clone();
+    let icon = icons::search();
+    let query = dom::text(move || board.filter.with(|filter| filter.query.clone()));
     view! {
-        label(class="search", role="search") {
-            (icons::search())
+        label(class="search") {
+            (icon)
             input(
                 r#type="search",
                 id="search",
@@ -76,7 +80,7 @@ fn Search() -> View {
                 aria-keyshortcuts="/",
                 autocomplete="off",
                 "spellcheck"="false",
-                prop:value=move || board.filter.with(|filter| filter.query.clone()),
+                prop:value=move || wasm_bindgen::JsValue::from(query.get_clone()),
                 on:input=move |event: web_sys::Event| search(value(&event)),
                 on:keydown=move |event: KeyboardEvent| {
                     if event.key() == "Escape" {
@@ -92,7 +96,10 @@ fn Search() -> View {
 #[component]
 fn PauseButton() -> View {
     let Page { board, engine } = use_context();
-    let is_paused = create_selector(move || board.pace.get() == Pace::Paused);
+    let is_paused = dom::flag(move || board.pace.get() == Pace::Paused);
+    let pressed = dom::truth(move || is_paused.get());
+    let icon = dom::view(move || if is_paused.get() { icons::play() } else { icons::pause() });
+    let label = dom::text(move || if is_paused.get() { "Resume" } else { "Pause" }.to_owned());
     // The pace to return to.
     let pace = create_signal(Pace::Every(1));
     let toggle = move |_| {
@@ -104,9 +111,9 @@ fn PauseButton() -> View {
         engine.request_frame();
     };
     view! {
-        button(class="button pause", id="pause", r#type="button", aria-pressed=pressed(is_paused), on:click=toggle) {
-            (if is_paused.get() { icons::play() } else { icons::pause() })
-            span(class="button-text") { (if is_paused.get() { "Resume" } else { "Pause" }) }
+        button(class="button pause", id="pause", r#type="button", aria-pressed=pressed, on:click=toggle) {
+            (icon)
+            span(class="button-text") { (label) }
         }
     }
 }
@@ -116,13 +123,14 @@ fn Settings(board: Board, is_open: Signal<bool>, engine: Rc<super::Engine>) -> V
     let paces = Pace::CHOICES.map(|seconds| (seconds.to_string(), ["every ", &seconds.to_string(), " s"].concat()));
     let units = Unit::ALL.map(|unit| (unit.label().to_owned(), unit.label().to_owned()));
     let themes = Theme::ALL.map(|theme| (theme.name().to_owned(), theme.name().to_owned()));
+    let open = dom::truth(move || is_open.get());
     let redraw = Rc::clone(&engine);
     let pace = dom::text(move || match board.pace.get() {
         Pace::Every(seconds) => seconds.to_string(),
         Pace::Paused => "1".to_owned(),
     });
     view! {
-        div(class="settings", id="settings", "data-open"=move || is_open.get().to_string()) {
+        div(class="settings", id="settings", "data-open"=open) {
             Choice(id="pace", label="Update", choices=paces.into(), chosen=pace, choose=Box::new(move |name| {
                 board.pace.set(Pace::Every(name.parse().unwrap_or(1)));
                 engine.request_frame();
@@ -155,7 +163,8 @@ fn Choice(
 ) -> View {
     let options = choices.into_iter().map(|(name, text)| {
         let value = name.clone();
-        view! { option(value=value, selected=move || chosen.with(|chosen| *chosen == name)) { (text) } }
+        let is_chosen = dom::flag(move || chosen.with(|chosen| *chosen == name));
+        view! { option(value=value, selected=is_chosen) { (text) } }
     });
     let options: Vec<View> = options.collect();
     view! {
@@ -164,11 +173,6 @@ fn Choice(
             select(id=id, on:change=move |event: web_sys::Event| choose(value(&event))) { (options) }
         }
     }
-}
-
-/// The attribute of a button that is on or off.
-pub(super) fn pressed(is_pressed: ReadSignal<bool>) -> impl Fn() -> &'static str {
-    move || if is_pressed.get() { "true" } else { "false" }
 }
 
 fn value(event: &web_sys::Event) -> String {

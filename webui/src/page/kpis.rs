@@ -15,7 +15,6 @@ use crate::totals::Direction;
 use super::Page;
 use super::board::Board;
 use super::dom;
-use super::header::pressed;
 
 /// The strip.
 #[component]
@@ -61,8 +60,8 @@ fn Rate(direction: Direction) -> View {
             }
             p(class="kpi-note") { (note) }
             svg(class="spark", viewBox="0 0 600 100", "preserveAspectRatio"="none", "aria-hidden"="true") {
-                path(class="spark-area", d=move || area.get_clone())
-                path(class="spark-line", d=move || line.get_clone())
+                path(class="spark-area", d=area)
+                path(class="spark-line", d=line)
             }
         }
     }
@@ -141,23 +140,25 @@ fn Count(status: Status, label: &'static str, count: fn(&StatsJson) -> u64) -> V
         board.reading.with(|reading| reading.as_ref().map(|reading| count(&reading.stats)))
     });
     let text = dom::text(move || number.get().map_or_else(|| format::UNKNOWN.to_owned(), format::count));
-    let is_pressed = create_selector(move || board.filter.with(|filter| filter.status == Some(status)));
+    let is_none = dom::truth(move || number.get().unwrap_or(0) == 0);
+    let is_pressed = dom::truth(move || board.filter.with(|filter| filter.status == Some(status)));
+    let name = status.as_str();
     let engine = Rc::clone(&engine);
     view! {
         button(
             class="count",
             r#type="button",
-            "data-status"=status.as_str(),
-            "data-none"=move || (number.get().unwrap_or(0) == 0).to_string(),
-            aria-pressed=pressed(is_pressed),
+            "data-status"=name,
+            "data-none"=is_none,
+            aria-pressed=is_pressed,
             on:click=move |_| {
                 board.toggle_status(status);
                 engine.request_frame();
             },
         ) {
-            span(class="status-sign", "data-status"=status.as_str(), "aria-hidden"="true")
+            span(class="status-sign", "data-status"=name, "aria-hidden"="true")
             span(class="count-label") { (label) }
-            span(class="count-value live", "data-kpi"=status.as_str()) { (text) }
+            span(class="count-value live", "data-kpi"=name) { (text) }
         }
     }
 }
@@ -216,7 +217,7 @@ fn Meter(label: &'static str, of: fn(&StatsJson) -> f64) -> View {
             span(class="meter-label") { (label) }
             svg(class="meter-bar", viewBox="0 0 100 4", "preserveAspectRatio"="none", "aria-hidden"="true") {
                 rect(class="meter-track", width="100", height="4")
-                rect(class="meter-fill", width=move || width.get_clone(), height="4")
+                rect(class="meter-fill", width=width, height="4")
             }
             span(class="meter-value live") { (text) }
         }

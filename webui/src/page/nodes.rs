@@ -14,6 +14,7 @@ use crate::order::{Filter, Key, Sort};
 
 use super::Page;
 use super::board::Board;
+use super::engine::Engine;
 use super::{dom, icons};
 
 pub(super) use table::{Content, Table};
@@ -35,37 +36,43 @@ fn Caption() -> View {
     let Page { board, engine } = use_context();
     let count = dom::text(move || count_text(board));
     let status = create_selector(move || board.filter.with(|filter| filter.status));
-    let query = create_selector(move || board.filter.with(|filter| filter.query.trim().to_owned()));
+    let query = dom::text(move || board.filter.with(|filter| filter.query.trim().to_owned()));
     let change = move |change: fn(&mut Filter)| {
         board.filter.update(change);
         engine.request_frame();
     };
     let (clear_status, clear_query) = (change.clone(), change);
+    let status_filter = dom::view(move || {
+        let clear = clear_status.clone();
+        let button = |status| remove_button(status_label(status), move || clear(|filter| filter.status = None));
+        status.get().map(button).unwrap_or_default()
+    });
+    let query_filter = dom::view(move || {
+        let clear = clear_query.clone();
+        match &*query.get_clone() {
+            "" => View::new(),
+            query => remove_button(&["“", query, "”"].concat(), move || clear(|filter| filter.query.clear())),
+        }
+    });
+    let held = dom::text(move || if board.is_held.get() { "order held" } else { "" }.to_owned());
     view! {
         div(class="caption") {
             h2(id="nodes-title", class="region-title") { "Nodes" }
             span(class="caption-count", id="count") { (count) }
-            (status.get().map(|status| {
-                let clear = clear_status.clone();
-                remove_button(status_label(status).to_owned(), move || clear(|filter| filter.status = None))
-            }))
-            (Some(query.get_clone()).filter(|query| !query.is_empty()).map(|query| {
-                let clear = clear_query.clone();
-                remove_button(["“", &query, "”"].concat(), move || clear(|filter| filter.query.clear()))
-            }))
-            span(class="caption-held", title="The order stands still while you are at it.") {
-                (if board.is_held.get() { "order held" } else { "" })
-            }
+            (status_filter)
+            (query_filter)
+            span(class="caption-held", title="The order stands still while you are at it.") { (held) }
         }
     }
 }
 
-fn remove_button(text: String, mut remove: impl FnMut() + 'static) -> View {
-    let label = ["Remove filter ", &text].concat();
+fn remove_button(text: &str, mut remove: impl FnMut() + 'static) -> View {
+    let (text, label) = (text.to_owned(), ["Remove filter ", text].concat());
+    let icon = icons::close();
     view! {
         button(class="filter", r#type="button", aria-label=label, on:click=move |_| remove()) {
             span(class="filter-text") { (text) }
-            (icons::close())
+            (icon)
         }
     }
 }
@@ -106,6 +113,8 @@ fn Grid() -> View {
         });
     }
     let on_scroll = Rc::clone(&engine);
+    // The heading is a row too.
+    let rows = dom::text(move || (board.census.get().listed + 1).to_string());
     view! {
         div(class="scroller", r#ref=scroller, on:scroll=move |_| on_scroll.request_frame()) {
             table(
@@ -113,7 +122,7 @@ fn Grid() -> View {
                 id="nodes",
                 role="grid",
                 aria-labelledby="nodes-title",
-                aria-rowcount=move || (board.census.get().listed + 1).to_string(),
+                aria-rowcount=rows,
             ) {
                 thead(role="rowgroup") {
                     tr(role="row", class="grid-row grid-head", aria-rowindex="1") {
@@ -152,7 +161,7 @@ fn Heading(key: Key, label: &'static str, class: &'static str) -> View {
         board.sort.set(Sort::clicked(board.sort.get(), key));
         engine.request_frame();
     };
-    let aria_sort = move || direction.get().map(|is_down| if is_down { "descending" } else { "ascending" });
+    let aria_sort = dom::text(move || direction_name(direction.get()).to_owned());
     view! {
         th(role="columnheader", class=class, aria-sort=aria_sort) {
             button(class="sort", r#type="button", aria-label=name, on:click=sort) {
@@ -161,6 +170,14 @@ fn Heading(key: Key, label: &'static str, class: &'static str) -> View {
                 span(class="sort-sign", "aria-hidden"="true")
             }
         }
+    }
+}
+
+fn direction_name(is_descending: Option<bool>) -> &'static str {
+    match is_descending {
+        None => "none",
+        Some(false) => "ascending",
+        Some(true) => "descending",
     }
 }
 
@@ -185,33 +202,38 @@ fn Instead() -> View {
             _ => Absence::None,
         }
     });
+    dom::view(move || match absence.get() {
+        Absence::None => View::new(),
+        Absence::Loading => bones(),
+        Absence::NoNodes => no_nodes(),
+        Absence::NoMatch => no_match(board, Rc::clone(&engine)),
+    })
+}
+
+fn bones() -> View {
+    let bars: Vec<View> = (0..8).map(|_| view! { div(class="bone-row") { span(class="bone") } }).collect();
+    view! { div(class="bones", "aria-hidden"="true") { (bars) } }
+}
+
+fn no_nodes() -> View {
     view! {
-        (match absence.get() {
-            Absence::None => View::new(),
-            Absence::Loading => {
-                let bars: Vec<View> = (0..8).map(|_| view! { div(class="bone-row") { span(class="bone") } }).collect();
-                view! { div(class="bones", "aria-hidden"="true") { (bars) } }
-            }
-            Absence::NoNodes => view! {
-                div(class="instead", id="empty") {
-                    p(class="instead-title") { "No nodes have reported yet" }
-                    p { "Enrol one here, then start its agent with the line that this prints:" }
-                    code(class="command") { "tidemap enroll web-01" }
-                }
-            },
-            Absence::NoMatch => {
-                let engine = Rc::clone(&engine);
-                let clear = move |_| {
-                    board.filter.set(Filter::default());
-                    engine.request_frame();
-                };
-                view! {
-                    div(class="instead", id="no-match") {
-                        p(class="instead-title") { "No node matches" }
-                        button(class="button", r#type="button", on:click=clear) { "Clear filters" }
-                    }
-                }
-            }
-        })
+        div(class="instead", id="empty") {
+            p(class="instead-title") { "No nodes have reported yet" }
+            p { "Enrol one here, then start its agent with the line that this prints:" }
+            code(class="command") { "tidemap enroll web-01" }
+        }
+    }
+}
+
+fn no_match(board: Board, engine: Rc<Engine>) -> View {
+    let clear = move |_| {
+        board.filter.set(Filter::default());
+        engine.request_frame();
+    };
+    view! {
+        div(class="instead", id="no-match") {
+            p(class="instead-title") { "No node matches" }
+            button(class="button", r#type="button", on:click=clear) { "Clear filters" }
+        }
     }
 }

@@ -8,6 +8,8 @@ use crate::connection::Phase;
 
 use super::Page;
 use super::board::Board;
+use super::dom;
+use super::engine::Engine;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Trouble {
@@ -21,23 +23,23 @@ enum Trouble {
 pub(super) fn Notice() -> View {
     let Page { board, engine } = use_context();
     let trouble = create_selector(move || trouble(board));
+    dom::view(move || match trouble.get() {
+        Trouble::None => View::new(),
+        Trouble::Disconnected => lost(board, Rc::clone(&engine)),
+        Trouble::Silent { partitions, of } => {
+            let text = silent_text(partitions, of);
+            view! { div(class="notice", id="notice") { span { (text) } } }
+        }
+    })
+}
+
+fn lost(board: Board, engine: Rc<Engine>) -> View {
+    let countdown = countdown(board);
     view! {
-        (match trouble.get() {
-            Trouble::None => View::new(),
-            Trouble::Disconnected => {
-                let engine = Rc::clone(&engine);
-                view! {
-                    div(class="notice notice-bad", id="notice") {
-                        span { "Connection lost. " (countdown(board)) }
-                        button(class="button", r#type="button", on:click=move |_| engine.retry_now()) { "Retry now" }
-                    }
-                }
-            }
-            Trouble::Silent { partitions, of } => {
-                let text = silent_text(partitions, of);
-                view! { div(class="notice", id="notice") { span { (text) } } }
-            }
-        })
+        div(class="notice notice-bad", id="notice") {
+            span { "Connection lost. " (countdown) }
+            button(class="button", r#type="button", on:click=move |_| engine.retry_now()) { "Retry now" }
+        }
     }
 }
 
@@ -55,7 +57,7 @@ fn trouble(board: Board) -> Trouble {
 }
 
 fn countdown(board: Board) -> ReadSignal<String> {
-    super::dom::text(move || match board.phase.get() {
+    dom::text(move || match board.phase.get() {
         Phase::Disconnected { retry_in_ms } if retry_in_ms > 0.0 => {
             ["Next try in ", &((retry_in_ms / 1000.0).ceil() as u32).to_string(), " s. What you see may be old."].concat()
         }

@@ -4,6 +4,8 @@ use std::rc::Rc;
 
 use tidemap_wire::stream::Columns;
 
+use crate::letters;
+
 /// What a host has in use, each 0 to 100.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Use {
@@ -29,5 +31,5 @@ pub(super) fn haystack(nodes: &Columns, at: usize) -> Rc<str> {
         text.push_str(value);
         text.push('\n');
     }
-    text.to_lowercase().into()
+    letters::lower(&text).into()
 }

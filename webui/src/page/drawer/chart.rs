@@ -2,99 +2,73 @@
 
 use sycamore::prelude::*;
 use tidemap_wire::{Bps, Series};
+use wasm_bindgen::JsCast;
 
-use crate::chart::{Frame, Mirror};
-use crate::detail::Detail;
+use crate::chart::{BOX, drawing};
 use crate::format::{self, Unit};
+use crate::json::NodeAnswer;
 use crate::page::Page;
 use crate::page::board::Board;
+use crate::page::dom;
 
 use super::known;
-
-const WIDTH: i64 = 440;
-const HEIGHT: i64 = 132;
-const FRAME: Frame = Frame { left: 56, right: WIDTH - 2, top: 8, bottom: HEIGHT - 24 };
 
 /// A titled chart of one series.
 #[component(inline_props)]
 pub(super) fn History(
     title: &'static str,
     id: &'static str,
-    of: fn(&Detail) -> Option<&Series>,
+    of: fn(&NodeAnswer) -> Option<&Series>,
     span: &'static str,
 ) -> View {
     let board = use_context::<Page>().board;
     let is_table = create_signal(false);
     let series = create_selector(move || known(board, |detail| of(detail).cloned()).flatten());
-    let is_known = create_selector(move || series.with(Option::is_some));
-    let label = [title, ": download above zero, upload below"].concat();
+    let is_known = dom::flag(move || series.with(Option::is_some));
+    let pressed = dom::truth(move || is_table.get());
+    let button = dom::text(move || if is_table.get() { "Show as chart" } else { "Show as table" }.to_owned());
+    let content = dom::view(move || match (is_known.get(), is_table.get()) {
+        (false, _) => view! { p(class="drawer-word") { "Not known at the moment." } },
+        (true, true) => values(board, series),
+        (true, false) => chart(board, series, title, span),
+    });
     view! {
         section(class="drawer-section", id=id) {
             div(class="drawer-section-head") {
                 h3 { (title) }
-                button(
-                    class="link",
-                    r#type="button",
-                    aria-pressed=move || if is_table.get() { "true" } else { "false" },
-                    on:click=move |_| is_table.set(!is_table.get()),
-                ) { (if is_table.get() { "Show as chart" } else { "Show as table" }) }
-            }
-            (match (is_known.get(), is_table.get()) {
-                (false, _) => view! { p(class="drawer-word") { "Not known at the moment." } },
-                (true, true) => view! { Values(board=board, series=series) },
-                (true, false) => {
-                    let label = label.clone();
-                    view! {
-                        svg(class="chart", viewBox="0 0 440 132", "role"="img", aria-label=label) {
-                            (shapes(&series.get_clone(), board.unit.get(), span))
-                        }
-                    }
+                button(class="link", r#type="button", aria-pressed=pressed, on:click=move |_| is_table.set(!is_table.get())) {
+                    (button)
                 }
-            })
+            }
+            (content)
         }
     }
 }
 
-fn shapes(series: &Option<Series>, unit: Unit, span: &'static str) -> View {
-    let Some(series) = series else { return View::new() };
-    let mirror = Mirror::new(&rates(&series.rx_bps), &rates(&series.tx_bps), FRAME);
-    let gaps = mirror.gaps.iter().map(|(from, to)| {
-        let (x, width) = (from.to_string(), (to - from).to_string());
-        let (y, height) = (FRAME.top.to_string(), (FRAME.bottom - FRAME.top).to_string());
-        view! { rect(class="chart-gap", x=x, width=width, y=y, height=height) }
-    });
-    let gaps: Vec<View> = gaps.collect();
-    let ticks = mirror.ticks.iter().map(|tick| {
-        let line = ["M", &FRAME.left.to_string(), " ", &tick.at.to_string(), "H", &FRAME.right.to_string()].concat();
-        let (x, y) = ((FRAME.left - 6).to_string(), (tick.at + 4).to_string());
-        let text = unit.bare(Some(tick.value));
-        view! {
-            path(class="chart-grid", d=line)
-            text(class="chart-label chart-label-y", x=x, y=y) { (text) }
+fn chart(board: Board, series: ReadSignal<Option<Series>>, title: &'static str, span: &'static str) -> View {
+    let element = create_node_ref();
+    create_effect(move || {
+        let unit = board.unit.get();
+        let label = |value| unit.bare(Some(value));
+        let svg = series.with(|series| {
+            let rates = |rates: fn(&Series) -> &Vec<Option<Bps>>| series.as_ref().map_or_else(Vec::new, |s| plain(rates(s)));
+            drawing(&rates(|series| &series.rx_bps), &rates(|series| &series.tx_bps), span, &label)
+        });
+        if let Some(element) = untrack(|| element.try_get()) {
+            element.unchecked_into::<web_sys::Element>().set_inner_html(&svg);
         }
     });
-    let ticks: Vec<View> = ticks.collect();
-    let (left, right, below) = (FRAME.left.to_string(), FRAME.right.to_string(), (HEIGHT - 6).to_string());
-    let (ago, below_too) = (span.to_owned() + " ago", below.clone());
-    let Mirror { download_area, download_line, upload_area, upload_line, .. } = mirror;
-    view! {
-        (gaps)
-        (ticks)
-        path(class="chart-area", "data-direction"="download", d=download_area)
-        path(class="chart-line", "data-direction"="download", d=download_line)
-        path(class="chart-area", "data-direction"="upload", d=upload_area)
-        path(class="chart-line", "data-direction"="upload", d=upload_line)
-        text(class="chart-label", x=left, y=below) { (ago) }
-        text(class="chart-label chart-label-end", x=right, y=below_too) { "now" }
-    }
+    let view_box = ["0 0 ", &BOX.0.to_string(), " ", &BOX.1.to_string()].concat();
+    let label = [title, ": download above zero, upload below"].concat();
+    view! { svg(class="chart", viewBox=view_box, "role"="img", aria-label=label, r#ref=element) }
 }
 
 /// The same as a table, newest first.
-#[component(inline_props)]
-fn Values(board: Board, series: ReadSignal<Option<Series>>) -> View {
-    let lines = create_selector(move || {
+fn values(board: Board, series: ReadSignal<Option<Series>>) -> View {
+    let lines = dom::view(move || {
         let unit = board.unit.get();
-        series.with(|series| series.as_ref().map_or_else(Vec::new, |series| lines(series, unit)))
+        let lines = series.with(|series| series.as_ref().map_or_else(Vec::new, |series| lines(series, unit)));
+        lines.into_iter().map(line).collect::<Vec<View>>().into()
     });
     view! {
         div(class="values", tabindex="0", role="region", aria-label="Values") {
@@ -106,14 +80,18 @@ fn Values(board: Board, series: ReadSignal<Option<Series>>) -> View {
                         th(scope="col", class="cell-rate") { "↑" }
                     }
                 }
-                tbody { Indexed(list=lines, view=|[ago, download, upload]: [String; 3]| view! {
-                    tr {
-                        th(scope="row") { (ago) }
-                        td(class="cell-rate") { (download) }
-                        td(class="cell-rate") { (upload) }
-                    }
-                }) }
+                tbody { (lines) }
             }
+        }
+    }
+}
+
+fn line([ago, download, upload]: [String; 3]) -> View {
+    view! {
+        tr {
+            th(scope="row") { (ago) }
+            td(class="cell-rate") { (download) }
+            td(class="cell-rate") { (upload) }
         }
     }
 }
@@ -128,6 +106,6 @@ fn lines(series: &Series, unit: Unit) -> Vec<[String; 3]> {
     (0..steps).rev().map(line).collect()
 }
 
-fn rates(series: &[Option<Bps>]) -> Vec<Option<f64>> {
+fn plain(series: &[Option<Bps>]) -> Vec<Option<f64>> {
     series.iter().map(|rate| rate.map(Bps::get)).collect()
 }

@@ -24,11 +24,12 @@ pub(super) fn Facts(title: &'static str, facts: &'static [Fact]) -> View {
 fn Line(fact: Fact) -> View {
     let board = use_context::<Page>().board;
     let text = create_selector(move || known(board, |detail| (fact.text)(&detail.node)).flatten());
-    let is_known = create_selector(move || text.with(Option::is_some));
+    let is_unknown = dom::flag(move || text.with(Option::is_none));
+    let label = fact.label;
     let shown = dom::text(move || text.get_clone().unwrap_or_default());
     view! {
-        div(class="fact", hidden=move || !is_known.get()) {
-            dt { (fact.label) }
+        div(class="fact", hidden=is_unknown) {
+            dt { (label) }
             dd { (shown) }
         }
     }

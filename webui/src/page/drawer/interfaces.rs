@@ -5,6 +5,7 @@ use tidemap_wire::http::InterfaceJson;
 
 use crate::format::{self, Unit};
 use crate::page::Page;
+use crate::page::dom;
 
 use super::known;
 
@@ -14,13 +15,17 @@ pub(super) fn Interfaces() -> View {
     let board = use_context::<Page>().board;
     let interfaces = create_selector(move || {
         let interfaces = known(board, |detail| detail.interfaces.clone()).unwrap_or_default();
-        let (counted, others): (Vec<_>, Vec<_>) = interfaces.into_iter().partition(|interface| interface.counted);
-        let unit = board.unit.get();
-        counted.into_iter().chain(others).map(|interface| (interface, unit)).collect::<Vec<_>>()
+        let (mut counted, others): (Vec<_>, Vec<_>) = interfaces.into_iter().partition(|interface| interface.counted);
+        counted.extend(others);
+        counted
     });
-    let is_empty = create_selector(move || interfaces.with(Vec::is_empty));
+    let is_empty = dom::flag(move || interfaces.with(Vec::is_empty));
+    let lines = dom::view(move || {
+        let unit = board.unit.get();
+        interfaces.get_clone().into_iter().map(|interface| line(interface, unit)).collect::<Vec<View>>().into()
+    });
     view! {
-        section(class="drawer-section", hidden=move || is_empty.get()) {
+        section(class="drawer-section", hidden=is_empty) {
             h3 { "Interfaces" }
             table(class="figures interfaces", id="detail-interfaces") {
                 thead {
@@ -31,13 +36,13 @@ pub(super) fn Interfaces() -> View {
                         th(scope="col", class="cell-rate") { "↑" }
                     }
                 }
-                tbody { Indexed(list=interfaces, view=line) }
+                tbody { (lines) }
             }
         }
     }
 }
 
-fn line((interface, unit): (InterfaceJson, Unit)) -> View {
+fn line(interface: InterfaceJson, unit: Unit) -> View {
     let about = about(&interface);
     let rate = |rate: Option<tidemap_wire::Bps>| unit.bare(rate.map(tidemap_wire::Bps::get));
     let (rx, tx) = (rate(interface.rx_bytes_per_sec), rate(interface.tx_bytes_per_sec));

@@ -9,7 +9,7 @@ use wasm_bindgen::{JsCast, JsValue};
 use web_sys::Response;
 
 use crate::address::encoded;
-use crate::detail::Detail;
+use crate::json::{self, NodeAnswer};
 use crate::page::board::{Board, DetailState};
 
 use super::Engine;
@@ -22,7 +22,7 @@ pub(super) struct Asking {
 }
 
 enum Answer {
-    Known(Detail),
+    Known(NodeAnswer),
     Missing,
     Failed,
 }
@@ -79,7 +79,7 @@ fn take(board: Board, answer: Answer) {
 async fn answer(name: &str) -> Answer {
     match fetch(&("/api/nodes/".to_owned() + &encoded(name))).await {
         Ok((404, _)) => Answer::Missing,
-        Ok((200, json)) => Detail::parse(&json).map_or(Answer::Failed, Answer::Known),
+        Ok((200, json)) => json::node(&json).map_or(Answer::Failed, Answer::Known),
         Ok(_) | Err(_) => Answer::Failed,
     }
 }

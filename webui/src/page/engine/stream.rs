@@ -2,7 +2,6 @@
 
 use std::cell::RefCell;
 
-use tidemap_wire::stream::{DeltaEvent, SnapshotEvent};
 use wasm_bindgen::JsCast;
 use wasm_bindgen::prelude::Closure;
 use web_sys::{EventSource, MessageEvent};
@@ -81,17 +80,17 @@ fn said(event: &web_sys::Event) -> Option<Said> {
 
 /// Applies a snapshot; false when it makes no sense.
 pub(super) fn snapshot(feed: &mut Feed, text: &str) -> bool {
-    json::read::<SnapshotEvent>(text).is_ok_and(|event| feed.live.apply_snapshot(event).is_ok())
+    json::snapshot(text).is_ok_and(|event| feed.live.apply_snapshot(event).is_ok())
 }
 
 /// Applies a delta, likewise.
 pub(super) fn delta(feed: &mut Feed, text: &str) -> bool {
-    json::read::<DeltaEvent>(text).is_ok_and(|event| feed.live.apply_delta(event).is_ok())
+    json::delta(text).is_ok_and(|event| feed.live.apply_delta(event).is_ok())
 }
 
 /// Takes new totals, likewise. They come once a second, which also paces the rows' trends.
 pub(super) fn stats(feed: &mut Feed, text: &str) -> bool {
-    let Ok(stats) = json::read(text) else { return false };
+    let Ok(stats) = json::stats(text) else { return false };
     feed.totals.record(&stats);
     feed.live.record_trends();
     feed.stats = Some(stats);

@@ -197,7 +197,7 @@ impl Table {
     fn row_px(&self) -> f64 {
         let style = window().get_computed_style(&self.scroller).ok().flatten();
         let value = style.and_then(|style| style.get_property_value("--row").ok()).unwrap_or_default();
-        f64::from(value.trim().trim_end_matches("px").parse::<u16>().unwrap_or(36))
+        f64::from(value.trim().strip_suffix("px").and_then(|px| px.parse::<u16>().ok()).unwrap_or(36))
     }
 }
 

@@ -1,0 +1,119 @@
+//! The answer about one node.
+
+use tidemap_wire::http::{InterfaceJson, NodeJson};
+use tidemap_wire::{Bps, LocationSource, Series, Status};
+
+use super::stats::rate;
+use super::value::{Value, Whole};
+use super::{Invalid, NodeAnswer};
+
+pub(super) fn answer(value: &Value) -> Result<NodeAnswer, Invalid> {
+    Ok(NodeAnswer {
+        node: node(value)?,
+        interfaces: value.get("interfaces").list(interface)?,
+        last_60s: value.known("last_60s").map(series).transpose()?,
+        last_15m: value.known("last_15m").map(series).transpose()?,
+    })
+}
+
+fn node(value: &Value) -> Result<NodeJson, Invalid> {
+    let text = |name: &str| value.known(name).map(Value::text).transpose();
+    let number = |name: &str| value.known(name).map(Value::number).transpose();
+    let rate = |name: &str| rate(value, name);
+    Ok(NodeJson {
+        name: value.get("name").text()?,
+        hostname: text("hostname")?,
+        internal_ip: text("internal_ip")?,
+        external_ip: text("external_ip")?,
+        lat: number("lat")?,
+        lon: number("lon")?,
+        location: text("location")?,
+        location_source: text("location_source")?.map(|name| source(&name)).transpose()?,
+        provider: text("provider")?,
+        status: status(&value.get("status").text()?)?,
+        status_for_s: value.get("status_for_s").whole()?,
+        cpu_percent: number("cpu_percent")?,
+        memory_percent: number("memory_percent")?,
+        disk_percent: number("disk_percent")?,
+        network_tx_bytes_per_sec: rate("network_tx_bytes_per_sec")?,
+        network_rx_bytes_per_sec: rate("network_rx_bytes_per_sec")?,
+        network_tx_bytes_per_sec_avg_10s: rate("network_tx_bytes_per_sec_avg_10s")?,
+        network_tx_bytes_per_sec_avg_1m: rate("network_tx_bytes_per_sec_avg_1m")?,
+        network_tx_bytes_per_sec_avg_5m: rate("network_tx_bytes_per_sec_avg_5m")?,
+        network_tx_bytes_per_sec_avg_15m: rate("network_tx_bytes_per_sec_avg_15m")?,
+        network_rx_bytes_per_sec_avg_10s: rate("network_rx_bytes_per_sec_avg_10s")?,
+        network_rx_bytes_per_sec_avg_1m: rate("network_rx_bytes_per_sec_avg_1m")?,
+        network_rx_bytes_per_sec_avg_5m: rate("network_rx_bytes_per_sec_avg_5m")?,
+        network_rx_bytes_per_sec_avg_15m: rate("network_rx_bytes_per_sec_avg_15m")?,
+        network_tx_bytes_total: value.get("network_tx_bytes_total").whole()?,
+        network_rx_bytes_total: value.get("network_rx_bytes_total").whole()?,
+        last_seen_timestamp: value.get("last_seen_timestamp").number()?,
+        last_seen: value.get("last_seen").text()?,
+        age_ms: value.get("age_ms").whole()?,
+        interval_ms: value.get("interval_ms").whole()?,
+        clock_skew_ms: value.get("clock_skew_ms").signed()?,
+        labels: value.get("labels").map(Value::text)?,
+        os: text("os")?,
+        kernel: text("kernel")?,
+        arch: text("arch")?,
+        agent_version: text("agent_version")?,
+        cpu_count: maybe(value, "cpu_count")?,
+        cpu_mhz: maybe(value, "cpu_mhz")?,
+        memory_used_bytes: maybe(value, "memory_used_bytes")?,
+        memory_total_bytes: maybe(value, "memory_total_bytes")?,
+        swap_percent: number("swap_percent")?,
+        disk_used_bytes: maybe(value, "disk_used_bytes")?,
+        disk_total_bytes: maybe(value, "disk_total_bytes")?,
+        disk_read_bytes_per_sec: rate("disk_read_bytes_per_sec")?,
+        disk_write_bytes_per_sec: rate("disk_write_bytes_per_sec")?,
+        load_1: number("load_1")?,
+        load_5: number("load_5")?,
+        load_15: number("load_15")?,
+        uptime_s: maybe(value, "uptime_s")?,
+        temperature_c: number("temperature_c")?,
+        fan_rpm: maybe(value, "fan_rpm")?,
+        processes: maybe(value, "processes")?,
+        network_errors: maybe(value, "network_errors")?,
+        network_drops: maybe(value, "network_drops")?,
+    })
+}
+
+fn interface(value: &Value) -> Result<InterfaceJson, Invalid> {
+    Ok(InterfaceJson {
+        name: value.get("name").text()?,
+        counted: value.get("counted").bool()?,
+        reason: value.get("reason").text()?,
+        speed_mbps: maybe(value, "speed_mbps")?,
+        addresses: value.get("addresses").list(Value::text)?,
+        rx_bytes_per_sec: rate(value, "rx_bytes_per_sec")?,
+        tx_bytes_per_sec: rate(value, "tx_bytes_per_sec")?,
+    })
+}
+
+fn series(value: &Value) -> Result<Series, Invalid> {
+    let rate = |rate: f64| if rate.is_nan() { Ok(None) } else { Bps::new(rate).map(Some).ok_or(Invalid) };
+    Ok(Series {
+        step_ms: value.get("step_ms").whole()?,
+        end_ms: value.get("end_ms").signed()?,
+        rx_bps: value.get("rx_bps").numbers(rate)?,
+        tx_bps: value.get("tx_bps").numbers(rate)?,
+    })
+}
+
+fn maybe<T: Whole>(value: &Value, name: &str) -> Result<Option<T>, Invalid> {
+    value.known(name).map(Value::whole).transpose()
+}
+
+fn status(name: &str) -> Result<Status, Invalid> {
+    let all = [Status::Online, Status::Warning, Status::Offline];
+    all.into_iter().find(|status| status.as_str() == name).ok_or(Invalid)
+}
+
+fn source(name: &str) -> Result<LocationSource, Invalid> {
+    match name {
+        "given" => Ok(LocationSource::Given),
+        "region" => Ok(LocationSource::Region),
+        "time-zone" => Ok(LocationSource::TimeZone),
+        _ => Err(Invalid),
+    }
+}

@@ -1,0 +1,137 @@
+use proptest::prelude::*;
+use serde::Serialize;
+use tidemap_wire::http::{NodeDetailJson, TalkerJson};
+use tidemap_wire::stream::{HostRows, PutRows, RateRows, StatusRows};
+use tidemap_wire::{Averages, Bps, LocationSource, Status};
+
+use super::*;
+use crate::store::tests::columns;
+
+fn text(value: &impl Serialize) -> String {
+    serde_json::to_string(value).unwrap()
+}
+
+#[test]
+fn events_are_read_as_the_api_writes_them() {
+    let mut nodes = columns(&["a", "<b>\n\"ø😀", "c"]);
+    nodes.name[2] = None;
+    nodes.location = vec![None; 3];
+    let event = SnapshotEvent { v: 1, at_ms: 1_700_000_000_123, nodes: nodes.clone() };
+    assert_eq!(snapshot(&text(&event)), Ok(event));
+
+    let event = DeltaEvent {
+        at_ms: 7,
+        put: Some(PutRows { i: vec![3, 1, 1], nodes }),
+        gone: vec![9],
+        status: Some(StatusRows { i: vec![0], status: vec![2], age_ms: vec![31_000] }),
+        rates: Some(RateRows { i: vec![1, 2], rx: vec![None, Some(99_900_000_000)], tx: vec![None, None] }),
+        host: Some(HostRows { i: vec![4], cpu: vec![Some(100)], mem: vec![None], disk: vec![Some(0)] }),
+    };
+    assert_eq!(delta(&text(&event)), Ok(event));
+    assert_eq!(delta(r#"{"at_ms": 1, "news": [{}]}"#), Ok(DeltaEvent { at_ms: 1, ..DeltaEvent::default() }));
+}
+
+#[test]
+fn totals_are_read_as_the_api_writes_them() {
+    let averages = Averages { s10: Bps::new(0.1), m1: Bps::new(2e9), m5: None, m15: Bps::new(12.34) };
+    let event = StatsJson {
+        total_nodes: 10_000,
+        online_nodes: 9_811,
+        avg_cpu_percent: 12.34,
+        total_network_rx_bytes_per_sec: 123_456_789_012.0,
+        total_network_rx_bytes_per_sec_avg: averages,
+        providers: [("aws".to_owned(), 7)].into(),
+        top_tx: vec![TalkerJson { name: "a".into(), bytes_per_sec: Bps::ZERO }],
+        partitions: 8,
+        partitions_fresh: 7,
+        timestamp: 1_700_000_000.123,
+        ..StatsJson::default()
+    };
+    assert_eq!(stats(&text(&event)), Ok(event));
+    assert!(stats("{}").is_err());
+}
+
+#[test]
+fn a_node_is_read_as_the_api_writes_it() {
+    const ANSWER: &str = include_str!("../detail/answer.json");
+    let mut meant: NodeDetailJson = serde_json::from_str(ANSWER).unwrap();
+    let check = |meant: &NodeDetailJson| {
+        let answer = node(&text(meant)).unwrap();
+        assert_eq!((&answer.node, &answer.interfaces), (&meant.node, &meant.interfaces));
+        assert_eq!((&answer.last_60s, &answer.last_15m), (&meant.last_60s, &meant.last_15m));
+    };
+    check(&meant);
+    meant.last_15m = meant.last_60s.take();
+    meant.node.status = Status::Warning;
+    meant.node.location_source = Some(LocationSource::Region);
+    meant.node.clock_skew_ms = -3_600_000;
+    meant.node.network_errors = Some(1 << 50);
+    check(&meant);
+}
+
+#[test]
+fn what_does_not_fit_is_refused() {
+    let refused = |delta_text: &str| assert!(delta(delta_text).is_err(), "{delta_text}");
+    refused(r#"{"at_ms": 1.5}"#);
+    refused(r#"{"at_ms": 1, "gone": [-1]}"#);
+    refused(r#"{"at_ms": 1, "gone": [1.5]}"#);
+    refused(r#"{"at_ms": 1, "gone": [null]}"#);
+    refused(r#"{"at_ms": 1, "gone": ["1"]}"#);
+    refused(r#"{"at_ms": 1, "status": {"i": [0], "status": [256], "age_ms": [1]}}"#);
+    refused(r#"{"at_ms": 1} 2"#);
+    assert!(Value::parse(&"[".repeat(100_000)).is_err(), "depth is bounded");
+}
+
+/// The same value as the reference reads it.
+fn reference(value: &serde_json::Value) -> Value {
+    use serde_json::Value as Json;
+    match value {
+        Json::Null => Value::Null,
+        Json::Bool(value) => Value::Bool(*value),
+        Json::Number(number) => Value::Number(number.as_f64().unwrap()),
+        Json::String(text) => Value::Text(text.clone()),
+        Json::Array(items) if items.iter().all(|item| item.is_number()) => {
+            Value::Numbers(items.iter().map(|item| item.as_f64().unwrap()).collect())
+        }
+        Json::Array(items) => Value::List(items.iter().map(reference).collect()),
+        Json::Object(fields) => Value::Map(fields.iter().map(|(name, value)| (name.clone(), reference(value))).collect()),
+    }
+}
+
+fn values() -> impl Strategy<Value = serde_json::Value> {
+    use serde_json::Value as Json;
+    let leaf = prop_oneof![
+        any::<bool>().prop_map(Json::from),
+        (-1_i64 << 53..1 << 53).prop_map(Json::from),
+        (-1_000_000_000_i64..1_000_000_000, 1_i32..6).prop_map(|(n, decimals)| Json::from(n as f64 / 10_f64.powi(decimals))),
+        any::<String>().prop_map(Json::from),
+    ];
+    leaf.prop_recursive(4, 32, 6, |inner| {
+        prop_oneof![
+            proptest::collection::vec(inner.clone(), 0..6).prop_map(Json::from),
+            proptest::collection::hash_map(any::<String>(), inner, 0..6)
+                .prop_map(|map| Json::Object(map.into_iter().collect())),
+        ]
+    })
+}
+
+proptest! {
+    #[test]
+    fn every_value_is_read_as_it_was_written(value in values()) {
+        prop_assert_eq!(Value::parse(&value.to_string()), Ok(reference(&value)));
+        prop_assert_eq!(Value::parse(&serde_json::to_string_pretty(&value).unwrap()), Ok(reference(&value)));
+    }
+
+    #[test]
+    fn a_text_is_json_here_when_it_is_elsewhere(text in r#"[0-9eE.+\-\[\]{},:" nulltrefas\\/u]{0,10}"#) {
+        let elsewhere = serde_json::from_str::<serde_json::Value>(&text).is_ok();
+        prop_assert_eq!(Value::parse(&text).is_ok(), elsewhere, "{}", text);
+    }
+
+    #[test]
+    fn long_fractions_are_near_enough(number: f64) {
+        prop_assume!(number.is_finite() && (number == 0.0 || number.abs() > 1e-290));
+        let read = Value::parse(&text(&number)).unwrap().number().unwrap();
+        prop_assert!((read - number).abs() <= number.abs() * 1e-14, "{} {}", read, number);
+    }
+}
