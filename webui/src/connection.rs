@@ -134,9 +134,7 @@ impl Connection {
         }
         match self.socket {
             Socket::Waiting { retry_ms } if now_ms >= retry_ms => self.retry_now(now_ms),
-            Socket::Connecting { retry_ms } if now_ms - retry_ms >= SILENT_MS => {
-                self.failed(now_ms, chance)
-            }
+            Socket::Connecting { retry_ms } if now_ms - retry_ms >= SILENT_MS => self.failed(now_ms, chance),
             Socket::Open { .. } if self.silent_ms(now_ms) >= SILENT_MS => {
                 self.failures += 1;
                 self.retry_now(now_ms)

@@ -12,9 +12,9 @@ mod parser;
 mod stats;
 mod value;
 
+use tidemap_wire::Series;
 use tidemap_wire::http::{InterfaceJson, NodeJson, StatsJson};
 use tidemap_wire::stream::{DeltaEvent, SnapshotEvent};
-use tidemap_wire::Series;
 
 use value::Value;
 

@@ -6,6 +6,7 @@
 //! (`page`), which exist only where there is a browser.
 
 pub mod address;
+pub mod between;
 pub mod chart;
 pub mod connection;
 pub mod detail;

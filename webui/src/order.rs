@@ -250,7 +250,7 @@ mod tests {
             status: Some(StatusRows { i: vec![3], status: vec![1], age_ms: vec![9000] }),
             ..DeltaEvent::default()
         };
-        fleet.apply_delta(delta).unwrap();
+        fleet.apply_delta(&delta).unwrap();
         check(&fleet, "", Key::Download, true, "b a c d");
         check(&fleet, "", Key::Download, false, "a b c d");
         check(&fleet, "", Key::Status, true, "d a b c");
@@ -270,7 +270,7 @@ mod tests {
         let (mut listing, filter, sort) = (Listing::default(), Filter::default(), Sort::DEFAULT);
         assert!(listing.renew(&fleet, &filter, sort, true, 0.0), "the first order is made at once");
         let put = PutRows { i: vec![2], nodes: columns(&["c"]) };
-        fleet.apply_delta(DeltaEvent { put: Some(put), ..DeltaEvent::default() }).unwrap();
+        fleet.apply_delta(&DeltaEvent { put: Some(put), ..DeltaEvent::default() }).unwrap();
         assert!(!listing.renew(&fleet, &filter, sort, true, 60_000.0));
         assert!(listing.renew(&fleet, &filter, sort.clicked(Key::Name), true, 60_000.0));
         assert_eq!(listing.rows().len(), 3);
@@ -283,7 +283,7 @@ mod tests {
         listing.renew(&fleet, &filter, sort, false, 0.0);
         assert!(!listing.renew(&fleet, &filter, sort, false, RENEW_MS - 1.0));
         assert!(listing.renew(&fleet, &filter, sort, false, RENEW_MS));
-        fleet.apply_delta(DeltaEvent { gone: vec![0], ..DeltaEvent::default() }).unwrap();
+        fleet.apply_delta(&DeltaEvent { gone: vec![0], ..DeltaEvent::default() }).unwrap();
         assert!(listing.renew(&fleet, &filter, sort, false, RENEW_MS + 1.0), "a node has gone");
         assert!(listing.rows().is_empty());
     }

@@ -90,12 +90,18 @@ impl Chip {
     /// The sign for this state of things.
     pub fn new(phase: Phase, pace: Pace, behind_ms: f64) -> Self {
         let (kind, text) = match (phase, pace) {
-            (_, Pace::Paused) => ("paused", "Paused – ".to_owned() + &format::age(behind_ms as u64) + " behind"),
+            (_, Pace::Paused) => {
+                ("paused", "Paused – ".to_owned() + &format::age(behind_ms as u64) + " behind")
+            }
             (Phase::Loading, _) => ("loading", "Connecting…".to_owned()),
-            (Phase::Stale { silent_ms }, _) => ("stale", "No data for ".to_owned() + &format::age(silent_ms as u64)),
+            (Phase::Stale { silent_ms }, _) => {
+                ("stale", "No data for ".to_owned() + &format::age(silent_ms as u64))
+            }
             (Phase::Disconnected { .. }, _) => ("disconnected", "Disconnected".to_owned()),
             (Phase::Live, Pace::Every(1)) => ("live", "Live".to_owned()),
-            (Phase::Live, Pace::Every(seconds)) => ("live", "Live, every ".to_owned() + &seconds.to_string() + " s"),
+            (Phase::Live, Pace::Every(seconds)) => {
+                ("live", "Live, every ".to_owned() + &seconds.to_string() + " s")
+            }
         };
         Self { kind, text }
     }
@@ -113,7 +119,7 @@ mod tests {
 
     fn replace(feed: &mut Feed, name: &str) {
         let nodes = columns(&[name]);
-        feed.live.apply_snapshot(SnapshotEvent { v: 1, at_ms: 0, nodes }).unwrap();
+        feed.live.apply_snapshot(&SnapshotEvent { v: 1, at_ms: 0, nodes }).unwrap();
     }
 
     #[test]

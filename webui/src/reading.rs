@@ -67,7 +67,9 @@ mod tests {
 
     #[test]
     fn changes_are_said_in_percent_or_as_a_multiple() {
-        for (value, text) in [(0.0, "±0 %"), (0.124, "+12 %"), (-0.031, "−3 %"), (2.4, "3.4 ×"), (-1.0, "−100 %")] {
+        for (value, text) in
+            [(0.0, "±0 %"), (0.124, "+12 %"), (-0.031, "−3 %"), (2.4, "3.4 ×"), (-1.0, "−100 %")]
+        {
             assert_eq!(change(value), text);
         }
     }

@@ -69,7 +69,9 @@ mod tests {
         let mut fleet = fleet(&["a"]);
         assert_eq!(Row::new(&fleet, 0, 0, Unit::MegaBytes, 12_000).age, None);
         let status = StatusRows { i: vec![0], status: vec![2], age_ms: vec![200_000] };
-        fleet.apply_delta(DeltaEvent { at_ms: 12_000, status: Some(status), ..DeltaEvent::default() }).unwrap();
+        fleet
+            .apply_delta(&DeltaEvent { at_ms: 12_000, status: Some(status), ..DeltaEvent::default() })
+            .unwrap();
         let row = Row::new(&fleet, 0, 0, Unit::MegaBytes, 12_000);
         assert_eq!((row.age.as_deref(), &*row.download, &*row.upload), (Some("3 min"), "0.00", "–"));
     }

@@ -41,7 +41,7 @@ pub struct Fleet {
 
 impl Fleet {
     /// Replaces everything.
-    pub fn apply_snapshot(&mut self, event: SnapshotEvent) -> Result<(), Malformed> {
+    pub fn apply_snapshot(&mut self, event: &SnapshotEvent) -> Result<(), Malformed> {
         if event.v != 1 {
             return Err(Malformed("the stream speaks another version"));
         }
@@ -54,30 +54,30 @@ impl Fleet {
             ..Self::default()
         };
         self.grow(rows);
-        self.put(0..rows, event.nodes);
+        self.put(0..rows, &event.nodes);
         Ok(())
     }
 
     /// Changes the rows that the event names.
-    pub fn apply_delta(&mut self, event: DeltaEvent) -> Result<(), Malformed> {
+    pub fn apply_delta(&mut self, event: &DeltaEvent) -> Result<(), Malformed> {
         if self.snapshots == 0 {
             return Err(Malformed("a delta came before any snapshot"));
         }
         self.at_ms = self.at_ms.max(event.at_ms);
-        if let Some(put) = event.put {
-            self.apply_put(&put.i, put.nodes)?;
+        if let Some(put) = &event.put {
+            self.apply_put(&put.i, &put.nodes)?;
         }
         if !event.gone.is_empty() {
             self.apply_gone(&event.gone)?;
         }
-        if let Some(status) = event.status {
+        if let Some(status) = &event.status {
             self.apply_status(status)?;
         }
-        if let Some(rates) = event.rates {
-            self.apply_rates(&rates)?;
+        if let Some(rates) = &event.rates {
+            self.apply_rates(rates)?;
         }
-        if let Some(host) = event.host {
-            self.apply_host(&host)?;
+        if let Some(host) = &event.host {
+            self.apply_host(host)?;
         }
         Ok(())
     }
@@ -199,9 +199,9 @@ impl Fleet {
 }
 
 impl Fleet {
-    fn apply_put(&mut self, codes: &[u32], nodes: Columns) -> Result<(), Malformed> {
+    fn apply_put(&mut self, codes: &[u32], nodes: &Columns) -> Result<(), Malformed> {
         let rows = decode_rows(codes).ok_or(Malformed("a row number is too large"))?;
-        check_columns(&nodes, rows.len())?;
+        check_columns(nodes, rows.len())?;
         let mut len = self.len();
         for row in &rows {
             match (*row as usize).cmp(&len) {
@@ -225,7 +225,7 @@ impl Fleet {
         Ok(())
     }
 
-    fn apply_status(&mut self, change: StatusRows) -> Result<(), Malformed> {
+    fn apply_status(&mut self, change: &StatusRows) -> Result<(), Malformed> {
         let rows = self.known_rows(&change.i, &[change.status.len(), change.age_ms.len()])?;
         check_statuses(&change.status)?;
         for (at, row) in rows.into_iter().enumerate() {
@@ -264,10 +264,10 @@ impl Fleet {
         Ok(rows.into_iter().map(|row| row as usize).collect())
     }
 
-    fn put(&mut self, rows: impl IntoIterator<Item = usize>, nodes: Columns) {
+    fn put(&mut self, rows: impl IntoIterator<Item = usize>, nodes: &Columns) {
         for (at, row) in rows.into_iter().enumerate() {
             self.trends.forget(row);
-            self.haystacks[row] = haystack(&nodes, at);
+            self.haystacks[row] = haystack(nodes, at);
             self.names[row] = nodes.name[at].as_deref().map(Rc::from);
             self.locations[row] = nodes.location[at].as_deref().map(Rc::from);
             self.lats[row] = nodes.lat[at].map_or(f32::NAN, |degrees| degrees as f32);

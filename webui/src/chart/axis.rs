@@ -22,7 +22,8 @@ pub(super) fn nice_ceiling(value: f64) -> f64 {
     while power >= value {
         power /= 10.0;
     }
-    let step = [1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0].into_iter().find(|step| step * power >= value * (1.0 - 1e-9));
+    let step =
+        [1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0].into_iter().find(|step| step * power >= value * (1.0 - 1e-9));
     step.unwrap_or(10.0) * power
 }
 
@@ -33,7 +34,9 @@ mod tests {
 
     #[test]
     fn ceilings_are_round() {
-        for (value, ceiling) in [(0.0, 1.0), (1.0, 1.0), (1.1, 1.5), (2.2, 3.0), (26.0, 30.0), (9.0, 10.0), (0.07, 0.08)] {
+        for (value, ceiling) in
+            [(0.0, 1.0), (1.0, 1.0), (1.1, 1.5), (2.2, 3.0), (26.0, 30.0), (9.0, 10.0), (0.07, 0.08)]
+        {
             assert!((nice_ceiling(value) - ceiling).abs() < 1e-12, "{value}");
         }
     }

@@ -19,11 +19,13 @@ pub fn drawing(
     let mirror = Mirror::new(download, upload, FRAME);
     let mut svg = String::new();
     for (from, to) in &mirror.gaps {
-        let place = [("x", *from), ("y", FRAME.top), ("width", to - from), ("height", FRAME.bottom - FRAME.top)];
+        let place =
+            [("x", *from), ("y", FRAME.top), ("width", to - from), ("height", FRAME.bottom - FRAME.top)];
         element(&mut svg, "rect class=\"chart-gap\"", &place, "rect", "");
     }
     for tick in &mirror.ticks {
-        let line = ["M", &FRAME.left.to_string(), " ", &tick.at.to_string(), "H", &FRAME.right.to_string()].concat();
+        let line =
+            ["M", &FRAME.left.to_string(), " ", &tick.at.to_string(), "H", &FRAME.right.to_string()].concat();
         path(&mut svg, "chart-grid", &line);
         text(&mut svg, "chart-label chart-label-end", FRAME.left - 6, tick.at + 4, &label(tick.value));
     }
@@ -68,11 +70,17 @@ mod tests {
     fn a_chart_is_axes_gaps_and_both_directions() {
         let label = |value: f64| (value as u32).to_string();
         let svg = drawing(&[Some(4.0), None, Some(4.0)], &[Some(4.0), None, Some(4.0)], "60 s", &label);
-        assert!(svg.starts_with(r#"<rect class="chart-gap" x="56" y="8" width="382" height="100"></rect>"#), "{svg}");
+        assert!(
+            svg.starts_with(r#"<rect class="chart-gap" x="56" y="8" width="382" height="100"></rect>"#),
+            "{svg}"
+        );
         assert!(svg.contains(r#"<path class="chart-grid" d="M56 58H438"/>"#), "{svg}");
         assert!(svg.contains(r#"<text class="chart-label chart-label-end" x="50" y="12">4</text>"#), "{svg}");
         assert!(svg.contains(r#"<path class="chart-line chart-down" d="M56 8L57 8M438 8L439 8"/>"#), "{svg}");
-        assert!(svg.contains(r#"<path class="chart-line chart-up" d="M56 108L57 108M438 108L439 108"/>"#), "{svg}");
+        assert!(
+            svg.contains(r#"<path class="chart-line chart-up" d="M56 108L57 108M438 108L439 108"/>"#),
+            "{svg}"
+        );
         assert!(svg.contains("60 s ago</text>") && svg.ends_with("now</text>"), "{svg}");
     }
 }

@@ -100,7 +100,7 @@ proptest! {
                 1 => { connection.heard(now_ms); Action::Keep }
                 2 => { connection.interrupted(now_ms); Action::Keep }
                 3 => connection.failed(now_ms, 0.5),
-                4 => connection.seen(now_ms as u64 % 2 == 0, now_ms),
+                4 => connection.seen((now_ms as u64).is_multiple_of(2), now_ms),
                 _ => connection.tick(now_ms, 0.5),
             };
         }

@@ -39,8 +39,14 @@ pub const HOST: [Fact; 12] = [
     Fact { label: "Memory", text: memory },
     Fact { label: "Swap", text: |node| node.swap_percent.map(|swap| format::percent(Some(swap))) },
     Fact { label: "Disk", text: disk },
-    Fact { label: "Disk read", text: |node| Some(Unit::Auto.full(Some(node.disk_read_bytes_per_sec?.get()))) },
-    Fact { label: "Disk written", text: |node| Some(Unit::Auto.full(Some(node.disk_write_bytes_per_sec?.get()))) },
+    Fact {
+        label: "Disk read",
+        text: |node| Some(Unit::Auto.full(Some(node.disk_read_bytes_per_sec?.get()))),
+    },
+    Fact {
+        label: "Disk written",
+        text: |node| Some(Unit::Auto.full(Some(node.disk_write_bytes_per_sec?.get()))),
+    },
     Fact { label: "Temperature", text: |node| Some(format::fixed(node.temperature_c?, 0) + " °C") },
     Fact { label: "Fan", text: |node| Some(format::count(node.fan_rpm?.into()) + " rpm") },
     Fact { label: "Processes", text: |node| Some(format::count(node.processes?.into())) },
@@ -82,7 +88,8 @@ fn clock(node: &NodeJson) -> Option<String> {
 fn processors(node: &NodeJson) -> Option<String> {
     let used = format::percent(Some(node.cpu_percent?));
     let count = node.cpu_count.map(|count| " of ".to_owned() + &count.to_string());
-    let speed = node.cpu_mhz.map(|mhz| " at ".to_owned() + &format::fixed(f64::from(mhz) / 1000.0, 1) + " GHz");
+    let speed =
+        node.cpu_mhz.map(|mhz| " at ".to_owned() + &format::fixed(f64::from(mhz) / 1000.0, 1) + " GHz");
     Some(used + &count.unwrap_or_default() + &speed.unwrap_or_default())
 }
 

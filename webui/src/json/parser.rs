@@ -37,7 +37,11 @@ impl<'a> Parser<'a> {
     }
 
     /// Goes past one bracket, reads what is in it, and goes past the other.
-    fn nested(&mut self, end: u8, content: fn(&mut Self) -> Result<Value, Invalid>) -> Result<Value, Invalid> {
+    fn nested(
+        &mut self,
+        end: u8,
+        content: fn(&mut Self) -> Result<Value, Invalid>,
+    ) -> Result<Value, Invalid> {
         self.depth += 1;
         if self.depth > DEPTH {
             return Err(Invalid);
@@ -61,7 +65,9 @@ impl<'a> Parser<'a> {
                 Value::Null if values.is_empty() => numbers.push(f64::NAN),
                 value => {
                     let bare = std::mem::take(&mut numbers);
-                    values.extend(bare.into_iter().map(|n| if n.is_nan() { Value::Null } else { Value::Number(n) }));
+                    values.extend(
+                        bare.into_iter().map(|n| if n.is_nan() { Value::Null } else { Value::Number(n) }),
+                    );
                     values.push(value);
                 }
             }
@@ -87,13 +93,20 @@ impl<'a> Parser<'a> {
         }
         match self.peek() {
             Some(b',') => self.skip(",").map(|()| true),
-            found => if found == Some(end) { Ok(false) } else { Err(Invalid) },
+            found => {
+                if found == Some(end) {
+                    Ok(false)
+                } else {
+                    Err(Invalid)
+                }
+            }
         }
     }
 
     /// The next byte that is no space.
     fn peek(&mut self) -> Option<u8> {
-        let spaces = self.rest.bytes().take_while(|byte| matches!(byte, b' ' | b'\n' | b'\r' | b'\t')).count();
+        let spaces =
+            self.rest.bytes().take_while(|byte| matches!(byte, b' ' | b'\n' | b'\r' | b'\t')).count();
         self.rest = self.rest.get(spaces..).unwrap_or_default();
         self.rest.as_bytes().first().copied()
     }

@@ -48,5 +48,8 @@ fn averages(value: &Value) -> Result<Averages, Invalid> {
 }
 
 fn talker(value: &Value) -> Result<TalkerJson, Invalid> {
-    Ok(TalkerJson { name: value.get("name").text()?, bytes_per_sec: rate(value, "bytes_per_sec")?.ok_or(Invalid)? })
+    Ok(TalkerJson {
+        name: value.get("name").text()?,
+        bytes_per_sec: rate(value, "bytes_per_sec")?.ok_or(Invalid)?,
+    })
 }

@@ -94,7 +94,9 @@ fn reference(value: &serde_json::Value) -> Value {
             Value::Numbers(items.iter().map(|item| item.as_f64().unwrap()).collect())
         }
         Json::Array(items) => Value::List(items.iter().map(reference).collect()),
-        Json::Object(fields) => Value::Map(fields.iter().map(|(name, value)| (name.clone(), reference(value))).collect()),
+        Json::Object(fields) => {
+            Value::Map(fields.iter().map(|(name, value)| (name.clone(), reference(value))).collect())
+        }
     }
 }
 
@@ -103,7 +105,8 @@ fn values() -> impl Strategy<Value = serde_json::Value> {
     let leaf = prop_oneof![
         any::<bool>().prop_map(Json::from),
         (-1_i64 << 53..1 << 53).prop_map(Json::from),
-        (-1_000_000_000_i64..1_000_000_000, 1_i32..6).prop_map(|(n, decimals)| Json::from(n as f64 / 10_f64.powi(decimals))),
+        (-1_000_000_000_i64..1_000_000_000, 1_i32..6)
+            .prop_map(|(n, decimals)| Json::from(n as f64 / 10_f64.powi(decimals))),
         any::<String>().prop_map(Json::from),
     ];
     leaf.prop_recursive(4, 32, 6, |inner| {

@@ -62,16 +62,31 @@ impl Value {
 
     /// A list of whatever `item` reads.
     pub(super) fn list<T>(&self, item: impl Fn(&Value) -> Result<T, Invalid>) -> Result<Vec<T>, Invalid> {
+        let mut list = Vec::new();
         match self {
-            Self::List(values) => values.iter().map(item).collect(),
-            Self::Numbers(values) => values.iter().map(|value| item(&Self::from_column(*value))).collect(),
-            _ => Err(Invalid),
+            Self::List(values) => {
+                for value in values {
+                    list.push(item(value)?);
+                }
+            }
+            Self::Numbers(values) => {
+                for value in values {
+                    list.push(item(&Self::from_column(*value))?);
+                }
+            }
+            _ => return Err(Invalid),
         }
+        Ok(list)
     }
 
     /// A list of numbers, each as `item` takes it; not a number stands for null.
     pub(super) fn numbers<T>(&self, item: impl Fn(f64) -> Result<T, Invalid>) -> Result<Vec<T>, Invalid> {
-        if let Self::Numbers(values) = self { values.iter().map(|value| item(*value)).collect() } else { Err(Invalid) }
+        let Self::Numbers(values) = self else { return Err(Invalid) };
+        let mut numbers = Vec::with_capacity(values.len());
+        for value in values {
+            numbers.push(item(*value)?);
+        }
+        Ok(numbers)
     }
 
     /// A map of texts, say labels, or of whatever `item` reads.
@@ -80,7 +95,12 @@ impl Value {
         item: impl Fn(&Value) -> Result<T, Invalid>,
     ) -> Result<BTreeMap<String, T>, Invalid> {
         let Self::Map(fields) = self else { return Err(Invalid) };
-        fields.iter().map(|(name, value)| Ok((name.clone(), item(value)?))).collect()
+        // Collecting would bring sorts of its own.
+        let mut map = BTreeMap::new();
+        for (name, value) in fields {
+            map.insert(name.clone(), item(value)?);
+        }
+        Ok(map)
     }
 
     fn from_column(value: f64) -> Self {

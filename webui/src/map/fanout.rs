@@ -2,6 +2,7 @@
 
 use std::f64::consts::TAU;
 
+use crate::between::Between;
 use crate::map::projection::Point;
 
 /// More than this many are shown as a list instead.
@@ -19,7 +20,7 @@ const ONE_RING: usize = 14;
 pub fn offsets(count: usize) -> Vec<Point> {
     let mut offsets = Vec::with_capacity(count);
     let widest_px = SPACING_PX * ONE_RING as f64 / TAU;
-    let mut radius_px = (SPACING_PX * count as f64 / TAU).clamp(FIRST_RING_PX, widest_px);
+    let mut radius_px = (SPACING_PX * count as f64 / TAU).between(FIRST_RING_PX, widest_px);
     if count > ONE_RING {
         radius_px = FIRST_RING_PX;
     }

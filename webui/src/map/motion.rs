@@ -1,5 +1,6 @@
 //! How the view moves by itself: gliding on after a flick, and zooming step by step.
 
+use crate::between::Between;
 use crate::map::projection::{Point, Viewport};
 
 /// The time in which a glide loses all but a third of its speed.
@@ -50,7 +51,7 @@ impl Motion {
     pub fn step(self, view: Viewport, now_ms: f64) -> (Viewport, Option<Self>) {
         match self {
             Self::Glide { vx, vy, at_ms } => {
-                let elapsed = at_ms.map_or(0.0, |at| (now_ms - at).clamp(0.0, 100.0));
+                let elapsed = at_ms.map_or(0.0, |at| (now_ms - at).between(0.0, 100.0));
                 let decay = (-elapsed / GLIDE_MS).exp();
                 let travelled = GLIDE_MS * (1.0 - decay);
                 let view = view.panned(vx * travelled, vy * travelled);
@@ -60,7 +61,7 @@ impl Motion {
             }
             Self::Flight { from, to, since_ms } => {
                 let since = since_ms.unwrap_or(now_ms);
-                let part = ((now_ms - since) / ZOOM_MS).clamp(0.0, 1.0);
+                let part = ((now_ms - since) / ZOOM_MS).between(0.0, 1.0);
                 let flying = part < 1.0;
                 (to.part_way(from, part), flying.then_some(Self::Flight { from, to, since_ms: Some(since) }))
             }

@@ -1,5 +1,7 @@
 //! Web Mercator, and the window through which the map is seen.
 
+use crate::between::Between;
+
 /// Beyond this latitude Web Mercator has no world.
 pub const MAX_LATITUDE: f64 = 85.051_128_779_806_6;
 /// The closest view.
@@ -67,10 +69,10 @@ impl World {
         if !lat.is_finite() || !lon.is_finite() {
             return None;
         }
-        let lat = lat.clamp(-MAX_LATITUDE, MAX_LATITUDE).to_radians();
+        let lat = lat.between(-MAX_LATITUDE, MAX_LATITUDE).to_radians();
         Some(Self {
             x: ((lon + 180.0) / 360.0).rem_euclid(1.0),
-            y: (0.5 - lat.tan().asinh() / std::f64::consts::TAU).clamp(0.0, 1.0),
+            y: (0.5 - lat.tan().asinh() / std::f64::consts::TAU).between(0.0, 1.0),
         })
     }
 }
@@ -148,7 +150,7 @@ impl Viewport {
 
     /// The same view closer or farther, with the place under `anchor` staying where it is.
     pub fn zoomed(self, zoom: f64, anchor: Point) -> Self {
-        let zoom = zoom.clamp(self.min_zoom(), MAX_ZOOM);
+        let zoom = zoom.between(self.min_zoom(), MAX_ZOOM);
         let under = self.to_world(anchor);
         let scale = WORLD_PX * zoom.exp2();
         let centre = World {
@@ -172,7 +174,7 @@ impl Viewport {
             room(self.width) / (bounds.east - bounds.west).max(1e-9),
             room(self.height) / (bounds.south - bounds.north).max(1e-9),
         );
-        let zoom = (scale / WORLD_PX).log2().clamp(self.min_zoom(), max_zoom.max(self.min_zoom()));
+        let zoom = (scale / WORLD_PX).log2().between(self.min_zoom(), max_zoom.max(self.min_zoom()));
         Self { centre: bounds.centre(), zoom, ..self }.clamped()
     }
 
@@ -247,14 +249,14 @@ impl Viewport {
 
     /// Keeps the world in the window: it ends in the north and south, and goes round in the west and east.
     fn clamped(mut self) -> Self {
-        self.zoom = self.zoom.clamp(self.min_zoom(), MAX_ZOOM);
+        self.zoom = self.zoom.between(self.min_zoom(), MAX_ZOOM);
         let half = self.height / 2.0 / self.world_px();
         let (north, south) = (INHABITED.north + half, INHABITED.south - half);
         self.centre.y = if north > south {
             // All of the inhabited world is in view: what lies beyond may be seen, up to the world's edges.
             f64::midpoint(north, south)
         } else {
-            self.centre.y.clamp(half.min(0.5), (1.0 - half).max(0.5))
+            self.centre.y.between(half.min(0.5), (1.0 - half).max(0.5))
         };
         self.centre.x = if self.wraps() { self.centre.x.rem_euclid(1.0) } else { 0.5 };
         self

@@ -6,6 +6,7 @@ pub mod steering;
 #[cfg(test)]
 mod tests;
 
+use crate::between::Between;
 use crate::map::Markers;
 use crate::map::cluster::Clusters;
 use crate::map::fanout::{self, MAX_FAN};
@@ -310,7 +311,7 @@ impl Scene {
             let bounds = self.clusters.bounds(cluster, &self.places);
             let view = self.viewport.fitted(bounds, MAX_ZOOM);
             // A step that can be seen, and not so far that the reader loses the way.
-            let zoom = view.zoom().clamp(self.viewport.zoom() + 1.0, self.viewport.zoom() + MAX_STEP);
+            let zoom = view.zoom().between(self.viewport.zoom() + 1.0, self.viewport.zoom() + MAX_STEP);
             let middle = Point::new(view.width() / 2.0, view.height() / 2.0);
             self.fly_to(view.zoomed(zoom, middle));
         }

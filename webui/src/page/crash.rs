@@ -11,9 +11,9 @@ use super::dom;
 /// Shows the overlay on a panic.
 pub(super) fn install() {
     panic::set_hook(Box::new(|panic| {
-        let place = panic.location().map_or_else(String::new, |place| {
-            [place.file(), ":", &place.line().to_string()].concat()
-        });
+        let place = panic
+            .location()
+            .map_or_else(String::new, |place| [place.file(), ":", &place.line().to_string()].concat());
         let payload = panic.payload();
         let message = payload.downcast_ref::<&str>().copied();
         let message = message.or_else(|| payload.downcast_ref::<String>().map(|text| &**text));

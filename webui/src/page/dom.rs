@@ -35,7 +35,11 @@ pub(super) fn focus(element: &HtmlElement) {
 
 /// Listens for as long as the page lives. The handler runs in the scope that is current now: the browser calls it
 /// without one, and Sycamore panics where it needs one and finds none.
-pub(super) fn listen<E: JsCast + 'static>(target: &EventTarget, event: &str, handler: impl FnMut(E) + 'static) {
+pub(super) fn listen<E: JsCast + 'static>(
+    target: &EventTarget,
+    event: &str,
+    handler: impl FnMut(E) + 'static,
+) {
     let mut handler = handler;
     let scope = use_current_scope();
     let closure = Closure::<dyn FnMut(web_sys::Event)>::new(move |event: web_sys::Event| {
@@ -46,8 +50,8 @@ pub(super) fn listen<E: JsCast + 'static>(target: &EventTarget, event: &str, han
 }
 
 /// Calls `then` for as long as the page lives whenever the element's size changes.
-pub(super) fn on_resize(element: &Element, mut then: impl FnMut() + 'static) {
-    let closure = Closure::<dyn FnMut()>::new(move || then());
+pub(super) fn on_resize(element: &Element, then: impl FnMut() + 'static) {
+    let closure = Closure::<dyn FnMut()>::new(then);
     if let Ok(observer) = web_sys::ResizeObserver::new(closure.as_ref().unchecked_ref()) {
         observer.observe(element);
     }

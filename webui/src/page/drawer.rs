@@ -53,14 +53,19 @@ pub(super) fn Drawer() -> View {
     let close_by_key = close.clone();
     let scope = use_current_scope();
     dom::listen(&document(), "keydown", move |event: KeyboardEvent| {
-        if event.key() == "Escape" && !event.default_prevented() && board.open.with_untracked(Option::is_some) {
+        if event.key() == "Escape" && !event.default_prevented() && board.open.with_untracked(Option::is_some)
+        {
             scope.run_in(&close_by_key);
         }
     });
     let close: Rc<dyn Fn()> = Rc::new(close);
     dom::view(move || {
         let close = Rc::clone(&close);
-        if is_open.get() { view! { Sheet(heading=heading, close=close) } } else { View::new() }
+        if is_open.get() {
+            view! { Sheet(heading=heading, close=close) }
+        } else {
+            View::new()
+        }
     })
 }
 
@@ -68,7 +73,8 @@ pub(super) fn Drawer() -> View {
 fn Sheet(heading: NodeRef, close: Rc<dyn Fn()>) -> View {
     let board = use_context::<Page>().board;
     let name = dom::text(move || board.open.with(|name| name.as_deref().unwrap_or("").to_owned()));
-    let status = dom::text(move || known(board, |detail| detail.node.status.as_str()).unwrap_or("unknown").to_owned());
+    let status =
+        dom::text(move || known(board, |detail| detail.node.status.as_str()).unwrap_or("unknown").to_owned());
     let icon = icons::close();
     let since = dom::text(move || known(board, since).unwrap_or_default());
     view! {
@@ -155,7 +161,9 @@ fn Rates() -> View {
     let cells = move |rates: fn(&NodeAnswer, crate::format::Unit) -> [String; 5]| -> Vec<View> {
         let all = create_selector(move || known(board, |detail| rates(detail, board.unit.get())));
         let cell = |at: usize| {
-            let text = dom::text(move || all.with(|all| all.as_ref().map_or_else(String::new, |all| all[at].clone())));
+            let text = dom::text(move || {
+                all.with(|all| all.as_ref().map_or_else(String::new, |all| all[at].clone()))
+            });
             view! { td(class="cell-rate live") { (text) } }
         };
         (0..WINDOWS.len()).map(cell).collect()

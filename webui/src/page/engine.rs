@@ -255,8 +255,13 @@ impl Engine {
             nodes: fleet.node_count(),
             listed: listing.rows().len(),
         };
-        let content =
-            Content { fleet, listing: &listing, unit: board.unit.get_untracked(), selected, now_ms: self.shown_at(&feed) };
+        let content = Content {
+            fleet,
+            listing: &listing,
+            unit: board.unit.get_untracked(),
+            selected,
+            now_ms: self.shown_at(&feed),
+        };
         self.run(|| {
             batch(|| {
                 set_changed(board.census, census);
@@ -273,7 +278,8 @@ impl Engine {
         self.draw_map(now_ms, content);
         if board.debug {
             let pool = self.table.get().map_or(0, |table| table.pool_size());
-            let text = self.stopwatch.drawn(written_ms - begun_ms, dom::now_ms() - written_ms, fleet.len(), pool);
+            let text =
+                self.stopwatch.drawn(written_ms - begun_ms, dom::now_ms() - written_ms, fleet.len(), pool);
             self.run(|| board.frames.set(text));
         }
     }

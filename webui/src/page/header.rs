@@ -120,7 +120,8 @@ fn PauseButton() -> View {
 
 #[component(inline_props)]
 fn Settings(board: Board, is_open: Signal<bool>, engine: Rc<super::Engine>) -> View {
-    let paces = Pace::CHOICES.map(|seconds| (seconds.to_string(), ["every ", &seconds.to_string(), " s"].concat()));
+    let paces =
+        Pace::CHOICES.map(|seconds| (seconds.to_string(), ["every ", &seconds.to_string(), " s"].concat()));
     let units = Unit::ALL.map(|unit| (unit.label().to_owned(), unit.label().to_owned()));
     let themes = Theme::ALL.map(|theme| (theme.name().to_owned(), theme.name().to_owned()));
     let open = dom::truth(move || is_open.get());
@@ -177,8 +178,12 @@ fn Choice(
 
 fn value(event: &web_sys::Event) -> String {
     let target = event.target();
-    let input = target.as_ref().and_then(|target| target.dyn_ref::<HtmlInputElement>()).map(HtmlInputElement::value);
-    let select = target.as_ref().and_then(|target| target.dyn_ref::<HtmlSelectElement>()).map(HtmlSelectElement::value);
+    let input =
+        target.as_ref().and_then(|target| target.dyn_ref::<HtmlInputElement>()).map(HtmlInputElement::value);
+    let select = target
+        .as_ref()
+        .and_then(|target| target.dyn_ref::<HtmlSelectElement>())
+        .map(HtmlSelectElement::value);
     input.or(select).unwrap_or_default()
 }
 

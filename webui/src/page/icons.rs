@@ -38,7 +38,9 @@ pub(super) fn search() -> View {
 }
 
 pub(super) fn settings() -> View {
-    icon("M2 4.5h5M11 4.5h3M2 11.5h3M9 11.5h5M11 4.5a2 2 0 1 1-4 0a2 2 0 0 1 4 0zM9 11.5a2 2 0 1 1-4 0a2 2 0 0 1 4 0z")
+    icon(
+        "M2 4.5h5M11 4.5h3M2 11.5h3M9 11.5h5M11 4.5a2 2 0 1 1-4 0a2 2 0 0 1 4 0zM9 11.5a2 2 0 1 1-4 0a2 2 0 0 1 4 0z",
+    )
 }
 
 pub(super) fn tab(tab: Tab) -> View {

@@ -119,16 +119,11 @@ fn note(board: Board, face: Face) -> String {
 
 #[component]
 fn Counts() -> View {
-    let counts: [(Status, &'static str, fn(&StatsJson) -> u64); 3] = [
-        (Status::Online, "Online", |stats| stats.online_nodes),
-        (Status::Warning, "Warning", |stats| stats.warning_nodes),
-        (Status::Offline, "Offline", |stats| stats.offline_nodes),
-    ];
-    let buttons: Vec<View> =
-        Vec::from(counts.map(|(status, label, count)| view! { Count(status=status, label=label, count=count) }));
     view! {
         div(class="kpi kpi-counts", role="group", aria-label="Nodes by status; press to list only those") {
-            (buttons)
+            Count(status=Status::Online, label="Online", count=|stats| stats.online_nodes)
+            Count(status=Status::Warning, label="Warning", count=|stats| stats.warning_nodes)
+            Count(status=Status::Offline, label="Offline", count=|stats| stats.offline_nodes)
         }
     }
 }

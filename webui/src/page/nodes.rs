@@ -44,14 +44,17 @@ fn Caption() -> View {
     let (clear_status, clear_query) = (change.clone(), change);
     let status_filter = dom::view(move || {
         let clear = clear_status.clone();
-        let button = |status| remove_button(status_label(status), move || clear(|filter| filter.status = None));
+        let button =
+            |status| remove_button(status_label(status), move || clear(|filter| filter.status = None));
         status.get().map(button).unwrap_or_default()
     });
     let query_filter = dom::view(move || {
         let clear = clear_query.clone();
         match &*query.get_clone() {
             "" => View::new(),
-            query => remove_button(&["“", query, "”"].concat(), move || clear(|filter| filter.query.clear())),
+            query => {
+                remove_button(&["“", query, "”"].concat(), move || clear(|filter| filter.query.clear()))
+            }
         }
     });
     let held = dom::text(move || if board.is_held.get() { "order held" } else { "" }.to_owned());

@@ -58,14 +58,18 @@ fn trouble(board: Board) -> Trouble {
 
 fn countdown(board: Board) -> ReadSignal<String> {
     dom::text(move || match board.phase.get() {
-        Phase::Disconnected { retry_in_ms } if retry_in_ms > 0.0 => {
-            ["Next try in ", &((retry_in_ms / 1000.0).ceil() as u32).to_string(), " s. What you see may be old."].concat()
-        }
+        Phase::Disconnected { retry_in_ms } if retry_in_ms > 0.0 => [
+            "Next try in ",
+            &((retry_in_ms / 1000.0).ceil() as u32).to_string(),
+            " s. What you see may be old.",
+        ]
+        .concat(),
         _ => "Connecting… What you see may be old.".to_owned(),
     })
 }
 
 fn silent_text(partitions: u16, of: u16) -> String {
     let (partitions, of) = (partitions.to_string(), of.to_string());
-    [&*partitions, " of ", &of, " partitions are not being read at the moment: their nodes stand still."].concat()
+    [&*partitions, " of ", &of, " partitions are not being read at the moment: their nodes stand still."]
+        .concat()
 }

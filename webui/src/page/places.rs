@@ -40,7 +40,9 @@ pub(super) fn follow(board: Board, engine: &Rc<Engine>) {
         scope.run_in(|| {
             batch(|| {
                 match address.node.as_deref() {
-                    Some(node) if board.open.get_clone().as_deref() != Some(node) => board.open(Rc::from(node)),
+                    Some(node) if board.open.get_clone().as_deref() != Some(node) => {
+                        board.open(Rc::from(node));
+                    }
                     Some(_) => {}
                     None => set_changed(board.open, None),
                 }

@@ -27,7 +27,7 @@ pub(crate) fn columns(names: &[&str]) -> Columns {
 
 pub(crate) fn fleet(names: &[&str]) -> Fleet {
     let mut fleet = Fleet::default();
-    fleet.apply_snapshot(SnapshotEvent { v: 1, at_ms: 10_000, nodes: columns(names) }).unwrap();
+    fleet.apply_snapshot(&SnapshotEvent { v: 1, at_ms: 10_000, nodes: columns(names) }).unwrap();
     fleet
 }
 
@@ -35,7 +35,7 @@ pub(crate) fn fleet(names: &[&str]) -> Fleet {
 fn a_snapshot_replaces_everything() {
     let mut fleet = fleet(&["a", "b"]);
     let before = fleet.generation();
-    fleet.apply_snapshot(SnapshotEvent { v: 1, at_ms: 20_000, nodes: columns(&["c"]) }).unwrap();
+    fleet.apply_snapshot(&SnapshotEvent { v: 1, at_ms: 20_000, nodes: columns(&["c"]) }).unwrap();
     assert_eq!((fleet.len(), fleet.row_of("c"), fleet.row_of("a")), (1, Some(0), None));
     assert_eq!((fleet.at_ms(), fleet.snapshots()), (20_000, 2));
     assert!(fleet.generation() > before);
@@ -55,7 +55,7 @@ fn a_delta_changes_the_rows_it_names() {
     let mut fleet = fleet(&["a", "b", "c"]);
     let generation = fleet.generation();
     fleet
-        .apply_delta(DeltaEvent {
+        .apply_delta(&DeltaEvent {
             at_ms: 12_000,
             status: Some(StatusRows { i: vec![2], status: vec![2], age_ms: vec![31_000] }),
             rates: Some(RateRows { i: vec![0, 1], rx: vec![Some(9), None], tx: vec![Some(5), Some(6)] }),
@@ -75,7 +75,7 @@ fn rows_come_and_go() {
     let mut fleet = fleet(&["a", "b"]);
     fleet.record_trends();
     let put = PutRows { i: encode_rows([1, 2]), nodes: columns(&["new", "more"]) };
-    fleet.apply_delta(DeltaEvent { put: Some(put), gone: vec![0], ..DeltaEvent::default() }).unwrap();
+    fleet.apply_delta(&DeltaEvent { put: Some(put), gone: vec![0], ..DeltaEvent::default() }).unwrap();
     assert_eq!((fleet.len(), fleet.node_count()), (3, 2));
     assert_eq!((fleet.name(0), fleet.row_of("new"), fleet.row_of("more")), (None, Some(1), Some(2)));
     assert!(fleet.trends().of(1).all(|point| point.is_none()), "the past belongs to the node before");
@@ -86,11 +86,11 @@ fn trends_hold_the_newest_minute_and_no_rate_of_a_silent_node() {
     let mut fleet = fleet(&["a", "b"]);
     for tick in 0..TREND_POINTS as u64 + 5 {
         let rates = RateRows { i: vec![1], rx: vec![Some(tick)], tx: vec![Some(0)] };
-        fleet.apply_delta(DeltaEvent { rates: Some(rates), ..DeltaEvent::default() }).unwrap();
+        fleet.apply_delta(&DeltaEvent { rates: Some(rates), ..DeltaEvent::default() }).unwrap();
         fleet.record_trends();
     }
     let silent = StatusRows { i: vec![1], status: vec![1], age_ms: vec![6000] };
-    fleet.apply_delta(DeltaEvent { status: Some(silent), ..DeltaEvent::default() }).unwrap();
+    fleet.apply_delta(&DeltaEvent { status: Some(silent), ..DeltaEvent::default() }).unwrap();
     fleet.record_trends();
     let points: Vec<_> = fleet.trends().of(1).collect();
     assert_eq!((points.len(), points[0], points[TREND_POINTS - 1]), (TREND_POINTS, Some(6.0), None));
@@ -101,11 +101,11 @@ fn events_that_contradict_themselves_are_refused() {
     let mut uneven = columns(&["a", "b"]);
     uneven.tx.pop();
     let snapshot = SnapshotEvent { v: 1, at_ms: 0, nodes: uneven };
-    assert!(Fleet::default().apply_snapshot(snapshot).is_err());
-    assert!(Fleet::default().apply_snapshot(SnapshotEvent { v: 2, ..SnapshotEvent::default() }).is_err());
-    assert!(Fleet::default().apply_delta(DeltaEvent::default()).is_err(), "nothing to change yet");
+    assert!(Fleet::default().apply_snapshot(&snapshot).is_err());
+    assert!(Fleet::default().apply_snapshot(&SnapshotEvent { v: 2, ..SnapshotEvent::default() }).is_err());
+    assert!(Fleet::default().apply_delta(&DeltaEvent::default()).is_err(), "nothing to change yet");
 
-    let refused = |delta: DeltaEvent| fleet(&["a"]).apply_delta(delta).is_err();
+    let refused = |delta: DeltaEvent| fleet(&["a"]).apply_delta(&delta).is_err();
     assert!(refused(DeltaEvent { gone: vec![1], ..DeltaEvent::default() }));
     assert!(refused(DeltaEvent {
         put: Some(PutRows { i: vec![2], nodes: columns(&["hole"]) }),
@@ -131,9 +131,9 @@ proptest! {
         for rows in puts {
             let names = vec!["x"; rows.len()];
             let put = PutRows { i: encode_rows(rows), nodes: columns(&names) };
-            let _refused = fleet.apply_delta(DeltaEvent { put: Some(put), ..DeltaEvent::default() });
+            let _refused = fleet.apply_delta(&DeltaEvent { put: Some(put), ..DeltaEvent::default() });
         }
-        let _refused = fleet.apply_delta(DeltaEvent { gone, ..DeltaEvent::default() });
+        let _refused = fleet.apply_delta(&DeltaEvent { gone, ..DeltaEvent::default() });
         fleet.record_trends();
         let n = fleet.len();
         prop_assert!(fleet.names().len() == n && fleet.locations().len() == n && fleet.statuses().len() == n);

@@ -1,6 +1,7 @@
 //! Pictures of markers: which shape and size they have, and what they look like pixel by pixel.
 
 use super::{Rgba, over};
+use crate::between::Between;
 use crate::map::colour::Rgb;
 
 /// Radii are drawn in quarters of a CSS pixel: finer steps cannot be told apart.
@@ -83,7 +84,7 @@ impl Span {
 /// A marker's radius in CSS pixels: the disc's area grows with the rate. Without a rate it is the smallest.
 pub fn marker_radius_px(bytes_per_second: Option<f32>) -> f32 {
     let megabytes = bytes_per_second.unwrap_or(0.0).max(0.0) / 1e6;
-    (MIN_RADIUS_PX + PX_PER_ROOT_MB * megabytes.sqrt()).clamp(MIN_RADIUS_PX, MAX_RADIUS_PX)
+    (MIN_RADIUS_PX + PX_PER_ROOT_MB * megabytes.sqrt()).between(MIN_RADIUS_PX, MAX_RADIUS_PX)
 }
 
 impl Shape {
@@ -104,7 +105,7 @@ impl Shape {
     /// How much of the pixel at `x`, `y` from the centre the shape's line or face covers, and how much its halo.
     fn coverage(self, x: f32, y: f32, radius: f32, line: f32, halo: f32) -> (f32, f32) {
         let from_centre = x.hypot(y);
-        let within = |distance: f32| (0.5 - distance).clamp(0.0, 1.0);
+        let within = |distance: f32| (0.5 - distance).between(0.0, 1.0);
         match self {
             Self::Disc => (within(from_centre - radius), within(from_centre - radius - halo)),
             Self::Ring => {
@@ -136,7 +137,7 @@ impl Stamps {
 
     /// The picture of a marker of that shape and radius.
     pub fn get(&mut self, shape: Shape, radius_px: f32) -> &Stamp {
-        let radius_px = shape.radius_px(radius_px).clamp(MIN_RADIUS_PX, MAX_RADIUS_PX);
+        let radius_px = shape.radius_px(radius_px).between(MIN_RADIUS_PX, MAX_RADIUS_PX);
         let step = ((radius_px - MIN_RADIUS_PX) * STEPS_PER_PX).round();
         let (palette, ratio) = (self.palette, self.ratio);
         self.made[shape as usize * STEPS + step as usize].get_or_insert_with(|| {

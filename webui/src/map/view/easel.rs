@@ -7,6 +7,7 @@ use super::base::{Base, Level};
 use super::dom::{create, number, style, window};
 use super::overlay::Brush;
 use super::theme::Theme;
+use crate::between::Between;
 use crate::format::Unit;
 use crate::map::Markers;
 use crate::map::projection::{Point, Viewport};
@@ -180,7 +181,7 @@ impl Easel {
 
     /// Gives the canvases the stage's size.
     fn fit(&mut self, viewport: &Viewport) {
-        let ratio = window().device_pixel_ratio().clamp(1.0, MAX_RATIO);
+        let ratio = window().device_pixel_ratio().between(1.0, MAX_RATIO);
         let pixels = |length: f64| (length * ratio).round() as u32;
         let (width, height) = (pixels(viewport.width()), pixels(viewport.height()));
         if (width, height) == (self.buffer.width(), self.buffer.height()) {

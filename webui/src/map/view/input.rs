@@ -7,6 +7,7 @@ use web_sys::{Element, Event, EventTarget, KeyboardEvent, MouseEvent, PointerEve
 
 use super::MapView;
 use super::dom::{Listener, document, set};
+use crate::between::Between;
 use crate::map::projection::Point;
 use crate::map::scene::Answer;
 use crate::map::scene::steering::Touch;
@@ -77,7 +78,7 @@ impl MapView {
         };
         let levels = -px * if event.ctrl_key() { LEVELS_PER_PINCH_PX } else { LEVELS_PER_WHEEL_PX };
         let at = point(event);
-        self.scene.borrow_mut().wheel(levels.clamp(-MAX_LEVELS, MAX_LEVELS), at);
+        self.scene.borrow_mut().wheel(levels.between(-MAX_LEVELS, MAX_LEVELS), at);
         self.respond(Some(Answer::Redraw));
     }
 

@@ -51,7 +51,9 @@ fn chart(board: Board, series: ReadSignal<Option<Series>>, title: &'static str, 
         let unit = board.unit.get();
         let label = |value| unit.bare(Some(value));
         let svg = series.with(|series| {
-            let rates = |rates: fn(&Series) -> &Vec<Option<Bps>>| series.as_ref().map_or_else(Vec::new, |s| plain(rates(s)));
+            let rates = |rates: fn(&Series) -> &Vec<Option<Bps>>| {
+                series.as_ref().map_or_else(Vec::new, |s| plain(rates(s)))
+            };
             drawing(&rates(|series| &series.rx_bps), &rates(|series| &series.tx_bps), span, &label)
         });
         if let Some(element) = untrack(|| element.try_get()) {

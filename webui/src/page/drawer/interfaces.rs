@@ -15,14 +15,20 @@ pub(super) fn Interfaces() -> View {
     let board = use_context::<Page>().board;
     let interfaces = create_selector(move || {
         let interfaces = known(board, |detail| detail.interfaces.clone()).unwrap_or_default();
-        let (mut counted, others): (Vec<_>, Vec<_>) = interfaces.into_iter().partition(|interface| interface.counted);
+        let (mut counted, others): (Vec<_>, Vec<_>) =
+            interfaces.into_iter().partition(|interface| interface.counted);
         counted.extend(others);
         counted
     });
     let is_empty = dom::flag(move || interfaces.with(Vec::is_empty));
     let lines = dom::view(move || {
         let unit = board.unit.get();
-        interfaces.get_clone().into_iter().map(|interface| line(interface, unit)).collect::<Vec<View>>().into()
+        interfaces
+            .get_clone()
+            .into_iter()
+            .map(|interface| line(interface, unit))
+            .collect::<Vec<View>>()
+            .into()
     });
     view! {
         section(class="drawer-section", hidden=is_empty) {

@@ -22,7 +22,7 @@ pub(super) struct Asking {
 }
 
 enum Answer {
-    Known(NodeAnswer),
+    Known(Box<NodeAnswer>),
     Missing,
     Failed,
 }
@@ -69,7 +69,7 @@ impl Asking {
 
 fn take(board: Board, answer: Answer) {
     let state = match answer {
-        Answer::Known(detail) => DetailState::Known(Rc::new(detail)),
+        Answer::Known(detail) => DetailState::Known(Rc::from(detail)),
         Answer::Missing => DetailState::Missing,
         Answer::Failed => DetailState::Failed(board.detail.with_untracked(|state| state.known().cloned())),
     };
@@ -79,7 +79,7 @@ fn take(board: Board, answer: Answer) {
 async fn answer(name: &str) -> Answer {
     match fetch(&("/api/nodes/".to_owned() + &encoded(name))).await {
         Ok((404, _)) => Answer::Missing,
-        Ok((200, json)) => json::node(&json).map_or(Answer::Failed, Answer::Known),
+        Ok((200, json)) => json::node(&json).map_or(Answer::Failed, |answer| Answer::Known(Box::new(answer))),
         Ok(_) | Err(_) => Answer::Failed,
     }
 }

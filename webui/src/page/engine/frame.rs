@@ -82,7 +82,9 @@ impl Stopwatch {
             (", event ", self.applied_ms.get()),
         ];
         let mut text: String = figures.map(|(label, ms)| label.to_owned() + &format::fixed(ms, 1)).concat();
-        for (label, count) in [(" · frames ", self.frames.get()), (" · nodes ", rows as u64), (" · rows ", pool as u64)] {
+        for (label, count) in
+            [(" · frames ", self.frames.get()), (" · nodes ", rows as u64), (" · rows ", pool as u64)]
+        {
             text.push_str(label);
             text.push_str(&format::count(count));
         }

@@ -80,12 +80,12 @@ fn said(event: &web_sys::Event) -> Option<Said> {
 
 /// Applies a snapshot; false when it makes no sense.
 pub(super) fn snapshot(feed: &mut Feed, text: &str) -> bool {
-    json::snapshot(text).is_ok_and(|event| feed.live.apply_snapshot(event).is_ok())
+    json::snapshot(text).is_ok_and(|event| feed.live.apply_snapshot(&event).is_ok())
 }
 
 /// Applies a delta, likewise.
 pub(super) fn delta(feed: &mut Feed, text: &str) -> bool {
-    json::delta(text).is_ok_and(|event| feed.live.apply_delta(event).is_ok())
+    json::delta(text).is_ok_and(|event| feed.live.apply_delta(&event).is_ok())
 }
 
 /// Takes new totals, likewise. They come once a second, which also paces the rows' trends.

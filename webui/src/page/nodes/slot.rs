@@ -136,7 +136,11 @@ impl Parts {
             dom::set_attribute(&self.trend, "d", Some(&now.trend));
         }
         if differs(|a, b| a.is_selected != b.is_selected) {
-            dom::set_attribute(&self.row, "aria-selected", Some(if now.is_selected { "true" } else { "false" }));
+            dom::set_attribute(
+                &self.row,
+                "aria-selected",
+                Some(if now.is_selected { "true" } else { "false" }),
+            );
         }
         if differs(|a, b| a.is_tab_stop != b.is_tab_stop) {
             self.row.set_tab_index(if now.is_tab_stop { 0 } else { -1 });

@@ -66,7 +66,9 @@ impl Table {
         }
         let (table, opener) = (Rc::clone(self), Rc::clone(engine));
         dom::listen(&self.body, "click", move |event: web_sys::Event| {
-            if let Some(position) = table.position_at(event.target().and_then(|target| target.dyn_into().ok())) {
+            if let Some(position) =
+                table.position_at(event.target().and_then(|target| target.dyn_into().ok()))
+            {
                 table.tab_position.set(position);
                 open(&opener, board, position);
             }
