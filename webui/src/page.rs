@@ -54,11 +54,13 @@ fn App() -> View {
     on_mount(move || engine.start());
     let tab = dom::text(move || board.tab.get().name().to_owned());
     let link = dom::text(move || board.chip.with(|chip| chip.kind.to_owned()));
+    let loaded = dom::truth(move || board.census.get().is_loaded);
     view! {
         div(
             class="app",
             "data-tab"=tab,
             "data-link"=link,
+            "data-loaded"=loaded,
         ) {
             header::Header()
             notice::Notice()

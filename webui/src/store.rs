@@ -84,10 +84,14 @@ impl Fleet {
 
     /// Adds a point to every row's trend.
     pub fn record_trends(&mut self) {
-        let sums = self.rx_bps.iter().zip(&self.tx_bps).zip(&self.statuses);
-        self.trends.record(
-            sums.map(|((rx, tx), status)| if *status == Status::Online.code() { rx + tx } else { f32::NAN }),
-        );
+        let rows = self.rx_bps.iter().zip(&self.tx_bps).zip(&self.statuses);
+        self.trends.record(rows.map(|((rx, tx), status)| match (rx.is_nan(), tx.is_nan()) {
+            _ if *status != Status::Online.code() => f32::NAN,
+            // One direction may be unknown.
+            (true, _) => *tx,
+            (_, true) => *rx,
+            _ => rx + tx,
+        }));
     }
 
     /// Number of rows, vacant ones included.

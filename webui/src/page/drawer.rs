@@ -29,14 +29,14 @@ pub(super) fn Drawer() -> View {
     let Page { board, engine } = use_context();
     let name = create_selector(move || board.open.get_clone());
     let is_open = dom::flag(move || name.with(Option::is_some));
-    let heading = create_node_ref();
+    let sheet = create_node_ref();
     let returns_to = create_signal(None::<HtmlElement>);
     create_effect(move || {
         if is_open.get() {
             returns_to.set_silent(document().active_element().and_then(|element| element.dyn_into().ok()));
             on_mount(move || {
-                if let Some(heading) = dom::element(heading) {
-                    dom::focus(&heading);
+                if let Some(sheet) = dom::element(sheet) {
+                    dom::focus(&sheet);
                 }
             });
         }
@@ -62,7 +62,7 @@ pub(super) fn Drawer() -> View {
     dom::view(move || {
         let close = Rc::clone(&close);
         if is_open.get() {
-            view! { Sheet(heading=heading, close=close) }
+            view! { Sheet(sheet=sheet, close=close) }
         } else {
             View::new()
         }
@@ -70,7 +70,7 @@ pub(super) fn Drawer() -> View {
 }
 
 #[component(inline_props)]
-fn Sheet(heading: NodeRef, close: Rc<dyn Fn()>) -> View {
+fn Sheet(sheet: NodeRef, close: Rc<dyn Fn()>) -> View {
     let board = use_context::<Page>().board;
     let name = dom::text(move || board.open.with(|name| name.as_deref().unwrap_or("").to_owned()));
     let status =
@@ -78,10 +78,17 @@ fn Sheet(heading: NodeRef, close: Rc<dyn Fn()>) -> View {
     let icon = icons::close();
     let since = dom::text(move || known(board, since).unwrap_or_default());
     view! {
-        aside(class="drawer", id="detail", aria-labelledby="detail-title", "data-node"=name) {
+        aside(
+            class="drawer",
+            id="detail",
+            tabindex="-1",
+            r#ref=sheet,
+            aria-labelledby="detail-title",
+            "data-node"=name,
+        ) {
             div(class="drawer-head") {
                 div(class="drawer-title") {
-                    h2(id="detail-title", tabindex="-1", r#ref=heading, title=name) { (name) }
+                    h2(id="detail-title", title=name) { (name) }
                     p(class="drawer-since") {
                         span(
                             class="status-sign",

@@ -42,7 +42,8 @@ fn Rate(direction: Direction) -> View {
     });
     let value = dom::text(move || headline.with(|headline: &Headline| headline.value.clone()));
     let unit = dom::text(move || headline.with(|headline| headline.unit.to_owned()));
-    let note = dom::text(move || note(board, face));
+    let mut of_minute = Headliner::default();
+    let note = dom::text(move || note(board, face, &mut of_minute));
     let path = move |part: fn(&Sparkline) -> &String| {
         dom::text(move || {
             let reading = board.reading.get_clone();
@@ -105,11 +106,12 @@ impl Face {
 }
 
 /// What is written below the number: the minute's mean, and the change once there is something to compare with.
-fn note(board: Board, face: Face) -> String {
+fn note(board: Board, face: Face, headliner: &mut Headliner) -> String {
     let unit = board.unit.get();
     board.reading.with(|reading| {
         let Some(reading) = reading else { return format::UNKNOWN.to_owned() };
-        let mean = "1 min ".to_owned() + &unit.bare((face.minute)(&reading.stats));
+        let Headline { value, unit } = headliner.write((face.minute)(&reading.stats), unit);
+        let mean = ["1 min ", &value, " ", unit].concat();
         match (face.change)(reading) {
             Some(change) => mean + " · " + &reading::change(change) + " in 5 min",
             None => mean,

@@ -129,7 +129,7 @@ fn Grid() -> View {
             ) {
                 thead(role="rowgroup") {
                     tr(role="row", class="grid-row grid-head", aria-rowindex="1") {
-                        Heading(key=Key::Status, label="Status", class="cell cell-status")
+                        Heading(key=Key::Status, label="", class="cell cell-status")
                         Heading(key=Key::Name, label="Name", class="cell cell-name")
                         Heading(key=Key::Place, label="Place", class="cell cell-place")
                         Heading(key=Key::Download, label="↓", class="cell cell-rate")
@@ -154,11 +154,12 @@ fn Heading(key: Key, label: &'static str, class: &'static str) -> View {
     let name = match key {
         Key::Download => Some("Download"),
         Key::Upload => Some("Upload"),
-        Key::Status | Key::Name | Key::Place => None,
+        Key::Status => Some("Status"),
+        Key::Name | Key::Place => None,
     };
-    let unit = dom::text(move || match name {
-        Some(_) => board.unit.get().heading().to_owned(),
-        None => String::new(),
+    let unit = dom::text(move || match key {
+        Key::Download | Key::Upload => board.unit.get().heading().to_owned(),
+        Key::Status | Key::Name | Key::Place => String::new(),
     });
     let sort = move |_| {
         board.sort.set(Sort::clicked(board.sort.get(), key));
@@ -167,7 +168,7 @@ fn Heading(key: Key, label: &'static str, class: &'static str) -> View {
     let aria_sort = dom::text(move || direction_name(direction.get()).to_owned());
     view! {
         th(role="columnheader", class=class, aria-sort=aria_sort) {
-            button(class="sort", r#type="button", aria-label=name, on:click=sort) {
+            button(class="sort", r#type="button", aria-label=name, title=name, on:click=sort) {
                 span(class="sort-label") { (label) }
                 span(class="sort-unit") { (unit) }
                 span(class="sort-sign", "aria-hidden"="true")

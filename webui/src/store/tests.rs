@@ -94,6 +94,8 @@ fn trends_hold_the_newest_minute_and_no_rate_of_a_silent_node() {
     fleet.record_trends();
     let points: Vec<_> = fleet.trends().of(1).collect();
     assert_eq!((points.len(), points[0], points[TREND_POINTS - 1]), (TREND_POINTS, Some(6.0), None));
+    let early = self::fleet(&["a"]);
+    assert!(early.trends().of(0).eq([None; TREND_POINTS]));
 }
 
 #[test]

@@ -15,12 +15,13 @@ pub struct Trends {
 }
 
 impl Trends {
-    /// The row's points, oldest first; a point is absent where the rate was not known.
+    /// The row's newest points, oldest first; a point is absent where the rate was not known, or nobody was looking yet.
     pub fn of(&self, row: usize) -> impl Iterator<Item = Option<f64>> + '_ {
+        let before = std::iter::repeat_n(None, TREND_POINTS - self.points.len());
         let point = move |column: &Rc<Vec<f32>>| {
             column.get(row).filter(|sum| !sum.is_nan()).map(|sum| f64::from(*sum))
         };
-        self.points.iter().map(point)
+        before.chain(self.points.iter().map(point))
     }
 
     /// Adds a point to every row.
