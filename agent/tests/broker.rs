@@ -64,7 +64,7 @@ impl Fleet {
         let binary = broker::locate(&broker::default_tools_dir()).unwrap();
         let keys = Keys::open_or_create(dir.path()).unwrap();
         let seed = keys::enroll(dir.path(), &node).unwrap().seed_path;
-        let config = BrokerConfig { dir: dir.path().to_owned(), listen: None };
+        let config = BrokerConfig { dir: dir.path().to_owned(), listen: None, tls: None };
         let broker = Broker::start(&binary, config).await.unwrap();
         let service = NatsArgs::new(&broker.url(), Some(&keys.service_seed_path()));
         let service = service.connect("test", None).await.unwrap();

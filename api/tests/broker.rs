@@ -69,7 +69,7 @@ impl Stage {
         let dir = tempfile::tempdir().unwrap();
         let binary = broker::locate(&broker::default_tools_dir()).unwrap();
         let keys = Keys::open_or_create(dir.path()).unwrap();
-        let config = BrokerConfig { dir: dir.path().to_owned(), listen: None };
+        let config = BrokerConfig { dir: dir.path().to_owned(), listen: None, tls: None };
         let broker = Broker::start(&binary, config).await.unwrap();
         let nats = NatsArgs::new(&broker.url(), Some(&keys.service_seed_path()));
         let client = nats.connect("test", None).await.unwrap();

@@ -34,7 +34,7 @@ impl Cluster {
         let folder = tempfile::tempdir()?;
         let binary = tokio::task::spawn_blocking(|| broker::locate(&broker::default_tools_dir())).await??;
         let keys = Keys::open_or_create(folder.path())?;
-        let config = BrokerConfig { dir: folder.path().to_owned(), listen: None };
+        let config = BrokerConfig { dir: folder.path().to_owned(), listen: None, tls: None };
         let broker = Broker::start(&binary, config).await?;
         let url = broker.url();
         Ok(Self { folder, broker, keys, url })

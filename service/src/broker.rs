@@ -20,6 +20,7 @@ use tokio::{process::Child, time::timeout};
 use crate::{
     data_dir::{self, DataDirError},
     keys::KeysError,
+    tls::Certificates,
 };
 use launch::Launch;
 use signal::Signal;
@@ -86,6 +87,8 @@ pub struct BrokerConfig {
     pub dir: PathBuf,
     /// The address to listen on; without one, a free port of the loopback interface.
     pub listen: Option<SocketAddr>,
+    /// What it shows to clients; without it, it speaks without encryption.
+    pub tls: Option<Certificates>,
 }
 
 /// A running nats-server, killed on drop.
@@ -111,14 +114,15 @@ impl Broker {
         let lock = data_dir::lock_file(&dir, "broker.lock")?;
         orphan::stop(&dir).await?;
         let listen = config.listen.unwrap_or_else(|| (Ipv4Addr::LOCALHOST, 0).into());
-        let launch = Launch { binary: binary.to_owned(), dir };
+        let launch = Launch { binary: binary.to_owned(), dir, tls: config.tls };
         let (child, address) = launch.start(listen).await?;
         Ok(Self { launch, child, address, _lock: lock })
     }
 
     /// Where clients on this host connect.
     pub fn url(&self) -> String {
-        format!("nats://{}", self.address)
+        let scheme = if self.launch.tls.is_some() { "tls" } else { "nats" };
+        format!("{scheme}://{}", self.address)
     }
 
     /// The address that it listens on.

@@ -16,3 +16,4 @@ pub mod streams;
 pub mod broker;
 pub mod data_dir;
 pub mod keys;
+pub mod tls;

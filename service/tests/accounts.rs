@@ -39,7 +39,7 @@ impl Fleet {
         let dir = tempfile::tempdir().unwrap();
         let binary = broker::locate(&broker::default_tools_dir()).unwrap();
         let keys = Keys::open_or_create(dir.path()).unwrap();
-        let config = BrokerConfig { dir: dir.path().to_owned(), listen: None };
+        let config = BrokerConfig { dir: dir.path().to_owned(), listen: None, tls: None };
         let broker = Broker::start(&binary, config).await.unwrap();
         let service = User::connect(&broker, &keys.service_seed_path(), "_INBOX").await.client;
         streams::ensure(&jetstream::new(service.clone()), PartitionCount::default(), 1).await.unwrap();

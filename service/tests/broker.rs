@@ -22,7 +22,7 @@ use tokio::time::timeout;
 
 async fn start(dir: &Path) -> Result<Broker, BrokerError> {
     let binary = broker::locate(&broker::default_tools_dir()).unwrap();
-    Broker::start(&binary, BrokerConfig { dir: dir.to_owned(), listen: None }).await
+    Broker::start(&binary, BrokerConfig { dir: dir.to_owned(), listen: None, tls: None }).await
 }
 
 async fn connect(broker: &Broker, dir: &TempDir) -> jetstream::Context {
@@ -78,8 +78,9 @@ async fn a_taken_port_is_told_in_one_line() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let listen = Some(taken.local_addr().unwrap());
     let binary = broker::locate(&broker::default_tools_dir()).unwrap();
-    let refused =
-        Broker::start(&binary, BrokerConfig { dir: dir.path().to_owned(), listen }).await.unwrap_err();
+    let refused = Broker::start(&binary, BrokerConfig { dir: dir.path().to_owned(), listen, tls: None })
+        .await
+        .unwrap_err();
     let told = refused.to_string();
     assert!(told.contains("address already in use") && told.lines().count() == 1, "{told}");
 }
@@ -92,7 +93,7 @@ async fn a_broker_that_a_killed_tidemap_left_behind_is_replaced() {
     // What remains of a `tidemap up` that was killed: its child, and nobody who holds the folder.
     let folder = dir.path().canonicalize().unwrap();
     let mut command = Command::new(broker::locate(&broker::default_tools_dir()).unwrap());
-    command.arg("-c").arg(folder.join("nats.conf")).arg("-P").arg(folder.join("nats-server.pid"));
+    command.arg("-c").arg(folder.join("broker.conf")).arg("-P").arg(folder.join("nats-server.pid"));
     command.arg("-sd").arg(&folder).args(["-a", "127.0.0.1", "-p", "-1"]).stderr(Stdio::null());
     let mut orphan = command.spawn().unwrap();
     let pid = orphan.id().to_string();

@@ -3,8 +3,10 @@
 use std::path::PathBuf;
 
 use anyhow::Context;
-use tidemap_service::{broker, cli::UsageError, data_dir::DataDir, keys};
+use tidemap_service::{broker, cli::UsageError, data_dir::DataDir, keys, tls};
 use tidemap_wire::NodeId;
+
+use crate::listen;
 
 /// Which node, and where its agent will find the broker.
 #[derive(clap::Args, Clone, Debug)]
@@ -15,9 +17,9 @@ pub(crate) struct EnrollArgs {
     /// A label, `key=value`, for the agent's line; may be repeated.
     #[arg(long = "labels", value_name = "KEY=VALUE", value_delimiter = ',')]
     labels: Vec<String>,
-    /// The broker's address as the node reaches it.
-    #[arg(long, env = "TIDEMAP_NATS_URL", default_value = "nats://127.0.0.1:4222", value_name = "URL")]
-    nats_url: String,
+    /// The broker's address as the node reaches it; what `tidemap up` has told unless given.
+    #[arg(long, env = "TIDEMAP_NATS_URL", value_name = "URL")]
+    nats_url: Option<String>,
     /// Where `tidemap up` keeps its data.
     #[arg(long, env = "TIDEMAP_DATA_DIR", value_name = "FOLDER")]
     data_dir: Option<PathBuf>,
@@ -52,10 +54,27 @@ pub(crate) fn enroll(args: EnrollArgs) -> anyhow::Result<()> {
     let seed = seed.lines().find(|line| line.starts_with("SU")).context("the key file holds no seed")?;
     let labels: String = args.labels.iter().map(|label| format!(" --label {}", quoted(label))).collect();
     let node = quoted(&args.node.display_name());
+    let url = args
+        .nats_url
+        .or_else(|| listen::endpoint(&dir))
+        .unwrap_or_else(|| "nats://127.0.0.1:4222".to_owned());
     eprintln!("{node} {state}. On that host, start its agent with this line (the key in it is a secret):");
+    if url.starts_with("nats://127.") {
+        eprintln!(
+            "(the broker listens on this host only; for others start it with `tidemap up --listen 0.0.0.0`)"
+        );
+    }
+    let (make_ca, use_ca) = match tls::authority_of(&dir) {
+        Some(pem) if url.starts_with("tls://") => (
+            format!("printf %b '{}' > tidemap-ca.pem && ", pem.replace('\n', "\\n")),
+            " --nats-ca tidemap-ca.pem",
+        ),
+        _ => (String::new(), ""),
+    };
     println!(
-        "umask 077 && echo {seed} > tidemap.nk && tidemap agent --node {node}{labels} --nats-url {} --creds tidemap.nk",
-        quoted(&args.nats_url)
+        "umask 077 && echo {seed} > tidemap.nk && {make_ca}tidemap agent --node {node}{labels} --nats-url {}{use_ca} \
+         --creds tidemap.nk",
+        quoted(&url)
     );
     Ok(())
 }

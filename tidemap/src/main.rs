@@ -1,6 +1,7 @@
 //! `tidemap`: the one command that people type.
 
 mod enroll;
+mod listen;
 mod simulate;
 mod stations;
 mod up;

@@ -1,8 +1,7 @@
 //! `tidemap up`: everything on one machine, by one command.
 
 use std::{
-    net::{SocketAddr, ToSocketAddrs},
-    path::PathBuf,
+    path::{Path, PathBuf},
     time::{Duration, Instant},
 };
 
@@ -21,6 +20,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    listen::{ListenArgs, Listener},
     simulate::{self, SimulateArgs},
     stations::{Stage, Stations},
 };
@@ -37,6 +37,8 @@ pub(crate) struct UpArgs {
     /// Where the broker listens, such as `nats://127.0.0.1:4222`; a free port of this host unless given.
     #[arg(long, env = "TIDEMAP_NATS_URL", value_name = "URL")]
     nats_url: Option<String>,
+    #[command(flatten)]
+    listen: ListenArgs,
     /// Adds this many synthetic nodes.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     simulate: Option<u32>,
@@ -54,7 +56,7 @@ pub(crate) struct UpArgs {
 /// What was typed, checked.
 struct Plan {
     data_dir: PathBuf,
-    listen: Option<SocketAddr>,
+    listener: Listener,
     simulate: Option<u32>,
     workers: u8,
     agent: AgentConfig,
@@ -69,27 +71,13 @@ impl UpArgs {
         })?;
         Ok(Plan {
             data_dir,
-            listen: self.nats_url.as_deref().map(address).transpose()?,
+            listener: self.listen.check(self.nats_url.as_deref())?,
             simulate: self.simulate,
             workers: self.workers,
             agent: AgentConfig::new(self.agent)?,
             ingest: self.ingest.check(self.api.partitions)?,
             api: self.api.check()?,
         })
-    }
-}
-
-/// The address in a broker's URL. Only this host's loopback: any other listener needs TLS.
-fn address(url: &str) -> anyhow::Result<SocketAddr> {
-    let host = url.strip_prefix("nats://").unwrap_or(url);
-    let address = host.to_socket_addrs().ok().and_then(|mut addresses| addresses.next());
-    match address {
-        Some(address) if address.ip().is_loopback() => Ok(address),
-        Some(_) => Err(UsageError(format!(
-            "--nats-url {url}: `up` listens on loopback only; beyond it, run nats-server with TLS and nats.conf"
-        ))
-        .into()),
-        None => Err(UsageError(format!("--nats-url {url}: not of the form nats://127.0.0.1:4222")).into()),
     }
 }
 
@@ -101,14 +89,23 @@ pub(crate) async fn run(args: UpArgs, shutdown: CancellationToken) -> anyhow::Re
     let binary = tokio::task::spawn_blocking(|| broker::locate(&broker::default_tools_dir())).await??;
     let keys = Keys::open_or_create(data_dir.path())?;
     let agent_seed = keys::enroll(data_dir.path(), &plan.agent.node)?.seed_path;
-    let config = BrokerConfig { dir: data_dir.path().to_owned(), listen: plan.listen };
+    let (listen, tls) = plan.listener.prepare(data_dir.path())?;
+    let trusted = tls.as_ref().and_then(|tls| tls.authority.clone());
+    let config = BrokerConfig { dir: data_dir.path().to_owned(), listen, tls };
     let mut broker = Broker::start(&binary, config).await?;
+    plan.listener.tell(data_dir.path(), &broker)?;
 
     let mut stations = Stations::default();
-    let url = broker.url();
-    tracing::info!(broker = url, data = %data_dir.path().display(), "broker is up");
+    let broker_args =
+        |seed: &Path| NatsArgs { nats_ca: trusted.clone(), ..NatsArgs::new(&broker.url(), Some(seed)) };
+    let access = Access {
+        services: broker_args(&keys.service_seed_path()),
+        agent: broker_args(&agent_seed),
+        simulator: broker_args(&keys.simulator_seed_path()),
+    };
+    tracing::info!(broker = broker.url(), data = %data_dir.path().display(), "broker is up");
     let http = listener.local_addr().context("the page's address")?;
-    let started = start(&mut stations, plan, listener, &keys, &agent_seed, &url).await;
+    let started = start(&mut stations, plan, listener, access).await;
     let ended = match started {
         Ok(()) => {
             println!("Tidemap is up: http://{http}  (Ctrl-C stops it)");
@@ -121,29 +118,31 @@ pub(crate) async fn run(args: UpArgs, shutdown: CancellationToken) -> anyhow::Re
     ended
 }
 
+/// How each part reaches the broker.
+struct Access {
+    services: NatsArgs,
+    agent: NatsArgs,
+    simulator: NatsArgs,
+}
+
 async fn start(
     stations: &mut Stations,
     plan: Plan,
     listener: TcpListener,
-    keys: &Keys,
-    agent_seed: &std::path::Path,
-    url: &str,
+    access: Access,
 ) -> anyhow::Result<()> {
-    let services = NatsArgs::new(url, Some(&keys.service_seed_path()));
-    let api_client = services.connect("tidemap-api", None).await?;
+    let api_client = access.services.connect("tidemap-api", None).await?;
     stations.start("api", Stage::Reader, |stop| tidemap_api::run(plan.api, api_client, listener, stop));
     for _ in 0..plan.workers {
-        let (config, broker) = (plan.ingest.clone(), services.clone());
+        let (config, broker) = (plan.ingest.clone(), access.services.clone());
         stations.start("ingest worker", Stage::Keeper, |stop| async move {
             tidemap_ingest::run(config, &broker, stop).await
         });
     }
-    let broker = NatsArgs::new(url, Some(agent_seed));
-    stations.start("agent", Stage::Source, |stop| tidemap_agent::run(plan.agent, broker, stop));
+    stations.start("agent", Stage::Source, |stop| tidemap_agent::run(plan.agent, access.agent, stop));
     if let Some(nodes) = plan.simulate {
-        let broker = NatsArgs::new(url, Some(&keys.simulator_seed_path()));
         stations.start("simulator", Stage::Source, |stop| {
-            simulate::run(SimulateArgs::with_nodes(nodes), broker, stop)
+            simulate::run(SimulateArgs::with_nodes(nodes), access.simulator, stop)
         });
     }
     Ok(())
@@ -173,20 +172,6 @@ async fn watch(
                 tracing::error!("nats-server ended with {}; starting it again", status?);
                 broker.restart().await?;
             }
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::address;
-
-    #[test]
-    fn the_broker_of_up_stays_on_this_host() {
-        assert_eq!(address("nats://127.0.0.1:4333").unwrap().port(), 4333);
-        assert_eq!(address("localhost:4222").unwrap().port(), 4222);
-        for bad in ["nats://0.0.0.0:4222", "nats://127.0.0.1", "tls://127.0.0.1:1", ""] {
-            assert!(address(bad).is_err(), "{bad}");
         }
     }
 }

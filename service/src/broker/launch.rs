@@ -18,6 +18,7 @@ use super::{BrokerError, failed};
 use crate::{
     data_dir::create_private,
     keys::{Keys, write_if_changed},
+    tls::Certificates,
 };
 
 /// How long a broker may take to be ready: it reads its whole log before.
@@ -33,13 +34,16 @@ pub(super) struct Launch {
     pub(super) binary: PathBuf,
     /// The data folder, absolute.
     pub(super) dir: PathBuf,
+    /// What it shows to clients.
+    pub(super) tls: Option<Certificates>,
 }
 
 impl Launch {
     /// Starts the broker on an address, of which port 0 means a free one, and waits until it is ready.
     pub(super) async fn start(&self, listen: SocketAddr) -> Result<(Child, SocketAddr), BrokerError> {
         Keys::open_or_create(&self.dir)?;
-        write_if_changed(&configuration(&self.dir), CONFIGURATION)?;
+        write_if_changed(&self.dir.join("nats.conf"), CONFIGURATION)?;
+        write_if_changed(&configuration(&self.dir), &self.wrapper())?;
         self.empty_ports_folder().map_err(failed("cannot prepare the data folder"))?;
         let logged = fs::metadata(self.log()).map_or(0, |log| log.len());
         let mut child = self.spawn(listen)?;
@@ -121,6 +125,19 @@ impl Launch {
         words.map_or_else(|| format!("see {}", self.log().display()), str::to_owned)
     }
 
+    /// `nats.conf`, and what only this place knows.
+    fn wrapper(&self) -> String {
+        let mut text = "# Written by Tidemap at each start.\ninclude \"nats.conf\"\n".to_owned();
+        if let Some(tls) = &self.tls {
+            // A fleet that comes back at once makes the handshakes slow; the default is 2 seconds.
+            text += &format!(
+                "tls {{ cert_file: {:?}, key_file: {:?}, timeout: 10 }}\n",
+                tls.certificate, tls.key
+            );
+        }
+        text
+    }
+
     fn ports_folder(&self) -> PathBuf {
         self.dir.join("ports")
     }
@@ -134,9 +151,9 @@ impl Launch {
     }
 }
 
-/// The broker's configuration in a data folder.
+/// What the broker of a data folder is started with.
 pub(super) fn configuration(dir: &Path) -> PathBuf {
-    dir.join("nats.conf")
+    dir.join("broker.conf")
 }
 
 /// Where the broker writes its process number.

@@ -1,0 +1,165 @@
+//! Where the broker of `tidemap up` listens: on loopback without encryption, or for other hosts with TLS. Nothing between.
+
+use std::{
+    fs,
+    net::{IpAddr, SocketAddr, ToSocketAddrs},
+    path::{Path, PathBuf},
+};
+
+use anyhow::Context;
+use tidemap_service::{
+    broker::Broker,
+    cli::UsageError,
+    tls::{self, Certificates},
+};
+
+/// The broker's usual port.
+const PORT: u16 = 4222;
+/// In the data folder: the URL under which nodes reach the broker, for `tidemap enroll`.
+const ENDPOINT: &str = "endpoint";
+
+/// Whether other hosts reach the broker, and how they can believe it.
+#[derive(clap::Args, Clone, Debug)]
+pub(crate) struct ListenArgs {
+    /// Lets other hosts' agents in, always with TLS: an address of this host, or 0.0.0.0 for all (port 4222 unless given).
+    #[arg(long, env = "TIDEMAP_LISTEN", value_name = "IP[:PORT]", conflicts_with = "nats_url")]
+    listen: Option<String>,
+    /// The name or address under which nodes reach this host; its hostname unless given.
+    #[arg(long, env = "TIDEMAP_ADVERTISE", value_name = "HOST", requires = "listen")]
+    advertise: Option<String>,
+    /// The broker's certificate (PEM); one is made unless given.
+    #[arg(long, env = "TIDEMAP_TLS_CERT", value_name = "FILE", requires_all = ["listen", "tls_key"])]
+    tls_cert: Option<PathBuf>,
+    /// Its private key (PEM).
+    #[arg(long, env = "TIDEMAP_TLS_KEY", value_name = "FILE", requires = "tls_cert")]
+    tls_key: Option<PathBuf>,
+    /// The authority that vouches for it (PEM), when it is not a public one.
+    #[arg(long, env = "TIDEMAP_TLS_CA", value_name = "FILE", requires = "tls_cert")]
+    tls_ca: Option<PathBuf>,
+}
+
+/// What was typed, checked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Listener {
+    /// This host only.
+    Loopback(Option<SocketAddr>),
+    /// Other hosts too, under a name.
+    Network { address: SocketAddr, advertised: String, given: Option<Certificates> },
+}
+
+impl ListenArgs {
+    pub(crate) fn check(self, nats_url: Option<&str>) -> anyhow::Result<Listener> {
+        let Some(listen) = self.listen else {
+            return Ok(Listener::Loopback(nats_url.map(loopback).transpose()?));
+        };
+        let address = listen
+            .parse::<SocketAddr>()
+            .or_else(|_| listen.parse::<IpAddr>().map(|ip| SocketAddr::new(ip, PORT)))
+            .map_err(|_| {
+                UsageError(format!("--listen {listen}: not an address such as 0.0.0.0 or 192.0.2.7:4222"))
+            })?;
+        let host_name = || tidemap_agent::identity::host_name();
+        let advertised = self.advertise.or_else(host_name).ok_or_else(|| {
+            UsageError("--advertise: this host does not tell its name, so say how nodes reach it".to_owned())
+        })?;
+        let given = match (self.tls_cert, self.tls_key) {
+            (Some(certificate), Some(key)) => Some(
+                Certificates::given(&certificate, &key, self.tls_ca.as_deref())
+                    .map_err(|error| UsageError(format!("--tls-cert: {error}")))?,
+            ),
+            _ => None,
+        };
+        Ok(Listener::Network { address, advertised, given })
+    }
+}
+
+impl Listener {
+    /// The address to listen on, and the certificate to show there; one is made in the data folder when none was given.
+    pub(crate) fn prepare(&self, dir: &Path) -> anyhow::Result<(Option<SocketAddr>, Option<Certificates>)> {
+        match self {
+            Self::Loopback(address) => Ok((*address, None)),
+            Self::Network { address, given: Some(given), .. } => Ok((Some(*address), Some(given.clone()))),
+            Self::Network { address, advertised, given: None } => {
+                let made = Certificates::open_or_create(dir, &tls::names(advertised, address.ip()))?;
+                Ok((Some(*address), Some(made)))
+            }
+        }
+    }
+
+    /// Writes down, for `tidemap enroll`, how nodes reach the broker.
+    pub(crate) fn tell(&self, dir: &Path, broker: &Broker) -> anyhow::Result<()> {
+        let url = match self {
+            Self::Loopback(_) => broker.url(),
+            Self::Network { advertised, .. } => match advertised.parse::<IpAddr>() {
+                Ok(ip) => format!("tls://{}", SocketAddr::new(ip, broker.address().port())),
+                Err(_) => format!("tls://{advertised}:{}", broker.address().port()),
+            },
+        };
+        fs::write(dir.join(ENDPOINT), url).context("cannot write to the data folder")
+    }
+}
+
+/// How nodes reach the broker of a data folder, as its `tidemap up` has written it down.
+pub(crate) fn endpoint(dir: &Path) -> Option<String> {
+    fs::read_to_string(dir.join(ENDPOINT)).ok()
+}
+
+/// The address in a broker's URL. Only this host's loopback: any other listener needs TLS.
+fn loopback(url: &str) -> anyhow::Result<SocketAddr> {
+    let host = url.strip_prefix("nats://").unwrap_or(url);
+    let address = host.to_socket_addrs().ok().and_then(|mut addresses| addresses.next());
+    match address {
+        Some(address) if address.ip().is_loopback() => Ok(address),
+        Some(_) => {
+            Err(UsageError(format!("--nats-url {url}: for other hosts use --listen, which adds TLS")).into())
+        }
+        None => Err(UsageError(format!("--nats-url {url}: not of the form nats://127.0.0.1:4222")).into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    #[derive(Debug, Parser)]
+    struct Cli {
+        #[arg(long)]
+        nats_url: Option<String>,
+        #[command(flatten)]
+        listen: ListenArgs,
+    }
+
+    fn check(args: &[&str]) -> anyhow::Result<Listener> {
+        let cli = Cli::try_parse_from([&["up"], args].concat())?;
+        cli.listen.check(cli.nats_url.as_deref())
+    }
+
+    #[test]
+    fn without_tls_the_broker_stays_on_this_host() {
+        assert_eq!(check(&[]).unwrap(), Listener::Loopback(None));
+        let here = Listener::Loopback(Some(([127, 0, 0, 1], 4333).into()));
+        assert_eq!(check(&["--nats-url", "nats://127.0.0.1:4333"]).unwrap(), here);
+        for bad in ["nats://0.0.0.0:4222", "nats://127.0.0.1", "tls://127.0.0.1:1", ""] {
+            assert!(check(&["--nats-url", bad]).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn for_other_hosts_there_is_always_a_certificate() {
+        let dir = tempfile::tempdir().unwrap();
+        let listener = check(&["--listen", "0.0.0.0", "--advertise", "broker.example"]).unwrap();
+        let (address, tls) = listener.prepare(dir.path()).unwrap();
+        assert_eq!(address, Some(([0, 0, 0, 0], PORT).into()));
+        assert!(tls.unwrap().authority.is_some());
+        for bad in [
+            &["--listen", "everywhere"][..],
+            &["--listen", "0.0.0.0", "--tls-cert", "/a.pem"],
+            &["--listen", "0.0.0.0", "--tls-cert", "/no/a.pem", "--tls-key", "/no/b.pem"],
+            &["--listen", "0.0.0.0", "--nats-url", "nats://127.0.0.1:1"],
+            &["--advertise", "x"],
+        ] {
+            assert!(check(bad).is_err(), "{bad:?}");
+        }
+    }
+}
