@@ -1,8 +1,5 @@
 //! The page's files: named by their content, each beside its compressed twin.
 
-use std::io::Write;
-
-use flate2::{Compression, write::GzEncoder};
 use sha2::{Digest, Sha256};
 
 /// What a file is to the page; [`Kind::placeholder`] is its name in templates.
@@ -85,10 +82,11 @@ pub(super) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
+/// Compressed once and sent often, so by the encoder that takes its time: 5 % less than the best of zlib.
 fn gzip(bytes: &[u8]) -> Vec<u8> {
-    let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
-    match encoder.write_all(bytes).and_then(|()| encoder.finish()) {
-        Ok(compressed) => compressed,
+    let mut compressed = Vec::new();
+    match zopfli::compress(zopfli::Options::default(), zopfli::Format::Gzip, bytes, &mut compressed) {
+        Ok(()) => compressed,
         Err(error) => unreachable!("writing to memory cannot fail: {error}"),
     }
 }
