@@ -49,7 +49,7 @@ impl Fleet {
         self.parts(partition).0.stats(stats, now);
     }
 
-    /// Takes the answer to a request that [`Fleet::wanted_snapshots`] named.
+    /// Takes the answer to a request that [`Fleet::settle`] named.
     pub(crate) fn snapshot(&mut self, partition: Partition, snapshot: Snapshot, now: Instant) {
         self.time.observe(snapshot.at_ms, now);
         let (view, changed) = self.parts(partition);
