@@ -1,4 +1,5 @@
-// Starts the page's program. A plain script in the head, so that the chosen colours are there before the first paint.
+// Starts the page's program, and says so when that has come to an end. A plain script in the head, so that the chosen
+// colours are there before the first paint.
 try {
   const theme = localStorage.getItem("tidemap-theme");
   if (theme) document.documentElement.dataset.theme = theme;
@@ -6,16 +7,30 @@ try {
   // Storage may be forbidden; the system's colours do.
 }
 
+// The program stops by throwing. Other errors that reach the window, say a resize observer's, bring no error object.
+addEventListener("error", ({ error }) => {
+  if (error) show("The page has crashed", "Nothing on it is true any more. The fleet is not affected.", error);
+});
+
 document.addEventListener("DOMContentLoaded", async () => {
   try {
     const glue = await import("{{glue}}");
     await glue.default({ module_or_path: "{{wasm}}" });
   } catch (error) {
-    // A crash of the running program shows its own report.
-    if (document.querySelector(".crash, #connection")) return;
-    const message = document.createElement("p");
-    message.className = "bare";
-    message.textContent = `The page cannot start: ${error}. It needs a browser with WebAssembly.`;
-    document.getElementById("app").replaceChildren(message);
+    show("The page cannot start", "It needs a browser with WebAssembly. The same data as JSON: /api/nodes", error);
   }
 });
+
+function show(title, text, error) {
+  if (document.querySelector(".crash")) return;
+  const add = (parent, tag, content, properties) => {
+    const element = Object.assign(document.createElement(tag), { textContent: content }, properties);
+    return parent.appendChild(element);
+  };
+  const overlay = add(document.body, "div", "", { className: "crash", role: "alertdialog", ariaLabel: title });
+  const card = add(overlay, "div", "", { className: "crash-card" });
+  add(card, "h1", title);
+  add(card, "p", text);
+  add(card, "button", "Reload", { className: "button", onclick: () => location.reload() }).focus();
+  add(card, "textarea", `${error}\n${error.stack}`, { readOnly: true, ariaLabel: "Report to copy" });
+}

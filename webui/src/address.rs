@@ -3,6 +3,7 @@
 use tidemap_wire::Status;
 
 use crate::format::Unit;
+use crate::letters;
 use crate::order::{Filter, Key, Sort};
 
 /// The page's state, as the query string says it. What is as the page starts with is left out.
@@ -124,11 +125,10 @@ fn decoded(code: &str) -> String {
     let mut bytes = Vec::with_capacity(code.len());
     let mut rest = code.as_bytes();
     while let [first, tail @ ..] = rest {
-        let escape = tail.get(..2).filter(|_| *first == b'%').and_then(|hex| std::str::from_utf8(hex).ok());
-        match escape.and_then(|hex| u8::from_str_radix(hex, 16).ok()) {
+        match escaped(rest) {
             Some(byte) => {
                 bytes.push(byte);
-                rest = &tail[2..];
+                rest = &rest[3..];
             }
             None => {
                 bytes.push(if *first == b'+' { b' ' } else { *first });
@@ -136,7 +136,13 @@ fn decoded(code: &str) -> String {
             }
         }
     }
-    String::from_utf8_lossy(&bytes).into_owned()
+    String::from_utf8(bytes).unwrap_or_default()
+}
+
+/// The byte that an escape at the front of the text stands for.
+fn escaped(text: &[u8]) -> Option<u8> {
+    let [b'%', high, low, ..] = text else { return None };
+    Some(letters::hex(*high)? << 4 | letters::hex(*low)?)
 }
 
 #[cfg(test)]

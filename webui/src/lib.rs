@@ -16,6 +16,7 @@ pub mod letters;
 pub mod order;
 pub mod pace;
 pub mod reading;
+pub mod real;
 pub mod row;
 pub mod store;
 pub mod totals;
@@ -23,5 +24,7 @@ pub mod window;
 
 pub mod map;
 
+#[cfg(target_arch = "wasm32")]
+mod fetch;
 #[cfg(target_arch = "wasm32")]
 mod page;

@@ -80,7 +80,7 @@ impl Sort {
 impl Filter {
     /// Whether it lets everything through.
     pub fn is_empty(&self) -> bool {
-        self.status.is_none() && self.query.trim().is_empty()
+        self.status.is_none() && self.query.bytes().all(|byte| byte.is_ascii_whitespace())
     }
 }
 
@@ -147,7 +147,7 @@ impl Listing {
         let matches = |row: usize| {
             fleet.name(row).is_some()
                 && filter.status.is_none_or(|status| fleet.status(row) == status)
-                && words.iter().all(|word| fleet.haystack(row).contains(word))
+                && words.iter().all(|word| letters::holds(fleet.haystack(row), word))
         };
         self.by_name.iter().copied().filter(|row| matches(*row as usize)).collect()
     }

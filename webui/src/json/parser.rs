@@ -1,5 +1,7 @@
 //! Texts become values.
 
+use crate::letters;
+
 use super::value::Value;
 use super::{Invalid, number};
 
@@ -169,11 +171,7 @@ impl<'a> Parser<'a> {
     }
 
     fn hex(&mut self) -> Result<u32, Invalid> {
-        let digits = self.advance(4)?;
-        // The parser of numbers would let a sign pass.
-        if digits.starts_with('+') {
-            return Err(Invalid);
-        }
-        u32::from_str_radix(digits, 16).map_err(|_| Invalid)
+        let digit = |value: u32, digit: u8| Ok(value << 4 | u32::from(letters::hex(digit).ok_or(Invalid)?));
+        self.advance(4)?.bytes().try_fold(0, digit)
     }
 }

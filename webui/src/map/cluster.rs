@@ -12,6 +12,7 @@ use crate::map::picking::{CELL_PX, Grid};
 use crate::map::places::Places;
 use crate::map::projection::{Bounds, Point, Viewport, World};
 use crate::map::rank;
+use crate::real;
 
 /// More nodes than this in one cell are a cluster.
 pub const CROWD: usize = 50;
@@ -169,7 +170,7 @@ impl Building<'_> {
         match *spot {
             [a, b] => {
                 let (a, b) = (self.places.world(a as usize), self.places.world(b as usize));
-                (a.x - b.x).hypot(a.y - b.y) * self.world_px <= COINCIDENT_PX
+                real::hypot(a.x - b.x, a.y - b.y) * self.world_px <= COINCIDENT_PX
             }
             _ => spot.len() > 2,
         }
@@ -241,7 +242,7 @@ impl Building<'_> {
         for (x, y) in (y - 1..=y + 1).flat_map(|y| (x - 1..=x + 1).map(move |x| (x, y))) {
             let mut number = self.buckets[self.bucket(x, y)];
             while let Some(bubble) = self.bubbles.get(number as usize) {
-                let distance_px = (bubble.centre.x - at.x).hypot(bubble.centre.y - at.y) * self.world_px;
+                let distance_px = real::hypot(bubble.centre.x - at.x, bubble.centre.y - at.y) * self.world_px;
                 if distance_px < best_px && distance_px <= reach_px(bubble) {
                     (best, best_px) = (Some(number), distance_px);
                 }

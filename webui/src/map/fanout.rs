@@ -4,6 +4,7 @@ use std::f64::consts::TAU;
 
 use crate::between::Between;
 use crate::map::projection::Point;
+use crate::real;
 
 /// More than this many are shown as a list instead.
 pub const MAX_FAN: usize = 36;
@@ -30,7 +31,7 @@ pub fn offsets(count: usize) -> Vec<Point> {
         let on_ring = room.min(count - offsets.len());
         for at in 0..on_ring {
             let angle = TAU * (at as f64 / on_ring as f64 - 0.25);
-            offsets.push(Point::new(radius_px * angle.cos(), radius_px * angle.sin()));
+            offsets.push(Point::new(radius_px * real::cos(angle), radius_px * real::sin(angle)));
         }
         radius_px += SPACING_PX;
     }

@@ -2,6 +2,7 @@
 
 use crate::between::Between;
 use crate::map::projection::{Point, Viewport};
+use crate::real;
 
 /// The time in which a glide loses all but a third of its speed.
 const GLIDE_MS: f64 = 325.0;
@@ -40,7 +41,7 @@ pub struct Track {
 impl Motion {
     /// A glide, if the flick was fast enough.
     pub fn glide((vx, vy): (f64, f64)) -> Option<Self> {
-        (vx.hypot(vy) >= FLICK_PX_PER_MS).then_some(Self::Glide { vx, vy, at_ms: None })
+        (real::hypot(vx, vy) >= FLICK_PX_PER_MS).then_some(Self::Glide { vx, vy, at_ms: None })
     }
 
     pub fn flight(from: Viewport, to: Target) -> Self {
@@ -52,11 +53,11 @@ impl Motion {
         match self {
             Self::Glide { vx, vy, at_ms } => {
                 let elapsed = at_ms.map_or(0.0, |at| (now_ms - at).between(0.0, 100.0));
-                let decay = (-elapsed / GLIDE_MS).exp();
+                let decay = real::exp(-elapsed / GLIDE_MS);
                 let travelled = GLIDE_MS * (1.0 - decay);
                 let view = view.panned(vx * travelled, vy * travelled);
                 let (vx, vy) = (vx * decay, vy * decay);
-                let moving = vx.hypot(vy) >= STILL_PX_PER_MS;
+                let moving = real::hypot(vx, vy) >= STILL_PX_PER_MS;
                 (view, moving.then_some(Self::Glide { vx, vy, at_ms: Some(now_ms) }))
             }
             Self::Flight { from, to, since_ms } => {
@@ -88,7 +89,7 @@ impl Target {
 
     fn part_way(&self, from: Viewport, part: f64) -> Viewport {
         // Fast at first, then slowing down: the answer to a key press is seen at once.
-        let eased = 1.0 - (1.0 - part).powi(3);
+        let eased = 1.0 - (1.0 - part) * (1.0 - part) * (1.0 - part);
         let zoom = from.zoom() + (self.zoom() - from.zoom()) * eased;
         match self {
             Self::Zoom { anchor, .. } => from.zoomed(zoom, *anchor),

@@ -1,6 +1,7 @@
 //! Web Mercator, and the window through which the map is seen.
 
 use crate::between::Between;
+use crate::real;
 
 /// Beyond this latitude Web Mercator has no world.
 pub const MAX_LATITUDE: f64 = 85.051_128_779_806_6;
@@ -59,7 +60,7 @@ impl Point {
     }
 
     pub fn distance(self, other: Self) -> f64 {
-        (self.x - other.x).hypot(self.y - other.y)
+        real::hypot(self.x - other.x, self.y - other.y)
     }
 }
 
@@ -72,7 +73,7 @@ impl World {
         let lat = lat.between(-MAX_LATITUDE, MAX_LATITUDE).to_radians();
         Some(Self {
             x: ((lon + 180.0) / 360.0).rem_euclid(1.0),
-            y: (0.5 - lat.tan().asinh() / std::f64::consts::TAU).between(0.0, 1.0),
+            y: (0.5 - real::asinh(real::tan(lat)) / std::f64::consts::TAU).between(0.0, 1.0),
         })
     }
 }
@@ -133,7 +134,7 @@ impl Viewport {
 
     /// The world's width, CSS pixels.
     pub fn world_px(&self) -> f64 {
-        WORLD_PX * self.zoom.exp2()
+        WORLD_PX * real::exp2(self.zoom)
     }
 
     /// The same view in a window of another size.
@@ -152,7 +153,7 @@ impl Viewport {
     pub fn zoomed(self, zoom: f64, anchor: Point) -> Self {
         let zoom = zoom.between(self.min_zoom(), MAX_ZOOM);
         let under = self.to_world(anchor);
-        let scale = WORLD_PX * zoom.exp2();
+        let scale = WORLD_PX * real::exp2(zoom);
         let centre = World {
             x: under.x - (anchor.x - self.width / 2.0) / scale,
             y: under.y - (anchor.y - self.height / 2.0) / scale,
@@ -174,14 +175,14 @@ impl Viewport {
             room(self.width) / (bounds.east - bounds.west).max(1e-9),
             room(self.height) / (bounds.south - bounds.north).max(1e-9),
         );
-        let zoom = (scale / WORLD_PX).log2().between(self.min_zoom(), max_zoom.max(self.min_zoom()));
+        let zoom = real::log2(scale / WORLD_PX).between(self.min_zoom(), max_zoom.max(self.min_zoom()));
         Self { centre: bounds.centre(), zoom, ..self }.clamped()
     }
 
     /// A view on the way to another: zoomed that far, and moved so that the one place that both views show at the same
     /// point stays there. `part` is how much of the way is done where there is nothing to zoom.
     pub fn between(self, to: &Self, zoom: f64, part: f64) -> Self {
-        let scale = |zoom: f64| zoom.exp2();
+        let scale = real::exp2;
         let whole = 1.0 - scale(self.zoom - to.zoom);
         let part = if whole.abs() < 1e-6 { part } else { (1.0 - scale(self.zoom - zoom)) / whole };
         let mut dx = to.centre.x - self.centre.x;
@@ -244,7 +245,7 @@ impl Viewport {
     fn min_zoom(&self) -> f64 {
         let across = self.width.max(1.0) / (INHABITED.east - INHABITED.west);
         let down = self.height.max(1.0) / (INHABITED.south - INHABITED.north);
-        (across.min(down) / WORLD_PX).log2().min(MAX_ZOOM)
+        real::log2(across.min(down) / WORLD_PX).min(MAX_ZOOM)
     }
 
     /// Keeps the world in the window: it ends in the north and south, and goes round in the west and east.

@@ -1,20 +1,19 @@
 //! Sorting by a number. The map sorts many things, and each sort of another type would add its own code to the page.
 
 /// The positions of all keys in ascending order of the keys; equal keys stay in their order.
-pub fn ascending(keys: impl Iterator<Item = u64>) -> Vec<u32> {
+pub fn ascending(mut keys: impl Iterator<Item = u64>) -> Vec<u32> {
+    sorted(&mut keys)
+}
+
+fn sorted(keys: &mut dyn Iterator<Item = u64>) -> Vec<u32> {
     let mut keyed: Vec<(u64, u32)> = keys.zip(0..).collect();
-    sort(&mut keyed);
+    keyed.sort_unstable();
     keyed.into_iter().map(|(_, position)| position).collect()
 }
 
 /// A key under which the largest comes first. Only for numbers from 0 up; what is no number comes last.
 pub fn descending(value: f64) -> u64 {
     !value.max(0.0).to_bits()
-}
-
-#[inline(never)]
-fn sort(keyed: &mut [(u64, u32)]) {
-    keyed.sort_unstable();
 }
 
 #[cfg(test)]

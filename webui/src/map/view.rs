@@ -145,8 +145,7 @@ impl MapView {
     fn load(&self, level: Level, now_ms: f64) {
         let Some(url) = self.easel.borrow_mut().base_mut().ask(level, now_ms) else { return };
         let this = Weak::clone(&self.this);
-        js_sys::futures::spawn_local(async move {
-            let loaded = base::fetch(&url).await;
+        base::fetch(&url, move |loaded| {
             let Some(view) = this.upgrade() else { return };
             view.easel.borrow_mut().put_base(level, loaded);
             (view.events.request_frame)();

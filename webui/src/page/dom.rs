@@ -33,18 +33,19 @@ pub(super) fn focus(element: &HtmlElement) {
     let _infallible = element.focus();
 }
 
-/// Listens for as long as the page lives. The handler runs in the scope that is current now: the browser calls it
-/// without one, and Sycamore panics where it needs one and finds none.
+/// Listens for as long as the page lives. The handler runs in the scope that asked for it, as Sycamore's own do: without
+/// one, most of what a signal can do panics.
 pub(super) fn listen<E: JsCast + 'static>(
     target: &EventTarget,
     event: &str,
-    handler: impl FnMut(E) + 'static,
+    mut handler: impl FnMut(E) + 'static,
 ) {
-    let mut handler = handler;
+    boxed_listen(target, event, Box::new(move |event: web_sys::Event| handler(event.unchecked_into())));
+}
+
+fn boxed_listen(target: &EventTarget, event: &str, mut handler: Box<dyn FnMut(web_sys::Event)>) {
     let scope = use_current_scope();
-    let closure = Closure::<dyn FnMut(web_sys::Event)>::new(move |event: web_sys::Event| {
-        scope.run_in(|| handler(event.unchecked_into()));
-    });
+    let closure = Closure::<dyn FnMut(web_sys::Event)>::new(move |event| scope.run_in(|| handler(event)));
     let _infallible = target.add_event_listener_with_callback(event, closure.as_ref().unchecked_ref());
     closure.forget();
 }

@@ -9,6 +9,7 @@ use std::rc::Rc;
 use sycamore::prelude::*;
 use tidemap_wire::Status;
 use wasm_bindgen::JsCast;
+use wasm_bindgen::prelude::{Closure, JsValue};
 use web_sys::{HtmlElement, KeyboardEvent};
 
 use crate::detail::{self, HOST, IDENTITY, WINDOWS};
@@ -51,11 +52,10 @@ pub(super) fn Drawer() -> View {
         engine.request_frame();
     };
     let close_by_key = close.clone();
-    let scope = use_current_scope();
     dom::listen(&document(), "keydown", move |event: KeyboardEvent| {
         if event.key() == "Escape" && !event.default_prevented() && board.open.with_untracked(Option::is_some)
         {
-            scope.run_in(&close_by_key);
+            close_by_key();
         }
     });
     let close: Rc<dyn Fn()> = Rc::new(close);
@@ -196,16 +196,16 @@ fn CopyLink() -> View {
         return View::new();
     }
     let is_copied = create_signal(false);
+    let done = Closure::<dyn FnMut(JsValue)>::new(move |_| {
+        if is_copied.is_alive() {
+            is_copied.set(true);
+        }
+    });
+    // A refusal leaves the clipboard as it was, and the button says nothing else.
+    let refused = Closure::<dyn FnMut(JsValue)>::new(|_| {});
     let copy = move |_| {
         if let Ok(url) = window().location().href() {
-            // A refusal leaves the clipboard as it was; the button then does not claim otherwise.
-            let written = clipboard.write_text(&url);
-            js_sys::futures::spawn_local(async move {
-                let done = js_sys::futures::JsFuture::from(written).await.is_ok();
-                if is_copied.is_alive() {
-                    is_copied.set(done);
-                }
-            });
+            let _outcome = clipboard.write_text(&url).then2(&done, &refused);
         }
     };
     let label = dom::text(move || if is_copied.get() { "Copied" } else { "Copy link" }.to_owned());

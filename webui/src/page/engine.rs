@@ -299,6 +299,7 @@ impl Engine {
         ages_ms.clear();
         ages_ms.extend((0..fleet.len()).map(|row| fleet.age_ms(row, content.now_ms).unwrap_or(0) as f64));
         let ((lat, lon), (rx, tx)) = (fleet.coordinates(), fleet.rates());
+        map.set_unit(content.unit);
         map.draw(
             now_ms,
             &Markers {

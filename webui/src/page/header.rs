@@ -133,7 +133,8 @@ fn Settings(board: Board, is_open: Signal<bool>, engine: Rc<super::Engine>) -> V
     view! {
         div(class="settings", id="settings", "data-open"=open) {
             Choice(id="pace", label="Update", choices=paces.into(), chosen=pace, choose=Box::new(move |name| {
-                board.pace.set(Pace::Every(name.parse().unwrap_or(1)));
+                let chosen = Pace::CHOICES.into_iter().find(|seconds| seconds.to_string() == name);
+                board.pace.set(Pace::Every(chosen.unwrap_or(1)));
                 engine.request_frame();
             }))
             Choice(

@@ -102,13 +102,14 @@ fn status_label(status: Status) -> &'static str {
 #[component]
 fn Grid() -> View {
     let Page { board, engine } = use_context();
-    let (scroller, body) = (create_node_ref(), create_node_ref());
+    let (scroller, head, body) = (create_node_ref(), create_node_ref(), create_node_ref());
     let scope = use_current_scope();
     {
         let engine = Rc::clone(&engine);
         on_mount(move || {
-            if let (Some(scroller), Some(body)) = (dom::element(scroller), dom::element(body)) {
-                let table = Table::new(scroller.clone(), body, scope);
+            let elements = (dom::element(scroller), dom::element(head), dom::element(body));
+            if let (Some(scroller), Some(head), Some(body)) = elements {
+                let table = Table::new(scroller.clone(), head, body, scope);
                 table.listen(board, &engine);
                 engine.attach_table(table);
                 dom::on_resize(&scroller, move || engine.request_frame());
@@ -127,7 +128,7 @@ fn Grid() -> View {
                 aria-labelledby="nodes-title",
                 aria-rowcount=rows,
             ) {
-                thead(role="rowgroup") {
+                thead(role="rowgroup", r#ref=head) {
                     tr(role="row", class="grid-row grid-head", aria-rowindex="1") {
                         Heading(key=Key::Status, label="", class="cell cell-status")
                         Heading(key=Key::Name, label="Name", class="cell cell-name")

@@ -33,23 +33,18 @@ pub(super) fn follow(board: Board, engine: &Rc<Engine>) {
         write(&address.query(), is_step);
     });
 
-    let scope = use_current_scope();
     let engine = Rc::clone(engine);
     dom::listen(&window(), "popstate", move |_: web_sys::Event| {
         let address = read();
-        scope.run_in(|| {
-            batch(|| {
-                match address.node.as_deref() {
-                    Some(node) if board.open.get_clone().as_deref() != Some(node) => {
-                        board.open(Rc::from(node));
-                    }
-                    Some(_) => {}
-                    None => set_changed(board.open, None),
-                }
-                set_changed(board.filter, address.filter);
-                set_changed(board.sort, address.sort);
-                set_changed(board.unit, address.unit);
-            });
+        batch(|| {
+            match address.node.as_deref() {
+                Some(node) if board.open.get_clone().as_deref() != Some(node) => board.open(Rc::from(node)),
+                Some(_) => {}
+                None => set_changed(board.open, None),
+            }
+            set_changed(board.filter, address.filter);
+            set_changed(board.sort, address.sort);
+            set_changed(board.unit, address.unit);
         });
         engine.request_frame();
     });

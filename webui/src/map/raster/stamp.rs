@@ -104,7 +104,7 @@ impl Shape {
 
     /// How much of the pixel at `x`, `y` from the centre the shape's line or face covers, and how much its halo.
     fn coverage(self, x: f32, y: f32, radius: f32, line: f32, halo: f32) -> (f32, f32) {
-        let from_centre = x.hypot(y);
+        let from_centre = (x * x + y * y).sqrt();
         let within = |distance: f32| (0.5 - distance).between(0.0, 1.0);
         match self {
             Self::Disc => (within(from_centre - radius), within(from_centre - radius - halo)),
@@ -117,7 +117,7 @@ impl Shape {
                 let (along, across) = ((x + y).abs(), (x - y).abs());
                 let (long, short) = (along.max(across), along.min(across));
                 let beyond = ((long - 2.0 * radius) / std::f32::consts::SQRT_2).max(0.0);
-                let distance = beyond.hypot(short / std::f32::consts::SQRT_2);
+                let distance = (beyond * beyond + short * short / 2.0).sqrt();
                 (within(distance - line / 2.0), within(distance - line / 2.0 - halo))
             }
         }

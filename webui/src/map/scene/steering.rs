@@ -5,6 +5,7 @@ use crate::map::gesture::{Move, Release};
 use crate::map::motion::{Motion, Target};
 use crate::map::projection::Point;
 use crate::map::rank;
+use crate::real;
 
 const KEY_PAN_PX: f64 = 80.0;
 
@@ -38,7 +39,7 @@ impl Scene {
         match self.gesture.drag(touch.id, touch.at, touch.at_ms)? {
             Move::Pan { dx, dy } => self.viewport = self.viewport.panned(dx, dy),
             Move::Pinch { dx, dy, anchor, factor } => {
-                let zoom = self.viewport.zoom() + factor.log2();
+                let zoom = self.viewport.zoom() + real::log2(factor);
                 self.viewport = self.viewport.panned(dx, dy).zoomed(zoom, anchor);
             }
         }

@@ -1,12 +1,14 @@
 //! Land and borders: fetched, turned into paths once, painted for each view.
 
-use js_sys::futures::JsFuture;
-use js_sys::{ArrayBuffer, Uint8Array};
-use wasm_bindgen::{JsCast as _, JsValue, UnwrapThrowExt as _};
-use web_sys::{CanvasRenderingContext2d, CanvasWindingRule, HtmlMetaElement, Path2d, Response, console};
+use js_sys::Uint8Array;
+use wasm_bindgen::{JsCast as _, UnwrapThrowExt as _};
+use web_sys::{
+    CanvasRenderingContext2d, CanvasWindingRule, HtmlMetaElement, Path2d, XmlHttpRequestResponseType, console,
+};
 
-use super::dom::{document, window};
+use super::dom::document;
 use super::theme::Theme;
+use crate::fetch::{self, Answer};
 use crate::map::projection::{Bounds, Point, Viewport};
 use crate::map::world::BaseMap;
 
@@ -201,26 +203,19 @@ impl Patch {
 }
 
 /// Fetches a map and decodes it. A failure is told to the console and changes nothing: the map works without.
-pub(super) async fn fetch(url: &str) -> Option<BaseMap> {
-    let bytes = match fetch_bytes(url).await {
-        Ok(bytes) => bytes,
-        Err(error) => {
-            console::warn_2(&"the base map did not come".into(), &error);
-            return None;
-        }
-    };
+pub(super) fn fetch(url: &str, then: impl FnOnce(Option<BaseMap>) + 'static) {
+    fetch::get(url, XmlHttpRequestResponseType::Arraybuffer, |answer| then(read(&answer)));
+}
+
+fn read(answer: &Answer) -> Option<BaseMap> {
+    if answer.status != 200 {
+        console::warn_2(&"the base map did not come".into(), &answer.status.into());
+        return None;
+    }
+    let bytes = Uint8Array::new(&answer.body).to_vec();
     BaseMap::decode(&bytes)
         .inspect_err(|error| console::warn_1(&format!("the base map is damaged: {error}").into()))
         .ok()
-}
-
-async fn fetch_bytes(url: &str) -> Result<Vec<u8>, JsValue> {
-    let response: Response = JsFuture::from(window().fetch_with_str(url)).await?.dyn_into()?;
-    if !response.ok() {
-        return Err(response.status().into());
-    }
-    let buffer: ArrayBuffer = JsFuture::from(response.array_buffer()?).await?.dyn_into()?;
-    Ok(Uint8Array::new(&buffer).to_vec())
 }
 
 fn draw_to(path: &Path2d, is_start: bool, point: [i32; 2]) {

@@ -3,13 +3,12 @@
 use std::cell::Cell;
 use std::rc::Rc;
 
-use js_sys::futures::{JsFuture, spawn_local};
 use sycamore::prelude::*;
-use wasm_bindgen::{JsCast, JsValue};
-use web_sys::Response;
+use web_sys::XmlHttpRequestResponseType;
 
 use crate::address::encoded;
-use crate::json::{self, NodeAnswer};
+use crate::fetch::{self, Answer};
+use crate::json;
 use crate::page::board::{Board, DetailState};
 
 use super::Engine;
@@ -19,12 +18,6 @@ pub(super) struct Asking {
     board: Board,
     scope: NodeHandle,
     is_asked: Rc<Cell<bool>>,
-}
-
-enum Answer {
-    Known(Box<NodeAnswer>),
-    Missing,
-    Failed,
 }
 
 impl Asking {
@@ -56,36 +49,24 @@ impl Asking {
         let Some(name) = self.board.open.get_clone_untracked() else { return };
         self.is_asked.set(true);
         let (board, scope, is_asked) = (self.board, self.scope, Rc::clone(&self.is_asked));
-        spawn_local(async move {
-            let answer = answer(&name).await;
+        let url = "/api/nodes/".to_owned() + &encoded(&name);
+        fetch::get(&url, XmlHttpRequestResponseType::Text, move |answer| {
             // Meanwhile another node may have been opened, whose answer is on its way.
             if board.open.get_clone_untracked().as_ref() == Some(&name) {
                 is_asked.set(false);
-                scope.run_in(|| take(board, answer));
+                scope.run_in(|| board.detail.set(state(board, &answer)));
             }
         });
     }
 }
 
-fn take(board: Board, answer: Answer) {
-    let state = match answer {
-        Answer::Known(detail) => DetailState::Known(Rc::from(detail)),
-        Answer::Missing => DetailState::Missing,
-        Answer::Failed => DetailState::Failed(board.detail.with_untracked(|state| state.known().cloned())),
-    };
-    board.detail.set(state);
-}
-
-async fn answer(name: &str) -> Answer {
-    match fetch(&("/api/nodes/".to_owned() + &encoded(name))).await {
-        Ok((404, _)) => Answer::Missing,
-        Ok((200, json)) => json::node(&json).map_or(Answer::Failed, |answer| Answer::Known(Box::new(answer))),
-        Ok(_) | Err(_) => Answer::Failed,
+/// What is known now; what was known before an answer failed stays.
+fn state(board: Board, answer: &Answer) -> DetailState {
+    let known = |text: String| json::node(&text).map(|node| DetailState::Known(Rc::new(node))).ok();
+    match answer.status {
+        404 => Some(DetailState::Missing),
+        200 => answer.body.as_string().and_then(known),
+        _ => None,
     }
-}
-
-async fn fetch(url: &str) -> Result<(u16, String), JsValue> {
-    let response: Response = JsFuture::from(window().fetch_with_str(url)).await?.dyn_into()?;
-    let text = JsFuture::from(response.text()?).await?;
-    Ok((response.status(), text.as_string().unwrap_or_default()))
+    .unwrap_or_else(|| DetailState::Failed(board.detail.with_untracked(|state| state.known().cloned())))
 }

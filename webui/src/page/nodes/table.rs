@@ -22,6 +22,7 @@ use super::slot::Slot;
 /// The rows on screen.
 pub(in crate::page) struct Table {
     scroller: HtmlElement,
+    head: HtmlElement,
     body: HtmlElement,
     scope: NodeHandle,
     slots: RefCell<Slots>,
@@ -45,9 +46,15 @@ pub(in crate::page) struct Content<'a> {
 
 impl Table {
     /// Takes the table's elements; rows live in `scope`.
-    pub(super) fn new(scroller: HtmlElement, body: HtmlElement, scope: NodeHandle) -> Rc<Self> {
+    pub(super) fn new(
+        scroller: HtmlElement,
+        head: HtmlElement,
+        body: HtmlElement,
+        scope: NodeHandle,
+    ) -> Rc<Self> {
         Rc::new(Self {
             scroller,
+            head,
             body,
             scope,
             slots: RefCell::default(),
@@ -195,18 +202,16 @@ impl Table {
         (f64::from(self.scroller.client_height()) - self.row_px()).max(0.0)
     }
 
-    /// The height of a row: the style sheet's `--row`, which is taller where fingers point.
+    /// The height of a row: that of the heading, which never scrolls away.
     fn row_px(&self) -> f64 {
-        let style = window().get_computed_style(&self.scroller).ok().flatten();
-        let value = style.and_then(|style| style.get_property_value("--row").ok()).unwrap_or_default();
-        f64::from(value.trim().strip_suffix("px").and_then(|px| px.parse::<u16>().ok()).unwrap_or(36))
+        f64::from(self.head.offset_height()).max(1.0)
     }
 }
 
 /// Opens the details of the node at this position.
 pub(super) fn open(engine: &Engine, board: Board, position: usize) {
     if let Some(name) = engine.name_at(position) {
-        engine.run(|| board.open(name));
+        board.open(name);
         engine.request_frame();
     }
 }

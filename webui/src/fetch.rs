@@ -1,0 +1,35 @@
+//! Asking the server for something.
+//!
+//! With one callback: the machinery of futures would weigh 5 KB of the page, for three requests that nobody awaits
+//! together.
+
+use wasm_bindgen::JsCast;
+use wasm_bindgen::prelude::{Closure, JsValue};
+use web_sys::{XmlHttpRequest, XmlHttpRequestResponseType};
+
+/// What came back.
+pub(crate) struct Answer {
+    /// The status; 0 when no answer came.
+    pub(crate) status: u16,
+    /// The body: a text or an array buffer, as was asked for.
+    pub(crate) body: JsValue,
+}
+
+/// Asks, and calls `then` with the answer.
+pub(crate) fn get(url: &str, kind: XmlHttpRequestResponseType, then: impl FnOnce(Answer) + 'static) {
+    // What cannot even be asked gets no answer: the page asks again in its own time.
+    let Ok(request) = XmlHttpRequest::new() else { return };
+    request.set_response_type(kind);
+    let answered = {
+        let request = request.clone();
+        move || {
+            let body = request.response().unwrap_or(JsValue::NULL);
+            then(Answer { status: request.status().unwrap_or(0), body });
+        }
+    };
+    let answered = Closure::once_into_js(answered);
+    request.set_onloadend(Some(answered.unchecked_ref()));
+    if request.open("GET", url).is_ok() {
+        let _asked = request.send();
+    }
+}
