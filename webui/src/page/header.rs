@@ -97,7 +97,7 @@ fn Search() -> View {
 fn PauseButton() -> View {
     let Page { board, engine } = use_context();
     let is_paused = dom::flag(move || board.pace.get() == Pace::Paused);
-    let pressed = dom::truth(move || is_paused.get());
+    let is_on = dom::truth(move || is_paused.get());
     let icon = dom::view(move || if is_paused.get() { icons::play() } else { icons::pause() });
     let label = dom::text(move || if is_paused.get() { "Resume" } else { "Pause" }.to_owned());
     // The pace to return to.
@@ -111,7 +111,7 @@ fn PauseButton() -> View {
         engine.request_frame();
     };
     view! {
-        button(class="button pause", id="pause", r#type="button", aria-pressed=pressed, on:click=toggle) {
+        button(class="button pause", id="pause", r#type="button", "data-on"=is_on, on:click=toggle) {
             (icon)
             span(class="button-text") { (label) }
         }

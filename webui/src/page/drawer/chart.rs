@@ -25,7 +25,6 @@ pub(super) fn History(
     let is_table = create_signal(false);
     let series = create_selector(move || known(board, |detail| of(detail).cloned()).flatten());
     let is_known = dom::flag(move || series.with(Option::is_some));
-    let pressed = dom::truth(move || is_table.get());
     let button = dom::text(move || if is_table.get() { "Show as chart" } else { "Show as table" }.to_owned());
     let content = dom::view(move || match (is_known.get(), is_table.get()) {
         (false, _) => view! { p(class="drawer-word") { "Not known at the moment." } },
@@ -36,7 +35,7 @@ pub(super) fn History(
         section(class="drawer-section", id=id) {
             div(class="drawer-section-head") {
                 h3 { (title) }
-                button(class="link", r#type="button", aria-pressed=pressed, on:click=move |_| is_table.set(!is_table.get())) {
+                button(class="link", r#type="button", on:click=move |_| is_table.set(!is_table.get())) {
                     (button)
                 }
             }
