@@ -250,11 +250,6 @@ impl Engine {
         self.listing.borrow_mut().renew(fleet, &filter, board.sort.get_untracked(), is_held, begun_ms);
         let listing = self.listing.borrow();
         let selected = board.selected.get_clone_untracked().and_then(|name| fleet.row_of(&name));
-        let census = Census {
-            is_loaded: fleet.snapshots() > 0,
-            nodes: fleet.node_count(),
-            listed: listing.rows().len(),
-        };
         let content = Content {
             fleet,
             listing: &listing,
@@ -262,18 +257,7 @@ impl Engine {
             selected,
             now_ms: self.shown_at(&feed),
         };
-        self.run(|| {
-            batch(|| {
-                set_changed(board.census, census);
-                set_changed(board.is_held, is_held);
-                if let Some(table) = self.table.get() {
-                    if let Some(position) = self.scrolled_to(&listing, selected) {
-                        table.scroll_to(position);
-                    }
-                    table.show(content);
-                }
-            });
-        });
+        self.write(content, is_held);
         let written_ms = dom::now_ms();
         self.draw_map(now_ms, content);
         if board.debug {
@@ -282,6 +266,27 @@ impl Engine {
                 self.stopwatch.drawn(written_ms - begun_ms, dom::now_ms() - written_ms, fleet.len(), pool);
             self.run(|| board.frames.set(text));
         }
+    }
+
+    /// Writes all that a frame changes besides the map.
+    fn write(&self, content: Content<'_>, is_held: bool) {
+        let census = Census {
+            is_loaded: content.fleet.snapshots() > 0,
+            nodes: content.fleet.node_count(),
+            listed: content.listing.rows().len(),
+        };
+        self.run(|| {
+            batch(|| {
+                set_changed(self.board.census, census);
+                set_changed(self.board.is_held, is_held);
+                if let Some(table) = self.table.get() {
+                    if let Some(position) = self.scrolled_to(content.listing, content.selected) {
+                        table.scroll_to(position);
+                    }
+                    table.show(content);
+                }
+            });
+        });
     }
 
     /// The position to scroll to, once after the selection came from elsewhere than the table.
