@@ -40,6 +40,17 @@ impl Cluster {
         Ok(Self { folder, broker, keys, url })
     }
 
+    /// Kills the broker, wipes its store and starts it again where it was.
+    ///
+    /// # Errors
+    ///
+    /// When the store cannot be wiped or the broker does not come up.
+    pub async fn lose_disk(&mut self) -> anyhow::Result<()> {
+        self.broker.kill().await?;
+        std::fs::remove_dir_all(self.folder.path().join("jetstream")).context("the store")?;
+        Ok(self.broker.restart().await?)
+    }
+
     /// A connection with the services' rights.
     ///
     /// # Errors

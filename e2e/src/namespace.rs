@@ -32,7 +32,7 @@ impl Namespace {
         // Link names have 15 characters at most.
         let name = format!("tm{process}x{number}");
         // A network for documentation and tests, cut by process and number so that test processes do not meet.
-        let net = (process as u8).wrapping_mul(4).wrapping_add(number) & 0xfc;
+        let net = (process as u8).wrapping_add(number).wrapping_mul(4);
         let third = (process >> 8) as u8 % 2;
         let address = |last| Ipv4Addr::new(198, 18 + third, net, last);
         let namespace = Self { name, here: address(1), there: address(2) };

@@ -8,7 +8,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use anyhow::{Context, ensure};
@@ -17,7 +17,7 @@ use tidemap_e2e::{browser::Browser, cluster::Cluster, eventually};
 
 const SOON: Duration = Duration::from_secs(15);
 
-/// Real traffic over loopback until dropped: a chunk every 50 ms, both ends in this process.
+/// Real traffic over loopback until dropped: a chunk every 10 ms, both ends in this process.
 struct Traffic {
     stop: Arc<AtomicBool>,
 }
@@ -34,9 +34,13 @@ impl Traffic {
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = Arc::clone(&stop);
         std::thread::spawn(move || {
-            let chunk = vec![0; bytes_per_second / 20];
+            let chunk = vec![0; bytes_per_second / 100];
+            let began = Instant::now();
+            let mut sent = 0;
             while !stopped.load(Ordering::Relaxed) && to.write_all(&chunk).is_ok() {
-                std::thread::sleep(Duration::from_millis(50));
+                sent += 1;
+                // Paced by the clock and not by the pauses, so that the rate is what it says.
+                std::thread::sleep((Duration::from_millis(10) * sent).saturating_sub(began.elapsed()));
             }
         });
         Self { stop }

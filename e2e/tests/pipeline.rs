@@ -4,12 +4,14 @@
 use std::time::Duration;
 
 use anyhow::ensure;
+use futures_util::StreamExt;
 use serde_json::Value;
 use tidemap_e2e::{
     eventually,
     http::{self, events, get, get_json},
     process::Tidemap,
 };
+use tidemap_service::nats::NatsArgs;
 use tidemap_wire::{
     Status,
     http::{NodeDetailJson, NodeJson, StatsJson},
@@ -21,6 +23,11 @@ async fn up(more: &[&str]) -> (tempfile::TempDir, Tidemap, String) {
     let folder = tempfile::tempdir().unwrap();
     let (up, url) = Tidemap::up(folder.path(), more).await.unwrap();
     (folder, up, url)
+}
+
+/// Where the broker of a running `up` is.
+fn broker_of(up: &Tidemap) -> String {
+    up.log().split("broker=\"").nth(1).unwrap().split('"').next().unwrap().to_owned()
 }
 
 async fn node(url: &str, name: &str) -> anyhow::Result<NodeJson> {
@@ -54,7 +61,7 @@ async fn this_host_is_there_seconds_after_up_and_everything_ends_with_it() {
     let history = detail.last_60s.unwrap();
     assert!(history.rx_bps.iter().any(Option::is_some) && history.rx_bps.len() == 60);
 
-    let broker = up.log().split("broker=\"nats://").nth(1).unwrap().split('"').next().unwrap().to_owned();
+    let broker = broker_of(&up).replace("nats://", "");
     assert!(up.terminate().await.unwrap().success(), "{}", up.log());
     assert!(tokio::net::TcpStream::connect(&broker).await.is_err(), "nats-server must end with its owner");
     assert!(get(format!("{url}/healthz")).await.is_err());
@@ -127,8 +134,12 @@ async fn the_event_stream_begins_with_a_snapshot_and_goes_on_every_second() {
 
 #[tokio::test]
 async fn an_admin_can_forget_a_node_and_nobody_else_can() {
-    let (_folder, _up, url) = up(&["--node", "here", "--simulate", "5", "--api-token", "sesame"]).await;
+    let (folder, up, url) = up(&["--node", "here", "--simulate", "5", "--api-token", "sesame"]).await;
     eventually(SOON, || node(&url, "here")).await.unwrap();
+    let key = folder.path().join("keys/app.nk");
+    let app = NatsArgs::new(&broker_of(&up), Some(&key)).connect("test", None).await.unwrap();
+    let mut events = app.subscribe("tidemap.v1.event.*.here").await.unwrap();
+    app.flush().await.unwrap();
     let here = || format!("{url}/api/nodes/here");
     assert_eq!(http::delete(here(), None).await.unwrap().status, 401);
     assert_eq!(http::delete(here(), Some("guess")).await.unwrap().status, 401);
@@ -136,6 +147,10 @@ async fn an_admin_can_forget_a_node_and_nobody_else_can() {
     let forgotten = http::delete(here(), Some("sesame")).await.unwrap();
     assert_eq!(forgotten.status, 204, "{}", forgotten.body);
     // It still reports, so it joins again.
+    for kind in ["forgotten", "joined"] {
+        let event = tokio::time::timeout(SOON, events.next()).await.unwrap().unwrap();
+        assert_eq!(event.subject.as_str(), format!("tidemap.v1.event.{kind}.here"));
+    }
     eventually(SOON, || node(&url, "here")).await.unwrap();
 }
 

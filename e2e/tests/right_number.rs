@@ -18,9 +18,9 @@ use tidemap_wire::http::NodeJson;
 
 const SOON: Duration = Duration::from_secs(15);
 /// What the other side sends: 5 MB/s for 8 s.
-const CHUNK_BYTES: usize = 500_000;
-const CHUNK_PERIOD: Duration = Duration::from_millis(100);
-const CHUNKS: u32 = 80;
+const CHUNK_BYTES: usize = 50_000;
+const CHUNK_PERIOD: Duration = Duration::from_millis(10);
+const CHUNKS: u32 = 800;
 const RATE: f64 = 5_000_000.0;
 
 /// Sends the known traffic to whoever connects. Returns when it began.
@@ -80,8 +80,8 @@ async fn a_download_over_a_real_link_shows_as_bytes_over_time() {
     sending.join().unwrap().unwrap();
     println!(
         "{} MB in {} s: shown as {rates:?} from {seen_after:?} on",
-        0.5 * f64::from(CHUNKS),
-        CHUNKS / 10
+        0.05 * f64::from(CHUNKS),
+        CHUNKS / 100
     );
     assert!(rates.iter().all(|rate| (rate - RATE).abs() < RATE * 0.1), "{rates:?}");
     assert!(seen_after < Duration::from_millis(2_500), "{seen_after:?}");

@@ -36,6 +36,8 @@ pub struct KeeperParts {
     pub count: PartitionCount,
     /// When a silent node is called what.
     pub limits: Limits,
+    /// Copies that the broker keeps of each stream.
+    pub replicas: usize,
     /// A connection of its own: leases must never queue behind data.
     pub leases: jetstream::Context,
     /// For the owners' logs.
@@ -55,7 +57,7 @@ pub async fn run(parts: KeeperParts, shutdown: CancellationToken) -> anyhow::Res
     let (events, mut log) = mpsc::channel(16);
     let reading = Log { stream: format!("KV_{}", streams::LEASES), gapless: false };
     let stop_reading = CancellationToken::new();
-    let reader = tokio::spawn(reading.read(parts.leases.clone(), 0, events, stop_reading.clone()));
+    let reader = tokio::spawn(reading.read(parts.leases.clone(), events, stop_reading.clone()));
     let mut keeper = Keeper::new(parts, bucket);
     let mut period = tokio::time::interval(PERIOD);
     period.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -65,6 +67,7 @@ pub async fn run(parts: KeeperParts, shutdown: CancellationToken) -> anyhow::Res
             () = shutdown.cancelled() => break,
             // A lease or a heartbeat has moved, ours or another's.
             event = log.recv() => match event {
+                Some(LogEvent::Interrupted { missing: true }) => keeper.mend().await,
                 Some(event) => keeper.read(event),
                 None => break,
             },
@@ -124,6 +127,8 @@ impl Keeper {
             LogEvent::Opened { last } => {
                 self.last_at_open.get_or_insert(last);
             }
+            // Leases stay what they were until another worker has reason to take them.
+            LogEvent::Interrupted { .. } => {}
             LogEvent::Messages(messages) => messages.iter().for_each(|message| self.observe(message)),
             // Old values of a key vanish by design.
             LogEvent::Lost { .. } => {}
@@ -150,8 +155,18 @@ impl Keeper {
         }
     }
 
+    /// Makes the streams and buckets again that a broker has lost with its disk. Agents send again what they have.
+    async fn mend(&mut self) {
+        tracing::warn!("the broker has lost its streams; making them again");
+        if let Err(error) = streams::ensure(&self.parts.leases, self.parts.count, self.parts.replicas).await {
+            tracing::warn!("cannot make them yet: {error:#}");
+        }
+    }
+
     /// Writes the heartbeat and renews every lease, all at once.
     async fn show_life(&mut self) {
+        // The lease is renewed when the broker takes the write, which is not before now.
+        let renewed_at = Instant::now();
         let heartbeat = format!("w.{}", self.parts.me);
         let beat = within(self.bucket.put(heartbeat, serde_json::json!({}).to_string().into()));
         let held: Vec<(Partition, Lease, u64)> = self
@@ -175,14 +190,15 @@ impl Keeper {
                 Err(error) => tracing::debug!(%partition, "lease not renewed: {error:#}"),
             }
         }
-        if beat_is_fresh(all, self.clock) {
-            self.tell_owners();
+        if all {
+            self.tell_owners(renewed_at);
         }
     }
 
-    fn tell_owners(&mut self) {
+    /// Tells the owners that their leases held at `renewed_at`, once the broker's time is known.
+    fn tell_owners(&mut self, renewed_at: Instant) {
         let Some(clock) = self.clock else { return };
-        let tenure = Tenure { renewed_at: Instant::now(), clock };
+        let tenure = Tenure { renewed_at, clock };
         match &self.tenure {
             Some(sender) => {
                 sender.send_replace(tenure);
@@ -197,15 +213,19 @@ impl Keeper {
             return;
         }
         if self.tenure.is_none() {
-            self.tell_owners();
+            self.tell_owners(Instant::now());
         }
         let epoch_floor = clock::unix_ms().unsigned_abs() / 1_000;
         for action in self.leases.plan(self.now_ms(), epoch_floor) {
             match action {
                 Action::Acquire(partition, lease, revision) => {
-                    // Another worker may have been faster; the bucket will tell.
-                    if let Ok(revision) = swap(&self.bucket, partition, &lease, revision).await {
-                        self.note(partition, &lease, revision);
+                    // Another worker may have been faster, or the broker is away: the plan is out of date.
+                    match swap(&self.bucket, partition, &lease, revision).await {
+                        Ok(revision) => self.note(partition, &lease, revision),
+                        Err(error) => {
+                            tracing::debug!(%partition, "not taken: {error:#}");
+                            break;
+                        }
                     }
                 }
                 Action::Release(partition) => self.release(partition).await,
@@ -230,15 +250,23 @@ impl Keeper {
     async fn follow(&mut self) {
         let held: BTreeMap<Partition, u64> =
             self.leases.mine().filter_map(|k| Some((k, self.leases.held(k)?.0.epoch))).collect();
-        let stale: Vec<Partition> = self
+        let stale: Vec<(Partition, bool)> = self
             .owners
             .iter()
             .filter(|(k, running)| held.get(k) != Some(&running.epoch) || running.task.is_finished())
-            .map(|(k, _)| *k)
+            .map(|(k, running)| (*k, held.get(k) == Some(&running.epoch)))
             .collect();
-        for partition in stale {
-            self.end(partition).await;
+        for (partition, is_held) in stale {
+            if is_held {
+                // It broke down. Whoever goes on must do so under a new epoch, or readers would take its first deltas
+                // for old ones.
+                self.release(partition).await;
+            } else {
+                self.end(partition).await;
+            }
         }
+        let held: BTreeMap<Partition, u64> =
+            held.into_iter().filter(|(k, _)| self.leases.held(*k).is_some()).collect();
         for (partition, epoch) in held {
             if !self.owners.contains_key(&partition) {
                 self.start(partition, epoch);
@@ -287,19 +315,22 @@ impl Keeper {
     }
 
     async fn give_back(&mut self) {
+        for running in self.owners.values() {
+            running.stop.cancel();
+        }
         let mine: Vec<Partition> = self.leases.mine().collect();
-        for partition in mine {
-            self.release(partition).await;
+        let release_all = async {
+            for partition in mine {
+                self.release(partition).await;
+            }
+        };
+        if tokio::time::timeout(FAREWELL, release_all).await.is_err() {
+            tracing::warn!("not everything was given back in time; others will wait for it");
         }
         if let Err(error) = within(self.bucket.purge(format!("w.{}", self.parts.me))).await {
             tracing::debug!("the heartbeat stays behind: {error:#}");
         }
     }
-}
-
-/// Whether the owners may go on speaking: every lease of ours was renewed just now, and the broker's time is known.
-fn beat_is_fresh(all_renewed: bool, clock: Option<BrokerClock>) -> bool {
-    all_renewed && clock.is_some()
 }
 
 /// Writes a lease if nobody has written since `revision`; returns the new revision.

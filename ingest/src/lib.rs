@@ -38,20 +38,24 @@ pub async fn run(config: IngestConfig, broker: &NatsArgs, shutdown: Cancellation
     let leases = broker.connect(&format!("tidemap-ingest {me} leases"), None).await?;
     let data = broker.connect(&format!("tidemap-ingest {me} data"), None).await?;
     let output = broker.connect(&format!("tidemap-ingest {me} output"), None).await?;
-    while let Err(error) = nats::reached(&leases, BROKER_PATIENCE).await {
-        tracing::warn!("{error:#}; waiting");
-        if shutdown.is_cancelled() {
-            return Ok(());
+    let leases_js = jetstream::new(leases.clone());
+    let ready = async {
+        while let Err(error) = nats::reached(&leases, BROKER_PATIENCE).await {
+            tracing::warn!("{error:#}; waiting");
         }
+        streams::ensure(&leases_js, config.partitions, config.replicas).await
+    };
+    match shutdown.run_until_cancelled(ready).await {
+        Some(ready) => ready?,
+        None => return Ok(()),
     }
-    let leases = jetstream::new(leases);
-    streams::ensure(&leases, config.partitions, config.replicas).await?;
     tracing::info!(worker = me, partitions = config.partitions.get(), "worker is up");
     let parts = keeper::KeeperParts {
         me,
         count: config.partitions,
         limits: config.limits,
-        leases,
+        replicas: config.replicas,
+        leases: leases_js,
         data: jetstream::new(data),
         output,
     };

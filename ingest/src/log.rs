@@ -6,9 +6,13 @@
 use std::time::Duration;
 
 use anyhow::Context;
-use async_nats::jetstream::{
-    self, Message,
-    consumer::{AckPolicy, DeliverPolicy, pull},
+use async_nats::{
+    datetime::DateTime,
+    jetstream::{
+        self, ErrorCode, Message,
+        consumer::{AckPolicy, DeliverPolicy, pull},
+        context::{GetStreamError, GetStreamErrorKind},
+    },
 };
 use futures_util::StreamExt;
 use tokio::sync::mpsc;
@@ -35,6 +39,11 @@ pub enum LogEvent {
         /// Sequence number of the newest message; 0 when the stream is empty.
         last: u64,
     },
+    /// Reading has stopped; it will begin again, with `Opened`.
+    Interrupted {
+        /// Whether the stream itself is gone, with whatever the broker kept.
+        missing: bool,
+    },
     /// Messages in order.
     Messages(Vec<Message>),
     /// Messages that the stream no longer holds: they were dropped before they could be read.
@@ -44,6 +53,15 @@ pub enum LogEvent {
     },
     /// The stream was made anew: its numbers start over.
     Recreated,
+}
+
+/// How far a stream was read.
+#[derive(Clone, Copy, Debug, Default)]
+struct Place {
+    /// The newest message that was passed on.
+    applied: u64,
+    /// When the stream was made: one that was made anew has the same name and other messages.
+    created: Option<DateTime>,
 }
 
 /// Which stream, and how its numbers are to be understood.
@@ -56,20 +74,19 @@ pub struct Log {
 }
 
 impl Log {
-    /// Reads from the message after `applied` on until `stop`. A full channel slows the reading, nothing else.
-    pub async fn read(
-        self,
-        js: jetstream::Context,
-        mut applied: u64,
-        events: mpsc::Sender<LogEvent>,
-        stop: CancellationToken,
-    ) {
-        while let Some(result) = stop.run_until_cancelled(self.read_once(&js, &mut applied, &events)).await {
+    /// Reads from the oldest message on until `stop`. A full channel slows the reading, nothing else.
+    pub async fn read(self, js: jetstream::Context, events: mpsc::Sender<LogEvent>, stop: CancellationToken) {
+        let mut place = Place::default();
+        while let Some(result) = stop.run_until_cancelled(self.read_once(&js, &mut place, &events)).await {
             match result {
                 // The receiver is gone: nobody wants to know.
                 Ok(()) => return,
                 Err(error) => {
-                    tracing::debug!(stream = self.stream, applied, "reading again: {error:#}");
+                    tracing::debug!(stream = self.stream, place.applied, "reading again: {error:#}");
+                    let missing = error.downcast_ref::<GetStreamError>().is_some_and(is_missing);
+                    if events.send(LogEvent::Interrupted { missing }).await.is_err() {
+                        return;
+                    }
                     if stop.run_until_cancelled(tokio::time::sleep(RETRY)).await.is_none() {
                         return;
                     }
@@ -82,18 +99,24 @@ impl Log {
     async fn read_once(
         &self,
         js: &jetstream::Context,
-        applied: &mut u64,
+        place: &mut Place,
         events: &mpsc::Sender<LogEvent>,
     ) -> anyhow::Result<()> {
         let stream = tokio::time::timeout(PATIENCE, js.get_stream(&self.stream)).await??;
-        let state = &stream.cached_info().state;
-        if state.last_sequence < *applied {
-            *applied = 0;
+        let info = stream.cached_info();
+        let is_another = place.created.is_some_and(|created| created != info.created);
+        place.created = Some(info.created);
+        // A broker that lost its unsynced tail keeps the stream, with lower numbers.
+        if is_another || info.state.last_sequence < place.applied {
+            place.applied = 0;
             if events.send(LogEvent::Recreated).await.is_err() {
                 return Ok(());
             }
         }
-        let opened = LogEvent::Opened { last: state.last_sequence };
+        // When everything has aged away, the newest number is that of a message that will not come.
+        let last = if info.state.messages == 0 { 0 } else { info.state.last_sequence };
+        let opened = LogEvent::Opened { last };
+        let applied = &mut place.applied;
         let consumer =
             tokio::time::timeout(PATIENCE, stream.create_consumer(consumer(*applied + 1))).await??;
         let messages = consumer
@@ -155,6 +178,10 @@ impl Log {
         }
         Ok(())
     }
+}
+
+fn is_missing(error: &GetStreamError) -> bool {
+    matches!(error.kind(), GetStreamErrorKind::JetStream(error) if error.error_code() == ErrorCode::STREAM_NOT_FOUND)
 }
 
 fn consumer(start_sequence: u64) -> pull::Config {

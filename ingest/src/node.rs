@@ -35,6 +35,8 @@ pub struct Node {
     status: Status,
     since_ms: i64,
     seen_ms: i64,
+    /// Broker time of the newest report of the current run.
+    current_heard_ms: i64,
     skew_ms: i64,
     changed: Changed,
 }
@@ -88,6 +90,7 @@ impl Node {
             status: Status::Online,
             since_ms: published_ms,
             seen_ms: published_ms,
+            current_heard_ms: published_ms,
             skew_ms: 0,
             changed: Changed::default(),
         }
@@ -110,6 +113,9 @@ impl Node {
         if outcome.applied > 0 || report.boot == self.current.boot {
             self.seen_ms = self.seen_ms.max(published_ms);
             self.changed.any = true;
+        }
+        if report.boot == self.current.boot {
+            self.current_heard_ms = self.current_heard_ms.max(published_ms);
         }
         outcome
     }
@@ -233,7 +239,7 @@ impl Node {
     fn admit(&mut self, boot: u64, sample: &Sample, published_ms: i64, outcome: &mut Outcome) -> bool {
         let known = self.earlier.iter().position(|run| run.boot == boot);
         let after = sample.at_ms >= self.current.first_at_ms;
-        let current_is_silent = published_ms - self.seen_ms >= self.online_limit_ms();
+        let current_is_silent = published_ms - self.current_heard_ms >= self.online_limit_ms();
         let becomes_current = current_is_silent || (after && known.is_none());
         if !becomes_current && after {
             return false;
@@ -276,10 +282,12 @@ impl Node {
     }
 }
 
-/// A sample as bytes and time; one across a gap covers no time.
+/// A sample as bytes and time. One across a gap covers no time, and one longer than a bucket can hold is a gap: a host
+/// that stood still for minutes has no rate worth averaging.
 fn sum(sample: &Sample) -> Sum {
     let bytes = |rate: Option<Bps>| rate.map_or(0, |rate| rate.bytes_in(sample.elapsed_ms));
-    let known = sample.rx_bps.is_some() && sample.tx_bps.is_some();
+    let fits = sample.elapsed_ms <= Windows::MAX_COVERED_MS;
+    let known = fits && sample.rx_bps.is_some() && sample.tx_bps.is_some();
     Sum {
         rx_bytes: bytes(sample.rx_bps.filter(|_| known)),
         tx_bytes: bytes(sample.tx_bps.filter(|_| known)),

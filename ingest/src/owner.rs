@@ -29,6 +29,8 @@ pub const TICK: Duration = Duration::from_millis(250);
 const TICKS_PER_STATS: u64 = 4;
 /// Without a renewed lease for this long, another worker may already have taken over: say nothing.
 const FREEZE_AFTER: Duration = Duration::from_secs(3);
+/// The longest that an agent waits between two attempts to reach its broker.
+const RECONNECT_MS: i64 = 10_000;
 /// At most one refused message in this time is logged.
 const REFUSAL_LOG_PERIOD: Duration = Duration::from_secs(5);
 
@@ -79,13 +81,15 @@ pub async fn run(claim: Claim, outside: Outside, stop: CancellationToken) -> any
     // When the state falls behind, reading waits, and the log keeps what comes meanwhile.
     let (events, mut log) = mpsc::channel(4);
     let reading = Log { stream: streams::name(partition), gapless: true };
-    let reader = tokio::spawn(reading.read(outside.data.clone(), 0, events, stop.clone()));
+    let reader = tokio::spawn(reading.read(outside.data.clone(), events, stop.clone()));
     let mut owner = Owner::new(claim, outside);
-    let mut tick = tokio::time::interval_at(clock::next_multiple(TICK, Duration::ZERO), TICK);
-    tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
-    while let Some(event) =
-        stop.run_until_cancelled(next(&mut log, &mut tick, &mut snapshots, &mut forgets)).await
+    let mut tick = clock::next_multiple(TICK, Duration::ZERO);
+    while let Some(event) = stop.run_until_cancelled(next(&mut log, tick, &mut snapshots, &mut forgets)).await
     {
+        if matches!(event, Wake::Tick) {
+            // Asked anew each time: after a step of the wall clock all processes still tick together.
+            tick = clock::next_multiple(TICK, Duration::ZERO);
+        }
         match event {
             Wake::Log(event) => owner.read(event),
             Wake::Tick => owner.tick().await,
@@ -110,7 +114,7 @@ enum Wake {
 
 async fn next(
     log: &mut mpsc::Receiver<LogEvent>,
-    tick: &mut tokio::time::Interval,
+    tick: Instant,
     snapshots: &mut Subscriber,
     forgets: &mut Subscriber,
 ) -> Wake {
@@ -118,7 +122,7 @@ async fn next(
         // The broker's log has more.
         event = log.recv() => event.map_or(Wake::Closed, Wake::Log),
         // It is time to tell readers.
-        _ = tick.tick() => Wake::Tick,
+        () = tokio::time::sleep_until(tick) => Wake::Tick,
         // A reader joins, or has missed something.
         request = snapshots.next() => request.map_or(Wake::Closed, Wake::Snapshot),
         // An operator wants a node dropped.
@@ -135,8 +139,10 @@ struct Owner {
     applied: u64,
     /// Messages in the log behind it.
     lag: u64,
-    /// Until the state contains this message it is history, not news; absent before the log was opened.
+    /// Until the state contains this message it is history, not news; absent while the log is not being read.
     caught_up_at: Option<u64>,
+    /// Whether readers could be told at the last tick.
+    is_speaking: bool,
     /// Messages that the log dropped before they were read.
     lost: u64,
     seq: u64,
@@ -157,6 +163,7 @@ impl Owner {
             applied: 0,
             lag: 0,
             caught_up_at: None,
+            is_speaking: false,
             lost: 0,
             seq: 0,
             ticks: 0,
@@ -168,9 +175,8 @@ impl Owner {
 
     fn read(&mut self, event: LogEvent) {
         match event {
-            LogEvent::Opened { last } => {
-                self.caught_up_at.get_or_insert(last);
-            }
+            LogEvent::Opened { last } => self.caught_up_at = Some(last),
+            LogEvent::Interrupted { .. } => self.caught_up_at = None,
             LogEvent::Messages(messages) => messages.iter().for_each(|message| self.observe(message)),
             LogEvent::Lost { count } => {
                 self.lost += count;
@@ -203,20 +209,26 @@ impl Owner {
         }
     }
 
+    fn is_caught_up(&self) -> bool {
+        self.caught_up_at.is_some_and(|last| self.applied >= last)
+    }
+
     async fn tick(&mut self) {
         let now = Instant::now();
         let tenure = *self.outside.tenure.borrow();
         let now_ms = tenure.clock.at(now);
         let frozen = now.duration_since(tenure.renewed_at) > FREEZE_AFTER;
-        if self.frozen && !frozen {
-            self.alive_ms = now_ms;
-        }
         if frozen != self.frozen {
             tracing::warn!(partition = %self.claim.partition, frozen, "the lease could not be renewed, or can be again");
         }
         self.frozen = frozen;
-        let caught_up = self.caught_up_at.is_some_and(|last| self.applied >= last);
-        if frozen || !caught_up {
+        let is_speaking = !frozen && self.is_caught_up();
+        if is_speaking && !self.is_speaking && self.ticks > 0 {
+            // Nobody could be heard meanwhile, and agents take up to this long to come back.
+            self.alive_ms = now_ms + RECONNECT_MS;
+        }
+        self.is_speaking = is_speaking;
+        if !is_speaking {
             return;
         }
         let mut output = self.state.tick(now_ms, self.alive_ms);
@@ -255,8 +267,7 @@ impl Owner {
     }
 
     async fn answer_snapshot(&mut self, request: &async_nats::Message) {
-        let caught_up = self.caught_up_at.is_some_and(|last| self.applied >= last);
-        let (Some(reply), true, false) = (&request.reply, caught_up, self.frozen) else { return };
+        let (Some(reply), true, false) = (&request.reply, self.is_caught_up(), self.frozen) else { return };
         let Ok(asked) = decode::<SnapshotRequest>(&request.payload) else { return };
         let tenure = *self.outside.tenure.borrow();
         let now_ms = tenure.clock.at(Instant::now());

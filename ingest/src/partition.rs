@@ -8,6 +8,8 @@ use crate::node::Node;
 
 /// No network of today moves more than this many bytes a second through one host; a rate above it is garbage.
 const MAX_PLAUSIBLE_BPS: f64 = 1e14;
+/// From 1970 to 9999. A host's clock may be wrong, but not beyond what a calendar holds.
+const TIMES_MS: std::ops::Range<i64> = 0..253_402_300_800_000;
 
 /// When a silent node is called what.
 #[derive(Clone, Copy, Debug)]
@@ -177,6 +179,7 @@ fn check(report: &Report, named: &NodeId) -> Result<(), &'static str> {
     let plausible = report.samples.iter().all(|sample| {
         let rates = [sample.rx_bps, sample.tx_bps];
         sample.seq > 0
+            && TIMES_MS.contains(&sample.at_ms)
             && (sample.elapsed_ms > 0 || rates == [None, None])
             && rates.into_iter().flatten().all(|rate| rate.get() <= MAX_PLAUSIBLE_BPS)
     });

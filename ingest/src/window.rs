@@ -31,6 +31,9 @@ impl Default for Windows {
 }
 
 impl Windows {
+    /// The longest time that one sample may cover.
+    pub const MAX_COVERED_MS: u32 = u16::MAX as u32;
+
     /// Adds one sample that was read at `at_ms`. Returns whether any window still reaches back that far.
     pub fn add(&mut self, at_ms: i64, sum: Sum) -> bool {
         let in_seconds = self.seconds.add(at_ms, sum);

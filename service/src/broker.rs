@@ -114,8 +114,8 @@ impl Broker {
         let lock = data_dir::lock_file(&dir, "broker.lock")?;
         orphan::stop(&dir).await?;
         let listen = config.listen.unwrap_or_else(|| (Ipv4Addr::LOCALHOST, 0).into());
-        let launch = Launch { binary: binary.to_owned(), dir, tls: config.tls };
-        let (child, address) = launch.start(listen).await?;
+        let launch = Launch { binary: binary.to_owned(), dir, ip: listen.ip(), tls: config.tls };
+        let (child, address) = launch.start(listen.port()).await?;
         Ok(Self { launch, child, address, _lock: lock })
     }
 
@@ -186,7 +186,7 @@ impl Broker {
     /// When it does not come up again.
     pub async fn restart(&mut self) -> Result<(), BrokerError> {
         self.stop().await?;
-        (self.child, self.address) = self.launch.start(self.address).await?;
+        (self.child, self.address) = self.launch.start(self.address.port()).await?;
         Ok(())
     }
 

@@ -53,6 +53,20 @@ async fn what_was_acknowledged_survives_a_kill() {
 }
 
 #[tokio::test]
+async fn a_restarted_broker_listens_where_it_did() {
+    let dir = tempfile::tempdir().unwrap();
+    let binary = broker::locate(&broker::default_tools_dir()).unwrap();
+    let listen = Some((std::net::Ipv4Addr::UNSPECIFIED, 0).into());
+    let mut broker =
+        Broker::start(&binary, BrokerConfig { dir: dir.path().to_owned(), listen, tls: None }).await.unwrap();
+    // An address that only a listener on all addresses answers, and that is no other host's.
+    let elsewhere = ("127.0.0.2", broker.address().port());
+    tokio::net::TcpStream::connect(elsewhere).await.unwrap();
+    broker.restart().await.unwrap();
+    tokio::net::TcpStream::connect(elsewhere).await.unwrap();
+}
+
+#[tokio::test]
 async fn stopping_leaves_nothing_that_listens() {
     let dir = tempfile::tempdir().unwrap();
     let mut broker = start(dir.path()).await.unwrap();

@@ -88,14 +88,26 @@ impl Listener {
 
     /// Writes down, for `tidemap enroll`, how nodes reach the broker.
     pub(crate) fn tell(&self, dir: &Path, broker: &Broker) -> anyhow::Result<()> {
-        let url = match self {
+        fs::write(dir.join(ENDPOINT), self.url_there(broker)).context("cannot write to the data folder")
+    }
+
+    /// The URL for this host's own parts. A certificate that was given knows the advertised name only.
+    pub(crate) fn url_here(&self, broker: &Broker) -> String {
+        match self {
+            Self::Network { given: Some(_), .. } => self.url_there(broker),
+            Self::Network { given: None, .. } | Self::Loopback(_) => broker.url(),
+        }
+    }
+
+    fn url_there(&self, broker: &Broker) -> String {
+        let port = broker.address().port();
+        match self {
             Self::Loopback(_) => broker.url(),
             Self::Network { advertised, .. } => match advertised.parse::<IpAddr>() {
-                Ok(ip) => format!("tls://{}", SocketAddr::new(ip, broker.address().port())),
-                Err(_) => format!("tls://{advertised}:{}", broker.address().port()),
+                Ok(ip) => format!("tls://{}", SocketAddr::new(ip, port)),
+                Err(_) => format!("tls://{advertised}:{port}"),
             },
-        };
-        fs::write(dir.join(ENDPOINT), url).context("cannot write to the data folder")
+        }
     }
 }
 

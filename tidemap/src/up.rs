@@ -96,8 +96,8 @@ pub(crate) async fn run(args: UpArgs, shutdown: CancellationToken) -> anyhow::Re
     plan.listener.tell(data_dir.path(), &broker)?;
 
     let mut stations = Stations::default();
-    let broker_args =
-        |seed: &Path| NatsArgs { nats_ca: trusted.clone(), ..NatsArgs::new(&broker.url(), Some(seed)) };
+    let url = plan.listener.url_here(&broker);
+    let broker_args = |seed: &Path| NatsArgs { nats_ca: trusted.clone(), ..NatsArgs::new(&url, Some(seed)) };
     let access = Access {
         services: broker_args(&keys.service_seed_path()),
         agent: broker_args(&agent_seed),

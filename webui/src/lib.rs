@@ -2,7 +2,7 @@
 //!
 //! Two layers. Below, plain Rust that knows no browser and is tested without one: the fleet as the stream tells it
 //! ([`store`], [`totals`]), whether that is true now ([`connection`]), which rows are listed and which are on screen
-//! ([`order`], [`window`]), and how things are written and drawn ([`format`], [`chart`], [`address`]). Above, thin views
+//! ([`order`], [`window`]), and how things are written and drawn ([`mod@format`], [`chart`], [`address`]). Above, thin views
 //! (`page`), which exist only where there is a browser.
 
 pub mod address;

@@ -173,6 +173,11 @@ impl PartitionView {
     }
 
     fn apply(&mut self, delta: Delta, changed: &mut BTreeSet<NodeId>) {
+        // A node that was forgotten and has joined again since is in both.
+        for id in delta.forgotten {
+            self.nodes.remove(&id);
+            changed.insert(id);
+        }
         for update in delta.nodes {
             changed.insert(update.node.clone());
             match self.nodes.get_mut(&update.node) {
@@ -181,10 +186,6 @@ impl PartitionView {
                     self.nodes.insert(update.node.clone(), Node::new(update));
                 }
             }
-        }
-        for id in delta.forgotten {
-            self.nodes.remove(&id);
-            changed.insert(id);
         }
     }
 

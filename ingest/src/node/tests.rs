@@ -94,6 +94,26 @@ fn a_clock_that_was_put_back_an_hour_does_not_silence_a_node() {
 }
 
 #[test]
+fn an_agent_that_restarts_after_its_clock_was_put_back_is_shown_again_soon() {
+    // The new run's time lies before the old run's beginning, so at first its samples look like late ones.
+    let (mut node, _) = node(&[(1, 1, 100_000), (1, 2, 100_000)]);
+    for seq in 1..=7 {
+        let published_ms = 102_500 + seq as i64 * 1_000;
+        node.observe(report(2, vec![sample(seq, 40_000)]), published_ms);
+    }
+    let update = node.full_update(&id());
+    assert_eq!((update.boot, update.rx_bps.map(Bps::get)), (2, Some(7_000.0)));
+}
+
+#[test]
+fn a_sample_of_minutes_is_a_gap_and_not_an_average() {
+    let (mut node, _) = node(&[(1, 1, 0)]);
+    let long = Sample { elapsed_ms: 120_000, rx_bps: Bps::new(5_000.0), ..sample(2, 0) };
+    node.observe(report(1, vec![long]), 2_000);
+    assert_eq!(node.full_update(&id()).rx_avg.m15.map(Bps::get), Some(1_000.0));
+}
+
+#[test]
 fn silence_is_a_warning_and_then_offline() {
     let (mut node, _) = node(&[(1, 1, 0)]);
     let mut judge = |now_ms| node.judge(now_ms, 0, 30_000);

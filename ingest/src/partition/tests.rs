@@ -34,8 +34,13 @@ fn refused_messages_change_nothing_but_their_count() {
     let mut absurd = report("web-01", 1);
     absurd.samples[0].rx_bps = Bps::new(1e300);
     check(&good, &encode(&absurd), "implausible");
+    for at_ms in [i64::MIN, -1, i64::MAX] {
+        let mut absurd = report("web-01", 1);
+        absurd.samples[0].at_ms = at_ms;
+        check(&good, &encode(&absurd), "implausible");
+    }
     assert!(partition.snapshot().is_empty());
-    assert_eq!(partition.stats().refused.values().sum::<u64>(), 6);
+    assert_eq!(partition.stats().refused.values().sum::<u64>(), 9);
 }
 
 #[test]

@@ -34,32 +34,35 @@ pub(super) struct Launch {
     pub(super) binary: PathBuf,
     /// The data folder, absolute.
     pub(super) dir: PathBuf,
+    /// Where it listens.
+    pub(super) ip: IpAddr,
     /// What it shows to clients.
     pub(super) tls: Option<Certificates>,
 }
 
 impl Launch {
-    /// Starts the broker on an address, of which port 0 means a free one, and waits until it is ready.
-    pub(super) async fn start(&self, listen: SocketAddr) -> Result<(Child, SocketAddr), BrokerError> {
+    /// Starts the broker on a port, of which 0 means a free one, and waits until it is ready. Returns the address under
+    /// which this host reaches it.
+    pub(super) async fn start(&self, port: u16) -> Result<(Child, SocketAddr), BrokerError> {
         Keys::open_or_create(&self.dir)?;
         write_if_changed(&self.dir.join("nats.conf"), CONFIGURATION)?;
         write_if_changed(&configuration(&self.dir), &self.wrapper())?;
         self.empty_ports_folder().map_err(failed("cannot prepare the data folder"))?;
         let logged = fs::metadata(self.log()).map_or(0, |log| log.len());
-        let mut child = self.spawn(listen)?;
+        let mut child = self.spawn(port)?;
         let address = self.ready(&mut child, logged).await?;
         // A broker that listens everywhere also listens on the loopback interface.
-        let ip = if listen.ip().is_unspecified() { IpAddr::V4(Ipv4Addr::LOCALHOST) } else { listen.ip() };
+        let ip = if self.ip.is_unspecified() { IpAddr::V4(Ipv4Addr::LOCALHOST) } else { self.ip };
         Ok((child, SocketAddr::new(ip, address.port())))
     }
 
-    fn spawn(&self, listen: SocketAddr) -> Result<Child, BrokerError> {
+    fn spawn(&self, port: u16) -> Result<Child, BrokerError> {
         let stderr = File::create(self.stderr()).map_err(failed("cannot write to the data folder"))?;
         // 0 would be the default port, -1 is a free one.
-        let port = if listen.port() == 0 { "-1".to_owned() } else { listen.port().to_string() };
+        let port = if port == 0 { "-1".to_owned() } else { port.to_string() };
         let mut command = Command::new(&self.binary);
         command.arg("-c").arg(configuration(&self.dir)).arg("-sd").arg(&self.dir);
-        command.arg("-a").arg(listen.ip().to_string()).arg("-p").arg(port);
+        command.arg("-a").arg(self.ip.to_string()).arg("-p").arg(port);
         command.arg("--ports_file_dir").arg(self.ports_folder());
         command.arg("-P").arg(pid_file(&self.dir)).arg("-l").arg(self.log());
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(stderr).kill_on_drop(true);
