@@ -101,6 +101,13 @@ async fn a_log_that_has_emptied_by_age_is_no_riddle_to_a_new_worker() {
         .await
         .unwrap();
     }
+    eventually(RECOVERY, || async {
+        let stats: StatsJson = get_json(format!("{url}/api/stats")).await?;
+        ensure!(stats.partitions_fresh == 0, "nobody speaks any more: {stats:?}");
+        Ok(())
+    })
+    .await
+    .unwrap();
     let _second = cluster.ingest(&[]).unwrap();
     all_fresh(&url).await;
 }
