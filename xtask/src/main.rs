@@ -26,19 +26,19 @@ enum Task {
     /// Build what is missing and start Tidemap on this machine.
     Up(up::UpArgs),
     /// Run everything that decides whether the project is sound.
-    Test,
+    Test(test::TestArgs),
     /// Build the page into dist/web and hold it to its size budget.
     Web,
     /// Build the programs to hand out into dist/bin.
-    Dist,
+    Dist(dist::DistArgs),
 }
 
 fn main() -> ExitCode {
     let result = Workspace::here().and_then(|workspace| match Task::parse() {
         Task::Up(args) => up::run(&workspace, &args),
-        Task::Test => test::run(workspace),
+        Task::Test(args) => test::run(workspace, &args),
         Task::Web => web::build_within_budget(&workspace),
-        Task::Dist => dist::build(&workspace),
+        Task::Dist(args) => dist::build(&workspace, &args),
     });
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -17,7 +17,7 @@ pub(crate) const WASM_TARGET: &str = "wasm32-unknown-unknown";
 
 /// Checks, before minutes of building, that `up` can succeed: one line for each thing that is missing.
 pub(crate) fn check_for_up(workspace: &Workspace) -> Result<()> {
-    let checks = [wasm_target_can_be_had(workspace), check_compiler(), broker_can_be_had(workspace)];
+    let checks = [target_can_be_had(workspace, WASM_TARGET), check_compiler(), broker_can_be_had(workspace)];
     let missing: Vec<String> =
         checks.into_iter().filter_map(Result::err).map(|error| format!("{error:#}")).collect();
     if !missing.is_empty() {
@@ -28,13 +28,17 @@ pub(crate) fn check_for_up(workspace: &Workspace) -> Result<()> {
 
 /// Adds the page's target to the toolchain when it is missing.
 pub(crate) fn ensure_wasm_target(workspace: &Workspace) -> Result<()> {
-    wasm_target_can_be_had(workspace)?;
-    if has_wasm_target(workspace)? {
+    ensure_target(workspace, WASM_TARGET)
+}
+
+/// Adds a target to the toolchain when it is missing.
+pub(crate) fn ensure_target(workspace: &Workspace, target: &str) -> Result<()> {
+    target_can_be_had(workspace, target)?;
+    if has_target(workspace, target)? {
         return Ok(());
     }
-    println!("Adding the Rust target {WASM_TARGET}.");
-    run(workspace.command("rustup").args(["target", "add", WASM_TARGET]))
-        .context("cannot add the Rust target")
+    println!("Adding the Rust target {target}.");
+    run(workspace.command("rustup").args(["target", "add", target])).context("cannot add the Rust target")
 }
 
 /// A linker, and what `ring` is compiled with.
@@ -83,15 +87,15 @@ pub(crate) fn ensure_broker(workspace: &Workspace) -> Result<PathBuf> {
     Ok(PathBuf::from(String::from_utf8(found.stdout)?.trim()))
 }
 
-fn has_wasm_target(workspace: &Workspace) -> Result<bool> {
+fn has_target(workspace: &Workspace, target: &str) -> Result<bool> {
     let sysroot = output(workspace.command("rustc").args(["--print", "sysroot"]))?;
-    Ok(Path::new(sysroot.trim()).join("lib/rustlib").join(WASM_TARGET).is_dir())
+    Ok(Path::new(sysroot.trim()).join("lib/rustlib").join(target).is_dir())
 }
 
-fn wasm_target_can_be_had(workspace: &Workspace) -> Result<()> {
-    if find("rustup").is_none() && !has_wasm_target(workspace)? {
+fn target_can_be_had(workspace: &Workspace, target: &str) -> Result<()> {
+    if find("rustup").is_none() && !has_target(workspace, target)? {
         bail!(
-            "the Rust target {WASM_TARGET} is missing and there is no rustup to add it: \
+            "the Rust target {target} is missing and there is no rustup to add it: \
              install rustup from https://rustup.rs, or your system's package of that target"
         );
     }
@@ -120,7 +124,7 @@ fn was_fetched(workspace: &Workspace) -> bool {
 }
 
 /// The program of this name on PATH.
-fn find(program: &str) -> Option<PathBuf> {
+pub(crate) fn find(program: &str) -> Option<PathBuf> {
     let path = env::var_os("PATH")?;
     env::split_paths(&path).map(|folder| folder.join(program)).find(|file| file.is_file())
 }

