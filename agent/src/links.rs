@@ -58,7 +58,8 @@ impl Links {
         // When they cannot be listed they still are what they were; their counters will tell that they are silent.
         let names = self.kernel.names().unwrap_or_else(|_| self.names.clone());
         let replaced = |(link, _): (&Link, &Verdict)| self.kernel.index(&link.name) != Some(link.index);
-        if !thorough && names == self.names && !self.counted().any(replaced) {
+        let as_before = names == self.names && !self.counted().any(replaced) && !self.leads_elsewhere();
+        if as_before && !thorough {
             return Change::None;
         }
         let topology = self.kernel.topology(&names, |name| self.known(name));
@@ -123,8 +124,17 @@ impl Links {
         self.judged().filter(|(_, verdict)| verdict.counted)
     }
 
+    /// Whether the way out has changed where it decides what counts: a container's network may be joined at any time.
+    fn leads_elsewhere(&self) -> bool {
+        self.topology.needs_way_out(&self.verdicts)
+            && self.kernel.default_route() != self.topology.default_route
+    }
+
     fn reading(&self, link: &Link) -> Reading {
-        Reading { key: key(link), counters: self.kernel.counters(&link.name), limit_bps: link.limit_bps() }
+        // The name may have passed to another device since the look; then these are not this one's counters.
+        let counters = self.kernel.counters(&link.name);
+        let counters = counters.filter(|_| self.kernel.index(&link.name) == Some(link.index));
+        Reading { key: key(link), counters, limit_bps: link.limit_bps() }
     }
 
     /// What is known of an interface and need not be read again in this look.

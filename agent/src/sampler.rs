@@ -25,6 +25,8 @@ const SLOW_EVERY_MS: u64 = 5_000;
 /// A look at what may have changed about interfaces that were there before; who comes and goes is seen at every tick.
 const THOROUGH_EVERY_MS: u64 = 15_000;
 const ADDRESSES_EVERY_MS: u64 = 60_000;
+/// After a change or a doubtful reading: a new device may get its master, and a link its new speed, a moment later.
+const THOROUGH_LOOKS: u8 = 3;
 /// Containers that come and go change the inventory; nobody needs a new hello for each.
 const INVENTORY_EVERY_MS: u64 = 10_000;
 
@@ -56,7 +58,11 @@ pub struct Sampler {
     seq: u64,
     slow_at_ms: u64,
     thorough_at_ms: u64,
+    /// Thorough looks to come, whatever the time.
+    thorough_looks: u8,
     addresses_at_ms: u64,
+    /// Whether the last reading told a rate.
+    rate_known: bool,
     /// Whether time went by unseen since the last slow reading.
     gap: bool,
 }
@@ -85,7 +91,9 @@ impl Sampler {
             seq: 0,
             slow_at_ms: 0,
             thorough_at_ms: 0,
+            thorough_looks: 0,
             addresses_at_ms: 0,
+            rate_known: false,
             gap: false,
         };
         sampler.links.warn_of_choice();
@@ -123,11 +131,18 @@ impl Sampler {
         if thorough {
             self.thorough_at_ms = now_ms;
         }
-        self.untold = self.untold.max(self.links.look(thorough));
+        let change = self.links.look(thorough || self.thorough_looks > 0);
+        self.thorough_looks =
+            if change == Change::Counted { THOROUGH_LOOKS } else { self.thorough_looks.saturating_sub(1) };
+        self.untold = self.untold.max(change);
     }
 
     fn read_counters(&mut self, tick: Tick) -> Sample {
         let moved = self.meter.read(tick.elapsed_ms, &self.links.counted_readings());
+        if moved.is_none() && self.rate_known {
+            self.thorough_looks = THOROUGH_LOOKS;
+        }
+        self.rate_known = moved.is_some();
         self.seq += 1;
         self.gap |= tick.gap;
         counted_sample(self.seq, tick, moved, self.meter.total())
@@ -217,6 +232,9 @@ pub async fn at_a_steady_pace(
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod histories;
 
 #[cfg(test)]
 mod tests {

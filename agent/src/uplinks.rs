@@ -105,6 +105,12 @@ impl Topology {
         verdicts
     }
 
+    /// Whether no device that counts is up, so that the default route decides.
+    pub fn needs_way_out(&self, verdicts: &[Verdict]) -> bool {
+        let counted = self.links.iter().zip(verdicts).filter(|(_, verdict)| verdict.counted);
+        !counted.map(|(link, _)| link).any(|link| link.device.is_some() && link.up)
+    }
+
     fn natural(&self, link: &Link) -> Verdict {
         let Some(device) = &link.device else {
             return Verdict { counted: false, reason: self.virtual_reason(link) };
@@ -159,8 +165,7 @@ impl Topology {
 
     /// The interface of the default route, where no device that counts is up.
     fn way_out(&self, verdicts: &[Verdict]) -> Option<(usize, &'static str)> {
-        let devices = || self.links.iter().zip(verdicts).filter(|(_, verdict)| verdict.counted);
-        if devices().any(|(link, _)| link.up) {
+        if !self.needs_way_out(verdicts) {
             return None;
         }
         let route = self.default_route.as_ref()?;
@@ -168,7 +173,7 @@ impl Topology {
         // A device that is down itself keeps its own reason, and a route through it moves nothing anyway.
         (!verdicts[at].counted).then_some((
             at,
-            if devices().next().is_some() {
+            if verdicts.iter().any(|verdict| verdict.counted) {
                 "carries the default route; no physical device is up"
             } else {
                 "carries the default route; there is no physical device"

@@ -2,7 +2,7 @@
 
 use std::{
     fs, io,
-    io::Read,
+    io::{BufReader, Read},
     path::{Path, PathBuf},
 };
 
@@ -61,10 +61,14 @@ impl Kernel {
     /// vanishes meanwhile is left out.
     pub fn topology(&self, names: &[String], known: impl Fn(&str) -> Option<Link>) -> Topology {
         let links = names.iter().filter_map(|name| known(name).or_else(|| self.link(name))).collect();
-        let route = |file| fs::read_to_string(self.procfs.join("net").join(file)).unwrap_or_default();
-        let default_route =
-            routes::ipv4_default(&route("route")).or_else(|| routes::ipv6_default(&route("ipv6_route")));
-        Topology { links, default_route }
+        Topology { links, default_route: self.default_route() }
+    }
+
+    /// The interface of the default route: that of IPv4, or of IPv6 where there is none.
+    pub fn default_route(&self) -> Option<String> {
+        let table = |file| fs::File::open(self.procfs.join("net").join(file)).map(BufReader::new);
+        let ipv4 = table("route").ok().and_then(routes::ipv4_default);
+        ipv4.or_else(|| routes::ipv6_default(table("ipv6_route").ok()?))
     }
 
     /// The number of the interface that has this name now: a name may pass to another interface.

@@ -1,29 +1,38 @@
 //! Linux: which interface the default route leads through.
 
+use std::io::BufRead;
+
 /// `RTF_UP` and `RTF_REJECT` of the kernel.
 const UP: u32 = 1;
 const REJECT: u32 = 0x200;
 
 /// The interface of the best IPv4 default route in `/proc/net/route`.
-pub fn ipv4_default(table: &str) -> Option<String> {
-    let route = |line: &str| {
+///
+/// The kernel lists default routes first, so the table of a router that knows the whole internet is not read to its end.
+pub fn ipv4_default(table: impl BufRead) -> Option<String> {
+    let route = |line: String| {
         let fields: Vec<_> = line.split_ascii_whitespace().collect();
         let [name, destination, _, flags, _, _, metric, mask, ..] = fields[..] else { return None };
         let usable = destination == "00000000" && mask == "00000000" && is_usable(flags)?;
         usable.then_some((metric.parse::<u32>().ok()?, name.to_owned()))
     };
-    best(table.lines().filter_map(route))
+    let leads_anywhere = |line: &String| line.split_ascii_whitespace().nth(1) == Some("00000000");
+    best(lines(table).skip(1).take_while(leads_anywhere).filter_map(route))
 }
 
-/// The interface of the best IPv6 default route in `/proc/net/ipv6_route`.
-pub fn ipv6_default(table: &str) -> Option<String> {
-    let route = |line: &str| {
+/// The interface of the best IPv6 default route in `/proc/net/ipv6_route`, which lists them anywhere.
+pub fn ipv6_default(table: impl BufRead) -> Option<String> {
+    let route = |line: String| {
         let fields: Vec<_> = line.split_ascii_whitespace().collect();
         let [destination, length, _, _, _, metric, _, _, flags, name] = fields[..] else { return None };
         let usable = destination.bytes().all(|digit| digit == b'0') && length == "00" && is_usable(flags)?;
         usable.then_some((u32::from_str_radix(metric, 16).ok()?, name.to_owned()))
     };
-    best(table.lines().filter_map(route))
+    best(lines(table).filter_map(route))
+}
+
+fn lines(table: impl BufRead) -> impl Iterator<Item = String> {
+    table.lines().map_while(Result::ok)
 }
 
 fn is_usable(flags: &str) -> Option<bool> {
@@ -46,9 +55,9 @@ mod tests {
                      eth0\t00000000\t010200C0\t0003\t0\t0\t100\t00000000\t0\t0\t0\n\
                      tun0\t00000000\t010200C0\t0003\t0\t0\t0\t00000080\t0\t0\t0\n\
                      dead0\t00000000\t00000000\t0203\t0\t0\t0\t00000000\t0\t0\t0\n";
-        assert_eq!(ipv4_default(table).as_deref(), Some("eth0"));
-        assert_eq!(ipv4_default("Iface\tDestination\n"), None);
-        assert_eq!(ipv4_default(""), None);
+        assert_eq!(ipv4_default(table.as_bytes()).as_deref(), Some("eth0"));
+        assert_eq!(ipv4_default(&b"Iface\tDestination\n"[..]), None);
+        assert_eq!(ipv4_default(&b""[..]), None);
     }
 
     #[test]
@@ -58,7 +67,7 @@ mod tests {
             format!("{zero} 00 {zero} 00 {zero} ffffffff 00000001 00000000 00200200       lo\n");
         let gateway =
             format!("{zero} 00 {zero} 00 fd{} 00000400 00000002 00000000 00000003     eth0\n", &zero[2..]);
-        assert_eq!(ipv6_default(&unreachable), None);
-        assert_eq!(ipv6_default(&format!("{unreachable}{gateway}")).as_deref(), Some("eth0"));
+        assert_eq!(ipv6_default(unreachable.as_bytes()), None);
+        assert_eq!(ipv6_default(format!("{unreachable}{gateway}").as_bytes()).as_deref(), Some("eth0"));
     }
 }

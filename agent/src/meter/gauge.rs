@@ -34,6 +34,10 @@ pub struct Gauge {
     silent_ms: u64,
     /// Readings in a row in which a counter fell to zero.
     zeros: u8,
+    /// The reading just before, where it could not follow from `last`: a failed reading, or a new beginning.
+    doubtful: Option<Counters>,
+    /// Where the counters stood before they began anew. If that was no reset after all, they come back to it.
+    former: Option<Counters>,
 }
 
 /// An uplink that cannot be read for this long no longer holds up the rate of the others.
@@ -43,90 +47,109 @@ const ZEROS_OF_A_RESET: u8 = 3;
 /// Some drivers update their counters only every second or two: bytes above the link's speed are carried over to the
 /// next readings as long as they are no more than the link moves in this time.
 const CARRIED_MS: u64 = 2_000;
-/// Without a known speed a counter is taken to have wrapped only if that means no more than 1 Gbit/s.
-const WRAP_LIMIT_BPS: u64 = 125_000_000;
+/// Without a known speed: a rise that would take more than 1 Gbit/s is no wrap, and none where another reading of it is
+/// possible.
+const MODEST_BPS: u64 = 125_000_000;
+/// Without a known speed: no interface moves more than 800 Gbit/s.
+const ANY_LIMIT_BPS: u64 = 100_000_000_000;
 /// Where 32-bit counters wrap.
 const WRAP: u64 = 1 << 32;
-
-/// What one counter did.
-enum Change {
-    /// It rose by so much; the second number is what it is taken to stand at now.
-    Rose(u64, u64),
-    /// It fell to zero.
-    Zero,
-    /// It fell, or rose by more than the link can move.
-    Broken,
-}
 
 impl Gauge {
     /// Takes the counters as read `elapsed_ms` after the reading before.
     pub fn read(&mut self, elapsed_ms: u32, counters: Option<Counters>, limit_bps: Option<u64>) -> Step {
         let over_ms = self.silent_ms + u64::from(elapsed_ms);
-        let Some(now) = counters else { return self.silent(over_ms) };
+        let Some(now) = counters else { return self.silence(elapsed_ms) };
         let Some(last) = self.last else {
             self.restart(now);
             return Step::Baseline;
         };
-        let changes = (
-            change(last.rx_bytes, now.rx_bytes, over_ms, limit_bps),
-            change(last.tx_bytes, now.tx_bytes, over_ms, limit_bps),
-        );
-        match changes {
-            (Change::Rose(rx_bytes, rx_now), Change::Rose(tx_bytes, tx_now)) => {
-                let late = self.silent_ms > 0;
-                self.restart(Counters { rx_bytes: rx_now, tx_bytes: tx_now });
-                let moved = Moved { rx_bytes, tx_bytes };
-                if late { Step::Late(moved) } else { Step::Moved(moved) }
-            }
-            (Change::Broken, _) | (_, Change::Broken) => {
+        if let Some((moved, stands)) = rise(last, now, over_ms, limit_bps) {
+            if limit_bps.is_none() && self.is_back(last, now, over_ms) {
                 self.restart(now);
-                Step::Unknown
+                return Step::Unknown;
             }
-            _ => {
-                self.zeros += 1;
-                if self.zeros < ZEROS_OF_A_RESET {
-                    return self.silent(over_ms);
-                }
-                self.restart(now);
-                Step::Unknown
-            }
+            let late = self.silent_ms > 0;
+            let former = self.former;
+            self.restart(stands);
+            self.former = former;
+            return if late { Step::Late(moved) } else { Step::Moved(moved) };
         }
+        // What cannot follow from the last reading may follow from the doubtful one after it: then that was a reset.
+        let doubtful = self.doubtful.take();
+        if let Some((moved, stands)) =
+            doubtful.and_then(|doubtful| rise(doubtful, now, elapsed_ms.into(), limit_bps))
+        {
+            self.restart(stands);
+            self.former = Some(last);
+            return Step::Moved(moved);
+        }
+        self.doubt(last, now, over_ms)
     }
 
-    fn silent(&mut self, over_ms: u64) -> Step {
-        self.silent_ms = over_ms;
-        if over_ms < GONE_AFTER_MS {
+    /// Lets time pass without a reading.
+    pub fn silence(&mut self, elapsed_ms: u32) -> Step {
+        self.silent_ms += u64::from(elapsed_ms);
+        self.doubtful = None;
+        if self.silent_ms < GONE_AFTER_MS {
             return Step::Unknown;
         }
         self.last = None;
         Step::Gone
     }
 
+    /// Whether a leap has brought the counters back to where they stood before they seemed to begin anew.
+    fn is_back(&self, last: Counters, now: Counters, over_ms: u64) -> bool {
+        let leap = |last: u64, now: u64| now.saturating_sub(last) > bytes_in(MODEST_BPS, over_ms);
+        let leapt = leap(last.rx_bytes, now.rx_bytes) || leap(last.tx_bytes, now.tx_bytes);
+        self.former
+            .is_some_and(|former| leapt && now.rx_bytes >= former.rx_bytes && now.tx_bytes >= former.tx_bytes)
+    }
+
+    fn doubt(&mut self, last: Counters, now: Counters, over_ms: u64) -> Step {
+        let to_zero = |last: u64, now: u64| now == 0 && last > 0;
+        let zero = to_zero(last.rx_bytes, now.rx_bytes) || to_zero(last.tx_bytes, now.tx_bytes);
+        self.zeros = if zero { self.zeros + 1 } else { 0 };
+        if over_ms >= GONE_AFTER_MS || self.zeros == ZEROS_OF_A_RESET {
+            self.restart(now);
+            self.former = Some(last);
+        } else {
+            self.silent_ms = over_ms;
+            self.doubtful = Some(now).filter(|_| !zero);
+        }
+        Step::Unknown
+    }
+
     fn restart(&mut self, now: Counters) {
-        *self = Self { last: Some(now), silent_ms: 0, zeros: 0 };
+        *self = Self { last: Some(now), ..Self::default() };
     }
 }
 
-fn change(last: u64, now: u64, over_ms: u64, limit_bps: Option<u64>) -> Change {
-    let bytes_in =
-        |bps: u64, ms: u64| u64::try_from(u128::from(bps) * u128::from(ms) / 1000).unwrap_or(u64::MAX);
+/// What moved between two readings, and what the counters are taken to stand at now; `None` when the one cannot follow
+/// from the other.
+fn rise(last: Counters, now: Counters, over_ms: u64, limit_bps: Option<u64>) -> Option<(Moved, Counters)> {
+    let (rx_bytes, rx_stands) = counter_rise(last.rx_bytes, now.rx_bytes, over_ms, limit_bps)?;
+    let (tx_bytes, tx_stands) = counter_rise(last.tx_bytes, now.tx_bytes, over_ms, limit_bps)?;
+    Some((Moved { rx_bytes, tx_bytes }, Counters { rx_bytes: rx_stands, tx_bytes: tx_stands }))
+}
+
+fn counter_rise(last: u64, now: u64, over_ms: u64, limit_bps: Option<u64>) -> Option<(u64, u64)> {
     if now < last {
-        let wrapped = (last < WRAP).then(|| WRAP - last + now);
-        let most = bytes_in(limit_bps.unwrap_or(WRAP_LIMIT_BPS), over_ms);
-        return match wrapped.filter(|bytes| *bytes <= most) {
-            Some(bytes) => Change::Rose(bytes, now),
-            None if now == 0 => Change::Zero,
-            None => Change::Broken,
-        };
+        // Zero is far more often what a failed reading shows than where a wrap ends.
+        if now == 0 {
+            return None;
+        }
+        let wrapped = (last < WRAP).then(|| WRAP - last + now)?;
+        return (wrapped <= bytes_in(limit_bps.unwrap_or(MODEST_BPS), over_ms)).then_some((wrapped, now));
     }
     let rose = now - last;
-    let Some(limit_bps) = limit_bps else { return Change::Rose(rose, now) };
-    let most = bytes_in(limit_bps, over_ms);
+    let most = bytes_in(limit_bps.unwrap_or(ANY_LIMIT_BPS), over_ms);
     if rose <= most {
-        Change::Rose(rose, now)
-    } else if rose - most <= bytes_in(limit_bps, CARRIED_MS) {
-        Change::Rose(most, last + most)
-    } else {
-        Change::Broken
+        return Some((rose, now));
     }
+    (rose - most <= bytes_in(limit_bps?, CARRIED_MS)).then_some((most, last + most))
+}
+
+fn bytes_in(bps: u64, ms: u64) -> u64 {
+    u64::try_from(u128::from(bps) * u128::from(ms) / 1000).unwrap_or(u64::MAX)
 }

@@ -99,6 +99,20 @@ fn an_uplink_that_comes_or_goes_or_is_listed_twice_makes_no_spike() {
     assert_eq!(moved(&[]), None);
 }
 
+#[test]
+fn an_uplink_that_is_back_within_ten_seconds_goes_on_where_it_was() {
+    let total_after = |seconds: u32| {
+        let mut meter = Meter::default();
+        meter.read(1000, &[reading("eth0", Some((100, 0)), None)]);
+        for _ in 1..seconds {
+            assert_eq!(meter.read(1000, &[]), None);
+        }
+        assert_eq!(meter.read(1000, &[reading("eth0", Some((900, 0)), None)]), None);
+        meter.total().rx_bytes
+    };
+    assert_eq!((total_after(9), total_after(11)), (800, 0));
+}
+
 /// Anything that a kernel's counters may do: go on, jump, fall, fail, come back as another device.
 fn wild_readings() -> impl Strategy<Value = Vec<(u32, Vec<Reading>)>> {
     let counter = prop_oneof![3 => 0_u64..1 << 20, 2 => (1_u64 << 32) - (1 << 20)..1 << 32, 1 => any::<u64>(), 1 => Just(0)];
