@@ -35,7 +35,7 @@ const GRACE: Duration = Duration::from_secs(5);
 pub enum BrokerError {
     /// There is none on this machine, and it could not be fetched.
     #[error(
-        "no nats-server: {reason}; install 2.10.22 or newer from https://nats.io/download and put it on PATH, \
+        "no nats-server: {reason}; install 2.12.8 or newer from https://nats.io/download and put it on PATH, \
          or name it in TIDEMAP_NATS_SERVER"
     )]
     NotFound {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use async_nats::jetstream::{self, kv, stream};
+use async_nats::jetstream::{self, ErrorCode, context::GetStreamErrorKind, kv, stream};
 use tidemap_wire::{Partition, PartitionCount, subject};
 
 use crate::cli::UsageError;
@@ -13,10 +13,17 @@ pub const LEASES: &str = "TIDEMAP_LEASES";
 /// Partitions' states, for recovery.
 pub const CHECKPOINTS: &str = "TIDEMAP_CHECKPOINTS";
 
+/// The key in [`CHECKPOINTS`] under which a change of the number of partitions stands until it is finished.
+pub const CHANGE: &str = "change";
+
 /// How long the log reaches back: what a worker can replay.
 const MAX_AGE: Duration = Duration::from_secs(600);
 /// The largest report; an agent's batch of a backlog is far smaller.
 const MAX_MESSAGE_BYTES: i32 = 64 * 1024;
+/// How many reports of one node the log holds, so that no agent fills the disk or buries the others: more than a
+/// node sends in [`MAX_AGE`] at ten reports a second. Those above it are refused, not exchanged for older ones: a log
+/// with holes would make its readers stumble.
+pub const MAX_REPORTS_OF_A_NODE: i64 = 10_000;
 /// How long a broker may take to elect a leader for a stream before we give up.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -36,17 +43,60 @@ pub async fn ensure(
     replicas: usize,
 ) -> anyhow::Result<()> {
     let made = async {
-        for partition in partitions.all() {
-            ensure_stream(js, partitions, partition, replicas).await?;
-        }
         for bucket in [LEASES, CHECKPOINTS] {
             ensure_bucket(js, bucket, replicas).await?;
         }
-        anyhow::Ok(())
+        let marks = js.get_key_value(CHECKPOINTS).await?;
+        if marks.get(CHANGE).await?.is_some() {
+            bail!(UsageError(format!(
+                "--partitions {}: a change of the number of partitions was begun and is not finished; run `tidemap \
+                 repartition` again",
+                partitions.get()
+            )));
+        }
+        ensure_streams(js, partitions, replicas).await
     };
     tokio::time::timeout(PATIENCE, made)
         .await
         .context("the broker does not make streams: is JetStream on?")?
+}
+
+/// Makes the streams that are missing.
+///
+/// # Errors
+///
+/// When the broker refuses, or holds streams that were cut for another number of partitions.
+pub async fn ensure_streams(
+    js: &jetstream::Context,
+    partitions: PartitionCount,
+    replicas: usize,
+) -> anyhow::Result<()> {
+    for partition in partitions.all() {
+        ensure_stream(js, partitions, partition, replicas).await?;
+    }
+    Ok(())
+}
+
+/// For how many partitions the broker's streams are cut; `None` when it has none.
+///
+/// # Errors
+///
+/// When the broker does not answer.
+pub async fn count(js: &jetstream::Context) -> anyhow::Result<Option<u16>> {
+    match js.get_stream("TIDEMAP_0").await {
+        Ok(stream) => Ok(Some(cut(&stream.cached_info().config.subjects))),
+        Err(error) => match error.kind() {
+            GetStreamErrorKind::JetStream(error) if error.error_code() == ErrorCode::STREAM_NOT_FOUND => {
+                Ok(None)
+            }
+            _ => Err(error).context("cannot ask for the stream TIDEMAP_0"),
+        },
+    }
+}
+
+/// How many partitions there are when one stream has these subjects.
+fn cut(subjects: &[String]) -> u16 {
+    tidemap_wire::SLOTS / u16::try_from(subjects.len()).unwrap_or(1).max(1)
 }
 
 async fn ensure_stream(
@@ -63,11 +113,24 @@ async fn ensure_stream(
     let held = &stream.cached_info().config.subjects;
     if *held != wanted.subjects {
         bail!(UsageError(format!(
-            "--partitions {}: the broker's streams are cut for {} partitions",
+            "--partitions {}: the broker's streams are cut for {} partitions; `tidemap repartition` changes that",
             partitions.get(),
-            usize::from(tidemap_wire::SLOTS) / held.len().max(1)
+            cut(held)
         )));
     }
+    bound(js, stream.cached_info().config.clone()).await
+}
+
+/// Bounds what one node may put into a stream that an older Tidemap has made. All else stays as its operator wants it.
+async fn bound(js: &jetstream::Context, mut held: stream::Config) -> anyhow::Result<()> {
+    if held.max_messages_per_subject == MAX_REPORTS_OF_A_NODE {
+        return Ok(());
+    }
+    held.discard = stream::DiscardPolicy::New;
+    held.discard_new_per_subject = true;
+    held.max_messages_per_subject = MAX_REPORTS_OF_A_NODE;
+    let name = held.name.clone();
+    js.update_stream(held).await.with_context(|| format!("cannot bound the stream {name}"))?;
     Ok(())
 }
 
@@ -77,7 +140,9 @@ fn config(partitions: PartitionCount, partition: Partition, replicas: usize) -> 
         subjects: partitions.slots(partition).map(subject::samples_of).collect(),
         storage: stream::StorageType::File,
         retention: stream::RetentionPolicy::Limits,
-        discard: stream::DiscardPolicy::Old,
+        discard: stream::DiscardPolicy::New,
+        discard_new_per_subject: true,
+        max_messages_per_subject: MAX_REPORTS_OF_A_NODE,
         max_age: MAX_AGE,
         max_message_size: MAX_MESSAGE_BYTES,
         num_replicas: replicas,

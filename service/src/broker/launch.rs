@@ -61,7 +61,7 @@ impl Launch {
         // 0 would be the default port, -1 is a free one.
         let port = if port == 0 { "-1".to_owned() } else { port.to_string() };
         let mut command = Command::new(&self.binary);
-        command.arg("-c").arg(configuration(&self.dir)).arg("-sd").arg(&self.dir);
+        command.arg("-c").arg(configuration(&self.dir));
         command.arg("-a").arg(self.ip.to_string()).arg("-p").arg(port);
         command.arg("--ports_file_dir").arg(self.ports_folder());
         command.arg("-P").arg(pid_file(&self.dir)).arg("-l").arg(self.log());
@@ -130,7 +130,11 @@ impl Launch {
 
     /// `nats.conf`, and what only this place knows.
     fn wrapper(&self) -> String {
-        let mut text = "# Written by Tidemap at each start.\ninclude \"nats.conf\"\n".to_owned();
+        // Not by `-sd`: with that some nats-servers refuse to read its users again.
+        let mut text = format!(
+            "# Written by Tidemap at each start.\ninclude \"nats.conf\"\nstore_dir: {:?}\n",
+            self.dir
+        );
         if let Some(tls) = &self.tls {
             // A fleet that comes back at once makes the handshakes slow; the default is 2 seconds.
             text += &format!(

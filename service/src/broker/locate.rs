@@ -9,8 +9,9 @@ use std::{
 use super::{BrokerError, fetch};
 use crate::data_dir::xdg_folder;
 
-/// The oldest that has all we use.
-const OLDEST: Version = Version(2, 10, 22);
+/// The oldest of which we know that an agent's report cannot stop the log's readers: older ones store a status line that
+/// a report carries, and readers take it for the broker's own word.
+const OLDEST: Version = Version(2, 12, 8);
 const PROGRAM: &str = if cfg!(windows) { "nats-server.exe" } else { "nats-server" };
 
 /// Finds a nats-server: `$TIDEMAP_NATS_SERVER`, else the one on PATH when it is new enough, else the one below
@@ -67,7 +68,7 @@ fn check(program: &Path) -> Result<PathBuf, String> {
     match Version::parse(&answer) {
         Some(version) if version >= OLDEST => Ok(program.to_owned()),
         Some(Version(major, minor, patch)) => {
-            Err(format!("is version {major}.{minor}.{patch}, which is too old: 2.10.22 or newer is needed"))
+            Err(format!("is version {major}.{minor}.{patch}, which is too old: 2.12.8 or newer is needed"))
         }
         None => Err("is no nats-server: it does not tell its version".to_owned()),
     }
@@ -88,7 +89,7 @@ mod tests {
         assert_eq!(Version::parse("nats-server: v2.11.0-RC.1"), Some(Version(2, 11, 0)));
         assert_eq!(Version::parse("nats-server: v2.11"), None);
         assert_eq!(Version::parse("something else"), None);
-        assert!(Version(2, 9, 99) < OLDEST && Version(2, 10, 22) >= OLDEST && Version(3, 0, 0) > OLDEST);
+        assert!(Version(2, 12, 7) < OLDEST && Version(2, 12, 8) >= OLDEST && Version(3, 0, 0) > OLDEST);
     }
 
     #[cfg(unix)]
