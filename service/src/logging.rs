@@ -33,9 +33,9 @@ impl LogArgs {
     ///
     /// When the filter cannot be read.
     pub fn init(&self) -> anyhow::Result<()> {
-        // async-nats tells each reconnect attempt at `info`; our own event log already says what matters. warp tells
-        // every browser that leaves in mid-stream as an error.
-        let directives = format!("async_nats=warn,warp=off,{}", self.log);
+        // async-nats tells each attempt to connect, refused ones as errors; `nats` says what matters, at a bounded rate.
+        // warp tells every browser that leaves in mid-stream as an error.
+        let directives = format!("async_nats=off,warp=off,{}", self.log);
         let filter = EnvFilter::try_new(directives)
             .map_err(|error| UsageError(format!("--log: {error} (try info, debug, warn)")))?;
         let builder = tracing_subscriber::fmt()

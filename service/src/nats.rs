@@ -1,23 +1,24 @@
 //! The connection to the broker, with the settings that experience demands.
 
+mod complaints;
+
 use std::{
-    future::{Ready, ready},
+    future::ready,
     path::{Path, PathBuf},
-    sync::atomic::{AtomicI64, Ordering::Relaxed},
+    sync::Arc,
     time::Duration,
 };
 
 use anyhow::Context;
-use async_nats::{Client, ConnectOptions, Event, ServerError};
+use async_nats::{Client, ConnectOptions};
 
-use crate::{cli::UsageError, clock::unix_ms};
+use crate::cli::UsageError;
+use complaints::Complaints;
 
 /// A half-open link is noticed after two of these; the client's default of a minute misses cuts.
 const PING_INTERVAL: Duration = Duration::from_secs(5);
 /// A subscription that is this many messages behind loses messages; the event is logged.
 const SUBSCRIPTION_CAPACITY: usize = 65_536;
-/// At most one complaint of the broker's is logged in this time.
-const COMPLAINT_PERIOD_MS: i64 = 10_000;
 
 /// Where the broker is, and who we are to it.
 #[derive(clap::Args, Clone, Debug)]
@@ -54,6 +55,8 @@ impl NatsArgs {
             .map(|url| url.trim().parse::<async_nats::ServerAddr>())
             .collect::<Result<Vec<_>, _>>()
             .map_err(|error| UsageError(format!("--nats-url {}: {error}", self.nats_url)))?;
+        let complaints = Arc::new(Complaints::new(self.creds.as_deref(), self.nats_ca.as_deref()));
+        let attempts = Arc::clone(&complaints);
         let mut options = with_identity(self.creds.as_deref())?
             .name(name)
             .ping_interval(PING_INTERVAL)
@@ -61,7 +64,15 @@ impl NatsArgs {
             .max_reconnects(None)
             .subscription_capacity(SUBSCRIPTION_CAPACITY)
             .reconnect_delay_callback(reconnect_delay)
-            .event_callback(log_events());
+            // Only this hook is told why an attempt has failed. It chooses no server.
+            .reconnect_to_server_callback(move |servers, _| {
+                attempts.attempted(&servers);
+                ready(None)
+            })
+            .event_callback(move |event| {
+                complaints.happened(&event);
+                ready(())
+            });
         if let Some(inbox) = inbox {
             options = options.custom_inbox_prefix(inbox);
         }
@@ -115,41 +126,6 @@ fn reconnect_delay(attempts: usize) -> Duration {
     let exponent = u32::try_from(attempts.saturating_sub(1).min(7)).unwrap_or(7);
     let ceiling_ms = (100_u64 << exponent).min(10_000);
     Duration::from_millis(100 + fastrand::u64(0..ceiling_ms))
-}
-
-/// Logs what happens to a connection. A refused publish comes back every second, so complaints are bounded.
-fn log_events() -> impl Fn(Event) -> Ready<()> + Send + Sync + 'static {
-    let complained = AtomicI64::new(i64::MIN);
-    move |event| {
-        let now = unix_ms();
-        let last = complained.load(Relaxed);
-        let is_complaint =
-            matches!(event, Event::ServerError(_) | Event::ClientError(_) | Event::SlowConsumer(_));
-        if !is_complaint || now.saturating_sub(last) >= COMPLAINT_PERIOD_MS {
-            if is_complaint {
-                complained.store(now, Relaxed);
-            }
-            log_event(&event);
-        }
-        ready(())
-    }
-}
-
-fn log_event(event: &Event) {
-    match event {
-        Event::Connected => tracing::info!("connected to the broker"),
-        Event::Disconnected => tracing::warn!("lost the broker; trying again"),
-        Event::SlowConsumer(subscription) => {
-            tracing::warn!(subscription, "a subscription is full: messages were dropped");
-        }
-        // A refused permission is only ever told here, and it is never harmless.
-        Event::ServerError(ServerError::AuthorizationViolation) => {
-            tracing::error!("the broker refuses these credentials (--creds)");
-        }
-        Event::ServerError(error) => tracing::error!(%error, "the broker refused something"),
-        Event::ClientError(error) => tracing::warn!(%error, "connection error"),
-        Event::LameDuckMode | Event::Draining | Event::Closed => tracing::debug!(%event, "connection"),
-    }
 }
 
 #[cfg(test)]

@@ -2,11 +2,18 @@
 //!
 //! Either the operator gives one, or this makes an authority and a certificate of its own in the data folder: agents
 //! then trust that authority alone, which `tidemap enroll` hands to them.
+//!
+//! What is made here begins in 1975, so that a host whose clock has forgotten the year still gets in. The authority does
+//! not end: it is trusted because its file is in place, and is taken back by removing the folder `tls` and enrolling
+//! anew. The broker's certificate lasts ten years, and every start in its last five makes a new one.
+
+mod proof;
 
 use std::{
     fs, io,
     net::IpAddr,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use rcgen::{
@@ -18,6 +25,14 @@ use crate::{
     data_dir::create_private,
     keys::{KeysError, write_if_changed},
 };
+
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+/// How long a certificate of ours is valid.
+const VALIDITY: Duration = DAY.saturating_mul(3_650);
+/// One of ours that ends sooner is made anew.
+const RENEWAL: Duration = DAY.saturating_mul(1_825);
+/// One of the operator's that ends sooner is worth a warning.
+const WARNING: Duration = DAY.saturating_mul(30);
 
 /// Why there is no certificate.
 #[derive(Debug, thiserror::Error)]
@@ -36,6 +51,9 @@ pub enum TlsError {
     /// A name or a key is not what it should be.
     #[error("cannot make a certificate: {0}")]
     Certificate(#[from] rcgen::Error),
+    /// Nobody who connects would believe it.
+    #[error("{0}")]
+    Unconvincing(String),
 }
 
 /// A broker's certificate, and what clients must trust to believe it.
@@ -50,30 +68,43 @@ pub struct Certificates {
 }
 
 impl Certificates {
-    /// Takes a certificate of the operator's. A public authority vouches for it.
+    /// Takes a certificate of the operator's, for the name under which nodes reach this host. A public authority
+    /// vouches for it when none is named. `unix` is now, since 1970.
     ///
     /// # Errors
     ///
-    /// When a file cannot be read.
-    pub fn given(certificate: &Path, key: &Path, authority: Option<&Path>) -> Result<Self, TlsError> {
+    /// When a file cannot be read, or those who connect would not believe what it says.
+    pub fn given(
+        certificate: &Path,
+        key: &Path,
+        authority: Option<&Path>,
+        name: &str,
+        unix: Duration,
+    ) -> Result<Self, TlsError> {
         for path in [Some(certificate), Some(key), authority].into_iter().flatten() {
             fs::read(path).map_err(at(path))?;
         }
         let absolute = |path: &Path| path.canonicalize().map_err(at(path));
-        Ok(Self {
+        let given = Self {
             certificate: absolute(certificate)?,
             key: absolute(key)?,
             authority: authority.map(absolute).transpose()?,
-        })
+        };
+        let names = [name.to_owned()];
+        proof::prove(&given, &names, unix).map_err(TlsError::Unconvincing)?;
+        if let Err(fault) = proof::prove(&given, &names, unix + WARNING) {
+            tracing::warn!("in {} days: {fault}", WARNING.as_secs() / DAY.as_secs());
+        }
+        Ok(given)
     }
 
     /// Makes what is missing in the data folder: an authority once, and a certificate for these host names and
-    /// addresses whenever they change.
+    /// addresses whenever they change or the one that is there ends too soon. `unix` is now, since 1970.
     ///
     /// # Errors
     ///
     /// When a file cannot be written, or a name cannot stand in a certificate.
-    pub fn open_or_create(dir: &Path, names: &[String]) -> Result<Self, TlsError> {
+    pub fn open_or_create(dir: &Path, names: &[String], unix: Duration) -> Result<Self, TlsError> {
         let folder = dir.join("tls");
         create_private(&folder).map_err(at(&folder))?;
         let folder = folder.canonicalize().map_err(at(&folder))?;
@@ -84,18 +115,14 @@ impl Certificates {
         if !authority.exists() {
             write_if_changed(&authority, &ca.self_signed(&ca_key)?.pem())?;
         }
-        let (certificate, broker_key, named) = (path("broker.pem"), path("broker.key"), path("names"));
-        let listed = names.join("\n") + "\n";
-        if !certificate.exists()
-            || fs::read_to_string(&named).is_ok_and(|old| old != listed)
-            || !named.exists()
-        {
-            let signed =
-                broker_params(names)?.signed_by(&key(&broker_key)?, &Issuer::from_params(&ca, &ca_key))?;
-            write_if_changed(&certificate, &signed.pem())?;
-            write_if_changed(&named, &listed)?;
+        let made =
+            Self { certificate: path("broker.pem"), key: path("broker.key"), authority: Some(authority) };
+        if proof::prove(&made, names, unix + RENEWAL).is_err() {
+            let issuer = Issuer::from_params(&ca, &ca_key);
+            let signed = broker_params(names, unix)?.signed_by(&key(&made.key)?, &issuer)?;
+            write_if_changed(&made.certificate, &signed.pem())?;
         }
-        Ok(Self { certificate, key: broker_key, authority: Some(authority) })
+        Ok(made)
     }
 }
 
@@ -125,8 +152,9 @@ fn authority_params() -> CertificateParams {
     params
 }
 
-fn broker_params(names: &[String]) -> Result<CertificateParams, TlsError> {
+fn broker_params(names: &[String], unix: Duration) -> Result<CertificateParams, TlsError> {
     let mut params = CertificateParams::new(names)?;
+    params.not_after = rcgen::date_time_ymd(1970, 1, 1) + unix + VALIDITY;
     params.distinguished_name.push(DnType::CommonName, "Tidemap broker");
     params.use_authority_key_identifier_extension = true;
     params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
@@ -151,29 +179,4 @@ fn at(path: &Path) -> impl Fn(io::Error) -> TlsError {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_certificate_is_made_once_and_anew_for_new_names() {
-        let dir = tempfile::tempdir().unwrap();
-        let made = |names: &[&str]| {
-            let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
-            let certificates = Certificates::open_or_create(dir.path(), &names).unwrap();
-            let read = |path: &Path| fs::read_to_string(path).unwrap();
-            (read(&certificates.certificate), read(certificates.authority.as_deref().unwrap()))
-        };
-        let first = made(&["a.example", "192.0.2.1"]);
-        assert_eq!(made(&["a.example", "192.0.2.1"]), first);
-        let second = made(&["b.example"]);
-        assert_ne!(second.0, first.0);
-        assert_eq!(second.1, first.1, "agents go on trusting the authority they were given");
-    }
-
-    #[test]
-    fn a_file_that_is_not_there_is_named() {
-        let error =
-            Certificates::given(Path::new("/no/cert.pem"), Path::new("/no/key.pem"), None).unwrap_err();
-        assert!(error.to_string().starts_with("cannot use /no/cert.pem: "), "{error}");
-    }
-}
+mod tests;

@@ -4,12 +4,14 @@ use std::{
     fs,
     net::{IpAddr, SocketAddr, ToSocketAddrs},
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use anyhow::Context;
 use tidemap_service::{
     broker::Broker,
     cli::UsageError,
+    clock::unix_ms,
     tls::{self, Certificates},
 };
 
@@ -64,7 +66,7 @@ impl ListenArgs {
         })?;
         let given = match (self.tls_cert, self.tls_key) {
             (Some(certificate), Some(key)) => Some(
-                Certificates::given(&certificate, &key, self.tls_ca.as_deref())
+                Certificates::given(&certificate, &key, self.tls_ca.as_deref(), &advertised, now())
                     .map_err(|error| UsageError(format!("--tls-cert: {error}")))?,
             ),
             _ => None,
@@ -80,7 +82,7 @@ impl Listener {
             Self::Loopback(address) => Ok((*address, None)),
             Self::Network { address, given: Some(given), .. } => Ok((Some(*address), Some(given.clone()))),
             Self::Network { address, advertised, given: None } => {
-                let made = Certificates::open_or_create(dir, &tls::names(advertised, address.ip()))?;
+                let made = Certificates::open_or_create(dir, &tls::names(advertised, address.ip()), now())?;
                 Ok((Some(*address), Some(made)))
             }
         }
@@ -114,6 +116,11 @@ impl Listener {
 /// How nodes reach the broker of a data folder, as its `tidemap up` has written it down.
 pub(crate) fn endpoint(dir: &Path) -> Option<String> {
     fs::read_to_string(dir.join(ENDPOINT)).ok()
+}
+
+/// What certificates are judged by: the time since 1970 that this host's clock shows.
+fn now() -> Duration {
+    Duration::from_millis(u64::try_from(unix_ms()).unwrap_or(0))
 }
 
 /// The address in a broker's URL. Only this host's loopback: any other listener needs TLS.
