@@ -37,6 +37,9 @@ pub struct AgentArgs {
     /// Never count this interface; `--exclude '*' --include eth0` counts eth0 alone.
     #[arg(long, env = "TIDEMAP_EXCLUDE", value_name = "INTERFACE", value_delimiter = ',')]
     pub exclude: Vec<NamePattern>,
+    /// Keep samples in this file until the broker has them, so that they survive a restart of the agent in an outage.
+    #[arg(long, env = "TIDEMAP_SPOOL", value_name = "FILE")]
+    pub spool: Option<PathBuf>,
     /// Where sysfs is mounted.
     #[arg(long, env = "TIDEMAP_SYSFS", default_value = "/sys", value_name = "FOLDER", hide = true)]
     pub sysfs_root: PathBuf,

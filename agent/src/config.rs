@@ -23,6 +23,8 @@ pub struct AgentConfig {
     pub labels: BTreeMap<String, String>,
     /// The operator's word on which interfaces count.
     pub choice: Choice,
+    /// Where samples wait that the broker does not have yet; without it they wait in memory alone.
+    pub spool: Option<PathBuf>,
     /// Where sysfs is mounted.
     pub sysfs_root: PathBuf,
     /// Where procfs is mounted.
@@ -47,6 +49,7 @@ impl AgentConfig {
             provider: args.provider,
             labels: args.labels.into_iter().collect(),
             choice: Choice { include: args.include, exclude: args.exclude },
+            spool: args.spool,
             sysfs_root: args.sysfs_root,
             procfs_root: args.procfs_root,
         })

@@ -24,6 +24,7 @@ pub mod location;
 
 pub mod outbox;
 pub mod ring;
+pub mod spool;
 
 pub mod publisher;
 pub mod sampler;
@@ -63,7 +64,7 @@ impl AgentCommand {
 ///
 /// When the interfaces cannot be read at all, or the broker's address or the credentials cannot be used.
 pub async fn run(config: AgentConfig, nats: NatsArgs, shutdown: CancellationToken) -> anyhow::Result<()> {
-    let publisher = Publisher::connect(&nats, &config.node).await?;
+    let publisher = Publisher::connect(&nats, &config).await?;
     tracing::info!(node = %config.node, interval_ms = config.interval.as_millis(), "sampling");
     let sampler = Sampler::start(&config)?;
     // The publisher waits for nothing longer than half a second; were it stuck, no sample older than the ring matters.

@@ -3,7 +3,7 @@
 //! Acknowledgements come to one subscription of our own, numbered by their last subject token: async-nats's request
 //! machinery would keep an entry for ever for each one that is lost in an outage.
 
-use std::time::Duration;
+use std::{io, time::Duration};
 
 use anyhow::bail;
 use async_nats::{
@@ -19,7 +19,7 @@ use tokio::{
     time::{Instant, sleep, timeout},
 };
 
-use crate::{outbox::Outbox, sampler::Observation};
+use crate::{AgentConfig, outbox::Outbox, sampler::Observation, spool::Spool};
 
 /// async-nats takes a message into its queue at once, unless that is full because the connection just broke.
 const SEND_TIMEOUT: Duration = Duration::from_millis(500);
@@ -43,10 +43,20 @@ pub struct Publisher {
     started: Instant,
     /// The server, and the number that it gave to this connection.
     connection: Option<(String, u64)>,
+    /// Without one, or when it failed, samples wait in memory alone.
+    spool: Option<Spool>,
     /// Since when the broker has taken nothing.
     refused_since: Option<Instant>,
-    complained: Option<Instant>,
+    refusals: Complaint,
+    silences: Complaint,
+    losses: Complaint,
     lost_told: u64,
+}
+
+/// Something that is worth a line in the log, but not every second.
+#[derive(Clone, Copy, Debug, Default)]
+struct Complaint {
+    last: Option<Instant>,
 }
 
 impl Publisher {
@@ -54,8 +64,14 @@ impl Publisher {
     ///
     /// # Errors
     ///
-    /// When the address or the credentials cannot be used.
-    pub async fn connect(nats: &NatsArgs, node: &NodeId) -> anyhow::Result<Self> {
+    /// When the address or the credentials cannot be used, or the spool is not this agent's.
+    pub async fn connect(nats: &NatsArgs, config: &AgentConfig) -> anyhow::Result<Self> {
+        let node = &config.node;
+        let mut outbox = Outbox::new(node.clone(), fastrand::u64(..));
+        let spool = match &config.spool {
+            Some(path) => Spool::take_up(path, node, &mut outbox)?,
+            None => None,
+        };
         let inbox = format!("_INBOX.{node}");
         let client = nats.connect(&format!("tidemap-agent {node}"), Some(&inbox)).await?;
         let reply_prefix = client.new_inbox();
@@ -66,11 +82,14 @@ impl Publisher {
             client,
             acks,
             reply_prefix,
-            outbox: Outbox::new(node.clone(), fastrand::u64(..)),
+            outbox,
+            spool,
             started: Instant::now(),
             connection: None,
             refused_since: None,
-            complained: None,
+            refusals: Complaint::default(),
+            silences: Complaint::default(),
+            losses: Complaint::default(),
             lost_told: 0,
         })
     }
@@ -99,9 +118,11 @@ impl Publisher {
     }
 
     fn take(&mut self, observation: Observation) {
-        self.outbox.push(observation.sample, observation.hello, self.now_ms());
+        let boot = self.outbox.boot();
+        self.outbox.push(observation.sample.clone(), observation.hello, self.now_ms());
+        self.note(|spool| spool.keep(boot, observation.sample));
         let lost = self.outbox.lost();
-        if lost > self.lost_told && self.may_complain() {
+        if lost > self.lost_told && self.losses.is_due() {
             tracing::warn!(lost_samples = lost, "the broker has been away for too long: samples are lost");
             self.lost_told = lost;
         }
@@ -114,13 +135,15 @@ impl Publisher {
         };
         match verdict(&answer) {
             Ok(()) => {
-                self.outbox.acknowledged(id);
+                if let Some(delivery) = self.outbox.acknowledged(id, self.now_ms()) {
+                    self.note(|spool| spool.stored(delivery));
+                }
                 self.refused_since = None;
             }
             Err(reason) => {
                 self.outbox.refused(id, self.now_ms());
                 let since = *self.refused_since.get_or_insert_with(Instant::now);
-                if since.elapsed() >= COMPLAIN_AFTER && self.may_complain() {
+                if since.elapsed() >= COMPLAIN_AFTER && self.refusals.is_due() {
                     tracing::error!(node = %self.node, reason, "the broker does not take samples; keeping them");
                 }
             }
@@ -134,13 +157,13 @@ impl Publisher {
         if self.client.connection_state() != State::Connected {
             return;
         }
-        if overdue > 0 && self.may_complain() {
+        if overdue > 0 && self.silences.is_due() {
             tracing::error!(
                 node = %self.node,
                 "the broker does not acknowledge samples: may these credentials publish as this node?"
             );
         }
-        self.notice_connection(now_ms);
+        self.notice_connection();
         while let Some(parcel) = self.outbox.next(now_ms) {
             let reply = format!("{}.{}", self.reply_prefix, parcel.id);
             let payload = encode(&parcel.report).into();
@@ -152,12 +175,12 @@ impl Publisher {
         }
     }
 
-    fn notice_connection(&mut self, now_ms: u64) {
+    fn notice_connection(&mut self) {
         let Some(info) = self.client.try_server_info() else { return };
         let now = (info.server_id, info.client_id);
         if self.connection.as_ref() != Some(&now) {
             let new_server = self.connection.as_ref().is_none_or(|(server, _)| *server != now.0);
-            self.outbox.reconnected(new_server, now_ms);
+            self.outbox.reconnected(new_server);
             self.connection = Some(now);
         }
     }
@@ -173,23 +196,49 @@ impl Publisher {
                 self.hear(answer)?;
             }
         }
-        if !self.outbox.is_done() {
-            tracing::warn!(lost_samples = self.outbox.pending(), "stopped before the broker had all samples");
+        let left = self.outbox.pending().count();
+        match self.spool {
+            _ if left == 0 => {}
+            Some(_) => tracing::info!(spooled_samples = left, "stopped before the broker had all samples"),
+            None => tracing::warn!(lost_samples = left, "stopped before the broker had all samples"),
         }
         Ok(())
     }
 
-    fn may_complain(&mut self) -> bool {
-        let now = Instant::now();
-        let may = self.complained.is_none_or(|last| now - last >= COMPLAIN_EVERY);
-        if may {
-            self.complained = Some(now);
+    /// Writes into the spool, if there is one, and clears it of what the broker has by now when it has grown.
+    fn note(&mut self, write: impl FnOnce(&mut Spool) -> io::Result<()>) {
+        self.in_spool(write);
+        if self.spool.as_ref().is_some_and(Spool::is_full) {
+            let pending: Vec<_> =
+                self.outbox.pending().map(|(boot, sample)| (boot, sample.clone())).collect();
+            self.in_spool(|spool| spool.compact(pending));
         }
-        may
+    }
+
+    /// A spool that fails is not used any more.
+    fn in_spool(&mut self, write: impl FnOnce(&mut Spool) -> io::Result<()>) {
+        if let Some(spool) = &mut self.spool
+            && let Err(error) = write(spool)
+        {
+            tracing::warn!(%error, "the spool cannot be written: from now on samples wait in memory alone");
+            self.spool = None;
+        }
     }
 
     fn now_ms(&self) -> u64 {
         u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+}
+
+impl Complaint {
+    /// Whether it may be told now; if so, it is taken to have been.
+    fn is_due(&mut self) -> bool {
+        let now = Instant::now();
+        let due = self.last.is_none_or(|last| now - last >= COMPLAIN_EVERY);
+        if due {
+            self.last = Some(now);
+        }
+        due
     }
 }
 

@@ -16,12 +16,12 @@ pub struct Ring {
 /// A sample and what has become of it.
 #[derive(Debug)]
 pub struct Held {
+    /// The run that read it: with a spool, the ring may hold samples of an agent that is no more.
+    pub boot: u64,
     /// The sample.
     pub sample: Sample,
     /// About how many bytes it takes in a report.
     pub size_bytes: usize,
-    /// When it was taken: the agent's monotonic milliseconds.
-    pub taken_ms: u64,
     /// What has become of it.
     pub fate: Fate,
 }
@@ -35,8 +35,8 @@ pub enum Fate {
     Waiting,
     /// Sent with this number, not yet acknowledged.
     Flying(u64),
-    /// Acknowledged.
-    Stored,
+    /// Acknowledged, at these of the agent's monotonic milliseconds.
+    Stored(u64),
 }
 
 impl Ring {
@@ -67,5 +67,10 @@ impl Fate {
     /// Whether it has to be sent.
     pub fn is_due(self) -> bool {
         matches!(self, Self::New | Self::Waiting)
+    }
+
+    /// Whether the broker has it.
+    pub fn is_stored(self) -> bool {
+        matches!(self, Self::Stored(_))
     }
 }

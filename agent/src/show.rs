@@ -25,7 +25,7 @@ pub async fn dry_run(config: AgentConfig, shutdown: CancellationToken) -> anyhow
         let now_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
         outbox.push(observation.sample, observation.hello, now_ms);
         while let Some(parcel) = outbox.next(now_ms) {
-            outbox.acknowledged(parcel.id);
+            outbox.acknowledged(parcel.id, 0);
             if !print(&serde_json::to_string(&parcel.report)?)? {
                 enough.cancel();
             }

@@ -84,6 +84,9 @@ pub struct Hello {
     pub labels: BTreeMap<String, String>,
     /// Every interface, with the reason why it counts or not.
     pub interfaces: Vec<Interface>,
+    /// Samples that the agent's run had to give up before the broker had them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lost_samples: Option<u64>,
 }
 
 /// Where a node is.

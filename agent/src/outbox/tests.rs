@@ -19,6 +19,10 @@ fn seqs(parcel: &Parcel) -> Vec<u64> {
     parcel.report.samples.iter().map(|sample| sample.seq).collect()
 }
 
+fn pending(outbox: &Outbox) -> usize {
+    outbox.pending().count()
+}
+
 /// Sends all that may be sent now; returns the sequence numbers of each parcel with its number.
 fn sent(outbox: &mut Outbox, now_ms: u64) -> Vec<(u64, Vec<u64>)> {
     std::iter::from_fn(|| outbox.next(now_ms)).map(|parcel| (parcel.id, seqs(&parcel))).collect()
@@ -29,10 +33,10 @@ fn a_live_sample_goes_out_at_once_and_alone_and_is_done_when_acknowledged() {
     let mut outbox = outbox();
     outbox.push(sample(1), None, 0);
     assert_eq!(sent(&mut outbox, 0), [(0, vec![1])]);
-    assert_eq!((outbox.pending(), outbox.is_done()), (1, false));
-    outbox.acknowledged(0);
+    assert_eq!((pending(&outbox), outbox.is_done()), (1, false));
+    assert_eq!(outbox.acknowledged(0, 9), Some(Delivery { boot: 1, seqs: vec![1] }));
     assert!(outbox.is_done());
-    outbox.acknowledged(0);
+    assert_eq!(outbox.acknowledged(0, 9), None);
     assert_eq!(sent(&mut outbox, 60_000), []);
 }
 
@@ -48,34 +52,35 @@ fn after_an_outage_the_live_sample_is_first_and_the_rest_follows_oldest_first() 
         [(300, 1), (1, 60), (61, 60), (121, 60)]
     );
     // All four places are taken by now; as soon as the live one lands, the next live one takes its place.
-    outbox.acknowledged(parcels[0].0);
+    outbox.acknowledged(parcels[0].0, 300_400);
     assert_eq!(sent(&mut outbox, 300_500), []);
     outbox.push(sample(301), None, 301_000);
     assert_eq!(sent(&mut outbox, 301_000), [(4, vec![301])]);
     for (id, _) in &parcels[1..] {
-        outbox.acknowledged(*id);
+        outbox.acknowledged(*id, 301_050);
     }
-    outbox.acknowledged(4);
+    outbox.acknowledged(4, 301_050);
     let rest = sent(&mut outbox, 301_100);
     assert_eq!(
         rest.iter().map(|(_, seqs)| (seqs[0], seqs.len())).collect::<Vec<_>>(),
         [(181, 60), (241, 59)]
     );
     for (id, _) in rest {
-        outbox.acknowledged(id);
+        outbox.acknowledged(id, 301_200);
     }
     assert!(outbox.is_done());
 }
 
 #[test]
-fn what_is_not_acknowledged_in_five_seconds_is_sent_again() {
+fn what_is_not_acknowledged_in_five_seconds_is_sent_again_after_a_rest() {
     let mut outbox = outbox();
     outbox.push(sample(1), None, 0);
     assert_eq!(sent(&mut outbox, 0), [(0, vec![1])]);
     assert_eq!((outbox.expire(4_999), sent(&mut outbox, 4_999)), (0, vec![]));
-    assert_eq!((outbox.expire(5_000), sent(&mut outbox, 5_000)), (1, vec![(1, vec![1])]));
+    assert_eq!((outbox.expire(5_000), sent(&mut outbox, 5_499)), (1, vec![]));
+    assert_eq!(sent(&mut outbox, 5_500), [(1, vec![1])]);
     // The first acknowledgement comes after all: too late to mean anything.
-    outbox.acknowledged(0);
+    assert_eq!(outbox.acknowledged(0, 5_600), None);
     assert!(!outbox.is_done());
 }
 
@@ -91,26 +96,68 @@ fn a_refused_report_rests_longer_each_time_while_live_samples_go_on() {
     assert_eq!(sent(&mut outbox, 1_499), []);
     outbox.push(sample(2), None, 1_499);
     assert_eq!(sent(&mut outbox, 1_499), [(2, vec![2])]);
-    outbox.acknowledged(2);
+    outbox.acknowledged(2, 1_499);
     assert_eq!(sent(&mut outbox, 1_499), [(3, vec![1])]);
 }
 
 #[test]
-fn a_new_server_is_sent_the_last_ten_seconds_again_and_an_old_one_only_what_was_under_way() {
+fn a_new_server_is_sent_again_what_the_old_one_acknowledged_last_and_an_old_one_only_what_was_under_way() {
     let mut outbox = outbox();
     for seq in 1..=20 {
         outbox.push(sample(seq), None, seq * 1000);
         for (id, _) in sent(&mut outbox, seq * 1000) {
-            outbox.acknowledged(id);
+            outbox.acknowledged(id, seq * 1000);
         }
     }
     outbox.push(sample(21), None, 21_000);
     sent(&mut outbox, 21_000);
-    outbox.reconnected(false, 21_500);
+    outbox.reconnected(false);
     assert_eq!(sent(&mut outbox, 21_500).into_iter().map(|(_, seqs)| seqs).collect::<Vec<_>>(), [[21]]);
-    outbox.reconnected(true, 22_000);
-    let resent: Vec<_> = sent(&mut outbox, 22_000).into_iter().map(|(_, seqs)| seqs).collect();
-    assert_eq!(resent, [(12..=21).collect::<Vec<_>>()]);
+    // A minute later: what counts is when the old server last spoke.
+    outbox.reconnected(true);
+    let resent: Vec<_> = sent(&mut outbox, 81_000).into_iter().map(|(_, seqs)| seqs).collect();
+    assert_eq!(resent, [(10..=21).collect::<Vec<_>>()]);
+}
+
+#[test]
+fn a_backlog_that_was_stored_a_moment_before_is_sent_to_a_new_server_again() {
+    let mut outbox = outbox();
+    for seq in 1..=40 {
+        outbox.push(sample(seq), None, seq * 1000);
+    }
+    for (id, _) in sent(&mut outbox, 40_000) {
+        outbox.acknowledged(id, 40_100);
+    }
+    assert!(outbox.is_done());
+    outbox.reconnected(true);
+    assert_eq!(pending(&outbox), 40);
+}
+
+#[test]
+fn what_an_earlier_run_left_follows_the_first_live_sample_under_its_own_number() {
+    let mut outbox = outbox();
+    outbox.restore([(7, sample(8)), (7, sample(9)), (8, sample(1))]);
+    assert_eq!(sent(&mut outbox, 0), []);
+    outbox.push(sample(1), None, 250);
+    let told: Vec<_> =
+        std::iter::from_fn(|| outbox.next(250)).map(|parcel| (parcel.report.boot, seqs(&parcel))).collect();
+    assert_eq!(told, [(1, vec![1]), (7, vec![8, 9]), (8, vec![1])]);
+    assert_eq!(outbox.acknowledged(1, 300), Some(Delivery { boot: 7, seqs: vec![8, 9] }));
+}
+
+#[test]
+fn a_broker_that_never_answers_is_asked_ever_more_seldom() {
+    let mut outbox = outbox();
+    let mut reports = 0;
+    for now_ms in (0..600_000).step_by(250) {
+        if now_ms % 1000 == 0 {
+            outbox.push(sample(now_ms / 1000), None, now_ms);
+        }
+        outbox.expire(now_ms);
+        reports += sent(&mut outbox, now_ms).len();
+    }
+    // At most four under way, five seconds each, for ten minutes.
+    assert!((120..=480).contains(&reports), "{reports}");
 }
 
 #[test]
@@ -118,11 +165,13 @@ fn samples_beyond_the_ring_are_counted_as_lost_unless_they_were_stored() {
     let mut outbox = outbox();
     outbox.push(sample(0), None, 0);
     let live = sent(&mut outbox, 0);
-    outbox.acknowledged(live[0].0);
+    outbox.acknowledged(live[0].0, 0);
     for seq in 1..=CAPACITY as u64 + 2 {
         outbox.push(sample(seq), None, seq);
     }
-    assert_eq!((outbox.lost(), outbox.pending()), (2, CAPACITY));
+    assert_eq!((outbox.lost(), pending(&outbox)), (2, CAPACITY));
+    outbox.push(sample(1_000), hello(), 1_000);
+    assert_eq!(outbox.next(1_000).unwrap().report.hello.unwrap().lost_samples, Some(3));
 }
 
 #[test]
@@ -132,9 +181,9 @@ fn the_identity_goes_first_and_again_each_minute_and_when_it_was_lost_or_has_cha
         outbox.push(sample(now_ms), hello, now_ms);
         let parcel = outbox.next(now_ms).unwrap();
         if stored {
-            outbox.acknowledged(parcel.id);
+            outbox.acknowledged(parcel.id, now_ms);
         } else {
-            outbox.reconnected(false, now_ms);
+            outbox.reconnected(false);
         }
         parcel.report.hello.is_some()
     };
@@ -228,11 +277,13 @@ proptest! {
                     seq += 1;
                     outbox.push(sample(seq), None, now_ms);
                 }
-                Act::Ack(at) if at < flying.len() => outbox.acknowledged(flying.swap_remove(at)),
+                Act::Ack(at) if at < flying.len() => {
+                    outbox.acknowledged(flying.swap_remove(at), now_ms);
+                }
                 Act::Refuse(at) if at < flying.len() => outbox.refused(flying.swap_remove(at), now_ms),
                 Act::Ack(_) | Act::Refuse(_) => {}
                 Act::Wait(ms) => now_ms += ms,
-                Act::Reconnect(new) => outbox.reconnected(new, now_ms),
+                Act::Reconnect(new) => outbox.reconnected(new),
             }
             outbox.expire(now_ms);
             let live = outbox.ring.newest().is_some_and(|held| held.fate == Fate::New);
@@ -246,9 +297,9 @@ proptest! {
             prop_assert!(outbox.flights.len() <= IN_FLIGHT);
         }
         // A broker that works again gets everything in the end.
-        outbox.reconnected(false, now_ms);
+        outbox.reconnected(false);
         while let Some(parcel) = outbox.next(now_ms) {
-            outbox.acknowledged(parcel.id);
+            outbox.acknowledged(parcel.id, now_ms);
         }
         prop_assert!(outbox.is_done());
     }
