@@ -1,6 +1,8 @@
-//! What a sample costs, beside a bare read of two counters from sysfs: processor time of this thread and memory.
+//! What a sample costs, beside a bare read of two counters from sysfs.
 //!
-//! `cargo bench -p tidemap-agent`. Figures with everything warm; `paced` is the real thing, with cold caches.
+//! `cargo bench -p tidemap-agent --bench sample`. First the parts, as processor time of this thread: with everything warm,
+//! and `paced`, with caches that others have used meanwhile. Then the real thing: the agent's program, once a second
+//! against a real broker for a minute, with everything on; its processor time and memory are what the kernel says of it.
 #![expect(clippy::unwrap_used, reason = "a bench that cannot go on has failed")]
 
 #[cfg(not(target_os = "linux"))]
@@ -8,21 +10,38 @@ fn main() {}
 
 #[cfg(target_os = "linux")]
 fn main() {
-    linux::run();
+    linux::parts();
+    linux::program();
 }
 
 #[cfg(target_os = "linux")]
 mod linux {
-    use std::{fs, hint::black_box, time::Duration};
+    use std::{
+        fs,
+        hint::black_box,
+        process::{Child, Command, Stdio},
+        time::Duration,
+    };
 
     use clap::Parser;
     use tidemap_agent::{
         AgentArgs, AgentConfig, host::HostMetrics, identity::Addresses, kernel::Kernel, links::Links,
         outbox::Outbox, sampler::Sampler,
     };
-    use tidemap_wire::encode;
+    use tidemap_service::{
+        broker::{self, Broker, BrokerConfig},
+        keys::{self, Keys},
+        nats::{NatsArgs, reached},
+        streams,
+    };
+    use tidemap_wire::{NodeId, PartitionCount, encode};
 
     const ROUNDS: u32 = 1_000;
+    /// Long enough for all that happens rarely: addresses once a minute, host metrics every five seconds.
+    const SAMPLES: u32 = 60;
+    /// The goals, in microseconds and kilobytes.
+    const GOAL_US: f64 = 500.0;
+    const GOAL_KB: u64 = 10 * 1024;
 
     #[derive(Parser)]
     struct Cli {
@@ -30,7 +49,7 @@ mod linux {
         agent: AgentArgs,
     }
 
-    pub(super) fn run() {
+    pub(super) fn parts() {
         let config = AgentConfig::new(Cli::parse_from(["agent"]).agent).unwrap();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let _entered = runtime.enter();
@@ -41,11 +60,7 @@ mod linux {
         let mut links = Links::new(&config).unwrap();
         let mut outbox = Outbox::new(config.node, 1);
 
-        let bare = cost(|| {
-            for file in ["rx_bytes", "tx_bytes"] {
-                black_box(fs::read_to_string(format!("/sys/class/net/lo/statistics/{file}")).unwrap());
-            }
-        });
+        let bare = cost(read_bare);
         println!("{:>9.1} µs  bare read of two counters", bare);
         print("names of the interfaces", bare, cost(|| _ = black_box(kernel.names())));
         print("topology", bare, cost(|| _ = black_box(kernel.topology(&names, |_| None))));
@@ -63,8 +78,107 @@ mod linux {
         print("host metrics, paced", bare, paced(|| _ = black_box(host.read(5_000))));
         print("thorough look, paced", bare, paced(|| _ = black_box(links.look(true))));
         print("sample, paced, all included", bare, paced(sampled));
-        let status = fs::read_to_string("/proc/self/status").unwrap();
-        println!("{}", status.lines().find(|line| line.starts_with("VmRSS")).unwrap());
+    }
+
+    fn read_bare() {
+        for file in ["rx_bytes", "tx_bytes"] {
+            black_box(fs::read_to_string(format!("/sys/class/net/lo/statistics/{file}")).unwrap());
+        }
+    }
+
+    /// An agent's process; killed on drop.
+    struct Agent(Child);
+
+    impl Agent {
+        fn start(broker: &Broker, creds: &std::path::Path) -> Self {
+            let mut command = Command::new(env!("CARGO_BIN_EXE_tidemap-agent"));
+            command.args(["--node", "bench", "--nats-url", &broker.url(), "--creds"]).arg(creds);
+            Self(command.stdout(Stdio::null()).spawn().unwrap())
+        }
+
+        /// Processor time of all its threads, in microseconds.
+        fn cpu_us(&self) -> f64 {
+            let tasks = fs::read_dir(format!("/proc/{}/task", self.0.id())).unwrap();
+            tasks.map(|task| schedstat_us(&task.unwrap().path().join("schedstat"))).sum()
+        }
+
+        /// A line of its status in kilobytes: `VmRSS` now, `VmHWM` at most.
+        fn kilobytes(&self, line: &str) -> u64 {
+            let status = fs::read_to_string(format!("/proc/{}/status", self.0.id())).unwrap();
+            let told = status.lines().find_map(|told| told.strip_prefix(line)?.strip_prefix(':')).unwrap();
+            told.trim().strip_suffix(" kB").unwrap().parse().unwrap()
+        }
+    }
+
+    impl Drop for Agent {
+        fn drop(&mut self) {
+            // It may have ended by itself; either way it is gone now.
+            drop(self.0.kill());
+            drop(self.0.wait());
+        }
+    }
+
+    /// The program against a broker of its own, beside a thread that reads two counters at the same pace.
+    pub(super) fn program() {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
+        runtime.unwrap().block_on(async {
+            let dir = tempfile::tempdir().unwrap();
+            let binary = broker::locate(&broker::default_tools_dir()).unwrap();
+            let keys = Keys::open_or_create(dir.path()).unwrap();
+            let creds = keys::enroll(dir.path(), &NodeId::from_name("bench").unwrap()).unwrap().seed_path;
+            let config = BrokerConfig { dir: dir.path().to_owned(), listen: None, tls: None };
+            let mut broker = Broker::start(&binary, config).await.unwrap();
+            let service = NatsArgs::new(&broker.url(), Some(&keys.service_seed_path()));
+            let client = service.connect("bench", None).await.unwrap();
+            reached(&client, Duration::from_secs(30)).await.unwrap();
+            let js = async_nats::jetstream::new(client.clone());
+            streams::ensure(&js, PartitionCount::default(), 1).await.unwrap();
+            let mut reports = client.subscribe("tidemap.v1.sample.>").await.unwrap();
+
+            let agent = Agent::start(&broker, &creds);
+            // A few samples until everything is set up.
+            for _ in 0..3 {
+                futures_util::StreamExt::next(&mut reports).await.unwrap();
+            }
+            let before_us = agent.cpu_us();
+            let bare = std::thread::spawn(|| paced_each(SAMPLES, Duration::from_secs(1), read_bare));
+            for _ in 0..SAMPLES {
+                futures_util::StreamExt::next(&mut reports).await.unwrap();
+            }
+            let agent_us = (agent.cpu_us() - before_us) / f64::from(SAMPLES);
+            let (rss_kb, peak_kb) = (agent.kilobytes("VmRSS"), agent.kilobytes("VmHWM"));
+            drop(agent);
+            broker.stop().await.unwrap();
+            let bare_us = bare.join().unwrap();
+            println!("The program, {SAMPLES} samples at one a second, against a broker:");
+            println!("{bare_us:>9.1} µs  bare read of two counters, at the same pace beside it");
+            print("a sample, sent and acknowledged, everything included", bare_us, agent_us);
+            println!("{:>9.1} MB  memory, at most {:.1}", rss_kb as f64 / 1024.0, peak_kb as f64 / 1024.0);
+            print_size();
+            let verdict = |met| if met { "met" } else { "MISSED" };
+            println!(
+                "goals: ≤ {GOAL_US} µs a sample: {}; ≤ {} MB: {}",
+                verdict(agent_us <= GOAL_US),
+                GOAL_KB / 1024,
+                verdict(rss_kb <= GOAL_KB)
+            );
+        });
+    }
+
+    /// The size of the program as it is handed out, where it has been built.
+    fn print_size() {
+        let here = std::path::Path::new(env!("CARGO_BIN_EXE_tidemap-agent"));
+        let target = here.ancestors().nth(2).unwrap();
+        let built = ["dist", "x86_64-unknown-linux-musl/dist", "aarch64-unknown-linux-musl/dist"]
+            .map(|folder| target.join(folder).join("tidemap-agent"));
+        let found: Vec<_> = built.iter().filter(|path| path.exists()).collect();
+        for path in &found {
+            let name = path.strip_prefix(target).unwrap().display();
+            println!("{:>9.1} MB  {name}, stripped", fs::metadata(path).unwrap().len() as f64 / 1e6);
+        }
+        if found.is_empty() {
+            println!("its size as handed out: build it by `cargo xtask dist` first");
+        }
     }
 
     fn print(what: &str, bare_us: f64, us: f64) {
@@ -81,17 +195,25 @@ mod linux {
     }
 
     /// The same with pauses between the calls, in which others use the caches.
-    fn paced(mut call: impl FnMut()) -> f64 {
+    fn paced(call: impl FnMut()) -> f64 {
+        paced_each(50, Duration::from_millis(200), call)
+    }
+
+    fn paced_each(times: u32, pause: Duration, mut call: impl FnMut()) -> f64 {
         let before = thread_us();
-        for _ in 0..50 {
-            std::thread::sleep(Duration::from_millis(200));
+        for _ in 0..times {
+            std::thread::sleep(pause);
             call();
         }
-        (thread_us() - before) / 50.0
+        (thread_us() - before) / f64::from(times)
     }
 
     fn thread_us() -> f64 {
-        let told = fs::read_to_string("/proc/thread-self/schedstat").unwrap();
+        schedstat_us("/proc/thread-self/schedstat".as_ref())
+    }
+
+    fn schedstat_us(file: &std::path::Path) -> f64 {
+        let told = fs::read_to_string(file).unwrap();
         told.split_whitespace().next().unwrap().parse::<f64>().unwrap() / 1000.0
     }
 }

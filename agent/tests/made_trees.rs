@@ -53,13 +53,19 @@ impl Tree {
 
     /// An interface with a device on the PCI bus behind it.
     fn device(&mut self, name: &str) -> &mut Self {
+        self.device_on(name, "pci", "e1000e")
+    }
+
+    /// An interface with a device on some bus behind it.
+    fn device_on(&mut self, name: &str, bus: &str, driver: &str) -> &mut Self {
         self.link(name);
-        let bus = self.root.path().join("sys/bus/pci");
+        let bus = self.root.path().join("sys/bus").join(bus);
+        let driver = bus.join("drivers").join(driver);
         let device = self.root.path().join("sys/devices").join(name);
-        fs::create_dir_all(bus.join("drivers/e1000e")).unwrap();
+        fs::create_dir_all(&driver).unwrap();
         fs::create_dir_all(&device).unwrap();
         symlink(&bus, device.join("subsystem")).unwrap();
-        symlink(bus.join("drivers/e1000e"), device.join("driver")).unwrap();
+        symlink(driver, device.join("driver")).unwrap();
         symlink(&device, self.net(name).join("device")).unwrap();
         self
     }
@@ -93,6 +99,20 @@ impl Tree {
         self
     }
 
+    /// The way out of a host that has no IPv4.
+    fn ipv6_default_route(&mut self, name: &str) -> &mut Self {
+        let zero = "0".repeat(32);
+        let gateway = format!("fe80{}1", "0".repeat(27));
+        let route = |length, next: &str, metric, flags, name| {
+            format!("{zero} {length} {zero} 00 {next} {metric} 00000001 00000000 {flags} {name:>8}\n")
+        };
+        let table = route("00", &zero, "ffffffff", "00200200", "lo")
+            + &route("08", &zero, "00000100", "00000001", "tun9")
+            + &route("00", &gateway, "00000400", "00000003", name);
+        fs::write(self.root.path().join("proc/net/ipv6_route"), table).unwrap();
+        self
+    }
+
     /// Replaced in one step each, as a counter is never seen half-written.
     fn count(&mut self, name: &str, rx_bytes: u64, tx_bytes: u64) -> &mut Self {
         for (file, bytes) in [("rx_bytes", rx_bytes), ("tx_bytes", tx_bytes)] {
@@ -111,17 +131,25 @@ impl Tree {
         command
     }
 
+    /// The table that the agent explains.
+    fn explained(&self, args: &[&str]) -> String {
+        let output = self.command(&[&["--explain"], args].concat()).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    }
+
     /// The names of the interfaces that the agent explains to count.
     fn counted(&self) -> Vec<String> {
-        let output = self.command(&["--explain"]).output().unwrap();
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        let table = String::from_utf8(output.stdout).unwrap();
+        self.counted_with(&[])
+    }
+
+    fn counted_with(&self, args: &[&str]) -> Vec<String> {
         let row = |line: &str| {
             let mut words = line.split_whitespace();
             let name = words.next()?.to_owned();
             (words.next()? == "yes").then_some(name)
         };
-        table.lines().skip(1).filter_map(row).collect()
+        self.explained(args).lines().skip(1).filter_map(row).collect()
     }
 
     fn agent(&self) -> Agent {
@@ -196,6 +224,71 @@ fn a_container_counts_its_way_out() {
 }
 
 #[test]
+fn a_container_without_ipv4_counts_its_way_out() {
+    let mut tree = Tree::new();
+    tree.link("eth0").put("eth0", "iflink", "42").link("eth1").put("eth1", "iflink", "43");
+    tree.ipv6_default_route("eth1");
+    assert_eq!(tree.counted(), ["eth1"]);
+    tree.default_route("eth0");
+    assert_eq!(tree.counted(), ["eth0"], "the way out of IPv4 comes first");
+}
+
+#[test]
+fn devices_count_on_whatever_bus_they_are() {
+    let mut tree = Tree::new();
+    tree.device_on("enx0050b6", "usb", "r8152").device_on("ens3", "virtio", "virtio_net");
+    tree.device_on("mlan0", "sdio", "mwifiex_sdio").device_on("eth0", "platform", "macb");
+    tree.link("dummy0").kind("dummy0", "dummy").link("ipvl0").rides("ipvl0", "ens3");
+    assert_eq!(tree.counted(), ["ens3", "enx0050b6", "eth0", "mlan0"]);
+}
+
+#[test]
+fn masters_of_masters_count_their_devices_once() {
+    let mut tree = Tree::new();
+    // Two bonds in a team, a VLAN on it, a bridge of the VLAN, a macvlan on the bridge, and a tunnel as way out.
+    for (bond, devices) in [("bond0", ["eno1", "eno2"]), ("bond1", ["eno3", "enx1"])] {
+        tree.link(bond).kind(bond, "bond");
+        for device in devices {
+            tree.device(device).port(device, bond);
+        }
+    }
+    tree.link("team0").kind("team0", "team").port("bond0", "team0").port("bond1", "team0");
+    tree.link("team0.5").kind("team0.5", "vlan").rides("team0.5", "team0");
+    tree.link("br0").kind("br0", "bridge").port("team0.5", "br0").link("mac0").rides("mac0", "br0");
+    tree.link("wg0").kind("wg0", "wireguard").default_route("wg0");
+    assert_eq!(tree.counted(), ["eno1", "eno2", "eno3", "enx1"]);
+    let table = tree.explained(&[]);
+    for reason in ["bond of eno1, eno2", "team of bond0, bond1", "VLAN on team0", "bridge of team0.5"] {
+        assert!(table.contains(reason), "{reason}: {table}");
+    }
+}
+
+#[test]
+fn the_operator_includes_and_excludes_by_name() {
+    let mut tree = Tree::new();
+    tree.device("eth0").device("eth1").link("wg0").kind("wg0", "wireguard");
+    assert_eq!(tree.counted_with(&["--exclude", "eth1"]), ["eth0"]);
+    assert_eq!(tree.counted_with(&["--include", "wg*"]), ["eth0", "eth1", "wg0"]);
+    assert_eq!(tree.counted_with(&["--exclude", "*", "--include", "eth1,wg0"]), ["eth1", "wg0"]);
+    let table = tree.explained(&["--exclude", "eth1"]);
+    assert!(table.contains("--exclude (physical device (pci, e1000e))"), "{table}");
+}
+
+#[test]
+fn a_container_that_gets_its_way_out_late_counts_it_from_the_next_sample_on() {
+    let mut tree = Tree::new();
+    tree.link("eth0").put("eth0", "iflink", "42").count("eth0", 7_000, 7_000);
+    let mut agent = tree.agent();
+    assert_eq!(agent.report().samples[0].rx_bps, None);
+    tree.default_route("eth0");
+    // One more may be on its way already; the next has found the route, and the one after it has a rate.
+    let seqs = [agent.until(|report| report.hello.is_some()), agent.report()];
+    assert!(seqs[0].samples[0].seq <= 3, "{seqs:?}");
+    let rates = seqs[1].samples[0].rx_bps.map(|rate| rate.get());
+    assert_eq!((seqs[1].samples[0].rx_bytes, rates), (0, Some(0.0)));
+}
+
+#[test]
 fn bytes_are_counted_from_the_start_of_the_run_and_rates_are_their_change() {
     let mut tree = Tree::new();
     tree.device("eth0").count("eth0", 5_000_000_000, 7).default_route("eth0");
@@ -234,6 +327,33 @@ fn an_interface_that_is_plugged_in_is_told_at_once_and_makes_no_spike() {
     assert_eq!((report.samples[0].rx_bytes, report.samples[0].rx_bps.map(|rate| rate.get())), (0, Some(0.0)));
     tree.count("usb0", (1 << 40) + 500, 1 << 40);
     assert_eq!(agent.until(|report| report.samples[0].rx_bytes > 0).samples[0].rx_bytes, 500);
+
+    // It is pulled out while the other goes on: nothing of the other is lost, and its rate stays known.
+    fs::rename(tree.net("usb0"), other.net("usb0")).unwrap();
+    tree.count("eth0", 70, 0);
+    let mut told = 0;
+    while told < 570 {
+        let sample = agent.report().samples.remove(0);
+        let rose = sample.rx_bytes - std::mem::replace(&mut told, sample.rx_bytes);
+        if told > 500 {
+            assert_eq!(sample.rx_bps.unwrap().bytes_in(sample.elapsed_ms), rose.min(70));
+        }
+    }
+    assert_eq!(told, 570);
+}
+
+#[test]
+fn an_interface_that_is_renamed_goes_on_under_its_new_name() {
+    let mut tree = Tree::new();
+    tree.device("eth0").count("eth0", 1 << 40, 0);
+    let mut agent = tree.agent();
+    agent.report();
+    fs::rename(tree.net("eth0"), tree.net("enp3s0")).unwrap();
+    tree.count("enp3s0", (1 << 40) + 900, 0);
+    let renamed = agent.until(|report| report.hello.is_some()).hello.unwrap();
+    assert_eq!(renamed.interfaces[0].name, "enp3s0");
+    tree.count("enp3s0", (1 << 40) + 1_000, 0);
+    assert_eq!(agent.until(|report| report.samples[0].rx_bytes == 1_000).samples[0].rx_bytes, 1_000);
 }
 
 #[test]

@@ -33,7 +33,7 @@ impl HostMetrics {
         let mut metrics = Self {
             sysfs: config.sysfs_root.clone(),
             procfs: config.procfs_root.clone(),
-            sensors: Sensors::find(&config.sysfs_root),
+            sensors: Sensors::find(&config.sysfs_root, &config.procfs_root),
             cpu: None,
             disks: None,
             processes: None,

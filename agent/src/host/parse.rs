@@ -81,6 +81,14 @@ pub(super) fn uptime_s(uptime: &str) -> Option<u64> {
     uptime.split_once('.')?.0.parse().ok()
 }
 
+/// `/proc/cpuinfo`: the processors' mean frequency in megahertz.
+pub(super) fn cpu_mhz(cpuinfo: &str) -> Option<u32> {
+    let told = |line: &str| line.strip_prefix("cpu MHz")?.trim_start().strip_prefix(':')?.trim().parse().ok();
+    let mhz: Vec<f64> = cpuinfo.lines().filter_map(told).filter(|mhz: &f64| mhz.is_finite()).collect();
+    let mean = mhz.iter().sum::<f64>() / mhz.len() as f64;
+    (mean >= 1.0).then_some(mean.round() as u32)
+}
+
 /// `/proc/diskstats`: what the disks named by `is_disk` have moved. The kernel counts in sectors of 512 bytes always.
 pub(super) fn disks(diskstats: &str, is_disk: impl Fn(&str) -> bool) -> Option<DiskBytes> {
     let disk = |line: &str| {

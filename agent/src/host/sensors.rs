@@ -5,9 +5,14 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use super::parse;
+
 /// Drivers whose temperature is the processor's.
 const PROCESSOR_CHIPS: [&str; 7] =
     ["coretemp", "k10temp", "zenpower", "cpu_thermal", "cpu-thermal", "soc_thermal", "via_cputemp"];
+
+/// On a large host, reading each processor's frequency takes a noticeable time; the mean of a few says as much.
+const FREQUENCIES: usize = 8;
 
 /// The files that are worth reading again: found once, because a walk through all sensors is not cheap.
 #[derive(Debug, Default)]
@@ -15,11 +20,13 @@ pub(super) struct Sensors {
     temperatures: Vec<PathBuf>,
     fans: Vec<PathBuf>,
     frequencies: Vec<PathBuf>,
+    /// What `/proc/cpuinfo` says where the kernel does not scale the frequency, as in most virtual machines.
+    fixed_mhz: Option<u32>,
 }
 
 impl Sensors {
     /// Finds this host's sensors.
-    pub(super) fn find(sysfs: &Path) -> Self {
+    pub(super) fn find(sysfs: &Path, procfs: &Path) -> Self {
         let chips = folders(&sysfs.join("class/hwmon"), "hwmon");
         let is_processor = |chip: &PathBuf| {
             fs::read_to_string(chip.join("name")).is_ok_and(|name| PROCESSOR_CHIPS.contains(&name.trim()))
@@ -31,11 +38,19 @@ impl Sensors {
             temperatures =
                 zones.filter(|zone| is_processor_zone(zone)).map(|zone| zone.join("temp")).collect();
         }
-        let policies = folders(&sysfs.join("devices/system/cpu/cpufreq"), "policy").into_iter();
+        let policies = folders(&sysfs.join("devices/system/cpu/cpufreq"), "policy");
+        let step = policies.len().div_ceil(FREQUENCIES).max(1);
+        let frequencies = policies.iter().step_by(step).map(|policy| policy.join("scaling_cur_freq"));
+        let cpuinfo = || fs::read_to_string(procfs.join("cpuinfo")).ok();
         Self {
             temperatures,
             fans: chips.iter().flat_map(|chip| inputs(chip, "fan")).collect(),
-            frequencies: policies.map(|policy| policy.join("scaling_cur_freq")).collect(),
+            frequencies: frequencies.collect(),
+            fixed_mhz: if policies.is_empty() {
+                cpuinfo().and_then(|text| parse::cpu_mhz(&text))
+            } else {
+                None
+            },
         }
     }
 
@@ -55,7 +70,7 @@ impl Sensors {
     pub(super) fn cpu_mhz(&self) -> Option<u32> {
         let (sum, count) =
             numbers(&self.frequencies).fold((0, 0), |(sum, count), khz| (sum + khz, count + 1));
-        (count > 0).then(|| u32::try_from(sum / count / 1000).ok())?
+        if count == 0 { self.fixed_mhz } else { u32::try_from(sum / count / 1000).ok() }
     }
 }
 
@@ -96,12 +111,12 @@ mod tests {
             fs::create_dir_all(path.parent().unwrap()).unwrap();
             fs::write(path, text).unwrap();
         };
-        let none = Sensors::find(sysfs.path());
+        let none = Sensors::find(sysfs.path(), sysfs.path());
         assert_eq!((none.temperature_c(), none.fan_rpm(), none.cpu_mhz()), (None, None, None));
 
         write("class/thermal/thermal_zone0/type", "x86_pkg_temp\n");
         write("class/thermal/thermal_zone0/temp", "41000\n");
-        assert_eq!(Sensors::find(sysfs.path()).temperature_c(), Some(41.0));
+        assert_eq!(Sensors::find(sysfs.path(), sysfs.path()).temperature_c(), Some(41.0));
 
         write("class/hwmon/hwmon0/name", "nvme\n");
         write("class/hwmon/hwmon0/temp1_input", "90000\n");
@@ -113,7 +128,7 @@ mod tests {
         write("class/hwmon/hwmon2/fan2_input", "1234\n");
         write("devices/system/cpu/cpufreq/policy0/scaling_cur_freq", "2000000\n");
         write("devices/system/cpu/cpufreq/policy1/scaling_cur_freq", "3000000\n");
-        let found = Sensors::find(sysfs.path());
+        let found = Sensors::find(sysfs.path(), sysfs.path());
         assert_eq!(found.temperature_c(), Some(55.5));
         assert_eq!(found.fan_rpm(), Some(1234));
         assert_eq!(found.cpu_mhz(), Some(2500));
