@@ -7,11 +7,21 @@ pub mod browser;
 pub mod cluster;
 pub mod http;
 pub mod namespace;
+pub mod oracle;
 pub mod process;
+pub mod proxy;
+pub mod trial;
+pub mod trio;
+pub mod watch;
 
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
+
+/// Whether faults last as long as they do in practice: `cargo xtask test --long`.
+pub fn is_long() -> bool {
+    std::env::var_os("TIDEMAP_LONG").is_some()
+}
 
 /// How often [`eventually`] looks.
 const LOOK: Duration = Duration::from_millis(50);

@@ -144,6 +144,24 @@ impl Tidemap {
         Ok(self.child.kill().await?)
     }
 
+    /// Stops it where it is, as a machine that hangs would.
+    ///
+    /// # Errors
+    ///
+    /// When it has ended already.
+    pub fn freeze(&self) -> anyhow::Result<()> {
+        self.signal(rustix::process::Signal::STOP)
+    }
+
+    /// Lets it go on.
+    ///
+    /// # Errors
+    ///
+    /// When it has ended already.
+    pub fn thaw(&self) -> anyhow::Result<()> {
+        self.signal(rustix::process::Signal::CONT)
+    }
+
     /// Waits until it ends.
     ///
     /// # Errors
@@ -166,6 +184,8 @@ impl Drop for Tidemap {
     /// A killed `up` would leave its broker behind, so it is asked first, and killed when it does not listen.
     fn drop(&mut self) {
         let asked = self.signal(rustix::process::Signal::TERM).is_ok();
+        // A frozen one hears nothing; it has ended already if this fails.
+        self.thaw().ok();
         let deadline = std::time::Instant::now() + FAREWELL;
         while asked && matches!(self.child.try_wait(), Ok(None)) && std::time::Instant::now() < deadline {
             std::thread::sleep(Duration::from_millis(10));

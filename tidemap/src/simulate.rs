@@ -1,18 +1,26 @@
 //! `tidemap simulate`: synthetic nodes that publish through NATS exactly as agents do.
 //!
 //! [`world`] says where nodes can be, [`fleet`] what each of them does at a time; both are pure and follow from the
-//! seed alone. [`publisher`] is the I/O.
+//! seed alone. [`publisher`] is the I/O: as little of it as possible, for large fleets. With an ack log, each node has
+//! an [`agent`] that keeps and resends its samples, [`recorded`] is the I/O, and [`ack_log`] tells what the broker has.
 
+mod ack_log;
+mod agent;
 mod fleet;
+mod plan;
 mod publisher;
+mod recorded;
 mod world;
 
-use std::time::Duration;
+use std::{path::Path, sync::Arc, time::Duration};
 
 use tidemap_service::{cli::UsageError, nats::NatsArgs};
 use tokio_util::sync::CancellationToken;
 
+use ack_log::AckLog;
+use agent::SimulatedAgent;
 use fleet::Fleet;
+use plan::{Plan, PlanArgs};
 
 /// Reply subjects of the simulator's user begin so (see `nats.conf`).
 const INBOX: &str = "_INBOX.simulator";
@@ -34,20 +42,22 @@ pub(crate) struct SimulateArgs {
     /// The same seed makes the same fleet.
     #[arg(long, default_value_t = 1, value_name = "SEED")]
     pub(crate) seed: u64,
+    #[command(flatten)]
+    plan: PlanArgs,
 }
 
 impl SimulateArgs {
     /// A fleet of `nodes` with everything else as it is by default.
     pub(crate) fn with_nodes(nodes: u32) -> Self {
-        Self { nodes, interval: 1.0, connections: None, seed: 1 }
+        Self { nodes, interval: 1.0, connections: None, seed: 1, plan: PlanArgs::default() }
     }
 }
 
-/// Publishes until `shutdown`.
+/// Publishes until `shutdown`, or until the plan is fulfilled.
 ///
 /// # Errors
 ///
-/// When a value is out of range or the broker refuses us.
+/// When a value is out of range, the broker refuses us, or the ack log cannot be the truth.
 pub(crate) async fn run(
     args: SimulateArgs,
     broker: NatsArgs,
@@ -57,16 +67,47 @@ pub(crate) async fn run(
         return Err(UsageError("--interval: not a number of seconds from 0.25 to 60".to_owned()).into());
     }
     let interval = Duration::from_secs_f64(args.interval);
+    let plan = args.plan.check(interval)?;
     let connections =
         args.connections.unwrap_or_else(|| args.nodes.div_ceil(NODES_PER_CONNECTION)).min(args.nodes);
     tracing::info!(nodes = args.nodes, connections, "simulating");
     let mut publishers = tokio::task::JoinSet::new();
-    for fleet in Fleet::new(args.nodes, interval, args.seed).split(connections) {
+    let log = plan.ack_log.as_deref().map(open).transpose()?;
+    for (number, fleet) in
+        Fleet::new(args.nodes, interval, args.seed).split(connections).into_iter().enumerate()
+    {
         let client = broker.connect("tidemap-simulate", Some(INBOX)).await?;
-        publishers.spawn(publisher::run(fleet, interval, client, shutdown.clone()));
+        match &log {
+            Some(log) => {
+                let seed = args.seed.wrapping_add(number as u64);
+                let parts = recorded_parts(fleet, interval, client, Arc::clone(log), &plan, seed);
+                publishers.spawn(recorded::run(parts, shutdown.clone()));
+            }
+            None => {
+                publishers.spawn(publisher::run(fleet, interval, client, plan.limit, shutdown.clone()));
+            }
+        }
     }
     while let Some(ended) = publishers.join_next().await {
         ended??;
     }
     Ok(())
+}
+
+fn open(path: &Path) -> Result<Arc<AckLog>, UsageError> {
+    AckLog::create(path).map(Arc::new).map_err(|error| UsageError(format!("{error:#}")))
+}
+
+fn recorded_parts(
+    fleet: Fleet,
+    interval: Duration,
+    client: async_nats::Client,
+    log: Arc<AckLog>,
+    plan: &Plan,
+    seed: u64,
+) -> recorded::Parts {
+    let interval_ms = u64::try_from(interval.as_millis()).unwrap_or(u64::MAX);
+    let agent = |node| SimulatedAgent::new(node, interval_ms, plan.faults);
+    let agents = fleet.nodes.into_iter().map(agent).collect();
+    recorded::Parts { agents, client, log, limit: plan.limit, way: plan.way, seed }
 }

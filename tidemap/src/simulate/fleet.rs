@@ -45,8 +45,10 @@ impl Fleet {
 pub(super) struct SimulatedNode {
     pub(super) id: NodeId,
     hello: Hello,
-    boot: u64,
-    random: fastrand::Rng,
+    /// Random for each run.
+    pub(super) boot: u64,
+    /// What is chance in this node's life.
+    pub(super) random: fastrand::Rng,
     /// What it moves on an ordinary afternoon, bytes per second.
     usual_rx_bps: f64,
     usual_tx_bps: f64,
@@ -55,7 +57,8 @@ pub(super) struct SimulatedNode {
     /// Where in the interval it reports, 0 to 1.
     pub(super) phase: f64,
     burst: f64,
-    seq: u64,
+    /// Samples of this run.
+    pub(super) seq: u64,
     rx_bytes: u64,
     tx_bytes: u64,
     last_ms: Option<u64>,
@@ -148,6 +151,17 @@ impl SimulatedNode {
         };
         let hello = due(HELLO_PERIOD_MS).then(|| self.hello.clone());
         Some(Report { node: self.id.clone(), boot: self.boot, hello, samples: vec![sample] })
+    }
+
+    /// Begins a new run: numbers and sums start anew.
+    pub(super) fn restart(&mut self) {
+        self.boot = self.random.u64(..);
+        (self.seq, self.rx_bytes, self.tx_bytes, self.last_ms) = (0, 0, 0, None);
+    }
+
+    /// Bytes received and sent in this run.
+    pub(super) fn sums(&self) -> (u64, u64) {
+        (self.rx_bytes, self.tx_bytes)
     }
 
     fn is_silent(&self, run_ms: u64) -> bool {

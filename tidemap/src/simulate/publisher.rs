@@ -9,7 +9,7 @@ use tidemap_wire::{encode, subject};
 use tokio::{sync::Semaphore, time::Instant};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::fleet::Fleet;
+use super::{fleet::Fleet, plan::Limit};
 
 /// Nodes report spread over the interval, in steps of this.
 const STEP: Duration = Duration::from_millis(10);
@@ -18,11 +18,12 @@ const IN_FLIGHT: usize = 4_096;
 /// Like an agent's.
 const ACK_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Publishes until `shutdown`.
+/// Publishes until `shutdown`, or until the limit is reached and everything is acknowledged.
 pub(super) async fn run(
     mut fleet: Fleet,
     interval: Duration,
     client: Client,
+    limit: Limit,
     shutdown: CancellationToken,
 ) -> anyhow::Result<()> {
     let mut js = jetstream::new(client);
@@ -38,8 +39,15 @@ pub(super) async fn run(
     let mut reported = 0.0;
     while shutdown.run_until_cancelled(tick.tick()).await.is_some() {
         let due = started.elapsed().as_secs_f64() / interval.as_secs_f64();
+        let now_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        if fleet.nodes.iter().all(|node| !limit.allows(node.seq, now_ms)) {
+            break;
+        }
         for number in due_between(reported, due, &fleet) {
             let run_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+            if !limit.allows(fleet.nodes[number].seq, run_ms) {
+                continue;
+            }
             let Some(report) = fleet.nodes[number].report(run_ms, clock::unix_ms()) else { continue };
             let Some(Ok(permit)) = shutdown.run_until_cancelled(Arc::clone(&room).acquire_owned()).await
             else {

@@ -1,0 +1,57 @@
+//! The simulator's ack log.
+
+use std::path::Path;
+
+use anyhow::{Context, ensure};
+
+/// A line of the log: a sample that the broker has acknowledged.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sample {
+    /// The node.
+    pub node: String,
+    /// The agent's run.
+    pub boot: u64,
+    /// Its number in the run.
+    pub seq: u64,
+    /// When it was read, by the host's clock.
+    pub at_ms: i64,
+    /// Over which time.
+    pub elapsed_ms: u64,
+    /// Bytes received in that time.
+    pub rx_bytes: u64,
+    /// Bytes sent.
+    pub tx_bytes: u64,
+    /// Bytes received since the run began, as the sample told.
+    pub rx_sum: u64,
+    /// Bytes sent.
+    pub tx_sum: u64,
+}
+
+/// Reads a log.
+///
+/// # Errors
+///
+/// When it cannot be read, is empty, or has a line that is none.
+pub fn read(path: &Path) -> anyhow::Result<Vec<Sample>> {
+    let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
+    ensure!(!text.is_empty(), "the ack log is empty");
+    text.lines().map(|line| parse(line).with_context(|| line.to_owned())).collect()
+}
+
+fn parse(line: &str) -> anyhow::Result<Sample> {
+    let fields: Vec<&str> = line.split(' ').collect();
+    let [node, boot, seq, at_ms, elapsed_ms, rx_bytes, tx_bytes, rx_sum, tx_sum] = fields[..] else {
+        anyhow::bail!("not nine fields");
+    };
+    Ok(Sample {
+        node: node.to_owned(),
+        boot: boot.parse()?,
+        seq: seq.parse()?,
+        at_ms: at_ms.parse()?,
+        elapsed_ms: elapsed_ms.parse()?,
+        rx_bytes: rx_bytes.parse()?,
+        tx_bytes: tx_bytes.parse()?,
+        rx_sum: rx_sum.parse()?,
+        tx_sum: tx_sum.parse()?,
+    })
+}

@@ -1,0 +1,123 @@
+//! What a reader of the bus notices of a fault: for how long partitions say nothing, and who speaks out of turn.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use futures_util::StreamExt;
+use serde::Deserialize;
+use tidemap_wire::{PartitionStats, decode, subject};
+use tokio::{task::JoinSet, time::Instant};
+
+/// A pause of a partition that is shorter than this is nobody's fault: totals come once a second.
+const PAUSE: Duration = Duration::from_secs(2);
+
+/// A reader of the bus, ended on drop.
+pub struct Watch {
+    seen: Arc<Mutex<Seen>>,
+    _listening: JoinSet<()>,
+}
+
+/// What it has noticed.
+#[derive(Clone, Debug, Default)]
+pub struct Seen {
+    partitions: BTreeMap<u16, Partition>,
+    /// For how long a partition's owners said nothing, whenever that was long.
+    pub pauses: Vec<Duration>,
+    /// The same when the partition went from one owner to the next within a moment.
+    pub hand_overs: Vec<Duration>,
+    /// Messages of owners that had been outranked.
+    pub outranked: u64,
+    /// What each owner of a partition said last of its work.
+    tallies: BTreeMap<(u16, u64), PartitionStats>,
+}
+
+#[derive(Clone, Debug)]
+struct Partition {
+    epoch: u64,
+    heard_at: Instant,
+}
+
+/// The head of a delta and of totals.
+#[derive(Deserialize)]
+struct Head {
+    partition: u16,
+    epoch: u64,
+}
+
+impl Watch {
+    /// Begins to listen; returns when nothing can be missed any more.
+    ///
+    /// # Errors
+    ///
+    /// When the broker cannot be reached.
+    pub async fn start(client: async_nats::Client) -> anyhow::Result<Self> {
+        let deltas = client.subscribe(subject::ALL_DELTAS).await?;
+        let stats = client.subscribe(subject::ALL_STATS).await?;
+        client.flush().await?;
+        let seen = Arc::new(Mutex::new(Seen::default()));
+        let mut listening = JoinSet::new();
+        let noting = Arc::clone(&seen);
+        listening.spawn(async move {
+            let mut messages = futures_util::stream::select(deltas, stats);
+            while let Some(message) = messages.next().await {
+                let mut seen = noting.lock().unwrap_or_else(PoisonError::into_inner);
+                seen.hear(&message.subject, &message.payload, Instant::now());
+            }
+        });
+        Ok(Self { seen, _listening: listening })
+    }
+
+    /// What was noticed until now.
+    pub fn seen(&self) -> Seen {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl Seen {
+    /// The newest owner's totals of each partition.
+    pub fn newest(&self) -> BTreeMap<u16, &PartitionStats> {
+        self.tallies.iter().map(|((partition, _), stats)| (*partition, stats)).collect()
+    }
+
+    /// Samples that the state contains.
+    pub fn applied(&self) -> u64 {
+        self.newest().values().map(|stats| stats.total_samples).sum()
+    }
+
+    /// A count over all owners that there were.
+    pub fn sum(&self, count: impl Fn(&PartitionStats) -> u64) -> u64 {
+        self.tallies.values().map(count).sum()
+    }
+
+    fn hear(&mut self, subject: &str, payload: &[u8], now: Instant) {
+        let Ok(Head { partition, epoch }) = decode(payload) else { return };
+        let held = self.partitions.entry(partition).or_insert(Partition { epoch, heard_at: now });
+        if epoch < held.epoch {
+            self.outranked += 1;
+            return;
+        }
+        let silent = now - held.heard_at;
+        if silent >= PAUSE {
+            self.pauses.push(silent);
+        } else if epoch > held.epoch {
+            self.hand_overs.push(silent);
+        }
+        *held = Partition { epoch, heard_at: now };
+        if subject.starts_with("tidemap.v1.stats.")
+            && let Ok(stats) = decode(payload)
+        {
+            self.tallies.insert((partition, epoch), stats);
+        }
+    }
+}
+
+/// The value that so many percent of the values do not exceed; `None` of nothing.
+pub fn percentile(values: &[Duration], percent: usize) -> Option<Duration> {
+    let mut sorted = values.to_vec();
+    sorted.sort_unstable();
+    let place = (sorted.len() * percent).div_ceil(100).max(1) - 1;
+    sorted.get(place).copied()
+}

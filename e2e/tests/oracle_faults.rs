@@ -1,0 +1,118 @@
+//! Whatever breaks: every average and every total is what the oracle says, and nothing that was acknowledged is missing.
+//!
+//! Each test prints its verdict in one line. `TIDEMAP_LONG=1` makes the faults as long as they are in practice.
+#![expect(clippy::unwrap_used, reason = "a failing test panics, its helpers too")]
+
+use std::time::Duration;
+
+use tidemap_e2e::{cluster::Cluster, is_long, proxy::Proxy, trial::Trial};
+use tokio::time::sleep;
+
+/// A takeover is promised within 8 s of a kill; machines that test have other things to do too.
+const TAKEOVER: Duration = Duration::from_secs(20);
+
+/// A fault lasts this long: in full, or in short.
+fn lasting(full_s: u64, short_s: u64) -> Duration {
+    Duration::from_secs(if is_long() { full_s } else { short_s })
+}
+
+#[tokio::test]
+async fn workers_that_are_killed_lose_nothing() {
+    let cluster = Cluster::start().await.unwrap();
+    let mut trial = Trial::start("workers killed", &cluster.keys, &cluster.url, 4).await.unwrap();
+    let fleet = trial.fleet(100, &[]).await.unwrap();
+    for _ in 0..if is_long() { 20 } else { 2 } {
+        let victim = fastrand::usize(..trial.workers.len());
+        trial.workers.swap_remove(victim).kill().await.unwrap();
+        trial.add_worker().unwrap();
+        sleep(lasting(fastrand::u64(10..=20), 8)).await;
+    }
+    trial.end(fleet).await.unwrap().assert_held(TAKEOVER);
+}
+
+#[tokio::test]
+async fn a_worker_that_froze_and_wakes_is_outranked() {
+    let cluster = Cluster::start().await.unwrap();
+    let trial = Trial::start("worker frozen", &cluster.keys, &cluster.url, 2).await.unwrap();
+    let fleet = trial.fleet(100, &[]).await.unwrap();
+    trial.workers[0].freeze().unwrap();
+    sleep(lasting(60, 12)).await;
+    trial.workers[0].thaw().unwrap();
+    sleep(lasting(20, 6)).await;
+    // The api never went back: what the woken worker still said was not heard.
+    trial.end(fleet).await.unwrap().assert_held(TAKEOVER);
+}
+
+#[tokio::test]
+async fn a_broker_that_is_killed_again_and_again_loses_nothing() {
+    let mut cluster = Cluster::start().await.unwrap();
+    let trial = Trial::start("broker killed", &cluster.keys, &cluster.url, 2).await.unwrap();
+    let fleet = trial.fleet(100, &[]).await.unwrap();
+    for _ in 0..if is_long() { 5 } else { 2 } {
+        sleep(lasting(10, 3)).await;
+        cluster.broker.kill().await.unwrap();
+        cluster.broker.restart().await.unwrap();
+        trial.all_fresh().await.unwrap();
+    }
+    // Everybody comes back within 10 s, and then it takes a moment.
+    trial.end(fleet).await.unwrap().assert_held(TAKEOVER);
+}
+
+#[tokio::test]
+async fn a_broker_whose_store_is_wiped_gets_back_what_agents_hold() {
+    let mut cluster = Cluster::start().await.unwrap();
+    let trial = Trial::start("store wiped", &cluster.keys, &cluster.url, 2).await.unwrap();
+    let fleet = trial.fleet(100, &[]).await.unwrap();
+    sleep(lasting(30, 4)).await;
+    cluster.lose_disk().await.unwrap();
+    trial.all_fresh().await.unwrap();
+    sleep(lasting(30, 4)).await;
+    trial.end(fleet).await.unwrap().assert_held(TAKEOVER * 2);
+}
+
+#[tokio::test]
+async fn a_network_that_swallows_everything_loses_nothing() {
+    let cluster = Cluster::start().await.unwrap();
+    let proxy = Proxy::start(cluster.broker.address()).await.unwrap();
+    let urls = (cluster.url.as_str(), proxy.url());
+    let trial = Trial::start_with("network cut", &cluster.keys, (urls.0, &urls.1), 2, &[]).await.unwrap();
+    let fleet = trial.fleet(100, &[]).await.unwrap();
+    let cut = lasting(60, 12);
+    proxy.cut();
+    sleep(cut).await;
+    proxy.heal();
+    trial.all_fresh().await.unwrap();
+    // While all workers are cut off nobody can speak.
+    trial.end(fleet).await.unwrap().assert_held(cut + TAKEOVER);
+}
+
+#[tokio::test]
+async fn duplicates_disorder_and_wrong_clocks_change_nothing() {
+    let cluster = Cluster::start().await.unwrap();
+    let trial =
+        Trial::start("duplicates, disorder, skew, leap", &cluster.keys, &cluster.url, 2).await.unwrap();
+    let faults = ["--duplicate", "0.1", "--shuffle", "5", "--skew", "3600", "--leap", "60"];
+    let fleet = trial.fleet(200, &faults).await.unwrap();
+    sleep(lasting(120, 12)).await;
+    let verdict = trial.end(fleet).await.unwrap();
+    assert!(verdict.duplicates > verdict.acknowledged / 20, "{verdict}");
+    verdict.assert_held(TAKEOVER);
+}
+
+#[tokio::test]
+async fn clocks_that_are_put_back_beyond_the_windows_amid_disorder_change_nothing() {
+    let cluster = Cluster::start().await.unwrap();
+    let trial = Trial::start("clocks put back hours", &cluster.keys, &cluster.url, 2).await.unwrap();
+    let fleet = trial.fleet(200, &["--shuffle", "5", "--leap", "7200"]).await.unwrap();
+    sleep(lasting(120, 14)).await;
+    trial.end(fleet).await.unwrap().assert_held(TAKEOVER);
+}
+
+#[tokio::test]
+async fn agents_that_crash_all_the_time_lose_nothing() {
+    let cluster = Cluster::start().await.unwrap();
+    let trial = Trial::start("agents crash", &cluster.keys, &cluster.url, 2).await.unwrap();
+    let fleet = trial.fleet(100, &["--restart-every", "3"]).await.unwrap();
+    sleep(lasting(120, 15)).await;
+    trial.end(fleet).await.unwrap().assert_held(TAKEOVER);
+}

@@ -1,0 +1,90 @@
+//! Workers come and go under load, and garbage comes too: nothing that was acknowledged is missing, or counted twice.
+#![expect(clippy::unwrap_used, reason = "a failing test panics, its helpers too")]
+
+use std::time::Duration;
+
+use anyhow::ensure;
+use async_nats::{Client, jetstream};
+use tidemap_e2e::{cluster::Cluster, eventually, is_long, trial::Trial};
+use tidemap_service::nats::NatsArgs;
+use tidemap_wire::{NodeId, Report, Sample, encode, subject};
+use tokio::time::sleep;
+
+/// Leases go round in less than a second when everybody lives.
+const TAKEOVER: Duration = Duration::from_secs(20);
+
+fn lasting(full_s: u64, short_s: u64) -> Duration {
+    Duration::from_secs(if is_long() { full_s } else { short_s })
+}
+
+#[tokio::test]
+async fn workers_that_come_and_go_lose_nothing() {
+    let cluster = Cluster::start().await.unwrap();
+    let mut trial = Trial::start("1, 4, 2 workers", &cluster.keys, &cluster.url, 1).await.unwrap();
+    let fleet = trial.fleet(200, &[]).await.unwrap();
+    for _ in 0..3 {
+        trial.add_worker().unwrap();
+    }
+    sleep(lasting(60, 8)).await;
+    for _ in 0..2 {
+        let mut leaving = trial.workers.swap_remove(0);
+        assert!(leaving.terminate().await.unwrap().success(), "{}", leaving.log());
+    }
+    sleep(lasting(60, 4)).await;
+    trial.end(fleet).await.unwrap().assert_held(TAKEOVER);
+}
+
+/// Sends what no agent sends, each kind once.
+async fn send_garbage(client: &Client, number: u64) -> anyhow::Result<()> {
+    let js = jetstream::new(client.clone());
+    let node = NodeId::from_name("web-01")?;
+    let good = subject::sample(&node);
+    let report = |seq, at_ms| {
+        let sample = Sample { seq, at_ms, elapsed_ms: 1_000, ..Sample::default() };
+        encode(&Report { node: node.clone(), boot: 1, hello: None, samples: vec![sample] })
+    };
+    let noise: Vec<u8> = (0..fastrand::usize(..2_000)).map(|_| fastrand::u8(..)).collect();
+    // Whatever the noise is, with this head it is no report.
+    let noise = [&[0xc1][..], &noise].concat();
+    let torn = report(number, 1).split_at(20).0.to_vec();
+    let strange =
+        encode(&Report { node: NodeId::from_name("other")?, boot: 1, hello: None, samples: vec![] });
+    for (subject, payload) in [
+        (good.clone(), noise),
+        (good.clone(), torn),
+        (good.clone(), Vec::new()),
+        (good.clone(), strange),
+        (good.clone(), report(0, 1)),
+        (good.clone(), report(number, i64::MAX)),
+        ("tidemap.v1.sample.7.web-01".to_owned(), report(number, 1)),
+    ] {
+        js.publish(subject, payload.into()).await?.await?;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn garbage_among_the_samples_is_counted_and_changes_nothing() {
+    let cluster = Cluster::start().await.unwrap();
+    let trial = Trial::start("garbage", &cluster.keys, &cluster.url, 2).await.unwrap();
+    let fleet = trial.fleet(100, &[]).await.unwrap();
+    let key = cluster.keys.simulator_seed_path();
+    let stranger =
+        NatsArgs::new(&cluster.url, Some(&key)).connect("stranger", Some("_INBOX.simulator")).await;
+    let stranger = stranger.unwrap();
+    let rounds = if is_long() { 1_000 } else { 50 };
+    for number in 1..=rounds {
+        send_garbage(&stranger, number).await.unwrap();
+        sleep(Duration::from_millis(100)).await;
+    }
+    for (reason, each) in [("garbage", 3), ("node-mismatch", 1), ("implausible", 2), ("subject", 1)] {
+        eventually(TAKEOVER, || async {
+            let counted = trial.refused(reason);
+            ensure!(counted == rounds * each, "{reason}: {counted}");
+            Ok(())
+        })
+        .await
+        .unwrap();
+    }
+    trial.end(fleet).await.unwrap().assert_held(TAKEOVER);
+}
