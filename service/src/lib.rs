@@ -15,5 +15,6 @@ pub mod streams;
 
 pub mod broker;
 pub mod data_dir;
+pub mod jwt;
 pub mod keys;
 pub mod tls;

@@ -1,0 +1,53 @@
+//! One file, one seed of an operator or an account.
+
+use std::{fs, io, path::Path};
+
+use nkeys::KeyPair;
+
+use super::{JwtError, at, read};
+use crate::keys::write_if_changed;
+
+/// What a key is the key of.
+pub(super) struct Kind {
+    what: &'static str,
+    prefix: char,
+    make: fn() -> KeyPair,
+}
+
+/// Who signs accounts.
+pub(super) const OPERATOR: Kind = Kind { what: "operator's seed", prefix: 'O', make: KeyPair::new_operator };
+/// Who signs users.
+pub(super) const ACCOUNT: Kind = Kind { what: "account's seed", prefix: 'A', make: KeyPair::new_account };
+
+/// The key in a file.
+pub(super) fn open(path: &Path, kind: &Kind) -> Result<KeyPair, JwtError> {
+    find(path, kind)?.ok_or_else(|| JwtError::NoKey { path: path.to_owned() })
+}
+
+/// The key in a file, which is made when it is missing.
+pub(super) fn open_or_create(path: &Path, kind: &Kind) -> Result<KeyPair, JwtError> {
+    if let Some(pair) = find(path, kind)? {
+        return Ok(pair);
+    }
+    let pair = (kind.make)();
+    let seed = pair.seed().map_err(|error| JwtError::Unsigned(error.to_string()))?;
+    write_if_changed(path, &format!("{seed}\n"))?;
+    Ok(pair)
+}
+
+/// Removes a file with something secret; one that is not there is no error.
+pub(super) fn remove(path: &Path) -> Result<(), JwtError> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(at(path)(error)),
+        _ => Ok(()),
+    }
+}
+
+fn find(path: &Path, kind: &Kind) -> Result<Option<KeyPair>, JwtError> {
+    let Some(text) = read(path)? else { return Ok(None) };
+    let pair = KeyPair::from_seed(text.trim()).ok();
+    match pair.filter(|pair| pair.public_key().starts_with(kind.prefix)) {
+        Some(pair) => Ok(Some(pair)),
+        None => Err(JwtError::Unreadable { path: path.to_owned(), what: kind.what }),
+    }
+}

@@ -1,0 +1,173 @@
+use std::collections::BTreeSet;
+
+use super::*;
+
+const NOW_S: i64 = 1_700_000_000;
+
+fn node(name: &str) -> NodeId {
+    NodeId::from_name(name).unwrap()
+}
+
+fn operator(dir: &Path) -> Operator {
+    Operator::open_or_create(dir, EnrollKey::Keep, NOW_S).unwrap()
+}
+
+/// Every file below a folder with its content.
+fn snapshot(dir: &Path) -> Vec<(PathBuf, String)> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            files.extend(snapshot(&path));
+        } else {
+            files.push((path.clone(), fs::read_to_string(&path).unwrap()));
+        }
+    }
+    files.sort();
+    files
+}
+
+#[test]
+fn making_the_folder_again_changes_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    operator(dir.path()).enroll(&node("a"), NOW_S).unwrap();
+    let first = snapshot(dir.path());
+    assert_eq!(first.len(), 18, "6 keys, 5 tokens, 4 + 1 credentials, a configuration, a lock: {first:?}");
+    let again = Operator::open_or_create(dir.path(), EnrollKey::Keep, NOW_S + 9).unwrap();
+    assert!(!again.enroll(&node("a"), NOW_S + 9).unwrap().created);
+    assert_eq!(snapshot(dir.path()), first);
+}
+
+#[cfg(unix)]
+#[test]
+fn only_the_owner_can_read_what_is_secret() {
+    use std::os::unix::fs::PermissionsExt;
+    let dir = tempfile::tempdir().unwrap();
+    operator(dir.path()).enroll(&node("a"), NOW_S).unwrap();
+    let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    for folder in ["keys", "creds", "agents"] {
+        assert_eq!(mode(&dir.path().join(folder)), 0o700, "{folder}");
+        for (path, _) in snapshot(&dir.path().join(folder)) {
+            assert_eq!(mode(&path), 0o600, "{}", path.display());
+        }
+    }
+}
+
+#[test]
+fn what_goes_to_brokers_holds_no_seed() {
+    let dir = tempfile::tempdir().unwrap();
+    let configuration = fs::read_to_string(operator(dir.path()).configuration_path()).unwrap();
+    for (path, seed) in snapshot(&dir.path().join("keys")) {
+        assert!(!configuration.contains(seed.trim()), "{}", path.display());
+    }
+}
+
+#[test]
+fn a_host_that_enrolls_needs_one_key_and_one_public_token() {
+    let (home, away) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    operator(home.path());
+    for file in ["keys/enroll.nk", "claims/AGENTS.jwt"] {
+        fs::create_dir_all(away.path().join(file).parent().unwrap()).unwrap();
+        fs::copy(home.path().join(file), away.path().join(file)).unwrap();
+    }
+    let enroller = Operator::open(away.path()).unwrap();
+    assert!(enroller.enroll(&node("a"), NOW_S).unwrap().created);
+    let refused = enroller.revoke(&node("a"), NOW_S).unwrap_err();
+    assert!(matches!(refused, JwtError::NoKey { .. }), "{refused}");
+    assert!(enroller.agent_creds_path(&node("a")).exists(), "what was not revoked stays");
+}
+
+#[test]
+fn a_key_that_has_been_taken_away_is_missed_and_not_made_anew() {
+    let dir = tempfile::tempdir().unwrap();
+    let before = operator(dir.path()).claims("AGENTS").unwrap();
+    fs::remove_file(dir.path().join("keys/enroll.nk")).unwrap();
+    assert_eq!(operator(dir.path()).claims("AGENTS").unwrap(), before, "its public half is enough");
+    for key in ["operator", "agents"] {
+        let path = dir.path().join("keys").join(key).with_extension("nk");
+        let seed = fs::read(&path).unwrap();
+        fs::remove_file(&path).unwrap();
+        let refused = Operator::open_or_create(dir.path(), EnrollKey::Keep, NOW_S).unwrap_err();
+        assert!(matches!(&refused, JwtError::NoKey { path: missing } if *missing == path), "{refused}");
+        assert!(!path.exists());
+        fs::write(&path, seed).unwrap();
+    }
+}
+
+#[test]
+fn revoking_shuts_one_key_out_for_good_and_enrolling_again_makes_another() {
+    let dir = tempfile::tempdir().unwrap();
+    let operator = operator(dir.path());
+    let user = |name: &str| creds::read(&operator.agent_creds_path(&node(name))).unwrap().unwrap().claims.sub;
+    let revoked = || claims::revoked(&operator.claims("AGENTS").unwrap().unwrap());
+    operator.enroll(&node("b"), NOW_S).unwrap();
+    // By a host whose clock is ahead.
+    operator.enroll(&node("a"), NOW_S + 50).unwrap();
+    let first = user("a");
+    assert!(operator.revoke(&node("a"), NOW_S).unwrap());
+    assert!(!operator.revoke(&node("a"), NOW_S).unwrap());
+    assert_eq!(revoked(), claims::Revoked::from([(first.clone(), NOW_S + 50)]));
+    assert!(operator.enroll(&node("a"), NOW_S).unwrap().created);
+    assert_ne!(user("a"), first);
+    // Signing the accounts again forgets nobody, and the newest token is the one that brokers keep.
+    let issued = operator.claims("AGENTS").unwrap().unwrap().iat;
+    assert!(operator.revoke(&node("b"), NOW_S).unwrap());
+    Operator::open_or_create(dir.path(), EnrollKey::Keep, NOW_S).unwrap();
+    assert_eq!(revoked().len(), 2);
+    assert!(operator.claims("AGENTS").unwrap().unwrap().iat > issued);
+}
+
+#[test]
+fn a_new_key_that_enrolls_signs_known_nodes_anew() {
+    let dir = tempfile::tempdir().unwrap();
+    let operator = operator(dir.path());
+    operator.enroll(&node("a"), NOW_S).unwrap();
+    operator.enroll(&node("b"), NOW_S).unwrap();
+    operator.revoke(&node("b"), NOW_S).unwrap();
+    let read = || creds::read(&operator.agent_creds_path(&node("a"))).unwrap().unwrap().claims;
+    let before = read();
+    Operator::open_or_create(dir.path(), EnrollKey::Renew, NOW_S).unwrap();
+    assert!(operator.enroll(&node("a"), NOW_S).unwrap().created);
+    let after = read();
+    assert!(after.sub == before.sub && after.iss != before.iss);
+    assert_eq!(claims::revoked(&operator.claims("AGENTS").unwrap().unwrap()).len(), 0);
+}
+
+/// Two descriptions of one set of rules drift apart unless somebody compares them.
+#[test]
+fn accounts_may_do_what_nats_conf_lets_them_do() {
+    let dir = tempfile::tempdir().unwrap();
+    let operator = operator(dir.path());
+    let text = include_str!("../../../nats.conf");
+    let (_, text) = text.split_once("\naccounts {").unwrap();
+    for name in claims::ACCOUNTS {
+        let (_, block) = text.split_once(&format!("\n  {name} {{\n")).unwrap();
+        let (block, _) = block.split_once("\n  }\n").unwrap();
+        let rules = block.lines().filter(|line| !line.trim().starts_with(['#', 'i']) || line.contains('['));
+        let named: BTreeSet<String> = rules
+            .filter(|line| !line.trim().starts_with('#'))
+            .flat_map(|line| line.split('"').skip(1).step_by(2))
+            .map(str::to_owned)
+            .collect();
+        let nats = operator.claims(name).unwrap().unwrap().nats;
+        let mut signed = BTreeSet::new();
+        for part in ["imports", "exports", "default_permissions"] {
+            subjects(nats.get(part).unwrap_or(&serde_json::Value::Null), &mut signed);
+        }
+        assert_eq!(signed, named, "{name}");
+        let storage = nats["limits"]["disk_storage"].as_i64().unwrap();
+        assert_eq!(storage != 0, block.contains("jetstream: enabled"), "{name}");
+    }
+}
+
+/// What looks like a subject in a part of an account's claims.
+fn subjects(part: &serde_json::Value, found: &mut BTreeSet<String>) {
+    match part {
+        serde_json::Value::Array(parts) => parts.iter().for_each(|part| subjects(part, found)),
+        serde_json::Value::Object(parts) => parts.values().for_each(|part| subjects(part, found)),
+        serde_json::Value::String(text) if text.ends_with('>') => {
+            found.insert(text.clone());
+        }
+        _ => {}
+    }
+}

@@ -1,0 +1,8 @@
+//! What an operator's signatures let each user do, asked of real nats-servers.
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on has failed")]
+
+mod jwt {
+    pub(crate) mod fleet;
+    mod permissions;
+    mod revocation;
+}
