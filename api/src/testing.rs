@@ -43,6 +43,7 @@ pub(crate) fn node(name: &str) -> NodeUpdate {
         tx_avg: Averages::default(),
         rx_bytes: 0,
         tx_bytes: 0,
+        partial: false,
         hello: None,
         host: None,
         interfaces: None,
@@ -59,6 +60,7 @@ pub(crate) fn full_node(name: &str) -> NodeUpdate {
         tx_avg: averages,
         rx_bytes: 1 << 40,
         tx_bytes: 7,
+        partial: false,
         hello: Some(Box::new(full_hello(name))),
         host: Some(Box::new(full_host())),
         interfaces: Some(vec![InterfaceRate {
@@ -97,6 +99,7 @@ fn full_hello(name: &str) -> Hello {
             speed_mbps: Some(1_000),
             addresses: vec!["10.0.0.7".to_owned()],
         }],
+        lost_samples: Some(3),
     }
 }
 

@@ -117,6 +117,8 @@ pub struct NodeJson {
     pub network_errors: Option<u64>,
     /// Packets dropped since the agent's run began.
     pub network_drops: Option<u64>,
+    /// Samples that the agent's run had to give up before the broker had them, as told each minute.
+    pub lost_samples: Option<u64>,
 }
 
 /// `GET /api/nodes/{name}`: the node, its interfaces and its recent past.

@@ -76,6 +76,7 @@ pub(crate) fn summary(node: &Node, at_ms: i64, redacted: bool) -> NodeJson {
         processes: host.processes,
         network_errors: host.network_errors,
         network_drops: host.network_drops,
+        lost_samples: hello.lost_samples,
     }
 }
 

@@ -75,6 +75,7 @@ fn node(value: &Value) -> Result<NodeJson, Invalid> {
         processes: maybe(value, "processes")?,
         network_errors: maybe(value, "network_errors")?,
         network_drops: maybe(value, "network_drops")?,
+        lost_samples: maybe(value, "lost_samples")?,
     })
 }
 
