@@ -130,7 +130,7 @@ impl Spool {
     ///
     /// When the file cannot be written.
     pub fn keep(&mut self, boot: u64, sample: Sample) -> io::Result<()> {
-        self.append(&Record::Waits { boot, sample })
+        self.append(&Record::Waits { boot, sample: sample.into() })
     }
 
     /// Samples wait no more.
@@ -158,7 +158,7 @@ impl Spool {
         } else {
             let mut bytes = self.header.clone();
             for (boot, sample) in pending {
-                records::append(&mut bytes, &Record::Waits { boot, sample });
+                records::append(&mut bytes, &Record::Waits { boot, sample: sample.into() });
             }
             let new = beside(&self.path, ".new");
             let mut file = private(&new)?;

@@ -17,7 +17,7 @@ pub(super) enum Record {
         /// The run.
         boot: u64,
         /// The sample.
-        sample: Sample,
+        sample: Box<Sample>,
     },
     /// The broker has samples of a run.
     Stored {
@@ -52,7 +52,7 @@ pub(super) fn waiting(records: Vec<Record>) -> Vec<(u64, Sample)> {
     let (mut samples, mut stored) = (Vec::new(), HashSet::new());
     for record in records {
         match record {
-            Record::Waits { boot, sample } => samples.push((boot, sample)),
+            Record::Waits { boot, sample } => samples.push((boot, *sample)),
             Record::Stored { boot, seqs } => stored.extend(seqs.into_iter().map(|seq| (boot, seq))),
         }
     }

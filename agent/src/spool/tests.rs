@@ -134,7 +134,7 @@ fn written(count: u64) -> (Vec<u8>, Vec<usize>) {
     let mut bytes = header(&node());
     let mut ends = vec![bytes.len()];
     for seq in 1..=count {
-        records::append(&mut bytes, &Record::Waits { boot: 7, sample: sample(seq) });
+        records::append(&mut bytes, &Record::Waits { boot: 7, sample: sample(seq).into() });
         ends.push(bytes.len());
     }
     (bytes, ends)
