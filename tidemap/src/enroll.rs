@@ -1,12 +1,20 @@
 //! `tidemap enroll` and `tidemap revoke`: who may publish as which node.
+//!
+//! By a line in the broker's users, or, with `--operator`, by a signature.
 
-use std::path::PathBuf;
+mod line;
+
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use tidemap_service::{broker, cli::UsageError, data_dir::DataDir, keys, tls};
+use tidemap_service::{broker, cli::UsageError, data_dir::DataDir, jwt::Operator, keys, tls};
 use tidemap_wire::NodeId;
 
-use crate::listen;
+use crate::{
+    listen,
+    operator::{self, BrokersArgs},
+};
+use line::Line;
 
 /// Which node, and where its agent will find the broker.
 #[derive(clap::Args, Clone, Debug)]
@@ -20,9 +28,15 @@ pub(crate) struct EnrollArgs {
     /// The broker's address as the node reaches it; what `tidemap up` has told unless given.
     #[arg(long, env = "TIDEMAP_NATS_URL", value_name = "URL")]
     nats_url: Option<String>,
+    /// Certificate authority of the broker's certificate (PEM); that of `tidemap up` unless given.
+    #[arg(long, env = "TIDEMAP_NATS_CA", value_name = "FILE")]
+    nats_ca: Option<PathBuf>,
     /// Where `tidemap up` keeps its data.
     #[arg(long, env = "TIDEMAP_DATA_DIR", value_name = "FOLDER")]
     data_dir: Option<PathBuf>,
+    /// The folder of an operator (`tidemap operator init`): the node is let in by its signature, offline.
+    #[arg(long, env = "TIDEMAP_OPERATOR", value_name = "FOLDER")]
+    operator: Option<PathBuf>,
 }
 
 /// Which node.
@@ -34,59 +48,87 @@ pub(crate) struct RevokeArgs {
     /// Where `tidemap up` keeps its data.
     #[arg(long, env = "TIDEMAP_DATA_DIR", value_name = "FOLDER")]
     data_dir: Option<PathBuf>,
+    /// The folder of an operator; only with it does the command talk to the broker's address.
+    #[arg(long, env = "TIDEMAP_OPERATOR", value_name = "FOLDER")]
+    operator: Option<PathBuf>,
+    #[command(flatten)]
+    brokers: BrokersArgs,
 }
 
 /// Makes the node's key, lets it in, and prints the line that starts its agent.
-pub(crate) fn enroll(args: EnrollArgs) -> anyhow::Result<()> {
-    let dir = data_dir(args.data_dir)?;
+pub(crate) fn enroll(args: &EnrollArgs) -> anyhow::Result<()> {
     if let Some(bad) = args.labels.iter().find(|label| !label.contains('=')) {
         return Err(UsageError(format!("--labels {bad}: not of the form key=value")).into());
     }
-    let enrolled = keys::enroll(&dir, &args.node)?;
-    let running = broker::reload_running(&dir)?;
+    let (line, state) = match &args.operator {
+        Some(folder) => sign(args, &Operator::open(folder)?)?,
+        None => add(args, &data_dir(args.data_dir.clone())?)?,
+    };
+    let node = line::quoted(&args.node.display_name());
+    eprintln!("{node} {state}. On that host, start its agent with this line (the key in it is a secret):");
+    if line.url.starts_with("nats://127.") {
+        eprintln!(
+            "(the broker listens on this host only; for others start it with `tidemap up --listen 0.0.0.0`)"
+        );
+    }
+    println!("{}", line.render(&args.node, &args.labels));
+    Ok(())
+}
+
+/// Shuts the node's agent out, at once when the broker runs.
+pub(crate) async fn revoke(args: &RevokeArgs) -> anyhow::Result<()> {
+    let name = args.node.display_name();
+    let Some(folder) = &args.operator else {
+        let dir = data_dir(args.data_dir.clone())?;
+        let known = keys::revoke(&dir, &args.node)?;
+        broker::reload_running(&dir)?;
+        eprintln!("{name} {}", if known { "is shut out" } else { "was not enrolled" });
+        return Ok(());
+    };
+    let operator = Operator::open(folder)?;
+    let known = operator.revoke(&args.node, operator::now_s())?;
+    // Told even if there is nothing new: an earlier call may not have reached the brokers.
+    let heard = operator::push(&operator, &args.brokers).await.with_context(|| {
+        format!("{name}'s credentials are revoked, but brokers may not know: tell them with `tidemap operator push`")
+    })?;
+    let state = if known { "is shut out" } else { "was not enrolled here" };
+    eprintln!("{name} {state}; {} told", operator::count(heard));
+    Ok(())
+}
+
+/// Adds a line to the broker's users.
+fn add(args: &EnrollArgs, dir: &Path) -> anyhow::Result<(Line, &'static str)> {
+    let enrolled = keys::enroll(dir, &args.node)?;
+    let running = broker::reload_running(dir)?;
     let state = match (enrolled.created, running) {
         (false, _) => "was enrolled before",
         (true, true) => "is enrolled, and the broker knows",
         (true, false) => "is enrolled; the broker will know when it starts",
     };
-    let seed = std::fs::read_to_string(&enrolled.seed_path)
-        .with_context(|| format!("cannot read {}", enrolled.seed_path.display()))?;
-    let seed = seed.lines().find(|line| line.starts_with("SU")).context("the key file holds no seed")?;
-    let labels: String = args.labels.iter().map(|label| format!(" --label {}", quoted(label))).collect();
-    let node = quoted(&args.node.display_name());
-    let url = args
-        .nats_url
-        .or_else(|| listen::endpoint(&dir))
-        .unwrap_or_else(|| "nats://127.0.0.1:4222".to_owned());
-    eprintln!("{node} {state}. On that host, start its agent with this line (the key in it is a secret):");
-    if url.starts_with("nats://127.") {
-        eprintln!(
-            "(the broker listens on this host only; for others start it with `tidemap up --listen 0.0.0.0`)"
-        );
-    }
-    let (make_ca, use_ca) = match tls::authority_of(&dir) {
-        Some(pem) if url.starts_with("tls://") => (
-            format!("printf %b '{}' > tidemap-ca.pem && ", pem.replace('\n', "\\n")),
-            " --nats-ca tidemap-ca.pem",
-        ),
-        _ => (String::new(), ""),
+    let text = read(&enrolled.seed_path)?;
+    let seed = text.lines().find(|line| line.starts_with("SU")).context("the key file holds no seed")?;
+    let url = args.nats_url.clone().or_else(|| listen::endpoint(dir));
+    let url = url.unwrap_or_else(|| "nats://127.0.0.1:4222".to_owned());
+    let authority = match &args.nats_ca {
+        Some(path) => Some(read(path)?),
+        None => tls::authority_of(dir).filter(|_| url.starts_with("tls://")),
     };
-    println!(
-        "umask 077 && echo {seed} > tidemap.nk && {make_ca}tidemap agent --node {node}{labels} --nats-url {}{use_ca} \
-         --creds tidemap.nk",
-        quoted(&url)
-    );
-    Ok(())
+    Ok((Line { url, secret: format!("{seed}\n"), file: "tidemap.nk", authority }, state))
 }
 
-/// Shuts the node's agent out, at once when the broker runs.
-pub(crate) fn revoke(args: &RevokeArgs) -> anyhow::Result<()> {
-    let dir = data_dir(args.data_dir.clone())?;
-    let known = keys::revoke(&dir, &args.node)?;
-    broker::reload_running(&dir)?;
-    let what = if known { "is shut out" } else { "was not enrolled" };
-    eprintln!("{} {what}", args.node.display_name());
-    Ok(())
+/// Signs credentials: no broker needs to know.
+fn sign(args: &EnrollArgs, operator: &Operator) -> anyhow::Result<(Line, &'static str)> {
+    let Some(url) = args.nats_url.clone() else {
+        return Err(UsageError("--nats-url: say how the node reaches the broker".to_owned()).into());
+    };
+    let authority = args.nats_ca.as_deref().map(read).transpose()?;
+    let enrolled = operator.enroll(&args.node, operator::now_s())?;
+    let state = if enrolled.created { "is enrolled" } else { "was enrolled before" };
+    Ok((Line { url, secret: read(&enrolled.creds_path)?, file: "tidemap.creds", authority }, state))
+}
+
+fn read(path: &Path) -> anyhow::Result<String> {
+    std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))
 }
 
 /// The data folder that was named, or the default one; it must exist, because `up` makes it.
@@ -102,27 +144,4 @@ fn data_dir(named: Option<PathBuf>) -> anyhow::Result<PathBuf> {
         .into());
     }
     Ok(dir)
-}
-
-/// A word as a shell reads it back whole.
-fn quoted(word: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=@,+".contains(c);
-    if !word.is_empty() && word.chars().all(plain) {
-        return word.to_owned();
-    }
-    format!("'{}'", word.replace('\'', r"'\''"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::quoted;
-
-    #[test]
-    fn words_survive_a_shell() {
-        for (word, line) in
-            [("a-1", "a-1"), ("a b", "'a b'"), ("it's", r"'it'\''s'"), ("", "''"), ("$x", "'$x'")]
-        {
-            assert_eq!(quoted(word), line);
-        }
-    }
 }

@@ -2,6 +2,7 @@
 
 mod enroll;
 mod listen;
+mod operator;
 mod simulate;
 mod stations;
 mod up;
@@ -60,6 +61,9 @@ enum Command {
     Enroll(enroll::EnrollArgs),
     /// Shuts a host's agent out.
     Revoke(enroll::RevokeArgs),
+    /// Keeps the keys of a fleet beyond a few thousand nodes, which enrolls by signatures.
+    #[command(subcommand)]
+    Operator(operator::OperatorCommand),
 }
 
 #[tokio::main]
@@ -85,8 +89,9 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
             tidemap_api::run(config, client, listener, shutdown).await
         }
         Command::Simulate { nats, simulate } => simulate::run(simulate, nats, shutdown).await,
-        Command::Enroll(args) => enroll::enroll(args),
-        Command::Revoke(args) => enroll::revoke(&args),
+        Command::Enroll(args) => enroll::enroll(&args),
+        Command::Revoke(args) => enroll::revoke(&args).await,
+        Command::Operator(command) => operator::run(command).await,
     }
 }
 

@@ -1,0 +1,96 @@
+//! `tidemap operator`: keys that sign who may talk to the brokers, for fleets beyond a few thousand nodes.
+
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use anyhow::Context;
+use tidemap_service::{
+    clock::unix_ms,
+    jwt::{self, EnrollKey, Operator},
+    nats::{self, NatsArgs},
+};
+
+/// For a broker to be reached.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// What to do with the operator's folder.
+#[derive(clap::Subcommand, Clone, Debug)]
+pub(crate) enum OperatorCommand {
+    /// Makes the operator's keys and accounts, credentials of the services, and the brokers' configuration.
+    Init {
+        /// Where they are kept.
+        #[arg(value_name = "FOLDER")]
+        folder: PathBuf,
+        /// Makes a new key that enrolls: whoever the old one let in is shut out, and enrolled again one by one.
+        #[arg(long)]
+        renew_enroll_key: bool,
+    },
+    /// Tells running brokers what the operator has signed.
+    Push {
+        /// The operator's folder.
+        #[arg(value_name = "FOLDER")]
+        folder: PathBuf,
+        #[command(flatten)]
+        brokers: BrokersArgs,
+    },
+}
+
+/// Where the brokers are that must be told.
+#[derive(clap::Args, Clone, Debug)]
+pub(crate) struct BrokersArgs {
+    /// The broker's address; one of a cluster tells the others.
+    #[arg(long, env = "TIDEMAP_NATS_URL", default_value = "nats://127.0.0.1:4222", value_name = "URL")]
+    nats_url: String,
+    /// Certificate authority of the broker's certificate (PEM), when it is not a public one.
+    #[arg(long, env = "TIDEMAP_NATS_CA", value_name = "FILE")]
+    nats_ca: Option<PathBuf>,
+}
+
+/// Does it.
+pub(crate) async fn run(command: OperatorCommand) -> anyhow::Result<()> {
+    match command {
+        OperatorCommand::Init { folder, renew_enroll_key } => init(&folder, renew_enroll_key),
+        OperatorCommand::Push { folder, brokers } => {
+            let heard = push(&Operator::open(&folder)?, &brokers).await?;
+            eprintln!("{} told", count(heard));
+            Ok(())
+        }
+    }
+}
+
+/// Tells the brokers; returns how many have heard it.
+pub(crate) async fn push(operator: &Operator, brokers: &BrokersArgs) -> anyhow::Result<usize> {
+    let creds = operator.sys_creds_path();
+    let mut args = NatsArgs::new(&brokers.nats_url, Some(&creds));
+    args.nats_ca = brokers.nats_ca.clone();
+    let client = args.connect("tidemap-operator", None).await?;
+    nats::reached(&client, PATIENCE).await?;
+    jwt::push(&client, &operator.accounts_tokens()?).await
+}
+
+/// So many brokers, for people.
+pub(crate) fn count(brokers: usize) -> String {
+    if brokers == 1 { "1 broker".to_owned() } else { format!("{brokers} brokers") }
+}
+
+/// Now, as tokens tell it.
+pub(crate) fn now_s() -> i64 {
+    unix_ms() / 1000
+}
+
+fn init(folder: &Path, renew_enroll_key: bool) -> anyhow::Result<()> {
+    let enroll_key = if renew_enroll_key { EnrollKey::Renew } else { EnrollKey::Keep };
+    Operator::open_or_create(folder, enroll_key, now_s())?;
+    let folder = folder.canonicalize().context("the operator's folder")?;
+    let operator = Operator::open(&folder)?;
+    eprintln!("The operator's keys are in {}: whoever has them has the fleet.", folder.display());
+    eprintln!("Brokers start with      {}", operator.configuration_path().display());
+    eprintln!("Services take --creds   {}", operator.service_creds_path().display());
+    eprintln!("Enroll a node with      tidemap enroll NODE --operator {} --nats-url URL", folder.display());
+    if renew_enroll_key {
+        eprintln!("Nobody is shut out before brokers know: tidemap operator push {}", folder.display());
+    }
+    Ok(())
+}
