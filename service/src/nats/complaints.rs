@@ -103,6 +103,10 @@ impl Complaints {
                 None => format!("the broker at {url} asks for a key: name its file with --creds"),
             };
             (Kind::Refused, words)
+        } else if lower.contains("corrupt message") {
+            // What a handshake makes of an answer that is no handshake.
+            let words = format!("the broker at {url} does not speak TLS: is the address right? ({error})");
+            (Kind::Unproven, words)
         } else if lower.contains("certificate") || lower.contains("tls") {
             let doubt = match &self.ca {
                 Some(path) => format!("is --nats-ca {} the authority of this broker", path.display()),
@@ -165,6 +169,8 @@ mod tests {
         assert!(explain(None, "authorization violation").1.ends_with("name its file with --creds"));
         let unproven = explain(None, "IO error: invalid peer certificate: UnknownIssuer");
         assert!(unproven.0 == Kind::Unproven && unproven.1.contains("UnknownIssuer"), "{unproven:?}");
+        let plain = explain(None, "IO error: received corrupt message of type InvalidContentType");
+        assert!(plain.1.contains("does not speak TLS"), "{plain:?}");
         assert_eq!(explain(None, "IO error: Connection refused (os error 111)").0, Kind::Unreachable);
     }
 

@@ -1,0 +1,93 @@
+//! A key that is refused is told in one line that says what to do, and not again and again.
+
+use std::time::{Duration, Instant};
+
+use anyhow::ensure;
+use tidemap_e2e::{cluster::Cluster, eventually, process::Tidemap};
+use tidemap_service::{broker, keys};
+use tidemap_wire::NodeId;
+
+use crate::SOON;
+
+/// Waits until a process has logged these words, and returns their line.
+async fn told(process: &Tidemap, words: &str) -> String {
+    eventually(SOON, || async {
+        let log = process.log();
+        let line = log.lines().find(|line| line.contains(words)).map(str::to_owned);
+        line.ok_or_else(|| anyhow::anyhow!("no {words:?} in {log}"))
+    })
+    .await
+    .unwrap()
+}
+
+#[tokio::test]
+async fn a_revoked_agent_says_so_and_tries_on_without_spinning() {
+    let cluster = Cluster::start().await.unwrap();
+    let agent = cluster.agent("a", &[]).unwrap();
+    told(&agent, "connected to the broker").await;
+    let service_seed = cluster.keys.service_seed_path();
+    let folder = service_seed.ancestors().nth(2).unwrap();
+    let revoked = Instant::now();
+    assert!(keys::revoke(folder, &NodeId::from_name("a").unwrap()).unwrap());
+    assert!(broker::reload_running(folder).unwrap());
+    let line = told(&agent, "refuses this key").await;
+    println!("revoked → after {} ms: {line}", revoked.elapsed().as_millis());
+    assert!(line.contains("was it revoked") && line.contains("--creds"), "{line}");
+
+    // It goes on trying, ever more seldom, and says it once.
+    let broker_log = || std::fs::read_to_string(folder.join("nats-server.log")).unwrap();
+    let attempts = || broker_log().matches("authentication error").count();
+    eventually(SOON, || async {
+        ensure!(attempts() >= 4, "{} attempts", attempts());
+        Ok(())
+    })
+    .await
+    .unwrap();
+    let elapsed = revoked.elapsed();
+    tokio::time::sleep(Duration::from_secs(4).saturating_sub(elapsed)).await;
+    let (attempts, elapsed) = (attempts(), revoked.elapsed().as_secs_f64());
+    println!("{attempts} attempts in {elapsed:.1} s");
+    // The first seven waits are a tenth of a second and more; then they come near ten seconds.
+    assert!(attempts < 10 + 2 * (elapsed as usize), "{attempts} attempts in {elapsed} s");
+    let log = agent.log();
+    assert_eq!(
+        log.lines().filter(|line| line.contains("refuse") || line.contains("violation")).count(),
+        1,
+        "{log}"
+    );
+}
+
+#[tokio::test]
+async fn every_station_tells_a_wrong_key_in_one_line() {
+    let cluster = Cluster::start().await.unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let stranger = folder.path().join("stranger.nk");
+    std::fs::write(&stranger, nkeys::KeyPair::new_user().seed().unwrap()).unwrap();
+    let stranger = stranger.to_str().unwrap();
+    for station in [
+        &["ingest"][..],
+        &["api", "--http", "127.0.0.1:0"],
+        &["agent", "--node", "a"],
+        &["simulate", "--nodes", "1"],
+    ] {
+        let with_key = ["--nats-url", &cluster.url, "--creds", stranger];
+        let process = Tidemap::start(&[station, &with_key[..]].concat()).unwrap();
+        let line = told(&process, "refuses this key").await;
+        println!("{}: {line}", station[0]);
+        assert!(line.contains(&cluster.url) && line.contains(stranger), "{line}");
+        let process = Tidemap::start(&[station, &["--nats-url", &cluster.url][..]].concat()).unwrap();
+        let line = told(&process, "asks for a key").await;
+        assert!(line.contains("--creds"), "{line}");
+    }
+}
+
+#[tokio::test]
+async fn a_key_of_the_wrong_kind_is_told_by_what_it_may_not_do() {
+    let cluster = Cluster::start().await.unwrap();
+    let app = cluster.keys.app_seed_path();
+    let args = ["ingest", "--nats-url", &cluster.url, "--creds", app.to_str().unwrap()];
+    let ingest = Tidemap::start(&args).unwrap();
+    let line = told(&ingest, "does not let this key do that").await;
+    println!("{line}");
+    assert!(line.contains("Permissions Violation") && line.contains("--creds"), "{line}");
+}

@@ -1,0 +1,13 @@
+//! Wrong keys, forged and replayed reports, broken certificates: what the whole makes of them.
+//!
+//! What each account may do is asked of a broker alone in `service/tests/accounts`.
+#![expect(clippy::unwrap_used, reason = "a failing test panics, its helpers too")]
+
+mod entry;
+mod files;
+mod forgery;
+mod tls;
+
+use std::time::Duration;
+
+const SOON: Duration = Duration::from_secs(20);
