@@ -11,9 +11,9 @@ mod linux;
 pub mod routes;
 
 #[cfg(not(target_os = "linux"))]
-pub use elsewhere::Kernel;
+pub use elsewhere::{Kernel, RULE};
 #[cfg(target_os = "linux")]
-pub use linux::Kernel;
+pub use linux::{Kernel, RULE};
 
 /// Errors and drops of an interface since its driver began.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -53,12 +53,11 @@ impl Links {
         Ok(links)
     }
 
-    /// Looks who came and who went; when `thorough`, also at what may have changed about those who stayed.
+    /// Looks who came and who went by their names; when `thorough`, also at what may have changed about those who stayed.
     pub fn look(&mut self, thorough: bool) -> Change {
         // When they cannot be listed they still are what they were; their counters will tell that they are silent.
         let names = self.kernel.names().unwrap_or_else(|_| self.names.clone());
-        let replaced = |(link, _): (&Link, &Verdict)| self.kernel.index(&link.name) != Some(link.index);
-        let as_before = names == self.names && !self.counted().any(replaced) && !self.leads_elsewhere();
+        let as_before = names == self.names && !self.leads_elsewhere();
         if as_before && !thorough {
             return Change::None;
         }
@@ -91,7 +90,7 @@ impl Links {
         self.topology.links.iter().zip(&self.verdicts)
     }
 
-    /// The counters of those that count.
+    /// The counters of those that count. One that has been replaced under its name tells none until the next look.
     pub fn counted_readings(&self) -> Vec<Reading> {
         self.counted().map(|(link, _)| self.reading(link)).collect()
     }
@@ -131,7 +130,7 @@ impl Links {
     }
 
     fn reading(&self, link: &Link) -> Reading {
-        // The name may have passed to another device since the look; then these are not this one's counters.
+        // The name may have passed to another device; then these are not this one's counters.
         let counters = self.kernel.counters(&link.name);
         let counters = counters.filter(|_| self.kernel.index(&link.name) == Some(link.index));
         Reading { key: key(link), counters, limit_bps: link.limit_bps() }

@@ -131,14 +131,24 @@ impl Sampler {
         if thorough {
             self.thorough_at_ms = now_ms;
         }
-        let change = self.links.look(thorough || self.thorough_looks > 0);
+        self.look(thorough || self.thorough_looks > 0);
+    }
+
+    fn look(&mut self, thorough: bool) {
+        let change = self.links.look(thorough);
         self.thorough_looks =
             if change == Change::Counted { THOROUGH_LOOKS } else { self.thorough_looks.saturating_sub(1) };
         self.untold = self.untold.max(change);
     }
 
     fn read_counters(&mut self, tick: Tick) -> Sample {
-        let moved = self.meter.read(tick.elapsed_ms, &self.links.counted_readings());
+        let mut readings = self.links.counted_readings();
+        if self.rate_known && readings.iter().any(|reading| reading.counters.is_none()) {
+            // Broken, or replaced under its name. A new one is counted from this sample on.
+            self.look(true);
+            readings = self.links.counted_readings();
+        }
+        let moved = self.meter.read(tick.elapsed_ms, &readings);
         if moved.is_none() && self.rate_known {
             self.thorough_looks = THOROUGH_LOOKS;
         }

@@ -7,6 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     AgentConfig,
+    kernel::RULE,
     outbox::Outbox,
     sampler::{self, Sampler},
 };
@@ -35,7 +36,7 @@ pub async fn dry_run(config: AgentConfig, shutdown: CancellationToken) -> anyhow
     .await
 }
 
-/// Prints every network interface, whether it counts and why.
+/// Prints every network interface, whether it counts and why, and this system's rule.
 ///
 /// # Errors
 ///
@@ -49,7 +50,7 @@ pub fn explain(config: &AgentConfig) -> anyhow::Result<()> {
         let speed = link.speed_mbps.map_or("–".to_owned(), |mbps| format!("{mbps} Mbit/s"));
         table.push_str(&format!("\n{:width$}  {counts:6}  {speed:>10}  {}", link.name, verdict.reason));
     }
-    print(&table).map(|_| ())
+    print(&format!("{table}\n\n{RULE}")).map(|_| ())
 }
 
 /// Prints a line; false when nobody reads any more, as behind `| head`.

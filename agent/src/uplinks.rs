@@ -147,6 +147,8 @@ impl Topology {
         let below = link.lowers.join(", ");
         match link.kind.as_deref() {
             _ if link.hardware_type == LOOPBACK => "loopback".to_owned(),
+            // There nothing but this is known.
+            Some(why) if cfg!(not(target_os = "linux")) => why.to_owned(),
             Some("bond" | "bridge" | "team") if below.is_empty() => {
                 format!("{} without ports", link.kind.as_deref().unwrap_or_default())
             }

@@ -112,9 +112,9 @@ fn a_metric_that_cannot_be_read_is_absent_and_takes_no_other_with_it() {
         for garbled in [false, true] {
             let tree = Tree::new();
             if garbled {
-                tree.write(file, "garbage\n")
+                tree.write(file, "garbage\n");
             } else {
-                tree.spoil(file)
+                tree.spoil(file);
             }
             let host = tree.host(file);
             let lost: Vec<_> = names(&whole).difference(&names(&host)).copied().collect();

@@ -149,7 +149,7 @@ impl Tree {
             let name = words.next()?.to_owned();
             (words.next()? == "yes").then_some(name)
         };
-        self.explained(args).lines().skip(1).filter_map(row).collect()
+        self.explained(args).lines().skip(1).take_while(|line| !line.is_empty()).filter_map(row).collect()
     }
 
     fn agent(&self) -> Agent {

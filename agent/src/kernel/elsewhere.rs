@@ -1,8 +1,14 @@
-//! Other systems, by sysinfo, which tells no topology. The rule: an interface counts when it is up, has a hardware
-//! address of its own, and has an address that other hosts can reach. That leaves out loopback, tunnels, idle ports and
-//! the members of a bridge, which have no address; a bridge and its uplink never both have one.
+//! Other systems, by sysinfo, which tells no topology; the rule is [`RULE`].
+//!
+//! Where the default route leads through a device, that one alone counts: the virtual switches of Hyper-V, WSL and virtual
+//! machines on macOS have hardware addresses and reachable addresses too, and their bytes pass the device again. A VPN
+//! that holds the default route has no hardware address, so then all that look like devices count.
 
-use std::{cell::RefCell, io, net::IpAddr};
+use std::{
+    cell::RefCell,
+    io,
+    net::{IpAddr, SocketAddr, UdpSocket},
+};
 
 use anyhow::Context;
 use sysinfo::{InterfaceOperationalState, NetworkData, Networks};
@@ -13,6 +19,11 @@ use crate::{
     meter::Counters,
     uplinks::{Device, LOOPBACK, Link, Topology},
 };
+
+/// Which interfaces count, in words.
+pub const RULE: &str = "An interface with a hardware address of its own and an address that other hosts can reach is \
+                        taken for a device. The device of the default route counts; where it leads through none, such \
+                        as into a VPN, each device that is up counts. --include and --exclude have the last word.";
 
 /// This host's interfaces.
 pub struct Kernel {
@@ -48,7 +59,31 @@ impl Kernel {
     /// The interfaces with these names, all read anew: that costs nothing here.
     pub fn topology(&self, names: &[String], _known: impl Fn(&str) -> Option<Link>) -> Topology {
         let link = |name: &String| self.with(name, |data| link(name, data));
-        Topology { links: names.iter().filter_map(link).collect(), default_route: None }
+        let mut links: Vec<Link> = names.iter().filter_map(link).collect();
+        let default_route = self.default_route();
+        let is_way_out = |link: &Link| Some(&link.name) == default_route.as_ref();
+        if links.iter().any(|link| link.device.is_some() && is_way_out(link)) {
+            for other in links.iter_mut().filter(|link| link.device.is_some() && !is_way_out(link)) {
+                other.device = None;
+                other.kind = Some("another interface carries the default route".to_owned());
+            }
+        }
+        Topology { links, default_route }
+    }
+
+    /// The interface of the default route: the one that has the address from which the kernel would send.
+    pub fn default_route(&self) -> Option<String> {
+        // Addresses for documentation. Connecting a datagram socket asks the routing table and sends nothing.
+        let source = |from: &str, to: &str| -> io::Result<IpAddr> {
+            let socket = UdpSocket::bind(from)?;
+            socket.connect(to)?;
+            socket.local_addr().map(|address: SocketAddr| address.ip())
+        };
+        let ipv4 = source("0.0.0.0:0", "192.0.2.1:9");
+        let source = ipv4.or_else(|_| source("[::]:0", "[2001:db8::1]:9")).ok()?;
+        let networks = self.networks.borrow();
+        let has = |data: &NetworkData| data.ip_networks().iter().any(|network| network.addr == source);
+        networks.iter().find(|(_, data)| has(data)).map(|(name, _)| name.to_string_lossy().into_owned())
     }
 
     /// The number of an interface: 0, for sysinfo tells none.
@@ -89,11 +124,18 @@ fn link(name: &str, data: &NetworkData) -> Link {
     );
     let speed_bps = data.receive_link_speed().or(data.transmit_link_speed());
     let loopback = data.ip_networks().iter().any(|network| network.addr.is_loopback());
+    let unfit = match (up, own_hardware, reachable) {
+        (false, ..) => Some("down"),
+        (_, false, _) => Some("no hardware address of its own"),
+        (.., false) => Some("no address that other hosts can reach"),
+        _ => None,
+    };
     Link {
         name: name.to_owned(),
+        kind: unfit.map(str::to_owned),
         hardware_type: if loopback { LOOPBACK } else { 0 },
         up,
-        device: (up && own_hardware && reachable).then(Device::default),
+        device: unfit.is_none().then(Device::default),
         speed_mbps: speed_bps.and_then(|bps| u32::try_from(bps / 1_000_000).ok()).filter(|mbps| *mbps > 0),
         ..Link::default()
     }

@@ -18,6 +18,11 @@ use crate::{
 /// `IFF_UP` of the kernel: somebody switched the interface on.
 const UP: u32 = 1;
 
+/// Which interfaces count, in words.
+pub const RULE: &str = "An interface with a device behind it counts, unless another device counts its bytes; what is \
+                        virtual does not. Where no device is up, the interface of the default route counts. --include \
+                        and --exclude have the last word.";
+
 /// This host's interfaces.
 #[derive(Debug)]
 pub struct Kernel {
