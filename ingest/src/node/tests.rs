@@ -71,6 +71,24 @@ fn late_samples_of_an_old_run_count_but_are_not_shown() {
 }
 
 #[test]
+fn runs_of_one_outage_that_come_after_the_newest_count_once_each() {
+    // Run 1 was known, run 2 began and ended in the outage, run 3 is heard live first; each batch comes twice.
+    let runs = [(1, 0, 2..=20), (2, 30_000, 1..=20), (3, 60_000, 1..=9)];
+    let (mut node, _) = node(&[(1, 1, 0), (3, 10, 60_000)]);
+    let mut total = Outcome::default();
+    for (boot, start_ms, seqs) in runs.iter().flat_map(|run| [run, run]).cloned() {
+        let backlog = seqs.map(|seq| sample(seq, start_ms)).collect();
+        let outcome = node.observe(report(boot, backlog), 70_100);
+        total.applied += outcome.applied;
+        total.duplicates += outcome.duplicates;
+        assert_eq!((outcome.rivals, outcome.restarted), (0, false));
+    }
+    let update = node.full_update(&id());
+    assert_eq!((total.applied, total.duplicates, update.boot), (48, 48, 3));
+    assert_eq!(update.rx_bytes, 2 * sample(20, 0).rx_bytes + sample(10, 0).rx_bytes);
+}
+
+#[test]
 fn a_second_agent_of_the_same_name_is_refused_while_the_newer_one_speaks() {
     let (node, outcome) = node(&[(1, 1, 0), (2, 1, 5_000), (1, 7, 0), (2, 2, 5_000), (1, 8, 0)]);
     assert_eq!((outcome.rivals, node.full_update(&id()).boot), (2, 2));
