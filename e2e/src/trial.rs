@@ -3,7 +3,7 @@
 mod steadiness;
 mod verdict;
 
-use std::{path::Path, time::Duration};
+use std::{collections::BTreeMap, path::Path, time::Duration};
 
 use anyhow::{Context, ensure};
 use async_nats::jetstream;
@@ -20,6 +20,9 @@ pub use verdict::Verdict;
 
 /// Workers find a broker again within 10 s, a lost lease takes 5 s more, and the machine may be busy.
 const RECOVERY: Duration = Duration::from_secs(60);
+
+/// For the api to hear of what the owners know.
+const TOLD: Duration = Duration::from_secs(10);
 
 /// A pipeline under trial: workers, an api, and a reader of the bus.
 pub struct Trial {
@@ -144,33 +147,56 @@ impl Trial {
         self.watch.seen().sum(|stats| stats.refused.get(reason).copied().unwrap_or(0))
     }
 
-    /// Ends the fleet, waits until everything that the broker has is applied, and holds the api's answer against the
-    /// oracle. Prints the verdict in a line.
+    /// Ends the fleet, and judges.
     ///
     /// # Errors
     ///
-    /// When the fleet's truth is not known, or the stream is not drained in time.
-    pub async fn end(self, mut fleet: Tidemap) -> anyhow::Result<Verdict> {
+    /// When the fleet's truth is not known, or as [`Self::judge`].
+    pub async fn end(&self, mut fleet: Tidemap) -> anyhow::Result<Verdict> {
         let ended = fleet.terminate().await?;
         ensure!(ended.success(), "{}: {}", self.name, fleet.log());
-        let truth = oracle::expect(&oracle::read(&self.folder.path().join("acks"))?);
-        let held = eventually(RECOVERY, || self.compare(&truth)).await.err();
-        self.drained().await.with_context(|| format!("{}: {held:?}", self.name))?;
-        // Equal once is not enough: what comes late must not change it.
-        let mismatches = self.compare(&truth).await.err().map(|error| format!("{error:#}"));
-        let verdict =
-            Verdict::new(self.name, &truth, &self.watch.seen(), self.steadiness.regressions(), mismatches);
+        self.judge().await
+    }
+
+    /// Waits until everything that the broker has is applied, and holds the api's answer against the oracle. Prints the
+    /// verdict in a line.
+    ///
+    /// # Errors
+    ///
+    /// When the streams are not drained in time, or the api does not answer.
+    pub async fn judge(&self) -> anyhow::Result<Verdict> {
+        let truth = oracle::expect(&self.acknowledged()?);
+        self.drained().await.with_context(|| self.name)?;
+        // The owners tell readers within a tick or two.
+        let mismatches =
+            eventually(TOLD, || self.compare(&truth)).await.err().map(|error| format!("{error:#}"));
+        let seen = self.watch.seen();
+        let verdict = Verdict::new(self.name, &truth, &seen, self.steadiness.regressions(), mismatches);
         verdict.print();
         Ok(verdict)
     }
 
-    async fn compare(
-        &self,
-        truth: &std::collections::BTreeMap<String, oracle::Expected>,
-    ) -> anyhow::Result<()> {
-        let seen: Vec<NodeJson> = get_json(format!("{}/api/nodes", self.api_url)).await?;
-        let wrong = oracle::compare(truth, &seen);
-        let told: Vec<String> = wrong.iter().take(3).map(ToString::to_string).collect();
+    /// What the simulator says that the broker has acknowledged.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be read.
+    pub fn acknowledged(&self) -> anyhow::Result<Vec<oracle::Sample>> {
+        oracle::read(&self.folder.path().join("acks"))
+    }
+
+    /// What the api says of all nodes.
+    ///
+    /// # Errors
+    ///
+    /// When it does not answer.
+    pub async fn nodes(&self) -> anyhow::Result<Vec<NodeJson>> {
+        get_json(format!("{}/api/nodes", self.api_url)).await
+    }
+
+    async fn compare(&self, truth: &BTreeMap<String, oracle::Expected>) -> anyhow::Result<()> {
+        let wrong = oracle::compare(truth, &self.nodes().await?);
+        let told: Vec<String> = wrong.iter().take(2).map(ToString::to_string).collect();
         ensure!(wrong.is_empty(), "{} of {} nodes are wrong: {}", wrong.len(), truth.len(), told.join("; "));
         Ok(())
     }
