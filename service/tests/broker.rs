@@ -108,7 +108,7 @@ async fn a_broker_that_a_killed_tidemap_left_behind_is_replaced() {
     let folder = dir.path().canonicalize().unwrap();
     let mut command = Command::new(broker::locate(&broker::default_tools_dir()).unwrap());
     command.arg("-c").arg(folder.join("broker.conf")).arg("-P").arg(folder.join("nats-server.pid"));
-    command.arg("-sd").arg(&folder).args(["-a", "127.0.0.1", "-p", "-1"]).stderr(Stdio::null());
+    command.args(["-a", "127.0.0.1", "-p", "-1"]).stderr(Stdio::null());
     let mut orphan = command.spawn().unwrap();
     let pid = orphan.id().to_string();
     let written = async {
