@@ -117,7 +117,7 @@ fn quotient(numerator: u128, denominator: u128) -> f64 {
     let shift = (64 + bits(denominator) - bits(numerator)).max(0) as u32;
     let scaled = numerator << shift;
     let inexact = !scaled.is_multiple_of(denominator);
-    let whole = scaled / denominator | u128::from(inexact);
+    let whole = (scaled / denominator) | u128::from(inexact);
     whole as f64 * 0.5_f64.powi(shift.cast_signed())
 }
 

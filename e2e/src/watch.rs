@@ -28,6 +28,8 @@ pub struct Seen {
     pub pauses: Vec<Duration>,
     /// The same when the partition went from one owner to the next within a moment.
     pub hand_overs: Vec<Duration>,
+    /// How often a partition got another owner.
+    pub successions: u64,
     /// Messages of owners that had been outranked.
     pub outranked: u64,
     /// What each owner of a partition said last of its work.
@@ -100,6 +102,7 @@ impl Seen {
             return;
         }
         let silent = now - held.heard_at;
+        self.successions += u64::from(epoch > held.epoch);
         if silent >= PAUSE {
             self.pauses.push(silent);
         } else if epoch > held.epoch {

@@ -1,5 +1,4 @@
 //! Three servers with three copies of each stream: any one of them may go, and nothing that was acknowledged is missing.
-#![expect(clippy::unwrap_used, reason = "a failing test panics, its helpers too")]
 
 use std::time::Duration;
 

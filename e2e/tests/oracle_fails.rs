@@ -9,6 +9,7 @@ use tidemap_e2e::{
     cluster::Cluster,
     eventually,
     oracle::{self, Sample},
+    process::run_to_end,
     trial::Trial,
 };
 use tidemap_service::nats::NatsArgs;
@@ -84,4 +85,26 @@ async fn double_one(trial: &Trial, cluster: &Cluster, samples: &[Sample]) {
     })
     .await
     .unwrap();
+}
+
+#[tokio::test]
+async fn a_simulation_that_cannot_be_is_one_line_and_exit_code_64() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = folder.path().join("acks");
+    let log = log.to_str().unwrap();
+    for (args, told) in [
+        (&["--duplicate", "2", "--ack-log", log][..], "--duplicate"),
+        (&["--shuffle", "soon", "--ack-log", log], "--shuffle"),
+        (&["--skew", "5"], "--ack-log"),
+        (&["--leap", "5", "--restart-every", "3", "--ack-log", log], "--leap"),
+        (&["--restart-every", "1", "--ack-log", log], "--restart-every"),
+        (&["--churn", "0.5", "--ack-log", log], "--restart-every"),
+        (&["--ack-log", "/no/such/folder/acks"], "--ack-log"),
+        (&["--samples", "0"], "--samples"),
+        (&["--duration", "0"], "--duration"),
+    ] {
+        let (code, stderr) = run_to_end(&[&["simulate"], args].concat()).await.unwrap();
+        assert_eq!(code, Some(64), "{args:?}: {stderr}");
+        assert!(stderr.contains(told) && stderr.trim().lines().count() == 1, "{args:?}: {stderr}");
+    }
 }

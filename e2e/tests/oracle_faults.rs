@@ -1,7 +1,6 @@
 //! Whatever breaks: every average and every total is what the oracle says, and nothing that was acknowledged is missing.
 //!
 //! Each test prints its verdict in one line. `TIDEMAP_LONG=1` makes the faults as long as they are in practice.
-#![expect(clippy::unwrap_used, reason = "a failing test panics, its helpers too")]
 
 use std::time::Duration;
 
@@ -126,4 +125,63 @@ async fn agents_that_crash_all_the_time_lose_nothing() {
     let fleet = trial.fleet(100, &["--restart-every", "3"]).await.unwrap();
     sleep(lasting(120, 15)).await;
     trial.end(fleet).await.unwrap().assert_held(TAKEOVER);
+}
+
+#[tokio::test]
+async fn agents_that_crash_all_the_time_and_are_heard_in_disorder_lose_nothing() {
+    let cluster = Cluster::start().await.unwrap();
+    let trial = Trial::start("agents crash, disorder", &cluster.keys, &cluster.url, 2).await.unwrap();
+    let fleet = trial.fleet(100, &["--restart-every", "3", "--shuffle", "3"]).await.unwrap();
+    sleep(lasting(120, 12)).await;
+    trial.end(fleet).await.unwrap().assert_held(TAKEOVER);
+}
+
+#[tokio::test]
+async fn agents_that_freeze_and_go_on_count_what_passed_meanwhile() {
+    let cluster = Cluster::start().await.unwrap();
+    let trial = Trial::start("agents frozen", &cluster.keys, &cluster.url, 2).await.unwrap();
+    let fleet = trial.fleet(100, &[]).await.unwrap();
+    fleet.freeze().unwrap();
+    // Just below the longest time that a sample may cover.
+    sleep(lasting(58, 7)).await;
+    fleet.thaw().unwrap();
+    sleep(lasting(20, 6)).await;
+    trial.end(fleet).await.unwrap().assert_held(lasting(60, 8) + TAKEOVER);
+}
+
+#[tokio::test]
+async fn all_workers_that_die_at_once_are_replaced_from_checkpoints_and_the_log() {
+    let cluster = Cluster::start().await.unwrap();
+    let mut trial = Trial::start("all workers killed", &cluster.keys, &cluster.url, 2).await.unwrap();
+    let fleet = trial.fleet(100, &["--duplicate", "0.1"]).await.unwrap();
+    for _ in 0..if is_long() { 8 } else { 1 } {
+        // One checkpoint has been written, and something has come since.
+        sleep(lasting(17, 13)).await;
+        for mut worker in std::mem::take(&mut trial.workers) {
+            worker.kill().await.unwrap();
+        }
+        trial.add_worker().unwrap();
+        trial.add_worker().unwrap();
+        trial.all_fresh().await.unwrap();
+    }
+    trial.end(fleet).await.unwrap().assert_held(TAKEOVER);
+}
+
+#[tokio::test]
+async fn everything_at_once_loses_nothing() {
+    let mut cluster = Cluster::start().await.unwrap();
+    let mut trial = Trial::start("everything at once", &cluster.keys, &cluster.url, 3).await.unwrap();
+    let fleet = trial.fleet(100, &["--duplicate", "0.1", "--shuffle", "2", "--skew", "3600"]).await.unwrap();
+    for _ in 0..if is_long() { 10 } else { 1 } {
+        sleep(lasting(12, 3)).await;
+        trial.workers[0].freeze().unwrap();
+        trial.workers.swap_remove(1).kill().await.unwrap();
+        cluster.broker.kill().await.unwrap();
+        cluster.broker.restart().await.unwrap();
+        trial.add_worker().unwrap();
+        sleep(Duration::from_secs(fastrand::u64(2..8))).await;
+        trial.workers[0].thaw().unwrap();
+        trial.all_fresh().await.unwrap();
+    }
+    trial.end(fleet).await.unwrap().assert_held(TAKEOVER * 2);
 }

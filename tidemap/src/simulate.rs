@@ -70,9 +70,9 @@ pub(crate) async fn run(
     let plan = args.plan.check(interval)?;
     let connections =
         args.connections.unwrap_or_else(|| args.nodes.div_ceil(NODES_PER_CONNECTION)).min(args.nodes);
+    let log = plan.ack_log.as_deref().map(open).transpose()?;
     tracing::info!(nodes = args.nodes, connections, "simulating");
     let mut publishers = tokio::task::JoinSet::new();
-    let log = plan.ack_log.as_deref().map(open).transpose()?;
     for (number, fleet) in
         Fleet::new(args.nodes, interval, args.seed).split(connections).into_iter().enumerate()
     {

@@ -24,6 +24,8 @@ pub struct Verdict {
     pub pauses: Vec<Duration>,
     /// The same, when one owner followed the other in peace.
     pub hand_overs: Vec<Duration>,
+    /// How often a partition got another owner.
+    pub successions: u64,
     /// Messages of owners that had been outranked.
     pub outranked: u64,
     /// Where the api went back in time.
@@ -49,6 +51,7 @@ impl Verdict {
             duplicates: seen.sum(|stats| stats.duplicates),
             pauses: seen.pauses.clone(),
             hand_overs: seen.hand_overs.clone(),
+            successions: seen.successions,
             outranked: seen.outranked,
             regressions,
             mismatches,
@@ -82,7 +85,7 @@ impl Verdict {
 
 impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { name, nodes, acknowledged, applied, late, duplicates, outranked, .. } = self;
+        let Self { name, nodes, acknowledged, applied, late, duplicates, successions, outranked, .. } = self;
         let seconds = |values: &[Duration], percent| {
             percentile(values, percent)
                 .map_or_else(|| "-".to_owned(), |gap| format!("{:.1} s", gap.as_secs_f64()))
@@ -90,7 +93,7 @@ impl fmt::Display for Verdict {
         write!(
             f,
             "{name}: {acknowledged} samples acknowledged, {applied} applied, {late} late, {} missing, {duplicates} \
-             duplicates dropped, takeover gap p50 {} p99 {} ({} pauses), hand-over p99 {} ({}), {outranked} outranked \
+             duplicates dropped, {successions} new owners, takeover gap p50 {} p99 {} ({} pauses), hand-over p99 {} ({}), {outranked} outranked \
              messages, {} regressions, ",
             self.missing(),
             seconds(&self.pauses, 50),

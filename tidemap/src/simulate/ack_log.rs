@@ -24,15 +24,15 @@ pub(super) struct AckLog {
 /// A sample as the truth knows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Entry {
-    node: NodeId,
-    boot: u64,
-    seq: u64,
-    at_ms: i64,
-    elapsed_ms: u32,
-    rx_bytes: u64,
-    tx_bytes: u64,
-    rx_sum: u64,
-    tx_sum: u64,
+    pub(super) node: NodeId,
+    pub(super) boot: u64,
+    pub(super) seq: u64,
+    pub(super) at_ms: i64,
+    pub(super) elapsed_ms: u32,
+    pub(super) rx_bytes: u64,
+    pub(super) tx_bytes: u64,
+    pub(super) rx_sum: u64,
+    pub(super) tx_sum: u64,
 }
 
 impl Entry {

@@ -105,7 +105,9 @@ impl Courier {
         loop {
             tokio::select! {
                 // The broker answers.
-                answer = acks.next() => self.hear(answer.context("the connection to the broker is closed")?)?,
+                answer = acks.next() => {
+                    self.hear(&answer.context("the connection to the broker is closed")?)?;
+                },
                 // Time has passed.
                 _ = step.tick() => {
                     let over = shutdown.is_cancelled() || self.sample();
@@ -140,7 +142,7 @@ impl Courier {
         over
     }
 
-    fn hear(&mut self, answer: Message) -> anyhow::Result<()> {
+    fn hear(&mut self, answer: &Message) -> anyhow::Result<()> {
         let mut tokens = answer.subject[self.prefix.len()..].split('.').skip(1).map(str::parse);
         let (Some(Ok(number)), Some(Ok(run)), Some(Ok(id))) = (tokens.next(), tokens.next(), tokens.next())
         else {
