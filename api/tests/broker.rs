@@ -233,6 +233,7 @@ fn node(name: &str) -> NodeUpdate {
         tx_avg: Averages::default(),
         rx_bytes: 0,
         tx_bytes: 0,
+        partial: false,
         hello: None,
         host: None,
         interfaces: None,

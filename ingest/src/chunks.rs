@@ -117,6 +117,7 @@ mod tests {
                 tx_avg: Averages::default(),
                 rx_bytes: u64::MAX,
                 tx_bytes: u64::MAX,
+                partial: false,
                 hello: (label_bytes > 0).then(|| Box::new(hello.clone())),
                 host: Some(Box::new(Host { cpu_percent: Some(1.5), ..Host::default() })),
                 interfaces: None,

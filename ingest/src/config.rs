@@ -1,5 +1,7 @@
 //! What a worker can be told.
 
+use std::net::SocketAddr;
+
 use tidemap_service::cli::UsageError;
 use tidemap_wire::PartitionCount;
 
@@ -17,6 +19,9 @@ pub struct IngestArgs {
     /// Copies that the broker keeps of each stream: 1 on a single broker, 3 on a cluster.
     #[arg(long, env = "TIDEMAP_REPLICAS", default_value_t = 1, value_name = "N")]
     pub replicas: u8,
+    /// Serve /metrics for Prometheus on this address; it says nothing about nodes.
+    #[arg(long, env = "TIDEMAP_METRICS", value_name = "IP:PORT")]
+    pub metrics: Option<SocketAddr>,
 }
 
 /// What it means.
@@ -28,6 +33,8 @@ pub struct IngestConfig {
     pub limits: Limits,
     /// Copies of each stream.
     pub replicas: usize,
+    /// Where Prometheus asks.
+    pub metrics: Option<SocketAddr>,
 }
 
 impl IngestArgs {
@@ -37,7 +44,7 @@ impl IngestArgs {
     ///
     /// When one is out of range, in terms of its flag.
     pub fn check(self, partitions: PartitionCount) -> Result<IngestConfig, UsageError> {
-        let Self { offline_after, forget_after, replicas } = self;
+        let Self { offline_after, forget_after, replicas, metrics } = self;
         if offline_after < 5 {
             return Err(UsageError("--offline-after: at least 5 seconds".to_owned()));
         }
@@ -51,6 +58,6 @@ impl IngestArgs {
             offline_after_ms: i64::from(offline_after) * 1_000,
             forget_after_ms: i64::from(forget_after) * 1_000,
         };
-        Ok(IngestConfig { partitions, limits, replicas: usize::from(replicas) })
+        Ok(IngestConfig { partitions, limits, replicas: usize::from(replicas), metrics })
     }
 }

@@ -15,8 +15,9 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    board::Board,
     leases::{Action, Lease, Leases},
-    log::{Log, LogEvent},
+    log::{Log, LogEvent, Place},
     owner::{self, Claim, Outside, Tenure},
     partition::Limits,
 };
@@ -44,6 +45,8 @@ pub struct KeeperParts {
     pub data: jetstream::Context,
     /// For the owners' voices.
     pub output: async_nats::Client,
+    /// Where owners say how they do.
+    pub board: Board,
 }
 
 /// Keeps leases until `shutdown`, then ends all owners and gives everything back.
@@ -57,7 +60,8 @@ pub async fn run(parts: KeeperParts, shutdown: CancellationToken) -> anyhow::Res
     let (events, mut log) = mpsc::channel(16);
     let reading = Log { stream: format!("KV_{}", streams::LEASES), gapless: false };
     let stop_reading = CancellationToken::new();
-    let reader = tokio::spawn(reading.read(parts.leases.clone(), events, stop_reading.clone()));
+    let reader =
+        tokio::spawn(reading.read(Place::default(), parts.leases.clone(), events, stop_reading.clone()));
     let mut keeper = Keeper::new(parts, bucket);
     let mut period = tokio::time::interval(PERIOD);
     period.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -124,7 +128,7 @@ impl Keeper {
 
     fn read(&mut self, event: LogEvent) {
         match event {
-            LogEvent::Opened { last } => {
+            LogEvent::Opened { last, .. } => {
                 self.last_at_open.get_or_insert(last);
             }
             // Leases stay what they were until another worker has reason to take them.
@@ -277,11 +281,18 @@ impl Keeper {
     fn start(&mut self, partition: Partition, epoch: u64) {
         let Some(tenure) = &self.tenure else { return };
         tracing::info!(%partition, epoch, "took a partition");
-        let claim = Claim { partition, epoch, owner: self.parts.me.clone(), limits: self.parts.limits };
+        let claim = Claim {
+            partition,
+            slots: self.parts.count.slots(partition).collect(),
+            epoch,
+            owner: self.parts.me.clone(),
+            limits: self.parts.limits,
+        };
         let outside = Outside {
             data: self.parts.data.clone(),
             output: self.parts.output.clone(),
             tenure: tenure.subscribe(),
+            board: self.parts.board.clone(),
         };
         let stop = CancellationToken::new();
         let running = owner::run(claim, outside, stop.clone());

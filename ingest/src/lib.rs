@@ -2,8 +2,11 @@
 //!
 //! As many workers as you like share the partitions by leases ([`leases`], kept by [`keeper`]). Each owned partition
 //! is one task ([`owner`]) that reads the partition's stream ([`log`]) into pure state ([`partition`], [`node`],
-//! [`window`], [`seen`]) and tells readers what has changed ([`chunks`]).
+//! [`window`], [`seen`]), tells readers what has changed ([`chunks`]), and keeps its state ([`checkpoint`]) for the next
+//! owner ([`vault`]).
 
+pub mod board;
+pub mod checkpoint;
 pub mod chunks;
 pub mod config;
 pub mod keeper;
@@ -12,16 +15,20 @@ pub mod log;
 pub mod node;
 pub mod owner;
 pub mod partition;
+pub mod repartition;
 pub mod run;
 pub mod seen;
+pub mod vault;
 pub mod window;
 
 use std::time::Duration;
 
+use anyhow::Context;
 use async_nats::jetstream;
 use tidemap_service::{nats, nats::NatsArgs, streams};
 use tokio_util::sync::CancellationToken;
 
+use board::Board;
 pub use config::{IngestArgs, IngestConfig};
 
 /// How long a starting worker waits for its broker before it says so and goes on waiting.
@@ -39,6 +46,10 @@ pub async fn run(config: IngestConfig, broker: &NatsArgs, shutdown: Cancellation
     let data = broker.connect(&format!("tidemap-ingest {me} data"), None).await?;
     let output = broker.connect(&format!("tidemap-ingest {me} output"), None).await?;
     let leases_js = jetstream::new(leases.clone());
+    let metrics = match config.metrics {
+        Some(address) => Some(board::listen(address).await?),
+        None => None,
+    };
     let ready = async {
         while let Err(error) = nats::reached(&leases, BROKER_PATIENCE).await {
             tracing::warn!("{error:#}; waiting");
@@ -50,8 +61,13 @@ pub async fn run(config: IngestConfig, broker: &NatsArgs, shutdown: Cancellation
         None => return Ok(()),
     }
     tracing::info!(worker = me, partitions = config.partitions.get(), "worker is up");
+    let board = Board::default();
+    let answering = tokio::spawn(board::answer(leases, me.clone(), board.clone(), shutdown.clone()));
+    let serving =
+        metrics.map(|listener| tokio::spawn(board::serve(listener, board.clone(), shutdown.clone())));
     let parts = keeper::KeeperParts {
         me,
+        board,
         count: config.partitions,
         limits: config.limits,
         replicas: config.replicas,
@@ -59,5 +75,9 @@ pub async fn run(config: IngestConfig, broker: &NatsArgs, shutdown: Cancellation
         data: jetstream::new(data),
         output,
     };
-    keeper::run(parts, shutdown).await
+    keeper::run(parts, shutdown).await?;
+    if let Some(serving) = serving {
+        serving.await.context("the metrics")?;
+    }
+    answering.await.context("the service protocol")?
 }

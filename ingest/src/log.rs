@@ -15,6 +15,7 @@ use async_nats::{
     },
 };
 use futures_util::StreamExt;
+use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -38,6 +39,8 @@ pub enum LogEvent {
     Opened {
         /// Sequence number of the newest message; 0 when the stream is empty.
         last: u64,
+        /// When the stream was made.
+        created_ns: i64,
     },
     /// Reading has stopped; it will begin again, with `Opened`.
     Interrupted {
@@ -56,12 +59,14 @@ pub enum LogEvent {
 }
 
 /// How far a stream was read.
-#[derive(Clone, Copy, Debug, Default)]
-struct Place {
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Place {
+    /// When the stream was made: one that was made anew has the same name and other messages. 0 before it was read.
+    pub created_ns: i64,
     /// The newest message that was passed on.
-    applied: u64,
-    /// When the stream was made: one that was made anew has the same name and other messages.
-    created: Option<DateTime>,
+    pub applied: u64,
+    /// When the broker stored that message: a stream that lost its end gives the number to another one.
+    pub applied_ns: i64,
 }
 
 /// Which stream, and how its numbers are to be understood.
@@ -74,9 +79,14 @@ pub struct Log {
 }
 
 impl Log {
-    /// Reads from the oldest message on until `stop`. A full channel slows the reading, nothing else.
-    pub async fn read(self, js: jetstream::Context, events: mpsc::Sender<LogEvent>, stop: CancellationToken) {
-        let mut place = Place::default();
+    /// Reads what comes behind `place` until `stop`. A full channel slows the reading, nothing else.
+    pub async fn read(
+        self,
+        mut place: Place,
+        js: jetstream::Context,
+        events: mpsc::Sender<LogEvent>,
+        stop: CancellationToken,
+    ) {
         while let Some(result) = stop.run_until_cancelled(self.read_once(&js, &mut place, &events)).await {
             match result {
                 // The receiver is gone: nobody wants to know.
@@ -104,21 +114,22 @@ impl Log {
     ) -> anyhow::Result<()> {
         let stream = tokio::time::timeout(PATIENCE, js.get_stream(&self.stream)).await??;
         let info = stream.cached_info();
-        let is_another = place.created.is_some_and(|created| created != info.created);
-        place.created = Some(info.created);
+        let created_ns = nanos(info.created);
+        let is_another = place.created_ns != 0 && place.created_ns != created_ns;
+        place.created_ns = created_ns;
         // A broker that lost its unsynced tail keeps the stream, with lower numbers.
         if is_another || info.state.last_sequence < place.applied {
-            place.applied = 0;
+            // What the stream has dropped before we came is not missed: either it was applied, or it never was ours.
+            place.applied = info.state.first_sequence.saturating_sub(1);
             if events.send(LogEvent::Recreated).await.is_err() {
                 return Ok(());
             }
         }
         // When everything has aged away, the newest number is that of a message that will not come.
         let last = if info.state.messages == 0 { 0 } else { info.state.last_sequence };
-        let opened = LogEvent::Opened { last };
-        let applied = &mut place.applied;
+        let opened = LogEvent::Opened { last, created_ns };
         let consumer =
-            tokio::time::timeout(PATIENCE, stream.create_consumer(consumer(*applied + 1))).await??;
+            tokio::time::timeout(PATIENCE, stream.create_consumer(consumer(place.applied + 1))).await??;
         let messages = consumer
             .stream()
             .max_messages_per_batch(BATCH)
@@ -133,7 +144,7 @@ impl Log {
         let mut chunks = messages.ready_chunks(1_024);
         while let Some(chunk) = chunks.next().await {
             let mut batch = Vec::with_capacity(chunk.len());
-            let failure = self.take(chunk, applied, &mut batch, &mut first, events).await.err();
+            let failure = self.take(chunk, place, &mut batch, &mut first, events).await.err();
             if !batch.is_empty() && events.send(LogEvent::Messages(batch)).await.is_err() {
                 return Ok(());
             }
@@ -148,36 +159,32 @@ impl Log {
     async fn take(
         &self,
         chunk: Vec<Result<Message, pull::MessagesError>>,
-        applied: &mut u64,
+        place: &mut Place,
         batch: &mut Vec<Message>,
         first: &mut bool,
         events: &mpsc::Sender<LogEvent>,
     ) -> anyhow::Result<()> {
         for message in chunk {
             let message = message?;
-            let sequence = message
-                .info()
-                .map_err(anyhow::Error::from_boxed)
-                .context("no message of a stream")?
-                .stream_sequence;
-            if self.gapless && sequence != *applied + 1 {
+            let info = message.info().map_err(anyhow::Error::from_boxed).context("no message of a stream")?;
+            let (sequence, published) = (info.stream_sequence, info.published);
+            let expected = place.applied + 1;
+            if self.gapless && sequence != expected {
                 // A new consumer starts exactly where we asked, or at the oldest message that is left.
-                anyhow::ensure!(
-                    *first && sequence > *applied,
-                    "expected message {}, got {sequence}",
-                    *applied + 1
-                );
-                // Before the first message of all, nothing was ours to lose.
-                if *applied > 0 {
-                    events.send(LogEvent::Lost { count: sequence - *applied - 1 }).await?;
-                }
+                anyhow::ensure!(*first && sequence > expected, "expected message {expected}, got {sequence}");
+                events.send(LogEvent::Lost { count: sequence - expected }).await?;
             }
             *first = false;
-            *applied = sequence;
+            (place.applied, place.applied_ns) = (sequence, nanos(published));
             batch.push(message);
         }
         Ok(())
     }
+}
+
+/// A broker's time, Unix nanoseconds.
+pub fn nanos(time: DateTime) -> i64 {
+    i64::try_from(time.unix_timestamp_nanos()).unwrap_or(i64::MAX)
 }
 
 fn is_missing(error: &GetStreamError) -> bool {

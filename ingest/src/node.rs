@@ -3,6 +3,7 @@
 //! Duplicates and disorder change nothing. Which of an agent's runs is the *current* one decides what is shown as the
 //! live rate; samples of older runs still count in the windows.
 
+use serde::{Deserialize, Serialize};
 use tidemap_wire::{Bps, Hello, Host, InterfaceRate, NodeId, NodeUpdate, Report, Sample, Status};
 
 use crate::{
@@ -19,7 +20,7 @@ const MIN_ONLINE_MS: i64 = 5_000;
 const EARLIER_RUNS: usize = 3;
 
 /// What ingest knows of one node.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Node {
     current: Run,
     /// Newest first. Empty for a node whose agent has not restarted, which is nearly every node.
@@ -38,11 +39,16 @@ pub struct Node {
     /// Broker time of the newest report of the current run.
     current_heard_ms: i64,
     skew_ms: i64,
+    /// Samples applied, ever.
+    samples: u64,
+    /// The newest sample's time when messages were lost last: windows that reach back beyond it are not whole.
+    lost_at_ms: Option<i64>,
+    #[serde(skip)]
     changed: Changed,
 }
 
 /// The newest sample of the current run.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 struct Latest {
     at_ms: i64,
     rx_bps: Option<Bps>,
@@ -92,6 +98,8 @@ impl Node {
             seen_ms: published_ms,
             current_heard_ms: published_ms,
             skew_ms: 0,
+            samples: 0,
+            lost_at_ms: None,
             changed: Changed::default(),
         }
     }
@@ -102,20 +110,21 @@ impl Node {
         for sample in report.samples {
             self.observe_sample(report.boot, sample, published_ms, &mut outcome);
         }
-        if report.boot == self.current.boot
-            && let Some(hello) = report.hello
-            && self.hello.as_deref() != Some(&hello)
-        {
-            self.hello = Some(Box::new(hello));
-            self.changed.hello = true;
+        // A report that says nothing new, a rival's or one that was sent again, says nothing about this node: not even
+        // that it lives.
+        if outcome.applied == 0 {
+            return outcome;
         }
-        // A rival's reports say nothing about this node, not even that it lives.
-        if outcome.applied > 0 || report.boot == self.current.boot {
-            self.seen_ms = self.seen_ms.max(published_ms);
-            self.changed.any = true;
-        }
+        self.seen_ms = self.seen_ms.max(published_ms);
+        self.changed.any = true;
         if report.boot == self.current.boot {
             self.current_heard_ms = self.current_heard_ms.max(published_ms);
+            if let Some(hello) = report.hello
+                && self.hello.as_deref() != Some(&hello)
+            {
+                self.hello = Some(Box::new(hello));
+                self.changed.hello = true;
+            }
         }
         outcome
     }
@@ -151,6 +160,22 @@ impl Node {
     /// Whether the node still reports.
     pub fn status(&self) -> Status {
         self.status
+    }
+
+    /// Takes note that messages were lost, perhaps of this node.
+    pub fn lose(&mut self) {
+        self.lost_at_ms = Some(self.latest.at_ms);
+        self.changed.any = true;
+    }
+
+    /// Whether its windows lack messages that were lost.
+    pub fn is_partial(&self) -> bool {
+        self.lost_at_ms.is_some_and(|lost_at_ms| self.latest.at_ms - lost_at_ms < Windows::REACH_MS)
+    }
+
+    /// Samples applied, ever.
+    pub fn samples(&self) -> u64 {
+        self.samples
     }
 
     /// Download and upload of the newest sample.
@@ -192,6 +217,7 @@ impl Node {
             tx_avg,
             rx_bytes: runs().fold(self.forgotten_rx_bytes, |sum, run| sum.saturating_add(run.rx_bytes)),
             tx_bytes: runs().fold(self.forgotten_tx_bytes, |sum, run| sum.saturating_add(run.tx_bytes)),
+            partial: self.is_partial(),
             hello: self.hello.clone().filter(|_| include.hello),
             host: self.host.clone().filter(|_| include.host),
             interfaces: self.interfaces.clone().filter(|_| include.interfaces),
@@ -225,6 +251,7 @@ impl Node {
             return;
         }
         outcome.applied += 1;
+        self.samples += 1;
         if is_newest {
             self.skew_ms = sample.at_ms - published_ms;
             self.show(sample);
@@ -240,6 +267,10 @@ impl Node {
         let known = self.earlier.iter().position(|run| run.boot == boot);
         let after = sample.at_ms >= self.current.first_at_ms;
         let current_is_silent = published_ms - self.current_heard_ms >= self.online_limit_ms();
+        if known.is_some_and(|place| self.earlier[place].has_seen(sample.seq)) {
+            // Sent again, by whomever: it neither wakes an old run nor accuses anybody.
+            return true;
+        }
         let becomes_current = current_is_silent || (after && known.is_none());
         if !becomes_current && after {
             return false;

@@ -1,6 +1,6 @@
 //! One owned partition: its task reads the log, keeps the state, and tells readers.
 
-use std::time::Duration;
+use std::{ops::ControlFlow, time::Duration};
 
 use anyhow::Context;
 use async_nats::{Client, Subscriber, jetstream};
@@ -8,18 +8,25 @@ use bytes::Bytes;
 use futures_util::StreamExt;
 use tidemap_service::{clock, streams};
 use tidemap_wire::{
-    ForgetReply, ForgetRequest, Partition as PartitionId, SnapshotRequest, decode, encode, subject,
+    ForgetReply, ForgetRequest, Partition as PartitionId, Slot, SnapshotRequest, decode, encode, subject,
 };
 use tokio::{
-    sync::{mpsc, watch},
+    sync::{
+        mpsc::{self, error::TrySendError},
+        watch,
+    },
+    task::JoinHandle,
     time::Instant,
 };
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    board::Board,
+    checkpoint::{Checkpoint, Part, Recovery, Round},
     chunks,
-    log::{Log, LogEvent},
+    log::{Log, LogEvent, Place, nanos},
     partition::{Limits, Message, Output, Partition},
+    vault::{self, Kept, Order, Writer},
 };
 
 /// Readers are told this often. The multiples of it are the same on every host, so that a reader's own tick can come
@@ -31,6 +38,10 @@ const TICKS_PER_STATS: u64 = 4;
 const FREEZE_AFTER: Duration = Duration::from_secs(3);
 /// The longest that an agent waits between two attempts to reach its broker.
 const RECONNECT_MS: i64 = 10_000;
+/// Between attempts to load checkpoints.
+const RETRY: Duration = Duration::from_millis(250);
+/// For the last checkpoints to be written: what is not is read from the log.
+const FAREWELL: Duration = Duration::from_secs(2);
 /// At most one refused message in this time is logged.
 const REFUSAL_LOG_PERIOD: Duration = Duration::from_secs(5);
 
@@ -43,6 +54,8 @@ pub struct Outside {
     pub output: Client,
     /// What the keeper of leases knows.
     pub tenure: watch::Receiver<Tenure>,
+    /// Where this owner says how it does.
+    pub board: Board,
 }
 
 /// What the keeper of leases tells its owners.
@@ -59,6 +72,8 @@ pub struct Tenure {
 pub struct Claim {
     /// The partition.
     pub partition: PartitionId,
+    /// Its slots.
+    pub slots: Vec<Slot>,
     /// The lease's epoch.
     pub epoch: u64,
     /// The worker's id.
@@ -78,11 +93,13 @@ pub async fn run(claim: Claim, outside: Outside, stop: CancellationToken) -> any
         outside.output.subscribe(subject::snapshot(partition)).await.context("snapshot requests")?;
     let mut forgets =
         outside.output.subscribe(subject::forget(partition)).await.context("forget requests")?;
+    let Some(kept) = stop.run_until_cancelled(load(&claim, &outside)).await else { return Ok(()) };
+    let (orders, writer) = write(&claim, &outside, &kept).await?;
     // When the state falls behind, reading waits, and the log keeps what comes meanwhile.
     let (events, mut log) = mpsc::channel(4);
     let reading = Log { stream: streams::name(partition), gapless: true };
-    let reader = tokio::spawn(reading.read(outside.data.clone(), events, stop.clone()));
-    let mut owner = Owner::new(claim, outside);
+    let reader = tokio::spawn(reading.read(kept.place, outside.data.clone(), events, stop.clone()));
+    let mut owner = Owner::new(claim, outside, kept, orders);
     let mut tick = clock::next_multiple(TICK, Duration::ZERO);
     while let Some(event) = stop.run_until_cancelled(next(&mut log, tick, &mut snapshots, &mut forgets)).await
     {
@@ -92,7 +109,8 @@ pub async fn run(claim: Claim, outside: Outside, stop: CancellationToken) -> any
         }
         match event {
             Wake::Log(event) => owner.read(event),
-            Wake::Tick => owner.tick().await,
+            Wake::Tick if owner.tick().await.is_break() => break,
+            Wake::Tick => {}
             Wake::Snapshot(request) => owner.answer_snapshot(&request).await,
             Wake::Forget(request) => owner.answer_forget(&request).await,
             Wake::Closed => break,
@@ -100,7 +118,50 @@ pub async fn run(claim: Claim, outside: Outside, stop: CancellationToken) -> any
     }
     stop.cancel();
     reader.await.context("the log's reader")?;
+    owner.outside.board.clear(partition);
+    leave(owner, writer).await
+}
+
+/// Keeps everything once more, so that the next owner has nothing to read. What cannot be kept in time is in the log.
+async fn leave(owner: Owner, mut writer: JoinHandle<anyhow::Result<u64>>) -> anyhow::Result<()> {
+    let kept = async {
+        owner.keep_all().await;
+        (&mut writer).await
+    };
+    let Ok(ended) = tokio::time::timeout(FAREWELL, kept).await else {
+        writer.abort();
+        tracing::warn!("the last checkpoints could not be written in time");
+        return Ok(());
+    };
+    ended.context("the writer of checkpoints")??;
     Ok(())
+}
+
+/// Loads what is kept, however long that takes.
+async fn load(claim: &Claim, outside: &Outside) -> Kept {
+    loop {
+        match vault::load(&outside.data, &streams::name(claim.partition), &claim.slots).await {
+            Ok(kept) => return kept,
+            Err(error) => {
+                tracing::warn!(partition = %claim.partition, "cannot load checkpoints yet: {error:#}");
+            }
+        }
+        tokio::time::sleep(RETRY).await;
+    }
+}
+
+/// Starts the task that writes checkpoints.
+async fn write(
+    claim: &Claim,
+    outside: &Outside,
+    kept: &Kept,
+) -> anyhow::Result<(mpsc::Sender<Order>, JoinHandle<anyhow::Result<u64>>)> {
+    let bucket =
+        outside.data.get_key_value(streams::CHECKPOINTS).await.context("the bucket of checkpoints")?;
+    let writer = Writer { bucket, epoch: claim.epoch, revisions: kept.revisions.clone() };
+    // While a write waits for the broker, few more are prepared: they would only get old.
+    let (orders, todo) = mpsc::channel(4);
+    Ok((orders, tokio::spawn(writer.run(todo))))
 }
 
 /// What an owner wakes for.
@@ -135,8 +196,13 @@ struct Owner {
     claim: Claim,
     outside: Outside,
     state: Partition,
-    /// The newest message of the log that the state contains.
-    applied: u64,
+    /// How far of the log the state contains.
+    place: Place,
+    /// What of the log it contained before that was read.
+    recovery: Recovery,
+    /// Where checkpoints go, and which is next.
+    orders: mpsc::Sender<Order>,
+    round: Round,
     /// Messages in the log behind it.
     lag: u64,
     /// Until the state contains this message it is history, not news; absent while the log is not being read.
@@ -154,13 +220,17 @@ struct Owner {
 }
 
 impl Owner {
-    fn new(claim: Claim, outside: Outside) -> Self {
-        let state = Partition::new(claim.limits);
+    fn new(claim: Claim, outside: Outside, kept: Kept, orders: mpsc::Sender<Order>) -> Self {
+        let mut state = Partition::new(claim.limits);
+        state.restore(kept.nodes);
         Self {
             claim,
             outside,
             state,
-            applied: 0,
+            place: kept.place,
+            recovery: kept.recovery,
+            orders,
+            round: Round::default(),
             lag: 0,
             caught_up_at: None,
             is_speaking: false,
@@ -175,15 +245,20 @@ impl Owner {
 
     fn read(&mut self, event: LogEvent) {
         match event {
-            LogEvent::Opened { last } => self.caught_up_at = Some(last),
+            LogEvent::Opened { last, created_ns } => {
+                self.caught_up_at = Some(last);
+                self.place.created_ns = created_ns;
+            }
             LogEvent::Interrupted { .. } => self.caught_up_at = None,
             LogEvent::Messages(messages) => messages.iter().for_each(|message| self.observe(message)),
             LogEvent::Lost { count } => {
                 self.lost += count;
+                self.state.lose();
                 tracing::warn!(partition = %self.claim.partition, count, "the log no longer holds these messages");
             }
             LogEvent::Recreated => {
-                self.applied = 0;
+                self.place = Place::default();
+                self.recovery = Recovery::default();
                 tracing::warn!(partition = %self.claim.partition, "the broker's log was made anew");
             }
         }
@@ -191,10 +266,13 @@ impl Owner {
 
     fn observe(&mut self, message: &jetstream::Message) {
         let Ok(info) = message.info() else { return };
-        self.applied = info.stream_sequence;
+        self.place.applied = info.stream_sequence;
+        self.place.applied_ns = nanos(info.published);
         self.lag = info.pending;
-        let published_ms =
-            i64::try_from(info.published.unix_timestamp_nanos() / 1_000_000).unwrap_or(i64::MAX);
+        if self.is_known(&message.subject) {
+            return;
+        }
+        let published_ms = self.place.applied_ns.div_euclid(1_000_000);
         let message = Message { subject: &message.subject, payload: &message.payload, published_ms };
         if let Err(reason) = self.state.observe(message) {
             let now = Instant::now();
@@ -210,10 +288,18 @@ impl Owner {
     }
 
     fn is_caught_up(&self) -> bool {
-        self.caught_up_at.is_some_and(|last| self.applied >= last)
+        self.caught_up_at.is_some_and(|last| self.place.applied >= last)
     }
 
-    async fn tick(&mut self) {
+    /// Whether the checkpoint contained the message that was just read.
+    fn is_known(&self, subject: &str) -> bool {
+        let seq = self.place.applied;
+        seq <= self.recovery.highest()
+            && subject::node_of_sample(subject).is_some_and(|node| self.recovery.contains(&node, seq))
+    }
+
+    /// Tells readers what has changed, and keeps it. Breaks when a later owner was found.
+    async fn tick(&mut self) -> ControlFlow<()> {
         let now = Instant::now();
         let tenure = *self.outside.tenure.borrow();
         let now_ms = tenure.clock.at(now);
@@ -229,8 +315,9 @@ impl Owner {
         }
         self.is_speaking = is_speaking;
         if !is_speaking {
-            return;
+            return ControlFlow::Continue(());
         }
+        self.state.caught_up();
         let mut output = self.state.tick(now_ms, self.alive_ms);
         if self.ticks == 0 {
             // What the log told before this owner began is not news: the owner before has said it.
@@ -240,6 +327,43 @@ impl Owner {
         if let Err(error) = self.tell(output, now_ms).await {
             tracing::warn!(partition = %self.claim.partition, "cannot tell readers: {error:#}");
         }
+        self.keep()
+    }
+
+    /// Hands the checkpoints that are due to their writer, as far as it keeps up.
+    fn keep(&mut self) -> ControlFlow<()> {
+        self.round.tick(|| parts(&self.claim.slots, &self.state));
+        while let Some(part) = self.round.due() {
+            let order = match self.orders.try_reserve() {
+                Ok(order) => order,
+                Err(TrySendError::Full(())) => break,
+                // The writer says why, when it is asked.
+                Err(TrySendError::Closed(())) => return ControlFlow::Break(()),
+            };
+            order.send(Order::Keep(part, self.checkpoint(part)));
+            if let Some(parts) = self.round.done()
+                && let Ok(order) = self.orders.try_reserve()
+            {
+                order.send(Order::Complete(parts));
+            }
+        }
+        ControlFlow::Continue(())
+    }
+
+    /// Hands over a checkpoint of everything.
+    async fn keep_all(self) {
+        if !self.is_speaking {
+            return;
+        }
+        for part in parts(&self.claim.slots, &self.state) {
+            if self.orders.send(Order::Keep(part, self.checkpoint(part))).await.is_err() {
+                return;
+            }
+        }
+    }
+
+    fn checkpoint(&self, part: Part) -> Bytes {
+        Checkpoint::encode(self.claim.epoch, self.place, self.state.part(part)).into()
     }
 
     async fn tell(&mut self, output: Output, now_ms: i64) -> anyhow::Result<()> {
@@ -257,11 +381,13 @@ impl Owner {
             stats.partition = partition.get();
             (stats.epoch, stats.seq, stats.at_ms) = (epoch, self.seq, now_ms);
             stats.owner.clone_from(&self.claim.owner);
-            (stats.applied, stats.lag) = (self.applied, self.lag);
+            (stats.applied, stats.lag) = (self.place.applied, self.lag);
             if self.lost > 0 {
                 stats.refused.insert("lost".to_owned(), self.lost);
             }
-            self.publish(subject::stats(partition), encode(&stats)).await?;
+            let told = encode(&stats);
+            self.outside.board.post(partition, stats);
+            self.publish(subject::stats(partition), told).await?;
         }
         Ok(())
     }
@@ -306,4 +432,10 @@ impl Owner {
         tokio::time::timeout(TICK, publish).await.context("the connection is full")??;
         Ok(())
     }
+}
+
+/// All parts of the slots, as the state divides them now.
+fn parts(slots: &[Slot], state: &Partition) -> Vec<Part> {
+    let sizes = state.slot_sizes();
+    slots.iter().flat_map(|slot| Part::all(*slot, sizes.get(slot).copied().unwrap_or(0))).collect()
 }

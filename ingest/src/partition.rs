@@ -2,9 +2,11 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use tidemap_wire::{Event, EventKind, History, NodeId, NodeUpdate, PartitionStats, Report, Status, subject};
+use tidemap_wire::{
+    Event, EventKind, History, NodeId, NodeUpdate, PartitionStats, Report, Slot, Status, subject,
+};
 
-use crate::node::Node;
+use crate::{checkpoint::Part, node::Node};
 
 /// No network of today moves more than this many bytes a second through one host; a rate above it is garbage.
 const MAX_PLAUSIBLE_BPS: f64 = 1e14;
@@ -52,6 +54,10 @@ pub struct Partition {
     duplicates: u64,
     late: u64,
     refused: BTreeMap<&'static str, u64>,
+    /// Samples of nodes that are no longer known.
+    forgotten_samples: u64,
+    /// Whether the log began too late to know a node's past: true from a loss until the state has caught up.
+    is_missing_past: bool,
 }
 
 impl Partition {
@@ -65,7 +71,39 @@ impl Partition {
             duplicates: 0,
             late: 0,
             refused: BTreeMap::new(),
+            forgotten_samples: 0,
+            is_missing_past: false,
         }
+    }
+
+    /// Takes over nodes from a checkpoint.
+    pub fn restore(&mut self, nodes: Vec<(NodeId, Node)>) {
+        self.nodes.extend(nodes);
+    }
+
+    /// Takes note that messages were lost, of whichever nodes.
+    pub fn lose(&mut self) {
+        self.is_missing_past = true;
+        self.nodes.values_mut().for_each(Node::lose);
+    }
+
+    /// Takes note that the state contains what the log holds.
+    pub fn caught_up(&mut self) {
+        self.is_missing_past = false;
+    }
+
+    /// The nodes of one part of a slot.
+    pub fn part(&self, part: Part) -> impl Iterator<Item = (&NodeId, &Node)> {
+        self.nodes.iter().filter(move |(id, _)| part.contains(id))
+    }
+
+    /// How many nodes each slot has.
+    pub fn slot_sizes(&self) -> HashMap<Slot, usize> {
+        let mut sizes = HashMap::new();
+        for id in self.nodes.keys() {
+            *sizes.entry(Slot::of(id)).or_default() += 1;
+        }
+        sizes
     }
 
     /// Applies a message.
@@ -84,13 +122,14 @@ impl Partition {
     /// Judges every node at broker time `now_ms`, forgets those that have been silent for too long, and hands out
     /// what has changed since the last call. `alive_ms`: see [`Node::judge`].
     pub fn tick(&mut self, now_ms: i64, alive_ms: i64) -> Output {
-        let Self { limits, nodes, pending, .. } = self;
+        let Self { limits, nodes, pending, forgotten_samples, .. } = self;
         nodes.retain(|id, node| {
             if let Some(status) = node.judge(now_ms, alive_ms, limits.offline_after_ms) {
                 pending.events.push(Event { kind: kind(status), node: id.clone(), at_ms: now_ms });
             }
             let keep = now_ms - node.seen_ms() < limits.forget_after_ms;
             if !keep {
+                *forgotten_samples += node.samples();
                 pending.forgotten.push(id.clone());
                 pending.events.push(Event { kind: EventKind::Forgotten, node: id.clone(), at_ms: now_ms });
             } else if let Some(update) = node.take_update(id) {
@@ -103,12 +142,13 @@ impl Partition {
 
     /// Drops a node at an operator's wish. Returns whether it was known.
     pub fn forget(&mut self, id: &NodeId, now_ms: i64) -> bool {
-        let known = self.nodes.remove(id).is_some();
-        if known {
+        let removed = self.nodes.remove(id);
+        if let Some(node) = &removed {
+            self.forgotten_samples += node.samples();
             self.pending.forgotten.push(id.clone());
             self.pending.events.push(Event { kind: EventKind::Forgotten, node: id.clone(), at_ms: now_ms });
         }
-        known
+        removed.is_some()
     }
 
     /// All nodes, whole.
@@ -125,12 +165,14 @@ impl Partition {
     pub fn stats(&self) -> PartitionStats {
         let mut stats = PartitionStats {
             samples: self.samples,
+            total_samples: self.forgotten_samples,
             duplicates: self.duplicates,
             late: self.late,
             refused: self.refused.iter().map(|(reason, count)| ((*reason).to_owned(), *count)).collect(),
             ..PartitionStats::default()
         };
         for node in self.nodes.values() {
+            stats.total_samples += node.samples();
             match node.status() {
                 Status::Online => stats.online += 1,
                 Status::Warning => stats.warning += 1,
@@ -159,6 +201,9 @@ impl Partition {
             Node::new(&report, at_ms)
         });
         let outcome = node.observe(report, at_ms);
+        if self.is_missing_past && !node.is_partial() {
+            node.lose();
+        }
         self.samples += outcome.applied;
         self.duplicates += outcome.duplicates;
         self.late += outcome.late;

@@ -1,11 +1,12 @@
 //! One run of an agent, from its start to its end.
 
+use serde::{Deserialize, Serialize};
 use tidemap_wire::Sample;
 
 use crate::seen::{Novelty, Seen};
 
 /// What is remembered of a run.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Run {
     /// The run's random number.
     pub boot: u64,
@@ -22,6 +23,11 @@ impl Run {
     /// A run of which nothing was applied yet.
     pub fn new(boot: u64, first_at_ms: i64) -> Self {
         Self { boot, first_at_ms, rx_bytes: 0, tx_bytes: 0, seen: Seen::default() }
+    }
+
+    /// Whether a sample with this number was observed, as far as is remembered.
+    pub fn has_seen(&self, seq: u64) -> bool {
+        self.seen.contains(seq)
     }
 
     /// Takes note of a sample. Counts never fall within a run, so the highest is the newest.

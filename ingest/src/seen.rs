@@ -1,11 +1,13 @@
 //! Which sequence numbers of a run were applied: the exact and free way to drop duplicates.
 
+use serde::{Deserialize, Serialize};
+
 /// How far below the highest number the memory reaches: more than an agent's ring of 600 samples, because after an
 /// outage live samples come before the backlog.
 const WIDTH: u64 = 1_024;
 
 /// The newest 1,024 sequence numbers, a bit each.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Seen {
     highest: u64,
     bits: [u64; (WIDTH / 64) as usize],
@@ -25,6 +27,12 @@ pub enum Novelty {
 }
 
 impl Seen {
+    /// Whether a number was seen; one too old to tell counts as seen.
+    pub fn contains(&self, seq: u64) -> bool {
+        let (word, bit) = Self::place(seq);
+        seq <= self.highest && (self.highest - seq >= WIDTH || self.bits[word] & bit != 0)
+    }
+
     /// Marks a number as seen, and says what it was before.
     pub fn mark(&mut self, seq: u64) -> Novelty {
         if seq > self.highest {
@@ -84,6 +92,7 @@ mod tests {
                 } else {
                     Novelty::Late
                 };
+                prop_assert_eq!(seen.contains(number), matches!(expected, Novelty::Duplicate | Novelty::Forgotten));
                 prop_assert_eq!(seen.mark(number), expected);
                 model.insert(number);
             }

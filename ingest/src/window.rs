@@ -4,10 +4,16 @@
 //! over buckets, depends on the set of samples alone and not on their order. All arithmetic is in integers; the one
 //! division comes last. Time is the host's clock: a window ends with the bucket of the newest sample.
 
+mod packed;
+
+use serde::{Deserialize, Serialize};
 use tidemap_wire::{Averages, Bps, History, Series};
 
+use packed::Packed;
+
 /// The recent past of one node: the last minute by the second, the last 15 minutes by quarters of a minute.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(from = "Packed", into = "Packed")]
 pub struct Windows {
     seconds: Ring<60>,
     quarters: Ring<60>,
@@ -33,6 +39,8 @@ impl Default for Windows {
 impl Windows {
     /// The longest time that one sample may cover.
     pub const MAX_COVERED_MS: u32 = u16::MAX as u32;
+    /// How far the longest window reaches back.
+    pub const REACH_MS: i64 = 900_000;
 
     /// Adds one sample that was read at `at_ms`. Returns whether any window still reaches back that far.
     pub fn add(&mut self, at_ms: i64, sum: Sum) -> bool {

@@ -15,6 +15,7 @@ pub mod streams;
 
 pub mod broker;
 pub mod data_dir;
+pub mod exposition;
 pub mod jwt;
 pub mod keys;
 pub mod tls;

@@ -7,15 +7,19 @@ mod simulate;
 mod stations;
 mod up;
 
-use std::process::ExitCode;
+use std::{process::ExitCode, time::Duration};
 
 use anyhow::Context;
+use async_nats::jetstream;
 use clap::{Parser, Subcommand};
 use tidemap_agent::AgentCommand;
 use tidemap_api::ApiArgs;
-use tidemap_ingest::IngestArgs;
-use tidemap_service::{cli, logging::LogArgs, nats::NatsArgs, shutdown};
+use tidemap_ingest::{IngestArgs, repartition};
+use tidemap_service::{cli, logging::LogArgs, nats, nats::NatsArgs, shutdown};
 use tidemap_wire::PartitionCount;
+
+/// For a broker to answer before a command that runs once gives up.
+const BROKER_PATIENCE: Duration = Duration::from_secs(10);
 
 /// The live upload and download speed of every node, in a browser, without logging in anywhere.
 #[derive(Parser, Debug)]
@@ -42,6 +46,17 @@ enum Command {
         /// How many parts the fleet is divided into; must divide 256, and be the same for every worker and api.
         #[arg(long, env = "TIDEMAP_PARTITIONS", default_value = "8", value_name = "P")]
         partitions: PartitionCount,
+    },
+    /// Divides the fleet into another number of partitions; all workers must have ended before.
+    Repartition {
+        #[command(flatten)]
+        nats: NatsArgs,
+        /// How many parts the fleet shall be divided into; must divide 256.
+        #[arg(long, env = "TIDEMAP_PARTITIONS", value_name = "P")]
+        partitions: PartitionCount,
+        /// Copies that the broker keeps of each stream: 1 on a single broker, 3 on a cluster.
+        #[arg(long, env = "TIDEMAP_REPLICAS", default_value_t = 1, value_name = "N")]
+        replicas: u8,
     },
     /// Serves the page and the API.
     Api {
@@ -79,6 +94,17 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Agent(command) => command.execute(shutdown).await,
         Command::Ingest { nats, ingest, partitions } => {
             tidemap_ingest::run(ingest.check(partitions)?, &nats, shutdown).await
+        }
+        Command::Repartition { nats, partitions, replicas } => {
+            let client = nats.connect("tidemap-repartition", None).await?;
+            nats::reached(&client, BROKER_PATIENCE).await?;
+            match repartition::run(&jetstream::new(client), partitions, usize::from(replicas)).await? {
+                Some(recut) => println!("{recut}"),
+                None => println!(
+                    "the broker's streams are cut for {partitions} partitions, or there are none yet"
+                ),
+            }
+            Ok(())
         }
         Command::Api { nats, api } => {
             let config = api.check()?;

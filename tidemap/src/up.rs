@@ -6,9 +6,10 @@ use std::{
 };
 
 use anyhow::Context;
+use async_nats::jetstream;
 use tidemap_agent::{AgentArgs, AgentConfig};
 use tidemap_api::{ApiArgs, ApiConfig};
-use tidemap_ingest::{IngestArgs, IngestConfig};
+use tidemap_ingest::{IngestArgs, IngestConfig, repartition};
 use tidemap_service::{
     broker::{self, Broker, BrokerConfig},
     cli::UsageError,
@@ -131,6 +132,12 @@ async fn start(
     listener: TcpListener,
     access: Access,
 ) -> anyhow::Result<()> {
+    // Nobody else works on this data folder's streams, unless workers on other hosts do; then this says so.
+    let services = access.services.connect("tidemap-up", None).await?;
+    let (partitions, replicas) = (plan.ingest.partitions, plan.ingest.replicas);
+    if let Some(recut) = repartition::run(&jetstream::new(services), partitions, replicas).await? {
+        tracing::info!("{recut}");
+    }
     let api_client = access.services.connect("tidemap-api", None).await?;
     stations.start("api", Stage::Reader, |stop| tidemap_api::run(plan.api, api_client, listener, stop));
     for _ in 0..plan.workers {

@@ -67,6 +67,9 @@ pub struct NodeUpdate {
     pub rx_bytes: u64,
     /// Bytes sent, likewise.
     pub tx_bytes: u64,
+    /// Whether messages were lost that the averages of 15 minutes, or shorter ones, should contain.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub partial: bool,
     /// Identity: in a snapshot always when known, in a delta only when it changed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hello: Option<Box<Hello>>,

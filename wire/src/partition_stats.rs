@@ -40,6 +40,8 @@ pub struct PartitionStats {
     pub lag: u64,
     /// Samples applied since the worker took the partition.
     pub samples: u64,
+    /// Samples that the state contains, over all owners that the partition has had.
+    pub total_samples: u64,
     /// Samples dropped because they had been applied before.
     pub duplicates: u64,
     /// Samples too old for any window.

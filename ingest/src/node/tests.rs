@@ -173,3 +173,22 @@ proptest! {
         prop_assert_eq!((got.rx_bytes, got.tx_bytes, got.at_ms), (expected.rx_bytes, expected.tx_bytes, expected.at_ms));
     }
 }
+
+#[test]
+fn a_report_that_is_sent_again_changes_nothing_not_even_when_the_node_was_seen() {
+    let old = report(1, vec![sample(1, 0)]);
+    let mut captured = report(2, vec![sample(1, 5_000)]);
+    captured.hello = Some(tidemap_wire::Hello { hostname: "old".to_owned(), ..Default::default() });
+    let (mut node, _) = node(&[(1, 1, 0)]);
+    node.observe(captured.clone(), 6_000);
+    let mut newer = report(2, vec![sample(2, 5_000)]);
+    newer.hello = Some(tidemap_wire::Hello { hostname: "new".to_owned(), ..Default::default() });
+    node.observe(newer, 7_000);
+    let before = format!("{:?}", node.full_update(&id()));
+    // Also long after the agent has fallen silent, of the current run and of the one before.
+    for replayed in [old, captured] {
+        let outcome = node.observe(replayed, 500_000);
+        assert_eq!((outcome.applied, outcome.duplicates, outcome.restarted), (0, 1, false));
+    }
+    assert_eq!(format!("{:?}", node.full_update(&id())), before);
+}

@@ -1,0 +1,190 @@
+//! A broker, reports for it, and workers in this process.
+
+use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
+
+use async_nats::{Client, jetstream};
+use futures_util::StreamExt;
+use tempfile::TempDir;
+use tidemap_ingest::{
+    IngestConfig,
+    partition::{Limits, Message, Partition},
+};
+use tidemap_service::{
+    broker::{self, Broker, BrokerConfig},
+    keys::Keys,
+    nats::NatsArgs,
+    streams,
+};
+use tidemap_wire::{
+    Averages, Bps, ForgetReply, ForgetRequest, NodeId, PartitionCount, PartitionStats, Report, Sample, Slot,
+    SnapshotChunk, SnapshotRequest, decode, encode, subject,
+};
+use tokio::{task::JoinHandle, time::timeout};
+use tokio_util::sync::CancellationToken;
+
+/// Far more than anything here takes.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+const LIMITS: Limits = Limits { offline_after_ms: 30_000, forget_after_ms: 86_400_000 };
+
+/// A broker without a worker.
+pub(crate) struct Fleet {
+    _broker: Broker,
+    _dir: TempDir,
+    pub(crate) access: NatsArgs,
+    pub(crate) client: Client,
+    pub(crate) js: jetstream::Context,
+    /// What one worker would know that had read every report.
+    truth: Partition,
+}
+
+/// A worker in this process.
+pub(crate) struct Worker {
+    running: JoinHandle<anyhow::Result<()>>,
+    stop: CancellationToken,
+}
+
+/// What does not depend on when one asks.
+pub(crate) type Facts = BTreeMap<NodeId, (Averages, Averages, u64, u64)>;
+
+impl Fleet {
+    pub(crate) async fn start() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let binary = broker::locate(&broker::default_tools_dir()).unwrap();
+        let keys = Keys::open_or_create(dir.path()).unwrap();
+        let config = BrokerConfig { dir: dir.path().to_owned(), listen: None, tls: None };
+        let broker = Broker::start(&binary, config).await.unwrap();
+        let access = NatsArgs::new(&broker.url(), Some(&keys.service_seed_path()));
+        let client = access.connect("test", None).await.unwrap();
+        let js = jetstream::new(client.clone());
+        Self { _broker: broker, _dir: dir, access, client, js, truth: Partition::new(LIMITS) }
+    }
+
+    pub(crate) fn worker(&self, partitions: u16) -> Worker {
+        self.worker_with_metrics(partitions, None)
+    }
+
+    pub(crate) fn worker_with_metrics(&self, partitions: u16, metrics: Option<SocketAddr>) -> Worker {
+        let config = IngestConfig {
+            partitions: PartitionCount::new(partitions).unwrap(),
+            limits: LIMITS,
+            replicas: 1,
+            metrics,
+        };
+        let (access, stop) = (self.access.clone(), CancellationToken::new());
+        let shutdown = stop.clone();
+        let running = tokio::spawn(async move { tidemap_ingest::run(config, &access, shutdown).await });
+        Worker { running, stop }
+    }
+
+    /// Makes the streams, as the first worker would.
+    pub(crate) async fn make_streams(&self, partitions: u16) {
+        streams::ensure(&self.js, PartitionCount::new(partitions).unwrap(), 1).await.unwrap();
+    }
+
+    /// Stores one sample a second of each of so many nodes, for some seconds of the hosts' clocks.
+    pub(crate) async fn report(&mut self, nodes: u64, seconds: std::ops::Range<u64>) {
+        for second in seconds {
+            for number in 0..nodes {
+                let node = NodeId::from_name(&format!("node-{number}")).unwrap();
+                let rate = Bps::new(((second * 31 + number * 7) % 1_000) as f64);
+                let sample = Sample {
+                    seq: second + 1,
+                    at_ms: 1_700_000_000_000 + i64::try_from(second).unwrap() * 1_000,
+                    elapsed_ms: 1_000,
+                    rx_bytes: second * 1_000,
+                    tx_bytes: second * 10,
+                    rx_bps: rate,
+                    tx_bps: rate,
+                    ..Sample::default()
+                };
+                let report = Report { node: node.clone(), boot: 1, hello: None, samples: vec![sample] };
+                let (subject, payload) = (subject::sample(&node), encode(&report));
+                let message = Message { subject: &subject, payload: &payload, published_ms: 0 };
+                self.truth.observe(message).unwrap();
+                self.js.publish(subject, payload.into()).await.unwrap().await.unwrap();
+            }
+        }
+    }
+
+    /// What the workers should know now.
+    pub(crate) fn truth(&self) -> (Facts, u64) {
+        (facts(self.truth.snapshot()), self.truth.stats().total_samples)
+    }
+
+    /// What the workers know once they know as many samples as there were; as much as they know when they do not.
+    pub(crate) async fn known(&self, partitions: u16) -> (Facts, u64) {
+        let wanted = self.truth.stats().total_samples;
+        let mut stats = self.client.subscribe(subject::ALL_STATS).await.unwrap();
+        let mut newest = BTreeMap::new();
+        let all_told = async {
+            while newest.len() < usize::from(partitions) || newest.values().sum::<u64>() != wanted {
+                let told: PartitionStats = decode(&stats.next().await.unwrap().payload).unwrap();
+                newest.insert(told.partition, told.total_samples);
+            }
+        };
+        let in_time = timeout(PATIENCE, all_told).await.is_ok();
+        println!("{wanted} samples wanted, known in time: {in_time}");
+        (self.all(partitions).await, newest.values().sum())
+    }
+
+    /// All nodes that the workers know, once every partition has an owner.
+    pub(crate) async fn settled(&self, partitions: u16) -> Facts {
+        let mut stats = self.client.subscribe(subject::ALL_STATS).await.unwrap();
+        let mut owned = std::collections::BTreeSet::new();
+        while owned.len() < usize::from(partitions) {
+            let told = timeout(PATIENCE, stats.next()).await.unwrap().unwrap();
+            owned.insert(decode::<PartitionStats>(&told.payload).unwrap().partition);
+        }
+        self.all(partitions).await
+    }
+
+    async fn all(&self, partitions: u16) -> Facts {
+        let mut nodes = Vec::new();
+        for partition in PartitionCount::new(partitions).unwrap().all() {
+            nodes.extend(self.snapshot(partition).await);
+        }
+        facts(nodes)
+    }
+
+    pub(crate) async fn forget(&self, node: &NodeId) -> bool {
+        let partition = PartitionCount::default().of(Slot::of(node));
+        let request = encode(&ForgetRequest { node: node.clone() });
+        let answer = self.client.request(subject::forget(partition), request.into()).await.unwrap();
+        decode::<ForgetReply>(&answer.payload).unwrap().known
+    }
+
+    async fn snapshot(&self, partition: tidemap_wire::Partition) -> Vec<tidemap_wire::NodeUpdate> {
+        let inbox = self.client.new_inbox();
+        let mut answers = self.client.subscribe(inbox.clone()).await.unwrap();
+        let request = encode(&SnapshotRequest::default());
+        self.client.publish_with_reply(subject::snapshot(partition), inbox, request.into()).await.unwrap();
+        let mut nodes = Vec::new();
+        loop {
+            let answer = timeout(PATIENCE, answers.next()).await.unwrap().unwrap();
+            let chunk: SnapshotChunk = decode(&answer.payload).unwrap();
+            nodes.extend(chunk.nodes);
+            if chunk.chunk + 1 == chunk.chunks {
+                return nodes;
+            }
+        }
+    }
+}
+
+impl Worker {
+    pub(crate) async fn stop(self) {
+        self.stop.cancel();
+        timeout(PATIENCE, self.running).await.unwrap().unwrap().unwrap();
+    }
+
+    /// How it ended by itself.
+    pub(crate) async fn ended(self) -> anyhow::Result<()> {
+        timeout(PATIENCE, self.running).await.unwrap().unwrap()
+    }
+}
+
+fn facts(nodes: Vec<tidemap_wire::NodeUpdate>) -> Facts {
+    nodes
+        .into_iter()
+        .map(|node| (node.node.clone(), (node.rx_avg, node.tx_avg, node.rx_bytes, node.tx_bytes)))
+        .collect()
+}

@@ -1,0 +1,7 @@
+//! A worker against a real nats-server: checkpoints, their fence, and a change of the number of partitions.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod fleet;
+mod recovery;
+mod repartition;
+mod status;

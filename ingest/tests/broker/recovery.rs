@@ -1,0 +1,99 @@
+//! What the next owner knows.
+
+use tidemap_ingest::{
+    checkpoint::{Checkpoint, Part},
+    log::Place,
+    vault::{self, Order, Writer},
+};
+use tidemap_service::streams;
+use tidemap_wire::{NodeId, PartitionCount, Slot};
+use tokio::sync::mpsc;
+
+use crate::fleet::Fleet;
+
+#[tokio::test]
+async fn the_next_owner_needs_neither_the_one_before_nor_its_log() {
+    let mut fleet = Fleet::start().await;
+    let first = fleet.worker(8);
+    fleet.known(8).await;
+    fleet.report(20, 0..40).await;
+    assert_eq!(fleet.known(8).await, fleet.truth());
+    first.stop().await;
+    // The log is gone; what was read of it is not.
+    for partition in PartitionCount::default().all() {
+        fleet.js.delete_stream(streams::name(partition)).await.unwrap();
+    }
+    let second = fleet.worker(8);
+    assert_eq!(fleet.known(8).await, fleet.truth());
+    fleet.report(20, 40..50).await;
+    assert_eq!(fleet.known(8).await, fleet.truth());
+    second.stop().await;
+}
+
+#[tokio::test]
+async fn who_was_forgotten_stays_forgotten_although_the_log_remembers() {
+    let mut fleet = Fleet::start().await;
+    let first = fleet.worker(8);
+    fleet.known(8).await;
+    fleet.report(5, 0..5).await;
+    fleet.known(8).await;
+    let gone = NodeId::from_name("node-3").unwrap();
+    assert!(fleet.forget(&gone).await);
+    first.stop().await;
+    let second = fleet.worker(8);
+    let (mut expected, _) = fleet.truth();
+    expected.remove(&gone);
+    // Its samples are no longer counted, so nobody waits for them.
+    let snapshot_of_all = fleet.settled(8).await;
+    assert_eq!(snapshot_of_all, expected);
+    second.stop().await;
+}
+
+#[tokio::test]
+async fn an_owner_that_was_replaced_cannot_write_over_its_successor() {
+    let fleet = Fleet::start().await;
+    fleet.make_streams(8).await;
+    let bucket = fleet.js.get_key_value(streams::CHECKPOINTS).await.unwrap();
+    let slot = Slot::of(&NodeId::from_name("a").unwrap());
+    let part = Part::all(slot, 0).next().unwrap();
+    let writes = async |epoch: u64, revisions| {
+        let (orders, todo) = mpsc::channel(1);
+        let value = Checkpoint::encode(epoch, Place::default(), std::iter::empty());
+        orders.send(Order::Keep(part, value.into())).await.unwrap();
+        drop(orders);
+        Writer { bucket: bucket.clone(), epoch, revisions }.run(todo).await
+    };
+    let stream = streams::name(PartitionCount::default().of(slot));
+    let before = vault::load(&fleet.js, &stream, &[slot]).await.unwrap();
+    // The owner of epoch 5 has written, was frozen, and was replaced by the one of epoch 6, who has written too.
+    assert_eq!(writes(5, before.revisions).await.unwrap(), 0);
+    let frozen = vault::load(&fleet.js, &stream, &[slot]).await.unwrap();
+    assert_eq!(writes(6, frozen.revisions.clone()).await.unwrap(), 0);
+    let refused = writes(5, frozen.revisions).await.unwrap_err().to_string();
+    assert!(refused.contains("epoch 6"), "{refused}");
+    let kept = vault::load(&fleet.js, &stream, &[slot]).await.unwrap();
+    assert_eq!(kept.epoch, 6);
+}
+
+#[tokio::test]
+async fn parts_of_an_older_division_do_not_stay() {
+    let fleet = Fleet::start().await;
+    fleet.make_streams(8).await;
+    let bucket = fleet.js.get_key_value(streams::CHECKPOINTS).await.unwrap();
+    let slot = Slot::of(&NodeId::from_name("a").unwrap());
+    let stream = streams::name(PartitionCount::default().of(slot));
+    for nodes in [0, 1_000, 10] {
+        let revisions = vault::load(&fleet.js, &stream, &[slot]).await.unwrap().revisions;
+        let (orders, todo) = mpsc::channel(64);
+        let parts: Vec<Part> = Part::all(slot, nodes).collect();
+        for part in &parts {
+            let value = Checkpoint::encode(1, Place::default(), std::iter::empty());
+            orders.send(Order::Keep(*part, value.into())).await.unwrap();
+        }
+        orders.send(Order::Complete(parts.clone())).await.unwrap();
+        drop(orders);
+        assert_eq!(Writer { bucket: bucket.clone(), epoch: 1, revisions }.run(todo).await.unwrap(), 0);
+        let kept = vault::load(&fleet.js, &stream, &[slot]).await.unwrap();
+        assert_eq!(kept.revisions.keys().copied().collect::<Vec<_>>(), parts);
+    }
+}

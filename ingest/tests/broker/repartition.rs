@@ -1,0 +1,55 @@
+//! One partition becomes eight, and eight become thirty-two.
+
+use tidemap_ingest::repartition;
+use tidemap_wire::PartitionCount;
+
+use crate::fleet::Fleet;
+
+#[tokio::test]
+async fn partitions_become_more_and_fewer_and_nothing_is_lost() {
+    let mut fleet = Fleet::start().await;
+    let mut second = 0;
+    for count in [1, 8, 32, 4] {
+        if second > 0 {
+            let to = PartitionCount::new(count).unwrap();
+            let recut = repartition::run(&fleet.js, to, 1).await.unwrap().unwrap();
+            assert_eq!((recut.to, recut.nodes), (count, 30));
+            println!("{recut:?}");
+            assert_eq!(repartition::run(&fleet.js, to, 1).await.unwrap(), None);
+        }
+        let worker = fleet.worker(count);
+        fleet.known(count).await;
+        fleet.report(30, second..second + 10).await;
+        assert_eq!(fleet.known(count).await, fleet.truth());
+        worker.stop().await;
+        // Nobody has read these yet.
+        fleet.report(30, second + 10..second + 20).await;
+        second += 20;
+    }
+}
+
+#[tokio::test]
+async fn while_a_worker_lives_nothing_is_cut() {
+    let fleet = Fleet::start().await;
+    let worker = fleet.worker(8);
+    fleet.known(8).await;
+    let refused = repartition::run(&fleet.js, PartitionCount::new(16).unwrap(), 1).await.unwrap_err();
+    assert!(refused.to_string().contains("stop all workers"), "{refused}");
+    worker.stop().await;
+}
+
+#[tokio::test]
+async fn no_worker_starts_before_a_change_is_finished() {
+    let fleet = Fleet::start().await;
+    fleet.make_streams(8).await;
+    let marks = fleet.js.get_key_value("TIDEMAP_CHECKPOINTS").await.unwrap();
+    marks.put("change", r#"{"from":8,"to":32,"kept":false}"#.into()).await.unwrap();
+    let refused = fleet.worker(32).ended().await.unwrap_err().to_string();
+    assert!(refused.contains("tidemap repartition"), "{refused}");
+    let wrong = repartition::run(&fleet.js, PartitionCount::new(16).unwrap(), 1).await.unwrap_err();
+    assert!(wrong.to_string().contains("a change to 32 was begun"), "{wrong}");
+    repartition::run(&fleet.js, PartitionCount::new(32).unwrap(), 1).await.unwrap().unwrap();
+    let worker = fleet.worker(32);
+    fleet.known(32).await;
+    worker.stop().await;
+}
