@@ -10,11 +10,17 @@ use async_nats::jetstream;
 use tempfile::TempDir;
 use tidemap_service::{keys::Keys, nats::NatsArgs, streams};
 use tidemap_wire::{
-    PartitionCount,
+    Delta, PartitionCount, encode,
     http::{NodeJson, StatsJson},
 };
 
-use crate::{eventually, http::get_json, oracle, process::Tidemap, watch::Watch};
+use crate::{
+    eventually,
+    http::{get, get_json},
+    oracle,
+    process::Tidemap,
+    watch::Watch,
+};
 use steadiness::Steadiness;
 pub use verdict::Verdict;
 
@@ -30,7 +36,8 @@ pub struct Trial {
     folder: TempDir,
     keys: Keys,
     url: String,
-    more: Vec<String>,
+    workers_url: String,
+    ingest: Vec<String>,
     /// The ingest workers; tests kill, freeze, add and drop them.
     pub workers: Vec<Tidemap>,
     _api: Tidemap,
@@ -64,15 +71,15 @@ impl Trial {
         let service = keys.service_seed_path();
         let watch = Watch::start(NatsArgs::new(url, Some(&service)).connect("watch", None).await?).await?;
         let mut api = station(&["api", "--http", "127.0.0.1:0"], url, &service)?;
-        let more = [&["ingest"], more, &["--nats-url", workers_url]].concat();
-        let more: Vec<String> = more.into_iter().map(str::to_owned).collect();
+        let ingest = [&["ingest"], more].concat().into_iter().map(str::to_owned).collect();
         let api_url = served_at(&mut api).await?;
         let mut trial = Self {
             name,
             folder: tempfile::tempdir()?,
             keys: keys.clone(),
             url: url.to_owned(),
-            more,
+            workers_url: workers_url.to_owned(),
+            ingest,
             workers: Vec::new(),
             _api: api,
             steadiness: Steadiness::start(&api_url),
@@ -92,10 +99,18 @@ impl Trial {
     ///
     /// When it cannot be started.
     pub fn add_worker(&mut self) -> anyhow::Result<()> {
-        let key = self.keys.service_seed_path();
-        let args: Vec<&str> = self.more.iter().map(String::as_str).collect();
-        let key = key.to_str().context("a readable path")?;
-        self.workers.push(Tidemap::start(&[&args[..], &["--creds", key]].concat())?);
+        let url = self.workers_url.clone();
+        self.add_worker_at(&url)
+    }
+
+    /// Starts another worker, which reaches the broker at another address than the others.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be started.
+    pub fn add_worker_at(&mut self, url: &str) -> anyhow::Result<()> {
+        let args: Vec<&str> = self.ingest.iter().map(String::as_str).collect();
+        self.workers.push(station(&args, url, &self.keys.service_seed_path())?);
         Ok(())
     }
 
@@ -140,6 +155,40 @@ impl Trial {
     /// When the key cannot be read.
     pub async fn connect(&self) -> anyhow::Result<async_nats::Client> {
         NatsArgs::new(&self.url, Some(&self.keys.service_seed_path())).connect("test", None).await
+    }
+
+    /// Says once more, as late as can be, what owners said last that have been outranked since, and what they might
+    /// have gone on to say. Returns how much that was, once the api has refused all of it.
+    ///
+    /// # Errors
+    ///
+    /// When there is nothing to say, or the api does not refuse it.
+    pub async fn speak_out_of_turn(&self) -> anyhow::Result<u64> {
+        let client = self.connect().await?;
+        let before = self.stale_deltas().await?;
+        let deltas = self.watch.seen().outranked_deltas();
+        ensure!(!deltas.is_empty(), "nobody was outranked");
+        for delta in &deltas {
+            let (partition, seq) = (delta.partition, delta.seq);
+            for seq in [seq, seq + 1, seq + 1_000_000] {
+                let late = Delta { seq, ..delta.clone() };
+                client.publish(format!("tidemap.v1.delta.{partition}"), encode(&late).into()).await?;
+            }
+        }
+        let told = 3 * deltas.len() as u64;
+        eventually(TOLD, || async {
+            let refused = self.stale_deltas().await? - before;
+            ensure!(refused >= told, "{refused} of {told} were refused");
+            Ok(told)
+        })
+        .await
+    }
+
+    /// Deltas that the api has refused because they were old.
+    async fn stale_deltas(&self) -> anyhow::Result<u64> {
+        let metrics = get(format!("{}/metrics", self.api_url)).await?.body;
+        let value = metrics.lines().find_map(|line| line.strip_prefix("tidemap_api_deltas_stale_total "));
+        Ok(value.context("the api does not count stale deltas")?.parse()?)
     }
 
     /// Messages that workers have refused for `reason`.

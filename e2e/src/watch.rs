@@ -8,7 +8,7 @@ use std::{
 
 use futures_util::StreamExt;
 use serde::Deserialize;
-use tidemap_wire::{PartitionStats, decode, subject};
+use tidemap_wire::{Delta, PartitionStats, decode, subject};
 use tokio::{task::JoinSet, time::Instant};
 
 /// A pause of a partition that is shorter than this is nobody's fault: totals come once a second.
@@ -32,6 +32,8 @@ pub struct Seen {
     pub successions: u64,
     /// Messages of owners that had been outranked.
     pub outranked: u64,
+    /// The last delta of each owner of a partition.
+    last_deltas: BTreeMap<(u16, u64), Delta>,
     /// What each owner of a partition said last of its work.
     tallies: BTreeMap<(u16, u64), PartitionStats>,
 }
@@ -84,6 +86,13 @@ impl Seen {
         self.tallies.iter().map(|((partition, _), stats)| (*partition, stats)).collect()
     }
 
+    /// The last deltas of owners that have been outranked.
+    pub fn outranked_deltas(&self) -> Vec<Delta> {
+        let is_outranked = |(partition, epoch): &(u16, u64)| self.partitions[partition].epoch > *epoch;
+        let outranked = self.last_deltas.iter().filter(|(owner, _)| is_outranked(owner));
+        outranked.map(|(_, delta)| delta.clone()).collect()
+    }
+
     /// Samples that the state contains.
     pub fn applied(&self) -> u64 {
         self.newest().values().map(|stats| stats.total_samples).sum()
@@ -109,10 +118,10 @@ impl Seen {
             self.hand_overs.push(silent);
         }
         *held = Partition { epoch, heard_at: now };
-        if subject.starts_with("tidemap.v1.stats.")
-            && let Ok(stats) = decode(payload)
-        {
-            self.tallies.insert((partition, epoch), stats);
+        if subject.starts_with("tidemap.v1.stats.") {
+            self.tallies.extend(decode(payload).map(|stats| ((partition, epoch), stats)));
+        } else {
+            self.last_deltas.extend(decode(payload).map(|delta| ((partition, epoch), delta)));
         }
     }
 }
