@@ -10,7 +10,7 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 
-use crate::workspace::{Workspace, output, run};
+use crate::workspace::{Workspace, output, run, status};
 
 /// What the page is compiled for.
 pub(crate) const WASM_TARGET: &str = "wasm32-unknown-unknown";
@@ -75,6 +75,32 @@ pub(crate) fn ensure_browser(workspace: &Workspace) -> Result<()> {
     run(apt(&["install", "--no-install-recommends"]).args(missing))
 }
 
+/// The folder with these packages of `PyPI`, fetched by pip when this is the first time; `None` when they cannot be had.
+pub(crate) fn fetch(workspace: &Workspace, packages: &[&str]) -> Option<PathBuf> {
+    let folder = tools_folder(workspace).join(packages.join("-"));
+    if folder.is_dir() {
+        return Some(folder);
+    }
+    let made = folder.with_extension("part");
+    let install = |mut pip: Command| {
+        pip.args([
+            "install",
+            "--quiet",
+            "--disable-pip-version-check",
+            "--root-user-action=ignore",
+            "--target",
+        ]);
+        status(pip.arg(&made).args(packages)).is_ok_and(|status| status.success())
+    };
+    let pips = [("python3", &["-m", "pip"][..]), ("pip3", &[]), ("pip", &[])];
+    let fetched = pips.into_iter().any(|(program, arguments)| {
+        let mut command = workspace.command(program);
+        command.args(arguments);
+        find(program).is_some() && install(command)
+    });
+    (fetched && fs::rename(&made, &folder).is_ok()).then_some(folder)
+}
+
 /// Where a nats-server is; fetches one when there is none.
 pub(crate) fn ensure_broker(workspace: &Workspace) -> Result<PathBuf> {
     let example = ["run", "--quiet", "--package", "tidemap-service", "--example", "nats_server"];
@@ -116,11 +142,16 @@ fn broker_can_be_had(workspace: &Workspace) -> Result<()> {
 
 /// Whether an earlier run has fetched a nats-server into the folder that `.cargo/config.toml` names.
 fn was_fetched(workspace: &Workspace) -> bool {
-    let folder = env::var_os("TIDEMAP_TOOLS_DIR").map_or_else(|| workspace.path(".tools"), PathBuf::from);
     let names = |entry: fs::DirEntry| -> OsString { entry.file_name() };
-    fs::read_dir(folder).is_ok_and(|entries| {
+    fs::read_dir(tools_folder(workspace)).is_ok_and(|entries| {
         entries.flatten().map(names).any(|name| name.to_string_lossy().starts_with("nats-server-"))
     })
+}
+
+/// The folder that `.cargo/config.toml` names.
+fn tools_folder(workspace: &Workspace) -> PathBuf {
+    let named = env::var_os("TIDEMAP_TOOLS_DIR").map(PathBuf::from);
+    workspace.path(named.unwrap_or_else(|| ".tools".into()))
 }
 
 /// The program of this name on PATH.

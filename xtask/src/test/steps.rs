@@ -16,17 +16,23 @@ use crate::{
     workspace::{Workspace, output, run, words},
 };
 
+/// What an agent compiles for and is not run on.
+const OTHER_SYSTEMS: [&str; 2] = ["x86_64-pc-windows-gnu", "aarch64-apple-darwin"];
+/// A C compiler for any system, and how cargo is told of it.
+const COMPILERS: [&str; 2] = ["ziglang==0.15.1", "cargo-zigbuild==0.24.0"];
+
 /// A step: it counts what it tests, and fails by itself otherwise.
 type Step = fn(&mut Steps, &mut Tally) -> Result<()>;
 
 /// All steps. The page comes before whatever embeds it, and the tests of the whole come last.
-pub(super) const ALL: [(&str, Step); 9] = [
+pub(super) const ALL: [(&str, Step); 10] = [
     ("tools", Steps::tools),
     ("format", Steps::format),
     ("lints", Steps::lints),
     ("documentation", Steps::documentation),
     ("wire stands alone", Steps::wire_stands_alone),
     ("files to deploy with", Steps::manifests),
+    ("agent on other systems", Steps::other_systems),
     ("page and its budget", Steps::page),
     ("tests of the parts", Steps::parts),
     ("tests of the whole", Steps::whole),
@@ -88,6 +94,25 @@ impl Steps {
 
     fn manifests(&mut self, tally: &mut Tally) -> Result<()> {
         manifests::check(&self.workspace, tally)
+    }
+
+    /// The agent compiles where nobody here can run it. `ring` has C in it, so this takes a C compiler for those systems.
+    fn other_systems(&mut self, _: &mut Tally) -> Result<()> {
+        if !self.long {
+            println!("NOT CHECKED without --long");
+            return Ok(());
+        }
+        let Some(zig) = tools::fetch(&self.workspace, &COMPILERS) else {
+            println!("NOT CHECKED, because pip cannot fetch {}", COMPILERS.join(" and "));
+            return Ok(());
+        };
+        for target in OTHER_SYSTEMS {
+            tools::ensure_target(&self.workspace, target)?;
+            let mut check = self.workspace.command(zig.join("bin/cargo-zigbuild"));
+            check.env("PYTHONPATH", &zig).args(["check", "--package", "tidemap-agent", "--target", target]);
+            run(&mut check)?;
+        }
+        Ok(())
     }
 
     fn page(&mut self, _: &mut Tally) -> Result<()> {
