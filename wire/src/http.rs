@@ -57,6 +57,8 @@ pub struct NodeJson {
     pub network_rx_bytes_per_sec_avg_5m: Option<Bps>,
     /// Download, mean over 15 minutes.
     pub network_rx_bytes_per_sec_avg_15m: Option<Bps>,
+    /// Whether reports were lost that the averages of 15 minutes, or shorter ones, should contain.
+    pub averages_partial: bool,
     /// Bytes sent, over all runs of the agent that ingest remembers.
     pub network_tx_bytes_total: u64,
     /// Bytes received, likewise.

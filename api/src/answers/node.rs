@@ -46,6 +46,7 @@ pub(crate) fn summary(node: &Node, at_ms: i64, redacted: bool) -> NodeJson {
         network_rx_bytes_per_sec_avg_1m: latest.rx_avg.m1,
         network_rx_bytes_per_sec_avg_5m: latest.rx_avg.m5,
         network_rx_bytes_per_sec_avg_15m: latest.rx_avg.m15,
+        averages_partial: latest.partial,
         network_tx_bytes_total: latest.tx_bytes,
         network_rx_bytes_total: latest.rx_bytes,
         last_seen_timestamp: latest.seen_ms as f64 / 1000.0,

@@ -15,7 +15,7 @@ pub struct Fact {
 }
 
 /// Who and where the node is.
-pub const IDENTITY: [Fact; 15] = [
+pub const IDENTITY: [Fact; 16] = [
     Fact { label: "Hostname", text: |node| node.hostname.clone() },
     Fact { label: "Place", text: place },
     Fact { label: "Provider", text: |node| node.provider.clone() },
@@ -28,7 +28,14 @@ pub const IDENTITY: [Fact; 15] = [
     Fact { label: "Agent", text: |node| node.agent_version.clone() },
     Fact { label: "Interval", text: |node| Some(seconds(i64::from(node.interval_ms))) },
     Fact { label: "Clock", text: clock },
-    Fact { label: "Samples lost", text: |node| node.lost_samples.filter(|lost| *lost > 0).map(format::count) },
+    Fact {
+        label: "Samples lost",
+        text: |node| node.lost_samples.filter(|lost| *lost > 0).map(format::count),
+    },
+    Fact {
+        label: "Averages",
+        text: |node| node.averages_partial.then(|| "partial: reports were lost".to_owned()),
+    },
     Fact { label: "Received in all", text: |node| Some(format::bytes(node.network_rx_bytes_total as f64)) },
     Fact { label: "Sent in all", text: |node| Some(format::bytes(node.network_tx_bytes_total as f64)) },
 ];

@@ -45,6 +45,7 @@ fn node(value: &Value) -> Result<NodeJson, Invalid> {
         network_rx_bytes_per_sec_avg_1m: rate("network_rx_bytes_per_sec_avg_1m")?,
         network_rx_bytes_per_sec_avg_5m: rate("network_rx_bytes_per_sec_avg_5m")?,
         network_rx_bytes_per_sec_avg_15m: rate("network_rx_bytes_per_sec_avg_15m")?,
+        averages_partial: value.get("averages_partial").bool()?,
         network_tx_bytes_total: value.get("network_tx_bytes_total").whole()?,
         network_rx_bytes_total: value.get("network_rx_bytes_total").whole()?,
         last_seen_timestamp: value.get("last_seen_timestamp").number()?,
