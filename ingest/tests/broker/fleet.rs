@@ -16,8 +16,8 @@ use tidemap_service::{
     streams,
 };
 use tidemap_wire::{
-    Averages, Bps, ForgetReply, ForgetRequest, NodeId, PartitionCount, PartitionStats, Report, Sample, Slot,
-    SnapshotChunk, SnapshotRequest, decode, encode, subject,
+    Averages, Bps, ForgetReply, ForgetRequest, NodeId, NodeUpdate, PartitionCount, PartitionStats, Report,
+    Sample, Slot, SnapshotChunk, SnapshotRequest, decode, encode, subject,
 };
 use tokio::{task::JoinHandle, time::timeout};
 use tokio_util::sync::CancellationToken;
@@ -127,6 +127,26 @@ impl Fleet {
         (self.all(partitions).await, newest.values().sum())
     }
 
+    /// The first totals of partition 0 that fit, and its nodes then.
+    pub(crate) async fn told(
+        &self,
+        partitions: u16,
+        fit: impl Fn(&PartitionStats) -> bool,
+    ) -> (PartitionStats, Vec<NodeUpdate>) {
+        let partition = PartitionCount::new(partitions).unwrap().all().next().unwrap();
+        let mut stats = self.client.subscribe(subject::stats(partition)).await.unwrap();
+        let fitting = async {
+            loop {
+                let told: PartitionStats = decode(&stats.next().await.unwrap().payload).unwrap();
+                if fit(&told) {
+                    return told;
+                }
+            }
+        };
+        let told = timeout(PATIENCE, fitting).await.unwrap();
+        (told, self.snapshot(partition).await)
+    }
+
     /// All nodes that the workers know, once every partition has an owner.
     pub(crate) async fn settled(&self, partitions: u16) -> Facts {
         let mut stats = self.client.subscribe(subject::ALL_STATS).await.unwrap();
@@ -153,7 +173,7 @@ impl Fleet {
         decode::<ForgetReply>(&answer.payload).unwrap().known
     }
 
-    async fn snapshot(&self, partition: tidemap_wire::Partition) -> Vec<tidemap_wire::NodeUpdate> {
+    async fn snapshot(&self, partition: tidemap_wire::Partition) -> Vec<NodeUpdate> {
         let inbox = self.client.new_inbox();
         let mut answers = self.client.subscribe(inbox.clone()).await.unwrap();
         let request = encode(&SnapshotRequest::default());
@@ -182,7 +202,7 @@ impl Worker {
     }
 }
 
-fn facts(nodes: Vec<tidemap_wire::NodeUpdate>) -> Facts {
+fn facts(nodes: Vec<NodeUpdate>) -> Facts {
     nodes
         .into_iter()
         .map(|node| (node.node.clone(), (node.rx_avg, node.tx_avg, node.rx_bytes, node.tx_bytes)))

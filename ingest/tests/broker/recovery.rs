@@ -1,5 +1,6 @@
 //! What the next owner knows.
 
+use async_nats::jetstream::stream::DiscardPolicy;
 use tidemap_ingest::{
     checkpoint::{Checkpoint, Part},
     log::Place,
@@ -96,4 +97,30 @@ async fn parts_of_an_older_division_do_not_stay() {
         let kept = vault::load(&fleet.js, &stream, &[slot]).await.unwrap();
         assert_eq!(kept.revisions.keys().copied().collect::<Vec<_>>(), parts);
     }
+}
+
+#[tokio::test]
+async fn what_the_log_no_longer_holds_is_counted_and_the_averages_say_that_they_are_partial() {
+    let mut fleet = Fleet::start().await;
+    let first = fleet.worker(1);
+    fleet.known(1).await;
+    fleet.report(4, 0..5).await;
+    fleet.known(1).await;
+    first.stop().await;
+    // Nobody reads 40 reports; the log keeps the newest 10.
+    fleet.report(4, 5..15).await;
+    let name = streams::name(PartitionCount::new(1).unwrap().all().next().unwrap());
+    let mut config = fleet.js.get_stream(&name).await.unwrap().cached_info().config.clone();
+    config.max_messages = 10;
+    config.discard = DiscardPolicy::Old;
+    config.discard_new_per_subject = false;
+    fleet.js.update_stream(config.clone()).await.unwrap();
+    config.max_messages = -1;
+    fleet.js.update_stream(config).await.unwrap();
+
+    let second = fleet.worker(1);
+    let (stats, nodes) = fleet.told(1, |stats| stats.total_samples == 30).await;
+    assert_eq!((stats.refused.get("lost"), stats.lag), (Some(&30), 0));
+    assert_eq!(nodes.iter().filter(|node| node.partial).count(), 4);
+    second.stop().await;
 }
