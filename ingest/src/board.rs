@@ -97,7 +97,8 @@ pub async fn answer(
             tracing::debug!("cannot answer a status request: {error:#}");
         }
     }
-    Ok(())
+    // Its own task would go on, and hold the connection.
+    service.stop().await.map_err(anyhow::Error::from_boxed).context("the service protocol")
 }
 
 /// Listens for Prometheus.
