@@ -111,7 +111,17 @@ impl Cluster {
     ///
     /// When it cannot be started.
     pub fn simulate(&self, nodes: u32) -> anyhow::Result<Tidemap> {
-        self.run(&["simulate", "--nodes", &nodes.to_string()], &self.keys.simulator_seed_path())
+        self.simulate_with(nodes, &[])
+    }
+
+    /// The same with more arguments.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be started.
+    pub fn simulate_with(&self, nodes: u32, more: &[&str]) -> anyhow::Result<Tidemap> {
+        let nodes = nodes.to_string();
+        self.run(&[&["simulate", "--nodes", &nodes], more].concat(), &self.keys.simulator_seed_path())
     }
 
     fn run(&self, args: &[&str], key: &Path) -> anyhow::Result<Tidemap> {

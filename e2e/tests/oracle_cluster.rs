@@ -16,7 +16,7 @@ async fn a_leader_that_is_killed_and_a_minority_that_is_cut_off_lose_nothing() {
         Trial::start_with("three servers", &trio.keys, (&url, &url), 2, &["--replicas", "3"]).await.unwrap();
     let fleet = trial.fleet(60, &[]).await.unwrap();
     let stream = "TIDEMAP_0";
-    let lasting = Duration::from_secs(if is_long() { 60 } else { 8 });
+    let lasting = Duration::from_secs(if is_long() { 60 } else { 6 });
 
     let leader = trio.leader_of(stream).await.unwrap();
     trio.kill(leader).await.unwrap();

@@ -13,27 +13,13 @@ use tidemap_e2e::{
     trial::Trial,
 };
 use tidemap_service::nats::NatsArgs;
-use tidemap_wire::{Bps, NodeId, Report, encode, http::NodeJson, subject};
+use tidemap_wire::{encode, http::NodeJson, subject};
+
+const SOON: Duration = Duration::from_secs(20);
 
 /// The nodes of which the api says something else than these samples say.
 fn wrong(samples: &[Sample], seen: &[NodeJson]) -> Vec<String> {
     oracle::compare(&oracle::expect(samples), seen).into_iter().map(|mismatch| mismatch.node).collect()
-}
-
-/// The same samples once more, as a report that ingest takes for a new one.
-fn doubled(sample: &Sample, seq: u64) -> Report {
-    let again = tidemap_wire::Sample {
-        seq,
-        at_ms: sample.at_ms,
-        elapsed_ms: u32::try_from(sample.elapsed_ms).unwrap(),
-        rx_bytes: sample.rx_sum,
-        tx_bytes: sample.tx_sum,
-        rx_bps: Bps::over(sample.rx_bytes, sample.elapsed_ms),
-        tx_bps: Bps::over(sample.tx_bytes, sample.elapsed_ms),
-        ..tidemap_wire::Sample::default()
-    };
-    let node = NodeId::from_name(&sample.node).unwrap();
-    Report { node, boot: sample.boot, hello: None, samples: vec![again] }
 }
 
 #[tokio::test]
@@ -42,19 +28,19 @@ async fn the_oracle_tells_a_sample_that_was_dropped_doubled_or_changed_by_a_byte
     let trial = Trial::start("nothing broken", &cluster.keys, &cluster.url, 1).await.unwrap();
     let mut fleet = trial.fleet(40, &["--samples", "8"]).await.unwrap();
     assert!(fleet.ended().await.unwrap().success(), "{}", fleet.log());
-    trial.judge().await.unwrap().assert_held(Duration::from_secs(20));
+    trial.judge().await.unwrap().assert_held(SOON);
     let samples = trial.acknowledged().unwrap();
     let seen = trial.nodes().await.unwrap();
     assert_eq!(samples.len(), 40 * 8);
 
     for victim in [0, samples.len() / 2, samples.len() - 1] {
-        let node = samples[victim].node.clone();
+        let node = &samples[victim].node;
         let mut dropped = samples.clone();
         dropped.remove(victim);
-        assert_eq!(wrong(&dropped, &seen), [node.clone()], "without {victim}");
+        assert_eq!(wrong(&dropped, &seen), [node.as_str()], "without {victim}");
         let mut twice = samples.clone();
         twice.push(Sample { seq: 1_000, ..samples[victim].clone() });
-        assert_eq!(wrong(&twice, &seen), [node.clone()], "{victim} twice");
+        assert_eq!(wrong(&twice, &seen), [node.as_str()], "{victim} twice");
         for change in [
             |sample: &mut Sample| sample.rx_bytes += 1,
             |sample: &mut Sample| sample.tx_bytes += 1,
@@ -63,7 +49,7 @@ async fn the_oracle_tells_a_sample_that_was_dropped_doubled_or_changed_by_a_byte
         ] {
             let mut changed = samples.clone();
             change(&mut changed[victim]);
-            assert_eq!(wrong(&changed, &seen), [node.clone()], "{victim} changed");
+            assert_eq!(wrong(&changed, &seen), [node.as_str()], "{victim} changed");
         }
         assert!(wrong(&[&samples[..], &samples[victim..=victim]].concat(), &seen).is_empty(), "a duplicate");
     }
@@ -72,15 +58,52 @@ async fn the_oracle_tells_a_sample_that_was_dropped_doubled_or_changed_by_a_byte
 
 /// The same through the whole pipeline: a sample that is counted twice is told.
 async fn double_one(trial: &Trial, cluster: &Cluster, samples: &[Sample]) {
-    let key = cluster.keys.simulator_seed_path();
-    let client = NatsArgs::new(&cluster.url, Some(&key)).connect("forger", Some("_INBOX.simulator")).await;
-    let js = jetstream::new(client.unwrap());
     let victim = &samples[7];
-    let report = doubled(victim, 9);
-    js.publish(subject::sample(&report.node), encode(&report).into()).await.unwrap().await.unwrap();
-    eventually(Duration::from_secs(20), || async {
+    tell(cluster, &[Sample { seq: 9, ..victim.clone() }]).await;
+    eventually(SOON, || async {
         let wrong = wrong(samples, &trial.nodes().await?);
-        ensure!(wrong == [victim.node.clone()], "{wrong:?}");
+        ensure!(wrong == [victim.node.as_str()], "{wrong:?}");
+        Ok(())
+    })
+    .await
+    .unwrap();
+}
+
+/// Tells ingest of these samples, one after the other.
+async fn tell(cluster: &Cluster, samples: &[Sample]) {
+    let key = cluster.keys.simulator_seed_path();
+    let client = NatsArgs::new(&cluster.url, Some(&key)).connect("teller", Some("_INBOX.simulator")).await;
+    let js = jetstream::new(client.unwrap());
+    for sample in samples {
+        let report = sample.report().unwrap();
+        js.publish(subject::sample(&report.node), encode(&report).into()).await.unwrap().await.unwrap();
+    }
+}
+
+/// A host that slept for most of a minute and then goes on: its long sample and the next ones are in one bucket.
+#[tokio::test]
+async fn a_bucket_holds_a_long_sample_and_those_after_it_whole() {
+    let cluster = Cluster::start().await.unwrap();
+    let trial = Trial::start("a long sample", &cluster.keys, &cluster.url, 1).await.unwrap();
+    let start_ms = 1_700_000_010_000;
+    let sample = |seq: u64, elapsed_ms, rx_bytes| Sample {
+        node: "sleeper".to_owned(),
+        boot: 1,
+        seq,
+        at_ms: start_ms + seq as i64 * 1_000,
+        elapsed_ms,
+        rx_bytes,
+        tx_bytes: seq,
+        rx_sum: 1_000_000 * seq,
+        tx_sum: seq * seq,
+    };
+    let samples: Vec<Sample> = (0..14)
+        .map(|seq| if seq == 0 { sample(1, 58_000, 70_000) } else { sample(1 + seq, 1_000, 9_000) })
+        .collect();
+    tell(&cluster, &samples).await;
+    eventually(SOON, || async {
+        let wrong = oracle::compare(&oracle::expect(&samples), &trial.nodes().await?);
+        ensure!(wrong.is_empty(), "{}", wrong[0]);
         Ok(())
     })
     .await

@@ -1,13 +1,12 @@
 //! Workers come and go under load, and garbage comes too: nothing that was acknowledged is missing, or counted twice.
-#![expect(clippy::unwrap_used, reason = "a failing test panics, its helpers too")]
 
 use std::time::Duration;
 
 use anyhow::ensure;
 use async_nats::{Client, jetstream};
 use tidemap_e2e::{cluster::Cluster, eventually, is_long, trial::Trial};
-use tidemap_service::nats::NatsArgs;
-use tidemap_wire::{NodeId, Report, Sample, encode, subject};
+use tidemap_service::{nats::NatsArgs, streams};
+use tidemap_wire::{NodeId, PartitionCount, Report, Sample, encode, subject};
 use tokio::time::sleep;
 
 /// Leases go round in less than a second when everybody lives.
@@ -87,4 +86,18 @@ async fn garbage_among_the_samples_is_counted_and_changes_nothing() {
         .unwrap();
     }
     trial.end(fleet).await.unwrap().assert_held(TAKEOVER);
+}
+
+#[tokio::test]
+async fn a_fleet_without_an_ack_log_ends_by_itself_too_when_all_is_acknowledged() {
+    let cluster = Cluster::start().await.unwrap();
+    let _ingest = cluster.ingest(&[]).unwrap();
+    let js = jetstream::new(cluster.connect().await.unwrap());
+    let mut fleet = cluster.simulate_with(300, &["--samples", "3", "--connections", "2"]).unwrap();
+    assert!(fleet.ended().await.unwrap().success(), "{}", fleet.log());
+    let mut stored = 0;
+    for partition in PartitionCount::default().all() {
+        stored += js.get_stream(streams::name(partition)).await.unwrap().cached_info().state.messages;
+    }
+    assert_eq!(stored, 300 * 3);
 }

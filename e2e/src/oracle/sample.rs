@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use anyhow::{Context, ensure};
+use tidemap_wire::{Bps, NodeId, Report};
 
 /// A line of the log: a sample that the broker has acknowledged.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,6 +26,32 @@ pub struct Sample {
     pub rx_sum: u64,
     /// Bytes sent.
     pub tx_sum: u64,
+}
+
+impl Sample {
+    /// The report that tells it to ingest.
+    ///
+    /// # Errors
+    ///
+    /// When its node cannot be named so, or it covers more time than a report can say.
+    pub fn report(&self) -> anyhow::Result<Report> {
+        let sample = tidemap_wire::Sample {
+            seq: self.seq,
+            at_ms: self.at_ms,
+            elapsed_ms: self.elapsed_ms.try_into()?,
+            rx_bytes: self.rx_sum,
+            tx_bytes: self.tx_sum,
+            rx_bps: Bps::over(self.rx_bytes, self.elapsed_ms),
+            tx_bps: Bps::over(self.tx_bytes, self.elapsed_ms),
+            ..tidemap_wire::Sample::default()
+        };
+        Ok(Report {
+            node: NodeId::from_name(&self.node)?,
+            boot: self.boot,
+            hello: None,
+            samples: vec![sample],
+        })
+    }
 }
 
 /// Reads a log.
