@@ -246,7 +246,9 @@ impl Node {
             // The host's clock was put back by more than the windows reach: its new time is its time.
             self.windows.reset_to(sample.at_ms);
         }
-        if novelty == Novelty::Forgotten || !self.windows.add(sample.at_ms, sum(&sample)) {
+        // A late sample from before the clock was put back: the windows no longer reach there, and must not go back.
+        let is_of_old_time = !is_newest && self.windows.is_ahead(sample.at_ms);
+        if novelty == Novelty::Forgotten || is_of_old_time || !self.windows.add(sample.at_ms, sum(&sample)) {
             outcome.late += 1;
             return;
         }

@@ -60,6 +60,11 @@ impl Windows {
         self.quarters.is_beyond(at_ms)
     }
 
+    /// Whether a sample at `at_ms` would move all windows beyond what they hold.
+    pub fn is_ahead(&self, at_ms: i64) -> bool {
+        self.quarters.is_ahead(at_ms)
+    }
+
     /// Rolling averages of download and of upload.
     pub fn averages(&self) -> (Averages, Averages) {
         let sums =
@@ -114,6 +119,10 @@ impl<const N: usize> Ring<N> {
         self.newest.is_some_and(|newest| newest - at_ms.div_euclid(self.step_ms) >= N as i64)
     }
 
+    fn is_ahead(&self, at_ms: i64) -> bool {
+        self.newest.is_some_and(|newest| at_ms.div_euclid(self.step_ms) - newest >= N as i64)
+    }
+
     /// The sum of the newest `count` buckets.
     fn last(&self, count: i64) -> Sum {
         let Some(newest) = self.newest else { return Sum::default() };
@@ -144,23 +153,26 @@ impl<const N: usize> Ring<N> {
     }
 }
 
-/// A bucket in 14 bytes: a node has 120 of them, and a fleet has 100,000 nodes. Bytes saturate at 2⁴⁸ − 1 (256 TiB in
-/// a quarter of a minute), covered time at 65 s, which is above the longest reporting interval.
+/// A bucket in 15 bytes: a node has 120 of them, and a fleet has 100,000 nodes. Bytes saturate at 2⁴⁸ − 1 (256 TiB in
+/// a quarter of a minute), covered time at 2²⁴ − 1 ms: a bucket may hold a sample of a minute and those after it.
 #[derive(Clone, Copy, Debug, Default)]
-struct Cell([u8; 14]);
+struct Cell([u8; 15]);
 
 impl Cell {
     const MAX_BYTES: u64 = (1 << 48) - 1;
+    const MAX_COVERED_MS: u64 = (1 << 24) - 1;
 
     fn get(self) -> Sum {
         let mut rx = [0; 8];
         let mut tx = [0; 8];
+        let mut covered = [0; 8];
         rx[..6].copy_from_slice(&self.0[..6]);
         tx[..6].copy_from_slice(&self.0[6..12]);
+        covered[..3].copy_from_slice(&self.0[12..]);
         Sum {
             rx_bytes: u64::from_le_bytes(rx),
             tx_bytes: u64::from_le_bytes(tx),
-            covered_ms: u64::from(u16::from_le_bytes([self.0[12], self.0[13]])),
+            covered_ms: u64::from_le_bytes(covered),
         }
     }
 
@@ -168,10 +180,10 @@ impl Cell {
         let held = self.get();
         let rx = held.rx_bytes.saturating_add(sum.rx_bytes).min(Self::MAX_BYTES);
         let tx = held.tx_bytes.saturating_add(sum.tx_bytes).min(Self::MAX_BYTES);
-        let covered = u16::try_from(held.covered_ms + sum.covered_ms).unwrap_or(u16::MAX);
+        let covered = held.covered_ms.saturating_add(sum.covered_ms).min(Self::MAX_COVERED_MS);
         self.0[..6].copy_from_slice(&rx.to_le_bytes()[..6]);
         self.0[6..12].copy_from_slice(&tx.to_le_bytes()[..6]);
-        self.0[12..].copy_from_slice(&covered.to_le_bytes());
+        self.0[12..].copy_from_slice(&covered.to_le_bytes()[..3]);
     }
 }
 
@@ -207,6 +219,17 @@ mod tests {
         assert_eq!(rx.s10, None);
         assert_eq!(rx.m1.map(Bps::get), Some(1_000.0));
         assert!(!windows.is_beyond(-870_000) && windows.is_beyond(-870_001));
+    }
+
+    #[test]
+    fn a_bucket_holds_a_sample_of_a_minute_and_those_after_it() {
+        let mut windows = Windows::default();
+        windows.add(0, sample(60_000, 60_000));
+        for second in 1..15 {
+            windows.add(second * 1_000, sample(1_000, 1_000));
+        }
+        let (rx, _) = windows.averages();
+        assert_eq!(rx.m15.map(Bps::get), Some(1_000.0));
     }
 
     #[test]

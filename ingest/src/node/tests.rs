@@ -192,3 +192,27 @@ fn a_report_that_is_sent_again_changes_nothing_not_even_when_the_node_was_seen()
     }
     assert_eq!(format!("{:?}", node.full_update(&id())), before);
 }
+
+proptest! {
+    /// The host's clock is put back by hours, and samples from before come late.
+    #[test]
+    fn a_clock_that_was_put_back_far_and_disorder_go_together(
+        leap_ms in 900_000_i64..10_000_000,
+        order in Just((1..=40_u64).collect::<Vec<_>>()).prop_shuffle(),
+    ) {
+        let read = |seq: u64| {
+            let mut read = sample(seq, 20_000_000);
+            read.at_ms -= if seq > 20 { leap_ms } else { 0 };
+            report(1, vec![read])
+        };
+        let told = |order: &[u64]| {
+            let mut node = Node::new(&read(order[0]), 0);
+            for seq in order {
+                node.observe(read(*seq), 0);
+            }
+            let update = node.full_update(&id());
+            (update.rx_avg, update.tx_avg, update.rx_bytes, update.at_ms)
+        };
+        prop_assert_eq!(told(&order), told(&(1..=40).collect::<Vec<_>>()));
+    }
+}
