@@ -1,6 +1,6 @@
 //! The file in which samples wait for the broker, so that an outage may outlast the agent.
 //!
-//! One file: a line that names the node, then records (see [`records`]) of two kinds, "this sample waits" and "these
+//! One file: a line that names the node, then records (see `records`) of two kinds, "this sample waits" and "these
 //! were stored". It is appended to, and written anew without what is stored when it has grown; so it holds about three
 //! times the ring's 600 samples at most. A second file beside it, `….lock`, keeps a second agent away.
 //!

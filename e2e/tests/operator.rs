@@ -1,4 +1,5 @@
 //! A fleet that enrolls by signatures: what `tidemap operator`, `enroll` and `revoke` print and do is all that it needs.
+#![expect(clippy::unwrap_used, reason = "a failing test panics, its helpers too")]
 
 use std::{
     fs,

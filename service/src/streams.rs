@@ -21,7 +21,7 @@ const MAX_AGE: Duration = Duration::from_secs(600);
 /// The largest report; an agent's batch of a backlog is far smaller.
 const MAX_MESSAGE_BYTES: i32 = 64 * 1024;
 /// How many reports of one node the log holds, so that no agent fills the disk or buries the others: more than a
-/// node sends in [`MAX_AGE`] at ten reports a second. Those above it are refused, not exchanged for older ones: a log
+/// node sends in `MAX_AGE` at ten reports a second. Those above it are refused, not exchanged for older ones: a log
 /// with holes would make its readers stumble.
 pub const MAX_REPORTS_OF_A_NODE: i64 = 10_000;
 /// How long a broker may take to elect a leader for a stream before we give up.
