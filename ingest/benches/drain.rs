@@ -33,57 +33,67 @@ use tidemap_wire::{
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-const NODES: u64 = 100_000;
-const SAMPLES: u64 = 10;
+/// Nodes, and samples of each that the stream holds: how long a log a worker finds, and of how large a fleet.
+const FLEETS: [(u64, u64); 2] = [(10_000, 100), (100_000, 10)];
 const ROUNDS: usize = 3;
 /// Publishes whose acknowledgement is awaited together.
 const IN_FLIGHT: u64 = 5_000;
 
 #[tokio::main]
 async fn main() {
+    for (nodes, samples) in FLEETS {
+        fleet(nodes, samples).await;
+    }
+}
+
+/// Compares both on a broker of their own.
+async fn fleet(nodes: u64, samples: u64) {
     let dir = tempfile::tempdir().unwrap();
     let binary = broker::locate(&broker::default_tools_dir()).unwrap();
     let keys = Keys::open_or_create(dir.path()).unwrap();
     let config = BrokerConfig { dir: dir.path().to_owned(), listen: None, tls: None };
-    let broker = Broker::start(&binary, config).await.unwrap();
+    let mut broker = Broker::start(&binary, config).await.unwrap();
     let access = NatsArgs::new(&broker.url(), Some(&keys.service_seed_path()));
     let count = PartitionCount::new(1).unwrap();
     let partition = count.partition(0).unwrap();
     let client = access.connect("bench", None).await.unwrap();
     let js = jetstream::new(client.clone());
     streams::ensure(&js, count, 1).await.unwrap();
-    let bytes = fill(&js).await;
+    let bytes = fill(&js, nodes, samples).await;
+    let messages = nodes * samples;
     println!(
-        "{NODES} nodes, {SAMPLES} samples each, one report a message, {} bytes a report",
-        bytes / (NODES * SAMPLES)
+        "{nodes} nodes, {samples} samples each, one report a message, {} bytes a report",
+        bytes / messages
     );
 
     let mut ratios = Vec::new();
     for round in 1..=ROUNDS {
-        let bare = bare(&access, partition).await;
+        let bare = bare(&access, partition, messages).await;
         let before = resident();
-        let (worker, after) = worker(&access, &client, count, partition, u64::try_from(round).unwrap()).await;
+        let epoch = u64::try_from(round).unwrap();
+        let (worker, after) = worker(&access, &client, count, epoch, messages).await;
         ratios.push(worker / bare);
         println!(
             "round {round}: bare client {bare:>8.0} messages/s, worker {worker:>8.0} messages/s, ratio {:.2}; \
              memory {:.0} MB more, {:.0} bytes a node",
             worker / bare,
             (after - before) / 1e6,
-            (after - before) / NODES as f64,
+            (after - before) / nodes as f64,
         );
     }
     ratios.sort_by(f64::total_cmp);
     println!("median ratio {:.2} (goal 0.8)", ratios[ROUNDS / 2]);
+    broker.stop().await.unwrap();
 }
 
 /// Fills the stream; returns the bytes of all payloads.
-async fn fill(js: &jetstream::Context) -> u64 {
+async fn fill(js: &jetstream::Context, nodes: u64, samples: u64) -> u64 {
     let mut bytes = 0;
-    for seq in 1..=SAMPLES {
-        for first in (0..NODES).step_by(usize::try_from(IN_FLIGHT).unwrap()) {
+    for seq in 1..=samples {
+        for first in (0..nodes).step_by(usize::try_from(IN_FLIGHT).unwrap()) {
             let mut acks = Vec::new();
             for number in first..first + IN_FLIGHT {
-                let (node, payload) = report(number, seq);
+                let (node, payload) = report(number, seq, samples);
                 bytes += payload.len() as u64;
                 acks.push(js.publish(subject::sample(&node), payload.into()).await.unwrap().into_future());
             }
@@ -94,12 +104,12 @@ async fn fill(js: &jetstream::Context) -> u64 {
 }
 
 /// A report as a simulated agent of `tidemap simulate` sends it; the first says hello.
-fn report(number: u64, seq: u64) -> (NodeId, Vec<u8>) {
+fn report(number: u64, seq: u64, samples: u64) -> (NodeId, Vec<u8>) {
     let node = NodeId::from_name(&format!("node-{number:06}")).unwrap();
     let rate = Bps::new(1_234_567.0 + (number * seq % 1_000) as f64);
     let sample = Sample {
         seq,
-        at_ms: unix_ms() - i64::try_from(SAMPLES - seq).unwrap() * 1_000,
+        at_ms: unix_ms() - i64::try_from(samples - seq).unwrap() * 1_000,
         elapsed_ms: 1_000,
         rx_bytes: seq * 1_234_567,
         tx_bytes: seq * 234_567,
@@ -125,7 +135,7 @@ fn report(number: u64, seq: u64) -> (NodeId, Vec<u8>) {
 }
 
 /// Messages per second of a client that does nothing with them.
-async fn bare(access: &NatsArgs, partition: Partition) -> f64 {
+async fn bare(access: &NatsArgs, partition: Partition, count: u64) -> f64 {
     let client = access.connect("bare", None).await.unwrap();
     let js = jetstream::new(client);
     let stream = js.get_stream(streams::name(partition)).await.unwrap();
@@ -134,10 +144,10 @@ async fn bare(access: &NatsArgs, partition: Partition) -> f64 {
         pull::Config { ack_policy: AckPolicy::None, memory_storage: true, ..pull::Config::default() };
     let consumer = stream.create_consumer(config).await.unwrap();
     let mut messages = consumer.stream().max_messages_per_batch(4_096).messages().await.unwrap();
-    for _ in 0..NODES * SAMPLES {
+    for _ in 0..count {
         messages.next().await.unwrap().unwrap();
     }
-    (NODES * SAMPLES) as f64 / start.elapsed().as_secs_f64()
+    count as f64 / start.elapsed().as_secs_f64()
 }
 
 /// Messages per second of an owner, until it has told readers that it knows everything; and what the process then holds.
@@ -145,9 +155,10 @@ async fn worker(
     access: &NatsArgs,
     client: &Client,
     count: PartitionCount,
-    partition: Partition,
     epoch: u64,
+    messages: u64,
 ) -> (f64, f64) {
+    let partition = count.partition(0).unwrap();
     let limits = Limits { offline_after_ms: 30_000, forget_after_ms: 86_400_000 };
     let claim = Claim {
         partition,
@@ -174,7 +185,7 @@ async fn worker(
         }
     };
     let seconds = start.elapsed().as_secs_f64();
-    assert_eq!(known, NODES * SAMPLES, "the worker has missed something");
+    assert_eq!(known, messages, "the worker has missed something");
     let resident = resident();
     // What is kept would make the next round faster.
     owner.abort();

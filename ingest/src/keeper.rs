@@ -3,9 +3,9 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use anyhow::Context;
-use async_nats::jetstream::{self, Message, kv};
+use async_nats::jetstream::{self, kv};
 use futures_util::future::join_all;
-use tidemap_service::{clock, clock::BrokerClock, streams};
+use tidemap_service::{cli::UsageError, clock, clock::BrokerClock, streams};
 use tidemap_wire::{Partition, PartitionCount};
 use tokio::{
     sync::{mpsc, watch},
@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     board::Board,
     leases::{Action, Lease, Leases},
-    log::{Log, LogEvent, Place},
+    log::{Content, Log, LogEvent, Place, Record},
     owner::{self, Claim, Outside, Tenure},
     partition::Limits,
 };
@@ -26,6 +26,8 @@ use crate::{
 const PERIOD: Duration = Duration::from_secs(1);
 /// For one write to the bucket. Later than this, the next period's write is the better one.
 const PATIENCE: Duration = Duration::from_secs(2);
+/// Every how many periods the streams are looked at.
+const CHECK_EVERY: u8 = 10;
 /// For an owner to finish.
 const FAREWELL: Duration = Duration::from_secs(5);
 
@@ -58,7 +60,7 @@ pub async fn run(parts: KeeperParts, shutdown: CancellationToken) -> anyhow::Res
     let bucket = parts.leases.get_key_value(streams::LEASES).await.context("the bucket of leases")?;
     // A keeper that is busy writing lets the reader wait.
     let (events, mut log) = mpsc::channel(16);
-    let reading = Log { stream: format!("KV_{}", streams::LEASES), gapless: false };
+    let reading = Log { stream: format!("KV_{}", streams::LEASES), content: Content::Bucket };
     let stop_reading = CancellationToken::new();
     let reader =
         tokio::spawn(reading.read(Place::default(), parts.leases.clone(), events, stop_reading.clone()));
@@ -71,17 +73,23 @@ pub async fn run(parts: KeeperParts, shutdown: CancellationToken) -> anyhow::Res
             () = shutdown.cancelled() => break,
             // A lease or a heartbeat has moved, ours or another's.
             event = log.recv() => match event {
-                Some(LogEvent::Interrupted { missing: true }) => keeper.mend().await,
+                Some(LogEvent::Interrupted { missing: true }) => keeper.is_mending = true,
                 Some(event) => keeper.read(event),
                 None => break,
             },
             // It is time to show that we live.
-            _ = period.tick() => keeper.show_life().await,
+            _ = period.tick() => {
+                keeper.mend().await?;
+                keeper.show_life().await;
+                keeper.check_cut().await?;
+            }
         }
         keeper.act().await;
     }
     keeper.give_back().await;
     stop_reading.cancel();
+    // The reader may wait for room in it.
+    drop(log);
     reader.await.context("the reader of leases")
 }
 
@@ -104,6 +112,10 @@ struct Keeper {
     /// Nothing is planned before the bucket was read to its end once.
     last_at_open: Option<u64>,
     read: u64,
+    /// Whether the broker has lost what it kept, and has not got all of it back yet.
+    is_mending: bool,
+    /// Periods until the streams are looked at again.
+    check_in: u8,
 }
 
 impl Keeper {
@@ -119,6 +131,8 @@ impl Keeper {
             started: Instant::now(),
             last_at_open: None,
             read: 0,
+            is_mending: false,
+            check_in: 0,
         }
     }
 
@@ -137,33 +151,58 @@ impl Keeper {
             // Old values of a key vanish by design.
             LogEvent::Lost { .. } => {}
             LogEvent::Recreated => {
-                tracing::warn!("the broker has lost all leases; starting over");
+                tracing::info!("reading all leases anew");
                 self.leases = Leases::new(&self.parts.me, self.parts.count);
                 (self.last_at_open, self.read) = (None, 0);
             }
         }
     }
 
-    fn observe(&mut self, message: &Message) {
-        let Ok(info) = message.info() else { return };
-        self.read = info.stream_sequence;
+    fn observe(&mut self, message: &Record) {
+        self.read = message.sequence;
         let Some(key) = message.subject.strip_prefix("$KV.TIDEMAP_LEASES.") else { return };
         let removed = message.headers.as_ref().is_some_and(|headers| headers.get("KV-Operation").is_some());
         let value = (!removed).then_some(message.payload.as_ref());
-        self.leases.observe(key, value, info.stream_sequence, self.now_ms());
+        self.leases.observe(key, value, message.sequence, self.now_ms());
         // Our own heartbeat comes straight back, so its timestamp is the broker's time now.
         if key.strip_prefix("w.") == Some(self.parts.me.as_str()) {
-            let broker_ms =
-                i64::try_from(info.published.unix_timestamp_nanos() / 1_000_000).unwrap_or(i64::MAX);
+            let broker_ms = message.published_ns.div_euclid(1_000_000);
             self.clock = Some(BrokerClock::new(broker_ms, Instant::now()));
         }
     }
 
-    /// Makes the streams and buckets again that a broker has lost with its disk. Agents send again what they have.
-    async fn mend(&mut self) {
+    /// Makes the streams and buckets again that a broker has lost with its disk, until they are there. Agents send again
+    /// what they have.
+    ///
+    /// # Errors
+    ///
+    /// When the streams are there, and cut for another number of partitions.
+    async fn mend(&mut self) -> anyhow::Result<()> {
+        if !self.is_mending {
+            return Ok(());
+        }
         tracing::warn!("the broker has lost its streams; making them again");
-        if let Err(error) = streams::ensure(&self.parts.leases, self.parts.count, self.parts.replicas).await {
-            tracing::warn!("cannot make them yet: {error:#}");
+        match streams::ensure(&self.parts.leases, self.parts.count, self.parts.replicas).await {
+            Ok(()) => self.is_mending = false,
+            Err(error) if error.is::<UsageError>() => return Err(error),
+            Err(error) => tracing::warn!("cannot make them yet: {error:#}"),
+        }
+        Ok(())
+    }
+
+    /// Ends this worker when the fleet has been divided anew behind its back, while it was out of reach.
+    async fn check_cut(&mut self) -> anyhow::Result<()> {
+        self.check_in = self.check_in.checked_sub(1).unwrap_or(CHECK_EVERY);
+        if self.check_in > 0 {
+            return Ok(());
+        }
+        match tokio::time::timeout(PATIENCE, streams::count(&self.parts.leases)).await {
+            Ok(Ok(Some(count))) if count != self.parts.count.get() => Err(UsageError(format!(
+                "--partitions {}: the fleet has been divided into {count} meanwhile",
+                self.parts.count
+            ))
+            .into()),
+            _ => Ok(()),
         }
     }
 
@@ -194,7 +233,7 @@ impl Keeper {
                 Err(error) => tracing::debug!(%partition, "lease not renewed: {error:#}"),
             }
         }
-        if all {
+        if all && self.is_caught_up() {
             self.tell_owners(renewed_at);
         }
     }
@@ -213,14 +252,23 @@ impl Keeper {
 
     /// Does what the rules say now, and brings the owners in line with the leases.
     async fn act(&mut self) {
-        if self.last_at_open.is_none_or(|last| self.read < last) || self.clock.is_none() {
+        if !self.is_caught_up() || self.clock.is_none() {
             return;
         }
         if self.tenure.is_none() {
             self.tell_owners(Instant::now());
         }
         let epoch_floor = clock::unix_ms().unsigned_abs() / 1_000;
-        for action in self.leases.plan(self.now_ms(), epoch_floor) {
+        let plan = self.leases.plan(self.now_ms(), epoch_floor);
+        // Side by side, because those that stay are not renewed meanwhile.
+        for action in &plan {
+            if let Action::Release(partition) = action
+                && let Some(running) = self.owners.get(partition)
+            {
+                running.stop.cancel();
+            }
+        }
+        for action in plan {
             match action {
                 Action::Acquire(partition, lease, revision) => {
                     // Another worker may have been faster, or the broker is away: the plan is out of date.
@@ -241,6 +289,11 @@ impl Keeper {
             }
         }
         self.follow().await;
+    }
+
+    /// Whether the bucket was read to the end that it had.
+    fn is_caught_up(&self) -> bool {
+        self.last_at_open.is_some_and(|last| self.read >= last)
     }
 
     /// Takes note of our own write without waiting for the bucket to tell it.

@@ -3,28 +3,28 @@
 //! Whatever goes wrong (an error, a gap, silence beyond the heartbeat, a deleted consumer, a wiped stream), the reader
 //! makes a new consumer just after the last message it has passed on. It never ends before it is told to.
 
+mod delivery;
+
 use std::time::Duration;
 
-use anyhow::Context;
 use async_nats::{
     datetime::DateTime,
     jetstream::{
-        self, ErrorCode, Message,
+        self,
         consumer::{AckPolicy, DeliverPolicy, pull},
-        context::{GetStreamError, GetStreamErrorKind},
+        context::GetStreamError,
+        stream,
     },
 };
-use futures_util::StreamExt;
 use serde::{Deserialize, Serialize};
+use tidemap_service::streams;
+use tidemap_wire::Slot;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-/// Messages asked for at once: fewer cost round trips, more cost memory.
-const BATCH: usize = 4_096;
-/// The broker speaks at least this often, so silence means a lost link.
-const HEARTBEAT: Duration = Duration::from_secs(1);
-/// How long one request for messages stands.
-const EXPIRES: Duration = Duration::from_secs(30);
+use delivery::Delivery;
+pub use delivery::Record;
+
 /// A consumer that nobody asks any more is dropped by the broker after this.
 const INACTIVE: Duration = Duration::from_secs(30);
 /// Between attempts to read again.
@@ -48,7 +48,7 @@ pub enum LogEvent {
         missing: bool,
     },
     /// Messages in order.
-    Messages(Vec<Message>),
+    Messages(Vec<Record>),
     /// Messages that the stream no longer holds: they were dropped before they could be read.
     Lost {
         /// How many.
@@ -69,13 +69,57 @@ pub struct Place {
     pub applied_ns: i64,
 }
 
+impl Place {
+    /// Whether a stream still has the message at this place, or had it and has dropped it. One that lost its end in a crash
+    /// may have given the number to another.
+    pub async fn is_in(&self, stream: &jetstream::stream::Stream) -> anyhow::Result<bool> {
+        let state = &stream.cached_info().state;
+        if self.applied > state.last_sequence {
+            return Ok(false);
+        }
+        if self.applied_ns == 0 || self.applied < state.first_sequence {
+            return Ok(true);
+        }
+        let message = tokio::time::timeout(PATIENCE, stream.get_raw_message(self.applied)).await??;
+        Ok(nanos(message.time) == self.applied_ns)
+    }
+}
+
+/// What a stream holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Content {
+    /// The samples of just these slots; every number must come.
+    Samples(Vec<Slot>),
+    /// Samples, and no more to come.
+    Closed,
+    /// The keys of a bucket, whose old values vanish. It is small, and read from its beginning again whenever that was
+    /// interrupted.
+    Bucket,
+}
+
+impl Content {
+    /// Refuses a stream that is cut for another number of partitions: its messages are not ours alone.
+    ///
+    /// # Errors
+    ///
+    /// When it is.
+    pub fn check(&self, stream: &stream::Info) -> anyhow::Result<()> {
+        let Self::Samples(slots) = self else { return Ok(()) };
+        anyhow::ensure!(
+            streams::is_cut_for(stream, slots),
+            "the stream is cut for another number of partitions"
+        );
+        Ok(())
+    }
+}
+
 /// Which stream, and how its numbers are to be understood.
 #[derive(Clone, Debug)]
 pub struct Log {
     /// The stream's name.
     pub stream: String,
-    /// Whether every number must come: true for samples, false for a bucket, where old values of a key vanish.
-    pub gapless: bool,
+    /// What it holds.
+    pub content: Content,
 }
 
 impl Log {
@@ -93,7 +137,7 @@ impl Log {
                 Ok(()) => return,
                 Err(error) => {
                     tracing::debug!(stream = self.stream, place.applied, "reading again: {error:#}");
-                    let missing = error.downcast_ref::<GetStreamError>().is_some_and(is_missing);
+                    let missing = error.downcast_ref::<GetStreamError>().is_some_and(streams::is_missing);
                     if events.send(LogEvent::Interrupted { missing }).await.is_err() {
                         return;
                     }
@@ -114,13 +158,14 @@ impl Log {
     ) -> anyhow::Result<()> {
         let stream = tokio::time::timeout(PATIENCE, js.get_stream(&self.stream)).await??;
         let info = stream.cached_info();
+        self.content.check(info)?;
         let created_ns = nanos(info.created);
-        let is_another = place.created_ns != 0 && place.created_ns != created_ns;
+        let was_read = place.created_ns != 0;
+        let is_another = place.created_ns != created_ns || !place.is_in(&stream).await?;
         place.created_ns = created_ns;
-        // A broker that lost its unsynced tail keeps the stream, with lower numbers.
-        if is_another || info.state.last_sequence < place.applied {
+        if was_read && (is_another || self.is_bucket()) {
             // What the stream has dropped before we came is not missed: either it was applied, or it never was ours.
-            place.applied = info.state.first_sequence.saturating_sub(1);
+            (place.applied, place.applied_ns) = (info.state.first_sequence.saturating_sub(1), 0);
             if events.send(LogEvent::Recreated).await.is_err() {
                 return Ok(());
             }
@@ -130,65 +175,60 @@ impl Log {
         let opened = LogEvent::Opened { last, created_ns };
         let consumer =
             tokio::time::timeout(PATIENCE, stream.create_consumer(consumer(place.applied + 1))).await??;
-        let messages = consumer
-            .stream()
-            .max_messages_per_batch(BATCH)
-            .heartbeat(HEARTBEAT)
-            .expires(EXPIRES)
-            .messages()
-            .await?;
+        let name = consumer.cached_info().name.clone();
+        let mut messages = Delivery::open(js.client(), &self.stream, &name).await?;
         if events.send(opened).await.is_err() {
             return Ok(());
         }
         let mut first = true;
-        let mut chunks = messages.ready_chunks(1_024);
-        while let Some(chunk) = chunks.next().await {
-            let mut batch = Vec::with_capacity(chunk.len());
-            let failure = self.take(chunk, place, &mut batch, &mut first, events).await.err();
-            if !batch.is_empty() && events.send(LogEvent::Messages(batch)).await.is_err() {
-                return Ok(());
+        loop {
+            let mut records = messages.next().await?;
+            if first && let Some(missing) = self.missing_before(&records, place) {
+                // A new consumer starts exactly where we asked, or at the oldest message that is left. Who begins with the
+                // oldest one misses nothing when that has gone meanwhile.
+                if place.applied_ns != 0 && events.send(LogEvent::Lost { count: missing }).await.is_err() {
+                    return Ok(());
+                }
+                place.applied += missing;
             }
-            if let Some(error) = failure {
-                return Err(error);
+            let whole = self.whole_part(&records, place);
+            let is_whole = whole == records.len();
+            records.truncate(whole);
+            if let Some(last) = records.last() {
+                (place.applied, place.applied_ns) = (last.sequence, last.published_ns);
+                first = false;
+                if events.send(LogEvent::Messages(records)).await.is_err() {
+                    return Ok(());
+                }
             }
+            // What was whole has been passed on; a new consumer begins just behind it.
+            anyhow::ensure!(is_whole, "a message is missing after {}", place.applied);
         }
-        anyhow::bail!("the consumer ended")
     }
 
-    /// Moves a chunk into a batch as far as it is whole.
-    async fn take(
-        &self,
-        chunk: Vec<Result<Message, pull::MessagesError>>,
-        place: &mut Place,
-        batch: &mut Vec<Message>,
-        first: &mut bool,
-        events: &mpsc::Sender<LogEvent>,
-    ) -> anyhow::Result<()> {
-        for message in chunk {
-            let message = message?;
-            let info = message.info().map_err(anyhow::Error::from_boxed).context("no message of a stream")?;
-            let (sequence, published) = (info.stream_sequence, info.published);
-            let expected = place.applied + 1;
-            if self.gapless && sequence != expected {
-                // A new consumer starts exactly where we asked, or at the oldest message that is left.
-                anyhow::ensure!(*first && sequence > expected, "expected message {expected}, got {sequence}");
-                events.send(LogEvent::Lost { count: sequence - expected }).await?;
-            }
-            *first = false;
-            (place.applied, place.applied_ns) = (sequence, nanos(published));
-            batch.push(message);
+    fn is_bucket(&self) -> bool {
+        self.content == Content::Bucket
+    }
+
+    /// How many messages are missing between a place and the first record.
+    fn missing_before(&self, records: &[Record], place: &Place) -> Option<u64> {
+        let first = records.first().filter(|_| !self.is_bucket())?;
+        first.sequence.checked_sub(place.applied + 1).filter(|missing| *missing > 0)
+    }
+
+    /// How many records follow a place without a gap.
+    fn whole_part(&self, records: &[Record], place: &Place) -> usize {
+        if self.is_bucket() {
+            return records.len();
         }
-        Ok(())
+        let follows = |(record, expected): &(&Record, u64)| record.sequence == *expected;
+        records.iter().zip(place.applied + 1..).take_while(follows).count()
     }
 }
 
 /// A broker's time, Unix nanoseconds.
 pub fn nanos(time: DateTime) -> i64 {
     i64::try_from(time.unix_timestamp_nanos()).unwrap_or(i64::MAX)
-}
-
-fn is_missing(error: &GetStreamError) -> bool {
-    matches!(error.kind(), GetStreamErrorKind::JetStream(error) if error.error_code() == ErrorCode::STREAM_NOT_FOUND)
 }
 
 fn consumer(start_sequence: u64) -> pull::Config {

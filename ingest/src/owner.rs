@@ -24,7 +24,7 @@ use crate::{
     board::Board,
     checkpoint::{Checkpoint, Part, Recovery, Round},
     chunks,
-    log::{Log, LogEvent, Place, nanos},
+    log::{Content, Log, LogEvent, Place, Record},
     partition::{Limits, Message, Output, Partition},
     vault::{self, Kept, Order, Writer},
 };
@@ -42,6 +42,8 @@ const RECONNECT_MS: i64 = 10_000;
 const RETRY: Duration = Duration::from_millis(250);
 /// For the last checkpoints to be written: what is not is read from the log.
 const FAREWELL: Duration = Duration::from_secs(2);
+/// A log in which nothing has come for this long was perhaps out of reach.
+const QUIET_MS: i64 = 3_000;
 /// At most one refused message in this time is logged.
 const REFUSAL_LOG_PERIOD: Duration = Duration::from_secs(5);
 
@@ -97,7 +99,7 @@ pub async fn run(claim: Claim, outside: Outside, stop: CancellationToken) -> any
     let (orders, writer) = write(&claim, &outside, &kept).await?;
     // When the state falls behind, reading waits, and the log keeps what comes meanwhile.
     let (events, mut log) = mpsc::channel(4);
-    let reading = Log { stream: streams::name(partition), gapless: true };
+    let reading = Log { stream: streams::name(partition), content: Content::Samples(claim.slots.clone()) };
     let reader = tokio::spawn(reading.read(kept.place, outside.data.clone(), events, stop.clone()));
     let mut owner = Owner::new(claim, outside, kept, orders);
     let mut tick = clock::next_multiple(TICK, Duration::ZERO);
@@ -117,6 +119,8 @@ pub async fn run(claim: Claim, outside: Outside, stop: CancellationToken) -> any
         }
     }
     stop.cancel();
+    // The reader may wait for room in it.
+    drop(log);
     reader.await.context("the log's reader")?;
     owner.outside.board.clear(partition);
     leave(owner, writer).await
@@ -140,7 +144,8 @@ async fn leave(owner: Owner, mut writer: JoinHandle<anyhow::Result<u64>>) -> any
 /// Loads what is kept, however long that takes.
 async fn load(claim: &Claim, outside: &Outside) -> Kept {
     loop {
-        match vault::load(&outside.data, &streams::name(claim.partition), &claim.slots).await {
+        let content = Content::Samples(claim.slots.clone());
+        match vault::load(&outside.data, &streams::name(claim.partition), &content, &claim.slots).await {
             Ok(kept) => return kept,
             Err(error) => {
                 tracing::warn!(partition = %claim.partition, "cannot load checkpoints yet: {error:#}");
@@ -264,11 +269,10 @@ impl Owner {
         }
     }
 
-    fn observe(&mut self, message: &jetstream::Message) {
-        let Ok(info) = message.info() else { return };
-        self.place.applied = info.stream_sequence;
-        self.place.applied_ns = nanos(info.published);
-        self.lag = info.pending;
+    fn observe(&mut self, message: &Record) {
+        self.place.applied = message.sequence;
+        self.place.applied_ns = message.published_ns;
+        self.lag = message.pending;
         if self.is_known(&message.subject) {
             return;
         }
@@ -309,7 +313,9 @@ impl Owner {
         }
         self.frozen = frozen;
         let is_speaking = !frozen && self.is_caught_up();
-        if is_speaking && !self.is_speaking && self.ticks > 0 {
+        let heard_ms = self.place.applied_ns.div_euclid(1_000_000);
+        let was_away = self.ticks > 0 || now_ms - heard_ms > QUIET_MS;
+        if is_speaking && !self.is_speaking && was_away {
             // Nobody could be heard meanwhile, and agents take up to this long to come back.
             self.alive_ms = now_ms + RECONNECT_MS;
         }
@@ -326,6 +332,8 @@ impl Owner {
         self.ticks += 1;
         if let Err(error) = self.tell(output, now_ms).await {
             tracing::warn!(partition = %self.claim.partition, "cannot tell readers: {error:#}");
+            // What was not told leaves a gap, so that readers ask.
+            self.seq += 1;
         }
         self.keep()
     }
@@ -416,11 +424,18 @@ impl Owner {
     }
 
     async fn answer_forget(&mut self, request: &async_nats::Message) {
-        let (Some(reply), false) = (&request.reply, self.frozen) else { return };
+        let (Some(reply), true, false) = (&request.reply, self.is_caught_up(), self.frozen) else { return };
         let Ok(asked) = decode::<ForgetRequest>(&request.payload) else { return };
         let now_ms = self.outside.tenure.borrow().clock.at(Instant::now());
         let known = self.state.forget(&asked.node, now_ms);
         tracing::info!(node = %asked.node, known, "asked to forget a node");
+        // Kept at once, or its last reports would bring it back when this owner is killed.
+        let all = parts(&self.claim.slots, &self.state);
+        if let Some(part) = all.into_iter().find(|part| part.contains(&asked.node))
+            && let Ok(order) = self.orders.try_reserve()
+        {
+            order.send(Order::Keep(part, self.checkpoint(part)));
+        }
         if let Err(error) = self.publish(reply.to_string(), encode(&ForgetReply { known })).await {
             tracing::warn!("cannot answer a forget request: {error:#}");
         }

@@ -48,7 +48,8 @@ pub struct Output {
 #[derive(Debug)]
 pub struct Partition {
     limits: Limits,
-    nodes: HashMap<NodeId, Node>,
+    /// Boxed, because a table of large values moves and wastes half of itself when it grows.
+    nodes: HashMap<NodeId, Box<Node>>,
     pending: Output,
     samples: u64,
     duplicates: u64,
@@ -78,13 +79,13 @@ impl Partition {
 
     /// Takes over nodes from a checkpoint.
     pub fn restore(&mut self, nodes: Vec<(NodeId, Node)>) {
-        self.nodes.extend(nodes);
+        self.nodes.extend(nodes.into_iter().map(|(id, node)| (id, Box::new(node))));
     }
 
     /// Takes note that messages were lost, of whichever nodes.
     pub fn lose(&mut self) {
         self.is_missing_past = true;
-        self.nodes.values_mut().for_each(Node::lose);
+        self.nodes.values_mut().for_each(|node| node.lose());
     }
 
     /// Takes note that the state contains what the log holds.
@@ -94,7 +95,7 @@ impl Partition {
 
     /// The nodes of one part of a slot.
     pub fn part(&self, part: Part) -> impl Iterator<Item = (&NodeId, &Node)> {
-        self.nodes.iter().filter(move |(id, _)| part.contains(id))
+        self.nodes.iter().map(|(id, node)| (id, &**node)).filter(move |(id, _)| part.contains(id))
     }
 
     /// How many nodes each slot has.
@@ -127,7 +128,7 @@ impl Partition {
             if let Some(status) = node.judge(now_ms, alive_ms, limits.offline_after_ms) {
                 pending.events.push(Event { kind: kind(status), node: id.clone(), at_ms: now_ms });
             }
-            let keep = now_ms - node.seen_ms() < limits.forget_after_ms;
+            let keep = now_ms - node.seen_ms().max(alive_ms) < limits.forget_after_ms;
             if !keep {
                 *forgotten_samples += node.samples();
                 pending.forgotten.push(id.clone());
@@ -191,15 +192,19 @@ impl Partition {
     }
 
     fn apply(&mut self, message: Message<'_>) -> Result<(), &'static str> {
-        let named = subject::node_of_sample(message.subject).ok_or("subject")?;
-        let report: Report = tidemap_wire::decode(message.payload).map_err(|_| "garbage")?;
-        check(&report, &named)?;
-        let at_ms = message.published_ms;
-        let event = |kind| Event { kind, node: named.clone(), at_ms };
-        let node = self.nodes.entry(named.clone()).or_insert_with(|| {
-            self.pending.events.push(event(EventKind::Joined));
-            Node::new(&report, at_ms)
-        });
+        let Message { subject, payload, published_ms: at_ms } = message;
+        let Ok(report) = tidemap_wire::decode::<Report>(payload) else {
+            return Err(subject::node_of_sample(subject).map_or("subject", |_| "garbage"));
+        };
+        check(&report, subject)?;
+        let event = |kind, node| Event { kind, node, at_ms };
+        let node = match self.nodes.get_mut(&report.node) {
+            Some(node) => node,
+            None => {
+                self.pending.events.push(event(EventKind::Joined, report.node.clone()));
+                self.nodes.entry(report.node.clone()).or_insert_with(|| Box::new(Node::new(&report, at_ms)))
+            }
+        };
         let outcome = node.observe(report, at_ms);
         if self.is_missing_past && !node.is_partial() {
             node.lose();
@@ -207,16 +212,18 @@ impl Partition {
         self.samples += outcome.applied;
         self.duplicates += outcome.duplicates;
         self.late += outcome.late;
-        if outcome.restarted {
-            self.pending.events.push(event(EventKind::Restarted));
+        if outcome.restarted
+            && let Some(node) = subject::node_of_sample(subject)
+        {
+            self.pending.events.push(event(EventKind::Restarted, node));
         }
         if outcome.rivals > 0 { Err("second-agent") } else { Ok(()) }
     }
 }
 
-fn check(report: &Report, named: &NodeId) -> Result<(), &'static str> {
-    if report.node != *named {
-        return Err("node-mismatch");
+fn check(report: &Report, subject: &str) -> Result<(), &'static str> {
+    if !subject::is_sample_of(subject, &report.node) {
+        return Err(subject::node_of_sample(subject).map_or("subject", |_| "node-mismatch"));
     }
     if report.samples.is_empty() {
         return Err("empty");

@@ -18,14 +18,17 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     checkpoint::{Checkpoint, Part},
-    leases::DEAD_AFTER_MS,
-    log::{Log, LogEvent, nanos},
+    log::{Content, Log, LogEvent},
     partition::{Limits, Message, Partition},
     vault::{self, Kept, Order, Writer},
 };
 
 /// For a stream to be read to its end.
 const PATIENCE: Duration = Duration::from_secs(300);
+/// From a worker's look at the streams to its first heartbeat.
+const STARTING: Duration = Duration::from_secs(2);
+/// The longest wait between two attempts to reach a broker, and a heartbeat.
+const AWAY: Duration = Duration::from_secs(12);
 /// Nobody is judged or forgotten here.
 const LIMITS: Limits = Limits { offline_after_ms: i64::MAX, forget_after_ms: i64::MAX };
 
@@ -71,11 +74,15 @@ pub async fn run(
     to: PartitionCount,
     replicas: usize,
 ) -> anyhow::Result<Option<Recut>> {
-    let Ok(marks) = js.get_key_value(streams::CHECKPOINTS).await else {
+    match js.get_stream(format!("KV_{}", streams::CHECKPOINTS)).await {
+        Ok(_) => {}
         // No worker has ever run here.
-        return Ok(None);
-    };
-    let mut change = match (begun(&marks).await?, streams::count(js).await?) {
+        Err(error) if streams::is_missing(&error) => return Ok(None),
+        Err(error) => return Err(error).context("the bucket of checkpoints"),
+    }
+    let marks = js.get_key_value(streams::CHECKPOINTS).await.context("the bucket of checkpoints")?;
+    let begun = begun(&marks).await?;
+    let mut change = match (begun, streams::count(js).await?) {
         (Some(begun), _) => begun,
         (None, Some(from)) if from != to.get() => Change { from, to: to.get(), kept: false },
         (None, _) => return Ok(None),
@@ -87,8 +94,14 @@ pub async fn run(
             change.to
         )));
     }
-    no_worker_lives(js).await?;
+    // The mark comes first: a worker that starts from now on finds it.
     mark(&marks, change).await?;
+    if let Err(error) = no_worker_lives(js).await {
+        if begun.is_none() {
+            marks.purge(streams::CHANGE).await.context("the change cannot be crossed off")?;
+        }
+        return Err(error);
+    }
     let (mut read, mut nodes) = (0, 0);
     if !change.kept {
         let from = PartitionCount::new(change.from)?;
@@ -110,7 +123,9 @@ pub async fn run(
             Ok(stream) if is_closed(&stream) => {
                 js.delete_stream(&name).await.with_context(|| format!("cannot remove the stream {name}"))?;
             }
-            _ => {}
+            Ok(_) => {}
+            Err(error) if streams::is_missing(&error) => {}
+            Err(error) => return Err(error).with_context(|| format!("the stream {name}")),
         }
     }
     streams::ensure_streams(js, to, replicas).await?;
@@ -137,10 +152,8 @@ async fn mark(marks: &kv::Store, change: Change) -> anyhow::Result<()> {
 async fn no_worker_lives(js: &jetstream::Context) -> anyhow::Result<()> {
     let leases = js.get_key_value(streams::LEASES).await.context("the bucket of leases")?;
     let before = heartbeats(&leases).await?;
-    if before.is_empty() {
-        return Ok(());
-    }
-    tokio::time::sleep(Duration::from_millis(DEAD_AFTER_MS)).await;
+    // One that is starting has none yet; one that has lost its connection may take long to come back.
+    tokio::time::sleep(if before.is_empty() { STARTING } else { AWAY }).await;
     let moved = |(worker, revision): (&String, &u64)| before.get(worker) != Some(revision);
     if let Some((worker, _)) = heartbeats(&leases).await?.iter().find(|entry| moved(*entry)) {
         bail!("ingest worker {worker} is running: stop all workers first");
@@ -184,11 +197,11 @@ async fn carry(
 ) -> anyhow::Result<(u64, usize)> {
     let slots: Vec<_> = count.slots(partition).collect();
     let Kept { nodes, recovery, mut place, revisions, epoch } =
-        vault::load(js, &streams::name(partition), &slots).await?;
+        vault::load(js, &streams::name(partition), &Content::Closed, &slots).await?;
     let mut state = Partition::new(LIMITS);
     state.restore(nodes);
     let (events, mut log) = mpsc::channel(4);
-    let reading = Log { stream: streams::name(partition), gapless: true };
+    let reading = Log { stream: streams::name(partition), content: Content::Closed };
     let stop = CancellationToken::new();
     let reader = tokio::spawn(reading.read(place, js.clone(), events, stop.clone()));
     let (mut read, mut last) = (0, None);
@@ -201,8 +214,7 @@ async fn carry(
                 LogEvent::Recreated => bail!("the stream was made anew by somebody else"),
                 LogEvent::Messages(messages) => {
                     for message in messages {
-                        let info = message.info().map_err(anyhow::Error::from_boxed)?;
-                        (place.applied, place.applied_ns) = (info.stream_sequence, nanos(info.published));
+                        (place.applied, place.applied_ns) = (message.sequence, message.published_ns);
                         let node = subject::node_of_sample(&message.subject);
                         if node.is_none_or(|node| recovery.contains(&node, place.applied)) {
                             continue;

@@ -19,7 +19,7 @@ use tokio::sync::mpsc;
 
 use crate::{
     checkpoint::{Checkpoint, Part, Recovery},
-    log::{Place, nanos},
+    log::{Content, Place, nanos},
     node::Node,
 };
 
@@ -43,14 +43,20 @@ pub struct Kept {
     pub epoch: u64,
 }
 
-/// Reads what is kept of some slots, whose samples are in `stream`.
+/// Reads what is kept of some slots, whose samples are in `stream`, which must be as `content` says.
 ///
 /// # Errors
 ///
 /// When the broker does not answer, or has lost the stream or the bucket.
-pub async fn load(js: &jetstream::Context, stream: &str, slots: &[Slot]) -> anyhow::Result<Kept> {
+pub async fn load(
+    js: &jetstream::Context,
+    stream: &str,
+    content: &Content,
+    slots: &[Slot],
+) -> anyhow::Result<Kept> {
     let log = within(js.get_stream(stream)).await?;
     let info = log.cached_info();
+    content.check(info)?;
     let created_ns = nanos(info.created);
     let mut revisions = BTreeMap::new();
     let mut parts = Vec::new();
@@ -63,32 +69,37 @@ pub async fn load(js: &jetstream::Context, stream: &str, slots: &[Slot]) -> anyh
             }
         }
     }
+    disown(&mut parts, &log).await?;
     let epoch = parts.iter().map(|(_, kept)| kept.epoch).max().unwrap_or(0);
-    let newest = parts.iter().map(|(_, kept)| kept.place).filter(|place| place.created_ns == created_ns);
-    let newest = newest.max_by_key(|place| place.applied).unwrap_or_default();
-    // After a crash the broker may have given the end's numbers to other messages. What a node has seen tells them apart.
-    let is_same = newest.applied <= info.state.last_sequence
-        && (newest.applied < info.state.first_sequence.max(1)
-            || stored_ns(&log, newest.applied).await? == newest.applied_ns);
-    let (recovery, nodes) = Recovery::new(parts, if is_same { created_ns } else { 0 });
-    let is_first = revisions.is_empty();
+    let places: Vec<Place> = parts.iter().map(|(_, kept)| kept.place).collect();
+    let (recovery, nodes) = Recovery::new(parts, created_ns);
     let applied = recovery.applied(slots.iter().copied());
-    let place = Place {
-        created_ns,
-        // Messages that went before anybody kept anything, or before a log that was cut, are not missed.
-        applied: if is_first || !is_same || applied == 0 {
-            info.state.first_sequence.saturating_sub(1)
-        } else {
-            applied
-        },
-        applied_ns: 0,
-    };
+    let kept_at = places.into_iter().find(|place| place.created_ns == created_ns && place.applied == applied);
+    let beginning = Place { created_ns, applied: info.state.first_sequence.saturating_sub(1), applied_ns: 0 };
+    let place = kept_at.filter(|_| applied > 0).unwrap_or(beginning);
     Ok(Kept { nodes, recovery, place, revisions, epoch })
 }
 
-/// When the broker stored a message.
-async fn stored_ns(log: &jetstream::stream::Stream, sequence: u64) -> anyhow::Result<i64> {
-    Ok(nanos(within(log.get_raw_message(sequence)).await?.time))
+/// Has parts that this log knows nothing of contain nothing of it. After a crash the broker may have given the numbers of
+/// the log's end to other messages; what a node has seen tells them apart.
+async fn disown(parts: &mut [(Part, Checkpoint)], log: &jetstream::stream::Stream) -> anyhow::Result<()> {
+    let created_ns = nanos(log.cached_info().created);
+    let mut judged = BTreeMap::new();
+    for place in parts.iter_mut().map(|(_, kept)| &mut kept.place) {
+        if place.created_ns != created_ns {
+            continue;
+        }
+        let key = (place.applied, place.applied_ns);
+        let is_in = match judged.get(&key) {
+            Some(is_in) => *is_in,
+            None => place.is_in(log).await?,
+        };
+        judged.insert(key, is_in);
+        if !is_in {
+            *place = Place::default();
+        }
+    }
+    Ok(())
 }
 
 /// The newest value of every part of these slots.
@@ -164,7 +175,7 @@ impl Writer {
                     Err(Refusal::Failed(error)) => {
                         whole = false;
                         failed += 1;
-                        tracing::debug!(key = part.key(), "no checkpoint: {error:#}");
+                        tracing::warn!(key = part.key(), "no checkpoint: {error:#}");
                     }
                 },
                 Order::Complete(parts) => {

@@ -1,10 +1,14 @@
 //! What the broker keeps: one stream a partition, and two buckets. Made idempotently by whoever comes first.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use anyhow::{Context, bail};
-use async_nats::jetstream::{self, ErrorCode, context::GetStreamErrorKind, kv, stream};
-use tidemap_wire::{Partition, PartitionCount, subject};
+use async_nats::jetstream::{
+    self, ErrorCode,
+    context::{GetStreamError, GetStreamErrorKind},
+    kv, stream,
+};
+use tidemap_wire::{Partition, PartitionCount, Slot, subject};
 
 use crate::cli::UsageError;
 
@@ -43,9 +47,7 @@ pub async fn ensure(
     replicas: usize,
 ) -> anyhow::Result<()> {
     let made = async {
-        for bucket in [LEASES, CHECKPOINTS] {
-            ensure_bucket(js, bucket, replicas).await?;
-        }
+        ensure_bucket(js, CHECKPOINTS, replicas).await?;
         let marks = js.get_key_value(CHECKPOINTS).await?;
         if marks.get(CHANGE).await?.is_some() {
             bail!(UsageError(format!(
@@ -54,7 +56,9 @@ pub async fn ensure(
                 partitions.get()
             )));
         }
-        ensure_streams(js, partitions, replicas).await
+        ensure_streams(js, partitions, replicas).await?;
+        // Last: when it is there, everything is.
+        ensure_bucket(js, LEASES, replicas).await
     };
     tokio::time::timeout(PATIENCE, made)
         .await
@@ -77,21 +81,32 @@ pub async fn ensure_streams(
     Ok(())
 }
 
-/// For how many partitions the broker's streams are cut; `None` when it has none.
+/// For how many partitions the broker's streams are cut; `None` when it has none, or is having them cut anew.
 ///
 /// # Errors
 ///
 /// When the broker does not answer.
 pub async fn count(js: &jetstream::Context) -> anyhow::Result<Option<u16>> {
     match js.get_stream("TIDEMAP_0").await {
-        Ok(stream) => Ok(Some(cut(&stream.cached_info().config.subjects))),
-        Err(error) => match error.kind() {
-            GetStreamErrorKind::JetStream(error) if error.error_code() == ErrorCode::STREAM_NOT_FOUND => {
-                Ok(None)
-            }
-            _ => Err(error).context("cannot ask for the stream TIDEMAP_0"),
-        },
+        Ok(stream) => {
+            let subjects = &stream.cached_info().config.subjects;
+            Ok((!subjects.iter().any(|subject| subject::is_closed(subject))).then(|| cut(subjects)))
+        }
+        Err(error) if is_missing(&error) => Ok(None),
+        Err(error) => Err(error).context("cannot ask for the stream TIDEMAP_0"),
     }
+}
+
+/// Whether the broker has no stream of the name that was asked for.
+pub fn is_missing(error: &GetStreamError) -> bool {
+    matches!(error.kind(), GetStreamErrorKind::JetStream(error) if error.error_code() == ErrorCode::STREAM_NOT_FOUND)
+}
+
+/// Whether a stream takes the samples of just these slots.
+pub fn is_cut_for(stream: &stream::Info, slots: &[Slot]) -> bool {
+    let held: BTreeSet<&str> = stream.config.subjects.iter().map(String::as_str).collect();
+    let wanted: Vec<String> = slots.iter().map(|slot| subject::samples_of(*slot)).collect();
+    held == wanted.iter().map(String::as_str).collect()
 }
 
 /// How many partitions there are when one stream has these subjects.

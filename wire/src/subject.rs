@@ -21,13 +21,27 @@ pub fn samples_of(slot: Slot) -> String {
     format!("tidemap.v1.sample.{slot}.*")
 }
 
+/// Whether a subject is the one of this node's samples.
+pub fn is_sample_of(subject: &str, node: &NodeId) -> bool {
+    let Some((slot, token)) =
+        subject.strip_prefix("tidemap.v1.sample.").and_then(|rest| rest.split_once('.'))
+    else {
+        return false;
+    };
+    token == node.as_str() && is_written(slot, Slot::of(node))
+}
+
+/// Whether a token is this slot.
+fn is_written(text: &str, slot: Slot) -> bool {
+    // Compared as a number, but written one way only: no leading zeros, no plus sign.
+    text.parse() == Ok(slot) && !text.starts_with('+') && (text == "0" || !text.starts_with('0'))
+}
+
 /// The node that a sample's subject names; `None` when it is no sample's subject or names the wrong slot.
 pub fn node_of_sample(subject: &str) -> Option<NodeId> {
     let (slot, token) = subject.strip_prefix("tidemap.v1.sample.")?.split_once('.')?;
     let node = NodeId::from_token(token).ok()?;
-    // Compared as a number, but written one way only: no leading zeros, no plus sign.
-    let canonical = slot.parse() == Ok(Slot::of(&node)) && slot.len() == Slot::of(&node).to_string().len();
-    canonical.then_some(node)
+    is_written(slot, Slot::of(&node)).then_some(node)
 }
 
 /// Where a partition's changes go: `tidemap.v1.delta.<k>`.

@@ -3,7 +3,7 @@
 use async_nats::jetstream::stream::DiscardPolicy;
 use tidemap_ingest::{
     checkpoint::{Checkpoint, Part},
-    log::Place,
+    log::{Content, Place},
     vault::{self, Order, Writer},
 };
 use tidemap_service::streams;
@@ -48,6 +48,10 @@ async fn who_was_forgotten_stays_forgotten_although_the_log_remembers() {
     let snapshot_of_all = fleet.settled(8).await;
     assert_eq!(snapshot_of_all, expected);
     second.stop().await;
+    // Nothing has come meanwhile, so the third owner finds what the second one kept without having read anything.
+    let third = fleet.worker(8);
+    assert_eq!(fleet.settled(8).await, expected);
+    third.stop().await;
 }
 
 #[tokio::test]
@@ -65,14 +69,14 @@ async fn an_owner_that_was_replaced_cannot_write_over_its_successor() {
         Writer { bucket: bucket.clone(), epoch, revisions }.run(todo).await
     };
     let stream = streams::name(PartitionCount::default().of(slot));
-    let before = vault::load(&fleet.js, &stream, &[slot]).await.unwrap();
+    let before = vault::load(&fleet.js, &stream, &Content::Closed, &[slot]).await.unwrap();
     // The owner of epoch 5 has written, was frozen, and was replaced by the one of epoch 6, who has written too.
     assert_eq!(writes(5, before.revisions).await.unwrap(), 0);
-    let frozen = vault::load(&fleet.js, &stream, &[slot]).await.unwrap();
+    let frozen = vault::load(&fleet.js, &stream, &Content::Closed, &[slot]).await.unwrap();
     assert_eq!(writes(6, frozen.revisions.clone()).await.unwrap(), 0);
     let refused = writes(5, frozen.revisions).await.unwrap_err().to_string();
     assert!(refused.contains("epoch 6"), "{refused}");
-    let kept = vault::load(&fleet.js, &stream, &[slot]).await.unwrap();
+    let kept = vault::load(&fleet.js, &stream, &Content::Closed, &[slot]).await.unwrap();
     assert_eq!(kept.epoch, 6);
 }
 
@@ -84,7 +88,7 @@ async fn parts_of_an_older_division_do_not_stay() {
     let slot = Slot::of(&NodeId::from_name("a").unwrap());
     let stream = streams::name(PartitionCount::default().of(slot));
     for nodes in [0, 1_000, 10] {
-        let revisions = vault::load(&fleet.js, &stream, &[slot]).await.unwrap().revisions;
+        let revisions = vault::load(&fleet.js, &stream, &Content::Closed, &[slot]).await.unwrap().revisions;
         let (orders, todo) = mpsc::channel(64);
         let parts: Vec<Part> = Part::all(slot, nodes).collect();
         for part in &parts {
@@ -94,7 +98,7 @@ async fn parts_of_an_older_division_do_not_stay() {
         orders.send(Order::Complete(parts.clone())).await.unwrap();
         drop(orders);
         assert_eq!(Writer { bucket: bucket.clone(), epoch: 1, revisions }.run(todo).await.unwrap(), 0);
-        let kept = vault::load(&fleet.js, &stream, &[slot]).await.unwrap();
+        let kept = vault::load(&fleet.js, &stream, &Content::Closed, &[slot]).await.unwrap();
         assert_eq!(kept.revisions.keys().copied().collect::<Vec<_>>(), parts);
     }
 }
