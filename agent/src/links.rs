@@ -95,11 +95,12 @@ impl Links {
         self.counted().map(|(link, _)| self.reading(link)).collect()
     }
 
-    /// The counters of those that are up: the ones that count first, and no more than `most`.
-    pub fn readings_for_display(&self, most: usize) -> Vec<Reading> {
+    /// The counters of those that are up: the ones that count first, as they have just been read, and no more than `most`.
+    pub fn readings_for_display(&self, counted: Vec<Reading>, most: usize) -> Vec<Reading> {
+        let counted =
+            self.counted().zip(counted).filter(|((link, _), _)| link.up).map(|(_, reading)| reading);
         let others = self.judged().filter(|(link, verdict)| link.up && !verdict.counted);
-        let counted = self.counted().filter(|(link, _)| link.up);
-        counted.chain(others).take(most).map(|(link, _)| self.reading(link)).collect()
+        counted.chain(others.map(|(link, _)| self.reading(link))).take(most).collect()
     }
 
     /// The errors and drops of those that count.
@@ -130,9 +131,7 @@ impl Links {
     }
 
     fn reading(&self, link: &Link) -> Reading {
-        // The name may have passed to another device; then these are not this one's counters.
-        let counters = self.kernel.counters(&link.name);
-        let counters = counters.filter(|_| self.kernel.index(&link.name) == Some(link.index));
+        let counters = self.kernel.counters(&link.name, link.index);
         Reading { key: key(link), counters, limit_bps: link.limit_bps() }
     }
 

@@ -13,7 +13,7 @@ use crate::{
     host::HostMetrics,
     identity::{Addresses, Identity, LISTED_INTERFACES},
     links::{Change, Links},
-    meter::{InterfaceMeter, Meter, Moved},
+    meter::{InterfaceMeter, Meter, Moved, Reading},
     timeline::{Tick, Timeline},
     uplinks::{Link, Verdict},
 };
@@ -97,7 +97,9 @@ impl Sampler {
             gap: false,
         };
         sampler.links.warn_of_choice();
-        sampler.interface_meter.read(0, &sampler.links.readings_for_display(LISTED_INTERFACES));
+        let counted = sampler.links.counted_readings();
+        let shown = sampler.links.readings_for_display(counted, LISTED_INTERFACES);
+        sampler.interface_meter.read(0, &shown);
         sampler.fault_meter.read(&sampler.links.fault_readings());
         // Last, and on a new clock, so that the first sample's rate has nothing of the work above in its time.
         sampler.started = Instant::now();
@@ -113,9 +115,9 @@ impl Sampler {
         // The clock and the counters are read side by side; whatever takes time comes before or after.
         let now_ms = self.now_ms();
         let tick = self.timeline.tick(now_ms, unix_ms());
-        let mut sample = self.read_counters(tick);
+        let (mut sample, counted) = self.read_counters(tick);
         if slow {
-            self.add_slow(&mut sample, now_ms);
+            self.add_slow(&mut sample, counted, now_ms);
         }
         Observation { sample, hello: self.news(now_ms) }
     }
@@ -141,7 +143,7 @@ impl Sampler {
         self.untold = self.untold.max(change);
     }
 
-    fn read_counters(&mut self, tick: Tick) -> Sample {
+    fn read_counters(&mut self, tick: Tick) -> (Sample, Vec<Reading>) {
         let mut readings = self.links.counted_readings();
         if self.rate_known && readings.iter().any(|reading| reading.counters.is_none()) {
             // Broken, or replaced under its name. A new one is counted from this sample on.
@@ -155,13 +157,13 @@ impl Sampler {
         self.rate_known = moved.is_some();
         self.seq += 1;
         self.gap |= tick.gap;
-        counted_sample(self.seq, tick, moved, self.meter.total())
+        (counted_sample(self.seq, tick, moved, self.meter.total()), readings)
     }
 
-    fn add_slow(&mut self, sample: &mut Sample, now_ms: u64) {
+    fn add_slow(&mut self, sample: &mut Sample, counted: Vec<Reading>, now_ms: u64) {
         let elapsed_ms = now_ms.saturating_sub(self.slow_at_ms);
         self.slow_at_ms = now_ms;
-        let readings = self.links.readings_for_display(LISTED_INTERFACES);
+        let readings = self.links.readings_for_display(counted, LISTED_INTERFACES);
         let rates = self.interface_meter.read(u32::try_from(elapsed_ms).unwrap_or(u32::MAX), &readings);
         sample.interfaces = Some(rates).filter(|_| !std::mem::take(&mut self.gap));
         let faults = self.fault_meter.read(&self.links.fault_readings());

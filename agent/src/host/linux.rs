@@ -1,10 +1,11 @@
 //! Linux: procfs and sysfs, read directly. sysinfo tells an unreadable value as 0 or as its last one.
 
-use std::{fs, path::PathBuf};
+use std::{collections::HashMap, fs, mem, path::PathBuf};
 
 use tidemap_wire::{Bps, Host};
 
 use super::{
+    kept_file::KeptFile,
     parse::{self, CpuTime, DiskBytes},
     sensors::Sensors,
 };
@@ -19,9 +20,16 @@ const COUNT_EVERY_MS_PER_PROCESS: u64 = 15;
 pub struct HostMetrics {
     sysfs: PathBuf,
     procfs: PathBuf,
+    stat: KeptFile,
+    loadavg: KeptFile,
+    meminfo: KeptFile,
+    uptime: KeptFile,
+    diskstats: KeptFile,
     sensors: Sensors,
     cpu: Option<CpuTime>,
     disks: Option<DiskBytes>,
+    /// Whether a block device of this name is a disk; a name does not change its kind while it is there.
+    is_disk: HashMap<String, bool>,
     processes: Option<u32>,
     /// Time until the processes are counted again.
     count_in_ms: u64,
@@ -30,12 +38,19 @@ pub struct HostMetrics {
 impl HostMetrics {
     /// Begins with a first reading, so that the next one knows its rates.
     pub fn new(config: &AgentConfig) -> Self {
+        let kept = |file| KeptFile::new(config.procfs_root.join(file));
         let mut metrics = Self {
             sysfs: config.sysfs_root.clone(),
             procfs: config.procfs_root.clone(),
+            stat: kept("stat"),
+            loadavg: kept("loadavg"),
+            meminfo: kept("meminfo"),
+            uptime: kept("uptime"),
+            diskstats: kept("diskstats"),
             sensors: Sensors::find(&config.sysfs_root, &config.procfs_root),
             cpu: None,
             disks: None,
+            is_disk: HashMap::new(),
             processes: None,
             count_in_ms: 0,
         };
@@ -49,7 +64,7 @@ impl HostMetrics {
         self.count_processes(elapsed_ms);
         let mut host = Host {
             processes: self.processes,
-            uptime_s: self.text("uptime").and_then(|text| parse::uptime_s(&text)),
+            uptime_s: self.uptime.text().and_then(parse::uptime_s),
             temperature_c: self.sensors.temperature_c(),
             fan_rpm: self.sensors.fan_rpm(),
             cpu_mhz: self.sensors.cpu_mhz(),
@@ -66,13 +81,13 @@ impl HostMetrics {
         host.cpu_count = now.map(|(_, processors)| processors);
         host.cpu_percent = now.zip(self.cpu).and_then(|((now, _), before)| now.percent_since(before));
         self.cpu = now.map(|(time, _)| time);
-        if let Some([load_1, load_5, load_15]) = self.text("loadavg").and_then(|text| parse::load(&text)) {
+        if let Some([load_1, load_5, load_15]) = self.loadavg.text().and_then(parse::load) {
             (host.load_1, host.load_5, host.load_15) = (Some(load_1), Some(load_5), Some(load_15));
         }
     }
 
-    fn fill_memory(&self, host: &mut Host) {
-        let memory = self.text("meminfo").map(|text| parse::memory(&text)).unwrap_or_default();
+    fn fill_memory(&mut self, host: &mut Host) {
+        let memory = self.meminfo.text().map(parse::memory).unwrap_or_default();
         host.memory_total_bytes = memory.total;
         host.memory_used_bytes = memory.used;
         host.swap_total_bytes = memory.swap_total;
@@ -95,14 +110,20 @@ impl HostMetrics {
         self.disks = now;
     }
 
-    fn cpu_now(&self) -> Option<(CpuTime, u32)> {
-        parse::cpu(&self.text("stat")?)
+    fn cpu_now(&mut self) -> Option<(CpuTime, u32)> {
+        parse::cpu(self.stat.text()?)
     }
 
-    fn disks_now(&self) -> Option<DiskBytes> {
+    fn disks_now(&mut self) -> Option<DiskBytes> {
         let block = self.sysfs.join("block");
         // As with interfaces: what has a device behind it is a disk, the rest (dm, md, loop) rides on disks.
-        parse::disks(&self.text("diskstats")?, |name| block.join(name).join("device").exists())
+        let known = mem::take(&mut self.is_disk);
+        parse::disks(self.diskstats.text()?, |name| {
+            let known = known.get(name).copied();
+            let is_disk = known.unwrap_or_else(|| block.join(name).join("device").exists());
+            self.is_disk.insert(name.to_owned(), is_disk);
+            is_disk
+        })
     }
 
     /// Counts the processes when it is time to.
@@ -122,9 +143,5 @@ impl HostMetrics {
         let count =
             entries.flatten().filter(|entry| is_process(entry.file_name().as_encoded_bytes())).count();
         u32::try_from(count).ok().filter(|count| *count > 0)
-    }
-
-    fn text(&self, file: &str) -> Option<String> {
-        fs::read_to_string(self.procfs.join(file)).ok()
     }
 }

@@ -90,7 +90,7 @@ pub(super) fn cpu_mhz(cpuinfo: &str) -> Option<u32> {
 }
 
 /// `/proc/diskstats`: what the disks named by `is_disk` have moved. The kernel counts in sectors of 512 bytes always.
-pub(super) fn disks(diskstats: &str, is_disk: impl Fn(&str) -> bool) -> Option<DiskBytes> {
+pub(super) fn disks(diskstats: &str, mut is_disk: impl FnMut(&str) -> bool) -> Option<DiskBytes> {
     let disk = |line: &str| {
         let mut fields = line.split_ascii_whitespace().skip(2);
         fields.next().filter(|name| is_disk(name))?;

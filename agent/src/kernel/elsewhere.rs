@@ -86,13 +86,8 @@ impl Kernel {
         networks.iter().find(|(_, data)| has(data)).map(|(name, _)| name.to_string_lossy().into_owned())
     }
 
-    /// The number of an interface: 0, for sysinfo tells none.
-    pub fn index(&self, name: &str) -> Option<u32> {
-        self.with(name, |_| 0)
-    }
-
     /// The counters of one interface, as of the last call of [`Kernel::names`].
-    pub fn counters(&self, name: &str) -> Option<Counters> {
+    pub fn counters(&self, name: &str, _index: u32) -> Option<Counters> {
         self.with(name, |data| Counters {
             rx_bytes: data.total_received(),
             tx_bytes: data.total_transmitted(),

@@ -1,14 +1,11 @@
 //! Linux: sysfs for interfaces, procfs for routes.
 
-use std::{
-    fs, io,
-    io::{BufReader, Read},
-    path::{Path, PathBuf},
-};
+use std::{fs, io, io::BufReader, path::PathBuf};
 
 use anyhow::Context;
+use rustix::fs::FileType;
 
-use super::{Faults, routes};
+use super::{Faults, folder::Folder, routes};
 use crate::{
     AgentConfig,
     meter::Counters,
@@ -49,15 +46,12 @@ impl Kernel {
     /// When they cannot be listed.
     pub fn names(&self) -> io::Result<Vec<String>> {
         let mut names = Vec::new();
-        for entry in fs::read_dir(&self.class_net)? {
-            let entry = entry?;
+        Folder::open(&self.class_net)?.list(|name, kind| {
             // `bonding_masters` lies among the interfaces and is a file.
-            if !entry.file_type()?.is_file()
-                && let Ok(name) = entry.file_name().into_string()
-            {
-                names.push(name);
+            if kind != FileType::RegularFile {
+                names.push(name.to_owned());
             }
-        }
+        })?;
         names.sort_unstable();
         Ok(names)
     }
@@ -76,24 +70,21 @@ impl Kernel {
         ipv4.or_else(|| routes::ipv6_default(table("ipv6_route").ok()?))
     }
 
-    /// The number of the interface that has this name now: a name may pass to another interface.
-    pub fn index(&self, name: &str) -> Option<u32> {
-        number(&self.class_net.join(name).join("ifindex"))
-    }
-
-    /// The counters of one interface; `None` when either cannot be read.
-    pub fn counters(&self, name: &str) -> Option<Counters> {
-        let mut path = self.class_net.join(name);
-        path.push("statistics/rx_bytes");
-        let rx_bytes = number(&path)?;
-        path.set_file_name("tx_bytes");
-        Some(Counters { rx_bytes, tx_bytes: number(&path)? })
+    /// The counters of the interface with this name and number; `None` when either cannot be read, or the name has passed
+    /// to another interface.
+    pub fn counters(&self, name: &str, index: u32) -> Option<Counters> {
+        let folder = Folder::passage(&self.class_net.join(name))?;
+        let counters = Counters {
+            rx_bytes: folder.number("statistics/rx_bytes")?,
+            tx_bytes: folder.number("statistics/tx_bytes")?,
+        };
+        (folder.number("ifindex") == Some(index)).then_some(counters)
     }
 
     /// The errors and drops of one interface.
     pub fn faults(&self, name: &str) -> Option<Faults> {
-        let statistics = self.class_net.join(name).join("statistics");
-        let count = |file: &str| number::<u64>(&statistics.join(file));
+        let statistics = Folder::passage(&self.class_net.join(name).join("statistics"))?;
+        let count = |file: &str| statistics.number::<u64>(file);
         Some(Faults {
             errors: count("rx_errors")?.saturating_add(count("tx_errors")?),
             drops: count("rx_dropped")?.saturating_add(count("tx_dropped")?),
@@ -101,65 +92,49 @@ impl Kernel {
     }
 
     fn link(&self, name: &str) -> Option<Link> {
-        let folder = self.class_net.join(name);
-        let index = self.index(name)?;
-        let below =
-            |entry: fs::DirEntry| entry.file_name().to_str()?.strip_prefix("lower_").map(str::to_owned);
-        let mut lowers: Vec<_> = fs::read_dir(&folder).ok()?.flatten().filter_map(below).collect();
+        let folder = Folder::open(&self.class_net.join(name)).ok()?;
+        let index = folder.number("ifindex")?;
+        let mut lowers = Vec::new();
+        folder.list(|name, _| lowers.extend(name.strip_prefix("lower_").map(str::to_owned))).ok()?;
         lowers.sort_unstable();
-        let flags = text(&folder.join("flags"))
-            .and_then(|flags| u32::from_str_radix(flags.strip_prefix("0x")?, 16).ok());
-        let state = text(&folder.join("operstate")).unwrap_or_default();
+        let flags =
+            folder.text("flags").and_then(|flags| u32::from_str_radix(flags.strip_prefix("0x")?, 16).ok());
+        let state = folder.text("operstate").unwrap_or_default();
         Some(Link {
             name: name.to_owned(),
             index,
-            lower_index: number(&folder.join("iflink")).unwrap_or(index),
-            hardware_type: number(&folder.join("type")).unwrap_or_default(),
+            lower_index: folder.number("iflink").unwrap_or(index),
+            hardware_type: folder.number("type").unwrap_or_default(),
             up: flags.is_some_and(|flags| flags & UP != 0)
                 && !matches!(state.as_str(), "down" | "lowerlayerdown" | "notpresent"),
             device: device(&folder),
             kind: kind(&folder),
-            tunnel: folder.join("tun_flags").exists(),
-            master: target_name(&folder.join("master")),
+            tunnel: folder.has("tun_flags"),
+            master: folder.target_name("master"),
             lowers,
-            speed_mbps: number::<i64>(&folder.join("speed"))
+            speed_mbps: folder
+                .number::<i64>("speed")
                 .and_then(|mbps| u32::try_from(mbps).ok())
                 .filter(|mbps| *mbps > 0 && *mbps < u32::MAX),
         })
     }
 }
 
-fn device(folder: &Path) -> Option<Device> {
-    let device = folder.join("device");
-    fs::metadata(&device).ok()?;
+fn device(folder: &Folder) -> Option<Device> {
+    let device = folder.folder("device")?;
     Some(Device {
-        bus: target_name(&device.join("subsystem")),
-        driver: target_name(&device.join("driver")),
-        port: text(&folder.join("phys_port_name")).filter(|port| !port.is_empty()),
+        bus: device.target_name("subsystem"),
+        driver: device.target_name("driver"),
+        port: folder.text("phys_port_name").filter(|port| !port.is_empty()),
     })
 }
 
-fn kind(folder: &Path) -> Option<String> {
-    let uevent = text(&folder.join("uevent")).unwrap_or_default();
+fn kind(folder: &Folder) -> Option<String> {
+    let uevent = folder.text("uevent").unwrap_or_default();
     let told = uevent.lines().find_map(|line| line.strip_prefix("DEVTYPE=")).map(str::to_owned);
     // Old kernels tell no type of a bond or a bridge, but give it a folder.
     told.or_else(|| {
-        let found = ["bonding", "bridge"].into_iter().find(|name| folder.join(name).is_dir())?;
+        let found = ["bonding", "bridge"].into_iter().find(|name| folder.has(name))?;
         Some(if found == "bonding" { "bond" } else { found }.to_owned())
     })
-}
-
-fn target_name(link: &Path) -> Option<String> {
-    fs::read_link(link).ok()?.file_name()?.to_str().map(str::to_owned)
-}
-
-fn text(path: &Path) -> Option<String> {
-    fs::read_to_string(path).ok().map(|text| text.trim().to_owned())
-}
-
-/// A number from a file of one line. A buffer on the stack spares each sample a size query and an allocation.
-fn number<T: std::str::FromStr>(path: &Path) -> Option<T> {
-    let mut line = [0; 32];
-    let length = fs::File::open(path).and_then(|mut file| file.read(&mut line)).ok()?;
-    str::from_utf8(&line[..length]).ok()?.trim().parse().ok()
 }

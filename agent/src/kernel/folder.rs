@@ -1,0 +1,83 @@
+//! Linux: a folder of sysfs, and what lies in it.
+
+use std::{io, mem::MaybeUninit, os::fd::OwnedFd, path::Path};
+
+use rustix::{
+    fs::{Access, AtFlags, CWD, FileType, Mode, OFlags, RawDir, accessat, open, openat, readlinkat},
+    io::read,
+};
+
+/// No file of sysfs says more.
+const PAGE: usize = 4096;
+
+/// A folder that is open, so that all that is read from it is of one device, whatever becomes of its name. An interface's
+/// path crosses a link and a dozen folders; here that way is gone once and not for each file.
+pub(super) struct Folder(OwnedFd);
+
+impl Folder {
+    /// The folder at a path.
+    ///
+    /// # Errors
+    ///
+    /// When there is none, or it may not be read.
+    pub(super) fn open(path: &Path) -> io::Result<Self> {
+        Ok(Self(open(path, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?))
+    }
+
+    /// A folder in this one, by way of which others are found; it cannot be listed.
+    pub(super) fn folder(&self, name: &str) -> Option<Self> {
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        openat(&self.0, name, flags, Mode::empty()).ok().map(Self)
+    }
+
+    /// As [`Folder::folder`], at a path.
+    pub(super) fn passage(path: &Path) -> Option<Self> {
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        openat(CWD, path, flags, Mode::empty()).ok().map(Self)
+    }
+
+    /// The names of all that is in it, with their types.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be listed (to its end).
+    pub(super) fn list(&self, mut entry: impl FnMut(&str, FileType)) -> io::Result<()> {
+        let mut buffer = [MaybeUninit::uninit(); PAGE];
+        let mut entries = RawDir::new(&self.0, &mut buffer);
+        while let Some(found) = entries.next() {
+            let found = found?;
+            if let Ok(name) = found.file_name().to_str() {
+                entry(name, found.file_type());
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether something of this name is in it.
+    pub(super) fn has(&self, name: &str) -> bool {
+        accessat(&self.0, name, Access::EXISTS, AtFlags::empty()).is_ok()
+    }
+
+    /// The text of a file, without the end of its line.
+    pub(super) fn text(&self, file: &str) -> Option<String> {
+        self.read(file, &mut [0; PAGE], |text| Some(text.to_owned()))
+    }
+
+    /// The number in a file.
+    pub(super) fn number<T: std::str::FromStr>(&self, file: &str) -> Option<T> {
+        self.read(file, &mut [0; 32], |text| text.parse().ok())
+    }
+
+    /// The last part of where a link leads.
+    pub(super) fn target_name(&self, link: &str) -> Option<String> {
+        let target = readlinkat(&self.0, link, Vec::with_capacity(256)).ok()?;
+        Path::new(target.to_str().ok()?).file_name()?.to_str().map(str::to_owned)
+    }
+
+    /// sysfs tells a whole file at the first read.
+    fn read<T>(&self, file: &str, buffer: &mut [u8], parse: impl FnOnce(&str) -> Option<T>) -> Option<T> {
+        let file = openat(&self.0, file, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).ok()?;
+        let length = read(&file, &mut *buffer).ok()?;
+        parse(str::from_utf8(buffer.get(..length)?).ok()?.trim())
+    }
+}
