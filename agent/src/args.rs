@@ -79,7 +79,9 @@ fn text(value: &str) -> Result<String, String> {
 }
 
 /// Labels travel in every hello; a whole file pasted into one would not fit into a message.
-const MAX_TEXT_BYTES: usize = 255;
+pub(crate) const MAX_TEXT_BYTES: usize = 255;
+/// So many labels of that length fit into one message with all that is in it beside them.
+pub(crate) const MOST_LABELS: usize = 64;
 
 fn label(pair: &str) -> Result<(String, String), String> {
     let (key, value) = pair.split_once('=').ok_or("not of the form key=value")?;

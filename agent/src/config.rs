@@ -6,7 +6,7 @@ use anyhow::Context;
 use tidemap_service::cli::UsageError;
 use tidemap_wire::{Location, NodeId};
 
-use crate::{AgentArgs, identity, uplinks::Choice};
+use crate::{AgentArgs, args::MOST_LABELS, identity, uplinks::Choice};
 
 /// What the agent was told to do: every value is usable.
 #[derive(Clone, Debug)]
@@ -42,6 +42,9 @@ impl AgentConfig {
             Some(node) => node,
             None => named_after_host()?,
         };
+        if args.labels.len() > MOST_LABELS {
+            return Err(UsageError(format!("--label: at most {MOST_LABELS}")).into());
+        }
         Ok(Self {
             node,
             interval: args.interval,

@@ -124,10 +124,13 @@ impl Links {
         self.judged().filter(|(_, verdict)| verdict.counted)
     }
 
-    /// Whether the way out has changed where it decides what counts: a container's network may be joined at any time.
+    /// Whether the way out has changed where it decides what counts: a container's network may be joined at any time, and
+    /// a device that comes up counts by itself the bytes of the tunnel that stood in for it.
     fn leads_elsewhere(&self) -> bool {
+        let mut devices = self.topology.links.iter().filter(|link| link.device.is_some());
         self.topology.needs_way_out(&self.verdicts)
-            && self.kernel.default_route() != self.topology.default_route
+            && (self.kernel.default_route() != self.topology.default_route
+                || devices.any(|link| !link.up && self.kernel.is_up(&link.name)))
     }
 
     fn reading(&self, link: &Link) -> Reading {

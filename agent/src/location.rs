@@ -11,6 +11,8 @@ use std::collections::BTreeMap;
 
 use tidemap_wire::{Location, LocationSource};
 
+use crate::args::MAX_TEXT_BYTES;
+
 pub use time_zone::TimeZoneFiles;
 
 /// Labels that name a cloud's region.
@@ -29,6 +31,9 @@ pub fn given(text: &str) -> Result<Location, String> {
         return Err("not of the form lat,lon[,label] with lat in -90..90 and lon in -180..180".to_owned());
     };
     let label = parts.next().filter(|label| !label.is_empty()).map(str::to_owned);
+    if label.as_ref().is_some_and(|label| label.len() > MAX_TEXT_BYTES) {
+        return Err(format!("the label is longer than {MAX_TEXT_BYTES} bytes"));
+    }
     Ok(Location { lat, lon, label, source: LocationSource::Given })
 }
 

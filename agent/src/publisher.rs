@@ -221,7 +221,9 @@ impl Publisher {
             && let Err(error) = write(spool)
         {
             tracing::warn!(%error, "the spool cannot be written: from now on samples wait in memory alone");
-            self.spool = None;
+            if let Some(spool) = self.spool.take() {
+                spool.abandon();
+            }
         }
     }
 

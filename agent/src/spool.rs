@@ -124,6 +124,14 @@ impl Spool {
         Ok((spool, left))
     }
 
+    /// Gives the file up and empties it, which even a full disk allows: what it holds would be sent again at every start,
+    /// and nobody could note any more that it was stored.
+    pub fn abandon(self) {
+        if let Err(error) = self.file.set_len(self.header.len() as u64) {
+            tracing::warn!(%error, path = %self.path.display(), "the spool cannot be emptied either: remove it");
+        }
+    }
+
     /// A sample waits.
     ///
     /// # Errors

@@ -17,6 +17,8 @@ pub use choice::{Choice, NamePattern, NamePatternError};
 
 /// `ARPHRD_LOOPBACK`.
 pub const LOOPBACK: u32 = 772;
+/// As many names as fit into a line of a table.
+const MOST_LISTED: usize = 8;
 /// `ARPHRD_IEEE80211` and its two monitor forms: frames that the managed interface beside it counts already.
 const MONITORS: std::ops::RangeInclusive<u32> = 801..=803;
 
@@ -144,7 +146,7 @@ impl Topology {
     }
 
     fn virtual_reason(&self, link: &Link) -> String {
-        let below = link.lowers.join(", ");
+        let below = listed(&link.lowers);
         match link.kind.as_deref() {
             _ if link.hardware_type == LOOPBACK => "loopback".to_owned(),
             // There nothing but this is known.
@@ -214,6 +216,14 @@ fn is_representor(port: &str) -> bool {
     let port = number_after("c", port).unwrap_or_else(|| port.to_owned());
     let Some(function) = number_after("pf", &port) else { return false };
     ["vf", "sf"].iter().any(|kind| number_after(kind, &function).is_some_and(|rest| rest.is_empty()))
+}
+
+/// Names in a reason, which travels in every hello: a bridge may have hundreds of ports.
+fn listed(names: &[String]) -> String {
+    match names.split_at_checked(MOST_LISTED) {
+        Some((first, rest)) if !rest.is_empty() => format!("{} and {} more", first.join(", "), rest.len()),
+        _ => names.join(", "),
+    }
 }
 
 #[cfg(test)]

@@ -289,6 +289,20 @@ fn a_container_that_gets_its_way_out_late_counts_it_from_the_next_sample_on() {
 }
 
 #[test]
+fn a_device_that_comes_up_counts_alone_from_the_next_sample_on() {
+    let mut tree = Tree::new();
+    tree.device("eth0").put("eth0", "operstate", "down").link("tun0").put("tun0", "tun_flags", "0x1001");
+    tree.default_route("tun0");
+    let mut agent = tree.agent();
+    assert_eq!(counted(&agent.report()), ["eth0", "tun0"]);
+    tree.put("eth0", "operstate", "up");
+    // One sample may be on its way already.
+    let report = agent.until(|report| report.hello.is_some());
+    assert_eq!(counted(&report), ["eth0"]);
+    assert!(report.samples[0].seq <= 3, "{report:?}");
+}
+
+#[test]
 fn bytes_are_counted_from_the_start_of_the_run_and_rates_are_their_change() {
     let mut tree = Tree::new();
     tree.device("eth0").count("eth0", 5_000_000_000, 7).default_route("eth0");
@@ -426,4 +440,10 @@ fn it_ends_in_peace_when_asked_and_when_nobody_reads_on() {
     unread.report();
     unread.lines = None;
     assert!(unread.child.wait().unwrap().success());
+}
+
+/// What a report says that counts.
+fn counted(report: &Report) -> Vec<&str> {
+    let interfaces = &report.hello.as_ref().unwrap().interfaces;
+    interfaces.iter().filter(|one| one.counted).map(|one| one.name.as_str()).collect()
 }

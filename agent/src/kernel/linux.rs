@@ -91,22 +91,23 @@ impl Kernel {
         })
     }
 
+    /// Whether this interface can carry bytes now.
+    pub fn is_up(&self, name: &str) -> bool {
+        Folder::open(&self.class_net.join(name)).is_ok_and(|folder| is_up(&folder))
+    }
+
     fn link(&self, name: &str) -> Option<Link> {
         let folder = Folder::open(&self.class_net.join(name)).ok()?;
         let index = folder.number("ifindex")?;
         let mut lowers = Vec::new();
         folder.list(|name, _| lowers.extend(name.strip_prefix("lower_").map(str::to_owned))).ok()?;
         lowers.sort_unstable();
-        let flags =
-            folder.text("flags").and_then(|flags| u32::from_str_radix(flags.strip_prefix("0x")?, 16).ok());
-        let state = folder.text("operstate").unwrap_or_default();
         Some(Link {
             name: name.to_owned(),
             index,
             lower_index: folder.number("iflink").unwrap_or(index),
             hardware_type: folder.number("type").unwrap_or_default(),
-            up: flags.is_some_and(|flags| flags & UP != 0)
-                && !matches!(state.as_str(), "down" | "lowerlayerdown" | "notpresent"),
+            up: is_up(&folder),
             device: device(&folder),
             kind: kind(&folder),
             tunnel: folder.has("tun_flags"),
@@ -118,6 +119,14 @@ impl Kernel {
                 .filter(|mbps| *mbps > 0 && *mbps < u32::MAX),
         })
     }
+}
+
+fn is_up(folder: &Folder) -> bool {
+    let flags =
+        folder.text("flags").and_then(|flags| u32::from_str_radix(flags.strip_prefix("0x")?, 16).ok());
+    let state = folder.text("operstate").unwrap_or_default();
+    flags.is_some_and(|flags| flags & UP != 0)
+        && !matches!(state.as_str(), "down" | "lowerlayerdown" | "notpresent")
 }
 
 fn device(folder: &Folder) -> Option<Device> {
