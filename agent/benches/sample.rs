@@ -61,7 +61,8 @@ mod linux {
         let mut outbox = Outbox::new(config.node, 1);
 
         let bare = cost(read_bare);
-        println!("{:>9.1} µs  bare read of two counters", bare);
+        head("The parts, processor time of each call");
+        print("bare read of two counters", bare, bare);
         print("names of the interfaces", bare, cost(|| _ = black_box(kernel.names())));
         print("topology", bare, cost(|| _ = black_box(kernel.topology(&names, |_| None))));
         print("addresses", bare, cost(|| _ = black_box(Addresses::of_host())));
@@ -155,18 +156,19 @@ mod linux {
     }
 
     fn print_program(bare_us: f64, agent_us: f64, rss_kb: u64, peak_kb: u64) {
-        println!("The program, {SAMPLES} samples at one a second, against a broker:");
-        println!("{bare_us:>9.1} µs  bare read of two counters, at the same pace beside it");
-        print("a sample, sent and acknowledged, everything included", bare_us, agent_us);
-        println!("{:>9.1} MB  memory, at most {:.1}", rss_kb as f64 / 1024.0, peak_kb as f64 / 1024.0);
-        print_size();
-        let verdict = |met| if met { "met" } else { "MISSED" };
-        println!(
-            "goals: ≤ {GOAL_US} µs a sample: {}; ≤ {} MB: {}",
-            verdict(agent_us <= GOAL_US),
-            GOAL_KB / 1024,
-            verdict(rss_kb <= GOAL_KB)
+        head(&format!("The program, {SAMPLES} samples at one a second, against a broker"));
+        print("bare read of two counters, at the same pace beside it", bare_us, bare_us);
+        let goal_us = goal(agent_us <= GOAL_US, &format!("{GOAL_US} µs"));
+        row(
+            "a sample, everything included",
+            &format!("{agent_us:.1} µs"),
+            &ratio(bare_us, agent_us),
+            &goal_us,
         );
+        let goal_mb = goal(rss_kb <= GOAL_KB, &format!("{} MB", GOAL_KB / 1024));
+        row("memory", &megabytes(rss_kb as f64 / 1024.0), "", &goal_mb);
+        row("memory at most", &megabytes(peak_kb as f64 / 1024.0), "", "");
+        print_size();
     }
 
     /// The size of the program as it is handed out, where it has been built.
@@ -178,15 +180,41 @@ mod linux {
         let found: Vec<_> = built.iter().filter(|path| path.exists()).collect();
         for path in &found {
             let name = path.strip_prefix(target).unwrap().display();
-            println!("{:>9.1} MB  {name}, stripped", fs::metadata(path).unwrap().len() as f64 / 1e6);
+            row(
+                &format!("{name}, stripped"),
+                &megabytes(fs::metadata(path).unwrap().len() as f64 / 1e6),
+                "",
+                "",
+            );
         }
         if found.is_empty() {
-            println!("its size as handed out: build it by `cargo xtask dist` first");
+            row("its size as handed out: build it by `cargo xtask dist` first", "", "", "");
         }
     }
 
     fn print(what: &str, bare_us: f64, us: f64) {
-        println!("{us:>9.1} µs  {what} ({:.1} × bare)", us / bare_us);
+        row(what, &format!("{us:.1} µs"), &ratio(bare_us, us), "");
+    }
+
+    fn head(title: &str) {
+        println!();
+        row(title, "measured", "× bare", "goal");
+    }
+
+    fn row(what: &str, measured: &str, ratio: &str, goal: &str) {
+        println!("{what:<66} {measured:>10} {ratio:>7}  {goal}");
+    }
+
+    fn ratio(bare_us: f64, us: f64) -> String {
+        format!("{:.1}", us / bare_us)
+    }
+
+    fn megabytes(count: f64) -> String {
+        format!("{count:.1} MB")
+    }
+
+    fn goal(met: bool, most: &str) -> String {
+        format!("≤ {most}: {}", if met { "met" } else { "MISSED" })
     }
 
     /// Microseconds of this thread's processor time per call.
