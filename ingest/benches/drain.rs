@@ -69,6 +69,9 @@ async fn fleet(nodes: u64, samples: u64) {
     let mut ratios = Vec::new();
     for round in 1..=ROUNDS {
         let bare = bare(&access, partition, messages).await;
+        // What the worker before has kept would spare this one some reading.
+        let kept = js.get_stream(format!("KV_{}", streams::CHECKPOINTS)).await.unwrap();
+        kept.purge().await.unwrap();
         let before = resident();
         let epoch = u64::try_from(round).unwrap();
         let (worker, after) = worker(&access, &client, count, epoch, messages).await;
