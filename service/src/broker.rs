@@ -4,6 +4,7 @@ mod fetch;
 mod launch;
 mod locate;
 mod orphan;
+mod reload;
 mod signal;
 
 use std::{
@@ -26,6 +27,7 @@ use launch::Launch;
 use signal::Signal;
 
 pub use locate::{default_tools_dir, locate};
+pub use reload::{Told, reload_by, reload_running};
 
 /// How long a broker may take to end in peace.
 const GRACE: Duration = Duration::from_secs(5);
@@ -63,6 +65,12 @@ pub enum BrokerError {
     Silent {
         /// Its log.
         log: PathBuf,
+    },
+    /// It was told to read its configuration again, and could not.
+    #[error("the broker goes on with its old users: {words}")]
+    Refused {
+        /// What it said.
+        words: String,
     },
     /// A file or process cannot be used.
     #[error("{what}: {source}")]
@@ -195,20 +203,6 @@ impl Broker {
             self.pid().ok_or_else(|| failed("cannot signal nats-server")(io::ErrorKind::NotFound.into()))?;
         signal::send(pid, signal).map_err(failed("cannot signal nats-server"))
     }
-}
-
-/// Has the broker of a data folder, if one runs there, read its configuration and its users again.
-///
-/// For commands that change the users while another process keeps the broker; says whether there was one to tell.
-///
-/// # Errors
-///
-/// When it cannot be told.
-pub fn reload_running(dir: &Path) -> Result<bool, BrokerError> {
-    let dir = dir.canonicalize().map_err(failed("cannot find the data folder"))?;
-    let Some(pid) = orphan::running(&dir) else { return Ok(false) };
-    signal::send(pid, Signal::Reload).map_err(failed("cannot signal nats-server"))?;
-    Ok(true)
 }
 
 fn failed(what: &str) -> impl FnOnce(io::Error) -> BrokerError {

@@ -90,7 +90,7 @@ impl Keys {
 
     /// The seed of the operator, who may look at the broker itself.
     pub fn sys_seed_path(&self) -> PathBuf {
-        seed_path(&self.dir, "sys")
+        sys_seed_path(&self.dir)
     }
 
     /// The seed of the simulator, which may publish as every node.
@@ -135,6 +135,11 @@ pub fn revoke(dir: &Path, node: &NodeId) -> Result<bool, KeysError> {
     agents.write()?;
     seed::remove(&agent_seed_path(dir, node))?;
     Ok(known)
+}
+
+/// The seed of a data folder's operator, see [`Keys::sys_seed_path`].
+pub fn sys_seed_path(dir: &Path) -> PathBuf {
+    seed_path(dir, "sys")
 }
 
 fn seed_path(dir: &Path, name: &str) -> PathBuf {

@@ -12,7 +12,7 @@ use std::{
 use async_nats::{ConnectOptions, jetstream};
 use tempfile::TempDir;
 use tidemap_service::{
-    broker::{self, Broker, BrokerConfig, BrokerError},
+    broker::{self, Broker, BrokerConfig, BrokerError, Told},
     data_dir::DataDirError,
     keys::Keys,
     streams,
@@ -74,7 +74,7 @@ async fn stopping_leaves_nothing_that_listens() {
     broker.stop().await.unwrap();
     assert_eq!(broker.pid(), None);
     TcpListener::bind(address).unwrap();
-    assert!(!broker::reload_running(dir.path()).unwrap(), "nobody is left to be told");
+    assert_eq!(broker::reload_running(dir.path()).await.unwrap(), Told::Nobody);
 }
 
 #[tokio::test]
@@ -123,4 +123,36 @@ async fn a_broker_that_a_killed_tidemap_left_behind_is_replaced() {
     let broker = start(dir.path()).await.unwrap();
     assert!(broker.pid().is_some());
     timeout(Duration::from_secs(10), reaped).await.unwrap().unwrap();
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_broker_of_a_service_manager_is_told_but_never_stopped() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = dir.path().canonicalize().unwrap();
+    Keys::open_or_create(&folder).unwrap();
+    fs::write(folder.join("nats.conf"), include_str!("../../nats.conf")).unwrap();
+    let log = folder.join("stderr");
+    let mut command = Command::new(broker::locate(&broker::default_tools_dir()).unwrap());
+    // As deploy/systemd/tidemap-nats.service starts it.
+    command.arg("-c").arg(folder.join("nats.conf")).arg("-sd").arg(&folder);
+    command.arg("-P").arg(folder.join("nats-server.pid")).args(["-a", "127.0.0.1", "-p", "-1"]);
+    let mut theirs = command.stderr(fs::File::create(&log).unwrap()).spawn().unwrap();
+    let logged = async |words: &str| {
+        let said = async {
+            while !fs::read_to_string(&log).unwrap().contains(words) {
+                tokio::task::yield_now().await;
+            }
+        };
+        timeout(Duration::from_secs(10), said).await.expect(words);
+    };
+    logged("Server is ready").await;
+    let told = broker::reload_running(&folder).await.unwrap();
+    logged("Reloaded server configuration").await;
+    let ours = start(&folder).await;
+    let ended = theirs.try_wait().unwrap();
+    theirs.kill().unwrap();
+    theirs.wait().unwrap();
+    assert_eq!(told, Told::Unseen, "its log is the service manager's");
+    assert!(ended.is_none(), "it is not ours to stop: {ended:?}, {ours:?}");
 }

@@ -7,7 +7,13 @@ mod line;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use tidemap_service::{broker, cli::UsageError, data_dir::DataDir, jwt::Operator, keys, tls};
+use tidemap_service::{
+    broker::{self, Told},
+    cli::UsageError,
+    data_dir::DataDir,
+    jwt::Operator,
+    keys, tls,
+};
 use tidemap_wire::NodeId;
 
 use crate::{
@@ -48,7 +54,7 @@ pub(crate) struct RevokeArgs {
     /// Where `tidemap up` keeps its data.
     #[arg(long, env = "TIDEMAP_DATA_DIR", value_name = "FOLDER")]
     data_dir: Option<PathBuf>,
-    /// The folder of an operator; only with it does the command talk to the broker's address.
+    /// The folder of an operator (`tidemap operator init`), when the node was let in by its signature.
     #[arg(long, env = "TIDEMAP_OPERATOR", value_name = "FOLDER")]
     operator: Option<PathBuf>,
     #[command(flatten)]
@@ -56,13 +62,13 @@ pub(crate) struct RevokeArgs {
 }
 
 /// Makes the node's key, lets it in, and prints the line that starts its agent.
-pub(crate) fn enroll(args: &EnrollArgs) -> anyhow::Result<()> {
+pub(crate) async fn enroll(args: &EnrollArgs) -> anyhow::Result<()> {
     if let Some(bad) = args.labels.iter().find(|label| !label.contains('=')) {
         return Err(UsageError(format!("--labels {bad}: not of the form key=value")).into());
     }
     let (line, state) = match &args.operator {
         Some(folder) => sign(args, &Operator::open(folder)?)?,
-        None => add(args, &data_dir(args.data_dir.clone())?)?,
+        None => add(args, &data_dir(args.data_dir.clone())?).await?,
     };
     let node = line::quoted(&args.node.display_name());
     eprintln!("{node} {state}. On that host, start its agent with this line (the key in it is a secret):");
@@ -81,8 +87,13 @@ pub(crate) async fn revoke(args: &RevokeArgs) -> anyhow::Result<()> {
     let Some(folder) = &args.operator else {
         let dir = data_dir(args.data_dir.clone())?;
         let known = keys::revoke(&dir, &args.node)?;
-        broker::reload_running(&dir)?;
-        eprintln!("{name} {}", if known { "is shut out" } else { "was not enrolled" });
+        let state = if known { "is shut out" } else { "was not enrolled" };
+        anyhow::ensure!(
+            tell(&dir, &args.brokers).await.with_context(|| format!("{name} may still be let in"))?,
+            "{name} {state}, but no broker runs here: it will know when it starts; if it runs elsewhere or was started \
+             by hand, have it read its configuration again"
+        );
+        eprintln!("{name} {state}");
         return Ok(());
     };
     let operator = Operator::open(folder)?;
@@ -96,10 +107,30 @@ pub(crate) async fn revoke(args: &RevokeArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Has the broker that runs in a data folder read its users; says whether there is one.
+async fn tell(dir: &Path, brokers: &BrokersArgs) -> anyhow::Result<bool> {
+    match broker::reload_running(dir).await? {
+        Told::Nobody => Ok(false),
+        Told::Read => Ok(true),
+        Told::Unseen => {
+            let client = brokers.reach(&keys::sys_seed_path(dir)).await.context(
+                "the broker was told, but not whether it has read its users: name its address with --nats-url and \
+                 --nats-ca, or look for `Reloaded server configuration` in its log",
+            )?;
+            broker::reload_by(&client).await?;
+            Ok(true)
+        }
+    }
+}
+
 /// Adds a line to the broker's users.
-fn add(args: &EnrollArgs, dir: &Path) -> anyhow::Result<(Line, &'static str)> {
+async fn add(args: &EnrollArgs, dir: &Path) -> anyhow::Result<(Line, &'static str)> {
     let enrolled = keys::enroll(dir, &args.node)?;
-    let running = broker::reload_running(dir)?;
+    let url = args.nats_url.clone().or_else(|| listen::endpoint(dir));
+    let url = url.unwrap_or_else(|| "nats://127.0.0.1:4222".to_owned());
+    let brokers = BrokersArgs { nats_url: url.clone(), nats_ca: args.nats_ca.clone() };
+    let name = args.node.display_name();
+    let running = tell(dir, &brokers).await.with_context(|| format!("{name} may not be let in yet"))?;
     let state = match (enrolled.created, running) {
         (false, _) => "was enrolled before",
         (true, true) => "is enrolled, and the broker knows",
@@ -107,8 +138,6 @@ fn add(args: &EnrollArgs, dir: &Path) -> anyhow::Result<(Line, &'static str)> {
     };
     let text = read(&enrolled.seed_path)?;
     let seed = text.lines().find(|line| line.starts_with("SU")).context("the key file holds no seed")?;
-    let url = args.nats_url.clone().or_else(|| listen::endpoint(dir));
-    let url = url.unwrap_or_else(|| "nats://127.0.0.1:4222".to_owned());
     let authority = match &args.nats_ca {
         Some(path) => Some(read(path)?),
         None => tls::authority_of(dir).filter(|_| url.starts_with("tls://")),

@@ -115,7 +115,7 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
             tidemap_api::run(config, client, listener, shutdown).await
         }
         Command::Simulate { nats, simulate } => simulate::run(simulate, nats, shutdown).await,
-        Command::Enroll(args) => enroll::enroll(&args),
+        Command::Enroll(args) => enroll::enroll(&args).await,
         Command::Revoke(args) => enroll::revoke(&args).await,
         Command::Operator(command) => operator::run(command).await,
     }

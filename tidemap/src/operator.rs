@@ -6,6 +6,7 @@ use std::{
 };
 
 use anyhow::Context;
+use async_nats::Client;
 use tidemap_service::{
     clock::unix_ms,
     jwt::{self, EnrollKey, Operator},
@@ -42,10 +43,10 @@ pub(crate) enum OperatorCommand {
 pub(crate) struct BrokersArgs {
     /// The broker's address; one of a cluster tells the others.
     #[arg(long, env = "TIDEMAP_NATS_URL", default_value = "nats://127.0.0.1:4222", value_name = "URL")]
-    nats_url: String,
+    pub(crate) nats_url: String,
     /// Certificate authority of the broker's certificate (PEM), when it is not a public one.
     #[arg(long, env = "TIDEMAP_NATS_CA", value_name = "FILE")]
-    nats_ca: Option<PathBuf>,
+    pub(crate) nats_ca: Option<PathBuf>,
 }
 
 /// Does it.
@@ -60,13 +61,20 @@ pub(crate) async fn run(command: OperatorCommand) -> anyhow::Result<()> {
     }
 }
 
+impl BrokersArgs {
+    /// A connection to the broker with an operator's key or credentials.
+    pub(crate) async fn reach(&self, creds: &Path) -> anyhow::Result<Client> {
+        let mut args = NatsArgs::new(&self.nats_url, Some(creds));
+        args.nats_ca = self.nats_ca.clone();
+        let client = args.connect("tidemap-operator", None).await?;
+        nats::reached(&client, PATIENCE).await?;
+        Ok(client)
+    }
+}
+
 /// Tells the brokers; returns how many have heard it.
 pub(crate) async fn push(operator: &Operator, brokers: &BrokersArgs) -> anyhow::Result<usize> {
-    let creds = operator.sys_creds_path();
-    let mut args = NatsArgs::new(&brokers.nats_url, Some(&creds));
-    args.nats_ca = brokers.nats_ca.clone();
-    let client = args.connect("tidemap-operator", None).await?;
-    nats::reached(&client, PATIENCE).await?;
+    let client = brokers.reach(&operator.sys_creds_path()).await?;
     jwt::push(&client, &operator.accounts_tokens()?).await
 }
 

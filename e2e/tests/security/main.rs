@@ -7,6 +7,7 @@ mod entry;
 mod files;
 mod forgery;
 mod tls;
+mod told;
 
 use std::time::Duration;
 

@@ -26,7 +26,7 @@ pub(super) async fn stop(dir: &Path) -> Result<(), BrokerError> {
 }
 
 /// The process of the broker that runs in this folder.
-pub(super) fn running(dir: &Path) -> Option<u32> {
+fn running(dir: &Path) -> Option<u32> {
     let pid = fs::read_to_string(launch::pid_file(dir)).ok()?.trim().parse().ok()?;
     is_ours(dir, pid).then_some(pid)
 }

@@ -48,10 +48,10 @@ async fn enrolling_and_revoking_disturbs_no_other_connection() {
     for round in 0..10 {
         let name = node(&format!("guest-{round}"));
         let seed = keys::enroll(fleet.dir.path(), &name).unwrap().seed_path;
-        assert!(broker::reload_running(fleet.dir.path()).unwrap());
+        assert_eq!(broker::reload_running(fleet.dir.path()).await.unwrap(), broker::Told::Read);
         let_in(&fleet, std::fs::read_to_string(seed).unwrap().trim()).await;
         assert!(keys::revoke(fleet.dir.path(), &name).unwrap());
-        assert!(broker::reload_running(fleet.dir.path()).unwrap());
+        assert_eq!(broker::reload_running(fleet.dir.path()).await.unwrap(), broker::Told::Read);
     }
     // One more that stays: its answer comes after all those reloads.
     let guest = fleet.agent("guest").await;
@@ -79,7 +79,7 @@ async fn a_fleet_of_nkeys_is_enrolled_within_limits() {
         let started = Instant::now();
         let seed = keys::enroll(fleet.dir.path(), &node(&format!("last-{goal}"))).unwrap().seed_path;
         let written = started.elapsed();
-        assert!(broker::reload_running(fleet.dir.path()).unwrap());
+        assert_eq!(broker::reload_running(fleet.dir.path()).await.unwrap(), broker::Told::Read);
         let_in(&fleet, std::fs::read_to_string(seed).unwrap().trim()).await;
         println!(
             "{goal} nodes: one more is written after {} ms and let in after {} ms",

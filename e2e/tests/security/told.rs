@@ -1,0 +1,99 @@
+//! Nobody is told that a key is taken back before the broker has read so.
+
+use std::{fs, path::Path, process::Stdio};
+
+use tidemap_e2e::{
+    eventually,
+    process::{Tidemap, run_to_end},
+};
+use tidemap_service::{broker, keys::Keys};
+use tokio::process::{Child, Command};
+
+use crate::SOON;
+
+/// A broker with the words of `deploy/systemd/tidemap-nats.service`, but for TLS, and its address.
+async fn service_manager(folder: &Path) -> (Child, String) {
+    Keys::open_or_create(folder).unwrap();
+    fs::write(folder.join("nats.conf"), include_str!("../../../nats.conf")).unwrap();
+    let binary = tokio::task::spawn_blocking(|| broker::locate(&broker::default_tools_dir()));
+    let mut command = Command::new(binary.await.unwrap().unwrap());
+    command.arg("-c").arg(folder.join("nats.conf")).arg("-sd").arg(folder);
+    command.arg("-P").arg(folder.join("nats-server.pid")).args(["-a", "127.0.0.1", "-p", "-1"]);
+    let journal = folder.join("journal");
+    command.stdout(Stdio::null()).stderr(fs::File::create(&journal).unwrap()).kill_on_drop(true);
+    let child = command.spawn().unwrap();
+    let address = eventually(SOON, async || {
+        let log = fs::read_to_string(&journal)?;
+        let address = log.split_once("Listening for client connections on ");
+        let ready = address.filter(|_| log.contains("Server is ready"));
+        let address =
+            ready.and_then(|(_, after)| after.lines().next()).map(|address| format!("nats://{address}"));
+        address.ok_or_else(|| anyhow::anyhow!("{log}"))
+    });
+    (child, address.await.unwrap())
+}
+
+#[tokio::test]
+async fn a_broker_of_a_service_manager_shuts_out_whom_revoke_names() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().to_str().unwrap();
+    let (mut broker, url) = service_manager(folder.path()).await;
+    let there = ["--data-dir", data, "--nats-url", &url];
+    let command = |name: &'static str| [&[name, "a"], &there[..]].concat();
+    let (code, told) = run_to_end(&command("enroll")).await.unwrap();
+    assert!(code == Some(0) && told.contains("the broker knows"), "{told}");
+    let key = folder.path().join("keys/agents/a.nk");
+    let agent_key = tempfile::tempdir().unwrap();
+    let carried = agent_key.path().join("a.nk");
+    fs::copy(key, &carried).unwrap();
+    let args = ["agent", "--node", "a", "--nats-url", &url, "--creds", carried.to_str().unwrap()];
+    let agent = Tidemap::start(&args).unwrap();
+    let says = async |words: &str| {
+        let said = eventually(SOON, async || {
+            let log = agent.log();
+            anyhow::ensure!(log.contains(words), "no {words:?} in {log}");
+            Ok(())
+        });
+        said.await.unwrap();
+    };
+    says("connected to the broker").await;
+    let (code, told) = run_to_end(&command("revoke")).await.unwrap();
+    println!("{}", told.trim());
+    assert!(code == Some(0) && told.trim().ends_with("a is shut out"), "{told}");
+    says("refuses this key").await;
+
+    // It cannot read its users again, and says so to whoever asks.
+    let configuration = folder.path().join("nats.conf");
+    fs::write(&configuration, format!("{}\nno_such_word: 1\n", include_str!("../../../nats.conf"))).unwrap();
+    for name in ["enroll", "revoke"] {
+        let (code, told) = run_to_end(&command(name)).await.unwrap();
+        println!("{}", told.trim());
+        assert!(code == Some(1) && told.contains("Failed to reload"), "{code:?} {told}");
+    }
+    // Nobody can be asked.
+    let (code, told) =
+        run_to_end(&["revoke", "a", "--data-dir", data, "--nats-url", "nats://127.0.0.1:1"]).await.unwrap();
+    println!("{}", told.trim());
+    assert!(code == Some(1) && told.contains("--nats-url"), "{code:?} {told}");
+    broker.kill().await.unwrap();
+    let (code, told) = run_to_end(&command("revoke")).await.unwrap();
+    println!("{}", told.trim());
+    assert!(code == Some(1) && told.contains("no broker runs here"), "{code:?} {told}");
+}
+
+#[tokio::test]
+async fn a_broker_of_up_that_cannot_read_its_users_again_is_told_of() {
+    let folder = tempfile::tempdir().unwrap();
+    let listen = ["--node", "here", "--listen", "127.0.0.1:0", "--advertise", "127.0.0.1"];
+    let (_up, _) = Tidemap::up(folder.path(), &listen).await.unwrap();
+    let data = folder.path().to_str().unwrap();
+    let (code, told) = run_to_end(&["enroll", "a", "--data-dir", data]).await.unwrap();
+    assert!(code == Some(0) && told.contains("the broker knows"), "{told}");
+    fs::write(folder.path().join("tls/broker.pem"), "no certificate").unwrap();
+    for name in ["enroll", "revoke"] {
+        let (code, told) = run_to_end(&[name, "a", "--data-dir", data]).await.unwrap();
+        println!("{}", told.trim());
+        assert!(code == Some(1) && told.contains("Failed to reload"), "{code:?} {told}");
+        assert_eq!(told.trim().lines().count(), 1, "{told}");
+    }
+}
