@@ -82,7 +82,7 @@ fn start_agent(line: &str, folder: &PathBuf) -> Child {
     fs::create_dir(folder).unwrap();
     let program = tidemap().unwrap();
     // The shell makes place for the agent, so that ending the one ends the other.
-    let line = line.replace("&& tidemap agent", "&& exec tidemap agent");
+    let line = line.replace("&& $(command", "&& exec $(command");
     Command::new("bash")
         .args(["-c", &format!("PATH={}:$PATH && {line}", program.parent().unwrap().display())])
         .current_dir(folder)

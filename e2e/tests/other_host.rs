@@ -28,8 +28,14 @@ async fn the_line_that_enroll_prints_starts_an_agent_on_another_host() {
     assert!(line.contains("tls://") && line.contains("--nats-ca"), "{line}");
 
     let there = tempfile::tempdir().unwrap();
-    let program = tidemap().unwrap();
-    let programs = program.parent().unwrap().to_str().unwrap();
+    // One program is installed there: the small one, where it has been built.
+    let installed = tempfile::tempdir().unwrap();
+    let whole = tidemap().unwrap();
+    let small = whole.with_file_name("tidemap-agent");
+    let program = if small.exists() { small } else { whole };
+    println!("on PATH: {}", program.display());
+    std::os::unix::fs::symlink(&program, installed.path().join(program.file_name().unwrap())).unwrap();
+    let programs = installed.path().to_str().unwrap();
     let mut agent = host
         .command("bash")
         .args(["-c", &format!("cd {} && PATH={programs}:$PATH && {}", there.path().display(), exec(&line))])
@@ -61,5 +67,5 @@ async fn the_line_that_enroll_prints_starts_an_agent_on_another_host() {
 
 /// The line with its last command in place of the shell, so that ending the shell ends the agent.
 fn exec(line: &str) -> String {
-    line.replace("&& tidemap agent", "&& exec tidemap agent")
+    line.replace("&& $(command", "&& exec $(command")
 }

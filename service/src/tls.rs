@@ -126,11 +126,6 @@ impl Certificates {
     }
 }
 
-/// The authority of a data folder, when one was made there.
-pub fn authority_of(dir: &Path) -> Option<String> {
-    fs::read_to_string(dir.join("tls/ca.pem")).ok()
-}
-
 /// The private key in a file, which is made when it is missing.
 fn key(path: &Path) -> Result<KeyPair, TlsError> {
     match fs::read_to_string(path) {

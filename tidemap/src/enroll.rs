@@ -7,12 +7,14 @@ mod line;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
+use clap::Args;
+use tidemap_agent::AgentArgs;
 use tidemap_service::{
     broker::{self, Told},
     cli::UsageError,
     data_dir::DataDir,
     jwt::Operator,
-    keys, tls,
+    keys,
 };
 use tidemap_wire::NodeId;
 
@@ -63,9 +65,7 @@ pub(crate) struct RevokeArgs {
 
 /// Makes the node's key, lets it in, and prints the line that starts its agent.
 pub(crate) async fn enroll(args: &EnrollArgs) -> anyhow::Result<()> {
-    if let Some(bad) = args.labels.iter().find(|label| !label.contains('=')) {
-        return Err(UsageError(format!("--labels {bad}: not of the form key=value")).into());
-    }
+    args.labels.iter().try_for_each(|label| accepted(label))?;
     let (line, state) = match &args.operator {
         Some(folder) => sign(args, &Operator::open(folder)?)?,
         None => add(args, &data_dir(args.data_dir.clone())?).await?,
@@ -140,7 +140,7 @@ async fn add(args: &EnrollArgs, dir: &Path) -> anyhow::Result<(Line, &'static st
     let seed = text.lines().find(|line| line.starts_with("SU")).context("the key file holds no seed")?;
     let authority = match &args.nats_ca {
         Some(path) => Some(read(path)?),
-        None => tls::authority_of(dir).filter(|_| url.starts_with("tls://")),
+        None => listen::authority(dir).filter(|_| url.starts_with("tls://")),
     };
     Ok((Line { url, secret: format!("{seed}\n"), file: "tidemap.nk", authority }, state))
 }
@@ -154,6 +154,16 @@ fn sign(args: &EnrollArgs, operator: &Operator) -> anyhow::Result<(Line, &'stati
     let enrolled = operator.enroll(&args.node, operator::now_s())?;
     let state = if enrolled.created { "is enrolled" } else { "was enrolled before" };
     Ok((Line { url, secret: read(&enrolled.creds_path)?, file: "tidemap.creds", authority }, state))
+}
+
+/// Whether the agent will take this label.
+fn accepted(label: &str) -> Result<(), UsageError> {
+    let agent = AgentArgs::augment_args(clap::Command::new("agent"));
+    let refused = agent.try_get_matches_from(["agent", "--label", label]).err();
+    match refused.as_ref().and_then(std::error::Error::source) {
+        Some(why) => Err(UsageError(format!("--labels {label}: {why}"))),
+        None => Ok(()),
+    }
 }
 
 fn read(path: &Path) -> anyhow::Result<String> {
@@ -173,4 +183,24 @@ fn data_dir(named: Option<PathBuf>) -> anyhow::Result<PathBuf> {
         .into());
     }
     Ok(dir)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::accepted;
+
+    #[test]
+    fn labels_are_what_the_agent_takes() {
+        for label in ["role=web", "a=b=c"] {
+            accepted(label).unwrap();
+        }
+        for (label, told) in [
+            ("=v", "--labels =v: the key must not be empty"),
+            ("k=", "--labels k=: the value must not be empty"),
+            ("k", "--labels k: not of the form key=value"),
+            ("", "--labels : not of the form key=value"),
+        ] {
+            assert_eq!(accepted(label).unwrap_err().to_string(), told);
+        }
+    }
 }

@@ -1,7 +1,7 @@
 //! Where the broker of `tidemap up` listens: on loopback without encryption, or for other hosts with TLS. Nothing between.
 
 use std::{
-    fs,
+    fs, io,
     net::{IpAddr, SocketAddr, ToSocketAddrs},
     path::{Path, PathBuf},
     time::Duration,
@@ -19,6 +19,8 @@ use tidemap_service::{
 const PORT: u16 = 4222;
 /// In the data folder: the URL under which nodes reach the broker, for `tidemap enroll`.
 const ENDPOINT: &str = "endpoint";
+/// Beside it: the authority that vouches for the broker there (PEM), unless a public one does.
+const AUTHORITY: &str = "endpoint-ca.pem";
 
 /// Whether other hosts reach the broker, and how they can believe it.
 #[derive(clap::Args, Clone, Debug)]
@@ -89,8 +91,20 @@ impl Listener {
     }
 
     /// Writes down, for `tidemap enroll`, how nodes reach the broker.
-    pub(crate) fn tell(&self, dir: &Path, broker: &Broker) -> anyhow::Result<()> {
+    pub(crate) fn tell(&self, dir: &Path, broker: &Broker, authority: Option<&Path>) -> anyhow::Result<()> {
+        Self::tell_authority(dir, authority).context("cannot write down who vouches for the broker")?;
         fs::write(dir.join(ENDPOINT), self.url_there(broker)).context("cannot write to the data folder")
+    }
+
+    fn tell_authority(dir: &Path, authority: Option<&Path>) -> io::Result<()> {
+        let told = dir.join(AUTHORITY);
+        let done = match authority {
+            Some(authority) => fs::read(authority).and_then(|pem| fs::write(told, pem)),
+            None => fs::remove_file(told),
+        };
+        done.or_else(|error| {
+            if authority.is_none() && error.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(error) }
+        })
     }
 
     /// The URL for this host's own parts. A certificate that was given knows the advertised name only.
@@ -116,6 +130,11 @@ impl Listener {
 /// How nodes reach the broker of a data folder, as its `tidemap up` has written it down.
 pub(crate) fn endpoint(dir: &Path) -> Option<String> {
     fs::read_to_string(dir.join(ENDPOINT)).ok()
+}
+
+/// Who vouches for that broker, as it has been written down too; a public authority unless told.
+pub(crate) fn authority(dir: &Path) -> Option<String> {
+    fs::read_to_string(dir.join(AUTHORITY)).ok()
 }
 
 /// What certificates are judged by: the time since 1970 that this host's clock shows.
@@ -162,6 +181,22 @@ mod tests {
         for bad in ["nats://0.0.0.0:4222", "nats://127.0.0.1", "tls://127.0.0.1:1", ""] {
             assert!(check(&["--nats-url", bad]).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn the_authority_that_is_written_down_is_the_one_in_use() {
+        let dir = tempfile::tempdir().unwrap();
+        let pem = dir.path().join("theirs.pem");
+        for text in ["old", "new"] {
+            fs::write(&pem, text).unwrap();
+            Listener::tell_authority(dir.path(), Some(&pem)).unwrap();
+            assert_eq!(authority(dir.path()).as_deref(), Some(text));
+        }
+        for _ in 0..2 {
+            Listener::tell_authority(dir.path(), None).unwrap();
+            assert_eq!(authority(dir.path()), None);
+        }
+        Listener::tell_authority(dir.path(), Some(Path::new("/no/such.pem"))).unwrap_err();
     }
 
     #[test]

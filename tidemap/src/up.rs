@@ -94,7 +94,7 @@ pub(crate) async fn run(args: UpArgs, shutdown: CancellationToken) -> anyhow::Re
     let trusted = tls.as_ref().and_then(|tls| tls.authority.clone());
     let config = BrokerConfig { dir: data_dir.path().to_owned(), listen, tls };
     let mut broker = Broker::start(&binary, config).await?;
-    plan.listener.tell(data_dir.path(), &broker)?;
+    plan.listener.tell(data_dir.path(), &broker, trusted.as_deref())?;
 
     let mut stations = Stations::default();
     let url = plan.listener.url_here(&broker);

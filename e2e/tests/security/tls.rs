@@ -122,3 +122,27 @@ async fn an_agent_that_wants_tls_does_not_speak_to_a_broker_without() {
     println!("{line}");
     assert!(line.contains("does not speak TLS"), "{line}");
 }
+
+#[tokio::test]
+async fn the_line_of_enroll_carries_the_authority_in_use() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().to_str().unwrap();
+    let theirs = tempfile::tempdir().unwrap();
+    let given = made(theirs.path(), "127.0.0.1", 0);
+    let path = |path: &Path| path.to_str().unwrap().to_owned();
+    let authority = given.authority.as_deref().unwrap();
+    let (cert, key, ca) = (path(&given.certificate), path(&given.key), path(authority));
+    let listen = ["--node", "here", "--listen", "127.0.0.1:0", "--advertise", "127.0.0.1"];
+    // First with a certificate of ours, whose authority stays in the folder.
+    for (more, authority) in [
+        (&[][..], folder.path().join("tls/ca.pem")),
+        (&["--tls-cert", &cert, "--tls-key", &key, "--tls-ca", &ca], authority.to_owned()),
+    ] {
+        let (mut up, _) = Tidemap::up(folder.path(), &[&listen[..], more].concat()).await.unwrap();
+        let line = Tidemap::start(&["enroll", "a", "--data-dir", data]).unwrap().line().await.unwrap();
+        let carried = std::fs::read_to_string(authority).unwrap().trim_end().replace('\n', "\\n");
+        assert!(line.contains(&carried) && line.contains("--nats-ca tidemap-ca.pem"), "{carried} {line}");
+        assert_eq!(line.matches("BEGIN CERTIFICATE").count(), 1, "{line}");
+        up.terminate().await.unwrap();
+    }
+}

@@ -2,6 +2,9 @@
 
 use tidemap_wire::NodeId;
 
+/// The agent alone where it is installed, else the program that can do everything.
+const PROGRAM: &str = "$(command -v tidemap-agent || echo tidemap agent)";
+
 /// What the agent needs to know.
 pub(super) struct Line {
     /// Where the broker is.
@@ -23,7 +26,7 @@ impl Line {
             None => (String::new(), ""),
         };
         format!(
-            "umask 077 && {} && {make_ca}tidemap agent --node {}{labels} --nats-url {}{use_ca} --creds {}",
+            "umask 077 && {} && {make_ca}{PROGRAM} --node {}{labels} --nats-url {}{use_ca} --creds {}",
             write(&self.secret, self.file),
             quoted(&node.display_name()),
             quoted(&self.url),
@@ -32,12 +35,13 @@ impl Line {
     }
 }
 
-/// A command that writes a text of several lines into a file.
+/// Commands that write a text into a new file: one that exists may be readable to others, and would stay so.
 fn write(text: &str, file: &str) -> String {
-    match text.trim_end() {
-        word if !word.contains('\n') => format!("echo {word} > {file}"),
-        lines => format!("printf %b '{}\\n' > {file}", lines.replace('\n', "\\n")),
-    }
+    let print = match text.trim_end() {
+        word if !word.contains('\n') => format!("echo {word}"),
+        lines => format!("printf %b '{}\\n'", lines.replace('\n', "\\n")),
+    };
+    format!("rm -f {file} && {print} > {file}")
 }
 
 /// A word as a shell reads it back whole.
@@ -51,7 +55,7 @@ pub(super) fn quoted(word: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::quoted;
+    use super::{Line, quoted};
 
     #[test]
     fn words_survive_a_shell() {
@@ -59,6 +63,47 @@ mod tests {
             [("a-1", "a-1"), ("a b", "'a b'"), ("it's", r"'it'\''s'"), ("", "''"), ("$x", "'$x'")]
         {
             assert_eq!(quoted(word), line);
+        }
+    }
+    #[cfg(unix)]
+    #[test]
+    fn the_line_starts_either_program_and_protects_its_secret() {
+        use std::{fs, os::unix::fs::PermissionsExt, process::Command};
+        let node = tidemap_wire::NodeId::from_name("web 01").unwrap();
+        let line = Line {
+            url: "tls://broker:4222".to_owned(),
+            secret: "SUSEED\n".to_owned(),
+            file: "tidemap.nk",
+            authority: Some("-----BEGIN\nAAA=\n-----END\n".to_owned()),
+        };
+        let line = line.render(&node, &["role=it's".to_owned()]);
+        for (installed, begins) in [
+            (&["tidemap"][..], "tidemap agent --node web 01"),
+            (&["tidemap-agent"], "tidemap-agent --node web 01"),
+            (&["tidemap", "tidemap-agent"], "tidemap-agent --node web 01"),
+        ] {
+            let folder = tempfile::tempdir().unwrap();
+            let file = |name: &str| folder.path().join(name);
+            for program in installed {
+                fs::write(file(program), "#!/bin/sh\necho \"${0##*/} $*\"\n").unwrap();
+                fs::set_permissions(file(program), fs::Permissions::from_mode(0o755)).unwrap();
+            }
+            fs::write(file("tidemap.nk"), "old").unwrap();
+            fs::set_permissions(file("tidemap.nk"), fs::Permissions::from_mode(0o644)).unwrap();
+            let path = format!("{}:/usr/bin:/bin", folder.path().display());
+            let shell = Command::new("sh")
+                .args(["-c", &line])
+                .current_dir(&folder)
+                .env("PATH", path)
+                .output()
+                .unwrap();
+            let printed = String::from_utf8(shell.stdout).unwrap();
+            let rest = " --label role=it's --nats-url tls://broker:4222 --nats-ca tidemap-ca.pem --creds tidemap.nk\n";
+            assert_eq!(printed, format!("{begins}{rest}"), "{:?}", String::from_utf8_lossy(&shell.stderr));
+            assert_eq!(fs::read_to_string(file("tidemap.nk")).unwrap(), "SUSEED\n");
+            assert_eq!(fs::read_to_string(file("tidemap-ca.pem")).unwrap(), "-----BEGIN\nAAA=\n-----END\n");
+            let mode = fs::metadata(file("tidemap.nk")).unwrap().permissions().mode() & 0o777;
+            assert_eq!(mode, 0o600);
         }
     }
 }
