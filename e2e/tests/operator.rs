@@ -12,7 +12,7 @@ use anyhow::{Context, ensure};
 use tidemap_e2e::{
     eventually,
     http::get_json,
-    process::{Tidemap, tidemap},
+    process::{Tidemap, run_to_end, tidemap},
 };
 use tidemap_service::broker;
 use tidemap_wire::{Status, http::NodeJson};
@@ -65,6 +65,17 @@ async fn a_fleet_of_signatures_is_started_watched_and_cut_off_by_commands_alone(
     .await
     .unwrap();
     told(&revoke).await;
+    // A node that was let in on another host goes on, and nobody may believe otherwise.
+    let stranger = ["revoke", "elsewhere", "--operator", &operator, "--nats-url", &nats];
+    let (code, refused) = run_to_end(&stranger).await.unwrap();
+    assert!(
+        code == Some(1) && refused.contains("was not enrolled here") && refused.contains("--key"),
+        "{refused}"
+    );
+    println!("{}", refused.trim());
+    let key = nkeys::KeyPair::new_user().public_key();
+    let (code, done) = run_to_end(&[&stranger[..], &["--key", &key]].concat()).await.unwrap();
+    assert!(code == Some(0) && done.contains("elsewhere is shut out; 1 broker told"), "{done}");
     let other = fs::read_to_string(folder.path().join("stays/log")).unwrap();
     assert!(!other.contains("lost the broker"), "{other}");
     eventually(SOON, || node("stays", Status::Online)).await.unwrap();

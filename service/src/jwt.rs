@@ -9,7 +9,8 @@
 //!   `keys/enroll.nk` and `claims/AGENTS.jwt`, and none of the others;
 //! * `claims/*.jwt`: what the operator has signed; public;
 //! * `creds/*.creds`: credentials of the services, of programs that only read, of the simulator, of the operator;
-//! * `agents/<node>.creds`: credentials of agents, to be carried to their hosts;
+//! * `agents/<node>.creds`: credentials of agents, to be carried to their hosts; `agents/<node>.revoked`: the public key
+//!   of one that was shut out;
 //! * `broker/nats.conf`: what each broker is started with; it holds nothing secret.
 
 mod brokers;
@@ -29,12 +30,15 @@ use tidemap_wire::NodeId;
 
 use crate::{
     data_dir::create_private,
-    keys::{KeysError, write_if_changed},
+    keys::{KeysError, own_as_folder, write_if_changed},
 };
 use claims::Accounts;
 use token::Claims;
 
 pub use brokers::push;
+
+/// How far the clock of a host that enrolled may have been ahead of ours, when its word is not here.
+const CLOCKS_S: i64 = 24 * 60 * 60;
 
 /// Why the operator's folder cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -62,6 +66,12 @@ pub enum JwtError {
         /// What it should hold.
         what: &'static str,
     },
+    /// What should be a public key is something else.
+    #[error("{key:?} is no public key of a node: it begins with U")]
+    NotAKey {
+        /// What was given.
+        key: String,
+    },
     /// A key would not sign.
     #[error("cannot sign: {0}")]
     Unsigned(String),
@@ -80,6 +90,17 @@ pub struct Enrolled {
     pub creds_path: PathBuf,
     /// Whether they are new, or signed anew.
     pub created: bool,
+}
+
+/// What has become of a node's credentials.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Revocation {
+    /// They hold no longer.
+    Now,
+    /// Those with this key were revoked before, and there are no others here.
+    Before(String),
+    /// They are not here and never were revoked here: nobody knows whether they hold.
+    Unknown,
 }
 
 /// What becomes of the key that enrolls.
@@ -145,22 +166,51 @@ impl Operator {
         Ok(Enrolled { creds_path, created })
     }
 
-    /// Signs that a node's credentials no longer hold, and removes them; says whether it had any. Brokers do not know
-    /// before they have been told, see [`push`].
+    /// Signs that a node's credentials no longer hold, and removes them. Brokers do not know before they have been told,
+    /// see [`push`].
     ///
     /// # Errors
     ///
     /// When a file cannot be written, or one that exists is not what it should be, or the operator's key is not here.
-    pub fn revoke(&self, node: &NodeId, now_s: i64) -> Result<bool, JwtError> {
+    pub fn revoke(&self, node: &NodeId, now_s: i64) -> Result<Revocation, JwtError> {
         let _lock = self.lock()?;
         let path = self.agent_creds_path(node);
-        let Some(user) = creds::read(&path)? else { return Ok(false) };
+        let Some(user) = creds::read(&path)? else {
+            let before = read(&self.revoked_path(node))?;
+            return Ok(before.map_or(Revocation::Unknown, |key| Revocation::Before(key.trim().to_owned())));
+        };
+        // The clock of the host that enrolled may have been ahead of ours.
+        self.shut_out(node, &user.claims.sub, user.claims.iat.unwrap_or(now_s).max(now_s), now_s)?;
+        seed::remove(&path)?;
+        Ok(Revocation::Now)
+    }
+
+    /// The same for a node whose credentials are not here, by its public key.
+    ///
+    /// # Errors
+    ///
+    /// As with [`Operator::revoke`], and when this is no public key of a user.
+    pub fn revoke_key(&self, node: &NodeId, key: &str, now_s: i64) -> Result<(), JwtError> {
+        let pair = nkeys::KeyPair::from_public_key(key);
+        if !pair.is_ok_and(|pair| matches!(pair.key_pair_type(), nkeys::KeyPairType::User)) {
+            return Err(JwtError::NotAKey { key: key.to_owned() });
+        }
+        let _lock = self.lock()?;
+        self.shut_out(node, key, now_s + CLOCKS_S, now_s)?;
+        let path = self.agent_creds_path(node);
+        match creds::read(&path)? {
+            Some(user) if user.claims.sub == key => seed::remove(&path),
+            _ => Ok(()),
+        }
+    }
+
+    /// Signs that what this key has been given until then does not hold.
+    fn shut_out(&self, node: &NodeId, key: &str, until_s: i64, now_s: i64) -> Result<(), JwtError> {
         let root = seed::open(&self.key_path("operator"), &seed::OPERATOR)?;
-        let agents = claims::revoke(self.required_claims("AGENTS")?, &user.claims, now_s);
+        let agents = claims::revoke(self.required_claims("AGENTS")?, key, until_s);
         self.issue("AGENTS", agents, &root, now_s)?;
         self.write_configuration()?;
-        seed::remove(&path)?;
-        Ok(true)
+        Ok(write_if_changed(&self.revoked_path(node), &format!("{key}\n"))?)
     }
 
     /// What brokers are to know of the accounts, for [`push`].
@@ -286,14 +336,19 @@ impl Operator {
         self.dir.join("agents").join(format!("{node}.creds"))
     }
 
+    fn revoked_path(&self, node: &NodeId) -> PathBuf {
+        self.dir.join("agents").join(format!("{node}.revoked"))
+    }
+
     /// Waits until no other process changes this folder.
     fn lock(&self) -> Result<File, JwtError> {
         for folder in ["keys", "claims", "creds", "agents", "broker"] {
             let path = self.dir.join(folder);
-            create_private(&path).map_err(at(&path))?;
+            create_private(&path).and_then(|()| own_as_folder(&path)).map_err(at(&path))?;
         }
         let path = self.dir.join("lock");
         let file = File::create(&path).map_err(at(&path))?;
+        own_as_folder(&path).map_err(at(&path))?;
         file.lock().map_err(at(&path))?;
         Ok(file)
     }

@@ -156,11 +156,13 @@ fn users_path(dir: &Path, account: &str) -> PathBuf {
 
 /// Waits until no other process changes these keys: `enroll` may run beside `up`.
 fn lock(dir: &Path) -> Result<File, KeysError> {
-    for folder in ["keys/agents", "users"] {
-        create_private(&dir.join(folder)).map_err(at(&dir.join(folder)))?;
+    for folder in ["keys", "keys/agents", "users"] {
+        let folder = dir.join(folder);
+        create_private(&folder).and_then(|()| own_as_folder(&folder)).map_err(at(&folder))?;
     }
     let path = dir.join("keys/lock");
     let file = File::create(&path).map_err(at(&path))?;
+    own_as_folder(&path).map_err(at(&path))?;
     file.lock().map_err(at(&path))?;
     Ok(file)
 }
@@ -172,10 +174,34 @@ fn write_atomically(path: &Path, content: &str) -> Result<(), KeysError> {
         let mut file = tempfile::NamedTempFile::new_in(folder)?;
         io::Write::write_all(&mut file, content.as_bytes())?;
         file.as_file().sync_all()?;
+        own_as_folder(file.path())?;
         file.persist(path)?;
         Ok(())
     };
     write().map_err(at(path))
+}
+
+/// Gives a file or folder to whom the folder around it belongs: when root enrolls, the broker's user must still be able
+/// to read its users.
+#[cfg(unix)]
+pub(crate) fn own_as_folder(path: &Path) -> io::Result<()> {
+    use std::os::unix::fs::{MetadataExt, chown};
+    let folder = path.parent().ok_or(io::ErrorKind::InvalidInput)?.metadata()?;
+    let owner = path.metadata()?.uid();
+    if owner == folder.uid() {
+        return Ok(());
+    }
+    match chown(path, Some(folder.uid()), Some(folder.gid())) {
+        // Only root can give anything away; others work in a folder that they were lent, as in a container.
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(()),
+        done => done,
+    }
+}
+
+/// There are no owners here that differ.
+#[cfg(not(unix))]
+pub(crate) fn own_as_folder(_path: &Path) -> io::Result<()> {
+    Ok(())
 }
 
 pub(crate) fn write_if_changed(path: &Path, content: &str) -> Result<(), KeysError> {

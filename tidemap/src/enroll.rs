@@ -13,7 +13,7 @@ use tidemap_service::{
     broker::{self, Told},
     cli::UsageError,
     data_dir::DataDir,
-    jwt::Operator,
+    jwt::{Operator, Revocation},
     keys,
 };
 use tidemap_wire::NodeId;
@@ -59,6 +59,9 @@ pub(crate) struct RevokeArgs {
     /// The folder of an operator (`tidemap operator init`), when the node was let in by its signature.
     #[arg(long, env = "TIDEMAP_OPERATOR", value_name = "FOLDER")]
     operator: Option<PathBuf>,
+    /// The node's public key, when it was enrolled with an operator's folder on another host.
+    #[arg(long, value_name = "U…", requires = "operator")]
+    key: Option<String>,
     #[command(flatten)]
     brokers: BrokersArgs,
 }
@@ -97,14 +100,30 @@ pub(crate) async fn revoke(args: &RevokeArgs) -> anyhow::Result<()> {
         return Ok(());
     };
     let operator = Operator::open(folder)?;
-    let known = operator.revoke(&args.node, operator::now_s())?;
+    let state = shut_out(args, &operator)?;
     // Told even if there is nothing new: an earlier call may not have reached the brokers.
     let heard = operator::push(&operator, &args.brokers).await.with_context(|| {
         format!("{name}'s credentials are revoked, but brokers may not know: tell them with `tidemap operator push`")
     })?;
-    let state = if known { "is shut out" } else { "was not enrolled here" };
     eprintln!("{name} {state}; {} told", operator::count(heard));
     Ok(())
+}
+
+/// Signs that the node is shut out, if it is known by which key it was let in.
+fn shut_out(args: &RevokeArgs, operator: &Operator) -> anyhow::Result<String> {
+    if let Some(key) = &args.key {
+        operator.revoke_key(&args.node, key, operator::now_s())?;
+        return Ok("is shut out".to_owned());
+    }
+    match operator.revoke(&args.node, operator::now_s())? {
+        Revocation::Now => Ok("is shut out".to_owned()),
+        Revocation::Before(key) => Ok(format!("was shut out before, with the key {key}")),
+        Revocation::Unknown => anyhow::bail!(
+            "{} was not enrolled here, so nobody is shut out: call this on the host that enrolled it and has its \
+             credentials, or name its public key with --key U…",
+            args.node.display_name()
+        ),
+    }
 }
 
 /// Has the broker that runs in a data folder read its users; says whether there is one.

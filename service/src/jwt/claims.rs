@@ -118,10 +118,10 @@ pub(super) fn agent(node: &NodeId, account: &str) -> Claims {
 }
 
 /// The account's claims with a user shut out who was let in by what `user` says.
-pub(super) fn revoke(account: Claims, user: &Claims, now_s: i64) -> Claims {
+pub(super) fn revoke(account: Claims, key: &str, until_s: i64) -> Claims {
     let mut revoked = revoked(&account);
-    // The clock of the host that enrolled may have been ahead of ours.
-    revoked.insert(user.sub.clone(), user.iat.unwrap_or(now_s).max(now_s));
+    let refused_s = revoked.entry(key.to_owned()).or_insert(until_s);
+    *refused_s = until_s.max(*refused_s);
     let mut account = account;
     account.nats.insert("revocations".to_owned(), json!(revoked));
     account

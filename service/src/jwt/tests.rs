@@ -104,17 +104,35 @@ fn revoking_shuts_one_key_out_for_good_and_enrolling_again_makes_another() {
     // By a host whose clock is ahead.
     operator.enroll(&node("a"), NOW_S + 50).unwrap();
     let first = user("a");
-    assert!(operator.revoke(&node("a"), NOW_S).unwrap());
-    assert!(!operator.revoke(&node("a"), NOW_S).unwrap());
+    assert_eq!(operator.revoke(&node("a"), NOW_S).unwrap(), Revocation::Now);
+    assert_eq!(operator.revoke(&node("a"), NOW_S).unwrap(), Revocation::Before(first.clone()));
+    assert_eq!(operator.revoke(&node("c"), NOW_S).unwrap(), Revocation::Unknown);
     assert_eq!(revoked(), claims::Revoked::from([(first.clone(), NOW_S + 50)]));
     assert!(operator.enroll(&node("a"), NOW_S).unwrap().created);
     assert_ne!(user("a"), first);
     // Signing the accounts again forgets nobody, and the newest token is the one that brokers keep.
     let issued = operator.claims("AGENTS").unwrap().unwrap().iat;
-    assert!(operator.revoke(&node("b"), NOW_S).unwrap());
+    assert_eq!(operator.revoke(&node("b"), NOW_S).unwrap(), Revocation::Now);
     Operator::open_or_create(dir.path(), EnrollKey::Keep, NOW_S).unwrap();
     assert_eq!(revoked().len(), 2);
     assert!(operator.claims("AGENTS").unwrap().unwrap().iat > issued);
+}
+
+#[test]
+fn a_key_is_shut_out_by_its_public_half() {
+    let dir = tempfile::tempdir().unwrap();
+    let operator = operator(dir.path());
+    let path = operator.enroll(&node("a"), NOW_S).unwrap().creds_path;
+    let key = creds::read(&path).unwrap().unwrap().claims.sub;
+    for bad in ["", "U", "web-01", &nkeys::KeyPair::new_account().public_key()] {
+        let refused = operator.revoke_key(&node("a"), bad, NOW_S).unwrap_err();
+        assert!(matches!(refused, JwtError::NotAKey { .. }), "{refused}");
+    }
+    operator.revoke_key(&node("a"), &key, NOW_S).unwrap();
+    let revoked = claims::revoked(&operator.claims("AGENTS").unwrap().unwrap());
+    assert!(revoked.len() == 1 && revoked.contains_key(&key), "{revoked:?}");
+    assert!(!path.exists(), "what no longer holds is not handed out again");
+    assert_eq!(operator.revoke(&node("a"), NOW_S).unwrap(), Revocation::Before(key));
 }
 
 #[test]

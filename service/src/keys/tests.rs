@@ -98,3 +98,26 @@ fn files_of_another_kind_are_refused_and_left_alone() {
     fs::write(users_path(dir.path(), "agents"), "# mine\n").unwrap();
     assert!(matches!(enroll(dir.path(), &node("a")), Err(KeysError::NotAFragment { .. })));
 }
+
+#[cfg(unix)]
+#[test]
+fn what_root_writes_belongs_to_the_owner_of_the_folder() {
+    use std::os::unix::fs::{MetadataExt, chown};
+    const BROKER: u32 = 65_534;
+    let dir = tempfile::tempdir().unwrap();
+    if chown(dir.path(), Some(BROKER), Some(BROKER)).is_err() {
+        println!("only root can be tested for what root does");
+        return;
+    }
+    Keys::open_or_create(dir.path()).unwrap();
+    enroll(dir.path(), &node("a")).unwrap();
+    enroll(dir.path(), &node("b")).unwrap();
+    revoke(dir.path(), &node("b")).unwrap();
+    let folders = ["keys", "keys/agents", "users"].map(|folder| dir.path().join(folder));
+    let files = snapshot(dir.path());
+    assert!(files.len() >= 10, "{files:?}");
+    for path in files.into_iter().map(|(path, _)| path).chain(folders) {
+        let meta = path.metadata().unwrap();
+        assert_eq!((meta.uid(), meta.gid()), (BROKER, BROKER), "{}", path.display());
+    }
+}

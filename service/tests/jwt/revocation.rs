@@ -7,7 +7,7 @@ use std::{
 };
 
 use async_nats::{Event, jetstream};
-use tidemap_service::jwt::{EnrollKey, Operator};
+use tidemap_service::jwt::{EnrollKey, Operator, Revocation};
 use tidemap_wire::subject;
 use tokio::time::{Instant, sleep, timeout};
 
@@ -22,7 +22,7 @@ async fn revoking_ends_a_connection_at_once_and_leaves_the_others() {
     let stolen =
         fs::read_to_string(fleet.operator.enroll(&node("victim"), now_s()).unwrap().creds_path).unwrap();
 
-    assert!(fleet.operator.revoke(&node("victim"), now_s()).unwrap());
+    assert_eq!(fleet.operator.revoke(&node("victim"), now_s()).unwrap(), Revocation::Now);
     let start = Instant::now();
     assert_eq!(fleet.push().await, 1);
     victim.until(|event| matches!(event, Event::Disconnected)).await;
