@@ -75,7 +75,7 @@ pub(crate) async fn enroll(args: &EnrollArgs) -> anyhow::Result<()> {
     };
     let node = line::quoted(&args.node.display_name());
     eprintln!("{node} {state}. On that host, start its agent with this line (the key in it is a secret):");
-    if line.url.starts_with("nats://127.") {
+    if args.operator.is_none() && line.url.starts_with("nats://127.") {
         eprintln!(
             "(the broker listens on this host only; for others start it with `tidemap up --listen 0.0.0.0`)"
         );
