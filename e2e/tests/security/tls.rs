@@ -16,7 +16,7 @@ use tokio::{
 
 use crate::SOON;
 
-fn made(folder: &Path, name: &str, years_ago: u64) -> Certificates {
+pub(crate) fn made(folder: &Path, name: &str, years_ago: u64) -> Certificates {
     let now = Duration::from_millis(u64::try_from(unix_ms()).unwrap());
     let then = now - Duration::from_secs(years_ago * 365 * 24 * 60 * 60);
     Certificates::open_or_create(folder, &[name.to_owned()], then).unwrap()

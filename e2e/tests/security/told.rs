@@ -9,16 +9,26 @@ use tidemap_e2e::{
 use tidemap_service::{broker, keys::Keys};
 use tokio::process::{Child, Command};
 
-use crate::SOON;
+use crate::{SOON, tls::made};
 
-/// A broker with the words of `deploy/systemd/tidemap-nats.service`, but for TLS, and its address.
+/// What the unit's broker is configured with: our users, and a certificate.
+fn configuration(folder: &Path) -> String {
+    let tls = made(folder, "127.0.0.1", 0);
+    let rules = include_str!("../../../nats.conf");
+    format!("{rules}\ntls {{\n  cert_file: {:?}\n  key_file: {:?}\n}}\n", tls.certificate, tls.key)
+}
+
+/// A broker with the words of our systemd unit, but on a free port of this host; and its address.
 async fn service_manager(folder: &Path) -> (Child, String) {
     Keys::open_or_create(folder).unwrap();
-    fs::write(folder.join("nats.conf"), include_str!("../../../nats.conf")).unwrap();
+    fs::write(folder.join("nats.conf"), configuration(folder)).unwrap();
+    let unit = include_str!("../../../deploy/systemd/tidemap-nats.service").replace("\\\n", " ");
+    let start = unit.lines().find_map(|line| line.strip_prefix("ExecStart=")).unwrap();
+    let here = start.replace("/var/lib/tidemap", folder.to_str().unwrap());
+    let here = here.replace("0.0.0.0", "127.0.0.1").replace("4222", "-1");
     let binary = tokio::task::spawn_blocking(|| broker::locate(&broker::default_tools_dir()));
     let mut command = Command::new(binary.await.unwrap().unwrap());
-    command.arg("-c").arg(folder.join("nats.conf")).arg("-sd").arg(folder);
-    command.arg("-P").arg(folder.join("nats-server.pid")).args(["-a", "127.0.0.1", "-p", "-1"]);
+    command.args(here.split_whitespace().skip(1));
     let journal = folder.join("journal");
     command.stdout(Stdio::null()).stderr(fs::File::create(&journal).unwrap()).kill_on_drop(true);
     let child = command.spawn().unwrap();
@@ -27,7 +37,7 @@ async fn service_manager(folder: &Path) -> (Child, String) {
         let address = log.split_once("Listening for client connections on ");
         let ready = address.filter(|_| log.contains("Server is ready"));
         let address =
-            ready.and_then(|(_, after)| after.lines().next()).map(|address| format!("nats://{address}"));
+            ready.and_then(|(_, after)| after.lines().next()).map(|address| format!("tls://{address}"));
         address.ok_or_else(|| anyhow::anyhow!("{log}"))
     });
     (child, address.await.unwrap())
@@ -38,7 +48,8 @@ async fn a_broker_of_a_service_manager_shuts_out_whom_revoke_names() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().to_str().unwrap();
     let (mut broker, url) = service_manager(folder.path()).await;
-    let there = ["--data-dir", data, "--nats-url", &url];
+    let ca = folder.path().join("tls/ca.pem").to_str().unwrap().to_owned();
+    let there = ["--data-dir", data, "--nats-url", &url, "--nats-ca", &ca];
     let command = |name: &'static str| [&[name, "a"], &there[..]].concat();
     let (code, told) = run_to_end(&command("enroll")).await.unwrap();
     assert!(code == Some(0) && told.contains("the broker knows"), "{told}");
@@ -46,7 +57,8 @@ async fn a_broker_of_a_service_manager_shuts_out_whom_revoke_names() {
     let agent_key = tempfile::tempdir().unwrap();
     let carried = agent_key.path().join("a.nk");
     fs::copy(key, &carried).unwrap();
-    let args = ["agent", "--node", "a", "--nats-url", &url, "--creds", carried.to_str().unwrap()];
+    let args =
+        ["agent", "--node", "a", "--nats-url", &url, "--nats-ca", &ca, "--creds", carried.to_str().unwrap()];
     let agent = Tidemap::start(&args).unwrap();
     let says = async |words: &str| {
         let said = eventually(SOON, async || {
@@ -63,8 +75,8 @@ async fn a_broker_of_a_service_manager_shuts_out_whom_revoke_names() {
     says("refuses this key").await;
 
     // It cannot read its users again, and says so to whoever asks.
-    let configuration = folder.path().join("nats.conf");
-    fs::write(&configuration, format!("{}\nno_such_word: 1\n", include_str!("../../../nats.conf"))).unwrap();
+    let broken = configuration(folder.path()) + "no_such_word: 1\n";
+    fs::write(folder.path().join("nats.conf"), broken).unwrap();
     for name in ["enroll", "revoke"] {
         let (code, told) = run_to_end(&command(name)).await.unwrap();
         println!("{}", told.trim());
