@@ -12,12 +12,17 @@ addEventListener("error", ({ error }) => {
   if (error) show("The page has crashed", "Nothing on it is true any more. The fleet is not affected.", error);
 });
 
+// Sheets of paper do not scroll: as if the screen were that high, up to some thousand rows are written.
+for (const [event, height] of [["beforeprint", "100000px"], ["afterprint", ""]]) {
+  addEventListener(event, () => (document.querySelector(".scroller").style.minHeight = height));
+}
+
 document.addEventListener("DOMContentLoaded", async () => {
   try {
     const glue = await import("{{glue}}");
     await glue.default({ module_or_path: "{{wasm}}" });
   } catch (error) {
-    show("The page cannot start", "It needs a browser with WebAssembly. The same data as JSON: /api/nodes", error);
+    show("The page cannot start", "It needs a browser with WebAssembly and its vector instructions, as all have had since 2023. The same data as JSON: /api/nodes", error);
   }
 });
 

@@ -129,7 +129,10 @@ impl Outbox {
         }
         self.next_id += 1;
         self.flights.push(Flight { id, sent_ms: now_ms, backlog, hello: hello.is_some() });
-        Some(Parcel { id, report: Report { node: self.node.clone(), boot, hello, samples } })
+        Some(Parcel {
+            id,
+            report: Report { node: self.node.clone(), boot, hello: hello.map(Box::new), samples },
+        })
     }
 
     /// The broker has stored a report; `None` when it had been given up before.

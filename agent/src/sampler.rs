@@ -170,7 +170,7 @@ impl Sampler {
         let mut host = self.host.read(elapsed_ms);
         host.network_errors = faults.map(|faults| faults.errors);
         host.network_drops = faults.map(|faults| faults.drops);
-        sample.host = Some(host);
+        sample.host = Some(Box::new(host));
     }
 
     /// The identity, when it has changed and the change is worth telling by now.

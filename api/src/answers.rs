@@ -1,16 +1,20 @@
 //! What requests are answered with: built from the view at most once a tick, then shared as bytes.
 
 mod encoded;
+mod groups;
 mod node;
 mod nodes;
+mod room;
 mod stats;
 
 use std::fmt;
 
 pub(crate) use self::{
-    encoded::{Encoded, Lost},
+    encoded::Encoded,
+    groups::{Grouping, Groupings, grouped},
     node::{detail, summary},
     nodes::Nodes,
+    room::Room,
     stats::{Health, PartitionHealth, Stats, fleet_stats},
 };
 
@@ -27,4 +31,15 @@ impl fmt::Display for Version {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}-{}", self.epoch, self.tick)
     }
+}
+
+/// Why there is no answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum NotBuilt {
+    /// The work on it was lost: the process is stopping, or the work panicked.
+    #[error("the answer could not be built")]
+    Lost,
+    /// See [`Room`].
+    #[error("too many long answers wait for clients that are slow to read them")]
+    NoRoom,
 }

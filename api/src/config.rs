@@ -1,6 +1,6 @@
 //! What the operator chooses: as typed ([`ApiArgs`]), and checked ([`ApiConfig`]).
 
-use std::{fmt, net::SocketAddr};
+use std::{fmt, net::SocketAddr, num::NonZeroU32};
 
 use anyhow::Context;
 use sha2::{Digest, Sha256};
@@ -8,8 +8,13 @@ use tidemap_service::cli::UsageError;
 use tidemap_wire::PartitionCount;
 use tokio::net::{TcpListener, TcpSocket};
 
+use crate::tiles::{Tiles, TilesAttribution, TilesUrl};
+
 /// How many connections may wait to be accepted.
 const BACKLOG: u32 = 1024;
+/// So much the kernel holds for a connection whose client is slow (twice that in its own count). Without a bound it grows
+/// to megabytes for each client that never reads, and those cost the others time.
+const SEND_BYTES: u32 = 64 * 1024;
 
 /// The options of the API.
 #[derive(clap::Args, Clone, Debug)]
@@ -29,6 +34,15 @@ pub struct ApiArgs {
     /// How many nodes /metrics names one by one.
     #[arg(long, env = "TIDEMAP_METRICS_NODES", default_value_t = 1000, value_name = "NUMBER")]
     pub metrics_nodes: usize,
+    /// Where the page's map gets tiles, such as `https://tiles.example/{z}/{x}/{y}.png`; nowhere unless given, and the
+    /// page then asks nobody but this API.
+    #[arg(long, env = "TIDEMAP_TILES_URL", value_name = "URL")]
+    pub tiles_url: Option<TilesUrl>,
+    /// Whom the map names as the tiles' source, in plain text.
+    #[arg(long, env = "TIDEMAP_TILES_ATTRIBUTION", value_name = "TEXT")]
+    pub tiles_attribution: Option<TilesAttribution>,
+    #[command(flatten)]
+    pub limits: Limits,
 }
 
 impl ApiArgs {
@@ -36,7 +50,7 @@ impl ApiArgs {
     ///
     /// # Errors
     ///
-    /// When they would serve the fleet to a network without anybody having said so.
+    /// When they would serve the fleet to a network without anybody having said so, or one is of no use alone.
     pub fn check(self) -> anyhow::Result<ApiConfig> {
         let beyond_loopback = !self.http.ip().to_canonical().is_loopback();
         if beyond_loopback && self.api_token.is_none() && !self.public {
@@ -47,12 +61,18 @@ impl ApiArgs {
             ))
             .into());
         }
+        let attribution = self.tiles_attribution;
+        if attribution.is_some() && self.tiles_url.is_none() {
+            return Err(UsageError("--tiles-attribution is of no use without --tiles-url".to_owned()).into());
+        }
         Ok(ApiConfig {
             http: self.http,
             partitions: self.partitions,
             access: Access { reads_need_token: beyond_loopback && !self.public, token: self.api_token },
             redacted: self.public,
             metrics_nodes: self.metrics_nodes,
+            tiles: self.tiles_url.map(|url| Tiles { url, attribution }),
+            limits: self.limits,
         })
     }
 }
@@ -66,6 +86,8 @@ pub struct ApiConfig {
     /// Whether addresses of hosts are kept back.
     pub(crate) redacted: bool,
     pub(crate) metrics_nodes: usize,
+    pub(crate) tiles: Option<Tiles>,
+    pub(crate) limits: Limits,
 }
 
 impl ApiConfig {
@@ -91,8 +113,30 @@ fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
     socket.set_reuseaddr(true)?;
     // Accepted connections inherit it: the tail of a frame must not wait for the acknowledgement of its head.
     socket.set_nodelay(true)?;
+    socket.set_send_buffer_size(SEND_BYTES)?;
     socket.bind(address)?;
     socket.listen(BACKLOG)
+}
+
+/// What one address beyond loopback may take; of IPv6 the network of 64 bits that it is in.
+#[derive(clap::Args, Clone, Copy, Debug)]
+pub struct Limits {
+    /// How many connections one address beyond loopback may have. A reverse proxy on another host is one address.
+    #[arg(
+        long = "connections-per-address",
+        env = "TIDEMAP_CONNECTIONS_PER_ADDRESS",
+        default_value = "1024",
+        value_name = "NUMBER"
+    )]
+    pub connections: NonZeroU32,
+    /// How many requests one address beyond loopback may make in a second, on average of two.
+    #[arg(
+        long = "requests-per-address",
+        env = "TIDEMAP_REQUESTS_PER_ADDRESS",
+        default_value = "200",
+        value_name = "NUMBER"
+    )]
+    pub requests: NonZeroU32,
 }
 
 /// Who may do what.
@@ -111,8 +155,11 @@ pub struct ApiToken([u8; 32]);
 impl ApiToken {
     /// Whether `presented` is the token. Takes the same time wherever they differ.
     pub(crate) fn matches(&self, presented: &str) -> bool {
-        // Digests of guesses are as good as random: the time of comparing them tells nothing about the token.
-        Sha256::digest(presented.as_bytes()).as_slice() == self.0
+        let digest = Sha256::digest(presented.as_bytes());
+        // All bytes are looked at: not even how much of the digest a guess has right can be told from the time.
+        let differing =
+            digest.iter().zip(self.0).fold(0, |differing, (one, other)| differing | (one ^ other));
+        std::hint::black_box(differing) == 0
     }
 }
 
@@ -170,6 +217,10 @@ mod tests {
             ["--api-token", "a b"],
             ["--partitions", "7"],
             ["--metrics-nodes", "-1"],
+            ["--connections-per-address", "0"],
+            ["--requests-per-address", "0"],
+            ["--tiles-url", "http://tiles.example/{z}/{x}/{y}.png"],
+            ["--tiles-attribution", "nobody's"],
         ] {
             assert!(check(&flags).is_err(), "{flags:?}");
         }

@@ -1,99 +1,109 @@
 //! The event stream's frames: written once, shared by all who listen.
 
-use std::{collections::VecDeque, fmt, str::FromStr};
+mod frame;
+mod place;
+#[cfg(test)]
+mod tests;
+
+use std::collections::VecDeque;
 
 use bytes::Bytes;
 use serde::Serialize;
-use tidemap_wire::stream::{DeltaEvent, PingEvent, SnapshotEvent};
+use tidemap_wire::stream::{DeltaEvent, PingEvent, SnapshotEvent, VERSION};
 use tokio::sync::broadcast;
 
+pub(crate) use self::{
+    frame::{Frame, gzip},
+    place::Place,
+};
 use crate::json;
 
-/// Deltas that a browser may have missed and still go on: a minute of them.
+/// Deltas that a browser may have missed and still go on: a minute of them, and more when they are few.
 const RESUMABLE: usize = 240;
+/// But not more bytes of them than this, save for [`OVERLAP`] twice: to a large fleet's reader a snapshot is no longer.
+const RESUMABLE_BYTES: usize = 16 << 20;
 /// Frames that a slow client may be behind; then it starts anew with a snapshot, so it costs no more than this.
 const LIVE: usize = 64;
 /// The longest time without a delta; ticks come every 250 ms, so this is every fourth of them.
 const SILENCE_MS: i64 = 900;
-/// The version of the stream's protocol.
-const VERSION: u32 = 1;
-/// What every stream opens with: a browser that loses it tries again after 2 s.
+/// The time between two ticks, which are numbered by broker time.
+const TICK_MS: i64 = 250;
+/// Who resumes is told again what was said for so many ticks before its place, 4 s: another replica, where it was before,
+/// may have heard a change 1.25 s later (see `PartitionView::is_in_step`), and may have said host metrics up to nine ticks
+/// after it heard them (see `Sheet`).
+const OVERLAP: u64 = 16;
+/// How many ticks another replica may be ahead.
+const AHEAD: u64 = 8;
+/// What every stream opens with: a browser that loses it without a farewell tries again after 2 s.
 const RETRY: Bytes = Bytes::from_static(b"retry: 2000\n\n");
-
-/// The place of a `snapshot` or `delta` in the stream: `epoch-seq`.
-///
-/// The epoch is the moment this process began. Replicas number their rows in the order in which they met the nodes, so
-/// a place in one is none in another: an unknown epoch gets a snapshot.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Place {
-    pub(crate) epoch: u64,
-    pub(crate) seq: u64,
-}
-
-impl fmt::Display for Place {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}-{}", self.epoch, self.seq)
-    }
-}
-
-impl FromStr for Place {
-    type Err = std::num::ParseIntError;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let (epoch, seq) = text.trim().split_once('-').unwrap_or((text, ""));
-        Ok(Self { epoch: epoch.parse()?, seq: seq.parse()? })
-    }
-}
 
 /// What a listener receives: these frames at once, then what is live.
 #[derive(Debug)]
 pub(crate) struct Listening {
-    pub(crate) opening: Vec<Bytes>,
-    pub(crate) live: broadcast::Receiver<Bytes>,
+    pub(crate) opening: Vec<Frame>,
+    pub(crate) live: broadcast::Receiver<Frame>,
 }
 
 /// The frames of the recent past and those who listen.
 #[derive(Debug)]
 pub(crate) struct Frames {
+    /// The tick of now.
     place: Place,
-    recent: VecDeque<(u64, Bytes)>,
-    newest_stats: Option<Bytes>,
+    /// Every delta since this tick is in `recent`; `None` while there is nothing to go on from.
+    since: Option<u64>,
+    /// Ticks in a row in which the view was not in step.
+    behind: u64,
+    recent: VecDeque<(u64, Frame)>,
+    recent_bytes: usize,
+    retry: Frame,
+    newest_stats: Option<Frame>,
     /// Broker time of the newest delta.
     said_ms: i64,
-    live: broadcast::Sender<Bytes>,
+    live: broadcast::Sender<Frame>,
 }
 
 impl Frames {
+    /// No frames yet. Replicas whose rows have the same numbers are of the same `epoch`.
     pub(crate) fn new(epoch: u64) -> Self {
         Self {
             place: Place { epoch, seq: 0 },
+            since: None,
+            // A view that knows nothing yet.
+            behind: OVERLAP,
             recent: VecDeque::new(),
+            recent_bytes: 0,
+            retry: Frame::new(RETRY),
             newest_stats: None,
             said_ms: 0,
             live: broadcast::Sender::new(LIVE),
         }
     }
 
-    /// Says what changed, or once a second that nothing did: a reader can tell a still fleet from a dead stream.
-    pub(crate) fn delta(&mut self, event: &DeltaEvent) {
-        if event.is_empty() && event.at_ms - self.said_ms < SILENCE_MS {
+    /// Says what changed in this tick, or once a second that nothing did: a reader can tell a still fleet from a dead
+    /// stream. It tells its place only when the view is `in_step` with all partitions: who resumed from it would
+    /// otherwise miss what this replica has not heard yet.
+    pub(crate) fn delta(&mut self, event: &DeltaEvent, in_step: bool) {
+        self.advance(event.at_ms);
+        self.behind = if in_step { 0 } else { self.behind + 1 };
+        if self.behind > OVERLAP {
+            // What has come and gone meanwhile will never be said here, so nobody can go on from before.
+            self.forget();
+            self.since = None;
+        }
+        if event.is_empty() && (0..SILENCE_MS).contains(&(event.at_ms - self.said_ms)) {
             return;
         }
         self.said_ms = event.at_ms;
-        self.place.seq += 1;
-        let bytes = frame("delta", Some(self.place), event);
-        if self.recent.len() == RESUMABLE {
-            self.recent.pop_front();
-        }
-        self.recent.push_back((self.place.seq, bytes.clone()));
-        self.send(bytes);
+        let frame = frame("delta", in_step.then_some(self.place), event);
+        self.keep(frame.clone());
+        self.send(frame);
     }
 
     /// Says the fleet's totals, already written as JSON.
     pub(crate) fn stats(&mut self, stats_json: &[u8]) {
-        let bytes = raw_frame("stats", None, stats_json);
-        self.newest_stats = Some(bytes.clone());
-        self.send(bytes);
+        let frame = raw_frame("stats", None, stats_json);
+        self.newest_stats = Some(frame.clone());
+        self.send(frame);
     }
 
     /// Gives a sign of life.
@@ -101,23 +111,26 @@ impl Frames {
         self.send(frame("ping", None, &PingEvent { at_ms }));
     }
 
-    /// The whole state as one frame.
-    pub(crate) fn snapshot(&self, mut event: SnapshotEvent) -> Bytes {
+    /// The whole state of this tick as one frame, with its place as [`Frames::delta`] has it.
+    pub(crate) fn snapshot(&self, mut event: SnapshotEvent, in_step: bool) -> Frame {
         event.v = VERSION;
-        frame("snapshot", Some(self.place), &event)
+        frame("snapshot", in_step.then_some(self.place), &event)
     }
 
-    /// Opens a stream for one who has seen everything up to `place`; `None` when too much has happened since, or the
-    /// place is another process's.
+    /// Opens a stream for one who has seen everything up to `place`; `None` when too much has happened since, or when the
+    /// place cannot be one of this fleet's.
     pub(crate) fn resume(&self, place: Place) -> Option<Listening> {
-        let missed = self.place.seq.checked_sub(place.seq)?;
-        let missed = usize::try_from(missed).ok().filter(|missed| *missed <= self.recent.len())?;
-        let since = self.recent.range(self.recent.len() - missed..).map(|(_, frame)| frame.clone());
-        (place.epoch == self.place.epoch).then(|| self.listen(since))
+        let from = place.seq.saturating_sub(OVERLAP);
+        let is_held = self.since.is_some_and(|since| since <= from);
+        if place.epoch != self.place.epoch || place.seq > self.place.seq.saturating_add(AHEAD) || !is_held {
+            return None;
+        }
+        let first = self.recent.partition_point(|(seq, _)| *seq < from);
+        Some(self.listen(self.recent.range(first..).map(|(_, frame)| frame.clone())))
     }
 
     /// Opens a stream with a snapshot of this moment.
-    pub(crate) fn open(&self, snapshot: Bytes) -> Listening {
+    pub(crate) fn open(&self, snapshot: Frame) -> Listening {
         self.listen(std::iter::once(snapshot))
     }
 
@@ -125,91 +138,63 @@ impl Frames {
         self.live.receiver_count()
     }
 
-    fn listen(&self, frames: impl Iterator<Item = Bytes>) -> Listening {
-        let opening = std::iter::once(RETRY).chain(frames).chain(self.newest_stats.clone()).collect();
+    /// Keeps a delta for those who resume, and forgets the oldest when there are too many or they are too long.
+    fn keep(&mut self, frame: Frame) {
+        self.recent_bytes += frame.plain().len();
+        self.recent.push_back((self.place.seq, frame));
+        while self.recent.len() > RESUMABLE
+            || self.recent_bytes > RESUMABLE_BYTES && self.recent.len() > 2 * OVERLAP as usize
+        {
+            let Some((seq, frame)) = self.recent.pop_front() else { return };
+            self.recent_bytes -= frame.plain().len();
+            self.since = Some(seq + 1);
+        }
+    }
+
+    fn forget(&mut self) {
+        self.recent.clear();
+        self.recent_bytes = 0;
+    }
+
+    /// Numbers the tick.
+    fn advance(&mut self, at_ms: i64) {
+        let tick = u64::try_from(at_ms / TICK_MS).unwrap_or(0);
+        let is_set_back = tick.saturating_add(AHEAD) < self.place.seq;
+        if self.since.is_none() || is_set_back {
+            // Nothing that was said under greater numbers can be found by smaller ones.
+            self.forget();
+            self.since = Some(tick);
+            self.place.seq = tick;
+        } else {
+            // Two ticks may have one number, so that no replica runs ahead of the others for long.
+            self.place.seq = tick.max(self.place.seq);
+        }
+    }
+
+    fn listen(&self, frames: impl Iterator<Item = Frame>) -> Listening {
+        let opening =
+            std::iter::once(self.retry.clone()).chain(frames).chain(self.newest_stats.clone()).collect();
         Listening { opening, live: self.live.subscribe() }
     }
 
-    fn send(&self, frame: Bytes) {
+    fn send(&self, frame: Frame) {
         // Without a listener the frame is simply not sent.
         self.live.send(frame).ok();
     }
 }
 
-fn frame(event: &str, place: Option<Place>, data: &impl Serialize) -> Bytes {
+/// The last words of a stream: when to come back. What is opened then says anew what holds from then on.
+pub(crate) fn farewell(retry_ms: u64) -> Frame {
+    Frame::new(format!("retry: {retry_ms}\n\n").into())
+}
+
+fn frame(event: &str, place: Option<Place>, data: &impl Serialize) -> Frame {
     raw_frame(event, place, &json::encode(data))
 }
 
 /// Our JSON has no line breaks, so one `data` line holds it.
-fn raw_frame(event: &str, place: Option<Place>, data: &[u8]) -> Bytes {
+fn raw_frame(event: &str, place: Option<Place>, data: &[u8]) -> Frame {
     let id = place.map(|place| format!("id: {place}\n")).unwrap_or_default();
     let head = format!("event: {event}\n{id}data: ");
-    [head.as_bytes(), data, b"\n\n"].concat().into()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn change() -> DeltaEvent {
-        DeltaEvent { gone: vec![1], ..DeltaEvent::default() }
-    }
-
-    fn text(frames: &[Bytes]) -> String {
-        String::from_utf8(frames.concat()).unwrap()
-    }
-
-    #[test]
-    fn a_stream_opens_with_a_snapshot_and_goes_on_with_what_changes() {
-        let mut frames = Frames::new(9);
-        frames.delta(&change());
-        frames.stats(b"{}");
-        let mut listening = frames.open(frames.snapshot(SnapshotEvent::default()));
-        let opening = text(&listening.opening);
-        assert!(opening.starts_with("retry: 2000\n\nevent: snapshot\nid: 9-1\ndata: {\"v\":1,"), "{opening}");
-        assert!(opening.ends_with("}}\n\nevent: stats\ndata: {}\n\n"), "{opening}");
-        frames.delta(&DeltaEvent::default());
-        frames.delta(&change());
-        let live = listening.live.try_recv().unwrap();
-        assert_eq!(text(&[live]), "event: delta\nid: 9-2\ndata: {\"at_ms\":0,\"gone\":[1]}\n\n");
-        assert!(listening.live.try_recv().is_err());
-    }
-
-    #[test]
-    fn a_fleet_that_stands_still_says_so_once_a_second() {
-        let mut frames = Frames::new(9);
-        let mut live = frames.open(Bytes::new()).live;
-        for at_ms in (1_000..3_000).step_by(250) {
-            frames.delta(&DeltaEvent { at_ms, ..DeltaEvent::default() });
-        }
-        let said: Vec<Bytes> = std::iter::from_fn(|| live.try_recv().ok()).collect();
-        assert_eq!(
-            text(&said),
-            "event: delta\nid: 9-1\ndata: {\"at_ms\":1000}\n\nevent: delta\nid: 9-2\ndata: {\"at_ms\":2000}\n\n"
-        );
-    }
-
-    #[test]
-    fn a_stream_resumes_where_it_was_left_or_not_at_all() {
-        let mut frames = Frames::new(9);
-        for _ in 0..RESUMABLE + 2 {
-            frames.delta(&change());
-        }
-        let missed = |seq, epoch| Some(frames.resume(Place { epoch, seq })?.opening.len() - 1);
-        assert_eq!(missed(242, 9), Some(0));
-        assert_eq!(missed(240, 9), Some(2));
-        assert_eq!(missed(2, 9), Some(RESUMABLE));
-        assert_eq!(missed(1, 9), None);
-        assert_eq!(missed(243, 9), None);
-        assert_eq!(missed(242, 8), None);
-    }
-
-    #[test]
-    fn a_place_is_read_as_it_is_written() {
-        let place = Place { epoch: 1_700_000_000_000, seq: 42 };
-        assert_eq!(place.to_string().parse(), Ok(place));
-        for bad in ["", "1", "1-", "-1", "1-x", "1-2-3", "99999999999999999999-1"] {
-            assert!(bad.parse::<Place>().is_err(), "{bad}");
-        }
-    }
+    Frame::new([head.as_bytes(), data, b"\n\n"].concat().into())
 }

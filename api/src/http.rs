@@ -14,6 +14,7 @@ mod server;
 mod stats;
 #[cfg(test)]
 mod tests;
+mod trace;
 
 use std::{convert::Infallible, sync::Arc};
 
@@ -27,9 +28,12 @@ use warp::{
     reply::Response,
 };
 
-use self::errors::{ApiError, WrongMethod};
+use self::{
+    errors::{ApiError, WrongMethod},
+    page::Page,
+};
 use crate::{
-    config::{Access, ApiConfig},
+    config::{Access, ApiConfig, Limits},
     owner::FleetHandle,
     rpc::Owners,
 };
@@ -42,6 +46,7 @@ pub(crate) struct SiteParts {
     access: Access,
     partitions: PartitionCount,
     metrics_nodes: usize,
+    page: Page,
     shutdown: CancellationToken,
 }
 
@@ -62,6 +67,7 @@ impl Site {
             access: config.access.clone(),
             partitions: config.partitions,
             metrics_nodes: config.metrics_nodes,
+            page: Page::new(config.tiles.as_ref()),
             shutdown,
         }))
     }
@@ -76,8 +82,8 @@ impl std::ops::Deref for Site {
 }
 
 /// Serves until it is time to stop, and then until every connection has ended.
-pub(crate) async fn serve(site: Site, listener: TcpListener, shutdown: CancellationToken) {
-    server::run(routes(site).boxed(), listener, shutdown).await;
+pub(crate) async fn serve(site: Site, limits: Limits, listener: TcpListener, shutdown: CancellationToken) {
+    server::run(routes(site).boxed(), limits, listener, shutdown).await;
 }
 
 /// Everything that is served.
@@ -92,7 +98,11 @@ pub(crate) fn routes(site: Site) -> impl Filter<Extract = (impl Reply,), Error =
         .or(preflight());
     let others =
         health::alive().or(health::ready(site.clone())).or(metrics::read(site.clone())).or(page::file(site));
-    api.or(others).recover(errors::answer).map(with_common_headers)
+    api.or(others)
+        .recover(errors::answer)
+        .map(with_common_headers)
+        .with(warp::log::custom(|request| trace::answered(&request)))
+        .with(warp::trace(|request| trace::span(&request)))
 }
 
 /// `OPTIONS /api/…`: what pages of other origins may do.

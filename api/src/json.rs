@@ -1,13 +1,12 @@
 //! JSON as bytes.
 
-use bytes::Bytes;
 use serde::Serialize;
 
 /// Writes one of our own messages.
-pub(crate) fn encode(message: &impl Serialize) -> Bytes {
+pub(crate) fn encode(message: &impl Serialize) -> Vec<u8> {
     let mut bytes = Vec::new();
     append(&mut bytes, message);
-    bytes.into()
+    bytes
 }
 
 /// The same, at the end of what is there.

@@ -8,6 +8,7 @@ mod answers;
 mod config;
 mod feed;
 mod frames;
+mod gzip;
 mod http;
 mod json;
 mod owner;
@@ -15,6 +16,7 @@ mod rpc;
 mod sheet;
 #[cfg(test)]
 mod testing;
+mod tiles;
 mod view;
 
 use std::time::Duration;
@@ -22,11 +24,12 @@ use std::time::Duration;
 use anyhow::Context;
 use async_nats::Client;
 use futures_util::FutureExt;
-use tidemap_service::clock;
+use tidemap_service::{clock, open_files};
 use tokio::{net::TcpListener, sync::mpsc, task::JoinSet, time::Instant};
 use tokio_util::sync::CancellationToken;
 
-pub use crate::config::{ApiArgs, ApiConfig, ApiToken};
+pub use crate::config::{ApiArgs, ApiConfig, ApiToken, Limits};
+pub use crate::tiles::{TilesAttribution, TilesUrl};
 use crate::{
     http::Site,
     owner::{FleetHandle, Owner},
@@ -50,6 +53,7 @@ pub async fn run(
     listener: TcpListener,
     shutdown: CancellationToken,
 ) -> anyhow::Result<()> {
+    open_files::raise_limit();
     let stop = shutdown.child_token();
     let (incoming_in, incoming) = mpsc::channel(INCOMING_LIMIT);
     let (asks_in, asks) = mpsc::channel(ASKS_LIMIT);
@@ -59,7 +63,7 @@ pub async fn run(
     let site = Site::new(fleet, client.clone(), &config, stop.clone());
 
     let mut parts = JoinSet::new();
-    parts.spawn(http::serve(site, listener, stop.clone()).map(Ok));
+    parts.spawn(http::serve(site, config.limits, listener, stop.clone()).map(Ok));
     parts.spawn(feed::run(client, config.partitions, incoming_in, wanted, stop.clone()));
     parts.spawn(owner::run(owner, incoming, asks, wanted_in, stop.clone()).map(Ok));
 

@@ -8,7 +8,6 @@ mod task;
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use bytes::Bytes;
 use tidemap_wire::{
     Delta, NodeId, Partition, PartitionCount, PartitionStats, http::NodeDetailJson, stream::SnapshotEvent,
 };
@@ -21,18 +20,24 @@ pub(crate) use self::{
     task::run,
 };
 use crate::{
-    answers::{self, Health, Nodes, PartitionHealth, Stats, Version},
-    frames::{Frames, Listening, Place},
+    answers::{self, Health, Nodes, PartitionHealth, Room, Stats, Version},
+    frames::{Frame, Frames, Listening, Place},
     sheet::Sheet,
     view::{Fleet, Snapshot, Taken},
 };
 
+/// Ticks between two states of the fleet that answers tell of: half a second. Nodes report once a second, and who polls for
+/// all of 10,000 would otherwise have a list made, which takes 90 ms until the first one has it, four times a second.
+const ANSWERS_EVERY: u64 = 2;
 /// Ticks between two `stats` frames: a second.
 const STATS_EVERY: u64 = 4;
 /// Ticks between two `ping` frames: 5 s.
 const PING_EVERY: u64 = 20;
 /// Messages that may gather between two ticks; at this many the owner stops taking more until it has ticked.
 const PENDING_LIMIT: usize = 16_384;
+
+/// Room for long answers that are being read: half a gigabyte, which are thirty lists of 10,000 nodes.
+const ROOM_BYTES: u32 = 512 << 20;
 
 /// What comes from the broker, decoded.
 #[derive(Clone, Debug)]
@@ -61,7 +66,7 @@ pub(crate) struct Counters {
     pub(crate) refused: BTreeMap<&'static str, u64>,
 }
 
-/// The answers of this tick, as far as somebody has asked for them.
+/// The answers of the newest tick that answers tell of, as far as somebody has asked for them.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Answers {
     pub(crate) nodes: Option<Arc<Nodes>>,
@@ -89,8 +94,9 @@ pub(crate) struct Owner {
     at_ms: i64,
     redacted: bool,
     answers: watch::Sender<Answers>,
+    room: Room,
     /// The frame that opens a stream in this tick.
-    snapshot_frame: Option<Bytes>,
+    snapshot_frame: Option<Frame>,
     counters: Counters,
 }
 
@@ -102,19 +108,21 @@ impl Owner {
         Self {
             fleet: Fleet::new(count),
             sheet: Sheet::default(),
-            frames: Frames::new(epoch),
+            // Owners number the rows, so all apis of one division of the fleet show the same rows.
+            frames: Frames::new(u64::from(count.get())),
             pending: Vec::new(),
             version: Version { epoch, tick: 0 },
             now,
             at_ms: wall_ms,
             redacted,
             answers: watch::Sender::default(),
+            room: Room::new(ROOM_BYTES),
             snapshot_frame: None,
             counters: Counters::default(),
         }
     }
 
-    /// The answers of the newest tick.
+    /// What has been answered of late.
     pub(crate) fn answers(&self) -> watch::Receiver<Answers> {
         self.answers.subscribe()
     }
@@ -135,13 +143,21 @@ impl Owner {
         // A wall clock that is set back must not make an old version seem new.
         self.version.tick = number.max(self.version.tick + 1);
         self.now = now;
+        if self.version.tick.is_multiple_of(ANSWERS_EVERY) {
+            // Before anything changes: what an answer still holds of a node is copied when that changes.
+            self.forget_answers();
+        }
+        let known = self.fleet.len();
         for incoming in std::mem::take(&mut self.pending) {
             self.apply(incoming);
         }
         let wanted = self.fleet.settle(now);
+        if self.fleet.len() < known {
+            // Who had a node forgotten looks at once whether it is.
+            self.forget_answers();
+        }
         self.at_ms = self.fleet.broker_ms(now).unwrap_or(wall_ms);
         self.counters.ticks += 1;
-        self.answers.send_if_modified(|answers| std::mem::take(answers).is_some());
         self.snapshot_frame = None;
         self.say();
         wanted
@@ -152,8 +168,8 @@ impl Owner {
         if let Some(nodes) = &self.answers.borrow().nodes {
             return Arc::clone(nodes);
         }
-        let summary = |node| answers::summary(node, self.at_ms, self.redacted);
-        let nodes = Arc::new(Nodes::new(self.version, self.fleet.nodes().map(summary).collect()));
+        let nodes = self.fleet.nodes().map(Arc::clone).collect();
+        let nodes = Arc::new(Nodes::new(self.version, nodes, self.at_ms, self.redacted, self.room.clone()));
         self.answers.send_modify(|answers| answers.nodes = Some(Arc::clone(&nodes)));
         nodes
     }
@@ -163,10 +179,14 @@ impl Owner {
         if let Some(stats) = &self.answers.borrow().stats {
             return Arc::clone(stats);
         }
-        let values = answers::fleet_stats(&self.fleet, self.now, self.at_ms);
-        let stats = Arc::new(Stats::new(self.version, values, self.health()));
+        let stats = self.fresh_stats();
         self.answers.send_modify(|answers| answers.stats = Some(Arc::clone(&stats)));
         stats
+    }
+
+    fn fresh_stats(&self) -> Arc<Stats> {
+        let values = answers::fleet_stats(&self.fleet, self.now, self.at_ms);
+        Arc::new(Stats::new(self.version, values, self.health()))
     }
 
     /// The node with this display name, else the one with this encoded name.
@@ -189,8 +209,13 @@ impl Owner {
         }
         self.counters.streams_opened += 1;
         let event = || SnapshotEvent { v: 0, at_ms: self.at_ms, nodes: self.sheet.columns(self.at_ms) };
-        let frame = self.snapshot_frame.get_or_insert_with(|| self.frames.snapshot(event()));
+        let in_step = self.fleet.is_in_step(self.now);
+        let frame = self.snapshot_frame.get_or_insert_with(|| self.frames.snapshot(event(), in_step));
         self.frames.open(frame.clone())
+    }
+
+    fn forget_answers(&self) {
+        self.answers.send_if_modified(|answers| std::mem::take(answers).is_some());
     }
 
     fn apply(&mut self, incoming: Incoming) {
@@ -224,9 +249,9 @@ impl Owner {
     fn say(&mut self) {
         let changed = self.fleet.take_changed();
         let delta = self.sheet.update(&self.fleet, &changed, self.at_ms);
-        self.frames.delta(&delta);
+        self.frames.delta(&delta, self.fleet.is_in_step(self.now));
         if self.counters.ticks.is_multiple_of(STATS_EVERY) {
-            let stats = self.stats();
+            let stats = self.fresh_stats();
             self.frames.stats(stats.body.plain());
         }
         if self.counters.ticks.is_multiple_of(PING_EVERY) {

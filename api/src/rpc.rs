@@ -13,6 +13,9 @@ use crate::view::{Assembly, Snapshot};
 
 /// A whole partition may be megabytes.
 const SNAPSHOT_TIMEOUT: Duration = Duration::from_secs(2);
+/// An owner begins to answer at once. One that has to read its log anew says nothing, and a request may be lost while
+/// connections move to another server: it is asked again after this, and after twice as long each time.
+const SNAPSHOT_AGAIN: Duration = Duration::from_millis(250);
 /// A person waits for these.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(1);
 
@@ -44,13 +47,21 @@ impl Owners {
     pub(crate) async fn snapshot(&self, partition: Partition) -> Result<Snapshot, RpcError> {
         let request = encode(&SnapshotRequest { node: None });
         let collect = async {
-            let mut replies = self.ask(subject::snapshot(partition), request).await?;
+            let (inbox, mut replies) = self.inbox().await?;
+            let mut patience = SNAPSHOT_AGAIN;
+            let mut reply = loop {
+                self.publish(subject::snapshot(partition), &inbox, request.clone()).await?;
+                match tokio::time::timeout(patience, next(&mut replies)).await {
+                    Ok(reply) => break reply?,
+                    Err(_) => patience *= 2,
+                }
+            };
             let mut assembly = Assembly::default();
             loop {
-                let chunk: SnapshotChunk = decode(&next(&mut replies).await?.payload)?;
-                if let Some(snapshot) = assembly.add(chunk) {
+                if let Some(snapshot) = assembly.add(decode(&reply.payload)?) {
                     return Ok(snapshot);
                 }
+                reply = next(&mut replies).await?;
             }
         };
         tokio::time::timeout(SNAPSHOT_TIMEOUT, collect).await.map_err(|_| RpcError::TimedOut)?
@@ -78,20 +89,27 @@ impl Owners {
         tokio::time::timeout(ANSWER_TIMEOUT, reply).await.map_err(|_| RpcError::TimedOut)?
     }
 
-    /// Sends a request; its replies arrive in an inbox of its own, which goes away with the subscriber. (The client's
-    /// own `request` keeps an entry for every reply that is lost.)
+    /// Sends a request, once.
     async fn ask(&self, subject: String, request: Vec<u8>) -> Result<Subscriber, RpcError> {
+        let (inbox, replies) = self.inbox().await?;
+        self.publish(subject, &inbox, request).await?;
+        Ok(replies)
+    }
+
+    /// An inbox for a request's replies, which goes away with the subscriber. (The client's own `request` keeps an entry
+    /// for every reply that is lost.)
+    async fn inbox(&self) -> Result<(String, Subscriber), RpcError> {
         if self.0.connection_state() != State::Connected {
             return Err(RpcError::NotConnected);
         }
         let inbox = self.0.new_inbox();
-        let replies =
-            self.0.subscribe(inbox.clone()).await.map_err(|error| RpcError::NotSent(error.to_string()))?;
-        self.0
-            .publish_with_reply(subject, inbox, request.into())
-            .await
-            .map_err(|error| RpcError::NotSent(error.to_string()))?;
-        Ok(replies)
+        let replies = self.0.subscribe(inbox.clone()).await;
+        Ok((inbox, replies.map_err(|error| RpcError::NotSent(error.to_string()))?))
+    }
+
+    async fn publish(&self, subject: String, inbox: &str, request: Vec<u8>) -> Result<(), RpcError> {
+        let published = self.0.publish_with_reply(subject, inbox.to_owned(), request.into()).await;
+        published.map_err(|error| RpcError::NotSent(error.to_string()))
     }
 }
 

@@ -1,15 +1,13 @@
 //! The fleet as the event stream shows it: numbered rows, and what has been said of each.
 //!
-//! A node keeps its row for as long as it is known. A row that became vacant is given to the next node that joins.
+//! A partition's owner gives each node a row, which it keeps for as long as that owner knows it; another owner may give it
+//! another. So all apis show the same rows.
 
 mod columns;
 #[cfg(test)]
 mod tests;
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-};
+use std::{collections::BTreeSet, sync::Arc};
 
 use tidemap_wire::{
     Hello, NodeId,
@@ -19,20 +17,33 @@ use tidemap_wire::{
 use self::columns::push;
 use crate::view::{Fleet, Node};
 
+/// A delta says the host metrics of one row in so many: nodes tell them each 5 s, so nobody waits for long, and a delta in
+/// which all of a large fleet's rates have changed does not become half as large again.
+const HOSTS_ONE_IN: usize = 8;
+/// But of so many in any case.
+const FEW_HOSTS: usize = 64;
+
 /// What browsers have been told.
 #[derive(Debug, Default)]
 pub(crate) struct Sheet {
     rows: Vec<Option<Row>>,
-    row_of: BTreeMap<NodeId, u32>,
-    vacant: BTreeSet<u32>,
+    /// Rows whose host metrics have changed and have not been said, and the last that was said.
+    hosts_due: BTreeSet<u32>,
+    last_host: u32,
 }
 
-/// A node as it is shown: rounded, so that what cannot be seen is no change.
+/// A node as it is shown.
 #[derive(Clone, Debug)]
 struct Row {
-    name: String,
+    node: NodeId,
     hello: Option<Arc<Hello>>,
     seen_ms: i64,
+    shown: Shown,
+}
+
+/// What of a node changes all the time: rounded, so that what cannot be seen is no change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Shown {
     status: u8,
     rates: Rates,
     host: HostLoad,
@@ -51,31 +62,27 @@ struct HostLoad {
     disk: Option<u8>,
 }
 
-/// The rows that a delta names, by what is said of them.
+/// The rows that a delta names, by what is said of them; each list ascends.
 #[derive(Debug, Default)]
 struct Difference {
-    put: BTreeSet<u32>,
-    gone: BTreeSet<u32>,
-    status: BTreeSet<u32>,
-    rates: BTreeSet<u32>,
-    host: BTreeSet<u32>,
+    put: Vec<u32>,
+    gone: Vec<u32>,
+    status: Vec<u32>,
+    rates: Vec<u32>,
+    host: Vec<u32>,
 }
 
 impl Sheet {
-    /// Brings the rows of `changed` nodes up to date, and says what that changes for those who see the sheet.
-    pub(crate) fn update(&mut self, fleet: &Fleet, changed: &BTreeSet<NodeId>, at_ms: i64) -> DeltaEvent {
+    /// Brings the `changed` rows up to date, which ascend, and says what that changes for those who see the sheet.
+    pub(crate) fn update(&mut self, fleet: &Fleet, changed: &[u32], at_ms: i64) -> DeltaEvent {
         let mut difference = Difference::default();
-        let (known, forgotten): (Vec<_>, Vec<_>) =
-            changed.iter().map(|id| (id, fleet.node(id))).partition(|(_, node)| node.is_some());
-        // Rows are vacated first, and a vacated row that is taken again at once is simply put.
-        for (id, _) in forgotten {
-            difference.gone.extend(self.vacate(id));
-        }
-        for (id, node) in known {
-            if let Some(node) = node {
-                self.show(id, Row::of(node), &mut difference);
+        for number in changed {
+            match fleet.at(*number) {
+                Some(node) => self.show(*number, node, &mut difference),
+                None => self.vacate(*number, &mut difference),
             }
         }
+        difference.host = self.take_hosts();
         self.say(difference, at_ms)
     }
 
@@ -88,41 +95,46 @@ impl Sheet {
         columns
     }
 
-    fn vacate(&mut self, id: &NodeId) -> Option<u32> {
-        let number = self.row_of.remove(id)?;
-        self.rows[number as usize] = None;
-        self.vacant.insert(number);
-        Some(number)
-    }
-
-    fn show(&mut self, id: &NodeId, row: Row, difference: &mut Difference) {
-        let number = self.number(id);
-        match &self.rows[number as usize] {
-            Some(shown) if !shown.has_other_identity(&row) => {
-                mark(&mut difference.status, number, shown.status != row.status);
-                mark(&mut difference.rates, number, shown.rates != row.rates);
-                mark(&mut difference.host, number, shown.host != row.host);
+    fn show(&mut self, number: u32, node: &Node, difference: &mut Difference) {
+        let place = number as usize;
+        if place >= self.rows.len() {
+            self.rows.resize_with(place + 1, || None);
+        }
+        match &mut self.rows[place] {
+            Some(row) if row.is_of(node) => {
+                let (before, now) = (row.shown, Shown::of(node));
+                (row.seen_ms, row.shown) = (node.latest().seen_ms, now);
+                difference.status.extend((before.status != now.status).then_some(number));
+                difference.rates.extend((before.rates != now.rates).then_some(number));
+                self.hosts_due.extend((before.host != now.host).then_some(number));
             }
-            _ => {
-                difference.gone.remove(&number);
-                difference.put.insert(number);
+            row => {
+                *row = Some(Row::of(node));
+                difference.put.push(number);
+                self.hosts_due.remove(&number);
             }
         }
-        self.rows[number as usize] = Some(row);
     }
 
-    /// The node's row: the one it has, else the first that is vacant, else a new one at the end.
-    fn number(&mut self, id: &NodeId) -> u32 {
-        if let Some(number) = self.row_of.get(id) {
-            return *number;
+    fn vacate(&mut self, number: u32, difference: &mut Difference) {
+        let row = self.rows.get_mut(number as usize).and_then(Option::take);
+        difference.gone.extend(row.map(|_| number));
+        self.hosts_due.remove(&number);
+    }
+
+    /// The rows whose host metrics are said now, ascending. Those that are too many for one delta are left to the next
+    /// ones, row after row.
+    fn take_hosts(&mut self) -> Vec<u32> {
+        let most = FEW_HOSTS.max(self.rows.len() / HOSTS_ONE_IN);
+        let (after, before) =
+            (self.hosts_due.range(self.last_host + 1..), self.hosts_due.range(..=self.last_host));
+        let mut said: Vec<u32> = after.chain(before).take(most).copied().collect();
+        self.last_host = said.last().copied().unwrap_or(self.last_host);
+        for row in &said {
+            self.hosts_due.remove(row);
         }
-        let number = self.vacant.pop_first().unwrap_or_else(|| {
-            self.rows.push(None);
-            // A fleet is bounded by memory long before its rows exhaust 32 bits.
-            u32::try_from(self.rows.len() - 1).unwrap_or(u32::MAX)
-        });
-        self.row_of.insert(id.clone(), number);
-        number
+        said.sort_unstable();
+        said
     }
 
     fn say(&self, difference: Difference, at_ms: i64) -> DeltaEvent {
@@ -136,7 +148,7 @@ impl Sheet {
         }
     }
 
-    fn put(&self, numbers: BTreeSet<u32>, at_ms: i64) -> Option<PutRows> {
+    fn put(&self, numbers: Vec<u32>, at_ms: i64) -> Option<PutRows> {
         let mut nodes = Columns::default();
         for number in &numbers {
             push(&mut nodes, self.row(*number), at_ms);
@@ -144,19 +156,20 @@ impl Sheet {
         (!numbers.is_empty()).then(|| PutRows { i: encode_rows(numbers), nodes })
     }
 
-    fn status(&self, numbers: BTreeSet<u32>, at_ms: i64) -> Option<StatusRows> {
-        let (status, age_ms) = self.named(&numbers).map(|row| (row.status, row.age_ms(at_ms))).unzip();
+    fn status(&self, numbers: Vec<u32>, at_ms: i64) -> Option<StatusRows> {
+        let (status, age_ms) = self.named(&numbers).map(|row| (row.shown.status, row.age_ms(at_ms))).unzip();
         (!numbers.is_empty()).then(|| StatusRows { i: encode_rows(numbers), status, age_ms })
     }
 
-    fn rates(&self, numbers: BTreeSet<u32>) -> Option<RateRows> {
-        let (rx, tx) = self.named(&numbers).map(|row| (row.rates.rx, row.rates.tx)).unzip();
+    fn rates(&self, numbers: Vec<u32>) -> Option<RateRows> {
+        let (rx, tx) =
+            self.named(&numbers).map(|row| row.shown.rates).map(|Rates { rx, tx }| (rx, tx)).unzip();
         (!numbers.is_empty()).then(|| RateRows { i: encode_rows(numbers), rx, tx })
     }
 
-    fn host(&self, numbers: BTreeSet<u32>) -> Option<HostRows> {
-        let (cpu, (mem, disk)) =
-            self.named(&numbers).map(|row| (row.host.cpu, (row.host.mem, row.host.disk))).unzip();
+    fn host(&self, numbers: Vec<u32>) -> Option<HostRows> {
+        let hosts = self.named(&numbers).map(|row| row.shown.host);
+        let (cpu, (mem, disk)) = hosts.map(|HostLoad { cpu, mem, disk }| (cpu, (mem, disk))).unzip();
         (!numbers.is_empty()).then(|| HostRows { i: encode_rows(numbers), cpu, mem, disk })
     }
 
@@ -164,19 +177,40 @@ impl Sheet {
         self.rows.get(number as usize)?.as_ref()
     }
 
-    fn named(&self, numbers: &BTreeSet<u32>) -> impl Iterator<Item = &Row> {
+    fn named(&self, numbers: &[u32]) -> impl Iterator<Item = &Row> {
         numbers.iter().filter_map(|number| self.row(*number))
     }
 }
 
 impl Row {
     fn of(node: &Node) -> Self {
-        let latest = node.latest();
-        let host = node.host();
         Self {
-            name: node.name().to_owned(),
+            node: node.id().clone(),
             hello: node.hello().map(Arc::clone),
-            seen_ms: latest.seen_ms,
+            seen_ms: node.latest().seen_ms,
+            shown: Shown::of(node),
+        }
+    }
+
+    fn age_ms(&self, at_ms: i64) -> u64 {
+        u64::try_from(at_ms.saturating_sub(self.seen_ms)).unwrap_or(0)
+    }
+
+    /// Whether it shows this node, and as it describes itself now.
+    fn is_of(&self, node: &Node) -> bool {
+        let same_hello = match (&self.hello, node.hello()) {
+            (Some(shown), Some(told)) => Arc::ptr_eq(shown, told),
+            (None, None) => true,
+            _ => false,
+        };
+        self.node == *node.id() && same_hello
+    }
+}
+
+impl Shown {
+    fn of(node: &Node) -> Self {
+        let (latest, host) = (node.latest(), node.host());
+        Self {
             status: latest.status.code(),
             rates: Rates {
                 rx: latest.rx_bps.map(|rate| round_rate(rate.get())),
@@ -188,26 +222,6 @@ impl Row {
                 disk: host.and_then(|host| host.disk_percent()).map(whole_percent),
             },
         }
-    }
-
-    fn age_ms(&self, at_ms: i64) -> u64 {
-        u64::try_from(at_ms.saturating_sub(self.seen_ms)).unwrap_or(0)
-    }
-
-    /// Whether it is another node, or one whose hello is another.
-    fn has_other_identity(&self, other: &Row) -> bool {
-        let same_hello = match (&self.hello, &other.hello) {
-            (Some(mine), Some(its)) => Arc::ptr_eq(mine, its),
-            (None, None) => true,
-            _ => false,
-        };
-        self.name != other.name || !same_hello
-    }
-}
-
-fn mark(numbers: &mut BTreeSet<u32>, number: u32, differs: bool) {
-    if differs {
-        numbers.insert(number);
     }
 }
 

@@ -30,6 +30,7 @@ pub(crate) fn one_partition() -> (PartitionCount, Partition) {
 pub(crate) fn node(name: &str) -> NodeUpdate {
     NodeUpdate {
         node: id(name),
+        row: 0,
         boot: 1,
         status: Status::Online,
         since_ms: AT_MS - 60_000,
@@ -152,9 +153,12 @@ impl Truth {
         self.delta(Vec::new(), forgotten)
     }
 
-    /// Another worker takes the partition, with everything that it knows.
+    /// Another worker takes the partition, with everything that it knows, and gives the rows anew.
     pub(crate) fn change_owner(&mut self) {
         (self.epoch, self.seq) = (self.epoch + 1, 0);
+        for (row, node) in (0..).zip(self.nodes.values_mut().rev()) {
+            node.row = row;
+        }
     }
 
     pub(crate) fn stats(&self) -> PartitionStats {
@@ -170,8 +174,10 @@ impl Truth {
         self.nodes.values().cloned().map(Node::new).collect()
     }
 
-    fn change(&mut self, update: NodeUpdate) -> NodeUpdate {
+    fn change(&mut self, mut update: NodeUpdate) -> NodeUpdate {
         let before = self.nodes.get(&update.node);
+        let is_free = |row: &u32| self.nodes.values().all(|node| node.row != *row);
+        update.row = before.map(|node| node.row).or_else(|| (0..).find(is_free)).unwrap_or_default();
         let mut whole = update.clone();
         whole.hello = update.hello.clone().or_else(|| before?.hello.clone());
         whole.host = update.host.clone().or_else(|| before?.host.clone());

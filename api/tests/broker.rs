@@ -158,7 +158,8 @@ impl Owner {
     fn knows(&self, name: &str) -> Delta {
         let mut state = self.state.lock().unwrap();
         state.seq += 1;
-        let update = node(name);
+        let row = u32::try_from(state.nodes.len()).unwrap();
+        let update = NodeUpdate { row, ..node(name) };
         state.nodes.insert(update.node.clone(), update.clone());
         Delta {
             partition: 0,
@@ -220,6 +221,7 @@ fn partition() -> Partition {
 fn node(name: &str) -> NodeUpdate {
     NodeUpdate {
         node: NodeId::from_name(name).unwrap(),
+        row: 0,
         boot: 1,
         status: Status::Online,
         since_ms: AT_MS,
@@ -338,4 +340,23 @@ async fn an_end_waits_neither_for_streams_nor_for_clients_that_say_nothing() {
     assert_eq!(stage.get("/healthz").await.0, 200);
     stage.stop().await;
     while let Ok(Some(_)) = events.next_line().await {}
+}
+
+#[tokio::test]
+async fn an_end_waits_not_even_for_clients_that_have_stopped_reading() {
+    const NODES: usize = 2_000;
+    let stage = Stage::start().await;
+    let owner = stage.owner().await;
+    (0..NODES).for_each(|number| drop(owner.knows(&format!("node-{number}"))));
+    let known = async { while stage.get("/api/stats").await.1["total_nodes"] != NODES {} };
+    timeout(PATIENCE, known).await.expect("the nodes are known");
+    // Megabytes that the kernel does not hold for them.
+    let mut deaf = Vec::new();
+    for path in ["/api/nodes", "/api/nodes?sort=name", "/api/stream"] {
+        let mut connection = TcpStream::connect(stage.http).await.unwrap();
+        connection.write_all(format!("GET {path} HTTP/1.1\r\nhost: x\r\n\r\n").as_bytes()).await.unwrap();
+        connection.read_exact(&mut [0; 12]).await.unwrap();
+        deaf.push(connection);
+    }
+    stage.stop().await;
 }

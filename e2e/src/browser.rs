@@ -91,6 +91,55 @@ impl Browser {
         Ok(self.page.perform_actions(actions).await?)
     }
 
+    /// Gives the page a window of this size, one pixel a pixel.
+    ///
+    /// # Errors
+    ///
+    /// When the driver refuses.
+    pub async fn resize(&self, width: u32, height: u32) -> anyhow::Result<()> {
+        let size = json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": false });
+        self.devtools("Emulation.setDeviceMetricsOverride", size).await
+    }
+
+    /// Says what the reader prefers: `[("prefers-color-scheme", "dark")]`.
+    ///
+    /// # Errors
+    ///
+    /// When the driver refuses.
+    pub async fn prefer(&self, wishes: &[(&str, &str)]) -> anyhow::Result<()> {
+        let features: Vec<Value> =
+            wishes.iter().map(|(name, value)| json!({ "name": name, "value": value })).collect();
+        self.devtools("Emulation.setEmulatedMedia", json!({ "features": features })).await
+    }
+
+    /// Runs a script before any of the page's own, on every page from now on.
+    ///
+    /// # Errors
+    ///
+    /// When the driver refuses.
+    pub async fn prepare(&self, script: &str) -> anyhow::Result<()> {
+        self.devtools("Page.addScriptToEvaluateOnNewDocument", json!({ "source": script })).await
+    }
+
+    /// Allows what a page must ask its reader for, such as `clipboardReadWrite`.
+    ///
+    /// # Errors
+    ///
+    /// When the driver refuses.
+    pub async fn allow(&self, what: &[&str]) -> anyhow::Result<()> {
+        self.devtools("Browser.grantPermissions", json!({ "permissions": what })).await
+    }
+
+    /// Gives Chromium a command of its own.
+    ///
+    /// # Errors
+    ///
+    /// When the driver refuses.
+    pub async fn devtools(&self, command: &'static str, parameters: Value) -> anyhow::Result<()> {
+        self.page.issue_cmd(DevTools { command, parameters }).await?;
+        Ok(())
+    }
+
     /// Takes a picture of what the window shows, as PNG.
     ///
     /// # Errors
@@ -113,6 +162,17 @@ impl Browser {
             .filter(|entry| matches!(entry["level"].as_str(), Some("SEVERE" | "WARNING")))
             .map(|entry| entry["message"].as_str().unwrap_or_default().to_owned())
             .collect())
+    }
+
+    /// The same without errors of the network, for tests that break it.
+    ///
+    /// # Errors
+    ///
+    /// When the driver does not tell.
+    pub async fn faults(&self) -> anyhow::Result<Vec<String>> {
+        let is_network =
+            |message: &String| message.contains("Failed to load resource") || message.contains("net::ERR_");
+        Ok(self.console().await?.into_iter().filter(|message| !is_network(message)).collect())
     }
 
     /// Ends the browser in peace.
@@ -174,5 +234,22 @@ impl fantoccini::wd::WebDriverCompatibleCommand for ConsoleLog {
 
     fn method_and_body(&self, _: &url::Url) -> (http::Method, Option<String>) {
         (http::Method::POST, Some(json!({ "type": "browser" }).to_string()))
+    }
+}
+
+/// A command of Chromium's own, which webdriver lacks.
+#[derive(Debug)]
+struct DevTools {
+    command: &'static str,
+    parameters: Value,
+}
+
+impl fantoccini::wd::WebDriverCompatibleCommand for DevTools {
+    fn endpoint(&self, base: &url::Url, session: Option<&str>) -> Result<url::Url, url::ParseError> {
+        base.join(&format!("session/{}/goog/cdp/execute", session.unwrap_or_default()))
+    }
+
+    fn method_and_body(&self, _: &url::Url) -> (http::Method, Option<String>) {
+        (http::Method::POST, Some(json!({ "cmd": self.command, "params": self.parameters }).to_string()))
     }
 }

@@ -2,16 +2,19 @@
 
 use std::{path::Path, time::Duration};
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use tempfile::TempDir;
 use tidemap_service::{
     broker::{self, Broker, BrokerConfig},
     keys::{self, Keys},
     nats::NatsArgs,
 };
-use tidemap_wire::NodeId;
+use tidemap_wire::{NodeId, http::StatsJson};
 
-use crate::{eventually, process::Tidemap};
+use crate::{eventually, http::get_json, process::Tidemap};
+
+/// For a whole fleet to be known.
+const FLEET_PATIENCE: Duration = Duration::from_secs(60);
 
 /// A broker, and the keys to it.
 pub struct Cluster {
@@ -40,6 +43,11 @@ impl Cluster {
         Ok(Self { folder, broker, keys, url })
     }
 
+    /// The broker's data folder.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
     /// Kills the broker, wipes its store and starts it again where it was.
     ///
     /// # Errors
@@ -49,6 +57,25 @@ impl Cluster {
         self.broker.kill().await?;
         std::fs::remove_dir_all(self.folder.path().join("jetstream")).context("the store")?;
         Ok(self.broker.restart().await?)
+    }
+
+    /// Starts a simulated fleet, and returns when all of it is known to the api at `api_url` and most are online.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be started, or is not known in time.
+    pub async fn known_fleet(&self, nodes: u32, api_url: &str) -> anyhow::Result<Tidemap> {
+        let fleet = self.simulate(nodes)?;
+        eventually(FLEET_PATIENCE, || async {
+            let stats: StatsJson = get_json(format!("{api_url}/api/stats")).await?;
+            // A few of a simulated fleet are always away.
+            let known =
+                stats.total_nodes == u64::from(nodes) && stats.online_nodes * 10 > stats.total_nodes * 9;
+            ensure!(known, "{} of {} nodes online", stats.online_nodes, stats.total_nodes);
+            Ok(())
+        })
+        .await?;
+        Ok(fleet)
     }
 
     /// A connection with the services' rights.
@@ -84,7 +111,16 @@ impl Cluster {
     ///
     /// When it does not come up.
     pub async fn api_at(&self, address: &str) -> anyhow::Result<(Tidemap, String)> {
-        let api = self.run(&["api", "--http", address], &self.keys.service_seed_path())?;
+        self.api_with(&["--http", address]).await
+    }
+
+    /// The same with arguments of the caller's choice, `--http` among them.
+    ///
+    /// # Errors
+    ///
+    /// When it does not come up.
+    pub async fn api_with(&self, args: &[&str]) -> anyhow::Result<(Tidemap, String)> {
+        let api = self.run(&[&["api"], args].concat(), &self.keys.service_seed_path())?;
         let url = eventually(Duration::from_secs(20), || async {
             let log = api.log();
             let url = log.split_whitespace().find(|word| word.starts_with("http://")).map(str::to_owned);

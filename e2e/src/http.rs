@@ -2,6 +2,10 @@
 
 use std::{
     io::{BufRead, BufReader},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -99,6 +103,15 @@ pub struct Event {
 
 /// Reads an event stream until the receiver is dropped or the stream ends.
 pub fn events(url: String, last_event_id: Option<String>) -> mpsc::Receiver<Event> {
+    events_with_retry(url, last_event_id, Arc::default())
+}
+
+/// The same, which notes after how many milliseconds the server wants to be asked again once the stream has ended.
+pub fn events_with_retry(
+    url: String,
+    last_event_id: Option<String>,
+    retry_ms: Arc<AtomicU64>,
+) -> mpsc::Receiver<Event> {
     // A test that looks away lets the stream wait.
     let (sender, events) = mpsc::channel(1_024);
     std::thread::spawn(move || -> anyhow::Result<()> {
@@ -115,6 +128,7 @@ pub fn events(url: String, last_event_id: Option<String>) -> mpsc::Receiver<Even
                 Some(("event", value)) => name = value.to_owned(),
                 Some(("id", value)) => id = Some(value.to_owned()),
                 Some(("data", value)) => data.push_str(value),
+                Some(("retry", value)) => retry_ms.store(value.parse()?, Ordering::Relaxed),
                 _ if line.is_empty() && !data.is_empty() => {
                     let event = Event {
                         name: std::mem::take(&mut name),

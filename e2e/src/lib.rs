@@ -5,6 +5,8 @@
 
 pub mod browser;
 pub mod cluster;
+pub mod counters;
+pub mod fake;
 pub mod http;
 pub mod namespace;
 pub mod oracle;
@@ -12,6 +14,7 @@ pub mod process;
 pub mod proxy;
 pub mod trial;
 pub mod trio;
+pub mod viewer;
 pub mod watch;
 
 use std::time::Duration;

@@ -1,5 +1,7 @@
 //! A trial: a fleet whose truth is written down, a fault, and the oracle's verdict.
 
+mod audit;
+mod latecomer;
 mod steadiness;
 mod verdict;
 
@@ -7,28 +9,38 @@ use std::{collections::BTreeMap, path::Path, time::Duration};
 
 use anyhow::{Context, ensure};
 use async_nats::jetstream;
+use futures_util::future::try_join_all;
 use tempfile::TempDir;
-use tidemap_service::{keys::Keys, nats::NatsArgs, streams};
+use tidemap_ingest::{log::Content, vault};
+use tidemap_service::{clock, keys::Keys, nats::NatsArgs, streams};
 use tidemap_wire::{
-    Delta, PartitionCount, encode,
+    PartitionCount, Slot,
     http::{NodeJson, StatsJson},
 };
+use tokio::time::Instant;
 
-use crate::{
-    eventually,
-    http::{get, get_json},
-    oracle,
-    process::Tidemap,
-    watch::Watch,
-};
+use crate::{eventually, http::get_json, is_long, oracle, process::Tidemap, watch::Watch};
+pub use audit::{Audit, Kept};
+pub use latecomer::Refused;
 use steadiness::Steadiness;
 pub use verdict::Verdict;
+
+/// A worker that dies or falls silent is replaced within this time.
+pub const TAKEOVER: Duration = Duration::from_secs(8);
+
+/// The same when the broker was away too: everybody finds it again within 10 s, and only then can leases be judged.
+pub const TAKEOVER_AFTER_OUTAGE: Duration = Duration::from_secs(20);
 
 /// Workers find a broker again within 10 s, a lost lease takes 5 s more, and the machine may be busy.
 const RECOVERY: Duration = Duration::from_secs(60);
 
 /// For the api to hear of what the owners know.
 const TOLD: Duration = Duration::from_secs(10);
+
+/// For how long a fault lasts: in full, or in short.
+pub fn lasting(full_s: u64, short_s: u64) -> Duration {
+    Duration::from_secs(if is_long() { full_s } else { short_s })
+}
 
 /// A pipeline under trial: workers, an api, and a reader of the bus.
 pub struct Trial {
@@ -40,14 +52,15 @@ pub struct Trial {
     ingest: Vec<String>,
     /// The ingest workers; tests kill, freeze, add and drop them.
     pub workers: Vec<Tidemap>,
-    _api: Tidemap,
+    /// The api; tests kill and replace it.
+    pub api: Tidemap,
     api_url: String,
     watch: Watch,
     steadiness: Steadiness,
 }
 
 impl Trial {
-    /// Starts workers and an api at the broker at `url`, and waits until every partition is served.
+    /// Starts workers and an api at the broker at `url`, and waits until they share the partitions and all are served.
     ///
     /// # Errors
     ///
@@ -81,7 +94,7 @@ impl Trial {
             workers_url: workers_url.to_owned(),
             ingest,
             workers: Vec::new(),
-            _api: api,
+            api,
             steadiness: Steadiness::start(&api_url),
             api_url,
             watch,
@@ -89,8 +102,22 @@ impl Trial {
         for _ in 0..workers {
             trial.add_worker()?;
         }
+        trial.spread(workers).await?;
         trial.all_fresh().await?;
+        trial.begin_anew();
         Ok(trial)
+    }
+
+    /// Waits until each of the workers has its share: what changes hands later does so because of a fault.
+    async fn spread(&self, workers: usize) -> anyhow::Result<()> {
+        eventually(RECOVERY, || async {
+            let owners = self.watch.seen().owners();
+            let share = usize::from(PartitionCount::default().get()).div_ceil(workers);
+            let is_spread = owners.len() == workers && owners.values().all(|owned| *owned <= share);
+            ensure!(is_spread, "{owners:?}");
+            Ok(())
+        })
+        .await
     }
 
     /// Starts another worker.
@@ -114,17 +141,43 @@ impl Trial {
         Ok(())
     }
 
+    /// Kills the api, and starts another where it was.
+    ///
+    /// # Errors
+    ///
+    /// When it does not come up.
+    pub async fn restart_api(&mut self) -> anyhow::Result<()> {
+        self.api.kill().await?;
+        let address = self.api_url.strip_prefix("http://").context("an http URL")?;
+        self.api = station(&["api", "--http", address], &self.url, &self.keys.service_seed_path())?;
+        served_at(&mut self.api).await.map(drop)
+    }
+
     /// Starts a fleet whose acknowledged samples are written down, and waits until its nodes are known.
     ///
     /// # Errors
     ///
     /// When it does not come up.
     pub async fn fleet(&self, nodes: u64, more: &[&str]) -> anyhow::Result<Tidemap> {
+        self.fleet_at((&self.url, &self.keys), nodes, more).await
+    }
+
+    /// The same with a fleet that publishes to another server than the trial's, with that one's keys.
+    ///
+    /// # Errors
+    ///
+    /// When it does not come up.
+    pub async fn fleet_at(
+        &self,
+        (url, keys): (&str, &Keys),
+        nodes: u64,
+        more: &[&str],
+    ) -> anyhow::Result<Tidemap> {
         let log = self.folder.path().join("acks");
         let nodes_text = nodes.to_string();
         let log = log.to_str().context("a readable path")?;
         let args = [&["simulate", "--nodes", &nodes_text, "--ack-log", log], more].concat();
-        let fleet = station(&args, &self.url, &self.keys.simulator_seed_path())?;
+        let fleet = station(&args, url, &keys.simulator_seed_path())?;
         eventually(RECOVERY, || async {
             let stats: StatsJson = get_json(format!("{}/api/stats", self.api_url)).await?;
             ensure!(stats.total_nodes >= nodes, "{} nodes: {}", stats.total_nodes, fleet.log());
@@ -134,18 +187,38 @@ impl Trial {
         Ok(fleet)
     }
 
-    /// Waits until the api follows an owner of every partition.
+    /// Waits until the whole pipeline works again, of which what was known before this call is no proof: every
+    /// partition's owner has spoken since, and of every node a sample that was stored since has reached the api. The
+    /// fleet, if there is one, must be reporting.
     ///
     /// # Errors
     ///
     /// When that takes too long.
     pub async fn all_fresh(&self) -> anyhow::Result<()> {
+        let (asked_at, asked_s) = (Instant::now(), clock::unix_ms() as f64 / 1_000.0);
         eventually(RECOVERY, || async {
+            let silent = self.watch.seen().silent_since(asked_at);
+            ensure!(silent.is_empty(), "partitions {silent:?} are silent");
             let stats: StatsJson = get_json(format!("{}/api/stats", self.api_url)).await?;
             ensure!(stats.partitions_fresh == stats.partitions, "{stats:?}");
+            let nodes = self.nodes().await?;
+            let old: Vec<&NodeJson> =
+                nodes.iter().filter(|node| node.last_seen_timestamp <= asked_s).collect();
+            // One simulated node in 33 falls silent now and then, for longer than anybody waits here.
+            ensure!(
+                old.len() * 20 <= nodes.len(),
+                "nothing new of {} nodes, such as {:?}",
+                old.len(),
+                old[0]
+            );
             Ok(())
         })
         .await
+    }
+
+    /// Forgets the pauses and changes of owners that there were until now.
+    pub fn begin_anew(&self) {
+        self.watch.begin_anew();
     }
 
     /// A connection with the services' rights.
@@ -157,38 +230,9 @@ impl Trial {
         NatsArgs::new(&self.url, Some(&self.keys.service_seed_path())).connect("test", None).await
     }
 
-    /// Says once more, as late as can be, what owners said last that have been outranked since, and what they might
-    /// have gone on to say. Returns how much that was, once the api has refused all of it.
-    ///
-    /// # Errors
-    ///
-    /// When there is nothing to say, or the api does not refuse it.
-    pub async fn speak_out_of_turn(&self) -> anyhow::Result<u64> {
-        let client = self.connect().await?;
-        let before = self.stale_deltas().await?;
-        let deltas = self.watch.seen().outranked_deltas();
-        ensure!(!deltas.is_empty(), "nobody was outranked");
-        for delta in &deltas {
-            let (partition, seq) = (delta.partition, delta.seq);
-            for seq in [seq, seq + 1, seq + 1_000_000] {
-                let late = Delta { seq, ..delta.clone() };
-                client.publish(format!("tidemap.v1.delta.{partition}"), encode(&late).into()).await?;
-            }
-        }
-        let told = 3 * deltas.len() as u64;
-        eventually(TOLD, || async {
-            let refused = self.stale_deltas().await? - before;
-            ensure!(refused >= told, "{refused} of {told} were refused");
-            Ok(told)
-        })
-        .await
-    }
-
-    /// Deltas that the api has refused because they were old.
-    async fn stale_deltas(&self) -> anyhow::Result<u64> {
-        let metrics = get(format!("{}/metrics", self.api_url)).await?.body;
-        let value = metrics.lines().find_map(|line| line.strip_prefix("tidemap_api_deltas_stale_total "));
-        Ok(value.context("the api does not count stale deltas")?.parse()?)
+    /// Samples that the workers say they have applied.
+    pub fn applied(&self) -> u64 {
+        self.watch.seen().applied()
     }
 
     /// Messages that workers have refused for `reason`.
@@ -201,28 +245,59 @@ impl Trial {
     /// # Errors
     ///
     /// When the fleet's truth is not known, or as [`Self::judge`].
-    pub async fn end(&self, mut fleet: Tidemap) -> anyhow::Result<Verdict> {
+    pub async fn end(mut self, mut fleet: Tidemap) -> anyhow::Result<Verdict> {
         let ended = fleet.terminate().await?;
         ensure!(ended.success(), "{}: {}", self.name, fleet.log());
         self.judge().await
     }
 
-    /// Waits until everything that the broker has is applied, and holds the api's answer against the oracle. Prints the
-    /// verdict in a line.
+    /// Waits until everything that the broker has is applied, and holds against the oracle what the api says, and then
+    /// what the workers leave behind when they are asked to end. Prints the verdict in a line.
     ///
     /// # Errors
     ///
-    /// When the streams are not drained in time, or the api does not answer.
-    pub async fn judge(&self) -> anyhow::Result<Verdict> {
-        let truth = oracle::expect(&self.acknowledged()?);
+    /// When the streams are not drained in time, the api does not answer, or a worker does not end in peace.
+    pub async fn judge(&mut self) -> anyhow::Result<Verdict> {
+        let acknowledged = self.acknowledged()?;
+        let truth = oracle::expect(&acknowledged);
         self.drained().await.with_context(|| self.name)?;
         // The owners tell readers within a tick or two.
         let mismatches =
             eventually(TOLD, || self.compare(&truth)).await.err().map(|error| format!("{error:#}"));
+        let stale = self.stale_deltas().await?;
         let seen = self.watch.seen();
-        let verdict = Verdict::new(self.name, &truth, &seen, self.steadiness.regressions(), mismatches);
+        let audit = Audit::new(&acknowledged, &self.leave().await?)?;
+        let mut verdict = Verdict::new(self.name, &truth, &seen, audit);
+        (verdict.mismatches, verdict.stale) = (mismatches, stale);
+        verdict.regressions = self.steadiness.regressions();
         verdict.print();
         Ok(verdict)
+    }
+
+    /// Asks all workers to end, and reads what is kept of the nodes.
+    ///
+    /// # Errors
+    ///
+    /// When a worker does not end in peace, or the broker does not answer.
+    pub async fn leave(&mut self) -> anyhow::Result<Kept> {
+        let mut workers = std::mem::take(&mut self.workers);
+        let ended = try_join_all(workers.iter_mut().map(Tidemap::terminate)).await?;
+        for (ended, worker) in ended.iter().zip(&workers) {
+            ensure!(ended.success(), "{}: a worker ended badly: {}", self.name, worker.log());
+        }
+        let js = jetstream::new(self.connect().await?);
+        let mut kept = Kept::new();
+        for partition in PartitionCount::default().all() {
+            let slots: Vec<Slot> = PartitionCount::default().slots(partition).collect();
+            let content = Content::Samples(slots.clone());
+            // As an owner does: a cluster that has just been mended may have to elect a leader first.
+            let loaded = eventually(RECOVERY, || async {
+                vault::load(&js, &streams::name(partition), &content, &slots).await
+            });
+            let loaded = loaded.await.with_context(|| format!("{}: what is kept", self.name))?;
+            kept.extend(loaded.nodes.into_iter().map(|(id, node)| (id.display_name(), (id, node))));
+        }
+        Ok(kept)
     }
 
     /// What the simulator says that the broker has acknowledged.

@@ -1,31 +1,42 @@
-//! A broker of three servers, as a fleet that must not stop would have.
+//! A broker of three servers, as a fleet that must not stop would have: with the configuration of `deploy/cluster`.
 
-use std::{
-    net::TcpListener,
-    path::{Path, PathBuf},
-    process::Stdio,
-    time::Duration,
-};
+mod edge;
+mod server;
+
+use std::{path::PathBuf, time::Duration};
 
 use anyhow::{Context, ensure};
 use async_nats::jetstream;
+use rustix::process::Signal;
 use tempfile::TempDir;
-use tidemap_service::{broker, keys::Keys, nats::NatsArgs};
-use tokio::process::{Child, Command};
+use tidemap_service::{
+    broker,
+    keys::{self, Keys, RelaySide},
+    nats::NatsArgs,
+    streams,
+};
+use tidemap_wire::{NodeId, PartitionCount};
 
 use crate::eventually;
+pub use edge::Edge;
+use server::{Server, free_ports, quoted};
 
 /// For three servers to find each other and elect a leader.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// Three is the smallest number of which one may go.
+const SERVERS: usize = 3;
 
 /// Three nats-servers that replicate each other, killed on drop.
 pub struct Trio {
-    folder: TempDir,
+    _folder: TempDir,
     binary: PathBuf,
-    ports: [(u16, u16); 3],
-    servers: Vec<Child>,
+    client_ports: Vec<u16>,
+    leaf_ports: Vec<u16>,
+    servers: Vec<Server>,
     /// Everybody's keys but the agents'.
     pub keys: Keys,
+    /// The key by which a site's relays publish their packs.
+    relay_key: PathBuf,
 }
 
 impl Trio {
@@ -37,21 +48,36 @@ impl Trio {
     pub async fn start() -> anyhow::Result<Self> {
         let folder = tempfile::tempdir()?;
         let binary = tokio::task::spawn_blocking(|| broker::locate(&broker::default_tools_dir())).await??;
-        let keys = Keys::open_or_create(folder.path())?;
-        std::fs::write(folder.path().join("nats.conf"), include_str!("../../nats.conf"))?;
-        let ports = free_ports()?;
-        let mut trio = Self { folder, binary, ports, servers: Vec::new(), keys };
-        for number in 0..3 {
-            let server = trio.spawn(number)?;
-            trio.servers.push(server);
+        let keys = broker::prepare(folder.path())?;
+        let relay = keys::enroll_relay(folder.path(), &NodeId::from_name(edge::RELAY)?, RelaySide::Packs)?;
+        let configuration = folder.path().join("server.conf");
+        std::fs::write(&configuration, include_str!("../../deploy/cluster/server.conf"))?;
+        let ports = free_ports(3 * SERVERS)?;
+        let [clients, routes, leaves] = [0, 1, 2].map(|kind| &ports[kind * SERVERS..][..SERVERS]);
+        let mut servers = Vec::new();
+        for number in 0..SERVERS {
+            let at = |port: u16| quoted(format!("127.0.0.1:{port}"));
+            let environment = vec![
+                ("TIDEMAP_LISTEN", at(clients[number])),
+                ("TIDEMAP_STORE", quoted(folder.path().join(format!("store-{number}")).display())),
+                ("TIDEMAP_ROUTE_LISTEN", at(routes[number])),
+                ("TIDEMAP_ROUTES", addresses("nats-route", routes)),
+                ("TIDEMAP_LEAF_LISTEN", at(leaves[number])),
+            ];
+            let name = format!("server-{number}");
+            servers.push(Server::start(&binary, configuration.clone(), &name, environment)?);
         }
+        let (client_ports, leaf_ports) = (clients.to_vec(), leaves.to_vec());
+        let relay_key = relay.seed_path;
+        let trio = Self { _folder: folder, binary, client_ports, leaf_ports, servers, keys, relay_key };
         trio.ready().await?;
         Ok(trio)
     }
 
     /// Where clients connect.
     pub fn url(&self) -> String {
-        self.ports.map(|(port, _)| format!("nats://127.0.0.1:{port}")).join(",")
+        let urls = self.client_ports.iter().map(|port| format!("nats://127.0.0.1:{port}"));
+        urls.collect::<Vec<_>>().join(",")
     }
 
     /// The number of the server that leads a stream.
@@ -76,17 +102,25 @@ impl Trio {
     ///
     /// When it cannot be killed.
     pub async fn kill(&mut self, number: usize) -> anyhow::Result<()> {
-        Ok(self.servers[number].kill().await?)
+        self.servers[number].kill().await
     }
 
-    /// Starts a server again that was killed.
+    /// Has a server give away what it leads and send everybody to the others, and waits until it has ended.
+    ///
+    /// # Errors
+    ///
+    /// When it does not end.
+    pub async fn retire(&mut self, number: usize) -> anyhow::Result<()> {
+        self.servers[number].retire().await
+    }
+
+    /// Starts a server again that has ended.
     ///
     /// # Errors
     ///
     /// When it cannot be started.
     pub fn restart(&mut self, number: usize) -> anyhow::Result<()> {
-        self.servers[number] = self.spawn(number)?;
-        Ok(())
+        self.servers[number].restart()
     }
 
     /// Stops a server where it is: to the others it is as good as cut off, and its own clients hear nothing.
@@ -95,7 +129,7 @@ impl Trio {
     ///
     /// When it has ended.
     pub fn freeze(&self, number: usize) -> anyhow::Result<()> {
-        self.signal(number, rustix::process::Signal::STOP)
+        self.servers[number].signal(Signal::STOP)
     }
 
     /// Lets it go on.
@@ -104,30 +138,42 @@ impl Trio {
     ///
     /// When it has ended.
     pub fn thaw(&self, number: usize) -> anyhow::Result<()> {
-        self.signal(number, rustix::process::Signal::CONT)
+        self.servers[number].signal(Signal::CONT)
     }
 
-    /// Waits until every replica of a stream has everything.
+    /// Waits until every stream has a leader, and each of its replicas everything.
     ///
     /// # Errors
     ///
     /// When that takes too long.
-    pub async fn healed(&self, stream: &str) -> anyhow::Result<()> {
+    pub async fn healed(&self) -> anyhow::Result<()> {
         let js = jetstream::new(self.connect().await?);
-        eventually(PATIENCE, || async {
-            let stream = js.get_stream(stream).await?;
-            let cluster = stream.cached_info().cluster.as_ref().context("it is not replicated")?;
-            let current = cluster.replicas.iter().filter(|peer| peer.current && !peer.offline).count();
-            ensure!(cluster.leader.is_some() && current == 2, "{cluster:?}");
-            Ok(())
-        })
-        .await
+        let logs = PartitionCount::default().all().map(streams::name);
+        // By name, and not from the broker's list: a stream without a leader is missing there.
+        let names = logs.chain([streams::LEASES, streams::CHECKPOINTS].map(|bucket| format!("KV_{bucket}")));
+        for name in names {
+            eventually(PATIENCE, || async {
+                let stream = js.get_stream(&name).await?;
+                let cluster = stream.cached_info().cluster.as_ref().context("it is not replicated")?;
+                let current = cluster.replicas.iter().filter(|peer| peer.current && !peer.offline).count();
+                ensure!(cluster.leader.is_some() && current == SERVERS - 1, "{cluster:?}");
+                Ok(())
+            })
+            .await
+            .with_context(|| format!("{name} is not whole"))?;
+        }
+        Ok(())
+    }
+
+    /// Where servers at the edge connect, as in a configuration.
+    fn leaf_urls(&self) -> String {
+        addresses("nats-leaf", &self.leaf_ports)
     }
 
     async fn ready(&self) -> anyhow::Result<()> {
         let js = jetstream::new(self.connect().await?);
         eventually(PATIENCE, || async {
-            let told = self.servers.iter().enumerate().map(|(number, _)| self.last_words(number));
+            let told = self.servers.iter().map(Server::last_words);
             js.query_account().await.with_context(|| told.collect::<Vec<_>>().join("\n"))?;
             Ok(())
         })
@@ -137,59 +183,10 @@ impl Trio {
     async fn connect(&self) -> anyhow::Result<async_nats::Client> {
         NatsArgs::new(&self.url(), Some(&self.keys.service_seed_path())).connect("test", None).await
     }
-
-    fn spawn(&self, number: usize) -> anyhow::Result<Child> {
-        let (port, _) = self.ports[number];
-        let configuration = self.folder.path().join(format!("server-{number}.conf"));
-        std::fs::write(&configuration, self.configuration(number))?;
-        Command::new(&self.binary)
-            .arg("-c")
-            .arg(&configuration)
-            .arg("-sd")
-            .arg(self.folder.path().join(format!("store-{number}")))
-            .args(["-a", "127.0.0.1", "-p", &port.to_string()])
-            .arg("-l")
-            .arg(self.log(number))
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .kill_on_drop(true)
-            .spawn()
-            .context("cannot start nats-server")
-    }
-
-    /// Our `nats.conf`, and what makes it a cluster.
-    fn configuration(&self, number: usize) -> String {
-        let routes = self.ports.map(|(_, route)| format!("\"nats-route://127.0.0.1:{route}\"")).join(", ");
-        let (_, own) = self.ports[number];
-        format!(
-            "include \"nats.conf\"\nserver_name: server-{number}\n\
-             cluster {{ name: trio, listen: \"127.0.0.1:{own}\", routes: [{routes}] }}\n"
-        )
-    }
-
-    fn log(&self, number: usize) -> PathBuf {
-        self.folder.path().join(format!("server-{number}.log"))
-    }
-
-    fn last_words(&self, number: usize) -> String {
-        let read = |path: &Path| std::fs::read_to_string(path).unwrap_or_default();
-        read(&self.log(number)).lines().last().unwrap_or_default().to_owned()
-    }
-
-    fn signal(&self, number: usize, signal: rustix::process::Signal) -> anyhow::Result<()> {
-        let pid = self.servers[number].id().and_then(|pid| i32::try_from(pid).ok());
-        let pid = pid.and_then(rustix::process::Pid::from_raw).context("it has ended")?;
-        Ok(rustix::process::kill_process(pid, signal)?)
-    }
 }
 
-/// Ports that nobody has now. A route's must be known to the others before the server starts, so the operating system
-/// cannot choose it then.
-fn free_ports() -> anyhow::Result<[(u16, u16); 3]> {
-    let listeners: Vec<TcpListener> =
-        (0..6).map(|_| TcpListener::bind("127.0.0.1:0")).collect::<Result<_, _>>()?;
-    let ports: Vec<u16> =
-        listeners.iter().map(|listener| Ok(listener.local_addr()?.port())).collect::<std::io::Result<_>>()?;
-    Ok([(ports[0], ports[1]), (ports[2], ports[3]), (ports[4], ports[5])])
+/// A list of addresses as in a configuration.
+fn addresses(scheme: &str, ports: &[u16]) -> String {
+    let addresses = ports.iter().map(|port| quoted(format!("{scheme}://127.0.0.1:{port}")));
+    format!("[{}]", addresses.collect::<Vec<_>>().join(", "))
 }

@@ -8,7 +8,7 @@ use std::{
 
 use futures_util::StreamExt;
 use serde::Deserialize;
-use tidemap_wire::{Delta, PartitionStats, decode, subject};
+use tidemap_wire::{Delta, Partition, PartitionCount, PartitionStats, decode, subject};
 use tokio::{task::JoinSet, time::Instant};
 
 /// A pause of a partition that is shorter than this is nobody's fault: totals come once a second.
@@ -23,7 +23,7 @@ pub struct Watch {
 /// What it has noticed.
 #[derive(Clone, Debug, Default)]
 pub struct Seen {
-    partitions: BTreeMap<u16, Partition>,
+    partitions: BTreeMap<u16, Owner>,
     /// For how long a partition's owners said nothing, whenever that was long.
     pub pauses: Vec<Duration>,
     /// The same when the partition went from one owner to the next within a moment.
@@ -39,7 +39,7 @@ pub struct Seen {
 }
 
 #[derive(Clone, Debug)]
-struct Partition {
+struct Owner {
     epoch: u64,
     heard_at: Instant,
 }
@@ -74,6 +74,13 @@ impl Watch {
         Ok(Self { seen, _listening: listening })
     }
 
+    /// Forgets the pauses and changes that there were until now.
+    pub fn begin_anew(&self) {
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        (seen.pauses, seen.hand_overs) = (Vec::new(), Vec::new());
+        (seen.successions, seen.outranked) = (0, 0);
+    }
+
     /// What was noticed until now.
     pub fn seen(&self) -> Seen {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner).clone()
@@ -88,9 +95,14 @@ impl Seen {
 
     /// The last deltas of owners that have been outranked.
     pub fn outranked_deltas(&self) -> Vec<Delta> {
-        let is_outranked = |(partition, epoch): &(u16, u64)| self.partitions[partition].epoch > *epoch;
-        let outranked = self.last_deltas.iter().filter(|(owner, _)| is_outranked(owner));
+        let outranked = self.last_deltas.iter().filter(|(owner, _)| self.is_outranked(owner));
         outranked.map(|(_, delta)| delta.clone()).collect()
+    }
+
+    /// Their last totals.
+    pub fn outranked_totals(&self) -> Vec<PartitionStats> {
+        let outranked = self.tallies.iter().filter(|(owner, _)| self.is_outranked(owner));
+        outranked.map(|(_, stats)| stats.clone()).collect()
     }
 
     /// Samples that the state contains.
@@ -98,14 +110,39 @@ impl Seen {
         self.newest().values().map(|stats| stats.total_samples).sum()
     }
 
+    /// The partitions whose owner has not spoken since; all of the default number of them, when nobody ever has.
+    pub fn silent_since(&self, then: Instant) -> Vec<u16> {
+        let partitions = PartitionCount::default().all().map(Partition::get);
+        let has_spoken = |k: &u16| self.partitions.get(k).is_some_and(|held| held.heard_at > then);
+        partitions.filter(|k| !has_spoken(k)).collect()
+    }
+
+    /// The epoch of each partition's owner.
+    pub fn epochs(&self) -> BTreeMap<u16, u64> {
+        self.partitions.iter().map(|(partition, held)| (*partition, held.epoch)).collect()
+    }
+
+    /// How many partitions each worker speaks for.
+    pub fn owners(&self) -> BTreeMap<String, usize> {
+        let mut owners = BTreeMap::new();
+        for stats in self.newest().into_values() {
+            *owners.entry(stats.owner.clone()).or_default() += 1;
+        }
+        owners
+    }
+
     /// A count over all owners that there were.
     pub fn sum(&self, count: impl Fn(&PartitionStats) -> u64) -> u64 {
         self.tallies.values().map(count).sum()
     }
 
+    fn is_outranked(&self, (partition, epoch): &(u16, u64)) -> bool {
+        self.partitions[partition].epoch > *epoch
+    }
+
     fn hear(&mut self, subject: &str, payload: &[u8], now: Instant) {
         let Ok(Head { partition, epoch }) = decode(payload) else { return };
-        let held = self.partitions.entry(partition).or_insert(Partition { epoch, heard_at: now });
+        let held = self.partitions.entry(partition).or_insert(Owner { epoch, heard_at: now });
         if epoch < held.epoch {
             self.outranked += 1;
             return;
@@ -117,7 +154,7 @@ impl Seen {
         } else if epoch > held.epoch {
             self.hand_overs.push(silent);
         }
-        *held = Partition { epoch, heard_at: now };
+        *held = Owner { epoch, heard_at: now };
         if subject.starts_with("tidemap.v1.stats.") {
             self.tallies.extend(decode(payload).map(|stats| ((partition, epoch), stats)));
         } else {

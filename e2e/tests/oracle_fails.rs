@@ -1,16 +1,19 @@
 //! The oracle is no good if it cannot fail: what is wrong by one sample, or by one byte, is told.
 #![expect(clippy::unwrap_used, reason = "a failing test panics, its helpers too")]
 
-use std::time::Duration;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use anyhow::ensure;
-use async_nats::jetstream;
+use async_nats::jetstream::{self, publish::PublishAck, stream::DiscardPolicy};
 use tidemap_e2e::{
     cluster::Cluster,
     eventually,
     oracle::{self, Sample},
     process::run_to_end,
-    trial::Trial,
+    trial::{Audit, Kept, Trial},
 };
 use tidemap_service::nats::NatsArgs;
 use tidemap_wire::{encode, http::NodeJson, subject};
@@ -23,61 +26,106 @@ fn wrong(samples: &[Sample], seen: &[NodeJson]) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn the_oracle_tells_a_sample_that_was_dropped_doubled_or_changed_by_a_byte() {
+async fn the_oracle_tells_a_sample_that_was_dropped_doubled_shifted_or_changed_by_a_byte() {
     let cluster = Cluster::start().await.unwrap();
-    let trial = Trial::start("nothing broken", &cluster.keys, &cluster.url, 1).await.unwrap();
+    let mut trial = Trial::start("nothing broken", &cluster.keys, &cluster.url, 1).await.unwrap();
     let mut fleet = trial.fleet(40, &["--samples", "8"]).await.unwrap();
     assert!(fleet.ended().await.unwrap().success(), "{}", fleet.log());
     trial.judge().await.unwrap().assert_held(SOON);
     let samples = trial.acknowledged().unwrap();
-    let seen = trial.nodes().await.unwrap();
+    let (seen, kept) = (trial.nodes().await.unwrap(), trial.leave().await.unwrap());
     assert_eq!(samples.len(), 40 * 8);
 
     for victim in [0, samples.len() / 2, samples.len() - 1] {
         let node = &samples[victim].node;
-        let mut dropped = samples.clone();
-        dropped.remove(victim);
-        assert_eq!(wrong(&dropped, &seen), [node.as_str()], "without {victim}");
-        let mut twice = samples.clone();
-        twice.push(Sample { seq: 1_000, ..samples[victim].clone() });
-        assert_eq!(wrong(&twice, &seen), [node.as_str()], "{victim} twice");
+        let mut fewer = samples.clone();
+        fewer.remove(victim);
+        assert_eq!(wrong(&fewer, &seen), [node.as_str()], "without {victim}");
+        let more = [&samples[..], &[Sample { seq: 1_000, ..samples[victim].clone() }]].concat();
+        assert_eq!(wrong(&more, &seen), [node.as_str()], "{victim} twice");
         for change in [
             |sample: &mut Sample| sample.rx_bytes += 1,
             |sample: &mut Sample| sample.tx_bytes += 1,
             |sample: &mut Sample| sample.elapsed_ms += 1,
             |sample: &mut Sample| sample.rx_sum += 1 << 40,
+            |sample: &mut Sample| sample.at_ms -= 15_000,
         ] {
             let mut changed = samples.clone();
             change(&mut changed[victim]);
             assert_eq!(wrong(&changed, &seen), [node.as_str()], "{victim} changed");
         }
-        assert!(wrong(&[&samples[..], &samples[victim..=victim]].concat(), &seen).is_empty(), "a duplicate");
+        let again = [&samples[..], &samples[victim..=victim]].concat();
+        assert!(wrong(&again, &seen).is_empty() && balance(&again, &kept) == ([].into(), [].into()));
     }
-    double_one(&trial, &cluster, &samples).await;
+    // What one node has too much of does not make up for what it, or another, has too little of.
+    let (boot, extra) = (samples[0].boot, Sample { seq: 1_000, ..samples[0].clone() });
+    let missing = BTreeMap::from([((samples[0].node.clone(), boot), 1)]);
+    for victim in [0, samples.iter().position(|sample| sample.node != extra.node).unwrap()] {
+        let mut exchanged = samples.clone();
+        let removed = exchanged.remove(victim);
+        exchanged.push(extra.clone());
+        let surplus = BTreeMap::from([(removed.node, 1)]);
+        assert_eq!(balance(&exchanged, &kept), (missing.clone(), surplus));
+    }
+    double_one_and_drop_one(trial, &cluster, &samples).await;
 }
 
-/// The same through the whole pipeline: a sample that is counted twice is told.
-async fn double_one(trial: &Trial, cluster: &Cluster, samples: &[Sample]) {
-    let victim = &samples[7];
-    tell(cluster, &[Sample { seq: 9, ..victim.clone() }]).await;
+/// The missing samples by node and run, and the surplus ones by node.
+fn balance(samples: &[Sample], kept: &Kept) -> (BTreeMap<(String, u64), u64>, BTreeMap<String, u64>) {
+    let audit = Audit::new(samples, kept).unwrap();
+    (audit.missing, audit.surplus)
+}
+
+/// The same through the whole pipeline: a sample is told twice under two numbers, and one that the broker has
+/// acknowledged is lost before a worker reads it.
+async fn double_one_and_drop_one(mut trial: Trial, cluster: &Cluster, samples: &[Sample]) {
+    let (doubled, last) =
+        (&samples[7], samples.iter().rfind(|sample| sample.node != samples[7].node).unwrap());
+    let next =
+        |after: i64| Sample { seq: last.seq + 10 + after as u64, at_ms: last.at_ms + after, ..last.clone() };
+    let acks = tell(cluster, &[next(1), next(2)]).await;
+    keep_newest(&jetstream::new(trial.connect().await.unwrap()), &acks[1].stream).await;
+    tell(cluster, &[Sample { seq: 9, ..doubled.clone() }]).await;
+    trial.add_worker().unwrap();
+
+    let acknowledged = [samples, &[next(1), next(2)]].concat();
+    let victims = BTreeSet::from([doubled.node.as_str(), last.node.as_str()]);
     eventually(SOON, || async {
-        let wrong = wrong(samples, &trial.nodes().await?);
-        ensure!(wrong == [victim.node.as_str()], "{wrong:?}");
+        let told = trial.nodes().await?;
+        ensure!(wrong(&acknowledged[..acknowledged.len() - 2], &told).len() == 2, "not all is told yet");
+        let wrong = wrong(&acknowledged, &told);
+        ensure!(wrong.iter().map(String::as_str).collect::<BTreeSet<_>>() == victims, "{wrong:?}");
         Ok(())
     })
     .await
     .unwrap();
+    let missing = BTreeMap::from([((last.node.clone(), last.boot), 1)]);
+    let surplus = BTreeMap::from([(doubled.node.clone(), 1)]);
+    assert_eq!(balance(&acknowledged, &trial.leave().await.unwrap()), (missing, surplus));
+}
+
+/// Has a stream drop everything but its newest message.
+async fn keep_newest(js: &jetstream::Context, stream: &str) {
+    let mut config = js.get_stream(stream).await.unwrap().cached_info().config.clone();
+    (config.discard, config.discard_new_per_subject) = (DiscardPolicy::Old, false);
+    for most in [1, -1] {
+        config.max_messages = most;
+        js.update_stream(config.clone()).await.unwrap();
+    }
 }
 
 /// Tells ingest of these samples, one after the other.
-async fn tell(cluster: &Cluster, samples: &[Sample]) {
+async fn tell(cluster: &Cluster, samples: &[Sample]) -> Vec<PublishAck> {
     let key = cluster.keys.simulator_seed_path();
     let client = NatsArgs::new(&cluster.url, Some(&key)).connect("teller", Some("_INBOX.simulator")).await;
     let js = jetstream::new(client.unwrap());
+    let mut acks = Vec::new();
     for sample in samples {
         let report = sample.report().unwrap();
-        js.publish(subject::sample(&report.node), encode(&report).into()).await.unwrap().await.unwrap();
+        let ack = js.publish(subject::sample(&report.node), encode(&report).into()).await.unwrap();
+        acks.push(ack.await.unwrap());
     }
+    acks
 }
 
 /// A host that slept for most of a minute and then goes on: its long sample and the next ones are in one bucket.
@@ -90,7 +138,8 @@ async fn a_bucket_holds_a_long_sample_and_those_after_it_whole() {
         node: "sleeper".to_owned(),
         boot: 1,
         seq,
-        at_ms: start_ms + seq as i64 * 1_000,
+        // Every other one just before a second is full: a bucket ends there and not a millisecond away.
+        at_ms: start_ms + seq as i64 * 1_000 - i64::from(seq % 2 == 1),
         elapsed_ms,
         rx_bytes,
         tx_bytes: seq,

@@ -4,17 +4,19 @@ use std::time::Duration;
 
 use anyhow::ensure;
 use async_nats::{Client, jetstream};
-use tidemap_e2e::{cluster::Cluster, eventually, is_long, trial::Trial};
-use tidemap_service::{nats::NatsArgs, streams};
+use tidemap_e2e::{
+    cluster::Cluster,
+    eventually, is_long,
+    process::Tidemap,
+    trial::{TAKEOVER, Trial, lasting},
+};
+use tidemap_service::{
+    keys::{self, RelaySide},
+    nats::NatsArgs,
+    streams,
+};
 use tidemap_wire::{NodeId, PartitionCount, Report, Sample, encode, subject};
 use tokio::time::sleep;
-
-/// Leases go round in less than a second when everybody lives.
-const TAKEOVER: Duration = Duration::from_secs(20);
-
-fn lasting(full_s: u64, short_s: u64) -> Duration {
-    Duration::from_secs(if is_long() { full_s } else { short_s })
-}
 
 #[tokio::test]
 async fn workers_that_come_and_go_lose_nothing() {
@@ -100,4 +102,26 @@ async fn a_fleet_without_an_ack_log_ends_by_itself_too_when_all_is_acknowledged(
         stored += js.get_stream(streams::name(partition)).await.unwrap().cached_info().state.messages;
     }
     assert_eq!(stored, 300 * 3);
+}
+
+#[tokio::test]
+async fn a_fleet_in_packs_is_known_sample_by_sample() {
+    let cluster = Cluster::start().await.unwrap();
+    let trial = Trial::start("fleet in packs", &cluster.keys, &cluster.url, 1).await.unwrap();
+    let relay = NodeId::from_name("bench").unwrap();
+    let key = keys::enroll_relay(cluster.folder(), &relay, RelaySide::Packs).unwrap().seed_path;
+    cluster.broker.reload().unwrap();
+    let key = key.to_str().unwrap();
+    let there = ["--nats-url", &cluster.url, "--creds", key, "--relay", "bench"];
+    let mut fleet =
+        Tidemap::start(&[&["simulate", "--nodes", "300", "--samples", "3"], &there[..]].concat()).unwrap();
+    assert!(fleet.ended().await.unwrap().success(), "{}", fleet.log());
+    assert!(fleet.log().contains("reports=900"), "{}", fleet.log());
+    eventually(Duration::from_secs(60), || async {
+        let applied = trial.applied();
+        ensure!(applied == 300 * 3, "{applied} samples are known");
+        Ok(())
+    })
+    .await
+    .unwrap();
 }

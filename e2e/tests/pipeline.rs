@@ -106,27 +106,43 @@ async fn the_event_stream_begins_with_a_snapshot_and_goes_on_every_second() {
     let mut stream = events(format!("{url}/api/stream"), None);
     let first = stream.recv().await.unwrap();
     assert_eq!(first.name, "snapshot");
-    assert_eq!(first.data["nodes"]["name"].as_array().unwrap().len(), 21);
+    // A row may be vacant.
+    let names = first.data["nodes"]["name"].as_array().unwrap();
+    assert_eq!(names.iter().filter(|name| name.is_string()).count(), 21);
     let mut deltas = Vec::new();
     let mut names = std::collections::BTreeSet::new();
     let collect = async {
         while deltas.len() < 8 || names.len() < 3 {
             let event = stream.recv().await.unwrap();
             if event.name == "delta" {
-                deltas.push((event.id.unwrap(), event.data["at_ms"].as_i64().unwrap()));
+                deltas.push(event.data["at_ms"].as_i64().unwrap());
             }
             names.insert(event.name);
         }
     };
     tokio::time::timeout(Duration::from_secs(15), collect).await.unwrap();
     assert!(names.contains("stats") && names.contains("ping"), "{names:?}");
-    assert!(deltas.windows(2).all(|pair| pair[1].1 - pair[0].1 <= 1_300), "{deltas:?}");
+    assert!(deltas.windows(2).all(|pair| pair[1] - pair[0] <= 1_300), "{deltas:?}");
 
-    // A client that was cut off goes on where it was.
+    // A client that was cut off goes on 4 s before where it was: another replica may have been that far behind.
     drop(stream);
-    let mut resumed = events(format!("{url}/api/stream"), Some(deltas[6].0.clone()));
-    let next = resumed.recv().await.unwrap();
-    assert_eq!((next.name.as_str(), next.id.as_deref()), ("delta", Some(deltas[7].0.as_str())));
+    // On a busy machine an api that did not hear all partitions for a moment has nothing to go on from for 4 s.
+    eventually(3 * SOON, || async {
+        let mut stream = events(format!("{url}/api/stream"), None);
+        let (id, at_ms) = loop {
+            let event = stream.recv().await.unwrap();
+            if let ("delta", Some(id)) = (event.name.as_str(), event.id) {
+                break (id, event.data["at_ms"].as_i64().unwrap());
+            }
+        };
+        let mut resumed = events(format!("{url}/api/stream"), Some(id));
+        let next = resumed.recv().await.unwrap();
+        let ago_ms = at_ms - next.data["at_ms"].as_i64().unwrap();
+        ensure!(next.name == "delta" && (0..=4_250).contains(&ago_ms), "{} of {ago_ms} ms before", next.name);
+        Ok(())
+    })
+    .await
+    .unwrap();
     // One that comes from elsewhere starts anew.
     let mut anew = events(format!("{url}/api/stream"), Some("1-1".to_owned()));
     assert_eq!(anew.recv().await.unwrap().name, "snapshot");

@@ -1,91 +1,148 @@
-//! Several workers against one broker: they share the work, and any of them may go.
+//! Several workers against one broker: they share the work, and any of them may go. Prints how long it takes, and for how
+//! long nothing moves on the page meanwhile.
 #![expect(clippy::unwrap_used, reason = "a failing test panics, its helpers too")]
 
-use std::{collections::BTreeMap, time::Duration};
+use std::time::Duration;
 
 use anyhow::ensure;
-use futures_util::StreamExt;
-use tidemap_e2e::{cluster::Cluster, eventually, http::get_json};
-use tidemap_wire::{PartitionStats, decode, http::StatsJson, subject};
+use tidemap_e2e::{
+    cluster::Cluster, eventually, http::get_json, process::Tidemap, trial::TAKEOVER, viewer::Viewer,
+    watch::Watch,
+};
+use tidemap_wire::http::StatsJson;
+use tokio::time::Instant;
 
-/// Takeover after a kill takes 5 s of silence, and a second or two of work.
-const TAKEOVER: Duration = Duration::from_secs(20);
+/// For the partitions to be spread evenly, whoever comes or goes.
+const SPREAD: Duration = Duration::from_secs(10);
+/// For a partition to go from a worker that ends in peace to the next one.
+const HAND_OVER: Duration = Duration::from_secs(1);
 
-/// How many partitions each worker speaks for in the next second.
-async fn owners(cluster: &Cluster) -> anyhow::Result<BTreeMap<String, usize>> {
-    let client = cluster.connect().await?;
-    let mut stats = client.subscribe(subject::ALL_STATS).await?;
-    let mut owner_of = BTreeMap::new();
-    let listen = async {
-        while let Some(message) = stats.next().await {
-            let stats: PartitionStats = decode(&message.payload)?;
-            owner_of.insert(stats.partition, stats.owner);
-        }
-        anyhow::Ok(())
-    };
-    // Each owner speaks once a second.
-    drop(tokio::time::timeout(Duration::from_millis(1_500), listen).await);
-    let mut owners = BTreeMap::new();
-    for owner in owner_of.into_values() {
-        *owners.entry(owner).or_default() += 1;
+/// A broker, an api, and two that look on: one at the bus, one at the page.
+struct Scene {
+    // Before the broker: without one it takes its time to end.
+    api: Tidemap,
+    url: String,
+    watch: Watch,
+    viewer: Viewer,
+    cluster: Cluster,
+}
+
+impl Scene {
+    async fn open() -> Self {
+        let cluster = Cluster::start().await.unwrap();
+        let watch = Watch::start(cluster.connect().await.unwrap()).await.unwrap();
+        let (api, url) = cluster.api().await.unwrap();
+        let viewer = Viewer::start(&url);
+        Self { api, url, watch, viewer, cluster }
     }
-    Ok(owners)
-}
 
-async fn spread(cluster: &Cluster, expected: &[usize], within: Duration) {
-    eventually(within, || async {
-        let owners = owners(cluster).await?;
-        let mut counts: Vec<usize> = owners.values().copied().collect();
-        counts.sort_unstable();
-        ensure!(counts == expected, "{owners:?}");
-        Ok(())
-    })
-    .await
-    .unwrap();
-}
+    fn worker(&self) -> Tidemap {
+        self.cluster.ingest(&[]).unwrap()
+    }
 
-#[tokio::test]
-async fn workers_share_the_partitions_and_any_of_them_may_go() {
-    let cluster = Cluster::start().await.unwrap();
-    let (mut api, url) = cluster.api().await.unwrap();
-    let mut first = cluster.ingest(&[]).unwrap();
-    spread(&cluster, &[8], TAKEOVER).await;
-    // With no node there are zeros, not errors.
-    let stats: StatsJson = eventually(TAKEOVER, || async {
-        let stats: StatsJson = get_json(format!("{url}/api/stats")).await?;
-        ensure!(stats.partitions_fresh == 8, "{stats:?}");
-        Ok(stats)
-    })
-    .await
-    .unwrap();
-    assert_eq!(
-        stats,
-        StatsJson { partitions: 8, partitions_fresh: 8, timestamp: stats.timestamp, ..StatsJson::default() }
-    );
-
-    let _fleet = cluster.simulate(60).unwrap();
-    let online = async |at_least: u64| {
+    /// Starts a fleet so large that something moves on the page in every partition at every tick.
+    async fn busy(&self) -> Tidemap {
+        let fleet = self.cluster.simulate(400).unwrap();
         eventually(TAKEOVER, || async {
-            let stats: StatsJson = get_json(format!("{url}/api/stats")).await?;
-            ensure!(stats.online_nodes >= at_least && stats.partitions_fresh == 8, "{stats:?}");
+            let stats: StatsJson = get_json(format!("{}/api/stats", self.url)).await?;
+            ensure!(stats.online_nodes == 400, "{stats:?}");
             Ok(())
         })
         .await
         .unwrap();
+        self.viewer.longest_standstill().await.unwrap();
+        fleet
+    }
+
+    /// Waits until the partitions are spread like this and all of them are followed; says how long it took since `then`.
+    async fn spread(&self, what: &str, expected: &[usize], then: Instant) {
+        let took = eventually(SPREAD, || async {
+            let mut counts: Vec<usize> = self.watch.seen().owners().into_values().collect();
+            counts.sort_unstable();
+            ensure!(counts == expected, "{counts:?}");
+            Ok(then.elapsed())
+        })
+        .await
+        .unwrap();
+        eprintln!("{what}: spread {expected:?} after {:.1} s", took.as_secs_f64());
+        assert!(took <= SPREAD, "{took:?}");
+        self.fresh().await;
+    }
+
+    async fn fresh(&self) -> StatsJson {
+        eventually(TAKEOVER, || async {
+            let stats: StatsJson = get_json(format!("{}/api/stats", self.url)).await?;
+            ensure!(stats.partitions_fresh == 8, "{stats:?}");
+            Ok(stats)
+        })
+        .await
+        .unwrap()
+    }
+
+    /// The longest standstill on the page since it was asked for, which must not be longer than this.
+    async fn assert_moved(&self, what: &str, longest: Duration) {
+        let standstill = self.viewer.longest_standstill().await.unwrap();
+        eprintln!("{what}: nothing moved for at most {:.2} s", standstill.as_secs_f64());
+        assert!(standstill <= longest, "{what}: {standstill:?}");
+    }
+}
+
+#[tokio::test]
+async fn workers_share_the_partitions_and_any_of_them_may_go() {
+    let mut scene = Scene::open().await;
+    let started = Instant::now();
+    let [mut first, mut second, _third] = [scene.worker(), scene.worker(), scene.worker()];
+    scene.spread("three workers started", &[2, 3, 3], started).await;
+    // With no node there are zeros, not errors.
+    let stats = scene.fresh().await;
+    let (timestamp, view_age_ms) = (stats.timestamp, stats.view_age_ms);
+    let nothing = StatsJson {
+        partitions: 8,
+        partitions_fresh: 8,
+        lag_messages: Some(0),
+        view_age_ms,
+        timestamp,
+        ..StatsJson::default()
     };
-    online(58).await;
+    assert_eq!(stats, nothing);
 
-    let mut second = cluster.ingest(&[]).unwrap();
-    let _third = cluster.ingest(&[]).unwrap();
-    spread(&cluster, &[2, 3, 3], TAKEOVER).await;
-    online(58).await;
-
-    // One goes in peace, one is killed.
+    let _fleet = scene.busy().await;
+    let before = scene.watch.seen().hand_overs.len();
+    let then = Instant::now();
     assert!(first.terminate().await.unwrap().success(), "{}", first.log());
-    spread(&cluster, &[4, 4], TAKEOVER).await;
-    online(58).await;
+    scene.spread("one stopped", &[4, 4], then).await;
+    let hand_overs = scene.watch.seen().hand_overs.split_off(before);
+    let longest = hand_overs.iter().max().copied().unwrap_or_default();
+    eprintln!("one stopped: {} partitions handed over in at most {longest:.2?}", hand_overs.len());
+    assert!(!hand_overs.is_empty() && longest < HAND_OVER, "{hand_overs:?}");
+    scene.assert_moved("one stopped", HAND_OVER).await;
+
+    let then = Instant::now();
+    let _fourth = scene.worker();
+    scene.spread("one more started", &[2, 3, 3], then).await;
+    scene.assert_moved("one more started", 2 * HAND_OVER).await;
+
+    let then = Instant::now();
     second.kill().await.unwrap();
-    spread(&cluster, &[8], TAKEOVER).await;
-    online(58).await;
-    assert!(api.terminate().await.unwrap().success(), "{}", api.log());
+    scene.spread("one killed", &[4, 4], then).await;
+    scene.assert_moved("one killed", TAKEOVER).await;
+    assert!(scene.api.terminate().await.unwrap().success(), "{}", scene.api.log());
+}
+
+/// To a newcomer the heartbeat that a dead worker has left looks alive at first.
+#[tokio::test]
+async fn a_worker_that_comes_soon_after_another_was_killed_keeps_nobody_waiting() {
+    let scene = Scene::open().await;
+    let started = Instant::now();
+    let [mut first, _second] = [scene.worker(), scene.worker()];
+    scene.spread("two workers started", &[4, 4], started).await;
+    let _fleet = scene.busy().await;
+    let then = Instant::now();
+    first.kill().await.unwrap();
+    scene.spread("one of two killed", &[8], then).await;
+    scene.assert_moved("one of two killed", TAKEOVER).await;
+    let then = Instant::now();
+    let _third = scene.worker();
+    scene.spread("one more started after a kill", &[4, 4], then).await;
+    scene.assert_moved("one more started after a kill", TAKEOVER).await;
 }

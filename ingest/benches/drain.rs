@@ -1,24 +1,23 @@
 //! How fast one worker drains a filled stream, beside a bare client that only counts: `cargo bench -p tidemap-ingest
-//! --bench drain`. Both read the same stream of the same broker in turns; the ratio is what counts.
+//! --bench drain`. Both read the same stream of the same broker in turns; the ratio is what counts. And how much memory the
+//! state of a fleet takes by itself. `-- NODES SAMPLES` measures one fleet instead of two.
 #![expect(clippy::unwrap_used, reason = "a benchmark that cannot go on has failed")]
 
 use std::{
-    fs,
+    env, fs,
+    path::Path,
     time::{Duration, Instant},
 };
 
-use async_nats::{
-    Client,
-    jetstream::{
-        self,
-        consumer::{AckPolicy, pull},
-    },
+use async_nats::jetstream::{
+    self,
+    consumer::{AckPolicy, pull},
 };
 use futures_util::{StreamExt, future::join_all};
 use tidemap_ingest::{
     board::Board,
     owner::{self, Claim, Outside, Tenure},
-    partition::Limits,
+    partition::{Limits, Message, Partition},
 };
 use tidemap_service::{
     broker::{self, Broker, BrokerConfig},
@@ -28,37 +27,50 @@ use tidemap_service::{
     streams,
 };
 use tidemap_wire::{
-    Bps, Hello, NodeId, Partition, PartitionCount, PartitionStats, Report, Sample, decode, encode, subject,
+    Bps, Hello, Host, Interface, InterfaceRate, Location, LocationSource, NodeId, PartitionCount,
+    PartitionStats, Report, Sample, decode, encode, subject,
 };
-use tokio::sync::watch;
+use tokio::{process::Command, sync::watch};
 use tokio_util::sync::CancellationToken;
 
+#[global_allocator]
+static ALLOCATOR: tidemap_ingest::Allocator = tidemap_ingest::Allocator;
+
 /// Nodes, and samples of each that the stream holds: how long a log a worker finds, and of how large a fleet.
-const FLEETS: [(u64, u64); 2] = [(10_000, 100), (100_000, 10)];
-const ROUNDS: usize = 3;
+const FLEETS: [(u64, u64); 2] = [(10_000, 300), (100_000, 30)];
+/// Rounds of each; the machine's noise between two of them can be a third.
+const ROUNDS: u64 = 7;
 /// Publishes whose acknowledgement is awaited together.
 const IN_FLIGHT: u64 = 5_000;
 
 #[tokio::main]
 async fn main() {
-    for (nodes, samples) in FLEETS {
-        fleet(nodes, samples).await;
+    let args: Vec<String> = env::args().skip(1).filter(|arg| arg != "--bench").collect();
+    match args.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        ["state", nodes, samples] => {
+            println!("{}", state(nodes.parse().unwrap(), samples.parse().unwrap()));
+        }
+        [nodes, samples] => fleet(nodes.parse().unwrap(), samples.parse().unwrap()).await,
+        [side, url, seed, messages, epoch] => measure(side, url, seed, messages, epoch).await,
+        _ => {
+            for (nodes, samples) in FLEETS {
+                fleet(nodes, samples).await;
+            }
+        }
     }
 }
 
-/// Compares both on a broker of their own.
+/// Compares both on a broker of their own. Each is measured in a process of its own, which holds nothing else.
 async fn fleet(nodes: u64, samples: u64) {
     let dir = tempfile::tempdir().unwrap();
     let binary = broker::locate(&broker::default_tools_dir()).unwrap();
     let keys = Keys::open_or_create(dir.path()).unwrap();
     let config = BrokerConfig { dir: dir.path().to_owned(), listen: None, tls: None };
     let mut broker = Broker::start(&binary, config).await.unwrap();
-    let access = NatsArgs::new(&broker.url(), Some(&keys.service_seed_path()));
-    let count = PartitionCount::new(1).unwrap();
-    let partition = count.partition(0).unwrap();
-    let client = access.connect("bench", None).await.unwrap();
-    let js = jetstream::new(client.clone());
-    streams::ensure(&js, count, 1).await.unwrap();
+    let seed = keys.service_seed_path();
+    let client = NatsArgs::new(&broker.url(), Some(&seed)).connect("bench", None).await.unwrap();
+    let js = jetstream::new(client);
+    streams::ensure(&js, partitions(), 1).await.unwrap();
     let bytes = fill(&js, nodes, samples).await;
     let messages = nodes * samples;
     println!(
@@ -66,27 +78,79 @@ async fn fleet(nodes: u64, samples: u64) {
         bytes / messages
     );
 
+    let [state] = child(&["state", &nodes.to_string(), &samples.to_string()]).await[..] else {
+        unreachable!()
+    };
+    println!("state alone: {:.1} MB, {:.0} bytes a node (goal 2,000)", state / 1e6, state / nodes as f64);
+
     let mut ratios = Vec::new();
-    for round in 1..=ROUNDS {
-        let bare = bare(&access, partition, messages).await;
+    for epoch in 1..=ROUNDS {
+        let child = |side: &'static str| {
+            let (url, seed) = (broker.url(), seed.display().to_string());
+            async move { child(&[side, &url, &seed, &messages.to_string(), &epoch.to_string()]).await }
+        };
+        let bare = child("bare").await;
         // What the worker before has kept would spare this one some reading.
         let kept = js.get_stream(format!("KV_{}", streams::CHECKPOINTS)).await.unwrap();
         kept.purge().await.unwrap();
-        let before = resident();
-        let epoch = u64::try_from(round).unwrap();
-        let (worker, after) = worker(&access, &client, count, epoch, messages).await;
-        ratios.push(worker / bare);
+        let worker = child("worker").await;
+        ratios.push(worker[0] / bare[0]);
         println!(
-            "round {round}: bare client {bare:>8.0} messages/s, worker {worker:>8.0} messages/s, ratio {:.2}; \
-             memory {:.0} MB more, {:.0} bytes a node",
-            worker / bare,
-            (after - before) / 1e6,
-            (after - before) / nodes as f64,
+            "round {epoch}: bare client {:>8.0} messages/s, worker {:>8.0} messages/s, ratio {:.2}; {:.1} MB and {:.1} MB \
+             of memory: {:.0} bytes a node",
+            bare[0],
+            worker[0],
+            worker[0] / bare[0],
+            bare[1] / 1e6,
+            worker[1] / 1e6,
+            (worker[1] - bare[1]) / nodes as f64,
         );
     }
     ratios.sort_by(f64::total_cmp);
-    println!("median ratio {:.2} (goal 0.8)", ratios[ROUNDS / 2]);
+    println!("median ratio {:.2} (goal 0.8)", ratios[ratios.len() / 2]);
     broker.stop().await.unwrap();
+}
+
+/// What this program prints when it is started with these words.
+async fn child(args: &[&str]) -> Vec<f64> {
+    let run = Command::new(env::current_exe().unwrap()).args(args).output().await.unwrap();
+    assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
+    let told = String::from_utf8(run.stdout).unwrap();
+    told.split_whitespace().map(|number| number.parse().unwrap()).collect()
+}
+
+/// Bytes of memory that the state of a fleet takes.
+fn state(nodes: u64, samples: u64) -> f64 {
+    let before = resident();
+    let mut state = Partition::new(limits());
+    for seq in 1..=samples {
+        for number in 0..nodes {
+            let (node, payload) = report(number, seq, samples);
+            let (subject, published_ms) = (subject::sample(&node), unix_ms());
+            state.observe(Message { subject: &subject, payload: &payload, published_ms }).unwrap();
+        }
+    }
+    assert_eq!(u64::try_from(state.len()).unwrap(), nodes);
+    resident() - before
+}
+
+fn limits() -> Limits {
+    Limits { offline_after_ms: 30_000, forget_after_ms: 86_400_000 }
+}
+
+/// One side, in a process of its own: prints messages per second, and the bytes of memory that it then holds.
+async fn measure(side: &str, url: &str, seed: &str, messages: &str, epoch: &str) {
+    let access = NatsArgs::new(url, Some(Path::new(seed)));
+    let messages = messages.parse().unwrap();
+    let (rate, resident) = match side {
+        "bare" => bare(&access, messages).await,
+        _ => worker(&access, epoch.parse().unwrap(), messages).await,
+    };
+    println!("{rate} {resident}");
+}
+
+fn partitions() -> PartitionCount {
+    PartitionCount::new(1).unwrap()
 }
 
 /// Fills the stream; returns the bytes of all payloads.
@@ -106,11 +170,32 @@ async fn fill(js: &jetstream::Context, nodes: u64, samples: u64) -> u64 {
     bytes
 }
 
-/// A report as a simulated agent of `tidemap simulate` sends it; the first says hello.
+/// A report as an agent sends it: every fifth with host metrics, the first with a hello.
 fn report(number: u64, seq: u64, samples: u64) -> (NodeId, Vec<u8>) {
     let node = NodeId::from_name(&format!("node-{number:06}")).unwrap();
     let rate = Bps::new(1_234_567.0 + (number * seq % 1_000) as f64);
+    let host = Host {
+        cpu_percent: Some(12.5),
+        cpu_count: Some(8),
+        memory_used_bytes: Some((6 << 30) + number),
+        memory_total_bytes: Some(16 << 30),
+        disk_used_bytes: Some(120 << 30),
+        disk_total_bytes: Some(400 << 30),
+        load_1: Some(0.5),
+        load_5: Some(0.4),
+        load_15: Some(0.3),
+        uptime_s: Some(86_400 + seq),
+        processes: Some(200),
+        ..Host::default()
+    };
+    let interface = InterfaceRate {
+        name: "eth0".to_owned(),
+        rx_bps: rate.unwrap_or_default(),
+        tx_bps: rate.unwrap_or_default(),
+    };
     let sample = Sample {
+        host: (seq % 5 == 1).then(|| Box::new(host)),
+        interfaces: (seq % 5 == 1).then(|| vec![interface]),
         seq,
         at_ms: unix_ms() - i64::try_from(samples - seq).unwrap() * 1_000,
         elapsed_ms: 1_000,
@@ -118,82 +203,81 @@ fn report(number: u64, seq: u64, samples: u64) -> (NodeId, Vec<u8>) {
         tx_bytes: seq * 234_567,
         rx_bps: rate,
         tx_bps: rate,
-        ..Sample::default()
     };
     let hello = Hello {
         hostname: format!("node-{number:06}.example.com"),
         os: Some("Debian GNU/Linux 12".to_owned()),
         kernel: Some("6.1.0-13-amd64".to_owned()),
         arch: Some("x86_64".to_owned()),
+        agent_version: "0.1.0".to_owned(),
         interval_ms: 1_000,
+        internal_ip: Some("192.0.2.10".to_owned()),
+        addresses: vec!["192.0.2.10".to_owned(), "2001:db8::10".to_owned()],
+        location: Some(Location {
+            lat: 47.3769 + number as f64 / 1e6,
+            lon: 8.5417,
+            label: Some("Zürich".to_owned()),
+            source: LocationSource::Given,
+        }),
+        provider: Some("example-cloud".to_owned()),
+        labels: [("role".to_owned(), "web".to_owned())].into(),
+        interfaces: vec![Interface {
+            name: "eth0".to_owned(),
+            counted: true,
+            reason: "physical device".to_owned(),
+            speed_mbps: Some(10_000),
+            addresses: vec!["192.0.2.10".to_owned(), "2001:db8::10".to_owned()],
+        }],
         ..Hello::default()
     };
     let report = Report {
         node: node.clone(),
         boot: number,
-        hello: (seq == 1).then_some(hello),
+        hello: (seq == 1).then(|| Box::new(hello)),
         samples: vec![sample],
     };
     (node, encode(&report))
 }
 
-/// Messages per second of a client that does nothing with them.
-async fn bare(access: &NatsArgs, partition: Partition, count: u64) -> f64 {
+/// Messages per second of a client that does nothing with them, and its memory.
+async fn bare(access: &NatsArgs, count: u64) -> (f64, f64) {
     let client = access.connect("bare", None).await.unwrap();
     let js = jetstream::new(client);
-    let stream = js.get_stream(streams::name(partition)).await.unwrap();
+    let stream = js.get_stream(streams::name(partitions().partition(0).unwrap())).await.unwrap();
     let start = Instant::now();
     let config =
         pull::Config { ack_policy: AckPolicy::None, memory_storage: true, ..pull::Config::default() };
     let consumer = stream.create_consumer(config).await.unwrap();
-    let mut messages = consumer.stream().max_messages_per_batch(4_096).messages().await.unwrap();
+    let mut messages = consumer.stream().max_messages_per_batch(16_384).messages().await.unwrap();
     for _ in 0..count {
         messages.next().await.unwrap().unwrap();
     }
-    count as f64 / start.elapsed().as_secs_f64()
+    (count as f64 / start.elapsed().as_secs_f64(), resident())
 }
 
 /// Messages per second of an owner, until it has told readers that it knows everything; and what the process then holds.
-async fn worker(
-    access: &NatsArgs,
-    client: &Client,
-    count: PartitionCount,
-    epoch: u64,
-    messages: u64,
-) -> (f64, f64) {
-    let partition = count.partition(0).unwrap();
-    let limits = Limits { offline_after_ms: 30_000, forget_after_ms: 86_400_000 };
-    let claim = Claim {
-        partition,
-        slots: count.slots(partition).collect(),
-        epoch,
-        owner: "bench".to_owned(),
-        limits,
-    };
+async fn worker(access: &NatsArgs, epoch: u64, messages: u64) -> (f64, f64) {
+    let partition = partitions().partition(0).unwrap();
+    let slots = partitions().slots(partition).collect();
+    let claim = Claim { partition, slots, epoch, owner: "bench".to_owned(), limits: limits() };
     let now = tokio::time::Instant::now();
     let tenure =
         Tenure { renewed_at: now + Duration::from_secs(3_600), clock: BrokerClock::new(unix_ms(), now) };
     let (_keeper, tenure) = watch::channel(tenure);
     let data = jetstream::new(access.connect("data", None).await.unwrap());
     let output = access.connect("output", None).await.unwrap();
+    let mut stats = output.subscribe(subject::ALL_STATS).await.unwrap();
     let outside = Outside { data, output, tenure, board: Board::default() };
-    let mut stats = client.subscribe(subject::ALL_STATS).await.unwrap();
-    let stop = CancellationToken::new();
     let start = Instant::now();
-    let owner = tokio::spawn(owner::run(claim, outside, stop.clone()));
+    tokio::spawn(owner::run(claim, outside, CancellationToken::new()));
     let known = loop {
         let told: PartitionStats = decode(&stats.next().await.unwrap().payload).unwrap();
         if told.epoch == epoch {
             break told.total_samples;
         }
     };
-    let seconds = start.elapsed().as_secs_f64();
     assert_eq!(known, messages, "the worker has missed something");
-    let resident = resident();
-    // What is kept would make the next round faster.
-    owner.abort();
-    stop.cancel();
-    (known as f64 / seconds, resident)
+    (known as f64 / start.elapsed().as_secs_f64(), resident())
 }
 
 /// Bytes of memory that this process holds.

@@ -6,7 +6,7 @@ use tidemap_ingest::{
     checkpoint::{Checkpoint, Part},
     chunks,
     log::Place,
-    partition::{Limits, Message, Output, Partition},
+    partition::{Limits, Message, Partition},
     window::{Sum, Windows},
 };
 use tidemap_wire::{
@@ -43,11 +43,11 @@ fn report(number: u64, seq: u64) -> Report {
         tx_bytes: seq * 234_567,
         rx_bps: rate,
         tx_bps: rate,
-        host: (seq % 5 == 1).then_some(host),
+        host: (seq % 5 == 1).then(|| Box::new(host)),
         ..Sample::default()
     };
     let hello = Hello { hostname: format!("node-{number:06}"), ..Hello::default() };
-    Report { node: node(number), boot: 1, hello: (seq == 1).then_some(hello), samples: vec![sample] }
+    Report { node: node(number), boot: 1, hello: (seq == 1).then(|| Box::new(hello)), samples: vec![sample] }
 }
 
 /// A partition in which every node has reported for `seconds`.
@@ -110,8 +110,11 @@ fn encode_delta(bencher: Bencher<'_, '_>) {
     let (id, _) = place();
     bencher
         .counter(ItemsCount::new(usize::try_from(NODES).unwrap()))
-        .with_inputs(|| partition(2).tick(10_000, 0))
-        .bench_values(|output: Output| chunks::deltas(output, id, 1, 0, 0));
+        .with_inputs(|| partition(2))
+        .bench_refs(|state| {
+            let header = chunks::Header { partition: id, epoch: 1, seq: 0, at_ms: 0 };
+            chunks::deltas(header, state.updates(), Vec::new())
+        });
 }
 
 #[divan::bench(sample_count = 20)]

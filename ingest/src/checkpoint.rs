@@ -7,16 +7,18 @@
 
 use std::collections::BTreeMap;
 
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use tidemap_wire::{DecodeError, NodeId, Slot, decode, encode};
 
 use crate::{log::Place, node::Node};
 
-/// More nodes than this in a part, and the slot is parted further: a part must stay well below the broker's largest
-/// message, 1 MiB.
+/// More nodes than this in a part, and the slot is parted further.
 const NODES_PER_PART: usize = 128;
+/// More bytes than this, and it is halved: nodes can be large, and the broker takes 1 MiB at once.
+const BYTES_PER_PART: usize = 512 * 1024;
 /// The finest division of a slot.
-const MOST_PARTS: usize = 4_096;
+const MOST_PARTS: u16 = 4_096;
 
 /// Some nodes of a slot: those whose hash, beyond the slot's own bits, is `index` modulo `of`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -69,6 +71,8 @@ pub struct Round {
     parts: Vec<Part>,
     done: usize,
     ticks: usize,
+    /// What the parts that are done became.
+    written: Vec<Part>,
 }
 
 impl Round {
@@ -79,7 +83,7 @@ impl Round {
     pub fn tick(&mut self, parts: impl FnOnce() -> Vec<Part>) {
         self.ticks += 1;
         if self.ticks > Self::TICKS && self.done == self.parts.len() || self.parts.is_empty() {
-            *self = Self { parts: parts(), done: 0, ticks: 1 };
+            *self = Self { parts: parts(), ticks: 1, ..Self::default() };
         }
     }
 
@@ -89,19 +93,26 @@ impl Round {
         self.parts.get(self.done).copied().filter(|_| self.done < due)
     }
 
-    /// Takes note that the part that was due is on its way; hands out all parts with the last one.
-    pub fn done(&mut self) -> Option<Vec<Part>> {
+    /// Takes note that the part that was due is on its way, as these; hands out all parts with the last one.
+    pub fn done(&mut self, written: impl IntoIterator<Item = Part>) -> Option<Vec<Part>> {
         self.done += 1;
-        (self.done == self.parts.len()).then(|| self.parts.clone())
+        self.written.extend(written);
+        (self.done == self.parts.len()).then(|| std::mem::take(&mut self.written))
     }
 }
 
 impl Part {
     /// The parts of a slot with so many nodes.
     pub fn all(slot: Slot, nodes: usize) -> impl Iterator<Item = Self> {
-        let of = nodes.div_ceil(NODES_PER_PART).next_power_of_two().min(MOST_PARTS);
-        let of = u16::try_from(of).unwrap_or(u16::MAX);
+        let of = nodes.div_ceil(NODES_PER_PART).next_power_of_two();
+        let of = u16::try_from(of).map_or(MOST_PARTS, |of| of.min(MOST_PARTS));
         (0..of).map(move |index| Self { slot, of, index })
+    }
+
+    /// The two halves of this part; `None` when it cannot be parted further.
+    fn halves(self) -> Option<[Self; 2]> {
+        let of = self.of.checked_mul(2).filter(|of| *of <= MOST_PARTS)?;
+        Some([self.index, self.index + self.of].map(|index| Self { of, index, ..self }))
     }
 
     /// Whether a node of the slot belongs to this part.
@@ -137,6 +148,15 @@ impl Checkpoint {
         nodes: impl Iterator<Item = (&'a NodeId, &'a Node)>,
     ) -> Vec<u8> {
         encode(&Written { epoch, place, nodes: nodes.collect() })
+    }
+
+    /// Encodes a part, as several when it is too long for one. `encode` makes the checkpoint of a part.
+    pub fn fit(part: Part, encode: &impl Fn(Part) -> Vec<u8>) -> Vec<(Part, Bytes)> {
+        let value = encode(part);
+        match part.halves().filter(|_| value.len() > BYTES_PER_PART) {
+            Some(halves) => halves.into_iter().flat_map(|half| Self::fit(half, encode)).collect(),
+            None => vec![(part, value.into())],
+        }
     }
 
     /// Decodes a checkpoint.
@@ -186,6 +206,19 @@ impl Recovery {
             && self.through.get(&Slot::of(node)).is_some_and(|parts| {
                 parts.iter().any(|(part, through)| seq <= *through && part.contains(node))
             })
+    }
+
+    /// The same of a node by its name as it is written, whether or not there can be such a node.
+    pub fn knows(&self, node: &str, seq: u64) -> bool {
+        // Most messages are beyond all that is kept: their names need no second look.
+        seq <= self.highest && NodeId::from_token(node).is_ok_and(|node| self.contains(&node, seq))
+    }
+
+    /// Takes note that the log has lost what came behind this message, and gives those numbers to others.
+    pub fn cut(&mut self, at: u64) {
+        self.highest = self.highest.min(at);
+        let parts = self.through.values_mut().flatten();
+        parts.for_each(|(_, through)| *through = (*through).min(at));
     }
 
     /// The newest message that any part contains.

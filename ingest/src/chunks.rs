@@ -1,8 +1,6 @@
 //! Large answers cut into messages that a broker likes.
 
-use tidemap_wire::{Delta, History, NodeUpdate, Partition, SnapshotChunk, encode};
-
-use crate::partition::Output;
+use tidemap_wire::{Delta, History, NodeId, NodeUpdate, Partition, SnapshotChunk, encode};
 
 /// Nodes tried in one message first: about 100 KB of nodes that said only their rates.
 const NODES_PER_MESSAGE: usize = 256;
@@ -14,35 +12,40 @@ pub struct Header {
     pub partition: Partition,
     /// The lease's epoch.
     pub epoch: u64,
-    /// The newest delta that the state includes.
+    /// The newest delta that the state includes, or the delta's own number.
     pub seq: u64,
     /// Broker time, Unix milliseconds.
     pub at_ms: i64,
 }
 
-/// The encoded deltas that say `output`, numbered from `seq + 1` on; none when nothing has changed.
-pub fn deltas(output: Output, partition: Partition, epoch: u64, seq: u64, at_ms: i64) -> Vec<Vec<u8>> {
-    let Output { nodes, mut forgotten, .. } = output;
-    if nodes.is_empty() && forgotten.is_empty() {
-        return Vec::new();
-    }
+/// The encoded deltas that say what has changed, numbered from `header.seq + 1` on; none when nothing has.
+pub fn deltas(
+    header: Header,
+    nodes: impl Iterator<Item = NodeUpdate>,
+    mut forgotten: Vec<NodeId>,
+) -> Vec<Vec<u8>> {
     // Forgotten nodes go first: one that was forgotten and has joined again must end up known.
-    let mut parts = cut(nodes);
-    if parts.is_empty() {
-        parts.push(Vec::new());
-    }
-    let number =
-        |seq, nodes, forgotten| Delta { partition: partition.get(), epoch, seq, at_ms, nodes, forgotten };
-    parts
-        .into_iter()
-        .zip(seq + 1..)
-        .map(|(nodes, seq)| encode(&number(seq, nodes, std::mem::take(&mut forgotten))))
-        .collect()
+    let alone = (!forgotten.is_empty()).then(Vec::new);
+    let mut parts = cut(nodes).peekable();
+    let alone = alone.filter(|_| parts.peek().is_none());
+    let said = parts.chain(alone).zip(header.seq + 1..);
+    said.map(|(nodes, seq)| delta(Header { seq, ..header }, nodes, std::mem::take(&mut forgotten))).collect()
+}
+
+/// The first words of an owner: whoever hears its epoch for the first time asks for a snapshot, so nothing more needs
+/// to be said.
+pub fn first_delta(header: Header) -> Vec<u8> {
+    delta(header, Vec::new(), Vec::new())
+}
+
+fn delta(header: Header, nodes: Vec<NodeUpdate>, forgotten: Vec<NodeId>) -> Vec<u8> {
+    let Header { partition, epoch, seq, at_ms } = header;
+    encode(&Delta { partition: partition.get(), epoch, seq, at_ms, nodes, forgotten })
 }
 
 /// The encoded parts of a whole partition; one empty part when it has no nodes.
 pub fn snapshot(header: Header, nodes: Vec<NodeUpdate>) -> Vec<Vec<u8>> {
-    let mut parts = cut(nodes);
+    let mut parts: Vec<_> = cut(nodes.into_iter()).collect();
     if parts.is_empty() {
         parts.push(Vec::new());
     }
@@ -73,16 +76,18 @@ fn part(
 
 /// Cuts nodes into parts whose encoding stays below the limit. The usual part is tried once; one with much to say is
 /// halved. A single node always fits: what it can say came in one report, and a report is at most 64 KiB.
-fn cut(mut nodes: Vec<NodeUpdate>) -> Vec<Vec<NodeUpdate>> {
-    let mut parts = Vec::new();
-    while !nodes.is_empty() {
-        let mut take = nodes.len().min(NODES_PER_MESSAGE);
-        while take > 1 && encoded_len(&nodes[nodes.len() - take..]) > Delta::MAX_BYTES - 1_024 {
+fn cut(mut nodes: impl Iterator<Item = NodeUpdate>) -> impl Iterator<Item = Vec<NodeUpdate>> {
+    let mut next = Vec::new();
+    std::iter::from_fn(move || {
+        next.extend(nodes.by_ref().take(NODES_PER_MESSAGE - next.len()));
+        let mut take = next.len();
+        while take > 1 && encoded_len(&next[..take]) > Delta::MAX_BYTES - 1_024 {
             take /= 2;
         }
-        parts.push(nodes.split_off(nodes.len() - take));
-    }
-    parts
+        let rest = next.split_off(take);
+        let part = std::mem::replace(&mut next, rest);
+        (!part.is_empty()).then_some(part)
+    })
 }
 
 /// The encoded size of nodes, estimated from above without encoding what is small anyway.
@@ -97,13 +102,14 @@ fn encoded_len(nodes: &[NodeUpdate]) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tidemap_wire::{Averages, Bps, Hello, Host, NodeId, PartitionCount, Status, decode};
+    use tidemap_wire::{Averages, Bps, Hello, Host, PartitionCount, Status, decode};
 
     fn nodes(count: usize, label_bytes: usize) -> Vec<NodeUpdate> {
         let hello = Hello { hostname: "x".repeat(label_bytes), ..Hello::default() };
         (0..count)
             .map(|number| NodeUpdate {
                 node: NodeId::from_name(&format!("node-{number}")).unwrap(),
+                row: 0,
                 boot: u64::MAX,
                 status: Status::Online,
                 since_ms: i64::MAX,
@@ -129,8 +135,8 @@ mod tests {
     fn every_node_is_told_once_and_no_message_is_too_long() {
         let partition = PartitionCount::default().partition(3).unwrap();
         for (count, label_bytes) in [(1_000, 0), (100, 60_000), (600, 800), (1, 0)] {
-            let output = Output { nodes: nodes(count, label_bytes), ..Output::default() };
-            let messages = deltas(output, partition, 7, 41, 0);
+            let header = Header { partition, epoch: 7, seq: 41, at_ms: 0 };
+            let messages = deltas(header, nodes(count, label_bytes).into_iter(), Vec::new());
             assert!(messages.iter().all(|message| message.len() <= Delta::MAX_BYTES));
             let told: Vec<Delta> = messages.iter().map(|message| decode(message).unwrap()).collect();
             assert!(told.iter().zip(42..).all(|(delta, seq)| delta.seq == seq));
@@ -145,6 +151,7 @@ mod tests {
         let parts = snapshot(header, Vec::new());
         let part: SnapshotChunk = decode(&parts[0]).unwrap();
         assert_eq!((parts.len(), part.chunk, part.chunks, part.nodes.len()), (1, 0, 1, 0));
-        assert!(deltas(Output::default(), partition, 1, 0, 0).is_empty());
+        assert!(deltas(header, std::iter::empty(), Vec::new()).is_empty());
+        assert_eq!(deltas(header, std::iter::empty(), vec![nodes(1, 0)[0].node.clone()]).len(), 1);
     }
 }

@@ -1,5 +1,7 @@
 //! The keeper of this worker's leases: reads the bucket, writes heartbeats and renewals, starts and ends owners.
 
+mod owners;
+
 use std::{collections::BTreeMap, time::Duration};
 
 use anyhow::Context;
@@ -9,16 +11,16 @@ use tidemap_service::{cli::UsageError, clock, clock::BrokerClock, streams};
 use tidemap_wire::{Partition, PartitionCount};
 use tokio::{
     sync::{mpsc, watch},
-    task::JoinHandle,
     time::Instant,
 };
 use tokio_util::sync::CancellationToken;
 
+use self::owners::Running;
 use crate::{
     board::Board,
     leases::{Action, Lease, Leases},
     log::{Content, Log, LogEvent, Place, Record},
-    owner::{self, Claim, Outside, Tenure},
+    owner::Tenure,
     partition::Limits,
 };
 
@@ -28,8 +30,9 @@ const PERIOD: Duration = Duration::from_secs(1);
 const PATIENCE: Duration = Duration::from_secs(2);
 /// Every how many periods the streams are looked at.
 const CHECK_EVERY: u8 = 10;
-/// For an owner to finish.
-const FAREWELL: Duration = Duration::from_secs(5);
+
+/// The subjects under which the bucket keeps its keys.
+const KEYS: &str = "$KV.TIDEMAP_LEASES.";
 
 /// What a keeper needs of the world.
 pub struct KeeperParts {
@@ -49,6 +52,8 @@ pub struct KeeperParts {
     pub output: async_nats::Client,
     /// Where owners say how they do.
     pub board: Board,
+    /// When the heartbeat and all leases were renewed last.
+    pub renewed: watch::Sender<Instant>,
 }
 
 /// Keeps leases until `shutdown`, then ends all owners and gives everything back.
@@ -91,13 +96,6 @@ pub async fn run(parts: KeeperParts, shutdown: CancellationToken) -> anyhow::Res
     // The reader may wait for room in it.
     drop(log);
     reader.await.context("the reader of leases")
-}
-
-/// An owner at work.
-struct Running {
-    epoch: u64,
-    stop: CancellationToken,
-    task: JoinHandle<()>,
 }
 
 struct Keeper {
@@ -150,9 +148,12 @@ impl Keeper {
             LogEvent::Messages(messages) => messages.iter().for_each(|message| self.observe(message)),
             // Old values of a key vanish by design.
             LogEvent::Lost { .. } => {}
+            // A bucket is read from its beginning whenever it is read again.
+            LogEvent::Shortened { .. } => {}
             LogEvent::Recreated => {
                 tracing::info!("reading all leases anew");
-                self.leases = Leases::new(&self.parts.me, self.parts.count);
+                let now_ms = self.now_ms();
+                self.leases.begin_anew(self.owners.keys().copied(), now_ms);
                 (self.last_at_open, self.read) = (None, 0);
             }
         }
@@ -160,7 +161,7 @@ impl Keeper {
 
     fn observe(&mut self, message: &Record) {
         self.read = message.sequence;
-        let Some(key) = message.subject.strip_prefix("$KV.TIDEMAP_LEASES.") else { return };
+        let Some(key) = message.subject.strip_prefix(KEYS) else { return };
         let removed = message.headers.as_ref().is_some_and(|headers| headers.get("KV-Operation").is_some());
         let value = (!removed).then_some(message.payload.as_ref());
         self.leases.observe(key, value, message.sequence, self.now_ms());
@@ -222,11 +223,15 @@ impl Keeper {
             async move { (k, swap(bucket, k, &lease, revision).await.map(|revision| (lease, revision))) }
         }));
         let (beat, renewed) = tokio::join!(beat, renew);
+        let is_alive = beat.is_ok();
         match beat {
             Ok(_) => self.leases.heartbeat_taken(),
             Err(error) => tracing::debug!("no heartbeat: {error:#}"),
         }
         let all = renewed.iter().all(|(_, result)| result.is_ok());
+        if all && is_alive {
+            self.parts.renewed.send_replace(renewed_at);
+        }
         for (partition, result) in renewed {
             match result {
                 Ok((lease, revision)) => self.note(partition, &lease, revision),
@@ -286,9 +291,20 @@ impl Keeper {
                         tracing::debug!(worker, "a dead worker's heartbeat stays: {error:#}");
                     }
                 }
+                Action::Bury(worker, revision) => self.bury(&worker, revision).await,
             }
         }
         self.follow().await;
+    }
+
+    /// Has the bucket forget that there ever was a heartbeat.
+    async fn bury(&mut self, worker: &str, revision: u64) {
+        // When that fails, whoever comes next finds it.
+        self.leases.buried(worker);
+        let purge = self.bucket.stream.purge().sequence(revision + 1).filter(format!("{KEYS}w.{worker}"));
+        if let Err(error) = within(purge.into_future()).await {
+            tracing::debug!(worker, "the trace of a dead worker stays: {error:#}");
+        }
     }
 
     /// Whether the bucket was read to the end that it had.
@@ -300,99 +316,6 @@ impl Keeper {
     fn note(&mut self, partition: Partition, lease: &Lease, revision: u64) {
         if let Ok(value) = serde_json::to_vec(lease) {
             self.leases.observe(&format!("p.{partition}"), Some(&value), revision, self.now_ms());
-        }
-    }
-
-    /// Starts owners of partitions that became ours, ends those of partitions that no longer are.
-    async fn follow(&mut self) {
-        let held: BTreeMap<Partition, u64> =
-            self.leases.mine().filter_map(|k| Some((k, self.leases.held(k)?.0.epoch))).collect();
-        let stale: Vec<(Partition, bool)> = self
-            .owners
-            .iter()
-            .filter(|(k, running)| held.get(k) != Some(&running.epoch) || running.task.is_finished())
-            .map(|(k, running)| (*k, held.get(k) == Some(&running.epoch)))
-            .collect();
-        for (partition, is_held) in stale {
-            if is_held {
-                // It broke down. Whoever goes on must do so under a new epoch, or readers would take its first deltas
-                // for old ones.
-                self.release(partition).await;
-            } else {
-                self.end(partition).await;
-            }
-        }
-        let held: BTreeMap<Partition, u64> =
-            held.into_iter().filter(|(k, _)| self.leases.held(*k).is_some()).collect();
-        for (partition, epoch) in held {
-            if !self.owners.contains_key(&partition) {
-                self.start(partition, epoch);
-            }
-        }
-    }
-
-    fn start(&mut self, partition: Partition, epoch: u64) {
-        let Some(tenure) = &self.tenure else { return };
-        tracing::info!(%partition, epoch, "took a partition");
-        let claim = Claim {
-            partition,
-            slots: self.parts.count.slots(partition).collect(),
-            epoch,
-            owner: self.parts.me.clone(),
-            limits: self.parts.limits,
-        };
-        let outside = Outside {
-            data: self.parts.data.clone(),
-            output: self.parts.output.clone(),
-            tenure: tenure.subscribe(),
-            board: self.parts.board.clone(),
-        };
-        let stop = CancellationToken::new();
-        let running = owner::run(claim, outside, stop.clone());
-        let task = tokio::spawn(async move {
-            if let Err(error) = running.await {
-                tracing::error!(%partition, "the partition's owner ended: {error:#}");
-            }
-        });
-        self.owners.insert(partition, Running { epoch, stop, task });
-    }
-
-    async fn end(&mut self, partition: Partition) {
-        let Some(running) = self.owners.remove(&partition) else { return };
-        running.stop.cancel();
-        match tokio::time::timeout(FAREWELL, running.task).await {
-            Ok(Ok(())) => tracing::info!(%partition, epoch = running.epoch, "left a partition"),
-            Ok(Err(panic)) => tracing::error!(%partition, "the partition's owner panicked: {panic}"),
-            Err(_) => tracing::error!(%partition, "the partition's owner does not end"),
-        }
-    }
-
-    /// Ends the owner, then says so: the next owner must find its work done.
-    async fn release(&mut self, partition: Partition) {
-        self.end(partition).await;
-        let Some((lease, revision)) = self.leases.held(partition) else { return };
-        let released = Lease { owner: String::new(), epoch: lease.epoch };
-        match swap(&self.bucket, partition, &released, revision).await {
-            Ok(revision) => self.note(partition, &released, revision),
-            Err(error) => tracing::warn!(%partition, "not released, others will wait: {error:#}"),
-        }
-    }
-
-    async fn give_back(&mut self) {
-        for running in self.owners.values() {
-            running.stop.cancel();
-        }
-        let mine: Vec<Partition> = self.leases.mine().collect();
-        let release_all = async {
-            for partition in mine {
-                self.release(partition).await;
-            }
-        };
-        if tokio::time::timeout(FAREWELL, release_all).await.is_err() {
-            tracing::warn!("not everything was given back in time; others will wait for it");
-        }
-        if let Err(error) = within(self.bucket.purge(format!("w.{}", self.parts.me))).await {
-            tracing::debug!("the heartbeat stays behind: {error:#}");
         }
     }
 }

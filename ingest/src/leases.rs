@@ -13,8 +13,15 @@ use tidemap_wire::{Partition, PartitionCount};
 pub const DEAD_AFTER_MS: u64 = 5_000;
 /// Heartbeats of its own that an observer must have written while another stood still.
 const HEARTBEATS_NEEDED: u64 = 3;
+/// When the broker has lost all leases, a partition waits so long for the worker that had it: as long as that one may wait
+/// between two attempts to reach the broker, and a little.
+const RESERVED_MS: u64 = 12_000;
 /// A dead worker's heartbeat is removed after this.
 const SWEEP_AFTER_MS: u64 = 60_000;
+/// The mark that a heartbeat was removed goes after this: all workers have read it long before.
+const BURY_AFTER_MS: u64 = 10_000;
+/// So many marks at once. There may be thousands, and leases must be renewed meanwhile.
+const MOST_BURIED: usize = 8;
 
 /// The value of `p.<k>`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,6 +41,8 @@ pub enum Action {
     Release(Partition),
     /// Remove the heartbeat of a worker that has long been dead.
     Sweep(String),
+    /// Remove the mark that this leaves in the bucket, as far as `revision`: one for every worker that ever was.
+    Bury(String, u64),
 }
 
 /// A key of the bucket, as this worker saw it move.
@@ -51,8 +60,13 @@ pub struct Leases {
     count: PartitionCount,
     partitions: BTreeMap<Partition, (Lease, Sighting)>,
     workers: BTreeMap<String, Sighting>,
+    /// Workers whose heartbeats were removed, while the bucket still says so.
+    removed: BTreeMap<String, Sighting>,
     /// Own heartbeats that the broker took.
     heartbeats: u64,
+    /// Until this time a partition without any lease is left to the worker that has owned it, unless that was us.
+    reserved_until_ms: u64,
+    owned_before: BTreeSet<Partition>,
 }
 
 impl Leases {
@@ -63,8 +77,19 @@ impl Leases {
             count,
             partitions: BTreeMap::new(),
             workers: BTreeMap::new(),
+            removed: BTreeMap::new(),
             heartbeats: 0,
+            reserved_until_ms: 0,
+            owned_before: BTreeSet::new(),
         }
+    }
+
+    /// Takes note that all leases may be gone, and which were ours. Whoever owned a partition has its state in memory and
+    /// keeps it before it goes on; another must not begin before that.
+    pub fn begin_anew(&mut self, owned_before: impl Iterator<Item = Partition>, now_ms: u64) {
+        *self = Self::new(&self.me, self.count);
+        self.owned_before = owned_before.collect();
+        self.reserved_until_ms = now_ms + RESERVED_MS;
     }
 
     /// Takes note that the broker took a heartbeat of ours.
@@ -76,10 +101,12 @@ impl Leases {
     pub fn observe(&mut self, key: &str, value: Option<&[u8]>, revision: u64, now_ms: u64) {
         let sighting = Sighting { revision, changed_ms: now_ms, heartbeats_then: self.heartbeats };
         if let Some(worker) = key.strip_prefix("w.") {
-            match value {
-                Some(_) => self.workers.insert(worker.to_owned(), sighting),
-                None => self.workers.remove(worker),
+            let (now_in, no_longer_in) = match value {
+                Some(_) => (&mut self.workers, &mut self.removed),
+                None => (&mut self.removed, &mut self.workers),
             };
+            no_longer_in.remove(worker);
+            now_in.insert(worker.to_owned(), sighting);
         } else if let Some(partition) =
             key.strip_prefix("p.").and_then(|number| self.count.partition(number.parse().ok()?))
         {
@@ -93,6 +120,11 @@ impl Leases {
             let lease = lease.unwrap_or(Lease { owner: String::new(), epoch: floor });
             self.partitions.insert(partition, (lease, sighting));
         }
+    }
+
+    /// Takes note that the mark of a removed heartbeat is gone, or is left to others.
+    pub fn buried(&mut self, worker: &str) {
+        self.removed.remove(worker);
     }
 
     /// The lease of a partition and its revision, when it is ours.
@@ -118,6 +150,9 @@ impl Leases {
         let room = target.saturating_sub(mine.len());
         actions.extend(self.takeable(now_ms, epoch_floor).take(room));
         actions.extend(self.dead_for(SWEEP_AFTER_MS, now_ms).map(Action::Sweep));
+        let is_old = |seen: &Sighting| now_ms.saturating_sub(seen.changed_ms) >= BURY_AFTER_MS;
+        let marks = self.removed.iter().filter(|(_, seen)| is_old(seen)).take(MOST_BURIED);
+        actions.extend(marks.map(|(worker, seen)| Action::Bury(worker.clone(), seen.revision)));
         actions
     }
 
@@ -131,6 +166,7 @@ impl Leases {
         self.count.all().filter_map(move |partition| {
             let lease = |epoch: u64| Lease { owner: self.me.clone(), epoch: epoch.max(epoch_floor) };
             match self.partitions.get(&partition) {
+                None if now_ms < self.reserved_until_ms && !self.owned_before.contains(&partition) => None,
                 None => Some(Action::Acquire(partition, lease(1), 0)),
                 Some((held, seen))
                     if held.owner.is_empty() || (held.owner != self.me && self.is_dead(seen, now_ms)) =>

@@ -1,9 +1,9 @@
 //! An ingest worker: owns partitions, keeps node state and rolling averages, publishes deltas.
 //!
-//! As many workers as you like share the partitions by leases ([`leases`], kept by [`keeper`]). Each owned partition
-//! is one task ([`owner`]) that reads the partition's stream ([`log`]) into pure state ([`partition`], [`node`],
-//! [`window`], [`seen`]), tells readers what has changed ([`chunks`]), and keeps its state ([`checkpoint`]) for the next
-//! owner ([`vault`]).
+//! As many workers as you like share the partitions by leases ([`leases`], kept by [`keeper`]; [`lifeline`] watches its
+//! connections). Each owned partition is one task ([`owner`]) that reads the partition's stream ([`log`]) into pure state
+//! ([`partition`], [`node`], [`window`], [`seen`], [`told`]) in numbered [`rows`], tells readers what has changed ([`chunks`]), and
+//! keeps its state ([`checkpoint`]) for the next owner ([`vault`]).
 
 pub mod board;
 pub mod checkpoint;
@@ -11,13 +11,16 @@ pub mod chunks;
 pub mod config;
 pub mod keeper;
 pub mod leases;
+pub mod lifeline;
 pub mod log;
 pub mod node;
 pub mod owner;
 pub mod partition;
 pub mod repartition;
+pub mod rows;
 pub mod run;
 pub mod seen;
+pub mod told;
 pub mod vault;
 pub mod window;
 
@@ -25,12 +28,22 @@ use std::time::Duration;
 
 use anyhow::Context;
 use async_nats::jetstream;
-use tidemap_service::{nats, nats::NatsArgs, streams};
+use tidemap_service::{cli::UsageError, nats, nats::NatsArgs, streams};
+use tokio::{sync::watch, task::JoinSet, time::Instant};
 use tokio_util::sync::CancellationToken;
 
 use board::Board;
 pub use config::{IngestArgs, IngestConfig};
 
+/// What a program that runs a worker allocates with. Each message is allocated by one thread and freed by another, where
+/// the C library's allocator costs a tenth of all time (`benches/drain`).
+pub use mimalloc::MiMalloc as Allocator;
+
+/// How long a broker may refuse to make streams. A cluster does while it elects leaders, of which each attempt may take
+/// ten seconds on a busy machine, and while another worker has it make the same ones.
+const STREAMS_PATIENCE: Duration = Duration::from_secs(60);
+/// Between attempts to have them made.
+const RETRY: Duration = Duration::from_millis(500);
 /// How long a starting worker waits for its broker before it says so and goes on waiting.
 const BROKER_PATIENCE: Duration = Duration::from_secs(10);
 
@@ -54,7 +67,7 @@ pub async fn run(config: IngestConfig, broker: &NatsArgs, shutdown: Cancellation
         while let Err(error) = nats::reached(&leases, BROKER_PATIENCE).await {
             tracing::warn!("{error:#}; waiting");
         }
-        streams::ensure(&leases_js, config.partitions, config.replicas).await
+        made(&leases_js, &config).await
     };
     match shutdown.run_until_cancelled(ready).await {
         Some(ready) => ready?,
@@ -62,6 +75,12 @@ pub async fn run(config: IngestConfig, broker: &NatsArgs, shutdown: Cancellation
     }
     tracing::info!(worker = me, partitions = config.partitions.get(), "worker is up");
     let board = Board::default();
+    let (renewed, is_renewed) = watch::channel(Instant::now());
+    let mut watching = JoinSet::new();
+    watching.spawn(lifeline::watch_leases(leases.clone(), is_renewed.clone(), shutdown.clone()));
+    for client in [&data, &output] {
+        watching.spawn(lifeline::watch(client.clone(), is_renewed.clone(), shutdown.clone()));
+    }
     let answering = tokio::spawn(board::answer(leases, me.clone(), board.clone(), shutdown.clone()));
     let serving =
         metrics.map(|listener| tokio::spawn(board::serve(listener, board.clone(), shutdown.clone())));
@@ -74,10 +93,26 @@ pub async fn run(config: IngestConfig, broker: &NatsArgs, shutdown: Cancellation
         leases: leases_js,
         data: jetstream::new(data),
         output,
+        renewed,
     };
     keeper::run(parts, shutdown).await?;
+    watching.join_all().await;
     if let Some(serving) = serving {
         serving.await.context("the metrics")?;
     }
     answering.await.context("the service protocol")?
+}
+
+/// Has the streams and buckets made that are missing.
+async fn made(js: &jetstream::Context, config: &IngestConfig) -> anyhow::Result<()> {
+    let begun = Instant::now();
+    loop {
+        match streams::ensure(js, config.partitions, config.replicas).await {
+            Err(error) if !error.is::<UsageError>() && begun.elapsed() < STREAMS_PATIENCE => {
+                tracing::warn!("{error:#}; trying again");
+            }
+            ended => return ended,
+        }
+        tokio::time::sleep(RETRY).await;
+    }
 }

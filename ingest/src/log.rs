@@ -4,6 +4,7 @@
 //! makes a new consumer just after the last message it has passed on. It never ends before it is told to.
 
 mod delivery;
+mod place;
 
 use std::time::Duration;
 
@@ -16,21 +17,29 @@ use async_nats::{
         stream,
     },
 };
-use serde::{Deserialize, Serialize};
 use tidemap_service::streams;
 use tidemap_wire::Slot;
-use tokio::sync::mpsc;
+use tokio::{
+    sync::mpsc,
+    time::{error::Elapsed, timeout},
+};
 use tokio_util::sync::CancellationToken;
 
 use delivery::Delivery;
 pub use delivery::Record;
+pub use place::{Mark, Place};
 
 /// A consumer that nobody asks any more is dropped by the broker after this.
 const INACTIVE: Duration = Duration::from_secs(30);
-/// Between attempts to read again.
+/// Between attempts to read again, of which the first follows at once: the page stands still meanwhile.
 const RETRY: Duration = Duration::from_millis(250);
-/// For one answer of the broker.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// An answer usually is there long before. What is asked while a leader changes is heard by nobody, so after this it is
+/// asked once more.
+const SOON: Duration = Duration::from_millis(500);
+/// For an answer of a stream's leader. One that is electing its leader answers no question from before.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// For a new consumer, which all its servers must know of.
+const CONSUMER_PATIENCE: Duration = Duration::from_secs(5);
 
 /// What a stream says.
 #[derive(Debug)]
@@ -54,41 +63,19 @@ pub enum LogEvent {
         /// How many.
         count: u64,
     },
+    /// The stream has lost its end in a crash, and gives those numbers to other messages.
+    Shortened {
+        /// The newest message that was passed on and is left.
+        left: Place,
+    },
     /// The stream was made anew: its numbers start over.
     Recreated,
-}
-
-/// How far a stream was read.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Place {
-    /// When the stream was made: one that was made anew has the same name and other messages. 0 before it was read.
-    pub created_ns: i64,
-    /// The newest message that was passed on.
-    pub applied: u64,
-    /// When the broker stored that message: a stream that lost its end gives the number to another one.
-    pub applied_ns: i64,
-}
-
-impl Place {
-    /// Whether a stream still has the message at this place, or had it and has dropped it. One that lost its end in a crash
-    /// may have given the number to another.
-    pub async fn is_in(&self, stream: &jetstream::stream::Stream) -> anyhow::Result<bool> {
-        let state = &stream.cached_info().state;
-        if self.applied > state.last_sequence {
-            return Ok(false);
-        }
-        if self.applied_ns == 0 || self.applied < state.first_sequence {
-            return Ok(true);
-        }
-        let message = tokio::time::timeout(PATIENCE, stream.get_raw_message(self.applied)).await??;
-        Ok(nanos(message.time) == self.applied_ns)
-    }
 }
 
 /// What a stream holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Content {
-    /// The samples of just these slots; every number must come.
+    /// The samples of just these slots, alone or in packs; every number must come.
     Samples(Vec<Slot>),
     /// Samples, and no more to come.
     Closed,
@@ -131,7 +118,10 @@ impl Log {
         events: mpsc::Sender<LogEvent>,
         stop: CancellationToken,
     ) {
-        while let Some(result) = stop.run_until_cancelled(self.read_once(&js, &mut place, &events)).await {
+        let mut was_open = false;
+        while let Some(result) =
+            stop.run_until_cancelled(self.read_once(&js, &mut place, &events, &mut was_open)).await
+        {
             match result {
                 // The receiver is gone: nobody wants to know.
                 Ok(()) => return,
@@ -141,7 +131,8 @@ impl Log {
                     if events.send(LogEvent::Interrupted { missing }).await.is_err() {
                         return;
                     }
-                    if stop.run_until_cancelled(tokio::time::sleep(RETRY)).await.is_none() {
+                    let pause = if std::mem::take(&mut was_open) { Duration::ZERO } else { RETRY };
+                    if stop.run_until_cancelled(tokio::time::sleep(pause)).await.is_none() {
                         return;
                     }
                 }
@@ -149,32 +140,28 @@ impl Log {
         }
     }
 
-    /// Reads with one consumer until something goes wrong.
+    /// Reads with one consumer until something goes wrong. Says whether anything could be read before.
     async fn read_once(
         &self,
         js: &jetstream::Context,
         place: &mut Place,
         events: &mpsc::Sender<LogEvent>,
+        was_open: &mut bool,
     ) -> anyhow::Result<()> {
-        let stream = tokio::time::timeout(PATIENCE, js.get_stream(&self.stream)).await??;
+        let stream = asked(PATIENCE, || js.get_stream(&self.stream)).await??;
         let info = stream.cached_info();
         self.content.check(info)?;
         let created_ns = nanos(info.created);
-        let was_read = place.created_ns != 0;
-        let is_another = place.created_ns != created_ns || !place.is_in(&stream).await?;
-        place.created_ns = created_ns;
-        if was_read && (is_another || self.is_bucket()) {
-            // What the stream has dropped before we came is not missed: either it was applied, or it never was ours.
-            (place.applied, place.applied_ns) = (info.state.first_sequence.saturating_sub(1), 0);
-            if events.send(LogEvent::Recreated).await.is_err() {
-                return Ok(());
-            }
+        if let Some(news) = self.find(place, &stream).await?
+            && events.send(news).await.is_err()
+        {
+            return Ok(());
         }
         // When everything has aged away, the newest number is that of a message that will not come.
         let last = if info.state.messages == 0 { 0 } else { info.state.last_sequence };
         let opened = LogEvent::Opened { last, created_ns };
-        let consumer =
-            tokio::time::timeout(PATIENCE, stream.create_consumer(consumer(place.applied + 1))).await??;
+        let wanted = consumer(place.applied + 1);
+        let consumer = asked(CONSUMER_PATIENCE, || stream.create_consumer(wanted.clone())).await??;
         let name = consumer.cached_info().name.clone();
         let mut messages = Delivery::open(js.client(), &self.stream, &name).await?;
         if events.send(opened).await.is_err() {
@@ -194,8 +181,9 @@ impl Log {
             let whole = self.whole_part(&records, place);
             let is_whole = whole == records.len();
             records.truncate(whole);
-            if let Some(last) = records.last() {
-                (place.applied, place.applied_ns) = (last.sequence, last.published_ns);
+            *was_open = true;
+            if !records.is_empty() {
+                records.iter().for_each(|record| place.pass(record.sequence, record.published_ns));
                 first = false;
                 if events.send(LogEvent::Messages(records)).await.is_err() {
                     return Ok(());
@@ -204,6 +192,25 @@ impl Log {
             // What was whole has been passed on; a new consumer begins just behind it.
             anyhow::ensure!(is_whole, "a message is missing after {}", place.applied);
         }
+    }
+
+    /// Goes to the place behind which reading begins, and tells when it is not the one where it ended.
+    async fn find(&self, place: &mut Place, stream: &stream::Stream) -> anyhow::Result<Option<LogEvent>> {
+        let info = stream.cached_info();
+        let created_ns = nanos(info.created);
+        if place.created_ns == 0 {
+            place.created_ns = created_ns;
+            return Ok(None);
+        }
+        if place.created_ns != created_ns || self.is_bucket() {
+            // Nothing of this stream was read, so no message of it can be read twice.
+            *place = Place::beginning(info);
+            return Ok(Some(LogEvent::Recreated));
+        }
+        let left = place.left_in(stream).await?;
+        let is_whole = left == *place;
+        place.clone_from(&left);
+        Ok((!is_whole).then_some(LogEvent::Shortened { left }))
     }
 
     fn is_bucket(&self) -> bool {
@@ -229,6 +236,14 @@ impl Log {
 /// A broker's time, Unix nanoseconds.
 pub fn nanos(time: DateTime) -> i64 {
     i64::try_from(time.unix_timestamp_nanos()).unwrap_or(i64::MAX)
+}
+
+/// The broker's answer to a question, which is asked again when it does not come soon.
+async fn asked<F: Future>(patience: Duration, ask: impl Fn() -> F) -> Result<F::Output, Elapsed> {
+    match timeout(SOON, ask()).await {
+        Ok(answer) => Ok(answer),
+        Err(_) => timeout(patience, ask()).await,
+    }
 }
 
 fn consumer(start_sequence: u64) -> pull::Config {

@@ -7,6 +7,9 @@ use tidemap_ingest::IngestArgs;
 use tidemap_service::{cli, logging::LogArgs, nats::NatsArgs, shutdown};
 use tidemap_wire::PartitionCount;
 
+#[global_allocator]
+static ALLOCATOR: tidemap_ingest::Allocator = tidemap_ingest::Allocator;
+
 /// Keeps the state of the fleet; as many workers as you like share the work.
 #[derive(Parser, Debug)]
 #[command(name = "tidemap-ingest", version)]

@@ -4,11 +4,12 @@
 //! live rate; samples of older runs still count in the windows.
 
 use serde::{Deserialize, Serialize};
-use tidemap_wire::{Bps, Hello, Host, InterfaceRate, NodeId, NodeUpdate, Report, Sample, Status};
+use tidemap_wire::{Bps, Hello, Host, InterfaceRate, NodeId, NodeUpdate, ReceivedReport, Sample, Status};
 
 use crate::{
     run::Run,
     seen::Novelty,
+    told::Packed,
     window::{Sum, Windows},
 };
 
@@ -22,17 +23,18 @@ const EARLIER_RUNS: usize = 3;
 /// What ingest knows of one node.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Node {
+    /// See [`crate::rows`].
+    #[serde(default)]
+    row: u32,
     current: Run,
-    /// Newest first. Empty for a node whose agent has not restarted, which is nearly every node.
-    earlier: Vec<Run>,
-    /// Bytes of runs that are no longer remembered.
-    forgotten_rx_bytes: u64,
-    forgotten_tx_bytes: u64,
+    /// Nothing for a node whose agent has not restarted and of which nothing was lost, which is nearly every node.
+    past: Option<Box<Past>>,
     windows: Windows,
     latest: Latest,
-    hello: Option<Box<Hello>>,
-    host: Option<Box<Host>>,
-    interfaces: Option<Vec<InterfaceRate>>,
+    hello: Option<Packed<Hello>>,
+    interval_ms: u32,
+    host: Option<Packed<Host>>,
+    interfaces: Option<Packed<Vec<InterfaceRate>>>,
     status: Status,
     since_ms: i64,
     seen_ms: i64,
@@ -41,10 +43,23 @@ pub struct Node {
     skew_ms: i64,
     /// Samples applied, ever.
     samples: u64,
-    /// The newest sample's time when messages were lost last: windows that reach back beyond it are not whole.
-    lost_at_ms: Option<i64>,
     #[serde(skip)]
     changed: Changed,
+}
+
+// A fleet has many: 256 bytes are a size in which our allocator gives memory, and the next is 320.
+const _: () = assert!(size_of::<Node>() <= 256);
+
+/// What was before the current run, and what is missing.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+struct Past {
+    /// Newest first.
+    earlier: Vec<Run>,
+    /// Bytes of runs that are no longer remembered.
+    forgotten_rx_bytes: u64,
+    forgotten_tx_bytes: u64,
+    /// The newest sample's time when messages were lost last: windows that reach back beyond it are not whole.
+    lost_at_ms: Option<i64>,
 }
 
 /// The newest sample of the current run.
@@ -81,16 +96,16 @@ pub struct Outcome {
 
 impl Node {
     /// A node that was not known before, about to observe its first report.
-    pub fn new(report: &Report, published_ms: i64) -> Self {
+    pub fn new(row: u32, report: &ReceivedReport<'_>, published_ms: i64) -> Self {
         let first_at_ms = report.samples.iter().map(|sample| sample.at_ms).min().unwrap_or(published_ms);
         Self {
+            row,
             current: Run::new(report.boot, first_at_ms),
-            earlier: Vec::new(),
-            forgotten_rx_bytes: 0,
-            forgotten_tx_bytes: 0,
+            past: None,
             windows: Windows::default(),
             latest: Latest::default(),
             hello: None,
+            interval_ms: DEFAULT_INTERVAL_MS,
             host: None,
             interfaces: None,
             status: Status::Online,
@@ -99,13 +114,12 @@ impl Node {
             current_heard_ms: published_ms,
             skew_ms: 0,
             samples: 0,
-            lost_at_ms: None,
             changed: Changed::default(),
         }
     }
 
     /// Applies a report that the broker stored at `published_ms`.
-    pub fn observe(&mut self, report: Report, published_ms: i64) -> Outcome {
+    pub fn observe(&mut self, report: ReceivedReport<'_>, published_ms: i64) -> Outcome {
         let mut outcome = Outcome::default();
         for sample in report.samples {
             self.observe_sample(report.boot, sample, published_ms, &mut outcome);
@@ -119,11 +133,8 @@ impl Node {
         self.changed.any = true;
         if report.boot == self.current.boot {
             self.current_heard_ms = self.current_heard_ms.max(published_ms);
-            if let Some(hello) = report.hello
-                && self.hello.as_deref() != Some(&hello)
-            {
-                self.hello = Some(Box::new(hello));
-                self.changed.hello = true;
+            if let Some(hello) = report.hello {
+                self.meet(&hello);
             }
         }
         outcome
@@ -152,6 +163,16 @@ impl Node {
         Some(status)
     }
 
+    /// Its row.
+    pub fn row(&self) -> u32 {
+        self.row
+    }
+
+    /// Its row, to be changed.
+    pub fn row_mut(&mut self) -> &mut u32 {
+        &mut self.row
+    }
+
     /// Broker time of the newest report.
     pub fn seen_ms(&self) -> i64 {
         self.seen_ms
@@ -164,13 +185,14 @@ impl Node {
 
     /// Takes note that messages were lost, perhaps of this node.
     pub fn lose(&mut self) {
-        self.lost_at_ms = Some(self.latest.at_ms);
+        self.past_mut().lost_at_ms = Some(self.latest.at_ms);
         self.changed.any = true;
     }
 
     /// Whether its windows lack messages that were lost.
     pub fn is_partial(&self) -> bool {
-        self.lost_at_ms.is_some_and(|lost_at_ms| self.latest.at_ms - lost_at_ms < Windows::REACH_MS)
+        let lost_at_ms = self.past.as_ref().and_then(|past| past.lost_at_ms);
+        lost_at_ms.is_some_and(|lost_at_ms| self.latest.at_ms - lost_at_ms < Windows::REACH_MS)
     }
 
     /// Samples applied, ever.
@@ -194,6 +216,11 @@ impl Node {
         (changed.any || changed.hello).then(|| self.describe(id, changed))
     }
 
+    /// Takes note that readers know everything.
+    pub fn told(&mut self) {
+        self.changed = Changed::default();
+    }
+
     /// Everything, for a snapshot.
     pub fn full_update(&self, id: &NodeId) -> NodeUpdate {
         self.describe(id, Changed { any: true, hello: true, host: true, interfaces: true })
@@ -201,26 +228,27 @@ impl Node {
 
     fn describe(&self, id: &NodeId, include: Changed) -> NodeUpdate {
         let (rx_avg, tx_avg) = self.windows.averages();
-        let runs = || self.earlier.iter().chain([&self.current]);
+        let (past_rx_bytes, past_tx_bytes) = self.past.as_ref().map_or((0, 0), |past| past.bytes());
         NodeUpdate {
             node: id.clone(),
+            row: self.row,
             boot: self.current.boot,
             status: self.status,
             since_ms: self.since_ms,
             seen_ms: self.seen_ms,
             at_ms: self.latest.at_ms,
             skew_ms: self.skew_ms,
-            interval_ms: self.interval_ms(),
+            interval_ms: self.interval_ms,
             rx_bps: self.latest.rx_bps,
             tx_bps: self.latest.tx_bps,
             rx_avg,
             tx_avg,
-            rx_bytes: runs().fold(self.forgotten_rx_bytes, |sum, run| sum.saturating_add(run.rx_bytes)),
-            tx_bytes: runs().fold(self.forgotten_tx_bytes, |sum, run| sum.saturating_add(run.tx_bytes)),
+            rx_bytes: self.current.rx_bytes.saturating_add(past_rx_bytes),
+            tx_bytes: self.current.tx_bytes.saturating_add(past_tx_bytes),
             partial: self.is_partial(),
-            hello: self.hello.clone().filter(|_| include.hello),
-            host: self.host.clone().filter(|_| include.host),
-            interfaces: self.interfaces.clone().filter(|_| include.interfaces),
+            hello: self.hello.as_ref().filter(|_| include.hello).and_then(Packed::unpack).map(Box::new),
+            host: self.host.as_ref().filter(|_| include.host).and_then(Packed::unpack).map(Box::new),
+            interfaces: self.interfaces.as_ref().filter(|_| include.interfaces).and_then(Packed::unpack),
         }
     }
 
@@ -233,7 +261,8 @@ impl Node {
         let run = if is_current {
             &mut self.current
         } else {
-            let Some(run) = self.earlier.iter_mut().find(|run| run.boot == boot) else { return };
+            let mut earlier = self.past.iter_mut().flat_map(|past| &mut past.earlier);
+            let Some(run) = earlier.find(|run| run.boot == boot) else { return };
             run
         };
         let novelty = run.observe(&sample);
@@ -266,10 +295,11 @@ impl Node {
     /// whose samples come late, unless it says something of the time after the current one began: then two agents
     /// live under one name, and the newer one holds the name as long as it speaks.
     fn admit(&mut self, boot: u64, sample: &Sample, published_ms: i64, outcome: &mut Outcome) -> bool {
-        let known = self.earlier.iter().position(|run| run.boot == boot);
+        let earlier = self.past.as_ref().map_or(&[][..], |past| &past.earlier);
+        let known = earlier.iter().position(|run| run.boot == boot);
         let after = sample.at_ms >= self.current.first_at_ms;
         let current_is_silent = published_ms - self.current_heard_ms >= self.online_limit_ms();
-        if known.is_some_and(|place| self.earlier[place].has_seen(sample.seq)) {
+        if known.is_some_and(|place| earlier[place].has_seen(sample.seq)) {
             // Sent again, by whomever: it neither wakes an old run nor accuses anybody.
             return true;
         }
@@ -277,41 +307,65 @@ impl Node {
         if !becomes_current && after {
             return false;
         }
-        let run = known.map_or_else(|| Run::new(boot, sample.at_ms), |place| self.earlier.remove(place));
+        let run =
+            known.map_or_else(|| Run::new(boot, sample.at_ms), |place| self.past_mut().earlier.remove(place));
         let older = if becomes_current {
             outcome.restarted = true;
             std::mem::replace(&mut self.current, run)
         } else {
             run
         };
-        self.earlier.insert(0, older);
+        self.past_mut().remember(older);
+        true
+    }
+
+    fn past_mut(&mut self) -> &mut Past {
+        self.past.get_or_insert_default()
+    }
+
+    fn show(&mut self, sample: Sample) {
+        self.latest = Latest { at_ms: sample.at_ms, rx_bps: sample.rx_bps, tx_bps: sample.tx_bps };
+        if let Some(host) = sample.host {
+            self.host = Some(Packed::new(&host));
+            self.changed.host = true;
+        }
+        if let Some(interfaces) = sample.interfaces {
+            self.interfaces = Some(Packed::new(&interfaces));
+            self.changed.interfaces = true;
+        }
+    }
+
+    fn meet(&mut self, hello: &Hello) {
+        let packed = Packed::new(hello);
+        if self.hello.as_ref() != Some(&packed) {
+            self.hello = Some(packed);
+            self.interval_ms = hello.interval_ms.clamp(100, 600_000);
+            self.changed.hello = true;
+        }
+    }
+
+    fn online_limit_ms(&self) -> i64 {
+        (i64::from(self.interval_ms) * 3).max(MIN_ONLINE_MS)
+    }
+}
+
+impl Past {
+    /// Keeps a run in place of the oldest one.
+    fn remember(&mut self, run: Run) {
+        self.earlier.insert(0, run);
         if self.earlier.len() > EARLIER_RUNS
             && let Some(oldest) = self.earlier.pop()
         {
             self.forgotten_rx_bytes = self.forgotten_rx_bytes.saturating_add(oldest.rx_bytes);
             self.forgotten_tx_bytes = self.forgotten_tx_bytes.saturating_add(oldest.tx_bytes);
         }
-        true
     }
 
-    fn show(&mut self, sample: Sample) {
-        self.latest = Latest { at_ms: sample.at_ms, rx_bps: sample.rx_bps, tx_bps: sample.tx_bps };
-        if let Some(host) = sample.host {
-            self.host = Some(Box::new(host));
-            self.changed.host = true;
-        }
-        if let Some(interfaces) = sample.interfaces {
-            self.interfaces = Some(interfaces);
-            self.changed.interfaces = true;
-        }
-    }
-
-    fn interval_ms(&self) -> u32 {
-        self.hello.as_ref().map_or(DEFAULT_INTERVAL_MS, |hello| hello.interval_ms.clamp(100, 600_000))
-    }
-
-    fn online_limit_ms(&self) -> i64 {
-        (i64::from(self.interval_ms()) * 3).max(MIN_ONLINE_MS)
+    /// What all runs before the current one have received and sent.
+    fn bytes(&self) -> (u64, u64) {
+        self.earlier.iter().fold((self.forgotten_rx_bytes, self.forgotten_tx_bytes), |(rx, tx), run| {
+            (rx.saturating_add(run.rx_bytes), tx.saturating_add(run.tx_bytes))
+        })
     }
 }
 

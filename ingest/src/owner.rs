@@ -1,5 +1,7 @@
 //! One owned partition: its task reads the log, keeps the state, and tells readers.
 
+mod keeping;
+
 use std::{ops::ControlFlow, time::Duration};
 
 use anyhow::Context;
@@ -8,25 +10,22 @@ use bytes::Bytes;
 use futures_util::StreamExt;
 use tidemap_service::{clock, streams};
 use tidemap_wire::{
-    ForgetReply, ForgetRequest, Partition as PartitionId, Slot, SnapshotRequest, decode, encode, subject,
+    Event, ForgetReply, ForgetRequest, Partition as PartitionId, Slot, SnapshotRequest, decode, encode,
+    subject,
 };
 use tokio::{
-    sync::{
-        mpsc::{self, error::TrySendError},
-        watch,
-    },
-    task::JoinHandle,
+    sync::{mpsc, watch},
     time::Instant,
 };
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     board::Board,
-    checkpoint::{Checkpoint, Part, Recovery, Round},
+    checkpoint::{Recovery, Round},
     chunks,
     log::{Content, Log, LogEvent, Place, Record},
     partition::{Limits, Message, Output, Partition},
-    vault::{self, Kept, Order, Writer},
+    vault::{Kept, Order},
 };
 
 /// Readers are told this often. The multiples of it are the same on every host, so that a reader's own tick can come
@@ -38,10 +37,6 @@ const TICKS_PER_STATS: u64 = 4;
 const FREEZE_AFTER: Duration = Duration::from_secs(3);
 /// The longest that an agent waits between two attempts to reach its broker.
 const RECONNECT_MS: i64 = 10_000;
-/// Between attempts to load checkpoints.
-const RETRY: Duration = Duration::from_millis(250);
-/// For the last checkpoints to be written: what is not is read from the log.
-const FAREWELL: Duration = Duration::from_secs(2);
 /// A log in which nothing has come for this long was perhaps out of reach.
 const QUIET_MS: i64 = 3_000;
 /// At most one refused message in this time is logged.
@@ -95,12 +90,12 @@ pub async fn run(claim: Claim, outside: Outside, stop: CancellationToken) -> any
         outside.output.subscribe(subject::snapshot(partition)).await.context("snapshot requests")?;
     let mut forgets =
         outside.output.subscribe(subject::forget(partition)).await.context("forget requests")?;
-    let Some(kept) = stop.run_until_cancelled(load(&claim, &outside)).await else { return Ok(()) };
-    let (orders, writer) = write(&claim, &outside, &kept).await?;
+    let Some(kept) = stop.run_until_cancelled(keeping::load(&claim, &outside)).await else { return Ok(()) };
+    let (orders, writer) = keeping::write(&claim, &outside, &kept).await?;
     // When the state falls behind, reading waits, and the log keeps what comes meanwhile.
-    let (events, mut log) = mpsc::channel(4);
+    let (events, mut log) = mpsc::channel(16);
     let reading = Log { stream: streams::name(partition), content: Content::Samples(claim.slots.clone()) };
-    let reader = tokio::spawn(reading.read(kept.place, outside.data.clone(), events, stop.clone()));
+    let reader = tokio::spawn(reading.read(kept.place.clone(), outside.data.clone(), events, stop.clone()));
     let mut owner = Owner::new(claim, outside, kept, orders);
     let mut tick = clock::next_multiple(TICK, Duration::ZERO);
     while let Some(event) = stop.run_until_cancelled(next(&mut log, tick, &mut snapshots, &mut forgets)).await
@@ -123,50 +118,7 @@ pub async fn run(claim: Claim, outside: Outside, stop: CancellationToken) -> any
     drop(log);
     reader.await.context("the log's reader")?;
     owner.outside.board.clear(partition);
-    leave(owner, writer).await
-}
-
-/// Keeps everything once more, so that the next owner has nothing to read. What cannot be kept in time is in the log.
-async fn leave(owner: Owner, mut writer: JoinHandle<anyhow::Result<u64>>) -> anyhow::Result<()> {
-    let kept = async {
-        owner.keep_all().await;
-        (&mut writer).await
-    };
-    let Ok(ended) = tokio::time::timeout(FAREWELL, kept).await else {
-        writer.abort();
-        tracing::warn!("the last checkpoints could not be written in time");
-        return Ok(());
-    };
-    ended.context("the writer of checkpoints")??;
-    Ok(())
-}
-
-/// Loads what is kept, however long that takes.
-async fn load(claim: &Claim, outside: &Outside) -> Kept {
-    loop {
-        let content = Content::Samples(claim.slots.clone());
-        match vault::load(&outside.data, &streams::name(claim.partition), &content, &claim.slots).await {
-            Ok(kept) => return kept,
-            Err(error) => {
-                tracing::warn!(partition = %claim.partition, "cannot load checkpoints yet: {error:#}");
-            }
-        }
-        tokio::time::sleep(RETRY).await;
-    }
-}
-
-/// Starts the task that writes checkpoints.
-async fn write(
-    claim: &Claim,
-    outside: &Outside,
-    kept: &Kept,
-) -> anyhow::Result<(mpsc::Sender<Order>, JoinHandle<anyhow::Result<u64>>)> {
-    let bucket =
-        outside.data.get_key_value(streams::CHECKPOINTS).await.context("the bucket of checkpoints")?;
-    let writer = Writer { bucket, epoch: claim.epoch, revisions: kept.revisions.clone() };
-    // While a write waits for the broker, few more are prepared: they would only get old.
-    let (orders, todo) = mpsc::channel(4);
-    Ok((orders, tokio::spawn(writer.run(todo))))
+    keeping::leave(owner, writer).await
 }
 
 /// What an owner wakes for.
@@ -261,6 +213,11 @@ impl Owner {
                 self.state.lose();
                 tracing::warn!(partition = %self.claim.partition, count, "the log no longer holds these messages");
             }
+            LogEvent::Shortened { left } => {
+                tracing::warn!(partition = %self.claim.partition, left.applied, "the broker's log has lost its end");
+                self.recovery.cut(left.applied);
+                self.place = left;
+            }
             LogEvent::Recreated => {
                 self.place = Place::default();
                 self.recovery = Recovery::default();
@@ -270,15 +227,12 @@ impl Owner {
     }
 
     fn observe(&mut self, message: &Record) {
-        self.place.applied = message.sequence;
-        self.place.applied_ns = message.published_ns;
+        self.place.pass(message.sequence, message.published_ns);
         self.lag = message.pending;
-        if self.is_known(&message.subject) {
-            return;
-        }
         let published_ms = self.place.applied_ns.div_euclid(1_000_000);
         let message = Message { subject: &message.subject, payload: &message.payload, published_ms };
-        if let Err(reason) = self.state.observe(message) {
+        let is_known = |node: &str| self.recovery.knows(node, self.place.applied);
+        if let Some(reason) = self.state.observe_unless(message, is_known).refused {
             let now = Instant::now();
             if self.refusal_logged.is_none_or(|then| now.duration_since(then) >= REFUSAL_LOG_PERIOD) {
                 self.refusal_logged = Some(now);
@@ -293,13 +247,6 @@ impl Owner {
 
     fn is_caught_up(&self) -> bool {
         self.caught_up_at.is_some_and(|last| self.place.applied >= last)
-    }
-
-    /// Whether the checkpoint contained the message that was just read.
-    fn is_known(&self, subject: &str) -> bool {
-        let seq = self.place.applied;
-        seq <= self.recovery.highest()
-            && subject::node_of_sample(subject).is_some_and(|node| self.recovery.contains(&node, seq))
     }
 
     /// Tells readers what has changed, and keeps it. Breaks when a later owner was found.
@@ -324,13 +271,20 @@ impl Owner {
             return ControlFlow::Continue(());
         }
         self.state.caught_up();
-        let mut output = self.state.tick(now_ms, self.alive_ms);
-        if self.ticks == 0 {
+        let Output { forgotten, mut events } = self.state.tick(now_ms, self.alive_ms);
+        let header = self.header(now_ms);
+        let deltas = if self.ticks == 0 {
             // What the log told before this owner began is not news: the owner before has said it.
-            output.events.clear();
-        }
+            events.clear();
+            self.state.told_all();
+            // A gap, so that also a reader whose snapshot is from before this tick asks for another.
+            self.seq += 1;
+            vec![chunks::first_delta(chunks::Header { seq: self.seq + 1, ..header })]
+        } else {
+            chunks::deltas(header, self.state.updates(), forgotten)
+        };
         self.ticks += 1;
-        if let Err(error) = self.tell(output, now_ms).await {
+        if let Err(error) = self.tell(events, deltas, now_ms).await {
             tracing::warn!(partition = %self.claim.partition, "cannot tell readers: {error:#}");
             // What was not told leaves a gap, so that readers ask.
             self.seq += 1;
@@ -338,48 +292,12 @@ impl Owner {
         self.keep()
     }
 
-    /// Hands the checkpoints that are due to their writer, as far as it keeps up.
-    fn keep(&mut self) -> ControlFlow<()> {
-        self.round.tick(|| parts(&self.claim.slots, &self.state));
-        while let Some(part) = self.round.due() {
-            let order = match self.orders.try_reserve() {
-                Ok(order) => order,
-                Err(TrySendError::Full(())) => break,
-                // The writer says why, when it is asked.
-                Err(TrySendError::Closed(())) => return ControlFlow::Break(()),
-            };
-            order.send(Order::Keep(part, self.checkpoint(part)));
-            if let Some(parts) = self.round.done()
-                && let Ok(order) = self.orders.try_reserve()
-            {
-                order.send(Order::Complete(parts));
-            }
-        }
-        ControlFlow::Continue(())
-    }
-
-    /// Hands over a checkpoint of everything.
-    async fn keep_all(self) {
-        if !self.is_speaking {
-            return;
-        }
-        for part in parts(&self.claim.slots, &self.state) {
-            if self.orders.send(Order::Keep(part, self.checkpoint(part))).await.is_err() {
-                return;
-            }
-        }
-    }
-
-    fn checkpoint(&self, part: Part) -> Bytes {
-        Checkpoint::encode(self.claim.epoch, self.place, self.state.part(part)).into()
-    }
-
-    async fn tell(&mut self, output: Output, now_ms: i64) -> anyhow::Result<()> {
+    async fn tell(&mut self, events: Vec<Event>, deltas: Vec<Vec<u8>>, now_ms: i64) -> anyhow::Result<()> {
         let Claim { partition, epoch, .. } = self.claim;
-        for event in &output.events {
+        for event in &events {
             self.publish(subject::event(event.kind, &event.node), encode(event)).await?;
         }
-        for delta in chunks::deltas(output, partition, epoch, self.seq, now_ms) {
+        for delta in deltas {
             self.seq += 1;
             self.publish(subject::delta(partition), delta).await?;
         }
@@ -400,17 +318,16 @@ impl Owner {
         Ok(())
     }
 
+    fn header(&self, at_ms: i64) -> chunks::Header {
+        let Claim { partition, epoch, .. } = self.claim;
+        chunks::Header { partition, epoch, seq: self.seq, at_ms }
+    }
+
     async fn answer_snapshot(&mut self, request: &async_nats::Message) {
         let (Some(reply), true, false) = (&request.reply, self.is_caught_up(), self.frozen) else { return };
         let Ok(asked) = decode::<SnapshotRequest>(&request.payload) else { return };
         let tenure = *self.outside.tenure.borrow();
-        let now_ms = tenure.clock.at(Instant::now());
-        let header = chunks::Header {
-            partition: self.claim.partition,
-            epoch: self.claim.epoch,
-            seq: self.seq,
-            at_ms: now_ms,
-        };
+        let header = self.header(tenure.clock.at(Instant::now()));
         let answers = match asked.node {
             Some(node) => vec![chunks::snapshot_of_one(header, self.state.snapshot_of(&node))],
             None => chunks::snapshot(header, self.state.snapshot()),
@@ -429,13 +346,7 @@ impl Owner {
         let now_ms = self.outside.tenure.borrow().clock.at(Instant::now());
         let known = self.state.forget(&asked.node, now_ms);
         tracing::info!(node = %asked.node, known, "asked to forget a node");
-        // Kept at once, or its last reports would bring it back when this owner is killed.
-        let all = parts(&self.claim.slots, &self.state);
-        if let Some(part) = all.into_iter().find(|part| part.contains(&asked.node))
-            && let Ok(order) = self.orders.try_reserve()
-        {
-            order.send(Order::Keep(part, self.checkpoint(part)));
-        }
+        self.keep_now(&asked.node);
         if let Err(error) = self.publish(reply.to_string(), encode(&ForgetReply { known })).await {
             tracing::warn!("cannot answer a forget request: {error:#}");
         }
@@ -447,10 +358,4 @@ impl Owner {
         tokio::time::timeout(TICK, publish).await.context("the connection is full")??;
         Ok(())
     }
-}
-
-/// All parts of the slots, as the state divides them now.
-fn parts(slots: &[Slot], state: &Partition) -> Vec<Part> {
-    let sizes = state.slot_sizes();
-    slots.iter().flat_map(|slot| Part::all(*slot, sizes.get(slot).copied().unwrap_or(0))).collect()
 }

@@ -3,10 +3,11 @@
 use std::collections::{BTreeMap, HashMap};
 
 use tidemap_wire::{
-    Event, EventKind, History, NodeId, NodeUpdate, PartitionStats, Report, Slot, Status, subject,
+    Event, EventKind, History, NodeId, NodeUpdate, Pack, PartitionStats, ReceivedReport, SLOTS, Slot, Status,
+    decode, subject,
 };
 
-use crate::{checkpoint::Part, node::Node};
+use crate::{checkpoint::Part, node::Node, rows::Rows};
 
 /// No network of today moves more than this many bytes a second through one host; a rate above it is garbage.
 const MAX_PLAUSIBLE_BPS: f64 = 1e14;
@@ -33,11 +34,18 @@ pub struct Message<'a> {
     pub published_ms: i64,
 }
 
+/// What became of the reports of a message.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Taken {
+    /// How many were applied.
+    pub reports: u64,
+    /// Why the last of those that were refused was. All of them are counted already, and have changed nothing.
+    pub refused: Option<&'static str>,
+}
+
 /// What readers are told at a tick.
 #[derive(Debug, Default)]
 pub struct Output {
-    /// The nodes that changed.
-    pub nodes: Vec<NodeUpdate>,
     /// The nodes that are no longer known.
     pub forgotten: Vec<NodeId>,
     /// What happened to nodes.
@@ -48,8 +56,8 @@ pub struct Output {
 #[derive(Debug)]
 pub struct Partition {
     limits: Limits,
-    /// Boxed, because a table of large values moves and wastes half of itself when it grows.
-    nodes: HashMap<NodeId, Box<Node>>,
+    nodes: Nodes,
+    rows: Rows,
     pending: Output,
     samples: u64,
     duplicates: u64,
@@ -66,7 +74,8 @@ impl Partition {
     pub fn new(limits: Limits) -> Self {
         Self {
             limits,
-            nodes: HashMap::new(),
+            nodes: Nodes::default(),
+            rows: Rows::default(),
             pending: Output::default(),
             samples: 0,
             duplicates: 0,
@@ -77,15 +86,18 @@ impl Partition {
         }
     }
 
-    /// Takes over nodes from a checkpoint.
-    pub fn restore(&mut self, nodes: Vec<(NodeId, Node)>) {
-        self.nodes.extend(nodes.into_iter().map(|(id, node)| (id, Box::new(node))));
+    /// Takes over nodes from a checkpoint, before any message.
+    pub fn restore(&mut self, mut nodes: Vec<(NodeId, Node)>) {
+        self.rows = Rows::restore(nodes.iter_mut().map(|(_, node)| node.row_mut()));
+        for (id, node) in nodes {
+            self.nodes.slot_mut(Slot::of(&id)).insert(id, Box::new(node));
+        }
     }
 
     /// Takes note that messages were lost, of whichever nodes.
     pub fn lose(&mut self) {
         self.is_missing_past = true;
-        self.nodes.values_mut().for_each(|node| node.lose());
+        self.nodes.all_mut().for_each(|(_, node)| node.lose());
     }
 
     /// Takes note that the state contains what the log holds.
@@ -95,35 +107,48 @@ impl Partition {
 
     /// The nodes of one part of a slot.
     pub fn part(&self, part: Part) -> impl Iterator<Item = (&NodeId, &Node)> {
-        self.nodes.iter().map(|(id, node)| (id, &**node)).filter(move |(id, _)| part.contains(id))
+        let nodes = self.nodes.slot(part.slot).iter().map(|(id, node)| (id, &**node));
+        nodes.filter(move |(id, _)| part.contains(id))
     }
 
-    /// How many nodes each slot has.
-    pub fn slot_sizes(&self) -> HashMap<Slot, usize> {
-        let mut sizes = HashMap::new();
-        for id in self.nodes.keys() {
-            *sizes.entry(Slot::of(id)).or_default() += 1;
-        }
-        sizes
+    /// All parts of slots, as their nodes are many.
+    pub fn parts(&self, slots: &[Slot]) -> Vec<Part> {
+        slots.iter().flat_map(|slot| Part::all(*slot, self.nodes.slot(*slot).len())).collect()
     }
 
     /// Applies a message.
     ///
     /// # Errors
     ///
-    /// The reason when it is refused. It is counted already, and nothing has changed.
+    /// The reason when it, or a report in it, is refused. It is counted already, and nothing has changed.
     pub fn observe(&mut self, message: Message<'_>) -> Result<(), &'static str> {
-        let result = self.apply(message);
-        if let Err(reason) = result {
-            *self.refused.entry(reason).or_default() += 1;
+        self.observe_unless(message, |_| false).refused.map_or(Ok(()), Err)
+    }
+
+    /// Applies what a message says of those nodes for which it `is_known`, by their names as they are written, not to be
+    /// contained already. Each report of a pack is taken as if it had come alone.
+    pub fn observe_unless(&mut self, message: Message<'_>, is_known: impl Fn(&str) -> bool) -> Taken {
+        let Message { subject, payload, published_ms } = message;
+        let mut taken = Taken::default();
+        if let Some(place) = subject::parts_of_sample(subject) {
+            self.note(&mut taken, |state| state.apply(place, payload, published_ms, is_known));
+            return taken;
         }
-        result
+        match pack(subject, payload) {
+            Ok((slot, pack)) => {
+                for report in pack.reports() {
+                    self.note(&mut taken, |state| state.apply_packed(slot, report, published_ms, &is_known));
+                }
+            }
+            Err(reason) => self.note(&mut taken, |_| Err(reason)),
+        }
+        taken
     }
 
     /// Judges every node at broker time `now_ms`, forgets those that have been silent for too long, and hands out
-    /// what has changed since the last call. `alive_ms`: see [`Node::judge`].
+    /// what has happened since the last call. `alive_ms`: see [`Node::judge`].
     pub fn tick(&mut self, now_ms: i64, alive_ms: i64) -> Output {
-        let Self { limits, nodes, pending, forgotten_samples, .. } = self;
+        let Self { limits, nodes, rows, pending, forgotten_samples, .. } = self;
         nodes.retain(|id, node| {
             if let Some(status) = node.judge(now_ms, alive_ms, limits.offline_after_ms) {
                 pending.events.push(Event { kind: kind(status), node: id.clone(), at_ms: now_ms });
@@ -131,35 +156,55 @@ impl Partition {
             let keep = now_ms - node.seen_ms().max(alive_ms) < limits.forget_after_ms;
             if !keep {
                 *forgotten_samples += node.samples();
+                rows.vacate(node.row());
                 pending.forgotten.push(id.clone());
                 pending.events.push(Event { kind: EventKind::Forgotten, node: id.clone(), at_ms: now_ms });
-            } else if let Some(update) = node.take_update(id) {
-                pending.nodes.push(update);
             }
             keep
         });
         std::mem::take(&mut self.pending)
     }
 
+    /// The nodes that changed since the last call, as long as somebody takes them.
+    pub fn updates(&mut self) -> impl Iterator<Item = NodeUpdate> {
+        self.nodes.all_mut().filter_map(|(id, node)| node.take_update(id))
+    }
+
+    /// Takes note that readers will learn of all nodes by a snapshot.
+    pub fn told_all(&mut self) {
+        self.nodes.all_mut().for_each(|(_, node)| node.told());
+    }
+
     /// Drops a node at an operator's wish. Returns whether it was known.
     pub fn forget(&mut self, id: &NodeId, now_ms: i64) -> bool {
-        let removed = self.nodes.remove(id);
+        let removed = self.nodes.slot_mut(Slot::of(id)).remove(id);
         if let Some(node) = &removed {
             self.forgotten_samples += node.samples();
+            self.rows.vacate(node.row());
             self.pending.forgotten.push(id.clone());
             self.pending.events.push(Event { kind: EventKind::Forgotten, node: id.clone(), at_ms: now_ms });
         }
         removed.is_some()
     }
 
+    /// How many nodes there are.
+    pub fn len(&self) -> usize {
+        self.nodes.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
     /// All nodes, whole.
     pub fn snapshot(&self) -> Vec<NodeUpdate> {
-        self.nodes.iter().map(|(id, node)| node.full_update(id)).collect()
+        self.nodes.all().map(|(id, node)| node.full_update(id)).collect()
     }
 
     /// One node, whole, and its recent past.
     pub fn snapshot_of(&self, id: &NodeId) -> Option<(NodeUpdate, History)> {
-        self.nodes.get(id).map(|node| (node.full_update(id), node.windows().history()))
+        self.nodes.slot(Slot::of(id)).get(id).map(|node| (node.full_update(id), node.windows().history()))
     }
 
     /// Totals. The caller fills in what it knows: partition, epoch, owner, position.
@@ -172,7 +217,7 @@ impl Partition {
             refused: self.refused.iter().map(|(reason, count)| ((*reason).to_owned(), *count)).collect(),
             ..PartitionStats::default()
         };
-        for node in self.nodes.values() {
+        for (_, node) in self.nodes.all() {
             stats.total_samples += node.samples();
             match node.status() {
                 Status::Online => stats.online += 1,
@@ -191,18 +236,65 @@ impl Partition {
         stats
     }
 
-    fn apply(&mut self, message: Message<'_>) -> Result<(), &'static str> {
-        let Message { subject, payload, published_ms: at_ms } = message;
-        let Ok(report) = tidemap_wire::decode::<Report>(payload) else {
-            return Err(subject::node_of_sample(subject).map_or("subject", |_| "garbage"));
-        };
-        check(&report, subject)?;
-        let event = |kind, node| Event { kind, node, at_ms };
-        let node = match self.nodes.get_mut(&report.node) {
+    /// Counts what becomes of a report: whether it was applied, unless it was known.
+    fn note(&mut self, taken: &mut Taken, apply: impl FnOnce(&mut Self) -> Result<bool, &'static str>) {
+        match apply(self) {
+            Ok(applied) => taken.reports += u64::from(applied),
+            Err(reason) => {
+                *self.refused.entry(reason).or_default() += 1;
+                taken.refused = Some(reason);
+            }
+        }
+    }
+
+    /// Applies a report that came alone: the subject says whose it is.
+    fn apply(
+        &mut self,
+        (slot, token): (Slot, &str),
+        report: &[u8],
+        at_ms: i64,
+        is_known: impl Fn(&str) -> bool,
+    ) -> Result<bool, &'static str> {
+        if is_known(token) {
+            return Ok(false);
+        }
+        let report: ReceivedReport<'_> = decode(report).map_err(|_| "garbage")?;
+        check(&report, token)?;
+        self.apply_report(slot, report, at_ms, "subject")
+    }
+
+    /// Applies a report that came in a pack: it says itself whose it is, and its slot must be the pack's.
+    fn apply_packed(
+        &mut self,
+        slot: Slot,
+        report: &[u8],
+        at_ms: i64,
+        is_known: impl Fn(&str) -> bool,
+    ) -> Result<bool, &'static str> {
+        let report: ReceivedReport<'_> = decode(report).map_err(|_| "garbage")?;
+        if is_known(report.node) {
+            return Ok(false);
+        }
+        check(&report, report.node)?;
+        self.apply_report(slot, report, at_ms, "other-slot")
+    }
+
+    fn apply_report(
+        &mut self,
+        slot: Slot,
+        report: ReceivedReport<'_>,
+        at_ms: i64,
+        stray: &'static str,
+    ) -> Result<bool, &'static str> {
+        let token = report.node;
+        let nodes = self.nodes.slot_mut(slot);
+        let node = match nodes.get_mut(token) {
             Some(node) => node,
             None => {
-                self.pending.events.push(event(EventKind::Joined, report.node.clone()));
-                self.nodes.entry(report.node.clone()).or_insert_with(|| Box::new(Node::new(&report, at_ms)))
+                // Once known, a node needs no second look: it is in the slot where it belongs.
+                let id = node_in(slot, token).ok_or(stray)?;
+                self.pending.events.push(Event { kind: EventKind::Joined, node: id.clone(), at_ms });
+                nodes.entry(id).or_insert_with(|| Box::new(Node::new(self.rows.take(), &report, at_ms)))
             }
         };
         let outcome = node.observe(report, at_ms);
@@ -213,17 +305,67 @@ impl Partition {
         self.duplicates += outcome.duplicates;
         self.late += outcome.late;
         if outcome.restarted
-            && let Some(node) = subject::node_of_sample(subject)
+            && let Some(node) = node_in(slot, token)
         {
-            self.pending.events.push(event(EventKind::Restarted, node));
+            self.pending.events.push(Event { kind: EventKind::Restarted, node, at_ms });
         }
-        if outcome.rivals > 0 { Err("second-agent") } else { Ok(()) }
+        if outcome.rivals > 0 { Err("second-agent") } else { Ok(true) }
     }
 }
 
-fn check(report: &Report, subject: &str) -> Result<(), &'static str> {
-    if !subject::is_sample_of(subject, &report.node) {
-        return Err(subject::node_of_sample(subject).map_or("subject", |_| "node-mismatch"));
+/// Nodes by slot and name.
+#[derive(Debug)]
+struct Nodes(Vec<Slotful>);
+
+/// Boxed, because a table of large values moves and wastes half of itself when it grows.
+type Slotful = HashMap<NodeId, Box<Node>, foldhash::quality::RandomState>;
+
+impl Nodes {
+    fn slot(&self, slot: Slot) -> &Slotful {
+        &self.0[usize::from(slot.get())]
+    }
+
+    fn slot_mut(&mut self, slot: Slot) -> &mut Slotful {
+        &mut self.0[usize::from(slot.get())]
+    }
+
+    fn len(&self) -> usize {
+        self.0.iter().map(HashMap::len).sum()
+    }
+
+    fn all(&self) -> impl Iterator<Item = (&NodeId, &Node)> {
+        self.0.iter().flatten().map(|(id, node)| (id, &**node))
+    }
+
+    fn all_mut(&mut self) -> impl Iterator<Item = (&NodeId, &mut Node)> {
+        self.0.iter_mut().flatten().map(|(id, node)| (id, &mut **node))
+    }
+
+    fn retain(&mut self, mut keep: impl FnMut(&NodeId, &mut Node) -> bool) {
+        self.0.iter_mut().for_each(|nodes| nodes.retain(|id, node| keep(id, node)));
+    }
+}
+
+impl Default for Nodes {
+    fn default() -> Self {
+        Self((0..SLOTS).map(|_| Slotful::default()).collect())
+    }
+}
+
+/// The node of this name, if there can be one and it is of this slot.
+fn node_in(slot: Slot, token: &str) -> Option<NodeId> {
+    NodeId::from_token(token).ok().filter(|node| Slot::of(node) == slot)
+}
+
+/// The pack that a message is, and its slot.
+fn pack<'a>(subject: &str, payload: &'a [u8]) -> Result<(Slot, Pack<'a>), &'static str> {
+    let slot = subject::slot_of_pack(subject).ok_or("subject")?;
+    decode(payload).map(|pack| (slot, pack)).map_err(|_| "garbage")
+}
+
+fn check(report: &ReceivedReport<'_>, token: &str) -> Result<(), &'static str> {
+    if report.node != token {
+        return Err("node-mismatch");
     }
     if report.samples.is_empty() {
         return Err("empty");

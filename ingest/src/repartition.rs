@@ -17,7 +17,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    checkpoint::{Checkpoint, Part},
+    checkpoint::Checkpoint,
     log::{Content, Log, LogEvent},
     partition::{Limits, Message, Partition},
     vault::{self, Kept, Order, Writer},
@@ -48,7 +48,7 @@ pub struct Recut {
     pub from: u16,
     /// How many there are.
     pub to: u16,
-    /// Messages that were read because no checkpoint had them.
+    /// Reports that were read because no checkpoint had them.
     pub read: u64,
     /// Nodes that were carried over.
     pub nodes: usize,
@@ -196,14 +196,14 @@ async fn carry(
     partition: PartitionId,
 ) -> anyhow::Result<(u64, usize)> {
     let slots: Vec<_> = count.slots(partition).collect();
-    let Kept { nodes, recovery, mut place, revisions, epoch } =
+    let Kept { nodes, mut recovery, mut place, revisions, epoch } =
         vault::load(js, &streams::name(partition), &Content::Closed, &slots).await?;
     let mut state = Partition::new(LIMITS);
     state.restore(nodes);
     let (events, mut log) = mpsc::channel(4);
     let reading = Log { stream: streams::name(partition), content: Content::Closed };
     let stop = CancellationToken::new();
-    let reader = tokio::spawn(reading.read(place, js.clone(), events, stop.clone()));
+    let reader = tokio::spawn(reading.read(place.clone(), js.clone(), events, stop.clone()));
     let (mut read, mut last) = (0, None);
     let drained = async {
         while last.is_none_or(|last| place.applied < last) {
@@ -211,20 +211,20 @@ async fn carry(
                 LogEvent::Opened { last: newest, .. } => last = Some(newest),
                 LogEvent::Lost { .. } => state.lose(),
                 LogEvent::Interrupted { .. } => {}
+                LogEvent::Shortened { left } => {
+                    recovery.cut(left.applied);
+                    place = left;
+                }
                 LogEvent::Recreated => bail!("the stream was made anew by somebody else"),
                 LogEvent::Messages(messages) => {
                     for message in messages {
-                        (place.applied, place.applied_ns) = (message.sequence, message.published_ns);
-                        let node = subject::node_of_sample(&message.subject);
-                        if node.is_none_or(|node| recovery.contains(&node, place.applied)) {
-                            continue;
-                        }
+                        place.pass(message.sequence, message.published_ns);
                         let published_ms = place.applied_ns.div_euclid(1_000_000);
                         let (subject, payload) = (message.subject.as_str(), message.payload.as_ref());
                         // What cannot be right is refused here as everywhere.
-                        if state.observe(Message { subject, payload, published_ms }).is_ok() {
-                            read += 1;
-                        }
+                        let is_known = |node: &str| recovery.knows(node, place.applied);
+                        let message = Message { subject, payload, published_ms };
+                        read += state.observe_unless(message, is_known).reports;
                     }
                 }
             }
@@ -238,15 +238,16 @@ async fn carry(
     let epoch = epoch.max(clock::unix_ms().unsigned_abs() / 1_000) + 1;
     let (orders, todo) = mpsc::channel(4);
     let writer = tokio::spawn(Writer { bucket: bucket.clone(), epoch, revisions }.run(todo));
-    let sizes = state.slot_sizes();
-    let parts: Vec<Part> =
-        slots.iter().flat_map(|slot| Part::all(*slot, sizes.get(slot).copied().unwrap_or(0))).collect();
+    let parts = state.parts(&slots);
     for part in &parts {
-        let value = Checkpoint::encode(epoch, place, state.part(*part));
-        orders.send(Order::Keep(*part, value.into())).await.context("the writer of checkpoints ended")?;
+        let encode = |part| Checkpoint::encode(epoch, place.clone(), state.part(part));
+        orders
+            .send(Order::Keep(Checkpoint::fit(*part, &encode)))
+            .await
+            .context("the writer of checkpoints ended")?;
     }
     drop(orders);
     let failed = writer.await.context("the writer of checkpoints")??;
     anyhow::ensure!(failed == 0, "{failed} checkpoints could not be written; run this again");
-    Ok((read, sizes.values().sum()))
+    Ok((read, state.len()))
 }

@@ -6,12 +6,18 @@ use serde::{Deserialize, Serialize};
 /// outage live samples come before the backlog.
 const WIDTH: u64 = 1_024;
 
-/// The newest 1,024 sequence numbers, a bit each.
+/// The newest 1,024 sequence numbers.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Seen {
     highest: u64,
-    bits: [u64; (WIDTH / 64) as usize],
+    /// How many numbers up to the highest follow each other without a hole, as far as is remembered: for nearly every
+    /// run that is all there is to know.
+    unbroken: u64,
+    /// A bit for each number, once there was a hole.
+    bits: Option<Box<Bits>>,
 }
+
+type Bits = [u64; (WIDTH / 64) as usize];
 
 /// What a sequence number is to the memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,22 +35,20 @@ pub enum Novelty {
 impl Seen {
     /// Whether a number was seen; one too old to tell counts as seen.
     pub fn contains(&self, seq: u64) -> bool {
-        let (word, bit) = Self::place(seq);
-        seq <= self.highest && (self.highest - seq >= WIDTH || self.bits[word] & bit != 0)
+        seq <= self.highest && self.back(seq) != Novelty::Late
     }
 
     /// Marks a number as seen, and says what it was before.
     pub fn mark(&mut self, seq: u64) -> Novelty {
-        if seq > self.highest {
-            self.advance(seq);
-            return Novelty::Newest;
+        let novelty = if seq > self.highest { Novelty::Newest } else { self.back(seq) };
+        match novelty {
+            Novelty::Newest => self.advance(seq),
+            Novelty::Late => {
+                let (word, bit) = place(seq);
+                self.bits()[word] |= bit;
+            }
+            Novelty::Duplicate | Novelty::Forgotten => {}
         }
-        if self.highest - seq >= WIDTH {
-            return Novelty::Forgotten;
-        }
-        let (word, bit) = Self::place(seq);
-        let novelty = if self.bits[word] & bit == 0 { Novelty::Late } else { Novelty::Duplicate };
-        self.bits[word] |= bit;
         novelty
     }
 
@@ -53,21 +57,55 @@ impl Seen {
         self.highest
     }
 
-    fn advance(&mut self, seq: u64) {
-        let skipped = (seq - self.highest).min(WIDTH);
-        for number in seq - skipped + 1..=seq {
-            let (word, bit) = Self::place(number);
-            self.bits[word] &= !bit;
+    /// What a number is that is not beyond the highest.
+    fn back(&self, seq: u64) -> Novelty {
+        let (word, bit) = place(seq);
+        let back = self.highest - seq;
+        if back >= WIDTH {
+            Novelty::Forgotten
+        } else if back < self.unbroken || self.bits.as_ref().is_some_and(|bits| bits[word] & bit != 0) {
+            Novelty::Duplicate
+        } else {
+            Novelty::Late
         }
-        let (word, bit) = Self::place(seq);
-        self.bits[word] |= bit;
-        self.highest = seq;
     }
 
-    fn place(seq: u64) -> (usize, u64) {
-        let place = seq % WIDTH;
-        ((place / 64) as usize, 1 << (place % 64))
+    fn advance(&mut self, seq: u64) {
+        let skipped = seq - self.highest - 1;
+        if skipped > 0 && self.highest > 0 || self.bits.is_some() {
+            let from = seq - skipped.min(WIDTH - 1);
+            let bits = self.bits();
+            for number in from..=seq {
+                let (word, bit) = place(number);
+                bits[word] &= !bit;
+            }
+            let (word, bit) = place(seq);
+            bits[word] |= bit;
+        }
+        self.unbroken = if skipped == 0 { (self.unbroken + 1).min(WIDTH) } else { 1 };
+        self.highest = seq;
+        if self.unbroken == WIDTH {
+            // The last hole is too old to matter.
+            self.bits = None;
+        }
     }
+
+    /// The bits, made from what is unbroken when there were none.
+    fn bits(&mut self) -> &mut Bits {
+        let (highest, unbroken) = (self.highest, self.unbroken);
+        self.bits.get_or_insert_with(|| {
+            let mut bits = Box::<Bits>::default();
+            for (word, bit) in (highest - unbroken + 1..=highest).map(place) {
+                bits[word] |= bit;
+            }
+            bits
+        })
+    }
+}
+
+fn place(seq: u64) -> (usize, u64) {
+    let place = seq % WIDTH;
+    ((place / 64) as usize, 1 << (place % 64))
 }
 
 #[cfg(test)]

@@ -3,7 +3,10 @@
 //! Every write names the revision that it replaces. When somebody else has written meanwhile, the higher epoch wins: an
 //! owner that was frozen and has been replaced finds its successor's value and stops.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, btree_map::Entry},
+    time::Duration,
+};
 
 use anyhow::{Context, bail};
 use async_nats::jetstream::{
@@ -69,20 +72,21 @@ pub async fn load(
             }
         }
     }
-    disown(&mut parts, &log).await?;
+    shorten(&mut parts, &log).await?;
     let epoch = parts.iter().map(|(_, kept)| kept.epoch).max().unwrap_or(0);
-    let places: Vec<Place> = parts.iter().map(|(_, kept)| kept.place).collect();
+    let places: Vec<Place> = parts.iter().map(|(_, kept)| kept.place.clone()).collect();
     let (recovery, nodes) = Recovery::new(parts, created_ns);
     let applied = recovery.applied(slots.iter().copied());
     let kept_at = places.into_iter().find(|place| place.created_ns == created_ns && place.applied == applied);
-    let beginning = Place { created_ns, applied: info.state.first_sequence.saturating_sub(1), applied_ns: 0 };
-    let place = kept_at.filter(|_| applied > 0).unwrap_or(beginning);
+    let place = kept_at.filter(|_| applied > 0).unwrap_or_else(|| Place::beginning(info));
     Ok(Kept { nodes, recovery, place, revisions, epoch })
 }
 
-/// Has parts that this log knows nothing of contain nothing of it. After a crash the broker may have given the numbers of
-/// the log's end to other messages; what a node has seen tells them apart.
-async fn disown(parts: &mut [(Part, Checkpoint)], log: &jetstream::stream::Stream) -> anyhow::Result<()> {
+/// Has parts contain no more of the log than is left of it: after a crash the broker may have given the numbers of the
+/// log's end to other messages.
+async fn shorten(parts: &mut [(Part, Checkpoint)], log: &jetstream::stream::Stream) -> anyhow::Result<()> {
+    // Two parts that are cut to the same length stay in the order in which they were written.
+    parts.sort_by_key(|(_, kept)| (kept.place.created_ns, kept.place.applied));
     let created_ns = nanos(log.cached_info().created);
     let mut judged = BTreeMap::new();
     for place in parts.iter_mut().map(|(_, kept)| &mut kept.place) {
@@ -90,13 +94,11 @@ async fn disown(parts: &mut [(Part, Checkpoint)], log: &jetstream::stream::Strea
             continue;
         }
         let key = (place.applied, place.applied_ns);
-        let is_in = match judged.get(&key) {
-            Some(is_in) => *is_in,
-            None => place.is_in(log).await?,
-        };
-        judged.insert(key, is_in);
-        if !is_in {
-            *place = Place::default();
+        if let Entry::Vacant(unknown) = judged.entry(key) {
+            unknown.insert(place.left_in(log).await?);
+        }
+        if let Some(left) = judged.get(&key) {
+            place.clone_from(left);
         }
     }
     Ok(())
@@ -136,8 +138,8 @@ async fn values(js: &jetstream::Context, slots: &[Slot]) -> anyhow::Result<Vec<(
 /// What an owner wants written.
 #[derive(Debug)]
 pub enum Order {
-    /// A part's value.
-    Keep(Part, Bytes),
+    /// Values of parts.
+    Keep(Vec<(Part, Bytes)>),
     /// These are all parts there are now: others are left from another division.
     Complete(Vec<Part>),
 }
@@ -166,18 +168,25 @@ impl Writer {
         let mut failed = 0;
         while let Some(order) = orders.recv().await {
             match order {
-                Order::Keep(part, value) => match self.keep(part, value).await {
-                    Ok(()) => {}
-                    Err(Refusal::Outranked(epoch)) => {
-                        bail!("epoch {epoch} has written a checkpoint, and this owner's is {}", self.epoch);
+                Order::Keep(parts) => {
+                    for (part, value) in parts {
+                        match self.keep(part, value).await {
+                            Ok(()) => {}
+                            Err(Refusal::Outranked(epoch)) => {
+                                bail!(
+                                    "epoch {epoch} has written a checkpoint, and this owner's is {}",
+                                    self.epoch
+                                );
+                            }
+                            // The log still has what is missing, and the next round tries again.
+                            Err(Refusal::Failed(error)) => {
+                                whole = false;
+                                failed += 1;
+                                tracing::warn!(key = part.key(), "no checkpoint: {error:#}");
+                            }
+                        }
                     }
-                    // The log still has what is missing, and the next round tries again.
-                    Err(Refusal::Failed(error)) => {
-                        whole = false;
-                        failed += 1;
-                        tracing::warn!(key = part.key(), "no checkpoint: {error:#}");
-                    }
-                },
+                }
                 Order::Complete(parts) => {
                     if std::mem::replace(&mut whole, true) {
                         self.drop_others(&parts).await;
@@ -208,12 +217,16 @@ impl Writer {
         Ok(())
     }
 
+    /// Removes the parts of older divisions, but only the values that this owner knows: one that was replaced without
+    /// noticing must not remove its successor's.
     async fn drop_others(&mut self, parts: &[Part]) {
-        let others: Vec<Part> = self.revisions.keys().filter(|part| !parts.contains(part)).copied().collect();
-        for part in others {
+        let others: Vec<(Part, u64)> =
+            self.revisions.iter().filter(|(part, _)| !parts.contains(part)).map(|(p, r)| (*p, *r)).collect();
+        for (part, revision) in others {
             let subject = format!("{KEYS}{}", part.key());
-            // The value goes without a trace, so that a later one may again be the first.
-            match within(self.bucket.stream.purge().filter(subject).into_future()).await {
+            // The value goes without a trace, so that a later one may again be the first. What is newer stays.
+            let purge = self.bucket.stream.purge().sequence(revision + 1).filter(subject);
+            match within(purge.into_future()).await {
                 Ok(_) => {
                     self.revisions.remove(&part);
                 }

@@ -4,19 +4,23 @@
 //! over buckets, depends on the set of samples alone and not on their order. All arithmetic is in integers; the one
 //! division comes last. Time is the host's clock: a window ends with the bucket of the newest sample.
 
+mod cells;
 mod packed;
 
 use serde::{Deserialize, Serialize};
 use tidemap_wire::{Averages, Bps, History, Series};
 
+use cells::Cells;
 use packed::Packed;
 
 /// The recent past of one node: the last minute by the second, the last 15 minutes by quarters of a minute.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(from = "Packed", into = "Packed")]
 pub struct Windows {
-    seconds: Ring<60>,
-    quarters: Ring<60>,
+    /// When the newest sample was read; absent before the first.
+    newest_ms: Option<i64>,
+    seconds: Ring<60, 1_000>,
+    quarters: Ring<60, 15_000>,
 }
 
 /// What a window holds.
@@ -30,9 +34,21 @@ pub struct Sum {
     pub covered_ms: u64,
 }
 
-impl Default for Windows {
-    fn default() -> Self {
-        Self { seconds: Ring::new(1_000), quarters: Ring::new(15_000) }
+impl Sum {
+    fn plus(self, other: Self) -> Self {
+        Self {
+            rx_bytes: self.rx_bytes.saturating_add(other.rx_bytes),
+            tx_bytes: self.tx_bytes.saturating_add(other.tx_bytes),
+            covered_ms: self.covered_ms.saturating_add(other.covered_ms),
+        }
+    }
+
+    fn min(self, other: Self) -> Self {
+        Self {
+            rx_bytes: self.rx_bytes.min(other.rx_bytes),
+            tx_bytes: self.tx_bytes.min(other.tx_bytes),
+            covered_ms: self.covered_ms.min(other.covered_ms),
+        }
     }
 }
 
@@ -44,37 +60,44 @@ impl Windows {
 
     /// Adds one sample that was read at `at_ms`. Returns whether any window still reaches back that far.
     pub fn add(&mut self, at_ms: i64, sum: Sum) -> bool {
-        let in_seconds = self.seconds.add(at_ms, sum);
-        let in_quarters = self.quarters.add(at_ms, sum);
+        let newest_ms = self.newest_ms.unwrap_or(at_ms);
+        self.newest_ms = Some(newest_ms.max(at_ms));
+        let in_seconds = self.seconds.add(newest_ms, at_ms, sum);
+        let in_quarters = self.quarters.add(newest_ms, at_ms, sum);
         in_seconds || in_quarters
     }
 
     /// Moves the windows to end at `at_ms`, dropping what they no longer reach.
     pub fn reset_to(&mut self, at_ms: i64) {
-        *self = Self::default();
-        self.add(at_ms, Sum::default());
+        *self = Self { newest_ms: Some(at_ms), ..Self::default() };
     }
 
     /// Whether a sample at `at_ms` is older than all windows.
     pub fn is_beyond(&self, at_ms: i64) -> bool {
-        self.quarters.is_beyond(at_ms)
+        self.newest_ms.is_some_and(|newest_ms| !self.quarters.reaches(newest_ms, at_ms))
     }
 
     /// Whether a sample at `at_ms` would move all windows beyond what they hold.
     pub fn is_ahead(&self, at_ms: i64) -> bool {
-        self.quarters.is_ahead(at_ms)
+        self.newest_ms.is_some_and(|newest_ms| !self.quarters.reaches(at_ms, newest_ms))
     }
 
     /// Rolling averages of download and of upload.
     pub fn averages(&self) -> (Averages, Averages) {
-        let sums =
-            [self.seconds.last(10), self.seconds.last(60), self.quarters.last(20), self.quarters.last(60)];
+        let newest_ms = self.newest_ms.unwrap_or(0);
+        let sums = [
+            self.seconds.last(newest_ms, 10),
+            self.seconds.last(newest_ms, 60),
+            self.quarters.last(newest_ms, 20),
+            self.quarters.last(newest_ms, 60),
+        ];
         (averages(sums, |sum| sum.rx_bytes), averages(sums, |sum| sum.tx_bytes))
     }
 
     /// Both rings as series of rates.
     pub fn history(&self) -> History {
-        History { last_60s: self.seconds.series(), last_15m: self.quarters.series() }
+        let newest_ms = self.newest_ms.unwrap_or(0);
+        History { last_60s: self.seconds.series(newest_ms), last_15m: self.quarters.series(newest_ms) }
     }
 }
 
@@ -83,66 +106,52 @@ fn averages(sums: [Sum; 4], bytes: impl Fn(&Sum) -> u64) -> Averages {
     Averages { s10, m1, m5, m15 }
 }
 
-/// The newest `N` buckets of one length.
-#[derive(Clone, Debug)]
-struct Ring<const N: usize> {
-    step_ms: i64,
-    /// Number of the newest bucket, counted from the epoch; absent before the first sample.
-    newest: Option<i64>,
-    cells: [Cell; N],
+/// The newest `N` buckets of `STEP_MS` each. Which ones these are is told by when the newest sample was read.
+#[derive(Clone, Debug, Default)]
+struct Ring<const N: usize, const STEP_MS: i64> {
+    cells: Cells<N>,
 }
 
-impl<const N: usize> Ring<N> {
-    fn new(step_ms: i64) -> Self {
-        Self { step_ms, newest: None, cells: [Cell::default(); N] }
-    }
-
-    fn add(&mut self, at_ms: i64, sum: Sum) -> bool {
-        let number = at_ms.div_euclid(self.step_ms);
-        let newest = *self.newest.get_or_insert(number);
-        if number > newest {
-            // Buckets that no sample has reached are empty, however long the silence was.
-            let skipped = (number - newest).min(N as i64);
-            for passed in 0..skipped {
-                self.cells[Self::place(number - passed)] = Cell::default();
-            }
-            self.newest = Some(number);
+impl<const N: usize, const STEP_MS: i64> Ring<N, STEP_MS> {
+    fn add(&mut self, newest_ms: i64, at_ms: i64, sum: Sum) -> bool {
+        let (newest, number) = (number::<STEP_MS>(newest_ms), number::<STEP_MS>(at_ms));
+        // Buckets that no sample has reached are empty, however long the silence was.
+        for passed in 0..(number - newest).min(N as i64) {
+            self.cells.set(Self::place(number - passed), Sum::default());
         }
         if newest - number >= N as i64 {
             return false;
         }
-        self.cells[Self::place(number)].add(sum);
+        let place = Self::place(number);
+        self.cells.set(place, self.cells.get(place).plus(sum));
         true
     }
 
-    fn is_beyond(&self, at_ms: i64) -> bool {
-        self.newest.is_some_and(|newest| newest - at_ms.div_euclid(self.step_ms) >= N as i64)
+    /// Whether a ring that ends at `newest_ms` reaches back to `at_ms`.
+    fn reaches(&self, newest_ms: i64, at_ms: i64) -> bool {
+        number::<STEP_MS>(newest_ms) - number::<STEP_MS>(at_ms) < N as i64
     }
 
-    fn is_ahead(&self, at_ms: i64) -> bool {
-        self.newest.is_some_and(|newest| at_ms.div_euclid(self.step_ms) - newest >= N as i64)
+    /// The sum of the newest buckets.
+    fn last(&self, newest_ms: i64, count: usize) -> Sum {
+        let end = Self::place(number::<STEP_MS>(newest_ms)) + 1;
+        // What is older than the first place stands at the end.
+        let rest = N - count.saturating_sub(end);
+        self.cells.sum(end.saturating_sub(count)..end).plus(self.cells.sum(rest..N))
     }
 
-    /// The sum of the newest `count` buckets.
-    fn last(&self, count: i64) -> Sum {
-        let Some(newest) = self.newest else { return Sum::default() };
-        (0..count).fold(Sum::default(), |total, back| {
-            let cell = self.cells[Self::place(newest - back)].get();
-            Sum {
-                rx_bytes: total.rx_bytes + cell.rx_bytes,
-                tx_bytes: total.tx_bytes + cell.tx_bytes,
-                covered_ms: total.covered_ms + cell.covered_ms,
-            }
-        })
+    /// All buckets from the newest to the oldest.
+    fn backwards(&self, newest_ms: i64) -> impl Iterator<Item = Sum> {
+        let newest = Self::place(number::<STEP_MS>(newest_ms));
+        (0..=newest).rev().chain((newest + 1..N).rev()).map(|place| self.cells.get(place))
     }
 
-    fn series(&self) -> Series {
-        let newest = self.newest.unwrap_or(0);
-        let cells: Vec<Sum> =
-            (0..N as i64).rev().map(|back| self.cells[Self::place(newest - back)].get()).collect();
+    fn series(&self, newest_ms: i64) -> Series {
+        let mut cells: Vec<Sum> = self.backwards(newest_ms).collect();
+        cells.reverse();
         Series {
-            step_ms: u32::try_from(self.step_ms).unwrap_or(u32::MAX),
-            end_ms: (newest + 1) * self.step_ms,
+            step_ms: u32::try_from(STEP_MS).unwrap_or(u32::MAX),
+            end_ms: (number::<STEP_MS>(newest_ms) + 1) * STEP_MS,
             rx_bps: cells.iter().map(|sum| Bps::over(sum.rx_bytes, sum.covered_ms)).collect(),
             tx_bps: cells.iter().map(|sum| Bps::over(sum.tx_bytes, sum.covered_ms)).collect(),
         }
@@ -153,38 +162,9 @@ impl<const N: usize> Ring<N> {
     }
 }
 
-/// A bucket in 15 bytes: a node has 120 of them, and a fleet has 100,000 nodes. Bytes saturate at 2⁴⁸ − 1 (256 TiB in
-/// a quarter of a minute), covered time at 2²⁴ − 1 ms: a bucket may hold a sample of a minute and those after it.
-#[derive(Clone, Copy, Debug, Default)]
-struct Cell([u8; 15]);
-
-impl Cell {
-    const MAX_BYTES: u64 = (1 << 48) - 1;
-    const MAX_COVERED_MS: u64 = (1 << 24) - 1;
-
-    fn get(self) -> Sum {
-        let mut rx = [0; 8];
-        let mut tx = [0; 8];
-        let mut covered = [0; 8];
-        rx[..6].copy_from_slice(&self.0[..6]);
-        tx[..6].copy_from_slice(&self.0[6..12]);
-        covered[..3].copy_from_slice(&self.0[12..]);
-        Sum {
-            rx_bytes: u64::from_le_bytes(rx),
-            tx_bytes: u64::from_le_bytes(tx),
-            covered_ms: u64::from_le_bytes(covered),
-        }
-    }
-
-    fn add(&mut self, sum: Sum) {
-        let held = self.get();
-        let rx = held.rx_bytes.saturating_add(sum.rx_bytes).min(Self::MAX_BYTES);
-        let tx = held.tx_bytes.saturating_add(sum.tx_bytes).min(Self::MAX_BYTES);
-        let covered = held.covered_ms.saturating_add(sum.covered_ms).min(Self::MAX_COVERED_MS);
-        self.0[..6].copy_from_slice(&rx.to_le_bytes()[..6]);
-        self.0[6..12].copy_from_slice(&tx.to_le_bytes()[..6]);
-        self.0[12..].copy_from_slice(&covered.to_le_bytes()[..3]);
-    }
+/// The number of a moment's bucket, counted from the epoch.
+fn number<const STEP_MS: i64>(at_ms: i64) -> i64 {
+    at_ms.div_euclid(STEP_MS)
 }
 
 #[cfg(test)]
@@ -261,10 +241,10 @@ mod tests {
                 windows.add(*at, sample(*bytes, *covered));
             }
             for (sum, (step, count)) in [
-                (windows.seconds.last(10), (1_000, 10)),
-                (windows.seconds.last(60), (1_000, 60)),
-                (windows.quarters.last(20), (15_000, 20)),
-                (windows.quarters.last(60), (15_000, 60)),
+                (windows.seconds.last(newest, 10), (1_000, 10)),
+                (windows.seconds.last(newest, 60), (1_000, 60)),
+                (windows.quarters.last(newest, 20), (15_000, 20)),
+                (windows.quarters.last(newest, 60), (15_000, 60)),
             ] {
                 prop_assert_eq!((sum.rx_bytes, sum.covered_ms), expected(step, count));
             }

@@ -26,6 +26,7 @@ use crate::{
 use launch::Launch;
 use signal::Signal;
 
+pub use launch::prepare;
 pub use locate::{default_tools_dir, locate};
 pub use reload::{Told, reload_by, reload_running};
 

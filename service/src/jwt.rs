@@ -9,6 +9,7 @@
 //!   `keys/enroll.nk` and `claims/AGENTS.jwt`, and none of the others;
 //! * `claims/*.jwt`: what the operator has signed; public;
 //! * `creds/*.creds`: credentials of the services, of programs that only read, of the simulator, of the operator;
+//! * `relays/<relay>.creds`: credentials of relays;
 //! * `agents/<node>.creds`: credentials of agents, to be carried to their hosts; `agents/<node>.revoked`: the public key
 //!   of one that was shut out;
 //! * `broker/nats.conf`: what each broker is started with; it holds nothing secret.
@@ -17,6 +18,7 @@ mod brokers;
 mod claims;
 mod configuration;
 mod creds;
+mod relays;
 mod seed;
 mod token;
 
@@ -342,7 +344,7 @@ impl Operator {
 
     /// Waits until no other process changes this folder.
     fn lock(&self) -> Result<File, JwtError> {
-        for folder in ["keys", "claims", "creds", "agents", "broker"] {
+        for folder in ["keys", "claims", "creds", "agents", "relays", "broker"] {
             let path = self.dir.join(folder);
             create_private(&path).and_then(|()| own_as_folder(&path)).map_err(at(&path))?;
         }

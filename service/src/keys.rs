@@ -5,9 +5,10 @@
 //!
 //! * `keys/*.nk`: seeds of the services, of programs that only read, of the simulator, of the operator;
 //! * `keys/agents/<node>.nk`: seeds of agents, to be carried to their hosts;
+//! * `keys/relays/<relay>.nk`, `keys/relays/<relay>.local.nk`: seeds of relays;
 //! * `users/*.conf`: the fragments, one for each account.
 //!
-//! Permissions stand in `nats.conf`, except those of agents, which differ from node to node.
+//! Permissions stand in `nats.conf`, except those of agents and relays, which differ from one to the next.
 
 mod agents;
 mod seed;
@@ -137,6 +138,46 @@ pub fn revoke(dir: &Path, node: &NodeId) -> Result<bool, KeysError> {
     Ok(known)
 }
 
+/// What a relay does at a broker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RelaySide {
+    /// It publishes packs.
+    Packs,
+    /// It takes all reports, and acknowledges them.
+    Reports,
+}
+
+/// Lets a relay in: makes its key when it has none, and adds it to the broker's users.
+///
+/// # Errors
+///
+/// When a file cannot be written, or one that exists is not what it should be.
+pub fn enroll_relay(dir: &Path, relay: &NodeId, side: RelaySide) -> Result<Enrolled, KeysError> {
+    let _lock = lock(dir)?;
+    let seed_path = relay_seed_path(dir, relay, side);
+    let user = seed::open_or_create(&seed_path)?;
+    let mut agents = Agents::read(&users_path(dir, "agents"))?;
+    let created = agents.set_relay(relay, side, &user);
+    agents.write()?;
+    Ok(Enrolled { seed_path, created })
+}
+
+/// Shuts a relay out, at both sides, and removes its seeds; says whether it was let in before.
+///
+/// # Errors
+///
+/// When a file cannot be written, or the fragment is not what it should be.
+pub fn revoke_relay(dir: &Path, relay: &NodeId) -> Result<bool, KeysError> {
+    let _lock = lock(dir)?;
+    let mut agents = Agents::read(&users_path(dir, "agents"))?;
+    let known = agents.remove_relay(relay);
+    agents.write()?;
+    for side in [RelaySide::Packs, RelaySide::Reports] {
+        seed::remove(&relay_seed_path(dir, relay, side))?;
+    }
+    Ok(known)
+}
+
 /// The seed of a data folder's operator, see [`Keys::sys_seed_path`].
 pub fn sys_seed_path(dir: &Path) -> PathBuf {
     seed_path(dir, "sys")
@@ -150,13 +191,22 @@ fn agent_seed_path(dir: &Path, node: &NodeId) -> PathBuf {
     dir.join("keys/agents").join(format!("{node}.nk"))
 }
 
+fn relay_seed_path(dir: &Path, relay: &NodeId, side: RelaySide) -> PathBuf {
+    // A name holds no dot.
+    let name = match side {
+        RelaySide::Packs => format!("{relay}.nk"),
+        RelaySide::Reports => format!("{relay}.local.nk"),
+    };
+    dir.join("keys/relays").join(name)
+}
+
 fn users_path(dir: &Path, account: &str) -> PathBuf {
     dir.join("users").join(account).with_extension("conf")
 }
 
 /// Waits until no other process changes these keys: `enroll` may run beside `up`.
 fn lock(dir: &Path) -> Result<File, KeysError> {
-    for folder in ["keys", "keys/agents", "users"] {
+    for folder in ["keys", "keys/agents", "keys/relays", "users"] {
         let folder = dir.join(folder);
         create_private(&folder).and_then(|()| own_as_folder(&folder)).map_err(at(&folder))?;
     }
@@ -217,4 +267,4 @@ fn at(path: &Path) -> impl Fn(io::Error) -> KeysError {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -8,6 +8,7 @@
 pub mod cli;
 pub mod clock;
 pub mod logging;
+pub mod open_files;
 pub mod shutdown;
 
 pub mod nats;

@@ -5,18 +5,23 @@ mod complaints;
 use std::{
     future::ready,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, OnceLock},
     time::Duration,
 };
 
 use anyhow::Context;
-use async_nats::{Client, ConnectOptions};
+use async_nats::{Client, ConnectOptions, Event};
 
 use crate::cli::UsageError;
 use complaints::Complaints;
 
-/// A half-open link is noticed after two of these; the client's default of a minute misses cuts.
-const PING_INTERVAL: Duration = Duration::from_secs(5);
+/// An agent's half-open link is noticed after two to three of these; the client's default of a minute misses cuts. Its
+/// uplink may be full for seconds, and there are many agents.
+const AGENT_PING_INTERVAL: Duration = Duration::from_secs(5);
+/// The same for a service: a server that is frozen or cut off must be left soon.
+const SERVICE_PING_INTERVAL: Duration = Duration::from_secs(2);
+/// A frozen server accepts connections and says nothing.
+const SERVICE_CONNECTION_TIMEOUT: Duration = Duration::from_secs(3);
 /// A subscription that is this many messages behind loses messages; the event is logged.
 const SUBSCRIPTION_CAPACITY: usize = 65_536;
 
@@ -57,9 +62,14 @@ impl NatsArgs {
             .map_err(|error| UsageError(format!("--nats-url {}: {error}", self.nats_url)))?;
         let complaints = Arc::new(Complaints::new(self.creds.as_deref(), self.nats_ca.as_deref()));
         let attempts = Arc::clone(&complaints);
+        // A server that is about to end says so long before it closes connections. Services leave it at once, so that
+        // they choose the moment and nothing that they ask for falls into a gap. Agents stay until they are sent away,
+        // one by one.
+        let client_to_be = Arc::new(OnceLock::<Client>::new());
+        let leaving = Arc::clone(&client_to_be);
         let mut options = with_identity(self.creds.as_deref())?
             .name(name)
-            .ping_interval(PING_INTERVAL)
+            .ping_interval(AGENT_PING_INTERVAL)
             .retry_on_initial_connect()
             .max_reconnects(None)
             .subscription_capacity(SUBSCRIPTION_CAPACITY)
@@ -71,16 +81,30 @@ impl NatsArgs {
             })
             .event_callback(move |event| {
                 complaints.happened(&event);
-                ready(())
+                let leaving = leaving.get().filter(|_| matches!(event, Event::LameDuckMode)).cloned();
+                async move {
+                    if let Some(client) = leaving {
+                        // It fails only when the client has ended.
+                        client.force_reconnect().await.ok();
+                    }
+                }
             });
-        if let Some(inbox) = inbox {
-            options = options.custom_inbox_prefix(inbox);
-        }
+        // Services may receive what they like; only agents' users are held to an inbox of their own.
+        options = match inbox {
+            Some(inbox) => options.custom_inbox_prefix(inbox),
+            None => {
+                options.ping_interval(SERVICE_PING_INTERVAL).connection_timeout(SERVICE_CONNECTION_TIMEOUT)
+            }
+        };
         if let Some(ca) = &self.nats_ca {
             readable(ca, "--nats-ca")?;
             options = options.add_root_certificates(ca.clone()).require_tls(true);
         }
-        options.connect(servers).await.context("cannot connect to the broker")
+        let client = options.connect(servers).await.context("cannot connect to the broker")?;
+        if inbox.is_none() {
+            client_to_be.set(client.clone()).ok();
+        }
+        Ok(client)
     }
 }
 

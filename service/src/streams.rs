@@ -26,10 +26,13 @@ const MAX_AGE: Duration = Duration::from_secs(600);
 const MAX_MESSAGE_BYTES: i32 = 64 * 1024;
 /// How many reports of one node the log holds, so that no agent fills the disk or buries the others: more than a
 /// node sends in `MAX_AGE` at ten reports a second. Those above it are refused, not exchanged for older ones: a log
-/// with holes would make its readers stumble.
+/// with holes would make its readers stumble. A relay's packs of one slot share a subject and stay below it too.
 pub const MAX_REPORTS_OF_A_NODE: i64 = 10_000;
 /// How long a broker may take to elect a leader for a stream before we give up.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// For one answer. A cluster that is just having the same stream made for somebody else gives none at all, and one that
+/// elects its leader has not heard the question: it is put again soon.
+const ANSWER_PATIENCE: Duration = Duration::from_secs(2);
 
 /// The name of a partition's stream.
 pub fn name(partition: Partition) -> String {
@@ -46,6 +49,9 @@ pub async fn ensure(
     partitions: PartitionCount,
     replicas: usize,
 ) -> anyhow::Result<()> {
+    let mut impatient = js.clone();
+    impatient.set_timeout(ANSWER_PATIENCE);
+    let js = &impatient;
     let made = async {
         ensure_bucket(js, CHECKPOINTS, replicas).await?;
         let marks = js.get_key_value(CHECKPOINTS).await?;
@@ -102,17 +108,25 @@ pub fn is_missing(error: &GetStreamError) -> bool {
     matches!(error.kind(), GetStreamErrorKind::JetStream(error) if error.error_code() == ErrorCode::STREAM_NOT_FOUND)
 }
 
-/// Whether a stream takes the samples of just these slots.
+/// Whether a stream takes the samples of just these slots, and packs of no others. One that an older Tidemap has made
+/// takes no packs yet.
 pub fn is_cut_for(stream: &stream::Info, slots: &[Slot]) -> bool {
-    let held: BTreeSet<&str> = stream.config.subjects.iter().map(String::as_str).collect();
+    let (packs, samples): (BTreeSet<&str>, BTreeSet<&str>) =
+        stream.config.subjects.iter().map(String::as_str).partition(|subject| subject.starts_with(PACKS));
     let wanted: Vec<String> = slots.iter().map(|slot| subject::samples_of(*slot)).collect();
-    held == wanted.iter().map(String::as_str).collect()
+    let packed: Vec<String> = slots.iter().map(|slot| subject::packs_of(*slot)).collect();
+    samples == wanted.iter().map(String::as_str).collect()
+        && packs.is_subset(&packed.iter().map(String::as_str).collect())
 }
 
 /// How many partitions there are when one stream has these subjects.
 fn cut(subjects: &[String]) -> u16 {
-    tidemap_wire::SLOTS / u16::try_from(subjects.len()).unwrap_or(1).max(1)
+    let slots = subjects.iter().filter(|subject| !subject.starts_with(PACKS)).count();
+    tidemap_wire::SLOTS / u16::try_from(slots).unwrap_or(1).max(1)
 }
+
+/// How subjects of packs begin.
+const PACKS: &str = "tidemap.v1.pack.";
 
 async fn ensure_stream(
     js: &jetstream::Context,
@@ -125,34 +139,43 @@ async fn ensure_stream(
     let stream = stream.with_context(|| {
         format!("cannot make the stream {}: was the broker used with another --partitions?", wanted.name)
     })?;
-    let held = &stream.cached_info().config.subjects;
-    if *held != wanted.subjects {
+    let slots: Vec<Slot> = partitions.slots(partition).collect();
+    if !is_cut_for(stream.cached_info(), &slots) {
         bail!(UsageError(format!(
             "--partitions {}: the broker's streams are cut for {} partitions; `tidemap repartition` changes that",
             partitions.get(),
-            cut(held)
+            cut(&stream.cached_info().config.subjects)
         )));
     }
-    bound(js, stream.cached_info().config.clone()).await
+    bring_up_to_date(js, stream.cached_info().config.clone(), wanted).await
 }
 
-/// Bounds what one node may put into a stream that an older Tidemap has made. All else stays as its operator wants it.
-async fn bound(js: &jetstream::Context, mut held: stream::Config) -> anyhow::Result<()> {
-    if held.max_messages_per_subject == MAX_REPORTS_OF_A_NODE {
+/// Has a stream that an older Tidemap has made take packs too, and bounds what one node may put into it. All else stays
+/// as its operator wants it.
+async fn bring_up_to_date(
+    js: &jetstream::Context,
+    mut held: stream::Config,
+    wanted: stream::Config,
+) -> anyhow::Result<()> {
+    if held.max_messages_per_subject == MAX_REPORTS_OF_A_NODE && held.subjects.len() == wanted.subjects.len()
+    {
         return Ok(());
     }
+    held.subjects = wanted.subjects;
     held.discard = stream::DiscardPolicy::New;
     held.discard_new_per_subject = true;
     held.max_messages_per_subject = MAX_REPORTS_OF_A_NODE;
     let name = held.name.clone();
-    js.update_stream(held).await.with_context(|| format!("cannot bound the stream {name}"))?;
+    js.update_stream(held).await.with_context(|| format!("cannot bring the stream {name} up to date"))?;
     Ok(())
 }
 
 fn config(partitions: PartitionCount, partition: Partition, replicas: usize) -> stream::Config {
+    let samples = partitions.slots(partition).map(subject::samples_of);
+    let packs = partitions.slots(partition).map(subject::packs_of);
     stream::Config {
         name: name(partition),
-        subjects: partitions.slots(partition).map(subject::samples_of).collect(),
+        subjects: samples.chain(packs).collect(),
         storage: stream::StorageType::File,
         retention: stream::RetentionPolicy::Limits,
         discard: stream::DiscardPolicy::New,

@@ -6,3 +6,6 @@ mod jwt {
     mod permissions;
     mod revocation;
 }
+
+#[path = "parts/user.rs"]
+mod user;

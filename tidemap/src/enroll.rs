@@ -1,8 +1,9 @@
-//! `tidemap enroll` and `tidemap revoke`: who may publish as which node.
+//! `tidemap enroll` and `tidemap revoke`: who may publish as which node, or pack what nodes publish.
 //!
 //! By a line in the broker's users, or, with `--operator`, by a signature.
 
 mod line;
+mod relay;
 
 use std::path::{Path, PathBuf};
 
@@ -14,7 +15,7 @@ use tidemap_service::{
     cli::UsageError,
     data_dir::DataDir,
     jwt::{Operator, Revocation},
-    keys,
+    keys::{self, RelaySide},
 };
 use tidemap_wire::NodeId;
 
@@ -27,9 +28,15 @@ use line::Line;
 /// Which node, and where its agent will find the broker.
 #[derive(clap::Args, Clone, Debug)]
 pub(crate) struct EnrollArgs {
-    /// The node's name, such as its host name.
+    /// The node's name, such as its host name; with --relay, the relay's.
     #[arg(value_name = "NODE", value_parser = NodeId::from_name)]
     node: NodeId,
+    /// Let a relay in, which packs the reports of many nodes.
+    #[arg(long, conflicts_with = "labels")]
+    relay: bool,
+    /// Let the relay hear all reports at the server that this data folder is for, which needs no other part of Tidemap.
+    #[arg(long, requires = "relay", conflicts_with = "operator")]
+    local: bool,
     /// A label, `key=value`, for the agent's line; may be repeated.
     #[arg(long = "labels", value_name = "KEY=VALUE", value_delimiter = ',')]
     labels: Vec<String>,
@@ -50,9 +57,12 @@ pub(crate) struct EnrollArgs {
 /// Which node.
 #[derive(clap::Args, Clone, Debug)]
 pub(crate) struct RevokeArgs {
-    /// The node's name.
+    /// The node's name; with --relay, the relay's.
     #[arg(value_name = "NODE", value_parser = NodeId::from_name)]
     node: NodeId,
+    /// Shut a relay out.
+    #[arg(long)]
+    relay: bool,
     /// Where `tidemap up` keeps its data.
     #[arg(long, env = "TIDEMAP_DATA_DIR", value_name = "FOLDER")]
     data_dir: Option<PathBuf>,
@@ -69,18 +79,30 @@ pub(crate) struct RevokeArgs {
 /// Makes the node's key, lets it in, and prints the line that starts its agent.
 pub(crate) async fn enroll(args: &EnrollArgs) -> anyhow::Result<()> {
     args.labels.iter().try_for_each(|label| accepted(label))?;
+    if args.local {
+        return relay::enroll_locally(args).await;
+    }
     let (line, state) = match &args.operator {
         Some(folder) => sign(args, &Operator::open(folder)?)?,
         None => add(args, &data_dir(args.data_dir.clone())?).await?,
     };
     let node = line::quoted(&args.node.display_name());
-    eprintln!("{node} {state}. On that host, start its agent with this line (the key in it is a secret):");
+    let what = if args.relay { "the relay" } else { "its agent" };
+    eprintln!("{node} {state}. On that host, start {what} with this line (the key in it is a secret):");
     if args.operator.is_none() && line.url.starts_with("nats://127.") {
         eprintln!(
             "(the broker listens on this host only; for others start it with `tidemap up --listen 0.0.0.0`)"
         );
     }
-    println!("{}", line.render(&args.node, &args.labels));
+    if args.relay {
+        eprintln!(
+            "(it also needs TIDEMAP_LOCAL_URL and TIDEMAP_LOCAL_CREDS: the server near the agents, and the key that \
+             `tidemap enroll --relay {node} --local` makes there)"
+        );
+        println!("{}", line.render_relay(&args.node));
+    } else {
+        println!("{}", line.render(&args.node, &args.labels));
+    }
     Ok(())
 }
 
@@ -89,7 +111,8 @@ pub(crate) async fn revoke(args: &RevokeArgs) -> anyhow::Result<()> {
     let name = args.node.display_name();
     let Some(folder) = &args.operator else {
         let dir = data_dir(args.data_dir.clone())?;
-        let known = keys::revoke(&dir, &args.node)?;
+        let revoke = if args.relay { keys::revoke_relay } else { keys::revoke };
+        let known = revoke(&dir, &args.node)?;
         let state = if known { "is shut out" } else { "was not enrolled" };
         anyhow::ensure!(
             tell(&dir, &args.brokers).await.with_context(|| format!("{name} may still be let in"))?,
@@ -115,7 +138,8 @@ fn shut_out(args: &RevokeArgs, operator: &Operator) -> anyhow::Result<String> {
         operator.revoke_key(&args.node, key, operator::now_s())?;
         return Ok("is shut out".to_owned());
     }
-    match operator.revoke(&args.node, operator::now_s())? {
+    let revoke = if args.relay { Operator::revoke_relay } else { Operator::revoke };
+    match revoke(operator, &args.node, operator::now_s())? {
         Revocation::Now => Ok("is shut out".to_owned()),
         Revocation::Before(key) => Ok(format!("was shut out before, with the key {key}")),
         Revocation::Unknown => anyhow::bail!(
@@ -144,7 +168,11 @@ async fn tell(dir: &Path, brokers: &BrokersArgs) -> anyhow::Result<bool> {
 
 /// Adds a line to the broker's users.
 async fn add(args: &EnrollArgs, dir: &Path) -> anyhow::Result<(Line, &'static str)> {
-    let enrolled = keys::enroll(dir, &args.node)?;
+    let enrolled = if args.relay {
+        keys::enroll_relay(dir, &args.node, RelaySide::Packs)?
+    } else {
+        keys::enroll(dir, &args.node)?
+    };
     let url = args.nats_url.clone().or_else(|| listen::endpoint(dir));
     let url = url.unwrap_or_else(|| "nats://127.0.0.1:4222".to_owned());
     let brokers = BrokersArgs { nats_url: url.clone(), nats_ca: args.nats_ca.clone() };
@@ -161,7 +189,15 @@ async fn add(args: &EnrollArgs, dir: &Path) -> anyhow::Result<(Line, &'static st
         Some(path) => Some(read(path)?),
         None => listen::authority(dir).filter(|_| url.starts_with("tls://")),
     };
-    Ok((Line { url, secret: format!("{seed}\n"), file: "tidemap.nk", authority }, state))
+    Ok((
+        Line {
+            url,
+            secret: format!("{seed}\n"),
+            file: if args.relay { "tidemap-relay.nk" } else { "tidemap.nk" },
+            authority,
+        },
+        state,
+    ))
 }
 
 /// Signs credentials: no broker needs to know.
@@ -170,9 +206,18 @@ fn sign(args: &EnrollArgs, operator: &Operator) -> anyhow::Result<(Line, &'stati
         return Err(UsageError("--nats-url: say how the node reaches the broker".to_owned()).into());
     };
     let authority = args.nats_ca.as_deref().map(read).transpose()?;
-    let enrolled = operator.enroll(&args.node, operator::now_s())?;
+    let enroll = if args.relay { Operator::enroll_relay } else { Operator::enroll };
+    let enrolled = enroll(operator, &args.node, operator::now_s())?;
     let state = if enrolled.created { "is enrolled" } else { "was enrolled before" };
-    Ok((Line { url, secret: read(&enrolled.creds_path)?, file: "tidemap.creds", authority }, state))
+    Ok((
+        Line {
+            url,
+            secret: read(&enrolled.creds_path)?,
+            file: if args.relay { "tidemap-relay.creds" } else { "tidemap.creds" },
+            authority,
+        },
+        state,
+    ))
 }
 
 /// Whether the agent will take this label.

@@ -15,11 +15,15 @@ use clap::{Parser, Subcommand};
 use tidemap_agent::AgentCommand;
 use tidemap_api::ApiArgs;
 use tidemap_ingest::{IngestArgs, repartition};
+use tidemap_relay::RelayArgs;
 use tidemap_service::{cli, logging::LogArgs, nats, nats::NatsArgs, shutdown};
 use tidemap_wire::PartitionCount;
 
 /// For a broker to answer before a command that runs once gives up.
 const BROKER_PATIENCE: Duration = Duration::from_secs(10);
+
+#[global_allocator]
+static ALLOCATOR: tidemap_ingest::Allocator = tidemap_ingest::Allocator;
 
 /// The live upload and download speed of every node, in a browser, without logging in anywhere.
 #[derive(Parser, Debug)]
@@ -57,6 +61,13 @@ enum Command {
         /// Copies that the broker keeps of each stream: 1 on a single broker, 3 on a cluster.
         #[arg(long, env = "TIDEMAP_REPLICAS", default_value_t = 1, value_name = "N")]
         replicas: u8,
+    },
+    /// Takes the reports of agents near it, has the broker store many in one message, and acknowledges each.
+    Relay {
+        #[command(flatten)]
+        nats: NatsArgs,
+        #[command(flatten)]
+        relay: RelayArgs,
     },
     /// Serves the page and the API.
     Api {
@@ -106,6 +117,7 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
             }
             Ok(())
         }
+        Command::Relay { nats, relay } => tidemap_relay::run(relay.check(), &nats, shutdown).await,
         Command::Api { nats, api } => {
             let config = api.check()?;
             let listener = config.bind().await?;

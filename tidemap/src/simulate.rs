@@ -1,12 +1,14 @@
 //! `tidemap simulate`: synthetic nodes that publish through NATS exactly as agents do.
 //!
 //! [`world`] says where nodes can be, [`fleet`] what each of them does at a time; both are pure and follow from the
-//! seed alone. [`publisher`] is the I/O: as little of it as possible, for large fleets. With an ack log, each node has
-//! an [`agent`] that keeps and resends its samples, [`recorded`] is the I/O, and [`ack_log`] tells what the broker has.
+//! seed alone. [`publisher`] is the I/O: as little of it as possible, for large fleets; [`mail`] says whether reports go
+//! one by one or in packs, and what is awaited. With an ack log, each node has an [`agent`] that keeps and resends its
+//! samples, [`recorded`] is the I/O, and [`ack_log`] tells what the broker has.
 
 mod ack_log;
 mod agent;
 mod fleet;
+mod mail;
 mod plan;
 mod publisher;
 mod recorded;
@@ -14,12 +16,14 @@ mod world;
 
 use std::{path::Path, sync::Arc, time::Duration};
 
-use tidemap_service::{cli::UsageError, nats::NatsArgs};
+use tidemap_service::{cli::UsageError, clock, nats::NatsArgs};
+use tidemap_wire::{NodeId, subject};
 use tokio_util::sync::CancellationToken;
 
 use ack_log::AckLog;
 use agent::SimulatedAgent;
 use fleet::Fleet;
+use mail::Post;
 use plan::{Plan, PlanArgs};
 
 /// Reply subjects of the simulator's user begin so (see `nats.conf`).
@@ -42,6 +46,13 @@ pub(crate) struct SimulateArgs {
     /// The same seed makes the same fleet.
     #[arg(long, default_value_t = 1, value_name = "SEED")]
     pub(crate) seed: u64,
+    /// Sends each report once and awaits nothing. Acknowledgements cost a broker more than all else; what it does not
+    /// store is lost.
+    #[arg(long, conflicts_with_all = ["relay", "ack_log"])]
+    no_acks: bool,
+    /// Sends many reports in one message, as the relay of this name would, whose key is then needed.
+    #[arg(long, value_name = "NAME", value_parser = NodeId::from_name, conflicts_with = "ack_log")]
+    relay: Option<NodeId>,
     #[command(flatten)]
     plan: PlanArgs,
 }
@@ -49,7 +60,22 @@ pub(crate) struct SimulateArgs {
 impl SimulateArgs {
     /// A fleet of `nodes` with everything else as it is by default.
     pub(crate) fn with_nodes(nodes: u32) -> Self {
-        Self { nodes, interval: 1.0, connections: None, seed: 1, plan: PlanArgs::default() }
+        let plan = PlanArgs::default();
+        Self { nodes, interval: 1.0, connections: None, seed: 1, no_acks: false, relay: None, plan }
+    }
+
+    fn post(&self) -> Post {
+        match &self.relay {
+            Some(relay) => Post::Packed(relay.clone()),
+            None if self.no_acks => Post::Unanswered,
+            None => Post::Answered,
+        }
+    }
+
+    /// A relay gathers what comes over all of its connections, so it has one.
+    fn connections(&self) -> u32 {
+        let usual = if self.relay.is_some() { 1 } else { self.nodes.div_ceil(NODES_PER_CONNECTION) };
+        self.connections.unwrap_or(usual).min(self.nodes)
     }
 }
 
@@ -67,16 +93,15 @@ pub(crate) async fn run(
         return Err(UsageError("--interval: not a number of seconds from 0.25 to 60".to_owned()).into());
     }
     let interval = Duration::from_secs_f64(args.interval);
+    let (post, connections) = (args.post(), args.connections());
     let plan = args.plan.check(interval)?;
-    let connections =
-        args.connections.unwrap_or_else(|| args.nodes.div_ceil(NODES_PER_CONNECTION)).min(args.nodes);
+    let inbox = args.relay.as_ref().map_or_else(|| INBOX.to_owned(), subject::relay_inbox);
     let log = plan.ack_log.as_deref().map(open).transpose()?;
     tracing::info!(nodes = args.nodes, connections, "simulating");
     let mut publishers = tokio::task::JoinSet::new();
-    for (number, fleet) in
-        Fleet::new(args.nodes, interval, args.seed).split(connections).into_iter().enumerate()
-    {
-        let client = broker.connect("tidemap-simulate", Some(INBOX)).await?;
+    let fleet = Fleet::new(args.nodes, interval, args.seed).begin(clock::unix_ms().unsigned_abs());
+    for (number, fleet) in fleet.split(connections).into_iter().enumerate() {
+        let client = broker.connect("tidemap-simulate", Some(&inbox)).await?;
         match &log {
             Some(log) => {
                 let seed = args.seed.wrapping_add(number as u64);
@@ -84,13 +109,16 @@ pub(crate) async fn run(
                 publishers.spawn(recorded::run(parts, shutdown.clone()));
             }
             None => {
-                publishers.spawn(publisher::run(fleet, interval, client, plan.limit, shutdown.clone()));
+                let (way, limit, stop) = ((client, post.clone()), plan.limit, shutdown.clone());
+                publishers.spawn(async move { Ok(publisher::run(fleet, interval, way, limit, stop).await) });
             }
         }
     }
+    let mut reports = 0;
     while let Some(ended) = publishers.join_next().await {
-        ended??;
+        reports += ended??;
     }
+    tracing::info!(reports, "simulated");
     Ok(())
 }
 

@@ -3,8 +3,9 @@
 use tidemap_wire::Status;
 
 use crate::format::Unit;
+use crate::groups::{By, Membership};
 use crate::letters;
-use crate::order::{Filter, Key, Sort};
+use crate::order::{Area, Filter, Key, Sort};
 
 /// The page's state, as the query string says it. What is as the page starts with is left out.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,6 +16,10 @@ pub struct Address {
     pub filter: Filter,
     /// In which order.
     pub sort: Sort,
+    /// Whether totals are shown in place of the table.
+    pub summary: bool,
+    /// By what they are grouped.
+    pub by: By,
     /// How rates are written.
     pub unit: Unit,
     /// Whether frame times and counts are shown.
@@ -27,6 +32,8 @@ impl Default for Address {
             node: None,
             filter: Filter::default(),
             sort: Sort::DEFAULT,
+            summary: false,
+            by: By::default(),
             unit: Unit::default(),
             debug: false,
         }
@@ -37,6 +44,7 @@ impl Address {
     /// Reads a query string, with or without its `?`. Whatever it does not know it ignores.
     pub fn parse(query: &str) -> Self {
         let mut address = Self::default();
+        let mut key = None;
         for pair in query.trim_start_matches('?').split('&') {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
             let value = decoded(value);
@@ -44,11 +52,21 @@ impl Address {
                 "node" if !value.is_empty() => address.node = Some(value),
                 "q" => address.filter.query = value,
                 "status" => address.filter.status = status(&value),
+                "area" => address.filter.area = area(&value),
+                "group" => {
+                    address.filter.group = By::from_name(&value).map(|by| Membership { by, key: None });
+                }
+                "is" => key = Some(value.into()),
+                "view" => address.summary = value == SUMMARY,
+                "by" => address.by = By::from_name(&value).unwrap_or_default(),
                 "sort" => address.sort = sort(&value).unwrap_or(Sort::DEFAULT),
                 "unit" => address.unit = Unit::from_label(&value).unwrap_or_default(),
                 "debug" => address.debug = true,
                 _ => {}
             }
+        }
+        if let Some(group) = &mut address.filter.group {
+            group.key = key;
         }
         address
     }
@@ -65,6 +83,19 @@ impl Address {
         if let Some(status) = self.filter.status {
             pairs.push(pair("status", status.as_str()));
         }
+        if let Some(area) = self.filter.area {
+            pairs.push(pair("area", area_name(area)));
+        }
+        if let Some(group) = &self.filter.group {
+            pairs.push(pair("group", &group.by.name()));
+            pairs.extend(group.key.as_ref().map(|key| pair("is", key)));
+        }
+        if self.summary {
+            pairs.push(pair("view", SUMMARY));
+        }
+        if self.by != By::default() {
+            pairs.push(pair("by", &self.by.name()));
+        }
         if self.sort != Sort::DEFAULT {
             let sign = if self.sort.descending { "-" } else { "" };
             pairs.push(pair("sort", &[sign, key_name(self.sort.key)].concat()));
@@ -78,6 +109,8 @@ impl Address {
         if pairs.is_empty() { String::new() } else { "?".to_owned() + &pairs.join("&") }
     }
 }
+
+const SUMMARY: &str = "summary";
 
 const KEYS: [(Key, &str); 5] = [
     (Key::Status, "status"),
@@ -99,6 +132,17 @@ fn sort(value: &str) -> Option<Sort> {
 
 fn status(value: &str) -> Option<Status> {
     [Status::Online, Status::Warning, Status::Offline].into_iter().find(|status| status.as_str() == value)
+}
+
+fn area_name(area: Area) -> &'static str {
+    match area {
+        Area::InView => "view",
+        Area::Nowhere => "none",
+    }
+}
+
+fn area(value: &str) -> Option<Area> {
+    [Area::InView, Area::Nowhere].into_iter().find(|area| area_name(*area) == value)
 }
 
 fn pair(name: &str, value: &str) -> String {
@@ -171,7 +215,7 @@ mod tests {
     #[test]
     fn what_is_not_known_is_ignored() {
         assert_eq!(
-            Address::parse("?sort=-colour&status=dizzy&unit=furlongs&x&=&%&node="),
+            Address::parse("?sort=-colour&status=dizzy&area=51&unit=furlongs&x&=&%&node="),
             Address::default()
         );
         assert_eq!(Address::parse("?q=%zz%4").filter.query, "%zz%4");
@@ -182,15 +226,22 @@ mod tests {
         fn an_address_can_be_read_back(
             node in proptest::option::of(".{1,20}"),
             query in ".{0,20}",
+            area in 0_usize..3,
             status in proptest::option::of(0_u8..3),
             key in 0_usize..5,
             descending: bool,
             unit in 0_usize..3,
             debug: bool,
+            summary: bool,
+            by in 0_usize..3,
+            group in proptest::option::of((0_usize..3, proptest::option::of(".{0,9}"))),
         ) {
-            let filter = Filter { status: status.and_then(Status::from_code), query };
+            let all = [By::Place, By::Provider, By::Label("a b&=".into())];
+            let group = group.map(|(by, key)| Membership { by: all[by].clone(), key: key.map(Into::into) });
+            let area = [None, Some(Area::InView), Some(Area::Nowhere)][area];
+            let filter = Filter { status: status.and_then(Status::from_code), query, area, group };
             let sort = Sort { key: KEYS[key].0, descending };
-            let address = Address { node, filter, sort, unit: Unit::ALL[unit], debug };
+            let address = Address { node, filter, sort, summary, by: all[by].clone(), unit: Unit::ALL[unit], debug };
             prop_assert_eq!(Address::parse(&address.query()), address);
         }
     }

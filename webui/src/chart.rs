@@ -9,7 +9,7 @@ mod mirror;
 mod path;
 
 pub use axis::Tick;
-pub use drawing::{BOX, drawing};
+pub use drawing::{HEIGHT, Plot, step_by_key};
 pub use mirror::{Frame, Mirror};
 
 use path::runs;

@@ -1,7 +1,7 @@
 //! The page: one screen that shows what the fleet moves, where, and what is wrong.
 //!
 //! Two layers. Below, plain Rust that knows no browser and is tested without one: the fleet as the stream tells it
-//! ([`store`], [`totals`]), whether that is true now ([`connection`]), which rows are listed and which are on screen
+//! ([`store`], [`totals`], [`groups`], [`talkers`]), whether that is true now ([`connection`]), which rows are listed and which are on screen
 //! ([`order`], [`window`]), and how things are written and drawn ([`mod@format`], [`chart`], [`address`]). Above, thin views
 //! (`page`), which exist only where there is a browser.
 
@@ -11,6 +11,8 @@ pub mod chart;
 pub mod connection;
 pub mod detail;
 pub mod format;
+pub mod groups;
+pub mod herald;
 pub mod json;
 pub mod letters;
 pub mod order;
@@ -19,6 +21,8 @@ pub mod reading;
 pub mod real;
 pub mod row;
 pub mod store;
+pub mod summary;
+pub mod talkers;
 pub mod totals;
 pub mod window;
 

@@ -8,6 +8,7 @@ pub mod cluster;
 pub mod colour;
 pub mod fanout;
 pub mod gesture;
+pub mod glance;
 pub mod label;
 pub mod motion;
 pub mod picking;
@@ -17,6 +18,7 @@ pub mod projection;
 pub mod rank;
 pub mod raster;
 pub mod scene;
+pub mod tiles;
 pub mod world;
 
 #[cfg(target_arch = "wasm32")]
@@ -24,6 +26,7 @@ mod view;
 
 use std::rc::Rc;
 
+pub use glance::Glance;
 #[cfg(target_arch = "wasm32")]
 pub use view::{MapEvents, MapView};
 
@@ -42,11 +45,13 @@ pub struct Markers<'a> {
     pub rx: &'a [f32],
     /// Upload, likewise.
     pub tx: &'a [f32],
-    /// Milliseconds since the newest report.
-    pub age_ms: &'a [f64],
     pub selected: Option<usize>,
+    /// What else is known of the selected node.
+    pub glance: Option<&'a Glance>,
     /// Changes when rows or places do, not with mere rates.
     pub generation: u64,
+    /// Changes whenever anything in the columns does.
+    pub changes: u64,
 }
 
 impl Markers<'_> {

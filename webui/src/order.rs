@@ -5,12 +5,17 @@
 
 use tidemap_wire::Status;
 
+use crate::groups::Membership;
 use crate::letters;
+use crate::map::projection::{Bounds, World};
 use crate::map::rank;
 use crate::store::Fleet;
 
 /// How often the order follows the rates.
 pub const RENEW_MS: f64 = 5000.0;
+
+/// While the map moves, what it shows is listed anew no more often than this.
+const FOLLOW_MS: f64 = 100.0;
 
 /// What the table is sorted by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,8 +46,21 @@ pub struct Sort {
 pub struct Filter {
     /// Only nodes with this status.
     pub status: Option<Status>,
+    /// Only nodes of this group.
+    pub group: Option<Membership>,
     /// Only nodes that hold each of its words in their name, place, provider or labels.
     pub query: String,
+    /// Only nodes that are there.
+    pub area: Option<Area>,
+}
+
+/// Where a node may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Area {
+    /// In the part of the world that the map shows.
+    InView,
+    /// Nobody knows where.
+    Nowhere,
 }
 
 /// The rows that the table lists, in their order.
@@ -53,6 +71,8 @@ pub struct Listing {
     /// numbers, which keeps the order of names where they are equal.
     by_name: Vec<u32>,
     place_ranks: Vec<u32>,
+    /// What the map shows; none while it is not seen.
+    view: Option<Bounds>,
     made: Option<Made>,
 }
 
@@ -62,6 +82,7 @@ struct Made {
     snapshots: u64,
     generation: u64,
     filter: Filter,
+    view: Option<Bounds>,
     sort: Sort,
     at_ms: f64,
 }
@@ -80,7 +101,25 @@ impl Sort {
 impl Filter {
     /// Whether it lets everything through.
     pub fn is_empty(&self) -> bool {
-        self.status.is_none() && self.query.bytes().all(|byte| byte.is_ascii_whitespace())
+        self.status.is_none()
+            && self.area.is_none()
+            && self.group.is_none()
+            && self.query.bytes().all(|byte| byte.is_ascii_whitespace())
+    }
+
+    /// Only what the map shows, or all again if that is so already.
+    pub fn toggle_in_view(&mut self) {
+        self.area = (self.area != Some(Area::InView)).then_some(Area::InView);
+    }
+
+    /// Whether a node at these degrees may be listed, while the map shows `view`.
+    fn admits(&self, lat: f32, lon: f32, view: Option<&Bounds>) -> bool {
+        let place = || World::from_degrees(lat.into(), lon.into());
+        match self.area {
+            None => true,
+            Some(Area::Nowhere) => place().is_none(),
+            Some(Area::InView) => place().is_some_and(|at| view.is_none_or(|view| view.contains(at))),
+        }
     }
 }
 
@@ -93,6 +132,16 @@ impl Listing {
     /// Where the row is listed.
     pub fn position_of(&self, row: usize) -> Option<usize> {
         self.rows.iter().position(|listed| *listed as usize == row)
+    }
+
+    /// The map shows another part of the world.
+    pub fn look_at(&mut self, view: Option<Bounds>) {
+        self.view = view;
+    }
+
+    /// Whether it lists another part of the world than it should.
+    pub fn is_behind(&self) -> bool {
+        self.made.as_ref().is_some_and(|made| self.has_moved(made))
     }
 
     /// Makes the order anew if it is time to; says whether it did.
@@ -115,6 +164,7 @@ impl Listing {
             snapshots: fleet.snapshots(),
             generation: fleet.generation(),
             filter: filter.clone(),
+            view: self.view,
             sort,
             at_ms: now_ms,
         });
@@ -144,9 +194,12 @@ impl Listing {
     fn matching(&self, fleet: &Fleet, filter: &Filter) -> Vec<u32> {
         let query = letters::lower(&filter.query);
         let words: Vec<&str> = query.split_ascii_whitespace().collect();
+        let (lats, lons) = fleet.coordinates();
         let matches = |row: usize| {
             fleet.name(row).is_some()
+                && filter.admits(lats[row], lons[row], self.view.as_ref())
                 && filter.status.is_none_or(|status| fleet.status(row) == status)
+                && filter.group.as_ref().is_none_or(|group| group.holds(fleet, row))
                 && words.iter().all(|word| letters::holds(fleet.haystack(row), word))
         };
         self.by_name.iter().copied().filter(|row| matches(*row as usize)).collect()
@@ -155,14 +208,21 @@ impl Listing {
     fn is_due(&self, fleet: &Fleet, filter: &Filter, sort: Sort, held: bool, now_ms: f64) -> bool {
         let Some(made) = &self.made else { return true };
         let asked = made.filter != *filter || made.sort != sort || made.snapshots != fleet.snapshots();
-        asked || (!held && (made.generation != fleet.generation() || now_ms - made.at_ms >= RENEW_MS))
+        let moved = self.has_moved(made) && now_ms - made.at_ms >= FOLLOW_MS;
+        asked
+            || moved
+            || (!held && (made.generation != fleet.generation() || now_ms - made.at_ms >= RENEW_MS))
+    }
+
+    fn has_moved(&self, made: &Made) -> bool {
+        made.filter.area == Some(Area::InView) && made.view != self.view
     }
 }
 
 /// All rows, ordered by their text as people read it: letters without regard to case, runs of digits as numbers.
 ///
 /// Eight bytes of the keys at a time, last ones first: each pass keeps the order of the one before where bytes are equal.
-fn in_order<'a>(rows: usize, text: &dyn Fn(usize) -> Option<&'a str>) -> Vec<u32> {
+pub(crate) fn in_order<'a>(rows: usize, text: &dyn Fn(usize) -> Option<&'a str>) -> Vec<u32> {
     let keys: Vec<Vec<u8>> = (0..rows).map(|row| natural_key(text(row).unwrap_or(""))).collect();
     let longest = keys.iter().map(Vec::len).max().unwrap_or(0);
     let mut order: Vec<u32> = (0..rows as u32).collect();
@@ -171,6 +231,11 @@ fn in_order<'a>(rows: usize, text: &dyn Fn(usize) -> Option<&'a str>) -> Vec<u32
         order = sorted.into_iter().map(|at| order[at as usize]).collect();
     }
     order
+}
+
+/// Whether nothing parts two texts in that order.
+pub(crate) fn reads_alike(a: &str, b: &str) -> bool {
+    natural_key(a) == natural_key(b)
 }
 
 /// The rank of every row's place among all; rows of one place have one rank.
@@ -262,6 +327,33 @@ mod tests {
         check(&fleet, "OSLO web", Key::Name, false, "web-1");
         check(&fleet, "role=edge", Key::Name, false, "db-1 web-1");
         check(&fleet, "oslo paris", Key::Name, false, "");
+    }
+
+    #[test]
+    fn the_part_of_the_world_in_view_is_listed_and_followed() {
+        let names = ["oslo", "quito", "lost"];
+        let (mut fleet, mut nodes) = (fleet(&names), columns(&names));
+        (nodes.lat, nodes.lon) = (vec![Some(59.9), Some(-0.2), None], vec![Some(10.7), Some(-78.5), None]);
+        let put = PutRows { i: vec![0, 1, 1], nodes };
+        fleet.apply_delta(&DeltaEvent { put: Some(put), ..DeltaEvent::default() }).unwrap();
+        let mut listing = Listing::default();
+        let sort = Sort { key: Key::Name, descending: false };
+        let mut check = |area, view: Option<Bounds>, now_ms, expected: &[u32]| {
+            listing.look_at(view);
+            let filter = Filter { area: Some(area), ..Filter::default() };
+            listing.renew(&fleet, &filter, sort, true, now_ms);
+            assert_eq!(listing.rows(), expected);
+            listing.is_behind()
+        };
+        let europe = Bounds { west: 0.45, east: 0.6, north: 0.1, south: 0.4 };
+        // As far as the map shows it: beyond the date line, where the world begins again.
+        let pacific = Bounds { west: 0.7, east: 1.4, north: 0.2, south: 0.8 };
+        check(Area::InView, None, 0.0, &[0, 1]);
+        assert!(!check(Area::InView, Some(europe), 1000.0, &[0]));
+        assert!(check(Area::InView, Some(pacific), 1010.0, &[0]), "it does not follow every frame of a drag");
+        assert!(!check(Area::InView, Some(pacific), 1100.0, &[1]), "even while it is held");
+        check(Area::Nowhere, Some(pacific), 1110.0, &[2]);
+        assert!(!check(Area::Nowhere, Some(europe), 1111.0, &[2]));
     }
 
     #[test]

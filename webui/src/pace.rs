@@ -16,11 +16,6 @@ pub enum Pace {
     Every(u32),
 }
 
-impl Pace {
-    /// The paces to choose from, besides pausing.
-    pub const CHOICES: [u32; 3] = [1, 5, 30];
-}
-
 /// What the page knows, and what of it is shown.
 #[derive(Debug, Default)]
 pub struct Feed {
@@ -111,7 +106,7 @@ impl Chip {
 mod tests {
     use super::*;
     use crate::store::tests::{columns, fleet};
-    use tidemap_wire::stream::SnapshotEvent;
+    use tidemap_wire::stream::{SnapshotEvent, VERSION};
 
     fn feed() -> Feed {
         Feed { live: fleet(&["a"]), ..Feed::default() }
@@ -119,7 +114,7 @@ mod tests {
 
     fn replace(feed: &mut Feed, name: &str) {
         let nodes = columns(&[name]);
-        feed.live.apply_snapshot(&SnapshotEvent { v: 1, at_ms: 0, nodes }).unwrap();
+        feed.live.apply_snapshot(&SnapshotEvent { v: VERSION, at_ms: 0, nodes }).unwrap();
     }
 
     #[test]

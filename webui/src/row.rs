@@ -28,8 +28,8 @@ pub struct Row {
     pub download: String,
     /// Upload, likewise.
     pub upload: String,
-    /// For a node that is late, since when: `3 min`.
-    pub age: Option<String>,
+    /// For a node that is late, since when: `3 min`, and `3 min 20 s`.
+    pub age: Option<[String; 2]>,
     /// The small line, an SVG path.
     pub trend: String,
     /// Whether it is the selected one.
@@ -50,7 +50,7 @@ impl Row {
             status: fleet.status(row),
             download: unit.bare(fleet.rx_bps(row)),
             upload: unit.bare(fleet.tx_bps(row)),
-            age: fleet.age_ms(row, now_ms).map(format::age),
+            age: fleet.age_ms(row, now_ms).map(|ms| [format::age(ms), format::duration(ms / 1000)]),
             trend: Sparkline::new(&points, TREND_SIZE.0, TREND_SIZE.1).line,
             is_selected: false,
             is_tab_stop: false,
@@ -73,6 +73,7 @@ mod tests {
             .apply_delta(&DeltaEvent { at_ms: 12_000, status: Some(status), ..DeltaEvent::default() })
             .unwrap();
         let row = Row::new(&fleet, 0, 0, Unit::MegaBytes, 12_000);
-        assert_eq!((row.age.as_deref(), &*row.download, &*row.upload), (Some("3 min"), "0.00", "–"));
+        assert_eq!(row.age, Some(["3 min", "3 min 20 s"].map(str::to_owned)));
+        assert_eq!((&*row.download, &*row.upload), ("0.00", "–"));
     }
 }

@@ -10,11 +10,16 @@ mod trends;
 use std::rc::Rc;
 
 use tidemap_wire::Status;
-use tidemap_wire::stream::{Columns, DeltaEvent, HostRows, RateRows, SnapshotEvent, StatusRows, decode_rows};
+use tidemap_wire::stream::{
+    Columns, DeltaEvent, HostRows, RateRows, SnapshotEvent, StatusRows, VERSION, decode_rows,
+};
 
 pub use fields::Use;
-use fields::haystack;
+use fields::{Labels, haystack, labels};
 pub use trends::{TREND_POINTS, Trends};
+
+/// More rows than any fleet has; a number beyond is a mistake that must not cost memory.
+const MOST_ROWS: usize = 1 << 21;
 
 /// An event that cannot be: columns of unequal length, a row that does not exist.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,6 +30,8 @@ pub struct Malformed(pub &'static str);
 pub struct Fleet {
     names: Vec<Option<Rc<str>>>,
     locations: Vec<Option<Rc<str>>>,
+    providers: Vec<Option<Rc<str>>>,
+    labels: Vec<Labels>,
     haystacks: Vec<Rc<str>>,
     lats: Vec<f32>,
     lons: Vec<f32>,
@@ -37,12 +44,13 @@ pub struct Fleet {
     at_ms: i64,
     snapshots: u64,
     generation: u64,
+    changes: u64,
 }
 
 impl Fleet {
     /// Replaces everything.
     pub fn apply_snapshot(&mut self, event: &SnapshotEvent) -> Result<(), Malformed> {
-        if event.v != 1 {
+        if event.v != VERSION {
             return Err(Malformed("the stream speaks another version"));
         }
         let rows = event.nodes.name.len();
@@ -51,6 +59,7 @@ impl Fleet {
             at_ms: event.at_ms,
             snapshots: self.snapshots + 1,
             generation: self.generation + 1,
+            changes: self.changes + 1,
             ..Self::default()
         };
         self.grow(rows);
@@ -63,6 +72,7 @@ impl Fleet {
         if self.snapshots == 0 {
             return Err(Malformed("a delta came before any snapshot"));
         }
+        self.changes += 1;
         self.at_ms = self.at_ms.max(event.at_ms);
         if let Some(put) = &event.put {
             self.apply_put(&put.i, &put.nodes)?;
@@ -119,6 +129,11 @@ impl Fleet {
         self.generation
     }
 
+    /// Grows with every event.
+    pub fn changes(&self) -> u64 {
+        self.changes
+    }
+
     /// Broker time of the newest event, Unix milliseconds.
     pub fn at_ms(&self) -> i64 {
         self.at_ms
@@ -137,6 +152,16 @@ impl Fleet {
     /// The place's name.
     pub fn location(&self, row: usize) -> Option<&Rc<str>> {
         self.locations.get(row)?.as_ref()
+    }
+
+    /// The provider.
+    pub fn provider(&self, row: usize) -> Option<&Rc<str>> {
+        self.providers.get(row)?.as_ref()
+    }
+
+    /// The labels, ordered by key.
+    pub fn labels(&self, row: usize) -> &[(Rc<str>, Rc<str>)] {
+        self.labels.get(row).map_or(&[], |labels| labels)
     }
 
     /// The row's status; offline where the row does not exist.
@@ -206,13 +231,9 @@ impl Fleet {
     fn apply_put(&mut self, codes: &[u32], nodes: &Columns) -> Result<(), Malformed> {
         let rows = decode_rows(codes).ok_or(Malformed("a row number is too large"))?;
         check_columns(nodes, rows.len())?;
-        let mut len = self.len();
-        for row in &rows {
-            match (*row as usize).cmp(&len) {
-                std::cmp::Ordering::Less => {}
-                std::cmp::Ordering::Equal => len += 1,
-                std::cmp::Ordering::Greater => return Err(Malformed("a new row leaves a hole")),
-            }
+        let len = rows.last().map_or(0, |row| *row as usize + 1).max(self.len());
+        if len > MOST_ROWS {
+            return Err(Malformed("a row number is too large"));
         }
         self.generation += 1;
         self.grow(len);
@@ -274,6 +295,8 @@ impl Fleet {
             self.haystacks[row] = haystack(nodes, at);
             self.names[row] = nodes.name[at].as_deref().map(Rc::from);
             self.locations[row] = nodes.location[at].as_deref().map(Rc::from);
+            self.providers[row] = nodes.provider[at].as_deref().map(Rc::from);
+            self.labels[row] = labels(nodes, at);
             self.lats[row] = nodes.lat[at].map_or(f32::NAN, |degrees| degrees as f32);
             self.lons[row] = nodes.lon[at].map_or(f32::NAN, |degrees| degrees as f32);
             self.statuses[row] = nodes.status[at];
@@ -288,6 +311,8 @@ impl Fleet {
         self.trends.forget(row);
         self.names[row] = None;
         self.locations[row] = None;
+        self.providers[row] = None;
+        self.labels[row] = Labels::default();
         self.haystacks[row] = Rc::from("");
         (self.lats[row], self.lons[row]) = (f32::NAN, f32::NAN);
         (self.rx_bps[row], self.tx_bps[row]) = (f32::NAN, f32::NAN);
@@ -298,6 +323,8 @@ impl Fleet {
     fn grow(&mut self, rows: usize) {
         self.names.resize(rows, None);
         self.locations.resize(rows, None);
+        self.providers.resize(rows, None);
+        self.labels.resize_with(rows, Labels::default);
         self.haystacks.resize_with(rows, || Rc::from(""));
         for column in [&mut self.lats, &mut self.lons, &mut self.rx_bps, &mut self.tx_bps] {
             column.resize(rows, f32::NAN);

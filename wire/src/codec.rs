@@ -1,6 +1,6 @@
 //! MessagePack maps with named fields, the one encoding on the broker.
 
-use serde::{Serialize, de::DeserializeOwned};
+use serde::{Deserialize, Serialize};
 
 /// A payload that is not the message it should be.
 #[derive(Debug, thiserror::Error)]
@@ -23,6 +23,6 @@ pub fn encode<T: Serialize>(message: &T) -> Vec<u8> {
 /// # Errors
 ///
 /// When the bytes are not MessagePack, a required field is missing, or a value breaks its type's rules.
-pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, DecodeError> {
+pub fn decode<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, DecodeError> {
     Ok(rmp_serde::from_slice(bytes)?)
 }

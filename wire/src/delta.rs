@@ -37,6 +37,9 @@ impl Delta {
 pub struct NodeUpdate {
     /// The node.
     pub node: NodeId,
+    /// Which row of its partition it has, for as long as its owner knows it: small numbers, no two nodes the same.
+    #[serde(default)]
+    pub row: u32,
     /// The agent's run that the newest sample is of.
     pub boot: u64,
     /// Whether it still reports.

@@ -211,8 +211,42 @@ pub struct StatsJson {
     pub partitions: u16,
     /// How many of them have an owner that speaks: nodes of the others stand still.
     pub partitions_fresh: u16,
+    /// Reports that the broker has and the owners have not applied yet, by their newest words; null while an owner has
+    /// never been heard.
+    pub lag_messages: Option<u64>,
+    /// How long ago the owner that has been silent for longest spoke; null while one has never been heard.
+    pub view_age_ms: Option<u64>,
     /// Broker time, Unix seconds.
     pub timestamp: f64,
+}
+
+/// `GET /api/stats?by=…`: the totals, and those of each group.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct GroupedStatsJson {
+    /// The totals of the fleet.
+    #[serde(flatten)]
+    pub stats: StatsJson,
+    /// The groups, ordered by key; the one of nodes without a key comes last.
+    pub groups: Vec<GroupJson>,
+}
+
+/// The nodes that have one location, provider or value of a label in common. Sums are over online nodes.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct GroupJson {
+    /// What they have in common; null for those that have none.
+    pub key: Option<String>,
+    /// Its nodes.
+    pub total_nodes: u64,
+    /// Nodes online.
+    pub online_nodes: u64,
+    /// Nodes that have missed a few reports.
+    pub warning_nodes: u64,
+    /// Nodes that have not reported for the offline limit.
+    pub offline_nodes: u64,
+    /// Upload of its online nodes.
+    pub network_tx_bytes_per_sec: f64,
+    /// Download of its online nodes.
+    pub network_rx_bytes_per_sec: f64,
 }
 
 /// A top talker.

@@ -3,7 +3,7 @@
 //! Pure data and rules: no I/O, no clock, no runtime; it builds for wasm, so the page shares it. One file per
 //! message holds its type, its subject and its rules, and sender and receiver import the same file.
 //!
-//! * agents publish a [`Report`]: one or more [`Sample`]s of one node;
+//! * agents publish a [`Report`]: one or more [`Sample`]s of one node; relays pack many of them into a [`Pack`];
 //! * ingest publishes [`Delta`]s, [`PartitionStats`] and [`Event`]s, and answers [`SnapshotRequest`]s;
 //! * the API speaks JSON: [`http`] is what it answers, [`stream`] is what its event stream says.
 //!
@@ -20,6 +20,7 @@ pub mod subject;
 mod delta;
 mod event;
 mod forget;
+mod pack;
 mod partition_stats;
 mod report;
 mod snapshot;
@@ -33,7 +34,10 @@ pub use delta::{Delta, NodeUpdate, Status};
 pub use event::{Event, EventKind};
 pub use forget::{ForgetReply, ForgetRequest};
 pub use node_id::{NodeId, NodeIdError};
+pub use pack::{Claim, Pack, PackWriter};
 pub use partition_stats::PartitionStats;
-pub use report::{Hello, Host, Interface, InterfaceRate, Location, LocationSource, Report, Sample};
+pub use report::{
+    Hello, Host, Interface, InterfaceRate, Location, LocationSource, ReceivedReport, Report, Sample,
+};
 pub use slot::{Partition, PartitionCount, PartitionCountError, SLOTS, Slot};
 pub use snapshot::{History, Series, SnapshotChunk, SnapshotRequest};

@@ -1,16 +1,16 @@
 //! A node's name as one legal subject token.
 
-use std::fmt;
+use std::{borrow::Borrow, fmt};
 
-use serde::{Deserialize, Deserializer, Serialize, de::Error};
+use compact_str::CompactString;
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
 
 /// The name of a node, encoded as one NATS subject token.
 ///
 /// Lower-case; `[a-z0-9_-]` stand for themselves; any other byte is `=HH` in upper-case hex; 1 to 128 bytes in all.
 /// `web-01.example.com` is `web-01=2Eexample=2Ecom`. There is exactly one encoding of a name.
-#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
-#[serde(transparent)]
-pub struct NodeId(Box<str>);
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct NodeId(CompactString);
 
 /// Why something is not a node's name.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -115,6 +115,13 @@ fn hex(digit: u8) -> Option<u8> {
     }
 }
 
+/// A node can be looked up by a token that nobody has checked yet.
+impl Borrow<str> for NodeId {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
+}
+
 impl fmt::Display for NodeId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
@@ -124,6 +131,12 @@ impl fmt::Display for NodeId {
 impl fmt::Debug for NodeId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "NodeId({})", self.0)
+    }
+}
+
+impl Serialize for NodeId {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0)
     }
 }
 

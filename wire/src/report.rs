@@ -15,8 +15,23 @@ pub struct Report {
     pub boot: u64,
     /// What changes rarely: on start, every 60 s, and when it changes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub hello: Option<Hello>,
+    pub hello: Option<Box<Hello>>,
     /// The samples, oldest first; at least one.
+    pub samples: Vec<Sample>,
+}
+
+/// A report as its receiver first reads it: the node's name is still a claim, and nothing was copied for it.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+pub struct ReceivedReport<'a> {
+    /// Whom it says it is of; the subject must name the same.
+    #[serde(borrow)]
+    pub node: &'a str,
+    /// As in [`Report`].
+    pub boot: u64,
+    /// As in [`Report`].
+    #[serde(default)]
+    pub hello: Option<Box<Hello>>,
+    /// As in [`Report`].
     pub samples: Vec<Sample>,
 }
 
@@ -44,7 +59,7 @@ pub struct Sample {
     pub interfaces: Option<Vec<InterfaceRate>>,
     /// The host's other metrics; every 5 s by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub host: Option<Host>,
+    pub host: Option<Box<Host>>,
 }
 
 /// What changes rarely about a node.

@@ -3,21 +3,30 @@
 //! A browser first receives a `snapshot` with every node as columns: the node at position *i* of each column is row
 //! *i* from then on. A `delta` names rows by number, *index-delta coded*: the first number of `i` is a row, each later
 //! one is the distance from the row before (`[4, 1, 7]` means rows 4, 5, 12). Rates are whole bytes per second rounded
-//! to three significant digits; a row is named only when what it shows has changed. A `delta` comes at least once a
-//! second, with nothing but its time when nothing has changed. `stats` is
-//! [`crate::http::StatsJson`]. `ping` comes every 5 s.
+//! to three significant digits; a row is named only when what it shows has changed. Columns of rates and of shares are
+//! texts of fixed-width codes, see [`decode_rates`]. A `delta` comes at least once a second, with nothing but its time
+//! when nothing has changed. `stats` is [`crate::http::StatsJson`]. `ping` comes every 5 s.
 //!
 //! The id of a `snapshot` or `delta` is `epoch-seq`. A client that returns it as `Last-Event-ID` goes on from there
-//! when the API still holds what came since, and else starts with a new `snapshot`.
+//! when the API still holds what came since, and else starts with a new `snapshot`. It may be told again what it knows:
+//! values are absolute, so nothing is added up twice. `docs/stream.md` says all this to those who write clients.
+
+mod digits;
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+pub use self::digits::{decode_rates, decode_shares};
+use self::digits::{rates, shares};
+
+/// The version of this protocol.
+pub const VERSION: u32 = 2;
+
 /// The event that opens a stream, or restarts one that has lost its place: it replaces all that the client knows.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct SnapshotEvent {
-    /// Version of this protocol: 1.
+    /// Version of this protocol: [`VERSION`].
     pub v: u32,
     /// Broker time, Unix milliseconds.
     pub at_ms: i64,
@@ -45,14 +54,19 @@ pub struct Columns {
     /// Milliseconds since the newest report.
     pub age_ms: Vec<u64>,
     /// Download, bytes per second.
+    #[serde(with = "rates")]
     pub rx: Vec<Option<u64>>,
     /// Upload, bytes per second.
+    #[serde(with = "rates")]
     pub tx: Vec<Option<u64>>,
     /// Use of all processors, 0 to 100.
+    #[serde(with = "shares")]
     pub cpu: Vec<Option<u8>>,
     /// Memory in use, 0 to 100.
+    #[serde(with = "shares")]
     pub mem: Vec<Option<u8>>,
     /// Space in use on the root file system, 0 to 100.
+    #[serde(with = "shares")]
     pub disk: Vec<Option<u8>>,
 }
 
@@ -115,8 +129,10 @@ pub struct RateRows {
     /// Rows, index-delta coded.
     pub i: Vec<u32>,
     /// Download, bytes per second.
+    #[serde(with = "rates")]
     pub rx: Vec<Option<u64>>,
     /// Upload, bytes per second.
+    #[serde(with = "rates")]
     pub tx: Vec<Option<u64>>,
 }
 
@@ -126,10 +142,13 @@ pub struct HostRows {
     /// Rows, index-delta coded.
     pub i: Vec<u32>,
     /// Use of all processors.
+    #[serde(with = "shares")]
     pub cpu: Vec<Option<u8>>,
     /// Memory in use.
+    #[serde(with = "shares")]
     pub mem: Vec<Option<u8>>,
     /// Space in use on the root file system.
+    #[serde(with = "shares")]
     pub disk: Vec<Option<u8>>,
 }
 

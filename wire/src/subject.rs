@@ -4,6 +4,10 @@ use crate::{EventKind, NodeId, Partition, Slot};
 
 /// All samples of all nodes.
 pub const ALL_SAMPLES: &str = "tidemap.v1.sample.>";
+/// Relays that take reports from one server share them under this name.
+pub const RELAYS: &str = "relays";
+/// All packs of all relays.
+pub const ALL_PACKS: &str = "tidemap.v1.pack.>";
 /// All deltas of all partitions.
 pub const ALL_DELTAS: &str = "tidemap.v1.delta.*";
 /// All totals of all partitions.
@@ -21,27 +25,41 @@ pub fn samples_of(slot: Slot) -> String {
     format!("tidemap.v1.sample.{slot}.*")
 }
 
-/// Whether a subject is the one of this node's samples.
-pub fn is_sample_of(subject: &str, node: &NodeId) -> bool {
-    let Some((slot, token)) =
-        subject.strip_prefix("tidemap.v1.sample.").and_then(|rest| rest.split_once('.'))
-    else {
-        return false;
-    };
-    token == node.as_str() && is_written(slot, Slot::of(node))
-}
-
-/// Whether a token is this slot.
-fn is_written(text: &str, slot: Slot) -> bool {
-    // Compared as a number, but written one way only: no leading zeros, no plus sign.
-    text.parse() == Ok(slot) && !text.starts_with('+') && (text == "0" || !text.starts_with('0'))
+/// The slot and the node's token that a sample's subject names, as they stand there: whether the token is a node's, and
+/// of this slot, is not asked.
+pub fn parts_of_sample(subject: &str) -> Option<(Slot, &str)> {
+    slot_and_token(subject.strip_prefix("tidemap.v1.sample.")?)
 }
 
 /// The node that a sample's subject names; `None` when it is no sample's subject or names the wrong slot.
 pub fn node_of_sample(subject: &str) -> Option<NodeId> {
-    let (slot, token) = subject.strip_prefix("tidemap.v1.sample.")?.split_once('.')?;
-    let node = NodeId::from_token(token).ok()?;
-    is_written(slot, Slot::of(&node)).then_some(node)
+    let (slot, token) = parts_of_sample(subject)?;
+    NodeId::from_token(token).ok().filter(|node| Slot::of(node) == slot)
+}
+
+/// Where a relay's packs of a slot go: `tidemap.v1.pack.<slot>.<relay>`. A relay's name follows the rules of a node's.
+pub fn pack(slot: Slot, relay: &NodeId) -> String {
+    format!("tidemap.v1.pack.{slot}.{relay}")
+}
+
+/// All packs of one slot, as a stream captures them: `tidemap.v1.pack.<slot>.*`.
+pub fn packs_of(slot: Slot) -> String {
+    format!("tidemap.v1.pack.{slot}.*")
+}
+
+/// All packs of one relay, as its permissions name them: `tidemap.v1.pack.*.<relay>`.
+pub fn packs_by(relay: &NodeId) -> String {
+    format!("tidemap.v1.pack.*.{relay}")
+}
+
+/// How subjects begin on which a relay hears what became of its packs. No node's inbox begins so.
+pub fn relay_inbox(relay: &NodeId) -> String {
+    format!("_RELAY.{relay}")
+}
+
+/// The slot that a pack's subject names; `None` when it is no pack's subject.
+pub fn slot_of_pack(subject: &str) -> Option<Slot> {
+    slot_and_token(subject.strip_prefix("tidemap.v1.pack.")?).map(|(slot, _)| slot)
 }
 
 /// Where a partition's changes go: `tidemap.v1.delta.<k>`.
@@ -81,6 +99,14 @@ pub fn is_closed(subject: &str) -> bool {
 
 const CLOSED: &str = "tidemap.v1.closed.";
 
+fn slot_and_token(tail: &str) -> Option<(Slot, &str)> {
+    let (written, token) = tail.split_once('.')?;
+    let slot: Slot = written.parse().ok()?;
+    // Read as a number, but written one way only: no leading zeros, no plus sign.
+    let is_canonical = !written.starts_with('+') && (written == "0" || !written.starts_with('0'));
+    is_canonical.then_some((slot, token))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -91,6 +117,20 @@ mod tests {
         let subject = sample(&node);
         assert_eq!(subject, "tidemap.v1.sample.92.web-01=2Eexample=2Ecom");
         assert_eq!(node_of_sample(&subject), Some(node));
+    }
+
+    #[test]
+    fn a_pack_is_no_sample_and_a_sample_is_no_pack() {
+        let node = NodeId::from_name("edge-1").unwrap();
+        let packed = pack(Slot::of(&node), &node);
+        assert_eq!(packed, format!("tidemap.v1.pack.{}.edge-1", Slot::of(&node)));
+        assert_eq!(slot_of_pack(&packed), Some(Slot::of(&node)));
+        assert_eq!((parts_of_sample(&packed), slot_of_pack(&sample(&node))), (None, None));
+        for bad in
+            ["tidemap.v1.pack.256.a", "tidemap.v1.pack.07.a", "tidemap.v1.pack.7", "tidemap.v1.pack.a.7"]
+        {
+            assert_eq!(slot_of_pack(bad), None, "{bad}");
+        }
     }
 
     #[test]

@@ -12,6 +12,10 @@ use anyhow::{Context, Result, bail};
 
 use crate::workspace::{Workspace, output, run, status};
 
+mod checkers;
+
+pub(crate) use self::checkers::ensure_checkers;
+
 /// What the page is compiled for.
 pub(crate) const WASM_TARGET: &str = "wasm32-unknown-unknown";
 

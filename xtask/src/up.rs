@@ -32,11 +32,11 @@ pub(crate) fn run(workspace: &Workspace, args: &UpArgs) -> Result<()> {
 
 /// Signals and the exit code are then the program's own; nobody stands between.
 #[cfg(unix)]
-fn replace_by(program: &mut Command) -> Result<()> {
+pub(crate) fn replace_by(program: &mut Command) -> Result<()> {
     Err(std::os::unix::process::CommandExt::exec(program).into())
 }
 
 #[cfg(not(unix))]
-fn replace_by(program: &mut Command) -> Result<()> {
+pub(crate) fn replace_by(program: &mut Command) -> Result<()> {
     crate::workspace::run(program)
 }

@@ -56,7 +56,9 @@ fn assemble(workspace: &Workspace) -> Result<Bundle> {
     let webui = workspace.path("webui");
     let page = wasm::build(workspace)?;
     let mut bundle = Bundle::default();
-    bundle.add(Kind::Css, "app", "css", css::without_comments(&styles(&webui)?).into_bytes());
+    bundle.add(Kind::Css, "app", "css", css::condensed(&styles(&webui)?).into_bytes());
+    let modes = css::condensed(&read(webui.join("styles/modes.css"))?);
+    bundle.add(Kind::Modes, "modes", "css", modes.into_bytes());
     bundle.add(Kind::Glue, "glue", "js", page.glue.into_bytes());
     bundle.add(Kind::Wasm, "app", "wasm", page.module);
     bundle.add(Kind::World110, "world-110", "bin", world(&webui, "110m")?);

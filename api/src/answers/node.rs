@@ -22,7 +22,7 @@ pub(crate) fn summary(node: &Node, at_ms: i64, redacted: bool) -> NodeJson {
     let place = hello.location.as_ref();
     let host = node.host().cloned().unwrap_or_default();
     NodeJson {
-        name: node.name().to_owned(),
+        name: node.name(),
         hostname: told(&hello.hostname),
         internal_ip: address(&hello.internal_ip),
         external_ip: address(&hello.external_ip),

@@ -4,21 +4,33 @@ use std::{ops::Range, sync::Arc};
 
 use bytes::Bytes;
 use tidemap_wire::http::NodeJson;
-use tokio::sync::OnceCell;
+use tokio::{sync::OnceCell, task::spawn_blocking};
 
 use crate::{
-    answers::{Encoded, Lost, Version},
+    answers::{Encoded, Groupings, NotBuilt, Room, Version, summary},
     json,
+    view::Node,
 };
 
-/// The nodes, ordered by name, and what has been made of them so far.
+/// Of so many nodes one is few: writing them costs less than writing all, which somebody else may never want.
+const FEW_ONE_IN: usize = 16;
+
+/// The nodes as they were in one tick, and what has been made of them so far. Making it takes milliseconds to a large
+/// part of a second, so it is done neither by the owner of the view nor on a thread that serves streams.
 #[derive(Debug)]
 pub(crate) struct Nodes {
     pub(crate) version: Version,
-    pub(crate) list: Vec<NodeJson>,
-    written: OnceCell<Written>,
+    nodes: Vec<Arc<Node>>,
+    at_ms: i64,
+    redacted: bool,
+    room: Room,
+    list: OnceCell<Vec<NodeJson>>,
+    /// When there was no room for it, there is none in this tick.
+    written: OnceCell<Result<Written, NotBuilt>>,
     /// `/metrics` of this tick.
     pub(crate) metrics: OnceCell<Encoded>,
+    /// `/api/stats?by=…` of this tick.
+    pub(crate) groupings: Groupings,
 }
 
 /// The nodes as one JSON array, and where in it each one stands.
@@ -29,45 +41,116 @@ struct Written {
 }
 
 impl Nodes {
-    pub(crate) fn new(version: Version, mut list: Vec<NodeJson>) -> Self {
-        list.sort_unstable_by(|one, other| one.name.cmp(&other.name));
-        Self { version, list, written: OnceCell::new(), metrics: OnceCell::new() }
+    /// `redacted` keeps back the nodes' addresses. What is written takes `room`.
+    pub(crate) fn new(
+        version: Version,
+        nodes: Vec<Arc<Node>>,
+        at_ms: i64,
+        redacted: bool,
+        room: Room,
+    ) -> Self {
+        Self {
+            version,
+            nodes,
+            at_ms,
+            redacted,
+            room,
+            list: OnceCell::new(),
+            written: OnceCell::new(),
+            metrics: OnceCell::new(),
+            groupings: Groupings::default(),
+        }
     }
 
-    /// The whole list.
-    pub(crate) async fn array(self: &Arc<Self>) -> Result<&Encoded, Lost> {
+    /// All of them as one array.
+    pub(crate) async fn array(self: &Arc<Self>) -> Result<&Encoded, NotBuilt> {
         Ok(&self.written().await?.array)
     }
 
-    /// Some of the nodes, by their numbers in `list`, cut from the whole list instead of written again.
-    pub(crate) async fn selection(self: &Arc<Self>, chosen: &[usize]) -> Result<Bytes, Lost> {
-        let written = self.written().await?;
-        let whole = written.array.plain();
-        let mut bytes = vec![b'['];
-        for (place, number) in chosen.iter().enumerate() {
-            if place > 0 {
-                bytes.push(b',');
-            }
-            bytes.extend_from_slice(&whole[written.spans[*number].clone()]);
+    /// Those that are chosen by their numbers in the list. They are cut from the whole array, unless they are few and
+    /// nobody has wanted that in this tick.
+    pub(crate) async fn selection(
+        self: &Arc<Self>,
+        choose: impl FnOnce(&[NodeJson]) -> Vec<usize> + Send + 'static,
+    ) -> Result<Bytes, NotBuilt> {
+        let chosen = self.make(choose).await?;
+        if chosen.len() > self.nodes.len() / FEW_ONE_IN {
+            self.written().await?;
         }
-        bytes.push(b']');
-        Ok(bytes.into())
+        let nodes = Arc::clone(self);
+        let select = move |list: &[NodeJson]| {
+            nodes.room.hold(match nodes.written.get() {
+                Some(Ok(written)) => written.cut(&chosen),
+                _ => array(chosen.iter().map(|number| &list[*number])).0,
+            })
+        };
+        self.make(select).await?
     }
 
-    async fn written(self: &Arc<Self>) -> Result<&Written, Lost> {
-        self.written
-            .get_or_try_init(|| async {
-                let nodes = Arc::clone(self);
-                tokio::task::spawn_blocking(move || write(&nodes.list)).await.map_err(|_| Lost)
-            })
-            .await
+    /// A body made of the list.
+    pub(crate) async fn body(
+        self: &Arc<Self>,
+        write: impl FnOnce(&[NodeJson]) -> Vec<u8> + Send + 'static,
+    ) -> Result<Encoded, NotBuilt> {
+        let room = self.room.clone();
+        self.make(move |list| Encoded::long(write(list), &room)).await?
+    }
+
+    /// Something made of the list, which is in the order of names.
+    pub(crate) async fn make<T: Send + 'static>(
+        self: &Arc<Self>,
+        make: impl FnOnce(&[NodeJson]) -> T + Send + 'static,
+    ) -> Result<T, NotBuilt> {
+        let nodes = Arc::clone(self);
+        let list = || async {
+            let list = move || list(&nodes.nodes, nodes.at_ms, nodes.redacted);
+            spawn_blocking(list).await.map_err(|_| NotBuilt::Lost)
+        };
+        self.list.get_or_try_init(list).await?;
+        let nodes = Arc::clone(self);
+        let make = move || nodes.list.get().map(|list| make(list));
+        spawn_blocking(make).await.ok().flatten().ok_or(NotBuilt::Lost)
+    }
+
+    async fn written(self: &Arc<Self>) -> Result<&Written, NotBuilt> {
+        let room = self.room.clone();
+        let written = || self.make(move |list| write(list, &room));
+        self.written.get_or_try_init(written).await?.as_ref().map_err(|error| *error)
     }
 }
 
-fn write(list: &[NodeJson]) -> Written {
-    let mut bytes = vec![b'['];
-    let mut spans = Vec::with_capacity(list.len());
-    for node in list {
+impl Written {
+    fn cut(&self, chosen: &[usize]) -> Vec<u8> {
+        let whole = self.array.plain();
+        let spans = chosen.iter().map(|number| self.spans[*number].clone());
+        let mut bytes = Vec::with_capacity(2 + spans.clone().map(|span| span.len() + 1).sum::<usize>());
+        bytes.push(b'[');
+        for (place, span) in spans.enumerate() {
+            if place > 0 {
+                bytes.push(b',');
+            }
+            bytes.extend_from_slice(&whole[span]);
+        }
+        bytes.push(b']');
+        bytes
+    }
+}
+
+fn list(nodes: &[Arc<Node>], at_ms: i64, redacted: bool) -> Vec<NodeJson> {
+    let mut nodes: Vec<&Node> = nodes.iter().map(|node| &**node).collect();
+    nodes.sort_by_cached_key(|node| node.name());
+    nodes.into_iter().map(|node| summary(node, at_ms, redacted)).collect()
+}
+
+fn write(list: &[NodeJson], room: &Room) -> Result<Written, NotBuilt> {
+    let (array, spans) = array(list);
+    Ok(Written { array: Encoded::long(array, room)?, spans })
+}
+
+/// Nodes as one JSON array, and where in it each one stands.
+fn array<'a>(nodes: impl IntoIterator<Item = &'a NodeJson>) -> (Vec<u8>, Vec<Range<usize>>) {
+    let (mut bytes, mut spans) = (vec![b'['], Vec::new());
+    for node in nodes {
         if !spans.is_empty() {
             bytes.push(b',');
         }
@@ -76,5 +159,64 @@ fn write(list: &[NodeJson]) -> Written {
         spans.push(start..bytes.len());
     }
     bytes.push(b']');
-    Written { array: Encoded::new(bytes.into()), spans }
+    (bytes, spans)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{AT_MS, full_node};
+
+    const NODES: usize = 20;
+
+    fn of_tick(tick: u64, room: &Room) -> Arc<Nodes> {
+        let nodes = (0..NODES).map(|number| Arc::new(Node::new(full_node(&format!("n{}", 99 - number)))));
+        Arc::new(Nodes::new(Version { epoch: 1, tick }, nodes.collect(), AT_MS, false, room.clone()))
+    }
+
+    #[tokio::test]
+    async fn lists_that_nobody_reads_take_no_more_than_their_room() {
+        let enough = Room::new(1 << 20);
+        let whole = of_tick(1, &enough).array().await.unwrap().plain().clone();
+        let room = Room::new(whole.len() as u32 * 5 / 2);
+        // What clients hold who are slow to read.
+        let mut held = Vec::new();
+        for tick in 0..10 {
+            let nodes = of_tick(tick, &room);
+            match nodes.array().await {
+                Ok(array) => held.push(array.plain().clone()),
+                Err(error) => assert_eq!(error, NotBuilt::NoRoom),
+            }
+        }
+        assert_eq!(held, [whole.clone(), whole.clone()]);
+        drop(held);
+        let nodes = of_tick(11, &room);
+        let all = |list: &[NodeJson]| (0..list.len()).collect();
+        held = vec![nodes.selection(all).await.unwrap()];
+        assert_eq!(held, [whole]);
+        assert_eq!(nodes.selection(all).await, Err(NotBuilt::NoRoom));
+        held.clear();
+        assert!(nodes.selection(all).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn the_list_is_in_the_order_of_names() {
+        let names = |list: &[NodeJson]| list.iter().map(|node| node.name.clone()).collect::<Vec<_>>();
+        let names = of_tick(1, &Room::new(1 << 20)).make(names).await.unwrap();
+        assert!(names.len() == NODES && names.is_sorted(), "{names:?}");
+    }
+
+    #[tokio::test]
+    async fn a_few_nodes_are_written_alone_until_somebody_wants_all() {
+        let nodes = of_tick(1, &Room::new(1 << 20));
+        let alone = nodes.selection(|_| vec![7]).await.unwrap();
+        assert!(nodes.written.get().is_none());
+        nodes.selection(|list| (0..list.len()).collect()).await.unwrap();
+        assert!(nodes.written.get().is_some());
+        assert_eq!(nodes.selection(|_| vec![7]).await.unwrap(), alone);
+        let both: Vec<NodeJson> =
+            serde_json::from_slice(&nodes.selection(|_| vec![9, 7]).await.unwrap()).unwrap();
+        let names: Vec<&str> = both.iter().map(|node| node.name.as_str()).collect();
+        assert_eq!(names, ["n89", "n87"]);
+    }
 }

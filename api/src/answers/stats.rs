@@ -1,6 +1,9 @@
 //! The fleet's totals of one tick.
 
-use std::{cmp::Ordering, collections::BTreeMap};
+use std::{
+    collections::{BTreeMap, HashMap},
+    time::Duration,
+};
 
 use tidemap_wire::{
     Averages, Bps, PartitionStats, Status,
@@ -46,103 +49,141 @@ pub(crate) struct PartitionHealth {
 
 impl Stats {
     pub(crate) fn new(version: Version, values: StatsJson, health: Health) -> Self {
-        let body = Encoded::new(json::encode(&values));
+        let body = Encoded::short(json::encode(&values).into());
         Self { version, values, body, health }
     }
 }
 
 /// Sums up the fleet.
 pub(crate) fn fleet_stats(fleet: &Fleet, now: Instant, at_ms: i64) -> StatsJson {
-    let online: Vec<&Node> = fleet.nodes().filter(|node| is(node, Status::Online)).collect();
-    let count = |status| fleet.nodes().filter(|node| is(node, status)).count() as u64;
-    let mean_of_host = |metric: fn(&Node) -> Option<f64>| mean(online.iter().filter_map(|node| metric(node)));
+    let mut sums = Sums::default();
+    fleet.nodes().for_each(|node| sums.add(node));
     StatsJson {
-        total_nodes: fleet.nodes().count() as u64,
-        online_nodes: online.len() as u64,
-        warning_nodes: count(Status::Warning),
-        offline_nodes: count(Status::Offline),
-        avg_cpu_percent: mean_of_host(|node| node.host()?.cpu_percent),
-        avg_memory_percent: mean_of_host(|node| node.host()?.memory_percent()),
-        avg_disk_percent: mean_of_host(|node| node.host()?.disk_percent()),
-        avg_network_tx_bytes_per_sec: mean_of_host(|node| tx(node).map(Bps::get)),
-        avg_network_rx_bytes_per_sec: mean_of_host(|node| rx(node).map(Bps::get)),
-        total_network_tx_bytes_per_sec: total(&online, tx),
-        total_network_rx_bytes_per_sec: total(&online, rx),
-        total_network_tx_bytes_per_sec_avg: averages(online.iter().map(|node| &node.latest().tx_avg)),
-        total_network_rx_bytes_per_sec_avg: averages(online.iter().map(|node| &node.latest().rx_avg)),
-        providers: providers(fleet),
-        top_tx: talkers(&online, tx),
-        top_rx: talkers(&online, rx),
+        total_nodes: sums.online + sums.warning + sums.offline,
+        online_nodes: sums.online,
+        warning_nodes: sums.warning,
+        offline_nodes: sums.offline,
+        avg_cpu_percent: sums.cpu.mean(),
+        avg_memory_percent: sums.memory.mean(),
+        avg_disk_percent: sums.disk.mean(),
+        avg_network_tx_bytes_per_sec: sums.tx.mean(),
+        avg_network_rx_bytes_per_sec: sums.rx.mean(),
+        total_network_tx_bytes_per_sec: finite(sums.tx.sum),
+        total_network_rx_bytes_per_sec: finite(sums.rx.sum),
+        total_network_tx_bytes_per_sec_avg: sums.tx_avg,
+        total_network_rx_bytes_per_sec_avg: sums.rx_avg,
+        providers: providers(&sums.providers),
+        top_tx: talkers(sums.loudest_tx),
+        top_rx: talkers(sums.loudest_rx),
         partitions: fleet.partitions().count() as u16,
         partitions_fresh: fleet.partitions().filter(|(_, view)| view.is_fresh(now)).count() as u16,
+        lag_messages: lag(fleet),
+        view_age_ms: view_age_ms(fleet, now),
         timestamp: at_ms as f64 / 1000.0,
     }
 }
 
-fn is(node: &Node, status: Status) -> bool {
-    node.latest().status == status
+/// What is summed up in one walk: nodes lie all over the memory, and to visit each costs more than to add it.
+#[derive(Debug, Default)]
+struct Sums<'a> {
+    online: u64,
+    warning: u64,
+    offline: u64,
+    cpu: Sum,
+    memory: Sum,
+    disk: Sum,
+    tx: Sum,
+    rx: Sum,
+    tx_avg: Averages,
+    rx_avg: Averages,
+    providers: HashMap<&'a str, u64>,
+    loudest_tx: Vec<(Bps, &'a Node)>,
+    loudest_rx: Vec<(Bps, &'a Node)>,
 }
 
-fn tx(node: &Node) -> Option<Bps> {
-    node.latest().tx_bps
+/// A sum of what is known.
+#[derive(Debug, Default)]
+struct Sum {
+    sum: f64,
+    count: u32,
 }
 
-fn rx(node: &Node) -> Option<Bps> {
-    node.latest().rx_bps
+impl<'a> Sums<'a> {
+    fn add(&mut self, node: &'a Node) {
+        let provider = node.hello().and_then(|hello| hello.provider.as_deref()).unwrap_or("unknown");
+        *self.providers.entry(provider).or_default() += 1;
+        match node.latest().status {
+            Status::Online => self.add_online(node),
+            Status::Warning => self.warning += 1,
+            Status::Offline => self.offline += 1,
+        }
+    }
+
+    fn add_online(&mut self, node: &'a Node) {
+        let (latest, host) = (node.latest(), node.host());
+        self.online += 1;
+        self.cpu.add(host.and_then(|host| host.cpu_percent));
+        self.memory.add(host.and_then(|host| host.memory_percent()));
+        self.disk.add(host.and_then(|host| host.disk_percent()));
+        self.tx.add(latest.tx_bps.map(Bps::get));
+        self.rx.add(latest.rx_bps.map(Bps::get));
+        self.tx_avg.add(&latest.tx_avg);
+        self.rx_avg.add(&latest.rx_avg);
+        hear(&mut self.loudest_tx, latest.tx_bps, node);
+        hear(&mut self.loudest_rx, latest.rx_bps, node);
+    }
 }
 
-/// The mean of what is known, rounded to 2 decimals; 0 of nothing.
-fn mean(values: impl Iterator<Item = f64>) -> f64 {
-    let (sum, count) = values.fold((0.0, 0_u32), |(sum, count), value| (sum + value, count + 1));
-    let mean = finite(sum) / f64::from(count.max(1));
-    // Beyond 2^53 a number has no decimals to round, and times 100 it might not be finite.
-    if mean.abs() < 9e15 { (mean * 100.0).round() / 100.0 } else { mean }
+impl Sum {
+    fn add(&mut self, value: Option<f64>) {
+        if let Some(value) = value {
+            self.sum += value;
+            self.count += 1;
+        }
+    }
+
+    /// The mean, rounded to 2 decimals; 0 of nothing.
+    fn mean(&self) -> f64 {
+        let mean = finite(self.sum) / f64::from(self.count.max(1));
+        // Beyond 2^53 a number has no decimals to round, and times 100 it might not be finite.
+        if mean.abs() < 9e15 { (mean * 100.0).round() / 100.0 } else { mean }
+    }
 }
 
-fn total(online: &[&Node], rate: fn(&Node) -> Option<Bps>) -> f64 {
-    finite(online.iter().filter_map(|node| rate(node)).map(Bps::get).sum())
+/// What the owners have still to apply, as far as all of them have said.
+fn lag(fleet: &Fleet) -> Option<u64> {
+    fleet.partitions().map(|(_, view)| view.owner_stats().map(|owner| owner.lag)).sum()
+}
+
+/// The age of the oldest of the partitions' newest words.
+fn view_age_ms(fleet: &Fleet, now: Instant) -> Option<u64> {
+    let ages = fleet.partitions().map(|(_, view)| view.silent_for(now));
+    let ages: Option<Vec<Duration>> = ages.collect();
+    let oldest = ages?.into_iter().max()?;
+    u64::try_from(oldest.as_millis()).ok()
 }
 
 /// JSON has no infinity, and rates that no link has must not make the answer unreadable.
-fn finite(sum: f64) -> f64 {
+pub(super) fn finite(sum: f64) -> f64 {
     sum.clamp(f64::MIN, f64::MAX)
 }
 
-fn averages<'a>(nodes: impl Iterator<Item = &'a Averages>) -> Averages {
-    nodes.fold(Averages::default(), |mut sum, node| {
-        sum.add(node);
-        sum
-    })
+fn providers(counts: &HashMap<&str, u64>) -> BTreeMap<String, u64> {
+    counts.iter().map(|(provider, count)| ((*provider).to_owned(), *count)).collect()
 }
 
-fn providers(fleet: &Fleet) -> BTreeMap<String, u64> {
-    let mut providers = BTreeMap::new();
-    for node in fleet.nodes() {
-        let provider = node.hello().and_then(|hello| hello.provider.as_deref()).unwrap_or("unknown");
-        match providers.get_mut(provider) {
-            Some(count) => *count += 1,
-            None => {
-                providers.insert(provider.to_owned(), 1);
-            }
-        }
+/// Puts a node among the loudest, highest first, when it is one of them; a node without traffic is no talker.
+fn hear<'a>(loudest: &mut Vec<(Bps, &'a Node)>, rate: Option<Bps>, node: &'a Node) {
+    let Some(rate) = rate.filter(|rate| *rate > Bps::ZERO) else { return };
+    let is_before =
+        |(known, other): &(Bps, &Node)| *known > rate || *known == rate && other.name() < node.name();
+    let place = loudest.partition_point(is_before);
+    if place < TALKERS {
+        loudest.truncate(TALKERS - 1);
+        loudest.insert(place, (rate, node));
     }
-    providers
 }
 
-/// The nodes with the highest rates, highest first; a node without traffic is no talker.
-fn talkers(online: &[&Node], rate: fn(&Node) -> Option<Bps>) -> Vec<TalkerJson> {
-    let known = online.iter().filter_map(|node| Some((rate(node)?, node.name())));
-    let mut talkers: Vec<(Bps, &str)> = known.filter(|(rate, _)| *rate > Bps::ZERO).collect();
-    let loudest_first = |one: &(Bps, &str), other: &(Bps, &str)| {
-        other.0.partial_cmp(&one.0).unwrap_or(Ordering::Equal).then_with(|| one.1.cmp(other.1))
-    };
-    if talkers.len() > TALKERS {
-        talkers.select_nth_unstable_by(TALKERS, loudest_first);
-        talkers.truncate(TALKERS);
-    }
-    talkers.sort_unstable_by(loudest_first);
-    talkers
-        .into_iter()
-        .map(|(rate, name)| TalkerJson { name: name.to_owned(), bytes_per_sec: rate })
-        .collect()
+fn talkers(loudest: Vec<(Bps, &Node)>) -> Vec<TalkerJson> {
+    loudest.into_iter().map(|(rate, node)| TalkerJson { name: node.name(), bytes_per_sec: rate }).collect()
 }

@@ -13,7 +13,7 @@ use warp::{
     reply::Response,
 };
 
-use crate::{answers::Lost, json, owner::OwnerGone, rpc::RpcError};
+use crate::{answers::NotBuilt, json, owner::OwnerGone, rpc::RpcError};
 
 /// Why a request is not answered as asked.
 #[derive(Debug, thiserror::Error)]
@@ -29,7 +29,7 @@ pub(crate) enum ApiError {
     #[error(transparent)]
     Stopping(#[from] OwnerGone),
     #[error(transparent)]
-    Lost(#[from] Lost),
+    NotBuilt(#[from] NotBuilt),
     #[error("{0}")]
     NotReady(String),
 }
@@ -63,8 +63,10 @@ impl ApiError {
             Self::NotFound(_) => StatusCode::NOT_FOUND,
             Self::Query(_) => StatusCode::UNPROCESSABLE_ENTITY,
             Self::Unauthorized { .. } => StatusCode::UNAUTHORIZED,
-            Self::Owner(_) | Self::Stopping(_) | Self::NotReady(_) => StatusCode::SERVICE_UNAVAILABLE,
-            Self::Lost(_) => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::Owner(_) | Self::Stopping(_) | Self::NotReady(_) | Self::NotBuilt(NotBuilt::NoRoom) => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
+            Self::NotBuilt(NotBuilt::Lost) => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
 }
@@ -90,7 +92,7 @@ pub(crate) async fn answer(rejection: Rejection) -> Result<Response, Infallible>
     }))
 }
 
-fn detail(status: StatusCode, detail: &str) -> Response {
+pub(super) fn detail(status: StatusCode, detail: &str) -> Response {
     let mut response = Response::new(json::encode(&ErrorJson { detail: detail.to_owned() }).into());
     *response.status_mut() = status;
     let headers = response.headers_mut();

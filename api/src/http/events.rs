@@ -4,7 +4,7 @@ use std::{collections::VecDeque, convert::Infallible};
 
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt, stream};
-use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::broadcast::{Receiver, error::RecvError};
 use warp::{
     Filter, Rejection, Reply,
     http::{HeaderMap, HeaderValue, header},
@@ -12,9 +12,14 @@ use warp::{
 };
 
 use crate::{
-    frames::{Listening, Place},
-    http::{Site, errors::ApiError, get, query, reader, respond},
+    frames::{self, Frame, Listening, Place},
+    http::{Site, bodies::takes_gzip, errors::ApiError, get, query, reader, respond},
 };
+
+/// Who loses its stream because this api is asked to end comes back, to another one, after so long at least.
+const FIRST_MS: u64 = 100;
+/// And within so much more: not all at once.
+const SPREAD_MS: u64 = 500;
 
 /// `GET /api/stream`
 pub(super) fn stream(site: Site) -> impl Filter<Extract = (Response,), Error = Rejection> + Clone {
@@ -28,17 +33,25 @@ pub(super) fn stream(site: Site) -> impl Filter<Extract = (Response,), Error = R
 /// One who listens.
 struct Listener {
     site: Site,
-    waiting: VecDeque<Bytes>,
-    live: tokio::sync::broadcast::Receiver<Bytes>,
+    waiting: VecDeque<Frame>,
+    live: Receiver<Frame>,
 }
 
 async fn answer(site: Site, headers: &HeaderMap) -> Result<Response, ApiError> {
-    let place = headers.get("last-event-id").and_then(|id| id.to_str().ok()).and_then(|id| id.parse().ok());
-    let mut response = warp::reply::stream(listen(site, place).await?).into_response();
+    let place = place(headers)?;
+    let frames = listen(site, place).await?;
+    let mut response = if takes_gzip(headers) {
+        let mut response = streamed(frames::gzip(frames));
+        response.headers_mut().insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+        response
+    } else {
+        streamed(frames.map(|frame| frame.plain().clone()))
+    };
     let headers = response.headers_mut();
     for (name, value) in [
         (header::CONTENT_TYPE, "text/event-stream"),
         (header::CACHE_CONTROL, "no-store"),
+        (header::VARY, "accept-encoding"),
         // nginx would gather events until a buffer is full.
         (header::HeaderName::from_static("x-accel-buffering"), "no"),
     ] {
@@ -47,18 +60,31 @@ async fn answer(site: Site, headers: &HeaderMap) -> Result<Response, ApiError> {
     Ok(response)
 }
 
+fn streamed(parts: impl Stream<Item = Bytes> + Send + Sync + 'static) -> Response {
+    warp::reply::stream(parts.map(Ok::<_, Infallible>)).into_response()
+}
+
+/// Where the client has left off. It sends what it was sent, so one that cannot be read is a mistake of somebody's.
+fn place(headers: &HeaderMap) -> Result<Option<Place>, ApiError> {
+    let Some(id) = headers.get("last-event-id") else { return Ok(None) };
+    let place = id.to_str().ok().and_then(|id| id.parse().ok());
+    let problem = || ApiError::Query("Last-Event-ID: must be the id of an event of this stream".to_owned());
+    place.map(Some).ok_or_else(problem)
+}
+
 /// What one client is sent, until the service stops.
 pub(super) async fn listen(
     site: Site,
     place: Option<Place>,
-) -> Result<impl Stream<Item = Result<Bytes, Infallible>> + Send + Sync + 'static, ApiError> {
+) -> Result<impl Stream<Item = Frame> + Send + Sync + 'static, ApiError> {
     let shutdown = site.shutdown.clone();
     let listening = site.fleet.listen(place).await?;
     let frames = stream::unfold(Listener::new(site, listening), |mut listener| async move {
         let frame = listener.next().await?;
-        Some((Ok(frame), listener))
+        Some((frame, listener))
     });
-    Ok(frames.take_until(shutdown.cancelled_owned()))
+    let farewell = stream::once(async { frames::farewell(FIRST_MS + fastrand::u64(0..SPREAD_MS)) });
+    Ok(frames.take_until(shutdown.cancelled_owned()).chain(farewell))
 }
 
 impl Listener {
@@ -66,7 +92,7 @@ impl Listener {
         Self { site, waiting: listening.opening.into(), live: listening.live }
     }
 
-    async fn next(&mut self) -> Option<Bytes> {
+    async fn next(&mut self) -> Option<Frame> {
         while self.waiting.is_empty() {
             match self.live.recv().await {
                 Ok(frame) => return Some(frame),

@@ -1,7 +1,5 @@
 //! The fleet and the pipeline for Prometheus.
 
-use std::sync::Arc;
-
 use tidemap_service::exposition::{
     Exposition, FamilyOf,
     Kind::{Counter, Gauge},
@@ -11,7 +9,7 @@ use tidemap_wire::{Averages, Bps, Status, http::NodeJson};
 use warp::{Filter, Rejection, http::HeaderMap, reply::Response};
 
 use crate::{
-    answers::{Encoded, Nodes, Stats},
+    answers::Stats,
     http::{Site, bodies, errors::ApiError, get, reader, respond},
 };
 
@@ -24,20 +22,21 @@ pub(super) fn read(site: Site) -> impl Filter<Extract = (Response,), Error = Rej
 }
 
 async fn answer(site: &Site, headers: &HeaderMap) -> Result<Response, ApiError> {
-    let (nodes, stats) = (site.fleet.nodes().await?, site.fleet.stats().await?);
+    let (nodes, stats) = site.fleet.both().await?;
     let limit = site.metrics_nodes;
-    let body = nodes.metrics.get_or_init(|| async { Encoded::new(text(&nodes, &stats, limit).into()) }).await;
+    let write = move |list: &[NodeJson]| text(list, &stats, limit).into_bytes();
+    let body = nodes.metrics.get_or_try_init(|| nodes.body(write)).await?;
     bodies::shared(headers, nodes.version, TEXT, body).await
 }
 
-fn text(nodes: &Arc<Nodes>, stats: &Arc<Stats>, limit: usize) -> String {
+fn text(nodes: &[NodeJson], stats: &Stats, limit: usize) -> String {
     let mut text = Exposition::default();
     fleet(&mut text, stats);
     partitions(&mut text, stats);
     service(&mut text, stats);
-    let named = &nodes.list[..nodes.list.len().min(limit)];
+    let named = &nodes[..nodes.len().min(limit)];
     text.family(Gauge, "tidemap_nodes_omitted", "Nodes beyond the limit that have no series of their own.")
-        .sample(&[], (nodes.list.len() - named.len()) as f64);
+        .sample(&[], (nodes.len() - named.len()) as f64);
     each_node(&mut text, named);
     text.finish()
 }

@@ -1,7 +1,10 @@
 //! The nodes, and one of them.
 
+use std::time::Duration;
+
 use percent_encoding::percent_decode_str;
 use tidemap_wire::{NodeId, Partition};
+use tokio::time::Instant;
 use warp::{
     Filter, Rejection,
     http::{HeaderMap, Method, StatusCode},
@@ -22,6 +25,10 @@ use crate::{
 
 /// What `/api/nodes/{name}` takes.
 const ONE_ALLOWS: &str = "GET, HEAD, DELETE";
+/// For the view to lose a node that its owner has forgotten. One that still reports may be back before that is seen.
+const GONE_WITHIN: Duration = Duration::from_secs(1);
+/// How often the view is looked at meanwhile; it changes four times a second.
+const LOOK: Duration = Duration::from_millis(50);
 
 /// `GET /api/nodes?status=&q=&sort=&limit=&offset=`
 pub(super) fn list(site: Site) -> impl Filter<Extract = (Response,), Error = Rejection> + Clone {
@@ -60,7 +67,7 @@ async fn answer_list(site: &Site, headers: &HeaderMap, query: &str) -> Result<Re
     if query.is_everything() {
         return bodies::shared(headers, nodes.version, bodies::JSON, nodes.array().await?).await;
     }
-    let selection = nodes.selection(&query.choose(&nodes.list)).await?;
+    let selection = nodes.selection(move |list| query.choose(list)).await?;
     Ok(bodies::single(headers, nodes.version, bodies::JSON, || selection))
 }
 
@@ -77,7 +84,7 @@ async fn answer_one(site: &Site, headers: &HeaderMap, name: &str) -> Result<Resp
         // The node is known all the same: its past is null, and that says so.
         Err(error) => tracing::debug!(%partition, %error, "no history"),
     }
-    Ok(bodies::single(headers, version, bodies::JSON, || json::encode(&detail)))
+    Ok(bodies::single(headers, version, bodies::JSON, || json::encode(&detail).into()))
 }
 
 async fn answer_forget(site: &Site, headers: &HeaderMap, name: &str) -> Result<Response, ApiError> {
@@ -87,9 +94,19 @@ async fn answer_forget(site: &Site, headers: &HeaderMap, name: &str) -> Result<R
     if !site.owners.forget(partition, id).await?.known {
         return Err(no_node(&name));
     }
+    gone(site, &name).await?;
     let mut response = Response::default();
     *response.status_mut() = StatusCode::NO_CONTENT;
     Ok(response)
+}
+
+/// Waits until the view has lost a node: who reads next here finds it gone.
+async fn gone(site: &Site, name: &str) -> Result<(), ApiError> {
+    let deadline = Instant::now() + GONE_WITHIN;
+    while Instant::now() < deadline && site.fleet.find(name.to_owned()).await?.is_some() {
+        tokio::time::sleep(LOOK).await;
+    }
+    Ok(())
 }
 
 /// Whom to ask about a name. A node that this process does not know yet may be known to its owner.

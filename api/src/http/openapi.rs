@@ -10,7 +10,7 @@ use warp::{
 use crate::http::{Site, bodies::JSON, get, reader};
 
 /// Kept by hand; the tests hold it to the answers.
-const DESCRIPTION: &str = include_str!("openapi.json");
+pub(super) const DESCRIPTION: &str = include_str!("openapi.json");
 
 /// `GET /api/openapi.json`
 pub(super) fn read(site: Site) -> impl Filter<Extract = (Response,), Error = Rejection> + Clone {

@@ -8,7 +8,10 @@ use warp::{
     reply::Response,
 };
 
-use crate::http::{Site, bodies::takes_gzip, errors::ApiError, get, reader, respond};
+use crate::{
+    http::{Site, bodies::takes_gzip, errors::ApiError, get, reader, respond},
+    tiles::Tiles,
+};
 
 /// One file of the page.
 #[derive(Debug)]
@@ -33,6 +36,44 @@ const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self' 'wa
     style-src 'self'; img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; \
     frame-ancestors 'none'";
 
+/// What of the page depends on the operator's choice.
+#[derive(Debug)]
+pub(super) struct Page {
+    policy: HeaderValue,
+    /// The entry as it tells of tiles; as it was built unless there are any.
+    index: Option<Bytes>,
+}
+
+impl Page {
+    pub(super) fn new(tiles: Option<&Tiles>) -> Self {
+        Self::of(FILES, tiles)
+    }
+
+    fn of(files: &[PageFile], tiles: Option<&Tiles>) -> Self {
+        let index = files.iter().find(|file| file.name == "index.html");
+        Self {
+            policy: policy(tiles.and_then(Tiles::origin)),
+            index: tiles.zip(index).map(|(tiles, index)| told_of(tiles, index.plain)),
+        }
+    }
+}
+
+/// The policy with one more origin for pictures.
+fn policy(tiles: Option<&str>) -> HeaderValue {
+    let plain = HeaderValue::from_static(CONTENT_SECURITY_POLICY);
+    let Some(origin) = tiles else { return plain };
+    let wider = CONTENT_SECURITY_POLICY.replace("img-src ", &format!("img-src {origin} "));
+    // An origin is printable ASCII, so this is a header's value; if it were not, there would be no tiles.
+    HeaderValue::from_str(&wider).unwrap_or(plain)
+}
+
+/// The entry with the tiles in its head.
+fn told_of(tiles: &Tiles, index: &'static [u8]) -> Bytes {
+    const HEAD_END: &[u8] = b"</head>";
+    let end = index.windows(HEAD_END.len()).position(|part| part == HEAD_END).unwrap_or(0);
+    [&index[..end], tiles.meta().as_bytes(), &index[end..]].concat().into()
+}
+
 /// `GET /` and the files that it names
 pub(super) fn file(site: Site) -> impl Filter<Extract = (Response,), Error = Rejection> + Clone {
     warp::path::full()
@@ -41,8 +82,10 @@ pub(super) fn file(site: Site) -> impl Filter<Extract = (Response,), Error = Rej
         )
         .and(get())
         .and(reader(site))
-        .then(|file: Option<&'static PageFile>, _: Site, headers: HeaderMap| async move {
-            respond(Ok::<_, ApiError>(file.map_or_else(no_page, |file| answer(file, &headers))))
+        .then(|file: Option<&'static PageFile>, site: Site, headers: HeaderMap| async move {
+            respond(Ok::<_, ApiError>(
+                file.map_or_else(|| no_page(&site.page), |file| answer(&site.page, file, &headers)),
+            ))
         })
 }
 
@@ -58,9 +101,11 @@ fn find(files: &'static [PageFile], path: &str) -> Option<Option<&'static PageFi
     }
 }
 
-fn answer(file: &'static PageFile, request: &HeaderMap) -> Response {
-    let gzip = file.gzip.filter(|_| takes_gzip(request));
-    let mut response = page_response(Bytes::from_static(gzip.unwrap_or(file.plain)), media_type(file.name));
+fn answer(page: &Page, file: &'static PageFile, request: &HeaderMap) -> Response {
+    let own = page.index.as_ref().filter(|_| file.name == "index.html");
+    let gzip = file.gzip.filter(|_| own.is_none() && takes_gzip(request));
+    let body = own.cloned().unwrap_or(Bytes::from_static(gzip.unwrap_or(file.plain)));
+    let mut response = page_response(page, body, media_type(file.name));
     let headers = response.headers_mut();
     if gzip.is_some() {
         headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
@@ -71,24 +116,24 @@ fn answer(file: &'static PageFile, request: &HeaderMap) -> Response {
     response
 }
 
-fn no_page() -> Response {
-    let mut response = page_response(Bytes::from_static(NO_PAGE.as_bytes()), media_type("index.html"));
+fn no_page(page: &Page) -> Response {
+    let mut response = page_response(page, Bytes::from_static(NO_PAGE.as_bytes()), media_type("index.html"));
     *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
     response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
 }
 
-fn page_response(body: Bytes, media_type: &'static str) -> Response {
+fn page_response(page: &Page, body: Bytes, media_type: &'static str) -> Response {
     let mut response = Response::new(body.into());
     let headers = response.headers_mut();
     for (name, value) in [
         (header::CONTENT_TYPE, media_type),
-        (header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY),
         (header::REFERRER_POLICY, "no-referrer"),
         (header::X_FRAME_OPTIONS, "DENY"),
     ] {
         headers.insert(name, HeaderValue::from_static(value));
     }
+    headers.insert(header::CONTENT_SECURITY_POLICY, page.policy.clone());
     response
 }
 
@@ -121,13 +166,13 @@ mod tests {
 
     static PAGE: &[PageFile] = &[
         PageFile { name: "app.0123abcd.wasm", plain: b"wasm", gzip: Some(b"gz") },
-        PageFile { name: "index.html", plain: b"<p>", gzip: None },
+        PageFile { name: "index.html", plain: b"<head></head><p>", gzip: Some(b"gz") },
     ];
 
     fn headers(path: &str, accepts: &'static str) -> HeaderMap {
         let mut request = HeaderMap::new();
         request.insert(header::ACCEPT_ENCODING, HeaderValue::from_static(accepts));
-        answer(find(PAGE, path).unwrap().unwrap(), &request).headers().clone()
+        answer(&Page::of(PAGE, None), find(PAGE, path).unwrap().unwrap(), &request).headers().clone()
     }
 
     #[test]
@@ -141,6 +186,37 @@ mod tests {
         assert_eq!(index[header::CACHE_CONTROL], "no-cache");
         assert!(index[header::CONTENT_SECURITY_POLICY].to_str().unwrap().starts_with("default-src 'none'"));
         assert!(!is_hashed("index.html") && !is_hashed("deadbeef.js") && !is_hashed("map.50m-data.bin"));
+    }
+
+    fn img_src(page: &Page) -> String {
+        let policy = page.policy.to_str().unwrap();
+        policy.split("; ").find(|rule| rule.starts_with("img-src")).unwrap().to_owned()
+    }
+
+    #[test]
+    fn pictures_come_from_the_tiles_origin_and_only_when_the_operator_says_so() {
+        let page = |url: &str| Page::of(PAGE, Some(&Tiles { url: url.parse().unwrap(), attribution: None }));
+        assert_eq!(img_src(&Page::of(PAGE, None)), "img-src 'self' data:");
+        assert_eq!(img_src(&page("/tiles/{z}/{x}/{y}")), "img-src 'self' data:");
+        let elsewhere = page("https://tiles.example:8443/{z}/{x}/{y}.png?a=1");
+        assert_eq!(img_src(&elsewhere), "img-src https://tiles.example:8443 'self' data:");
+        // But for that one rule the policy is the same.
+        let policy = elsewhere.policy.to_str().unwrap().replace("https://tiles.example:8443 ", "");
+        assert_eq!(policy, CONTENT_SECURITY_POLICY);
+    }
+
+    #[test]
+    fn the_entry_tells_of_tiles_when_there_are_any() {
+        let tiles =
+            Tiles { url: "/{z}/{x}/{y}".parse().unwrap(), attribution: Some("<us>".parse().unwrap()) };
+        let mut request = HeaderMap::new();
+        request.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("gzip"));
+        let entry = find(PAGE, "/").unwrap().unwrap();
+        let page = Page::of(PAGE, Some(&tiles));
+        assert_eq!(page.index.as_deref(), Some(["<head>", &tiles.meta(), "</head><p>"].concat().as_bytes()),);
+        let encoding =
+            |page: &Page| answer(page, entry, &request).headers().contains_key(header::CONTENT_ENCODING);
+        assert!(encoding(&Page::of(PAGE, None)) && !encoding(&page));
     }
 
     #[test]

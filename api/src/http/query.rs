@@ -5,7 +5,7 @@ use std::cmp::Ordering;
 use tidemap_wire::{Bps, Status, http::NodeJson};
 use warp::{Filter, Rejection};
 
-use crate::http::errors::ApiError;
+use crate::{answers::Grouping, http::errors::ApiError};
 
 /// Which nodes, in which order.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -89,14 +89,7 @@ impl NodeQuery {
     /// Reads a query string.
     pub(super) fn parse(query: &str) -> Result<Self, ApiError> {
         let mut parsed = Self::default();
-        let mut seen = Vec::new();
-        for (name, value) in form_urlencoded::parse(query.as_bytes()) {
-            if seen.contains(&name) {
-                return Err(ApiError::Query(format!("{name}: given twice")));
-            }
-            parsed.take(&name, &value).map_err(|problem| ApiError::Query(format!("{name}: {problem}")))?;
-            seen.push(name);
-        }
+        each_once(query, |name, value| parsed.take(name, value))?;
         Ok(parsed)
     }
 
@@ -172,6 +165,24 @@ impl PartialEq for Field {
 
 impl Eq for Field {}
 
+/// What to group totals by, if by anything.
+pub(super) fn grouping(query: &str) -> Result<Option<Grouping>, ApiError> {
+    let mut grouping = None;
+    each_once(query, |name, value| {
+        if name != "by" {
+            return Err("no such parameter; there is by".to_owned());
+        }
+        grouping = Some(match (value, value.strip_prefix("label:")) {
+            ("location", _) => Grouping::Location,
+            ("provider", _) => Grouping::Provider,
+            (_, Some(label)) if !label.is_empty() => Grouping::Label(label.to_owned()),
+            _ => return Err("must be location, provider or label:KEY".to_owned()),
+        });
+        Ok(())
+    })?;
+    Ok(grouping)
+}
+
 /// The query string, empty when there is none.
 pub(super) fn raw() -> impl Filter<Extract = (String,), Error = std::convert::Infallible> + Copy {
     warp::query::raw().or(warp::any().map(String::new)).unify()
@@ -191,6 +202,17 @@ pub(super) fn none() -> impl Filter<Extract = (), Error = Rejection> + Copy {
         .untuple_one()
 }
 
+/// Takes parameters one by one; a problem is told with the name of the parameter that has it.
+fn each_once(query: &str, mut take: impl FnMut(&str, &str) -> Result<(), String>) -> Result<(), ApiError> {
+    let mut seen = Vec::new();
+    for (name, value) in form_urlencoded::parse(query.as_bytes()) {
+        let taken = if seen.contains(&name) { Err("given twice".to_owned()) } else { take(&name, &value) };
+        taken.map_err(|problem| ApiError::Query(format!("{name}: {problem}")))?;
+        seen.push(name);
+    }
+    Ok(())
+}
+
 fn text(value: &Option<String>) -> Option<Key<'_>> {
     value.as_deref().map(Key::Text)
 }
@@ -208,7 +230,8 @@ fn status(value: &str) -> Result<Status, String> {
 
 fn whole_number(value: &str) -> Result<usize, String> {
     // Digits only: a plus sign is a space in a query string, and nobody means one.
-    let digits = value.bytes().all(|byte| byte.is_ascii_digit());
-    let number = value.parse().ok().filter(|_| digits);
+    let digits = !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit());
+    // There are never so many nodes as to tell a number that does not fit from the largest that does.
+    let number = digits.then(|| value.parse().unwrap_or(usize::MAX));
     number.ok_or_else(|| "must be a whole number, 0 or more".to_owned())
 }

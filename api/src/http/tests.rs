@@ -3,20 +3,20 @@
 mod described;
 mod streamed;
 
-use std::{collections::BTreeMap, io::Read, sync::Arc};
+use std::{collections::BTreeMap, io::Read, num::NonZeroU32, sync::Arc};
 
 use serde_json::Value;
 use tidemap_service::nats::NatsArgs;
 use tidemap_wire::{
     NodeUpdate, Status,
-    http::{NodeDetailJson, NodeJson, StatsJson},
+    http::{GroupJson, GroupedStatsJson, NodeDetailJson, NodeJson, StatsJson},
 };
 use tokio::{sync::mpsc, time::Instant};
 use tokio_util::sync::CancellationToken;
 use warp::{Filter, Reply, http::Response, hyper::body::Bytes};
 
 use crate::{
-    config::{Access, ApiConfig},
+    config::{Access, ApiConfig, Limits},
     http::{Site, SiteParts, routes},
     owner::{self, FleetHandle, Incoming, Owner},
     testing::{AT_MS, Truth, bps, full_node, node, one_partition},
@@ -64,6 +64,7 @@ impl Site {
             access: other.access.clone(),
             partitions: other.partitions,
             metrics_nodes: other.metrics_nodes,
+            page: super::page::Page::new(None),
             shutdown: other.shutdown.clone(),
         }))
     }
@@ -89,7 +90,9 @@ async fn site(updates: Vec<NodeUpdate>, readers: Readers) -> Site {
             token: (readers == Readers::WithToken).then(|| "secret".parse().unwrap()),
         },
         redacted: readers == Readers::Everybody,
+        tiles: None,
         metrics_nodes: 2,
+        limits: Limits { connections: NonZeroU32::MAX, requests: NonZeroU32::MAX },
     };
     Site::new(handle, client, &config, CancellationToken::new())
 }
@@ -157,6 +160,31 @@ async fn stats_agree_with_the_nodes_of_the_same_tick() {
 }
 
 #[tokio::test]
+async fn groups_sum_up_what_is_online_and_name_nodes_without_a_key_last() {
+    let group = |key: Option<&str>, counts: [u64; 4], tx: f64, rx: f64| GroupJson {
+        key: key.map(str::to_owned),
+        total_nodes: counts[0],
+        online_nodes: counts[1],
+        warning_nodes: counts[2],
+        offline_nodes: counts[3],
+        network_tx_bytes_per_sec: tx,
+        network_rx_bytes_per_sec: rx,
+    };
+    for (by, key) in [("location", "Berlin"), ("provider", "hetzner"), ("label:role", "web")] {
+        let answer = get(&format!("/api/stats?by={by}")).await;
+        let grouped: GroupedStatsJson = json(&answer);
+        assert_eq!(grouped.stats, json::<StatsJson>(&get("/api/stats").await), "{by}");
+        let expected =
+            [group(Some(key), [2, 1, 1, 0], 301.0, 1_234.5), group(None, [2, 1, 0, 1], 100.0, 0.0)];
+        assert_eq!(grouped.groups, expected, "{by}");
+    }
+    let grouped: GroupedStatsJson = json(&get("/api/stats?by=label%3Arack").await);
+    assert_eq!(grouped.groups, [group(None, [4, 2, 1, 1], 401.0, 1_234.5)]);
+    let plain: Value = json(&get("/api/stats").await);
+    assert_eq!(plain["groups"], Value::Null);
+}
+
+#[tokio::test]
 async fn no_fleet_is_zeros_and_not_an_error() {
     let site = site(Vec::new(), Readers::OnLoopback).await;
     let answer = warp::test::request().path("/api/stats").reply(&routes(site.clone())).await;
@@ -166,6 +194,8 @@ async fn no_fleet_is_zeros_and_not_an_error() {
         StatsJson {
             partitions: 1,
             partitions_fresh: 1,
+            lag_messages: Some(0),
+            view_age_ms: Some(0),
             timestamp: AT_MS as f64 / 1000.0,
             ..StatsJson::default()
         }
@@ -189,6 +219,7 @@ async fn queries_choose_order_and_cut() {
     check("sort=-name&limit=2&offset=1", &["slow", "gone"]).await;
     check("limit=0", &[]).await;
     check("offset=99", &[]).await;
+    check("limit=99999999999999999999999", &["db", "gone", "slow", "web-01.example"]).await;
     check("q=", &["db", "gone", "slow", "web-01.example"]).await;
 }
 
@@ -205,7 +236,6 @@ async fn a_query_that_means_nothing_is_told_so() {
         "limit=",
         "x=1",
         "limit=1&limit=2",
-        "limit=99999999999999999999999",
         "=",
         "status=Online",
     ] {
@@ -213,7 +243,12 @@ async fn a_query_that_means_nothing_is_told_so() {
         assert_eq!(answer.status(), 422, "{query}");
         assert!(!detail(&answer).is_empty());
     }
-    assert_eq!(get("/api/stats?x=1").await.status(), 422);
+    for query in ["x=1", "by=", "by=label", "by=label:", "by=name", "by=Location", "by=location&by=location"]
+    {
+        let answer = get(&format!("/api/stats?{query}")).await;
+        assert_eq!(answer.status(), 422, "{query}");
+        assert!(detail(&answer).starts_with(&query[..query.find('=').unwrap()]), "{query}");
+    }
     assert_eq!(get("/api/nodes/db?x=1").await.status(), 422);
 }
 

@@ -15,6 +15,7 @@ use crate::{
 pub(crate) enum Ask {
     Nodes(oneshot::Sender<Arc<Nodes>>),
     Stats(oneshot::Sender<Arc<Stats>>),
+    Both(oneshot::Sender<(Arc<Nodes>, Arc<Stats>)>),
     Find(String, oneshot::Sender<Option<Box<Found>>>),
     Listen(Option<Place>, oneshot::Sender<Listening>),
 }
@@ -36,7 +37,7 @@ impl FleetHandle {
         Self { asks, answers }
     }
 
-    /// All nodes of the newest tick.
+    /// All nodes as of half a second ago at the most.
     pub(crate) async fn nodes(&self) -> Result<Arc<Nodes>, OwnerGone> {
         let ready = self.answers.borrow().nodes.clone();
         match ready {
@@ -45,12 +46,21 @@ impl FleetHandle {
         }
     }
 
-    /// The fleet's totals of the newest tick.
+    /// The fleet's totals, likewise.
     pub(crate) async fn stats(&self) -> Result<Arc<Stats>, OwnerGone> {
         let ready = self.answers.borrow().stats.clone();
         match ready {
             Some(stats) => Ok(stats),
             None => self.ask(Ask::Stats).await,
+        }
+    }
+
+    /// Nodes and totals of one tick.
+    pub(crate) async fn both(&self) -> Result<(Arc<Nodes>, Arc<Stats>), OwnerGone> {
+        let Answers { nodes, stats } = self.answers.borrow().clone();
+        match nodes.zip(stats) {
+            Some(both) => Ok(both),
+            None => self.ask(Ask::Both).await,
         }
     }
 

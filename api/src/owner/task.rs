@@ -12,7 +12,7 @@ use crate::owner::{Ask, Incoming, Owner};
 /// Time between two ticks, the same as ingest's.
 const TICK: Duration = Duration::from_millis(250);
 /// How long after ingest's tick ours comes: its messages have arrived by then.
-const AFTER_INGEST: Duration = Duration::from_millis(60);
+const AFTER_INGEST: Duration = Duration::from_millis(40);
 
 /// Ticks, and answers, until it is time to stop. `wanted` takes the partitions that need a snapshot.
 pub(crate) async fn run(
@@ -56,6 +56,7 @@ pub(crate) fn answer(owner: &mut Owner, ask: Ask) {
     let taken = match ask {
         Ask::Nodes(reply) => reply.send(owner.nodes()).is_ok(),
         Ask::Stats(reply) => reply.send(owner.stats()).is_ok(),
+        Ask::Both(reply) => reply.send((owner.nodes(), owner.stats())).is_ok(),
         Ask::Find(name, reply) => reply.send(owner.find(&name).map(Box::new)).is_ok(),
         Ask::Listen(place, reply) => reply.send(owner.listen(place)).is_ok(),
     };

@@ -1,16 +1,16 @@
 //! A browser that follows the stream sees what the sheet shows.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
 use tidemap_wire::{
-    NodeUpdate, Status,
-    stream::{Columns, DeltaEvent, decode_rows},
+    Host, NodeUpdate, Status,
+    stream::{Columns, DeltaEvent, RateRows, decode_rows},
 };
 use tokio::time::Instant;
 
 use crate::{
-    sheet::{HostLoad, Rates, Row, Sheet},
+    sheet::{HostLoad, Rates, Row, Sheet, Shown},
     testing::{AT_MS, Truth, bps, full_node, id, node, one_partition},
     view::Fleet,
 };
@@ -43,10 +43,9 @@ impl Browser {
         if let Some(put) = &delta.put {
             for (place, row) in decode_rows(&put.i).unwrap().into_iter().enumerate() {
                 let seen = Seen::at(&put.nodes, place);
-                match row as usize {
-                    row if row == self.0.len() => self.0.push(seen),
-                    row => self.0[row] = seen,
-                }
+                let len = self.0.len().max(row as usize + 1);
+                self.0.resize(len, None);
+                self.0[row as usize] = seen;
             }
         }
         if let Some(rows) = &delta.status {
@@ -125,7 +124,7 @@ impl Stage {
 
     /// Every node that is known, rounded as browsers get it.
     fn known(&self) -> BTreeMap<String, Row> {
-        self.fleet.nodes().map(|node| (node.name().to_owned(), Row::of(node))).collect()
+        self.fleet.nodes().map(|node| (node.name(), Row::of(node))).collect()
     }
 }
 
@@ -184,7 +183,8 @@ proptest! {
             prop_assert_eq!(seen.len(), known.len());
             for seen in seen {
                 let row = &known[&seen.name];
-                prop_assert_eq!((seen.status, seen.rates, seen.host), (row.status, row.rates, row.host));
+                let Seen { status, rates, host, .. } = seen;
+                prop_assert_eq!(Shown { status, rates, host }, row.shown);
                 prop_assert_eq!(seen.labels.is_empty(), row.hello.is_none());
             }
         }
@@ -200,11 +200,29 @@ fn what_cannot_be_seen_is_not_said() {
     assert!(stage.says().is_empty());
     stage.put(NodeUpdate { rx_bps: bps(1_251.0), ..full_node("a") });
     let said = stage.says();
-    assert_eq!(
-        serde_json::to_value(said.rates).unwrap(),
-        serde_json::json!({"i": [0], "rx": [1_250], "tx": [99]})
-    );
+    assert_eq!(said.rates, Some(RateRows { i: vec![0], rx: vec![Some(1_250)], tx: vec![Some(99)] }));
     assert!(said.put.is_none() && said.status.is_none() && said.host.is_none());
+}
+
+#[test]
+fn host_metrics_of_a_large_fleet_are_spread_over_deltas_and_none_is_forgotten() {
+    let mut stage = Stage::new();
+    let name = |number: usize| format!("node-{number}");
+    let busy = |number: usize, percent: f64| {
+        let host = Host { cpu_percent: Some(percent), ..Host::default() };
+        NodeUpdate { host: Some(Box::new(host)), ..node(&name(number)) }
+    };
+    (0..1_000).for_each(|number| stage.put(busy(number, 1.0)));
+    stage.says();
+    (0..1_000).for_each(|number| stage.put(busy(number, 2.0)));
+    let mut told = BTreeSet::new();
+    for _ in 0..8 {
+        let rows = decode_rows(&stage.says().host.unwrap().i).unwrap();
+        assert_eq!(rows.len(), 125);
+        told.extend(rows);
+    }
+    assert_eq!(told.len(), 1_000);
+    assert!(stage.says().is_empty());
 }
 
 #[test]

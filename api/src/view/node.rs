@@ -7,7 +7,6 @@ use tidemap_wire::{Hello, Host, InterfaceRate, NodeId, NodeUpdate};
 /// A node. A delta leaves out the parts that did not change; here they are always as last known.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Node {
-    name: String,
     /// Shared with what was last shown to browsers, so that telling them apart costs one comparison of addresses.
     hello: Option<Arc<Hello>>,
     /// Everything else; `hello` in it is always absent.
@@ -18,7 +17,7 @@ impl Node {
     /// A node as a snapshot has it, or one that just joined.
     pub(crate) fn new(mut update: NodeUpdate) -> Self {
         let hello = update.hello.take().map(Arc::from);
-        Self { name: update.node.display_name(), hello, latest: update }
+        Self { hello, latest: update }
     }
 
     /// Takes what a delta says.
@@ -26,8 +25,23 @@ impl Node {
         if let Some(hello) = update.hello.take() {
             self.know(Some(Arc::from(hello)));
         }
-        update.host = update.host.or_else(|| self.latest.host.take());
-        update.interfaces = update.interfaces.or_else(|| self.latest.interfaces.take());
+        // What is kept for long stays where it is: replaced over and over it would leave holes between what is not.
+        update.host = match (self.latest.host.take(), update.host) {
+            (Some(mut known), Some(told)) => {
+                *known = *told;
+                Some(known)
+            }
+            (known, told) => told.or(known),
+        };
+        update.interfaces = match (self.latest.interfaces.take(), update.interfaces) {
+            (Some(mut known), Some(told)) if are_the_same(&known, &told) => {
+                for (known, told) in known.iter_mut().zip(told) {
+                    (known.rx_bps, known.tx_bps) = (told.rx_bps, told.tx_bps);
+                }
+                Some(known)
+            }
+            (known, told) => told.or(known),
+        };
         self.latest = update;
     }
 
@@ -38,8 +52,8 @@ impl Node {
     }
 
     /// The name as people read it.
-    pub(crate) fn name(&self) -> &str {
-        &self.name
+    pub(crate) fn name(&self) -> String {
+        self.latest.node.display_name()
     }
 
     pub(crate) fn id(&self) -> &NodeId {
@@ -69,4 +83,8 @@ impl Node {
             self.hello = hello;
         }
     }
+}
+
+fn are_the_same(known: &[InterfaceRate], told: &[InterfaceRate]) -> bool {
+    known.len() == told.len() && known.iter().zip(told).all(|(known, told)| known.name == told.name)
 }

@@ -1,17 +1,17 @@
 //! One partition: its nodes, and how far its owner's deltas have been followed.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    time::Duration,
-};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use tidemap_wire::{Delta, NodeId, PartitionStats};
+use tidemap_wire::{Delta, NodeUpdate, PartitionStats};
 use tokio::time::Instant;
 
-use crate::view::{Node, Snapshot};
+use crate::view::{Node, Snapshot, roster::Roster};
 
 /// An owner that has said nothing for this long is not there.
 const SILENCE: Duration = Duration::from_secs(3);
+/// An owner that has something to say says it each 250 ms, and else gives a sign of life each second; a tick of doubt
+/// beyond. What a stream is told again when it resumes covers it.
+const JUST_NOW: Duration = Duration::from_millis(1_250);
 /// After so much silence the owner's epoch counts no more: epochs begin anew when a broker has lost its disk.
 const EPOCH_HOLDS: Duration = Duration::from_secs(10);
 /// Deltas that may wait for a snapshot. When there are more, the oldest goes: the snapshot will be newer than it.
@@ -40,7 +40,9 @@ pub(crate) enum Taken {
 /// What is known of a partition.
 #[derive(Debug, Default)]
 pub(crate) struct PartitionView {
-    nodes: BTreeMap<NodeId, Node>,
+    nodes: Roster,
+    /// The rows whose nodes have changed and have not been asked for since. It may name one more than once.
+    changed: Vec<u32>,
     /// The delta that `nodes` include; `None` before the first snapshot.
     held: Option<Mark>,
     /// The newest mark that the owner has named, and when it last said anything.
@@ -67,14 +69,14 @@ struct Request {
 }
 
 impl PartitionView {
-    /// Takes a delta; the names of nodes that it changes are added to `changed`.
-    pub(crate) fn delta(&mut self, delta: Delta, now: Instant, changed: &mut BTreeSet<NodeId>) -> Taken {
+    /// Takes a delta.
+    pub(crate) fn delta(&mut self, delta: Delta, now: Instant) -> Taken {
         let mark = Mark { epoch: delta.epoch, seq: delta.seq };
         if !self.hear(mark, now) || self.held >= Some(mark) {
             return Taken::Stale;
         }
         self.ahead.insert(mark, delta);
-        self.catch_up(changed);
+        self.catch_up();
         if self.ahead.len() > AHEAD_LIMIT {
             self.ahead.pop_first();
         }
@@ -93,7 +95,7 @@ impl PartitionView {
     }
 
     /// Takes a snapshot: it replaces all nodes, unless the view is newer or the owner has been outranked.
-    pub(crate) fn snapshot(&mut self, snapshot: Snapshot, now: Instant, changed: &mut BTreeSet<NodeId>) {
+    pub(crate) fn snapshot(&mut self, snapshot: Snapshot, now: Instant) {
         if !self.hear(snapshot.mark, now) {
             return self.snapshot_failed(now);
         }
@@ -102,8 +104,8 @@ impl PartitionView {
             return;
         }
         self.held = Some(snapshot.mark);
-        self.replace(snapshot, changed);
-        self.catch_up(changed);
+        self.replace(snapshot.nodes);
+        self.catch_up();
     }
 
     /// No owner has answered.
@@ -129,12 +131,23 @@ impl PartitionView {
         is_within(SILENCE, self.stats_at, now) && is_within(SILENCE, self.in_step_at, now)
     }
 
-    pub(crate) fn nodes(&self) -> impl Iterator<Item = &Node> {
-        self.nodes.values()
+    /// Whether nothing is missing that its owner has said, as of the newest tick, and it has spoken just before.
+    pub(crate) fn is_in_step(&self, now: Instant) -> bool {
+        self.in_step_at == Some(now) && is_within(JUST_NOW, self.heard_at, now)
     }
 
-    pub(crate) fn node(&self, id: &NodeId) -> Option<&Node> {
-        self.nodes.get(id)
+    /// The age of its owner's newest word; `None` before the first.
+    pub(crate) fn silent_for(&self, now: Instant) -> Option<Duration> {
+        self.heard_at.map(|at| now.saturating_duration_since(at))
+    }
+
+    pub(crate) fn nodes(&self) -> &Roster {
+        &self.nodes
+    }
+
+    /// The rows whose nodes changed, joined, left or were forgotten since the last call, in no order.
+    pub(crate) fn take_changed(&mut self) -> Vec<u32> {
+        std::mem::take(&mut self.changed)
     }
 
     /// The owner's newest totals and health.
@@ -157,7 +170,7 @@ impl PartitionView {
     }
 
     /// Applies the deltas that have no gap before them any more.
-    fn catch_up(&mut self, changed: &mut BTreeSet<NodeId>) {
+    fn catch_up(&mut self) {
         while let (Some(held), Some(first)) = (self.held, self.ahead.first_entry()) {
             let mark = *first.key();
             let next = Mark { epoch: held.epoch, seq: held.seq.saturating_add(1) };
@@ -166,44 +179,48 @@ impl PartitionView {
             }
             let delta = first.remove();
             if mark == next {
-                self.apply(delta, changed);
+                self.apply(delta);
                 self.held = Some(mark);
             }
         }
     }
 
-    fn apply(&mut self, delta: Delta, changed: &mut BTreeSet<NodeId>) {
+    fn apply(&mut self, delta: Delta) {
         // A node that was forgotten and has joined again since is in both.
         for id in delta.forgotten {
-            self.nodes.remove(&id);
-            changed.insert(id);
+            self.changed.extend(self.nodes.take(&id).map(|node| node.latest().row));
         }
         for update in delta.nodes {
-            changed.insert(update.node.clone());
-            match self.nodes.get_mut(&update.node) {
+            self.changed.push(update.row);
+            match self.nodes.sitting(&update.node, update.row) {
                 Some(node) => node.merge(update),
                 None => {
-                    self.nodes.insert(update.node.clone(), Node::new(update));
+                    let known = self.nodes.take(&update.node);
+                    self.changed.extend(known.as_ref().map(|node| node.latest().row));
+                    self.seat(known, update, Node::merge);
                 }
             }
         }
     }
 
-    fn replace(&mut self, snapshot: Snapshot, changed: &mut BTreeSet<NodeId>) {
+    fn replace(&mut self, updates: Vec<NodeUpdate>) {
         let mut before = std::mem::take(&mut self.nodes);
-        for update in snapshot.nodes {
-            let id = update.node.clone();
-            let node = match before.remove(&id) {
-                Some(mut node) => {
-                    node.replace(update);
-                    node
-                }
-                None => Node::new(update),
-            };
-            changed.insert(id.clone());
-            self.nodes.insert(id, node);
+        self.changed.extend(before.all().map(|node| node.latest().row));
+        for update in updates {
+            self.changed.push(update.row);
+            self.seat(before.take(&update.node), update, Node::replace);
         }
-        changed.extend(before.into_keys());
+    }
+
+    /// Gives a node its row: one that was known and `takes` what is said of it, or a new one.
+    fn seat(&mut self, known: Option<Arc<Node>>, update: NodeUpdate, takes: fn(&mut Node, NodeUpdate)) {
+        self.nodes.seat(match known {
+            Some(mut node) => {
+                takes(Arc::make_mut(&mut node), update);
+                node
+            }
+            None => Arc::new(Node::new(update)),
+        });
     }
 }
 

@@ -106,8 +106,11 @@ impl Way {
         self.asked = !self.fleet.settle(self.now).is_empty();
     }
 
+    /// All nodes, by their names.
     fn sees(&self) -> Vec<Node> {
-        self.fleet.nodes().cloned().collect()
+        let mut nodes: Vec<Node> = self.fleet.nodes().map(|node| Node::clone(node)).collect();
+        nodes.sort_by(|one, other| one.id().cmp(other.id()));
+        nodes
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, fmt, io::Write, time::Duration};
 
+use super::Audit;
 use crate::{
     oracle::Expected,
     watch::{Seen, percentile},
@@ -14,10 +15,12 @@ pub struct Verdict {
     nodes: usize,
     /// Samples that the broker has acknowledged.
     pub acknowledged: u64,
-    /// Samples that the workers' state contains.
+    /// Samples that the workers say they have applied.
     pub applied: u64,
-    /// Samples that arrived when no window reached back to them any more; they count in totals only.
+    /// Samples that the workers say were older than every window, over all owners that there were.
     pub late: u64,
+    /// What became of each sample, by what the workers have left behind.
+    pub audit: Audit,
     /// Samples that arrived again and were dropped.
     pub duplicates: u64,
     /// For how long partitions said nothing.
@@ -28,6 +31,8 @@ pub struct Verdict {
     pub successions: u64,
     /// Messages of owners that had been outranked.
     pub outranked: u64,
+    /// Deltas that the api has dropped because they were old.
+    pub stale: u64,
     /// Where the api went back in time.
     pub regressions: Vec<String>,
     /// Where the api says something else than the oracle.
@@ -39,39 +44,39 @@ impl Verdict {
         name: &'static str,
         truth: &BTreeMap<String, Expected>,
         seen: &Seen,
-        regressions: Vec<String>,
-        mismatches: Option<String>,
+        audit: Audit,
     ) -> Self {
         Self {
             name,
             nodes: truth.len(),
             acknowledged: truth.values().map(|node| node.samples).sum(),
             applied: seen.applied(),
-            late: seen.newest().values().map(|stats| stats.late).sum(),
+            late: seen.sum(|stats| stats.late),
+            audit,
             duplicates: seen.sum(|stats| stats.duplicates),
             pauses: seen.pauses.clone(),
             hand_overs: seen.hand_overs.clone(),
             successions: seen.successions,
             outranked: seen.outranked,
-            regressions,
-            mismatches,
+            stale: 0,
+            regressions: Vec::new(),
+            mismatches: None,
         }
     }
 
-    /// Acknowledged samples that no state contains.
-    pub fn missing(&self) -> u64 {
-        self.acknowledged.saturating_sub(self.applied + self.late)
-    }
-
-    /// Fails unless nothing is missing, every average and total is right, the api never went back, and no partition
-    /// was silent for longer than `longest_pause`.
+    /// Fails unless each sample that was acknowledged was applied, and once; every average and total is right; the api
+    /// never went back; and no partition was silent for longer than `longest_pause`.
     ///
     /// # Panics
     ///
     /// Then, with everything that is wrong.
     pub fn assert_held(&self, longest_pause: Duration) {
+        let Audit { applied, late, missing, surplus } = &self.audit;
         assert!(self.mismatches.is_none(), "{self}");
-        assert_eq!(self.missing(), 0, "{self}");
+        assert!(missing.is_empty() && surplus.is_empty(), "{self}: missing {missing:?}, surplus {surplus:?}");
+        assert_eq!(applied + late, self.acknowledged, "{self}");
+        assert_eq!(*applied, self.applied, "{self}: {applied} were kept");
+        assert!(*late <= self.late, "{self}: {late} were passed over, and only so many were counted as late");
         assert!(self.regressions.is_empty(), "{self}: {:?}", &self.regressions);
         assert!(self.pauses.iter().all(|pause| *pause <= longest_pause), "{self}");
     }
@@ -85,27 +90,33 @@ impl Verdict {
 
 impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { name, nodes, acknowledged, applied, late, duplicates, successions, outranked, .. } = self;
-        let seconds = |values: &[Duration], percent| {
-            percentile(values, percent)
-                .map_or_else(|| "-".to_owned(), |gap| format!("{:.1} s", gap.as_secs_f64()))
-        };
+        let Self { name, nodes, acknowledged, applied, duplicates, successions, outranked, stale, .. } = self;
+        let audit = &self.audit;
         write!(
             f,
-            "{name}: {acknowledged} samples acknowledged, {applied} applied, {late} late, {} missing, {duplicates} \
-             duplicates dropped, {successions} new owners, takeover gap p50 {} p99 {} ({} pauses), hand-over p99 {} ({}), {outranked} outranked \
-             messages, {} regressions, ",
-            self.missing(),
-            seconds(&self.pauses, 50),
-            seconds(&self.pauses, 99),
-            self.pauses.len(),
-            seconds(&self.hand_overs, 99),
-            self.hand_overs.len(),
+            "{name}: {acknowledged} samples acknowledged, {applied} applied, {} late, {} missing, {} surplus, \
+             {duplicates} duplicates dropped, takeover gap {}, hand-over {}, {successions} new owners, \
+             {outranked} outranked messages, {stale} stale deltas dropped, {} regressions, ",
+            audit.late,
+            audit.missing(),
+            audit.surplus(),
+            gaps(&self.pauses),
+            gaps(&self.hand_overs),
             self.regressions.len(),
         )?;
         match &self.mismatches {
             None => write!(f, "the oracle held for {nodes} nodes"),
             Some(mismatches) => write!(f, "THE ORACLE DID NOT HOLD: {mismatches}"),
         }
+    }
+}
+
+fn gaps(gaps: &[Duration]) -> String {
+    let [p50, p99] = [50, 99].map(|percent| percentile(gaps, percent));
+    match (p50, p99) {
+        (Some(p50), Some(p99)) => {
+            format!("p50 {:.1} s p99 {:.1} s ({})", p50.as_secs_f64(), p99.as_secs_f64(), gaps.len())
+        }
+        _ => "none".to_owned(),
     }
 }

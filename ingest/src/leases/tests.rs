@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 use tidemap_wire::{Partition, PartitionCount};
 
-use super::{Action, DEAD_AFTER_MS, Lease, Leases};
+use super::{Action, DEAD_AFTER_MS, Lease, Leases, RESERVED_MS};
 
 /// A bucket with compare-and-swap, shared by several workers in one thread.
 #[derive(Default)]
@@ -68,6 +68,14 @@ impl Worker {
                     bucket.swap(partition, &released, revision);
                 }
                 Action::Sweep(worker) => bucket.put(&format!("w.{worker}"), None),
+                Action::Bury(worker, revision) => {
+                    bucket
+                        .log
+                        .iter_mut()
+                        .filter(|(key, _, of)| *key == format!("w.{worker}") && *of <= revision)
+                        .for_each(|(key, ..)| key.clear());
+                    self.leases.buried(&worker);
+                }
             }
         }
         self.read(bucket, now_ms);
@@ -141,6 +149,21 @@ fn a_workers_heartbeat_is_swept_long_after_its_death() {
     workers.truncate(1);
     run(&mut workers, &mut bucket, 4..70);
     assert!(!workers[0].leases.workers.contains_key("b"));
+    assert!(bucket.log.iter().any(|(key, ..)| key == "w.b"));
+    run(&mut workers, &mut bucket, 70..85);
+    assert!(!bucket.log.iter().any(|(key, ..)| key == "w.b"));
+}
+
+#[test]
+fn a_worker_that_comes_back_is_not_buried() {
+    let mut bucket = Bucket::default();
+    let mut workers = vec![Worker::new("a")];
+    run(&mut workers, &mut bucket, 0..4);
+    bucket.put("w.b", None);
+    run(&mut workers, &mut bucket, 4..10);
+    bucket.put("w.b", Some(vec![]));
+    run(&mut workers, &mut bucket, 10..12);
+    assert!(workers[0].leases.workers.contains_key("b") && workers[0].leases.removed.is_empty());
 }
 
 proptest! {
@@ -168,4 +191,18 @@ proptest! {
             prop_assert!(epochs.is_sorted(), "{:?}", epochs);
         }
     }
+}
+
+#[test]
+fn a_partition_whose_lease_was_lost_is_first_left_to_the_worker_that_knows_it() {
+    let count = PartitionCount::new(2).unwrap();
+    let (mine, others) = (count.partition(0).unwrap(), count.partition(1).unwrap());
+    let mut leases = Leases::new("me", count);
+    leases.begin_anew([mine].into_iter(), 1_000);
+    let taken = |leases: &Leases, now_ms| -> Vec<Partition> {
+        let plan = leases.plan(now_ms, 7).into_iter();
+        plan.filter_map(|action| if let Action::Acquire(k, ..) = action { Some(k) } else { None }).collect()
+    };
+    assert_eq!(taken(&leases, 1_000), [mine]);
+    assert_eq!(taken(&leases, 1_000 + RESERVED_MS), [mine, others]);
 }

@@ -4,23 +4,33 @@
 //! acknowledgement. It also takes the status line of a stored message for the broker's own word, so that a crafted one
 //! could end it; here only what comes to the inbox itself is a word of the broker's.
 
-use std::time::Duration;
+use std::{ops::RangeInclusive, time::Duration};
 
 use anyhow::{Context, bail, ensure};
 use async_nats::{Client, HeaderMap, Message, StatusCode, Subject, Subscriber};
 use bytes::Bytes;
-use futures_util::{StreamExt, stream::ReadyChunks};
+use futures_util::{FutureExt, StreamExt, stream::ReadyChunks};
+use tokio::time::Instant;
 
-/// Messages asked for at once: fewer cost round trips, more cost memory.
-const BATCH: u64 = 4_096;
-/// The broker speaks at least this often, so silence means a lost link.
-const HEARTBEAT: Duration = Duration::from_secs(1);
+/// Messages asked for at once: fewer make the broker wait for requests (16,384 are read 15 % faster than 4,096), more
+/// cost memory while a log is being caught up with.
+const BATCH: RangeInclusive<u64> = 512..=16_384;
+/// So many bytes at once, as far as the messages before tell: packs are large. The broker knows a bound in bytes too
+/// (`max_bytes`), but delivers a tenth as fast with it (59,000 instead of 520,000 a second, nats-server 2.15.1).
+const BATCH_BYTES: u64 = 32 * 1024 * 1024;
+/// The broker speaks at least this often, so silence means a lost link, or that the consumer's server has gone (a server
+/// that retires gives no notice of that): then the page stands still until it is noticed.
+const HEARTBEAT: Duration = Duration::from_millis(250);
 /// How long one request for messages stands.
 const EXPIRES: Duration = Duration::from_secs(30);
-/// Two heartbeats, and a little for a busy machine.
-const SILENCE: Duration = Duration::from_millis(2_500);
-/// Messages that are passed on together when they are there.
-const CHUNK: usize = 1_024;
+/// Three heartbeats, and a little for a busy machine.
+const SILENCE: Duration = Duration::from_millis(900);
+/// How often it is looked whether the connection is still the one that asked.
+const LOOK: Duration = Duration::from_millis(100);
+/// For a request to find room in the connection.
+const ROOM: Duration = Duration::from_millis(1_600);
+/// Messages that are passed on together when they are there. Room is made for all of them each time.
+const CHUNK: usize = 128;
 
 /// A message of a stream.
 #[derive(Clone, Debug)]
@@ -30,7 +40,7 @@ pub struct Record {
     /// Its payload.
     pub payload: Bytes,
     /// Its headers.
-    pub headers: Option<HeaderMap>,
+    pub headers: Option<Box<HeaderMap>>,
     /// Its number in the stream.
     pub sequence: u64,
     /// How many messages the stream holds behind it.
@@ -46,8 +56,12 @@ pub(super) struct Delivery {
     next: String,
     inbox: String,
     messages: ReadyChunks<Subscriber>,
+    /// Messages that are asked for at once.
+    batch: u64,
     /// Messages that were asked for and may still come.
     due: u64,
+    /// The server that was asked first, and the number that it gave to this connection.
+    asked: Option<(String, u64)>,
 }
 
 impl Delivery {
@@ -56,16 +70,15 @@ impl Delivery {
         let inbox = client.new_inbox();
         let messages = client.subscribe(inbox.clone()).await?.ready_chunks(CHUNK);
         let next = format!("$JS.API.CONSUMER.MSG.NEXT.{stream}.{consumer}");
-        let mut delivery = Self { client, next, inbox, messages, due: 0 };
+        let asked = connection(&client);
+        let mut delivery = Self { client, next, inbox, messages, batch: *BATCH.start(), due: 0, asked };
         delivery.ask().await?;
         Ok(delivery)
     }
 
     /// The next messages, in their order. An error means that there will be no more.
     pub(super) async fn next(&mut self) -> anyhow::Result<Vec<Record>> {
-        let chunk =
-            tokio::time::timeout(SILENCE, self.messages.next()).await.context("the broker is silent")?;
-        let chunk = chunk.context("the connection was closed")?;
+        let chunk = self.chunk().await?.context("the connection was closed")?;
         let mut records = Vec::with_capacity(chunk.len());
         for message in chunk {
             if *message.subject == *self.inbox {
@@ -75,23 +88,41 @@ impl Delivery {
                 records.push(record(message)?);
             }
         }
+        self.batch = batch(&records).unwrap_or(self.batch);
         // Before the request is used up, so that the broker need not wait for the next one.
-        if self.due < BATCH / 2 {
+        if self.due < self.batch / 2 {
             self.ask().await?;
         }
         Ok(records)
     }
 
+    /// What comes next. Whoever was asked on an earlier connection may have forgotten it, and nobody would say so.
+    async fn chunk(&mut self) -> anyhow::Result<Option<Vec<Message>>> {
+        // While a log is being caught up with there is always more, and no clock needs to be asked.
+        if let Some(chunk) = self.messages.next().now_or_never() {
+            return Ok(chunk);
+        }
+        let begun = Instant::now();
+        loop {
+            match tokio::time::timeout(LOOK, self.messages.next()).await {
+                Ok(chunk) => return Ok(chunk),
+                Err(_) if connection(&self.client) != self.asked => bail!("the connection is a new one"),
+                Err(_) if begun.elapsed() >= SILENCE => bail!("the broker is silent"),
+                Err(_) => {}
+            }
+        }
+    }
+
     async fn ask(&mut self) -> anyhow::Result<()> {
         let request = serde_json::json!({
-            "batch": BATCH,
+            "batch": self.batch,
             "expires": EXPIRES.as_nanos(),
             "idle_heartbeat": HEARTBEAT.as_nanos(),
         });
         let publish =
             self.client.publish_with_reply(self.next.clone(), self.inbox.clone(), request.to_string().into());
-        tokio::time::timeout(SILENCE, publish).await.context("the connection is full")??;
-        self.due += BATCH;
+        tokio::time::timeout(ROOM, publish).await.context("the connection is full")??;
+        self.due += self.batch;
         Ok(())
     }
 
@@ -102,7 +133,7 @@ impl Delivery {
             Some(StatusCode::IDLE_HEARTBEAT) => Ok(()),
             // A request has stood for its time, and this is how much of it was left.
             Some(StatusCode::TIMEOUT | StatusCode::NOT_FOUND) => {
-                self.due = self.due.saturating_sub(header("Nats-Pending-Messages").unwrap_or(BATCH));
+                self.due = self.due.saturating_sub(header("Nats-Pending-Messages").unwrap_or(self.due));
                 Ok(())
             }
             status => bail!("{status:?} {}", message.description.as_deref().unwrap_or_default()),
@@ -110,10 +141,22 @@ impl Delivery {
     }
 }
 
+/// How many messages like these should be asked for at once.
+fn batch(records: &[Record]) -> Option<u64> {
+    let bytes: usize = records.iter().map(|record| record.payload.len()).sum();
+    let fitting = BATCH_BYTES.saturating_mul(records.len() as u64).checked_div(bytes as u64)?;
+    Some(fitting.clamp(*BATCH.start(), *BATCH.end()))
+}
+
+fn connection(client: &Client) -> Option<(String, u64)> {
+    client.try_server_info().map(|info| (info.server_id, info.client_id))
+}
+
 fn record(message: Message) -> anyhow::Result<Record> {
     let reply = message.reply.as_deref().context("no message of a stream")?;
     let (sequence, published_ns, pending) = place(reply).with_context(|| format!("cannot read {reply}"))?;
     let Message { subject, payload, headers, .. } = message;
+    let headers = headers.map(Box::new);
     Ok(Record { subject, payload, headers, sequence, pending, published_ns })
 }
 
@@ -121,24 +164,53 @@ fn record(message: Message) -> anyhow::Result<Record> {
 /// `$JS.ACK.<stream>.<consumer>.<delivered>.<sequence>.<delivery>.<time>.<pending>`, or the same with the domain and the
 /// account's hash before the stream, and perhaps more behind.
 fn place(reply: &str) -> anyhow::Result<(u64, i64, u64)> {
-    let tokens = reply.strip_prefix("$JS.ACK.").context("no acknowledgement's subject")?.split('.');
-    let skipped = match tokens.clone().count() {
-        7 => 3,
-        9.. => 5,
-        _ => bail!("too short"),
+    let mut tokens = [&b""[..]; 9];
+    let mut count = 0;
+    // By bytes: this runs once a message, and a search for the next point in text has nothing to gain on tokens this short.
+    let told = reply.strip_prefix("$JS.ACK.").context("no acknowledgement's subject")?.as_bytes();
+    for token in told.split(|byte| *byte == b'.').take(9) {
+        tokens[count] = token;
+        count += 1;
+    }
+    let [sequence, _, published_ns, pending] = match (count, tokens) {
+        (7, [_, _, _, numbers @ .., _, _]) | (9, [_, _, _, _, _, numbers @ ..]) => numbers.map(number),
+        _ => bail!("no acknowledgement's subject"),
     };
-    let mut numbers = tokens.skip(skipped);
-    let mut next = || numbers.next().context("too short");
-    let sequence = next()?.parse()?;
-    next()?;
-    let (published_ns, pending) = (next()?.parse()?, next()?.parse()?);
+    let published_ns = published_ns.and_then(|number| i64::try_from(number).ok());
+    let (sequence, published_ns, pending) =
+        sequence.zip(published_ns).zip(pending).map(|((s, t), p)| (s, t, p)).context("no numbers")?;
     ensure!(sequence > 0, "the first message has number 1");
     Ok((sequence, published_ns, pending))
 }
 
+fn number(digits: &[u8]) -> Option<u64> {
+    let value = |byte: &u8| byte.is_ascii_digit().then(|| u64::from(byte - b'0'));
+    let more = |number: u64, byte| number.checked_mul(10)?.checked_add(value(byte)?);
+    digits.iter().try_fold(0, more).filter(|_| !digits.is_empty())
+}
+
 #[cfg(test)]
 mod tests {
-    use super::place;
+    use super::{batch, place, record};
+
+    #[test]
+    fn of_large_messages_fewer_are_asked_for() {
+        let of = |bytes: usize| {
+            let reply = "$JS.ACK.TIDEMAP_0.abc.1.42.9.1700000000123456789.7";
+            let message = async_nats::Message {
+                subject: "a".into(),
+                reply: Some(reply.into()),
+                payload: vec![0; bytes].into(),
+                headers: None,
+                status: None,
+                description: None,
+                length: bytes,
+            };
+            batch(&[record(message).unwrap()])
+        };
+        assert_eq!([of(200), of(8_192), of(65_536)], [Some(16_384), Some(4_096), Some(512)]);
+        assert_eq!((of(0), batch(&[])), (None, None));
+    }
 
     #[test]
     fn a_message_tells_its_place_in_both_forms() {

@@ -1,5 +1,5 @@
 use proptest::prelude::*;
-use tidemap_wire::{Bps, NodeId, Report, Sample, Status};
+use tidemap_wire::{Bps, NodeId, ReceivedReport, Sample, Status};
 
 use super::{Node, Outcome};
 
@@ -22,15 +22,15 @@ fn sample(seq: u64, start_ms: i64) -> Sample {
     }
 }
 
-fn report(boot: u64, samples: Vec<Sample>) -> Report {
-    Report { node: id(), boot, hello: None, samples }
+fn report(boot: u64, samples: Vec<Sample>) -> ReceivedReport<'static> {
+    ReceivedReport { node: "web-01", boot, hello: None, samples }
 }
 
 /// A node that has seen these samples, each published when it was read.
 fn node(seen: &[(u64, u64, i64)]) -> (Node, Outcome) {
-    let reports: Vec<Report> =
+    let reports: Vec<ReceivedReport<'_>> =
         seen.iter().map(|(boot, seq, start_ms)| report(*boot, vec![sample(*seq, *start_ms)])).collect();
-    let mut node = Node::new(&reports[0], reports[0].samples[0].at_ms);
+    let mut node = Node::new(0, &reports[0], reports[0].samples[0].at_ms);
     let mut total = Outcome::default();
     for report in reports {
         let published_ms = report.samples[0].at_ms;
@@ -178,11 +178,11 @@ proptest! {
 fn a_report_that_is_sent_again_changes_nothing_not_even_when_the_node_was_seen() {
     let old = report(1, vec![sample(1, 0)]);
     let mut captured = report(2, vec![sample(1, 5_000)]);
-    captured.hello = Some(tidemap_wire::Hello { hostname: "old".to_owned(), ..Default::default() });
+    captured.hello = Some(Box::new(tidemap_wire::Hello { hostname: "old".to_owned(), ..Default::default() }));
     let (mut node, _) = node(&[(1, 1, 0)]);
     node.observe(captured.clone(), 6_000);
     let mut newer = report(2, vec![sample(2, 5_000)]);
-    newer.hello = Some(tidemap_wire::Hello { hostname: "new".to_owned(), ..Default::default() });
+    newer.hello = Some(Box::new(tidemap_wire::Hello { hostname: "new".to_owned(), ..Default::default() }));
     node.observe(newer, 7_000);
     let before = format!("{:?}", node.full_update(&id()));
     // Also long after the agent has fallen silent, of the current run and of the one before.
@@ -207,7 +207,7 @@ proptest! {
             report(1, vec![read])
         };
         let told = |order: &[u64]| {
-            let mut node = Node::new(&read(order[0]), 0);
+            let mut node = Node::new(0, &read(order[0]), 0);
             for seq in order {
                 node.observe(read(*seq), 0);
             }

@@ -1,7 +1,7 @@
 use proptest::prelude::*;
-use tidemap_wire::{Bps, EventKind, NodeId, Report, Sample, encode, subject};
+use tidemap_wire::{Bps, EventKind, NodeId, PackWriter, Report, Sample, Slot, encode, subject};
 
-use super::{Limits, Message, Partition};
+use super::{Limits, Message, Partition, Taken};
 
 const LIMITS: Limits = Limits { offline_after_ms: 30_000, forget_after_ms: 60_000 };
 
@@ -43,6 +43,46 @@ fn refused_messages_change_nothing_but_their_count() {
     assert_eq!(partition.stats().refused.values().sum::<u64>(), 9);
 }
 
+fn pack(slot_of: &str, reports: &[&[u8]]) -> (String, Vec<u8>) {
+    let mut writer = PackWriter::default();
+    assert!(reports.iter().all(|report| writer.push(report)));
+    (subject::pack(Slot::of(&id(slot_of)), &id("relay")), writer.finish())
+}
+
+#[test]
+fn a_report_in_a_pack_counts_as_if_it_had_come_alone() {
+    let mut partition = Partition::new(LIMITS);
+    let reports = [encode(&report("a", 1)), encode(&report("a", 1)), encode(&report("a", 2))];
+    let (subject, payload) = pack("a", &reports.each_ref().map(Vec::as_slice));
+    let message = Message { subject: &subject, payload: &payload, published_ms: 5 };
+    assert_eq!(partition.observe_unless(message, |_| false), Taken { reports: 3, refused: None });
+    let stats = partition.stats();
+    assert_eq!((stats.samples, stats.duplicates, partition.snapshot()[0].seen_ms), (2, 1, 5));
+    assert_eq!(partition.observe_unless(message, |node| node == "a"), Taken::default());
+    assert_eq!(partition.stats().duplicates, 1);
+}
+
+#[test]
+fn a_bad_report_in_a_pack_spoils_no_other() {
+    let mut partition = Partition::new(LIMITS);
+    // The last but one is a node of another slot: this relay may have packed it, but not here.
+    let reports =
+        [b"\xc1".to_vec(), encode(&report("a", 0)), encode(&report("b", 1)), encode(&report("a", 1))];
+    let (subject, payload) = pack("a", &reports.each_ref().map(Vec::as_slice));
+    let message = Message { subject: &subject, payload: &payload, published_ms: 0 };
+    assert_eq!(
+        partition.observe_unless(message, |_| false),
+        Taken { reports: 1, refused: Some("other-slot") }
+    );
+    let refused = partition.stats().refused;
+    assert_eq!(format!("{refused:?}"), r#"{"garbage": 1, "implausible": 1, "other-slot": 1}"#);
+    assert_eq!(partition.snapshot().len(), 1);
+    // An agent that says a pack where samples belong says nothing.
+    observe(&mut partition, &subject::sample(&id("a")), &payload).unwrap_err();
+    observe(&mut partition, &subject, &encode(&report("a", 2))).unwrap_err();
+    assert_eq!(partition.stats().samples, 1);
+}
+
 #[test]
 fn a_node_joins_falls_silent_and_is_forgotten() {
     let mut partition = Partition::new(LIMITS);
@@ -51,13 +91,14 @@ fn a_node_joins_falls_silent_and_is_forgotten() {
     for now_ms in [0, 10_000, 40_000, 60_000] {
         let output = partition.tick(now_ms, 0);
         assert_eq!(
-            (output.nodes.len(), output.forgotten.len()),
+            (partition.updates().count(), output.forgotten.len()),
             if now_ms < 60_000 { (1, 0) } else { (0, 1) }
         );
         kinds.extend(output.events.into_iter().map(|event| event.kind));
     }
     assert_eq!(kinds, [EventKind::Joined, EventKind::Warning, EventKind::Offline, EventKind::Forgotten]);
-    assert!(partition.tick(61_000, 0).nodes.is_empty());
+    partition.tick(61_000, 0);
+    assert_eq!(partition.updates().count(), 0);
 }
 
 #[test]

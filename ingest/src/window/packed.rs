@@ -3,60 +3,55 @@
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 
-use super::{Ring, Sum, Windows};
+use super::{Ring, Sum, Windows, number};
 
-/// Both rings, packed.
+/// Both rings, packed: each's buckets from the newest backwards, three numbers each. A number takes seven bits a byte, the
+/// lowest first.
 #[derive(Serialize, Deserialize)]
 pub(super) struct Packed {
-    seconds: PackedRing,
-    quarters: PackedRing,
-}
-
-/// A ring: the number of its newest bucket, and its buckets from the newest backwards, three numbers each. A number
-/// takes seven bits a byte, the lowest first.
-#[derive(Serialize, Deserialize)]
-struct PackedRing {
-    newest: Option<i64>,
-    cells: ByteBuf,
+    newest_ms: Option<i64>,
+    seconds: ByteBuf,
+    quarters: ByteBuf,
 }
 
 impl From<Windows> for Packed {
     fn from(windows: Windows) -> Self {
-        Self { seconds: pack(&windows.seconds), quarters: pack(&windows.quarters) }
+        let Windows { newest_ms, seconds, quarters } = windows;
+        let newest = newest_ms.unwrap_or(0);
+        Self { newest_ms, seconds: pack(&seconds, newest), quarters: pack(&quarters, newest) }
     }
 }
 
 impl From<Packed> for Windows {
     fn from(packed: Packed) -> Self {
-        let Self { mut seconds, mut quarters } = Self::default();
-        unpack(&packed.seconds, &mut seconds);
-        unpack(&packed.quarters, &mut quarters);
-        Self { seconds, quarters }
+        let mut windows = Self { newest_ms: packed.newest_ms, ..Self::default() };
+        if let Some(newest_ms) = packed.newest_ms {
+            unpack(&packed.seconds, newest_ms, &mut windows.seconds);
+            unpack(&packed.quarters, newest_ms, &mut windows.quarters);
+        }
+        windows
     }
 }
 
-fn pack<const N: usize>(ring: &Ring<N>) -> PackedRing {
+fn pack<const N: usize, const STEP_MS: i64>(ring: &Ring<N, STEP_MS>, newest_ms: i64) -> ByteBuf {
     let mut cells = Vec::new();
-    if let Some(newest) = ring.newest {
-        for back in 0..N as i64 {
-            let sum = ring.cells[Ring::<N>::place(newest - back)].get();
-            for number in [sum.rx_bytes, sum.tx_bytes, sum.covered_ms] {
-                put(&mut cells, number);
-            }
+    for sum in ring.backwards(newest_ms) {
+        for number in [sum.rx_bytes, sum.tx_bytes, sum.covered_ms] {
+            put(&mut cells, number);
         }
     }
-    PackedRing { newest: ring.newest, cells: ByteBuf::from(cells) }
+    ByteBuf::from(cells)
 }
 
 /// What does not fit is left out: a ring of another version may have had other buckets.
-fn unpack<const N: usize>(packed: &PackedRing, ring: &mut Ring<N>) {
-    let Some(newest) = packed.newest else { return };
-    ring.newest = Some(newest);
-    let mut bytes = packed.cells.iter().copied();
+fn unpack<const N: usize, const STEP_MS: i64>(cells: &[u8], newest_ms: i64, ring: &mut Ring<N, STEP_MS>) {
+    let newest = number::<STEP_MS>(newest_ms);
+    let mut bytes = cells.iter().copied();
     for back in 0..N as i64 {
         let numbers = (take(&mut bytes), take(&mut bytes), take(&mut bytes));
         let (Some(rx_bytes), Some(tx_bytes), Some(covered_ms)) = numbers else { return };
-        ring.cells[Ring::<N>::place(newest.saturating_sub(back))].add(Sum { rx_bytes, tx_bytes, covered_ms });
+        let place = Ring::<N, STEP_MS>::place(newest.saturating_sub(back));
+        ring.cells.set(place, Sum { rx_bytes, tx_bytes, covered_ms });
     }
 }
 
@@ -94,9 +89,9 @@ mod tests {
         }
 
         #[test]
-        fn no_bytes_break_the_reader(newest in any::<Option<i64>>(), cells in any::<Vec<u8>>()) {
-            let ring = || PackedRing { newest, cells: ByteBuf::from(cells.clone()) };
-            Windows::from(Packed { seconds: ring(), quarters: ring() }).averages();
+        fn no_bytes_break_the_reader(newest_ms in any::<Option<i64>>(), cells in any::<Vec<u8>>()) {
+            let cells = || ByteBuf::from(cells.clone());
+            Windows::from(Packed { newest_ms, seconds: cells(), quarters: cells() }).averages();
         }
     }
 }

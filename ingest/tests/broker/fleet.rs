@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
 
 use async_nats::{Client, jetstream};
-use futures_util::StreamExt;
+use futures_util::{StreamExt, TryStreamExt};
 use tempfile::TempDir;
 use tidemap_ingest::{
     IngestConfig,
@@ -16,10 +16,13 @@ use tidemap_service::{
     streams,
 };
 use tidemap_wire::{
-    Averages, Bps, ForgetReply, ForgetRequest, NodeId, NodeUpdate, PartitionCount, PartitionStats, Report,
-    Sample, Slot, SnapshotChunk, SnapshotRequest, decode, encode, subject,
+    Averages, Bps, ForgetReply, ForgetRequest, NodeId, NodeUpdate, PackWriter, PartitionCount,
+    PartitionStats, Report, Sample, Slot, SnapshotChunk, SnapshotRequest, decode, encode, subject,
 };
-use tokio::{task::JoinHandle, time::timeout};
+use tokio::{
+    task::JoinHandle,
+    time::{Instant, sleep, timeout},
+};
 use tokio_util::sync::CancellationToken;
 
 /// Far more than anything here takes.
@@ -28,8 +31,8 @@ const LIMITS: Limits = Limits { offline_after_ms: 30_000, forget_after_ms: 86_40
 
 /// A broker without a worker.
 pub(crate) struct Fleet {
-    _broker: Broker,
-    _dir: TempDir,
+    pub(crate) broker: Broker,
+    pub(crate) dir: TempDir,
     pub(crate) access: NatsArgs,
     pub(crate) client: Client,
     pub(crate) js: jetstream::Context,
@@ -56,7 +59,7 @@ impl Fleet {
         let access = NatsArgs::new(&broker.url(), Some(&keys.service_seed_path()));
         let client = access.connect("test", None).await.unwrap();
         let js = jetstream::new(client.clone());
-        Self { _broker: broker, _dir: dir, access, client, js, truth: Partition::new(LIMITS) }
+        Self { broker, dir, access, client, js, truth: Partition::new(LIMITS) }
     }
 
     pub(crate) fn worker(&self, partitions: u16) -> Worker {
@@ -64,16 +67,20 @@ impl Fleet {
     }
 
     pub(crate) fn worker_with_metrics(&self, partitions: u16, metrics: Option<SocketAddr>) -> Worker {
-        let config = IngestConfig {
-            partitions: PartitionCount::new(partitions).unwrap(),
-            limits: LIMITS,
-            replicas: 1,
-            metrics,
-        };
-        let (access, stop) = (self.access.clone(), CancellationToken::new());
+        self.worker_by(self.access.clone(), IngestConfig { metrics, ..self.config(partitions) })
+    }
+
+    /// A worker that comes another way.
+    pub(crate) fn worker_by(&self, access: NatsArgs, config: IngestConfig) -> Worker {
+        let stop = CancellationToken::new();
         let shutdown = stop.clone();
         let running = tokio::spawn(async move { tidemap_ingest::run(config, &access, shutdown).await });
         Worker { running, stop }
+    }
+
+    pub(crate) fn config(&self, partitions: u16) -> IngestConfig {
+        let partitions = PartitionCount::new(partitions).unwrap();
+        IngestConfig { partitions, limits: LIMITS, replicas: 1, metrics: None }
     }
 
     /// Makes the streams, as the first worker would.
@@ -85,25 +92,41 @@ impl Fleet {
     pub(crate) async fn report(&mut self, nodes: u64, seconds: std::ops::Range<u64>) {
         for second in seconds {
             for number in 0..nodes {
-                let node = NodeId::from_name(&format!("node-{number}")).unwrap();
-                let rate = Bps::new(((second * 31 + number * 7) % 1_000) as f64);
-                let sample = Sample {
-                    seq: second + 1,
-                    at_ms: 1_700_000_000_000 + i64::try_from(second).unwrap() * 1_000,
-                    elapsed_ms: 1_000,
-                    rx_bytes: second * 1_000,
-                    tx_bytes: second * 10,
-                    rx_bps: rate,
-                    tx_bps: rate,
-                    ..Sample::default()
-                };
-                let report = Report { node: node.clone(), boot: 1, hello: None, samples: vec![sample] };
-                let (subject, payload) = (subject::sample(&node), encode(&report));
-                let message = Message { subject: &subject, payload: &payload, published_ms: 0 };
-                self.truth.observe(message).unwrap();
-                self.js.publish(subject, payload.into()).await.unwrap().await.unwrap();
+                self.publish(&format!("node-{number}"), 1, second).await;
             }
         }
+    }
+
+    /// The same as a relay would say it: each slot's reports of a second in one message.
+    pub(crate) async fn report_packed(&mut self, nodes: u64, seconds: std::ops::Range<u64>) {
+        let relay = NodeId::from_name("relay").unwrap();
+        for second in seconds {
+            let mut packs: BTreeMap<Slot, PackWriter> = BTreeMap::new();
+            for number in 0..nodes {
+                let report = report(&format!("node-{number}"), 1, second);
+                assert!(packs.entry(Slot::of(&report.node)).or_default().push(&encode(&report)));
+            }
+            for (slot, pack) in packs {
+                let (subject, payload) = (subject::pack(slot, &relay), pack.finish());
+                self.truth
+                    .observe(Message { subject: &subject, payload: &payload, published_ms: 0 })
+                    .unwrap();
+                self.store(subject, payload).await;
+            }
+        }
+    }
+
+    /// Stores what a run of an agent says of a second since all agents began.
+    pub(crate) async fn publish(&mut self, node: &str, boot: u64, second: u64) {
+        let report = report(node, boot, second);
+        let (subject, payload) = (subject::sample(&report.node), encode(&report));
+        self.truth.observe(Message { subject: &subject, payload: &payload, published_ms: 0 }).unwrap();
+        self.store(subject, payload).await;
+    }
+
+    async fn store(&self, subject: String, payload: Vec<u8>) {
+        // A broker that was just started may not have opened the stream yet.
+        eventually(async || Ok(self.js.publish(subject.clone(), payload.clone().into()).await?.await?)).await;
     }
 
     /// What the workers should know now.
@@ -166,6 +189,11 @@ impl Fleet {
         facts(nodes)
     }
 
+    /// Names of everything that the broker keeps.
+    pub(crate) async fn streams(&self) -> anyhow::Result<Vec<String>> {
+        Ok(self.js.stream_names().try_collect().await?)
+    }
+
     pub(crate) async fn forget(&self, node: &NodeId) -> bool {
         let partition = PartitionCount::default().of(Slot::of(node));
         let request = encode(&ForgetRequest { node: node.clone() });
@@ -191,6 +219,12 @@ impl Fleet {
 }
 
 impl Worker {
+    /// Ends it without a word.
+    pub(crate) async fn kill(self) {
+        self.running.abort();
+        assert!(self.running.await.unwrap_err().is_cancelled());
+    }
+
     pub(crate) async fn stop(self) {
         self.stop.cancel();
         timeout(PATIENCE, self.running).await.unwrap().unwrap().unwrap();
@@ -199,6 +233,45 @@ impl Worker {
     /// How it ended by itself.
     pub(crate) async fn ended(self) -> anyhow::Result<()> {
         timeout(PATIENCE, self.running).await.unwrap().unwrap()
+    }
+}
+
+/// What a run of an agent says of a second since all agents began.
+fn report(node: &str, boot: u64, second: u64) -> Report {
+    let node = NodeId::from_name(node).unwrap();
+    let rate = Bps::new(((second * 31 + node.as_str().len() as u64 * 7) % 1_000) as f64);
+    let sample = Sample {
+        seq: second + 1,
+        at_ms: 1_700_000_000_000 + i64::try_from(second).unwrap() * 1_000,
+        elapsed_ms: 1_000,
+        rx_bytes: second * 1_000,
+        tx_bytes: second * 10,
+        rx_bps: rate,
+        tx_bps: rate,
+        ..Sample::default()
+    };
+    Report { node, boot, hello: None, samples: vec![sample] }
+}
+
+/// Whether tests take their time.
+pub(crate) fn is_long() -> bool {
+    std::env::var_os("TIDEMAP_LONG").is_some()
+}
+
+/// Looks until it is so.
+pub(crate) async fn until(mut is_it: impl AsyncFnMut() -> anyhow::Result<bool>) {
+    eventually(async || is_it().await?.then_some(()).ok_or_else(|| anyhow::anyhow!("it is not so"))).await;
+}
+
+/// Tries until it goes well.
+pub(crate) async fn eventually<T>(mut attempt: impl AsyncFnMut() -> anyhow::Result<T>) -> T {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        match timeout(PATIENCE, attempt()).await.unwrap() {
+            Ok(done) => return done,
+            Err(error) => assert!(Instant::now() < deadline, "{error:#}"),
+        }
+        sleep(Duration::from_millis(50)).await;
     }
 }
 

@@ -64,7 +64,7 @@ async fn an_owner_that_was_replaced_cannot_write_over_its_successor() {
     let writes = async |epoch: u64, revisions| {
         let (orders, todo) = mpsc::channel(1);
         let value = Checkpoint::encode(epoch, Place::default(), std::iter::empty());
-        orders.send(Order::Keep(part, value.into())).await.unwrap();
+        orders.send(Order::Keep(vec![(part, value.into())])).await.unwrap();
         drop(orders);
         Writer { bucket: bucket.clone(), epoch, revisions }.run(todo).await
     };
@@ -93,7 +93,7 @@ async fn parts_of_an_older_division_do_not_stay() {
         let parts: Vec<Part> = Part::all(slot, nodes).collect();
         for part in &parts {
             let value = Checkpoint::encode(1, Place::default(), std::iter::empty());
-            orders.send(Order::Keep(*part, value.into())).await.unwrap();
+            orders.send(Order::Keep(vec![(*part, value.into())])).await.unwrap();
         }
         orders.send(Order::Complete(parts.clone())).await.unwrap();
         drop(orders);
@@ -101,6 +101,33 @@ async fn parts_of_an_older_division_do_not_stay() {
         let kept = vault::load(&fleet.js, &stream, &Content::Closed, &[slot]).await.unwrap();
         assert_eq!(kept.revisions.keys().copied().collect::<Vec<_>>(), parts);
     }
+}
+
+#[tokio::test]
+async fn an_owner_that_was_replaced_removes_nothing_of_its_successor() {
+    let fleet = Fleet::start().await;
+    fleet.make_streams(8).await;
+    let bucket = fleet.js.get_key_value(streams::CHECKPOINTS).await.unwrap();
+    let slot = Slot::of(&NodeId::from_name("a").unwrap());
+    let stream = streams::name(PartitionCount::default().of(slot));
+    let (whole, halves): (Vec<Part>, Vec<Part>) =
+        (Part::all(slot, 0).collect(), Part::all(slot, 200).collect());
+    let load = async || vault::load(&fleet.js, &stream, &Content::Closed, &[slot]).await.unwrap();
+    let writes = async |epoch: u64, revisions, parts: &[Part], complete: &[Part]| {
+        let (orders, todo) = mpsc::channel(2);
+        let value = Checkpoint::encode(epoch, Place::default(), std::iter::empty());
+        let values = parts.iter().map(|part| (*part, value.clone().into())).collect();
+        orders.send(Order::Keep(values)).await.unwrap();
+        orders.send(Order::Complete(complete.to_vec())).await.unwrap();
+        drop(orders);
+        Writer { bucket: bucket.clone(), epoch, revisions }.run(todo).await
+    };
+    assert_eq!(writes(5, load().await.revisions, &halves, &halves).await.unwrap(), 0);
+    let frozen = load().await.revisions;
+    assert_eq!(writes(6, frozen.clone(), &halves, &halves).await.unwrap(), 0);
+    // The frozen one has one part in the place of two: it believes that the two are left from itself.
+    assert_eq!(writes(5, frozen, &[], &whole).await.unwrap(), 0);
+    assert_eq!(load().await.revisions.into_keys().collect::<Vec<_>>(), halves);
 }
 
 #[tokio::test]

@@ -1,7 +1,8 @@
 //! One partition becomes eight, and eight become thirty-two.
 
 use tidemap_ingest::repartition;
-use tidemap_wire::PartitionCount;
+use tidemap_service::streams;
+use tidemap_wire::{PartitionCount, subject};
 
 use crate::fleet::Fleet;
 
@@ -23,7 +24,8 @@ async fn partitions_become_more_and_fewer_and_nothing_is_lost() {
         assert_eq!(fleet.known(count).await, fleet.truth());
         worker.stop().await;
         // Nobody has read these yet.
-        fleet.report(30, second + 10..second + 20).await;
+        fleet.report(30, second + 10..second + 15).await;
+        fleet.report_packed(30, second + 15..second + 20).await;
         second += 20;
     }
 }
@@ -51,5 +53,28 @@ async fn no_worker_starts_before_a_change_is_finished() {
     repartition::run(&fleet.js, PartitionCount::new(32).unwrap(), 1).await.unwrap().unwrap();
     let worker = fleet.worker(32);
     fleet.known(32).await;
+    worker.stop().await;
+}
+
+#[tokio::test]
+async fn streams_of_an_older_version_learn_to_take_packs() {
+    let mut fleet = Fleet::start().await;
+    fleet.make_streams(4).await;
+    fleet.report(10, 0..2).await;
+    for partition in PartitionCount::new(4).unwrap().all() {
+        let stream = fleet.js.get_stream(streams::name(partition)).await.unwrap();
+        let mut config = stream.cached_info().config.clone();
+        config.subjects.retain(|subject| subject.contains(".sample."));
+        assert_eq!(config.subjects.len(), 64);
+        fleet.js.update_stream(config).await.unwrap();
+    }
+    assert_eq!(streams::count(&fleet.js).await.unwrap(), Some(4));
+    let worker = fleet.worker(4);
+    fleet.known(4).await;
+    let stream = fleet.js.get_stream("TIDEMAP_0").await.unwrap();
+    assert!(stream.cached_info().config.subjects.contains(&subject::packs_of("4".parse().unwrap())));
+    assert_eq!(streams::count(&fleet.js).await.unwrap(), Some(4));
+    fleet.report_packed(10, 2..4).await;
+    assert_eq!(fleet.known(4).await, fleet.truth());
     worker.stop().await;
 }

@@ -40,12 +40,23 @@ pub(super) struct Launch {
     pub(super) tls: Option<Certificates>,
 }
 
+/// Makes what a broker is started with in a data folder: keys, users, and `nats.conf`.
+///
+/// # Errors
+///
+/// When a file cannot be written.
+pub fn prepare(dir: &Path) -> Result<Keys, BrokerError> {
+    create_private(dir).map_err(failed("cannot make the data folder"))?;
+    let keys = Keys::open_or_create(dir)?;
+    write_if_changed(&dir.join("nats.conf"), CONFIGURATION)?;
+    Ok(keys)
+}
+
 impl Launch {
     /// Starts the broker on a port, of which 0 means a free one, and waits until it is ready. Returns the address under
     /// which this host reaches it.
     pub(super) async fn start(&self, port: u16) -> Result<(Child, SocketAddr), BrokerError> {
-        Keys::open_or_create(&self.dir)?;
-        write_if_changed(&self.dir.join("nats.conf"), CONFIGURATION)?;
+        prepare(&self.dir)?;
         write_if_changed(&configuration(&self.dir), &self.wrapper())?;
         self.empty_ports_folder().map_err(failed("cannot prepare the data folder"))?;
         let logged = fs::metadata(self.log()).map_or(0, |log| log.len());

@@ -22,6 +22,7 @@ const AGENT_SUBSCRIBE: &str = "_INBOX.{{name()}}.>";
 /// What other programs may read of the account `TIDEMAP`.
 const READABLE: [&str; 3] = ["tidemap.v1.delta.>", "tidemap.v1.stats.>", "tidemap.v1.event.>"];
 const SAMPLES: &str = subject::ALL_SAMPLES;
+const PACKS: &str = subject::ALL_PACKS;
 
 /// The accounts' keys.
 pub(super) struct Accounts {
@@ -76,8 +77,11 @@ impl Accounts {
     fn agents(&self, revoked: &Revoked) -> Result<Value, JwtError> {
         Ok(json!({
             "limits": limits(false),
-            "imports": [import(Passage::Service, SAMPLES, &self.tidemap, &self.agents)?],
-            "exports": [export(Passage::Stream, SAMPLES)],
+            "imports": [
+                import(Passage::Service, SAMPLES, &self.tidemap, &self.agents)?,
+                import(Passage::Service, PACKS, &self.tidemap, &self.agents)?,
+            ],
+            "exports": [export(Passage::Stream, SAMPLES), export(Passage::Stream, PACKS)],
             "default_permissions": { "pub": { "deny": [">"] }, "sub": { "deny": [">"] } },
             "signing_keys": [{
                 "kind": "user_scope",
@@ -93,7 +97,10 @@ impl Accounts {
     }
 
     fn apps(&self) -> Result<Value, JwtError> {
-        let mut imports = vec![import(Passage::Stream, SAMPLES, &self.agents, &self.apps)?];
+        let mut imports = vec![
+            import(Passage::Stream, SAMPLES, &self.agents, &self.apps)?,
+            import(Passage::Stream, PACKS, &self.agents, &self.apps)?,
+        ];
         for subject in READABLE {
             imports.push(import(Passage::Stream, subject, &self.tidemap, &self.apps)?);
         }
@@ -115,6 +122,14 @@ pub(super) fn operator(key: &KeyPair, accounts: &Accounts) -> Claims {
 pub(super) fn agent(node: &NodeId, account: &str) -> Claims {
     let nats = json!({ "issuer_account": account, "tags": [format!("slot:{}", Slot::of(node))] });
     Claims::new("user", "", node.as_str(), object(nats))
+}
+
+/// A relay, which publishes what it has packed of whichever node.
+pub(super) fn relay(relay: &NodeId) -> Claims {
+    let publish = subject::packs_by(relay);
+    let subscribe = format!("{}.>", subject::relay_inbox(relay));
+    let permissions = json!({ "pub": { "allow": [publish] }, "sub": { "allow": [subscribe] } });
+    user(&format!("relay {relay}"), permissions)
 }
 
 /// The account's claims with a user shut out who was let in by what `user` says.
@@ -140,7 +155,8 @@ pub(super) fn enroll_key(agents: &Claims) -> Option<String> {
 
 fn tidemap() -> Value {
     let readable = READABLE.map(|subject| export(Passage::Stream, subject));
-    let exports: Vec<Value> = [export(Passage::Service, SAMPLES)].into_iter().chain(readable).collect();
+    let reports = [SAMPLES, PACKS].map(|subject| export(Passage::Service, subject));
+    let exports: Vec<Value> = reports.into_iter().chain(readable).collect();
     json!({
         "limits": limits(true),
         "exports": exports,

@@ -1,6 +1,7 @@
 use std::collections::BTreeSet;
 
 use super::*;
+use crate::keys::tests::snapshot;
 
 const NOW_S: i64 = 1_700_000_000;
 
@@ -10,21 +11,6 @@ fn node(name: &str) -> NodeId {
 
 fn operator(dir: &Path) -> Operator {
     Operator::open_or_create(dir, EnrollKey::Keep, NOW_S).unwrap()
-}
-
-/// Every file below a folder with its content.
-fn snapshot(dir: &Path) -> Vec<(PathBuf, String)> {
-    let mut files = Vec::new();
-    for entry in fs::read_dir(dir).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            files.extend(snapshot(&path));
-        } else {
-            files.push((path.clone(), fs::read_to_string(&path).unwrap()));
-        }
-    }
-    files.sort();
-    files
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! `users/agents.conf`: one line for each agent, with all that it may do.
+//! `users/agents.conf`: one line for each agent and relay, with all that it may do.
 //!
 //! Lines that we did not write stay as they are, so an operator may add users of their own.
 
@@ -9,7 +9,7 @@ use std::{
 
 use tidemap_wire::{NodeId, subject};
 
-use super::{KeysError, at, write_if_changed};
+use super::{KeysError, RelaySide, at, write_if_changed};
 
 const OPEN: &str = "users = [";
 const CLOSE: &str = "]";
@@ -49,13 +49,30 @@ impl Agents {
         self.set_user(user, subject::ALL_SAMPLES, "simulator");
     }
 
+    /// Lets a relay in with this public key; says whether that changed anything.
+    pub(super) fn set_relay(&mut self, relay: &NodeId, side: RelaySide, user: &str) -> bool {
+        let mark = relay_mark(relay, side);
+        let may = match side {
+            RelaySide::Packs => format!("{mark}, subscribe: \"{}.>\"", subject::relay_inbox(relay)),
+            RelaySide::Reports => {
+                format!("publish: \"_INBOX.>\", subscribe: \"{} {}\"", subject::ALL_SAMPLES, subject::RELAYS)
+            }
+        };
+        // What a relay may do here is the same for all of them, so a remark tells whose line it is.
+        let remark = if side == RelaySide::Reports { format!(" {mark}") } else { String::new() };
+        self.set_line(&mark, format!("  {{ nkey: {user}, permissions: {{ {may} }} }}{remark}"))
+    }
+
+    /// Shuts a relay out, at both sides; says whether it was in.
+    pub(super) fn remove_relay(&mut self, relay: &NodeId) -> bool {
+        let [packs, reports] =
+            [RelaySide::Packs, RelaySide::Reports].map(|side| self.remove_line(&relay_mark(relay, side)));
+        packs || reports
+    }
+
     /// Shuts a node's agent out; says whether it was in.
     pub(super) fn remove(&mut self, node: &NodeId) -> bool {
-        let mark = mark(&subject::sample(node));
-        let before = self.lines.len();
-        self.lines.retain(|line| !line.contains(&mark));
-        self.close -= before - self.lines.len();
-        before != self.lines.len()
+        self.remove_line(&mark(&subject::sample(node)))
     }
 
     /// Writes the fragment back.
@@ -67,7 +84,18 @@ impl Agents {
         let mark = mark(publish);
         let line =
             format!("  {{ nkey: {user}, permissions: {{ {mark}, subscribe: \"_INBOX.{inbox}.>\" }} }}");
-        match self.lines.iter_mut().find(|line| line.contains(&mark)) {
+        self.set_line(&mark, line)
+    }
+
+    fn remove_line(&mut self, mark: &str) -> bool {
+        let before = self.lines.len();
+        self.lines.retain(|line| !line.contains(mark));
+        self.close -= before - self.lines.len();
+        before != self.lines.len()
+    }
+
+    fn set_line(&mut self, mark: &str, line: String) -> bool {
+        match self.lines.iter_mut().find(|line| line.contains(mark)) {
             Some(found) if *found == line => return false,
             Some(found) => *found = line,
             None => {
@@ -82,6 +110,14 @@ impl Agents {
 /// What tells a user's line from all others.
 fn mark(publish: &str) -> String {
     format!("publish: \"{publish}\"")
+}
+
+/// The same for a relay's.
+fn relay_mark(relay: &NodeId, side: RelaySide) -> String {
+    match side {
+        RelaySide::Packs => mark(&subject::packs_by(relay)),
+        RelaySide::Reports => format!("# relay {relay};"),
+    }
 }
 
 fn new_fragment() -> String {

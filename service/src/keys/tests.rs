@@ -7,7 +7,7 @@ fn node(name: &str) -> NodeId {
 }
 
 /// Every file below a folder with its content.
-fn snapshot(dir: &Path) -> Vec<(PathBuf, String)> {
+pub(crate) fn snapshot(dir: &Path) -> Vec<(PathBuf, String)> {
     let mut files = Vec::new();
     for entry in fs::read_dir(dir).unwrap() {
         let path = entry.unwrap().path();

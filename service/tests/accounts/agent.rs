@@ -30,6 +30,9 @@ async fn an_agent_publishes_on_no_other_subject() {
         "tidemap.v1.sample.45.a",
         "tidemap.v1.sample.044.a",
         "tidemap.v1.sample.44.a.a",
+        // What only relays say.
+        "tidemap.v1.pack.44.a",
+        "tidemap.v1.pack.44.edge",
         // What only services say, and what only they may ask.
         "tidemap.v1.delta.0",
         "tidemap.v1.stats.0",

@@ -1,23 +1,22 @@
-//! A real nats-server with the streams of an empty fleet, and users whose every word from the broker can be awaited.
+//! A real nats-server with the streams of an empty fleet, and its users.
 
-use std::{collections::BTreeMap, path::Path, time::Duration};
+use std::{collections::BTreeMap, fmt::Display, path::Path, time::Duration};
 
 use async_nats::{
-    Client, ConnectOptions, Event, ServerError,
+    Client, ConnectOptions,
     jetstream::{self, stream},
 };
 use futures_util::TryStreamExt;
 use tempfile::TempDir;
 use tidemap_service::{
     broker::{self, Broker, BrokerConfig},
-    keys::{self, Keys},
+    keys::{self, Keys, RelaySide},
     streams,
 };
-use tidemap_wire::{NodeId, PartitionCount, subject};
-use tokio::{sync::mpsc, time::timeout};
+use tidemap_wire::{PartitionCount, subject};
+use tokio::time::{Instant, sleep};
 
-/// Far more than a healthy broker takes.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
+pub(crate) use crate::user::{PATIENCE, User, node};
 
 /// A broker with the streams of an empty fleet.
 pub(crate) struct Fleet {
@@ -25,12 +24,6 @@ pub(crate) struct Fleet {
     pub(crate) keys: Keys,
     pub(crate) service: Client,
     pub(crate) dir: TempDir,
-}
-
-/// A connection whose events can be awaited.
-pub(crate) struct User {
-    pub(crate) client: Client,
-    events: mpsc::Receiver<Event>,
 }
 
 /// All that JetStream holds: for each stream its messages, its newest number and its consumers.
@@ -54,6 +47,12 @@ impl Fleet {
         User::connect(&self.broker, &enrolled.seed_path, &format!("_INBOX.{}", node(name))).await
     }
 
+    pub(crate) async fn relay(&self, name: &str, side: RelaySide) -> User {
+        let enrolled = keys::enroll_relay(self.dir.path(), &node(name), side).unwrap();
+        self.broker.reload().unwrap();
+        User::connect(&self.broker, &enrolled.seed_path, &subject::relay_inbox(&node(name))).await
+    }
+
     pub(crate) async fn app(&self) -> User {
         User::connect(&self.broker, &self.keys.app_seed_path(), "_INBOX").await
     }
@@ -65,7 +64,7 @@ impl Fleet {
 
     /// All that JetStream holds, leases and checkpoints included.
     pub(crate) async fn held(&self) -> Held {
-        let infos: Vec<stream::Info> = self.js().streams().try_collect().await.unwrap();
+        let infos: Vec<stream::Info> = answered(async || self.js().streams().try_collect().await).await;
         let held = |info: stream::Info| {
             let state = info.state;
             (info.config.name, (state.messages, state.last_sequence, state.consumer_count))
@@ -92,53 +91,9 @@ impl Fleet {
 }
 
 impl User {
-    /// Connects, trying again while the broker still reads its users.
     pub(crate) async fn connect(broker: &Broker, seed: &Path, inbox: &str) -> Self {
         let seed = std::fs::read_to_string(seed).unwrap().trim().to_owned();
-        let (sender, events) = mpsc::channel(64);
-        let options = ConnectOptions::with_nkey(seed)
-            .custom_inbox_prefix(inbox)
-            .retry_on_initial_connect()
-            .reconnect_delay_callback(|_| Duration::from_millis(20))
-            .event_callback(move |event| {
-                let sender = sender.clone();
-                async move { drop(sender.send(event).await) }
-            });
-        let client = options.connect(broker.url()).await.unwrap();
-        let mut user = Self { client, events };
-        user.until(|event| matches!(event, Event::Connected)).await;
-        user
-    }
-
-    pub(crate) async fn until(&mut self, is_it: impl Fn(&Event) -> bool) -> Event {
-        let found = async {
-            loop {
-                let event = self.events.recv().await.expect("the client lives");
-                if is_it(&event) {
-                    return event;
-                }
-            }
-        };
-        timeout(PATIENCE, found).await.expect("the broker says so")
-    }
-
-    /// Waits for the broker's word that this user may not do what it tried, and returns it.
-    pub(crate) async fn refused(&mut self, what: &str) -> String {
-        let words = what.to_lowercase();
-        let event = self
-            .until(|event| match event {
-                Event::ServerError(ServerError::Other(error)) => {
-                    let error = error.to_lowercase();
-                    error.contains("permissions violation") && error.contains(&words)
-                }
-                _ => false,
-            })
-            .await;
-        event.to_string()
-    }
-
-    pub(crate) async fn publish(&self, subject: &str) {
-        self.client.publish(subject.to_owned(), "x".into()).await.unwrap();
+        Self::connect_by(ConnectOptions::with_nkey(seed), broker.url(), inbox).await
     }
 
     /// Returns once the broker has dealt with everything that this user has sent: it refuses in order.
@@ -150,10 +105,19 @@ impl User {
     /// Sends a report of a node and waits until the log has it.
     pub(crate) async fn report(&self, name: &str) {
         let js = jetstream::new(self.client.clone());
-        js.publish(subject::sample(&node(name)), "report".into()).await.unwrap().await.unwrap();
+        answered(async || js.publish(subject::sample(&node(name)), "report".into()).await?.await).await;
     }
 }
 
-pub(crate) fn node(name: &str) -> NodeId {
-    NodeId::from_name(name).unwrap()
+/// Asks until there is an answer: while a broker reads its configuration anew, there is none for a moment, and what it says
+/// instead is told in several ways ("no responders", "no stream found", "requested JetStream resource does not exist").
+async fn answered<T, E: Display>(ask: impl AsyncFn() -> Result<T, E>) -> T {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        match ask().await {
+            Ok(answer) => return answer,
+            Err(error) => assert!(Instant::now() < deadline, "{error}"),
+        }
+        sleep(Duration::from_millis(20)).await;
+    }
 }

@@ -9,4 +9,7 @@ mod entry;
 mod fleet;
 mod programs;
 mod raw;
+mod relay;
 mod reload;
+#[path = "../parts/user.rs"]
+mod user;

@@ -10,7 +10,7 @@ use data_encoding::BASE64URL_NOPAD;
 use futures_util::StreamExt;
 use nkeys::KeyPair;
 use serde_json::{Value, json};
-use tidemap_service::streams;
+use tidemap_service::{jwt::Revocation, streams};
 use tidemap_wire::subject;
 use tokio::time::{Instant, timeout};
 
@@ -53,6 +53,30 @@ async fn an_agent_can_do_nothing_else() {
         agent.refused(&format!("subscription to \"{subject}\"")).await;
     }
     assert_eq!(fleet.logged().await, 0);
+}
+
+#[tokio::test]
+async fn a_relay_packs_under_its_own_name_until_it_is_shut_out() {
+    let fleet = Fleet::start().await;
+    let enrolled = fleet.operator.enroll_relay(&node("edge"), now_s()).unwrap();
+    let inbox = subject::relay_inbox(&node("edge"));
+    let mut relay = User::connect(&fleet.broker, &enrolled.creds_path, &inbox).await;
+    let js = jetstream::new(relay.client.clone());
+    let pack = subject::pack("44".parse().unwrap(), &node("edge"));
+    js.publish(pack, "pack".into()).await.unwrap().await.unwrap();
+    for subject in ["tidemap.v1.pack.44.other", "tidemap.v1.sample.44.a", "tidemap.v1.delta.0", "_INBOX.a.x"]
+    {
+        relay.publish(subject).await;
+        relay.refused(&format!("publish to \"{subject}\"")).await;
+    }
+    let mut agent = fleet.agent("a").await;
+    agent.publish("tidemap.v1.pack.44.edge").await;
+    agent.refused("publish to \"tidemap.v1.pack.44.edge\"").await;
+    assert_eq!(fleet.operator.revoke_relay(&node("edge"), now_s()).unwrap(), Revocation::Now);
+    assert_eq!(fleet.operator.revoke_relay(&node("edge"), now_s()).unwrap(), Revocation::Unknown);
+    fleet.push().await;
+    relay.until(|event| matches!(event, async_nats::Event::Disconnected)).await;
+    assert_eq!(fleet.logged().await, 1);
 }
 
 #[tokio::test]

@@ -1,34 +1,42 @@
-//! The one line that starts an agent on its host.
+//! The one line that starts an agent or a relay on its host.
 
 use tidemap_wire::NodeId;
 
 /// The agent alone where it is installed, else the program that can do everything.
 const PROGRAM: &str = "$(command -v tidemap-agent || echo tidemap agent)";
 
-/// What the agent needs to know.
+/// What the agent, or the relay, needs to know.
 pub(super) struct Line {
     /// Where the broker is.
     pub(super) url: String,
     /// What proves who the agent is: the content of a file.
     pub(super) secret: String,
-    /// How that file is called on the agent's host.
+    /// How that file is called on its host.
     pub(super) file: &'static str,
     /// Whose certificates the broker shows (PEM), when it is not a public authority.
     pub(super) authority: Option<String>,
 }
 
 impl Line {
-    /// The line for a shell.
+    /// An agent's line for a shell.
     pub(super) fn render(&self, node: &NodeId, labels: &[String]) -> String {
         let labels: String = labels.iter().map(|label| format!(" --label {}", quoted(label))).collect();
+        self.start(&format!("{PROGRAM} --node {}{labels}", quoted(&node.display_name())))
+    }
+
+    /// A relay's line.
+    pub(super) fn render_relay(&self, relay: &NodeId) -> String {
+        self.start(&format!("tidemap relay --name {}", quoted(&relay.display_name())))
+    }
+
+    fn start(&self, program: &str) -> String {
         let (make_ca, use_ca) = match &self.authority {
             Some(pem) => (format!("{} && ", write(pem, "tidemap-ca.pem")), " --nats-ca tidemap-ca.pem"),
             None => (String::new(), ""),
         };
         format!(
-            "umask 077 && {} && {make_ca}{PROGRAM} --node {}{labels} --nats-url {}{use_ca} --creds {}",
+            "umask 077 && {} && {make_ca}{program} --nats-url {}{use_ca} --creds {}",
             write(&self.secret, self.file),
-            quoted(&node.display_name()),
             quoted(&self.url),
             self.file,
         )

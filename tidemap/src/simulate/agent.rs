@@ -96,7 +96,7 @@ impl SimulatedAgent {
         let Some(mut report) = self.node.report(run_ms, self.clock.at(run_ms, wall_ms)) else { return false };
         let Some((run, sample)) = self.runs.last_mut().zip(report.samples.pop()) else { return false };
         run.entries.insert(sample.seq, Entry::new(&self.node.id, report.boot, &sample, before));
-        run.outbox.push(sample, report.hello, run_ms);
+        run.outbox.push(sample, report.hello.map(|hello| *hello), run_ms);
         self.samples += 1;
         true
     }

@@ -31,6 +31,13 @@ impl Fleet {
         }
     }
 
+    /// Has all agents begin a run that differs from those of other moments: whoever knows the fleet from before would
+    /// take the samples of the same run for ones that it has seen.
+    pub(super) fn begin(mut self, now_ms: u64) -> Self {
+        self.nodes.iter_mut().for_each(|node| node.boot ^= now_ms);
+        self
+    }
+
     /// Deals the nodes out to several connections.
     pub(super) fn split(self, parts: u32) -> Vec<Fleet> {
         let mut fleets: Vec<Fleet> = (0..parts).map(|_| Fleet { nodes: Vec::new() }).collect();
@@ -44,7 +51,7 @@ impl Fleet {
 /// One synthetic node: its nature, and how far its run has come.
 pub(super) struct SimulatedNode {
     pub(super) id: NodeId,
-    hello: Hello,
+    hello: Box<Hello>,
     /// Random for each run.
     pub(super) boot: u64,
     /// What is chance in this node's life.
@@ -77,7 +84,7 @@ impl SimulatedNode {
         Self {
             // A name of ours has only letters, digits and hyphens, so it is a token as it is.
             id: NodeId::from_name(&hostname).unwrap_or_else(|error| unreachable!("{hostname}: {error}")),
-            hello: Hello {
+            hello: Box::new(Hello {
                 hostname: hostname.clone(),
                 os: Some("Debian GNU/Linux 13".to_owned()),
                 kernel: Some("6.12.0".to_owned()),
@@ -101,7 +108,7 @@ impl SimulatedNode {
                     addresses: Vec::new(),
                 }],
                 ..Hello::default()
-            },
+            }),
             boot: random.u64(..),
             usual_rx_bps: usual * (0.2 + skew),
             usual_tx_bps: usual * (1.2 - skew),
@@ -147,7 +154,7 @@ impl SimulatedNode {
             rx_bps: rates.0,
             tx_bps: rates.1,
             interfaces,
-            host,
+            host: host.map(Box::new),
         };
         let hello = due(HELLO_PERIOD_MS).then(|| self.hello.clone());
         Some(Report { node: self.id.clone(), boot: self.boot, hello, samples: vec![sample] })
@@ -221,6 +228,14 @@ mod tests {
         };
         assert_eq!(reports(7), reports(7));
         assert_ne!(reports(7), reports(8));
+    }
+
+    #[test]
+    fn a_fleet_that_begins_again_is_the_same_in_all_but_its_runs() {
+        let first = |now_ms| fleet(7).begin(now_ms).nodes[0].report(1_000, 1_700_000_000_000).unwrap();
+        let (one, other) = (first(1), first(2));
+        assert_ne!(one.boot, other.boot);
+        assert_eq!(Report { boot: 0, ..one }, Report { boot: 0, ..other });
     }
 
     #[test]

@@ -44,12 +44,13 @@ pub(super) struct Parts {
     pub(super) seed: u64,
 }
 
-/// Publishes until the plan's limit or `shutdown`, and then until everything is acknowledged.
+/// Publishes until the plan's limit or `shutdown`, and then until everything is acknowledged. Returns how many samples
+/// that were.
 ///
 /// # Errors
 ///
 /// When the ack log cannot be written, or is not the truth: a sample was given up or never acknowledged.
-pub(super) async fn run(parts: Parts, shutdown: CancellationToken) -> anyhow::Result<()> {
+pub(super) async fn run(parts: Parts, shutdown: CancellationToken) -> anyhow::Result<u64> {
     let prefix = parts.client.new_inbox();
     let acks = parts.client.subscribe(format!("{prefix}.>")).await?;
     let mut courier = Courier::new(parts, prefix);
@@ -57,7 +58,7 @@ pub(super) async fn run(parts: Parts, shutdown: CancellationToken) -> anyhow::Re
     courier.parts.log.flush()?;
     let lost: u64 = courier.parts.agents.iter().map(SimulatedAgent::lost).sum();
     ensure!(lost == 0, "{lost} samples had to be given up: the ack log is not the truth");
-    Ok(())
+    Ok(courier.parts.agents.iter().map(SimulatedAgent::samples).sum())
 }
 
 struct Courier {

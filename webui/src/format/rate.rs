@@ -70,6 +70,30 @@ impl Unit {
         }
     }
 
+    /// A rate alone, with the unit that suits it and three digits: what is small is not `0.00`, and no digit is written
+    /// that is not known.
+    pub fn exact(self, bytes_per_second: Option<f64>) -> String {
+        match (bytes_per_second, self) {
+            (None, _) => UNKNOWN.to_owned(),
+            (Some(rate), Self::MegaBits) => scaled(rate * 8.0, 1000.0, &BIT_RATES),
+            (Some(rate), _) => auto(rate),
+        }
+    }
+
+    /// A round value at an axis, given in what [`Unit::counted`] makes of rates.
+    pub fn tick(self, value: f64) -> String {
+        let text = scaled(value, 1000.0, if self == Self::MegaBits { &BIT_RATES } else { &RATES });
+        let (number, unit) = text.split_once(' ').unwrap_or((&text, ""));
+        let number =
+            if number.contains('.') { number.trim_end_matches('0').trim_end_matches('.') } else { number };
+        if value == 0.0 { "0".to_owned() } else { [number, " ", unit].concat() }
+    }
+
+    /// The rate in bytes or in bits: axes have round values in what the reader counts.
+    pub fn counted(self, bytes_per_second: f64) -> f64 {
+        if self == Self::MegaBits { bytes_per_second * 8.0 } else { bytes_per_second }
+    }
+
     fn per_byte(self) -> f64 {
         if self == Self::MegaBits { 8e-6 } else { 1e-6 }
     }
@@ -92,6 +116,7 @@ impl Headliner {
     }
 }
 
+const BIT_RATES: [&str; 6] = ["bit/s", "kbit/s", "Mbit/s", "Gbit/s", "Tbit/s", "Pbit/s"];
 const RATES: [&str; 6] = ["B/s", "kB/s", "MB/s", "GB/s", "TB/s", "PB/s"];
 
 fn auto(rate: f64) -> String {
@@ -118,6 +143,20 @@ mod tests {
         check(Unit::MegaBytes, Some(0.0), "0.00 MB/s");
         check(Unit::Auto, Some(0.0), "0 B/s");
         check(Unit::MegaBytes, None, "–");
+    }
+
+    #[test]
+    fn small_rates_and_ticks_have_the_digits_they_need() {
+        for (unit, rate, exact, tick) in [
+            (Unit::MegaBytes, 1500.0, "1.50 kB/s", "1.5 kB/s"),
+            (Unit::MegaBytes, 200_000_000.0, "200 MB/s", "200 MB/s"),
+            (Unit::MegaBits, 125_000.0, "1.00 Mbit/s", "1 Mbit/s"),
+            (Unit::Auto, 0.0, "0 B/s", "0"),
+            (Unit::Auto, 60.0, "60 B/s", "60 B/s"),
+        ] {
+            assert_eq!((&*unit.exact(Some(rate)), &*unit.tick(unit.counted(rate))), (exact, tick));
+        }
+        assert_eq!(Unit::MegaBytes.exact(None), "–");
     }
 
     #[test]

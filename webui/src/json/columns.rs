@@ -1,9 +1,11 @@
 //! The stream's `snapshot` and `delta`.
 
-use tidemap_wire::stream::{Columns, DeltaEvent, HostRows, PutRows, RateRows, SnapshotEvent, StatusRows};
+use tidemap_wire::stream::{
+    Columns, DeltaEvent, HostRows, PutRows, RateRows, SnapshotEvent, StatusRows, decode_rates, decode_shares,
+};
 
 use super::Invalid;
-use super::value::{Value, maybe_whole, whole};
+use super::value::{Value, whole};
 
 pub(super) fn snapshot(value: &Value) -> Result<SnapshotEvent, Invalid> {
     Ok(SnapshotEvent {
@@ -23,19 +25,15 @@ pub(super) fn delta(value: &Value) -> Result<DeltaEvent, Invalid> {
             age_ms: value.get("age_ms").numbers(whole)?,
         })
     };
-    let rates = |value: &Value| {
-        Ok(RateRows {
-            i: rows(value)?,
-            rx: value.get("rx").numbers(maybe_whole)?,
-            tx: value.get("tx").numbers(maybe_whole)?,
-        })
+    let rate_rows = |value: &Value| {
+        Ok(RateRows { i: rows(value)?, rx: rates(value.get("rx"))?, tx: rates(value.get("tx"))? })
     };
     let host = |value: &Value| {
         Ok(HostRows {
             i: rows(value)?,
-            cpu: value.get("cpu").numbers(maybe_whole)?,
-            mem: value.get("mem").numbers(maybe_whole)?,
-            disk: value.get("disk").numbers(maybe_whole)?,
+            cpu: shares(value.get("cpu"))?,
+            mem: shares(value.get("mem"))?,
+            disk: shares(value.get("disk"))?,
         })
     };
     Ok(DeltaEvent {
@@ -43,7 +41,7 @@ pub(super) fn delta(value: &Value) -> Result<DeltaEvent, Invalid> {
         put: value.known("put").map(put).transpose()?,
         gone: value.known("gone").map_or(Ok(Vec::new()), |gone| gone.numbers(whole))?,
         status: value.known("status").map(status).transpose()?,
-        rates: value.known("rates").map(rates).transpose()?,
+        rates: value.known("rates").map(rate_rows).transpose()?,
         host: value.known("host").map(host).transpose()?,
     })
 }
@@ -60,10 +58,18 @@ fn columns(value: &Value) -> Result<Columns, Invalid> {
         labels: value.get("labels").list(|labels| labels.map(Value::text))?,
         status: value.get("status").numbers(whole)?,
         age_ms: value.get("age_ms").numbers(whole)?,
-        rx: value.get("rx").numbers(maybe_whole)?,
-        tx: value.get("tx").numbers(maybe_whole)?,
-        cpu: value.get("cpu").numbers(maybe_whole)?,
-        mem: value.get("mem").numbers(maybe_whole)?,
-        disk: value.get("disk").numbers(maybe_whole)?,
+        rx: rates(value.get("rx"))?,
+        tx: rates(value.get("tx"))?,
+        cpu: shares(value.get("cpu"))?,
+        mem: shares(value.get("mem"))?,
+        disk: shares(value.get("disk"))?,
     })
+}
+
+fn rates(value: &Value) -> Result<Vec<Option<u64>>, Invalid> {
+    decode_rates(&value.text()?).ok_or(Invalid)
+}
+
+fn shares(value: &Value) -> Result<Vec<Option<u8>>, Invalid> {
+    decode_shares(&value.text()?).ok_or(Invalid)
 }

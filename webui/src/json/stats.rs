@@ -28,6 +28,8 @@ pub(super) fn stats(value: &Value) -> Result<StatsJson, Invalid> {
         top_rx: value.get("top_rx").list(talker)?,
         partitions: value.get("partitions").whole()?,
         partitions_fresh: value.get("partitions_fresh").whole()?,
+        lag_messages: value.known("lag_messages").map(Value::whole).transpose()?,
+        view_age_ms: value.known("view_age_ms").map(Value::whole).transpose()?,
         timestamp: number("timestamp")?,
     })
 }

@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 use serde::Serialize;
 use tidemap_wire::http::{NodeDetailJson, TalkerJson};
-use tidemap_wire::stream::{HostRows, PutRows, RateRows, StatusRows};
+use tidemap_wire::stream::{HostRows, PutRows, RateRows, StatusRows, VERSION};
 use tidemap_wire::{Averages, Bps, LocationSource, Status};
 
 use super::*;
@@ -16,7 +16,7 @@ fn events_are_read_as_the_api_writes_them() {
     let mut nodes = columns(&["a", "<b>\n\"ø😀", "c"]);
     nodes.name[2] = None;
     nodes.location = vec![None; 3];
-    let event = SnapshotEvent { v: 1, at_ms: 1_700_000_000_123, nodes: nodes.clone() };
+    let event = SnapshotEvent { v: VERSION, at_ms: 1_700_000_000_123, nodes: nodes.clone() };
     assert_eq!(snapshot(&text(&event)), Ok(event));
 
     let event = DeltaEvent {
@@ -44,6 +44,8 @@ fn totals_are_read_as_the_api_writes_them() {
         top_tx: vec![TalkerJson { name: "a".into(), bytes_per_sec: Bps::ZERO }],
         partitions: 8,
         partitions_fresh: 7,
+        lag_messages: Some(1 << 40),
+        view_age_ms: None,
         timestamp: 1_700_000_000.123,
         ..StatsJson::default()
     };
@@ -78,6 +80,8 @@ fn what_does_not_fit_is_refused() {
     refused(r#"{"at_ms": 1, "gone": [null]}"#);
     refused(r#"{"at_ms": 1, "gone": ["1"]}"#);
     refused(r#"{"at_ms": 1, "status": {"i": [0], "status": [256], "age_ms": [1]}}"#);
+    refused(r#"{"at_ms": 1, "rates": {"i": [0], "rx": [1], "tx": "001"}}"#);
+    refused(r#"{"at_ms": 1, "host": {"i": [0], "cpu": "2t", "mem": "__", "disk": "__"}}"#);
     refused(r#"{"at_ms": 1} 2"#);
     assert!(Value::parse(&"[".repeat(100_000)).is_err(), "depth is bounded");
 }

@@ -113,8 +113,3 @@ pub(super) fn whole<T: Whole>(value: f64) -> Result<T, Invalid> {
     let is_whole = value >= 0.0 && value.fract() == 0.0;
     T::try_from(value as u64).ok().filter(|_| is_whole).ok_or(Invalid)
 }
-
-/// The same, or nothing where it is null.
-pub(super) fn maybe_whole<T: Whole>(value: f64) -> Result<Option<T>, Invalid> {
-    if value.is_nan() { Ok(None) } else { whole(value).map(Some) }
-}

@@ -5,6 +5,9 @@
 //! become one, and a marker that would lie under a bubble belongs to it: what is drawn accounts for every node. All of
 //! this depends on the zoom and on places alone, so it is worked out when those change and not with every sample.
 
+#[cfg(test)]
+mod tests;
+
 use std::ops::Range;
 
 use crate::map::Markers;
@@ -109,15 +112,22 @@ impl Clusters {
 
     /// Counts and sums over its nodes.
     pub fn summary(&self, cluster: &Cluster, places: &Places, markers: &Markers<'_>) -> Summary {
-        let mut summary = Summary::default();
-        for &at in self.members(cluster) {
-            let row = places.row[at as usize] as usize;
-            let status = markers.status.get(row).map_or(2, |&status| status.min(2));
+        let members = self.members(cluster).iter();
+        Summary::of(&mut members.map(|&at| places.row[at as usize] as usize), markers)
+    }
+}
+
+impl Summary {
+    /// Counts and sums over the nodes of these rows.
+    pub fn of(rows: &mut dyn Iterator<Item = usize>, markers: &Markers<'_>) -> Self {
+        let mut summary = Self::default();
+        for row in rows {
+            let status = markers.status(row);
             summary.by_status[usize::from(status)] += 1;
             // What a silent node last reported is not flowing now: fleet totals leave it out as well.
             if status == 0 {
-                summary.rx += known(markers.rx, row);
-                summary.tx += known(markers.tx, row);
+                summary.rx += markers.rx(row).map_or(0.0, f64::from);
+                summary.tx += markers.tx(row).map_or(0.0, f64::from);
             }
         }
         summary
@@ -277,110 +287,4 @@ fn radius_px(count: usize) -> f64 {
     let count = count.max(1);
     let digits = f64::from((count.ilog10() + 1).min(4));
     (8.0 + 3.0 * f64::from(count.ilog2()) * std::f64::consts::LOG10_2).max(5.0 + 3.85 * digits).min(23.0)
-}
-
-fn known(rates: &[f32], row: usize) -> f64 {
-    rates.get(row).filter(|rate| rate.is_finite()).map_or(0.0, |&rate| f64::from(rate))
-}
-
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::{CROWD, Cluster, Clusters, Summary};
-    use crate::map::picking::Grid;
-    use crate::map::places::Places;
-    use crate::map::places::tests::Fleet;
-    use crate::map::projection::Viewport;
-
-    const WORLD_PX: f64 = 1024.0;
-
-    fn clusters(fleet: &Fleet, world_px: f64) -> (Places, Clusters) {
-        let places = Places::of(&fleet.markers());
-        let clusters = Clusters::new(&places, &Grid::new(&places, world_px));
-        (places, clusters)
-    }
-
-    #[test]
-    fn a_crowd_becomes_one_bubble_with_its_sums() {
-        let mut fleet = Fleet::default();
-        for node in 0..=CROWD {
-            let rate = if node == 0 { f32::NAN } else { 1e6 };
-            fleet.add(48.0 + node as f32 * 0.001, 11.0, u8::from(node % 10 == 9), rate, 2e6);
-        }
-        let (places, clusters) = clusters(&fleet, WORLD_PX);
-        assert_eq!(clusters.iter().count(), 1);
-        let cluster = clusters.get(0).unwrap();
-        assert!(!cluster.one_site);
-        let expected = Summary { by_status: [46, 5, 0], rx: 45e6, tx: 92e6 };
-        assert_eq!(clusters.summary(cluster, &places, &fleet.markers()), expected);
-    }
-
-    #[test]
-    fn fewer_nodes_stand_for_themselves() {
-        let mut fleet = Fleet::default();
-        for node in 0..9_u8 {
-            fleet.add(f32::from(node / 3) * 3.0, f32::from(node % 3) * 3.0, 0, 0.0, 0.0);
-        }
-        assert_eq!(clusters(&fleet, WORLD_PX).1.iter().count(), 0);
-    }
-
-    #[test]
-    fn the_nodes_of_one_town_do_not_look_like_one() {
-        let mut fleet = Fleet::default();
-        for node in 0..30_u8 {
-            fleet.add(-1.28 + f32::from(node) * 0.002, 36.8, 0, 0.0, 0.0);
-        }
-        assert_eq!(clusters(&fleet, WORLD_PX).1.iter().map(Cluster::count).collect::<Vec<_>>(), [30]);
-    }
-
-    #[test]
-    fn two_nodes_at_one_place_do_not_look_like_one() {
-        let mut fleet = Fleet::default();
-        fleet.add(48.0, 11.0, 0, 0.0, 0.0).add(48.0, 11.0, 2, 0.0, 0.0).add(-30.0, 20.0, 0, 0.0, 0.0);
-        let (_, clusters) = clusters(&fleet, WORLD_PX);
-        assert_eq!(clusters.iter().map(|it| (it.count(), it.one_site)).collect::<Vec<_>>(), [(2, true)]);
-        assert_eq!((clusters.of(1), clusters.of(2)), (Some(0), None));
-    }
-
-    #[test]
-    fn zooming_in_takes_a_cluster_apart() {
-        let mut fleet = Fleet::default();
-        for node in 0..200_u8 {
-            fleet.add(40.0 + f32::from(node / 20), 10.0 + f32::from(node % 20), 0, 0.0, 0.0);
-        }
-        assert!(clusters(&fleet, WORLD_PX).1.iter().count() >= 1);
-        assert_eq!(clusters(&fleet, WORLD_PX * 64.0).1.iter().count(), 0);
-    }
-
-    proptest! {
-        #[test]
-        fn every_node_is_drawn_once_and_bubbles_keep_apart(
-            nodes in prop::collection::vec((0_u8..60, 0_u8..40), 0..600), shrink in 1_u8..30,
-        ) {
-            let mut fleet = Fleet::default();
-            for (x, y) in nodes {
-                fleet.add(f32::from(y) / f32::from(shrink), f32::from(x) / f32::from(shrink), 0, 1.0, 0.0);
-            }
-            let (places, clusters) = clusters(&fleet, WORLD_PX);
-            let alone = (0..places.len()).filter(|&at| clusters.is_alone(at)).count();
-            prop_assert_eq!(alone + clusters.iter().map(|it| it.count()).sum::<usize>(), places.len());
-            let viewport = Viewport::new(WORLD_PX, WORLD_PX);
-            let viewport = viewport.zoomed((WORLD_PX / 256.0).log2(), viewport.to_point(places_middle()));
-            for (number, cluster) in clusters.iter().enumerate() {
-                for &at in clusters.members(cluster) {
-                    prop_assert_eq!(clusters.of(at as usize), Some(number));
-                }
-                for other in clusters.iter().skip(number + 1) {
-                    let (a, b) = (viewport.to_point(cluster.centre), viewport.to_point(other.centre));
-                    // Joining lets a bubble grow by a few pixels at most.
-                    prop_assert!(a.distance(b) + 12.0 >= cluster.radius_px + other.radius_px);
-                }
-            }
-        }
-    }
-
-    fn places_middle() -> crate::map::projection::World {
-        crate::map::projection::World { x: 0.5, y: 0.5 }
-    }
 }

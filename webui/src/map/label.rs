@@ -1,5 +1,10 @@
 //! Which labels are written: those that nothing hides and that hide nothing.
 
+use std::ops::RangeInclusive;
+
+/// As high as a label.
+const BAND_PX: f64 = 26.0;
+
 /// A label's or a bubble's place on the screen, CSS pixels.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Extent {
@@ -12,7 +17,8 @@ pub struct Extent {
 /// What is taken already. Ask in order of importance.
 #[derive(Clone, Debug, Default)]
 pub struct Labels {
-    taken: Vec<Extent>,
+    /// By bands across the map: only what lies in the same ones can be in the way.
+    bands: Vec<Vec<Extent>>,
 }
 
 impl Extent {
@@ -27,21 +33,35 @@ impl Extent {
             && self.top < other.bottom
             && other.top < self.bottom
     }
+
+    /// The bands that it touches; what lies above the map counts to the first.
+    fn bands(&self) -> RangeInclusive<usize> {
+        let band = |y: f64| (y / BAND_PX) as usize;
+        band(self.top)..=band(self.bottom)
+    }
 }
 
 impl Labels {
     /// Keeps a place free of labels.
     pub fn block(&mut self, extent: Extent) {
-        self.taken.push(extent);
+        let bands = extent.bands();
+        if self.bands.len() <= *bands.end() {
+            self.bands.resize(bands.end() + 1, Vec::new());
+        }
+        for band in &mut self.bands[bands] {
+            band.push(extent);
+        }
     }
 
     /// Takes one of several places for a label: of those that are free the one that covers least of what lies below, the
     /// first of equals. Says which.
     pub fn take(&mut self, places: &[Extent], covers: impl Fn(&Extent) -> usize) -> Option<usize> {
-        let is_free = |extent: &Extent| !self.taken.iter().any(|taken| taken.overlaps(extent));
+        let near =
+            |extent: &Extent| self.bands.iter().take(extent.bands().end() + 1).skip(*extent.bands().start());
+        let is_free = |extent: &Extent| !near(extent).flatten().any(|taken| taken.overlaps(extent));
         let free = places.iter().enumerate().filter(|(_, extent)| is_free(extent));
         let (number, extent) = free.min_by_key(|(_, extent)| covers(extent))?;
-        self.taken.push(*extent);
+        self.block(*extent);
         Some(number)
     }
 }

@@ -55,6 +55,11 @@ impl Grid {
         self.world_px
     }
 
+    /// All nodes, as positions in the columns of [`Places`], neighbours together.
+    pub fn order(&self) -> &[u32] {
+        &self.order
+    }
+
     /// The members of each cell that holds something.
     pub fn cells(&self) -> impl Iterator<Item = &[u32]> {
         (0..self.cells.len()).map(|number| self.members(number))

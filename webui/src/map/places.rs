@@ -108,7 +108,6 @@ pub(crate) mod tests {
         pub(crate) rx: Vec<f32>,
         pub(crate) tx: Vec<f32>,
         location: Vec<Option<Rc<str>>>,
-        age_ms: Vec<f64>,
     }
 
     impl Fleet {
@@ -120,7 +119,6 @@ pub(crate) mod tests {
             self.rx.push(rx);
             self.tx.push(tx);
             self.location.push(None);
-            self.age_ms.push(0.0);
             self
         }
 
@@ -133,9 +131,10 @@ pub(crate) mod tests {
                 status: &self.status,
                 rx: &self.rx,
                 tx: &self.tx,
-                age_ms: &self.age_ms,
                 selected: None,
+                glance: None,
                 generation: 1,
+                changes: 1,
             }
         }
     }

@@ -5,9 +5,32 @@ pub fn ascending(mut keys: impl Iterator<Item = u64>) -> Vec<u32> {
     sorted(&mut keys)
 }
 
+/// By one byte of the keys after the other, the lowest first. Comparing sorts are three times as long a program.
 fn sorted(keys: &mut dyn Iterator<Item = u64>) -> Vec<u32> {
     let mut keyed: Vec<(u64, u32)> = keys.zip(0..).collect();
-    keyed.sort_unstable();
+    let mut next = keyed.clone();
+    for shift in (0..64).step_by(8) {
+        let byte = |key: u64| (key >> shift) as usize & 0xff;
+        let mut ends = [0_usize; 256];
+        for (key, _) in &keyed {
+            ends[byte(*key)] += 1;
+        }
+        if ends.contains(&keyed.len()) {
+            // All have the same byte here.
+            continue;
+        }
+        let mut sum = 0;
+        for end in &mut ends {
+            sum += *end;
+            *end = sum;
+        }
+        for pair in keyed.iter().rev() {
+            let end = &mut ends[byte(pair.0)];
+            *end -= 1;
+            next[*end] = *pair;
+        }
+        std::mem::swap(&mut keyed, &mut next);
+    }
     keyed.into_iter().map(|(_, position)| position).collect()
 }
 

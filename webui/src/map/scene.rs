@@ -104,6 +104,11 @@ impl Scene {
         &self.places
     }
 
+    /// All positions in the columns of [`Places`], neighbours together; after [`Self::regroup`].
+    pub fn by_cell(&self) -> impl Iterator<Item = usize> {
+        self.grid.order().iter().map(|&at| at as usize)
+    }
+
     pub fn clusters(&self) -> &Clusters {
         &self.clusters
     }

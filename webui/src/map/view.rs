@@ -9,6 +9,7 @@ mod list;
 mod overlay;
 mod popup;
 mod theme;
+mod tiles;
 mod tip;
 
 use std::cell::{Cell, RefCell};
@@ -37,6 +38,8 @@ pub struct MapEvents {
     /// then means the frame after.
     pub request_frame: Box<dyn Fn()>,
     pub on_open: Box<dyn Fn(usize)>,
+    /// The reader wants to see the nodes that are not on the map.
+    pub on_nowhere: Box<dyn Fn()>,
 }
 
 /// The map. It lives in the container that it was given until it is dropped.
@@ -65,7 +68,7 @@ impl MapView {
         let stage = create(&root, "div", "map-stage");
         let view = Rc::new_cyclic(|this: &Weak<Self>| Self {
             scene: RefCell::new(Scene::new(0.0, 0.0, prefers_stillness())),
-            easel: RefCell::new(Easel::new(&stage, &root)),
+            easel: RefCell::new(Easel::new(&stage, &root, Weak::clone(this))),
             // In the order in which they are tabbed to.
             popup: Popup::new(&root),
             list: List::new(&root),
@@ -137,9 +140,10 @@ impl MapView {
         (self.events.request_frame)();
     }
 
-    /// The part of the world in view, for "in view" filters.
-    pub fn bounds(&self) -> Bounds {
-        self.scene.borrow().viewport().bounds()
+    /// The part of the world in view, for "in view" filters; none as long as the map has not been shown.
+    pub fn bounds(&self) -> Option<Bounds> {
+        let viewport = *self.scene.borrow().viewport();
+        (viewport.width() > 0.0).then(|| viewport.bounds())
     }
 
     fn load(&self, level: Level, now_ms: f64) {

@@ -8,10 +8,12 @@ use tidemap_wire::Status;
 use crate::address::Address;
 use crate::connection::Phase;
 use crate::format::Unit;
+use crate::groups::{By, Membership};
 use crate::json::NodeAnswer;
-use crate::order::{Filter, Sort};
+use crate::order::{Area, Filter, Sort};
 use crate::pace::{Chip, Pace};
 use crate::reading::Reading;
+use crate::summary::Summary;
 
 use super::theme::Theme;
 
@@ -36,6 +38,8 @@ pub(super) struct Board {
     pub(super) unit: Signal<Unit>,
     /// How often the page follows.
     pub(super) pace: Signal<Pace>,
+    /// In seconds, the pace while it is not paused.
+    pub(super) every: Signal<u32>,
     /// Light or dark.
     pub(super) theme: Signal<Theme>,
     /// On a phone, the region that is shown.
@@ -46,6 +50,16 @@ pub(super) struct Board {
     pub(super) open: Signal<Option<Rc<str>>>,
     /// Its details.
     pub(super) detail: Signal<DetailState>,
+    /// Details of the selected node, for its popup.
+    pub(super) glance: Signal<DetailState>,
+    /// Whether totals stand in the table's place.
+    pub(super) is_summary: Signal<bool>,
+    /// By what they are grouped.
+    pub(super) by: Signal<By>,
+    /// The totals themselves.
+    pub(super) summary: Signal<Rc<Summary>>,
+    /// What was announced last to those who cannot see the page.
+    pub(super) said: Signal<String>,
     /// Frame times and counts.
     pub(super) frames: Signal<String>,
     /// Whether they are shown.
@@ -99,11 +113,17 @@ impl Board {
             sort: create_signal(address.sort),
             unit: create_signal(address.unit),
             pace: create_signal(Pace::Every(1)),
+            every: create_signal(1),
             theme: create_signal(Theme::stored()),
             tab: create_signal(Tab::Overview),
             selected: create_signal(Option::clone(&name)),
             open: create_signal(name),
             detail: create_signal(DetailState::default()),
+            glance: create_signal(DetailState::default()),
+            is_summary: create_signal(address.summary),
+            by: create_signal(address.by.clone()),
+            summary: create_signal(Rc::default()),
+            said: create_signal(String::new()),
             frames: create_signal(String::new()),
             debug: address.debug,
         }
@@ -118,11 +138,30 @@ impl Board {
         });
     }
 
+    /// Lists the nodes of a group, and nothing else.
+    pub(super) fn list_group(self, group: Membership) {
+        self.filter.set(Filter { group: Some(group), ..Filter::default() });
+        self.show_table();
+    }
+
+    /// Shows the table, on a screen of any size.
+    pub(super) fn show_table(self) {
+        set_changed(self.is_summary, false);
+        set_changed(self.tab, Tab::Nodes);
+    }
+
     /// Lists only nodes with this status, or all again if that is so already.
     pub(super) fn toggle_status(self, status: Status) {
+        set_changed(self.is_summary, false);
         self.filter.update(|filter| {
             filter.status = (filter.status != Some(status)).then_some(status);
         });
+    }
+
+    /// Lists all nodes that are not on the map, and nothing else.
+    pub(super) fn list_nowhere(self) {
+        self.filter.set(Filter { area: Some(Area::Nowhere), ..Filter::default() });
+        self.show_table();
     }
 }
 
@@ -146,15 +185,6 @@ impl Tab {
             Self::Overview => "overview",
             Self::Map => "map",
             Self::Nodes => "nodes",
-        }
-    }
-
-    /// Its name for people.
-    pub(super) fn label(self) -> &'static str {
-        match self {
-            Self::Overview => "Overview",
-            Self::Map => "Map",
-            Self::Nodes => "Nodes",
         }
     }
 }

@@ -10,6 +10,11 @@ pub(super) fn by_id(id: &str) -> Option<HtmlElement> {
     document().get_element_by_id(id)?.dyn_into().ok()
 }
 
+/// Whether what was clicked is, or is in, an element that this selector finds.
+pub(super) fn is_inside(target: &EventTarget, selector: &str) -> bool {
+    target.dyn_ref::<Element>().is_some_and(|element| matches!(element.closest(selector), Ok(Some(_))))
+}
+
 /// Milliseconds since the page was opened; never goes back.
 pub(super) fn now_ms() -> f64 {
     window().performance().map_or(0.0, |performance| performance.now())
@@ -66,20 +71,10 @@ pub(super) fn element(node: NodeRef) -> Option<HtmlElement> {
 
 /// A text that is written anew only when it has changed, so that what a reader has marked stays marked.
 ///
-/// This, [`flag`] and [`view`] take their closures to the heap first: everything behind them is then in the page once,
-/// not once for each of a hundred closures. That is a tenth of the views' size.
+/// It takes its closure to the heap first: everything behind it is then in the page once, not once for each of a hundred
+/// closures. That is a tenth of the views' size.
 pub(super) fn text(text: impl FnMut() -> String + 'static) -> ReadSignal<String> {
     boxed_text(Box::new(text))
-}
-
-/// A condition that wakes its dependents only when it has changed.
-pub(super) fn flag(flag: impl FnMut() -> bool + 'static) -> ReadSignal<bool> {
-    boxed_flag(Box::new(flag))
-}
-
-/// A part of the page that is made anew when what it depends on changes.
-pub(super) fn view(view: impl FnMut() -> View + 'static) -> View {
-    boxed_view(Box::new(view))
 }
 
 /// A condition as an attribute that says `true` or `false`.
@@ -89,12 +84,4 @@ pub(super) fn truth(mut flag: impl FnMut() -> bool + 'static) -> ReadSignal<Stri
 
 fn boxed_text(text: Box<dyn FnMut() -> String>) -> ReadSignal<String> {
     create_selector(text)
-}
-
-fn boxed_flag(flag: Box<dyn FnMut() -> bool>) -> ReadSignal<bool> {
-    create_selector(flag)
-}
-
-fn boxed_view(view: Box<dyn FnMut() -> View>) -> View {
-    View::from_dynamic(view)
 }

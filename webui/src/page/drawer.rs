@@ -1,8 +1,7 @@
 //! One node in full, beside everything else.
 
 mod chart;
-mod facts;
-mod interfaces;
+mod details;
 
 use std::rc::Rc;
 
@@ -10,206 +9,138 @@ use sycamore::prelude::*;
 use tidemap_wire::Status;
 use wasm_bindgen::JsCast;
 use wasm_bindgen::prelude::{Closure, JsValue};
-use web_sys::{HtmlElement, KeyboardEvent};
+use web_sys::{Element, HtmlElement, KeyboardEvent};
 
-use crate::detail::{self, HOST, IDENTITY, WINDOWS};
 use crate::format;
 use crate::json::NodeAnswer;
 
 use super::Page;
 use super::board::{Board, DetailState};
-use super::{dom, icons};
+use super::dom;
+use super::html::{self, html};
 
-use chart::History;
-use facts::Facts;
-use interfaces::Interfaces;
+use details::Details;
 
-/// The drawer, there only while a node is open.
+const SHEET: &str = "<div class=drawer-head><div class=drawer-title><h2 id=detail-title></h2>\
+    <p class=drawer-since><span class=status-sign aria-hidden=true></span><span id=detail-since></span></p></div>\
+    <button class=button id=detail-copy type=button></button>\
+    <button class='button button-icon' id=detail-close type=button aria-label='Close details'>\
+    <svg class=icon viewBox='0 0 16 16' aria-hidden=true><path d='M3.5 3.5l9 9M12.5 3.5l-9 9'/></svg></button></div>\
+    <div class=drawer-body><p class=drawer-word id=detail-word role=status></p><div id=detail-known>\
+    <table class=figures id=detail-rates><thead><tr><th scope=col id=detail-unit><th scope=col class=cell-rate>Now\
+    <th scope=col class=cell-rate>10 s<th scope=col class=cell-rate>1 min<th scope=col class=cell-rate>5 min\
+    <th scope=col class=cell-rate>15 min</tr></thead><tbody></tbody></table>\
+    <section class=drawer-section id=chart-60s></section><section class=drawer-section id=chart-15m></section>\
+    <section class=drawer-section id=detail-interfaces><h3>Interfaces</h3><table class='figures interfaces'><thead><tr>\
+    <th scope=col>Name<th scope=col>Counts<th scope=col class=cell-rate>↓<th scope=col class=cell-rate>↑</tr></thead>\
+    <tbody></tbody></table></section>\
+    <section class=drawer-section><h3>Host</h3><dl class=facts id=detail-host></dl></section>\
+    <section class=drawer-section><h3>Identity</h3><dl class=facts id=detail-identity></dl></section></div></div>";
+
+/// The drawer, hidden while no node is open.
 #[component]
 pub(super) fn Drawer() -> View {
     let Page { board, engine } = use_context();
+    let (sheet, view) = html("aside", "drawer", SHEET);
+    for (name, value) in [("id", "detail"), ("tabindex", "-1"), ("aria-labelledby", "detail-title")] {
+        dom::set_attribute(&sheet, name, Some(value));
+    }
     let name = create_selector(move || board.open.get_clone());
-    let is_open = dom::flag(move || name.with(Option::is_some));
-    let sheet = create_node_ref();
-    let returns_to = create_signal(None::<HtmlElement>);
+    html::text(&sheet, "h2", move || name.with(|name| name.as_deref().unwrap_or("").to_owned()));
+    let status = move || known(board, |detail| detail.node.status.as_str()).unwrap_or("unknown").to_owned();
+    html::attribute(&sheet, ".status-sign", "data-status", status);
+    html::text(&sheet, "#detail-since", move || known(board, since).unwrap_or_default());
+    html::text(&sheet, "#detail-word", move || board.detail.with(word).to_owned());
+    copy_link(&sheet, name);
+    if let Some(details) = Details::new(&sheet) {
+        create_effect(move || {
+            let (detail, unit) = (board.detail.with(|state| state.known().cloned()), board.unit.get());
+            details.show(detail.as_deref(), unit);
+        });
+    }
+    if let Ok(sheet) = sheet.dyn_into::<HtmlElement>() {
+        let returns_to = follow(&sheet, name);
+        let close = move || {
+            let left = board.open.get_clone();
+            board.open.set(None);
+            let is_at_row = left.is_some_and(|name| engine.focus_node(&name));
+            if let (false, Some(element)) = (is_at_row, returns_to.get_clone_untracked()) {
+                dom::focus(&element);
+            }
+            engine.request_frame();
+        };
+        close_by(&sheet, board, Rc::new(close));
+    }
+    view
+}
+
+/// Shows and hides the sheet, and remembers where the focus was before.
+fn follow(sheet: &HtmlElement, name: ReadSignal<Option<Rc<str>>>) -> Signal<Option<HtmlElement>> {
+    let (sheet, returns_to) = (sheet.clone(), create_signal(None::<HtmlElement>));
+    let mut was_open = false;
+    sheet.set_hidden(true);
     create_effect(move || {
-        if is_open.get() {
+        let name = name.get_clone();
+        sheet.set_hidden(name.is_none());
+        dom::set_attribute(&sheet, "data-node", name.as_deref());
+        if name.is_some() && !was_open {
             returns_to.set_silent(document().active_element().and_then(|element| element.dyn_into().ok()));
-            on_mount(move || {
-                if let Some(sheet) = dom::element(sheet) {
-                    dom::focus(&sheet);
-                }
-            });
+            let sheet = sheet.clone();
+            // It may not be in the page yet.
+            on_mount(move || dom::focus(&sheet));
         }
+        was_open = name.is_some();
     });
-    let close = move || {
-        let left = board.open.get_clone();
-        board.open.set(None);
-        let is_at_row = left.is_some_and(|name| engine.focus_node(&name));
-        if let (false, Some(element)) = (is_at_row, returns_to.get_clone_untracked()) {
-            dom::focus(&element);
-        }
-        engine.request_frame();
-    };
-    let close_by_key = close.clone();
+    returns_to
+}
+
+fn close_by(sheet: &HtmlElement, board: Board, close: Rc<dyn Fn()>) {
+    let by_key = Rc::clone(&close);
     dom::listen(&document(), "keydown", move |event: KeyboardEvent| {
         if event.key() == "Escape" && !event.default_prevented() && board.open.with_untracked(Option::is_some)
         {
-            close_by_key();
+            by_key();
         }
     });
-    let close: Rc<dyn Fn()> = Rc::new(close);
-    dom::view(move || {
-        let close = Rc::clone(&close);
-        if is_open.get() {
-            view! { Sheet(sheet=sheet, close=close) }
-        } else {
-            View::new()
-        }
-    })
+    html::on_click(sheet, "#detail-close", move || close());
 }
 
-#[component(inline_props)]
-fn Sheet(sheet: NodeRef, close: Rc<dyn Fn()>) -> View {
-    let board = use_context::<Page>().board;
-    let name = dom::text(move || board.open.with(|name| name.as_deref().unwrap_or("").to_owned()));
-    let status =
-        dom::text(move || known(board, |detail| detail.node.status.as_str()).unwrap_or("unknown").to_owned());
-    let icon = icons::close();
-    let since = dom::text(move || known(board, since).unwrap_or_default());
-    view! {
-        aside(
-            class="drawer",
-            id="detail",
-            tabindex="-1",
-            r#ref=sheet,
-            aria-labelledby="detail-title",
-            "data-node"=name,
-        ) {
-            div(class="drawer-head") {
-                div(class="drawer-title") {
-                    h2(id="detail-title", title=name) { (name) }
-                    p(class="drawer-since") {
-                        span(
-                            class="status-sign",
-                            "data-status"=status,
-                            "aria-hidden"="true",
-                        )
-                        span { (since) }
-                    }
-                }
-                CopyLink()
-                button(
-                    class="button button-icon",
-                    id="detail-close",
-                    r#type="button",
-                    aria-label="Close details",
-                    on:click=move |_| close(),
-                ) { (icon) }
-            }
-            div(class="drawer-body") { Content() }
-        }
-    }
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Face {
-    Loading,
-    Missing,
-    Failed,
-    Known,
-}
-
-/// The details, or what stands there instead. What was known before an answer failed stays.
-#[component]
-fn Content() -> View {
-    let board = use_context::<Page>().board;
-    let face = create_selector(move || {
-        board.detail.with(|state| match state {
-            DetailState::Loading => Face::Loading,
-            DetailState::Missing => Face::Missing,
-            DetailState::Failed(None) => Face::Failed,
-            DetailState::Failed(Some(_)) | DetailState::Known(_) => Face::Known,
-        })
-    });
-    let word = |word: &'static str| view! { p(class="drawer-word") { (word) } };
-    dom::view(move || match face.get() {
-        Face::Loading => word("Loading…"),
-        Face::Missing => word("No such node. It may have been forgotten."),
-        Face::Failed => word("The server does not answer. Trying again each second."),
-        Face::Known => view! { Known() },
-    })
-}
-
-#[component]
-fn Known() -> View {
-    let board = use_context::<Page>().board;
-    let is_fresh = dom::flag(move || board.detail.with(|state| !matches!(state, DetailState::Failed(_))));
-    view! {
-        p(class="drawer-word drawer-stale", role="status", hidden=is_fresh) {
-            "The server does not answer; this may be old."
-        }
-        Rates()
-        History(title="Last minute", id="chart-60s", of=|detail| detail.last_60s.as_ref(), span="60 s")
-        History(title="Last 15 minutes", id="chart-15m", of=|detail| detail.last_15m.as_ref(), span="15 min")
-        Interfaces()
-        Facts(title="Host", facts=&HOST)
-        Facts(title="Identity", facts=&IDENTITY)
-    }
-}
-
-/// Both directions, now and over each window.
-#[component]
-fn Rates() -> View {
-    let board = use_context::<Page>().board;
-    let heads: Vec<View> =
-        WINDOWS.iter().map(|window| view! { th(class="cell-rate", scope="col") { (*window) } }).collect();
-    let unit = dom::text(move || board.unit.get().heading().to_owned());
-    let cells = move |rates: fn(&NodeAnswer, crate::format::Unit) -> [String; 5]| -> Vec<View> {
-        let all = create_selector(move || known(board, |detail| rates(detail, board.unit.get())));
-        let cell = |at: usize| {
-            let text = dom::text(move || {
-                all.with(|all| all.as_ref().map_or_else(String::new, |all| all[at].clone()))
-            });
-            view! { td(class="cell-rate live") { (text) } }
-        };
-        (0..WINDOWS.len()).map(cell).collect()
-    };
-    let (download, upload) = (cells(detail::download), cells(detail::upload));
-    view! {
-        table(class="figures", id="detail-rates") {
-            thead { tr { th(scope="col", class="figures-unit") { (unit) } (heads) } }
-            tbody {
-                tr("data-direction"="download") { th(scope="row") { span(class="arrow") { "↓" } " Download" } (download) }
-                tr("data-direction"="upload") { th(scope="row") { span(class="arrow") { "↑" } " Upload" } (upload) }
-            }
-        }
-    }
-}
-
-/// Copies the page's address, which names the node. Absent where the browser has no clipboard for us: the address bar
+/// Copies the page's address, which names the node. Hidden where the browser has no clipboard for us: the address bar
 /// says the same.
-#[component]
-fn CopyLink() -> View {
+fn copy_link(sheet: &Element, name: ReadSignal<Option<Rc<str>>>) {
     let clipboard = window().navigator().clipboard();
-    if clipboard.is_undefined() {
-        return View::new();
-    }
     let is_copied = create_signal(false);
-    let done = Closure::<dyn FnMut(JsValue)>::new(move |_| {
-        if is_copied.is_alive() {
-            is_copied.set(true);
-        }
+    html::text(sheet, "#detail-copy", move || {
+        if is_copied.get() { "Copied" } else { "Copy link" }.to_owned()
     });
+    if clipboard.is_undefined() {
+        html::attribute(sheet, "#detail-copy", "hidden", String::new);
+        return;
+    }
+    // Another node is another link.
+    create_effect(move || {
+        name.track();
+        is_copied.set(false);
+    });
+    let done = Closure::<dyn FnMut(JsValue)>::new(move |_| is_copied.set(true));
     // A refusal leaves the clipboard as it was, and the button says nothing else.
     let refused = Closure::<dyn FnMut(JsValue)>::new(|_| {});
-    let copy = move |_| {
+    html::on_click(sheet, "#detail-copy", move || {
         if let Ok(url) = window().location().href() {
             let _outcome = clipboard.write_text(&url).then2(&done, &refused);
         }
-    };
-    let label = dom::text(move || if is_copied.get() { "Copied" } else { "Copy link" }.to_owned());
-    view! { button(class="button", r#type="button", on:click=copy) { (label) } }
+    });
+}
+
+/// What stands there instead of details, or above those that may be old.
+fn word(state: &DetailState) -> &'static str {
+    match state {
+        DetailState::Loading => "Loading…",
+        DetailState::Missing => "No such node. It may have been forgotten.",
+        DetailState::Failed(None) => "The server does not answer. Trying again each second.",
+        DetailState::Failed(Some(_)) => "The server does not answer; this may be old.",
+        DetailState::Known(_) => "",
+    }
 }
 
 /// Something of the newest details.
@@ -222,7 +153,7 @@ fn since(detail: &NodeAnswer) -> String {
     let node = &detail.node;
     let status = match node.status {
         Status::Online => "Online",
-        Status::Warning => "Late",
+        Status::Warning => "Warning",
         Status::Offline => "Offline",
     };
     let mut text = [status, " for ", &format::duration(node.status_for_s)].concat();

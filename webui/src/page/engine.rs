@@ -10,11 +10,16 @@ use std::rc::{Rc, Weak};
 use sycamore::prelude::*;
 
 use crate::connection::{Action, Connection, Phase};
-use crate::map::{MapView, Markers};
+use crate::format::Unit;
+use crate::herald::Herald;
+use crate::map::{Glance, MapView, Markers};
 use crate::order::Listing;
 use crate::pace::{Chip, Feed, Pace};
 use crate::reading::Reading;
+use crate::store::Fleet;
+use crate::summary::Summarist;
 
+use super::announcer;
 use super::board::{Board, Census, set_changed};
 use super::dom;
 use super::nodes::{Content, Table};
@@ -35,15 +40,19 @@ pub(super) struct Engine {
     connection: RefCell<Connection>,
     stream: Stream,
     frames: Frames,
-    asking: Asking,
+    asking: Rc<Asking>,
+    glancing: Rc<Asking>,
     stopwatch: Stopwatch,
     table: OnceCell<Rc<Table>>,
     map: OnceCell<Rc<MapView>>,
+    summarist: RefCell<Summarist>,
+    herald: RefCell<Herald>,
+    /// Whether somebody is at the summary.
+    is_summary_held: OnceCell<Box<dyn Fn() -> bool>>,
     /// When the newest event came, on the page's clock.
     heard_ms: Cell<f64>,
     has_new_stats: Cell<bool>,
     scrolls_to_selected: Cell<bool>,
-    ages_ms: RefCell<Vec<f64>>,
     ticks: Cell<u32>,
 }
 
@@ -67,14 +76,17 @@ impl Engine {
                         engine.draw(now_ms);
                     }
                 }),
-                asking: Asking::new(board),
+                asking: Asking::new(board.open, board.detail),
+                glancing: Asking::new(board.selected, board.glance),
                 stopwatch: Stopwatch::default(),
                 table: OnceCell::new(),
                 map: OnceCell::new(),
+                summarist: RefCell::default(),
+                herald: RefCell::default(),
+                is_summary_held: OnceCell::new(),
                 heard_ms: Cell::new(0.0),
                 has_new_stats: Cell::new(false),
                 scrolls_to_selected: Cell::new(false),
-                ages_ms: RefCell::default(),
                 ticks: Cell::new(0),
             }
         })
@@ -90,7 +102,11 @@ impl Engine {
             let action = engine.connection.borrow_mut().seen(!document().hidden(), dom::now_ms());
             engine.perform(action);
         });
+        // No frame comes before the sheets are made. The page's boot script has made room for all rows.
+        let engine = Rc::clone(self);
+        dom::listen(&window(), "beforeprint", move |_: web_sys::Event| engine.draw_now());
         self.asking.follow(self);
+        self.glancing.follow(self);
     }
 
     /// Asks for one drawing before the browser paints next.
@@ -119,6 +135,12 @@ impl Engine {
         self.request_frame();
     }
 
+    /// Takes what says whether somebody is at the summary.
+    pub(super) fn attach_summary(&self, is_held: impl Fn() -> bool + 'static) {
+        let _first = self.is_summary_held.set(Box::new(is_held));
+        self.request_frame();
+    }
+
     pub(super) fn theme_changed(&self) {
         if let Some(map) = self.map.get() {
             map.set_theme();
@@ -141,6 +163,15 @@ impl Engine {
     /// Gives the focus to the node's row, if it is on screen.
     pub(super) fn focus_node(&self, name: &str) -> bool {
         self.table.get().is_some_and(|table| table.focus_node(name))
+    }
+
+    /// Gives the focus to the first row.
+    pub(super) fn focus_first(&self) {
+        if let Some(table) = self.table.get() {
+            table.scroll_to(0);
+            self.draw_now();
+            table.focus_position(0);
+        }
     }
 
     /// The name of the node in this row of what is shown.
@@ -212,10 +243,19 @@ impl Engine {
         let action = self.connection.borrow_mut().tick(now_ms, js_sys::Math::random());
         self.perform(action);
         self.show_phase(now_ms);
+        self.announce(now_ms);
         self.ticks.set(self.ticks.get().wrapping_add(1));
         if self.ticks.get().is_multiple_of(2) && !document().hidden() {
             self.asking.ask(self.is_paused());
+            self.glancing.ask(self.is_paused());
             self.request_frame();
+        }
+    }
+
+    fn announce(&self, now_ms: f64) {
+        let news = announcer::news(self.board);
+        if self.herald.borrow_mut().says(&news, now_ms) {
+            self.run(|| self.board.said.set(news));
         }
     }
 
@@ -245,25 +285,27 @@ impl Engine {
 
         let feed = self.feed.borrow();
         let fleet = feed.shown();
+        let selected = board.selected.get_clone_untracked().and_then(|name| fleet.row_of(&name));
+        let (unit, shown_at) = (board.unit.get_untracked(), self.shown_at(&feed));
+        // The map first: its letters make the browser work out the page's styles, which rows that are written change.
+        let mapping_ms = dom::now_ms();
+        self.draw_map(now_ms, fleet, unit, selected, shown_at);
+        let mapped_ms = dom::now_ms();
+        self.follow_map();
         let is_held = self.table.get().is_some_and(|table| table.is_held());
         let filter = board.filter.get_clone_untracked();
         self.listing.borrow_mut().renew(fleet, &filter, board.sort.get_untracked(), is_held, begun_ms);
         let listing = self.listing.borrow();
-        let selected = board.selected.get_clone_untracked().and_then(|name| fleet.row_of(&name));
-        let content = Content {
-            fleet,
-            listing: &listing,
-            unit: board.unit.get_untracked(),
-            selected,
-            now_ms: self.shown_at(&feed),
-        };
-        self.write(content, is_held);
-        let written_ms = dom::now_ms();
-        self.draw_map(now_ms, content);
+        self.write(Content { fleet, listing: &listing, unit, selected, now_ms: shown_at }, is_held);
+        if listing.is_behind() {
+            self.request_frame();
+        }
+        self.summarise(fleet, begun_ms);
         if board.debug {
             let pool = self.table.get().map_or(0, |table| table.pool_size());
-            let text =
-                self.stopwatch.drawn(written_ms - begun_ms, dom::now_ms() - written_ms, fleet.len(), pool);
+            let map_ms = mapped_ms - mapping_ms;
+            let rows_ms = dom::now_ms() - begun_ms - map_ms;
+            let text = self.stopwatch.drawn(rows_ms, map_ms, fleet.len(), pool);
             self.run(|| board.frames.set(text));
         }
     }
@@ -289,6 +331,14 @@ impl Engine {
         });
     }
 
+    fn summarise(&self, fleet: &Fleet, now_ms: f64) {
+        let is_held = self.is_summary_held.get().is_some_and(|is_held| is_held());
+        let by = self.board.by.get_clone_untracked();
+        if let Some(summary) = self.summarist.borrow_mut().renew(fleet, &by, is_held, now_ms) {
+            self.run(|| self.board.summary.set(Rc::new(summary)));
+        }
+    }
+
     /// The position to scroll to, once after the selection came from elsewhere than the table.
     fn scrolled_to(&self, listing: &Listing, selected: Option<usize>) -> Option<usize> {
         if !self.scrolls_to_selected.take() {
@@ -297,14 +347,12 @@ impl Engine {
         listing.position_of(selected?)
     }
 
-    fn draw_map(&self, now_ms: f64, content: Content<'_>) {
+    fn draw_map(&self, now_ms: f64, fleet: &Fleet, unit: Unit, selected: Option<usize>, shown_at: i64) {
         let Some(map) = self.map.get() else { return };
-        let fleet = content.fleet;
-        let mut ages_ms = self.ages_ms.borrow_mut();
-        ages_ms.clear();
-        ages_ms.extend((0..fleet.len()).map(|row| fleet.age_ms(row, content.now_ms).unwrap_or(0) as f64));
+        let answer = self.board.glance.with_untracked(|state| state.known().cloned());
+        let glance = selected.map(|row| Glance::new(fleet, row, unit, shown_at, answer.as_deref()));
         let ((lat, lon), (rx, tx)) = (fleet.coordinates(), fleet.rates());
-        map.set_unit(content.unit);
+        map.set_unit(unit);
         map.draw(
             now_ms,
             &Markers {
@@ -315,11 +363,21 @@ impl Engine {
                 status: fleet.statuses(),
                 rx,
                 tx,
-                age_ms: &ages_ms,
-                selected: content.selected,
+                selected,
+                glance: glance.as_ref(),
                 generation: fleet.generation(),
+                changes: fleet.changes(),
             },
         );
+    }
+
+    /// Has the table list what the map shows now, unless somebody points at a row: it must not move away.
+    fn follow_map(&self) {
+        if let Some(map) = self.map.get()
+            && !self.table.get().is_some_and(|table| table.is_pointed_at())
+        {
+            self.listing.borrow_mut().look_at(map.bounds());
+        }
     }
 
     fn publish_reading(&self) {

@@ -1,79 +1,126 @@
 //! The strip of numbers: what the fleet moves, and whether anything is wrong.
 
-use std::cell::RefCell;
 use std::rc::Rc;
 
 use sycamore::prelude::*;
 use tidemap_wire::Status;
 use tidemap_wire::http::StatsJson;
+use web_sys::Element;
 
 use crate::chart::Sparkline;
-use crate::format::{self, Headline, Headliner, Unit};
+use crate::format::{self, Headline, Headliner};
 use crate::reading::{self, Reading};
 use crate::totals::Direction;
 
 use super::Page;
 use super::board::Board;
-use super::dom;
+use super::engine::Engine;
+use super::html::{self, html};
+
+/// Each direction, all counts, the means and the meters. `index.html` holds the same until the page's program is there.
+const STRIP: &str = "\
+    <div class='kpi kpi-rate' data-direction=download><h2 class=kpi-label><span class=arrow aria-hidden=true>↓</span>Download</h2>\
+    <p class=kpi-figure><span class='kpi-value live' data-kpi=download></span> <span class=kpi-unit></span></p><p class=kpi-note></p>\
+    <svg class=spark viewBox='0 0 600 100' preserveAspectRatio=none aria-hidden=true><path class=spark-area /><path class=spark-line /></svg></div>\
+    <div class='kpi kpi-rate' data-direction=upload><h2 class=kpi-label><span class=arrow aria-hidden=true>↑</span>Upload</h2>\
+    <p class=kpi-figure><span class='kpi-value live' data-kpi=upload></span> <span class=kpi-unit></span></p><p class=kpi-note></p>\
+    <svg class=spark viewBox='0 0 600 100' preserveAspectRatio=none aria-hidden=true><path class=spark-area /><path class=spark-line /></svg></div>\
+    <div class='kpi kpi-counts' role=group aria-label='Nodes by status; press to list only those'>\
+    <button class=count type=button data-status=online><span class=status-sign data-status=online aria-hidden=true></span>\
+    <span class=count-label>Online</span><span class='count-value live' data-kpi=online></span></button>\
+    <button class=count type=button data-status=warning><span class=status-sign data-status=warning aria-hidden=true></span>\
+    <span class=count-label>Warning</span><span class='count-value live' data-kpi=warning></span></button>\
+    <button class=count type=button data-status=offline><span class=status-sign data-status=offline aria-hidden=true></span>\
+    <span class=count-label>Offline</span><span class='count-value live' data-kpi=offline></span></button></div>\
+    <div class='kpi kpi-means'><h2 class=kpi-label>Average per node</h2>\
+    <p class=mean data-direction=download><span class=arrow aria-hidden=true>↓</span><span class=unseen>Download </span>\
+    <span class=live data-kpi=mean-download></span></p>\
+    <p class=mean data-direction=upload><span class=arrow aria-hidden=true>↑</span><span class=unseen>Upload </span>\
+    <span class=live data-kpi=mean-upload></span></p></div>\
+    <div class='kpi kpi-hosts'>\
+    <div class=meter id=cpu><span class=meter-label>CPU</span><svg class=meter-bar viewBox='0 0 100 4' preserveAspectRatio=none aria-hidden=true>\
+    <rect class=meter-track width=100 height=4 /><rect class=meter-fill height=4 /></svg><span class='meter-value live'></span></div>\
+    <div class=meter id=memory><span class=meter-label>Memory</span><svg class=meter-bar viewBox='0 0 100 4' preserveAspectRatio=none aria-hidden=true>\
+    <rect class=meter-track width=100 height=4 /><rect class=meter-fill height=4 /></svg><span class='meter-value live'></span></div>\
+    <div class=meter id=disk><span class=meter-label>Disk</span><svg class=meter-bar viewBox='0 0 100 4' preserveAspectRatio=none aria-hidden=true>\
+    <rect class=meter-track width=100 height=4 /><rect class=meter-fill height=4 /></svg><span class='meter-value live'></span></div></div>";
 
 /// The strip.
 #[component]
 pub(super) fn Kpis() -> View {
-    view! {
-        section(class="kpis panel", aria-label="Fleet") {
-            Rate(direction=Direction::Download)
-            Rate(direction=Direction::Upload)
-            Counts()
-            Means()
-            Hosts()
-        }
+    let Page { board, engine } = use_context();
+    let (strip, view) = html("section", "kpis panel", STRIP);
+    html::attribute(&strip, "", "aria-label", || "Fleet".to_owned());
+    for direction in [Direction::Download, Direction::Upload] {
+        rate(&strip, board, Face::of(direction));
     }
+    count(&strip, board, &engine, Status::Online, |stats| stats.online_nodes);
+    count(&strip, board, &engine, Status::Warning, |stats| stats.warning_nodes);
+    count(&strip, board, &engine, Status::Offline, |stats| stats.offline_nodes);
+    mean(&strip, board, "[data-kpi=mean-download]", Reading::mean_rx_bps);
+    mean(&strip, board, "[data-kpi=mean-upload]", Reading::mean_tx_bps);
+    meter(&strip, board, "#cpu", |stats| stats.avg_cpu_percent);
+    meter(&strip, board, "#memory", |stats| stats.avg_memory_percent);
+    meter(&strip, board, "#disk", |stats| stats.avg_disk_percent);
+    view
 }
 
-#[component(inline_props)]
-fn Rate(direction: Direction) -> View {
-    let board = use_context::<Page>().board;
-    let face = Face::of(direction);
-    let headliner = RefCell::new(Headliner::default());
-    let headline = create_selector(move || {
-        let rate = board.reading.with(|reading| reading.as_ref().map(|reading| (face.total)(&reading.stats)));
-        let unit = board.unit.get();
-        headliner.borrow_mut().write(rate, unit)
-    });
-    let value = dom::text(move || headline.with(|headline: &Headline| headline.value.clone()));
-    let unit = dom::text(move || headline.with(|headline| headline.unit.to_owned()));
-    let mut of_minute = Headliner::default();
-    let note = dom::text(move || note(board, face, &mut of_minute));
-    let path = move |part: fn(&Sparkline) -> &String| {
-        dom::text(move || {
-            let reading = board.reading.get_clone();
-            reading.map_or_else(String::new, |reading| part((face.line)(&reading)).clone())
-        })
+/// Something of the newest totals.
+fn known<T>(board: Board, of: impl FnOnce(&Reading) -> Option<T>) -> Option<T> {
+    of(board.reading.get_clone().as_deref()?)
+}
+
+fn rate(strip: &Element, board: Board, face: Face) {
+    let Some(part) = html::find(strip, &["[data-direction=", face.name, "]"].concat()) else { return };
+    let headline = move || {
+        let mut headliner = Headliner::default();
+        move || headliner.write(known(board, |reading| Some((face.total)(&reading.stats))), board.unit.get())
     };
-    let (line, area) = (path(|sparkline| &sparkline.line), path(|sparkline| &sparkline.area));
-    view! {
-        div(class="kpi kpi-rate", "data-direction"=face.name) {
-            h2(class="kpi-label") { span(class="arrow", "aria-hidden"="true") { (face.arrow) } (face.label) }
-            p(class="kpi-figure") {
-                span(class="kpi-value live", "data-kpi"=face.name) { (value) }
-                " "
-                span(class="kpi-unit") { (unit) }
-            }
-            p(class="kpi-note") { (note) }
-            svg(class="spark", viewBox="0 0 600 100", "preserveAspectRatio"="none", "aria-hidden"="true") {
-                path(class="spark-area", d=area)
-                path(class="spark-line", d=line)
-            }
-        }
-    }
+    let (mut value, mut unit) = (headline(), headline());
+    html::text(&part, ".kpi-value", move || value().value);
+    html::text(&part, ".kpi-unit", move || unit().unit.to_owned());
+    let mut of_minute = Headliner::default();
+    html::text(&part, ".kpi-note", move || note(board, face, &mut of_minute));
+    path(&part, board, ".spark-line", face, |sparkline| &sparkline.line);
+    path(&part, board, ".spark-area", face, |sparkline| &sparkline.area);
+}
+
+fn path(part: &Element, board: Board, selector: &str, face: Face, of: fn(&Sparkline) -> &String) {
+    let path = move || known(board, |reading| Some(of((face.line)(reading)).clone()));
+    html::attribute(part, selector, "d", move || path().unwrap_or_default());
+}
+
+fn mean(strip: &Element, board: Board, selector: &str, of: fn(&Reading) -> Option<f64>) {
+    html::text(strip, selector, move || board.unit.get().full(known(board, of)));
+}
+
+fn count(strip: &Element, board: Board, engine: &Rc<Engine>, status: Status, of: fn(&StatsJson) -> u64) {
+    let button = [".count[data-status=", status.as_str(), "]"].concat();
+    let number = move || known(board, |reading| Some(of(&reading.stats)));
+    html::truth(strip, &button, "data-none", move || number().unwrap_or(0) == 0);
+    html::truth(strip, &button, "aria-pressed", move || {
+        board.filter.with(|filter| filter.status == Some(status))
+    });
+    let text = move || number().map_or_else(|| format::UNKNOWN.to_owned(), format::count);
+    html::text(strip, &(button.clone() + " .live"), text);
+    let engine = Rc::clone(engine);
+    html::on_click(strip, &button, move || {
+        board.toggle_status(status);
+        engine.request_frame();
+    });
+}
+
+fn meter(strip: &Element, board: Board, selector: &str, of: fn(&StatsJson) -> f64) {
+    let Some(part) = html::find(strip, selector) else { return };
+    let share = move || known(board, |all| (all.stats.online_nodes > 0).then(|| of(&all.stats)));
+    html::text(&part, ".live", move || format::percent(share()));
+    html::attribute(&part, ".meter-fill", "width", move || format::fixed(share().unwrap_or(0.0), 1));
 }
 
 /// One direction, as the strip shows it.
 #[derive(Clone, Copy)]
 struct Face {
     name: &'static str,
-    label: &'static str,
-    arrow: &'static str,
     total: fn(&StatsJson) -> f64,
     minute: fn(&StatsJson) -> Option<f64>,
     line: fn(&Reading) -> &Sparkline,
@@ -85,8 +132,6 @@ impl Face {
         match direction {
             Direction::Download => Self {
                 name: "download",
-                label: "Download",
-                arrow: "↓",
                 total: |stats| stats.total_network_rx_bytes_per_sec,
                 minute: |stats| stats.total_network_rx_bytes_per_sec_avg.m1.map(|rate| rate.get()),
                 line: |reading| &reading.download,
@@ -94,8 +139,6 @@ impl Face {
             },
             Direction::Upload => Self {
                 name: "upload",
-                label: "Upload",
-                arrow: "↑",
                 total: |stats| stats.total_network_tx_bytes_per_sec,
                 minute: |stats| stats.total_network_tx_bytes_per_sec_avg.m1.map(|rate| rate.get()),
                 line: |reading| &reading.upload,
@@ -117,106 +160,4 @@ fn note(board: Board, face: Face, headliner: &mut Headliner) -> String {
             None => mean,
         }
     })
-}
-
-#[component]
-fn Counts() -> View {
-    view! {
-        div(class="kpi kpi-counts", role="group", aria-label="Nodes by status; press to list only those") {
-            Count(status=Status::Online, label="Online", count=|stats| stats.online_nodes)
-            Count(status=Status::Warning, label="Warning", count=|stats| stats.warning_nodes)
-            Count(status=Status::Offline, label="Offline", count=|stats| stats.offline_nodes)
-        }
-    }
-}
-
-#[component(inline_props)]
-fn Count(status: Status, label: &'static str, count: fn(&StatsJson) -> u64) -> View {
-    let Page { board, engine } = use_context();
-    let number = create_selector(move || {
-        board.reading.with(|reading| reading.as_ref().map(|reading| count(&reading.stats)))
-    });
-    let text = dom::text(move || number.get().map_or_else(|| format::UNKNOWN.to_owned(), format::count));
-    let is_none = dom::truth(move || number.get().unwrap_or(0) == 0);
-    let is_pressed = dom::truth(move || board.filter.with(|filter| filter.status == Some(status)));
-    let name = status.as_str();
-    let engine = Rc::clone(&engine);
-    view! {
-        button(
-            class="count",
-            r#type="button",
-            "data-status"=name,
-            "data-none"=is_none,
-            aria-pressed=is_pressed,
-            on:click=move |_| {
-                board.toggle_status(status);
-                engine.request_frame();
-            },
-        ) {
-            span(class="status-sign", "data-status"=name, "aria-hidden"="true")
-            span(class="count-label") { (label) }
-            span(class="count-value live", "data-kpi"=name) { (text) }
-        }
-    }
-}
-
-#[component]
-fn Means() -> View {
-    let board = use_context::<Page>().board;
-    let mean = move |of: fn(&Reading) -> Option<f64>| {
-        dom::text(move || {
-            let unit: Unit = board.unit.get();
-            unit.full(board.reading.with(|reading| reading.as_ref().and_then(|reading| of(reading))))
-        })
-    };
-    let (download, upload) = (mean(Reading::mean_rx_bps), mean(Reading::mean_tx_bps));
-    view! {
-        div(class="kpi kpi-means") {
-            h2(class="kpi-label") { "Average per node" }
-            p(class="mean", "data-direction"="download") {
-                span(class="arrow", "aria-hidden"="true") { "↓" }
-                span(class="unseen") { "Download " }
-                span(class="live", "data-kpi"="mean-download") { (download) }
-            }
-            p(class="mean", "data-direction"="upload") {
-                span(class="arrow", "aria-hidden"="true") { "↑" }
-                span(class="unseen") { "Upload " }
-                span(class="live", "data-kpi"="mean-upload") { (upload) }
-            }
-        }
-    }
-}
-
-#[component]
-fn Hosts() -> View {
-    view! {
-        div(class="kpi kpi-hosts") {
-            Meter(label="CPU", of=|stats| stats.avg_cpu_percent)
-            Meter(label="Memory", of=|stats| stats.avg_memory_percent)
-            Meter(label="Disk", of=|stats| stats.avg_disk_percent)
-        }
-    }
-}
-
-#[component(inline_props)]
-fn Meter(label: &'static str, of: fn(&StatsJson) -> f64) -> View {
-    let board = use_context::<Page>().board;
-    let share = create_selector(move || {
-        board.reading.with(|reading| {
-            let stats = &reading.as_ref()?.stats;
-            (stats.online_nodes > 0).then(|| of(stats))
-        })
-    });
-    let text = dom::text(move || format::percent(share.get()));
-    let width = dom::text(move || format::fixed(share.get().unwrap_or(0.0), 1));
-    view! {
-        div(class="meter") {
-            span(class="meter-label") { (label) }
-            svg(class="meter-bar", viewBox="0 0 100 4", "preserveAspectRatio"="none", "aria-hidden"="true") {
-                rect(class="meter-track", width="100", height="4")
-                rect(class="meter-fill", width=width, height="4")
-            }
-            span(class="meter-value live") { (text) }
-        }
-    }
 }

@@ -18,6 +18,7 @@ pub(super) fn MapPanel() -> View {
     on_mount(move || {
         let Some(element) = dom::element(container) else { return };
         let (picker, opener, drawer) = (Rc::clone(&engine), Rc::clone(&engine), Rc::clone(&engine));
+        let lister = Rc::clone(&engine);
         let map = MapView::new(
             element.clone(),
             MapEvents {
@@ -30,6 +31,10 @@ pub(super) fn MapPanel() -> View {
                         scope.run_in(|| board.open(name));
                         opener.request_frame();
                     }
+                }),
+                on_nowhere: Box::new(move || {
+                    scope.run_in(|| board.list_nowhere());
+                    lister.focus_first();
                 }),
                 request_frame: Box::new(move || drawer.request_frame()),
             },

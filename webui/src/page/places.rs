@@ -24,6 +24,8 @@ pub(super) fn follow(board: Board, engine: &Rc<Engine>) {
             node: board.open.get_clone().map(|name| name.to_string()),
             filter: board.filter.get_clone(),
             sort: board.sort.get(),
+            summary: board.is_summary.get(),
+            by: board.by.get_clone(),
             unit: board.unit.get(),
             debug: board.debug,
         };
@@ -44,6 +46,8 @@ pub(super) fn follow(board: Board, engine: &Rc<Engine>) {
             }
             set_changed(board.filter, address.filter);
             set_changed(board.sort, address.sort);
+            set_changed(board.is_summary, address.summary);
+            set_changed(board.by, address.by);
             set_changed(board.unit, address.unit);
         });
         engine.request_frame();

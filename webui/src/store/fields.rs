@@ -17,6 +17,13 @@ pub struct Use {
     pub disk: Option<u8>,
 }
 
+/// A node's labels, ordered by key.
+pub(super) type Labels = Rc<[(Rc<str>, Rc<str>)]>;
+
+pub(super) fn labels(nodes: &Columns, at: usize) -> Labels {
+    nodes.labels[at].iter().map(|(key, value)| (Rc::from(&**key), Rc::from(&**value))).collect()
+}
+
 /// Everything of a node that a search may find: name, place, provider and labels as `key=value`, in lower case, apart
 /// by line ends, which nobody types.
 pub(super) fn haystack(nodes: &Columns, at: usize) -> Rc<str> {

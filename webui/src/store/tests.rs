@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;
-use tidemap_wire::stream::{PutRows, encode_rows};
+use tidemap_wire::stream::{PutRows, VERSION, encode_rows};
 
 use super::*;
 
@@ -27,7 +27,7 @@ pub(crate) fn columns(names: &[&str]) -> Columns {
 
 pub(crate) fn fleet(names: &[&str]) -> Fleet {
     let mut fleet = Fleet::default();
-    fleet.apply_snapshot(&SnapshotEvent { v: 1, at_ms: 10_000, nodes: columns(names) }).unwrap();
+    fleet.apply_snapshot(&SnapshotEvent { v: VERSION, at_ms: 10_000, nodes: columns(names) }).unwrap();
     fleet
 }
 
@@ -35,7 +35,7 @@ pub(crate) fn fleet(names: &[&str]) -> Fleet {
 fn a_snapshot_replaces_everything() {
     let mut fleet = fleet(&["a", "b"]);
     let before = fleet.generation();
-    fleet.apply_snapshot(&SnapshotEvent { v: 1, at_ms: 20_000, nodes: columns(&["c"]) }).unwrap();
+    fleet.apply_snapshot(&SnapshotEvent { v: VERSION, at_ms: 20_000, nodes: columns(&["c"]) }).unwrap();
     assert_eq!((fleet.len(), fleet.row_of("c"), fleet.row_of("a")), (1, Some(0), None));
     assert_eq!((fleet.at_ms(), fleet.snapshots()), (20_000, 2));
     assert!(fleet.generation() > before);
@@ -102,15 +102,19 @@ fn trends_hold_the_newest_minute_and_no_rate_of_a_silent_node() {
 fn events_that_contradict_themselves_are_refused() {
     let mut uneven = columns(&["a", "b"]);
     uneven.tx.pop();
-    let snapshot = SnapshotEvent { v: 1, at_ms: 0, nodes: uneven };
+    let snapshot = SnapshotEvent { v: VERSION, at_ms: 0, nodes: uneven };
     assert!(Fleet::default().apply_snapshot(&snapshot).is_err());
-    assert!(Fleet::default().apply_snapshot(&SnapshotEvent { v: 2, ..SnapshotEvent::default() }).is_err());
+    assert!(
+        Fleet::default()
+            .apply_snapshot(&SnapshotEvent { v: VERSION + 1, ..SnapshotEvent::default() })
+            .is_err()
+    );
     assert!(Fleet::default().apply_delta(&DeltaEvent::default()).is_err(), "nothing to change yet");
 
     let refused = |delta: DeltaEvent| fleet(&["a"]).apply_delta(&delta).is_err();
     assert!(refused(DeltaEvent { gone: vec![1], ..DeltaEvent::default() }));
     assert!(refused(DeltaEvent {
-        put: Some(PutRows { i: vec![2], nodes: columns(&["hole"]) }),
+        put: Some(PutRows { i: vec![u32::MAX], nodes: columns(&["far"]) }),
         ..DeltaEvent::default()
     }));
     assert!(refused(DeltaEvent {

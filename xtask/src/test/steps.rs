@@ -58,6 +58,7 @@ impl Steps {
         let nats_server = tools::ensure_broker(&self.workspace)?;
         println!("nats-server: {}", nats_server.display());
         self.nats_server = Some(nats_server);
+        tools::ensure_checkers(&self.workspace)?;
         tools::ensure_browser(&self.workspace)
     }
 

@@ -15,6 +15,8 @@ pub(super) enum Kind {
     Wasm,
     /// The style sheet.
     Css,
+    /// The style sheet for paper and for the colours of the system.
+    Modes,
     /// The icon of the browser's tab.
     Favicon,
     /// The base map that is part of the first load.
@@ -32,6 +34,7 @@ impl Kind {
             Self::Glue => Some("glue"),
             Self::Wasm => Some("wasm"),
             Self::Css => Some("css"),
+            Self::Modes => Some("modes"),
             Self::Favicon => Some("favicon"),
             Self::World110 => Some("world110"),
             Self::World50 => Some("world50"),

@@ -1,13 +1,15 @@
 //! Style sheets without what only people read.
 
-/// Drops comments, indentation and empty lines. Everything else, strings above all, stays as it is written.
-pub(super) fn without_comments(sheet: &str) -> String {
+/// Drops comments, and white space where it means nothing. Strings stay as they are written.
+pub(super) fn condensed(sheet: &str) -> String {
     let mut kept = String::with_capacity(sheet.len());
     let mut rest = sheet;
     while let Some(start) = rest.find(['"', '\'', '/']) {
-        kept.push_str(&rest[..start]);
+        push(&mut kept, &rest[..start]);
         rest = &rest[start..];
         let end = if let Some(comment) = rest.strip_prefix("/*") {
+            // It parts what stands on its sides.
+            push(&mut kept, " ");
             rest = comment.split_once("*/").map_or("", |(_, after)| after);
             continue;
         } else {
@@ -16,9 +18,29 @@ pub(super) fn without_comments(sheet: &str) -> String {
         kept.push_str(&rest[..end]);
         rest = &rest[end..];
     }
-    kept.push_str(rest);
-    let lines = kept.lines().map(str::trim).filter(|line| !line.is_empty());
-    lines.flat_map(|line| [line, "\n"]).collect()
+    push(&mut kept, rest);
+    kept
+}
+
+/// Adds what is no string. A space before a colon is kept, because in a selector it means "inside", and so are those
+/// around a plus, a minus and a comparison.
+fn push(kept: &mut String, text: &str) {
+    for character in text.chars() {
+        let before = kept.chars().next_back().unwrap_or('{');
+        if character.is_ascii_whitespace() {
+            if !matches!(before, ' ' | '{' | '}' | ';' | ',' | ':') {
+                kept.push(' ');
+            }
+            continue;
+        }
+        if before == ' ' && matches!(character, '{' | '}' | ';' | ',') {
+            kept.pop();
+        }
+        if character == '}' && kept.ends_with(';') {
+            kept.pop();
+        }
+        kept.push(character);
+    }
 }
 
 /// Where the string ends that this text begins with.
@@ -38,15 +60,20 @@ fn string_end(text: &str) -> Option<usize> {
 
 #[cfg(test)]
 mod tests {
-    use super::without_comments;
+    use super::condensed;
 
     #[test]
-    fn comments_and_indentation_go_and_strings_stay() {
-        let check = |sheet: &str, kept: &str| assert_eq!(without_comments(sheet), kept);
-        check("/* a */a {\n  b: 1px /* c\n */ 2px;\n\n}\n", "a {\nb: 1px  2px;\n}\n");
-        check("a { content: \"/* no */\" } /* yes */", "a { content: \"/* no */\" }\n");
-        check("a { content: '\\'/*' }", "a { content: '\\'/*' }\n");
-        check("a { font: 1px/2px x; }", "a { font: 1px/2px x; }\n");
+    fn comments_and_needless_space_go_and_strings_stay() {
+        let check = |sheet: &str, kept: &str| assert_eq!(condensed(sheet), kept);
+        check("/* a */a {\n  b: 1px /* c\n */ 2px;\n\n}\n", "a{b:1px 2px}");
+        check("a { content: \"/* no */\" } /* yes */", "a{content:\"/* no */\"}");
+        check("a { content: '\\'/*' }", "a{content:'\\'/*'}");
+        check("a { font: 1px/2px x; }", "a{font:1px/2px x}");
+        check("a :hover, b > c { width: calc(1px + 2px); }", "a :hover,b > c{width:calc(1px + 2px)}");
+        check(
+            "@media (1px <= width < 2px) { a { b: \"x ; y\" ; } }",
+            "@media (1px <= width < 2px){a{b:\"x ; y\"}}",
+        );
         check("/* never closed", "");
     }
 }

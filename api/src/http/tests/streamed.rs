@@ -1,9 +1,15 @@
 //! The event stream as a client reads it.
 
 use futures_util::StreamExt;
+use tidemap_wire::{Delta, Host};
 
 use super::*;
-use crate::http::events;
+use crate::{
+    answers::Nodes,
+    frames::{Frame, gzip},
+    http::events,
+    view::{Mark, Snapshot},
+};
 
 /// An owner that moves only when a test says so.
 struct Live {
@@ -40,12 +46,26 @@ impl Live {
         };
         tokio::join!(asking, answering).0
     }
+
+    /// The same, whether a question comes or not.
+    async fn during_if_asked<T>(&mut self, asking: impl Future<Output = T>) -> T {
+        let mut asking = std::pin::pin!(asking);
+        loop {
+            tokio::select! {
+                answer = &mut asking => return answer,
+                Some(ask) = self.asks.recv() => owner::answer(&mut self.owner, ask),
+            }
+        }
+    }
 }
 
-fn event(frame: Option<Result<Bytes, std::convert::Infallible>>) -> String {
-    let Some(Ok(frame)) = frame else { panic!("the stream has ended") };
-    let text = String::from_utf8(frame.to_vec()).unwrap();
+fn event(frame: Option<Frame>) -> String {
+    let text = String::from_utf8(frame.unwrap().plain().to_vec()).unwrap();
     text.lines().next().unwrap().to_owned()
+}
+
+fn retry_ms(line: &str) -> u64 {
+    line.strip_prefix("retry: ").unwrap().parse().unwrap()
 }
 
 #[tokio::test]
@@ -67,6 +87,33 @@ async fn a_stream_begins_with_a_snapshot_and_a_slow_client_gets_another() {
 }
 
 #[tokio::test]
+async fn a_slow_client_gets_another_snapshot_within_its_gzip_file_and_the_file_ends_with_the_service() {
+    let (mut live, site) = Live::new().await;
+    let mut parts = Box::pin(gzip(live.during(events::listen(site.clone(), None)).await.unwrap()));
+    let mut file = Vec::new();
+    // The header and what every stream opens with.
+    for _ in 0..3 {
+        file.extend(parts.next().await.unwrap());
+    }
+    (0..1_000).for_each(|rate| live.moves(rate));
+    for _ in 0..3 {
+        file.extend(live.during_if_asked(parts.next()).await.unwrap());
+    }
+    site.shutdown.cancel();
+    // The farewell and the file's end.
+    for _ in 0..2 {
+        file.extend(parts.next().await.unwrap());
+    }
+    assert!(parts.next().await.is_none());
+    let mut text = String::new();
+    flate2::read::GzDecoder::new(&*file).read_to_string(&mut text).unwrap();
+    let mut heads: Vec<&str> = text.split("\n\n").filter_map(|event| event.lines().next()).collect();
+    assert!(retry_ms(heads.pop().unwrap()) < 1_000);
+    let opening = ["retry: 2000", "event: snapshot"];
+    assert_eq!(heads, [&opening[..], &opening, &["event: stats"]].concat());
+}
+
+#[tokio::test]
 async fn an_answer_is_built_once_a_tick_and_is_of_the_newest() {
     let (mut live, site) = Live::new().await;
     let first = live.during(site.fleet.nodes()).await.unwrap();
@@ -74,17 +121,30 @@ async fn an_answer_is_built_once_a_tick_and_is_of_the_newest() {
     assert!(Arc::ptr_eq(&first, &again), "nobody was there to be asked");
     live.moves(1);
     let next = live.during(site.fleet.nodes()).await.unwrap();
-    assert_eq!((first.list.len(), next.list.len()), (0, 1));
+    let count = async |nodes: &Arc<Nodes>| nodes.make(<[NodeJson]>::len).await.unwrap();
+    assert_eq!((count(&first).await, count(&next).await), (0, 1));
     assert_ne!(first.version, next.version);
 }
 
 #[tokio::test]
-async fn streams_end_when_the_service_stops() {
+async fn streams_end_when_the_service_stops_and_their_clients_are_asked_to_come_back_soon() {
     let (mut live, site) = Live::new().await;
     let mut frames = Box::pin(live.during(events::listen(site.clone(), None)).await.unwrap());
     assert_eq!(event(frames.next().await), "retry: 2000");
     site.shutdown.cancel();
+    assert!(retry_ms(&event(frames.next().await)) < 1_000);
     assert!(frames.next().await.is_none());
+}
+
+#[tokio::test]
+async fn a_place_that_no_event_has_is_refused() {
+    let api = api(Readers::OnLoopback).await;
+    for id in ["", "x", "1", "1-", "1-x", "-1-1", "1-1-1", "99999999999999999999-1", "\u{e9}"] {
+        let request = warp::test::request().path("/api/stream").header("last-event-id", id);
+        let answer = request.reply(&api).await;
+        assert_eq!(answer.status(), 422, "{id}");
+        assert!(detail(&answer).starts_with("Last-Event-ID: "), "{id}");
+    }
 }
 
 #[tokio::test]
@@ -97,4 +157,65 @@ async fn an_event_stream_is_neither_stored_nor_buffered() {
     assert_eq!(answer.headers()["content-type"], "text/event-stream");
     assert_eq!(answer.headers()["cache-control"], "no-store");
     assert_eq!(answer.headers()["x-accel-buffering"], "no");
+    assert_eq!(answer.headers()["vary"], "accept-encoding");
+    assert_eq!(answer.headers().get("content-encoding"), None);
+    let request = warp::test::request().path("/api/stream").header("accept-encoding", "gzip, br");
+    let answer = live.during(request.reply(&api)).await;
+    assert_eq!(answer.headers()["content-encoding"], "gzip");
+    let mut unpacked = Vec::new();
+    // Even a stream that ends at once is a whole file.
+    flate2::read::GzDecoder::new(answer.body().as_ref()).read_to_end(&mut unpacked).unwrap();
+}
+
+/// What ten thousand nodes change to between two ticks: all rates.
+fn all_change(round: u64) -> Vec<NodeUpdate> {
+    let mut random = fastrand::Rng::with_seed(round);
+    let mut usual = fastrand::Rng::with_seed(0);
+    (0..10_000_u32)
+        .map(|number| {
+            // Between 10 KB/s and 100 MB/s, and half of that to twice that at a time.
+            let mut rate =
+                || bps(10_f64.powf(4.0 + 4.0 * usual.f64()) * 2_f64.powf(2.0 * random.f64() - 1.0));
+            let (rx_bps, tx_bps) = (rate(), rate());
+            let host = Host {
+                cpu_percent: Some(100.0 * random.f64()),
+                memory_used_bytes: Some(random.u64(..1 << 34)),
+                memory_total_bytes: Some(1 << 34),
+                ..Host::default()
+            };
+            NodeUpdate {
+                row: number,
+                host: Some(Box::new(host)),
+                rx_bps,
+                tx_bps,
+                ..full_node(&format!("web-fra-{number:04}.example.com"))
+            }
+        })
+        .collect()
+}
+
+#[tokio::test]
+async fn a_delta_of_ten_thousand_nodes_that_all_change_is_small() {
+    let (count, partition) = one_partition();
+    let now = Instant::now();
+    let mut owner = Owner::new(count, false, now, AT_MS);
+    owner.tick(6, now, AT_MS);
+    let mark = Mark { epoch: 1, seq: 1 };
+    let nodes = all_change(0);
+    owner.receive(Incoming::Snapshot(partition, Snapshot { mark, at_ms: AT_MS, nodes }));
+    owner.tick(7, now, AT_MS);
+    let mut listening = owner.listen(None);
+    let (nodes, forgotten) = (all_change(1), Vec::new());
+    owner.receive(Incoming::Delta(
+        partition,
+        Delta { partition: 0, epoch: 1, seq: 2, at_ms: AT_MS, nodes, forgotten },
+    ));
+    owner.tick(8, now, AT_MS);
+    let frame = listening.live.try_recv().unwrap();
+    let began = std::time::Instant::now();
+    let parts: Vec<Bytes> = gzip(futures_util::stream::iter([frame.clone()])).collect().await;
+    let (raw, gzip) = (frame.plain().len(), parts.iter().map(Bytes::len).sum::<usize>());
+    println!("delta of 10,000 nodes: {raw} bytes raw, {gzip} gzip, compressed in {:?}", began.elapsed());
+    assert!(raw > 80_000, "all of them are in it");
+    assert!(raw <= 100_000 && gzip <= 40_000, "{raw} raw, {gzip} gzip");
 }

@@ -1,5 +1,6 @@
 //! Pictures of markers: which shape and size they have, and what they look like pixel by pixel.
 
+use super::block::Block;
 use super::{Rgba, over};
 use crate::between::Between;
 use crate::map::colour::Rgb;
@@ -47,38 +48,8 @@ pub struct Stamp {
     /// From the centre to the edges, in pixels.
     pub(super) half: i32,
     pub(super) pixels: Vec<Rgba>,
-    pub(super) spans: Vec<Span>,
-}
-
-/// A row's pixels that are seen: from `from`, opaque from `solid` to before `soft`, to before `to`.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Span {
-    pub(super) from: usize,
-    pub(super) solid: usize,
-    pub(super) soft: usize,
-    pub(super) to: usize,
-}
-
-impl Span {
-    fn of(row: &[Rgba]) -> Self {
-        let from = row.iter().position(|pixel| pixel[3] > 0).unwrap_or(0);
-        let to = row.iter().rposition(|pixel| pixel[3] > 0).map_or(from, |last| last + 1);
-        let solid = row[from..to].iter().position(|pixel| pixel[3] == 255).map_or(to, |first| from + first);
-        let soft = row[solid..to].iter().position(|pixel| pixel[3] < 255).map_or(to, |first| solid + first);
-        Self { from, solid, soft, to }
-    }
-
-    /// What is left of it between two columns.
-    pub(super) fn cut(self, left: i32, right: i32) -> Self {
-        let (left, right) = (left.max(0) as usize, right.max(0) as usize);
-        let inside = |at: usize| at.clamp(left, right.max(left));
-        Self {
-            from: inside(self.from),
-            solid: inside(self.solid),
-            soft: inside(self.soft),
-            to: inside(self.to),
-        }
-    }
+    /// The same four by four, row by row; the last of each row may end with nothing.
+    pub(super) blocks: Vec<Block>,
 }
 
 /// A marker's radius in CSS pixels: the disc's area grows with the rate. Without a rate it is the smallest.
@@ -166,8 +137,21 @@ impl Stamp {
                 pixels.push(over(with_opacity(colour, face), with_opacity(palette.halo, halo)));
             }
         }
-        let spans = pixels.chunks(2 * half as usize + 1).map(Span::of).collect();
-        Self { half, pixels, spans }
+        let side = 2 * half as usize + 1;
+        let block =
+            |row: &[Rgba]| Block::new(std::array::from_fn(|at| row.get(at).copied().unwrap_or_default()));
+        let blocks = pixels.chunks(side).flat_map(|row| row.chunks(4).map(block)).collect();
+        Self { half, pixels, blocks }
+    }
+
+    /// Its width and height.
+    pub(super) fn side(&self) -> i32 {
+        2 * self.half + 1
+    }
+
+    /// How many blocks make a row.
+    pub(super) fn blocks_across(&self) -> usize {
+        (self.side() as usize).div_ceil(4)
     }
 }
 

@@ -140,7 +140,7 @@ impl Scene {
     }
 
     /// The next marker in view, from west to east: a node, or one that stands for the cluster it is shown in.
-    fn step(&self, forward: bool) -> Option<Answer> {
+    fn step(&mut self, forward: bool) -> Option<Answer> {
         let stops = self.stops();
         let selected = self.selected.and_then(|row| self.places.find(row));
         let cluster = selected.and_then(|at| self.clusters.of(at));
@@ -156,7 +156,11 @@ impl Scene {
             (None, true) => 0,
             (None, false) => count - 1,
         };
-        Some(Answer::Select(Some(self.places.row[stops[next]] as usize)))
+        let row = self.places.row[stops[next]] as usize;
+        // At once, and not when the page confirms it with the next frame: two quick steps are two.
+        self.selected = Some(row);
+        self.reveal(row);
+        Some(Answer::Select(Some(row)))
     }
 
     /// The markers in view, as positions in the columns of places. Of a cluster that is a spread fan each node is one,

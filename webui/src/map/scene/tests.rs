@@ -156,7 +156,7 @@ fn brackets_step_through_what_is_in_view_and_come_round() {
     }
     assert_eq!(visited, [5, 0, 1, 2, 3, 4, 5]);
     assert_eq!(scene.key("["), Some(Answer::Select(Some(0))), "the fan has closed: one stands for all");
-    assert_eq!(scene.key("Enter"), Some(Answer::Open(5)));
+    assert_eq!(scene.key("Enter"), Some(Answer::Open(0)));
     assert_eq!(scene.key("x"), None);
 }
 
@@ -175,7 +175,7 @@ fn brackets_visit_a_crowd_once() {
     let mut scene = scene(&fleet);
     select(&mut scene, &fleet, Some(50));
     assert_eq!(scene.key("]"), Some(Answer::Select(Some(99))));
-    assert_eq!(scene.key("["), Some(Answer::Select(Some(99))));
+    assert_eq!(scene.key("["), Some(Answer::Select(Some(0))));
     select(&mut scene, &fleet, Some(99));
     assert_eq!(scene.key("]"), Some(Answer::Select(Some(0))));
 }
@@ -191,4 +191,14 @@ fn a_place_that_empties_closes() {
     }
     scene.update(&Markers { generation: 2, ..fleet.markers() });
     assert_eq!(scene.opened(), None);
+}
+
+#[test]
+fn two_quick_steps_are_two() {
+    let fleet = fleet();
+    let mut scene = scene(&fleet);
+    // Madrid lies west of Berlin; no frame comes in between.
+    assert_eq!(scene.key("]"), Some(Answer::Select(Some(5))));
+    assert_eq!(scene.key("]"), Some(Answer::Select(Some(0))));
+    assert_eq!(scene.key("Enter"), Some(Answer::Open(0)));
 }

@@ -8,6 +8,7 @@ use web_sys::{
 
 use super::dom::document;
 use super::theme::Theme;
+use super::tiles::Tiles;
 use crate::fetch::{self, Answer};
 use crate::map::projection::{Bounds, Point, Viewport};
 use crate::map::world::BaseMap;
@@ -31,9 +32,10 @@ pub(super) enum Level {
 }
 
 /// Both maps, as far as they have come.
-#[derive(Default)]
 pub(super) struct Base {
     levels: [Progress; 2],
+    /// Above them, where the operator has chosen some.
+    tiles: Option<Tiles>,
 }
 
 /// A map's way here.
@@ -67,6 +69,17 @@ impl Level {
 }
 
 impl Base {
+    pub(super) fn new(tiles: Option<Tiles>) -> Self {
+        Self { levels: Default::default(), tiles }
+    }
+
+    /// Asks for the tiles of a view that has come to rest.
+    pub(super) fn ask_tiles(&mut self, viewport: &Viewport, now_ms: f64) {
+        if let Some(tiles) = &mut self.tiles {
+            tiles.ask(viewport, now_ms);
+        }
+    }
+
     /// Where to fetch a map from, if it is not here and has not just been asked for; the page's head says where.
     pub(super) fn ask(&mut self, level: Level, now_ms: f64) -> Option<String> {
         let progress = &mut self.levels[level as usize];
@@ -94,7 +107,6 @@ impl Base {
     ) {
         let [coarse, fine] = self.levels.each_ref().map(|level| level.drawing.as_ref());
         let drawing = if viewport.zoom() >= FINE_ZOOM { fine.or(coarse) } else { coarse.or(fine) };
-        let Some(drawing) = drawing else { return };
         context.save();
         if let Some((left, width)) = viewport.only_world() {
             // What goes beyond the one world's edges comes in again on its other side.
@@ -102,8 +114,13 @@ impl Base {
             context.rect(left * ratio, 0.0, width * ratio, viewport.height() * ratio);
             context.clip();
         }
-        for origin in viewport.origins() {
-            drawing.paint(context, viewport, origin, ratio, theme);
+        if let Some(drawing) = drawing {
+            for origin in viewport.origins() {
+                drawing.paint(context, viewport, origin, ratio, theme);
+            }
+        }
+        if let Some(tiles) = &self.tiles {
+            tiles.paint(context, viewport, ratio);
         }
         context.restore();
     }

@@ -1,18 +1,22 @@
 //! The three canvases: land, markers, and what lies above them. Only what has changed is painted.
 
+use std::rc::Weak;
+
 use wasm_bindgen::{Clamped, JsCast as _, UnwrapThrowExt as _};
 use web_sys::{CanvasRenderingContext2d, HtmlCanvasElement, HtmlElement, ImageData, Performance};
 
+use super::MapView;
 use super::base::{Base, Level};
 use super::dom::{create, number, style, window};
 use super::overlay::Brush;
 use super::theme::Theme;
+use super::tiles::Tiles;
 use crate::between::Between;
 use crate::format::Unit;
 use crate::map::Markers;
 use crate::map::projection::{Point, Viewport};
 use crate::map::raster::{PixelBuffer, Shape, Stamps, marker_radius_px};
-use crate::map::scene::Scene;
+use crate::map::scene::{Opened, Scene};
 use crate::map::world::BaseMap;
 
 /// More pixels than this per CSS pixel cost time and show nothing.
@@ -31,8 +35,8 @@ pub(super) struct Easel {
     base: Base,
     theme: Theme,
     ratio: f64,
-    /// The view that the bitmaps show; none when all must be painted anew.
-    painted: Option<Viewport>,
+    /// What the bitmaps show; none when all must be painted anew.
+    painted: Option<Painted>,
     painted_ms: f64,
     cost_ms: f64,
     is_shifted: bool,
@@ -43,6 +47,16 @@ pub(super) struct Easel {
     clock: Performance,
 }
 
+/// All that decides what the bitmaps look like, but the theme and the base map.
+#[derive(Debug, PartialEq)]
+struct Painted {
+    viewport: Viewport,
+    changes: u64,
+    selected: Option<usize>,
+    opened: Option<Opened>,
+    unit: Unit,
+}
+
 /// A canvas.
 struct Layer {
     canvas: HtmlCanvasElement,
@@ -50,7 +64,7 @@ struct Layer {
 }
 
 impl Easel {
-    pub(super) fn new(stage: &HtmlElement, root: &HtmlElement) -> Self {
+    pub(super) fn new(stage: &HtmlElement, root: &HtmlElement, map: Weak<MapView>) -> Self {
         let layers = create(stage, "div", "map-layers");
         let theme = Theme::read(root);
         Self {
@@ -58,7 +72,7 @@ impl Easel {
             marker_layer: Layer::new(&layers),
             overlay_layer: Layer::new(&layers),
             layers,
-            base: Base::default(),
+            base: Base::new(Tiles::read(root, map)),
             ratio: 1.0,
             painted: None,
             painted_ms: f64::NEG_INFINITY,
@@ -74,6 +88,11 @@ impl Easel {
 
     pub(super) fn base_mut(&mut self) -> &mut Base {
         &mut self.base
+    }
+
+    /// Paints everything anew with the next frame.
+    pub(super) fn repaint(&mut self) {
+        self.painted = None;
     }
 
     pub(super) fn put_base(&mut self, level: Level, map: Option<BaseMap>) {
@@ -96,17 +115,33 @@ impl Easel {
         }
         self.fit(&viewport);
         let started_ms = self.clock.now();
-        let moved = self.painted != Some(viewport);
-        if let Some(painted) = self.painted
+        let wanted = Painted {
+            viewport,
+            changes: markers.changes,
+            selected: markers.selected,
+            opened: scene.opened().cloned(),
+            unit,
+        };
+        // Most frames are about something else: a list that scrolls, a search, a pointer that rests on a marker.
+        if self.painted.as_ref() == Some(&wanted) {
+            self.unshift();
+            return true;
+        }
+        let before = self.painted.as_ref().map(|painted| painted.viewport);
+        let moved = before != Some(viewport);
+        if let Some(before) = before
             && moved
             && self.cost_ms > CHEAP_MS
             && started_ms - self.painted_ms < self.cost_ms / PAINTING_SHARE
         {
-            self.shift(&painted, &viewport);
+            self.shift(&before, &viewport);
             return false;
         }
         scene.regroup();
         if moved {
+            if !scene.is_moving() {
+                self.base.ask_tiles(&viewport, started_ms);
+            }
             self.base_layer.clear();
             self.base.paint(&self.base_layer.context, &viewport, self.ratio, &self.theme);
         }
@@ -115,7 +150,7 @@ impl Easel {
         Brush::new(&self.overlay_layer.context, &self.buffer, self.ratio, &self.theme, unit)
             .paint(scene, markers);
         self.unshift();
-        self.painted = Some(viewport);
+        self.painted = Some(wanted);
         self.painted_ms = self.clock.now();
         self.cost_ms = self.painted_ms - started_ms;
         true
@@ -125,12 +160,13 @@ impl Easel {
         if !self.stamps.suits(self.theme.palette, self.ratio as f32) {
             self.stamps = Stamps::new(self.theme.palette, self.ratio as f32);
         }
-        self.buffer.clear();
+        self.buffer.clear(self.theme.palette.halo);
         self.raised.clear();
         let (places, clusters) = (scene.places(), scene.clusters());
         let projector = scene.viewport().projector();
         let (right, bottom) = (scene.viewport().width() + 16.0, scene.viewport().height() + 16.0);
-        for at in 0..places.len() {
+        // Neighbours one after the other: the buffer is larger than a processor's cache.
+        for at in scene.by_cell() {
             let point = projector.to_point(places.world(at));
             let inside = point.x > -16.0 && point.y > -16.0 && point.x < right && point.y < bottom;
             if !inside || !clusters.is_alone(at) {

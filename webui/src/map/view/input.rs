@@ -29,6 +29,7 @@ pub(super) fn listen(view: &Rc<MapView>) {
     on(view, &view.legend.closer, "click", |view, _: &Event| view.zoom(1.0));
     on(view, &view.legend.farther, "click", |view, _: &Event| view.zoom(-1.0));
     on(view, &view.legend.fit, "click", |view, _: &Event| view.fit());
+    on(view, &view.legend.nowhere.element, "click", |view, _: &Event| (view.events.on_nowhere)());
     for close in [&view.popup.close, &view.list.close] {
         on(view, close, "click", |view, _: &Event| view.escape());
     }

@@ -21,10 +21,15 @@ const KEYS: &str = "Arrow keys move the map, plus and minus zoom, 0 shows the wh
 pub(super) struct Legend {
     stage: HtmlElement,
     counts: [Text; 3],
-    unplaced: Text,
+    unplaced: HtmlElement,
+    /// How many nodes are not on the map; leads to them.
+    pub(super) nowhere: Text,
     announcement: Text,
     announces: Cell<bool>,
     labelled_ms: Cell<Option<f64>>,
+    /// The fleet's change that was counted last.
+    counted: Cell<Option<u64>>,
+    by_status: Cell<[u64; 3]>,
     pub(super) closer: HtmlElement,
     pub(super) farther: HtmlElement,
     pub(super) fit: HtmlElement,
@@ -45,26 +50,31 @@ impl Legend {
         let list = create(root, "ul", "map-legend");
         let counts = [0, 1, 2].map(|status| {
             let item = create(&list, "li", "map-legend-item");
-            let glyph = create(&item, "span", "map-glyph");
+            let glyph = create(&item, "span", "status-sign");
             set(&glyph, "data-status", status_name(status));
             set(&glyph, "aria-hidden", "true");
             let number = Text::new(&item, "span", "map-legend-count");
             create(&item, "span", "").set_text_content(Some(status_name(status)));
             number
         });
-        let unplaced = Text::new(&list, "li", "map-legend-item");
-        let keys = create(root, "p", "map-unseen");
+        let unplaced = create(&list, "li", "map-legend-item");
+        let nowhere = Text::new(&unplaced, "button", "link map-nowhere");
+        set(&nowhere.element, "type", "button");
+        let keys = create(root, "p", "unseen");
         keys.set_id("map-keys");
         keys.set_text_content(Some(KEYS));
-        let announcement = Text::new(root, "p", "map-unseen");
+        let announcement = Text::new(root, "p", "unseen");
         set(&announcement.element, "aria-live", "polite");
         Self {
             stage: stage.clone(),
             counts,
             unplaced,
+            nowhere,
             announcement,
             announces: Cell::default(),
             labelled_ms: Cell::default(),
+            counted: Cell::default(),
+            by_status: Cell::default(),
             closer,
             farther,
             fit,
@@ -77,16 +87,16 @@ impl Legend {
     }
 
     pub(super) fn update(&self, now_ms: f64, scene: &Scene, markers: &Markers<'_>, unit: Unit) {
-        let mut by_status = [0_u64; 3];
-        for (row, _) in markers.name.iter().enumerate().filter(|(_, name)| name.is_some()) {
-            by_status[usize::from(markers.status(row))] += 1;
+        if self.counted.replace(Some(markers.changes)) != Some(markers.changes) {
+            self.by_status.set(counts(markers));
         }
+        let by_status = self.by_status.get();
         for (text, nodes) in self.counts.iter().zip(by_status) {
             text.set(&count(nodes));
         }
         let unplaced = scene.places().unplaced as u64;
-        self.unplaced.set(&format!("{} without a place", count(unplaced)));
-        self.unplaced.element.set_hidden(unplaced == 0);
+        self.nowhere.set(&(count(unplaced) + " without a place"));
+        self.unplaced.set_hidden(unplaced == 0);
         if self.labelled_ms.get().is_none_or(|then| now_ms - then >= LABEL_EVERY_MS) {
             self.labelled_ms.set(Some(now_ms));
             set(&self.stage, "aria-label", &label(by_status));
@@ -97,6 +107,15 @@ impl Legend {
             self.announcement.set(&spoken(row, markers, unit));
         }
     }
+}
+
+/// How many nodes have each status.
+fn counts(markers: &Markers<'_>) -> [u64; 3] {
+    let mut by_status = [0; 3];
+    for (row, _) in markers.name.iter().enumerate().filter(|(_, name)| name.is_some()) {
+        by_status[usize::from(markers.status(row))] += 1;
+    }
+    by_status
 }
 
 /// "World map: 9,812 online, 188 offline"

@@ -8,6 +8,7 @@ use super::dom::{Shown, Text, button, create, set};
 use super::popup::status_name;
 use crate::format::{Unit, count};
 use crate::map::Markers;
+use crate::map::cluster::Summary;
 use crate::map::rank;
 use crate::map::scene::{Form, Opened, Scene};
 
@@ -19,6 +20,8 @@ const GAP_PX: f64 = 26.0;
 pub(super) struct List {
     panel: Shown,
     title: Text,
+    /// What all of them move together.
+    sums: Text,
     /// Holds one button per node, each with its row in `data-row`.
     pub(super) rows: HtmlElement,
     lines: RefCell<Vec<Line>>,
@@ -42,9 +45,10 @@ impl List {
         let head = create(&panel, "div", "map-popup-head");
         let title = Text::new(&head, "strong", "map-popup-name");
         let close = button(&head, "map-close", "×", Some("Close"));
+        let sums = Text::new(&panel, "p", "map-popup-place live");
         let rows = create(&panel, "ul", "map-list-rows");
         let rest = Text::new(&panel, "p", "map-popup-place");
-        Self { panel: Shown::new(panel), title, rows, lines: RefCell::default(), rest, close }
+        Self { panel: Shown::new(panel), title, sums, rows, lines: RefCell::default(), rest, close }
     }
 
     /// Shows the opened place, if it is opened as a list.
@@ -61,6 +65,9 @@ impl List {
             set(&self.panel.element, "data-popup", &title);
             set(&self.panel.element, "aria-label", &title);
         }
+        let summary = Summary::of(&mut opened.rows.iter().copied(), markers);
+        let [rx, tx] = [summary.rx, summary.tx].map(|rate| unit.full(Some(rate)));
+        self.sums.set(&["↓ ", &rx, "  ↑ ", &tx].concat());
         let appears = !self.panel.is_shown();
         self.write(opened, appears, markers, unit);
         self.panel.set(true);
@@ -109,7 +116,7 @@ impl List {
 impl Line {
     fn new(rows: &HtmlElement) -> Self {
         let button = button(&create(rows, "li", ""), "map-line", "", None);
-        let glyph = create(&button, "span", "map-glyph");
+        let glyph = create(&button, "span", "status-sign");
         Self {
             row: usize::MAX,
             glyph,

@@ -16,8 +16,10 @@ use crate::map::rank;
 use crate::map::raster::{Area, PixelBuffer, Shape, marker_radius_px};
 use crate::map::scene::{Form, Opened, Scene};
 
-const LABEL_PX: f64 = 11.0;
+const LABEL_PX: u32 = 11;
 const LABEL_LINE_PX: f64 = 13.0;
+/// After so many bubbles in a row without room for their rates no more are tried.
+const MAX_MISSES: u32 = 60;
 /// However few of a thousand nodes are offline, their part of the ring is seen.
 const MIN_ARC: f64 = 0.35;
 
@@ -42,6 +44,36 @@ struct Bubble {
     count: usize,
 }
 
+/// How wide rates are in the font that was chosen. Measuring each would take longer than finding its place.
+struct Ruler {
+    digit: f64,
+    point: f64,
+    other: f64,
+}
+
+impl Bubble {
+    /// The size of its number's letters.
+    fn size_px(&self) -> u32 {
+        if self.radius < 11.0 || self.count > 999 { 11 } else { 12 }
+    }
+}
+
+impl Ruler {
+    fn new(context: &CanvasRenderingContext2d) -> Self {
+        let px = |text: &str| context.measure_text(text).map_or(0.0, |metrics| metrics.width());
+        Self { digit: px("0"), point: px("."), other: px("↓ MB/s") / 6.0 }
+    }
+
+    fn px(&self, text: &str) -> f64 {
+        let px = |letter: char| match letter {
+            '0'..='9' => self.digit,
+            '.' | ',' => self.point,
+            _ => self.other,
+        };
+        text.chars().map(px).sum()
+    }
+}
+
 impl<'a> Brush<'a> {
     pub(super) fn new(
         context: &'a CanvasRenderingContext2d,
@@ -58,10 +90,11 @@ impl<'a> Brush<'a> {
     pub(super) fn paint(&self, scene: &Scene, markers: &Markers<'_>) {
         self.context.set_transform(self.ratio, 0.0, 0.0, self.ratio, 0.0, 0.0).unwrap_throw();
         let bubbles = bubbles_in_view(scene, markers);
-        for bubble in &bubbles {
-            self.bubble(bubble);
+        // A font alone makes the browser work out the page's styles.
+        if !bubbles.is_empty() {
+            self.bubbles(&bubbles);
+            self.labels(&bubbles);
         }
-        self.labels(&bubbles);
         if let Some(opened @ Opened { form: Form::Fan, .. }) = scene.opened() {
             self.fan(opened, scene, markers);
         }
@@ -70,53 +103,61 @@ impl<'a> Brush<'a> {
         }
     }
 
-    /// A disc with its number, in a ring that is divided as the nodes' statuses are.
-    fn bubble(&self, bubble: &Bubble) {
-        let Bubble { at, radius, summary, count: nodes } = bubble;
-        self.context.set_fill_style_str(&self.theme.surface);
-        self.circle(*at, radius + 1.0);
-        self.context.fill();
-        self.context.set_line_width(3.0);
-        let mut from = -FRAC_PI_2;
-        for (status, part) in ring_parts(summary) {
-            let to = from + part;
-            self.context.set_stroke_style_str(&self.theme.status(status));
-            self.context.begin_path();
-            self.context.arc(at.x, at.y, radius - 1.5, from, to).unwrap_throw();
-            self.context.stroke();
-            from = to;
+    /// Discs with their numbers, in rings that are divided as the nodes' statuses are.
+    ///
+    /// All of one colour come together: handing a colour or a font to the browser takes longer than drawing a circle.
+    fn bubbles(&self, bubbles: &[Bubble]) {
+        let context = self.context;
+        context.set_fill_style_str(&self.theme.surface);
+        for Bubble { at, radius, .. } in bubbles {
+            self.circle(*at, radius + 1.0);
+            context.fill();
         }
-        self.font(600, if *radius < 11.0 || *nodes > 999 { 11 } else { 12 });
-        self.context.set_text_align("center");
-        self.context.set_text_baseline("middle");
-        self.context.set_fill_style_str(&self.theme.text);
-        // Four digits at most; the tip and the list have the number as it is.
-        let nodes = *nodes as u64;
-        self.write(
-            &if nodes < 10_000 { nodes.to_string() } else { count(nodes / 1000) + "k" },
-            at.x,
-            at.y + 0.5,
-        );
+        context.set_line_width(3.0);
+        for status in [0, 1, 2] {
+            context.set_stroke_style_str(&self.theme.status(status));
+            for Bubble { at, radius, summary, .. } in bubbles {
+                let (from, to) = arc(summary, status);
+                if from < to {
+                    context.begin_path();
+                    context.arc(at.x, at.y, radius - 1.5, from, to).unwrap_throw();
+                    context.stroke();
+                }
+            }
+        }
+        context.set_text_align("center");
+        context.set_text_baseline("middle");
+        context.set_fill_style_str(&self.theme.text);
+        for size_px in [11, 12] {
+            self.font(600, size_px);
+            for bubble in bubbles.iter().filter(|bubble| bubble.size_px() == size_px) {
+                // Four digits at most; the tip and the list have the number as it is.
+                let nodes = bubble.count as u64;
+                let number = if nodes < 10_000 { nodes.to_string() } else { count(nodes / 1000) + "k" };
+                self.write(&number, bubble.at.x, bubble.at.y + 0.5);
+            }
+        }
     }
 
     /// The summed rates beside each bubble that has room for them; those that move most come first.
     fn labels(&self, bubbles: &[Bubble]) {
-        let mut labels = Labels::default();
+        let mut taken = Labels::default();
         for Bubble { at, radius, .. } in bubbles {
-            labels.block(Extent::round(at.x, at.y, radius + 1.0));
+            taken.block(Extent::round(at.x, at.y, radius + 1.0));
         }
         let volume = |bubble: &Bubble| bubble.summary.rx + bubble.summary.tx;
         let order = rank::ascending(bubbles.iter().map(|bubble| rank::descending(volume(bubble))));
         let order = order.into_iter().map(|number| &bubbles[number as usize]);
-        self.font(500, LABEL_PX as u32);
-        self.context.set_text_align("center");
-        self.context.set_line_join("round");
+        self.font(500, LABEL_PX);
+        let ruler = Ruler::new(self.context);
         // A label that is moved inside must not speak for a bubble outside.
         let in_view = |bubble: &&Bubble| (0.0..=self.width).contains(&bubble.at.x);
+        let mut labels: Vec<([String; 2], Point)> = Vec::new();
+        let mut misses = 0;
         for bubble in order.filter(in_view).filter(|bubble| bubble.summary.by_status[0] > 0) {
-            let down = format!("↓ {}", self.rate(bubble.summary.rx));
-            let up = format!("↑ {}", self.rate(bubble.summary.tx));
-            let half = f64::max(self.text_px(&down), self.text_px(&up)) / 2.0 + 2.0;
+            let Summary { rx, tx, .. } = bubble.summary;
+            let rates = [("↓ ", rx), ("↑ ", tx)].map(|(arrow, rate)| arrow.to_owned() + &self.rate(rate));
+            let half = f64::max(ruler.px(&rates[0]), ruler.px(&rates[1])) / 2.0 + 2.0;
             let places = label_places(bubble, half).map(|at| Point::new(self.inside(at.x, half), at.y));
             let extents = places.map(|at| Extent {
                 left: at.x - half,
@@ -124,10 +165,34 @@ impl<'a> Brush<'a> {
                 right: at.x + half,
                 bottom: at.y + LABEL_LINE_PX,
             });
-            if let Some(number) = labels.take(&extents, |extent| self.ink(extent)) {
-                let Point { x, y } = places[number];
-                self.write_outlined(&down, x, y - LABEL_LINE_PX / 2.0, &self.theme.down);
-                self.write_outlined(&up, x, y + LABEL_LINE_PX / 2.0, &self.theme.up);
+            misses += 1;
+            if let Some(number) = taken.take(&extents, |extent| self.ink(extent)) {
+                labels.push((rates, places[number]));
+                misses = 0;
+            }
+            // The map is full: what comes now moves less, and would hardly find room.
+            if misses > MAX_MISSES {
+                break;
+            }
+        }
+        self.write_labels(&labels);
+    }
+
+    /// Writes rates so that they are legible on land, sea and borders alike.
+    fn write_labels(&self, labels: &[([String; 2], Point)]) {
+        let context = self.context;
+        context.set_stroke_style_str(&self.theme.surface);
+        context.set_line_join("round");
+        let y = |at: &Point, line: usize| at.y + (line as f64 - 0.5) * LABEL_LINE_PX;
+        for (rates, at) in labels {
+            for (line, rate) in rates.iter().enumerate() {
+                context.stroke_text(rate, at.x, y(at, line)).unwrap_throw();
+            }
+        }
+        for (line, colour) in [&self.theme.down, &self.theme.up].into_iter().enumerate() {
+            context.set_fill_style_str(colour);
+            for (rates, at) in labels {
+                self.write(&rates[line], at.x, y(at, line));
             }
         }
     }
@@ -241,19 +306,6 @@ impl<'a> Brush<'a> {
         self.context.set_font(&format!("{weight} {size_px}px {}", self.theme.font));
     }
 
-    fn text_px(&self, text: &str) -> f64 {
-        self.context.measure_text(text).map_or(0.0, |metrics| metrics.width())
-    }
-
-    /// Writes what is legible on land, sea and borders alike.
-    fn write_outlined(&self, text: &str, x: f64, y: f64, colour: &str) {
-        self.context.set_stroke_style_str(&self.theme.surface);
-        self.context.set_line_width(3.0);
-        self.context.stroke_text(text, x, y).unwrap_throw();
-        self.context.set_fill_style_str(colour);
-        self.write(text, x, y);
-    }
-
     fn write(&self, text: &str, x: f64, y: f64) {
         self.context.fill_text(text, x, y).unwrap_throw();
     }
@@ -277,20 +329,37 @@ fn bubbles_in_view(scene: &Scene, markers: &Markers<'_>) -> Vec<Bubble> {
     clusters.iter().filter_map(bubble).collect()
 }
 
-/// Where a label's middle may go, best first: below its bubble, above, to the right, to the left.
-fn label_places(Bubble { at, radius, .. }: &Bubble, half: f64) -> [Point; 4] {
+/// Where a label's middle may go, best first: below its bubble, above, to the right, to the left, and between these.
+fn label_places(Bubble { at, radius, .. }: &Bubble, half: f64) -> [Point; 8] {
     let (down, across) = (radius + 2.0 + LABEL_LINE_PX, radius + 2.0 + half);
-    [(0.0, down), (0.0, -down), (across, 0.0), (-across, 0.0)].map(|(x, y)| Point::new(at.x + x, at.y + y))
+    let (low, side) = (down - radius / 3.0, across - radius / 3.0);
+    [
+        (0.0, down),
+        (0.0, -down),
+        (across, 0.0),
+        (-across, 0.0),
+        (side, low),
+        (-side, low),
+        (side, -low),
+        (-side, -low),
+    ]
+    .map(|(x, y)| Point::new(at.x + x, at.y + y))
 }
 
-/// How the ring is divided: what is wrong comes first, from the top, and is never too small to be seen.
-fn ring_parts(summary: &Summary) -> [(u8, f64); 3] {
+/// Where a status's part of the ring begins and ends. What is wrong comes first, from the top, and is never too small to
+/// be seen.
+fn arc(summary: &Summary, status: u8) -> (f64, f64) {
     let total: usize = summary.by_status.iter().sum();
     let part = |status: usize| match summary.by_status[status] {
         0 => 0.0,
         nodes => (nodes as f64 / total.max(1) as f64 * TAU).max(MIN_ARC),
     };
-    let (offline, warning) = (part(2).min(TAU), part(1));
-    let warning = warning.min(TAU - offline);
-    [(2, offline), (1, warning), (0, TAU - offline - warning)]
+    let offline = part(2).min(TAU);
+    let wrong = (offline + part(1)).min(TAU);
+    let (from, to) = match status {
+        2 => (0.0, offline),
+        1 => (offline, wrong),
+        _ => (wrong, TAU),
+    };
+    (from - FRAC_PI_2, to - FRAC_PI_2)
 }

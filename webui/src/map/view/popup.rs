@@ -3,7 +3,8 @@
 use web_sys::HtmlElement;
 
 use super::dom::{Shown, Text, button, create, set};
-use crate::format::{Unit, age};
+use crate::detail::WINDOWS;
+use crate::format::{UNKNOWN, Unit, age};
 use crate::map::Markers;
 use crate::map::raster::{Shape, marker_radius_px};
 use crate::map::scene::{Form, Scene};
@@ -18,9 +19,10 @@ pub(super) struct Popup {
     name: Text,
     place: Text,
     status: Text,
-    down: Text,
-    up: Text,
     seen: Text,
+    unit: Text,
+    /// Download and upload, now and over each window.
+    rates: Vec<[Text; 2]>,
     /// "Open": everything about the node.
     pub(super) open: HtmlElement,
     /// How many nodes share its place; opens the list of them.
@@ -33,7 +35,7 @@ impl Popup {
     pub(super) fn new(root: &HtmlElement) -> Self {
         let panel = create(root, "section", "map-popup");
         let head = create(&panel, "div", "map-popup-head");
-        let glyph = create(&head, "span", "map-glyph");
+        let glyph = create(&head, "span", "status-sign");
         set(&glyph, "aria-hidden", "true");
         let name = Text::new(&head, "strong", "map-popup-name");
         let close = button(&head, "map-close", "×", Some("Close"));
@@ -44,8 +46,18 @@ impl Popup {
             create(&row, "dt", "").set_text_content(Some(label));
             Text::new(&row, "dd", class)
         };
-        let (status, down) = (fact("Status", ""), fact("↓ Download", "map-down"));
-        let (up, seen) = (fact("↑ Upload", "map-up"), fact("Last seen", ""));
+        let (status, seen) = (fact("Status", ""), fact("Last seen", ""));
+        let figures = create(&panel, "table", "map-figures");
+        let row = |label: &str, tag: &str| {
+            let row = create(&figures, "tr", "");
+            let head = Text::new(&row, "th", "");
+            head.set(label);
+            (head, [Text::new(&row, tag, "map-down live"), Text::new(&row, tag, "map-up live")])
+        };
+        let (unit, [down, up]) = row("", "th");
+        down.set("↓ Down");
+        up.set("↑ Up");
+        let rates = WINDOWS.iter().map(|window| row(window, "td").1).collect();
         let foot = create(&panel, "div", "map-popup-foot");
         let open = button(&foot, "map-button map-open", "Open", None);
         let others = button(&foot, "map-button map-others", "", None);
@@ -56,9 +68,9 @@ impl Popup {
             name,
             place,
             status,
-            down,
-            up,
             seen,
+            unit,
+            rates,
             open,
             others,
             others_text,
@@ -101,9 +113,15 @@ impl Popup {
         }
         let place = markers.location.get(row).and_then(Option::as_deref).unwrap_or("Unnamed place");
         self.place.set_titled(place);
-        self.down.set(&unit.full(markers.rx(row).map(f64::from)));
-        self.up.set(&unit.full(markers.tx(row).map(f64::from)));
-        self.seen.set(&last_seen(markers, row));
+        self.unit.set(unit.heading());
+        if let Some(glance) = markers.glance {
+            self.seen.set(&glance.age_ms.map_or_else(|| UNKNOWN.to_owned(), |age_ms| age(age_ms) + " ago"));
+            let shown = glance.download.iter().zip(&glance.upload);
+            for ([down, up], (now_down, now_up)) in self.rates.iter().zip(shown) {
+                down.set(now_down);
+                up.set(now_up);
+            }
+        }
         let others = scene.count_at(row);
         self.others.set_hidden(others < 2);
         self.others_text.set(&format!("{others} nodes here"));
@@ -116,12 +134,5 @@ pub(super) fn status_name(status: u8) -> &'static str {
         0 => "online",
         1 => "warning",
         _ => "offline",
-    }
-}
-
-fn last_seen(markers: &Markers<'_>, row: usize) -> String {
-    match markers.age_ms.get(row) {
-        Some(&age_ms) if age_ms.is_finite() => age(age_ms.max(0.0) as u64) + " ago",
-        _ => crate::format::UNKNOWN.to_owned(),
     }
 }

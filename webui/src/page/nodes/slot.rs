@@ -8,7 +8,17 @@ use web_sys::{Element, HtmlElement};
 
 use crate::page::board::set_changed;
 use crate::page::dom;
+use crate::page::html;
 use crate::row::{Row, TREND_SIZE};
+
+/// A row, up to the size of its small line's box.
+const ROW: &str = "<tr role=row class='grid-row grid-node' hidden>\
+    <td role=gridcell class='cell cell-status' data-cell=status><span class=status-sign aria-hidden=true></span>\
+    <span class=unseen></span></td><td role=gridcell class='cell cell-name' data-cell=name></td>\
+    <td role=gridcell class='cell cell-place' data-cell=place></td><td role=gridcell class='cell cell-rate live' data-cell=rx></td>\
+    <td role=gridcell class='cell cell-rate live' data-cell=tx></td><td role=gridcell class='cell cell-trend' data-cell=trend>\
+    <span class=age></span><svg class=trend preserveAspectRatio=none aria-hidden=true viewBox='";
+const ROW_END: &str = "'><path /></svg></td></tr>";
 
 /// One element of the pool and what it shows; nothing while it rests.
 #[derive(Clone)]
@@ -32,9 +42,9 @@ struct Parts {
 
 impl Slot {
     /// Adds an element to the table's body.
-    pub(super) fn new(body: &HtmlElement) -> Self {
+    pub(super) fn new(body: &HtmlElement) -> Option<Self> {
         let row = create_signal(None);
-        let parts = Parts::new(body);
+        let parts = Parts::new(body)?;
         let element = parts.row.clone();
         let mut before: Option<Row> = None;
         create_effect(move || {
@@ -42,7 +52,7 @@ impl Slot {
             parts.write(before.as_ref(), now.as_ref());
             before = now;
         });
-        Self { row, element }
+        Some(Self { row, element })
     }
 
     pub(super) fn show(&self, row: Option<Row>) {
@@ -63,44 +73,23 @@ impl Slot {
 }
 
 impl Parts {
-    fn new(body: &HtmlElement) -> Self {
-        let refs: [NodeRef; 9] = std::array::from_fn(|_| create_node_ref());
-        let [row, sign, status, name, place, download, upload, age, trend] = refs;
-        let view_box = ["0 0 ", &TREND_SIZE.0.to_string(), " ", &TREND_SIZE.1.to_string()].concat();
-        let view = view! {
-            tr(r#ref=row, role="row", class="grid-row grid-node", hidden=true) {
-                td(role="gridcell", class="cell cell-status", "data-cell"="status") {
-                    span(r#ref=sign, class="status-sign", "aria-hidden"="true")
-                    span(r#ref=status, class="unseen")
-                }
-                td(role="gridcell", class="cell cell-name", "data-cell"="name", r#ref=name)
-                td(role="gridcell", class="cell cell-place", "data-cell"="place", r#ref=place)
-                td(role="gridcell", class="cell cell-rate live", "data-cell"="rx", r#ref=download)
-                td(role="gridcell", class="cell cell-rate live", "data-cell"="tx", r#ref=upload)
-                td(role="gridcell", class="cell cell-trend", "data-cell"="trend") {
-                    span(r#ref=age, class="age")
-                    svg(class="trend", viewBox=view_box, "preserveAspectRatio"="none", "aria-hidden"="true") {
-                        path(r#ref=trend)
-                    }
-                }
-            }
-        };
-        for node in view.as_web_sys() {
-            // Appending to an element of the page cannot fail.
-            let _infallible = body.append_child(&node);
-        }
-        let part = |node: NodeRef| -> Element { node.get().unchecked_into() };
-        Self {
-            row: row.get().unchecked_into(),
-            sign: part(sign),
-            status: part(status),
-            name: part(name),
-            place: part(place),
-            download: part(download),
-            upload: part(upload),
-            age: part(age),
-            trend: part(trend),
-        }
+    fn new(body: &HtmlElement) -> Option<Self> {
+        let (width, height) = (TREND_SIZE.0.to_string(), TREND_SIZE.1.to_string());
+        body.insert_adjacent_html("beforeend", &[ROW, "0 0 ", &width, " ", &height, ROW_END].concat())
+            .ok()?;
+        let row: HtmlElement = body.last_element_child()?.dyn_into().ok()?;
+        let part = |selector| html::find(&row, selector);
+        Some(Self {
+            sign: part(".status-sign")?,
+            status: part(".unseen")?,
+            name: part(".cell-name")?,
+            place: part(".cell-place")?,
+            download: part("[data-cell=rx]")?,
+            upload: part("[data-cell=tx]")?,
+            age: part(".age")?,
+            trend: part("path")?,
+            row,
+        })
     }
 
     fn write(&self, before: Option<&Row>, now: Option<&Row>) {
@@ -150,8 +139,7 @@ impl Parts {
     fn write_position(&self, position: usize) {
         // The heading is row 1.
         dom::set_attribute(&self.row, "aria-rowindex", Some(&(position + 2).to_string()));
-        let transform = ["translateY(calc(var(--row) * ", &position.to_string(), "))"].concat();
-        dom::set_style(&self.row, "transform", &transform);
+        dom::set_style(&self.row, "--at", &position.to_string());
     }
 
     fn write_status(&self, now: &Row) {
@@ -159,8 +147,10 @@ impl Parts {
         dom::set_attribute(&self.row, "data-status", Some(status));
         dom::set_attribute(&self.sign, "data-status", Some(status));
         self.status.set_text_content(Some(status));
-        let age = now.age.as_ref().map(|age| [age, " ago"].concat());
-        self.age.set_text_content(age.as_deref());
+        // Coarse, so that it seldom changes; exact where the pointer rests on it.
+        let [coarse, exact] = [0, 1].map(|at| now.age.as_ref().map(|age| [&age[at], " ago"].concat()));
+        self.age.set_text_content(coarse.as_deref());
+        dom::set_attribute(&self.age, "title", exact.as_deref());
     }
 }
 

@@ -88,6 +88,11 @@ impl Table {
         self.is_pointer_inside.get() || self.focused_slot().is_some()
     }
 
+    /// Whether the pointer is at the rows.
+    pub(in crate::page) fn is_pointed_at(&self) -> bool {
+        self.is_pointer_inside.get()
+    }
+
     /// Writes the rows that are on screen.
     pub(in crate::page) fn show(&self, content: Content<'_>) {
         let rows = content.listing.rows();
@@ -149,7 +154,7 @@ impl Table {
     }
 
     /// Gives the focus to the row at this position, if it is on screen.
-    pub(super) fn focus_position(&self, position: usize) {
+    pub(in crate::page) fn focus_position(&self, position: usize) {
         let slot = self.slots.borrow().slot_of(position);
         if let Some(slot) = slot.and_then(|slot| self.elements.borrow().get(slot).cloned()) {
             dom::focus(slot.element());
@@ -188,7 +193,8 @@ impl Table {
     fn grow(&self, len: usize) {
         let mut elements = self.elements.borrow_mut();
         while elements.len() < len {
-            let slot = self.scope.run_in(|| Slot::new(&self.body));
+            // What a browser makes of a row is always a row.
+            let Some(slot) = self.scope.run_in(|| Slot::new(&self.body)) else { return };
             elements.push(slot);
         }
     }

@@ -1,5 +1,4 @@
-//! The page in a real Chromium, against the real services: what a person sees.
-#![expect(clippy::unwrap_used, reason = "a failing test panics, its helpers too")]
+//! Against the real services: what a person sees.
 
 use std::{
     io::{Read, Write},
@@ -13,9 +12,9 @@ use std::{
 
 use anyhow::{Context, ensure};
 use fantoccini::Locator;
-use tidemap_e2e::{browser::Browser, cluster::Cluster, eventually};
+use tidemap_e2e::{browser::Browser, cluster::Cluster, eventually, fake, http};
 
-const SOON: Duration = Duration::from_secs(15);
+use crate::SOON;
 
 /// Real traffic over loopback until dropped: a chunk every 10 ms, both ends in this process.
 struct Traffic {
@@ -205,6 +204,18 @@ async fn a_search_leaves_what_matches() {
     })
     .await
     .unwrap();
+    // Paper shows all rows, and the screen no more than it needs.
+    for (event, all) in [("beforeprint", true), ("afterprint", false)] {
+        let count =
+            format!("(dispatchEvent(new Event('{event}')), document.querySelectorAll('[data-node]').length)");
+        eventually(SOON, || async {
+            let shown = browser.eval(&count).await?;
+            ensure!((shown == 41) == all, "{event}: {shown} rows");
+            Ok(())
+        })
+        .await
+        .unwrap();
+    }
     browser.press("/needle").await.unwrap();
     eventually(SOON, || async {
         let shown = browser
@@ -217,4 +228,72 @@ async fn a_search_leaves_what_matches() {
     .unwrap();
     assert_eq!(browser.console().await.unwrap(), Vec::<String>::new());
     browser.close().await.unwrap();
+}
+
+/// Keeps what the page shows of the whole fleet once it has drawn an event `stats`, by the event's moment.
+const KEEP_SHOWN: &str = "window.shown = {};
+window.said = {};
+window.EventSource = class extends EventSource {
+    constructor(url) {
+        super(url);
+        this.addEventListener('stats', ({ data }) => {
+            const moment = this.moment = JSON.parse(data).timestamp;
+            const number = (name) => +document.querySelector(`[data-kpi=${name}]`).textContent.replace(/[^0-9.]/g, '');
+            const keep = () => {
+                if (moment !== this.moment) return; // What it shows is newer by now.
+                const names = ['download', 'upload', 'mean-download', 'mean-upload', 'online', 'warning', 'offline'];
+                window.shown[moment] = names.map((name) => [name, number(name)]);
+            };
+            requestAnimationFrame(() => setTimeout(keep));
+        });
+    }
+};";
+
+/// Name, number on the page, and the API's number for each, of a moment of which both have spoken; nothing without one.
+const TOTALS: &str = "fetch('/api/stats').then((answer) => answer.json()).then((said) => {
+    window.said[said.timestamp] = {
+        download: said.total_network_rx_bytes_per_sec / 1e6,
+        upload: said.total_network_tx_bytes_per_sec / 1e6,
+        'mean-download': said.avg_network_rx_bytes_per_sec / 1e6,
+        'mean-upload': said.avg_network_tx_bytes_per_sec / 1e6,
+        online: said.online_nodes,
+        warning: said.warning_nodes,
+        offline: said.offline_nodes,
+    };
+    const both = Object.keys(window.said).find((moment) => window.shown[moment]);
+    if (!both) return null;
+    const totals = window.shown[both].map(([name, shown]) => [name, shown, window.said[both][name]]);
+    delete window.shown[both]; // The next is of another moment.
+    return totals;
+})";
+
+#[tokio::test]
+async fn the_totals_are_those_of_the_api() {
+    let cluster = Cluster::start().await.unwrap();
+    let _ingest = cluster.ingest(&[]).unwrap();
+    let (_api, url) = cluster.api().await.unwrap();
+    let _fleet = cluster.known_fleet(300, &url).await.unwrap();
+    let browser = Browser::start(1440, 900).await.unwrap();
+    browser.prepare(KEEP_SHOWN).await.unwrap();
+    browser.page.goto(&url).await.unwrap();
+    let mut compared = 0;
+    while compared < 5 {
+        let totals = eventually(SOON, || async {
+            let totals = browser.eval(TOTALS).await?;
+            serde_json::from_value::<Vec<(String, f64, f64)>>(totals).context("no moment of which both have spoken")
+        });
+        for (name, shown, said) in totals.await.unwrap() {
+            assert!((shown - said).abs() < 0.0051, "{name} is {shown} on the page, and {said} by the API");
+        }
+        compared += 1;
+    }
+    browser.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn the_made_up_server_has_the_policy_of_the_real_one() {
+    let cluster = Cluster::start().await.unwrap();
+    let (_api, url) = cluster.api().await.unwrap();
+    let page = http::get(format!("{url}/")).await.unwrap();
+    assert_eq!(page.header("content-security-policy"), Some(fake::CONTENT_SECURITY_POLICY));
 }

@@ -1,0 +1,109 @@
+use super::*;
+
+const EPOCH: u64 = 9;
+
+fn change(tick: i64) -> DeltaEvent {
+    DeltaEvent { at_ms: tick * TICK_MS, gone: vec![1], ..DeltaEvent::default() }
+}
+
+fn text(frames: &[Frame]) -> String {
+    let bytes: Vec<u8> = frames.iter().flat_map(|frame| frame.plain().to_vec()).collect();
+    String::from_utf8(bytes).unwrap()
+}
+
+/// How many deltas one is told again who resumes at `seq`.
+fn told(frames: &Frames, epoch: u64, seq: u64) -> Option<usize> {
+    Some(frames.resume(Place { epoch, seq })?.opening.len() - 1)
+}
+
+#[test]
+fn a_stream_opens_with_a_snapshot_and_goes_on_with_what_changes() {
+    let mut frames = Frames::new(EPOCH);
+    frames.delta(&change(100), true);
+    frames.stats(b"{}");
+    let mut listening = frames.open(frames.snapshot(SnapshotEvent::default(), true));
+    let opening = text(&listening.opening);
+    assert!(opening.starts_with("retry: 2000\n\nevent: snapshot\nid: 9-100\ndata: {\"v\":2,"), "{opening}");
+    assert!(opening.ends_with("}}\n\nevent: stats\ndata: {}\n\n"), "{opening}");
+    frames.delta(&DeltaEvent { at_ms: 25_250, ..DeltaEvent::default() }, true);
+    frames.delta(&change(102), true);
+    let live = listening.live.try_recv().unwrap();
+    assert_eq!(text(&[live]), "event: delta\nid: 9-102\ndata: {\"at_ms\":25500,\"gone\":[1]}\n\n");
+    assert!(listening.live.try_recv().is_err());
+}
+
+#[test]
+fn a_fleet_that_stands_still_says_so_once_a_second() {
+    let mut frames = Frames::new(EPOCH);
+    let mut live = frames.open(Frame::new(Bytes::new())).live;
+    for at_ms in (1_000..3_000).step_by(250) {
+        frames.delta(&DeltaEvent { at_ms, ..DeltaEvent::default() }, true);
+    }
+    let said: Vec<Frame> = std::iter::from_fn(|| live.try_recv().ok()).collect();
+    assert_eq!(
+        text(&said),
+        "event: delta\nid: 9-4\ndata: {\"at_ms\":1000}\n\nevent: delta\nid: 9-8\ndata: {\"at_ms\":2000}\n\n"
+    );
+}
+
+#[test]
+fn a_view_that_is_behind_tells_no_place() {
+    let mut frames = Frames::new(EPOCH);
+    frames.delta(&change(84), true);
+    let mut live = frames.open(Frame::new(Bytes::new())).live;
+    frames.delta(&change(100), false);
+    assert!(text(&[live.try_recv().unwrap()]).starts_with("event: delta\ndata: "));
+    assert!(text(&[frames.snapshot(SnapshotEvent::default(), false)]).starts_with("event: snapshot\ndata: "));
+    // It is kept all the same, for one who was in step elsewhere.
+    assert_eq!(told(&frames, EPOCH, 100), Some(2));
+    // But not for one who has missed what came and went while nothing was heard here.
+    (101..=116).for_each(|tick| frames.delta(&change(tick), false));
+    assert_eq!(told(&frames, EPOCH, 116), None);
+    (117..=134).for_each(|tick| frames.delta(&change(tick), true));
+    assert_eq!((told(&frames, EPOCH, 132), told(&frames, EPOCH, 133)), (None, Some(18)));
+}
+
+#[test]
+fn who_resumes_is_told_everything_since_some_seconds_before_or_starts_anew() {
+    let mut frames = Frames::new(EPOCH);
+    let newest = 1_000 + RESUMABLE as i64;
+    // The first two do not fit any more.
+    (999..=newest).for_each(|tick| frames.delta(&change(tick), true));
+    let (newest, oldest) = (newest as u64, 1_001);
+    assert_eq!(told(&frames, EPOCH, newest), Some(17));
+    assert_eq!(told(&frames, EPOCH, newest - 10), Some(27));
+    assert_eq!(told(&frames, EPOCH, oldest + 16), Some(RESUMABLE));
+    assert_eq!(told(&frames, EPOCH, oldest + 15), None, "too long ago");
+    assert_eq!(told(&frames, EPOCH, newest + 2), Some(15), "another replica was ahead");
+    assert_eq!(told(&frames, EPOCH, newest + 8), Some(9));
+    assert_eq!(told(&frames, EPOCH, newest + 9), None, "no replica is so far ahead");
+    assert_eq!(told(&frames, EPOCH, u64::MAX), None);
+    assert_eq!(told(&frames, EPOCH + 1, newest), None, "other rows");
+}
+
+#[test]
+fn deltas_that_are_long_are_kept_for_less_long() {
+    let rows = vec![1; 500_000];
+    let mut frames = Frames::new(EPOCH);
+    let long = |tick: i64| DeltaEvent { at_ms: tick * TICK_MS, gone: rows.clone(), ..DeltaEvent::default() };
+    (0..40).for_each(|tick| frames.delta(&long(tick), true));
+    assert_eq!((frames.recent.len(), frames.since), (32, Some(8)), "of a megabyte each");
+    assert_eq!((told(&frames, EPOCH, 23), told(&frames, EPOCH, 24)), (None, Some(32)));
+    (40..100).for_each(|tick| frames.delta(&change(tick), true));
+    assert_eq!((frames.recent.len(), frames.since), (76, Some(24)), "until they are 16 MB");
+    let held: usize = frames.recent.iter().map(|(_, frame)| frame.plain().len()).sum();
+    assert_eq!(frames.recent_bytes, held);
+}
+
+#[test]
+fn numbers_follow_the_clock() {
+    let mut frames = Frames::new(EPOCH);
+    let mut seq_at = |at_ms| {
+        frames.delta(&DeltaEvent { at_ms, gone: vec![1], ..DeltaEvent::default() }, true);
+        frames.place.seq
+    };
+    assert_eq!([1_000, 1_249, 1_250, 1_500, 9_000].map(&mut seq_at), [4, 4, 5, 6, 36]);
+    // The broker's clock turns out to be far behind this host's, or is set back.
+    assert_eq!(seq_at(2_000), 8);
+    assert_eq!((told(&frames, EPOCH, 36), told(&frames, EPOCH, 24)), (None, None));
+}

@@ -1,0 +1,217 @@
+//! How much the whole pipeline carries: `cargo xtask bench pipeline`, and `cargo xtask bench headline`.
+//!
+//! Real processes around a real broker: simulator, nats-server, one worker, one API. What the bare broker reaches is
+//! measured first in the same run. All of it shares this machine's cores. Goals stand beside the figures, and a missed
+//! one makes the exit code 1. `-- --quick` measures for a shorter time; `-- headline --minutes N` puts the fleet of
+//! the headline to the test for so long.
+//!
+//! The broker's log lies in the folder for temporary files, `$TMPDIR`: it takes about 25 MB a second at 100,000 nodes,
+//! for ten minutes at most.
+#![expect(clippy::unwrap_used, reason = "a benchmark that cannot go on has failed")]
+
+#[expect(dead_code, reason = "shared with the bench of the API, which loads more with it")]
+#[path = "../api/client.rs"]
+mod client;
+mod headline;
+mod limits;
+#[path = "../api/probe.rs"]
+mod probe;
+#[path = "../slope.rs"]
+mod slope;
+mod stage;
+#[expect(dead_code, reason = "shared with the bench of the API, which looks at more of it")]
+#[path = "../api/stream.rs"]
+mod stream;
+#[path = "../table.rs"]
+mod table;
+mod tally;
+#[expect(dead_code, reason = "shared with the bench of the API, which opens thousands of files")]
+#[path = "../api/usage.rs"]
+mod usage;
+mod watch;
+
+use std::{process::ExitCode, time::Duration};
+
+use tidemap_service::nats::NatsArgs;
+use tokio::time::{Instant, sleep};
+
+use client::quantile;
+use limits::Limits;
+use stage::{Stage, Way};
+use table::{Goal, Table};
+use watch::{PROCESSES, Seen, watch};
+
+/// The fleets, and how their reports go.
+const FLEETS: [(u32, Way); 4] = [
+    (1_000, Way::Acknowledged),
+    (10_000, Way::Acknowledged),
+    (100_000, Way::Unanswered),
+    (100_000, Way::Packed),
+];
+/// The fleet of the headline and of the ceiling.
+const MANY: u32 = 100_000;
+/// Of a fleet's nodes, so many report at a time: a few fall silent now and then.
+const REPORTING: f64 = 0.97;
+
+/// How long everything takes.
+struct Plan {
+    messages: u64,
+    warming: Duration,
+    watching: Duration,
+    step: Duration,
+    /// Whose ceiling is looked for, and the seconds between a node's reports on the way there.
+    ceilings: &'static [Way],
+    intervals_s: &'static [f64],
+    samples: u64,
+}
+
+const FULL: Plan = Plan {
+    messages: 1_000_000,
+    warming: Duration::from_secs(10),
+    watching: Duration::from_secs(30),
+    step: Duration::from_secs(15),
+    ceilings: &[Way::Acknowledged, Way::Unanswered, Way::Packed],
+    intervals_s: &[4.0, 3.0, 2.0, 1.5, 1.0, 0.667, 0.5, 0.4, 0.333, 0.286, 0.25],
+    samples: 160,
+};
+const QUICK: Plan = Plan {
+    messages: 200_000,
+    warming: Duration::from_secs(3),
+    watching: Duration::from_secs(6),
+    step: Duration::from_secs(5),
+    ceilings: &[Way::Packed],
+    intervals_s: &[1.0, 0.5, 0.333],
+    samples: 24,
+};
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let begun = Instant::now();
+    let mut table = Table::default();
+    let file = if args.iter().any(|arg| arg == "headline") {
+        let minutes = args.iter().skip_while(|arg| *arg != "--minutes").nth(1);
+        let minutes: f64 = minutes.map_or(10.0, |minutes| minutes.parse().unwrap());
+        headline::measure(Duration::from_secs_f64(minutes * 60.0), &mut table).await.unwrap();
+        "headline.json"
+    } else {
+        let plan = if args.iter().any(|arg| arg == "--quick") { QUICK } else { FULL };
+        let limits = limits::measure(plan.messages).await.unwrap();
+        note_limits(&limits, &mut table);
+        fleets(&plan, &limits, &mut table).await.unwrap();
+        ceiling(&plan, &limits, &mut table).await.unwrap();
+        "pipeline.json"
+    };
+    table.write(&table::path_of(file).unwrap()).unwrap();
+    eprintln!("{:.0} s", begun.elapsed().as_secs_f64());
+    if table.print() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn note_limits(limits: &Limits, table: &mut Table) {
+    for (what, figure) in [
+        ("core publish", limits.publish),
+        ("core publish and subscribe", limits.publish_and_subscribe),
+        ("stream capture", limits.capture),
+        ("acknowledged publish", limits.acknowledged),
+        ("acknowledged publish by the agents' service import", limits.acknowledged_by_import),
+        ("pull drain", limits.drain),
+    ] {
+        table.note(format!("bare broker: {what}"), figure, "messages/s", Goal::None);
+    }
+}
+
+/// Fleets of several sizes, one report a second of each node.
+async fn fleets(plan: &Plan, limits: &Limits, table: &mut Table) -> anyhow::Result<()> {
+    for (nodes, way) in FLEETS {
+        eprintln!("{nodes} nodes, {}", way.name());
+        let stage = Stage::start().await?;
+        let fleet = stage.fleet(nodes, 1.0, way).await?;
+        sleep(plan.warming).await;
+        let seen = watch(&stage, &fleet, plan.watching).await?;
+        let what = |of: &str| format!("{nodes} nodes, {}: {of}", way.name());
+        note_seen(&seen, f64::from(nodes), &what, table);
+        table.note(
+            what("share of the bare capture limit"),
+            seen.applied_per_second() / limits.capture,
+            "",
+            Goal::None,
+        );
+        let probes = latency(plan, &stage, &what, table).await?;
+        let account = stage.settle(fleet, probes).await?;
+        let lost = account.published.saturating_sub(account.applied);
+        table.note(what("samples published"), account.published as f64, "", Goal::None);
+        table.note(what("samples lost"), lost as f64, "", Goal::AtMost(0.0));
+    }
+    Ok(())
+}
+
+fn note_seen(seen: &Seen, expected: f64, what: &impl Fn(&str) -> String, table: &mut Table) {
+    let least = Goal::AtLeast(expected * REPORTING);
+    table.note(what("samples applied"), seen.applied_per_second(), "samples/s", least);
+    table.note(what("messages refused"), seen.refused as f64, "", Goal::AtMost(0.0));
+    table.note(what("lag, p50"), seen.lag_s(&seen.looks, 0.5) * 1_000.0, "ms of reports", Goal::None);
+    table.note(what("lag, highest"), seen.lag_s(&seen.looks, 1.0) * 1_000.0, "ms of reports", Goal::None);
+    table.note(what("lag is bounded"), f64::from(u8::from(seen.is_bounded())), "", Goal::AtLeast(1.0));
+    table.note(what("view age, p99"), seen.view_age_ms(0.99) as f64, "ms", Goal::AtMost(3_000.0));
+    for (number, process) in PROCESSES.iter().enumerate() {
+        table.note(what(&format!("processor, {process}")), seen.cores[number], "cores", Goal::None);
+    }
+    let resident = seen.looks.last().map_or([0; 5], |look| look.resident_bytes);
+    for (process, bytes) in PROCESSES.iter().zip(resident).take(4) {
+        table.note(what(&format!("memory, {process}")), bytes as f64 / 1e6, "MB", Goal::None);
+    }
+    let (into, out) = seen.payload_bytes_per_sample();
+    table.note(what("payload into the broker"), into, "bytes/sample", Goal::None);
+    table.note(what("payload out of the broker"), out, "bytes/sample", Goal::None);
+    table.note(what("log"), seen.stored_bytes_per_sample(), "bytes/sample", Goal::None);
+}
+
+/// Sample to event, by nodes of our own among the fleet. Returns how many samples they have sent.
+async fn latency(
+    plan: &Plan,
+    stage: &Stage,
+    what: &impl Fn(&str) -> String,
+    table: &mut Table,
+) -> anyhow::Result<u64> {
+    let key = stage.cluster.keys.simulator_seed_path();
+    let access = NatsArgs::new(&stage.cluster.url, Some(&key));
+    let client = access.connect("probe", Some("_INBOX.simulator")).await?;
+    let probed = probe::measure(client, client::address(&stage.url)?, plan.samples).await?;
+    let quantile_ms = |share| quantile(&probed.latencies_us, share) as f64 / 1_000.0;
+    table.note(what("sample to event, p50"), quantile_ms(0.5), "ms", Goal::None);
+    table.note(what("sample to event, p99"), quantile_ms(0.99), "ms", Goal::None);
+    table.note(what("samples without an event"), probed.lost as f64, "", Goal::AtMost(0.0));
+    Ok((probed.latencies_us.len() + probed.lost) as u64)
+}
+
+/// The same fleet at an ever faster pace, until it is too much.
+async fn ceiling(plan: &Plan, limits: &Limits, table: &mut Table) -> anyhow::Result<()> {
+    for way in plan.ceilings.iter().copied() {
+        let stage = Stage::start().await?;
+        let mut held: f64 = 0.0;
+        for interval_s in plan.intervals_s.iter().copied() {
+            let fleet = stage.fleet(MANY, interval_s, way).await?;
+            sleep(plan.warming).await;
+            let seen = watch(&stage, &fleet, plan.step).await?;
+            let account = stage.settle(fleet, 0).await?;
+            let (asked, applied) = (f64::from(MANY) / interval_s, seen.applied_per_second());
+            let lost = account.published.saturating_sub(account.applied);
+            let holds = applied >= asked * REPORTING && seen.is_bounded() && lost == 0;
+            let what = |of: &str| format!("ceiling, {}, {asked:.0} samples/s: {of}", way.name());
+            table.note(what("applied"), applied, "samples/s", Goal::None);
+            table.note(what("lag, highest"), seen.lag_s(&seen.looks, 1.0) * 1_000.0, "ms", Goal::None);
+            table.note(what("samples lost"), lost as f64, "", Goal::None);
+            for (number, process) in PROCESSES.iter().enumerate().take(4) {
+                table.note(what(&format!("processor, {process}")), seen.cores[number], "cores", Goal::None);
+            }
+            if !holds {
+                break;
+            }
+            held = applied;
+        }
+        let what = |of: &str| format!("ceiling, {}: {of}", way.name());
+        table.note(what("highest that held"), held, "samples/s", Goal::None);
+        table.note(what("share of the bare capture limit"), held / limits.capture, "", Goal::None);
+    }
+    Ok(())
+}

@@ -1,0 +1,83 @@
+//! The figures: one table on the screen, one file for programs.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use serde::Serialize;
+
+/// What a figure must be.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Goal {
+    AtLeast(f64),
+    AtMost(f64),
+    /// It is there to explain another.
+    None,
+}
+
+#[derive(Debug, Serialize)]
+struct Row {
+    what: String,
+    figure: f64,
+    unit: &'static str,
+    goal: Goal,
+    held: bool,
+}
+
+/// All figures of a run.
+#[derive(Debug, Default, Serialize)]
+pub(crate) struct Table {
+    rows: Vec<Row>,
+}
+
+impl Table {
+    /// Notes a figure, and says it at once: a long run shall not be silent.
+    pub(crate) fn note(&mut self, what: impl Into<String>, figure: f64, unit: &'static str, goal: Goal) {
+        let held = match goal {
+            Goal::AtLeast(least) => figure >= least,
+            Goal::AtMost(most) => figure <= most,
+            Goal::None => true,
+        };
+        let row = Row { what: what.into(), figure, unit, goal, held };
+        eprintln!("  {}: {} {}", row.what, number(row.figure), row.unit);
+        self.rows.push(row);
+    }
+
+    /// Prints everything, and returns whether all goals were reached.
+    pub(crate) fn print(&self) -> bool {
+        let width = self.rows.iter().map(|row| row.what.chars().count()).max().unwrap_or(0);
+        println!("{:width$}  {:>12} {:14} {:>12}", "what", "figure", "", "goal");
+        for row in &self.rows {
+            let goal = match row.goal {
+                Goal::AtLeast(least) => format!(">= {}", number(least)),
+                Goal::AtMost(most) => format!("<= {}", number(most)),
+                Goal::None => String::new(),
+            };
+            let verdict = if row.held { "" } else { "  MISSED" };
+            println!("{:width$}  {:>12} {:14} {goal:>12}{verdict}", row.what, number(row.figure), row.unit);
+        }
+        self.rows.iter().all(|row| row.held)
+    }
+
+    /// Writes everything as JSON.
+    pub(crate) fn write(&self, path: &Path) -> anyhow::Result<()> {
+        std::fs::create_dir_all(path.parent().context("a file in a folder")?)?;
+        std::fs::write(path, serde_json::to_vec_pretty(self)?)
+            .with_context(|| format!("cannot write {}", path.display()))
+    }
+}
+
+/// A file in the folder for figures of the target folder that this program lies in.
+pub(crate) fn path_of(file: &str) -> anyhow::Result<PathBuf> {
+    let program = std::env::current_exe()?;
+    let target = program.ancestors().nth(3).context("a bench lies in target/release/deps")?;
+    Ok(target.join("bench").join(file))
+}
+
+fn number(figure: f64) -> String {
+    match figure.abs() {
+        large if large >= 1_000.0 => format!("{figure:.0}"),
+        middling if middling >= 10.0 => format!("{figure:.1}"),
+        _ => format!("{figure:.2}"),
+    }
+}

@@ -1,0 +1,302 @@
+//! A server with the page and a made-up fleet, which fails in the ways that it is told to: what the real services do
+//! only by accident.
+
+mod detail;
+mod fleet;
+mod request;
+
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use anyhow::Context;
+use serde::Serialize;
+use tokio::{
+    io::AsyncWriteExt,
+    net::{TcpListener, TcpStream},
+    sync::broadcast,
+    task::{JoinHandle, JoinSet},
+};
+
+pub use self::fleet::{FakeFleet, FakeNode};
+use self::request::Request;
+
+/// As the api sends it with the page; a test holds the two together.
+pub const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; \
+    style-src 'self'; img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; \
+    frame-ancestors 'none'";
+
+/// What becomes of those who ask for the stream from now on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Line {
+    /// They get it.
+    Sound,
+    /// They are let in and never answered, as over a link that died half-way.
+    HalfOpen,
+    /// They are told so by a proxy that finds nobody behind it.
+    BadGateway,
+}
+
+/// The server. Its time passes only by [`FakeServer::beat`], or once [`FakeServer::keep_beating`] was called.
+pub struct FakeServer {
+    address: SocketAddr,
+    shared: Arc<Shared>,
+    serving: Option<JoinHandle<()>>,
+    beating: Option<JoinHandle<()>>,
+}
+
+struct Shared {
+    page: PathBuf,
+    fleet: Mutex<FakeFleet>,
+    line: Mutex<Line>,
+    said: broadcast::Sender<Said>,
+    asked: AtomicU64,
+}
+
+/// What happens on all open streams.
+#[derive(Clone)]
+enum Said {
+    Text(Arc<str>),
+    End,
+}
+
+impl FakeServer {
+    /// Serves the page that was built last, on a free port.
+    ///
+    /// # Errors
+    ///
+    /// When there is no page yet.
+    pub async fn start(fleet: FakeFleet) -> anyhow::Result<Self> {
+        let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../dist/web");
+        anyhow::ensure!(page.join("index.html").is_file(), "the page is not built: cargo xtask web");
+        let shared = Arc::new(Shared {
+            page,
+            fleet: Mutex::new(fleet),
+            line: Mutex::new(Line::Sound),
+            // More than any test says before it looks.
+            said: broadcast::channel(1024).0,
+            asked: AtomicU64::new(0),
+        });
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        let address = listener.local_addr()?;
+        let serving = Some(tokio::spawn(Arc::clone(&shared).serve(listener)));
+        Ok(Self { address, shared, serving, beating: None })
+    }
+
+    /// Where the page is.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// Decides what becomes of those who ask for the stream from now on.
+    pub fn set_line(&self, line: Line) {
+        *lock(&self.shared.line) = line;
+    }
+
+    /// Changes the fleet without telling those who listen.
+    pub fn set_fleet(&self, fleet: FakeFleet) {
+        *lock(&self.shared.fleet) = fleet;
+    }
+
+    /// Lets time pass for the fleet, and says what has changed.
+    pub fn beat(&self, by: Duration) {
+        self.shared.beat(by);
+    }
+
+    /// Lets a second pass each second.
+    pub fn keep_beating(&mut self) {
+        let shared = Arc::clone(&self.shared);
+        self.fall_silent();
+        self.beating = Some(tokio::spawn(async move {
+            let second = Duration::from_secs(1);
+            loop {
+                tokio::time::sleep(second).await;
+                shared.beat(second);
+            }
+        }));
+    }
+
+    /// Says nothing more by itself. Streams stay open.
+    pub fn fall_silent(&mut self) {
+        if let Some(beating) = self.beating.take() {
+            beating.abort();
+        }
+    }
+
+    /// Says something of the caller's choice to all who listen.
+    pub fn say(&self, event: &str, data: &str) {
+        self.shared.say(format!("event: {event}\ndata: {data}\n\n"));
+    }
+
+    /// Ends all streams.
+    pub fn hang_up(&self) {
+        // Nobody may be listening.
+        self.shared.said.send(Said::End).ok();
+    }
+
+    /// Goes away as a process does that is killed.
+    pub async fn stop(&mut self) {
+        if let Some(serving) = self.serving.take() {
+            serving.abort();
+            // It ends by being cancelled.
+            serving.await.ok();
+        }
+    }
+
+    /// Comes back where it was.
+    ///
+    /// # Errors
+    ///
+    /// When somebody else has taken the port.
+    pub async fn come_back(&mut self) -> anyhow::Result<()> {
+        let listener = TcpListener::bind(self.address).await.context("the port is taken")?;
+        self.serving = Some(tokio::spawn(Arc::clone(&self.shared).serve(listener)));
+        Ok(())
+    }
+
+    /// How many streams are open, as far as the server has noticed.
+    pub fn listeners(&self) -> usize {
+        self.shared.said.receiver_count()
+    }
+
+    /// How often the stream has been asked for.
+    pub fn asked(&self) -> u64 {
+        self.shared.asked.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for FakeServer {
+    fn drop(&mut self) {
+        self.fall_silent();
+        if let Some(serving) = self.serving.take() {
+            serving.abort();
+        }
+    }
+}
+
+impl Shared {
+    async fn serve(self: Arc<Self>, listener: TcpListener) {
+        // Dropped with this task, and everybody's connection with it.
+        let mut visitors = JoinSet::new();
+        while let Ok((socket, _)) = listener.accept().await {
+            let shared = Arc::clone(&self);
+            // A browser that goes away in the midst of an answer is nobody's fault.
+            visitors.spawn(async move { shared.answer(socket).await.unwrap_or_default() });
+        }
+    }
+
+    async fn answer(&self, socket: TcpStream) -> anyhow::Result<()> {
+        let (request, mut socket) = Request::read(socket).await?;
+        match request.path.as_str() {
+            "/api/stream" => self.stream(socket).await,
+            path if path.starts_with("/api/") => {
+                let body = self.about(&request)?;
+                let status = if body.is_some() { "200 OK" } else { "404 Not Found" };
+                let body = body.unwrap_or_else(|| r#"{"detail":"no such thing"}"#.to_owned());
+                Ok(socket.write_all(&answer(status, "application/json", body.as_bytes())).await?)
+            }
+            path => {
+                let name = if path == "/" { "index.html" } else { path.trim_start_matches('/') };
+                let file = self.page.join(name);
+                // Only the page's own files, which lie in one folder.
+                let content = if name.contains('/') { None } else { tokio::fs::read(&file).await.ok() };
+                let status = if content.is_some() { "200 OK" } else { "404 Not Found" };
+                let content = content.unwrap_or_default();
+                Ok(socket.write_all(&answer(status, media_type(name), &content)).await?)
+            }
+        }
+    }
+
+    /// The JSON at a path of the API; `None` when there is nothing.
+    fn about(&self, request: &Request) -> anyhow::Result<Option<String>> {
+        let fleet = lock(&self.fleet);
+        Ok(match request.path.strip_prefix("/api/nodes/") {
+            Some(name) => detail::detail(&fleet, name)?.map(|detail| json(&detail)),
+            None if request.path == "/api/stats" => {
+                Some(json(&fleet.grouped(request.query("by").as_deref())))
+            }
+            None => None,
+        })
+    }
+
+    async fn stream(&self, mut socket: TcpStream) -> anyhow::Result<()> {
+        self.asked.fetch_add(1, Ordering::Relaxed);
+        let line = *lock(&self.line);
+        match line {
+            Line::BadGateway => {
+                Ok(socket.write_all(&answer("502 Bad Gateway", "text/html", b"<p>nobody there")).await?)
+            }
+            Line::HalfOpen => std::future::pending().await,
+            Line::Sound => {
+                let (opening, mut said) = {
+                    let fleet = lock(&self.fleet);
+                    (opening(&fleet), self.said.subscribe())
+                };
+                socket.write_all(opening.as_bytes()).await?;
+                while let Said::Text(text) = said.recv().await? {
+                    socket.write_all(text.as_bytes()).await?;
+                }
+                Ok(())
+            }
+        }
+    }
+
+    fn beat(&self, by: Duration) {
+        let mut fleet = lock(&self.fleet);
+        fleet.pass(by);
+        let text = event("delta", &fleet.id(), &fleet.delta()) + &event("stats", "", &fleet.stats());
+        // Under the fleet's lock, so that whoever comes now is told neither twice nor not at all.
+        self.say(text);
+    }
+
+    fn say(&self, text: String) {
+        // Nobody may be listening.
+        self.said.send(Said::Text(text.into())).ok();
+    }
+}
+
+fn opening(fleet: &FakeFleet) -> String {
+    let head = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nCache-Control: no-store\r\n\
+        Connection: close\r\n\r\nretry: 2000\n\n";
+    [head, &event("snapshot", &fleet.id(), &fleet.snapshot()), &event("stats", "", &fleet.stats())].concat()
+}
+
+fn event(name: &str, id: &str, data: &impl Serialize) -> String {
+    let id = if id.is_empty() { String::new() } else { format!("id: {id}\n") };
+    format!("event: {name}\n{id}data: {}\n\n", json(data))
+}
+
+fn json(data: &impl Serialize) -> String {
+    // Our own structures have names as keys and no number that JSON lacks.
+    serde_json::to_string(data).unwrap_or_default()
+}
+
+fn answer(status: &str, media_type: &str, body: &[u8]) -> Vec<u8> {
+    let head = format!(
+        "HTTP/1.1 {status}\r\nContent-Type: {media_type}\r\nContent-Length: {}\r\nCache-Control: no-store\r\n\
+        Content-Security-Policy: {CONTENT_SECURITY_POLICY}\r\nConnection: close\r\n\r\n",
+        body.len()
+    );
+    [head.as_bytes(), body].concat()
+}
+
+fn media_type(name: &str) -> &'static str {
+    match name.rsplit('.').next().unwrap_or_default() {
+        "html" => "text/html; charset=utf-8",
+        "js" => "text/javascript; charset=utf-8",
+        "css" => "text/css; charset=utf-8",
+        "wasm" => "application/wasm",
+        "svg" => "image/svg+xml",
+        _ => "application/octet-stream",
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,195 @@
+//! A stream that breaks in all the ways that streams break: the page says so at once, and finds its way back.
+
+use std::time::{Duration, Instant};
+
+use anyhow::ensure;
+use serde_json::json;
+use tidemap_e2e::{
+    eventually,
+    fake::{FakeFleet, FakeNode, Line},
+};
+
+use crate::{SOON, visit::Visit};
+
+/// Of the numbers.
+const COLOUR: &str = "getComputedStyle(document.querySelector('.kpi-value')).color";
+
+/// What the stream can say that cannot be: each makes the page ask for all anew.
+const NONSENSE: [(&str, &str); 7] = [
+    // What was missed in a gap: a row that nobody has introduced.
+    ("delta", r#"{"at_ms":1,"rates":{"i":[900],"rx":"4q5","tx":"4q5"}}"#),
+    ("delta", r#"{"at_ms":1,"status":{"i":[0],"status":[7],"age_ms":[0]}}"#),
+    ("delta", r#"{"at_ms":1,"gone":[4294967295,4294967295]}"#),
+    ("delta", r#"{"at_ms":1,"rates":{"i":[0,1],"rx":"4q5","tx":"4q5"}}"#),
+    ("delta", r#"{"at_ms":"#),
+    ("snapshot", r#"{"v":1,"at_ms":1,"nodes":{}}"#),
+    ("stats", "\u{0}[[[[[[[["),
+];
+
+#[tokio::test]
+async fn a_proxy_with_nobody_behind_it_is_counted_down_and_nobody_has_to_wait() {
+    let visit = Visit::start(FakeFleet::world(), 1440, 900).await;
+    visit.open_live("/").await;
+    // With its clock stopped no countdown of the page ever ends.
+    visit.hold_clock().await;
+    let alive = visit.browser.eval(COLOUR).await.unwrap();
+    visit.server.set_line(Line::BadGateway);
+    visit.server.hang_up();
+    visit.expect_link("disconnected").await;
+    visit.expect_asked(2).await;
+    visit.expect_text("#notice", "Connection lost. Next try in 2 s. What you see may be old.").await;
+    // What was known stays, and does not look alive.
+    visit.expect("document.querySelectorAll('[data-node]').length > 10").await;
+    assert_ne!(visit.browser.eval(COLOUR).await.unwrap(), alive, "the numbers still look alive");
+    // Each failure doubles the pause.
+    visit.advance_clock(Duration::from_secs(2)).await;
+    visit.expect_asked(3).await;
+    visit.expect_text("#notice", "Next try in 3 s").await;
+    visit.server.set_line(Line::Sound);
+    visit.click("#notice button").await;
+    visit.expect_link("live").await;
+    visit.expect("!document.querySelector('#notice')?.innerText.includes('Connection')").await;
+    visit.end().await;
+}
+
+#[tokio::test]
+async fn a_link_that_dies_half_way_is_told_in_seconds_and_given_up() {
+    let mut visit = Visit::start(FakeFleet::world(), 1440, 900).await;
+    visit.server.keep_beating();
+    visit.open_live("/").await;
+    visit.server.fall_silent();
+    let silent = Instant::now();
+    visit.expect_link("stale").await;
+    eprintln!("a silent link is told after {:.1} s", silent.elapsed().as_secs_f64());
+
+    visit.hold_clock().await;
+    visit.server.beat(Duration::from_secs(4));
+    visit.expect_link("live").await;
+    visit.advance_clock(Duration::from_secs(7)).await;
+    visit.expect_text("#connection", "No data for 7 s").await;
+    visit.expect("document.querySelectorAll('[data-node]').length > 10").await;
+    // It is not waited for for ever, and neither is the next one, which does not even answer.
+    visit.server.set_line(Line::HalfOpen);
+    visit.advance_clock(Duration::from_secs(3)).await;
+    visit.expect_asked(2).await;
+    visit.expect_text("#notice", "Connecting…").await;
+    visit.advance_clock(Duration::from_secs(10)).await;
+    visit.expect_text("#notice", "Next try in").await;
+    visit.server.set_line(Line::Sound);
+    visit.advance_clock(Duration::from_secs(5)).await;
+    visit.expect_link("live").await;
+    visit.end().await;
+}
+
+#[tokio::test]
+async fn what_cannot_be_is_not_shown_and_mended_by_asking_anew() {
+    let visit = Visit::start(FakeFleet::world(), 1440, 900).await;
+    visit.open_live("/").await;
+    visit.hold_clock().await;
+    for (round, (event, data)) in NONSENSE.into_iter().enumerate() {
+        // Meanwhile somebody joins, whom the broken stream will not mention.
+        let name = format!("joined-{round}");
+        visit.server.set_fleet(FakeFleet::of(vec![FakeNode { name: name.clone(), ..FakeNode::default() }]));
+        visit.server.say(event, data);
+        visit.expect_link("disconnected").await;
+        visit.advance_clock(Duration::from_secs(30)).await;
+        visit.expect_link("live").await;
+        visit.expect_text(".grid-node [data-cell=name]", &name).await;
+        visit.expect_text("#count", "1").await;
+    }
+    assert_eq!(visit.server.asked(), 1 + NONSENSE.len() as u64);
+    visit.end().await;
+}
+
+#[tokio::test]
+async fn a_server_that_starts_again_is_live_again_within_seconds() {
+    let mut visit = Visit::start(FakeFleet::world(), 1440, 900).await;
+    visit.open_live("/?node=web-01").await;
+    visit.expect_text("#detail", "Identity").await;
+    visit.server.stop().await;
+    visit.expect_link("disconnected").await;
+    visit.expect_text("#detail", "The server does not answer; this may be old.").await;
+    visit.server.come_back().await.unwrap();
+    let back = Instant::now();
+    visit.expect_link("live").await;
+    eprintln!("live again {:.1} s after the server is back", back.elapsed().as_secs_f64());
+    // What is open asks again by itself.
+    visit.expect("!document.querySelector('#detail').innerText.includes('may be old')").await;
+    visit.end().await;
+}
+
+#[tokio::test]
+async fn the_readers_clock_changes_nothing() {
+    let visit = Visit::start(FakeFleet::world(), 1440, 900).await;
+    let mut seen = Vec::new();
+    for wrong_ms in [0, -3_600_000, 3_600_000] {
+        visit.open(&format!("/?node=web-17#{wrong_ms}")).await;
+        visit.hold_clock().await;
+        visit.expect_link("live").await;
+        visit.expect_text("#detail", "last seen 2 h ago").await;
+        visit.expect("document.querySelectorAll('[data-node][role=row]').length > 10").await;
+        let ahead = visit.browser.eval("Math.round((new Date() - performance.timeOrigin) / 36e5)").await;
+        assert_eq!(ahead.unwrap(), json!(wrong_ms / 3_600_000), "the browser's clock is wrong");
+        let ages = "[...document.querySelectorAll('.kpis, [data-node] .age, .drawer-since')]";
+        seen.push(visit.browser.eval(&format!("{ages}.map(e => e.textContent)")).await.unwrap());
+    }
+    assert_eq!(seen[0], seen[1], "an hour behind");
+    assert_eq!(seen[0], seen[2], "an hour ahead");
+    visit.end().await;
+}
+
+#[tokio::test]
+async fn a_hostile_name_is_only_a_name() {
+    let longest = "W".repeat(128);
+    let names = [
+        "<script>window.hacked = 1</script>",
+        "<img src=x onerror=window.hacked=1>",
+        "\"'><svg onload=window.hacked=1>",
+        "javascript:window.hacked=1",
+        "\u{202e}gnp.tfel-ot-thgir\u{2066}",
+        "../../etc/passwd?a=1&b=2#c%00%2e",
+        "{{constructor.constructor('hacked=1')()}}",
+        "Z̷͍̃a̸̛͕l̴̼̈́g̶̡͠o̵̱͌ \u{200d}\u{feff} 👩‍👩‍👧",
+        &longest,
+    ];
+    let node = |name: &str| FakeNode {
+        name: name.to_owned(),
+        place: Some((name.to_owned(), 47.0, 8.0)),
+        provider: Some(name.to_owned()),
+        rate: Some(1e6),
+        ..FakeNode::default()
+    };
+    let visit = Visit::start(FakeFleet::of(names.map(node).into()), 360, 780).await;
+    visit.open_live("/").await;
+    visit.click(".tab:nth-child(3)").await;
+    let shown = "[...document.querySelectorAll('.grid-node [data-cell=name]')].map(e => e.textContent)";
+    eventually(SOON, || async {
+        let shown = visit.browser.eval(shown).await?;
+        let missing: Vec<_> = names
+            .iter()
+            .filter(|name| !shown.as_array().is_some_and(|all| all.contains(&json!(name))))
+            .collect();
+        ensure!(missing.is_empty(), "{missing:?} are not among {shown}");
+        Ok(())
+    })
+    .await
+    .unwrap();
+    for name in names {
+        let address: String = url::form_urlencoded::byte_serialize(name.as_bytes()).collect();
+        visit.open_live(&format!("/?node={}", address.replace('+', "%20"))).await;
+        visit
+            .expect(&format!("document.querySelector('#detail-title').textContent === {}", json!(name)))
+            .await;
+        visit.expect_text("#detail", "Identity").await;
+        visit.expect("document.documentElement.scrollWidth <= innerWidth").await;
+    }
+    visit
+        .expect(
+            "window.hacked === undefined && document.querySelector('#app img, #app script, #app a') === null",
+        )
+        .await;
+    visit
+        .expect("getComputedStyle(document.querySelector('.grid-node [data-cell=name]')).unicodeBidi === 'isolate'")
+        .await;
+    visit.end().await;
+}

@@ -1,0 +1,28 @@
+//! The page in a real Chromium.
+#![expect(clippy::unwrap_used, reason = "a failing test panics, its helpers too")]
+
+use std::time::Duration;
+
+mod axe;
+mod broken;
+mod charts;
+mod crash;
+mod gallery;
+mod groups;
+mod guises;
+mod manners;
+mod map;
+mod picture;
+mod readme;
+mod services;
+mod signs;
+mod tasks;
+mod visit;
+
+/// For what the page shows to change, on a machine that is busy with other things.
+const SOON: Duration = Duration::from_secs(15);
+
+/// Whether pictures that are kept are taken anew.
+fn is_blessing() -> bool {
+    std::env::var_os("TIDEMAP_BLESS").is_some()
+}

@@ -1,0 +1,75 @@
+//! The pictures that the readme shows: the real services and five hundred simulated nodes. `TIDEMAP_BLESS=1` takes them
+//! anew.
+
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use anyhow::{Context, ensure};
+use tidemap_e2e::{browser::Browser, cluster::Cluster, eventually};
+
+use crate::{is_blessing, picture::Picture};
+
+/// Name, theme, width, height, and whether a node is open.
+const PICTURES: [(&str, &str, u32, u32, bool); 3] = [
+    ("page-light.png", "light", 1440, 900, false),
+    ("page-dark.png", "dark", 1440, 900, true),
+    ("page-phone.png", "light", 390, 844, false),
+];
+const MOST_BYTES: usize = 300_000;
+const NODES: u32 = 500;
+/// After this long the small lines have something to show.
+const SETTLED: &str = "performance.now() > 75000";
+
+fn path(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs").join(name)
+}
+
+async fn expect(browser: &Browser, expression: &str) {
+    eventually(Duration::from_secs(100), || async {
+        let value = browser.eval(expression).await?;
+        ensure!(value == true, "{expression} is {value}");
+        Ok(())
+    })
+    .await
+    .unwrap();
+}
+
+async fn take_anew() {
+    let cluster = Cluster::start().await.unwrap();
+    let _ingest = cluster.ingest(&[]).unwrap();
+    let (_api, url) = cluster.api().await.unwrap();
+    let _fleet = cluster.simulate(NODES).unwrap();
+    let browser = Browser::start(1440, 900).await.unwrap();
+    browser.page.goto(&url).await.unwrap();
+    expect(&browser, SETTLED).await;
+    for (name, theme, width, height, is_open) in PICTURES {
+        browser.resize(width, height).await.unwrap();
+        browser.prefer(&[("prefers-color-scheme", theme)]).await.unwrap();
+        if is_open {
+            // The node that moves most, by a click as a reader would.
+            browser.eval("document.querySelector('[aria-rowindex=\"2\"]').click()").await.unwrap();
+            expect(&browser, "document.querySelector('#detail').innerText.includes('eth0')").await;
+        }
+        expect(&browser, "document.querySelector('[data-connection]').dataset.connection === 'live'").await;
+        let png = browser.screenshot().await.unwrap();
+        // Written anew, since the browser compresses in haste.
+        std::fs::write(path(name), Picture::read(&png).unwrap().write().unwrap()).unwrap();
+        browser.eval("document.querySelector('#detail-close')?.click()").await.unwrap();
+    }
+    browser.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn the_readme_has_its_pictures() {
+    if is_blessing() {
+        take_anew().await;
+    }
+    for (name, _, width, height, _) in PICTURES {
+        let png = std::fs::read(path(name)).with_context(|| path(name).display().to_string()).unwrap();
+        let picture = Picture::read(&png).unwrap();
+        assert_eq!((picture.width, picture.height), (width, height), "{name}");
+        assert!(png.len() <= MOST_BYTES, "{name}: {} bytes", png.len());
+    }
+}

@@ -1,0 +1,160 @@
+//! A browser at a fake server, whose page keeps a time that the test decides.
+
+use std::time::Duration;
+
+use anyhow::{Context, ensure};
+use fantoccini::Locator;
+use serde_json::json;
+use tidemap_e2e::{
+    browser::Browser,
+    eventually,
+    fake::{FakeFleet, FakeServer},
+};
+
+use crate::SOON;
+
+/// Runs before the page: a monotonic clock that can be stopped and put forward, chance that is always the same, a wall
+/// clock that is wrong by as much as the address says behind `#`, and a count of what the stream said.
+const SCRIPT: &str = r#"
+    const real = performance.now.bind(performance);
+    const clock = { held: null, ahead: 0 };
+    performance.now = () => clock.held ?? real() + clock.ahead;
+    Math.random = () => 0.5;
+    window.told = 0;
+    window.holdClock = () => { clock.held ??= performance.now(); };
+    window.advanceClock = (ms) => { clock.held === null ? clock.ahead += ms : clock.held += ms; };
+    const wrong = Number(location.hash.slice(1)) || 0;
+    const now = Date.now;
+    Date.now = () => now() + wrong;
+    window.Date = class extends Date {
+        constructor(...parts) { parts.length ? super(...parts) : super(Date.now()); }
+    };
+    window.EventSource = class extends EventSource {
+        constructor(url) {
+            super(url);
+            for (const name of ["snapshot", "delta", "stats"]) this.addEventListener(name, () => window.told++);
+        }
+    };
+"#;
+
+/// The browser, and the server that it looks at.
+pub(crate) struct Visit {
+    pub(crate) browser: Browser,
+    pub(crate) server: FakeServer,
+}
+
+impl Visit {
+    /// Starts both. The page is not opened yet.
+    pub(crate) async fn start(fleet: FakeFleet, width: u32, height: u32) -> Self {
+        let (browser, server) = tokio::join!(Browser::start(width, height), FakeServer::start(fleet));
+        let (browser, server) = (browser.unwrap(), server.unwrap());
+        browser.prepare(SCRIPT).await.unwrap();
+        browser.resize(width, height).await.unwrap();
+        Self { browser, server }
+    }
+
+    /// Opens the page at this path.
+    pub(crate) async fn open(&self, path: &str) {
+        // An address that differs in nothing but what comes behind `#` would not load anew.
+        self.browser.page.goto("about:blank").await.unwrap();
+        self.browser.page.goto(&(self.server.url() + path)).await.unwrap();
+    }
+
+    /// Opens the page and waits until it is live.
+    pub(crate) async fn open_live(&self, path: &str) {
+        self.open(path).await;
+        self.expect_link("live").await;
+    }
+
+    /// Waits until the page says that its link is so.
+    pub(crate) async fn expect_link(&self, expected: &str) {
+        eventually(SOON, || async {
+            let chip = self.browser.page.find(Locator::Css("[data-connection]")).await?;
+            let state = chip.attr("data-connection").await?;
+            ensure!(state.as_deref() == Some(expected), "the link is {state:?}, not {expected}");
+            Ok(())
+        })
+        .await
+        .unwrap();
+    }
+
+    /// Waits until the first element that a selector finds says this.
+    pub(crate) async fn expect_text(&self, css: &str, expected: &str) {
+        eventually(SOON, || async {
+            let text = self.browser.text(css).await?;
+            ensure!(text.contains(expected), "{css} says {text:?}, not {expected:?}");
+            Ok(())
+        })
+        .await
+        .unwrap();
+    }
+
+    /// Waits until a JavaScript expression is true.
+    pub(crate) async fn expect(&self, expression: &str) {
+        eventually(SOON, || async {
+            let value = self.browser.eval(expression).await?;
+            ensure!(value == true, "{expression} is {value}");
+            Ok(())
+        })
+        .await
+        .unwrap();
+    }
+
+    /// Waits until the stream has been asked for this often.
+    pub(crate) async fn expect_asked(&self, times: u64) {
+        eventually(SOON, || async {
+            let asked = self.server.asked();
+            ensure!(asked >= times, "asked {asked} times, not {times}");
+            Ok(())
+        })
+        .await
+        .unwrap();
+    }
+
+    /// Clicks the first element that a selector finds, as soon as there is one.
+    pub(crate) async fn click(&self, css: &str) {
+        let clicked = eventually(SOON, || async {
+            let element = self.browser.page.find(Locator::Css(css)).await?;
+            element.click().await.context("it cannot be clicked")
+        });
+        clicked.await.with_context(|| css.to_owned()).unwrap();
+    }
+
+    /// Presses a button without a pointer, which would rest on it and change its looks.
+    pub(crate) async fn press_unseen(&self, css: &str) {
+        self.browser.eval(&format!("document.querySelector({}).click()", json!(css))).await.unwrap();
+    }
+
+    /// Stops the page's clock.
+    pub(crate) async fn hold_clock(&self) {
+        self.browser.eval("holdClock()").await.unwrap();
+    }
+
+    /// Puts the page's clock forward.
+    pub(crate) async fn advance_clock(&self, by: Duration) {
+        self.browser.eval(&format!("advanceClock({})", by.as_millis())).await.unwrap();
+    }
+
+    /// Lets time pass for the fleet, and waits until the page has heard of it.
+    pub(crate) async fn beat(&self, times: u32, by: Duration) {
+        let told = self.browser.eval("told").await.unwrap().as_u64().unwrap();
+        for _ in 0..times {
+            self.server.beat(by);
+        }
+        // Each is a delta and the totals.
+        self.expect(&format!("told >= {}", told + 2 * u64::from(times))).await;
+    }
+
+    /// Waits until the page has drawn what it was asked to.
+    pub(crate) async fn next_frame(&self) {
+        let script =
+            "const done = arguments[0]; requestAnimationFrame(() => requestAnimationFrame(() => done()))";
+        self.browser.page.execute_async(script, vec![]).await.unwrap();
+    }
+
+    /// Nothing may have gone wrong in the page itself.
+    pub(crate) async fn end(self) {
+        assert_eq!(self.browser.faults().await.unwrap(), Vec::<String>::new());
+        self.browser.close().await.unwrap();
+    }
+}

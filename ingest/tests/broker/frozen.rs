@@ -1,0 +1,76 @@
+//! The fleet is divided anew while a worker's process stands still, which nobody can tell from one that is dead.
+
+use std::{
+    path::Path,
+    process::{Child, Command, Stdio},
+};
+
+use tidemap_ingest::repartition;
+use tidemap_wire::PartitionCount;
+
+use crate::fleet::{Fleet, eventually, is_long};
+
+#[tokio::test]
+async fn a_worker_that_was_frozen_over_a_change_of_partitions_harms_nothing_and_ends() {
+    let mut fleet = Fleet::start().await;
+    let mut frozen = Process::start(&fleet, 4);
+    fleet.known(4).await;
+    fleet.report(20, 0..5).await;
+    assert_eq!(fleet.known(4).await, fleet.truth());
+    frozen.signal("STOP");
+    fleet.report(20, 5..10).await;
+    let to = PartitionCount::new(8).unwrap();
+    let recut = repartition::run(&fleet.js, to, 1).await.unwrap().unwrap();
+    assert_eq!((recut.from, recut.to, recut.nodes), (4, 8, 20));
+    if is_long() {
+        // It finds its leases as it has left them, and learns only then that they mean something else.
+        frozen.signal("CONT");
+        let words = frozen.last_words().await;
+        assert!(words.contains("has been divided into 8 meanwhile"), "{words}");
+    } else {
+        frozen.0.kill().unwrap();
+    }
+    let next = fleet.worker(8);
+    fleet.report(20, 10..12).await;
+    assert_eq!(fleet.known(8).await, fleet.truth());
+    next.stop().await;
+}
+
+/// A worker as a process of its own, killed on drop.
+struct Process(Child);
+
+impl Process {
+    fn start(fleet: &Fleet, partitions: u16) -> Self {
+        let program = Path::new(env!("CARGO_BIN_EXE_tidemap-ingest"));
+        let child = Command::new(program)
+            .args(["--partitions", &partitions.to_string(), "--nats-url", &fleet.access.nats_url, "--creds"])
+            .arg(fleet.access.creds.as_ref().unwrap())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn();
+        Self(child.unwrap())
+    }
+
+    fn signal(&self, signal: &str) {
+        let told = Command::new("sh").args(["-c", &format!("kill -{signal} {}", self.0.id())]).status();
+        assert!(told.unwrap().success());
+    }
+
+    /// What it says until it has ended, which it does with the code for a wrong command line.
+    async fn last_words(&mut self) -> String {
+        let mut said = self.0.stderr.take().unwrap();
+        let reading = tokio::task::spawn_blocking(move || std::io::read_to_string(&mut said).unwrap());
+        let status =
+            eventually(async || self.0.try_wait()?.ok_or_else(|| anyhow::anyhow!("it still runs"))).await;
+        let words = reading.await.unwrap();
+        assert_eq!(status.code(), Some(64), "{words}");
+        words
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.0.kill().ok();
+        self.0.wait().ok();
+    }
+}

@@ -1,0 +1,93 @@
+//! A broker's machine loses its power: what was not on the disk is gone, and its numbers are given again.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use crate::fleet::Fleet;
+
+/// More runs than are remembered of a node: none of them may be read again.
+const RUNS: std::ops::Range<u64> = 1..12;
+
+#[tokio::test]
+async fn an_owner_goes_on_where_the_log_was_cut() {
+    let mut fleet = Fleet::start().await;
+    let worker = fleet.worker(1);
+    fleet.known(1).await;
+    report_runs(&mut fleet, RUNS).await;
+    assert_eq!(fleet.known(1).await, fleet.truth());
+    let on_disk = OnDisk::now(&mut fleet).await;
+    report_runs(&mut fleet, 12..15).await;
+    assert_eq!(fleet.known(1).await, fleet.truth());
+
+    on_disk.lose_the_rest(&mut fleet).await;
+    report_runs(&mut fleet, 15..22).await;
+    assert_eq!(fleet.known(1).await, fleet.truth());
+    worker.stop().await;
+}
+
+#[tokio::test]
+async fn the_next_owner_reads_just_what_came_instead_of_the_lost_end() {
+    let mut fleet = Fleet::start().await;
+    fleet.make_streams(1).await;
+    report_runs(&mut fleet, RUNS).await;
+    let on_disk = OnDisk::now(&mut fleet).await;
+    let first = fleet.worker(1);
+    report_runs(&mut fleet, 12..15).await;
+    assert_eq!(fleet.known(1).await, fleet.truth());
+    first.stop().await;
+
+    // The checkpoints were on the disk, and the numbers up to which they contain the log are given to other messages.
+    on_disk.lose_the_rest(&mut fleet).await;
+    report_runs(&mut fleet, 15..22).await;
+    let second = fleet.worker(1);
+    assert_eq!(fleet.known(1).await, fleet.truth());
+    second.stop().await;
+}
+
+/// Each run of the one agent says something in three seconds, and another node in every one.
+async fn report_runs(fleet: &mut Fleet, runs: std::ops::Range<u64>) {
+    for run in runs {
+        for second in run * 3..run * 3 + 3 {
+            fleet.publish("unsteady", run, second).await;
+            fleet.publish("steady", 1, second).await;
+        }
+    }
+}
+
+/// The log as it was written to the disk at some moment.
+struct OnDisk {
+    stream: PathBuf,
+    copy: tempfile::TempDir,
+}
+
+impl OnDisk {
+    async fn now(fleet: &mut Fleet) -> Self {
+        fleet.broker.stop().await.unwrap();
+        let stream = fleet.dir.path().join("jetstream/TIDEMAP/streams/TIDEMAP_0");
+        let copy = tempfile::tempdir().unwrap();
+        copy_folder(&stream, copy.path());
+        fleet.broker.restart().await.unwrap();
+        Self { stream, copy }
+    }
+
+    async fn lose_the_rest(self, fleet: &mut Fleet) {
+        fleet.broker.kill().await.unwrap();
+        fs::remove_dir_all(&self.stream).unwrap();
+        copy_folder(self.copy.path(), &self.stream);
+        fleet.broker.restart().await.unwrap();
+    }
+}
+
+fn copy_folder(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let (from, name) = entry.map(|entry| (entry.path(), entry.file_name())).unwrap();
+        if from.is_dir() {
+            copy_folder(&from, &to.join(name));
+        } else {
+            fs::copy(&from, to.join(name)).unwrap();
+        }
+    }
+}

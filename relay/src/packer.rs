@@ -1,0 +1,158 @@
+//! Gathers reports into packs, one for each slot. Pure: time comes in as the relay's monotonic milliseconds.
+
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+use tidemap_wire::{PackWriter, SLOTS, Slot};
+
+/// How long the first report of a pack waits for others. A slot's packs share a subject, and the log keeps 10,000 messages
+/// of one for 10 minutes: at this pace they are 8,000 at most, beside which there is room for three full ones a second.
+/// That is 200 KB a second for each slot, 50 MB a second in all.
+pub const LINGER_MS: u64 = 75;
+
+/// Reports that are gathered, and for each of them an `R` with which it is answered.
+#[derive(Debug)]
+pub struct Packer<R> {
+    open: Vec<Open<R>>,
+    /// When slots' packs are due, in that order. One that was full before is named in vain.
+    due: VecDeque<(u64, Slot)>,
+    waiting: usize,
+}
+
+/// A pack to be sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Parcel<R> {
+    /// The slot of all its reports.
+    pub slot: Slot,
+    /// The message.
+    pub payload: Bytes,
+    /// For each report what it is answered with, in order.
+    pub answers: Vec<R>,
+}
+
+#[derive(Debug)]
+struct Open<R> {
+    writer: PackWriter,
+    answers: Vec<R>,
+    due_ms: u64,
+}
+
+impl<R> Default for Open<R> {
+    fn default() -> Self {
+        Self { writer: PackWriter::default(), answers: Vec::new(), due_ms: 0 }
+    }
+}
+
+impl<R> Default for Packer<R> {
+    fn default() -> Self {
+        let open = (0..SLOTS).map(|_| Open::default()).collect();
+        Self { open, due: VecDeque::new(), waiting: 0 }
+    }
+}
+
+impl<R> Packer<R> {
+    /// Takes a report, which must be small enough for a pack. Hands out the slot's pack when it had no room for it.
+    pub fn take(&mut self, slot: Slot, report: &[u8], answer: R, now_ms: u64) -> Option<Parcel<R>> {
+        let mut full = None;
+        if !self.open_mut(slot).writer.push(report) {
+            full = self.close(slot);
+            self.open_mut(slot).writer.push(report);
+        }
+        let open = self.open_mut(slot);
+        open.answers.push(answer);
+        if open.writer.len() == 1 {
+            open.due_ms = now_ms + LINGER_MS;
+            self.due.push_back((now_ms + LINGER_MS, slot));
+        }
+        self.waiting += 1;
+        full
+    }
+
+    /// The next pack that has waited long enough.
+    pub fn due(&mut self, now_ms: u64) -> Option<Parcel<R>> {
+        while let Some((due_ms, slot)) = self.due.front().copied().filter(|(due_ms, _)| *due_ms <= now_ms) {
+            self.due.pop_front();
+            if self.open_mut(slot).due_ms == due_ms
+                && let Some(parcel) = self.close(slot)
+            {
+                return Some(parcel);
+            }
+        }
+        None
+    }
+
+    /// The next pack, due or not.
+    pub fn flush(&mut self) -> Option<Parcel<R>> {
+        self.due(u64::MAX)
+    }
+
+    /// How many reports are gathered.
+    pub fn waiting(&self) -> usize {
+        self.waiting
+    }
+
+    fn close(&mut self, slot: Slot) -> Option<Parcel<R>> {
+        let Open { writer, answers, .. } = std::mem::take(self.open_mut(slot));
+        self.waiting -= answers.len();
+        (!writer.is_empty()).then(|| Parcel { slot, payload: writer.finish().into(), answers })
+    }
+
+    fn open_mut(&mut self, slot: Slot) -> &mut Open<R> {
+        &mut self.open[usize::from(slot.get())]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use tidemap_wire::{Pack, decode};
+
+    use super::*;
+
+    /// What happens to a packer: a report of some length comes to a slot after some time.
+    fn arrivals() -> impl Strategy<Value = Vec<(u8, usize, u64)>> {
+        let length = prop_oneof![4 => 1_usize..400, 1 => 1_usize..=Pack::MAX_REPORT_BYTES];
+        prop::collection::vec((0_u8..4, length, 0_u64..20), 0..120)
+    }
+
+    proptest! {
+        #[test]
+        fn every_report_is_in_one_pack_of_its_slot_in_order_and_in_time(arrivals in arrivals()) {
+            let mut packer = Packer::default();
+            let (mut now_ms, mut sent) = (0, Vec::new());
+            for (number, (slot, length, after_ms)) in arrivals.iter().enumerate() {
+                now_ms += after_ms;
+                while let Some(parcel) = packer.due(now_ms) {
+                    sent.push((now_ms, parcel));
+                }
+                let slot = slot.to_string().parse().unwrap();
+                let full = packer.take(slot, &vec![number as u8; *length], (number, now_ms), now_ms);
+                sent.extend(full.map(|parcel| (now_ms, parcel)));
+            }
+            for now_ms in now_ms..=now_ms + LINGER_MS {
+                while let Some(parcel) = packer.due(now_ms) {
+                    sent.push((now_ms, parcel));
+                }
+            }
+            prop_assert_eq!((packer.waiting(), packer.flush()), (0, None));
+
+            let mut seen = vec![Vec::new(); 4];
+            for (sent_ms, Parcel { slot, payload, answers }) in sent {
+                prop_assert!(payload.len() <= Pack::MAX_BYTES);
+                let pack: Pack<'_> = decode(&payload).unwrap();
+                prop_assert_eq!(pack.reports().count(), answers.len());
+                for (report, (number, came_ms)) in pack.reports().zip(answers) {
+                    let (of, length, _) = arrivals[number];
+                    prop_assert_eq!((report, slot.get()), (&*vec![number as u8; length], of));
+                    // The next arrival is up to 20 ms later, and only then does this test look again.
+                    prop_assert!(sent_ms - came_ms <= LINGER_MS + 20);
+                    seen[usize::from(of)].push(number);
+                }
+            }
+            for (slot, seen) in (0_u8..).zip(seen) {
+                let came: Vec<usize> = (0..arrivals.len()).filter(|number| arrivals[*number].0 == slot).collect();
+                prop_assert_eq!(seen, came);
+            }
+        }
+    }
+}

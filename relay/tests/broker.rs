@@ -1,0 +1,278 @@
+//! A relay between two real nats-servers.
+#![expect(clippy::unwrap_used, reason = "a failing test panics, its helpers too")]
+
+use std::{collections::HashSet, path::Path, time::Duration};
+
+use async_nats::{
+    Client, Message, Subscriber,
+    jetstream::{self, publish::PublishAck, response::Response},
+};
+use bytes::Bytes;
+use futures_util::StreamExt;
+use tempfile::TempDir;
+use tidemap_relay::RelayConfig;
+use tidemap_service::{
+    broker::{self, Broker, BrokerConfig},
+    keys::{self, Keys, RelaySide},
+    nats::NatsArgs,
+    streams,
+};
+use tidemap_wire::{NodeId, Pack, PartitionCount, Report, Sample, decode, encode, subject};
+use tokio::{task::JoinHandle, time::timeout};
+use tokio_util::sync::CancellationToken;
+
+/// Far more than anything here takes.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A server with its folder and keys.
+struct Server {
+    dir: TempDir,
+    broker: Broker,
+    keys: Keys,
+}
+
+/// A relay in this process, the servers at its sides, and whoever publishes as every node.
+struct Scene {
+    local: Server,
+    central: Server,
+    agents: Client,
+    answers: Subscriber,
+    relay: JoinHandle<anyhow::Result<()>>,
+    stop: CancellationToken,
+}
+
+impl Server {
+    async fn start() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let binary = broker::locate(&broker::default_tools_dir()).unwrap();
+        let keys = broker::prepare(dir.path()).unwrap();
+        let config = BrokerConfig { dir: dir.path().to_owned(), listen: None, tls: None };
+        let broker = Broker::start(&binary, config).await.unwrap();
+        Self { dir, broker, keys }
+    }
+
+    fn access(&self, key: &Path) -> NatsArgs {
+        NatsArgs::new(&self.broker.url(), Some(key))
+    }
+
+    /// What the relay needs here.
+    fn enroll(&self, side: RelaySide) -> NatsArgs {
+        let enrolled = keys::enroll_relay(self.dir.path(), &id("edge"), side).unwrap();
+        self.broker.reload().unwrap();
+        self.access(&enrolled.seed_path)
+    }
+
+    async fn js(&self) -> jetstream::Context {
+        jetstream::new(self.access(&self.keys.service_seed_path()).connect("test", None).await.unwrap())
+    }
+
+    /// Makes the streams, as an ingest worker would.
+    async fn make_streams(&self) {
+        streams::ensure(&self.js().await, PartitionCount::new(1).unwrap(), 1).await.unwrap();
+    }
+
+    /// How many reports the log holds.
+    async fn packed(&self) -> usize {
+        let reports = |payload: &Bytes| decode::<Pack<'_>>(payload).unwrap().reports().count();
+        self.logged().await.iter().map(|(_, payload)| reports(payload)).sum()
+    }
+
+    /// All messages that the log holds.
+    async fn logged(&self) -> Vec<(String, Bytes)> {
+        let stream = self.js().await.get_stream("TIDEMAP_0").await.unwrap();
+        let last = stream.cached_info().state.last_sequence;
+        let mut messages = Vec::new();
+        for sequence in 1..=last {
+            let message = stream.get_raw_message(sequence).await.unwrap();
+            messages.push((message.subject.to_string(), message.payload));
+        }
+        messages
+    }
+}
+
+impl Scene {
+    async fn start() -> Self {
+        let (local, central) = (Server::start().await, Server::start().await);
+        let config = RelayConfig { relay: id("edge"), local: local.enroll(RelaySide::Reports) };
+        let far = central.enroll(RelaySide::Packs);
+        let stop = CancellationToken::new();
+        let shutdown = stop.clone();
+        let relay = tokio::spawn(async move { tidemap_relay::run(config, &far, shutdown).await });
+        let agents = local.access(&local.keys.simulator_seed_path());
+        let agents = agents.connect("agents", Some("_INBOX.simulator")).await.unwrap();
+        let answers = agents.subscribe("_INBOX.simulator.>").await.unwrap();
+        Self { local, central, agents, answers, relay, stop }
+    }
+
+    async fn publish(&self, subject: String, payload: Vec<u8>, number: usize) {
+        let reply = format!("_INBOX.simulator.{number}");
+        self.agents.publish_with_reply(subject, reply, payload.into()).await.unwrap();
+    }
+
+    /// The next answer to the publish of that number; others are passed over.
+    async fn answer(&mut self, number: usize) -> Message {
+        let found = async {
+            loop {
+                let answer = self.answers.next().await.unwrap();
+                if answer.subject.ends_with(&format!(".{number}")) {
+                    return answer;
+                }
+            }
+        };
+        timeout(PATIENCE, found).await.unwrap()
+    }
+
+    /// Publishes again and again, as agents do, until the relay answers as wanted.
+    async fn until(&mut self, node: &str, is_it: impl Fn(&str) -> bool) {
+        let insisting = async {
+            for number in 1_000.. {
+                self.publish(subject::sample(&id(node)), encode(&report(node, 1)), number).await;
+                // A relay that is not there yet answers nothing, and the server says so.
+                if is_it(&told(&self.answer(number).await)) {
+                    return;
+                }
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        timeout(PATIENCE, insisting).await.unwrap();
+    }
+
+    async fn end(self) {
+        self.stop.cancel();
+        timeout(PATIENCE, self.relay).await.unwrap().unwrap().unwrap();
+    }
+}
+
+fn id(name: &str) -> NodeId {
+    NodeId::from_name(name).unwrap()
+}
+
+fn report(node: &str, seq: u64) -> Report {
+    let sample = Sample { seq, at_ms: 1, elapsed_ms: 1_000, ..Sample::default() };
+    Report { node: id(node), boot: 1, hello: None, samples: vec![sample] }
+}
+
+/// `stored`, or why not.
+fn told(answer: &Message) -> String {
+    match serde_json::from_slice::<Response<PublishAck>>(&answer.payload) {
+        Ok(Response::Ok(ack)) => {
+            assert!(ack.stream == "TIDEMAP_0" && ack.sequence > 0);
+            "stored".to_owned()
+        }
+        Ok(Response::Err { error }) => error.to_string(),
+        Err(_) => format!("{:?}", answer.status),
+    }
+}
+
+#[tokio::test]
+async fn each_report_is_acknowledged_once_and_is_in_one_pack_byte_for_byte() {
+    let mut scene = Scene::start().await;
+    scene.until("web-01", |told| told.contains("no stream takes packs")).await;
+    scene.central.make_streams().await;
+    scene.until("web-01", |told| told == "stored").await;
+    let before = scene.central.logged().await.len();
+    let names: Vec<String> = (0..500).map(|number| format!("node-{}", number % 5)).collect();
+    let reports: Vec<Vec<u8>> = names.iter().zip(1..).map(|(name, seq)| encode(&report(name, seq))).collect();
+    for (number, (name, payload)) in names.iter().zip(&reports).enumerate() {
+        scene.publish(subject::sample(&id(name)), payload.clone(), number).await;
+    }
+    let mut answered = vec![0; names.len()];
+    while answered.contains(&0) {
+        let answer = timeout(PATIENCE, scene.answers.next()).await.unwrap().unwrap();
+        assert_eq!(told(&answer), "stored");
+        if let Some(number) =
+            answer.subject.rsplit('.').next().unwrap().parse::<usize>().ok().filter(|n| *n < 500)
+        {
+            answered[number] += 1;
+        }
+    }
+    assert!(answered.iter().all(|times| *times == 1));
+    let logged = scene.central.logged().await.split_off(before);
+    assert!(logged.len() < names.len(), "{} messages", logged.len());
+    let mut packed: Vec<Vec<u8>> = Vec::new();
+    for (subject, payload) in &logged {
+        let pack: Pack<'_> = decode(payload).unwrap();
+        for report in pack.reports() {
+            let read: Report = decode(report).unwrap();
+            assert_eq!(*subject, subject::pack(tidemap_wire::Slot::of(&read.node), &id("edge")));
+            packed.push(report.to_vec());
+        }
+    }
+    packed.sort();
+    let mut wanted = reports;
+    wanted.sort();
+    assert_eq!(packed, wanted);
+    scene.end().await;
+}
+
+#[tokio::test]
+async fn a_report_that_names_another_node_is_refused_and_speaks_in_inboxes_only() {
+    let mut scene = Scene::start().await;
+    scene.central.make_streams().await;
+    scene.until("web-01", |told| told == "stored").await;
+    let before = scene.central.packed().await;
+    let subject = subject::sample(&id("a"));
+    scene.publish(subject.clone(), encode(&report("victim", 1)), 1).await;
+    assert!(told(&scene.answer(1).await).contains("names another node"));
+    scene.publish(subject.clone(), b"\xc1".to_vec(), 2).await;
+    assert!(told(&scene.answer(2).await).contains("no report"));
+    scene.publish(subject.clone(), encode(&("node", "a", vec![0_u8; Pack::MAX_BYTES])), 3).await;
+    assert!(told(&scene.answer(3).await).contains("no report"));
+    // The relay may not publish there, and does not try: its next words come through.
+    let victim = subject::sample(&id("victim"));
+    scene.agents.publish_with_reply(subject.clone(), victim, encode(&report("a", 1)).into()).await.unwrap();
+    scene.publish(subject, encode(&report("a", 2)), 4).await;
+    assert_eq!(told(&scene.answer(4).await), "stored");
+    let log = std::fs::read_to_string(scene.local.dir.path().join("nats-server.log")).unwrap();
+    assert!(!log.contains("Publish Violation"), "{log}");
+    assert_eq!(scene.central.packed().await - before, 2);
+    scene.end().await;
+}
+
+#[tokio::test]
+async fn a_broker_that_lost_what_it_acknowledged_gets_it_again() {
+    let mut scene = Scene::start().await;
+    scene.central.make_streams().await;
+    scene.until("web-01", |told| told == "stored").await;
+    scene.publish(subject::sample(&id("a")), encode(&report("a", 7)), 1).await;
+    assert_eq!(told(&scene.answer(1).await), "stored");
+    scene.central.broker.kill().await.unwrap();
+    std::fs::remove_dir_all(scene.central.dir.path().join("jetstream")).unwrap();
+    scene.central.broker.restart().await.unwrap();
+    scene.central.make_streams().await;
+    let of_a = subject::pack(tidemap_wire::Slot::of(&id("a")), &id("edge"));
+    let again = async {
+        while !scene.central.logged().await.iter().any(|(subject, _)| *subject == of_a) {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    timeout(PATIENCE, again).await.unwrap();
+    scene.end().await;
+}
+
+#[tokio::test]
+async fn a_relay_that_leaves_acknowledges_all_that_it_had_stored() {
+    let mut scene = Scene::start().await;
+    scene.central.make_streams().await;
+    scene.until("web-01", |told| told == "stored").await;
+    let before = scene.central.packed().await;
+    for number in 0..200 {
+        let node = format!("n{number}");
+        scene.publish(subject::sample(&id(&node)), encode(&report(&node, 1)), number).await;
+    }
+    // One that is stored proves that the relay has heard at least some of them.
+    scene.answer(0).await;
+    scene.stop.cancel();
+    let Scene { relay, mut answers, central, local: _local, .. } = scene;
+    timeout(PATIENCE, relay).await.unwrap().unwrap().unwrap();
+    let stored = central.packed().await - before;
+    let mut acknowledged = HashSet::from([0]);
+    while acknowledged.len() < stored {
+        let answer = timeout(PATIENCE, answers.next()).await.unwrap().unwrap();
+        let number: usize = answer.subject.rsplit('.').next().unwrap().parse().unwrap();
+        if told(&answer) == "stored" && number < 200 {
+            acknowledged.insert(number);
+        }
+    }
+    println!("{stored} of 200 were stored before it left");
+}

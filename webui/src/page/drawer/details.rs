@@ -1,0 +1,126 @@
+//! The details themselves: rates, charts, interfaces with the reason why each counts or not, and facts.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use tidemap_wire::Bps;
+use tidemap_wire::http::InterfaceJson;
+use web_sys::{Element, HtmlElement};
+
+use crate::detail::{self, Fact, HOST, IDENTITY};
+use crate::format::{self, Unit};
+use crate::json::NodeAnswer;
+use crate::page::dom;
+use crate::page::html;
+use crate::page::pool::Pool;
+
+use super::chart::Chart;
+
+const RATES: &str = "<tr><th scope=row class='text arrow'></th><td class='text cell-rate live'></td>\
+    <td class='text cell-rate live'></td><td class='text cell-rate live'></td><td class='text cell-rate live'></td>\
+    <td class='text cell-rate live'></td></tr>";
+
+const INTERFACE: &str = "<tr><th scope=row class=text></th><td class=interface-reason>\
+    <span class='text interface-counts'></span> – <span class=text></span></td>\
+    <td class='text cell-rate live'></td><td class='text cell-rate live'></td></tr>";
+
+const FACT: &str = "<div class=fact><dt class=text></dt><dd class=text></dd></div>";
+
+/// The elements that details are written into.
+pub(super) struct Details {
+    known: HtmlElement,
+    unit: Element,
+    minute: Rc<Chart>,
+    quarter: Rc<Chart>,
+    interfaces: HtmlElement,
+    lists: RefCell<Lists>,
+}
+
+struct Lists {
+    rates: Pool,
+    interfaces: Pool,
+    host: Pool,
+    identity: Pool,
+}
+
+impl Details {
+    pub(super) fn new(sheet: &Element) -> Option<Self> {
+        let pool = |selector, html| Some(Pool::new(html::part(sheet, selector)?, html));
+        let lists = Lists {
+            rates: pool("#detail-rates tbody", RATES)?,
+            interfaces: pool("#detail-interfaces tbody", INTERFACE)?,
+            host: pool("#detail-host", FACT)?,
+            identity: pool("#detail-identity", FACT)?,
+        };
+        Some(Self {
+            known: html::part(sheet, "#detail-known")?,
+            unit: html::find(sheet, "#detail-unit")?,
+            minute: Chart::new(sheet, "chart-60s", "Last minute", "60 s")?,
+            quarter: Chart::new(sheet, "chart-15m", "Last 15 minutes", "15 min")?,
+            interfaces: html::part(sheet, "#detail-interfaces")?,
+            lists: RefCell::new(lists),
+        })
+    }
+
+    /// Writes what is known, if anything is.
+    pub(super) fn show(&self, detail: Option<&NodeAnswer>, unit: Unit) {
+        self.known.set_hidden(detail.is_none());
+        let Some(detail) = detail else { return };
+        self.unit.set_text_content(Some(unit.heading()));
+        self.minute.show(detail.last_60s.as_ref(), unit);
+        self.quarter.show(detail.last_15m.as_ref(), unit);
+        self.interfaces.set_hidden(detail.interfaces.is_empty());
+        self.lists.borrow_mut().write(detail, unit);
+    }
+}
+
+impl Lists {
+    fn write(&mut self, detail: &NodeAnswer, unit: Unit) {
+        let rates = |title: &str, rates: [String; 5]| {
+            let mut line = vec![title.to_owned()];
+            line.extend(rates);
+            line
+        };
+        let (download, upload) = (detail::download(detail, unit), detail::upload(detail, unit));
+        self.rates.write(vec![rates("↓ Download", download), rates("↑ Upload", upload)]);
+        for (at, direction) in ["download", "upload"].into_iter().enumerate() {
+            if let Some(row) = self.rates.element(at) {
+                dom::set_attribute(row, "data-direction", Some(direction));
+            }
+        }
+        let facts = |facts: &[Fact]| {
+            let line = |fact: &Fact| Some(vec![fact.label.to_owned(), (fact.text)(&detail.node)?]);
+            facts.iter().filter_map(line).collect()
+        };
+        self.host.write(facts(&HOST));
+        self.identity.write(facts(&IDENTITY));
+        self.write_interfaces(&detail.interfaces, unit);
+    }
+
+    /// Those that count come first.
+    fn write_interfaces(&mut self, interfaces: &[InterfaceJson], unit: Unit) {
+        let counted = |is_counted: bool| interfaces.iter().filter(move |one| one.counted == is_counted);
+        let ordered: Vec<&InterfaceJson> = counted(true).chain(counted(false)).collect();
+        let rate = |rate: Option<Bps>| unit.bare(rate.map(Bps::get));
+        let line = |interface: &&InterfaceJson| {
+            let answer = if interface.counted { "yes" } else { "no" };
+            let (rx, tx) = (rate(interface.rx_bytes_per_sec), rate(interface.tx_bytes_per_sec));
+            vec![interface.name.clone(), answer.to_owned(), interface.reason.clone(), rx, tx]
+        };
+        self.interfaces.write(ordered.iter().map(line).collect());
+        for (at, interface) in ordered.into_iter().enumerate() {
+            if let Some(row) = self.interfaces.element(at) {
+                let is_counted = if interface.counted { "true" } else { "false" };
+                dom::set_attribute(row, "data-counted", Some(is_counted));
+                dom::set_attribute(row, "title", Some(&about(interface)));
+            }
+        }
+    }
+}
+
+/// Its link speed and addresses.
+fn about(interface: &InterfaceJson) -> String {
+    let speed = interface.speed_mbps.map(|speed| format::count(speed.into()) + " Mbit/s");
+    let parts: Vec<String> = speed.into_iter().chain(interface.addresses.iter().cloned()).collect();
+    parts.join(", ")
+}

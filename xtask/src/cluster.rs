@@ -1,0 +1,29 @@
+//! `cargo xtask cluster`: the whole of a cluster on this machine.
+
+use std::process::Command;
+
+use anyhow::Result;
+
+use crate::{artifacts::Artifacts, tools, up::replace_by, web, workspace::Workspace};
+
+#[derive(clap::Args)]
+pub(crate) struct ClusterArgs {
+    /// So many synthetic nodes, spread over the world, all of them at one edge site.
+    #[arg(long, value_name = "N", default_value_t = 300)]
+    simulate: u32,
+}
+
+/// Builds the page and the program, and becomes `deploy/cluster/up`.
+pub(crate) fn run(workspace: &Workspace, args: &ClusterArgs) -> Result<()> {
+    tools::check_for_up(workspace)?;
+    let nats_server = tools::ensure_broker(workspace)?;
+    web::build(workspace)?;
+    let built = Artifacts::build(&mut workspace.cargo(["build", "--profile", "up", "--package", "tidemap"]))?;
+    let mut script = Command::new(workspace.path("deploy/cluster/up"));
+    script.arg(args.simulate.to_string());
+    script.env("TIDEMAP_BIN", built.program("tidemap")?).env("TIDEMAP_NATS_SERVER", nats_server);
+    if std::env::var_os("TIDEMAP_CLUSTER_DIR").is_none() {
+        script.env("TIDEMAP_CLUSTER_DIR", workspace.path("target/cluster"));
+    }
+    replace_by(&mut script)
+}

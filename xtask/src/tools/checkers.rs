@@ -1,0 +1,80 @@
+//! Programs that judge what the services answer and what the page shows. `e2e/tests/checkers.rs` and `e2e/tests/page`
+//! run them from where they are put here.
+
+use std::fs;
+
+use anyhow::{Context, Result, bail, ensure};
+use sha2::{Digest, Sha256};
+
+use super::{fetch, find, tools_folder};
+use crate::workspace::{Workspace, output, run, status};
+
+/// The tester that makes requests up from the description of the API.
+const SCHEMATHESIS: &str = "schemathesis==4.32.5";
+/// Debian's package of Prometheus, which has `promtool` in it.
+const PROMETHEUS: &str = "prometheus";
+/// What finds pages that some people cannot use; npm's package of it.
+const AXE: &str = "axe-core@4.14.1";
+/// SHA-256 of that package as npm packs it.
+const AXE_SHA256: &str = "e6b0ce02b84d892e2e33e403485e7f3d6c29e2be6df65daf44d89ba564139745";
+
+/// Fetches what is missing, or says how to install it.
+pub(crate) fn ensure_checkers(workspace: &Workspace) -> Result<()> {
+    ensure_promtool(workspace)?;
+    ensure_axe(workspace)?;
+    if fetch(workspace, &[SCHEMATHESIS]).is_none() {
+        bail!("there is no pip that could fetch {SCHEMATHESIS} (Debian: apt install python3-pip)");
+    }
+    Ok(())
+}
+
+/// Unpacks npm's package, once it is known to be the one that it should be. Nothing of it is run here.
+fn ensure_axe(workspace: &Workspace) -> Result<()> {
+    let folder = tools_folder(workspace).join(AXE);
+    if folder.is_dir() {
+        return Ok(());
+    }
+    if find("npm").is_none() || find("tar").is_none() {
+        bail!("there is no npm, or no tar, to fetch {AXE} with (Debian: apt install npm)");
+    }
+    println!("Fetching {AXE}.");
+    let made = folder.with_extension("part");
+    fs::create_dir_all(&made).with_context(|| made.display().to_string())?;
+    let file = output(workspace.command("npm").args(["pack", "--silent", AXE]).current_dir(&made))
+        .with_context(|| format!("cannot fetch {AXE}"))?;
+    let file = made.join(file.trim());
+    let hash = Sha256::digest(fs::read(&file)?);
+    ensure!(format!("{hash:x}") == AXE_SHA256, "{AXE} is not what it was: its SHA-256 is {hash:x}");
+    run(workspace.command("tar").arg("-xzf").arg(&file).arg("-C").arg(&made))?;
+    fs::remove_file(file)?;
+    Ok(fs::rename(&made, &folder)?)
+}
+
+/// Unpacks Debian's package without installing it: that would start a server.
+fn ensure_promtool(workspace: &Workspace) -> Result<()> {
+    let folder = tools_folder(workspace).join(PROMETHEUS);
+    if find("promtool").is_some() || folder.is_dir() {
+        return Ok(());
+    }
+    if find("apt-get").is_none() || find("dpkg").is_none() {
+        bail!(
+            "there is no promtool: install Prometheus from https://prometheus.io/download and put it on PATH"
+        );
+    }
+    println!("Fetching promtool.");
+    let made = folder.with_extension("part");
+    fs::create_dir_all(&made).with_context(|| made.display().to_string())?;
+    let download =
+        || status(workspace.command("apt-get").args(["-q", "download", PROMETHEUS]).current_dir(&made));
+    if !download()?.success() {
+        // The lists of packages may be old, or none may be there yet; only root may renew them.
+        status(workspace.command("apt-get").args(["-q", "update"]))?;
+        let hint = "there is no promtool and it cannot be fetched (Debian: apt install prometheus)";
+        download()?.success().then_some(()).context(hint)?;
+    }
+    let packages = output(workspace.command("find").arg(&made).args(["-name", "*.deb"]))?;
+    let package = packages.lines().next().context("apt-get has downloaded nothing")?;
+    run(workspace.command("dpkg").arg("-x").arg(package).arg(&made))?;
+    fs::remove_file(package)?;
+    Ok(fs::rename(&made, &folder)?)
+}
