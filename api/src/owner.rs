@@ -140,10 +140,11 @@ impl Owner {
     ///
     /// Returns the partitions whose owners should be asked for a snapshot.
     pub(crate) fn tick(&mut self, number: u64, now: Instant, wall_ms: i64) -> Vec<Partition> {
+        let last = self.version.tick;
         // A wall clock that is set back must not make an old version seem new.
-        self.version.tick = number.max(self.version.tick + 1);
+        self.version.tick = number.max(last + 1);
         self.now = now;
-        if self.version.tick.is_multiple_of(ANSWERS_EVERY) {
+        if self.is_due(ANSWERS_EVERY, last) {
             // Before anything changes: what an answer still holds of a node is copied when that changes.
             self.forget_answers();
         }
@@ -159,8 +160,14 @@ impl Owner {
         self.at_ms = self.fleet.broker_ms(now).unwrap_or(wall_ms);
         self.counters.ticks += 1;
         self.snapshot_frame = None;
-        self.say();
+        self.say(last);
         wanted
+    }
+
+    /// Whether a multiple of `every` has come since the tick `last`. By the tick's number, which all api processes
+    /// share, so all of them tell of the same moments; and a tick that came too late takes nothing with it.
+    fn is_due(&self, every: u64, last: u64) -> bool {
+        self.version.tick / every > last / every
     }
 
     /// All nodes, by name.
@@ -246,15 +253,16 @@ impl Owner {
         }
     }
 
-    fn say(&mut self) {
+    /// Says what is new since the tick `last`.
+    fn say(&mut self, last: u64) {
         let changed = self.fleet.take_changed();
         let delta = self.sheet.update(&self.fleet, &changed, self.at_ms);
         self.frames.delta(&delta, self.fleet.is_in_step(self.now));
-        if self.counters.ticks.is_multiple_of(STATS_EVERY) {
+        if self.is_due(STATS_EVERY, last) {
             let stats = self.fresh_stats();
             self.frames.stats(stats.body.plain());
         }
-        if self.counters.ticks.is_multiple_of(PING_EVERY) {
+        if self.is_due(PING_EVERY, last) {
             self.frames.ping(self.at_ms);
         }
     }
