@@ -164,10 +164,11 @@ impl Owner {
         wanted
     }
 
-    /// Whether a multiple of `every` has come since the tick `last`. By the tick's number, which all api processes
-    /// share, so all of them tell of the same moments; and a tick that came too late takes nothing with it.
+    /// Whether a multiple of `every` has come since the tick `last`, unless this is the first tick, which knows of nothing.
+    /// By the tick's number, which all api processes share, so all of them tell of the same moments; and a tick that
+    /// comes too late leaves nothing out.
     fn is_due(&self, every: u64, last: u64) -> bool {
-        self.version.tick / every > last / every
+        last > 0 && self.version.tick / every > last / every
     }
 
     /// All nodes, by name.

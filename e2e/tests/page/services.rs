@@ -280,7 +280,8 @@ async fn the_totals_are_those_of_the_api() {
     while compared < 5 {
         let totals = eventually(SOON, || async {
             let totals = browser.eval(TOTALS).await?;
-            serde_json::from_value::<Vec<(String, f64, f64)>>(totals).context("no moment of which both have spoken")
+            serde_json::from_value::<Vec<(String, f64, f64)>>(totals)
+                .context("no moment of which both have spoken")
         });
         for (name, shown, said) in totals.await.unwrap() {
             assert!((shown - said).abs() < 0.0051, "{name} is {shown} on the page, and {said} by the API");
