@@ -16,11 +16,23 @@ pub(crate) struct Artifacts {
     targets: Vec<Target>,
 }
 
-/// One target of a package: a library or a program.
+/// One target of a package: a library, a program, or the tests of either.
 struct Target {
     name: String,
+    folder: PathBuf,
     files: Vec<PathBuf>,
     executable: Option<PathBuf>,
+    is_test: bool,
+}
+
+/// A program that runs tests.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Tests {
+    /// The package's folder and the target, such as `e2e page`.
+    pub(crate) name: String,
+    pub(crate) program: PathBuf,
+    /// Where cargo would run it: the package's folder.
+    pub(crate) folder: PathBuf,
 }
 
 impl Artifacts {
@@ -42,9 +54,21 @@ impl Artifacts {
 
     /// The program of this name.
     pub(crate) fn program(&self, name: &str) -> Result<&Path> {
-        let programs = self.targets.iter().filter(|target| target.name == name);
+        let programs = self.targets.iter().filter(|target| target.name == name && !target.is_test);
         let found = programs.filter_map(|target| target.executable.as_deref()).next_back();
         found.with_context(|| format!("cargo built no program {name}"))
+    }
+
+    /// The programs that run tests.
+    pub(crate) fn tests(&self) -> Vec<Tests> {
+        let tests = self.targets.iter().filter(|target| target.is_test);
+        tests
+            .filter_map(|target| {
+                let package = target.folder.file_name().unwrap_or_default().to_string_lossy();
+                let name = format!("{package} {}", target.name);
+                Some(Tests { name, program: target.executable.clone()?, folder: target.folder.clone() })
+            })
+            .collect()
     }
 
     /// The file with this extension that the crate was compiled to.
@@ -65,7 +89,14 @@ fn target(message: &str) -> Option<Target> {
     let files =
         message["filenames"].as_array()?.iter().filter_map(Value::as_str).map(PathBuf::from).collect();
     let name = message["target"]["name"].as_str()?.to_owned();
-    Some(Target { name, files, executable: message["executable"].as_str().map(PathBuf::from) })
+    let manifest = Path::new(message["manifest_path"].as_str()?);
+    Some(Target {
+        name,
+        folder: manifest.parent()?.to_owned(),
+        files,
+        executable: message["executable"].as_str().map(PathBuf::from),
+        is_test: message["profile"]["test"] == true,
+    })
 }
 
 #[cfg(test)]
@@ -75,16 +106,27 @@ mod tests {
     #[test]
     fn programs_and_files_are_found_among_cargos_messages() {
         let messages = [
-            r#"{"target":{"name":"tidemap_webui"},"filenames":["a.rlib","a.wasm"],"executable":null}"#,
-            r#"{"target":{"name":"tidemap"},"filenames":["a/tidemap"],"executable":"a/tidemap"}"#,
-            r#"{"target":{"name":"build-script-build"},"filenames":["b"],"executable":null}"#,
+            r#"{"manifest_path":"w/webui/Cargo.toml","target":{"name":"tidemap_webui"},"profile":{"test":false},
+                "filenames":["a.rlib","a.wasm"],"executable":null}"#,
+            r#"{"manifest_path":"w/tidemap/Cargo.toml","target":{"name":"tidemap"},"profile":{"test":false},
+                "filenames":["a/tidemap"],"executable":"a/tidemap"}"#,
+            r#"{"manifest_path":"w/tidemap/Cargo.toml","target":{"name":"tidemap"},"profile":{"test":true},
+                "filenames":["t/tidemap"],"executable":"t/tidemap"}"#,
+            r#"{"manifest_path":"w/tidemap/Cargo.toml","target":{"name":"build-script-build"},"filenames":["b"],
+                "executable":null}"#,
             r#"{"reason":"build-finished","success":true}"#,
             "not JSON",
         ];
         let artifacts = Artifacts { targets: messages.into_iter().filter_map(target).collect() };
-        assert_eq!(artifacts.targets.len(), 3);
+        assert_eq!(artifacts.targets.len(), 4);
         assert_eq!(artifacts.program("tidemap").unwrap(), Path::new("a/tidemap"));
         assert_eq!(artifacts.file("tidemap_webui", "wasm").unwrap(), Path::new("a.wasm"));
         assert!(artifacts.program("tidemap_webui").is_err());
+        let tests = Tests {
+            name: "tidemap tidemap".to_owned(),
+            program: PathBuf::from("t/tidemap"),
+            folder: PathBuf::from("w/tidemap"),
+        };
+        assert_eq!(artifacts.tests(), [tests]);
     }
 }

@@ -1,6 +1,7 @@
 //! `cargo xtask test`: everything that decides whether the project is sound, one step after the other.
 
 mod manifests;
+mod programs;
 mod steps;
 mod tally;
 

@@ -10,7 +10,10 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 
-use crate::workspace::{Workspace, output, run, status};
+use crate::{
+    artifacts::Artifacts,
+    workspace::{Workspace, output, run, status},
+};
 
 mod checkers;
 
@@ -105,12 +108,15 @@ pub(crate) fn fetch(workspace: &Workspace, packages: &[&str]) -> Option<PathBuf>
     (fetched && fs::rename(&made, &folder).is_ok()).then_some(folder)
 }
 
-/// Where a nats-server is; fetches one when there is none.
-pub(crate) fn ensure_broker(workspace: &Workspace) -> Result<PathBuf> {
-    let example = ["run", "--quiet", "--package", "tidemap-service", "--example", "nats_server"];
-    let mut command = workspace.cargo(example);
+/// Where a nats-server is; fetches one when there is none. `selection` are the packages that are built later on: what this
+/// needs is then built with their features, once.
+pub(crate) fn ensure_broker(workspace: &Workspace, selection: &[&str]) -> Result<PathBuf> {
+    let mut build = workspace.cargo(["build", "--example", "nats_server"]);
+    let built = Artifacts::build(build.args(selection))?;
     // Progress is on its standard error, the path alone on its standard output.
-    let found = command.stderr(std::process::Stdio::inherit()).output().context("cannot run cargo")?;
+    let mut find = workspace.command(built.program("nats_server")?);
+    let found =
+        find.stderr(std::process::Stdio::inherit()).output().context("cannot look for a nats-server")?;
     if !found.status.success() {
         bail!("there is no nats-server");
     }

@@ -1,19 +1,15 @@
 //! The steps, in their order.
 
-use std::{
-    io::{BufRead, BufReader},
-    path::PathBuf,
-    process::{Command, Stdio},
-};
+use std::path::PathBuf;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 
-use super::{manifests, tally::Tally};
+use super::{manifests, programs, tally::Tally};
 use crate::{
     artifacts::Artifacts,
     tools::{self, WASM_TARGET},
     web,
-    workspace::{Workspace, output, run, words},
+    workspace::{Workspace, output, run},
 };
 
 /// What an agent compiles for and is not run on.
@@ -24,8 +20,8 @@ const COMPILERS: [&str; 2] = ["ziglang==0.15.1", "cargo-zigbuild==0.24.0"];
 /// A step: it counts what it tests, and fails by itself otherwise.
 type Step = fn(&mut Steps, &mut Tally) -> Result<()>;
 
-/// All steps. The page comes before whatever embeds it, and the tests of the whole come last.
-pub(super) const ALL: [(&str, Step); 10] = [
+/// All steps. The page comes before whatever embeds it.
+pub(super) const ALL: [(&str, Step); 9] = [
     ("tools", Steps::tools),
     ("format", Steps::format),
     ("lints", Steps::lints),
@@ -34,8 +30,7 @@ pub(super) const ALL: [(&str, Step); 10] = [
     ("files to deploy with", Steps::manifests),
     ("agent on other systems", Steps::other_systems),
     ("page and its budget", Steps::page),
-    ("tests of the parts", Steps::parts),
-    ("tests of the whole", Steps::whole),
+    ("tests", Steps::tests),
 ];
 
 /// What the steps share.
@@ -55,7 +50,7 @@ impl Steps {
     fn tools(&mut self, _: &mut Tally) -> Result<()> {
         tools::check_compiler()?;
         tools::ensure_wasm_target(&self.workspace)?;
-        let nats_server = tools::ensure_broker(&self.workspace)?;
+        let nats_server = tools::ensure_broker(&self.workspace, &["--workspace"])?;
         println!("nats-server: {}", nats_server.display());
         self.nats_server = Some(nats_server);
         tools::ensure_checkers(&self.workspace)?;
@@ -120,41 +115,15 @@ impl Steps {
         web::build_within_budget(&self.workspace)
     }
 
-    fn parts(&mut self, tally: &mut Tally) -> Result<()> {
-        count(self.tests().args(["--workspace", "--exclude", "tidemap-e2e"]), tally)
-    }
-
-    fn whole(&mut self, tally: &mut Tally) -> Result<()> {
-        let built = Artifacts::build(&mut self.workspace.cargo(["build", "--package", "tidemap"]))?;
-        let mut tests = self.tests();
-        tests.args(["--package", "tidemap-e2e"]).env("TIDEMAP_BIN", built.program("tidemap")?);
-        count(&mut tests, tally)
-    }
-
-    fn tests(&self) -> Command {
-        let mut command = self.workspace.cargo(["test", "--no-fail-fast"]);
-        command.envs(self.nats_server.as_ref().map(|path| ("TIDEMAP_NATS_SERVER", path)));
+    /// All of them from one build: each package by itself would be built anew, with the features that it alone needs.
+    fn tests(&mut self, tally: &mut Tally) -> Result<()> {
+        let built = Artifacts::build(&mut self.workspace.cargo(["test", "--no-run", "--workspace"]))?;
+        let mut environment = vec![("TIDEMAP_BIN", built.program("tidemap")?.as_os_str())];
+        environment.extend(self.nats_server.as_ref().map(|path| ("TIDEMAP_NATS_SERVER", path.as_os_str())));
         if self.long {
-            command.env("TIDEMAP_LONG", "1");
+            environment.push(("TIDEMAP_LONG", "1".as_ref()));
         }
-        command
+        programs::run(&self.workspace, built.tests(), &environment, tally)?;
+        run(&mut self.workspace.cargo(["test", "--doc", "--workspace"]))
     }
-}
-
-/// Runs tests, shows what they print, and counts them.
-fn count(command: &mut Command, tally: &mut Tally) -> Result<()> {
-    let mut tests = command.stdout(Stdio::piped()).spawn().context("cannot run cargo")?;
-    let said = BufReader::new(tests.stdout.take().context("the tests' output is piped")?);
-    for line in said.split(b'\n') {
-        // A test may print anything, so this need not be text.
-        let line = line?;
-        let line = String::from_utf8_lossy(&line);
-        println!("{line}");
-        tally.count(&line);
-    }
-    let status = tests.wait()?;
-    if !status.success() {
-        bail!("{}: {status}", words(command));
-    }
-    Ok(())
 }
