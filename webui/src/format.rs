@@ -6,7 +6,7 @@ mod rate;
 mod time;
 
 pub use rate::{Headline, Headliner, Unit};
-pub use time::{age, duration};
+pub use time::{age, duration, moments};
 
 /// What stands for a value that is not known.
 pub const UNKNOWN: &str = "–";

@@ -82,8 +82,8 @@ pub struct Chip {
 }
 
 impl Chip {
-    /// The sign for this state of things.
-    pub fn new(phase: Phase, pace: Pace, behind_ms: f64) -> Self {
+    /// The sign for this state of things. `age_ms` is how old the newest totals are, as far as the server has said.
+    pub fn new(phase: Phase, pace: Pace, behind_ms: f64, age_ms: Option<f64>) -> Self {
         let (kind, text) = match (phase, pace) {
             (_, Pace::Paused) => {
                 ("paused", "Paused – ".to_owned() + &format::age(behind_ms as u64) + " behind")
@@ -93,7 +93,11 @@ impl Chip {
                 ("stale", "No data for ".to_owned() + &format::age(silent_ms as u64))
             }
             (Phase::Disconnected { .. }, _) => ("disconnected", "Disconnected".to_owned()),
-            (Phase::Live, Pace::Every(1)) => ("live", "Live".to_owned()),
+            (Phase::Live, Pace::Every(1)) => (
+                "live",
+                "Live".to_owned()
+                    + &age_ms.map_or_else(String::new, |age_ms| " ".to_owned() + &format::moments(age_ms)),
+            ),
             (Phase::Live, Pace::Every(seconds)) => {
                 ("live", "Live, every ".to_owned() + &seconds.to_string() + " s")
             }
@@ -149,11 +153,12 @@ mod tests {
 
     #[test]
     fn the_chip_says_what_is_true() {
+        let chip = |age_ms| Chip::new(Phase::Live, Pace::Every(1), 0.0, age_ms).text;
+        assert_eq!([None, Some(1_040.0)].map(chip), ["Live", "Live 1.0 s"]);
         let check = |phase, pace, behind_ms, kind: &str, text: &str| {
-            let chip = Chip::new(phase, pace, behind_ms);
+            let chip = Chip::new(phase, pace, behind_ms, Some(1_040.0));
             assert_eq!((chip.kind, &*chip.text), (kind, text));
         };
-        check(Phase::Live, Pace::Every(1), 0.0, "live", "Live");
         check(Phase::Live, Pace::Every(5), 300.0, "live", "Live, every 5 s");
         check(Phase::Stale { silent_ms: 7000.0 }, Pace::Every(1), 0.0, "stale", "No data for 7 s");
         check(Phase::Live, Pace::Paused, 34_000.0, "paused", "Paused – 34 s behind");

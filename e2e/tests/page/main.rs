@@ -16,6 +16,7 @@ mod picture;
 mod readme;
 mod services;
 mod signs;
+mod steering;
 mod tasks;
 mod visit;
 

@@ -50,12 +50,12 @@ async fn expect_listed(visit: &Visit, expected: &str) {
 }
 
 /// Gives the map the focus and presses keys.
-async fn press(visit: &Visit, keys: &str) {
+pub(crate) async fn press(visit: &Visit, keys: &str) {
     visit.browser.eval("document.querySelector('.map-stage').focus()").await.unwrap();
     visit.browser.press(keys).await.unwrap();
 }
 
-async fn do_on_map(visit: &Visit, script: &str) {
+pub(crate) async fn do_on_map(visit: &Visit, script: &str) {
     visit.browser.page.execute(&[POINTERS, script].concat(), vec![]).await.unwrap();
 }
 
@@ -94,6 +94,23 @@ async fn the_table_lists_what_the_map_shows_and_what_it_cannot() {
     visit.click("#in-view").await;
     visit.expect("location.search === ''").await;
     expect_listed(&visit, "lost,quito-1,quito-2,quito-3,sydney,zurich").await;
+    visit.end().await;
+}
+
+#[tokio::test]
+async fn the_legend_stands_beside_the_map_at_every_width() {
+    let visit = Visit::start(fleet(), 1440, 900).await;
+    visit.open_live("/").await;
+    let edge = |css: &str, of: &str| format!("document.querySelector('{css}').getBoundingClientRect().{of}");
+    for width in [1440, 900, 768, 360] {
+        visit.browser.resize(width, 900).await.unwrap();
+        if width < 768 {
+            visit.press_unseen(".tab:nth-child(2)").await;
+        }
+        let (above, below) = (edge(".map-stage", "bottom"), edge(".map-legend", "top"));
+        visit.expect(&format!("{} > 100 && {above} <= {below}", edge(".map-stage", "height"))).await;
+        visit.expect(&format!("{} <= {}", edge(".map-legend", "bottom"), edge(".map", "bottom"))).await;
+    }
     visit.end().await;
 }
 

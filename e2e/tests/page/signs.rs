@@ -56,6 +56,26 @@ async fn the_tab_says_what_moves_and_how_many_are_offline() {
 }
 
 #[tokio::test]
+async fn the_sign_of_the_link_says_how_old_the_totals_are_without_moving_or_being_read_aloud() {
+    let visit = Visit::start(fleet(0), 1000, 700).await;
+    visit.open("/").await;
+    visit.hold_clock().await;
+    visit.expect_link("live").await;
+    // As old as the server says that they are when it tells of them.
+    visit.beat(1, Duration::ZERO).await;
+    visit.expect_text("#connection", "Live 0.1 s").await;
+    let width = "document.querySelector('#connection').getBoundingClientRect().width";
+    let before = visit.browser.eval(width).await.unwrap();
+    visit.advance_clock(Duration::from_millis(1_900)).await;
+    visit.expect_text("#connection", "Live 2.0 s").await;
+    assert_eq!(visit.browser.eval(width).await.unwrap(), before, "what stands beside it has moved");
+    visit.expect("!document.querySelector('#connection').closest('[aria-live], [role=status]')").await;
+    visit.beat(1, Duration::from_secs(2)).await;
+    visit.expect_text("#connection", "Live 0.1 s").await;
+    visit.end().await;
+}
+
+#[tokio::test]
 async fn nodes_that_have_just_gone_are_told_and_shown() {
     let visit = Visit::start(fleet(0), 1000, 700).await;
     visit.open_live("/").await;

@@ -9,6 +9,12 @@ pub fn age(age_ms: u64) -> String {
     (seconds / length).to_string() + " " + unit
 }
 
+/// An age of moments, in tenths of a second: `0.4 s`. From ten seconds on it is coarse.
+pub fn moments(age_ms: f64) -> String {
+    let seconds = age_ms / 1000.0;
+    if seconds < 9.95 { super::fixed(seconds, 1) + " s" } else { age(age_ms as u64) }
+}
+
 /// A duration in its two largest units: `12 d 4 h`, `3 min 20 s`, `7 s`.
 pub fn duration(seconds: u64) -> String {
     let at = UNITS.iter().position(|(length, _)| seconds >= *length).unwrap_or(UNITS.len() - 1);
@@ -33,6 +39,12 @@ mod tests {
         {
             assert_eq!(age(age_ms), text);
         }
+    }
+
+    #[test]
+    fn moments_are_told_in_tenths_of_a_second() {
+        assert_eq!([0.0, 120.0, 1_040.0, 9_949.0].map(moments), ["0.0 s", "0.1 s", "1.0 s", "9.9 s"]);
+        assert_eq!([9_950.0, 10_000.0, 61_000.0].map(moments), ["9 s", "10 s", "1 min"]);
     }
 
     #[test]

@@ -5,20 +5,18 @@
 //! disc is online, a ring warning, an × offline. Each shape has a thin halo that keeps it apart from its neighbours.
 //!
 //! Whatever is translucent has the halo's colour: the outer edge of each shape, and the ground, which has nothing else of
-//! it. So one colour is put over another by the same few steps everywhere, four pixels at a time.
+//! it. That is what [`tidemap_pixels`] asks for.
 
-mod block;
 mod stamp;
 
 pub use stamp::{Palette, Shape, Stamp, Stamps, marker_radius_px};
 
+use tidemap_pixels::{Rgba, SPILL, over};
+
 use crate::map::colour::Rgb;
 
-/// Red, green, blue, and opacity: what a canvas takes, not premultiplied.
-type Rgba = [u8; 4];
-
 /// A rectangle of pixels; empty where it has no width.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Area {
     pub left: i32,
     pub top: i32,
@@ -55,18 +53,20 @@ impl Area {
 
     /// The smallest area that holds both.
     fn joined(self, other: Self) -> Self {
-        if self.is_empty() {
-            return other;
-        }
-        if other.is_empty() {
-            return self;
-        }
         Self {
             left: self.left.min(other.left),
             top: self.top.min(other.top),
             right: self.right.max(other.right),
             bottom: self.bottom.max(other.bottom),
         }
+    }
+}
+
+impl Default for Area {
+    /// Nothing: whatever it is joined with stays as it is, without asking first.
+    fn default() -> Self {
+        let far = i32::MAX / 2;
+        Self { left: far, top: far, right: -far, bottom: -far }
     }
 }
 
@@ -94,9 +94,9 @@ impl PixelBuffer {
             self.drawn = Area { left: 0, top: 0, right: self.width, bottom: self.height };
         }
         let Area { left, top, right, bottom } = self.drawn;
-        let blank = &self.blank[left as usize..right as usize];
         for y in top..bottom {
             let row = (y * self.width) as usize;
+            let blank = &self.blank[left as usize..right as usize];
             self.pixels[row + left as usize..row + right as usize].copy_from_slice(blank);
         }
         self.cleared = std::mem::take(&mut self.drawn);
@@ -128,33 +128,25 @@ impl PixelBuffer {
     }
 
     /// Puts a marker over what is there, with its centre on that pixel.
-    #[cfg_attr(target_arch = "wasm32", target_feature(enable = "simd128"))]
     pub fn put(&mut self, stamp: &Stamp, x: i32, y: i32) {
         let (left, top) = (x.saturating_sub(stamp.half), y.saturating_sub(stamp.half));
         let side = stamp.side();
+        let (right, bottom) = (left.saturating_add(side), top.saturating_add(side));
         let area = Area {
             left: left.max(0),
             top: top.max(0),
-            right: left.saturating_add(side).min(self.width),
-            bottom: top.saturating_add(side).min(self.height),
+            right: right.min(self.width),
+            bottom: bottom.min(self.height),
         };
         if area.is_empty() {
             return;
         }
         self.drawn = self.drawn.joined(area);
-        let blocks = stamp.blocks_across();
-        let is_inside = area.height() == side && left >= 0 && left + 4 * blocks as i32 <= self.width;
-        if !is_inside {
-            return self.put_clipped(stamp, area, left, top);
+        if area.width() == side && area.height() == side && right + SPILL as i32 <= self.width {
+            let at = (top * self.width + left) as usize;
+            return stamp.sprite.put(&mut self.pixels, at, self.width as usize);
         }
-        let mut at = (top * self.width + left) as usize;
-        for row in stamp.blocks.chunks_exact(blocks) {
-            let below = self.pixels[at..at + 4 * blocks].as_flattened_mut().as_chunks_mut().0;
-            for (below, block) in below.iter_mut().zip(row) {
-                *below = block.over(*below);
-            }
-            at += self.width as usize;
-        }
+        self.put_clipped(stamp, area, left, top);
     }
 
     /// The part of a marker that lies within; few are cut off.
@@ -168,25 +160,9 @@ impl PixelBuffer {
     }
 }
 
-/// One colour seen through another. What is translucent has the same colour in both.
-fn over(above: Rgba, below: Rgba) -> Rgba {
-    let part = part(above);
-    let mix = |above: u8, below: u8| ((u32::from(above) * part + u32::from(below) * (256 - part)) >> 8) as u8;
-    let [r, g, b, _] = above;
-    [mix(r, below[0]), mix(g, below[1]), mix(b, below[2]), mix(255, below[3])]
-}
-
-/// How much of a colour is seen, 0 to 256: full opacity is a whole.
-fn part(colour: Rgba) -> u32 {
-    u32::from(colour[3]) + u32::from(colour[3] >> 7)
-}
-
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
-
-    use super::block::Block;
-    use super::{Area, Palette, PixelBuffer, Shape, Stamps, over};
+    use super::{Area, Palette, PixelBuffer, Shape, Stamps};
 
     const PALETTE: Palette =
         Palette { online: [0, 255, 0], warning: [90, 90, 90], offline: [255, 0, 0], halo: [255, 255, 255] };
@@ -254,15 +230,6 @@ mod tests {
     }
 
     #[test]
-    fn colours_mix_as_light_does() {
-        assert_eq!(over([10, 20, 30, 0], [1, 2, 3, 255]), [1, 2, 3, 255]);
-        assert_eq!(over([200, 0, 0, 128], [200, 0, 0, 0]), [200, 0, 0, 128]);
-        assert_eq!(over([255, 255, 255, 128], [0, 0, 0, 255]), [128, 128, 128, 255]);
-        assert_eq!(over([255, 0, 100, 255], [9, 9, 9, 255]), [255, 0, 100, 255]);
-        assert_eq!(over([90, 90, 90, 128], [90, 90, 90, 128]), [90, 90, 90, 191]);
-    }
-
-    #[test]
     fn markers_inside_and_at_the_edge_are_drawn_alike() {
         let mut stamps = Stamps::new(PALETTE, 1.5);
         let stamp = stamps.get(Shape::Ring, 7.3);
@@ -277,17 +244,7 @@ mod tests {
                 .map(|row| row[..20 + stamp.half as usize].to_vec())
                 .collect::<Vec<_>>()
         };
-        // In the narrower one its last block of pixels does not fit.
+        // In the narrower one there is no room to its right.
         assert_eq!(drawn(60), drawn(20 + stamp.half as u32 + 1));
-    }
-
-    proptest! {
-        #[test]
-        fn four_pixels_at_once_are_the_same_as_one_by_one(above: [[u8; 4]; 4], below: [[u8; 4]; 4]) {
-            let mut bytes = [0; 16];
-            bytes.copy_from_slice(below.as_flattened());
-            let expected: Vec<u8> = above.iter().zip(below).flat_map(|(&above, below)| over(above, below)).collect();
-            prop_assert_eq!(Block::new(above).over(bytes).to_vec(), expected);
-        }
     }
 }

@@ -1,6 +1,7 @@
 //! The map in the browser: canvases, elements, listeners. What it shows is the [`Scene`]'s to decide.
 
 mod base;
+mod bubbles;
 mod dom;
 mod easel;
 mod input;

@@ -107,7 +107,7 @@ impl Board {
             reading: create_signal(None),
             census: create_signal(Census::default()),
             phase: create_signal(Phase::Loading),
-            chip: create_signal(Chip::new(Phase::Loading, Pace::Every(1), 0.0)),
+            chip: create_signal(Chip::new(Phase::Loading, Pace::Every(1), 0.0, None)),
             is_held: create_signal(false),
             filter: create_signal(address.filter.clone()),
             sort: create_signal(address.sort),

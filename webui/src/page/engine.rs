@@ -51,6 +51,10 @@ pub(super) struct Engine {
     is_summary_held: OnceCell<Box<dyn Fn() -> bool>>,
     /// When the newest event came, on the page's clock.
     heard_ms: Cell<f64>,
+    /// When the newest totals came.
+    totalled_ms: Cell<f64>,
+    /// How old they were when that was last looked at: once a second, so that the sign in the header is calm.
+    age_ms: Cell<Option<f64>>,
     has_new_stats: Cell<bool>,
     scrolls_to_selected: Cell<bool>,
     ticks: Cell<u32>,
@@ -85,6 +89,8 @@ impl Engine {
                 herald: RefCell::default(),
                 is_summary_held: OnceCell::new(),
                 heard_ms: Cell::new(0.0),
+                totalled_ms: Cell::new(0.0),
+                age_ms: Cell::default(),
                 has_new_stats: Cell::new(false),
                 scrolls_to_selected: Cell::new(false),
                 ticks: Cell::new(0),
@@ -205,7 +211,12 @@ impl Engine {
             Said::Delta(json) => Some(self.apply(now_ms, |feed| stream::delta(feed, &json))),
             Said::Stats(json) => {
                 self.has_new_stats.set(true);
-                Some(self.apply(now_ms, |feed| stream::stats(feed, &json)))
+                self.totalled_ms.set(now_ms);
+                let is_sound = self.apply(now_ms, |feed| stream::stats(feed, &json));
+                if self.age_ms.get().is_none() {
+                    self.look_at_age(now_ms);
+                }
+                Some(is_sound)
             }
         };
         match outcome {
@@ -242,14 +253,25 @@ impl Engine {
         let now_ms = dom::now_ms();
         let action = self.connection.borrow_mut().tick(now_ms, js_sys::Math::random());
         self.perform(action);
+        self.ticks.set(self.ticks.get().wrapping_add(1));
+        let is_second = self.ticks.get().is_multiple_of(2);
+        if is_second {
+            self.look_at_age(now_ms);
+        }
         self.show_phase(now_ms);
         self.announce(now_ms);
-        self.ticks.set(self.ticks.get().wrapping_add(1));
-        if self.ticks.get().is_multiple_of(2) && !document().hidden() {
+        if is_second && !document().hidden() {
             self.asking.ask(self.is_paused());
             self.glancing.ask(self.is_paused());
             self.request_frame();
         }
+    }
+
+    /// The totals were as old as the server said when they came, and have been here since: no clock but the page's own
+    /// has a say in it.
+    fn look_at_age(&self, now_ms: f64) {
+        let said_ms = self.feed.borrow().stats.as_ref().and_then(|stats| stats.view_age_ms);
+        self.age_ms.set(said_ms.map(|said_ms| said_ms as f64 + now_ms - self.totalled_ms.get()));
     }
 
     fn announce(&self, now_ms: f64) {
@@ -271,7 +293,8 @@ impl Engine {
         let behind_ms = self.feed.borrow().behind_ms(now_ms);
         self.run(|| {
             set_changed(self.board.phase, phase);
-            set_changed(self.board.chip, Chip::new(phase, self.board.pace.get_untracked(), behind_ms));
+            let pace = self.board.pace.get_untracked();
+            set_changed(self.board.chip, Chip::new(phase, pace, behind_ms, self.age_ms.get()));
         });
     }
 

@@ -1,7 +1,7 @@
 //! Pictures of markers: which shape and size they have, and what they look like pixel by pixel.
 
-use super::block::Block;
-use super::{Rgba, over};
+use tidemap_pixels::{Rgba, Sprite, over};
+
 use crate::between::Between;
 use crate::map::colour::Rgb;
 
@@ -48,8 +48,8 @@ pub struct Stamp {
     /// From the centre to the edges, in pixels.
     pub(super) half: i32,
     pub(super) pixels: Vec<Rgba>,
-    /// The same four by four, row by row; the last of each row may end with nothing.
-    pub(super) blocks: Vec<Block>,
+    /// The same, to be put where nothing of it is cut off.
+    pub(super) sprite: Sprite,
 }
 
 /// A marker's radius in CSS pixels: the disc's area grows with the rate. Without a rate it is the smallest.
@@ -109,7 +109,8 @@ impl Stamps {
     /// The picture of a marker of that shape and radius.
     pub fn get(&mut self, shape: Shape, radius_px: f32) -> &Stamp {
         let radius_px = shape.radius_px(radius_px).between(MIN_RADIUS_PX, MAX_RADIUS_PX);
-        let step = ((radius_px - MIN_RADIUS_PX) * STEPS_PER_PX).round();
+        // Ties to even, here and below: that is one machine instruction.
+        let step = ((radius_px - MIN_RADIUS_PX) * STEPS_PER_PX).round_ties_even();
         let (palette, ratio) = (self.palette, self.ratio);
         self.made[shape as usize * STEPS + step as usize].get_or_insert_with(|| {
             Stamp::new(shape, (MIN_RADIUS_PX + step / STEPS_PER_PX) * ratio, ratio, palette)
@@ -137,21 +138,13 @@ impl Stamp {
                 pixels.push(over(with_opacity(colour, face), with_opacity(palette.halo, halo)));
             }
         }
-        let side = 2 * half as usize + 1;
-        let block =
-            |row: &[Rgba]| Block::new(std::array::from_fn(|at| row.get(at).copied().unwrap_or_default()));
-        let blocks = pixels.chunks(side).flat_map(|row| row.chunks(4).map(block)).collect();
-        Self { half, pixels, blocks }
+        let sprite = Sprite::new(&pixels, 2 * half as usize + 1);
+        Self { half, pixels, sprite }
     }
 
     /// Its width and height.
     pub(super) fn side(&self) -> i32 {
         2 * self.half + 1
-    }
-
-    /// How many blocks make a row.
-    pub(super) fn blocks_across(&self) -> usize {
-        (self.side() as usize).div_ceil(4)
     }
 }
 

@@ -1,4 +1,4 @@
-//! The three canvases: land, markers, and what lies above them. Only what has changed is painted.
+//! The four canvases: land, markers, clusters, and what lies above them. Only what has changed is painted.
 
 use std::rc::Weak;
 
@@ -7,6 +7,7 @@ use web_sys::{CanvasRenderingContext2d, HtmlCanvasElement, HtmlElement, ImageDat
 
 use super::MapView;
 use super::base::{Base, Level};
+use super::bubbles::Bubble;
 use super::dom::{create, number, style, window};
 use super::overlay::Brush;
 use super::theme::Theme;
@@ -31,6 +32,7 @@ pub(super) struct Easel {
     layers: HtmlElement,
     base_layer: Layer,
     marker_layer: Layer,
+    bubble_layer: Layer,
     overlay_layer: Layer,
     base: Base,
     theme: Theme,
@@ -42,15 +44,27 @@ pub(super) struct Easel {
     is_shifted: bool,
     buffer: PixelBuffer,
     stamps: Stamps,
+    /// The nodes in view that are drawn as themselves, neighbours together: the same until the view moves.
+    singles: Vec<Single>,
     /// Markers that go above those that are online.
     raised: Vec<(u8, i32, i32)>,
+    /// The clusters that are painted.
+    bubbles: Vec<Bubble>,
     clock: Performance,
+}
+
+/// A node, by its row, and the pixel that its marker is on.
+struct Single {
+    row: u32,
+    x: i32,
+    y: i32,
 }
 
 /// All that decides what the bitmaps look like, but the theme and the base map.
 #[derive(Debug, PartialEq)]
 struct Painted {
     viewport: Viewport,
+    generation: u64,
     changes: u64,
     selected: Option<usize>,
     opened: Option<Opened>,
@@ -70,6 +84,7 @@ impl Easel {
         Self {
             base_layer: Layer::new(&layers),
             marker_layer: Layer::new(&layers),
+            bubble_layer: Layer::new(&layers),
             overlay_layer: Layer::new(&layers),
             layers,
             base: Base::new(Tiles::read(root, map)),
@@ -80,7 +95,9 @@ impl Easel {
             is_shifted: false,
             buffer: PixelBuffer::default(),
             stamps: Stamps::new(theme.palette, 1.0),
+            singles: Vec::new(),
             raised: Vec::new(),
+            bubbles: Vec::new(),
             clock: window().performance().expect_throw("the browser has a clock"),
             theme,
         }
@@ -117,6 +134,7 @@ impl Easel {
         let started_ms = self.clock.now();
         let wanted = Painted {
             viewport,
+            generation: markers.generation,
             changes: markers.changes,
             selected: markers.selected,
             opened: scene.opened().cloned(),
@@ -145,10 +163,23 @@ impl Easel {
             self.base_layer.clear();
             self.base.paint(&self.base_layer.context, &viewport, self.ratio, &self.theme);
         }
-        self.paint_markers(scene, markers);
+        let is_elsewhere =
+            moved || self.painted.as_ref().is_none_or(|painted| painted.generation != wanted.generation);
+        if is_elsewhere {
+            self.find_singles(scene);
+        }
+        self.paint_markers(markers);
+        let bubbles = Bubble::in_view(scene, markers);
+        // With a thousand and more of them it is they that take the longest, and most ticks change nothing of theirs.
+        if self.painted.is_none() || !Bubble::look_alike(&bubbles, &self.bubbles) {
+            self.bubble_layer.clear();
+            if !bubbles.is_empty() {
+                self.brush(&self.bubble_layer, unit).bubbles(&bubbles);
+            }
+        }
         self.overlay_layer.clear();
-        Brush::new(&self.overlay_layer.context, &self.buffer, self.ratio, &self.theme, unit)
-            .paint(scene, markers);
+        self.brush(&self.overlay_layer, unit).overlay(scene, markers, &bubbles);
+        self.bubbles = bubbles;
         self.unshift();
         self.painted = Some(wanted);
         self.painted_ms = self.clock.now();
@@ -156,24 +187,34 @@ impl Easel {
         true
     }
 
-    fn paint_markers(&mut self, scene: &Scene, markers: &Markers<'_>) {
+    fn brush<'a>(&'a self, layer: &'a Layer, unit: Unit) -> Brush<'a> {
+        Brush::new(&layer.context, &self.buffer, self.ratio, &self.theme, unit)
+    }
+
+    fn find_singles(&mut self, scene: &Scene) {
+        let (places, clusters) = (scene.places(), scene.clusters());
+        let projector = scene.viewport().projector();
+        let (right, bottom) = (scene.viewport().width() + 16.0, scene.viewport().height() + 16.0);
+        let ratio = self.ratio;
+        let pixel = |length: f64| (length * ratio).round_ties_even() as i32;
+        self.singles.clear();
+        // Neighbours one after the other: the buffer is larger than a processor's cache.
+        for at in scene.by_cell().filter(|&at| clusters.is_alone(at)) {
+            let point = projector.to_point(places.world(at));
+            if point.x > -16.0 && point.y > -16.0 && point.x < right && point.y < bottom {
+                self.singles.push(Single { row: places.row[at], x: pixel(point.x), y: pixel(point.y) });
+            }
+        }
+    }
+
+    fn paint_markers(&mut self, markers: &Markers<'_>) {
         if !self.stamps.suits(self.theme.palette, self.ratio as f32) {
             self.stamps = Stamps::new(self.theme.palette, self.ratio as f32);
         }
         self.buffer.clear(self.theme.palette.halo);
         self.raised.clear();
-        let (places, clusters) = (scene.places(), scene.clusters());
-        let projector = scene.viewport().projector();
-        let (right, bottom) = (scene.viewport().width() + 16.0, scene.viewport().height() + 16.0);
-        // Neighbours one after the other: the buffer is larger than a processor's cache.
-        for at in scene.by_cell() {
-            let point = projector.to_point(places.world(at));
-            let inside = point.x > -16.0 && point.y > -16.0 && point.x < right && point.y < bottom;
-            if !inside || !clusters.is_alone(at) {
-                continue;
-            }
-            let row = places.row[at] as usize;
-            let (x, y) = ((point.x * self.ratio).round() as i32, (point.y * self.ratio).round() as i32);
+        for &Single { row, x, y } in &self.singles {
+            let row = row as usize;
             match markers.status(row) {
                 0 => {
                     let stamp = self.stamps.get(Shape::Disc, marker_radius_px(markers.volume(row)));
@@ -224,7 +265,7 @@ impl Easel {
             return;
         }
         self.ratio = ratio;
-        for layer in [&self.base_layer, &self.marker_layer, &self.overlay_layer] {
+        for layer in [&self.base_layer, &self.marker_layer, &self.bubble_layer, &self.overlay_layer] {
             layer.canvas.set_width(width);
             layer.canvas.set_height(height);
             style(&layer.canvas, "width", &(number(viewport.width()) + "px"));

@@ -1,14 +1,15 @@
-//! What lies above the markers: clusters with their numbers and rates, the spread fan, the selected node's ring.
+//! What lies above markers and clusters: the clusters' rates, the spread fan, the selected node's ring.
 
-use std::f64::consts::{FRAC_PI_2, TAU};
+use std::f64::consts::TAU;
 
 use wasm_bindgen::UnwrapThrowExt as _;
 use web_sys::CanvasRenderingContext2d;
 
+use super::bubbles::Bubble;
 use super::theme::Theme;
-use crate::format::{Headline, Headliner, Unit, count};
+use crate::format::{Headline, Headliner, Unit};
 use crate::map::Markers;
-use crate::map::cluster::{Cluster, Summary};
+use crate::map::cluster::Summary;
 use crate::map::fanout;
 use crate::map::label::{Extent, Labels};
 use crate::map::projection::Point;
@@ -20,28 +21,18 @@ const LABEL_PX: u32 = 11;
 const LABEL_LINE_PX: f64 = 13.0;
 /// After so many bubbles in a row without room for their rates no more are tried.
 const MAX_MISSES: u32 = 60;
-/// However few of a thousand nodes are offline, their part of the ring is seen.
-const MIN_ARC: f64 = 0.35;
 
-/// One painting of the overlay.
+/// One painting of a canvas.
 pub(super) struct Brush<'a> {
-    context: &'a CanvasRenderingContext2d,
+    pub(super) context: &'a CanvasRenderingContext2d,
     /// The markers below.
     pixels: &'a PixelBuffer,
     /// Pixels per CSS pixel.
     ratio: f64,
-    theme: &'a Theme,
+    pub(super) theme: &'a Theme,
     unit: Unit,
     /// The map's width.
     width: f64,
-}
-
-/// A cluster in view.
-struct Bubble {
-    at: Point,
-    radius: f64,
-    summary: Summary,
-    count: usize,
 }
 
 /// How wide rates are in the font that was chosen. Measuring each would take longer than finding its place.
@@ -49,13 +40,6 @@ struct Ruler {
     digit: f64,
     point: f64,
     other: f64,
-}
-
-impl Bubble {
-    /// The size of its number's letters.
-    fn size_px(&self) -> u32 {
-        if self.radius < 11.0 || self.count > 999 { 11 } else { 12 }
-    }
 }
 
 impl Ruler {
@@ -83,59 +67,21 @@ impl<'a> Brush<'a> {
         unit: Unit,
     ) -> Self {
         let width = f64::from(pixels.width()) / ratio;
+        context.set_transform(ratio, 0.0, 0.0, ratio, 0.0, 0.0).unwrap_throw();
         Self { context, pixels, ratio, theme, unit, width }
     }
 
     /// Paints all of the overlay onto its clear canvas.
-    pub(super) fn paint(&self, scene: &Scene, markers: &Markers<'_>) {
-        self.context.set_transform(self.ratio, 0.0, 0.0, self.ratio, 0.0, 0.0).unwrap_throw();
-        let bubbles = bubbles_in_view(scene, markers);
+    pub(super) fn overlay(&self, scene: &Scene, markers: &Markers<'_>, bubbles: &[Bubble]) {
         // A font alone makes the browser work out the page's styles.
         if !bubbles.is_empty() {
-            self.bubbles(&bubbles);
-            self.labels(&bubbles);
+            self.labels(bubbles);
         }
         if let Some(opened @ Opened { form: Form::Fan, .. }) = scene.opened() {
             self.fan(opened, scene, markers);
         }
         if let Some((row, at)) = markers.selected.and_then(|row| Some((row, scene.point_of(row)?))) {
             self.selection(row, at, markers);
-        }
-    }
-
-    /// Discs with their numbers, in rings that are divided as the nodes' statuses are.
-    ///
-    /// All of one colour come together: handing a colour or a font to the browser takes longer than drawing a circle.
-    fn bubbles(&self, bubbles: &[Bubble]) {
-        let context = self.context;
-        context.set_fill_style_str(&self.theme.surface);
-        for Bubble { at, radius, .. } in bubbles {
-            self.circle(*at, radius + 1.0);
-            context.fill();
-        }
-        context.set_line_width(3.0);
-        for status in [0, 1, 2] {
-            context.set_stroke_style_str(&self.theme.status(status));
-            for Bubble { at, radius, summary, .. } in bubbles {
-                let (from, to) = arc(summary, status);
-                if from < to {
-                    context.begin_path();
-                    context.arc(at.x, at.y, radius - 1.5, from, to).unwrap_throw();
-                    context.stroke();
-                }
-            }
-        }
-        context.set_text_align("center");
-        context.set_text_baseline("middle");
-        context.set_fill_style_str(&self.theme.text);
-        for size_px in [11, 12] {
-            self.font(600, size_px);
-            for bubble in bubbles.iter().filter(|bubble| bubble.size_px() == size_px) {
-                // Four digits at most; the tip and the list have the number as it is.
-                let nodes = bubble.count as u64;
-                let number = if nodes < 10_000 { nodes.to_string() } else { count(nodes / 1000) + "k" };
-                self.write(&number, bubble.at.x, bubble.at.y + 0.5);
-            }
         }
     }
 
@@ -148,6 +94,7 @@ impl<'a> Brush<'a> {
         let volume = |bubble: &Bubble| bubble.summary.rx + bubble.summary.tx;
         let order = rank::ascending(bubbles.iter().map(|bubble| rank::descending(volume(bubble))));
         let order = order.into_iter().map(|number| &bubbles[number as usize]);
+        self.centred();
         self.font(500, LABEL_PX);
         let ruler = Ruler::new(self.context);
         // A label that is moved inside must not speak for a bubble outside.
@@ -297,36 +244,24 @@ impl<'a> Brush<'a> {
         radius
     }
 
-    fn circle(&self, at: Point, radius: f64) {
+    pub(super) fn circle(&self, at: Point, radius: f64) {
         self.context.begin_path();
         self.context.arc(at.x, at.y, radius, 0.0, TAU).unwrap_throw();
     }
 
-    fn font(&self, weight: u32, size_px: u32) {
+    /// What is written has its middle where it is told to be.
+    pub(super) fn centred(&self) {
+        self.context.set_text_align("center");
+        self.context.set_text_baseline("middle");
+    }
+
+    pub(super) fn font(&self, weight: u32, size_px: u32) {
         self.context.set_font(&format!("{weight} {size_px}px {}", self.theme.font));
     }
 
-    fn write(&self, text: &str, x: f64, y: f64) {
+    pub(super) fn write(&self, text: &str, x: f64, y: f64) {
         self.context.fill_text(text, x, y).unwrap_throw();
     }
-}
-
-fn bubbles_in_view(scene: &Scene, markers: &Markers<'_>) -> Vec<Bubble> {
-    let projector = scene.viewport().projector();
-    let (right, bottom) = (scene.viewport().width(), scene.viewport().height());
-    let clusters = scene.clusters();
-    let bubble = |cluster: &Cluster| {
-        let (at, radius) = (projector.to_point(cluster.centre), cluster.radius_px);
-        // Its label is a little wider than the bubble itself.
-        let near = |at: f64, length: f64| at > -60.0 && at < length + 60.0;
-        (near(at.x, right) && near(at.y, bottom)).then(|| Bubble {
-            at,
-            radius,
-            summary: clusters.summary(cluster, scene.places(), markers),
-            count: cluster.count(),
-        })
-    };
-    clusters.iter().filter_map(bubble).collect()
 }
 
 /// Where a label's middle may go, best first: below its bubble, above, to the right, to the left, and between these.
@@ -344,22 +279,4 @@ fn label_places(Bubble { at, radius, .. }: &Bubble, half: f64) -> [Point; 8] {
         (-side, -low),
     ]
     .map(|(x, y)| Point::new(at.x + x, at.y + y))
-}
-
-/// Where a status's part of the ring begins and ends. What is wrong comes first, from the top, and is never too small to
-/// be seen.
-fn arc(summary: &Summary, status: u8) -> (f64, f64) {
-    let total: usize = summary.by_status.iter().sum();
-    let part = |status: usize| match summary.by_status[status] {
-        0 => 0.0,
-        nodes => (nodes as f64 / total.max(1) as f64 * TAU).max(MIN_ARC),
-    };
-    let offline = part(2).min(TAU);
-    let wrong = (offline + part(1)).min(TAU);
-    let (from, to) = match status {
-        2 => (0.0, offline),
-        1 => (offline, wrong),
-        _ => (wrong, TAU),
-    };
-    (from - FRAC_PI_2, to - FRAC_PI_2)
 }

@@ -15,14 +15,14 @@ mod plain {
 
     /// Four pixels.
     #[derive(Clone, Copy, Debug)]
-    pub(in crate::map::raster) struct Block([Rgba; 4]);
+    pub(crate) struct Block([Rgba; 4]);
 
     impl Block {
-        pub(in crate::map::raster) fn new(pixels: [Rgba; 4]) -> Self {
+        pub(crate) fn new(pixels: [Rgba; 4]) -> Self {
             Self(pixels)
         }
 
-        pub(in crate::map::raster) fn over(&self, below: [u8; 16]) -> [u8; 16] {
+        pub(crate) fn over(&self, below: [u8; 16]) -> [u8; 16] {
             let below = below.as_chunks().0;
             std::array::from_fn(|at| over(self.0[at / 4], below[at / 4])[at % 4])
         }
@@ -42,7 +42,7 @@ mod simd {
 
     /// Four pixels, sixteen bits for each channel: two pixels, and the other two.
     #[derive(Clone, Copy, Debug)]
-    pub(in crate::map::raster) struct Block {
+    pub(crate) struct Block {
         /// The colour, as far as it is seen.
         colour: [v128; 2],
         /// How much is seen of what is below.
@@ -51,7 +51,7 @@ mod simd {
 
     impl Block {
         #[target_feature(enable = "simd128")]
-        pub(in crate::map::raster) fn new(pixels: [Rgba; 4]) -> Self {
+        pub(crate) fn new(pixels: [Rgba; 4]) -> Self {
             let lanes = |of: &dyn Fn(Rgba, u8) -> u64| {
                 let pixel = |[r, g, b, a]: Rgba| {
                     [255, b, g, r]
@@ -69,7 +69,7 @@ mod simd {
 
         #[inline]
         #[target_feature(enable = "simd128")]
-        pub(in crate::map::raster) fn over(&self, below: [u8; 16]) -> [u8; 16] {
+        pub(crate) fn over(&self, below: [u8; 16]) -> [u8; 16] {
             let below = u128::from_le_bytes(below);
             let below = u64x2(below as u64, (below >> 64) as u64);
             let ([colour, more_colour], [rest, more_rest]) = (self.colour, self.rest);
