@@ -16,8 +16,6 @@ use crate::{
 
 /// How often everything is looked at.
 const LOOK: Duration = Duration::from_secs(1);
-/// At every so many looks the broker is asked for what only it knows of its memory.
-const HEAP: usize = 5;
 /// For the broker to say what it counts. A figure late is better than none after a long run.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -32,7 +30,7 @@ pub(crate) struct Look {
     /// What the API said; nothing when it did not answer, or not for all partitions.
     pub(crate) view_age_ms: Option<u64>,
     pub(crate) resident_bytes: [u64; 5],
-    /// Asked for at every fifth look, and answered.
+    /// What the broker said of itself; nothing when it did not answer.
     pub(crate) kept: Option<Kept>,
 }
 
@@ -82,10 +80,7 @@ pub(crate) async fn watch(stage: &Stage, fleet: &Fleet, lasting: Duration) -> an
             failed += 1;
         };
         let view_age_ms = view_age(stage).await.inspect_err(&mut missed).ok();
-        let kept = match looks.len() % HEAP {
-            0 => kept(stage).await.inspect_err(&mut missed).ok(),
-            _ => None,
-        };
+        let kept = kept(stage).await.inspect_err(&mut missed).ok();
         let (lag, resident_bytes) = (stage.tally.sums().lag, each(pids, usage::resident_bytes)?);
         looks.push(Look { at_s, lag, view_age_ms, resident_bytes, kept });
     }
