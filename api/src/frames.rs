@@ -16,7 +16,10 @@ pub(crate) use self::{
     frame::{Frame, gzip},
     place::Place,
 };
-use crate::json;
+use crate::{
+    answers::{NotBuilt, Room},
+    json,
+};
 
 /// Deltas that a browser may have missed and still go on: a minute of them, and more when they are few.
 const RESUMABLE: usize = 240;
@@ -24,6 +27,9 @@ const RESUMABLE: usize = 240;
 const RESUMABLE_BYTES: usize = 16 << 20;
 /// Frames that a slow client may be behind; then it starts anew with a snapshot, so it costs no more than this.
 const LIVE: usize = 64;
+/// Room for snapshots that are being read, of whatever ticks: of 100,000 nodes one is about 15 MB. It is not the room of lists,
+/// so that who is slow to read those closes the streams to nobody.
+const SNAPSHOT_ROOM_BYTES: u32 = 256 << 20;
 /// The longest time without a delta; ticks come every 250 ms, so this is every fourth of them.
 const SILENCE_MS: i64 = 900;
 /// The time between two ticks, which are numbered by broker time.
@@ -57,6 +63,7 @@ pub(crate) struct Frames {
     recent_bytes: usize,
     retry: Frame,
     newest_stats: Option<Frame>,
+    room: Room,
     /// Broker time of the newest delta.
     said_ms: i64,
     live: broadcast::Sender<Frame>,
@@ -74,6 +81,7 @@ impl Frames {
             recent_bytes: 0,
             retry: Frame::new(RETRY),
             newest_stats: None,
+            room: Room::new(SNAPSHOT_ROOM_BYTES),
             said_ms: 0,
             live: broadcast::Sender::new(LIVE),
         }
@@ -112,9 +120,9 @@ impl Frames {
     }
 
     /// The whole state of this tick as one frame, with its place as [`Frames::delta`] has it.
-    pub(crate) fn snapshot(&self, mut event: SnapshotEvent, in_step: bool) -> Frame {
+    pub(crate) fn snapshot(&self, mut event: SnapshotEvent, in_step: bool) -> Result<Frame, NotBuilt> {
         event.v = VERSION;
-        frame("snapshot", in_step.then_some(self.place), &event)
+        Frame::long(text("snapshot", in_step.then_some(self.place), &json::encode(&event)), &self.room)
     }
 
     /// Opens a stream for one who has seen everything up to `place`; `None` when too much has happened since, or when the
@@ -192,9 +200,13 @@ fn frame(event: &str, place: Option<Place>, data: &impl Serialize) -> Frame {
     raw_frame(event, place, &json::encode(data))
 }
 
-/// Our JSON has no line breaks, so one `data` line holds it.
 fn raw_frame(event: &str, place: Option<Place>, data: &[u8]) -> Frame {
+    Frame::new(text(event, place, data).into())
+}
+
+/// Our JSON has no line breaks, so one `data` line holds it.
+fn text(event: &str, place: Option<Place>, data: &[u8]) -> Vec<u8> {
     let id = place.map(|place| format!("id: {place}\n")).unwrap_or_default();
     let head = format!("event: {event}\n{id}data: ");
-    Frame::new([head.as_bytes(), data, b"\n\n"].concat().into())
+    [head.as_bytes(), data, b"\n\n"].concat()
 }

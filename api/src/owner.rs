@@ -20,7 +20,7 @@ pub(crate) use self::{
     task::run,
 };
 use crate::{
-    answers::{self, Health, Nodes, PartitionHealth, Room, Stats, Version},
+    answers::{self, Health, Nodes, NotBuilt, PartitionHealth, Room, Stats, Version},
     frames::{Frame, Frames, Listening, Place},
     sheet::Sheet,
     view::{Fleet, Snapshot, Taken},
@@ -95,8 +95,8 @@ pub(crate) struct Owner {
     redacted: bool,
     answers: watch::Sender<Answers>,
     room: Room,
-    /// The frame that opens a stream in this tick.
-    snapshot_frame: Option<Frame>,
+    /// The frame that opens a stream in this tick. When there was no room for it, there is none in this tick.
+    snapshot_frame: Option<Result<Frame, NotBuilt>>,
     counters: Counters,
 }
 
@@ -210,16 +210,17 @@ impl Owner {
     }
 
     /// Opens an event stream, after `place` when that is possible.
-    pub(crate) fn listen(&mut self, place: Option<Place>) -> Listening {
+    pub(crate) fn listen(&mut self, place: Option<Place>) -> Result<Listening, NotBuilt> {
         if let Some(listening) = place.and_then(|place| self.frames.resume(place)) {
             self.counters.streams_resumed += 1;
-            return listening;
+            return Ok(listening);
         }
-        self.counters.streams_opened += 1;
         let event = || SnapshotEvent { v: 0, at_ms: self.at_ms, nodes: self.sheet.columns(self.at_ms) };
         let in_step = self.fleet.is_in_step(self.now);
-        let frame = self.snapshot_frame.get_or_insert_with(|| self.frames.snapshot(event(), in_step));
-        self.frames.open(frame.clone())
+        let made = self.snapshot_frame.get_or_insert_with(|| self.frames.snapshot(event(), in_step));
+        let frame = made.clone()?;
+        self.counters.streams_opened += 1;
+        Ok(self.frames.open(frame))
     }
 
     fn forget_answers(&self) {

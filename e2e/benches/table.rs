@@ -11,6 +11,8 @@ use serde::Serialize;
 pub(crate) enum Goal {
     AtLeast(f64),
     AtMost(f64),
+    /// It says where something ends, and nothing that must be reached.
+    Ceiling,
     /// It is there to explain another.
     None,
 }
@@ -28,6 +30,8 @@ struct Row {
 #[derive(Debug, Default, Serialize)]
 pub(crate) struct Table {
     rows: Vec<Row>,
+    /// What figures alone do not say.
+    words: Vec<String>,
 }
 
 impl Table {
@@ -36,11 +40,17 @@ impl Table {
         let held = match goal {
             Goal::AtLeast(least) => figure >= least,
             Goal::AtMost(most) => figure <= most,
-            Goal::None => true,
+            Goal::Ceiling | Goal::None => true,
         };
         let row = Row { what: what.into(), figure, unit, goal, held };
         eprintln!("  {}: {} {}", row.what, number(row.figure), row.unit);
         self.rows.push(row);
+    }
+
+    /// Notes a sentence, and says it at once.
+    pub(crate) fn say(&mut self, words: String) {
+        eprintln!("  {words}");
+        self.words.push(words);
     }
 
     /// Prints everything, and returns whether all goals were reached.
@@ -51,12 +61,23 @@ impl Table {
             let goal = match row.goal {
                 Goal::AtLeast(least) => format!(">= {}", number(least)),
                 Goal::AtMost(most) => format!("<= {}", number(most)),
+                Goal::Ceiling => "ceiling".to_owned(),
                 Goal::None => String::new(),
             };
             let verdict = if row.held { "" } else { "  MISSED" };
             println!("{:width$}  {:>12} {:14} {goal:>12}{verdict}", row.what, number(row.figure), row.unit);
         }
-        self.rows.iter().all(|row| row.held)
+        for words in &self.words {
+            println!("{words}");
+        }
+        let has_goal = |row: &&Row| matches!(row.goal, Goal::AtLeast(_) | Goal::AtMost(_));
+        let (held, missed): (Vec<&Row>, Vec<&Row>) =
+            self.rows.iter().filter(has_goal).partition(|row| row.held);
+        println!("goals: {} reached, {} missed", held.len(), missed.len());
+        for row in &missed {
+            println!("missed: {}", row.what);
+        }
+        missed.is_empty()
     }
 
     /// Writes everything as JSON.

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use async_nats::Client;
+use data_encoding::BASE64;
 use serde::{Deserialize, de::DeserializeOwned};
 use tidemap_service::{keys::Keys, nats::NatsArgs};
 use tokio::time::timeout;
@@ -80,8 +81,31 @@ impl Counters {
         Ok(Counts { server: self.ask("VARZ").await?, jetstream: self.ask("JSZ").await? })
     }
 
+    /// What the broker's heap holds that is in use, in bytes: garbage, and what it keeps of the operating system's
+    /// memory for later, are not in it.
+    ///
+    /// # Errors
+    ///
+    /// When it does not answer.
+    pub async fn live_heap_bytes(&self) -> anyhow::Result<u64> {
+        #[derive(Deserialize)]
+        struct Profile {
+            profile: String,
+        }
+        // As text the profile ends with what the runtime says of its memory.
+        let Profile { profile } = self.ask_with("PROFILEZ", r#"{"name": "heap", "debug": 1}"#).await?;
+        let text = String::from_utf8(BASE64.decode(profile.as_bytes())?)?;
+        let next = text.lines().find_map(|line| line.strip_prefix("# NextGC = ")).context("no NextGC")?;
+        // Go collects when the heap is twice what the last collection left.
+        Ok(next.trim().parse::<u64>()? / 2)
+    }
+
     async fn ask<T: DeserializeOwned>(&self, what: &str) -> anyhow::Result<T> {
-        let asking = self.client.request(format!("$SYS.REQ.SERVER.PING.{what}"), "".into());
+        self.ask_with(what, "").await
+    }
+
+    async fn ask_with<T: DeserializeOwned>(&self, what: &str, options: &'static str) -> anyhow::Result<T> {
+        let asking = self.client.request(format!("$SYS.REQ.SERVER.PING.{what}"), options.into());
         let answer = timeout(PATIENCE, asking).await.with_context(|| format!("no {what}"))??;
         let Answer { data } = serde_json::from_slice(&answer.payload).with_context(|| what.to_owned())?;
         Ok(data)

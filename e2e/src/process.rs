@@ -135,6 +135,16 @@ impl Tidemap {
         self.ended().await
     }
 
+    /// Asks it to end as Ctrl-C does, and waits until it has.
+    ///
+    /// # Errors
+    ///
+    /// When it does not end within a minute.
+    pub async fn interrupt(&mut self) -> anyhow::Result<ExitStatus> {
+        self.signal(rustix::process::Signal::INT)?;
+        self.ended().await
+    }
+
     /// Kills it without warning.
     ///
     /// # Errors

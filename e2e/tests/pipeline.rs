@@ -1,7 +1,10 @@
 //! From the agent to the API through a real broker, in real processes.
 #![expect(clippy::unwrap_used, reason = "a failing test panics, its helpers too")]
 
-use std::time::Duration;
+use std::{
+    fs,
+    time::{Duration, Instant},
+};
 
 use anyhow::ensure;
 use futures_util::StreamExt;
@@ -18,6 +21,8 @@ use tidemap_wire::{
 };
 
 const SOON: Duration = Duration::from_secs(10);
+/// For everything that `up` has started to end.
+const END: Duration = Duration::from_secs(2);
 
 async fn up(more: &[&str]) -> (tempfile::TempDir, Tidemap, String) {
     let folder = tempfile::tempdir().unwrap();
@@ -202,4 +207,37 @@ async fn a_second_up_in_the_same_folder_starts_nothing_and_state_survives_a_rest
     let (_third, url) = Tidemap::up(folder.path(), &["--node", "there"]).await.unwrap();
     eventually(SOON, || node(&url, "here")).await.unwrap();
     eventually(SOON, || node(&url, "there")).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_clean_start_and_a_clean_stop_are_told_without_a_warning() {
+    let folder = tempfile::tempdir().unwrap();
+    // The second time it finds what the first has left.
+    for ctrl_c in [false, true] {
+        let more = ["--node", "here", "--simulate", "200"];
+        let (mut up, url) = Tidemap::up(folder.path(), &more).await.unwrap();
+        eventually(SOON, || async {
+            let stats: StatsJson = get_json(format!("{url}/api/stats")).await?;
+            ensure!(stats.online_nodes > 150 && stats.partitions_fresh == stats.partitions, "{stats:?}");
+            Ok(())
+        })
+        .await
+        .unwrap();
+        // A browser that is there until the end.
+        let mut stream = events(format!("{url}/api/stream"), None);
+        assert_eq!(stream.recv().await.unwrap().name, "snapshot");
+
+        let asked = Instant::now();
+        let ended = if ctrl_c { up.interrupt().await } else { up.terminate().await };
+        let took = asked.elapsed();
+        let log = up.log();
+        assert_eq!(ended.unwrap().code(), Some(0), "{log}");
+        assert!(took <= END, "{took:?}: {log}");
+        let is_complaint =
+            |line: &&str| ["WARN", "ERROR", "[WRN]", "[ERR]"].iter().any(|level| line.contains(level));
+        let broker_log = fs::read_to_string(folder.path().join("nats-server.log")).unwrap();
+        let complaints: Vec<_> = log.lines().chain(broker_log.lines()).filter(is_complaint).collect();
+        assert!(complaints.is_empty(), "{complaints:#?} in {log}");
+        println!("ended within {took:?}");
+    }
 }

@@ -35,7 +35,7 @@ impl RelayArgs {
     /// There is nothing that could not go together.
     pub fn check(self) -> RelayConfig {
         let Self { name, local_url, local_creds, local_ca } = self;
-        let local = NatsArgs { nats_url: local_url, creds: local_creds, nats_ca: local_ca };
+        let local = NatsArgs { nats_ca: local_ca, ..NatsArgs::new(&local_url, local_creds.as_deref()) };
         RelayConfig { relay: name, local }
     }
 }

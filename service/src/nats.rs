@@ -1,6 +1,7 @@
 //! The connection to the broker, with the settings that experience demands.
 
 mod complaints;
+mod connections;
 
 use std::{
     future::ready,
@@ -11,9 +12,11 @@ use std::{
 
 use anyhow::Context;
 use async_nats::{Client, ConnectOptions, Event};
+use tokio_util::sync::CancellationToken;
 
 use crate::cli::UsageError;
 use complaints::Complaints;
+pub use connections::Connections;
 
 /// An agent's half-open link is noticed after two to three of these; the client's default of a minute misses cuts. Its
 /// uplink may be full for seconds, and there are many agents.
@@ -37,12 +40,15 @@ pub struct NatsArgs {
     /// Certificate authority of the broker's certificate (PEM), when it is not a public one.
     #[arg(long, env = "TIDEMAP_NATS_CA", value_name = "FILE")]
     pub nats_ca: Option<PathBuf>,
+    /// Whoever ends the broker, too, closes what was connected with these before it does.
+    #[arg(skip)]
+    pub connections: Option<Connections>,
 }
 
 impl NatsArgs {
     /// A connection to `url` with the credentials in `creds`.
     pub fn new(url: &str, creds: Option<&Path>) -> Self {
-        Self { nats_url: url.to_owned(), creds: creds.map(Path::to_owned), nats_ca: None }
+        Self { nats_url: url.to_owned(), creds: creds.map(Path::to_owned), nats_ca: None, connections: None }
     }
 
     /// Connects. Without a broker it goes on trying in the background, and so it does after every loss.
@@ -67,6 +73,8 @@ impl NatsArgs {
         // one by one.
         let client_to_be = Arc::new(OnceLock::<Client>::new());
         let leaving = Arc::clone(&client_to_be);
+        let closed = CancellationToken::new();
+        let closing = closed.clone();
         let mut options = with_identity(self.creds.as_deref())?
             .name(name)
             .ping_interval(AGENT_PING_INTERVAL)
@@ -81,6 +89,9 @@ impl NatsArgs {
             })
             .event_callback(move |event| {
                 complaints.happened(&event);
+                if matches!(event, Event::Closed) {
+                    closing.cancel();
+                }
                 let leaving = leaving.get().filter(|_| matches!(event, Event::LameDuckMode)).cloned();
                 async move {
                     if let Some(client) = leaving {
@@ -103,6 +114,9 @@ impl NatsArgs {
         let client = options.connect(servers).await.context("cannot connect to the broker")?;
         if inbox.is_none() {
             client_to_be.set(client.clone()).ok();
+        }
+        if let Some(connections) = &self.connections {
+            connections.add(client.clone(), closed);
         }
         Ok(client)
     }

@@ -15,7 +15,7 @@ use tidemap_service::{
     cli::UsageError,
     data_dir::DataDir,
     keys::{self, Keys},
-    nats::NatsArgs,
+    nats::{Connections, NatsArgs},
 };
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -28,6 +28,8 @@ use crate::{
 
 /// A broker that ends so often within a minute will not stay.
 const RESTARTS_A_MINUTE: usize = 5;
+/// For the parts' connections to be closed before the broker is ended.
+const FAREWELL: Duration = Duration::from_millis(500);
 
 /// What can be told to `up`.
 #[derive(clap::Args, Clone, Debug)]
@@ -98,7 +100,12 @@ pub(crate) async fn run(args: UpArgs, shutdown: CancellationToken) -> anyhow::Re
 
     let mut stations = Stations::default();
     let url = plan.listener.url_here(&broker);
-    let broker_args = |seed: &Path| NatsArgs { nats_ca: trusted.clone(), ..NatsArgs::new(&url, Some(seed)) };
+    let connections = Connections::default();
+    let broker_args = |seed: &Path| NatsArgs {
+        nats_ca: trusted.clone(),
+        connections: Some(connections.clone()),
+        ..NatsArgs::new(&url, Some(seed))
+    };
     let access = Access {
         services: broker_args(&keys.service_seed_path()),
         agent: broker_args(&agent_seed),
@@ -115,6 +122,7 @@ pub(crate) async fn run(args: UpArgs, shutdown: CancellationToken) -> anyhow::Re
         Err(error) => Err(error),
     };
     stations.stop().await;
+    connections.close(FAREWELL).await;
     broker.stop().await?;
     ended
 }
@@ -135,9 +143,10 @@ async fn start(
     // Nobody else works on this data folder's streams, unless workers on other hosts do; then this says so.
     let services = access.services.connect("tidemap-up", None).await?;
     let (partitions, replicas) = (plan.ingest.partitions, plan.ingest.replicas);
-    if let Some(recut) = repartition::run(&jetstream::new(services), partitions, replicas).await? {
+    if let Some(recut) = repartition::run(&jetstream::new(services.clone()), partitions, replicas).await? {
         tracing::info!("{recut}");
     }
+    services.drain().await?;
     let api_client = access.services.connect("tidemap-api", None).await?;
     stations.start("api", Stage::Reader, |stop| tidemap_api::run(plan.api, api_client, listener, stop));
     for _ in 0..plan.workers {

@@ -1,7 +1,8 @@
 //! Room for answers that wait to be read.
 //!
-//! What a client is slow to take stays in memory: the list of a whole fleet, of a tick long past. Many such clients would
-//! fill the memory with lists of as many ticks. So lists take room, and when there is none, no further one is made.
+//! What a client is slow to take stays in memory: the list of a whole fleet, or the snapshot that an event stream opens with,
+//! of a tick long past. Many such clients would fill the memory with lists of as many ticks. So what is long takes room, and
+//! when there is none, no further one is made.
 
 use std::sync::Arc;
 
@@ -22,7 +23,7 @@ pub(crate) struct Room {
 
 /// Bytes that take room.
 struct Held {
-    bytes: Vec<u8>,
+    bytes: Bytes,
     _room: OwnedSemaphorePermit,
 }
 
@@ -33,7 +34,8 @@ impl Room {
     }
 
     /// Takes the room that these bytes need, for as long as somebody has them. What is larger than all of it needs all.
-    pub(crate) fn hold(&self, bytes: Vec<u8>) -> Result<Bytes, NotBuilt> {
+    pub(crate) fn hold(&self, bytes: impl Into<Bytes>) -> Result<Bytes, NotBuilt> {
+        let bytes = bytes.into();
         let steps = u32::try_from(bytes.len().div_ceil(STEP_BYTES)).unwrap_or(u32::MAX).min(self.steps);
         let room = Arc::clone(&self.free).try_acquire_many_owned(steps).map_err(|_| NotBuilt::NoRoom)?;
         Ok(Bytes::from_owner(Held { bytes, _room: room }))

@@ -8,7 +8,10 @@ use bytes::Bytes;
 use futures_util::{Stream, StreamExt, future, stream};
 use tokio::sync::OnceCell;
 
-use crate::gzip::{HEADER, Piece, Sum};
+use crate::{
+    answers::{NotBuilt, Room},
+    gzip::{HEADER, Piece, Sum},
+};
 
 /// A delta is mostly digits in no order: a better search finds next to nothing more in them.
 const LEVEL: u32 = 3;
@@ -23,11 +26,18 @@ pub(crate) struct Frame(Arc<Forms>);
 struct Forms {
     plain: Bytes,
     deflated: OnceCell<Piece>,
+    room: Option<Room>,
 }
 
 impl Frame {
     pub(crate) fn new(plain: Bytes) -> Self {
-        Self(Arc::new(Forms { plain, deflated: OnceCell::new() }))
+        Self(Arc::new(Forms { plain, deflated: OnceCell::new(), room: None }))
+    }
+
+    /// A frame that takes room, in either form.
+    pub(crate) fn long(plain: Vec<u8>, room: &Room) -> Result<Self, NotBuilt> {
+        let plain = room.hold(plain)?;
+        Ok(Self(Arc::new(Forms { plain, deflated: OnceCell::new(), room: Some(room.clone()) })))
     }
 
     pub(crate) fn plain(&self) -> &Bytes {
@@ -35,7 +45,7 @@ impl Frame {
     }
 
     /// Compresses the frame when nobody has yet; who asks meanwhile waits for the same work. `None` when the process
-    /// stops before it is done.
+    /// stops before it is done, or there is no room for it.
     async fn deflated(&self) -> Option<&Piece> {
         let deflate = async || {
             let plain = self.0.plain.clone();
@@ -43,7 +53,12 @@ impl Frame {
                 return Piece::of(&plain, LEVEL).ok_or(());
             }
             // A snapshot takes long: not on a thread that serves streams.
-            tokio::task::spawn_blocking(move || Piece::of(&plain, LEVEL)).await.ok().flatten().ok_or(())
+            let piece = tokio::task::spawn_blocking(move || Piece::of(&plain, LEVEL)).await.ok().flatten();
+            let mut piece = piece.ok_or(())?;
+            if let Some(room) = &self.0.room {
+                piece.blocks = room.hold(piece.blocks).map_err(drop)?;
+            }
+            Ok(piece)
         };
         self.0.deflated.get_or_try_init(deflate).await.ok()
     }
@@ -62,7 +77,7 @@ pub(crate) fn gzip(frames: impl Stream<Item = Frame>) -> impl Stream<Item = Byte
         let piece = frame.as_ref().and_then(|frame| frame.0.deflated.get());
         future::ready(match piece {
             Some(piece) => sum.as_mut().map(|sum| sum.add(piece)).map(|()| piece.blocks.clone()),
-            // Also when a frame was lost, since then the process is stopping.
+            // Also when a frame was lost: then the process is stopping, or has no room, and whoever listens comes back.
             None => sum.take().map(Sum::trailer),
         })
     });

@@ -1,4 +1,7 @@
+use futures_util::{StreamExt, stream};
+
 use super::*;
+use crate::answers::NotBuilt;
 
 const EPOCH: u64 = 9;
 
@@ -21,7 +24,7 @@ fn a_stream_opens_with_a_snapshot_and_goes_on_with_what_changes() {
     let mut frames = Frames::new(EPOCH);
     frames.delta(&change(100), true);
     frames.stats(b"{}");
-    let mut listening = frames.open(frames.snapshot(SnapshotEvent::default(), true));
+    let mut listening = frames.open(frames.snapshot(SnapshotEvent::default(), true).unwrap());
     let opening = text(&listening.opening);
     assert!(opening.starts_with("retry: 2000\n\nevent: snapshot\nid: 9-100\ndata: {\"v\":2,"), "{opening}");
     assert!(opening.ends_with("}}\n\nevent: stats\ndata: {}\n\n"), "{opening}");
@@ -53,7 +56,10 @@ fn a_view_that_is_behind_tells_no_place() {
     let mut live = frames.open(Frame::new(Bytes::new())).live;
     frames.delta(&change(100), false);
     assert!(text(&[live.try_recv().unwrap()]).starts_with("event: delta\ndata: "));
-    assert!(text(&[frames.snapshot(SnapshotEvent::default(), false)]).starts_with("event: snapshot\ndata: "));
+    assert!(
+        text(&[frames.snapshot(SnapshotEvent::default(), false).unwrap()])
+            .starts_with("event: snapshot\ndata: ")
+    );
     // It is kept all the same, for one who was in step elsewhere.
     assert_eq!(told(&frames, EPOCH, 100), Some(2));
     // But not for one who has missed what came and went while nothing was heard here.
@@ -106,4 +112,32 @@ fn numbers_follow_the_clock() {
     // The broker's clock turns out to be far behind this host's, or is set back.
     assert_eq!(seq_at(2_000), 8);
     assert_eq!((told(&frames, EPOCH, 36), told(&frames, EPOCH, 24)), (None, None));
+}
+
+#[tokio::test]
+async fn snapshots_that_nobody_reads_take_no_more_than_their_room() {
+    let mut frames = Frames::new(EPOCH);
+    let event = SnapshotEvent::default;
+    let one = frames.snapshot(event(), true).unwrap().plain().len();
+    assert!(one < 1024, "it counts as one step");
+    frames.room = Room::new(3 * 1024);
+    // What hyper holds for clients that are slow to read: the bytes alone, of either form.
+    let first = frames.snapshot(event(), true).unwrap().plain().clone();
+    let second = frames.snapshot(event(), false).unwrap();
+    let third = frames.snapshot(event(), true).unwrap();
+    assert_eq!(frames.snapshot(event(), true).unwrap_err(), NotBuilt::NoRoom);
+    drop((second, third));
+    assert!(frames.snapshot(event(), true).is_ok());
+    drop(first);
+
+    let long = Frame::long(vec![b'x'; 20 * 1024], &Room::new(40 * 1024)).unwrap();
+    let read = gzip(stream::iter([long.clone()])).collect::<Vec<_>>().await;
+    let room = Room::new(20 * 1024);
+    let tight = Frame::long(vec![b'x'; 20 * 1024], &room).unwrap();
+    let unread = gzip(stream::iter([tight.clone()])).collect::<Vec<_>>().await;
+    // Header, frame, trailer; without room for its other form it is a stream that ends.
+    assert_eq!((read.len(), unread.len()), (3, 2));
+    drop((long, tight));
+    assert!(room.hold(vec![0; 20 * 1024]).is_ok(), "who has the compressed form alone holds that alone");
+    drop(read);
 }

@@ -78,7 +78,7 @@ pub(super) async fn listen(
     place: Option<Place>,
 ) -> Result<impl Stream<Item = Frame> + Send + Sync + 'static, ApiError> {
     let shutdown = site.shutdown.clone();
-    let listening = site.fleet.listen(place).await?;
+    let listening = site.fleet.listen(place).await??;
     let frames = stream::unfold(Listener::new(site, listening), |mut listener| async move {
         let frame = listener.next().await?;
         Some((frame, listener))
@@ -99,7 +99,7 @@ impl Listener {
                 Err(RecvError::Closed) => return None,
                 // Too slow for what is live: it starts anew with the state of now, however far behind it was.
                 Err(RecvError::Lagged(_)) => {
-                    let listening = self.site.fleet.listen(None::<Place>).await.ok()?;
+                    let listening = self.site.fleet.listen(None::<Place>).await.ok()?.ok()?;
                     self.waiting = listening.opening.into();
                     self.live = listening.live;
                 }

@@ -31,7 +31,7 @@ use warp::{
 };
 
 use self::{
-    patience::Patience,
+    patience::{Patience, Terms},
     visitors::{TooMany, Visitor, Visitors},
 };
 use crate::{config::Limits, http::with_common_headers};
@@ -43,9 +43,9 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 /// So much of a request is held before its head has ended, and so much is written ahead of a slow client, whole frames
 /// apart. Heads that fit but are longer than they may be get an answer in words.
 const BUFFER_BYTES: usize = 32 * 1024;
-/// A client that takes nothing of what it is sent for so long is not sent anything any more. An event stream can be
-/// resumed.
-const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
+/// A client that takes nothing of what it is sent for so long, or for longer less than a quarter of a megabit a second, is
+/// not sent anything any more. An event stream can be resumed.
+const TERMS: Terms = Terms { most: Duration::from_secs(30), pace: 32 * 1024 };
 /// When no connection can be accepted, such as for want of file descriptors, the next try comes after this.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(250);
 
@@ -123,7 +123,7 @@ async fn serve<R: Reply + 'static>(
             .timer(TokioTimer::new())
             .header_read_timeout(HEAD_TIMEOUT)
             .max_buf_size(BUFFER_BYTES)
-            .serve_connection(TokioIo::new(Patience::new(stream, WRITE_TIMEOUT)), service)
+            .serve_connection(TokioIo::new(Patience::new(stream, TERMS)), service)
     );
     let ended: hyper::Result<()> = tokio::select! {
         // The client is gone, or has been told to go.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::{
-    answers::{Nodes, Stats},
+    answers::{Nodes, NotBuilt, Stats},
     frames::{Listening, Place},
     owner::{Answers, Found},
 };
@@ -17,7 +17,7 @@ pub(crate) enum Ask {
     Stats(oneshot::Sender<Arc<Stats>>),
     Both(oneshot::Sender<(Arc<Nodes>, Arc<Stats>)>),
     Find(String, oneshot::Sender<Option<Box<Found>>>),
-    Listen(Option<Place>, oneshot::Sender<Listening>),
+    Listen(Option<Place>, oneshot::Sender<Result<Listening, NotBuilt>>),
 }
 
 /// The owner has stopped, as it does when the process ends.
@@ -70,7 +70,10 @@ impl FleetHandle {
     }
 
     /// Opens an event stream, after `place` when that is possible.
-    pub(crate) async fn listen(&self, place: Option<Place>) -> Result<Listening, OwnerGone> {
+    pub(crate) async fn listen(
+        &self,
+        place: Option<Place>,
+    ) -> Result<Result<Listening, NotBuilt>, OwnerGone> {
         self.ask(|reply| Ask::Listen(place, reply)).await
     }
 

@@ -11,6 +11,7 @@ mod nginx;
 mod probe;
 mod stage;
 mod stream;
+#[expect(dead_code, reason = "shared with the bench of the pipeline, which tells ceilings too")]
 #[path = "../table.rs"]
 mod table;
 mod trivial;

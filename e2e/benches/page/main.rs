@@ -16,6 +16,7 @@ mod motion;
 mod recorder;
 mod server;
 mod stage;
+#[expect(dead_code, reason = "shared with the bench of the pipeline, which tells ceilings too")]
 #[path = "../table.rs"]
 mod table;
 

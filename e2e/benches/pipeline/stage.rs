@@ -65,6 +65,13 @@ pub(crate) struct Account {
     pub(crate) applied: u64,
 }
 
+impl Account {
+    /// What was published and never applied.
+    pub(crate) fn lost(&self) -> u64 {
+        self.published.saturating_sub(self.applied)
+    }
+}
+
 impl Stage {
     pub(crate) async fn start() -> anyhow::Result<Self> {
         let cluster = Cluster::start().await?;

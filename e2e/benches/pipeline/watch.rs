@@ -1,20 +1,23 @@
 //! What is seen of the pipeline while it runs: how far it is behind, and what it costs.
 
-use std::time::Duration;
+use std::{thread::available_parallelism, time::Duration};
 
 use anyhow::Context;
-use tidemap_e2e::{counters::Counts, http::get_json};
+use tidemap_e2e::{counters::Counts, eventually, http::get_json};
 use tidemap_wire::http::StatsJson;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use crate::{
     client::quantile,
+    machine::{Load, Ticks},
     stage::{Fleet, Stage},
     usage,
 };
 
 /// How often everything is looked at.
 const LOOK: Duration = Duration::from_secs(1);
+/// For the broker to say what it counts. A figure late is better than none after a long run.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The processes, in the order of the data's way.
 pub(crate) const PROCESSES: [&str; 5] = ["simulator", "nats-server", "ingest", "api", "this bench"];
@@ -24,19 +27,35 @@ pub(crate) const PROCESSES: [&str; 5] = ["simulator", "nats-server", "ingest", "
 pub(crate) struct Look {
     pub(crate) at_s: f64,
     pub(crate) lag: u64,
-    pub(crate) view_age_ms: u64,
+    /// What the API said; nothing when it did not answer, or not for all partitions.
+    pub(crate) view_age_ms: Option<u64>,
     pub(crate) resident_bytes: [u64; 5],
+    /// What the broker said of itself; nothing when it did not answer.
+    pub(crate) kept: Option<Kept>,
+}
+
+/// What the broker keeps.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Kept {
+    /// In memory, without garbage.
+    pub(crate) heap_bytes: u64,
+    /// In its log.
+    pub(crate) messages: u64,
+    pub(crate) stored_bytes: u64,
 }
 
 /// What was seen in some time.
 pub(crate) struct Seen {
     pub(crate) seconds: f64,
     pub(crate) looks: Vec<Look>,
+    /// Questions during them that were not answered.
+    pub(crate) failed: usize,
     /// Samples applied.
     pub(crate) applied: u64,
     /// Messages refused.
     pub(crate) refused: u64,
     pub(crate) cores: [f64; 5],
+    pub(crate) load: Load,
     before: Counts,
     after: Counts,
 }
@@ -45,21 +64,25 @@ pub(crate) struct Seen {
 pub(crate) async fn watch(stage: &Stage, fleet: &Fleet, lasting: Duration) -> anyhow::Result<Seen> {
     let broker = stage.cluster.broker.pid().context("the broker has ended")?;
     let pids = [fleet.process.pid(), broker, stage.ingest.pid(), stage.api.pid(), std::process::id()];
-    let (before, sums, begun) = (stage.counters.read().await?, stage.tally.sums(), Instant::now());
-    let spent = each(pids, usage::processor_time)?;
-    let mut looks = Vec::new();
+    let counters = || eventually(PATIENCE, || stage.counters.read());
+    let (before, sums, begun) = (counters().await?, stage.tally.sums(), Instant::now());
+    let (spent, ticks) = (each(pids, usage::processor_time)?, Ticks::now()?);
+    let (mut looks, mut failed) = (Vec::new(), 0);
     let mut period = interval(LOOK);
     period.set_missed_tick_behavior(MissedTickBehavior::Delay);
     period.tick().await;
     while begun.elapsed() < lasting {
         period.tick().await;
-        let stats: StatsJson = get_json(format!("{}/api/stats", stage.url)).await?;
-        looks.push(Look {
-            at_s: begun.elapsed().as_secs_f64(),
-            lag: stage.tally.sums().lag,
-            view_age_ms: stats.view_age_ms.context("an owner is silent")?,
-            resident_bytes: each(pids, usage::resident_bytes)?,
-        });
+        let at_s = begun.elapsed().as_secs_f64();
+        // An answer that does not come says something about one second, and is counted; the other seconds count no less.
+        let mut missed = |error: &anyhow::Error| {
+            eprintln!("  at {at_s:.0} s: {error:#}");
+            failed += 1;
+        };
+        let view_age_ms = view_age(stage).await.inspect_err(&mut missed).ok();
+        let kept = kept(stage).await.inspect_err(&mut missed).ok();
+        let (lag, resident_bytes) = (stage.tally.sums().lag, each(pids, usage::resident_bytes)?);
+        looks.push(Look { at_s, lag, view_age_ms, resident_bytes, kept });
     }
     let seconds = begun.elapsed().as_secs_f64();
     let mut cores = each(pids, usage::processor_time)?.map(|time| time.as_secs_f64());
@@ -67,9 +90,21 @@ pub(crate) async fn watch(stage: &Stage, fleet: &Fleet, lasting: Duration) -> an
         .iter_mut()
         .zip(spent)
         .for_each(|(cores, before)| *cores = (*cores - before.as_secs_f64()) / seconds);
-    let (now, after) = (stage.tally.sums(), stage.counters.read().await?);
+    let load = Ticks::now()?.since(ticks, available_parallelism()?.get() as f64);
+    let (now, after) = (stage.tally.sums(), counters().await?);
     let (applied, refused) = (now.samples - sums.samples, now.refused - sums.refused);
-    Ok(Seen { seconds, looks, applied, refused, cores, before, after })
+    Ok(Seen { seconds, looks, failed, applied, refused, cores, load, before, after })
+}
+
+async fn view_age(stage: &Stage) -> anyhow::Result<u64> {
+    let stats: StatsJson = get_json(format!("{}/api/stats", stage.url)).await?;
+    stats.view_age_ms.context("an owner is silent")
+}
+
+async fn kept(stage: &Stage) -> anyhow::Result<Kept> {
+    let heap_bytes = stage.counters.live_heap_bytes().await?;
+    let log = stage.counters.read().await?.jetstream;
+    Ok(Kept { heap_bytes, messages: log.messages, stored_bytes: log.bytes })
 }
 
 fn each<T>(pids: [u32; 5], of: impl Fn(u32) -> anyhow::Result<T>) -> anyhow::Result<[T; 5]> {
@@ -112,7 +147,7 @@ impl Seen {
     }
 
     pub(crate) fn view_age_ms(&self, share: f64) -> u64 {
-        let ages: Vec<u64> = self.looks.iter().map(|look| look.view_age_ms).collect();
+        let ages: Vec<u64> = self.looks.iter().filter_map(|look| look.view_age_ms).collect();
         quantile(&ages, share)
     }
 }

@@ -8,8 +8,6 @@
 
 mod faults;
 mod memory;
-#[path = "../slope.rs"]
-mod slope;
 #[expect(dead_code, reason = "shared with the bench of the API, which looks at processor time too")]
 #[path = "../api/usage.rs"]
 mod usage;
@@ -27,7 +25,7 @@ use tidemap_e2e::{
 use tokio::time::{Instant, sleep};
 
 use faults::Faults;
-use memory::Memory;
+use memory::{BROKER_HEAP, Memory};
 
 /// Nodes of the fleet.
 const NODES: u64 = 200;
@@ -62,6 +60,10 @@ async fn soak(lasting: Duration, seed: u64) -> anyhow::Result<bool> {
         let until = Instant::now() + Duration::from_secs(faults.chance(2..=PEACE_S));
         while Instant::now() < until {
             memory.look(begun.elapsed(), &processes(&trial, &cluster, fleet.pid()))?;
+            // A broker that has just come back may be late with its answer; the next look has one.
+            if let (Some(pid), Ok(bytes)) = (cluster.broker.pid(), counters.live_heap_bytes().await) {
+                memory.note(begun.elapsed(), (pid, BROKER_HEAP), bytes);
+            }
             sleep(Duration::from_secs(1)).await;
         }
         let fault = faults.next(&mut trial, &mut cluster, &proxy).await?;

@@ -32,7 +32,7 @@ pub(crate) fn print(workspace: &Workspace, files: &[&str]) -> Result<()> {
         println!("{line}");
     }
     for (bench, found) in &all {
-        for line in found["printed"].as_array().into_iter().flatten() {
+        for line in ["words", "printed"].iter().filter_map(|kind| found[kind].as_array()).flatten() {
             println!("{bench:9} {}", line.as_str().unwrap_or_default());
         }
     }
@@ -91,6 +91,7 @@ fn goal(goal: &Value) -> Option<String> {
         Value::Object(goal) => [(">=", "at_least"), ("<=", "at_most")]
             .into_iter()
             .find_map(|(sign, key)| Some((sign, goal.get(key)?.as_f64()?)))?,
+        Value::String(word) if word == "ceiling" => return Some(word.clone()),
         _ => return None,
     };
     Some(format!("{sign} {value}"))
@@ -105,10 +106,12 @@ mod tests {
         let table = json!({"rows": [
             {"what": "lag", "figure": 3.0, "unit": "ms", "goal": {"at_most": 2.0}, "held": false},
             {"what": "cores", "figure": 0.5, "unit": "", "goal": "none", "held": true},
+            {"what": "lost", "figure": 7.0, "unit": "", "goal": "ceiling", "held": true},
         ]});
         let rows = rows("pipeline", &table);
         assert_eq!(rows[0], ["pipeline", "lag", "3.00", "ms", "<= 2  MISSED"]);
         assert_eq!(rows[1], ["pipeline", "cores", "0.50", "", ""]);
+        assert_eq!(rows[2], ["pipeline", "lost", "7.00", "", "ceiling"]);
     }
     #[test]
     fn what_was_measured_for_several_fleets_stands_side_by_side() {

@@ -204,7 +204,7 @@ async fn a_delta_of_ten_thousand_nodes_that_all_change_is_small() {
     let nodes = all_change(0);
     owner.receive(Incoming::Snapshot(partition, Snapshot { mark, at_ms: AT_MS, nodes }));
     owner.tick(7, now, AT_MS);
-    let mut listening = owner.listen(None);
+    let mut listening = owner.listen(None).unwrap();
     let (nodes, forgotten) = (all_change(1), Vec::new());
     owner.receive(Incoming::Delta(
         partition,
