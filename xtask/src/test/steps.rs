@@ -117,7 +117,9 @@ impl Steps {
 
     /// All of them from one build: each package by itself would be built anew, with the features that it alone needs.
     fn tests(&mut self, tally: &mut Tally) -> Result<()> {
-        let built = Artifacts::build(&mut self.workspace.cargo(["test", "--no-run", "--workspace"]))?;
+        // Named by itself: a build of tests makes only programs of packages that have tests in files of their own.
+        let all = ["build", "--workspace", "--tests", "--bin", "tidemap"];
+        let built = Artifacts::build(&mut self.workspace.cargo(all))?;
         let mut environment = vec![("TIDEMAP_BIN", built.program("tidemap")?.as_os_str())];
         environment.extend(self.nats_server.as_ref().map(|path| ("TIDEMAP_NATS_SERVER", path.as_os_str())));
         if self.long {
