@@ -22,6 +22,7 @@ mod event;
 mod forget;
 mod pack;
 mod partition_stats;
+mod received;
 mod report;
 mod snapshot;
 
@@ -36,8 +37,7 @@ pub use forget::{ForgetReply, ForgetRequest};
 pub use node_id::{NodeId, NodeIdError};
 pub use pack::{Claim, Pack, PackWriter};
 pub use partition_stats::PartitionStats;
-pub use report::{
-    Hello, Host, Interface, InterfaceRate, Location, LocationSource, ReceivedReport, Report, Sample,
-};
+pub use received::ReceivedReport;
+pub use report::{Hello, Host, Interface, InterfaceRate, Location, LocationSource, Report, Sample};
 pub use slot::{Partition, PartitionCount, PartitionCountError, SLOTS, Slot};
 pub use snapshot::{History, Series, SnapshotChunk, SnapshotRequest};

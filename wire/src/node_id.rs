@@ -63,6 +63,7 @@ impl NodeId {
     }
 
     /// The encoded name: a legal subject token.
+    #[inline]
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -117,6 +118,7 @@ fn hex(digit: u8) -> Option<u8> {
 
 /// A node can be looked up by a token that nobody has checked yet.
 impl Borrow<str> for NodeId {
+    #[inline]
     fn borrow(&self) -> &str {
         &self.0
     }

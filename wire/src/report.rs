@@ -20,21 +20,6 @@ pub struct Report {
     pub samples: Vec<Sample>,
 }
 
-/// A report as its receiver first reads it: the node's name is still a claim, and nothing was copied for it.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
-pub struct ReceivedReport<'a> {
-    /// Whom it says it is of; the subject must name the same.
-    #[serde(borrow)]
-    pub node: &'a str,
-    /// As in [`Report`].
-    pub boot: u64,
-    /// As in [`Report`].
-    #[serde(default)]
-    pub hello: Option<Box<Hello>>,
-    /// As in [`Report`].
-    pub samples: Vec<Sample>,
-}
-
 /// One reading of a node's counters.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Sample {
