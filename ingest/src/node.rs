@@ -163,6 +163,17 @@ impl Node {
         Some(status)
     }
 
+    /// Reads something of each part that a report changes, so that the processor fetches it; what is of no meaning.
+    pub fn touch(&self) -> u64 {
+        let parts = [
+            self.current.boot,
+            self.latest.at_ms.cast_unsigned(),
+            self.seen_ms.cast_unsigned(),
+            self.samples,
+        ];
+        parts.into_iter().fold(0, u64::wrapping_add)
+    }
+
     /// Its row.
     pub fn row(&self) -> u32 {
         self.row

@@ -207,7 +207,10 @@ impl Owner {
                 self.place.created_ns = created_ns;
             }
             LogEvent::Interrupted { .. } => self.caught_up_at = None,
-            LogEvent::Messages(messages) => messages.iter().for_each(|message| self.observe(message)),
+            LogEvent::Messages(messages) => {
+                self.state.approach(messages.iter().map(|message| &*message.subject));
+                messages.iter().for_each(|message| self.observe(message));
+            }
             LogEvent::Lost { count } => {
                 self.lost += count;
                 self.state.lose();

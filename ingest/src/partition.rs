@@ -1,13 +1,16 @@
 //! One partition of the fleet: a pure function of its stream.
 
-use std::collections::{BTreeMap, HashMap};
+mod nodes;
+
+use std::collections::BTreeMap;
 
 use tidemap_wire::{
-    Event, EventKind, History, NodeId, NodeUpdate, Pack, PartitionStats, ReceivedReport, SLOTS, Slot, Status,
+    Event, EventKind, History, NodeId, NodeUpdate, Pack, PartitionStats, ReceivedReport, Slot, Status,
     decode, subject,
 };
 
 use crate::{checkpoint::Part, node::Node, rows::Rows};
+use nodes::Nodes;
 
 /// No network of today moves more than this many bytes a second through one host; a rate above it is garbage.
 const MAX_PLAUSIBLE_BPS: f64 = 1e14;
@@ -90,7 +93,7 @@ impl Partition {
     pub fn restore(&mut self, mut nodes: Vec<(NodeId, Node)>) {
         self.rows = Rows::restore(nodes.iter_mut().map(|(_, node)| node.row_mut()));
         for (id, node) in nodes {
-            self.nodes.slot_mut(Slot::of(&id)).insert(id, Box::new(node));
+            self.nodes.insert(id, node);
         }
     }
 
@@ -107,13 +110,17 @@ impl Partition {
 
     /// The nodes of one part of a slot.
     pub fn part(&self, part: Part) -> impl Iterator<Item = (&NodeId, &Node)> {
-        let nodes = self.nodes.slot(part.slot).iter().map(|(id, node)| (id, &**node));
-        nodes.filter(move |(id, _)| part.contains(id))
+        self.nodes.of_slot(part.slot).filter(move |(id, _)| part.contains(id))
     }
 
     /// All parts of slots, as their nodes are many.
     pub fn parts(&self, slots: &[Slot]) -> Vec<Part> {
-        slots.iter().flat_map(|slot| Part::all(*slot, self.nodes.slot(*slot).len())).collect()
+        slots.iter().flat_map(|slot| Part::all(*slot, self.nodes.of_slot(*slot).len())).collect()
+    }
+
+    /// Fetches the nodes of which messages are about to be applied: a fleet's state is far larger than a processor's cache.
+    pub fn approach<'a>(&self, subjects: impl Iterator<Item = &'a str>) {
+        self.nodes.approach(subjects.filter_map(subject::parts_of_sample));
     }
 
     /// Applies a message.
@@ -177,7 +184,7 @@ impl Partition {
 
     /// Drops a node at an operator's wish. Returns whether it was known.
     pub fn forget(&mut self, id: &NodeId, now_ms: i64) -> bool {
-        let removed = self.nodes.slot_mut(Slot::of(id)).remove(id);
+        let removed = self.nodes.remove(id);
         if let Some(node) = &removed {
             self.forgotten_samples += node.samples();
             self.rows.vacate(node.row());
@@ -204,7 +211,7 @@ impl Partition {
 
     /// One node, whole, and its recent past.
     pub fn snapshot_of(&self, id: &NodeId) -> Option<(NodeUpdate, History)> {
-        self.nodes.slot(Slot::of(id)).get(id).map(|node| (node.full_update(id), node.windows().history()))
+        self.nodes.get(Slot::of(id), id.as_str()).map(|node| (node.full_update(id), node.windows().history()))
     }
 
     /// Totals. The caller fills in what it knows: partition, epoch, owner, position.
@@ -258,7 +265,7 @@ impl Partition {
         if is_known(token) {
             return Ok(false);
         }
-        let report: ReceivedReport<'_> = decode(report).map_err(|_| "garbage")?;
+        let report = ReceivedReport::decode(report).map_err(|_| "garbage")?;
         check(&report, token)?;
         self.apply_report(slot, report, at_ms, "subject")
     }
@@ -271,7 +278,7 @@ impl Partition {
         at_ms: i64,
         is_known: impl Fn(&str) -> bool,
     ) -> Result<bool, &'static str> {
-        let report: ReceivedReport<'_> = decode(report).map_err(|_| "garbage")?;
+        let report = ReceivedReport::decode(report).map_err(|_| "garbage")?;
         if is_known(report.node) {
             return Ok(false);
         }
@@ -287,14 +294,13 @@ impl Partition {
         stray: &'static str,
     ) -> Result<bool, &'static str> {
         let token = report.node;
-        let nodes = self.nodes.slot_mut(slot);
-        let node = match nodes.get_mut(token) {
+        let node = match self.nodes.get_mut(slot, token) {
             Some(node) => node,
             None => {
                 // Once known, a node needs no second look: it is in the slot where it belongs.
                 let id = node_in(slot, token).ok_or(stray)?;
                 self.pending.events.push(Event { kind: EventKind::Joined, node: id.clone(), at_ms });
-                nodes.entry(id).or_insert_with(|| Box::new(Node::new(self.rows.take(), &report, at_ms)))
+                self.nodes.insert(id, Node::new(self.rows.take(), &report, at_ms))
             }
         };
         let outcome = node.observe(report, at_ms);
@@ -310,45 +316,6 @@ impl Partition {
             self.pending.events.push(Event { kind: EventKind::Restarted, node, at_ms });
         }
         if outcome.rivals > 0 { Err("second-agent") } else { Ok(true) }
-    }
-}
-
-/// Nodes by slot and name.
-#[derive(Debug)]
-struct Nodes(Vec<Slotful>);
-
-/// Boxed, because a table of large values moves and wastes half of itself when it grows.
-type Slotful = HashMap<NodeId, Box<Node>, foldhash::quality::RandomState>;
-
-impl Nodes {
-    fn slot(&self, slot: Slot) -> &Slotful {
-        &self.0[usize::from(slot.get())]
-    }
-
-    fn slot_mut(&mut self, slot: Slot) -> &mut Slotful {
-        &mut self.0[usize::from(slot.get())]
-    }
-
-    fn len(&self) -> usize {
-        self.0.iter().map(HashMap::len).sum()
-    }
-
-    fn all(&self) -> impl Iterator<Item = (&NodeId, &Node)> {
-        self.0.iter().flatten().map(|(id, node)| (id, &**node))
-    }
-
-    fn all_mut(&mut self) -> impl Iterator<Item = (&NodeId, &mut Node)> {
-        self.0.iter_mut().flatten().map(|(id, node)| (id, &mut **node))
-    }
-
-    fn retain(&mut self, mut keep: impl FnMut(&NodeId, &mut Node) -> bool) {
-        self.0.iter_mut().for_each(|nodes| nodes.retain(|id, node| keep(id, node)));
-    }
-}
-
-impl Default for Nodes {
-    fn default() -> Self {
-        Self((0..SLOTS).map(|_| Slotful::default()).collect())
     }
 }
 

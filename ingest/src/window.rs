@@ -82,6 +82,12 @@ impl Windows {
         self.newest_ms.is_some_and(|newest_ms| !self.quarters.reaches(at_ms, newest_ms))
     }
 
+    /// Reads where the next sample is likely to go; what is of no meaning.
+    pub fn touch(&self) -> u64 {
+        let newest_ms = self.newest_ms.unwrap_or(0);
+        self.seconds.newest(newest_ms).covered_ms.wrapping_add(self.quarters.newest(newest_ms).covered_ms)
+    }
+
     /// Rolling averages of download and of upload.
     pub fn averages(&self) -> (Averages, Averages) {
         let newest_ms = self.newest_ms.unwrap_or(0);
@@ -130,6 +136,10 @@ impl<const N: usize, const STEP_MS: i64> Ring<N, STEP_MS> {
     /// Whether a ring that ends at `newest_ms` reaches back to `at_ms`.
     fn reaches(&self, newest_ms: i64, at_ms: i64) -> bool {
         number::<STEP_MS>(newest_ms) - number::<STEP_MS>(at_ms) < N as i64
+    }
+
+    fn newest(&self, newest_ms: i64) -> Sum {
+        self.cells.get(Self::place(number::<STEP_MS>(newest_ms)))
     }
 
     /// The sum of the newest buckets.

@@ -9,7 +9,7 @@ use std::{ops::RangeInclusive, time::Duration};
 use anyhow::{Context, bail, ensure};
 use async_nats::{Client, HeaderMap, Message, StatusCode, Subject, Subscriber};
 use bytes::Bytes;
-use futures_util::{FutureExt, StreamExt, stream::ReadyChunks};
+use futures_util::{FutureExt, StreamExt};
 use tokio::time::Instant;
 
 /// Messages asked for at once: fewer make the broker wait for requests (16,384 are read 15 % faster than 4,096), more
@@ -55,7 +55,7 @@ pub(super) struct Delivery {
     /// Where the broker takes requests.
     next: String,
     inbox: String,
-    messages: ReadyChunks<Subscriber>,
+    messages: Subscriber,
     /// Messages that are asked for at once.
     batch: u64,
     /// Messages that were asked for and may still come.
@@ -68,7 +68,7 @@ impl Delivery {
     /// Begins to ask a consumer for its messages.
     pub(super) async fn open(client: Client, stream: &str, consumer: &str) -> anyhow::Result<Self> {
         let inbox = client.new_inbox();
-        let messages = client.subscribe(inbox.clone()).await?.ready_chunks(CHUNK);
+        let messages = client.subscribe(inbox.clone()).await?;
         let next = format!("$JS.API.CONSUMER.MSG.NEXT.{stream}.{consumer}");
         let asked = connection(&client);
         let mut delivery = Self { client, next, inbox, messages, batch: *BATCH.start(), due: 0, asked };
@@ -78,34 +78,36 @@ impl Delivery {
 
     /// The next messages, in their order. An error means that there will be no more.
     pub(super) async fn next(&mut self) -> anyhow::Result<Vec<Record>> {
-        let chunk = self.chunk().await?.context("the connection was closed")?;
-        let mut records = Vec::with_capacity(chunk.len());
-        for message in chunk {
+        let mut records = Vec::with_capacity(CHUNK);
+        let mut next = Some(self.message().await?);
+        while let Some(message) = next {
+            let message = message.context("the connection was closed")?;
             if *message.subject == *self.inbox {
                 self.heed(&message)?;
             } else {
                 self.due = self.due.saturating_sub(1);
                 records.push(record(message)?);
             }
+            next = if records.len() < CHUNK { self.messages.next().now_or_never() } else { None };
         }
         self.batch = batch(&records).unwrap_or(self.batch);
-        // Before the request is used up, so that the broker need not wait for the next one.
-        if self.due < self.batch / 2 {
+        // Long before the request is used up, so that the broker need never wait for the next one.
+        if self.due < self.batch {
             self.ask().await?;
         }
         Ok(records)
     }
 
     /// What comes next. Whoever was asked on an earlier connection may have forgotten it, and nobody would say so.
-    async fn chunk(&mut self) -> anyhow::Result<Option<Vec<Message>>> {
+    async fn message(&mut self) -> anyhow::Result<Option<Message>> {
         // While a log is being caught up with there is always more, and no clock needs to be asked.
-        if let Some(chunk) = self.messages.next().now_or_never() {
-            return Ok(chunk);
+        if let Some(message) = self.messages.next().now_or_never() {
+            return Ok(message);
         }
         let begun = Instant::now();
         loop {
             match tokio::time::timeout(LOOK, self.messages.next()).await {
-                Ok(chunk) => return Ok(chunk),
+                Ok(message) => return Ok(message),
                 Err(_) if connection(&self.client) != self.asked => bail!("the connection is a new one"),
                 Err(_) if begun.elapsed() >= SILENCE => bail!("the broker is silent"),
                 Err(_) => {}
