@@ -91,7 +91,7 @@ impl Delivery {
             next = if records.len() < CHUNK { self.messages.next().now_or_never() } else { None };
         }
         self.batch = batch(&records).unwrap_or(self.batch);
-        // Long before the request is used up, so that the broker need never wait for the next one.
+        // Long before the request is used up, so that the broker need not wait for the next one: up to two stand.
         if self.due < self.batch {
             self.ask().await?;
         }

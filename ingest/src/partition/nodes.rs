@@ -1,7 +1,6 @@
 //! The nodes of a partition, by slot and name.
 
-use std::hash::BuildHasher;
-use std::hint::black_box;
+use std::{hash::BuildHasher, hint::black_box};
 
 use foldhash::quality::RandomState;
 use hashbrown::HashTable;
