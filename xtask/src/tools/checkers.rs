@@ -1,4 +1,4 @@
-//! Programs that judge what the services answer and what the page shows. `e2e/tests/checkers.rs` and `e2e/tests/page`
+//! Programs that judge what the services answer and what the page shows. `tests/e2e/tests/checkers.rs` and `tests/e2e/tests/page`
 //! run them from where they are put here.
 
 use std::fs;

@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 use crate::workspace::{Workspace, output};
 
 /// Everything that has a say in the page: its sources, what they depend on, and this task itself.
-const INPUTS: [&str; 5] = ["webui", "wire", "xtask", "Cargo.toml", "Cargo.lock"];
+const INPUTS: [&str; 5] = ["webui", "lib/wire", "xtask", "Cargo.toml", "Cargo.lock"];
 
 /// The digest of all inputs and of the compiler.
 pub(super) fn digest(workspace: &Workspace) -> Result<String> {

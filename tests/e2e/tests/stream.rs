@@ -196,7 +196,7 @@ fn print(url: &str) -> (Child, Arc<Mutex<Heard>>) {
 }
 
 fn client(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/stream").join(name)
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/stream").join(name)
 }
 
 /// One address for several apis, as a load balancer has it: it leads to one of them, or nowhere.

@@ -131,7 +131,7 @@ async fn a_broker_of_a_service_manager_is_told_but_never_stopped() {
     let dir = tempfile::tempdir().unwrap();
     let folder = dir.path().canonicalize().unwrap();
     Keys::open_or_create(&folder).unwrap();
-    fs::write(folder.join("nats.conf"), include_str!("../../nats.conf")).unwrap();
+    fs::write(folder.join("nats.conf"), include_str!("../../../nats.conf")).unwrap();
     let log = folder.join("stderr");
     let mut command = Command::new(broker::locate(&broker::default_tools_dir()).unwrap());
     // As deploy/systemd/tidemap-nats.service starts it.

@@ -14,7 +14,7 @@ use crate::{SOON, tls::made};
 /// What the unit's broker is configured with: our users, and a certificate.
 fn configuration(folder: &Path) -> String {
     let tls = made(folder, "127.0.0.1", 0);
-    let rules = include_str!("../../../nats.conf");
+    let rules = include_str!("../../../../nats.conf");
     format!("{rules}\ntls {{\n  cert_file: {:?}\n  key_file: {:?}\n}}\n", tls.certificate, tls.key)
 }
 
@@ -22,7 +22,7 @@ fn configuration(folder: &Path) -> String {
 async fn service_manager(folder: &Path) -> (Child, String) {
     Keys::open_or_create(folder).unwrap();
     fs::write(folder.join("nats.conf"), configuration(folder)).unwrap();
-    let unit = include_str!("../../../deploy/systemd/tidemap-nats.service").replace("\\\n", " ");
+    let unit = include_str!("../../../../deploy/systemd/tidemap-nats.service").replace("\\\n", " ");
     let start = unit.lines().find_map(|line| line.strip_prefix("ExecStart=")).unwrap();
     let here = start.replace("/var/lib/tidemap", folder.to_str().unwrap());
     let here = here.replace("0.0.0.0", "127.0.0.1").replace("4222", "-1");

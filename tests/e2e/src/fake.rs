@@ -73,7 +73,7 @@ impl FakeServer {
     ///
     /// When there is no page yet.
     pub async fn start(fleet: FakeFleet) -> anyhow::Result<Self> {
-        let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../dist/web");
+        let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../dist/web");
         anyhow::ensure!(page.join("index.html").is_file(), "the page is not built: cargo xtask web");
         let shared = Arc::new(Shared {
             page,

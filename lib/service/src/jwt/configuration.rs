@@ -1,7 +1,7 @@
 //! A broker's configuration that trusts an operator, in place of `nats.conf`.
 
 /// The configuration whose settings hold here too.
-const CONFIGURATION: &str = include_str!("../../../nats.conf");
+const CONFIGURATION: &str = include_str!("../../../../nats.conf");
 
 const HEADER: &str = "\
 # Written by `tidemap operator`: a broker that trusts an operator's signatures. In place of nats.conf:

@@ -1,6 +1,6 @@
 //! Wrong keys, forged and replayed reports, broken certificates: what the whole makes of them.
 //!
-//! What each account may do is asked of a broker alone in `service/tests/accounts`.
+//! What each account may do is asked of a broker alone in `lib/service/tests/accounts`.
 #![expect(clippy::unwrap_used, reason = "a failing test panics, its helpers too")]
 
 mod entry;

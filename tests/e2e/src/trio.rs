@@ -51,7 +51,7 @@ impl Trio {
         let keys = broker::prepare(folder.path())?;
         let relay = keys::enroll_relay(folder.path(), &NodeId::from_name(edge::RELAY)?, RelaySide::Packs)?;
         let configuration = folder.path().join("server.conf");
-        std::fs::write(&configuration, include_str!("../../deploy/cluster/server.conf"))?;
+        std::fs::write(&configuration, include_str!("../../../deploy/cluster/server.conf"))?;
         let ports = free_ports(3 * SERVERS)?;
         let [clients, routes, leaves] = [0, 1, 2].map(|kind| &ports[kind * SERVERS..][..SERVERS]);
         let mut servers = Vec::new();

@@ -26,7 +26,7 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(60);
 const POLL: Duration = Duration::from_millis(10);
 
 /// The one configuration for everywhere.
-const CONFIGURATION: &str = include_str!("../../../nats.conf");
+const CONFIGURATION: &str = include_str!("../../../../nats.conf");
 
 /// What to start, and where.
 #[derive(Debug)]

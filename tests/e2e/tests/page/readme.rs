@@ -23,7 +23,7 @@ const NODES: u32 = 500;
 const SETTLED: &str = "performance.now() > 75000";
 
 fn path(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs").join(name)
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs").join(name)
 }
 
 async fn expect(browser: &Browser, expression: &str) {

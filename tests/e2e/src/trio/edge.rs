@@ -41,7 +41,7 @@ impl Edge {
         let [local, packs] = [RelaySide::Reports, RelaySide::Packs]
             .map(|side| keys::enroll_relay(folder.path(), &relay, side).map(|enrolled| enrolled.seed_path));
         let configuration = folder.path().join("edge.conf");
-        fs::write(&configuration, include_str!("../../../deploy/cluster/edge.conf"))?;
+        fs::write(&configuration, include_str!("../../../../deploy/cluster/edge.conf"))?;
         let key = fs::read_to_string(&trio.relay_key)?;
         let seed = key.lines().find(|line| line.starts_with("SU")).context("the relay's seed")?;
         fs::write(folder.path().join("hub-key.conf"), format!("nkey: {seed}\n"))?;

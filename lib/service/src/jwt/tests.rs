@@ -142,7 +142,7 @@ fn a_new_key_that_enrolls_signs_known_nodes_anew() {
 fn accounts_may_do_what_nats_conf_lets_them_do() {
     let dir = tempfile::tempdir().unwrap();
     let operator = operator(dir.path());
-    let text = include_str!("../../../nats.conf");
+    let text = include_str!("../../../../nats.conf");
     let (_, text) = text.split_once("\naccounts {").unwrap();
     for name in claims::ACCOUNTS {
         let (_, block) = text.split_once(&format!("\n  {name} {{\n")).unwrap();

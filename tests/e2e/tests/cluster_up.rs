@@ -75,7 +75,7 @@ async fn one_command_starts_a_cluster_and_ctrl_c_leaves_nothing_behind() {
     // A shell cannot hear a signal that whoever started these tests in the background has it ignore.
     let child = Command::new("env")
         .arg("--default-signal=INT")
-        .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/cluster/up"))
+        .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy/cluster/up"))
         .arg(NODES.to_string())
         .env("TIDEMAP_BIN", tidemap().unwrap())
         .env("TIDEMAP_NATS_SERVER", nats_server.await.unwrap().unwrap())
