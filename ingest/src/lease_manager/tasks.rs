@@ -28,7 +28,7 @@ impl LeaseManager {
         let held: BTreeMap<Partition, u64> =
             self.leases.mine().filter_map(|k| Some((k, self.leases.held(k)?.0.epoch))).collect();
         let stale: Vec<(Partition, bool)> = self
-            .owners
+            .tasks
             .iter()
             .filter(|(k, running)| held.get(k) != Some(&running.epoch) || running.task.is_finished())
             .map(|(k, running)| (*k, held.get(k) == Some(&running.epoch)))
