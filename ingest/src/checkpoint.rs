@@ -11,7 +11,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use tidemap_wire::{DecodeError, NodeId, Slot, decode, encode};
 
-use crate::{log::Place, node::Node};
+use crate::{log_reader::LogPosition, node::Node};
 
 /// More nodes than this in a part, and the slot is parted further.
 const NODES_PER_PART: usize = 128;
@@ -37,7 +37,7 @@ pub struct Checkpoint {
     /// The epoch of the lease under which it was written.
     pub epoch: u64,
     /// The newest message that it contains.
-    pub place: Place,
+    pub place: LogPosition,
     /// The nodes.
     pub nodes: Vec<(NodeId, Node)>,
 }
@@ -46,7 +46,7 @@ pub struct Checkpoint {
 #[derive(Serialize)]
 struct Written<'a> {
     epoch: u64,
-    place: Place,
+    place: LogPosition,
     nodes: Vec<(&'a NodeId, &'a Node)>,
 }
 
@@ -144,7 +144,7 @@ impl Checkpoint {
     /// Encodes a checkpoint.
     pub fn encode<'a>(
         epoch: u64,
-        place: Place,
+        place: LogPosition,
         nodes: impl Iterator<Item = (&'a NodeId, &'a Node)>,
     ) -> Vec<u8> {
         encode(&Written { epoch, place, nodes: nodes.collect() })

@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 use tidemap_wire::{Bps, Hello, Host, InterfaceRate, NodeId, NodeUpdate, ReceivedReport, Sample, Status};
 
 use crate::{
+    dedup::Novelty,
     run::Run,
-    seen::Novelty,
     told::Packed,
     window::{Sum, Windows},
 };

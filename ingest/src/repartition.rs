@@ -18,9 +18,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     checkpoint::Checkpoint,
-    log::{Content, Log, LogEvent},
+    checkpoint_store::{self, CheckpointWriter, Restored, WriteRequest},
+    log_reader::{Content, LogEvent, LogReader},
     partition::{Limits, Message, Partition},
-    vault::{self, Kept, Order, Writer},
 };
 
 /// For a stream to be read to its end.
@@ -196,12 +196,12 @@ async fn carry(
     partition: PartitionId,
 ) -> anyhow::Result<(u64, usize)> {
     let slots: Vec<_> = count.slots(partition).collect();
-    let Kept { nodes, mut recovery, mut place, revisions, epoch } =
-        vault::load(js, &streams::name(partition), &Content::Closed, &slots).await?;
+    let Restored { nodes, mut recovery, mut place, revisions, epoch } =
+        checkpoint_store::load(js, &streams::name(partition), &Content::Closed, &slots).await?;
     let mut state = Partition::new(LIMITS);
     state.restore(nodes);
     let (events, mut log) = mpsc::channel(4);
-    let reading = Log { stream: streams::name(partition), content: Content::Closed };
+    let reading = LogReader { stream: streams::name(partition), content: Content::Closed };
     let stop = CancellationToken::new();
     let reader = tokio::spawn(reading.read(place.clone(), js.clone(), events, stop.clone()));
     let (mut read, mut last) = (0, None);
@@ -237,12 +237,12 @@ async fn carry(
 
     let epoch = epoch.max(clock::unix_ms().unsigned_abs() / 1_000) + 1;
     let (orders, todo) = mpsc::channel(4);
-    let writer = tokio::spawn(Writer { bucket: bucket.clone(), epoch, revisions }.run(todo));
+    let writer = tokio::spawn(CheckpointWriter { bucket: bucket.clone(), epoch, revisions }.run(todo));
     let parts = state.parts(&slots);
     for part in &parts {
         let encode = |part| Checkpoint::encode(epoch, place.clone(), state.part(part));
         orders
-            .send(Order::Keep(Checkpoint::fit(*part, &encode)))
+            .send(WriteRequest::Put(Checkpoint::fit(*part, &encode)))
             .await
             .context("the writer of checkpoints ended")?;
     }

@@ -60,8 +60,8 @@ fn used(log: &[(String, Vec<u8>, i64)]) -> BTreeSet<Slot> {
     log.iter().map(|(subject, ..)| Slot::of(&subject::node_of_sample(subject).unwrap())).collect()
 }
 
-fn place(created_ns: i64, applied: u64) -> Place {
-    Place { created_ns, applied, ..Place::default() }
+fn place(created_ns: i64, applied: u64) -> LogPosition {
+    LogPosition { created_ns, applied, ..LogPosition::default() }
 }
 
 /// Some nodes of one slot.

@@ -8,7 +8,7 @@ const WIDTH: u64 = 1_024;
 
 /// The newest 1,024 sequence numbers.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub struct Seen {
+pub struct Dedup {
     highest: u64,
     /// How many numbers up to the highest follow each other without a hole, as far as is remembered: for nearly every
     /// run that is all there is to know.
@@ -26,13 +26,13 @@ pub enum Novelty {
     Newest,
     /// Not seen before, but lower than another.
     Late,
-    /// Seen before.
+    /// Dedup before.
     Duplicate,
     /// Too old to tell.
     Forgotten,
 }
 
-impl Seen {
+impl Dedup {
     /// Whether a number was seen; one too old to tell counts as seen.
     pub fn contains(&self, seq: u64) -> bool {
         seq <= self.highest && self.back(seq) != Novelty::Late
@@ -117,7 +117,7 @@ mod tests {
     proptest! {
         #[test]
         fn every_number_is_new_once(numbers in proptest::collection::vec(1_u64..3_000, 1..300)) {
-            let mut seen = Seen::default();
+            let mut seen = Dedup::default();
             let mut model = BTreeSet::new();
             for number in numbers {
                 let highest = model.last().copied().unwrap_or(0);

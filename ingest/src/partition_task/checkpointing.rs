@@ -11,11 +11,11 @@ use tokio::{
     task::JoinHandle,
 };
 
-use super::{Claim, Outside, Owner};
+use super::{Assignment, Deps, PartitionTask};
 use crate::{
     checkpoint::{Checkpoint, Part},
-    log::Content,
-    vault::{self, Kept, Order, Writer},
+    checkpoint_store::{self, CheckpointWriter, Restored, WriteRequest},
+    log_reader::Content,
 };
 
 /// Between attempts to load checkpoints.
@@ -24,9 +24,12 @@ const RETRY: Duration = Duration::from_millis(250);
 const FAREWELL: Duration = Duration::from_secs(2);
 
 /// Keeps everything once more, so that the next owner has nothing to read. What cannot be kept in time is in the log.
-pub(super) async fn leave(owner: Owner, mut writer: JoinHandle<anyhow::Result<u64>>) -> anyhow::Result<()> {
+pub(super) async fn leave(
+    task: PartitionTask,
+    mut writer: JoinHandle<anyhow::Result<u64>>,
+) -> anyhow::Result<()> {
     let kept = async {
-        owner.keep_all().await;
+        task.keep_all().await;
         (&mut writer).await
     };
     let Ok(ended) = tokio::time::timeout(FAREWELL, kept).await else {
@@ -39,13 +42,20 @@ pub(super) async fn leave(owner: Owner, mut writer: JoinHandle<anyhow::Result<u6
 }
 
 /// Loads what is kept, however long that takes.
-pub(super) async fn load(claim: &Claim, outside: &Outside) -> Kept {
+pub(super) async fn load(assignment: &Assignment, deps: &Deps) -> Restored {
     loop {
-        let content = Content::Samples(claim.slots.clone());
-        match vault::load(&outside.data, &streams::name(claim.partition), &content, &claim.slots).await {
+        let content = Content::Samples(assignment.slots.clone());
+        match checkpoint_store::load(
+            &deps.data,
+            &streams::name(assignment.partition),
+            &content,
+            &assignment.slots,
+        )
+        .await
+        {
             Ok(kept) => return kept,
             Err(error) => {
-                tracing::warn!(partition = %claim.partition, "cannot load checkpoints yet: {error:#}");
+                tracing::warn!(partition = %assignment.partition, "cannot load checkpoints yet: {error:#}");
             }
         }
         tokio::time::sleep(RETRY).await;
@@ -54,22 +64,21 @@ pub(super) async fn load(claim: &Claim, outside: &Outside) -> Kept {
 
 /// Starts the task that writes checkpoints.
 pub(super) async fn write(
-    claim: &Claim,
-    outside: &Outside,
-    kept: &Kept,
-) -> anyhow::Result<(mpsc::Sender<Order>, JoinHandle<anyhow::Result<u64>>)> {
-    let bucket =
-        outside.data.get_key_value(streams::CHECKPOINTS).await.context("the bucket of checkpoints")?;
-    let writer = Writer { bucket, epoch: claim.epoch, revisions: kept.revisions.clone() };
+    assignment: &Assignment,
+    deps: &Deps,
+    kept: &Restored,
+) -> anyhow::Result<(mpsc::Sender<WriteRequest>, JoinHandle<anyhow::Result<u64>>)> {
+    let bucket = deps.data.get_key_value(streams::CHECKPOINTS).await.context("the bucket of checkpoints")?;
+    let writer = CheckpointWriter { bucket, epoch: assignment.epoch, revisions: kept.revisions.clone() };
     // While a write waits for the broker, few more are prepared: they would only get old.
     let (orders, todo) = mpsc::channel(4);
     Ok((orders, tokio::spawn(writer.run(todo))))
 }
 
-impl Owner {
+impl PartitionTask {
     /// Hands the checkpoints that are due to their writer, as far as it keeps up.
     pub(super) fn keep(&mut self) -> ControlFlow<()> {
-        self.round.tick(|| self.state.parts(&self.claim.slots));
+        self.round.tick(|| self.state.parts(&self.assignment.slots));
         while let Some(part) = self.round.due() {
             let order = match self.orders.try_reserve() {
                 Ok(order) => order,
@@ -79,11 +88,11 @@ impl Owner {
             };
             let values = self.checkpoint(part);
             let written: Vec<Part> = values.iter().map(|(part, _)| *part).collect();
-            order.send(Order::Keep(values));
+            order.send(WriteRequest::Put(values));
             if let Some(parts) = self.round.done(written)
                 && let Ok(order) = self.orders.try_reserve()
             {
-                order.send(Order::Complete(parts));
+                order.send(WriteRequest::Complete(parts));
             }
         }
         ControlFlow::Continue(())
@@ -96,26 +105,27 @@ impl Owner {
             // What is kept already says of more messages that they are contained.
             return;
         }
-        for part in self.state.parts(&self.claim.slots) {
-            if self.orders.send(Order::Keep(self.checkpoint(part))).await.is_err() {
+        for part in self.state.parts(&self.assignment.slots) {
+            if self.orders.send(WriteRequest::Put(self.checkpoint(part))).await.is_err() {
                 return;
             }
         }
     }
 
     fn checkpoint(&self, part: Part) -> Vec<(Part, Bytes)> {
-        let encode = |part| Checkpoint::encode(self.claim.epoch, self.place.clone(), self.state.part(part));
+        let encode =
+            |part| Checkpoint::encode(self.assignment.epoch, self.place.clone(), self.state.part(part));
         Checkpoint::fit(part, &encode)
     }
 
     /// Keeps the part of a node that was just forgotten, or its last reports would bring it back when this owner is
     /// killed. While earlier checkpoints wait for the broker, that part has to wait for its turn.
     pub(super) fn keep_now(&self, node: &NodeId) {
-        let all = self.state.parts(&self.claim.slots);
+        let all = self.state.parts(&self.assignment.slots);
         if let Some(part) = all.into_iter().find(|part| part.contains(node))
             && let Ok(order) = self.orders.try_reserve()
         {
-            order.send(Order::Keep(self.checkpoint(part)));
+            order.send(WriteRequest::Put(self.checkpoint(part)));
         }
     }
 }

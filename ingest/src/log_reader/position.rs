@@ -27,7 +27,7 @@ const SECOND_NS: i64 = 1_000_000_000;
 
 /// How far a stream was read.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Place {
+pub struct LogPosition {
     /// When the stream was made: one that was made anew has the same name and other messages. 0 before it was read.
     pub created_ns: i64,
     /// The newest message that was passed on.
@@ -36,12 +36,12 @@ pub struct Place {
     pub applied_ns: i64,
     /// Some of the messages up to that one, oldest first.
     #[serde(default)]
-    pub marks: Vec<Mark>,
+    pub marks: Vec<MessageId>,
 }
 
 /// A message's identity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Mark(
+pub struct MessageId(
     /// Its number in the stream.
     pub u64,
     /// When the broker stored it, Unix nanoseconds.
@@ -72,7 +72,7 @@ impl Holding for Stream {
     }
 }
 
-impl Place {
+impl LogPosition {
     /// Before everything that a stream holds. What it has dropped by now is not missed.
     pub fn beginning(stream: &Info) -> Self {
         Self::before(nanos(stream.created), stream.state.first_sequence)
@@ -82,7 +82,7 @@ impl Place {
     pub fn pass(&mut self, sequence: u64, stored_ns: i64) {
         (self.applied, self.applied_ns) = (sequence, stored_ns);
         if self.marks.last().is_none_or(|mark| mark.second() != second(stored_ns)) {
-            self.marks.push(Mark(sequence, stored_ns));
+            self.marks.push(MessageId(sequence, stored_ns));
             self.thin();
         }
     }
@@ -105,13 +105,13 @@ impl Place {
         if self.applied_ns == 0 && self.applied <= last {
             return Ok(self.clone());
         }
-        let mut gone = Mark(self.applied, self.applied_ns);
+        let mut gone = MessageId(self.applied, self.applied_ns);
         if gone.is_in(held).await? {
             return Ok(self.clone());
         }
         for mark in self.marks.iter().rev() {
             if mark.is_in(held).await? {
-                let Mark(applied, applied_ns) = newest_between(held, *mark, gone).await?;
+                let MessageId(applied, applied_ns) = newest_between(held, *mark, gone).await?;
                 let marks = self.marks.iter().filter(|mark| mark.0 <= applied).copied().collect();
                 return Ok(Self { created_ns: self.created_ns, applied, applied_ns, marks });
             }
@@ -124,7 +124,7 @@ impl Place {
     /// Drops the marks that lie close together for their age.
     fn thin(&mut self) {
         let now = second(self.applied_ns);
-        let mut kept: Vec<Mark> = Vec::with_capacity(self.marks.len());
+        let mut kept: Vec<MessageId> = Vec::with_capacity(self.marks.len());
         for (number, mark) in self.marks.iter().enumerate().rev() {
             let age_s = now.abs_diff(mark.second());
             let older = number.checked_sub(1).and_then(|older| self.marks.get(older));
@@ -140,7 +140,7 @@ impl Place {
     }
 }
 
-impl Mark {
+impl MessageId {
     fn second(self) -> i64 {
         second(self.1)
     }
@@ -152,14 +152,16 @@ impl Mark {
 }
 
 /// The newest of the messages that were stored between one that is left and a later one that is gone.
-async fn newest_between(held: &impl Holding, left: Mark, gone: Mark) -> anyhow::Result<Mark> {
+async fn newest_between(held: &impl Holding, left: MessageId, gone: MessageId) -> anyhow::Result<MessageId> {
     let (first, last) = held.range();
-    let mut newest = Mark(left.0.max(first.saturating_sub(1)), left.1);
+    let mut newest = MessageId(left.0.max(first.saturating_sub(1)), left.1);
     let mut beyond = gone.0.min(last + 1);
     while newest.0 + 1 < beyond {
         let middle = newest.0.midpoint(beyond);
         match held.stored_ns(middle).await? {
-            Some(stored_ns) if (left.1..=gone.1).contains(&stored_ns) => newest = Mark(middle, stored_ns),
+            Some(stored_ns) if (left.1..=gone.1).contains(&stored_ns) => {
+                newest = MessageId(middle, stored_ns)
+            }
             _ => beyond = middle,
         }
     }

@@ -1,6 +1,6 @@
 //! One owned partition: its task reads the log, keeps the state, and tells readers.
 
-mod keeping;
+mod checkpointing;
 
 use std::{ops::ControlFlow, time::Duration};
 
@@ -20,12 +20,12 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    board::Board,
     checkpoint::{Recovery, Round},
+    checkpoint_store::{Restored, WriteRequest},
     chunks,
-    log::{Content, Log, LogEvent, Place, Record},
+    log_reader::{Content, LogEvent, LogPosition, LogReader, Record},
     partition::{Limits, Message, Output, Partition},
-    vault::{Kept, Order},
+    worker_status::WorkerStatus,
 };
 
 /// Readers are told this often. The multiples of it are the same on every host, so that a reader's own tick can come
@@ -44,20 +44,20 @@ const REFUSAL_LOG_PERIOD: Duration = Duration::from_secs(5);
 
 /// What an owner needs of the world.
 #[derive(Clone)]
-pub struct Outside {
+pub struct Deps {
     /// For the log.
     pub data: jetstream::Context,
     /// For deltas, totals, events and answers.
     pub output: Client,
     /// What the keeper of leases knows.
-    pub tenure: watch::Receiver<Tenure>,
+    pub lease: watch::Receiver<LeaseState>,
     /// Where this owner says how it does.
-    pub board: Board,
+    pub status: WorkerStatus,
 }
 
 /// What the keeper of leases tells its owners.
 #[derive(Clone, Copy, Debug)]
-pub struct Tenure {
+pub struct LeaseState {
     /// When the leases were last renewed.
     pub renewed_at: Instant,
     /// The broker's time.
@@ -66,7 +66,7 @@ pub struct Tenure {
 
 /// Which partition, under which lease.
 #[derive(Clone, Debug)]
-pub struct Claim {
+pub struct Assignment {
     /// The partition.
     pub partition: PartitionId,
     /// Its slots.
@@ -74,7 +74,7 @@ pub struct Claim {
     /// The lease's epoch.
     pub epoch: u64,
     /// The worker's id.
-    pub owner: String,
+    pub worker: String,
     /// When a silent node is called what.
     pub limits: Limits,
 }
@@ -84,19 +84,21 @@ pub struct Claim {
 /// # Errors
 ///
 /// When the broker refuses a subscription.
-pub async fn run(claim: Claim, outside: Outside, stop: CancellationToken) -> anyhow::Result<()> {
-    let partition = claim.partition;
+pub async fn run(assignment: Assignment, deps: Deps, stop: CancellationToken) -> anyhow::Result<()> {
+    let partition = assignment.partition;
     let mut snapshots =
-        outside.output.subscribe(subject::snapshot(partition)).await.context("snapshot requests")?;
-    let mut forgets =
-        outside.output.subscribe(subject::forget(partition)).await.context("forget requests")?;
-    let Some(kept) = stop.run_until_cancelled(keeping::load(&claim, &outside)).await else { return Ok(()) };
-    let (orders, writer) = keeping::write(&claim, &outside, &kept).await?;
+        deps.output.subscribe(subject::snapshot(partition)).await.context("snapshot requests")?;
+    let mut forgets = deps.output.subscribe(subject::forget(partition)).await.context("forget requests")?;
+    let Some(kept) = stop.run_until_cancelled(checkpointing::load(&assignment, &deps)).await else {
+        return Ok(());
+    };
+    let (orders, writer) = checkpointing::write(&assignment, &deps, &kept).await?;
     // When the state falls behind, reading waits, and the log keeps what comes meanwhile.
     let (events, mut log) = mpsc::channel(16);
-    let reading = Log { stream: streams::name(partition), content: Content::Samples(claim.slots.clone()) };
-    let reader = tokio::spawn(reading.read(kept.place.clone(), outside.data.clone(), events, stop.clone()));
-    let mut owner = Owner::new(claim, outside, kept, orders);
+    let reading =
+        LogReader { stream: streams::name(partition), content: Content::Samples(assignment.slots.clone()) };
+    let reader = tokio::spawn(reading.read(kept.place.clone(), deps.data.clone(), events, stop.clone()));
+    let mut task = PartitionTask::new(assignment, deps, kept, orders);
     let mut tick = clock::next_multiple(TICK, Duration::ZERO);
     while let Some(event) = stop.run_until_cancelled(next(&mut log, tick, &mut snapshots, &mut forgets)).await
     {
@@ -105,11 +107,11 @@ pub async fn run(claim: Claim, outside: Outside, stop: CancellationToken) -> any
             tick = clock::next_multiple(TICK, Duration::ZERO);
         }
         match event {
-            Wake::Log(event) => owner.read(event),
-            Wake::Tick if owner.tick().await.is_break() => break,
+            Wake::Log(event) => task.read(event),
+            Wake::Tick if task.tick().await.is_break() => break,
             Wake::Tick => {}
-            Wake::Snapshot(request) => owner.answer_snapshot(&request).await,
-            Wake::Forget(request) => owner.answer_forget(&request).await,
+            Wake::Snapshot(request) => task.answer_snapshot(&request).await,
+            Wake::Forget(request) => task.answer_forget(&request).await,
             Wake::Closed => break,
         }
     }
@@ -117,8 +119,8 @@ pub async fn run(claim: Claim, outside: Outside, stop: CancellationToken) -> any
     // The reader may wait for room in it.
     drop(log);
     reader.await.context("the log's reader")?;
-    owner.outside.board.clear(partition);
-    keeping::leave(owner, writer).await
+    task.deps.status.clear(partition);
+    checkpointing::leave(task, writer).await
 }
 
 /// What an owner wakes for.
@@ -149,16 +151,16 @@ async fn next(
 }
 
 /// The state of an owner, and its voice.
-struct Owner {
-    claim: Claim,
-    outside: Outside,
+struct PartitionTask {
+    assignment: Assignment,
+    deps: Deps,
     state: Partition,
     /// How far of the log the state contains.
-    place: Place,
+    place: LogPosition,
     /// What of the log it contained before that was read.
     recovery: Recovery,
     /// Where checkpoints go, and which is next.
-    orders: mpsc::Sender<Order>,
+    orders: mpsc::Sender<WriteRequest>,
     round: Round,
     /// Messages in the log behind it.
     lag: u64,
@@ -176,13 +178,13 @@ struct Owner {
     refusal_logged: Option<Instant>,
 }
 
-impl Owner {
-    fn new(claim: Claim, outside: Outside, kept: Kept, orders: mpsc::Sender<Order>) -> Self {
-        let mut state = Partition::new(claim.limits);
+impl PartitionTask {
+    fn new(assignment: Assignment, deps: Deps, kept: Restored, orders: mpsc::Sender<WriteRequest>) -> Self {
+        let mut state = Partition::new(assignment.limits);
         state.restore(kept.nodes);
         Self {
-            claim,
-            outside,
+            assignment,
+            deps,
             state,
             place: kept.place,
             recovery: kept.recovery,
@@ -214,17 +216,17 @@ impl Owner {
             LogEvent::Lost { count } => {
                 self.lost += count;
                 self.state.lose();
-                tracing::warn!(partition = %self.claim.partition, count, "the log no longer holds these messages");
+                tracing::warn!(partition = %self.assignment.partition, count, "the log no longer holds these messages");
             }
             LogEvent::Shortened { left } => {
-                tracing::warn!(partition = %self.claim.partition, left.applied, "the broker's log has lost its end");
+                tracing::warn!(partition = %self.assignment.partition, left.applied, "the broker's log has lost its end");
                 self.recovery.cut(left.applied);
                 self.place = left;
             }
             LogEvent::Recreated => {
-                self.place = Place::default();
+                self.place = LogPosition::default();
                 self.recovery = Recovery::default();
-                tracing::warn!(partition = %self.claim.partition, "the broker's log was made anew");
+                tracing::warn!(partition = %self.assignment.partition, "the broker's log was made anew");
             }
         }
     }
@@ -255,11 +257,11 @@ impl Owner {
     /// Tells readers what has changed, and keeps it. Breaks when a later owner was found.
     async fn tick(&mut self) -> ControlFlow<()> {
         let now = Instant::now();
-        let tenure = *self.outside.tenure.borrow();
-        let now_ms = tenure.clock.at(now);
-        let frozen = now.duration_since(tenure.renewed_at) > FREEZE_AFTER;
+        let lease = *self.deps.lease.borrow();
+        let now_ms = lease.clock.at(now);
+        let frozen = now.duration_since(lease.renewed_at) > FREEZE_AFTER;
         if frozen != self.frozen {
-            tracing::warn!(partition = %self.claim.partition, frozen, "the lease could not be renewed, or can be again");
+            tracing::warn!(partition = %self.assignment.partition, frozen, "the lease could not be renewed, or can be again");
         }
         self.frozen = frozen;
         let is_speaking = !frozen && self.is_caught_up();
@@ -288,7 +290,7 @@ impl Owner {
         };
         self.ticks += 1;
         if let Err(error) = self.tell(events, deltas, now_ms).await {
-            tracing::warn!(partition = %self.claim.partition, "cannot tell readers: {error:#}");
+            tracing::warn!(partition = %self.assignment.partition, "cannot tell readers: {error:#}");
             // What was not told leaves a gap, so that readers ask.
             self.seq += 1;
         }
@@ -296,7 +298,7 @@ impl Owner {
     }
 
     async fn tell(&mut self, events: Vec<Event>, deltas: Vec<Vec<u8>>, now_ms: i64) -> anyhow::Result<()> {
-        let Claim { partition, epoch, .. } = self.claim;
+        let Assignment { partition, epoch, .. } = self.assignment;
         for event in &events {
             self.publish(subject::event(event.kind, &event.node), encode(event)).await?;
         }
@@ -309,28 +311,28 @@ impl Owner {
             let mut stats = self.state.stats();
             stats.partition = partition.get();
             (stats.epoch, stats.seq, stats.at_ms) = (epoch, self.seq, now_ms);
-            stats.owner.clone_from(&self.claim.owner);
+            stats.owner.clone_from(&self.assignment.worker);
             (stats.applied, stats.lag) = (self.place.applied, self.lag);
             if self.lost > 0 {
                 stats.refused.insert("lost".to_owned(), self.lost);
             }
             let told = encode(&stats);
-            self.outside.board.post(partition, stats);
+            self.deps.status.post(partition, stats);
             self.publish(subject::stats(partition), told).await?;
         }
         Ok(())
     }
 
     fn header(&self, at_ms: i64) -> chunks::Header {
-        let Claim { partition, epoch, .. } = self.claim;
+        let Assignment { partition, epoch, .. } = self.assignment;
         chunks::Header { partition, epoch, seq: self.seq, at_ms }
     }
 
     async fn answer_snapshot(&mut self, request: &async_nats::Message) {
         let (Some(reply), true, false) = (&request.reply, self.is_caught_up(), self.frozen) else { return };
         let Ok(asked) = decode::<SnapshotRequest>(&request.payload) else { return };
-        let tenure = *self.outside.tenure.borrow();
-        let header = self.header(tenure.clock.at(Instant::now()));
+        let lease = *self.deps.lease.borrow();
+        let header = self.header(lease.clock.at(Instant::now()));
         let answers = match asked.node {
             Some(node) => vec![chunks::snapshot_of_one(header, self.state.snapshot_of(&node))],
             None => chunks::snapshot(header, self.state.snapshot()),
@@ -346,7 +348,7 @@ impl Owner {
     async fn answer_forget(&mut self, request: &async_nats::Message) {
         let (Some(reply), true, false) = (&request.reply, self.is_caught_up(), self.frozen) else { return };
         let Ok(asked) = decode::<ForgetRequest>(&request.payload) else { return };
-        let now_ms = self.outside.tenure.borrow().clock.at(Instant::now());
+        let now_ms = self.deps.lease.borrow().clock.at(Instant::now());
         let known = self.state.forget(&asked.node, now_ms);
         tracing::info!(node = %asked.node, known, "asked to forget a node");
         self.keep_now(&asked.node);
@@ -357,7 +359,7 @@ impl Owner {
 
     /// Hands a message to the connection. It blocks while the broker is away, and an owner must not.
     async fn publish(&self, subject: String, payload: impl Into<Bytes>) -> anyhow::Result<()> {
-        let publish = self.outside.output.publish(subject, payload.into());
+        let publish = self.deps.output.publish(subject, payload.into());
         tokio::time::timeout(TICK, publish).await.context("the connection is full")??;
         Ok(())
     }

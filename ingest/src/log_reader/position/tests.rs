@@ -31,13 +31,13 @@ fn times(start_ns: i64, steps: &[u32]) -> Vec<i64> {
     steps.iter().scan(start_ns, later).collect()
 }
 
-fn read(stored: &[i64]) -> Place {
-    let mut place = Place { created_ns: 7, ..Place::default() };
+fn read(stored: &[i64]) -> LogPosition {
+    let mut place = LogPosition { created_ns: 7, ..LogPosition::default() };
     stored.iter().zip(1..).for_each(|(stored_ns, sequence)| place.pass(sequence, *stored_ns));
     place
 }
 
-fn left(place: &Place, held: &Stored) -> Place {
+fn left(place: &LogPosition, held: &Stored) -> LogPosition {
     place.left(held).now_or_never().unwrap().unwrap()
 }
 

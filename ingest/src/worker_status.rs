@@ -13,15 +13,15 @@ use warp::Filter;
 
 /// The newest totals of each owned partition. Owners write, everybody else reads.
 #[derive(Clone, Debug)]
-pub struct Board(Arc<watch::Sender<BTreeMap<Partition, PartitionStats>>>);
+pub struct WorkerStatus(Arc<watch::Sender<BTreeMap<Partition, PartitionStats>>>);
 
-impl Default for Board {
+impl Default for WorkerStatus {
     fn default() -> Self {
         Self(Arc::new(watch::Sender::new(BTreeMap::new())))
     }
 }
 
-impl Board {
+impl WorkerStatus {
     /// An owner's newest totals.
     pub fn post(&self, partition: Partition, stats: PartitionStats) {
         self.0.send_modify(|posted| {
@@ -37,7 +37,7 @@ impl Board {
     }
 
     /// The answer to `$SRV.STATS`: how far each partition is, and what became of its messages.
-    fn status(&self) -> serde_json::Value {
+    fn json(&self) -> serde_json::Value {
         let posted = self.0.borrow();
         let partitions: serde_json::Map<String, serde_json::Value> = posted
             .iter()
@@ -77,15 +77,15 @@ impl Board {
 pub async fn answer(
     client: Client,
     me: String,
-    board: Board,
+    status: WorkerStatus,
     shutdown: CancellationToken,
 ) -> anyhow::Result<()> {
-    let posted = board.clone();
+    let posted = status.clone();
     let service = client
         .service_builder()
         .description("A Tidemap ingest worker")
         .metadata(std::collections::HashMap::from([("worker".to_owned(), me.clone())]))
-        .stats_handler(move |_, _| posted.status())
+        .stats_handler(move |_, _| posted.json())
         .start("tidemap-ingest", env!("CARGO_PKG_VERSION"))
         .await
         .map_err(anyhow::Error::from_boxed)
@@ -93,7 +93,7 @@ pub async fn answer(
     let endpoint = service.endpoint_builder().name("status").add(format!("tidemap.v1.rpc.worker.{me}")).await;
     let mut requests = endpoint.map_err(anyhow::Error::from_boxed).context("the worker's endpoint")?;
     while let Some(Some(request)) = shutdown.run_until_cancelled(requests.next()).await {
-        if let Err(error) = request.respond(Ok(board.status().to_string().into())).await {
+        if let Err(error) = request.respond(Ok(status.json().to_string().into())).await {
             tracing::debug!("cannot answer a status request: {error:#}");
         }
     }
@@ -111,9 +111,9 @@ pub async fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
 }
 
 /// Serves `/metrics` and `/healthz` until `shutdown`. They say nothing about nodes.
-pub async fn serve(listener: TcpListener, board: Board, shutdown: CancellationToken) {
+pub async fn serve(listener: TcpListener, status: WorkerStatus, shutdown: CancellationToken) {
     let metrics = warp::path!("metrics")
-        .map(move || warp::reply::with_header(board.exposition(), "content-type", TEXT));
+        .map(move || warp::reply::with_header(status.exposition(), "content-type", TEXT));
     let health = warp::path!("healthz").map(|| "ok\n".to_owned());
     let routes = warp::get().and(metrics.or(health));
     warp::serve(routes).incoming(listener).graceful(shutdown.cancelled_owned()).run().await;

@@ -4,7 +4,7 @@
 //! makes a new consumer just after the last message it has passed on. It never ends before it is told to.
 
 mod delivery;
-mod place;
+mod position;
 
 use std::time::Duration;
 
@@ -27,7 +27,7 @@ use tokio_util::sync::CancellationToken;
 
 use delivery::Delivery;
 pub use delivery::Record;
-pub use place::{Mark, Place};
+pub use position::{LogPosition, MessageId};
 
 /// A consumer that nobody asks any more is dropped by the broker after this.
 const INACTIVE: Duration = Duration::from_secs(30);
@@ -66,7 +66,7 @@ pub enum LogEvent {
     /// The stream has lost its end in a crash, and gives those numbers to other messages.
     Shortened {
         /// The newest message that was passed on and is left.
-        left: Place,
+        left: LogPosition,
     },
     /// The stream was made anew: its numbers start over.
     Recreated,
@@ -102,18 +102,18 @@ impl Content {
 
 /// Which stream, and how its numbers are to be understood.
 #[derive(Clone, Debug)]
-pub struct Log {
+pub struct LogReader {
     /// The stream's name.
     pub stream: String,
     /// What it holds.
     pub content: Content,
 }
 
-impl Log {
+impl LogReader {
     /// Reads what comes behind `place` until `stop`. A full channel slows the reading, nothing else.
     pub async fn read(
         self,
-        mut place: Place,
+        mut place: LogPosition,
         js: jetstream::Context,
         events: mpsc::Sender<LogEvent>,
         stop: CancellationToken,
@@ -144,7 +144,7 @@ impl Log {
     async fn read_once(
         &self,
         js: &jetstream::Context,
-        place: &mut Place,
+        place: &mut LogPosition,
         events: &mpsc::Sender<LogEvent>,
         was_open: &mut bool,
     ) -> anyhow::Result<()> {
@@ -195,7 +195,11 @@ impl Log {
     }
 
     /// Goes to the place behind which reading begins, and tells when it is not the one where it ended.
-    async fn find(&self, place: &mut Place, stream: &stream::Stream) -> anyhow::Result<Option<LogEvent>> {
+    async fn find(
+        &self,
+        place: &mut LogPosition,
+        stream: &stream::Stream,
+    ) -> anyhow::Result<Option<LogEvent>> {
         let info = stream.cached_info();
         let created_ns = nanos(info.created);
         if place.created_ns == 0 {
@@ -204,7 +208,7 @@ impl Log {
         }
         if place.created_ns != created_ns || self.is_bucket() {
             // Nothing of this stream was read, so no message of it can be read twice.
-            *place = Place::beginning(info);
+            *place = LogPosition::beginning(info);
             return Ok(Some(LogEvent::Recreated));
         }
         let left = place.left_in(stream).await?;
@@ -218,13 +222,13 @@ impl Log {
     }
 
     /// How many messages are missing between a place and the first record.
-    fn missing_before(&self, records: &[Record], place: &Place) -> Option<u64> {
+    fn missing_before(&self, records: &[Record], place: &LogPosition) -> Option<u64> {
         let first = records.first().filter(|_| !self.is_bucket())?;
         first.sequence.checked_sub(place.applied + 1).filter(|missing| *missing > 0)
     }
 
     /// How many records follow a place without a gap.
-    fn whole_part(&self, records: &[Record], place: &Place) -> usize {
+    fn whole_part(&self, records: &[Record], place: &LogPosition) -> usize {
         if self.is_bucket() {
             return records.len();
         }

@@ -6,29 +6,29 @@ use tidemap_wire::Partition;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use super::{Keeper, swap, within};
+use super::{LeaseManager, swap, within};
 use crate::{
     leases::Lease,
-    owner::{self, Claim, Outside},
+    partition_task::{self, Assignment, Deps},
 };
 
 /// For an owner to finish.
 const FAREWELL: Duration = Duration::from_secs(5);
 
 /// An owner at work.
-pub(super) struct Running {
+pub(super) struct RunningTask {
     pub(super) epoch: u64,
     pub(super) stop: CancellationToken,
     pub(super) task: JoinHandle<()>,
 }
 
-impl Keeper {
+impl LeaseManager {
     /// Starts owners of partitions that became ours, ends those of partitions that no longer are.
     pub(super) async fn follow(&mut self) {
         let held: BTreeMap<Partition, u64> =
             self.leases.mine().filter_map(|k| Some((k, self.leases.held(k)?.0.epoch))).collect();
         let stale: Vec<(Partition, bool)> = self
-            .owners
+            .tasks
             .iter()
             .filter(|(k, running)| held.get(k) != Some(&running.epoch) || running.task.is_finished())
             .map(|(k, running)| (*k, held.get(k) == Some(&running.epoch)))
@@ -45,40 +45,40 @@ impl Keeper {
         let held: BTreeMap<Partition, u64> =
             held.into_iter().filter(|(k, _)| self.leases.held(*k).is_some()).collect();
         for (partition, epoch) in held {
-            if !self.owners.contains_key(&partition) {
+            if !self.tasks.contains_key(&partition) {
                 self.start(partition, epoch);
             }
         }
     }
 
     fn start(&mut self, partition: Partition, epoch: u64) {
-        let Some(tenure) = &self.tenure else { return };
+        let Some(lease) = &self.lease else { return };
         tracing::info!(%partition, epoch, "took a partition");
-        let claim = Claim {
+        let assignment = Assignment {
             partition,
             slots: self.parts.count.slots(partition).collect(),
             epoch,
-            owner: self.parts.me.clone(),
+            worker: self.parts.me.clone(),
             limits: self.parts.limits,
         };
-        let outside = Outside {
+        let deps = Deps {
             data: self.parts.data.clone(),
             output: self.parts.output.clone(),
-            tenure: tenure.subscribe(),
-            board: self.parts.board.clone(),
+            lease: lease.subscribe(),
+            status: self.parts.status.clone(),
         };
         let stop = CancellationToken::new();
-        let running = owner::run(claim, outside, stop.clone());
+        let running = partition_task::run(assignment, deps, stop.clone());
         let task = tokio::spawn(async move {
             if let Err(error) = running.await {
                 tracing::error!(%partition, "the partition's owner ended: {error:#}");
             }
         });
-        self.owners.insert(partition, Running { epoch, stop, task });
+        self.tasks.insert(partition, RunningTask { epoch, stop, task });
     }
 
     async fn end(&mut self, partition: Partition) {
-        let Some(running) = self.owners.remove(&partition) else { return };
+        let Some(running) = self.tasks.remove(&partition) else { return };
         running.stop.cancel();
         match tokio::time::timeout(FAREWELL, running.task).await {
             Ok(Ok(())) => tracing::info!(%partition, epoch = running.epoch, "left a partition"),
@@ -99,7 +99,7 @@ impl Keeper {
     }
 
     pub(super) async fn give_back(&mut self) {
-        for running in self.owners.values() {
+        for running in self.tasks.values() {
             running.stop.cancel();
         }
         let mine: Vec<Partition> = self.leases.mine().collect();

@@ -22,7 +22,7 @@ use tokio::sync::mpsc;
 
 use crate::{
     checkpoint::{Checkpoint, Part, Recovery},
-    log::{Content, Place, nanos},
+    log_reader::{Content, LogPosition, nanos},
     node::Node,
 };
 
@@ -33,13 +33,13 @@ const KEYS: &str = "$KV.TIDEMAP_CHECKPOINTS.";
 
 /// What is known of a partition before its log is read.
 #[derive(Debug, Default)]
-pub struct Kept {
+pub struct Restored {
     /// Its nodes.
     pub nodes: Vec<(NodeId, Node)>,
     /// What of the log they contain.
     pub recovery: Recovery,
     /// Where reading begins.
-    pub place: Place,
+    pub place: LogPosition,
     /// The bucket's revision of each part.
     pub revisions: BTreeMap<Part, u64>,
     /// The highest epoch that has written.
@@ -56,7 +56,7 @@ pub async fn load(
     stream: &str,
     content: &Content,
     slots: &[Slot],
-) -> anyhow::Result<Kept> {
+) -> anyhow::Result<Restored> {
     let log = within(js.get_stream(stream)).await?;
     let info = log.cached_info();
     content.check(info)?;
@@ -74,12 +74,12 @@ pub async fn load(
     }
     shorten(&mut parts, &log).await?;
     let epoch = parts.iter().map(|(_, kept)| kept.epoch).max().unwrap_or(0);
-    let places: Vec<Place> = parts.iter().map(|(_, kept)| kept.place.clone()).collect();
+    let places: Vec<LogPosition> = parts.iter().map(|(_, kept)| kept.place.clone()).collect();
     let (recovery, nodes) = Recovery::new(parts, created_ns);
     let applied = recovery.applied(slots.iter().copied());
     let kept_at = places.into_iter().find(|place| place.created_ns == created_ns && place.applied == applied);
-    let place = kept_at.filter(|_| applied > 0).unwrap_or_else(|| Place::beginning(info));
-    Ok(Kept { nodes, recovery, place, revisions, epoch })
+    let place = kept_at.filter(|_| applied > 0).unwrap_or_else(|| LogPosition::beginning(info));
+    Ok(Restored { nodes, recovery, place, revisions, epoch })
 }
 
 /// Has parts contain no more of the log than is left of it: after a crash the broker may have given the numbers of the
@@ -137,16 +137,16 @@ async fn values(js: &jetstream::Context, slots: &[Slot]) -> anyhow::Result<Vec<(
 
 /// What an owner wants written.
 #[derive(Debug)]
-pub enum Order {
+pub enum WriteRequest {
     /// Values of parts.
-    Keep(Vec<(Part, Bytes)>),
+    Put(Vec<(Part, Bytes)>),
     /// These are all parts there are now: others are left from another division.
     Complete(Vec<Part>),
 }
 
 /// Writes a partition's checkpoints.
 #[derive(Debug)]
-pub struct Writer {
+pub struct CheckpointWriter {
     /// The bucket.
     pub bucket: kv::Store,
     /// The epoch of the owner's lease.
@@ -155,20 +155,20 @@ pub struct Writer {
     pub revisions: BTreeMap<Part, u64>,
 }
 
-impl Writer {
+impl CheckpointWriter {
     /// Does what is ordered, until nobody orders any more, or the owner is found to have been replaced. Returns how
     /// many checkpoints could not be written.
     ///
     /// # Errors
     ///
     /// When a higher epoch has written.
-    pub async fn run(mut self, mut orders: mpsc::Receiver<Order>) -> anyhow::Result<u64> {
+    pub async fn run(mut self, mut orders: mpsc::Receiver<WriteRequest>) -> anyhow::Result<u64> {
         // Whether every write since the last `Complete` has succeeded.
         let mut whole = true;
         let mut failed = 0;
         while let Some(order) = orders.recv().await {
             match order {
-                Order::Keep(parts) => {
+                WriteRequest::Put(parts) => {
                     for (part, value) in parts {
                         match self.keep(part, value).await {
                             Ok(()) => {}
@@ -187,7 +187,7 @@ impl Writer {
                         }
                     }
                 }
-                Order::Complete(parts) => {
+                WriteRequest::Complete(parts) => {
                     if std::mem::replace(&mut whole, true) {
                         self.drop_others(&parts).await;
                     }

@@ -1,6 +1,6 @@
 //! The keeper of this worker's leases: reads the bucket, writes heartbeats and renewals, starts and ends owners.
 
-mod owners;
+mod tasks;
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -15,13 +15,13 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use self::owners::Running;
+use self::tasks::RunningTask;
 use crate::{
-    board::Board,
     leases::{Action, Lease, Leases},
-    log::{Content, Log, LogEvent, Place, Record},
-    owner::Tenure,
+    log_reader::{Content, LogEvent, LogPosition, LogReader, Record},
     partition::Limits,
+    partition_task::LeaseState,
+    worker_status::WorkerStatus,
 };
 
 /// Heartbeats and renewals.
@@ -35,7 +35,7 @@ const CHECK_EVERY: u8 = 10;
 const KEYS: &str = "$KV.TIDEMAP_LEASES.";
 
 /// What a keeper needs of the world.
-pub struct KeeperParts {
+pub struct WorkerContext {
     /// This worker's id.
     pub me: String,
     /// How many partitions there are.
@@ -51,7 +51,7 @@ pub struct KeeperParts {
     /// For the owners' voices.
     pub output: async_nats::Client,
     /// Where owners say how they do.
-    pub board: Board,
+    pub status: WorkerStatus,
     /// When the heartbeat and all leases were renewed last.
     pub renewed: watch::Sender<Instant>,
 }
@@ -61,15 +61,19 @@ pub struct KeeperParts {
 /// # Errors
 ///
 /// When the bucket cannot be opened.
-pub async fn run(parts: KeeperParts, shutdown: CancellationToken) -> anyhow::Result<()> {
+pub async fn run(parts: WorkerContext, shutdown: CancellationToken) -> anyhow::Result<()> {
     let bucket = parts.leases.get_key_value(streams::LEASES).await.context("the bucket of leases")?;
     // A keeper that is busy writing lets the reader wait.
     let (events, mut log) = mpsc::channel(16);
-    let reading = Log { stream: format!("KV_{}", streams::LEASES), content: Content::Bucket };
+    let reading = LogReader { stream: format!("KV_{}", streams::LEASES), content: Content::Bucket };
     let stop_reading = CancellationToken::new();
-    let reader =
-        tokio::spawn(reading.read(Place::default(), parts.leases.clone(), events, stop_reading.clone()));
-    let mut keeper = Keeper::new(parts, bucket);
+    let reader = tokio::spawn(reading.read(
+        LogPosition::default(),
+        parts.leases.clone(),
+        events,
+        stop_reading.clone(),
+    ));
+    let mut manager = LeaseManager::new(parts, bucket);
     let mut period = tokio::time::interval(PERIOD);
     period.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
@@ -78,33 +82,33 @@ pub async fn run(parts: KeeperParts, shutdown: CancellationToken) -> anyhow::Res
             () = shutdown.cancelled() => break,
             // A lease or a heartbeat has moved, ours or another's.
             event = log.recv() => match event {
-                Some(LogEvent::Interrupted { missing: true }) => keeper.is_mending = true,
-                Some(event) => keeper.read(event),
+                Some(LogEvent::Interrupted { missing: true }) => manager.is_mending = true,
+                Some(event) => manager.read(event),
                 None => break,
             },
             // It is time to show that we live.
             _ = period.tick() => {
-                keeper.mend().await?;
-                keeper.show_life().await;
-                keeper.check_cut().await?;
+                manager.mend().await?;
+                manager.show_life().await;
+                manager.check_cut().await?;
             }
         }
-        keeper.act().await;
+        manager.act().await;
     }
-    keeper.give_back().await;
+    manager.give_back().await;
     stop_reading.cancel();
     // The reader may wait for room in it.
     drop(log);
     reader.await.context("the reader of leases")
 }
 
-struct Keeper {
-    parts: KeeperParts,
+struct LeaseManager {
+    parts: WorkerContext,
     bucket: kv::Store,
     leases: Leases,
-    owners: BTreeMap<Partition, Running>,
+    tasks: BTreeMap<Partition, RunningTask>,
     /// Absent until the broker has told its time, which is before any lease is ours.
-    tenure: Option<watch::Sender<Tenure>>,
+    lease: Option<watch::Sender<LeaseState>>,
     clock: Option<BrokerClock>,
     started: Instant,
     /// Nothing is planned before the bucket was read to its end once.
@@ -116,15 +120,15 @@ struct Keeper {
     check_in: u8,
 }
 
-impl Keeper {
-    fn new(parts: KeeperParts, bucket: kv::Store) -> Self {
+impl LeaseManager {
+    fn new(parts: WorkerContext, bucket: kv::Store) -> Self {
         let leases = Leases::new(&parts.me, parts.count);
         Self {
             parts,
             bucket,
             leases,
-            owners: BTreeMap::new(),
-            tenure: None,
+            tasks: BTreeMap::new(),
+            lease: None,
             clock: None,
             started: Instant::now(),
             last_at_open: None,
@@ -153,7 +157,7 @@ impl Keeper {
             LogEvent::Recreated => {
                 tracing::info!("reading all leases anew");
                 let now_ms = self.now_ms();
-                self.leases.begin_anew(self.owners.keys().copied(), now_ms);
+                self.leases.begin_anew(self.tasks.keys().copied(), now_ms);
                 (self.last_at_open, self.read) = (None, 0);
             }
         }
@@ -239,19 +243,19 @@ impl Keeper {
             }
         }
         if all && self.is_caught_up() {
-            self.tell_owners(renewed_at);
+            self.publish_lease_state(renewed_at);
         }
     }
 
     /// Tells the owners that their leases held at `renewed_at`, once the broker's time is known.
-    fn tell_owners(&mut self, renewed_at: Instant) {
+    fn publish_lease_state(&mut self, renewed_at: Instant) {
         let Some(clock) = self.clock else { return };
-        let tenure = Tenure { renewed_at, clock };
-        match &self.tenure {
+        let lease = LeaseState { renewed_at, clock };
+        match &self.lease {
             Some(sender) => {
-                sender.send_replace(tenure);
+                sender.send_replace(lease);
             }
-            None => self.tenure = Some(watch::channel(tenure).0),
+            None => self.lease = Some(watch::channel(lease).0),
         }
     }
 
@@ -260,15 +264,15 @@ impl Keeper {
         if !self.is_caught_up() || self.clock.is_none() {
             return;
         }
-        if self.tenure.is_none() {
-            self.tell_owners(Instant::now());
+        if self.lease.is_none() {
+            self.publish_lease_state(Instant::now());
         }
         let epoch_floor = clock::unix_ms().unsigned_abs() / 1_000;
         let plan = self.leases.plan(self.now_ms(), epoch_floor);
         // Side by side, because those that stay are not renewed meanwhile.
         for action in &plan {
             if let Action::Release(partition) = action
-                && let Some(running) = self.owners.get(partition)
+                && let Some(running) = self.tasks.get(partition)
             {
                 running.stop.cancel();
             }
