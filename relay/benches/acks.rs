@@ -17,7 +17,7 @@ use async_nats::Client;
 use bytes::Bytes;
 use futures_util::StreamExt;
 use tempfile::TempDir;
-use tidemap_relay::courier::Courier;
+use tidemap_relay::Forwarder;
 use tidemap_service::{
     broker::{self, Broker, BrokerConfig},
     clock::unix_ms,
@@ -180,8 +180,8 @@ async fn relay(local: NatsArgs, broker: NatsArgs) {
     let local = local.connect("relay", None).await.unwrap();
     let broker = broker.connect("relay", Some(&inbox)).await.unwrap();
     let stop = CancellationToken::new();
-    let courier = Courier::new(relay, local, broker.clone()).await.unwrap();
-    let running = tokio::spawn(courier.run(stop.clone()));
+    let forwarder = Forwarder::new(&relay, local, broker.clone()).await.unwrap();
+    let running = tokio::spawn(forwarder.run(stop.clone()));
     tokio::task::spawn_blocking(|| std::io::stdin().read_to_end(&mut Vec::new()).unwrap()).await.unwrap();
     stop.cancel();
     running.await.unwrap().unwrap();
