@@ -8,7 +8,7 @@ use anyhow::Context;
 use async_nats::jetstream::{self, kv};
 use futures_util::future::join_all;
 use tidemap_service::{cli::UsageError, clock, clock::BrokerClock, streams};
-use tidemap_wire::{Partition, PartitionCount};
+use tidemap_wire::{Partition, PartitionCount, timing};
 use tokio::{
     sync::{mpsc, watch},
     time::Instant,
@@ -25,9 +25,9 @@ use crate::{
 };
 
 /// Heartbeats and renewals.
-const PERIOD: Duration = Duration::from_secs(1);
+const PERIOD: Duration = timing::LEASE_RENEWAL;
 /// For one write to the bucket. Later than this, the next period's write is the better one.
-const PATIENCE: Duration = Duration::from_secs(2);
+const PATIENCE: Duration = timing::LEASE_WRITE_TIMEOUT;
 /// Every how many periods the streams are looked at.
 const CHECK_EVERY: u8 = 10;
 

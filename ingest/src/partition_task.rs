@@ -11,7 +11,7 @@ use futures_util::StreamExt;
 use tidemap_service::{clock, streams};
 use tidemap_wire::{
     Event, ForgetReply, ForgetRequest, Partition as PartitionId, Slot, SnapshotRequest, decode, encode,
-    subject,
+    subject, timing,
 };
 use tokio::{
     sync::{mpsc, watch},
@@ -30,13 +30,13 @@ use crate::{
 
 /// Readers are told this often. The multiples of it are the same on every host, so that a reader's own tick can come
 /// just after all partitions have spoken.
-pub const TICK: Duration = Duration::from_millis(250);
+pub const TICK: Duration = timing::TICK;
 /// Every how many ticks the totals are told.
-const TICKS_PER_STATS: u64 = 4;
+const TICKS_PER_STATS: u64 = timing::TICKS_PER_STATS;
 /// Without a renewed lease for this long, another worker may already have taken over: say nothing.
-const FREEZE_AFTER: Duration = Duration::from_secs(3);
+const FREEZE_AFTER: Duration = timing::LEASE_FREEZE;
 /// The longest that an agent waits between two attempts to reach its broker.
-const RECONNECT_MS: i64 = 10_000;
+const RECONNECT_MS: i64 = timing::millis(timing::RECONNECT) as i64;
 /// A log in which nothing has come for this long was perhaps out of reach.
 const QUIET_MS: i64 = 3_000;
 /// At most one refused message in this time is logged.

@@ -12,7 +12,7 @@ use async_nats::jetstream::{self, kv};
 use futures_util::TryStreamExt;
 use serde::{Deserialize, Serialize};
 use tidemap_service::{cli::UsageError, clock, streams};
-use tidemap_wire::{Partition as PartitionId, PartitionCount, subject};
+use tidemap_wire::{Partition as PartitionId, PartitionCount, subject, timing};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -28,7 +28,7 @@ const PATIENCE: Duration = Duration::from_secs(300);
 /// From a worker's look at the streams to its first heartbeat.
 const STARTING: Duration = Duration::from_secs(2);
 /// The longest wait between two attempts to reach a broker, and a heartbeat.
-const AWAY: Duration = Duration::from_secs(12);
+const AWAY: Duration = timing::LEASE_RESERVATION;
 /// Nobody is judged or forgotten here.
 const LIMITS: Limits = Limits { offline_after_ms: i64::MAX, forget_after_ms: i64::MAX };
 

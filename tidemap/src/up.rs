@@ -19,12 +19,12 @@ use tidemap_service::{
     cli::UsageError,
     nats::{Connections, NatsArgs},
 };
+use tidemap_simulate::SimulateArgs;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     listen::{ListenArgs, Listener},
-    simulate::{self, SimulateArgs},
     stations::{Stage, Stations},
 };
 
@@ -161,7 +161,7 @@ async fn start(
     stations.start("agent", Stage::Source, |stop| tidemap_agent::run(plan.agent, access.agent, stop));
     if let Some(nodes) = plan.simulate {
         stations.start("simulator", Stage::Source, |stop| {
-            simulate::run(SimulateArgs::with_nodes(nodes), access.simulator, stop)
+            tidemap_simulate::run(SimulateArgs::with_nodes(nodes), access.simulator, stop)
         });
     }
     Ok(())

@@ -7,10 +7,12 @@
 
 pub mod cli;
 pub mod clock;
+pub mod deadline;
 pub mod logging;
 pub mod open_files;
 pub mod shutdown;
 
+pub mod acks;
 pub mod nats;
 pub mod streams;
 

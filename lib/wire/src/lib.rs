@@ -7,6 +7,8 @@
 //! * ingest publishes [`Delta`]s, [`PartitionStats`] and [`Event`]s, and answers [`SnapshotRequest`]s;
 //! * the API speaks JSON: [`http`] is what it answers, [`stream`] is what its event stream says.
 //!
+//! [`timing`] holds the times on which several of them rely.
+//!
 //! Messages on the broker are MessagePack maps with named fields. A receiver ignores unknown fields, and every field
 //! added later has a default, so old and new versions can talk. "Not known" is an absent field, never 0.
 #![warn(missing_docs)]
@@ -16,6 +18,7 @@ mod codec;
 mod node_id;
 mod slot;
 pub mod subject;
+pub mod timing;
 
 mod delta;
 mod event;

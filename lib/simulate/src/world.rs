@@ -2,17 +2,17 @@
 
 /// A place for nodes.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct City {
+pub(crate) struct City {
     /// A short name, as operators use in host names.
-    pub(super) code: &'static str,
+    pub(crate) code: &'static str,
     /// The name on the map.
-    pub(super) label: &'static str,
+    pub(crate) label: &'static str,
     /// Degrees north.
-    pub(super) lat: f64,
+    pub(crate) lat: f64,
     /// Degrees east.
-    pub(super) lon: f64,
+    pub(crate) lon: f64,
     /// How many nodes are here, in relation to the others.
-    pub(super) weight: u32,
+    pub(crate) weight: u32,
 }
 
 const fn city(code: &'static str, label: &'static str, lat: f64, lon: f64, weight: u32) -> City {
@@ -20,12 +20,12 @@ const fn city(code: &'static str, label: &'static str, lat: f64, lon: f64, weigh
 }
 
 /// Who runs the nodes.
-pub(super) const PROVIDERS: [&str; 5] = ["metal", "aws", "gcp", "hetzner", "edge"];
+pub(crate) const PROVIDERS: [&str; 5] = ["metal", "aws", "gcp", "hetzner", "edge"];
 
 /// What the nodes are for.
-pub(super) const ROLES: [&str; 6] = ["web", "db", "cache", "edge", "gpu", "store"];
+pub(crate) const ROLES: [&str; 6] = ["web", "db", "cache", "edge", "gpu", "store"];
 
-pub(super) const CITIES: [City; 48] = [
+pub(crate) const CITIES: [City; 48] = [
     city("fra", "Frankfurt", 50.11, 8.68, 9),
     city("ams", "Amsterdam", 52.37, 4.90, 8),
     city("lon", "London", 51.51, -0.13, 8),
@@ -77,7 +77,7 @@ pub(super) const CITIES: [City; 48] = [
 ];
 
 /// The city of a number below the sum of all weights.
-pub(super) fn city_of(mut ticket: u32) -> &'static City {
+pub(crate) fn city_of(mut ticket: u32) -> &'static City {
     for city in &CITIES {
         if ticket < city.weight {
             return city;
@@ -88,6 +88,6 @@ pub(super) fn city_of(mut ticket: u32) -> &'static City {
 }
 
 /// The sum of all weights.
-pub(super) fn tickets() -> u32 {
+pub(crate) fn tickets() -> u32 {
     CITIES.iter().map(|city| city.weight).sum()
 }

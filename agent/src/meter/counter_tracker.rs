@@ -2,47 +2,47 @@
 
 use super::Moved;
 
-/// What an interface has counted since its driver began.
+/// An interface's counts since its driver began.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Counters {
+pub(crate) struct Counters {
     /// Bytes received.
-    pub rx_bytes: u64,
+    pub(crate) rx_bytes: u64,
     /// Bytes sent.
-    pub tx_bytes: u64,
+    pub(crate) tx_bytes: u64,
 }
 
-/// What one reading adds.
+/// The result of one reading.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Step {
+pub(crate) enum Step {
     /// The first reading: nothing to compare with.
     Baseline,
     /// These bytes moved since the reading just before.
     Moved(Moved),
     /// These bytes moved since a reading further back.
     Late(Moved),
-    /// Bytes may have moved; nobody knows how many.
+    /// Bytes may have moved, it is not known how many.
     Unknown,
-    /// It has been silent for so long that the others go on without it.
+    /// It has been silent for so long that the rate is known without it.
     Gone,
 }
 
 /// One interface's counters from reading to reading.
 #[derive(Clone, Debug, Default)]
-pub struct Gauge {
+pub(crate) struct CounterTracker {
     last: Option<Counters>,
     /// Time since `last` was read, before the present reading.
     silent_ms: u64,
     /// Readings in a row in which a counter fell to zero.
     zeros: u8,
-    /// The reading just before, where it could not follow from `last`: a failed reading, or a new beginning.
+    /// The reading just before, where it could not follow from `last`: a failed reading, or a reset.
     doubtful: Option<Counters>,
-    /// Where the counters stood before they began anew. If that was no reset after all, they come back to it.
+    /// The counters before they restarted. If that was no reset after all, they return to these.
     former: Option<Counters>,
 }
 
-/// An uplink that cannot be read for this long no longer holds up the rate of the others.
+/// After this long without a reading of an uplink, the rate is known without it.
 const GONE_AFTER_MS: u64 = 10_000;
-/// A counter that falls to zero is a failed reading, until it has been zero this often in a row.
+/// A counter that falls to zero is a failed reading, unless it is zero this often in a row.
 const ZEROS_OF_A_RESET: u8 = 3;
 /// Some drivers update their counters only every second or two: bytes above the link's speed are carried over to the
 /// next readings as long as they are no more than the link moves in this time.
@@ -55,9 +55,14 @@ const ANY_LIMIT_BPS: u64 = 100_000_000_000;
 /// Where 32-bit counters wrap.
 const WRAP: u64 = 1 << 32;
 
-impl Gauge {
-    /// Takes the counters as read `elapsed_ms` after the reading before.
-    pub fn read(&mut self, elapsed_ms: u32, counters: Option<Counters>, limit_bps: Option<u64>) -> Step {
+impl CounterTracker {
+    /// Takes the counters, read `elapsed_ms` after the reading before.
+    pub(crate) fn read(
+        &mut self,
+        elapsed_ms: u32,
+        counters: Option<Counters>,
+        limit_bps: Option<u64>,
+    ) -> Step {
         let over_ms = self.silent_ms + u64::from(elapsed_ms);
         let Some(now) = counters else { return self.silence(elapsed_ms) };
         let Some(last) = self.last else {
@@ -88,7 +93,7 @@ impl Gauge {
     }
 
     /// Lets time pass without a reading.
-    pub fn silence(&mut self, elapsed_ms: u32) -> Step {
+    pub(crate) fn silence(&mut self, elapsed_ms: u32) -> Step {
         self.silent_ms += u64::from(elapsed_ms);
         self.doubtful = None;
         if self.silent_ms < GONE_AFTER_MS {
@@ -98,7 +103,7 @@ impl Gauge {
         Step::Gone
     }
 
-    /// Whether a leap has brought the counters back to where they stood before they seemed to begin anew.
+    /// Whether a leap has brought the counters back to where they were before an apparent reset.
     fn is_back(&self, last: Counters, now: Counters, over_ms: u64) -> bool {
         let leap = |last: u64, now: u64| now.saturating_sub(last) > bytes_in(MODEST_BPS, over_ms);
         let leapt = leap(last.rx_bytes, now.rx_bytes) || leap(last.tx_bytes, now.tx_bytes);

@@ -1,17 +1,17 @@
 use std::time::Duration;
 
 use super::*;
-use crate::simulate::fleet::Fleet;
+use crate::fleet::Fleet;
 
 const START_MS: i64 = 1_700_000_000_000;
 
-fn agents(faults: Faults) -> Vec<SimulatedAgent> {
+fn agents(faults: AgentFaults) -> Vec<SimulatedAgent> {
     let fleet = Fleet::new(20, Duration::from_secs(1), 3);
     fleet.nodes.into_iter().map(|node| SimulatedAgent::new(node, 1_000, faults)).collect()
 }
 
 /// What a perfect broker has acknowledged after 20 s.
-fn acknowledged(faults: Faults) -> Vec<Entry> {
+fn acknowledged(faults: AgentFaults) -> Vec<Entry> {
     let mut entries = Vec::new();
     for mut agent in agents(faults) {
         for run_ms in (0..20_000).step_by(10) {
@@ -26,8 +26,8 @@ fn acknowledged(faults: Faults) -> Vec<Entry> {
 }
 
 #[test]
-fn every_sample_is_told_once_and_its_bytes_add_up() {
-    let faults = Faults { restart_every_ms: Some(3_000), churn: 0.5, ..Faults::default() };
+fn every_sample_is_listed_once_and_its_bytes_add_up() {
+    let faults = AgentFaults { restart_every_ms: Some(3_000), churn: 0.5, ..AgentFaults::default() };
     let entries = acknowledged(faults);
     assert_eq!(entries.len(), 20 * 20);
     let mut sums: BTreeMap<(NodeId, u64), (u64, u64)> = BTreeMap::new();
@@ -41,7 +41,7 @@ fn every_sample_is_told_once_and_its_bytes_add_up() {
 
 #[test]
 fn clocks_are_wrong_and_put_back_once() {
-    let faults = Faults { skew_ms: 3_600_000, leap_ms: 60_000, ..Faults::default() };
+    let faults = AgentFaults { skew_ms: 3_600_000, leap_ms: 60_000, ..AgentFaults::default() };
     let entries = acknowledged(faults);
     let first = entries.iter().filter(|entry| entry.seq == 1);
     assert!(first.clone().any(|entry| entry.at_ms < START_MS - 600_000));
@@ -53,13 +53,13 @@ fn clocks_are_wrong_and_put_back_once() {
 
 #[test]
 fn the_same_seed_makes_the_same_truth() {
-    let faults = Faults { skew_ms: 1_000, restart_every_ms: Some(4_000), churn: 1.0, leap_ms: 0 };
+    let faults = AgentFaults { skew_ms: 1_000, restart_every_ms: Some(4_000), churn: 1.0, leap_ms: 0 };
     assert_eq!(acknowledged(faults), acknowledged(faults));
 }
 
 #[test]
 fn what_is_not_acknowledged_goes_again_and_counts_once() {
-    let mut agent = agents(Faults::default()).remove(1);
+    let mut agent = agents(AgentFaults::default()).remove(1);
     while !agent.sample(500, START_MS) && !agent.sample(1_500, START_MS) {}
     let lost = agent.next(1_500).unwrap();
     assert!(agent.next(1_500).is_none());

@@ -1,5 +1,4 @@
-//! Records: a length, a checksum, and MessagePack. Whatever the end of a file is, what is read is a prefix of what was
-//! written.
+//! Records: a length, a checksum, and MessagePack. However a file ends, what is read is a prefix of what was written.
 
 use std::collections::HashSet;
 
@@ -13,19 +12,9 @@ const HEAD_BYTES: usize = 8;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) enum Record {
     /// A run has read a sample.
-    Waits {
-        /// The run.
-        boot: u64,
-        /// The sample.
-        sample: Box<Sample>,
-    },
+    Waits { boot: u64, sample: Box<Sample> },
     /// The broker has samples of a run.
-    Stored {
-        /// The run.
-        boot: u64,
-        /// Their sequence numbers.
-        seqs: Vec<u64>,
-    },
+    Stored { boot: u64, seqs: Vec<u64> },
 }
 
 /// Adds a record to the bytes of a file.
@@ -60,13 +49,16 @@ pub(super) fn waiting(records: Vec<Record>) -> Vec<(u64, Sample)> {
     samples
 }
 
+/// The first record, if it is whole, and the bytes after it.
 fn first(bytes: &[u8]) -> Option<(Record, &[u8])> {
     let (head, rest) = bytes.split_at_checked(HEAD_BYTES)?;
     let (length, checksum) = head.split_at_checked(4)?;
     let length = u32::from_le_bytes(length.try_into().ok()?);
     let (payload, after) = rest.split_at_checked(usize::try_from(length).ok()?)?;
-    // Nothing at all has the checksum 0, and zeros are what some file systems leave behind after a power loss; but it is
-    // no MessagePack either.
-    let sound = crc32fast::hash(payload) == u32::from_le_bytes(checksum.try_into().ok()?);
-    sound.then(|| decode(payload).ok())?.map(|record| (record, after))
+    // An empty payload has the checksum 0, and zeros are what some file systems leave behind after a power loss; but it
+    // is no MessagePack either.
+    if crc32fast::hash(payload) != u32::from_le_bytes(checksum.try_into().ok()?) {
+        return None;
+    }
+    Some((decode(payload).ok()?, after))
 }

@@ -13,31 +13,32 @@ use std::{
 };
 
 use anyhow::Context;
+use tidemap_service::cli::UsageError;
 use tidemap_wire::{NodeId, Sample};
 
 /// The file, shared by all connections.
-pub(super) struct AckLog {
-    /// A standard mutex: nobody waits for anything while a line is written.
+pub(crate) struct AckLog {
+    /// A standard mutex: nothing is awaited while a line is written.
     file: Mutex<BufWriter<File>>,
 }
 
 /// A sample as the truth knows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Entry {
-    pub(super) node: NodeId,
-    pub(super) boot: u64,
-    pub(super) seq: u64,
-    pub(super) at_ms: i64,
-    pub(super) elapsed_ms: u32,
-    pub(super) rx_bytes: u64,
-    pub(super) tx_bytes: u64,
-    pub(super) rx_sum: u64,
-    pub(super) tx_sum: u64,
+pub(crate) struct Entry {
+    pub(crate) node: NodeId,
+    pub(crate) boot: u64,
+    pub(crate) seq: u64,
+    pub(crate) at_ms: i64,
+    pub(crate) elapsed_ms: u32,
+    pub(crate) rx_bytes: u64,
+    pub(crate) tx_bytes: u64,
+    pub(crate) rx_sum: u64,
+    pub(crate) tx_sum: u64,
 }
 
 impl Entry {
     /// The entry of a sample that follows `before` = the sums of the sample before it.
-    pub(super) fn new(node: &NodeId, boot: u64, sample: &Sample, before: (u64, u64)) -> Self {
+    pub(crate) fn new(node: &NodeId, boot: u64, sample: &Sample, before: (u64, u64)) -> Self {
         Self {
             node: node.clone(),
             boot,
@@ -60,20 +61,20 @@ impl fmt::Display for Entry {
 }
 
 impl AckLog {
-    /// Makes the file, or empties it.
-    pub(super) fn create(path: &Path) -> anyhow::Result<Self> {
-        let file = File::create(path).with_context(|| format!("--ack-log {}", path.display()))?;
+    /// Creates the file, or empties it.
+    pub(crate) fn create(path: &Path) -> Result<Self, UsageError> {
+        let file = File::create(path).map_err(|error| UsageError::in_file("--ack-log", path, error))?;
         Ok(Self { file: Mutex::new(BufWriter::new(file)) })
     }
 
     /// Adds entries.
-    pub(super) fn write(&self, entries: &[Entry]) -> anyhow::Result<()> {
+    pub(crate) fn write(&self, entries: &[Entry]) -> anyhow::Result<()> {
         let mut file = self.file.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         entries.iter().try_for_each(|entry| writeln!(file, "{entry}")).context("cannot write the ack log")
     }
 
     /// Hands everything to the operating system.
-    pub(super) fn flush(&self) -> anyhow::Result<()> {
+    pub(crate) fn flush(&self) -> anyhow::Result<()> {
         let mut file = self.file.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         file.flush().context("cannot write the ack log")
     }

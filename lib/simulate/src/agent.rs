@@ -1,40 +1,40 @@
-//! A synthetic node with an agent's conscience: it keeps what is not acknowledged and sends it again. Pure: time comes in
-//! as the simulation's milliseconds and the host's clock.
+//! A synthetic node with an agent's outbox: it keeps what is not acknowledged and sends it again. Pure: time comes in as
+//! the simulation's milliseconds and the host's clock.
 
 use std::collections::BTreeMap;
 
 use tidemap_agent::outbox::Outbox;
 use tidemap_wire::{NodeId, Report};
 
-use super::{ack_log::Entry, fleet::SimulatedNode, plan::Faults};
+use crate::{ack_log::Entry, fleet::SimulatedNode, plan::AgentFaults};
 
 /// A clock that is put back is put back within this time.
 const LEAP_WITHIN_MS: u64 = 10_000;
 
 /// A node, and the runs of its agent whose samples are not all acknowledged.
-pub(super) struct SimulatedAgent {
+pub(crate) struct SimulatedAgent {
     node: SimulatedNode,
-    clock: Clock,
+    clock: SkewedClock,
     restarts: Option<Restarts>,
     interval_ms: u64,
     next_sample_ms: u64,
     samples: u64,
-    /// Newest last; never empty. A run that has ended goes on until everything of it is acknowledged: what crashed agents
-    /// lose has been nobody's truth.
+    /// Newest last; never empty. A run that has ended stays until everything of it is acknowledged: the log of the truth
+    /// has only samples that were acknowledged.
     runs: Vec<Run>,
     next_run: u64,
 }
 
 /// A report, and the run that waits for its acknowledgement.
 #[derive(Clone, Debug)]
-pub(super) struct Sending {
-    pub(super) run: u64,
-    pub(super) id: u64,
-    pub(super) report: Report,
+pub(crate) struct Sending {
+    pub(crate) run: u64,
+    pub(crate) id: u64,
+    pub(crate) report: Report,
 }
 
 /// The host's clock, which is wrong.
-struct Clock {
+struct SkewedClock {
     offset_ms: i64,
     leap: Option<(u64, i64)>,
 }
@@ -53,9 +53,9 @@ struct Run {
 
 impl SimulatedAgent {
     /// The agent of a node, which goes wrong in the ways of `faults` as the node's own chance has it.
-    pub(super) fn new(mut node: SimulatedNode, interval_ms: u64, faults: Faults) -> Self {
+    pub(crate) fn new(mut node: SimulatedNode, interval_ms: u64, faults: AgentFaults) -> Self {
         let random = &mut node.random;
-        let clock = Clock::new(faults, random);
+        let clock = SkewedClock::new(faults, random);
         let restarts = faults.restart_every_ms.filter(|_| random.f64() < faults.churn);
         let restarts = restarts.map(|every_ms| Restarts { every_ms, next_ms: random.u64(1..=every_ms) });
         let next_sample_ms = (node.phase * interval_ms as f64) as u64;
@@ -74,17 +74,17 @@ impl SimulatedAgent {
     }
 
     /// The node's name.
-    pub(super) fn id(&self) -> &NodeId {
+    pub(crate) fn id(&self) -> &NodeId {
         &self.node.id
     }
 
     /// Samples taken so far, over all runs.
-    pub(super) fn samples(&self) -> u64 {
+    pub(crate) fn samples(&self) -> u64 {
         self.samples
     }
 
     /// Takes a sample when it is time to. Says whether it has.
-    pub(super) fn sample(&mut self, run_ms: u64, wall_ms: i64) -> bool {
+    pub(crate) fn sample(&mut self, run_ms: u64, wall_ms: i64) -> bool {
         if run_ms < self.next_sample_ms {
             return false;
         }
@@ -102,15 +102,15 @@ impl SimulatedAgent {
     }
 
     /// The next report to send, if one is due.
-    pub(super) fn next(&mut self, now_ms: u64) -> Option<Sending> {
+    pub(crate) fn next(&mut self, now_ms: u64) -> Option<Sending> {
         self.runs.iter_mut().rev().find_map(|run| {
-            let parcel = run.outbox.next(now_ms)?;
-            Some(Sending { run: run.number, id: parcel.id, report: parcel.report })
+            let batch = run.outbox.next(now_ms)?;
+            Some(Sending { run: run.number, id: batch.id, report: batch.report })
         })
     }
 
     /// The broker has a report; returns those of its samples that it has not acknowledged before.
-    pub(super) fn acknowledged(&mut self, run: u64, id: u64, now_ms: u64) -> Vec<Entry> {
+    pub(crate) fn acknowledged(&mut self, run: u64, id: u64, now_ms: u64) -> Vec<Entry> {
         let Some(run) = self.runs.iter_mut().find(|held| held.number == run) else { return Vec::new() };
         let delivery = run.outbox.acknowledged(id, now_ms);
         let seqs = delivery.map(|delivery| delivery.seqs).unwrap_or_default();
@@ -118,14 +118,14 @@ impl SimulatedAgent {
     }
 
     /// The broker did not take a report.
-    pub(super) fn refused(&mut self, run: u64, id: u64, now_ms: u64) {
+    pub(crate) fn refused(&mut self, run: u64, id: u64, now_ms: u64) {
         if let Some(run) = self.runs.iter_mut().find(|held| held.number == run) {
             run.outbox.refused(id, now_ms);
         }
     }
 
     /// Gives up waiting for what is overdue, and forgets runs that have ended and are acknowledged for good.
-    pub(super) fn tidy(&mut self, now_ms: u64) {
+    pub(crate) fn tidy(&mut self, now_ms: u64) {
         for run in &mut self.runs {
             run.outbox.expire(now_ms);
         }
@@ -136,17 +136,17 @@ impl SimulatedAgent {
     }
 
     /// A new connection, perhaps to a new server.
-    pub(super) fn reconnected(&mut self, new_server: bool) {
+    pub(crate) fn reconnected(&mut self, new_server: bool) {
         self.runs.iter_mut().for_each(|run| run.outbox.reconnected(new_server));
     }
 
     /// Whether the broker has acknowledged everything.
-    pub(super) fn is_done(&self) -> bool {
+    pub(crate) fn is_done(&self) -> bool {
         self.runs.iter().all(|run| run.outbox.is_done())
     }
 
     /// Samples that had to be given up: the truth is no longer known.
-    pub(super) fn lost(&self) -> u64 {
+    pub(crate) fn lost(&self) -> u64 {
         self.runs.iter().map(|run| run.outbox.lost()).sum()
     }
 
@@ -167,8 +167,8 @@ impl SimulatedAgent {
     }
 }
 
-impl Clock {
-    fn new(faults: Faults, random: &mut fastrand::Rng) -> Self {
+impl SkewedClock {
+    fn new(faults: AgentFaults, random: &mut fastrand::Rng) -> Self {
         let skew_ms = i64::try_from(faults.skew_ms).unwrap_or(i64::MAX);
         let leap_ms = i64::try_from(faults.leap_ms).unwrap_or(i64::MAX);
         Self {

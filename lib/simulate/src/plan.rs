@@ -1,15 +1,15 @@
-//! What a simulation is told: how long, how far from the ideal, and where its truth is written.
+//! How long a simulation runs, what goes wrong in it, and where its truth is written.
 
 use std::{path::PathBuf, time::Duration};
 
-use tidemap_service::cli::UsageError;
+use tidemap_service::{cli::UsageError, clock::whole_ms};
 
 /// The longest that a number of seconds may be: a day.
 const LONGEST_S: f64 = 86_400.0;
 
-/// When the fleet ends by itself, and how its way to the broker goes wrong.
+/// Arguments about the end of a run, and about faults.
 #[derive(clap::Args, Clone, Debug, Default)]
-pub(crate) struct PlanArgs {
+pub struct PlanArgs {
     /// Samples that each node takes; then the run ends, once the broker has acknowledged all of them.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     samples: Option<u64>,
@@ -42,51 +42,51 @@ pub(crate) struct PlanArgs {
 
 /// When the fleet ends by itself.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Limit {
+pub(crate) struct Limit {
     /// Samples of each node.
-    pub(super) samples: Option<u64>,
+    pub(crate) samples: Option<u64>,
     /// Milliseconds.
-    pub(super) duration_ms: Option<u64>,
+    pub(crate) duration_ms: Option<u64>,
 }
 
-/// How clocks and agents go wrong. All times are milliseconds.
+/// Faults of clocks and agents. All times are milliseconds.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Faults {
+pub(crate) struct AgentFaults {
     /// Each clock is off by up to this.
-    pub(super) skew_ms: u64,
+    pub(crate) skew_ms: u64,
     /// Each clock is put back by up to this.
-    pub(super) leap_ms: u64,
+    pub(crate) leap_ms: u64,
     /// Agents begin anew after this.
-    pub(super) restart_every_ms: Option<u64>,
+    pub(crate) restart_every_ms: Option<u64>,
     /// How many of them do.
-    pub(super) churn: f64,
+    pub(crate) churn: f64,
 }
 
-/// How the way to the broker goes wrong.
+/// Faults of the way to the broker.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Way {
+pub(crate) struct WayFaults {
     /// Share of the reports that go twice.
-    pub(super) duplicate: f64,
+    pub(crate) duplicate: f64,
     /// Longest delay.
-    pub(super) shuffle: Duration,
+    pub(crate) shuffle: Duration,
 }
 
-/// All of it, checked.
+/// The checked arguments.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Plan {
-    pub(super) limit: Limit,
-    pub(super) ack_log: Option<PathBuf>,
-    pub(super) faults: Faults,
-    pub(super) way: Way,
+pub(crate) struct Plan {
+    pub(crate) limit: Limit,
+    pub(crate) ack_log: Option<PathBuf>,
+    pub(crate) faults: AgentFaults,
+    pub(crate) way: WayFaults,
 }
 
 impl PlanArgs {
-    /// Checks that the times can be kept with this interval.
-    pub(super) fn check(self, interval: Duration) -> Result<Plan, UsageError> {
+    /// Checks that the times fit this interval.
+    pub(crate) fn check(self, interval: Duration) -> Result<Plan, UsageError> {
         if self.restart_every.is_some_and(|every| every < interval * 2) {
             return Err(UsageError("--restart-every: at least two intervals".to_owned()));
         }
-        let faults = Faults {
+        let faults = AgentFaults {
             skew_ms: self.skew.map_or(0, whole_ms),
             leap_ms: self.leap.map_or(0, whole_ms),
             restart_every_ms: self.restart_every.map(whole_ms),
@@ -96,7 +96,7 @@ impl PlanArgs {
             limit: Limit { samples: self.samples, duration_ms: self.duration.map(whole_ms) },
             ack_log: self.ack_log,
             faults,
-            way: Way {
+            way: WayFaults {
                 duplicate: self.duplicate.unwrap_or(0.0),
                 shuffle: self.shuffle.unwrap_or(Duration::ZERO),
             },
@@ -106,18 +106,14 @@ impl PlanArgs {
 
 impl Limit {
     /// Whether a node that has taken so many samples by now may take another.
-    pub(super) fn allows(self, samples: u64, run_ms: u64) -> bool {
+    pub(crate) fn allows(self, samples: u64, run_ms: u64) -> bool {
         self.samples.is_none_or(|most| samples < most) && !self.is_over(run_ms)
     }
 
     /// Whether nobody takes samples any more.
-    pub(super) fn is_over(self, run_ms: u64) -> bool {
+    pub(crate) fn is_over(self, run_ms: u64) -> bool {
         self.duration_ms.is_some_and(|duration_ms| run_ms >= duration_ms)
     }
-}
-
-fn whole_ms(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 fn fraction(text: &str) -> Result<f64, String> {

@@ -1,4 +1,4 @@
-//! What synthetic nodes do: load that follows the local day, bursts, and some that fall silent and come back.
+//! What synthetic nodes report: load that follows the local day, bursts, and some that fall silent and come back.
 
 use std::{collections::BTreeMap, f64::consts::TAU, time::Duration};
 
@@ -6,7 +6,7 @@ use tidemap_wire::{
     Bps, Hello, Host, Interface, InterfaceRate, Location, LocationSource, NodeId, Report, Sample,
 };
 
-use super::world::{PROVIDERS, ROLES, city_of, tickets};
+use crate::world::{PROVIDERS, ROLES, city_of, tickets};
 
 /// A hello is repeated after this, host metrics after that.
 const HELLO_PERIOD_MS: u64 = 60_000;
@@ -16,13 +16,13 @@ const FLAKY_ONE_IN: usize = 33;
 const DAY_MS: f64 = 86_400_000.0;
 
 /// Some nodes.
-pub(super) struct Fleet {
-    pub(super) nodes: Vec<SimulatedNode>,
+pub(crate) struct Fleet {
+    pub(crate) nodes: Vec<SimulatedNode>,
 }
 
 impl Fleet {
     /// A fleet of this size; the same seed makes the same one.
-    pub(super) fn new(nodes: u32, interval: Duration, seed: u64) -> Self {
+    pub(crate) fn new(nodes: u32, interval: Duration, seed: u64) -> Self {
         let mut random = fastrand::Rng::with_seed(seed);
         Self {
             nodes: (0..nodes as usize)
@@ -31,15 +31,15 @@ impl Fleet {
         }
     }
 
-    /// Has all agents begin a run that differs from those of other moments: whoever knows the fleet from before would
-    /// take the samples of the same run for ones that it has seen.
-    pub(super) fn begin(mut self, now_ms: u64) -> Self {
+    /// Begins runs of all agents that differ from those of other moments: ingest, which may know the fleet from before,
+    /// would drop the samples of the same runs as duplicates.
+    pub(crate) fn begin(mut self, now_ms: u64) -> Self {
         self.nodes.iter_mut().for_each(|node| node.boot ^= now_ms);
         self
     }
 
     /// Deals the nodes out to several connections.
-    pub(super) fn split(self, parts: u32) -> Vec<Fleet> {
+    pub(crate) fn split(self, parts: u32) -> Vec<Fleet> {
         let mut fleets: Vec<Fleet> = (0..parts).map(|_| Fleet { nodes: Vec::new() }).collect();
         for (number, node) in self.nodes.into_iter().enumerate() {
             fleets[number % parts as usize].nodes.push(node);
@@ -49,23 +49,23 @@ impl Fleet {
 }
 
 /// One synthetic node: its nature, and how far its run has come.
-pub(super) struct SimulatedNode {
-    pub(super) id: NodeId,
+pub(crate) struct SimulatedNode {
+    pub(crate) id: NodeId,
     hello: Box<Hello>,
     /// Random for each run.
-    pub(super) boot: u64,
-    /// What is chance in this node's life.
-    pub(super) random: fastrand::Rng,
+    pub(crate) boot: u64,
+    /// All that is random about this node.
+    pub(crate) random: fastrand::Rng,
     /// What it moves on an ordinary afternoon, bytes per second.
     usual_rx_bps: f64,
     usual_tx_bps: f64,
     /// Falls silent for `.1` once in every `.0` milliseconds.
     silence_ms: Option<(u64, u64)>,
     /// Where in the interval it reports, 0 to 1.
-    pub(super) phase: f64,
+    pub(crate) phase: f64,
     burst: f64,
     /// Samples of this run.
-    pub(super) seq: u64,
+    pub(crate) seq: u64,
     rx_bytes: u64,
     tx_bytes: u64,
     last_ms: Option<u64>,
@@ -125,8 +125,8 @@ impl SimulatedNode {
         }
     }
 
-    /// What the node says `run_ms` after the simulation began, at `at_ms` of the wall clock; `None` while it is silent.
-    pub(super) fn report(&mut self, run_ms: u64, at_ms: i64) -> Option<Report> {
+    /// The report `run_ms` after the simulation began, at `at_ms` of the wall clock; `None` while it is silent.
+    pub(crate) fn report(&mut self, run_ms: u64, at_ms: i64) -> Option<Report> {
         if self.is_silent(run_ms) {
             return None;
         }
@@ -161,13 +161,13 @@ impl SimulatedNode {
     }
 
     /// Begins a new run: numbers and sums start anew.
-    pub(super) fn restart(&mut self) {
+    pub(crate) fn restart(&mut self) {
         self.boot = self.random.u64(..);
         (self.seq, self.rx_bytes, self.tx_bytes, self.last_ms) = (0, 0, 0, None);
     }
 
     /// Bytes received and sent in this run.
-    pub(super) fn sums(&self) -> (u64, u64) {
+    pub(crate) fn sums(&self) -> (u64, u64) {
         (self.rx_bytes, self.tx_bytes)
     }
 

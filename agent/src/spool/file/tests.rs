@@ -4,6 +4,7 @@ use proptest::prelude::*;
 use tempfile::TempDir;
 
 use super::*;
+use crate::{outbox::Outbox, spool::Spool};
 
 fn node() -> NodeId {
     NodeId::from_name("web-01").unwrap()
@@ -30,31 +31,31 @@ fn stored(boot: u64, seqs: impl IntoIterator<Item = u64>) -> Delivery {
 #[test]
 fn what_the_broker_does_not_have_is_there_for_the_next_run() {
     let (_folder, path) = folder();
-    let (mut spool, left) = Spool::open(&path, &node()).unwrap();
+    let (mut spool, left) = SpoolFile::open(&path, &node()).unwrap();
     assert_eq!(left, Left::default());
     for seq in 1..=4 {
         spool.keep(7, sample(seq)).unwrap();
     }
     spool.stored(stored(7, [1, 3])).unwrap();
     drop(spool);
-    let (mut spool, left) = Spool::open(&path, &node()).unwrap();
+    let (mut spool, left) = SpoolFile::open(&path, &node()).unwrap();
     assert_eq!((seqs(&left), left.cut_bytes), (vec![(7, 2), (7, 4)], 0));
     spool.keep(8, sample(1)).unwrap();
     drop(spool);
-    assert_eq!(seqs(&Spool::open(&path, &node()).unwrap().1), [(7, 2), (7, 4), (8, 1)]);
+    assert_eq!(seqs(&SpoolFile::open(&path, &node()).unwrap().1), [(7, 2), (7, 4), (8, 1)]);
 }
 
 #[test]
 fn the_file_stays_small_however_long_the_agent_runs_and_holds_what_waits() {
     let (_folder, path) = folder();
-    let (mut spool, _) = Spool::open(&path, &node()).unwrap();
+    let (mut spool, _) = SpoolFile::open(&path, &node()).unwrap();
     let (mut compactions, mut largest) = (0, 0);
     for seq in 1..=20_000 {
         spool.keep(7, sample(seq)).unwrap();
         // The newest 100 always wait.
         spool.stored(stored(7, seq.checked_sub(100))).unwrap();
         largest = largest.max(fs::metadata(&path).unwrap().len());
-        if spool.is_full() {
+        if spool.is_large() {
             let pending = (seq.saturating_sub(99)..=seq).map(|seq| (7, sample(seq))).collect();
             spool.compact(pending).unwrap();
             compactions += 1;
@@ -62,22 +63,22 @@ fn the_file_stays_small_however_long_the_agent_runs_and_holds_what_waits() {
     }
     assert!(largest < 128 * 1024 && compactions > 3, "{largest} bytes, {compactions} compactions");
     drop(spool);
-    let (mut spool, left) = Spool::open(&path, &node()).unwrap();
+    let (mut spool, left) = SpoolFile::open(&path, &node()).unwrap();
     assert_eq!(seqs(&left), (19_901..=20_000).map(|seq| (7, seq)).collect::<Vec<_>>());
     spool.compact(Vec::new()).unwrap();
     assert_eq!(fs::read(&path).unwrap(), header(&node()));
     drop(spool);
-    assert_eq!(Spool::open(&path, &node()).unwrap().1, Left::default());
+    assert_eq!(SpoolFile::open(&path, &node()).unwrap().1, Left::default());
 }
 
 #[test]
 fn a_second_agent_is_refused_until_the_first_has_ended() {
     let (_folder, path) = folder();
-    let held = Spool::open(&path, &node()).unwrap();
-    let refused = Spool::open(&path, &node()).unwrap_err().to_string();
-    assert_eq!(refused, format!("--spool {}: another agent uses it", path.display()));
+    let held = SpoolFile::open(&path, &node()).unwrap();
+    let refused = SpoolFile::open(&path, &node()).unwrap_err().to_string();
+    assert_eq!(refused, "another agent uses it");
     drop(held);
-    Spool::open(&path, &node()).unwrap();
+    SpoolFile::open(&path, &node()).unwrap();
 }
 
 #[test]
@@ -91,11 +92,11 @@ fn a_file_that_is_something_else_is_refused_and_left_as_it_is() {
         (&other, "it holds samples of another node"),
     ] {
         fs::write(&path, text).unwrap();
-        let refused = Spool::take_up(&path, &node(), &mut outbox).unwrap_err().to_string();
+        let refused = Spool::open(Some(&path), &node(), &mut outbox).unwrap_err().to_string();
         assert_eq!(refused, format!("--spool {}: {why}", path.display()));
         assert_eq!(fs::read(&path).unwrap(), text);
     }
-    let refused = Spool::take_up(folder.path(), &node(), &mut outbox).unwrap_err().to_string();
+    let refused = Spool::open(Some(folder.path()), &node(), &mut outbox).unwrap_err().to_string();
     assert!(refused.ends_with(": not a spool"), "{refused}");
 }
 
@@ -103,8 +104,9 @@ fn a_file_that_is_something_else_is_refused_and_left_as_it_is() {
 fn a_place_that_cannot_be_written_is_done_without() {
     let (folder, path) = folder();
     let mut outbox = Outbox::new(node(), 1);
-    assert!(Spool::take_up(&folder.path().join("none/spool"), &node(), &mut outbox).unwrap().is_none());
-    let (mut spool, _) = Spool::open(&path, &node()).unwrap();
+    let unwritable = folder.path().join("none/spool");
+    assert!(!Spool::open(Some(&unwritable), &node(), &mut outbox).unwrap().is_in_use());
+    let (mut spool, _) = SpoolFile::open(&path, &node()).unwrap();
     // What a full disk does: the device accepts no byte.
     if let Ok(full) = OpenOptions::new().write(true).open("/dev/full") {
         spool.file = full;
@@ -120,7 +122,7 @@ fn nobody_else_may_read_it() {
     let (folder, path) = folder();
     fs::write(&path, "").unwrap();
     fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
-    let (mut spool, _) = Spool::open(&path, &node()).unwrap();
+    let (mut spool, _) = SpoolFile::open(&path, &node()).unwrap();
     spool.compact(vec![(7, sample(1))]).unwrap();
     for entry in fs::read_dir(folder.path()).unwrap() {
         let entry = entry.unwrap();
@@ -159,10 +161,10 @@ fn after_a_cut_the_file_goes_on_where_it_was_whole() {
     let (bytes, ends) = written(5);
     for cut in [0, 3, ends[0] - 1, ends[0], ends[2] + 1, ends[5] - 1, ends[5]] {
         fs::write(&path, &bytes[..cut]).unwrap();
-        let (mut spool, left) = Spool::open(&path, &node()).unwrap();
+        let (mut spool, left) = SpoolFile::open(&path, &node()).unwrap();
         spool.keep(8, sample(1)).unwrap();
         drop(spool);
-        let again = Spool::open(&path, &node()).unwrap().1;
+        let again = SpoolFile::open(&path, &node()).unwrap().1;
         assert_eq!(seqs(&again), [seqs(&left), vec![(8, 1)]].concat(), "cut at {cut}");
         assert_eq!(again.cut_bytes, 0);
     }
