@@ -2,7 +2,7 @@
 //!
 //! As many workers as you like share the partitions by leases ([`leases`], kept by [`keeper`]; [`lifeline`] watches its
 //! connections). Each owned partition is one task ([`owner`]) that reads the partition's stream ([`log`]) into pure state
-//! ([`partition`], [`node`], [`window`], [`seen`], [`told`]) in numbered [`rows`], tells readers what has changed ([`chunks`]), and
+//! ([`partition`], [`node`], [`window`], [`seen`], [`packed_metadata`]) in numbered [`rows`], tells readers what has changed ([`chunks`]), and
 //! keeps its state ([`checkpoint`]) for the next owner ([`vault`]).
 
 pub mod board;
@@ -15,12 +15,12 @@ pub mod lifeline;
 pub mod log;
 pub mod node;
 pub mod owner;
+pub mod packed_metadata;
 pub mod partition;
 pub mod repartition;
 pub mod rows;
 pub mod run;
 pub mod seen;
-pub mod told;
 pub mod vault;
 pub mod window;
 
