@@ -1,9 +1,10 @@
 //! An ingest worker: owns partitions, keeps node state and rolling averages, publishes deltas.
 //!
-//! As many workers as you like share the partitions by leases ([`leases`], kept by [`lease_manager`]; [`connection_watchdog`] watches its
-//! connections). Each owned partition is one task ([`partition_task`]) that reads the partition's stream ([`log_reader`]) into pure state
-//! ([`partition`], [`node`], [`window`], [`dedup`], [`told`]) in numbered [`rows`], tells readers what has changed ([`chunks`]), and
-//! keeps its state ([`checkpoint`]) for the next owner ([`checkpoint_store`]).
+//! As many workers as you like share the partitions by leases ([`leases`], kept by [`lease_manager`];
+//! [`connection_watchdog`] watches its connections). Each owned partition is one task ([`partition_task`]) that reads
+//! the partition's stream ([`log_reader`]) into pure state ([`partition`], [`node`], [`window`], [`dedup`],
+//! [`packed_metadata`]) in numbered [`rows`], tells readers what has changed ([`chunks`]), and keeps its state
+//! ([`checkpoint`]) for the next owner ([`checkpoint_store`]).
 
 pub mod checkpoint;
 pub mod checkpoint_store;
@@ -15,12 +16,12 @@ pub mod lease_manager;
 pub mod leases;
 pub mod log_reader;
 pub mod node;
+pub mod packed_metadata;
 pub mod partition;
 pub mod partition_task;
 pub mod repartition;
 pub mod rows;
 pub mod run;
-pub mod told;
 pub mod window;
 pub mod worker_status;
 

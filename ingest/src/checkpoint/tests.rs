@@ -89,8 +89,8 @@ fn totals(state: &Partition) -> BTreeMap<NodeId, (u64, u64, String)> {
 }
 
 proptest! {
-    /// Whatever the moment at which each part was kept, and however often a slot was divided anew meanwhile, the
-    /// checkpoints and the rest of the log make the state that the whole log makes.
+    /// Whatever the moment at which each part was kept, and however often a slot was divided anew meanwhile,
+    /// the checkpoints and the rest of the log make the state that the whole log makes.
     #[test]
     fn checkpoints_and_the_rest_of_the_log_are_the_whole(
         nodes in 1_u64..12,
@@ -127,8 +127,8 @@ proptest! {
         prop_assert_eq!(state.stats().total_samples, messages as u64);
     }
 
-    /// The same when reports of one slot came packed: a part may contain some nodes' reports of a pack and another part
-    /// not yet those of others.
+    /// The same when reports of one slot came packed: a part may contain some nodes' reports of a pack and
+    /// another part not yet those of others.
     #[test]
     fn checkpoints_and_the_rest_of_a_log_of_packs_are_the_whole(
         nodes in 1_usize..9,

@@ -1,12 +1,12 @@
-//! Linux: a file of procfs that is read again and again.
+//! A file of procfs that is read again and again.
 
 use std::{fs::File, io, os::unix::fs::FileExt, path::PathBuf};
 
 /// More than most files of procfs say.
 const FIRST_BYTES: usize = 4096;
 
-/// A file that stays open. The kernel writes it anew whenever it is read from its beginning, and to open it costs more
-/// than to read it.
+/// A file that stays open. The kernel writes it anew whenever it is read from its beginning, and to open it
+/// costs more than to read it.
 #[derive(Debug)]
 pub(super) struct KeptFile {
     path: PathBuf,
@@ -22,7 +22,8 @@ impl KeptFile {
 
     /// What it says now.
     pub(super) fn text(&mut self) -> Option<&str> {
-        // What was open may be dead while the path leads to its successor, as with LXCFS when that is started anew.
+        // What was open may be dead while the path leads to its successor, as with LXCFS when that is started
+        // anew.
         let read = self
             .file
             .as_ref()

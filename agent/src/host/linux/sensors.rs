@@ -5,13 +5,14 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::parse;
+use tidemap_wire::Host;
 
 /// Drivers whose temperature is the processor's.
 const PROCESSOR_CHIPS: [&str; 7] =
     ["coretemp", "k10temp", "zenpower", "cpu_thermal", "cpu-thermal", "soc_thermal", "via_cputemp"];
 
-/// On a large host, reading each processor's frequency takes a noticeable time; the mean of a few says as much.
+/// On a large host, reading each processor's frequency takes a noticeable time; the mean of a few says as
+/// much.
 const FREQUENCIES: usize = 8;
 
 /// The files that are worth reading again: found once, because a walk through all sensors is not cheap.
@@ -46,32 +47,43 @@ impl Sensors {
             temperatures,
             fans: chips.iter().flat_map(|chip| inputs(chip, "fan")).collect(),
             frequencies: frequencies.collect(),
-            fixed_mhz: if policies.is_empty() {
-                cpuinfo().and_then(|text| parse::cpu_mhz(&text))
-            } else {
-                None
-            },
+            fixed_mhz: if policies.is_empty() { cpuinfo().and_then(|text| fixed_mhz(&text)) } else { None },
         }
     }
 
+    pub(super) fn read(&self, host: &mut Host) {
+        host.temperature_c = self.temperature_c();
+        host.fan_rpm = self.fan_rpm();
+        host.cpu_mhz = self.cpu_mhz();
+    }
+
     /// The hottest place of the processor, in degrees Celsius.
-    pub(super) fn temperature_c(&self) -> Option<f64> {
-        // A sensor that is switched off or broken tells something absurd.
+    fn temperature_c(&self) -> Option<f64> {
+        // A sensor that is switched off or broken reports something absurd.
         let degrees = numbers(&self.temperatures).map(|milli| milli as f64 / 1000.0);
         degrees.filter(|degrees| (-50.0..150.0).contains(degrees) && *degrees != 0.0).reduce(f64::max)
     }
 
     /// The fastest fan's turns per minute.
-    pub(super) fn fan_rpm(&self) -> Option<u32> {
+    fn fan_rpm(&self) -> Option<u32> {
         numbers(&self.fans).filter_map(|rpm| u32::try_from(rpm).ok()).max()
     }
 
     /// The processors' mean frequency.
-    pub(super) fn cpu_mhz(&self) -> Option<u32> {
+    fn cpu_mhz(&self) -> Option<u32> {
         let (sum, count) =
             numbers(&self.frequencies).fold((0, 0), |(sum, count), khz| (sum + khz, count + 1));
         if count == 0 { self.fixed_mhz } else { u32::try_from(sum / count / 1000).ok() }
     }
+}
+
+/// `/proc/cpuinfo`: the processors' mean frequency in megahertz.
+fn fixed_mhz(cpuinfo: &str) -> Option<u32> {
+    let of_line =
+        |line: &str| line.strip_prefix("cpu MHz")?.trim_start().strip_prefix(':')?.trim().parse().ok();
+    let mhz: Vec<f64> = cpuinfo.lines().filter_map(of_line).filter(|mhz: &f64| mhz.is_finite()).collect();
+    let mean = mhz.iter().sum::<f64>() / mhz.len() as f64;
+    (mean >= 1.0).then_some(mean.round() as u32)
 }
 
 fn is_processor_zone(zone: &Path) -> bool {
