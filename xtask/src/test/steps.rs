@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::{Result, bail};
 
-use super::{manifests, programs, tally::Tally};
+use super::{dependencies, manifests, programs, tally::Tally};
 use crate::{
     artifacts::Artifacts,
     tools::{self, WASM_TARGET},
@@ -21,12 +21,13 @@ const COMPILERS: [&str; 2] = ["ziglang==0.15.1", "cargo-zigbuild==0.24.0"];
 type Step = fn(&mut Steps, &mut Tally) -> Result<()>;
 
 /// All steps. The page comes before whatever embeds it.
-pub(super) const ALL: [(&str, Step); 9] = [
+pub(super) const ALL: [(&str, Step); 10] = [
     ("tools", Steps::tools),
     ("format", Steps::format),
     ("lints", Steps::lints),
     ("documentation", Steps::documentation),
     ("wire stands alone", Steps::wire_stands_alone),
+    ("dependencies", Steps::dependencies),
     ("files to deploy with", Steps::manifests),
     ("agent on other systems", Steps::other_systems),
     ("page and its budget", Steps::page),
@@ -86,6 +87,10 @@ impl Steps {
             }
         }
         Ok(())
+    }
+
+    fn dependencies(&mut self, tally: &mut Tally) -> Result<()> {
+        dependencies::check(&self.workspace, tally)
     }
 
     fn manifests(&mut self, tally: &mut Tally) -> Result<()> {
