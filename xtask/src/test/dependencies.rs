@@ -24,7 +24,9 @@ pub(super) fn check(workspace: &Workspace, tally: &mut Tally) -> Result<()> {
     };
     let mut metadata = workspace.cargo(["metadata", "--locked", "--format-version", "1"]);
     metadata.args(TARGETS.iter().flat_map(|target| ["--filter-platform", target]));
-    let file = workspace.path("target/metadata.json");
+    let folder = workspace.path("target");
+    let file = folder.join("metadata.json");
+    fs::create_dir_all(folder)?;
     fs::write(&file, output(&mut metadata)?)?;
     let deny = |arguments: &[&str]| {
         let mut command = workspace.command(&program);

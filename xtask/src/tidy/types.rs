@@ -10,9 +10,12 @@ use super::{
 
 const KINDS: [&str; 5] = ["struct", "enum", "trait", "type", "union"];
 /// Names that may be defined twice, and why.
-const EXCEPTIONS: [(&str, &str); 2] = [
+const EXCEPTIONS: [(&str, &str); 5] = [
     ("Args", "each station's command line, by the convention `run`, `Args`, `Config`"),
     ("Config", "each station's checked configuration, by the same convention"),
+    ("HostMetrics", "one for Linux, one for other systems"),
+    ("Kernel", "one for Linux, one for other systems"),
+    ("Signals", "one for Unix, one for other systems"),
 ];
 
 /// A type's definition in a crate.
