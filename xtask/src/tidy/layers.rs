@@ -8,7 +8,7 @@ const MAY_USE: [(&str, &[&str]); 17] = [
     ("tidemap-service", &["wire"]),
     ("tidemap-client", &["wire", "service"]),
     ("tidemap-broker", &["wire", "service"]),
-    ("tidemap-simulate", &["wire", "service"]),
+    ("tidemap-simulate", &["wire", "service", "agent", "relay"]),
     ("tidemap-agent", &["wire", "service"]),
     ("tidemap-relay", &["wire", "service"]),
     ("tidemap-ingest", &["wire", "service"]),
@@ -21,7 +21,7 @@ const MAY_USE: [(&str, &[&str]); 17] = [
     ("tidemap-testkit", &["wire", "service", "client", "broker", "simulate"]),
     // Their packages test and measure the whole.
     ("tidemap-e2e", &["wire", "service", "client", "broker", "simulate", "ingest", "testkit"]),
-    ("tidemap-bench", &["wire", "service", "client", "broker", "simulate", "ingest", "testkit"]),
+    ("tidemap-bench", &["wire", "service", "client", "broker", "simulate", "ingest", "testkit", "e2e"]),
 ];
 /// What tests and benches of any crate may use besides.
 const TESTS_MAY_USE: [&str; 4] = ["tidemap-testkit", "tidemap-broker", "tidemap-service", "tidemap-wire"];
