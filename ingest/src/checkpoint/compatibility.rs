@@ -159,7 +159,7 @@ fn checkpoint(state: &Partition) -> Vec<u8> {
     let mut nodes: Vec<_> = Part::all(slot, 4).flat_map(|part| state.part(part)).collect();
     nodes.sort_by_key(|(id, _)| *id);
     assert_eq!(nodes.len(), 4, "they are in one slot");
-    let mut place = Place { created_ns: 7, ..Place::default() };
+    let mut place = LogPosition { created_ns: 7, ..LogPosition::default() };
     place.pass(5, 1_700_000_002_000_000_000);
     Checkpoint::encode(3, place, nodes.into_iter())
 }
@@ -217,7 +217,7 @@ fn an_earlier_version_reads_all_that_it_knows_of() {
     let mut state = Partition::new(LIMITS);
     apply(&mut state, &full);
     let part = Part::all(Slot::of(&full.node), 1).next().unwrap();
-    let bytes = Checkpoint::encode(1, Place::default(), state.part(part));
+    let bytes = Checkpoint::encode(1, LogPosition::default(), state.part(part));
 
     let kept: earlier::Checkpoint = decode(&bytes).unwrap();
     let [(id, node)] = kept.nodes.as_slice() else { panic!("one node") };
