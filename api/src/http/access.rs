@@ -17,10 +17,13 @@ const ADMIN_CHALLENGE: &str = "Bearer realm=\"Tidemap\"";
 /// Reading is free on loopback and on public pages, and takes the token elsewhere.
 pub(super) fn check_read(access: &Access, headers: &HeaderMap) -> Result<(), ApiError> {
     let basic = || headers.typed_get::<Authorization<Basic>>();
-    let known = !access.reads_need_token
+    if !access.reads_need_token
         || bears_token(access, headers)
-        || basic().is_some_and(|basic| is_token(access, basic.password()));
-    known.then_some(()).ok_or(ApiError::Unauthorized {
+        || basic().is_some_and(|basic| is_token(access, basic.password()))
+    {
+        return Ok(());
+    }
+    Err(ApiError::Unauthorized {
         detail: "this needs the API token: Authorization: Bearer TOKEN, or the token as password",
         challenge: READ_CHALLENGE,
     })

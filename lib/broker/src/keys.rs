@@ -1,4 +1,4 @@
-//! Keys: who may talk to the broker.
+//! Keys: who may connect to the broker.
 //!
 //! Everybody has an nkey: the seed stays in a file of its owner, the public half stands in a fragment that `nats.conf`
 //! includes. In the data folder:
@@ -105,7 +105,7 @@ impl Keys {
 pub struct Enrolled {
     /// The agent's seed.
     pub seed_path: PathBuf,
-    /// Whether it is new, so that a running broker must be told.
+    /// Whether it is new, so that a running broker must reload.
     pub created: bool,
 }
 
@@ -231,8 +231,8 @@ fn write_atomically(path: &Path, content: &str) -> Result<(), KeysError> {
     write().map_err(at(path))
 }
 
-/// Gives a file or folder to whom the folder around it belongs: when root enrolls, the broker's user must still be able
-/// to read its users.
+/// Gives a file or folder to the owner of the folder around it: when root enrolls, the broker's user must still be able to
+/// read its users.
 #[cfg(unix)]
 pub(crate) fn own_as_folder(path: &Path) -> io::Result<()> {
     use std::os::unix::fs::{MetadataExt, chown};

@@ -10,5 +10,5 @@ mod server;
 pub mod tls;
 
 pub use server::{
-    Broker, BrokerConfig, BrokerError, Told, default_tools_dir, locate, prepare, reload_by, reload_running,
+    Broker, BrokerConfig, BrokerError, Reload, default_tools_dir, locate, prepare, reload_by, reload_running,
 };

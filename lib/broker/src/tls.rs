@@ -29,9 +29,9 @@ use crate::{
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 /// How long a certificate of ours is valid.
 const VALIDITY: Duration = DAY.saturating_mul(3_650);
-/// One of ours that ends sooner is made anew.
+/// Generated certificates that expire earlier than this are generated again.
 const RENEWAL: Duration = DAY.saturating_mul(1_825);
-/// One of the operator's that ends sooner is worth a warning.
+/// Certificates of the operator's that expire earlier than this are warned about.
 const WARNING: Duration = DAY.saturating_mul(30);
 
 /// Why there is no certificate.
@@ -51,12 +51,12 @@ pub enum TlsError {
     /// A name or a key is not what it should be.
     #[error("cannot make a certificate: {0}")]
     Certificate(#[from] rcgen::Error),
-    /// Nobody who connects would believe it.
+    /// No client would accept it.
     #[error("{0}")]
     Unconvincing(String),
 }
 
-/// A broker's certificate, and what clients must trust to believe it.
+/// A broker's certificate, and the authority that clients must trust.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Certificates {
     /// The certificate, and what leads from it to its authority (PEM).
@@ -73,7 +73,7 @@ impl Certificates {
     ///
     /// # Errors
     ///
-    /// When a file cannot be read, or those who connect would not believe what it says.
+    /// When a file cannot be read, or clients would not accept the certificate.
     pub fn given(
         certificate: &Path,
         key: &Path,

@@ -30,7 +30,7 @@ pub(super) fn issue(path: &Path, claims: Claims, issuer: &KeyPair, now_s: i64) -
     let before = read(path)?;
     let user = before.as_ref().map_or_else(KeyPair::new_user, |creds| creds.user.clone());
     let claims = Claims { sub: user.public_key(), ..claims };
-    if before.is_some_and(|creds| creds.claims.says_what(&claims, issuer)) {
+    if before.is_some_and(|creds| creds.claims.is_same_as(&claims, issuer)) {
         return Ok(false);
     }
     let token = token::sign(claims.at(now_s), issuer)?;

@@ -21,8 +21,8 @@ use crate::{
     tls::Certificates,
 };
 
-/// How long a broker may take to be ready: it reads its whole log before.
-pub(super) const PATIENCE: Duration = Duration::from_secs(60);
+/// How long a broker may take to be ready: it reads its whole log first.
+pub(super) const READY_TIMEOUT: Duration = Duration::from_secs(60);
 const POLL: Duration = Duration::from_millis(10);
 
 /// The one configuration for everywhere.
@@ -87,14 +87,14 @@ impl Launch {
     async fn ready(&self, child: &mut Child, logged: u64) -> Result<SocketAddr, BrokerError> {
         let mut poll = interval(POLL);
         poll.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let deadline = sleep(PATIENCE);
+        let deadline = sleep(READY_TIMEOUT);
         tokio::pin!(deadline);
         loop {
             tokio::select! {
                 // It has given up.
                 status = child.wait() => {
                     let status = status.map_err(failed("cannot wait for nats-server"))?;
-                    return Err(BrokerError::Exited { status, last_words: self.last_words(logged) });
+                    return Err(BrokerError::Exited { status, last_error: self.last_error(logged) });
                 }
                 // It hangs.
                 () = &mut deadline => return Err(BrokerError::Silent { log: self.log() }),
@@ -122,13 +122,13 @@ impl Launch {
             nats: Vec<String>,
         }
         let file = fs::read_dir(self.ports_folder()).ok()?.next()?.ok()?.path();
-        // Half a file is no JSON: we look again.
+        // Half a file is no JSON; it is read again later.
         let ports: Ports = serde_json::from_slice(&fs::read(file).ok()?).ok()?;
         ports.nats.iter().find_map(|url| url.split_once("://")?.1.parse().ok())
     }
 
-    /// What it complained of since its log was this long.
-    fn last_words(&self, logged: u64) -> String {
+    /// Its last error since its log was this long.
+    fn last_error(&self, logged: u64) -> String {
         let stderr = fs::read_to_string(self.stderr()).unwrap_or_default();
         let log = fs::read_to_string(self.log()).unwrap_or_default();
         let log = usize::try_from(logged).ok().and_then(|start| log.get(start..)).unwrap_or(&log);
@@ -139,7 +139,7 @@ impl Launch {
         words.map_or_else(|| format!("see {}", self.log().display()), str::to_owned)
     }
 
-    /// `nats.conf`, and what only this place knows.
+    /// `nats.conf`, and what differs from one data folder to the next.
     fn wrapper(&self) -> String {
         // Not by `-sd`: with that some nats-servers refuse to read its users again.
         let mut text = format!(

@@ -10,7 +10,7 @@ use super::{BrokerError, fetch};
 use crate::data_dir::xdg_folder;
 
 /// The oldest of which we know that an agent's report cannot stop the log's readers: older ones store a status line that
-/// a report carries, and readers take it for the broker's own word.
+/// a report carries, and readers take it for the broker's own.
 const OLDEST: Version = Version(2, 12, 8);
 const PROGRAM: &str = if cfg!(windows) { "nats-server.exe" } else { "nats-server" };
 
@@ -70,7 +70,7 @@ fn check(program: &Path) -> Result<PathBuf, String> {
         Some(Version(major, minor, patch)) => {
             Err(format!("is version {major}.{minor}.{patch}, which is too old: 2.12.8 or newer is needed"))
         }
-        None => Err("is no nats-server: it does not tell its version".to_owned()),
+        None => Err("is no nats-server: it does not print its version".to_owned()),
     }
 }
 

@@ -8,7 +8,7 @@ use tidemap_wire::subject;
 use tokio::time::timeout;
 
 use crate::{
-    fleet::{Fleet, PATIENCE, User, node},
+    fleet::{Fleet, TEST_TIMEOUT, User, node},
     raw::RawClient,
 };
 
@@ -16,7 +16,7 @@ use crate::{
 async fn heard(subscriber: &mut Subscriber, last: &str) -> Vec<String> {
     let mut heard = Vec::new();
     loop {
-        let message = timeout(PATIENCE, subscriber.next()).await.unwrap().unwrap();
+        let message = timeout(TEST_TIMEOUT, subscriber.next()).await.unwrap().unwrap();
         let payload = String::from_utf8_lossy(&message.payload).into_owned();
         if payload == last {
             return heard;
@@ -199,7 +199,7 @@ async fn what_no_decent_client_sends_does_no_more() {
     let mut messages = stream.create_consumer(config).await.unwrap().messages().await.unwrap();
     let mut read = 0;
     while read < last {
-        let message = timeout(PATIENCE, messages.next()).await.unwrap().unwrap().unwrap();
+        let message = timeout(TEST_TIMEOUT, messages.next()).await.unwrap().unwrap().unwrap();
         read = message.info().unwrap().stream_sequence;
     }
 }
