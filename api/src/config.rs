@@ -11,8 +11,8 @@ use crate::tiles::{Tiles, TilesAttribution, TilesUrl};
 
 /// How many connections may wait to be accepted.
 const BACKLOG: u32 = 1024;
-/// So much the kernel buffers for a connection whose client is slow (twice that in its own count). Without a bound it grows
-/// to megabytes for each client that never reads, which costs the others time.
+/// So much the kernel buffers for a connection whose client is slow (twice that in its own count). Without a
+/// bound it grows to megabytes for each client that never reads, which costs the others time.
 const SEND_BYTES: u32 = 64 * 1024;
 
 /// The options of the API.
@@ -33,8 +33,8 @@ pub struct ApiArgs {
     /// How many nodes /metrics names one by one.
     #[arg(long, env = "TIDEMAP_METRICS_NODES", default_value_t = 1000, value_name = "NUMBER")]
     pub metrics_nodes: usize,
-    /// Where the page's map gets tiles, such as `https://tiles.example/{z}/{x}/{y}.png`; nowhere unless given, and the
-    /// page then asks nobody but this API.
+    /// Where the page's map gets tiles, such as `https://tiles.example/{z}/{x}/{y}.png`; nowhere unless
+    /// given, and the page then asks nobody but this API.
     #[arg(long, env = "TIDEMAP_TILES_URL", value_name = "URL")]
     pub tiles_url: Option<TilesUrl>,
     /// Whom the map names as the tiles' source, in plain text.
@@ -49,7 +49,8 @@ impl ApiArgs {
     ///
     /// # Errors
     ///
-    /// When they would serve the fleet to a network without anybody having asked for it, or one has no effect alone.
+    /// When they would serve the fleet to a network without anybody having asked for it, or one has no effect
+    /// alone.
     pub fn check(self) -> anyhow::Result<ApiConfig> {
         let beyond_loopback = !self.http.ip().to_canonical().is_loopback();
         if beyond_loopback && self.api_token.is_none() && !self.public {
@@ -120,7 +121,8 @@ fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
 /// Limits for one address beyond loopback; of IPv6, for the network of 64 bits that it is in.
 #[derive(clap::Args, Clone, Copy, Debug)]
 pub struct Limits {
-    /// How many connections one address beyond loopback may have. A reverse proxy on another host is one address.
+    /// How many connections one address beyond loopback may have. A reverse proxy on another host is one
+    /// address.
     #[arg(
         long = "connections-per-address",
         env = "TIDEMAP_CONNECTIONS_PER_ADDRESS",
@@ -155,7 +157,8 @@ impl ApiToken {
     /// Whether `presented` is the token. Takes the same time wherever they differ.
     pub(crate) fn matches(&self, presented: &str) -> bool {
         let digest = Sha256::digest(presented.as_bytes());
-        // All bytes are looked at: not even how much of the digest a guess has right can be told from the time.
+        // All bytes are looked at: not even how much of the digest a guess has right can be told from the
+        // time.
         let differing =
             digest.iter().zip(self.0).fold(0, |differing, (one, other)| differing | (one ^ other));
         std::hint::black_box(differing) == 0

@@ -1,7 +1,8 @@
 //! The one task that has the fleet's view.
 //!
-//! [`FleetTask`] is its state: messages gather in it, and a tick applies all of them at once, so everything that is
-//! published between two ticks describes one state. [`run`] is the loop, [`FleetHandle`] is how requests reach it.
+//! [`FleetTask`] is its state: messages gather in it, and a tick applies all of them at once, so everything
+//! that is published between two ticks describes one state. [`run`] is the loop, [`FleetHandle`] is how
+//! requests reach it.
 
 mod handle;
 mod task;
@@ -25,9 +26,9 @@ use crate::{
     stream_rows::StreamRows,
 };
 
-/// Ticks between two states of the fleet that answers show: half a second. Nodes report once a second, and who polls
-/// for all of 10,000 would otherwise have a list made, which takes 90 ms until the first one has it, four times a
-/// second.
+/// Ticks between two states of the fleet that answers show: half a second. Nodes report once a second, and
+/// who polls for all of 10,000 would otherwise have a list made, which takes 90 ms until the first one has
+/// it, four times a second.
 const ANSWERS_EVERY: u64 = 2;
 /// Ticks between two `stats` frames: a second.
 const STATS_EVERY: u64 = 4;
@@ -74,8 +75,8 @@ pub(crate) struct FleetTask {
 }
 
 impl FleetTask {
-    /// A task that knows nothing yet. `wall_ms` is this host's clock: the version's epoch, and the time of the fleet
-    /// until the first message brings the broker's.
+    /// A task that knows nothing yet. `wall_ms` is this host's clock: the version's epoch, and the time of
+    /// the fleet until the first message brings the broker's.
     pub(crate) fn new(count: PartitionCount, redacted: bool, now: Instant, wall_ms: i64) -> Self {
         let epoch = u64::try_from(wall_ms).unwrap_or(0);
         Self {
@@ -109,7 +110,8 @@ impl FleetTask {
         self.pending.len() >= PENDING_LIMIT
     }
 
-    /// Applies what has gathered, and sends what changed to the streams. `number` is the tick's, by this host's clock.
+    /// Applies what has gathered, and sends what changed to the streams. `number` is the tick's, by this
+    /// host's clock.
     ///
     /// Returns the partitions of which a snapshot should be requested.
     pub(crate) fn tick(&mut self, number: u64, now: Instant, wall_ms: i64) -> Vec<Partition> {
@@ -137,9 +139,9 @@ impl FleetTask {
         wanted
     }
 
-    /// Whether a multiple of `every` has come since the tick `last`, unless this is the first tick, which knows of
-    /// nothing. It goes by the tick's number, which all api processes share, so all of them show the same moments; and
-    /// a tick that comes too late leaves nothing out.
+    /// Whether a multiple of `every` has come since the tick `last`, unless this is the first tick, which
+    /// knows of nothing. It goes by the tick's number, which all api processes share, so all of them show the
+    /// same moments; and a tick that comes too late leaves nothing out.
     fn is_due(&self, every: u64, last: u64) -> bool {
         last > 0 && self.version.tick / every > last / every
     }

@@ -1,7 +1,7 @@
 //! HTTP: one function for each route, its request line as doc comment.
 //!
-//! `warp::cors` is not used: it answers with the request's origin, or with none, where `*` goes on every answer here, so
-//! that caches need not tell origins apart.
+//! `warp::cors` is not used: it answers with the request's origin, or with none, where `*` goes on every
+//! answer here, so that caches need not tell origins apart.
 
 mod access;
 mod bodies;
@@ -158,12 +158,12 @@ fn reader(site: Site) -> impl Filter<Extract = (Site, HeaderMap), Error = Reject
         .untuple_one()
 }
 
-/// Logs how a request was answered; a stream is answered when it begins. The query is left out, since a careless client
-/// may put a token there.
+/// Logs how a request was answered; a stream is answered when it begins. The query is left out, since a
+/// careless client may put a token there.
 fn log(request: &warp::log::Info<'_>) {
     let ms = request.elapsed().as_micros() as f64 / 1000.0;
-    let (method, path) = (request.method(), request.path());
-    tracing::debug!(%method, path, status = request.status().as_u16(), ms, "answered");
+    let (method, path) = (request.method().as_str(), request.path());
+    tracing::debug!(method, path, status = request.status().as_u16(), ms, "answered");
 }
 
 /// A result as an answer.

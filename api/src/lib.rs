@@ -1,8 +1,8 @@
 //! HTTP and the event stream: the fleet's view in memory, and the page.
 //!
-//! One task (`fleet_task`) follows the fleet through `tidemap-client`, and `http` answers from what that task has built.
-//! Below them is pure state: `stream_rows` and `stream_log` (what the event stream has sent), `answers` (what requests
-//! get).
+//! One task (`fleet_task`) follows the fleet through `tidemap-client`, and `http` answers from what that task
+//! has built. Below them is pure state: `stream_rows` and `stream_log` (what the event stream has sent),
+//! `answers` (what requests get).
 
 mod answers;
 mod config;
@@ -32,7 +32,8 @@ use crate::{
     http::Site,
 };
 
-/// Requests that may wait for the task that has the view; when there are so many, others wait to be put there.
+/// Requests that may wait for the task that has the view; when there are so many, others wait to be put
+/// there.
 const REQUESTS_LIMIT: usize = 1024;
 /// Connections that have not ended this long after the service was asked to stop are cut.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_millis(1500);

@@ -1,8 +1,8 @@
 //! A budget for answers that wait to be read.
 //!
-//! What a client is slow to read stays in memory: the list of a whole fleet, or the snapshot that an event stream opens
-//! with, of a tick long past. Many such clients would fill the memory with lists of as many ticks. So long answers are
-//! charged to a budget, and when it is used up, no further one is made.
+//! What a client is slow to read stays in memory: the list of a whole fleet, or the snapshot that an event
+//! stream opens with, of a tick long past. Many such clients would fill the memory with lists of as many
+//! ticks. So long answers are charged to a budget, and when it is used up, no further one is made.
 
 use std::sync::Arc;
 
@@ -36,7 +36,8 @@ impl MemoryBudget {
         Self { free: Arc::new(Semaphore::new(units as usize)), units }
     }
 
-    /// Charges these bytes for as long as somebody holds them. What is larger than the whole budget takes all of it.
+    /// Charges these bytes for as long as somebody holds them. What is larger than the whole budget takes all
+    /// of it.
     pub(crate) fn charge(&self, bytes: impl Into<Bytes>) -> Result<Bytes, OverBudget> {
         let bytes = bytes.into();
         let units = u32::try_from(bytes.len().div_ceil(UNIT_BYTES)).unwrap_or(u32::MAX).min(self.units);

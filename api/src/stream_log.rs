@@ -23,20 +23,22 @@ use crate::{
 
 /// Deltas that a client may have missed and still resume: a minute of them, and more when they are few.
 const RESUMABLE_DELTAS: usize = 240;
-/// But not more bytes of them than this, save for [`REPLAYED_TICKS`] twice: a large fleet's snapshot is no longer.
+/// But not more bytes of them than this, save for [`REPLAYED_TICKS`] twice: a large fleet's snapshot is no
+/// longer.
 const RESUMABLE_BYTES: usize = 16 << 20;
-/// Frames that a slow client may be behind. Then it starts again with a snapshot, so it costs no more than this.
+/// Frames that a slow client may be behind. Then it starts again with a snapshot, so it costs no more than
+/// this.
 const LIVE_FRAMES: usize = 64;
-/// For snapshots that are being read, of whatever ticks: of 100,000 nodes one is about 15 MB. Lists have a budget of
-/// their own, so that clients that are slow to read those do not keep others from opening streams.
+/// For snapshots that are being read, of whatever ticks: of 100,000 nodes one is about 15 MB. Lists have a
+/// budget of their own, so that clients that are slow to read those do not keep others from opening streams.
 const SNAPSHOTS_BUDGET_BYTES: u32 = 256 << 20;
 /// The longest time without a delta; ticks come every 250 ms, so this is every fourth of them.
 const DELTA_INTERVAL_MAX_MS: i64 = 900;
 /// The time between two ticks, which are numbered by broker time.
 const TICK_MS: i64 = 250;
-/// Resuming clients are replayed this many ticks before their position, 4 s: the replica that they were connected to may
-/// have received a change 1.25 s later (see `PartitionView::is_in_step`), and may have sent host metrics up to nine ticks
-/// after it received them (see `StreamRows`).
+/// Resuming clients are replayed this many ticks before their position, 4 s: the replica that they were
+/// connected to may have received a change 1.25 s later (see `PartitionView::is_in_step`), and may have sent
+/// host metrics up to nine ticks after it received them (see `StreamRows`).
 const REPLAYED_TICKS: u64 = 16;
 /// How many ticks another replica may be ahead.
 const AHEAD_TICKS: u64 = 8;
@@ -87,9 +89,9 @@ impl StreamLog {
         }
     }
 
-    /// Sends what changed in this tick, or once a second that nothing did: a reader can tell a still fleet from a dead
-    /// stream. The frame has an id only when the view is `in_step` with all partitions: who resumed from it would
-    /// otherwise miss what this replica has not received yet.
+    /// Sends what changed in this tick, or once a second that nothing did: a reader can tell a still fleet
+    /// from a dead stream. The frame has an id only when the view is `in_step` with all partitions: who
+    /// resumed from it would otherwise miss what this replica has not received yet.
     pub(crate) fn delta(&mut self, event: &DeltaEvent, in_step: bool) {
         self.advance(event.at_ms);
         self.behind = if in_step { 0 } else { self.behind + 1 };
@@ -125,8 +127,8 @@ impl StreamLog {
         Frame::long(text("snapshot", in_step.then_some(self.position), &json::encode(&event)), &self.budget)
     }
 
-    /// Opens a stream for a client that has received everything up to `position`; `None` when too much has happened
-    /// since, or when the position cannot be one of this fleet's.
+    /// Opens a stream for a client that has received everything up to `position`; `None` when too much has
+    /// happened since, or when the position cannot be one of this fleet's.
     pub(crate) fn resume(&self, position: StreamPosition) -> Option<Listening> {
         let from = position.seq.saturating_sub(REPLAYED_TICKS);
         let is_held = self.since.is_some_and(|since| since <= from);
@@ -149,7 +151,8 @@ impl StreamLog {
         self.live.receiver_count()
     }
 
-    /// Keeps a delta for clients that resume, and drops the oldest when there are too many or they are too long.
+    /// Keeps a delta for clients that resume, and drops the oldest when there are too many or they are too
+    /// long.
     fn keep(&mut self, frame: Frame) {
         self.recent_bytes += frame.plain().len();
         self.recent.push_back((self.position.seq, frame));

@@ -1,7 +1,7 @@
 //! The fleet as the event stream shows it: numbered rows, and what has been sent of each.
 //!
-//! A partition's worker gives each node a row, which it keeps for as long as that worker knows it; another worker may
-//! give it another. So all apis show the same rows.
+//! A partition's worker gives each node a row, which it keeps for as long as that worker knows it; another
+//! worker may give it another. So all apis show the same rows.
 
 mod columns;
 #[cfg(test)]
@@ -17,8 +17,8 @@ use tidemap_wire::{
 
 use self::columns::push;
 
-/// A delta has the host metrics of one row in so many: nodes report them every 5 s, so nobody waits for long, and a delta
-/// in which all of a large fleet's rates have changed does not become half as large again.
+/// A delta has the host metrics of one row in so many: nodes report them every 5 s, so nobody waits for long,
+/// and a delta in which all of a large fleet's rates have changed does not become half as large again.
 const HOSTS_ONE_IN: usize = 8;
 /// But of so many in any case.
 const HOSTS_AT_LEAST: usize = 64;
@@ -73,7 +73,8 @@ struct Difference {
 }
 
 impl StreamRows {
-    /// Brings the `changed` rows up to date, which ascend; returns what that changes for those who see the rows.
+    /// Brings the `changed` rows up to date, which ascend; returns what that changes for those who see the
+    /// rows.
     pub(crate) fn update(&mut self, fleet: &Fleet, changed: &[u32], at_ms: i64) -> DeltaEvent {
         let mut difference = Difference::default();
         for number in changed {
@@ -122,8 +123,8 @@ impl StreamRows {
         self.hosts_due.remove(&number);
     }
 
-    /// The rows whose host metrics are sent now, ascending. Those that are too many for one delta are left to the next
-    /// ones, row after row.
+    /// The rows whose host metrics are sent now, ascending. Those that are too many for one delta are left to
+    /// the next ones, row after row.
     fn take_hosts(&mut self) -> Vec<u32> {
         let most = HOSTS_AT_LEAST.max(self.rows.len() / HOSTS_ONE_IN);
         let (after, before) =

@@ -24,7 +24,8 @@ const AUTHORITY: &str = "endpoint-ca.pem";
 /// Whether other hosts reach the broker, and the certificate that it shows them.
 #[derive(clap::Args, Clone, Debug)]
 pub(crate) struct ListenArgs {
-    /// Lets other hosts' agents in, always with TLS: an address of this host, or 0.0.0.0 for all (port 4222 unless given).
+    /// Lets other hosts' agents in, always with TLS: an address of this host, or 0.0.0.0 for all (port 4222
+    /// unless given).
     #[arg(long, env = "TIDEMAP_LISTEN", value_name = "IP[:PORT]", conflicts_with = "nats_url")]
     listen: Option<String>,
     /// The name or address under which nodes reach this host; its hostname unless given.
@@ -77,7 +78,8 @@ impl ListenArgs {
 }
 
 impl Listener {
-    /// The address to listen on, and the certificate to show there; one is made in the data folder when none was given.
+    /// The address to listen on, and the certificate to show there; one is made in the data folder when none
+    /// was given.
     pub(crate) fn prepare(&self, dir: &Path) -> anyhow::Result<(Option<SocketAddr>, Option<Certificates>)> {
         match self {
             Self::Loopback(address) => Ok((*address, None)),

@@ -47,7 +47,8 @@ enum Command {
         nats: NatsArgs,
         #[command(flatten)]
         ingest: IngestArgs,
-        /// How many parts the fleet is divided into; must divide 256, and be the same for every worker and api.
+        /// How many parts the fleet is divided into; must divide 256, and be the same for every worker and
+        /// api.
         #[arg(long, env = "TIDEMAP_PARTITIONS", default_value = "8", value_name = "P")]
         partitions: PartitionCount,
     },

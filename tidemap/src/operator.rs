@@ -24,7 +24,8 @@ pub(crate) enum OperatorCommand {
         /// Where they are kept.
         #[arg(value_name = "FOLDER")]
         folder: PathBuf,
-        /// Makes a new key that enrolls: whoever the old one let in is shut out, and enrolled again one by one.
+        /// Makes a new key that enrolls: whoever the old one let in is shut out, and enrolled again one by
+        /// one.
         #[arg(long)]
         renew_enroll_key: bool,
     },

@@ -143,7 +143,8 @@ async fn start(
     listener: TcpListener,
     access: Access,
 ) -> anyhow::Result<()> {
-    // Nobody else works on this data folder's streams, unless workers on other hosts do; then this fails and says so.
+    // Nobody else works on this data folder's streams, unless workers on other hosts do; then this fails and
+    // says so.
     let services = access.services.connect("tidemap-up", None).await?;
     let (partitions, replicas) = (plan.ingest.partitions, plan.ingest.replicas);
     if let Some(recut) = repartition::run(&jetstream::new(services.clone()), partitions, replicas).await? {

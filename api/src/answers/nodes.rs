@@ -16,8 +16,9 @@ use crate::{
 /// Of so many nodes one is few: writing them costs less than writing all, which somebody else may never want.
 const FEW_ONE_IN: usize = 16;
 
-/// The nodes as they were in one tick, and what has been made of them so far. Making it takes milliseconds to a large
-/// part of a second, so it is done neither by the task that has the view nor on a thread that serves streams.
+/// The nodes as they were in one tick, and what has been made of them so far. Making it takes milliseconds to
+/// a large part of a second, so it is done neither by the task that has the view nor on a thread that serves
+/// streams.
 #[derive(Debug)]
 pub(crate) struct Nodes {
     pub(crate) version: Version,
@@ -68,8 +69,8 @@ impl Nodes {
         Ok(&self.written().await?.array)
     }
 
-    /// Those that are chosen by their numbers in the list. They are cut from the whole array, unless they are few and
-    /// nobody has wanted that in this tick.
+    /// Those that are chosen by their numbers in the list. They are cut from the whole array, unless they are
+    /// few and nobody has wanted that in this tick.
     pub(crate) async fn selection(
         self: &Arc<Self>,
         choose: impl FnOnce(&[NodeJson]) -> Vec<usize> + Send + 'static,

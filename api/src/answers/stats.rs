@@ -180,7 +180,8 @@ fn providers(counts: &HashMap<&str, u64>) -> BTreeMap<String, u64> {
     counts.iter().map(|(provider, count)| ((*provider).to_owned(), *count)).collect()
 }
 
-/// Inserts a node among the top talkers, highest first, when it is one of them; a node without traffic is none.
+/// Inserts a node among the top talkers, highest first, when it is one of them; a node without traffic is
+/// none.
 fn insert_talker<'a>(loudest: &mut Vec<(Bps, &'a Node)>, rate: Option<Bps>, node: &'a Node) {
     let Some(rate) = rate.filter(|rate| *rate > Bps::ZERO) else { return };
     let is_before =

@@ -26,7 +26,8 @@ pub(crate) enum FleetRequest {
 #[error("the service is stopping")]
 pub(crate) struct Stopping;
 
-/// Sends requests to the task. An answer that somebody has asked for in this tick is taken without asking again.
+/// Sends requests to the task. An answer that somebody has asked for in this tick is taken without asking
+/// again.
 #[derive(Clone, Debug)]
 pub(crate) struct FleetHandle {
     requests: mpsc::Sender<FleetRequest>,
@@ -80,7 +81,8 @@ impl FleetHandle {
 
     async fn ask<T>(&self, request: impl FnOnce(oneshot::Sender<T>) -> FleetRequest) -> Result<T, Stopping> {
         let (reply, answer) = oneshot::channel();
-        // When the task is busy, requests wait here, and no more of them than the channel is long are kept by it.
+        // When the task is busy, requests wait here, and no more of them than the channel is long are kept by
+        // it.
         self.requests.send(request(reply)).await.map_err(|_| Stopping)?;
         answer.await.map_err(|_| Stopping)
     }

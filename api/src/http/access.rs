@@ -8,8 +8,8 @@ use warp::http::HeaderMap;
 
 use crate::{config::Access, http::errors::ApiError};
 
-/// Browsers answer this by asking for a user and a password; the token is the password. They then send it with the
-/// event stream too, which cannot carry a header of the page's own.
+/// Browsers answer this by asking for a user and a password; the token is the password. They then send it
+/// with the event stream too, which cannot carry a header of the page's own.
 const READ_CHALLENGE: &str = "Basic realm=\"Tidemap\", charset=\"UTF-8\"";
 /// Admin calls take nothing that a browser sends by itself, so no other page can make one in a reader's name.
 const ADMIN_CHALLENGE: &str = "Bearer realm=\"Tidemap\"";

@@ -1,7 +1,7 @@
 //! Errors as JSON: `{"detail": "…"}`.
 //!
-//! A route's own failures are [`ApiError`]s. What warp rejects by itself becomes one in [`answer`], so one place chooses
-//! the status and the text.
+//! A route's own failures are [`ApiError`]s. What warp rejects by itself becomes one in [`answer`], so one
+//! place chooses the status and the text.
 
 use std::convert::Infallible;
 
@@ -35,7 +35,8 @@ pub(crate) enum ApiError {
     NotReady(String),
 }
 
-/// A method that the path does not take. Another route may have the path for it, so any other error counts for more.
+/// A method that the path does not take. Another route may have the path for it, so any other error counts
+/// for more.
 #[derive(Debug, thiserror::Error)]
 #[error("this path takes {allow} only")]
 pub(crate) struct WrongMethod {

@@ -64,7 +64,8 @@ fn streamed(parts: impl Stream<Item = Bytes> + Send + Sync + 'static) -> Respons
     warp::reply::stream(parts.map(Ok::<_, Infallible>)).into_response()
 }
 
-/// Where the client has left off. It sends what it was sent, so one that cannot be read is a mistake of somebody's.
+/// Where the client has left off. It sends what it was sent, so one that cannot be read is a mistake of
+/// somebody's.
 fn position(headers: &HeaderMap) -> Result<Option<StreamPosition>, ApiError> {
     let Some(id) = headers.get("last-event-id") else { return Ok(None) };
     let position = id.to_str().ok().and_then(|id| id.parse().ok());

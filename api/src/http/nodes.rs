@@ -25,7 +25,8 @@ use crate::{
 
 /// What `/api/nodes/{name}` takes.
 const ONE_ALLOWS: &str = "GET, HEAD, DELETE";
-/// For the view to lose a node that its owner has forgotten. One that still reports may be back before that is seen.
+/// For the view to lose a node that its owner has forgotten. One that still reports may be back before that
+/// is seen.
 const GONE_WITHIN: Duration = Duration::from_secs(1);
 /// How often the view is looked at meanwhile; it changes four times a second.
 const LOOK: Duration = Duration::from_millis(50);

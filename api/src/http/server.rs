@@ -1,7 +1,7 @@
 //! Connections: accepted, served, limited, ended.
 //!
-//! warp can serve too, but each of its connections is a task that nobody awaits, without a limit of time or number, and a
-//! browser that closes its event stream is logged as an error.
+//! warp can serve too, but each of its connections is a task that nobody awaits, without a limit of time or
+//! number, and a browser that closes its event stream is logged as an error.
 
 mod client_limits;
 mod request_limits;
@@ -40,13 +40,14 @@ use crate::{config::Limits, http::with_common_headers};
 const CONNECTIONS: usize = 16_384;
 /// A client that has not sent its request's head by then is disconnected.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
-/// So much of a request is buffered before its head has ended, and so much is written ahead of a slow client, not counting
-/// whole frames. Heads that fit but are longer than the limit get an answer that says so.
+/// So much of a request is buffered before its head has ended, and so much is written ahead of a slow client,
+/// not counting whole frames. Heads that fit but are longer than the limit get an answer that says so.
 const BUFFER_BYTES: usize = 32 * 1024;
-/// A client that reads nothing for so long, or for longer less than a quarter of a megabit a second, is disconnected. An
-/// event stream can be resumed.
+/// A client that reads nothing for so long, or for longer less than a quarter of a megabit a second, is
+/// disconnected. An event stream can be resumed.
 const READ_PACE: ReadPace = ReadPace { max_stall: Duration::from_secs(30), bytes_per_second: 32 * 1024 };
-/// When no connection can be accepted, such as for want of file descriptors, the next attempt comes after this.
+/// When no connection can be accepted, such as for want of file descriptors, the next attempt comes after
+/// this.
 const ACCEPT_RETRY: Duration = Duration::from_millis(250);
 
 /// Serves `routes` until `shutdown`, and then until every connection has ended.

@@ -44,8 +44,8 @@ impl Frame {
         &self.0.plain
     }
 
-    /// Compresses the frame when nobody has yet; who asks meanwhile waits for the same work. `None` when the process
-    /// stops before it is done, or the budget is used up.
+    /// Compresses the frame when nobody has yet; who asks meanwhile waits for the same work. `None` when the
+    /// process stops before it is done, or the budget is used up.
     async fn deflated(&self) -> Option<&Piece> {
         let deflate = async || {
             let plain = self.0.plain.clone();
@@ -74,8 +74,8 @@ pub(crate) fn gzip(frames: impl Stream<Item = Frame>) -> impl Stream<Item = Byte
             sum.add(piece);
             return Some((piece.blocks.clone(), Some((frames, sum))));
         }
-        // Also when a frame could not be compressed: then the process is stopping, or over its budget, and the client
-        // comes back.
+        // Also when a frame could not be compressed: then the process is stopping, or over its budget, and
+        // the client comes back.
         Some((sum.trailer(), None))
     });
     stream::once(future::ready(HEADER)).chain(file)

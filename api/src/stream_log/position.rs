@@ -4,8 +4,9 @@ use std::{fmt, str::FromStr};
 
 /// The id of a `snapshot` or `delta` event: `epoch-seq`.
 ///
-/// Rows are numbered within an epoch; in another one the numbers mean other nodes, so its positions are of no use here.
-/// `seq` is the tick of broker time that the frame shows, so that replicas of one epoch name the same moment alike.
+/// Rows are numbered within an epoch; in another one the numbers mean other nodes, so its positions are of no
+/// use here. `seq` is the tick of broker time that the frame shows, so that replicas of one epoch name the
+/// same moment alike.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct StreamPosition {
     pub(crate) epoch: u64,

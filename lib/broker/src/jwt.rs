@@ -1,17 +1,19 @@
 //! The operator's folder: who may connect to the broker, by signatures instead of the broker's configuration.
 //!
-//! For fleets of which each node as a line in `users/agents.conf` (see [`crate::keys`]) is too much. An operator's key
-//! signs four accounts, which may do what `nats.conf` lets them do; a signing key of the account `AGENTS` signs agents,
-//! and whatever it signs may publish as the node that it names and nothing else, because the account says so. So
-//! enrolling a node is a signature, made offline: no broker has to know, and a million nodes cost it nothing.
+//! For fleets of which each node as a line in `users/agents.conf` (see [`crate::keys`]) is too much. An
+//! operator's key signs four accounts, which may do what `nats.conf` lets them do; a signing key of the
+//! account `AGENTS` signs agents, and whatever it signs may publish as the node that it names and nothing
+//! else, because the account says so. So enrolling a node is a signature, made offline: no broker has to
+//! know, and a million nodes cost it nothing.
 //!
-//! * `keys/*.nk`: seeds of the operator, its accounts, and the key that enrolls. A host that only enrolls needs
-//!   `keys/enroll.nk` and `claims/AGENTS.jwt`, and none of the others;
+//! * `keys/*.nk`: seeds of the operator, its accounts, and the key that enrolls. A host that only enrolls
+//!   needs `keys/enroll.nk` and `claims/AGENTS.jwt`, and none of the others;
 //! * `claims/*.jwt`: what the operator has signed; public;
-//! * `creds/*.creds`: credentials of the services, of programs that only read, of the simulator, of the operator;
+//! * `creds/*.creds`: credentials of the services, of programs that only read, of the simulator, of the
+//!   operator;
 //! * `relays/<relay>.creds`: credentials of relays;
-//! * `agents/<node>.creds`: credentials of agents, to be carried to their hosts; `agents/<node>.revoked`: the public key
-//!   of one that was shut out;
+//! * `agents/<node>.creds`: credentials of agents, to be carried to their hosts; `agents/<node>.revoked`: the
+//!   public key of one that was shut out;
 //! * `broker/nats.conf`: what each broker is started with; it holds nothing secret.
 
 mod brokers;
@@ -158,7 +160,8 @@ impl Operator {
     ///
     /// # Errors
     ///
-    /// When a file cannot be written, one that exists is not what it should be, or there is no key that enrolls.
+    /// When a file cannot be written, one that exists is not what it should be, or there is no key that
+    /// enrolls.
     pub fn enroll(&self, node: &NodeId, now_s: i64) -> Result<Enrolled, JwtError> {
         let _lock = self.lock()?;
         let signer = seed::open(&self.key_path("enroll"), &seed::ACCOUNT)?;
@@ -172,7 +175,8 @@ impl Operator {
     ///
     /// # Errors
     ///
-    /// When a file cannot be written, or one that exists is not what it should be, or the operator's key is not here.
+    /// When a file cannot be written, or one that exists is not what it should be, or the operator's key is
+    /// not here.
     pub fn revoke(&self, node: &NodeId, now_s: i64) -> Result<Revocation, JwtError> {
         let _lock = self.lock()?;
         let path = self.agent_creds_path(node);

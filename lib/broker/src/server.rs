@@ -110,11 +110,13 @@ pub struct Broker {
 }
 
 impl Broker {
-    /// Starts `binary` and returns once it accepts connections. Makes keys and configuration where they are missing.
+    /// Starts `binary` and returns once it accepts connections. Makes keys and configuration where they are
+    /// missing.
     ///
     /// # Errors
     ///
-    /// When another process keeps a broker in this folder, a file cannot be written, or the broker does not come up.
+    /// When another process keeps a broker in this folder, a file cannot be written, or the broker does not
+    /// come up.
     pub async fn start(binary: &Path, config: BrokerConfig) -> Result<Self, BrokerError> {
         data_dir::create_private(&config.dir)
             .map_err(|source| DataDirError::Unwritable { path: config.dir.clone(), source })?;

@@ -1,11 +1,12 @@
 //! Certificates for a broker that other hosts can reach.
 //!
-//! Either the operator gives one, or this makes an authority and a certificate of its own in the data folder: agents
-//! then trust that authority alone, which `tidemap enroll` hands to them.
+//! Either the operator gives one, or this makes an authority and a certificate of its own in the data folder:
+//! agents then trust that authority alone, which `tidemap enroll` hands to them.
 //!
-//! What is made here begins in 1975, so that a host whose clock has forgotten the year still gets in. The authority does
-//! not end: it is trusted because its file is in place, and is taken back by removing the folder `tls` and enrolling
-//! anew. The broker's certificate lasts ten years, and every start in its last five makes a new one.
+//! What is made here begins in 1975, so that a host whose clock has forgotten the year still gets in. The
+//! authority does not end: it is trusted because its file is in place, and is taken back by removing the
+//! folder `tls` and enrolling anew. The broker's certificate lasts ten years, and every start in its last
+//! five makes a new one.
 
 mod proof;
 
@@ -68,8 +69,8 @@ pub struct Certificates {
 }
 
 impl Certificates {
-    /// Takes a certificate of the operator's, for the name under which nodes reach this host. A public authority
-    /// vouches for it when none is named. `unix` is now, since 1970.
+    /// Takes a certificate of the operator's, for the name under which nodes reach this host. A public
+    /// authority vouches for it when none is named. `unix` is now, since 1970.
     ///
     /// # Errors
     ///
@@ -98,8 +99,8 @@ impl Certificates {
         Ok(given)
     }
 
-    /// Makes what is missing in the data folder: an authority once, and a certificate for these host names and
-    /// addresses whenever they change or the one that is there ends too soon. `unix` is now, since 1970.
+    /// Makes what is missing in the data folder: an authority once, and a certificate for these host names
+    /// and addresses whenever they change or the one that is there ends too soon. `unix` is now, since 1970.
     ///
     /// # Errors
     ///
@@ -156,7 +157,8 @@ fn broker_params(names: &[String], unix: Duration) -> Result<CertificateParams, 
     Ok(params)
 }
 
-/// The names under which a broker on this host can be reached: as nodes call it, and as this host calls itself.
+/// The names under which a broker on this host can be reached: as nodes call it, and as this host calls
+/// itself.
 pub fn names(advertised: &str, listen: IpAddr) -> Vec<String> {
     let mut names: Vec<String> = ["localhost", "127.0.0.1", "::1"].map(str::to_owned).to_vec();
     names.push(advertised.to_owned());

@@ -1,7 +1,7 @@
 //! Prints who goes offline, and who comes back: a station in its smallest form.
 //!
 //! ```text
-//! $ cargo run -p tidemap-client --example offline -- --nats-url URL --creds ~/.local/share/tidemap/keys/service.nk
+//! $ cargo run -p tidemap-client --example offline -- --creds ~/.local/share/tidemap/keys/service.nk
 //! offline now: 2
 //! web-01.example is offline (Berlin)
 //! web-01.example is back

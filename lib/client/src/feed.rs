@@ -8,8 +8,8 @@ use tokio::{sync::mpsc, task::JoinSet};
 
 use crate::{ingest_client::IngestClient, snapshot::Snapshot};
 
-/// Messages between the connection's task and its reader. When they are this many, the broker's subscription holds
-/// the rest, and drops what is too much for it, which the deltas' numbers then show.
+/// Messages between the connection's task and its reader. When they are this many, the broker's subscription
+/// holds the rest, and drops what is too much for it, which the deltas' numbers then show.
 const MESSAGES_LIMIT: usize = 1024;
 
 /// The reason that an operator can do something about.
@@ -32,9 +32,9 @@ pub enum Message {
 
 /// A subscription to all partitions, in a task of its own that ends when this is dropped.
 ///
-/// The subscriptions come first and the requests for snapshots after them on the same connection, so the broker knows
-/// the subscriptions before a worker can answer: no delta is lost between a snapshot and what follows it. When one is
-/// lost all the same, the deltas' numbers show it.
+/// The subscriptions come first and the requests for snapshots after them on the same connection, so the
+/// broker knows the subscriptions before a worker can answer: no delta is lost between a snapshot and what
+/// follows it. When one is lost all the same, the deltas' numbers show it.
 #[derive(Debug)]
 pub struct Feed {
     messages: mpsc::Receiver<Message>,

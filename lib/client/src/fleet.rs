@@ -80,8 +80,8 @@ impl Fleet {
 
     /// Ends a tick: everything that has arrived by now has been applied.
     ///
-    /// Returns the partitions of which a snapshot should be requested. Each request is outstanding until its answer or
-    /// its failure has been applied.
+    /// Returns the partitions of which a snapshot should be requested. Each request is outstanding until its
+    /// answer or its failure has been applied.
     pub fn settle(&mut self, now: Instant) -> Vec<Partition> {
         let mut wanted = Vec::new();
         for (partition, view) in self.count.all().zip(&mut self.partitions) {
@@ -125,7 +125,8 @@ impl Fleet {
         self.partitions[(row % count) as usize].nodes().at(row / count)
     }
 
-    /// All nodes, partition by partition, by their rows: the same order in every process that knows the same nodes.
+    /// All nodes, partition by partition, by their rows: the same order in every process that knows the same
+    /// nodes.
     pub fn nodes(&self) -> impl Iterator<Item = &Arc<Node>> {
         self.partitions.iter().flat_map(|view| view.nodes().all())
     }

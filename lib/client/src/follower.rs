@@ -28,8 +28,8 @@ pub struct Follower {
 }
 
 impl Follower {
-    /// Subscribes to all partitions. `count` is what ingest workers run with. A view is empty until the first answers
-    /// arrive, see [`Fleet::is_followed`].
+    /// Subscribes to all partitions. `count` is what ingest workers run with. A view is empty until the first
+    /// answers arrive, see [`Fleet::is_followed`].
     ///
     /// # Errors
     ///
@@ -39,9 +39,9 @@ impl Follower {
         Ok(Self { feed, fleet: Fleet::new(count), tick_at: next_tick() })
     }
 
-    /// Waits for the next tick, four times a second, with everything in the view that has arrived until then. Returns
-    /// the rows whose nodes changed, joined, left or were forgotten since the tick before, for [`Fleet::at`]. Nothing
-    /// is lost when the wait is given up.
+    /// Waits for the next tick, four times a second, with everything in the view that has arrived until then.
+    /// Returns the rows whose nodes changed, joined, left or were forgotten since the tick before, for
+    /// [`Fleet::at`]. Nothing is lost when the wait is given up.
     ///
     /// # Errors
     ///

@@ -13,8 +13,9 @@ use crate::snapshot::{Assembly, Snapshot};
 
 /// A whole partition may be megabytes.
 const SNAPSHOT_TIMEOUT: Duration = Duration::from_secs(2);
-/// A worker begins to answer at once. One that has to read its log again is silent, and a request may be lost while
-/// connections move to another server: it is sent again after this time, which doubles with each attempt.
+/// A worker begins to answer at once. One that has to read its log again is silent, and a request may be lost
+/// while connections move to another server: it is sent again after this time, which doubles with each
+/// attempt.
 const FIRST_ATTEMPT_TIMEOUT: Duration = Duration::from_millis(250);
 /// A person waits for these.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(1);
@@ -109,8 +110,8 @@ impl IngestClient {
         tokio::time::timeout(ANSWER_TIMEOUT, reply).await.map_err(|_| RequestError::TimedOut)?
     }
 
-    /// An inbox for a request's replies, which goes away with the subscriber. (The client's own `request` keeps an
-    /// entry for every reply that is lost.)
+    /// An inbox for a request's replies, which goes away with the subscriber. (The client's own `request`
+    /// keeps an entry for every reply that is lost.)
     async fn inbox(&self) -> Result<(String, Subscriber), RequestError> {
         if self.0.connection_state() != State::Connected {
             return Err(RequestError::NotConnected);

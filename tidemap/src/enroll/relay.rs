@@ -10,7 +10,8 @@ use tidemap_service::cli::UsageError;
 use super::{EnrollArgs, reload};
 use crate::operator::BrokersArgs;
 
-/// Makes the data folder of a server to which agents publish, if there is none yet, and admits the relay there.
+/// Makes the data folder of a server to which agents publish, if there is none yet, and admits the relay
+/// there.
 pub(super) async fn enroll_locally(args: &EnrollArgs) -> anyhow::Result<()> {
     let dir =
         args.data_dir.clone().or_else(DataDir::default_path).ok_or_else(|| {

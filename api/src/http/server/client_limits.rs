@@ -1,7 +1,7 @@
 //! Limits for each client: connections at a time, and requests by a token bucket.
 //!
-//! A client is an address beyond loopback; of IPv6 it is the network of 64 bits that a site is given, since a host has
-//! all of its addresses. Loopback is not limited: a reverse proxy on this host stands for everybody.
+//! A client is an address beyond loopback; of IPv6 it is the network of 64 bits that a site is given, since a
+//! host has all of its addresses. Loopback is not limited: a reverse proxy on this host stands for everybody.
 
 use std::{
     collections::HashMap,
@@ -19,7 +19,8 @@ const BURST: Duration = Duration::from_secs(2);
 /// Below this many clients, none is dropped.
 const KEPT_AT_LEAST: usize = 1024;
 
-/// All clients that are connected or were a moment ago. Only the task that accepts uses it, so nothing waits for it.
+/// All clients that are connected or were a moment ago. Only the task that accepts uses it, so nothing waits
+/// for it.
 #[derive(Debug)]
 pub(super) struct ClientLimits {
     limits: Limits,

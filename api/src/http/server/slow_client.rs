@@ -1,7 +1,7 @@
 //! A connection that fails when its client is too slow to read.
 //!
-//! What is written to a client that reads nothing stays in memory: the whole fleet's body, of a tick long past. One that
-//! reads a byte now and then would keep it there as long as it likes, so the pace counts.
+//! What is written to a client that reads nothing stays in memory: the whole fleet's body, of a tick long
+//! past. One that reads a byte now and then would keep it there as long as it likes, so the pace counts.
 
 use std::{
     io,
@@ -26,9 +26,9 @@ pub(super) struct ReadPace {
 
 /// A stream that fails when the other side reads nothing for too long, or too little for much longer.
 ///
-/// It works like a token bucket of time: waiting for the other side empties it; bytes that the other side reads, and time in
-/// which nothing waits for it, fill it. So `bytes` that are written at once are held for at most `max_stall` and
-/// `bytes / bytes_per_second`.
+/// It works like a token bucket of time: waiting for the other side empties it; bytes that the other side
+/// reads, and time in which nothing waits for it, fill it. So `bytes` that are written at once are held for
+/// at most `max_stall` and `bytes / bytes_per_second`.
 #[derive(Debug)]
 pub(super) struct SlowClientLimit<S> {
     stream: S,

@@ -43,8 +43,8 @@ struct Refused {
     description: String,
 }
 
-/// Sends the accounts' tokens to all brokers of a cluster; returns how many have taken them. `client` must be a user of the
-/// system account. A connection that is no longer allowed ends at once, and no other does.
+/// Sends the accounts' tokens to all brokers of a cluster; returns how many have taken them. `client` must be
+/// a user of the system account. A connection that is no longer allowed ends at once, and no other does.
 ///
 /// # Errors
 ///
@@ -55,7 +55,8 @@ pub async fn push(client: &Client, tokens: &[String]) -> anyhow::Result<usize> {
     let brokers = pong.statsz.active_servers.unwrap_or(1).max(1);
     let inbox = client.new_inbox();
     let mut answers = client.subscribe(inbox.clone()).await?;
-    // All are sent before the first answer is awaited: a broker that is away must not keep the others waiting.
+    // All are sent before the first answer is awaited: a broker that is away must not keep the others
+    // waiting.
     for token in tokens {
         client.publish_with_reply(UPDATE, inbox.clone(), token.clone().into()).await?;
     }

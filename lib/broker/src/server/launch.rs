@@ -53,8 +53,8 @@ pub fn prepare(dir: &Path) -> Result<Keys, BrokerError> {
 }
 
 impl Launch {
-    /// Starts the broker on a port, of which 0 means a free one, and waits until it is ready. Returns the address under
-    /// which this host reaches it.
+    /// Starts the broker on a port, of which 0 means a free one, and waits until it is ready. Returns the
+    /// address under which this host reaches it.
     pub(super) async fn start(&self, port: u16) -> Result<(Child, SocketAddr), BrokerError> {
         prepare(&self.dir)?;
         write_if_changed(&configuration(&self.dir), &self.wrapper())?;
@@ -77,7 +77,8 @@ impl Launch {
         command.arg("--ports_file_dir").arg(self.ports_folder());
         command.arg("-P").arg(pid_file(&self.dir)).arg("-l").arg(self.log());
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(stderr).kill_on_drop(true);
-        // Ctrl-C reaches every process of the terminal's group; ours must be able to drain before the broker ends.
+        // Ctrl-C reaches every process of the terminal's group; ours must be able to drain before the broker
+        // ends.
         #[cfg(unix)]
         command.process_group(0);
         command.spawn().map_err(failed(&format!("cannot start {}", self.binary.display())))
@@ -114,8 +115,8 @@ impl Launch {
         Ok(())
     }
 
-    /// Where the broker listens, once it has said so. Its file's name holds a process number, which is another's when
-    /// the binary is a wrapper; the folder was empty before, so any file is its.
+    /// Where the broker listens, once it has said so. Its file's name holds a process number, which is
+    /// another's when the binary is a wrapper; the folder was empty before, so any file is its.
     fn ports_file(&self) -> Option<SocketAddr> {
         #[derive(Deserialize)]
         struct Ports {

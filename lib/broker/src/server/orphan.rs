@@ -12,8 +12,8 @@ use super::{
 /// How often to look whether it has ended: it is no child of this process, so there is no other notice.
 const POLL: Duration = Duration::from_millis(20);
 
-/// Stops the broker that still runs in this folder, if there is one. The caller holds the folder's lock, so its owner
-/// is gone.
+/// Stops the broker that still runs in this folder, if there is one. The caller holds the folder's lock, so
+/// its owner is gone.
 pub(super) async fn stop(dir: &Path) -> Result<(), BrokerError> {
     let Some(pid) = running(dir) else { return Ok(()) };
     tracing::warn!(pid, "stopping the nats-server that a killed tidemap left behind");

@@ -54,8 +54,8 @@ pub async fn reload_running(dir: &Path) -> Result<Reload, BrokerError> {
     }
 }
 
-/// Makes the broker at the other end of a connection read its configuration and its users again. The connection must be
-/// a user's of the system account.
+/// Makes the broker at the other end of a connection read its configuration and its users again. The
+/// connection must be a user's of the system account.
 ///
 /// # Errors
 ///

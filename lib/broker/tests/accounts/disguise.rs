@@ -182,7 +182,8 @@ async fn what_no_decent_client_sends_does_no_more() {
     }
     assert_eq!(fleet.held().await, held);
 
-    // A status line is how the broker itself speaks to readers of a log: stored as it is, it would stop them all.
+    // A status line is how the broker itself speaks to readers of a log: stored as it is, it would stop them
+    // all.
     let header = "NATS/1.0 409 Consumer Deleted\r\nX: y\r\n\r\n";
     let (head, all) = (header.len(), header.len() + 1);
     raw.send(&format!("HPUB tidemap.v1.sample.44.a {head} {all}\r\n{header}x\r\n")).await;

@@ -7,7 +7,8 @@ use tidemap_wire::{Hello, Host, InterfaceRate, NodeId, NodeUpdate};
 /// A node. A delta leaves out the parts that did not change; here they are always as last known.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Node {
-    /// Shared with whoever has shown it, so that telling whether it is still the same costs one comparison of addresses.
+    /// Shared with whoever has shown it, so that telling whether it is still the same costs one comparison of
+    /// addresses.
     hello: Option<Arc<Hello>>,
     /// Everything else; `hello` in it is always absent.
     latest: NodeUpdate,
@@ -30,7 +31,8 @@ impl Node {
         &self.latest.node
     }
 
-    /// How the node describes itself: place, labels, addresses. The same `Arc` for as long as that does not change.
+    /// How the node describes itself: place, labels, addresses. The same `Arc` for as long as that does not
+    /// change.
     pub fn hello(&self) -> Option<&Arc<Hello>> {
         self.hello.as_ref()
     }
@@ -55,7 +57,8 @@ impl Node {
         if let Some(hello) = update.hello.take() {
             self.set_hello(Some(Arc::from(hello)));
         }
-        // What is kept for long stays where it is: replaced over and over it would leave holes between what is not.
+        // What is kept for long stays where it is: replaced over and over it would leave holes between what
+        // is not.
         update.host = match (self.latest.host.take(), update.host) {
             (Some(mut known), Some(new)) => {
                 *known = *new;

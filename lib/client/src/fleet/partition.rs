@@ -13,12 +13,14 @@ use crate::{
 
 /// A worker that has published nothing for this long is not there.
 const FRESH_TIMEOUT: Duration = Duration::from_secs(3);
-/// A worker publishes changes every 250 ms, and without any it publishes its totals every second; one tick of doubt is
-/// added. What an event stream replays to clients that resume covers it.
+/// A worker publishes changes every 250 ms, and without any it publishes its totals every second; one tick of
+/// doubt is added. What an event stream replays to clients that resume covers it.
 const IN_STEP_TIMEOUT: Duration = Duration::from_millis(1_250);
-/// After so much silence the worker's epoch counts no more: epochs begin again at 1 when a broker has lost its disk.
+/// After so much silence the worker's epoch counts no more: epochs begin again at 1 when a broker has lost
+/// its disk.
 const EPOCH_TIMEOUT: Duration = Duration::from_secs(10);
-/// Deltas that may wait for a snapshot. When there are more, the oldest is dropped: the snapshot will be newer than it.
+/// Deltas that may wait for a snapshot. When there are more, the oldest is dropped: the snapshot will be
+/// newer than it.
 const AHEAD_LIMIT: usize = 256;
 const FIRST_RETRY: Duration = Duration::from_millis(125);
 const LAST_RETRY: Duration = Duration::from_secs(1);
@@ -47,7 +49,8 @@ pub struct PartitionView {
     heard_at: Option<Instant>,
     /// Deltas after a gap.
     ahead: BTreeMap<DeltaId, Delta>,
-    /// The newest delta that totals of this tick name. Deltas and totals travel apart, so it may be a tick behind them.
+    /// The newest delta that totals of this tick name. Deltas and totals travel apart, so it may be a tick
+    /// behind them.
     claimed: Option<DeltaId>,
     /// The newest that totals of an earlier tick name: a view that holds less has missed a delta.
     due: Option<DeltaId>,
@@ -128,7 +131,8 @@ impl PartitionView {
         is_within(FRESH_TIMEOUT, self.stats_at, now) && is_within(FRESH_TIMEOUT, self.in_step_at, now)
     }
 
-    /// Whether nothing is missing that its worker has published, as of the newest tick, and it has published just before.
+    /// Whether nothing is missing that its worker has published, as of the newest tick, and it has published
+    /// just before.
     pub fn is_in_step(&self, now: Instant) -> bool {
         self.in_step_at == Some(now) && is_within(IN_STEP_TIMEOUT, self.heard_at, now)
     }

@@ -8,7 +8,8 @@ use tokio::time::Instant;
 /// After this time even an earlier reading replaces it, so that a wrong one does not stay for ever.
 const READING_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The broker's clock. A message is never early, so of several readings the one that is furthest ahead is the best.
+/// The broker's clock. A message is never early, so of several readings the one that is furthest ahead is the
+/// best.
 #[derive(Debug, Default)]
 pub(crate) struct FleetTime(Option<Reading>);
 
