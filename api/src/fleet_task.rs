@@ -9,7 +9,7 @@ mod task;
 
 use std::sync::Arc;
 
-use tidemap_client::{Fleet, Message};
+use tidemap_client::{FeedMessage, Fleet};
 use tidemap_wire::{NodeId, Partition, PartitionCount, http::NodeDetailJson, stream::SnapshotEvent};
 use tokio::{sync::watch, time::Instant};
 
@@ -62,7 +62,7 @@ pub(crate) struct FleetTask {
     fleet: Fleet,
     rows: StreamRows,
     log: StreamLog,
-    pending: Vec<Message>,
+    pending: Vec<FeedMessage>,
     version: Version,
     now: Instant,
     at_ms: i64,
@@ -102,7 +102,7 @@ impl FleetTask {
     }
 
     /// Keeps a message for the next tick.
-    pub(crate) fn receive(&mut self, message: Message) {
+    pub(crate) fn receive(&mut self, message: FeedMessage) {
         self.pending.push(message);
     }
 

@@ -82,28 +82,28 @@ pub(super) fn file(site: Site) -> impl Filter<Extract = (Response,), Error = Rej
         )
         .and(get())
         .and(reader(site))
-        .map(|found: Found, site: Site, headers: HeaderMap| match found {
-            Found::File(file) => answer(&site.page, file, &headers),
-            Found::NoPage => no_page(&site.page),
+        .map(|part: PagePart, site: Site, headers: HeaderMap| match part {
+            PagePart::File(file) => answer(&site.page, file, &headers),
+            PagePart::NoPage => no_page(&site.page),
         })
 }
 
 /// What is at a path.
 #[derive(Debug)]
-enum Found {
+enum PagePart {
     File(&'static PageFile),
     /// The page would be here, and was not built.
     NoPage,
 }
 
-fn find(files: &'static [PageFile], path: &str) -> Option<Found> {
+fn find(files: &'static [PageFile], path: &str) -> Option<PagePart> {
     let name = match path.strip_prefix('/')? {
         "" => "index.html",
         name => name,
     };
     match files.iter().find(|file| file.name == name) {
-        Some(file) => Some(Found::File(file)),
-        None if path == "/" => Some(Found::NoPage),
+        Some(file) => Some(PagePart::File(file)),
+        None if path == "/" => Some(PagePart::NoPage),
         None => None,
     }
 }
@@ -178,7 +178,7 @@ mod tests {
 
     fn file(path: &str) -> &'static PageFile {
         match find(PAGE, path) {
-            Some(Found::File(file)) => file,
+            Some(PagePart::File(file)) => file,
             other => panic!("{path}: {other:?}"),
         }
     }
@@ -236,7 +236,7 @@ mod tests {
     #[test]
     fn a_path_names_a_file_of_the_page_and_nothing_else() {
         assert_eq!(file("/index.html").name, "index.html");
-        assert!(matches!(find(&[], "/"), Some(Found::NoPage)));
+        assert!(matches!(find(&[], "/"), Some(PagePart::NoPage)));
         for path in ["/nope", "/../index.html", "//", "/index.html/", "/app.0123abcd.wasm.gz"] {
             assert!(find(PAGE, path).is_none(), "{path}");
         }

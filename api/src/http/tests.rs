@@ -7,7 +7,7 @@ use std::{collections::BTreeMap, io::Read, num::NonZeroU32, sync::Arc};
 
 use serde_json::Value;
 use tidemap_client::{
-    Message,
+    FeedMessage,
     testing::{AT_MS, TestPartition, bps, full_node, node, one_partition},
 };
 use tidemap_service::nats::NatsArgs;
@@ -52,8 +52,8 @@ fn task_of(updates: Vec<NodeUpdate>, redacted: bool) -> FleetTask {
     let now = Instant::now();
     let mut task = FleetTask::new(count, redacted, now, AT_MS);
     task.tick(6, now, AT_MS);
-    task.receive(Message::Snapshot(partition, worker.snapshot()));
-    task.receive(Message::Stats(partition, Box::new(worker.stats())));
+    task.receive(FeedMessage::Snapshot(partition, worker.snapshot()));
+    task.receive(FeedMessage::Stats(partition, Box::new(worker.stats())));
     task.tick(7, now, AT_MS);
     task
 }

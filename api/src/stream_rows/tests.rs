@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
 use tidemap_client::{
-    Fleet, Message,
+    FeedMessage, Fleet,
     testing::{AT_MS, TestPartition, bps, full_node, id, node, one_partition},
 };
 use tidemap_wire::{
@@ -97,24 +97,24 @@ impl Stage {
         let mut fleet = Fleet::new(count);
         let now = Instant::now();
         fleet.settle(now);
-        fleet.apply(Message::Snapshot(partition, worker.snapshot()), now);
+        fleet.apply(FeedMessage::Snapshot(partition, worker.snapshot()), now);
         Self { worker, fleet, rows: StreamRows::default(), now }
     }
 
     fn put(&mut self, update: NodeUpdate) {
         let delta = self.worker.put(vec![update]);
-        self.fleet.apply(Message::Delta(one_partition().1, delta), self.now);
+        self.fleet.apply(FeedMessage::Delta(one_partition().1, delta), self.now);
     }
 
     fn forget(&mut self, name: &str) {
         let delta = self.worker.forget(&id(name));
-        self.fleet.apply(Message::Delta(one_partition().1, delta), self.now);
+        self.fleet.apply(FeedMessage::Delta(one_partition().1, delta), self.now);
     }
 
     fn replace_without(&mut self, name: &str) {
         self.worker.forget(&id(name));
         self.worker.change_worker();
-        self.fleet.apply(Message::Snapshot(one_partition().1, self.worker.snapshot()), self.now);
+        self.fleet.apply(FeedMessage::Snapshot(one_partition().1, self.worker.snapshot()), self.now);
     }
 
     fn says(&mut self) -> DeltaEvent {

@@ -1,7 +1,7 @@
 //! The connection to ingest: subscribed, decoded, handed on in order.
 
 use anyhow::Context;
-use async_nats::{Client, Message as Received, Subscriber};
+use async_nats::{Client, Message, Subscriber};
 use futures_util::StreamExt;
 use tidemap_wire::{Delta, NodeId, Partition, PartitionCount, PartitionStats, Slot, decode, subject};
 use tokio::{sync::mpsc, task::JoinSet};
@@ -17,7 +17,7 @@ const OTHER_PARTITION: &str = "of another partition: is --partitions the same ev
 
 /// What comes from ingest, decoded, for [`Fleet::apply`](crate::Fleet::apply).
 #[derive(Clone, Debug)]
-pub enum Message {
+pub enum FeedMessage {
     /// What changed in a partition.
     Delta(Partition, Delta),
     /// A partition's totals.
@@ -37,7 +37,7 @@ pub enum Message {
 /// follows it. When one is lost all the same, the deltas' numbers show it.
 #[derive(Debug)]
 pub struct Feed {
-    messages: mpsc::Receiver<Message>,
+    messages: mpsc::Receiver<FeedMessage>,
     wanted: mpsc::Sender<Partition>,
     task: JoinSet<anyhow::Result<()>>,
 }
@@ -65,7 +65,7 @@ impl Feed {
     /// # Errors
     ///
     /// When the connection was closed.
-    pub async fn next(&mut self) -> anyhow::Result<Message> {
+    pub async fn next(&mut self) -> anyhow::Result<FeedMessage> {
         if let Some(message) = self.messages.recv().await {
             return Ok(message);
         }
@@ -94,7 +94,7 @@ impl Reader {
     async fn run(
         mut self,
         mut wanted: mpsc::Receiver<Partition>,
-        messages: mpsc::Sender<Message>,
+        messages: mpsc::Sender<FeedMessage>,
     ) -> anyhow::Result<()> {
         let mut requests = JoinSet::new();
         loop {
@@ -118,39 +118,41 @@ impl Reader {
     }
 }
 
-async fn snapshot(ingest: IngestClient, count: PartitionCount, partition: Partition) -> Message {
+async fn snapshot(ingest: IngestClient, count: PartitionCount, partition: Partition) -> FeedMessage {
     match ingest.snapshot(partition).await {
         Ok(snapshot) if are_of(count, partition, snapshot.nodes.iter().map(|node| &node.node)) => {
-            Message::Snapshot(partition, snapshot)
+            FeedMessage::Snapshot(partition, snapshot)
         }
         Ok(_) => {
             tracing::warn!(%partition, "{OTHER_PARTITION}");
-            Message::NoSnapshot(partition)
+            FeedMessage::NoSnapshot(partition)
         }
         Err(error) => {
             tracing::debug!(%partition, %error, "no snapshot");
-            Message::NoSnapshot(partition)
+            FeedMessage::NoSnapshot(partition)
         }
     }
 }
 
-fn read_delta(count: PartitionCount, message: &Received) -> Message {
-    let Ok(delta) = decode::<Delta>(&message.payload) else { return Message::Refused("unreadable") };
-    let Some(partition) = count.partition(delta.partition) else { return Message::Refused(OTHER_PARTITION) };
+fn read_delta(count: PartitionCount, message: &Message) -> FeedMessage {
+    let Ok(delta) = decode::<Delta>(&message.payload) else { return FeedMessage::Refused("unreadable") };
+    let Some(partition) = count.partition(delta.partition) else {
+        return FeedMessage::Refused(OTHER_PARTITION);
+    };
     let names = delta.nodes.iter().map(|node| &node.node).chain(&delta.forgotten);
     if !are_of(count, partition, names) {
-        return Message::Refused(OTHER_PARTITION);
+        return FeedMessage::Refused(OTHER_PARTITION);
     }
-    Message::Delta(partition, delta)
+    FeedMessage::Delta(partition, delta)
 }
 
-fn read_stats(count: PartitionCount, message: &Received) -> Message {
+fn read_stats(count: PartitionCount, message: &Message) -> FeedMessage {
     let Ok(stats) = decode::<PartitionStats>(&message.payload) else {
-        return Message::Refused("unreadable");
+        return FeedMessage::Refused("unreadable");
     };
     match count.partition(stats.partition) {
-        Some(partition) => Message::Stats(partition, Box::new(stats)),
-        None => Message::Refused(OTHER_PARTITION),
+        Some(partition) => FeedMessage::Stats(partition, Box::new(stats)),
+        None => FeedMessage::Refused(OTHER_PARTITION),
     }
 }
 

@@ -15,7 +15,7 @@ use tokio::time::Instant;
 use self::partition::DeltaOutcome;
 use self::time::FleetTime;
 pub use self::{node::Node, partition::PartitionView};
-use crate::{feed::Message, snapshot::Snapshot};
+use crate::{feed::FeedMessage, snapshot::Snapshot};
 
 /// A worker numbers rows without many gaps, so a number beyond this is none that a worker of ours has given.
 const MAX_ROWS: u32 = 1 << 21;
@@ -58,23 +58,23 @@ impl Fleet {
     }
 
     /// Applies a message.
-    pub fn apply(&mut self, message: Message, now: Instant) {
+    pub fn apply(&mut self, message: FeedMessage, now: Instant) {
         match message {
-            Message::Delta(partition, delta) => match self.apply_delta(partition, delta, now) {
+            FeedMessage::Delta(partition, delta) => match self.apply_delta(partition, delta, now) {
                 DeltaOutcome::Applied => self.counters.deltas_applied += 1,
                 DeltaOutcome::Stale => self.counters.deltas_stale += 1,
                 DeltaOutcome::Ahead => self.counters.deltas_ahead += 1,
             },
-            Message::Stats(partition, stats) => self.apply_stats(partition, *stats, now),
-            Message::Snapshot(partition, snapshot) => {
+            FeedMessage::Stats(partition, stats) => self.apply_stats(partition, *stats, now),
+            FeedMessage::Snapshot(partition, snapshot) => {
                 self.counters.snapshots_applied += 1;
                 self.apply_snapshot(partition, snapshot, now);
             }
-            Message::NoSnapshot(partition) => {
+            FeedMessage::NoSnapshot(partition) => {
                 self.counters.snapshots_failed += 1;
                 self.view_mut(partition).snapshot_failed(now);
             }
-            Message::Refused(reason) => self.count_refused(reason),
+            FeedMessage::Refused(reason) => self.count_refused(reason),
         }
     }
 

@@ -23,7 +23,7 @@ pub mod testing;
 
 pub use self::{
     events::Events,
-    feed::{Feed, Message},
+    feed::{Feed, FeedMessage},
     fleet::{Fleet, FleetCounters, Node, PartitionView},
     follower::{Follower, TICK, next_tick},
     ingest_client::{IngestClient, RequestError},

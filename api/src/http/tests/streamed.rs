@@ -33,7 +33,7 @@ impl Live {
     /// Lets `rate` be the node's rate, and ticks.
     fn moves(&mut self, rate: u32) {
         let delta = self.worker.put(vec![NodeUpdate { rx_bps: bps(f64::from(rate)), ..node("a") }]);
-        self.task.receive(Message::Delta(one_partition().1, delta));
+        self.task.receive(FeedMessage::Delta(one_partition().1, delta));
         self.tick += 1;
         self.task.tick(self.tick, Instant::now(), AT_MS);
     }
@@ -201,11 +201,11 @@ async fn a_delta_of_ten_thousand_nodes_that_all_change_is_small() {
     let mut task = FleetTask::new(count, false, now, AT_MS);
     task.tick(6, now, AT_MS);
     let worker = TestPartition::with_nodes(all_change(0));
-    task.receive(Message::Snapshot(partition, worker.snapshot()));
+    task.receive(FeedMessage::Snapshot(partition, worker.snapshot()));
     task.tick(7, now, AT_MS);
     let mut listening = task.listen(None).unwrap();
     let (nodes, forgotten) = (all_change(1), Vec::new());
-    task.receive(Message::Delta(
+    task.receive(FeedMessage::Delta(
         partition,
         Delta { partition: 0, epoch: 1, seq: 2, at_ms: AT_MS, nodes, forgotten },
     ));

@@ -7,7 +7,7 @@ use tidemap_wire::{Delta, NodeUpdate};
 use tokio::time::Instant;
 
 use crate::{
-    feed::Message,
+    feed::FeedMessage,
     fleet::{DeltaOutcome, Fleet, Node},
     testing::{TestPartition, bps, full_node, id, node, one_partition},
 };
@@ -219,7 +219,7 @@ fn requests_that_fail_are_repeated_ever_more_slowly_but_every_second() {
         }
         asked_after_ms.push((now - from).as_millis());
         assert!(fleet.settle(now).is_empty(), "one request is outstanding");
-        fleet.apply(Message::NoSnapshot(partition), now);
+        fleet.apply(FeedMessage::NoSnapshot(partition), now);
     }
     assert_eq!(asked_after_ms, [0, 125, 250, 500, 1000, 1000]);
 }
