@@ -1,5 +1,5 @@
-//! What the operator and its accounts say: in tokens what `nats.conf` says in its account blocks, where each rule has its
-//! reason. A test compares the two.
+//! What the operator and its accounts say: in tokens what `nats.conf` says in its account blocks, where each
+//! rule has its reason. A test compares the two.
 
 use std::collections::BTreeMap;
 
@@ -15,7 +15,8 @@ use super::{
 /// The accounts, by the names that `nats.conf` gives them.
 pub(super) const ACCOUNTS: [&str; 4] = ["SYS", "TIDEMAP", "AGENTS", "APPS"];
 
-/// Where reports go, for whoever the key that enrolls has signed: the broker fills in what the agent's token says.
+/// Where reports go, for whoever the key that enrolls has signed: the broker fills in what the agent's token
+/// says.
 const AGENT_PUBLISH: &str = "tidemap.v1.sample.{{tag(slot)}}.{{name()}}";
 const AGENT_SUBSCRIBE: &str = "_INBOX.{{name()}}.>";
 
@@ -118,7 +119,8 @@ pub(super) fn operator(key: &KeyPair, accounts: &Accounts) -> Claims {
     Claims::new("operator", &key.public_key(), "tidemap", object(nats))
 }
 
-/// What the key that enrolls signs: nothing but a name. It may grant nothing, the account has done so for all.
+/// What the key that enrolls signs: nothing but a name. It may grant nothing, the account has done so for
+/// all.
 pub(super) fn agent(node: &NodeId, account: &str) -> Claims {
     let nats = json!({ "issuer_account": account, "tags": [format!("slot:{}", Slot::of(node))] });
     Claims::new("user", "", node.as_str(), object(nats))
