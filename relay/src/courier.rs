@@ -14,7 +14,7 @@ use async_nats::{
 };
 use bytes::Bytes;
 use futures_util::{StreamExt, stream::ReadyChunks};
-use tidemap_wire::{Claim, NodeId, Pack, SLOTS, Slot, decode, subject};
+use tidemap_wire::{Claim, NodeId, Pack, Slot, decode, subject};
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 
@@ -85,14 +85,13 @@ impl Courier {
         let reply_prefix = broker.new_inbox();
         let answers = broker.subscribe(format!("{reply_prefix}.*")).await?.ready_chunks(CHUNK);
         let reports = local.queue_subscribe(subject::ALL_SAMPLES, subject::RELAYS.to_owned()).await?;
-        let slots = (0..SLOTS).filter_map(|slot| slot.to_string().parse::<Slot>().ok());
         Ok(Self {
             local,
             broker,
             reports: reports.ready_chunks(CHUNK),
             answers,
             reply_prefix,
-            subjects: slots.map(|slot| subject::pack(slot, &relay).into()).collect(),
+            subjects: Slot::all().map(|slot| subject::pack(slot, &relay).into()).collect(),
             packer: Packer::default(),
             flights: Flights::default(),
             allowance: Allowance::default(),

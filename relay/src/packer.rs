@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use bytes::Bytes;
-use tidemap_wire::{PackWriter, SLOTS, Slot};
+use tidemap_wire::{PackWriter, Slot};
 
 /// How long the first report of a pack waits for others. A slot's packs share a subject, and the log keeps 10,000 messages
 /// of one for 10 minutes: at this pace they are 8,000 at most, beside which there is room for three full ones a second.
@@ -45,7 +45,7 @@ impl<R> Default for Open<R> {
 
 impl<R> Default for Packer<R> {
     fn default() -> Self {
-        let open = (0..SLOTS).map(|_| Open::default()).collect();
+        let open = Slot::all().map(|_| Open::default()).collect();
         Self { open, due: VecDeque::new(), waiting: 0 }
     }
 }

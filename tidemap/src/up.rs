@@ -9,7 +9,7 @@ use anyhow::Context;
 use async_nats::jetstream;
 use tidemap_agent::{AgentArgs, AgentConfig};
 use tidemap_api::{ApiArgs, ApiConfig};
-use tidemap_ingest::{IngestArgs, IngestConfig, repartition};
+use tidemap_ingest::repartition;
 use tidemap_service::{
     broker::{self, Broker, BrokerConfig},
     cli::UsageError,
@@ -51,7 +51,7 @@ pub(crate) struct UpArgs {
     #[command(flatten)]
     agent: AgentArgs,
     #[command(flatten)]
-    ingest: IngestArgs,
+    ingest: tidemap_ingest::Args,
     #[command(flatten)]
     api: ApiArgs,
 }
@@ -63,7 +63,7 @@ struct Plan {
     simulate: Option<u32>,
     workers: u8,
     agent: AgentConfig,
-    ingest: IngestConfig,
+    ingest: tidemap_ingest::Config,
     api: ApiConfig,
 }
 

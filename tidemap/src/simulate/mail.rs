@@ -12,7 +12,7 @@ use std::{
 use async_nats::{Client, Subject, connection::State, jetstream};
 use bytes::Bytes;
 use tidemap_relay::packer::{Packer, Parcel};
-use tidemap_wire::{NodeId, SLOTS, Slot, subject};
+use tidemap_wire::{NodeId, Slot, subject};
 use tokio::{
     sync::Semaphore,
     time::{sleep, timeout},
@@ -66,8 +66,8 @@ impl Mail {
         let letters = (!matches!(post, Post::Unanswered)).then(|| Letters::new(client.clone()));
         let (subjects, packer) = match post {
             Post::Packed(relay) => {
-                let slots = (0..SLOTS).filter_map(|slot| slot.to_string().parse::<Slot>().ok());
-                (slots.map(|slot| subject::pack(slot, relay).into()).collect(), Some(Packer::default()))
+                let subjects = Slot::all().map(|slot| subject::pack(slot, relay).into()).collect();
+                (subjects, Some(Packer::default()))
             }
             Post::Answered | Post::Unanswered => {
                 (fleet.nodes.iter().map(|node| subject::sample(&node.id).into()).collect(), None)
