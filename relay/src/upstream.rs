@@ -5,7 +5,7 @@ use std::time::Duration;
 use async_nats::{Client, Subject};
 use bytes::Bytes;
 use tidemap_service::acks::{AckInbox, Answer, RetryQueue};
-use tidemap_wire::{NodeId, SLOTS, Slot, subject};
+use tidemap_wire::{NodeId, Slot, subject};
 
 use crate::{
     in_flight::PacksInFlight, local_server::Reply, packer::OutgoingPack, replay_buffer::ReplayBuffer,
@@ -31,7 +31,7 @@ pub(crate) struct Upstream {
 
 impl Upstream {
     pub(crate) async fn open(relay: &NodeId, client: Client) -> anyhow::Result<Self> {
-        let slots = (0..SLOTS).filter_map(|slot| slot.to_string().parse::<Slot>().ok());
+        let slots = Slot::all();
         Ok(Self {
             inbox: AckInbox::open(client).await?,
             subjects: slots.map(|slot| subject::pack(slot, relay).into()).collect(),

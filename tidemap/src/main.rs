@@ -13,7 +13,7 @@ use async_nats::jetstream;
 use clap::{Parser, Subcommand};
 use tidemap_agent::AgentCommand;
 use tidemap_api::ApiArgs;
-use tidemap_ingest::{IngestArgs, repartition};
+use tidemap_ingest::repartition;
 use tidemap_relay::RelayArgs;
 use tidemap_service::{cli, logging::LogArgs, nats, nats::NatsArgs, shutdown};
 use tidemap_wire::PartitionCount;
@@ -45,7 +45,7 @@ enum Command {
         #[command(flatten)]
         nats: NatsArgs,
         #[command(flatten)]
-        ingest: IngestArgs,
+        ingest: tidemap_ingest::Args,
         /// How many parts the fleet is divided into; must divide 256, and be the same for every worker and
         /// api.
         #[arg(long, env = "TIDEMAP_PARTITIONS", default_value = "8", value_name = "P")]

@@ -14,7 +14,7 @@ use tidemap_broker::{
     data_dir::DataDir,
     keys::{self, Keys},
 };
-use tidemap_ingest::{IngestArgs, IngestConfig, repartition};
+use tidemap_ingest::repartition;
 use tidemap_service::{
     cli::UsageError,
     nats::{Connections, NatsArgs},
@@ -53,7 +53,7 @@ pub(crate) struct UpArgs {
     #[command(flatten)]
     agent: AgentArgs,
     #[command(flatten)]
-    ingest: IngestArgs,
+    ingest: tidemap_ingest::Args,
     #[command(flatten)]
     api: ApiArgs,
 }
@@ -65,7 +65,7 @@ struct Plan {
     simulate: Option<u32>,
     workers: u8,
     agent: AgentConfig,
-    ingest: IngestConfig,
+    ingest: tidemap_ingest::Config,
     api: ApiConfig,
 }
 

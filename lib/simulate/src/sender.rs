@@ -5,7 +5,7 @@ mod acked;
 use async_nats::{Client, Subject, connection::State};
 use bytes::Bytes;
 use tidemap_relay::packer::{OutgoingPack, Packer};
-use tidemap_wire::{NodeId, SLOTS, Slot, subject, timing};
+use tidemap_wire::{NodeId, Slot, subject, timing};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
@@ -41,7 +41,7 @@ impl Sender {
     pub(crate) async fn new(mode: &Mode, client: Client, fleet: &Fleet) -> anyhow::Result<Self> {
         let (subjects, packer) = match mode {
             Mode::Packed(relay) => {
-                let slots = (0..SLOTS).filter_map(|slot| slot.to_string().parse::<Slot>().ok());
+                let slots = Slot::all();
                 (slots.map(|slot| subject::pack(slot, relay).into()).collect(), Some(Packer::default()))
             }
             Mode::Acked | Mode::Unacked => {

@@ -12,7 +12,7 @@ use async_nats::jetstream;
 use futures_util::future::try_join_all;
 use tempfile::TempDir;
 use tidemap_broker::keys::Keys;
-use tidemap_ingest::{checkpoint_store, log_reader::Content};
+use tidemap_ingest::internals::{Content, load_checkpoints};
 use tidemap_service::{clock, nats::NatsArgs, streams};
 use tidemap_wire::{
     PartitionCount, Slot,
@@ -293,7 +293,7 @@ impl Trial {
             let content = Content::Samples(slots.clone());
             // As an owner does: a cluster that has just been mended may have to elect a leader first.
             let loaded = eventually(RECOVERY, || async {
-                checkpoint_store::load(&js, &streams::name(partition), &content, &slots).await
+                load_checkpoints(&js, &streams::name(partition), &content, &slots).await
             });
             let loaded = loaded.await.with_context(|| format!("{}: what is kept", self.name))?;
             kept.extend(loaded.nodes.into_iter().map(|(id, node)| (id.display_name(), (id, node))));

@@ -148,7 +148,7 @@ impl Trio {
         let js = jetstream::new(self.connect().await?);
         let logs = PartitionCount::default().all().map(streams::name);
         // By name, and not from the broker's list: a stream without a leader is missing there.
-        let names = logs.chain([streams::LEASES, streams::CHECKPOINTS].map(|bucket| format!("KV_{bucket}")));
+        let names = logs.chain([streams::LEASES, streams::CHECKPOINTS].map(streams::bucket_stream));
         for name in names {
             eventually(PATIENCE, || async {
                 let stream = js.get_stream(&name).await?;

@@ -3,10 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use tidemap_ingest::{
-    node::Node,
-    partition::{Limits, Message, Partition},
-};
+use tidemap_ingest::internals::{Limits, Message, Node, Partition};
 use tidemap_wire::{NodeId, encode, subject};
 
 use crate::oracle::Sample;

@@ -5,11 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use anyhow::{Context, ensure};
 use async_nats::jetstream::{self, kv};
-use tidemap_ingest::{
-    checkpoint::{Checkpoint, Part},
-    checkpoint_store::{CheckpointWriter, WriteRequest},
-    log_reader::LogPosition,
-};
+use tidemap_ingest::internals::{Checkpoint, CheckpointWriter, LogPosition, Part, WriteRequest};
 use tidemap_service::streams;
 use tidemap_wire::{Delta, PartitionCount, PartitionStats, Slot, encode};
 use tokio::{sync::mpsc, time::interval};
