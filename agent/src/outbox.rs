@@ -1,9 +1,9 @@
 //! What to send next. Pure: time comes in as monotonic milliseconds.
 //!
-//! The newest sample is sent at once and alone. Whatever else is due – the backlog of an outage, samples whose
-//! acknowledgement never came, the last seconds before a broker was replaced, what an earlier run of this agent left in
-//! its spool – follows in batches, oldest first, and never takes the last place in flight, so a live sample never waits
-//! behind it.
+//! The newest sample is sent at once and alone. Whatever else is due – the backlog of an outage, samples
+//! whose acknowledgement never came, the last seconds before a broker was replaced, what an earlier run of
+//! this agent left in its spool – follows in batches, oldest first, and never takes the last place in flight,
+//! so a live sample never waits behind it.
 
 mod backoff;
 
@@ -51,7 +51,8 @@ pub struct Outbox {
     hello: Option<Hello>,
     /// When the hello is sent again; at once when it is new or was lost.
     hello_at_ms: u64,
-    /// After a refusal or a missing acknowledgement the backlog pauses; live samples are the probes meanwhile.
+    /// After a refusal or a missing acknowledgement the backlog pauses; live samples are the probes
+    /// meanwhile.
     backoff: Backoff,
     last_stored_ms: u64,
     lost: u64,
@@ -155,8 +156,8 @@ impl Outbox {
         overdue
     }
 
-    /// On a new connection everything that was in flight on the old one is sent again. On a new server so are the last
-    /// seconds before the old one fell silent, however long ago that was.
+    /// On a new connection everything that was in flight on the old one is sent again. On a new server so are
+    /// the last seconds before the old one fell silent, however long ago that was.
     pub fn reconnected(&mut self, new_server: bool) {
         while let Some((id, sent)) = self.in_flight.remove_oldest() {
             self.failed(id, sent);

@@ -157,14 +157,14 @@ fn where_the_frequency_is_fixed_the_processors_own_word_on_it_is_taken() {
 fn errors_and_drops_are_known_when_all_their_counters_are() {
     let tree = Tree::new();
     let kernel = Kernel::new(&tree.config()).unwrap();
-    assert_eq!(kernel.faults("eth0"), None);
+    assert_eq!(kernel.error_counts("eth0"), None);
     for (file, count) in [("rx_errors", "1"), ("tx_errors", "2"), ("rx_dropped", "30"), ("tx_dropped", "40")]
     {
         tree.write(&format!("sys/class/net/eth0/statistics/{file}"), count);
     }
     assert_eq!(kernel.error_counts("eth0"), Some(ErrorCounts { errors: 3, drops: 70 }));
     tree.spoil("sys/class/net/eth0/statistics/tx_dropped");
-    assert_eq!(kernel.faults("eth0"), None);
+    assert_eq!(kernel.error_counts("eth0"), None);
 }
 
 #[test]

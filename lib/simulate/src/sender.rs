@@ -32,7 +32,7 @@ pub(crate) struct Sender {
 }
 
 enum Publisher {
-    Acked(AckedPublisher),
+    Acked(Box<AckedPublisher>),
     Unacked { client: Client, sent: u64 },
 }
 
@@ -50,7 +50,7 @@ impl Sender {
         };
         let publisher = match mode {
             Mode::Unacked => Publisher::Unacked { client, sent: 0 },
-            Mode::Acked | Mode::Packed(_) => Publisher::Acked(AckedPublisher::open(client).await?),
+            Mode::Acked | Mode::Packed(_) => Publisher::Acked(Box::new(AckedPublisher::open(client).await?)),
         };
         Ok(Self { subjects, packer, publisher })
     }
@@ -89,8 +89,8 @@ impl Sender {
         }
     }
 
-    /// Publishes the rest, and waits for all acknowledgements; after `shutdown` for a moment only. Returns how many
-    /// reports the broker has.
+    /// Publishes the rest, and waits for all acknowledgements; after `shutdown` for a moment only. Returns
+    /// how many reports the broker has.
     pub(crate) async fn finish(mut self, shutdown: &CancellationToken) -> anyhow::Result<u64> {
         self.send_due(u64::MAX).await?;
         match self.publisher {
