@@ -1,9 +1,8 @@
 //! Facts about a node, each a label and a text.
 
+use tidemap_format::{self as format, Unit};
 use tidemap_wire::LocationSource;
 use tidemap_wire::http::NodeJson;
-
-use crate::format::{self, Unit};
 
 /// One line of a list of facts.
 #[derive(Clone, Copy, Debug)]
