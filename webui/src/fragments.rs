@@ -49,6 +49,7 @@ macro_rules! fragments {
             /// The elements of the fragment with this name.
             #[cfg(target_arch = "wasm32")]
             pub(crate) struct $name {
+                #[allow(dead_code, reason = "not every fragment is bound as a whole")]
                 pub(crate) root: web_sys::HtmlElement,
                 $(pub(crate) $field: web_sys::$type,)*
             }

@@ -61,7 +61,7 @@ fn events(list: ListState, selection: SelectionState, redraw: Redraw) -> MapEven
             scope.run_in(|| list.list_unplaced());
         }),
         request_frame: Box::new(move || redraw.request()),
-        fetch: Box::new(|url, then: Fetched| {
+        fetch: Box::new(|url: &str, then: Fetched| {
             fetch::get(url, XmlHttpRequestResponseType::Arraybuffer, move |answer| then(answer.bytes()));
         }),
     }

@@ -24,7 +24,7 @@ impl Redraw {
         let draw: Rc<dyn Fn(f64)> = Rc::new(draw);
         Self(Rc::new_cyclic(|weak: &std::rc::Weak<Inner>| {
             let (weak, in_frame) = (std::rc::Weak::clone(weak), Rc::clone(&draw));
-            let callback = Closure::new(move |frame_ms| {
+            let callback = Closure::new(move |frame_ms: f64| {
                 if let Some(inner) = weak.upgrade() {
                     // Before drawing: what is drawn may ask for the frame after it.
                     inner.is_requested.set(false);

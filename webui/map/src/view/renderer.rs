@@ -11,7 +11,7 @@ use super::base::{Base, Level};
 use super::brush::Brush;
 use super::bubbles::Bubble;
 use super::dom::window;
-use super::layers::{Layer, Layers};
+use super::layers::Layers;
 use super::markers::MarkerPainter;
 use super::theme::Theme;
 use super::tiles::Tiles;
@@ -135,7 +135,7 @@ impl Renderer {
 
     fn paint_all(&mut self, scene: &mut Scene, markers: &Markers<'_>, wanted: &Painted, now_ms: f64) {
         let Self { layers, base, root, .. } = self;
-        let theme = self.theme.get_or_insert_with(|| Theme::read(root));
+        let theme: &Theme = self.theme.get_or_insert_with(|| Theme::read(root));
         let (viewport, ratio) = (wanted.viewport, layers.ratio);
         scene.regroup();
         let has_moved = self.painted.as_ref().is_none_or(|painted| painted.viewport != viewport);
@@ -153,16 +153,16 @@ impl Renderer {
 
         let bubbles = Bubble::in_view(scene, markers);
         let buffer = &self.markers.buffer;
-        let brush = |layer: &Layer| Brush::new(&layer.context, buffer, ratio, theme, wanted.unit);
         // With a thousand and more of them it is they that take the longest, and most ticks change nothing of theirs.
         if self.painted.is_none() || !Bubble::look_alike(&bubbles, &self.bubbles) {
             layers.bubbles.clear();
             if !bubbles.is_empty() {
-                brush(&layers.bubbles).bubbles(&bubbles);
+                Brush::new(&layers.bubbles.context, buffer, ratio, theme, wanted.unit).bubbles(&bubbles);
             }
         }
         layers.overlay.clear();
-        brush(&layers.overlay).overlay(scene, markers, &bubbles);
+        Brush::new(&layers.overlay.context, buffer, ratio, theme, wanted.unit)
+            .overlay(scene, markers, &bubbles);
         self.bubbles = bubbles;
     }
 }

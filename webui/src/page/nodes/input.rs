@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use wasm_bindgen::JsCast;
-use web_sys::{Event, KeyboardEvent, PointerEvent};
+use web_sys::{Element, Event, KeyboardEvent, PointerEvent};
 
 use crate::fragments::Nodes;
 use crate::page::dom;
@@ -44,7 +44,7 @@ pub(super) fn listen(table: &Rc<Table>, region: &Nodes, selection: SelectionStat
 
 /// The position of the row that the event is about.
 fn position(table: &Table, event: &Event) -> Option<usize> {
-    table.position_at(&event.target()?.dyn_into().ok()?)
+    table.position_at(&event.target()?.dyn_into::<Element>().ok()?)
 }
 
 fn open(table: &Table, selection: SelectionState, position: usize) {
