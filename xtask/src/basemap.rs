@@ -1,4 +1,4 @@
-//! Packs TopoJSON into the page's base map. `webui/src/map/world.rs` says what the bytes mean, and reads them.
+//! Packs TopoJSON into the page's base map. `webui/map/src/world.rs` says what the bytes mean, and reads them.
 //!
 //! Points are projected here, once, and put on a grid just fine enough for the source: a border's typical segment spans
 //! sixteen steps or more. That, and leaving out names and countries' own rings, makes a map of 25 KB out of 108.
@@ -166,7 +166,7 @@ fn pair(value: &Value) -> Result<[f64; 2]> {
 // The page's own decoder, for the tests: what is packed here is what it reads.
 #[cfg(test)]
 #[allow(dead_code, unreachable_pub, reason = "the page uses more of it than these tests do")]
-#[path = "../../webui/src/map/world.rs"]
+#[path = "../../webui/map/src/world.rs"]
 mod world;
 
 #[cfg(test)]
