@@ -9,10 +9,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tidemap_agent::{
     AgentArgs, AgentConfig,
-    host::HostMetrics,
-    identity::{Addresses, Identity},
-    kernel::{Faults, Kernel},
-    uplinks::Topology,
+    internals::{Addresses, ErrorCounts, HostMetrics, Identity, Kernel, Topology},
 };
 
 #[derive(Parser)]
@@ -165,7 +162,7 @@ fn errors_and_drops_are_known_when_all_their_counters_are() {
     {
         tree.write(&format!("sys/class/net/eth0/statistics/{file}"), count);
     }
-    assert_eq!(kernel.faults("eth0"), Some(Faults { errors: 3, drops: 70 }));
+    assert_eq!(kernel.error_counts("eth0"), Some(ErrorCounts { errors: 3, drops: 70 }));
     tree.spoil("sys/class/net/eth0/statistics/tx_dropped");
     assert_eq!(kernel.faults("eth0"), None);
 }

@@ -9,7 +9,10 @@ use std::collections::VecDeque;
 
 use bytes::Bytes;
 use serde::Serialize;
-use tidemap_wire::stream::{DeltaEvent, PingEvent, SnapshotEvent, VERSION};
+use tidemap_wire::{
+    stream::{DeltaEvent, PingEvent, SnapshotEvent, VERSION},
+    timing,
+};
 use tokio::sync::broadcast;
 
 pub(crate) use self::{
@@ -31,9 +34,9 @@ const LIVE: usize = 64;
 /// so that who is slow to read those closes the streams to nobody.
 const SNAPSHOT_ROOM_BYTES: u32 = 256 << 20;
 /// The longest time without a delta; ticks come every 250 ms, so this is every fourth of them.
-const SILENCE_MS: i64 = 900;
+const SILENCE_MS: i64 = timing::millis(timing::STREAM_SILENCE) as i64;
 /// The time between two ticks, which are numbered by broker time.
-const TICK_MS: i64 = 250;
+const TICK_MS: i64 = timing::millis(timing::TICK) as i64;
 /// Who resumes is told again what was said for so many ticks before its place, 4 s: another replica, where it was before,
 /// may have heard a change 1.25 s later (see `PartitionView::is_in_step`), and may have said host metrics up to nine ticks
 /// after it heard them (see `Sheet`).

@@ -1,7 +1,7 @@
 //! The fleet as the event stream shows it: numbered rows, and what has been said of each.
 //!
-//! A partition's owner gives each node a row, which it keeps for as long as that owner knows it; another owner may give it
-//! another. So all apis show the same rows.
+//! A partition's owner gives each node a row, which it keeps for as long as that owner knows it; another
+//! owner may give it another. So all apis show the same rows.
 
 mod columns;
 #[cfg(test)]
@@ -17,8 +17,8 @@ use tidemap_wire::{
 use self::columns::push;
 use crate::view::{Fleet, Node};
 
-/// A delta says the host metrics of one row in so many: nodes tell them each 5 s, so nobody waits for long, and a delta in
-/// which all of a large fleet's rates have changed does not become half as large again.
+/// A delta says the host metrics of one row in so many: nodes tell them each 5 s, so nobody waits for long,
+/// and a delta in which all of a large fleet's rates have changed does not become half as large again.
 const HOSTS_ONE_IN: usize = 8;
 /// But of so many in any case.
 const FEW_HOSTS: usize = 64;
@@ -73,7 +73,8 @@ struct Difference {
 }
 
 impl Sheet {
-    /// Brings the `changed` rows up to date, which ascend, and says what that changes for those who see the sheet.
+    /// Brings the `changed` rows up to date, which ascend, and says what that changes for those who see the
+    /// sheet.
     pub(crate) fn update(&mut self, fleet: &Fleet, changed: &[u32], at_ms: i64) -> DeltaEvent {
         let mut difference = Difference::default();
         for number in changed {
@@ -122,8 +123,8 @@ impl Sheet {
         self.hosts_due.remove(&number);
     }
 
-    /// The rows whose host metrics are said now, ascending. Those that are too many for one delta are left to the next
-    /// ones, row after row.
+    /// The rows whose host metrics are said now, ascending. Those that are too many for one delta are left to
+    /// the next ones, row after row.
     fn take_hosts(&mut self) -> Vec<u32> {
         let most = FEW_HOSTS.max(self.rows.len() / HOSTS_ONE_IN);
         let (after, before) =
@@ -157,20 +158,33 @@ impl Sheet {
     }
 
     fn status(&self, numbers: Vec<u32>, at_ms: i64) -> Option<StatusRows> {
-        let (status, age_ms) = self.named(&numbers).map(|row| (row.shown.status, row.age_ms(at_ms))).unzip();
-        (!numbers.is_empty()).then(|| StatusRows { i: encode_rows(numbers), status, age_ms })
+        let mut rows = StatusRows::default();
+        for row in self.named(&numbers) {
+            rows.status.push(row.shown.status);
+            rows.age_ms.push(row.age_ms(at_ms));
+        }
+        (!numbers.is_empty()).then(|| StatusRows { i: encode_rows(numbers), ..rows })
     }
 
     fn rates(&self, numbers: Vec<u32>) -> Option<RateRows> {
-        let (rx, tx) =
-            self.named(&numbers).map(|row| row.shown.rates).map(|Rates { rx, tx }| (rx, tx)).unzip();
-        (!numbers.is_empty()).then(|| RateRows { i: encode_rows(numbers), rx, tx })
+        let mut rows = RateRows::default();
+        for row in self.named(&numbers) {
+            let Rates { rx, tx } = row.shown.rates;
+            rows.rx.push(rx);
+            rows.tx.push(tx);
+        }
+        (!numbers.is_empty()).then(|| RateRows { i: encode_rows(numbers), ..rows })
     }
 
     fn host(&self, numbers: Vec<u32>) -> Option<HostRows> {
-        let hosts = self.named(&numbers).map(|row| row.shown.host);
-        let (cpu, (mem, disk)) = hosts.map(|HostLoad { cpu, mem, disk }| (cpu, (mem, disk))).unzip();
-        (!numbers.is_empty()).then(|| HostRows { i: encode_rows(numbers), cpu, mem, disk })
+        let mut rows = HostRows::default();
+        for row in self.named(&numbers) {
+            let HostLoad { cpu, mem, disk } = row.shown.host;
+            rows.cpu.push(cpu);
+            rows.mem.push(mem);
+            rows.disk.push(disk);
+        }
+        (!numbers.is_empty()).then(|| HostRows { i: encode_rows(numbers), ..rows })
     }
 
     fn row(&self, number: u32) -> Option<&Row> {

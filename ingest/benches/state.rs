@@ -5,7 +5,7 @@ use divan::{Bencher, black_box, counter::ItemsCount};
 use tidemap_ingest::{
     checkpoint::{Checkpoint, Part},
     chunks,
-    log::Place,
+    log_reader::LogPosition,
     partition::{Limits, Message, Partition},
     window::{Sum, Windows},
 };
@@ -63,8 +63,8 @@ fn partition(seconds: u64) -> Partition {
     partition
 }
 
-fn place() -> (PartitionId, Place) {
-    (PartitionCount::default().partition(0).unwrap(), Place::default())
+fn place() -> (PartitionId, LogPosition) {
+    (PartitionCount::default().partition(0).unwrap(), LogPosition::default())
 }
 
 #[divan::bench]

@@ -7,15 +7,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
-use tidemap_wire::{Partition, PartitionCount};
+use tidemap_wire::{Partition, PartitionCount, timing};
 
 /// A lease or a heartbeat that stood still for this long is dead.
-pub const DEAD_AFTER_MS: u64 = 5_000;
+pub const DEAD_AFTER_MS: u64 = timing::millis(timing::LEASE_TAKEOVER);
 /// Heartbeats of its own that an observer must have written while another stood still.
-const HEARTBEATS_NEEDED: u64 = 3;
+const HEARTBEATS_NEEDED: u64 = timing::HEARTBEATS_BEFORE_TAKEOVER;
 /// When the broker has lost all leases, a partition waits so long for the worker that had it: as long as that one may wait
 /// between two attempts to reach the broker, and a little.
-const RESERVED_MS: u64 = 12_000;
+const RESERVED_MS: u64 = timing::millis(timing::LEASE_RESERVATION);
 /// A dead worker's heartbeat is removed after this.
 const SWEEP_AFTER_MS: u64 = 60_000;
 /// The mark that a heartbeat was removed goes after this: all workers have read it long before.

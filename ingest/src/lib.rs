@@ -1,28 +1,29 @@
 //! An ingest worker: owns partitions, keeps node state and rolling averages, publishes deltas.
 //!
-//! As many workers as you like share the partitions by leases ([`leases`], kept by [`keeper`]; [`lifeline`] watches its
-//! connections). Each owned partition is one task ([`owner`]) that reads the partition's stream ([`log`]) into pure state
-//! ([`partition`], [`node`], [`window`], [`seen`], [`told`]) in numbered [`rows`], tells readers what has changed ([`chunks`]), and
-//! keeps its state ([`checkpoint`]) for the next owner ([`vault`]).
+//! As many workers as you like share the partitions by leases ([`leases`], kept by [`lease_manager`];
+//! [`connection_watchdog`] watches its connections). Each owned partition is one task ([`partition_task`]) that reads
+//! the partition's stream ([`log_reader`]) into pure state ([`partition`], [`node`], [`window`], [`dedup`],
+//! [`packed_metadata`]) in numbered [`rows`], tells readers what has changed ([`chunks`]), and keeps its state
+//! ([`checkpoint`]) for the next owner ([`checkpoint_store`]).
 
-pub mod board;
 pub mod checkpoint;
+pub mod checkpoint_store;
 pub mod chunks;
 pub mod config;
-pub mod keeper;
+pub mod connection_watchdog;
+pub mod dedup;
+pub mod lease_manager;
 pub mod leases;
-pub mod lifeline;
-pub mod log;
+pub mod log_reader;
 pub mod node;
-pub mod owner;
+pub mod packed_metadata;
 pub mod partition;
+pub mod partition_task;
 pub mod repartition;
 pub mod rows;
 pub mod run;
-pub mod seen;
-pub mod told;
-pub mod vault;
 pub mod window;
+pub mod worker_status;
 
 use std::time::Duration;
 
@@ -32,8 +33,8 @@ use tidemap_service::{cli::UsageError, nats, nats::NatsArgs, streams};
 use tokio::{sync::watch, task::JoinSet, time::Instant};
 use tokio_util::sync::CancellationToken;
 
-use board::Board;
 pub use config::{IngestArgs, IngestConfig};
+use worker_status::WorkerStatus;
 
 /// What a program that runs a worker allocates with. Each message is allocated by one thread and freed by another, where
 /// the C library's allocator costs a tenth of all time (`benches/drain`).
@@ -60,7 +61,7 @@ pub async fn run(config: IngestConfig, broker: &NatsArgs, shutdown: Cancellation
     let output = broker.connect(&format!("tidemap-ingest {me} output"), None).await?;
     let leases_js = jetstream::new(leases.clone());
     let metrics = match config.metrics {
-        Some(address) => Some(board::listen(address).await?),
+        Some(address) => Some(worker_status::listen(address).await?),
         None => None,
     };
     let ready = async {
@@ -74,19 +75,19 @@ pub async fn run(config: IngestConfig, broker: &NatsArgs, shutdown: Cancellation
         None => return Ok(()),
     }
     tracing::info!(worker = me, partitions = config.partitions.get(), "worker is up");
-    let board = Board::default();
+    let status = WorkerStatus::default();
     let (renewed, is_renewed) = watch::channel(Instant::now());
     let mut watching = JoinSet::new();
-    watching.spawn(lifeline::watch_leases(leases.clone(), is_renewed.clone(), shutdown.clone()));
+    watching.spawn(connection_watchdog::watch_leases(leases.clone(), is_renewed.clone(), shutdown.clone()));
     for client in [&data, &output] {
-        watching.spawn(lifeline::watch(client.clone(), is_renewed.clone(), shutdown.clone()));
+        watching.spawn(connection_watchdog::watch(client.clone(), is_renewed.clone(), shutdown.clone()));
     }
-    let answering = tokio::spawn(board::answer(leases, me.clone(), board.clone(), shutdown.clone()));
-    let serving =
-        metrics.map(|listener| tokio::spawn(board::serve(listener, board.clone(), shutdown.clone())));
-    let parts = keeper::KeeperParts {
+    let answering = tokio::spawn(worker_status::answer(leases, me.clone(), status.clone(), shutdown.clone()));
+    let serving = metrics
+        .map(|listener| tokio::spawn(worker_status::serve(listener, status.clone(), shutdown.clone())));
+    let parts = lease_manager::WorkerContext {
         me,
-        board,
+        status,
         count: config.partitions,
         limits: config.limits,
         replicas: config.replicas,
@@ -95,7 +96,7 @@ pub async fn run(config: IngestConfig, broker: &NatsArgs, shutdown: Cancellation
         output,
         renewed,
     };
-    keeper::run(parts, shutdown).await?;
+    lease_manager::run(parts, shutdown).await?;
     watching.join_all().await;
     if let Some(serving) = serving {
         serving.await.context("the metrics")?;

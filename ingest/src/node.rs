@@ -7,9 +7,9 @@ use serde::{Deserialize, Serialize};
 use tidemap_wire::{Bps, Hello, Host, InterfaceRate, NodeId, NodeUpdate, ReceivedReport, Sample, Status};
 
 use crate::{
+    dedup::Novelty,
+    packed_metadata::PackedMetadata,
     run::Run,
-    seen::Novelty,
-    told::Packed,
     window::{Sum, Windows},
 };
 
@@ -31,10 +31,10 @@ pub struct Node {
     past: Option<Box<Past>>,
     windows: Windows,
     latest: Latest,
-    hello: Option<Packed<Hello>>,
+    hello: Option<PackedMetadata<Hello>>,
     interval_ms: u32,
-    host: Option<Packed<Host>>,
-    interfaces: Option<Packed<Vec<InterfaceRate>>>,
+    host: Option<PackedMetadata<Host>>,
+    interfaces: Option<PackedMetadata<Vec<InterfaceRate>>>,
     status: Status,
     since_ms: i64,
     seen_ms: i64,
@@ -257,9 +257,18 @@ impl Node {
             rx_bytes: self.current.rx_bytes.saturating_add(past_rx_bytes),
             tx_bytes: self.current.tx_bytes.saturating_add(past_tx_bytes),
             partial: self.is_partial(),
-            hello: self.hello.as_ref().filter(|_| include.hello).and_then(Packed::unpack).map(Box::new),
-            host: self.host.as_ref().filter(|_| include.host).and_then(Packed::unpack).map(Box::new),
-            interfaces: self.interfaces.as_ref().filter(|_| include.interfaces).and_then(Packed::unpack),
+            hello: self
+                .hello
+                .as_ref()
+                .filter(|_| include.hello)
+                .and_then(PackedMetadata::unpack)
+                .map(Box::new),
+            host: self.host.as_ref().filter(|_| include.host).and_then(PackedMetadata::unpack).map(Box::new),
+            interfaces: self
+                .interfaces
+                .as_ref()
+                .filter(|_| include.interfaces)
+                .and_then(PackedMetadata::unpack),
         }
     }
 
@@ -337,17 +346,17 @@ impl Node {
     fn show(&mut self, sample: Sample) {
         self.latest = Latest { at_ms: sample.at_ms, rx_bps: sample.rx_bps, tx_bps: sample.tx_bps };
         if let Some(host) = sample.host {
-            self.host = Some(Packed::new(&host));
+            self.host = Some(PackedMetadata::new(&host));
             self.changed.host = true;
         }
         if let Some(interfaces) = sample.interfaces {
-            self.interfaces = Some(Packed::new(&interfaces));
+            self.interfaces = Some(PackedMetadata::new(&interfaces));
             self.changed.interfaces = true;
         }
     }
 
     fn meet(&mut self, hello: &Hello) {
-        let packed = Packed::new(hello);
+        let packed = PackedMetadata::new(hello);
         if self.hello.as_ref() != Some(&packed) {
             self.hello = Some(packed);
             self.interval_ms = hello.interval_ms.clamp(100, 600_000);

@@ -12,15 +12,15 @@ use async_nats::jetstream::{self, kv};
 use futures_util::TryStreamExt;
 use serde::{Deserialize, Serialize};
 use tidemap_service::{cli::UsageError, clock, streams};
-use tidemap_wire::{Partition as PartitionId, PartitionCount, subject};
+use tidemap_wire::{Partition as PartitionId, PartitionCount, subject, timing};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     checkpoint::Checkpoint,
-    log::{Content, Log, LogEvent},
+    checkpoint_store::{self, CheckpointWriter, Restored, WriteRequest},
+    log_reader::{Content, LogEvent, LogReader},
     partition::{Limits, Message, Partition},
-    vault::{self, Kept, Order, Writer},
 };
 
 /// For a stream to be read to its end.
@@ -28,7 +28,7 @@ const PATIENCE: Duration = Duration::from_secs(300);
 /// From a worker's look at the streams to its first heartbeat.
 const STARTING: Duration = Duration::from_secs(2);
 /// The longest wait between two attempts to reach a broker, and a heartbeat.
-const AWAY: Duration = Duration::from_secs(12);
+const AWAY: Duration = timing::LEASE_RESERVATION;
 /// Nobody is judged or forgotten here.
 const LIMITS: Limits = Limits { offline_after_ms: i64::MAX, forget_after_ms: i64::MAX };
 
@@ -196,12 +196,12 @@ async fn carry(
     partition: PartitionId,
 ) -> anyhow::Result<(u64, usize)> {
     let slots: Vec<_> = count.slots(partition).collect();
-    let Kept { nodes, mut recovery, mut place, revisions, epoch } =
-        vault::load(js, &streams::name(partition), &Content::Closed, &slots).await?;
+    let Restored { nodes, mut recovery, mut place, revisions, epoch } =
+        checkpoint_store::load(js, &streams::name(partition), &Content::Closed, &slots).await?;
     let mut state = Partition::new(LIMITS);
     state.restore(nodes);
     let (events, mut log) = mpsc::channel(4);
-    let reading = Log { stream: streams::name(partition), content: Content::Closed };
+    let reading = LogReader { stream: streams::name(partition), content: Content::Closed };
     let stop = CancellationToken::new();
     let reader = tokio::spawn(reading.read(place.clone(), js.clone(), events, stop.clone()));
     let (mut read, mut last) = (0, None);
@@ -237,12 +237,12 @@ async fn carry(
 
     let epoch = epoch.max(clock::unix_ms().unsigned_abs() / 1_000) + 1;
     let (orders, todo) = mpsc::channel(4);
-    let writer = tokio::spawn(Writer { bucket: bucket.clone(), epoch, revisions }.run(todo));
+    let writer = tokio::spawn(CheckpointWriter { bucket: bucket.clone(), epoch, revisions }.run(todo));
     let parts = state.parts(&slots);
     for part in &parts {
         let encode = |part| Checkpoint::encode(epoch, place.clone(), state.part(part));
         orders
-            .send(Order::Keep(Checkpoint::fit(*part, &encode)))
+            .send(WriteRequest::Put(Checkpoint::fit(*part, &encode)))
             .await
             .context("the writer of checkpoints ended")?;
     }

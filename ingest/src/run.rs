@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use tidemap_wire::Sample;
 
-use crate::seen::{Novelty, Seen};
+use crate::dedup::{Dedup, Novelty};
 
 /// What is remembered of a run.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -16,18 +16,19 @@ pub struct Run {
     pub rx_bytes: u64,
     /// Bytes sent since the run began.
     pub tx_bytes: u64,
-    seen: Seen,
+    #[serde(rename = "seen")]
+    dedup: Dedup,
 }
 
 impl Run {
     /// A run of which nothing was applied yet.
     pub fn new(boot: u64, first_at_ms: i64) -> Self {
-        Self { boot, first_at_ms, rx_bytes: 0, tx_bytes: 0, seen: Seen::default() }
+        Self { boot, first_at_ms, rx_bytes: 0, tx_bytes: 0, dedup: Dedup::default() }
     }
 
     /// Whether a sample with this number was observed, as far as is remembered.
     pub fn has_seen(&self, seq: u64) -> bool {
-        self.seen.contains(seq)
+        self.dedup.contains(seq)
     }
 
     /// Takes note of a sample. Counts never fall within a run, so the highest is the newest.
@@ -35,6 +36,6 @@ impl Run {
         self.first_at_ms = self.first_at_ms.min(sample.at_ms);
         self.rx_bytes = self.rx_bytes.max(sample.rx_bytes);
         self.tx_bytes = self.tx_bytes.max(sample.tx_bytes);
-        self.seen.mark(sample.seq)
+        self.dedup.mark(sample.seq)
     }
 }

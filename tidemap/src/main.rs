@@ -3,7 +3,6 @@
 mod enroll;
 mod listen;
 mod operator;
-mod simulate;
 mod stations;
 mod up;
 
@@ -81,7 +80,7 @@ enum Command {
         #[command(flatten)]
         nats: NatsArgs,
         #[command(flatten)]
-        simulate: simulate::SimulateArgs,
+        simulate: tidemap_simulate::SimulateArgs,
     },
     /// Lets another host's agent in, and prints the line that starts it there.
     Enroll(enroll::EnrollArgs),
@@ -126,7 +125,7 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
             tracing::info!("serving http://{address}");
             tidemap_api::run(config, client, listener, shutdown).await
         }
-        Command::Simulate { nats, simulate } => simulate::run(simulate, nats, shutdown).await,
+        Command::Simulate { nats, simulate } => tidemap_simulate::run(simulate, nats, shutdown).await,
         Command::Enroll(args) => enroll::enroll(&args).await,
         Command::Revoke(args) => enroll::revoke(&args).await,
         Command::Operator(command) => operator::run(command).await,

@@ -1,5 +1,6 @@
 //! `cargo xtask test`: everything that decides whether the project is sound, one step after the other.
 
+mod dependencies;
 mod manifests;
 mod programs;
 mod steps;

@@ -1,6 +1,7 @@
 //! The routes over a made fleet. There is no broker: an owner that would have to be asked is not there.
 
 mod described;
+mod registry;
 mod streamed;
 
 use std::{collections::BTreeMap, io::Read, num::NonZeroU32, sync::Arc};

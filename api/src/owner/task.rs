@@ -3,16 +3,16 @@
 use std::time::Duration;
 
 use tidemap_service::clock;
-use tidemap_wire::Partition;
+use tidemap_wire::{Partition, timing};
 use tokio::{sync::mpsc, time::Instant};
 use tokio_util::sync::CancellationToken;
 
 use crate::owner::{Ask, Incoming, Owner};
 
 /// Time between two ticks, the same as ingest's.
-const TICK: Duration = Duration::from_millis(250);
+const TICK: Duration = timing::TICK;
 /// How long after ingest's tick ours comes: its messages have arrived by then.
-const AFTER_INGEST: Duration = Duration::from_millis(40);
+const AFTER_INGEST: Duration = timing::READER_OFFSET;
 
 /// Ticks, and answers, until it is time to stop. `wanted` takes the partitions that need a snapshot.
 pub(crate) async fn run(

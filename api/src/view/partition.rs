@@ -2,16 +2,17 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use tidemap_wire::{Delta, NodeUpdate, PartitionStats};
+use tidemap_wire::{Delta, NodeUpdate, PartitionStats, timing};
 use tokio::time::Instant;
 
 use crate::view::{Node, Snapshot, roster::Roster};
 
 /// An owner that has said nothing for this long is not there.
-const SILENCE: Duration = Duration::from_secs(3);
+const SILENCE: Duration = timing::OWNER_SILENCE;
 /// An owner that has something to say says it each 250 ms, and else gives a sign of life each second; a tick of doubt
 /// beyond. What a stream is told again when it resumes covers it.
-const JUST_NOW: Duration = Duration::from_millis(1_250);
+const JUST_NOW: Duration =
+    Duration::from_millis(timing::millis(timing::TICK) * (timing::TICKS_PER_STATS + 1));
 /// After so much silence the owner's epoch counts no more: epochs begin anew when a broker has lost its disk.
 const EPOCH_HOLDS: Duration = Duration::from_secs(10);
 /// Deltas that may wait for a snapshot. When there are more, the oldest goes: the snapshot will be newer than it.

@@ -60,8 +60,8 @@ fn used(log: &[(String, Vec<u8>, i64)]) -> BTreeSet<Slot> {
     log.iter().map(|(subject, ..)| Slot::of(&subject::node_of_sample(subject).unwrap())).collect()
 }
 
-fn place(created_ns: i64, applied: u64) -> Place {
-    Place { created_ns, applied, ..Place::default() }
+fn place(created_ns: i64, applied: u64) -> LogPosition {
+    LogPosition { created_ns, applied, ..LogPosition::default() }
 }
 
 /// Some nodes of one slot.
@@ -89,8 +89,8 @@ fn totals(state: &Partition) -> BTreeMap<NodeId, (u64, u64, String)> {
 }
 
 proptest! {
-    /// Whatever the moment at which each part was kept, and however often a slot was divided anew meanwhile, the
-    /// checkpoints and the rest of the log make the state that the whole log makes.
+    /// Whatever the moment at which each part was kept, and however often a slot was divided anew meanwhile,
+    /// the checkpoints and the rest of the log make the state that the whole log makes.
     #[test]
     fn checkpoints_and_the_rest_of_the_log_are_the_whole(
         nodes in 1_u64..12,
@@ -127,8 +127,8 @@ proptest! {
         prop_assert_eq!(state.stats().total_samples, messages as u64);
     }
 
-    /// The same when reports of one slot came packed: a part may contain some nodes' reports of a pack and another part
-    /// not yet those of others.
+    /// The same when reports of one slot came packed: a part may contain some nodes' reports of a pack and
+    /// another part not yet those of others.
     #[test]
     fn checkpoints_and_the_rest_of_a_log_of_packs_are_the_whole(
         nodes in 1_usize..9,

@@ -8,7 +8,7 @@ use async_nats::jetstream::{
     context::{GetStreamError, GetStreamErrorKind},
     kv, stream,
 };
-use tidemap_wire::{Partition, PartitionCount, Slot, subject};
+use tidemap_wire::{Partition, PartitionCount, Slot, subject, timing};
 
 use crate::cli::UsageError;
 
@@ -21,7 +21,7 @@ pub const CHECKPOINTS: &str = "TIDEMAP_CHECKPOINTS";
 pub const CHANGE: &str = "change";
 
 /// How long the log reaches back: what a worker can replay.
-const MAX_AGE: Duration = Duration::from_secs(600);
+const MAX_AGE: Duration = timing::LOG_RETENTION;
 /// The largest report; an agent's batch of a backlog is far smaller.
 const MAX_MESSAGE_BYTES: i32 = 64 * 1024;
 /// How many reports of one node the log holds, so that no agent fills the disk or buries the others: more than a

@@ -25,8 +25,8 @@ pub fn samples_of(slot: Slot) -> String {
     format!("tidemap.v1.sample.{slot}.*")
 }
 
-/// The slot and the node's token that a sample's subject names, as they stand there: whether the token is a node's, and
-/// of this slot, is not asked.
+/// The slot and the node's token that a sample's subject names, as they stand there: whether the token is a
+/// node's, and of this slot, is not asked.
 pub fn parts_of_sample(subject: &str) -> Option<(Slot, &str)> {
     slot_and_token(subject.strip_prefix("tidemap.v1.sample.")?)
 }
@@ -37,7 +37,8 @@ pub fn node_of_sample(subject: &str) -> Option<NodeId> {
     NodeId::from_token(token).ok().filter(|node| Slot::of(node) == slot)
 }
 
-/// Where a relay's packs of a slot go: `tidemap.v1.pack.<slot>.<relay>`. A relay's name follows the rules of a node's.
+/// Where a relay's packs of a slot go: `tidemap.v1.pack.<slot>.<relay>`. A relay's name follows the rules of
+/// a node's.
 pub fn pack(slot: Slot, relay: &NodeId) -> String {
     format!("tidemap.v1.pack.{slot}.{relay}")
 }
@@ -87,7 +88,7 @@ pub fn forget(partition: Partition) -> String {
     format!("tidemap.v1.rpc.forget.{partition}")
 }
 
-/// What a partition's stream listens to when it shall take no more: nobody speaks there.
+/// The subject of a partition's stream that takes no more messages: nobody publishes there.
 pub fn closed(partition: Partition) -> String {
     format!("{CLOSED}{partition}")
 }
@@ -100,7 +101,8 @@ pub fn is_closed(subject: &str) -> bool {
 const CLOSED: &str = "tidemap.v1.closed.";
 
 fn slot_and_token(tail: &str) -> Option<(Slot, &str)> {
-    // By bytes: this runs for every message, and a search in text has nothing to gain on a slot's three digits.
+    // By bytes: this runs for every message, and a search in text has nothing to gain on a slot's three
+    // digits.
     let point = tail.bytes().position(|byte| byte == b'.')?;
     let (written, token) = (&tail[..point], &tail[point + 1..]);
     let slot: Slot = written.parse().ok()?;

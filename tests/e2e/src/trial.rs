@@ -11,8 +11,9 @@ use anyhow::{Context, ensure};
 use async_nats::jetstream;
 use futures_util::future::try_join_all;
 use tempfile::TempDir;
-use tidemap_ingest::{log::Content, vault};
-use tidemap_service::{clock, keys::Keys, nats::NatsArgs, streams};
+use tidemap_broker::keys::Keys;
+use tidemap_ingest::{checkpoint_store, log_reader::Content};
+use tidemap_service::{clock, nats::NatsArgs, streams};
 use tidemap_wire::{
     PartitionCount, Slot,
     http::{NodeJson, StatsJson},
@@ -292,7 +293,7 @@ impl Trial {
             let content = Content::Samples(slots.clone());
             // As an owner does: a cluster that has just been mended may have to elect a leader first.
             let loaded = eventually(RECOVERY, || async {
-                vault::load(&js, &streams::name(partition), &content, &slots).await
+                checkpoint_store::load(&js, &streams::name(partition), &content, &slots).await
             });
             let loaded = loaded.await.with_context(|| format!("{}: what is kept", self.name))?;
             kept.extend(loaded.nodes.into_iter().map(|(id, node)| (id.display_name(), (id, node))));

@@ -17,7 +17,6 @@ use tidemap_e2e::{
     is_long,
     process::Tidemap,
 };
-use tidemap_service::broker;
 use tidemap_wire::http::StatsJson;
 
 const SOON: Duration = Duration::from_secs(30);
@@ -63,7 +62,7 @@ fn free_address() -> String {
 
 /// A program in the tools folder.
 fn fetched(path: &str) -> anyhow::Result<PathBuf> {
-    let program = std::path::absolute(broker::default_tools_dir())?.join(path);
+    let program = std::path::absolute(tidemap_broker::default_tools_dir())?.join(path);
     ensure!(program.is_file(), "{path} is missing: `cargo xtask test --only tools` fetches it");
     Ok(program)
 }

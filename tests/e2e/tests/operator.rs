@@ -14,7 +14,6 @@ use tidemap_e2e::{
     http::get_json,
     process::{Tidemap, run_to_end, tidemap},
 };
-use tidemap_service::broker;
 use tidemap_wire::{Status, http::NodeJson};
 use tokio::process::{Child, Command};
 
@@ -109,7 +108,7 @@ async fn start_broker(operator: &Path, data: &Path) -> (Child, String) {
     let ports = data.join("ports");
     fs::create_dir_all(&ports).unwrap();
     fs::copy(operator.join("broker/nats.conf"), data.join("nats.conf")).unwrap();
-    let binary = tokio::task::spawn_blocking(|| broker::locate(&broker::default_tools_dir()));
+    let binary = tokio::task::spawn_blocking(|| tidemap_broker::locate(&tidemap_broker::default_tools_dir()));
     let child = Command::new(binary.await.unwrap().unwrap())
         .args(["-c", "nats.conf", "-a", "127.0.0.1", "-p", "-1", "-sd", ".", "--ports_file_dir", "ports"])
         .current_dir(data)

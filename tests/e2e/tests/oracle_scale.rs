@@ -4,17 +4,14 @@ use std::time::Duration;
 
 use anyhow::ensure;
 use async_nats::{Client, jetstream};
+use tidemap_broker::keys::{self, RelaySide};
 use tidemap_e2e::{
     cluster::Cluster,
     eventually, is_long,
     process::Tidemap,
     trial::{TAKEOVER, Trial, lasting},
 };
-use tidemap_service::{
-    keys::{self, RelaySide},
-    nats::NatsArgs,
-    streams,
-};
+use tidemap_service::{nats::NatsArgs, streams};
 use tidemap_wire::{NodeId, PartitionCount, Report, Sample, encode, subject};
 use tokio::time::sleep;
 

@@ -10,8 +10,9 @@ use std::{
 use anyhow::{Context, ensure};
 use async_nats::jetstream::{self, consumer::pull::OrderedConfig};
 use futures_util::StreamExt;
+use tidemap_broker::keys;
 use tidemap_e2e::{cluster::Cluster, eventually, is_long, process::Tidemap, proxy::Proxy};
-use tidemap_service::{clock::unix_ms, keys, nats, streams};
+use tidemap_service::{clock::unix_ms, nats, streams};
 use tidemap_wire::{NodeId, PartitionCount, Report, Slot, decode};
 
 /// A broker that comes back is tried again within 10 s, and 5 s more when the last attempt was under way.

@@ -49,7 +49,7 @@ async fn this_host_is_there_seconds_after_up_and_everything_ends_with_it() {
         (node.status, node.lat, node.location.as_deref()),
         (Status::Online, Some(47.4), Some("Zürich"))
     );
-    assert!(node.age_ms < 5_000 && node.memory_total_bytes.is_some(), "{node:?}");
+    assert!(node.age_ms < 5_000 && node.host.memory_total_bytes.is_some(), "{node:?}");
 
     eventually(SOON, || async {
         let ready = get(format!("{url}/readyz")).await?;
@@ -94,7 +94,7 @@ async fn stats_equal_the_means_over_the_nodes_of_the_same_tick() {
     let close = |stat: f64, mean: f64| assert!((stat - mean).abs() <= 0.005 + mean * 1e-12, "{stat} {mean}");
     close(stats.avg_network_tx_bytes_per_sec, mean(|node| Some(node.network_tx_bytes_per_sec?.get())));
     close(stats.avg_network_rx_bytes_per_sec, mean(|node| Some(node.network_rx_bytes_per_sec?.get())));
-    close(stats.avg_cpu_percent, mean(|node| node.cpu_percent));
+    close(stats.avg_cpu_percent, mean(|node| node.host.cpu_percent));
     assert_eq!(stats.total_nodes as usize, nodes.len());
 }
 

@@ -3,13 +3,13 @@
 
 use std::path::PathBuf;
 
+use tidemap_broker::keys::{self, RelaySide};
 use tidemap_e2e::{
     cluster::Cluster,
     is_long,
     process::Tidemap,
     trial::{TAKEOVER, TAKEOVER_AFTER_OUTAGE, Trial, lasting},
 };
-use tidemap_service::keys::{self, RelaySide};
 use tidemap_wire::NodeId;
 use tokio::time::sleep;
 

@@ -67,7 +67,8 @@ fn a_node_is_read_as_the_api_writes_it() {
     meant.node.status = Status::Warning;
     meant.node.location_source = Some(LocationSource::Region);
     meant.node.clock_skew_ms = -3_600_000;
-    meant.node.network_errors = Some(1 << 50);
+    meant.node.host.network_errors = Some(1 << 50);
+    meant.node.host.temperature_c = Some(-1.5);
     check(&meant);
 }
 

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::{Result, bail};
 
-use super::{manifests, programs, tally::Tally};
+use super::{dependencies, manifests, programs, tally::Tally};
 use crate::{
     artifacts::Artifacts,
     tools::{self, WASM_TARGET},
@@ -17,16 +17,28 @@ const OTHER_SYSTEMS: [&str; 2] = ["x86_64-pc-windows-gnu", "aarch64-apple-darwin
 /// A C compiler for any system, and how cargo is told of it.
 const COMPILERS: [&str; 2] = ["ziglang==0.15.1", "cargo-zigbuild==0.24.0"];
 
+/// Packages, and what must not be among their dependencies.
+const NOT_CONTAINED: [(&str, &[&str]); 5] = [
+    ("tidemap-wire", &["tokio", "async-nats"]),
+    ("tidemap-agent", SIGNING),
+    ("tidemap-relay", SIGNING),
+    ("tidemap-ingest", SIGNING),
+    ("tidemap-api", SIGNING),
+];
+/// A station connects with the credentials that it was given; only `tidemap` makes keys, tokens and certificates.
+const SIGNING: &[&str] = &["tidemap-broker", "rcgen", "tempfile"];
+
 /// A step: it counts what it tests, and fails by itself otherwise.
 type Step = fn(&mut Steps, &mut Tally) -> Result<()>;
 
 /// All steps. The page comes before whatever embeds it.
-pub(super) const ALL: [(&str, Step); 9] = [
+pub(super) const ALL: [(&str, Step); 10] = [
     ("tools", Steps::tools),
     ("format", Steps::format),
     ("lints", Steps::lints),
     ("documentation", Steps::documentation),
-    ("wire stands alone", Steps::wire_stands_alone),
+    ("what programs contain", Steps::contents),
+    ("dependencies", Steps::dependencies),
     ("files to deploy with", Steps::manifests),
     ("agent on other systems", Steps::other_systems),
     ("page and its budget", Steps::page),
@@ -74,18 +86,24 @@ impl Steps {
         run(command.env("RUSTDOCFLAGS", "-D warnings"))
     }
 
-    /// What processes say to each other must stay free of how they live: the page shares it.
-    fn wire_stands_alone(&mut self, _: &mut Tally) -> Result<()> {
+    /// The page shares the messages, so these must build for wasm. A station must not contain what signs keys.
+    fn contents(&mut self, _: &mut Tally) -> Result<()> {
         run(&mut self.workspace.cargo(["build", "--package", "tidemap-wire", "--target", WASM_TARGET]))?;
-        let tree =
-            ["tree", "--package", "tidemap-wire", "--edges", "normal", "--prefix", "none", "--format", "{p}"];
-        let packages = output(&mut self.workspace.cargo(tree))?;
-        for banned in ["tokio", "async-nats"] {
-            if packages.lines().any(|package| package.split(' ').next() == Some(banned)) {
-                bail!("tidemap-wire pulls in {banned}");
+        for (package, banned) in NOT_CONTAINED {
+            let tree =
+                ["tree", "--package", package, "--edges", "normal", "--prefix", "none", "--format", "{p}"];
+            let packages = output(&mut self.workspace.cargo(tree))?;
+            for banned in banned {
+                if packages.lines().any(|package| package.split(' ').next() == Some(*banned)) {
+                    bail!("{package} contains {banned}");
+                }
             }
         }
         Ok(())
+    }
+
+    fn dependencies(&mut self, tally: &mut Tally) -> Result<()> {
+        dependencies::check(&self.workspace, tally)
     }
 
     fn manifests(&mut self, tally: &mut Tally) -> Result<()> {

@@ -3,8 +3,8 @@
 use std::{path::PathBuf, time::Duration};
 
 use anyhow::{Context, ensure};
+use tidemap_broker::keys::{self, RelaySide};
 use tidemap_e2e::{cluster::Cluster, counters::Counters, eventually, http::get_json, process::Tidemap};
-use tidemap_service::keys::{self, RelaySide};
 use tidemap_wire::{NodeId, http::StatsJson};
 use tokio::time::{Instant, sleep};
 

@@ -7,8 +7,8 @@ use anyhow::{Context, ensure};
 use async_nats::jetstream::{self, kv};
 use tidemap_ingest::{
     checkpoint::{Checkpoint, Part},
-    log::Place,
-    vault::{Order, Writer},
+    checkpoint_store::{CheckpointWriter, WriteRequest},
+    log_reader::LogPosition,
 };
 use tidemap_service::streams;
 use tidemap_wire::{Delta, PartitionCount, PartitionStats, Slot, encode};
@@ -145,9 +145,9 @@ async fn written_since(bucket: &kv::Store, partition: u16, epoch: u64) -> anyhow
 /// Writes a part as an owner of `epoch` would that does not know of any other. Says whether it could.
 async fn write(bucket: &kv::Store, part: Part, epoch: u64) -> anyhow::Result<bool> {
     let (orders, todo) = mpsc::channel(1);
-    let value = Checkpoint::encode(epoch, Place::default(), std::iter::empty());
-    orders.send(Order::Keep(vec![(part, value.into())])).await?;
+    let value = Checkpoint::encode(epoch, LogPosition::default(), std::iter::empty());
+    orders.send(WriteRequest::Put(vec![(part, value.into())])).await?;
     drop(orders);
-    let writer = Writer { bucket: bucket.clone(), epoch, revisions: BTreeMap::new() };
+    let writer = CheckpointWriter { bucket: bucket.clone(), epoch, revisions: BTreeMap::new() };
     Ok(writer.run(todo).await.is_ok())
 }

@@ -2,12 +2,13 @@
 
 use std::{path::Path, time::Duration};
 
+use tidemap_broker::{keys, tls::Certificates};
 use tidemap_e2e::{
     cluster::Cluster,
     eventually,
     process::{Tidemap, run_to_end},
 };
-use tidemap_service::{clock::unix_ms, keys, tls::Certificates};
+use tidemap_service::clock::unix_ms;
 use tidemap_wire::NodeId;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},

@@ -7,7 +7,7 @@ use tidemap_wire::Bps;
 use tidemap_wire::http::InterfaceJson;
 use web_sys::{Element, HtmlElement};
 
-use crate::detail::{self, Fact, HOST, IDENTITY};
+use crate::detail;
 use crate::format::{self, Unit};
 use crate::json::NodeAnswer;
 use crate::page::dom;
@@ -88,12 +88,8 @@ impl Lists {
                 dom::set_attribute(row, "data-direction", Some(direction));
             }
         }
-        let facts = |facts: &[Fact]| {
-            let line = |fact: &Fact| Some(vec![fact.label.to_owned(), (fact.text)(&detail.node)?]);
-            facts.iter().filter_map(line).collect()
-        };
-        self.host.write(facts(&HOST));
-        self.identity.write(facts(&IDENTITY));
+        self.host.write(detail::host(&detail.node));
+        self.identity.write(detail::identity(&detail.node));
         self.write_interfaces(&detail.interfaces, unit);
     }
 
