@@ -2,11 +2,11 @@
 
 use std::{fs, path::Path, process::Stdio};
 
-use tidemap_e2e::{
+use tidemap_service::{broker, keys::Keys};
+use tidemap_testkit::{
     eventually,
     process::{Tidemap, run_to_end},
 };
-use tidemap_service::{broker, keys::Keys};
 use tokio::process::{Child, Command};
 
 use crate::{SOON, tls::made};
