@@ -54,8 +54,10 @@ pub struct Outbox {
     flights: Vec<Flight>,
     next_id: u64,
     hello: Option<Hello>,
-    /// When the identity is to be sent; at once when it is new or was lost.
+    /// From when on each live sample carries the identity, until one with it is stored.
     hello_at_ms: u64,
+    /// Whether the broker has stored this run's identity once.
+    is_introduced: bool,
     rest_ms: u64,
     rests_until_ms: u64,
     last_stored_ms: u64,
@@ -68,6 +70,7 @@ struct Flight {
     id: u64,
     sent_ms: u64,
     backlog: bool,
+    /// Whether it carries the identity as it is now.
     hello: bool,
 }
 
@@ -82,6 +85,7 @@ impl Outbox {
             next_id: 0,
             hello: None,
             hello_at_ms: 0,
+            is_introduced: false,
             rest_ms: FIRST_REST_MS,
             rests_until_ms: 0,
             last_stored_ms: 0,
@@ -106,6 +110,7 @@ impl Outbox {
         if hello.is_some() {
             self.hello = hello;
             self.hello_at_ms = now_ms;
+            self.flights.iter_mut().for_each(|flight| flight.hello = false);
         }
         self.hold(self.boot, sample, Fate::New);
     }
@@ -124,9 +129,6 @@ impl Outbox {
         };
         // Beside a whole batch a long hello might not fit into a message.
         let hello = (!backlog && now_ms >= self.hello_at_ms).then(|| self.identity()).flatten();
-        if hello.is_some() {
-            self.hello_at_ms = now_ms + HELLO_EVERY_MS;
-        }
         self.next_id += 1;
         self.flights.push(Flight { id, sent_ms: now_ms, backlog, hello: hello.is_some() });
         Some(Parcel {
@@ -142,7 +144,10 @@ impl Outbox {
         let flown = || self.ring.iter().filter(|held| held.fate == Fate::Flying(id));
         let boot = flown().next().map_or(self.boot, |held| held.boot);
         let seqs = flown().map(|held| held.sample.seq).collect();
-        self.land(id, Fate::Stored(now_ms))?;
+        if self.land(id, Fate::Stored(now_ms))?.hello {
+            self.is_introduced = true;
+            self.hello_at_ms = now_ms + HELLO_EVERY_MS;
+        }
         self.last_stored_ms = now_ms;
         Some(Delivery { boot, seqs })
     }
@@ -230,7 +235,9 @@ impl Outbox {
         let flying = self.flights.iter().filter(|flight| flight.backlog).count();
         // Readers shall hear of this run before they hear more of an earlier one.
         let before_first_live = self.ring.newest().is_none_or(|held| held.boot != self.boot);
-        if flying >= BACKLOG_IN_FLIGHT || now_ms < self.rests_until_ms || before_first_live {
+        // Nor of a node whose name and place they have not been told: the live samples bring both.
+        let before_hello = self.hello.is_some() && !self.is_introduced;
+        if flying >= BACKLOG_IN_FLIGHT || now_ms < self.rests_until_ms || before_first_live || before_hello {
             return None;
         }
         let boot = self.ring.iter().find(|held| held.fate.is_due())?.boot;
@@ -248,16 +255,13 @@ impl Outbox {
     }
 
     /// Ends a flight; `None` when there is none with this number (any more).
-    fn land(&mut self, id: u64, fate: Fate) -> Option<()> {
+    fn land(&mut self, id: u64, fate: Fate) -> Option<Flight> {
         let at = self.flights.iter().position(|flight| flight.id == id)?;
         let flight = self.flights.swap_remove(at);
         for held in self.ring.iter_mut().filter(|held| held.fate == Fate::Flying(id)) {
             held.fate = fate;
         }
-        if flight.hello && !fate.is_stored() {
-            self.hello_at_ms = 0;
-        }
-        Some(())
+        Some(flight)
     }
 }
 
