@@ -1,4 +1,4 @@
-//! A trial: a fleet whose truth is written down, a fault, and the oracle's verdict.
+//! A fleet whose acknowledged samples are written down, a fault, and the verdict of the oracle.
 
 mod audit;
 mod latecomer;
@@ -11,13 +11,13 @@ use anyhow::{Context, ensure};
 use async_nats::jetstream;
 use futures_util::future::try_join_all;
 use tempfile::TempDir;
-use tidemap_ingest::{log::Content, vault};
+use tidemap_ingest::{checkpoint::Part, log::Content, vault};
 use tidemap_service::{clock, keys::Keys, nats::NatsArgs, streams};
 use tidemap_wire::{
     PartitionCount, Slot,
     http::{NodeJson, StatsJson},
 };
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 
 use tidemap_testkit::{eventually, http::get_json, is_long, process::Tidemap, watch::Watch};
 
@@ -36,6 +36,9 @@ pub const TAKEOVER_AFTER_OUTAGE: Duration = Duration::from_secs(20);
 /// Workers find a broker again within 10 s, a lost lease takes 5 s more, and the machine may be busy.
 const RECOVERY: Duration = Duration::from_secs(60);
 
+/// For a fleet that reports each second to report for as long as any test asks.
+const REPORTING: Duration = Duration::from_secs(180);
+
 /// For the api to hear of what the owners know.
 const TOLD: Duration = Duration::from_secs(10);
 
@@ -44,7 +47,12 @@ pub fn lasting(full_s: u64, short_s: u64) -> Duration {
     Duration::from_secs(if is_long() { full_s } else { short_s })
 }
 
-/// A pipeline under trial: workers, an api, and a reader of the bus.
+/// Lets a fault last for this long: it is what the test is about, and no event ends it.
+pub async fn endure(fault: Duration) {
+    sleep(fault).await;
+}
+
+/// A pipeline under scenario: workers, an api, and a reader of the bus.
 pub struct Scenario {
     name: &'static str,
     folder: TempDir,
@@ -104,22 +112,73 @@ impl Scenario {
         for _ in 0..workers {
             scenario.add_worker()?;
         }
-        scenario.spread(workers).await?;
+        scenario.spread().await?;
         scenario.all_fresh().await?;
         scenario.begin_anew();
         Ok(scenario)
     }
 
     /// Waits until each of the workers has its share: what changes hands later does so because of a fault.
-    async fn spread(&self, workers: usize) -> anyhow::Result<()> {
-        eventually(RECOVERY, || async {
+    ///
+    /// # Errors
+    ///
+    /// When that takes too long.
+    pub async fn spread(&self) -> anyhow::Result<()> {
+        let workers = self.workers.len();
+        let share = usize::from(PartitionCount::default().get()).div_ceil(workers);
+        let spread = eventually(RECOVERY, || async {
             let owners = self.watch.seen().owners();
-            let share = usize::from(PartitionCount::default().get()).div_ceil(workers);
             let is_spread = owners.len() == workers && owners.values().all(|owned| *owned <= share);
             ensure!(is_spread, "{owners:?}");
             Ok(())
+        });
+        spread.await.with_context(|| self.logs())
+    }
+
+    /// The last lines of each worker's log.
+    fn logs(&self) -> String {
+        let tails = self.workers.iter().enumerate().map(|(number, worker)| {
+            let log = worker.log();
+            let lines: Vec<&str> = log.lines().rev().take(12).collect();
+            format!("worker {number}:\n{}", lines.into_iter().rev().collect::<Vec<_>>().join("\n"))
+        });
+        tails.collect::<Vec<_>>().join("\n")
+    }
+
+    /// Waits until the broker has acknowledged so many more samples.
+    ///
+    /// # Errors
+    ///
+    /// When that takes far longer than a fleet needs that reports each second.
+    pub async fn reported(&self, samples: usize) -> anyhow::Result<()> {
+        let before = self.acknowledged()?.len();
+        eventually(REPORTING, || async {
+            let reported = self.acknowledged()?.len() - before;
+            ensure!(reported >= samples, "{reported} of {samples} samples");
+            Ok(())
         })
         .await
+    }
+
+    /// Waits until every slot has been written down since this call.
+    ///
+    /// # Errors
+    ///
+    /// When that takes too long.
+    pub async fn checkpointed(&self) -> anyhow::Result<()> {
+        let js = jetstream::new(self.connect().await?);
+        let bucket = js.get_key_value(streams::CHECKPOINTS).await?;
+        let before = bucket.status().await?.info.state.last_sequence;
+        for slot in PartitionCount::default().all().flat_map(|k| PartitionCount::default().slots(k)) {
+            let [first, ..] = Part::all(slot, 0).collect::<Vec<_>>()[..] else { continue };
+            eventually(RECOVERY, || async {
+                let entry = bucket.entry(first.key()).await?.context("no checkpoint")?;
+                ensure!(entry.revision > before, "no new checkpoint of slot {slot}");
+                Ok(())
+            })
+            .await?;
+        }
+        Ok(())
     }
 
     /// Starts another worker.
@@ -164,7 +223,7 @@ impl Scenario {
         self.fleet_at((&self.url, &self.keys), nodes, more).await
     }
 
-    /// The same with a fleet that publishes to another server than the trial's, with that one's keys.
+    /// The same with a fleet that publishes to another server than the scenario's, with that one's keys.
     ///
     /// # Errors
     ///
@@ -230,6 +289,11 @@ impl Scenario {
     /// When the key cannot be read.
     pub async fn connect(&self) -> anyhow::Result<async_nats::Client> {
         NatsArgs::new(&self.url, Some(&self.keys.service_seed_path())).connect("test", None).await
+    }
+
+    /// How many workers speak for partitions.
+    pub fn owners(&self) -> usize {
+        self.watch.seen().owners().len()
     }
 
     /// Samples that the workers say they have applied.

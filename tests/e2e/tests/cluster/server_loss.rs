@@ -1,8 +1,7 @@
 //! Three servers with three copies of each stream: any one of them may go, and nothing that was acknowledged is missing.
 
-use tidemap_e2e::scenario::{Scenario, TAKEOVER_AFTER_OUTAGE, lasting};
+use tidemap_e2e::scenario::{Scenario, TAKEOVER_AFTER_OUTAGE, endure, lasting};
 use tidemap_testkit::cluster::{Edge, TestCluster};
-use tokio::time::sleep;
 
 #[tokio::test]
 async fn whatever_is_killed_or_cut_off_loses_nothing() {
@@ -16,17 +15,19 @@ async fn whatever_is_killed_or_cut_off_loses_nothing() {
     let mut relays = [edge.relay().unwrap(), edge.relay().unwrap()];
     let fleet = scenario.fleet_at((&edge.url, &edge.keys), 60, &[]).await.unwrap();
     let stream = "TIDEMAP_0";
-    let lasting = lasting(60, 6);
+    let lasting = lasting(60, 0);
 
     let leader = cluster.leader_of(stream).await.unwrap();
     cluster.kill(leader).await.unwrap();
-    sleep(lasting).await;
+    scenario.all_fresh().await.unwrap();
+    endure(lasting).await;
     cluster.restart(leader).unwrap();
     cluster.healed().await.unwrap();
 
     let minority = cluster.leader_of(stream).await.unwrap();
     cluster.freeze(minority).unwrap();
-    sleep(lasting).await;
+    scenario.all_fresh().await.unwrap();
+    endure(lasting).await;
     cluster.thaw(minority).unwrap();
     cluster.healed().await.unwrap();
 

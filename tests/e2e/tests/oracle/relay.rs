@@ -2,11 +2,12 @@
 
 use std::path::PathBuf;
 
-use tidemap_e2e::scenario::{Scenario, TAKEOVER, TAKEOVER_AFTER_OUTAGE, lasting};
+use tidemap_e2e::scenario::{Scenario, TAKEOVER, TAKEOVER_AFTER_OUTAGE, endure, lasting};
 use tidemap_service::keys::{self, RelaySide};
 use tidemap_testkit::{broker::TestBroker, is_long, process::Tidemap};
 use tidemap_wire::NodeId;
-use tokio::time::sleep;
+
+const NODES: usize = 200;
 
 /// The server near the agents, and the keys of a relay at both sides. No stream is there: only relays answer.
 struct Edge {
@@ -36,7 +37,7 @@ impl Edge {
 
     async fn fleet(&self, scenario: &Scenario) -> Tidemap {
         let there = (self.server.url.as_str(), &self.server.keys);
-        scenario.fleet_at(there, 200, &["--duplicate", "0.05"]).await.unwrap()
+        scenario.fleet_at(there, NODES as u64, &["--duplicate", "0.05"]).await.unwrap()
     }
 }
 
@@ -48,7 +49,8 @@ async fn relays_that_are_killed_lose_nothing_that_they_acknowledged() {
     let scenario = Scenario::start("relays killed", &broker.keys, &broker.url, 2).await.unwrap();
     let fleet = edge.fleet(&scenario).await;
     for _ in 0..if is_long() { 10 } else { 3 } {
-        sleep(lasting(10, 3)).await;
+        // What is there until now has come through, and more is under way.
+        scenario.reported(NODES).await.unwrap();
         relays.remove(0).kill().await.unwrap();
         relays.push(edge.relay());
     }
@@ -70,7 +72,7 @@ async fn while_the_broker_is_away_a_relay_acknowledges_nothing_and_then_goes_on(
     let fleet = edge.fleet(&scenario).await;
     for _ in 0..if is_long() { 5 } else { 2 } {
         broker.server.kill().await.unwrap();
-        sleep(lasting(20, 3)).await;
+        endure(lasting(20, 3)).await;
         broker.server.restart().await.unwrap();
         scenario.all_fresh().await.unwrap();
     }

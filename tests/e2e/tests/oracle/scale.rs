@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::ensure;
 use async_nats::{Client, jetstream};
-use tidemap_e2e::scenario::{Scenario, TAKEOVER, lasting};
+use tidemap_e2e::scenario::{Scenario, TAKEOVER, endure, lasting};
 use tidemap_service::{
     keys::{self, RelaySide},
     nats::NatsArgs,
@@ -12,7 +12,7 @@ use tidemap_service::{
 };
 use tidemap_testkit::{broker::TestBroker, eventually, is_long, process::Tidemap};
 use tidemap_wire::{NodeId, PartitionCount, Report, Sample, encode, subject};
-use tokio::time::sleep;
+use tokio::time::interval;
 
 #[tokio::test]
 async fn workers_that_come_and_go_lose_nothing() {
@@ -22,12 +22,14 @@ async fn workers_that_come_and_go_lose_nothing() {
     for _ in 0..3 {
         scenario.add_worker().unwrap();
     }
-    sleep(lasting(60, 8)).await;
+    scenario.spread().await.unwrap();
+    endure(lasting(60, 0)).await;
     for _ in 0..2 {
         let mut leaving = scenario.workers.swap_remove(0);
         assert!(leaving.terminate().await.unwrap().success(), "{}", leaving.log());
     }
-    sleep(lasting(60, 4)).await;
+    scenario.spread().await.unwrap();
+    endure(lasting(60, 0)).await;
     scenario.end(fleet).await.unwrap().assert_held(TAKEOVER);
 }
 
@@ -69,9 +71,10 @@ async fn garbage_among_the_samples_is_counted_and_changes_nothing() {
     let stranger = NatsArgs::new(&broker.url, Some(&key)).connect("stranger", Some("_INBOX.simulator")).await;
     let stranger = stranger.unwrap();
     let rounds = if is_long() { 1_000 } else { 50 };
+    let mut pace = interval(Duration::from_millis(100));
     for number in 1..=rounds {
+        pace.tick().await;
         send_garbage(&stranger, number).await.unwrap();
-        sleep(Duration::from_millis(100)).await;
     }
     for (reason, each) in [("garbage", 3), ("node-mismatch", 1), ("implausible", 2), ("subject", 1)] {
         eventually(TAKEOVER, || async {
