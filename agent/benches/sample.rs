@@ -28,9 +28,11 @@ mod linux {
         AgentArgs, AgentConfig, host::HostMetrics, identity::Addresses, kernel::Kernel, links::Links,
         outbox::Outbox, sampler::Sampler,
     };
-    use tidemap_service::{
-        broker::{self, Broker, BrokerConfig},
+    use tidemap_broker::{
+        Broker, BrokerConfig,
         keys::{self, Keys},
+    };
+    use tidemap_service::{
         nats::{NatsArgs, reached},
         streams,
     };
@@ -124,7 +126,7 @@ mod linux {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
         runtime.unwrap().block_on(async {
             let dir = tempfile::tempdir().unwrap();
-            let binary = broker::locate(&broker::default_tools_dir()).unwrap();
+            let binary = tidemap_broker::locate(&tidemap_broker::default_tools_dir()).unwrap();
             let keys = Keys::open_or_create(dir.path()).unwrap();
             let creds = keys::enroll(dir.path(), &NodeId::from_name("bench").unwrap()).unwrap().seed_path;
             let config = BrokerConfig { dir: dir.path().to_owned(), listen: None, tls: None };

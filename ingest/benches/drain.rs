@@ -14,15 +14,14 @@ use async_nats::jetstream::{
     consumer::{AckPolicy, pull},
 };
 use futures_util::{StreamExt, future::join_all};
+use tidemap_broker::{Broker, BrokerConfig, keys::Keys};
 use tidemap_ingest::{
     board::Board,
     owner::{self, Claim, Outside, Tenure},
     partition::{Limits, Message, Partition},
 };
 use tidemap_service::{
-    broker::{self, Broker, BrokerConfig},
     clock::{BrokerClock, unix_ms},
-    keys::Keys,
     nats::NatsArgs,
     streams,
 };
@@ -65,7 +64,7 @@ async fn main() {
 /// Compares both on a broker of their own. Each is measured in a process of its own, which holds nothing else.
 async fn fleet(nodes: u64, samples: u64) {
     let dir = tempfile::tempdir().unwrap();
-    let binary = broker::locate(&broker::default_tools_dir()).unwrap();
+    let binary = tidemap_broker::locate(&tidemap_broker::default_tools_dir()).unwrap();
     let keys = Keys::open_or_create(dir.path()).unwrap();
     let config = BrokerConfig { dir: dir.path().to_owned(), listen: None, tls: None };
     let mut broker = Broker::start(&binary, config).await.unwrap();

@@ -17,11 +17,13 @@ use async_nats::Client;
 use bytes::Bytes;
 use futures_util::StreamExt;
 use tempfile::TempDir;
+use tidemap_broker::{
+    Broker, BrokerConfig,
+    keys::{self, Keys, RelaySide},
+};
 use tidemap_relay::courier::Courier;
 use tidemap_service::{
-    broker::{self, Broker, BrokerConfig},
     clock::unix_ms,
-    keys::{self, Keys, RelaySide},
     nats::{self, NatsArgs},
     streams,
 };
@@ -112,8 +114,8 @@ async fn compare() {
 impl Server {
     async fn start() -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let binary = broker::locate(&broker::default_tools_dir()).unwrap();
-        let keys = broker::prepare(dir.path()).unwrap();
+        let binary = tidemap_broker::locate(&tidemap_broker::default_tools_dir()).unwrap();
+        let keys = tidemap_broker::prepare(dir.path()).unwrap();
         let config = BrokerConfig { dir: dir.path().to_owned(), listen: None, tls: None };
         let broker = Broker::start(&binary, config).await.unwrap();
         Self { dir, broker, keys }

@@ -10,13 +10,13 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use clap::Args;
 use tidemap_agent::AgentArgs;
-use tidemap_service::{
-    broker::{self, Told},
-    cli::UsageError,
+use tidemap_broker::{
+    Told,
     data_dir::DataDir,
     jwt::{Operator, Revocation},
     keys::{self, RelaySide},
 };
+use tidemap_service::cli::UsageError;
 use tidemap_wire::NodeId;
 
 use crate::{
@@ -152,7 +152,7 @@ fn shut_out(args: &RevokeArgs, operator: &Operator) -> anyhow::Result<String> {
 
 /// Has the broker that runs in a data folder read its users; says whether there is one.
 async fn tell(dir: &Path, brokers: &BrokersArgs) -> anyhow::Result<bool> {
-    match broker::reload_running(dir).await? {
+    match tidemap_broker::reload_running(dir).await? {
         Told::Nobody => Ok(false),
         Told::Read => Ok(true),
         Told::Unseen => {
@@ -160,7 +160,7 @@ async fn tell(dir: &Path, brokers: &BrokersArgs) -> anyhow::Result<bool> {
                 "the broker was told, but not whether it has read its users: name its address with --nats-url and \
                  --nats-ca, or look for `Reloaded server configuration` in its log",
             )?;
-            broker::reload_by(&client).await?;
+            tidemap_broker::reload_by(&client).await?;
             Ok(true)
         }
     }

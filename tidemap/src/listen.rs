@@ -8,12 +8,11 @@ use std::{
 };
 
 use anyhow::Context;
-use tidemap_service::{
-    broker::Broker,
-    cli::UsageError,
-    clock::unix_ms,
+use tidemap_broker::{
+    Broker,
     tls::{self, Certificates},
 };
+use tidemap_service::{cli::UsageError, clock::unix_ms};
 
 /// The broker's usual port.
 const PORT: u16 = 4222;

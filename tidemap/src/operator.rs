@@ -7,9 +7,9 @@ use std::{
 
 use anyhow::Context;
 use async_nats::Client;
+use tidemap_broker::jwt::{self, EnrollKey, Operator};
 use tidemap_service::{
     clock::unix_ms,
-    jwt::{self, EnrollKey, Operator},
     nats::{self, NatsArgs},
 };
 

@@ -9,12 +9,14 @@ use anyhow::Context;
 use async_nats::jetstream;
 use tidemap_agent::{AgentArgs, AgentConfig};
 use tidemap_api::{ApiArgs, ApiConfig};
-use tidemap_ingest::{IngestArgs, IngestConfig, repartition};
-use tidemap_service::{
-    broker::{self, Broker, BrokerConfig},
-    cli::UsageError,
+use tidemap_broker::{
+    Broker, BrokerConfig,
     data_dir::DataDir,
     keys::{self, Keys},
+};
+use tidemap_ingest::{IngestArgs, IngestConfig, repartition};
+use tidemap_service::{
+    cli::UsageError,
     nats::{Connections, NatsArgs},
 };
 use tokio::net::TcpListener;
@@ -89,7 +91,8 @@ pub(crate) async fn run(args: UpArgs, shutdown: CancellationToken) -> anyhow::Re
     let plan = args.check()?;
     let data_dir = DataDir::lock(&plan.data_dir)?;
     let listener = plan.api.bind().await?;
-    let binary = tokio::task::spawn_blocking(|| broker::locate(&broker::default_tools_dir())).await??;
+    let binary = tokio::task::spawn_blocking(|| tidemap_broker::locate(&tidemap_broker::default_tools_dir()))
+        .await??;
     let keys = Keys::open_or_create(data_dir.path())?;
     let agent_seed = keys::enroll(data_dir.path(), &plan.agent.node)?.seed_path;
     let (listen, tls) = plan.listener.prepare(data_dir.path())?;

@@ -5,16 +5,12 @@ use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
 use async_nats::{Client, jetstream};
 use futures_util::{StreamExt, TryStreamExt};
 use tempfile::TempDir;
+use tidemap_broker::{Broker, BrokerConfig, keys::Keys};
 use tidemap_ingest::{
     IngestConfig,
     partition::{Limits, Message, Partition},
 };
-use tidemap_service::{
-    broker::{self, Broker, BrokerConfig},
-    keys::Keys,
-    nats::NatsArgs,
-    streams,
-};
+use tidemap_service::{nats::NatsArgs, streams};
 use tidemap_wire::{
     Averages, Bps, ForgetReply, ForgetRequest, NodeId, NodeUpdate, PackWriter, PartitionCount,
     PartitionStats, Report, Sample, Slot, SnapshotChunk, SnapshotRequest, decode, encode, subject,
@@ -52,7 +48,7 @@ pub(crate) type Facts = BTreeMap<NodeId, (Averages, Averages, u64, u64)>;
 impl Fleet {
     pub(crate) async fn start() -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let binary = broker::locate(&broker::default_tools_dir()).unwrap();
+        let binary = tidemap_broker::locate(&tidemap_broker::default_tools_dir()).unwrap();
         let keys = Keys::open_or_create(dir.path()).unwrap();
         let config = BrokerConfig { dir: dir.path().to_owned(), listen: None, tls: None };
         let broker = Broker::start(&binary, config).await.unwrap();

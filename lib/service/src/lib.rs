@@ -1,4 +1,4 @@
-//! How a Tidemap process lives: command line, logs, shutdown, connection, broker, keys, streams.
+//! How a Tidemap process lives: command line, logs, shutdown, connection, streams.
 //!
 //! Error policy of the workspace: libraries whose callers can act on a failure define a `thiserror` enum; everything
 //! on the way to `main` is `anyhow` with context, and [`cli::exit`] prints it once, as one line. Exit code 64 means
@@ -14,9 +14,4 @@ pub mod shutdown;
 pub mod nats;
 pub mod streams;
 
-pub mod broker;
-pub mod data_dir;
 pub mod exposition;
-pub mod jwt;
-pub mod keys;
-pub mod tls;

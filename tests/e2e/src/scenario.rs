@@ -11,8 +11,9 @@ use anyhow::{Context, ensure};
 use async_nats::jetstream;
 use futures_util::future::try_join_all;
 use tempfile::TempDir;
+use tidemap_broker::keys::Keys;
 use tidemap_ingest::{checkpoint::Part, log::Content, vault};
-use tidemap_service::{clock, keys::Keys, nats::NatsArgs, streams};
+use tidemap_service::{clock, nats::NatsArgs, streams};
 use tidemap_wire::{
     PartitionCount, Slot,
     http::{NodeJson, StatsJson},

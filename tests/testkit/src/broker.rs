@@ -4,11 +4,11 @@ use std::{path::Path, time::Duration};
 
 use anyhow::{Context, ensure};
 use tempfile::TempDir;
-use tidemap_service::{
-    broker::{self, Broker, BrokerConfig},
+use tidemap_broker::{
+    Broker, BrokerConfig,
     keys::{self, Keys},
-    nats::NatsArgs,
 };
+use tidemap_service::nats::NatsArgs;
 use tidemap_wire::{NodeId, http::StatsJson};
 
 use crate::{eventually, http::get_json, process::Tidemap};
@@ -35,7 +35,9 @@ impl TestBroker {
     /// When there is no nats-server, or it does not start.
     pub async fn start() -> anyhow::Result<Self> {
         let folder = tempfile::tempdir()?;
-        let binary = tokio::task::spawn_blocking(|| broker::locate(&broker::default_tools_dir())).await??;
+        let binary =
+            tokio::task::spawn_blocking(|| tidemap_broker::locate(&tidemap_broker::default_tools_dir()))
+                .await??;
         let keys = Keys::open_or_create(folder.path())?;
         let config = BrokerConfig { dir: folder.path().to_owned(), listen: None, tls: None };
         let server = Broker::start(&binary, config).await?;

@@ -9,12 +9,8 @@ use anyhow::{Context, ensure};
 use async_nats::jetstream;
 use rustix::process::Signal;
 use tempfile::TempDir;
-use tidemap_service::{
-    broker,
-    keys::{self, Keys, RelaySide},
-    nats::NatsArgs,
-    streams,
-};
+use tidemap_broker::keys::{self, Keys, RelaySide};
+use tidemap_service::{nats::NatsArgs, streams};
 use tidemap_wire::{NodeId, PartitionCount};
 
 use crate::{eventually, port::free_ports};
@@ -47,8 +43,10 @@ impl TestCluster {
     /// When there is no nats-server, or they do not come up.
     pub async fn start() -> anyhow::Result<Self> {
         let folder = tempfile::tempdir()?;
-        let binary = tokio::task::spawn_blocking(|| broker::locate(&broker::default_tools_dir())).await??;
-        let keys = broker::prepare(folder.path())?;
+        let binary =
+            tokio::task::spawn_blocking(|| tidemap_broker::locate(&tidemap_broker::default_tools_dir()))
+                .await??;
+        let keys = tidemap_broker::prepare(folder.path())?;
         let relay = keys::enroll_relay(folder.path(), &NodeId::from_name(edge::RELAY)?, RelaySide::Packs)?;
         let configuration = folder.path().join("server.conf");
         std::fs::write(&configuration, include_str!("../../../deploy/cluster/server.conf"))?;

@@ -6,7 +6,8 @@ use anyhow::Context;
 use async_nats::Client;
 use data_encoding::BASE64;
 use serde::{Deserialize, de::DeserializeOwned};
-use tidemap_service::{keys::Keys, nats::NatsArgs};
+use tidemap_broker::keys::Keys;
+use tidemap_service::nats::NatsArgs;
 use tokio::time::timeout;
 
 /// For an answer.

@@ -1,12 +1,11 @@
 //! The side of a relay that is near its agents: a server that needs no other part of Tidemap.
 
 use anyhow::Context;
-use tidemap_service::{
-    broker,
-    cli::UsageError,
+use tidemap_broker::{
     data_dir::DataDir,
     keys::{self, RelaySide},
 };
+use tidemap_service::cli::UsageError;
 
 use super::{EnrollArgs, tell};
 use crate::operator::BrokersArgs;
@@ -17,7 +16,7 @@ pub(super) async fn enroll_locally(args: &EnrollArgs) -> anyhow::Result<()> {
         args.data_dir.clone().or_else(DataDir::default_path).ok_or_else(|| {
             UsageError("--data-dir: there is no home folder to choose a default in".to_owned())
         })?;
-    broker::prepare(&dir).with_context(|| format!("--data-dir {}", dir.display()))?;
+    tidemap_broker::prepare(&dir).with_context(|| format!("--data-dir {}", dir.display()))?;
     let dir = dir.canonicalize().context("the data folder")?;
     let enrolled = keys::enroll_relay(&dir, &args.node, RelaySide::Reports)?;
     let url = args.nats_url.clone().unwrap_or_else(|| "nats://127.0.0.1:4222".to_owned());

@@ -21,12 +21,13 @@ const COMPILERS: [&str; 2] = ["ziglang==0.15.1", "cargo-zigbuild==0.24.0"];
 type Step = fn(&mut Steps, &mut Tally) -> Result<()>;
 
 /// All steps. The page comes before whatever embeds it.
-pub(super) const ALL: [(&str, Step); 9] = [
+pub(super) const ALL: [(&str, Step); 10] = [
     ("tools", Steps::tools),
     ("format", Steps::format),
     ("lints", Steps::lints),
     ("documentation", Steps::documentation),
     ("wire stands alone", Steps::wire_stands_alone),
+    ("stations sign nothing", Steps::stations_sign_nothing),
     ("files to deploy with", Steps::manifests),
     ("agent on other systems", Steps::other_systems),
     ("page and its budget", Steps::page),
@@ -77,15 +78,26 @@ impl Steps {
     /// What processes say to each other must stay free of how they live: the page shares it.
     fn wire_stands_alone(&mut self, _: &mut Tally) -> Result<()> {
         run(&mut self.workspace.cargo(["build", "--package", "tidemap-wire", "--target", WASM_TARGET]))?;
-        let tree =
-            ["tree", "--package", "tidemap-wire", "--edges", "normal", "--prefix", "none", "--format", "{p}"];
-        let packages = output(&mut self.workspace.cargo(tree))?;
-        for banned in ["tokio", "async-nats"] {
-            if packages.lines().any(|package| package.split(' ').next() == Some(banned)) {
-                bail!("tidemap-wire pulls in {banned}");
-            }
+        self.forbid("tidemap-wire", &["tokio", "async-nats"])
+    }
+
+    /// A station connects with the credentials that it was given; only `tidemap` makes keys, tokens and certificates.
+    fn stations_sign_nothing(&mut self, _: &mut Tally) -> Result<()> {
+        for station in ["agent", "relay", "ingest", "api"] {
+            self.forbid(&format!("tidemap-{station}"), &["tidemap-broker", "rcgen", "tempfile"])?;
         }
         Ok(())
+    }
+
+    /// Fails when a package depends on one of these, in its own build or through others.
+    fn forbid(&self, package: &str, banned: &[&str]) -> Result<()> {
+        let tree = ["tree", "--edges", "normal", "--prefix", "none", "--format", "{p}", "--package", package];
+        let packages = output(&mut self.workspace.cargo(tree))?;
+        let name = |package: &str| package.split(' ').next().unwrap_or_default().to_owned();
+        match packages.lines().map(name).find(|name| banned.contains(&name.as_str())) {
+            Some(found) => bail!("{package} depends on {found}"),
+            None => Ok(()),
+        }
     }
 
     fn manifests(&mut self, tally: &mut Tally) -> Result<()> {

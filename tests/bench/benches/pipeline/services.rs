@@ -3,7 +3,7 @@
 use std::{path::PathBuf, time::Duration};
 
 use anyhow::{Context, ensure};
-use tidemap_service::keys::{self, RelaySide};
+use tidemap_broker::keys::{self, RelaySide};
 use tidemap_testkit::{broker::TestBroker, counters::Counters, eventually, http::get_json, process::Tidemap};
 use tidemap_wire::{NodeId, http::StatsJson};
 use tokio::time::{Instant, sleep};

@@ -4,7 +4,6 @@ use std::{fs, net::TcpListener, path::Path, process::Stdio, time::Duration};
 
 use anyhow::ensure;
 use rustix::process::{Pid, Signal, kill_process, test_kill_process};
-use tidemap_service::broker;
 use tidemap_testkit::{eventually, http::get_json, process::tidemap};
 use tidemap_wire::http::StatsJson;
 use tokio::{
@@ -70,7 +69,8 @@ fn processes_of(folder: &Path) -> Vec<Pid> {
 #[tokio::test]
 async fn one_command_starts_a_cluster_and_ctrl_c_leaves_nothing_behind() {
     let folder = tempfile::tempdir().unwrap();
-    let nats_server = tokio::task::spawn_blocking(|| broker::locate(&broker::default_tools_dir()));
+    let nats_server =
+        tokio::task::spawn_blocking(|| tidemap_broker::locate(&tidemap_broker::default_tools_dir()));
     // A shell cannot hear a signal that whoever started these tests in the background has it ignore.
     let child = Command::new("env")
         .arg("--default-signal=INT")

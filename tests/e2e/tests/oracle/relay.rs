@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
+use tidemap_broker::keys::{self, RelaySide};
 use tidemap_e2e::scenario::{Scenario, TAKEOVER, TAKEOVER_AFTER_OUTAGE, endure, lasting};
-use tidemap_service::keys::{self, RelaySide};
 use tidemap_testkit::{broker::TestBroker, is_long, process::Tidemap};
 use tidemap_wire::NodeId;
 

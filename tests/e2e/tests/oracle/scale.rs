@@ -4,12 +4,9 @@ use std::time::Duration;
 
 use anyhow::ensure;
 use async_nats::{Client, jetstream};
+use tidemap_broker::keys::{self, RelaySide};
 use tidemap_e2e::scenario::{Scenario, TAKEOVER, endure, lasting};
-use tidemap_service::{
-    keys::{self, RelaySide},
-    nats::NatsArgs,
-    streams,
-};
+use tidemap_service::{nats::NatsArgs, streams};
 use tidemap_testkit::{broker::TestBroker, eventually, is_long, process::Tidemap};
 use tidemap_wire::{NodeId, PartitionCount, Report, Sample, encode, subject};
 use tokio::time::interval;

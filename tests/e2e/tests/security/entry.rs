@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::ensure;
-use tidemap_service::{broker, keys};
+use tidemap_broker::keys;
 use tidemap_testkit::{broker::TestBroker, eventually, process::Tidemap};
 use tidemap_wire::NodeId;
 
@@ -29,7 +29,7 @@ async fn a_revoked_agent_says_so_and_tries_on_without_spinning() {
     let folder = service_seed.ancestors().nth(2).unwrap();
     let revoked = Instant::now();
     assert!(keys::revoke(folder, &NodeId::from_name("a").unwrap()).unwrap());
-    assert_eq!(broker::reload_running(folder).await.unwrap(), broker::Told::Read);
+    assert_eq!(tidemap_broker::reload_running(folder).await.unwrap(), tidemap_broker::Told::Read);
     let line = told(&agent, "refuses this key").await;
     println!("revoked → after {} ms: {line}", revoked.elapsed().as_millis());
     assert!(line.contains("was it revoked") && line.contains("--creds"), "{line}");

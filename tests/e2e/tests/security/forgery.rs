@@ -6,7 +6,8 @@ use anyhow::ensure;
 use async_nats::{Client, jetstream};
 use futures_util::StreamExt;
 use serde_json::Value;
-use tidemap_service::{clock::unix_ms, keys, nats::NatsArgs, streams};
+use tidemap_broker::keys;
+use tidemap_service::{clock::unix_ms, nats::NatsArgs, streams};
 use tidemap_testkit::{broker::TestBroker, eventually, http::get_json, process::Tidemap};
 use tidemap_wire::{
     Bps, NodeId, PartitionCount, PartitionStats, Report, Sample, Slot, decode, encode, http::StatsJson,

@@ -2,7 +2,8 @@
 
 use std::{path::Path, time::Duration};
 
-use tidemap_service::{clock::unix_ms, keys, tls::Certificates};
+use tidemap_broker::{keys, tls::Certificates};
+use tidemap_service::clock::unix_ms;
 use tidemap_testkit::{
     broker::TestBroker,
     eventually,

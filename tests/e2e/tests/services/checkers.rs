@@ -9,7 +9,6 @@ use std::{
 };
 
 use anyhow::{Context, ensure};
-use tidemap_service::broker;
 use tidemap_testkit::{
     broker::TestBroker,
     eventually,
@@ -62,7 +61,7 @@ fn free_address() -> String {
 
 /// A program in the tools folder.
 fn fetched(path: &str) -> anyhow::Result<PathBuf> {
-    let program = std::path::absolute(broker::default_tools_dir())?.join(path);
+    let program = std::path::absolute(tidemap_broker::default_tools_dir())?.join(path);
     ensure!(program.is_file(), "{path} is missing: `cargo xtask test --only tools` fetches it");
     Ok(program)
 }

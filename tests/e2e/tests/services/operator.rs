@@ -8,7 +8,6 @@ use std::{
 };
 
 use anyhow::{Context, ensure};
-use tidemap_service::broker;
 use tidemap_testkit::{
     eventually,
     http::get_json,
@@ -108,7 +107,7 @@ async fn start_broker(operator: &Path, data: &Path) -> (Child, String) {
     let ports = data.join("ports");
     fs::create_dir_all(&ports).unwrap();
     fs::copy(operator.join("broker/nats.conf"), data.join("nats.conf")).unwrap();
-    let binary = tokio::task::spawn_blocking(|| broker::locate(&broker::default_tools_dir()));
+    let binary = tokio::task::spawn_blocking(|| tidemap_broker::locate(&tidemap_broker::default_tools_dir()));
     let child = Command::new(binary.await.unwrap().unwrap())
         .args(["-c", "nats.conf", "-a", "127.0.0.1", "-p", "-1", "-sd", ".", "--ports_file_dir", "ports"])
         .current_dir(data)

@@ -9,7 +9,8 @@ use std::{
 use anyhow::{Context, ensure};
 use async_nats::jetstream::{self, consumer::pull::OrderedConfig};
 use futures_util::StreamExt;
-use tidemap_service::{clock::unix_ms, keys, nats, streams};
+use tidemap_broker::keys;
+use tidemap_service::{clock::unix_ms, nats, streams};
 use tidemap_testkit::{broker::TestBroker, eventually, is_long, process::Tidemap, proxy::Proxy};
 use tidemap_wire::{NodeId, PartitionCount, Report, Slot, decode};
 

@@ -5,7 +5,7 @@ use std::{fs, path::PathBuf};
 use anyhow::Context;
 use rustix::process::Signal;
 use tempfile::TempDir;
-use tidemap_service::keys::{self, Keys, RelaySide};
+use tidemap_broker::keys::{self, Keys, RelaySide};
 use tidemap_wire::NodeId;
 
 use super::{

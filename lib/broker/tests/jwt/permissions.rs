@@ -10,7 +10,8 @@ use data_encoding::BASE64URL_NOPAD;
 use futures_util::StreamExt;
 use nkeys::KeyPair;
 use serde_json::{Value, json};
-use tidemap_service::{jwt::Revocation, streams};
+use tidemap_broker::jwt::Revocation;
+use tidemap_service::streams;
 use tidemap_wire::subject;
 use tokio::time::{Instant, timeout};
 

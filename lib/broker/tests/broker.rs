@@ -11,17 +11,13 @@ use std::{
 
 use async_nats::{ConnectOptions, jetstream};
 use tempfile::TempDir;
-use tidemap_service::{
-    broker::{self, Broker, BrokerConfig, BrokerError, Told},
-    data_dir::DataDirError,
-    keys::Keys,
-    streams,
-};
+use tidemap_broker::{Broker, BrokerConfig, BrokerError, Told, data_dir::DataDirError, keys::Keys};
+use tidemap_service::streams;
 use tidemap_wire::PartitionCount;
 use tokio::time::timeout;
 
 async fn start(dir: &Path) -> Result<Broker, BrokerError> {
-    let binary = broker::locate(&broker::default_tools_dir()).unwrap();
+    let binary = tidemap_broker::locate(&tidemap_broker::default_tools_dir()).unwrap();
     Broker::start(&binary, BrokerConfig { dir: dir.to_owned(), listen: None, tls: None }).await
 }
 
@@ -55,7 +51,7 @@ async fn what_was_acknowledged_survives_a_kill() {
 #[tokio::test]
 async fn a_restarted_broker_listens_where_it_did() {
     let dir = tempfile::tempdir().unwrap();
-    let binary = broker::locate(&broker::default_tools_dir()).unwrap();
+    let binary = tidemap_broker::locate(&tidemap_broker::default_tools_dir()).unwrap();
     let listen = Some((std::net::Ipv4Addr::UNSPECIFIED, 0).into());
     let mut broker =
         Broker::start(&binary, BrokerConfig { dir: dir.path().to_owned(), listen, tls: None }).await.unwrap();
@@ -74,7 +70,7 @@ async fn stopping_leaves_nothing_that_listens() {
     broker.stop().await.unwrap();
     assert_eq!(broker.pid(), None);
     TcpListener::bind(address).unwrap();
-    assert_eq!(broker::reload_running(dir.path()).await.unwrap(), Told::Nobody);
+    assert_eq!(tidemap_broker::reload_running(dir.path()).await.unwrap(), Told::Nobody);
 }
 
 #[tokio::test]
@@ -91,7 +87,7 @@ async fn a_taken_port_is_told_in_one_line() {
     let dir = tempfile::tempdir().unwrap();
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let listen = Some(taken.local_addr().unwrap());
-    let binary = broker::locate(&broker::default_tools_dir()).unwrap();
+    let binary = tidemap_broker::locate(&tidemap_broker::default_tools_dir()).unwrap();
     let refused = Broker::start(&binary, BrokerConfig { dir: dir.path().to_owned(), listen, tls: None })
         .await
         .unwrap_err();
@@ -106,7 +102,7 @@ async fn a_broker_that_a_killed_tidemap_left_behind_is_replaced() {
     start(dir.path()).await.unwrap().stop().await.unwrap();
     // What remains of a `tidemap up` that was killed: its child, and nobody who holds the folder.
     let folder = dir.path().canonicalize().unwrap();
-    let mut command = Command::new(broker::locate(&broker::default_tools_dir()).unwrap());
+    let mut command = Command::new(tidemap_broker::locate(&tidemap_broker::default_tools_dir()).unwrap());
     command.arg("-c").arg(folder.join("broker.conf")).arg("-P").arg(folder.join("nats-server.pid"));
     command.args(["-a", "127.0.0.1", "-p", "-1"]).stderr(Stdio::null());
     let mut orphan = command.spawn().unwrap();
@@ -133,7 +129,7 @@ async fn a_broker_of_a_service_manager_is_told_but_never_stopped() {
     Keys::open_or_create(&folder).unwrap();
     fs::write(folder.join("nats.conf"), include_str!("../../../nats.conf")).unwrap();
     let log = folder.join("stderr");
-    let mut command = Command::new(broker::locate(&broker::default_tools_dir()).unwrap());
+    let mut command = Command::new(tidemap_broker::locate(&tidemap_broker::default_tools_dir()).unwrap());
     // As deploy/systemd/tidemap-nats.service starts it.
     command.arg("-c").arg(folder.join("nats.conf")).arg("-sd").arg(&folder);
     command.arg("-P").arg(folder.join("nats-server.pid")).args(["-a", "127.0.0.1", "-p", "-1"]);
@@ -147,7 +143,7 @@ async fn a_broker_of_a_service_manager_is_told_but_never_stopped() {
         timeout(Duration::from_secs(10), said).await.expect(words);
     };
     logged("Server is ready").await;
-    let told = broker::reload_running(&folder).await.unwrap();
+    let told = tidemap_broker::reload_running(&folder).await.unwrap();
     logged("Reloaded server configuration").await;
     let ours = start(&folder).await;
     let ended = theirs.try_wait().unwrap();

@@ -2,10 +2,8 @@
 
 use async_nats::jetstream;
 use futures_util::StreamExt;
-use tidemap_service::{
-    keys::{self, RelaySide},
-    streams,
-};
+use tidemap_broker::keys::{self, RelaySide};
+use tidemap_service::streams;
 use tidemap_wire::subject;
 use tokio::time::timeout;
 

@@ -2,7 +2,8 @@
 
 use async_nats::{HeaderMap, Subscriber, jetstream};
 use futures_util::{FutureExt, StreamExt};
-use tidemap_service::{keys, streams};
+use tidemap_broker::keys;
+use tidemap_service::streams;
 use tidemap_wire::subject;
 use tokio::time::timeout;
 

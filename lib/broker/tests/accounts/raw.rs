@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use serde_json::Value;
-use tidemap_service::broker::Broker;
+use tidemap_broker::Broker;
 use tokio::{
     io::{AsyncBufReadExt, AsyncWriteExt, BufStream},
     net::TcpStream,

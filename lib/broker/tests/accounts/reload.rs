@@ -6,7 +6,7 @@ use std::{
 };
 
 use serde_json::{Value, json};
-use tidemap_service::{broker, keys};
+use tidemap_broker::keys;
 use tokio::time::{sleep, timeout};
 
 use crate::fleet::{Fleet, PATIENCE, User, node};
@@ -48,10 +48,16 @@ async fn enrolling_and_revoking_disturbs_no_other_connection() {
     for round in 0..10 {
         let name = node(&format!("guest-{round}"));
         let seed = keys::enroll(fleet.dir.path(), &name).unwrap().seed_path;
-        assert_eq!(broker::reload_running(fleet.dir.path()).await.unwrap(), broker::Told::Read);
+        assert_eq!(
+            tidemap_broker::reload_running(fleet.dir.path()).await.unwrap(),
+            tidemap_broker::Told::Read
+        );
         let_in(&fleet, std::fs::read_to_string(seed).unwrap().trim()).await;
         assert!(keys::revoke(fleet.dir.path(), &name).unwrap());
-        assert_eq!(broker::reload_running(fleet.dir.path()).await.unwrap(), broker::Told::Read);
+        assert_eq!(
+            tidemap_broker::reload_running(fleet.dir.path()).await.unwrap(),
+            tidemap_broker::Told::Read
+        );
     }
     // One more that stays: its answer comes after all those reloads.
     let guest = fleet.agent("guest").await;
@@ -79,7 +85,10 @@ async fn a_fleet_of_nkeys_is_enrolled_within_limits() {
         let started = Instant::now();
         let seed = keys::enroll(fleet.dir.path(), &node(&format!("last-{goal}"))).unwrap().seed_path;
         let written = started.elapsed();
-        assert_eq!(broker::reload_running(fleet.dir.path()).await.unwrap(), broker::Told::Read);
+        assert_eq!(
+            tidemap_broker::reload_running(fleet.dir.path()).await.unwrap(),
+            tidemap_broker::Told::Read
+        );
         let_in(&fleet, std::fs::read_to_string(seed).unwrap().trim()).await;
         println!(
             "{goal} nodes: one more is written after {} ms and let in after {} ms",

@@ -7,7 +7,7 @@ use std::{
 };
 
 use async_nats::{Event, jetstream};
-use tidemap_service::jwt::{EnrollKey, Operator, Revocation};
+use tidemap_broker::jwt::{EnrollKey, Operator, Revocation};
 use tidemap_wire::subject;
 use tokio::time::{Instant, sleep, timeout};
 
@@ -81,7 +81,7 @@ async fn all_brokers_of_a_cluster_hear_of_it_and_one_that_was_away_hears_later()
 
     second.stop().await;
     operator.revoke(&node("b"), now_s()).unwrap();
-    let told = tidemap_service::jwt::push(&sys, &operator.accounts_tokens().unwrap()).await.unwrap_err();
+    let told = tidemap_broker::jwt::push(&sys, &operator.accounts_tokens().unwrap()).await.unwrap_err();
     assert!(told.to_string().starts_with("1 of 2 brokers"), "nobody may think that all know: {told}");
     second.start_again().await;
     // It starts with what it had, and catches up from the other.
@@ -105,7 +105,7 @@ async fn until_told(sys: &async_nats::Client, operator: &Operator, brokers: usiz
     let deadline = Instant::now() + PATIENCE;
     loop {
         let start = Instant::now();
-        let heard = tidemap_service::jwt::push(sys, &tokens).await;
+        let heard = tidemap_broker::jwt::push(sys, &tokens).await;
         if matches!(heard, Ok(heard) if heard == brokers) {
             return start;
         }

@@ -10,11 +10,8 @@ use std::{
 
 use async_nats::{Client, ConnectOptions, Event, jetstream};
 use tempfile::TempDir;
-use tidemap_service::{
-    broker,
-    jwt::{self, EnrollKey, Operator},
-    streams,
-};
+use tidemap_broker::jwt::{self, EnrollKey, Operator};
+use tidemap_service::streams;
 use tidemap_wire::PartitionCount;
 use tokio::{
     process::{Child, Command},
@@ -71,7 +68,7 @@ async fn spawn(dir: &Path, configuration: &Path, more: &Vec<String>, port: i32) 
     let ports = dir.join("ports");
     fs::remove_dir_all(&ports).ok();
     fs::create_dir(&ports).unwrap();
-    let mut child = Command::new(broker::locate(&broker::default_tools_dir()).unwrap())
+    let mut child = Command::new(tidemap_broker::locate(&tidemap_broker::default_tools_dir()).unwrap())
         .arg("-c")
         .arg(configuration)
         .args(["-a", "127.0.0.1", "-p", &port.to_string(), "-sd", ".", "--ports_file_dir", "ports"])

@@ -3,7 +3,8 @@
 use std::time::{Duration, Instant};
 
 use async_nats::{ConnectErrorKind, ConnectOptions, Event, jetstream};
-use tidemap_service::{broker, keys, streams};
+use tidemap_broker::keys;
+use tidemap_service::streams;
 use tidemap_wire::{PartitionCount, subject};
 use tokio::time::timeout;
 
@@ -33,7 +34,7 @@ async fn a_revoked_agent_is_cut_off_at_once_and_never_comes_back() {
     let mut other = fleet.agent("web-01").await;
     let started = Instant::now();
     assert!(keys::revoke(fleet.dir.path(), &node("a")).unwrap());
-    assert_eq!(broker::reload_running(fleet.dir.path()).await.unwrap(), broker::Told::Read);
+    assert_eq!(tidemap_broker::reload_running(fleet.dir.path()).await.unwrap(), tidemap_broker::Told::Read);
     agent.until(|event| matches!(event, Event::Disconnected)).await;
     println!("revoked key → connection closed → after {} ms", started.elapsed().as_millis());
     // Three attempts of the client's, each refused.

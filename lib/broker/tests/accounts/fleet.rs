@@ -8,11 +8,11 @@ use async_nats::{
 };
 use futures_util::TryStreamExt;
 use tempfile::TempDir;
-use tidemap_service::{
-    broker::{self, Broker, BrokerConfig},
+use tidemap_broker::{
+    Broker, BrokerConfig,
     keys::{self, Keys, RelaySide},
-    streams,
 };
+use tidemap_service::streams;
 use tidemap_wire::{PartitionCount, subject};
 use tokio::time::{Instant, sleep};
 
@@ -32,7 +32,7 @@ pub(crate) type Held = BTreeMap<String, (u64, u64, usize)>;
 impl Fleet {
     pub(crate) async fn start() -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let binary = broker::locate(&broker::default_tools_dir()).unwrap();
+        let binary = tidemap_broker::locate(&tidemap_broker::default_tools_dir()).unwrap();
         let keys = Keys::open_or_create(dir.path()).unwrap();
         let config = BrokerConfig { dir: dir.path().to_owned(), listen: None, tls: None };
         let broker = Broker::start(&binary, config).await.unwrap();

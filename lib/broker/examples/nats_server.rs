@@ -2,10 +2,10 @@
 
 use std::process::ExitCode;
 
-use tidemap_service::{broker, cli};
+use tidemap_service::cli;
 
 fn main() -> ExitCode {
-    cli::exit(broker::locate(&broker::default_tools_dir()).map_err(Into::into).map(|path| {
+    cli::exit(tidemap_broker::locate(&tidemap_broker::default_tools_dir()).map_err(Into::into).map(|path| {
         println!("{}", path.display());
     }))
 }
