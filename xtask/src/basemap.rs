@@ -1,7 +1,9 @@
-//! Packs TopoJSON into the page's base map. `webui/map/src/world.rs` says what the bytes mean, and reads them.
+//! Packs TopoJSON into the page's base map. `webui/map/src/world.rs` says what the bytes mean, and reads
+//! them.
 //!
-//! Points are projected here, once, and put on a grid just fine enough for the source: a border's typical segment spans
-//! sixteen steps or more. That, and leaving out names and countries' own rings, makes a map of 25 KB out of 108.
+//! Points are projected here, once, and put on a grid just fine enough for the source: a border's typical
+//! segment spans sixteen steps or more. That, and leaving out names and countries' own rings, makes a map of
+//! 25 KB out of 108.
 
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
@@ -56,7 +58,8 @@ fn projected_arcs(topology: &Value) -> Result<Vec<Vec<Point>>> {
     Ok(arcs)
 }
 
-/// Land masses, each a list of rings, each a list of arcs as TopoJSON numbers them (`!arc` is walked backwards).
+/// Land masses, each a list of rings, each a list of arcs as TopoJSON numbers them (`!arc` is walked
+/// backwards).
 fn land(topology: &Value) -> Result<Vec<Vec<Vec<i64>>>> {
     let mut polygons = Vec::new();
     let mut geometries = vec![&topology["objects"]["land"]];
