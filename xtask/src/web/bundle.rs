@@ -15,6 +15,8 @@ pub(super) enum Kind {
     Wasm,
     /// The style sheet.
     Css,
+    /// The style sheet of what is not there when the page opens.
+    Details,
     /// The style sheet for paper and for the colours of the system.
     Modes,
     /// The icon of the browser's tab.
@@ -34,6 +36,7 @@ impl Kind {
             Self::Glue => Some("glue"),
             Self::Wasm => Some("wasm"),
             Self::Css => Some("css"),
+            Self::Details => Some("details"),
             Self::Modes => Some("modes"),
             Self::Favicon => Some("favicon"),
             Self::World110 => Some("world110"),
@@ -57,7 +60,8 @@ pub(super) struct Bundle {
 }
 
 impl Bundle {
-    /// Adds a file as `<stem>.<hash>.<extension>`: its name changes with its content, so it may be cached for ever.
+    /// Adds a file as `<stem>.<hash>.<extension>`: its name changes with its content, so it may be cached for
+    /// ever.
     pub(super) fn add(&mut self, kind: Kind, stem: &str, extension: &str, bytes: Vec<u8>) {
         let hash = &hex(&Sha256::digest(&bytes))[..12];
         self.add_unhashed(kind, &format!("{stem}.{hash}.{extension}"), bytes);
