@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use async_nats::Client;
+use async_nats::{Client, Subscriber};
 use clap::Parser;
 use futures_util::StreamExt;
 use tidemap_broker::{Broker, BrokerConfig, keys::Keys};
@@ -52,7 +52,10 @@ impl TestWorker {
         reached(&client, TEST_TIMEOUT).await.unwrap();
         let partition = Arc::new(Mutex::new(TestPartition::new()));
         let mut answering = JoinSet::new();
-        answering.spawn(answer(client.clone(), Arc::clone(&partition)));
+        let snapshots = client.subscribe(subject::snapshot(one_partition().1)).await.unwrap();
+        answering.spawn(answer(client.clone(), snapshots, Arc::clone(&partition)));
+        // An answer means that the broker knows the subscription: whoever comes later is answered too.
+        IngestClient::new(client.clone()).history(one_partition().1, id("a")).await.unwrap();
         Self { _broker: broker, _dir: dir, nats, client, partition, _answering: answering }
     }
 
@@ -63,9 +66,7 @@ impl TestWorker {
     }
 }
 
-async fn answer(client: Client, partition: Arc<Mutex<TestPartition>>) {
-    let number = one_partition().1;
-    let mut snapshots = client.subscribe(subject::snapshot(number)).await.unwrap();
+async fn answer(client: Client, mut snapshots: Subscriber, partition: Arc<Mutex<TestPartition>>) {
     let mut totals = tokio::time::interval(Duration::from_millis(250));
     loop {
         let (to, payload) = tokio::select! {
@@ -75,7 +76,7 @@ async fn answer(client: Client, partition: Arc<Mutex<TestPartition>>) {
                 (message.reply.unwrap(), encode(&partition.lock().unwrap().snapshot_chunk()))
             }
             // Totals are due.
-            _ = totals.tick() => (subject::stats(number).into(), encode(&partition.lock().unwrap().stats())),
+            _ = totals.tick() => (subject::stats(one_partition().1).into(), encode(&partition.lock().unwrap().stats())),
         };
         client.publish(to, payload.into()).await.unwrap();
     }
@@ -130,7 +131,7 @@ async fn a_worker_that_takes_over_is_followed_without_a_word_lost() {
         timeout(TEST_TIMEOUT, following).await.expect("the node is in the view");
     };
     follow(&mut follower, "a").await;
-    // Nobody hears of these two but through a snapshot.
+    // Neither change is published: only a snapshot shows them.
     worker.partition.lock().unwrap().change_worker();
     worker.partition.lock().unwrap().put(vec![full_node("c")]);
     follow(&mut follower, "c").await;
@@ -143,8 +144,12 @@ async fn a_worker_that_takes_over_is_followed_without_a_word_lost() {
 async fn events_arrive_and_a_request_without_a_worker_fails_at_once() {
     let worker = TestWorker::start().await;
     let client = worker.nats.connect("client", None).await.unwrap();
-    let mut events = Events::subscribe(&client).await.unwrap();
     reached(&client, TEST_TIMEOUT).await.unwrap();
+    let mut events = Events::subscribe(&client).await.unwrap();
+    let ingest = IngestClient::new(client);
+    let (_, partition) = one_partition();
+    // Once this is answered, the broker knows the subscription that came before it.
+    assert_eq!(ingest.history(partition, id("a")).await.unwrap(), None);
     let event = Event { kind: EventKind::Offline, node: id("a"), at_ms: AT_MS };
     let to = subject::event(event.kind, &event.node);
     worker.client.publish(to.clone(), b"?".as_slice().into()).await.unwrap();
@@ -152,9 +157,6 @@ async fn events_arrive_and_a_request_without_a_worker_fails_at_once() {
     let next = timeout(TEST_TIMEOUT, events.next()).await.expect("an event").unwrap();
     assert_eq!(next, event, "and what cannot be read is skipped");
 
-    let ingest = IngestClient::new(client);
-    let (_, partition) = one_partition();
-    assert_eq!(ingest.history(partition, id("a")).await.unwrap(), None);
     // Nobody answers requests to forget a node here.
     assert!(matches!(ingest.forget(partition, id("a")).await, Err(RequestError::NoOwner)));
 }
