@@ -25,8 +25,9 @@ mod linux {
 
     use clap::Parser;
     use tidemap_agent::{
-        AgentArgs, AgentConfig, host::HostMetrics, identity::Addresses, kernel::Kernel, links::Links,
-        outbox::Outbox, sampler::Sampler,
+        AgentArgs, AgentConfig,
+        internals::{Addresses, HostMetrics, Kernel, Links, Sampler},
+        outbox::Outbox,
     };
     use tidemap_broker::{
         Broker, BrokerConfig,
@@ -72,9 +73,9 @@ mod linux {
         let mut sampled = || {
             let seen = sampler.sample();
             outbox.push(seen.sample, seen.hello, 0);
-            let parcel = outbox.next(0).unwrap();
-            black_box(encode(&parcel.report));
-            outbox.acknowledged(parcel.id, 0);
+            let batch = outbox.next(0).unwrap();
+            black_box(encode(&batch.report));
+            outbox.acknowledged(batch.id, 0);
         };
         print("sample, as a report", bare, cost(&mut sampled));
 

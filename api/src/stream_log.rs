@@ -9,7 +9,10 @@ use std::collections::VecDeque;
 
 use bytes::Bytes;
 use serde::Serialize;
-use tidemap_wire::stream::{DeltaEvent, PingEvent, SnapshotEvent, VERSION};
+use tidemap_wire::{
+    stream::{DeltaEvent, PingEvent, SnapshotEvent, VERSION},
+    timing,
+};
 use tokio::sync::broadcast;
 
 pub(crate) use self::{
@@ -33,9 +36,9 @@ const LIVE_FRAMES: usize = 64;
 /// budget of their own, so that clients that are slow to read those do not keep others from opening streams.
 const SNAPSHOTS_BUDGET_BYTES: u32 = 256 << 20;
 /// The longest time without a delta; ticks come every 250 ms, so this is every fourth of them.
-const DELTA_INTERVAL_MAX_MS: i64 = 900;
+const DELTA_INTERVAL_MAX_MS: i64 = timing::millis(timing::STREAM_SILENCE) as i64;
 /// The time between two ticks, which are numbered by broker time.
-const TICK_MS: i64 = 250;
+const TICK_MS: i64 = timing::millis(timing::TICK) as i64;
 /// Resuming clients are replayed this many ticks before their position, 4 s: the replica that they were
 /// connected to may have received a change 1.25 s later (see `PartitionView::is_in_step`), and may have sent
 /// host metrics up to nine ticks after it received them (see `StreamRows`).

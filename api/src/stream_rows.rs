@@ -161,40 +161,33 @@ impl StreamRows {
     }
 
     fn status(&self, numbers: Vec<u32>, at_ms: i64) -> Option<StatusRows> {
-        if numbers.is_empty() {
-            return None;
-        }
-        let (mut status, mut age_ms) = (Vec::new(), Vec::new());
+        let mut rows = StatusRows::default();
         for row in self.named(&numbers) {
-            status.push(row.shown.status);
-            age_ms.push(row.age_ms(at_ms));
+            rows.status.push(row.shown.status);
+            rows.age_ms.push(row.age_ms(at_ms));
         }
-        Some(StatusRows { i: encode_rows(numbers), status, age_ms })
+        (!numbers.is_empty()).then(|| StatusRows { i: encode_rows(numbers), ..rows })
     }
 
     fn rates(&self, numbers: Vec<u32>) -> Option<RateRows> {
-        if numbers.is_empty() {
-            return None;
-        }
-        let (mut rx, mut tx) = (Vec::with_capacity(numbers.len()), Vec::with_capacity(numbers.len()));
+        let mut rows = RateRows::default();
         for row in self.named(&numbers) {
-            rx.push(row.shown.rates.rx);
-            tx.push(row.shown.rates.tx);
+            let Rates { rx, tx } = row.shown.rates;
+            rows.rx.push(rx);
+            rows.tx.push(tx);
         }
-        Some(RateRows { i: encode_rows(numbers), rx, tx })
+        (!numbers.is_empty()).then(|| RateRows { i: encode_rows(numbers), ..rows })
     }
 
     fn host(&self, numbers: Vec<u32>) -> Option<HostRows> {
-        if numbers.is_empty() {
-            return None;
-        }
-        let (mut cpu, mut mem, mut disk) = (Vec::new(), Vec::new(), Vec::new());
+        let mut rows = HostRows::default();
         for row in self.named(&numbers) {
-            cpu.push(row.shown.host.cpu);
-            mem.push(row.shown.host.mem);
-            disk.push(row.shown.host.disk);
+            let HostLoad { cpu, mem, disk } = row.shown.host;
+            rows.cpu.push(cpu);
+            rows.mem.push(mem);
+            rows.disk.push(disk);
         }
-        Some(HostRows { i: encode_rows(numbers), cpu, mem, disk })
+        (!numbers.is_empty()).then(|| HostRows { i: encode_rows(numbers), ..rows })
     }
 
     fn row(&self, number: u32) -> Option<&Row> {

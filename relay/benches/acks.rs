@@ -21,7 +21,7 @@ use tidemap_broker::{
     Broker, BrokerConfig,
     keys::{self, Keys, RelaySide},
 };
-use tidemap_relay::courier::Courier;
+use tidemap_relay::Forwarder;
 use tidemap_service::{
     clock::unix_ms,
     nats::{self, NatsArgs},
@@ -182,8 +182,8 @@ async fn relay(local: NatsArgs, broker: NatsArgs) {
     let local = local.connect("relay", None).await.unwrap();
     let broker = broker.connect("relay", Some(&inbox)).await.unwrap();
     let stop = CancellationToken::new();
-    let courier = Courier::new(relay, local, broker.clone()).await.unwrap();
-    let running = tokio::spawn(courier.run(stop.clone()));
+    let forwarder = Forwarder::new(&relay, local, broker.clone()).await.unwrap();
+    let running = tokio::spawn(forwarder.run(stop.clone()));
     tokio::task::spawn_blocking(|| std::io::stdin().read_to_end(&mut Vec::new()).unwrap()).await.unwrap();
     stop.cancel();
     running.await.unwrap().unwrap();

@@ -62,8 +62,7 @@ impl ListenArgs {
             .map_err(|_| {
                 UsageError(format!("--listen {listen}: not an address such as 0.0.0.0 or 192.0.2.7:4222"))
             })?;
-        let host_name = || tidemap_agent::identity::host_name();
-        let advertised = self.advertise.or_else(host_name).ok_or_else(|| {
+        let advertised = self.advertise.or_else(tidemap_agent::host_name).ok_or_else(|| {
             UsageError("--advertise: this host has no name, so say how nodes reach it".to_owned())
         })?;
         let given = match (self.tls_cert, self.tls_key) {

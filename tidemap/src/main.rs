@@ -3,7 +3,6 @@
 mod enroll;
 mod listen;
 mod operator;
-mod simulate;
 mod stations;
 mod up;
 
@@ -14,7 +13,7 @@ use async_nats::jetstream;
 use clap::{Parser, Subcommand};
 use tidemap_agent::AgentCommand;
 use tidemap_api::ApiArgs;
-use tidemap_ingest::{IngestArgs, repartition};
+use tidemap_ingest::repartition;
 use tidemap_relay::RelayArgs;
 use tidemap_service::{cli, logging::LogArgs, nats, nats::NatsArgs, shutdown};
 use tidemap_wire::PartitionCount;
@@ -46,7 +45,7 @@ enum Command {
         #[command(flatten)]
         nats: NatsArgs,
         #[command(flatten)]
-        ingest: IngestArgs,
+        ingest: tidemap_ingest::Args,
         /// How many parts the fleet is divided into; must divide 256, and be the same for every worker and
         /// api.
         #[arg(long, env = "TIDEMAP_PARTITIONS", default_value = "8", value_name = "P")]
@@ -82,7 +81,7 @@ enum Command {
         #[command(flatten)]
         nats: NatsArgs,
         #[command(flatten)]
-        simulate: simulate::SimulateArgs,
+        simulate: tidemap_simulate::SimulateArgs,
     },
     /// Lets another host's agent in, and prints the line that starts it there.
     Enroll(enroll::EnrollArgs),
@@ -127,7 +126,7 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
             tracing::info!("serving http://{address}");
             tidemap_api::run(config, client, listener, shutdown).await
         }
-        Command::Simulate { nats, simulate } => simulate::run(simulate, nats, shutdown).await,
+        Command::Simulate { nats, simulate } => tidemap_simulate::run(simulate, nats, shutdown).await,
         Command::Enroll(args) => enroll::enroll(&args).await,
         Command::Revoke(args) => enroll::revoke(&args).await,
         Command::Operator(command) => operator::run(command).await,

@@ -14,17 +14,17 @@ use tidemap_broker::{
     data_dir::DataDir,
     keys::{self, Keys},
 };
-use tidemap_ingest::{IngestArgs, IngestConfig, repartition};
+use tidemap_ingest::repartition;
 use tidemap_service::{
     cli::UsageError,
     nats::{Connections, NatsArgs},
 };
+use tidemap_simulate::SimulateArgs;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     listen::{ListenArgs, Listener},
-    simulate::{self, SimulateArgs},
     stations::{Stage, Stations},
 };
 
@@ -53,7 +53,7 @@ pub(crate) struct UpArgs {
     #[command(flatten)]
     agent: AgentArgs,
     #[command(flatten)]
-    ingest: IngestArgs,
+    ingest: tidemap_ingest::Args,
     #[command(flatten)]
     api: ApiArgs,
 }
@@ -65,7 +65,7 @@ struct Plan {
     simulate: Option<u32>,
     workers: u8,
     agent: AgentConfig,
-    ingest: IngestConfig,
+    ingest: tidemap_ingest::Config,
     api: ApiConfig,
 }
 
@@ -162,7 +162,7 @@ async fn start(
     stations.start("agent", Stage::Source, |stop| tidemap_agent::run(plan.agent, access.agent, stop));
     if let Some(nodes) = plan.simulate {
         stations.start("simulator", Stage::Source, |stop| {
-            simulate::run(SimulateArgs::with_nodes(nodes), access.simulator, stop)
+            tidemap_simulate::run(SimulateArgs::with_nodes(nodes), access.simulator, stop)
         });
     }
     Ok(())

@@ -1,7 +1,8 @@
 //! The loop of the task that has the view.
 
-use tidemap_client::{Feed, TICK, next_tick};
+use tidemap_client::{Feed, next_tick};
 use tidemap_service::clock;
+use tidemap_wire::timing;
 use tokio::{sync::mpsc, time::Instant};
 use tokio_util::sync::CancellationToken;
 
@@ -34,7 +35,7 @@ pub(crate) async fn run(
 
 fn tick(task: &mut FleetTask, feed: &Feed) {
     let wall_ms = clock::unix_ms();
-    let number = u64::try_from(wall_ms).unwrap_or(0) / TICK.as_millis() as u64;
+    let number = u64::try_from(wall_ms).unwrap_or(0) / timing::millis(timing::TICK);
     for partition in task.tick(number, Instant::now(), wall_ms) {
         feed.request_snapshot(partition);
     }

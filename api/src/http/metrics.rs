@@ -5,7 +5,7 @@ use tidemap_service::exposition::{
     Kind::{Counter, Gauge},
     TEXT,
 };
-use tidemap_wire::{Averages, Bps, Status, http::NodeJson};
+use tidemap_wire::{Averages, Bps, METRICS, Metric, MetricKind, MetricUnit, Status, http::NodeJson};
 use warp::{Filter, Rejection, http::HeaderMap, reply::Response};
 
 use crate::{
@@ -151,6 +151,43 @@ fn each_node(text: &mut Exposition, nodes: &[NodeJson]) {
                 family.sample(&[("node", &node.name)], value);
             }
         }
+    }
+    for metric in METRICS {
+        host_metric(text, &metric, nodes);
+    }
+}
+
+/// A family of its own for each host metric, in Prometheus' base units.
+fn host_metric(text: &mut Exposition, metric: &Metric, nodes: &[NodeJson]) {
+    let (of_unit, base_unit, help): (&str, &str, &str) = match metric.unit {
+        MetricUnit::Percent => ("percent", "ratio", ", 0 to 1"),
+        MetricUnit::Megahertz => ("mhz", "hertz", ""),
+        MetricUnit::BytesPerSecond => ("bps", "bytes_per_second", ""),
+        MetricUnit::Seconds => ("s", "seconds", ""),
+        MetricUnit::Celsius => ("c", "celsius", ""),
+        MetricUnit::Count | MetricUnit::Bytes | MetricUnit::TurnsPerMinute | MetricUnit::Load => ("", "", ""),
+    };
+    let stem = metric.name.strip_suffix(of_unit).unwrap_or(metric.name);
+    let (kind, total) = match metric.kind {
+        MetricKind::Gauge => (Gauge, ""),
+        MetricKind::Counter => (Counter, "_total"),
+    };
+    let name = ["tidemap_node_", stem, base_unit, total].concat();
+    let mut family = text.family(kind, &name, &[metric.help, help, "."].concat());
+    for node in nodes {
+        // As with rates: what a silent node was like is nothing that it is like.
+        let is_live = metric.kind == MetricKind::Counter || node.status == Status::Online;
+        if let Some(value) = node.host.get(metric.id).filter(|_| is_live) {
+            family.sample(&[("node", &node.name)], in_base_unit(metric.unit, value.as_f64()));
+        }
+    }
+}
+
+fn in_base_unit(unit: MetricUnit, value: f64) -> f64 {
+    match unit {
+        MetricUnit::Percent => value / 100.0,
+        MetricUnit::Megahertz => value * 1e6,
+        _ => value,
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod access;
 mod described;
+mod registry;
 mod streamed;
 
 use std::{collections::BTreeMap, io::Read, num::NonZeroU32, sync::Arc};

@@ -1,22 +1,15 @@
 //! A view of the fleet that keeps itself up to date.
 
-use std::time::Duration;
-
 use async_nats::Client;
 use tidemap_service::clock;
-use tidemap_wire::PartitionCount;
+use tidemap_wire::{PartitionCount, timing};
 use tokio::time::{Instant, sleep_until};
 
 use crate::{feed::Feed, fleet::Fleet};
 
-/// The time between two ticks, the same as ingest's.
-pub const TICK: Duration = Duration::from_millis(250);
-/// How long after ingest's tick ours comes: its messages have arrived by then.
-const AFTER_INGEST: Duration = Duration::from_millis(40);
-
 /// When the next tick is due: on the same moments in every process with the same clock.
 pub fn next_tick() -> Instant {
-    clock::next_multiple(TICK, AFTER_INGEST)
+    clock::next_multiple(timing::TICK, timing::READER_OFFSET)
 }
 
 /// Follows all partitions.

@@ -25,7 +25,7 @@ pub use self::{
     events::Events,
     feed::{Feed, FeedMessage},
     fleet::{Fleet, FleetCounters, Node, PartitionView},
-    follower::{Follower, TICK, next_tick},
+    follower::{Follower, next_tick},
     ingest_client::{IngestClient, RequestError},
     snapshot::Snapshot,
 };

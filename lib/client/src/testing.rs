@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 
 use tidemap_wire::{
-    Averages, Bps, Delta, Hello, Host, Interface, InterfaceRate, Location, LocationSource, NodeId,
-    NodeUpdate, Partition, PartitionCount, PartitionStats, SnapshotChunk, Status,
+    Averages, Bps, Delta, Hello, Host, Interface, InterfaceRate, Location, LocationSource, METRICS,
+    MetricValue, NodeId, NodeUpdate, Partition, PartitionCount, PartitionStats, SnapshotChunk, Status,
 };
 
 use crate::{delta_id::DeltaId, fleet::Node, snapshot::Snapshot};
@@ -107,28 +107,23 @@ fn full_hello(name: &str) -> Hello {
     }
 }
 
+/// Every metric is known.
 fn full_host() -> Host {
+    let mut host = Host::default();
+    for metric in METRICS {
+        assert!(host.set(metric.id, MetricValue::Whole(metric.id.into())));
+    }
     Host {
         cpu_percent: Some(12.5),
-        cpu_count: Some(4),
-        cpu_mhz: Some(2_400),
         memory_used_bytes: Some(1),
         memory_total_bytes: Some(4),
         swap_used_bytes: Some(1),
         swap_total_bytes: Some(10),
         disk_used_bytes: Some(1),
         disk_total_bytes: Some(2),
-        disk_read_bps: bps(3.0),
-        disk_write_bps: bps(4.0),
-        load_1: Some(0.1),
-        load_5: Some(0.2),
         load_15: Some(0.3),
-        uptime_s: Some(86_400),
         temperature_c: Some(45.5),
-        fan_rpm: Some(900),
-        processes: Some(123),
-        network_errors: Some(1),
-        network_drops: Some(2),
+        ..host
     }
 }
 

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::{Result, bail};
 
-use super::{manifests, programs, tally::Tally};
+use super::{dependencies, manifests, programs, tally::Tally};
 use crate::{
     artifacts::Artifacts,
     tools::{self, WASM_TARGET},
@@ -17,6 +17,17 @@ const OTHER_SYSTEMS: [&str; 2] = ["x86_64-pc-windows-gnu", "aarch64-apple-darwin
 /// A C compiler for any system, and how cargo is told of it.
 const COMPILERS: [&str; 2] = ["ziglang==0.15.1", "cargo-zigbuild==0.24.0"];
 
+/// Packages, and what must not be among their dependencies.
+const NOT_CONTAINED: [(&str, &[&str]); 5] = [
+    ("tidemap-wire", &["tokio", "async-nats"]),
+    ("tidemap-agent", SIGNING),
+    ("tidemap-relay", SIGNING),
+    ("tidemap-ingest", SIGNING),
+    ("tidemap-api", SIGNING),
+];
+/// A station connects with the credentials that it was given; only `tidemap` makes keys, tokens and certificates.
+const SIGNING: &[&str] = &["tidemap-broker", "rcgen", "tempfile"];
+
 /// A step: it counts what it tests, and fails by itself otherwise.
 type Step = fn(&mut Steps, &mut Tally) -> Result<()>;
 
@@ -27,7 +38,7 @@ pub(super) const ALL: [(&str, Step); 10] = [
     ("lints", Steps::lints),
     ("documentation", Steps::documentation),
     ("wire stands alone", Steps::wire_stands_alone),
-    ("stations sign nothing", Steps::stations_sign_nothing),
+    ("dependencies", Steps::dependencies),
     ("files to deploy with", Steps::manifests),
     ("agent on other systems", Steps::other_systems),
     ("page and its budget", Steps::page),
@@ -75,29 +86,24 @@ impl Steps {
         run(command.env("RUSTDOCFLAGS", "-D warnings"))
     }
 
-    /// What processes say to each other must stay free of how they live: the page shares it.
-    fn wire_stands_alone(&mut self, _: &mut Tally) -> Result<()> {
+    /// The page shares the messages, so these must build for wasm. A station must not contain what signs keys.
+    fn contents(&mut self, _: &mut Tally) -> Result<()> {
         run(&mut self.workspace.cargo(["build", "--package", "tidemap-wire", "--target", WASM_TARGET]))?;
-        self.forbid("tidemap-wire", &["tokio", "async-nats"])
-    }
-
-    /// A station connects with the credentials that it was given; only `tidemap` makes keys, tokens and certificates.
-    fn stations_sign_nothing(&mut self, _: &mut Tally) -> Result<()> {
-        for station in ["agent", "relay", "ingest", "api"] {
-            self.forbid(&format!("tidemap-{station}"), &["tidemap-broker", "rcgen", "tempfile"])?;
+        for (package, banned) in NOT_CONTAINED {
+            let tree =
+                ["tree", "--package", package, "--edges", "normal", "--prefix", "none", "--format", "{p}"];
+            let packages = output(&mut self.workspace.cargo(tree))?;
+            for banned in banned {
+                if packages.lines().any(|package| package.split(' ').next() == Some(*banned)) {
+                    bail!("{package} contains {banned}");
+                }
+            }
         }
         Ok(())
     }
 
-    /// Fails when a package depends on one of these, in its own build or through others.
-    fn forbid(&self, package: &str, banned: &[&str]) -> Result<()> {
-        let tree = ["tree", "--edges", "normal", "--prefix", "none", "--format", "{p}", "--package", package];
-        let packages = output(&mut self.workspace.cargo(tree))?;
-        let name = |package: &str| package.split(' ').next().unwrap_or_default().to_owned();
-        match packages.lines().map(name).find(|name| banned.contains(&name.as_str())) {
-            Some(found) => bail!("{package} depends on {found}"),
-            None => Ok(()),
-        }
+    fn dependencies(&mut self, tally: &mut Tally) -> Result<()> {
+        dependencies::check(&self.workspace, tally)
     }
 
     fn manifests(&mut self, tally: &mut Tally) -> Result<()> {

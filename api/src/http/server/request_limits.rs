@@ -109,7 +109,7 @@ mod tests {
     }
     /// What the description says of answers with this status, for every call that it has.
     fn described(status: u16) -> Vec<Value> {
-        let description: Value = serde_json::from_str(DESCRIPTION).unwrap();
+        let description: Value = serde_json::from_str(&DESCRIPTION).unwrap();
         let paths = description["paths"].as_object().unwrap().values();
         let calls = paths.flat_map(|path| ["get", "delete"].map(|method| &path[method]));
         let answers: Vec<Value> = calls

@@ -108,7 +108,7 @@ impl Accounts {
         Ok(json!({
             "limits": limits(false),
             "imports": imports,
-            "default_permissions": { "pub": { "deny": [">"] }, "sub": { "allow": ["tidemap.v1.>"] } },
+            "default_permissions": { "pub": { "deny": [">"] }, "sub": { "allow": [subject::ALL] } },
         }))
     }
 }
@@ -164,9 +164,9 @@ fn tidemap() -> Value {
         "exports": exports,
         "default_permissions": {
             "pub": { "allow": [
-                "tidemap.v1.>", "$JS.API.>", "$KV.>", "$JS.ACK.>", "$JS.FC.>", "_INBOX.>", "$SRV.>",
+                subject::ALL, "$JS.API.>", "$KV.>", "$JS.ACK.>", "$JS.FC.>", "_INBOX.>", "$SRV.>",
             ] },
-            "sub": { "allow": ["tidemap.v1.>", "_INBOX.>", "$SRV.>"] },
+            "sub": { "allow": [subject::ALL, "_INBOX.>", "$SRV.>"] },
         },
     })
 }

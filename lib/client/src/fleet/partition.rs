@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use tidemap_wire::{Delta, NodeUpdate, PartitionStats};
+use tidemap_wire::{Delta, NodeUpdate, PartitionStats, timing};
 use tokio::time::Instant;
 
 use crate::{
@@ -12,10 +12,11 @@ use crate::{
 };
 
 /// A worker that has published nothing for this long is not there.
-const FRESH_TIMEOUT: Duration = Duration::from_secs(3);
+const FRESH_TIMEOUT: Duration = timing::OWNER_SILENCE;
 /// A worker publishes changes every 250 ms, and without any it publishes its totals every second; one tick of
 /// doubt is added. What an event stream replays to clients that resume covers it.
-const IN_STEP_TIMEOUT: Duration = Duration::from_millis(1_250);
+const IN_STEP_TIMEOUT: Duration =
+    Duration::from_millis(timing::millis(timing::TICK) * (timing::TICKS_PER_STATS + 1));
 /// After so much silence the worker's epoch counts no more: epochs begin again at 1 when a broker has lost
 /// its disk.
 const EPOCH_TIMEOUT: Duration = Duration::from_secs(10);
