@@ -14,7 +14,7 @@ use crate::ring::{Buffered, DeliveryState, Ring};
 use backoff::Backoff;
 
 /// Batches in flight at once.
-const MAX_IN_FLIGHT: usize = 4;
+pub(crate) const MAX_IN_FLIGHT: usize = 4;
 /// How many of these may be backlog.
 const MAX_BACKLOG_IN_FLIGHT: usize = MAX_IN_FLIGHT - 1;
 /// A batch ends at either limit, well below the streams' 64 KiB a message.
@@ -49,8 +49,10 @@ pub struct Outbox {
     ring: Ring,
     in_flight: InFlight<Sent>,
     hello: Option<Hello>,
-    /// When the hello is sent again; at once when it is new or was lost.
+    /// From when on each live sample carries the hello, until one with it is stored.
     hello_at_ms: u64,
+    /// Whether the broker has stored this run's hello once.
+    is_introduced: bool,
     /// After a refusal or a missing acknowledgement the backlog pauses; live samples are the probes
     /// meanwhile.
     backoff: Backoff,
@@ -62,6 +64,7 @@ pub struct Outbox {
 #[derive(Clone, Copy, Debug)]
 struct Sent {
     backlog: bool,
+    /// Whether it carries the hello as it is now.
     hello: bool,
 }
 
@@ -75,6 +78,7 @@ impl Outbox {
             in_flight: InFlight::new(timing::AGENT_ACK_TIMEOUT),
             hello: None,
             hello_at_ms: 0,
+            is_introduced: false,
             backoff: Backoff::default(),
             last_stored_ms: 0,
             lost: 0,
@@ -98,6 +102,7 @@ impl Outbox {
         if hello.is_some() {
             self.hello = hello;
             self.hello_at_ms = now_ms;
+            self.in_flight.iter_mut().for_each(|sent| sent.hello = false);
         }
         self.buffer(self.boot, sample, DeliveryState::New);
     }
@@ -108,14 +113,14 @@ impl Outbox {
             return None;
         }
         let id = self.in_flight.next_number();
-        let live = self.take_live(id);
+        let live = self.take_live(id, now_ms);
         let backlog = live.is_none();
         let (boot, samples) = match live {
             Some(sample) => (self.boot, vec![sample]),
             None => self.take_backlog(id, now_ms)?,
         };
         // Beside a whole batch a long hello might not fit into a message.
-        let hello = if backlog { None } else { self.take_hello(now_ms) };
+        let hello = if backlog { None } else { self.hello_due(now_ms) };
         self.in_flight.add(Sent { backlog, hello: hello.is_some() }, now_ms);
         Some(Batch {
             id,
@@ -129,7 +134,10 @@ impl Outbox {
         let batch = || self.ring.iter().filter(|buffered| buffered.state == DeliveryState::InFlight(id));
         let boot = batch().next().map_or(self.boot, |buffered| buffered.boot);
         let seqs = batch().map(|buffered| buffered.sample.seq).collect();
-        self.in_flight.remove(id)?;
+        if self.in_flight.remove(id)?.hello {
+            self.is_introduced = true;
+            self.hello_at_ms = now_ms + HELLO_PERIOD_MS;
+        }
         self.set_state(id, DeliveryState::Stored(now_ms));
         self.last_stored_ms = now_ms;
         Some(Delivery { boot, seqs })
@@ -137,8 +145,8 @@ impl Outbox {
 
     /// The broker did not store a batch, or it could not be sent.
     pub fn refused(&mut self, id: u64, now_ms: u64) {
-        if let Some(sent) = self.in_flight.remove(id) {
-            self.failed(id, sent);
+        if self.in_flight.remove(id).is_some() {
+            self.set_state(id, DeliveryState::Waiting);
             self.backoff.start(now_ms);
         }
     }
@@ -146,8 +154,8 @@ impl Outbox {
     /// Gives up waiting for acknowledgements that are overdue; returns how many were.
     pub fn expire(&mut self, now_ms: u64) -> usize {
         let mut overdue = 0;
-        while let Some((id, sent)) = self.in_flight.remove_overdue(now_ms) {
-            self.failed(id, sent);
+        while let Some((id, _)) = self.in_flight.remove_overdue(now_ms) {
+            self.set_state(id, DeliveryState::Waiting);
             overdue += 1;
         }
         if overdue > 0 {
@@ -159,8 +167,8 @@ impl Outbox {
     /// On a new connection everything that was in flight on the old one is sent again. On a new server so are
     /// the last seconds before the old one fell silent, however long ago that was.
     pub fn reconnected(&mut self, new_server: bool) {
-        while let Some((id, sent)) = self.in_flight.remove_oldest() {
-            self.failed(id, sent);
+        while let Some((id, _)) = self.in_flight.remove_oldest() {
+            self.set_state(id, DeliveryState::Waiting);
         }
         self.backoff.reset();
         if new_server {
@@ -199,19 +207,28 @@ impl Outbox {
     }
 
     /// The hello as it is sent now, if it is due.
-    fn take_hello(&mut self, now_ms: u64) -> Option<Hello> {
+    fn hello_due(&self, now_ms: u64) -> Option<Hello> {
         if now_ms < self.hello_at_ms {
             return None;
         }
-        let hello = self.hello.clone()?;
-        self.hello_at_ms = now_ms + HELLO_PERIOD_MS;
-        Some(Hello { lost_samples: Some(self.lost), ..hello })
+        Some(Hello { lost_samples: Some(self.lost), ..self.hello.clone()? })
     }
 
-    fn take_live(&mut self, id: u64) -> Option<Sample> {
-        let newest = self.ring.newest().filter(|buffered| buffered.state == DeliveryState::New)?;
+    /// The newest sample, if it was never sent. Until the first hello is stored it goes again and again, because
+    /// only a sample that is sent alone can carry one.
+    fn take_live(&mut self, id: u64, now_ms: u64) -> Option<Sample> {
+        let goes_again = self.awaits_introduction() && !self.backoff.pauses(now_ms);
+        let newest = self.ring.newest()?;
+        let is_live = newest.state == DeliveryState::New || (goes_again && newest.state.is_due());
+        if !is_live {
+            return None;
+        }
         newest.state = DeliveryState::InFlight(id);
         Some(newest.sample.clone())
+    }
+
+    fn awaits_introduction(&self) -> bool {
+        self.hello.is_some() && !self.is_introduced
     }
 
     /// The oldest samples that are due, of one run.
@@ -219,7 +236,9 @@ impl Outbox {
         let in_flight = self.in_flight.iter().filter(|sent| sent.backlog).count();
         // This run's first live sample is sent before the backlog of earlier runs.
         let before_first_live = self.ring.newest().is_none_or(|newest| newest.boot != self.boot);
-        if in_flight >= MAX_BACKLOG_IN_FLIGHT || self.backoff.pauses(now_ms) || before_first_live {
+        // So is its first hello: the map needs the node's name and place before anything else.
+        let is_early = before_first_live || self.awaits_introduction();
+        if in_flight >= MAX_BACKLOG_IN_FLIGHT || self.backoff.pauses(now_ms) || is_early {
             return None;
         }
         let boot = self.ring.iter().find(|buffered| buffered.state.is_due())?.boot;
@@ -236,14 +255,7 @@ impl Outbox {
         Some((boot, batch))
     }
 
-    /// A batch that is no longer in flight was not stored.
-    fn failed(&mut self, id: u64, sent: Sent) {
-        self.set_state(id, DeliveryState::Waiting);
-        if sent.hello {
-            self.hello_at_ms = 0;
-        }
-    }
-
+    /// Sets the state of all samples of a batch in flight.
     fn set_state(&mut self, id: u64, state: DeliveryState) {
         for buffered in self.ring.iter_mut().filter(|buffered| buffered.state == DeliveryState::InFlight(id))
         {

@@ -5,13 +5,7 @@
 //! others have machines of their own.
 #![expect(clippy::unwrap_used, reason = "a benchmark that cannot go on has failed")]
 
-use std::{
-    env, fs,
-    io::Read,
-    path::Path,
-    process::Stdio,
-    time::{Duration, Instant},
-};
+use std::{env, fs, io::Read, path::Path, process::Stdio, time::Duration};
 
 use async_nats::Client;
 use bytes::Bytes;
@@ -26,7 +20,10 @@ use tidemap_service::{
     streams,
 };
 use tidemap_wire::{Bps, Host, InterfaceRate, NodeId, PartitionCount, Report, Sample, encode, subject};
-use tokio::process::{Child, Command};
+use tokio::{
+    process::{Child, Command},
+    time::Instant,
+};
 use tokio_util::sync::CancellationToken;
 
 /// How many nodes report.

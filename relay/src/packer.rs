@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use bytes::Bytes;
-use tidemap_wire::{PackWriter, SLOTS, Slot, timing};
+use tidemap_wire::{PackWriter, Slot, timing};
 
 /// How long the first report of a pack waits for others. A slot's packs share a subject, of which the log
 /// keeps 10,000 messages for 10 minutes. At this pace a slot has 8,000 packs at most, which leaves room for
@@ -45,7 +45,7 @@ impl<R> Default for Open<R> {
 
 impl<R> Default for Packer<R> {
     fn default() -> Self {
-        let open = (0..SLOTS).map(|_| Open::default()).collect();
+        let open = Slot::all().map(|_| Open::default()).collect();
         Self { open, due: VecDeque::new(), waiting: 0 }
     }
 }

@@ -5,7 +5,7 @@ mod acked;
 use async_nats::{Client, Subject, connection::State};
 use bytes::Bytes;
 use tidemap_relay::packer::{OutgoingPack, Packer};
-use tidemap_wire::{NodeId, SLOTS, Slot, subject, timing};
+use tidemap_wire::{NodeId, Slot, subject, timing};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
@@ -41,8 +41,8 @@ impl Sender {
     pub(crate) async fn new(mode: &Mode, client: Client, fleet: &Fleet) -> anyhow::Result<Self> {
         let (subjects, packer) = match mode {
             Mode::Packed(relay) => {
-                let slots = (0..SLOTS).filter_map(|slot| slot.to_string().parse::<Slot>().ok());
-                (slots.map(|slot| subject::pack(slot, relay).into()).collect(), Some(Packer::default()))
+                let subjects = Slot::all().map(|slot| subject::pack(slot, relay).into());
+                (subjects.collect(), Some(Packer::default()))
             }
             Mode::Acked | Mode::Unacked => {
                 (fleet.nodes.iter().map(|node| subject::sample(&node.id).into()).collect(), None)
