@@ -214,8 +214,8 @@ impl Outbox {
         Some(Hello { lost_samples: Some(self.lost), ..self.hello.clone()? })
     }
 
-    /// The newest sample, if it was never sent. Until the first hello is stored it goes again and again, because
-    /// only a sample that is sent alone can carry one.
+    /// The newest sample, if it was never sent. Until the first hello is stored it goes again and again,
+    /// because only a sample that is sent alone can carry one.
     fn take_live(&mut self, id: u64, now_ms: u64) -> Option<Sample> {
         let goes_again = self.awaits_introduction() && !self.backoff.pauses(now_ms);
         let newest = self.ring.newest()?;
