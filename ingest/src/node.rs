@@ -1,7 +1,7 @@
 //! One node: a pure function of the set of its samples.
 //!
-//! Duplicates and disorder change nothing. Which of an agent's runs is the *current* one decides what is shown as the
-//! live rate; samples of older runs still count in the windows.
+//! Duplicates and disorder change nothing. Which of an agent's runs is the *current* one decides what is
+//! shown as the live rate; samples of older runs still count in the windows.
 
 use serde::{Deserialize, Serialize};
 use tidemap_wire::{Bps, Hello, Host, InterfaceRate, NodeId, NodeUpdate, ReceivedReport, Sample, Status};
@@ -17,7 +17,8 @@ use crate::{
 const DEFAULT_INTERVAL_MS: u32 = 1_000;
 /// A node is online for at least this long after a report, however short its interval.
 const MIN_ONLINE_MS: i64 = 5_000;
-/// How many earlier runs are remembered: enough for an agent that crashes every 3 s and a broker 5 s out of order.
+/// How many earlier runs are remembered: enough for an agent that crashes every 3 s and a broker 5 s out of
+/// order.
 const EARLIER_RUNS: usize = 3;
 
 /// What ingest knows of one node.
@@ -27,7 +28,8 @@ pub struct Node {
     #[serde(default)]
     row: u32,
     current: Run,
-    /// Nothing for a node whose agent has not restarted and of which nothing was lost, which is nearly every node.
+    /// Nothing for a node whose agent has not restarted and of which nothing was lost, which is nearly every
+    /// node.
     past: Option<Box<Past>>,
     windows: Windows,
     latest: Latest,
@@ -58,7 +60,8 @@ struct Past {
     /// Bytes of runs that are no longer remembered.
     forgotten_rx_bytes: u64,
     forgotten_tx_bytes: u64,
-    /// The newest sample's time when messages were lost last: windows that reach back beyond it are not whole.
+    /// The newest sample's time when messages were lost last: windows that reach back beyond it are not
+    /// whole.
     lost_at_ms: Option<i64>,
 }
 
@@ -124,8 +127,8 @@ impl Node {
         for sample in report.samples {
             self.observe_sample(report.boot, sample, published_ms, &mut outcome);
         }
-        // A report that says nothing new, a rival's or one that was sent again, says nothing about this node: not even
-        // that it lives.
+        // A report that says nothing new, a rival's or one that was sent again, says nothing about this node:
+        // not even that it lives.
         if outcome.applied == 0 {
             return outcome;
         }
@@ -140,8 +143,8 @@ impl Node {
         outcome
     }
 
-    /// Judges whether the node still reports. `alive_ms` is the earliest time from which silence counts: after the
-    /// broker was away, nobody could report. Returns the new status when it has changed.
+    /// Judges whether the node still reports. `alive_ms` is the earliest time from which silence counts:
+    /// after the broker was away, nobody could report. Returns the new status when it has changed.
     pub fn judge(&mut self, now_ms: i64, alive_ms: i64, offline_after_ms: i64) -> Option<Status> {
         let heard_ms = self.seen_ms.max(alive_ms);
         let (status, since_ms) = if now_ms - heard_ms < self.online_limit_ms() {
@@ -163,7 +166,8 @@ impl Node {
         Some(status)
     }
 
-    /// Reads a little of each part that a report changes, so that the processor loads it. The sum means nothing.
+    /// Reads a little of each part that a report changes, so that the processor loads it. The sum means
+    /// nothing.
     pub fn prefetch(&self) -> u64 {
         let parts = [
             self.current.boot,
@@ -286,7 +290,8 @@ impl Node {
             // The host's clock was put back by more than the windows reach: its new time is its time.
             self.windows.reset_to(sample.at_ms);
         }
-        // A late sample from before the clock was put back: the windows no longer reach there, and must not go back.
+        // A late sample from before the clock was put back: the windows no longer reach there, and must not
+        // go back.
         let is_of_old_time = !is_newest && self.windows.is_ahead(sample.at_ms);
         if novelty == Novelty::Forgotten || is_of_old_time || !self.windows.add(sample.at_ms, sum(&sample)) {
             outcome.late += 1;
@@ -302,9 +307,9 @@ impl Node {
 
     /// Makes room for a sample of another run than the current one; `false` when a second agent speaks.
     ///
-    /// A run that begins after the current one is a restart and becomes current. One that began before is an old run
-    /// whose samples come late, unless it says something of the time after the current one began: then two agents
-    /// live under one name, and the newer one holds the name as long as it speaks.
+    /// A run that begins after the current one is a restart and becomes current. One that began before is an
+    /// old run whose samples come late, unless it says something of the time after the current one began:
+    /// then two agents live under one name, and the newer one holds the name as long as it speaks.
     fn admit(&mut self, boot: u64, sample: &Sample, published_ms: i64, outcome: &mut Observed) -> bool {
         let earlier = self.past.as_ref().map_or(&[][..], |past| &past.earlier);
         let known = earlier.iter().position(|run| run.boot == boot);
@@ -380,8 +385,8 @@ impl Past {
     }
 }
 
-/// A sample as bytes and time. One across a gap covers no time, and one longer than a bucket can hold is a gap: a host
-/// that stood still for minutes has no rate worth averaging.
+/// A sample as bytes and time. One across a gap covers no time, and one longer than a bucket can hold is a
+/// gap: a host that stood still for minutes has no rate worth averaging.
 fn sum(sample: &Sample) -> Sum {
     let bytes = |rate: Option<Bps>| rate.map_or(0, |rate| rate.bytes_in(sample.elapsed_ms));
     let fits = sample.elapsed_ms <= Windows::MAX_COVERED_MS;

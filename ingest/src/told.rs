@@ -8,7 +8,7 @@ use tidemap_wire::{Hello, Host, InterfaceRate};
 /// A packed `T`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct Packed<T> {
+pub(crate) struct Packed<T> {
     #[serde(with = "serde_bytes")]
     bytes: Box<[u8]>,
     #[serde(skip)]
@@ -16,7 +16,7 @@ pub struct Packed<T> {
 }
 
 /// What can be packed.
-pub trait Pack: Sized {
+pub(crate) trait Pack: Sized {
     /// Writes the values alone.
     ///
     /// # Errors
@@ -34,7 +34,7 @@ pub trait Pack: Sized {
 
 impl<T: Pack> Packed<T> {
     /// Packs a value.
-    pub fn new(value: &T) -> Self {
+    pub(crate) fn new(value: &T) -> Self {
         let mut bytes = Vec::with_capacity(256);
         if let Err(error) = value.write(&mut rmp_serde::Serializer::new(&mut bytes)) {
             // Writing to memory cannot fail, and no value of ours has a map of unknown length.
@@ -44,7 +44,7 @@ impl<T: Pack> Packed<T> {
     }
 
     /// The value; `None` when it came from the checkpoint of a version that packed another way.
-    pub fn unpack(&self) -> Option<T> {
+    pub(crate) fn unpack(&self) -> Option<T> {
         T::read(&mut rmp_serde::Deserializer::from_read_ref(&*self.bytes)).ok()
     }
 }

@@ -1,8 +1,9 @@
 //! Byte sums in time buckets, from which rolling averages are exact.
 //!
-//! A sample's bytes and time go, whole, into the bucket in which the sample was read. So a bucket, and every average
-//! over buckets, depends on the set of samples alone and not on their order. All arithmetic is in integers; the one
-//! division comes last. Time is the host's clock: a window ends with the bucket of the newest sample.
+//! A sample's bytes and time go, whole, into the bucket in which the sample was read. So a bucket, and every
+//! average over buckets, depends on the set of samples alone and not on their order. All arithmetic is in
+//! integers; the one division comes last. Time is the host's clock: a window ends with the bucket of the
+//! newest sample.
 
 mod cells;
 mod packed;

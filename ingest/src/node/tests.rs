@@ -72,7 +72,8 @@ fn late_samples_of_an_old_run_count_but_are_not_shown() {
 
 #[test]
 fn runs_of_one_outage_that_come_after_the_newest_count_once_each() {
-    // Run 1 was known, run 2 began and ended in the outage, run 3 is heard live first; each batch comes twice.
+    // Run 1 was known, run 2 began and ended in the outage, run 3 is heard live first; each batch comes
+    // twice.
     let runs = [(1, 0, 2..=20), (2, 30_000, 1..=20), (3, 60_000, 1..=9)];
     let (mut node, _) = node(&[(1, 1, 0), (3, 10, 60_000)]);
     let mut total = Observed::default();
@@ -194,8 +195,8 @@ fn a_report_that_is_sent_again_changes_nothing_not_even_when_the_node_was_seen()
 }
 
 proptest! {
-    /// The host's clock is put back, by less than the windows reach or by more, and samples from before come late. At
-    /// the edge itself the order decides whether the windows begin anew.
+    /// The host's clock is put back, by less than the windows reach or by more, and samples from before come
+    /// late. At the edge itself the order decides whether the windows begin anew.
     #[test]
     fn a_clock_that_was_put_back_far_and_disorder_go_together(
         leap_ms in prop_oneof![0_i64..800_000, 1_000_000_i64..10_000_000],
