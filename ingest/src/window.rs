@@ -113,7 +113,8 @@ fn averages(sums: [Sum; 4], bytes: impl Fn(&Sum) -> u64) -> Averages {
     Averages { s10, m1, m5, m15 }
 }
 
-/// The newest `N` buckets of `STEP_MS` each. Which ones these are is told by when the newest sample was read.
+/// The newest `N` buckets of `STEP_MS` each. Which ones these are follows from when the newest sample was
+/// read.
 #[derive(Clone, Debug, Default)]
 struct Ring<const N: usize, const STEP_MS: i64> {
     cells: Cells<N>,

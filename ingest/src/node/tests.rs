@@ -207,7 +207,7 @@ proptest! {
             read.at_ms -= if seq > 20 { leap_ms } else { 0 };
             report(1, vec![read])
         };
-        let told = |order: &[u64]| {
+        let state = |order: &[u64]| {
             let mut node = Node::new(0, &read(order[0]), 0);
             for seq in order {
                 node.observe(read(*seq), 0);
@@ -215,6 +215,6 @@ proptest! {
             let update = node.full_update(&id());
             (update.rx_avg, update.tx_avg, update.rx_bytes, update.at_ms)
         };
-        prop_assert_eq!(told(&order), told(&(1..=40).collect::<Vec<_>>()));
+        prop_assert_eq!(state(&order), state(&(1..=40).collect::<Vec<_>>()));
     }
 }
