@@ -28,7 +28,8 @@ pub struct AgentArgs {
     /// The provider of this host, such as a cloud's name; the firmware's vendor where that is a known cloud.
     #[arg(long, env = "TIDEMAP_PROVIDER", value_name = "NAME", value_parser = text)]
     pub provider: Option<String>,
-    /// A label, `key=value`; may be repeated, or several separated by commas. `region=eu-central-1` also places the node.
+    /// A label, `key=value`; may be repeated, or several separated by commas. `region=eu-central-1` also
+    /// places the node.
     #[arg(long = "label", env = "TIDEMAP_LABELS", value_name = "KEY=VALUE", value_delimiter = ',', value_parser = label)]
     pub labels: Vec<(String, String)>,
     /// Count this interface whatever the kernel's topology says (`*` matches anything); wins over --exclude.
@@ -37,7 +38,8 @@ pub struct AgentArgs {
     /// Never count this interface; `--exclude '*' --include eth0` counts eth0 alone.
     #[arg(long, env = "TIDEMAP_EXCLUDE", value_name = "INTERFACE", value_delimiter = ',')]
     pub exclude: Vec<NamePattern>,
-    /// Keep samples in this file until the broker has them, so that they survive a restart of the agent in an outage.
+    /// Keep samples in this file until the broker has them, so that they survive a restart of the agent in an
+    /// outage.
     #[arg(long, env = "TIDEMAP_SPOOL", value_name = "FILE")]
     pub spool: Option<PathBuf>,
     /// Where sysfs is mounted.

@@ -15,7 +15,8 @@ use crate::{
     uplinks::{Link, Topology, Verdict},
 };
 
-/// Limits of a hello: that of a host with a veth for each of a thousand containers must still fit into a message.
+/// Limits of a hello: that of a host with a veth for each of a thousand containers must still fit into a
+/// message.
 pub(crate) const LISTED_INTERFACES: usize = 64;
 const LISTED_ADDRESSES: usize = 8;
 

@@ -1,7 +1,7 @@
 //! The kernel's view of this host's interfaces: the topology and the counters.
 //!
-//! On Linux it is read from sysfs and procfs, whose roots are arguments. Elsewhere it comes from sysinfo, which knows no
-//! topology: see the rule there.
+//! On Linux it is read from sysfs and procfs, whose roots are arguments. Elsewhere it comes from sysinfo,
+//! which knows no topology: see the rule there.
 
 #[cfg(not(target_os = "linux"))]
 mod elsewhere;

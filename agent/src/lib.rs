@@ -1,14 +1,14 @@
 //! Tidemap's agent reads this host's counters and publishes throughput samples. It can do nothing else.
 //!
-//! `kernel → uplinks → meter → outbox → publisher`: `kernel` and `host` read, `uplinks` decides which interfaces count,
-//! `meter` makes sums that never fall, [`outbox`] decides what to send from its ring, `publisher` sends it. All but the
-//! first two and the last are pure: time and readings come in as arguments.
+//! `kernel → uplinks → meter → outbox → publisher`: `kernel` and `host` read, `uplinks` decides which
+//! interfaces count, `meter` makes sums that never fall, [`outbox`] decides what to send from its ring,
+//! `publisher` sends it. All but the first two and the last are pure: time and readings come in as arguments.
 //!
-//! An agent takes no commands. It opens no port, subscribes to nothing but the acknowledgements of its own reports, and
-//! asks no third party where it is.
+//! An agent takes no commands. It opens no port, subscribes to nothing but the acknowledgements of its own
+//! reports, and asks no third party where it is.
 //!
-//! Exported beside [`run`]: [`outbox`] for the simulator, whose nodes deliver as an agent does, and [`host_name`] for
-//! `tidemap up`.
+//! Exported beside [`run`]: [`outbox`] for the simulator, whose nodes deliver as an agent does, and
+//! [`host_name`] for `tidemap up`.
 
 mod args;
 mod config;
@@ -84,8 +84,8 @@ pub async fn run(config: AgentConfig, nats: NatsArgs, shutdown: CancellationToke
     let publisher = Publisher::connect(&nats, &config).await?;
     tracing::info!(node = %config.node, interval_ms = config.interval.as_millis(), "sampling");
     let sampler = Sampler::start(&config)?;
-    // The publisher waits for nothing longer than half a second. If it were stuck, no sample older than the ring would
-    // matter.
+    // The publisher waits for nothing longer than half a second. If it were stuck, no sample older than the
+    // ring would matter.
     let (sender, observations) = mpsc::channel(ring::CAPACITY);
     let sampling = sampler::at_a_steady_pace(sampler, shutdown, move |observation| {
         if sender.try_send(observation).is_err() {
@@ -93,7 +93,8 @@ pub async fn run(config: AgentConfig, nats: NatsArgs, shutdown: CancellationToke
         }
         Ok(())
     });
-    // Whichever fails ends both; after a shutdown the sampler ends first, and the publisher sends the last samples.
+    // Whichever fails ends both; after a shutdown the sampler ends first, and the publisher sends the last
+    // samples.
     tokio::try_join!(sampling, publisher.run(observations))?;
     Ok(())
 }

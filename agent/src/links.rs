@@ -1,7 +1,7 @@
 //! This host's interfaces from tick to tick: new ones, vanished ones, and which of them count.
 //!
-//! A host may have a thousand of them that come and go with its containers, so each look is cheap: names at every tick,
-//! the interfaces that count and the new ones in full, the others in turn.
+//! A host may have a thousand of them that come and go with its containers, so each look is cheap: names at
+//! every tick, the interfaces that count and the new ones in full, the others in turn.
 
 use crate::{
     config::AgentConfig,
@@ -36,10 +36,6 @@ pub enum Change {
 
 impl Links {
     /// Takes the first look.
-    ///
-    /// # Errors
-    ///
-    /// When the interfaces cannot be read at all.
     pub fn new(config: &AgentConfig) -> anyhow::Result<Self> {
         let mut links = Self {
             kernel: Kernel::new(config)?,
@@ -53,7 +49,8 @@ impl Links {
         Ok(links)
     }
 
-    /// Looks for new and vanished names; a `thorough` look also notices changes of the interfaces that stayed.
+    /// Looks for new and vanished names; a `thorough` look also notices changes of the interfaces that
+    /// stayed.
     pub fn look(&mut self, thorough: bool) -> Change {
         // When they cannot be listed they are taken to be the same; their counters will be missing.
         let names = self.kernel.names().unwrap_or_else(|_| self.names.clone());
@@ -124,8 +121,9 @@ impl Links {
         self.judged().filter(|(_, verdict)| verdict.counted)
     }
 
-    /// Whether the default route has changed where it decides what counts: a container's network may be joined at any
-    /// time, and a device that comes up counts by itself the bytes of the tunnel that counted in its place.
+    /// Whether the default route has changed where it decides what counts: a container's network may be
+    /// joined at any time, and a device that comes up counts by itself the bytes of the tunnel that counted
+    /// in its place.
     fn leads_elsewhere(&self) -> bool {
         let mut devices = self.topology.links.iter().filter(|link| link.device.is_some());
         self.topology.needs_default_route(&self.verdicts)

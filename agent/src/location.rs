@@ -1,10 +1,11 @@
 //! Where this node is. No third party is asked: their wrong guesses are what people complain about.
 //!
-//! The first that is known of these: the operator's setting, the cloud region among the labels, the city of the time
-//! zone. The last is approximate by nature and is reported as such.
+//! The first that is known of these: the operator's setting, the cloud region among the labels, the city of
+//! the time zone. The last is approximate by nature and is reported as such.
 
 mod cities;
 mod regions;
+mod table;
 mod time_zone;
 
 use std::collections::BTreeMap;

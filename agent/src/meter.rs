@@ -1,7 +1,8 @@
 //! Cumulative sums over the counted uplinks, however kernel counters behave.
 //!
-//! Sums never fall. A rate is known only when the movement of each counted uplink is known for exactly this interval;
-//! bytes that moved in a longer time, known or not, make the rate of one sample unknown instead of wrong.
+//! Sums never fall. A rate is known only when the movement of each counted uplink is known for exactly this
+//! interval; bytes that moved in a longer time, known or not, make the rate of one sample unknown instead of
+//! wrong.
 
 mod counter_tracker;
 
@@ -10,7 +11,8 @@ use std::collections::BTreeMap;
 pub(crate) use counter_tracker::{CounterTracker, Counters, Step};
 use tidemap_wire::{Bps, InterfaceRate};
 
-/// One interface of one kernel device, by its name and number: a replaced device is another key, even under the same name.
+/// One interface of one kernel device, by its name and number: a replaced device is another key, even under
+/// the same name.
 pub(crate) type Key = (String, u32);
 
 /// The number of an interface on a system that gives none.
@@ -46,8 +48,8 @@ pub(crate) struct Meter {
 impl Meter {
     /// Takes one reading of each counted uplink, `elapsed_ms` after the one before.
     ///
-    /// Returns what moved in that time; `None` when it is not known for all of them. When it is known, the sums have
-    /// risen by exactly that.
+    /// Returns what moved in that time; `None` when it is not known for all of them. When it is known, the
+    /// sums have risen by exactly that.
     pub(crate) fn read(&mut self, elapsed_ms: u32, readings: &[Reading]) -> Option<Moved> {
         let mut moved = Moved::default();
         let (mut any, mut all) = (false, true);
@@ -82,7 +84,8 @@ pub(crate) struct InterfaceMeter {
 }
 
 impl InterfaceMeter {
-    /// Takes one reading of each interface, `elapsed_ms` after the one before; returns the rates that are known.
+    /// Takes one reading of each interface, `elapsed_ms` after the one before; returns the rates that are
+    /// known.
     pub(crate) fn read(&mut self, elapsed_ms: u32, readings: &[Reading]) -> Vec<InterfaceRate> {
         let rate = |(reading, step): (&Reading, Step)| {
             let Step::Moved(moved) = step else { return None };
@@ -107,8 +110,8 @@ impl Trackers {
         for reading in readings {
             self.follow_renamed(&reading.key, listed);
         }
-        // An interface that is not listed does not make the rate unknown. One that is back within seconds continues where
-        // it was.
+        // An interface that is not listed does not make the rate unknown. One that is back within seconds
+        // continues where it was.
         self.0.retain(|key, tracker| listed(key) || tracker.silence(elapsed_ms) != Step::Gone);
         let step = |reading: &'a Reading| {
             let tracker = self.0.entry(reading.key.clone()).or_default();

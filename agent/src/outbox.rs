@@ -1,9 +1,9 @@
 //! What to send next. Pure: time comes in as monotonic milliseconds.
 //!
-//! The newest sample is sent at once and alone. Whatever else is due – the backlog of an outage, samples whose
-//! acknowledgement never came, the last seconds before a broker was replaced, what an earlier run of this agent left in
-//! its spool – follows in batches, oldest first, and never takes the last place in flight, so a live sample never waits
-//! behind it.
+//! The newest sample is sent at once and alone. Whatever else is due – the backlog of an outage, samples
+//! whose acknowledgement never came, the last seconds before a broker was replaced, what an earlier run of
+//! this agent left in its spool – follows in batches, oldest first, and never takes the last place in flight,
+//! so a live sample never waits behind it.
 
 mod backoff;
 
@@ -49,9 +49,14 @@ pub struct Outbox {
     ring: Ring,
     in_flight: InFlight<Sent>,
     hello: Option<Hello>,
-    /// When the hello is sent again; at once when it is new or was lost.
+    /// Counts the hellos, to tell an acknowledgement of the present one from that of an earlier one.
+    hello_version: u64,
+    /// From then on each live sample carries the hello, until one that does is stored.
     hello_at_ms: u64,
-    /// After a refusal or a missing acknowledgement the backlog pauses; live samples are the probes meanwhile.
+    /// Whether the broker has stored a hello of this run.
+    is_introduced: bool,
+    /// After a refusal or a missing acknowledgement the backlog pauses; live samples are the probes
+    /// meanwhile.
     backoff: Backoff,
     last_stored_ms: u64,
     lost: u64,
@@ -61,7 +66,8 @@ pub struct Outbox {
 #[derive(Clone, Copy, Debug)]
 struct Sent {
     backlog: bool,
-    hello: bool,
+    /// The version of the hello beside the samples.
+    hello: Option<u64>,
 }
 
 impl Outbox {
@@ -73,7 +79,9 @@ impl Outbox {
             ring: Ring::default(),
             in_flight: InFlight::new(timing::AGENT_ACK_TIMEOUT),
             hello: None,
+            hello_version: 0,
             hello_at_ms: 0,
+            is_introduced: false,
             backoff: Backoff::default(),
             last_stored_ms: 0,
             lost: 0,
@@ -96,6 +104,7 @@ impl Outbox {
     pub fn push(&mut self, sample: Sample, hello: Option<Hello>, now_ms: u64) {
         if hello.is_some() {
             self.hello = hello;
+            self.hello_version += 1;
             self.hello_at_ms = now_ms;
         }
         self.buffer(self.boot, sample, DeliveryState::New);
@@ -114,8 +123,8 @@ impl Outbox {
             None => self.take_backlog(id, now_ms)?,
         };
         // Beside a whole batch a long hello might not fit into a message.
-        let hello = if backlog { None } else { self.take_hello(now_ms) };
-        self.in_flight.add(Sent { backlog, hello: hello.is_some() }, now_ms);
+        let hello = if backlog { None } else { self.due_hello(now_ms) };
+        self.in_flight.add(Sent { backlog, hello: hello.is_some().then_some(self.hello_version) }, now_ms);
         Some(Batch {
             id,
             report: Report { node: self.node.clone(), boot, hello: hello.map(Box::new), samples },
@@ -128,16 +137,20 @@ impl Outbox {
         let batch = || self.ring.iter().filter(|buffered| buffered.state == DeliveryState::InFlight(id));
         let boot = batch().next().map_or(self.boot, |buffered| buffered.boot);
         let seqs = batch().map(|buffered| buffered.sample.seq).collect();
-        self.in_flight.remove(id)?;
+        let sent = self.in_flight.remove(id)?;
         self.set_state(id, DeliveryState::Stored(now_ms));
+        if sent.hello == Some(self.hello_version) {
+            self.is_introduced = true;
+            self.hello_at_ms = now_ms + HELLO_PERIOD_MS;
+        }
         self.last_stored_ms = now_ms;
         Some(Delivery { boot, seqs })
     }
 
     /// The broker did not store a batch, or it could not be sent.
     pub fn refused(&mut self, id: u64, now_ms: u64) {
-        if let Some(sent) = self.in_flight.remove(id) {
-            self.failed(id, sent);
+        if self.in_flight.remove(id).is_some() {
+            self.set_state(id, DeliveryState::Waiting);
             self.backoff.start(now_ms);
         }
     }
@@ -145,8 +158,8 @@ impl Outbox {
     /// Gives up waiting for acknowledgements that are overdue; returns how many were.
     pub fn expire(&mut self, now_ms: u64) -> usize {
         let mut overdue = 0;
-        while let Some((id, sent)) = self.in_flight.remove_overdue(now_ms) {
-            self.failed(id, sent);
+        while let Some((id, _)) = self.in_flight.remove_overdue(now_ms) {
+            self.set_state(id, DeliveryState::Waiting);
             overdue += 1;
         }
         if overdue > 0 {
@@ -155,11 +168,11 @@ impl Outbox {
         overdue
     }
 
-    /// On a new connection everything that was in flight on the old one is sent again. On a new server so are the last
-    /// seconds before the old one fell silent, however long ago that was.
+    /// On a new connection everything that was in flight on the old one is sent again. On a new server so are
+    /// the last seconds before the old one fell silent, however long ago that was.
     pub fn reconnected(&mut self, new_server: bool) {
-        while let Some((id, sent)) = self.in_flight.remove_oldest() {
-            self.failed(id, sent);
+        while let Some((id, _)) = self.in_flight.remove_oldest() {
+            self.set_state(id, DeliveryState::Waiting);
         }
         self.backoff.reset();
         if new_server {
@@ -198,12 +211,11 @@ impl Outbox {
     }
 
     /// The hello as it is sent now, if it is due.
-    fn take_hello(&mut self, now_ms: u64) -> Option<Hello> {
+    fn due_hello(&self, now_ms: u64) -> Option<Hello> {
         if now_ms < self.hello_at_ms {
             return None;
         }
         let hello = self.hello.clone()?;
-        self.hello_at_ms = now_ms + HELLO_PERIOD_MS;
         Some(Hello { lost_samples: Some(self.lost), ..hello })
     }
 
@@ -218,7 +230,10 @@ impl Outbox {
         let in_flight = self.in_flight.iter().filter(|sent| sent.backlog).count();
         // This run's first live sample is sent before the backlog of earlier runs.
         let before_first_live = self.ring.newest().is_none_or(|newest| newest.boot != self.boot);
-        if in_flight >= MAX_BACKLOG_IN_FLIGHT || self.backoff.pauses(now_ms) || before_first_live {
+        // Its identity too: readers must not show a node without its name and place.
+        let before_hello = self.hello.is_some() && !self.is_introduced;
+        let is_held_back = before_first_live || before_hello || self.backoff.pauses(now_ms);
+        if in_flight >= MAX_BACKLOG_IN_FLIGHT || is_held_back {
             return None;
         }
         let boot = self.ring.iter().find(|buffered| buffered.state.is_due())?.boot;
@@ -233,14 +248,6 @@ impl Outbox {
             batch.push(buffered.sample.clone());
         }
         Some((boot, batch))
-    }
-
-    /// A batch that is no longer in flight was not stored.
-    fn failed(&mut self, id: u64, sent: Sent) {
-        self.set_state(id, DeliveryState::Waiting);
-        if sent.hello {
-            self.hello_at_ms = 0;
-        }
     }
 
     fn set_state(&mut self, id: u64, state: DeliveryState) {

@@ -36,10 +36,6 @@ pub(crate) struct Publisher {
 
 impl Publisher {
     /// Connects in the background; an absent broker is no error.
-    ///
-    /// # Errors
-    ///
-    /// When the address or the credentials cannot be used, or the spool is not this agent's.
     pub(crate) async fn connect(nats: &NatsArgs, config: &AgentConfig) -> anyhow::Result<Self> {
         let node = &config.node;
         let mut outbox = Outbox::new(node.clone(), fastrand::u64(..));
@@ -57,10 +53,6 @@ impl Publisher {
     }
 
     /// Publishes observations until the sampler stops, then gives the last samples a moment.
-    ///
-    /// # Errors
-    ///
-    /// When the client gave up its connection for good.
     pub(crate) async fn run(mut self, mut observations: mpsc::Receiver<Observation>) -> anyhow::Result<()> {
         loop {
             tokio::select! {

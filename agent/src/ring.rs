@@ -4,7 +4,8 @@ use std::collections::VecDeque;
 
 use tidemap_wire::Sample;
 
-/// How many samples are buffered: ten minutes at the default interval, as far back as the broker's streams reach.
+/// How many samples are buffered: ten minutes at the default interval, as far back as the broker's streams
+/// reach.
 pub(crate) const CAPACITY: usize = 600;
 
 /// The last samples, oldest first.

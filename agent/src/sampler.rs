@@ -50,10 +50,6 @@ pub struct Sampler {
 
 impl Sampler {
     /// Takes the baseline that the first sample is compared with.
-    ///
-    /// # Errors
-    ///
-    /// When the interfaces cannot be read at all.
     pub fn start(config: &AgentConfig) -> anyhow::Result<Self> {
         let watch = LinkWatch::new(config)?;
         watch.links.warn_of_choice();
@@ -112,7 +108,8 @@ impl Sampler {
     }
 }
 
-/// The sample of one tick. Across a gap bytes moved in a time that nobody measured: they are summed, but make no rate.
+/// The sample of one tick. Across a gap bytes moved in a time that nobody measured: they are summed, but make
+/// no rate.
 fn counted_sample(seq: u64, tick: Tick, moved: Option<Moved>, total: Moved) -> Sample {
     let rate = |bytes: u64| Bps::over(bytes, tick.elapsed_ms.into());
     let moved = moved.filter(|_| !tick.gap);
@@ -129,10 +126,6 @@ fn counted_sample(seq: u64, tick: Tick, moved: Option<Moved>, total: Moved) -> S
 }
 
 /// Samples at a steady pace until shutdown, and hands each observation on.
-///
-/// # Errors
-///
-/// When `take` fails.
 pub(crate) async fn at_a_steady_pace(
     mut sampler: Sampler,
     shutdown: CancellationToken,

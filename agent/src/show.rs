@@ -13,11 +13,8 @@ use crate::{
     sampler::{self, Sampler},
 };
 
-/// Prints each report as a JSON line, exactly as it would be published, until `shutdown` or until the reader of the output ends.
-///
-/// # Errors
-///
-/// When the interfaces cannot be read at all, or the output cannot be written.
+/// Prints each report as a JSON line, exactly as it would be published, until `shutdown` or until the reader
+/// of the output ends.
 pub(crate) async fn dry_run(config: AgentConfig, shutdown: CancellationToken) -> anyhow::Result<()> {
     let mut outbox = Outbox::new(config.node.clone(), fastrand::u64(..));
     let enough = shutdown.child_token();
@@ -38,10 +35,6 @@ pub(crate) async fn dry_run(config: AgentConfig, shutdown: CancellationToken) ->
 }
 
 /// Prints every network interface, whether it counts and why, and the rule of this system.
-///
-/// # Errors
-///
-/// When the interfaces cannot be read at all, or the output cannot be written.
 pub(crate) fn explain(config: &AgentConfig) -> anyhow::Result<()> {
     let sampler = Sampler::start(config)?;
     let width = sampler.judged().map(|(link, _)| link.name.len()).max().unwrap_or(0).max("interface".len());

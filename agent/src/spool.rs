@@ -15,12 +15,8 @@ use file::{SpoolError, SpoolFile};
 pub(crate) struct Spool(Option<SpoolFile>);
 
 impl Spool {
-    /// Opens the file, if one is wanted, and restores to the outbox what an earlier run left in it. An agent works
-    /// without a file that cannot be written.
-    ///
-    /// # Errors
-    ///
-    /// When the file is another agent's, or no spool.
+    /// Opens the file, if one is wanted, and restores to the outbox what an earlier run left in it. An agent
+    /// works without a file that cannot be written.
     pub(crate) fn open(path: Option<&Path>, node: &NodeId, outbox: &mut Outbox) -> Result<Self, UsageError> {
         let Some(path) = path else { return Ok(Self(None)) };
         match SpoolFile::open(path, node) {

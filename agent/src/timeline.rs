@@ -1,7 +1,7 @@
 //! The times of samples. They come from the monotonic clock; the wall clock is only its anchor.
 
-/// When the wall clock is further ahead than this, time has passed that the monotonic clock has not measured: the host
-/// slept, or its clock was set. Smaller steps are the ordinary work of time synchronisation.
+/// When the wall clock is further ahead than this, time has passed that the monotonic clock has not measured:
+/// the host slept, or its clock was set. Smaller steps are the ordinary work of time synchronisation.
 const GAP_MS: i64 = 2_000;
 
 /// When a sample was read.
@@ -29,7 +29,8 @@ impl Timeline {
         Self { offset_ms: wall_ms - whole(monotonic_ms), last_ms: monotonic_ms }
     }
 
-    /// The time of a sample read now. Whole milliseconds since the start are compared, so that their sum does not drift.
+    /// The time of a sample read now. Whole milliseconds since the start are compared, so that their sum does
+    /// not drift.
     pub(crate) fn tick(&mut self, monotonic_ms: u64, wall_ms: i64) -> Tick {
         let elapsed_ms = monotonic_ms.saturating_sub(self.last_ms);
         self.last_ms = self.last_ms.max(monotonic_ms);

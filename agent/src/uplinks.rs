@@ -1,14 +1,15 @@
 //! Which interfaces count, and why.
 //!
-//! A byte that leaves a host passes several interfaces on its way: a container's veth, a bridge, a VLAN, a bond, and at
-//! last a device. Only one of them may count. The kernel knows which one rides on which, so the rule reads that topology
-//! and never looks at names:
+//! A byte that leaves a host passes several interfaces on its way: a container's veth, a bridge, a VLAN, a
+//! bond, and at last a device. Only one of them may count. The kernel knows which one rides on which, so the
+//! rule reads that topology and never looks at names:
 //!
-//! 1. an interface with a device behind it counts, unless another interface with a device already counts its bytes
-//!    (the port of a paravirtual master, a switch port on its conduit, a guest's back end, a monitor, a representor);
+//! 1. an interface with a device behind it counts, unless another interface with a device already counts its
+//!    bytes (the port of a paravirtual master, a switch port on its conduit, a guest's back end, a monitor, a
+//!    representor);
 //! 2. everything else is virtual and does not count;
-//! 3. where no device is up – a container, a network namespace, a modem on a serial line – the interface of the default
-//!    route counts;
+//! 3. where no device is up – a container, a network namespace, a modem on a serial line – the interface of
+//!    the default route counts;
 //! 4. `--include` and `--exclude` override all of this.
 
 mod choice;
@@ -204,8 +205,8 @@ impl Device {
     }
 }
 
-/// The kernel names a representor's port after the function it stands for: `pf<N>vf<M>` or `pf<N>sf<M>`, perhaps
-/// behind a controller, `c<N>`.
+/// The kernel names a representor's port after the function it stands for: `pf<N>vf<M>` or `pf<N>sf<M>`,
+/// perhaps behind a controller, `c<N>`.
 fn is_representor(port: &str) -> bool {
     let digits = |text: &str| text.trim_start_matches(|c: char| c.is_ascii_digit()).to_owned();
     let number_after = |prefix: &str, text: &str| {

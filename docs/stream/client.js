@@ -1,4 +1,4 @@
-// Calls `show` with how many nodes a fleet has and what those online move, in bytes per second, at each change.
+// Calls `show` at each change with the number of nodes and the throughput of those online, in bytes per second.
 function follow(url, show) {
   let nodes;
   const accumulate = (steps, row = 0) => steps.map((step) => (row += step));
@@ -11,7 +11,7 @@ function follow(url, show) {
       for (const way of ["rx", "tx"]) if (columns[way]) node[way] = rate(columns[way].slice(3 * at, 3 * at + 3));
       nodes.set(row, node);
     });
-  // It resumes by itself after the newest event that had an id.
+  // It reconnects and resumes automatically after the newest event with an id.
   const source = new EventSource(`${url}/api/stream`);
   const listen = (event) =>
     source.addEventListener(event, (message) => {

@@ -1,4 +1,4 @@
-"""Prints how many nodes a fleet has and what those online move, in bytes per second, at each change: client.py URL"""
+"""Prints at each change the number of nodes and the throughput of those online, in bytes per second: client.py URL"""
 import http.client, itertools, json, sys, time, urllib.request, zlib
 
 def events(url):
@@ -15,7 +15,7 @@ def events(url):
                         yield fields.get("event"), json.loads(fields.get("data", "null"))
         except (OSError, http.client.HTTPException) as error:
             print(error, file=sys.stderr)
-        time.sleep(2)  # Then the stream goes on where it ended, or begins anew with a snapshot.
+        time.sleep(2)  # Then the stream resumes, or begins again with a snapshot.
 
 def put(nodes, rows, columns):
     rate = lambda code: 0 if "_" in code else int(code, 36) % 1000 * 10 ** (int(code, 36) // 1000)

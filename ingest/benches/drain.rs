@@ -15,10 +15,8 @@ use async_nats::jetstream::{
 };
 use futures_util::{StreamExt, future::join_all};
 use tidemap_broker::{Broker, BrokerConfig, keys::Keys};
-use tidemap_ingest::{
-    partition::{Limits, Message, Partition},
-    partition_task::{self, Assignment, Deps, LeaseState},
-    worker_status::WorkerStatus,
+use tidemap_ingest::internals::{
+    Assignment, Deps, LeaseState, Limits, Message, Partition, WorkerStatus, run_partition,
 };
 use tidemap_service::{
     clock::{BrokerClock, unix_ms},
@@ -92,7 +90,7 @@ async fn fleet(nodes: u64, samples: u64) {
         };
         let bare = child("bare").await;
         // What the worker before has kept would spare this one some reading.
-        let kept = js.get_stream(format!("KV_{}", streams::CHECKPOINTS)).await.unwrap();
+        let kept = js.get_stream(streams::bucket_stream(streams::CHECKPOINTS)).await.unwrap();
         kept.purge().await.unwrap();
         let worker = child("worker").await;
         ratios.push(worker[0] / bare[0]);
@@ -273,7 +271,7 @@ async fn worker(access: &NatsArgs, epoch: u64, messages: u64) -> (f64, f64) {
     let mut stats = reader.subscribe(subject::ALL_STATS).await.unwrap();
     let deps = Deps { data, output, lease, status: WorkerStatus::default() };
     let start = Instant::now();
-    tokio::spawn(partition_task::run(assignment, deps, CancellationToken::new()));
+    tokio::spawn(run_partition(assignment, deps, CancellationToken::new()));
     // It answers as soon as it knows everything, and not before.
     let asked = encode(&SnapshotRequest { node: Some(report(0, 1, 1).0) });
     loop {

@@ -1,6 +1,6 @@
-//! Where checkpoints are kept: a bucket of the broker, read when a partition is taken and written while it is owned.
+//! The broker's bucket of checkpoints, read when a partition is taken and written while it is owned.
 //!
-//! Every write names the revision that it replaces. When somebody else has written meanwhile, the higher epoch wins: an
+//! Every write names the revision that it replaces. When another worker has written meanwhile, the higher epoch wins: an
 //! owner that was frozen and has been replaced finds its successor's value and stops.
 
 use std::{
@@ -27,26 +27,24 @@ use crate::{
 };
 
 /// For one answer of the broker.
-const PATIENCE: Duration = Duration::from_secs(5);
-/// The subjects under which a bucket keeps its keys.
-const KEYS: &str = "$KV.TIDEMAP_CHECKPOINTS.";
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// What is known of a partition before its log is read.
+/// What checkpoints say of a partition, before its log is read.
 #[derive(Debug, Default)]
 pub struct Restored {
-    /// Its nodes.
+    /// The partition's nodes.
     pub nodes: Vec<(NodeId, Node)>,
-    /// What of the log they contain.
+    /// What the nodes contain of the log.
     pub recovery: Recovery,
     /// Where reading begins.
-    pub place: LogPosition,
+    pub position: LogPosition,
     /// The bucket's revision of each part.
     pub revisions: BTreeMap<Part, u64>,
     /// The highest epoch that has written.
     pub epoch: u64,
 }
 
-/// Reads what is kept of some slots, whose samples are in `stream`, which must be as `content` says.
+/// Reads the checkpoints of these slots, whose samples are in `stream`. The stream must be as `content` says.
 ///
 /// # Errors
 ///
@@ -74,18 +72,19 @@ pub async fn load(
     }
     shorten(&mut parts, &log).await?;
     let epoch = parts.iter().map(|(_, kept)| kept.epoch).max().unwrap_or(0);
-    let places: Vec<LogPosition> = parts.iter().map(|(_, kept)| kept.place.clone()).collect();
+    let positions: Vec<LogPosition> = parts.iter().map(|(_, kept)| kept.place.clone()).collect();
     let (recovery, nodes) = Recovery::new(parts, created_ns);
     let applied = recovery.applied(slots.iter().copied());
-    let kept_at = places.into_iter().find(|place| place.created_ns == created_ns && place.applied == applied);
-    let place = kept_at.filter(|_| applied > 0).unwrap_or_else(|| LogPosition::beginning(info));
-    Ok(Restored { nodes, recovery, place, revisions, epoch })
+    let is_oldest = |position: &LogPosition| position.created_ns == created_ns && position.applied == applied;
+    let oldest = positions.into_iter().find(is_oldest).filter(|_| applied > 0);
+    let position = oldest.unwrap_or_else(|| LogPosition::beginning(info));
+    Ok(Restored { nodes, recovery, position, revisions, epoch })
 }
 
-/// Has parts contain no more of the log than is left of it: after a crash the broker may have given the numbers of the
+/// Limits what the parts contain to what is left of the log: after a crash the broker may have given the numbers of the
 /// log's end to other messages.
 async fn shorten(parts: &mut [(Part, Checkpoint)], log: &jetstream::stream::Stream) -> anyhow::Result<()> {
-    // Two parts that are cut to the same length stay in the order in which they were written.
+    // Two parts that are cut at the same message stay in the order in which they were written.
     parts.sort_by_key(|(_, kept)| (kept.place.created_ns, kept.place.applied));
     let created_ns = nanos(log.cached_info().created);
     let mut judged = BTreeMap::new();
@@ -106,12 +105,12 @@ async fn shorten(parts: &mut [(Part, Checkpoint)], log: &jetstream::stream::Stre
 
 /// The newest value of every part of these slots.
 async fn values(js: &jetstream::Context, slots: &[Slot]) -> anyhow::Result<Vec<(Part, u64, Bytes)>> {
-    let bucket = within(js.get_stream(format!("KV_{}", streams::CHECKPOINTS))).await?;
+    let bucket = within(js.get_stream(streams::bucket_stream(streams::CHECKPOINTS))).await?;
     let config = pull::Config {
         deliver_policy: DeliverPolicy::LastPerSubject,
         ack_policy: AckPolicy::None,
-        filter_subjects: slots.iter().map(|slot| format!("{KEYS}{}", Part::keys_of(*slot))).collect(),
-        inactive_threshold: PATIENCE,
+        filter_subjects: slots.iter().map(|slot| subject_of(&Part::keys_of(*slot))).collect(),
+        inactive_threshold: ANSWER_TIMEOUT,
         memory_storage: true,
         num_replicas: 1,
         ..pull::Config::default()
@@ -122,15 +121,17 @@ async fn values(js: &jetstream::Context, slots: &[Slot]) -> anyhow::Result<Vec<(
     if count == 0 {
         return Ok(found);
     }
-    // Not all at once: they are large.
+    // Few at once: they are large.
     let mut messages = within(consumer.stream().max_messages_per_batch(64).messages()).await?;
     for _ in 0..count {
         let message =
-            tokio::time::timeout(PATIENCE, messages.next()).await.context("checkpoints come no more")?;
-        let message = message.context("checkpoints came no more")??;
+            tokio::time::timeout(ANSWER_TIMEOUT, messages.next()).await.context("checkpoints are missing")?;
+        let message = message.context("checkpoints are missing")??;
         let revision = message.info().map_err(anyhow::Error::from_boxed)?.stream_sequence;
-        let part = message.subject.strip_prefix(KEYS).and_then(Part::from_key);
-        found.extend(part.map(|part| (part, revision, message.payload.clone())));
+        let key = streams::bucket_key(streams::CHECKPOINTS, &message.subject);
+        if let Some(part) = key.and_then(Part::from_key) {
+            found.push((part, revision, message.payload.clone()));
+        }
     }
     Ok(found)
 }
@@ -140,7 +141,7 @@ async fn values(js: &jetstream::Context, slots: &[Slot]) -> anyhow::Result<Vec<(
 pub enum WriteRequest {
     /// Values of parts.
     Put(Vec<(Part, Bytes)>),
-    /// These are all parts there are now: others are left from another division.
+    /// These are all parts now: others are left from another division.
     Complete(Vec<Part>),
 }
 
@@ -156,30 +157,30 @@ pub struct CheckpointWriter {
 }
 
 impl CheckpointWriter {
-    /// Does what is ordered, until nobody orders any more, or the owner is found to have been replaced. Returns how
-    /// many checkpoints could not be written.
+    /// Serves requests until their sender is gone, or the owner turns out to have been replaced. Returns how many
+    /// checkpoints could not be written.
     ///
     /// # Errors
     ///
     /// When a higher epoch has written.
-    pub async fn run(mut self, mut orders: mpsc::Receiver<WriteRequest>) -> anyhow::Result<u64> {
+    pub async fn run(mut self, mut requests: mpsc::Receiver<WriteRequest>) -> anyhow::Result<u64> {
         // Whether every write since the last `Complete` has succeeded.
         let mut whole = true;
         let mut failed = 0;
-        while let Some(order) = orders.recv().await {
-            match order {
+        while let Some(request) = requests.recv().await {
+            match request {
                 WriteRequest::Put(parts) => {
                     for (part, value) in parts {
-                        match self.keep(part, value).await {
+                        match self.put(part, value).await {
                             Ok(()) => {}
-                            Err(Refusal::Outranked(epoch)) => {
+                            Err(WriteError::Outranked(epoch)) => {
                                 bail!(
                                     "epoch {epoch} has written a checkpoint, and this owner's is {}",
                                     self.epoch
                                 );
                             }
                             // The log still has what is missing, and the next round tries again.
-                            Err(Refusal::Failed(error)) => {
+                            Err(WriteError::Failed(error)) => {
                                 whole = false;
                                 failed += 1;
                                 tracing::warn!(key = part.key(), "no checkpoint: {error:#}");
@@ -189,7 +190,7 @@ impl CheckpointWriter {
                 }
                 WriteRequest::Complete(parts) => {
                     if std::mem::replace(&mut whole, true) {
-                        self.drop_others(&parts).await;
+                        self.purge_others(&parts).await;
                     }
                 }
             }
@@ -197,7 +198,7 @@ impl CheckpointWriter {
         Ok(failed)
     }
 
-    async fn keep(&mut self, part: Part, value: Bytes) -> Result<(), Refusal> {
+    async fn put(&mut self, part: Part, value: Bytes) -> Result<(), WriteError> {
         let known = self.revisions.get(&part).copied().unwrap_or(0);
         let write = |revision| self.bucket.update(part.key(), value.clone(), revision);
         let revision = match answer(write(known)).await? {
@@ -207,24 +208,24 @@ impl CheckpointWriter {
                 let (epoch, revision) =
                     held.map_or((0, 0), |held| (Checkpoint::epoch_of(&held.value), held.revision));
                 if epoch > self.epoch {
-                    return Err(Refusal::Outranked(epoch));
+                    return Err(WriteError::Outranked(epoch));
                 }
                 answer(write(revision)).await?.map_err(anyhow::Error::from)?
             }
-            Err(error) => return Err(Refusal::Failed(error.into())),
+            Err(error) => return Err(WriteError::Failed(error.into())),
         };
         self.revisions.insert(part, revision);
         Ok(())
     }
 
-    /// Removes the parts of older divisions, but only the values that this owner knows: one that was replaced without
-    /// noticing must not remove its successor's.
-    async fn drop_others(&mut self, parts: &[Part]) {
+    /// Purges the parts of older divisions, but only the values that this owner knows: an owner that was replaced without
+    /// noticing must not purge its successor's.
+    async fn purge_others(&mut self, parts: &[Part]) {
         let others: Vec<(Part, u64)> =
             self.revisions.iter().filter(|(part, _)| !parts.contains(part)).map(|(p, r)| (*p, *r)).collect();
         for (part, revision) in others {
-            let subject = format!("{KEYS}{}", part.key());
-            // The value goes without a trace, so that a later one may again be the first. What is newer stays.
+            let subject = subject_of(&part.key());
+            // No marker is left, so that a later value may again be the first. Newer values stay.
             let purge = self.bucket.stream.purge().sequence(revision + 1).filter(subject);
             match within(purge.into_future()).await {
                 Ok(_) => {
@@ -237,21 +238,25 @@ impl CheckpointWriter {
 }
 
 /// Why a checkpoint was not written.
-enum Refusal {
+enum WriteError {
     /// A later owner has written.
     Outranked(u64),
-    /// The broker did not take it.
+    /// The broker did not store it.
     Failed(anyhow::Error),
 }
 
-impl From<anyhow::Error> for Refusal {
+impl From<anyhow::Error> for WriteError {
     fn from(error: anyhow::Error) -> Self {
         Self::Failed(error)
     }
 }
 
+fn subject_of(key: &str) -> String {
+    streams::bucket_subject(streams::CHECKPOINTS, key)
+}
+
 async fn answer<T>(request: impl Future<Output = T>) -> anyhow::Result<T> {
-    tokio::time::timeout(PATIENCE, request).await.context("the broker does not answer")
+    tokio::time::timeout(ANSWER_TIMEOUT, request).await.context("the broker does not answer")
 }
 
 async fn within<T, E>(request: impl Future<Output = Result<T, E>>) -> anyhow::Result<T>

@@ -8,7 +8,7 @@ const WIDTH: u64 = 1_024;
 
 /// The newest 1,024 sequence numbers.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub struct Dedup {
+pub(crate) struct Dedup {
     highest: u64,
     /// How many numbers up to the highest follow each other without a hole, as far as is remembered: for nearly every
     /// run that is all there is to know.
@@ -21,7 +21,7 @@ type Bits = [u64; (WIDTH / 64) as usize];
 
 /// What a sequence number is to the memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Novelty {
+pub(crate) enum Novelty {
     /// Higher than all before.
     Newest,
     /// Not seen before, but lower than another.
@@ -34,12 +34,12 @@ pub enum Novelty {
 
 impl Dedup {
     /// Whether a number was seen; one too old to tell counts as seen.
-    pub fn contains(&self, seq: u64) -> bool {
+    pub(crate) fn contains(&self, seq: u64) -> bool {
         seq <= self.highest && self.back(seq) != Novelty::Late
     }
 
     /// Marks a number as seen, and says what it was before.
-    pub fn mark(&mut self, seq: u64) -> Novelty {
+    pub(crate) fn mark(&mut self, seq: u64) -> Novelty {
         let novelty = if seq > self.highest { Novelty::Newest } else { self.back(seq) };
         match novelty {
             Novelty::Newest => self.advance(seq),
@@ -53,7 +53,7 @@ impl Dedup {
     }
 
     /// The highest number seen; 0 before the first.
-    pub fn highest(&self) -> u64 {
+    pub(crate) fn highest(&self) -> u64 {
         self.highest
     }
 

@@ -1,17 +1,17 @@
-//! One owned partition: its task reads the log, keeps the state, and tells readers.
+//! The task of one owned partition: reads the log into the replica, publishes what changes, and answers requests.
 
 mod checkpointing;
+mod publishing;
 
 use std::{ops::ControlFlow, time::Duration};
 
 use anyhow::Context;
-use async_nats::{Client, Subscriber, jetstream};
-use bytes::Bytes;
+use async_nats::{Client, Message, Subscriber, jetstream};
 use futures_util::StreamExt;
 use tidemap_service::{clock, streams};
 use tidemap_wire::{
-    Event, ForgetReply, ForgetRequest, Partition as PartitionId, Slot, SnapshotRequest, decode, encode,
-    subject, timing,
+    ForgetReply, ForgetRequest, Partition as PartitionId, Slot, SnapshotRequest, decode, encode, subject,
+    timing,
 };
 use tokio::{
     sync::{mpsc, watch},
@@ -20,42 +20,35 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    checkpoint::{Recovery, Round},
-    checkpoint_store::{Restored, WriteRequest},
     chunks,
-    log_reader::{Content, LogEvent, LogPosition, LogReader, Record},
-    partition::{Limits, Message, Output, Partition},
+    log_reader::{Content, LogEvent, LogReader},
+    partition::Limits,
+    replica::{Applied, Replica},
     worker_status::WorkerStatus,
 };
+use checkpointing::Checkpointing;
+use publishing::Publishing;
 
-/// Readers are told this often. The multiples of it are the same on every host, so that a reader's own tick can come
-/// just after all partitions have spoken.
-pub const TICK: Duration = timing::TICK;
-/// Every how many ticks the totals are told.
-const TICKS_PER_STATS: u64 = timing::TICKS_PER_STATS;
-/// Without a renewed lease for this long, another worker may already have taken over: say nothing.
-const FREEZE_AFTER: Duration = timing::LEASE_FREEZE;
-/// The longest that an agent waits between two attempts to reach its broker.
-const RECONNECT_MS: i64 = timing::millis(timing::RECONNECT) as i64;
-/// A log in which nothing has come for this long was perhaps out of reach.
-const QUIET_MS: i64 = 3_000;
+/// Between two deltas. Ticks are at the same multiples of it on every host, so that a reader can tick just after all
+/// partitions have published.
+pub(crate) const TICK: Duration = timing::TICK;
 /// At most one refused message in this time is logged.
 const REFUSAL_LOG_PERIOD: Duration = Duration::from_secs(5);
 
-/// What an owner needs of the world.
+/// What a task needs from its worker.
 #[derive(Clone)]
 pub struct Deps {
     /// For the log.
     pub data: jetstream::Context,
     /// For deltas, totals, events and answers.
     pub output: Client,
-    /// What the keeper of leases knows.
+    /// What the lease manager knows.
     pub lease: watch::Receiver<LeaseState>,
-    /// Where this owner says how it does.
+    /// Where the task reports its totals.
     pub status: WorkerStatus,
 }
 
-/// What the keeper of leases tells its owners.
+/// What the lease manager tells its tasks.
 #[derive(Clone, Copy, Debug)]
 pub struct LeaseState {
     /// When the leases were last renewed.
@@ -64,19 +57,24 @@ pub struct LeaseState {
     pub clock: clock::BrokerClock,
 }
 
-/// Which partition, under which lease.
+/// Which partition a task owns, and under which lease.
 #[derive(Clone, Debug)]
 pub struct Assignment {
-    /// The partition.
     pub partition: PartitionId,
-    /// Its slots.
+    /// The partition's slots.
     pub slots: Vec<Slot>,
     /// The lease's epoch.
     pub epoch: u64,
     /// The worker's id.
     pub worker: String,
-    /// When a silent node is called what.
     pub limits: Limits,
+}
+
+impl Assignment {
+    fn log(&self) -> LogReader {
+        let content = Content::Samples(self.slots.clone());
+        LogReader { stream: streams::name(self.partition), content }
+    }
 }
 
 /// Owns a partition until `stop`.
@@ -86,256 +84,161 @@ pub struct Assignment {
 /// When the broker refuses a subscription.
 pub async fn run(assignment: Assignment, deps: Deps, stop: CancellationToken) -> anyhow::Result<()> {
     let partition = assignment.partition;
-    let mut snapshots =
-        deps.output.subscribe(subject::snapshot(partition)).await.context("snapshot requests")?;
-    let mut forgets = deps.output.subscribe(subject::forget(partition)).await.context("forget requests")?;
-    let Some(kept) = stop.run_until_cancelled(checkpointing::load(&assignment, &deps)).await else {
-        return Ok(());
+    let mut requests = Requests {
+        snapshots: deps.output.subscribe(subject::snapshot(partition)).await.context("snapshot requests")?,
+        forgets: deps.output.subscribe(subject::forget(partition)).await.context("forget requests")?,
     };
-    let (orders, writer) = checkpointing::write(&assignment, &deps, &kept).await?;
+    let loading = checkpointing::load(&deps.data, &assignment);
+    let Some(restored) = stop.run_until_cancelled(loading).await else { return Ok(()) };
+    let checkpoints = Checkpointing::start(&deps.data, &assignment, restored.revisions).await?;
+    let position = restored.position;
     // When the state falls behind, reading waits, and the log keeps what comes meanwhile.
     let (events, mut log) = mpsc::channel(16);
-    let reading =
-        LogReader { stream: streams::name(partition), content: Content::Samples(assignment.slots.clone()) };
-    let reader = tokio::spawn(reading.read(kept.place.clone(), deps.data.clone(), events, stop.clone()));
-    let mut task = PartitionTask::new(assignment, deps, kept, orders);
+    let reading = assignment.log().read(position.clone(), deps.data.clone(), events, stop.clone());
+    let reading = tokio::spawn(reading);
+    let replica = Replica::restore(assignment.limits, restored.nodes, restored.recovery, position);
+    let publishing = Publishing::default();
+    let mut task = PartitionTask { assignment, deps, replica, checkpoints, publishing, refusal_logged: None };
     let mut tick = clock::next_multiple(TICK, Duration::ZERO);
-    while let Some(event) = stop.run_until_cancelled(next(&mut log, tick, &mut snapshots, &mut forgets)).await
-    {
-        if matches!(event, Wake::Tick) {
-            // Asked anew each time: after a step of the wall clock all processes still tick together.
-            tick = clock::next_multiple(TICK, Duration::ZERO);
-        }
+    while let Some(event) = stop.run_until_cancelled(next(&mut log, tick, &mut requests)).await {
         match event {
-            Wake::Log(event) => task.read(event),
-            Wake::Tick if task.tick().await.is_break() => break,
-            Wake::Tick => {}
-            Wake::Snapshot(request) => task.answer_snapshot(&request).await,
-            Wake::Forget(request) => task.answer_forget(&request).await,
-            Wake::Closed => break,
+            Wakeup::Log(event) => task.read(event),
+            Wakeup::Tick => {
+                // Computed anew each time: after a step of the wall clock all processes still tick together.
+                tick = clock::next_multiple(TICK, Duration::ZERO);
+                if task.tick().await.is_break() {
+                    break;
+                }
+            }
+            Wakeup::Snapshot(request) => task.answer_snapshot(&request).await,
+            Wakeup::Forget(request) => task.answer_forget(&request).await,
+            Wakeup::Closed => break,
         }
     }
     stop.cancel();
-    // The reader may wait for room in it.
+    // The reader may be waiting for room in it.
     drop(log);
-    reader.await.context("the log's reader")?;
+    reading.await.context("the log's reader")?;
     task.deps.status.clear(partition);
-    checkpointing::leave(task, writer).await
+    task.checkpoints.finish(&task.assignment, &task.replica).await
 }
 
-/// What an owner wakes for.
-enum Wake {
+struct Requests {
+    snapshots: Subscriber,
+    forgets: Subscriber,
+}
+
+enum Wakeup {
     Log(LogEvent),
     Tick,
-    Snapshot(async_nats::Message),
-    Forget(async_nats::Message),
+    Snapshot(Message),
+    Forget(Message),
     Closed,
 }
 
-async fn next(
-    log: &mut mpsc::Receiver<LogEvent>,
-    tick: Instant,
-    snapshots: &mut Subscriber,
-    forgets: &mut Subscriber,
-) -> Wake {
+async fn next(log: &mut mpsc::Receiver<LogEvent>, tick: Instant, requests: &mut Requests) -> Wakeup {
     tokio::select! {
         // The broker's log has more.
-        event = log.recv() => event.map_or(Wake::Closed, Wake::Log),
-        // It is time to tell readers.
-        () = tokio::time::sleep_until(tick) => Wake::Tick,
+        event = log.recv() => event.map_or(Wakeup::Closed, Wakeup::Log),
+        // It is time to publish.
+        () = tokio::time::sleep_until(tick) => Wakeup::Tick,
         // A reader joins, or has missed something.
-        request = snapshots.next() => request.map_or(Wake::Closed, Wake::Snapshot),
-        // An operator wants a node dropped.
-        request = forgets.next() => request.map_or(Wake::Closed, Wake::Forget),
+        request = requests.snapshots.next() => request.map_or(Wakeup::Closed, Wakeup::Snapshot),
+        // An operator wants a node forgotten.
+        request = requests.forgets.next() => request.map_or(Wakeup::Closed, Wakeup::Forget),
     }
 }
 
-/// The state of an owner, and its voice.
 struct PartitionTask {
     assignment: Assignment,
     deps: Deps,
-    state: Partition,
-    /// How far of the log the state contains.
-    place: LogPosition,
-    /// What of the log it contained before that was read.
-    recovery: Recovery,
-    /// Where checkpoints go, and which is next.
-    orders: mpsc::Sender<WriteRequest>,
-    round: Round,
-    /// Messages in the log behind it.
-    lag: u64,
-    /// Until the state contains this message it is history, not news; absent while the log is not being read.
-    caught_up_at: Option<u64>,
-    /// Whether readers could be told at the last tick.
-    is_speaking: bool,
-    /// Messages that the log dropped before they were read.
-    lost: u64,
-    seq: u64,
-    ticks: u64,
-    /// Broker time from which a node's silence counts: when this owner began to hear, or heard again.
-    alive_ms: i64,
-    frozen: bool,
+    replica: Replica,
+    checkpoints: Checkpointing,
+    publishing: Publishing,
     refusal_logged: Option<Instant>,
 }
 
 impl PartitionTask {
-    fn new(assignment: Assignment, deps: Deps, kept: Restored, orders: mpsc::Sender<WriteRequest>) -> Self {
-        let mut state = Partition::new(assignment.limits);
-        state.restore(kept.nodes);
-        Self {
-            assignment,
-            deps,
-            state,
-            place: kept.place,
-            recovery: kept.recovery,
-            orders,
-            round: Round::default(),
-            lag: 0,
-            caught_up_at: None,
-            is_speaking: false,
-            lost: 0,
-            seq: 0,
-            ticks: 0,
-            alive_ms: i64::MIN / 2,
-            frozen: false,
-            refusal_logged: None,
-        }
-    }
-
     fn read(&mut self, event: LogEvent) {
-        match event {
-            LogEvent::Opened { last, created_ns } => {
-                self.caught_up_at = Some(last);
-                self.place.created_ns = created_ns;
-            }
-            LogEvent::Interrupted { .. } => self.caught_up_at = None,
-            LogEvent::Messages(messages) => {
-                self.state.approach(messages.iter().map(|message| &*message.subject));
-                messages.iter().for_each(|message| self.observe(message));
-            }
+        let partition = self.assignment.partition;
+        match &event {
             LogEvent::Lost { count } => {
-                self.lost += count;
-                self.state.lose();
-                tracing::warn!(partition = %self.assignment.partition, count, "the log no longer holds these messages");
+                tracing::warn!(%partition, count, "the log no longer holds these messages");
             }
             LogEvent::Shortened { left } => {
-                tracing::warn!(partition = %self.assignment.partition, left.applied, "the broker's log has lost its end");
-                self.recovery.cut(left.applied);
-                self.place = left;
+                tracing::warn!(%partition, left.applied, "the broker's log has lost its end");
             }
-            LogEvent::Recreated => {
-                self.place = LogPosition::default();
-                self.recovery = Recovery::default();
-                tracing::warn!(partition = %self.assignment.partition, "the broker's log was made anew");
-            }
+            LogEvent::Recreated => tracing::warn!(%partition, "the broker's log was created anew"),
+            LogEvent::Opened { .. } | LogEvent::Interrupted { .. } | LogEvent::Messages(_) => {}
+        }
+        let applied = self.replica.apply(event);
+        self.log_refusal(&applied);
+    }
+
+    fn log_refusal(&mut self, applied: &Applied) {
+        let Some((subject, refusal)) = &applied.refused else { return };
+        if self.refusal_logged.is_none_or(|then| then.elapsed() >= REFUSAL_LOG_PERIOD) {
+            self.refusal_logged = Some(Instant::now());
+            let reason = refusal.name();
+            tracing::warn!(%subject, reason, "refused a message (others may follow unlogged)");
         }
     }
 
-    fn observe(&mut self, message: &Record) {
-        self.place.pass(message.sequence, message.published_ns);
-        self.lag = message.pending;
-        let published_ms = self.place.applied_ns.div_euclid(1_000_000);
-        let message = Message { subject: &message.subject, payload: &message.payload, published_ms };
-        let is_known = |node: &str| self.recovery.knows(node, self.place.applied);
-        if let Some(reason) = self.state.observe_unless(message, is_known).refused {
-            let now = Instant::now();
-            if self.refusal_logged.is_none_or(|then| now.duration_since(then) >= REFUSAL_LOG_PERIOD) {
-                self.refusal_logged = Some(now);
-                tracing::warn!(
-                    subject = message.subject,
-                    reason,
-                    "refused a message (others may follow unlogged)"
-                );
-            }
-        }
-    }
-
-    fn is_caught_up(&self) -> bool {
-        self.caught_up_at.is_some_and(|last| self.place.applied >= last)
-    }
-
-    /// Tells readers what has changed, and keeps it. Breaks when a later owner was found.
+    /// Publishes what has changed, and writes checkpoints. Breaks when a later owner was found.
     async fn tick(&mut self) -> ControlFlow<()> {
-        let now = Instant::now();
         let lease = *self.deps.lease.borrow();
-        let now_ms = lease.clock.at(now);
-        let frozen = now.duration_since(lease.renewed_at) > FREEZE_AFTER;
-        if frozen != self.frozen {
-            tracing::warn!(partition = %self.assignment.partition, frozen, "the lease could not be renewed, or can be again");
+        let was_frozen = self.publishing.is_frozen();
+        let at_ms = self.publishing.begin_tick(lease, Instant::now(), &self.replica);
+        let frozen = self.publishing.is_frozen();
+        if frozen != was_frozen {
+            let partition = self.assignment.partition;
+            tracing::warn!(%partition, frozen, "the lease could not be renewed, or can be again");
         }
-        self.frozen = frozen;
-        let is_speaking = !frozen && self.is_caught_up();
-        let heard_ms = self.place.applied_ns.div_euclid(1_000_000);
-        let was_away = self.ticks > 0 || now_ms - heard_ms > QUIET_MS;
-        if is_speaking && !self.is_speaking && was_away {
-            // Nobody could be heard meanwhile, and agents take up to this long to come back.
-            self.alive_ms = now_ms + RECONNECT_MS;
+        let Some(at_ms) = at_ms else { return ControlFlow::Continue(()) };
+        let header = self.publishing.header(&self.assignment, at_ms);
+        if let Err(error) = self.publish_changes(header).await {
+            tracing::warn!(partition = %self.assignment.partition, "cannot publish: {error:#}");
+            // The lost delta leaves a gap, so that readers request a snapshot.
+            self.publishing.seq += 1;
         }
-        self.is_speaking = is_speaking;
-        if !is_speaking {
-            return ControlFlow::Continue(());
-        }
-        self.state.caught_up();
-        let Output { forgotten, mut events } = self.state.tick(now_ms, self.alive_ms);
-        let header = self.header(now_ms);
-        let deltas = if self.ticks == 0 {
-            // What the log told before this owner began is not news: the owner before has said it.
-            events.clear();
-            self.state.told_all();
-            // A gap, so that also a reader whose snapshot is from before this tick asks for another.
-            self.seq += 1;
-            vec![chunks::first_delta(chunks::Header { seq: self.seq + 1, ..header })]
-        } else {
-            chunks::deltas(header, self.state.updates(), forgotten)
-        };
-        self.ticks += 1;
-        if let Err(error) = self.tell(events, deltas, now_ms).await {
-            tracing::warn!(partition = %self.assignment.partition, "cannot tell readers: {error:#}");
-            // What was not told leaves a gap, so that readers ask.
-            self.seq += 1;
-        }
-        self.keep()
+        self.checkpoints.write(&self.assignment, &self.replica)
     }
 
-    async fn tell(&mut self, events: Vec<Event>, deltas: Vec<Vec<u8>>, now_ms: i64) -> anyhow::Result<()> {
-        let Assignment { partition, epoch, .. } = self.assignment;
+    async fn publish_changes(&mut self, header: chunks::Header) -> anyhow::Result<()> {
+        let partition = self.assignment.partition;
+        let (events, deltas) = self.publishing.changes(header, &mut self.replica.state);
         for event in &events {
             self.publish(subject::event(event.kind, &event.node), encode(event)).await?;
         }
         for delta in deltas {
-            self.seq += 1;
+            self.publishing.seq += 1;
             self.publish(subject::delta(partition), delta).await?;
         }
-        // With the first tick too: readers take a partition for fresh when its owner has spoken.
-        if self.ticks % TICKS_PER_STATS == 1 {
-            let mut stats = self.state.stats();
-            stats.partition = partition.get();
-            (stats.epoch, stats.seq, stats.at_ms) = (epoch, self.seq, now_ms);
-            stats.owner.clone_from(&self.assignment.worker);
-            (stats.applied, stats.lag) = (self.place.applied, self.lag);
-            if self.lost > 0 {
-                stats.refused.insert("lost".to_owned(), self.lost);
-            }
-            let told = encode(&stats);
+        if self.publishing.are_totals_due() {
+            let stats = self.publishing.totals(&self.assignment, &self.replica, header.at_ms);
+            let encoded = encode(&stats);
             self.deps.status.post(partition, stats);
-            self.publish(subject::stats(partition), told).await?;
+            self.publish(subject::stats(partition), encoded).await?;
         }
         Ok(())
     }
 
-    fn header(&self, at_ms: i64) -> chunks::Header {
-        let Assignment { partition, epoch, .. } = self.assignment;
-        chunks::Header { partition, epoch, seq: self.seq, at_ms }
+    /// The broker's time, as long as requests may be answered.
+    fn answering_at(&self) -> Option<i64> {
+        let lease = *self.deps.lease.borrow();
+        let may_answer = self.replica.is_caught_up() && !self.publishing.is_frozen();
+        may_answer.then(|| lease.clock.at(Instant::now()))
     }
 
-    async fn answer_snapshot(&mut self, request: &async_nats::Message) {
-        let (Some(reply), true, false) = (&request.reply, self.is_caught_up(), self.frozen) else { return };
+    async fn answer_snapshot(&mut self, request: &Message) {
+        let Some(reply) = &request.reply else { return };
+        let Some(now_ms) = self.answering_at() else { return };
         let Ok(asked) = decode::<SnapshotRequest>(&request.payload) else { return };
-        let lease = *self.deps.lease.borrow();
-        let header = self.header(lease.clock.at(Instant::now()));
+        let header = self.publishing.header(&self.assignment, now_ms);
+        let state = &self.replica.state;
         let answers = match asked.node {
-            Some(node) => vec![chunks::snapshot_of_one(header, self.state.snapshot_of(&node))],
-            None => chunks::snapshot(header, self.state.snapshot()),
+            Some(node) => vec![chunks::snapshot_of_one(header, state.snapshot_of(&node))],
+            None => chunks::snapshot(header, state.snapshot()),
         };
         for answer in answers {
             if let Err(error) = self.publish(reply.to_string(), answer).await {
@@ -345,20 +248,20 @@ impl PartitionTask {
         }
     }
 
-    async fn answer_forget(&mut self, request: &async_nats::Message) {
-        let (Some(reply), true, false) = (&request.reply, self.is_caught_up(), self.frozen) else { return };
+    async fn answer_forget(&mut self, request: &Message) {
+        let Some(reply) = &request.reply else { return };
+        let Some(now_ms) = self.answering_at() else { return };
         let Ok(asked) = decode::<ForgetRequest>(&request.payload) else { return };
-        let now_ms = self.deps.lease.borrow().clock.at(Instant::now());
-        let known = self.state.forget(&asked.node, now_ms);
+        let known = self.replica.state.forget(&asked.node, now_ms);
         tracing::info!(node = %asked.node, known, "asked to forget a node");
-        self.keep_now(&asked.node);
+        self.checkpoints.write_part_of(&self.assignment, &self.replica, &asked.node);
         if let Err(error) = self.publish(reply.to_string(), encode(&ForgetReply { known })).await {
             tracing::warn!("cannot answer a forget request: {error:#}");
         }
     }
 
-    /// Hands a message to the connection. It blocks while the broker is away, and an owner must not.
-    async fn publish(&self, subject: String, payload: impl Into<Bytes>) -> anyhow::Result<()> {
+    /// Hands a message to the connection. That blocks while the broker is away, which a task must not do.
+    async fn publish(&self, subject: String, payload: Vec<u8>) -> anyhow::Result<()> {
         let publish = self.deps.output.publish(subject, payload.into());
         tokio::time::timeout(TICK, publish).await.context("the connection is full")??;
         Ok(())

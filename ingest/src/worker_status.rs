@@ -1,4 +1,4 @@
-//! What a worker says about itself: on the broker by NATS's service protocol, and to Prometheus.
+//! A worker's status, by NATS's service protocol and as Prometheus metrics.
 
 use std::{collections::BTreeMap, net::SocketAddr, sync::Arc};
 
@@ -6,12 +6,12 @@ use anyhow::Context;
 use async_nats::{Client, service::ServiceExt};
 use futures_util::StreamExt;
 use tidemap_service::exposition::{Exposition, Kind, TEXT};
-use tidemap_wire::{Partition, PartitionStats};
+use tidemap_wire::{Partition, PartitionStats, subject};
 use tokio::{net::TcpListener, sync::watch};
 use tokio_util::sync::CancellationToken;
 use warp::Filter;
 
-/// The newest totals of each owned partition. Owners write, everybody else reads.
+/// The newest totals of each owned partition. Partition tasks write, everything else reads.
 #[derive(Clone, Debug)]
 pub struct WorkerStatus(Arc<watch::Sender<BTreeMap<Partition, PartitionStats>>>);
 
@@ -22,21 +22,21 @@ impl Default for WorkerStatus {
 }
 
 impl WorkerStatus {
-    /// An owner's newest totals.
-    pub fn post(&self, partition: Partition, stats: PartitionStats) {
+    /// Replaces a partition's totals.
+    pub(crate) fn post(&self, partition: Partition, stats: PartitionStats) {
         self.0.send_modify(|posted| {
             posted.insert(partition, stats);
         });
     }
 
-    /// A partition is no longer owned.
-    pub fn clear(&self, partition: Partition) {
+    /// Removes a partition that is no longer owned.
+    pub(crate) fn clear(&self, partition: Partition) {
         self.0.send_modify(|posted| {
             posted.remove(&partition);
         });
     }
 
-    /// The answer to `$SRV.STATS`: how far each partition is, and what became of its messages.
+    /// The answer to `$SRV.STATS`: each partition's position, and counts of what became of its messages.
     fn json(&self) -> serde_json::Value {
         let posted = self.0.borrow();
         let partitions: serde_json::Map<String, serde_json::Value> = posted
@@ -74,7 +74,7 @@ impl WorkerStatus {
 /// # Errors
 ///
 /// When the broker refuses the subscriptions.
-pub async fn answer(
+pub(crate) async fn answer(
     client: Client,
     me: String,
     status: WorkerStatus,
@@ -90,14 +90,14 @@ pub async fn answer(
         .await
         .map_err(anyhow::Error::from_boxed)
         .context("the service protocol")?;
-    let endpoint = service.endpoint_builder().name("status").add(format!("tidemap.v1.rpc.worker.{me}")).await;
+    let endpoint = service.endpoint_builder().name("status").add(subject::worker_status(&me)).await;
     let mut requests = endpoint.map_err(anyhow::Error::from_boxed).context("the worker's endpoint")?;
     while let Some(Some(request)) = shutdown.run_until_cancelled(requests.next()).await {
         if let Err(error) = request.respond(Ok(status.json().to_string().into())).await {
             tracing::debug!("cannot answer a status request: {error:#}");
         }
     }
-    // Its own task would go on, and hold the connection.
+    // Otherwise the service's own task would keep the connection open.
     service.stop().await.map_err(anyhow::Error::from_boxed).context("the service protocol")
 }
 
@@ -106,12 +106,12 @@ pub async fn answer(
 /// # Errors
 ///
 /// When the address is taken or is not ours.
-pub async fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
+pub(crate) async fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
     TcpListener::bind(address).await.with_context(|| format!("--metrics {address}"))
 }
 
-/// Serves `/metrics` and `/healthz` until `shutdown`. They say nothing about nodes.
-pub async fn serve(listener: TcpListener, status: WorkerStatus, shutdown: CancellationToken) {
+/// Serves `/metrics` and `/healthz` until `shutdown`. Neither has anything about nodes.
+pub(crate) async fn serve(listener: TcpListener, status: WorkerStatus, shutdown: CancellationToken) {
     let metrics = warp::path!("metrics")
         .map(move || warp::reply::with_header(status.exposition(), "content-type", TEXT));
     let health = warp::path!("healthz").map(|| "ok\n".to_owned());

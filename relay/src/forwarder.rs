@@ -96,8 +96,8 @@ impl Forwarder {
         Ok(())
     }
 
-    /// Takes what the local server has sent already, and waits for the broker's answers to all of it. Reports that are
-    /// on their way at this moment may be missed: their agents send them again, to another relay.
+    /// Takes what the local server has sent already, and waits for the broker's answers to all of it. Reports
+    /// that are on their way at this moment may be missed: their agents send them again, to another relay.
     async fn finish(&mut self) -> anyhow::Result<()> {
         self.local.unsubscribe().await?;
         while let Some(reports) = self.local.next().await {
@@ -117,7 +117,8 @@ impl Forwarder {
         let now_ms = self.clock.now_ms();
         for report in reports {
             let Message { subject, reply, payload, .. } = report;
-            // An agent chooses its reply subject. The relay must not be made to publish anywhere but in an inbox.
+            // An agent chooses its reply subject. The relay must not be made to publish anywhere but in an
+            // inbox.
             let reply = reply.filter(|reply| reply.starts_with("_INBOX."));
             match self.slot_of(&subject, &payload, now_ms) {
                 Ok(slot) => {
@@ -132,8 +133,8 @@ impl Forwarder {
 
     /// The slot of a report that can be forwarded, or why it cannot.
     ///
-    /// The local server knows whose key may publish on a subject. In a pack the subject is lost, so the report must name
-    /// the same node.
+    /// The local server knows whose key may publish on a subject. In a pack the subject is lost, so the
+    /// report must name the same node.
     fn slot_of(&mut self, subject: &str, payload: &[u8], now_ms: u64) -> Result<Slot, &'static str> {
         let (slot, node) = subject::parts_of_sample(subject).ok_or("no sample's subject")?;
         let claim: Claim<'_> = decode(payload).map_err(|_| "no report")?;

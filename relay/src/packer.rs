@@ -3,11 +3,11 @@
 use std::collections::VecDeque;
 
 use bytes::Bytes;
-use tidemap_wire::{PackWriter, SLOTS, Slot, timing};
+use tidemap_wire::{PackWriter, Slot, timing};
 
-/// How long the first report of a pack waits for others. A slot's packs share a subject, of which the log keeps 10,000
-/// messages for 10 minutes. At this pace a slot has 8,000 packs at most, which leaves room for three full ones a second:
-/// 200 KB a second for each slot, 50 MB a second in all.
+/// How long the first report of a pack waits for others. A slot's packs share a subject, of which the log
+/// keeps 10,000 messages for 10 minutes. At this pace a slot has 8,000 packs at most, which leaves room for
+/// three full ones a second: 200 KB a second for each slot, 50 MB a second in all.
 const LINGER_MS: u64 = timing::millis(timing::PACK_LINGER);
 
 /// Packs that are being filled. Each report comes with an `R` by which it is answered.
@@ -45,13 +45,14 @@ impl<R> Default for Open<R> {
 
 impl<R> Default for Packer<R> {
     fn default() -> Self {
-        let open = (0..SLOTS).map(|_| Open::default()).collect();
+        let open = Slot::all().map(|_| Open::default()).collect();
         Self { open, due: VecDeque::new(), waiting: 0 }
     }
 }
 
 impl<R> Packer<R> {
-    /// Adds a report, which must be small enough for a pack. Returns the slot's pack when it had no room for it.
+    /// Adds a report, which must be small enough for a pack. Returns the slot's pack when it had no room for
+    /// it.
     pub fn take(&mut self, slot: Slot, report: &[u8], reply: R, now_ms: u64) -> Option<OutgoingPack<R>> {
         let mut full = None;
         if !self.open_mut(slot).writer.push(report) {

@@ -1,8 +1,8 @@
 //! Bounds the reports of one node. Pure.
 //!
-//! Without a relay the log keeps 10,000 reports of a node for 10 minutes and refuses any above that. In packs they are
-//! published under the relay's name, so the relay holds each node to the same pace. Otherwise one agent could use up its
-//! slot for all others.
+//! Without a relay the log keeps 10,000 reports of a node for 10 minutes and refuses any above that. In packs
+//! they are published under the relay's name, so the relay holds each node to the same pace. Otherwise one
+//! agent could use up its slot for all others.
 
 use std::collections::HashMap;
 

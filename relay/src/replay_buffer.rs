@@ -1,8 +1,8 @@
 //! Packs that the broker acknowledged in the last seconds. Pure.
 //!
-//! A broker whose machine crashes may lose what it acknowledged up to `sync_interval` (`nats.conf`) before. Agents notice
-//! that their server is another one and send those seconds again; behind a relay their server stays, so the relay does it
-//! for them. A report that arrives twice does no harm: ingest drops duplicates.
+//! A broker whose machine crashes may lose what it acknowledged up to `sync_interval` (`nats.conf`) before.
+//! Agents notice that their server is another one and send those seconds again; behind a relay their server
+//! stays, so the relay does it for them. A report that arrives twice does no harm: ingest drops duplicates.
 
 use std::collections::VecDeque;
 
@@ -11,8 +11,8 @@ use tidemap_wire::{Slot, timing};
 
 /// Packs stay for this long, as samples do in agents.
 const KEPT_MS: u64 = timing::millis(timing::RESEND);
-/// The limit of memory. With more than 6 MB of reports a second packs stay for less time, and beyond 12 MB a second for
-/// less than a crash may take away.
+/// The limit of memory. With more than 6 MB of reports a second packs stay for less time, and beyond 12 MB a
+/// second for less than a crash may take away.
 const KEPT_BYTES: usize = 64 * 1024 * 1024;
 
 /// Packs that the broker has, and may lose.

@@ -5,14 +5,14 @@ use std::time::Duration;
 use async_nats::{Client, Subject};
 use bytes::Bytes;
 use tidemap_service::acks::{AckInbox, Answer, RetryQueue};
-use tidemap_wire::{NodeId, SLOTS, Slot, subject};
+use tidemap_wire::{NodeId, Slot, subject};
 
 use crate::{
     in_flight::PacksInFlight, local_server::Reply, packer::OutgoingPack, replay_buffer::ReplayBuffer,
 };
 
-/// Memory of packs that wait for their acknowledgements. Beyond it reports are refused: 300,000 ordinary ones, three
-/// seconds of a fleet that is larger than one relay should have.
+/// Memory of packs that wait for their acknowledgements. Beyond it reports are refused: 300,000 ordinary
+/// ones, three seconds of a fleet that is larger than one relay should have.
 const MAX_HELD_BYTES: usize = 96 * 1024 * 1024;
 /// Between attempts to replay what a broker may have lost.
 const REPLAY_PAUSE: Duration = Duration::from_secs(1);
@@ -31,7 +31,7 @@ pub(crate) struct Upstream {
 
 impl Upstream {
     pub(crate) async fn open(relay: &NodeId, client: Client) -> anyhow::Result<Self> {
-        let slots = (0..SLOTS).filter_map(|slot| slot.to_string().parse::<Slot>().ok());
+        let slots = Slot::all();
         Ok(Self {
             inbox: AckInbox::open(client).await?,
             subjects: slots.map(|slot| subject::pack(slot, relay).into()).collect(),
@@ -52,11 +52,7 @@ impl Upstream {
         }
     }
 
-    /// Publishes a pack.
-    ///
-    /// # Errors
-    ///
-    /// The pack, when the client does not take it.
+    /// Publishes a pack. Returns it when the client does not take it.
     pub(crate) async fn publish(
         &mut self,
         pack: OutgoingPack<Reply>,
@@ -113,8 +109,8 @@ impl Upstream {
         self.in_flight.is_empty()
     }
 
-    /// Whether the connection is another one, on which nobody acknowledges what was published on the old one. Another
-    /// broker may have lost its last seconds, which are replayed.
+    /// Whether the connection is another one, on which nobody acknowledges what was published on the old one.
+    /// Another broker may have lost its last seconds, which are replayed.
     pub(crate) fn is_new_connection(&mut self) -> bool {
         let Some(connection) = self.inbox.new_connection() else { return false };
         if connection.new_server {

@@ -2,9 +2,9 @@
 
 mod facts;
 
+use tidemap_format::Unit;
 use tidemap_wire::Bps;
 
-use crate::format::Unit;
 use crate::json::NodeAnswer;
 
 pub use facts::{host, identity};

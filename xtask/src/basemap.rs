@@ -1,14 +1,16 @@
-//! Packs TopoJSON into the page's base map. `webui/src/map/world.rs` says what the bytes mean, and reads them.
+//! Packs TopoJSON into the page's base map. `webui/map/src/world.rs` says what the bytes mean, and reads
+//! them.
 //!
-//! Points are projected here, once, and put on a grid just fine enough for the source: a border's typical segment spans
-//! sixteen steps or more. That, and leaving out names and countries' own rings, makes a map of 25 KB out of 108.
+//! Points are projected here, once, and rounded to a grid just fine enough for the source: a border's typical
+//! segment spans sixteen steps or more. With that, and without names and countries' own rings, 108 KB become
+//! 25 KB.
 
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 
-/// Beyond this Web Mercator has no world.
+/// The latitude at which the Web Mercator world ends.
 const MAX_LATITUDE: f64 = 85.051_128_779_806_6;
-/// A typical segment spans at least so many steps of the grid.
+/// The least number of grid steps that a typical segment spans.
 const STEPS_PER_SEGMENT: u32 = 16;
 
 /// A point in the unit square: 0, 0 is the world's north-west corner.
@@ -37,7 +39,7 @@ pub(crate) fn pack(topojson_text: &str) -> Result<Vec<u8>> {
     Ok(out)
 }
 
-/// Undoes TopoJSON's delta coding and projects.
+/// Decodes TopoJSON's delta coding and projects.
 fn projected_arcs(topology: &Value) -> Result<Vec<Vec<Point>>> {
     let scale = pair(&topology["transform"]["scale"]).context("transform.scale")?;
     let translate = pair(&topology["transform"]["translate"]).context("transform.translate")?;
@@ -56,7 +58,8 @@ fn projected_arcs(topology: &Value) -> Result<Vec<Vec<Point>>> {
     Ok(arcs)
 }
 
-/// Land masses, each a list of rings, each a list of arcs as TopoJSON numbers them (`!arc` is walked backwards).
+/// Land masses, each a list of rings, each a list of arcs as TopoJSON numbers them (`!arc` is walked
+/// backwards).
 fn land(topology: &Value) -> Result<Vec<Vec<Vec<i64>>>> {
     let mut polygons = Vec::new();
     let mut geometries = vec![&topology["objects"]["land"]];
@@ -69,7 +72,7 @@ fn land(topology: &Value) -> Result<Vec<Vec<Vec<i64>>>> {
                 }
             }
             Some("Polygon") => polygons.push(rings(&geometry["arcs"])?),
-            other => bail!("the object `land` holds {other:?}, which is no land"),
+            other => bail!("the object `land` contains {other:?}, which is not supported"),
         }
     }
     Ok(polygons)
@@ -77,7 +80,7 @@ fn land(topology: &Value) -> Result<Vec<Vec<Vec<i64>>>> {
 
 fn rings(polygon: &Value) -> Result<Vec<Vec<i64>>> {
     let ring = |ring: &Value| -> Result<Vec<i64>> {
-        list(ring)?.iter().map(|arc| arc.as_i64().context("an arc's number is no number")).collect()
+        list(ring)?.iter().map(|arc| arc.as_i64().context("an arc's index is not a number")).collect()
     };
     list(polygon)?.iter().map(ring).collect()
 }
@@ -87,7 +90,7 @@ fn project(lon: f64, lat: f64) -> Point {
     [(lon + 180.0) / 360.0, 0.5 - lat.tan().asinh() / std::f64::consts::TAU]
 }
 
-/// The coarsest power of two on which the median segment still spans [`STEPS_PER_SEGMENT`].
+/// The coarsest power of two on which the median segment spans [`STEPS_PER_SEGMENT`].
 fn fitting_grid(arcs: &[Vec<Point>]) -> u32 {
     let mut spans: Vec<f64> = arcs
         .iter()
@@ -102,7 +105,7 @@ fn fitting_grid(arcs: &[Vec<Point>]) -> u32 {
         .unwrap_or(1 << 20)
 }
 
-/// Rounds to the grid; points that fall together become one, but two ends remain.
+/// Rounds to the grid. Equal neighbours become one point, but two ends remain.
 fn on_grid(arc: &[Point], grid: u32) -> Vec<[i64; 2]> {
     let round = |value: f64| ((value * f64::from(grid)).round() as i64).clamp(0, i64::from(grid));
     let mut points: Vec<[i64; 2]> = arc.iter().map(|point| point.map(round)).collect();
@@ -130,7 +133,7 @@ fn put_ring(out: &mut Vec<u8>, ring: &[i64], arcs: usize) -> Result<()> {
     let mut before = 0;
     for &number in ring {
         let (arc, backwards) = if number < 0 { (!number, 1) } else { (number, 0) };
-        ensure!(usize::try_from(arc)? < arcs, "a ring names the arc {arc} of {arcs}");
+        ensure!(usize::try_from(arc)? < arcs, "a ring refers to the arc {arc} of {arcs}");
         let code = 2 * arc + backwards;
         put_signed(out, code - before)?;
         before = code;
@@ -158,15 +161,15 @@ fn list(value: &Value) -> Result<&Vec<Value>> {
 
 fn pair(value: &Value) -> Result<[f64; 2]> {
     match value.as_array().map(Vec::as_slice) {
-        Some([x, y]) => Ok([x.as_f64().context("no number")?, y.as_f64().context("no number")?]),
+        Some([x, y]) => Ok([x.as_f64().context("not a number")?, y.as_f64().context("not a number")?]),
         _ => bail!("expected a pair of numbers"),
     }
 }
 
-// The page's own decoder, for the tests: what is packed here is what it reads.
+// The page's own decoder, for the tests.
 #[cfg(test)]
 #[allow(dead_code, unreachable_pub, reason = "the page uses more of it than these tests do")]
-#[path = "../../webui/src/map/world.rs"]
+#[path = "../../webui/map/src/world.rs"]
 mod world;
 
 #[cfg(test)]
@@ -196,7 +199,7 @@ mod tests {
                 let points: Vec<[f64; 2]> = ring.iter().map(|point| point.map(f64::from)).collect();
                 let closed = points.iter().zip(points.iter().cycle().skip(1));
                 for (&[ax, ay], &[bx, by]) in closed.filter(|(a, b)| (a[1] > y) != (b[1] > y)) {
-                    // A ring may lie on a copy of the world beside this one.
+                    // A ring may be on a copy of the world beside this one.
                     let crossing = (bx - ax) * (y - ay) / (by - ay) + ax;
                     for x in [x - grid, x, x + grid] {
                         inside ^= x < crossing;
@@ -241,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_map_is_refused() {
+    fn invalid_maps_are_rejected() {
         for text in ["", "{}", r#"{"transform":{"scale":[1,1],"translate":[0,0]},"arcs":[[[0,0]]]}"#] {
             assert!(pack(text).is_err(), "{text}");
         }

@@ -1,4 +1,4 @@
-//! `cargo xtask bench`: what is measured between whole processes.
+//! `cargo xtask bench`: measures whole processes.
 
 mod summary;
 
@@ -20,7 +20,7 @@ use crate::{
 /// What to measure.
 #[derive(clap::Args)]
 pub(crate) struct BenchArgs {
-    /// What to measure; everything but the headline unless given.
+    /// What to measure. Default: everything but the headline.
     #[arg(value_enum)]
     subject: Option<Subject>,
     /// Measure for seconds instead of minutes.
@@ -35,11 +35,11 @@ pub(crate) struct BenchArgs {
 enum Subject {
     /// The bare broker's limits, the whole pipeline at several sizes, and its ceiling.
     Pipeline,
-    /// Bodies beside nginx, thousands of event streams, the time from sample to event.
+    /// Bodies compared with nginx, thousands of event streams, the time from sample to event.
     Api,
-    /// What the page weighs, and how fast and smooth it is in a real browser.
+    /// The page's size, and its speed in a real browser.
     Page,
-    /// One worker that drains a filled stream, beside a bare client.
+    /// One worker that drains a filled stream, compared with a bare client.
     Drain,
     /// What an agent costs.
     Agent,
@@ -53,15 +53,16 @@ impl Subject {
     /// The package that measures it, and the bench's name there.
     fn bench(self) -> (&'static str, &'static str) {
         match self {
-            Self::Pipeline | Self::Headline => ("tidemap-e2e", "pipeline"),
-            Self::Api => ("tidemap-e2e", "api"),
-            Self::Page => ("tidemap-e2e", "page"),
+            Self::Pipeline | Self::Headline => ("tidemap-bench", "pipeline"),
+            Self::Api => ("tidemap-bench", "api"),
+            Self::Page => ("tidemap-bench", "page"),
             Self::Drain => ("tidemap-ingest", "drain"),
             Self::Agent => ("tidemap-agent", "sample"),
         }
     }
 
-    /// The file in `target/bench` that holds what it finds: a table of figures, or what a bench of one package prints.
+    /// The file in `target/bench` with the results: a table of figures, or the output of a bench of one
+    /// package.
     fn figures(self) -> &'static str {
         match self {
             Self::Pipeline => "pipeline.json",
@@ -74,11 +75,11 @@ impl Subject {
     }
 }
 
-/// Builds what is measured as it is released, and measures it. A missed goal is a failure.
+/// Builds with the release profile and measures. A missed goal is a failure.
 pub(crate) fn run(workspace: &Workspace, args: &BenchArgs) -> Result<()> {
     let subjects = args.subject.map_or(Subject::ALL.to_vec(), |subject| vec![subject]);
     if subjects.contains(&Subject::Page) {
-        // The services embed it.
+        // The services embed the page.
         web::build(workspace)?;
     }
     let program = release(workspace)?;
@@ -92,7 +93,7 @@ pub(crate) fn run(workspace: &Workspace, args: &BenchArgs) -> Result<()> {
             Subject::Pipeline | Subject::Api | Subject::Page => {
                 more.extend(args.quick.then(|| "--quick".to_owned()));
             }
-            // They know one length only, which takes minutes.
+            // They have no quick form, and take minutes.
             Subject::Drain | Subject::Agent if args.quick => continue,
             Subject::Drain | Subject::Agent => {}
         }
@@ -110,16 +111,16 @@ pub(crate) fn run(workspace: &Workspace, args: &BenchArgs) -> Result<()> {
     if figures.len() > 1 {
         summary::print(workspace, &figures)?;
     }
-    if missed.is_empty() { Ok(()) } else { bail!("missed a goal, or could not go on: {}", missed.join(", ")) }
+    if missed.is_empty() { Ok(()) } else { bail!("missed a goal, or failed: {}", missed.join(", ")) }
 }
 
-/// The program as it is released.
+/// The program, built with the release profile.
 pub(crate) fn release(workspace: &Workspace) -> Result<PathBuf> {
     let built = Artifacts::build(&mut workspace.cargo(["build", "--release", "--package", "tidemap"]))?;
     Ok(built.program("tidemap")?.to_owned())
 }
 
-/// Runs one bench; returns whether it held.
+/// Runs one bench; returns whether it reached its goals.
 pub(crate) fn measure(
     workspace: &Workspace,
     program: &Path,
@@ -138,11 +139,11 @@ fn bench(workspace: &Workspace, program: &Path, (package, name): (&str, &str), m
     bench
 }
 
-/// Runs a bench, shows what it prints, and keeps it in a file; returns whether it held.
+/// Runs a bench, prints its output and writes it to a file; returns whether it reached its goals.
 fn record(bench: &mut Command, file: &Path) -> Result<bool> {
     let mut running = bench.stdout(Stdio::piped()).spawn().context("cannot run cargo")?;
     let mut printed = String::new();
-    for line in BufReader::new(running.stdout.take().context("its output is piped")?).lines() {
+    for line in BufReader::new(running.stdout.take().context("the bench's output is piped")?).lines() {
         let line = line?;
         println!("{line}");
         printed += &line;

@@ -1,4 +1,4 @@
-//! `cargo xtask cluster`: the whole of a cluster on this machine.
+//! `cargo xtask cluster`: a whole cluster on this machine.
 
 use std::process::Command;
 
@@ -8,12 +8,12 @@ use crate::{artifacts::Artifacts, tools, up::replace_by, web, workspace::Workspa
 
 #[derive(clap::Args)]
 pub(crate) struct ClusterArgs {
-    /// So many synthetic nodes, spread over the world, all of them at one edge site.
+    /// Number of synthetic nodes, spread over the world, all at one edge site.
     #[arg(long, value_name = "N", default_value_t = 300)]
     simulate: u32,
 }
 
-/// Builds the page and the program, and becomes `deploy/cluster/up`.
+/// Builds the page and the program, and replaces this process by `deploy/cluster/up`.
 pub(crate) fn run(workspace: &Workspace, args: &ClusterArgs) -> Result<()> {
     tools::check_for_up(workspace)?;
     web::build(workspace)?;

@@ -1,4 +1,4 @@
-//! `cargo xtask dist`: the programs to hand out, optimised as a whole and with the page inside.
+//! `cargo xtask dist`: the programs for distribution, optimised as a whole and with the page inside.
 
 use std::{
     env::consts::ARCH,
@@ -13,10 +13,10 @@ use crate::{artifacts::Artifacts, tools, web, workspace::Workspace};
 const PROGRAMS: [&str; 3] = ["tidemap", "tidemap-ingest", "tidemap-api"];
 const AGENT: &str = "tidemap-agent";
 
-/// What the programs may lean on.
+/// How to build.
 #[derive(clap::Args)]
 pub(crate) struct DistArgs {
-    /// Build the agent without need of a C library, so that it runs on any Linux (needs musl-gcc).
+    /// Link the agent statically, so that it runs on any Linux (needs musl-gcc).
     #[arg(long = "static")]
     is_static: bool,
 }
@@ -26,26 +26,27 @@ pub(crate) fn build(workspace: &Workspace, args: &DistArgs) -> Result<()> {
     tools::check_compiler()?;
     let target = args.is_static.then(|| static_target(workspace)).transpose()?;
     let agent = agent(workspace, target.as_deref())?;
-    hand_out(workspace, AGENT, &agent)?;
+    copy_out(workspace, AGENT, &agent)?;
     web::build_within_budget(workspace)?;
     let mut command = workspace.cargo(["build", "--profile", "dist", "--bins"]);
     command.args(PROGRAMS.iter().flat_map(|program| ["--package", program]));
     let built = Artifacts::build(&mut command)?;
-    PROGRAMS.iter().try_for_each(|program| hand_out(workspace, program, built.program(program)?))
+    PROGRAMS.iter().try_for_each(|program| copy_out(workspace, program, built.program(program)?))
 }
 
-/// Built by itself, so that it holds what an agent needs and nothing that other stations ask of shared packages.
+/// Builds the agent alone, so that it does not contain features of shared packages that only other stations
+/// need.
 fn agent(workspace: &Workspace, target: Option<&str>) -> Result<PathBuf> {
     let mut command = workspace.cargo(["build", "--profile", "dist", "--package", AGENT]);
     if let Some(target) = target {
         command.args(["--target", target]);
-        // `ring` has C in it.
+        // `ring` contains C.
         command.env(format!("CC_{}", target.replace('-', "_")), "musl-gcc");
     }
     Ok(Artifacts::build(&mut command)?.program(AGENT)?.to_path_buf())
 }
 
-/// The target whose programs need no C library on the host they run on.
+/// The target whose programs need no C library on their host.
 fn static_target(workspace: &Workspace) -> Result<String> {
     if tools::find("musl-gcc").is_none() {
         bail!("--static needs musl-gcc (Debian: apt install musl-tools)");
@@ -55,7 +56,7 @@ fn static_target(workspace: &Workspace) -> Result<String> {
     Ok(target)
 }
 
-fn hand_out(workspace: &Workspace, program: &str, built: &Path) -> Result<()> {
+fn copy_out(workspace: &Workspace, program: &str, built: &Path) -> Result<()> {
     let folder = workspace.path("dist/bin");
     fs::create_dir_all(&folder)?;
     let to = folder.join(program);

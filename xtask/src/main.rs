@@ -30,15 +30,15 @@ enum Task {
     Up(up::UpArgs),
     /// Build what is missing and start a whole cluster on this machine.
     Cluster(cluster::ClusterArgs),
-    /// Run everything that decides whether the project is sound.
+    /// Run all checks and tests.
     Test(test::TestArgs),
-    /// Measure, with the goals beside the figures.
+    /// Measure, and compare with the goals.
     Bench(bench::BenchArgs),
-    /// Break one thing after the other for minutes; memory, the broker's counters and the oracle judge.
+    /// Inject random faults for minutes, and check memory, the broker's counters and the oracle.
     Soak(soak::SoakArgs),
-    /// Build the page into dist/web and hold it to its size budget.
+    /// Build the page into dist/web and check its size budget.
     Web,
-    /// Build the programs to hand out into dist/bin.
+    /// Build the programs for distribution into dist/bin.
     Dist(dist::DistArgs),
 }
 

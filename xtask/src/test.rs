@@ -1,4 +1,4 @@
-//! `cargo xtask test`: everything that decides whether the project is sound, one step after the other.
+//! `cargo xtask test`: all checks and tests, one step after the other.
 
 mod dependencies;
 mod manifests;
@@ -13,18 +13,18 @@ use anyhow::{Result, bail};
 use crate::workspace::Workspace;
 use tally::Tally;
 
-/// How thorough to be.
+/// Which steps to run, and how long.
 #[derive(clap::Args)]
 pub(crate) struct TestArgs {
     /// Run outages, faults and comparisons for minutes instead of seconds.
     #[arg(long)]
     long: bool,
-    /// Run only the steps whose headline contains this.
+    /// Run only the steps whose headline contains these words.
     #[arg(long, value_name = "WORDS")]
     only: Option<String>,
 }
 
-/// Runs all steps, whatever comes of each, and fails when anything failed.
+/// Runs all steps, also after one has failed, and fails when any did.
 pub(crate) fn run(workspace: Workspace, args: &TestArgs) -> Result<()> {
     let start = Instant::now();
     let mut tally = Tally::default();

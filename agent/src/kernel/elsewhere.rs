@@ -1,8 +1,9 @@
 //! Other systems, by sysinfo, which knows no topology; the rule is [`RULE`].
 //!
-//! Where the default route leads through a device, that one alone counts: the virtual switches of Hyper-V, WSL and virtual
-//! machines on macOS have hardware addresses and reachable addresses too, and their bytes pass the device again. A VPN
-//! that holds the default route has no hardware address, so then all that look like devices count.
+//! Where the default route leads through a device, that one alone counts: the virtual switches of Hyper-V,
+//! WSL and virtual machines on macOS have hardware addresses and reachable addresses too, and their bytes
+//! pass the device again. A VPN that holds the default route has no hardware address, so then all that look
+//! like devices count.
 
 use std::{
     cell::RefCell,
@@ -33,20 +34,12 @@ pub struct Kernel {
 
 impl Kernel {
     /// The interfaces of this host.
-    ///
-    /// # Errors
-    ///
-    /// When the system does not list them.
     pub fn new(_: &AgentConfig) -> anyhow::Result<Self> {
         let networks = Networks::new_with_refreshed_list().context("cannot list the network interfaces")?;
         Ok(Self { networks: RefCell::new(networks) })
     }
 
     /// The names of all interfaces, sorted. Refreshes the counters.
-    ///
-    /// # Errors
-    ///
-    /// Never; the signature is that of Linux.
     pub fn names(&self) -> io::Result<Vec<String>> {
         let mut networks = self.networks.borrow_mut();
         networks.refresh(true);

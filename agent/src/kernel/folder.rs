@@ -10,16 +10,12 @@ use rustix::{
 /// No file of sysfs is longer.
 const PAGE: usize = 4096;
 
-/// An open folder, so that all that is read from it is of one device, even if its name passes to another. An interface's
-/// path crosses a link and a dozen folders; here it is resolved once and not for each file.
+/// An open folder, so that all that is read from it is of one device, even if its name passes to another. An
+/// interface's path crosses a link and a dozen folders; here it is resolved once and not for each file.
 pub(super) struct Folder(OwnedFd);
 
 impl Folder {
     /// The folder at a path.
-    ///
-    /// # Errors
-    ///
-    /// When there is none, or it may not be read.
     pub(super) fn open(path: &Path) -> io::Result<Self> {
         Ok(Self(open(path, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?))
     }
@@ -37,10 +33,6 @@ impl Folder {
     }
 
     /// The names and types of all its entries.
-    ///
-    /// # Errors
-    ///
-    /// When it cannot be listed (to its end).
     pub(super) fn list(&self, mut entry: impl FnMut(&str, FileType)) -> io::Result<()> {
         let mut buffer = [MaybeUninit::uninit(); PAGE];
         let mut entries = RawDir::new(&self.0, &mut buffer);

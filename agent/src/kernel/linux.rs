@@ -29,21 +29,14 @@ pub struct Kernel {
 
 impl Kernel {
     /// The interfaces under the configured sysfs.
-    ///
-    /// # Errors
-    ///
-    /// When there is no such folder.
     pub fn new(config: &AgentConfig) -> anyhow::Result<Self> {
         let class_net = config.sysfs_root.join("class/net");
         fs::read_dir(&class_net).with_context(|| format!("cannot read {}", class_net.display()))?;
         Ok(Self { class_net, procfs: config.procfs_root.clone() })
     }
 
-    /// The names of all interfaces, sorted; cheap enough for every sample, so that hot-plug is noticed at once.
-    ///
-    /// # Errors
-    ///
-    /// When they cannot be listed.
+    /// The names of all interfaces, sorted; cheap enough for every sample, so that hot-plug is noticed at
+    /// once.
     pub fn names(&self) -> io::Result<Vec<String>> {
         let mut names = Vec::new();
         Folder::open(&self.class_net)?.list(|name, kind| {
@@ -56,8 +49,8 @@ impl Kernel {
         Ok(names)
     }
 
-    /// The interfaces with these names as the kernel describes them. Those that are `known` are not read again; those that
-    /// vanish meanwhile are left out.
+    /// The interfaces with these names as the kernel describes them. Those that are `known` are not read
+    /// again; those that vanish meanwhile are left out.
     pub fn topology(&self, names: &[String], known: impl Fn(&str) -> Option<Link>) -> Topology {
         let links = names.iter().filter_map(|name| known(name).or_else(|| self.link(name))).collect();
         Topology { links, default_route: self.default_route() }
@@ -70,8 +63,8 @@ impl Kernel {
         ipv4.or_else(|| routes::ipv6_default(table("ipv6_route").ok()?))
     }
 
-    /// The counters of the interface with this name and number; `None` when either cannot be read, or the name has passed
-    /// to another interface.
+    /// The counters of the interface with this name and number; `None` when either cannot be read, or the
+    /// name has passed to another interface.
     pub(crate) fn counters(&self, name: &str, index: u32) -> Option<Counters> {
         let folder = Folder::passage(&self.class_net.join(name))?;
         let counters = Counters {

@@ -8,7 +8,8 @@ const REJECT: u32 = 0x200;
 
 /// The interface of the best IPv4 default route in `/proc/net/route`.
 ///
-/// The kernel lists default routes first, so the table of a router that knows the whole internet is not read to its end.
+/// The kernel lists default routes first, so the table of a router that knows the whole internet is not read
+/// to its end.
 pub(crate) fn ipv4_default(table: impl BufRead) -> Option<String> {
     let route = |line: String| {
         let fields: Vec<_> = line.split_ascii_whitespace().collect();

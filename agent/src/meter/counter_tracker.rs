@@ -44,11 +44,11 @@ pub(crate) struct CounterTracker {
 const GONE_AFTER_MS: u64 = 10_000;
 /// A counter that falls to zero is a failed reading, unless it is zero this often in a row.
 const ZEROS_OF_A_RESET: u8 = 3;
-/// Some drivers update their counters only every second or two: bytes above the link's speed are carried over to the
-/// next readings as long as they are no more than the link moves in this time.
+/// Some drivers update their counters only every second or two: bytes above the link's speed are carried over
+/// to the next readings as long as they are no more than the link moves in this time.
 const CARRIED_MS: u64 = 2_000;
-/// Without a known speed: a rise that would take more than 1 Gbit/s is no wrap, and none where another reading of it is
-/// possible.
+/// Without a known speed: a rise that would take more than 1 Gbit/s is no wrap, and none where another
+/// reading of it is possible.
 const MODEST_BPS: u64 = 125_000_000;
 /// Without a known speed: no interface moves more than 800 Gbit/s.
 const ANY_LIMIT_BPS: u64 = 100_000_000_000;
@@ -80,7 +80,8 @@ impl CounterTracker {
             self.former = former;
             return if late { Step::Late(moved) } else { Step::Moved(moved) };
         }
-        // What cannot follow from the last reading may follow from the doubtful one after it: then that was a reset.
+        // What cannot follow from the last reading may follow from the doubtful one after it: then that was a
+        // reset.
         let doubtful = self.doubtful.take();
         if let Some((moved, stands)) =
             doubtful.and_then(|doubtful| rise(doubtful, now, elapsed_ms.into(), limit_bps))
@@ -130,8 +131,8 @@ impl CounterTracker {
     }
 }
 
-/// What moved between two readings, and what the counters are taken to stand at now; `None` when the one cannot follow
-/// from the other.
+/// What moved between two readings, and what the counters are taken to stand at now; `None` when the one
+/// cannot follow from the other.
 fn rise(last: Counters, now: Counters, over_ms: u64, limit_bps: Option<u64>) -> Option<(Moved, Counters)> {
     let (rx_bytes, rx_stands) = counter_rise(last.rx_bytes, now.rx_bytes, over_ms, limit_bps)?;
     let (tx_bytes, tx_stands) = counter_rise(last.tx_bytes, now.tx_bytes, over_ms, limit_bps)?;

@@ -9,7 +9,8 @@ fn reading(name: &str, counters: Option<(u64, u64)>, limit_bps: Option<u64>) -> 
     Reading { key: (name.to_owned(), 1), counters, limit_bps }
 }
 
-/// Feeds one uplink a second at a time; each item is a reading and the bytes received that must be known to have moved.
+/// Feeds one uplink a second at a time; each item is a reading and the bytes received that must be known to
+/// have moved.
 fn check(limit_bps: Option<u64>, steps: &[(Option<u64>, Option<u64>)], total: u64) {
     let mut meter = Meter::default();
     for (at, (rx_bytes, moved)) in steps.iter().enumerate() {

@@ -202,10 +202,38 @@ fn the_identity_never_travels_with_a_batch() {
     outbox.push(sample(1), None, 0);
     outbox.push(sample(2), hello(), 1_000);
     outbox.push(sample(3), None, 2_000);
-    let sent: Vec<_> = std::iter::from_fn(|| outbox.next(2_000))
-        .map(|batch| (seqs(&batch), batch.report.hello.is_some()))
-        .collect();
-    assert_eq!(sent, [(vec![3], true), (vec![1, 2], false)]);
+    let live = outbox.next(2_000).unwrap();
+    assert_eq!((seqs(&live), live.report.hello.is_some()), (vec![3], true));
+    assert_eq!(outbox.next(2_000), None, "readers learn first who this is");
+    outbox.acknowledged(live.id, 2_100);
+    let batch = outbox.next(2_100).unwrap();
+    assert_eq!((seqs(&batch), batch.report.hello), (vec![1, 2], None));
+}
+
+/// Sends a live sample; returns its number and whether it carries the identity.
+fn send_live(outbox: &mut Outbox, now_ms: u64, hello: Option<Hello>) -> (u64, bool) {
+    outbox.push(sample(now_ms), hello, now_ms);
+    let batch = outbox.next(now_ms).unwrap();
+    (batch.id, batch.report.hello.is_some())
+}
+
+#[test]
+fn each_live_sample_carries_the_identity_until_one_of_them_is_stored() {
+    let mut outbox = outbox();
+    assert_eq!(send_live(&mut outbox, 0, hello()), (0, true));
+    assert_eq!(send_live(&mut outbox, 1_000, None), (1, true));
+    outbox.acknowledged(1, 1_100);
+    outbox.acknowledged(0, 1_200);
+    assert_eq!(send_live(&mut outbox, 2_000, None), (2, false));
+    outbox.acknowledged(2, 2_100);
+
+    assert_eq!(send_live(&mut outbox, 61_200, None), (3, true));
+    assert_eq!(send_live(&mut outbox, 62_000, hello()), (4, true));
+    // An acknowledgement of the former identity says nothing of the new one.
+    outbox.acknowledged(3, 62_100);
+    assert_eq!(send_live(&mut outbox, 63_000, None), (5, true));
+    outbox.acknowledged(4, 63_100);
+    assert_eq!(send_live(&mut outbox, 64_000, None), (6, false));
 }
 
 #[test]

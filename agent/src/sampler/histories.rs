@@ -1,5 +1,5 @@
-//! Histories of a made host with everything that counters and clocks do wrong, and what must be true of the samples all
-//! the same.
+//! Histories of a made host with everything that counters and clocks do wrong, and what must be true of the
+//! samples all the same.
 
 mod made_host;
 

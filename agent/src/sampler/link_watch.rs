@@ -6,11 +6,11 @@ use crate::{
     links::{Change, Links},
 };
 
-/// Between looks at what may have changed about interfaces that were there before. New and vanished interfaces are
-/// noticed at every tick.
+/// Between looks at what may have changed about interfaces that were there before. New and vanished
+/// interfaces are noticed at every tick.
 const THOROUGH_PERIOD_MS: u64 = 15_000;
-/// Thorough looks after a change or a doubtful reading: a new device may get its master, and a link its new speed, a
-/// moment later.
+/// Thorough looks after a change or a doubtful reading: a new device may get its master, and a link its new
+/// speed, a moment later.
 const THOROUGH_LOOKS: u8 = 3;
 
 /// The interfaces, and what has changed about them.

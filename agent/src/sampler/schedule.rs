@@ -12,8 +12,8 @@ pub(super) struct Schedule {
 }
 
 impl Schedule {
-    /// Done at the start for the first time. Of the ticks that follow each other after `tick`, the one nearest to the
-    /// due time is taken.
+    /// Done at the start for the first time. Of the ticks that follow each other after `tick`, the one
+    /// nearest to the due time is taken.
     pub(super) fn new(period_ms: u64, tick: Duration) -> Self {
         Self { period_ms: period_ms.saturating_sub(whole_ms(tick) / 2), last_ms: 0 }
     }

@@ -1,11 +1,13 @@
-//! The spool's file: a line that names the node, then records (see `records`) of two kinds, "this sample waits" and
-//! "these were stored". It is appended to, and rewritten without what is stored when it has grown; so it holds about
-//! three times the ring's 600 samples at most. A second file beside it, `….lock`, keeps a second agent away.
+//! The spool's file: a line that names the node, then records (see `records`) of two kinds, "this sample
+//! waits" and "these were stored". It is appended to, and rewritten without what is stored when it has grown;
+//! so it holds about three times the ring's 600 samples at most. A second file beside it, `….lock`, keeps a
+//! second agent away.
 //!
-//! **What it withstands.** A record is in the kernel's hands before its sample is sent, so a crash or `kill -9` of the
-//! agent loses nothing. It is not flushed to the disk each second: that would wear out a flash card, to save samples of a
-//! host that has lost its power. A power loss may take what the kernel had not written, some 30 s; checksums make sure
-//! that the end is missing and never garbage. Only a file that replaces another is flushed before.
+//! **What it withstands.** A record is in the kernel's hands before its sample is sent, so a crash or `kill
+//! -9` of the agent loses nothing. It is not flushed to the disk each second: that would wear out a flash
+//! card, to save samples of a host that has lost its power. A power loss may take what the kernel had not
+//! written, some 30 s; checksums make sure that the end is missing and never garbage. Only a file that
+//! replaces another is flushed before.
 
 mod records;
 
@@ -81,8 +83,8 @@ impl SpoolFile {
         Ok((spool, left))
     }
 
-    /// Empties the file for good, which even a full disk allows: its samples would be sent again at every start, because
-    /// it cannot be noted any more that they were stored.
+    /// Empties the file for good, which even a full disk allows: its samples would be sent again at every
+    /// start, because it cannot be noted any more that they were stored.
     pub(super) fn abandon(self) {
         if let Err(error) = self.file.set_len(self.header.len() as u64) {
             tracing::warn!(%error, path = %self.path.display(), "the spool cannot be emptied either: remove it");
@@ -148,7 +150,8 @@ impl SpoolFile {
     }
 }
 
-/// Reads a file's bytes. Returns how many of them were whole records, too; the error says what the file is instead.
+/// Reads a file's bytes. Returns how many of them were whole records, too; the error says what the file is
+/// instead.
 fn read(bytes: &[u8], node: &NodeId) -> Result<(Left, u64), String> {
     let header = header(node);
     let Some(body) = bytes.strip_prefix(header.as_slice()) else {

@@ -1,11 +1,10 @@
 //! One node as JSON.
 
+use tidemap_client::Node;
 use tidemap_wire::{
     Hello, Location,
     http::{InterfaceJson, NodeDetailJson, NodeJson},
 };
-
-use crate::view::Node;
 
 /// How old something is, at least 0: broker time is an estimate.
 fn age_ms(now_ms: i64, then_ms: i64) -> u64 {

@@ -94,14 +94,18 @@ fn service(text: &mut Exposition, stats: &Stats) {
         .sample(&[], stats.health.listeners as f64);
     for (name, help, count) in [
         ("tidemap_api_ticks_total", "Ticks of the view.", counters.ticks),
-        ("tidemap_api_deltas_applied_total", "Deltas applied to the view.", counters.deltas_applied),
-        ("tidemap_api_deltas_stale_total", "Deltas older than the view.", counters.deltas_stale),
-        ("tidemap_api_deltas_ahead_total", "Deltas that had to wait for a snapshot.", counters.deltas_ahead),
-        ("tidemap_api_snapshots_total", "Snapshots taken from owners.", counters.snapshots_applied),
+        ("tidemap_api_deltas_applied_total", "Deltas applied to the view.", counters.fleet.deltas_applied),
+        ("tidemap_api_deltas_stale_total", "Deltas older than the view.", counters.fleet.deltas_stale),
+        (
+            "tidemap_api_deltas_ahead_total",
+            "Deltas that had to wait for a snapshot.",
+            counters.fleet.deltas_ahead,
+        ),
+        ("tidemap_api_snapshots_total", "Snapshots taken from owners.", counters.fleet.snapshots_applied),
         (
             "tidemap_api_snapshot_failures_total",
             "Requests for snapshots without an answer.",
-            counters.snapshots_failed,
+            counters.fleet.snapshots_failed,
         ),
         (
             "tidemap_api_streams_opened_total",
@@ -117,7 +121,7 @@ fn service(text: &mut Exposition, stats: &Stats) {
         text.family(Counter, name, help).sample(&[], count as f64);
     }
     let mut refused = text.family(Counter, "tidemap_api_refused_total", "Messages refused, by reason.");
-    for (reason, count) in &counters.refused {
+    for (reason, count) in &counters.fleet.refused {
         refused.sample(&[("reason", reason)], *count as f64);
     }
 }

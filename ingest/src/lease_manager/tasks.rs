@@ -1,118 +1,110 @@
-//! The owners of the partitions that are ours: started, ended, and their leases given back.
+//! The partition tasks of a worker.
 
 use std::{collections::BTreeMap, time::Duration};
 
 use tidemap_wire::Partition;
-use tokio::task::JoinHandle;
+use tokio::{
+    task::{AbortHandle, JoinSet},
+    time::Instant,
+};
 use tokio_util::sync::CancellationToken;
 
-use super::{LeaseManager, swap, within};
-use crate::{
-    leases::Lease,
-    partition_task::{self, Assignment, Deps},
-};
+use crate::partition_task::{self, Assignment, Deps};
 
-/// For an owner to finish.
-const FAREWELL: Duration = Duration::from_secs(5);
+/// For a task to end after it was stopped.
+const STOP_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// An owner at work.
-pub(super) struct RunningTask {
-    pub(super) epoch: u64,
-    pub(super) stop: CancellationToken,
-    pub(super) task: JoinHandle<()>,
+/// The running tasks, at most one for each partition.
+#[derive(Default)]
+pub(super) struct Tasks {
+    running: BTreeMap<Partition, Running>,
+    handles: JoinSet<()>,
 }
 
-impl LeaseManager {
-    /// Starts owners of partitions that became ours, ends those of partitions that no longer are.
-    pub(super) async fn follow(&mut self) {
-        let held: BTreeMap<Partition, u64> =
-            self.leases.mine().filter_map(|k| Some((k, self.leases.held(k)?.0.epoch))).collect();
-        let stale: Vec<(Partition, bool)> = self
-            .tasks
-            .iter()
-            .filter(|(k, running)| held.get(k) != Some(&running.epoch) || running.task.is_finished())
-            .map(|(k, running)| (*k, held.get(k) == Some(&running.epoch)))
-            .collect();
-        for (partition, is_held) in stale {
-            if is_held {
-                // It broke down. Whoever goes on must do so under a new epoch, or readers would take its first deltas
-                // for old ones.
-                self.release(partition).await;
-            } else {
-                self.end(partition).await;
-            }
-        }
-        let held: BTreeMap<Partition, u64> =
-            held.into_iter().filter(|(k, _)| self.leases.held(*k).is_some()).collect();
-        for (partition, epoch) in held {
-            if !self.tasks.contains_key(&partition) {
-                self.start(partition, epoch);
-            }
-        }
-    }
+struct Running {
+    epoch: u64,
+    stop: CancellationToken,
+    stopped_at: Option<Instant>,
+    handle: AbortHandle,
+}
 
-    fn start(&mut self, partition: Partition, epoch: u64) {
-        let Some(lease) = &self.lease else { return };
+impl Tasks {
+    /// Starts a partition's task. Its partition must not have one.
+    pub(super) fn start(&mut self, assignment: Assignment, deps: Deps) {
+        let (partition, epoch) = (assignment.partition, assignment.epoch);
         tracing::info!(%partition, epoch, "took a partition");
-        let assignment = Assignment {
-            partition,
-            slots: self.parts.count.slots(partition).collect(),
-            epoch,
-            worker: self.parts.me.clone(),
-            limits: self.parts.limits,
-        };
-        let deps = Deps {
-            data: self.parts.data.clone(),
-            output: self.parts.output.clone(),
-            lease: lease.subscribe(),
-            status: self.parts.status.clone(),
-        };
         let stop = CancellationToken::new();
-        let running = partition_task::run(assignment, deps, stop.clone());
-        let task = tokio::spawn(async move {
-            if let Err(error) = running.await {
-                tracing::error!(%partition, "the partition's owner ended: {error:#}");
+        let task = partition_task::run(assignment, deps, stop.clone());
+        let handle = self.handles.spawn(async move {
+            if let Err(error) = task.await {
+                tracing::error!(%partition, "the partition's task failed: {error:#}");
             }
         });
-        self.tasks.insert(partition, RunningTask { epoch, stop, task });
+        self.running.insert(partition, Running { epoch, stop, stopped_at: None, handle });
     }
 
-    async fn end(&mut self, partition: Partition) {
-        let Some(running) = self.tasks.remove(&partition) else { return };
-        running.stop.cancel();
-        match tokio::time::timeout(FAREWELL, running.task).await {
-            Ok(Ok(())) => tracing::info!(%partition, epoch = running.epoch, "left a partition"),
-            Ok(Err(panic)) => tracing::error!(%partition, "the partition's owner panicked: {panic}"),
-            Err(_) => tracing::error!(%partition, "the partition's owner does not end"),
+    /// The partitions that have a task.
+    pub(super) fn partitions(&self) -> impl Iterator<Item = Partition> {
+        self.running.keys().copied()
+    }
+
+    /// Whether a partition has a task, even one that is stopping.
+    pub(super) fn contains(&self, partition: Partition) -> bool {
+        self.running.contains_key(&partition)
+    }
+
+    /// Asks a partition's task to end.
+    pub(super) fn stop(&mut self, partition: Partition) {
+        if let Some(running) = self.running.get_mut(&partition) {
+            running.stop();
         }
     }
 
-    /// Ends the owner, then says so: the next owner must find its work done.
-    pub(super) async fn release(&mut self, partition: Partition) {
-        self.end(partition).await;
-        let Some((lease, revision)) = self.leases.held(partition) else { return };
-        let released = Lease { owner: String::new(), epoch: lease.epoch };
-        match swap(&self.bucket, partition, &released, revision).await {
-            Ok(revision) => self.note(partition, &released, revision),
-            Err(error) => tracing::warn!(%partition, "not released, others will wait: {error:#}"),
-        }
-    }
-
-    pub(super) async fn give_back(&mut self) {
-        for running in self.tasks.values() {
-            running.stop.cancel();
-        }
-        let mine: Vec<Partition> = self.leases.mine().collect();
-        let release_all = async {
-            for partition in mine {
-                self.release(partition).await;
+    /// Asks all tasks to end whose lease is not held under the task's epoch.
+    pub(super) fn stop_all_but(&mut self, held: &BTreeMap<Partition, u64>) {
+        for (partition, running) in &mut self.running {
+            if held.get(partition) != Some(&running.epoch) {
+                running.stop();
             }
+        }
+    }
+
+    /// Asks all tasks to end.
+    pub(super) fn stop_all(&mut self) {
+        self.running.values_mut().for_each(Running::stop);
+    }
+
+    /// Aborts the tasks that did not end in time.
+    pub(super) fn abort_overdue(&mut self) {
+        for (partition, running) in &self.running {
+            if running.stopped_at.is_some_and(|at| at.elapsed() > STOP_TIMEOUT) {
+                tracing::error!(%partition, "the partition's task does not end; aborting it");
+                running.handle.abort();
+            }
+        }
+    }
+
+    /// Waits until a task has ended, and returns its partition and epoch; `None` when there are no tasks. Nothing is lost
+    /// when the wait is cancelled.
+    pub(super) async fn ended(&mut self) -> Option<(Partition, u64)> {
+        let joined = self.handles.join_next_with_id().await?;
+        let id = match &joined {
+            Ok((id, ())) => *id,
+            Err(error) => error.id(),
         };
-        if tokio::time::timeout(FAREWELL, release_all).await.is_err() {
-            tracing::warn!("not everything was given back in time; others will wait for it");
+        let (&partition, _) = self.running.iter().find(|(_, running)| running.handle.id() == id)?;
+        let epoch = self.running.remove(&partition)?.epoch;
+        match joined {
+            Ok(_) => tracing::info!(%partition, epoch, "left a partition"),
+            Err(error) => tracing::error!(%partition, epoch, "the partition's task ended: {error}"),
         }
-        if let Err(error) = within(self.bucket.purge(format!("w.{}", self.parts.me))).await {
-            tracing::debug!("the heartbeat stays behind: {error:#}");
-        }
+        Some((partition, epoch))
+    }
+}
+
+impl Running {
+    fn stop(&mut self) {
+        self.stop.cancel();
+        self.stopped_at.get_or_insert_with(Instant::now);
     }
 }

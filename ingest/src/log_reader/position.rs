@@ -87,6 +87,11 @@ impl LogPosition {
         }
     }
 
+    /// When the broker stored the newest message, Unix milliseconds.
+    pub fn applied_ms(&self) -> i64 {
+        self.applied_ns.div_euclid(1_000_000)
+    }
+
     /// As much of this place as a stream made at the same time still has, or had and has dropped because of its age.
     ///
     /// # Errors

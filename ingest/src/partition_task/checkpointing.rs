@@ -1,8 +1,9 @@
-//! What an owner begins with and leaves behind: its checkpoints, and when each is written.
+//! The checkpoints of a task: loaded when it begins, written in rounds, and once more when it ends.
 
-use std::{ops::ControlFlow, time::Duration};
+use std::{collections::BTreeMap, ops::ControlFlow, time::Duration};
 
 use anyhow::Context;
+use async_nats::jetstream;
 use bytes::Bytes;
 use tidemap_service::streams;
 use tidemap_wire::NodeId;
@@ -11,49 +12,31 @@ use tokio::{
     task::JoinHandle,
 };
 
-use super::{Assignment, Deps, PartitionTask};
+use super::Assignment;
 use crate::{
-    checkpoint::{Checkpoint, Part},
+    checkpoint::{Checkpoint, Part, Round},
     checkpoint_store::{self, CheckpointWriter, Restored, WriteRequest},
-    log_reader::Content,
+    replica::Replica,
 };
 
 /// Between attempts to load checkpoints.
 const RETRY: Duration = Duration::from_millis(250);
-/// For the last checkpoints to be written: what is not is read from the log.
-const FAREWELL: Duration = Duration::from_secs(2);
+/// For the last checkpoints to be written. The next owner reads from the log what is missing.
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Keeps everything once more, so that the next owner has nothing to read. What cannot be kept in time is in the log.
-pub(super) async fn leave(
-    task: PartitionTask,
-    mut writer: JoinHandle<anyhow::Result<u64>>,
-) -> anyhow::Result<()> {
-    let kept = async {
-        task.keep_all().await;
-        (&mut writer).await
-    };
-    let Ok(ended) = tokio::time::timeout(FAREWELL, kept).await else {
-        writer.abort();
-        tracing::warn!("the last checkpoints could not be written in time");
-        return Ok(());
-    };
-    ended.context("the writer of checkpoints")??;
-    Ok(())
+/// The writer of a task's checkpoints, and which is next.
+pub(super) struct Checkpointing {
+    requests: mpsc::Sender<WriteRequest>,
+    writer: JoinHandle<anyhow::Result<u64>>,
+    round: Round,
 }
 
-/// Loads what is kept, however long that takes.
-pub(super) async fn load(assignment: &Assignment, deps: &Deps) -> Restored {
+/// Loads the checkpoints, however long that takes.
+pub(super) async fn load(js: &jetstream::Context, assignment: &Assignment) -> Restored {
+    let log = assignment.log();
     loop {
-        let content = Content::Samples(assignment.slots.clone());
-        match checkpoint_store::load(
-            &deps.data,
-            &streams::name(assignment.partition),
-            &content,
-            &assignment.slots,
-        )
-        .await
-        {
-            Ok(kept) => return kept,
+        match checkpoint_store::load(js, &log.stream, &log.content, &assignment.slots).await {
+            Ok(restored) => return restored,
             Err(error) => {
                 tracing::warn!(partition = %assignment.partition, "cannot load checkpoints yet: {error:#}");
             }
@@ -62,70 +45,85 @@ pub(super) async fn load(assignment: &Assignment, deps: &Deps) -> Restored {
     }
 }
 
-/// Starts the task that writes checkpoints.
-pub(super) async fn write(
-    assignment: &Assignment,
-    deps: &Deps,
-    kept: &Restored,
-) -> anyhow::Result<(mpsc::Sender<WriteRequest>, JoinHandle<anyhow::Result<u64>>)> {
-    let bucket = deps.data.get_key_value(streams::CHECKPOINTS).await.context("the bucket of checkpoints")?;
-    let writer = CheckpointWriter { bucket, epoch: assignment.epoch, revisions: kept.revisions.clone() };
-    // While a write waits for the broker, few more are prepared: they would only get old.
-    let (orders, todo) = mpsc::channel(4);
-    Ok((orders, tokio::spawn(writer.run(todo))))
-}
+impl Checkpointing {
+    /// Starts the writer. `revisions` are those of the parts that were loaded.
+    pub(super) async fn start(
+        js: &jetstream::Context,
+        assignment: &Assignment,
+        revisions: BTreeMap<Part, u64>,
+    ) -> anyhow::Result<Self> {
+        let bucket = js.get_key_value(streams::CHECKPOINTS).await.context("the bucket of checkpoints")?;
+        let writer = CheckpointWriter { bucket, epoch: assignment.epoch, revisions };
+        // While a write waits for the broker, few more are prepared: they would only become outdated.
+        let (requests, received) = mpsc::channel(4);
+        let writer = tokio::spawn(writer.run(received));
+        Ok(Self { requests, writer, round: Round::default() })
+    }
 
-impl PartitionTask {
-    /// Hands the checkpoints that are due to their writer, as far as it keeps up.
-    pub(super) fn keep(&mut self) -> ControlFlow<()> {
-        self.round.tick(|| self.state.parts(&self.assignment.slots));
+    /// Hands the checkpoints that are due to the writer, as far as it keeps up. Breaks when it has found a later owner's.
+    pub(super) fn write(&mut self, assignment: &Assignment, replica: &Replica) -> ControlFlow<()> {
+        self.round.tick(|| replica.state.parts(&assignment.slots));
         while let Some(part) = self.round.due() {
-            let order = match self.orders.try_reserve() {
-                Ok(order) => order,
+            let request = match self.requests.try_reserve() {
+                Ok(request) => request,
                 Err(TrySendError::Full(())) => break,
-                // The writer says why, when it is asked.
+                // The writer says why when it is awaited.
                 Err(TrySendError::Closed(())) => return ControlFlow::Break(()),
             };
-            let values = self.checkpoint(part);
+            let values = encode(assignment, replica, part);
             let written: Vec<Part> = values.iter().map(|(part, _)| *part).collect();
-            order.send(WriteRequest::Put(values));
+            request.send(WriteRequest::Put(values));
             if let Some(parts) = self.round.done(written)
-                && let Ok(order) = self.orders.try_reserve()
+                && let Ok(request) = self.requests.try_reserve()
             {
-                order.send(WriteRequest::Complete(parts));
+                request.send(WriteRequest::Complete(parts));
             }
         }
         ControlFlow::Continue(())
     }
 
-    /// Hands over a checkpoint of everything. Also when readers cannot be told just now: after the broker has lost its
-    /// disk, what this owner knows is all there is.
-    async fn keep_all(self) {
-        if self.place.applied < self.recovery.highest() {
-            // What is kept already says of more messages that they are contained.
+    /// Writes the part of a node that was just forgotten: otherwise its last reports would bring it back if this worker is
+    /// killed. While earlier checkpoints wait for the broker, the part waits for its turn.
+    pub(super) fn write_part_of(&self, assignment: &Assignment, replica: &Replica, node: &NodeId) {
+        let parts = replica.state.parts(&assignment.slots);
+        let Some(part) = parts.into_iter().find(|part| part.contains(node)) else { return };
+        if let Ok(request) = self.requests.try_reserve() {
+            request.send(WriteRequest::Put(encode(assignment, replica, part)));
+        }
+    }
+
+    /// Writes everything once more, so that the next owner has nothing to read. What cannot be written in time is in the
+    /// log.
+    pub(super) async fn finish(self, assignment: &Assignment, replica: &Replica) -> anyhow::Result<()> {
+        let Self { requests, mut writer, .. } = self;
+        let written = async {
+            write_all(requests, assignment, replica).await;
+            (&mut writer).await
+        };
+        let Ok(ended) = tokio::time::timeout(SHUTDOWN_TIMEOUT, written).await else {
+            writer.abort();
+            tracing::warn!("the last checkpoints could not be written in time");
+            return Ok(());
+        };
+        ended.context("the writer of checkpoints")??;
+        Ok(())
+    }
+}
+
+/// Also while nothing may be published: after the broker has lost its disk, this task's state is all there is.
+async fn write_all(requests: mpsc::Sender<WriteRequest>, assignment: &Assignment, replica: &Replica) {
+    if !replica.contains_its_checkpoints() {
+        return;
+    }
+    for part in replica.state.parts(&assignment.slots) {
+        if requests.send(WriteRequest::Put(encode(assignment, replica, part))).await.is_err() {
             return;
         }
-        for part in self.state.parts(&self.assignment.slots) {
-            if self.orders.send(WriteRequest::Put(self.checkpoint(part))).await.is_err() {
-                return;
-            }
-        }
     }
+}
 
-    fn checkpoint(&self, part: Part) -> Vec<(Part, Bytes)> {
-        let encode =
-            |part| Checkpoint::encode(self.assignment.epoch, self.place.clone(), self.state.part(part));
-        Checkpoint::fit(part, &encode)
-    }
-
-    /// Keeps the part of a node that was just forgotten, or its last reports would bring it back when this owner is
-    /// killed. While earlier checkpoints wait for the broker, that part has to wait for its turn.
-    pub(super) fn keep_now(&self, node: &NodeId) {
-        let all = self.state.parts(&self.assignment.slots);
-        if let Some(part) = all.into_iter().find(|part| part.contains(node))
-            && let Ok(order) = self.orders.try_reserve()
-        {
-            order.send(WriteRequest::Put(self.checkpoint(part)));
-        }
-    }
+fn encode(assignment: &Assignment, replica: &Replica, part: Part) -> Vec<(Part, Bytes)> {
+    let encode =
+        |part| Checkpoint::encode(assignment.epoch, replica.position().clone(), replica.state.part(part));
+    Checkpoint::fit(part, &encode)
 }

@@ -1,10 +1,8 @@
 //! What the next owner knows.
 
 use async_nats::jetstream::stream::DiscardPolicy;
-use tidemap_ingest::{
-    checkpoint::{Checkpoint, Part},
-    checkpoint_store::{self, CheckpointWriter, WriteRequest},
-    log_reader::{Content, LogPosition},
+use tidemap_ingest::internals::{
+    Checkpoint, CheckpointWriter, Content, LogPosition, Part, WriteRequest, load_checkpoints,
 };
 use tidemap_service::streams;
 use tidemap_wire::{NodeId, PartitionCount, Slot};
@@ -69,14 +67,14 @@ async fn an_owner_that_was_replaced_cannot_write_over_its_successor() {
         CheckpointWriter { bucket: bucket.clone(), epoch, revisions }.run(todo).await
     };
     let stream = streams::name(PartitionCount::default().of(slot));
-    let before = checkpoint_store::load(&fleet.js, &stream, &Content::Closed, &[slot]).await.unwrap();
+    let before = load_checkpoints(&fleet.js, &stream, &Content::Closed, &[slot]).await.unwrap();
     // The owner of epoch 5 has written, was frozen, and was replaced by the one of epoch 6, who has written too.
     assert_eq!(writes(5, before.revisions).await.unwrap(), 0);
-    let frozen = checkpoint_store::load(&fleet.js, &stream, &Content::Closed, &[slot]).await.unwrap();
+    let frozen = load_checkpoints(&fleet.js, &stream, &Content::Closed, &[slot]).await.unwrap();
     assert_eq!(writes(6, frozen.revisions.clone()).await.unwrap(), 0);
     let refused = writes(5, frozen.revisions).await.unwrap_err().to_string();
     assert!(refused.contains("epoch 6"), "{refused}");
-    let kept = checkpoint_store::load(&fleet.js, &stream, &Content::Closed, &[slot]).await.unwrap();
+    let kept = load_checkpoints(&fleet.js, &stream, &Content::Closed, &[slot]).await.unwrap();
     assert_eq!(kept.epoch, 6);
 }
 
@@ -89,7 +87,7 @@ async fn parts_of_an_older_division_do_not_stay() {
     let stream = streams::name(PartitionCount::default().of(slot));
     for nodes in [0, 1_000, 10] {
         let revisions =
-            checkpoint_store::load(&fleet.js, &stream, &Content::Closed, &[slot]).await.unwrap().revisions;
+            load_checkpoints(&fleet.js, &stream, &Content::Closed, &[slot]).await.unwrap().revisions;
         let (orders, todo) = mpsc::channel(64);
         let parts: Vec<Part> = Part::all(slot, nodes).collect();
         for part in &parts {
@@ -102,7 +100,7 @@ async fn parts_of_an_older_division_do_not_stay() {
             CheckpointWriter { bucket: bucket.clone(), epoch: 1, revisions }.run(todo).await.unwrap(),
             0
         );
-        let kept = checkpoint_store::load(&fleet.js, &stream, &Content::Closed, &[slot]).await.unwrap();
+        let kept = load_checkpoints(&fleet.js, &stream, &Content::Closed, &[slot]).await.unwrap();
         assert_eq!(kept.revisions.keys().copied().collect::<Vec<_>>(), parts);
     }
 }
@@ -116,7 +114,7 @@ async fn an_owner_that_was_replaced_removes_nothing_of_its_successor() {
     let stream = streams::name(PartitionCount::default().of(slot));
     let (whole, halves): (Vec<Part>, Vec<Part>) =
         (Part::all(slot, 0).collect(), Part::all(slot, 200).collect());
-    let load = async || checkpoint_store::load(&fleet.js, &stream, &Content::Closed, &[slot]).await.unwrap();
+    let load = async || load_checkpoints(&fleet.js, &stream, &Content::Closed, &[slot]).await.unwrap();
     let writes = async |epoch: u64, revisions, parts: &[Part], complete: &[Part]| {
         let (orders, todo) = mpsc::channel(2);
         let value = Checkpoint::encode(epoch, LogPosition::default(), std::iter::empty());

@@ -88,7 +88,7 @@ pub(crate) fn lock_file(folder: &Path, name: &str) -> Result<File, DataDirError>
         .map_err(unwritable)?;
     match file.try_lock() {
         Ok(()) => {
-            // Written for the message of the next one only; the lock itself is the operating system's.
+            // Only for the error message of the next one; the lock itself is the operating system's.
             file.set_len(0).and_then(|()| file.rewind()).map_err(unwritable)?;
             write!(file, "{}", std::process::id()).map_err(unwritable)?;
             Ok(file)

@@ -1,17 +1,19 @@
-//! The operator's folder: who may talk to the broker, told by signatures instead of the broker's configuration.
+//! The operator's folder: who may connect to the broker, by signatures instead of the broker's configuration.
 //!
-//! For fleets of which each node as a line in `users/agents.conf` (see [`crate::keys`]) is too much. An operator's key
-//! signs four accounts, which may do what `nats.conf` lets them do; a signing key of the account `AGENTS` signs agents,
-//! and whatever it signs may publish as the node that it names and nothing else, because the account says so. So
-//! enrolling a node is a signature, made offline: no broker has to be told, and a million nodes cost it nothing.
+//! For fleets of which each node as a line in `users/agents.conf` (see [`crate::keys`]) is too much. An
+//! operator's key signs four accounts, which may do what `nats.conf` lets them do; a signing key of the
+//! account `AGENTS` signs agents, and whatever it signs may publish as the node that it names and nothing
+//! else, because the account says so. So enrolling a node is a signature, made offline: no broker has to
+//! know, and a million nodes cost it nothing.
 //!
-//! * `keys/*.nk`: seeds of the operator, its accounts, and the key that enrolls. A host that only enrolls needs
-//!   `keys/enroll.nk` and `claims/AGENTS.jwt`, and none of the others;
+//! * `keys/*.nk`: seeds of the operator, its accounts, and the key that enrolls. A host that only enrolls
+//!   needs `keys/enroll.nk` and `claims/AGENTS.jwt`, and none of the others;
 //! * `claims/*.jwt`: what the operator has signed; public;
-//! * `creds/*.creds`: credentials of the services, of programs that only read, of the simulator, of the operator;
+//! * `creds/*.creds`: credentials of the services, of programs that only read, of the simulator, of the
+//!   operator;
 //! * `relays/<relay>.creds`: credentials of relays;
-//! * `agents/<node>.creds`: credentials of agents, to be carried to their hosts; `agents/<node>.revoked`: the public key
-//!   of one that was shut out;
+//! * `agents/<node>.creds`: credentials of agents, to be carried to their hosts; `agents/<node>.revoked`: the
+//!   public key of one that was shut out;
 //! * `broker/nats.conf`: what each broker is started with; it holds nothing secret.
 
 mod brokers;
@@ -39,8 +41,8 @@ use token::Claims;
 
 pub use brokers::push;
 
-/// How far the clock of a host that enrolled may have been ahead of ours, when its word is not here.
-const CLOCKS_S: i64 = 24 * 60 * 60;
+/// How far the clock of a host that enrolled may have been ahead of ours, when its credentials are not here.
+const CLOCK_SKEW_MAX_S: i64 = 24 * 60 * 60;
 
 /// Why the operator's folder cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -158,7 +160,8 @@ impl Operator {
     ///
     /// # Errors
     ///
-    /// When a file cannot be written, one that exists is not what it should be, or there is no key that enrolls.
+    /// When a file cannot be written, one that exists is not what it should be, or there is no key that
+    /// enrolls.
     pub fn enroll(&self, node: &NodeId, now_s: i64) -> Result<Enrolled, JwtError> {
         let _lock = self.lock()?;
         let signer = seed::open(&self.key_path("enroll"), &seed::ACCOUNT)?;
@@ -168,12 +171,12 @@ impl Operator {
         Ok(Enrolled { creds_path, created })
     }
 
-    /// Signs that a node's credentials no longer hold, and removes them. Brokers do not know before they have been told,
-    /// see [`push`].
+    /// Signs that a node's credentials no longer hold, and removes them. Brokers do not know before [`push`].
     ///
     /// # Errors
     ///
-    /// When a file cannot be written, or one that exists is not what it should be, or the operator's key is not here.
+    /// When a file cannot be written, or one that exists is not what it should be, or the operator's key is
+    /// not here.
     pub fn revoke(&self, node: &NodeId, now_s: i64) -> Result<Revocation, JwtError> {
         let _lock = self.lock()?;
         let path = self.agent_creds_path(node);
@@ -182,7 +185,7 @@ impl Operator {
             return Ok(before.map_or(Revocation::Unknown, |key| Revocation::Before(key.trim().to_owned())));
         };
         // The clock of the host that enrolled may have been ahead of ours.
-        self.shut_out(node, &user.claims.sub, user.claims.iat.unwrap_or(now_s).max(now_s), now_s)?;
+        self.revoke_until(node, &user.claims.sub, user.claims.iat.unwrap_or(now_s).max(now_s), now_s)?;
         seed::remove(&path)?;
         Ok(Revocation::Now)
     }
@@ -198,7 +201,7 @@ impl Operator {
             return Err(JwtError::NotAKey { key: key.to_owned() });
         }
         let _lock = self.lock()?;
-        self.shut_out(node, key, now_s + CLOCKS_S, now_s)?;
+        self.revoke_until(node, key, now_s + CLOCK_SKEW_MAX_S, now_s)?;
         let path = self.agent_creds_path(node);
         match creds::read(&path)? {
             Some(user) if user.claims.sub == key => seed::remove(&path),
@@ -207,7 +210,7 @@ impl Operator {
     }
 
     /// Signs that what this key has been given until then does not hold.
-    fn shut_out(&self, node: &NodeId, key: &str, until_s: i64, now_s: i64) -> Result<(), JwtError> {
+    fn revoke_until(&self, node: &NodeId, key: &str, until_s: i64, now_s: i64) -> Result<(), JwtError> {
         let root = seed::open(&self.key_path("operator"), &seed::OPERATOR)?;
         let agents = claims::revoke(self.required_claims("AGENTS")?, key, until_s);
         self.issue("AGENTS", agents, &root, now_s)?;
@@ -234,7 +237,7 @@ impl Operator {
         self.creds_path("app")
     }
 
-    /// The credentials of the operator, who may look at the brokers themselves and tell them of changes.
+    /// The credentials of the operator, who may look at the brokers themselves and pass changes on to them.
     pub fn sys_creds_path(&self) -> PathBuf {
         self.creds_path("sys")
     }
@@ -287,7 +290,7 @@ impl Operator {
     /// Signs claims, unless what was signed before says the same.
     fn issue(&self, name: &str, claims: Claims, key: &nkeys::KeyPair, now_s: i64) -> Result<(), JwtError> {
         let before = self.claims(name)?;
-        if before.as_ref().is_some_and(|before| before.says_what(&claims, key)) {
+        if before.as_ref().is_some_and(|before| before.is_same_as(&claims, key)) {
             return Ok(());
         }
         // A broker keeps the newest, so two changes in one second need two times.

@@ -1,7 +1,7 @@
-//! Keys: who may talk to the broker.
+//! Keys: who may connect to the broker.
 //!
-//! Everybody has an nkey: the seed stays in a file of its owner, the public half stands in a fragment that `nats.conf`
-//! includes. In the data folder:
+//! Everybody has an nkey: the seed stays in a file of its owner, the public half stands in a fragment that
+//! `nats.conf` includes. In the data folder:
 //!
 //! * `keys/*.nk`: seeds of the services, of programs that only read, of the simulator, of the operator;
 //! * `keys/agents/<node>.nk`: seeds of agents, to be carried to their hosts;
@@ -105,7 +105,7 @@ impl Keys {
 pub struct Enrolled {
     /// The agent's seed.
     pub seed_path: PathBuf,
-    /// Whether it is new, so that a running broker must be told.
+    /// Whether it is new, so that a running broker must reload.
     pub created: bool,
 }
 
@@ -217,7 +217,8 @@ fn lock(dir: &Path) -> Result<File, KeysError> {
     Ok(file)
 }
 
-/// Replaces a file in one step, so that a reader or a crash never meets half of it. Only its owner may read it.
+/// Replaces a file in one step, so that a reader or a crash never meets half of it. Only its owner may read
+/// it.
 fn write_atomically(path: &Path, content: &str) -> Result<(), KeysError> {
     let write = || {
         let folder = path.parent().ok_or(io::ErrorKind::InvalidInput)?;
@@ -231,8 +232,8 @@ fn write_atomically(path: &Path, content: &str) -> Result<(), KeysError> {
     write().map_err(at(path))
 }
 
-/// Gives a file or folder to whom the folder around it belongs: when root enrolls, the broker's user must still be able
-/// to read its users.
+/// Gives a file or folder to the owner of the folder around it: when root enrolls, the broker's user must
+/// still be able to read its users.
 #[cfg(unix)]
 pub(crate) fn own_as_folder(path: &Path) -> io::Result<()> {
     use std::os::unix::fs::{MetadataExt, chown};

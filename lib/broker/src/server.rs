@@ -1,4 +1,4 @@
-//! A nats-server of our own: found or fetched, started as a child with our `nats.conf`, stopped with us.
+//! A nats-server as a child process: found or fetched, started with our `nats.conf`, stopped with its owner.
 
 mod fetch;
 mod launch;
@@ -28,10 +28,10 @@ use signal::Signal;
 
 pub use launch::prepare;
 pub use locate::{default_tools_dir, locate};
-pub use reload::{Told, reload_by, reload_running};
+pub use reload::{Reload, reload_by, reload_running};
 
-/// How long a broker may take to end in peace.
-const GRACE: Duration = Duration::from_secs(5);
+/// A broker that was asked to end and has not by then is killed.
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Why there is no broker.
 #[derive(Debug, thiserror::Error)]
@@ -54,23 +54,23 @@ pub enum BrokerError {
         reason: String,
     },
     /// It ended before it was ready.
-    #[error("nats-server ended with {status}: {last_words}")]
+    #[error("nats-server ended with {status}: {last_error}")]
     Exited {
         /// How it ended.
         status: ExitStatus,
-        /// What it said last.
-        last_words: String,
+        /// Its last error.
+        last_error: String,
     },
-    /// It runs, but does not say where it listens.
-    #[error("nats-server was not ready within {} s, see {}", launch::PATIENCE.as_secs(), log.display())]
+    /// It runs, but has not written down where it listens.
+    #[error("nats-server was not ready within {} s, see {}", launch::READY_TIMEOUT.as_secs(), log.display())]
     Silent {
         /// Its log.
         log: PathBuf,
     },
-    /// It was told to read its configuration again, and could not.
+    /// It was asked to read its configuration again, and could not.
     #[error("the broker goes on with its old users: {words}")]
     Refused {
-        /// What it said.
+        /// Its error.
         words: String,
     },
     /// A file or process cannot be used.
@@ -110,11 +110,13 @@ pub struct Broker {
 }
 
 impl Broker {
-    /// Starts `binary` and returns once it accepts connections. Makes keys and configuration where they are missing.
+    /// Starts `binary` and returns once it accepts connections. Makes keys and configuration where they are
+    /// missing.
     ///
     /// # Errors
     ///
-    /// When another process keeps a broker in this folder, a file cannot be written, or the broker does not come up.
+    /// When another process keeps a broker in this folder, a file cannot be written, or the broker does not
+    /// come up.
     pub async fn start(binary: &Path, config: BrokerConfig) -> Result<Self, BrokerError> {
         data_dir::create_private(&config.dir)
             .map_err(|source| DataDirError::Unwritable { path: config.dir.clone(), source })?;
@@ -144,7 +146,7 @@ impl Broker {
         self.child.id()
     }
 
-    /// Has it read its configuration and its users again.
+    /// Makes it read its configuration and its users again.
     ///
     /// # Errors
     ///
@@ -157,7 +159,7 @@ impl Broker {
     ///
     /// # Errors
     ///
-    /// When the operating system does not tell.
+    /// When the operating system refuses.
     pub async fn wait_exit(&mut self) -> Result<ExitStatus, BrokerError> {
         self.child.wait().await.map_err(failed("cannot wait for nats-server"))
     }
@@ -172,8 +174,8 @@ impl Broker {
             return Ok(());
         }
         self.signal(Signal::Terminate)?;
-        if timeout(GRACE, self.child.wait()).await.is_err() {
-            tracing::warn!(grace_s = GRACE.as_secs(), "nats-server does not end; killing it");
+        if timeout(SHUTDOWN_TIMEOUT, self.child.wait()).await.is_err() {
+            tracing::warn!(timeout_s = SHUTDOWN_TIMEOUT.as_secs(), "nats-server does not end; killing it");
             self.kill().await?;
         }
         Ok(())
@@ -188,7 +190,7 @@ impl Broker {
         self.child.kill().await.map_err(failed("cannot kill nats-server"))
     }
 
-    /// Starts it again on the address it had; stops it before when it still runs.
+    /// Starts it again on the address that it had; stops it first when it still runs.
     ///
     /// # Errors
     ///

@@ -1,11 +1,12 @@
 //! Certificates for a broker that other hosts can reach.
 //!
-//! Either the operator gives one, or this makes an authority and a certificate of its own in the data folder: agents
-//! then trust that authority alone, which `tidemap enroll` hands to them.
+//! Either the operator gives one, or this makes an authority and a certificate of its own in the data folder:
+//! agents then trust that authority alone, which `tidemap enroll` hands to them.
 //!
-//! What is made here begins in 1975, so that a host whose clock has forgotten the year still gets in. The authority does
-//! not end: it is trusted because its file is in place, and is taken back by removing the folder `tls` and enrolling
-//! anew. The broker's certificate lasts ten years, and every start in its last five makes a new one.
+//! What is made here begins in 1975, so that a host whose clock has forgotten the year still gets in. The
+//! authority does not end: it is trusted because its file is in place, and is taken back by removing the
+//! folder `tls` and enrolling anew. The broker's certificate lasts ten years, and every start in its last
+//! five makes a new one.
 
 mod proof;
 
@@ -29,9 +30,9 @@ use crate::{
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 /// How long a certificate of ours is valid.
 const VALIDITY: Duration = DAY.saturating_mul(3_650);
-/// One of ours that ends sooner is made anew.
+/// Generated certificates that expire earlier than this are generated again.
 const RENEWAL: Duration = DAY.saturating_mul(1_825);
-/// One of the operator's that ends sooner is worth a warning.
+/// Certificates of the operator's that expire earlier than this are warned about.
 const WARNING: Duration = DAY.saturating_mul(30);
 
 /// Why there is no certificate.
@@ -51,12 +52,12 @@ pub enum TlsError {
     /// A name or a key is not what it should be.
     #[error("cannot make a certificate: {0}")]
     Certificate(#[from] rcgen::Error),
-    /// Nobody who connects would believe it.
+    /// No client would accept it.
     #[error("{0}")]
     Unconvincing(String),
 }
 
-/// A broker's certificate, and what clients must trust to believe it.
+/// A broker's certificate, and the authority that clients must trust.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Certificates {
     /// The certificate, and what leads from it to its authority (PEM).
@@ -68,12 +69,12 @@ pub struct Certificates {
 }
 
 impl Certificates {
-    /// Takes a certificate of the operator's, for the name under which nodes reach this host. A public authority
-    /// vouches for it when none is named. `unix` is now, since 1970.
+    /// Takes a certificate of the operator's, for the name under which nodes reach this host. A public
+    /// authority vouches for it when none is named. `unix` is now, since 1970.
     ///
     /// # Errors
     ///
-    /// When a file cannot be read, or those who connect would not believe what it says.
+    /// When a file cannot be read, or clients would not accept the certificate.
     pub fn given(
         certificate: &Path,
         key: &Path,
@@ -98,8 +99,8 @@ impl Certificates {
         Ok(given)
     }
 
-    /// Makes what is missing in the data folder: an authority once, and a certificate for these host names and
-    /// addresses whenever they change or the one that is there ends too soon. `unix` is now, since 1970.
+    /// Makes what is missing in the data folder: an authority once, and a certificate for these host names
+    /// and addresses whenever they change or the one that is there ends too soon. `unix` is now, since 1970.
     ///
     /// # Errors
     ///
@@ -156,7 +157,8 @@ fn broker_params(names: &[String], unix: Duration) -> Result<CertificateParams, 
     Ok(params)
 }
 
-/// The names under which a broker on this host can be reached: as nodes call it, and as this host calls itself.
+/// The names under which a broker on this host can be reached: as nodes call it, and as this host calls
+/// itself.
 pub fn names(advertised: &str, listen: IpAddr) -> Vec<String> {
     let mut names: Vec<String> = ["localhost", "127.0.0.1", "::1"].map(str::to_owned).to_vec();
     names.push(advertised.to_owned());

@@ -11,7 +11,7 @@ use std::{
 
 use async_nats::{ConnectOptions, jetstream};
 use tempfile::TempDir;
-use tidemap_broker::{Broker, BrokerConfig, BrokerError, Told, data_dir::DataDirError, keys::Keys};
+use tidemap_broker::{Broker, BrokerConfig, BrokerError, Reload, data_dir::DataDirError, keys::Keys};
 use tidemap_service::streams;
 use tidemap_wire::PartitionCount;
 use tokio::time::timeout;
@@ -70,7 +70,7 @@ async fn stopping_leaves_nothing_that_listens() {
     broker.stop().await.unwrap();
     assert_eq!(broker.pid(), None);
     TcpListener::bind(address).unwrap();
-    assert_eq!(tidemap_broker::reload_running(dir.path()).await.unwrap(), Told::Nobody);
+    assert_eq!(tidemap_broker::reload_running(dir.path()).await.unwrap(), Reload::NotRunning);
 }
 
 #[tokio::test]
@@ -149,6 +149,6 @@ async fn a_broker_of_a_service_manager_is_told_but_never_stopped() {
     let ended = theirs.try_wait().unwrap();
     theirs.kill().unwrap();
     theirs.wait().unwrap();
-    assert_eq!(told, Told::Unseen, "its log is the service manager's");
+    assert_eq!(told, Reload::Unconfirmed, "its log is the service manager's");
     assert!(ended.is_none(), "it is not ours to stop: {ended:?}, {ours:?}");
 }

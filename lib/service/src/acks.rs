@@ -1,9 +1,9 @@
-//! Publishing to JetStream with acknowledgements: each message carries a token in its reply subject, and the broker's
-//! answers come to one subscription. async-nats's own request machinery would keep an entry for ever for each answer
-//! that is lost in an outage.
+//! Publishing to JetStream with acknowledgements: each message carries a token in its reply subject, and the
+//! broker's answers come to one subscription. async-nats's own request machinery would keep an entry for ever
+//! for each answer that is lost in an outage.
 //!
-//! [`InFlight`] and [`RetryQueue`] are pure and say what waits, what is overdue and what goes again. [`AckInbox`] is the
-//! I/O. What to publish, and what a refusal means, is the caller's business.
+//! [`InFlight`] and [`RetryQueue`] are pure and say what waits, what is overdue and what goes again.
+//! [`AckInbox`] is the I/O. What to publish, and what a refusal means, is the caller's business.
 
 mod in_flight;
 
@@ -106,8 +106,8 @@ impl AckInbox {
         self.client.connection_state() == State::Connected
     }
 
-    /// Publishes a message whose answer will carry `token`. `false` means that the client does not take it now, so that
-    /// no answer will come.
+    /// Publishes a message whose answer will carry `token`. `false` means that the client does not take it
+    /// now, so that no answer will come.
     pub async fn publish(&self, subject: Subject, token: impl Display, payload: Bytes) -> bool {
         let reply = format!("{}{token}", self.prefix);
         let sending = self.client.publish_with_reply(subject, reply, payload);
@@ -125,7 +125,8 @@ impl AckInbox {
         Ok(messages.into_iter().map(move |message| Answer { message, prefix_len }))
     }
 
-    /// Whether the connection is another one than at the last call. Nobody answers what was published on the old one.
+    /// Whether the connection is another one than at the last call. Nobody answers what was published on the
+    /// old one.
     pub fn new_connection(&mut self) -> Option<NewConnection> {
         self.connection.look(&self.client)
     }

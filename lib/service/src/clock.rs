@@ -1,5 +1,5 @@
-//! Time at the edge: the one place that reads the wall clock, the monotonic milliseconds that pure code takes, and the
-//! broker's time as this process sees it.
+//! Time at the edge: the one place that reads the wall clock, the monotonic milliseconds that pure code
+//! takes, and the broker's time as this process sees it.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 

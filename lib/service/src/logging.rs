@@ -1,4 +1,5 @@
-//! Logs go to standard error, as text for people or as JSON for collectors. A [`Throttle`] bounds what repeats.
+//! Logs go to standard error, as text for people or as JSON for collectors. A [`Throttle`] bounds what
+//! repeats.
 
 use std::{io::IsTerminal, time::Duration};
 
@@ -34,8 +35,8 @@ impl LogArgs {
     ///
     /// When the filter cannot be read.
     pub fn init(&self) -> anyhow::Result<()> {
-        // async-nats logs each attempt to connect, refused ones as errors; `nats` logs what matters, at a bounded rate.
-        // warp logs every browser that leaves in mid-stream as an error.
+        // async-nats logs each attempt to connect, refused ones as errors; `nats` logs what matters, at a
+        // bounded rate. warp logs every browser that leaves in mid-stream as an error.
         let directives = format!("async_nats=off,warp=off,{}", self.log);
         let filter = EnvFilter::try_new(directives)
             .map_err(|error| UsageError(format!("--log: {error} (try info, debug, warn)")))?;

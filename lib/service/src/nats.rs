@@ -1,4 +1,5 @@
-//! The connection to the broker: settings for clusters, halves of connections that are dead, and fleets that return.
+//! The connection to the broker: settings for clusters, halves of connections that are dead, and fleets that
+//! return.
 
 mod complaints;
 mod connections;
@@ -21,8 +22,8 @@ use complaints::Complaints;
 pub use connections::Connections;
 pub use identity::{ConnectionId, ConnectionWatch, NewConnection};
 
-/// A half-open link is noticed after two to three of these; the client's default of a minute misses cuts. An agent's
-/// uplink may be full for seconds, and there are many agents.
+/// A half-open link is noticed after two to three of these; the client's default of a minute misses cuts. An
+/// agent's uplink may be full for seconds, and there are many agents.
 const AGENT_PING_INTERVAL: Duration = Duration::from_secs(5);
 /// Services leave a frozen server, or one that is cut off, soon.
 const SERVICE_PING_INTERVAL: Duration = Duration::from_secs(2);
@@ -58,8 +59,8 @@ impl NatsArgs {
 
     /// Connects. Without a broker the client keeps trying in the background, and so it does after every loss.
     ///
-    /// `name` is what the broker's operator sees; `inbox` is the prefix of reply subjects when the user's permissions
-    /// name one.
+    /// `name` is what the broker's operator sees; `inbox` is the prefix of reply subjects when the user's
+    /// permissions name one.
     ///
     /// # Errors
     ///
@@ -126,9 +127,9 @@ impl NatsArgs {
     }
 }
 
-/// The client that leaves its server when that is about to end. A server announces its end long before it closes
-/// connections. Services leave at once, so that they choose the moment and no request of theirs falls into a gap. Agents
-/// stay until they are sent away, one by one.
+/// The client that leaves its server when that is about to end. A server announces its end long before it
+/// closes connections. Services leave at once, so that they choose the moment and no request of theirs falls
+/// into a gap. Agents stay until they are sent away, one by one.
 type Leaving = Arc<OnceLock<Client>>;
 
 /// Waits until the broker is reached: for commands that a person waits for.
@@ -165,7 +166,8 @@ fn readable(path: &Path, flag: &str) -> Result<String, UsageError> {
     std::fs::read_to_string(path).map_err(|error| UsageError::in_file(flag, path, error))
 }
 
-/// Doubles from attempt to attempt up to [`timing::RECONNECT`], with full jitter: a fleet must not return at one instant.
+/// Doubles from attempt to attempt up to [`timing::RECONNECT`], with full jitter: a fleet must not return at
+/// one instant.
 fn reconnect_delay(attempts: usize) -> Duration {
     let doublings = u32::try_from(attempts.saturating_sub(1).min(7)).unwrap_or(7);
     let ceiling_ms = (FIRST_RECONNECT_MS << doublings).min(timing::millis(timing::RECONNECT));

@@ -1,8 +1,8 @@
 //! The truth about a run: one line for each sample that the broker has acknowledged.
 //!
-//! `node boot seq at_ms elapsed_ms rx_bytes tx_bytes rx_sum tx_sum`, all but the node as decimal integers: when the
-//! sample was read and over which time, what it moved in that time, and what the run has moved so far. A program that
-//! shares nothing with ingest can compute from it what `/api/nodes` must say.
+//! `node boot seq at_ms elapsed_ms rx_bytes tx_bytes rx_sum tx_sum`, all but the node as decimal integers:
+//! when the sample was read and over which time, what it moved in that time, and what the run has moved so
+//! far. A program that shares nothing with ingest can compute from it what `/api/nodes` must say.
 
 use std::{
     fmt,

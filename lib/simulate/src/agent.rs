@@ -1,5 +1,5 @@
-//! A synthetic node with an agent's outbox: it keeps what is not acknowledged and sends it again. Pure: time comes in as
-//! the simulation's milliseconds and the host's clock.
+//! A synthetic node with an agent's outbox: it keeps what is not acknowledged and sends it again. Pure: time
+//! comes in as the simulation's milliseconds and the host's clock.
 
 use std::collections::BTreeMap;
 
@@ -19,8 +19,8 @@ pub(crate) struct SimulatedAgent {
     interval_ms: u64,
     next_sample_ms: u64,
     samples: u64,
-    /// Newest last; never empty. A run that has ended stays until everything of it is acknowledged: the log of the truth
-    /// has only samples that were acknowledged.
+    /// Newest last; never empty. A run that has ended stays until everything of it is acknowledged: the log
+    /// of the truth has only samples that were acknowledged.
     runs: Vec<Run>,
     next_run: u64,
 }

@@ -1,4 +1,5 @@
-//! What synthetic nodes report: load that follows the local day, bursts, and some that fall silent and come back.
+//! What synthetic nodes report: load that follows the local day, bursts, and some that fall silent and come
+//! back.
 
 use std::{collections::BTreeMap, f64::consts::TAU, time::Duration};
 
@@ -31,8 +32,8 @@ impl Fleet {
         }
     }
 
-    /// Begins runs of all agents that differ from those of other moments: ingest, which may know the fleet from before,
-    /// would drop the samples of the same runs as duplicates.
+    /// Begins runs of all agents that differ from those of other moments: ingest, which may know the fleet
+    /// from before, would drop the samples of the same runs as duplicates.
     pub(crate) fn begin(mut self, now_ms: u64) -> Self {
         self.nodes.iter_mut().for_each(|node| node.boot ^= now_ms);
         self
@@ -125,7 +126,8 @@ impl SimulatedNode {
         }
     }
 
-    /// The report `run_ms` after the simulation began, at `at_ms` of the wall clock; `None` while it is silent.
+    /// The report `run_ms` after the simulation began, at `at_ms` of the wall clock; `None` while it is
+    /// silent.
     pub(crate) fn report(&mut self, run_ms: u64, at_ms: i64) -> Option<Report> {
         if self.is_silent(run_ms) {
             return None;

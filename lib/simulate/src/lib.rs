@@ -1,11 +1,13 @@
 //! A synthetic fleet: nodes that publish through NATS exactly as agents do.
 //!
-//! `world` has the places where nodes can be, `fleet` what each of them reports at a time; both are pure and follow from
-//! the seed alone. `publisher` is the I/O: as little of it as possible, for large fleets; `sender` publishes reports one
-//! by one or in packs, with acknowledgements or without. With an ack log, each node has an `agent` that keeps and resends
-//! its samples, `recorded` is the I/O, and `ack_log` lists what the broker has acknowledged.
+//! `world` has the places where nodes can be, `fleet` what each of them reports at a time; both are pure and
+//! follow from the seed alone. `publisher` is the I/O: as little of it as possible, for large fleets;
+//! `sender` publishes reports one by one or in packs, with acknowledgements or without. With an ack log, each
+//! node has an `agent` that keeps and resends its samples, `recorded` is the I/O, and `ack_log` lists what
+//! the broker has acknowledged.
 //!
-//! The nodes run the outbox of a real agent and the packer of a real relay, so that they cannot differ from those.
+//! The nodes run the outbox of a real agent and the packer of a real relay, so that they cannot differ from
+//! those.
 
 mod ack_log;
 mod agent;
@@ -53,8 +55,8 @@ pub struct SimulateArgs {
     /// The same seed makes the same fleet.
     #[arg(long, default_value_t = 1, value_name = "SEED")]
     pub seed: u64,
-    /// Publishes each report once, without acknowledgements, which cost a broker more than all else. A report that it does
-    /// not store is lost.
+    /// Publishes each report once, without acknowledgements, which cost a broker more than all else. A report
+    /// that it does not store is lost.
     #[arg(long, conflicts_with_all = ["relay", "ack_log"])]
     no_acks: bool,
     /// Publishes many reports in one message, as the relay of this name would, whose key is then needed.

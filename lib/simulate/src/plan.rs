@@ -9,15 +9,15 @@ const LONGEST_S: f64 = 86_400.0;
 
 /// Arguments about the end of a run, and about faults.
 #[derive(clap::Args, Clone, Debug, Default)]
-pub struct PlanArgs {
+pub(crate) struct PlanArgs {
     /// Samples that each node takes; then the run ends, once the broker has acknowledged all of them.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     samples: Option<u64>,
     /// Seconds after which no more samples are taken; then the run ends likewise.
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     duration: Option<Duration>,
-    /// File that gets a line for each sample that the broker has acknowledged. Nodes then keep and resend their samples
-    /// as agents do.
+    /// File that gets a line for each sample that the broker has acknowledged. Nodes then keep and resend
+    /// their samples as agents do.
     #[arg(long, value_name = "FILE")]
     ack_log: Option<PathBuf>,
     /// Share of the reports that are published twice, 0 to 1; needs --ack-log, like all that follow.

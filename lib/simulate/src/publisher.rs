@@ -41,12 +41,8 @@ impl FleetPublisher {
         Ok(Self { fleet, interval, limit, sender, clock: Stopwatch::start(), reported: 0.0 })
     }
 
-    /// Publishes until `shutdown`, or until the limit is reached; then until everything is acknowledged. Returns how many
-    /// reports the broker has.
-    ///
-    /// # Errors
-    ///
-    /// When the client has given up its connection.
+    /// Publishes until `shutdown`, or until the limit is reached; then until everything is acknowledged.
+    /// Returns how many reports the broker has.
     pub(crate) async fn run(mut self, shutdown: CancellationToken) -> anyhow::Result<u64> {
         let mut tick = tokio::time::interval(STEP);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);

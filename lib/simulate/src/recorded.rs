@@ -1,5 +1,5 @@
-//! Publishes a fleet whose truth is written down: what is not acknowledged is sent again, and the run ends when nothing is
-//! left. On their way, reports may be doubled, delayed and overtaken.
+//! Publishes a fleet whose truth is written down: what is not acknowledged is sent again, and the run ends
+//! when nothing is left. On their way, reports may be doubled, delayed and overtaken.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -42,12 +42,8 @@ pub(crate) struct Parts {
     pub(crate) seed: u64,
 }
 
-/// Publishes until the plan's limit or `shutdown`, and then until everything is acknowledged. Returns how many samples
-/// that were.
-///
-/// # Errors
-///
-/// When the ack log cannot be written, or is not the truth: a sample was given up or never acknowledged.
+/// Publishes until the plan's limit or `shutdown`, and then until everything is acknowledged. Returns how
+/// many samples that were.
 pub(crate) async fn run(parts: Parts, shutdown: CancellationToken) -> anyhow::Result<u64> {
     let Parts { agents, client, log, limit, way, seed } = parts;
     let mut run = RecordedRun {

@@ -5,7 +5,7 @@ mod acked;
 use async_nats::{Client, Subject, connection::State};
 use bytes::Bytes;
 use tidemap_relay::packer::{OutgoingPack, Packer};
-use tidemap_wire::{NodeId, SLOTS, Slot, subject, timing};
+use tidemap_wire::{NodeId, Slot, subject, timing};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
@@ -32,7 +32,7 @@ pub(crate) struct Sender {
 }
 
 enum Publisher {
-    Acked(AckedPublisher),
+    Acked(Box<AckedPublisher>),
     Unacked { client: Client, sent: u64 },
 }
 
@@ -41,7 +41,7 @@ impl Sender {
     pub(crate) async fn new(mode: &Mode, client: Client, fleet: &Fleet) -> anyhow::Result<Self> {
         let (subjects, packer) = match mode {
             Mode::Packed(relay) => {
-                let slots = (0..SLOTS).filter_map(|slot| slot.to_string().parse::<Slot>().ok());
+                let slots = Slot::all();
                 (slots.map(|slot| subject::pack(slot, relay).into()).collect(), Some(Packer::default()))
             }
             Mode::Acked | Mode::Unacked => {
@@ -50,7 +50,7 @@ impl Sender {
         };
         let publisher = match mode {
             Mode::Unacked => Publisher::Unacked { client, sent: 0 },
-            Mode::Acked | Mode::Packed(_) => Publisher::Acked(AckedPublisher::open(client).await?),
+            Mode::Acked | Mode::Packed(_) => Publisher::Acked(Box::new(AckedPublisher::open(client).await?)),
         };
         Ok(Self { subjects, packer, publisher })
     }
@@ -89,8 +89,8 @@ impl Sender {
         }
     }
 
-    /// Publishes the rest, and waits for all acknowledgements; after `shutdown` for a moment only. Returns how many
-    /// reports the broker has.
+    /// Publishes the rest, and waits for all acknowledgements; after `shutdown` for a moment only. Returns
+    /// how many reports the broker has.
     pub(crate) async fn finish(mut self, shutdown: &CancellationToken) -> anyhow::Result<u64> {
         self.send_due(u64::MAX).await?;
         match self.publisher {

@@ -178,6 +178,7 @@ metrics! {
         "Receive and transmit errors of the counted interfaces since the agent's run began";
     19 => network_drops: counter u64, Count, "Network drops",
         "Packets dropped by the counted interfaces since the agent's run began";
+    20 => tcp_retransmits: counter u64, Count, "TCP retransmits", "Segments sent again since the agent started";
 }
 
 // An id is an index.

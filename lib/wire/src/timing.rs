@@ -1,7 +1,7 @@
 //! Times on which several processes rely, with the relations that must hold between them.
 //!
-//! Each process measures its own time, so nothing at run time would notice two that no longer fit together. A change
-//! that breaks a relation does not compile.
+//! Each process measures its own time, so nothing at run time would notice two that no longer fit together. A
+//! change that breaks a relation does not compile.
 
 use std::time::Duration;
 
@@ -13,8 +13,8 @@ pub const READER_OFFSET: Duration = Duration::from_millis(40);
 pub const TICKS_PER_STATS: u64 = 4;
 /// Readers take an owner that has been silent for this long to be gone.
 pub const OWNER_SILENCE: Duration = Duration::from_secs(3);
-/// A reader's stream says something at least this often. Less than the time between an owner's statistics, so that a
-/// tick that comes early still counts.
+/// A reader's stream says something at least this often. Less than the time between an owner's statistics, so
+/// that a tick that comes early still counts.
 pub const STREAM_SILENCE: Duration = Duration::from_millis(900);
 
 /// The longest that an agent or a worker waits between two attempts to reach its broker.
@@ -24,15 +24,16 @@ pub const RECONNECT_SPREAD: Duration = Duration::from_millis(100);
 
 /// An agent sends a report again that was not acknowledged for this long.
 pub const AGENT_ACK_TIMEOUT: Duration = Duration::from_secs(5);
-/// A relay refuses the reports of a pack that was not acknowledged for this long. Its agents must hear of it before they
-/// give up, or they would send again what the relay still has under way.
+/// A relay refuses the reports of a pack that was not acknowledged for this long. Its agents must hear of it
+/// before they give up, or they would send again what the relay still has under way.
 pub const RELAY_ACK_TIMEOUT: Duration = Duration::from_secs(4);
 /// How long a relay gathers reports before it publishes them as a pack.
 pub const PACK_LINGER: Duration = Duration::from_millis(75);
 
 /// A broker that crashes may lose what it acknowledged in this time (`sync_interval` in `nats.conf`).
 pub const BROKER_SYNC: Duration = Duration::from_secs(5);
-/// What a broker acknowledged in this time before it was replaced is published again, by agents and by relays.
+/// What a broker acknowledged in this time before it was replaced is published again, by agents and by
+/// relays.
 pub const RESEND: Duration = Duration::from_secs(10);
 
 /// How long the broker's log keeps reports.
@@ -42,7 +43,8 @@ pub const LOG_RETENTION: Duration = Duration::from_secs(600);
 pub const LEASE_RENEWAL: Duration = Duration::from_secs(1);
 /// A worker waits this long for one such write; later than this, the next one is the better one.
 pub const LEASE_WRITE_TIMEOUT: Duration = Duration::from_secs(2);
-/// An owner whose lease was not renewed for this long publishes nothing: another worker may be about to take over.
+/// An owner whose lease was not renewed for this long publishes nothing: another worker may be about to take
+/// over.
 pub const LEASE_FREEZE: Duration = Duration::from_secs(3);
 /// Another worker takes over a lease that stood still for this long.
 pub const LEASE_TAKEOVER: Duration = Duration::from_secs(5);

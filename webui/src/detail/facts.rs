@@ -1,9 +1,8 @@
 //! Facts about a node, each a label and a text.
 
+use tidemap_format::{self as format, Unit};
 use tidemap_wire::http::NodeJson;
 use tidemap_wire::{LocationSource, METRICS, Metric, MetricUnit};
-
-use crate::format::{self, Unit};
 
 /// Lines of a label and a text each, of what is known.
 type Facts = Vec<Vec<String>>;

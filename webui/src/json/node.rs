@@ -11,14 +11,14 @@ pub(super) fn answer(value: &Value) -> Result<NodeAnswer, Invalid> {
     Ok(NodeAnswer {
         node: node(value)?,
         interfaces: value.get("interfaces").list(interface)?,
-        last_60s: value.known("last_60s").map(series).transpose()?,
-        last_15m: value.known("last_15m").map(series).transpose()?,
+        last_60s: value.get("last_60s").or_null(series)?,
+        last_15m: value.get("last_15m").or_null(series)?,
     })
 }
 
 fn node(value: &Value) -> Result<NodeJson, Invalid> {
-    let text = |name: &str| value.known(name).map(Value::text).transpose();
-    let number = |name: &str| value.known(name).map(Value::number).transpose();
+    let text = |name: &str| value.get(name).or_null(Value::text);
+    let number = |name: &str| value.get(name).or_null(Value::number);
     let rate = |name: &str| rate(value, name);
     Ok(NodeJson {
         name: value.get("name").text()?,
@@ -99,17 +99,17 @@ fn interface(value: &Value) -> Result<InterfaceJson, Invalid> {
 }
 
 fn series(value: &Value) -> Result<Series, Invalid> {
-    let rate = |rate: f64| if rate.is_nan() { Ok(None) } else { Bps::new(rate).map(Some).ok_or(Invalid) };
+    let rate = |rate: &Value| rate.or_null(|rate| Bps::new(rate.number()?).ok_or(Invalid));
     Ok(Series {
         step_ms: value.get("step_ms").whole()?,
         end_ms: value.get("end_ms").signed()?,
-        rx_bps: value.get("rx_bps").numbers(rate)?,
-        tx_bps: value.get("tx_bps").numbers(rate)?,
+        rx_bps: value.get("rx_bps").list(rate)?,
+        tx_bps: value.get("tx_bps").list(rate)?,
     })
 }
 
 fn maybe<T: Whole>(value: &Value, name: &str) -> Result<Option<T>, Invalid> {
-    value.known(name).map(Value::whole).transpose()
+    value.get(name).or_null(Value::whole)
 }
 
 fn status(name: &str) -> Result<Status, Invalid> {

@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 
 use crate::workspace::Workspace;
 
-/// Prints what the benches have left in `target/bench`, and writes it together as `all.json`: figures as one table, what
-/// depends on the fleet's size once more side by side, and the lines of those that print what they find.
+/// Prints the results in `target/bench`, and writes them together as `all.json`: figures as one table,
+/// figures of several fleet sizes again side by side, and the output of benches without a table.
 pub(crate) fn print(workspace: &Workspace, files: &[&str]) -> Result<()> {
     let folder = workspace.path("target/bench");
     let mut all = serde_json::Map::new();
@@ -41,7 +41,7 @@ pub(crate) fn print(workspace: &Workspace, files: &[&str]) -> Result<()> {
         .with_context(|| format!("cannot write {}", path.display()))
 }
 
-/// The figures that were measured for several fleets, a column for each.
+/// The figures that were measured for several fleets, with a column for each fleet.
 fn growth(rows: &[[String; 5]]) -> Vec<String> {
     let mut fleets: Vec<&str> = Vec::new();
     let mut figures: Vec<(String, Vec<(&str, &str)>)> = Vec::new();
@@ -113,8 +113,9 @@ mod tests {
         assert_eq!(rows[1], ["pipeline", "cores", "0.50", "", ""]);
         assert_eq!(rows[2], ["pipeline", "lost", "7.00", "", "ceiling"]);
     }
+
     #[test]
-    fn what_was_measured_for_several_fleets_stands_side_by_side() {
+    fn figures_of_several_fleets_are_printed_side_by_side() {
         let row = |what: &str, figure: &str| ["pipeline", what, figure, "ms", ""].map(str::to_owned);
         let rows = [
             row("bare broker: pull drain", "9.00"),

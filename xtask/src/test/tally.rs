@@ -1,4 +1,4 @@
-//! How many tests passed and failed, as their own result lines say.
+//! Counts passed and failed tests by their result lines.
 
 use std::fmt;
 
@@ -10,7 +10,7 @@ pub(super) struct Tally {
 }
 
 impl Tally {
-    /// Counts what a line of `cargo test` says, if it is a result line.
+    /// Counts a line of `cargo test`, if it is a result line.
     pub(super) fn count(&mut self, line: &str) {
         let Some((_, result)) = line.split_once("test result: ") else { return };
         let number = |of: &str| {
@@ -21,11 +21,11 @@ impl Tally {
         self.failed += number("failed");
     }
 
-    /// Ends a step that began at `before`: its outcome counts where its tests do not show it.
+    /// Ends a step that began at `before`. Its outcome counts as one when its tests do not show it.
     pub(super) fn settle(&mut self, before: Self, succeeded: bool) {
         match succeeded {
             true if *self == before => self.passed += 1,
-            // A step may fail although no test did: the code does not compile, or a process was killed.
+            // A step can fail without a failed test: the code does not compile, or a process was killed.
             false if self.failed == before.failed => self.failed += 1,
             _ => {}
         }

@@ -1,9 +1,9 @@
 //! Modules of a crate must not know each other in a circle.
 //!
-//! The rule holds for the modules of each folder: one of them is taken together with the modules in its own folder, so
-//! `a/x.rs` that uses `crate::b` and `b.rs` that uses `crate::a` are a circle between `a` and `b`. A module and those in its
-//! own folder may know each other, because they are one thing in several files. A name that a module re-exports counts as
-//! the module that defines it.
+//! The rule holds for the modules of each folder: one of them is taken together with the modules in its own
+//! folder, so `a/x.rs` that uses `crate::b` and `b.rs` that uses `crate::a` are a circle between `a` and `b`.
+//! A module and those in its own folder may know each other, because they are one thing in several files. A
+//! name that a module re-exports counts as the module that defines it.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -5,7 +5,7 @@ use super::sources::{assert_none, sources};
 /// The width of a comment's line, which is that of code in `rustfmt.toml`.
 const MAX_WIDTH: usize = 110;
 /// The width of a line of prose in a document.
-const MAX_PROSE_WIDTH: usize = 120;
+const MAX_PROSE_WIDTH: usize = 110;
 /// `word: what to write instead`. In a file that this check does not read.
 const WORDS: &str = include_str!("words.txt");
 /// The history keeps the words of its time.

@@ -1,5 +1,5 @@
-//! Programs that judge what the services answer and what the page shows. `tests/e2e/tests/checkers.rs` and `tests/e2e/tests/page`
-//! run them from where they are put here.
+//! Programs that check the services' answers and the page. `tests/e2e/tests/checkers.rs` and
+//! `tests/e2e/tests/page` run them from the tools folder.
 
 use std::fs;
 
@@ -9,26 +9,26 @@ use sha2::{Digest, Sha256};
 use super::{fetch, find, tools_folder};
 use crate::workspace::{Workspace, output, run, status};
 
-/// The tester that makes requests up from the description of the API.
+/// A tester that generates requests from the description of the API.
 const SCHEMATHESIS: &str = "schemathesis==4.32.5";
-/// Debian's package of Prometheus, which has `promtool` in it.
+/// Debian's package of Prometheus, which contains `promtool`.
 const PROMETHEUS: &str = "prometheus";
-/// What finds pages that some people cannot use; npm's package of it.
+/// The checker of accessibility, as npm packs it.
 const AXE: &str = "axe-core@4.14.1";
-/// SHA-256 of that package as npm packs it.
+/// SHA-256 of that package.
 const AXE_SHA256: &str = "e6b0ce02b84d892e2e33e403485e7f3d6c29e2be6df65daf44d89ba564139745";
 
-/// Fetches what is missing, or says how to install it.
+/// Fetches missing checkers, or fails with how to install them.
 pub(crate) fn ensure_checkers(workspace: &Workspace) -> Result<()> {
     ensure_promtool(workspace)?;
     ensure_axe(workspace)?;
     if fetch(workspace, &[SCHEMATHESIS]).is_none() {
-        bail!("there is no pip that could fetch {SCHEMATHESIS} (Debian: apt install python3-pip)");
+        bail!("there is no pip to fetch {SCHEMATHESIS} with (Debian: apt install python3-pip)");
     }
     Ok(())
 }
 
-/// Unpacks npm's package, once it is known to be the one that it should be. Nothing of it is run here.
+/// Unpacks npm's package after checking its hash. Nothing in it is run here.
 fn ensure_axe(workspace: &Workspace) -> Result<()> {
     let folder = tools_folder(workspace).join(AXE);
     if folder.is_dir() {
@@ -44,13 +44,13 @@ fn ensure_axe(workspace: &Workspace) -> Result<()> {
         .with_context(|| format!("cannot fetch {AXE}"))?;
     let file = made.join(file.trim());
     let hash = Sha256::digest(fs::read(&file)?);
-    ensure!(format!("{hash:x}") == AXE_SHA256, "{AXE} is not what it was: its SHA-256 is {hash:x}");
+    ensure!(format!("{hash:x}") == AXE_SHA256, "the SHA-256 of {AXE} has changed to {hash:x}");
     run(workspace.command("tar").arg("-xzf").arg(&file).arg("-C").arg(&made))?;
     fs::remove_file(file)?;
     Ok(fs::rename(&made, &folder)?)
 }
 
-/// Unpacks Debian's package without installing it: that would start a server.
+/// Unpacks Debian's package without installing it, because installing would start a server.
 fn ensure_promtool(workspace: &Workspace) -> Result<()> {
     let folder = tools_folder(workspace).join(PROMETHEUS);
     if find("promtool").is_some() || folder.is_dir() {
@@ -67,7 +67,7 @@ fn ensure_promtool(workspace: &Workspace) -> Result<()> {
     let download =
         || status(workspace.command("apt-get").args(["-q", "download", PROMETHEUS]).current_dir(&made));
     if !download()?.success() {
-        // The lists of packages may be old, or none may be there yet; only root may renew them.
+        // The package lists may be old or missing; only root may update them.
         status(workspace.command("apt-get").args(["-q", "update"]))?;
         let hint = "there is no promtool and it cannot be fetched (Debian: apt install prometheus)";
         download()?.success().then_some(()).context(hint)?;

@@ -1,4 +1,5 @@
-//! Records: a length, a checksum, and MessagePack. However a file ends, what is read is a prefix of what was written.
+//! Records: a length, a checksum, and MessagePack. However a file ends, what is read is a prefix of what was
+//! written.
 
 use std::collections::HashSet;
 
@@ -55,8 +56,8 @@ fn first(bytes: &[u8]) -> Option<(Record, &[u8])> {
     let (length, checksum) = head.split_at_checked(4)?;
     let length = u32::from_le_bytes(length.try_into().ok()?);
     let (payload, after) = rest.split_at_checked(usize::try_from(length).ok()?)?;
-    // An empty payload has the checksum 0, and zeros are what some file systems leave behind after a power loss; but it
-    // is no MessagePack either.
+    // An empty payload has the checksum 0, and zeros are what some file systems leave behind after a power
+    // loss; but it is no MessagePack either.
     if crc32fast::hash(payload) != u32::from_le_bytes(checksum.try_into().ok()?) {
         return None;
     }

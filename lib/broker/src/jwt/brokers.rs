@@ -1,4 +1,4 @@
-//! Telling running brokers what the operator has signed.
+//! Passes on what the operator has signed to running brokers.
 
 use std::time::Duration;
 
@@ -8,12 +8,12 @@ use futures_util::StreamExt;
 use serde::Deserialize;
 use tokio::time::{Instant, timeout_at};
 
-/// Every broker of a cluster hears this, keeps the token and acts on it at once.
+/// Every broker of a cluster receives this, keeps the token and acts on it at once.
 const UPDATE: &str = "$SYS.REQ.CLAIMS.UPDATE";
 /// Every broker of a cluster answers this.
 const PING: &str = "$SYS.REQ.SERVER.PING";
 /// For a cluster's brokers to answer.
-const PATIENCE: Duration = Duration::from_secs(5);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What a broker says of its cluster.
 #[derive(Deserialize)]
@@ -43,19 +43,20 @@ struct Refused {
     description: String,
 }
 
-/// Tells all brokers of a cluster what the operator says of its accounts; returns how many have heard it. `client` must
-/// be a user of the system account. A connection that is no longer allowed ends at once, and no other does.
+/// Sends the accounts' tokens to all brokers of a cluster; returns how many have taken them. `client` must be
+/// a user of the system account. A connection that is no longer allowed ends at once, and no other does.
 ///
 /// # Errors
 ///
-/// When a broker refuses, or one of the cluster does not answer; the others have heard it all the same.
+/// When a broker refuses, or one of the cluster does not answer; the others have taken them all the same.
 pub async fn push(client: &Client, tokens: &[String]) -> anyhow::Result<usize> {
-    let ping = client.request(PING, "".into()).await.context("the broker does not say who it is")?;
-    let pong: Pong = serde_json::from_slice(&ping.payload).context("the broker says something else")?;
+    let ping = client.request(PING, "".into()).await.context("the broker does not answer")?;
+    let pong: Pong = serde_json::from_slice(&ping.payload).context("the broker's answer cannot be read")?;
     let brokers = pong.statsz.active_servers.unwrap_or(1).max(1);
     let inbox = client.new_inbox();
     let mut answers = client.subscribe(inbox.clone()).await?;
-    // All of them go out before the first answer counts: a broker that is away must not keep the others waiting.
+    // All are sent before the first answer is awaited: a broker that is away must not keep the others
+    // waiting.
     for token in tokens {
         client.publish_with_reply(UPDATE, inbox.clone(), token.clone().into()).await?;
     }
@@ -64,7 +65,7 @@ pub async fn push(client: &Client, tokens: &[String]) -> anyhow::Result<usize> {
 }
 
 async fn all(answers: &mut Subscriber, brokers: usize, tokens: usize) -> anyhow::Result<()> {
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + ANSWER_TIMEOUT;
     for heard in 0..brokers * tokens {
         match timeout_at(deadline, answers.next()).await {
             Ok(Some(answer)) => accepted(&answer)?,
@@ -79,7 +80,8 @@ async fn all(answers: &mut Subscriber, brokers: usize, tokens: usize) -> anyhow:
 }
 
 fn accepted(answer: &Message) -> anyhow::Result<()> {
-    let answer: Answer = serde_json::from_slice(&answer.payload).context("the broker says something else")?;
+    let answer: Answer =
+        serde_json::from_slice(&answer.payload).context("the broker's answer cannot be read")?;
     match (answer.data, answer.error) {
         (Some(Accepted { code: 200 }), None) => Ok(()),
         (_, Some(refused)) => bail!("the broker refuses: {}", refused.description),

@@ -1,5 +1,5 @@
-//! What the operator and its accounts say: in tokens what `nats.conf` says in its account blocks, where each rule has its
-//! reason. A test compares the two.
+//! What the operator and its accounts say: in tokens what `nats.conf` says in its account blocks, where each
+//! rule has its reason. A test compares the two.
 
 use std::collections::BTreeMap;
 
@@ -15,7 +15,8 @@ use super::{
 /// The accounts, by the names that `nats.conf` gives them.
 pub(super) const ACCOUNTS: [&str; 4] = ["SYS", "TIDEMAP", "AGENTS", "APPS"];
 
-/// Where reports go, for whoever the key that enrolls has signed: the broker fills in what the agent's token says.
+/// Where reports go, for whoever the key that enrolls has signed: the broker fills in what the agent's token
+/// says.
 const AGENT_PUBLISH: &str = "tidemap.v1.sample.{{tag(slot)}}.{{name()}}";
 const AGENT_SUBSCRIBE: &str = "_INBOX.{{name()}}.>";
 
@@ -107,7 +108,7 @@ impl Accounts {
         Ok(json!({
             "limits": limits(false),
             "imports": imports,
-            "default_permissions": { "pub": { "deny": [">"] }, "sub": { "allow": ["tidemap.v1.>"] } },
+            "default_permissions": { "pub": { "deny": [">"] }, "sub": { "allow": [subject::ALL] } },
         }))
     }
 }
@@ -118,7 +119,8 @@ pub(super) fn operator(key: &KeyPair, accounts: &Accounts) -> Claims {
     Claims::new("operator", &key.public_key(), "tidemap", object(nats))
 }
 
-/// What the key that enrolls signs: nothing but a name. It may grant nothing, the account has done so for all.
+/// What the key that enrolls signs: nothing but a name. It may grant nothing, the account has done so for
+/// all.
 pub(super) fn agent(node: &NodeId, account: &str) -> Claims {
     let nats = json!({ "issuer_account": account, "tags": [format!("slot:{}", Slot::of(node))] });
     Claims::new("user", "", node.as_str(), object(nats))
@@ -162,9 +164,9 @@ fn tidemap() -> Value {
         "exports": exports,
         "default_permissions": {
             "pub": { "allow": [
-                "tidemap.v1.>", "$JS.API.>", "$KV.>", "$JS.ACK.>", "$JS.FC.>", "_INBOX.>", "$SRV.>",
+                subject::ALL, "$JS.API.>", "$KV.>", "$JS.ACK.>", "$JS.FC.>", "_INBOX.>", "$SRV.>",
             ] },
-            "sub": { "allow": ["tidemap.v1.>", "_INBOX.>", "$SRV.>"] },
+            "sub": { "allow": [subject::ALL, "_INBOX.>", "$SRV.>"] },
         },
     })
 }

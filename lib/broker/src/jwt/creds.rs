@@ -25,12 +25,13 @@ pub(super) fn read(path: &Path) -> Result<Option<Creds>, JwtError> {
     }
 }
 
-/// Signs credentials, unless those in the file say the same; says whether it did. A user who has a key keeps it.
+/// Signs credentials, unless those in the file say the same; says whether it did. A user who has a key keeps
+/// it.
 pub(super) fn issue(path: &Path, claims: Claims, issuer: &KeyPair, now_s: i64) -> Result<bool, JwtError> {
     let before = read(path)?;
     let user = before.as_ref().map_or_else(KeyPair::new_user, |creds| creds.user.clone());
     let claims = Claims { sub: user.public_key(), ..claims };
-    if before.is_some_and(|creds| creds.claims.says_what(&claims, issuer)) {
+    if before.is_some_and(|creds| creds.claims.is_same_as(&claims, issuer)) {
         return Ok(false);
     }
     let token = token::sign(claims.at(now_s), issuer)?;

@@ -7,8 +7,8 @@ use tidemap_wire::NodeId;
 use super::{Enrolled, JwtError, Operator, Revocation, claims, creds, seed};
 
 impl Operator {
-    /// Lets a relay in: signs credentials for it when it has none. That takes the key of the account `AGENTS`: the key that
-    /// enrolls grants no more than a node may do.
+    /// Lets a relay in: signs credentials for it when it has none. That takes the key of the account
+    /// `AGENTS`: the key that enrolls grants no more than a node may do.
     ///
     /// # Errors
     ///
@@ -21,8 +21,8 @@ impl Operator {
         Ok(Enrolled { creds_path, created })
     }
 
-    /// Signs that a relay's credentials no longer hold, and removes them. One whose credentials are not here is shut out by
-    /// its public key, see [`Operator::revoke_key`].
+    /// Signs that a relay's credentials no longer hold, and removes them. One whose credentials are not here
+    /// is shut out by its public key, see [`Operator::revoke_key`].
     ///
     /// # Errors
     ///

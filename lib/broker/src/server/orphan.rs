@@ -1,24 +1,24 @@
-//! A broker that outlived its owner: one that was killed, and so could not stop its child.
+//! A broker that outlived its owner, which was killed and could not stop its child.
 
 use std::{fs, path::Path, time::Duration};
 
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use super::{
-    BrokerError, GRACE, failed, launch,
+    BrokerError, SHUTDOWN_TIMEOUT, failed, launch,
     signal::{self, Signal},
 };
 
-/// How often we look whether it has ended: it is no child of ours, so nobody tells us.
+/// How often to look whether it has ended: it is no child of this process, so there is no other notice.
 const POLL: Duration = Duration::from_millis(20);
 
-/// Stops the broker that still runs in this folder, if there is one. The caller holds the folder's lock, so its owner
-/// is gone.
+/// Stops the broker that still runs in this folder, if there is one. The caller holds the folder's lock, so
+/// its owner is gone.
 pub(super) async fn stop(dir: &Path) -> Result<(), BrokerError> {
     let Some(pid) = running(dir) else { return Ok(()) };
     tracing::warn!(pid, "stopping the nats-server that a killed tidemap left behind");
     signal::send(pid, Signal::Terminate).map_err(failed("cannot stop the nats-server left behind"))?;
-    if timeout(GRACE, ended(dir, pid)).await.is_err() {
+    if timeout(SHUTDOWN_TIMEOUT, ended(dir, pid)).await.is_err() {
         signal::send(pid, Signal::Kill).map_err(failed("cannot kill the nats-server left behind"))?;
         ended(dir, pid).await;
     }

@@ -1,4 +1,4 @@
-//! Having a broker read its configuration and its users again, and finding out whether it has.
+//! Makes a broker read its configuration and its users again, and finds out whether it has.
 
 use std::{
     ffi::OsStr,
@@ -19,43 +19,43 @@ use super::{
 };
 
 /// For a broker to have read its users: thousands of them take it a fifth of a second.
-const PATIENCE: Duration = Duration::from_secs(10);
+const RELOAD_TIMEOUT: Duration = Duration::from_secs(10);
 const POLL: Duration = Duration::from_millis(5);
-const READ: &str = "Reloaded server configuration";
+const RELOADED: &str = "Reloaded server configuration";
 const REFUSED: &str = "Failed to reload server configuration";
 
-/// What has become of the wish that a broker read its users again.
+/// What is known of a reload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Told {
+pub enum Reload {
     /// No broker runs in this folder.
-    Nobody,
-    /// It has read them.
-    Read,
-    /// It was told, but its log is not where we can read it: only [`reload_by`] can find out.
-    Unseen,
+    NotRunning,
+    /// The broker has read its configuration.
+    Confirmed,
+    /// The broker was signalled, but its log cannot be read here: only [`reload_by`] can find out.
+    Unconfirmed,
 }
 
-/// Has the broker of a data folder, if one runs there, read its configuration and its users again.
+/// Makes the broker of a data folder, if one runs there, read its configuration and its users again.
 ///
 /// For commands that change the users while another process, be it a service manager, keeps the broker.
 ///
 /// # Errors
 ///
-/// When it cannot be told, or says that it goes on with what it had.
-pub async fn reload_running(dir: &Path) -> Result<Told, BrokerError> {
+/// When it cannot be signalled, or logs that it goes on with what it had.
+pub async fn reload_running(dir: &Path) -> Result<Reload, BrokerError> {
     let dir = dir.canonicalize().map_err(failed("cannot find the data folder"))?;
-    let Some(process) = Process::in_folder(&dir) else { return Ok(Told::Nobody) };
+    let Some(process) = Process::in_folder(&dir) else { return Ok(Reload::NotRunning) };
     let log = process.log();
     let logged = log.as_ref().and_then(|log| fs::metadata(log).ok()).map_or(0, |log| log.len());
     signal::send(process.pid, Signal::Reload).map_err(failed("cannot signal nats-server"))?;
     match log {
-        Some(log) => timeout(PATIENCE, verdict(&log, logged)).await.unwrap_or(Ok(Told::Unseen)),
-        None => Ok(Told::Unseen),
+        Some(log) => timeout(RELOAD_TIMEOUT, outcome(&log, logged)).await.unwrap_or(Ok(Reload::Unconfirmed)),
+        None => Ok(Reload::Unconfirmed),
     }
 }
 
-/// Has the broker at the other end of a connection read its configuration and its users again. The connection must be
-/// a user's of the system account.
+/// Makes the broker at the other end of a connection read its configuration and its users again. The
+/// connection must be a user's of the system account.
 ///
 /// # Errors
 ///
@@ -71,7 +71,8 @@ pub async fn reload_by(client: &Client) -> anyhow::Result<()> {
     }
     let subject = format!("$SYS.REQ.SERVER.{}.RELOAD", client.server_info().server_id);
     let answer = client.request(subject, "".into()).await.context("the broker does not answer")?;
-    let answer: Answer = serde_json::from_slice(&answer.payload).context("the broker says something else")?;
+    let answer: Answer =
+        serde_json::from_slice(&answer.payload).context("the broker's answer cannot be read")?;
     if let Some(refused) = answer.error {
         bail!("the broker goes on with its old users: {REFUSED}: {}", refused.description);
     }
@@ -107,8 +108,8 @@ impl Process {
     }
 }
 
-/// What a broker's log says since it was so long.
-async fn verdict(log: &Path, logged: u64) -> Result<Told, BrokerError> {
+/// Waits for the outcome in a broker's log, beyond its length before.
+async fn outcome(log: &Path, logged: u64) -> Result<Reload, BrokerError> {
     let mut poll = interval(POLL);
     poll.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -116,8 +117,8 @@ async fn verdict(log: &Path, logged: u64) -> Result<Told, BrokerError> {
         let news = tail(log, logged).map_err(failed("cannot read the broker's log"))?;
         // A line without its end is still being written.
         for line in news.split_inclusive('\n').filter(|line| line.ends_with('\n')) {
-            if line.contains(READ) {
-                return Ok(Told::Read);
+            if line.contains(RELOADED) {
+                return Ok(Reload::Confirmed);
             }
             if let Some(start) = line.find(REFUSED) {
                 let words = line.get(start..).unwrap_or(line).trim().to_owned();

@@ -1,4 +1,4 @@
-//! Whether a certificate will convince those who connect: the same questions that an agent's TLS library asks.
+//! Whether clients will accept a certificate: the checks that an agent's TLS library makes.
 
 use std::{path::Path, sync::Arc, time::Duration};
 
@@ -12,7 +12,8 @@ use async_nats::rustls::{
 
 use super::Certificates;
 
-/// Whether whoever trusts the authority believes at `unix` (since 1970) that this is the broker of each of these names.
+/// Checks that whoever trusts the authority accepts the certificate at `unix` (since 1970) for each of these
+/// names.
 ///
 /// # Errors
 ///

@@ -8,7 +8,7 @@ use tidemap_wire::subject;
 use tokio::time::timeout;
 
 use crate::{
-    fleet::{Fleet, PATIENCE, User, node},
+    fleet::{Fleet, TEST_TIMEOUT, User, node},
     raw::RawClient,
 };
 
@@ -16,7 +16,7 @@ use crate::{
 async fn heard(subscriber: &mut Subscriber, last: &str) -> Vec<String> {
     let mut heard = Vec::new();
     loop {
-        let message = timeout(PATIENCE, subscriber.next()).await.unwrap().unwrap();
+        let message = timeout(TEST_TIMEOUT, subscriber.next()).await.unwrap().unwrap();
         let payload = String::from_utf8_lossy(&message.payload).into_owned();
         if payload == last {
             return heard;
@@ -182,7 +182,8 @@ async fn what_no_decent_client_sends_does_no_more() {
     }
     assert_eq!(fleet.held().await, held);
 
-    // A status line is how the broker itself speaks to readers of a log: stored as it is, it would stop them all.
+    // A status line is how the broker itself speaks to readers of a log: stored as it is, it would stop them
+    // all.
     let header = "NATS/1.0 409 Consumer Deleted\r\nX: y\r\n\r\n";
     let (head, all) = (header.len(), header.len() + 1);
     raw.send(&format!("HPUB tidemap.v1.sample.44.a {head} {all}\r\n{header}x\r\n")).await;
@@ -199,7 +200,7 @@ async fn what_no_decent_client_sends_does_no_more() {
     let mut messages = stream.create_consumer(config).await.unwrap().messages().await.unwrap();
     let mut read = 0;
     while read < last {
-        let message = timeout(PATIENCE, messages.next()).await.unwrap().unwrap().unwrap();
+        let message = timeout(TEST_TIMEOUT, messages.next()).await.unwrap().unwrap().unwrap();
         read = message.info().unwrap().stream_sequence;
     }
 }

@@ -16,7 +16,7 @@ use tidemap_service::streams;
 use tidemap_wire::{PartitionCount, subject};
 use tokio::time::{Instant, sleep};
 
-pub(crate) use crate::user::{PATIENCE, User, node};
+pub(crate) use crate::user::{TEST_TIMEOUT, User, node};
 
 /// A broker with the streams of an empty fleet.
 pub(crate) struct Fleet {
@@ -82,7 +82,8 @@ impl Fleet {
         std::fs::read_to_string(self.dir.path().join("nats-server.log")).unwrap()
     }
 
-    /// Waits until everything that was sent before has been dealt with: an answer of each stream, twice, comes after it.
+    /// Waits until everything that was sent before has been dealt with: an answer of each stream, twice,
+    /// comes after it.
     pub(crate) async fn settle(&self) {
         for _ in 0..2 {
             self.held().await;
@@ -109,10 +110,11 @@ impl User {
     }
 }
 
-/// Asks until there is an answer: while a broker reads its configuration anew, there is none for a moment, and what it says
-/// instead is told in several ways ("no responders", "no stream found", "requested JetStream resource does not exist").
+/// Asks until there is an answer: while a broker reads its configuration anew, there is none for a moment,
+/// and what it says instead is told in several ways ("no responders", "no stream found", "requested JetStream
+/// resource does not exist").
 async fn answered<T, E: Display>(ask: impl AsyncFn() -> Result<T, E>) -> T {
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + TEST_TIMEOUT;
     loop {
         match ask().await {
             Ok(answer) => return answer,

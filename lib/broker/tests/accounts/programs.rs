@@ -6,7 +6,7 @@ use tidemap_service::streams;
 use tidemap_wire::subject;
 use tokio::time::timeout;
 
-use crate::fleet::{Fleet, PATIENCE, User, node};
+use crate::fleet::{Fleet, TEST_TIMEOUT, User, node};
 
 #[tokio::test]
 async fn a_program_with_an_app_key_reads_everything_and_publishes_nothing() {
@@ -59,7 +59,7 @@ async fn a_program_with_an_app_key_reads_everything_and_publishes_nothing() {
     for (subscription, payload) in
         [(&mut samples, "sample"), (&mut deltas, "delta"), (&mut stats, "stats"), (&mut events, "event")]
     {
-        let message = timeout(PATIENCE, subscription.next()).await.unwrap().unwrap();
+        let message = timeout(TEST_TIMEOUT, subscription.next()).await.unwrap().unwrap();
         assert_eq!(message.payload, payload.as_bytes());
     }
 }
@@ -73,7 +73,7 @@ async fn requests_of_the_services_are_not_what_other_programs_hear() {
     for subject in ["tidemap.v1.rpc.forget.3", "tidemap.v1.other.3", "tidemap.v1.delta.3"] {
         fleet.service.publish(subject, "x".into()).await.unwrap();
     }
-    let message = timeout(PATIENCE, everything.next()).await.unwrap().unwrap();
+    let message = timeout(TEST_TIMEOUT, everything.next()).await.unwrap().unwrap();
     assert_eq!(message.subject.as_str(), "tidemap.v1.delta.3");
 }
 
@@ -97,14 +97,14 @@ async fn the_services_may_do_what_they_need() {
     let mut watch = leases.watch("p.0").await.unwrap();
     let revision = leases.create("p.0", "owner".into()).await.unwrap();
     leases.update("p.0", "owner".into(), revision).await.unwrap();
-    let seen = timeout(PATIENCE, watch.next()).await.unwrap().unwrap().unwrap();
+    let seen = timeout(TEST_TIMEOUT, watch.next()).await.unwrap().unwrap().unwrap();
     assert_eq!(&*seen.value, b"owner");
 
     js.publish(subject::sample(&node("a")), "x".into()).await.unwrap().await.unwrap();
     let stream = js.get_stream("TIDEMAP_4").await.unwrap();
     let config = consumer::pull::Config { ack_policy: consumer::AckPolicy::None, ..Default::default() };
     let mut messages = stream.create_consumer(config).await.unwrap().messages().await.unwrap();
-    let message = timeout(PATIENCE, messages.next()).await.unwrap().unwrap().unwrap();
+    let message = timeout(TEST_TIMEOUT, messages.next()).await.unwrap().unwrap().unwrap();
     assert_eq!(&*message.payload, b"x");
 }
 

@@ -10,7 +10,7 @@ use tokio::{
     time::timeout,
 };
 
-use crate::fleet::PATIENCE;
+use crate::fleet::TEST_TIMEOUT;
 
 /// A connection of a user.
 pub(crate) struct RawClient {
@@ -48,7 +48,7 @@ impl RawClient {
 
     async fn line(&mut self) -> String {
         let mut line = String::new();
-        timeout(PATIENCE, self.stream.read_line(&mut line)).await.expect("the broker speaks").unwrap();
+        timeout(TEST_TIMEOUT, self.stream.read_line(&mut line)).await.expect("the broker speaks").unwrap();
         line
     }
 }

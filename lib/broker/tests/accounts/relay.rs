@@ -7,7 +7,7 @@ use tidemap_service::streams;
 use tidemap_wire::subject;
 use tokio::time::timeout;
 
-use crate::fleet::{Fleet, PATIENCE, node};
+use crate::fleet::{Fleet, TEST_TIMEOUT, node};
 
 #[tokio::test]
 async fn a_pack_reaches_the_log_of_its_slot_the_ack_reaches_the_relay_and_programs_read_it() {
@@ -20,7 +20,7 @@ async fn a_pack_reaches_the_log_of_its_slot_the_ack_reaches_the_relay_and_progra
     let pack = subject::pack("44".parse().unwrap(), &node("edge"));
     let ack = js.publish(pack.clone(), "pack".into()).await.unwrap().await.unwrap();
     assert_eq!((ack.stream.as_str(), ack.sequence), ("TIDEMAP_4", 1));
-    assert_eq!(timeout(PATIENCE, packs.next()).await.unwrap().unwrap().subject.as_str(), pack);
+    assert_eq!(timeout(TEST_TIMEOUT, packs.next()).await.unwrap().unwrap().subject.as_str(), pack);
 }
 
 #[tokio::test]
@@ -95,7 +95,7 @@ async fn near_its_agents_a_relay_hears_reports_with_the_other_relays_and_speaks_
         .publish_with_reply(subject::sample(&node("a")), "_INBOX.a.1", "report".into())
         .await
         .unwrap();
-    let report = timeout(PATIENCE, reports.next()).await.unwrap().unwrap();
+    let report = timeout(TEST_TIMEOUT, reports.next()).await.unwrap().unwrap();
     assert_eq!(
         (report.subject, report.reply.clone()),
         (subject::sample(&node("a")).into(), Some("_INBOX.a.1".into()))
@@ -104,7 +104,7 @@ async fn near_its_agents_a_relay_hears_reports_with_the_other_relays_and_speaks_
     let mut heard = Vec::new();
     // This server holds streams, which acknowledge too; a relay's own has none.
     while !heard.contains(&"relay".into()) {
-        heard.push(timeout(PATIENCE, answers.next()).await.unwrap().unwrap().payload);
+        heard.push(timeout(TEST_TIMEOUT, answers.next()).await.unwrap().unwrap().payload);
     }
 }
 

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use tidemap_broker::keys;
 use tokio::time::{sleep, timeout};
 
-use crate::fleet::{Fleet, PATIENCE, User, node};
+use crate::fleet::{Fleet, TEST_TIMEOUT, User, node};
 
 /// The agents' connections as the broker knows them: key → (number, start).
 async fn connections(operator: &User) -> BTreeMap<String, (u64, String)> {
@@ -32,7 +32,7 @@ async fn let_in(fleet: &Fleet, seed: &str) {
             sleep(Duration::from_millis(5)).await;
         }
     };
-    timeout(PATIENCE, known).await.expect("the broker learns of the key");
+    timeout(TEST_TIMEOUT, known).await.expect("the broker learns of the key");
 }
 
 #[tokio::test]
@@ -50,13 +50,13 @@ async fn enrolling_and_revoking_disturbs_no_other_connection() {
         let seed = keys::enroll(fleet.dir.path(), &name).unwrap().seed_path;
         assert_eq!(
             tidemap_broker::reload_running(fleet.dir.path()).await.unwrap(),
-            tidemap_broker::Told::Read
+            tidemap_broker::Reload::Confirmed
         );
         let_in(&fleet, std::fs::read_to_string(seed).unwrap().trim()).await;
         assert!(keys::revoke(fleet.dir.path(), &name).unwrap());
         assert_eq!(
             tidemap_broker::reload_running(fleet.dir.path()).await.unwrap(),
-            tidemap_broker::Told::Read
+            tidemap_broker::Reload::Confirmed
         );
     }
     // One more that stays: its answer comes after all those reloads.
@@ -87,7 +87,7 @@ async fn a_fleet_of_nkeys_is_enrolled_within_limits() {
         let written = started.elapsed();
         assert_eq!(
             tidemap_broker::reload_running(fleet.dir.path()).await.unwrap(),
-            tidemap_broker::Told::Read
+            tidemap_broker::Reload::Confirmed
         );
         let_in(&fleet, std::fs::read_to_string(seed).unwrap().trim()).await;
         println!(
@@ -95,7 +95,7 @@ async fn a_fleet_of_nkeys_is_enrolled_within_limits() {
             written.as_millis(),
             started.elapsed().as_millis()
         );
-        assert!(started.elapsed() < PATIENCE);
+        assert!(started.elapsed() < TEST_TIMEOUT);
         agent.report("node-0").await;
     }
 }

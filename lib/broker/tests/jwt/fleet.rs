@@ -19,7 +19,7 @@ use tokio::{
     time::{Instant, sleep, timeout},
 };
 
-pub(crate) use crate::user::{PATIENCE, User, node};
+pub(crate) use crate::user::{TEST_TIMEOUT, User, node};
 
 /// A nats-server with the operator's configuration, killed on drop.
 pub(crate) struct Broker {
@@ -79,7 +79,7 @@ async fn spawn(dir: &Path, configuration: &Path, more: &Vec<String>, port: i32) 
         .kill_on_drop(true)
         .spawn()
         .unwrap();
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + TEST_TIMEOUT;
     loop {
         if let Some(address) = listening(&ports) {
             return (child, address);
@@ -171,7 +171,7 @@ pub(crate) async fn nobody(broker: &Broker, creds: &str) {
             let refused = async {
                 while !events.recv().await.unwrap().to_string().contains("authorization violation") {}
             };
-            timeout(PATIENCE, refused).await.expect("nobody is let in");
+            timeout(TEST_TIMEOUT, refused).await.expect("nobody is let in");
         }
     }
 }

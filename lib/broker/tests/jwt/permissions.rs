@@ -15,7 +15,7 @@ use tidemap_service::streams;
 use tidemap_wire::subject;
 use tokio::time::{Instant, timeout};
 
-use super::fleet::{Fleet, PATIENCE, User, nobody, node, now_s};
+use super::fleet::{Fleet, TEST_TIMEOUT, User, nobody, node, now_s};
 
 #[tokio::test]
 async fn an_agents_report_reaches_the_log_and_the_ack_reaches_the_agent() {
@@ -120,7 +120,7 @@ async fn other_programs_read_everything_and_publish_nothing() {
     }
     let mut heard = Vec::new();
     while heard.len() < expected.len() {
-        heard.push(timeout(PATIENCE, everything.next()).await.unwrap().unwrap().subject.to_string());
+        heard.push(timeout(TEST_TIMEOUT, everything.next()).await.unwrap().unwrap().subject.to_string());
     }
     heard.sort();
     expected.sort();
@@ -144,11 +144,11 @@ async fn services_and_the_simulator_may_do_what_they_need() {
     let mut watch = leases.watch("p.0").await.unwrap();
     let revision = leases.create("p.0", "owner".into()).await.unwrap();
     leases.update("p.0", "owner".into(), revision).await.unwrap();
-    assert_eq!(&*timeout(PATIENCE, watch.next()).await.unwrap().unwrap().unwrap().value, b"owner");
+    assert_eq!(&*timeout(TEST_TIMEOUT, watch.next()).await.unwrap().unwrap().unwrap().value, b"owner");
     let stream = js.get_stream("TIDEMAP_4").await.unwrap();
     let config = consumer::pull::Config { ack_policy: consumer::AckPolicy::None, ..Default::default() };
     let mut messages = stream.create_consumer(config).await.unwrap().messages().await.unwrap();
-    assert_eq!(&*timeout(PATIENCE, messages.next()).await.unwrap().unwrap().unwrap().payload, b"x");
+    assert_eq!(&*timeout(TEST_TIMEOUT, messages.next()).await.unwrap().unwrap().unwrap().payload, b"x");
 }
 
 #[tokio::test]

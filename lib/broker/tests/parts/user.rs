@@ -7,7 +7,7 @@ use tidemap_wire::NodeId;
 use tokio::{sync::mpsc, time::timeout};
 
 /// Far more than a healthy broker takes.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const TEST_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// A connection whose events can be awaited.
 pub(crate) struct User {
@@ -42,7 +42,7 @@ impl User {
                 }
             }
         };
-        timeout(PATIENCE, found).await.expect("the broker says so")
+        timeout(TEST_TIMEOUT, found).await.expect("the broker says so")
     }
 
     /// Waits for the broker's word that this user may not do what it tried, and returns it.

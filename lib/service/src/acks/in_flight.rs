@@ -61,7 +61,8 @@ impl<T> InFlight<T> {
         self.remove_oldest()
     }
 
-    /// Removes the oldest message, whose answer will not come: the connection is another one. Returns its number too.
+    /// Removes the oldest message, whose answer will not come: the connection is another one. Returns its
+    /// number too.
     pub fn remove_oldest(&mut self) -> Option<(u64, T)> {
         let number = self.first;
         self.remove(number).map(|message| (number, message))

@@ -50,7 +50,8 @@ impl Complaints {
         }
     }
 
-    /// Takes the outcome of the last attempt to connect to each server. The client's own event for it is one word.
+    /// Takes the outcome of the last attempt to connect to each server. The client's own event for it is one
+    /// word.
     pub(super) fn attempted(&self, servers: &[Server]) {
         for server in servers {
             let url = format!("{}://{}:{}", server.addr.scheme(), server.addr.host(), server.addr.port());

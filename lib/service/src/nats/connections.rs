@@ -8,11 +8,12 @@ use std::{
 use async_nats::Client;
 use tokio_util::sync::CancellationToken;
 
-/// Connections that are to be closed before their broker ends: a client takes a broker that ends first for a fault, logs
-/// it and tries to reconnect.
+/// Connections that are to be closed before their broker ends: a client takes a broker that ends first for a
+/// fault, logs it and tries to reconnect.
 ///
-/// Dropping all of a connection's clients would not close it: a service's connection stays open for as long as its
-/// process lives, because its own event handler holds a client (see [`NatsArgs::connect`](super::NatsArgs::connect)).
+/// Dropping all of a connection's clients would not close it: a service's connection stays open for as long
+/// as its process lives, because its own event handler holds a client (see
+/// [`NatsArgs::connect`](super::NatsArgs::connect)).
 #[derive(Clone, Debug, Default)]
 pub struct Connections(Arc<Mutex<Vec<(Client, CancellationToken)>>>);
 
@@ -22,7 +23,8 @@ impl Connections {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).push((client, closed));
     }
 
-    /// Closes all connections, and waits for at most `limit`: a connection whose broker is away is not closed in time.
+    /// Closes all connections, and waits for at most `limit`: a connection whose broker is away is not closed
+    /// in time.
     pub async fn close(&self, limit: Duration) {
         let connections = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
         let closing = async {

@@ -2,7 +2,7 @@
 
 use anyhow::Context;
 use serde_json::Value;
-use tidemap_e2e::browser::Browser;
+use tidemap_testkit::browser::Browser;
 
 /// As `cargo xtask test` names its folder.
 const AXE: &str = "axe-core@4.14.1/package/axe.min.js";

@@ -3,7 +3,7 @@
 use std::{fs, path::Path, process::Stdio};
 
 use tidemap_broker::keys::Keys;
-use tidemap_e2e::{
+use tidemap_testkit::{
     eventually,
     process::{Tidemap, run_to_end},
 };
