@@ -35,7 +35,7 @@ pub(super) const ALL: [(&str, Step); 10] = [
     ("format", Steps::format),
     ("lints", Steps::lints),
     ("documentation", Steps::documentation),
-    ("wire stands alone", Steps::wire_stands_alone),
+    ("what programs contain", Steps::contents),
     ("dependencies", Steps::dependencies),
     ("files to deploy with", Steps::manifests),
     ("agent on other systems", Steps::other_systems),
