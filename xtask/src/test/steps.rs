@@ -1,7 +1,5 @@
 //! The steps, in their order.
 
-use std::path::PathBuf;
-
 use anyhow::{Result, bail};
 
 use super::{dependencies, manifests, programs, tally::Tally};
@@ -37,7 +35,7 @@ pub(super) const ALL: [(&str, Step); 10] = [
     ("format", Steps::format),
     ("lints", Steps::lints),
     ("documentation", Steps::documentation),
-    ("wire stands alone", Steps::wire_stands_alone),
+    ("what programs contain", Steps::contents),
     ("dependencies", Steps::dependencies),
     ("files to deploy with", Steps::manifests),
     ("agent on other systems", Steps::other_systems),
@@ -48,23 +46,19 @@ pub(super) const ALL: [(&str, Step); 10] = [
 /// What the steps share.
 pub(super) struct Steps {
     workspace: Workspace,
-    /// The broker that all tests start, once it is known.
-    nats_server: Option<PathBuf>,
     /// Whether tests that come in a short and a long form run in the long one.
     long: bool,
 }
 
 impl Steps {
     pub(super) fn new(workspace: Workspace, long: bool) -> Self {
-        Self { workspace, nats_server: None, long }
+        Self { workspace, long }
     }
 
     fn tools(&mut self, _: &mut Tally) -> Result<()> {
         tools::check_compiler()?;
         tools::ensure_wasm_target(&self.workspace)?;
-        let nats_server = tools::ensure_broker(&self.workspace, &["--workspace"])?;
-        println!("nats-server: {}", nats_server.display());
-        self.nats_server = Some(nats_server);
+        tools::check_broker(&self.workspace)?;
         tools::ensure_checkers(&self.workspace)?;
         tools::ensure_browser(&self.workspace)
     }
@@ -136,10 +130,14 @@ impl Steps {
     /// All of them from one build: each package by itself would be built anew, with the features that it alone needs.
     fn tests(&mut self, tally: &mut Tally) -> Result<()> {
         // Named by itself: a build of tests makes only programs of packages that have tests in files of their own.
-        let all = ["build", "--workspace", "--tests", "--bin", "tidemap"];
+        let all = ["build", "--workspace", "--tests", "--bin", "tidemap", "--example", tools::FIND_BROKER];
         let built = Artifacts::build(&mut self.workspace.cargo(all))?;
-        let mut environment = vec![("TIDEMAP_BIN", built.program("tidemap")?.as_os_str())];
-        environment.extend(self.nats_server.as_ref().map(|path| ("TIDEMAP_NATS_SERVER", path.as_os_str())));
+        let nats_server = tools::find_broker(&self.workspace, &built)?;
+        println!("nats-server: {}", nats_server.display());
+        let mut environment = vec![
+            ("TIDEMAP_BIN", built.program("tidemap")?.as_os_str()),
+            ("TIDEMAP_NATS_SERVER", nats_server.as_os_str()),
+        ];
         if self.long {
             environment.push(("TIDEMAP_LONG", "1".as_ref()));
         }
