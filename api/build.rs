@@ -1,4 +1,5 @@
-//! Lists the files of the page, which `cargo xtask web` puts into `dist/web`, so that the binary carries them.
+//! Lists the files of the page, which `cargo xtask web` puts into `dist/web`, so that the binary carries
+//! them.
 
 use std::{
     env, fs,
@@ -10,8 +11,8 @@ fn main() -> io::Result<()> {
     let manifest_dir = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").ok_or(io::ErrorKind::NotFound)?);
     let out_dir = PathBuf::from(env::var_os("OUT_DIR").ok_or(io::ErrorKind::NotFound)?);
     let web = manifest_dir.join("../dist/web");
-    // Cargo runs this anew on every build while the folder is missing, so an empty one is made. Where that is not
-    // possible, running anew does no harm.
+    // Cargo runs this anew on every build while the folder is missing, so an empty one is made. Where that is
+    // not possible, running anew does no harm.
     fs::create_dir_all(&web).ok();
     println!("cargo::rerun-if-changed={}", web.display());
 

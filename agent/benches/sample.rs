@@ -25,12 +25,15 @@ mod linux {
 
     use clap::Parser;
     use tidemap_agent::{
-        AgentArgs, AgentConfig, host::HostMetrics, identity::Addresses, kernel::Kernel, links::Links,
-        outbox::Outbox, sampler::Sampler,
+        AgentArgs, AgentConfig,
+        internals::{Addresses, HostMetrics, Kernel, Links, Sampler},
+        outbox::Outbox,
+    };
+    use tidemap_broker::{
+        Broker, BrokerConfig,
+        keys::{self, Keys},
     };
     use tidemap_service::{
-        broker::{self, Broker, BrokerConfig},
-        keys::{self, Keys},
         nats::{NatsArgs, reached},
         streams,
     };
@@ -70,9 +73,9 @@ mod linux {
         let mut sampled = || {
             let seen = sampler.sample();
             outbox.push(seen.sample, seen.hello, 0);
-            let parcel = outbox.next(0).unwrap();
-            black_box(encode(&parcel.report));
-            outbox.acknowledged(parcel.id, 0);
+            let batch = outbox.next(0).unwrap();
+            black_box(encode(&batch.report));
+            outbox.acknowledged(batch.id, 0);
         };
         print("sample, as a report", bare, cost(&mut sampled));
 
@@ -124,7 +127,7 @@ mod linux {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
         runtime.unwrap().block_on(async {
             let dir = tempfile::tempdir().unwrap();
-            let binary = broker::locate(&broker::default_tools_dir()).unwrap();
+            let binary = tidemap_broker::locate(&tidemap_broker::default_tools_dir()).unwrap();
             let keys = Keys::open_or_create(dir.path()).unwrap();
             let creds = keys::enroll(dir.path(), &NodeId::from_name("bench").unwrap()).unwrap().seed_path;
             let config = BrokerConfig { dir: dir.path().to_owned(), listen: None, tls: None };

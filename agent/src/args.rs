@@ -1,13 +1,13 @@
-//! What can be typed: names, environment variables and the checks of single values.
+//! Command-line arguments, their environment variables, and the checks of single values.
 
 use std::{path::PathBuf, time::Duration};
 
 use tidemap_service::nats::NatsArgs;
-use tidemap_wire::{Location, NodeId};
+use tidemap_wire::{Location, LocationSource, NodeId};
 
-use crate::{location, uplinks::NamePattern};
+use crate::uplinks::NamePattern;
 
-/// What is sampled, and how it is called. A bad value is refused while parsing, before anything runs.
+/// Arguments about sampling, which other commands share. Parsing refuses bad values, before anything runs.
 #[derive(clap::Args, Clone, Debug)]
 pub struct AgentArgs {
     /// Seconds between samples, 0.25 to 60.
@@ -21,14 +21,15 @@ pub struct AgentArgs {
         long,
         env = "TIDEMAP_LOCATION",
         value_name = "LAT,LON[,LABEL]",
-        value_parser = location::given,
+        value_parser = location,
         allow_hyphen_values = true
     )]
     pub location: Option<Location>,
-    /// Who runs this host, such as a cloud's name; the firmware's vendor where that is a known cloud.
+    /// The provider of this host, such as a cloud's name; the firmware's vendor where that is a known cloud.
     #[arg(long, env = "TIDEMAP_PROVIDER", value_name = "NAME", value_parser = text)]
     pub provider: Option<String>,
-    /// A label, `key=value`; may be repeated, or several separated by commas. `region=eu-central-1` also places the node.
+    /// A label, `key=value`; may be repeated, or several separated by commas. `region=eu-central-1` also
+    /// places the node.
     #[arg(long = "label", env = "TIDEMAP_LABELS", value_name = "KEY=VALUE", value_delimiter = ',', value_parser = label)]
     pub labels: Vec<(String, String)>,
     /// Count this interface whatever the kernel's topology says (`*` matches anything); wins over --exclude.
@@ -37,7 +38,8 @@ pub struct AgentArgs {
     /// Never count this interface; `--exclude '*' --include eth0` counts eth0 alone.
     #[arg(long, env = "TIDEMAP_EXCLUDE", value_name = "INTERFACE", value_delimiter = ',')]
     pub exclude: Vec<NamePattern>,
-    /// Keep samples in this file until the broker has them, so that they survive a restart of the agent in an outage.
+    /// Keep samples in this file until the broker has them, so that they survive a restart of the agent in an
+    /// outage.
     #[arg(long, env = "TIDEMAP_SPOOL", value_name = "FILE")]
     pub spool: Option<PathBuf>,
     /// Where sysfs is mounted.
@@ -48,7 +50,7 @@ pub struct AgentArgs {
     pub procfs_root: PathBuf,
 }
 
-/// The `agent` command whole: what is sampled, where it goes, and the two ways to only look.
+/// Arguments of the `agent` command.
 #[derive(clap::Args, Clone, Debug)]
 pub struct AgentCommand {
     #[command(flatten)]
@@ -63,11 +65,30 @@ pub struct AgentCommand {
     pub explain: bool,
 }
 
+/// Every hello contains the labels; a whole file pasted into one would not fit into a message.
+const MAX_TEXT_BYTES: usize = 255;
+/// This many labels of that length fit into one message with all else that is in it.
+pub(crate) const MAX_LABELS: usize = 64;
+
 fn interval(text: &str) -> Result<Duration, String> {
     match text.trim().parse::<f64>() {
         Ok(seconds) if (0.25..=60.0).contains(&seconds) => Ok(Duration::from_secs_f64(seconds)),
         _ => Err("not a number of seconds from 0.25 to 60".to_owned()),
     }
+}
+
+/// Reads `lat,lon` or `lat,lon,label`.
+fn location(value: &str) -> Result<Location, String> {
+    let mut parts = value.splitn(3, ',').map(str::trim);
+    let mut degrees = |limit: f64| parts.next()?.parse::<f64>().ok().filter(|value| value.abs() <= limit);
+    let (Some(lat), Some(lon)) = (degrees(90.0), degrees(180.0)) else {
+        return Err("not of the form lat,lon[,label] with lat in -90..90 and lon in -180..180".to_owned());
+    };
+    let label = parts.next().filter(|label| !label.is_empty()).map(str::to_owned);
+    if label.as_ref().is_some_and(|label| label.len() > MAX_TEXT_BYTES) {
+        return Err(format!("the label is longer than {MAX_TEXT_BYTES} bytes"));
+    }
+    Ok(Location { lat, lon, label, source: LocationSource::Given })
 }
 
 fn text(value: &str) -> Result<String, String> {
@@ -77,11 +98,6 @@ fn text(value: &str) -> Result<String, String> {
         value => Ok(value.to_owned()),
     }
 }
-
-/// Labels travel in every hello; a whole file pasted into one would not fit into a message.
-pub(crate) const MAX_TEXT_BYTES: usize = 255;
-/// So many labels of that length fit into one message with all that is in it beside them.
-pub(crate) const MOST_LABELS: usize = 64;
 
 fn label(pair: &str) -> Result<(String, String), String> {
     let (key, value) = pair.split_once('=').ok_or("not of the form key=value")?;
@@ -116,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn values_are_taken_as_they_are_meant() {
+    fn values_are_parsed_as_they_are_meant() {
         let args =
             parse(&["--interval", "0.5", "--node", "Web.01", "--label", "a=b=c", "--label", "d=e"]).unwrap();
         assert_eq!(args.interval, Duration::from_millis(500));
@@ -127,7 +143,17 @@ mod tests {
     }
 
     #[test]
-    fn bad_values_are_refused_by_their_flag() {
+    fn a_location_has_two_coordinates_and_perhaps_a_label() {
+        let place = location(" 52.5 , 13.4 , Berlin, Rack 3 ").unwrap();
+        assert_eq!((place.lat, place.lon, place.label.as_deref()), (52.5, 13.4, Some("Berlin, Rack 3")));
+        assert_eq!(location("-90,180").unwrap().label, None);
+        for bad in ["", "1", "1,", "91,0", "0,181", "NaN,0", "inf,0", "a,b"] {
+            assert!(location(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn bad_values_are_refused_with_their_flag() {
         for (flag, value) in [
             ("--interval", "0.2"),
             ("--interval", "61"),
@@ -141,8 +167,8 @@ mod tests {
             ("--provider", " "),
             ("--include", ""),
         ] {
-            let told = parse(&[flag, value]).unwrap_err();
-            assert!(told.contains(flag), "{flag} {value}: {told}");
+            let refusal = parse(&[flag, value]).unwrap_err();
+            assert!(refusal.contains(flag), "{flag} {value}: {refusal}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What the agent was told to do, checked.
+//! Agent configuration.
 
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
@@ -6,24 +6,28 @@ use anyhow::Context;
 use tidemap_service::cli::UsageError;
 use tidemap_wire::{Location, NodeId};
 
-use crate::{AgentArgs, args::MOST_LABELS, identity, uplinks::Choice};
+use crate::{
+    args::{AgentArgs, MAX_LABELS},
+    host_name::host_name,
+    uplinks::Choice,
+};
 
-/// What the agent was told to do: every value is usable.
+/// A checked agent configuration: every value can be used.
 #[derive(Clone, Debug)]
 pub struct AgentConfig {
     /// This node.
     pub node: NodeId,
     /// Time between samples.
     pub interval: Duration,
-    /// The operator's word on where the node is.
+    /// The location that the operator gave.
     pub location: Option<Location>,
-    /// The operator's word on who runs the host.
+    /// The provider that the operator gave.
     pub provider: Option<String>,
     /// The operator's labels.
     pub labels: BTreeMap<String, String>,
-    /// The operator's word on which interfaces count.
+    /// The interfaces that the operator includes and excludes.
     pub choice: Choice,
-    /// Where samples wait that the broker does not have yet; without it they wait in memory alone.
+    /// The file in which samples wait for the broker; without one they wait in memory alone.
     pub spool: Option<PathBuf>,
     /// Where sysfs is mounted.
     pub sysfs_root: PathBuf,
@@ -32,18 +36,18 @@ pub struct AgentConfig {
 }
 
 impl AgentConfig {
-    /// Takes what was typed; what was not is asked of the host.
+    /// Checks the arguments, and asks the host for a name if none was given.
     ///
     /// # Errors
     ///
-    /// When no name was given and the host has none that can be used.
+    /// When there are too many labels, or no name was given and the host has none that can be used.
     pub fn new(args: AgentArgs) -> anyhow::Result<Self> {
         let node = match args.node {
             Some(node) => node,
             None => named_after_host()?,
         };
-        if args.labels.len() > MOST_LABELS {
-            return Err(UsageError(format!("--label: at most {MOST_LABELS}")).into());
+        if args.labels.len() > MAX_LABELS {
+            return Err(UsageError(format!("--label: at most {MAX_LABELS}")).into());
         }
         Ok(Self {
             node,
@@ -60,9 +64,9 @@ impl AgentConfig {
 }
 
 fn named_after_host() -> anyhow::Result<NodeId> {
-    let named = match identity::host_name() {
+    let named = match host_name() {
         Some(name) => NodeId::from_name(&name).map_err(|error| format!("the hostname {name:?}: {error}")),
-        None => Err("this host does not tell its name".to_owned()),
+        None => Err("this host has no name".to_owned()),
     };
     named.map_err(UsageError).context("give this node a name with --node")
 }

@@ -1,21 +1,23 @@
-//! What changes rarely about this node: its hello.
+//! The node's hello: what rarely changes about it.
 
 mod address;
 mod vendor;
 
 use sysinfo::System;
-use tidemap_wire::{Hello, Interface, Location};
+use tidemap_wire::{Hello, Interface};
 
 pub use address::Addresses;
 
 use crate::{
-    AgentConfig,
+    config::AgentConfig,
+    host_name::host_name,
     location::{self, TimeZoneFiles},
-    uplinks::{Topology, Verdict},
+    uplinks::{Link, Topology, Verdict},
 };
 
-/// A host with a veth for each of a thousand containers must still fit its hello into a message.
-pub const LISTED_INTERFACES: usize = 64;
+/// Limits of a hello: that of a host with a veth for each of a thousand containers must still fit into a
+/// message.
+pub(crate) const LISTED_INTERFACES: usize = 64;
 const LISTED_ADDRESSES: usize = 8;
 
 /// What does not change while the agent runs.
@@ -25,7 +27,7 @@ pub struct Identity {
 }
 
 impl Identity {
-    /// Asks this host.
+    /// The identity of this host.
     pub fn of_host(config: &AgentConfig) -> Self {
         let time_zone = TimeZoneFiles::of_host().name();
         let fixed = Hello {
@@ -35,7 +37,7 @@ impl Identity {
             arch: Some(System::cpu_arch()).filter(|arch| !arch.is_empty()),
             agent_version: env!("CARGO_PKG_VERSION").to_owned(),
             interval_ms: u32::try_from(config.interval.as_millis()).unwrap_or(u32::MAX),
-            location: find_location(config, time_zone.as_deref()),
+            location: location::find(config.location.as_ref(), &config.labels, time_zone.as_deref()),
             provider: config.provider.clone().or_else(|| vendor::provider(&config.sysfs_root)),
             labels: config.labels.clone(),
             ..Hello::default()
@@ -59,25 +61,16 @@ impl Identity {
     }
 }
 
-/// The host's name as the host has it.
-pub fn host_name() -> Option<String> {
-    System::host_name().ok().map(|name| name.trim().to_owned()).filter(|name| !name.is_empty())
-}
-
 fn os() -> Option<String> {
     let name = System::name().ok()?;
     Some(System::os_version().map_or(name.clone(), |version| format!("{name} {version}")))
 }
 
-fn find_location(config: &AgentConfig, time_zone: Option<&str>) -> Option<Location> {
-    location::find(config.location.as_ref(), &config.labels, time_zone)
-}
-
-/// Every interface as far as they fit, those that count first.
+/// As many interfaces as fit, those that count first.
 fn inventory(topology: &Topology, verdicts: &[Verdict], addresses: &Addresses) -> Vec<Interface> {
     let mut judged: Vec<_> = topology.links.iter().zip(verdicts).collect();
     judged.sort_by_key(|(_, verdict)| !verdict.counted);
-    let interface = |(link, verdict): (&crate::uplinks::Link, &Verdict)| Interface {
+    let interface = |(link, verdict): (&Link, &Verdict)| Interface {
         name: link.name.clone(),
         counted: verdict.counted,
         reason: verdict.reason.clone(),

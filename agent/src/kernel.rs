@@ -1,7 +1,7 @@
-//! What this host's kernel tells of its interfaces: the topology and the counters.
+//! The kernel's view of this host's interfaces: the topology and the counters.
 //!
-//! Linux is read from sysfs and procfs, whose places are arguments. Elsewhere sysinfo is asked, which knows no topology:
-//! see the rule there.
+//! On Linux it is read from sysfs and procfs, whose roots are arguments. Elsewhere it comes from sysinfo,
+//! which knows no topology: see the rule there.
 
 #[cfg(not(target_os = "linux"))]
 mod elsewhere;
@@ -10,16 +10,20 @@ mod folder;
 #[cfg(target_os = "linux")]
 mod linux;
 #[cfg(target_os = "linux")]
-pub mod routes;
+mod routes;
 
 #[cfg(not(target_os = "linux"))]
-pub use elsewhere::{Kernel, RULE};
+pub use elsewhere::Kernel;
+#[cfg(not(target_os = "linux"))]
+pub(crate) use elsewhere::RULE;
 #[cfg(target_os = "linux")]
-pub use linux::{Kernel, RULE};
+pub use linux::Kernel;
+#[cfg(target_os = "linux")]
+pub(crate) use linux::RULE;
 
 /// Errors and drops of an interface since its driver began.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Faults {
+pub struct ErrorCounts {
     /// Receive and transmit errors.
     pub errors: u64,
     /// Packets dropped.

@@ -1,38 +1,55 @@
-//! Tidemap's agent: reads this host's counters and publishes throughput samples. It can do nothing else.
+//! Tidemap's agent reads this host's counters and publishes throughput samples. It can do nothing else.
 //!
-//! `counters → uplinks → meter → ring → publisher`: [`kernel`] and [`host`] read, [`uplinks`] decides which interfaces
-//! count, [`meter`] makes sums that never fall, [`outbox`] decides what to send from its ring, [`publisher`] sends it.
-//! All but the first two and the last are pure: time and readings come in as arguments.
+//! `kernel → uplinks → meter → outbox → publisher`: `kernel` and `host` read, `uplinks` decides which
+//! interfaces count, `meter` makes sums that never fall, [`outbox`] decides what to send from its ring,
+//! `publisher` sends it. All but the first two and the last are pure: time and readings come in as arguments.
 //!
-//! Nobody can tell an agent to do anything. It opens no port, subscribes to nothing but the acknowledgements of its own
+//! An agent takes no commands. It opens no port, subscribes to nothing but the acknowledgements of its own
 //! reports, and asks no third party where it is.
+//!
+//! Exported beside [`run`]: [`outbox`] for the simulator, whose nodes deliver as an agent does, and
+//! [`host_name`] for `tidemap up`.
 
 mod args;
 mod config;
 
-pub mod kernel;
-pub mod links;
-pub mod uplinks;
+mod kernel;
+mod links;
+mod uplinks;
 
-pub mod faults;
-pub mod meter;
-pub mod timeline;
+mod error_counters;
+mod meter;
+mod timeline;
 
-pub mod host;
-pub mod identity;
-pub mod location;
+mod host;
+mod host_name;
+mod identity;
+mod location;
 
 pub mod outbox;
-pub mod ring;
-pub mod spool;
+mod ring;
+mod spool;
 
-pub mod publisher;
-pub mod sampler;
+mod publisher;
+mod sampler;
 mod show;
 
 pub use args::{AgentArgs, AgentCommand};
 pub use config::AgentConfig;
-pub use show::{dry_run, explain};
+pub use host_name::host_name;
+
+/// For the bench and the tests on made trees alone.
+#[doc(hidden)]
+pub mod internals {
+    pub use crate::{
+        host::HostMetrics,
+        identity::{Addresses, Identity},
+        kernel::{ErrorCounts, Kernel},
+        links::Links,
+        sampler::Sampler,
+        uplinks::Topology,
+    };
+}
 
 use tidemap_service::nats::NatsArgs;
 use tokio::sync::mpsc;
@@ -41,17 +58,17 @@ use tokio_util::sync::CancellationToken;
 use crate::{publisher::Publisher, sampler::Sampler};
 
 impl AgentCommand {
-    /// Does what was typed: publishes, or only shows.
+    /// Executes the command: publishes, or shows what would be published.
     ///
     /// # Errors
     ///
-    /// As [`run`], [`dry_run`] and [`explain`].
+    /// As [`run`]; and when the output cannot be written.
     pub async fn execute(self, shutdown: CancellationToken) -> anyhow::Result<()> {
         let config = AgentConfig::new(self.agent)?;
         if self.explain {
-            explain(&config)
+            show::explain(&config)
         } else if self.dry_run {
-            dry_run(config, shutdown).await
+            show::dry_run(config, shutdown).await
         } else {
             run(config, self.nats, shutdown).await
         }
@@ -67,7 +84,8 @@ pub async fn run(config: AgentConfig, nats: NatsArgs, shutdown: CancellationToke
     let publisher = Publisher::connect(&nats, &config).await?;
     tracing::info!(node = %config.node, interval_ms = config.interval.as_millis(), "sampling");
     let sampler = Sampler::start(&config)?;
-    // The publisher waits for nothing longer than half a second; were it stuck, no sample older than the ring matters.
+    // The publisher waits for nothing longer than half a second. If it were stuck, no sample older than the
+    // ring would matter.
     let (sender, observations) = mpsc::channel(ring::CAPACITY);
     let sampling = sampler::at_a_steady_pace(sampler, shutdown, move |observation| {
         if sender.try_send(observation).is_err() {
@@ -75,7 +93,8 @@ pub async fn run(config: AgentConfig, nats: NatsArgs, shutdown: CancellationToke
         }
         Ok(())
     });
-    // Whichever fails ends both; after a shutdown the sampler ends first and the publisher has its last words.
+    // Whichever fails ends both; after a shutdown the sampler ends first, and the publisher sends the last
+    // samples.
     tokio::try_join!(sampling, publisher.run(observations))?;
     Ok(())
 }

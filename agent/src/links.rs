@@ -1,16 +1,16 @@
-//! This host's interfaces from tick to tick: who came, who went, what counts.
+//! This host's interfaces from tick to tick: new ones, vanished ones, and which of them count.
 //!
-//! A host may have a thousand of them that come and go with its containers, so each look costs little: names at every
-//! tick, the interfaces that count and the new ones in full, the rest in turn.
+//! A host may have a thousand of them that come and go with its containers, so each look is cheap: names at
+//! every tick, the interfaces that count and the new ones in full, the others in turn.
 
 use crate::{
-    AgentConfig,
-    kernel::{Faults, Kernel},
+    config::AgentConfig,
+    kernel::{ErrorCounts, Kernel},
     meter::{Key, Reading},
     uplinks::{Choice, Link, Topology, Verdict},
 };
 
-/// How many interfaces that were known before and do not count are looked at again in one look.
+/// Known interfaces that do not count are read again, this many in one look.
 const IN_TURN: usize = 8;
 
 /// This host's interfaces.
@@ -23,10 +23,10 @@ pub struct Links {
     turn: usize,
 }
 
-/// What a look has shown.
+/// What has changed since the last look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Change {
-    /// Everything is as it was.
+    /// Nothing.
     None,
     /// Something about interfaces that do not count.
     Inventory,
@@ -35,11 +35,7 @@ pub enum Change {
 }
 
 impl Links {
-    /// Looks for the first time.
-    ///
-    /// # Errors
-    ///
-    /// When the interfaces cannot be read at all.
+    /// Takes the first look.
     pub fn new(config: &AgentConfig) -> anyhow::Result<Self> {
         let mut links = Self {
             kernel: Kernel::new(config)?,
@@ -53,9 +49,10 @@ impl Links {
         Ok(links)
     }
 
-    /// Looks who came and who went by their names; when `thorough`, also at what may have changed about those who stayed.
+    /// Looks for new and vanished names; a `thorough` look also notices changes of the interfaces that
+    /// stayed.
     pub fn look(&mut self, thorough: bool) -> Change {
-        // When they cannot be listed they still are what they were; their counters will tell that they are silent.
+        // When they cannot be listed they are taken to be the same; their counters will be missing.
         let names = self.kernel.names().unwrap_or_else(|_| self.names.clone());
         let as_before = names == self.names && !self.leads_elsewhere();
         if as_before && !thorough {
@@ -69,54 +66,54 @@ impl Links {
         }
         let before: Vec<_> = self.counted().map(|(link, _)| link.clone()).collect();
         self.verdicts = topology.judge(&self.choice);
-        let same_way_out = topology.default_route == self.topology.default_route;
+        let same_route = topology.default_route == self.topology.default_route;
         self.topology = topology;
-        let same = same_way_out && self.counted().map(|(link, _)| link).eq(&before);
+        let same = same_route && self.counted().map(|(link, _)| link).eq(&before);
         if same { Change::Inventory } else { Change::Counted }
     }
 
-    /// All interfaces and the way out.
-    pub fn topology(&self) -> &Topology {
+    /// All interfaces and the default route.
+    pub(crate) fn topology(&self) -> &Topology {
         &self.topology
     }
 
     /// A verdict for each interface, in the topology's order.
-    pub fn verdicts(&self) -> &[Verdict] {
+    pub(crate) fn verdicts(&self) -> &[Verdict] {
         &self.verdicts
     }
 
     /// All interfaces with their verdicts.
-    pub fn judged(&self) -> impl Iterator<Item = (&Link, &Verdict)> {
+    pub(crate) fn judged(&self) -> impl Iterator<Item = (&Link, &Verdict)> {
         self.topology.links.iter().zip(&self.verdicts)
     }
 
-    /// The counters of those that count. One that has been replaced under its name tells none until the next look.
-    pub fn counted_readings(&self) -> Vec<Reading> {
+    /// The counters of those that count. One that was replaced under its name has none until the next look.
+    pub(crate) fn counted_readings(&self) -> Vec<Reading> {
         self.counted().map(|(link, _)| self.reading(link)).collect()
     }
 
-    /// The counters of those that are up: the ones that count first, as they have just been read, and no more than `most`.
-    pub fn readings_for_display(&self, counted: Vec<Reading>, most: usize) -> Vec<Reading> {
+    /// The counters of those that are up, at most `limit`: first the ones that count, as they were just read.
+    pub(crate) fn readings_for_display(&self, counted: Vec<Reading>, limit: usize) -> Vec<Reading> {
         let counted =
             self.counted().zip(counted).filter(|((link, _), _)| link.up).map(|(_, reading)| reading);
         let others = self.judged().filter(|(link, verdict)| link.up && !verdict.counted);
-        counted.chain(others.map(|(link, _)| self.reading(link))).take(most).collect()
+        counted.chain(others.map(|(link, _)| self.reading(link))).take(limit).collect()
     }
 
     /// The errors and drops of those that count.
-    pub fn fault_readings(&self) -> Vec<(Key, Option<Faults>)> {
-        self.counted().map(|(link, _)| (key(link), self.kernel.faults(&link.name))).collect()
+    pub(crate) fn error_readings(&self) -> Vec<(Key, Option<ErrorCounts>)> {
+        self.counted().map(|(link, _)| (key(link), self.kernel.error_counts(&link.name))).collect()
     }
 
-    /// Warns of what the operator may have meant otherwise.
-    pub fn warn_of_choice(&self) {
+    /// Warns when `--include` or `--exclude` may not do what was meant.
+    pub(crate) fn warn_of_choice(&self) {
         for pattern in self.choice.include.iter().chain(&self.choice.exclude) {
             if !self.names.iter().any(|name| pattern.matches(name)) {
                 tracing::warn!(%pattern, "no interface has this name (yet)");
             }
         }
         if self.counted().next().is_none() {
-            tracing::warn!("no interface counts, so no rate is known; `--explain` tells why");
+            tracing::warn!("no interface counts, so no rate is known; `--explain` says why");
         }
     }
 
@@ -124,11 +121,12 @@ impl Links {
         self.judged().filter(|(_, verdict)| verdict.counted)
     }
 
-    /// Whether the way out has changed where it decides what counts: a container's network may be joined at any time, and
-    /// a device that comes up counts by itself the bytes of the tunnel that stood in for it.
+    /// Whether the default route has changed where it decides what counts: a container's network may be
+    /// joined at any time, and a device that comes up counts by itself the bytes of the tunnel that counted
+    /// in its place.
     fn leads_elsewhere(&self) -> bool {
         let mut devices = self.topology.links.iter().filter(|link| link.device.is_some());
-        self.topology.needs_way_out(&self.verdicts)
+        self.topology.needs_default_route(&self.verdicts)
             && (self.kernel.default_route() != self.topology.default_route
                 || devices.any(|link| !link.up && self.kernel.is_up(&link.name)))
     }
@@ -138,7 +136,7 @@ impl Links {
         Reading { key: key(link), counters, limit_bps: link.limit_bps() }
     }
 
-    /// What is known of an interface and need not be read again in this look.
+    /// A known interface that need not be read again in this look.
     fn known(&self, name: &str) -> Option<Link> {
         // Links are in the order of their names, as the kernel module sorts them.
         let at = self.topology.links.binary_search_by(|link| link.name.as_str().cmp(name)).ok()?;

@@ -1,44 +1,25 @@
-//! Where this node is. Nobody else is asked: a wrong guess by a third party is what people complain about.
+//! Where this node is. No third party is asked: their wrong guesses are what people complain about.
 //!
-//! First that is known: the operator's word, the cloud region among the labels, the city of the time zone. The last is
-//! approximate by nature and says so.
+//! The first that is known of these: the operator's setting, the cloud region among the labels, the city of
+//! the time zone. The last is approximate by nature and is reported as such.
 
 mod cities;
 mod regions;
+mod table;
 mod time_zone;
 
 use std::collections::BTreeMap;
 
 use tidemap_wire::{Location, LocationSource};
 
-use crate::args::MAX_TEXT_BYTES;
-
-pub use time_zone::TimeZoneFiles;
+pub(crate) use time_zone::TimeZoneFiles;
 
 /// Labels that name a cloud's region.
 const REGION_LABELS: [&str; 3] =
     ["region", "topology.kubernetes.io/region", "failure-domain.beta.kubernetes.io/region"];
 
-/// Reads `lat,lon` or `lat,lon,label`.
-///
-/// # Errors
-///
-/// When it is neither, or a coordinate is out of range.
-pub fn given(text: &str) -> Result<Location, String> {
-    let mut parts = text.splitn(3, ',').map(str::trim);
-    let mut degrees = |limit: f64| parts.next()?.parse::<f64>().ok().filter(|value| value.abs() <= limit);
-    let (Some(lat), Some(lon)) = (degrees(90.0), degrees(180.0)) else {
-        return Err("not of the form lat,lon[,label] with lat in -90..90 and lon in -180..180".to_owned());
-    };
-    let label = parts.next().filter(|label| !label.is_empty()).map(str::to_owned);
-    if label.as_ref().is_some_and(|label| label.len() > MAX_TEXT_BYTES) {
-        return Err(format!("the label is longer than {MAX_TEXT_BYTES} bytes"));
-    }
-    Ok(Location { lat, lon, label, source: LocationSource::Given })
-}
-
-/// The best that is known of where this node is.
-pub fn find(
+/// The best known location of this node.
+pub(crate) fn find(
     given: Option<&Location>,
     labels: &BTreeMap<String, String>,
     time_zone: Option<&str>,
@@ -62,19 +43,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_explicit_place_is_taken_as_it_is() {
-        let place = given(" 52.5 , 13.4 , Berlin, Rack 3 ").unwrap();
-        assert_eq!((place.lat, place.lon, place.label.as_deref()), (52.5, 13.4, Some("Berlin, Rack 3")));
-        assert_eq!(given("-90,180").unwrap().label, None);
-        for bad in ["", "1", "1,", "91,0", "0,181", "NaN,0", "inf,0", "a,b"] {
-            assert!(given(bad).is_err(), "{bad}");
-        }
-    }
-
-    #[test]
-    fn the_operators_word_outranks_the_region_and_that_the_time_zone() {
+    fn the_operators_setting_outranks_the_region_and_that_the_time_zone() {
         let labels = BTreeMap::from([("region".to_owned(), "eu-central-1".to_owned())]);
-        let here = given("1,2").unwrap();
+        let here = Location { lat: 1.0, lon: 2.0, label: None, source: LocationSource::Given };
         let none = BTreeMap::new();
         let source = |given, labels, zone| find(given, labels, zone).map(|place| place.source);
         assert_eq!(source(Some(&here), &labels, Some("Asia/Tokyo")), Some(LocationSource::Given));
@@ -85,7 +56,7 @@ mod tests {
     }
 
     #[test]
-    fn a_region_nobody_knows_is_no_place() {
+    fn an_unknown_region_is_no_location() {
         let labels = BTreeMap::from([("region".to_owned(), "moon-1".to_owned())]);
         assert_eq!(find(None, &labels, None), None);
     }

@@ -1,38 +1,34 @@
-//! What to send next. Pure: time comes in as the agent's monotonic milliseconds.
+//! What to send next. Pure: time comes in as monotonic milliseconds.
 //!
-//! The newest sample goes out at once and alone. Whatever else is due – the backlog of an outage, samples whose
-//! acknowledgement never came, the last seconds before a broker was replaced, what an earlier run of this agent left in
-//! its spool – follows in batches, oldest first, and never takes the last place in flight, so a live sample never waits
-//! behind it.
+//! The newest sample is sent at once and alone. Whatever else is due – the backlog of an outage, samples
+//! whose acknowledgement never came, the last seconds before a broker was replaced, what an earlier run of
+//! this agent left in its spool – follows in batches, oldest first, and never takes the last place in flight,
+//! so a live sample never waits behind it.
 
-use tidemap_wire::{Hello, NodeId, Report, Sample, encode};
+mod backoff;
 
-use crate::ring::{Fate, Held, Ring};
+use tidemap_service::acks::InFlight;
+use tidemap_wire::{Hello, NodeId, Report, Sample, encode, timing};
 
-/// Reports under way at once.
-const IN_FLIGHT: usize = 4;
-/// Of these, how many may be backlog.
-const BACKLOG_IN_FLIGHT: usize = IN_FLIGHT - 1;
-/// A report without acknowledgement for this long is sent again.
-const ACK_TIMEOUT_MS: u64 = 5_000;
-/// A broker that is replaced may have lost its unsynced tail (`sync_interval` in nats.conf): what it acknowledged in this
-/// time before its last acknowledgement is sent again.
-const RESENT_MS: u64 = 10_000;
+use crate::ring::{Buffered, DeliveryState, Ring};
+use backoff::Backoff;
+
+/// Batches in flight at once.
+const MAX_IN_FLIGHT: usize = 4;
+/// How many of these may be backlog.
+const MAX_BACKLOG_IN_FLIGHT: usize = MAX_IN_FLIGHT - 1;
 /// A batch ends at either limit, well below the streams' 64 KiB a message.
 const BATCH_SAMPLES: usize = 60;
 const BATCH_BYTES: usize = 32 * 1024;
-/// The identity is repeated this often, for those who came late.
-const HELLO_EVERY_MS: u64 = 60_000;
-/// After a refusal or a silence the backlog rests, 0.5 s at first and 10 s at last; live samples are the probes meanwhile.
-const FIRST_REST_MS: u64 = 500;
-const LAST_REST_MS: u64 = 10_000;
+/// The hello is repeated this often, for receivers that came late.
+const HELLO_PERIOD_MS: u64 = 60_000;
 
-/// A report to be published under a number.
+/// A report to publish under a number.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Parcel {
-    /// Its number: acknowledgements name it.
+pub struct Batch {
+    /// The number that its acknowledgement names.
     pub id: u64,
-    /// What it says.
+    /// The message.
     pub report: Report,
 }
 
@@ -51,24 +47,27 @@ pub struct Outbox {
     node: NodeId,
     boot: u64,
     ring: Ring,
-    flights: Vec<Flight>,
-    next_id: u64,
+    in_flight: InFlight<Sent>,
     hello: Option<Hello>,
-    /// When the identity is to be sent; at once when it is new or was lost.
+    /// Counts the hellos, to tell an acknowledgement of the present one from that of an earlier one.
+    hello_version: u64,
+    /// From then on each live sample carries the hello, until one that does is stored.
     hello_at_ms: u64,
-    rest_ms: u64,
-    rests_until_ms: u64,
+    /// Whether the broker has stored a hello of this run.
+    is_introduced: bool,
+    /// After a refusal or a missing acknowledgement the backlog pauses; live samples are the probes
+    /// meanwhile.
+    backoff: Backoff,
     last_stored_ms: u64,
     lost: u64,
 }
 
-/// A parcel that is under way.
+/// What a batch in flight contains.
 #[derive(Clone, Copy, Debug)]
-struct Flight {
-    id: u64,
-    sent_ms: u64,
+struct Sent {
     backlog: bool,
-    hello: bool,
+    /// The version of the hello beside the samples.
+    hello: Option<u64>,
 }
 
 impl Outbox {
@@ -78,12 +77,12 @@ impl Outbox {
             node,
             boot,
             ring: Ring::default(),
-            flights: Vec::with_capacity(IN_FLIGHT),
-            next_id: 0,
+            in_flight: InFlight::new(timing::AGENT_ACK_TIMEOUT),
             hello: None,
+            hello_version: 0,
             hello_at_ms: 0,
-            rest_ms: FIRST_REST_MS,
-            rests_until_ms: 0,
+            is_introduced: false,
+            backoff: Backoff::default(),
             last_stored_ms: 0,
             lost: 0,
         }
@@ -94,28 +93,29 @@ impl Outbox {
         self.boot
     }
 
-    /// Takes back what earlier runs left behind, oldest first. It follows the first live sample of this run.
+    /// Takes back what earlier runs left, oldest first. It is sent after the first live sample of this run.
     pub fn restore(&mut self, left: impl IntoIterator<Item = (u64, Sample)>) {
         for (boot, sample) in left {
-            self.hold(boot, sample, Fate::Waiting);
+            self.buffer(boot, sample, DeliveryState::Waiting);
         }
     }
 
-    /// Takes a sample, and the identity when it has changed.
+    /// Takes a sample, and the hello when it has changed.
     pub fn push(&mut self, sample: Sample, hello: Option<Hello>, now_ms: u64) {
         if hello.is_some() {
             self.hello = hello;
+            self.hello_version += 1;
             self.hello_at_ms = now_ms;
         }
-        self.hold(self.boot, sample, Fate::New);
+        self.buffer(self.boot, sample, DeliveryState::New);
     }
 
-    /// The next report to send, if one is due; from now on it is under way.
-    pub fn next(&mut self, now_ms: u64) -> Option<Parcel> {
-        if self.flights.len() >= IN_FLIGHT {
+    /// The next batch to send, if one is due. From now on it is in flight.
+    pub fn next(&mut self, now_ms: u64) -> Option<Batch> {
+        if self.in_flight.len() >= MAX_IN_FLIGHT {
             return None;
         }
-        let id = self.next_id;
+        let id = self.in_flight.next_number();
         let live = self.take_live(id);
         let backlog = live.is_none();
         let (boot, samples) = match live {
@@ -123,64 +123,64 @@ impl Outbox {
             None => self.take_backlog(id, now_ms)?,
         };
         // Beside a whole batch a long hello might not fit into a message.
-        let hello = (!backlog && now_ms >= self.hello_at_ms).then(|| self.identity()).flatten();
-        if hello.is_some() {
-            self.hello_at_ms = now_ms + HELLO_EVERY_MS;
-        }
-        self.next_id += 1;
-        self.flights.push(Flight { id, sent_ms: now_ms, backlog, hello: hello.is_some() });
-        Some(Parcel {
+        let hello = if backlog { None } else { self.due_hello(now_ms) };
+        self.in_flight.add(Sent { backlog, hello: hello.is_some().then_some(self.hello_version) }, now_ms);
+        Some(Batch {
             id,
             report: Report { node: self.node.clone(), boot, hello: hello.map(Box::new), samples },
         })
     }
 
-    /// The broker has stored a report; `None` when it had been given up before.
+    /// The broker has stored a batch; `None` when it had been given up before.
     pub fn acknowledged(&mut self, id: u64, now_ms: u64) -> Option<Delivery> {
-        self.rest_ms = FIRST_REST_MS;
-        self.rests_until_ms = 0;
-        let flown = || self.ring.iter().filter(|held| held.fate == Fate::Flying(id));
-        let boot = flown().next().map_or(self.boot, |held| held.boot);
-        let seqs = flown().map(|held| held.sample.seq).collect();
-        self.land(id, Fate::Stored(now_ms))?;
+        self.backoff.reset();
+        let batch = || self.ring.iter().filter(|buffered| buffered.state == DeliveryState::InFlight(id));
+        let boot = batch().next().map_or(self.boot, |buffered| buffered.boot);
+        let seqs = batch().map(|buffered| buffered.sample.seq).collect();
+        let sent = self.in_flight.remove(id)?;
+        self.set_state(id, DeliveryState::Stored(now_ms));
+        if sent.hello == Some(self.hello_version) {
+            self.is_introduced = true;
+            self.hello_at_ms = now_ms + HELLO_PERIOD_MS;
+        }
         self.last_stored_ms = now_ms;
         Some(Delivery { boot, seqs })
     }
 
-    /// The broker did not take a report, or it could not be sent.
+    /// The broker did not store a batch, or it could not be sent.
     pub fn refused(&mut self, id: u64, now_ms: u64) {
-        if self.land(id, Fate::Waiting).is_some() {
-            self.rest(now_ms);
+        if self.in_flight.remove(id).is_some() {
+            self.set_state(id, DeliveryState::Waiting);
+            self.backoff.start(now_ms);
         }
     }
 
     /// Gives up waiting for acknowledgements that are overdue; returns how many were.
     pub fn expire(&mut self, now_ms: u64) -> usize {
-        let overdue = |flight: &&Flight| now_ms.saturating_sub(flight.sent_ms) >= ACK_TIMEOUT_MS;
-        let ids: Vec<_> = self.flights.iter().filter(overdue).map(|flight| flight.id).collect();
-        for id in &ids {
-            self.land(*id, Fate::Waiting);
+        let mut overdue = 0;
+        while let Some((id, _)) = self.in_flight.remove_overdue(now_ms) {
+            self.set_state(id, DeliveryState::Waiting);
+            overdue += 1;
         }
-        if !ids.is_empty() {
-            self.rest(now_ms);
+        if overdue > 0 {
+            self.backoff.start(now_ms);
         }
-        ids.len()
+        overdue
     }
 
-    /// A new connection: what was under way on the old one is sent again. On a new server so are the last seconds before
-    /// the old one fell silent, however long ago that was.
+    /// On a new connection everything that was in flight on the old one is sent again. On a new server so are
+    /// the last seconds before the old one fell silent, however long ago that was.
     pub fn reconnected(&mut self, new_server: bool) {
-        while let Some(flight) = self.flights.first() {
-            self.land(flight.id, Fate::Waiting);
+        while let Some((id, _)) = self.in_flight.remove_oldest() {
+            self.set_state(id, DeliveryState::Waiting);
         }
-        self.rest_ms = FIRST_REST_MS;
-        self.rests_until_ms = 0;
+        self.backoff.reset();
         if new_server {
             self.hello_at_ms = 0;
-            let since_ms = self.last_stored_ms.saturating_sub(RESENT_MS);
-            for held in self.ring.iter_mut() {
-                if matches!(held.fate, Fate::Stored(at_ms) if at_ms >= since_ms) {
-                    held.fate = Fate::Waiting;
+            let since_ms = self.last_stored_ms.saturating_sub(timing::millis(timing::RESEND));
+            for buffered in self.ring.iter_mut() {
+                if matches!(buffered.state, DeliveryState::Stored(at_ms) if at_ms >= since_ms) {
+                    buffered.state = DeliveryState::Waiting;
                 }
             }
         }
@@ -191,9 +191,10 @@ impl Outbox {
         self.pending().next().is_none()
     }
 
-    /// Samples that are due or under way, oldest first, with their runs.
+    /// Samples that are due or in flight, oldest first, with their runs.
     pub fn pending(&self) -> impl Iterator<Item = (u64, &Sample)> {
-        self.ring.iter().filter(|held| !held.fate.is_stored()).map(|held| (held.boot, &held.sample))
+        let pending = self.ring.iter().filter(|buffered| !buffered.state.is_stored());
+        pending.map(|buffered| (buffered.boot, &buffered.sample))
     }
 
     /// Samples that had to make room before they were stored.
@@ -201,63 +202,59 @@ impl Outbox {
         self.lost
     }
 
-    fn hold(&mut self, boot: u64, sample: Sample, fate: Fate) {
+    fn buffer(&mut self, boot: u64, sample: Sample, state: DeliveryState) {
         let size_bytes = encode(&sample).len();
-        let dropped = self.ring.push(Held { boot, sample, size_bytes, fate });
-        if dropped.is_some_and(|held| !held.fate.is_stored()) {
+        let dropped = self.ring.push(Buffered { boot, sample, size_bytes, state });
+        if dropped.is_some_and(|dropped| !dropped.state.is_stored()) {
             self.lost += 1;
         }
     }
 
-    /// The identity as it is told now.
-    fn identity(&self) -> Option<Hello> {
-        self.hello.clone().map(|hello| Hello { lost_samples: Some(self.lost), ..hello })
-    }
-
-    fn rest(&mut self, now_ms: u64) {
-        self.rests_until_ms = now_ms + self.rest_ms;
-        self.rest_ms = (self.rest_ms * 2).min(LAST_REST_MS);
+    /// The hello as it is sent now, if it is due.
+    fn due_hello(&self, now_ms: u64) -> Option<Hello> {
+        if now_ms < self.hello_at_ms {
+            return None;
+        }
+        let hello = self.hello.clone()?;
+        Some(Hello { lost_samples: Some(self.lost), ..hello })
     }
 
     fn take_live(&mut self, id: u64) -> Option<Sample> {
-        let newest = self.ring.newest().filter(|held| held.fate == Fate::New)?;
-        newest.fate = Fate::Flying(id);
+        let newest = self.ring.newest().filter(|buffered| buffered.state == DeliveryState::New)?;
+        newest.state = DeliveryState::InFlight(id);
         Some(newest.sample.clone())
     }
 
     /// The oldest samples that are due, of one run.
     fn take_backlog(&mut self, id: u64, now_ms: u64) -> Option<(u64, Vec<Sample>)> {
-        let flying = self.flights.iter().filter(|flight| flight.backlog).count();
-        // Readers shall hear of this run before they hear more of an earlier one.
-        let before_first_live = self.ring.newest().is_none_or(|held| held.boot != self.boot);
-        if flying >= BACKLOG_IN_FLIGHT || now_ms < self.rests_until_ms || before_first_live {
+        let in_flight = self.in_flight.iter().filter(|sent| sent.backlog).count();
+        // This run's first live sample is sent before the backlog of earlier runs.
+        let before_first_live = self.ring.newest().is_none_or(|newest| newest.boot != self.boot);
+        // Its identity too: readers must not show a node without its name and place.
+        let before_hello = self.hello.is_some() && !self.is_introduced;
+        let is_held_back = before_first_live || before_hello || self.backoff.pauses(now_ms);
+        if in_flight >= MAX_BACKLOG_IN_FLIGHT || is_held_back {
             return None;
         }
-        let boot = self.ring.iter().find(|held| held.fate.is_due())?.boot;
+        let boot = self.ring.iter().find(|buffered| buffered.state.is_due())?.boot;
         let (mut batch, mut batch_bytes) = (Vec::new(), 0);
-        for held in self.ring.iter_mut().filter(|held| held.fate.is_due()) {
-            batch_bytes += held.size_bytes;
+        for buffered in self.ring.iter_mut().filter(|buffered| buffered.state.is_due()) {
+            batch_bytes += buffered.size_bytes;
             let full = batch.len() == BATCH_SAMPLES || batch_bytes > BATCH_BYTES;
-            if held.boot != boot || (full && !batch.is_empty()) {
+            if buffered.boot != boot || (full && !batch.is_empty()) {
                 break;
             }
-            held.fate = Fate::Flying(id);
-            batch.push(held.sample.clone());
+            buffered.state = DeliveryState::InFlight(id);
+            batch.push(buffered.sample.clone());
         }
         Some((boot, batch))
     }
 
-    /// Ends a flight; `None` when there is none with this number (any more).
-    fn land(&mut self, id: u64, fate: Fate) -> Option<()> {
-        let at = self.flights.iter().position(|flight| flight.id == id)?;
-        let flight = self.flights.swap_remove(at);
-        for held in self.ring.iter_mut().filter(|held| held.fate == Fate::Flying(id)) {
-            held.fate = fate;
+    fn set_state(&mut self, id: u64, state: DeliveryState) {
+        for buffered in self.ring.iter_mut().filter(|buffered| buffered.state == DeliveryState::InFlight(id))
+        {
+            buffered.state = state;
         }
-        if flight.hello && !fate.is_stored() {
-            self.hello_at_ms = 0;
-        }
-        Some(())
     }
 }
 

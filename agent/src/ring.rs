@@ -1,76 +1,72 @@
-//! The last samples, held until they are surely stored.
+//! The last samples, buffered until they are surely stored.
 
 use std::collections::VecDeque;
 
 use tidemap_wire::Sample;
 
-/// How many samples are held: ten minutes at the default interval, as far back as the broker's streams reach.
-pub const CAPACITY: usize = 600;
+/// How many samples are buffered: ten minutes at the default interval, as far back as the broker's streams
+/// reach.
+pub(crate) const CAPACITY: usize = 600;
 
 /// The last samples, oldest first.
 #[derive(Debug, Default)]
-pub struct Ring {
-    held: VecDeque<Held>,
-}
+pub(crate) struct Ring(VecDeque<Buffered>);
 
-/// A sample and what has become of it.
+/// A sample and its delivery.
 #[derive(Debug)]
-pub struct Held {
-    /// The run that read it: with a spool, the ring may hold samples of an agent that is no more.
-    pub boot: u64,
-    /// The sample.
-    pub sample: Sample,
+pub(crate) struct Buffered {
+    /// The run that read it: with a spool, the ring may hold samples of an earlier agent.
+    pub(crate) boot: u64,
+    pub(crate) sample: Sample,
     /// About how many bytes it takes in a report.
-    pub size_bytes: usize,
-    /// What has become of it.
-    pub fate: Fate,
+    pub(crate) size_bytes: usize,
+    pub(crate) state: DeliveryState,
 }
 
-/// What has become of a sample.
+/// How far the delivery of a sample has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fate {
+pub(crate) enum DeliveryState {
     /// Never sent.
     New,
     /// Sent in vain, or lost by the broker since.
     Waiting,
-    /// Sent with this number, not yet acknowledged.
-    Flying(u64),
+    /// Sent in the batch of this number, not yet acknowledged.
+    InFlight(u64),
     /// Acknowledged, at these of the agent's monotonic milliseconds.
     Stored(u64),
 }
 
 impl Ring {
-    /// Takes a sample; returns the one that had to make room.
-    pub fn push(&mut self, held: Held) -> Option<Held> {
-        let oldest = if self.held.len() == CAPACITY { self.held.pop_front() } else { None };
-        self.held.push_back(held);
+    /// Adds a sample, and returns the one that had to make room.
+    pub(crate) fn push(&mut self, buffered: Buffered) -> Option<Buffered> {
+        let oldest = if self.0.len() == CAPACITY { self.0.pop_front() } else { None };
+        self.0.push_back(buffered);
         oldest
     }
 
-    /// The newest sample.
-    pub fn newest(&mut self) -> Option<&mut Held> {
-        self.held.back_mut()
+    pub(crate) fn newest(&mut self) -> Option<&mut Buffered> {
+        self.0.back_mut()
     }
 
     /// All samples, oldest first.
-    pub fn iter(&self) -> impl Iterator<Item = &Held> {
-        self.held.iter()
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Buffered> {
+        self.0.iter()
     }
 
     /// All samples, oldest first.
-    pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut Held> {
-        self.held.iter_mut()
+    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Buffered> {
+        self.0.iter_mut()
     }
 }
 
-impl Fate {
-    /// Whether it has to be sent.
-    pub fn is_due(self) -> bool {
+impl DeliveryState {
+    /// Whether the sample has to be sent.
+    pub(crate) fn is_due(self) -> bool {
         matches!(self, Self::New | Self::Waiting)
     }
 
-    /// Whether the broker has it.
-    pub fn is_stored(self) -> bool {
+    /// Whether the broker has the sample.
+    pub(crate) fn is_stored(self) -> bool {
         matches!(self, Self::Stored(_))
     }
 }

@@ -1,33 +1,31 @@
-//! The two ways to only look: reports as JSON lines, and the table of interfaces.
+//! `--dry-run` and `--explain`: reports as JSON lines, and the table of interfaces.
 
 use std::io::{self, Write};
 
 use anyhow::Context;
+use tidemap_service::clock::Stopwatch;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    AgentConfig,
+    config::AgentConfig,
     kernel::RULE,
     outbox::Outbox,
     sampler::{self, Sampler},
 };
 
-/// Prints each report as a JSON line, exactly as it would be published, until `shutdown` or until nobody reads on.
-///
-/// # Errors
-///
-/// When the interfaces cannot be read at all, or the output cannot be written.
-pub async fn dry_run(config: AgentConfig, shutdown: CancellationToken) -> anyhow::Result<()> {
+/// Prints each report as a JSON line, exactly as it would be published, until `shutdown` or until the reader
+/// of the output ends.
+pub(crate) async fn dry_run(config: AgentConfig, shutdown: CancellationToken) -> anyhow::Result<()> {
     let mut outbox = Outbox::new(config.node.clone(), fastrand::u64(..));
     let enough = shutdown.child_token();
     let sampler = Sampler::start(&config)?;
-    let started = tokio::time::Instant::now();
+    let clock = Stopwatch::start();
     sampler::at_a_steady_pace(sampler, enough.clone(), |observation| {
-        let now_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let now_ms = clock.now_ms();
         outbox.push(observation.sample, observation.hello, now_ms);
-        while let Some(parcel) = outbox.next(now_ms) {
-            outbox.acknowledged(parcel.id, 0);
-            if !print(&serde_json::to_string(&parcel.report)?)? {
+        while let Some(batch) = outbox.next(now_ms) {
+            outbox.acknowledged(batch.id, 0);
+            if !print(&serde_json::to_string(&batch.report)?)? {
                 enough.cancel();
             }
         }
@@ -36,12 +34,8 @@ pub async fn dry_run(config: AgentConfig, shutdown: CancellationToken) -> anyhow
     .await
 }
 
-/// Prints every network interface, whether it counts and why, and this system's rule.
-///
-/// # Errors
-///
-/// When the interfaces cannot be read at all, or the output cannot be written.
-pub fn explain(config: &AgentConfig) -> anyhow::Result<()> {
+/// Prints every network interface, whether it counts and why, and the rule of this system.
+pub(crate) fn explain(config: &AgentConfig) -> anyhow::Result<()> {
     let sampler = Sampler::start(config)?;
     let width = sampler.judged().map(|(link, _)| link.name.len()).max().unwrap_or(0).max("interface".len());
     let mut table = format!("{:width$}  counts  {:>10}  reason", "interface", "speed");
@@ -53,7 +47,7 @@ pub fn explain(config: &AgentConfig) -> anyhow::Result<()> {
     print(&format!("{table}\n\n{RULE}")).map(|_| ())
 }
 
-/// Prints a line; false when nobody reads any more, as behind `| head`.
+/// Prints a line; false when the reader has ended, as behind `| head`.
 fn print(line: &str) -> anyhow::Result<bool> {
     let mut out = io::stdout().lock();
     match writeln!(out, "{line}").and_then(|()| out.flush()) {

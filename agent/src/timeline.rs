@@ -1,36 +1,37 @@
-//! The times of samples: from a monotonic clock, with the wall clock as an anchor only.
+//! The times of samples. They come from the monotonic clock; the wall clock is only its anchor.
 
-/// How far the wall clock may run ahead before time is taken to have passed unseen: the host slept, or its clock was
-/// set. Smaller steps are the ordinary work of time synchronisation.
+/// When the wall clock is further ahead than this, time has passed that the monotonic clock has not measured:
+/// the host slept, or its clock was set. Smaller steps are the ordinary work of time synchronisation.
 const GAP_MS: i64 = 2_000;
 
 /// When a sample was read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Tick {
+pub(crate) struct Tick {
     /// Unix milliseconds; never falls within one run.
-    pub at_ms: i64,
+    pub(crate) at_ms: i64,
     /// Monotonic milliseconds since the tick before.
-    pub elapsed_ms: u32,
-    /// Whether time passed that the monotonic clock has not seen, so that a rate would be wrong.
-    pub gap: bool,
+    pub(crate) elapsed_ms: u32,
+    /// Whether time passed that the monotonic clock has not measured, so that a rate would be wrong.
+    pub(crate) gap: bool,
 }
 
 /// The times of samples of one run.
 #[derive(Clone, Debug)]
-pub struct Timeline {
+pub(crate) struct Timeline {
     /// The wall clock minus the monotonic one, as anchored.
     offset_ms: i64,
     last_ms: u64,
 }
 
 impl Timeline {
-    /// Begins at a moment of both clocks.
-    pub fn new(monotonic_ms: u64, wall_ms: i64) -> Self {
+    /// Begins at one moment of both clocks.
+    pub(crate) fn new(monotonic_ms: u64, wall_ms: i64) -> Self {
         Self { offset_ms: wall_ms - whole(monotonic_ms), last_ms: monotonic_ms }
     }
 
-    /// The time of a sample read now. Whole milliseconds since the start are compared, so their sum does not drift.
-    pub fn tick(&mut self, monotonic_ms: u64, wall_ms: i64) -> Tick {
+    /// The time of a sample read now. Whole milliseconds since the start are compared, so that their sum does
+    /// not drift.
+    pub(crate) fn tick(&mut self, monotonic_ms: u64, wall_ms: i64) -> Tick {
         let elapsed_ms = monotonic_ms.saturating_sub(self.last_ms);
         self.last_ms = self.last_ms.max(monotonic_ms);
         let ahead_ms = wall_ms - (self.offset_ms + whole(self.last_ms));

@@ -1,24 +1,25 @@
 //! Which interfaces count, and why.
 //!
-//! A byte that leaves a host passes several interfaces on its way: a container's veth, a bridge, a VLAN, a bond, and at
-//! last a device. Only one of them may count. The kernel tells which one rides on which, so the rule reads that
-//! topology and never looks at names:
+//! A byte that leaves a host passes several interfaces on its way: a container's veth, a bridge, a VLAN, a
+//! bond, and at last a device. Only one of them may count. The kernel knows which one rides on which, so the
+//! rule reads that topology and never looks at names:
 //!
-//! 1. an interface with a device behind it counts, unless another interface with a device already counts its bytes
-//!    (the port of a paravirtual master, a switch port on its conduit, a guest's back end, a monitor, a representor);
+//! 1. an interface with a device behind it counts, unless another interface with a device already counts its
+//!    bytes (the port of a paravirtual master, a switch port on its conduit, a guest's back end, a monitor, a
+//!    representor);
 //! 2. everything else is virtual and does not count;
-//! 3. where no device is up – a container, a network namespace, a modem on a serial line – the interface of the default
-//!    route counts;
-//! 4. `--include` and `--exclude` have the last word.
+//! 3. where no device is up – a container, a network namespace, a modem on a serial line – the interface of
+//!    the default route counts;
+//! 4. `--include` and `--exclude` override all of this.
 
 mod choice;
 
-pub use choice::{Choice, NamePattern, NamePatternError};
+pub(crate) use choice::{Choice, NamePattern};
 
 /// `ARPHRD_LOOPBACK`.
-pub const LOOPBACK: u32 = 772;
+pub(crate) const LOOPBACK: u32 = 772;
 /// As many names as fit into a line of a table.
-const MOST_LISTED: usize = 8;
+const MAX_LISTED: usize = 8;
 /// `ARPHRD_IEEE80211` and its two monitor forms: frames that the managed interface beside it counts already.
 const MONITORS: std::ops::RangeInclusive<u32> = 801..=803;
 
@@ -52,7 +53,7 @@ pub struct Link {
 /// The device behind an interface.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Device {
-    /// The bus it is on: `pci`, `usb`, `virtio`, …; unknown where the system does not tell.
+    /// The bus it is on: `pci`, `usb`, `virtio`, …; unknown on some systems.
     pub bus: Option<String>,
     /// Its driver.
     pub driver: Option<String>,
@@ -60,7 +61,7 @@ pub struct Device {
     pub port: Option<String>,
 }
 
-/// All interfaces, and the way out.
+/// All interfaces, and the default route.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Topology {
     /// Every interface, by name.
@@ -96,7 +97,7 @@ impl Topology {
     /// One verdict for each link, in their order.
     pub fn judge(&self, choice: &Choice) -> Vec<Verdict> {
         let mut verdicts: Vec<_> = self.links.iter().map(|link| self.natural(link)).collect();
-        if let Some((at, reason)) = self.way_out(&verdicts) {
+        if let Some((at, reason)) = self.default_route_uplink(&verdicts) {
             verdicts[at] = Verdict { counted: true, reason: reason.to_owned() };
         }
         for (link, verdict) in self.links.iter().zip(&mut verdicts) {
@@ -108,7 +109,7 @@ impl Topology {
     }
 
     /// Whether no device that counts is up, so that the default route decides.
-    pub fn needs_way_out(&self, verdicts: &[Verdict]) -> bool {
+    pub fn needs_default_route(&self, verdicts: &[Verdict]) -> bool {
         let counted = self.links.iter().zip(verdicts).filter(|(_, verdict)| verdict.counted);
         !counted.map(|(link, _)| link).any(|link| link.device.is_some() && link.up)
     }
@@ -149,7 +150,7 @@ impl Topology {
         let below = listed(&link.lowers);
         match link.kind.as_deref() {
             _ if link.hardware_type == LOOPBACK => "loopback".to_owned(),
-            // There nothing but this is known.
+            // Other systems know nothing but this.
             Some(why) if cfg!(not(target_os = "linux")) => why.to_owned(),
             Some("bond" | "bridge" | "team") if below.is_empty() => {
                 format!("{} without ports", link.kind.as_deref().unwrap_or_default())
@@ -168,8 +169,8 @@ impl Topology {
     }
 
     /// The interface of the default route, where no device that counts is up.
-    fn way_out(&self, verdicts: &[Verdict]) -> Option<(usize, &'static str)> {
-        if !self.needs_way_out(verdicts) {
+    fn default_route_uplink(&self, verdicts: &[Verdict]) -> Option<(usize, &'static str)> {
+        if !self.needs_default_route(verdicts) {
             return None;
         }
         let route = self.default_route.as_ref()?;
@@ -204,8 +205,8 @@ impl Device {
     }
 }
 
-/// The kernel names a representor's port after the function it stands for: `pf<N>vf<M>` or `pf<N>sf<M>`, perhaps
-/// behind a controller, `c<N>`.
+/// The kernel names a representor's port after the function it stands for: `pf<N>vf<M>` or `pf<N>sf<M>`,
+/// perhaps behind a controller, `c<N>`.
 fn is_representor(port: &str) -> bool {
     let digits = |text: &str| text.trim_start_matches(|c: char| c.is_ascii_digit()).to_owned();
     let number_after = |prefix: &str, text: &str| {
@@ -220,7 +221,7 @@ fn is_representor(port: &str) -> bool {
 
 /// Names in a reason, which travels in every hello: a bridge may have hundreds of ports.
 fn listed(names: &[String]) -> String {
-    match names.split_at_checked(MOST_LISTED) {
+    match names.split_at_checked(MAX_LISTED) {
         Some((first, rest)) if !rest.is_empty() => format!("{} and {} more", first.join(", "), rest.len()),
         _ => names.join(", "),
     }

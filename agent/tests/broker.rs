@@ -17,9 +17,11 @@ use clap::Parser;
 use futures_util::{StreamExt, stream::BoxStream};
 use tempfile::TempDir;
 use tidemap_agent::{AgentArgs, AgentConfig};
-use tidemap_service::{
-    broker::{self, Broker, BrokerConfig},
+use tidemap_broker::{
+    Broker, BrokerConfig,
     keys::{self, Keys},
+};
+use tidemap_service::{
     nats::{NatsArgs, reached},
     streams,
 };
@@ -61,7 +63,7 @@ impl Fleet {
     async fn without_streams() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let node = NodeId::from_name("web-01.example.com").unwrap();
-        let binary = broker::locate(&broker::default_tools_dir()).unwrap();
+        let binary = tidemap_broker::locate(&tidemap_broker::default_tools_dir()).unwrap();
         let keys = Keys::open_or_create(dir.path()).unwrap();
         let seed = keys::enroll(dir.path(), &node).unwrap().seed_path;
         let config = BrokerConfig { dir: dir.path().to_owned(), listen: None, tls: None };

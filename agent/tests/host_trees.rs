@@ -9,10 +9,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tidemap_agent::{
     AgentArgs, AgentConfig,
-    host::HostMetrics,
-    identity::{Addresses, Identity},
-    kernel::{Faults, Kernel},
-    uplinks::Topology,
+    internals::{Addresses, ErrorCounts, HostMetrics, Identity, Kernel, Topology},
 };
 
 #[derive(Parser)]
@@ -22,12 +19,13 @@ struct Cli {
 }
 
 /// Every file that a metric comes from, with what it says at first.
-const FILES: [(&str, &str); 15] = [
+const FILES: [(&str, &str); 16] = [
     ("proc/stat", "cpu  100 0 50 800 50 0 0 0 0 0\ncpu0 1 1 1 1 1 1 1 1 0 0\ncpu1 1 1 1 1 1 1 1 1 0 0\n"),
     ("proc/meminfo", MEMORY),
     ("proc/loadavg", "0.50 1.25 2.00 1/99 12345\n"),
     ("proc/uptime", "86400.50 1000.00\n"),
     ("proc/diskstats", " 254 0 vda 10 0 100 5 20 0 200 5 0 0 0\n 254 1 vda1 10 0 90 5 20 0 190 5 0 0 0\n"),
+    ("proc/net/snmp", "Tcp: RtoMin RetransSegs InErrs\nTcp: 200 1000 0\n"),
     ("proc/1/stat", ""),
     ("proc/4711/stat", ""),
     ("sys/block/vda/device/model", ""),
@@ -70,7 +68,8 @@ impl Tree {
         AgentConfig::new(Cli::parse_from([&["agent", "--node", "made"], &roots[..]].concat()).agent).unwrap()
     }
 
-    /// The metrics two seconds after the first reading, in which the host was a quarter busy and used its disk.
+    /// The metrics two seconds after the first reading, in which the host was a quarter busy, used its disk and sent
+    /// again seven segments.
     fn host(&self, spoiled: &str) -> Value {
         let mut metrics = HostMetrics::new(&self.config());
         if spoiled != "proc/stat" {
@@ -78,6 +77,9 @@ impl Tree {
         }
         if spoiled != "proc/diskstats" {
             self.write("proc/diskstats", " 254 0 vda 10 0 300 5 20 0 1200 5 0 0 0\n");
+        }
+        if spoiled != "proc/net/snmp" {
+            self.write("proc/net/snmp", "Tcp: RtoMin RetransSegs InErrs\nTcp: 200 1007 0\n");
         }
         serde_json::to_value(metrics.read(2_000)).unwrap()
     }
@@ -101,6 +103,7 @@ fn every_metric_is_what_its_file_says() {
         "disk_read_bps": 200.0 * 512.0 / 2.0, "disk_write_bps": 1000.0 * 512.0 / 2.0,
         "load_1": 0.5, "load_5": 1.25, "load_15": 2.0,
         "uptime_s": 86_400, "temperature_c": 52.5, "fan_rpm": 1200, "processes": 2,
+        "tcp_retransmits": 7,
     });
     assert_eq!(host, expected);
 }
@@ -127,6 +130,7 @@ fn a_metric_that_cannot_be_read_is_absent_and_takes_no_other_with_it() {
     check("proc/loadavg", &["load_1", "load_15", "load_5"]);
     check("proc/uptime", &["uptime_s"]);
     check("proc/diskstats", &["disk_read_bps", "disk_write_bps"]);
+    check("proc/net/snmp", &["tcp_retransmits"]);
     check("sys/class/hwmon/hwmon0/temp1_input", &["temperature_c"]);
     check("sys/class/hwmon/hwmon1/fan1_input", &["fan_rpm"]);
     check("sys/devices/system/cpu/cpufreq/policy0/scaling_cur_freq", &[]);
@@ -160,14 +164,14 @@ fn where_the_frequency_is_fixed_the_processors_own_word_on_it_is_taken() {
 fn errors_and_drops_are_known_when_all_their_counters_are() {
     let tree = Tree::new();
     let kernel = Kernel::new(&tree.config()).unwrap();
-    assert_eq!(kernel.faults("eth0"), None);
+    assert_eq!(kernel.error_counts("eth0"), None);
     for (file, count) in [("rx_errors", "1"), ("tx_errors", "2"), ("rx_dropped", "30"), ("tx_dropped", "40")]
     {
         tree.write(&format!("sys/class/net/eth0/statistics/{file}"), count);
     }
-    assert_eq!(kernel.faults("eth0"), Some(Faults { errors: 3, drops: 70 }));
+    assert_eq!(kernel.error_counts("eth0"), Some(ErrorCounts { errors: 3, drops: 70 }));
     tree.spoil("sys/class/net/eth0/statistics/tx_dropped");
-    assert_eq!(kernel.faults("eth0"), None);
+    assert_eq!(kernel.error_counts("eth0"), None);
 }
 
 #[test]

@@ -4,18 +4,18 @@ mod encoded;
 mod groups;
 mod node;
 mod nodes;
-mod room;
 mod stats;
 
 use std::fmt;
+
+use crate::memory_budget::OverBudget;
 
 pub(crate) use self::{
     encoded::Encoded,
     groups::{Grouping, Groupings, grouped},
     node::{detail, summary},
     nodes::Nodes,
-    room::Room,
-    stats::{Health, PartitionHealth, Stats, fleet_stats},
+    stats::{Counters, Health, PartitionHealth, Stats, fleet_stats},
 };
 
 /// Which state an answer shows: equal versions, equal bytes.
@@ -39,7 +39,6 @@ pub(crate) enum NotBuilt {
     /// The work on it was lost: the process is stopping, or the work panicked.
     #[error("the answer could not be built")]
     Lost,
-    /// See [`Room`].
-    #[error("too many long answers wait for clients that are slow to read them")]
-    NoRoom,
+    #[error(transparent)]
+    OverBudget(#[from] OverBudget),
 }

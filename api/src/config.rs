@@ -1,8 +1,7 @@
-//! What the operator chooses: as typed ([`ApiArgs`]), and checked ([`ApiConfig`]).
+//! The options, as typed ([`ApiArgs`]) and checked ([`ApiConfig`]).
 
 use std::{fmt, net::SocketAddr, num::NonZeroU32};
 
-use anyhow::Context;
 use sha2::{Digest, Sha256};
 use tidemap_service::cli::UsageError;
 use tidemap_wire::PartitionCount;
@@ -12,8 +11,8 @@ use crate::tiles::{Tiles, TilesAttribution, TilesUrl};
 
 /// How many connections may wait to be accepted.
 const BACKLOG: u32 = 1024;
-/// So much the kernel holds for a connection whose client is slow (twice that in its own count). Without a bound it grows
-/// to megabytes for each client that never reads, and those cost the others time.
+/// So much the kernel buffers for a connection whose client is slow (twice that in its own count). Without a
+/// bound it grows to megabytes for each client that never reads, which costs the others time.
 const SEND_BYTES: u32 = 64 * 1024;
 
 /// The options of the API.
@@ -34,8 +33,8 @@ pub struct ApiArgs {
     /// How many nodes /metrics names one by one.
     #[arg(long, env = "TIDEMAP_METRICS_NODES", default_value_t = 1000, value_name = "NUMBER")]
     pub metrics_nodes: usize,
-    /// Where the page's map gets tiles, such as `https://tiles.example/{z}/{x}/{y}.png`; nowhere unless given, and the
-    /// page then asks nobody but this API.
+    /// Where the page's map gets tiles, such as `https://tiles.example/{z}/{x}/{y}.png`; nowhere unless
+    /// given, and the page then asks nobody but this API.
     #[arg(long, env = "TIDEMAP_TILES_URL", value_name = "URL")]
     pub tiles_url: Option<TilesUrl>,
     /// Whom the map names as the tiles' source, in plain text.
@@ -50,7 +49,8 @@ impl ApiArgs {
     ///
     /// # Errors
     ///
-    /// When they would serve the fleet to a network without anybody having said so, or one is of no use alone.
+    /// When they would serve the fleet to a network without anybody having asked for it, or one has no effect
+    /// alone.
     pub fn check(self) -> anyhow::Result<ApiConfig> {
         let beyond_loopback = !self.http.ip().to_canonical().is_loopback();
         if beyond_loopback && self.api_token.is_none() && !self.public {
@@ -83,7 +83,7 @@ pub struct ApiConfig {
     pub(crate) http: SocketAddr,
     pub(crate) partitions: PartitionCount,
     pub(crate) access: Access,
-    /// Whether addresses of hosts are kept back.
+    /// Whether addresses of hosts are left out.
     pub(crate) redacted: bool,
     pub(crate) metrics_nodes: usize,
     pub(crate) tiles: Option<Tiles>,
@@ -91,7 +91,7 @@ pub struct ApiConfig {
 }
 
 impl ApiConfig {
-    /// Takes the address, so that a taken port is told before anything is started.
+    /// Binds the address, so that a taken port is reported before anything is started.
     ///
     /// # Errors
     ///
@@ -118,10 +118,11 @@ fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
     socket.listen(BACKLOG)
 }
 
-/// What one address beyond loopback may take; of IPv6 the network of 64 bits that it is in.
+/// Limits for one address beyond loopback; of IPv6, for the network of 64 bits that it is in.
 #[derive(clap::Args, Clone, Copy, Debug)]
 pub struct Limits {
-    /// How many connections one address beyond loopback may have. A reverse proxy on another host is one address.
+    /// How many connections one address beyond loopback may have. A reverse proxy on another host is one
+    /// address.
     #[arg(
         long = "connections-per-address",
         env = "TIDEMAP_CONNECTIONS_PER_ADDRESS",
@@ -156,7 +157,8 @@ impl ApiToken {
     /// Whether `presented` is the token. Takes the same time wherever they differ.
     pub(crate) fn matches(&self, presented: &str) -> bool {
         let digest = Sha256::digest(presented.as_bytes());
-        // All bytes are looked at: not even how much of the digest a guess has right can be told from the time.
+        // All bytes are looked at: not even how much of the digest a guess has right can be told from the
+        // time.
         let differing =
             digest.iter().zip(self.0).fold(0, |differing, (one, other)| differing | (one ^ other));
         std::hint::black_box(differing) == 0
@@ -174,7 +176,7 @@ impl std::str::FromStr for ApiToken {
 
     fn from_str(token: &str) -> Result<Self, Self::Err> {
         let legal = !token.is_empty() && token.bytes().all(|byte| byte.is_ascii_graphic());
-        legal.then_some(()).context("the token must be printable ASCII without spaces, and not empty")?;
+        anyhow::ensure!(legal, "the token must be printable ASCII without spaces, and not empty");
         Ok(Self(Sha256::digest(token.as_bytes()).into()))
     }
 }
@@ -234,7 +236,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_taken_port_is_told_in_one_line() {
+    async fn a_taken_port_is_reported_in_one_line() {
         let mut config = check(&["--http", "127.0.0.1:0"]).unwrap();
         let holder = config.bind().await.unwrap();
         config.http = holder.local_addr().unwrap();

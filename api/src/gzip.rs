@@ -1,8 +1,8 @@
-//! gzip in pieces that are compressed by themselves: one file can be made by several threads, and one piece can be part of
-//! many files.
+//! gzip in pieces that are compressed by themselves: one file can be made by several threads, and one piece
+//! can be part of many files.
 //!
-//! A piece is deflate blocks that end on a whole byte and refer to nothing before them. A header goes in front, and at the
-//! end a trailer whose checksum is put together from the pieces' own.
+//! A piece is deflate blocks that end on a whole byte and refer to nothing before them. A header goes in
+//! front, and at the end a trailer whose checksum is put together from the pieces' own.
 
 use std::io::Write;
 

@@ -1,4 +1,7 @@
 //! HTTP: one function for each route, its request line as doc comment.
+//!
+//! `warp::cors` is not used: it answers with the request's origin, or with none, where `*` goes on every
+//! answer here, so that caches need not tell origins apart.
 
 mod access;
 mod bodies;
@@ -14,11 +17,11 @@ mod server;
 mod stats;
 #[cfg(test)]
 mod tests;
-mod trace;
 
 use std::{convert::Infallible, sync::Arc};
 
 use async_nats::Client;
+use tidemap_client::IngestClient;
 use tidemap_wire::PartitionCount;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -34,15 +37,14 @@ use self::{
 };
 use crate::{
     config::{Access, ApiConfig, Limits},
-    owner::FleetHandle,
-    rpc::Owners,
+    fleet_task::FleetHandle,
 };
 
-/// What every route may need.
+/// What routes work with.
 #[derive(Debug)]
 pub(crate) struct SiteParts {
     fleet: FleetHandle,
-    owners: Owners,
+    ingest: IngestClient,
     access: Access,
     partitions: PartitionCount,
     metrics_nodes: usize,
@@ -63,7 +65,7 @@ impl Site {
     ) -> Self {
         Self(Arc::new(SiteParts {
             fleet,
-            owners: Owners::new(client),
+            ingest: IngestClient::new(client),
             access: config.access.clone(),
             partitions: config.partitions,
             metrics_nodes: config.metrics_nodes,
@@ -81,14 +83,14 @@ impl std::ops::Deref for Site {
     }
 }
 
-/// Serves until it is time to stop, and then until every connection has ended.
+/// Serves until `shutdown`, and then until every connection has ended.
 pub(crate) async fn serve(site: Site, limits: Limits, listener: TcpListener, shutdown: CancellationToken) {
     server::run(routes(site).boxed(), limits, listener, shutdown).await;
 }
 
 /// Everything that is served.
 pub(crate) fn routes(site: Site) -> impl Filter<Extract = (impl Reply,), Error = Infallible> + Clone {
-    // What is asked for most often comes first: a request passes by every route before its own.
+    // The most frequent come first: a request is tried on every route before its own.
     let api = stats::read(site.clone())
         .or(nodes::list(site.clone()))
         .or(events::stream(site.clone()))
@@ -101,8 +103,7 @@ pub(crate) fn routes(site: Site) -> impl Filter<Extract = (impl Reply,), Error =
     api.or(others)
         .recover(errors::answer)
         .map(with_common_headers)
-        .with(warp::log::custom(|request| trace::answered(&request)))
-        .with(warp::trace(|request| trace::span(&request)))
+        .with(warp::log::custom(|request| log(&request)))
 }
 
 /// `OPTIONS /api/…`: what pages of other origins may do.
@@ -125,7 +126,7 @@ fn preflight() -> impl Filter<Extract = (Response,), Error = Rejection> + Clone 
     })
 }
 
-/// Lets a method pass; `allow` are all that the path knows.
+/// Accepts these methods; `allow` lists all that the path knows.
 fn method(
     methods: &'static [Method],
     allow: &'static str,
@@ -137,12 +138,12 @@ fn method(
         .untuple_one()
 }
 
-/// `GET` and `HEAD`, of which the server sends the head only.
+/// `GET`, and `HEAD`, for which the server sends the head only.
 fn get() -> impl Filter<Extract = (), Error = Rejection> + Copy {
     method(&[Method::GET, Method::HEAD], "GET, HEAD")
 }
 
-/// Lets a reader pass, and hands on what answering takes.
+/// Accepts who may read, and extracts what an answer needs.
 fn reader(site: Site) -> impl Filter<Extract = (Site, HeaderMap), Error = Rejection> + Clone {
     warp::header::headers_cloned()
         .and_then(move |headers: HeaderMap| {
@@ -155,6 +156,14 @@ fn reader(site: Site) -> impl Filter<Extract = (Site, HeaderMap), Error = Reject
             }
         })
         .untuple_one()
+}
+
+/// Logs how a request was answered; a stream is answered when it begins. The query is left out, since a
+/// careless client may put a token there.
+fn log(request: &warp::log::Info<'_>) {
+    let ms = request.elapsed().as_micros() as f64 / 1000.0;
+    let (method, path) = (request.method().as_str(), request.path());
+    tracing::debug!(method, path, status = request.status().as_u16(), ms, "answered");
 }
 
 /// A result as an answer.

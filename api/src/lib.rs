@@ -1,29 +1,26 @@
 //! HTTP and the event stream: the fleet's view in memory, and the page.
 //!
-//! `feed` takes what ingest says from the broker, one `owner` keeps the view of the fleet from it, and `http` answers
-//! from what the owner has built. Below them is pure state: `view` (what is known), `sheet` and `frames` (what the
-//! event stream has said), `answers` (what requests get).
+//! One task (`fleet_task`) follows the fleet through `tidemap-client`, and `http` answers from what that task
+//! has built. Below them is pure state: `stream_rows` and `stream_log` (what the event stream has sent),
+//! `answers` (what requests get).
 
 mod answers;
 mod config;
-mod feed;
-mod frames;
+mod fleet_task;
 mod gzip;
 mod http;
 mod json;
-mod owner;
-mod rpc;
-mod sheet;
-#[cfg(test)]
-mod testing;
+mod memory_budget;
+mod stream_log;
+mod stream_rows;
 mod tiles;
-mod view;
 
 use std::time::Duration;
 
 use anyhow::Context;
 use async_nats::Client;
 use futures_util::FutureExt;
+use tidemap_client::Feed;
 use tidemap_service::{clock, open_files};
 use tokio::{net::TcpListener, sync::mpsc, task::JoinSet, time::Instant};
 use tokio_util::sync::CancellationToken;
@@ -31,16 +28,15 @@ use tokio_util::sync::CancellationToken;
 pub use crate::config::{ApiArgs, ApiConfig, ApiToken, Limits};
 pub use crate::tiles::{TilesAttribution, TilesUrl};
 use crate::{
+    fleet_task::{FleetHandle, FleetTask},
     http::Site,
-    owner::{FleetHandle, Owner},
 };
 
-/// Messages between the feed and the owner; when it is full, the broker's subscription holds the rest.
-const INCOMING_LIMIT: usize = 1024;
-/// Requests that may wait for the owner; when it is full, the others wait to be put there.
-const ASKS_LIMIT: usize = 1024;
-/// Connections that have not ended this long after the wish to stop are cut.
-const GRACE: Duration = Duration::from_millis(1500);
+/// Requests that may wait for the task that has the view; when there are so many, others wait to be put
+/// there.
+const REQUESTS_LIMIT: usize = 1024;
+/// Connections that have not ended this long after the service was asked to stop are cut.
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_millis(1500);
 
 /// Serves the fleet on `listener` until `shutdown`.
 ///
@@ -55,24 +51,22 @@ pub async fn run(
 ) -> anyhow::Result<()> {
     open_files::raise_limit();
     let stop = shutdown.child_token();
-    let (incoming_in, incoming) = mpsc::channel(INCOMING_LIMIT);
-    let (asks_in, asks) = mpsc::channel(ASKS_LIMIT);
-    let (wanted_in, wanted) = mpsc::channel(usize::from(config.partitions.get()));
-    let owner = Owner::new(config.partitions, config.redacted, Instant::now(), clock::unix_ms());
-    let fleet = FleetHandle::new(asks_in, owner.answers());
+    let (requests_in, requests) = mpsc::channel(REQUESTS_LIMIT);
+    let task = FleetTask::new(config.partitions, config.redacted, Instant::now(), clock::unix_ms());
+    let fleet = FleetHandle::new(requests_in, task.answers());
     let site = Site::new(fleet, client.clone(), &config, stop.clone());
+    let feed = Feed::subscribe(client, config.partitions).await?;
 
     let mut parts = JoinSet::new();
     parts.spawn(http::serve(site, config.limits, listener, stop.clone()).map(Ok));
-    parts.spawn(feed::run(client, config.partitions, incoming_in, wanted, stop.clone()));
-    parts.spawn(owner::run(owner, incoming, asks, wanted_in, stop.clone()).map(Ok));
+    parts.spawn(fleet_task::run(task, feed, requests, stop.clone()));
 
     // Every part ends when it is time to stop; one that ends before takes the others with it.
     let first = parts.join_next().await;
     let early = !shutdown.is_cancelled();
     stop.cancel();
     let others = async { while parts.join_next().await.is_some() {} };
-    if tokio::time::timeout(GRACE, others).await.is_err() {
+    if tokio::time::timeout(SHUTDOWN_TIMEOUT, others).await.is_err() {
         tracing::warn!("some connections did not end in time and were cut");
     }
     match first {

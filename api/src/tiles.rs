@@ -75,8 +75,8 @@ impl std::str::FromStr for TilesAttribution {
     }
 }
 
-/// Host and port at the front of an address. It goes into the page's policy, where a separator would begin another
-/// rule: so it may hold nothing but what a name, a number and a colon need.
+/// Host and port at the front of an address. It goes into the page's policy, where a separator would begin
+/// another rule: so it may hold nothing but what a name, a number and a colon need.
 fn authority(rest: &str) -> anyhow::Result<&str> {
     let (authority, _) = rest.split_once('/').context("it must hold a path")?;
     let (host, port) = authority.split_once(':').map_or((authority, None), |(host, port)| (host, Some(port)));

@@ -14,11 +14,8 @@ use futures_util::StreamExt;
 use serde_json::Value;
 use tempfile::TempDir;
 use tidemap_api::ApiArgs;
-use tidemap_service::{
-    broker::{self, Broker, BrokerConfig},
-    keys::Keys,
-    nats::{NatsArgs, reached},
-};
+use tidemap_broker::{Broker, BrokerConfig, keys::Keys};
+use tidemap_service::nats::{NatsArgs, reached};
 use tidemap_wire::{
     Averages, Delta, ForgetReply, ForgetRequest, History, NodeId, NodeUpdate, Partition, PartitionCount,
     PartitionStats, Series, SnapshotChunk, SnapshotRequest, Status, decode, encode, subject,
@@ -67,7 +64,7 @@ struct State {
 impl Stage {
     async fn start() -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let binary = broker::locate(&broker::default_tools_dir()).unwrap();
+        let binary = tidemap_broker::locate(&tidemap_broker::default_tools_dir()).unwrap();
         let keys = Keys::open_or_create(dir.path()).unwrap();
         let config = BrokerConfig { dir: dir.path().to_owned(), listen: None, tls: None };
         let broker = Broker::start(&binary, config).await.unwrap();

@@ -14,15 +14,12 @@ use async_nats::jetstream::{
     consumer::{AckPolicy, pull},
 };
 use futures_util::{StreamExt, future::join_all};
-use tidemap_ingest::{
-    board::Board,
-    owner::{self, Claim, Outside, Tenure},
-    partition::{Limits, Message, Partition},
+use tidemap_broker::{Broker, BrokerConfig, keys::Keys};
+use tidemap_ingest::internals::{
+    Assignment, Deps, LeaseState, Limits, Message, Partition, WorkerStatus, run_partition,
 };
 use tidemap_service::{
-    broker::{self, Broker, BrokerConfig},
     clock::{BrokerClock, unix_ms},
-    keys::Keys,
     nats::NatsArgs,
     streams,
 };
@@ -65,7 +62,7 @@ async fn main() {
 /// Compares both on a broker of their own. Each is measured in a process of its own, which holds nothing else.
 async fn fleet(nodes: u64, samples: u64) {
     let dir = tempfile::tempdir().unwrap();
-    let binary = broker::locate(&broker::default_tools_dir()).unwrap();
+    let binary = tidemap_broker::locate(&tidemap_broker::default_tools_dir()).unwrap();
     let keys = Keys::open_or_create(dir.path()).unwrap();
     let config = BrokerConfig { dir: dir.path().to_owned(), listen: None, tls: None };
     let mut broker = Broker::start(&binary, config).await.unwrap();
@@ -93,7 +90,7 @@ async fn fleet(nodes: u64, samples: u64) {
         };
         let bare = child("bare").await;
         // What the worker before has kept would spare this one some reading.
-        let kept = js.get_stream(format!("KV_{}", streams::CHECKPOINTS)).await.unwrap();
+        let kept = js.get_stream(streams::bucket_stream(streams::CHECKPOINTS)).await.unwrap();
         kept.purge().await.unwrap();
         let worker = child("worker").await;
         ratios.push(worker[0] / bare[0]);
@@ -263,18 +260,18 @@ async fn bare(access: &NatsArgs, count: u64) -> (f64, f64) {
 async fn worker(access: &NatsArgs, epoch: u64, messages: u64) -> (f64, f64) {
     let partition = partitions().partition(0).unwrap();
     let slots = partitions().slots(partition).collect();
-    let claim = Claim { partition, slots, epoch, owner: "bench".to_owned(), limits: limits() };
+    let assignment = Assignment { partition, slots, epoch, worker: "bench".to_owned(), limits: limits() };
     let now = tokio::time::Instant::now();
-    let tenure =
-        Tenure { renewed_at: now + Duration::from_secs(3_600), clock: BrokerClock::new(unix_ms(), now) };
-    let (_keeper, tenure) = watch::channel(tenure);
+    let lease =
+        LeaseState { renewed_at: now + Duration::from_secs(3_600), clock: BrokerClock::new(unix_ms(), now) };
+    let (_sender, lease) = watch::channel(lease);
     let data = jetstream::new(access.connect("data", None).await.unwrap());
     let output = access.connect("output", None).await.unwrap();
     let reader = access.connect("reader", None).await.unwrap();
     let mut stats = reader.subscribe(subject::ALL_STATS).await.unwrap();
-    let outside = Outside { data, output, tenure, board: Board::default() };
+    let deps = Deps { data, output, lease, status: WorkerStatus::default() };
     let start = Instant::now();
-    tokio::spawn(owner::run(claim, outside, CancellationToken::new()));
+    tokio::spawn(run_partition(assignment, deps, CancellationToken::new()));
     // It answers as soon as it knows everything, and not before.
     let asked = encode(&SnapshotRequest { node: Some(report(0, 1, 1).0) });
     loop {

@@ -2,12 +2,8 @@
 #![expect(clippy::unwrap_used, reason = "a benchmark that cannot go on has failed")]
 
 use divan::{Bencher, black_box, counter::ItemsCount};
-use tidemap_ingest::{
-    checkpoint::{Checkpoint, Part},
-    chunks,
-    log::Place,
-    partition::{Limits, Message, Partition},
-    window::{Sum, Windows},
+use tidemap_ingest::internals::{
+    Checkpoint, DeltaHeader, Limits, LogPosition, Message, Part, Partition, Sum, Windows, encode_deltas,
 };
 use tidemap_wire::{
     Bps, Hello, Host, NodeId, Partition as PartitionId, PartitionCount, ReceivedReport, Report, Sample, Slot,
@@ -63,8 +59,8 @@ fn partition(seconds: u64) -> Partition {
     partition
 }
 
-fn place() -> (PartitionId, Place) {
-    (PartitionCount::default().partition(0).unwrap(), Place::default())
+fn place() -> (PartitionId, LogPosition) {
+    (PartitionCount::default().partition(0).unwrap(), LogPosition::default())
 }
 
 #[divan::bench]
@@ -113,8 +109,8 @@ fn encode_delta(bencher: Bencher<'_, '_>) {
         .counter(ItemsCount::new(usize::try_from(NODES).unwrap()))
         .with_inputs(|| partition(2))
         .bench_refs(|state| {
-            let header = chunks::Header { partition: id, epoch: 1, seq: 0, at_ms: 0 };
-            chunks::deltas(header, state.updates(), Vec::new())
+            let header = DeltaHeader { partition: id, epoch: 1, seq: 0, at_ms: 0 };
+            encode_deltas(header, state.updates(), Vec::new())
         });
 }
 
@@ -137,6 +133,5 @@ fn decode_checkpoint(bencher: Bencher<'_, '_>) {
 }
 
 fn parts() -> Vec<Part> {
-    let slots = (0..=255_u8).map(|slot| slot.to_string().parse::<Slot>().unwrap());
-    slots.flat_map(|slot| Part::all(slot, 4)).collect()
+    Slot::all().flat_map(|slot| Part::all(slot, 4)).collect()
 }

@@ -1,9 +1,9 @@
 //! A partition's state as it is kept for the next owner. Pure: what is kept, and what follows from it.
 //!
-//! A slot is kept in one or more *parts*, each a value of its own in the bucket and each whole in itself: the nodes
-//! whose hash falls into it, and the newest message of the log that they contain. So parts need not be written
-//! together, and one that is out of date only means that more of the log is read again. Because slots do not depend on
-//! the number of partitions, neither do checkpoints.
+//! A slot is kept in one or more *parts*, each a value of its own in the bucket and each whole in itself: the
+//! nodes whose hash falls into it, and the newest message of the log that they contain. So parts need not be
+//! written together, and one that is out of date only means that more of the log is read again. Because slots
+//! do not depend on the number of partitions, neither do checkpoints.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use tidemap_wire::{DecodeError, NodeId, Slot, decode, encode};
 
-use crate::{log::Place, node::Node};
+use crate::{log_reader::LogPosition, node::Node};
 
 /// More nodes than this in a part, and the slot is parted further.
 const NODES_PER_PART: usize = 128;
@@ -37,7 +37,7 @@ pub struct Checkpoint {
     /// The epoch of the lease under which it was written.
     pub epoch: u64,
     /// The newest message that it contains.
-    pub place: Place,
+    pub place: LogPosition,
     /// The nodes.
     pub nodes: Vec<(NodeId, Node)>,
 }
@@ -46,7 +46,7 @@ pub struct Checkpoint {
 #[derive(Serialize)]
 struct Written<'a> {
     epoch: u64,
-    place: Place,
+    place: LogPosition,
     nodes: Vec<(&'a NodeId, &'a Node)>,
 }
 
@@ -59,7 +59,8 @@ struct Rank {
 /// What the parts of a partition say together about one log.
 #[derive(Debug, Default)]
 pub struct Recovery {
-    /// Each slot's parts, and the newest message of this log that each contains; 0 when it was written over another.
+    /// Each slot's parts, and the newest message of this log that each contains; 0 when it was written over
+    /// another.
     through: BTreeMap<Slot, Vec<(Part, u64)>>,
     /// Beyond this message nothing is contained anywhere.
     highest: u64,
@@ -144,7 +145,7 @@ impl Checkpoint {
     /// Encodes a checkpoint.
     pub fn encode<'a>(
         epoch: u64,
-        place: Place,
+        place: LogPosition,
         nodes: impl Iterator<Item = (&'a NodeId, &'a Node)>,
     ) -> Vec<u8> {
         encode(&Written { epoch, place, nodes: nodes.collect() })
@@ -175,11 +176,11 @@ impl Checkpoint {
 }
 
 impl Recovery {
-    /// Brings parts together: each node's newest state, and what of the log is contained in it. `created_ns` is when
-    /// the log was made; a part that was written over another log contains nothing of this one.
+    /// Brings parts together: each node's newest state, and what of the log is contained in it. `created_ns`
+    /// is when the log was made; a part that was written over another log contains nothing of this one.
     pub fn new(mut parts: Vec<(Part, Checkpoint)>, created_ns: i64) -> (Self, Vec<(NodeId, Node)>) {
-        // A slot that was being divided anew has some nodes in two parts: the newer one is right about them, and also
-        // about those that it does not know any more.
+        // A slot that was being divided anew has some nodes in two parts: the newer one is right about them,
+        // and also about those that it does not know any more.
         parts.sort_by_key(|(_, kept)| (kept.place.created_ns, kept.place.applied));
         let mut recovery = Self::default();
         let mut nodes = Vec::new();
@@ -237,5 +238,7 @@ impl Recovery {
     }
 }
 
+#[cfg(test)]
+mod compatibility;
 #[cfg(test)]
 mod tests;

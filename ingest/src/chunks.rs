@@ -1,16 +1,14 @@
-//! Large answers cut into messages that a broker likes.
+//! Deltas and snapshots, encoded in messages below the broker's size limit.
 
 use tidemap_wire::{Delta, History, NodeId, NodeUpdate, Partition, SnapshotChunk, encode};
 
-/// Nodes tried in one message first: about 100 KB of nodes that said only their rates.
+/// Nodes per message to begin with: about 100 KB when the nodes have only rates.
 const NODES_PER_MESSAGE: usize = 256;
 
-/// What all parts of an answer have in common.
+/// What all messages of an answer have in common.
 #[derive(Clone, Copy, Debug)]
 pub struct Header {
-    /// The partition.
     pub partition: Partition,
-    /// The lease's epoch.
     pub epoch: u64,
     /// The newest delta that the state includes, or the delta's own number.
     pub seq: u64,
@@ -18,23 +16,28 @@ pub struct Header {
     pub at_ms: i64,
 }
 
-/// The encoded deltas that say what has changed, numbered from `header.seq + 1` on; none when nothing has.
+/// The encoded deltas with these changes, numbered from `header.seq + 1` on; none when nothing has changed.
 pub fn deltas(
     header: Header,
     nodes: impl Iterator<Item = NodeUpdate>,
     mut forgotten: Vec<NodeId>,
 ) -> Vec<Vec<u8>> {
-    // Forgotten nodes go first: one that was forgotten and has joined again must end up known.
-    let alone = (!forgotten.is_empty()).then(Vec::new);
-    let mut parts = cut(nodes).peekable();
-    let alone = alone.filter(|_| parts.peek().is_none());
-    let said = parts.chain(alone).zip(header.seq + 1..);
-    said.map(|(nodes, seq)| delta(Header { seq, ..header }, nodes, std::mem::take(&mut forgotten))).collect()
+    let mut deltas = Vec::new();
+    let mut header = header;
+    for part in cut(nodes) {
+        header.seq += 1;
+        // Forgotten nodes come first: one that was forgotten and has joined again must end up known.
+        deltas.push(delta(header, part, std::mem::take(&mut forgotten)));
+    }
+    if !forgotten.is_empty() {
+        header.seq += 1;
+        deltas.push(delta(header, Vec::new(), forgotten));
+    }
+    deltas
 }
 
-/// The first words of an owner: whoever hears its epoch for the first time asks for a snapshot, so nothing more needs
-/// to be said.
-pub fn first_delta(header: Header) -> Vec<u8> {
+/// The first delta of an epoch. It is empty: readers that see a new epoch request a snapshot.
+pub(crate) fn first_delta(header: Header) -> Vec<u8> {
     delta(header, Vec::new(), Vec::new())
 }
 
@@ -43,22 +46,22 @@ fn delta(header: Header, nodes: Vec<NodeUpdate>, forgotten: Vec<NodeId>) -> Vec<
     encode(&Delta { partition: partition.get(), epoch, seq, at_ms, nodes, forgotten })
 }
 
-/// The encoded parts of a whole partition; one empty part when it has no nodes.
-pub fn snapshot(header: Header, nodes: Vec<NodeUpdate>) -> Vec<Vec<u8>> {
+/// The encoded chunks of a whole partition; one empty chunk when it has no nodes.
+pub(crate) fn snapshot(header: Header, nodes: Vec<NodeUpdate>) -> Vec<Vec<u8>> {
     let mut parts: Vec<_> = cut(nodes.into_iter()).collect();
     if parts.is_empty() {
         parts.push(Vec::new());
     }
     let chunks = u32::try_from(parts.len()).unwrap_or(u32::MAX);
-    parts
-        .into_iter()
-        .zip(0..)
-        .map(|(nodes, chunk)| encode(&part(header, chunk, chunks, nodes, None)))
-        .collect()
+    let mut encoded = Vec::with_capacity(parts.len());
+    for (nodes, chunk) in parts.into_iter().zip(0..) {
+        encoded.push(encode(&part(header, chunk, chunks, nodes, None)));
+    }
+    encoded
 }
 
-/// The encoded answer to a question about one node.
-pub fn snapshot_of_one(header: Header, node: Option<(NodeUpdate, History)>) -> Vec<u8> {
+/// The encoded snapshot of one node.
+pub(crate) fn snapshot_of_one(header: Header, node: Option<(NodeUpdate, History)>) -> Vec<u8> {
     let (node, history) = node.unzip();
     encode(&part(header, 0, 1, node.into_iter().collect(), history))
 }
@@ -74,8 +77,8 @@ fn part(
     SnapshotChunk { partition: partition.get(), epoch, seq, at_ms, chunk, chunks, nodes, history }
 }
 
-/// Cuts nodes into parts whose encoding stays below the limit. The usual part is tried once; one with much to say is
-/// halved. A single node always fits: what it can say came in one report, and a report is at most 64 KiB.
+/// Cuts nodes into parts whose encoding stays below the limit. A part that is too long is halved. A single node always
+/// fits: its data came in one report, and a report has at most 64 KiB.
 fn cut(mut nodes: impl Iterator<Item = NodeUpdate>) -> impl Iterator<Item = Vec<NodeUpdate>> {
     let mut next = Vec::new();
     std::iter::from_fn(move || {
@@ -90,7 +93,7 @@ fn cut(mut nodes: impl Iterator<Item = NodeUpdate>) -> impl Iterator<Item = Vec<
     })
 }
 
-/// The encoded size of nodes, estimated from above without encoding what is small anyway.
+/// An upper bound of the nodes' encoded size. Only nodes with names in them are encoded to find it.
 fn encoded_len(nodes: &[NodeUpdate]) -> usize {
     let bare = |node: &NodeUpdate| node.hello.is_none() && node.interfaces.is_none();
     // A node without names in it is at most this long: 30 fields of at most 30 bytes.
@@ -132,15 +135,15 @@ mod tests {
     }
 
     #[test]
-    fn every_node_is_told_once_and_no_message_is_too_long() {
+    fn every_node_is_in_one_delta_and_no_message_is_too_long() {
         let partition = PartitionCount::default().partition(3).unwrap();
         for (count, label_bytes) in [(1_000, 0), (100, 60_000), (600, 800), (1, 0)] {
             let header = Header { partition, epoch: 7, seq: 41, at_ms: 0 };
             let messages = deltas(header, nodes(count, label_bytes).into_iter(), Vec::new());
             assert!(messages.iter().all(|message| message.len() <= Delta::MAX_BYTES));
-            let told: Vec<Delta> = messages.iter().map(|message| decode(message).unwrap()).collect();
-            assert!(told.iter().zip(42..).all(|(delta, seq)| delta.seq == seq));
-            assert_eq!(told.iter().map(|delta| delta.nodes.len()).sum::<usize>(), count);
+            let deltas: Vec<Delta> = messages.iter().map(|message| decode(message).unwrap()).collect();
+            assert!(deltas.iter().zip(42..).all(|(delta, seq)| delta.seq == seq));
+            assert_eq!(deltas.iter().map(|delta| delta.nodes.len()).sum::<usize>(), count);
         }
     }
 

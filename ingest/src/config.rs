@@ -1,4 +1,4 @@
-//! What a worker can be told.
+//! Worker configuration.
 
 use std::net::SocketAddr;
 
@@ -7,9 +7,9 @@ use tidemap_wire::PartitionCount;
 
 use crate::partition::Limits;
 
-/// What was typed. The number of partitions stands apart: `tidemap up` has it in common with the API.
+/// A worker's options. The number of partitions is not among them: `tidemap up` shares it with the API.
 #[derive(clap::Args, Clone, Debug)]
-pub struct IngestArgs {
+pub struct Args {
     /// Seconds of silence after which a node is offline.
     #[arg(long, env = "NODE_TIMEOUT_SECONDS", default_value_t = 30, value_name = "SECONDS")]
     pub offline_after: u32,
@@ -19,31 +19,29 @@ pub struct IngestArgs {
     /// Copies that the broker keeps of each stream: 1 on a single broker, 3 on a cluster.
     #[arg(long, env = "TIDEMAP_REPLICAS", default_value_t = 1, value_name = "N")]
     pub replicas: u8,
-    /// Serve /metrics for Prometheus on this address; it says nothing about nodes.
+    /// Serve the worker's own /metrics for Prometheus on this address; no node's metrics are there.
     #[arg(long, env = "TIDEMAP_METRICS", value_name = "IP:PORT")]
     pub metrics: Option<SocketAddr>,
 }
 
-/// What it means.
+/// A worker's checked configuration.
 #[derive(Clone, Debug)]
-pub struct IngestConfig {
-    /// How many partitions there are.
+pub struct Config {
     pub partitions: PartitionCount,
-    /// When a silent node is called what.
     pub limits: Limits,
-    /// Copies of each stream.
+    /// Copies that the broker keeps of each stream.
     pub replicas: usize,
-    /// Where Prometheus asks.
+    /// Where `/metrics` is served.
     pub metrics: Option<SocketAddr>,
 }
 
-impl IngestArgs {
-    /// Checks that the options go together.
+impl Args {
+    /// Checks the options.
     ///
     /// # Errors
     ///
-    /// When one is out of range, in terms of its flag.
-    pub fn check(self, partitions: PartitionCount) -> Result<IngestConfig, UsageError> {
+    /// When one is out of range; the error names its flag.
+    pub fn check(self, partitions: PartitionCount) -> Result<Config, UsageError> {
         let Self { offline_after, forget_after, replicas, metrics } = self;
         if offline_after < 5 {
             return Err(UsageError("--offline-after: at least 5 seconds".to_owned()));
@@ -58,6 +56,6 @@ impl IngestArgs {
             offline_after_ms: i64::from(offline_after) * 1_000,
             forget_after_ms: i64::from(forget_after) * 1_000,
         };
-        Ok(IngestConfig { partitions, limits, replicas: usize::from(replicas), metrics })
+        Ok(Config { partitions, limits, replicas: usize::from(replicas), metrics })
     }
 }

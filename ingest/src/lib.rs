@@ -1,28 +1,29 @@
 //! An ingest worker: owns partitions, keeps node state and rolling averages, publishes deltas.
 //!
-//! As many workers as you like share the partitions by leases ([`leases`], kept by [`keeper`]; [`lifeline`] watches its
-//! connections). Each owned partition is one task ([`owner`]) that reads the partition's stream ([`log`]) into pure state
-//! ([`partition`], [`node`], [`window`], [`seen`], [`told`]) in numbered [`rows`], tells readers what has changed ([`chunks`]), and
-//! keeps its state ([`checkpoint`]) for the next owner ([`vault`]).
+//! Any number of workers share the partitions by leases (`leases`, held by `lease_manager`; `connection_watchdog` watches
+//! the worker's connections). Each owned partition is one task (`partition_task`): it reads the partition's stream
+//! (`log_reader`) into pure state (`replica`, `partition`, `node`, `window`, `dedup`, `packed_metadata`) with numbered `rows`, publishes
+//! what has changed (`chunks`), and writes checkpoints (`checkpoint`) for the next owner (`checkpoint_store`).
 
-pub mod board;
-pub mod checkpoint;
-pub mod chunks;
-pub mod config;
-pub mod keeper;
-pub mod leases;
-pub mod lifeline;
-pub mod log;
-pub mod node;
-pub mod owner;
-pub mod partition;
+mod agent_run;
+mod checkpoint;
+mod checkpoint_store;
+mod chunks;
+mod config;
+mod connection_watchdog;
+mod dedup;
+mod lease_manager;
+mod leases;
+mod log_reader;
+mod node;
+mod packed_metadata;
+mod partition;
+mod partition_task;
 pub mod repartition;
-pub mod rows;
-pub mod run;
-pub mod seen;
-pub mod told;
-pub mod vault;
-pub mod window;
+mod replica;
+mod rows;
+mod window;
+mod worker_status;
 
 use std::time::Duration;
 
@@ -32,27 +33,45 @@ use tidemap_service::{cli::UsageError, nats, nats::NatsArgs, streams};
 use tokio::{sync::watch, task::JoinSet, time::Instant};
 use tokio_util::sync::CancellationToken;
 
-use board::Board;
-pub use config::{IngestArgs, IngestConfig};
+pub use config::{Args, Config};
+use lease_manager::WorkerContext;
+use worker_status::WorkerStatus;
 
-/// What a program that runs a worker allocates with. Each message is allocated by one thread and freed by another, where
-/// the C library's allocator costs a tenth of all time (`benches/drain`).
+/// The allocator for programs that run a worker. Each message is allocated by one thread and freed by another, for which the
+/// C library's allocator takes a tenth of all time (`benches/drain`).
 pub use mimalloc::MiMalloc as Allocator;
 
-/// How long a broker may refuse to make streams. A cluster does while it elects leaders, of which each attempt may take
-/// ten seconds on a busy machine, and while another worker has it make the same ones.
-const STREAMS_PATIENCE: Duration = Duration::from_secs(60);
-/// Between attempts to have them made.
-const RETRY: Duration = Duration::from_millis(500);
-/// How long a starting worker waits for its broker before it says so and goes on waiting.
-const BROKER_PATIENCE: Duration = Duration::from_secs(10);
+/// Parts of a worker, for this workspace's tests and benchmarks only: they measure single steps, compare a worker's state
+/// with what it should be, and write what a replaced owner might write.
+#[doc(hidden)]
+pub mod internals {
+    pub use crate::{
+        checkpoint::{Checkpoint, Part},
+        checkpoint_store::{CheckpointWriter, Restored, WriteRequest, load as load_checkpoints},
+        chunks::{Header as DeltaHeader, deltas as encode_deltas},
+        log_reader::{Content, LogPosition},
+        node::Node,
+        partition::{Limits, Message, Partition},
+        partition_task::{Assignment, Deps, LeaseState, run as run_partition},
+        window::{Sum, Windows},
+        worker_status::WorkerStatus,
+    };
+}
 
-/// Works until `shutdown`: then everything owned is given back, and another worker goes on within a second.
+/// How long a broker may refuse to create streams. A cluster does so while it elects leaders, of which each attempt may
+/// take ten seconds on a busy machine, and while another worker has it create the same ones.
+const STREAMS_TIMEOUT: Duration = Duration::from_secs(60);
+/// Between attempts to create them.
+const RETRY: Duration = Duration::from_millis(500);
+/// How long a starting worker waits for its broker before it logs that, and waits on.
+const BROKER_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Runs a worker until `shutdown`. It then releases all partitions, and other workers take them within a second.
 ///
 /// # Errors
 ///
-/// When the configuration does not fit the broker, or the broker refuses us.
-pub async fn run(config: IngestConfig, broker: &NatsArgs, shutdown: CancellationToken) -> anyhow::Result<()> {
+/// When the configuration does not fit the broker, or the broker refuses the worker's credentials.
+pub async fn run(config: Config, broker: &NatsArgs, shutdown: CancellationToken) -> anyhow::Result<()> {
     let me = format!("{:08x}", fastrand::u32(..));
     // Three connections: leases never queue behind data, and data in never behind data out.
     let leases = broker.connect(&format!("tidemap-ingest {me} leases"), None).await?;
@@ -60,33 +79,33 @@ pub async fn run(config: IngestConfig, broker: &NatsArgs, shutdown: Cancellation
     let output = broker.connect(&format!("tidemap-ingest {me} output"), None).await?;
     let leases_js = jetstream::new(leases.clone());
     let metrics = match config.metrics {
-        Some(address) => Some(board::listen(address).await?),
+        Some(address) => Some(worker_status::listen(address).await?),
         None => None,
     };
     let ready = async {
-        while let Err(error) = nats::reached(&leases, BROKER_PATIENCE).await {
+        while let Err(error) = nats::reached(&leases, BROKER_TIMEOUT).await {
             tracing::warn!("{error:#}; waiting");
         }
-        made(&leases_js, &config).await
+        ensure_streams(&leases_js, &config).await
     };
     match shutdown.run_until_cancelled(ready).await {
         Some(ready) => ready?,
         None => return Ok(()),
     }
     tracing::info!(worker = me, partitions = config.partitions.get(), "worker is up");
-    let board = Board::default();
+    let status = WorkerStatus::default();
     let (renewed, is_renewed) = watch::channel(Instant::now());
-    let mut watching = JoinSet::new();
-    watching.spawn(lifeline::watch_leases(leases.clone(), is_renewed.clone(), shutdown.clone()));
+    let mut watchdogs = JoinSet::new();
+    watchdogs.spawn(connection_watchdog::watch_leases(leases.clone(), is_renewed.clone(), shutdown.clone()));
     for client in [&data, &output] {
-        watching.spawn(lifeline::watch(client.clone(), is_renewed.clone(), shutdown.clone()));
+        watchdogs.spawn(connection_watchdog::watch(client.clone(), is_renewed.clone(), shutdown.clone()));
     }
-    let answering = tokio::spawn(board::answer(leases, me.clone(), board.clone(), shutdown.clone()));
-    let serving =
-        metrics.map(|listener| tokio::spawn(board::serve(listener, board.clone(), shutdown.clone())));
-    let parts = keeper::KeeperParts {
+    let answering = tokio::spawn(worker_status::answer(leases, me.clone(), status.clone(), shutdown.clone()));
+    let serving = metrics
+        .map(|listener| tokio::spawn(worker_status::serve(listener, status.clone(), shutdown.clone())));
+    let context = WorkerContext {
         me,
-        board,
+        status,
         count: config.partitions,
         limits: config.limits,
         replicas: config.replicas,
@@ -95,20 +114,20 @@ pub async fn run(config: IngestConfig, broker: &NatsArgs, shutdown: Cancellation
         output,
         renewed,
     };
-    keeper::run(parts, shutdown).await?;
-    watching.join_all().await;
+    lease_manager::run(context, shutdown).await?;
+    watchdogs.join_all().await;
     if let Some(serving) = serving {
         serving.await.context("the metrics")?;
     }
     answering.await.context("the service protocol")?
 }
 
-/// Has the streams and buckets made that are missing.
-async fn made(js: &jetstream::Context, config: &IngestConfig) -> anyhow::Result<()> {
+/// Creates the streams and buckets that are missing.
+async fn ensure_streams(js: &jetstream::Context, config: &Config) -> anyhow::Result<()> {
     let begun = Instant::now();
     loop {
         match streams::ensure(js, config.partitions, config.replicas).await {
-            Err(error) if !error.is::<UsageError>() && begun.elapsed() < STREAMS_PATIENCE => {
+            Err(error) if !error.is::<UsageError>() && begun.elapsed() < STREAMS_TIMEOUT => {
                 tracing::warn!("{error:#}; trying again");
             }
             ended => return ended,

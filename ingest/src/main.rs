@@ -3,22 +3,21 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use tidemap_ingest::IngestArgs;
 use tidemap_service::{cli, logging::LogArgs, nats::NatsArgs, shutdown};
 use tidemap_wire::PartitionCount;
 
 #[global_allocator]
 static ALLOCATOR: tidemap_ingest::Allocator = tidemap_ingest::Allocator;
 
-/// Keeps the state of the fleet; as many workers as you like share the work.
+/// Keeps the state of the fleet; any number of workers share the work.
 #[derive(Parser, Debug)]
 #[command(name = "tidemap-ingest", version)]
 struct Cli {
     #[command(flatten)]
     nats: NatsArgs,
     #[command(flatten)]
-    ingest: IngestArgs,
-    /// How many parts the fleet is divided into; must divide 256, and be the same for every worker and api.
+    ingest: tidemap_ingest::Args,
+    /// The number of partitions of the fleet: a divisor of 256, the same for every worker and api.
     #[arg(long, env = "TIDEMAP_PARTITIONS", default_value = "8", value_name = "P")]
     partitions: PartitionCount,
     #[command(flatten)]

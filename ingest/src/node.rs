@@ -7,9 +7,9 @@ use serde::{Deserialize, Serialize};
 use tidemap_wire::{Bps, Hello, Host, InterfaceRate, NodeId, NodeUpdate, ReceivedReport, Sample, Status};
 
 use crate::{
-    run::Run,
-    seen::Novelty,
-    told::Packed,
+    agent_run::Run,
+    dedup::Novelty,
+    packed_metadata::PackedMetadata,
     window::{Sum, Windows},
 };
 
@@ -31,10 +31,10 @@ pub struct Node {
     past: Option<Box<Past>>,
     windows: Windows,
     latest: Latest,
-    hello: Option<Packed<Hello>>,
+    hello: Option<PackedMetadata<Hello>>,
     interval_ms: u32,
-    host: Option<Packed<Host>>,
-    interfaces: Option<Packed<Vec<InterfaceRate>>>,
+    host: Option<PackedMetadata<Host>>,
+    interfaces: Option<PackedMetadata<Vec<InterfaceRate>>>,
     status: Status,
     since_ms: i64,
     seen_ms: i64,
@@ -70,7 +70,7 @@ struct Latest {
     tx_bps: Option<Bps>,
 }
 
-/// What readers have not been told yet.
+/// What has not been published yet.
 #[derive(Clone, Copy, Debug, Default)]
 struct Changed {
     any: bool,
@@ -81,7 +81,7 @@ struct Changed {
 
 /// What became of a report's samples.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Outcome {
+pub struct Observed {
     /// Samples that changed the state.
     pub applied: u64,
     /// Samples that had been applied before.
@@ -119,8 +119,8 @@ impl Node {
     }
 
     /// Applies a report that the broker stored at `published_ms`.
-    pub fn observe(&mut self, report: ReceivedReport<'_>, published_ms: i64) -> Outcome {
-        let mut outcome = Outcome::default();
+    pub fn observe(&mut self, report: ReceivedReport<'_>, published_ms: i64) -> Observed {
+        let mut outcome = Observed::default();
         for sample in report.samples {
             self.observe_sample(report.boot, sample, published_ms, &mut outcome);
         }
@@ -163,8 +163,8 @@ impl Node {
         Some(status)
     }
 
-    /// Reads something of each part that a report changes, so that the processor fetches it; what is of no meaning.
-    pub fn touch(&self) -> u64 {
+    /// Reads a little of each part that a report changes, so that the processor loads it. The sum means nothing.
+    pub fn prefetch(&self) -> u64 {
         let parts = [
             self.current.boot,
             self.latest.at_ms.cast_unsigned(),
@@ -194,7 +194,7 @@ impl Node {
         self.status
     }
 
-    /// Takes note that messages were lost, perhaps of this node.
+    /// Marks the windows as partial: messages were lost, perhaps of this node.
     pub fn lose(&mut self) {
         self.past_mut().lost_at_ms = Some(self.latest.at_ms);
         self.changed.any = true;
@@ -227,8 +227,8 @@ impl Node {
         (changed.any || changed.hello).then(|| self.describe(id, changed))
     }
 
-    /// Takes note that readers know everything.
-    pub fn told(&mut self) {
+    /// Marks everything as published.
+    pub fn mark_published(&mut self) {
         self.changed = Changed::default();
     }
 
@@ -257,13 +257,22 @@ impl Node {
             rx_bytes: self.current.rx_bytes.saturating_add(past_rx_bytes),
             tx_bytes: self.current.tx_bytes.saturating_add(past_tx_bytes),
             partial: self.is_partial(),
-            hello: self.hello.as_ref().filter(|_| include.hello).and_then(Packed::unpack).map(Box::new),
-            host: self.host.as_ref().filter(|_| include.host).and_then(Packed::unpack).map(Box::new),
-            interfaces: self.interfaces.as_ref().filter(|_| include.interfaces).and_then(Packed::unpack),
+            hello: self
+                .hello
+                .as_ref()
+                .filter(|_| include.hello)
+                .and_then(PackedMetadata::unpack)
+                .map(Box::new),
+            host: self.host.as_ref().filter(|_| include.host).and_then(PackedMetadata::unpack).map(Box::new),
+            interfaces: self
+                .interfaces
+                .as_ref()
+                .filter(|_| include.interfaces)
+                .and_then(PackedMetadata::unpack),
         }
     }
 
-    fn observe_sample(&mut self, boot: u64, sample: Sample, published_ms: i64, outcome: &mut Outcome) {
+    fn observe_sample(&mut self, boot: u64, sample: Sample, published_ms: i64, outcome: &mut Observed) {
         if boot != self.current.boot && !self.admit(boot, &sample, published_ms, outcome) {
             outcome.rivals += 1;
             return;
@@ -305,7 +314,7 @@ impl Node {
     /// A run that begins after the current one is a restart and becomes current. One that began before is an old run
     /// whose samples come late, unless it says something of the time after the current one began: then two agents
     /// live under one name, and the newer one holds the name as long as it speaks.
-    fn admit(&mut self, boot: u64, sample: &Sample, published_ms: i64, outcome: &mut Outcome) -> bool {
+    fn admit(&mut self, boot: u64, sample: &Sample, published_ms: i64, outcome: &mut Observed) -> bool {
         let earlier = self.past.as_ref().map_or(&[][..], |past| &past.earlier);
         let known = earlier.iter().position(|run| run.boot == boot);
         let after = sample.at_ms >= self.current.first_at_ms;
@@ -337,17 +346,17 @@ impl Node {
     fn show(&mut self, sample: Sample) {
         self.latest = Latest { at_ms: sample.at_ms, rx_bps: sample.rx_bps, tx_bps: sample.tx_bps };
         if let Some(host) = sample.host {
-            self.host = Some(Packed::new(&host));
+            self.host = Some(PackedMetadata::new(&host));
             self.changed.host = true;
         }
         if let Some(interfaces) = sample.interfaces {
-            self.interfaces = Some(Packed::new(&interfaces));
+            self.interfaces = Some(PackedMetadata::new(&interfaces));
             self.changed.interfaces = true;
         }
     }
 
     fn meet(&mut self, hello: &Hello) {
-        let packed = Packed::new(hello);
+        let packed = PackedMetadata::new(hello);
         if self.hello.as_ref() != Some(&packed) {
             self.hello = Some(packed);
             self.interval_ms = hello.interval_ms.clamp(100, 600_000);

@@ -1,6 +1,7 @@
-//! One partition of the fleet: a pure function of its stream.
+//! One partition of the fleet: a pure function of its log.
 
 mod nodes;
+mod refusal;
 
 use std::collections::BTreeMap;
 
@@ -11,51 +12,50 @@ use tidemap_wire::{
 
 use crate::{checkpoint::Part, node::Node, rows::Rows};
 use nodes::Nodes;
+pub use refusal::Refusal;
 
-/// No network of today moves more than this many bytes a second through one host; a rate above it is garbage.
+/// No network of today moves more bytes per second through one host.
 const MAX_PLAUSIBLE_BPS: f64 = 1e14;
-/// From 1970 to 9999. A host's clock may be wrong, but not beyond what a calendar holds.
+/// The years 1970 to 9999. A host's clock may be wrong, but not beyond a calendar's range.
 const TIMES_MS: std::ops::Range<i64> = 0..253_402_300_800_000;
 
-/// When a silent node is called what.
+/// When a silent node is offline, and when it is forgotten.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// Milliseconds of silence until `offline`.
+    /// Milliseconds of silence until a node is offline.
     pub offline_after_ms: i64,
-    /// Milliseconds of silence until it is forgotten.
+    /// Milliseconds of silence until a node is forgotten.
     pub forget_after_ms: i64,
 }
 
-/// A message of the partition's stream.
+/// A message of the partition's log.
 #[derive(Clone, Copy, Debug)]
 pub struct Message<'a> {
-    /// Its subject.
     pub subject: &'a str,
-    /// Its payload.
     pub payload: &'a [u8],
     /// When the broker stored it, Unix milliseconds.
     pub published_ms: i64,
 }
 
-/// What became of the reports of a message.
+/// What became of a message's reports.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Taken {
+pub struct Outcome {
     /// How many were applied.
     pub reports: u64,
-    /// Why the last of those that were refused was. All of them are counted already, and have changed nothing.
-    pub refused: Option<&'static str>,
+    /// Why the last refused report was refused. Refused reports are counted in the totals and change nothing else.
+    pub refused: Option<Refusal>,
 }
 
-/// What readers are told at a tick.
+/// What a tick yields for publishing, besides [`Partition::updates`].
 #[derive(Debug, Default)]
 pub struct Output {
-    /// The nodes that are no longer known.
+    /// Nodes that are no longer known.
     pub forgotten: Vec<NodeId>,
     /// What happened to nodes.
     pub events: Vec<Event>,
 }
 
-/// The nodes of one partition, and what became of its messages.
+/// The nodes of one partition, and counts of what became of its messages.
 #[derive(Debug)]
 pub struct Partition {
     limits: Limits,
@@ -65,15 +65,15 @@ pub struct Partition {
     samples: u64,
     duplicates: u64,
     late: u64,
-    refused: BTreeMap<&'static str, u64>,
+    refused: BTreeMap<Refusal, u64>,
     /// Samples of nodes that are no longer known.
     forgotten_samples: u64,
-    /// Whether the log began too late to know a node's past: true from a loss until the state has caught up.
+    /// True from a loss of messages until the state has caught up: nodes that join meanwhile may have a lost past.
     is_missing_past: bool,
 }
 
 impl Partition {
-    /// A partition of which nothing is known.
+    /// A partition without nodes.
     pub fn new(limits: Limits) -> Self {
         Self {
             limits,
@@ -89,7 +89,7 @@ impl Partition {
         }
     }
 
-    /// Takes over nodes from a checkpoint, before any message.
+    /// Adds the nodes of checkpoints, before any message is observed.
     pub fn restore(&mut self, mut nodes: Vec<(NodeId, Node)>) {
         self.rows = Rows::restore(nodes.iter_mut().map(|(_, node)| node.row_mut()));
         for (id, node) in nodes {
@@ -97,13 +97,13 @@ impl Partition {
         }
     }
 
-    /// Takes note that messages were lost, of whichever nodes.
+    /// Marks all nodes as partial: messages were lost, and nobody knows of which nodes.
     pub fn lose(&mut self) {
         self.is_missing_past = true;
         self.nodes.all_mut().for_each(|(_, node)| node.lose());
     }
 
-    /// Takes note that the state contains what the log holds.
+    /// Notes that the state contains the whole log.
     pub fn caught_up(&mut self) {
         self.is_missing_past = false;
     }
@@ -113,47 +113,52 @@ impl Partition {
         self.nodes.of_slot(part.slot).filter(move |(id, _)| part.contains(id))
     }
 
-    /// All parts of slots, as their nodes are many.
+    /// The parts that these slots are divided into, by their numbers of nodes.
     pub fn parts(&self, slots: &[Slot]) -> Vec<Part> {
         slots.iter().flat_map(|slot| Part::all(*slot, self.nodes.of_slot(*slot).len())).collect()
     }
 
-    /// Fetches the nodes of which messages are about to be applied: a fleet's state is far larger than a processor's cache.
-    pub fn approach<'a>(&self, subjects: impl Iterator<Item = &'a str>) {
-        self.nodes.approach(subjects.filter_map(subject::parts_of_sample));
+    /// Prefetches the nodes of messages that are about to be observed: a fleet's state is far larger than a processor's
+    /// cache.
+    pub fn prefetch<'a>(&self, subjects: impl Iterator<Item = &'a str>) {
+        self.nodes.prefetch(subjects.filter_map(subject::parts_of_sample));
     }
 
     /// Applies a message.
     ///
     /// # Errors
     ///
-    /// The reason when it, or a report in it, is refused. It is counted already, and nothing has changed.
-    pub fn observe(&mut self, message: Message<'_>) -> Result<(), &'static str> {
+    /// The reason when it, or a report in it, is refused. It is counted and changes nothing else.
+    pub fn observe(&mut self, message: Message<'_>) -> Result<(), Refusal> {
         self.observe_unless(message, |_| false).refused.map_or(Ok(()), Err)
     }
 
-    /// Applies what a message says of those nodes for which it `is_known`, by their names as they are written, not to be
-    /// contained already. Each report of a pack is taken as if it had come alone.
-    pub fn observe_unless(&mut self, message: Message<'_>, is_known: impl Fn(&str) -> bool) -> Taken {
+    /// Applies the reports in a message, except those of nodes that contain it already: `contains` is asked by the node's
+    /// encoded name. Reports in a pack are applied one by one, like reports that come alone.
+    pub fn observe_unless(&mut self, message: Message<'_>, contains: impl Fn(&str) -> bool) -> Outcome {
         let Message { subject, payload, published_ms } = message;
-        let mut taken = Taken::default();
-        if let Some(place) = subject::parts_of_sample(subject) {
-            self.note(&mut taken, |state| state.apply(place, payload, published_ms, is_known));
-            return taken;
+        let mut outcome = Outcome::default();
+        if let Some((slot, node)) = subject::parts_of_sample(subject) {
+            if !contains(node) {
+                let applied = self.apply(slot, node, payload, published_ms);
+                self.count(&mut outcome, applied);
+            }
+            return outcome;
         }
         match pack(subject, payload) {
             Ok((slot, pack)) => {
                 for report in pack.reports() {
-                    self.note(&mut taken, |state| state.apply_packed(slot, report, published_ms, &is_known));
+                    let applied = self.apply_packed(slot, report, published_ms, &contains);
+                    self.count(&mut outcome, applied);
                 }
             }
-            Err(reason) => self.note(&mut taken, |_| Err(reason)),
+            Err(refusal) => self.count(&mut outcome, Err(refusal)),
         }
-        taken
+        outcome
     }
 
-    /// Judges every node at broker time `now_ms`, forgets those that have been silent for too long, and hands out
-    /// what has happened since the last call. `alive_ms`: see [`Node::judge`].
+    /// Judges every node at broker time `now_ms`, forgets those that have been silent for too long, and returns what has
+    /// happened since the last call. For `alive_ms` see [`Node::judge`].
     pub fn tick(&mut self, now_ms: i64, alive_ms: i64) -> Output {
         let Self { limits, nodes, rows, pending, forgotten_samples, .. } = self;
         nodes.retain(|id, node| {
@@ -172,17 +177,17 @@ impl Partition {
         std::mem::take(&mut self.pending)
     }
 
-    /// The nodes that changed since the last call, as long as somebody takes them.
+    /// The nodes that have changed since the last call. Lazy: a node counts as published once it is taken.
     pub fn updates(&mut self) -> impl Iterator<Item = NodeUpdate> {
         self.nodes.all_mut().filter_map(|(id, node)| node.take_update(id))
     }
 
-    /// Takes note that readers will learn of all nodes by a snapshot.
-    pub fn told_all(&mut self) {
-        self.nodes.all_mut().for_each(|(_, node)| node.told());
+    /// Marks all nodes as published, because readers will ask for a snapshot.
+    pub fn mark_published(&mut self) {
+        self.nodes.all_mut().for_each(|(_, node)| node.mark_published());
     }
 
-    /// Drops a node at an operator's wish. Returns whether it was known.
+    /// Forgets a node on an operator's request. Returns whether it was known.
     pub fn forget(&mut self, id: &NodeId, now_ms: i64) -> bool {
         let removed = self.nodes.remove(id);
         if let Some(node) = &removed {
@@ -204,24 +209,28 @@ impl Partition {
         self.len() == 0
     }
 
-    /// All nodes, whole.
+    /// All nodes in full.
     pub fn snapshot(&self) -> Vec<NodeUpdate> {
         self.nodes.all().map(|(id, node)| node.full_update(id)).collect()
     }
 
-    /// One node, whole, and its recent past.
+    /// One node in full, and its history.
     pub fn snapshot_of(&self, id: &NodeId) -> Option<(NodeUpdate, History)> {
         self.nodes.get(Slot::of(id), id.as_str()).map(|node| (node.full_update(id), node.windows().history()))
     }
 
-    /// Totals. The caller fills in what it knows: partition, epoch, owner, position.
+    /// Totals, without partition, epoch, owner and position, which the caller knows.
     pub fn stats(&self) -> PartitionStats {
         let mut stats = PartitionStats {
             samples: self.samples,
             total_samples: self.forgotten_samples,
             duplicates: self.duplicates,
             late: self.late,
-            refused: self.refused.iter().map(|(reason, count)| ((*reason).to_owned(), *count)).collect(),
+            refused: self
+                .refused
+                .iter()
+                .map(|(refusal, count)| (refusal.name().to_owned(), *count))
+                .collect(),
             ..PartitionStats::default()
         };
         for (_, node) in self.nodes.all() {
@@ -243,47 +252,37 @@ impl Partition {
         stats
     }
 
-    /// Counts what becomes of a report: whether it was applied, unless it was known.
-    fn note(&mut self, taken: &mut Taken, apply: impl FnOnce(&mut Self) -> Result<bool, &'static str>) {
-        match apply(self) {
-            Ok(applied) => taken.reports += u64::from(applied),
-            Err(reason) => {
-                *self.refused.entry(reason).or_default() += 1;
-                taken.refused = Some(reason);
+    fn count(&mut self, outcome: &mut Outcome, applied: Result<bool, Refusal>) {
+        match applied {
+            Ok(applied) => outcome.reports += u64::from(applied),
+            Err(refusal) => {
+                *self.refused.entry(refusal).or_default() += 1;
+                outcome.refused = Some(refusal);
             }
         }
     }
 
-    /// Applies a report that came alone: the subject says whose it is.
-    fn apply(
-        &mut self,
-        (slot, token): (Slot, &str),
-        report: &[u8],
-        at_ms: i64,
-        is_known: impl Fn(&str) -> bool,
-    ) -> Result<bool, &'static str> {
-        if is_known(token) {
-            return Ok(false);
-        }
-        let report = ReceivedReport::decode(report).map_err(|_| "garbage")?;
-        check(&report, token)?;
-        self.apply_report(slot, report, at_ms, "subject")
+    /// Applies a report that came alone: its subject names the node.
+    fn apply(&mut self, slot: Slot, node: &str, report: &[u8], at_ms: i64) -> Result<bool, Refusal> {
+        let report = ReceivedReport::decode(report).map_err(|_| Refusal::Garbage)?;
+        check(&report, node)?;
+        self.apply_report(slot, report, at_ms, Refusal::Subject)
     }
 
-    /// Applies a report that came in a pack: it says itself whose it is, and its slot must be the pack's.
+    /// Applies a report that came in a pack: it names its node itself, which must belong to the pack's slot.
     fn apply_packed(
         &mut self,
         slot: Slot,
         report: &[u8],
         at_ms: i64,
-        is_known: impl Fn(&str) -> bool,
-    ) -> Result<bool, &'static str> {
-        let report = ReceivedReport::decode(report).map_err(|_| "garbage")?;
-        if is_known(report.node) {
+        contains: impl Fn(&str) -> bool,
+    ) -> Result<bool, Refusal> {
+        let report = ReceivedReport::decode(report).map_err(|_| Refusal::Garbage)?;
+        if contains(report.node) {
             return Ok(false);
         }
         check(&report, report.node)?;
-        self.apply_report(slot, report, at_ms, "other-slot")
+        self.apply_report(slot, report, at_ms, Refusal::OtherSlot)
     }
 
     fn apply_report(
@@ -291,14 +290,14 @@ impl Partition {
         slot: Slot,
         report: ReceivedReport<'_>,
         at_ms: i64,
-        stray: &'static str,
-    ) -> Result<bool, &'static str> {
+        in_wrong_slot: Refusal,
+    ) -> Result<bool, Refusal> {
         let token = report.node;
         let node = match self.nodes.get_mut(slot, token) {
             Some(node) => node,
             None => {
-                // Once known, a node needs no second look: it is in the slot where it belongs.
-                let id = node_in(slot, token).ok_or(stray)?;
+                // Only unknown nodes need the check: known ones are in their slot.
+                let id = node_in(slot, token).ok_or(in_wrong_slot)?;
                 self.pending.events.push(Event { kind: EventKind::Joined, node: id.clone(), at_ms });
                 self.nodes.insert(id, Node::new(self.rows.take(), &report, at_ms))
             }
@@ -315,27 +314,26 @@ impl Partition {
         {
             self.pending.events.push(Event { kind: EventKind::Restarted, node, at_ms });
         }
-        if outcome.rivals > 0 { Err("second-agent") } else { Ok(true) }
+        if outcome.rivals > 0 { Err(Refusal::SecondAgent) } else { Ok(true) }
     }
 }
 
-/// The node of this name, if there can be one and it is of this slot.
+/// The node with this encoded name, if the name is valid and belongs to the slot.
 fn node_in(slot: Slot, token: &str) -> Option<NodeId> {
     NodeId::from_token(token).ok().filter(|node| Slot::of(node) == slot)
 }
 
-/// The pack that a message is, and its slot.
-fn pack<'a>(subject: &str, payload: &'a [u8]) -> Result<(Slot, Pack<'a>), &'static str> {
-    let slot = subject::slot_of_pack(subject).ok_or("subject")?;
-    decode(payload).map(|pack| (slot, pack)).map_err(|_| "garbage")
+fn pack<'a>(subject: &str, payload: &'a [u8]) -> Result<(Slot, Pack<'a>), Refusal> {
+    let slot = subject::slot_of_pack(subject).ok_or(Refusal::Subject)?;
+    decode(payload).map(|pack| (slot, pack)).map_err(|_| Refusal::Garbage)
 }
 
-fn check(report: &ReceivedReport<'_>, token: &str) -> Result<(), &'static str> {
+fn check(report: &ReceivedReport<'_>, token: &str) -> Result<(), Refusal> {
     if report.node != token {
-        return Err("node-mismatch");
+        return Err(Refusal::NodeMismatch);
     }
     if report.samples.is_empty() {
-        return Err("empty");
+        return Err(Refusal::Empty);
     }
     let plausible = report.samples.iter().all(|sample| {
         let rates = [sample.rx_bps, sample.tx_bps];
@@ -344,7 +342,7 @@ fn check(report: &ReceivedReport<'_>, token: &str) -> Result<(), &'static str> {
             && (sample.elapsed_ms > 0 || rates == [None, None])
             && rates.into_iter().flatten().all(|rate| rate.get() <= MAX_PLAUSIBLE_BPS)
     });
-    if plausible { Ok(()) } else { Err("implausible") }
+    if plausible { Ok(()) } else { Err(Refusal::Implausible) }
 }
 
 fn kind(status: Status) -> EventKind {

@@ -1,9 +1,9 @@
-//! Changing the number of partitions: the fleet's streams are cut anew and nothing is lost.
+//! Changing the number of partitions: the fleet's streams are replaced and nothing is lost.
 //!
-//! Checkpoints are kept by slot, and slots do not depend on partitions. So the old streams are closed to new reports,
-//! read to their ends, and kept; then they go, and the new ones are made. Agents find nobody who stores their reports
-//! meanwhile, hold them, and send them again. Every step can be repeated: what was begun is written down, workers do
-//! not start before it is finished, and a second run goes on where the first one ended.
+//! Checkpoints are stored by slot, and slots do not depend on partitions. So the old streams are closed to new reports, read
+//! to their ends into checkpoints, and deleted; then the new ones are created. Meanwhile no stream stores agents' reports,
+//! so they buffer them and send them again. Every step can be repeated: a marker says what was begun, workers do not start
+//! while it is there, and a second run goes on where the first one ended.
 
 use std::{collections::BTreeMap, fmt, time::Duration};
 
@@ -12,41 +12,43 @@ use async_nats::jetstream::{self, kv};
 use futures_util::TryStreamExt;
 use serde::{Deserialize, Serialize};
 use tidemap_service::{cli::UsageError, clock, streams};
-use tidemap_wire::{Partition as PartitionId, PartitionCount, subject};
+use tidemap_wire::{Partition as PartitionId, PartitionCount, subject, timing};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     checkpoint::Checkpoint,
-    log::{Content, Log, LogEvent},
-    partition::{Limits, Message, Partition},
-    vault::{self, Kept, Order, Writer},
+    checkpoint_store::{self, CheckpointWriter, WriteRequest},
+    leases::worker_of_key,
+    log_reader::{Content, LogEvent, LogPosition, LogReader},
+    partition::Limits,
+    replica::Replica,
 };
 
 /// For a stream to be read to its end.
-const PATIENCE: Duration = Duration::from_secs(300);
-/// From a worker's look at the streams to its first heartbeat.
-const STARTING: Duration = Duration::from_secs(2);
+const READ_TIMEOUT: Duration = Duration::from_secs(300);
+/// The longest from a worker's check of the streams to its first heartbeat.
+const WORKER_START: Duration = Duration::from_secs(2);
 /// The longest wait between two attempts to reach a broker, and a heartbeat.
-const AWAY: Duration = Duration::from_secs(12);
-/// Nobody is judged or forgotten here.
+const WORKER_RECONNECT: Duration = timing::LEASE_RESERVATION;
+/// No node is judged or forgotten here.
 const LIMITS: Limits = Limits { offline_after_ms: i64::MAX, forget_after_ms: i64::MAX };
 
-/// A change that was begun.
+/// The marker of a change that was begun.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 struct Change {
     from: u16,
     to: u16,
-    /// Whether everything is in the checkpoints, so that the old streams may go.
+    /// Whether the checkpoints contain everything, so that the old streams may be deleted.
     kept: bool,
 }
 
-/// What a change did.
+/// What a change of the number of partitions did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Recut {
-    /// How many partitions there were.
+    /// The number of partitions before.
     pub from: u16,
-    /// How many there are.
+    /// The number of partitions now.
     pub to: u16,
     /// Reports that were read because no checkpoint had them.
     pub read: u64,
@@ -64,7 +66,7 @@ impl fmt::Display for Recut {
     }
 }
 
-/// Cuts the streams for `to` partitions; `None` when they are.
+/// Changes the number of partitions to `to`; `None` when it is that already.
 ///
 /// # Errors
 ///
@@ -74,14 +76,14 @@ pub async fn run(
     to: PartitionCount,
     replicas: usize,
 ) -> anyhow::Result<Option<Recut>> {
-    match js.get_stream(format!("KV_{}", streams::CHECKPOINTS)).await {
+    match js.get_stream(streams::bucket_stream(streams::CHECKPOINTS)).await {
         Ok(_) => {}
-        // No worker has ever run here.
+        // No worker has ever run on this broker.
         Err(error) if streams::is_missing(&error) => return Ok(None),
         Err(error) => return Err(error).context("the bucket of checkpoints"),
     }
-    let marks = js.get_key_value(streams::CHECKPOINTS).await.context("the bucket of checkpoints")?;
-    let begun = begun(&marks).await?;
+    let markers = js.get_key_value(streams::CHECKPOINTS).await.context("the bucket of checkpoints")?;
+    let begun = begun(&markers).await?;
     let mut change = match (begun, streams::count(js).await?) {
         (Some(begun), _) => begun,
         (None, Some(from)) if from != to.get() => Change { from, to: to.get(), kept: false },
@@ -94,11 +96,11 @@ pub async fn run(
             change.to
         )));
     }
-    // The mark comes first: a worker that starts from now on finds it.
-    mark(&marks, change).await?;
+    // The marker comes first: a worker that starts from now on finds it.
+    mark(&markers, change).await?;
     if let Err(error) = no_worker_lives(js).await {
         if begun.is_none() {
-            marks.purge(streams::CHANGE).await.context("the change cannot be crossed off")?;
+            markers.purge(streams::CHANGE).await.context("cannot remove the marker of the change")?;
         }
         return Err(error);
     }
@@ -109,16 +111,16 @@ pub async fn run(
             close(js, partition).await?;
         }
         for partition in from.all() {
-            let carried = carry(js, &marks, from, partition).await;
+            let carried = carry(js, &markers, from, partition).await;
             let (more_read, more_nodes) = carried.with_context(|| streams::name(partition))?;
             (read, nodes) = (read + more_read, nodes + more_nodes);
         }
         change.kept = true;
-        mark(&marks, change).await?;
+        mark(&markers, change).await?;
     }
-    for number in 0..change.from {
-        let name = format!("TIDEMAP_{number}");
-        // Those of the new cut are made below, under the same names.
+    for partition in PartitionCount::new(change.from)?.all() {
+        let name = streams::name(partition);
+        // The new streams are created below, under the same names.
         match js.get_stream(&name).await {
             Ok(stream) if is_closed(&stream) => {
                 js.delete_stream(&name).await.with_context(|| format!("cannot remove the stream {name}"))?;
@@ -129,31 +131,31 @@ pub async fn run(
         }
     }
     streams::ensure_streams(js, to, replicas).await?;
-    marks.purge(streams::CHANGE).await.context("the change is made, but not crossed off")?;
+    markers.purge(streams::CHANGE).await.context("the change is made, but its marker is still there")?;
     Ok(Some(Recut { from: change.from, to: change.to, read, nodes }))
 }
 
-async fn begun(marks: &kv::Store) -> anyhow::Result<Option<Change>> {
-    let found = marks.get(streams::CHANGE).await.context("the bucket of checkpoints")?;
+async fn begun(markers: &kv::Store) -> anyhow::Result<Option<Change>> {
+    let found = markers.get(streams::CHANGE).await.context("the bucket of checkpoints")?;
     found
-        .map(|value| serde_json::from_slice(&value).context("the mark of a change that was begun"))
+        .map(|value| serde_json::from_slice(&value).context("the marker of a change that was begun"))
         .transpose()
 }
 
-async fn mark(marks: &kv::Store, change: Change) -> anyhow::Result<()> {
-    marks
+async fn mark(markers: &kv::Store, change: Change) -> anyhow::Result<()> {
+    markers
         .put(streams::CHANGE, serde_json::to_vec(&change)?.into())
         .await
-        .context("cannot write the change down")?;
+        .context("cannot write the marker of the change")?;
     Ok(())
 }
 
-/// A worker shows its life every second, so none has when no heartbeat moves.
+/// Fails when a worker is running: each writes a heartbeat every second.
 async fn no_worker_lives(js: &jetstream::Context) -> anyhow::Result<()> {
     let leases = js.get_key_value(streams::LEASES).await.context("the bucket of leases")?;
     let before = heartbeats(&leases).await?;
-    // One that is starting has none yet; one that has lost its connection may take long to come back.
-    tokio::time::sleep(if before.is_empty() { STARTING } else { AWAY }).await;
+    // A starting worker has no heartbeat yet; a disconnected one may take long to come back.
+    tokio::time::sleep(if before.is_empty() { WORKER_START } else { WORKER_RECONNECT }).await;
     let moved = |(worker, revision): (&String, &u64)| before.get(worker) != Some(revision);
     if let Some((worker, _)) = heartbeats(&leases).await?.iter().find(|entry| moved(*entry)) {
         bail!("ingest worker {worker} is running: stop all workers first");
@@ -165,7 +167,7 @@ async fn heartbeats(leases: &kv::Store) -> anyhow::Result<BTreeMap<String, u64>>
     let keys: Vec<String> = leases.keys().await?.try_collect().await?;
     let mut found = BTreeMap::new();
     for key in keys {
-        if let Some(worker) = key.strip_prefix("w.")
+        if let Some(worker) = worker_of_key(&key)
             && let Some(entry) = leases.entry(&key).await?
         {
             found.insert(worker.to_owned(), entry.revision);
@@ -174,7 +176,7 @@ async fn heartbeats(leases: &kv::Store) -> anyhow::Result<BTreeMap<String, u64>>
     Ok(found)
 }
 
-/// Closes a stream to new reports: it listens where nobody speaks.
+/// Closes a stream to new reports: it captures a subject on which nobody publishes.
 async fn close(js: &jetstream::Context, partition: PartitionId) -> anyhow::Result<()> {
     let name = streams::name(partition);
     let stream = js.get_stream(&name).await.with_context(|| format!("the stream {name}"))?;
@@ -188,7 +190,8 @@ fn is_closed(stream: &jetstream::stream::Stream) -> bool {
     stream.cached_info().config.subjects.iter().any(|subject| subject::is_closed(subject))
 }
 
-/// Brings the checkpoints of a partition to the end of its log; returns what was read, and how many nodes there are.
+/// Brings the checkpoints of a partition to the end of its log. Returns how many reports were read, and how many nodes
+/// there are.
 async fn carry(
     js: &jetstream::Context,
     bucket: &kv::Store,
@@ -196,58 +199,51 @@ async fn carry(
     partition: PartitionId,
 ) -> anyhow::Result<(u64, usize)> {
     let slots: Vec<_> = count.slots(partition).collect();
-    let Kept { nodes, mut recovery, mut place, revisions, epoch } =
-        vault::load(js, &streams::name(partition), &Content::Closed, &slots).await?;
-    let mut state = Partition::new(LIMITS);
-    state.restore(nodes);
-    let (events, mut log) = mpsc::channel(4);
-    let reading = Log { stream: streams::name(partition), content: Content::Closed };
-    let stop = CancellationToken::new();
-    let reader = tokio::spawn(reading.read(place.clone(), js.clone(), events, stop.clone()));
-    let (mut read, mut last) = (0, None);
-    let drained = async {
-        while last.is_none_or(|last| place.applied < last) {
-            match log.recv().await.context("the log's reader ended")? {
-                LogEvent::Opened { last: newest, .. } => last = Some(newest),
-                LogEvent::Lost { .. } => state.lose(),
-                LogEvent::Interrupted { .. } => {}
-                LogEvent::Shortened { left } => {
-                    recovery.cut(left.applied);
-                    place = left;
-                }
-                LogEvent::Recreated => bail!("the stream was made anew by somebody else"),
-                LogEvent::Messages(messages) => {
-                    for message in messages {
-                        place.pass(message.sequence, message.published_ns);
-                        let published_ms = place.applied_ns.div_euclid(1_000_000);
-                        let (subject, payload) = (message.subject.as_str(), message.payload.as_ref());
-                        // What cannot be right is refused here as everywhere.
-                        let is_known = |node: &str| recovery.knows(node, place.applied);
-                        let message = Message { subject, payload, published_ms };
-                        read += state.observe_unless(message, is_known).reports;
-                    }
-                }
-            }
-        }
-        anyhow::Ok(())
-    };
-    tokio::time::timeout(PATIENCE, drained).await.context("the stream could not be read to its end")??;
-    stop.cancel();
-    reader.await.context("the log's reader")?;
+    let log = LogReader { stream: streams::name(partition), content: Content::Closed };
+    let restored = checkpoint_store::load(js, &log.stream, &log.content, &slots).await?;
+    let position = restored.position;
+    let mut replica = Replica::restore(LIMITS, restored.nodes, restored.recovery, position.clone());
+    let reading = read_to_end(js, log, position, &mut replica);
+    let reports = tokio::time::timeout(READ_TIMEOUT, reading)
+        .await
+        .context("the stream could not be read to its end")??;
 
-    let epoch = epoch.max(clock::unix_ms().unsigned_abs() / 1_000) + 1;
-    let (orders, todo) = mpsc::channel(4);
-    let writer = tokio::spawn(Writer { bucket: bucket.clone(), epoch, revisions }.run(todo));
-    let parts = state.parts(&slots);
-    for part in &parts {
-        let encode = |part| Checkpoint::encode(epoch, place.clone(), state.part(part));
-        orders
-            .send(Order::Keep(Checkpoint::fit(*part, &encode)))
-            .await
-            .context("the writer of checkpoints ended")?;
+    let epoch = restored.epoch.max(clock::unix_ms().unsigned_abs() / 1_000) + 1;
+    let (requests, received) = mpsc::channel(4);
+    let writer = CheckpointWriter { bucket: bucket.clone(), epoch, revisions: restored.revisions };
+    let writer = tokio::spawn(writer.run(received));
+    let encode = |part| Checkpoint::encode(epoch, replica.position().clone(), replica.state.part(part));
+    for part in replica.state.parts(&slots) {
+        let values = Checkpoint::fit(part, &encode);
+        requests.send(WriteRequest::Put(values)).await.context("the writer of checkpoints ended")?;
     }
-    drop(orders);
+    drop(requests);
     let failed = writer.await.context("the writer of checkpoints")??;
     anyhow::ensure!(failed == 0, "{failed} checkpoints could not be written; run this again");
-    Ok((read, state.len()))
+    Ok((reports, replica.state.len()))
+}
+
+/// Reads the rest of a closed log. Returns how many reports it had.
+async fn read_to_end(
+    js: &jetstream::Context,
+    log: LogReader,
+    position: LogPosition,
+    replica: &mut Replica,
+) -> anyhow::Result<u64> {
+    let (events, mut received) = mpsc::channel(4);
+    let stop = CancellationToken::new();
+    let _stop_reading = stop.clone().drop_guard();
+    let reader = tokio::spawn(log.read(position, js.clone(), events, stop.clone()));
+    let mut reports = 0;
+    while !replica.is_caught_up() {
+        let event = received.recv().await.context("the log's reader ended")?;
+        if matches!(event, LogEvent::Recreated) {
+            bail!("the stream was created anew by somebody else");
+        }
+        // What workers refuse is refused here, too.
+        reports += replica.apply(event).reports;
+    }
+    stop.cancel();
+    reader.await.context("the log's reader")?;
+    Ok(reports)
 }

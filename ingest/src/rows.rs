@@ -7,14 +7,14 @@ use std::collections::BTreeSet;
 
 /// The rows that are taken: numbers from 0 on, with few gaps.
 #[derive(Debug, Default)]
-pub struct Rows {
+pub(crate) struct Rows {
     vacant: BTreeSet<u32>,
     next: u32,
 }
 
 impl Rows {
     /// The lowest row that nobody has.
-    pub fn take(&mut self) -> u32 {
+    pub(crate) fn take(&mut self) -> u32 {
         self.vacant.pop_first().unwrap_or_else(|| {
             self.next += 1;
             self.next - 1
@@ -22,13 +22,13 @@ impl Rows {
     }
 
     /// Gives a row back.
-    pub fn vacate(&mut self, row: u32) {
+    pub(crate) fn vacate(&mut self, row: u32) {
         self.vacant.insert(row);
     }
 
     /// Takes over rows that were given before; a node whose row is taken already gets another. When most numbers are of
     /// nobody, as after a change of the number of partitions, all begin anew.
-    pub fn restore<'a>(rows: impl ExactSizeIterator<Item = &'a mut u32>) -> Self {
+    pub(crate) fn restore<'a>(rows: impl ExactSizeIterator<Item = &'a mut u32>) -> Self {
         let mut rows: Vec<_> = rows.collect();
         let limit = u32::try_from(rows.len() * 2 + 64).unwrap_or(u32::MAX);
         let is_sparse = rows.iter().any(|row| **row >= limit);

@@ -82,8 +82,8 @@ impl Windows {
         self.newest_ms.is_some_and(|newest_ms| !self.quarters.reaches(at_ms, newest_ms))
     }
 
-    /// Reads where the next sample is likely to go; what is of no meaning.
-    pub fn touch(&self) -> u64 {
+    /// Reads where the next sample is likely to go, so that the processor loads it. The sum means nothing.
+    pub fn prefetch(&self) -> u64 {
         let newest_ms = self.newest_ms.unwrap_or(0);
         self.seconds.newest(newest_ms).covered_ms.wrapping_add(self.quarters.newest(newest_ms).covered_ms)
     }

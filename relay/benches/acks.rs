@@ -17,11 +17,13 @@ use async_nats::Client;
 use bytes::Bytes;
 use futures_util::StreamExt;
 use tempfile::TempDir;
-use tidemap_relay::courier::Courier;
-use tidemap_service::{
-    broker::{self, Broker, BrokerConfig},
-    clock::unix_ms,
+use tidemap_broker::{
+    Broker, BrokerConfig,
     keys::{self, Keys, RelaySide},
+};
+use tidemap_relay::Forwarder;
+use tidemap_service::{
+    clock::unix_ms,
     nats::{self, NatsArgs},
     streams,
 };
@@ -112,8 +114,8 @@ async fn compare() {
 impl Server {
     async fn start() -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let binary = broker::locate(&broker::default_tools_dir()).unwrap();
-        let keys = broker::prepare(dir.path()).unwrap();
+        let binary = tidemap_broker::locate(&tidemap_broker::default_tools_dir()).unwrap();
+        let keys = tidemap_broker::prepare(dir.path()).unwrap();
         let config = BrokerConfig { dir: dir.path().to_owned(), listen: None, tls: None };
         let broker = Broker::start(&binary, config).await.unwrap();
         Self { dir, broker, keys }
@@ -180,8 +182,8 @@ async fn relay(local: NatsArgs, broker: NatsArgs) {
     let local = local.connect("relay", None).await.unwrap();
     let broker = broker.connect("relay", Some(&inbox)).await.unwrap();
     let stop = CancellationToken::new();
-    let courier = Courier::new(relay, local, broker.clone()).await.unwrap();
-    let running = tokio::spawn(courier.run(stop.clone()));
+    let forwarder = Forwarder::new(&relay, local, broker.clone()).await.unwrap();
+    let running = tokio::spawn(forwarder.run(stop.clone()));
     tokio::task::spawn_blocking(|| std::io::stdin().read_to_end(&mut Vec::new()).unwrap()).await.unwrap();
     stop.cancel();
     running.await.unwrap().unwrap();

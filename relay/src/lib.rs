@@ -1,19 +1,26 @@
-//! A relay: takes the reports of many agents from a server near them, has the broker store many in one message, and
-//! acknowledges each report when that is done. Agents cannot tell it from the broker.
+//! A relay takes the reports of many agents from a server near them, has the broker store many in one
+//! message, and then acknowledges each report. Agents cannot tell it from the broker.
 //!
-//! What limits a broker is how many messages it acknowledges, not how many samples they contain. [`packer`] gathers
-//! reports by slot, [`flights`] knows what waits for the broker's answer, [`allowance`] bounds what one node may send,
-//! [`tail`] keeps what a broker may lose in a crash: all of it pure. [`courier`] is the I/O.
+//! A broker's limit is the number of messages that it acknowledges, not of samples in them. [`packer`]
+//! gathers reports by slot, `in_flight` knows which packs wait for the broker, `rate_limit` bounds each node,
+//! `replay_buffer` keeps what a broker may lose in a crash: all of it pure. `local_server` and `upstream` are
+//! the two connections, and [`Forwarder`] joins them.
 //!
-//! Nothing is acknowledged before the broker has it, and nothing is kept on disk: a relay that dies loses nothing, its
-//! agents send again what was not acknowledged. As many relays as you like share one server's reports.
+//! Nothing is acknowledged before the broker has it, and nothing is kept on disk: when a relay dies nothing
+//! is lost, because its agents send again what was not acknowledged. Any number of relays can share one
+//! server's reports.
+//!
+//! Exported beside [`run`]: [`packer`] for the simulator, which packs as a relay does, and [`Forwarder`] for
+//! the bench.
 
-pub mod allowance;
-pub mod config;
-pub mod courier;
-pub mod flights;
+mod config;
+mod forwarder;
+mod in_flight;
+mod local_server;
 pub mod packer;
-pub mod tail;
+mod rate_limit;
+mod replay_buffer;
+mod upstream;
 
 use anyhow::Context;
 use tidemap_service::nats::NatsArgs;
@@ -21,9 +28,10 @@ use tidemap_wire::subject;
 use tokio_util::sync::CancellationToken;
 
 pub use config::{RelayArgs, RelayConfig};
-use courier::Courier;
+pub use forwarder::Forwarder;
 
-/// Relays from the server that `config` names to `broker` until `shutdown`; then what was taken is brought to its end.
+/// Relays from the server that `config` names to `broker` until `shutdown`, and then completes what it has
+/// taken.
 ///
 /// # Errors
 ///
@@ -34,5 +42,5 @@ pub async fn run(config: RelayConfig, broker: &NatsArgs, shutdown: CancellationT
     let local = config.local.connect(&name, None).await.context("the local server (--local-…)")?;
     let broker = broker.connect(&name, Some(&inbox)).await?;
     tracing::info!(relay = %config.relay, "relay is up");
-    Courier::new(config.relay, local, broker).await?.run(shutdown).await
+    Forwarder::new(&config.relay, local, broker).await?.run(shutdown).await
 }

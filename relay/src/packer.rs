@@ -1,65 +1,66 @@
-//! Gathers reports into packs, one for each slot. Pure: time comes in as the relay's monotonic milliseconds.
+//! Gathers reports into packs, one for each slot. Pure: time comes in as monotonic milliseconds.
 
 use std::collections::VecDeque;
 
 use bytes::Bytes;
-use tidemap_wire::{PackWriter, SLOTS, Slot};
+use tidemap_wire::{PackWriter, Slot, timing};
 
-/// How long the first report of a pack waits for others. A slot's packs share a subject, and the log keeps 10,000 messages
-/// of one for 10 minutes: at this pace they are 8,000 at most, beside which there is room for three full ones a second.
-/// That is 200 KB a second for each slot, 50 MB a second in all.
-pub const LINGER_MS: u64 = 75;
+/// How long the first report of a pack waits for others. A slot's packs share a subject, of which the log
+/// keeps 10,000 messages for 10 minutes. At this pace a slot has 8,000 packs at most, which leaves room for
+/// three full ones a second: 200 KB a second for each slot, 50 MB a second in all.
+const LINGER_MS: u64 = timing::millis(timing::PACK_LINGER);
 
-/// Reports that are gathered, and for each of them an `R` with which it is answered.
+/// Packs that are being filled. Each report comes with an `R` by which it is answered.
 #[derive(Debug)]
 pub struct Packer<R> {
     open: Vec<Open<R>>,
-    /// When slots' packs are due, in that order. One that was full before is named in vain.
+    /// When slots' packs are due, in that order. A pack that was full before is still listed.
     due: VecDeque<(u64, Slot)>,
     waiting: usize,
 }
 
-/// A pack to be sent.
+/// A pack that is ready to be published.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Parcel<R> {
+pub struct OutgoingPack<R> {
     /// The slot of all its reports.
     pub slot: Slot,
     /// The message.
     pub payload: Bytes,
-    /// For each report what it is answered with, in order.
-    pub answers: Vec<R>,
+    /// By what each report is answered, in order.
+    pub replies: Vec<R>,
 }
 
 #[derive(Debug)]
 struct Open<R> {
     writer: PackWriter,
-    answers: Vec<R>,
+    replies: Vec<R>,
     due_ms: u64,
 }
 
 impl<R> Default for Open<R> {
     fn default() -> Self {
-        Self { writer: PackWriter::default(), answers: Vec::new(), due_ms: 0 }
+        Self { writer: PackWriter::default(), replies: Vec::new(), due_ms: 0 }
     }
 }
 
 impl<R> Default for Packer<R> {
     fn default() -> Self {
-        let open = (0..SLOTS).map(|_| Open::default()).collect();
+        let open = Slot::all().map(|_| Open::default()).collect();
         Self { open, due: VecDeque::new(), waiting: 0 }
     }
 }
 
 impl<R> Packer<R> {
-    /// Takes a report, which must be small enough for a pack. Hands out the slot's pack when it had no room for it.
-    pub fn take(&mut self, slot: Slot, report: &[u8], answer: R, now_ms: u64) -> Option<Parcel<R>> {
+    /// Adds a report, which must be small enough for a pack. Returns the slot's pack when it had no room for
+    /// it.
+    pub fn take(&mut self, slot: Slot, report: &[u8], reply: R, now_ms: u64) -> Option<OutgoingPack<R>> {
         let mut full = None;
         if !self.open_mut(slot).writer.push(report) {
             full = self.close(slot);
             self.open_mut(slot).writer.push(report);
         }
         let open = self.open_mut(slot);
-        open.answers.push(answer);
+        open.replies.push(reply);
         if open.writer.len() == 1 {
             open.due_ms = now_ms + LINGER_MS;
             self.due.push_back((now_ms + LINGER_MS, slot));
@@ -69,20 +70,20 @@ impl<R> Packer<R> {
     }
 
     /// The next pack that has waited long enough.
-    pub fn due(&mut self, now_ms: u64) -> Option<Parcel<R>> {
+    pub fn due(&mut self, now_ms: u64) -> Option<OutgoingPack<R>> {
         while let Some((due_ms, slot)) = self.due.front().copied().filter(|(due_ms, _)| *due_ms <= now_ms) {
             self.due.pop_front();
             if self.open_mut(slot).due_ms == due_ms
-                && let Some(parcel) = self.close(slot)
+                && let Some(pack) = self.close(slot)
             {
-                return Some(parcel);
+                return Some(pack);
             }
         }
         None
     }
 
     /// The next pack, due or not.
-    pub fn flush(&mut self) -> Option<Parcel<R>> {
+    pub fn flush(&mut self) -> Option<OutgoingPack<R>> {
         self.due(u64::MAX)
     }
 
@@ -91,10 +92,10 @@ impl<R> Packer<R> {
         self.waiting
     }
 
-    fn close(&mut self, slot: Slot) -> Option<Parcel<R>> {
-        let Open { writer, answers, .. } = std::mem::take(self.open_mut(slot));
-        self.waiting -= answers.len();
-        (!writer.is_empty()).then(|| Parcel { slot, payload: writer.finish().into(), answers })
+    fn close(&mut self, slot: Slot) -> Option<OutgoingPack<R>> {
+        let Open { writer, replies, .. } = std::mem::take(self.open_mut(slot));
+        self.waiting -= replies.len();
+        (!writer.is_empty()).then(|| OutgoingPack { slot, payload: writer.finish().into(), replies })
     }
 
     fn open_mut(&mut self, slot: Slot) -> &mut Open<R> {
@@ -122,26 +123,26 @@ mod tests {
             let (mut now_ms, mut sent) = (0, Vec::new());
             for (number, (slot, length, after_ms)) in arrivals.iter().enumerate() {
                 now_ms += after_ms;
-                while let Some(parcel) = packer.due(now_ms) {
-                    sent.push((now_ms, parcel));
+                while let Some(pack) = packer.due(now_ms) {
+                    sent.push((now_ms, pack));
                 }
                 let slot = slot.to_string().parse().unwrap();
                 let full = packer.take(slot, &vec![number as u8; *length], (number, now_ms), now_ms);
-                sent.extend(full.map(|parcel| (now_ms, parcel)));
+                sent.extend(full.map(|pack| (now_ms, pack)));
             }
             for now_ms in now_ms..=now_ms + LINGER_MS {
-                while let Some(parcel) = packer.due(now_ms) {
-                    sent.push((now_ms, parcel));
+                while let Some(pack) = packer.due(now_ms) {
+                    sent.push((now_ms, pack));
                 }
             }
             prop_assert_eq!((packer.waiting(), packer.flush()), (0, None));
 
             let mut seen = vec![Vec::new(); 4];
-            for (sent_ms, Parcel { slot, payload, answers }) in sent {
+            for (sent_ms, OutgoingPack { slot, payload, replies }) in sent {
                 prop_assert!(payload.len() <= Pack::MAX_BYTES);
                 let pack: Pack<'_> = decode(&payload).unwrap();
-                prop_assert_eq!(pack.reports().count(), answers.len());
-                for (report, (number, came_ms)) in pack.reports().zip(answers) {
+                prop_assert_eq!(pack.reports().count(), replies.len());
+                for (report, (number, came_ms)) in pack.reports().zip(replies) {
                     let (of, length, _) = arrivals[number];
                     prop_assert_eq!((report, slot.get()), (&*vec![number as u8; length], of));
                     // The next arrival is up to 20 ms later, and only then does this test look again.

@@ -10,13 +10,12 @@ use async_nats::{
 use bytes::Bytes;
 use futures_util::StreamExt;
 use tempfile::TempDir;
-use tidemap_relay::RelayConfig;
-use tidemap_service::{
-    broker::{self, Broker, BrokerConfig},
+use tidemap_broker::{
+    Broker, BrokerConfig,
     keys::{self, Keys, RelaySide},
-    nats::NatsArgs,
-    streams,
 };
+use tidemap_relay::RelayConfig;
+use tidemap_service::{nats::NatsArgs, streams};
 use tidemap_wire::{NodeId, Pack, PartitionCount, Report, Sample, decode, encode, subject};
 use tokio::{task::JoinHandle, time::timeout};
 use tokio_util::sync::CancellationToken;
@@ -44,8 +43,8 @@ struct Scene {
 impl Server {
     async fn start() -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let binary = broker::locate(&broker::default_tools_dir()).unwrap();
-        let keys = broker::prepare(dir.path()).unwrap();
+        let binary = tidemap_broker::locate(&tidemap_broker::default_tools_dir()).unwrap();
+        let keys = tidemap_broker::prepare(dir.path()).unwrap();
         let config = BrokerConfig { dir: dir.path().to_owned(), listen: None, tls: None };
         let broker = Broker::start(&binary, config).await.unwrap();
         Self { dir, broker, keys }

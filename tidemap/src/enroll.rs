@@ -10,13 +10,13 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use clap::Args;
 use tidemap_agent::AgentArgs;
-use tidemap_service::{
-    broker::{self, Told},
-    cli::UsageError,
+use tidemap_broker::{
+    Reload,
     data_dir::DataDir,
     jwt::{Operator, Revocation},
     keys::{self, RelaySide},
 };
+use tidemap_service::cli::UsageError;
 use tidemap_wire::NodeId;
 
 use crate::{
@@ -34,7 +34,8 @@ pub(crate) struct EnrollArgs {
     /// Let a relay in, which packs the reports of many nodes.
     #[arg(long, conflicts_with = "labels")]
     relay: bool,
-    /// Let the relay hear all reports at the server that this data folder is for, which needs no other part of Tidemap.
+    /// Let the relay hear all reports at the server that this data folder is for, which needs no other part
+    /// of Tidemap.
     #[arg(long, requires = "relay", conflicts_with = "operator")]
     local: bool,
     /// A label, `key=value`, for the agent's line; may be repeated.
@@ -76,7 +77,7 @@ pub(crate) struct RevokeArgs {
     brokers: BrokersArgs,
 }
 
-/// Makes the node's key, lets it in, and prints the line that starts its agent.
+/// Makes the node's key, admits it, and prints the line that starts its agent.
 pub(crate) async fn enroll(args: &EnrollArgs) -> anyhow::Result<()> {
     args.labels.iter().try_for_each(|label| accepted(label))?;
     if args.local {
@@ -115,7 +116,7 @@ pub(crate) async fn revoke(args: &RevokeArgs) -> anyhow::Result<()> {
         let known = revoke(&dir, &args.node)?;
         let state = if known { "is shut out" } else { "was not enrolled" };
         anyhow::ensure!(
-            tell(&dir, &args.brokers).await.with_context(|| format!("{name} may still be let in"))?,
+            reload(&dir, &args.brokers).await.with_context(|| format!("{name} may still be let in"))?,
             "{name} {state}, but no broker runs here: it will know when it starts; if it runs elsewhere or was started \
              by hand, have it read its configuration again"
         );
@@ -124,7 +125,7 @@ pub(crate) async fn revoke(args: &RevokeArgs) -> anyhow::Result<()> {
     };
     let operator = Operator::open(folder)?;
     let state = shut_out(args, &operator)?;
-    // Told even if there is nothing new: an earlier call may not have reached the brokers.
+    // Even if there is nothing new: an earlier call may not have reached the brokers.
     let heard = operator::push(&operator, &args.brokers).await.with_context(|| {
         format!("{name}'s credentials are revoked, but brokers may not know: tell them with `tidemap operator push`")
     })?;
@@ -150,23 +151,23 @@ fn shut_out(args: &RevokeArgs, operator: &Operator) -> anyhow::Result<String> {
     }
 }
 
-/// Has the broker that runs in a data folder read its users; says whether there is one.
-async fn tell(dir: &Path, brokers: &BrokersArgs) -> anyhow::Result<bool> {
-    match broker::reload_running(dir).await? {
-        Told::Nobody => Ok(false),
-        Told::Read => Ok(true),
-        Told::Unseen => {
+/// Makes the broker that runs in a data folder read its users; returns whether there is one.
+async fn reload(dir: &Path, brokers: &BrokersArgs) -> anyhow::Result<bool> {
+    match tidemap_broker::reload_running(dir).await? {
+        Reload::NotRunning => Ok(false),
+        Reload::Confirmed => Ok(true),
+        Reload::Unconfirmed => {
             let client = brokers.reach(&keys::sys_seed_path(dir)).await.context(
                 "the broker was told, but not whether it has read its users: name its address with --nats-url and \
                  --nats-ca, or look for `Reloaded server configuration` in its log",
             )?;
-            broker::reload_by(&client).await?;
+            tidemap_broker::reload_by(&client).await?;
             Ok(true)
         }
     }
 }
 
-/// Adds a line to the broker's users.
+/// Adds the node to the broker's users.
 async fn add(args: &EnrollArgs, dir: &Path) -> anyhow::Result<(Line, &'static str)> {
     let enrolled = if args.relay {
         keys::enroll_relay(dir, &args.node, RelaySide::Packs)?
@@ -177,7 +178,7 @@ async fn add(args: &EnrollArgs, dir: &Path) -> anyhow::Result<(Line, &'static st
     let url = url.unwrap_or_else(|| "nats://127.0.0.1:4222".to_owned());
     let brokers = BrokersArgs { nats_url: url.clone(), nats_ca: args.nats_ca.clone() };
     let name = args.node.display_name();
-    let running = tell(dir, &brokers).await.with_context(|| format!("{name} may not be let in yet"))?;
+    let running = reload(dir, &brokers).await.with_context(|| format!("{name} may not be let in yet"))?;
     let state = match (enrolled.created, running) {
         (false, _) => "was enrolled before",
         (true, true) => "is enrolled, and the broker knows",
@@ -258,13 +259,13 @@ mod tests {
         for label in ["role=web", "a=b=c"] {
             accepted(label).unwrap();
         }
-        for (label, told) in [
+        for (label, error) in [
             ("=v", "--labels =v: the key must not be empty"),
             ("k=", "--labels k=: the value must not be empty"),
             ("k", "--labels k: not of the form key=value"),
             ("", "--labels : not of the form key=value"),
         ] {
-            assert_eq!(accepted(label).unwrap_err().to_string(), told);
+            assert_eq!(accepted(label).unwrap_err().to_string(), error);
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Where the broker of `tidemap up` listens: on loopback without encryption, or for other hosts with TLS. Nothing between.
+//! Where the broker of `tidemap up` listens: on loopback without encryption, or for other hosts with TLS.
 
 use std::{
     fs, io,
@@ -8,12 +8,11 @@ use std::{
 };
 
 use anyhow::Context;
-use tidemap_service::{
-    broker::Broker,
-    cli::UsageError,
-    clock::unix_ms,
+use tidemap_broker::{
+    Broker,
     tls::{self, Certificates},
 };
+use tidemap_service::{cli::UsageError, clock::unix_ms};
 
 /// The broker's usual port.
 const PORT: u16 = 4222;
@@ -22,10 +21,11 @@ const ENDPOINT: &str = "endpoint";
 /// Beside it: the authority that vouches for the broker there (PEM), unless a public one does.
 const AUTHORITY: &str = "endpoint-ca.pem";
 
-/// Whether other hosts reach the broker, and how they can believe it.
+/// Whether other hosts reach the broker, and the certificate that it shows them.
 #[derive(clap::Args, Clone, Debug)]
 pub(crate) struct ListenArgs {
-    /// Lets other hosts' agents in, always with TLS: an address of this host, or 0.0.0.0 for all (port 4222 unless given).
+    /// Lets other hosts' agents in, always with TLS: an address of this host, or 0.0.0.0 for all (port 4222
+    /// unless given).
     #[arg(long, env = "TIDEMAP_LISTEN", value_name = "IP[:PORT]", conflicts_with = "nats_url")]
     listen: Option<String>,
     /// The name or address under which nodes reach this host; its hostname unless given.
@@ -42,7 +42,7 @@ pub(crate) struct ListenArgs {
     tls_ca: Option<PathBuf>,
 }
 
-/// What was typed, checked.
+/// The options, checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Listener {
     /// This host only.
@@ -62,9 +62,8 @@ impl ListenArgs {
             .map_err(|_| {
                 UsageError(format!("--listen {listen}: not an address such as 0.0.0.0 or 192.0.2.7:4222"))
             })?;
-        let host_name = || tidemap_agent::identity::host_name();
-        let advertised = self.advertise.or_else(host_name).ok_or_else(|| {
-            UsageError("--advertise: this host does not tell its name, so say how nodes reach it".to_owned())
+        let advertised = self.advertise.or_else(tidemap_agent::host_name).ok_or_else(|| {
+            UsageError("--advertise: this host has no name, so say how nodes reach it".to_owned())
         })?;
         let given = match (self.tls_cert, self.tls_key) {
             (Some(certificate), Some(key)) => Some(
@@ -78,7 +77,8 @@ impl ListenArgs {
 }
 
 impl Listener {
-    /// The address to listen on, and the certificate to show there; one is made in the data folder when none was given.
+    /// The address to listen on, and the certificate to show there; one is made in the data folder when none
+    /// was given.
     pub(crate) fn prepare(&self, dir: &Path) -> anyhow::Result<(Option<SocketAddr>, Option<Certificates>)> {
         match self {
             Self::Loopback(address) => Ok((*address, None)),
@@ -90,24 +90,30 @@ impl Listener {
         }
     }
 
-    /// Writes down, for `tidemap enroll`, how nodes reach the broker.
-    pub(crate) fn tell(&self, dir: &Path, broker: &Broker, authority: Option<&Path>) -> anyhow::Result<()> {
-        Self::tell_authority(dir, authority).context("cannot write down who vouches for the broker")?;
+    /// Writes to the data folder, for `tidemap enroll`, how nodes reach the broker.
+    pub(crate) fn publish(
+        &self,
+        dir: &Path,
+        broker: &Broker,
+        authority: Option<&Path>,
+    ) -> anyhow::Result<()> {
+        Self::write_authority(dir, authority)
+            .context("cannot write the broker's authority to the data folder")?;
         fs::write(dir.join(ENDPOINT), self.url_there(broker)).context("cannot write to the data folder")
     }
 
-    fn tell_authority(dir: &Path, authority: Option<&Path>) -> io::Result<()> {
-        let told = dir.join(AUTHORITY);
-        let done = match authority {
-            Some(authority) => fs::read(authority).and_then(|pem| fs::write(told, pem)),
-            None => fs::remove_file(told),
-        };
-        done.or_else(|error| {
-            if authority.is_none() && error.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(error) }
-        })
+    fn write_authority(dir: &Path, authority: Option<&Path>) -> io::Result<()> {
+        let path = dir.join(AUTHORITY);
+        match authority {
+            Some(authority) => fs::write(path, fs::read(authority)?),
+            None => match fs::remove_file(path) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+                _ => Ok(()),
+            },
+        }
     }
 
-    /// The URL for this host's own parts. A certificate that was given knows the advertised name only.
+    /// The URL for this host's own stations. A certificate that was given knows the advertised name only.
     pub(crate) fn url_here(&self, broker: &Broker) -> String {
         match self {
             Self::Network { given: Some(_), .. } => self.url_there(broker),
@@ -127,17 +133,17 @@ impl Listener {
     }
 }
 
-/// How nodes reach the broker of a data folder, as its `tidemap up` has written it down.
+/// How nodes reach the broker of a data folder, as `tidemap up` has written it there.
 pub(crate) fn endpoint(dir: &Path) -> Option<String> {
     fs::read_to_string(dir.join(ENDPOINT)).ok()
 }
 
-/// Who vouches for that broker, as it has been written down too; a public authority unless told.
+/// The authority of that broker's certificate (PEM), likewise; `None` is a public one.
 pub(crate) fn authority(dir: &Path) -> Option<String> {
     fs::read_to_string(dir.join(AUTHORITY)).ok()
 }
 
-/// What certificates are judged by: the time since 1970 that this host's clock shows.
+/// This host's time since 1970, by which certificates are judged.
 fn now() -> Duration {
     Duration::from_millis(u64::try_from(unix_ms()).unwrap_or(0))
 }
@@ -189,14 +195,14 @@ mod tests {
         let pem = dir.path().join("theirs.pem");
         for text in ["old", "new"] {
             fs::write(&pem, text).unwrap();
-            Listener::tell_authority(dir.path(), Some(&pem)).unwrap();
+            Listener::write_authority(dir.path(), Some(&pem)).unwrap();
             assert_eq!(authority(dir.path()).as_deref(), Some(text));
         }
         for _ in 0..2 {
-            Listener::tell_authority(dir.path(), None).unwrap();
+            Listener::write_authority(dir.path(), None).unwrap();
             assert_eq!(authority(dir.path()), None);
         }
-        Listener::tell_authority(dir.path(), Some(Path::new("/no/such.pem"))).unwrap_err();
+        Listener::write_authority(dir.path(), Some(Path::new("/no/such.pem"))).unwrap_err();
     }
 
     #[test]

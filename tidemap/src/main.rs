@@ -3,7 +3,6 @@
 mod enroll;
 mod listen;
 mod operator;
-mod simulate;
 mod stations;
 mod up;
 
@@ -14,13 +13,13 @@ use async_nats::jetstream;
 use clap::{Parser, Subcommand};
 use tidemap_agent::AgentCommand;
 use tidemap_api::ApiArgs;
-use tidemap_ingest::{IngestArgs, repartition};
+use tidemap_ingest::repartition;
 use tidemap_relay::RelayArgs;
 use tidemap_service::{cli, logging::LogArgs, nats, nats::NatsArgs, shutdown};
 use tidemap_wire::PartitionCount;
 
-/// For a broker to answer before a command that runs once gives up.
-const BROKER_PATIENCE: Duration = Duration::from_secs(10);
+/// How long a command that runs once waits for the broker.
+const BROKER_TIMEOUT: Duration = Duration::from_secs(10);
 
 #[global_allocator]
 static ALLOCATOR: tidemap_ingest::Allocator = tidemap_ingest::Allocator;
@@ -46,8 +45,9 @@ enum Command {
         #[command(flatten)]
         nats: NatsArgs,
         #[command(flatten)]
-        ingest: IngestArgs,
-        /// How many parts the fleet is divided into; must divide 256, and be the same for every worker and api.
+        ingest: tidemap_ingest::Args,
+        /// How many parts the fleet is divided into; must divide 256, and be the same for every worker and
+        /// api.
         #[arg(long, env = "TIDEMAP_PARTITIONS", default_value = "8", value_name = "P")]
         partitions: PartitionCount,
     },
@@ -81,7 +81,7 @@ enum Command {
         #[command(flatten)]
         nats: NatsArgs,
         #[command(flatten)]
-        simulate: simulate::SimulateArgs,
+        simulate: tidemap_simulate::SimulateArgs,
     },
     /// Lets another host's agent in, and prints the line that starts it there.
     Enroll(enroll::EnrollArgs),
@@ -108,7 +108,7 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
         }
         Command::Repartition { nats, partitions, replicas } => {
             let client = nats.connect("tidemap-repartition", None).await?;
-            nats::reached(&client, BROKER_PATIENCE).await?;
+            nats::reached(&client, BROKER_TIMEOUT).await?;
             match repartition::run(&jetstream::new(client), partitions, usize::from(replicas)).await? {
                 Some(recut) => println!("{recut}"),
                 None => println!(
@@ -126,7 +126,7 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
             tracing::info!("serving http://{address}");
             tidemap_api::run(config, client, listener, shutdown).await
         }
-        Command::Simulate { nats, simulate } => simulate::run(simulate, nats, shutdown).await,
+        Command::Simulate { nats, simulate } => tidemap_simulate::run(simulate, nats, shutdown).await,
         Command::Enroll(args) => enroll::enroll(&args).await,
         Command::Revoke(args) => enroll::revoke(&args).await,
         Command::Operator(command) => operator::run(command).await,

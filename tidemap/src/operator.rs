@@ -7,14 +7,14 @@ use std::{
 
 use anyhow::Context;
 use async_nats::Client;
+use tidemap_broker::jwt::{self, EnrollKey, Operator};
 use tidemap_service::{
     clock::unix_ms,
-    jwt::{self, EnrollKey, Operator},
     nats::{self, NatsArgs},
 };
 
-/// For a broker to be reached.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// How long to wait for the broker.
+const BROKER_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What to do with the operator's folder.
 #[derive(clap::Subcommand, Clone, Debug)]
@@ -24,7 +24,8 @@ pub(crate) enum OperatorCommand {
         /// Where they are kept.
         #[arg(value_name = "FOLDER")]
         folder: PathBuf,
-        /// Makes a new key that enrolls: whoever the old one let in is shut out, and enrolled again one by one.
+        /// Makes a new key that enrolls: whoever the old one let in is shut out, and enrolled again one by
+        /// one.
         #[arg(long)]
         renew_enroll_key: bool,
     },
@@ -38,7 +39,7 @@ pub(crate) enum OperatorCommand {
     },
 }
 
-/// Where the brokers are that must be told.
+/// Where the running brokers are.
 #[derive(clap::Args, Clone, Debug)]
 pub(crate) struct BrokersArgs {
     /// The broker's address; one of a cluster tells the others.
@@ -49,7 +50,6 @@ pub(crate) struct BrokersArgs {
     pub(crate) nats_ca: Option<PathBuf>,
 }
 
-/// Does it.
 pub(crate) async fn run(command: OperatorCommand) -> anyhow::Result<()> {
     match command {
         OperatorCommand::Init { folder, renew_enroll_key } => init(&folder, renew_enroll_key),
@@ -67,23 +67,23 @@ impl BrokersArgs {
         let mut args = NatsArgs::new(&self.nats_url, Some(creds));
         args.nats_ca = self.nats_ca.clone();
         let client = args.connect("tidemap-operator", None).await?;
-        nats::reached(&client, PATIENCE).await?;
+        nats::reached(&client, BROKER_TIMEOUT).await?;
         Ok(client)
     }
 }
 
-/// Tells the brokers; returns how many have heard it.
+/// Passes on what is signed to the brokers; returns how many have taken it.
 pub(crate) async fn push(operator: &Operator, brokers: &BrokersArgs) -> anyhow::Result<usize> {
     let client = brokers.reach(&operator.sys_creds_path()).await?;
     jwt::push(&client, &operator.accounts_tokens()?).await
 }
 
-/// So many brokers, for people.
+/// A number of brokers in words.
 pub(crate) fn count(brokers: usize) -> String {
     if brokers == 1 { "1 broker".to_owned() } else { format!("{brokers} brokers") }
 }
 
-/// Now, as tokens tell it.
+/// Now, in the unit of tokens.
 pub(crate) fn now_s() -> i64 {
     unix_ms() / 1000
 }

@@ -1,14 +1,14 @@
-//! The parts that run side by side in one process, and the order in which they end.
+//! The stations that run side by side in one process, and the order in which they end.
 
 use std::{collections::BTreeMap, time::Duration};
 
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-/// For one stage to end before it is cut off.
-const GRACE: Duration = Duration::from_secs(6);
+/// A stage that has not ended by then is cut off.
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(6);
 
-/// When a part ends: what makes samples first, what keeps them last, so that nothing is left on the way.
+/// When a station ends: what makes samples first, what stores them last, so that nothing is left on the way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Stage {
     /// Agents and the simulator.
@@ -16,10 +16,10 @@ pub(crate) enum Stage {
     /// The API.
     Reader,
     /// Ingest workers.
-    Keeper,
+    Worker,
 }
 
-/// Running parts.
+/// Running stations.
 #[derive(Default)]
 pub(crate) struct Stations {
     stages: BTreeMap<Stage, (CancellationToken, usize)>,
@@ -27,7 +27,7 @@ pub(crate) struct Stations {
 }
 
 impl Stations {
-    /// Starts a part; `run` is given the token on which it must end.
+    /// Starts a station; `run` is given the token on which it must end.
     pub(crate) fn start<F>(
         &mut self,
         name: &'static str,
@@ -42,8 +42,8 @@ impl Stations {
         self.tasks.spawn(async move { (name, stage, running.await) });
     }
 
-    /// Waits until a part ends although nobody told it to. Never returns `Ok`.
-    pub(crate) async fn broken(&mut self) -> anyhow::Error {
+    /// Waits until a station ends before it was asked to; returns why.
+    pub(crate) async fn failed(&mut self) -> anyhow::Error {
         match self.tasks.join_next().await {
             Some(Ok((name, stage, result))) => {
                 self.count_down(stage);
@@ -52,16 +52,16 @@ impl Stations {
                     Ok(()) => anyhow::anyhow!("{name} ended by itself"),
                 }
             }
-            Some(Err(panic)) => anyhow::anyhow!("a part broke down: {panic}"),
+            Some(Err(panic)) => anyhow::anyhow!("a station panicked: {panic}"),
             None => std::future::pending().await,
         }
     }
 
-    /// Ends all parts, stage by stage.
+    /// Ends all stations, stage by stage.
     pub(crate) async fn stop(mut self) {
         for (stage, (stop, _)) in self.stages.clone() {
             stop.cancel();
-            if tokio::time::timeout(GRACE, self.drain(stage)).await.is_err() {
+            if tokio::time::timeout(SHUTDOWN_TIMEOUT, self.drain(stage)).await.is_err() {
                 tracing::warn!(?stage, "did not end in time and was cut off");
             }
         }
@@ -77,7 +77,7 @@ impl Stations {
                         tracing::error!("{name}: {error:#}");
                     }
                 }
-                Some(Err(panic)) => tracing::error!("a part broke down: {panic}"),
+                Some(Err(panic)) => tracing::error!("a station panicked: {panic}"),
                 None => return,
             }
         }
@@ -96,10 +96,10 @@ mod tests {
     use std::sync::{Arc, Mutex};
 
     #[tokio::test]
-    async fn sources_end_before_keepers() {
+    async fn sources_end_before_workers() {
         let order = Arc::new(Mutex::new(Vec::new()));
         let mut stations = Stations::default();
-        for (name, stage) in [("keeper", Stage::Keeper), ("source", Stage::Source), ("reader", Stage::Reader)]
+        for (name, stage) in [("worker", Stage::Worker), ("source", Stage::Source), ("reader", Stage::Reader)]
         {
             let order = Arc::clone(&order);
             stations.start(name, stage, |stop| async move {
@@ -109,18 +109,18 @@ mod tests {
             });
         }
         stations.stop().await;
-        assert_eq!(*order.lock().unwrap(), ["source", "reader", "keeper"]);
+        assert_eq!(*order.lock().unwrap(), ["source", "reader", "worker"]);
     }
 
     #[tokio::test]
-    async fn a_part_that_ends_by_itself_is_told() {
+    async fn a_station_that_ends_by_itself_is_reported() {
         let mut stations = Stations::default();
         stations.start("waiter", Stage::Source, |stop| async move {
             stop.cancelled().await;
             Ok(())
         });
         stations.start("breaker", Stage::Reader, |_| async { anyhow::bail!("no") });
-        assert_eq!(format!("{:#}", stations.broken().await), "breaker: no");
+        assert_eq!(format!("{:#}", stations.failed().await), "breaker: no");
         stations.stop().await;
     }
 }

@@ -9,29 +9,31 @@ use anyhow::Context;
 use async_nats::jetstream;
 use tidemap_agent::{AgentArgs, AgentConfig};
 use tidemap_api::{ApiArgs, ApiConfig};
-use tidemap_ingest::{IngestArgs, IngestConfig, repartition};
-use tidemap_service::{
-    broker::{self, Broker, BrokerConfig},
-    cli::UsageError,
+use tidemap_broker::{
+    Broker, BrokerConfig,
     data_dir::DataDir,
     keys::{self, Keys},
+};
+use tidemap_ingest::repartition;
+use tidemap_service::{
+    cli::UsageError,
     nats::{Connections, NatsArgs},
 };
+use tidemap_simulate::SimulateArgs;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     listen::{ListenArgs, Listener},
-    simulate::{self, SimulateArgs},
     stations::{Stage, Stations},
 };
 
-/// A broker that ends so often within a minute will not stay.
-const RESTARTS_A_MINUTE: usize = 5;
-/// For the parts' connections to be closed before the broker is ended.
-const FAREWELL: Duration = Duration::from_millis(500);
+/// A broker that ends more often within a minute is given up.
+const RESTARTS_PER_MINUTE: usize = 5;
+/// For the stations' connections to be closed before the broker is ended.
+const CLOSE_TIMEOUT: Duration = Duration::from_millis(500);
 
-/// What can be told to `up`.
+/// The options of `up`.
 #[derive(clap::Args, Clone, Debug)]
 pub(crate) struct UpArgs {
     /// Where keys, the broker's log and its configuration are kept.
@@ -51,19 +53,19 @@ pub(crate) struct UpArgs {
     #[command(flatten)]
     agent: AgentArgs,
     #[command(flatten)]
-    ingest: IngestArgs,
+    ingest: tidemap_ingest::Args,
     #[command(flatten)]
     api: ApiArgs,
 }
 
-/// What was typed, checked.
+/// The options, checked.
 struct Plan {
     data_dir: PathBuf,
     listener: Listener,
     simulate: Option<u32>,
     workers: u8,
     agent: AgentConfig,
-    ingest: IngestConfig,
+    ingest: tidemap_ingest::Config,
     api: ApiConfig,
 }
 
@@ -84,19 +86,20 @@ impl UpArgs {
     }
 }
 
-/// Starts everything and keeps it until `shutdown`. Nothing is started before everything that can be checked was.
+/// Starts everything and runs it until `shutdown`. Checks all that can be checked before it starts anything.
 pub(crate) async fn run(args: UpArgs, shutdown: CancellationToken) -> anyhow::Result<()> {
     let plan = args.check()?;
     let data_dir = DataDir::lock(&plan.data_dir)?;
     let listener = plan.api.bind().await?;
-    let binary = tokio::task::spawn_blocking(|| broker::locate(&broker::default_tools_dir())).await??;
+    let binary = tokio::task::spawn_blocking(|| tidemap_broker::locate(&tidemap_broker::default_tools_dir()))
+        .await??;
     let keys = Keys::open_or_create(data_dir.path())?;
     let agent_seed = keys::enroll(data_dir.path(), &plan.agent.node)?.seed_path;
     let (listen, tls) = plan.listener.prepare(data_dir.path())?;
     let trusted = tls.as_ref().and_then(|tls| tls.authority.clone());
     let config = BrokerConfig { dir: data_dir.path().to_owned(), listen, tls };
     let mut broker = Broker::start(&binary, config).await?;
-    plan.listener.tell(data_dir.path(), &broker, trusted.as_deref())?;
+    plan.listener.publish(data_dir.path(), &broker, trusted.as_deref())?;
 
     let mut stations = Stations::default();
     let url = plan.listener.url_here(&broker);
@@ -122,12 +125,12 @@ pub(crate) async fn run(args: UpArgs, shutdown: CancellationToken) -> anyhow::Re
         Err(error) => Err(error),
     };
     stations.stop().await;
-    connections.close(FAREWELL).await;
+    connections.close(CLOSE_TIMEOUT).await;
     broker.stop().await?;
     ended
 }
 
-/// How each part reaches the broker.
+/// How each station reaches the broker.
 struct Access {
     services: NatsArgs,
     agent: NatsArgs,
@@ -140,7 +143,8 @@ async fn start(
     listener: TcpListener,
     access: Access,
 ) -> anyhow::Result<()> {
-    // Nobody else works on this data folder's streams, unless workers on other hosts do; then this says so.
+    // Nobody else works on this data folder's streams, unless workers on other hosts do; then this fails and
+    // says so.
     let services = access.services.connect("tidemap-up", None).await?;
     let (partitions, replicas) = (plan.ingest.partitions, plan.ingest.replicas);
     if let Some(recut) = repartition::run(&jetstream::new(services.clone()), partitions, replicas).await? {
@@ -151,20 +155,20 @@ async fn start(
     stations.start("api", Stage::Reader, |stop| tidemap_api::run(plan.api, api_client, listener, stop));
     for _ in 0..plan.workers {
         let (config, broker) = (plan.ingest.clone(), access.services.clone());
-        stations.start("ingest worker", Stage::Keeper, |stop| async move {
+        stations.start("ingest worker", Stage::Worker, |stop| async move {
             tidemap_ingest::run(config, &broker, stop).await
         });
     }
     stations.start("agent", Stage::Source, |stop| tidemap_agent::run(plan.agent, access.agent, stop));
     if let Some(nodes) = plan.simulate {
         stations.start("simulator", Stage::Source, |stop| {
-            simulate::run(SimulateArgs::with_nodes(nodes), access.simulator, stop)
+            tidemap_simulate::run(SimulateArgs::with_nodes(nodes), access.simulator, stop)
         });
     }
     Ok(())
 }
 
-/// Waits for the wish to stop, and starts a broker again that has died.
+/// Waits for `shutdown`, and starts the broker again when it dies.
 async fn watch(
     stations: &mut Stations,
     broker: &mut Broker,
@@ -178,13 +182,13 @@ async fn watch(
                 tracing::info!("stopping");
                 return Ok(());
             }
-            // A part cannot go on.
-            error = stations.broken() => return Err(error),
-            // The broker has died; its log is on disk, and everybody else waits for it.
+            // A station cannot go on.
+            error = stations.failed() => return Err(error),
+            // The broker has died; its log is on disk, and all stations wait for it.
             status = broker.wait_exit() => {
                 deaths.retain(|death| death.elapsed() < Duration::from_secs(60));
                 deaths.push(Instant::now());
-                anyhow::ensure!(deaths.len() <= RESTARTS_A_MINUTE, "nats-server does not stay up: it ended with {}", status?);
+                anyhow::ensure!(deaths.len() <= RESTARTS_PER_MINUTE, "nats-server does not stay up: it ended with {}", status?);
                 tracing::error!("nats-server ended with {}; starting it again", status?);
                 broker.restart().await?;
             }

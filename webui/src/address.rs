@@ -1,11 +1,11 @@
 //! What of the page's state lives in its address, so that a link shows what its sender saw.
 
+use tidemap_format::Unit;
 use tidemap_wire::Status;
 
-use crate::format::Unit;
+use crate::filter::{Area, Filter};
 use crate::groups::{By, Membership};
-use crate::letters;
-use crate::order::{Area, Filter, Key, Sort};
+use crate::order::{Key, Sort};
 
 /// The page's state, as the query string says it. What is as the page starts with is left out.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -186,7 +186,8 @@ fn decoded(code: &str) -> String {
 /// The byte that an escape at the front of the text stands for.
 fn escaped(text: &[u8]) -> Option<u8> {
     let [b'%', high, low, ..] = text else { return None };
-    Some(letters::hex(*high)? << 4 | letters::hex(*low)?)
+    let digit = |byte: u8| char::from(byte).to_digit(16);
+    u8::try_from(digit(*high)? << 4 | digit(*low)?).ok()
 }
 
 #[cfg(test)]

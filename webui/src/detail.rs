@@ -2,12 +2,12 @@
 
 mod facts;
 
+use tidemap_format::Unit;
 use tidemap_wire::Bps;
 
-use crate::format::Unit;
 use crate::json::NodeAnswer;
 
-pub use facts::{Fact, HOST, IDENTITY};
+pub use facts::{host, identity};
 
 /// The window of an average, and its name.
 pub const WINDOWS: [&str; 5] = ["Now", "10 s", "1 min", "5 min", "15 min"];
@@ -40,6 +40,8 @@ pub fn upload(answer: &NodeAnswer, unit: Unit) -> [String; 5] {
 
 #[cfg(test)]
 mod tests {
+    use tidemap_wire::{METRICS, MetricValue};
+
     use super::*;
     use crate::json;
 
@@ -57,14 +59,34 @@ mod tests {
     #[test]
     fn facts_that_are_not_known_are_not_written() {
         let answer = answer();
-        let text = |label| {
-            let fact = IDENTITY.iter().chain(&HOST).find(|fact| fact.label == label).unwrap();
-            (fact.text)(&answer.node)
-        };
-        assert_eq!(text("Place").as_deref(), Some("Oslo (by time zone)"));
-        assert_eq!(text("Labels").as_deref(), Some("rack=7, role=edge"));
-        assert_eq!(text("Memory").as_deref(), Some("50 % of 16.0 GiB"));
-        assert_eq!(text("Up for").as_deref(), Some("12 d 4 h"));
+        let facts = [identity(&answer.node), host(&answer.node)].concat();
+        let text = |label: &str| facts.iter().find(|fact| fact[0] == label).map(|fact| fact[1].as_str());
+        assert_eq!(text("Place"), Some("Oslo (by time zone)"));
+        assert_eq!(text("Labels"), Some("rack=7, role=edge"));
+        assert_eq!(text("Memory"), Some("50 % of 16.0 GiB"));
+        assert_eq!(text("Up for"), Some("12 d 4 h"));
         assert_eq!(text("Temperature"), None);
+    }
+
+    #[test]
+    fn every_metric_is_written_once_known() {
+        let mut answer = answer();
+        for metric in METRICS {
+            assert!(answer.node.host.set(metric.id, MetricValue::Whole(1)), "{}", metric.name);
+        }
+        (answer.node.swap_percent, answer.node.disk_percent) = (Some(1.0), Some(1.0));
+        let facts = host(&answer.node);
+        let labels: Vec<&str> = facts.iter().map(|fact| fact[0].as_str()).collect();
+        let (first, rest) = labels.split_at(5);
+        let (alone, last) = rest.split_at(rest.len() - 2);
+        assert_eq!(first, ["Processors", "Load", "Memory", "Swap", "Disk"]);
+        assert_eq!(last, ["Errors, drops", "Up for"]);
+        // The fifteen that have no line of their own are written in these seven.
+        assert_eq!(alone.len(), METRICS.len() - 15);
+        for label in alone {
+            assert!(METRICS.iter().any(|metric| metric.label == *label), "{label}");
+        }
+        let text = |label: &str| facts.iter().find(|fact| fact[0] == label).map(|fact| fact[1].as_str());
+        assert_eq!((text("Fan"), text("Temperature")), (Some("1 rpm"), Some("1 °C")));
     }
 }

@@ -1,18 +1,26 @@
-//! Asking the server for something.
+//! Requests to the server.
 //!
 //! With one callback: the machinery of futures would weigh 5 KB of the page, for three requests that nobody awaits
 //! together.
 
+use js_sys::Uint8Array;
 use wasm_bindgen::JsCast;
 use wasm_bindgen::prelude::{Closure, JsValue};
 use web_sys::{XmlHttpRequest, XmlHttpRequestResponseType};
 
-/// What came back.
+/// The server's answer.
 pub(crate) struct Answer {
     /// The status; 0 when no answer came.
     pub(crate) status: u16,
     /// The body: a text or an array buffer, as was asked for.
     pub(crate) body: JsValue,
+}
+
+impl Answer {
+    /// The body of a good answer to a request for an array buffer, else the status.
+    pub(crate) fn bytes(&self) -> Result<Vec<u8>, u16> {
+        if self.status == 200 { Ok(Uint8Array::new(&self.body).to_vec()) } else { Err(self.status) }
+    }
 }
 
 /// Asks, and calls `then` with the answer.

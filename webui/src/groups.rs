@@ -6,11 +6,12 @@
 
 use std::rc::Rc;
 
+use tidemap_map::rank;
 use tidemap_wire::Status;
 
-use crate::map::rank;
-use crate::order::{RENEW_MS, in_order, reads_alike};
+use crate::pace::REORDER_MS;
 use crate::store::Fleet;
+use crate::text_order::{in_order, reads_alike};
 
 /// The most groups that are listed: nobody reads more, and each is a row of elements.
 pub const MOST_LISTED: usize = 100;
@@ -121,7 +122,7 @@ impl Grouping {
         }
         let groups = self.sums(fleet);
         let all = groups.len();
-        let is_due = now_ms - self.listed_ms >= RENEW_MS;
+        let is_due = now_ms - self.listed_ms >= REORDER_MS;
         if is_other || self.listed.is_empty() || (!is_held && is_due) {
             let order =
                 rank::ascending(groups.iter().map(|group| u64::MAX - (group.rx_bps + group.tx_bps) as u64));
@@ -252,11 +253,11 @@ mod tests {
         assert_eq!(order(&fleet, false, 0.0), "DCAB");
         let rates = RateRows { i: vec![1], rx: vec![Some(9000)], tx: vec![None] };
         fleet.apply_delta(&DeltaEvent { rates: Some(rates), ..DeltaEvent::default() }).unwrap();
-        assert_eq!(order(&fleet, false, RENEW_MS - 1.0), "DCAB");
-        assert_eq!(order(&fleet, true, RENEW_MS), "DCAB");
-        assert_eq!(order(&fleet, false, RENEW_MS), "BDCA");
+        assert_eq!(order(&fleet, false, REORDER_MS - 1.0), "DCAB");
+        assert_eq!(order(&fleet, true, REORDER_MS), "DCAB");
+        assert_eq!(order(&fleet, false, REORDER_MS), "BDCA");
         fleet.apply_delta(&DeltaEvent { gone: vec![3], ..DeltaEvent::default() }).unwrap();
-        assert_eq!(order(&fleet, true, RENEW_MS), "BCA", "who has gone is not listed");
+        assert_eq!(order(&fleet, true, REORDER_MS), "BCA", "who has gone is not listed");
     }
 
     #[test]

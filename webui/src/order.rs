@@ -1,18 +1,17 @@
 //! Which rows the table lists, and in which order.
 //!
 //! Rows must never move under a pointer or a focus: while the order is *held* it changes only when somebody asks for
-//! another one or row numbers lose their meaning. Otherwise it is renewed every [`RENEW_MS`].
+//! another one or row numbers lose their meaning. Otherwise it is renewed every [`REORDER_MS`].
 
+use tidemap_format::lean;
+use tidemap_map::projection::Bounds;
+use tidemap_map::rank;
 use tidemap_wire::Status;
 
-use crate::groups::Membership;
-use crate::letters;
-use crate::map::projection::{Bounds, World};
-use crate::map::rank;
+use crate::filter::{Area, Filter};
+use crate::pace::REORDER_MS;
 use crate::store::Fleet;
-
-/// How often the order follows the rates.
-pub const RENEW_MS: f64 = 5000.0;
+use crate::text_order::in_order;
 
 /// While the map moves, what it shows is listed anew no more often than this.
 const FOLLOW_MS: f64 = 100.0;
@@ -39,28 +38,6 @@ pub struct Sort {
     pub key: Key,
     /// From high to low.
     pub descending: bool,
-}
-
-/// Which nodes are listed.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Filter {
-    /// Only nodes with this status.
-    pub status: Option<Status>,
-    /// Only nodes of this group.
-    pub group: Option<Membership>,
-    /// Only nodes that hold each of its words in their name, place, provider or labels.
-    pub query: String,
-    /// Only nodes that are there.
-    pub area: Option<Area>,
-}
-
-/// Where a node may be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Area {
-    /// In the part of the world that the map shows.
-    InView,
-    /// Nobody knows where.
-    Nowhere,
 }
 
 /// The rows that the table lists, in their order.
@@ -95,31 +72,6 @@ impl Sort {
     pub fn clicked(self, key: Key) -> Self {
         let numeric = matches!(key, Key::Download | Key::Upload | Key::Status);
         Self { key, descending: if self.key == key { !self.descending } else { numeric } }
-    }
-}
-
-impl Filter {
-    /// Whether it lets everything through.
-    pub fn is_empty(&self) -> bool {
-        self.status.is_none()
-            && self.area.is_none()
-            && self.group.is_none()
-            && self.query.bytes().all(|byte| byte.is_ascii_whitespace())
-    }
-
-    /// Only what the map shows, or all again if that is so already.
-    pub fn toggle_in_view(&mut self) {
-        self.area = (self.area != Some(Area::InView)).then_some(Area::InView);
-    }
-
-    /// Whether a node at these degrees may be listed, while the map shows `view`.
-    fn admits(&self, lat: f32, lon: f32, view: Option<&Bounds>) -> bool {
-        let place = || World::from_degrees(lat.into(), lon.into());
-        match self.area {
-            None => true,
-            Some(Area::Nowhere) => place().is_none(),
-            Some(Area::InView) => place().is_some_and(|at| view.is_none_or(|view| view.contains(at))),
-        }
     }
 }
 
@@ -192,7 +144,7 @@ impl Listing {
 
     /// The rows that the filter lets through, in the order of their names.
     fn matching(&self, fleet: &Fleet, filter: &Filter) -> Vec<u32> {
-        let query = letters::lower(&filter.query);
+        let query = lean::lowercase(&filter.query);
         let words: Vec<&str> = query.split_ascii_whitespace().collect();
         let (lats, lons) = fleet.coordinates();
         let matches = |row: usize| {
@@ -200,7 +152,7 @@ impl Listing {
                 && filter.admits(lats[row], lons[row], self.view.as_ref())
                 && filter.status.is_none_or(|status| fleet.status(row) == status)
                 && filter.group.as_ref().is_none_or(|group| group.holds(fleet, row))
-                && words.iter().all(|word| letters::holds(fleet.haystack(row), word))
+                && words.iter().all(|word| lean::contains(fleet.haystack(row), word))
         };
         self.by_name.iter().copied().filter(|row| matches(*row as usize)).collect()
     }
@@ -211,31 +163,12 @@ impl Listing {
         let moved = self.has_moved(made) && now_ms - made.at_ms >= FOLLOW_MS;
         asked
             || moved
-            || (!held && (made.generation != fleet.generation() || now_ms - made.at_ms >= RENEW_MS))
+            || (!held && (made.generation != fleet.generation() || now_ms - made.at_ms >= REORDER_MS))
     }
 
     fn has_moved(&self, made: &Made) -> bool {
         made.filter.area == Some(Area::InView) && made.view != self.view
     }
-}
-
-/// All rows, ordered by their text as people read it: letters without regard to case, runs of digits as numbers.
-///
-/// Eight bytes of the keys at a time, last ones first: each pass keeps the order of the one before where bytes are equal.
-pub(crate) fn in_order<'a>(rows: usize, text: &dyn Fn(usize) -> Option<&'a str>) -> Vec<u32> {
-    let keys: Vec<Vec<u8>> = (0..rows).map(|row| natural_key(text(row).unwrap_or(""))).collect();
-    let longest = keys.iter().map(Vec::len).max().unwrap_or(0);
-    let mut order: Vec<u32> = (0..rows as u32).collect();
-    for from in (0..longest).step_by(8).rev() {
-        let sorted = rank::ascending(order.iter().map(|row| eight_bytes(&keys[*row as usize], from)));
-        order = sorted.into_iter().map(|at| order[at as usize]).collect();
-    }
-    order
-}
-
-/// Whether nothing parts two texts in that order.
-pub(crate) fn reads_alike(a: &str, b: &str) -> bool {
-    natural_key(a) == natural_key(b)
 }
 
 /// The rank of every row's place among all; rows of one place have one rank.
@@ -252,43 +185,10 @@ fn ranks(fleet: &Fleet, by_place: &[u32]) -> Vec<u32> {
     ranks
 }
 
-/// Bytes that compare as people order the texts: a run of digits becomes its length and then its digits.
-fn natural_key(text: &str) -> Vec<u8> {
-    let text = letters::lower(text);
-    let mut key = Vec::with_capacity(text.len() + 4);
-    let mut rest = text.as_bytes();
-    while let [first, tail @ ..] = rest {
-        if first.is_ascii_digit() {
-            let digits = number(&mut rest);
-            key.extend([b'0', digits.len().min(255) as u8]);
-            key.extend(digits);
-        } else {
-            key.push(*first);
-            rest = tail;
-        }
-    }
-    key
-}
-
-/// The eight bytes from `from` on as a number; zeros where there are none, which no text holds.
-fn eight_bytes(key: &[u8], from: usize) -> u64 {
-    (from..from + 8).fold(0, |number, at| number << 8 | u64::from(key.get(at).copied().unwrap_or(0)))
-}
-
-/// Takes the leading digits of a text, without zeros in front.
-fn number<'a>(text: &mut &'a [u8]) -> &'a [u8] {
-    let end = text.iter().position(|byte| !byte.is_ascii_digit()).unwrap_or(text.len());
-    let (digits, rest) = text.split_at(end);
-    *text = rest;
-    let zeros = digits.iter().take_while(|digit| **digit == b'0').count();
-    &digits[zeros..]
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::store::tests::{columns, fleet};
-    use proptest::prelude::*;
     use tidemap_wire::stream::{DeltaEvent, PutRows, RateRows, StatusRows};
 
     fn check(fleet: &Fleet, filter: &str, key: Key, descending: bool, expected: &str) {
@@ -373,25 +273,10 @@ mod tests {
         let mut fleet = fleet(&["a"]);
         let (mut listing, filter, sort) = (Listing::default(), Filter::default(), Sort::DEFAULT);
         listing.renew(&fleet, &filter, sort, false, 0.0);
-        assert!(!listing.renew(&fleet, &filter, sort, false, RENEW_MS - 1.0));
-        assert!(listing.renew(&fleet, &filter, sort, false, RENEW_MS));
+        assert!(!listing.renew(&fleet, &filter, sort, false, REORDER_MS - 1.0));
+        assert!(listing.renew(&fleet, &filter, sort, false, REORDER_MS));
         fleet.apply_delta(&DeltaEvent { gone: vec![0], ..DeltaEvent::default() }).unwrap();
-        assert!(listing.renew(&fleet, &filter, sort, false, RENEW_MS + 1.0), "a node has gone");
+        assert!(listing.renew(&fleet, &filter, sort, false, REORDER_MS + 1.0), "a node has gone");
         assert!(listing.rows().is_empty());
-    }
-
-    proptest! {
-        #[test]
-        fn numbers_in_names_are_read_as_numbers(a in 0_u32..100_000, b in 0_u32..100_000, word in "[a-z-]{0,12}") {
-            let texts = [format!("{word}{a}x"), format!("{word}{b}x")];
-            let order = in_order(2, &|row| Some(&*texts[row]));
-            prop_assert_eq!(order, if a <= b { [0, 1] } else { [1, 0] });
-        }
-
-        #[test]
-        fn texts_without_digits_are_ordered_as_bytes(texts in proptest::collection::vec("[a-z .ø]{0,20}", 0..20)) {
-            let order = in_order(texts.len(), &|row| Some(&*texts[row]));
-            prop_assert!(order.is_sorted_by_key(|row| &texts[*row as usize]));
-        }
     }
 }

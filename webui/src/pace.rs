@@ -1,11 +1,15 @@
 //! How fast the page follows the stream: it always receives, but draws only as often as its reader wants.
 
+use tidemap_format as format;
 use tidemap_wire::http::StatsJson;
 
 use crate::connection::Phase;
-use crate::format;
 use crate::store::Fleet;
 use crate::totals::Totals;
+use crate::totals_view::TotalsView;
+
+/// How often the order of a list follows the rates in it.
+pub const REORDER_MS: f64 = 5000.0;
 
 /// How often what is shown follows what is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,6 +29,8 @@ pub struct Feed {
     pub totals: Totals,
     /// The newest totals.
     pub stats: Option<StatsJson>,
+    /// Whether they have not been shown yet.
+    has_fresh_stats: bool,
     held: Option<Held>,
 }
 
@@ -36,6 +42,21 @@ struct Held {
 }
 
 impl Feed {
+    /// Takes new totals. They come once a second, which also paces the rows' trends.
+    pub fn apply_stats(&mut self, stats: StatsJson) {
+        self.totals.record(&stats);
+        self.live.record_trends();
+        self.stats = Some(stats);
+        self.has_fresh_stats = true;
+    }
+
+    /// The newest totals, once.
+    pub fn fresh_totals(&mut self) -> Option<TotalsView> {
+        let is_fresh = std::mem::take(&mut self.has_fresh_stats);
+        let stats = self.stats.as_ref().filter(|_| is_fresh)?;
+        Some(TotalsView::new(stats.clone(), &self.totals))
+    }
+
     /// The fleet that is shown.
     pub fn shown(&self) -> &Fleet {
         self.held.as_ref().map_or(&self.live, |held| &held.fleet)

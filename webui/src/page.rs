@@ -1,117 +1,97 @@
-//! The page in a browser: thin views, and the engine that drives them.
+//! The page in a browser: panels, and the controller that draws them.
 //!
-//! Bulk data never lives in signals. The engine holds the fleet, applies what the stream says to it, and asks for one
-//! animation frame; the frame writes the rows on screen and lets the map draw. Everything else the views show is a dozen
-//! coarse signals, the [`board`].
+//! Bulk data never lives in signals. The [`controller`] holds the fleet and draws one frame for whatever has changed;
+//! each [`panel`] writes what of it is on screen. Everything else that views show is a dozen coarse signals, in
+//! contexts by concern ([`state`]). A new panel is its own file, its fragment of HTML, a line in [`build`], and its style.
 
+mod address_bar;
 mod announcer;
-mod board;
+mod controller;
 mod crash;
 mod dom;
 mod drawer;
-mod engine;
-mod groups;
 mod header;
-mod html;
+pub(crate) mod html;
 mod kpis;
-mod map_panel;
+mod link;
+mod map;
+mod node_poll;
 mod nodes;
 mod notice;
-mod places;
+mod panel;
 mod pool;
+mod redraw;
+mod state;
+mod summary;
+mod tab_title;
+mod tabs;
 mod theme;
+mod timings;
 
 use std::rc::Rc;
 
-use sycamore::prelude::*;
+use sycamore_reactive::{create_root, provide_context};
 use wasm_bindgen::prelude::*;
+use web_sys::HtmlElement;
 
-use board::{Board, Tab};
-use engine::Engine;
+use crate::fragments::{AppFrame, Debug, MainFrame};
 
-/// What every view may use.
-#[derive(Clone)]
-struct Page {
-    board: Board,
-    engine: Rc<Engine>,
-}
+use controller::Controller;
+use state::AppState;
 
 #[wasm_bindgen(start)]
 fn start() {
     crash::install();
     let Some(app) = dom::by_id("app") else { return };
-    // What stands there until now is the skeleton: rendering only appends.
+    // What stands there until now is the skeleton.
     app.set_text_content(None);
-    sycamore::render_to(App, &app);
+    // The page lives as long as the browser's tab: nothing is ever disposed of.
+    let _root = create_root(|| build(&app));
 }
 
-#[component]
-fn App() -> View {
-    let board = Board::new(&places::read());
-    let engine = Engine::new(board);
-    provide_context(Page { board, engine: Rc::clone(&engine) });
-    places::follow(board, &engine);
-    theme::follow(board, &engine);
-    announcer::follow(board);
-    on_mount(move || engine.start());
-    let tab = dom::text(move || board.tab.get().name().to_owned());
-    let link = dom::text(move || board.chip.with(|chip| chip.kind.to_owned()));
-    let side = dom::text(move || if board.is_summary.get() { "summary" } else { "nodes" }.to_owned());
-    let loaded = dom::truth(move || board.census.get().is_loaded);
-    view! {
-        div(
-            class="app",
-            "data-tab"=tab,
-            "data-side"=side,
-            "data-link"=link,
-            "data-loaded"=loaded,
-        ) {
-            header::Header()
-            notice::Notice()
-            main(class="main", id="main") {
-                kpis::Kpis()
-                map_panel::MapPanel()
-                nodes::Nodes()
-                groups::Summary()
-            }
-            Tabs()
-            drawer::Drawer()
-            announcer::Announcer()
-            DebugPanel()
-        }
-    }
+fn build(parent: &HtmlElement) {
+    let state = AppState::provide(&address_bar::read(), theme::stored());
+    let controller = Controller::new(state);
+    provide_context(Rc::clone(controller.feed()));
+    provide_context(Rc::clone(controller.link()));
+    provide_context(controller.redraw().clone());
+
+    let app = frame(parent, state);
+    header::add(&app);
+    controller.add(notice::add(&app));
+    let main = MainFrame::append(&app).root;
+    kpis::add(&main);
+    controller.add(map::add(&main));
+    controller.add(nodes::add(&main));
+    controller.add(summary::add(&main));
+    tabs::add(&app);
+    controller.add(drawer::add(&app));
+    controller.add(announcer::add(&app));
+    add_figures(&app, state);
+
+    address_bar::follow(state);
+    theme::follow(state.display);
+    tab_title::follow(state);
+    controller.start();
 }
 
-const TABS: &str = "<button class=tab type=button data-of=overview><svg class=icon viewBox='0 0 16 16' aria-hidden=true>\
-    <path d='M2 13V8M6 13V3M10 13V6M14 13V9'/></svg><span>Overview</span></button>\
-    <button class=tab type=button data-of=map><svg class=icon viewBox='0 0 16 16' aria-hidden=true>\
-    <path d='M14 8A6 6 0 1 1 2 8a6 6 0 0 1 12 0zM2 8h12M8 2c-4.5 4-4.5 8 0 12M8 2c4.5 4 4.5 8 0 12'/></svg><span>Map</span></button>\
-    <button class=tab type=button data-of=nodes><svg class=icon viewBox='0 0 16 16' aria-hidden=true>\
-    <path d='M2 3.5h12M2 8h12M2 12.5h12'/></svg><span>Nodes</span></button>";
-
-/// On a phone, one region at a time.
-#[component]
-fn Tabs() -> View {
-    let board = use_context::<Page>().board;
-    let (tabs, view) = html::html("nav", "tabs", TABS);
-    dom::set_attribute(&tabs, "aria-label", Some("Regions"));
-    for tab in Tab::ALL {
-        let button = ["[data-of=", tab.name(), "]"].concat();
-        html::truth(&tabs, &button, "aria-current", move || board.tab.get() == tab);
-        html::on_click(&tabs, &button, move || board.tab.set(tab));
-    }
-    view
+/// The element that holds everything, and what the style sheet has to know.
+fn frame(parent: &HtmlElement, state: AppState) -> HtmlElement {
+    let AppState { live, list, .. } = state;
+    let app = AppFrame::append(parent).root;
+    html::attribute(&app, "data-tab", move || list.tab.get().name().to_owned());
+    html::attribute(&app, "data-link", move || live.chip.with(|chip| chip.kind.to_owned()));
+    html::attribute(&app, "data-side", move || {
+        if list.is_summary.get() { "summary" } else { "nodes" }.to_owned()
+    });
+    html::truth(&app, "data-loaded", move || live.is_loaded.get());
+    app
 }
 
 /// Frame times and counts, for those who ask for them with `?debug`.
-#[component]
-fn DebugPanel() -> View {
-    let board = use_context::<Page>().board;
-    if !board.debug {
-        return View::new();
-    }
-    crash::on_request();
-    view! {
-        output(class="debug", id="debug") { (board.frames) }
+fn add_figures(app: &HtmlElement, state: AppState) {
+    if let Some(figures) = state.display.figures {
+        crash::on_request();
+        html::text(&Debug::append(app).root, move || figures.get_clone());
     }
 }

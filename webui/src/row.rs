@@ -2,10 +2,10 @@
 
 use std::rc::Rc;
 
+use tidemap_format::{self as format, Unit};
 use tidemap_wire::Status;
 
 use crate::chart::Sparkline;
-use crate::format::{self, Unit};
 use crate::store::Fleet;
 
 /// The box of a row's small line.

@@ -2,8 +2,6 @@
 
 use std::rc::Rc;
 
-use tidemap_wire::Status;
-
 use crate::groups::{By, Group, Grouping};
 use crate::store::Fleet;
 use crate::talkers::{Talker, Talkers};
@@ -11,9 +9,6 @@ use crate::totals::Direction;
 
 /// How long a summary holds.
 const HOLD_MS: f64 = 900.0;
-
-/// How long it is news that a node is offline.
-const LATELY_MS: u64 = 300_000;
 
 /// What is listed.
 #[derive(Debug, Default)]
@@ -28,8 +23,6 @@ pub struct Summary {
     pub all_groups: usize,
     /// Who downloads most, and who uploads most.
     pub talkers: [Vec<Talker>; 2],
-    /// How many nodes have gone offline in the last minutes.
-    pub lately_offline: usize,
 }
 
 /// Makes a summary about once a second.
@@ -67,26 +60,14 @@ impl Summarist {
                 self.talkers[0].list(fleet, Direction::Download, is_held, now_ms),
                 self.talkers[1].list(fleet, Direction::Upload, is_held, now_ms),
             ],
-            lately_offline: lately_offline(fleet),
         })
     }
-}
-
-/// Those of longer ago are known, and counted elsewhere.
-fn lately_offline(fleet: &Fleet) -> usize {
-    let is_new = |row: &usize| {
-        fleet.status(*row) == Status::Offline
-            && fleet.name(*row).is_some()
-            && fleet.age_ms(*row, fleet.at_ms()).is_some_and(|age_ms| age_ms <= LATELY_MS)
-    };
-    (0..fleet.len()).filter(is_new).count()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::store::tests::fleet;
-    use tidemap_wire::stream::{DeltaEvent, StatusRows, encode_rows};
 
     #[test]
     fn a_summary_comes_once_a_second_and_at_once_when_asked_for_another() {
@@ -101,24 +82,5 @@ mod tests {
         assert_eq!(choices(&By::Provider, 899.0).as_deref(), Some(plain));
         let rack = By::Label("rack".into());
         assert_eq!(choices(&rack, 899.0).as_deref(), Some("location provider label:Role label:rack"));
-    }
-
-    #[test]
-    fn that_a_node_is_offline_is_news_for_five_minutes() {
-        let mut fleet = fleet(&["a", "b", "c"]);
-        let status = StatusRows {
-            i: encode_rows([0, 1, 2]),
-            status: vec![2, 2, 1],
-            age_ms: vec![9_000, 400_000, 9_000],
-        };
-        fleet
-            .apply_delta(&DeltaEvent { at_ms: 500_000, status: Some(status), ..DeltaEvent::default() })
-            .unwrap();
-        let lately = |fleet: &Fleet| {
-            Summarist::default().renew(fleet, &By::Place, false, 0.0).map(|it| it.lately_offline)
-        };
-        assert_eq!(lately(&fleet), Some(1));
-        fleet.apply_delta(&DeltaEvent { at_ms: 800_000, ..DeltaEvent::default() }).unwrap();
-        assert_eq!(lately(&fleet), Some(0));
     }
 }

@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use tidemap_wire::Status;
 
-use crate::order::RENEW_MS;
+use crate::pace::REORDER_MS;
 use crate::store::Fleet;
 use crate::totals::Direction;
 
@@ -20,7 +20,7 @@ pub struct Talker {
     pub rate_bps: Option<f64>,
 }
 
-/// Who is named for one direction. The order is made anew every [`RENEW_MS`], and not at all while it is held.
+/// Who is named for one direction. The order is made anew every [`REORDER_MS`], and not at all while it is held.
 #[derive(Debug, Default)]
 pub struct Talkers {
     names: Vec<Rc<str>>,
@@ -30,7 +30,7 @@ pub struct Talkers {
 impl Talkers {
     /// Those who move most, the first of them first, with what they move now.
     pub fn list(&mut self, fleet: &Fleet, direction: Direction, is_held: bool, now_ms: f64) -> Vec<Talker> {
-        if self.names.is_empty() || (!is_held && now_ms - self.made_ms >= RENEW_MS) {
+        if self.names.is_empty() || (!is_held && now_ms - self.made_ms >= REORDER_MS) {
             self.names = top(fleet, direction);
             self.made_ms = now_ms;
         }
@@ -101,9 +101,9 @@ mod tests {
         let (mut talkers, mut fleet) = (Talkers::default(), moving([7, 6, 5, 4, 3, 2, 1]));
         talkers.list(&fleet, Direction::Download, false, 0.0);
         rates_are(&mut fleet, [1, 2, 3, 4, 5, 6, 7]);
-        let held = talkers.list(&fleet, Direction::Download, true, RENEW_MS);
+        let held = talkers.list(&fleet, Direction::Download, true, REORDER_MS);
         assert_eq!((&*names(&held), held[0].rate_bps), ("abcde", Some(1.0)));
-        assert_eq!(names(&talkers.list(&fleet, Direction::Download, false, RENEW_MS)), "gfedc");
+        assert_eq!(names(&talkers.list(&fleet, Direction::Download, false, REORDER_MS)), "gfedc");
     }
 
     #[test]

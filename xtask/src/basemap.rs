@@ -1,4 +1,4 @@
-//! Packs TopoJSON into the page's base map. `webui/src/map/world.rs` says what the bytes mean, and reads
+//! Packs TopoJSON into the page's base map. `webui/map/src/world.rs` says what the bytes mean, and reads
 //! them.
 //!
 //! Points are projected here, once, and rounded to a grid just fine enough for the source: a border's typical
@@ -169,7 +169,7 @@ fn pair(value: &Value) -> Result<[f64; 2]> {
 // The page's own decoder, for the tests.
 #[cfg(test)]
 #[allow(dead_code, unreachable_pub, reason = "the page uses more of it than these tests do")]
-#[path = "../../webui/src/map/world.rs"]
+#[path = "../../webui/map/src/world.rs"]
 mod world;
 
 #[cfg(test)]

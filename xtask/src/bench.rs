@@ -53,9 +53,9 @@ impl Subject {
     /// The package that measures it, and the bench's name there.
     fn bench(self) -> (&'static str, &'static str) {
         match self {
-            Self::Pipeline | Self::Headline => ("tidemap-e2e", "pipeline"),
-            Self::Api => ("tidemap-e2e", "api"),
-            Self::Page => ("tidemap-e2e", "page"),
+            Self::Pipeline | Self::Headline => ("tidemap-bench", "pipeline"),
+            Self::Api => ("tidemap-bench", "api"),
+            Self::Page => ("tidemap-bench", "page"),
             Self::Drain => ("tidemap-ingest", "drain"),
             Self::Agent => ("tidemap-agent", "sample"),
         }

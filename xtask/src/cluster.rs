@@ -16,7 +16,7 @@ pub(crate) struct ClusterArgs {
 /// Builds the page and the program, and replaces this process by `deploy/cluster/up`.
 pub(crate) fn run(workspace: &Workspace, args: &ClusterArgs) -> Result<()> {
     tools::check_for_up(workspace)?;
-    let nats_server = tools::ensure_broker(workspace, &["--package", "tidemap-service"])?;
+    let nats_server = tools::ensure_broker(workspace, &["--package", "tidemap-broker"])?;
     web::build(workspace)?;
     let built = Artifacts::build(&mut workspace.cargo(["build", "--profile", "up", "--package", "tidemap"]))?;
     let mut script = Command::new(workspace.path("deploy/cluster/up"));

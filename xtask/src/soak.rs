@@ -22,6 +22,6 @@ pub(crate) fn run(workspace: &Workspace, args: &SoakArgs) -> Result<()> {
     if let Some(seed) = args.seed {
         more.extend(["--seed".to_owned(), seed.to_string()]);
     }
-    ensure!(bench::measure(workspace, &program, ("tidemap-e2e", "soak"), &more)?, "the soak failed");
+    ensure!(bench::measure(workspace, &program, ("tidemap-bench", "soak"), &more)?, "the soak failed");
     Ok(())
 }

@@ -40,7 +40,8 @@ impl FromIterator<(String, Vec<IpAddr>)> for Addresses {
     }
 }
 
-/// The address by which neighbours know the host: IPv4 where there is one, and none that is valid on one link only.
+/// The address by which neighbours know the host: IPv4 where there is one, and none that is valid on one link
+/// only.
 pub(super) fn preferred(addresses: &[IpAddr]) -> Option<String> {
     let beyond_link = |address: &&IpAddr| match address {
         IpAddr::V4(address) => !address.is_link_local(),

@@ -1,7 +1,7 @@
 use std::net::IpAddr;
 
 use super::*;
-use crate::uplinks::{Choice, Device, Link};
+use crate::uplinks::{Choice, Device};
 
 fn link(name: &str, device: bool) -> Link {
     Link { name: name.into(), up: true, device: device.then(Device::default), ..Link::default() }

@@ -1,8 +1,8 @@
-//! Who runs the host, as its firmware tells: a look at two local files, never a question to a cloud's service.
+//! The cloud that runs this host, from two local files of its firmware. No cloud's metadata service is asked.
 
 use std::{fs, path::Path};
 
-/// What firmware calls itself, and the cloud that this means.
+/// Vendors as firmware names them, and their clouds.
 const VENDORS: [(&str, &str); 11] = [
     ("Amazon EC2", "aws"),
     ("Google", "gcp"),
@@ -21,7 +21,7 @@ const AZURE_ASSET_TAG: &str = "7783-7084-3265-9085-8269-3286-77";
 /// Oracle likewise.
 const ORACLE_ASSET_TAG: &str = "OracleCloud.com";
 
-/// The cloud that this host's firmware names.
+/// The cloud that the firmware names.
 pub(super) fn provider(sysfs: &Path) -> Option<String> {
     let dmi = |file: &str| fs::read_to_string(sysfs.join("class/dmi/id").join(file)).unwrap_or_default();
     let (vendor, tag) = (dmi("sys_vendor"), dmi("chassis_asset_tag"));

@@ -1,8 +1,9 @@
-//! Other systems, by sysinfo, which tells no topology; the rule is [`RULE`].
+//! Other systems, by sysinfo, which knows no topology; the rule is [`RULE`].
 //!
-//! Where the default route leads through a device, that one alone counts: the virtual switches of Hyper-V, WSL and virtual
-//! machines on macOS have hardware addresses and reachable addresses too, and their bytes pass the device again. A VPN
-//! that holds the default route has no hardware address, so then all that look like devices count.
+//! Where the default route leads through a device, that one alone counts: the virtual switches of Hyper-V,
+//! WSL and virtual machines on macOS have hardware addresses and reachable addresses too, and their bytes
+//! pass the device again. A VPN that holds the default route has no hardware address, so then all that look
+//! like devices count.
 
 use std::{
     cell::RefCell,
@@ -13,17 +14,17 @@ use std::{
 use anyhow::Context;
 use sysinfo::{InterfaceOperationalState, NetworkData, Networks};
 
-use super::Faults;
+use super::ErrorCounts;
 use crate::{
-    AgentConfig,
+    config::AgentConfig,
     meter::Counters,
     uplinks::{Device, LOOPBACK, Link, Topology},
 };
 
-/// Which interfaces count, in words.
-pub const RULE: &str = "An interface with a hardware address of its own and an address that other hosts can reach is \
+/// The rule of which interfaces count, for `--explain`.
+pub(crate) const RULE: &str = "An interface with a hardware address of its own and an address that other hosts can reach is \
                         taken for a device. The device of the default route counts; where it leads through none, such \
-                        as into a VPN, each device that is up counts. --include and --exclude have the last word.";
+                        as into a VPN, each device that is up counts. --include and --exclude override this.";
 
 /// This host's interfaces.
 pub struct Kernel {
@@ -33,20 +34,12 @@ pub struct Kernel {
 
 impl Kernel {
     /// The interfaces of this host.
-    ///
-    /// # Errors
-    ///
-    /// When the system does not tell them.
     pub fn new(_: &AgentConfig) -> anyhow::Result<Self> {
         let networks = Networks::new_with_refreshed_list().context("cannot list the network interfaces")?;
         Ok(Self { networks: RefCell::new(networks) })
     }
 
     /// The names of all interfaces, sorted. Refreshes the counters.
-    ///
-    /// # Errors
-    ///
-    /// Never; the signature is that of Linux.
     pub fn names(&self) -> io::Result<Vec<String>> {
         let mut networks = self.networks.borrow_mut();
         networks.refresh(true);
@@ -56,7 +49,7 @@ impl Kernel {
         Ok(names)
     }
 
-    /// The interfaces with these names, all read anew: that costs nothing here.
+    /// The interfaces with these names, all read again: that costs nothing here.
     pub fn topology(&self, names: &[String], _known: impl Fn(&str) -> Option<Link>) -> Topology {
         let link = |name: &String| self.with(name, |data| link(name, data));
         let mut links: Vec<Link> = names.iter().filter_map(link).collect();
@@ -71,13 +64,13 @@ impl Kernel {
         Topology { links, default_route }
     }
 
-    /// Whether this interface can carry bytes now; not told here, so a thorough look finds it.
-    pub fn is_up(&self, _: &str) -> bool {
+    /// Whether this interface can carry bytes now; unknown here, so that only a thorough look notices.
+    pub(crate) fn is_up(&self, _: &str) -> bool {
         false
     }
 
     /// The interface of the default route: the one that has the address from which the kernel would send.
-    pub fn default_route(&self) -> Option<String> {
+    pub(crate) fn default_route(&self) -> Option<String> {
         // Addresses for documentation. Connecting a datagram socket asks the routing table and sends nothing.
         let source = |from: &str, to: &str| -> io::Result<IpAddr> {
             let socket = UdpSocket::bind(from)?;
@@ -92,7 +85,7 @@ impl Kernel {
     }
 
     /// The counters of one interface, as of the last call of [`Kernel::names`].
-    pub fn counters(&self, name: &str, _index: u32) -> Option<Counters> {
+    pub(crate) fn counters(&self, name: &str, _index: u32) -> Option<Counters> {
         self.with(name, |data| Counters {
             rx_bytes: data.total_received(),
             tx_bytes: data.total_transmitted(),
@@ -100,7 +93,7 @@ impl Kernel {
     }
 
     /// The errors of one interface; sysinfo knows no drops, so it is not known.
-    pub fn faults(&self, _: &str) -> Option<Faults> {
+    pub fn error_counts(&self, _: &str) -> Option<ErrorCounts> {
         None
     }
 

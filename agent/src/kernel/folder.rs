@@ -1,4 +1,4 @@
-//! Linux: a folder of sysfs, and what lies in it.
+//! Linux: a folder of sysfs and its entries.
 
 use std::{io, mem::MaybeUninit, os::fd::OwnedFd, path::Path};
 
@@ -7,24 +7,20 @@ use rustix::{
     io::read,
 };
 
-/// No file of sysfs says more.
+/// No file of sysfs is longer.
 const PAGE: usize = 4096;
 
-/// A folder that is open, so that all that is read from it is of one device, whatever becomes of its name. An interface's
-/// path crosses a link and a dozen folders; here that way is gone once and not for each file.
+/// An open folder, so that all that is read from it is of one device, even if its name passes to another. An
+/// interface's path crosses a link and a dozen folders; here it is resolved once and not for each file.
 pub(super) struct Folder(OwnedFd);
 
 impl Folder {
     /// The folder at a path.
-    ///
-    /// # Errors
-    ///
-    /// When there is none, or it may not be read.
     pub(super) fn open(path: &Path) -> io::Result<Self> {
         Ok(Self(open(path, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?))
     }
 
-    /// A folder in this one, by way of which others are found; it cannot be listed.
+    /// A folder in this one, through which others are opened; it cannot be listed.
     pub(super) fn folder(&self, name: &str) -> Option<Self> {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         openat(&self.0, name, flags, Mode::empty()).ok().map(Self)
@@ -36,11 +32,7 @@ impl Folder {
         openat(CWD, path, flags, Mode::empty()).ok().map(Self)
     }
 
-    /// The names of all that is in it, with their types.
-    ///
-    /// # Errors
-    ///
-    /// When it cannot be listed (to its end).
+    /// The names and types of all its entries.
     pub(super) fn list(&self, mut entry: impl FnMut(&str, FileType)) -> io::Result<()> {
         let mut buffer = [MaybeUninit::uninit(); PAGE];
         let mut entries = RawDir::new(&self.0, &mut buffer);
@@ -53,7 +45,7 @@ impl Folder {
         Ok(())
     }
 
-    /// Whether something of this name is in it.
+    /// Whether it has an entry of this name.
     pub(super) fn has(&self, name: &str) -> bool {
         accessat(&self.0, name, Access::EXISTS, AtFlags::empty()).is_ok()
     }
@@ -74,7 +66,7 @@ impl Folder {
         Path::new(target.to_str().ok()?).file_name()?.to_str().map(str::to_owned)
     }
 
-    /// sysfs tells a whole file at the first read.
+    /// The first read of a sysfs file returns all of it.
     fn read<T>(&self, file: &str, buffer: &mut [u8], parse: impl FnOnce(&str) -> Option<T>) -> Option<T> {
         let file = openat(&self.0, file, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).ok()?;
         let length = read(&file, &mut *buffer).ok()?;

@@ -5,20 +5,20 @@ use std::{fs, io, io::BufReader, path::PathBuf};
 use anyhow::Context;
 use rustix::fs::FileType;
 
-use super::{Faults, folder::Folder, routes};
+use super::{ErrorCounts, folder::Folder, routes};
 use crate::{
-    AgentConfig,
+    config::AgentConfig,
     meter::Counters,
     uplinks::{Device, Link, Topology},
 };
 
-/// `IFF_UP` of the kernel: somebody switched the interface on.
+/// `IFF_UP` of the kernel: the interface is switched on.
 const UP: u32 = 1;
 
-/// Which interfaces count, in words.
-pub const RULE: &str = "An interface with a device behind it counts, unless another device counts its bytes; what is \
+/// The rule of which interfaces count, for `--explain`.
+pub(crate) const RULE: &str = "An interface with a device behind it counts, unless another device counts its bytes; what is \
                         virtual does not. Where no device is up, the interface of the default route counts. --include \
-                        and --exclude have the last word.";
+                        and --exclude override this.";
 
 /// This host's interfaces.
 #[derive(Debug)]
@@ -29,21 +29,14 @@ pub struct Kernel {
 
 impl Kernel {
     /// The interfaces under the configured sysfs.
-    ///
-    /// # Errors
-    ///
-    /// When there is no such folder.
     pub fn new(config: &AgentConfig) -> anyhow::Result<Self> {
         let class_net = config.sysfs_root.join("class/net");
         fs::read_dir(&class_net).with_context(|| format!("cannot read {}", class_net.display()))?;
         Ok(Self { class_net, procfs: config.procfs_root.clone() })
     }
 
-    /// The names of all interfaces, sorted; cheap enough for every sample, so that hot-plug is seen at once.
-    ///
-    /// # Errors
-    ///
-    /// When they cannot be listed.
+    /// The names of all interfaces, sorted; cheap enough for every sample, so that hot-plug is noticed at
+    /// once.
     pub fn names(&self) -> io::Result<Vec<String>> {
         let mut names = Vec::new();
         Folder::open(&self.class_net)?.list(|name, kind| {
@@ -56,23 +49,23 @@ impl Kernel {
         Ok(names)
     }
 
-    /// The interfaces with these names as the kernel describes them. What is `known` already is not read again; what
-    /// vanishes meanwhile is left out.
+    /// The interfaces with these names as the kernel describes them. Those that are `known` are not read
+    /// again; those that vanish meanwhile are left out.
     pub fn topology(&self, names: &[String], known: impl Fn(&str) -> Option<Link>) -> Topology {
         let links = names.iter().filter_map(|name| known(name).or_else(|| self.link(name))).collect();
         Topology { links, default_route: self.default_route() }
     }
 
     /// The interface of the default route: that of IPv4, or of IPv6 where there is none.
-    pub fn default_route(&self) -> Option<String> {
+    pub(crate) fn default_route(&self) -> Option<String> {
         let table = |file| fs::File::open(self.procfs.join("net").join(file)).map(BufReader::new);
         let ipv4 = table("route").ok().and_then(routes::ipv4_default);
         ipv4.or_else(|| routes::ipv6_default(table("ipv6_route").ok()?))
     }
 
-    /// The counters of the interface with this name and number; `None` when either cannot be read, or the name has passed
-    /// to another interface.
-    pub fn counters(&self, name: &str, index: u32) -> Option<Counters> {
+    /// The counters of the interface with this name and number; `None` when either cannot be read, or the
+    /// name has passed to another interface.
+    pub(crate) fn counters(&self, name: &str, index: u32) -> Option<Counters> {
         let folder = Folder::passage(&self.class_net.join(name))?;
         let counters = Counters {
             rx_bytes: folder.number("statistics/rx_bytes")?,
@@ -82,17 +75,17 @@ impl Kernel {
     }
 
     /// The errors and drops of one interface.
-    pub fn faults(&self, name: &str) -> Option<Faults> {
+    pub fn error_counts(&self, name: &str) -> Option<ErrorCounts> {
         let statistics = Folder::passage(&self.class_net.join(name).join("statistics"))?;
         let count = |file: &str| statistics.number::<u64>(file);
-        Some(Faults {
+        Some(ErrorCounts {
             errors: count("rx_errors")?.saturating_add(count("tx_errors")?),
             drops: count("rx_dropped")?.saturating_add(count("tx_dropped")?),
         })
     }
 
     /// Whether this interface can carry bytes now.
-    pub fn is_up(&self, name: &str) -> bool {
+    pub(crate) fn is_up(&self, name: &str) -> bool {
         Folder::open(&self.class_net.join(name)).is_ok_and(|folder| is_up(&folder))
     }
 
@@ -140,9 +133,9 @@ fn device(folder: &Folder) -> Option<Device> {
 
 fn kind(folder: &Folder) -> Option<String> {
     let uevent = folder.text("uevent").unwrap_or_default();
-    let told = uevent.lines().find_map(|line| line.strip_prefix("DEVTYPE=")).map(str::to_owned);
-    // Old kernels tell no type of a bond or a bridge, but give it a folder.
-    told.or_else(|| {
+    let declared = uevent.lines().find_map(|line| line.strip_prefix("DEVTYPE=")).map(str::to_owned);
+    // Old kernels declare no type of a bond or a bridge, but give it a folder.
+    declared.or_else(|| {
         let found = ["bonding", "bridge"].into_iter().find(|name| folder.has(name))?;
         Some(if found == "bonding" { "bond" } else { found }.to_owned())
     })

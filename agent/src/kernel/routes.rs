@@ -8,8 +8,9 @@ const REJECT: u32 = 0x200;
 
 /// The interface of the best IPv4 default route in `/proc/net/route`.
 ///
-/// The kernel lists default routes first, so the table of a router that knows the whole internet is not read to its end.
-pub fn ipv4_default(table: impl BufRead) -> Option<String> {
+/// The kernel lists default routes first, so the table of a router that knows the whole internet is not read
+/// to its end.
+pub(crate) fn ipv4_default(table: impl BufRead) -> Option<String> {
     let route = |line: String| {
         let fields: Vec<_> = line.split_ascii_whitespace().collect();
         let [name, destination, _, flags, _, _, metric, mask, ..] = fields[..] else { return None };
@@ -21,7 +22,7 @@ pub fn ipv4_default(table: impl BufRead) -> Option<String> {
 }
 
 /// The interface of the best IPv6 default route in `/proc/net/ipv6_route`, which lists them anywhere.
-pub fn ipv6_default(table: impl BufRead) -> Option<String> {
+pub(crate) fn ipv6_default(table: impl BufRead) -> Option<String> {
     let route = |line: String| {
         let fields: Vec<_> = line.split_ascii_whitespace().collect();
         let [destination, length, _, _, _, metric, _, _, flags, name] = fields[..] else { return None };

@@ -4,18 +4,18 @@ use std::{ffi::OsStr, fs, path::PathBuf};
 
 /// Where a host keeps its time zone, in the order in which they are asked.
 #[derive(Clone, Debug)]
-pub struct TimeZoneFiles {
+pub(crate) struct TimeZoneFiles {
     /// The value of `TZ`.
-    pub tz: Option<String>,
+    pub(crate) tz: Option<String>,
     /// A symbolic link into the zone files.
-    pub localtime: PathBuf,
+    pub(crate) localtime: PathBuf,
     /// A file that holds the zone's name.
-    pub timezone: PathBuf,
+    pub(crate) timezone: PathBuf,
 }
 
 impl TimeZoneFiles {
     /// Those of this host.
-    pub fn of_host() -> Self {
+    pub(crate) fn of_host() -> Self {
         Self {
             tz: std::env::var_os("TZ").as_deref().and_then(OsStr::to_str).map(str::to_owned),
             localtime: "/etc/localtime".into(),
@@ -24,7 +24,7 @@ impl TimeZoneFiles {
     }
 
     /// The name of the zone, such as `Europe/Berlin`.
-    pub fn name(&self) -> Option<String> {
+    pub(crate) fn name(&self) -> Option<String> {
         let linked = || fs::read_link(&self.localtime).ok()?.to_str().and_then(zone_name);
         let written = || fs::read_to_string(&self.timezone).ok().as_deref().and_then(zone_name);
         self.tz.as_deref().and_then(zone_name).or_else(linked).or_else(written)

@@ -9,12 +9,13 @@ fn reading(name: &str, counters: Option<(u64, u64)>, limit_bps: Option<u64>) -> 
     Reading { key: (name.to_owned(), 1), counters, limit_bps }
 }
 
-/// Feeds one uplink a second at a time; each item is a reading and the bytes received that must be known to have moved.
+/// Feeds one uplink a second at a time; each item is a reading and the bytes received that must be known to
+/// have moved.
 fn check(limit_bps: Option<u64>, steps: &[(Option<u64>, Option<u64>)], total: u64) {
     let mut meter = Meter::default();
     for (at, (rx_bytes, moved)) in steps.iter().enumerate() {
-        let told = meter.read(1000, &[reading("eth0", rx_bytes.map(|rx| (rx, 7)), limit_bps)]);
-        assert_eq!(told.map(|moved| moved.rx_bytes), *moved, "reading {at}");
+        let moved_now = meter.read(1000, &[reading("eth0", rx_bytes.map(|rx| (rx, 7)), limit_bps)]);
+        assert_eq!(moved_now.map(|moved| moved.rx_bytes), *moved, "reading {at}");
     }
     assert_eq!(meter.total().rx_bytes, total);
 }
@@ -132,14 +133,14 @@ proptest! {
         let mut elapsed_total_ms = 0;
         for (elapsed_ms, readings) in steps {
             let before = meter.total();
-            let told = meter.read(elapsed_ms, &readings);
+            let moved_now = meter.read(elapsed_ms, &readings);
             let after = meter.total();
             elapsed_total_ms += u64::from(elapsed_ms);
             prop_assert!(after.rx_bytes >= before.rx_bytes && after.tx_bytes >= before.tx_bytes);
             // Four devices at most, each bound by its speed in the time since it was last read.
             let most = |ms: u64| 4 * GIGABIT_BPS * ms / 1000;
             prop_assert!(after.rx_bytes <= most(elapsed_total_ms));
-            if let Some(moved) = told {
+            if let Some(moved) = moved_now {
                 prop_assert_eq!(moved.rx_bytes, after.rx_bytes - before.rx_bytes);
                 prop_assert_eq!(moved.tx_bytes, after.tx_bytes - before.tx_bytes);
                 prop_assert!(moved.rx_bytes <= most(elapsed_ms.into()));
@@ -164,8 +165,8 @@ proptest! {
         for (elapsed_ms, kilobytes_per_s) in seconds {
             let bytes = kilobytes_per_s * u64::from(elapsed_ms);
             counter += bytes;
-            let told = meter.read(elapsed_ms, &[reading("eth0", Some((shown(counter), 1)), limit_bps)]);
-            prop_assert_eq!(told, Some(Moved { rx_bytes: bytes, tx_bytes: 0 }));
+            let moved_now = meter.read(elapsed_ms, &[reading("eth0", Some((shown(counter), 1)), limit_bps)]);
+            prop_assert_eq!(moved_now, Some(Moved { rx_bytes: bytes, tx_bytes: 0 }));
         }
         prop_assert_eq!(meter.total().rx_bytes, counter - start);
     }

@@ -15,17 +15,17 @@ fn hello() -> Option<Hello> {
     Some(Hello { hostname: "a".into(), ..Hello::default() })
 }
 
-fn seqs(parcel: &Parcel) -> Vec<u64> {
-    parcel.report.samples.iter().map(|sample| sample.seq).collect()
+fn seqs(batch: &Batch) -> Vec<u64> {
+    batch.report.samples.iter().map(|sample| sample.seq).collect()
 }
 
 fn pending(outbox: &Outbox) -> usize {
     outbox.pending().count()
 }
 
-/// Sends all that may be sent now; returns the sequence numbers of each parcel with its number.
+/// Sends all that may be sent now; returns the sequence numbers of each batch with its number.
 fn sent(outbox: &mut Outbox, now_ms: u64) -> Vec<(u64, Vec<u64>)> {
-    std::iter::from_fn(|| outbox.next(now_ms)).map(|parcel| (parcel.id, seqs(&parcel))).collect()
+    std::iter::from_fn(|| outbox.next(now_ms)).map(|batch| (batch.id, seqs(&batch))).collect()
 }
 
 #[test]
@@ -46,17 +46,17 @@ fn after_an_outage_the_live_sample_is_first_and_the_rest_follows_oldest_first() 
     for seq in 1..=300 {
         outbox.push(sample(seq), None, seq * 1000);
     }
-    let parcels = sent(&mut outbox, 300_000);
+    let batches = sent(&mut outbox, 300_000);
     assert_eq!(
-        parcels.iter().map(|(_, seqs)| (seqs[0], seqs.len())).collect::<Vec<_>>(),
+        batches.iter().map(|(_, seqs)| (seqs[0], seqs.len())).collect::<Vec<_>>(),
         [(300, 1), (1, 60), (61, 60), (121, 60)]
     );
     // All four places are taken by now; as soon as the live one lands, the next live one takes its place.
-    outbox.acknowledged(parcels[0].0, 300_400);
+    outbox.acknowledged(batches[0].0, 300_400);
     assert_eq!(sent(&mut outbox, 300_500), []);
     outbox.push(sample(301), None, 301_000);
     assert_eq!(sent(&mut outbox, 301_000), [(4, vec![301])]);
-    for (id, _) in &parcels[1..] {
+    for (id, _) in &batches[1..] {
         outbox.acknowledged(*id, 301_050);
     }
     outbox.acknowledged(4, 301_050);
@@ -139,9 +139,9 @@ fn what_an_earlier_run_left_follows_the_first_live_sample_under_its_own_number()
     outbox.restore([(7, sample(8)), (7, sample(9)), (8, sample(1))]);
     assert_eq!(sent(&mut outbox, 0), []);
     outbox.push(sample(1), None, 250);
-    let told: Vec<_> =
-        std::iter::from_fn(|| outbox.next(250)).map(|parcel| (parcel.report.boot, seqs(&parcel))).collect();
-    assert_eq!(told, [(1, vec![1]), (7, vec![8, 9]), (8, vec![1])]);
+    let sent: Vec<_> =
+        std::iter::from_fn(|| outbox.next(250)).map(|batch| (batch.report.boot, seqs(&batch))).collect();
+    assert_eq!(sent, [(1, vec![1]), (7, vec![8, 9]), (8, vec![1])]);
     assert_eq!(outbox.acknowledged(1, 300), Some(Delivery { boot: 7, seqs: vec![8, 9] }));
 }
 
@@ -177,23 +177,23 @@ fn samples_beyond_the_ring_are_counted_as_lost_unless_they_were_stored() {
 #[test]
 fn the_identity_goes_first_and_again_each_minute_and_when_it_was_lost_or_has_changed() {
     let mut outbox = outbox();
-    let mut told = |now_ms: u64, hello: Option<Hello>, stored: bool| {
+    let mut says_hello = |now_ms: u64, hello: Option<Hello>, stored: bool| {
         outbox.push(sample(now_ms), hello, now_ms);
-        let parcel = outbox.next(now_ms).unwrap();
+        let batch = outbox.next(now_ms).unwrap();
         if stored {
-            outbox.acknowledged(parcel.id, now_ms);
+            outbox.acknowledged(batch.id, now_ms);
         } else {
             outbox.reconnected(false);
         }
-        parcel.report.hello.is_some()
+        batch.report.hello.is_some()
     };
-    assert!(told(0, hello(), false));
-    assert!(told(1_000, None, true));
-    assert!(!told(2_000, None, true));
-    assert!(!told(60_999, None, true));
-    assert!(told(61_000, None, true));
-    assert!(told(62_000, hello(), true));
-    assert!(!told(63_000, None, true));
+    assert!(says_hello(0, hello(), false));
+    assert!(says_hello(1_000, None, true));
+    assert!(!says_hello(2_000, None, true));
+    assert!(!says_hello(60_999, None, true));
+    assert!(says_hello(61_000, None, true));
+    assert!(says_hello(62_000, hello(), true));
+    assert!(!says_hello(63_000, None, true));
 }
 
 #[test]
@@ -202,10 +202,38 @@ fn the_identity_never_travels_with_a_batch() {
     outbox.push(sample(1), None, 0);
     outbox.push(sample(2), hello(), 1_000);
     outbox.push(sample(3), None, 2_000);
-    let told: Vec<_> = std::iter::from_fn(|| outbox.next(2_000))
-        .map(|parcel| (seqs(&parcel), parcel.report.hello.is_some()))
-        .collect();
-    assert_eq!(told, [(vec![3], true), (vec![1, 2], false)]);
+    let live = outbox.next(2_000).unwrap();
+    assert_eq!((seqs(&live), live.report.hello.is_some()), (vec![3], true));
+    assert_eq!(outbox.next(2_000), None, "readers learn first who this is");
+    outbox.acknowledged(live.id, 2_100);
+    let batch = outbox.next(2_100).unwrap();
+    assert_eq!((seqs(&batch), batch.report.hello), (vec![1, 2], None));
+}
+
+/// Sends a live sample; returns its number and whether it carries the identity.
+fn send_live(outbox: &mut Outbox, now_ms: u64, hello: Option<Hello>) -> (u64, bool) {
+    outbox.push(sample(now_ms), hello, now_ms);
+    let batch = outbox.next(now_ms).unwrap();
+    (batch.id, batch.report.hello.is_some())
+}
+
+#[test]
+fn each_live_sample_carries_the_identity_until_one_of_them_is_stored() {
+    let mut outbox = outbox();
+    assert_eq!(send_live(&mut outbox, 0, hello()), (0, true));
+    assert_eq!(send_live(&mut outbox, 1_000, None), (1, true));
+    outbox.acknowledged(1, 1_100);
+    outbox.acknowledged(0, 1_200);
+    assert_eq!(send_live(&mut outbox, 2_000, None), (2, false));
+    outbox.acknowledged(2, 2_100);
+
+    assert_eq!(send_live(&mut outbox, 61_200, None), (3, true));
+    assert_eq!(send_live(&mut outbox, 62_000, hello()), (4, true));
+    // An acknowledgement of the former identity says nothing of the new one.
+    outbox.acknowledged(3, 62_100);
+    assert_eq!(send_live(&mut outbox, 63_000, None), (5, true));
+    outbox.acknowledged(4, 63_100);
+    assert_eq!(send_live(&mut outbox, 64_000, None), (6, false));
 }
 
 #[test]
@@ -286,20 +314,20 @@ proptest! {
                 Act::Reconnect(new) => outbox.reconnected(new),
             }
             outbox.expire(now_ms);
-            let live = outbox.ring.newest().is_some_and(|held| held.fate == Fate::New);
-            let room = outbox.flights.len() < IN_FLIGHT;
+            let live = outbox.ring.newest().is_some_and(|newest| newest.state == DeliveryState::New);
+            let room = outbox.in_flight.len() < MAX_IN_FLIGHT;
             for (at, (id, seqs)) in sent(&mut outbox, now_ms).into_iter().enumerate() {
                 prop_assert!(seqs.is_sorted());
                 prop_assert!(at > 0 || !live || seqs == [seq], "the live sample went first");
                 flying.push(id);
             }
-            prop_assert!(!(live && room) || outbox.ring.newest().is_some_and(|held| held.fate != Fate::New));
-            prop_assert!(outbox.flights.len() <= IN_FLIGHT);
+            prop_assert!(!(live && room) || outbox.ring.newest().is_some_and(|newest| newest.state != DeliveryState::New));
+            prop_assert!(outbox.in_flight.len() <= MAX_IN_FLIGHT);
         }
         // A broker that works again gets everything in the end.
         outbox.reconnected(false);
-        while let Some(parcel) = outbox.next(now_ms) {
-            outbox.acknowledged(parcel.id, now_ms);
+        while let Some(batch) = outbox.next(now_ms) {
+            outbox.acknowledged(batch.id, now_ms);
         }
         prop_assert!(outbox.is_done());
     }

@@ -1,18 +1,18 @@
-//! The operator's word on which interfaces count.
+//! `--include` and `--exclude`.
 
 use std::{fmt, str::FromStr};
 
-/// The operator's word on which interfaces count.
+/// The interfaces that the operator includes and excludes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Choice {
-    /// These count, whatever else is said.
+    /// These count, in any case.
     pub include: Vec<NamePattern>,
     /// These do not.
     pub exclude: Vec<NamePattern>,
 }
 
 impl Choice {
-    /// What the operator says of an interface, and by which flag; `None` leaves it to the topology.
+    /// Whether the operator has an interface count, and by which flag; `None` leaves it to the topology.
     pub fn overrides(&self, name: &str) -> Option<(bool, &'static str)> {
         let any = |patterns: &[NamePattern]| patterns.iter().any(|pattern| pattern.matches(name));
         if any(&self.include) {
@@ -23,17 +23,17 @@ impl Choice {
     }
 }
 
-/// The name of an interface; `*` stands for any characters.
+/// A pattern of interface names; `*` stands for any characters.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NamePattern(String);
 
-/// Why something is not a name of interfaces.
+/// Why a pattern is malformed.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("an interface's name must not be empty and holds no blank and no '/'")]
 pub struct NamePatternError;
 
 impl NamePattern {
-    /// Whether an interface is meant.
+    /// Whether a name matches.
     pub fn matches(&self, name: &str) -> bool {
         let mut parts = self.0.split('*');
         // The part before the first star, which is all of it where there is none.

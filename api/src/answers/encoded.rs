@@ -4,8 +4,9 @@ use bytes::Bytes;
 use tokio::{sync::OnceCell, task::spawn_blocking};
 
 use crate::{
-    answers::{NotBuilt, Room},
+    answers::NotBuilt,
     gzip::{HEADER, Piece, Sum},
+    memory_budget::MemoryBudget,
 };
 
 /// A body lives for a quarter of a second: speed is worth more than the last tenth of its size.
@@ -18,18 +19,18 @@ const PIECE_BYTES: usize = 1 << 20;
 pub(crate) struct Encoded {
     plain: Bytes,
     gzip: OnceCell<Bytes>,
-    room: Option<Room>,
+    budget: Option<MemoryBudget>,
 }
 
 impl Encoded {
     /// A body that is short, however large the fleet is.
     pub(crate) fn short(plain: Bytes) -> Self {
-        Self { plain, gzip: OnceCell::new(), room: None }
+        Self { plain, gzip: OnceCell::new(), budget: None }
     }
 
-    /// A body that takes room, in either form.
-    pub(crate) fn long(plain: Vec<u8>, room: &Room) -> Result<Self, NotBuilt> {
-        Ok(Self { plain: room.hold(plain)?, gzip: OnceCell::new(), room: Some(room.clone()) })
+    /// A body that is charged to a budget, in either form.
+    pub(crate) fn long(plain: Vec<u8>, budget: &MemoryBudget) -> Result<Self, NotBuilt> {
+        Ok(Self { plain: budget.charge(plain)?, gzip: OnceCell::new(), budget: Some(budget.clone()) })
     }
 
     pub(crate) fn plain(&self) -> &Bytes {
@@ -41,8 +42,8 @@ impl Encoded {
         self.gzip
             .get_or_try_init(|| async {
                 let zipped = gzip(&self.plain).await.ok_or(NotBuilt::Lost)?;
-                match &self.room {
-                    Some(room) => room.hold(zipped),
+                match &self.budget {
+                    Some(budget) => Ok(budget.charge(zipped)?),
                     None => Ok(zipped.into()),
                 }
             })
@@ -79,7 +80,7 @@ mod tests {
         let line = |number: usize| format!("{{\"name\":\"node-{number}\"}},").into_bytes();
         for count in [0, 1, 400_000] {
             let plain: Vec<u8> = (0..count).flat_map(line).collect();
-            let body = Encoded::long(plain.clone(), &Room::new(1 << 30)).unwrap();
+            let body = Encoded::long(plain.clone(), &MemoryBudget::new(1 << 30)).unwrap();
             let (mut file, mut read) =
                 (flate2::read::GzDecoder::new(&**body.gzip().await.unwrap()), Vec::new());
             // It checks the trailer too.

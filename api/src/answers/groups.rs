@@ -16,7 +16,8 @@ use crate::{
     json,
 };
 
-/// Groupings of one tick that are shared. Label keys are endless, so whoever asks for one more has it made for himself.
+/// Groupings of one tick that are shared. Label keys are endless, so whoever asks for one more has it made
+/// for himself.
 const SHARED: usize = 16;
 
 /// What nodes are put together by.
@@ -27,7 +28,8 @@ pub(crate) enum Grouping {
     Label(String),
 }
 
-/// The groupings of one tick that somebody has asked for. Equal keys find the same cell, so the work is done once.
+/// The groupings of one tick that somebody has asked for. Equal keys find the same cell, so the work is done
+/// once.
 #[derive(Debug, Default)]
 pub(crate) struct Groupings(Mutex<BTreeMap<Grouping, Arc<OnceCell<Encoded>>>>);
 

@@ -1,11 +1,10 @@
 //! One node as JSON.
 
+use tidemap_client::Node;
 use tidemap_wire::{
     Hello, Location,
     http::{InterfaceJson, NodeDetailJson, NodeJson},
 };
-
-use crate::view::Node;
 
 /// How old something is, at least 0: broker time is an estimate.
 fn age_ms(now_ms: i64, then_ms: i64) -> u64 {
@@ -33,9 +32,6 @@ pub(crate) fn summary(node: &Node, at_ms: i64, redacted: bool) -> NodeJson {
         provider: hello.provider.clone(),
         status: latest.status,
         status_for_s: self::age_ms(at_ms, latest.since_ms) / 1000,
-        cpu_percent: host.cpu_percent,
-        memory_percent: host.memory_percent(),
-        disk_percent: host.disk_percent(),
         network_tx_bytes_per_sec: latest.tx_bps,
         network_rx_bytes_per_sec: latest.rx_bps,
         network_tx_bytes_per_sec_avg_10s: latest.tx_avg.s10,
@@ -59,24 +55,10 @@ pub(crate) fn summary(node: &Node, at_ms: i64, redacted: bool) -> NodeJson {
         kernel: hello.kernel.clone(),
         arch: hello.arch.clone(),
         agent_version: told(&hello.agent_version),
-        cpu_count: host.cpu_count,
-        cpu_mhz: host.cpu_mhz,
-        memory_used_bytes: host.memory_used_bytes,
-        memory_total_bytes: host.memory_total_bytes,
+        memory_percent: host.memory_percent(),
         swap_percent: host.swap_percent(),
-        disk_used_bytes: host.disk_used_bytes,
-        disk_total_bytes: host.disk_total_bytes,
-        disk_read_bytes_per_sec: host.disk_read_bps,
-        disk_write_bytes_per_sec: host.disk_write_bps,
-        load_1: host.load_1,
-        load_5: host.load_5,
-        load_15: host.load_15,
-        uptime_s: host.uptime_s,
-        temperature_c: host.temperature_c,
-        fan_rpm: host.fan_rpm,
-        processes: host.processes,
-        network_errors: host.network_errors,
-        network_drops: host.network_drops,
+        disk_percent: host.disk_percent(),
+        host,
         lost_samples: hello.lost_samples,
     }
 }

@@ -3,29 +3,31 @@
 use std::{ops::Range, sync::Arc};
 
 use bytes::Bytes;
+use tidemap_client::Node;
 use tidemap_wire::http::NodeJson;
 use tokio::{sync::OnceCell, task::spawn_blocking};
 
 use crate::{
-    answers::{Encoded, Groupings, NotBuilt, Room, Version, summary},
+    answers::{Encoded, Groupings, NotBuilt, Version, summary},
     json,
-    view::Node,
+    memory_budget::MemoryBudget,
 };
 
 /// Of so many nodes one is few: writing them costs less than writing all, which somebody else may never want.
 const FEW_ONE_IN: usize = 16;
 
-/// The nodes as they were in one tick, and what has been made of them so far. Making it takes milliseconds to a large
-/// part of a second, so it is done neither by the owner of the view nor on a thread that serves streams.
+/// The nodes as they were in one tick, and what has been made of them so far. Making it takes milliseconds to
+/// a large part of a second, so it is done neither by the task that has the view nor on a thread that serves
+/// streams.
 #[derive(Debug)]
 pub(crate) struct Nodes {
     pub(crate) version: Version,
     nodes: Vec<Arc<Node>>,
     at_ms: i64,
     redacted: bool,
-    room: Room,
+    budget: MemoryBudget,
     list: OnceCell<Vec<NodeJson>>,
-    /// When there was no room for it, there is none in this tick.
+    /// When it was over the budget, there is none in this tick.
     written: OnceCell<Result<Written, NotBuilt>>,
     /// `/metrics` of this tick.
     pub(crate) metrics: OnceCell<Encoded>,
@@ -41,20 +43,20 @@ struct Written {
 }
 
 impl Nodes {
-    /// `redacted` keeps back the nodes' addresses. What is written takes `room`.
+    /// `redacted` leaves out the nodes' addresses. What is written is charged to `budget`.
     pub(crate) fn new(
         version: Version,
         nodes: Vec<Arc<Node>>,
         at_ms: i64,
         redacted: bool,
-        room: Room,
+        budget: MemoryBudget,
     ) -> Self {
         Self {
             version,
             nodes,
             at_ms,
             redacted,
-            room,
+            budget,
             list: OnceCell::new(),
             written: OnceCell::new(),
             metrics: OnceCell::new(),
@@ -67,8 +69,8 @@ impl Nodes {
         Ok(&self.written().await?.array)
     }
 
-    /// Those that are chosen by their numbers in the list. They are cut from the whole array, unless they are few and
-    /// nobody has wanted that in this tick.
+    /// Those that are chosen by their numbers in the list. They are cut from the whole array, unless they are
+    /// few and nobody has wanted that in this tick.
     pub(crate) async fn selection(
         self: &Arc<Self>,
         choose: impl FnOnce(&[NodeJson]) -> Vec<usize> + Send + 'static,
@@ -79,12 +81,12 @@ impl Nodes {
         }
         let nodes = Arc::clone(self);
         let select = move |list: &[NodeJson]| {
-            nodes.room.hold(match nodes.written.get() {
+            nodes.budget.charge(match nodes.written.get() {
                 Some(Ok(written)) => written.cut(&chosen),
                 _ => array(chosen.iter().map(|number| &list[*number])).0,
             })
         };
-        self.make(select).await?
+        Ok(self.make(select).await??)
     }
 
     /// A body made of the list.
@@ -92,8 +94,8 @@ impl Nodes {
         self: &Arc<Self>,
         write: impl FnOnce(&[NodeJson]) -> Vec<u8> + Send + 'static,
     ) -> Result<Encoded, NotBuilt> {
-        let room = self.room.clone();
-        self.make(move |list| Encoded::long(write(list), &room)).await?
+        let budget = self.budget.clone();
+        self.make(move |list| Encoded::long(write(list), &budget)).await?
     }
 
     /// Something made of the list, which is in the order of names.
@@ -113,8 +115,8 @@ impl Nodes {
     }
 
     async fn written(self: &Arc<Self>) -> Result<&Written, NotBuilt> {
-        let room = self.room.clone();
-        let written = || self.make(move |list| write(list, &room));
+        let budget = self.budget.clone();
+        let written = || self.make(move |list| write(list, &budget));
         self.written.get_or_try_init(written).await?.as_ref().map_err(|error| *error)
     }
 }
@@ -142,9 +144,9 @@ fn list(nodes: &[Arc<Node>], at_ms: i64, redacted: bool) -> Vec<NodeJson> {
     nodes.into_iter().map(|node| summary(node, at_ms, redacted)).collect()
 }
 
-fn write(list: &[NodeJson], room: &Room) -> Result<Written, NotBuilt> {
+fn write(list: &[NodeJson], budget: &MemoryBudget) -> Result<Written, NotBuilt> {
     let (array, spans) = array(list);
-    Ok(Written { array: Encoded::long(array, room)?, spans })
+    Ok(Written { array: Encoded::long(array, budget)?, spans })
 }
 
 /// Nodes as one JSON array, and where in it each one stands.
@@ -165,36 +167,38 @@ fn array<'a>(nodes: impl IntoIterator<Item = &'a NodeJson>) -> (Vec<u8>, Vec<Ran
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{AT_MS, full_node};
+    use tidemap_client::testing::{AT_MS, full_node};
+
+    use crate::memory_budget::OverBudget;
 
     const NODES: usize = 20;
 
-    fn of_tick(tick: u64, room: &Room) -> Arc<Nodes> {
+    fn of_tick(tick: u64, budget: &MemoryBudget) -> Arc<Nodes> {
         let nodes = (0..NODES).map(|number| Arc::new(Node::new(full_node(&format!("n{}", 99 - number)))));
-        Arc::new(Nodes::new(Version { epoch: 1, tick }, nodes.collect(), AT_MS, false, room.clone()))
+        Arc::new(Nodes::new(Version { epoch: 1, tick }, nodes.collect(), AT_MS, false, budget.clone()))
     }
 
     #[tokio::test]
-    async fn lists_that_nobody_reads_take_no_more_than_their_room() {
-        let enough = Room::new(1 << 20);
+    async fn lists_that_nobody_reads_take_no_more_than_their_budget() {
+        let enough = MemoryBudget::new(1 << 20);
         let whole = of_tick(1, &enough).array().await.unwrap().plain().clone();
-        let room = Room::new(whole.len() as u32 * 5 / 2);
+        let budget = MemoryBudget::new(whole.len() as u32 * 5 / 2);
         // What clients hold who are slow to read.
         let mut held = Vec::new();
         for tick in 0..10 {
-            let nodes = of_tick(tick, &room);
+            let nodes = of_tick(tick, &budget);
             match nodes.array().await {
                 Ok(array) => held.push(array.plain().clone()),
-                Err(error) => assert_eq!(error, NotBuilt::NoRoom),
+                Err(error) => assert_eq!(error, NotBuilt::OverBudget(OverBudget)),
             }
         }
         assert_eq!(held, [whole.clone(), whole.clone()]);
         drop(held);
-        let nodes = of_tick(11, &room);
+        let nodes = of_tick(11, &budget);
         let all = |list: &[NodeJson]| (0..list.len()).collect();
         held = vec![nodes.selection(all).await.unwrap()];
         assert_eq!(held, [whole]);
-        assert_eq!(nodes.selection(all).await, Err(NotBuilt::NoRoom));
+        assert_eq!(nodes.selection(all).await, Err(NotBuilt::OverBudget(OverBudget)));
         held.clear();
         assert!(nodes.selection(all).await.is_ok());
     }
@@ -202,13 +206,13 @@ mod tests {
     #[tokio::test]
     async fn the_list_is_in_the_order_of_names() {
         let names = |list: &[NodeJson]| list.iter().map(|node| node.name.clone()).collect::<Vec<_>>();
-        let names = of_tick(1, &Room::new(1 << 20)).make(names).await.unwrap();
+        let names = of_tick(1, &MemoryBudget::new(1 << 20)).make(names).await.unwrap();
         assert!(names.len() == NODES && names.is_sorted(), "{names:?}");
     }
 
     #[tokio::test]
     async fn a_few_nodes_are_written_alone_until_somebody_wants_all() {
-        let nodes = of_tick(1, &Room::new(1 << 20));
+        let nodes = of_tick(1, &MemoryBudget::new(1 << 20));
         let alone = nodes.selection(|_| vec![7]).await.unwrap();
         assert!(nodes.written.get().is_none());
         nodes.selection(|list| (0..list.len()).collect()).await.unwrap();

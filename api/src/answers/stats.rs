@@ -5,6 +5,7 @@ use std::{
     time::Duration,
 };
 
+use tidemap_client::{Fleet, FleetCounters, Node};
 use tidemap_wire::{
     Averages, Bps, PartitionStats, Status,
     http::{StatsJson, TalkerJson},
@@ -14,8 +15,6 @@ use tokio::time::Instant;
 use crate::{
     answers::{Encoded, Version},
     json,
-    owner::Counters,
-    view::{Fleet, Node},
 };
 
 /// How many top talkers are named.
@@ -30,7 +29,7 @@ pub(crate) struct Stats {
     pub(crate) health: Health,
 }
 
-/// How the pipeline itself does.
+/// The state of the pipeline itself.
 #[derive(Clone, Debug)]
 pub(crate) struct Health {
     pub(crate) partitions: Vec<PartitionHealth>,
@@ -38,13 +37,22 @@ pub(crate) struct Health {
     pub(crate) counters: Counters,
 }
 
-/// How one partition does.
+/// The state of one partition.
 #[derive(Clone, Debug)]
 pub(crate) struct PartitionHealth {
     pub(crate) number: u16,
     pub(crate) fresh: bool,
-    /// What its owner said last.
+    /// Its worker's newest totals.
     pub(crate) owner: Option<PartitionStats>,
+}
+
+/// What has happened since the process began.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Counters {
+    pub(crate) fleet: FleetCounters,
+    pub(crate) ticks: u64,
+    pub(crate) streams_opened: u64,
+    pub(crate) streams_resumed: u64,
 }
 
 impl Stats {
@@ -83,7 +91,7 @@ pub(crate) fn fleet_stats(fleet: &Fleet, now: Instant, at_ms: i64) -> StatsJson 
     }
 }
 
-/// What is summed up in one walk: nodes lie all over the memory, and to visit each costs more than to add it.
+/// What is summed up in one pass: nodes lie all over the memory, and visiting one costs more than adding it.
 #[derive(Debug, Default)]
 struct Sums<'a> {
     online: u64,
@@ -129,8 +137,8 @@ impl<'a> Sums<'a> {
         self.rx.add(latest.rx_bps.map(Bps::get));
         self.tx_avg.add(&latest.tx_avg);
         self.rx_avg.add(&latest.rx_avg);
-        hear(&mut self.loudest_tx, latest.tx_bps, node);
-        hear(&mut self.loudest_rx, latest.rx_bps, node);
+        insert_talker(&mut self.loudest_tx, latest.tx_bps, node);
+        insert_talker(&mut self.loudest_rx, latest.rx_bps, node);
     }
 }
 
@@ -150,12 +158,12 @@ impl Sum {
     }
 }
 
-/// What the owners have still to apply, as far as all of them have said.
+/// What workers have still to apply; `None` until all partitions have been heard.
 fn lag(fleet: &Fleet) -> Option<u64> {
-    fleet.partitions().map(|(_, view)| view.owner_stats().map(|owner| owner.lag)).sum()
+    fleet.partitions().map(|(_, view)| view.stats().map(|stats| stats.lag)).sum()
 }
 
-/// The age of the oldest of the partitions' newest words.
+/// The age of the oldest of the partitions' newest messages.
 fn view_age_ms(fleet: &Fleet, now: Instant) -> Option<u64> {
     let ages = fleet.partitions().map(|(_, view)| view.silent_for(now));
     let ages: Option<Vec<Duration>> = ages.collect();
@@ -172,8 +180,9 @@ fn providers(counts: &HashMap<&str, u64>) -> BTreeMap<String, u64> {
     counts.iter().map(|(provider, count)| ((*provider).to_owned(), *count)).collect()
 }
 
-/// Puts a node among the loudest, highest first, when it is one of them; a node without traffic is no talker.
-fn hear<'a>(loudest: &mut Vec<(Bps, &'a Node)>, rate: Option<Bps>, node: &'a Node) {
+/// Inserts a node among the top talkers, highest first, when it is one of them; a node without traffic is
+/// none.
+fn insert_talker<'a>(loudest: &mut Vec<(Bps, &'a Node)>, rate: Option<Bps>, node: &'a Node) {
     let Some(rate) = rate.filter(|rate| *rate > Bps::ZERO) else { return };
     let is_before =
         |(known, other): &(Bps, &Node)| *known > rate || *known == rate && other.name() < node.name();

@@ -8,8 +8,8 @@ use warp::http::HeaderMap;
 
 use crate::{config::Access, http::errors::ApiError};
 
-/// Browsers answer this by asking for a user and a password; the token is the password. They then send it with the
-/// event stream too, which cannot carry a header of the page's own.
+/// Browsers answer this by asking for a user and a password; the token is the password. They then send it
+/// with the event stream too, which cannot carry a header of the page's own.
 const READ_CHALLENGE: &str = "Basic realm=\"Tidemap\", charset=\"UTF-8\"";
 /// Admin calls take nothing that a browser sends by itself, so no other page can make one in a reader's name.
 const ADMIN_CHALLENGE: &str = "Bearer realm=\"Tidemap\"";
@@ -17,10 +17,13 @@ const ADMIN_CHALLENGE: &str = "Bearer realm=\"Tidemap\"";
 /// Reading is free on loopback and on public pages, and takes the token elsewhere.
 pub(super) fn check_read(access: &Access, headers: &HeaderMap) -> Result<(), ApiError> {
     let basic = || headers.typed_get::<Authorization<Basic>>();
-    let known = !access.reads_need_token
+    if !access.reads_need_token
         || bears_token(access, headers)
-        || basic().is_some_and(|basic| is_token(access, basic.password()));
-    known.then_some(()).ok_or(ApiError::Unauthorized {
+        || basic().is_some_and(|basic| is_token(access, basic.password()))
+    {
+        return Ok(());
+    }
+    Err(ApiError::Unauthorized {
         detail: "this needs the API token: Authorization: Bearer TOKEN, or the token as password",
         challenge: READ_CHALLENGE,
     })

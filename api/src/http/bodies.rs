@@ -76,7 +76,8 @@ fn unchanged(request: &HeaderMap, version: Version) -> Option<Response> {
 }
 
 fn describe(headers: &mut HeaderMap, version: Version, content_type: &'static str, gzip: bool) {
-    // Two encodings of one state are equal in meaning, not byte by byte: the compressed one is tagged as weak.
+    // Two encodings of one state are equal in meaning, not byte by byte: the compressed one is tagged as
+    // weak.
     let weak = if gzip { "W/" } else { "" };
     if let Ok(tag) = HeaderValue::try_from(format!("{weak}\"{version}\"")) {
         headers.insert(header::ETAG, tag);

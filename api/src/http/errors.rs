@@ -1,10 +1,11 @@
 //! Errors as JSON: `{"detail": "…"}`.
 //!
-//! A route's own failures are [`ApiError`]s. What warp refuses by itself becomes one in [`answer`], so there is one
-//! place that chooses status and words.
+//! A route's own failures are [`ApiError`]s. What warp rejects by itself becomes one in [`answer`], so one
+//! place chooses the status and the text.
 
 use std::convert::Infallible;
 
+use tidemap_client::RequestError;
 use tidemap_wire::http::ErrorJson;
 use warp::{
     Rejection,
@@ -13,7 +14,7 @@ use warp::{
     reply::Response,
 };
 
-use crate::{answers::NotBuilt, json, owner::OwnerGone, rpc::RpcError};
+use crate::{answers::NotBuilt, fleet_task::Stopping, json, memory_budget::OverBudget};
 
 /// Why a request is not answered as asked.
 #[derive(Debug, thiserror::Error)]
@@ -25,20 +26,27 @@ pub(crate) enum ApiError {
     #[error("{detail}")]
     Unauthorized { detail: &'static str, challenge: &'static str },
     #[error(transparent)]
-    Owner(#[from] RpcError),
+    Ingest(#[from] RequestError),
     #[error(transparent)]
-    Stopping(#[from] OwnerGone),
+    Stopping(#[from] Stopping),
     #[error(transparent)]
     NotBuilt(#[from] NotBuilt),
     #[error("{0}")]
     NotReady(String),
 }
 
-/// A method that the path does not take. Another route may have the path for it, so any other error counts for more.
+/// A method that the path does not take. Another route may have the path for it, so any other error counts
+/// for more.
 #[derive(Debug, thiserror::Error)]
 #[error("this path takes {allow} only")]
 pub(crate) struct WrongMethod {
     pub(crate) allow: &'static str,
+}
+
+impl From<OverBudget> for ApiError {
+    fn from(error: OverBudget) -> Self {
+        Self::NotBuilt(error.into())
+    }
 }
 
 impl Reject for ApiError {}
@@ -63,9 +71,10 @@ impl ApiError {
             Self::NotFound(_) => StatusCode::NOT_FOUND,
             Self::Query(_) => StatusCode::UNPROCESSABLE_ENTITY,
             Self::Unauthorized { .. } => StatusCode::UNAUTHORIZED,
-            Self::Owner(_) | Self::Stopping(_) | Self::NotReady(_) | Self::NotBuilt(NotBuilt::NoRoom) => {
-                StatusCode::SERVICE_UNAVAILABLE
-            }
+            Self::Ingest(_)
+            | Self::Stopping(_)
+            | Self::NotReady(_)
+            | Self::NotBuilt(NotBuilt::OverBudget(_)) => StatusCode::SERVICE_UNAVAILABLE,
             Self::NotBuilt(NotBuilt::Lost) => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }

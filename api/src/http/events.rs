@@ -12,14 +12,14 @@ use warp::{
 };
 
 use crate::{
-    frames::{self, Frame, Listening, Place},
     http::{Site, bodies::takes_gzip, errors::ApiError, get, query, reader, respond},
+    stream_log::{self, Frame, Listening, StreamPosition},
 };
 
-/// Who loses its stream because this api is asked to end comes back, to another one, after so long at least.
-const FIRST_MS: u64 = 100;
+/// A client whose stream ends because this api stops comes back, to another one, after at least so long.
+const RETRY_MIN_MS: u64 = 100;
 /// And within so much more: not all at once.
-const SPREAD_MS: u64 = 500;
+const RETRY_SPREAD_MS: u64 = 500;
 
 /// `GET /api/stream`
 pub(super) fn stream(site: Site) -> impl Filter<Extract = (Response,), Error = Rejection> + Clone {
@@ -38,10 +38,10 @@ struct Listener {
 }
 
 async fn answer(site: Site, headers: &HeaderMap) -> Result<Response, ApiError> {
-    let place = place(headers)?;
-    let frames = listen(site, place).await?;
+    let position = position(headers)?;
+    let frames = listen(site, position).await?;
     let mut response = if takes_gzip(headers) {
-        let mut response = streamed(frames::gzip(frames));
+        let mut response = streamed(stream_log::gzip(frames));
         response.headers_mut().insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
         response
     } else {
@@ -64,27 +64,29 @@ fn streamed(parts: impl Stream<Item = Bytes> + Send + Sync + 'static) -> Respons
     warp::reply::stream(parts.map(Ok::<_, Infallible>)).into_response()
 }
 
-/// Where the client has left off. It sends what it was sent, so one that cannot be read is a mistake of somebody's.
-fn place(headers: &HeaderMap) -> Result<Option<Place>, ApiError> {
+/// Where the client has left off. It sends what it was sent, so one that cannot be read is a mistake of
+/// somebody's.
+fn position(headers: &HeaderMap) -> Result<Option<StreamPosition>, ApiError> {
     let Some(id) = headers.get("last-event-id") else { return Ok(None) };
-    let place = id.to_str().ok().and_then(|id| id.parse().ok());
+    let position = id.to_str().ok().and_then(|id| id.parse().ok());
     let problem = || ApiError::Query("Last-Event-ID: must be the id of an event of this stream".to_owned());
-    place.map(Some).ok_or_else(problem)
+    position.map(Some).ok_or_else(problem)
 }
 
 /// What one client is sent, until the service stops.
 pub(super) async fn listen(
     site: Site,
-    place: Option<Place>,
+    position: Option<StreamPosition>,
 ) -> Result<impl Stream<Item = Frame> + Send + Sync + 'static, ApiError> {
     let shutdown = site.shutdown.clone();
-    let listening = site.fleet.listen(place).await??;
+    let listening = site.fleet.listen(position).await??;
     let frames = stream::unfold(Listener::new(site, listening), |mut listener| async move {
         let frame = listener.next().await?;
         Some((frame, listener))
     });
-    let farewell = stream::once(async { frames::farewell(FIRST_MS + fastrand::u64(0..SPREAD_MS)) });
-    Ok(frames.take_until(shutdown.cancelled_owned()).chain(farewell))
+    let closing =
+        stream::once(async { stream_log::closing(RETRY_MIN_MS + fastrand::u64(0..RETRY_SPREAD_MS)) });
+    Ok(frames.take_until(shutdown.cancelled_owned()).chain(closing))
 }
 
 impl Listener {
@@ -99,7 +101,7 @@ impl Listener {
                 Err(RecvError::Closed) => return None,
                 // Too slow for what is live: it starts anew with the state of now, however far behind it was.
                 Err(RecvError::Lagged(_)) => {
-                    let listening = self.site.fleet.listen(None::<Place>).await.ok()?.ok()?;
+                    let listening = self.site.fleet.listen(None::<StreamPosition>).await.ok()?.ok()?;
                     self.waiting = listening.opening.into();
                     self.live = listening.live;
                 }

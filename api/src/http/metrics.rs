@@ -5,7 +5,7 @@ use tidemap_service::exposition::{
     Kind::{Counter, Gauge},
     TEXT,
 };
-use tidemap_wire::{Averages, Bps, Status, http::NodeJson};
+use tidemap_wire::{Averages, Bps, METRICS, Metric, MetricKind, MetricUnit, Status, http::NodeJson};
 use warp::{Filter, Rejection, http::HeaderMap, reply::Response};
 
 use crate::{
@@ -94,14 +94,18 @@ fn service(text: &mut Exposition, stats: &Stats) {
         .sample(&[], stats.health.listeners as f64);
     for (name, help, count) in [
         ("tidemap_api_ticks_total", "Ticks of the view.", counters.ticks),
-        ("tidemap_api_deltas_applied_total", "Deltas applied to the view.", counters.deltas_applied),
-        ("tidemap_api_deltas_stale_total", "Deltas older than the view.", counters.deltas_stale),
-        ("tidemap_api_deltas_ahead_total", "Deltas that had to wait for a snapshot.", counters.deltas_ahead),
-        ("tidemap_api_snapshots_total", "Snapshots taken from owners.", counters.snapshots_applied),
+        ("tidemap_api_deltas_applied_total", "Deltas applied to the view.", counters.fleet.deltas_applied),
+        ("tidemap_api_deltas_stale_total", "Deltas older than the view.", counters.fleet.deltas_stale),
+        (
+            "tidemap_api_deltas_ahead_total",
+            "Deltas that had to wait for a snapshot.",
+            counters.fleet.deltas_ahead,
+        ),
+        ("tidemap_api_snapshots_total", "Snapshots taken from owners.", counters.fleet.snapshots_applied),
         (
             "tidemap_api_snapshot_failures_total",
             "Requests for snapshots without an answer.",
-            counters.snapshots_failed,
+            counters.fleet.snapshots_failed,
         ),
         (
             "tidemap_api_streams_opened_total",
@@ -117,7 +121,7 @@ fn service(text: &mut Exposition, stats: &Stats) {
         text.family(Counter, name, help).sample(&[], count as f64);
     }
     let mut refused = text.family(Counter, "tidemap_api_refused_total", "Messages refused, by reason.");
-    for (reason, count) in &counters.refused {
+    for (reason, count) in &counters.fleet.refused {
         refused.sample(&[("reason", reason)], *count as f64);
     }
 }
@@ -147,6 +151,43 @@ fn each_node(text: &mut Exposition, nodes: &[NodeJson]) {
                 family.sample(&[("node", &node.name)], value);
             }
         }
+    }
+    for metric in METRICS {
+        host_metric(text, &metric, nodes);
+    }
+}
+
+/// A family of its own for each host metric, in Prometheus' base units.
+fn host_metric(text: &mut Exposition, metric: &Metric, nodes: &[NodeJson]) {
+    let (of_unit, base_unit, help): (&str, &str, &str) = match metric.unit {
+        MetricUnit::Percent => ("percent", "ratio", ", 0 to 1"),
+        MetricUnit::Megahertz => ("mhz", "hertz", ""),
+        MetricUnit::BytesPerSecond => ("bps", "bytes_per_second", ""),
+        MetricUnit::Seconds => ("s", "seconds", ""),
+        MetricUnit::Celsius => ("c", "celsius", ""),
+        MetricUnit::Count | MetricUnit::Bytes | MetricUnit::TurnsPerMinute | MetricUnit::Load => ("", "", ""),
+    };
+    let stem = metric.name.strip_suffix(of_unit).unwrap_or(metric.name);
+    let (kind, total) = match metric.kind {
+        MetricKind::Gauge => (Gauge, ""),
+        MetricKind::Counter => (Counter, "_total"),
+    };
+    let name = ["tidemap_node_", stem, base_unit, total].concat();
+    let mut family = text.family(kind, &name, &[metric.help, help, "."].concat());
+    for node in nodes {
+        // As with rates: what a silent node was like is nothing that it is like.
+        let is_live = metric.kind == MetricKind::Counter || node.status == Status::Online;
+        if let Some(value) = node.host.get(metric.id).filter(|_| is_live) {
+            family.sample(&[("node", &node.name)], in_base_unit(metric.unit, value.as_f64()));
+        }
+    }
+}
+
+fn in_base_unit(unit: MetricUnit, value: f64) -> f64 {
+    match unit {
+        MetricUnit::Percent => value / 100.0,
+        MetricUnit::Megahertz => value * 1e6,
+        _ => value,
     }
 }
 

@@ -12,6 +12,7 @@ use warp::{
 };
 
 use crate::{
+    fleet_task::Found,
     http::{
         Site, access, bodies,
         errors::ApiError,
@@ -20,12 +21,12 @@ use crate::{
         reader, respond,
     },
     json,
-    owner::Found,
 };
 
 /// What `/api/nodes/{name}` takes.
 const ONE_ALLOWS: &str = "GET, HEAD, DELETE";
-/// For the view to lose a node that its owner has forgotten. One that still reports may be back before that is seen.
+/// For the view to lose a node that its owner has forgotten. One that still reports may be back before that
+/// is seen.
 const GONE_WITHIN: Duration = Duration::from_secs(1);
 /// How often the view is looked at meanwhile; it changes four times a second.
 const LOOK: Duration = Duration::from_millis(50);
@@ -75,7 +76,7 @@ async fn answer_one(site: &Site, headers: &HeaderMap, name: &str) -> Result<Resp
     let name = decoded(name)?;
     let Some(found) = site.fleet.find(name.clone()).await? else { return Err(no_node(&name)) };
     let Found { id, partition, version, mut detail } = *found;
-    match site.owners.history(partition, id).await {
+    match site.ingest.history(partition, id).await {
         Ok(Some(history)) => {
             detail.last_60s = Some(history.last_60s);
             detail.last_15m = Some(history.last_15m);
@@ -91,7 +92,7 @@ async fn answer_forget(site: &Site, headers: &HeaderMap, name: &str) -> Result<R
     access::check_admin(&site.access, headers)?;
     let name = decoded(name)?;
     let (partition, id) = addressee(site, &name).await?;
-    if !site.owners.forget(partition, id).await?.known {
+    if !site.ingest.forget(partition, id).await?.known {
         return Err(no_node(&name));
     }
     gone(site, &name).await?;

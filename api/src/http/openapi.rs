@@ -1,16 +1,45 @@
-//! The description of all this.
+//! The OpenAPI description.
+
+use std::sync::LazyLock;
 
 use bytes::Bytes;
+use serde_json::{Value, json};
+use tidemap_wire::{METRICS, Metric, MetricUnit};
 use warp::{
     Filter, Rejection,
     http::{HeaderMap, HeaderValue, header},
     reply::Response,
 };
 
-use crate::http::{Site, bodies::JSON, get, reader};
+use crate::http::{Site, bodies::JSON, get, query, reader};
 
-/// Kept by hand; the tests hold it to the answers.
-pub(super) const DESCRIPTION: &str = include_str!("openapi.json");
+/// Written by hand but for the fields of host metrics and the fields to sort by; the tests hold it to the
+/// answers.
+pub(super) static DESCRIPTION: LazyLock<String> = LazyLock::new(|| {
+    let names = METRICS.map(|metric| Value::from(metric.json_name).to_string());
+    let properties =
+        METRICS.map(|metric| format!("{}: {}", Value::from(metric.json_name), property(&metric)));
+    let sort = query::sort_fields().flat_map(|name| [format!("\"{name}\""), format!("\"-{name}\"")]);
+    include_str!("openapi.json")
+        .replace("\"{sort}\"", &sort.collect::<Vec<_>>().join(", "))
+        .replace("\"{host}\": {}", &properties.join(",\n          "))
+        .replace("\"{host}\"", &names.join(", "))
+});
+
+fn property(metric: &Metric) -> Value {
+    let unit = match metric.unit {
+        MetricUnit::Percent => ", 0 to 100",
+        MetricUnit::Megahertz => " in megahertz",
+        _ => "",
+    };
+    let kind = if metric.is_whole { "integer" } else { "number" };
+    let description = [metric.help, unit, "."].concat();
+    let mut property = json!({ "type": [kind, "null"], "description": description });
+    if metric.is_whole || metric.unit == MetricUnit::BytesPerSecond {
+        property["minimum"] = 0.into();
+    }
+    property
+}
 
 /// `GET /api/openapi.json`
 pub(super) fn read(site: Site) -> impl Filter<Extract = (Response,), Error = Rejection> + Clone {

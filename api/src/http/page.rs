@@ -9,7 +9,7 @@ use warp::{
 };
 
 use crate::{
-    http::{Site, bodies::takes_gzip, errors::ApiError, get, reader, respond},
+    http::{Site, bodies::takes_gzip, get, reader},
     tiles::Tiles,
 };
 
@@ -36,11 +36,11 @@ const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self' 'wa
     style-src 'self'; img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; \
     frame-ancestors 'none'";
 
-/// What of the page depends on the operator's choice.
+/// What of the page depends on the configuration.
 #[derive(Debug)]
 pub(super) struct Page {
     policy: HeaderValue,
-    /// The entry as it tells of tiles; as it was built unless there are any.
+    /// The entry with the tiles named in it; `None` when there are none.
     index: Option<Bytes>,
 }
 
@@ -53,7 +53,7 @@ impl Page {
         let index = files.iter().find(|file| file.name == "index.html");
         Self {
             policy: policy(tiles.and_then(Tiles::origin)),
-            index: tiles.zip(index).map(|(tiles, index)| told_of(tiles, index.plain)),
+            index: tiles.zip(index).map(|(tiles, index)| with_tiles(tiles, index.plain)),
         }
     }
 }
@@ -68,7 +68,7 @@ fn policy(tiles: Option<&str>) -> HeaderValue {
 }
 
 /// The entry with the tiles in its head.
-fn told_of(tiles: &Tiles, index: &'static [u8]) -> Bytes {
+fn with_tiles(tiles: &Tiles, index: &'static [u8]) -> Bytes {
     const HEAD_END: &[u8] = b"</head>";
     let end = index.windows(HEAD_END.len()).position(|part| part == HEAD_END).unwrap_or(0);
     [&index[..end], tiles.meta().as_bytes(), &index[end..]].concat().into()
@@ -82,22 +82,29 @@ pub(super) fn file(site: Site) -> impl Filter<Extract = (Response,), Error = Rej
         )
         .and(get())
         .and(reader(site))
-        .then(|file: Option<&'static PageFile>, site: Site, headers: HeaderMap| async move {
-            respond(Ok::<_, ApiError>(
-                file.map_or_else(|| no_page(&site.page), |file| answer(&site.page, file, &headers)),
-            ))
+        .map(|part: PagePart, site: Site, headers: HeaderMap| match part {
+            PagePart::File(file) => answer(&site.page, file, &headers),
+            PagePart::NoPage => no_page(&site.page),
         })
 }
 
-/// The file at a path; `Some(None)` is the place where the page would be.
-fn find(files: &'static [PageFile], path: &str) -> Option<Option<&'static PageFile>> {
+/// What is at a path.
+#[derive(Debug)]
+enum PagePart {
+    File(&'static PageFile),
+    /// The page would be here, and was not built.
+    NoPage,
+}
+
+fn find(files: &'static [PageFile], path: &str) -> Option<PagePart> {
     let name = match path.strip_prefix('/')? {
         "" => "index.html",
         name => name,
     };
     match files.iter().find(|file| file.name == name) {
-        Some(file) => Some(Some(file)),
-        None => (path == "/").then_some(None),
+        Some(file) => Some(PagePart::File(file)),
+        None if path == "/" => Some(PagePart::NoPage),
+        None => None,
     }
 }
 
@@ -169,10 +176,17 @@ mod tests {
         PageFile { name: "index.html", plain: b"<head></head><p>", gzip: Some(b"gz") },
     ];
 
+    fn file(path: &str) -> &'static PageFile {
+        match find(PAGE, path) {
+            Some(PagePart::File(file)) => file,
+            other => panic!("{path}: {other:?}"),
+        }
+    }
+
     fn headers(path: &str, accepts: &'static str) -> HeaderMap {
         let mut request = HeaderMap::new();
         request.insert(header::ACCEPT_ENCODING, HeaderValue::from_static(accepts));
-        answer(&Page::of(PAGE, None), find(PAGE, path).unwrap().unwrap(), &request).headers().clone()
+        answer(&Page::of(PAGE, None), file(path), &request).headers().clone()
     }
 
     #[test]
@@ -206,12 +220,12 @@ mod tests {
     }
 
     #[test]
-    fn the_entry_tells_of_tiles_when_there_are_any() {
+    fn the_entry_names_the_tiles_when_there_are_any() {
         let tiles =
             Tiles { url: "/{z}/{x}/{y}".parse().unwrap(), attribution: Some("<us>".parse().unwrap()) };
         let mut request = HeaderMap::new();
         request.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("gzip"));
-        let entry = find(PAGE, "/").unwrap().unwrap();
+        let entry = file("/");
         let page = Page::of(PAGE, Some(&tiles));
         assert_eq!(page.index.as_deref(), Some(["<head>", &tiles.meta(), "</head><p>"].concat().as_bytes()),);
         let encoding =
@@ -221,8 +235,8 @@ mod tests {
 
     #[test]
     fn a_path_names_a_file_of_the_page_and_nothing_else() {
-        assert!(find(PAGE, "/index.html").unwrap().is_some());
-        assert!(find(&[], "/").unwrap().is_none());
+        assert_eq!(file("/index.html").name, "index.html");
+        assert!(matches!(find(&[], "/"), Some(PagePart::NoPage)));
         for path in ["/nope", "/../index.html", "//", "/index.html/", "/app.0123abcd.wasm.gz"] {
             assert!(find(PAGE, path).is_none(), "{path}");
         }

@@ -2,7 +2,7 @@
 
 use std::cmp::Ordering;
 
-use tidemap_wire::{Bps, Status, http::NodeJson};
+use tidemap_wire::{Bps, METRICS, Status, http::NodeJson};
 use warp::{Filter, Rejection};
 
 use crate::{answers::Grouping, http::errors::ApiError};
@@ -19,10 +19,19 @@ pub(super) struct NodeQuery {
 }
 
 /// An order. Nodes of which the field is not known come last, whichever way it runs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 struct Sort {
-    field: &'static Field,
+    by: SortKey,
     descending: bool,
+}
+
+/// What nodes are sorted by.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum SortKey {
+    /// A place in [`FIELDS`].
+    Field(usize),
+    /// The id of a host metric.
+    Metric(u8),
 }
 
 /// A field to sort by.
@@ -38,7 +47,7 @@ enum Key<'a> {
     Text(&'a str),
 }
 
-/// Every field of a node that has an order.
+/// The fields of a node that have an order, beside all host metrics.
 static FIELDS: &[Field] = &[
     Field { name: "name", key: |node| Some(Key::Text(&node.name)) },
     Field { name: "hostname", key: |node| text(&node.hostname) },
@@ -46,7 +55,6 @@ static FIELDS: &[Field] = &[
     Field { name: "provider", key: |node| text(&node.provider) },
     Field { name: "status", key: |node| Some(Key::Number(f64::from(node.status.code()))) },
     Field { name: "status_for_s", key: |node| Some(Key::Number(node.status_for_s as f64)) },
-    Field { name: "cpu_percent", key: |node| node.cpu_percent.map(Key::Number) },
     Field { name: "memory_percent", key: |node| node.memory_percent.map(Key::Number) },
     Field { name: "disk_percent", key: |node| node.disk_percent.map(Key::Number) },
     Field { name: "network_tx_bytes_per_sec", key: |node| rate(node.network_tx_bytes_per_sec) },
@@ -81,8 +89,6 @@ static FIELDS: &[Field] = &[
     },
     Field { name: "last_seen_timestamp", key: |node| Some(Key::Number(node.last_seen_timestamp)) },
     Field { name: "age_ms", key: |node| Some(Key::Number(node.age_ms as f64)) },
-    Field { name: "uptime_s", key: |node| node.uptime_s.map(|seconds| Key::Number(seconds as f64)) },
-    Field { name: "load_1", key: |node| node.load_1.map(Key::Number) },
 ];
 
 impl NodeQuery {
@@ -139,15 +145,16 @@ impl Sort {
             Some(name) => (true, name),
             None => (false, value),
         };
-        let field = FIELDS.iter().find(|field| field.name == name).ok_or_else(|| {
-            let names: Vec<&str> = FIELDS.iter().map(|field| field.name).collect();
-            format!("not a field to sort by; there are {}", names.join(", "))
+        let field = FIELDS.iter().position(|field| field.name == name).map(SortKey::Field);
+        let metric = || METRICS.iter().find(|metric| metric.json_name == name);
+        let by = field.or_else(|| metric().map(|metric| SortKey::Metric(metric.id))).ok_or_else(|| {
+            format!("not a field to sort by; there are {}", sort_fields().collect::<Vec<_>>().join(", "))
         })?;
-        Ok(Self { field, descending })
+        Ok(Self { by, descending })
     }
 
     fn compare(self, one: &NodeJson, other: &NodeJson) -> Ordering {
-        match ((self.field.key)(one), (self.field.key)(other)) {
+        match (self.by.of(one), self.by.of(other)) {
             (Some(one), Some(other)) => {
                 let order = one.partial_cmp(&other).unwrap_or(Ordering::Equal);
                 if self.descending { order.reverse() } else { order }
@@ -157,13 +164,19 @@ impl Sort {
     }
 }
 
-impl PartialEq for Field {
-    fn eq(&self, other: &Self) -> bool {
-        self.name == other.name
+impl SortKey {
+    fn of(self, node: &NodeJson) -> Option<Key<'_>> {
+        match self {
+            Self::Field(place) => (FIELDS[place].key)(node),
+            Self::Metric(id) => node.host.get(id).map(|value| Key::Number(value.as_f64())),
+        }
     }
 }
 
-impl Eq for Field {}
+/// The names of what nodes can be sorted by.
+pub(super) fn sort_fields() -> impl Iterator<Item = &'static str> {
+    FIELDS.iter().map(|field| field.name).chain(METRICS.map(|metric| metric.json_name))
+}
 
 /// What to group totals by, if by anything.
 pub(super) fn grouping(query: &str) -> Result<Option<Grouping>, ApiError> {

@@ -1,11 +1,11 @@
 //! Connections: accepted, served, limited, ended.
 //!
-//! warp serves on its own too, but each of its connections is a task that nobody awaits, without a limit of time or
+//! warp can serve too, but each of its connections is a task that nobody awaits, without a limit of time or
 //! number, and a browser that closes its event stream is logged as an error.
 
-mod gate;
-mod patience;
-mod visitors;
+mod client_limits;
+mod request_limits;
+mod slow_client;
 
 use std::{future, io, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 
@@ -31,23 +31,24 @@ use warp::{
 };
 
 use self::{
-    patience::{Patience, Terms},
-    visitors::{TooMany, Visitor, Visitors},
+    client_limits::{ClientLimits, ClientQuota, TooMany},
+    slow_client::{ReadPace, SlowClientLimit},
 };
 use crate::{config::Limits, http::with_common_headers};
 
 /// Connections at a time; further ones wait to be accepted.
 const CONNECTIONS: usize = 16_384;
-/// A client that has not sent its request's head by then is not heard any more.
+/// A client that has not sent its request's head by then is disconnected.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
-/// So much of a request is held before its head has ended, and so much is written ahead of a slow client, whole frames
-/// apart. Heads that fit but are longer than they may be get an answer in words.
+/// So much of a request is buffered before its head has ended, and so much is written ahead of a slow client,
+/// not counting whole frames. Heads that fit but are longer than the limit get an answer that says so.
 const BUFFER_BYTES: usize = 32 * 1024;
-/// A client that takes nothing of what it is sent for so long, or for longer less than a quarter of a megabit a second, is
-/// not sent anything any more. An event stream can be resumed.
-const TERMS: Terms = Terms { most: Duration::from_secs(30), pace: 32 * 1024 };
-/// When no connection can be accepted, such as for want of file descriptors, the next try comes after this.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(250);
+/// A client that reads nothing for so long, or for longer less than a quarter of a megabit a second, is
+/// disconnected. An event stream can be resumed.
+const READ_PACE: ReadPace = ReadPace { max_stall: Duration::from_secs(30), bytes_per_second: 32 * 1024 };
+/// When no connection can be accepted, such as for want of file descriptors, the next attempt comes after
+/// this.
+const ACCEPT_RETRY: Duration = Duration::from_millis(250);
 
 /// Serves `routes` until `shutdown`, and then until every connection has ended.
 pub(super) async fn run<R: Reply + 'static>(
@@ -57,27 +58,27 @@ pub(super) async fn run<R: Reply + 'static>(
     shutdown: CancellationToken,
 ) {
     let mut connections = JoinSet::new();
-    let mut visitors = Visitors::new(limits);
+    let mut clients = ClientLimits::new(limits);
     while !shutdown.is_cancelled() {
         tokio::select! {
             // The process ends.
             () = shutdown.cancelled() => {}
             // A client comes.
             (stream, address) = accept(&listener), if connections.len() < CONNECTIONS => {
-                match visitors.enter(address.ip(), Instant::now()) {
-                    Ok(visitor) => {
-                        connections.spawn(serve(routes.clone(), stream, visitor, shutdown.clone()));
+                match clients.admit(address.ip(), Instant::now()) {
+                    Ok(quota) => {
+                        connections.spawn(serve(routes.clone(), stream, quota, shutdown.clone()));
                     }
-                    Err(TooMany) => turn_away(&stream, address),
+                    Err(TooMany) => reject(&stream, address),
                 }
             }
             // A connection has ended.
-            Some(ended) = connections.join_next() => told(ended),
+            Some(ended) = connections.join_next() => log_panic(ended),
         }
     }
     drop(listener);
     while let Some(ended) = connections.join_next().await {
-        told(ended);
+        log_panic(ended);
     }
 }
 
@@ -90,31 +91,31 @@ async fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
             Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
             Err(error) => {
                 tracing::warn!(%error, "cannot accept connections");
-                tokio::time::sleep(ACCEPT_PAUSE).await;
+                tokio::time::sleep(ACCEPT_RETRY).await;
             }
         }
     }
 }
 
-/// Says why, as far as that goes without waiting, and closes.
-fn turn_away(stream: &TcpStream, address: SocketAddr) {
+/// Sends the reason, as far as that goes without waiting, and closes.
+fn reject(stream: &TcpStream, address: SocketAddr) {
     tracing::debug!(%address, "a client has too many connections");
     // A new connection has room for so little; if not, the client sees it closed.
-    stream.try_write(&gate::full()).ok();
+    stream.try_write(&request_limits::too_many_connections()).ok();
 }
 
 async fn serve<R: Reply + 'static>(
     routes: BoxedFilter<(R,)>,
     stream: TcpStream,
-    visitor: Option<Arc<Visitor>>,
+    quota: Option<Arc<ClientQuota>>,
     shutdown: CancellationToken,
 ) {
     // The tail of a frame must not wait for the acknowledgement of its head.
     if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(%error, "a connection may be slower than it could be");
+        tracing::debug!(%error, "cannot set TCP_NODELAY");
     }
     let routes = TowerToHyperService::new(warp::service(routes));
-    let service = service_fn(|request| match gate::refusal(&request, visitor.as_ref()) {
+    let service = service_fn(|request| match request_limits::refusal(&request, quota.as_ref()) {
         None => Either::Left(routes.call(request)),
         Some(refusal) => Either::Right(future::ready(Ok(with_common_headers(refusal)))),
     });
@@ -123,10 +124,10 @@ async fn serve<R: Reply + 'static>(
             .timer(TokioTimer::new())
             .header_read_timeout(HEAD_TIMEOUT)
             .max_buf_size(BUFFER_BYTES)
-            .serve_connection(TokioIo::new(Patience::new(stream, TERMS)), service)
+            .serve_connection(TokioIo::new(SlowClientLimit::new(stream, READ_PACE)), service)
     );
     let ended: hyper::Result<()> = tokio::select! {
-        // The client is gone, or has been told to go.
+        // The client has disconnected, or was disconnected.
         ended = connection.as_mut() => ended,
         // The process ends: what is being answered still is, and streams end by themselves.
         () = shutdown.cancelled() => {
@@ -135,13 +136,12 @@ async fn serve<R: Reply + 'static>(
         }
     };
     if let Err(error) = ended {
-        // Clients come and go as they like; it matters to who looks for it only.
         tracing::debug!(%error, "a connection broke");
     }
 }
 
-fn told(ended: Result<(), tokio::task::JoinError>) {
+fn log_panic(ended: Result<(), tokio::task::JoinError>) {
     if let Err(error) = ended {
-        tracing::error!(%error, "a connection's task broke down");
+        tracing::error!(%error, "the task of a connection panicked");
     }
 }

@@ -1,11 +1,16 @@
-//! The routes over a made fleet. There is no broker: an owner that would have to be asked is not there.
+//! The routes over a made fleet. There is no broker: requests to workers fail.
 
 mod described;
+mod registry;
 mod streamed;
 
 use std::{collections::BTreeMap, io::Read, num::NonZeroU32, sync::Arc};
 
 use serde_json::Value;
+use tidemap_client::{
+    FeedMessage,
+    testing::{AT_MS, TestPartition, bps, full_node, node, one_partition},
+};
 use tidemap_service::nats::NatsArgs;
 use tidemap_wire::{
     NodeUpdate, Status,
@@ -17,9 +22,8 @@ use warp::{Filter, Reply, http::Response, hyper::body::Bytes};
 
 use crate::{
     config::{Access, ApiConfig, Limits},
+    fleet_task::{self, FleetHandle, FleetTask},
     http::{Site, SiteParts, routes},
-    owner::{self, FleetHandle, Incoming, Owner},
-    testing::{AT_MS, Truth, bps, full_node, node, one_partition},
 };
 
 type Answer = Response<Bytes>;
@@ -42,17 +46,17 @@ fn fleet() -> Vec<NodeUpdate> {
     ]
 }
 
-fn owner_of(updates: Vec<NodeUpdate>, redacted: bool) -> Owner {
+fn task_of(updates: Vec<NodeUpdate>, redacted: bool) -> FleetTask {
     let (count, partition) = one_partition();
-    let mut truth = Truth::new();
-    truth.put(updates);
+    let mut worker = TestPartition::new();
+    worker.put(updates);
     let now = Instant::now();
-    let mut owner = Owner::new(count, redacted, now, AT_MS);
-    owner.tick(6, now, AT_MS);
-    owner.receive(Incoming::Snapshot(partition, truth.snapshot()));
-    owner.receive(Incoming::Stats(partition, Box::new(truth.stats())));
-    owner.tick(7, now, AT_MS);
-    owner
+    let mut task = FleetTask::new(count, redacted, now, AT_MS);
+    task.tick(6, now, AT_MS);
+    task.receive(FeedMessage::Snapshot(partition, worker.snapshot()));
+    task.receive(FeedMessage::Stats(partition, Box::new(worker.stats())));
+    task.tick(7, now, AT_MS);
+    task
 }
 
 impl Site {
@@ -60,7 +64,7 @@ impl Site {
     fn over(fleet: FleetHandle, other: &Site) -> Self {
         Self(Arc::new(SiteParts {
             fleet,
-            owners: other.owners.clone(),
+            ingest: other.ingest.clone(),
             access: other.access.clone(),
             partitions: other.partitions,
             metrics_nodes: other.metrics_nodes,
@@ -72,12 +76,12 @@ impl Site {
 
 /// A site over a fleet that stands still, so that every request is of the same tick.
 async fn site(updates: Vec<NodeUpdate>, readers: Readers) -> Site {
-    let mut owner = owner_of(updates, readers == Readers::Everybody);
-    let (asks_in, mut asks) = mpsc::channel(8);
-    let handle = FleetHandle::new(asks_in, owner.answers());
+    let mut task = task_of(updates, readers == Readers::Everybody);
+    let (requests_in, mut requests) = mpsc::channel(8);
+    let handle = FleetHandle::new(requests_in, task.answers());
     tokio::spawn(async move {
-        while let Some(ask) = asks.recv().await {
-            owner::answer(&mut owner, ask);
+        while let Some(request) = requests.recv().await {
+            fleet_task::answer(&mut task, request);
         }
     });
     // Port 1 is nobody's, so this connection is never made.
@@ -260,7 +264,7 @@ async fn a_node_is_found_by_either_of_its_names() {
         let found: NodeDetailJson = json(&answer);
         assert_eq!(found.node.name, "web-01.example");
         assert_eq!(found.interfaces[0].rx_bytes_per_sec, bps(1_234.5));
-        assert_eq!(found.last_60s, None, "there is no owner to ask");
+        assert_eq!(found.last_60s, None, "no worker answers");
     }
     for path in ["nope", "%FF", "a%2Fb", &"x".repeat(200)] {
         let answer = get(&format!("/api/nodes/{path}")).await;
@@ -270,7 +274,7 @@ async fn a_node_is_found_by_either_of_its_names() {
 }
 
 #[tokio::test]
-async fn forgetting_takes_the_token_and_an_owner() {
+async fn forgetting_takes_the_token_and_a_worker() {
     let with_token = api(Readers::WithToken).await;
     let delete = |authorization: Option<&str>| {
         let request = warp::test::request().method("DELETE").path("/api/nodes/db");
@@ -389,14 +393,14 @@ async fn metrics_name_no_more_nodes_than_they_may() {
 async fn ready_means_a_fresh_view_of_every_partition() {
     assert_eq!(get("/readyz").await.status(), 200);
     let (count, _) = one_partition();
-    let mut owner = Owner::new(count, false, Instant::now(), AT_MS);
-    let (asks_in, mut asks) = mpsc::channel(1);
-    let handle = FleetHandle::new(asks_in, owner.answers());
+    let mut task = FleetTask::new(count, false, Instant::now(), AT_MS);
+    let (requests_in, mut requests) = mpsc::channel(1);
+    let handle = FleetHandle::new(requests_in, task.answers());
     let site = site(fleet(), Readers::OnLoopback).await;
     let site = Site::over(handle, &site);
     let answering = async {
-        let ask = asks.recv().await.unwrap();
-        owner::answer(&mut owner, ask);
+        let request = requests.recv().await.unwrap();
+        fleet_task::answer(&mut task, request);
     };
     let api = routes(site);
     let request = warp::test::request().path("/readyz").reply(&api);

@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 use tidemap_wire::{Partition, PartitionCount};
 
-use super::{Action, DEAD_AFTER_MS, Lease, Leases, RESERVED_MS};
+use super::{Action, DEAD_AFTER_MS, Lease, Leases, RESERVED_MS, heartbeat_key, lease_key};
 
 /// A bucket with compare-and-swap, shared by several workers in one thread.
 #[derive(Default)]
@@ -21,7 +21,7 @@ impl Bucket {
     }
 
     fn swap(&mut self, partition: Partition, lease: &Lease, expected: u64) -> bool {
-        let key = format!("p.{partition}");
+        let key = lease_key(partition);
         let taken = self.revision_of(&key) == expected;
         if taken {
             self.put(&key, Some(serde_json::to_vec(lease).unwrap()));
@@ -41,20 +41,32 @@ impl Worker {
     }
 
     fn read(&mut self, bucket: &Bucket, now_ms: u64) {
+        self.leases.opened(bucket.revision);
         for (key, value, revision) in &bucket.log[self.read..] {
             self.leases.observe(key, value.as_deref(), *revision, now_ms);
         }
         self.read = bucket.log.len();
     }
 
+    /// Writes a heartbeat when it should.
+    fn show_life(&mut self, bucket: &mut Bucket) {
+        if self.leases.shows_life() {
+            bucket.put(&heartbeat_key(&self.leases.me), Some(vec![]));
+            self.leases.heartbeat_stored();
+        }
+    }
+
+    fn release(&self, bucket: &mut Bucket, partition: Partition) {
+        let (lease, revision) = self.leases.held(partition).unwrap();
+        let released = Lease { owner: String::new(), epoch: lease.epoch };
+        assert!(bucket.swap(partition, &released, revision));
+    }
+
     /// One second in a worker's life: heartbeat, renew, read, act.
     fn turn(&mut self, bucket: &mut Bucket, now_ms: u64) {
-        bucket.put(&format!("w.{}", self.leases.me), Some(vec![]));
-        self.leases.heartbeat_taken();
-        let mine: Vec<_> = self.leases.mine().collect();
-        for partition in mine {
-            let (lease, revision) = self.leases.held(partition).unwrap();
-            bucket.swap(partition, &lease.clone(), revision);
+        self.show_life(bucket);
+        for (partition, lease, revision) in self.leases.mine() {
+            bucket.swap(partition, lease, revision);
         }
         self.read(bucket, now_ms);
         for action in self.leases.plan(now_ms, 0) {
@@ -68,13 +80,13 @@ impl Worker {
                     bucket.swap(partition, &released, revision);
                 }
                 Action::Sweep(worker) => bucket.put(&format!("w.{worker}"), None),
-                Action::Bury(worker, revision) => {
+                Action::Purge(worker, revision) => {
                     bucket
                         .log
                         .iter_mut()
                         .filter(|(key, _, of)| *key == format!("w.{worker}") && *of <= revision)
                         .for_each(|(key, ..)| key.clear());
-                    self.leases.buried(&worker);
+                    self.leases.purged(&worker);
                 }
             }
         }
@@ -118,7 +130,7 @@ fn a_dead_workers_partitions_go_to_the_living_under_a_higher_epoch() {
     let mut bucket = Bucket::default();
     let mut workers = vec![Worker::new("a"), Worker::new("b")];
     run(&mut workers, &mut bucket, 0..4);
-    let lost: Vec<Partition> = workers[0].leases.mine().collect();
+    let lost: Vec<Partition> = workers[0].leases.mine().map(|(partition, ..)| partition).collect();
     let before: Vec<u64> = lost.iter().map(|k| workers[0].leases.held(*k).unwrap().0.epoch).collect();
     let mut survivor = vec![workers.remove(1)];
     run(&mut survivor, &mut bucket, 4..8);
@@ -128,6 +140,40 @@ fn a_dead_workers_partitions_go_to_the_living_under_a_higher_epoch() {
     for (partition, epoch) in lost.iter().zip(before) {
         assert!(survivor[0].leases.held(*partition).unwrap().0.epoch > epoch);
     }
+}
+
+#[test]
+fn a_leaving_workers_partitions_are_taken_as_each_is_released() {
+    let mut bucket = Bucket::default();
+    let mut workers = vec![Worker::new("a"), Worker::new("b")];
+    run(&mut workers, &mut bucket, 0..4);
+    let (leaving, mut staying) = (workers.remove(1), workers.remove(0));
+    let theirs: Vec<Partition> = leaving.leases.mine().map(|(partition, ..)| partition).collect();
+    assert_eq!(theirs.len(), 4);
+    bucket.put(&heartbeat_key("b"), None);
+    staying.turn(&mut bucket, 4_000);
+    assert_eq!(staying.owned(), 4, "nothing is taken before it is released");
+    for (partition, owned) in theirs.into_iter().zip(5..) {
+        leaving.release(&mut bucket, partition);
+        staying.turn(&mut bucket, 4_000);
+        assert_eq!(staying.owned(), owned);
+    }
+}
+
+#[test]
+fn what_was_released_for_a_worker_that_cannot_read_leases_is_soon_taken_back() {
+    let mut bucket = Bucket::default();
+    let (mut able, mut blind) = (Worker::new("a"), Worker::new("b"));
+    let mut owned = Vec::new();
+    for second in 0..12 {
+        if second >= 2 {
+            blind.show_life(&mut bucket);
+        }
+        able.turn(&mut bucket, second * 1_000);
+        owned.push(able.owned());
+    }
+    assert_eq!(owned[..4], [8, 8, 4, 4], "a starting worker gets its share");
+    assert_eq!(owned[11], 8, "{owned:?}");
 }
 
 #[test]
@@ -155,7 +201,7 @@ fn a_workers_heartbeat_is_swept_long_after_its_death() {
 }
 
 #[test]
-fn a_worker_that_comes_back_is_not_buried() {
+fn the_marker_of_a_worker_that_comes_back_is_not_purged() {
     let mut bucket = Bucket::default();
     let mut workers = vec![Worker::new("a")];
     run(&mut workers, &mut bucket, 0..4);
@@ -199,6 +245,7 @@ fn a_partition_whose_lease_was_lost_is_first_left_to_the_worker_that_knows_it() 
     let (mine, others) = (count.partition(0).unwrap(), count.partition(1).unwrap());
     let mut leases = Leases::new("me", count);
     leases.begin_anew([mine].into_iter(), 1_000);
+    leases.opened(0);
     let taken = |leases: &Leases, now_ms| -> Vec<Partition> {
         let plan = leases.plan(now_ms, 7).into_iter();
         plan.filter_map(|action| if let Action::Acquire(k, ..) = action { Some(k) } else { None }).collect()

@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 use tidemap_wire::{Bps, NodeId, ReceivedReport, Sample, Status};
 
-use super::{Node, Outcome};
+use super::{Node, Observed};
 
 fn id() -> NodeId {
     NodeId::from_name("web-01").unwrap()
@@ -27,11 +27,11 @@ fn report(boot: u64, samples: Vec<Sample>) -> ReceivedReport<'static> {
 }
 
 /// A node that has seen these samples, each published when it was read.
-fn node(seen: &[(u64, u64, i64)]) -> (Node, Outcome) {
+fn node(seen: &[(u64, u64, i64)]) -> (Node, Observed) {
     let reports: Vec<ReceivedReport<'_>> =
         seen.iter().map(|(boot, seq, start_ms)| report(*boot, vec![sample(*seq, *start_ms)])).collect();
     let mut node = Node::new(0, &reports[0], reports[0].samples[0].at_ms);
-    let mut total = Outcome::default();
+    let mut total = Observed::default();
     for report in reports {
         let published_ms = report.samples[0].at_ms;
         let outcome = node.observe(report, published_ms);
@@ -75,7 +75,7 @@ fn runs_of_one_outage_that_come_after_the_newest_count_once_each() {
     // Run 1 was known, run 2 began and ended in the outage, run 3 is heard live first; each batch comes twice.
     let runs = [(1, 0, 2..=20), (2, 30_000, 1..=20), (3, 60_000, 1..=9)];
     let (mut node, _) = node(&[(1, 1, 0), (3, 10, 60_000)]);
-    let mut total = Outcome::default();
+    let mut total = Observed::default();
     for (boot, start_ms, seqs) in runs.iter().flat_map(|run| [run, run]).cloned() {
         let backlog = seqs.map(|seq| sample(seq, start_ms)).collect();
         let outcome = node.observe(report(boot, backlog), 70_100);

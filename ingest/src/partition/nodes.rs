@@ -4,7 +4,7 @@ use std::{hash::BuildHasher, hint::black_box};
 
 use foldhash::quality::RandomState;
 use hashbrown::HashTable;
-use tidemap_wire::{NodeId, SLOTS, Slot};
+use tidemap_wire::{NodeId, Slot};
 
 use crate::node::Node;
 
@@ -45,15 +45,16 @@ impl Nodes {
         Some(entry.remove().0.1)
     }
 
-    /// Waits for the memory of nodes: of all at once, where whoever asks for one after the other waits for each.
-    pub(super) fn approach<'a>(&self, places: impl Iterator<Item = (Slot, &'a str)>) {
-        // No name is looked at here, because that would be another wait. Nearly always it is the right one.
+    /// Loads these nodes into the processor's cache: the waits for memory overlap, where one lookup after another would
+    /// wait for each.
+    pub(super) fn prefetch<'a>(&self, places: impl Iterator<Item = (Slot, &'a str)>) {
+        // Names are not compared, because that would be another wait. The first node with the hash is nearly always right.
         let likely: Vec<&Entry> =
             places.filter_map(|(slot, token)| self.slot(slot).iter_hash(self.hash(token)).next()).collect();
-        let touched =
-            |touch: fn(&Node) -> u64| likely.iter().map(|(_, node)| touch(node)).fold(0, u64::wrapping_add);
-        black_box(touched(Node::touch));
-        black_box(touched(|node| node.windows().touch()));
+        let read =
+            |part: fn(&Node) -> u64| likely.iter().map(|(_, node)| part(node)).fold(0, u64::wrapping_add);
+        black_box(read(Node::prefetch));
+        black_box(read(|node| node.windows().prefetch()));
     }
 
     pub(super) fn of_slot(&self, slot: Slot) -> impl ExactSizeIterator<Item = (&NodeId, &Node)> {
@@ -91,7 +92,7 @@ impl Nodes {
 
 impl Default for Nodes {
     fn default() -> Self {
-        let slots = (0..SLOTS).map(|_| HashTable::default()).collect();
+        let slots = Slot::all().map(|_| HashTable::default()).collect();
         Self { slots, hasher: RandomState::default() }
     }
 }

@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 use tidemap_wire::{Bps, EventKind, NodeId, PackWriter, Report, Sample, Slot, encode, subject};
 
-use super::{Limits, Message, Partition, Taken};
+use super::{Limits, Message, Outcome, Partition, Refusal};
 
 const LIMITS: Limits = Limits { offline_after_ms: 30_000, forget_after_ms: 60_000 };
 
@@ -15,7 +15,7 @@ fn report(name: &str, seq: u64) -> Report {
     Report { node: id(name), boot: 1, hello: None, samples: vec![sample] }
 }
 
-fn observe(partition: &mut Partition, subject: &str, payload: &[u8]) -> Result<(), &'static str> {
+fn observe(partition: &mut Partition, subject: &str, payload: &[u8]) -> Result<(), Refusal> {
     partition.observe(Message { subject, payload, published_ms: 0 })
 }
 
@@ -26,18 +26,18 @@ fn refused_messages_change_nothing_but_their_count() {
     let mut check = |subject: &str, payload: &[u8], reason| {
         assert_eq!(observe(&mut partition, subject, payload), Err(reason));
     };
-    check(&good, b"\xc1 garbage", "garbage");
-    check("tidemap.v1.sample.1.web-01", &encode(&report("web-01", 1)), "subject");
-    check(&good, &encode(&report("web-02", 1)), "node-mismatch");
-    check(&good, &encode(&Report { samples: vec![], ..report("web-01", 1) }), "empty");
-    check(&good, &encode(&report("web-01", 0)), "implausible");
+    check(&good, b"\xc1 garbage", Refusal::Garbage);
+    check("tidemap.v1.sample.1.web-01", &encode(&report("web-01", 1)), Refusal::Subject);
+    check(&good, &encode(&report("web-02", 1)), Refusal::NodeMismatch);
+    check(&good, &encode(&Report { samples: vec![], ..report("web-01", 1) }), Refusal::Empty);
+    check(&good, &encode(&report("web-01", 0)), Refusal::Implausible);
     let mut absurd = report("web-01", 1);
     absurd.samples[0].rx_bps = Bps::new(1e300);
-    check(&good, &encode(&absurd), "implausible");
+    check(&good, &encode(&absurd), Refusal::Implausible);
     for at_ms in [i64::MIN, -1, i64::MAX] {
         let mut absurd = report("web-01", 1);
         absurd.samples[0].at_ms = at_ms;
-        check(&good, &encode(&absurd), "implausible");
+        check(&good, &encode(&absurd), Refusal::Implausible);
     }
     assert!(partition.snapshot().is_empty());
     assert_eq!(partition.stats().refused.values().sum::<u64>(), 9);
@@ -55,10 +55,10 @@ fn a_report_in_a_pack_counts_as_if_it_had_come_alone() {
     let reports = [encode(&report("a", 1)), encode(&report("a", 1)), encode(&report("a", 2))];
     let (subject, payload) = pack("a", &reports.each_ref().map(Vec::as_slice));
     let message = Message { subject: &subject, payload: &payload, published_ms: 5 };
-    assert_eq!(partition.observe_unless(message, |_| false), Taken { reports: 3, refused: None });
+    assert_eq!(partition.observe_unless(message, |_| false), Outcome { reports: 3, refused: None });
     let stats = partition.stats();
     assert_eq!((stats.samples, stats.duplicates, partition.snapshot()[0].seen_ms), (2, 1, 5));
-    assert_eq!(partition.observe_unless(message, |node| node == "a"), Taken::default());
+    assert_eq!(partition.observe_unless(message, |node| node == "a"), Outcome::default());
     assert_eq!(partition.stats().duplicates, 1);
 }
 
@@ -72,7 +72,7 @@ fn a_bad_report_in_a_pack_spoils_no_other() {
     let message = Message { subject: &subject, payload: &payload, published_ms: 0 };
     assert_eq!(
         partition.observe_unless(message, |_| false),
-        Taken { reports: 1, refused: Some("other-slot") }
+        Outcome { reports: 1, refused: Some(Refusal::OtherSlot) }
     );
     let refused = partition.stats().refused;
     assert_eq!(format!("{refused:?}"), r#"{"garbage": 1, "implausible": 1, "other-slot": 1}"#);

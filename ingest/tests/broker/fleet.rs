@@ -5,16 +5,12 @@ use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
 use async_nats::{Client, jetstream};
 use futures_util::{StreamExt, TryStreamExt};
 use tempfile::TempDir;
+use tidemap_broker::{Broker, BrokerConfig, keys::Keys};
 use tidemap_ingest::{
-    IngestConfig,
-    partition::{Limits, Message, Partition},
+    Config,
+    internals::{Limits, Message, Partition},
 };
-use tidemap_service::{
-    broker::{self, Broker, BrokerConfig},
-    keys::Keys,
-    nats::NatsArgs,
-    streams,
-};
+use tidemap_service::{nats::NatsArgs, streams};
 use tidemap_wire::{
     Averages, Bps, ForgetReply, ForgetRequest, NodeId, NodeUpdate, PackWriter, PartitionCount,
     PartitionStats, Report, Sample, Slot, SnapshotChunk, SnapshotRequest, decode, encode, subject,
@@ -52,7 +48,7 @@ pub(crate) type Facts = BTreeMap<NodeId, (Averages, Averages, u64, u64)>;
 impl Fleet {
     pub(crate) async fn start() -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let binary = broker::locate(&broker::default_tools_dir()).unwrap();
+        let binary = tidemap_broker::locate(&tidemap_broker::default_tools_dir()).unwrap();
         let keys = Keys::open_or_create(dir.path()).unwrap();
         let config = BrokerConfig { dir: dir.path().to_owned(), listen: None, tls: None };
         let broker = Broker::start(&binary, config).await.unwrap();
@@ -67,20 +63,20 @@ impl Fleet {
     }
 
     pub(crate) fn worker_with_metrics(&self, partitions: u16, metrics: Option<SocketAddr>) -> Worker {
-        self.worker_by(self.access.clone(), IngestConfig { metrics, ..self.config(partitions) })
+        self.worker_by(self.access.clone(), Config { metrics, ..self.config(partitions) })
     }
 
     /// A worker that comes another way.
-    pub(crate) fn worker_by(&self, access: NatsArgs, config: IngestConfig) -> Worker {
+    pub(crate) fn worker_by(&self, access: NatsArgs, config: Config) -> Worker {
         let stop = CancellationToken::new();
         let shutdown = stop.clone();
         let running = tokio::spawn(async move { tidemap_ingest::run(config, &access, shutdown).await });
         Worker { running, stop }
     }
 
-    pub(crate) fn config(&self, partitions: u16) -> IngestConfig {
+    pub(crate) fn config(&self, partitions: u16) -> Config {
         let partitions = PartitionCount::new(partitions).unwrap();
-        IngestConfig { partitions, limits: LIMITS, replicas: 1, metrics: None }
+        Config { partitions, limits: LIMITS, replicas: 1, metrics: None }
     }
 
     /// Makes the streams, as the first worker would.

@@ -1,10 +1,8 @@
 //! What the next owner knows.
 
 use async_nats::jetstream::stream::DiscardPolicy;
-use tidemap_ingest::{
-    checkpoint::{Checkpoint, Part},
-    log::{Content, Place},
-    vault::{self, Order, Writer},
+use tidemap_ingest::internals::{
+    Checkpoint, CheckpointWriter, Content, LogPosition, Part, WriteRequest, load_checkpoints,
 };
 use tidemap_service::streams;
 use tidemap_wire::{NodeId, PartitionCount, Slot};
@@ -63,20 +61,20 @@ async fn an_owner_that_was_replaced_cannot_write_over_its_successor() {
     let part = Part::all(slot, 0).next().unwrap();
     let writes = async |epoch: u64, revisions| {
         let (orders, todo) = mpsc::channel(1);
-        let value = Checkpoint::encode(epoch, Place::default(), std::iter::empty());
-        orders.send(Order::Keep(vec![(part, value.into())])).await.unwrap();
+        let value = Checkpoint::encode(epoch, LogPosition::default(), std::iter::empty());
+        orders.send(WriteRequest::Put(vec![(part, value.into())])).await.unwrap();
         drop(orders);
-        Writer { bucket: bucket.clone(), epoch, revisions }.run(todo).await
+        CheckpointWriter { bucket: bucket.clone(), epoch, revisions }.run(todo).await
     };
     let stream = streams::name(PartitionCount::default().of(slot));
-    let before = vault::load(&fleet.js, &stream, &Content::Closed, &[slot]).await.unwrap();
+    let before = load_checkpoints(&fleet.js, &stream, &Content::Closed, &[slot]).await.unwrap();
     // The owner of epoch 5 has written, was frozen, and was replaced by the one of epoch 6, who has written too.
     assert_eq!(writes(5, before.revisions).await.unwrap(), 0);
-    let frozen = vault::load(&fleet.js, &stream, &Content::Closed, &[slot]).await.unwrap();
+    let frozen = load_checkpoints(&fleet.js, &stream, &Content::Closed, &[slot]).await.unwrap();
     assert_eq!(writes(6, frozen.revisions.clone()).await.unwrap(), 0);
     let refused = writes(5, frozen.revisions).await.unwrap_err().to_string();
     assert!(refused.contains("epoch 6"), "{refused}");
-    let kept = vault::load(&fleet.js, &stream, &Content::Closed, &[slot]).await.unwrap();
+    let kept = load_checkpoints(&fleet.js, &stream, &Content::Closed, &[slot]).await.unwrap();
     assert_eq!(kept.epoch, 6);
 }
 
@@ -88,17 +86,21 @@ async fn parts_of_an_older_division_do_not_stay() {
     let slot = Slot::of(&NodeId::from_name("a").unwrap());
     let stream = streams::name(PartitionCount::default().of(slot));
     for nodes in [0, 1_000, 10] {
-        let revisions = vault::load(&fleet.js, &stream, &Content::Closed, &[slot]).await.unwrap().revisions;
+        let revisions =
+            load_checkpoints(&fleet.js, &stream, &Content::Closed, &[slot]).await.unwrap().revisions;
         let (orders, todo) = mpsc::channel(64);
         let parts: Vec<Part> = Part::all(slot, nodes).collect();
         for part in &parts {
-            let value = Checkpoint::encode(1, Place::default(), std::iter::empty());
-            orders.send(Order::Keep(vec![(*part, value.into())])).await.unwrap();
+            let value = Checkpoint::encode(1, LogPosition::default(), std::iter::empty());
+            orders.send(WriteRequest::Put(vec![(*part, value.into())])).await.unwrap();
         }
-        orders.send(Order::Complete(parts.clone())).await.unwrap();
+        orders.send(WriteRequest::Complete(parts.clone())).await.unwrap();
         drop(orders);
-        assert_eq!(Writer { bucket: bucket.clone(), epoch: 1, revisions }.run(todo).await.unwrap(), 0);
-        let kept = vault::load(&fleet.js, &stream, &Content::Closed, &[slot]).await.unwrap();
+        assert_eq!(
+            CheckpointWriter { bucket: bucket.clone(), epoch: 1, revisions }.run(todo).await.unwrap(),
+            0
+        );
+        let kept = load_checkpoints(&fleet.js, &stream, &Content::Closed, &[slot]).await.unwrap();
         assert_eq!(kept.revisions.keys().copied().collect::<Vec<_>>(), parts);
     }
 }
@@ -112,15 +114,15 @@ async fn an_owner_that_was_replaced_removes_nothing_of_its_successor() {
     let stream = streams::name(PartitionCount::default().of(slot));
     let (whole, halves): (Vec<Part>, Vec<Part>) =
         (Part::all(slot, 0).collect(), Part::all(slot, 200).collect());
-    let load = async || vault::load(&fleet.js, &stream, &Content::Closed, &[slot]).await.unwrap();
+    let load = async || load_checkpoints(&fleet.js, &stream, &Content::Closed, &[slot]).await.unwrap();
     let writes = async |epoch: u64, revisions, parts: &[Part], complete: &[Part]| {
         let (orders, todo) = mpsc::channel(2);
-        let value = Checkpoint::encode(epoch, Place::default(), std::iter::empty());
+        let value = Checkpoint::encode(epoch, LogPosition::default(), std::iter::empty());
         let values = parts.iter().map(|part| (*part, value.clone().into())).collect();
-        orders.send(Order::Keep(values)).await.unwrap();
-        orders.send(Order::Complete(complete.to_vec())).await.unwrap();
+        orders.send(WriteRequest::Put(values)).await.unwrap();
+        orders.send(WriteRequest::Complete(complete.to_vec())).await.unwrap();
         drop(orders);
-        Writer { bucket: bucket.clone(), epoch, revisions }.run(todo).await
+        CheckpointWriter { bucket: bucket.clone(), epoch, revisions }.run(todo).await
     };
     assert_eq!(writes(5, load().await.revisions, &halves, &halves).await.unwrap(), 0);
     let frozen = load().await.revisions;

@@ -1,6 +1,6 @@
-//! The edges of a command: what was typed, and how it ends.
+//! The edges of a command: parsing its arguments, and its exit code.
 
-use std::{fmt, process::ExitCode};
+use std::{fmt, path::Path, process::ExitCode};
 
 use clap::Parser;
 
@@ -10,6 +10,13 @@ pub const USAGE: u8 = 64;
 /// A value that was given but cannot be used; ends the process with [`USAGE`] before anything is started.
 #[derive(Debug)]
 pub struct UsageError(pub String);
+
+impl UsageError {
+    /// A file that was given with `flag` and cannot be used.
+    pub fn in_file(flag: &str, path: &Path, problem: impl fmt::Display) -> Self {
+        Self(format!("{flag} {}: {problem}", path.display()))
+    }
+}
 
 impl fmt::Display for UsageError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -43,15 +50,15 @@ pub fn exit(result: anyhow::Result<()>) -> ExitCode {
     }
 }
 
-/// clap's message without its usage block and empty lines: people asked for one clear line.
+/// clap's message as one line, without its usage block.
 fn one_line(message: &str) -> String {
-    let told: Vec<&str> = message
+    let lines: Vec<&str> = message
         .lines()
         .map(str::trim)
         .take_while(|line| !line.starts_with("Usage:"))
         .filter(|line| !line.is_empty() && !line.starts_with("For more information"))
         .collect();
-    told.join(" ")
+    lines.join(" ")
 }
 
 #[cfg(test)]
@@ -65,7 +72,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_flag_is_told_in_one_line() {
+    fn a_wrong_flag_is_reported_in_one_line() {
         let error = Cli::try_parse_from(["x", "--nubmer", "1"]).unwrap_err();
         let line = one_line(&error.to_string());
         assert!(line.starts_with("error: unexpected argument '--nubmer'"), "{line}");

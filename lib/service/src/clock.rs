@@ -1,4 +1,5 @@
-//! Time at the edge: the one place that reads the wall clock, and the broker's time as this process sees it.
+//! Time at the edge: the one place that reads the wall clock, the monotonic milliseconds that pure code
+//! takes, and the broker's time as this process sees it.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -8,6 +9,32 @@ use tokio::time::Instant;
 pub fn unix_ms() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
     i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}
+
+/// The time since a start in whole milliseconds. It never falls; state machines take it as `now_ms`.
+#[derive(Clone, Copy, Debug)]
+pub struct Stopwatch(Instant);
+
+impl Stopwatch {
+    /// Starts now.
+    pub fn start() -> Self {
+        Self(Instant::now())
+    }
+
+    /// When it was started.
+    pub fn started(&self) -> Instant {
+        self.0
+    }
+
+    /// Milliseconds since the start.
+    pub fn now_ms(&self) -> u64 {
+        whole_ms(self.0.elapsed())
+    }
+}
+
+/// A duration in whole milliseconds.
+pub fn whole_ms(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// The next instant at which this host's wall clock is `offset` past a multiple of `period`.
@@ -47,6 +74,14 @@ impl BrokerClock {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_stopwatch_counts_whole_milliseconds() {
+        let watch = Stopwatch::start();
+        assert_eq!(watch.now_ms(), 0);
+        tokio::time::advance(Duration::from_micros(1_999)).await;
+        assert_eq!(watch.now_ms(), 1);
+    }
 
     #[test]
     fn broker_time_goes_on_between_sightings() {

@@ -1,4 +1,4 @@
-//! Prometheus' text format, and what every station says in it about partitions.
+//! Prometheus' text format, and the families about partitions that all stations share.
 
 use std::fmt::Write;
 
@@ -10,20 +10,20 @@ pub const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
 /// Kind, name, help, and how a sample is read from each subject.
 pub type FamilyOf<Subject, Value> = (Kind, &'static str, &'static str, fn(&Subject) -> Value);
 
-/// What a series is.
+/// The kind of a family.
 #[derive(Clone, Copy, Debug)]
 pub enum Kind {
-    /// It only grows, until it begins anew.
+    /// Only grows, until it restarts at zero.
     Counter,
-    /// It goes up and down.
+    /// Rises and falls.
     Gauge,
 }
 
-/// A text that grows by families of samples.
+/// An exposition that is being written.
 #[derive(Debug, Default)]
 pub struct Exposition(String);
 
-/// A family that is being written; one without samples is left out.
+/// A family that is being written. A family without samples is left out.
 #[derive(Debug)]
 pub struct Family<'a> {
     text: &'a mut String,
@@ -33,7 +33,7 @@ pub struct Family<'a> {
 }
 
 impl Exposition {
-    /// Begins a family. Names and helps are ours, so they need no escapes.
+    /// Begins a family. Names and help texts are constants of ours, so they need no escapes.
     pub fn family(&mut self, kind: Kind, name: &str, help: &str) -> Family<'_> {
         let kind = match kind {
             Kind::Counter => "counter",
@@ -43,7 +43,7 @@ impl Exposition {
         Family { text: &mut self.0, name: name.to_owned(), head }
     }
 
-    /// Says what the owners of partitions do.
+    /// Writes the families about the owners of partitions.
     pub fn owners<'a>(&mut self, owners: impl Iterator<Item = &'a PartitionStats> + Clone) {
         let families: [FamilyOf<PartitionStats, u64>; 5] = [
             (

@@ -1,22 +1,19 @@
-//! How a Tidemap process lives: command line, logs, shutdown, connection, broker, keys, streams.
+//! How a Tidemap process lives: command line, logs, shutdown, connection, streams.
 //!
-//! Error policy of the workspace: libraries whose callers can act on a failure define a `thiserror` enum; everything
-//! on the way to `main` is `anyhow` with context, and [`cli::exit`] prints it once, as one line. Exit code 64 means
-//! that the command line or the environment was wrong, 1 means that something else was.
+//! Error policy of the workspace: libraries whose callers can act on a failure define a `thiserror` enum;
+//! everything on the way to `main` is `anyhow` with context, and [`cli::exit`] prints it once, as one line.
+//! Exit code 64 means that the command line or the environment was wrong, 1 means that something else was.
 #![warn(missing_docs)]
 
 pub mod cli;
 pub mod clock;
+pub mod deadline;
 pub mod logging;
 pub mod open_files;
 pub mod shutdown;
 
+pub mod acks;
 pub mod nats;
 pub mod streams;
 
-pub mod broker;
-pub mod data_dir;
 pub mod exposition;
-pub mod jwt;
-pub mod keys;
-pub mod tls;

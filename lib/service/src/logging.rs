@@ -1,12 +1,14 @@
-//! Logs: to standard error, as text for people or JSON for collectors.
+//! Logs go to standard error, as text for people or as JSON for collectors. A [`Throttle`] bounds what
+//! repeats.
 
-use std::io::IsTerminal;
+use std::{io::IsTerminal, time::Duration};
 
+use tokio::time::Instant;
 use tracing_subscriber::EnvFilter;
 
 use crate::cli::UsageError;
 
-/// What is logged, and how.
+/// Which messages are logged, and in which format.
 #[derive(clap::Args, Clone, Debug)]
 pub struct LogArgs {
     /// What is logged: a level (error, warn, info, debug, trace) or a filter such as `info,async_nats=debug`.
@@ -33,8 +35,8 @@ impl LogArgs {
     ///
     /// When the filter cannot be read.
     pub fn init(&self) -> anyhow::Result<()> {
-        // async-nats tells each attempt to connect, refused ones as errors; `nats` says what matters, at a bounded rate.
-        // warp tells every browser that leaves in mid-stream as an error.
+        // async-nats logs each attempt to connect, refused ones as errors; `nats` logs what matters, at a
+        // bounded rate. warp logs every browser that leaves in mid-stream as an error.
         let directives = format!("async_nats=off,warp=off,{}", self.log);
         let filter = EnvFilter::try_new(directives)
             .map_err(|error| UsageError(format!("--log: {error} (try info, debug, warn)")))?;
@@ -47,5 +49,44 @@ impl LogArgs {
             LogFormat::Json => builder.json().flatten_event(true).init(),
         }
         Ok(())
+    }
+}
+
+/// Lets through the first of many events, and then one in each period.
+#[derive(Clone, Copy, Debug)]
+pub struct Throttle {
+    period: Duration,
+    last: Option<Instant>,
+}
+
+impl Throttle {
+    /// A throttle through which nothing has gone yet.
+    pub const fn new(period: Duration) -> Self {
+        Self { period, last: None }
+    }
+
+    /// Whether an event may pass now. If so, the period begins anew.
+    pub fn is_due(&mut self) -> bool {
+        let now = Instant::now();
+        let due = self.last.is_none_or(|last| now.duration_since(last) >= self.period);
+        if due {
+            self.last = Some(now);
+        }
+        due
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn one_event_passes_in_each_period() {
+        let mut throttle = Throttle::new(Duration::from_secs(30));
+        assert!(throttle.is_due() && !throttle.is_due());
+        tokio::time::advance(Duration::from_millis(29_999)).await;
+        assert!(!throttle.is_due());
+        tokio::time::advance(Duration::from_millis(1)).await;
+        assert!(throttle.is_due() && !throttle.is_due());
     }
 }

@@ -1,7 +1,7 @@
-//! How many files and connections a process may have open.
+//! The limit of open files and connections.
 
-/// Raises the soft limit to the hard one: many systems begin with 1,024, which thousands of browsers exceed. Returns the
-/// limit that is in force then, if there is one.
+/// Raises the soft limit to the hard one: many systems begin with 1,024, which thousands of browsers exceed.
+/// Returns the limit that applies then, if there is one.
 pub fn raise_limit() -> Option<u64> {
     #[cfg(unix)]
     {
@@ -10,7 +10,7 @@ pub fn raise_limit() -> Option<u64> {
         let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
         match setrlimit(Resource::Nofile, raised) {
             Ok(()) => {
-                tracing::debug!(limit = ?limit.maximum, "files that may be open");
+                tracing::debug!(limit = ?limit.maximum, "limit of open files");
                 limit.maximum
             }
             Err(error) => {

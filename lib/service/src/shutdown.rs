@@ -1,4 +1,4 @@
-//! The one wish to stop that a process knows: SIGINT or SIGTERM, as a token that every task holds.
+//! Shutdown on SIGINT or SIGTERM, as a token that every task holds.
 
 use anyhow::Context;
 use tokio_util::sync::CancellationToken;
@@ -12,7 +12,7 @@ pub fn on_signal() -> anyhow::Result<CancellationToken> {
     let token = CancellationToken::new();
     let mut signals = Signals::new().context("cannot listen for signals")?;
     let stop = token.clone();
-    // Lives as long as the process; there is nothing to await at its end.
+    // The task lives as long as the process, so nothing awaits it.
     tokio::spawn(async move {
         signals.next().await;
         stop.cancel();
@@ -36,7 +36,7 @@ impl Signals {
         tokio::select! {
             // Ctrl-C.
             _ = self.0.recv() => {}
-            // A service manager's wish.
+            // A service manager stops the process.
             _ = self.1.recv() => {}
         }
     }

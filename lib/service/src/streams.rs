@@ -1,4 +1,5 @@
-//! What the broker keeps: one stream a partition, and two buckets. Made idempotently by whoever comes first.
+//! The broker's streams and buckets: one stream per partition, and two key-value buckets. Their names are
+//! joined here and nowhere else. Whoever starts first creates them; creating is idempotent.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -8,54 +9,70 @@ use async_nats::jetstream::{
     context::{GetStreamError, GetStreamErrorKind},
     kv, stream,
 };
-use tidemap_wire::{Partition, PartitionCount, Slot, subject};
+use tidemap_wire::{Partition, PartitionCount, Slot, subject, timing};
 
 use crate::cli::UsageError;
 
-/// Which worker owns which partition, and which workers live.
+/// The bucket of leases and heartbeats: which worker owns which partition, and which workers are alive.
 pub const LEASES: &str = "TIDEMAP_LEASES";
-/// Partitions' states, for recovery.
+/// The bucket of checkpoints: each partition's state, for recovery.
 pub const CHECKPOINTS: &str = "TIDEMAP_CHECKPOINTS";
 
-/// The key in [`CHECKPOINTS`] under which a change of the number of partitions stands until it is finished.
+/// The key in [`CHECKPOINTS`] that marks an unfinished change of the number of partitions.
 pub const CHANGE: &str = "change";
 
-/// How long the log reaches back: what a worker can replay.
-const MAX_AGE: Duration = Duration::from_secs(600);
-/// The largest report; an agent's batch of a backlog is far smaller.
+/// How far back a partition's log reaches, and so how much a worker can replay.
+const MAX_AGE: Duration = timing::LOG_RETENTION;
+/// The largest report. An agent's batch of backlog is far smaller.
 const MAX_MESSAGE_BYTES: i32 = 64 * 1024;
-/// How many reports of one node the log holds, so that no agent fills the disk or buries the others: more than a
-/// node sends in `MAX_AGE` at ten reports a second. Those above it are refused, not exchanged for older ones: a log
-/// with holes would make its readers stumble. A relay's packs of one slot share a subject and stay below it too.
+/// Most reports of one node in the log, so that no agent fills the disk or displaces the others: more than a
+/// node sends in `MAX_AGE` at ten reports a second. The broker rejects reports above the limit instead of
+/// dropping older ones, because readers would have to restart at every gap. A relay's packs of one slot share
+/// a subject and stay below it.
 pub const MAX_REPORTS_OF_A_NODE: i64 = 10_000;
-/// How long a broker may take to elect a leader for a stream before we give up.
-const PATIENCE: Duration = Duration::from_secs(30);
-/// For one answer. A cluster that is just having the same stream made for somebody else gives none at all, and one that
-/// elects its leader has not heard the question: it is put again soon.
-const ANSWER_PATIENCE: Duration = Duration::from_secs(2);
+/// How long a broker may take to elect the streams' leaders.
+const ENSURE_TIMEOUT: Duration = Duration::from_secs(30);
+/// For one answer. A cluster that is creating the same stream for another client does not answer, and a
+/// leader that was just elected never received the request, so it is repeated soon.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The name of a partition's stream.
 pub fn name(partition: Partition) -> String {
     format!("TIDEMAP_{partition}")
 }
 
-/// Makes the streams and buckets that are missing.
+/// The name of the stream that holds a bucket's values.
+pub fn bucket_stream(bucket: &str) -> String {
+    format!("KV_{bucket}")
+}
+
+/// The subject of a bucket's key, or of several when `key` has wildcards.
+pub fn bucket_subject(bucket: &str, key: &str) -> String {
+    format!("$KV.{bucket}.{key}")
+}
+
+/// The key that a subject of this bucket names.
+pub fn bucket_key<'a>(bucket: &str, subject: &'a str) -> Option<&'a str> {
+    subject.strip_prefix("$KV.")?.strip_prefix(bucket)?.strip_prefix('.')
+}
+
+/// Creates the streams and buckets that are missing.
 ///
 /// # Errors
 ///
-/// When the broker refuses, does not answer, or holds streams that were cut for another number of partitions.
+/// When the broker refuses, does not answer, or has streams for another number of partitions.
 pub async fn ensure(
     js: &jetstream::Context,
     partitions: PartitionCount,
     replicas: usize,
 ) -> anyhow::Result<()> {
-    let mut impatient = js.clone();
-    impatient.set_timeout(ANSWER_PATIENCE);
-    let js = &impatient;
-    let made = async {
+    let mut js = js.clone();
+    js.set_timeout(ANSWER_TIMEOUT);
+    let js = &js;
+    let ensured = async {
         ensure_bucket(js, CHECKPOINTS, replicas).await?;
-        let marks = js.get_key_value(CHECKPOINTS).await?;
-        if marks.get(CHANGE).await?.is_some() {
+        let checkpoints = js.get_key_value(CHECKPOINTS).await?;
+        if checkpoints.get(CHANGE).await?.is_some() {
             bail!(UsageError(format!(
                 "--partitions {}: a change of the number of partitions was begun and is not finished; run `tidemap \
                  repartition` again",
@@ -63,19 +80,19 @@ pub async fn ensure(
             )));
         }
         ensure_streams(js, partitions, replicas).await?;
-        // Last: when it is there, everything is.
+        // Last, so that its presence proves that everything else exists.
         ensure_bucket(js, LEASES, replicas).await
     };
-    tokio::time::timeout(PATIENCE, made)
+    tokio::time::timeout(ENSURE_TIMEOUT, ensured)
         .await
-        .context("the broker does not make streams: is JetStream on?")?
+        .context("the broker does not create streams: is JetStream enabled?")?
 }
 
-/// Makes the streams that are missing.
+/// Creates the streams that are missing.
 ///
 /// # Errors
 ///
-/// When the broker refuses, or holds streams that were cut for another number of partitions.
+/// When the broker refuses, or has streams for another number of partitions.
 pub async fn ensure_streams(
     js: &jetstream::Context,
     partitions: PartitionCount,
@@ -87,46 +104,48 @@ pub async fn ensure_streams(
     Ok(())
 }
 
-/// For how many partitions the broker's streams are cut; `None` when it has none, or is having them cut anew.
+/// The number of partitions that the broker's streams were created for; `None` when there are none, or when
+/// they are being replaced.
 ///
 /// # Errors
 ///
 /// When the broker does not answer.
 pub async fn count(js: &jetstream::Context) -> anyhow::Result<Option<u16>> {
-    match js.get_stream("TIDEMAP_0").await {
+    // There is a partition 0, whatever their number.
+    let Some(first) = PartitionCount::default().all().next() else { return Ok(None) };
+    let name = name(first);
+    match js.get_stream(&name).await {
         Ok(stream) => {
             let subjects = &stream.cached_info().config.subjects;
-            Ok((!subjects.iter().any(|subject| subject::is_closed(subject))).then(|| cut(subjects)))
+            let is_closed = subjects.iter().any(|subject| subject::is_closed(subject));
+            Ok((!is_closed).then(|| partitions_with(subjects)))
         }
         Err(error) if is_missing(&error) => Ok(None),
-        Err(error) => Err(error).context("cannot ask for the stream TIDEMAP_0"),
+        Err(error) => Err(error).with_context(|| format!("cannot ask for the stream {name}")),
     }
 }
 
-/// Whether the broker has no stream of the name that was asked for.
+/// Whether the broker has no stream with the requested name.
 pub fn is_missing(error: &GetStreamError) -> bool {
     matches!(error.kind(), GetStreamErrorKind::JetStream(error) if error.error_code() == ErrorCode::STREAM_NOT_FOUND)
 }
 
-/// Whether a stream takes the samples of just these slots, and packs of no others. One that an older Tidemap has made
-/// takes no packs yet.
+/// Whether a stream captures the samples of exactly these slots, and packs of no others. A stream that an
+/// older Tidemap has created captures no packs yet.
 pub fn is_cut_for(stream: &stream::Info, slots: &[Slot]) -> bool {
     let (packs, samples): (BTreeSet<&str>, BTreeSet<&str>) =
-        stream.config.subjects.iter().map(String::as_str).partition(|subject| subject.starts_with(PACKS));
+        stream.config.subjects.iter().map(String::as_str).partition(|subject| subject::is_pack(subject));
     let wanted: Vec<String> = slots.iter().map(|slot| subject::samples_of(*slot)).collect();
     let packed: Vec<String> = slots.iter().map(|slot| subject::packs_of(*slot)).collect();
     samples == wanted.iter().map(String::as_str).collect()
         && packs.is_subset(&packed.iter().map(String::as_str).collect())
 }
 
-/// How many partitions there are when one stream has these subjects.
-fn cut(subjects: &[String]) -> u16 {
-    let slots = subjects.iter().filter(|subject| !subject.starts_with(PACKS)).count();
+/// The number of partitions when one stream has these subjects.
+fn partitions_with(subjects: &[String]) -> u16 {
+    let slots = subjects.iter().filter(|subject| !subject::is_pack(subject)).count();
     tidemap_wire::SLOTS / u16::try_from(slots).unwrap_or(1).max(1)
 }
-
-/// How subjects of packs begin.
-const PACKS: &str = "tidemap.v1.pack.";
 
 async fn ensure_stream(
     js: &jetstream::Context,
@@ -137,22 +156,22 @@ async fn ensure_stream(
     let wanted = config(partitions, partition, replicas);
     let stream = js.get_or_create_stream(wanted.clone()).await;
     let stream = stream.with_context(|| {
-        format!("cannot make the stream {}: was the broker used with another --partitions?", wanted.name)
+        format!("cannot create the stream {}: was the broker used with another --partitions?", wanted.name)
     })?;
     let slots: Vec<Slot> = partitions.slots(partition).collect();
     if !is_cut_for(stream.cached_info(), &slots) {
         bail!(UsageError(format!(
             "--partitions {}: the broker's streams are cut for {} partitions; `tidemap repartition` changes that",
             partitions.get(),
-            cut(&stream.cached_info().config.subjects)
+            partitions_with(&stream.cached_info().config.subjects)
         )));
     }
-    bring_up_to_date(js, stream.cached_info().config.clone(), wanted).await
+    upgrade(js, stream.cached_info().config.clone(), wanted).await
 }
 
-/// Has a stream that an older Tidemap has made take packs too, and bounds what one node may put into it. All else stays
-/// as its operator wants it.
-async fn bring_up_to_date(
+/// Upgrades a stream that an older Tidemap has created: it captures packs, too, and limits the reports of one
+/// node. All else stays as its operator has set it.
+async fn upgrade(
     js: &jetstream::Context,
     mut held: stream::Config,
     wanted: stream::Config,
@@ -166,7 +185,7 @@ async fn bring_up_to_date(
     held.discard_new_per_subject = true;
     held.max_messages_per_subject = MAX_REPORTS_OF_A_NODE;
     let name = held.name.clone();
-    js.update_stream(held).await.with_context(|| format!("cannot bring the stream {name} up to date"))?;
+    js.update_stream(held).await.with_context(|| format!("cannot upgrade the stream {name}"))?;
     Ok(())
 }
 
@@ -201,12 +220,12 @@ async fn ensure_bucket(js: &jetstream::Context, bucket: &str, replicas: usize) -
         num_replicas: replicas,
         ..kv::Config::default()
     };
-    // Another process may have made it since we looked.
+    // Another process may have created it meanwhile.
     match js.create_key_value(config).await {
         Ok(_) => Ok(()),
         Err(error) => match js.get_key_value(bucket).await {
             Ok(_) => Ok(()),
-            Err(_) => Err(error).with_context(|| format!("cannot make the bucket {bucket}")),
+            Err(_) => Err(error).with_context(|| format!("cannot create the bucket {bucket}")),
         },
     }
 }

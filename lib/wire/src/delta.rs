@@ -1,4 +1,4 @@
-//! What ingest says about nodes that changed: `tidemap.v1.delta.<k>`.
+//! The nodes that changed: `tidemap.v1.delta.<k>`.
 
 use std::fmt;
 
@@ -8,8 +8,8 @@ use crate::{Averages, Bps, Hello, Host, InterfaceRate, NodeId};
 
 /// The nodes of one partition that changed since the delta before.
 ///
-/// `(epoch, seq)` numbers it. A reader that holds `(e, s)` applies `(e, s + 1)`, drops anything older, and asks for a
-/// [`crate::SnapshotChunk`] of that partition alone on anything newer.
+/// `(epoch, seq)` numbers it. A reader that holds `(e, s)` applies `(e, s + 1)`, drops anything older, and
+/// asks for a [`crate::SnapshotChunk`] of that partition alone on anything newer.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Delta {
     /// The partition's number.
@@ -37,7 +37,8 @@ impl Delta {
 pub struct NodeUpdate {
     /// The node.
     pub node: NodeId,
-    /// Which row of its partition it has, for as long as its owner knows it: small numbers, no two nodes the same.
+    /// Which row of its partition it has, for as long as its owner knows it: small numbers, no two nodes the
+    /// same.
     #[serde(default)]
     pub row: u32,
     /// The agent's run that the newest sample is of.
@@ -97,7 +98,7 @@ pub enum Status {
 }
 
 impl Status {
-    /// The status as the event stream's columns write it: 0 online, 1 warning, 2 offline.
+    /// The status in the event stream's columns: 0 online, 1 warning, 2 offline.
     pub fn code(self) -> u8 {
         self as u8
     }
@@ -107,7 +108,7 @@ impl Status {
         [Self::Online, Self::Warning, Self::Offline].into_iter().find(|status| status.code() == code)
     }
 
-    /// The status as words say it.
+    /// The status as a word.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Online => "online",

@@ -1,10 +1,10 @@
-//! The JSON that the API answers. Optional fields are null when unknown; rates are bytes per second.
+//! The API's answers as JSON. Optional fields are null when unknown; rates are bytes per second.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Averages, Bps, InterfaceRate, LocationSource, Series, Status};
+use crate::{Averages, Bps, Host, InterfaceRate, LocationSource, Series, Status};
 
 /// One element of `GET /api/nodes`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -31,12 +31,6 @@ pub struct NodeJson {
     pub status: Status,
     /// Seconds since the status last changed.
     pub status_for_s: u64,
-    /// Use of all processors, 0 to 100.
-    pub cpu_percent: Option<f64>,
-    /// Memory in use, 0 to 100.
-    pub memory_percent: Option<f64>,
-    /// Space in use on the root file system, 0 to 100.
-    pub disk_percent: Option<f64>,
     /// Upload now: the newest sample's rate, also of a node that is not online (see `age_ms`).
     pub network_tx_bytes_per_sec: Option<Bps>,
     /// Download now, likewise.
@@ -83,42 +77,15 @@ pub struct NodeJson {
     pub arch: Option<String>,
     /// The agent's version.
     pub agent_version: Option<String>,
-    /// Number of logical processors.
-    pub cpu_count: Option<u32>,
-    /// Mean processor frequency in megahertz.
-    pub cpu_mhz: Option<u32>,
-    /// Memory in use.
-    pub memory_used_bytes: Option<u64>,
-    /// All memory.
-    pub memory_total_bytes: Option<u64>,
+    /// Memory in use, 0 to 100.
+    pub memory_percent: Option<f64>,
     /// Swap in use, 0 to 100.
     pub swap_percent: Option<f64>,
-    /// Space in use on the root file system.
-    pub disk_used_bytes: Option<u64>,
-    /// Size of the root file system.
-    pub disk_total_bytes: Option<u64>,
-    /// Bytes per second read from disks.
-    pub disk_read_bytes_per_sec: Option<Bps>,
-    /// Bytes per second written to disks.
-    pub disk_write_bytes_per_sec: Option<Bps>,
-    /// Load average over 1 minute.
-    pub load_1: Option<f64>,
-    /// Load average over 5 minutes.
-    pub load_5: Option<f64>,
-    /// Load average over 15 minutes.
-    pub load_15: Option<f64>,
-    /// Seconds since the host booted.
-    pub uptime_s: Option<u64>,
-    /// The processor's temperature in degrees Celsius.
-    pub temperature_c: Option<f64>,
-    /// The fastest fan's turns per minute.
-    pub fan_rpm: Option<u32>,
-    /// Number of processes.
-    pub processes: Option<u32>,
-    /// Network errors since the agent's run began.
-    pub network_errors: Option<u64>,
-    /// Packets dropped since the agent's run began.
-    pub network_drops: Option<u64>,
+    /// Space in use on the root file system, 0 to 100.
+    pub disk_percent: Option<f64>,
+    /// Every metric of [`METRICS`](crate::METRICS), as a field of its own.
+    #[serde(flatten, with = "crate::metrics::json")]
+    pub host: Host,
     /// Samples that the agent's run had to give up before the broker had them, as told each minute.
     pub lost_samples: Option<u64>,
 }
@@ -172,7 +139,8 @@ impl InterfaceJson {
     }
 }
 
-/// `GET /api/stats`, and the event stream's `stats`. Averages and totals are over online nodes, 0 when there is none.
+/// `GET /api/stats`, and the event stream's `stats`. Averages and totals are over online nodes, 0 when there
+/// is none.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct StatsJson {
     /// All nodes that are known.
@@ -211,8 +179,8 @@ pub struct StatsJson {
     pub partitions: u16,
     /// How many of them have an owner that speaks: nodes of the others stand still.
     pub partitions_fresh: u16,
-    /// Reports that the broker has and the owners have not applied yet, by their newest words; null while an owner has
-    /// never been heard.
+    /// Reports that the broker has and the owners have not applied yet, by their newest words; null while an
+    /// owner has never been heard.
     pub lag_messages: Option<u64>,
     /// How long ago the owner that has been silent for longest spoke; null while one has never been heard.
     pub view_age_ms: Option<u64>,

@@ -1,21 +1,28 @@
-//! What Tidemap's processes say to each other.
+//! The messages that Tidemap's processes exchange.
 //!
 //! Pure data and rules: no I/O, no clock, no runtime; it builds for wasm, so the page shares it. One file per
 //! message holds its type, its subject and its rules, and sender and receiver import the same file.
 //!
-//! * agents publish a [`Report`]: one or more [`Sample`]s of one node; relays pack many of them into a [`Pack`];
+//! * agents publish a [`Report`]: one or more [`Sample`]s of one node; relays pack many of them into a
+//!   [`Pack`];
 //! * ingest publishes [`Delta`]s, [`PartitionStats`] and [`Event`]s, and answers [`SnapshotRequest`]s;
-//! * the API speaks JSON: [`http`] is what it answers, [`stream`] is what its event stream says.
+//! * the API speaks JSON: [`http`] holds its answers, [`stream`] the events of its event stream.
 //!
-//! Messages on the broker are MessagePack maps with named fields. A receiver ignores unknown fields, and every field
-//! added later has a default, so old and new versions can talk. "Not known" is an absent field, never 0.
+//! [`METRICS`] is the registry of host metrics, from which [`Host`] and all that depends on it follow. [`timing`]
+//! holds the times on which several processes rely.
+//!
+//! Messages on the broker are MessagePack maps with named fields. A receiver ignores unknown fields, and
+//! every field added later has a default, so old and new versions can talk. "Not known" is an absent field,
+//! never 0.
 #![warn(missing_docs)]
 
 mod bps;
 mod codec;
+mod metrics;
 mod node_id;
 mod slot;
 pub mod subject;
+pub mod timing;
 
 mod delta;
 mod event;
@@ -34,10 +41,11 @@ pub use codec::{DecodeError, decode, encode};
 pub use delta::{Delta, NodeUpdate, Status};
 pub use event::{Event, EventKind};
 pub use forget::{ForgetReply, ForgetRequest};
+pub use metrics::{Host, METRICS, Metric, MetricKind, MetricUnit, MetricValue};
 pub use node_id::{NodeId, NodeIdError};
 pub use pack::{Claim, Pack, PackWriter};
 pub use partition_stats::PartitionStats;
 pub use received::ReceivedReport;
-pub use report::{Hello, Host, Interface, InterfaceRate, Location, LocationSource, Report, Sample};
+pub use report::{Hello, Interface, InterfaceRate, Location, LocationSource, Report, Sample};
 pub use slot::{Partition, PartitionCount, PartitionCountError, SLOTS, Slot};
 pub use snapshot::{History, Series, SnapshotChunk, SnapshotRequest};

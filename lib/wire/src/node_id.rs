@@ -7,8 +7,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
 
 /// The name of a node, encoded as one NATS subject token.
 ///
-/// Lower-case; `[a-z0-9_-]` stand for themselves; any other byte is `=HH` in upper-case hex; 1 to 128 bytes in all.
-/// `web-01.example.com` is `web-01=2Eexample=2Ecom`. There is exactly one encoding of a name.
+/// Lower-case; `[a-z0-9_-]` stand for themselves; any other byte is `=HH` in upper-case hex; 1 to 128 bytes
+/// in all. `web-01.example.com` is `web-01=2Eexample=2Ecom`. There is exactly one encoding of a name.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct NodeId(CompactString);
 

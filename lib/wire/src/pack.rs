@@ -1,13 +1,13 @@
-//! What a relay says: `tidemap.v1.pack.<slot>.<relay>`.
+//! What a relay publishes: `tidemap.v1.pack.<slot>.<relay>`.
 
 use serde::Deserialize;
 use serde_bytes::Bytes;
 
 /// Reports of many nodes of one slot in one message.
 ///
-/// A MessagePack map `{"reports": [bin, …]}`: each report is a byte string, and its content is what the agent sent, byte
-/// for byte. So a report that cannot be read spoils none of the others, and what a newer agent says passes through an
-/// older relay. Who may say it of whom is not told again: every report must be of a node of the subject's slot.
+/// A MessagePack map `{"reports": [bin, …]}`: each report is a byte string, and its content is what the agent
+/// sent, byte for byte. So a report that cannot be read spoils none of the others, and fields of a newer
+/// agent pass through an older relay. Every report must be of a node of the subject's slot.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 pub struct Pack<'a> {
     #[serde(borrow)]
@@ -26,7 +26,7 @@ impl<'a> Pack<'a> {
     }
 }
 
-/// What a report says about whose it is, without a look at the rest.
+/// Whose report it claims to be, read without the rest.
 #[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
 pub struct Claim<'a> {
     /// The node that it names.
@@ -50,7 +50,7 @@ impl Default for PackWriter {
 }
 
 impl PackWriter {
-    /// Adds a report; gives it back as `false` when it does not fit.
+    /// Adds a report. Returns `false` when it does not fit.
     pub fn push(&mut self, report: &[u8]) -> bool {
         let (long, short) = (u16::try_from(report.len()), u8::try_from(report.len()));
         let Ok(long) = long else { return false };

@@ -1,10 +1,10 @@
-//! What an agent says: `tidemap.v1.sample.<slot>.<node>`.
+//! What an agent publishes: `tidemap.v1.sample.<slot>.<node>`.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Deserializer, Serialize, de::Error};
 
-use crate::{Bps, NodeId};
+use crate::{Bps, Host, NodeId};
 
 /// One or more samples of one node: one normally, several when a backlog drains.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -143,101 +143,6 @@ pub struct InterfaceRate {
     pub rx_bps: Bps,
     /// Bytes per second sent.
     pub tx_bps: Bps,
-}
-
-/// Host metrics. One that cannot be read is absent.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Host {
-    /// Use of all processors, 0 to 100.
-    #[serde(deserialize_with = "finite", skip_serializing_if = "Option::is_none")]
-    pub cpu_percent: Option<f64>,
-    /// Number of logical processors.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub cpu_count: Option<u32>,
-    /// Mean processor frequency in megahertz.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub cpu_mhz: Option<u32>,
-    /// Memory in use that cannot be reclaimed.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub memory_used_bytes: Option<u64>,
-    /// All memory.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub memory_total_bytes: Option<u64>,
-    /// Swap in use.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub swap_used_bytes: Option<u64>,
-    /// All swap.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub swap_total_bytes: Option<u64>,
-    /// Space in use on the root file system.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub disk_used_bytes: Option<u64>,
-    /// Size of the root file system.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub disk_total_bytes: Option<u64>,
-    /// Bytes per second read from disks.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub disk_read_bps: Option<Bps>,
-    /// Bytes per second written to disks.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub disk_write_bps: Option<Bps>,
-    /// Load average over 1 minute.
-    #[serde(deserialize_with = "finite", skip_serializing_if = "Option::is_none")]
-    pub load_1: Option<f64>,
-    /// Load average over 5 minutes.
-    #[serde(deserialize_with = "finite", skip_serializing_if = "Option::is_none")]
-    pub load_5: Option<f64>,
-    /// Load average over 15 minutes.
-    #[serde(deserialize_with = "finite", skip_serializing_if = "Option::is_none")]
-    pub load_15: Option<f64>,
-    /// Seconds since the host booted.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub uptime_s: Option<u64>,
-    /// The processor's temperature in degrees Celsius.
-    #[serde(deserialize_with = "finite", skip_serializing_if = "Option::is_none")]
-    pub temperature_c: Option<f64>,
-    /// The fastest fan's turns per minute.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub fan_rpm: Option<u32>,
-    /// Number of processes.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub processes: Option<u32>,
-    /// Receive and transmit errors of the counted interfaces since the agent's run began.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub network_errors: Option<u64>,
-    /// Packets dropped by the counted interfaces since the agent's run began.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub network_drops: Option<u64>,
-}
-
-impl Host {
-    /// Memory in use, 0 to 100.
-    pub fn memory_percent(&self) -> Option<f64> {
-        percent(self.memory_used_bytes, self.memory_total_bytes)
-    }
-
-    /// Swap in use, 0 to 100; unknown when there is none.
-    pub fn swap_percent(&self) -> Option<f64> {
-        percent(self.swap_used_bytes, self.swap_total_bytes)
-    }
-
-    /// Space in use on the root file system, 0 to 100.
-    pub fn disk_percent(&self) -> Option<f64> {
-        percent(self.disk_used_bytes, self.disk_total_bytes)
-    }
-}
-
-fn percent(part: Option<u64>, whole: Option<u64>) -> Option<f64> {
-    let (part, whole) = (part?, whole?);
-    (whole > 0).then(|| part as f64 / whole as f64 * 100.0)
-}
-
-fn finite<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<f64>, D::Error> {
-    match Option::<f64>::deserialize(deserializer)? {
-        Some(value) if !value.is_finite() => Err(D::Error::custom("a metric is finite")),
-        value => Ok(value),
-    }
 }
 
 fn latitude<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {

@@ -23,6 +23,11 @@ impl Slot {
         bytes.fold(0x811c_9dc5, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193))
     }
 
+    /// All slots, in order.
+    pub fn all() -> impl Iterator<Item = Self> {
+        (0..=u8::MAX).map(Self)
+    }
+
     /// The slot as a number, 0 to 255.
     pub fn get(self) -> u8 {
         self.0
@@ -137,6 +142,11 @@ mod tests {
         for (name, slot) in [("web-01", 135), ("node-1", 131), ("a", 44)] {
             assert_eq!(Slot::of(&NodeId::from_name(name).unwrap()).get(), slot, "{name}");
         }
+    }
+
+    #[test]
+    fn all_slots_are_as_many_as_the_protocol_has() {
+        assert_eq!(Slot::all().count(), usize::from(SLOTS));
     }
 
     #[test]

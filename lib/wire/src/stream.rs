@@ -1,15 +1,18 @@
-//! What `GET /api/stream` says: `text/event-stream` with the events `snapshot`, `delta`, `stats` and `ping`.
+//! The events of `GET /api/stream`: `text/event-stream` with the events `snapshot`, `delta`, `stats` and
+//! `ping`.
 //!
-//! A browser first receives a `snapshot` with every node as columns: the node at position *i* of each column is row
-//! *i* from then on. A `delta` names rows by number, *index-delta coded*: the first number of `i` is a row, each later
-//! one is the distance from the row before (`[4, 1, 7]` means rows 4, 5, 12). Rates are whole bytes per second rounded
-//! to three significant digits; a row is named only when what it shows has changed. Columns of rates and of shares are
-//! texts of fixed-width codes, see [`decode_rates`]. A `delta` comes at least once a second, with nothing but its time
-//! when nothing has changed. `stats` is [`crate::http::StatsJson`]. `ping` comes every 5 s.
+//! A browser first receives a `snapshot` with every node as columns: the node at position *i* of each column
+//! is row *i* from then on. A `delta` names rows by number, *index-delta coded*: the first number of `i` is a
+//! row, each later one is the distance from the row before (`[4, 1, 7]` means rows 4, 5, 12). Rates are whole
+//! bytes per second rounded to three significant digits; a row is named only when what it shows has changed.
+//! Columns of rates and of shares are texts of fixed-width codes, see [`decode_rates`]. A `delta` comes at
+//! least once a second, with nothing but its time when nothing has changed. `stats` is
+//! [`crate::http::StatsJson`]. `ping` comes every 5 s.
 //!
-//! The id of a `snapshot` or `delta` is `epoch-seq`. A client that returns it as `Last-Event-ID` goes on from there
-//! when the API still holds what came since, and else starts with a new `snapshot`. It may be told again what it knows:
-//! values are absolute, so nothing is added up twice. `docs/stream.md` says all this to those who write clients.
+//! The id of a `snapshot` or `delta` is `epoch-seq`. A client that returns it as `Last-Event-ID` goes on from
+//! there when the API still holds what came since, and else starts with a new `snapshot`. It may receive
+//! again what it has: values are absolute, so nothing is added up twice. `docs/stream.md` describes the
+//! protocol for authors of clients.
 
 mod digits;
 
@@ -23,7 +26,8 @@ use self::digits::{rates, shares};
 /// The version of this protocol.
 pub const VERSION: u32 = 2;
 
-/// The event that opens a stream, or restarts one that has lost its place: it replaces all that the client knows.
+/// The event that opens a stream, or restarts one that has lost its place: it replaces all that the client
+/// knows.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct SnapshotEvent {
     /// Version of this protocol: [`VERSION`].
@@ -93,7 +97,7 @@ pub struct DeltaEvent {
 }
 
 impl DeltaEvent {
-    /// Whether it says nothing.
+    /// Whether nothing has changed.
     pub fn is_empty(&self) -> bool {
         self.put.is_none()
             && self.gone.is_empty()

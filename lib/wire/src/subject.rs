@@ -1,7 +1,9 @@
-//! The subjects of the broker: one function for each, and the way back where a receiver needs it.
+//! The subjects on the broker: a function that builds each, and one that parses it where a receiver needs it.
 
 use crate::{EventKind, NodeId, Partition, Slot};
 
+/// Everything that Tidemap publishes.
+pub const ALL: &str = "tidemap.v1.>";
 /// All samples of all nodes.
 pub const ALL_SAMPLES: &str = "tidemap.v1.sample.>";
 /// Relays that take reports from one server share them under this name.
@@ -17,18 +19,18 @@ pub const ALL_EVENTS: &str = "tidemap.v1.event.*.*";
 
 /// Where a node's reports go: `tidemap.v1.sample.<slot>.<node>`.
 pub fn sample(node: &NodeId) -> String {
-    format!("tidemap.v1.sample.{}.{node}", Slot::of(node))
+    format!("{SAMPLE}{}.{node}", Slot::of(node))
 }
 
 /// All samples of one slot, as a stream captures them: `tidemap.v1.sample.<slot>.*`.
 pub fn samples_of(slot: Slot) -> String {
-    format!("tidemap.v1.sample.{slot}.*")
+    format!("{SAMPLE}{slot}.*")
 }
 
-/// The slot and the node's token that a sample's subject names, as they stand there: whether the token is a node's, and
-/// of this slot, is not asked.
+/// The slot and the node's token that a sample's subject names, as they stand there: whether the token is a
+/// node's, and of this slot, is not asked.
 pub fn parts_of_sample(subject: &str) -> Option<(Slot, &str)> {
-    slot_and_token(subject.strip_prefix("tidemap.v1.sample.")?)
+    slot_and_token(subject.strip_prefix(SAMPLE)?)
 }
 
 /// The node that a sample's subject names; `None` when it is no sample's subject or names the wrong slot.
@@ -37,19 +39,20 @@ pub fn node_of_sample(subject: &str) -> Option<NodeId> {
     NodeId::from_token(token).ok().filter(|node| Slot::of(node) == slot)
 }
 
-/// Where a relay's packs of a slot go: `tidemap.v1.pack.<slot>.<relay>`. A relay's name follows the rules of a node's.
+/// Where a relay's packs of a slot go: `tidemap.v1.pack.<slot>.<relay>`. A relay's name follows the rules of
+/// a node's.
 pub fn pack(slot: Slot, relay: &NodeId) -> String {
-    format!("tidemap.v1.pack.{slot}.{relay}")
+    format!("{PACK}{slot}.{relay}")
 }
 
 /// All packs of one slot, as a stream captures them: `tidemap.v1.pack.<slot>.*`.
 pub fn packs_of(slot: Slot) -> String {
-    format!("tidemap.v1.pack.{slot}.*")
+    format!("{PACK}{slot}.*")
 }
 
 /// All packs of one relay, as its permissions name them: `tidemap.v1.pack.*.<relay>`.
 pub fn packs_by(relay: &NodeId) -> String {
-    format!("tidemap.v1.pack.*.{relay}")
+    format!("{PACK}*.{relay}")
 }
 
 /// How subjects begin on which a relay hears what became of its packs. No node's inbox begins so.
@@ -59,7 +62,12 @@ pub fn relay_inbox(relay: &NodeId) -> String {
 
 /// The slot that a pack's subject names; `None` when it is no pack's subject.
 pub fn slot_of_pack(subject: &str) -> Option<Slot> {
-    slot_and_token(subject.strip_prefix("tidemap.v1.pack.")?).map(|(slot, _)| slot)
+    slot_and_token(subject.strip_prefix(PACK)?).map(|(slot, _)| slot)
+}
+
+/// Whether this is the subject of packs, of one relay or of several.
+pub fn is_pack(subject: &str) -> bool {
+    subject.starts_with(PACK)
 }
 
 /// Where a partition's changes go: `tidemap.v1.delta.<k>`.
@@ -87,20 +95,28 @@ pub fn forget(partition: Partition) -> String {
     format!("tidemap.v1.rpc.forget.{partition}")
 }
 
-/// What a partition's stream listens to when it shall take no more: nobody speaks there.
+/// Where an ingest worker answers with its status: `tidemap.v1.rpc.worker.<id>`.
+pub fn worker_status(worker: &str) -> String {
+    format!("tidemap.v1.rpc.worker.{worker}")
+}
+
+/// The subject of a stream that is closed to reports: nobody publishes there.
 pub fn closed(partition: Partition) -> String {
     format!("{CLOSED}{partition}")
 }
 
-/// Whether a stream that listens to this subject is closed.
+/// Whether a stream with this subject is closed to reports.
 pub fn is_closed(subject: &str) -> bool {
     subject.starts_with(CLOSED)
 }
 
+const SAMPLE: &str = "tidemap.v1.sample.";
+const PACK: &str = "tidemap.v1.pack.";
 const CLOSED: &str = "tidemap.v1.closed.";
 
 fn slot_and_token(tail: &str) -> Option<(Slot, &str)> {
-    // By bytes: this runs for every message, and a search in text has nothing to gain on a slot's three digits.
+    // By bytes: this runs for every message, and a search in text has nothing to gain on a slot's three
+    // digits.
     let point = tail.bytes().position(|byte| byte == b'.')?;
     let (written, token) = (&tail[..point], &tail[point + 1..]);
     let slot: Slot = written.parse().ok()?;

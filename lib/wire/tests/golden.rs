@@ -156,6 +156,14 @@ fn reports() {
 }
 
 #[test]
+fn host_metrics_that_came_later_follow_the_others() {
+    check(
+        &Host { cpu_percent: Some(12.5), tcp_retransmits: Some(300), ..Host::default() },
+        "82ab6370755f70657263656e74cb4029000000000000af7463705f72657472616e736d697473cd012c",
+    );
+}
+
+#[test]
 fn deltas() {
     let delta =
         Delta { partition: 3, epoch: 9, seq: 1, at_ms: 5, nodes: vec![update()], forgotten: vec![node()] };

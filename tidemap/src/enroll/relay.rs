@@ -1,29 +1,29 @@
 //! The side of a relay that is near its agents: a server that needs no other part of Tidemap.
 
 use anyhow::Context;
-use tidemap_service::{
-    broker,
-    cli::UsageError,
+use tidemap_broker::{
     data_dir::DataDir,
     keys::{self, RelaySide},
 };
+use tidemap_service::cli::UsageError;
 
-use super::{EnrollArgs, tell};
+use super::{EnrollArgs, reload};
 use crate::operator::BrokersArgs;
 
-/// Makes the data folder of a server to which agents publish, if there is none yet, and lets the relay hear them there.
+/// Makes the data folder of a server to which agents publish, if there is none yet, and admits the relay
+/// there.
 pub(super) async fn enroll_locally(args: &EnrollArgs) -> anyhow::Result<()> {
     let dir =
         args.data_dir.clone().or_else(DataDir::default_path).ok_or_else(|| {
             UsageError("--data-dir: there is no home folder to choose a default in".to_owned())
         })?;
-    broker::prepare(&dir).with_context(|| format!("--data-dir {}", dir.display()))?;
+    tidemap_broker::prepare(&dir).with_context(|| format!("--data-dir {}", dir.display()))?;
     let dir = dir.canonicalize().context("the data folder")?;
     let enrolled = keys::enroll_relay(&dir, &args.node, RelaySide::Reports)?;
     let url = args.nats_url.clone().unwrap_or_else(|| "nats://127.0.0.1:4222".to_owned());
     let brokers = BrokersArgs { nats_url: url, nats_ca: args.nats_ca.clone() };
     let name = args.node.display_name();
-    let running = tell(&dir, &brokers).await.with_context(|| format!("{name} may not be let in yet"))?;
+    let running = reload(&dir, &brokers).await.with_context(|| format!("{name} may not be let in yet"))?;
     match (enrolled.created, running) {
         (false, _) => eprintln!("{name} was enrolled before. Its key for this server:"),
         (true, true) => eprintln!("{name} is enrolled, and the server knows. Its key for this server:"),

@@ -1,21 +1,21 @@
 //! Facts about a node, each a label and a text.
 
-use tidemap_wire::LocationSource;
+use tidemap_format::{self as format, Unit};
 use tidemap_wire::http::NodeJson;
+use tidemap_wire::{LocationSource, METRICS, Metric, MetricUnit};
 
-use crate::format::{self, Unit};
+/// Lines of a label and a text each, of what is known.
+type Facts = Vec<Vec<String>>;
 
 /// One line of a list of facts.
-#[derive(Clone, Copy, Debug)]
-pub struct Fact {
+struct Fact {
     /// What it is about.
-    pub label: &'static str,
+    label: &'static str,
     /// What is known; absent when nothing is.
-    pub text: fn(&NodeJson) -> Option<String>,
+    text: fn(&NodeJson) -> Option<String>,
 }
 
-/// Who and where the node is.
-pub const IDENTITY: [Fact; 16] = [
+const IDENTITY: [Fact; 16] = [
     Fact { label: "Hostname", text: |node| node.hostname.clone() },
     Fact { label: "Place", text: place },
     Fact { label: "Provider", text: |node| node.provider.clone() },
@@ -40,27 +40,78 @@ pub const IDENTITY: [Fact; 16] = [
     Fact { label: "Sent in all", text: |node| Some(format::bytes(node.network_tx_bytes_total as f64)) },
 ];
 
-/// What its host is doing.
-pub const HOST: [Fact; 12] = [
+/// Metrics that belong together.
+const HOST: [Fact; 5] = [
     Fact { label: "Processors", text: processors },
     Fact { label: "Load", text: load },
     Fact { label: "Memory", text: memory },
     Fact { label: "Swap", text: |node| node.swap_percent.map(|swap| format::percent(Some(swap))) },
     Fact { label: "Disk", text: disk },
-    Fact {
-        label: "Disk read",
-        text: |node| Some(Unit::Auto.full(Some(node.disk_read_bytes_per_sec?.get()))),
-    },
-    Fact {
-        label: "Disk written",
-        text: |node| Some(Unit::Auto.full(Some(node.disk_write_bytes_per_sec?.get()))),
-    },
-    Fact { label: "Temperature", text: |node| Some(format::fixed(node.temperature_c?, 0) + " °C") },
-    Fact { label: "Fan", text: |node| Some(format::count(node.fan_rpm?.into()) + " rpm") },
-    Fact { label: "Processes", text: |node| Some(format::count(node.processes?.into())) },
-    Fact { label: "Errors, drops", text: errors },
-    Fact { label: "Up for", text: |node| node.uptime_s.map(format::duration) },
 ];
+
+/// What comes below all other metrics.
+const HOST_LAST: [Fact; 2] = [
+    Fact { label: "Errors, drops", text: errors },
+    Fact { label: "Up for", text: |node| node.host.uptime_s.map(format::duration) },
+];
+
+/// The label and the unit of each metric that has a line of its own; no label where it is part of the lists
+/// above.
+const ALONE: [(&str, MetricUnit); METRICS.len()] = {
+    let mut alone = [("", MetricUnit::Count); METRICS.len()];
+    let mut id = 0;
+    while id < alone.len() {
+        let Metric { label, unit, .. } = METRICS[id];
+        if !matches!(id, 0..=8 | 11..=14 | 18..=19) {
+            alone[id] = (label, unit);
+        }
+        id += 1;
+    }
+    alone
+};
+
+/// Who and where the node is.
+pub fn identity(node: &NodeJson) -> Facts {
+    let mut facts = Facts::new();
+    add(&mut facts, &IDENTITY, node);
+    facts
+}
+
+/// What its host is doing.
+pub fn host(node: &NodeJson) -> Facts {
+    let mut facts = Facts::new();
+    add(&mut facts, &HOST, node);
+    for (id, (label, unit)) in (0..).zip(ALONE) {
+        if let (false, Some(value)) = (label.is_empty(), node.host.get(id)) {
+            facts.push(vec![label.to_owned(), metric(unit, value.as_f64())]);
+        }
+    }
+    add(&mut facts, &HOST_LAST, node);
+    facts
+}
+
+fn add(facts: &mut Facts, list: &[Fact], node: &NodeJson) {
+    for fact in list {
+        if let Some(text) = (fact.text)(node) {
+            facts.push(vec![fact.label.to_owned(), text]);
+        }
+    }
+}
+
+/// A metric's value with its unit.
+fn metric(unit: MetricUnit, value: f64) -> String {
+    match unit {
+        MetricUnit::Count => format::count(value as u64),
+        MetricUnit::Percent => format::percent(Some(value)),
+        MetricUnit::Bytes => format::bytes(value),
+        MetricUnit::BytesPerSecond => Unit::Auto.full(Some(value)),
+        MetricUnit::Seconds => format::duration(value as u64),
+        MetricUnit::Megahertz => format::fixed(value / 1000.0, 1) + " GHz",
+        MetricUnit::Celsius => format::fixed(value, 0) + " °C",
+        MetricUnit::TurnsPerMinute => format::count(value as u64) + " rpm",
+        MetricUnit::Load => format::fixed2(value),
+    }
+}
 
 fn place(node: &NodeJson) -> Option<String> {
     let name = match (&node.location, node.lat, node.lon) {
@@ -94,24 +145,24 @@ fn clock(node: &NodeJson) -> Option<String> {
 }
 
 fn processors(node: &NodeJson) -> Option<String> {
-    let used = format::percent(Some(node.cpu_percent?));
-    let count = node.cpu_count.map(|count| " of ".to_owned() + &count.to_string());
-    let speed =
-        node.cpu_mhz.map(|mhz| " at ".to_owned() + &format::fixed(f64::from(mhz) / 1000.0, 1) + " GHz");
+    let host = &node.host;
+    let used = format::percent(Some(host.cpu_percent?));
+    let count = host.cpu_count.map(|count| " of ".to_owned() + &count.to_string());
+    let speed = host.cpu_mhz.map(|mhz| " at ".to_owned() + &metric(MetricUnit::Megahertz, mhz.into()));
     Some(used + &count.unwrap_or_default() + &speed.unwrap_or_default())
 }
 
 fn load(node: &NodeJson) -> Option<String> {
-    let loads = [node.load_1?, node.load_5?, node.load_15?];
+    let loads = [node.host.load_1?, node.host.load_5?, node.host.load_15?];
     Some(loads.map(format::fixed2).join("  "))
 }
 
 fn memory(node: &NodeJson) -> Option<String> {
-    used(node.memory_percent?, node.memory_total_bytes.map(|total| format::memory(total as f64)))
+    used(node.memory_percent?, node.host.memory_total_bytes.map(|total| format::memory(total as f64)))
 }
 
 fn disk(node: &NodeJson) -> Option<String> {
-    used(node.disk_percent?, node.disk_total_bytes.map(|total| format::bytes(total as f64)))
+    used(node.disk_percent?, node.host.disk_total_bytes.map(|total| format::bytes(total as f64)))
 }
 
 fn used(percent: f64, total: Option<String>) -> Option<String> {
@@ -120,6 +171,6 @@ fn used(percent: f64, total: Option<String>) -> Option<String> {
 }
 
 fn errors(node: &NodeJson) -> Option<String> {
-    let (errors, drops) = (node.network_errors?, node.network_drops?);
+    let (errors, drops) = (node.host.network_errors?, node.host.network_drops?);
     Some(format::count(errors) + ", " + &format::count(drops))
 }

@@ -1,7 +1,7 @@
 //! The answer about one node.
 
 use tidemap_wire::http::{InterfaceJson, NodeJson};
-use tidemap_wire::{Bps, LocationSource, Series, Status};
+use tidemap_wire::{Bps, Host, LocationSource, METRICS, MetricValue, Series, Status};
 
 use super::stats::rate;
 use super::value::{Value, Whole};
@@ -11,14 +11,14 @@ pub(super) fn answer(value: &Value) -> Result<NodeAnswer, Invalid> {
     Ok(NodeAnswer {
         node: node(value)?,
         interfaces: value.get("interfaces").list(interface)?,
-        last_60s: value.known("last_60s").map(series).transpose()?,
-        last_15m: value.known("last_15m").map(series).transpose()?,
+        last_60s: value.get("last_60s").or_null(series)?,
+        last_15m: value.get("last_15m").or_null(series)?,
     })
 }
 
 fn node(value: &Value) -> Result<NodeJson, Invalid> {
-    let text = |name: &str| value.known(name).map(Value::text).transpose();
-    let number = |name: &str| value.known(name).map(Value::number).transpose();
+    let text = |name: &str| value.get(name).or_null(Value::text);
+    let number = |name: &str| value.get(name).or_null(Value::number);
     let rate = |name: &str| rate(value, name);
     Ok(NodeJson {
         name: value.get("name").text()?,
@@ -32,9 +32,6 @@ fn node(value: &Value) -> Result<NodeJson, Invalid> {
         provider: text("provider")?,
         status: status(&value.get("status").text()?)?,
         status_for_s: value.get("status_for_s").whole()?,
-        cpu_percent: number("cpu_percent")?,
-        memory_percent: number("memory_percent")?,
-        disk_percent: number("disk_percent")?,
         network_tx_bytes_per_sec: rate("network_tx_bytes_per_sec")?,
         network_rx_bytes_per_sec: rate("network_rx_bytes_per_sec")?,
         network_tx_bytes_per_sec_avg_10s: rate("network_tx_bytes_per_sec_avg_10s")?,
@@ -58,26 +55,35 @@ fn node(value: &Value) -> Result<NodeJson, Invalid> {
         kernel: text("kernel")?,
         arch: text("arch")?,
         agent_version: text("agent_version")?,
-        cpu_count: maybe(value, "cpu_count")?,
-        cpu_mhz: maybe(value, "cpu_mhz")?,
-        memory_used_bytes: maybe(value, "memory_used_bytes")?,
-        memory_total_bytes: maybe(value, "memory_total_bytes")?,
+        memory_percent: number("memory_percent")?,
         swap_percent: number("swap_percent")?,
-        disk_used_bytes: maybe(value, "disk_used_bytes")?,
-        disk_total_bytes: maybe(value, "disk_total_bytes")?,
-        disk_read_bytes_per_sec: rate("disk_read_bytes_per_sec")?,
-        disk_write_bytes_per_sec: rate("disk_write_bytes_per_sec")?,
-        load_1: number("load_1")?,
-        load_5: number("load_5")?,
-        load_15: number("load_15")?,
-        uptime_s: maybe(value, "uptime_s")?,
-        temperature_c: number("temperature_c")?,
-        fan_rpm: maybe(value, "fan_rpm")?,
-        processes: maybe(value, "processes")?,
-        network_errors: maybe(value, "network_errors")?,
-        network_drops: maybe(value, "network_drops")?,
+        disk_percent: number("disk_percent")?,
+        host: host(number)?,
         lost_samples: maybe(value, "lost_samples")?,
     })
+}
+
+/// The host metrics that are known, of which `number` reads each by name.
+fn host(number: impl Fn(&str) -> Result<Option<f64>, Invalid>) -> Result<Host, Invalid> {
+    /// Names alone: the whole registry would bring its other texts with it.
+    const NAMES: [&str; METRICS.len()] = {
+        let mut names = [""; METRICS.len()];
+        let mut id = 0;
+        while id < names.len() {
+            names[id] = METRICS[id].json_name;
+            id += 1;
+        }
+        names
+    };
+    let mut host = Host::default();
+    for (id, name) in (0..).zip(NAMES) {
+        if let Some(value) = number(name)?
+            && !host.set(id, MetricValue::Real(value))
+        {
+            return Err(Invalid);
+        }
+    }
+    Ok(host)
 }
 
 fn interface(value: &Value) -> Result<InterfaceJson, Invalid> {
@@ -93,17 +99,17 @@ fn interface(value: &Value) -> Result<InterfaceJson, Invalid> {
 }
 
 fn series(value: &Value) -> Result<Series, Invalid> {
-    let rate = |rate: f64| if rate.is_nan() { Ok(None) } else { Bps::new(rate).map(Some).ok_or(Invalid) };
+    let rate = |rate: &Value| rate.or_null(|rate| Bps::new(rate.number()?).ok_or(Invalid));
     Ok(Series {
         step_ms: value.get("step_ms").whole()?,
         end_ms: value.get("end_ms").signed()?,
-        rx_bps: value.get("rx_bps").numbers(rate)?,
-        tx_bps: value.get("tx_bps").numbers(rate)?,
+        rx_bps: value.get("rx_bps").list(rate)?,
+        tx_bps: value.get("tx_bps").list(rate)?,
     })
 }
 
 fn maybe<T: Whole>(value: &Value, name: &str) -> Result<Option<T>, Invalid> {
-    value.known(name).map(Value::whole).transpose()
+    value.get(name).or_null(Value::whole)
 }
 
 fn status(name: &str) -> Result<Status, Invalid> {

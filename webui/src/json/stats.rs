@@ -21,15 +21,15 @@ pub(super) fn stats(value: &Value) -> Result<StatsJson, Invalid> {
         avg_network_rx_bytes_per_sec: number("avg_network_rx_bytes_per_sec")?,
         total_network_tx_bytes_per_sec: number("total_network_tx_bytes_per_sec")?,
         total_network_rx_bytes_per_sec: number("total_network_rx_bytes_per_sec")?,
-        total_network_tx_bytes_per_sec_avg: averages(value.get("total_network_tx_bytes_per_sec_avg"))?,
-        total_network_rx_bytes_per_sec_avg: averages(value.get("total_network_rx_bytes_per_sec_avg"))?,
+        total_network_tx_bytes_per_sec_avg: averages(&value.get("total_network_tx_bytes_per_sec_avg"))?,
+        total_network_rx_bytes_per_sec_avg: averages(&value.get("total_network_rx_bytes_per_sec_avg"))?,
         providers: value.get("providers").map(Value::whole)?,
         top_tx: value.get("top_tx").list(talker)?,
         top_rx: value.get("top_rx").list(talker)?,
         partitions: value.get("partitions").whole()?,
         partitions_fresh: value.get("partitions_fresh").whole()?,
-        lag_messages: value.known("lag_messages").map(Value::whole).transpose()?,
-        view_age_ms: value.known("view_age_ms").map(Value::whole).transpose()?,
+        lag_messages: value.get("lag_messages").or_null(Value::whole)?,
+        view_age_ms: value.get("view_age_ms").or_null(Value::whole)?,
         timestamp: number("timestamp")?,
     })
 }
@@ -37,7 +37,7 @@ pub(super) fn stats(value: &Value) -> Result<StatsJson, Invalid> {
 /// A rate; nothing where it is null or missing.
 pub(super) fn rate(value: &Value, name: &str) -> Result<Option<Bps>, Invalid> {
     let rate = |value: &Value| Bps::new(value.number()?).ok_or(Invalid);
-    value.known(name).map(rate).transpose()
+    value.get(name).or_null(rate)
 }
 
 fn averages(value: &Value) -> Result<Averages, Invalid> {

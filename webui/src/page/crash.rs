@@ -18,7 +18,7 @@ pub(super) fn install() {
 /// Lets a test see what happens then: only on a page that was opened with `?debug`, and only when its script says so.
 #[expect(clippy::panic, reason = "it is there to panic")]
 pub(super) fn on_request() {
-    super::dom::listen(&sycamore::prelude::document(), "tidemap-crash", |_: web_sys::Event| {
+    super::dom::listen(&super::dom::document(), "tidemap-crash", |_: web_sys::Event| {
         panic!("this crash was asked for");
     });
 }

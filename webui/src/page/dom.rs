@@ -1,9 +1,17 @@
-//! The browser, as far as the views need it without Sycamore.
+//! The browser, as far as the views need it.
 
-use sycamore::prelude::*;
-use wasm_bindgen::JsCast;
+use sycamore_reactive::use_current_scope;
 use wasm_bindgen::prelude::Closure;
-use web_sys::{Element, EventTarget, HtmlElement};
+use wasm_bindgen::{JsCast, UnwrapThrowExt};
+use web_sys::{Document, Element, EventTarget, HtmlElement, HtmlInputElement, HtmlSelectElement, Window};
+
+pub(super) fn window() -> Window {
+    web_sys::window().unwrap_throw()
+}
+
+pub(super) fn document() -> Document {
+    window().document().unwrap_throw()
+}
 
 /// The element with this id.
 pub(super) fn by_id(id: &str) -> Option<HtmlElement> {
@@ -13,6 +21,15 @@ pub(super) fn by_id(id: &str) -> Option<HtmlElement> {
 /// Whether what was clicked is, or is in, an element that this selector finds.
 pub(super) fn is_inside(target: &EventTarget, selector: &str) -> bool {
     target.dyn_ref::<Element>().is_some_and(|element| matches!(element.closest(selector), Ok(Some(_))))
+}
+
+/// The value of the field or the list that this event is about.
+pub(super) fn value(event: &web_sys::Event) -> String {
+    let Some(target) = event.target() else { return String::new() };
+    if let Some(input) = target.dyn_ref::<HtmlInputElement>() {
+        return input.value();
+    }
+    target.dyn_ref::<HtmlSelectElement>().map(HtmlSelectElement::value).unwrap_or_default()
 }
 
 /// Milliseconds since the page was opened; never goes back.
@@ -38,8 +55,8 @@ pub(super) fn focus(element: &HtmlElement) {
     let _infallible = element.focus();
 }
 
-/// Listens for as long as the page lives. The handler runs in the scope that asked for it, as Sycamore's own do: without
-/// one, most of what a signal can do panics.
+/// Listens for as long as the page lives. The handler runs in the scope that asked for it: without one, most of what a
+/// signal can do panics.
 pub(super) fn listen<E: JsCast + 'static>(
     target: &EventTarget,
     event: &str,
@@ -55,6 +72,11 @@ fn boxed_listen(target: &EventTarget, event: &str, mut handler: Box<dyn FnMut(we
     closure.forget();
 }
 
+/// Listens for clicks.
+pub(super) fn on_click(element: &Element, mut then: impl FnMut() + 'static) {
+    boxed_listen(element, "click", Box::new(move |_| then()));
+}
+
 /// Calls `then` for as long as the page lives whenever the element's size changes.
 pub(super) fn on_resize(element: &Element, then: impl FnMut() + 'static) {
     let closure = Closure::<dyn FnMut()>::new(then);
@@ -64,24 +86,11 @@ pub(super) fn on_resize(element: &Element, then: impl FnMut() + 'static) {
     closure.forget();
 }
 
-/// The element of a node reference, once it is in the page.
-pub(super) fn element(node: NodeRef) -> Option<HtmlElement> {
-    untrack(|| node.try_get())?.dyn_into().ok()
-}
-
-/// A text that is written anew only when it has changed, so that what a reader has marked stays marked.
-///
-/// It takes its closure to the heap first: everything behind it is then in the page once, not once for each of a hundred
-/// closures. That is a tenth of the views' size.
-pub(super) fn text(text: impl FnMut() -> String + 'static) -> ReadSignal<String> {
-    boxed_text(Box::new(text))
-}
-
-/// A condition as an attribute that says `true` or `false`.
-pub(super) fn truth(mut flag: impl FnMut() -> bool + 'static) -> ReadSignal<String> {
-    text(move || if flag() { "true" } else { "false" }.to_owned())
-}
-
-fn boxed_text(text: Box<dyn FnMut() -> String>) -> ReadSignal<String> {
-    create_selector(text)
+/// Calls `then` every `ms` for as long as the page lives.
+pub(super) fn every(ms: i32, then: impl FnMut() + 'static) {
+    let closure = Closure::<dyn FnMut()>::new(then);
+    // A page without timers has no browser around it.
+    let _infallible =
+        window().set_interval_with_callback_and_timeout_and_arguments_0(closure.as_ref().unchecked_ref(), ms);
+    closure.forget();
 }

@@ -1,18 +1,28 @@
 //! The strip below the header, there only when something keeps the page from being true, or when nodes have just gone.
 
+use std::cell::Cell;
 use std::rc::Rc;
 
-use sycamore::prelude::*;
+use sycamore_reactive::{Signal, create_selector, create_signal, use_context};
+use tidemap_format as format;
 use tidemap_wire::Status;
+use web_sys::Element;
 
 use crate::connection::Phase;
-use crate::format;
-use crate::order::Filter;
+use crate::fragments;
+use crate::outages::recently_offline;
 
-use super::Page;
-use super::board::Board;
 use super::dom;
-use super::html::{self, html};
+use super::html;
+use super::link::Link;
+use super::panel::{Frame, Panel};
+use super::state::{ListState, LiveState, set_changed};
+
+struct Notice {
+    offline: Signal<usize>,
+    /// The fleet's change that was counted last.
+    counted: Cell<u64>,
+}
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Trouble {
@@ -22,41 +32,44 @@ enum Trouble {
     Offline { nodes: usize },
 }
 
-/// The strip.
-#[component]
-pub(super) fn Notice() -> View {
-    let Page { board, engine } = use_context();
-    let (strip, view) = html("section", "notice", "<span></span><button class=button type=button></button>");
-    for (name, value) in [("id", "notice"), ("aria-label", "Notice")] {
-        dom::set_attribute(&strip, name, Some(value));
-    }
-    let trouble = create_selector(move || trouble(board));
-    html::attribute(&strip, "", "data-trouble", move || trouble.get().name().to_owned());
-    html::text(&strip, "span", move || trouble.get().text());
-    html::text(&strip, "button", move || trouble.get().remedy().to_owned());
-    let engine = Rc::clone(&engine);
-    html::on_click(&strip, "button", move || {
-        if let Trouble::Lost { .. } = trouble.get_untracked() {
-            return engine.retry_now();
-        }
-        board.filter.set(Filter { status: Some(Status::Offline), ..Filter::default() });
-        board.show_table();
-        engine.request_frame();
+pub(super) fn add(app: &Element) -> Rc<dyn Panel> {
+    let (live, list, link): (LiveState, ListState, Rc<Link>) = (use_context(), use_context(), use_context());
+    let strip = fragments::Notice::append(app);
+    let offline = create_signal(0);
+    let trouble = create_selector(move || trouble(live, offline));
+    html::attribute(&strip.root, "data-trouble", move || trouble.get().name().to_owned());
+    html::text(&strip.text, move || trouble.get().text());
+    html::text(&strip.button, move || trouble.get().remedy().to_owned());
+    dom::on_click(&strip.button, move || match trouble.get_untracked() {
+        Trouble::Lost { .. } => link.retry_now(),
+        _ => list.list_status(Status::Offline),
     });
-    view
+    Rc::new(Notice { offline, counted: Cell::new(0) })
 }
 
-fn trouble(board: Board) -> Trouble {
-    if let Phase::Disconnected { retry_in_ms } = board.phase.get() {
+impl Panel for Notice {
+    fn name(&self) -> &'static str {
+        "notice"
+    }
+
+    fn draw(&self, frame: &Frame<'_>) {
+        if self.counted.replace(frame.fleet.changes()) != frame.fleet.changes() {
+            set_changed(self.offline, recently_offline(frame.fleet));
+        }
+    }
+}
+
+fn trouble(live: LiveState, offline: Signal<usize>) -> Trouble {
+    if let Phase::Disconnected { retry_in_ms } = live.phase.get() {
         return Trouble::Lost { retry_in_s: (retry_in_ms / 1000.0).ceil() as u64 };
     }
-    let partitions = board.reading.with(|reading| {
-        reading.as_ref().map_or((0, 0), |reading| (reading.stats.partitions_fresh, reading.stats.partitions))
+    let (fresh, all) = live.totals.with(|totals| {
+        totals.as_ref().map_or((0, 0), |totals| (totals.stats.partitions_fresh, totals.stats.partitions))
     });
-    match (partitions, board.summary.with(|summary| summary.lately_offline)) {
-        ((fresh, all), _) if fresh < all => Trouble::Silent { partitions: all - fresh, of: all },
-        (_, 0) => Trouble::None,
-        (_, nodes) => Trouble::Offline { nodes },
+    match offline.get() {
+        _ if fresh < all => Trouble::Silent { partitions: all - fresh, of: all },
+        0 => Trouble::None,
+        nodes => Trouble::Offline { nodes },
     }
 }
 
@@ -86,7 +99,6 @@ impl Trouble {
                 let what = " partitions are not being read at the moment: their nodes stand still.";
                 [&*partitions, " of ", &of, what].concat()
             }
-            // Those of yesterday are counted below, and no news.
             Self::Offline { nodes: 1 } => "1 node has gone offline in the last 5 minutes.".to_owned(),
             Self::Offline { nodes } => {
                 format::count(nodes as u64) + " nodes have gone offline in the last 5 minutes."

@@ -2,9 +2,8 @@
 
 use std::rc::Rc;
 
+use tidemap_format::lean;
 use tidemap_wire::stream::Columns;
-
-use crate::letters;
 
 /// What a host has in use, each 0 to 100.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -38,5 +37,5 @@ pub(super) fn haystack(nodes: &Columns, at: usize) -> Rc<str> {
         text.push_str(value);
         text.push('\n');
     }
-    letters::lower(&text).into()
+    lean::lowercase(&text).into()
 }

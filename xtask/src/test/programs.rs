@@ -23,14 +23,7 @@ use crate::{
 /// How many run at a time. One after the other they leave two processors idle for five sixths of the time.
 const AT_ONCE: usize = 3;
 /// Those that take longest, which begin first, so that none of them is left alone at the end.
-const LONGEST: [&str; 6] = [
-    "e2e oracle_faults",
-    "e2e page",
-    "ingest broker",
-    "e2e oracle_rolling",
-    "e2e oracle_cluster",
-    "e2e outage",
-];
+const LONGEST: [&str; 5] = ["e2e services", "e2e oracle", "e2e page", "e2e cluster", "ingest broker"];
 
 /// Where each program's output is while it runs.
 const OUTPUT: &str = "target/tests";

@@ -17,6 +17,17 @@ const OTHER_SYSTEMS: [&str; 2] = ["x86_64-pc-windows-gnu", "aarch64-apple-darwin
 /// A C compiler for any system, and how cargo is told of it.
 const COMPILERS: [&str; 2] = ["ziglang==0.15.1", "cargo-zigbuild==0.24.0"];
 
+/// Packages, and what must not be among their dependencies.
+const NOT_CONTAINED: [(&str, &[&str]); 5] = [
+    ("tidemap-wire", &["tokio", "async-nats"]),
+    ("tidemap-agent", SIGNING),
+    ("tidemap-relay", SIGNING),
+    ("tidemap-ingest", SIGNING),
+    ("tidemap-api", SIGNING),
+];
+/// A station connects with the credentials that it was given; only `tidemap` makes keys, tokens and certificates.
+const SIGNING: &[&str] = &["tidemap-broker", "rcgen", "tempfile"];
+
 /// A step: it counts what it tests, and fails by itself otherwise.
 type Step = fn(&mut Steps, &mut Tally) -> Result<()>;
 
@@ -75,15 +86,17 @@ impl Steps {
         run(command.env("RUSTDOCFLAGS", "-D warnings"))
     }
 
-    /// What processes say to each other must stay free of how they live: the page shares it.
-    fn wire_stands_alone(&mut self, _: &mut Tally) -> Result<()> {
+    /// The page shares the messages, so these must build for wasm. A station must not contain what signs keys.
+    fn contents(&mut self, _: &mut Tally) -> Result<()> {
         run(&mut self.workspace.cargo(["build", "--package", "tidemap-wire", "--target", WASM_TARGET]))?;
-        let tree =
-            ["tree", "--package", "tidemap-wire", "--edges", "normal", "--prefix", "none", "--format", "{p}"];
-        let packages = output(&mut self.workspace.cargo(tree))?;
-        for banned in ["tokio", "async-nats"] {
-            if packages.lines().any(|package| package.split(' ').next() == Some(banned)) {
-                bail!("tidemap-wire pulls in {banned}");
+        for (package, banned) in NOT_CONTAINED {
+            let tree =
+                ["tree", "--package", package, "--edges", "normal", "--prefix", "none", "--format", "{p}"];
+            let packages = output(&mut self.workspace.cargo(tree))?;
+            for banned in banned {
+                if packages.lines().any(|package| package.split(' ').next() == Some(*banned)) {
+                    bail!("{package} contains {banned}");
+                }
             }
         }
         Ok(())

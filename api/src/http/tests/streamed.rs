@@ -6,54 +6,54 @@ use tidemap_wire::{Delta, Host};
 use super::*;
 use crate::{
     answers::Nodes,
-    frames::{Frame, gzip},
+    fleet_task::FleetRequest,
     http::events,
-    view::{Mark, Snapshot},
+    stream_log::{Frame, gzip},
 };
 
-/// An owner that moves only when a test says so.
+/// A fleet that moves only when a test says so.
 struct Live {
-    owner: Owner,
-    truth: Truth,
-    asks: mpsc::Receiver<owner::Ask>,
+    task: FleetTask,
+    worker: TestPartition,
+    requests: mpsc::Receiver<FleetRequest>,
     tick: u64,
 }
 
 impl Live {
     async fn new() -> (Self, Site) {
-        let (asks_in, asks) = mpsc::channel(8);
-        let owner = owner_of(Vec::new(), false);
+        let (requests_in, requests) = mpsc::channel(8);
+        let task = task_of(Vec::new(), false);
         let site = site(Vec::new(), Readers::OnLoopback).await;
-        let site = Site::over(FleetHandle::new(asks_in, owner.answers()), &site);
-        let mut truth = Truth::new();
-        truth.put(Vec::new());
-        (Self { owner, truth, asks, tick: 7 }, site)
+        let site = Site::over(FleetHandle::new(requests_in, task.answers()), &site);
+        let mut worker = TestPartition::new();
+        worker.put(Vec::new());
+        (Self { task, worker, requests, tick: 7 }, site)
     }
 
     /// Lets `rate` be the node's rate, and ticks.
     fn moves(&mut self, rate: u32) {
-        let delta = self.truth.put(vec![NodeUpdate { rx_bps: bps(f64::from(rate)), ..node("a") }]);
-        self.owner.receive(Incoming::Delta(one_partition().1, delta));
+        let delta = self.worker.put(vec![NodeUpdate { rx_bps: bps(f64::from(rate)), ..node("a") }]);
+        self.task.receive(FeedMessage::Delta(one_partition().1, delta));
         self.tick += 1;
-        self.owner.tick(self.tick, Instant::now(), AT_MS);
+        self.task.tick(self.tick, Instant::now(), AT_MS);
     }
 
-    /// Answers one question while `asking` goes on.
+    /// Answers one request while `asking` goes on.
     async fn during<T>(&mut self, asking: impl Future<Output = T>) -> T {
         let answering = async {
-            let ask = self.asks.recv().await.unwrap();
-            owner::answer(&mut self.owner, ask);
+            let request = self.requests.recv().await.unwrap();
+            fleet_task::answer(&mut self.task, request);
         };
         tokio::join!(asking, answering).0
     }
 
-    /// The same, whether a question comes or not.
+    /// The same, whether a request comes or not.
     async fn during_if_asked<T>(&mut self, asking: impl Future<Output = T>) -> T {
         let mut asking = std::pin::pin!(asking);
         loop {
             tokio::select! {
                 answer = &mut asking => return answer,
-                Some(ask) = self.asks.recv() => owner::answer(&mut self.owner, ask),
+                Some(request) = self.requests.recv() => fleet_task::answer(&mut self.task, request),
             }
         }
     }
@@ -100,7 +100,7 @@ async fn a_slow_client_gets_another_snapshot_within_its_gzip_file_and_the_file_e
         file.extend(live.during_if_asked(parts.next()).await.unwrap());
     }
     site.shutdown.cancel();
-    // The farewell and the file's end.
+    // The closing frame and the file's end.
     for _ in 0..2 {
         file.extend(parts.next().await.unwrap());
     }
@@ -118,7 +118,7 @@ async fn an_answer_is_built_once_a_tick_and_is_of_the_newest() {
     let (mut live, site) = Live::new().await;
     let first = live.during(site.fleet.nodes()).await.unwrap();
     let again = site.fleet.nodes().await.unwrap();
-    assert!(Arc::ptr_eq(&first, &again), "nobody was there to be asked");
+    assert!(Arc::ptr_eq(&first, &again), "no request reached the task");
     live.moves(1);
     let next = live.during(site.fleet.nodes()).await.unwrap();
     let count = async |nodes: &Arc<Nodes>| nodes.make(<[NodeJson]>::len).await.unwrap();
@@ -137,7 +137,7 @@ async fn streams_end_when_the_service_stops_and_their_clients_are_asked_to_come_
 }
 
 #[tokio::test]
-async fn a_place_that_no_event_has_is_refused() {
+async fn an_id_that_no_event_has_is_refused() {
     let api = api(Readers::OnLoopback).await;
     for id in ["", "x", "1", "1-", "1-x", "-1-1", "1-1-1", "99999999999999999999-1", "\u{e9}"] {
         let request = warp::test::request().path("/api/stream").header("last-event-id", id);
@@ -198,19 +198,18 @@ fn all_change(round: u64) -> Vec<NodeUpdate> {
 async fn a_delta_of_ten_thousand_nodes_that_all_change_is_small() {
     let (count, partition) = one_partition();
     let now = Instant::now();
-    let mut owner = Owner::new(count, false, now, AT_MS);
-    owner.tick(6, now, AT_MS);
-    let mark = Mark { epoch: 1, seq: 1 };
-    let nodes = all_change(0);
-    owner.receive(Incoming::Snapshot(partition, Snapshot { mark, at_ms: AT_MS, nodes }));
-    owner.tick(7, now, AT_MS);
-    let mut listening = owner.listen(None).unwrap();
+    let mut task = FleetTask::new(count, false, now, AT_MS);
+    task.tick(6, now, AT_MS);
+    let worker = TestPartition::with_nodes(all_change(0));
+    task.receive(FeedMessage::Snapshot(partition, worker.snapshot()));
+    task.tick(7, now, AT_MS);
+    let mut listening = task.listen(None).unwrap();
     let (nodes, forgotten) = (all_change(1), Vec::new());
-    owner.receive(Incoming::Delta(
+    task.receive(FeedMessage::Delta(
         partition,
         Delta { partition: 0, epoch: 1, seq: 2, at_ms: AT_MS, nodes, forgotten },
     ));
-    owner.tick(8, now, AT_MS);
+    task.tick(8, now, AT_MS);
     let frame = listening.live.try_recv().unwrap();
     let began = std::time::Instant::now();
     let parts: Vec<Bytes> = gzip(futures_util::stream::iter([frame.clone()])).collect().await;

@@ -1,42 +1,42 @@
-//! What goes wrong with a connection, told in words that help, once in a while.
+//! Logs what goes wrong with a connection, in words that help whoever must mend it, and not too often.
 
 use std::{
     collections::HashMap,
     path::{Path, PathBuf},
     sync::{Mutex, PoisonError},
+    time::Duration,
 };
 
 use async_nats::{Event, Server, ServerError};
 
-use crate::clock::unix_ms;
+use crate::logging::Throttle;
 
-/// A complaint of one kind is told at most once in this time.
-const PERIOD_MS: i64 = 30_000;
+/// One complaint of each kind is logged in this time.
+const PERIOD: Duration = Duration::from_secs(30);
 
-/// Listens to one connection and tells what its operator must know.
+/// Watches one connection, and logs what its operator must know.
 pub(super) struct Complaints {
     creds: Option<PathBuf>,
     ca: Option<PathBuf>,
-    /// When each kind was told last.
-    told: Mutex<HashMap<Kind, i64>>,
-    /// How often each server had failed when we looked last.
+    throttles: Mutex<HashMap<Kind, Throttle>>,
+    /// How often each server had failed at the last look.
     failures: Mutex<HashMap<String, usize>>,
 }
 
 /// What a complaint is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Kind {
-    /// The broker does not let us in.
-    Refused,
-    /// It let us in, and does not let us do something.
+    /// The broker rejects the key.
+    Rejected,
+    /// The key is valid, but lacks a permission.
     Forbidden,
-    /// It does not prove to be ours.
+    /// The broker cannot prove its identity.
     Unproven,
-    /// It is not there.
+    /// The broker cannot be reached.
     Unreachable,
-    /// It sends faster than we read.
+    /// The broker sends faster than a subscription is read.
     Slow,
-    /// Anything else that it says.
+    /// Any other error.
     Other,
 }
 
@@ -45,12 +45,13 @@ impl Complaints {
         Self {
             creds: creds.map(Path::to_owned),
             ca: ca.map(Path::to_owned),
-            told: Mutex::default(),
+            throttles: Mutex::default(),
             failures: Mutex::default(),
         }
     }
 
-    /// Hears what became of the last attempt to connect to each server. The client's own event for it is one word.
+    /// Takes the outcome of the last attempt to connect to each server. The client's own event for it is one
+    /// word.
     pub(super) fn attempted(&self, servers: &[Server]) {
         for server in servers {
             let url = format!("{}://{}:{}", server.addr.scheme(), server.addr.host(), server.addr.port());
@@ -59,22 +60,22 @@ impl Complaints {
             drop(failures);
             if let Some(error) = server.last_error.as_ref().filter(|_| server.failed_attempts > before) {
                 let (kind, words) = self.explain(&url, error);
-                self.tell(kind, &words);
+                self.log(kind, &words);
             }
         }
     }
 
-    /// Hears an event of the client's.
+    /// Takes an event of the client.
     pub(super) fn happened(&self, event: &Event) {
         match event {
             Event::Connected => tracing::info!("connected to the broker"),
             Event::Disconnected => tracing::warn!("lost the broker; trying again"),
             Event::SlowConsumer(subscription) => {
-                self.tell(Kind::Slow, &format!("subscription {subscription} is full: messages were dropped"));
+                self.log(Kind::Slow, &format!("subscription {subscription} is full: messages were dropped"));
             }
-            // The attempt to come back tells the rest.
+            // The next attempt to connect logs the reason.
             Event::ServerError(ServerError::AuthorizationViolation) => {}
-            // A refused permission is only ever told here, and it is never harmless.
+            // A missing permission is reported nowhere else, and it is never harmless.
             Event::ServerError(error)
                 if error.to_string().to_lowercase().contains("permissions violation") =>
             {
@@ -82,9 +83,11 @@ impl Complaints {
                     "the broker does not let this key do that ({error}): {} for this station and node?",
                     self.creds_in_doubt()
                 );
-                self.tell(Kind::Forbidden, &words);
+                self.log(Kind::Forbidden, &words);
             }
-            Event::ServerError(error) => self.tell(Kind::Other, &format!("the broker complains: {error}")),
+            Event::ServerError(error) => {
+                self.log(Kind::Other, &format!("the broker reports an error: {error}"));
+            }
             Event::ClientError(_) | Event::LameDuckMode | Event::Draining | Event::Closed => {
                 tracing::debug!(%event, "connection");
             }
@@ -102,9 +105,9 @@ impl Complaints {
                 ),
                 None => format!("the broker at {url} asks for a key: name its file with --creds"),
             };
-            (Kind::Refused, words)
+            (Kind::Rejected, words)
         } else if lower.contains("corrupt message") {
-            // What a handshake makes of an answer that is no handshake.
+            // The error of a TLS handshake whose answer is no handshake.
             let words = format!("the broker at {url} does not speak TLS: is the address right? ({error})");
             (Kind::Unproven, words)
         } else if lower.contains("certificate") || lower.contains("tls") {
@@ -126,26 +129,20 @@ impl Complaints {
         format!("is --creds{path} not the right file")
     }
 
-    fn tell(&self, kind: Kind, words: &str) {
-        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        if !is_due(&mut told, kind, unix_ms()) {
+    fn log(&self, kind: Kind, words: &str) {
+        if !self.is_due(kind) {
             return;
         }
-        drop(told);
         match kind {
             Kind::Slow | Kind::Unreachable => tracing::warn!("{words}"),
-            Kind::Refused | Kind::Forbidden | Kind::Unproven | Kind::Other => tracing::error!("{words}"),
+            Kind::Rejected | Kind::Forbidden | Kind::Unproven | Kind::Other => tracing::error!("{words}"),
         }
     }
-}
 
-/// Whether a kind may be told again, which is then noted. A clock that was put back silences nobody.
-fn is_due(told: &mut HashMap<Kind, i64>, kind: Kind, now_ms: i64) -> bool {
-    let due = told.get(&kind).is_none_or(|last| !(0..PERIOD_MS).contains(&(now_ms - last)));
-    if due {
-        told.insert(kind, now_ms);
+    fn is_due(&self, kind: Kind) -> bool {
+        let mut throttles = self.throttles.lock().unwrap_or_else(PoisonError::into_inner);
+        throttles.entry(kind).or_insert(Throttle::new(PERIOD)).is_due()
     }
-    due
 }
 
 #[cfg(test)]
@@ -153,14 +150,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_failure_is_told_with_what_mends_it() {
+    fn each_failure_is_explained_with_what_mends_it() {
         let explain = |creds: Option<&str>, error: &str| {
             Complaints::new(creds.map(Path::new), None).explain("tls://b:4222", error)
         };
         assert_eq!(
             explain(Some("/k.nk"), "authorization violation: nats: authorization violation"),
             (
-                Kind::Refused,
+                Kind::Rejected,
                 "the broker at tls://b:4222 refuses this key: was it revoked, or is --creds /k.nk not the right \
                  file? Trying again"
                     .to_owned()
@@ -174,13 +171,14 @@ mod tests {
         assert_eq!(explain(None, "IO error: Connection refused (os error 111)").0, Kind::Unreachable);
     }
 
-    #[test]
-    fn a_kind_is_told_at_once_and_then_once_a_period_whatever_the_others_do() {
-        let mut told = HashMap::new();
-        assert!(is_due(&mut told, Kind::Refused, 0));
-        assert!(!is_due(&mut told, Kind::Refused, PERIOD_MS - 1));
-        assert!(is_due(&mut told, Kind::Forbidden, PERIOD_MS - 1));
-        assert!(is_due(&mut told, Kind::Refused, PERIOD_MS));
-        assert!(is_due(&mut told, Kind::Refused, -5));
+    #[tokio::test(start_paused = true)]
+    async fn each_kind_is_logged_at_once_and_then_once_a_period_whatever_the_others_do() {
+        let complaints = Complaints::new(None, None);
+        assert!(complaints.is_due(Kind::Rejected));
+        tokio::time::advance(PERIOD - Duration::from_millis(1)).await;
+        assert!(!complaints.is_due(Kind::Rejected));
+        assert!(complaints.is_due(Kind::Forbidden));
+        tokio::time::advance(Duration::from_millis(1)).await;
+        assert!(complaints.is_due(Kind::Rejected));
     }
 }

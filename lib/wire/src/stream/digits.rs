@@ -1,7 +1,7 @@
 //! Columns of numbers as one text of fixed-width codes.
 //!
-//! Numbers and commas would take twice the bytes, and every reader has a function that reads base 36. A number that is
-//! not known is a code of underscores.
+//! Numbers and commas would take twice the bytes, and every reader has a function that reads base 36. A
+//! number that is not known is a code of underscores.
 
 use std::marker::PhantomData;
 

@@ -2,8 +2,7 @@
 
 use anyhow::Context;
 use serde_json::Value;
-use tidemap_e2e::browser::Browser;
-use tidemap_service::broker;
+use tidemap_testkit::browser::Browser;
 
 /// As `cargo xtask test` names its folder.
 const AXE: &str = "axe-core@4.14.1/package/axe.min.js";
@@ -18,7 +17,7 @@ const RUN: &str = "
 
 /// Puts axe beside the page that is open, without the page's leave: its policy would refuse.
 pub(crate) async fn join(browser: &Browser) -> anyhow::Result<()> {
-    let path = std::path::absolute(broker::default_tools_dir())?.join(AXE);
+    let path = std::path::absolute(tidemap_broker::default_tools_dir())?.join(AXE);
     let source = std::fs::read_to_string(&path)
         .with_context(|| format!("{AXE} is missing: `cargo xtask test --only tools` fetches it"))?;
     browser.page.execute(&format!("{source}; window.axe = axe;"), vec![]).await?;

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::ensure;
 use serde_json::json;
-use tidemap_e2e::{
+use tidemap_testkit::{
     eventually,
     fake::{FakeFleet, FakeNode, Line},
 };

@@ -1,6 +1,6 @@
 //! Charts of one node: by eye, by pointer, by keys, and as tables.
 
-use tidemap_e2e::fake::FakeFleet;
+use tidemap_testkit::fake::FakeFleet;
 
 use crate::visit::Visit;
 

@@ -1,6 +1,6 @@
 //! The page's program panics: the reader is told, and can copy what happened and start anew.
 
-use tidemap_e2e::fake::FakeFleet;
+use tidemap_testkit::fake::FakeFleet;
 
 use crate::visit::Visit;
 

@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tidemap_e2e::fake::{FakeFleet, Line};
+use tidemap_testkit::fake::{FakeFleet, Line};
 
 use crate::{axe, is_blessing, picture::Picture, visit::Visit};
 

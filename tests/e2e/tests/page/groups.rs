@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::ensure;
-use tidemap_e2e::{browser::Browser, cluster::Cluster, eventually};
+use tidemap_testkit::{broker::TestBroker, browser::Browser, eventually};
 
 /// What the API says differs from the page in nothing but the rates' rounding, which the stream makes to three digits,
 /// and what has moved since: the fleet goes on while both are read.
@@ -34,11 +34,11 @@ async fn expect(browser: &Browser, expression: &str) {
 
 #[tokio::test]
 async fn groups_are_those_of_the_api_and_lead_to_their_nodes() {
-    let cluster = Cluster::start().await.unwrap();
-    let _ingest = cluster.ingest(&[]).unwrap();
-    let (_api, url) = cluster.api().await.unwrap();
-    let _fleet = cluster.simulate(40).unwrap();
-    let _agent = cluster.agent("roleless", &[]).unwrap();
+    let broker = TestBroker::start().await.unwrap();
+    let _ingest = broker.ingest(&[]).unwrap();
+    let (_api, url) = broker.api().await.unwrap();
+    let _fleet = broker.simulate(40).unwrap();
+    let _agent = broker.agent("roleless", &[]).unwrap();
     let browser = Browser::start(1440, 900).await.unwrap();
     browser.page.goto(&format!("{url}/?view=summary")).await.unwrap();
 

@@ -1,7 +1,7 @@
 //! The page on paper, in the colours of the system, and under a finger.
 
 use serde_json::{Value, json};
-use tidemap_e2e::fake::FakeFleet;
+use tidemap_testkit::fake::FakeFleet;
 
 use crate::visit::Visit;
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde_json::json;
-use tidemap_e2e::fake::{FakeFleet, FakeNode};
+use tidemap_testkit::fake::{FakeFleet, FakeNode};
 
 use crate::visit::Visit;
 

@@ -2,9 +2,9 @@
 
 use anyhow::{Context, ensure};
 use serde_json::Value;
-use tidemap_e2e::{
+use tidemap_testkit::{
+    broker::TestBroker,
     browser::Browser,
-    cluster::Cluster,
     eventually,
     fake::{FakeFleet, FakeNode},
 };
@@ -228,12 +228,12 @@ async fn asked(browser: &Browser) -> anyhow::Result<(Value, u64)> {
 
 #[tokio::test]
 async fn tiles_are_laid_over_the_bundled_map_which_stays_where_none_come() {
-    let cluster = Cluster::start().await.unwrap();
+    let broker = TestBroker::start().await.unwrap();
     let browser = Browser::start(1280, 800).await.unwrap();
     let http = ["--http", "127.0.0.1:0"];
 
     // Without tiles the page asks nobody but its own origin.
-    let (_plain, url) = cluster.api_with(&http).await.unwrap();
+    let (_plain, url) = broker.api_with(&http).await.unwrap();
     browser.page.goto(&url).await.unwrap();
     let land = eventually(SOON, || async {
         let land = drawn(&browser).await?;
@@ -250,7 +250,7 @@ async fn tiles_are_laid_over_the_bundled_map_which_stays_where_none_come() {
     let own = format!("{}?tile={{z}}/{{x}}/{{y}}", icon.as_str().unwrap());
     let hostile = "<img src=x onerror=alert(1)>\" © Nobody";
     let flags = [&http[..], &["--tiles-url", &own, "--tiles-attribution", hostile]].concat();
-    let (_own, url) = cluster.api_with(&flags).await.unwrap();
+    let (_own, url) = broker.api_with(&flags).await.unwrap();
     browser.page.goto(&url).await.unwrap();
     eventually(SOON, || async {
         ensure!(browser.text(".map-credit").await? == hostile, "the attribution is shown as it is");
@@ -269,7 +269,7 @@ async fn tiles_are_laid_over_the_bundled_map_which_stays_where_none_come() {
     let gone = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let elsewhere = format!("https://{gone}/{{z}}/{{x}}/{{y}}.png?tile=");
     let flags = [&http[..], &["--tiles-url", &elsewhere]].concat();
-    let (_nobody, url) = cluster.api_with(&flags).await.unwrap();
+    let (_nobody, url) = broker.api_with(&flags).await.unwrap();
     browser.page.goto(&url).await.unwrap();
     eventually(SOON, || async {
         let (same, (_, tiles)) = (drawn(&browser).await?, asked(&browser).await?);

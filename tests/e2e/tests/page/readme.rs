@@ -7,7 +7,7 @@ use std::{
 };
 
 use anyhow::{Context, ensure};
-use tidemap_e2e::{browser::Browser, cluster::Cluster, eventually};
+use tidemap_testkit::{broker::TestBroker, browser::Browser, eventually};
 
 use crate::{is_blessing, picture::Picture};
 
@@ -37,10 +37,10 @@ async fn expect(browser: &Browser, expression: &str) {
 }
 
 async fn take_anew() {
-    let cluster = Cluster::start().await.unwrap();
-    let _ingest = cluster.ingest(&[]).unwrap();
-    let (_api, url) = cluster.api().await.unwrap();
-    let _fleet = cluster.simulate(NODES).unwrap();
+    let broker = TestBroker::start().await.unwrap();
+    let _ingest = broker.ingest(&[]).unwrap();
+    let (_api, url) = broker.api().await.unwrap();
+    let _fleet = broker.simulate(NODES).unwrap();
     let browser = Browser::start(1440, 900).await.unwrap();
     browser.page.goto(&url).await.unwrap();
     expect(&browser, SETTLED).await;

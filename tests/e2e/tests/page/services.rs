@@ -12,7 +12,7 @@ use std::{
 
 use anyhow::{Context, ensure};
 use fantoccini::Locator;
-use tidemap_e2e::{browser::Browser, cluster::Cluster, eventually, fake, http};
+use tidemap_testkit::{broker::TestBroker, browser::Browser, eventually, fake, http};
 
 use crate::SOON;
 
@@ -74,9 +74,9 @@ async fn expect_status(browser: &Browser, expected: &str) {
 
 #[tokio::test]
 async fn a_person_sees_this_node_appear_move_and_fall_silent() {
-    let cluster = Cluster::start().await.unwrap();
-    let _ingest = cluster.ingest(&["--offline-after", "8"]).unwrap();
-    let (_api, url) = cluster.api().await.unwrap();
+    let broker = TestBroker::start().await.unwrap();
+    let _ingest = broker.ingest(&["--offline-after", "8"]).unwrap();
+    let (_api, url) = broker.api().await.unwrap();
     let browser = Browser::start(1440, 900).await.unwrap();
     browser.page.goto(&url).await.unwrap();
 
@@ -90,7 +90,7 @@ async fn a_person_sees_this_node_appear_move_and_fall_silent() {
     .unwrap();
 
     // The node appears in the table, in the totals and on the map.
-    let mut agent = cluster.agent("here", &["--include", "lo", "--location", "47.37,8.54,Zürich"]).unwrap();
+    let mut agent = broker.agent("here", &["--include", "lo", "--location", "47.37,8.54,Zürich"]).unwrap();
     expect_status(&browser, "online").await;
     let live = browser.page.find(Locator::Css("[data-connection]")).await.unwrap();
     assert_eq!(live.attr("data-connection").await.unwrap().as_deref(), Some("live"));
@@ -158,10 +158,10 @@ async fn a_person_sees_this_node_appear_move_and_fall_silent() {
 
 #[tokio::test]
 async fn a_lost_api_is_told_and_the_page_goes_on_by_itself_when_it_is_back() {
-    let cluster = Cluster::start().await.unwrap();
-    let _ingest = cluster.ingest(&[]).unwrap();
-    let (mut api, url) = cluster.api().await.unwrap();
-    let _fleet = cluster.simulate(30).unwrap();
+    let broker = TestBroker::start().await.unwrap();
+    let _ingest = broker.ingest(&[]).unwrap();
+    let (mut api, url) = broker.api().await.unwrap();
+    let _fleet = broker.simulate(30).unwrap();
     let browser = Browser::start(390, 844).await.unwrap();
     browser.page.goto(&url).await.unwrap();
     let connection = async |expected: &str| {
@@ -179,7 +179,7 @@ async fn a_lost_api_is_told_and_the_page_goes_on_by_itself_when_it_is_back() {
     api.kill().await.unwrap();
     connection("disconnected").await;
     let address = url.trim_start_matches("http://").to_owned();
-    let (_again, _) = cluster.api_at(&address).await.unwrap();
+    let (_again, _) = broker.api_at(&address).await.unwrap();
     connection("live").await;
     // On a phone nothing may scroll sideways.
     let wide = browser.eval("document.documentElement.scrollWidth - window.innerWidth").await.unwrap();
@@ -189,11 +189,11 @@ async fn a_lost_api_is_told_and_the_page_goes_on_by_itself_when_it_is_back() {
 
 #[tokio::test]
 async fn a_search_leaves_what_matches() {
-    let cluster = Cluster::start().await.unwrap();
-    let _ingest = cluster.ingest(&[]).unwrap();
-    let (_api, url) = cluster.api().await.unwrap();
-    let _fleet = cluster.simulate(40).unwrap();
-    let _agent = cluster.agent("needle", &[]).unwrap();
+    let broker = TestBroker::start().await.unwrap();
+    let _ingest = broker.ingest(&[]).unwrap();
+    let (_api, url) = broker.api().await.unwrap();
+    let _fleet = broker.simulate(40).unwrap();
+    let _agent = broker.agent("needle", &[]).unwrap();
     let browser = Browser::start(1024, 768).await.unwrap();
     browser.page.goto(&url).await.unwrap();
     let rows = async || browser.eval("document.querySelectorAll('[data-node]').length").await;
@@ -269,10 +269,10 @@ const TOTALS: &str = "fetch('/api/stats').then((answer) => answer.json()).then((
 
 #[tokio::test]
 async fn the_totals_are_those_of_the_api() {
-    let cluster = Cluster::start().await.unwrap();
-    let _ingest = cluster.ingest(&[]).unwrap();
-    let (_api, url) = cluster.api().await.unwrap();
-    let _fleet = cluster.known_fleet(300, &url).await.unwrap();
+    let broker = TestBroker::start().await.unwrap();
+    let _ingest = broker.ingest(&[]).unwrap();
+    let (_api, url) = broker.api().await.unwrap();
+    let _fleet = broker.known_fleet(300, &url).await.unwrap();
     let browser = Browser::start(1440, 900).await.unwrap();
     browser.prepare(KEEP_SHOWN).await.unwrap();
     browser.page.goto(&url).await.unwrap();
@@ -293,8 +293,8 @@ async fn the_totals_are_those_of_the_api() {
 
 #[tokio::test]
 async fn the_made_up_server_has_the_policy_of_the_real_one() {
-    let cluster = Cluster::start().await.unwrap();
-    let (_api, url) = cluster.api().await.unwrap();
+    let broker = TestBroker::start().await.unwrap();
+    let (_api, url) = broker.api().await.unwrap();
     let page = http::get(format!("{url}/")).await.unwrap();
     assert_eq!(page.header("content-security-policy"), Some(fake::CONTENT_SECURITY_POLICY));
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::ensure;
-use tidemap_e2e::{
+use tidemap_testkit::{
     eventually,
     fake::{FakeFleet, FakeNode, Line},
 };

@@ -1,7 +1,7 @@
 //! The map under a pointer: how it glides on, how it opens a place, and that it keeps still for those who ask for that.
 
 use serde_json::Value;
-use tidemap_e2e::fake::{FakeFleet, FakeNode};
+use tidemap_testkit::fake::{FakeFleet, FakeNode};
 
 use crate::{
     map::{do_on_map, press},

@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::ensure;
 use fantoccini::{Locator, key::Key};
 use serde_json::json;
-use tidemap_e2e::{eventually, fake::FakeFleet};
+use tidemap_testkit::{eventually, fake::FakeFleet};
 
 use crate::{SOON, visit::Visit};
 

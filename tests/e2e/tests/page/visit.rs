@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::{Context, ensure};
 use fantoccini::Locator;
 use serde_json::json;
-use tidemap_e2e::{
+use tidemap_testkit::{
     browser::Browser,
     eventually,
     fake::{FakeFleet, FakeServer},

@@ -3,8 +3,8 @@
 use std::time::{Duration, Instant};
 
 use anyhow::ensure;
-use tidemap_e2e::{cluster::Cluster, eventually, process::Tidemap};
-use tidemap_service::{broker, keys};
+use tidemap_broker::keys;
+use tidemap_testkit::{broker::TestBroker, eventually, process::Tidemap};
 use tidemap_wire::NodeId;
 
 use crate::SOON;
@@ -22,14 +22,14 @@ async fn told(process: &Tidemap, words: &str) -> String {
 
 #[tokio::test]
 async fn a_revoked_agent_says_so_and_tries_on_without_spinning() {
-    let cluster = Cluster::start().await.unwrap();
-    let agent = cluster.agent("a", &[]).unwrap();
+    let broker = TestBroker::start().await.unwrap();
+    let agent = broker.agent("a", &[]).unwrap();
     told(&agent, "connected to the broker").await;
-    let service_seed = cluster.keys.service_seed_path();
+    let service_seed = broker.keys.service_seed_path();
     let folder = service_seed.ancestors().nth(2).unwrap();
     let revoked = Instant::now();
     assert!(keys::revoke(folder, &NodeId::from_name("a").unwrap()).unwrap());
-    assert_eq!(broker::reload_running(folder).await.unwrap(), broker::Told::Read);
+    assert_eq!(tidemap_broker::reload_running(folder).await.unwrap(), tidemap_broker::Reload::Confirmed);
     let line = told(&agent, "refuses this key").await;
     println!("revoked → after {} ms: {line}", revoked.elapsed().as_millis());
     assert!(line.contains("was it revoked") && line.contains("--creds"), "{line}");
@@ -59,7 +59,7 @@ async fn a_revoked_agent_says_so_and_tries_on_without_spinning() {
 
 #[tokio::test]
 async fn every_station_tells_a_wrong_key_in_one_line() {
-    let cluster = Cluster::start().await.unwrap();
+    let broker = TestBroker::start().await.unwrap();
     let folder = tempfile::tempdir().unwrap();
     let stranger = folder.path().join("stranger.nk");
     std::fs::write(&stranger, nkeys::KeyPair::new_user().seed().unwrap()).unwrap();
@@ -70,12 +70,12 @@ async fn every_station_tells_a_wrong_key_in_one_line() {
         &["agent", "--node", "a"],
         &["simulate", "--nodes", "1"],
     ] {
-        let with_key = ["--nats-url", &cluster.url, "--creds", stranger];
+        let with_key = ["--nats-url", &broker.url, "--creds", stranger];
         let process = Tidemap::start(&[station, &with_key[..]].concat()).unwrap();
         let line = told(&process, "refuses this key").await;
         println!("{}: {line}", station[0]);
-        assert!(line.contains(&cluster.url) && line.contains(stranger), "{line}");
-        let process = Tidemap::start(&[station, &["--nats-url", &cluster.url][..]].concat()).unwrap();
+        assert!(line.contains(&broker.url) && line.contains(stranger), "{line}");
+        let process = Tidemap::start(&[station, &["--nats-url", &broker.url][..]].concat()).unwrap();
         let line = told(&process, "asks for a key").await;
         assert!(line.contains("--creds"), "{line}");
     }
@@ -83,9 +83,9 @@ async fn every_station_tells_a_wrong_key_in_one_line() {
 
 #[tokio::test]
 async fn a_key_of_the_wrong_kind_is_told_by_what_it_may_not_do() {
-    let cluster = Cluster::start().await.unwrap();
-    let app = cluster.keys.app_seed_path();
-    let args = ["ingest", "--nats-url", &cluster.url, "--creds", app.to_str().unwrap()];
+    let broker = TestBroker::start().await.unwrap();
+    let app = broker.keys.app_seed_path();
+    let args = ["ingest", "--nats-url", &broker.url, "--creds", app.to_str().unwrap()];
     let ingest = Tidemap::start(&args).unwrap();
     let line = told(&ingest, "does not let this key do that").await;
     println!("{line}");

@@ -2,7 +2,7 @@
 
 use std::{os::unix::fs::PermissionsExt, path::Path};
 
-use tidemap_e2e::process::{Tidemap, tidemap};
+use tidemap_testkit::process::{Tidemap, tidemap};
 use tokio::process::Command;
 
 /// `tidemap` from a shell that lets everybody read and write what it makes.

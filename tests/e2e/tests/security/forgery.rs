@@ -6,8 +6,9 @@ use anyhow::ensure;
 use async_nats::{Client, jetstream};
 use futures_util::StreamExt;
 use serde_json::Value;
-use tidemap_e2e::{cluster::Cluster, eventually, http::get_json, process::Tidemap};
-use tidemap_service::{clock::unix_ms, keys, nats::NatsArgs, streams};
+use tidemap_broker::keys;
+use tidemap_service::{clock::unix_ms, nats::NatsArgs, streams};
+use tidemap_testkit::{broker::TestBroker, eventually, http::get_json, process::Tidemap};
 use tidemap_wire::{
     Bps, NodeId, PartitionCount, PartitionStats, Report, Sample, Slot, decode, encode, http::StatsJson,
     subject,
@@ -17,7 +18,7 @@ use tokio::time::timeout;
 use crate::SOON;
 
 struct Whole {
-    cluster: Cluster,
+    broker: TestBroker,
     _ingest: Tidemap,
     _api: Tidemap,
     url: String,
@@ -26,10 +27,10 @@ struct Whole {
 
 impl Whole {
     async fn start() -> Self {
-        let cluster = Cluster::start().await.unwrap();
-        let ingest = cluster.ingest(&[]).unwrap();
-        let (api, url) = cluster.api().await.unwrap();
-        let services = cluster.connect().await.unwrap();
+        let broker = TestBroker::start().await.unwrap();
+        let ingest = broker.ingest(&[]).unwrap();
+        let (api, url) = broker.api().await.unwrap();
+        let services = broker.connect().await.unwrap();
         eventually(SOON, || async {
             let stats: StatsJson = get_json(format!("{url}/api/stats")).await?;
             ensure!(stats.partitions_fresh == stats.partitions, "{stats:?}\n{}", ingest.log());
@@ -37,16 +38,16 @@ impl Whole {
         })
         .await
         .unwrap();
-        Self { cluster, _ingest: ingest, _api: api, url, services }
+        Self { broker, _ingest: ingest, _api: api, url, services }
     }
 
     /// A connection with a node's key, and its subject.
     async fn agent(&self, name: &str) -> (jetstream::Context, String) {
-        let seed = self.cluster.keys.service_seed_path();
+        let seed = self.broker.keys.service_seed_path();
         let node = NodeId::from_name(name).unwrap();
         let key = keys::enroll(seed.ancestors().nth(2).unwrap(), &node).unwrap().seed_path;
-        self.cluster.broker.reload().unwrap();
-        let args = NatsArgs::new(&self.cluster.url, Some(&key));
+        self.broker.server.reload().unwrap();
+        let args = NatsArgs::new(&self.broker.url, Some(&key));
         let client = args.connect("test", Some(&format!("_INBOX.{node}"))).await.unwrap();
         (jetstream::new(client), subject::sample(&node))
     }
@@ -122,7 +123,7 @@ fn report(name: &str, boot: u64, seq: u64) -> Vec<u8> {
 #[tokio::test]
 async fn an_old_report_that_is_sent_again_is_a_duplicate_and_changes_nothing() {
     let whole = Whole::start().await;
-    let app = NatsArgs::new(&whole.cluster.url, Some(&whole.cluster.keys.app_seed_path()));
+    let app = NatsArgs::new(&whole.broker.url, Some(&whole.broker.keys.app_seed_path()));
     let app = app.connect("app", None).await.unwrap();
     let mut samples = app.subscribe(subject::ALL_SAMPLES).await.unwrap();
     app.flush().await.unwrap();

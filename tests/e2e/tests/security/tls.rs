@@ -2,12 +2,13 @@
 
 use std::{path::Path, time::Duration};
 
-use tidemap_e2e::{
-    cluster::Cluster,
+use tidemap_broker::{keys, tls::Certificates};
+use tidemap_service::clock::unix_ms;
+use tidemap_testkit::{
+    broker::TestBroker,
     eventually,
     process::{Tidemap, run_to_end},
 };
-use tidemap_service::{clock::unix_ms, keys, tls::Certificates};
 use tidemap_wire::NodeId;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -114,11 +115,11 @@ async fn who_cannot_tell_the_broker_from_another_does_not_get_in_and_says_why() 
 
 #[tokio::test]
 async fn an_agent_that_wants_tls_does_not_speak_to_a_broker_without() {
-    let cluster = Cluster::start().await.unwrap();
-    let folder = cluster.keys.service_seed_path().ancestors().nth(2).unwrap().to_owned();
+    let broker = TestBroker::start().await.unwrap();
+    let folder = broker.keys.service_seed_path().ancestors().nth(2).unwrap().to_owned();
     let key = keys::enroll(&folder, &NodeId::from_name("a").unwrap()).unwrap().seed_path;
-    cluster.broker.reload().unwrap();
-    let line = doubt(&cluster.url.replace("nats://", "tls://"), &key, None).await;
+    broker.server.reload().unwrap();
+    let line = doubt(&broker.url.replace("nats://", "tls://"), &key, None).await;
     println!("{line}");
     assert!(line.contains("does not speak TLS"), "{line}");
 }

@@ -2,11 +2,11 @@
 
 use std::{fs, path::Path, process::Stdio};
 
-use tidemap_e2e::{
+use tidemap_broker::keys::Keys;
+use tidemap_testkit::{
     eventually,
     process::{Tidemap, run_to_end},
 };
-use tidemap_service::{broker, keys::Keys};
 use tokio::process::{Child, Command};
 
 use crate::{SOON, tls::made};
@@ -26,7 +26,7 @@ async fn service_manager(folder: &Path) -> (Child, String) {
     let start = unit.lines().find_map(|line| line.strip_prefix("ExecStart=")).unwrap();
     let here = start.replace("/var/lib/tidemap", folder.to_str().unwrap());
     let here = here.replace("0.0.0.0", "127.0.0.1").replace("4222", "-1");
-    let binary = tokio::task::spawn_blocking(|| broker::locate(&broker::default_tools_dir()));
+    let binary = tokio::task::spawn_blocking(|| tidemap_broker::locate(&tidemap_broker::default_tools_dir()));
     let mut command = Command::new(binary.await.unwrap().unwrap());
     command.args(here.split_whitespace().skip(1));
     let journal = folder.join("journal");

@@ -4,33 +4,18 @@
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
+use tidemap_format::{self as format, Unit};
 use tidemap_wire::{Bps, Series};
-use web_sys::{Element, Event, HtmlElement, KeyboardEvent, PointerEvent};
+use web_sys::{Event, HtmlElement, KeyboardEvent, PointerEvent};
 
 use crate::chart::{HEIGHT, Plot, step_by_key};
-use crate::format::{self, Unit};
+use crate::fragments::{self, CHART_VALUE};
 use crate::page::dom;
-use crate::page::html;
 use crate::page::pool::Pool;
-
-const FRAME: &str = "<div class=drawer-section-head><h3></h3><button class=link type=button></button></div>\
-    <p class=drawer-word>Not known at the moment.</p>\
-    <div class=chart-box tabindex=0 role=application aria-roledescription=chart><svg class=chart aria-hidden=true></svg></div>\
-    <output class=unseen></output>\
-    <div class=values tabindex=0 role=region aria-label=Values><table class=figures><thead><tr><th scope=col>Ago\
-    <th scope=col class=cell-rate>↓<th scope=col class=cell-rate>↑</tr></thead><tbody></tbody></table></div>";
-
-const LINE: &str =
-    "<tr><th scope=row class=text></th><td class='text cell-rate'></td><td class='text cell-rate'></td></tr>";
 
 /// A titled chart of one series.
 pub(super) struct Chart {
-    word: HtmlElement,
-    frame: HtmlElement,
-    svg: Element,
-    status: Element,
-    table: HtmlElement,
-    button: Element,
+    parts: fragments::Chart,
     lines: RefCell<Pool>,
     span: &'static str,
     is_table: Cell<bool>,
@@ -40,28 +25,22 @@ pub(super) struct Chart {
 }
 
 impl Chart {
-    /// Fills the section with this id.
-    pub(super) fn new(root: &Element, id: &str, title: &str, span: &'static str) -> Option<Rc<Self>> {
-        let section = html::find(root, &["#", id].concat())?;
-        section.set_inner_html(FRAME);
-        html::find(&section, "h3")?.set_text_content(Some(title));
+    /// Fills a section.
+    pub(super) fn new(section: HtmlElement, title: &str, span: &'static str) -> Rc<Self> {
+        let parts = fragments::Chart::fill(section);
+        parts.title.set_text_content(Some(title));
+        let label = [title, ": download above zero, upload below. Arrow keys read values."].concat();
+        dom::set_attribute(&parts.frame, "aria-label", Some(&label));
         let chart = Rc::new(Self {
-            word: html::part(&section, ".drawer-word")?,
-            frame: html::part(&section, ".chart-box")?,
-            svg: html::find(&section, "svg")?,
-            status: html::find(&section, "output")?,
-            table: html::part(&section, ".values")?,
-            button: html::find(&section, ".link")?,
-            lines: RefCell::new(Pool::new(html::part(&section, "tbody")?, LINE)),
+            lines: RefCell::new(Pool::new(parts.values.clone(), CHART_VALUE)),
+            parts,
             span,
             is_table: Cell::new(false),
             steps_ago: Cell::new(None),
             shown: RefCell::new(None),
         });
-        let label = [title, ": download above zero, upload below. Arrow keys read values."].concat();
-        dom::set_attribute(&chart.frame, "aria-label", Some(&label));
         chart.listen();
-        Some(chart)
+        chart
     }
 
     /// Draws this series, or says that it is not known.
@@ -72,25 +51,25 @@ impl Chart {
 
     fn listen(self: &Rc<Self>) {
         let chart = Rc::clone(self);
-        html::on_click(&self.button, "", move || {
+        dom::on_click(&self.parts.button, move || {
             chart.is_table.set(!chart.is_table.get());
             chart.draw();
         });
         let chart = Rc::clone(self);
-        dom::listen(&self.frame, "keydown", move |event: KeyboardEvent| chart.key(&event));
+        dom::listen(&self.parts.frame, "keydown", move |event: KeyboardEvent| chart.key(&event));
         let chart = Rc::clone(self);
-        dom::listen(&self.frame, "pointermove", move |event: PointerEvent| {
-            let x = f64::from(event.client_x()) - chart.frame.get_bounding_client_rect().left();
+        dom::listen(&self.parts.frame, "pointermove", move |event: PointerEvent| {
+            let x = f64::from(event.client_x()) - chart.parts.frame.get_bounding_client_rect().left();
             let steps = chart.steps();
             let at = chart.plotted(|plot| plot.step_at(x)).unwrap_or(0);
             chart.read(Some(steps.saturating_sub(1).saturating_sub(at)));
         });
         for event in ["pointerleave", "blur"] {
             let chart = Rc::clone(self);
-            dom::listen(&self.frame, event, move |_: Event| chart.read(None));
+            dom::listen(&self.parts.frame, event, move |_: Event| chart.read(None));
         }
         let chart = Rc::clone(self);
-        dom::on_resize(&self.frame, move || chart.draw());
+        dom::on_resize(&self.parts.frame, move || chart.draw());
     }
 
     fn key(&self, event: &KeyboardEvent) {
@@ -103,8 +82,8 @@ impl Chart {
         } else if let Some(step) = step_by_key(&event.key(), at, steps) {
             event.prevent_default();
             self.read(Some(steps - 1 - step));
-            // Only what a key has led to is told: else each second would tell another value.
-            self.status.set_text_content(Some(&self.reading().unwrap_or_default()));
+            // Only what a key has led to is announced: otherwise each second would announce another value.
+            self.parts.status.set_text_content(Some(&self.reading().unwrap_or_default()));
         }
     }
 
@@ -135,7 +114,7 @@ impl Chart {
         };
         let (download, upload, reading) = (rates(&series.rx_bps), rates(&series.tx_bps), self.reading());
         let at = self.steps_ago.get().and_then(|ago| steps(series).checked_sub(1 + ago));
-        let width = self.frame.client_width().max(200).into();
+        let width = self.parts.frame.client_width().max(200).into();
         let cross = at.zip(reading.as_deref());
         Some(of(&Plot { download: &download, upload: &upload, span: self.span, cross, width }))
     }
@@ -143,10 +122,10 @@ impl Chart {
     fn draw(&self) {
         let (is_table, shown) = (self.is_table.get(), self.shown.borrow());
         let is_known = shown.is_some();
-        self.word.set_hidden(is_known);
-        self.frame.set_hidden(!is_known || is_table);
-        self.table.set_hidden(!is_known || !is_table);
-        self.button.set_text_content(Some(if is_table { "Show as chart" } else { "Show as table" }));
+        self.parts.word.set_hidden(is_known);
+        self.parts.frame.set_hidden(!is_known || is_table);
+        self.parts.table.set_hidden(!is_known || !is_table);
+        self.parts.button.set_text_content(Some(if is_table { "Show as chart" } else { "Show as table" }));
         let Some((series, unit)) = &*shown else { return };
         if is_table {
             let lines = (0..steps(series)).rev().map(|at| line(series, *unit, at).to_vec());
@@ -155,8 +134,8 @@ impl Chart {
         }
         self.plotted(|plot| {
             let view_box = ["0 0 ", &plot.width.to_string(), " ", &HEIGHT.to_string()].concat();
-            dom::set_attribute(&self.svg, "viewBox", Some(&view_box));
-            self.svg.set_inner_html(&plot.drawing(&|value| unit.tick(value)));
+            dom::set_attribute(&self.parts.drawing, "viewBox", Some(&view_box));
+            self.parts.drawing.set_inner_html(&plot.drawing(&|value| unit.tick(value)));
         });
     }
 }

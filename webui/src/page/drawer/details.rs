@@ -3,36 +3,23 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
+use tidemap_format::{self as format, Unit};
 use tidemap_wire::Bps;
 use tidemap_wire::http::InterfaceJson;
-use web_sys::{Element, HtmlElement};
 
-use crate::detail::{self, Fact, HOST, IDENTITY};
-use crate::format::{self, Unit};
+use crate::detail;
+use crate::fragments::{self, FACT, INTERFACE, RATES};
 use crate::json::NodeAnswer;
 use crate::page::dom;
-use crate::page::html;
 use crate::page::pool::Pool;
 
 use super::chart::Chart;
 
-const RATES: &str = "<tr><th scope=row class='text arrow'></th><td class='text cell-rate live'></td>\
-    <td class='text cell-rate live'></td><td class='text cell-rate live'></td><td class='text cell-rate live'></td>\
-    <td class='text cell-rate live'></td></tr>";
-
-const INTERFACE: &str = "<tr><th scope=row class=text></th><td class=interface-reason>\
-    <span class='text interface-counts'></span> – <span class=text></span></td>\
-    <td class='text cell-rate live'></td><td class='text cell-rate live'></td></tr>";
-
-const FACT: &str = "<div class=fact><dt class=text></dt><dd class=text></dd></div>";
-
 /// The elements that details are written into.
 pub(super) struct Details {
-    known: HtmlElement,
-    unit: Element,
+    sheet: fragments::Drawer,
     minute: Rc<Chart>,
     quarter: Rc<Chart>,
-    interfaces: HtmlElement,
     lists: RefCell<Lists>,
 }
 
@@ -44,32 +31,29 @@ struct Lists {
 }
 
 impl Details {
-    pub(super) fn new(sheet: &Element) -> Option<Self> {
-        let pool = |selector, html| Some(Pool::new(html::part(sheet, selector)?, html));
+    pub(super) fn new(sheet: fragments::Drawer) -> Self {
         let lists = Lists {
-            rates: pool("#detail-rates tbody", RATES)?,
-            interfaces: pool("#detail-interfaces tbody", INTERFACE)?,
-            host: pool("#detail-host", FACT)?,
-            identity: pool("#detail-identity", FACT)?,
+            rates: Pool::new(sheet.rates.clone(), RATES),
+            interfaces: Pool::new(sheet.interface_rows.clone(), INTERFACE),
+            host: Pool::new(sheet.host.clone(), FACT),
+            identity: Pool::new(sheet.identity.clone(), FACT),
         };
-        Some(Self {
-            known: html::part(sheet, "#detail-known")?,
-            unit: html::find(sheet, "#detail-unit")?,
-            minute: Chart::new(sheet, "chart-60s", "Last minute", "60 s")?,
-            quarter: Chart::new(sheet, "chart-15m", "Last 15 minutes", "15 min")?,
-            interfaces: html::part(sheet, "#detail-interfaces")?,
+        Self {
+            minute: Chart::new(sheet.minute.clone(), "Last minute", "60 s"),
+            quarter: Chart::new(sheet.quarter.clone(), "Last 15 minutes", "15 min"),
             lists: RefCell::new(lists),
-        })
+            sheet,
+        }
     }
 
     /// Writes what is known, if anything is.
     pub(super) fn show(&self, detail: Option<&NodeAnswer>, unit: Unit) {
-        self.known.set_hidden(detail.is_none());
+        self.sheet.known.set_hidden(detail.is_none());
         let Some(detail) = detail else { return };
-        self.unit.set_text_content(Some(unit.heading()));
+        self.sheet.unit.set_text_content(Some(unit.heading()));
         self.minute.show(detail.last_60s.as_ref(), unit);
         self.quarter.show(detail.last_15m.as_ref(), unit);
-        self.interfaces.set_hidden(detail.interfaces.is_empty());
+        self.sheet.interfaces.set_hidden(detail.interfaces.is_empty());
         self.lists.borrow_mut().write(detail, unit);
     }
 }
@@ -88,12 +72,8 @@ impl Lists {
                 dom::set_attribute(row, "data-direction", Some(direction));
             }
         }
-        let facts = |facts: &[Fact]| {
-            let line = |fact: &Fact| Some(vec![fact.label.to_owned(), (fact.text)(&detail.node)?]);
-            facts.iter().filter_map(line).collect()
-        };
-        self.host.write(facts(&HOST));
-        self.identity.write(facts(&IDENTITY));
+        self.host.write(detail::host(&detail.node));
+        self.identity.write(detail::identity(&detail.node));
         self.write_interfaces(&detail.interfaces, unit);
     }
 

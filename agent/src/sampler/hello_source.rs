@@ -1,0 +1,63 @@
+//! The node's hello, when it has changed.
+
+use tidemap_wire::Hello;
+
+use super::{link_watch::LinkWatch, schedule::Schedule};
+use crate::{
+    config::AgentConfig,
+    identity::{Addresses, Identity},
+    links::Change,
+};
+
+const ADDRESSES_PERIOD_MS: u64 = 60_000;
+/// Containers that come and go change the inventory; nobody needs a new hello for each.
+const INVENTORY_PERIOD_MS: u64 = 10_000;
+
+/// Makes hellos.
+pub(super) struct HelloSource {
+    identity: Identity,
+    addresses: Addresses,
+    addresses_schedule: Schedule,
+    /// The last hello, and when it was made.
+    last: Option<(Hello, u64)>,
+}
+
+impl HelloSource {
+    pub(super) fn new(config: &AgentConfig) -> Self {
+        Self {
+            identity: Identity::of_host(config),
+            addresses: Addresses::of_host(),
+            addresses_schedule: Schedule::new(ADDRESSES_PERIOD_MS, config.interval),
+            last: None,
+        }
+    }
+
+    /// The hello, when it differs from the last one and the change is worth a hello by now.
+    pub(super) fn changed(&mut self, watch: &mut LinkWatch, now_ms: u64) -> Option<Hello> {
+        let addresses_due = self.addresses_schedule.is_due(now_ms);
+        if !self.is_due(watch.change(), addresses_due, now_ms) {
+            return None;
+        }
+        if self.last.is_some() && (addresses_due || watch.change() == Change::Counted) {
+            self.addresses = Addresses::of_host();
+            self.addresses_schedule.done(now_ms);
+        }
+        watch.clear_change();
+        let links = &watch.links;
+        let hello = self.identity.hello(links.topology(), links.verdicts(), &self.addresses);
+        if self.last.as_ref().is_some_and(|(last, _)| *last == hello) {
+            return None;
+        }
+        self.last = Some((hello.clone(), now_ms));
+        Some(hello)
+    }
+
+    fn is_due(&self, change: Change, addresses_due: bool, now_ms: u64) -> bool {
+        let Some((_, last_ms)) = self.last else { return true };
+        match change {
+            Change::Counted => true,
+            Change::Inventory => addresses_due || now_ms >= last_ms + INVENTORY_PERIOD_MS,
+            Change::None => addresses_due,
+        }
+    }
+}

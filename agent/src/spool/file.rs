@@ -1,0 +1,195 @@
+//! The spool's file: a line that names the node, then records (see `records`) of two kinds, "this sample
+//! waits" and "these were stored". It is appended to, and rewritten without what is stored when it has grown;
+//! so it holds about three times the ring's 600 samples at most. A second file beside it, `….lock`, keeps a
+//! second agent away.
+//!
+//! **What it withstands.** A record is in the kernel's hands before its sample is sent, so a crash or `kill
+//! -9` of the agent loses nothing. It is not flushed to the disk each second: that would wear out a flash
+//! card, to save samples of a host that has lost its power. A power loss may take what the kernel had not
+//! written, some 30 s; checksums make sure that the end is missing and never garbage. Only a file that
+//! replaces another is flushed before.
+
+mod records;
+
+use std::{
+    fs::{self, File, OpenOptions, TryLockError},
+    io::{self, Read, Seek, SeekFrom, Write},
+    path::{Path, PathBuf},
+};
+
+use tidemap_wire::{NodeId, Sample};
+
+use crate::outbox::Delivery;
+use records::Record;
+
+const MAGIC: &str = "tidemap-spool 1 ";
+/// Far more than 600 samples take; a larger file is not ours.
+const MAX_FILE_BYTES: u64 = 64 * 1024 * 1024;
+/// The file may grow by this and twice what it held before it is rewritten: some minutes of a healthy agent.
+const GROWTH_BYTES: u64 = 64 * 1024;
+
+/// An open file, locked for this process.
+#[derive(Debug)]
+pub(super) struct SpoolFile {
+    path: PathBuf,
+    header: Vec<u8>,
+    file: File,
+    size_bytes: u64,
+    large_bytes: u64,
+    _lock: File,
+}
+
+/// What an earlier run left in the file.
+#[derive(Debug, Default, PartialEq)]
+pub(super) struct Left {
+    /// The samples that still wait, oldest first, with their runs.
+    pub(super) samples: Vec<(u64, Sample)>,
+    /// Bytes at the end that were no whole record.
+    pub(super) cut_bytes: u64,
+}
+
+/// Why a file cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum SpoolError {
+    /// The file is something else; it is left as it is.
+    #[error("{0}")]
+    NotOurs(String),
+    /// It cannot be read or written.
+    #[error("{0}")]
+    Io(#[from] io::Error),
+}
+
+impl SpoolFile {
+    /// Opens or creates the file, readable to its owner only, and locks it for this process.
+    pub(super) fn open(path: &Path, node: &NodeId) -> Result<(Self, Left), SpoolError> {
+        if fs::metadata(path).is_ok_and(|found| !found.is_file() || found.len() > MAX_FILE_BYTES) {
+            return Err(SpoolError::NotOurs("not a spool".to_owned()));
+        }
+        let lock = private(&beside(path, ".lock"))?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                return Err(SpoolError::NotOurs("another agent uses it".to_owned()));
+            }
+            Err(TryLockError::Error(error)) => return Err(error.into()),
+        }
+        let mut file = private(path)?;
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes)?;
+        let (left, whole_bytes) = read(&bytes, node).map_err(SpoolError::NotOurs)?;
+        let (path, header) = (path.to_owned(), header(node));
+        let mut spool = Self { path, header, file, size_bytes: 0, large_bytes: GROWTH_BYTES, _lock: lock };
+        spool.cut_to(whole_bytes)?;
+        Ok((spool, left))
+    }
+
+    /// Empties the file for good, which even a full disk allows: its samples would be sent again at every
+    /// start, because it cannot be noted any more that they were stored.
+    pub(super) fn abandon(self) {
+        if let Err(error) = self.file.set_len(self.header.len() as u64) {
+            tracing::warn!(%error, path = %self.path.display(), "the spool cannot be emptied either: remove it");
+        }
+    }
+
+    /// Adds a sample that waits.
+    pub(super) fn keep(&mut self, boot: u64, sample: Sample) -> io::Result<()> {
+        self.append(&Record::Waits { boot, sample: sample.into() })
+    }
+
+    /// Notes that samples wait no more.
+    pub(super) fn stored(&mut self, delivery: Delivery) -> io::Result<()> {
+        self.append(&Record::Stored { boot: delivery.boot, seqs: delivery.seqs })
+    }
+
+    /// Whether it has grown so much that it is to be rewritten.
+    pub(super) fn is_large(&self) -> bool {
+        self.size_bytes > self.large_bytes
+    }
+
+    /// Rewrites the file with what still waits.
+    pub(super) fn compact(&mut self, pending: Vec<(u64, Sample)>) -> io::Result<()> {
+        if pending.is_empty() {
+            self.cut_to(0)?;
+        } else {
+            let mut bytes = self.header.clone();
+            for (boot, sample) in pending {
+                records::append(&mut bytes, &Record::Waits { boot, sample: sample.into() });
+            }
+            let new = beside(&self.path, ".new");
+            let mut file = private(&new)?;
+            file.set_len(0)?;
+            file.write_all(&bytes)?;
+            file.sync_data()?;
+            fs::rename(&new, &self.path)?;
+            (self.file, self.size_bytes) = (file, bytes.len() as u64);
+        }
+        self.large_bytes = GROWTH_BYTES + 2 * self.size_bytes;
+        Ok(())
+    }
+
+    fn append(&mut self, record: &Record) -> io::Result<()> {
+        let mut bytes = Vec::with_capacity(256);
+        records::append(&mut bytes, record);
+        self.file.write_all(&bytes)?;
+        self.size_bytes += bytes.len() as u64;
+        Ok(())
+    }
+
+    /// Cuts off what follows the first bytes; less than the header is none.
+    fn cut_to(&mut self, bytes: u64) -> io::Result<()> {
+        let header_bytes = self.header.len() as u64;
+        self.size_bytes = bytes.max(header_bytes);
+        if bytes < header_bytes {
+            self.file.set_len(0)?;
+            self.file.rewind()?;
+            self.file.write_all(&self.header)?;
+        }
+        self.file.set_len(self.size_bytes)?;
+        self.file.seek(SeekFrom::End(0))?;
+        Ok(())
+    }
+}
+
+/// Reads a file's bytes. Returns how many of them were whole records, too; the error says what the file is
+/// instead.
+fn read(bytes: &[u8], node: &NodeId) -> Result<(Left, u64), String> {
+    let header = header(node);
+    let Some(body) = bytes.strip_prefix(header.as_slice()) else {
+        if header.starts_with(bytes) {
+            // The agent was killed while it created the file, or never wrote to it.
+            return Ok((Left { cut_bytes: bytes.len() as u64, ..Left::default() }, 0));
+        }
+        return Err(match bytes.starts_with(MAGIC.as_bytes()) {
+            true => "it holds samples of another node".to_owned(),
+            false => "not a spool".to_owned(),
+        });
+    };
+    let (found, body_bytes) = records::read(body);
+    let left = Left { samples: records::waiting(found), cut_bytes: (body.len() - body_bytes) as u64 };
+    Ok((left, (header.len() + body_bytes) as u64))
+}
+
+fn header(node: &NodeId) -> Vec<u8> {
+    format!("{MAGIC}{node}\n").into_bytes()
+}
+
+fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    name.into()
+}
+
+/// Opens or creates a file that nobody else may read.
+fn private(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create(true).truncate(false);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let file = options.open(path)?;
+    #[cfg(unix)]
+    file.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
+    Ok(file)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,65 @@
+//! Records: a length, a checksum, and MessagePack. However a file ends, what is read is a prefix of what was
+//! written.
+
+use std::collections::HashSet;
+
+use serde::{Deserialize, Serialize};
+use tidemap_wire::{Sample, decode, encode};
+
+/// Length and checksum, 4 bytes each, little-endian.
+const HEAD_BYTES: usize = 8;
+
+/// What happened to samples.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) enum Record {
+    /// A run has read a sample.
+    Waits { boot: u64, sample: Box<Sample> },
+    /// The broker has samples of a run.
+    Stored { boot: u64, seqs: Vec<u64> },
+}
+
+/// Adds a record to the bytes of a file.
+pub(super) fn append(bytes: &mut Vec<u8>, record: &Record) {
+    let payload = encode(record);
+    // No record is longer than a few kilobytes; one that were would read as damaged.
+    bytes.extend(u32::try_from(payload.len()).unwrap_or(0).to_le_bytes());
+    bytes.extend(crc32fast::hash(&payload).to_le_bytes());
+    bytes.extend(payload);
+}
+
+/// The records up to the first that is damaged, and how many bytes they take.
+pub(super) fn read(bytes: &[u8]) -> (Vec<Record>, usize) {
+    let (mut records, mut rest) = (Vec::new(), bytes);
+    while let Some((record, after)) = first(rest) {
+        records.push(record);
+        rest = after;
+    }
+    (records, bytes.len() - rest.len())
+}
+
+/// The samples that still wait, oldest first, with their runs.
+pub(super) fn waiting(records: Vec<Record>) -> Vec<(u64, Sample)> {
+    let (mut samples, mut stored) = (Vec::new(), HashSet::new());
+    for record in records {
+        match record {
+            Record::Waits { boot, sample } => samples.push((boot, *sample)),
+            Record::Stored { boot, seqs } => stored.extend(seqs.into_iter().map(|seq| (boot, seq))),
+        }
+    }
+    samples.retain(|(boot, sample)| !stored.contains(&(*boot, sample.seq)));
+    samples
+}
+
+/// The first record, if it is whole, and the bytes after it.
+fn first(bytes: &[u8]) -> Option<(Record, &[u8])> {
+    let (head, rest) = bytes.split_at_checked(HEAD_BYTES)?;
+    let (length, checksum) = head.split_at_checked(4)?;
+    let length = u32::from_le_bytes(length.try_into().ok()?);
+    let (payload, after) = rest.split_at_checked(usize::try_from(length).ok()?)?;
+    // An empty payload has the checksum 0, and zeros are what some file systems leave behind after a power
+    // loss; but it is no MessagePack either.
+    if crc32fast::hash(payload) != u32::from_le_bytes(checksum.try_into().ok()?) {
+        return None;
+    }
+    Some((decode(payload).ok()?, after))
+}

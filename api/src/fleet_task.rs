@@ -1,0 +1,239 @@
+//! The one task that has the fleet's view.
+//!
+//! [`FleetTask`] is its state: messages gather in it, and a tick applies all of them at once, so everything
+//! that is published between two ticks describes one state. [`run`] is the loop, [`FleetHandle`] is how
+//! requests reach it.
+
+mod handle;
+mod task;
+
+use std::sync::Arc;
+
+use tidemap_client::{FeedMessage, Fleet};
+use tidemap_wire::{NodeId, Partition, PartitionCount, http::NodeDetailJson, stream::SnapshotEvent};
+use tokio::{sync::watch, time::Instant};
+
+#[cfg(test)]
+pub(crate) use self::task::answer;
+pub(crate) use self::{
+    handle::{FleetHandle, FleetRequest, Stopping},
+    task::run,
+};
+use crate::{
+    answers::{self, Counters, Health, Nodes, PartitionHealth, Stats, Version},
+    memory_budget::{MemoryBudget, OverBudget},
+    stream_log::{Frame, Listening, StreamLog, StreamPosition},
+    stream_rows::StreamRows,
+};
+
+/// Ticks between two states of the fleet that answers show: half a second. Nodes report once a second, and
+/// who polls for all of 10,000 would otherwise have a list made, which takes 90 ms until the first one has
+/// it, four times a second.
+const ANSWERS_EVERY: u64 = 2;
+/// Ticks between two `stats` frames: a second.
+const STATS_EVERY: u64 = 4;
+/// Ticks between two `ping` frames: 5 s.
+const PING_EVERY: u64 = 20;
+/// Messages that may gather between two ticks; at this many the task takes no more until it has ticked.
+const PENDING_LIMIT: usize = 16_384;
+
+/// For long answers that are being read: half a gigabyte, which is thirty lists of 10,000 nodes.
+const ANSWERS_BUDGET_BYTES: u32 = 512 << 20;
+
+/// The answers of the newest tick that answers show, as far as somebody has asked for them.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Answers {
+    pub(crate) nodes: Option<Arc<Nodes>>,
+    pub(crate) stats: Option<Arc<Stats>>,
+}
+
+/// A node that was asked for by name.
+#[derive(Clone, Debug)]
+pub(crate) struct Found {
+    pub(crate) id: NodeId,
+    pub(crate) partition: Partition,
+    pub(crate) version: Version,
+    pub(crate) detail: NodeDetailJson,
+}
+
+/// The view, what streams and answers show of it, and the time of the newest tick.
+#[derive(Debug)]
+pub(crate) struct FleetTask {
+    fleet: Fleet,
+    rows: StreamRows,
+    log: StreamLog,
+    pending: Vec<FeedMessage>,
+    version: Version,
+    now: Instant,
+    at_ms: i64,
+    redacted: bool,
+    answers: watch::Sender<Answers>,
+    budget: MemoryBudget,
+    /// The frame that opens a stream in this tick. When it was over the budget, there is none in this tick.
+    snapshot_frame: Option<Result<Frame, OverBudget>>,
+    counters: Counters,
+}
+
+impl FleetTask {
+    /// A task that knows nothing yet. `wall_ms` is this host's clock: the version's epoch, and the time of
+    /// the fleet until the first message brings the broker's.
+    pub(crate) fn new(count: PartitionCount, redacted: bool, now: Instant, wall_ms: i64) -> Self {
+        let epoch = u64::try_from(wall_ms).unwrap_or(0);
+        Self {
+            fleet: Fleet::new(count),
+            rows: StreamRows::default(),
+            // Workers number the rows, so all apis of one division of the fleet show the same rows.
+            log: StreamLog::new(u64::from(count.get())),
+            pending: Vec::new(),
+            version: Version { epoch, tick: 0 },
+            now,
+            at_ms: wall_ms,
+            redacted,
+            answers: watch::Sender::default(),
+            budget: MemoryBudget::new(ANSWERS_BUDGET_BYTES),
+            snapshot_frame: None,
+            counters: Counters::default(),
+        }
+    }
+
+    /// The answers of the newest tick.
+    pub(crate) fn answers(&self) -> watch::Receiver<Answers> {
+        self.answers.subscribe()
+    }
+
+    /// Keeps a message for the next tick.
+    pub(crate) fn receive(&mut self, message: FeedMessage) {
+        self.pending.push(message);
+    }
+
+    pub(crate) fn is_full(&self) -> bool {
+        self.pending.len() >= PENDING_LIMIT
+    }
+
+    /// Applies what has gathered, and sends what changed to the streams. `number` is the tick's, by this
+    /// host's clock.
+    ///
+    /// Returns the partitions of which a snapshot should be requested.
+    pub(crate) fn tick(&mut self, number: u64, now: Instant, wall_ms: i64) -> Vec<Partition> {
+        let last = self.version.tick;
+        // A wall clock that is set back must not make an old version seem new.
+        self.version.tick = number.max(last + 1);
+        self.now = now;
+        if self.is_due(ANSWERS_EVERY, last) {
+            // Before anything changes: what an answer still holds of a node is copied when that changes.
+            self.drop_answers();
+        }
+        let known = self.fleet.len();
+        for message in std::mem::take(&mut self.pending) {
+            self.fleet.apply(message, now);
+        }
+        let wanted = self.fleet.settle(now);
+        if self.fleet.len() < known {
+            // Who had a node forgotten looks at once whether it is.
+            self.drop_answers();
+        }
+        self.at_ms = self.fleet.broker_ms(now).unwrap_or(wall_ms);
+        self.counters.ticks += 1;
+        self.snapshot_frame = None;
+        self.publish(last);
+        wanted
+    }
+
+    /// Whether a multiple of `every` has come since the tick `last`, unless this is the first tick, which
+    /// knows of nothing. It goes by the tick's number, which all api processes share, so all of them show the
+    /// same moments; and a tick that comes too late leaves nothing out.
+    fn is_due(&self, every: u64, last: u64) -> bool {
+        last > 0 && self.version.tick / every > last / every
+    }
+
+    /// All nodes, by name.
+    pub(crate) fn nodes(&self) -> Arc<Nodes> {
+        if let Some(nodes) = &self.answers.borrow().nodes {
+            return Arc::clone(nodes);
+        }
+        let nodes = self.fleet.nodes().map(Arc::clone).collect();
+        let nodes = Arc::new(Nodes::new(self.version, nodes, self.at_ms, self.redacted, self.budget.clone()));
+        self.answers.send_modify(|answers| answers.nodes = Some(Arc::clone(&nodes)));
+        nodes
+    }
+
+    /// The fleet's totals.
+    pub(crate) fn stats(&self) -> Arc<Stats> {
+        if let Some(stats) = &self.answers.borrow().stats {
+            return Arc::clone(stats);
+        }
+        let stats = self.fresh_stats();
+        self.answers.send_modify(|answers| answers.stats = Some(Arc::clone(&stats)));
+        stats
+    }
+
+    fn fresh_stats(&self) -> Arc<Stats> {
+        let values = answers::fleet_stats(&self.fleet, self.now, self.at_ms);
+        Arc::new(Stats::new(self.version, values, self.health()))
+    }
+
+    /// The node with this display name, else the one with this encoded name.
+    pub(crate) fn find(&self, name: &str) -> Option<Found> {
+        let candidates = [NodeId::from_name(name).ok(), NodeId::from_token(name).ok()];
+        let node = candidates.iter().flatten().find_map(|id| self.fleet.node(id))?;
+        Some(Found {
+            id: node.id().clone(),
+            partition: self.fleet.partition_of(node.id()),
+            version: self.version,
+            detail: answers::detail(node, self.at_ms, self.redacted),
+        })
+    }
+
+    /// Opens an event stream, after `position` when that is possible.
+    pub(crate) fn listen(&mut self, position: Option<StreamPosition>) -> Result<Listening, OverBudget> {
+        if let Some(position) = position
+            && let Some(listening) = self.log.resume(position)
+        {
+            self.counters.streams_resumed += 1;
+            return Ok(listening);
+        }
+        let event = || SnapshotEvent { v: 0, at_ms: self.at_ms, nodes: self.rows.columns(self.at_ms) };
+        let in_step = self.fleet.is_in_step(self.now);
+        let made = self.snapshot_frame.get_or_insert_with(|| self.log.snapshot(event(), in_step));
+        let frame = made.clone()?;
+        self.counters.streams_opened += 1;
+        Ok(self.log.open(frame))
+    }
+
+    fn drop_answers(&self) {
+        self.answers.send_if_modified(|answers| std::mem::take(answers).is_some());
+    }
+
+    /// Sends what is new since the tick `last` to the streams.
+    fn publish(&mut self, last: u64) {
+        let changed = self.fleet.take_changed();
+        let delta = self.rows.update(&self.fleet, &changed, self.at_ms);
+        self.log.delta(&delta, self.fleet.is_in_step(self.now));
+        if self.is_due(STATS_EVERY, last) {
+            let stats = self.fresh_stats();
+            self.log.stats(stats.body.plain());
+        }
+        if self.is_due(PING_EVERY, last) {
+            self.log.ping(self.at_ms);
+        }
+    }
+
+    fn health(&self) -> Health {
+        let partitions = self.fleet.partitions().map(|(partition, view)| PartitionHealth {
+            number: partition.get(),
+            fresh: view.is_fresh(self.now),
+            owner: view.stats().cloned(),
+        });
+        Health {
+            partitions: partitions.collect(),
+            listeners: self.log.listeners(),
+            counters: Counters { fleet: self.fleet.counters().clone(), ..self.counters.clone() },
+        }
+    }
+}
+
+impl Answers {
+    fn is_some(&self) -> bool {
+        self.nodes.is_some() || self.stats.is_some()
+    }
+}

@@ -1,0 +1,180 @@
+//! Limits for each client: connections at a time, and requests by a token bucket.
+//!
+//! A client is an address beyond loopback; of IPv6 it is the network of 64 bits that a site is given, since a
+//! host has all of its addresses. Loopback is not limited: a reverse proxy on this host stands for everybody.
+
+use std::{
+    collections::HashMap,
+    net::{IpAddr, Ipv6Addr},
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use tokio::time::Instant;
+
+use crate::config::Limits;
+
+/// A client that has sent no request for this long may send all that it has saved at once.
+const BURST: Duration = Duration::from_secs(2);
+/// Below this many clients, none is dropped.
+const KEPT_AT_LEAST: usize = 1024;
+
+/// All clients that are connected or were a moment ago. Only the task that accepts uses it, so nothing waits
+/// for it.
+#[derive(Debug)]
+pub(super) struct ClientLimits {
+    limits: Limits,
+    known: HashMap<IpAddr, Arc<ClientQuota>>,
+    /// When there are so many, those that are gone are dropped.
+    prune_at: usize,
+}
+
+/// What one client may still do; each of its connections holds it.
+#[derive(Debug)]
+pub(super) struct ClientQuota {
+    requests_per_second: f64,
+    bucket: Mutex<Bucket>,
+}
+
+/// A client has as many connections as it may have.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct TooMany;
+
+/// Requests that may be sent at once, growing with time.
+#[derive(Clone, Copy, Debug)]
+struct Bucket {
+    requests: f64,
+    at: Instant,
+}
+
+impl ClientLimits {
+    pub(super) fn new(limits: Limits) -> Self {
+        Self { limits, known: HashMap::new(), prune_at: KEPT_AT_LEAST }
+    }
+
+    /// Admits a connection. `None` is a client without limits.
+    pub(super) fn admit(
+        &mut self,
+        address: IpAddr,
+        now: Instant,
+    ) -> Result<Option<Arc<ClientQuota>>, TooMany> {
+        let Some(client) = client(address) else { return Ok(None) };
+        if self.known.len() >= self.prune_at {
+            self.known.retain(|_, quota| Arc::strong_count(quota) > 1 || quota.has_spent(now));
+            self.prune_at = KEPT_AT_LEAST.max(self.known.len() * 2);
+        }
+        let limits = self.limits;
+        let quota = self.known.entry(client).or_insert_with(|| Arc::new(ClientQuota::new(limits, now)));
+        // One is ours.
+        if Arc::strong_count(quota) as u64 > u64::from(limits.connections.get()) {
+            return Err(TooMany);
+        }
+        Ok(Some(Arc::clone(quota)))
+    }
+}
+
+impl ClientQuota {
+    fn new(limits: Limits, now: Instant) -> Self {
+        let requests_per_second = f64::from(limits.requests.get());
+        let bucket = Bucket { requests: requests_per_second * BURST.as_secs_f64(), at: now };
+        Self { requests_per_second, bucket: Mutex::new(bucket) }
+    }
+
+    /// Takes a token for a request; the error is the time to wait for one.
+    pub(super) fn take(&self, now: Instant) -> Result<(), Duration> {
+        let mut bucket = self.bucket.lock().unwrap_or_else(PoisonError::into_inner);
+        *bucket = self.filled(*bucket, now);
+        if bucket.requests < 1.0 {
+            return Err(Duration::from_secs_f64((1.0 - bucket.requests) / self.requests_per_second));
+        }
+        bucket.requests -= 1.0;
+        Ok(())
+    }
+
+    /// Whether dropping it would give its client requests back.
+    fn has_spent(&self, now: Instant) -> bool {
+        let bucket = *self.bucket.lock().unwrap_or_else(PoisonError::into_inner);
+        self.filled(bucket, now).requests < self.most()
+    }
+
+    fn filled(&self, bucket: Bucket, now: Instant) -> Bucket {
+        let gained = now.saturating_duration_since(bucket.at).as_secs_f64() * self.requests_per_second;
+        Bucket { requests: (bucket.requests + gained).min(self.most()), at: now }
+    }
+
+    fn most(&self) -> f64 {
+        self.requests_per_second * BURST.as_secs_f64()
+    }
+}
+
+fn client(address: IpAddr) -> Option<IpAddr> {
+    match address.to_canonical() {
+        address if address.is_loopback() => None,
+        IpAddr::V4(address) => Some(address.into()),
+        IpAddr::V6(address) => Some(Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZeroU32;
+
+    use super::*;
+
+    fn clients() -> (ClientLimits, Instant) {
+        let [connections, requests] = [2, 10].map(|limit| NonZeroU32::new(limit).unwrap());
+        (ClientLimits::new(Limits { connections, requests }), Instant::now())
+    }
+
+    #[test]
+    fn a_client_has_so_many_connections_and_one_more_when_one_has_ended() {
+        let (mut clients, now) = clients();
+        let mut admit = |address: &str| clients.admit(address.parse().unwrap(), now);
+        let first = admit("192.0.2.1").unwrap().unwrap();
+        let _second = admit("::ffff:192.0.2.1").unwrap().unwrap();
+        assert_eq!(admit("192.0.2.1").unwrap_err(), TooMany);
+        assert!(admit("192.0.2.2").is_ok());
+        drop(first);
+        assert!(admit("192.0.2.1").is_ok());
+    }
+
+    #[test]
+    fn all_addresses_of_a_site_are_one_client_and_loopback_is_none() {
+        let (mut clients, now) = clients();
+        let mut admit = |address: &str| clients.admit(address.parse().unwrap(), now);
+        let _first = admit("2001:db8::1").unwrap();
+        let _second = admit("2001:db8::2").unwrap();
+        assert_eq!(admit("2001:db8:0:0:ffff::3").unwrap_err(), TooMany);
+        assert!(admit("2001:db8:0:1::1").unwrap().is_some());
+        for address in ["127.0.0.1", "127.1.2.3", "::1", "::ffff:127.0.0.1"] {
+            assert!((0..5).all(|_| admit(address).unwrap().is_none()), "{address}");
+        }
+    }
+
+    #[test]
+    fn the_wait_is_known_when_requests_are_too_many() {
+        let (mut clients, now) = clients();
+        let quota = clients.admit([192, 0, 2, 1].into(), now).unwrap().unwrap();
+        assert!((0..20).all(|_| quota.take(now).is_ok()));
+        assert_eq!(quota.take(now).unwrap_err().as_millis(), 100);
+        let later = now + Duration::from_millis(250);
+        assert!(quota.take(later).is_ok() && quota.take(later).is_ok() && quota.take(later).is_err());
+        // Another connection does not help.
+        let again = clients.admit([192, 0, 2, 1].into(), later).unwrap().unwrap();
+        assert!(again.take(later).is_err());
+    }
+
+    #[test]
+    fn clients_that_are_gone_are_dropped_but_not_what_they_have_spent() {
+        let (mut clients, now) = clients();
+        let greedy = clients.admit([192, 0, 2, 1].into(), now).unwrap().unwrap();
+        while greedy.take(now).is_ok() {}
+        drop(greedy);
+        for number in 0..5_000_u32 {
+            let address = IpAddr::V4((0x0a00_0000 + number).into());
+            drop(clients.admit(address, now).unwrap());
+        }
+        assert!(clients.known.len() <= KEPT_AT_LEAST, "{}", clients.known.len());
+        assert!(clients.admit([192, 0, 2, 1].into(), now).unwrap().unwrap().take(now).is_err());
+    }
+}

@@ -1,0 +1,267 @@
+//! The broker's bucket of checkpoints, read when a partition is taken and written while it is owned.
+//!
+//! Every write names the revision that it replaces. When another worker has written meanwhile, the higher epoch wins: an
+//! owner that was frozen and has been replaced finds its successor's value and stops.
+
+use std::{
+    collections::{BTreeMap, btree_map::Entry},
+    time::Duration,
+};
+
+use anyhow::{Context, bail};
+use async_nats::jetstream::{
+    self,
+    consumer::{AckPolicy, DeliverPolicy, pull},
+    kv,
+};
+use bytes::Bytes;
+use futures_util::StreamExt;
+use tidemap_service::streams;
+use tidemap_wire::{NodeId, Slot};
+use tokio::sync::mpsc;
+
+use crate::{
+    checkpoint::{Checkpoint, Part, Recovery},
+    log_reader::{Content, LogPosition, nanos},
+    node::Node,
+};
+
+/// For one answer of the broker.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// What checkpoints say of a partition, before its log is read.
+#[derive(Debug, Default)]
+pub struct Restored {
+    /// The partition's nodes.
+    pub nodes: Vec<(NodeId, Node)>,
+    /// What the nodes contain of the log.
+    pub recovery: Recovery,
+    /// Where reading begins.
+    pub position: LogPosition,
+    /// The bucket's revision of each part.
+    pub revisions: BTreeMap<Part, u64>,
+    /// The highest epoch that has written.
+    pub epoch: u64,
+}
+
+/// Reads the checkpoints of these slots, whose samples are in `stream`. The stream must be as `content` says.
+///
+/// # Errors
+///
+/// When the broker does not answer, or has lost the stream or the bucket.
+pub async fn load(
+    js: &jetstream::Context,
+    stream: &str,
+    content: &Content,
+    slots: &[Slot],
+) -> anyhow::Result<Restored> {
+    let log = within(js.get_stream(stream)).await?;
+    let info = log.cached_info();
+    content.check(info)?;
+    let created_ns = nanos(info.created);
+    let mut revisions = BTreeMap::new();
+    let mut parts = Vec::new();
+    for (part, revision, value) in values(js, slots).await? {
+        revisions.insert(part, revision);
+        match Checkpoint::decode(&value) {
+            Ok(kept) => parts.push((part, kept)),
+            Err(error) => {
+                tracing::warn!(key = part.key(), "not a checkpoint, reading the log instead: {error}");
+            }
+        }
+    }
+    shorten(&mut parts, &log).await?;
+    let epoch = parts.iter().map(|(_, kept)| kept.epoch).max().unwrap_or(0);
+    let positions: Vec<LogPosition> = parts.iter().map(|(_, kept)| kept.place.clone()).collect();
+    let (recovery, nodes) = Recovery::new(parts, created_ns);
+    let applied = recovery.applied(slots.iter().copied());
+    let is_oldest = |position: &LogPosition| position.created_ns == created_ns && position.applied == applied;
+    let oldest = positions.into_iter().find(is_oldest).filter(|_| applied > 0);
+    let position = oldest.unwrap_or_else(|| LogPosition::beginning(info));
+    Ok(Restored { nodes, recovery, position, revisions, epoch })
+}
+
+/// Limits what the parts contain to what is left of the log: after a crash the broker may have given the numbers of the
+/// log's end to other messages.
+async fn shorten(parts: &mut [(Part, Checkpoint)], log: &jetstream::stream::Stream) -> anyhow::Result<()> {
+    // Two parts that are cut at the same message stay in the order in which they were written.
+    parts.sort_by_key(|(_, kept)| (kept.place.created_ns, kept.place.applied));
+    let created_ns = nanos(log.cached_info().created);
+    let mut judged = BTreeMap::new();
+    for place in parts.iter_mut().map(|(_, kept)| &mut kept.place) {
+        if place.created_ns != created_ns {
+            continue;
+        }
+        let key = (place.applied, place.applied_ns);
+        if let Entry::Vacant(unknown) = judged.entry(key) {
+            unknown.insert(place.left_in(log).await?);
+        }
+        if let Some(left) = judged.get(&key) {
+            place.clone_from(left);
+        }
+    }
+    Ok(())
+}
+
+/// The newest value of every part of these slots.
+async fn values(js: &jetstream::Context, slots: &[Slot]) -> anyhow::Result<Vec<(Part, u64, Bytes)>> {
+    let bucket = within(js.get_stream(streams::bucket_stream(streams::CHECKPOINTS))).await?;
+    let config = pull::Config {
+        deliver_policy: DeliverPolicy::LastPerSubject,
+        ack_policy: AckPolicy::None,
+        filter_subjects: slots.iter().map(|slot| subject_of(&Part::keys_of(*slot))).collect(),
+        inactive_threshold: ANSWER_TIMEOUT,
+        memory_storage: true,
+        num_replicas: 1,
+        ..pull::Config::default()
+    };
+    let consumer = within(bucket.create_consumer(config)).await?;
+    let count = usize::try_from(consumer.cached_info().num_pending)?;
+    let mut found = Vec::with_capacity(count);
+    if count == 0 {
+        return Ok(found);
+    }
+    // Few at once: they are large.
+    let mut messages = within(consumer.stream().max_messages_per_batch(64).messages()).await?;
+    for _ in 0..count {
+        let message =
+            tokio::time::timeout(ANSWER_TIMEOUT, messages.next()).await.context("checkpoints are missing")?;
+        let message = message.context("checkpoints are missing")??;
+        let revision = message.info().map_err(anyhow::Error::from_boxed)?.stream_sequence;
+        let key = streams::bucket_key(streams::CHECKPOINTS, &message.subject);
+        if let Some(part) = key.and_then(Part::from_key) {
+            found.push((part, revision, message.payload.clone()));
+        }
+    }
+    Ok(found)
+}
+
+/// What an owner wants written.
+#[derive(Debug)]
+pub enum WriteRequest {
+    /// Values of parts.
+    Put(Vec<(Part, Bytes)>),
+    /// These are all parts now: others are left from another division.
+    Complete(Vec<Part>),
+}
+
+/// Writes a partition's checkpoints.
+#[derive(Debug)]
+pub struct CheckpointWriter {
+    /// The bucket.
+    pub bucket: kv::Store,
+    /// The epoch of the owner's lease.
+    pub epoch: u64,
+    /// The bucket's revision of each part.
+    pub revisions: BTreeMap<Part, u64>,
+}
+
+impl CheckpointWriter {
+    /// Serves requests until their sender is gone, or the owner turns out to have been replaced. Returns how many
+    /// checkpoints could not be written.
+    ///
+    /// # Errors
+    ///
+    /// When a higher epoch has written.
+    pub async fn run(mut self, mut requests: mpsc::Receiver<WriteRequest>) -> anyhow::Result<u64> {
+        // Whether every write since the last `Complete` has succeeded.
+        let mut whole = true;
+        let mut failed = 0;
+        while let Some(request) = requests.recv().await {
+            match request {
+                WriteRequest::Put(parts) => {
+                    for (part, value) in parts {
+                        match self.put(part, value).await {
+                            Ok(()) => {}
+                            Err(WriteError::Outranked(epoch)) => {
+                                bail!(
+                                    "epoch {epoch} has written a checkpoint, and this owner's is {}",
+                                    self.epoch
+                                );
+                            }
+                            // The log still has what is missing, and the next round tries again.
+                            Err(WriteError::Failed(error)) => {
+                                whole = false;
+                                failed += 1;
+                                tracing::warn!(key = part.key(), "no checkpoint: {error:#}");
+                            }
+                        }
+                    }
+                }
+                WriteRequest::Complete(parts) => {
+                    if std::mem::replace(&mut whole, true) {
+                        self.purge_others(&parts).await;
+                    }
+                }
+            }
+        }
+        Ok(failed)
+    }
+
+    async fn put(&mut self, part: Part, value: Bytes) -> Result<(), WriteError> {
+        let known = self.revisions.get(&part).copied().unwrap_or(0);
+        let write = |revision| self.bucket.update(part.key(), value.clone(), revision);
+        let revision = match answer(write(known)).await? {
+            Ok(revision) => revision,
+            Err(error) if error.kind() == kv::UpdateErrorKind::WrongLastRevision => {
+                let held = answer(self.bucket.entry(part.key())).await?.map_err(anyhow::Error::from)?;
+                let (epoch, revision) =
+                    held.map_or((0, 0), |held| (Checkpoint::epoch_of(&held.value), held.revision));
+                if epoch > self.epoch {
+                    return Err(WriteError::Outranked(epoch));
+                }
+                answer(write(revision)).await?.map_err(anyhow::Error::from)?
+            }
+            Err(error) => return Err(WriteError::Failed(error.into())),
+        };
+        self.revisions.insert(part, revision);
+        Ok(())
+    }
+
+    /// Purges the parts of older divisions, but only the values that this owner knows: an owner that was replaced without
+    /// noticing must not purge its successor's.
+    async fn purge_others(&mut self, parts: &[Part]) {
+        let others: Vec<(Part, u64)> =
+            self.revisions.iter().filter(|(part, _)| !parts.contains(part)).map(|(p, r)| (*p, *r)).collect();
+        for (part, revision) in others {
+            let subject = subject_of(&part.key());
+            // No marker is left, so that a later value may again be the first. Newer values stay.
+            let purge = self.bucket.stream.purge().sequence(revision + 1).filter(subject);
+            match within(purge.into_future()).await {
+                Ok(_) => {
+                    self.revisions.remove(&part);
+                }
+                Err(error) => tracing::debug!(key = part.key(), "an old part stays: {error:#}"),
+            }
+        }
+    }
+}
+
+/// Why a checkpoint was not written.
+enum WriteError {
+    /// A later owner has written.
+    Outranked(u64),
+    /// The broker did not store it.
+    Failed(anyhow::Error),
+}
+
+impl From<anyhow::Error> for WriteError {
+    fn from(error: anyhow::Error) -> Self {
+        Self::Failed(error)
+    }
+}
+
+fn subject_of(key: &str) -> String {
+    streams::bucket_subject(streams::CHECKPOINTS, key)
+}
+
+async fn answer<T>(request: impl Future<Output = T>) -> anyhow::Result<T> {
+    tokio::time::timeout(ANSWER_TIMEOUT, request).await.context("the broker does not answer")
+}
+
+async fn within<T, E>(request: impl Future<Output = Result<T, E>>) -> anyhow::Result<T>
+where
+    E: std::error::Error + Send + Sync + 'static,
+{
+    Ok(answer(request).await??)
+}

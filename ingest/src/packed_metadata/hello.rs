@@ -1,0 +1,79 @@
+//! Identity. The wire leaves out what is absent, and then values could not be told apart by their places; in
+//! the head every field has its place, and the compiler sees to it that none is forgotten.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use tidemap_wire::{Hello, Interface, Location};
+
+use super::Metadata;
+
+impl Metadata for Hello {
+    fn write_head<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        Head::serialize(self, serializer)
+    }
+
+    fn read_head<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Head::deserialize(deserializer)
+    }
+}
+
+/// The head. A field that comes later is skipped here, and belongs to the tail.
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "Hello")]
+struct Head {
+    hostname: String,
+    internal_ip: Option<String>,
+    external_ip: Option<String>,
+    addresses: Vec<String>,
+    os: Option<String>,
+    kernel: Option<String>,
+    arch: Option<String>,
+    agent_version: String,
+    interval_ms: u32,
+    #[serde(with = "location")]
+    location: Option<Location>,
+    provider: Option<String>,
+    labels: BTreeMap<String, String>,
+    #[serde(with = "interfaces")]
+    interfaces: Vec<Interface>,
+    lost_samples: Option<u64>,
+}
+
+mod location {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+    use tidemap_wire::Location;
+
+    pub(super) fn serialize<S: Serializer>(location: &Option<Location>, to: S) -> Result<S::Ok, S::Error> {
+        let values = location.as_ref().map(|location| {
+            let Location { lat, lon, label, source } = location;
+            (lat, lon, label, source)
+        });
+        values.serialize(to)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Location>, D::Error> {
+        let values = Option::deserialize(from)?;
+        Ok(values.map(|(lat, lon, label, source)| Location { lat, lon, label, source }))
+    }
+}
+
+mod interfaces {
+    use serde::{Deserialize, Deserializer, Serializer};
+    use tidemap_wire::Interface;
+
+    pub(super) fn serialize<S: Serializer>(interfaces: &[Interface], to: S) -> Result<S::Ok, S::Error> {
+        to.collect_seq(interfaces.iter().map(|interface| {
+            let Interface { name, counted, reason, speed_mbps, addresses } = interface;
+            (name, counted, reason, speed_mbps, addresses)
+        }))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<Interface>, D::Error> {
+        let mut interfaces = Vec::new();
+        for (name, counted, reason, speed_mbps, addresses) in Vec::deserialize(from)? {
+            interfaces.push(Interface { name, counted, reason, speed_mbps, addresses });
+        }
+        Ok(interfaces)
+    }
+}

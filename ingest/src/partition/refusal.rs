@@ -1,0 +1,35 @@
+//! Why a message, or a report in it, is refused.
+
+/// The reason of a refusal. Metrics and totals count refusals by [`Refusal::name`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Refusal {
+    /// It cannot be decoded.
+    Garbage,
+    /// Its subject belongs to no message, or its node to another slot than the subject's.
+    Subject,
+    /// It came in a pack of another slot than its node's.
+    OtherSlot,
+    /// It names another node than its subject does.
+    NodeMismatch,
+    /// It has no samples.
+    Empty,
+    /// A number in it is out of range.
+    Implausible,
+    /// A second agent reports under the same name.
+    SecondAgent,
+}
+
+impl Refusal {
+    /// The name under which it is counted.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Garbage => "garbage",
+            Self::Subject => "subject",
+            Self::OtherSlot => "other-slot",
+            Self::NodeMismatch => "node-mismatch",
+            Self::Empty => "empty",
+            Self::Implausible => "implausible",
+            Self::SecondAgent => "second-agent",
+        }
+    }
+}

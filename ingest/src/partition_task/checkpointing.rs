@@ -1,0 +1,129 @@
+//! The checkpoints of a task: loaded when it begins, written in rounds, and once more when it ends.
+
+use std::{collections::BTreeMap, ops::ControlFlow, time::Duration};
+
+use anyhow::Context;
+use async_nats::jetstream;
+use bytes::Bytes;
+use tidemap_service::streams;
+use tidemap_wire::NodeId;
+use tokio::{
+    sync::mpsc::{self, error::TrySendError},
+    task::JoinHandle,
+};
+
+use super::Assignment;
+use crate::{
+    checkpoint::{Checkpoint, Part, Round},
+    checkpoint_store::{self, CheckpointWriter, Restored, WriteRequest},
+    replica::Replica,
+};
+
+/// Between attempts to load checkpoints.
+const RETRY: Duration = Duration::from_millis(250);
+/// For the last checkpoints to be written. The next owner reads from the log what is missing.
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// The writer of a task's checkpoints, and which is next.
+pub(super) struct Checkpointing {
+    requests: mpsc::Sender<WriteRequest>,
+    writer: JoinHandle<anyhow::Result<u64>>,
+    round: Round,
+}
+
+/// Loads the checkpoints, however long that takes.
+pub(super) async fn load(js: &jetstream::Context, assignment: &Assignment) -> Restored {
+    let log = assignment.log();
+    loop {
+        match checkpoint_store::load(js, &log.stream, &log.content, &assignment.slots).await {
+            Ok(restored) => return restored,
+            Err(error) => {
+                tracing::warn!(partition = %assignment.partition, "cannot load checkpoints yet: {error:#}");
+            }
+        }
+        tokio::time::sleep(RETRY).await;
+    }
+}
+
+impl Checkpointing {
+    /// Starts the writer. `revisions` are those of the parts that were loaded.
+    pub(super) async fn start(
+        js: &jetstream::Context,
+        assignment: &Assignment,
+        revisions: BTreeMap<Part, u64>,
+    ) -> anyhow::Result<Self> {
+        let bucket = js.get_key_value(streams::CHECKPOINTS).await.context("the bucket of checkpoints")?;
+        let writer = CheckpointWriter { bucket, epoch: assignment.epoch, revisions };
+        // While a write waits for the broker, few more are prepared: they would only become outdated.
+        let (requests, received) = mpsc::channel(4);
+        let writer = tokio::spawn(writer.run(received));
+        Ok(Self { requests, writer, round: Round::default() })
+    }
+
+    /// Hands the checkpoints that are due to the writer, as far as it keeps up. Breaks when it has found a later owner's.
+    pub(super) fn write(&mut self, assignment: &Assignment, replica: &Replica) -> ControlFlow<()> {
+        self.round.tick(|| replica.state.parts(&assignment.slots));
+        while let Some(part) = self.round.due() {
+            let request = match self.requests.try_reserve() {
+                Ok(request) => request,
+                Err(TrySendError::Full(())) => break,
+                // The writer says why when it is awaited.
+                Err(TrySendError::Closed(())) => return ControlFlow::Break(()),
+            };
+            let values = encode(assignment, replica, part);
+            let written: Vec<Part> = values.iter().map(|(part, _)| *part).collect();
+            request.send(WriteRequest::Put(values));
+            if let Some(parts) = self.round.done(written)
+                && let Ok(request) = self.requests.try_reserve()
+            {
+                request.send(WriteRequest::Complete(parts));
+            }
+        }
+        ControlFlow::Continue(())
+    }
+
+    /// Writes the part of a node that was just forgotten: otherwise its last reports would bring it back if this worker is
+    /// killed. While earlier checkpoints wait for the broker, the part waits for its turn.
+    pub(super) fn write_part_of(&self, assignment: &Assignment, replica: &Replica, node: &NodeId) {
+        let parts = replica.state.parts(&assignment.slots);
+        let Some(part) = parts.into_iter().find(|part| part.contains(node)) else { return };
+        if let Ok(request) = self.requests.try_reserve() {
+            request.send(WriteRequest::Put(encode(assignment, replica, part)));
+        }
+    }
+
+    /// Writes everything once more, so that the next owner has nothing to read. What cannot be written in time is in the
+    /// log.
+    pub(super) async fn finish(self, assignment: &Assignment, replica: &Replica) -> anyhow::Result<()> {
+        let Self { requests, mut writer, .. } = self;
+        let written = async {
+            write_all(requests, assignment, replica).await;
+            (&mut writer).await
+        };
+        let Ok(ended) = tokio::time::timeout(SHUTDOWN_TIMEOUT, written).await else {
+            writer.abort();
+            tracing::warn!("the last checkpoints could not be written in time");
+            return Ok(());
+        };
+        ended.context("the writer of checkpoints")??;
+        Ok(())
+    }
+}
+
+/// Also while nothing may be published: after the broker has lost its disk, this task's state is all there is.
+async fn write_all(requests: mpsc::Sender<WriteRequest>, assignment: &Assignment, replica: &Replica) {
+    if !replica.contains_its_checkpoints() {
+        return;
+    }
+    for part in replica.state.parts(&assignment.slots) {
+        if requests.send(WriteRequest::Put(encode(assignment, replica, part))).await.is_err() {
+            return;
+        }
+    }
+}
+
+fn encode(assignment: &Assignment, replica: &Replica, part: Part) -> Vec<(Part, Bytes)> {
+    let encode =
+        |part| Checkpoint::encode(assignment.epoch, replica.position().clone(), replica.state.part(part));
+    Checkpoint::fit(part, &encode)
+}

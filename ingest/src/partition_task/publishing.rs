@@ -1,0 +1,220 @@
+//! When a task publishes, and what. Pure: the caller sends it.
+
+use std::time::Duration;
+
+use tidemap_wire::{Event, PartitionStats, timing};
+use tokio::time::Instant;
+
+use super::{Assignment, LeaseState};
+use crate::{
+    chunks,
+    partition::{Output, Partition},
+    replica::Replica,
+};
+
+/// When the lease was not renewed for this long, another worker may already have taken over: nothing is published.
+const FREEZE_AFTER: Duration = timing::LEASE_FREEZE;
+/// The longest that an agent waits between two attempts to reach its broker.
+const RECONNECT_MS: i64 = timing::millis(timing::RECONNECT) as i64;
+/// A log without messages for this long was perhaps unreachable.
+const QUIET_MS: i64 = 3_000;
+
+/// How far a task has published.
+#[derive(Debug)]
+pub(super) struct Publishing {
+    /// The number of the newest delta.
+    pub(super) seq: u64,
+    /// Ticks at which there was something to publish.
+    ticks: u64,
+    was_publishing: bool,
+    is_frozen: bool,
+    /// Broker time from which a node's silence counts: when this task began to read, or read again.
+    alive_ms: i64,
+}
+
+impl Default for Publishing {
+    fn default() -> Self {
+        Self { seq: 0, ticks: 0, was_publishing: false, is_frozen: false, alive_ms: i64::MIN / 2 }
+    }
+}
+
+impl Publishing {
+    /// Whether the lease may be another worker's.
+    pub(super) fn is_frozen(&self) -> bool {
+        self.is_frozen
+    }
+
+    /// Begins a tick. Returns the broker's time when the task may publish: its lease is valid, and the state contains the
+    /// log.
+    pub(super) fn begin_tick(&mut self, lease: LeaseState, now: Instant, replica: &Replica) -> Option<i64> {
+        let now_ms = lease.clock.at(now);
+        self.is_frozen = now.duration_since(lease.renewed_at) > FREEZE_AFTER;
+        let may_publish = !self.is_frozen && replica.is_caught_up();
+        let was_away = self.ticks > 0 || now_ms - replica.position().applied_ms() > QUIET_MS;
+        if may_publish && !self.was_publishing && was_away {
+            // No agent could be heard meanwhile, and they take up to this long to come back.
+            self.alive_ms = now_ms + RECONNECT_MS;
+        }
+        self.was_publishing = may_publish;
+        may_publish.then_some(now_ms)
+    }
+
+    /// The events and the encoded deltas since the last tick. Each delta that is sent increments `seq`.
+    pub(super) fn changes(
+        &mut self,
+        header: chunks::Header,
+        state: &mut Partition,
+    ) -> (Vec<Event>, Vec<Vec<u8>>) {
+        state.caught_up();
+        let Output { forgotten, events } = state.tick(header.at_ms, self.alive_ms);
+        self.ticks += 1;
+        if self.ticks > 1 {
+            return (events, chunks::deltas(header, state.updates(), forgotten));
+        }
+        // What the log said before this task began is not news: the owner before has published it.
+        state.mark_published();
+        // A gap, so that readers whose snapshot is older than this tick request another.
+        self.seq += 1;
+        (Vec::new(), vec![chunks::first_delta(chunks::Header { seq: self.seq + 1, ..header })])
+    }
+
+    /// Whether the totals are due. At the first tick they are: readers take a partition for fresh once its owner has
+    /// published.
+    pub(super) fn are_totals_due(&self) -> bool {
+        self.ticks % timing::TICKS_PER_STATS == 1
+    }
+
+    /// The partition's totals, and what its owner knows.
+    pub(super) fn totals(&self, assignment: &Assignment, replica: &Replica, at_ms: i64) -> PartitionStats {
+        let mut stats = PartitionStats {
+            partition: assignment.partition.get(),
+            epoch: assignment.epoch,
+            owner: assignment.worker.clone(),
+            seq: self.seq,
+            at_ms,
+            applied: replica.position().applied,
+            lag: replica.lag(),
+            ..replica.state.stats()
+        };
+        if replica.lost() > 0 {
+            stats.refused.insert("lost".to_owned(), replica.lost());
+        }
+        stats
+    }
+
+    /// The header of what is published at broker time `at_ms`.
+    pub(super) fn header(&self, assignment: &Assignment, at_ms: i64) -> chunks::Header {
+        let Assignment { partition, epoch, .. } = *assignment;
+        chunks::Header { partition, epoch, seq: self.seq, at_ms }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tidemap_service::clock::BrokerClock;
+    use tidemap_wire::{
+        Delta, EventKind, NodeId, PartitionCount, Report, Sample, Slot, decode, encode, subject,
+    };
+
+    use super::*;
+    use crate::{
+        checkpoint::Recovery,
+        log_reader::{LogEvent, LogPosition, Record},
+        partition::Limits,
+    };
+
+    const LIMITS: Limits = Limits { offline_after_ms: 30_000, forget_after_ms: 86_400_000 };
+    const NOW_MS: i64 = 1_700_000_000_000;
+
+    fn assignment() -> Assignment {
+        let count = PartitionCount::default();
+        let partition = count.of(Slot::of(&node()));
+        let slots = count.slots(partition).collect();
+        Assignment { partition, slots, epoch: 5, worker: "w".to_owned(), limits: LIMITS }
+    }
+
+    fn node() -> NodeId {
+        NodeId::from_name("web-01").unwrap()
+    }
+
+    /// A replica that has read one report of one node, stored at `at_ms`.
+    fn replica(at_ms: i64) -> Replica {
+        let mut replica = Replica::restore(LIMITS, Vec::new(), Recovery::default(), LogPosition::default());
+        replica.apply(LogEvent::Opened { last: 1, created_ns: 7 });
+        read(&mut replica, 1, at_ms);
+        replica
+    }
+
+    fn read(replica: &mut Replica, seq: u64, at_ms: i64) {
+        let sample = Sample { seq, at_ms, elapsed_ms: 1_000, ..Sample::default() };
+        let report = Report { node: node(), boot: 1, hello: None, samples: vec![sample] };
+        let record = Record {
+            subject: subject::sample(&report.node).into(),
+            payload: encode(&report).into(),
+            headers: None,
+            sequence: seq,
+            pending: 0,
+            published_ns: at_ms * 1_000_000,
+        };
+        replica.apply(LogEvent::Messages(vec![record]));
+    }
+
+    fn lease(now: Instant) -> LeaseState {
+        LeaseState { renewed_at: now, clock: BrokerClock::new(NOW_MS, now) }
+    }
+
+    fn deltas(encoded: &[Vec<u8>]) -> Vec<Delta> {
+        encoded.iter().map(|delta| decode(delta).unwrap()).collect()
+    }
+
+    #[test]
+    fn the_first_tick_makes_readers_ask_and_the_next_says_what_has_changed() {
+        let (mut publishing, mut replica, now) = (Publishing::default(), replica(NOW_MS), Instant::now());
+        let at_ms = publishing.begin_tick(lease(now), now, &replica).unwrap();
+        let header = publishing.header(&assignment(), at_ms);
+        let (events, first) = publishing.changes(header, &mut replica.state);
+        assert_eq!((events.len(), deltas(&first)[0].seq, deltas(&first)[0].nodes.len()), (0, 2, 0));
+        assert!(publishing.are_totals_due());
+        publishing.seq += 1;
+
+        read(&mut replica, 2, NOW_MS + 1_000);
+        let header = publishing.header(&assignment(), NOW_MS + 1_000);
+        let (_, next) = publishing.changes(header, &mut replica.state);
+        assert_eq!((deltas(&next)[0].seq, deltas(&next)[0].nodes.len()), (3, 1));
+        assert!(!publishing.are_totals_due());
+    }
+
+    #[test]
+    fn nothing_is_published_under_a_lease_that_may_be_anothers() {
+        let (mut publishing, replica, now) = (Publishing::default(), replica(NOW_MS), Instant::now());
+        assert!(publishing.begin_tick(lease(now), now + FREEZE_AFTER, &replica).is_some());
+        let later = now + FREEZE_AFTER + Duration::from_millis(1);
+        assert!(publishing.begin_tick(lease(now), later, &replica).is_none() && publishing.is_frozen());
+        assert!(publishing.begin_tick(lease(later), later, &replica).is_some() && !publishing.is_frozen());
+    }
+
+    #[test]
+    fn nothing_is_published_before_the_log_is_read() {
+        let (mut publishing, mut replica, now) = (Publishing::default(), replica(NOW_MS), Instant::now());
+        replica.apply(LogEvent::Opened { last: 2, created_ns: 7 });
+        assert!(publishing.begin_tick(lease(now), now, &replica).is_none());
+        read(&mut replica, 2, NOW_MS);
+        assert!(publishing.begin_tick(lease(now), now, &replica).is_some());
+    }
+
+    #[test]
+    fn a_log_that_was_quiet_makes_no_node_silent() {
+        let kinds = |published_ms: i64| -> Vec<EventKind> {
+            let (mut publishing, mut replica, now) =
+                (Publishing::default(), replica(published_ms), Instant::now());
+            let at_ms = publishing.begin_tick(lease(now), now, &replica).unwrap();
+            let header = publishing.header(&assignment(), at_ms);
+            publishing.changes(header, &mut replica.state);
+            let header = publishing.header(&assignment(), at_ms + RECONNECT_MS);
+            let (events, _) = publishing.changes(header, &mut replica.state);
+            events.into_iter().map(|event| event.kind).collect()
+        };
+        assert_eq!(kinds(NOW_MS), [EventKind::Warning]);
+        assert_eq!(kinds(NOW_MS - 60_000), []);
+    }
+}

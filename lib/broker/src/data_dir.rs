@@ -1,0 +1,136 @@
+//! The data folder: everything that a host's Tidemap keeps, used by one process at a time.
+
+use std::{
+    env,
+    fs::{File, OpenOptions, TryLockError},
+    io::{self, Read, Seek, Write},
+    path::{Path, PathBuf},
+};
+
+/// Why a data folder cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum DataDirError {
+    /// It cannot be made or written to.
+    #[error("cannot write to the data folder {}: {source}", path.display())]
+    Unwritable {
+        /// The folder.
+        path: PathBuf,
+        /// What the operating system said.
+        source: io::Error,
+    },
+    /// Another process works in it.
+    #[error("the data folder {} is in use by another tidemap (process {holder})", path.display())]
+    Held {
+        /// The folder.
+        path: PathBuf,
+        /// The process that holds it, as it wrote itself down.
+        holder: String,
+    },
+}
+
+/// A data folder that this process holds; dropping it lets the next one in.
+#[derive(Debug)]
+pub struct DataDir {
+    path: PathBuf,
+    _lock: File,
+}
+
+impl DataDir {
+    /// Makes the folder when it is missing, readable to its owner only, and takes it for this process.
+    ///
+    /// # Errors
+    ///
+    /// When the folder cannot be written to, or another process holds it.
+    pub fn lock(path: &Path) -> Result<Self, DataDirError> {
+        let unwritable = |source| DataDirError::Unwritable { path: path.to_owned(), source };
+        create_private(path).map_err(unwritable)?;
+        let lock = lock_file(path, "lock")?;
+        Ok(Self { path: path.to_owned(), _lock: lock })
+    }
+
+    /// Where the folder is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// `$XDG_DATA_HOME/tidemap`, else `~/.local/share/tidemap`; `None` when there is no home folder either.
+    pub fn default_path() -> Option<PathBuf> {
+        xdg_folder("XDG_DATA_HOME", ".local/share")
+    }
+}
+
+/// Our folder below one of the user's base folders, which a variable may move.
+pub(crate) fn xdg_folder(variable: &str, below_home: &str) -> Option<PathBuf> {
+    let absolute = |path: &PathBuf| path.is_absolute();
+    let base = env::var_os(variable).map(PathBuf::from).filter(absolute);
+    Some(base.or_else(|| Some(env::home_dir()?.join(below_home)))?.join("tidemap"))
+}
+
+/// Makes a folder, and those above it, that nobody else may enter; one that exists stays as it is.
+pub(crate) fn create_private(path: &Path) -> io::Result<()> {
+    let mut builder = std::fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(path)
+}
+
+/// Takes the lock of this name in a folder, until the file is dropped or the process ends, however it ends.
+pub(crate) fn lock_file(folder: &Path, name: &str) -> Result<File, DataDirError> {
+    let unwritable = |source| DataDirError::Unwritable { path: folder.to_owned(), source };
+    let mut options = OpenOptions::new();
+    let mut file = options
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .open(folder.join(name))
+        .map_err(unwritable)?;
+    match file.try_lock() {
+        Ok(()) => {
+            // Only for the error message of the next one; the lock itself is the operating system's.
+            file.set_len(0).and_then(|()| file.rewind()).map_err(unwritable)?;
+            write!(file, "{}", std::process::id()).map_err(unwritable)?;
+            Ok(file)
+        }
+        Err(TryLockError::WouldBlock) => {
+            let mut holder = String::new();
+            file.read_to_string(&mut holder).map_err(unwritable)?;
+            Err(DataDirError::Held { path: folder.to_owned(), holder })
+        }
+        Err(TryLockError::Error(source)) => Err(unwritable(source)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_holder_at_a_time() {
+        let root = tempfile::tempdir().unwrap();
+        let path = root.path().join("new/data");
+        let held = DataDir::lock(&path).unwrap();
+        let refused = DataDir::lock(&path).unwrap_err().to_string();
+        let me = std::process::id();
+        assert_eq!(
+            refused,
+            format!("the data folder {} is in use by another tidemap (process {me})", path.display())
+        );
+        drop(held);
+        DataDir::lock(&path).unwrap();
+    }
+
+    #[test]
+    fn a_folder_that_cannot_be_made_is_named() {
+        let root = tempfile::tempdir().unwrap();
+        let file = root.path().join("file");
+        std::fs::write(&file, "").unwrap();
+        let path = file.join("data");
+        let refused = DataDir::lock(&path).unwrap_err().to_string();
+        assert!(
+            refused.starts_with(&format!("cannot write to the data folder {}: ", path.display())),
+            "{refused}"
+        );
+    }
+}

@@ -1,0 +1,377 @@
+//! The operator's folder: who may connect to the broker, by signatures instead of the broker's configuration.
+//!
+//! For fleets of which each node as a line in `users/agents.conf` (see [`crate::keys`]) is too much. An
+//! operator's key signs four accounts, which may do what `nats.conf` lets them do; a signing key of the
+//! account `AGENTS` signs agents, and whatever it signs may publish as the node that it names and nothing
+//! else, because the account says so. So enrolling a node is a signature, made offline: no broker has to
+//! know, and a million nodes cost it nothing.
+//!
+//! * `keys/*.nk`: seeds of the operator, its accounts, and the key that enrolls. A host that only enrolls
+//!   needs `keys/enroll.nk` and `claims/AGENTS.jwt`, and none of the others;
+//! * `claims/*.jwt`: what the operator has signed; public;
+//! * `creds/*.creds`: credentials of the services, of programs that only read, of the simulator, of the
+//!   operator;
+//! * `relays/<relay>.creds`: credentials of relays;
+//! * `agents/<node>.creds`: credentials of agents, to be carried to their hosts; `agents/<node>.revoked`: the
+//!   public key of one that was shut out;
+//! * `broker/nats.conf`: what each broker is started with; it holds nothing secret.
+
+mod brokers;
+mod claims;
+mod configuration;
+mod creds;
+mod relays;
+mod seed;
+mod token;
+
+use std::{
+    fs::{self, File},
+    io,
+    path::{Path, PathBuf},
+};
+
+use tidemap_wire::NodeId;
+
+use crate::{
+    data_dir::create_private,
+    keys::{KeysError, own_as_folder, write_if_changed},
+};
+use claims::Accounts;
+use token::Claims;
+
+pub use brokers::push;
+
+/// How far the clock of a host that enrolled may have been ahead of ours, when its credentials are not here.
+const CLOCK_SKEW_MAX_S: i64 = 24 * 60 * 60;
+
+/// Why the operator's folder cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum JwtError {
+    /// A file or folder cannot be used.
+    #[error(transparent)]
+    File(#[from] KeysError),
+    /// Nothing was ever signed here.
+    #[error("{} is no operator's folder: `tidemap operator init` makes one", dir.display())]
+    NotAnOperator {
+        /// The folder.
+        dir: PathBuf,
+    },
+    /// A key is kept elsewhere. A new one in its place would shut everybody out.
+    #[error("{} is missing: put it back for as long as this takes", path.display())]
+    NoKey {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A file should hold a seed, a token or credentials, and does not.
+    #[error("{} holds no {what}", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What it should hold.
+        what: &'static str,
+    },
+    /// What should be a public key is something else.
+    #[error("{key:?} is no public key of a node: it begins with U")]
+    NotAKey {
+        /// What was given.
+        key: String,
+    },
+    /// A key would not sign.
+    #[error("cannot sign: {0}")]
+    Unsigned(String),
+}
+
+/// An operator's folder.
+#[derive(Clone, Debug)]
+pub struct Operator {
+    dir: PathBuf,
+}
+
+/// An agent's credentials.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Enrolled {
+    /// The file with them.
+    pub creds_path: PathBuf,
+    /// Whether they are new, or signed anew.
+    pub created: bool,
+}
+
+/// What has become of a node's credentials.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Revocation {
+    /// They hold no longer.
+    Now,
+    /// Those with this key were revoked before, and there are no others here.
+    Before(String),
+    /// They are not here and never were revoked here: nobody knows whether they hold.
+    Unknown,
+}
+
+/// What becomes of the key that enrolls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EnrollKey {
+    /// It stays.
+    Keep,
+    /// A new one takes its place, and whoever the old one let in is shut out.
+    Renew,
+}
+
+impl Operator {
+    /// Makes what is missing in the folder, and signs anew what has changed since.
+    ///
+    /// # Errors
+    ///
+    /// When a file cannot be written, one that exists is not what it should be, or a key has been taken away.
+    pub fn open_or_create(dir: &Path, enroll_key: EnrollKey, now_s: i64) -> Result<Self, JwtError> {
+        let operator = Self { dir: dir.to_owned() };
+        let _lock = operator.lock()?;
+        let accounts = operator.accounts(enroll_key)?;
+        let root = operator.root_key()?;
+        let revoked = match enroll_key {
+            EnrollKey::Keep => operator.claims("AGENTS")?.map(|agents| claims::revoked(&agents)),
+            // Nobody whom the old key let in gets in any more: there is nobody left to refuse.
+            EnrollKey::Renew => None,
+        };
+        operator.issue("operator", claims::operator(&root, &accounts), &root, now_s)?;
+        for (name, claims) in accounts.claims(&revoked.unwrap_or_default())? {
+            operator.issue(name, claims, &root, now_s)?;
+        }
+        for (name, claims, account) in accounts.users() {
+            creds::issue(&operator.creds_path(name), claims, account, now_s)?;
+        }
+        operator.write_configuration()?;
+        Ok(operator)
+    }
+
+    /// A folder that [`Operator::open_or_create`] has made, or as much of it as one has carried here.
+    ///
+    /// # Errors
+    ///
+    /// When nothing was signed here.
+    pub fn open(dir: &Path) -> Result<Self, JwtError> {
+        let operator = Self { dir: dir.to_owned() };
+        match operator.claims("AGENTS")? {
+            Some(_) => Ok(operator),
+            None => Err(JwtError::NotAnOperator { dir: dir.to_owned() }),
+        }
+    }
+
+    /// Lets a node's agent in: signs credentials for it when it has none.
+    ///
+    /// # Errors
+    ///
+    /// When a file cannot be written, one that exists is not what it should be, or there is no key that
+    /// enrolls.
+    pub fn enroll(&self, node: &NodeId, now_s: i64) -> Result<Enrolled, JwtError> {
+        let _lock = self.lock()?;
+        let signer = seed::open(&self.key_path("enroll"), &seed::ACCOUNT)?;
+        let agents = self.required_claims("AGENTS")?;
+        let creds_path = self.agent_creds_path(node);
+        let created = creds::issue(&creds_path, claims::agent(node, &agents.sub), &signer, now_s)?;
+        Ok(Enrolled { creds_path, created })
+    }
+
+    /// Signs that a node's credentials no longer hold, and removes them. Brokers do not know before [`push`].
+    ///
+    /// # Errors
+    ///
+    /// When a file cannot be written, or one that exists is not what it should be, or the operator's key is
+    /// not here.
+    pub fn revoke(&self, node: &NodeId, now_s: i64) -> Result<Revocation, JwtError> {
+        let _lock = self.lock()?;
+        let path = self.agent_creds_path(node);
+        let Some(user) = creds::read(&path)? else {
+            let before = read(&self.revoked_path(node))?;
+            return Ok(before.map_or(Revocation::Unknown, |key| Revocation::Before(key.trim().to_owned())));
+        };
+        // The clock of the host that enrolled may have been ahead of ours.
+        self.revoke_until(node, &user.claims.sub, user.claims.iat.unwrap_or(now_s).max(now_s), now_s)?;
+        seed::remove(&path)?;
+        Ok(Revocation::Now)
+    }
+
+    /// The same for a node whose credentials are not here, by its public key.
+    ///
+    /// # Errors
+    ///
+    /// As with [`Operator::revoke`], and when this is no public key of a user.
+    pub fn revoke_key(&self, node: &NodeId, key: &str, now_s: i64) -> Result<(), JwtError> {
+        let pair = nkeys::KeyPair::from_public_key(key);
+        if !pair.is_ok_and(|pair| matches!(pair.key_pair_type(), nkeys::KeyPairType::User)) {
+            return Err(JwtError::NotAKey { key: key.to_owned() });
+        }
+        let _lock = self.lock()?;
+        self.revoke_until(node, key, now_s + CLOCK_SKEW_MAX_S, now_s)?;
+        let path = self.agent_creds_path(node);
+        match creds::read(&path)? {
+            Some(user) if user.claims.sub == key => seed::remove(&path),
+            _ => Ok(()),
+        }
+    }
+
+    /// Signs that what this key has been given until then does not hold.
+    fn revoke_until(&self, node: &NodeId, key: &str, until_s: i64, now_s: i64) -> Result<(), JwtError> {
+        let root = seed::open(&self.key_path("operator"), &seed::OPERATOR)?;
+        let agents = claims::revoke(self.required_claims("AGENTS")?, key, until_s);
+        self.issue("AGENTS", agents, &root, now_s)?;
+        self.write_configuration()?;
+        Ok(write_if_changed(&self.revoked_path(node), &format!("{key}\n"))?)
+    }
+
+    /// What brokers are to know of the accounts, for [`push`].
+    ///
+    /// # Errors
+    ///
+    /// When a file cannot be read.
+    pub fn accounts_tokens(&self) -> Result<Vec<String>, JwtError> {
+        claims::ACCOUNTS.into_iter().map(|account| self.required_token(account)).collect()
+    }
+
+    /// The credentials of ingest workers and of the API.
+    pub fn service_creds_path(&self) -> PathBuf {
+        self.creds_path("service")
+    }
+
+    /// The credentials of programs that only read.
+    pub fn app_creds_path(&self) -> PathBuf {
+        self.creds_path("app")
+    }
+
+    /// The credentials of the operator, who may look at the brokers themselves and pass changes on to them.
+    pub fn sys_creds_path(&self) -> PathBuf {
+        self.creds_path("sys")
+    }
+
+    /// The credentials of the simulator, which may publish as every node.
+    pub fn simulator_creds_path(&self) -> PathBuf {
+        self.creds_path("simulator")
+    }
+
+    /// What brokers are started with.
+    pub fn configuration_path(&self) -> PathBuf {
+        self.dir.join("broker/nats.conf")
+    }
+
+    fn root_key(&self) -> Result<nkeys::KeyPair, JwtError> {
+        self.key("operator", &seed::OPERATOR)
+    }
+
+    fn accounts(&self, enroll_key: EnrollKey) -> Result<Accounts, JwtError> {
+        let known = self.claims("AGENTS")?.and_then(|agents| claims::enroll_key(&agents));
+        let path = self.key_path("enroll");
+        let enroll = match known {
+            // Only a host that enrolls needs its seed.
+            Some(public) if enroll_key == EnrollKey::Keep && !path.exists() => public,
+            _ => {
+                if enroll_key == EnrollKey::Renew {
+                    seed::remove(&path)?;
+                }
+                seed::open_or_create(&path, &seed::ACCOUNT)?.public_key()
+            }
+        };
+        Ok(Accounts {
+            sys: self.key("sys", &seed::ACCOUNT)?,
+            tidemap: self.key("tidemap", &seed::ACCOUNT)?,
+            agents: self.key("agents", &seed::ACCOUNT)?,
+            apps: self.key("apps", &seed::ACCOUNT)?,
+            enroll,
+        })
+    }
+
+    /// A key that is made with the folder, and must be there ever after.
+    fn key(&self, name: &str, kind: &seed::Kind) -> Result<nkeys::KeyPair, JwtError> {
+        let path = self.key_path(name);
+        match self.claims("operator")? {
+            Some(_) => seed::open(&path, kind),
+            None => seed::open_or_create(&path, kind),
+        }
+    }
+
+    /// Signs claims, unless what was signed before says the same.
+    fn issue(&self, name: &str, claims: Claims, key: &nkeys::KeyPair, now_s: i64) -> Result<(), JwtError> {
+        let before = self.claims(name)?;
+        if before.as_ref().is_some_and(|before| before.is_same_as(&claims, key)) {
+            return Ok(());
+        }
+        // A broker keeps the newest, so two changes in one second need two times.
+        let after = before.and_then(|before| before.iat).map_or(now_s, |iat_s| now_s.max(iat_s + 1));
+        let token = token::sign(claims.at(after), key)?;
+        Ok(write_if_changed(&self.claims_path(name), &token)?)
+    }
+
+    fn write_configuration(&self) -> Result<(), JwtError> {
+        let mut accounts = Vec::new();
+        for account in claims::ACCOUNTS {
+            accounts.push((self.required_claims(account)?.sub, self.required_token(account)?));
+        }
+        let text = configuration::render(&self.required_token("operator")?, &accounts);
+        Ok(write_if_changed(&self.configuration_path(), &text)?)
+    }
+
+    fn claims(&self, name: &str) -> Result<Option<Claims>, JwtError> {
+        let path = self.claims_path(name);
+        let Some(token) = read(&path)? else { return Ok(None) };
+        match token::claims(&token) {
+            Some(claims) => Ok(Some(claims)),
+            None => Err(JwtError::Unreadable { path, what: "token" }),
+        }
+    }
+
+    fn required_claims(&self, name: &str) -> Result<Claims, JwtError> {
+        self.claims(name)?.ok_or_else(|| JwtError::NotAnOperator { dir: self.dir.clone() })
+    }
+
+    fn required_token(&self, name: &str) -> Result<String, JwtError> {
+        read(&self.claims_path(name))?.ok_or_else(|| JwtError::NotAnOperator { dir: self.dir.clone() })
+    }
+
+    fn key_path(&self, name: &str) -> PathBuf {
+        self.dir.join("keys").join(format!("{name}.nk"))
+    }
+
+    fn claims_path(&self, name: &str) -> PathBuf {
+        self.dir.join("claims").join(format!("{name}.jwt"))
+    }
+
+    fn creds_path(&self, name: &str) -> PathBuf {
+        self.dir.join("creds").join(format!("{name}.creds"))
+    }
+
+    fn agent_creds_path(&self, node: &NodeId) -> PathBuf {
+        self.dir.join("agents").join(format!("{node}.creds"))
+    }
+
+    fn revoked_path(&self, node: &NodeId) -> PathBuf {
+        self.dir.join("agents").join(format!("{node}.revoked"))
+    }
+
+    /// Waits until no other process changes this folder.
+    fn lock(&self) -> Result<File, JwtError> {
+        for folder in ["keys", "claims", "creds", "agents", "relays", "broker"] {
+            let path = self.dir.join(folder);
+            create_private(&path).and_then(|()| own_as_folder(&path)).map_err(at(&path))?;
+        }
+        let path = self.dir.join("lock");
+        let file = File::create(&path).map_err(at(&path))?;
+        own_as_folder(&path).map_err(at(&path))?;
+        file.lock().map_err(at(&path))?;
+        Ok(file)
+    }
+}
+
+/// A file's content; `None` when there is no such file.
+fn read(path: &Path) -> Result<Option<String>, JwtError> {
+    match fs::read_to_string(path) {
+        Ok(text) => Ok(Some(text)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(at(path)(error)),
+    }
+}
+
+fn at(path: &Path) -> impl Fn(io::Error) -> JwtError {
+    let path = path.to_owned();
+    move |source| KeysError::Io { path: path.clone(), source }.into()
+}
+
+#[cfg(test)]
+mod tests;

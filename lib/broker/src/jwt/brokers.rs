@@ -1,0 +1,90 @@
+//! Passes on what the operator has signed to running brokers.
+
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use async_nats::{Client, Message, Subscriber};
+use futures_util::StreamExt;
+use serde::Deserialize;
+use tokio::time::{Instant, timeout_at};
+
+/// Every broker of a cluster receives this, keeps the token and acts on it at once.
+const UPDATE: &str = "$SYS.REQ.CLAIMS.UPDATE";
+/// Every broker of a cluster answers this.
+const PING: &str = "$SYS.REQ.SERVER.PING";
+/// For a cluster's brokers to answer.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// What a broker says of its cluster.
+#[derive(Deserialize)]
+struct Pong {
+    statsz: Statsz,
+}
+
+#[derive(Deserialize)]
+struct Statsz {
+    active_servers: Option<usize>,
+}
+
+/// What a broker answers to a token.
+#[derive(Deserialize)]
+struct Answer {
+    data: Option<Accepted>,
+    error: Option<Refused>,
+}
+
+#[derive(Deserialize)]
+struct Accepted {
+    code: u16,
+}
+
+#[derive(Deserialize)]
+struct Refused {
+    description: String,
+}
+
+/// Sends the accounts' tokens to all brokers of a cluster; returns how many have taken them. `client` must be
+/// a user of the system account. A connection that is no longer allowed ends at once, and no other does.
+///
+/// # Errors
+///
+/// When a broker refuses, or one of the cluster does not answer; the others have taken them all the same.
+pub async fn push(client: &Client, tokens: &[String]) -> anyhow::Result<usize> {
+    let ping = client.request(PING, "".into()).await.context("the broker does not answer")?;
+    let pong: Pong = serde_json::from_slice(&ping.payload).context("the broker's answer cannot be read")?;
+    let brokers = pong.statsz.active_servers.unwrap_or(1).max(1);
+    let inbox = client.new_inbox();
+    let mut answers = client.subscribe(inbox.clone()).await?;
+    // All are sent before the first answer is awaited: a broker that is away must not keep the others
+    // waiting.
+    for token in tokens {
+        client.publish_with_reply(UPDATE, inbox.clone(), token.clone().into()).await?;
+    }
+    all(&mut answers, brokers, tokens.len()).await?;
+    Ok(brokers)
+}
+
+async fn all(answers: &mut Subscriber, brokers: usize, tokens: usize) -> anyhow::Result<()> {
+    let deadline = Instant::now() + ANSWER_TIMEOUT;
+    for heard in 0..brokers * tokens {
+        match timeout_at(deadline, answers.next()).await {
+            Ok(Some(answer)) => accepted(&answer)?,
+            Ok(None) => bail!("the connection to the broker has ended"),
+            Err(_) => bail!(
+                "{} of {brokers} brokers have heard it; one that is away hears of it when it is back",
+                heard / tokens
+            ),
+        }
+    }
+    Ok(())
+}
+
+fn accepted(answer: &Message) -> anyhow::Result<()> {
+    let answer: Answer =
+        serde_json::from_slice(&answer.payload).context("the broker's answer cannot be read")?;
+    match (answer.data, answer.error) {
+        (Some(Accepted { code: 200 }), None) => Ok(()),
+        (_, Some(refused)) => bail!("the broker refuses: {}", refused.description),
+        _ => bail!("the broker has not taken it"),
+    }
+}

@@ -1,0 +1,221 @@
+//! What the operator and its accounts say: in tokens what `nats.conf` says in its account blocks, where each
+//! rule has its reason. A test compares the two.
+
+use std::collections::BTreeMap;
+
+use nkeys::KeyPair;
+use serde_json::{Map, Value, json};
+use tidemap_wire::{NodeId, Slot, subject};
+
+use super::{
+    JwtError,
+    token::{self, Claims},
+};
+
+/// The accounts, by the names that `nats.conf` gives them.
+pub(super) const ACCOUNTS: [&str; 4] = ["SYS", "TIDEMAP", "AGENTS", "APPS"];
+
+/// Where reports go, for whoever the key that enrolls has signed: the broker fills in what the agent's token
+/// says.
+const AGENT_PUBLISH: &str = "tidemap.v1.sample.{{tag(slot)}}.{{name()}}";
+const AGENT_SUBSCRIBE: &str = "_INBOX.{{name()}}.>";
+
+/// What other programs may read of the account `TIDEMAP`.
+const READABLE: [&str; 3] = ["tidemap.v1.delta.>", "tidemap.v1.stats.>", "tidemap.v1.event.>"];
+const SAMPLES: &str = subject::ALL_SAMPLES;
+const PACKS: &str = subject::ALL_PACKS;
+
+/// The accounts' keys.
+pub(super) struct Accounts {
+    pub(super) sys: KeyPair,
+    pub(super) tidemap: KeyPair,
+    pub(super) agents: KeyPair,
+    pub(super) apps: KeyPair,
+    /// The public half of the key that enrolls.
+    pub(super) enroll: String,
+}
+
+/// A kind of message that one account lets another have.
+#[derive(Clone, Copy)]
+enum Passage {
+    Stream,
+    Service,
+}
+
+/// Who has been shut out: public keys of users, and up to when what was signed for them does not hold.
+pub(super) type Revoked = BTreeMap<String, i64>;
+
+impl Accounts {
+    /// What the operator signs of each account.
+    pub(super) fn claims(&self, revoked: &Revoked) -> Result<[(&'static str, Claims); 4], JwtError> {
+        let account = |name: &str, key: &KeyPair, nats: Value| {
+            Claims::new("account", &key.public_key(), name, object(nats))
+        };
+        Ok([
+            ("SYS", account("SYS", &self.sys, json!({ "limits": limits(false) }))),
+            ("TIDEMAP", account("TIDEMAP", &self.tidemap, tidemap())),
+            ("AGENTS", account("AGENTS", &self.agents, self.agents(revoked)?)),
+            ("APPS", account("APPS", &self.apps, self.apps()?)),
+        ])
+    }
+
+    /// The users that are made with the folder, and the account that signs each.
+    pub(super) fn users(&self) -> [(&'static str, Claims, &KeyPair); 4] {
+        // Without permissions of their own, users may do what their account lets everybody do.
+        let plain = |name| user(name, json!({}));
+        let simulator = user(
+            "simulator",
+            json!({ "pub": { "allow": [SAMPLES] }, "sub": { "allow": ["_INBOX.simulator.>"] } }),
+        );
+        [
+            ("service", plain("service"), &self.tidemap),
+            ("app", plain("app"), &self.apps),
+            ("sys", plain("sys"), &self.sys),
+            ("simulator", simulator, &self.agents),
+        ]
+    }
+
+    fn agents(&self, revoked: &Revoked) -> Result<Value, JwtError> {
+        Ok(json!({
+            "limits": limits(false),
+            "imports": [
+                import(Passage::Service, SAMPLES, &self.tidemap, &self.agents)?,
+                import(Passage::Service, PACKS, &self.tidemap, &self.agents)?,
+            ],
+            "exports": [export(Passage::Stream, SAMPLES), export(Passage::Stream, PACKS)],
+            "default_permissions": { "pub": { "deny": [">"] }, "sub": { "deny": [">"] } },
+            "signing_keys": [{
+                "kind": "user_scope",
+                "key": self.enroll,
+                "role": "agent",
+                "template": unlimited(json!({
+                    "pub": { "allow": [AGENT_PUBLISH] },
+                    "sub": { "allow": [AGENT_SUBSCRIBE] },
+                })),
+            }],
+            "revocations": revoked,
+        }))
+    }
+
+    fn apps(&self) -> Result<Value, JwtError> {
+        let mut imports = vec![
+            import(Passage::Stream, SAMPLES, &self.agents, &self.apps)?,
+            import(Passage::Stream, PACKS, &self.agents, &self.apps)?,
+        ];
+        for subject in READABLE {
+            imports.push(import(Passage::Stream, subject, &self.tidemap, &self.apps)?);
+        }
+        Ok(json!({
+            "limits": limits(false),
+            "imports": imports,
+            "default_permissions": { "pub": { "deny": [">"] }, "sub": { "allow": [subject::ALL] } },
+        }))
+    }
+}
+
+/// What the operator says of itself.
+pub(super) fn operator(key: &KeyPair, accounts: &Accounts) -> Claims {
+    let nats = json!({ "system_account": accounts.sys.public_key() });
+    Claims::new("operator", &key.public_key(), "tidemap", object(nats))
+}
+
+/// What the key that enrolls signs: nothing but a name. It may grant nothing, the account has done so for
+/// all.
+pub(super) fn agent(node: &NodeId, account: &str) -> Claims {
+    let nats = json!({ "issuer_account": account, "tags": [format!("slot:{}", Slot::of(node))] });
+    Claims::new("user", "", node.as_str(), object(nats))
+}
+
+/// A relay, which publishes what it has packed of whichever node.
+pub(super) fn relay(relay: &NodeId) -> Claims {
+    let publish = subject::packs_by(relay);
+    let subscribe = format!("{}.>", subject::relay_inbox(relay));
+    let permissions = json!({ "pub": { "allow": [publish] }, "sub": { "allow": [subscribe] } });
+    user(&format!("relay {relay}"), permissions)
+}
+
+/// The account's claims with a user shut out who was let in by what `user` says.
+pub(super) fn revoke(account: Claims, key: &str, until_s: i64) -> Claims {
+    let mut revoked = revoked(&account);
+    let refused_s = revoked.entry(key.to_owned()).or_insert(until_s);
+    *refused_s = until_s.max(*refused_s);
+    let mut account = account;
+    account.nats.insert("revocations".to_owned(), json!(revoked));
+    account
+}
+
+/// Who has been shut out by an account's claims.
+pub(super) fn revoked(account: &Claims) -> Revoked {
+    let found = account.nats.get("revocations").cloned().unwrap_or_default();
+    serde_json::from_value(found).unwrap_or_default()
+}
+
+/// The public half of the key that enrolls, as an account's claims name it.
+pub(super) fn enroll_key(agents: &Claims) -> Option<String> {
+    agents.nats.get("signing_keys")?.get(0)?.get("key")?.as_str().map(str::to_owned)
+}
+
+fn tidemap() -> Value {
+    let readable = READABLE.map(|subject| export(Passage::Stream, subject));
+    let reports = [SAMPLES, PACKS].map(|subject| export(Passage::Service, subject));
+    let exports: Vec<Value> = reports.into_iter().chain(readable).collect();
+    json!({
+        "limits": limits(true),
+        "exports": exports,
+        "default_permissions": {
+            "pub": { "allow": [
+                subject::ALL, "$JS.API.>", "$KV.>", "$JS.ACK.>", "$JS.FC.>", "_INBOX.>", "$SRV.>",
+            ] },
+            "sub": { "allow": [subject::ALL, "_INBOX.>", "$SRV.>"] },
+        },
+    })
+}
+
+/// Only who shows an activation of ours may import it: the operator may have other accounts.
+fn export(passage: Passage, subject: &str) -> Value {
+    json!({ "subject": subject, "type": passage.name(), "token_req": true })
+}
+
+fn import(passage: Passage, subject: &str, from: &KeyPair, into: &KeyPair) -> Result<Value, JwtError> {
+    let nats = json!({ "subject": subject, "kind": passage.name() });
+    // Without a time, so that the same activation is the same token ever after.
+    let activation = Claims::new("activation", &into.public_key(), subject, object(nats));
+    let token = token::sign(activation, from)?;
+    Ok(json!({ "subject": subject, "type": passage.name(), "account": from.public_key(), "token": token }))
+}
+
+fn user(name: &str, permissions: Value) -> Claims {
+    Claims::new("user", "", name, object(unlimited(permissions)))
+}
+
+/// An absent limit would be a limit of 0.
+fn unlimited(permissions: Value) -> Value {
+    let mut limits = object(json!({ "subs": -1, "data": -1, "payload": -1 }));
+    limits.extend(object(permissions));
+    limits.into()
+}
+
+fn limits(jetstream: bool) -> Value {
+    let storage = if jetstream { -1 } else { 0 };
+    json!({
+        "subs": -1, "data": -1, "payload": -1, "imports": -1, "exports": -1, "conn": -1, "leaf": -1,
+        "wildcards": true,
+        "mem_storage": storage, "disk_storage": storage, "streams": storage, "consumer": storage,
+    })
+}
+
+fn object(value: Value) -> Map<String, Value> {
+    match value {
+        Value::Object(map) => map,
+        _ => Map::new(),
+    }
+}
+
+impl Passage {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Stream => "stream",
+            Self::Service => "service",
+        }
+    }
+}

@@ -1,0 +1,55 @@
+//! One file with credentials: a user's token, and the seed that proves that it is theirs.
+
+use std::path::Path;
+
+use nkeys::KeyPair;
+
+use super::{
+    JwtError, read as read_file,
+    token::{self, Claims},
+};
+use crate::keys::write_if_changed;
+
+/// What a file with credentials says.
+pub(super) struct Creds {
+    pub(super) claims: Claims,
+    user: KeyPair,
+}
+
+/// The credentials in a file; `None` when there is no such file.
+pub(super) fn read(path: &Path) -> Result<Option<Creds>, JwtError> {
+    let Some(text) = read_file(path)? else { return Ok(None) };
+    match parse(&text) {
+        Some(creds) => Ok(Some(creds)),
+        None => Err(JwtError::Unreadable { path: path.to_owned(), what: "credentials" }),
+    }
+}
+
+/// Signs credentials, unless those in the file say the same; says whether it did. A user who has a key keeps
+/// it.
+pub(super) fn issue(path: &Path, claims: Claims, issuer: &KeyPair, now_s: i64) -> Result<bool, JwtError> {
+    let before = read(path)?;
+    let user = before.as_ref().map_or_else(KeyPair::new_user, |creds| creds.user.clone());
+    let claims = Claims { sub: user.public_key(), ..claims };
+    if before.is_some_and(|creds| creds.claims.is_same_as(&claims, issuer)) {
+        return Ok(false);
+    }
+    let token = token::sign(claims.at(now_s), issuer)?;
+    let seed = user.seed().map_err(|error| JwtError::Unsigned(error.to_string()))?;
+    write_if_changed(path, &render(&token, &seed))?;
+    Ok(true)
+}
+
+/// The form that all NATS programs read.
+fn render(token: &str, seed: &str) -> String {
+    format!(
+        "-----BEGIN NATS USER JWT-----\n{token}\n------END NATS USER JWT------\n\n\
+         -----BEGIN USER NKEY SEED-----\n{seed}\n------END USER NKEY SEED------\n"
+    )
+}
+
+fn parse(text: &str) -> Option<Creds> {
+    let mut words = text.lines().filter(|line| !line.is_empty() && !line.starts_with("---"));
+    let claims = token::claims(words.next()?)?;
+    Some(Creds { claims, user: KeyPair::from_seed(words.next()?).ok()? })
+}

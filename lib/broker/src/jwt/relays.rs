@@ -1,0 +1,50 @@
+//! Credentials of relays.
+
+use std::path::PathBuf;
+
+use tidemap_wire::NodeId;
+
+use super::{Enrolled, JwtError, Operator, Revocation, claims, creds, seed};
+
+impl Operator {
+    /// Lets a relay in: signs credentials for it when it has none. That takes the key of the account
+    /// `AGENTS`: the key that enrolls grants no more than a node may do.
+    ///
+    /// # Errors
+    ///
+    /// When a file cannot be written, one that exists is not what it should be, or that key is not here.
+    pub fn enroll_relay(&self, relay: &NodeId, now_s: i64) -> Result<Enrolled, JwtError> {
+        let _lock = self.lock()?;
+        let signer = seed::open(&self.key_path("agents"), &seed::ACCOUNT)?;
+        let creds_path = self.relay_creds_path(relay);
+        let created = creds::issue(&creds_path, claims::relay(relay), &signer, now_s)?;
+        Ok(Enrolled { creds_path, created })
+    }
+
+    /// Signs that a relay's credentials no longer hold, and removes them. One whose credentials are not here
+    /// is shut out by its public key, see [`Operator::revoke_key`].
+    ///
+    /// # Errors
+    ///
+    /// As with [`Operator::revoke`].
+    pub fn revoke_relay(&self, relay: &NodeId, now_s: i64) -> Result<Revocation, JwtError> {
+        let _lock = self.lock()?;
+        let path = self.relay_creds_path(relay);
+        let Some(user) = creds::read(&path)? else { return Ok(Revocation::Unknown) };
+        let root = seed::open(&self.key_path("operator"), &seed::OPERATOR)?;
+        let until_s = user.claims.iat.unwrap_or(now_s).max(now_s);
+        self.issue(
+            "AGENTS",
+            claims::revoke(self.required_claims("AGENTS")?, &user.claims.sub, until_s),
+            &root,
+            now_s,
+        )?;
+        self.write_configuration()?;
+        seed::remove(&path)?;
+        Ok(Revocation::Now)
+    }
+
+    fn relay_creds_path(&self, relay: &NodeId) -> PathBuf {
+        self.dir.join("relays").join(format!("{relay}.creds"))
+    }
+}

@@ -1,0 +1,271 @@
+//! Keys: who may connect to the broker.
+//!
+//! Everybody has an nkey: the seed stays in a file of its owner, the public half stands in a fragment that
+//! `nats.conf` includes. In the data folder:
+//!
+//! * `keys/*.nk`: seeds of the services, of programs that only read, of the simulator, of the operator;
+//! * `keys/agents/<node>.nk`: seeds of agents, to be carried to their hosts;
+//! * `keys/relays/<relay>.nk`, `keys/relays/<relay>.local.nk`: seeds of relays;
+//! * `users/*.conf`: the fragments, one for each account.
+//!
+//! Permissions stand in `nats.conf`, except those of agents and relays, which differ from one to the next.
+
+mod agents;
+mod seed;
+
+use std::{
+    fs::File,
+    io,
+    path::{Path, PathBuf},
+};
+
+use tidemap_wire::NodeId;
+
+use crate::data_dir::create_private;
+use agents::Agents;
+
+/// Why keys cannot be made or read.
+#[derive(Debug, thiserror::Error)]
+pub enum KeysError {
+    /// A file or folder cannot be used.
+    #[error("cannot use {}: {source}", path.display())]
+    Io {
+        /// The file or folder.
+        path: PathBuf,
+        /// What the operating system said.
+        source: io::Error,
+    },
+    /// A file should hold a seed and does not.
+    #[error("{} holds no nkey seed of a user: remove it to have a new one made", path.display())]
+    NotASeed {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A fragment is not as we write it, so it cannot be changed safely.
+    #[error("{} has no line `users = [` with its `]`: remove it to have a new one made", path.display())]
+    NotAFragment {
+        /// The file.
+        path: PathBuf,
+    },
+}
+
+/// The keys in a data folder.
+#[derive(Clone, Debug)]
+pub struct Keys {
+    dir: PathBuf,
+}
+
+impl Keys {
+    /// Makes what is missing in the data folder: seeds, and the fragments that `nats.conf` includes.
+    ///
+    /// # Errors
+    ///
+    /// When a file cannot be written, or one that exists is not what it should be.
+    pub fn open_or_create(dir: &Path) -> Result<Self, KeysError> {
+        let _lock = lock(dir)?;
+        let keys = Self { dir: dir.to_owned() };
+        for (account, seed) in [
+            ("services", keys.service_seed_path()),
+            ("apps", keys.app_seed_path()),
+            ("sys", keys.sys_seed_path()),
+        ] {
+            let user = seed::open_or_create(&seed)?;
+            write_if_changed(&users_path(dir, account), &format!("users = [\n  {{ nkey: {user} }}\n]\n"))?;
+        }
+        let simulator = seed::open_or_create(&keys.simulator_seed_path())?;
+        let mut agents = Agents::read(&users_path(dir, "agents"))?;
+        agents.set_simulator(&simulator);
+        agents.write()?;
+        Ok(keys)
+    }
+
+    /// The seed of ingest workers and of the API.
+    pub fn service_seed_path(&self) -> PathBuf {
+        seed_path(&self.dir, "service")
+    }
+
+    /// The seed of programs that only read.
+    pub fn app_seed_path(&self) -> PathBuf {
+        seed_path(&self.dir, "app")
+    }
+
+    /// The seed of the operator, who may look at the broker itself.
+    pub fn sys_seed_path(&self) -> PathBuf {
+        sys_seed_path(&self.dir)
+    }
+
+    /// The seed of the simulator, which may publish as every node.
+    pub fn simulator_seed_path(&self) -> PathBuf {
+        seed_path(&self.dir, "simulator")
+    }
+}
+
+/// An agent's key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Enrolled {
+    /// The agent's seed.
+    pub seed_path: PathBuf,
+    /// Whether it is new, so that a running broker must reload.
+    pub created: bool,
+}
+
+/// Lets a node's agent in: makes its key when it has none, and adds it to the broker's users.
+///
+/// # Errors
+///
+/// When a file cannot be written, or one that exists is not what it should be.
+pub fn enroll(dir: &Path, node: &NodeId) -> Result<Enrolled, KeysError> {
+    let _lock = lock(dir)?;
+    let seed_path = agent_seed_path(dir, node);
+    let user = seed::open_or_create(&seed_path)?;
+    let mut agents = Agents::read(&users_path(dir, "agents"))?;
+    let created = agents.set(node, &user);
+    agents.write()?;
+    Ok(Enrolled { seed_path, created })
+}
+
+/// Shuts a node's agent out and removes its seed; says whether it was let in before.
+///
+/// # Errors
+///
+/// When a file cannot be written, or the fragment is not what it should be.
+pub fn revoke(dir: &Path, node: &NodeId) -> Result<bool, KeysError> {
+    let _lock = lock(dir)?;
+    let mut agents = Agents::read(&users_path(dir, "agents"))?;
+    let known = agents.remove(node);
+    agents.write()?;
+    seed::remove(&agent_seed_path(dir, node))?;
+    Ok(known)
+}
+
+/// What a relay does at a broker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RelaySide {
+    /// It publishes packs.
+    Packs,
+    /// It takes all reports, and acknowledges them.
+    Reports,
+}
+
+/// Lets a relay in: makes its key when it has none, and adds it to the broker's users.
+///
+/// # Errors
+///
+/// When a file cannot be written, or one that exists is not what it should be.
+pub fn enroll_relay(dir: &Path, relay: &NodeId, side: RelaySide) -> Result<Enrolled, KeysError> {
+    let _lock = lock(dir)?;
+    let seed_path = relay_seed_path(dir, relay, side);
+    let user = seed::open_or_create(&seed_path)?;
+    let mut agents = Agents::read(&users_path(dir, "agents"))?;
+    let created = agents.set_relay(relay, side, &user);
+    agents.write()?;
+    Ok(Enrolled { seed_path, created })
+}
+
+/// Shuts a relay out, at both sides, and removes its seeds; says whether it was let in before.
+///
+/// # Errors
+///
+/// When a file cannot be written, or the fragment is not what it should be.
+pub fn revoke_relay(dir: &Path, relay: &NodeId) -> Result<bool, KeysError> {
+    let _lock = lock(dir)?;
+    let mut agents = Agents::read(&users_path(dir, "agents"))?;
+    let known = agents.remove_relay(relay);
+    agents.write()?;
+    for side in [RelaySide::Packs, RelaySide::Reports] {
+        seed::remove(&relay_seed_path(dir, relay, side))?;
+    }
+    Ok(known)
+}
+
+/// The seed of a data folder's operator, see [`Keys::sys_seed_path`].
+pub fn sys_seed_path(dir: &Path) -> PathBuf {
+    seed_path(dir, "sys")
+}
+
+fn seed_path(dir: &Path, name: &str) -> PathBuf {
+    dir.join("keys").join(name).with_extension("nk")
+}
+
+fn agent_seed_path(dir: &Path, node: &NodeId) -> PathBuf {
+    dir.join("keys/agents").join(format!("{node}.nk"))
+}
+
+fn relay_seed_path(dir: &Path, relay: &NodeId, side: RelaySide) -> PathBuf {
+    // A name holds no dot.
+    let name = match side {
+        RelaySide::Packs => format!("{relay}.nk"),
+        RelaySide::Reports => format!("{relay}.local.nk"),
+    };
+    dir.join("keys/relays").join(name)
+}
+
+fn users_path(dir: &Path, account: &str) -> PathBuf {
+    dir.join("users").join(account).with_extension("conf")
+}
+
+/// Waits until no other process changes these keys: `enroll` may run beside `up`.
+fn lock(dir: &Path) -> Result<File, KeysError> {
+    for folder in ["keys", "keys/agents", "keys/relays", "users"] {
+        let folder = dir.join(folder);
+        create_private(&folder).and_then(|()| own_as_folder(&folder)).map_err(at(&folder))?;
+    }
+    let path = dir.join("keys/lock");
+    let file = File::create(&path).map_err(at(&path))?;
+    own_as_folder(&path).map_err(at(&path))?;
+    file.lock().map_err(at(&path))?;
+    Ok(file)
+}
+
+/// Replaces a file in one step, so that a reader or a crash never meets half of it. Only its owner may read
+/// it.
+fn write_atomically(path: &Path, content: &str) -> Result<(), KeysError> {
+    let write = || {
+        let folder = path.parent().ok_or(io::ErrorKind::InvalidInput)?;
+        let mut file = tempfile::NamedTempFile::new_in(folder)?;
+        io::Write::write_all(&mut file, content.as_bytes())?;
+        file.as_file().sync_all()?;
+        own_as_folder(file.path())?;
+        file.persist(path)?;
+        Ok(())
+    };
+    write().map_err(at(path))
+}
+
+/// Gives a file or folder to the owner of the folder around it: when root enrolls, the broker's user must
+/// still be able to read its users.
+#[cfg(unix)]
+pub(crate) fn own_as_folder(path: &Path) -> io::Result<()> {
+    use std::os::unix::fs::{MetadataExt, chown};
+    let folder = path.parent().ok_or(io::ErrorKind::InvalidInput)?.metadata()?;
+    let owner = path.metadata()?.uid();
+    if owner == folder.uid() {
+        return Ok(());
+    }
+    match chown(path, Some(folder.uid()), Some(folder.gid())) {
+        // Only root can give anything away; others work in a folder that they were lent, as in a container.
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(()),
+        done => done,
+    }
+}
+
+/// There are no owners here that differ.
+#[cfg(not(unix))]
+pub(crate) fn own_as_folder(_path: &Path) -> io::Result<()> {
+    Ok(())
+}
+
+pub(crate) fn write_if_changed(path: &Path, content: &str) -> Result<(), KeysError> {
+    if std::fs::read_to_string(path).is_ok_and(|found| found == content) {
+        return Ok(());
+    }
+    write_atomically(path, content)
+}
+
+fn at(path: &Path) -> impl Fn(io::Error) -> KeysError {
+    let path = path.to_owned();
+    move |source| KeysError::Io { path: path.clone(), source }
+}
+
+#[cfg(test)]
+pub(crate) mod tests;

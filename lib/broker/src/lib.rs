@@ -1,0 +1,15 @@
+//! Administers a nats-server: its process, its data folder, keys, signed accounts and certificates.
+//!
+//! Only `tidemap` and tests depend on it: a station connects with the credentials that it was given, and
+//! cannot make any.
+#![warn(missing_docs)]
+
+pub mod data_dir;
+pub mod jwt;
+pub mod keys;
+mod server;
+pub mod tls;
+
+pub use server::{
+    Broker, BrokerConfig, BrokerError, Reload, default_tools_dir, locate, prepare, reload_by, reload_running,
+};

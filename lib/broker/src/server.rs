@@ -1,0 +1,214 @@
+//! A nats-server as a child process: found or fetched, started with our `nats.conf`, stopped with its owner.
+
+mod fetch;
+mod launch;
+mod locate;
+mod orphan;
+mod reload;
+mod signal;
+
+use std::{
+    fs::File,
+    io,
+    net::{Ipv4Addr, SocketAddr},
+    path::{Path, PathBuf},
+    process::ExitStatus,
+    time::Duration,
+};
+
+use tokio::{process::Child, time::timeout};
+
+use crate::{
+    data_dir::{self, DataDirError},
+    keys::KeysError,
+    tls::Certificates,
+};
+use launch::Launch;
+use signal::Signal;
+
+pub use launch::prepare;
+pub use locate::{default_tools_dir, locate};
+pub use reload::{Reload, reload_by, reload_running};
+
+/// A broker that was asked to end and has not by then is killed.
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Why there is no broker.
+#[derive(Debug, thiserror::Error)]
+pub enum BrokerError {
+    /// There is none on this machine, and it could not be fetched.
+    #[error(
+        "no nats-server: {reason}; install 2.12.8 or newer from https://nats.io/download and put it on PATH, \
+         or name it in TIDEMAP_NATS_SERVER"
+    )]
+    NotFound {
+        /// Why it could not be fetched.
+        reason: String,
+    },
+    /// The one that was named cannot be used.
+    #[error("TIDEMAP_NATS_SERVER: {} {reason}", path.display())]
+    Unusable {
+        /// The program that was named.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// It ended before it was ready.
+    #[error("nats-server ended with {status}: {last_error}")]
+    Exited {
+        /// How it ended.
+        status: ExitStatus,
+        /// Its last error.
+        last_error: String,
+    },
+    /// It runs, but has not written down where it listens.
+    #[error("nats-server was not ready within {} s, see {}", launch::READY_TIMEOUT.as_secs(), log.display())]
+    Silent {
+        /// Its log.
+        log: PathBuf,
+    },
+    /// It was asked to read its configuration again, and could not.
+    #[error("the broker goes on with its old users: {words}")]
+    Refused {
+        /// Its error.
+        words: String,
+    },
+    /// A file or process cannot be used.
+    #[error("{what}: {source}")]
+    Io {
+        /// What was tried.
+        what: String,
+        /// What the operating system said.
+        source: io::Error,
+    },
+    /// Another process keeps a broker in this data folder, or nobody can.
+    #[error(transparent)]
+    DataDir(#[from] DataDirError),
+    /// The broker's users cannot be made.
+    #[error(transparent)]
+    Keys(#[from] KeysError),
+}
+
+/// Where a broker keeps its things, and where it listens.
+#[derive(Clone, Debug)]
+pub struct BrokerConfig {
+    /// The data folder: keys, users, configuration, the log of reports.
+    pub dir: PathBuf,
+    /// The address to listen on; without one, a free port of the loopback interface.
+    pub listen: Option<SocketAddr>,
+    /// What it shows to clients; without it, it speaks without encryption.
+    pub tls: Option<Certificates>,
+}
+
+/// A running nats-server, killed on drop.
+#[derive(Debug)]
+pub struct Broker {
+    launch: Launch,
+    child: Child,
+    address: SocketAddr,
+    _lock: File,
+}
+
+impl Broker {
+    /// Starts `binary` and returns once it accepts connections. Makes keys and configuration where they are
+    /// missing.
+    ///
+    /// # Errors
+    ///
+    /// When another process keeps a broker in this folder, a file cannot be written, or the broker does not
+    /// come up.
+    pub async fn start(binary: &Path, config: BrokerConfig) -> Result<Self, BrokerError> {
+        data_dir::create_private(&config.dir)
+            .map_err(|source| DataDirError::Unwritable { path: config.dir.clone(), source })?;
+        // The folder must be absolute: the broker looks for included files beside its configuration.
+        let dir = config.dir.canonicalize().map_err(failed("cannot find the data folder"))?;
+        let lock = data_dir::lock_file(&dir, "broker.lock")?;
+        orphan::stop(&dir).await?;
+        let listen = config.listen.unwrap_or_else(|| (Ipv4Addr::LOCALHOST, 0).into());
+        let launch = Launch { binary: binary.to_owned(), dir, ip: listen.ip(), tls: config.tls };
+        let (child, address) = launch.start(listen.port()).await?;
+        Ok(Self { launch, child, address, _lock: lock })
+    }
+
+    /// Where clients on this host connect.
+    pub fn url(&self) -> String {
+        let scheme = if self.launch.tls.is_some() { "tls" } else { "nats" };
+        format!("{scheme}://{}", self.address)
+    }
+
+    /// The address that it listens on.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Its process; `None` once it has ended.
+    pub fn pid(&self) -> Option<u32> {
+        self.child.id()
+    }
+
+    /// Makes it read its configuration and its users again.
+    ///
+    /// # Errors
+    ///
+    /// When it is no longer there.
+    pub fn reload(&self) -> Result<(), BrokerError> {
+        self.signal(Signal::Reload)
+    }
+
+    /// Waits until it ends by itself, which it never should.
+    ///
+    /// # Errors
+    ///
+    /// When the operating system refuses.
+    pub async fn wait_exit(&mut self) -> Result<ExitStatus, BrokerError> {
+        self.child.wait().await.map_err(failed("cannot wait for nats-server"))
+    }
+
+    /// Asks it to end, and kills it when it does not within five seconds.
+    ///
+    /// # Errors
+    ///
+    /// When it can be neither asked nor killed.
+    pub async fn stop(&mut self) -> Result<(), BrokerError> {
+        if self.pid().is_none() {
+            return Ok(());
+        }
+        self.signal(Signal::Terminate)?;
+        if timeout(SHUTDOWN_TIMEOUT, self.child.wait()).await.is_err() {
+            tracing::warn!(timeout_s = SHUTDOWN_TIMEOUT.as_secs(), "nats-server does not end; killing it");
+            self.kill().await?;
+        }
+        Ok(())
+    }
+
+    /// Kills it at once, as a power failure would.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be killed.
+    pub async fn kill(&mut self) -> Result<(), BrokerError> {
+        self.child.kill().await.map_err(failed("cannot kill nats-server"))
+    }
+
+    /// Starts it again on the address that it had; stops it first when it still runs.
+    ///
+    /// # Errors
+    ///
+    /// When it does not come up again.
+    pub async fn restart(&mut self) -> Result<(), BrokerError> {
+        self.stop().await?;
+        (self.child, self.address) = self.launch.start(self.address.port()).await?;
+        Ok(())
+    }
+
+    fn signal(&self, signal: Signal) -> Result<(), BrokerError> {
+        let pid =
+            self.pid().ok_or_else(|| failed("cannot signal nats-server")(io::ErrorKind::NotFound.into()))?;
+        signal::send(pid, signal).map_err(failed("cannot signal nats-server"))
+    }
+}
+
+fn failed(what: &str) -> impl FnOnce(io::Error) -> BrokerError {
+    let what = what.to_owned();
+    move |source| BrokerError::Io { what, source }
+}

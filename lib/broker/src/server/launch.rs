@@ -1,0 +1,181 @@
+//! One start of a nats-server in a data folder.
+
+use std::{
+    fs::{self, File},
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    path::{Path, PathBuf},
+    process::Stdio,
+    time::Duration,
+};
+
+use serde::Deserialize;
+use tokio::{
+    process::{Child, Command},
+    time::{MissedTickBehavior, interval, sleep},
+};
+
+use super::{BrokerError, failed};
+use crate::{
+    data_dir::create_private,
+    keys::{Keys, write_if_changed},
+    tls::Certificates,
+};
+
+/// How long a broker may take to be ready: it reads its whole log first.
+pub(super) const READY_TIMEOUT: Duration = Duration::from_secs(60);
+const POLL: Duration = Duration::from_millis(10);
+
+/// The one configuration for everywhere.
+const CONFIGURATION: &str = include_str!("../../../../nats.conf");
+
+/// What to start, and where.
+#[derive(Debug)]
+pub(super) struct Launch {
+    pub(super) binary: PathBuf,
+    /// The data folder, absolute.
+    pub(super) dir: PathBuf,
+    /// Where it listens.
+    pub(super) ip: IpAddr,
+    /// What it shows to clients.
+    pub(super) tls: Option<Certificates>,
+}
+
+/// Makes what a broker is started with in a data folder: keys, users, and `nats.conf`.
+///
+/// # Errors
+///
+/// When a file cannot be written.
+pub fn prepare(dir: &Path) -> Result<Keys, BrokerError> {
+    create_private(dir).map_err(failed("cannot make the data folder"))?;
+    let keys = Keys::open_or_create(dir)?;
+    write_if_changed(&dir.join("nats.conf"), CONFIGURATION)?;
+    Ok(keys)
+}
+
+impl Launch {
+    /// Starts the broker on a port, of which 0 means a free one, and waits until it is ready. Returns the
+    /// address under which this host reaches it.
+    pub(super) async fn start(&self, port: u16) -> Result<(Child, SocketAddr), BrokerError> {
+        prepare(&self.dir)?;
+        write_if_changed(&configuration(&self.dir), &self.wrapper())?;
+        self.empty_ports_folder().map_err(failed("cannot prepare the data folder"))?;
+        let logged = fs::metadata(self.log()).map_or(0, |log| log.len());
+        let mut child = self.spawn(port)?;
+        let address = self.ready(&mut child, logged).await?;
+        // A broker that listens everywhere also listens on the loopback interface.
+        let ip = if self.ip.is_unspecified() { IpAddr::V4(Ipv4Addr::LOCALHOST) } else { self.ip };
+        Ok((child, SocketAddr::new(ip, address.port())))
+    }
+
+    fn spawn(&self, port: u16) -> Result<Child, BrokerError> {
+        let stderr = File::create(self.stderr()).map_err(failed("cannot write to the data folder"))?;
+        // 0 would be the default port, -1 is a free one.
+        let port = if port == 0 { "-1".to_owned() } else { port.to_string() };
+        let mut command = Command::new(&self.binary);
+        command.arg("-c").arg(configuration(&self.dir));
+        command.arg("-a").arg(self.ip.to_string()).arg("-p").arg(port);
+        command.arg("--ports_file_dir").arg(self.ports_folder());
+        command.arg("-P").arg(pid_file(&self.dir)).arg("-l").arg(self.log());
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(stderr).kill_on_drop(true);
+        // Ctrl-C reaches every process of the terminal's group; ours must be able to drain before the broker
+        // ends.
+        #[cfg(unix)]
+        command.process_group(0);
+        command.spawn().map_err(failed(&format!("cannot start {}", self.binary.display())))
+    }
+
+    /// Waits for the file in which the broker says where it listens.
+    async fn ready(&self, child: &mut Child, logged: u64) -> Result<SocketAddr, BrokerError> {
+        let mut poll = interval(POLL);
+        poll.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let deadline = sleep(READY_TIMEOUT);
+        tokio::pin!(deadline);
+        loop {
+            tokio::select! {
+                // It has given up.
+                status = child.wait() => {
+                    let status = status.map_err(failed("cannot wait for nats-server"))?;
+                    return Err(BrokerError::Exited { status, last_error: self.last_error(logged) });
+                }
+                // It hangs.
+                () = &mut deadline => return Err(BrokerError::Silent { log: self.log() }),
+                // Time to look again.
+                _ = poll.tick() => if let Some(address) = self.ports_file() {
+                    return Ok(address);
+                }
+            }
+        }
+    }
+
+    fn empty_ports_folder(&self) -> std::io::Result<()> {
+        create_private(&self.ports_folder())?;
+        for entry in fs::read_dir(self.ports_folder())? {
+            fs::remove_file(entry?.path())?;
+        }
+        Ok(())
+    }
+
+    /// Where the broker listens, once it has said so. Its file's name holds a process number, which is
+    /// another's when the binary is a wrapper; the folder was empty before, so any file is its.
+    fn ports_file(&self) -> Option<SocketAddr> {
+        #[derive(Deserialize)]
+        struct Ports {
+            nats: Vec<String>,
+        }
+        let file = fs::read_dir(self.ports_folder()).ok()?.next()?.ok()?.path();
+        // Half a file is no JSON; it is read again later.
+        let ports: Ports = serde_json::from_slice(&fs::read(file).ok()?).ok()?;
+        ports.nats.iter().find_map(|url| url.split_once("://")?.1.parse().ok())
+    }
+
+    /// Its last error since its log was this long.
+    fn last_error(&self, logged: u64) -> String {
+        let stderr = fs::read_to_string(self.stderr()).unwrap_or_default();
+        let log = fs::read_to_string(self.log()).unwrap_or_default();
+        let log = usize::try_from(logged).ok().and_then(|start| log.get(start..)).unwrap_or(&log);
+        let complaints =
+            log.lines().filter_map(|line| line.split_once("[FTL] ").or(line.split_once("[ERR] ")));
+        let complaint = complaints.map(|(_, words)| words).next_back();
+        let words = stderr.trim().lines().last().or(complaint);
+        words.map_or_else(|| format!("see {}", self.log().display()), str::to_owned)
+    }
+
+    /// `nats.conf`, and what differs from one data folder to the next.
+    fn wrapper(&self) -> String {
+        // Not by `-sd`: with that some nats-servers refuse to read its users again.
+        let mut text = format!(
+            "# Written by Tidemap at each start.\ninclude \"nats.conf\"\nstore_dir: {:?}\n",
+            self.dir
+        );
+        if let Some(tls) = &self.tls {
+            // A fleet that comes back at once makes the handshakes slow; the default is 2 seconds.
+            text += &format!(
+                "tls {{ cert_file: {:?}, key_file: {:?}, timeout: 10 }}\n",
+                tls.certificate, tls.key
+            );
+        }
+        text
+    }
+
+    fn ports_folder(&self) -> PathBuf {
+        self.dir.join("ports")
+    }
+
+    fn log(&self) -> PathBuf {
+        self.dir.join("nats-server.log")
+    }
+
+    fn stderr(&self) -> PathBuf {
+        self.dir.join("nats-server.err")
+    }
+}
+
+/// What the broker of a data folder is started with.
+pub(super) fn configuration(dir: &Path) -> PathBuf {
+    dir.join("broker.conf")
+}
+
+/// Where the broker writes its process number.
+pub(super) fn pid_file(dir: &Path) -> PathBuf {
+    dir.join("nats-server.pid")
+}

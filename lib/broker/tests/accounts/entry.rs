@@ -1,0 +1,128 @@
+//! Who gets in, who no longer does, and what one who is in can take from the others.
+
+use std::time::{Duration, Instant};
+
+use async_nats::{ConnectErrorKind, ConnectOptions, Event, jetstream};
+use tidemap_broker::keys;
+use tidemap_service::streams;
+use tidemap_wire::{PartitionCount, subject};
+use tokio::time::timeout;
+
+use crate::fleet::{Fleet, TEST_TIMEOUT, node};
+
+#[tokio::test]
+async fn nobody_enters_without_a_key_that_is_known() {
+    let fleet = Fleet::start().await;
+    let stranger = nkeys::KeyPair::new_user().seed().unwrap();
+    for (who, options) in [
+        ("no key", ConnectOptions::new()),
+        ("an unknown key", ConnectOptions::with_nkey(stranger)),
+        ("a password", ConnectOptions::with_user_and_password("admin".to_owned(), "admin".to_owned())),
+        ("a token", ConnectOptions::with_token("token".to_owned())),
+    ] {
+        let refused = options.connect(fleet.broker.url()).await.unwrap_err();
+        println!("{who} → {refused} → nothing");
+        assert_eq!(refused.kind(), ConnectErrorKind::AuthorizationViolation, "{who}");
+    }
+    assert!(fleet.log().matches("authentication error").count() >= 4, "{}", fleet.log());
+}
+
+#[tokio::test]
+async fn a_revoked_agent_is_cut_off_at_once_and_never_comes_back() {
+    let fleet = Fleet::start().await;
+    let mut agent = fleet.agent("a").await;
+    let mut other = fleet.agent("web-01").await;
+    let started = Instant::now();
+    assert!(keys::revoke(fleet.dir.path(), &node("a")).unwrap());
+    assert_eq!(
+        tidemap_broker::reload_running(fleet.dir.path()).await.unwrap(),
+        tidemap_broker::Reload::Confirmed
+    );
+    agent.until(|event| matches!(event, Event::Disconnected)).await;
+    println!("revoked key → connection closed → after {} ms", started.elapsed().as_millis());
+    // Three attempts of the client's, each refused.
+    for _ in 0..3 {
+        // The client tells a refused reconnect with these words only.
+        let said = agent.until(|event| event.to_string().contains("authorization violation")).await;
+        println!("revoked key reconnects → {said} → nothing");
+    }
+    // Revoking and enrolling are idempotent, and a node that is let in again has a new key.
+    assert!(!keys::revoke(fleet.dir.path(), &node("a")).unwrap());
+    let mut again = fleet.agent("a").await;
+    again.report("a").await;
+    for user in [&mut again, &mut other] {
+        let lost = timeout(Duration::ZERO, user.until(|event| matches!(event, Event::Disconnected))).await;
+        assert!(lost.is_err(), "others are not disturbed");
+    }
+}
+
+#[tokio::test]
+async fn a_report_that_is_too_large_is_refused() {
+    let fleet = Fleet::start().await;
+    let agent = fleet.agent("a").await;
+    let js = jetstream::new(agent.client.clone());
+    for bytes in [80 << 10, 2 << 20] {
+        let held = fleet.held().await;
+        let said = match js.publish(subject::sample(&node("a")), vec![0; bytes].into()).await {
+            Ok(ack) => ack.await.map(drop).map_err(|error| error.to_string()),
+            Err(error) => Err(error.to_string()),
+        };
+        println!("report of {bytes} bytes → {said:?} → nothing");
+        assert!(said.is_err());
+        assert_eq!(fleet.held().await, held);
+    }
+    agent.report("a").await;
+}
+
+#[tokio::test]
+async fn a_flood_of_one_agent_neither_fills_the_log_nor_keeps_acks_from_the_others() {
+    let fleet = Fleet::start().await;
+    let flooder = fleet.agent("a").await;
+    // In the same partition, so behind the same stream.
+    let other = fleet.agent("web-01.example.com").await;
+    other.report("web-01.example.com").await;
+    let flooding = tokio::spawn({
+        let client = flooder.client.clone();
+        async move {
+            for _ in 0..30_000 {
+                client.publish(subject::sample(&node("a")), "flood".into()).await.unwrap();
+            }
+            client.flush().await.unwrap();
+        }
+    });
+    let mut slowest = Duration::ZERO;
+    let mut acked = 0;
+    while !flooding.is_finished() {
+        let asked = Instant::now();
+        timeout(TEST_TIMEOUT, other.report("web-01.example.com")).await.expect("an ack during the flood");
+        slowest = slowest.max(asked.elapsed());
+        acked += 1;
+    }
+    flooding.await.unwrap();
+    let js = jetstream::new(flooder.client.clone());
+    let refused =
+        js.publish(subject::sample(&node("a")), "one more".into()).await.unwrap().await.unwrap_err();
+    println!(
+        "30,000 reports at once → {refused:?} → others: {acked} acks meanwhile, slowest {} ms",
+        slowest.as_millis()
+    );
+    let held = fleet.logged().await - acked - 1;
+    println!("the log holds {held} of them");
+    assert_eq!(held, u64::try_from(streams::MAX_REPORTS_OF_A_NODE).unwrap());
+    other.report("web-01.example.com").await;
+}
+
+#[tokio::test]
+async fn a_log_that_an_older_tidemap_has_made_is_bounded_too() {
+    let fleet = Fleet::start().await;
+    let js = fleet.js();
+    let mut config = js.get_stream("TIDEMAP_4").await.unwrap().cached_info().config.clone();
+    config.discard = jetstream::stream::DiscardPolicy::Old;
+    config.discard_new_per_subject = false;
+    config.max_messages_per_subject = -1;
+    js.update_stream(config).await.unwrap();
+    streams::ensure(&js, PartitionCount::default(), 1).await.unwrap();
+    let held = js.get_stream("TIDEMAP_4").await.unwrap().cached_info().config.clone();
+    assert_eq!(held.max_messages_per_subject, streams::MAX_REPORTS_OF_A_NODE);
+    assert!(held.discard_new_per_subject);
+}

@@ -1,0 +1,120 @@
+//! How somebody is shut out, on one broker and on several.
+
+use std::{
+    fs,
+    net::{SocketAddr, TcpListener},
+    time::Duration,
+};
+
+use async_nats::{Event, jetstream};
+use tidemap_broker::jwt::{EnrollKey, Operator, Revocation};
+use tidemap_wire::subject;
+use tokio::time::{Instant, sleep, timeout};
+
+use super::fleet::{Broker, Fleet, TEST_TIMEOUT, User, nobody, node, now_s};
+
+#[tokio::test]
+async fn revoking_ends_a_connection_at_once_and_leaves_the_others() {
+    let mut fleet = Fleet::start().await;
+    let mut victim = fleet.agent("victim").await;
+    let mut other = fleet.agent("other").await;
+    let mut app = User::connect(&fleet.broker, &fleet.operator.app_creds_path(), "_INBOX").await;
+    let stolen =
+        fs::read_to_string(fleet.operator.enroll(&node("victim"), now_s()).unwrap().creds_path).unwrap();
+
+    assert_eq!(fleet.operator.revoke(&node("victim"), now_s()).unwrap(), Revocation::Now);
+    let start = Instant::now();
+    assert_eq!(fleet.push().await, 1);
+    victim.until(|event| matches!(event, Event::Disconnected)).await;
+    println!("a revoked connection ended {:?} after the first word to the broker", start.elapsed());
+    victim.until(|event| event.to_string().contains("authorization violation")).await;
+    nobody(&fleet.broker, &stolen).await;
+
+    let js = jetstream::new(other.client.clone());
+    js.publish(subject::sample(&node("other")), "x".into()).await.unwrap().await.unwrap();
+    assert!(other.disturbed().is_none() && app.disturbed().is_none());
+    // Enrolled anew, the node gets another key, and enters.
+    drop(fleet.agent("victim").await);
+
+    // A broker that is started again, with a configuration from before, has not forgotten.
+    fleet.broker.stop().await;
+    fleet.broker.start_again().await;
+    nobody(&fleet.broker, &stolen).await;
+    drop(fleet.agent("other").await);
+}
+
+#[tokio::test]
+async fn a_new_key_that_enrolls_shuts_out_everybody_the_old_one_let_in() {
+    let fleet = Fleet::start().await;
+    let mut agent = fleet.agent("a").await;
+    let mut app = User::connect(&fleet.broker, &fleet.operator.app_creds_path(), "_INBOX").await;
+    Operator::open_or_create(fleet.dir.path(), EnrollKey::Renew, now_s()).unwrap();
+    fleet.push().await;
+    agent.shut_out().await;
+    assert!(app.disturbed().is_none());
+    drop(fleet.agent("a").await);
+}
+
+#[tokio::test]
+async fn all_brokers_of_a_cluster_hear_of_it_and_one_that_was_away_hears_later() {
+    let dir = tempfile::tempdir().unwrap();
+    let operator = Operator::open_or_create(dir.path(), EnrollKey::Keep, now_s()).unwrap();
+    let (one, two) = (format!("nats://{}", free_address()), format!("nats://{}", free_address()));
+    let start = async |name: &'static str, here: &str, there: &str| {
+        let cluster = ["--cluster_name", "test", "-n", name, "--cluster", here, "--routes", there];
+        Broker::start(&operator.configuration_path(), &cluster).await
+    };
+    let first = start("one", &one, &two).await;
+    let mut second = start("two", &two, &one).await;
+
+    let creds =
+        |name: &str| fs::read_to_string(operator.enroll(&node(name), now_s()).unwrap().creds_path).unwrap();
+    let (a, b) = (creds("a"), creds("b"));
+    let mut victim = User::connect_with(&second, &a, "_INBOX.a").await;
+    let mut other = User::connect_with(&second, &b, "_INBOX.b").await;
+    let sys = User::connect(&first, &operator.sys_creds_path(), "_INBOX").await.client;
+    operator.revoke(&node("a"), now_s()).unwrap();
+    let told = until_told(&sys, &operator, 2).await;
+    victim.shut_out().await;
+    println!("a connection to the other broker ended {:?} after the last word to the first", told.elapsed());
+    assert!(other.disturbed().is_none());
+
+    second.stop().await;
+    operator.revoke(&node("b"), now_s()).unwrap();
+    let told = tidemap_broker::jwt::push(&sys, &operator.accounts_tokens().unwrap()).await.unwrap_err();
+    assert!(told.to_string().starts_with("1 of 2 brokers"), "nobody may think that all know: {told}");
+    second.start_again().await;
+    // It starts with what it had, and catches up from the other.
+    let refused = async {
+        loop {
+            let options = async_nats::ConnectOptions::with_credentials(&b).unwrap();
+            match options.ignore_discovered_servers().connect(second.url()).await {
+                Err(error) if error.kind() == async_nats::ConnectErrorKind::AuthorizationViolation => break,
+                _ => sleep(Duration::from_millis(100)).await,
+            }
+        }
+    };
+    let start = Instant::now();
+    timeout(TEST_TIMEOUT, refused).await.expect("it hears of it");
+    println!("a broker that was away refused {:?} after its start", start.elapsed());
+}
+
+/// Pushes until so many brokers have heard it: their routes come and go in their own time.
+async fn until_told(sys: &async_nats::Client, operator: &Operator, brokers: usize) -> Instant {
+    let tokens = operator.accounts_tokens().unwrap();
+    let deadline = Instant::now() + TEST_TIMEOUT;
+    loop {
+        let start = Instant::now();
+        let heard = tidemap_broker::jwt::push(sys, &tokens).await;
+        if matches!(heard, Ok(heard) if heard == brokers) {
+            return start;
+        }
+        assert!(Instant::now() < deadline, "{heard:?}");
+        sleep(Duration::from_millis(50)).await;
+    }
+}
+
+/// Routes are named before anybody listens there, so the port must be known.
+fn free_address() -> SocketAddr {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+}

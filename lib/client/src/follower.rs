@@ -1,0 +1,62 @@
+//! A view of the fleet that keeps itself up to date.
+
+use async_nats::Client;
+use tidemap_service::clock;
+use tidemap_wire::{PartitionCount, timing};
+use tokio::time::{Instant, sleep_until};
+
+use crate::{feed::Feed, fleet::Fleet};
+
+/// When the next tick is due: on the same moments in every process with the same clock.
+pub fn next_tick() -> Instant {
+    clock::next_multiple(timing::TICK, timing::READER_OFFSET)
+}
+
+/// Follows all partitions.
+#[derive(Debug)]
+pub struct Follower {
+    feed: Feed,
+    fleet: Fleet,
+    tick_at: Instant,
+}
+
+impl Follower {
+    /// Subscribes to all partitions. `count` is what ingest workers run with. A view is empty until the first
+    /// answers arrive, see [`Fleet::is_followed`].
+    ///
+    /// # Errors
+    ///
+    /// When the connection was closed.
+    pub async fn start(client: Client, count: PartitionCount) -> anyhow::Result<Self> {
+        let feed = Feed::subscribe(client, count).await?;
+        Ok(Self { feed, fleet: Fleet::new(count), tick_at: next_tick() })
+    }
+
+    /// Waits for the next tick, four times a second, with everything in the view that has arrived until then.
+    /// Returns the rows whose nodes changed, joined, left or were forgotten since the tick before, for
+    /// [`Fleet::at`]. Nothing is lost when the wait is given up.
+    ///
+    /// # Errors
+    ///
+    /// When the connection was closed.
+    pub async fn tick(&mut self) -> anyhow::Result<Vec<u32>> {
+        loop {
+            tokio::select! {
+                // A message has arrived.
+                message = self.feed.next() => self.fleet.apply(message?, Instant::now()),
+                // A tick is due.
+                () = sleep_until(self.tick_at) => break,
+            }
+        }
+        self.tick_at = next_tick();
+        for partition in self.fleet.settle(Instant::now()) {
+            self.feed.request_snapshot(partition);
+        }
+        Ok(self.fleet.take_changed())
+    }
+
+    /// The view as of now.
+    pub fn fleet(&self) -> &Fleet {
+        &self.fleet
+    }
+}

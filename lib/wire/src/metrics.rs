@@ -1,0 +1,279 @@
+//! Host metrics: the only list of them.
+//!
+//! Whatever depends on which metrics there are follows from this list: [`Host`] and its encoding, the fast
+//! reader of reports, what checkpoints keep, the API's JSON, its OpenAPI description and its sort fields, the
+//! Prometheus families, and the page's details. So a new metric is one line here and one reader in the agent.
+//!
+//! An id is a metric's place in checkpoints and is never given to another metric; ids ascend without a gap.
+//! New metrics go to the end.
+
+pub(crate) mod json;
+mod value;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    Bps,
+    received::{Rest, key},
+};
+
+pub use self::value::MetricValue;
+use self::value::{MetricType, optional};
+
+/// What is known about a metric without a value of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Metric {
+    /// Its place in checkpoints and in [`METRICS`].
+    pub id: u8,
+    /// Its field in messages on the broker.
+    pub name: &'static str,
+    /// Its field in the API's JSON.
+    pub json_name: &'static str,
+    /// How its values relate to each other.
+    pub kind: MetricKind,
+    /// What it is measured in.
+    pub unit: MetricUnit,
+    /// Whether it has no fractions.
+    pub is_whole: bool,
+    /// Its name for people.
+    pub label: &'static str,
+    /// What it is, in a sentence without its full stop. Of a share or a frequency it does not say the unit,
+    /// which differs between those who show it.
+    pub help: &'static str,
+}
+
+/// How a metric's values relate to each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MetricKind {
+    /// It rises and falls.
+    Gauge,
+    /// It only rises within one run of the agent.
+    Counter,
+}
+
+/// What a metric is measured in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MetricUnit {
+    /// A number of things.
+    Count,
+    /// Hundredths of a whole.
+    Percent,
+    /// Bytes.
+    Bytes,
+    /// Bytes per second.
+    BytesPerSecond,
+    /// Seconds.
+    Seconds,
+    /// Megahertz.
+    Megahertz,
+    /// Degrees Celsius.
+    Celsius,
+    /// Turns per minute.
+    TurnsPerMinute,
+    /// Processes that run or wait for a processor.
+    Load,
+}
+
+macro_rules! metrics {
+    ($($id:literal => $name:ident $(as $json:ident)?: $kind:ident $type:ty, $unit:ident, $label:literal, $help:literal;)*) => {
+        /// Host metrics. One that cannot be read is absent.
+        #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+        #[serde(default)]
+        pub struct Host {
+            $(
+                #[doc = concat!($help, ".")]
+                #[serde(deserialize_with = "optional", skip_serializing_if = "Option::is_none")]
+                pub $name: Option<$type>,
+            )*
+        }
+
+        /// Every metric, in the order of ids.
+        pub const METRICS: [Metric; [$($id),*].len()] = [$(
+            Metric {
+                id: $id,
+                name: stringify!($name),
+                json_name: json_name!($name $($json)?),
+                kind: kind!($kind),
+                unit: MetricUnit::$unit,
+                is_whole: <$type as MetricType>::IS_WHOLE,
+                label: $label,
+                help: $help,
+            },
+        )*];
+
+        impl Host {
+            /// The metrics' values, in the order of ids.
+            pub fn values(&self) -> [Option<MetricValue>; METRICS.len()] {
+                [$(self.$name.map(MetricType::value)),*]
+            }
+
+            /// The value of the metric with this id.
+            pub fn get(&self, id: u8) -> Option<MetricValue> {
+                match id {
+                    $($id => self.$name.map(MetricType::value),)*
+                    _ => None,
+                }
+            }
+
+            /// Sets the metric with this id. Returns `false` when there is none, or when it cannot have that
+            /// value.
+            pub fn set(&mut self, id: u8, value: MetricValue) -> bool {
+                match id {
+                    $($id => value::set(&mut self.$name, value),)*
+                    _ => false,
+                }
+            }
+
+            /// Reads those of the `left` fields to come that are metrics, in the order in which they are
+            /// encoded.
+            pub(crate) fn read(rest: &mut Rest<'_>, left: &mut u8) -> Option<Self> {
+                Some(Self {
+                    $($name: rest.optional(left, key!(stringify!($name)), <$type as MetricType>::read)?,)*
+                })
+            }
+        }
+    };
+}
+
+macro_rules! kind {
+    (gauge) => {
+        MetricKind::Gauge
+    };
+    (counter) => {
+        MetricKind::Counter
+    };
+}
+
+macro_rules! json_name {
+    ($name:ident) => {
+        stringify!($name)
+    };
+    ($name:ident $json:ident) => {
+        stringify!($json)
+    };
+}
+
+metrics! {
+    0 => cpu_percent: gauge f64, Percent, "CPU", "Use of all processors";
+    1 => cpu_count: gauge u32, Count, "Processors", "Number of logical processors";
+    2 => cpu_mhz: gauge u32, Megahertz, "Frequency", "Mean processor frequency";
+    3 => memory_used_bytes: gauge u64, Bytes, "Memory used", "Memory in use that cannot be reclaimed";
+    4 => memory_total_bytes: gauge u64, Bytes, "Memory", "All memory";
+    5 => swap_used_bytes: gauge u64, Bytes, "Swap used", "Swap in use";
+    6 => swap_total_bytes: gauge u64, Bytes, "Swap", "All swap";
+    7 => disk_used_bytes: gauge u64, Bytes, "Disk used", "Space in use on the root file system";
+    8 => disk_total_bytes: gauge u64, Bytes, "Disk", "Size of the root file system";
+    9 => disk_read_bps as disk_read_bytes_per_sec:
+        gauge Bps, BytesPerSecond, "Disk read", "Bytes per second read from disks";
+    10 => disk_write_bps as disk_write_bytes_per_sec:
+        gauge Bps, BytesPerSecond, "Disk written", "Bytes per second written to disks";
+    11 => load_1: gauge f64, Load, "Load, 1 min", "Load average over 1 minute";
+    12 => load_5: gauge f64, Load, "Load, 5 min", "Load average over 5 minutes";
+    13 => load_15: gauge f64, Load, "Load, 15 min", "Load average over 15 minutes";
+    14 => uptime_s: gauge u64, Seconds, "Up for", "Seconds since the host booted";
+    15 => temperature_c: gauge f64, Celsius, "Temperature", "The processor's temperature in degrees Celsius";
+    16 => fan_rpm: gauge u32, TurnsPerMinute, "Fan", "The fastest fan's turns per minute";
+    17 => processes: gauge u32, Count, "Processes", "Number of processes";
+    18 => network_errors: counter u64, Count, "Network errors",
+        "Receive and transmit errors of the counted interfaces since the agent's run began";
+    19 => network_drops: counter u64, Count, "Network drops",
+        "Packets dropped by the counted interfaces since the agent's run began";
+    20 => tcp_retransmits: counter u64, Count, "TCP retransmits", "Segments sent again since the agent started";
+}
+
+// An id is an index.
+const _: () = {
+    let mut index = 0;
+    while index < METRICS.len() {
+        assert!(METRICS[index].id as usize == index);
+        index += 1;
+    }
+};
+
+impl Host {
+    /// Memory in use, 0 to 100.
+    pub fn memory_percent(&self) -> Option<f64> {
+        percent(self.memory_used_bytes, self.memory_total_bytes)
+    }
+
+    /// Swap in use, 0 to 100; unknown when there is none.
+    pub fn swap_percent(&self) -> Option<f64> {
+        percent(self.swap_used_bytes, self.swap_total_bytes)
+    }
+
+    /// Space in use on the root file system, 0 to 100.
+    pub fn disk_percent(&self) -> Option<f64> {
+        percent(self.disk_used_bytes, self.disk_total_bytes)
+    }
+}
+
+fn percent(part: Option<u64>, whole: Option<u64>) -> Option<f64> {
+    let (part, whole) = (part?, whole?);
+    (whole > 0).then(|| part as f64 / whole as f64 * 100.0)
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// A host of which every metric is known.
+    pub(crate) fn whole_host(seed: u64) -> Host {
+        let mut host = Host::default();
+        for metric in METRICS {
+            let value = u64::from(metric.id) + seed % 1_000_000;
+            assert!(host.set(metric.id, MetricValue::Whole(value)), "{}", metric.name);
+        }
+        host
+    }
+
+    #[test]
+    fn a_name_ends_with_its_unit() {
+        for Metric { name, unit, .. } in METRICS {
+            let suffix = match unit {
+                MetricUnit::Percent => "_percent",
+                MetricUnit::Bytes => "_bytes",
+                MetricUnit::BytesPerSecond => "_bps",
+                MetricUnit::Seconds => "_s",
+                MetricUnit::Megahertz => "_mhz",
+                MetricUnit::Celsius => "_c",
+                MetricUnit::TurnsPerMinute => "_rpm",
+                MetricUnit::Count | MetricUnit::Load => "",
+            };
+            assert!(name.ends_with(suffix), "{name}");
+        }
+    }
+
+    #[test]
+    fn names_and_labels_are_unique() {
+        for columns in [
+            |metric: &Metric| metric.name,
+            |metric: &Metric| metric.json_name,
+            |metric: &Metric| metric.label,
+        ] {
+            let mut texts = METRICS.each_ref().map(columns);
+            texts.sort_unstable();
+            assert!(texts.is_sorted_by(|one, next| one < next), "{texts:?}");
+        }
+    }
+
+    #[test]
+    fn values_are_set_by_id_and_only_where_they_can_be() {
+        let host = whole_host(7);
+        let mut again = Host::default();
+        for (metric, value) in METRICS.iter().zip(host.values()) {
+            assert!(again.set(metric.id, value.unwrap()));
+        }
+        assert_eq!(again, host);
+        let mut none = Host::default();
+        let refused = |host: &mut Host, name: &str, value: MetricValue| {
+            let metric = METRICS.iter().find(|metric| metric.name == name).unwrap();
+            assert!(!host.set(metric.id, value), "{name}: {value:?}");
+        };
+        refused(&mut none, "cpu_percent", MetricValue::Real(f64::NAN));
+        refused(&mut none, "disk_read_bps", MetricValue::Real(-1.0));
+        refused(&mut none, "fan_rpm", MetricValue::Whole(1 << 32));
+        refused(&mut none, "uptime_s", MetricValue::Real(1.5));
+        assert!(!none.set(u8::MAX, MetricValue::Whole(1)));
+        assert_eq!(none, Host::default());
+    }
+}

@@ -1,0 +1,84 @@
+//! Times on which several processes rely, with the relations that must hold between them.
+//!
+//! Each process measures its own time, so nothing at run time would notice two that no longer fit together. A
+//! change that breaks a relation does not compile.
+
+use std::time::Duration;
+
+/// Owners publish deltas at each multiple of this on the wall clock, and readers tick by the same multiples.
+pub const TICK: Duration = Duration::from_millis(250);
+/// How long after the owners' tick a reader's comes: the owners' messages have arrived by then.
+pub const READER_OFFSET: Duration = Duration::from_millis(40);
+/// An owner publishes its statistics each so many ticks, and thereby proves that it is alive.
+pub const TICKS_PER_STATS: u64 = 4;
+/// Readers take an owner that has been silent for this long to be gone.
+pub const OWNER_SILENCE: Duration = Duration::from_secs(3);
+/// A reader's stream says something at least this often. Less than the time between an owner's statistics, so
+/// that a tick that comes early still counts.
+pub const STREAM_SILENCE: Duration = Duration::from_millis(900);
+
+/// The longest that an agent or a worker waits between two attempts to reach its broker.
+pub const RECONNECT: Duration = Duration::from_secs(10);
+/// Attempts are spread by this much beyond the wait.
+pub const RECONNECT_SPREAD: Duration = Duration::from_millis(100);
+
+/// An agent sends a report again that was not acknowledged for this long.
+pub const AGENT_ACK_TIMEOUT: Duration = Duration::from_secs(5);
+/// A relay refuses the reports of a pack that was not acknowledged for this long. Its agents must hear of it
+/// before they give up, or they would send again what the relay still has under way.
+pub const RELAY_ACK_TIMEOUT: Duration = Duration::from_secs(4);
+/// How long a relay gathers reports before it publishes them as a pack.
+pub const PACK_LINGER: Duration = Duration::from_millis(75);
+
+/// A broker that crashes may lose what it acknowledged in this time (`sync_interval` in `nats.conf`).
+pub const BROKER_SYNC: Duration = Duration::from_secs(5);
+/// What a broker acknowledged in this time before it was replaced is published again, by agents and by
+/// relays.
+pub const RESEND: Duration = Duration::from_secs(10);
+
+/// How long the broker's log keeps reports.
+pub const LOG_RETENTION: Duration = Duration::from_secs(600);
+
+/// Workers write heartbeats and renew their leases this often.
+pub const LEASE_RENEWAL: Duration = Duration::from_secs(1);
+/// A worker waits this long for one such write; later than this, the next one is the better one.
+pub const LEASE_WRITE_TIMEOUT: Duration = Duration::from_secs(2);
+/// An owner whose lease was not renewed for this long publishes nothing: another worker may be about to take
+/// over.
+pub const LEASE_FREEZE: Duration = Duration::from_secs(3);
+/// Another worker takes over a lease that stood still for this long.
+pub const LEASE_TAKEOVER: Duration = Duration::from_secs(5);
+/// When the broker has lost all leases, a partition waits this long for the worker that had it.
+pub const LEASE_RESERVATION: Duration = Duration::from_secs(12);
+/// Heartbeats that a worker must have written itself before it concludes that another is dead.
+pub const HEARTBEATS_BEFORE_TAKEOVER: u64 = 3;
+
+/// Whole milliseconds, for clocks that count in them.
+pub const fn millis(duration: Duration) -> u64 {
+    // No time of this file comes near 2⁶⁴ milliseconds.
+    duration.as_secs() * 1_000 + duration.subsec_millis() as u64
+}
+
+/// The relations. Each says what would go wrong without it.
+const _: () = {
+    // A reader that ticked at the owners' next tick would always be one behind.
+    assert!(millis(READER_OFFSET) < millis(TICK));
+    // One lost message of statistics makes no owner silent.
+    assert!(2 * TICKS_PER_STATS * millis(TICK) < millis(OWNER_SILENCE));
+    assert!(millis(STREAM_SILENCE) < TICKS_PER_STATS * millis(TICK));
+    assert!(millis(STREAM_SILENCE) > (TICKS_PER_STATS - 1) * millis(TICK));
+
+    // An agent hears a relay's refusal before it gives the report up itself.
+    assert!(millis(PACK_LINGER) + millis(RELAY_ACK_TIMEOUT) < millis(AGENT_ACK_TIMEOUT));
+    // Twice what a crash may take away.
+    assert!(millis(RESEND) >= 2 * millis(BROKER_SYNC));
+
+    // A renewal that fails leaves time for another before the owner falls silent.
+    assert!(millis(LEASE_WRITE_TIMEOUT) < millis(LEASE_FREEZE));
+    assert!(2 * millis(LEASE_RENEWAL) < millis(LEASE_FREEZE));
+    // The old owner is silent for longer than a renewal before the new one speaks.
+    assert!(millis(LEASE_FREEZE) + millis(LEASE_RENEWAL) < millis(LEASE_TAKEOVER));
+    assert!(HEARTBEATS_BEFORE_TAKEOVER * millis(LEASE_RENEWAL) < millis(LEASE_TAKEOVER));
+    // The worker that had a partition is back before its reservation ends.
+    assert!(millis(RECONNECT) + millis(RECONNECT_SPREAD) + millis(LEASE_RENEWAL) < millis(LEASE_RESERVATION));
+};

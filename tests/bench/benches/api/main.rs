@@ -1,0 +1,270 @@
+//! What the API does for how much: `cargo xtask bench api`.
+//!
+//! Real processes around a real broker. What is compared is measured in turns, in one run, by the same client; goals
+//! stand beside the figures, and a missed one makes the exit code 1. `-- --quick` measures shorter. All of it shares
+//! this machine's cores, this client included.
+#![expect(clippy::unwrap_used, reason = "a benchmark that cannot go on has failed")]
+
+mod audience;
+mod nginx;
+mod services;
+mod trivial;
+
+use std::{ops::Range, process::ExitCode, time::Duration};
+
+use tidemap_bench::{
+    client::{Connection, Load, load, quantile, request},
+    probe,
+    stream::{self, EventStream},
+    table::{self, Goal, Table},
+    usage,
+};
+use tokio::time::{Instant, sleep};
+
+use audience::Audience;
+use nginx::Nginx;
+use services::Services;
+use trivial::Trivial;
+
+/// The fleet of the goals for bodies and latency.
+const NODES: u32 = 10_000;
+/// The fleet of the goals for many clients.
+const NODES_OF_MANY: u32 = 1_000;
+/// Connections that ask for a large body, and for a small one.
+const LARGE_CONNECTIONS: usize = 8;
+const SMALL_CONNECTIONS: usize = 64;
+/// Lists that nobody reads, 1,600 MB of them, and the megabytes that the API may take: its room for lists, and at most as
+/// much again for those that are being made and for what its allocator keeps.
+const UNREAD: usize = 100;
+const UNREAD_MB: f64 = 1_000.0;
+
+/// How long everything takes.
+struct Plan {
+    rounds: u32,
+    round: Duration,
+    samples: u64,
+    clients: usize,
+    listening: Duration,
+}
+
+const FULL: Plan = Plan {
+    rounds: 3,
+    round: Duration::from_secs(3),
+    samples: 240,
+    clients: 5_000,
+    listening: Duration::from_secs(20),
+};
+const QUICK: Plan = Plan {
+    rounds: 1,
+    round: Duration::from_secs(1),
+    samples: 40,
+    clients: 500,
+    listening: Duration::from_secs(5),
+};
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    if let [argument, bytes, ..] = &args[..]
+        && argument == trivial::ARGUMENT
+    {
+        trivial::serve(bytes.parse().unwrap()).await.unwrap();
+    }
+    let plan = if args.iter().any(|arg| arg == "--quick") { QUICK } else { FULL };
+    // The API has one for each client, and so have we.
+    usage::raise_file_limit(plan.clients as u64 + 1_000).unwrap();
+    let mut table = Table::default();
+    let begun = Instant::now();
+    // By itself, either takes half the time.
+    let wants = |part: &str| args.iter().all(|arg| arg.starts_with("--") || arg == part);
+    if wants("bodies") {
+        large_fleet(&plan, &mut table).await.unwrap();
+    }
+    if wants("streams") {
+        many_clients(&plan, &mut table).await.unwrap();
+    }
+    table.write(&table::path_of("api.json").unwrap()).unwrap();
+    eprintln!("{:.0} s", begun.elapsed().as_secs_f64());
+    if table.print() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// What is measured over 10,000 nodes.
+async fn large_fleet(plan: &Plan, table: &mut Table) -> anyhow::Result<()> {
+    eprintln!("{NODES} nodes, one report a second each");
+    let mut services = Services::start(NODES).await?;
+    latency(plan, &services, table).await?;
+    largest_delta(&services, table).await?;
+    bodies(plan, &services, table).await?;
+    stats(plan, &services, table).await?;
+    unread_lists(&services, table).await?;
+    services.silence_fleet().await
+}
+
+/// Sample to event.
+async fn latency(plan: &Plan, services: &Services, table: &mut Table) -> anyhow::Result<()> {
+    let probed = probe::measure(services.reporter().await?, services.address, plan.samples).await?;
+    let quantile_ms = |share| quantile(&probed.latencies_us, share) as f64 / 1_000.0;
+    table.note("sample to event: samples", probed.latencies_us.len() as f64, "", Goal::None);
+    table.note("sample to event: samples without one", probed.lost as f64, "", Goal::AtMost(0.0));
+    table.note("sample to event: p50", quantile_ms(0.5), "ms", Goal::AtMost(200.0));
+    table.note("sample to event: p99", quantile_ms(0.99), "ms", Goal::AtMost(400.0));
+    Ok(())
+}
+
+/// All nodes in one delta: an API that stood still for longer than the nodes' interval has that much to tell.
+async fn largest_delta(services: &Services, table: &mut Table) -> anyhow::Result<()> {
+    for (coding, goal) in [("identity", 100_000.0), ("gzip", 40_000.0)] {
+        let mut stream = EventStream::open(services.address, coding).await?;
+        let mut beginning = Vec::new();
+        let opened = Instant::now();
+        // The opening is a snapshot, whose size is not asked for.
+        while opened.elapsed() < Duration::from_secs(2) {
+            stream.frame(&mut beginning, 0).await?;
+        }
+        services.api.freeze()?;
+        sleep(Duration::from_millis(1_500)).await;
+        services.api.thaw()?;
+        let (mut largest, thawed) = (0, Instant::now());
+        while thawed.elapsed() < Duration::from_secs(2) {
+            largest = largest.max(stream.frame(&mut beginning, 0).await?);
+        }
+        let answered = if coding == "gzip" && !stream.is_gzip { " asked for, not given" } else { "" };
+        table.note(format!("largest delta, {coding}{answered}"), largest as f64, "bytes", Goal::AtMost(goal));
+    }
+    Ok(())
+}
+
+/// All nodes as one body, beside nginx.
+async fn bodies(plan: &Plan, services: &Services, table: &mut Table) -> anyhow::Result<()> {
+    let mut connection = Connection::open(services.address).await?;
+    let plain = connection.body(request("/api/nodes", "identity").as_bytes()).await?;
+    let gzip = connection.body(request("/api/nodes", "gzip").as_bytes()).await?;
+    let nginx = Nginx::start(&plain, &gzip).await?;
+    for (coding, bytes) in [("identity", plain.len()), ("gzip", gzip.len())] {
+        let (mut ours, mut theirs) = (Load::default(), Load::default());
+        for _ in 0..plan.rounds {
+            let ask = |address, path| async move {
+                load(address, &request(path, coding), LARGE_CONNECTIONS, plan.round).await
+            };
+            ours.add(&ask(services.address, "/api/nodes").await?);
+            theirs.add(&ask(nginx.address, "/nodes.json").await?);
+        }
+        let what = |what: &str| format!("GET /api/nodes, {coding}: {what}");
+        table.note(what("body"), bytes as f64, "bytes", Goal::None);
+        table.note(what("ours"), ours.per_second(), "requests/s", Goal::None);
+        table.note(what("ours, p99"), ours.quantile_ms(0.99), "ms", Goal::None);
+        table.note(what("nginx"), theirs.per_second(), "requests/s", Goal::None);
+        table.note(what("nginx, p99"), theirs.quantile_ms(0.99), "ms", Goal::None);
+        table.note(what("ratio"), ours.per_second() / theirs.per_second(), "", Goal::AtLeast(0.8));
+    }
+    Ok(())
+}
+
+/// A small body, beside a server that does nothing but answer.
+async fn stats(plan: &Plan, services: &Services, table: &mut Table) -> anyhow::Result<()> {
+    let ask = request("/api/stats", "identity");
+    let body = Connection::open(services.address).await?.exchange(ask.as_bytes()).await?;
+    let trivial = Trivial::start(body).await?;
+    let (mut ours, mut theirs) = (Load::default(), Load::default());
+    let (mut our_cpu, mut their_cpu) = (Duration::ZERO, Duration::ZERO);
+    for _ in 0..plan.rounds {
+        for (address, pid, sum, cpu) in [
+            (services.address, services.api.pid(), &mut ours, &mut our_cpu),
+            (trivial.address, trivial.pid, &mut theirs, &mut their_cpu),
+        ] {
+            let before = usage::processor_time(pid)?;
+            sum.add(&load(address, &ask, SMALL_CONNECTIONS, plan.round).await?);
+            *cpu += usage::processor_time(pid)? - before;
+        }
+    }
+    let per_core = |load: &Load, cpu: Duration| load.requests as f64 / cpu.as_secs_f64().max(0.01);
+    let limit = theirs.per_second();
+    table.note("GET /api/stats: body", body as f64, "bytes", Goal::None);
+    table.note("GET /api/stats: the client's limit", limit, "requests/s", Goal::None);
+    table.note("GET /api/stats: ours", ours.per_second(), "requests/s", Goal::None);
+    table.note("GET /api/stats: share of that limit", ours.per_second() / limit, "", Goal::None);
+    table.note(
+        "GET /api/stats: trivial server, a core",
+        per_core(&theirs, their_cpu),
+        "requests/s",
+        Goal::None,
+    );
+    table.note(
+        "GET /api/stats: ours, a core",
+        per_core(&ours, our_cpu),
+        "requests/s",
+        Goal::AtLeast(50_000.0),
+    );
+    Ok(())
+}
+
+/// Whole lists that are asked for in many ticks and never read.
+async fn unread_lists(services: &Services, table: &mut Table) -> anyhow::Result<()> {
+    let api = services.api.pid();
+    let (before, mut most) = (usage::resident_bytes(api)?, 0);
+    let mut unread = Vec::new();
+    for _ in 0..UNREAD {
+        unread.push(stream::deaf(services.address, "/api/nodes?sort=name").await?);
+        sleep(Duration::from_millis(50)).await;
+        most = most.max(usage::resident_bytes(api)?);
+    }
+    let grown = most.saturating_sub(before) as f64 / 1e6;
+    table.note(format!("{UNREAD} lists that nobody reads: memory"), grown, "MB", Goal::AtMost(UNREAD_MB));
+    Ok(())
+}
+
+/// Thousands of event streams, first all of them read, then nine in ten.
+async fn many_clients(plan: &Plan, table: &mut Table) -> anyhow::Result<()> {
+    eprintln!("{} event streams at {NODES_OF_MANY} nodes", plan.clients);
+    let services = Services::start(NODES_OF_MANY).await?;
+    let api = services.api.pid();
+    let empty = usage::resident_bytes(api)?;
+    let audience = Audience::gather(services.address, plan.clients).await?;
+    let all = Listened::during(plan.listening, api).await?;
+    audience.turn_deaf();
+    let some = Listened::during(plan.listening, api).await?;
+    let record = audience.leave().await?;
+
+    table.note("event streams: clients", plan.clients as f64, "", Goal::None);
+    let [before, after] = [("all read", &all), ("a tenth reads nothing", &some)].map(|(what, listened)| {
+        let delivery = record.delivery(&listened.within);
+        let what = |of: &str| format!("event streams, {what}: {of}");
+        let kilobytes = listened.resident_bytes.saturating_sub(empty) as f64 / 1_000.0 / plan.clients as f64;
+        table.note(what("memory"), kilobytes, "KB a client", Goal::AtMost(30.0));
+        table.note(what("processor"), listened.cores, "cores", Goal::None);
+        // Four a second; one at either end may fall outside.
+        let ticks = Goal::AtLeast(plan.listening.as_secs_f64() * 4.0 - 2.0);
+        table.note(what("ticks"), delivery.ticks as f64, "", ticks);
+        table.note(what("frames that a reader missed"), delivery.missing as f64, "", Goal::AtMost(0.0));
+        table.note(what("streams begun anew"), delivery.restarts as f64, "", Goal::AtMost(0.0));
+        table.note(what("after its tick, p50"), delivery.since_tick.p50_ms, "ms", Goal::None);
+        table.note(what("after its tick, p99"), delivery.since_tick.p99_ms, "ms", Goal::AtMost(1_000.0));
+        table.note(what("after the first reader, p50"), delivery.since_first.p50_ms, "ms", Goal::None);
+        table.note(what("after the first reader, p99"), delivery.since_first.p99_ms, "ms", Goal::None);
+        delivery.since_first.p99_ms
+    });
+    table.note("event streams: p99 with and without the tenth", after / before, "", Goal::AtMost(1.1));
+    Ok(())
+}
+
+/// Some time of listening, and what it took of the API.
+struct Listened {
+    within: Range<Instant>,
+    resident_bytes: u64,
+    cores: f64,
+}
+
+impl Listened {
+    async fn during(lasting: Duration, api: u32) -> anyhow::Result<Self> {
+        // Sockets and buffers have their size when everybody has had some frames.
+        sleep(Duration::from_secs(3)).await;
+        let (from, cpu) = (Instant::now(), usage::processor_time(api)?);
+        sleep(lasting).await;
+        let cores = (usage::processor_time(api)? - cpu).as_secs_f64() / from.elapsed().as_secs_f64();
+        let listened =
+            Self { within: from..Instant::now(), resident_bytes: usage::resident_bytes(api)?, cores };
+        // What began to arrive at the very end shall arrive at all of them.
+        sleep(Duration::from_secs(1)).await;
+        Ok(listened)
+    }
+}

@@ -1,0 +1,66 @@
+//! A server that does nothing but answer: what the client can ask for at most.
+
+use std::{net::SocketAddr, process::Stdio};
+
+use anyhow::Context;
+use tokio::{
+    io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
+    net::{TcpListener, TcpStream},
+    process::{Child, Command},
+};
+
+use tidemap_bench::client::head_end;
+
+/// The argument that makes this program that server.
+pub(crate) const ARGUMENT: &str = "--trivial-server";
+
+/// The server as a process of its own, like what it is compared with; ended on drop.
+pub(crate) struct Trivial {
+    pub(crate) address: SocketAddr,
+    pub(crate) pid: u32,
+    _child: Child,
+}
+
+impl Trivial {
+    /// Answers everything with so many bytes.
+    pub(crate) async fn start(body_bytes: usize) -> anyhow::Result<Self> {
+        let mut child = Command::new(std::env::current_exe()?)
+            .args([ARGUMENT, &body_bytes.to_string()])
+            .stdout(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()?;
+        let stdout = child.stdout.take().context("its output is piped")?;
+        let line = BufReader::new(stdout).lines().next_line().await?.context("it says where it is")?;
+        let pid = child.id().context("it runs")?;
+        Ok(Self { address: line.parse()?, pid, _child: child })
+    }
+}
+
+/// Serves until it is killed.
+pub(crate) async fn serve(body_bytes: usize) -> anyhow::Result<()> {
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    println!("{}", listener.local_addr()?);
+    let answer = format!("HTTP/1.1 200 OK\r\ncontent-length: {body_bytes}\r\n\r\n{}", "x".repeat(body_bytes));
+    let answer: &'static [u8] = answer.leak().as_bytes();
+    loop {
+        let (stream, _) = listener.accept().await?;
+        tokio::spawn(converse(stream, answer));
+    }
+}
+
+async fn converse(mut stream: TcpStream, answer: &[u8]) -> anyhow::Result<()> {
+    stream.set_nodelay(true)?;
+    let mut buffer = [0; 4096];
+    let mut filled = 0;
+    loop {
+        let read = stream.read(&mut buffer[filled..]).await?;
+        if read == 0 {
+            return Ok(());
+        }
+        filled += read;
+        if head_end(&buffer[..filled]).is_some() {
+            filled = 0;
+            stream.write_all(answer).await?;
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! From a sample to the event that tells it: nodes that the bench itself plays, among a fleet.
+//!
+//! Each sample carries a label of its own beside new rates. The label is in the delta in words, so that the time can be
+//! taken whatever the coding of rows is.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    net::SocketAddr,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use anyhow::Context;
+use async_nats::{Client, jetstream};
+use tidemap_service::clock;
+use tidemap_wire::{Bps, Hello, NodeId, Report, Sample, encode, subject};
+use tokio::{task::JoinSet, time::Instant};
+
+use crate::stream::EventStream;
+
+/// Probes at a time; each is a node.
+const PROBES: u64 = 8;
+/// A frame of a whole fleet.
+const FRAME_BYTES: usize = 16 << 20;
+/// What every label begins with.
+const MARK: &[u8] = b"probe-mark-";
+/// After the last sample, for its event to come.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+type Sent = Arc<Mutex<HashMap<String, Instant>>>;
+
+/// What was measured.
+pub struct Probed {
+    pub latencies_us: Vec<u64>,
+    /// Samples of which no event told within seconds.
+    pub lost: usize,
+}
+
+/// Sends at least `samples` samples, and reads when the API tells them.
+pub async fn measure(client: Client, api: SocketAddr, samples: u64) -> anyhow::Result<Probed> {
+    let mut stream = EventStream::open(api, "identity").await?;
+    let sent = Sent::default();
+    let mut probes = JoinSet::new();
+    for number in 0..PROBES {
+        probes.spawn(probe(client.clone(), number, samples.div_ceil(PROBES), Arc::clone(&sent)));
+    }
+    let mut latencies_us = Vec::new();
+    let mut frame = Vec::new();
+    let mut until: Option<Instant> = None;
+    while until.is_none_or(|until| Instant::now() < until && !lock(&sent).is_empty()) {
+        // Something comes at least once a second.
+        stream.frame(&mut frame, FRAME_BYTES).await?;
+        let now = Instant::now();
+        for at in marks(&frame).filter_map(|mark| lock(&sent).remove(mark)) {
+            latencies_us.push(u64::try_from(now.duration_since(at).as_micros())?);
+        }
+        if until.is_none() && probes.is_empty() {
+            until = Some(Instant::now() + PATIENCE);
+        }
+        while let Some(ended) = probes.try_join_next() {
+            ended??;
+        }
+    }
+    let lost = lock(&sent).len();
+    Ok(Probed { latencies_us, lost })
+}
+
+fn lock(sent: &Sent) -> MutexGuard<'_, HashMap<String, Instant>> {
+    sent.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// One node, which reports about once a second at random moments.
+async fn probe(client: Client, number: u64, samples: u64, sent: Sent) -> anyhow::Result<()> {
+    let js = jetstream::new(client);
+    let node = NodeId::from_name(&format!("probe-node-{number}"))?;
+    let (boot, mut rx_bytes, mut before) = (fastrand::u64(1..1 << 48), 0, Instant::now());
+    for seq in 1..=samples {
+        tokio::time::sleep(Duration::from_millis(fastrand::u64(700..1_300))).await;
+        let now = Instant::now();
+        let elapsed = now.duration_since(before);
+        before = now;
+        let (bytes, elapsed_ms) = (fastrand::u64(100_000..1_000_000), u64::try_from(elapsed.as_millis())?);
+        rx_bytes += bytes;
+        let mark = format!("probe-mark-{number}-{seq}");
+        let sample = Sample {
+            seq,
+            at_ms: clock::unix_ms(),
+            elapsed_ms: u32::try_from(elapsed_ms)?,
+            rx_bytes,
+            rx_bps: Bps::over(bytes, elapsed_ms),
+            ..Sample::default()
+        };
+        let labels = BTreeMap::from([("mark".to_owned(), mark.clone())]);
+        let hello = Some(Box::new(Hello { labels, ..Hello::default() }));
+        let report = encode(&Report { node: node.clone(), boot, hello, samples: vec![sample] });
+        lock(&sent).insert(mark, Instant::now());
+        js.publish(subject::sample(&node), report.into()).await?.await.context("the broker refused")?;
+    }
+    Ok(())
+}
+
+/// All labels of ours in a frame.
+fn marks(frame: &[u8]) -> impl Iterator<Item = &str> {
+    // A label ends at its quotation mark.
+    let texts = frame.split(|byte| *byte == b'"').filter(|text| text.starts_with(MARK));
+    texts.filter_map(|text| std::str::from_utf8(text).ok())
+}

@@ -1,0 +1,104 @@
+//! The figures: one table on the screen, one file for programs.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use serde::Serialize;
+
+/// What a figure must be.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Goal {
+    AtLeast(f64),
+    AtMost(f64),
+    /// It says where something ends, and nothing that must be reached.
+    Ceiling,
+    /// It is there to explain another.
+    None,
+}
+
+#[derive(Debug, Serialize)]
+struct Row {
+    what: String,
+    figure: f64,
+    unit: &'static str,
+    goal: Goal,
+    held: bool,
+}
+
+/// All figures of a run.
+#[derive(Debug, Default, Serialize)]
+pub struct Table {
+    rows: Vec<Row>,
+    /// What figures alone do not say.
+    words: Vec<String>,
+}
+
+impl Table {
+    /// Notes a figure, and says it at once: a long run shall not be silent.
+    pub fn note(&mut self, what: impl Into<String>, figure: f64, unit: &'static str, goal: Goal) {
+        let held = match goal {
+            Goal::AtLeast(least) => figure >= least,
+            Goal::AtMost(most) => figure <= most,
+            Goal::Ceiling | Goal::None => true,
+        };
+        let row = Row { what: what.into(), figure, unit, goal, held };
+        eprintln!("  {}: {} {}", row.what, number(row.figure), row.unit);
+        self.rows.push(row);
+    }
+
+    /// Notes a sentence, and says it at once.
+    pub fn say(&mut self, words: String) {
+        eprintln!("  {words}");
+        self.words.push(words);
+    }
+
+    /// Prints everything, and returns whether all goals were reached.
+    pub fn print(&self) -> bool {
+        let width = self.rows.iter().map(|row| row.what.chars().count()).max().unwrap_or(0);
+        println!("{:width$}  {:>12} {:14} {:>12}", "what", "figure", "", "goal");
+        for row in &self.rows {
+            let goal = match row.goal {
+                Goal::AtLeast(least) => format!(">= {}", number(least)),
+                Goal::AtMost(most) => format!("<= {}", number(most)),
+                Goal::Ceiling => "ceiling".to_owned(),
+                Goal::None => String::new(),
+            };
+            let verdict = if row.held { "" } else { "  MISSED" };
+            println!("{:width$}  {:>12} {:14} {goal:>12}{verdict}", row.what, number(row.figure), row.unit);
+        }
+        for words in &self.words {
+            println!("{words}");
+        }
+        let has_goal = |row: &&Row| matches!(row.goal, Goal::AtLeast(_) | Goal::AtMost(_));
+        let (held, missed): (Vec<&Row>, Vec<&Row>) =
+            self.rows.iter().filter(has_goal).partition(|row| row.held);
+        println!("goals: {} reached, {} missed", held.len(), missed.len());
+        for row in &missed {
+            println!("missed: {}", row.what);
+        }
+        missed.is_empty()
+    }
+
+    /// Writes everything as JSON.
+    pub fn write(&self, path: &Path) -> anyhow::Result<()> {
+        std::fs::create_dir_all(path.parent().context("a file in a folder")?)?;
+        std::fs::write(path, serde_json::to_vec_pretty(self)?)
+            .with_context(|| format!("cannot write {}", path.display()))
+    }
+}
+
+/// A file in the folder for figures of the target folder that this program lies in.
+pub fn path_of(file: &str) -> anyhow::Result<PathBuf> {
+    let program = std::env::current_exe()?;
+    let target = program.ancestors().nth(3).context("a bench lies in target/release/deps")?;
+    Ok(target.join("bench").join(file))
+}
+
+fn number(figure: f64) -> String {
+    match figure.abs() {
+        large if large >= 1_000.0 => format!("{figure:.0}"),
+        middling if middling >= 10.0 => format!("{figure:.1}"),
+        _ => format!("{figure:.2}"),
+    }
+}

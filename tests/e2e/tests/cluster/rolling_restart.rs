@@ -1,0 +1,158 @@
+//! Everything is restarted, one after the other, while people look: nothing that was acknowledged is missing, and the page
+//! hardly stands still. Prints for how long, for each step. `TIDEMAP_ROUNDS=3` restarts the three servers so often.
+
+use std::time::Duration;
+
+use anyhow::Context;
+use tidemap_e2e::scenario::{Scenario, TAKEOVER};
+use tidemap_testkit::{
+    cluster::{Edge, TestCluster},
+    eventually, is_long,
+    machine::{self, StallWatch},
+    process::Tidemap,
+    viewer::Viewer,
+};
+use tokio::time::Instant;
+
+const START_TIMEOUT: Duration = Duration::from_secs(60);
+const WORKERS: usize = 4;
+/// So many nodes that something moves in each partition at every tick.
+const NODES: u64 = 240;
+
+/// For how long the page may stand still at any step, on a machine of usual speed.
+const LONGEST_STANDSTILL: Duration = Duration::from_secs(2);
+/// What is seen moves in steps of a quarter of a second, the owners' and the api's.
+const TICKS: Duration = Duration::from_millis(500);
+
+/// How many of several of a kind are restarted: in short, one stands for all.
+fn turns(all: usize) -> usize {
+    if is_long() { all } else { 1 }
+}
+
+/// How often each server is restarted.
+fn rounds() -> usize {
+    std::env::var("TIDEMAP_ROUNDS").map_or(1, |rounds| rounds.parse().unwrap())
+}
+
+/// An api at an address that it keeps.
+struct Api {
+    process: Tidemap,
+    address: String,
+}
+
+impl Api {
+    async fn start(cluster: &TestCluster, address: &str) -> Self {
+        let key = cluster.keys.service_seed_path();
+        let broker = ["--nats-url", &cluster.url(), "--creds", key.to_str().unwrap()];
+        let process = Tidemap::start(&[&["api", "--http", address], &broker[..]].concat()).unwrap();
+        let url = eventually(START_TIMEOUT, || async {
+            let log = process.log();
+            let url = log.split_whitespace().find(|word| word.starts_with("http://")).map(str::to_owned);
+            url.with_context(|| format!("no address: {log}"))
+        });
+        let address = url.await.unwrap().replace("http://", "");
+        Self { process, address }
+    }
+
+    fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    async fn restart(&mut self, cluster: &TestCluster) {
+        assert!(self.process.terminate().await.unwrap().success(), "{}", self.process.log());
+        *self = Self::start(cluster, &self.address).await;
+    }
+}
+
+/// What each step did to the page.
+struct Steps {
+    begun: Instant,
+    viewer: Viewer,
+    stalls: StallWatch,
+    standstills: Vec<Step>,
+}
+
+#[derive(Debug)]
+struct Step {
+    name: String,
+    standstill: Duration,
+    /// For how long nothing ran on this machine.
+    stalled: Duration,
+}
+
+impl Steps {
+    /// Waits until everything works again after a step, and notes for how long the page stood still.
+    async fn done(&mut self, step: &str, scenario: &Scenario) {
+        scenario.all_fresh().await.with_context(|| step.to_owned()).unwrap();
+        let standstill = self.viewer.longest_standstill().await.with_context(|| step.to_owned()).unwrap();
+        let stalled = self.stalls.take();
+        eprintln!(
+            "rolling restart, {:.1} s, {step}: the page stood still for at most {:.2} s, the machine for {:.2} s",
+            self.begun.elapsed().as_secs_f64(),
+            standstill.as_secs_f64(),
+            stalled.as_secs_f64(),
+        );
+        self.standstills.push(Step { name: step.to_owned(), standstill, stalled });
+    }
+}
+
+#[tokio::test]
+async fn everything_is_restarted_in_turn_and_nobody_notices() {
+    let mut cluster = TestCluster::start().await.unwrap();
+    let mut edge = Edge::start(&cluster).unwrap();
+    let url = cluster.url();
+    let mut scenario =
+        Scenario::start_with("rolling restart", &cluster.keys, (&url, &url), WORKERS, &["--replicas", "3"])
+            .await
+            .unwrap();
+    let mut relays = vec![edge.relay().unwrap(), edge.relay().unwrap()];
+    let fleet = scenario.fleet_at((&edge.url, &edge.keys), NODES, &[]).await.unwrap();
+    // Beside the scenario's own, by which the oracle looks.
+    let mut apis = [Api::start(&cluster, "127.0.0.1:0").await, Api::start(&cluster, "127.0.0.1:0").await];
+    let viewer = Viewer::start_among(apis.iter().map(Api::url).collect());
+    cluster.healed().await.unwrap();
+    viewer.longest_standstill().await.unwrap();
+    let mut steps =
+        Steps { begun: Instant::now(), viewer, stalls: StallWatch::start(), standstills: Vec::new() };
+    steps.done("nothing yet", &scenario).await;
+
+    for number in (0..3).cycle().take(3 * rounds()) {
+        cluster.retire(number).await.unwrap();
+        steps.done(&format!("server {number} gone"), &scenario).await;
+        cluster.restart(number).unwrap();
+        cluster.healed().await.unwrap();
+        if is_long() {
+            steps.done(&format!("server {number} back"), &scenario).await;
+        }
+    }
+    edge.restart().await.unwrap();
+    steps.done("the edge's server", &scenario).await;
+    for number in 0..turns(WORKERS) {
+        let mut leaving = scenario.workers.remove(0);
+        assert!(leaving.terminate().await.unwrap().success(), "{}", leaving.log());
+        scenario.add_worker().unwrap();
+        steps.done(&format!("worker {number}"), &scenario).await;
+    }
+    for number in 0..turns(relays.len()) {
+        let mut leaving = relays.remove(0);
+        assert!(leaving.terminate().await.unwrap().success(), "{}", leaving.log());
+        relays.push(edge.relay().unwrap());
+        steps.done(&format!("relay {number}"), &scenario).await;
+    }
+    for (number, api) in apis.iter_mut().enumerate().take(turns(2)) {
+        api.restart(&cluster).await;
+        steps.done(&format!("api {number}"), &scenario).await;
+    }
+    let Steps { viewer, standstills, .. } = steps;
+    let snapshots = viewer.snapshots();
+    scenario.end(fleet).await.unwrap().assert_held(TAKEOVER);
+    let longest = standstills.iter().max_by_key(|step| step.standstill).unwrap();
+    eprintln!(
+        "rolling restart: at most {:.2?} ({}), {snapshots} snapshots",
+        longest.standstill, longest.name
+    );
+    let bound = machine::scaled(LONGEST_STANDSTILL) + TICKS;
+    let is_too_long = |step: &&Step| step.standstill > bound + step.stalled;
+    let too_long: Vec<_> = standstills.iter().filter(is_too_long).collect();
+    assert!(too_long.is_empty(), "longer than {bound:.1?} and the machine's stalls: {too_long:?}");
+}

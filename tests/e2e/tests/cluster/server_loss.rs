@@ -1,0 +1,43 @@
+//! Three servers with three copies of each stream: any one of them may go, and nothing that was acknowledged is missing.
+
+use tidemap_e2e::scenario::{Scenario, TAKEOVER_AFTER_OUTAGE, endure, lasting};
+use tidemap_testkit::cluster::{Edge, TestCluster};
+
+#[tokio::test]
+async fn whatever_is_killed_or_cut_off_loses_nothing() {
+    let mut cluster = TestCluster::start().await.unwrap();
+    let mut edge = Edge::start(&cluster).unwrap();
+    let url = cluster.url();
+    let mut scenario =
+        Scenario::start_with("three servers", &cluster.keys, (&url, &url), 2, &["--replicas", "3"])
+            .await
+            .unwrap();
+    let mut relays = [edge.relay().unwrap(), edge.relay().unwrap()];
+    let fleet = scenario.fleet_at((&edge.url, &edge.keys), 60, &[]).await.unwrap();
+    let stream = "TIDEMAP_0";
+    let lasting = lasting(60, 0);
+
+    let leader = cluster.leader_of(stream).await.unwrap();
+    cluster.kill(leader).await.unwrap();
+    scenario.all_fresh().await.unwrap();
+    endure(lasting).await;
+    cluster.restart(leader).unwrap();
+    cluster.healed().await.unwrap();
+
+    let minority = cluster.leader_of(stream).await.unwrap();
+    cluster.freeze(minority).unwrap();
+    scenario.all_fresh().await.unwrap();
+    endure(lasting).await;
+    cluster.thaw(minority).unwrap();
+    cluster.healed().await.unwrap();
+
+    relays[0].kill().await.unwrap();
+    relays[0] = edge.relay().unwrap();
+    scenario.workers.remove(0).kill().await.unwrap();
+    scenario.add_worker().unwrap();
+    edge.kill_and_restart().await.unwrap();
+    scenario.all_fresh().await.unwrap();
+
+    // A stream elects a leader within some seconds, too.
+    scenario.end(fleet).await.unwrap().assert_held(TAKEOVER_AFTER_OUTAGE * 2);
+}

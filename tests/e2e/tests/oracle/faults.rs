@@ -1,0 +1,265 @@
+//! Whatever breaks: every average and every total is what the oracle says, and nothing that was acknowledged is missing.
+//!
+//! Each test prints its verdict in one line. `TIDEMAP_LONG=1` makes the faults as long as they are in practice.
+
+use std::time::Duration;
+
+use anyhow::ensure;
+use tidemap_e2e::scenario::{Scenario, TAKEOVER, TAKEOVER_AFTER_OUTAGE, endure, lasting};
+use tidemap_testkit::{broker::TestBroker, eventually, is_long, proxy::Proxy};
+use tokio::time::Instant;
+
+/// Most fleets here have so many nodes, each of which reports once a second.
+const NODES: usize = 100;
+
+#[tokio::test]
+async fn workers_that_are_killed_lose_nothing() {
+    let broker = TestBroker::start().await.unwrap();
+    let mut scenario = Scenario::start("workers killed", &broker.keys, &broker.url, 4).await.unwrap();
+    let fleet = scenario.fleet(NODES as u64, &[]).await.unwrap();
+    for _ in 0..if is_long() { 20 } else { 2 } {
+        let victim = fastrand::usize(..scenario.workers.len());
+        scenario.workers.swap_remove(victim).kill().await.unwrap();
+        scenario.add_worker().unwrap();
+        scenario.spread().await.unwrap();
+        scenario.all_fresh().await.unwrap();
+    }
+    scenario.end(fleet).await.unwrap().assert_held(TAKEOVER);
+}
+
+#[tokio::test]
+async fn a_worker_that_froze_and_wakes_is_outranked() {
+    let broker = TestBroker::start().await.unwrap();
+    let scenario = Scenario::start("worker frozen", &broker.keys, &broker.url, 2).await.unwrap();
+    let fleet = scenario.fleet(NODES as u64, &[]).await.unwrap();
+    let before = scenario.epochs();
+    // For a moment only: it is not dead yet. A machine that stands still meanwhile makes it longer.
+    let frozen = Instant::now();
+    scenario.workers[0].freeze().unwrap();
+    endure(Duration::from_millis(3_500)).await;
+    scenario.workers[0].thaw().unwrap();
+    let frozen = frozen.elapsed();
+    scenario.all_fresh().await.unwrap();
+    if frozen < Duration::from_secs(4) {
+        assert_eq!(scenario.epochs(), before, "who was gone for less than 5 s keeps what it has");
+    }
+    scenario.spread().await.unwrap();
+    let before = scenario.epochs();
+    scenario.begin_anew();
+
+    let told = |what| scenario.workers[0].log().matches(what).count();
+    scenario.workers[0].freeze().unwrap();
+    let left_before = told("left a partition");
+    let owned = told("took a partition") - left_before;
+    assert!(owned > 0);
+    let lost = eventually(TAKEOVER, || async {
+        let taken = scenario.epochs().iter().filter(|(partition, epoch)| before[partition] < **epoch).count();
+        ensure!(taken == owned, "{owned} were its, {taken} went to the other");
+        Ok(taken)
+    })
+    .await
+    .unwrap();
+    if is_long() {
+        endure(Duration::from_secs(50)).await;
+    }
+    // A worker that wakes sees that its lease is old, and says nothing. So that nothing depends on this, we say and write
+    // for it what it could have.
+    scenario.claim_out_of_turn(&before).await.unwrap();
+    let deltas = scenario.speak_out_of_turn().await.unwrap();
+    let checkpoints = scenario.write_out_of_turn(&before).await.unwrap();
+    eprintln!("worker frozen: {lost} partitions lost, deltas {deltas:?}, checkpoints {checkpoints:?}");
+    assert_eq!(deltas.refused, deltas.tried);
+    assert_eq!(checkpoints.refused, checkpoints.tried);
+
+    scenario.workers[0].thaw().unwrap();
+    eventually(TAKEOVER, || async {
+        let left = told("left a partition") - left_before;
+        ensure!(left >= lost, "it has left {left} of {lost} partitions");
+        Ok(())
+    })
+    .await
+    .unwrap();
+    scenario.all_fresh().await.unwrap();
+    let verdict = scenario.end(fleet).await.unwrap();
+    assert!(verdict.outranked >= deltas.tried && verdict.stale >= deltas.tried, "{verdict}");
+    verdict.assert_held(TAKEOVER);
+}
+
+#[tokio::test]
+async fn a_broker_that_is_killed_again_and_again_loses_nothing() {
+    let mut broker = TestBroker::start().await.unwrap();
+    let scenario = Scenario::start("broker killed", &broker.keys, &broker.url, 2).await.unwrap();
+    let fleet = scenario.fleet(NODES as u64, &[]).await.unwrap();
+    for _ in 0..if is_long() { 5 } else { 2 } {
+        endure(lasting(10, 0)).await;
+        broker.server.kill().await.unwrap();
+        broker.server.restart().await.unwrap();
+        scenario.all_fresh().await.unwrap();
+    }
+    let verdict = scenario.end(fleet).await.unwrap();
+    verdict.assert_held(TAKEOVER_AFTER_OUTAGE);
+    assert_eq!(verdict.successions, 0, "nobody is dead because the broker was: {verdict}");
+}
+
+#[tokio::test]
+async fn a_broker_whose_store_is_wiped_gets_back_what_agents_hold() {
+    tokio::join!(wipe("store wiped", false), wipe("store wiped, workers killed", true));
+}
+
+/// Wipes the broker's store, and perhaps kills those who know what was in it.
+async fn wipe(name: &'static str, kill: bool) {
+    let mut broker = TestBroker::start().await.unwrap();
+    let mut scenario = Scenario::start(name, &broker.keys, &broker.url, 2).await.unwrap();
+    let fleet = scenario.fleet(NODES as u64, &[]).await.unwrap();
+    // Agents resend 10 s by themselves: what came before must be kept by the workers.
+    scenario.reported(NODES * if is_long() { 30 } else { 12 }).await.unwrap();
+    broker.lose_disk().await.unwrap();
+    scenario.all_fresh().await.unwrap();
+    // What the workers write down is more than the log holds.
+    scenario.checkpointed().await.unwrap();
+    if kill {
+        for mut worker in std::mem::take(&mut scenario.workers) {
+            worker.kill().await.unwrap();
+        }
+        scenario.add_worker().unwrap();
+        scenario.all_fresh().await.unwrap();
+    }
+    scenario.end(fleet).await.unwrap().assert_held(TAKEOVER_AFTER_OUTAGE * 2);
+}
+
+#[tokio::test]
+async fn a_network_that_swallows_everything_loses_nothing() {
+    let broker = TestBroker::start().await.unwrap();
+    let proxy = Proxy::start(broker.server.address()).await.unwrap();
+    let urls = (broker.url.as_str(), proxy.url());
+    let scenario =
+        Scenario::start_with("network cut", &broker.keys, (urls.0, &urls.1), 2, &[]).await.unwrap();
+    let fleet = scenario.fleet(NODES as u64, &[]).await.unwrap();
+    let cut = lasting(60, 12);
+    proxy.cut();
+    endure(cut).await;
+    proxy.heal();
+    scenario.all_fresh().await.unwrap();
+    // While all workers are cut off nobody can speak.
+    let verdict = scenario.end(fleet).await.unwrap();
+    verdict.assert_held(cut + TAKEOVER_AFTER_OUTAGE);
+    assert_eq!(verdict.successions, 0, "nobody is dead because the network was: {verdict}");
+}
+
+#[tokio::test]
+async fn a_worker_that_is_cut_off_is_replaced_and_outranked() {
+    let broker = TestBroker::start().await.unwrap();
+    let proxy = Proxy::start(broker.server.address()).await.unwrap();
+    let mut scenario = Scenario::start("one worker cut off", &broker.keys, &broker.url, 1).await.unwrap();
+    scenario.add_worker_at(&proxy.url()).unwrap();
+    let fleet = scenario.fleet(NODES as u64, &[]).await.unwrap();
+    scenario.all_fresh().await.unwrap();
+    proxy.cut();
+    eventually(TAKEOVER, || async {
+        ensure!(scenario.owners() == 1, "{} workers speak", scenario.owners());
+        Ok(())
+    })
+    .await
+    .unwrap();
+    // So long that it has something to say which nobody heard.
+    endure(lasting(50, 4)).await;
+    proxy.heal();
+    scenario.all_fresh().await.unwrap();
+    let verdict = scenario.end(fleet).await.unwrap();
+    // What it said before it noticed comes out of the network only now.
+    assert!(verdict.outranked > 0 && verdict.stale > 0, "{verdict}");
+    verdict.assert_held(TAKEOVER);
+}
+
+#[tokio::test]
+async fn duplicates_disorder_and_wrong_clocks_change_nothing() {
+    let broker = TestBroker::start().await.unwrap();
+    let scenario =
+        Scenario::start("duplicates, disorder, skew, leap", &broker.keys, &broker.url, 2).await.unwrap();
+    let faults = ["--duplicate", "0.1", "--shuffle", "5", "--skew", "3600", "--leap", "60"];
+    let fleet = scenario.fleet(200, &faults).await.unwrap();
+    scenario.reported(200 * if is_long() { 120 } else { 10 }).await.unwrap();
+    let verdict = scenario.end(fleet).await.unwrap();
+    assert!(verdict.duplicates > verdict.acknowledged / 20, "{verdict}");
+    verdict.assert_held(TAKEOVER);
+}
+
+/// No agent of ours tells such times: its own clock never falls within a run. Others may.
+#[tokio::test]
+async fn clocks_that_are_put_back_beyond_the_windows_begin_them_anew_amid_disorder_too() {
+    tokio::join!(
+        undergo("clocks put back hours", &["--leap", "7200"]),
+        undergo("clocks put back hours, disorder", &["--leap", "7200", "--shuffle", "5"]),
+    );
+}
+
+#[tokio::test]
+async fn agents_that_crash_all_the_time_lose_nothing_even_when_they_are_heard_in_disorder() {
+    tokio::join!(
+        undergo("agents crash", &["--restart-every", "3"]),
+        undergo("agents crash, disorder", &["--restart-every", "3", "--shuffle", "3"]),
+    );
+}
+
+/// A fleet that goes wrong in these ways.
+async fn undergo(name: &'static str, faults: &[&str]) {
+    let broker = TestBroker::start().await.unwrap();
+    let scenario = Scenario::start(name, &broker.keys, &broker.url, 2).await.unwrap();
+    let fleet = scenario.fleet(150, faults).await.unwrap();
+    scenario.reported(150 * if is_long() { 120 } else { 10 }).await.unwrap();
+    scenario.end(fleet).await.unwrap().assert_held(TAKEOVER);
+}
+
+#[tokio::test]
+async fn agents_that_freeze_and_go_on_count_what_passed_meanwhile() {
+    let broker = TestBroker::start().await.unwrap();
+    let scenario = Scenario::start("agents frozen", &broker.keys, &broker.url, 2).await.unwrap();
+    let fleet = scenario.fleet(NODES as u64, &[]).await.unwrap();
+    fleet.freeze().unwrap();
+    // Just below the longest time that a sample may cover.
+    endure(lasting(58, 7)).await;
+    fleet.thaw().unwrap();
+    scenario.reported(NODES * if is_long() { 20 } else { 4 }).await.unwrap();
+    scenario.end(fleet).await.unwrap().assert_held(lasting(60, 8) + TAKEOVER);
+}
+
+#[tokio::test]
+async fn all_workers_that_die_at_once_are_replaced_from_checkpoints_and_the_log() {
+    let broker = TestBroker::start().await.unwrap();
+    let mut scenario = Scenario::start("all workers killed", &broker.keys, &broker.url, 2).await.unwrap();
+    let fleet = scenario.fleet(NODES as u64, &["--duplicate", "0.1"]).await.unwrap();
+    for _ in 0..if is_long() { 8 } else { 1 } {
+        scenario.checkpointed().await.unwrap();
+        // Something has come since.
+        scenario.reported(2 * NODES).await.unwrap();
+        for mut worker in std::mem::take(&mut scenario.workers) {
+            worker.kill().await.unwrap();
+        }
+        scenario.add_worker().unwrap();
+        scenario.add_worker().unwrap();
+        scenario.all_fresh().await.unwrap();
+    }
+    scenario.end(fleet).await.unwrap().assert_held(TAKEOVER);
+}
+
+#[tokio::test]
+async fn everything_at_once_loses_nothing() {
+    let mut broker = TestBroker::start().await.unwrap();
+    let mut scenario = Scenario::start("everything at once", &broker.keys, &broker.url, 3).await.unwrap();
+    let fleet = scenario
+        .fleet(NODES as u64, &["--duplicate", "0.1", "--shuffle", "2", "--skew", "3600"])
+        .await
+        .unwrap();
+    for _ in 0..if is_long() { 10 } else { 1 } {
+        endure(lasting(12, 0)).await;
+        scenario.workers[0].freeze().unwrap();
+        scenario.workers.swap_remove(1).kill().await.unwrap();
+        broker.server.kill().await.unwrap();
+        broker.server.restart().await.unwrap();
+        scenario.add_worker().unwrap();
+        endure(Duration::from_secs(fastrand::u64(2..8))).await;
+        scenario.workers[0].thaw().unwrap();
+        scenario.all_fresh().await.unwrap();
+    }
+    scenario.end(fleet).await.unwrap().assert_held(TAKEOVER_AFTER_OUTAGE * 2);
+}

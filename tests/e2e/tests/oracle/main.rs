@@ -1,0 +1,7 @@
+//! Whatever breaks: every average and every total is what the oracle says, and nothing that was acknowledged is missing.
+#![expect(clippy::unwrap_used, reason = "a failing test panics, its helpers too")]
+
+mod faults;
+mod relay;
+mod scale;
+mod wrong_samples;

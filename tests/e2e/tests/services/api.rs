@@ -1,0 +1,167 @@
+//! The api as its operators and careless clients meet it: cut off, asked for nonsense, logged.
+
+use std::{net::SocketAddr, time::Duration};
+
+use anyhow::{Context, ensure};
+use serde_json::Value;
+use tidemap_testkit::{
+    broker::TestBroker,
+    eventually,
+    http::{self, get, get_json},
+    process::Tidemap,
+    proxy::Proxy,
+};
+use tidemap_wire::http::{ErrorJson, StatsJson};
+
+const SOON: Duration = Duration::from_secs(30);
+const TOKEN: &str = "hunter2-hunter2";
+/// What browsers make of a user `u` and the token as password.
+const BASIC: &str = "dTpodW50ZXIyLWh1bnRlcjI=";
+
+/// Starts an api that reaches the broker at `broker`, and waits until it says where it is.
+async fn api(broker: &TestBroker, nats_url: &str, more: &[&str]) -> (Tidemap, String) {
+    let key = broker.keys.service_seed_path();
+    let args = ["api", "--http", "127.0.0.1:0", "--nats-url", nats_url, "--creds", key.to_str().unwrap()];
+    let api = Tidemap::start(&[&args, more].concat()).unwrap();
+    let url = eventually(SOON, || async {
+        let log = api.log();
+        let from = log.find("http://").with_context(|| format!("no address: {log}"))?;
+        let is_end = |letter: char| letter.is_whitespace() || letter == '"';
+        Ok(log[from..].split(is_end).next().unwrap_or_default().to_owned())
+    })
+    .await
+    .unwrap();
+    (api, url)
+}
+
+/// Sends a request with these headers and returns the status.
+async fn status(method: &'static str, url: String, headers: Vec<(&'static str, String)>) -> u16 {
+    let ask = move || {
+        let mut request = ureq::http::Request::builder().method(method).uri(url);
+        for (name, value) in headers {
+            request = request.header(name, value);
+        }
+        let agent: ureq::Agent = ureq::Agent::config_builder().http_status_as_error(false).build().into();
+        agent.run(request.body(()).unwrap()).unwrap().status().as_u16()
+    };
+    tokio::task::spawn_blocking(ask).await.unwrap()
+}
+
+#[tokio::test]
+async fn an_api_that_is_cut_off_says_so_when_asked_and_on_its_streams() {
+    let broker = TestBroker::start().await.unwrap();
+    let address: SocketAddr = broker.url.strip_prefix("nats://").unwrap().parse().unwrap();
+    let proxy = Proxy::start(address).await.unwrap();
+    let _worker = broker.ingest(&[]).unwrap();
+    let _fleet = broker.simulate(40).unwrap();
+    let (_api, url) = api(&broker, &proxy.url(), &[]).await;
+    let ready = async |expected: u16| {
+        let answer = eventually(SOON, || async {
+            let answer = get(format!("{url}/readyz")).await?;
+            ensure!(answer.status == expected, "{}: {}", answer.status, answer.body);
+            Ok(answer)
+        });
+        answer.await.unwrap()
+    };
+    ready(200).await;
+    let stats: StatsJson = get_json(format!("{url}/api/stats")).await.unwrap();
+    assert!(stats.lag_messages.is_some(), "{stats:?}");
+    assert!(stats.view_age_ms.is_some_and(|age| age < 3_000), "{stats:?}");
+
+    let mut events = http::events(format!("{url}/api/stream"), None);
+    proxy.cut();
+    // Not all at once: their owners have spoken at different times.
+    eventually(SOON, || async {
+        let refused: ErrorJson = ready(503).await.json()?;
+        let detail = refused.detail;
+        ensure!(detail == "no fresh view of partition 0, 1, 2, 3, 4, 5, 6, 7", "{detail}");
+        Ok(())
+    })
+    .await
+    .unwrap();
+    let mut stale: Vec<StatsJson> = Vec::new();
+    while stale.len() < 3 {
+        let event = tokio::time::timeout(SOON, events.recv()).await.unwrap().unwrap();
+        if event.name == "stats" {
+            let stats: StatsJson = serde_json::from_value(event.data).unwrap();
+            stale.extend((stats.partitions_fresh == 0).then_some(stats));
+        }
+    }
+    let ages: Vec<u64> = stale.iter().map(|stats| stats.view_age_ms.unwrap()).collect();
+    assert!(ages[0] >= 2_000 && ages.is_sorted_by(|one, next| one < next), "{ages:?}");
+    eprintln!("cut off: view_age_ms of three stats events in a row {ages:?}");
+
+    proxy.heal();
+    ready(200).await;
+    let stats: StatsJson = get_json(format!("{url}/api/stats")).await.unwrap();
+    assert!(stats.view_age_ms.is_some_and(|age| age < ages[0]), "{stats:?}");
+}
+
+#[tokio::test]
+async fn a_request_is_one_line_of_json_without_secrets() {
+    let broker = TestBroker::start().await.unwrap();
+    let flags = ["--api-token", TOKEN, "--log", "trace", "--log-format", "json"];
+    let (api, url) = api(&broker, &broker.url, &flags).await;
+    let bearer = || vec![("authorization", format!("Bearer {TOKEN}"))];
+    assert_eq!(status("GET", format!("{url}/api/openapi.json?token={TOKEN}"), bearer()).await, 200);
+    assert_eq!(status("GET", format!("{url}/api/nodes?token={TOKEN}"), bearer()).await, 422);
+    assert_eq!(status("DELETE", format!("{url}/api/nodes/nobody?token={TOKEN}"), bearer()).await, 503);
+    let basic = vec![("authorization", format!("Basic {BASIC}"))];
+    assert_eq!(status("GET", format!("{url}/healthz?token={TOKEN}"), basic).await, 200);
+
+    let lines = eventually(SOON, || async {
+        let lines: Vec<Value> = api
+            .log()
+            .lines()
+            .map(serde_json::from_str)
+            .collect::<Result<_, _>>()
+            .context("a line of JSON")?;
+        let requests: Vec<Value> = lines.into_iter().filter(|line| line["message"] == "answered").collect();
+        ensure!(requests.len() == 4, "{requests:?}");
+        Ok(requests)
+    });
+    let lines = lines.await.unwrap();
+    let requests: Vec<String> =
+        lines.iter().map(|line| format!("{} {} {}", line["method"], line["path"], line["status"])).collect();
+    let expected = [
+        r#""GET" "/api/openapi.json" 200"#,
+        r#""GET" "/api/nodes" 422"#,
+        r#""DELETE" "/api/nodes/nobody" 503"#,
+        r#""GET" "/healthz" 200"#,
+    ];
+    assert_eq!(requests, expected);
+    assert!(lines.iter().all(|line| line["ms"].is_f64()), "{lines:?}");
+    let log = api.log();
+    assert!(!log.contains(TOKEN) && !log.contains(BASIC), "{log}");
+}
+
+#[tokio::test]
+async fn nonsense_is_told_what_is_wrong_with_it() {
+    let broker = TestBroker::start().await.unwrap();
+    let (_api, url) = api(&broker, &broker.url, &[]).await;
+    for (path, wrong) in [
+        ("/api/nodes?nosuch=1", "nosuch: "),
+        ("/api/nodes?status=up", "status: "),
+        ("/api/nodes?sort=shoe", "sort: "),
+        ("/api/nodes?limit=-1", "limit: "),
+        ("/api/nodes?limit=1&limit=1", "limit: "),
+        ("/api/nodes/web-01?at=now", "at: "),
+        ("/api/stats?by=shoe", "by: "),
+        ("/api/stats?by=label:", "by: "),
+        ("/api/stats?sort=by", "sort: "),
+        ("/api/stream?token=x", "token: "),
+    ] {
+        let answer = get(format!("{url}{path}")).await.unwrap();
+        let error: ErrorJson = answer.json().unwrap();
+        assert_eq!(answer.status, 422, "{path}: {}", error.detail);
+        assert!(error.detail.starts_with(wrong), "{path}: {}", error.detail);
+    }
+    for cursor in ["x", "1-", "18446744073709551616-1", "-1-1"] {
+        let headers = vec![("last-event-id", cursor.to_owned())];
+        assert_eq!(status("GET", format!("{url}/api/stream"), headers).await, 422, "{cursor}");
+    }
+    // A place of another process's is none of ours, and gets everything.
+    let mut events = http::events(format!("{url}/api/stream"), Some("7-7".to_owned()));
+    let event = tokio::time::timeout(SOON, events.recv()).await.unwrap().unwrap();
+    assert_eq!(event.name, "snapshot");
+}

@@ -1,0 +1,139 @@
+//! Other people's programs judge what the services answer: Prometheus' own checker of metrics, and a tester that makes
+//! requests up from the description of the API. `cargo xtask test` fetches both.
+
+use std::{
+    io::Write,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+    time::Duration,
+};
+
+use anyhow::{Context, ensure};
+use tidemap_testkit::{
+    broker::TestBroker,
+    eventually,
+    http::{get, get_json},
+    is_long,
+    process::Tidemap,
+};
+use tidemap_wire::http::StatsJson;
+
+const SOON: Duration = Duration::from_secs(30);
+/// Enough that the tester, which forgets some, does not run out of them.
+const NODES: u32 = 60;
+const SCHEMATHESIS: &str = "schemathesis==4.32.5";
+const TOKEN: &str = "secret";
+
+/// A pipeline with a small fleet.
+struct Scene {
+    fleet: Tidemap,
+    _api: Tidemap,
+    _worker: Tidemap,
+    url: String,
+    worker_url: String,
+    _broker: TestBroker,
+}
+
+impl Scene {
+    async fn open() -> Self {
+        let broker = TestBroker::start().await.unwrap();
+        let metrics = free_address();
+        let worker = broker.ingest(&["--metrics", &metrics]).unwrap();
+        let (api, url) = broker.api_with(&["--http", "127.0.0.1:0", "--api-token", TOKEN]).await.unwrap();
+        let fleet = broker.simulate(NODES).unwrap();
+        eventually(SOON, || async {
+            let stats: StatsJson = get_json(format!("{url}/api/stats")).await?;
+            ensure!(stats.online_nodes == u64::from(NODES), "{stats:?}");
+            ensure!(stats.total_network_rx_bytes_per_sec_avg.m1.is_some(), "{stats:?}");
+            Ok(())
+        })
+        .await
+        .unwrap();
+        let worker_url = format!("http://{metrics}");
+        Self { fleet, _api: api, _worker: worker, url, worker_url, _broker: broker }
+    }
+}
+
+/// An address that nobody listens on at the moment.
+fn free_address() -> String {
+    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string()
+}
+
+/// A program in the tools folder.
+fn fetched(path: &str) -> anyhow::Result<PathBuf> {
+    let program = std::path::absolute(tidemap_broker::default_tools_dir())?.join(path);
+    ensure!(program.is_file(), "{path} is missing: `cargo xtask test --only tools` fetches it");
+    Ok(program)
+}
+
+fn promtool() -> anyhow::Result<PathBuf> {
+    let path = std::env::var_os("PATH").context("there is a PATH")?;
+    let installed =
+        std::env::split_paths(&path).map(|folder| folder.join("promtool")).find(|file| file.is_file());
+    installed.map_or_else(|| fetched("prometheus/usr/bin/promtool"), Ok)
+}
+
+/// What Prometheus' checker says of a text: nothing, when it is as it should be.
+fn check(promtool: &Path, text: &str) -> (bool, String) {
+    let mut checker = Command::new(promtool)
+        .args(["check", "metrics"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    checker.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
+    let ended = checker.wait_with_output().unwrap();
+    (ended.status.success(), String::from_utf8([ended.stdout, ended.stderr].concat()).unwrap())
+}
+
+#[tokio::test]
+async fn prometheus_finds_no_fault_with_the_metrics() {
+    let promtool = promtool().unwrap();
+    let scene = Scene::open().await;
+    for (station, url) in [("api", &scene.url), ("ingest", &scene.worker_url)] {
+        let text = get(format!("{url}/metrics")).await.unwrap().body;
+        assert_eq!(check(&promtool, &text), (true, String::new()), "{station}");
+        let families = text.lines().filter(|line| line.starts_with("# TYPE ")).count();
+        assert!(families >= 5, "{text}");
+        eprintln!("{station}: {families} families in {} lines, no fault", text.lines().count());
+        let (accepted, told) = check(&promtool, &text.replace("# HELP ", "# "));
+        assert!(!accepted && told.contains("no help text"), "{told}");
+    }
+}
+
+/// Runs the tester with more arguments, and returns what it says it has done.
+async fn made_up(url: &str, more: &[&str]) -> String {
+    let tester = fetched(&format!("{SCHEMATHESIS}/bin/schemathesis")).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let mut run = Command::new(&tester);
+    run.current_dir(folder.path())
+        .env("PYTHONPATH", tester.ancestors().nth(2).unwrap())
+        .args(["run", &format!("{url}/api/openapi.json")])
+        .args(["--header", &format!("Authorization: Bearer {TOKEN}")])
+        .args(["--checks", "all", "--request-timeout", "10", "--no-color"])
+        .args(more);
+    if !is_long() {
+        run.args(["--seed", "1"]);
+    }
+    let ended = tokio::task::spawn_blocking(move || run.output().unwrap()).await.unwrap();
+    let told = String::from_utf8_lossy(&ended.stdout).into_owned();
+    assert!(ended.status.success(), "{told}{}", String::from_utf8_lossy(&ended.stderr));
+    told.lines().find(|line| line.contains("generated")).unwrap().trim().to_owned()
+}
+
+#[tokio::test]
+async fn requests_made_up_from_the_description_find_no_fault() {
+    let scene = Scene::open().await;
+    // A node that still reports joins again after it was forgotten, which the tester would take for a fault.
+    drop(scene.fleet);
+    let examples = if is_long() { "500" } else { "10" };
+    let effort = ["--max-examples", examples];
+    // A stream has no end, so what is right is tested elsewhere.
+    let most = made_up(&scene.url, &[&effort[..], &["--exclude-path", "/api/stream"]].concat()).await;
+    eprintln!("schemathesis: {most}");
+    // What is wrong is refused, and that has an end.
+    let wrong = ["--include-path", "/api/stream", "--mode", "negative"];
+    let wrong = made_up(&scene.url, &[&effort[..], &wrong].concat()).await;
+    eprintln!("schemathesis, what is wrong with streams: {wrong}");
+}

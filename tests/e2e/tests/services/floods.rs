@@ -1,0 +1,154 @@
+//! Clients that mean no good: the api answers them in words or closes, keeps little, and goes on serving the others.
+
+use std::{net::SocketAddr, time::Duration};
+
+use anyhow::{Context, ensure};
+use serde_json::Value;
+use tidemap_testkit::{broker::TestBroker, eventually, http::get, process::Tidemap};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    time::timeout,
+};
+
+const SILENT: usize = 3_000;
+/// A head must have come within 10 s, and the machine may be busy.
+const HEARD_OUT: Duration = Duration::from_secs(60);
+/// The allocator has an arena for each thread, and each crowd is divided otherwise among them.
+const CROWDS_BEFORE: usize = 6;
+/// A third of what such a crowd takes while it is there.
+const GROWTH_BYTES: u64 = 12 << 20;
+
+async fn api() -> (TestBroker, Tidemap, String, SocketAddr) {
+    let broker = TestBroker::start().await.unwrap();
+    let (api, url) = broker.api().await.unwrap();
+    let address = url.trim_start_matches("http://").trim_end_matches('/').parse().unwrap();
+    (broker, api, url, address)
+}
+
+/// Sends these bytes and reads until the api closes.
+async fn told(address: SocketAddr, bytes: &[u8]) -> String {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    // It may close before it has read all of it.
+    stream.write_all(bytes).await.ok();
+    let mut answer = Vec::new();
+    let mut buffer = [0; 4096];
+    while let Ok(read @ 1..) = timeout(HEARD_OUT, stream.read(&mut buffer)).await.unwrap() {
+        answer.extend_from_slice(&buffer[..read]);
+    }
+    String::from_utf8_lossy(&answer).into_owned()
+}
+
+/// Status and detail of a single answer.
+fn refusal(answer: &str) -> (u16, String) {
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    let body: Value = serde_json::from_str(body).unwrap();
+    (head.split(' ').nth(1).unwrap().parse().unwrap(), body["detail"].as_str().unwrap().to_owned())
+}
+
+fn resident_bytes(api: &Tidemap) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", api.pid())).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    line.trim().trim_end_matches("kB").trim().parse::<u64>().unwrap() * 1024
+}
+
+/// Connects thousands, of which every other sends half a head.
+async fn silent(address: SocketAddr) -> Vec<TcpStream> {
+    let mut crowd = Vec::new();
+    for number in 0..SILENT {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        if number % 2 == 0 {
+            stream.write_all(b"GET /api/nodes HTTP/1.1\r\nhost:").await.unwrap();
+        }
+        crowd.push(stream);
+    }
+    crowd
+}
+
+async fn all_closed(crowd: &[TcpStream]) {
+    eventually(HEARD_OUT, || async {
+        let open = crowd.iter().filter(|stream| !is_closed(stream)).count();
+        ensure!(open == 0, "{open} connections are open");
+        Ok(())
+    })
+    .await
+    .unwrap();
+}
+
+/// Whether the other side has closed, without waiting for it.
+fn is_closed(stream: &TcpStream) -> bool {
+    match stream.try_read(&mut [0; 1]) {
+        Ok(read) => read == 0,
+        Err(error) => error.kind() != std::io::ErrorKind::WouldBlock,
+    }
+}
+
+#[tokio::test]
+async fn requests_that_cannot_be_right_are_refused_in_words_or_closed() {
+    let (_broker, api, url, address) = api().await;
+    let before = resident_bytes(&api);
+    let get = "GET /healthz HTTP/1.1\r\nhost: x\r\n";
+    let long = "y".repeat(20_000);
+    let huge = "z".repeat(10 << 20);
+    assert_eq!(refusal(&told(address, format!("{get}cookie: {long}\r\n\r\n").as_bytes()).await).0, 431);
+    assert_eq!(refusal(&told(address, format!("GET /{long} HTTP/1.1\r\n\r\n").as_bytes()).await).0, 431);
+    let body = format!("{get}content-length: 10485760\r\n\r\n{huge}");
+    assert_eq!(refusal(&told(address, body.as_bytes()).await), (413, "nothing here takes a body".to_owned()));
+    let chunked = format!("{get}transfer-encoding: chunked\r\n\r\nffffffff\r\n{huge}");
+    assert_eq!(refusal(&told(address, chunked.as_bytes()).await).0, 413);
+    // What has no end, or is no HTTP, gets a status at most.
+    let many: String = (0..500).map(|number| format!("a{number}: b\r\n")).collect();
+    let pipelined = format!("{get}connection: keep-alive\r\n\r\n\u{1}\u{2} GARBAGE {huge}");
+    for (bytes, statuses) in [
+        (format!("{get}cookie: {huge}"), &["431"][..]),
+        (format!("{get}{many}\r\n"), &["431"]),
+        (format!("\u{16}\u{3}\u{1}{huge}"), &["400"]),
+        (pipelined, &["200", "400"]),
+    ] {
+        let answer = told(address, bytes.as_bytes()).await;
+        let seen: Vec<&str> =
+            answer.split("HTTP/1.1 ").skip(1).filter_map(|answer| answer.split(' ').next()).collect();
+        // A reset takes away what was not yet read.
+        assert!(seen.iter().zip(statuses).all(|(seen, status)| seen == status), "{seen:?} {statuses:?}");
+    }
+    assert_eq!(self::get(format!("{url}/healthz")).await.unwrap().status, 200);
+    assert_small(&api, before);
+}
+
+#[tokio::test]
+async fn thousands_who_say_nothing_are_heard_out_and_closed_and_nobody_waits_for_them() {
+    let (_broker, mut api, url, address) = api().await;
+    // The allocator keeps what the first crowds needed; another one must need nothing more.
+    for _ in 0..CROWDS_BEFORE {
+        let mut crowd = silent(address).await;
+        // It is accepted after them, so all of them are there together.
+        assert_eq!(get(format!("{url}/healthz")).await.unwrap().status, 200);
+        for stream in &mut crowd {
+            stream.shutdown().await.unwrap();
+        }
+        all_closed(&crowd).await;
+    }
+    let before = resident_bytes(&api);
+
+    let crowd = silent(address).await;
+    assert_eq!(get(format!("{url}/healthz")).await.unwrap().status, 200);
+    all_closed(&crowd).await;
+    assert_small(&api, before);
+
+    // Streams, read or not, do not hold up the end.
+    let mut streams = Vec::new();
+    for _ in 0..50 {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        stream.write_all(b"GET /api/stream HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+        stream.read_exact(&mut [0; 12]).await.context("it begins").unwrap();
+        streams.push(stream);
+    }
+    assert!(api.terminate().await.unwrap().success(), "{}", api.log());
+    assert!(!api.log().contains("did not end in time"), "{}", api.log());
+}
+
+fn assert_small(api: &Tidemap, before: u64) {
+    let grown = resident_bytes(api).saturating_sub(before);
+    println!("memory has grown by {:.1} MB", grown as f64 / 1e6);
+    assert!(grown < GROWTH_BYTES, "{grown} bytes more");
+}

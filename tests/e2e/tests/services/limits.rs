@@ -1,0 +1,135 @@
+//! Clients beyond loopback: what one address may take, and that the others do not notice.
+
+use std::{collections::BTreeMap, net::SocketAddr, process::Stdio, time::Duration};
+
+use anyhow::{Context, ensure};
+use serde::Deserialize;
+use tidemap_testkit::{broker::TestBroker, eventually, http::get, namespace::Namespace};
+use tidemap_wire::http::ErrorJson;
+use tokio::{
+    io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines},
+    process::{Child, ChildStdin, ChildStdout},
+    time::timeout,
+};
+
+const SOON: Duration = Duration::from_secs(30);
+const TOKEN: &str = "secret";
+/// Connects as often as it was told, asks by its newest connection once and by its oldest until it is refused, and stays.
+const GREEDY: &str = r#"
+import http.client, json, sys
+host, port, token, count = sys.argv[1:]
+connections = [http.client.HTTPConnection(host, int(port), timeout=30) for _ in range(int(count))]
+for connection in connections:
+    connection.connect()
+def ask(connection):
+    connection.request("GET", "/api/nodes", headers={"Authorization": "Bearer " + token})
+    answer = connection.getresponse()
+    headers = {name.lower(): value for name, value in answer.getheaders()}
+    print(json.dumps({"status": answer.status, "headers": headers, "body": answer.read().decode()}), flush=True)
+    return answer.status
+ask(connections[-1])
+while ask(connections[0]) == 200:
+    pass
+sys.stdin.read()
+"#;
+
+/// An answer as the greedy client tells it.
+#[derive(Debug, Deserialize)]
+struct Told {
+    status: u16,
+    headers: BTreeMap<String, String>,
+    body: String,
+}
+
+/// The greedy client, until it is dropped.
+struct Greedy {
+    _child: Child,
+    stdin: ChildStdin,
+    told: Lines<BufReader<ChildStdout>>,
+}
+
+impl Greedy {
+    fn start(host: &Namespace, api: SocketAddr, connections: u32) -> Self {
+        let mut child = host
+            .command("python3")
+            .args(["-c", GREEDY, &api.ip().to_string(), &api.port().to_string(), TOKEN])
+            .arg(connections.to_string())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        let stdin = child.stdin.take().unwrap();
+        let told = BufReader::new(child.stdout.take().unwrap()).lines();
+        Self { _child: child, stdin, told }
+    }
+
+    async fn next(&mut self) -> anyhow::Result<Told> {
+        let line = timeout(SOON, self.told.next_line()).await.context("no word")??.context("it has ended")?;
+        Ok(serde_json::from_str(&line)?)
+    }
+
+    async fn end(mut self) {
+        self.stdin.shutdown().await.unwrap();
+        drop(self.stdin);
+        self._child.wait().await.unwrap();
+    }
+}
+
+impl Told {
+    /// Checks that it is a refusal in words that any page may read, and returns how long to wait.
+    fn refusal(&self, detail: &str) -> u64 {
+        assert_eq!(self.status, 429, "{self:?}");
+        assert_eq!(serde_json::from_str::<ErrorJson>(&self.body).unwrap().detail, detail);
+        for (name, value) in [
+            ("content-type", "application/json"),
+            ("x-content-type-options", "nosniff"),
+            ("access-control-allow-origin", "*"),
+        ] {
+            assert_eq!(self.headers[name], value, "{self:?}");
+        }
+        self.headers["retry-after"].parse().unwrap()
+    }
+}
+
+#[tokio::test]
+async fn one_address_takes_no_more_than_its_share_and_another_does_not_notice() {
+    let host = Namespace::new().unwrap();
+    let broker = TestBroker::start().await.unwrap();
+    let http = format!("{}:0", host.here);
+    let limits = ["--connections-per-address", "2", "--requests-per-address", "1"];
+    let args = [&["--http", &http, "--api-token", TOKEN], &limits[..]].concat();
+    let (_api, url) = broker.api_with(&args).await.unwrap();
+    let address: SocketAddr = url.trim_start_matches("http://").trim_end_matches('/').parse().unwrap();
+
+    let mut greedy = Greedy::start(&host, address, 3);
+    let refused = greedy.next().await.unwrap();
+    assert_eq!(refused.refusal("this address has as many connections as one may have"), 5);
+    assert_eq!(refused.headers["connection"], "close");
+    assert_eq!(greedy.next().await.unwrap().status, 200, "it has the token");
+    let refused = loop {
+        let told = greedy.next().await.unwrap();
+        if told.status != 200 {
+            break told;
+        }
+    };
+    assert_eq!(refused.refusal("this address asks too often"), 1);
+
+    // It still holds its connections, and has spent its requests. This side of the link is another address.
+    assert_eq!(get(format!("{url}/healthz")).await.unwrap().status, 200);
+    assert_eq!(
+        get(format!("{url}/api/nodes")).await.unwrap().status,
+        401,
+        "not loopback: the token is missing"
+    );
+
+    // Who lets go, and waits, is served again.
+    greedy.end().await;
+    eventually(SOON, || async {
+        let told = Greedy::start(&host, address, 1).next().await?;
+        ensure!(told.status == 200, "{told:?}");
+        Ok(())
+    })
+    .await
+    .unwrap();
+}

@@ -1,0 +1,242 @@
+//! From the agent to the API through a real broker, in real processes.
+
+use std::{
+    fs,
+    time::{Duration, Instant},
+};
+
+use anyhow::ensure;
+use futures_util::StreamExt;
+use serde_json::Value;
+use tidemap_service::nats::NatsArgs;
+use tidemap_testkit::{
+    eventually,
+    http::{self, events, get, get_json},
+    process::Tidemap,
+};
+use tidemap_wire::{
+    Status,
+    http::{NodeDetailJson, NodeJson, StatsJson},
+};
+
+const SOON: Duration = Duration::from_secs(10);
+/// For everything that `up` has started to end.
+const END: Duration = Duration::from_secs(2);
+
+async fn up(more: &[&str]) -> (tempfile::TempDir, Tidemap, String) {
+    let folder = tempfile::tempdir().unwrap();
+    let (up, url) = Tidemap::up(folder.path(), more).await.unwrap();
+    (folder, up, url)
+}
+
+/// Where the broker of a running `up` is.
+fn broker_of(up: &Tidemap) -> String {
+    up.log().split("broker=\"").nth(1).unwrap().split('"').next().unwrap().to_owned()
+}
+
+async fn node(url: &str, name: &str) -> anyhow::Result<NodeJson> {
+    let nodes: Vec<NodeJson> = get_json(format!("{url}/api/nodes")).await?;
+    nodes.into_iter().find(|node| node.name == name).ok_or_else(|| anyhow::anyhow!("{name} is not there"))
+}
+
+#[tokio::test]
+async fn this_host_is_there_seconds_after_up_and_everything_ends_with_it() {
+    let (_folder, mut up, url) = up(&["--node", "Web-01.example", "--location", "47.4,8.5,Zürich"]).await;
+    let node = eventually(SOON, || node(&url, "web-01.example")).await.unwrap();
+    assert!(node.network_rx_bytes_per_sec.is_some() && node.network_tx_bytes_per_sec.is_some(), "{node:?}");
+    assert_eq!(
+        (node.status, node.lat, node.location.as_deref()),
+        (Status::Online, Some(47.4), Some("Zürich"))
+    );
+    assert!(node.age_ms < 5_000 && node.host.memory_total_bytes.is_some(), "{node:?}");
+
+    eventually(SOON, || async {
+        let ready = get(format!("{url}/readyz")).await?;
+        ensure!(ready.status == 200, "{}", ready.body);
+        Ok(())
+    })
+    .await
+    .unwrap();
+    let detail: NodeDetailJson = get_json(format!("{url}/api/nodes/web-01.example")).await.unwrap();
+    assert!(
+        !detail.interfaces.is_empty()
+            && detail.interfaces.iter().all(|interface| !interface.reason.is_empty())
+    );
+    let history = detail.last_60s.unwrap();
+    assert!(history.rx_bps.iter().any(Option::is_some) && history.rx_bps.len() == 60);
+
+    let broker = broker_of(&up).replace("nats://", "");
+    assert!(up.terminate().await.unwrap().success(), "{}", up.log());
+    assert!(tokio::net::TcpStream::connect(&broker).await.is_err(), "nats-server must end with its owner");
+    assert!(get(format!("{url}/healthz")).await.is_err());
+}
+
+#[tokio::test]
+async fn stats_equal_the_means_over_the_nodes_of_the_same_tick() {
+    let (_folder, _up, url) = up(&["--simulate", "200"]).await;
+    let (nodes, stats) = eventually(Duration::from_secs(30), || async {
+        let nodes = get(format!("{url}/api/nodes")).await?;
+        let stats = get(format!("{url}/api/stats")).await?;
+        ensure!(nodes.header("x-tidemap-tick").is_some(), "an answer tells its tick");
+        ensure!(nodes.header("x-tidemap-tick") == stats.header("x-tidemap-tick"), "not of one tick");
+        let (nodes, stats): (Vec<NodeJson>, StatsJson) = (nodes.json()?, stats.json()?);
+        ensure!(stats.online_nodes > 100, "{} online", stats.online_nodes);
+        Ok((nodes, stats))
+    })
+    .await
+    .unwrap();
+    let mean = |value: fn(&NodeJson) -> Option<f64>| {
+        let online = nodes.iter().filter(|node| node.status == Status::Online);
+        let known: Vec<f64> = online.filter_map(value).collect();
+        known.iter().sum::<f64>() / known.len() as f64
+    };
+    let close = |stat: f64, mean: f64| assert!((stat - mean).abs() <= 0.005 + mean * 1e-12, "{stat} {mean}");
+    close(stats.avg_network_tx_bytes_per_sec, mean(|node| Some(node.network_tx_bytes_per_sec?.get())));
+    close(stats.avg_network_rx_bytes_per_sec, mean(|node| Some(node.network_rx_bytes_per_sec?.get())));
+    close(stats.avg_cpu_percent, mean(|node| node.host.cpu_percent));
+    assert_eq!(stats.total_nodes as usize, nodes.len());
+}
+
+#[tokio::test]
+async fn the_event_stream_begins_with_a_snapshot_and_goes_on_every_second() {
+    let (_folder, _up, url) = up(&["--simulate", "20"]).await;
+    eventually(SOON, || async {
+        let stats: StatsJson = get_json(format!("{url}/api/stats")).await?;
+        ensure!(stats.total_nodes == 21, "{} nodes", stats.total_nodes);
+        Ok(())
+    })
+    .await
+    .unwrap();
+    let mut stream = events(format!("{url}/api/stream"), None);
+    let first = stream.recv().await.unwrap();
+    assert_eq!(first.name, "snapshot");
+    // A row may be vacant.
+    let names = first.data["nodes"]["name"].as_array().unwrap();
+    assert_eq!(names.iter().filter(|name| name.is_string()).count(), 21);
+    let mut deltas = Vec::new();
+    let mut names = std::collections::BTreeSet::new();
+    let collect = async {
+        while deltas.len() < 8 || names.len() < 3 {
+            let event = stream.recv().await.unwrap();
+            if event.name == "delta" {
+                deltas.push(event.data["at_ms"].as_i64().unwrap());
+            }
+            names.insert(event.name);
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(15), collect).await.unwrap();
+    assert!(names.contains("stats") && names.contains("ping"), "{names:?}");
+    assert!(deltas.windows(2).all(|pair| pair[1] - pair[0] <= 1_300), "{deltas:?}");
+
+    // A client that was cut off goes on 4 s before where it was: another replica may have been that far behind.
+    drop(stream);
+    // On a busy machine an api that did not hear all partitions for a moment has nothing to go on from for 4 s.
+    eventually(3 * SOON, || async {
+        let mut stream = events(format!("{url}/api/stream"), None);
+        let (id, at_ms) = loop {
+            let event = stream.recv().await.unwrap();
+            if let ("delta", Some(id)) = (event.name.as_str(), event.id) {
+                break (id, event.data["at_ms"].as_i64().unwrap());
+            }
+        };
+        let mut resumed = events(format!("{url}/api/stream"), Some(id));
+        let next = resumed.recv().await.unwrap();
+        let ago_ms = at_ms - next.data["at_ms"].as_i64().unwrap();
+        ensure!(next.name == "delta" && (0..=4_250).contains(&ago_ms), "{} of {ago_ms} ms before", next.name);
+        Ok(())
+    })
+    .await
+    .unwrap();
+    // One that comes from elsewhere starts anew.
+    let mut anew = events(format!("{url}/api/stream"), Some("1-1".to_owned()));
+    assert_eq!(anew.recv().await.unwrap().name, "snapshot");
+}
+
+#[tokio::test]
+async fn an_admin_can_forget_a_node_and_nobody_else_can() {
+    let (folder, up, url) = up(&["--node", "here", "--simulate", "5", "--api-token", "sesame"]).await;
+    eventually(SOON, || node(&url, "here")).await.unwrap();
+    let key = folder.path().join("keys/app.nk");
+    let app = NatsArgs::new(&broker_of(&up), Some(&key)).connect("test", None).await.unwrap();
+    let mut events = app.subscribe("tidemap.v1.event.*.here").await.unwrap();
+    app.flush().await.unwrap();
+    let here = || format!("{url}/api/nodes/here");
+    assert_eq!(http::delete(here(), None).await.unwrap().status, 401);
+    assert_eq!(http::delete(here(), Some("guess")).await.unwrap().status, 401);
+    assert_eq!(http::delete(format!("{url}/api/nodes/nobody"), Some("sesame")).await.unwrap().status, 404);
+    let forgotten = http::delete(here(), Some("sesame")).await.unwrap();
+    assert_eq!(forgotten.status, 204, "{}", forgotten.body);
+    // It still reports, so it joins again.
+    for kind in ["forgotten", "joined"] {
+        let event = tokio::time::timeout(SOON, events.next()).await.unwrap().unwrap();
+        assert_eq!(event.subject.as_str(), format!("tidemap.v1.event.{kind}.here"));
+    }
+    eventually(SOON, || node(&url, "here")).await.unwrap();
+}
+
+#[tokio::test]
+async fn errors_are_json_and_the_description_is_served() {
+    let (_folder, _up, url) = up(&[]).await;
+    for (path, status) in [
+        ("/api/nodes/no-such-node", 404),
+        ("/api/nodes?status=asleep", 422),
+        ("/api/nodes?colour=blue", 422),
+        ("/api/nodes?limit=-1", 422),
+        ("/api/elsewhere", 404),
+    ] {
+        let answer = get(format!("{url}{path}")).await.unwrap();
+        assert_eq!(answer.status, status, "{path}");
+        assert!(answer.json::<Value>().unwrap()["detail"].is_string(), "{path}: {}", answer.body);
+    }
+    let description: Value = get_json(format!("{url}/api/openapi.json")).await.unwrap();
+    assert!(description["paths"]["/api/nodes"].is_object());
+    let metrics = get(format!("{url}/metrics")).await.unwrap();
+    assert!(metrics.body.contains("# TYPE "), "{}", metrics.body);
+}
+
+#[tokio::test]
+async fn a_second_up_in_the_same_folder_starts_nothing_and_state_survives_a_restart() {
+    let (folder, mut first, url) = up(&["--node", "here"]).await;
+    eventually(SOON, || node(&url, "here")).await.unwrap();
+    let second = Tidemap::up(folder.path(), &["--node", "there"]).await.err().unwrap().to_string();
+    assert!(second.contains("is in use by another tidemap"), "{second}");
+    assert_eq!(second.trim().lines().count(), 1, "{second}");
+    assert!(first.terminate().await.unwrap().success());
+    // The node of before is remembered, from the broker's log, though its agent has another name now.
+    let (_third, url) = Tidemap::up(folder.path(), &["--node", "there"]).await.unwrap();
+    eventually(SOON, || node(&url, "here")).await.unwrap();
+    eventually(SOON, || node(&url, "there")).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_clean_start_and_a_clean_stop_are_told_without_a_warning() {
+    let folder = tempfile::tempdir().unwrap();
+    // The second time it finds what the first has left.
+    for ctrl_c in [false, true] {
+        let more = ["--node", "here", "--simulate", "200"];
+        let (mut up, url) = Tidemap::up(folder.path(), &more).await.unwrap();
+        eventually(SOON, || async {
+            let stats: StatsJson = get_json(format!("{url}/api/stats")).await?;
+            ensure!(stats.online_nodes > 150 && stats.partitions_fresh == stats.partitions, "{stats:?}");
+            Ok(())
+        })
+        .await
+        .unwrap();
+        // A browser that is there until the end.
+        let mut stream = events(format!("{url}/api/stream"), None);
+        assert_eq!(stream.recv().await.unwrap().name, "snapshot");
+
+        let asked = Instant::now();
+        let ended = if ctrl_c { up.interrupt().await } else { up.terminate().await };
+        let took = asked.elapsed();
+        let log = up.log();
+        assert_eq!(ended.unwrap().code(), Some(0), "{log}");
+        assert!(took <= END, "{took:?}: {log}");
+        let is_complaint =
+            |line: &&str| ["WARN", "ERROR", "[WRN]", "[ERR]"].iter().any(|level| line.contains(level));
+        let broker_log = fs::read_to_string(folder.path().join("nats-server.log")).unwrap();
+        let complaints: Vec<_> = log.lines().chain(broker_log.lines()).filter(is_complaint).collect();
+        assert!(complaints.is_empty(), "{complaints:#?} in {log}");
+        println!("ended within {took:?}");
+    }
+}

@@ -1,0 +1,147 @@
+//! Several workers against one broker: they share the work, and any of them may go. Prints how long it takes, and for how
+//! long nothing moves on the page meanwhile.
+
+use std::time::Duration;
+
+use anyhow::ensure;
+use tidemap_e2e::scenario::TAKEOVER;
+use tidemap_testkit::{
+    broker::TestBroker, eventually, http::get_json, process::Tidemap, viewer::Viewer, watch::Watch,
+};
+use tidemap_wire::http::StatsJson;
+use tokio::time::Instant;
+
+/// For the partitions to be spread evenly, whoever comes or goes.
+const SPREAD: Duration = Duration::from_secs(10);
+/// For a partition to go from a worker that ends in peace to the next one.
+const HAND_OVER: Duration = Duration::from_secs(1);
+
+/// A broker, an api, and two that look on: one at the bus, one at the page.
+struct Scene {
+    // Before the broker: without one it takes its time to end.
+    api: Tidemap,
+    url: String,
+    watch: Watch,
+    viewer: Viewer,
+    broker: TestBroker,
+}
+
+impl Scene {
+    async fn open() -> Self {
+        let broker = TestBroker::start().await.unwrap();
+        let watch = Watch::start(broker.connect().await.unwrap()).await.unwrap();
+        let (api, url) = broker.api().await.unwrap();
+        let viewer = Viewer::start(&url);
+        Self { api, url, watch, viewer, broker }
+    }
+
+    fn worker(&self) -> Tidemap {
+        self.broker.ingest(&[]).unwrap()
+    }
+
+    /// Starts a fleet so large that something moves on the page in every partition at every tick.
+    async fn busy(&self) -> Tidemap {
+        let fleet = self.broker.simulate(400).unwrap();
+        eventually(TAKEOVER, || async {
+            let stats: StatsJson = get_json(format!("{}/api/stats", self.url)).await?;
+            ensure!(stats.online_nodes == 400, "{stats:?}");
+            Ok(())
+        })
+        .await
+        .unwrap();
+        self.viewer.longest_standstill().await.unwrap();
+        fleet
+    }
+
+    /// Waits until the partitions are spread like this and all of them are followed; says how long it took since `then`.
+    async fn spread(&self, what: &str, expected: &[usize], then: Instant) {
+        let took = eventually(SPREAD, || async {
+            let mut counts: Vec<usize> = self.watch.seen().owners().into_values().collect();
+            counts.sort_unstable();
+            ensure!(counts == expected, "{counts:?}");
+            Ok(then.elapsed())
+        })
+        .await
+        .unwrap();
+        eprintln!("{what}: spread {expected:?} after {:.1} s", took.as_secs_f64());
+        assert!(took <= SPREAD, "{took:?}");
+        self.fresh().await;
+    }
+
+    async fn fresh(&self) -> StatsJson {
+        eventually(TAKEOVER, || async {
+            let stats: StatsJson = get_json(format!("{}/api/stats", self.url)).await?;
+            ensure!(stats.partitions_fresh == 8, "{stats:?}");
+            Ok(stats)
+        })
+        .await
+        .unwrap()
+    }
+
+    /// The longest standstill on the page since it was asked for, which must not be longer than this.
+    async fn assert_moved(&self, what: &str, longest: Duration) {
+        let standstill = self.viewer.longest_standstill().await.unwrap();
+        eprintln!("{what}: nothing moved for at most {:.2} s", standstill.as_secs_f64());
+        assert!(standstill <= longest, "{what}: {standstill:?}");
+    }
+}
+
+#[tokio::test]
+async fn workers_share_the_partitions_and_any_of_them_may_go() {
+    let mut scene = Scene::open().await;
+    let started = Instant::now();
+    let [mut first, mut second, _third] = [scene.worker(), scene.worker(), scene.worker()];
+    scene.spread("three workers started", &[2, 3, 3], started).await;
+    // With no node there are zeros, not errors.
+    let stats = scene.fresh().await;
+    let (timestamp, view_age_ms) = (stats.timestamp, stats.view_age_ms);
+    let nothing = StatsJson {
+        partitions: 8,
+        partitions_fresh: 8,
+        lag_messages: Some(0),
+        view_age_ms,
+        timestamp,
+        ..StatsJson::default()
+    };
+    assert_eq!(stats, nothing);
+
+    let _fleet = scene.busy().await;
+    let before = scene.watch.seen().hand_overs.len();
+    let then = Instant::now();
+    assert!(first.terminate().await.unwrap().success(), "{}", first.log());
+    scene.spread("one stopped", &[4, 4], then).await;
+    let hand_overs = scene.watch.seen().hand_overs.split_off(before);
+    let longest = hand_overs.iter().max().copied().unwrap_or_default();
+    eprintln!("one stopped: {} partitions handed over in at most {longest:.2?}", hand_overs.len());
+    assert!(!hand_overs.is_empty() && longest < HAND_OVER, "{hand_overs:?}");
+    scene.assert_moved("one stopped", HAND_OVER).await;
+
+    let then = Instant::now();
+    let _fourth = scene.worker();
+    scene.spread("one more started", &[2, 3, 3], then).await;
+    scene.assert_moved("one more started", 2 * HAND_OVER).await;
+
+    let then = Instant::now();
+    second.kill().await.unwrap();
+    scene.spread("one killed", &[4, 4], then).await;
+    scene.assert_moved("one killed", TAKEOVER).await;
+    assert!(scene.api.terminate().await.unwrap().success(), "{}", scene.api.log());
+}
+
+/// To a newcomer the heartbeat that a dead worker has left looks alive at first.
+#[tokio::test]
+async fn a_worker_that_comes_soon_after_another_was_killed_keeps_nobody_waiting() {
+    let scene = Scene::open().await;
+    let started = Instant::now();
+    let [mut first, _second] = [scene.worker(), scene.worker()];
+    scene.spread("two workers started", &[4, 4], started).await;
+    let _fleet = scene.busy().await;
+    let then = Instant::now();
+    first.kill().await.unwrap();
+    scene.spread("one of two killed", &[8], then).await;
+    scene.assert_moved("one of two killed", TAKEOVER).await;
+    let then = Instant::now();
+    let _third = scene.worker();
+    scene.spread("one more started after a kill", &[4, 4], then).await;
+    scene.assert_moved("one more started after a kill", TAKEOVER).await;
+}

@@ -1,0 +1,169 @@
+//! The stations as processes of their own around one broker, as on several machines.
+
+use std::{path::Path, time::Duration};
+
+use anyhow::{Context, ensure};
+use tempfile::TempDir;
+use tidemap_broker::{
+    Broker, BrokerConfig,
+    keys::{self, Keys},
+};
+use tidemap_service::nats::NatsArgs;
+use tidemap_wire::{NodeId, http::StatsJson};
+
+use crate::{eventually, http::get_json, process::Tidemap};
+
+/// For a whole fleet to be known.
+const FLEET_PATIENCE: Duration = Duration::from_secs(60);
+
+/// A broker, and the keys to it.
+pub struct TestBroker {
+    folder: TempDir,
+    /// The broker, for tests that restart or kill it.
+    pub server: Broker,
+    /// Everybody's keys but the agents'.
+    pub keys: Keys,
+    /// Where the broker is.
+    pub url: String,
+}
+
+impl TestBroker {
+    /// Starts a broker on a free port, in a folder of its own.
+    ///
+    /// # Errors
+    ///
+    /// When there is no nats-server, or it does not start.
+    pub async fn start() -> anyhow::Result<Self> {
+        let folder = tempfile::tempdir()?;
+        let binary =
+            tokio::task::spawn_blocking(|| tidemap_broker::locate(&tidemap_broker::default_tools_dir()))
+                .await??;
+        let keys = Keys::open_or_create(folder.path())?;
+        let config = BrokerConfig { dir: folder.path().to_owned(), listen: None, tls: None };
+        let server = Broker::start(&binary, config).await?;
+        let url = server.url();
+        Ok(Self { folder, server, keys, url })
+    }
+
+    /// The broker's data folder.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Kills the broker, wipes its store and starts it again where it was.
+    ///
+    /// # Errors
+    ///
+    /// When the store cannot be wiped or the broker does not come up.
+    pub async fn lose_disk(&mut self) -> anyhow::Result<()> {
+        self.server.kill().await?;
+        std::fs::remove_dir_all(self.folder.path().join("jetstream")).context("the store")?;
+        Ok(self.server.restart().await?)
+    }
+
+    /// Starts a simulated fleet, and returns when all of it is known to the api at `api_url` and most are online.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be started, or is not known in time.
+    pub async fn known_fleet(&self, nodes: u32, api_url: &str) -> anyhow::Result<Tidemap> {
+        let fleet = self.simulate(nodes)?;
+        eventually(FLEET_PATIENCE, || async {
+            let stats: StatsJson = get_json(format!("{api_url}/api/stats")).await?;
+            // A few of a simulated fleet are always away.
+            let known =
+                stats.total_nodes == u64::from(nodes) && stats.online_nodes * 10 > stats.total_nodes * 9;
+            ensure!(known, "{} of {} nodes online", stats.online_nodes, stats.total_nodes);
+            Ok(())
+        })
+        .await?;
+        Ok(fleet)
+    }
+
+    /// A connection with the services' rights.
+    ///
+    /// # Errors
+    ///
+    /// When the key cannot be read.
+    pub async fn connect(&self) -> anyhow::Result<async_nats::Client> {
+        NatsArgs::new(&self.url, Some(&self.keys.service_seed_path())).connect("test", None).await
+    }
+
+    /// Starts an ingest worker.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be started.
+    pub fn ingest(&self, more: &[&str]) -> anyhow::Result<Tidemap> {
+        self.run(&[&["ingest"], more].concat(), &self.keys.service_seed_path())
+    }
+
+    /// Starts an api and returns once it serves, with its address.
+    ///
+    /// # Errors
+    ///
+    /// When it does not come up.
+    pub async fn api(&self) -> anyhow::Result<(Tidemap, String)> {
+        self.api_at("127.0.0.1:0").await
+    }
+
+    /// The same on an address of the caller's choice.
+    ///
+    /// # Errors
+    ///
+    /// When it does not come up.
+    pub async fn api_at(&self, address: &str) -> anyhow::Result<(Tidemap, String)> {
+        self.api_with(&["--http", address]).await
+    }
+
+    /// The same with arguments of the caller's choice, `--http` among them.
+    ///
+    /// # Errors
+    ///
+    /// When it does not come up.
+    pub async fn api_with(&self, args: &[&str]) -> anyhow::Result<(Tidemap, String)> {
+        let api = self.run(&[&["api"], args].concat(), &self.keys.service_seed_path())?;
+        let url = eventually(Duration::from_secs(20), || async {
+            let log = api.log();
+            let url = log.split_whitespace().find(|word| word.starts_with("http://")).map(str::to_owned);
+            url.with_context(|| format!("no address: {log}"))
+        })
+        .await?;
+        Ok((api, url))
+    }
+
+    /// Enrols a node, starts its agent and returns once the broker knows it.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be enrolled or started.
+    pub fn agent(&self, node: &str, more: &[&str]) -> anyhow::Result<Tidemap> {
+        let enrolled = keys::enroll(self.folder.path(), &NodeId::from_name(node)?)?;
+        self.server.reload()?;
+        self.run(&[&["agent", "--node", node], more].concat(), &enrolled.seed_path)
+    }
+
+    /// Starts a simulator.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be started.
+    pub fn simulate(&self, nodes: u32) -> anyhow::Result<Tidemap> {
+        self.simulate_with(nodes, &[])
+    }
+
+    /// The same with more arguments.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be started.
+    pub fn simulate_with(&self, nodes: u32, more: &[&str]) -> anyhow::Result<Tidemap> {
+        let nodes = nodes.to_string();
+        self.run(&[&["simulate", "--nodes", &nodes], more].concat(), &self.keys.simulator_seed_path())
+    }
+
+    fn run(&self, args: &[&str], key: &Path) -> anyhow::Result<Tidemap> {
+        let key = key.to_str().context("a readable path")?;
+        Tidemap::start(&[args, &["--nats-url", &self.url, "--creds", key]].concat())
+    }
+}

@@ -1,0 +1,118 @@
+//! One nats-server with one of the configurations of `deploy/cluster`.
+
+use std::{
+    path::{Path, PathBuf},
+    process::Stdio,
+    time::Duration,
+};
+
+use anyhow::{Context, ensure};
+use rustix::process::{Pid, Signal, kill_process};
+use tokio::{
+    process::{Child, Command},
+    time::timeout,
+};
+
+use crate::eventually;
+
+/// For a server to send everybody away and end.
+const FAREWELL: Duration = Duration::from_secs(60);
+
+/// What a server is started with, and its process, killed on drop.
+pub(super) struct Server {
+    binary: PathBuf,
+    configuration: PathBuf,
+    log: PathBuf,
+    environment: Vec<(&'static str, String)>,
+    child: Child,
+}
+
+impl Server {
+    /// Starts a server. `environment` is what the configuration asks for; each value is written as in a configuration.
+    pub(super) fn start(
+        binary: &Path,
+        configuration: PathBuf,
+        name: &str,
+        mut environment: Vec<(&'static str, String)>,
+    ) -> anyhow::Result<Self> {
+        environment.push(("TIDEMAP_SERVER", quoted(name)));
+        let log = configuration.with_file_name(format!("{name}.log"));
+        let child = spawn(binary, &configuration, &log, &environment)?;
+        Ok(Self { binary: binary.to_owned(), configuration, log, environment, child })
+    }
+
+    /// Starts it again where it was.
+    pub(super) fn restart(&mut self) -> anyhow::Result<()> {
+        self.child = spawn(&self.binary, &self.configuration, &self.log, &self.environment)?;
+        Ok(())
+    }
+
+    pub(super) async fn kill(&mut self) -> anyhow::Result<()> {
+        Ok(self.child.kill().await?)
+    }
+
+    /// Signals it and waits until it has ended in peace.
+    pub(super) async fn end(&mut self, signal: Signal) -> anyhow::Result<()> {
+        // It may have ended already, when nobody was left.
+        self.signal(signal).ok();
+        let ended = timeout(FAREWELL, self.child.wait()).await;
+        let status = ended.with_context(|| format!("a server does not end: {}", self.last_words()))??;
+        // With SIGTERM it says so by its exit code.
+        ensure!(status.success() || status.code() == Some(1), "{status}: {}", self.last_words());
+        Ok(())
+    }
+
+    /// Has it give away what it leads and send its clients to other servers; once services have followed, it ends.
+    pub(super) async fn retire(&mut self) -> anyhow::Result<()> {
+        let before = self.farewells();
+        self.signal(Signal::USR2)?;
+        eventually(FAREWELL, || async {
+            ensure!(self.farewells() > before, "a server does not retire: {}", self.last_words());
+            Ok(())
+        })
+        .await?;
+        // Those who are left would now be sent away one by one, for minutes.
+        self.end(Signal::TERM).await
+    }
+
+    /// How often it has begun to send away those who did not leave by themselves.
+    fn farewells(&self) -> usize {
+        let log = std::fs::read_to_string(&self.log).unwrap_or_default();
+        log.matches("Closing existing clients").count() + log.matches("Initiating Shutdown").count()
+    }
+
+    pub(super) fn signal(&self, signal: Signal) -> anyhow::Result<()> {
+        let pid = self.child.id().and_then(|pid| i32::try_from(pid).ok()).and_then(Pid::from_raw);
+        Ok(kill_process(pid.context("it has ended")?, signal)?)
+    }
+
+    pub(super) fn last_words(&self) -> String {
+        let log = std::fs::read_to_string(&self.log).unwrap_or_default();
+        log.lines().last().unwrap_or_default().to_owned()
+    }
+}
+
+/// A text as it stands in a configuration.
+pub(super) fn quoted(text: impl std::fmt::Display) -> String {
+    format!("\"{text}\"")
+}
+
+fn spawn(
+    binary: &Path,
+    configuration: &Path,
+    log: &Path,
+    environment: &[(&'static str, String)],
+) -> anyhow::Result<Child> {
+    Command::new(binary)
+        .arg("-c")
+        .arg(configuration)
+        .arg("-l")
+        .arg(log)
+        .envs(environment.iter().map(|(name, value)| (name, value)))
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .kill_on_drop(true)
+        .spawn()
+        .context("cannot start nats-server")
+}

@@ -1,0 +1,26 @@
+//! What tests share: brokers, processes, a proxy, HTTP clients, a browser, and waiting for events.
+//!
+//! Nothing here sleeps to synchronise: [`eventually`] polls until a condition holds, and fails with the last error. Every
+//! bound of time is for a machine of usual speed; [`machine`] stretches it on a slower or busier one.
+
+pub mod broker;
+pub mod browser;
+pub mod cluster;
+pub mod counters;
+pub mod fake;
+pub mod http;
+pub mod machine;
+pub mod namespace;
+pub mod port;
+pub mod process;
+pub mod proxy;
+pub mod viewer;
+pub mod wait;
+pub mod watch;
+
+pub use wait::{eventually, within};
+
+/// Whether faults last as long as they do in practice: `cargo xtask test --long`.
+pub fn is_long() -> bool {
+    std::env::var_os("TIDEMAP_LONG").is_some()
+}

@@ -1,0 +1,144 @@
+//! How slow this machine is now: bounds of time are written for one of usual speed with nothing else to do.
+//!
+//! A fixed loop is measured once per process, by the clock on the wall: a slow processor and other programs' load count
+//! alike. It is measured again before a wait is given up, and the slowest measurement holds from then on.
+
+use std::{
+    hint::black_box,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use tokio::{
+    task::JoinSet,
+    time::{Instant, sleep},
+};
+
+/// Steps of the loop, and what they take in a debug build on a processor of usual speed that does nothing else.
+const STEPS: u64 = 4_000_000;
+const USUAL: Duration = Duration::from_millis(40);
+/// The loop is measured so often, and the median holds: a single round may meet an interrupt.
+const ROUNDS: usize = 5;
+/// Nothing is so slow that a bound should be longer than this many times.
+const HIGHEST_FACTOR: f64 = 10.0;
+
+/// How often [`StallWatch`] looks whether it runs.
+const BLINK: Duration = Duration::from_millis(20);
+
+/// The highest factor measured until now, as the bits of an `f64`; 0 as long as nothing was measured. Positive numbers
+/// are in the order of their bits.
+static FACTOR: AtomicU64 = AtomicU64::new(0);
+
+/// How many times longer than usual work takes on this machine: 1 or more.
+pub fn slowness() -> f64 {
+    match FACTOR.load(Ordering::Relaxed) {
+        0 => measure(),
+        bits => f64::from_bits(bits),
+    }
+}
+
+/// A bound as long as it has to be on this machine.
+pub fn scaled(bound: Duration) -> Duration {
+    bound.mul_f64(slowness())
+}
+
+/// The same after another measurement: the machine may have become busier since the last one.
+pub(crate) fn scaled_anew(bound: Duration) -> Duration {
+    bound.mul_f64(measure())
+}
+
+/// Says that a bound has passed, and what it was stretched by.
+pub(crate) fn describe(bound: Duration) -> String {
+    format!("not within {bound:?}, times {:.1} for the speed of this machine", slowness())
+}
+
+fn measure() -> f64 {
+    let mut rounds = [(); ROUNDS].map(|()| {
+        let start = std::time::Instant::now();
+        let mut state = 1_u64;
+        for step in 0..STEPS {
+            state = black_box(state.rotate_left(5) ^ step);
+        }
+        black_box(state);
+        start.elapsed()
+    });
+    rounds.sort_unstable();
+    let factor = (rounds[ROUNDS / 2].as_secs_f64() / USUAL.as_secs_f64()).clamp(1.0, HIGHEST_FACTOR);
+    let before = f64::from_bits(FACTOR.fetch_max(factor.to_bits(), Ordering::Relaxed));
+    if factor > before {
+        eprintln!("machine: {factor:.2} times slower than usual; bounds of time are so much longer");
+    }
+    factor.max(before)
+}
+
+/// For how long this process was kept from running: how much later than asked for its sleeps have ended.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Stalls {
+    total: Duration,
+}
+
+impl Stalls {
+    /// Adds a sleep that was to last `asked`.
+    pub(crate) fn add(&mut self, lasted: Duration, asked: Duration) {
+        self.total += lasted.saturating_sub(asked);
+    }
+
+    /// The sum.
+    pub fn total(&self) -> Duration {
+        self.total
+    }
+}
+
+/// Measures all the time for how long nothing runs on this machine. Ends on drop.
+pub struct StallWatch {
+    stalled_us: Arc<AtomicU64>,
+    _watching: JoinSet<()>,
+}
+
+impl StallWatch {
+    /// Begins to measure.
+    pub fn start() -> Self {
+        let stalled_us = Arc::new(AtomicU64::new(0));
+        let sum = Arc::clone(&stalled_us);
+        let mut watching = JoinSet::new();
+        watching.spawn(async move {
+            loop {
+                let asleep = Instant::now();
+                sleep(BLINK).await;
+                let late = asleep.elapsed().saturating_sub(BLINK).as_micros();
+                sum.fetch_add(u64::try_from(late).unwrap_or_default(), Ordering::Relaxed);
+            }
+        });
+        Self { stalled_us, _watching: watching }
+    }
+
+    /// The sum since this was asked before.
+    pub fn take(&self) -> Duration {
+        Duration::from_micros(self.stalled_us.swap(0, Ordering::Relaxed))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bound_is_never_shorter_than_it_is_written() {
+        let bound = Duration::from_secs(3);
+        assert!(slowness() >= 1.0);
+        assert!(scaled(bound) >= bound && scaled(bound) <= bound.mul_f64(HIGHEST_FACTOR));
+        assert!(scaled_anew(bound) >= scaled(bound));
+    }
+
+    #[test]
+    fn only_what_a_sleep_took_too_long_is_a_stall() {
+        let mut stalls = Stalls::default();
+        stalls.add(Duration::from_millis(50), Duration::from_millis(50));
+        assert_eq!(stalls.total(), Duration::ZERO);
+        stalls.add(Duration::from_millis(350), Duration::from_millis(50));
+        assert_eq!(stalls.total(), Duration::from_millis(300));
+    }
+}

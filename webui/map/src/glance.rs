@@ -1,0 +1,15 @@
+//! What the popup says about the selected node.
+
+/// The windows that averages are known for; the first stands for the newest rate.
+pub const WINDOWS: [&str; 5] = ["Now", "10 s", "1 min", "5 min", "15 min"];
+
+/// One node's newest rates and averages as texts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Glance {
+    /// Milliseconds since its newest report.
+    pub age_ms: Option<u64>,
+    /// Download over each of [`WINDOWS`].
+    pub download: [String; WINDOWS.len()],
+    /// Upload, likewise.
+    pub upload: [String; WINDOWS.len()],
+}

@@ -1,0 +1,86 @@
+//! The map: where the nodes are, how much each moves, and whether anything is wrong there.
+//!
+//! `MapView` is the view; it owns four canvases and the elements above them. Everything that can be worked out without
+//! a browser is in the other modules, pure and tested: where a place is on the screen, which markers become clusters,
+//! what a click means, what a marker looks like.
+
+pub mod cluster;
+pub mod colour;
+pub mod fanout;
+pub mod gesture;
+pub mod glance;
+pub mod grid;
+pub mod label;
+pub mod motion;
+pub mod picking;
+pub mod placement;
+pub mod places;
+pub mod projection;
+pub mod rank;
+pub mod raster;
+pub mod scene;
+pub mod tiles;
+pub mod world;
+
+#[cfg(target_arch = "wasm32")]
+mod view;
+
+use std::rc::Rc;
+
+pub use glance::{Glance, WINDOWS};
+#[cfg(target_arch = "wasm32")]
+pub use view::{Fetched, MapEvents, MapView};
+
+/// What the map shows: columns of one store, one entry per row. A row without a name is vacant.
+#[derive(Clone, Copy, Debug)]
+pub struct Markers<'a> {
+    pub name: &'a [Option<Rc<str>>],
+    /// Degrees north; not a number where there is no place.
+    pub lat: &'a [f32],
+    /// Degrees east, likewise.
+    pub lon: &'a [f32],
+    pub location: &'a [Option<Rc<str>>],
+    /// 0 online, 1 warning, 2 offline.
+    pub status: &'a [u8],
+    /// Download, bytes per second; not a number where it is not known.
+    pub rx: &'a [f32],
+    /// Upload, likewise.
+    pub tx: &'a [f32],
+    pub selected: Option<usize>,
+    /// What else is known of the selected node.
+    pub glance: Option<&'a Glance>,
+    /// Changes when rows or places do, not with mere rates.
+    pub generation: u64,
+    /// Changes whenever anything in the columns does.
+    pub changes: u64,
+}
+
+impl Markers<'_> {
+    /// The name of the node in that row, unless the row is vacant.
+    pub fn name(&self, row: usize) -> Option<&str> {
+        self.name.get(row)?.as_deref()
+    }
+
+    /// Its status's number; an unknown one is taken for offline.
+    pub fn status(&self, row: usize) -> u8 {
+        self.status.get(row).map_or(2, |&status| status.min(2))
+    }
+
+    /// Its download, bytes per second.
+    pub fn rx(&self, row: usize) -> Option<f32> {
+        self.rx.get(row).copied().filter(|rate| rate.is_finite())
+    }
+
+    /// Its upload, bytes per second.
+    pub fn tx(&self, row: usize) -> Option<f32> {
+        self.tx.get(row).copied().filter(|rate| rate.is_finite())
+    }
+
+    /// What a marker's size stands for: both directions together, as far as they are known and flowing now.
+    pub fn volume(&self, row: usize) -> Option<f32> {
+        match (self.status(row), self.rx(row), self.tx(row)) {
+            (0, None, None) | (1.., ..) => None,
+            (0, rx, tx) => Some(rx.unwrap_or(0.0) + tx.unwrap_or(0.0)),
+        }
+    }
+}

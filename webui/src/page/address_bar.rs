@@ -1,0 +1,72 @@
+//! Keeps the address bar and the page's state in step.
+
+use std::rc::Rc;
+
+use sycamore_reactive::{batch, create_effect};
+use wasm_bindgen::JsValue;
+
+use crate::address::Address;
+
+use super::dom::{self, window};
+use super::state::{AppState, set_changed};
+
+/// What the address bar says now.
+pub(super) fn read() -> Address {
+    Address::parse(&window().location().search().unwrap_or_default())
+}
+
+/// Writes what changes in the state into the address bar, and back when somebody goes back.
+pub(super) fn follow(AppState { list, selection, display, .. }: AppState) {
+    let mut was_open = selection.open.with_untracked(Option::is_some);
+    create_effect(move || {
+        let address = Address {
+            node: selection.open.get_clone().map(|name| name.to_string()),
+            filter: list.filter.get_clone(),
+            sort: list.sort.get(),
+            summary: list.is_summary.get(),
+            by: list.by.get_clone(),
+            unit: display.unit.get(),
+            debug: display.figures.is_some(),
+        };
+        // Opening details is a step that "back" undoes; typing a search is not.
+        let is_step = address.node.is_some() && !was_open;
+        was_open = address.node.is_some();
+        write(&address.query(), is_step);
+    });
+
+    dom::listen(&window(), "popstate", move |_: web_sys::Event| {
+        let address = read();
+        batch(|| {
+            match address.node.as_deref() {
+                Some(node) if selection.open.get_clone().as_deref() != Some(node) => {
+                    selection.open(Rc::from(node));
+                }
+                Some(_) => {}
+                None => set_changed(selection.open, None),
+            }
+            set_changed(list.filter, address.filter);
+            set_changed(list.sort, address.sort);
+            set_changed(list.is_summary, address.summary);
+            set_changed(list.by, address.by);
+            set_changed(display.unit, address.unit);
+        });
+    });
+}
+
+fn write(query: &str, is_step: bool) {
+    let (Ok(history), Ok(search), Ok(path)) =
+        (window().history(), window().location().search(), window().location().pathname())
+    else {
+        return;
+    };
+    if search == query {
+        return;
+    }
+    let url = path + query;
+    // Browsers refuse when a script writes too often; the next change brings the address up to date.
+    let _written = if is_step {
+        history.push_state_with_url(&JsValue::NULL, "", Some(&url))
+    } else {
+        history.replace_state_with_url(&JsValue::NULL, "", Some(&url))
+    };
+}
