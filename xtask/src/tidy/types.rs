@@ -9,7 +9,8 @@ use super::{
 };
 
 const KINDS: [&str; 5] = ["struct", "enum", "trait", "type", "union"];
-/// Names that a crate may define although another, or itself, defines them too, and why. An empty crate is any.
+/// Names that a crate may define although another, or itself, defines them too, and why. An empty crate is
+/// any.
 const EXCEPTIONS: [(&str, &str, &str); 7] = [
     ("", "Args", "each station's command line, by the convention `run`, `Args`, `Config`"),
     ("", "Config", "each station's checked configuration, by the same convention"),

@@ -57,7 +57,8 @@ pub(super) struct Bundle {
 }
 
 impl Bundle {
-    /// Adds a file as `<stem>.<hash>.<extension>`: its name changes with its content, so it may be cached for ever.
+    /// Adds a file as `<stem>.<hash>.<extension>`: its name changes with its content, so it may be cached for
+    /// ever.
     pub(super) fn add(&mut self, kind: Kind, stem: &str, extension: &str, bytes: Vec<u8>) {
         let hash = &hex(&Sha256::digest(&bytes))[..12];
         self.add_unhashed(kind, &format!("{stem}.{hash}.{extension}"), bytes);

@@ -22,8 +22,8 @@ pub(super) fn condensed(sheet: &str) -> String {
     kept
 }
 
-/// Adds what is no string. A space before a colon is kept, because in a selector it means "inside", and so are those
-/// around a plus, a minus and a comparison.
+/// Adds what is no string. A space before a colon is kept, because in a selector it means "inside", and so
+/// are those around a plus, a minus and a comparison.
 fn push(kept: &mut String, text: &str) {
     for character in text.chars() {
         let before = kept.chars().next_back().unwrap_or('{');

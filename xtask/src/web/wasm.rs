@@ -37,8 +37,8 @@ pub(super) fn build(workspace: &Workspace) -> Result<Page> {
 fn compile(workspace: &Workspace) -> Result<PathBuf> {
     let mut command = workspace.cargo(["build", "--package", "tidemap-webui", "--profile", "web"]);
     command.args(["--target", WASM_TARGET]);
-    // Panics name their source file. Without this the module, and so its hash, would depend on where the checkout
-    // and cargo's registry lie.
+    // Panics name their source file. Without this the module, and so its hash, would depend on where the
+    // checkout and cargo's registry lie.
     command.env("CARGO_ENCODED_RUSTFLAGS", remapped_paths(workspace).join("\x1f"));
     Ok(Artifacts::build(&mut command)?.file("tidemap_webui", "wasm")?.to_owned())
 }
