@@ -1,4 +1,4 @@
-//! What the tasks need on the machine: found, installed where that is asked for, or named in one clear line.
+//! Programs that the tasks need: found, installed on request, or named in one line of error.
 
 use std::{
     env,
@@ -57,7 +57,7 @@ pub(crate) fn check_compiler() -> Result<()> {
     Ok(())
 }
 
-/// Installs the browser of the tests when it is missing and we may; else says how.
+/// Installs the browser of the tests when it is missing and this is root; else fails with the command to run.
 pub(crate) fn ensure_browser(workspace: &Workspace) -> Result<()> {
     let missing: Vec<&str> = [("chromium", "chromium"), ("chromedriver", "chromium-driver")]
         .into_iter()

@@ -1,4 +1,4 @@
-//! Where the project lies, and how its own commands are run.
+//! The project's folder, and running commands in it.
 
 use std::{
     env,
@@ -57,12 +57,12 @@ pub(crate) fn run(command: &mut Command) -> Result<()> {
     Ok(())
 }
 
-/// Runs a command to its end, whatever that is.
+/// Runs a command to its end and returns its status.
 pub(crate) fn status(command: &mut Command) -> Result<ExitStatus> {
     command.status().with_context(|| format!("cannot run {}", words(command)))
 }
 
-/// What a command prints on its standard output.
+/// A command's standard output.
 pub(crate) fn output(command: &mut Command) -> Result<String> {
     let output = command.output().with_context(|| format!("cannot run {}", words(command)))?;
     if !output.status.success() {
@@ -71,7 +71,7 @@ pub(crate) fn output(command: &mut Command) -> Result<String> {
     Ok(String::from_utf8(output.stdout)?)
 }
 
-/// The command as one would type it.
+/// The command as it would be typed.
 pub(crate) fn words(command: &Command) -> String {
     let program = Path::new(command.get_program()).file_name().unwrap_or(command.get_program());
     let words = std::iter::once(program).chain(command.get_args());
