@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_without_its_compressed_twin_is_told() {
+    fn a_file_without_its_compressed_twin_is_an_error() {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("app.1.css"), "a{}").unwrap();
         assert!(weigh(folder.path()).is_err());
