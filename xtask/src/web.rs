@@ -27,7 +27,7 @@ const FOLDER: &str = "dist/web";
 /// The style sheets of the first paint, in the order of their cascade layers.
 const STYLES: [&str; 4] = ["tokens", "base", "components", "map"];
 
-/// Builds the page, prints what it weighs, and fails when that is too much.
+/// Builds the page, prints the sizes of its files, and fails when they exceed the budget.
 pub(crate) fn build_within_budget(workspace: &Workspace) -> Result<()> {
     build(workspace)?;
     let weights = budget::weigh(&workspace.path(FOLDER))?;
