@@ -23,7 +23,7 @@ use tidemap_wire::InterfaceRate;
 /// A packed `T`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct PackedMetadata<T> {
+pub(crate) struct PackedMetadata<T> {
     #[serde(with = "serde_bytes")]
     bytes: Box<[u8]>,
     #[serde(skip)]
@@ -31,7 +31,7 @@ pub struct PackedMetadata<T> {
 }
 
 /// What can be packed.
-pub trait Metadata: Sized {
+pub(crate) trait Metadata: Sized {
     /// Writes the head.
     fn write_head<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error>;
 
@@ -51,7 +51,7 @@ pub trait Metadata: Sized {
 
 impl<T: Metadata> PackedMetadata<T> {
     /// Packs a value.
-    pub fn new(value: &T) -> Self {
+    pub(crate) fn new(value: &T) -> Self {
         let mut bytes = Vec::with_capacity(256);
         let mut serializer = rmp_serde::Serializer::new(&mut bytes);
         let written = value.write_head(&mut serializer).and_then(|()| value.write_tail(&mut serializer));
@@ -63,7 +63,7 @@ impl<T: Metadata> PackedMetadata<T> {
     }
 
     /// The value; `None` when the bytes are not what any version writes.
-    pub fn unpack(&self) -> Option<T> {
+    pub(crate) fn unpack(&self) -> Option<T> {
         let mut deserializer = rmp_serde::Deserializer::from_read_ref(&*self.bytes);
         let mut value = T::read_head(&mut deserializer).ok()?;
         // Nearly every error says that there is no tail. One that cannot be read leaves what is known without

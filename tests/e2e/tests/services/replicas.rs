@@ -14,7 +14,7 @@ use tidemap_wire::{
     http::StatsJson,
     stream::{Columns, DeltaEvent, SnapshotEvent, decode_rows},
 };
-use tokio::{sync::mpsc::Receiver, time::timeout};
+use tokio::sync::mpsc::Receiver;
 
 const NODES: u32 = 300;
 const PATIENCE: Duration = Duration::from_secs(20);
