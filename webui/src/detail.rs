@@ -9,9 +9,6 @@ use crate::json::NodeAnswer;
 
 pub use facts::{host, identity};
 
-/// The window of an average, and its name.
-pub const WINDOWS: [&str; 5] = ["Now", "10 s", "1 min", "5 min", "15 min"];
-
 /// Download now and over each window, in the reader's unit.
 pub fn download(answer: &NodeAnswer, unit: Unit) -> [String; 5] {
     let node = &answer.node;
