@@ -18,6 +18,8 @@ for (const [event, height] of [["beforeprint", "100000px"], ["afterprint", ""]])
 }
 
 document.addEventListener("DOMContentLoaded", async () => {
+  // As a sheet for paper it has not held up the first paint.
+  document.getElementById("details-style").media = "all";
   try {
     const glue = await import("{{glue}}");
     await glue.default({ module_or_path: "{{wasm}}" });

@@ -14,7 +14,7 @@ use crate::ring::{Buffered, DeliveryState, Ring};
 use backoff::Backoff;
 
 /// Batches in flight at once.
-const MAX_IN_FLIGHT: usize = 4;
+pub(crate) const MAX_IN_FLIGHT: usize = 4;
 /// How many of these may be backlog.
 const MAX_BACKLOG_IN_FLIGHT: usize = MAX_IN_FLIGHT - 1;
 /// A batch ends at either limit, well below the streams' 64 KiB a message.
@@ -49,11 +49,9 @@ pub struct Outbox {
     ring: Ring,
     in_flight: InFlight<Sent>,
     hello: Option<Hello>,
-    /// Counts the hellos, to tell an acknowledgement of the present one from that of an earlier one.
-    hello_version: u64,
-    /// From then on each live sample carries the hello, until one that does is stored.
+    /// From when on each live sample carries the hello, until one with it is stored.
     hello_at_ms: u64,
-    /// Whether the broker has stored a hello of this run.
+    /// Whether the broker has stored this run's hello once.
     is_introduced: bool,
     /// After a refusal or a missing acknowledgement the backlog pauses; live samples are the probes
     /// meanwhile.
@@ -66,8 +64,8 @@ pub struct Outbox {
 #[derive(Clone, Copy, Debug)]
 struct Sent {
     backlog: bool,
-    /// The version of the hello beside the samples.
-    hello: Option<u64>,
+    /// Whether it carries the hello as it is now.
+    hello: bool,
 }
 
 impl Outbox {
@@ -79,7 +77,6 @@ impl Outbox {
             ring: Ring::default(),
             in_flight: InFlight::new(timing::AGENT_ACK_TIMEOUT),
             hello: None,
-            hello_version: 0,
             hello_at_ms: 0,
             is_introduced: false,
             backoff: Backoff::default(),
@@ -104,8 +101,8 @@ impl Outbox {
     pub fn push(&mut self, sample: Sample, hello: Option<Hello>, now_ms: u64) {
         if hello.is_some() {
             self.hello = hello;
-            self.hello_version += 1;
             self.hello_at_ms = now_ms;
+            self.in_flight.iter_mut().for_each(|sent| sent.hello = false);
         }
         self.buffer(self.boot, sample, DeliveryState::New);
     }
@@ -116,15 +113,15 @@ impl Outbox {
             return None;
         }
         let id = self.in_flight.next_number();
-        let live = self.take_live(id);
+        let live = self.take_live(id, now_ms);
         let backlog = live.is_none();
         let (boot, samples) = match live {
             Some(sample) => (self.boot, vec![sample]),
             None => self.take_backlog(id, now_ms)?,
         };
         // Beside a whole batch a long hello might not fit into a message.
-        let hello = if backlog { None } else { self.due_hello(now_ms) };
-        self.in_flight.add(Sent { backlog, hello: hello.is_some().then_some(self.hello_version) }, now_ms);
+        let hello = if backlog { None } else { self.hello_due(now_ms) };
+        self.in_flight.add(Sent { backlog, hello: hello.is_some() }, now_ms);
         Some(Batch {
             id,
             report: Report { node: self.node.clone(), boot, hello: hello.map(Box::new), samples },
@@ -137,12 +134,11 @@ impl Outbox {
         let batch = || self.ring.iter().filter(|buffered| buffered.state == DeliveryState::InFlight(id));
         let boot = batch().next().map_or(self.boot, |buffered| buffered.boot);
         let seqs = batch().map(|buffered| buffered.sample.seq).collect();
-        let sent = self.in_flight.remove(id)?;
-        self.set_state(id, DeliveryState::Stored(now_ms));
-        if sent.hello == Some(self.hello_version) {
+        if self.in_flight.remove(id)?.hello {
             self.is_introduced = true;
             self.hello_at_ms = now_ms + HELLO_PERIOD_MS;
         }
+        self.set_state(id, DeliveryState::Stored(now_ms));
         self.last_stored_ms = now_ms;
         Some(Delivery { boot, seqs })
     }
@@ -211,18 +207,28 @@ impl Outbox {
     }
 
     /// The hello as it is sent now, if it is due.
-    fn due_hello(&self, now_ms: u64) -> Option<Hello> {
+    fn hello_due(&self, now_ms: u64) -> Option<Hello> {
         if now_ms < self.hello_at_ms {
             return None;
         }
-        let hello = self.hello.clone()?;
-        Some(Hello { lost_samples: Some(self.lost), ..hello })
+        Some(Hello { lost_samples: Some(self.lost), ..self.hello.clone()? })
     }
 
-    fn take_live(&mut self, id: u64) -> Option<Sample> {
-        let newest = self.ring.newest().filter(|buffered| buffered.state == DeliveryState::New)?;
+    /// The newest sample, if it was never sent. Until the first hello is stored it goes again and again,
+    /// because only a sample that is sent alone can carry one.
+    fn take_live(&mut self, id: u64, now_ms: u64) -> Option<Sample> {
+        let goes_again = self.awaits_introduction() && !self.backoff.pauses(now_ms);
+        let newest = self.ring.newest()?;
+        let is_live = newest.state == DeliveryState::New || (goes_again && newest.state.is_due());
+        if !is_live {
+            return None;
+        }
         newest.state = DeliveryState::InFlight(id);
         Some(newest.sample.clone())
+    }
+
+    fn awaits_introduction(&self) -> bool {
+        self.hello.is_some() && !self.is_introduced
     }
 
     /// The oldest samples that are due, of one run.
@@ -230,10 +236,9 @@ impl Outbox {
         let in_flight = self.in_flight.iter().filter(|sent| sent.backlog).count();
         // This run's first live sample is sent before the backlog of earlier runs.
         let before_first_live = self.ring.newest().is_none_or(|newest| newest.boot != self.boot);
-        // Its identity too: readers must not show a node without its name and place.
-        let before_hello = self.hello.is_some() && !self.is_introduced;
-        let is_held_back = before_first_live || before_hello || self.backoff.pauses(now_ms);
-        if in_flight >= MAX_BACKLOG_IN_FLIGHT || is_held_back {
+        // So is its first hello: the map needs the node's name and place before anything else.
+        let is_early = before_first_live || self.awaits_introduction();
+        if in_flight >= MAX_BACKLOG_IN_FLIGHT || self.backoff.pauses(now_ms) || is_early {
             return None;
         }
         let boot = self.ring.iter().find(|buffered| buffered.state.is_due())?.boot;
@@ -250,6 +255,7 @@ impl Outbox {
         Some((boot, batch))
     }
 
+    /// Sets the state of all samples of a batch in flight.
     fn set_state(&mut self, id: u64, state: DeliveryState) {
         for buffered in self.ring.iter_mut().filter(|buffered| buffered.state == DeliveryState::InFlight(id))
         {

@@ -16,7 +16,12 @@ use tokio::{
     time::{Instant, sleep, timeout},
 };
 
-use crate::{config::AgentConfig, outbox::Outbox, sampler::Observation, spool::Spool};
+use crate::{
+    config::AgentConfig,
+    outbox::{MAX_IN_FLIGHT, Outbox},
+    sampler::Observation,
+    spool::Spool,
+};
 use delivery_log::DeliveryLog;
 
 /// How often overdue acknowledgements and the connection are looked at while anything is pending.
@@ -44,7 +49,7 @@ impl Publisher {
         let client = nats.connect(&format!("tidemap-agent {node}"), Some(&inbox)).await?;
         Ok(Self {
             subject: subject::sample(node).into(),
-            inbox: AckInbox::open(client).await?,
+            inbox: AckInbox::open(client, MAX_IN_FLIGHT).await?,
             outbox,
             spool,
             log: DeliveryLog::new(node.clone()),

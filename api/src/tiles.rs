@@ -15,7 +15,7 @@ pub struct TilesUrl {
     origin: Option<String>,
 }
 
-/// Whom to thank for the tiles: one line of plain text.
+/// The source of the tiles: one line of plain text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TilesAttribution(String);
 
@@ -32,7 +32,7 @@ impl Tiles {
         self.url.origin.as_deref()
     }
 
-    /// What tells the page of them, for its head.
+    /// The element that names them in the page's head.
     pub(crate) fn meta(&self) -> String {
         let attribution = self.attribution.as_ref().map_or("", |attribution| &attribution.0);
         format!(

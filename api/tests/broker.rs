@@ -12,10 +12,9 @@ use async_nats::Client;
 use clap::Parser;
 use futures_util::StreamExt;
 use serde_json::Value;
-use tempfile::TempDir;
 use tidemap_api::ApiArgs;
-use tidemap_broker::{Broker, BrokerConfig, keys::Keys};
-use tidemap_service::nats::{NatsArgs, reached};
+use tidemap_service::nats::reached;
+use tidemap_testkit::{broker::TestBroker, within};
 use tidemap_wire::{
     Averages, Delta, ForgetReply, ForgetRequest, History, NodeId, NodeUpdate, Partition, PartitionCount,
     PartitionStats, Series, SnapshotChunk, SnapshotRequest, Status, decode, encode, subject,
@@ -24,12 +23,11 @@ use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, Lines},
     net::TcpStream,
     task::JoinHandle,
-    time::timeout,
 };
 use tokio_util::sync::CancellationToken;
 
 /// Far more than anything here takes.
-const PATIENCE: Duration = Duration::from_secs(20);
+const TIMEOUT: Duration = Duration::from_secs(20);
 const AT_MS: i64 = 1_700_000_000_000;
 
 #[derive(Parser)]
@@ -39,9 +37,8 @@ struct Cli {
 }
 
 /// A broker, an API, and no owner yet.
-struct Stage {
-    _broker: Broker,
-    _dir: TempDir,
+struct TestApi {
+    _broker: TestBroker,
     client: Client,
     http: SocketAddr,
     running: JoinHandle<anyhow::Result<()>>,
@@ -61,25 +58,20 @@ struct State {
     nodes: BTreeMap<NodeId, NodeUpdate>,
 }
 
-impl Stage {
+impl TestApi {
     async fn start() -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        let binary = tidemap_broker::locate(&tidemap_broker::default_tools_dir()).unwrap();
-        let keys = Keys::open_or_create(dir.path()).unwrap();
-        let config = BrokerConfig { dir: dir.path().to_owned(), listen: None, tls: None };
-        let broker = Broker::start(&binary, config).await.unwrap();
-        let nats = NatsArgs::new(&broker.url(), Some(&keys.service_seed_path()));
-        let client = nats.connect("test", None).await.unwrap();
-        reached(&client, PATIENCE).await.unwrap();
+        let broker = TestBroker::start().await.unwrap();
+        let client = broker.connect().await.unwrap();
+        reached(&client, TIMEOUT).await.unwrap();
         let args = ["api", "--http", "127.0.0.1:0", "--partitions", "1", "--api-token", "secret"];
         let config = Cli::parse_from(args).api.check().unwrap();
         let listener = config.bind().await.unwrap();
         let http = listener.local_addr().unwrap();
         let shutdown = CancellationToken::new();
-        let api_client = nats.connect("api", None).await.unwrap();
-        reached(&api_client, PATIENCE).await.unwrap();
+        let api_client = broker.connect().await.unwrap();
+        reached(&api_client, TIMEOUT).await.unwrap();
         let running = tokio::spawn(tidemap_api::run(config, api_client, listener, shutdown.clone()));
-        Self { _broker: broker, _dir: dir, client, http, running, shutdown }
+        Self { _broker: broker, client, http, running, shutdown }
     }
 
     /// An owner that answers and gives signs of life for as long as the test runs.
@@ -107,7 +99,7 @@ impl Stage {
         let head = format!("{method} {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n{more}\r\n");
         connection.write_all(head.as_bytes()).await.unwrap();
         let mut answer = String::new();
-        timeout(PATIENCE, connection.read_to_string(&mut answer)).await.expect("an answer").unwrap();
+        within(TIMEOUT, connection.read_to_string(&mut answer)).await.expect("an answer").unwrap();
         let (head, body) = answer.split_once("\r\n\r\n").unwrap();
         let status = head.split(' ').nth(1).unwrap().parse().unwrap();
         (status, serde_json::from_str(body).unwrap_or(Value::Null))
@@ -120,7 +112,7 @@ impl Stage {
     /// Waits until every partition is followed: then no word of an owner is missed.
     async fn is_ready(&self) {
         let asking = async { while self.get("/readyz").await.0 != 200 {} };
-        timeout(PATIENCE, asking).await.expect("it becomes ready");
+        within(TIMEOUT, asking).await.expect("it becomes ready");
     }
 
     /// Asks until the nodes are these.
@@ -135,7 +127,7 @@ impl Stage {
                 }
             }
         };
-        timeout(PATIENCE, asking).await.expect("the nodes are shown");
+        within(TIMEOUT, asking).await.expect("the nodes are shown");
     }
 
     async fn events(&self) -> Lines<BufReader<TcpStream>> {
@@ -146,7 +138,7 @@ impl Stage {
 
     async fn stop(self) {
         self.shutdown.cancel();
-        timeout(Duration::from_secs(2), self.running).await.expect("it ends in time").unwrap().unwrap();
+        within(Duration::from_secs(2), self.running).await.expect("it ends in time").unwrap().unwrap();
     }
 }
 
@@ -255,21 +247,21 @@ async fn event(lines: &mut Lines<BufReader<TcpStream>>, kind: &str) -> Value {
             }
         }
     };
-    timeout(PATIENCE, reading).await.expect("the event comes")
+    within(TIMEOUT, reading).await.expect("the event comes")
 }
 
 #[tokio::test]
 async fn what_the_owner_says_is_shown_and_what_was_missed_is_asked_for() {
-    let stage = Stage::start().await;
-    let (status, said) = stage.get("/readyz").await;
+    let api = TestApi::start().await;
+    let (status, said) = api.get("/readyz").await;
     assert_eq!((status, said["detail"].as_str()), (503, Some("no fresh view of partition 0")));
-    let mut events = stage.events().await;
+    let mut events = api.events().await;
     assert_eq!(event(&mut events, "snapshot").await["nodes"]["name"], Value::Array(Vec::new()));
 
-    let owner = stage.owner().await;
-    stage.is_ready().await;
+    let owner = api.owner().await;
+    api.is_ready().await;
     owner.says(owner.knows("a")).await;
-    stage.shows(&["a"]).await;
+    api.shows(&["a"]).await;
     let put = loop {
         // Deltas that say nothing but their time may have come before.
         let delta = event(&mut events, "delta").await;
@@ -279,81 +271,81 @@ async fn what_the_owner_says_is_shown_and_what_was_missed_is_asked_for() {
     };
     assert_eq!(put["put"]["nodes"]["name"], serde_json::json!(["a"]));
     owner.says(owner.knows("b")).await;
-    stage.shows(&["a", "b"]).await;
+    api.shows(&["a", "b"]).await;
     // A delta is lost, and the next one tells that it was.
     owner.knows("c");
     owner.says(owner.knows("d")).await;
-    stage.shows(&["a", "b", "c", "d"]).await;
+    api.shows(&["a", "b", "c", "d"]).await;
     // One is lost and none follows: the owner's signs of life tell.
     owner.knows("e");
-    stage.shows(&["a", "b", "c", "d", "e"]).await;
-    assert_eq!(stage.get("/readyz").await.0, 200);
-    assert_eq!(stage.get("/api/stats").await.1["partitions_fresh"], 1);
-    stage.stop().await;
+    api.shows(&["a", "b", "c", "d", "e"]).await;
+    assert_eq!(api.get("/readyz").await.0, 200);
+    assert_eq!(api.get("/api/stats").await.1["partitions_fresh"], 1);
+    api.stop().await;
 }
 
 #[tokio::test]
 async fn a_node_has_a_past_until_its_owner_forgets_it() {
-    let stage = Stage::start().await;
+    let api = TestApi::start().await;
     let token = "authorization: Bearer secret\r\n";
-    let (status, said) = stage.request("DELETE", "/api/nodes/a", token).await;
+    let (status, said) = api.request("DELETE", "/api/nodes/a", token).await;
     assert_eq!((status, said["detail"].as_str()), (503, Some("the partition has no owner at the moment")));
-    let owner = stage.owner().await;
+    let owner = api.owner().await;
     owner.says(owner.knows("a")).await;
-    stage.shows(&["a"]).await;
-    assert_eq!(stage.get("/api/nodes/a").await.1["last_60s"]["rx_bps"].as_array().unwrap().len(), 60);
-    assert_eq!(stage.request("DELETE", "/api/nodes/a", "").await.0, 401);
-    assert_eq!(stage.request("DELETE", "/api/nodes/a", token).await.0, 204);
-    stage.shows(&[]).await;
-    assert_eq!(stage.request("DELETE", "/api/nodes/a", token).await.0, 404);
-    stage.stop().await;
+    api.shows(&["a"]).await;
+    assert_eq!(api.get("/api/nodes/a").await.1["last_60s"]["rx_bps"].as_array().unwrap().len(), 60);
+    assert_eq!(api.request("DELETE", "/api/nodes/a", "").await.0, 401);
+    assert_eq!(api.request("DELETE", "/api/nodes/a", token).await.0, 204);
+    api.shows(&[]).await;
+    assert_eq!(api.request("DELETE", "/api/nodes/a", token).await.0, 404);
+    api.stop().await;
 }
 
 #[tokio::test]
 async fn garbage_is_counted_and_nothing_else_happens() {
-    let stage = Stage::start().await;
-    let owner = stage.owner().await;
-    stage.is_ready().await;
+    let api = TestApi::start().await;
+    let owner = api.owner().await;
+    api.is_ready().await;
     for garbage in [&b"\xc1 garbage"[..], b"", &encode(&Delta { partition: 9, ..owner.knows("a") })] {
-        stage.client.publish(subject::delta(partition()), garbage.to_vec().into()).await.unwrap();
+        api.client.publish(subject::delta(partition()), garbage.to_vec().into()).await.unwrap();
     }
-    stage.shows(&["a"]).await;
-    let mut connection = TcpStream::connect(stage.http).await.unwrap();
+    api.shows(&["a"]).await;
+    let mut connection = TcpStream::connect(api.http).await.unwrap();
     connection.write_all(b"GET /metrics HTTP/1.0\r\n\r\n").await.unwrap();
     let mut text = String::new();
     connection.read_to_string(&mut text).await.unwrap();
     assert!(text.contains("\ntidemap_api_refused_total{reason=\"unreadable\"} 2\n"), "{text}");
-    stage.stop().await;
+    api.stop().await;
 }
 
 #[tokio::test]
 async fn an_end_waits_neither_for_streams_nor_for_clients_that_say_nothing() {
-    let stage = Stage::start().await;
-    let mut events = stage.events().await;
+    let api = TestApi::start().await;
+    let mut events = api.events().await;
     event(&mut events, "snapshot").await;
-    let _silent = TcpStream::connect(stage.http).await.unwrap();
-    let mut half = TcpStream::connect(stage.http).await.unwrap();
+    let _silent = TcpStream::connect(api.http).await.unwrap();
+    let mut half = TcpStream::connect(api.http).await.unwrap();
     half.write_all(b"GET /api/nodes HTTP/1.1\r\nhost").await.unwrap();
-    assert_eq!(stage.get("/healthz").await.0, 200);
-    stage.stop().await;
+    assert_eq!(api.get("/healthz").await.0, 200);
+    api.stop().await;
     while let Ok(Some(_)) = events.next_line().await {}
 }
 
 #[tokio::test]
 async fn an_end_waits_not_even_for_clients_that_have_stopped_reading() {
     const NODES: usize = 2_000;
-    let stage = Stage::start().await;
-    let owner = stage.owner().await;
+    let api = TestApi::start().await;
+    let owner = api.owner().await;
     (0..NODES).for_each(|number| drop(owner.knows(&format!("node-{number}"))));
-    let known = async { while stage.get("/api/stats").await.1["total_nodes"] != NODES {} };
-    timeout(PATIENCE, known).await.expect("the nodes are known");
+    let known = async { while api.get("/api/stats").await.1["total_nodes"] != NODES {} };
+    within(TIMEOUT, known).await.expect("the nodes are known");
     // Megabytes that the kernel does not hold for them.
     let mut deaf = Vec::new();
     for path in ["/api/nodes", "/api/nodes?sort=name", "/api/stream"] {
-        let mut connection = TcpStream::connect(stage.http).await.unwrap();
+        let mut connection = TcpStream::connect(api.http).await.unwrap();
         connection.write_all(format!("GET {path} HTTP/1.1\r\nhost: x\r\n\r\n").as_bytes()).await.unwrap();
         connection.read_exact(&mut [0; 12]).await.unwrap();
         deaf.push(connection);
     }
-    stage.stop().await;
+    api.stop().await;
 }

@@ -1,4 +1,5 @@
-//! How fast one worker drains a filled stream, beside a bare client that only counts: `cargo bench -p tidemap-ingest
+//! How fast one worker drains a filled stream, beside a bare client that only counts: `cargo bench -p
+//! tidemap-ingest
 //! --bench drain`. Both read the same stream of the same broker in turns; the ratio is what counts. And how much memory the
 //! state of a fleet takes by itself. `-- NODES SAMPLES` measures one fleet instead of two.
 #![expect(clippy::unwrap_used, reason = "a benchmark that cannot go on has failed")]
@@ -59,7 +60,8 @@ async fn main() {
     }
 }
 
-/// Compares both on a broker of their own. Each is measured in a process of its own, which holds nothing else.
+/// Compares both on a broker of their own. Each is measured in a process of its own, which holds nothing
+/// else.
 async fn fleet(nodes: u64, samples: u64) {
     let dir = tempfile::tempdir().unwrap();
     let binary = tidemap_broker::locate(&tidemap_broker::default_tools_dir()).unwrap();
@@ -255,8 +257,8 @@ async fn bare(access: &NatsArgs, count: u64) -> (f64, f64) {
     (count as f64 / start.elapsed().as_secs_f64(), resident())
 }
 
-/// Messages per second of an owner, until it answers readers, which it does when it knows everything; and what the process
-/// then holds.
+/// Messages per second of an owner, until it answers readers, which it does when it knows everything; and
+/// what the process then holds.
 async fn worker(access: &NatsArgs, epoch: u64, messages: u64) -> (f64, f64) {
     let partition = partitions().partition(0).unwrap();
     let slots = partitions().slots(partition).collect();

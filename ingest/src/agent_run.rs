@@ -5,7 +5,7 @@ use tidemap_wire::Sample;
 
 use crate::dedup::{Dedup, Novelty};
 
-/// What is remembered of a run.
+/// What a node remembers of a run.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Run {
     /// The run's random number.
@@ -21,17 +21,17 @@ pub(crate) struct Run {
 }
 
 impl Run {
-    /// A run of which nothing was applied yet.
+    /// A run without samples.
     pub(crate) fn new(boot: u64, first_at_ms: i64) -> Self {
         Self { boot, first_at_ms, rx_bytes: 0, tx_bytes: 0, dedup: Dedup::default() }
     }
 
-    /// Whether a sample with this number was observed, as far as is remembered.
+    /// Whether a sample with this number was observed. Numbers too old to tell count as observed.
     pub(crate) fn has_seen(&self, seq: u64) -> bool {
         self.dedup.contains(seq)
     }
 
-    /// Takes note of a sample. Counts never fall within a run, so the highest is the newest.
+    /// Observes a sample. Counters never decrease within a run, so the highest is the newest.
     pub(crate) fn observe(&mut self, sample: &Sample) -> Novelty {
         self.first_at_ms = self.first_at_ms.min(sample.at_ms);
         self.rx_bytes = self.rx_bytes.max(sample.rx_bytes);

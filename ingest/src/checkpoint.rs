@@ -68,7 +68,7 @@ pub struct Recovery {
 
 /// Goes through a partition's parts again and again, a few at each tick.
 #[derive(Debug, Default)]
-pub struct Round {
+pub(crate) struct Round {
     parts: Vec<Part>,
     done: usize,
     ticks: usize,
@@ -81,7 +81,7 @@ impl Round {
     const TICKS: usize = 40;
 
     /// Counts a tick. When a round has ended, the next one begins with the parts that there are then.
-    pub fn tick(&mut self, parts: impl FnOnce() -> Vec<Part>) {
+    pub(crate) fn tick(&mut self, parts: impl FnOnce() -> Vec<Part>) {
         self.ticks += 1;
         if self.ticks > Self::TICKS && self.done == self.parts.len() || self.parts.is_empty() {
             *self = Self { parts: parts(), ticks: 1, ..Self::default() };
@@ -89,13 +89,13 @@ impl Round {
     }
 
     /// The next part that is due, until [`Round::done`] is told.
-    pub fn due(&self) -> Option<Part> {
+    pub(crate) fn due(&self) -> Option<Part> {
         let due = (self.parts.len() * self.ticks).div_ceil(Self::TICKS);
         self.parts.get(self.done).copied().filter(|_| self.done < due)
     }
 
     /// Takes note that the part that was due is on its way, as these; hands out all parts with the last one.
-    pub fn done(&mut self, written: impl IntoIterator<Item = Part>) -> Option<Vec<Part>> {
+    pub(crate) fn done(&mut self, written: impl IntoIterator<Item = Part>) -> Option<Vec<Part>> {
         self.done += 1;
         self.written.extend(written);
         (self.done == self.parts.len()).then(|| std::mem::take(&mut self.written))

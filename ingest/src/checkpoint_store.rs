@@ -1,7 +1,7 @@
 //! The broker's bucket of checkpoints, read when a partition is taken and written while it is owned.
 //!
-//! Every write names the revision that it replaces. When another worker has written meanwhile, the higher epoch wins: an
-//! owner that was frozen and has been replaced finds its successor's value and stops.
+//! Every write names the revision that it replaces. When another worker has written meanwhile, the higher
+//! epoch wins: an owner that was frozen and has been replaced finds its successor's value and stops.
 
 use std::{
     collections::{BTreeMap, btree_map::Entry},
@@ -81,8 +81,8 @@ pub async fn load(
     Ok(Restored { nodes, recovery, position, revisions, epoch })
 }
 
-/// Limits what the parts contain to what is left of the log: after a crash the broker may have given the numbers of the
-/// log's end to other messages.
+/// Limits what the parts contain to what is left of the log: after a crash the broker may have given the
+/// numbers of the log's end to other messages.
 async fn shorten(parts: &mut [(Part, Checkpoint)], log: &jetstream::stream::Stream) -> anyhow::Result<()> {
     // Two parts that are cut at the same message stay in the order in which they were written.
     parts.sort_by_key(|(_, kept)| (kept.place.created_ns, kept.place.applied));
@@ -157,8 +157,8 @@ pub struct CheckpointWriter {
 }
 
 impl CheckpointWriter {
-    /// Serves requests until their sender is gone, or the owner turns out to have been replaced. Returns how many
-    /// checkpoints could not be written.
+    /// Serves requests until their sender is gone, or the owner turns out to have been replaced. Returns how
+    /// many checkpoints could not be written.
     ///
     /// # Errors
     ///
@@ -218,8 +218,8 @@ impl CheckpointWriter {
         Ok(())
     }
 
-    /// Purges the parts of older divisions, but only the values that this owner knows: an owner that was replaced without
-    /// noticing must not purge its successor's.
+    /// Purges the parts of older divisions, but only the values that this owner knows: an owner that was
+    /// replaced without noticing must not purge its successor's.
     async fn purge_others(&mut self, parts: &[Part]) {
         let others: Vec<(Part, u64)> =
             self.revisions.iter().filter(|(part, _)| !parts.contains(part)).map(|(p, r)| (*p, *r)).collect();

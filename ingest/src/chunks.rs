@@ -77,8 +77,8 @@ fn part(
     SnapshotChunk { partition: partition.get(), epoch, seq, at_ms, chunk, chunks, nodes, history }
 }
 
-/// Cuts nodes into parts whose encoding stays below the limit. A part that is too long is halved. A single node always
-/// fits: its data came in one report, and a report has at most 64 KiB.
+/// Cuts nodes into parts whose encoding stays below the limit. A part that is too long is halved. A single
+/// node always fits: its data came in one report, and a report has at most 64 KiB.
 fn cut(mut nodes: impl Iterator<Item = NodeUpdate>) -> impl Iterator<Item = Vec<NodeUpdate>> {
     let mut next = Vec::new();
     std::iter::from_fn(move || {

@@ -1,9 +1,10 @@
 //! Reconnects a connection whose server is cut off from its cluster.
 //!
-//! Such a server still answers pings, and a client would stay connected to it: a worker could renew its leases on one
-//! connection and read nothing on another. So each connection sends the same request periodically. When it is answered on
-//! one connection and not on another, the other's server is at fault, and that connection reconnects. The election of a
-//! leader or a slow broker affects both and changes nothing.
+//! Such a server still answers pings, and a client would stay connected to it: a worker could renew its
+//! leases on one connection and read nothing on another. So each connection sends the same request
+//! periodically. When it is answered on one connection and not on another, the other's server is at fault,
+//! and that connection reconnects. The election of a leader or a slow broker affects both and changes
+//! nothing.
 
 use std::time::Duration;
 
@@ -21,11 +22,12 @@ const PERIOD: Duration = Duration::from_secs(1);
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
 /// Unanswered requests in a row until the connection reconnects.
 const MAX_MISSES: u32 = 3;
-/// Periods without renewed leases until their connection reconnects. Other workers have taken the leases by then, so
-/// nothing is lost.
+/// Periods without renewed leases until their connection reconnects. Other workers have taken the leases by
+/// then, so nothing is lost.
 const MAX_MISSED_RENEWALS: u32 = 8;
 
-/// Watches a connection other than that of the leases, until `stop`. `renewed` is when the leases were last renewed.
+/// Watches a connection other than that of the leases, until `stop`. `renewed` is when the leases were last
+/// renewed.
 pub(crate) async fn watch(client: Client, renewed: watch::Receiver<Instant>, stop: CancellationToken) {
     let js = jetstream::new(client.clone());
     let bucket = streams::bucket_stream(streams::LEASES);

@@ -1,8 +1,8 @@
-//! Which sequence numbers of a run were applied: the exact and free way to drop duplicates.
+//! Deduplication: which sequence numbers of an agent's run were applied. Exact, and nearly free.
 
 use serde::{Deserialize, Serialize};
 
-/// How far below the highest number the memory reaches: more than an agent's ring of 600 samples, because after an
+/// How far below the highest number it reaches: more than an agent's ring of 600 samples, because after an
 /// outage live samples come before the backlog.
 const WIDTH: u64 = 1_024;
 
@@ -10,16 +10,16 @@ const WIDTH: u64 = 1_024;
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Dedup {
     highest: u64,
-    /// How many numbers up to the highest follow each other without a hole, as far as is remembered: for nearly every
-    /// run that is all there is to know.
+    /// How many numbers up to the highest are without a gap, up to `WIDTH`: for nearly every run this is
+    /// enough.
     unbroken: u64,
-    /// A bit for each number, once there was a hole.
+    /// A bit for each number, once there was a gap.
     bits: Option<Box<Bits>>,
 }
 
 type Bits = [u64; (WIDTH / 64) as usize];
 
-/// What a sequence number is to the memory.
+/// How a sequence number relates to those seen before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Novelty {
     /// Higher than all before.
@@ -52,12 +52,7 @@ impl Dedup {
         novelty
     }
 
-    /// The highest number seen; 0 before the first.
-    pub(crate) fn highest(&self) -> u64 {
-        self.highest
-    }
-
-    /// What a number is that is not beyond the highest.
+    /// The relation of a number that is not above the highest.
     fn back(&self, seq: u64) -> Novelty {
         let (word, bit) = place(seq);
         let back = self.highest - seq;
@@ -85,12 +80,12 @@ impl Dedup {
         self.unbroken = if skipped == 0 { (self.unbroken + 1).min(WIDTH) } else { 1 };
         self.highest = seq;
         if self.unbroken == WIDTH {
-            // The last hole is too old to matter.
+            // The last gap is too old to matter.
             self.bits = None;
         }
     }
 
-    /// The bits, made from what is unbroken when there were none.
+    /// The bits, created from `unbroken` when there were none.
     fn bits(&mut self) -> &mut Bits {
         let (highest, unbroken) = (self.highest, self.unbroken);
         self.bits.get_or_insert_with(|| {

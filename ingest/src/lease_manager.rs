@@ -1,5 +1,5 @@
-//! The lease manager of a worker: reads the bucket of leases, writes heartbeats and renewals, and starts and stops the
-//! tasks of the partitions whose leases the worker holds.
+//! The lease manager of a worker: reads the bucket of leases, writes heartbeats and renewals, and starts and
+//! stops the tasks of the partitions whose leases the worker holds.
 //!
 //! It never waits for a task: leases must be renewed while one writes its last checkpoints.
 
@@ -96,8 +96,8 @@ struct LeaseManager {
     bucket: kv::Store,
     leases: Leases,
     tasks: Tasks,
-    /// The newest epoch of each partition whose task has ended here. No task starts under it again: readers would take
-    /// the new task's first deltas for old ones. Its lease is to be released.
+    /// The newest epoch of each partition whose task has ended here. No task starts under it again: readers
+    /// would take the new task's first deltas for old ones. Its lease is to be released.
     spent: BTreeMap<Partition, u64>,
     /// Absent until the broker's time is known, which is before this worker holds any lease.
     lease_state: Option<watch::Sender<LeaseState>>,
@@ -168,8 +168,8 @@ impl LeaseManager {
         self.check_count().await
     }
 
-    /// Creates the streams and buckets again that a broker has lost with its disk, until all are back. Agents send again
-    /// what they have buffered.
+    /// Creates the streams and buckets again that a broker has lost with its disk, until all are back. Agents
+    /// send again what they have buffered.
     ///
     /// # Errors
     ///
@@ -343,8 +343,8 @@ impl LeaseManager {
         self.release_spent().await;
     }
 
-    /// Releases the leases whose tasks have ended. What cannot be released now is tried again in the next period, and
-    /// expires meanwhile.
+    /// Releases the leases whose tasks have ended. What cannot be released now is tried again in the next
+    /// period, and expires meanwhile.
     async fn release_spent(&mut self) {
         let spent = &self.spent;
         let bucket = &self.bucket;
@@ -366,8 +366,8 @@ impl LeaseManager {
         }
     }
 
-    /// Stops everything. The heartbeat goes first: the other workers then have room for each partition as soon as it is
-    /// released, and not only after the last one.
+    /// Stops everything. The heartbeat goes first: the other workers then have room for each partition as
+    /// soon as it is released, and not only after the last one.
     async fn leave(&mut self) {
         self.tasks.stop_all();
         if let Err(error) = within(self.bucket.purge(heartbeat_key(&self.context.me))).await {

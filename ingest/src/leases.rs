@@ -1,9 +1,10 @@
 //! The rules of leases, without the broker and without a clock: which worker owns which partition.
 //!
-//! The bucket holds `p.<k>` = `{owner, epoch}` for each partition, and a heartbeat `w.<id>` for each worker. The only sign
-//! of death is a revision that does not change, measured on the observer's own clock. An observer that could not write
-//! heartbeats itself concludes nothing, so an outage of the broker starts no takeover. And a worker that cannot read the
-//! bucket writes no heartbeats: it could not take the partitions that others would release for it.
+//! The bucket holds `p.<k>` = `{owner, epoch}` for each partition, and a heartbeat `w.<id>` for each worker.
+//! The only sign of death is a revision that does not change, measured on the observer's own clock. An
+//! observer that could not write heartbeats itself concludes nothing, so an outage of the broker starts no
+//! takeover. And a worker that cannot read the bucket writes no heartbeats: it could not take the partitions
+//! that others would release for it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,8 +15,8 @@ use tidemap_wire::{Partition, PartitionCount, timing};
 pub(crate) const DEAD_AFTER_MS: u64 = timing::millis(timing::LEASE_TAKEOVER);
 /// Heartbeats that an observer must have written while another's did not change.
 const HEARTBEATS_NEEDED: u64 = timing::HEARTBEATS_BEFORE_TAKEOVER;
-/// When the broker has lost all leases, each partition is reserved this long for the worker that had it: slightly
-/// longer than the longest wait between that worker's attempts to reconnect.
+/// When the broker has lost all leases, each partition is reserved this long for the worker that had it:
+/// slightly longer than the longest wait between that worker's attempts to reconnect.
 const RESERVED_MS: u64 = timing::millis(timing::LEASE_RESERVATION);
 /// A dead worker's heartbeat is removed after this.
 const SWEEP_AFTER_MS: u64 = 60_000;
@@ -109,8 +110,9 @@ impl Leases {
         }
     }
 
-    /// Forgets everything, because the bucket will be read from its beginning and may have lost all leases. The owner of a
-    /// partition has its state in memory and writes it before it goes on; no other worker may begin before that.
+    /// Forgets everything, because the bucket will be read from its beginning and may have lost all leases.
+    /// The owner of a partition has its state in memory and writes it before it goes on; no other worker may
+    /// begin before that.
     pub(crate) fn begin_anew(&mut self, owned_before: impl Iterator<Item = Partition>, now_ms: u64) {
         *self = Self {
             has_shown_life: self.has_shown_life,
@@ -130,8 +132,8 @@ impl Leases {
         self.newest_at_open.is_some_and(|newest| self.read >= newest)
     }
 
-    /// Whether this worker should write a heartbeat: while it can read the bucket. The first one comes before that, so that
-    /// nobody takes a starting worker for none.
+    /// Whether this worker should write a heartbeat: while it can read the bucket. The first one comes before
+    /// that, so that nobody takes a starting worker for none.
     pub(crate) fn shows_life(&self) -> bool {
         self.is_caught_up() || !self.has_shown_life
     }
@@ -142,7 +144,8 @@ impl Leases {
         self.has_shown_life = true;
     }
 
-    /// Notes a key's newest value as the bucket's reader found it; `None` when it was removed. `now_ms` is monotonic.
+    /// Notes a key's newest value as the bucket's reader found it; `None` when it was removed. `now_ms` is
+    /// monotonic.
     pub(crate) fn observe(&mut self, key: &str, value: Option<&[u8]>, revision: u64, now_ms: u64) {
         self.read = revision;
         self.note(key, value, revision, now_ms);
@@ -186,20 +189,14 @@ impl Leases {
         self.removed.remove(worker);
     }
 
-    /// The lease of a partition and its revision, when this worker holds it.
-    pub(crate) fn held(&self, partition: Partition) -> Option<(&Lease, u64)> {
-        let (lease, sighting) = self.partitions.get(&partition)?;
-        (lease.owner == self.me).then_some((lease, sighting.revision))
-    }
-
     /// All leases that this worker holds, and their revisions.
     pub(crate) fn mine(&self) -> impl Iterator<Item = (Partition, &Lease, u64)> {
         let all = self.partitions.iter().map(|(partition, (lease, seen))| (*partition, lease, seen.revision));
         all.filter(|(_, lease, _)| lease.owner == self.me)
     }
 
-    /// What to do now. `now_ms` is monotonic. A new epoch is at least `epoch_floor`, which is the wall clock's seconds: so
-    /// epochs grow even when the broker has lost its disk and all leases with it.
+    /// What to do now. `now_ms` is monotonic. A new epoch is at least `epoch_floor`, which is the wall
+    /// clock's seconds: so epochs grow even when the broker has lost its disk and all leases with it.
     pub(crate) fn plan(&self, now_ms: u64, epoch_floor: u64) -> Vec<Action> {
         if !self.is_caught_up() {
             return Vec::new();

@@ -1,9 +1,10 @@
 //! An ingest worker: owns partitions, keeps node state and rolling averages, publishes deltas.
 //!
-//! Any number of workers share the partitions by leases (`leases`, held by `lease_manager`; `connection_watchdog` watches
-//! the worker's connections). Each owned partition is one task (`partition_task`): it reads the partition's stream
-//! (`log_reader`) into pure state (`replica`, `partition`, `node`, `window`, `dedup`, `packed_metadata`) with numbered `rows`, publishes
-//! what has changed (`chunks`), and writes checkpoints (`checkpoint`) for the next owner (`checkpoint_store`).
+//! Any number of workers share the partitions by leases (`leases`, held by `lease_manager`;
+//! `connection_watchdog` watches the worker's connections). Each owned partition is one task
+//! (`partition_task`): it reads the partition's stream (`log_reader`) into pure state (`replica`,
+//! `partition`, `node`, `window`, `dedup`, `packed_metadata`) with numbered `rows`, publishes what has changed
+//! (`chunks`), and writes checkpoints (`checkpoint`) for the next owner (`checkpoint_store`).
 
 mod agent_run;
 mod checkpoint;
@@ -37,12 +38,12 @@ pub use config::{Args, Config};
 use lease_manager::WorkerContext;
 use worker_status::WorkerStatus;
 
-/// The allocator for programs that run a worker. Each message is allocated by one thread and freed by another, for which the
-/// C library's allocator takes a tenth of all time (`benches/drain`).
+/// The allocator for programs that run a worker. Each message is allocated by one thread and freed by
+/// another, for which the C library's allocator takes a tenth of all time (`benches/drain`).
 pub use mimalloc::MiMalloc as Allocator;
 
-/// Parts of a worker, for this workspace's tests and benchmarks only: they measure single steps, compare a worker's state
-/// with what it should be, and write what a replaced owner might write.
+/// Parts of a worker, for this workspace's tests and benchmarks only: they measure single steps, compare a
+/// worker's state with what it should be, and write what a replaced owner might write.
 #[doc(hidden)]
 pub mod internals {
     pub use crate::{
@@ -58,15 +59,16 @@ pub mod internals {
     };
 }
 
-/// How long a broker may refuse to create streams. A cluster does so while it elects leaders, of which each attempt may
-/// take ten seconds on a busy machine, and while another worker has it create the same ones.
+/// How long a broker may refuse to create streams. A cluster does so while it elects leaders, of which each
+/// attempt may take ten seconds on a busy machine, and while another worker has it create the same ones.
 const STREAMS_TIMEOUT: Duration = Duration::from_secs(60);
 /// Between attempts to create them.
 const RETRY: Duration = Duration::from_millis(500);
 /// How long a starting worker waits for its broker before it logs that, and waits on.
 const BROKER_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Runs a worker until `shutdown`. It then releases all partitions, and other workers take them within a second.
+/// Runs a worker until `shutdown`. It then releases all partitions, and other workers take them within a
+/// second.
 ///
 /// # Errors
 ///

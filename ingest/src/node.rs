@@ -1,7 +1,9 @@
 //! One node: a pure function of the set of its samples.
 //!
-//! Duplicates and disorder change nothing. Which of an agent's runs is the *current* one decides what is shown as the
-//! live rate; samples of older runs still count in the windows.
+//! Duplicates and disorder change nothing. Which of an agent's runs is the *current* one decides what is
+//! shown as the live rate; samples of older runs still count in the windows.
+
+mod past;
 
 use serde::{Deserialize, Serialize};
 use tidemap_wire::{Bps, Hello, Host, InterfaceRate, NodeId, NodeUpdate, ReceivedReport, Sample, Status};
@@ -12,14 +14,12 @@ use crate::{
     packed_metadata::PackedMetadata,
     window::{Sum, Windows},
 };
+use past::Past;
 
-/// Reporting interval of a node that has not said hello yet.
+/// The reporting interval of a node until its first hello.
 const DEFAULT_INTERVAL_MS: u32 = 1_000;
 /// A node is online for at least this long after a report, however short its interval.
 const MIN_ONLINE_MS: i64 = 5_000;
-/// How many earlier runs are remembered: enough for an agent that crashes every 3 s and a broker 5 s out of order.
-const EARLIER_RUNS: usize = 3;
-
 /// What ingest knows of one node.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Node {
@@ -27,7 +27,7 @@ pub struct Node {
     #[serde(default)]
     row: u32,
     current: Run,
-    /// Nothing for a node whose agent has not restarted and of which nothing was lost, which is nearly every node.
+    /// Absent while the agent has not restarted and nothing was lost, which is true of nearly every node.
     past: Option<Box<Past>>,
     windows: Windows,
     latest: Latest,
@@ -47,20 +47,8 @@ pub struct Node {
     changed: Changed,
 }
 
-// A fleet has many: 256 bytes are a size in which our allocator gives memory, and the next is 320.
+// A fleet has many nodes: the allocator has a size class of 256 bytes, and the next is 320.
 const _: () = assert!(size_of::<Node>() <= 256);
-
-/// What was before the current run, and what is missing.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-struct Past {
-    /// Newest first.
-    earlier: Vec<Run>,
-    /// Bytes of runs that are no longer remembered.
-    forgotten_rx_bytes: u64,
-    forgotten_tx_bytes: u64,
-    /// The newest sample's time when messages were lost last: windows that reach back beyond it are not whole.
-    lost_at_ms: Option<i64>,
-}
 
 /// The newest sample of the current run.
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
@@ -124,8 +112,8 @@ impl Node {
         for sample in report.samples {
             self.observe_sample(report.boot, sample, published_ms, &mut outcome);
         }
-        // A report that says nothing new, a rival's or one that was sent again, says nothing about this node: not even
-        // that it lives.
+        // A report without anything new, from a second agent or sent again, does not even prove that the node
+        // is alive.
         if outcome.applied == 0 {
             return outcome;
         }
@@ -134,14 +122,14 @@ impl Node {
         if report.boot == self.current.boot {
             self.current_heard_ms = self.current_heard_ms.max(published_ms);
             if let Some(hello) = report.hello {
-                self.meet(&hello);
+                self.update_hello(&hello);
             }
         }
         outcome
     }
 
-    /// Judges whether the node still reports. `alive_ms` is the earliest time from which silence counts: after the
-    /// broker was away, nobody could report. Returns the new status when it has changed.
+    /// Judges whether the node still reports. `alive_ms` is the earliest time from which silence counts:
+    /// while the broker was away, no node could report. Returns the new status when it has changed.
     pub fn judge(&mut self, now_ms: i64, alive_ms: i64, offline_after_ms: i64) -> Option<Status> {
         let heard_ms = self.seen_ms.max(alive_ms);
         let (status, since_ms) = if now_ms - heard_ms < self.online_limit_ms() {
@@ -151,19 +139,20 @@ impl Node {
         } else {
             (Status::Offline, heard_ms + offline_after_ms)
         };
-        // A node that was silent comes back by a report, not by the broker's coming back.
+        // A silent node comes back by a report, and not because the broker comes back.
         let only_by_grace = status < self.status && now_ms - self.seen_ms >= self.online_limit_ms();
         if status == self.status || only_by_grace {
             return None;
         }
         self.status = status;
-        // Computed, not observed: a worker that replays the log an hour later comes to the same time.
+        // Computed, not observed: a worker that replays the log an hour later gets the same time.
         self.since_ms = since_ms;
         self.changed.any = true;
         Some(status)
     }
 
-    /// Reads a little of each part that a report changes, so that the processor loads it. The sum means nothing.
+    /// Reads a little of each part that a report changes, so that the processor loads it. The sum means
+    /// nothing.
     pub fn prefetch(&self) -> u64 {
         let parts = [
             self.current.boot,
@@ -174,12 +163,10 @@ impl Node {
         parts.into_iter().fold(0, u64::wrapping_add)
     }
 
-    /// Its row.
     pub fn row(&self) -> u32 {
         self.row
     }
 
-    /// Its row, to be changed.
     pub fn row_mut(&mut self) -> &mut u32 {
         &mut self.row
     }
@@ -295,7 +282,8 @@ impl Node {
             // The host's clock was put back by more than the windows reach: its new time is its time.
             self.windows.reset_to(sample.at_ms);
         }
-        // A late sample from before the clock was put back: the windows no longer reach there, and must not go back.
+        // A late sample from before the clock was put back: the windows no longer reach there, and must not
+        // go back.
         let is_of_old_time = !is_newest && self.windows.is_ahead(sample.at_ms);
         if novelty == Novelty::Forgotten || is_of_old_time || !self.windows.add(sample.at_ms, sum(&sample)) {
             outcome.late += 1;
@@ -309,18 +297,18 @@ impl Node {
         }
     }
 
-    /// Makes room for a sample of another run than the current one; `false` when a second agent speaks.
+    /// Makes room for a sample of another run than the current one; `false` when it is a second agent's.
     ///
-    /// A run that begins after the current one is a restart and becomes current. One that began before is an old run
-    /// whose samples come late, unless it says something of the time after the current one began: then two agents
-    /// live under one name, and the newer one holds the name as long as it speaks.
+    /// A run that begins after the current one is a restart and becomes current. One that began before is an
+    /// old run whose samples come late, unless it has samples from after the current one began: then two
+    /// agents run under one name, and the newer one holds it as long as it reports.
     fn admit(&mut self, boot: u64, sample: &Sample, published_ms: i64, outcome: &mut Observed) -> bool {
         let earlier = self.past.as_ref().map_or(&[][..], |past| &past.earlier);
         let known = earlier.iter().position(|run| run.boot == boot);
         let after = sample.at_ms >= self.current.first_at_ms;
         let current_is_silent = published_ms - self.current_heard_ms >= self.online_limit_ms();
         if known.is_some_and(|place| earlier[place].has_seen(sample.seq)) {
-            // Sent again, by whomever: it neither wakes an old run nor accuses anybody.
+            // Sent again: it neither makes an old run current nor proves a second agent.
             return true;
         }
         let becomes_current = current_is_silent || (after && known.is_none());
@@ -355,7 +343,7 @@ impl Node {
         }
     }
 
-    fn meet(&mut self, hello: &Hello) {
+    fn update_hello(&mut self, hello: &Hello) {
         let packed = PackedMetadata::new(hello);
         if self.hello.as_ref() != Some(&packed) {
             self.hello = Some(packed);
@@ -369,28 +357,8 @@ impl Node {
     }
 }
 
-impl Past {
-    /// Keeps a run in place of the oldest one.
-    fn remember(&mut self, run: Run) {
-        self.earlier.insert(0, run);
-        if self.earlier.len() > EARLIER_RUNS
-            && let Some(oldest) = self.earlier.pop()
-        {
-            self.forgotten_rx_bytes = self.forgotten_rx_bytes.saturating_add(oldest.rx_bytes);
-            self.forgotten_tx_bytes = self.forgotten_tx_bytes.saturating_add(oldest.tx_bytes);
-        }
-    }
-
-    /// What all runs before the current one have received and sent.
-    fn bytes(&self) -> (u64, u64) {
-        self.earlier.iter().fold((self.forgotten_rx_bytes, self.forgotten_tx_bytes), |(rx, tx), run| {
-            (rx.saturating_add(run.rx_bytes), tx.saturating_add(run.tx_bytes))
-        })
-    }
-}
-
-/// A sample as bytes and time. One across a gap covers no time, and one longer than a bucket can hold is a gap: a host
-/// that stood still for minutes has no rate worth averaging.
+/// A sample as bytes and time. One across a gap covers no time, and one longer than a bucket can hold is a
+/// gap: a host that stood still for minutes has no rate worth averaging.
 fn sum(sample: &Sample) -> Sum {
     let bytes = |rate: Option<Bps>| rate.map_or(0, |rate| rate.bytes_in(sample.elapsed_ms));
     let fits = sample.elapsed_ms <= Windows::MAX_COVERED_MS;

@@ -12,7 +12,7 @@ use tidemap_wire::{
 
 use crate::{checkpoint::Part, node::Node, rows::Rows};
 use nodes::Nodes;
-pub use refusal::Refusal;
+pub(crate) use refusal::Refusal;
 
 /// No network of today moves more bytes per second through one host.
 const MAX_PLAUSIBLE_BPS: f64 = 1e14;
@@ -42,7 +42,8 @@ pub struct Message<'a> {
 pub struct Outcome {
     /// How many were applied.
     pub reports: u64,
-    /// Why the last refused report was refused. Refused reports are counted in the totals and change nothing else.
+    /// Why the last refused report was refused. Refused reports are counted in the totals and change nothing
+    /// else.
     pub refused: Option<Refusal>,
 }
 
@@ -68,7 +69,8 @@ pub struct Partition {
     refused: BTreeMap<Refusal, u64>,
     /// Samples of nodes that are no longer known.
     forgotten_samples: u64,
-    /// True from a loss of messages until the state has caught up: nodes that join meanwhile may have a lost past.
+    /// True from a loss of messages until the state has caught up: nodes that join meanwhile may have a lost
+    /// past.
     is_missing_past: bool,
 }
 
@@ -118,8 +120,8 @@ impl Partition {
         slots.iter().flat_map(|slot| Part::all(*slot, self.nodes.of_slot(*slot).len())).collect()
     }
 
-    /// Prefetches the nodes of messages that are about to be observed: a fleet's state is far larger than a processor's
-    /// cache.
+    /// Prefetches the nodes of messages that are about to be observed: a fleet's state is far larger than a
+    /// processor's cache.
     pub fn prefetch<'a>(&self, subjects: impl Iterator<Item = &'a str>) {
         self.nodes.prefetch(subjects.filter_map(subject::parts_of_sample));
     }
@@ -133,8 +135,8 @@ impl Partition {
         self.observe_unless(message, |_| false).refused.map_or(Ok(()), Err)
     }
 
-    /// Applies the reports in a message, except those of nodes that contain it already: `contains` is asked by the node's
-    /// encoded name. Reports in a pack are applied one by one, like reports that come alone.
+    /// Applies the reports in a message, except those of nodes that contain it already: `contains` is asked
+    /// by the node's encoded name. Reports in a pack are applied one by one, like reports that come alone.
     pub fn observe_unless(&mut self, message: Message<'_>, contains: impl Fn(&str) -> bool) -> Outcome {
         let Message { subject, payload, published_ms } = message;
         let mut outcome = Outcome::default();
@@ -157,8 +159,8 @@ impl Partition {
         outcome
     }
 
-    /// Judges every node at broker time `now_ms`, forgets those that have been silent for too long, and returns what has
-    /// happened since the last call. For `alive_ms` see [`Node::judge`].
+    /// Judges every node at broker time `now_ms`, forgets those that have been silent for too long, and
+    /// returns what has happened since the last call. For `alive_ms` see [`Node::judge`].
     pub fn tick(&mut self, now_ms: i64, alive_ms: i64) -> Output {
         let Self { limits, nodes, rows, pending, forgotten_samples, .. } = self;
         nodes.retain(|id, node| {

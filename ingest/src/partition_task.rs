@@ -1,4 +1,5 @@
-//! The task of one owned partition: reads the log into the replica, publishes what changes, and answers requests.
+//! The task of one owned partition: reads the log into the replica, publishes what changes, and answers
+//! requests.
 
 mod checkpointing;
 mod publishing;
@@ -29,8 +30,8 @@ use crate::{
 use checkpointing::Checkpointing;
 use publishing::Publishing;
 
-/// Between two deltas. Ticks are at the same multiples of it on every host, so that a reader can tick just after all
-/// partitions have published.
+/// Between two deltas. Ticks are at the same multiples of it on every host, so that a reader can tick just
+/// after all partitions have published.
 pub(crate) const TICK: Duration = timing::TICK;
 /// At most one refused message in this time is logged.
 const REFUSAL_LOG_PERIOD: Duration = Duration::from_secs(5);

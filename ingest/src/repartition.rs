@@ -1,9 +1,10 @@
 //! Changing the number of partitions: the fleet's streams are replaced and nothing is lost.
 //!
-//! Checkpoints are stored by slot, and slots do not depend on partitions. So the old streams are closed to new reports, read
-//! to their ends into checkpoints, and deleted; then the new ones are created. Meanwhile no stream stores agents' reports,
-//! so they buffer them and send them again. Every step can be repeated: a marker says what was begun, workers do not start
-//! while it is there, and a second run goes on where the first one ended.
+//! Checkpoints are stored by slot, and slots do not depend on partitions. So the old streams are closed to
+//! new reports, read to their ends into checkpoints, and deleted; then the new ones are created. Meanwhile no
+//! stream stores agents' reports, so they buffer them and send them again. Every step can be repeated: a
+//! marker says what was begun, workers do not start while it is there, and a second run goes on where the
+//! first one ended.
 
 use std::{collections::BTreeMap, fmt, time::Duration};
 
@@ -190,8 +191,8 @@ fn is_closed(stream: &jetstream::stream::Stream) -> bool {
     stream.cached_info().config.subjects.iter().any(|subject| subject::is_closed(subject))
 }
 
-/// Brings the checkpoints of a partition to the end of its log. Returns how many reports were read, and how many nodes
-/// there are.
+/// Brings the checkpoints of a partition to the end of its log. Returns how many reports were read, and how
+/// many nodes there are.
 async fn carry(
     js: &jetstream::Context,
     bucket: &kv::Store,

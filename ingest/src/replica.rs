@@ -1,8 +1,8 @@
 //! A partition's state together with how far of its log it contains: log events in, state out.
 //!
-//! A restored replica begins behind its checkpoints' oldest message, and newer checkpoints contain some nodes' later messages
-//! already. So it applies each message only to the nodes that do not contain it, and ends in the state that the whole log
-//! makes.
+//! A restored replica begins behind its checkpoints' oldest message, and newer checkpoints contain some
+//! nodes' later messages already. So it applies each message only to the nodes that do not contain it, and
+//! ends in the state that the whole log makes.
 
 use async_nats::Subject;
 

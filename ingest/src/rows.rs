@@ -1,11 +1,11 @@
 //! Which row of the event stream each node of a partition has.
 //!
-//! Owners give rows, and not each api for itself, so that all apis number the same nodes alike and a browser may go on
-//! at another one.
+//! The partition's owner assigns rows, and not each api for itself: all apis number the nodes alike, and a
+//! browser may continue at another api.
 
 use std::collections::BTreeSet;
 
-/// The rows that are taken: numbers from 0 on, with few gaps.
+/// The rows in use: numbers from 0 on, with few gaps.
 #[derive(Debug, Default)]
 pub(crate) struct Rows {
     vacant: BTreeSet<u32>,
@@ -13,7 +13,7 @@ pub(crate) struct Rows {
 }
 
 impl Rows {
-    /// The lowest row that nobody has.
+    /// Takes the lowest vacant row.
     pub(crate) fn take(&mut self) -> u32 {
         self.vacant.pop_first().unwrap_or_else(|| {
             self.next += 1;
@@ -26,8 +26,8 @@ impl Rows {
         self.vacant.insert(row);
     }
 
-    /// Takes over rows that were given before; a node whose row is taken already gets another. When most numbers are of
-    /// nobody, as after a change of the number of partitions, all begin anew.
+    /// Restores rows that were assigned before. A node whose row is taken already gets another. When most
+    /// numbers are vacant, as after a change of the number of partitions, all rows are assigned anew.
     pub(crate) fn restore<'a>(rows: impl ExactSizeIterator<Item = &'a mut u32>) -> Self {
         let mut rows: Vec<_> = rows.collect();
         let limit = u32::try_from(rows.len() * 2 + 64).unwrap_or(u32::MAX);

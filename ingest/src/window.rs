@@ -1,8 +1,9 @@
 //! Byte sums in time buckets, from which rolling averages are exact.
 //!
-//! A sample's bytes and time go, whole, into the bucket in which the sample was read. So a bucket, and every average
-//! over buckets, depends on the set of samples alone and not on their order. All arithmetic is in integers; the one
-//! division comes last. Time is the host's clock: a window ends with the bucket of the newest sample.
+//! A sample's bytes and time go, whole, into the bucket in which the sample was read. So a bucket, and every
+//! average over buckets, depends on the set of samples alone and not on their order. All arithmetic is in
+//! integers; the one division comes last. Time is the host's clock: a window ends with the bucket of the
+//! newest sample.
 
 mod cells;
 mod packed;
@@ -112,7 +113,8 @@ fn averages(sums: [Sum; 4], bytes: impl Fn(&Sum) -> u64) -> Averages {
     Averages { s10, m1, m5, m15 }
 }
 
-/// The newest `N` buckets of `STEP_MS` each. Which ones these are is told by when the newest sample was read.
+/// The newest `N` buckets of `STEP_MS` each. Which ones these are follows from when the newest sample was
+/// read.
 #[derive(Clone, Debug, Default)]
 struct Ring<const N: usize, const STEP_MS: i64> {
     cells: Cells<N>,

@@ -1,17 +1,12 @@
-//! Acknowledged reports a second, published straight to the broker and through a relay: `cargo bench -p tidemap-relay`.
+//! Acknowledged reports a second, published straight to the broker and through a relay: `cargo bench -p
+//! tidemap-relay`.
 //!
-//! Both sides use the same broker in turns, each party in a process of its own. Everything shares this machine's cores,
-//! the agents too, so beside the rates stands what the broker itself has spent on a report: that is what remains when the
-//! others have machines of their own.
+//! Both sides use the same broker in turns, each party in a process of its own. Everything shares this
+//! machine's cores, the agents too, so beside the rates stands what the broker itself has spent on a report:
+//! that is what remains when the others have machines of their own.
 #![expect(clippy::unwrap_used, reason = "a benchmark that cannot go on has failed")]
 
-use std::{
-    env, fs,
-    io::Read,
-    path::Path,
-    process::Stdio,
-    time::{Duration, Instant},
-};
+use std::{env, fs, io::Read, path::Path, process::Stdio, time::Duration};
 
 use async_nats::Client;
 use bytes::Bytes;
@@ -28,7 +23,10 @@ use tidemap_service::{
     streams,
 };
 use tidemap_wire::{Bps, Host, InterfaceRate, NodeId, PartitionCount, Report, Sample, encode, subject};
-use tokio::process::{Child, Command};
+use tokio::{
+    process::{Child, Command},
+    time::Instant,
+};
 use tokio_util::sync::CancellationToken;
 
 /// How many nodes report.
@@ -200,8 +198,8 @@ fn print_bytes(client: &Client) {
     print!(" {} {back}", (out + 14 * messages) / 2);
 }
 
-/// Reports of all nodes in turn, as many at once as may be; prints how many were acknowledged, in how many seconds, how
-/// long half of them and 99 of 100 took, and the bytes to the server and from it.
+/// Reports of all nodes in turn, as many at once as may be; prints how many were acknowledged, in how many
+/// seconds, how long half of them and 99 of 100 took, and the bytes to the server and from it.
 async fn agents(access: NatsArgs) {
     let client = access.connect("agents", Some("_INBOX.simulator")).await.unwrap();
     nats::reached(&client, Duration::from_secs(30)).await.unwrap();

@@ -14,6 +14,8 @@ use crate::{
 /// Memory of packs that wait for their acknowledgements. Beyond it reports are refused: 300,000 ordinary
 /// ones, three seconds of a fleet that is larger than one relay should have.
 const MAX_HELD_BYTES: usize = 96 * 1024 * 1024;
+/// Acknowledgements that are taken together when they are there.
+const CHUNK: usize = 512;
 /// Between attempts to replay what a broker may have lost.
 const REPLAY_PAUSE: Duration = Duration::from_secs(1);
 
@@ -31,10 +33,9 @@ pub(crate) struct Upstream {
 
 impl Upstream {
     pub(crate) async fn open(relay: &NodeId, client: Client) -> anyhow::Result<Self> {
-        let slots = Slot::all();
         Ok(Self {
-            inbox: AckInbox::open(client).await?,
-            subjects: slots.map(|slot| subject::pack(slot, relay).into()).collect(),
+            inbox: AckInbox::open(client, CHUNK).await?,
+            subjects: Slot::all().map(|slot| subject::pack(slot, relay).into()).collect(),
             in_flight: PacksInFlight::new(),
             acknowledged: ReplayBuffer::default(),
             replays: RetryQueue::new(REPLAY_PAUSE),

@@ -3,32 +3,26 @@
 
 use std::{collections::HashSet, path::Path, time::Duration};
 
+use anyhow::ensure;
 use async_nats::{
     Client, Message, Subscriber,
     jetstream::{self, publish::PublishAck, response::Response},
 };
 use bytes::Bytes;
 use futures_util::StreamExt;
-use tempfile::TempDir;
-use tidemap_broker::{
-    Broker, BrokerConfig,
-    keys::{self, Keys, RelaySide},
-};
+use tidemap_broker::keys::{self, RelaySide};
 use tidemap_relay::RelayConfig;
 use tidemap_service::{nats::NatsArgs, streams};
+use tidemap_testkit::{broker::TestBroker, eventually, within};
 use tidemap_wire::{NodeId, Pack, PartitionCount, Report, Sample, decode, encode, subject};
-use tokio::{task::JoinHandle, time::timeout};
+use tokio::{task::JoinHandle, time::interval};
 use tokio_util::sync::CancellationToken;
 
 /// Far more than anything here takes.
-const PATIENCE: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// A server with its folder and keys.
-struct Server {
-    dir: TempDir,
-    broker: Broker,
-    keys: Keys,
-}
+/// A server, as a relay meets it at either side.
+struct Server(TestBroker);
 
 /// A relay in this process, the servers at its sides, and whoever publishes as every node.
 struct Scene {
@@ -42,27 +36,22 @@ struct Scene {
 
 impl Server {
     async fn start() -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        let binary = tidemap_broker::locate(&tidemap_broker::default_tools_dir()).unwrap();
-        let keys = tidemap_broker::prepare(dir.path()).unwrap();
-        let config = BrokerConfig { dir: dir.path().to_owned(), listen: None, tls: None };
-        let broker = Broker::start(&binary, config).await.unwrap();
-        Self { dir, broker, keys }
+        Self(TestBroker::start().await.unwrap())
     }
 
     fn access(&self, key: &Path) -> NatsArgs {
-        NatsArgs::new(&self.broker.url(), Some(key))
+        NatsArgs::new(&self.0.url, Some(key))
     }
 
     /// What the relay needs here.
     fn enroll(&self, side: RelaySide) -> NatsArgs {
-        let enrolled = keys::enroll_relay(self.dir.path(), &id("edge"), side).unwrap();
-        self.broker.reload().unwrap();
+        let enrolled = keys::enroll_relay(self.0.folder(), &id("edge"), side).unwrap();
+        self.0.server.reload().unwrap();
         self.access(&enrolled.seed_path)
     }
 
     async fn js(&self) -> jetstream::Context {
-        jetstream::new(self.access(&self.keys.service_seed_path()).connect("test", None).await.unwrap())
+        jetstream::new(self.0.connect().await.unwrap())
     }
 
     /// Makes the streams, as an ingest worker would.
@@ -97,7 +86,7 @@ impl Scene {
         let stop = CancellationToken::new();
         let shutdown = stop.clone();
         let relay = tokio::spawn(async move { tidemap_relay::run(config, &far, shutdown).await });
-        let agents = local.access(&local.keys.simulator_seed_path());
+        let agents = local.access(&local.0.keys.simulator_seed_path());
         let agents = agents.connect("agents", Some("_INBOX.simulator")).await.unwrap();
         let answers = agents.subscribe("_INBOX.simulator.>").await.unwrap();
         Self { local, central, agents, answers, relay, stop }
@@ -118,27 +107,28 @@ impl Scene {
                 }
             }
         };
-        timeout(PATIENCE, found).await.unwrap()
+        within(TIMEOUT, found).await.unwrap()
     }
 
     /// Publishes again and again, as agents do, until the relay answers as wanted.
     async fn until(&mut self, node: &str, is_it: impl Fn(&str) -> bool) {
         let insisting = async {
+            let mut pace = interval(Duration::from_millis(20));
             for number in 1_000.. {
+                pace.tick().await;
                 self.publish(subject::sample(&id(node)), encode(&report(node, 1)), number).await;
                 // A relay that is not there yet answers nothing, and the server says so.
                 if is_it(&told(&self.answer(number).await)) {
                     return;
                 }
-                tokio::time::sleep(Duration::from_millis(20)).await;
             }
         };
-        timeout(PATIENCE, insisting).await.unwrap();
+        within(TIMEOUT, insisting).await.unwrap();
     }
 
     async fn end(self) {
         self.stop.cancel();
-        timeout(PATIENCE, self.relay).await.unwrap().unwrap().unwrap();
+        within(TIMEOUT, self.relay).await.unwrap().unwrap().unwrap();
     }
 }
 
@@ -177,7 +167,7 @@ async fn each_report_is_acknowledged_once_and_is_in_one_pack_byte_for_byte() {
     }
     let mut answered = vec![0; names.len()];
     while answered.contains(&0) {
-        let answer = timeout(PATIENCE, scene.answers.next()).await.unwrap().unwrap();
+        let answer = within(TIMEOUT, scene.answers.next()).await.unwrap().unwrap();
         assert_eq!(told(&answer), "stored");
         if let Some(number) =
             answer.subject.rsplit('.').next().unwrap().parse::<usize>().ok().filter(|n| *n < 500)
@@ -222,7 +212,7 @@ async fn a_report_that_names_another_node_is_refused_and_speaks_in_inboxes_only(
     scene.agents.publish_with_reply(subject.clone(), victim, encode(&report("a", 1)).into()).await.unwrap();
     scene.publish(subject, encode(&report("a", 2)), 4).await;
     assert_eq!(told(&scene.answer(4).await), "stored");
-    let log = std::fs::read_to_string(scene.local.dir.path().join("nats-server.log")).unwrap();
+    let log = std::fs::read_to_string(scene.local.0.folder().join("nats-server.log")).unwrap();
     assert!(!log.contains("Publish Violation"), "{log}");
     assert_eq!(scene.central.packed().await - before, 2);
     scene.end().await;
@@ -235,17 +225,16 @@ async fn a_broker_that_lost_what_it_acknowledged_gets_it_again() {
     scene.until("web-01", |told| told == "stored").await;
     scene.publish(subject::sample(&id("a")), encode(&report("a", 7)), 1).await;
     assert_eq!(told(&scene.answer(1).await), "stored");
-    scene.central.broker.kill().await.unwrap();
-    std::fs::remove_dir_all(scene.central.dir.path().join("jetstream")).unwrap();
-    scene.central.broker.restart().await.unwrap();
+    scene.central.0.lose_disk().await.unwrap();
     scene.central.make_streams().await;
     let of_a = subject::pack(tidemap_wire::Slot::of(&id("a")), &id("edge"));
-    let again = async {
-        while !scene.central.logged().await.iter().any(|(subject, _)| *subject == of_a) {
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-    };
-    timeout(PATIENCE, again).await.unwrap();
+    eventually(TIMEOUT, || async {
+        let logged = scene.central.logged().await;
+        ensure!(logged.iter().any(|(subject, _)| *subject == of_a), "{} messages without it", logged.len());
+        Ok(())
+    })
+    .await
+    .unwrap();
     scene.end().await;
 }
 
@@ -263,11 +252,11 @@ async fn a_relay_that_leaves_acknowledges_all_that_it_had_stored() {
     scene.answer(0).await;
     scene.stop.cancel();
     let Scene { relay, mut answers, central, local: _local, .. } = scene;
-    timeout(PATIENCE, relay).await.unwrap().unwrap().unwrap();
+    within(TIMEOUT, relay).await.unwrap().unwrap().unwrap();
     let stored = central.packed().await - before;
     let mut acknowledged = HashSet::from([0]);
     while acknowledged.len() < stored {
-        let answer = timeout(PATIENCE, answers.next()).await.unwrap().unwrap();
+        let answer = within(TIMEOUT, answers.next()).await.unwrap().unwrap();
         let number: usize = answer.subject.rsplit('.').next().unwrap().parse().unwrap();
         if told(&answer) == "stored" && number < 200 {
             acknowledged.insert(number);

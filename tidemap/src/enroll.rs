@@ -34,14 +34,14 @@ pub(crate) struct EnrollArgs {
     /// Let a relay in, which packs the reports of many nodes.
     #[arg(long, conflicts_with = "labels")]
     relay: bool,
-    /// Let the relay hear all reports at the server that this data folder is for, which needs no other part
+    /// Let the relay receive all reports at the server that this data folder is for, which needs no other part
     /// of Tidemap.
     #[arg(long, requires = "relay", conflicts_with = "operator")]
     local: bool,
     /// A label, `key=value`, for the agent's line; may be repeated.
     #[arg(long = "labels", value_name = "KEY=VALUE", value_delimiter = ',')]
     labels: Vec<String>,
-    /// The broker's address as the node reaches it; what `tidemap up` has told unless given.
+    /// The broker's address as the node reaches it; that of `tidemap up` unless given.
     #[arg(long, env = "TIDEMAP_NATS_URL", value_name = "URL")]
     nats_url: Option<String>,
     /// Certificate authority of the broker's certificate (PEM); that of `tidemap up` unless given.
@@ -126,10 +126,10 @@ pub(crate) async fn revoke(args: &RevokeArgs) -> anyhow::Result<()> {
     let operator = Operator::open(folder)?;
     let state = shut_out(args, &operator)?;
     // Even if there is nothing new: an earlier call may not have reached the brokers.
-    let heard = operator::push(&operator, &args.brokers).await.with_context(|| {
+    let brokers = operator::push(&operator, &args.brokers).await.with_context(|| {
         format!("{name}'s credentials are revoked, but brokers may not know: tell them with `tidemap operator push`")
     })?;
-    eprintln!("{name} {state}; {} told", operator::count(heard));
+    eprintln!("{name} {state}; {} told", operator::count(brokers));
     Ok(())
 }
 

@@ -1,5 +1,5 @@
-//! How often those who cannot see the page hear what has changed: seldom enough to be bearable, and nothing is left out
-//! for good.
+//! How often those who cannot see the page hear what has changed: seldom enough to be bearable, and nothing
+//! is left out for good.
 
 /// The least time between two announcements.
 const INTERVAL_MS: f64 = 30_000.0;
@@ -11,7 +11,8 @@ pub struct AnnounceLimit {
 }
 
 impl AnnounceLimit {
-    /// Whether this text is to be announced now. What comes too early is announced later, unless it is outdated by then.
+    /// Whether this text is to be announced now. What comes too early is announced later, unless it is
+    /// outdated by then.
     pub fn admits(&mut self, text: &str, now_ms: f64) -> bool {
         let is_blocked =
             self.last.as_ref().is_some_and(|(last, last_ms)| last == text || now_ms - last_ms < INTERVAL_MS);

@@ -1,7 +1,7 @@
 //! Lines and charts as shapes: which points to join, where the ticks are, where nothing is known.
 //!
-//! Everything is laid out in whole units of a drawing box; the views only hand the paths to SVG, whose colours and
-//! strokes are the style sheet's, so a change of theme needs no drawing.
+//! Everything is laid out in whole units of a drawing box; the views only hand the paths to SVG, whose
+//! colours and strokes are the style sheet's, so a change of theme needs no drawing.
 
 mod axis;
 mod drawing;

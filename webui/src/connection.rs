@@ -1,8 +1,9 @@
 //! Whether what the page shows is true now: the state of its event stream.
 //!
-//! A browser's `EventSource` reconnects by itself after a lost connection, gives up for good on an HTTP error, and
-//! notices nothing at all when a link dies half-open. This machine covers all three: it counts down to the next try,
-//! opens a new stream with back-off after a final failure, and treats silence as a failure.
+//! A browser's `EventSource` reconnects by itself after a lost connection, gives up for good on an HTTP
+//! error, and notices nothing at all when a link dies half-open. This machine covers all three: it counts
+//! down to the next try, opens a new stream with back-off after a final failure, and treats silence as a
+//! failure.
 
 /// Silence after which what is shown counts as stale. The server says something every second.
 pub const STALE_MS: f64 = 3000.0;
@@ -31,7 +32,7 @@ pub enum Action {
     Close,
 }
 
-/// The stream's state as people are told it.
+/// The stream's state as the page shows it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Phase {
     /// Nothing has come yet, nothing has failed yet.
@@ -67,7 +68,7 @@ enum Socket {
     Connecting { retry_ms: f64 },
     /// Open since.
     Open { since_ms: f64 },
-    /// Closed because nobody looks.
+    /// Closed while the page is hidden.
     Asleep,
 }
 
@@ -98,8 +99,8 @@ impl Connection {
         self.socket = Socket::Connecting { retry_ms: now_ms + BROWSER_RETRY_MS };
     }
 
-    /// The stream failed for good, or said something that cannot be: a new one is opened after a pause. `chance` is
-    /// random in 0..1, so that many pages do not come back at the same moment.
+    /// The stream failed for good, or said something that cannot be: a new one is opened after a pause.
+    /// `chance` is random in 0..1, so that many pages do not come back at the same moment.
     pub fn failed(&mut self, now_ms: f64, chance: f64) -> Action {
         let longest_ms = (BACK_OFF_MIN_MS * f64::from(1_u32 << self.failures.min(10))).min(BACK_OFF_MAX_MS);
         self.failures += 1;
@@ -147,7 +148,7 @@ impl Connection {
         }
     }
 
-    /// The state as people are told it.
+    /// The state as the page shows it.
     pub fn phase(&self, now_ms: f64) -> Phase {
         match self.socket {
             Socket::Waiting { retry_ms } => Phase::Disconnected { retry_in_ms: (retry_ms - now_ms).max(0.0) },

@@ -1,11 +1,13 @@
 //! The page's HTML, and the elements of it that code binds.
 //!
-//! A view of many elements is a program that makes each of them; the same as HTML is a third of its size. A fragment
-//! names a file and, by a selector, each element that changes; code reaches the element as a field. A test finds
-//! selectors that match nothing in their file, and the page stops with an error if one ever did at run time. Fragments
-//! hold no text of anybody else's: what is bound is set as text or as an attribute, and is never read as HTML.
+//! A view of many elements is a program that makes each of them; the same as HTML is a third of its size. A
+//! fragment names a file and, by a selector, each element that changes; code reaches the element as a field.
+//! A test finds selectors that match nothing in their file, and the page stops with an error if one ever did
+//! at run time. Fragments hold no data: what is bound is set as text or as an attribute, and is never read as
+//! HTML.
 //!
-//! In the files, line breaks and the indentation after them are for readers only; they are dropped when compiling.
+//! In the files, line breaks and the indentation after them are for readers only; they are dropped when
+//! compiling.
 
 mod condense;
 #[cfg(test)]

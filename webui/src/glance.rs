@@ -7,8 +7,8 @@ use crate::detail;
 use crate::json::NodeAnswer;
 use crate::store::Fleet;
 
-/// The node of a row. Its current rates are the stream's; averages, and the age of the newest report of a node that is
-/// not late, are known once the server has answered. An answer about another node is left out.
+/// The node of a row. Its current rates are the stream's; averages, and the age of the newest report of a
+/// node that is not late, are known once the server has answered. An answer about another node is left out.
 pub fn glance(fleet: &Fleet, row: usize, unit: Unit, now_ms: i64, answer: Option<&NodeAnswer>) -> Glance {
     let name = fleet.name(row).map(|name| &**name);
     let answer = answer.filter(|answer| Some(&*answer.node.name) == name);

@@ -1,8 +1,8 @@
 //! The fleet's totals by what nodes have in common: place, provider or the value of a label.
 //!
-//! Summed up from the page's own rows, by the rule of `GET /api/stats?by=…`: all nodes are counted, the rates of those
-//! online are added up, and nodes without a key are a group too. The stream rounds each rate to three significant
-//! digits, so a sum may differ from the server's by half a percent.
+//! Summed up from the page's own rows, by the rule of `GET /api/stats?by=…`: all nodes are counted, the rates
+//! of those online are added up, and nodes without a key are a group too. The stream rounds each rate to
+//! three significant digits, so a sum may differ from the server's by half a percent.
 
 use std::rc::Rc;
 
@@ -113,8 +113,8 @@ impl Membership {
 }
 
 impl Grouping {
-    /// The groups, those first that move most, at most [`MOST_LISTED`]; and how many there are in all. While the order
-    /// is held, what is listed stays where it is.
+    /// The groups, those first that move most, at most [`MOST_LISTED`]; and how many there are in all. While
+    /// the order is held, what is listed stays where it is.
     pub fn list(&mut self, fleet: &Fleet, by: &By, is_held: bool, now_ms: f64) -> (Vec<Group>, usize) {
         let is_other = self.made_of.as_ref().is_none_or(|(made_by, _)| made_by != by);
         if is_other || self.made_of.as_ref().is_none_or(|(_, made)| *made != fleet.generation()) {

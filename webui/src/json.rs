@@ -1,8 +1,9 @@
 //! Reads the API's answers into the types that `wire` shares with it.
 //!
-//! The browser parses the text; each type is then filled by name. Derived readers would be shorter to write, but weigh
-//! more: `serde_json` 33 KB of the page, compressed, serde's visitors over the browser's values 7 KB. The compiler
-//! makes sure that no field is forgotten, and tests that each is read as `serde_json` writes it.
+//! The browser parses the text; each type is then filled by name. Derived readers would be shorter to write,
+//! but weigh more: `serde_json` 33 KB of the page, compressed, serde's visitors over the browser's values 7
+//! KB. The compiler makes sure that no field is forgotten, and tests that each is read as `serde_json` writes
+//! it.
 
 mod columns;
 mod node;

@@ -1,9 +1,10 @@
 //! The page: one screen that shows what the fleet moves, where, and what is wrong.
 //!
-//! Two layers. Below, plain Rust that knows no browser and is tested without one: the fleet as the stream reports it
-//! ([`store`], [`totals`], [`groups`], [`talkers`]), the state of the stream ([`connection`]), which rows are listed and
-//! which are on screen ([`order`], [`window`]), and how they are drawn and addressed ([`chart`], [`address`]). Above,
-//! thin views (`page`), which exist only where there is a browser. Formats and the map are crates of their own.
+//! Two layers. Below, plain Rust that knows no browser and is tested without one: the fleet as the stream
+//! reports it ([`store`], [`totals`], [`groups`], [`talkers`]), the state of the stream ([`connection`]),
+//! which rows are listed and which are on screen ([`order`], [`window`]), and how they are drawn and
+//! addressed ([`chart`], [`address`]). Above, thin views (`page`), which exist only where there is a browser.
+//! Formats and the map are crates of their own.
 
 pub mod address;
 pub mod announce_limit;

@@ -1,7 +1,7 @@
 //! Which rows the table lists, and in which order.
 //!
-//! Rows must never move under a pointer or a focus: while the order is *held* it changes only when somebody asks for
-//! another one or row numbers lose their meaning. Otherwise it is renewed every [`REORDER_MS`].
+//! Rows must never move under a pointer or a focus: while the order is *held* it changes only when somebody
+//! asks for another one or row numbers lose their meaning. Otherwise it is renewed every [`REORDER_MS`].
 
 use tidemap_format::lean;
 use tidemap_map::projection::Bounds;
@@ -44,8 +44,8 @@ pub struct Sort {
 #[derive(Debug, Default)]
 pub struct Listing {
     rows: Vec<u32>,
-    /// All rows in the order of their names, and each row's rank among places: sorting by anything is then one sort by
-    /// numbers, which keeps the order of names where they are equal.
+    /// All rows in the order of their names, and each row's rank among places: sorting by anything is then
+    /// one sort by numbers, which keeps the order of names where they are equal.
     by_name: Vec<u32>,
     place_ranks: Vec<u32>,
     /// What the map shows; none while it is not seen.

@@ -23,7 +23,7 @@ pub enum Pace {
 /// What the page knows, and what of it is shown.
 #[derive(Debug, Default)]
 pub struct Feed {
-    /// The fleet as the stream has told it so far.
+    /// The fleet as the stream has reported it so far.
     pub live: Fleet,
     /// Its totals over the last minutes.
     pub totals: Totals,
@@ -103,7 +103,8 @@ pub struct Chip {
 }
 
 impl Chip {
-    /// The sign for this state of things. `age_ms` is how old the newest totals are, as far as the server has said.
+    /// The sign for this state of things. `age_ms` is how old the newest totals are, as far as the server has
+    /// said.
     pub fn new(phase: Phase, pace: Pace, behind_ms: f64, age_ms: Option<f64>) -> Self {
         let (kind, text) = match (phase, pace) {
             (_, Pace::Paused) => {

@@ -1,8 +1,9 @@
 //! The page in a browser: panels, and the controller that draws them.
 //!
-//! Bulk data never lives in signals. The [`controller`] holds the fleet and draws one frame for whatever has changed;
-//! each [`panel`] writes what of it is on screen. Everything else that views show is a dozen coarse signals, in
-//! contexts by concern ([`state`]). A new panel is its own file, its fragment of HTML, a line in [`build`], and its style.
+//! Bulk data never lives in signals. The [`controller`] holds the fleet and draws one frame for whatever has
+//! changed; each [`panel`] writes what of it is on screen. Everything else that views show is a dozen coarse
+//! signals, in contexts by concern ([`state`]). A new panel is its own file, its fragment of HTML, a line in
+//! [`build`], and its style.
 
 mod address_bar;
 mod announcer;

@@ -1,8 +1,8 @@
-//! The fleet as the event stream tells it: columns, one row a node.
+//! The fleet as the event stream reports it: columns, one row per node.
 //!
-//! A snapshot replaces everything, a delta changes the rows it names. Rows keep their numbers until the next snapshot,
-//! so everything else on the page speaks of rows. An event that contradicts itself is refused as [`Malformed`]: the
-//! reader then opens a new stream, which starts with a new snapshot.
+//! A snapshot replaces everything, a delta changes the rows it names. Rows keep their numbers until the next
+//! snapshot, so everything else on the page speaks of rows. An event that contradicts itself is refused as
+//! [`Malformed`]: the reader then opens a new stream, which starts with a new snapshot.
 
 mod fields;
 mod trends;
@@ -179,8 +179,8 @@ impl Fleet {
         known(&self.tx_bps, row)
     }
 
-    /// Milliseconds since the newest report, for a node that is late. The stream does not say when a node that is
-    /// online reported last: only that it is not late.
+    /// Milliseconds since the newest report, for a node that is late. The stream does not say when a node
+    /// that is online reported last: only that it is not late.
     pub fn age_ms(&self, row: usize, now_ms: i64) -> Option<u64> {
         let seen_ms = *self.seen_ms.get(row)?;
         (self.status(row) != Status::Online).then(|| u64::try_from(now_ms - seen_ms).unwrap_or(0))

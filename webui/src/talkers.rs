@@ -20,7 +20,8 @@ pub struct Talker {
     pub rate_bps: Option<f64>,
 }
 
-/// Who is named for one direction. The order is made anew every [`REORDER_MS`], and not at all while it is held.
+/// Who is named for one direction. The order is made anew every [`REORDER_MS`], and not at all while it is
+/// held.
 #[derive(Debug, Default)]
 pub struct Talkers {
     names: Vec<Rc<str>>,
@@ -55,7 +56,7 @@ fn top(fleet: &Fleet, direction: Direction) -> Vec<Rc<str>> {
     rows.into_iter().filter_map(|(_, row)| fleet.name(row).cloned()).collect()
 }
 
-/// What the node moves now; a node that does not report moves nothing that anybody knows.
+/// What the node moves now; the rate of a node that does not report is unknown.
 fn rate(fleet: &Fleet, direction: Direction, row: usize) -> Option<f64> {
     let rate = match direction {
         Direction::Download => fleet.rx_bps(row),

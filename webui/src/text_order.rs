@@ -5,7 +5,8 @@ use tidemap_map::rank;
 
 /// All rows, ordered by their text.
 ///
-/// Eight bytes of the keys at a time, last ones first: each pass keeps the order of the one before where bytes are equal.
+/// Eight bytes of the keys at a time, last ones first: each pass keeps the order of the one before where
+/// bytes are equal.
 pub(crate) fn in_order<'a>(rows: usize, text: &dyn Fn(usize) -> Option<&'a str>) -> Vec<u32> {
     let keys: Vec<Vec<u8>> = (0..rows).map(|row| natural_key(text(row).unwrap_or(""))).collect();
     let longest = keys.iter().map(Vec::len).max().unwrap_or(0);

@@ -67,8 +67,8 @@ impl Totals {
         sums.into_iter().map(|(sum, n)| (n > 0).then(|| sum / f64::from(n))).collect()
     }
 
-    /// The newest total in relation to that of five minutes ago: 0.1 is a tenth more. Absent before five minutes have
-    /// been heard, and when nothing moved then.
+    /// The newest total in relation to that of five minutes ago: 0.1 is a tenth more. Absent before five
+    /// minutes have been heard, and when nothing moved then.
     pub fn change(&self, direction: Direction) -> Option<f64> {
         let newest = self.points.back()?;
         let then_ms = newest.at_ms - SPAN_MS;

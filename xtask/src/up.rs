@@ -16,7 +16,7 @@ pub(crate) struct UpArgs {
     flags: Vec<OsString>,
 }
 
-/// Builds the page and the program, then becomes the program.
+/// Builds the page and the program, and replaces this process by the program.
 pub(crate) fn run(workspace: &Workspace, args: &UpArgs) -> Result<()> {
     tools::check_for_up(workspace)?;
     web::build(workspace)?;
@@ -30,7 +30,7 @@ pub(crate) fn run(workspace: &Workspace, args: &UpArgs) -> Result<()> {
     replace_by(&mut tidemap).context("cannot start tidemap")
 }
 
-/// Signals and the exit code are then the program's own; nobody stands between.
+/// Signals and the exit code are then the program's own.
 #[cfg(unix)]
 pub(crate) fn replace_by(program: &mut Command) -> Result<()> {
     Err(std::os::unix::process::CommandExt::exec(program).into())

@@ -1,7 +1,8 @@
 //! `cargo xtask web`: the page, from its sources to the files that the API embeds.
 //!
-//! `dist/web` holds `index.html`, the files that it names, each with a hash of its content in its name, and a gzip
-//! twin of every file. It is replaced as a whole, and only when it would change: the API's build follows it.
+//! `dist/web` holds `index.html`, the files that it names, each with a hash of its content in its name, and a
+//! gzip twin of every file. It is replaced as a whole, and only when it would change: the API's build follows
+//! it.
 
 mod budget;
 mod bundle;
@@ -23,10 +24,10 @@ use bundle::{Bundle, Kind};
 
 const FOLDER: &str = "dist/web";
 
-/// The style sheets in the order of their cascade layers.
+/// The style sheets of the first paint, in the order of their cascade layers.
 const STYLES: [&str; 4] = ["tokens", "base", "components", "map"];
 
-/// Builds the page, prints what it weighs, and fails when that is too much.
+/// Builds the page, prints the sizes of its files, and fails when they exceed the budget.
 pub(crate) fn build_within_budget(workspace: &Workspace) -> Result<()> {
     build(workspace)?;
     let weights = budget::weigh(&workspace.path(FOLDER))?;
@@ -57,8 +58,10 @@ fn assemble(workspace: &Workspace) -> Result<Bundle> {
     let page = wasm::build(workspace)?;
     let mut bundle = Bundle::default();
     bundle.add(Kind::Css, "app", "css", css::condensed(&styles(&webui)?).into_bytes());
-    let modes = css::condensed(&read(webui.join("styles/modes.css"))?);
-    bundle.add(Kind::Modes, "modes", "css", modes.into_bytes());
+    for (kind, name) in [(Kind::Details, "details"), (Kind::Modes, "modes")] {
+        let sheet = read(webui.join("styles").join(name).with_extension("css"))?;
+        bundle.add(kind, name, "css", css::condensed(&sheet).into_bytes());
+    }
     bundle.add(Kind::Glue, "glue", "js", page.glue.into_bytes());
     bundle.add(Kind::Wasm, "app", "wasm", page.module);
     bundle.add(Kind::World110, "world-110", "bin", world(&webui, "110m")?);

@@ -1,4 +1,4 @@
-//! Where the project lies, and how its own commands are run.
+//! The project's folder, and running commands in it.
 
 use std::{
     env,
@@ -38,8 +38,9 @@ impl Workspace {
     pub(crate) fn command(&self, program: impl AsRef<OsStr>) -> Command {
         let mut command = Command::new(program);
         command.current_dir(&self.root);
-        // `cargo xtask` describes the package xtask in the environment. Build scripts (ring's is one) watch these
-        // variables, so they would run anew whenever somebody changes between `cargo build` and `cargo xtask`.
+        // `cargo xtask` describes the package xtask in the environment. Build scripts (ring's is one) watch
+        // these variables, so they would run again after each change between `cargo build` and `cargo
+        // xtask`.
         for (name, _) in env::vars_os().filter(|(name, _)| describes_a_package(name)) {
             command.env_remove(name);
         }
@@ -56,12 +57,12 @@ pub(crate) fn run(command: &mut Command) -> Result<()> {
     Ok(())
 }
 
-/// Runs a command to its end, whatever that is.
+/// Runs a command to its end and returns its status.
 pub(crate) fn status(command: &mut Command) -> Result<ExitStatus> {
     command.status().with_context(|| format!("cannot run {}", words(command)))
 }
 
-/// What a command prints on its standard output.
+/// A command's standard output.
 pub(crate) fn output(command: &mut Command) -> Result<String> {
     let output = command.output().with_context(|| format!("cannot run {}", words(command)))?;
     if !output.status.success() {
@@ -70,7 +71,7 @@ pub(crate) fn output(command: &mut Command) -> Result<String> {
     Ok(String::from_utf8(output.stdout)?)
 }
 
-/// The command as one would type it.
+/// The command as it would be typed.
 pub(crate) fn words(command: &Command) -> String {
     let program = Path::new(command.get_program()).file_name().unwrap_or(command.get_program());
     let words = std::iter::once(program).chain(command.get_args());

@@ -210,7 +210,7 @@ fn the_identity_never_travels_with_a_batch() {
     assert_eq!((seqs(&batch), batch.report.hello), (vec![1, 2], None));
 }
 
-/// Sends a live sample; returns its number and whether it carries the identity.
+/// Sends a live sample; returns its number and whether it carries the hello.
 fn send_live(outbox: &mut Outbox, now_ms: u64, hello: Option<Hello>) -> (u64, bool) {
     outbox.push(sample(now_ms), hello, now_ms);
     let batch = outbox.next(now_ms).unwrap();
@@ -218,7 +218,20 @@ fn send_live(outbox: &mut Outbox, now_ms: u64, hello: Option<Hello>) -> (u64, bo
 }
 
 #[test]
-fn each_live_sample_carries_the_identity_until_one_of_them_is_stored() {
+fn the_last_sample_of_a_run_carries_the_hello_again_until_it_is_stored() {
+    let mut outbox = outbox();
+    outbox.push(sample(1), None, 0);
+    let (first, _) = send_live(&mut outbox, 1_000, hello());
+    outbox.refused(first, 1_100);
+    assert_eq!(outbox.next(1_599), None, "not before the pause is over");
+    let again = outbox.next(1_600).unwrap();
+    assert_eq!((seqs(&again), again.report.hello.is_some()), (vec![1_000], true));
+    outbox.acknowledged(again.id, 1_700);
+    assert_eq!(outbox.next(1_700).map(|batch| seqs(&batch)), Some(vec![1]));
+}
+
+#[test]
+fn each_live_sample_carries_the_hello_until_one_of_them_is_stored() {
     let mut outbox = outbox();
     assert_eq!(send_live(&mut outbox, 0, hello()), (0, true));
     assert_eq!(send_live(&mut outbox, 1_000, None), (1, true));
@@ -229,7 +242,7 @@ fn each_live_sample_carries_the_identity_until_one_of_them_is_stored() {
 
     assert_eq!(send_live(&mut outbox, 61_200, None), (3, true));
     assert_eq!(send_live(&mut outbox, 62_000, hello()), (4, true));
-    // An acknowledgement of the former identity says nothing of the new one.
+    // An acknowledgement of the former hello says nothing of the new one.
     outbox.acknowledged(3, 62_100);
     assert_eq!(send_live(&mut outbox, 63_000, None), (5, true));
     outbox.acknowledged(4, 63_100);
@@ -296,14 +309,17 @@ fn acts() -> impl Strategy<Value = Vec<Act>> {
 
 proptest! {
     #[test]
-    fn whatever_the_broker_does_nothing_is_forgotten_and_live_samples_never_wait(acts in acts()) {
+    fn whatever_the_broker_does_nothing_is_forgotten_and_live_samples_never_wait(
+        acts in acts(),
+        hello in prop::option::of(Just(Hello::default())),
+    ) {
         let mut outbox = outbox();
         let (mut now_ms, mut seq, mut flying) = (0, 0, Vec::new());
         for act in acts {
             match act {
                 Act::Push => {
                     seq += 1;
-                    outbox.push(sample(seq), None, now_ms);
+                    outbox.push(sample(seq), hello.clone().filter(|_| seq == 1), now_ms);
                 }
                 Act::Ack(at) if at < flying.len() => {
                     outbox.acknowledged(flying.swap_remove(at), now_ms);

@@ -16,8 +16,7 @@ use crate::{
     json,
 };
 
-/// Groupings of one tick that are shared. Label keys are endless, so whoever asks for one more has it made
-/// for himself.
+/// Groupings of one tick that are shared. There is no end of label keys, so further ones are made for each request.
 const SHARED: usize = 16;
 
 /// What nodes are put together by.

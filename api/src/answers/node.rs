@@ -22,7 +22,7 @@ pub(crate) fn summary(node: &Node, at_ms: i64, redacted: bool) -> NodeJson {
     let host = node.host().cloned().unwrap_or_default();
     NodeJson {
         name: node.name(),
-        hostname: told(&hello.hostname),
+        hostname: known(&hello.hostname),
         internal_ip: address(&hello.internal_ip),
         external_ip: address(&hello.external_ip),
         lat: place.map(|Location { lat, .. }| *lat),
@@ -54,7 +54,7 @@ pub(crate) fn summary(node: &Node, at_ms: i64, redacted: bool) -> NodeJson {
         os: hello.os.clone(),
         kernel: hello.kernel.clone(),
         arch: hello.arch.clone(),
-        agent_version: told(&hello.agent_version),
+        agent_version: known(&hello.agent_version),
         memory_percent: host.memory_percent(),
         swap_percent: host.swap_percent(),
         disk_percent: host.disk_percent(),
@@ -74,7 +74,7 @@ pub(crate) fn detail(node: &Node, at_ms: i64, redacted: bool) -> NodeDetailJson 
     NodeDetailJson { node: summary(node, at_ms, redacted), interfaces, last_60s: None, last_15m: None }
 }
 
-fn told(text: &str) -> Option<String> {
+fn known(text: &str) -> Option<String> {
     (!text.is_empty()).then(|| text.to_owned())
 }
 

@@ -99,7 +99,7 @@ impl Listener {
             match self.live.recv().await {
                 Ok(frame) => return Some(frame),
                 Err(RecvError::Closed) => return None,
-                // Too slow for what is live: it starts anew with the state of now, however far behind it was.
+                // The client is too slow for what is live: it starts again with the newest state.
                 Err(RecvError::Lagged(_)) => {
                     let listening = self.site.fleet.listen(None::<StreamPosition>).await.ok()?.ok()?;
                     self.waiting = listening.opening.into();

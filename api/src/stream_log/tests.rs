@@ -13,7 +13,7 @@ fn text(frames: &[Frame]) -> String {
     String::from_utf8(bytes).unwrap()
 }
 
-/// How many deltas one is told again who resumes at `seq`.
+/// How many frames a client that resumes at `seq` is replayed.
 fn replayed(log: &StreamLog, epoch: u64, seq: u64) -> Option<usize> {
     Some(log.resume(StreamPosition { epoch, seq })?.opening.len() - 1)
 }
@@ -61,7 +61,7 @@ fn a_view_that_is_behind_tells_no_place() {
     );
     // It is kept all the same, for one who was in step elsewhere.
     assert_eq!(replayed(&log, EPOCH, 100), Some(2));
-    // But not for one who has missed what came and went while nothing was heard here.
+    // But not for a client that has missed what came and went while nothing arrived here.
     (101..=116).for_each(|tick| log.delta(&change(tick), false));
     assert_eq!(replayed(&log, EPOCH, 116), None);
     (117..=134).for_each(|tick| log.delta(&change(tick), true));

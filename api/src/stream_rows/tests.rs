@@ -135,7 +135,7 @@ enum Change {
     Forget(usize),
     Tick,
     Join,
-    /// A node is forgotten, and not a delta but another owner's snapshot tells it.
+    /// A node is forgotten, which shows not in a delta but in another worker's snapshot.
     Replace(usize),
 }
 
@@ -215,13 +215,13 @@ fn host_metrics_of_a_large_fleet_are_spread_over_deltas_and_none_is_forgotten() 
     (0..1_000).for_each(|number| stage.put(busy(number, 1.0)));
     stage.says();
     (0..1_000).for_each(|number| stage.put(busy(number, 2.0)));
-    let mut told = BTreeSet::new();
+    let mut sent = BTreeSet::new();
     for _ in 0..8 {
         let rows = decode_rows(&stage.says().host.unwrap().i).unwrap();
         assert_eq!(rows.len(), 125);
-        told.extend(rows);
+        sent.extend(rows);
     }
-    assert_eq!(told.len(), 1_000);
+    assert_eq!(sent.len(), 1_000);
     assert!(stage.says().is_empty());
 }
 

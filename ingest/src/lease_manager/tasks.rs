@@ -84,8 +84,8 @@ impl Tasks {
         }
     }
 
-    /// Waits until a task has ended, and returns its partition and epoch; `None` when there are no tasks. Nothing is lost
-    /// when the wait is cancelled.
+    /// Waits until a task has ended, and returns its partition and epoch; `None` when there are no tasks.
+    /// Nothing is lost when the wait is cancelled.
     pub(super) async fn ended(&mut self) -> Option<(Partition, u64)> {
         let joined = self.handles.join_next_with_id().await?;
         let id = match &joined {

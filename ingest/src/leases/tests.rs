@@ -56,8 +56,14 @@ impl Worker {
         }
     }
 
+    /// The lease of a partition that it holds, and the revision.
+    fn held(&self, partition: Partition) -> (Lease, u64) {
+        let (_, lease, revision) = self.leases.mine().find(|(held, ..)| *held == partition).unwrap();
+        (lease.clone(), revision)
+    }
+
     fn release(&self, bucket: &mut Bucket, partition: Partition) {
-        let (lease, revision) = self.leases.held(partition).unwrap();
+        let (lease, revision) = self.held(partition);
         let released = Lease { owner: String::new(), epoch: lease.epoch };
         assert!(bucket.swap(partition, &released, revision));
     }
@@ -75,16 +81,16 @@ impl Worker {
                     bucket.swap(partition, &lease, expected);
                 }
                 Action::Release(partition) => {
-                    let (lease, revision) = self.leases.held(partition).unwrap();
+                    let (lease, revision) = self.held(partition);
                     let released = Lease { owner: String::new(), epoch: lease.epoch };
                     bucket.swap(partition, &released, revision);
                 }
-                Action::Sweep(worker) => bucket.put(&format!("w.{worker}"), None),
+                Action::Sweep(worker) => bucket.put(&heartbeat_key(&worker), None),
                 Action::Purge(worker, revision) => {
                     bucket
                         .log
                         .iter_mut()
-                        .filter(|(key, _, of)| *key == format!("w.{worker}") && *of <= revision)
+                        .filter(|(key, _, of)| *key == heartbeat_key(&worker) && *of <= revision)
                         .for_each(|(key, ..)| key.clear());
                     self.leases.purged(&worker);
                 }
@@ -131,14 +137,14 @@ fn a_dead_workers_partitions_go_to_the_living_under_a_higher_epoch() {
     let mut workers = vec![Worker::new("a"), Worker::new("b")];
     run(&mut workers, &mut bucket, 0..4);
     let lost: Vec<Partition> = workers[0].leases.mine().map(|(partition, ..)| partition).collect();
-    let before: Vec<u64> = lost.iter().map(|k| workers[0].leases.held(*k).unwrap().0.epoch).collect();
+    let before: Vec<u64> = lost.iter().map(|k| workers[0].held(*k).0.epoch).collect();
     let mut survivor = vec![workers.remove(1)];
     run(&mut survivor, &mut bucket, 4..8);
     assert_eq!(survivor[0].owned(), 4, "nothing may move before the limit");
     run(&mut survivor, &mut bucket, 8..12);
     assert_eq!(survivor[0].owned(), 8);
     for (partition, epoch) in lost.iter().zip(before) {
-        assert!(survivor[0].leases.held(*partition).unwrap().0.epoch > epoch);
+        assert!(survivor[0].held(*partition).0.epoch > epoch);
     }
 }
 
@@ -213,8 +219,8 @@ fn the_marker_of_a_worker_that_comes_back_is_not_purged() {
 }
 
 proptest! {
-    /// Whoever pauses for however long, at most one worker holds each partition in the bucket, epochs never fall, and
-    /// in the end everything is owned and shared.
+    /// Whoever pauses for however long, at most one worker holds each partition in the bucket, epochs never
+    /// fall, and in the end everything is owned and shared.
     #[test]
     fn every_partition_ends_with_one_owner(turns in proptest::collection::vec((0_usize..3, 0_u64..3_000), 1..80)) {
         let mut bucket = Bucket::default();
@@ -230,7 +236,7 @@ proptest! {
         prop_assert_eq!(owned.iter().sum::<usize>(), 8);
         prop_assert!(owned.iter().all(|n| (2..=3).contains(n)), "{:?}", owned);
         for partition in PartitionCount::default().all() {
-            let key = format!("p.{partition}");
+            let key = lease_key(partition);
             let epochs: Vec<u64> = bucket.log.iter().filter(|(k, ..)| *k == key)
                 .map(|(_, value, _)| serde_json::from_slice::<Lease>(value.as_deref().unwrap()).unwrap().epoch)
                 .collect();

@@ -1,8 +1,8 @@
 //! A pull consumer's messages, without what the client's own stream of them costs.
 //!
-//! That stream clones a whole connection handle into every message, so that each can be acknowledged; ours need no
-//! acknowledgement. It also takes the status line of a stored message for the broker's own word, so that a crafted one
-//! could end it; here only what comes to the inbox itself is a word of the broker's.
+//! That stream clones a whole connection handle into every message, so that each can be acknowledged, which
+//! is not needed here. It also takes the status line of a stored message for the broker's own, so that a
+//! crafted message could end it. Here only messages to the inbox itself are the broker's.
 
 use std::{ops::RangeInclusive, time::Duration};
 
@@ -12,67 +12,66 @@ use bytes::Bytes;
 use futures_util::{FutureExt, StreamExt};
 use tokio::time::Instant;
 
-/// Messages asked for at once: fewer make the broker wait for requests (16,384 are read 15 % faster than 4,096), more
-/// cost memory while a log is being caught up with.
+/// Messages per request: with fewer the broker waits for requests (16,384 are read 15 % faster than 4,096),
+/// more cost memory while the reader catches up.
 const BATCH: RangeInclusive<u64> = 512..=16_384;
-/// So many bytes at once, as far as the messages before tell: packs are large. The broker knows a bound in bytes too
-/// (`max_bytes`), but delivers a tenth as fast with it (59,000 instead of 520,000 a second, nats-server 2.15.1).
+/// Bytes per request, estimated from earlier messages: packs are large. The broker has a limit in bytes, too
+/// (`max_bytes`), but delivers a tenth as fast with it (59,000 instead of 520,000 a second, nats-server
+/// 2.15.1).
 const BATCH_BYTES: u64 = 32 * 1024 * 1024;
-/// The broker speaks at least this often, so silence means a lost link, or that the consumer's server has gone (a server
-/// that retires gives no notice of that): then the page stands still until it is noticed.
+/// The broker sends something at least this often, so silence means a lost link, or that the consumer's
+/// server is gone (a server that retires gives no notice of that). The page stands still until it is noticed.
 const HEARTBEAT: Duration = Duration::from_millis(250);
-/// How long one request for messages stands.
+/// How long a request for messages is valid.
 const EXPIRES: Duration = Duration::from_secs(30);
 /// Three heartbeats, and a little for a busy machine.
 const SILENCE: Duration = Duration::from_millis(900);
-/// How often it is looked whether the connection is still the one that asked.
-const LOOK: Duration = Duration::from_millis(100);
+/// Between checks whether the connection is still the one of the requests.
+const CHECK_PERIOD: Duration = Duration::from_millis(100);
 /// For a request to find room in the connection.
-const ROOM: Duration = Duration::from_millis(1_600);
-/// Messages that are passed on together when they are there. Room is made for all of them each time.
+const SEND_TIMEOUT: Duration = Duration::from_millis(1_600);
+/// Messages that are passed on together when they are there. Each time a vector of this capacity is
+/// allocated.
 const CHUNK: usize = 128;
 
 /// A message of a stream.
 #[derive(Clone, Debug)]
-pub struct Record {
-    /// Its subject.
+pub(crate) struct Record {
     pub subject: Subject,
-    /// Its payload.
     pub payload: Bytes,
-    /// Its headers.
     pub headers: Option<Box<HeaderMap>>,
     /// Its number in the stream.
     pub sequence: u64,
-    /// How many messages the stream holds behind it.
+    /// How many messages the stream has after it.
     pub pending: u64,
     /// When the broker stored it, Unix nanoseconds.
     pub published_ns: i64,
 }
 
-/// What one consumer delivers.
+/// The messages of one consumer.
 pub(super) struct Delivery {
     client: Client,
-    /// Where the broker takes requests.
+    /// The subject of requests.
     next: String,
     inbox: String,
     messages: Subscriber,
-    /// Messages that are asked for at once.
+    /// Messages per request.
     batch: u64,
-    /// Messages that were asked for and may still come.
+    /// Messages that were requested and may still come.
     due: u64,
-    /// The server that was asked first, and the number that it gave to this connection.
-    asked: Option<(String, u64)>,
+    /// The server of the first request, and its number for this connection.
+    connection: Option<(String, u64)>,
 }
 
 impl Delivery {
-    /// Begins to ask a consumer for its messages.
+    /// Sends a consumer the first request for messages.
     pub(super) async fn open(client: Client, stream: &str, consumer: &str) -> anyhow::Result<Self> {
         let inbox = client.new_inbox();
         let messages = client.subscribe(inbox.clone()).await?;
         let next = format!("$JS.API.CONSUMER.MSG.NEXT.{stream}.{consumer}");
-        let asked = connection(&client);
-        let mut delivery = Self { client, next, inbox, messages, batch: *BATCH.start(), due: 0, asked };
-        delivery.ask().await?;
+        let connection = connection(&client);
+        let mut delivery = Self { client, next, inbox, messages, batch: *BATCH.start(), due: 0, connection };
+        delivery.request().await?;
         Ok(delivery)
     }
 
@@ -83,7 +82,7 @@ impl Delivery {
         while let Some(message) = next {
             let message = message.context("the connection was closed")?;
             if *message.subject == *self.inbox {
-                self.heed(&message)?;
+                self.handle_status(&message)?;
             } else {
                 self.due = self.due.saturating_sub(1);
                 records.push(record(message)?);
@@ -91,31 +90,33 @@ impl Delivery {
             next = if records.len() < CHUNK { self.messages.next().now_or_never() } else { None };
         }
         self.batch = batch(&records).unwrap_or(self.batch);
-        // Long before the request is used up, so that the broker need not wait for the next one: up to two stand.
+        // Long before the request is used up, so that the broker need not wait for the next: up to two are
+        // valid.
         if self.due < self.batch {
-            self.ask().await?;
+            self.request().await?;
         }
         Ok(records)
     }
 
-    /// What comes next. Whoever was asked on an earlier connection may have forgotten it, and nobody would say so.
+    /// The next message. The server of an earlier connection may have forgotten the request, of which there
+    /// is no notice.
     async fn message(&mut self) -> anyhow::Result<Option<Message>> {
-        // While a log is being caught up with there is always more, and no clock needs to be asked.
+        // While the reader catches up there is always more, and no timer is needed.
         if let Some(message) = self.messages.next().now_or_never() {
             return Ok(message);
         }
         let begun = Instant::now();
         loop {
-            match tokio::time::timeout(LOOK, self.messages.next()).await {
+            match tokio::time::timeout(CHECK_PERIOD, self.messages.next()).await {
                 Ok(message) => return Ok(message),
-                Err(_) if connection(&self.client) != self.asked => bail!("the connection is a new one"),
+                Err(_) if connection(&self.client) != self.connection => bail!("the connection is a new one"),
                 Err(_) if begun.elapsed() >= SILENCE => bail!("the broker is silent"),
                 Err(_) => {}
             }
         }
     }
 
-    async fn ask(&mut self) -> anyhow::Result<()> {
+    async fn request(&mut self) -> anyhow::Result<()> {
         let request = serde_json::json!({
             "batch": self.batch,
             "expires": EXPIRES.as_nanos(),
@@ -123,17 +124,17 @@ impl Delivery {
         });
         let publish =
             self.client.publish_with_reply(self.next.clone(), self.inbox.clone(), request.to_string().into());
-        tokio::time::timeout(ROOM, publish).await.context("the connection is full")??;
+        tokio::time::timeout(SEND_TIMEOUT, publish).await.context("the connection is full")??;
         self.due += self.batch;
         Ok(())
     }
 
-    /// What the broker says about a request.
-    fn heed(&mut self, message: &Message) -> anyhow::Result<()> {
+    /// Handles the broker's status of a request.
+    fn handle_status(&mut self, message: &Message) -> anyhow::Result<()> {
         let header = |name| message.headers.as_ref()?.get(name)?.as_str().parse().ok();
         match message.status {
             Some(StatusCode::IDLE_HEARTBEAT) => Ok(()),
-            // A request has stood for its time, and this is how much of it was left.
+            // A request has expired, and this is how much of it was left.
             Some(StatusCode::TIMEOUT | StatusCode::NOT_FOUND) => {
                 self.due = self.due.saturating_sub(header("Nats-Pending-Messages").unwrap_or(self.due));
                 Ok(())
@@ -143,7 +144,7 @@ impl Delivery {
     }
 }
 
-/// How many messages like these should be asked for at once.
+/// How many messages like these should be requested at once.
 fn batch(records: &[Record]) -> Option<u64> {
     let bytes: usize = records.iter().map(|record| record.payload.len()).sum();
     let fitting = BATCH_BYTES.saturating_mul(records.len() as u64).checked_div(bytes as u64)?;
@@ -156,21 +157,22 @@ fn connection(client: &Client) -> Option<(String, u64)> {
 
 fn record(message: Message) -> anyhow::Result<Record> {
     let reply = message.reply.as_deref().context("no message of a stream")?;
-    let (sequence, published_ns, pending) = place(reply).with_context(|| format!("cannot read {reply}"))?;
+    let (sequence, published_ns, pending) =
+        parse_ack(reply).with_context(|| format!("cannot read {reply}"))?;
     let Message { subject, payload, headers, .. } = message;
     let headers = headers.map(Box::new);
     Ok(Record { subject, payload, headers, sequence, pending, published_ns })
 }
 
-/// Sequence, time and count behind it, as the subject of an acknowledgement tells them:
-/// `$JS.ACK.<stream>.<consumer>.<delivered>.<sequence>.<delivery>.<time>.<pending>`, or the same with the domain and the
-/// account's hash before the stream, and perhaps more behind.
-fn place(reply: &str) -> anyhow::Result<(u64, i64, u64)> {
+/// Sequence, time and count of pending messages, from the subject for acknowledgements:
+/// `$JS.ACK.<stream>.<consumer>.<delivered>.<sequence>.<delivery>.<time>.<pending>`, or the same with the
+/// domain and the account's hash before the stream, and perhaps more behind.
+fn parse_ack(reply: &str) -> anyhow::Result<(u64, i64, u64)> {
     let mut tokens = [&b""[..]; 9];
     let mut count = 0;
-    // By bytes: this runs once a message, and a search for the next point in text has nothing to gain on tokens this short.
-    let told = reply.strip_prefix("$JS.ACK.").context("no acknowledgement's subject")?.as_bytes();
-    for token in told.split(|byte| *byte == b'.').take(9) {
+    // By bytes: this runs for every message, and a search in text is no faster on tokens this short.
+    let tokens_of = reply.strip_prefix("$JS.ACK.").context("no acknowledgement's subject")?.as_bytes();
+    for token in tokens_of.split(|byte| *byte == b'.').take(9) {
         tokens[count] = token;
         count += 1;
     }
@@ -193,10 +195,10 @@ fn number(digits: &[u8]) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
-    use super::{batch, place, record};
+    use super::{batch, parse_ack, record};
 
     #[test]
-    fn of_large_messages_fewer_are_asked_for() {
+    fn fewer_large_messages_are_requested_at_once() {
         let of = |bytes: usize| {
             let reply = "$JS.ACK.TIDEMAP_0.abc.1.42.9.1700000000123456789.7";
             let message = async_nats::Message {
@@ -215,17 +217,23 @@ mod tests {
     }
 
     #[test]
-    fn a_message_tells_its_place_in_both_forms() {
-        let told = (42, 1_700_000_000_123_456_789, 7);
-        assert_eq!(place("$JS.ACK.TIDEMAP_0.abc.1.42.9.1700000000123456789.7").unwrap(), told);
-        assert_eq!(place("$JS.ACK.hub.HASH.TIDEMAP_0.abc.1.42.9.1700000000123456789.7").unwrap(), told);
-        assert_eq!(place("$JS.ACK.hub.HASH.TIDEMAP_0.abc.1.42.9.1700000000123456789.7.rnd").unwrap(), told);
+    fn both_forms_of_the_subject_are_parsed() {
+        let expected = (42, 1_700_000_000_123_456_789, 7);
+        assert_eq!(parse_ack("$JS.ACK.TIDEMAP_0.abc.1.42.9.1700000000123456789.7").unwrap(), expected);
+        assert_eq!(
+            parse_ack("$JS.ACK.hub.HASH.TIDEMAP_0.abc.1.42.9.1700000000123456789.7").unwrap(),
+            expected
+        );
+        assert_eq!(
+            parse_ack("$JS.ACK.hub.HASH.TIDEMAP_0.abc.1.42.9.1700000000123456789.7.rnd").unwrap(),
+            expected
+        );
     }
 
     #[test]
-    fn what_is_no_place_is_refused() {
+    fn other_subjects_are_rejected() {
         for reply in ["", "_INBOX.x", "$JS.ACK.a.b", "$JS.ACK.s.c.1.0.9.5.7", "$JS.ACK.s.c.1.x.9.5.7"] {
-            assert!(place(reply).is_err(), "{reply}");
+            assert!(parse_ack(reply).is_err(), "{reply}");
         }
     }
 }

@@ -1,40 +1,42 @@
 //! How far a stream was read, and how much of that it still has.
 //!
-//! A broker that crashes loses what it had not yet written to its disk, and gives those numbers to other messages. What
-//! was read of the lost end stays read; what came instead must be read; and what is left of the old must not be read
-//! again, because a node remembers only its last few runs.
+//! A broker that crashes loses what it had not yet written to its disk, and gives those numbers to other
+//! messages. What was read of the lost end stays read, and what came instead must be read. What is left of
+//! the old must not be read again, because a node remembers only its last few runs.
 //!
-//! A message's number and the nanosecond of its storing are its identity. So a place carries some earlier messages, its
-//! *marks*, and the newest mark that is still there proves that everything before it is, too: whatever the clocks of
-//! the broker's machines have done. Only the messages between that mark and the next one, which is gone, are judged by
-//! their time: those stored between the two are old. A clock that was put back can make a message be read twice, which
-//! is harmless unless its run is forgotten. It could hide one only by putting the new message into just the second that
-//! was lost, and that under one of its numbers. Marks are a second apart where the broker's disk may lag
-//! (`sync_interval` in `nats.conf` is 5 s), and wider apart the further back they are.
+//! A message's number and the nanosecond at which it was stored identify it. So a position carries the ids of
+//! some earlier messages, its *marks*. The newest mark that the stream still has proves that everything
+//! before it is still there, too, whatever the clocks of the broker's machines have done. Only messages
+//! between that mark and the next, which is gone, are judged by time: those stored between the two are old. A
+//! clock that was set back can make a message be read twice, which is harmless unless its run is forgotten.
+//! It could hide a message only by storing it within exactly the second that was lost, and under one of the
+//! lost numbers. Marks are a second apart where the broker's disk may lag (`sync_interval` in `nats.conf` is
+//! 5 s), and wider apart the older they are.
 
 use async_nats::jetstream::stream::{Info, RawMessageErrorKind, Stream};
 use serde::{Deserialize, Serialize};
 
-use super::{PATIENCE, asked, nanos};
+use super::{ANSWER_TIMEOUT, ask, nanos};
 
-/// A gap between marks is at most the marks' age divided by this, or a second.
+/// The gap between two marks is at most their age divided by this, or a second.
 const FINENESS: u64 = 5;
 /// The log reaches back less far than this.
 const REACH_S: u64 = 1_024;
-/// A clock that jumps to and fro could leave any number of marks; these are more than a steady one leaves.
-const MOST_MARKS: usize = 96;
+/// A clock that jumps back and forth could leave any number of marks. A steady one leaves fewer than this.
+const MAX_MARKS: usize = 96;
 const SECOND_NS: i64 = 1_000_000_000;
 
 /// How far a stream was read.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LogPosition {
-    /// When the stream was made: one that was made anew has the same name and other messages. 0 before it was read.
+    /// When the stream was created: one that was created anew has the same name and other messages. 0 before
+    /// it was read.
     pub created_ns: i64,
-    /// The newest message that was passed on.
+    /// The newest message that was read.
     pub applied: u64,
-    /// When the broker stored that message: a stream that lost its end gives the number to another one.
+    /// When the broker stored that message: a stream that lost its end gives the number to another message.
     pub applied_ns: i64,
-    /// Some of the messages up to that one, oldest first.
+    /// Some of the messages up to this one, oldest first.
     #[serde(default)]
     pub marks: Vec<MessageId>,
 }
@@ -48,8 +50,8 @@ pub struct MessageId(
     pub i64,
 );
 
-/// A stream as it is now.
-trait Holding {
+/// The messages that a stream has now.
+trait StoredMessages {
     /// The oldest and the newest number.
     fn range(&self) -> (u64, u64);
 
@@ -57,14 +59,14 @@ trait Holding {
     async fn stored_ns(&self, sequence: u64) -> anyhow::Result<Option<i64>>;
 }
 
-impl Holding for Stream {
+impl StoredMessages for Stream {
     fn range(&self) -> (u64, u64) {
         let state = &self.cached_info().state;
         (state.first_sequence, state.last_sequence)
     }
 
     async fn stored_ns(&self, sequence: u64) -> anyhow::Result<Option<i64>> {
-        match asked(PATIENCE, || self.get_raw_message(sequence)).await? {
+        match ask(ANSWER_TIMEOUT, || self.get_raw_message(sequence)).await? {
             Ok(message) => Ok(Some(nanos(message.time))),
             Err(error) if error.kind() == RawMessageErrorKind::NoMessageFound => Ok(None),
             Err(error) => Err(error.into()),
@@ -73,12 +75,12 @@ impl Holding for Stream {
 }
 
 impl LogPosition {
-    /// Before everything that a stream holds. What it has dropped by now is not missed.
+    /// Before the oldest message that a stream has. Messages that it has dropped by now do not count as lost.
     pub fn beginning(stream: &Info) -> Self {
         Self::before(nanos(stream.created), stream.state.first_sequence)
     }
 
-    /// Goes on to the next message.
+    /// Moves on to the next message.
     pub fn pass(&mut self, sequence: u64, stored_ns: i64) {
         (self.applied, self.applied_ns) = (sequence, stored_ns);
         if self.marks.last().is_none_or(|mark| mark.second() != second(stored_ns)) {
@@ -92,7 +94,8 @@ impl LogPosition {
         self.applied_ns.div_euclid(1_000_000)
     }
 
-    /// As much of this place as a stream made at the same time still has, or had and has dropped because of its age.
+    /// The part of this position that a stream created at the same time still has, or has dropped because of
+    /// its age.
     ///
     /// # Errors
     ///
@@ -105,7 +108,7 @@ impl LogPosition {
         Self { created_ns, applied: first.saturating_sub(1), ..Self::default() }
     }
 
-    async fn left(&self, held: &impl Holding) -> anyhow::Result<Self> {
+    async fn left(&self, held: &impl StoredMessages) -> anyhow::Result<Self> {
         let (first, last) = held.range();
         if self.applied_ns == 0 && self.applied <= last {
             return Ok(self.clone());
@@ -122,7 +125,7 @@ impl LogPosition {
             }
             gone = *mark;
         }
-        // Nothing is known to be left, so everything is read: twice rather than never.
+        // Nothing is known to be left, so everything is read: better twice than never.
         Ok(Self::before(self.created_ns, first))
     }
 
@@ -136,7 +139,7 @@ impl LogPosition {
             let is_close = older
                 .zip(kept.last())
                 .is_some_and(|(older, newer)| newer.second().abs_diff(older.second()) <= age_s / FINENESS);
-            if age_s < REACH_S && !is_close && kept.len() < MOST_MARKS {
+            if age_s < REACH_S && !is_close && kept.len() < MAX_MARKS {
                 kept.push(*mark);
             }
         }
@@ -150,14 +153,18 @@ impl MessageId {
         second(self.1)
     }
 
-    async fn is_in(self, held: &impl Holding) -> anyhow::Result<bool> {
+    async fn is_in(self, held: &impl StoredMessages) -> anyhow::Result<bool> {
         let (first, last) = held.range();
         Ok(self.0 <= last && (self.0 < first || held.stored_ns(self.0).await? == Some(self.1)))
     }
 }
 
-/// The newest of the messages that were stored between one that is left and a later one that is gone.
-async fn newest_between(held: &impl Holding, left: MessageId, gone: MessageId) -> anyhow::Result<MessageId> {
+/// The newest message that was stored between one that is left and a later one that is gone.
+async fn newest_between(
+    held: &impl StoredMessages,
+    left: MessageId,
+    gone: MessageId,
+) -> anyhow::Result<MessageId> {
     let (first, last) = held.range();
     let mut newest = MessageId(left.0.max(first.saturating_sub(1)), left.1);
     let mut beyond = gone.0.min(last + 1);
@@ -165,7 +172,7 @@ async fn newest_between(held: &impl Holding, left: MessageId, gone: MessageId) -
         let middle = newest.0.midpoint(beyond);
         match held.stored_ns(middle).await? {
             Some(stored_ns) if (left.1..=gone.1).contains(&stored_ns) => {
-                newest = MessageId(middle, stored_ns)
+                newest = MessageId(middle, stored_ns);
             }
             _ => beyond = middle,
         }

@@ -72,7 +72,8 @@ fn late_samples_of_an_old_run_count_but_are_not_shown() {
 
 #[test]
 fn runs_of_one_outage_that_come_after_the_newest_count_once_each() {
-    // Run 1 was known, run 2 began and ended in the outage, run 3 is heard live first; each batch comes twice.
+    // Run 1 was known, run 2 began and ended in the outage, run 3 is heard live first; each batch comes
+    // twice.
     let runs = [(1, 0, 2..=20), (2, 30_000, 1..=20), (3, 60_000, 1..=9)];
     let (mut node, _) = node(&[(1, 1, 0), (3, 10, 60_000)]);
     let mut total = Observed::default();
@@ -194,8 +195,8 @@ fn a_report_that_is_sent_again_changes_nothing_not_even_when_the_node_was_seen()
 }
 
 proptest! {
-    /// The host's clock is put back, by less than the windows reach or by more, and samples from before come late. At
-    /// the edge itself the order decides whether the windows begin anew.
+    /// The host's clock is put back, by less than the windows reach or by more, and samples from before come
+    /// late. At the edge itself the order decides whether the windows begin anew.
     #[test]
     fn a_clock_that_was_put_back_far_and_disorder_go_together(
         leap_ms in prop_oneof![0_i64..800_000, 1_000_000_i64..10_000_000],
@@ -206,7 +207,7 @@ proptest! {
             read.at_ms -= if seq > 20 { leap_ms } else { 0 };
             report(1, vec![read])
         };
-        let told = |order: &[u64]| {
+        let state = |order: &[u64]| {
             let mut node = Node::new(0, &read(order[0]), 0);
             for seq in order {
                 node.observe(read(*seq), 0);
@@ -214,6 +215,6 @@ proptest! {
             let update = node.full_update(&id());
             (update.rx_avg, update.tx_avg, update.rx_bytes, update.at_ms)
         };
-        prop_assert_eq!(told(&order), told(&(1..=40).collect::<Vec<_>>()));
+        prop_assert_eq!(state(&order), state(&(1..=40).collect::<Vec<_>>()));
     }
 }

@@ -45,10 +45,11 @@ impl Nodes {
         Some(entry.remove().0.1)
     }
 
-    /// Loads these nodes into the processor's cache: the waits for memory overlap, where one lookup after another would
-    /// wait for each.
+    /// Loads these nodes into the processor's cache: the waits for memory overlap, where one lookup after
+    /// another would wait for each.
     pub(super) fn prefetch<'a>(&self, places: impl Iterator<Item = (Slot, &'a str)>) {
-        // Names are not compared, because that would be another wait. The first node with the hash is nearly always right.
+        // Names are not compared, because that would be another wait. The first node with the hash is nearly
+        // always right.
         let likely: Vec<&Entry> =
             places.filter_map(|(slot, token)| self.slot(slot).iter_hash(self.hash(token)).next()).collect();
         let read =

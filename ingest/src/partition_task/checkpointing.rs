@@ -60,7 +60,8 @@ impl Checkpointing {
         Ok(Self { requests, writer, round: Round::default() })
     }
 
-    /// Hands the checkpoints that are due to the writer, as far as it keeps up. Breaks when it has found a later owner's.
+    /// Hands the checkpoints that are due to the writer, as far as it keeps up. Breaks when it has found a
+    /// later owner's.
     pub(super) fn write(&mut self, assignment: &Assignment, replica: &Replica) -> ControlFlow<()> {
         self.round.tick(|| replica.state.parts(&assignment.slots));
         while let Some(part) = self.round.due() {
@@ -82,8 +83,8 @@ impl Checkpointing {
         ControlFlow::Continue(())
     }
 
-    /// Writes the part of a node that was just forgotten: otherwise its last reports would bring it back if this worker is
-    /// killed. While earlier checkpoints wait for the broker, the part waits for its turn.
+    /// Writes the part of a node that was just forgotten: otherwise its last reports would bring it back if
+    /// this worker is killed. While earlier checkpoints wait for the broker, the part waits for its turn.
     pub(super) fn write_part_of(&self, assignment: &Assignment, replica: &Replica, node: &NodeId) {
         let parts = replica.state.parts(&assignment.slots);
         let Some(part) = parts.into_iter().find(|part| part.contains(node)) else { return };
@@ -92,8 +93,8 @@ impl Checkpointing {
         }
     }
 
-    /// Writes everything once more, so that the next owner has nothing to read. What cannot be written in time is in the
-    /// log.
+    /// Writes everything once more, so that the next owner has nothing to read. What cannot be written in
+    /// time is in the log.
     pub(super) async fn finish(self, assignment: &Assignment, replica: &Replica) -> anyhow::Result<()> {
         let Self { requests, mut writer, .. } = self;
         let written = async {
@@ -110,7 +111,8 @@ impl Checkpointing {
     }
 }
 
-/// Also while nothing may be published: after the broker has lost its disk, this task's state is all there is.
+/// Also while nothing may be published: after the broker has lost its disk, this task's state is all there
+/// is.
 async fn write_all(requests: mpsc::Sender<WriteRequest>, assignment: &Assignment, replica: &Replica) {
     if !replica.contains_its_checkpoints() {
         return;

@@ -12,7 +12,8 @@ use crate::{
     replica::Replica,
 };
 
-/// When the lease was not renewed for this long, another worker may already have taken over: nothing is published.
+/// When the lease was not renewed for this long, another worker may already have taken over: nothing is
+/// published.
 const FREEZE_AFTER: Duration = timing::LEASE_FREEZE;
 /// The longest that an agent waits between two attempts to reach its broker.
 const RECONNECT_MS: i64 = timing::millis(timing::RECONNECT) as i64;
@@ -44,8 +45,8 @@ impl Publishing {
         self.is_frozen
     }
 
-    /// Begins a tick. Returns the broker's time when the task may publish: its lease is valid, and the state contains the
-    /// log.
+    /// Begins a tick. Returns the broker's time when the task may publish: its lease is valid, and the state
+    /// contains the log.
     pub(super) fn begin_tick(&mut self, lease: LeaseState, now: Instant, replica: &Replica) -> Option<i64> {
         let now_ms = lease.clock.at(now);
         self.is_frozen = now.duration_since(lease.renewed_at) > FREEZE_AFTER;
@@ -78,8 +79,8 @@ impl Publishing {
         (Vec::new(), vec![chunks::first_delta(chunks::Header { seq: self.seq + 1, ..header })])
     }
 
-    /// Whether the totals are due. At the first tick they are: readers take a partition for fresh once its owner has
-    /// published.
+    /// Whether the totals are due. At the first tick they are: readers take a partition for fresh once its
+    /// owner has published.
     pub(super) fn are_totals_due(&self) -> bool {
         self.ticks % timing::TICKS_PER_STATS == 1
     }

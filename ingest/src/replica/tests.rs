@@ -111,8 +111,8 @@ fn names() -> impl Iterator<Item = NodeId> {
 }
 
 proptest! {
-    /// Whenever each part was written, and however often a slot was divided anew meanwhile: the checkpoints and the rest of
-    /// the log make the state that the whole log makes.
+    /// Whenever each part was written, and however often a slot was divided anew meanwhile: the checkpoints
+    /// and the rest of the log make the state that the whole log makes.
     #[test]
     fn checkpoints_and_the_rest_of_the_log_make_the_whole(
         count in 1_usize..12,
@@ -137,8 +137,8 @@ proptest! {
         prop_assert_eq!(replica.position().applied, messages as u64);
     }
 
-    /// The same when the reports of one slot came in packs: one part may contain some nodes' reports of a pack, and another
-    /// part not yet those of others.
+    /// The same when the reports of one slot came in packs: one part may contain some nodes' reports of a
+    /// pack, and another part not yet those of others.
     #[test]
     fn checkpoints_and_the_rest_of_a_log_of_packs_make_the_whole(
         count in 1_usize..9,

@@ -11,8 +11,8 @@ pub(super) enum Cells<const N: usize> {
     Small(Box<[Cell<8>; N]>),
     /// Up to 4 GiB each way: four bytes, four and two.
     Medium(Box<[Cell<10>; N]>),
-    /// Bytes saturate at 2⁴⁸ − 1 (256 TiB in a quarter of a minute), covered time at 2²⁴ − 1 ms: while a host's clock is
-    /// being waited for, hours may fall into one bucket. Six bytes, six and three.
+    /// Bytes saturate at 2⁴⁸ − 1 (256 TiB in a quarter of a minute), covered time at 2²⁴ − 1 ms: while a
+    /// host's clock is being waited for, hours may fall into one bucket. Six bytes, six and three.
     Large(Box<[Cell<15>; N]>),
 }
 
@@ -73,7 +73,8 @@ fn larger<const N: usize, const S: usize, const T: usize>(cells: &[Cell<S>; N]) 
     larger
 }
 
-/// A bucket in `S` bytes: bytes received, bytes sent, and what is left for the covered time; each the lowest byte first.
+/// A bucket in `S` bytes: bytes received, bytes sent, and what is left for the covered time; each the lowest
+/// byte first.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Cell<const S: usize>([u8; S]);
 

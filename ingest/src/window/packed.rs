@@ -5,8 +5,8 @@ use serde_bytes::ByteBuf;
 
 use super::{Ring, Sum, Windows, number};
 
-/// Both rings, packed: each's buckets from the newest backwards, three numbers each. A number takes seven bits a byte, the
-/// lowest first.
+/// Both rings, packed: each's buckets from the newest backwards, three numbers each. A number takes seven
+/// bits a byte, the lowest first.
 #[derive(Serialize, Deserialize)]
 pub(super) struct Packed {
     newest_ms: Option<i64>,

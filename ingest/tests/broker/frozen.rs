@@ -8,19 +8,20 @@ use std::{
 use tidemap_ingest::repartition;
 use tidemap_wire::PartitionCount;
 
-use crate::fleet::{Fleet, eventually, is_long};
+use crate::harness::{Harness, TIMEOUT};
+use tidemap_testkit::{is_long, within};
 
 #[tokio::test]
 async fn a_worker_that_was_frozen_over_a_change_of_partitions_harms_nothing_and_ends() {
-    let mut fleet = Fleet::start().await;
-    let mut frozen = Process::start(&fleet, 4);
-    fleet.known(4).await;
-    fleet.report(20, 0..5).await;
-    assert_eq!(fleet.known(4).await, fleet.truth());
+    let mut harness = Harness::start().await;
+    let mut frozen = Process::start(&harness, 4);
+    harness.known(4).await;
+    harness.report(20, 0..5).await;
+    assert_eq!(harness.known(4).await, harness.truth());
     frozen.signal("STOP");
-    fleet.report(20, 5..10).await;
+    harness.report(20, 5..10).await;
     let to = PartitionCount::new(8).unwrap();
-    let recut = repartition::run(&fleet.js, to, 1).await.unwrap().unwrap();
+    let recut = repartition::run(&harness.js, to, 1).await.unwrap().unwrap();
     assert_eq!((recut.from, recut.to, recut.nodes), (4, 8, 20));
     if is_long() {
         // It finds its leases as it has left them, and learns only then that they mean something else.
@@ -30,9 +31,9 @@ async fn a_worker_that_was_frozen_over_a_change_of_partitions_harms_nothing_and_
     } else {
         frozen.0.kill().unwrap();
     }
-    let next = fleet.worker(8);
-    fleet.report(20, 10..12).await;
-    assert_eq!(fleet.known(8).await, fleet.truth());
+    let next = harness.worker(8);
+    harness.report(20, 10..12).await;
+    assert_eq!(harness.known(8).await, harness.truth());
     next.stop().await;
 }
 
@@ -40,11 +41,17 @@ async fn a_worker_that_was_frozen_over_a_change_of_partitions_harms_nothing_and_
 struct Process(Child);
 
 impl Process {
-    fn start(fleet: &Fleet, partitions: u16) -> Self {
+    fn start(harness: &Harness, partitions: u16) -> Self {
         let program = Path::new(env!("CARGO_BIN_EXE_tidemap-ingest"));
         let child = Command::new(program)
-            .args(["--partitions", &partitions.to_string(), "--nats-url", &fleet.access.nats_url, "--creds"])
-            .arg(fleet.access.creds.as_ref().unwrap())
+            .args([
+                "--partitions",
+                &partitions.to_string(),
+                "--nats-url",
+                &harness.access.nats_url,
+                "--creds",
+            ])
+            .arg(harness.access.creds.as_ref().unwrap())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
             .spawn();
@@ -60,9 +67,9 @@ impl Process {
     async fn last_words(&mut self) -> String {
         let mut said = self.0.stderr.take().unwrap();
         let reading = tokio::task::spawn_blocking(move || std::io::read_to_string(&mut said).unwrap());
-        let status =
-            eventually(async || self.0.try_wait()?.ok_or_else(|| anyhow::anyhow!("it still runs"))).await;
-        let words = reading.await.unwrap();
+        // It closes its output when it ends.
+        let words = within(TIMEOUT, reading).await.unwrap().unwrap();
+        let status = self.0.wait().unwrap();
         assert_eq!(status.code(), Some(64), "{words}");
         words
     }

@@ -5,8 +5,10 @@ use futures_util::future::join_all;
 use tidemap_ingest::repartition;
 use tidemap_wire::PartitionCount;
 
+use tidemap_testkit::is_long;
+
 use crate::{
-    fleet::{Fleet, is_long, until},
+    harness::{Harness, until},
     proxy::Proxy,
 };
 
@@ -36,16 +38,16 @@ async fn a_change_that_is_killed_after_any_step_is_finished_by_the_next_run() {
 }
 
 async fn killed_after(kind: &'static str, count: usize) {
-    let mut fleet = Fleet::start().await;
-    let first = fleet.worker(2);
-    fleet.known(2).await;
-    fleet.report(20, 0..5).await;
-    assert_eq!(fleet.known(2).await, fleet.truth());
+    let mut harness = Harness::start().await;
+    let first = harness.worker(2);
+    harness.known(2).await;
+    harness.report(20, 0..5).await;
+    assert_eq!(harness.known(2).await, harness.truth());
     first.stop().await;
-    fleet.report(20, 5..10).await;
+    harness.report(20, 5..10).await;
 
-    let proxy = Proxy::until(&fleet, kind, count).await;
-    let js = jetstream::new(proxy.access(&fleet).connect("killed", None).await.unwrap());
+    let proxy = Proxy::until(&harness, kind, count).await;
+    let js = jetstream::new(proxy.access(&harness).connect("killed", None).await.unwrap());
     let to = PartitionCount::new(4).unwrap();
     tokio::select! {
         ended = repartition::run(&js, to, 1) => panic!("{kind} {count} never came: {ended:?}"),
@@ -53,12 +55,12 @@ async fn killed_after(kind: &'static str, count: usize) {
     }
     drop(js);
     // When all was done but to hear that it was, there is nothing left to do.
-    let again = repartition::run(&fleet.js, to, 1).await.unwrap();
+    let again = repartition::run(&harness.js, to, 1).await.unwrap();
     assert_eq!(again.is_none(), (kind, count) == STEPS[10], "{kind} {count}: {again:?}");
-    let second = fleet.worker(4);
-    assert_eq!(fleet.known(4).await, fleet.truth(), "{kind} {count}");
-    fleet.report(20, 10..12).await;
-    assert_eq!(fleet.known(4).await, fleet.truth(), "{kind} {count}");
+    let second = harness.worker(4);
+    assert_eq!(harness.known(4).await, harness.truth(), "{kind} {count}");
+    harness.report(20, 10..12).await;
+    assert_eq!(harness.known(4).await, harness.truth(), "{kind} {count}");
     second.stop().await;
 }
 
@@ -69,36 +71,36 @@ async fn what_a_worker_has_not_made_of_the_streams_the_next_one_makes() {
 }
 
 async fn goes_on_after(made: usize) {
-    let mut fleet = Fleet::start().await;
-    let proxy = Proxy::until(&fleet, "STREAM.CREATE", made).await;
-    let first = fleet.worker_by(proxy.access(&fleet), fleet.config(4));
+    let mut harness = Harness::start().await;
+    let proxy = Proxy::until(&harness, "STREAM.CREATE", made).await;
+    let first = harness.worker_by(proxy.access(&harness), harness.config(4));
     proxy.ended().await;
     first.kill().await;
-    until(async || Ok(fleet.streams().await?.len() == made)).await;
-    let second = fleet.worker(4);
-    fleet.known(4).await;
-    fleet.report(10, 0..3).await;
-    assert_eq!(fleet.known(4).await, fleet.truth());
-    assert_eq!(fleet.streams().await.unwrap().len(), 6);
+    until(async || Ok(harness.streams().await?.len() == made)).await;
+    let second = harness.worker(4);
+    harness.known(4).await;
+    harness.report(10, 0..3).await;
+    assert_eq!(harness.known(4).await, harness.truth());
+    assert_eq!(harness.streams().await.unwrap().len(), 6);
     second.stop().await;
 }
 
 #[tokio::test]
 async fn a_worker_waits_for_a_broker_that_cannot_make_all_streams_yet() {
-    let mut fleet = Fleet::start().await;
+    let mut harness = Harness::start().await;
     // What this one takes is in the way of the last partition's.
     let subjects = vec!["tidemap.v1.sample.3.*".to_owned()];
     let config = stream::Config { name: "OTHER".to_owned(), subjects, ..stream::Config::default() };
-    fleet.js.create_stream(config).await.unwrap();
-    let worker = fleet.worker(4);
-    until(async || Ok(fleet.streams().await?.contains(&"TIDEMAP_2".to_owned()))).await;
+    harness.js.create_stream(config).await.unwrap();
+    let worker = harness.worker(4);
+    until(async || Ok(harness.streams().await?.contains(&"TIDEMAP_2".to_owned()))).await;
     // It has been refused when so much has been asked and answered since.
     for _ in 0..100 {
-        assert!(!fleet.streams().await.unwrap().contains(&"TIDEMAP_3".to_owned()));
+        assert!(!harness.streams().await.unwrap().contains(&"TIDEMAP_3".to_owned()));
     }
-    fleet.js.delete_stream("OTHER").await.unwrap();
-    fleet.known(4).await;
-    fleet.report(10, 0..3).await;
-    assert_eq!(fleet.known(4).await, fleet.truth());
+    harness.js.delete_stream("OTHER").await.unwrap();
+    harness.known(4).await;
+    harness.report(10, 0..3).await;
+    assert_eq!(harness.known(4).await, harness.truth());
     worker.stop().await;
 }

@@ -2,25 +2,25 @@
 
 use futures_util::TryStreamExt;
 
-use crate::fleet::{Fleet, until};
+use crate::harness::{Harness, until};
 
 #[tokio::test]
 async fn nothing_stays_of_a_worker_that_has_ended() {
-    let fleet = Fleet::start().await;
-    let staying = fleet.worker(4);
-    fleet.known(4).await;
-    let own = heartbeats(&fleet).await.unwrap();
-    let leaving = fleet.worker(4);
-    until(async || Ok(heartbeats(&fleet).await?.len() == 2)).await;
+    let harness = Harness::start().await;
+    let staying = harness.worker(4);
+    harness.known(4).await;
+    let own = heartbeats(&harness).await.unwrap();
+    let leaving = harness.worker(4);
+    until(async || Ok(heartbeats(&harness).await?.len() == 2)).await;
     leaving.stop().await;
-    assert_eq!(heartbeats(&fleet).await.unwrap().len(), 2, "its end is told");
-    until(async || Ok(heartbeats(&fleet).await? == own)).await;
+    assert_eq!(heartbeats(&harness).await.unwrap().len(), 2, "its end is told");
+    until(async || Ok(heartbeats(&harness).await? == own)).await;
     staying.stop().await;
 }
 
 /// All subjects of heartbeats, those of workers that have ended included.
-async fn heartbeats(fleet: &Fleet) -> anyhow::Result<Vec<String>> {
-    let bucket = fleet.js.get_stream("KV_TIDEMAP_LEASES").await?;
+async fn heartbeats(harness: &Harness) -> anyhow::Result<Vec<String>> {
+    let bucket = harness.js.get_stream("KV_TIDEMAP_LEASES").await?;
     let info = bucket.info_with_subjects("$KV.TIDEMAP_LEASES.w.>").await?;
     let mut subjects: Vec<String> = info.map_ok(|(subject, _)| subject).try_collect().await?;
     subjects.sort();

@@ -2,7 +2,7 @@
 
 use futures_util::future::join_all;
 
-use crate::{fleet::Fleet, proxy::Proxy};
+use crate::{harness::Harness, proxy::Proxy};
 
 /// By one it could keep its leases for good and read nothing, by one it would not be heard, and by one renew no lease.
 #[tokio::test]
@@ -11,15 +11,15 @@ async fn a_worker_finds_another_way_whichever_of_its_connections_leads_nowhere()
 }
 
 async fn goes_on_without(connection: &'static str) {
-    let mut fleet = Fleet::start().await;
-    let proxy = Proxy::start(&fleet).await;
-    let worker = fleet.worker_by(proxy.access(&fleet), fleet.config(4));
-    fleet.known(4).await;
-    fleet.report(10, 0..3).await;
-    assert_eq!(fleet.known(4).await, fleet.truth());
+    let mut harness = Harness::start().await;
+    let proxy = Proxy::start(&harness).await;
+    let worker = harness.worker_by(proxy.access(&harness), harness.config(4));
+    harness.known(4).await;
+    harness.report(10, 0..3).await;
+    assert_eq!(harness.known(4).await, harness.truth());
 
     proxy.cut(connection);
-    fleet.report(10, 3..6).await;
-    assert_eq!(fleet.known(4).await, fleet.truth(), "without {connection}");
+    harness.report(10, 3..6).await;
+    assert_eq!(harness.known(4).await, harness.truth(), "without {connection}");
     worker.stop().await;
 }

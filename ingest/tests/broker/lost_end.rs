@@ -5,53 +5,53 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::fleet::Fleet;
+use crate::harness::Harness;
 
 /// More runs than are remembered of a node: none of them may be read again.
 const RUNS: std::ops::Range<u64> = 1..12;
 
 #[tokio::test]
 async fn an_owner_goes_on_where_the_log_was_cut() {
-    let mut fleet = Fleet::start().await;
-    let worker = fleet.worker(1);
-    fleet.known(1).await;
-    report_runs(&mut fleet, RUNS).await;
-    assert_eq!(fleet.known(1).await, fleet.truth());
-    let on_disk = OnDisk::now(&mut fleet).await;
-    report_runs(&mut fleet, 12..15).await;
-    assert_eq!(fleet.known(1).await, fleet.truth());
+    let mut harness = Harness::start().await;
+    let worker = harness.worker(1);
+    harness.known(1).await;
+    report_runs(&mut harness, RUNS).await;
+    assert_eq!(harness.known(1).await, harness.truth());
+    let on_disk = OnDisk::now(&mut harness).await;
+    report_runs(&mut harness, 12..15).await;
+    assert_eq!(harness.known(1).await, harness.truth());
 
-    on_disk.lose_the_rest(&mut fleet).await;
-    report_runs(&mut fleet, 15..22).await;
-    assert_eq!(fleet.known(1).await, fleet.truth());
+    on_disk.lose_the_rest(&mut harness).await;
+    report_runs(&mut harness, 15..22).await;
+    assert_eq!(harness.known(1).await, harness.truth());
     worker.stop().await;
 }
 
 #[tokio::test]
 async fn the_next_owner_reads_just_what_came_instead_of_the_lost_end() {
-    let mut fleet = Fleet::start().await;
-    fleet.make_streams(1).await;
-    report_runs(&mut fleet, RUNS).await;
-    let on_disk = OnDisk::now(&mut fleet).await;
-    let first = fleet.worker(1);
-    report_runs(&mut fleet, 12..15).await;
-    assert_eq!(fleet.known(1).await, fleet.truth());
+    let mut harness = Harness::start().await;
+    harness.make_streams(1).await;
+    report_runs(&mut harness, RUNS).await;
+    let on_disk = OnDisk::now(&mut harness).await;
+    let first = harness.worker(1);
+    report_runs(&mut harness, 12..15).await;
+    assert_eq!(harness.known(1).await, harness.truth());
     first.stop().await;
 
     // The checkpoints were on the disk, and the numbers up to which they contain the log are given to other messages.
-    on_disk.lose_the_rest(&mut fleet).await;
-    report_runs(&mut fleet, 15..22).await;
-    let second = fleet.worker(1);
-    assert_eq!(fleet.known(1).await, fleet.truth());
+    on_disk.lose_the_rest(&mut harness).await;
+    report_runs(&mut harness, 15..22).await;
+    let second = harness.worker(1);
+    assert_eq!(harness.known(1).await, harness.truth());
     second.stop().await;
 }
 
 /// Each run of the one agent says something in three seconds, and another node in every one.
-async fn report_runs(fleet: &mut Fleet, runs: std::ops::Range<u64>) {
+async fn report_runs(harness: &mut Harness, runs: std::ops::Range<u64>) {
     for run in runs {
         for second in run * 3..run * 3 + 3 {
-            fleet.publish("unsteady", run, second).await;
-            fleet.publish("steady", 1, second).await;
+            harness.publish("unsteady", run, second).await;
+            harness.publish("steady", 1, second).await;
         }
     }
 }
@@ -63,20 +63,20 @@ struct OnDisk {
 }
 
 impl OnDisk {
-    async fn now(fleet: &mut Fleet) -> Self {
-        fleet.broker.stop().await.unwrap();
-        let stream = fleet.dir.path().join("jetstream/TIDEMAP/streams/TIDEMAP_0");
+    async fn now(harness: &mut Harness) -> Self {
+        harness.broker.server.stop().await.unwrap();
+        let stream = harness.broker.folder().join("jetstream/TIDEMAP/streams/TIDEMAP_0");
         let copy = tempfile::tempdir().unwrap();
         copy_folder(&stream, copy.path());
-        fleet.broker.restart().await.unwrap();
+        harness.broker.server.restart().await.unwrap();
         Self { stream, copy }
     }
 
-    async fn lose_the_rest(self, fleet: &mut Fleet) {
-        fleet.broker.kill().await.unwrap();
+    async fn lose_the_rest(self, harness: &mut Harness) {
+        harness.broker.server.kill().await.unwrap();
         fs::remove_dir_all(&self.stream).unwrap();
         copy_folder(self.copy.path(), &self.stream);
-        fleet.broker.restart().await.unwrap();
+        harness.broker.server.restart().await.unwrap();
     }
 }
 

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use tidemap_service::nats::NatsArgs;
+use tidemap_testkit::within;
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
     net::{
@@ -11,10 +12,9 @@ use tokio::{
     },
     sync::watch,
     task::JoinSet,
-    time::timeout,
 };
 
-use crate::fleet::{Fleet, PATIENCE};
+use crate::harness::{Harness, TIMEOUT};
 
 /// A proxy before a broker, ended on drop.
 pub(crate) struct Proxy {
@@ -37,18 +37,18 @@ struct Way {
 }
 
 impl Proxy {
-    pub(crate) async fn start(fleet: &Fleet) -> Self {
-        Self::start_counting(fleet, None, "").await
+    pub(crate) async fn start(harness: &Harness) -> Self {
+        Self::start_counting(harness, None, "").await
     }
 
     /// A proxy that lets through so many requests in which these words stand, and nothing after the last of them.
-    pub(crate) async fn until(fleet: &Fleet, counted: &'static str, most: usize) -> Self {
-        Self::start_counting(fleet, Some(most), counted).await
+    pub(crate) async fn until(harness: &Harness, counted: &'static str, most: usize) -> Self {
+        Self::start_counting(harness, Some(most), counted).await
     }
 
     /// How one connects through it.
-    pub(crate) fn access(&self, fleet: &Fleet) -> NatsArgs {
-        NatsArgs { nats_url: format!("nats://{}", self.address), ..fleet.access.clone() }
+    pub(crate) fn access(&self, harness: &Harness) -> NatsArgs {
+        NatsArgs { nats_url: format!("nats://{}", self.address), ..harness.access.clone() }
     }
 
     /// Cuts off the connections that there are with this end of their names.
@@ -59,14 +59,15 @@ impl Proxy {
     /// Returns once the last request has passed.
     pub(crate) async fn ended(&self) {
         let mut left = self.left.subscribe();
-        timeout(PATIENCE, left.wait_for(|left| *left == Some(0))).await.unwrap().unwrap();
+        within(TIMEOUT, left.wait_for(|left| *left == Some(0))).await.unwrap().unwrap();
     }
 
-    async fn start_counting(fleet: &Fleet, most: Option<usize>, counted: &'static str) -> Self {
+    async fn start_counting(harness: &Harness, most: Option<usize>, counted: &'static str) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (cut, left) = (watch::Sender::new(None), watch::Sender::new(most));
-        let way = Way { target: fleet.broker.address(), cut: cut.clone(), left: left.clone(), counted };
+        let way =
+            Way { target: harness.broker.server.address(), cut: cut.clone(), left: left.clone(), counted };
         let mut accepting = JoinSet::new();
         accepting.spawn(async move {
             let mut connections = JoinSet::new();

@@ -8,55 +8,55 @@ use tidemap_service::streams;
 use tidemap_wire::{NodeId, PartitionCount, Slot};
 use tokio::sync::mpsc;
 
-use crate::fleet::Fleet;
+use crate::harness::Harness;
 
 #[tokio::test]
 async fn the_next_owner_needs_neither_the_one_before_nor_its_log() {
-    let mut fleet = Fleet::start().await;
-    let first = fleet.worker(8);
-    fleet.known(8).await;
-    fleet.report(20, 0..40).await;
-    assert_eq!(fleet.known(8).await, fleet.truth());
+    let mut harness = Harness::start().await;
+    let first = harness.worker(8);
+    harness.known(8).await;
+    harness.report(20, 0..40).await;
+    assert_eq!(harness.known(8).await, harness.truth());
     first.stop().await;
     // The log is gone; what was read of it is not.
     for partition in PartitionCount::default().all() {
-        fleet.js.delete_stream(streams::name(partition)).await.unwrap();
+        harness.js.delete_stream(streams::name(partition)).await.unwrap();
     }
-    let second = fleet.worker(8);
-    assert_eq!(fleet.known(8).await, fleet.truth());
-    fleet.report(20, 40..50).await;
-    assert_eq!(fleet.known(8).await, fleet.truth());
+    let second = harness.worker(8);
+    assert_eq!(harness.known(8).await, harness.truth());
+    harness.report(20, 40..50).await;
+    assert_eq!(harness.known(8).await, harness.truth());
     second.stop().await;
 }
 
 #[tokio::test]
 async fn who_was_forgotten_stays_forgotten_although_the_log_remembers() {
-    let mut fleet = Fleet::start().await;
-    let first = fleet.worker(8);
-    fleet.known(8).await;
-    fleet.report(5, 0..5).await;
-    fleet.known(8).await;
+    let mut harness = Harness::start().await;
+    let first = harness.worker(8);
+    harness.known(8).await;
+    harness.report(5, 0..5).await;
+    harness.known(8).await;
     let gone = NodeId::from_name("node-3").unwrap();
-    assert!(fleet.forget(&gone).await);
+    assert!(harness.forget(&gone).await);
     first.stop().await;
-    let second = fleet.worker(8);
-    let (mut expected, _) = fleet.truth();
+    let second = harness.worker(8);
+    let (mut expected, _) = harness.truth();
     expected.remove(&gone);
     // Its samples are no longer counted, so nobody waits for them.
-    let snapshot_of_all = fleet.settled(8).await;
+    let snapshot_of_all = harness.settled(8).await;
     assert_eq!(snapshot_of_all, expected);
     second.stop().await;
     // Nothing has come meanwhile, so the third owner finds what the second one kept without having read anything.
-    let third = fleet.worker(8);
-    assert_eq!(fleet.settled(8).await, expected);
+    let third = harness.worker(8);
+    assert_eq!(harness.settled(8).await, expected);
     third.stop().await;
 }
 
 #[tokio::test]
 async fn an_owner_that_was_replaced_cannot_write_over_its_successor() {
-    let fleet = Fleet::start().await;
-    fleet.make_streams(8).await;
-    let bucket = fleet.js.get_key_value(streams::CHECKPOINTS).await.unwrap();
+    let harness = Harness::start().await;
+    harness.make_streams(8).await;
+    let bucket = harness.js.get_key_value(streams::CHECKPOINTS).await.unwrap();
     let slot = Slot::of(&NodeId::from_name("a").unwrap());
     let part = Part::all(slot, 0).next().unwrap();
     let writes = async |epoch: u64, revisions| {
@@ -67,27 +67,27 @@ async fn an_owner_that_was_replaced_cannot_write_over_its_successor() {
         CheckpointWriter { bucket: bucket.clone(), epoch, revisions }.run(todo).await
     };
     let stream = streams::name(PartitionCount::default().of(slot));
-    let before = load_checkpoints(&fleet.js, &stream, &Content::Closed, &[slot]).await.unwrap();
+    let before = load_checkpoints(&harness.js, &stream, &Content::Closed, &[slot]).await.unwrap();
     // The owner of epoch 5 has written, was frozen, and was replaced by the one of epoch 6, who has written too.
     assert_eq!(writes(5, before.revisions).await.unwrap(), 0);
-    let frozen = load_checkpoints(&fleet.js, &stream, &Content::Closed, &[slot]).await.unwrap();
+    let frozen = load_checkpoints(&harness.js, &stream, &Content::Closed, &[slot]).await.unwrap();
     assert_eq!(writes(6, frozen.revisions.clone()).await.unwrap(), 0);
     let refused = writes(5, frozen.revisions).await.unwrap_err().to_string();
     assert!(refused.contains("epoch 6"), "{refused}");
-    let kept = load_checkpoints(&fleet.js, &stream, &Content::Closed, &[slot]).await.unwrap();
+    let kept = load_checkpoints(&harness.js, &stream, &Content::Closed, &[slot]).await.unwrap();
     assert_eq!(kept.epoch, 6);
 }
 
 #[tokio::test]
 async fn parts_of_an_older_division_do_not_stay() {
-    let fleet = Fleet::start().await;
-    fleet.make_streams(8).await;
-    let bucket = fleet.js.get_key_value(streams::CHECKPOINTS).await.unwrap();
+    let harness = Harness::start().await;
+    harness.make_streams(8).await;
+    let bucket = harness.js.get_key_value(streams::CHECKPOINTS).await.unwrap();
     let slot = Slot::of(&NodeId::from_name("a").unwrap());
     let stream = streams::name(PartitionCount::default().of(slot));
     for nodes in [0, 1_000, 10] {
         let revisions =
-            load_checkpoints(&fleet.js, &stream, &Content::Closed, &[slot]).await.unwrap().revisions;
+            load_checkpoints(&harness.js, &stream, &Content::Closed, &[slot]).await.unwrap().revisions;
         let (orders, todo) = mpsc::channel(64);
         let parts: Vec<Part> = Part::all(slot, nodes).collect();
         for part in &parts {
@@ -100,21 +100,21 @@ async fn parts_of_an_older_division_do_not_stay() {
             CheckpointWriter { bucket: bucket.clone(), epoch: 1, revisions }.run(todo).await.unwrap(),
             0
         );
-        let kept = load_checkpoints(&fleet.js, &stream, &Content::Closed, &[slot]).await.unwrap();
+        let kept = load_checkpoints(&harness.js, &stream, &Content::Closed, &[slot]).await.unwrap();
         assert_eq!(kept.revisions.keys().copied().collect::<Vec<_>>(), parts);
     }
 }
 
 #[tokio::test]
 async fn an_owner_that_was_replaced_removes_nothing_of_its_successor() {
-    let fleet = Fleet::start().await;
-    fleet.make_streams(8).await;
-    let bucket = fleet.js.get_key_value(streams::CHECKPOINTS).await.unwrap();
+    let harness = Harness::start().await;
+    harness.make_streams(8).await;
+    let bucket = harness.js.get_key_value(streams::CHECKPOINTS).await.unwrap();
     let slot = Slot::of(&NodeId::from_name("a").unwrap());
     let stream = streams::name(PartitionCount::default().of(slot));
     let (whole, halves): (Vec<Part>, Vec<Part>) =
         (Part::all(slot, 0).collect(), Part::all(slot, 200).collect());
-    let load = async || load_checkpoints(&fleet.js, &stream, &Content::Closed, &[slot]).await.unwrap();
+    let load = async || load_checkpoints(&harness.js, &stream, &Content::Closed, &[slot]).await.unwrap();
     let writes = async |epoch: u64, revisions, parts: &[Part], complete: &[Part]| {
         let (orders, todo) = mpsc::channel(2);
         let value = Checkpoint::encode(epoch, LogPosition::default(), std::iter::empty());
@@ -134,25 +134,25 @@ async fn an_owner_that_was_replaced_removes_nothing_of_its_successor() {
 
 #[tokio::test]
 async fn what_the_log_no_longer_holds_is_counted_and_the_averages_say_that_they_are_partial() {
-    let mut fleet = Fleet::start().await;
-    let first = fleet.worker(1);
-    fleet.known(1).await;
-    fleet.report(4, 0..5).await;
-    fleet.known(1).await;
+    let mut harness = Harness::start().await;
+    let first = harness.worker(1);
+    harness.known(1).await;
+    harness.report(4, 0..5).await;
+    harness.known(1).await;
     first.stop().await;
     // Nobody reads 40 reports; the log keeps the newest 10.
-    fleet.report(4, 5..15).await;
+    harness.report(4, 5..15).await;
     let name = streams::name(PartitionCount::new(1).unwrap().all().next().unwrap());
-    let mut config = fleet.js.get_stream(&name).await.unwrap().cached_info().config.clone();
+    let mut config = harness.js.get_stream(&name).await.unwrap().cached_info().config.clone();
     config.max_messages = 10;
     config.discard = DiscardPolicy::Old;
     config.discard_new_per_subject = false;
-    fleet.js.update_stream(config.clone()).await.unwrap();
+    harness.js.update_stream(config.clone()).await.unwrap();
     config.max_messages = -1;
-    fleet.js.update_stream(config).await.unwrap();
+    harness.js.update_stream(config).await.unwrap();
 
-    let second = fleet.worker(1);
-    let (stats, nodes) = fleet.told(1, |stats| stats.total_samples == 30).await;
+    let second = harness.worker(1);
+    let (stats, nodes) = harness.told(1, |stats| stats.total_samples == 30).await;
     assert_eq!((stats.refused.get("lost"), stats.lag), (Some(&30), 0));
     assert_eq!(nodes.iter().filter(|node| node.partial).count(), 4);
     second.stop().await;

@@ -1,40 +1,34 @@
 //! What a worker says about itself.
 
-use std::time::Duration;
+use std::net::SocketAddr;
 
+use anyhow::ensure;
 use async_nats::Client;
 use serde_json::Value;
+use tidemap_testkit::port::free_port;
 
-use tokio::time::timeout;
-
-use crate::fleet::{Fleet, PATIENCE};
+use crate::harness::{Harness, eventually};
 
 #[tokio::test]
 async fn a_worker_tells_its_partitions_to_the_service_protocol_and_to_prometheus() {
-    let mut fleet = Fleet::start().await;
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap();
-    drop(listener);
-    let worker = fleet.worker_with_metrics(8, Some(address));
-    fleet.known(8).await;
-    fleet.report(10, 0..3).await;
-    fleet.client.publish("tidemap.v1.sample.131.node-1", "garbage".into()).await.unwrap();
-    fleet.known(8).await;
+    let mut harness = Harness::start().await;
+    let address = SocketAddr::from(([127, 0, 0, 1], free_port().unwrap()));
+    let worker = harness.worker_with_metrics(8, Some(address));
+    harness.known(8).await;
+    harness.report(10, 0..3).await;
+    harness.client.publish("tidemap.v1.sample.131.node-1", "garbage".into()).await.unwrap();
+    harness.known(8).await;
 
-    let info = ask(&fleet.client, "$SRV.INFO.tidemap-ingest").await;
+    let info = ask(&harness.client, "$SRV.INFO.tidemap-ingest").await;
     assert_eq!((&info["name"], &info["endpoints"][0]["name"]), (&"tidemap-ingest".into(), &"status".into()));
     let refused = |stats: &Value| stats["partitions"]["3"]["refused"]["garbage"].as_u64();
-    let told = async {
-        loop {
-            let stats = ask(&fleet.client, "$SRV.STATS.tidemap-ingest").await;
-            let status = stats["endpoints"][0]["data"].clone();
-            if refused(&status) == Some(1) {
-                return status;
-            }
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        }
-    };
-    let stats = timeout(PATIENCE, told).await.unwrap();
+    let stats = eventually(async || {
+        let stats = ask(&harness.client, "$SRV.STATS.tidemap-ingest").await;
+        let status = stats["endpoints"][0]["data"].clone();
+        ensure!(refused(&status) == Some(1), "{status}");
+        Ok(status)
+    })
+    .await;
     let partitions: Vec<&Value> = stats["partitions"].as_object().unwrap().values().collect();
     let sum = |field: &str| partitions.iter().map(|status| status[field].as_u64().unwrap()).sum::<u64>();
     assert_eq!((partitions.len(), sum("nodes"), sum("total_samples"), sum("lag")), (8, 10, 30, 0));

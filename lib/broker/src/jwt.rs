@@ -92,7 +92,7 @@ pub struct Operator {
 pub struct Enrolled {
     /// The file with them.
     pub creds_path: PathBuf,
-    /// Whether they are new, or signed anew.
+    /// Whether they are new, or were signed again.
     pub created: bool,
 }
 
@@ -103,7 +103,7 @@ pub enum Revocation {
     Now,
     /// Those with this key were revoked before, and there are no others here.
     Before(String),
-    /// They are not here and never were revoked here: nobody knows whether they hold.
+    /// They are not here and never were revoked here: whether they hold is not known.
     Unknown,
 }
 
@@ -117,7 +117,7 @@ pub enum EnrollKey {
 }
 
 impl Operator {
-    /// Makes what is missing in the folder, and signs anew what has changed since.
+    /// Makes what is missing in the folder, and signs again what has changed since.
     ///
     /// # Errors
     ///
@@ -129,7 +129,7 @@ impl Operator {
         let root = operator.root_key()?;
         let revoked = match enroll_key {
             EnrollKey::Keep => operator.claims("AGENTS")?.map(|agents| claims::revoked(&agents)),
-            // Nobody whom the old key let in gets in any more: there is nobody left to refuse.
+            // The old key is no longer accepted, so there is no user of it left to refuse.
             EnrollKey::Renew => None,
         };
         operator.issue("operator", claims::operator(&root, &accounts), &root, now_s)?;

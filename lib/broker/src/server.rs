@@ -68,10 +68,10 @@ pub enum BrokerError {
         log: PathBuf,
     },
     /// It was asked to read its configuration again, and could not.
-    #[error("the broker goes on with its old users: {words}")]
+    #[error("the broker goes on with its old users: {error}")]
     Refused {
         /// Its error.
-        words: String,
+        error: String,
     },
     /// A file or process cannot be used.
     #[error("{what}: {source}")]

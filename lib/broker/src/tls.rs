@@ -5,7 +5,7 @@
 //!
 //! What is made here begins in 1975, so that a host whose clock has forgotten the year still gets in. The
 //! authority does not end: it is trusted because its file is in place, and is taken back by removing the
-//! folder `tls` and enrolling anew. The broker's certificate lasts ten years, and every start in its last
+//! folder `tls` and enrolling again. The broker's certificate lasts ten years, and every start in its last
 //! five makes a new one.
 
 mod proof;

@@ -91,8 +91,8 @@ async fn a_taken_port_is_told_in_one_line() {
     let refused = Broker::start(&binary, BrokerConfig { dir: dir.path().to_owned(), listen, tls: None })
         .await
         .unwrap_err();
-    let told = refused.to_string();
-    assert!(told.contains("address already in use") && told.lines().count() == 1, "{told}");
+    let error = refused.to_string();
+    assert!(error.contains("address already in use") && error.lines().count() == 1, "{error}");
 }
 
 #[cfg(target_os = "linux")]
@@ -143,12 +143,12 @@ async fn a_broker_of_a_service_manager_is_told_but_never_stopped() {
         timeout(Duration::from_secs(10), said).await.expect(words);
     };
     logged("Server is ready").await;
-    let told = tidemap_broker::reload_running(&folder).await.unwrap();
+    let reload = tidemap_broker::reload_running(&folder).await.unwrap();
     logged("Reloaded server configuration").await;
     let ours = start(&folder).await;
     let ended = theirs.try_wait().unwrap();
     theirs.kill().unwrap();
     theirs.wait().unwrap();
-    assert_eq!(told, Reload::Unconfirmed, "its log is the service manager's");
+    assert_eq!(reload, Reload::Unconfirmed, "its log is the service manager's");
     assert!(ended.is_none(), "it is not ours to stop: {ended:?}, {ours:?}");
 }

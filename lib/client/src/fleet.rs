@@ -104,7 +104,7 @@ impl Fleet {
         changed
     }
 
-    /// Whether the workers of all partitions are being heard and followed.
+    /// Whether the workers of all partitions publish and are followed.
     pub fn is_followed(&self, now: Instant) -> bool {
         self.partitions.iter().all(|view| view.is_fresh(now))
     }

@@ -7,20 +7,17 @@ use std::{
     time::Duration,
 };
 
-use async_nats::Client;
+use async_nats::{Client, Subscriber};
 use clap::Parser;
 use futures_util::StreamExt;
-use tidemap_broker::{Broker, BrokerConfig, keys::Keys};
 use tidemap_client::{
     Events, Follower, IngestClient, RequestError,
     testing::{AT_MS, TestPartition, full_node, id, one_partition},
 };
 use tidemap_service::nats::{NatsArgs, reached};
+use tidemap_testkit::{broker::TestBroker, within};
 use tidemap_wire::{Delta, Event, EventKind, NodeUpdate, SnapshotRequest, Status, decode, encode, subject};
-use tokio::{
-    task::{JoinSet, spawn_blocking},
-    time::timeout,
-};
+use tokio::task::{JoinSet, spawn_blocking};
 use tokio_util::sync::CancellationToken;
 
 #[path = "../examples/offline.rs"]
@@ -32,8 +29,7 @@ const TEST_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// A broker, and a worker that answers and publishes its totals for as long as the test runs.
 struct TestWorker {
-    _broker: Broker,
-    _dir: tempfile::TempDir,
+    _broker: TestBroker,
     nats: NatsArgs,
     client: Client,
     partition: Arc<Mutex<TestPartition>>,
@@ -42,18 +38,17 @@ struct TestWorker {
 
 impl TestWorker {
     async fn start() -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        let binary = tidemap_broker::locate(&tidemap_broker::default_tools_dir()).unwrap();
-        let keys = Keys::open_or_create(dir.path()).unwrap();
-        let config = BrokerConfig { dir: dir.path().to_owned(), listen: None, tls: None };
-        let broker = Broker::start(&binary, config).await.unwrap();
-        let nats = NatsArgs::new(&broker.url(), Some(&keys.service_seed_path()));
+        let broker = TestBroker::start().await.unwrap();
+        let nats = NatsArgs::new(&broker.url, Some(&broker.keys.service_seed_path()));
         let client = nats.connect("test worker", None).await.unwrap();
         reached(&client, TEST_TIMEOUT).await.unwrap();
         let partition = Arc::new(Mutex::new(TestPartition::new()));
         let mut answering = JoinSet::new();
-        answering.spawn(answer(client.clone(), Arc::clone(&partition)));
-        Self { _broker: broker, _dir: dir, nats, client, partition, _answering: answering }
+        let snapshots = client.subscribe(subject::snapshot(one_partition().1)).await.unwrap();
+        answering.spawn(answer(client.clone(), snapshots, Arc::clone(&partition)));
+        // An answer means that the broker knows the subscription: whoever comes later is answered too.
+        IngestClient::new(client.clone()).history(one_partition().1, id("a")).await.unwrap();
+        Self { _broker: broker, nats, client, partition, _answering: answering }
     }
 
     /// Changes nodes and publishes the delta, as an ingest worker does.
@@ -63,9 +58,7 @@ impl TestWorker {
     }
 }
 
-async fn answer(client: Client, partition: Arc<Mutex<TestPartition>>) {
-    let number = one_partition().1;
-    let mut snapshots = client.subscribe(subject::snapshot(number)).await.unwrap();
+async fn answer(client: Client, mut snapshots: Subscriber, partition: Arc<Mutex<TestPartition>>) {
     let mut totals = tokio::time::interval(Duration::from_millis(250));
     loop {
         let (to, payload) = tokio::select! {
@@ -75,7 +68,7 @@ async fn answer(client: Client, partition: Arc<Mutex<TestPartition>>) {
                 (message.reply.unwrap(), encode(&partition.lock().unwrap().snapshot_chunk()))
             }
             // Totals are due.
-            _ = totals.tick() => (subject::stats(number).into(), encode(&partition.lock().unwrap().stats())),
+            _ = totals.tick() => (subject::stats(one_partition().1).into(), encode(&partition.lock().unwrap().stats())),
         };
         client.publish(to, payload.into()).await.unwrap();
     }
@@ -88,7 +81,7 @@ async fn line(lines: BufReader<PipeReader>) -> (String, BufReader<PipeReader>) {
         lines.read_line(&mut line).unwrap();
         (line, lines)
     });
-    timeout(TEST_TIMEOUT, read).await.expect("the station prints a line").unwrap()
+    within(TEST_TIMEOUT, read).await.expect("the station prints a line").unwrap()
 }
 
 #[tokio::test]
@@ -112,7 +105,7 @@ async fn a_station_prints_who_goes_offline_and_who_comes_back() {
     let (said, _lines) = line(lines).await;
     assert_eq!(said, "web-01.example is back\n");
     shutdown.cancel();
-    timeout(TEST_TIMEOUT, running).await.expect("it ends").unwrap().unwrap();
+    within(TEST_TIMEOUT, running).await.expect("it ends").unwrap().unwrap();
 }
 
 #[tokio::test]
@@ -127,10 +120,10 @@ async fn a_worker_that_takes_over_is_followed_without_a_word_lost() {
                 follower.tick().await.unwrap();
             }
         };
-        timeout(TEST_TIMEOUT, following).await.expect("the node is in the view");
+        within(TEST_TIMEOUT, following).await.expect("the node is in the view");
     };
     follow(&mut follower, "a").await;
-    // Nobody hears of these two but through a snapshot.
+    // Neither change is published: only a snapshot shows them.
     worker.partition.lock().unwrap().change_worker();
     worker.partition.lock().unwrap().put(vec![full_node("c")]);
     follow(&mut follower, "c").await;
@@ -143,18 +136,19 @@ async fn a_worker_that_takes_over_is_followed_without_a_word_lost() {
 async fn events_arrive_and_a_request_without_a_worker_fails_at_once() {
     let worker = TestWorker::start().await;
     let client = worker.nats.connect("client", None).await.unwrap();
-    let mut events = Events::subscribe(&client).await.unwrap();
     reached(&client, TEST_TIMEOUT).await.unwrap();
+    let mut events = Events::subscribe(&client).await.unwrap();
+    let ingest = IngestClient::new(client);
+    let (_, partition) = one_partition();
+    // Once this is answered, the broker knows the subscription that came before it.
+    assert_eq!(ingest.history(partition, id("a")).await.unwrap(), None);
     let event = Event { kind: EventKind::Offline, node: id("a"), at_ms: AT_MS };
     let to = subject::event(event.kind, &event.node);
     worker.client.publish(to.clone(), b"?".as_slice().into()).await.unwrap();
     worker.client.publish(to, encode(&event).into()).await.unwrap();
-    let next = timeout(TEST_TIMEOUT, events.next()).await.expect("an event").unwrap();
+    let next = within(TEST_TIMEOUT, events.next()).await.expect("an event").unwrap();
     assert_eq!(next, event, "and what cannot be read is skipped");
 
-    let ingest = IngestClient::new(client);
-    let (_, partition) = one_partition();
-    assert_eq!(ingest.history(partition, id("a")).await.unwrap(), None);
     // Nobody answers requests to forget a node here.
     assert!(matches!(ingest.forget(partition, id("a")).await, Err(RequestError::NoOwner)));
 }

@@ -24,8 +24,6 @@ pub use in_flight::{InFlight, RetryQueue};
 
 /// async-nats takes a message into its queue at once, unless that is full because the connection just broke.
 const SEND_TIMEOUT: Duration = Duration::from_millis(500);
-/// Answers that are handed out together when they are there.
-const CHUNK: usize = 512;
 
 /// Why the broker did not store a message.
 #[derive(Debug, thiserror::Error)]
@@ -90,14 +88,15 @@ pub struct AckInbox {
 }
 
 impl AckInbox {
-    /// Subscribes to an inbox of its own.
+    /// Subscribes to an inbox of its own. At most `chunk` answers are returned together; there is room for as
+    /// many.
     ///
     /// # Errors
     ///
     /// When the client has given up its connection.
-    pub async fn open(client: Client) -> Result<Self, SubscribeError> {
+    pub async fn open(client: Client, chunk: usize) -> Result<Self, SubscribeError> {
         let prefix = format!("{}.", client.new_inbox());
-        let answers = client.subscribe(format!("{prefix}>")).await?.ready_chunks(CHUNK);
+        let answers = client.subscribe(format!("{prefix}>")).await?.ready_chunks(chunk);
         Ok(Self { client, answers, prefix, connection: ConnectionWatch::default() })
     }
 

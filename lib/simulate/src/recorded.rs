@@ -22,6 +22,8 @@ use crate::{
 
 /// Nodes report spread over the interval, in steps of this.
 const STEP: Duration = Duration::from_millis(10);
+/// Acknowledgements that are taken together when they are there.
+const CHUNK: usize = 512;
 /// How often overdue acknowledgements are looked for.
 const LOOK_PERIOD_MS: u64 = 250;
 /// For the broker to acknowledge what is left at the end.
@@ -49,7 +51,7 @@ pub(crate) async fn run(parts: Parts, shutdown: CancellationToken) -> anyhow::Re
     let mut run = RecordedRun {
         subjects: agents.iter().map(|agent| subject::sample(agent.id()).into()).collect(),
         agents,
-        inbox: AckInbox::open(client).await?,
+        inbox: AckInbox::open(client, CHUNK).await?,
         log,
         limit,
         way: Way {

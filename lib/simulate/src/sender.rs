@@ -41,8 +41,8 @@ impl Sender {
     pub(crate) async fn new(mode: &Mode, client: Client, fleet: &Fleet) -> anyhow::Result<Self> {
         let (subjects, packer) = match mode {
             Mode::Packed(relay) => {
-                let slots = Slot::all();
-                (slots.map(|slot| subject::pack(slot, relay).into()).collect(), Some(Packer::default()))
+                let subjects = Slot::all().map(|slot| subject::pack(slot, relay).into());
+                (subjects.collect(), Some(Packer::default()))
             }
             Mode::Acked | Mode::Unacked => {
                 (fleet.nodes.iter().map(|node| subject::sample(&node.id).into()).collect(), None)

@@ -12,7 +12,7 @@ use async_nats::jetstream;
 use futures_util::future::try_join_all;
 use tempfile::TempDir;
 use tidemap_broker::keys::Keys;
-use tidemap_ingest::internals::{Content, load_checkpoints};
+use tidemap_ingest::internals::{Content, Part, load_checkpoints};
 use tidemap_service::{clock, nats::NatsArgs, streams};
 use tidemap_wire::{
     PartitionCount, Slot,

@@ -34,7 +34,15 @@ impl TestBroker {
     ///
     /// When there is no nats-server, or it does not start.
     pub async fn start() -> anyhow::Result<Self> {
-        let folder = tempfile::tempdir()?;
+        Self::start_in(tempfile::tempdir()?).await
+    }
+
+    /// The same in a folder where nodes may have been enrolled.
+    ///
+    /// # Errors
+    ///
+    /// When there is no nats-server, or it does not start.
+    pub async fn start_in(folder: TempDir) -> anyhow::Result<Self> {
         let binary =
             tokio::task::spawn_blocking(|| tidemap_broker::locate(&tidemap_broker::default_tools_dir()))
                 .await??;

@@ -13,8 +13,9 @@ use tempfile::TempDir;
 use tokio::{
     io::{AsyncBufReadExt, BufReader},
     process::{Child, Command},
-    time::timeout,
 };
+
+use crate::within;
 
 /// Started so, it talks to nobody but the page.
 const CHROMIUM_FLAGS: [&str; 8] = [
@@ -208,7 +209,7 @@ async fn start_driver() -> anyhow::Result<(Child, u16)> {
         .spawn()
         .context("cannot run chromedriver (Debian: chromium, chromium-driver)")?;
     let mut lines = BufReader::new(driver.stdout.take().context("its output is piped")?).lines();
-    let port = timeout(Duration::from_secs(20), async {
+    let port = within(Duration::from_secs(20), async {
         while let Some(line) = lines.next_line().await? {
             if let Some((_, port)) = line.split_once("started successfully on port ") {
                 return Ok(port.trim_end_matches('.').parse()?);

@@ -8,7 +8,8 @@ use data_encoding::BASE64;
 use serde::{Deserialize, de::DeserializeOwned};
 use tidemap_broker::keys::Keys;
 use tidemap_service::nats::NatsArgs;
-use tokio::time::timeout;
+
+use crate::within;
 
 /// For an answer.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -107,7 +108,7 @@ impl Counters {
 
     async fn ask_with<T: DeserializeOwned>(&self, what: &str, options: &'static str) -> anyhow::Result<T> {
         let asking = self.client.request(format!("$SYS.REQ.SERVER.PING.{what}"), options.into());
-        let answer = timeout(PATIENCE, asking).await.with_context(|| format!("no {what}"))??;
+        let answer = within(PATIENCE, asking).await.with_context(|| format!("no {what}"))??;
         let Answer { data } = serde_json::from_slice(&answer.payload).with_context(|| what.to_owned())?;
         Ok(data)
     }

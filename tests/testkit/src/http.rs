@@ -15,11 +15,17 @@ use serde_json::Value;
 use tokio::sync::mpsc;
 use ureq::{Agent, Body, http::Response};
 
+use crate::machine;
+
 /// For one answer. A stream may last longer.
-const PATIENCE: Duration = Duration::from_secs(10);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 
 fn agent() -> Agent {
-    Agent::config_builder().timeout_recv_response(Some(PATIENCE)).http_status_as_error(false).build().into()
+    Agent::config_builder()
+        .timeout_recv_response(Some(machine::scaled(ANSWER_TIMEOUT)))
+        .http_status_as_error(false)
+        .build()
+        .into()
 }
 
 /// An answer: status, headers that tests look at, body.
@@ -114,33 +120,45 @@ pub fn events_with_retry(
 ) -> mpsc::Receiver<Event> {
     // A test that looks away lets the stream wait.
     let (sender, events) = mpsc::channel(1_024);
-    std::thread::spawn(move || -> anyhow::Result<()> {
-        let mut request = agent().get(&url).header("accept", "text/event-stream");
-        if let Some(id) = last_event_id {
-            request = request.header("last-event-id", id);
+    std::thread::spawn(move || {
+        if let Err(error) = read_events(&url, last_event_id, &retry_ms, &sender) {
+            eprintln!("event stream of {url}: {error:#}");
         }
-        let response = request.call()?;
-        let (mut name, mut id, mut data) = (String::new(), None, String::new());
-        for line in BufReader::new(response.into_body().into_reader()).lines() {
-            let line = line?;
-            match line.split_once(':').map(|(field, value)| (field, value.strip_prefix(' ').unwrap_or(value)))
-            {
-                Some(("event", value)) => name = value.to_owned(),
-                Some(("id", value)) => id = Some(value.to_owned()),
-                Some(("data", value)) => data.push_str(value),
-                Some(("retry", value)) => retry_ms.store(value.parse()?, Ordering::Relaxed),
-                _ if line.is_empty() && !data.is_empty() => {
-                    let event = Event {
-                        name: std::mem::take(&mut name),
-                        id: id.take(),
-                        data: serde_json::from_str(&std::mem::take(&mut data))?,
-                    };
-                    sender.blocking_send(event)?;
-                }
-                _ => {}
-            }
-        }
-        Ok(())
     });
     events
+}
+
+fn read_events(
+    url: &str,
+    last_event_id: Option<String>,
+    retry_ms: &AtomicU64,
+    sender: &mpsc::Sender<Event>,
+) -> anyhow::Result<()> {
+    let mut request = agent().get(url).header("accept", "text/event-stream");
+    if let Some(id) = last_event_id {
+        request = request.header("last-event-id", id);
+    }
+    let response = request.call()?;
+    let (mut name, mut id, mut data) = (String::new(), None, String::new());
+    for line in BufReader::new(response.into_body().into_reader()).lines() {
+        let line = line?;
+        match line.split_once(':').map(|(field, value)| (field, value.strip_prefix(' ').unwrap_or(value))) {
+            Some(("event", value)) => name = value.to_owned(),
+            Some(("id", value)) => id = Some(value.to_owned()),
+            Some(("data", value)) => data.push_str(value),
+            Some(("retry", value)) => retry_ms.store(value.parse()?, Ordering::Relaxed),
+            _ if line.is_empty() && !data.is_empty() => {
+                let event = Event {
+                    name: std::mem::take(&mut name),
+                    id: id.take(),
+                    data: serde_json::from_str(&std::mem::take(&mut data))?,
+                };
+                if sender.blocking_send(event).is_err() {
+                    return Ok(());
+                }
+            }
+            _ => {}
+        }
+    }
+    Ok(())
 }

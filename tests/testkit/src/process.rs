@@ -11,8 +11,9 @@ use tempfile::TempDir;
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, BufReader, Lines},
     process::{Child, ChildStdout, Command},
-    time::timeout,
 };
+
+use crate::within;
 
 /// For a process to say what it is asked to say, or to end.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -94,7 +95,7 @@ impl Tidemap {
     /// When it ends without, with what it has logged.
     pub async fn url(&mut self) -> anyhow::Result<String> {
         loop {
-            match timeout(PATIENCE, self.stdout.next_line()).await.context("no word from tidemap")?? {
+            match within(PATIENCE, self.stdout.next_line()).await.context("no word from tidemap")?? {
                 Some(line) => {
                     if let Some(url) = line.split_whitespace().find(|word| word.starts_with("http://")) {
                         return Ok(url.to_owned());
@@ -111,7 +112,7 @@ impl Tidemap {
     ///
     /// When it ends, or says nothing for a minute.
     pub async fn line(&mut self) -> anyhow::Result<String> {
-        let line = timeout(PATIENCE, self.stdout.next_line()).await.context("no word from tidemap")??;
+        let line = within(PATIENCE, self.stdout.next_line()).await.context("no word from tidemap")??;
         line.with_context(|| format!("tidemap ended: {}", self.log()))
     }
 
@@ -178,7 +179,7 @@ impl Tidemap {
     ///
     /// When it does not end within a minute.
     pub async fn ended(&mut self) -> anyhow::Result<ExitStatus> {
-        timeout(PATIENCE, self.child.wait())
+        within(PATIENCE, self.child.wait())
             .await
             .with_context(|| format!("does not end: {}", self.log()))?
             .map_err(Into::into)
@@ -224,7 +225,7 @@ pub async fn run_to_end(args: &[&str]) -> anyhow::Result<(Option<i32>, String)> 
         stderr.read_to_string(&mut told).await?;
         child.wait().await
     };
-    let status = timeout(PATIENCE, ended).await.context("does not end")??;
+    let status = within(PATIENCE, ended).await.context("does not end")??;
     Ok((status.code(), told))
 }
 

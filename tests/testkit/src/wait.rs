@@ -22,7 +22,7 @@ where
 {
     let (start, mut stalls) = (Instant::now(), Stalls::default());
     loop {
-        let error = match poll().await {
+        let error = match within(bound, poll()).await.and_then(|polled| polled) {
             Ok(done) => return Ok(done),
             Err(error) => error,
         };

@@ -1,5 +1,5 @@
-//! What the standard library also has, in fewer bytes of wasm: functions that every browser brings, and simpler ones
-//! where texts are short and values are finite.
+//! What the standard library also has, in fewer bytes of wasm: functions that every browser brings, and
+//! simpler ones where texts are short and values are finite.
 
 use std::f64::consts::LN_2;
 
@@ -45,7 +45,8 @@ pub fn hypot(x: f64, y: f64) -> f64 {
 
 /// The value, or the limit that it passes.
 ///
-/// `f64::clamp` prints its limits when they are the wrong way round, and so links all float formatting: 9 KB, compressed.
+/// `f64::clamp` prints its limits when they are the wrong way round, and so links all float formatting: 9 KB,
+/// compressed.
 pub fn clamp(value: f64, low: f64, high: f64) -> f64 {
     value.max(low).min(high)
 }
@@ -55,13 +56,14 @@ pub fn clamp_f32(value: f32, low: f32, high: f32) -> f32 {
     value.max(low).min(high)
 }
 
-/// The text in lower case. The standard library's tables for all scripts would weigh 6 KB, and every browser has its own.
+/// The text in lower case. The standard library's tables for all scripts would weigh 6 KB, and every browser
+/// has its own.
 pub fn lowercase(text: &str) -> String {
     if text.is_ascii() { text.to_ascii_lowercase() } else { lowercase_any(text) }
 }
 
-/// Whether `text` contains `word`. Texts are short: the standard library's search for long ones would take longer to load
-/// than it saves.
+/// Whether `text` contains `word`. Texts are short: the standard library's search for long ones would take
+/// longer to load than it saves.
 pub fn contains(text: &str, word: &str) -> bool {
     let (text, word) = (text.as_bytes(), word.as_bytes());
     let Some((first, rest)) = word.split_first() else { return true };

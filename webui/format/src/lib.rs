@@ -1,6 +1,7 @@
 //! Numbers as the page writes them.
 //!
-//! Everything is done in whole numbers: the standard library's float formatting would weigh more than this page's table.
+//! Everything is done in whole numbers: the standard library's float formatting would weigh more than this
+//! page's table.
 
 pub mod lean;
 mod rate;

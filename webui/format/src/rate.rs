@@ -23,8 +23,8 @@ pub struct Headline {
     pub unit: &'static str,
 }
 
-/// Writes one headline after another. It changes to the larger unit at 1000 and back only below 900: a rate that wavers
-/// about the limit does not make the number jump.
+/// Writes one headline after another. It changes to the larger unit at 1000 and back only below 900: a rate
+/// that wavers about the limit does not make the number jump.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Headliner {
     is_large: bool,
@@ -70,8 +70,8 @@ impl Unit {
         }
     }
 
-    /// A rate alone, with the unit that suits it and three digits: what is small is not `0.00`, and no digit is written
-    /// that is not known.
+    /// A rate alone, with the unit that suits it and three digits: what is small is not `0.00`, and no digit
+    /// is written that is not known.
     pub fn exact(self, bytes_per_second: Option<f64>) -> String {
         match (bytes_per_second, self) {
             (None, _) => UNKNOWN.to_owned(),

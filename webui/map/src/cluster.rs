@@ -1,9 +1,10 @@
 //! Markers that would hide each other, shown as one bubble with their number and their summed rates.
 //!
-//! A cell of 48 px with more than fifty nodes becomes a cluster, and so do nodes that stand so close that their markers
-//! would look like a single one: a town's, seen from afar, or those at exactly one place. Bubbles that would overlap
-//! become one, and a marker that would lie under a bubble belongs to it: what is drawn accounts for every node. All of
-//! this depends on the zoom and on places alone, so it is worked out when those change and not with every sample.
+//! A cell of 48 px with more than fifty nodes becomes a cluster, and so do nodes that stand so close that
+//! their markers would look like a single one: a town's, seen from afar, or those at exactly one place.
+//! Bubbles that would overlap become one, and a marker that would lie under a bubble belongs to it: what is
+//! drawn accounts for every node. All of this depends on the zoom and on places alone, so it is worked out
+//! when those change and not with every sample.
 
 #[cfg(test)]
 mod tests;
@@ -155,8 +156,8 @@ struct Building<'a> {
     world_px: f64,
     cluster_of: Vec<u32>,
     bubbles: Vec<Bubble>,
-    /// The first bubble of each bucket; the cell that a bubble's centre lies in says which bucket. Cells that share a
-    /// bucket do no harm, since distance decides.
+    /// The first bubble of each bucket; the cell that a bubble's centre lies in says which bucket. Cells that
+    /// share a bucket do no harm, since distance decides.
     buckets: Vec<u32>,
 }
 
@@ -281,8 +282,8 @@ impl Building<'_> {
     }
 }
 
-/// A bubble's radius: large enough for its number, which has four digits at most, and small enough that neighbours are
-/// found in the neighbouring cells.
+/// A bubble's radius: large enough for its number, which has four digits at most, and small enough that
+/// neighbours are found in the neighbouring cells.
 fn radius_px(count: usize) -> f64 {
     let count = count.max(1);
     let digits = f64::from((count.ilog10() + 1).min(4));

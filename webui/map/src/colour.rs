@@ -3,7 +3,8 @@
 /// A colour without transparency.
 pub type Rgb = [u8; 3];
 
-/// Reads a colour as browsers write computed ones: `rgb(18, 128, 95)`, `rgb(18 128 95)`, with or without opacity.
+/// Reads a colour as browsers write computed ones: `rgb(18, 128, 95)`, `rgb(18 128 95)`, with or without
+/// opacity.
 pub fn parse(computed: &str) -> Option<Rgb> {
     let inner = computed.strip_prefix("rgb")?.trim_start_matches('a').strip_prefix('(')?.strip_suffix(')')?;
     let mut parts = inner.split([',', ' ', '/']).filter(|part| !part.is_empty());

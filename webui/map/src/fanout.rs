@@ -15,8 +15,8 @@ const FIRST_RING_PX: f64 = 38.0;
 /// So many still stand on one ring.
 const ONE_RING: usize = 14;
 
-/// Where each of `count` nodes goes, relative to their place, beginning at the top: on one ring while that is not too
-/// wide, else on several, the inner ones filled first.
+/// Where each of `count` nodes goes, relative to their place, beginning at the top: on one ring while that is
+/// not too wide, else on several, the inner ones filled first.
 pub fn offsets(count: usize) -> Vec<Point> {
     let mut offsets = Vec::with_capacity(count);
     let widest_px = SPACING_PX * ONE_RING as f64 / TAU;

@@ -13,12 +13,13 @@ pub const CELL_PX: f64 = 48.0;
 const SPOTS_PER_CELL: u64 = 6;
 const SPOT_BITS: u32 = 6;
 
-/// Nodes sorted into the cells of one zoom. Cells are laid over the world, not over the window, so that panning changes
-/// nothing.
+/// Nodes sorted into the cells of one zoom. Cells are laid over the world, not over the window, so that
+/// panning changes nothing.
 #[derive(Clone, Debug, Default)]
 pub struct Grid {
     world_px: f64,
-    /// Positions in the columns of [`Places`], cell by cell, within a cell spot by spot, and on a spot site by site.
+    /// Positions in the columns of [`Places`], cell by cell, within a cell spot by spot, and on a spot site
+    /// by site.
     order: Vec<u32>,
     /// Each cell that holds something, ascending, and where it begins in `order`.
     cells: Vec<(u64, u32)>,
@@ -55,7 +56,8 @@ impl Grid {
         (0..self.cells.len()).map(|number| self.members(number))
     }
 
-    /// A cell's members by the spots that they stand on: squares of 8 px, where markers mostly hide each other.
+    /// A cell's members by the spots that they stand on: squares of 8 px, where markers mostly hide each
+    /// other.
     pub fn spots<'m, 'p>(
         &self,
         members: &'m [u32],
@@ -97,7 +99,8 @@ impl Grid {
         let span = move |middle: f64| -> RangeInclusive<i64> {
             ((middle - reach) * per_cell).floor() as i64..=((middle + reach) * per_cell).floor() as i64
         };
-        // The last column may be a partial one: the columns on both sides of the date line are looked at together.
+        // The last column may be a partial one: the columns on both sides of the date line are looked at
+        // together.
         let columns = per_cell.ceil().max(1.0) as i64;
         let xs = span(around.x);
         let wrapped = (*xs.start() - 1..=*xs.end() + 1).map(move |x| x.rem_euclid(columns));

@@ -53,8 +53,8 @@ impl Labels {
         }
     }
 
-    /// Takes one of several places for a label: of those that are free the one that covers least of what lies below, the
-    /// first of equals. Says which.
+    /// Takes one of several places for a label: of those that are free the one that covers least of what lies
+    /// below, the first of equals. Says which.
     pub fn take(&mut self, places: &[Extent], covers: impl Fn(&Extent) -> usize) -> Option<usize> {
         let near =
             |extent: &Extent| self.bands.iter().take(extent.bands().end() + 1).skip(*extent.bands().start());

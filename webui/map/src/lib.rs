@@ -1,8 +1,8 @@
 //! The map: where the nodes are, how much each moves, and whether anything is wrong there.
 //!
-//! `MapView` is the view; it owns four canvases and the elements above them. Everything that can be worked out without
-//! a browser is in the other modules, pure and tested: where a place is on the screen, which markers become clusters,
-//! what a click means, what a marker looks like.
+//! `MapView` is the view; it owns four canvases and the elements above them. Everything that can be worked
+//! out without a browser is in the other modules, pure and tested: where a place is on the screen, which
+//! markers become clusters, what a click means, what a marker looks like.
 
 pub mod cluster;
 pub mod colour;

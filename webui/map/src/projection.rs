@@ -78,7 +78,8 @@ impl World {
 }
 
 impl Bounds {
-    /// The smallest part that holds all positions, going round the world the shorter way; none without a position.
+    /// The smallest part that holds all positions, going round the world the shorter way; none without a
+    /// position.
     pub fn around(positions: impl Iterator<Item = World>) -> Option<Self> {
         const SECTORS: usize = 360;
         let mut sectors = [None::<(f64, f64)>; SECTORS];
@@ -165,7 +166,8 @@ impl Viewport {
         Self { centre, ..self }.clamped()
     }
 
-    /// The closest view up to `max_zoom` that shows all of `bounds` with 48 px around them, or else the inhabited world.
+    /// The closest view up to `max_zoom` that shows all of `bounds` with 48 px around them, or else the
+    /// inhabited world.
     pub fn fitted(self, bounds: Option<Bounds>, max_zoom: f64) -> Self {
         let (bounds, margin, max_zoom) =
             bounds.map_or((INHABITED, 0.0, MAX_ZOOM), |bounds| (bounds, 48.0, max_zoom));
@@ -178,8 +180,8 @@ impl Viewport {
         Self { centre: bounds.centre(), zoom, ..self }.clamped()
     }
 
-    /// A view on the way to another: zoomed that far, and moved so that the one place that both views show at the same
-    /// point stays there. `part` is how much of the way is done where there is nothing to zoom.
+    /// A view on the way to another: zoomed that far, and moved so that the one place that both views show at
+    /// the same point stays there. `part` is how much of the way is done where there is nothing to zoom.
     pub fn between(self, to: &Self, zoom: f64, part: f64) -> Self {
         let scale = lean::exp2;
         let whole = 1.0 - scale(self.zoom - to.zoom);
@@ -235,7 +237,8 @@ impl Viewport {
         Bounds { west: corner.x, east: opposite.x, north: corner.y, south: opposite.y }
     }
 
-    /// Whether the world repeats sideways: only where it is wider than the window, so that no place is seen twice.
+    /// Whether the world repeats sideways: only where it is wider than the window, so that no place is seen
+    /// twice.
     fn wraps(&self) -> bool {
         self.world_px() >= self.width
     }
@@ -268,7 +271,8 @@ impl Projector {
     pub fn to_point(&self, at: World) -> Point {
         let mut dx = at.x - self.centre.x;
         if self.wraps {
-            // To even at the half: that is one machine instruction, and which of two equally far copies is no matter.
+            // To even at the half: that is one machine instruction, and which of two equally far copies is no
+            // matter.
             dx -= dx.round_ties_even();
         }
         Point { x: self.middle.x + dx * self.scale, y: self.middle.y + (at.y - self.centre.y) * self.scale }

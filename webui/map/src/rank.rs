@@ -1,11 +1,13 @@
-//! Sorting by a number. The map sorts many things, and each sort of another type would add its own code to the page.
+//! Sorting by a number. The map sorts many things, and each sort of another type would add its own code to
+//! the page.
 
 /// The positions of all keys in ascending order of the keys; equal keys stay in their order.
 pub fn ascending(mut keys: impl Iterator<Item = u64>) -> Vec<u32> {
     sorted(&mut keys)
 }
 
-/// By one byte of the keys after the other, the lowest first. Comparing sorts are three times as long a program.
+/// By one byte of the keys after the other, the lowest first. Comparing sorts are three times as long a
+/// program.
 fn sorted(keys: &mut dyn Iterator<Item = u64>) -> Vec<u32> {
     let mut keyed: Vec<(u64, u32)> = keys.zip(0..).collect();
     let mut next = keyed.clone();

@@ -1,11 +1,12 @@
 //! Markers drawn into a pixel buffer.
 //!
-//! Ten thousand markers drawn by the browser's own `arc()` take 20 ms and more; copying small pre-computed pictures into
-//! a buffer that is put on the canvas in one go takes a tenth of that. Status is told by shape as well as by colour: a
-//! disc is online, a ring warning, an × offline. Each shape has a thin halo that keeps it apart from its neighbours.
+//! Ten thousand markers drawn by the browser's own `arc()` take 20 ms and more; copying small pre-computed
+//! pictures into a buffer that is put on the canvas in one go takes a tenth of that. Status is shown by shape
+//! as well as by colour: a disc is online, a ring warning, an × offline. Each shape has a thin halo that
+//! keeps it apart from its neighbours.
 //!
-//! Whatever is translucent has the halo's colour: the outer edge of each shape, and the ground, which has nothing else of
-//! it. That is what [`tidemap_pixels`] asks for.
+//! Whatever is translucent has the halo's colour: the outer edge of each shape, and the ground, which has
+//! nothing else of it. That is what [`tidemap_pixels`] asks for.
 
 mod stamp;
 

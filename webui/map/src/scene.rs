@@ -1,4 +1,5 @@
-//! What the map shows and how it answers: the view, which nodes stand where, what is selected and what is opened.
+//! What the map shows and how it answers: the view, which nodes stand where, what is selected and what is
+//! opened.
 //!
 //! Pure: the view hands in the store's columns, pointers and keys, and asks afterwards what to draw.
 
@@ -69,7 +70,7 @@ pub enum Under {
     Cluster(usize),
 }
 
-/// What the page has to be told.
+/// What the page has to do after an input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Answer {
     /// Nothing, but the picture changes.
@@ -197,8 +198,8 @@ impl Scene {
         Some(self.viewport.to_point(self.places.world(self.places.find(row)?)))
     }
 
-    /// What a box about a node stands beside: its marker, or the whole fan that the marker is part of. The middle, and
-    /// the radius that the box keeps clear of; the marker's own is given.
+    /// What a box about a node stands beside: its marker, or the whole fan that the marker is part of. The
+    /// middle, and the radius that the box keeps clear of; the marker's own is given.
     pub fn anchor(&self, row: usize, marker_px: f64) -> Option<(Point, f64)> {
         match &self.opened {
             Some(Opened { at, rows, form: Form::Fan }) if rows.contains(&row) => {

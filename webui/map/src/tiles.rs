@@ -28,8 +28,8 @@ impl Tile {
         url
     }
 
-    /// Where it is seen from a copy of the world whose corner is at `origin`, if it is. Edges are whole pixels of a
-    /// canvas with `ratio` pixels per CSS pixel: neighbours meet without a seam.
+    /// Where it is seen from a copy of the world whose corner is at `origin`, if it is. Edges are whole
+    /// pixels of a canvas with `ratio` pixels per CSS pixel: neighbours meet without a seam.
     pub fn edges(self, viewport: &Viewport, origin: Point, ratio: f64) -> Option<Edges> {
         let size = viewport.world_px() / f64::from(1 << self.z);
         let edge = |from: f64, number: u32| ((from + f64::from(number) * size) * ratio).round();

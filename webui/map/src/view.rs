@@ -35,11 +35,11 @@ use renderer::Renderer;
 use tidemap_format::Unit;
 use tip::Tip;
 
-/// What the map tells the page.
+/// What the map asks of the page.
 pub struct MapEvents {
     pub on_select: Box<dyn Fn(Option<usize>)>,
-    /// Asks for one animation frame in which the page calls [`MapView::draw`]. It is also called from within `draw`, and
-    /// then means the frame after.
+    /// Asks for one animation frame in which the page calls [`MapView::draw`]. It is also called from within
+    /// `draw`, and then means the frame after.
     pub request_frame: Box<dyn Fn()>,
     pub on_open: Box<dyn Fn(usize)>,
     /// The reader wants to see the nodes that are not on the map.
@@ -166,7 +166,7 @@ impl MapView {
         (self.events.fetch)(&url, Box::new(arrived));
     }
 
-    /// Tells the page what it has to know. Never called while the scene is borrowed: the page may draw at once.
+    /// Passes an answer on to the page. Never called while the scene is borrowed: the page may draw at once.
     fn respond(&self, answer: Option<Answer>) {
         match answer {
             Some(Answer::Select(row)) => (self.events.on_select)(row),

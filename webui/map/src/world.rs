@@ -89,8 +89,8 @@ impl BaseMap {
 
     /// The closed rings of a land mass, to be filled by the even-odd rule.
     ///
-    /// A ring that crosses the date line goes on beyond the world's edge, onto the world's copy beside it. One that goes
-    /// all the way round, as Antarctica does, is closed along the world's foot.
+    /// A ring that crosses the date line goes on beyond the world's edge, onto the world's copy beside it.
+    /// One that goes all the way round, as Antarctica does, is closed along the world's foot.
     pub fn rings<'a>(&'a self, polygon: &'a Polygon) -> impl Iterator<Item = Vec<[i32; 2]>> + 'a {
         polygon.rings.iter().map(|ring| {
             let mut ring = self.unrolled(ring.iter().flat_map(|reference| self.walk(*reference)));
@@ -234,7 +234,8 @@ impl Reader<'_> {
 mod tests {
     use super::{BaseMap, WorldError};
 
-    /// A square lake-less island of two arcs on a grid of 100: (10, 10) → (20, 20), and back the other way round.
+    /// A square lake-less island of two arcs on a grid of 100: (10, 10) → (20, 20), and back the other way
+    /// round.
     const ISLAND: [u8; 26] = [
         b'T', b'M', b'W', b'1', 100, 2, //
         3, 20, 20, 20, 0, 0, 20, // (10, 10) (20, 10) (20, 20)

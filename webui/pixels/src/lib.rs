@@ -1,10 +1,11 @@
 //! Small pictures put over the pixels of a large one.
 //!
-//! A map of 100,000 nodes does this 80,000 times a second. The page as a whole is built to be small, which makes this one
-//! loop slow; profiles know crates and nothing finer, hence this crate (`profile.web.package` in the workspace's manifest).
+//! A map of 100,000 nodes does this 80,000 times a second. The page as a whole is built to be small, which
+//! makes this one loop slow; profiles know crates and nothing finer, hence this crate (`profile.web.package`
+//! in the workspace's manifest).
 //!
-//! Whatever is translucent in either picture has the same colour in both, the ground included. So one colour is put over
-//! another by the same few steps everywhere, four pixels at a time.
+//! Whatever is translucent in either picture has the same colour in both, the ground included. So one colour
+//! is put over another by the same few steps everywhere, four pixels at a time.
 
 mod block;
 
@@ -19,7 +20,8 @@ pub const SPILL: usize = 3;
 /// A small picture, only as much of it as is seen.
 #[derive(Clone, Debug)]
 pub struct Sprite {
-    /// One list, without rows: a loop within a loop that runs twice or three times is what a processor guesses wrong.
+    /// One list, without rows: a loop within a loop that runs twice or three times is what a processor
+    /// guesses wrong.
     patches: Vec<Patch>,
 }
 
@@ -32,7 +34,8 @@ struct Patch {
 }
 
 impl Sprite {
-    /// From rows of so many pixels. What is transparent at either end of a row is left out: the corners of a disc.
+    /// From rows of so many pixels. What is transparent at either end of a row is left out: the corners of a
+    /// disc.
     pub fn new(pixels: &[Rgba], width: usize) -> Self {
         let is_seen = |pixel: &Rgba| pixel[3] > 0;
         let mut patches = Vec::new();
@@ -48,8 +51,8 @@ impl Sprite {
         Self { patches }
     }
 
-    /// Puts it over rows of so many pixels, with its top left corner at that pixel. All of it has to lie within, and
-    /// [`SPILL`] more to the right.
+    /// Puts it over rows of so many pixels, with its top left corner at that pixel. All of it has to lie
+    /// within, and [`SPILL`] more to the right.
     #[cfg_attr(target_arch = "wasm32", target_feature(enable = "simd128"))]
     pub fn put(&self, pixels: &mut [Rgba], at: usize, width: usize) {
         let bytes = pixels.as_flattened_mut();

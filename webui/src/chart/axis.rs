@@ -9,7 +9,8 @@ pub struct Tick {
     pub value: f64,
 }
 
-/// The smallest round number that reaches `value`: 1, 1.5, 2, 3, 4, 5, 6 or 8 times a power of ten. What is idle is drawn on a scale of 1.
+/// The smallest round number that reaches `value`: 1, 1.5, 2, 3, 4, 5, 6 or 8 times a power of ten. What is
+/// idle is drawn on a scale of 1.
 pub(super) fn nice_ceiling(value: f64) -> f64 {
     if value <= 0.0 || !value.is_finite() {
         return 1.0;

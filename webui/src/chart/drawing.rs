@@ -1,6 +1,6 @@
 //! A chart as the inside of an SVG element.
 //!
-//! Written as text: it is numbers and fixed words alone, nothing that anybody else could have chosen.
+//! Written as text: it is numbers and fixed words alone, never text from the network.
 
 use super::{Frame, Mirror};
 

@@ -25,7 +25,8 @@ pub(super) fn runs(
 }
 
 impl Run {
-    /// Adds the line through the points. A lone point becomes a short dash: a line of no length would not show.
+    /// Adds the line through the points. A lone point becomes a short dash: a line of no length would not
+    /// show.
     pub(super) fn line(&self, path: &mut String) {
         for (at, (x, y)) in self.points.iter().enumerate() {
             command(path, if at == 0 { 'M' } else { 'L' }, *x, *y);

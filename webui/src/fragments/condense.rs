@@ -1,4 +1,5 @@
-//! HTML without the white space that is for its readers: at compile time, so that the page carries none of it.
+//! HTML without the white space that is for its readers: at compile time, so that the page carries none of
+//! it.
 
 /// The length of what [`condensed`] leaves.
 pub(super) const fn len(source: &str) -> usize {

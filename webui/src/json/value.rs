@@ -1,4 +1,5 @@
-//! A parsed JSON text: the browser's own where there is one, `serde_json`'s in tests. Both pass the same few questions.
+//! A parsed JSON text: the browser's own where there is one, `serde_json`'s in tests. Both pass the same few
+//! questions.
 
 #[cfg(target_arch = "wasm32")]
 mod browser;
@@ -18,7 +19,8 @@ pub use native::Text;
 #[cfg(not(target_arch = "wasm32"))]
 pub(super) use native::Value;
 
-/// An integer type without a sign. JSON numbers are floats: exact up to 2⁵³, which is 285,000 years in milliseconds, or 9 PB.
+/// An integer type without a sign. JSON numbers are floats: exact up to 2⁵³, which is 285,000 years in
+/// milliseconds, or 9 PB.
 pub(super) trait Whole: TryFrom<u64> {}
 
 impl<T: TryFrom<u64>> Whole for T {}

@@ -1,4 +1,5 @@
-//! The one live region of the page, out of sight: it announces what has changed to those who cannot see the page.
+//! The one live region of the page, out of sight: it announces what has changed to those who cannot see the
+//! page.
 
 use std::cell::RefCell;
 use std::rc::Rc;

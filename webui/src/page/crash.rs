@@ -1,5 +1,5 @@
-//! What happens when the page's program comes to an end: it throws, and the boot script shows an overlay, in plain
-//! elements, since nothing else works any more.
+//! What happens when the page's program comes to an end: it throws, and the boot script shows an overlay, in
+//! plain elements, since nothing else works any more.
 
 use std::panic;
 
@@ -15,7 +15,8 @@ pub(super) fn install() {
     }));
 }
 
-/// Lets a test see what happens then: only on a page that was opened with `?debug`, and only when its script says so.
+/// Lets a test see what happens then: only on a page that was opened with `?debug`, and only when its script
+/// says so.
 #[expect(clippy::panic, reason = "it is there to panic")]
 pub(super) fn on_request() {
     super::dom::listen(&super::dom::document(), "tidemap-crash", |_: web_sys::Event| {

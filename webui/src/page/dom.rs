@@ -55,8 +55,8 @@ pub(super) fn focus(element: &HtmlElement) {
     let _infallible = element.focus();
 }
 
-/// Listens for as long as the page lives. The handler runs in the scope that asked for it: without one, most of what a
-/// signal can do panics.
+/// Listens for as long as the page lives. The handler runs in the scope that asked for it: without one, most
+/// of what a signal can do panics.
 pub(super) fn listen<E: JsCast + 'static>(
     target: &EventTarget,
     event: &str,

@@ -79,7 +79,8 @@ fn follow(sheet: &HtmlElement, name: ReadSignal<Option<Rc<str>>>) -> Signal<Opti
     returns_to
 }
 
-/// Closes the sheet by its button and by Escape, and gives the focus back: to the node's row, if that is on screen.
+/// Closes the sheet by its button and by Escape, and gives the focus back: to the node's row, if that is on
+/// screen.
 fn close_by(button: &Element, selection: SelectionState, returns_to: Signal<Option<HtmlElement>>) {
     let close = move || {
         let left = selection.open.get_clone_untracked();
@@ -98,8 +99,8 @@ fn close_by(button: &Element, selection: SelectionState, returns_to: Signal<Opti
     dom::on_click(button, close);
 }
 
-/// Copies the page's address, which names the node. Hidden where the browser has no clipboard for us: the address bar
-/// says the same.
+/// Copies the page's address, which names the node. Hidden where the browser has no clipboard for us: the
+/// address bar says the same.
 fn copy_link(button: &HtmlElement, name: ReadSignal<Option<Rc<str>>>) {
     let clipboard = window().navigator().clipboard();
     let is_copied = create_signal(false);

@@ -12,7 +12,8 @@ pub(crate) fn append(parent: &Element, html: &str) -> HtmlElement {
     parent.last_element_child().unwrap_throw().unchecked_into()
 }
 
-/// The element of a fragment that a selector finds. One that finds nothing ends the page with an error on screen.
+/// The element of a fragment that a selector finds. One that finds nothing ends the page with an error on
+/// screen.
 pub(crate) fn bound<T: JsCast>(root: &Element, selector: &str) -> T {
     found(root, selector).unchecked_into()
 }
@@ -24,8 +25,8 @@ fn found(root: &Element, selector: &str) -> Element {
 
 /// Keeps an element's text.
 ///
-/// It takes its closure to the heap first: everything behind it is then in the page once, not once for each of a hundred
-/// closures. That is a tenth of the views' size.
+/// It takes its closure to the heap first: everything behind it is then in the page once, not once for each
+/// of a hundred closures. That is a tenth of the views' size.
 pub(super) fn text(element: &Element, text: impl FnMut() -> String + 'static) {
     boxed(element, None, Box::new(text));
 }

@@ -22,7 +22,8 @@ struct Shown {
     display: DisplayState,
 }
 
-/// Each direction, all counts, the means and the meters. `index.html` holds the same until the page's program is there.
+/// Each direction, all counts, the means and the meters. `index.html` holds the same until the page's program
+/// is there.
 pub(super) fn add(main: &Element) {
     let shown = Shown { live: use_context(), display: use_context() };
     let strip = Kpis::append(main).root;
@@ -143,7 +144,8 @@ impl Figure {
     }
 }
 
-/// What is written below the number: the minute's mean, and the change once there is something to compare with.
+/// What is written below the number: the minute's mean, and the change once there is something to compare
+/// with.
 fn note(shown: Shown, figure: Figure, headliner: &mut Headliner) -> String {
     let unit = shown.display.unit.get();
     let Some(totals) = shown.live.totals.get_clone() else { return format::UNKNOWN.to_owned() };

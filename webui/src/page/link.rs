@@ -1,4 +1,4 @@
-//! The page's link to the server: it applies what the stream brings, and tells how true that is by now.
+//! The page's link to the server: it applies what the stream brings, and shows how current that is.
 
 mod stream;
 
@@ -35,7 +35,8 @@ pub(super) struct Link {
 struct Received {
     event_ms: Cell<f64>,
     totals_ms: Cell<f64>,
-    /// How old the totals were when that was last looked at: once a second, so that the sign in the header is calm.
+    /// How old the totals were when that was last looked at: once a second, so that the sign in the header is
+    /// calm.
     totals_age_ms: Cell<Option<f64>>,
 }
 
@@ -171,8 +172,8 @@ impl Link {
         self.show_phase(dom::now_ms());
     }
 
-    /// The totals were as old as the server said when they came, and have been here since: only the page's own clock is
-    /// used for that.
+    /// The totals were as old as the server said when they came, and have been here since: only the page's
+    /// own clock is used for that.
     fn update_totals_age(&self, now_ms: f64) {
         let sent_ms = self.feed.borrow().stats.as_ref().and_then(|stats| stats.view_age_ms);
         let since_ms = now_ms - self.received.totals_ms.get();

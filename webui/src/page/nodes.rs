@@ -1,4 +1,5 @@
-//! The region of the table: what is listed, the headings, the rows, and what stands there when there are none.
+//! The region of the table: what is listed, the headings, the rows, and what stands there when there are
+//! none.
 
 mod caption;
 mod headings;

@@ -1,4 +1,5 @@
-//! The strip below the header, there only when something keeps the page from being true, or when nodes have just gone.
+//! The strip below the header, there only when something keeps the page from being true, or when nodes have
+//! just gone.
 
 use std::cell::Cell;
 use std::rc::Rc;

@@ -4,8 +4,8 @@ use tidemap_format::Unit;
 
 use crate::store::Fleet;
 
-/// A part of the page that follows the fleet frame by frame. It has state of its own; what others need to know of it
-/// goes through the contexts in [`super::state`].
+/// A part of the page that follows the fleet frame by frame. It has state of its own; what others need to
+/// know of it goes through the contexts in [`super::state`].
 pub(super) trait Panel {
     /// Its name in the figures of `?debug`.
     fn name(&self) -> &'static str;

@@ -26,8 +26,8 @@ impl Pool {
         Self { list, template, rows: Vec::new() }
     }
 
-    /// Writes one row for each line, and hides those that are left. The first text is also the row's title, in case it
-    /// is cut off.
+    /// Writes one row for each line, and hides those that are left. The first text is also the row's title,
+    /// in case it is cut off.
     pub(super) fn write(&mut self, lines: Vec<Vec<String>>) {
         while self.rows.len() < lines.len() {
             self.rows.push(Row::new(&self.list, self.template));

@@ -1,6 +1,7 @@
 //! What several parts of the page have to know, one context for each concern.
 //!
-//! Nothing with one value per node is here: the fleet is columns, which [`super::panel::Frame`] hands to panels.
+//! Nothing with one value per node is here: the fleet is columns, which [`super::panel::Frame`] hands to
+//! panels.
 
 use std::rc::Rc;
 

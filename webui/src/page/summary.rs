@@ -1,5 +1,5 @@
-//! What stands in the table's place when somebody asks for totals: who moves most, as buttons that open the details, and
-//! what each group moves, as buttons that list its nodes.
+//! What stands in the table's place when somebody asks for totals: who moves most, as buttons that open the
+//! details, and what each group moves, as buttons that list its nodes.
 
 use std::cell::RefCell;
 use std::rc::Rc;

@@ -15,7 +15,8 @@ pub struct Trends {
 }
 
 impl Trends {
-    /// The row's newest points, oldest first; a point is absent where the rate was not known, or nobody was looking yet.
+    /// The row's newest points, oldest first; a point is absent where the rate was not known, or nobody was
+    /// looking yet.
     pub fn of(&self, row: usize) -> impl Iterator<Item = Option<f64>> + '_ {
         let before = std::iter::repeat_n(None, TREND_POINTS - self.points.len());
         let point = move |column: &Rc<Vec<f32>>| {

@@ -1,5 +1,5 @@
-//! Runs programs of tests, some of them at a time: nearly all of their time is spent in waiting, for brokers that elect
-//! leaders, leases that run out and pages that are drawn.
+//! Runs programs of tests, some of them at a time: nearly all of their time is spent in waiting, for brokers
+//! that elect leaders, leases that run out and pages that are drawn.
 
 use std::{
     collections::VecDeque,
@@ -72,8 +72,8 @@ pub(super) fn run(
     Ok(())
 }
 
-/// What a program prints, and how it ends. By way of a file: a pipe would stay open as long as a process lives that the
-/// program has left behind.
+/// What a program prints, and how it ends. By way of a file: a pipe would stay open as long as a process
+/// lives that the program has left behind.
 fn run_one(command: &mut Command, output: &Path) -> Result<(Vec<u8>, ExitStatus)> {
     let file = File::create(output).with_context(|| format!("cannot write {}", output.display()))?;
     command.stdout(file.try_clone()?).stderr(file);

@@ -12,7 +12,7 @@ use crate::{
 
 /// What an agent compiles for and is not run on.
 const OTHER_SYSTEMS: [&str; 2] = ["x86_64-pc-windows-gnu", "aarch64-apple-darwin"];
-/// A C compiler for any system, and how cargo is told of it.
+/// A C compiler for any system, and how cargo finds it.
 const COMPILERS: [&str; 2] = ["ziglang==0.15.1", "cargo-zigbuild==0.24.0"];
 
 /// Packages, and what must not be among their dependencies.
@@ -23,7 +23,8 @@ const NOT_CONTAINED: [(&str, &[&str]); 5] = [
     ("tidemap-ingest", SIGNING),
     ("tidemap-api", SIGNING),
 ];
-/// A station connects with the credentials that it was given; only `tidemap` makes keys, tokens and certificates.
+/// A station connects with the credentials that it was given; only `tidemap` makes keys, tokens and
+/// certificates.
 const SIGNING: &[&str] = &["tidemap-broker", "rcgen", "tempfile"];
 
 /// A step: it counts what it tests, and fails by itself otherwise.
@@ -80,7 +81,8 @@ impl Steps {
         run(command.env("RUSTDOCFLAGS", "-D warnings"))
     }
 
-    /// The page shares the messages, so these must build for wasm. A station must not contain what signs keys.
+    /// The page shares the messages, so these must build for wasm. A station must not contain what signs
+    /// keys.
     fn contents(&mut self, _: &mut Tally) -> Result<()> {
         run(&mut self.workspace.cargo(["build", "--package", "tidemap-wire", "--target", WASM_TARGET]))?;
         for (package, banned) in NOT_CONTAINED {
@@ -104,7 +106,8 @@ impl Steps {
         manifests::check(&self.workspace, tally)
     }
 
-    /// The agent compiles where nobody here can run it. `ring` has C in it, so this takes a C compiler for those systems.
+    /// The agent compiles where nobody here can run it. `ring` has C in it, so this takes a C compiler for
+    /// those systems.
     fn other_systems(&mut self, _: &mut Tally) -> Result<()> {
         if !self.long {
             println!("NOT CHECKED without --long");
@@ -127,9 +130,11 @@ impl Steps {
         web::build_within_budget(&self.workspace)
     }
 
-    /// All of them from one build: each package by itself would be built anew, with the features that it alone needs.
+    /// All of them from one build: each package by itself would be built again, with the features that it
+    /// alone needs.
     fn tests(&mut self, tally: &mut Tally) -> Result<()> {
-        // Named by itself: a build of tests makes only programs of packages that have tests in files of their own.
+        // Named by itself: a build of tests makes only programs of packages that have tests in files of their
+        // own.
         let all = ["build", "--workspace", "--tests", "--bin", "tidemap", "--example", tools::FIND_BROKER];
         let built = Artifacts::build(&mut self.workspace.cargo(all))?;
         let nats_server = tools::find_broker(&self.workspace, &built)?;

@@ -9,13 +9,16 @@ use super::{
 };
 
 const KINDS: [&str; 5] = ["struct", "enum", "trait", "type", "union"];
-/// Names that may be defined twice, and why.
-const EXCEPTIONS: [(&str, &str); 5] = [
-    ("Args", "each station's command line, by the convention `run`, `Args`, `Config`"),
-    ("Config", "each station's checked configuration, by the same convention"),
-    ("HostMetrics", "one for Linux, one for other systems"),
-    ("Kernel", "one for Linux, one for other systems"),
-    ("Signals", "one for Unix, one for other systems"),
+/// Names that a crate may define although another, or itself, defines them too, and why. An empty crate is
+/// any.
+const EXCEPTIONS: [(&str, &str, &str); 7] = [
+    ("", "Args", "each station's command line, by the convention `run`, `Args`, `Config`"),
+    ("", "Config", "each station's checked configuration, by the same convention"),
+    ("tidemap-agent", "HostMetrics", "one for Linux, one for other systems"),
+    ("tidemap-agent", "Kernel", "one for Linux, one for other systems"),
+    ("tidemap-service", "Signals", "one for Unix, one for other systems"),
+    ("tidemap-webui", "Text", "one in the browser, one in tests"),
+    ("tidemap-webui", "Value", "one in the browser, one in tests"),
 ];
 
 /// A type's definition in a crate.
@@ -69,7 +72,10 @@ fn definitions(member: &Crate) -> Vec<Definition> {
     let mut found = Vec::new();
     for module in &member.modules {
         for (name, is_public) in defined(&module.tokens) {
-            if !EXCEPTIONS.iter().any(|(exception, _)| *exception == name) {
+            let is_exception = |(of, exception, _): &(&str, &str, &str)| {
+                *exception == name && (of.is_empty() || *of == member.name)
+            };
+            if !EXCEPTIONS.iter().any(is_exception) {
                 found.push(Definition { name, is_public, file: module.file.clone() });
             }
         }

@@ -1,4 +1,4 @@
-//! What the page may weigh, compressed.
+//! The page's size budget, compressed.
 
 use std::{fmt::Write, fs, path::Path};
 
@@ -6,14 +6,14 @@ use anyhow::{Context, Result, bail};
 
 const KB: u64 = 1000;
 
-/// The most that all files of a first load may weigh together.
+/// The limit of all files of a first load together.
 const FIRST_LOAD_BYTES: u64 = 200 * KB;
 
-/// The most that a file may weigh alone: how its name begins and ends, and the limit.
+/// Limits of single files: the prefix and suffix of the name, and the limit.
 const FILE_BYTES: [(&str, &str, u64); 3] =
     [("app.", ".wasm", 150 * KB), ("world-110.", ".bin", 25 * KB), ("app.", ".css", 6 * KB)];
 
-/// How the name begins of the one file that is fetched later, when somebody zooms in.
+/// The prefix of the one file that is fetched later, on zooming in.
 const LATER: &str = "world-50.";
 
 /// A file of the page.
@@ -57,7 +57,7 @@ pub(super) fn table(weights: &[Weight]) -> String {
     table
 }
 
-/// Fails with every limit that is passed.
+/// Fails with every limit that is exceeded.
 pub(super) fn check(weights: &[Weight]) -> Result<()> {
     let excesses = excesses(weights);
     if !excesses.is_empty() {
@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_without_its_compressed_twin_is_told() {
+    fn a_file_without_its_compressed_twin_is_an_error() {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("app.1.css"), "a{}").unwrap();
         assert!(weigh(folder.path()).is_err());

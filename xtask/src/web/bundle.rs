@@ -1,27 +1,29 @@
-//! The page's files: named by their content, each beside its compressed twin.
+//! The page's files: named by their content, each with a compressed twin.
 
 use sha2::{Digest, Sha256};
 
-/// What a file is to the page; [`Kind::placeholder`] is its name in templates.
+/// A file's role in the page; [`Kind::placeholder`] is its name in templates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     /// `index.html`, the one file whose name never changes.
     Index,
     /// The script that starts everything.
     Boot,
-    /// What wasm-bindgen writes to join the module and the browser.
+    /// The glue between module and browser, from wasm-bindgen.
     Glue,
     /// The program.
     Wasm,
     /// The style sheet.
     Css,
-    /// The style sheet for paper and for the colours of the system.
+    /// The style sheet of what is not there when the page opens.
+    Details,
+    /// The style sheet for print and for the system's colours.
     Modes,
     /// The icon of the browser's tab.
     Favicon,
     /// The base map that is part of the first load.
     World110,
-    /// The finer base map, fetched once somebody zooms in.
+    /// The finer base map, fetched on zooming in.
     World50,
 }
 
@@ -34,6 +36,7 @@ impl Kind {
             Self::Glue => Some("glue"),
             Self::Wasm => Some("wasm"),
             Self::Css => Some("css"),
+            Self::Details => Some("details"),
             Self::Modes => Some("modes"),
             Self::Favicon => Some("favicon"),
             Self::World110 => Some("world110"),
@@ -57,19 +60,20 @@ pub(super) struct Bundle {
 }
 
 impl Bundle {
-    /// Adds a file as `<stem>.<hash>.<extension>`: its name changes with its content, so it may be cached for ever.
+    /// Adds a file as `<stem>.<hash>.<extension>`: its name changes with its content, so it may be cached for
+    /// ever.
     pub(super) fn add(&mut self, kind: Kind, stem: &str, extension: &str, bytes: Vec<u8>) {
         let hash = &hex(&Sha256::digest(&bytes))[..12];
         self.add_unhashed(kind, &format!("{stem}.{hash}.{extension}"), bytes);
     }
 
-    /// Adds a file under this very name.
+    /// Adds a file under this name, without a hash.
     pub(super) fn add_unhashed(&mut self, kind: Kind, name: &str, bytes: Vec<u8>) {
         let gzip = gzip(&bytes);
         self.assets.push(Asset { kind, name: name.to_owned(), bytes, gzip });
     }
 
-    /// The absolute path, as the browser asks for it, of the file with this name in templates.
+    /// The absolute path, as the browser requests it, of the file with this name in templates.
     pub(super) fn path_of(&self, placeholder: &str) -> Option<String> {
         let asset = self.assets.iter().find(|asset| asset.kind.placeholder() == Some(placeholder))?;
         Some(format!("/{}", asset.name))
@@ -85,7 +89,7 @@ pub(super) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Compressed once and sent often, so by the encoder that takes its time: 5 % less than the best of zlib.
+/// Compressed once and sent often, so with the slow encoder: 5 % less than the best of zlib.
 fn gzip(bytes: &[u8]) -> Vec<u8> {
     let mut compressed = Vec::new();
     match zopfli::compress(zopfli::Options::default(), zopfli::Format::Gzip, bytes, &mut compressed) {

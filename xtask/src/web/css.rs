@@ -1,6 +1,6 @@
-//! Style sheets without what only people read.
+//! Style sheets without comments and needless white space.
 
-/// Drops comments, and white space where it means nothing. Strings stay as they are written.
+/// Drops comments, and white space without meaning. Strings stay as they are.
 pub(super) fn condensed(sheet: &str) -> String {
     let mut kept = String::with_capacity(sheet.len());
     let mut rest = sheet;
@@ -8,7 +8,7 @@ pub(super) fn condensed(sheet: &str) -> String {
         push(&mut kept, &rest[..start]);
         rest = &rest[start..];
         let end = if let Some(comment) = rest.strip_prefix("/*") {
-            // It parts what stands on its sides.
+            // A comment separates its neighbours.
             push(&mut kept, " ");
             rest = comment.split_once("*/").map_or("", |(_, after)| after);
             continue;
@@ -22,8 +22,8 @@ pub(super) fn condensed(sheet: &str) -> String {
     kept
 }
 
-/// Adds what is no string. A space before a colon is kept, because in a selector it means "inside", and so are those
-/// around a plus, a minus and a comparison.
+/// Adds text outside strings. A space before a colon is kept, because in a selector it means "inside", and so
+/// are those around a plus, a minus and a comparison.
 fn push(kept: &mut String, text: &str) {
     for character in text.chars() {
         let before = kept.chars().next_back().unwrap_or('{');
@@ -43,7 +43,7 @@ fn push(kept: &mut String, text: &str) {
     }
 }
 
-/// Where the string ends that this text begins with.
+/// The end of the string at the beginning of this text.
 fn string_end(text: &str) -> Option<usize> {
     let quote = text.chars().next().filter(|first| *first != '/')?;
     let mut escaped = false;

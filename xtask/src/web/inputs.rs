@@ -1,4 +1,4 @@
-//! What the page is made of, as one digest: equal digests, equal page.
+//! One digest of everything that the page is built from: equal digests, equal page.
 
 use std::{
     fs,
@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 
 use crate::workspace::{Workspace, output};
 
-/// Everything that has a say in the page: its sources, what they depend on, and this task itself.
+/// Everything that affects the page: its sources, their dependencies, and this task itself.
 const INPUTS: [&str; 5] = ["webui", "lib/wire", "xtask", "Cargo.toml", "Cargo.lock"];
 
 /// The digest of all inputs and of the compiler.

@@ -1,4 +1,4 @@
-//! Puts a bundle where the API finds it.
+//! Writes a bundle to the folder that the API embeds.
 
 use std::{fs, io::ErrorKind, path::Path};
 
@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 
 use super::bundle::Bundle;
 
-/// Replaces the folder by the bundle; leaves it untouched, times included, when it holds just that already.
+/// Replaces the folder by the bundle; leaves it untouched, times included, when its content is the same.
 pub(super) fn replace(folder: &Path, bundle: &Bundle) -> Result<()> {
     let files = files_of(bundle);
     if holds_exactly(folder, &files) {

@@ -1,4 +1,4 @@
-//! Templates: text with `{{name}}` where a built file's path belongs.
+//! Templates: text with `{{name}}` in place of a built file's path.
 
 use anyhow::{Context, Result};
 
@@ -7,7 +7,7 @@ pub(super) fn fill(template: &str, path_of: impl Fn(&str) -> Option<String>) -> 
     let mut filled = String::with_capacity(template.len());
     let mut rest = template;
     while let Some((before, after)) = rest.split_once("{{") {
-        let (name, tail) = after.split_once("}}").context("a {{ that no }} follows")?;
+        let (name, tail) = after.split_once("}}").context("a {{ without a }}")?;
         filled.push_str(before);
         filled.push_str(
             &path_of(name.trim()).with_context(|| format!("no built file is called {{{{{name}}}}}"))?,

@@ -1,4 +1,4 @@
-//! Compiles the page's program and writes the glue that joins it to the browser.
+//! Compiles the page's program and generates its glue to the browser.
 
 use std::{env, path::PathBuf};
 
@@ -15,7 +15,7 @@ pub(super) struct Page {
     pub(super) glue: String,
 }
 
-/// Compiles `webui/` and joins it to the browser.
+/// Compiles `webui/` and generates the glue.
 pub(super) fn build(workspace: &Workspace) -> Result<Page> {
     let mut output = Bindgen::new()
         .input_path(compile(workspace)?)
@@ -28,7 +28,7 @@ pub(super) fn build(workspace: &Workspace) -> Result<Page> {
         .context("wasm-bindgen cannot process the page's program")?;
     let has_snippets = output.snippets().values().any(|inline| !inline.is_empty());
     if has_snippets || !output.local_modules().is_empty() {
-        bail!("a dependency of the page brings JavaScript of its own, which the page does not carry");
+        bail!("a dependency of the page has JavaScript of its own, which the page does not bundle");
     }
     Ok(Page { glue: output.js().to_owned(), module: output.wasm_mut().emit_wasm() })
 }
@@ -37,8 +37,8 @@ pub(super) fn build(workspace: &Workspace) -> Result<Page> {
 fn compile(workspace: &Workspace) -> Result<PathBuf> {
     let mut command = workspace.cargo(["build", "--package", "tidemap-webui", "--profile", "web"]);
     command.args(["--target", WASM_TARGET]);
-    // Panics name their source file. Without this the module, and so its hash, would depend on where the checkout
-    // and cargo's registry lie.
+    // Panics name their source file. Without this the module, and so its hash, would depend on where the
+    // checkout and cargo's registry lie.
     command.env("CARGO_ENCODED_RUSTFLAGS", remapped_paths(workspace).join("\x1f"));
     Ok(Artifacts::build(&mut command)?.file("tidemap_webui", "wasm")?.to_owned())
 }

@@ -211,7 +211,7 @@ async fn a_delta_of_ten_thousand_nodes_that_all_change_is_small() {
     ));
     task.tick(8, now, AT_MS);
     let frame = listening.live.try_recv().unwrap();
-    let began = std::time::Instant::now();
+    let began = Instant::now();
     let parts: Vec<Bytes> = gzip(futures_util::stream::iter([frame.clone()])).collect().await;
     let (raw, gzip) = (frame.plain().len(), parts.iter().map(Bytes::len).sum::<usize>());
     println!("delta of 10,000 nodes: {raw} bytes raw, {gzip} gzip, compressed in {:?}", began.elapsed());

@@ -10,7 +10,7 @@ struct Stored {
     stored: Vec<i64>,
 }
 
-impl Holding for Stored {
+impl StoredMessages for Stored {
     fn range(&self) -> (u64, u64) {
         (self.first, self.stored.len() as u64)
     }
@@ -32,13 +32,13 @@ fn times(start_ns: i64, steps: &[u32]) -> Vec<i64> {
 }
 
 fn read(stored: &[i64]) -> LogPosition {
-    let mut place = LogPosition { created_ns: 7, ..LogPosition::default() };
-    stored.iter().zip(1..).for_each(|(stored_ns, sequence)| place.pass(sequence, *stored_ns));
-    place
+    let mut position = LogPosition { created_ns: 7, ..LogPosition::default() };
+    stored.iter().zip(1..).for_each(|(stored_ns, sequence)| position.pass(sequence, *stored_ns));
+    position
 }
 
-fn left(place: &LogPosition, held: &Stored) -> LogPosition {
-    place.left(held).now_or_never().unwrap().unwrap()
+fn left(position: &LogPosition, held: &Stored) -> LogPosition {
+    position.left(held).now_or_never().unwrap().unwrap()
 }
 
 /// Steps of up to 4 s from one message to the next.
@@ -57,19 +57,20 @@ proptest! {
         aged in 0_u64..400,
     ) {
         let old = times(START_NS, &old);
-        let place = read(&old);
+        let position = read(&old);
         let cut = cut.min(old.len());
         let restart_ns = old.last().unwrap() + i64::from(away_ns);
         let stored = [&old[..cut], &times(restart_ns, &new)].concat();
         let held = Stored { first: aged.clamp(1, stored.len() as u64 + 1), stored };
-        let found = left(&place, &held).applied;
+        let found = left(&position, &held).applied;
         if cut == old.len() {
-            prop_assert_eq!(&left(&place, &held), &place);
+            prop_assert_eq!(&left(&position, &held), &position);
         } else if held.first <= cut as u64 {
             prop_assert_eq!(found, cut as u64);
         } else {
-            // Nothing of the old is there; what is must be read, unless it has a number above all that were read.
-            prop_assert!(found < held.first || (found == place.applied && place.applied < held.first));
+            // Nothing of the old is there; what is must be read, unless it has a number above all that were
+            // read.
+            prop_assert!(found < held.first || (found == position.applied && position.applied < held.first));
         }
     }
 
@@ -82,21 +83,21 @@ proptest! {
         new in steps(50),
     ) {
         let old = times(START_NS, &old);
-        let place = read(&old);
+        let position = read(&old);
         let cut = cut.min(old.len() - 1);
         let newest_left_ns = cut.checked_sub(1).map_or(START_NS, |number| old[number]);
         let stored = [&old[..cut], &times(newest_left_ns - back_ns - 200_000_000_000, &new)].concat();
-        let found = left(&place, &Stored { first: 1, stored }).applied;
+        let found = left(&position, &Stored { first: 1, stored }).applied;
         prop_assert!(found <= cut as u64, "{} of {}", found, cut);
     }
 
     #[test]
     fn marks_are_few_and_the_nearer_the_finer(steps in steps(2_000)) {
         let stored = times(START_NS, &steps);
-        let place = read(&stored);
-        prop_assert!(place.marks.len() < 64, "{}", place.marks.len());
-        let seconds: Vec<u64> = place.marks.iter().map(|mark| mark.second().abs_diff(0)).collect();
-        let now = second(place.applied_ns).abs_diff(0);
+        let position = read(&stored);
+        prop_assert!(position.marks.len() < 64, "{}", position.marks.len());
+        let seconds: Vec<u64> = position.marks.iter().map(|mark| mark.second().abs_diff(0)).collect();
+        let now = second(position.applied_ns).abs_diff(0);
         // What lies between two neighbours that have no message between them is no gap.
         let all: Vec<u64> = stored.iter().map(|stored_ns| second(*stored_ns).abs_diff(0)).collect();
         for pair in seconds.windows(2) {

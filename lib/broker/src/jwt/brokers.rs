@@ -66,13 +66,13 @@ pub async fn push(client: &Client, tokens: &[String]) -> anyhow::Result<usize> {
 
 async fn all(answers: &mut Subscriber, brokers: usize, tokens: usize) -> anyhow::Result<()> {
     let deadline = Instant::now() + ANSWER_TIMEOUT;
-    for heard in 0..brokers * tokens {
+    for taken in 0..brokers * tokens {
         match timeout_at(deadline, answers.next()).await {
             Ok(Some(answer)) => accepted(&answer)?,
             Ok(None) => bail!("the connection to the broker has ended"),
             Err(_) => bail!(
                 "{} of {brokers} brokers have heard it; one that is away hears of it when it is back",
-                heard / tokens
+                taken / tokens
             ),
         }
     }

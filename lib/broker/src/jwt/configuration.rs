@@ -21,7 +21,7 @@ resolver {
   interval: \"2s\"
 }
 
-# What a broker knows when it starts for the first time. What it has been told since is newer, and stays.
+# What a broker knows when it starts for the first time. What it has received since is newer, and stays.
 ";
 
 /// The text of a configuration that trusts this operator's token, and knows these accounts by key and token.
@@ -37,7 +37,7 @@ pub(super) fn render(operator: &str, accounts: &[(String, String)]) -> String {
 /// What `nats.conf` says before it comes to accounts: the log of reports, limits, log files.
 fn settings() -> &'static str {
     let before = CONFIGURATION.split_once("\nsystem_account:").map_or(CONFIGURATION, |(before, _)| before);
-    // The first paragraph tells of the file, the last of the accounts.
+    // The first paragraph is about the file, the last about the accounts.
     let after = before.split_once("\n\n").map_or(before, |(_, after)| after);
     after.rsplit_once("\n\n").map_or(after, |(settings, _)| settings)
 }

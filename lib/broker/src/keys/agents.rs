@@ -58,7 +58,7 @@ impl Agents {
                 format!("publish: \"_INBOX.>\", subscribe: \"{} {}\"", subject::ALL_SAMPLES, subject::RELAYS)
             }
         };
-        // What a relay may do here is the same for all of them, so a remark tells whose line it is.
+        // What a relay may do here is the same for all of them, so a comment names the relay of the line.
         let remark = if side == RelaySide::Reports { format!(" {mark}") } else { String::new() };
         self.set_line(&mark, format!("  {{ nkey: {user}, permissions: {{ {may} }} }}{remark}"))
     }
@@ -107,7 +107,7 @@ impl Agents {
     }
 }
 
-/// What tells a user's line from all others.
+/// The part of a user's line that no other has.
 fn mark(publish: &str) -> String {
     format!("publish: \"{publish}\"")
 }

@@ -82,7 +82,7 @@ pub async fn reload_by(client: &Client) -> anyhow::Result<()> {
 /// A running broker.
 struct Process {
     pid: u32,
-    words: Vec<PathBuf>,
+    arguments: Vec<PathBuf>,
 }
 
 impl Process {
@@ -91,7 +91,7 @@ impl Process {
         let pid = fs::read_to_string(launch::pid_file(dir)).ok()?.trim().parse().ok()?;
         let command_line = fs::read(format!("/proc/{pid}/cmdline")).ok()?;
         let word = |word: &[u8]| PathBuf::from(String::from_utf8_lossy(word).into_owned());
-        let process = Self { pid, words: command_line.split(|byte| *byte == 0).map(word).collect() };
+        let process = Self { pid, arguments: command_line.split(|byte| *byte == 0).map(word).collect() };
         let configuration = process.file_after(&["-c", "-config", "--config"])?.canonicalize().ok()?;
         [launch::configuration(dir), dir.join("nats.conf")].contains(&configuration).then_some(process)
     }
@@ -102,9 +102,10 @@ impl Process {
 
     /// The file that follows a flag.
     fn file_after(&self, flags: &[&str]) -> Option<PathBuf> {
-        let flag = self.words.iter().position(|word| flags.iter().any(|flag| word == OsStr::new(flag)))?;
+        let flag =
+            self.arguments.iter().position(|word| flags.iter().any(|flag| word == OsStr::new(flag)))?;
         let folder = PathBuf::from(format!("/proc/{}/cwd", self.pid));
-        Some(folder.join(self.words.get(flag + 1)?))
+        Some(folder.join(self.arguments.get(flag + 1)?))
     }
 }
 
@@ -121,8 +122,8 @@ async fn outcome(log: &Path, logged: u64) -> Result<Reload, BrokerError> {
                 return Ok(Reload::Confirmed);
             }
             if let Some(start) = line.find(REFUSED) {
-                let words = line.get(start..).unwrap_or(line).trim().to_owned();
-                return Err(BrokerError::Refused { words });
+                let error = line.get(start..).unwrap_or(line).trim().to_owned();
+                return Err(BrokerError::Refused { error });
             }
         }
     }

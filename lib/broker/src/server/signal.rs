@@ -2,12 +2,12 @@
 
 use std::io;
 
-/// What a nats-server can be told.
+/// The signals that a nats-server takes.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Signal {
     /// Read the configuration again.
     Reload,
-    /// End in peace.
+    /// End in order.
     Terminate,
     /// End now.
     Kill,

@@ -17,7 +17,7 @@ use super::Certificates;
 ///
 /// # Errors
 ///
-/// What is wrong, in words that follow a flag.
+/// What is wrong, as a text that follows a flag.
 pub(super) fn prove(files: &Certificates, names: &[String], unix: Duration) -> Result<(), String> {
     let provider = Arc::new(ring::default_provider());
     let chain = certificates(&files.certificate)?;

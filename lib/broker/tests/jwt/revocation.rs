@@ -74,15 +74,18 @@ async fn all_brokers_of_a_cluster_hear_of_it_and_one_that_was_away_hears_later()
     let mut other = User::connect_with(&second, &b, "_INBOX.b").await;
     let sys = User::connect(&first, &operator.sys_creds_path(), "_INBOX").await.client;
     operator.revoke(&node("a"), now_s()).unwrap();
-    let told = until_told(&sys, &operator, 2).await;
+    let pushed = until_pushed(&sys, &operator, 2).await;
     victim.shut_out().await;
-    println!("a connection to the other broker ended {:?} after the last word to the first", told.elapsed());
+    println!(
+        "a connection to the other broker ended {:?} after the last word to the first",
+        pushed.elapsed()
+    );
     assert!(other.disturbed().is_none());
 
     second.stop().await;
     operator.revoke(&node("b"), now_s()).unwrap();
-    let told = tidemap_broker::jwt::push(&sys, &operator.accounts_tokens().unwrap()).await.unwrap_err();
-    assert!(told.to_string().starts_with("1 of 2 brokers"), "nobody may think that all know: {told}");
+    let error = tidemap_broker::jwt::push(&sys, &operator.accounts_tokens().unwrap()).await.unwrap_err();
+    assert!(error.to_string().starts_with("1 of 2 brokers"), "nobody may think that all know: {error}");
     second.start_again().await;
     // It starts with what it had, and catches up from the other.
     let refused = async {
@@ -99,8 +102,8 @@ async fn all_brokers_of_a_cluster_hear_of_it_and_one_that_was_away_hears_later()
     println!("a broker that was away refused {:?} after its start", start.elapsed());
 }
 
-/// Pushes until so many brokers have heard it: their routes come and go in their own time.
-async fn until_told(sys: &async_nats::Client, operator: &Operator, brokers: usize) -> Instant {
+/// Pushes until so many brokers have taken it: their routes come and go in their own time.
+async fn until_pushed(sys: &async_nats::Client, operator: &Operator, brokers: usize) -> Instant {
     let tokens = operator.accounts_tokens().unwrap();
     let deadline = Instant::now() + TEST_TIMEOUT;
     loop {

@@ -73,7 +73,7 @@ impl PartitionView {
     /// Applies a delta, or keeps it for later.
     pub(crate) fn apply_delta(&mut self, delta: Delta, now: Instant) -> DeltaOutcome {
         let id = DeltaId { epoch: delta.epoch, seq: delta.seq };
-        if !self.hear(id, now) || self.held >= Some(id) {
+        if !self.accept(id, now) || self.held >= Some(id) {
             return DeltaOutcome::Stale;
         }
         self.ahead.insert(id, delta);
@@ -87,7 +87,7 @@ impl PartitionView {
     /// Applies the worker's totals, which also show that it lives.
     pub(crate) fn apply_stats(&mut self, stats: PartitionStats, now: Instant) {
         let id = DeltaId { epoch: stats.epoch, seq: stats.seq };
-        if !self.hear(id, now) {
+        if !self.accept(id, now) {
             return;
         }
         self.claimed = self.claimed.max(Some(id));
@@ -97,7 +97,7 @@ impl PartitionView {
 
     /// Applies a snapshot: it replaces all nodes, unless the view is newer or the worker has been outranked.
     pub(crate) fn apply_snapshot(&mut self, snapshot: Snapshot, now: Instant) {
-        if !self.hear(snapshot.id, now) {
+        if !self.accept(snapshot.id, now) {
             return self.snapshot_failed(now);
         }
         self.request = Request { not_before: Some(now + FIRST_RETRY), ..Request::default() };
@@ -127,7 +127,7 @@ impl PartitionView {
         behind && may_ask
     }
 
-    /// Whether its worker is heard and followed.
+    /// Whether its worker publishes and is followed.
     pub fn is_fresh(&self, now: Instant) -> bool {
         is_within(FRESH_TIMEOUT, self.stats_at, now) && is_within(FRESH_TIMEOUT, self.in_step_at, now)
     }
@@ -158,7 +158,7 @@ impl PartitionView {
     }
 
     /// Whether the sender of `id` has the partition, and has not been outranked.
-    fn hear(&mut self, id: DeltaId, now: Instant) -> bool {
+    fn accept(&mut self, id: DeltaId, now: Instant) -> bool {
         if self.newest.is_some_and(|newest| id.epoch < newest.epoch) {
             if is_within(EPOCH_TIMEOUT, self.heard_at, now) {
                 return false;

@@ -197,7 +197,7 @@ fn an_outranked_worker_is_not_heard_until_its_successor_has_long_been_silent() {
     assert_eq!(link.fleet.apply_delta(partition, late.clone(), link.now), DeltaOutcome::Stale);
     link.fleet.apply_snapshot(partition, zombie.snapshot(), link.now);
     assert_eq!(link.sees(), link.worker.nodes());
-    // The broker has lost its disk, and leases have begun anew.
+    // The broker has lost its disk, and leases begin at 1 again.
     link.now += Duration::from_secs(11);
     link.worker = zombie;
     assert_eq!(link.fleet.apply_delta(partition, late, link.now), DeltaOutcome::Ahead);

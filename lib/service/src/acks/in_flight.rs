@@ -73,6 +73,11 @@ impl<T> InFlight<T> {
         self.waiting.iter().flatten().map(|waiting| &waiting.message)
     }
 
+    /// The messages, oldest first.
+    pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut T> {
+        self.waiting.iter_mut().flatten().map(|waiting| &mut waiting.message)
+    }
+
     /// How many messages wait.
     pub fn len(&self) -> usize {
         self.len

@@ -14,6 +14,8 @@ use tokio_util::sync::CancellationToken;
 
 /// Messages that wait for their acknowledgements, or to be published again.
 const MAX_PENDING: usize = 4_096;
+/// Acknowledgements that are taken together when they are there.
+const CHUNK: usize = 512;
 /// Before a message that was refused is published again.
 const RETRY_PAUSE: Duration = Duration::from_secs(1);
 /// How often overdue acknowledgements and the connection are looked at while nothing else happens.
@@ -38,7 +40,7 @@ pub(super) struct AckedPublisher {
 impl AckedPublisher {
     pub(super) async fn open(client: Client) -> anyhow::Result<Self> {
         Ok(Self {
-            inbox: AckInbox::open(client).await?,
+            inbox: AckInbox::open(client, CHUNK).await?,
             in_flight: InFlight::new(timing::AGENT_ACK_TIMEOUT),
             retries: RetryQueue::new(RETRY_PAUSE),
             stored: 0,

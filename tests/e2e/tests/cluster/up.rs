@@ -4,12 +4,11 @@ use std::{fs, net::TcpListener, path::Path, process::Stdio, time::Duration};
 
 use anyhow::ensure;
 use rustix::process::{Pid, Signal, kill_process, test_kill_process};
-use tidemap_testkit::{eventually, http::get_json, process::tidemap};
+use tidemap_testkit::{eventually, http::get_json, process::tidemap, within};
 use tidemap_wire::http::StatsJson;
 use tokio::{
     io::{AsyncBufReadExt, BufReader},
     process::{Child, Command},
-    time::timeout,
 };
 
 /// The script gives each of its steps two minutes, and says which one took longer.
@@ -87,7 +86,7 @@ async fn one_command_starts_a_cluster_and_ctrl_c_leaves_nothing_behind() {
         .unwrap();
     let mut up = Up(child);
     let mut told = BufReader::new(up.0.stdout.take().unwrap()).lines();
-    let line = match timeout(START, told.next_line()).await {
+    let line = match within(START, told.next_line()).await {
         Ok(line) => line.unwrap(),
         Err(_) => panic!("it does not say that it is up: {}", complaints(folder.path())),
     };
@@ -113,7 +112,7 @@ async fn one_command_starts_a_cluster_and_ctrl_c_leaves_nothing_behind() {
     assert!(processes.len() > 4 + 4 + 2 + 2, "{processes:?}");
 
     up.signal(Signal::INT);
-    let status = timeout(PATIENCE, up.0.wait()).await.unwrap().unwrap();
+    let status = within(PATIENCE, up.0.wait()).await.unwrap().unwrap();
     assert_eq!(status.code(), Some(0), "{status}: {}", complaints(folder.path()));
     assert_eq!(processes_of(folder.path()), []);
     assert!(server_pids.iter().all(|pid| test_kill_process(*pid).is_err()), "{server_pids:?}");

@@ -8,12 +8,11 @@ use futures_util::StreamExt;
 use serde_json::Value;
 use tidemap_broker::keys;
 use tidemap_service::{clock::unix_ms, nats::NatsArgs, streams};
-use tidemap_testkit::{broker::TestBroker, eventually, http::get_json, process::Tidemap};
+use tidemap_testkit::{broker::TestBroker, eventually, http::get_json, process::Tidemap, within};
 use tidemap_wire::{
     Bps, NodeId, PartitionCount, PartitionStats, Report, Sample, Slot, decode, encode, http::StatsJson,
     subject,
 };
-use tokio::time::timeout;
 
 use crate::SOON;
 
@@ -66,7 +65,7 @@ impl Whole {
         let mut stats = self.services.subscribe(subject::ALL_STATS).await.unwrap();
         let mut all = BTreeMap::new();
         while all.len() < 8 {
-            let message = timeout(SOON, stats.next()).await.unwrap().unwrap();
+            let message = within(SOON, stats.next()).await.unwrap().unwrap();
             let stats: PartitionStats = decode(&message.payload).unwrap();
             all.insert(stats.partition, stats);
         }
@@ -102,7 +101,7 @@ fn changes(before: &Value, after: &Value) -> Vec<String> {
 
 async fn send(agent: &jetstream::Context, subject: &str, payload: &[u8]) {
     let publish = async { agent.publish(subject.to_owned(), payload.to_vec().into()).await?.await };
-    timeout(SOON, publish).await.unwrap().unwrap();
+    within(SOON, publish).await.unwrap().unwrap();
 }
 
 fn report(name: &str, boot: u64, seq: u64) -> Vec<u8> {
@@ -134,7 +133,7 @@ async fn an_old_report_that_is_sent_again_is_a_duplicate_and_changes_nothing() {
         send(&agent, &subject, &report("a", 7, seq)).await;
     }
     while captured.last().is_none_or(|last: &Vec<u8>| decode::<Report>(last).unwrap().samples[0].seq < 5) {
-        captured.push(timeout(SOON, samples.next()).await.unwrap().unwrap().payload.to_vec());
+        captured.push(within(SOON, samples.next()).await.unwrap().unwrap().payload.to_vec());
     }
     let five = || async {
         let node = whole.node("a").await?;

@@ -8,6 +8,7 @@ use tidemap_testkit::{
     broker::TestBroker,
     eventually,
     process::{Tidemap, run_to_end},
+    within,
 };
 use tidemap_wire::NodeId;
 use tokio::{
@@ -107,7 +108,7 @@ async fn who_cannot_tell_the_broker_from_another_does_not_get_in_and_says_why() 
     let mut socket = TcpStream::connect(url.strip_prefix("tls://").unwrap()).await.unwrap();
     socket.write_all(b"CONNECT {}\r\nPING\r\n").await.unwrap();
     let mut said = Vec::new();
-    let read = tokio::time::timeout(SOON, socket.read_to_end(&mut said)).await.expect("the broker hangs up");
+    let read = within(SOON, socket.read_to_end(&mut said)).await.expect("the broker hangs up");
     let said = String::from_utf8_lossy(&said).into_owned();
     println!("plain text → {read:?} {}", said.lines().last().unwrap_or_default());
     assert!(!said.contains("PONG"), "{said}");

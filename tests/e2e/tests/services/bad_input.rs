@@ -11,6 +11,7 @@ use tidemap_testkit::{
     eventually,
     http::get_json,
     process::{Tidemap, run_to_end},
+    within,
 };
 use tidemap_wire::{Bps, NodeId, PartitionStats, Report, Sample, decode, encode, http::NodeJson, subject};
 
@@ -99,7 +100,7 @@ impl Pipeline {
     async fn refused(&self, stats: &mut Subscriber, reason: &str) -> u64 {
         let mut by_partition = std::collections::BTreeMap::new();
         while by_partition.len() < 8 {
-            let message = tokio::time::timeout(SOON, stats.next()).await.unwrap().unwrap();
+            let message = within(SOON, stats.next()).await.unwrap().unwrap();
             let stats: PartitionStats = decode(&message.payload).unwrap();
             by_partition.insert(stats.partition, stats.refused.get(reason).copied().unwrap_or(0));
         }
@@ -177,7 +178,7 @@ async fn a_program_of_somebody_elses_can_read_everything_and_write_nothing() {
     let mut deltas = app.subscribe(subject::ALL_DELTAS).await.unwrap();
     let mut samples = app.subscribe(subject::ALL_SAMPLES).await.unwrap();
     let next = async |subscriber: &mut Subscriber| -> Value {
-        let message: Message = tokio::time::timeout(SOON, subscriber.next()).await.unwrap().unwrap();
+        let message: Message = within(SOON, subscriber.next()).await.unwrap().unwrap();
         // Any MessagePack library will do: the fields are found by name.
         rmp_serde::from_slice(&message.payload).unwrap()
     };
@@ -198,7 +199,7 @@ async fn a_program_of_somebody_elses_can_read_everything_and_write_nothing() {
     // What the app sent would have come before this.
     services.publish("tidemap.v1.mark", "".into()).await.unwrap();
     loop {
-        let message = tokio::time::timeout(SOON, heard.next()).await.unwrap().unwrap();
+        let message = within(SOON, heard.next()).await.unwrap().unwrap();
         assert_ne!(message.payload, "forged", "{}", message.subject);
         if message.subject.as_str() == "tidemap.v1.mark" {
             break;

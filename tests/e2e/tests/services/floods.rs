@@ -4,11 +4,10 @@ use std::{net::SocketAddr, time::Duration};
 
 use anyhow::{Context, ensure};
 use serde_json::Value;
-use tidemap_testkit::{broker::TestBroker, eventually, http::get, process::Tidemap};
+use tidemap_testkit::{broker::TestBroker, eventually, http::get, process::Tidemap, within};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
-    time::timeout,
 };
 
 const SILENT: usize = 3_000;
@@ -33,7 +32,7 @@ async fn told(address: SocketAddr, bytes: &[u8]) -> String {
     stream.write_all(bytes).await.ok();
     let mut answer = Vec::new();
     let mut buffer = [0; 4096];
-    while let Ok(read @ 1..) = timeout(HEARD_OUT, stream.read(&mut buffer)).await.unwrap() {
+    while let Ok(read @ 1..) = within(HEARD_OUT, stream.read(&mut buffer)).await.unwrap() {
         answer.extend_from_slice(&buffer[..read]);
     }
     String::from_utf8_lossy(&answer).into_owned()

@@ -4,12 +4,11 @@ use std::{collections::BTreeMap, net::SocketAddr, process::Stdio, time::Duration
 
 use anyhow::{Context, ensure};
 use serde::Deserialize;
-use tidemap_testkit::{broker::TestBroker, eventually, http::get, namespace::Namespace};
+use tidemap_testkit::{broker::TestBroker, eventually, http::get, namespace::Namespace, within};
 use tidemap_wire::http::ErrorJson;
 use tokio::{
     io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines},
     process::{Child, ChildStdin, ChildStdout},
-    time::timeout,
 };
 
 const SOON: Duration = Duration::from_secs(30);
@@ -65,7 +64,7 @@ impl Greedy {
     }
 
     async fn next(&mut self) -> anyhow::Result<Told> {
-        let line = timeout(SOON, self.told.next_line()).await.context("no word")??.context("it has ended")?;
+        let line = within(SOON, self.told.next_line()).await.context("no word")??.context("it has ended")?;
         Ok(serde_json::from_str(&line)?)
     }
 

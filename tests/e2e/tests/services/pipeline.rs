@@ -13,6 +13,7 @@ use tidemap_testkit::{
     eventually,
     http::{self, events, get, get_json},
     process::Tidemap,
+    within,
 };
 use tidemap_wire::{
     Status,
@@ -124,7 +125,7 @@ async fn the_event_stream_begins_with_a_snapshot_and_goes_on_every_second() {
             names.insert(event.name);
         }
     };
-    tokio::time::timeout(Duration::from_secs(15), collect).await.unwrap();
+    within(Duration::from_secs(15), collect).await.unwrap();
     assert!(names.contains("stats") && names.contains("ping"), "{names:?}");
     assert!(deltas.windows(2).all(|pair| pair[1] - pair[0] <= 1_300), "{deltas:?}");
 
@@ -168,7 +169,7 @@ async fn an_admin_can_forget_a_node_and_nobody_else_can() {
     assert_eq!(forgotten.status, 204, "{}", forgotten.body);
     // It still reports, so it joins again.
     for kind in ["forgotten", "joined"] {
-        let event = tokio::time::timeout(SOON, events.next()).await.unwrap().unwrap();
+        let event = within(SOON, events.next()).await.unwrap().unwrap();
         assert_eq!(event.subject.as_str(), format!("tidemap.v1.event.{kind}.here"));
     }
     eventually(SOON, || node(&url, "here")).await.unwrap();

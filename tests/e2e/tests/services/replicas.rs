@@ -8,6 +8,7 @@ use tidemap_testkit::{
     broker::TestBroker,
     eventually,
     http::{Event, events, get_json},
+    within,
 };
 use tidemap_wire::{
     http::StatsJson,
@@ -85,7 +86,7 @@ impl Browser {
     async fn follow(&mut self, stream: &mut Receiver<Event>, deltas: usize) {
         let until = self.deltas + deltas;
         while self.deltas < until {
-            self.show(timeout(PATIENCE, stream.recv()).await.unwrap().unwrap());
+            self.show(within(PATIENCE, stream.recv()).await.unwrap().unwrap());
         }
     }
 

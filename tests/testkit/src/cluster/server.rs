@@ -8,12 +8,9 @@ use std::{
 
 use anyhow::{Context, ensure};
 use rustix::process::{Pid, Signal, kill_process};
-use tokio::{
-    process::{Child, Command},
-    time::timeout,
-};
+use tokio::process::{Child, Command};
 
-use crate::eventually;
+use crate::{eventually, within};
 
 /// For a server to send everybody away and end.
 const FAREWELL: Duration = Duration::from_secs(60);
@@ -55,7 +52,7 @@ impl Server {
     pub(super) async fn end(&mut self, signal: Signal) -> anyhow::Result<()> {
         // It may have ended already, when nobody was left.
         self.signal(signal).ok();
-        let ended = timeout(FAREWELL, self.child.wait()).await;
+        let ended = within(FAREWELL, self.child.wait()).await;
         let status = ended.with_context(|| format!("a server does not end: {}", self.last_words()))??;
         // With SIGTERM it says so by its exit code.
         ensure!(status.success() || status.code() == Some(1), "{status}: {}", self.last_words());

@@ -5,7 +5,7 @@ use tidemap_pixels::{Rgba, Sprite, over};
 
 use crate::colour::Rgb;
 
-/// Radii are drawn in quarters of a CSS pixel: finer steps cannot be told apart.
+/// Radii are drawn in quarters of a CSS pixel: finer steps cannot be seen.
 const STEPS_PER_PX: f32 = 4.0;
 const MIN_RADIUS_PX: f32 = 2.0;
 const MAX_RADIUS_PX: f32 = 11.0;
@@ -68,12 +68,13 @@ impl Shape {
         }
     }
 
-    /// The radius it is drawn with: rings and crosses stay large enough to be told from discs.
+    /// The radius it is drawn with: rings and crosses stay large enough to differ from discs.
     pub fn radius_px(self, radius_px: f32) -> f32 {
         if self == Self::Disc { radius_px } else { radius_px.max(MIN_SHAPE_RADIUS_PX) }
     }
 
-    /// How much of the pixel at `x`, `y` from the centre the shape's line or face covers, and how much its halo.
+    /// How much of the pixel at `x`, `y` from the centre the shape's line or face covers, and how much its
+    /// halo.
     fn coverage(self, x: f32, y: f32, radius: f32, line: f32, halo: f32) -> (f32, f32) {
         let from_centre = (x * x + y * y).sqrt();
         let within = |distance: f32| lean::clamp_f32(0.5 - distance, 0.0, 1.0);
@@ -125,7 +126,8 @@ impl Stamp {
             Shape::Ring => palette.warning,
             Shape::Cross => palette.offline,
         };
-        // A cross's arms reach the corners of the square, not the circle: shorten them to look as large as a disc.
+        // A cross's arms reach the corners of the square, not the circle: shorten them to look as large as a
+        // disc.
         let radius = if shape == Shape::Cross { radius * 0.8 } else { radius };
         let line_px = if shape == Shape::Cross { LINE_PX / 2.0 } else { 0.0 };
         let reach = radius + (HALO_PX + line_px) * ratio;

@@ -163,8 +163,8 @@ impl Scene {
         Some(Answer::Select(Some(row)))
     }
 
-    /// The markers in view, as positions in the columns of places. Of a cluster that is a spread fan each node is one,
-    /// of any other only the first.
+    /// The markers in view, as positions in the columns of places. Of a cluster that is a spread fan each
+    /// node is one, of any other only the first.
     fn stops(&self) -> Vec<usize> {
         let bounds = self.viewport.bounds();
         let fan = self.opened().filter(|opened| opened.form == Form::Fan).map_or(&[][..], |fan| &fan.rows);

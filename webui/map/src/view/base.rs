@@ -15,7 +15,8 @@ pub(super) const FINE_ZOOM: f64 = 3.0;
 /// A map that did not come is asked for again, but not at once.
 const ASK_AGAIN_MS: f64 = 30_000.0;
 
-/// Paths are grouped by squares of the world, so many along each side: what is out of view is left out cheaply.
+/// Paths are grouped by squares of the world, so many along each side: what is out of view is left out
+/// cheaply.
 const SQUARES: f64 = 8.0;
 
 /// Which of the two maps.
@@ -76,7 +77,8 @@ impl Base {
         }
     }
 
-    /// Where to fetch a map from, if it is not here and has not just been asked for; the page's head says where.
+    /// Where to fetch a map from, if it is not here and has not just been asked for; the page's head says
+    /// where.
     pub(super) fn ask(&mut self, level: Level, now_ms: f64) -> Option<String> {
         let progress = &mut self.levels[level as usize];
         let waits = progress.asked_ms.is_some_and(|then| now_ms - then < ASK_AGAIN_MS);
@@ -215,7 +217,8 @@ impl Patch {
     }
 }
 
-/// Decodes a map that has been fetched. A failure is logged to the console and changes nothing: the map works without.
+/// Decodes a map that has been fetched. A failure is logged to the console and changes nothing: the map works
+/// without.
 pub(super) fn decoded(fetched: Result<Vec<u8>, u16>) -> Option<BaseMap> {
     let bytes = fetched
         .inspect_err(|status| console::warn_2(&"the base map cannot be fetched".into(), &(*status).into()))

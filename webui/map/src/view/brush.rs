@@ -41,7 +41,7 @@ impl<'a> Brush<'a> {
         self.context.arc(at.x, at.y, radius, 0.0, TAU).unwrap_throw();
     }
 
-    /// What is written has its middle where it is told to be.
+    /// Centres texts on the point that they are given.
     pub(super) fn centred(&self) {
         self.context.set_text_align("center");
         self.context.set_text_baseline("middle");

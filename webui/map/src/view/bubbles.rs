@@ -57,7 +57,8 @@ impl Bubble {
 impl Brush<'_> {
     /// Paints bubbles onto a clear canvas.
     ///
-    /// All of one colour come together: handing a colour or a font to the browser takes longer than drawing a circle.
+    /// All of one colour come together: handing a colour or a font to the browser takes longer than drawing a
+    /// circle.
     pub(super) fn bubbles(&self, bubbles: &[Bubble]) {
         let context = self.context;
         context.set_fill_style_str(&self.theme.surface);
@@ -91,8 +92,8 @@ impl Brush<'_> {
     }
 }
 
-/// Where a status's part of the ring begins and ends. What is wrong comes first, from the top, and is never too small to
-/// be seen.
+/// Where a status's part of the ring begins and ends. What is wrong comes first, from the top, and is never
+/// too small to be seen.
 fn arc(summary: &Summary, status: u8) -> (f64, f64) {
     let total: usize = summary.by_status.iter().sum();
     let part = |status: usize| match summary.by_status[status] {

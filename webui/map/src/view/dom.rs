@@ -68,7 +68,8 @@ pub(super) fn style(element: &HtmlElement, property: &str, value: &str) {
     element.style().set_property(property, value).expect_throw("the property's name is well-formed");
 }
 
-/// A number as the browser writes it: Rust's own way of writing fractions would weigh more than this map's drawing.
+/// A number as the browser writes it: Rust's own way of writing fractions would weigh more than this map's
+/// drawing.
 pub(super) fn number(value: f64) -> String {
     Number::from(value).to_string_with_radix(10).map(String::from).unwrap_or_default()
 }

@@ -1,4 +1,4 @@
-//! What the shapes mean and how many there are, the buttons, and what a screen reader is told.
+//! What the shapes mean and how many there are, the buttons, and announcements for screen readers.
 
 use std::cell::Cell;
 

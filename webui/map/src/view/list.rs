@@ -12,7 +12,7 @@ use crate::rank;
 use crate::scene::{Form, Opened, Scene};
 use tidemap_format::{Unit, count};
 
-/// More rows than this help nobody: the table has them all, with search and order.
+/// The most rows: the table has them all, with search and order.
 const MAX_ROWS: usize = 100;
 const GAP_PX: f64 = 26.0;
 
@@ -86,8 +86,8 @@ impl List {
         while lines.len() < shown {
             lines.push(Line::new(&self.rows));
         }
-        // Those in trouble first, then by what they move; the order stays while the list is open, so that nothing moves
-        // under the pointer.
+        // Those in trouble first, then by what they move; the order stays while the list is open, so that
+        // nothing moves under the pointer.
         let keeps = !appears && lines.iter().all(|line| opened.rows.contains(&line.row));
         if !keeps {
             let weight = |&row: &usize| {

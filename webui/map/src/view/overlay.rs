@@ -218,7 +218,8 @@ impl Brush<'_> {
     }
 }
 
-/// Where a label's middle may go, best first: below its bubble, above, to the right, to the left, and between these.
+/// Where a label's middle may go, best first: below its bubble, above, to the right, to the left, and between
+/// these.
 fn label_places(Bubble { at, radius, .. }: &Bubble, half: f64) -> [Point; 8] {
     let (down, across) = (radius + 2.0 + LABEL_LINE_PX, radius + 2.0 + half);
     let (low, side) = (down - radius / 3.0, across - radius / 3.0);

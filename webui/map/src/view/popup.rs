@@ -1,4 +1,5 @@
-//! What is known of the selected node, beside its marker. A real element: it can be read, selected and tabbed to.
+//! What is known of the selected node, beside its marker. A real element: it can be read, selected and tabbed
+//! to.
 
 use web_sys::HtmlElement;
 

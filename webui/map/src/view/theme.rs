@@ -22,8 +22,8 @@ pub(super) struct Theme {
 }
 
 impl Theme {
-    /// What the style sheet says now. A custom property may be any expression, so an element is coloured with each and
-    /// asked which colour that made.
+    /// What the style sheet says now. A custom property may be any expression, so an element is coloured with
+    /// each and asked which colour that made.
     pub(super) fn read(root: &HtmlElement) -> Self {
         let probe = create(root, "span", "map-probe");
         let computed = window().get_computed_style(&probe).ok().flatten();

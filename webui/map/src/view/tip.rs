@@ -39,7 +39,8 @@ impl Tip {
         }
     }
 
-    /// The mouse is elsewhere; says whether the tip changes by that, and whether something is under the mouse.
+    /// The mouse is elsewhere; says whether the tip changes by that, and whether something is under the
+    /// mouse.
     pub(super) fn point_at(&self, pointer: Option<Point>, scene: &Scene) -> (bool, bool) {
         self.pointer.set(pointer);
         let under = pointer.and_then(|at| scene.under(at, REACH_PX));

@@ -1,5 +1,5 @@
-//! The node's recent past: download above zero, upload below, and the same as a table. A crosshair reads values, by
-//! pointer and by keyboard.
+//! The node's recent past: download above zero, upload below, and the same as a table. A crosshair reads
+//! values, by pointer and by keyboard.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;

@@ -2,33 +2,29 @@
 
 use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
 
+use anyhow::Context;
 use async_nats::{Client, jetstream};
 use futures_util::{StreamExt, TryStreamExt};
-use tempfile::TempDir;
-use tidemap_broker::{Broker, BrokerConfig, keys::Keys};
 use tidemap_ingest::{
     Config,
     internals::{Limits, Message, Partition},
 };
 use tidemap_service::{nats::NatsArgs, streams};
+use tidemap_testkit::{broker::TestBroker, within};
 use tidemap_wire::{
     Averages, Bps, ForgetReply, ForgetRequest, NodeId, NodeUpdate, PackWriter, PartitionCount,
     PartitionStats, Report, Sample, Slot, SnapshotChunk, SnapshotRequest, decode, encode, subject,
 };
-use tokio::{
-    task::JoinHandle,
-    time::{Instant, sleep, timeout},
-};
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 /// Far more than anything here takes.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(30);
 const LIMITS: Limits = Limits { offline_after_ms: 30_000, forget_after_ms: 86_400_000 };
 
 /// A broker without a worker.
-pub(crate) struct Fleet {
-    pub(crate) broker: Broker,
-    pub(crate) dir: TempDir,
+pub(crate) struct Harness {
+    pub(crate) broker: TestBroker,
     pub(crate) access: NatsArgs,
     pub(crate) client: Client,
     pub(crate) js: jetstream::Context,
@@ -45,17 +41,13 @@ pub(crate) struct Worker {
 /// What does not depend on when one asks.
 pub(crate) type Facts = BTreeMap<NodeId, (Averages, Averages, u64, u64)>;
 
-impl Fleet {
+impl Harness {
     pub(crate) async fn start() -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        let binary = tidemap_broker::locate(&tidemap_broker::default_tools_dir()).unwrap();
-        let keys = Keys::open_or_create(dir.path()).unwrap();
-        let config = BrokerConfig { dir: dir.path().to_owned(), listen: None, tls: None };
-        let broker = Broker::start(&binary, config).await.unwrap();
-        let access = NatsArgs::new(&broker.url(), Some(&keys.service_seed_path()));
-        let client = access.connect("test", None).await.unwrap();
+        let broker = TestBroker::start().await.unwrap();
+        let access = NatsArgs::new(&broker.url, Some(&broker.keys.service_seed_path()));
+        let client = broker.connect().await.unwrap();
         let js = jetstream::new(client.clone());
-        Self { broker, dir, access, client, js, truth: Partition::new(LIMITS) }
+        Self { broker, access, client, js, truth: Partition::new(LIMITS) }
     }
 
     pub(crate) fn worker(&self, partitions: u16) -> Worker {
@@ -141,7 +133,7 @@ impl Fleet {
                 newest.insert(told.partition, told.total_samples);
             }
         };
-        let in_time = timeout(PATIENCE, all_told).await.is_ok();
+        let in_time = within(TIMEOUT, all_told).await.is_ok();
         println!("{wanted} samples wanted, known in time: {in_time}");
         (self.all(partitions).await, newest.values().sum())
     }
@@ -162,7 +154,7 @@ impl Fleet {
                 }
             }
         };
-        let told = timeout(PATIENCE, fitting).await.unwrap();
+        let told = within(TIMEOUT, fitting).await.unwrap();
         (told, self.snapshot(partition).await)
     }
 
@@ -171,7 +163,7 @@ impl Fleet {
         let mut stats = self.client.subscribe(subject::ALL_STATS).await.unwrap();
         let mut owned = std::collections::BTreeSet::new();
         while owned.len() < usize::from(partitions) {
-            let told = timeout(PATIENCE, stats.next()).await.unwrap().unwrap();
+            let told = within(TIMEOUT, stats.next()).await.unwrap().unwrap();
             owned.insert(decode::<PartitionStats>(&told.payload).unwrap().partition);
         }
         self.all(partitions).await
@@ -204,7 +196,7 @@ impl Fleet {
         self.client.publish_with_reply(subject::snapshot(partition), inbox, request.into()).await.unwrap();
         let mut nodes = Vec::new();
         loop {
-            let answer = timeout(PATIENCE, answers.next()).await.unwrap().unwrap();
+            let answer = within(TIMEOUT, answers.next()).await.unwrap().unwrap();
             let chunk: SnapshotChunk = decode(&answer.payload).unwrap();
             nodes.extend(chunk.nodes);
             if chunk.chunk + 1 == chunk.chunks {
@@ -223,12 +215,12 @@ impl Worker {
 
     pub(crate) async fn stop(self) {
         self.stop.cancel();
-        timeout(PATIENCE, self.running).await.unwrap().unwrap().unwrap();
+        within(TIMEOUT, self.running).await.unwrap().unwrap().unwrap();
     }
 
     /// How it ended by itself.
     pub(crate) async fn ended(self) -> anyhow::Result<()> {
-        timeout(PATIENCE, self.running).await.unwrap().unwrap()
+        within(TIMEOUT, self.running).await.unwrap().unwrap()
     }
 }
 
@@ -249,26 +241,14 @@ fn report(node: &str, boot: u64, second: u64) -> Report {
     Report { node, boot, hello: None, samples: vec![sample] }
 }
 
-/// Whether tests take their time.
-pub(crate) fn is_long() -> bool {
-    std::env::var_os("TIDEMAP_LONG").is_some()
+/// Polls until the answer is yes.
+pub(crate) async fn until<F: Future<Output = anyhow::Result<bool>>>(poll: impl Fn() -> F) {
+    eventually(async || poll().await?.then_some(()).context("it is not so")).await;
 }
 
-/// Looks until it is so.
-pub(crate) async fn until(mut is_it: impl AsyncFnMut() -> anyhow::Result<bool>) {
-    eventually(async || is_it().await?.then_some(()).ok_or_else(|| anyhow::anyhow!("it is not so"))).await;
-}
-
-/// Tries until it goes well.
-pub(crate) async fn eventually<T>(mut attempt: impl AsyncFnMut() -> anyhow::Result<T>) -> T {
-    let deadline = Instant::now() + PATIENCE;
-    loop {
-        match timeout(PATIENCE, attempt()).await.unwrap() {
-            Ok(done) => return done,
-            Err(error) => assert!(Instant::now() < deadline, "{error:#}"),
-        }
-        sleep(Duration::from_millis(50)).await;
-    }
+/// Polls until it goes well.
+pub(crate) async fn eventually<T, F: Future<Output = anyhow::Result<T>>>(poll: impl FnMut() -> F) -> T {
+    tidemap_testkit::eventually(TIMEOUT, poll).await.unwrap()
 }
 
 fn facts(nodes: Vec<NodeUpdate>) -> Facts {

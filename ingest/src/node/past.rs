@@ -1,0 +1,42 @@
+//! What a node remembers of earlier runs of its agent.
+
+use serde::{Deserialize, Serialize};
+
+use crate::agent_run::Run;
+
+/// How many earlier runs are remembered: enough for an agent that crashes every 3 s and a broker 5 s out of
+/// order.
+const EARLIER_RUNS: usize = 3;
+
+/// What was before the current run, and what is missing.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(super) struct Past {
+    /// Newest first.
+    pub(super) earlier: Vec<Run>,
+    /// Bytes of runs that are no longer remembered.
+    forgotten_rx_bytes: u64,
+    forgotten_tx_bytes: u64,
+    /// The newest sample's time when messages were lost last: windows that reach back beyond it are not
+    /// whole.
+    pub(super) lost_at_ms: Option<i64>,
+}
+
+impl Past {
+    /// Remembers a run, and forgets the oldest when there are too many.
+    pub(super) fn remember(&mut self, run: Run) {
+        self.earlier.insert(0, run);
+        if self.earlier.len() > EARLIER_RUNS
+            && let Some(oldest) = self.earlier.pop()
+        {
+            self.forgotten_rx_bytes = self.forgotten_rx_bytes.saturating_add(oldest.rx_bytes);
+            self.forgotten_tx_bytes = self.forgotten_tx_bytes.saturating_add(oldest.tx_bytes);
+        }
+    }
+
+    /// Bytes that all runs before the current one have received and sent.
+    pub(super) fn bytes(&self) -> (u64, u64) {
+        self.earlier.iter().fold((self.forgotten_rx_bytes, self.forgotten_tx_bytes), |(rx, tx), run| {
+            (rx.saturating_add(run.rx_bytes), tx.saturating_add(run.tx_bytes))
+        })
+    }
+}
