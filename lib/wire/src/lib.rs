@@ -18,6 +18,7 @@
 
 mod bps;
 mod codec;
+mod field_reader;
 mod metrics;
 mod node_id;
 mod slot;

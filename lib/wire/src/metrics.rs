@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Bps,
-    received::{Rest, key},
+    field_reader::{FieldReader, key},
 };
 
 pub use self::value::MetricValue;
@@ -126,7 +126,7 @@ macro_rules! metrics {
 
             /// Reads those of the `left` fields to come that are metrics, in the order in which they are
             /// encoded.
-            pub(crate) fn read(rest: &mut Rest<'_>, left: &mut u8) -> Option<Self> {
+            pub(crate) fn read(rest: &mut FieldReader<'_>, left: &mut u8) -> Option<Self> {
                 Some(Self {
                     $($name: rest.optional(left, key!(stringify!($name)), <$type as MetricType>::read)?,)*
                 })

@@ -7,7 +7,10 @@
 
 use serde::Deserialize;
 
-use crate::{Bps, DecodeError, Hello, Host, InterfaceRate, METRICS, Sample, decode};
+use crate::{
+    DecodeError, Hello, Host, InterfaceRate, METRICS, Sample, decode,
+    field_reader::{FieldReader, key},
+};
 
 /// A report whose node's name is unverified. It borrows from the message.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -37,7 +40,7 @@ impl<'a> ReceivedReport<'a> {
 
 /// The report, if its fields are the usual ones in the usual order.
 fn usual(bytes: &[u8]) -> Option<ReceivedReport<'_>> {
-    let mut rest = Rest(bytes);
+    let mut rest = FieldReader(bytes);
     rest.literal(b"\x83")?;
     rest.literal(key!("node"))?;
     let node = rest.short_text()?;
@@ -49,7 +52,7 @@ fn usual(bytes: &[u8]) -> Option<ReceivedReport<'_>> {
     Some(ReceivedReport { node, boot, hello: None, samples })
 }
 
-fn sample(rest: &mut Rest<'_>) -> Option<Sample> {
+fn sample(rest: &mut FieldReader<'_>) -> Option<Sample> {
     let mut fields = rest.length(0x80)?.checked_sub(5)?;
     rest.literal(key!("seq"))?;
     let seq = rest.unsigned()?;
@@ -61,8 +64,8 @@ fn sample(rest: &mut Rest<'_>) -> Option<Sample> {
     let rx_bytes = rest.unsigned()?;
     rest.literal(key!("tx_bytes"))?;
     let tx_bytes = rest.unsigned()?;
-    let rx_bps = rest.optional(&mut fields, key!("rx_bps"), Rest::rate)?;
-    let tx_bps = rest.optional(&mut fields, key!("tx_bps"), Rest::rate)?;
+    let rx_bps = rest.optional(&mut fields, key!("rx_bps"), FieldReader::rate)?;
+    let tx_bps = rest.optional(&mut fields, key!("tx_bps"), FieldReader::rate)?;
     let interfaces = rest.optional(&mut fields, key!("interfaces"), interfaces)?;
     let host = rest.optional(&mut fields, key!("host"), host)?;
     (fields == 0).then_some(Sample {
@@ -78,11 +81,11 @@ fn sample(rest: &mut Rest<'_>) -> Option<Sample> {
     })
 }
 
-fn interfaces(rest: &mut Rest<'_>) -> Option<Vec<InterfaceRate>> {
+fn interfaces(rest: &mut FieldReader<'_>) -> Option<Vec<InterfaceRate>> {
     (0..rest.length(0x90)?).map(|_| interface(rest)).collect()
 }
 
-fn interface(rest: &mut Rest<'_>) -> Option<InterfaceRate> {
+fn interface(rest: &mut FieldReader<'_>) -> Option<InterfaceRate> {
     rest.literal(b"\x83")?;
     rest.literal(key!("name"))?;
     let name = rest.short_text()?.to_owned();
@@ -93,117 +96,21 @@ fn interface(rest: &mut Rest<'_>) -> Option<InterfaceRate> {
     Some(InterfaceRate { name, rx_bps, tx_bps })
 }
 
-fn host(rest: &mut Rest<'_>) -> Option<Box<Host>> {
+fn host(rest: &mut FieldReader<'_>) -> Option<Box<Host>> {
     let mut left = rest.length(0x80)?;
     let host = Host::read(rest, &mut left)?;
     for _ in 0..left {
-        rest.later_metric()?;
+        later_metric(rest)?;
     }
     Some(Box::new(host))
 }
 
-/// A short text as MessagePack writes it: its length and its bytes.
-pub(crate) const fn short_text<const N: usize>(text: &str) -> [u8; N] {
-    assert!(text.len() + 1 == N && N <= 32, "not short");
-    let mut bytes = [0xa0 | text.len() as u8; N];
-    let mut at = 1;
-    while at < N {
-        bytes[at] = text.as_bytes()[at - 1];
-        at += 1;
-    }
-    bytes
-}
-
-/// A field's name as MessagePack writes it, made when this is compiled.
-macro_rules! key {
-    ($name:expr) => {
-        &const { crate::received::short_text::<{ $name.len() + 1 }>($name) }
-    };
-}
-pub(crate) use key;
-
-/// The bytes that are still to be read. Methods return `None` for whatever is unusual.
-pub(crate) struct Rest<'a>(&'a [u8]);
-
-impl<'a> Rest<'a> {
-    fn literal(&mut self, literal: &[u8]) -> Option<()> {
-        self.0 = self.0.strip_prefix(literal)?;
-        Some(())
-    }
-
-    fn bytes<const N: usize>(&mut self) -> Option<[u8; N]> {
-        let (bytes, rest) = self.0.split_first_chunk()?;
-        self.0 = rest;
-        Some(*bytes)
-    }
-
-    /// The number of entries of a map (0x80) or an array (0x90).
-    fn length(&mut self, kind: u8) -> Option<u8> {
-        match self.bytes()? {
-            [marker] if marker & 0xf0 == kind => Some(marker & 0x0f),
-            // A host that tells all it can has more than 15 metrics.
-            [0xde] if kind == 0x80 => u16::from_be_bytes(self.bytes()?).try_into().ok(),
-            _ => None,
-        }
-    }
-
-    /// Text of up to 31 bytes.
-    fn short_text(&mut self) -> Option<&'a str> {
-        let [marker] = self.bytes()?;
-        let length = (marker & 0xe0 == 0xa0).then_some(usize::from(marker & 0x1f))?;
-        let (text, rest) = self.0.split_at_checked(length)?;
-        self.0 = rest;
-        str::from_utf8(text).ok()
-    }
-
-    pub(crate) fn unsigned(&mut self) -> Option<u64> {
-        let [marker] = self.bytes()?;
-        Some(match marker {
-            ..0x80 => u64::from(marker),
-            0xcc => u64::from(u8::from_be_bytes(self.bytes()?)),
-            0xcd => u64::from(u16::from_be_bytes(self.bytes()?)),
-            0xce => u64::from(u32::from_be_bytes(self.bytes()?)),
-            0xcf => u64::from_be_bytes(self.bytes()?),
-            _ => return None,
-        })
-    }
-
-    pub(crate) fn small(&mut self) -> Option<u32> {
-        self.unsigned()?.try_into().ok()
-    }
-
-    pub(crate) fn finite(&mut self) -> Option<f64> {
-        self.literal(b"\xcb")?;
-        Some(f64::from_be_bytes(self.bytes()?)).filter(|number| number.is_finite())
-    }
-
-    pub(crate) fn rate(&mut self) -> Option<Bps> {
-        Bps::new(self.finite()?)
-    }
-
-    /// A metric that a later version has added.
-    fn later_metric(&mut self) -> Option<()> {
-        let name = self.short_text()?;
-        let is_later = METRICS.iter().all(|metric| metric.name != name);
-        let is_real = self.0.first() == Some(&0xcb);
-        let is_number = if is_real { self.finite().is_some() } else { self.unsigned().is_some() };
-        (is_later && is_number).then_some(())
-    }
-
-    /// The value of a field that may be absent, if any of the `left` fields may still come and it is this
-    /// one.
-    pub(crate) fn optional<T>(
-        &mut self,
-        left: &mut u8,
-        key: &[u8],
-        read: impl FnOnce(&mut Self) -> Option<T>,
-    ) -> Option<Option<T>> {
-        if *left == 0 || self.literal(key).is_none() {
-            return Some(None);
-        }
-        *left -= 1;
-        read(self).map(Some)
-    }
+/// Passes over a metric that a later version has added.
+fn later_metric(rest: &mut FieldReader<'_>) -> Option<()> {
+    let name = rest.short_text()?;
+    let is_later = METRICS.iter().all(|metric| metric.name != name);
+    let is_number = if rest.is_at_float() { rest.finite().is_some() } else { rest.unsigned().is_some() };
+    (is_later && is_number).then_some(())
 }
 
 #[cfg(test)]
@@ -211,7 +118,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::{NodeId, Report, encode, metrics::tests::whole_host};
+    use crate::{Bps, NodeId, Report, encode, metrics::tests::whole_host};
 
     /// All metrics, or those that a small machine has.
     fn host(seed: u64) -> Host {

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-use crate::{Bps, received::Rest};
+use crate::{Bps, field_reader::FieldReader};
 
 /// The value of any metric.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -26,7 +26,7 @@ pub(super) trait MetricType: Copy {
     fn from_value(value: MetricValue) -> Option<Self>;
 
     /// Reads it as [`crate::ReceivedReport`] does.
-    fn read(rest: &mut Rest<'_>) -> Option<Self>;
+    fn read(rest: &mut FieldReader<'_>) -> Option<Self>;
 }
 
 /// Sets a metric, unless its type has no such value.
@@ -69,7 +69,7 @@ impl MetricType for f64 {
         Some(value.as_f64()).filter(|value| value.is_finite())
     }
 
-    fn read(rest: &mut Rest<'_>) -> Option<Self> {
+    fn read(rest: &mut FieldReader<'_>) -> Option<Self> {
         rest.finite()
     }
 }
@@ -85,7 +85,7 @@ impl MetricType for Bps {
         Self::new(value.as_f64())
     }
 
-    fn read(rest: &mut Rest<'_>) -> Option<Self> {
+    fn read(rest: &mut FieldReader<'_>) -> Option<Self> {
         rest.rate()
     }
 }
@@ -104,7 +104,7 @@ impl MetricType for u64 {
         }
     }
 
-    fn read(rest: &mut Rest<'_>) -> Option<Self> {
+    fn read(rest: &mut FieldReader<'_>) -> Option<Self> {
         rest.unsigned()
     }
 }
@@ -120,7 +120,7 @@ impl MetricType for u32 {
         u64::from_value(value)?.try_into().ok()
     }
 
-    fn read(rest: &mut Rest<'_>) -> Option<Self> {
+    fn read(rest: &mut FieldReader<'_>) -> Option<Self> {
         rest.small()
     }
 }
