@@ -159,23 +159,26 @@ fn each_node(text: &mut Exposition, nodes: &[NodeJson]) {
 
 /// A family of its own for each host metric, in Prometheus' base units.
 fn host_metric(text: &mut Exposition, metric: &Metric, nodes: &[NodeJson]) {
-    let (of_unit, base_unit, help): (&str, &str, &str) = match metric.unit {
-        MetricUnit::Percent => ("percent", "ratio", ", 0 to 1"),
-        MetricUnit::Megahertz => ("mhz", "hertz", ""),
-        MetricUnit::BytesPerSecond => ("bps", "bytes_per_second", ""),
-        MetricUnit::Seconds => ("s", "seconds", ""),
-        MetricUnit::Celsius => ("c", "celsius", ""),
-        MetricUnit::Count | MetricUnit::Bytes | MetricUnit::TurnsPerMinute | MetricUnit::Load => ("", "", ""),
+    let (suffix, base_suffix, help) = match metric.unit {
+        MetricUnit::Percent => ("_percent", "_ratio", ", 0 to 1"),
+        MetricUnit::Megahertz => ("_mhz", "_hertz", ""),
+        MetricUnit::BytesPerSecond => ("_bps", "_bytes_per_second", ""),
+        MetricUnit::Seconds => ("_s", "_seconds", ""),
+        MetricUnit::Celsius => ("_c", "_celsius", ""),
+        // `_count` is reserved for histograms.
+        MetricUnit::Count => ("_count", "s", ""),
+        MetricUnit::Bytes | MetricUnit::TurnsPerMinute | MetricUnit::Load => ("", "", ""),
     };
-    let stem = metric.name.strip_suffix(of_unit).unwrap_or(metric.name);
+    let in_base_units = metric.name.strip_suffix(suffix).map(|stem| [stem, base_suffix].concat());
+    let name = in_base_units.unwrap_or_else(|| metric.name.to_owned());
     let (kind, total) = match metric.kind {
         MetricKind::Gauge => (Gauge, ""),
         MetricKind::Counter => (Counter, "_total"),
     };
-    let name = ["tidemap_node_", stem, base_unit, total].concat();
+    let name = ["tidemap_node_", &name, total].concat();
     let mut family = text.family(kind, &name, &[metric.help, help, "."].concat());
     for node in nodes {
-        // As with rates: what a silent node was like is nothing that it is like.
+        // The last reading of a silent node is not what it is like now: the series ends.
         let is_live = metric.kind == MetricKind::Counter || node.status == Status::Online;
         if let Some(value) = node.host.get(metric.id).filter(|_| is_live) {
             family.sample(&[("node", &node.name)], in_base_unit(metric.unit, value.as_f64()));

@@ -96,9 +96,11 @@ async fn every_metric_is_a_family_for_prometheus_in_its_base_unit() {
         let name = help.unwrap().split(' ').nth(2).unwrap();
         assert!(text.contains(&format!("\n{name}{{node=\"low\"}} ")), "{name}");
         assert_eq!(name.ends_with("_total"), metric.kind == MetricKind::Counter, "{name}");
+        assert!(["_count", "_sum", "_bucket"].iter().all(|reserved| !name.ends_with(reserved)), "{name}");
     }
     for sample in [
         "tidemap_node_cpu_ratio{node=\"a-high\"} 0.5",
+        "tidemap_node_cpus{node=\"low\"} 2",
         "tidemap_node_cpu_hertz{node=\"low\"} 2000000",
         "tidemap_node_memory_used_bytes{node=\"low\"} 2",
         "tidemap_node_disk_read_bytes_per_second{node=\"low\"} 2",
