@@ -81,9 +81,9 @@ pub fn identity(node: &NodeJson) -> Facts {
 pub fn host(node: &NodeJson) -> Facts {
     let mut facts = Facts::new();
     add(&mut facts, &HOST, node);
-    for (id, (label, unit)) in (0..).zip(ALONE) {
+    for (id, (label, unit)) in (0..).zip(&ALONE) {
         if let (false, Some(value)) = (label.is_empty(), node.host.get(id)) {
-            facts.push(vec![label.to_owned(), metric(unit, value.as_f64())]);
+            facts.push(vec![(*label).to_owned(), metric(*unit, value.as_f64())]);
         }
     }
     add(&mut facts, &HOST_LAST, node);

@@ -76,7 +76,7 @@ fn host(number: impl Fn(&str) -> Result<Option<f64>, Invalid>) -> Result<Host, I
         names
     };
     let mut host = Host::default();
-    for (id, name) in (0..).zip(NAMES) {
+    for (id, name) in (0..).zip(&NAMES) {
         if let Some(value) = number(name)?
             && !host.set(id, MetricValue::Real(value))
         {
