@@ -156,7 +156,7 @@ fn told(answer: &Message) -> String {
 #[tokio::test]
 async fn each_report_is_acknowledged_once_and_is_in_one_pack_byte_for_byte() {
     let mut scene = Scene::start().await;
-    scene.until("web-01", |told| told.contains("no stream takes packs")).await;
+    scene.until("web-01", |told| told.contains("no stream takes it")).await;
     scene.central.make_streams().await;
     scene.until("web-01", |told| told == "stored").await;
     let before = scene.central.logged().await.len();
