@@ -1,8 +1,9 @@
 //! What a sample costs, beside a bare read of two counters from sysfs.
 //!
-//! `cargo bench -p tidemap-agent --bench sample`. First the parts, as processor time of this thread: with everything warm,
-//! and `paced`, with caches that others have used meanwhile. Then the real thing: the agent's program, once a second
-//! against a real broker for a minute, with everything on; its processor time and memory are what the kernel says of it.
+//! `cargo bench -p tidemap-agent --bench sample`. First the parts, as processor time of this thread: with
+//! everything warm, and `paced`, with caches that others have used meanwhile. Then the real thing: the
+//! agent's program, once a second against a real broker for a minute, with everything on; its processor time
+//! and memory are what the kernel says of it.
 #![expect(clippy::unwrap_used, reason = "a bench that cannot go on has failed")]
 
 #[cfg(not(target_os = "linux"))]

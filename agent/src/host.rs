@@ -1,4 +1,5 @@
-//! Host metrics: processors, memory, disks, sensors, the system as a whole. One that cannot be read is absent.
+//! Host metrics: processors, memory, disks, sensors, the system as a whole. One that cannot be read is
+//! absent.
 
 #[cfg(not(target_os = "linux"))]
 mod elsewhere;

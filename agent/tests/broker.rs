@@ -1,4 +1,5 @@
-//! The publisher against a real nats-server: acknowledgements, outages, a broker that lost its disk, wrong credentials.
+//! The publisher against a real nats-server: acknowledgements, outages, a broker that lost its disk, wrong
+//! credentials.
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on has failed")]
 
 use std::{

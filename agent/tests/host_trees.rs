@@ -1,4 +1,5 @@
-//! Host metrics on made procfs and sysfs trees: each is there when its file is, and absent – never 0 – when it is not.
+//! Host metrics on made procfs and sysfs trees: each is there when its file is, and absent – never 0 – when
+//! it is not.
 #![cfg(target_os = "linux")]
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
@@ -68,8 +69,8 @@ impl Tree {
         AgentConfig::new(Cli::parse_from([&["agent", "--node", "made"], &roots[..]].concat()).agent).unwrap()
     }
 
-    /// The metrics two seconds after the first reading, in which the host was a quarter busy, used its disk and sent
-    /// again seven segments.
+    /// The metrics two seconds after the first reading, in which the host was a quarter busy, used its disk
+    /// and sent again seven segments.
     fn host(&self, spoiled: &str) -> Value {
         let mut metrics = HostMetrics::new(&self.config());
         if spoiled != "proc/stat" {

@@ -245,7 +245,8 @@ fn devices_count_on_whatever_bus_they_are() {
 #[test]
 fn masters_of_masters_count_their_devices_once() {
     let mut tree = Tree::new();
-    // Two bonds in a team, a VLAN on it, a bridge of the VLAN, a macvlan on the bridge, and a tunnel as way out.
+    // Two bonds in a team, a VLAN on it, a bridge of the VLAN, a macvlan on the bridge, and a tunnel as way
+    // out.
     for (bond, devices) in [("bond0", ["eno1", "eno2"]), ("bond1", ["eno3", "enx1"])] {
         tree.link(bond).kind(bond, "bond");
         for device in devices {

@@ -1,4 +1,5 @@
-//! Real traffic through real interfaces, in network namespaces of our own: a bridge with three containers behind it.
+//! Real traffic through real interfaces, in network namespaces of our own: a bridge with three containers
+//! behind it.
 //!
 //! Not run by the usual harness: this program is also what sends and receives inside the namespaces.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has failed")]
@@ -31,8 +32,8 @@ mod linux {
 
     const DATAGRAMS: u64 = 3_000;
     const PAYLOAD_BYTES: usize = 1_400;
-    /// With the headers of UDP (8) and IP (20), as a bridge counts what it receives. An interface that sends adds 14 of
-    /// Ethernet, which is 1 % less a hair; counters never hold preamble, checksum and gap.
+    /// With the headers of UDP (8) and IP (20), as a bridge counts what it receives. An interface that sends
+    /// adds 14 of Ethernet, which is 1 % less a hair; counters never hold preamble, checksum and gap.
     const DATAGRAM_BYTES: u64 = 1_428;
 
     /// Receives and forgets until standard input ends.
@@ -147,7 +148,8 @@ mod linux {
         }
     }
 
-    /// Four namespaces: a host with a bridge, and three containers with one end of a pair each. Removed on drop.
+    /// Four namespaces: a host with a bridge, and three containers with one end of a pair each. Removed on
+    /// drop.
     struct Lab {
         prefix: String,
     }

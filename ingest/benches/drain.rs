@@ -1,7 +1,7 @@
 //! How fast one worker drains a filled stream, beside a bare client that only counts: `cargo bench -p
-//! tidemap-ingest
-//! --bench drain`. Both read the same stream of the same broker in turns; the ratio is what counts. And how much memory the
-//! state of a fleet takes by itself. `-- NODES SAMPLES` measures one fleet instead of two.
+//! tidemap-ingest --bench drain`. Both read the same stream of the same broker in turns; the ratio is what
+//! counts. And how much memory the state of a fleet takes by itself. `-- NODES SAMPLES` measures one fleet
+//! instead of two.
 #![expect(clippy::unwrap_used, reason = "a benchmark that cannot go on has failed")]
 
 use std::{

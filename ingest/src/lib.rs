@@ -3,8 +3,8 @@
 //! Any number of workers share the partitions by leases (`leases`, held by `lease_manager`;
 //! `connection_watchdog` watches the worker's connections). Each owned partition is one task
 //! (`partition_task`): it reads the partition's stream (`log_reader`) into pure state (`replica`,
-//! `partition`, `node`, `window`, `dedup`, `packed_metadata`) with numbered `rows`, publishes what has changed
-//! (`chunks`), and writes checkpoints (`checkpoint`) for the next owner (`checkpoint_store`).
+//! `partition`, `node`, `window`, `dedup`, `packed_metadata`) with numbered `rows`, publishes what has
+//! changed (`chunks`), and writes checkpoints (`checkpoint`) for the next owner (`checkpoint_store`).
 
 mod agent_run;
 mod checkpoint;

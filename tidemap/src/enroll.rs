@@ -34,8 +34,8 @@ pub(crate) struct EnrollArgs {
     /// Let a relay in, which packs the reports of many nodes.
     #[arg(long, conflicts_with = "labels")]
     relay: bool,
-    /// Let the relay receive all reports at the server that this data folder is for, which needs no other part
-    /// of Tidemap.
+    /// Let the relay receive all reports at the server that this data folder is for, which needs no other
+    /// part of Tidemap.
     #[arg(long, requires = "relay", conflicts_with = "operator")]
     local: bool,
     /// A label, `key=value`, for the agent's line; may be repeated.

@@ -111,8 +111,8 @@ pub(crate) fn fetch(workspace: &Workspace, packages: &[&str]) -> Option<PathBuf>
     (fetched && fs::rename(&made, &folder).is_ok()).then_some(folder)
 }
 
-/// Where a nats-server is, as the program [`FIND_BROKER`] of this build finds it: it fetches one when there is
-/// none.
+/// Where a nats-server is, as the program [`FIND_BROKER`] of this build finds it: it fetches one when there
+/// is none.
 pub(crate) fn find_broker(workspace: &Workspace, built: &Artifacts) -> Result<PathBuf> {
     // Progress is on its standard error, the path alone on its standard output.
     let mut find = workspace.command(built.program(FIND_BROKER)?);

@@ -16,7 +16,8 @@ use crate::{
     json,
 };
 
-/// Groupings of one tick that are shared. There is no end of label keys, so further ones are made for each request.
+/// Groupings of one tick that are shared. There is no end of label keys, so further ones are made for each
+/// request.
 const SHARED: usize = 16;
 
 /// What nodes are put together by.

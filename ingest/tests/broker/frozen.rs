@@ -1,4 +1,5 @@
-//! The fleet is divided anew while a worker's process stands still, which nobody can tell from one that is dead.
+//! The fleet is divided anew while a worker's process stands still, which nobody can tell from one that is
+//! dead.
 
 use std::{
     path::Path,

@@ -122,7 +122,8 @@ impl Harness {
         (facts(self.truth.snapshot()), self.truth.stats().total_samples)
     }
 
-    /// What the workers know once they know as many samples as there were; as much as they know when they do not.
+    /// What the workers know once they know as many samples as there were; as much as they know when they do
+    /// not.
     pub(crate) async fn known(&self, partitions: u16) -> (Facts, u64) {
         let wanted = self.truth.stats().total_samples;
         let mut stats = self.client.subscribe(subject::ALL_STATS).await.unwrap();

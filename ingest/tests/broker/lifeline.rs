@@ -4,7 +4,8 @@ use futures_util::future::join_all;
 
 use crate::{harness::Harness, proxy::Proxy};
 
-/// By one it could keep its leases for good and read nothing, by one it would not be heard, and by one renew no lease.
+/// By one it could keep its leases for good and read nothing, by one it would not be heard, and by one renew
+/// no lease.
 #[tokio::test]
 async fn a_worker_finds_another_way_whichever_of_its_connections_leads_nowhere() {
     join_all(["data", "output", "leases"].map(goes_on_without)).await;

@@ -38,7 +38,8 @@ async fn the_next_owner_reads_just_what_came_instead_of_the_lost_end() {
     assert_eq!(harness.known(1).await, harness.truth());
     first.stop().await;
 
-    // The checkpoints were on the disk, and the numbers up to which they contain the log are given to other messages.
+    // The checkpoints were on the disk, and the numbers up to which they contain the log are given to other
+    // messages.
     on_disk.lose_the_rest(&mut harness).await;
     report_runs(&mut harness, 15..22).await;
     let second = harness.worker(1);

@@ -41,7 +41,8 @@ impl Proxy {
         Self::start_counting(harness, None, "").await
     }
 
-    /// A proxy that lets through so many requests in which these words stand, and nothing after the last of them.
+    /// A proxy that lets through so many requests in which these words stand, and nothing after the last of
+    /// them.
     pub(crate) async fn until(harness: &Harness, counted: &'static str, most: usize) -> Self {
         Self::start_counting(harness, Some(most), counted).await
     }

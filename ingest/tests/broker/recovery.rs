@@ -46,7 +46,8 @@ async fn who_was_forgotten_stays_forgotten_although_the_log_remembers() {
     let snapshot_of_all = harness.settled(8).await;
     assert_eq!(snapshot_of_all, expected);
     second.stop().await;
-    // Nothing has come meanwhile, so the third owner finds what the second one kept without having read anything.
+    // Nothing has come meanwhile, so the third owner finds what the second one kept without having read
+    // anything.
     let third = harness.worker(8);
     assert_eq!(harness.settled(8).await, expected);
     third.stop().await;
@@ -68,7 +69,8 @@ async fn an_owner_that_was_replaced_cannot_write_over_its_successor() {
     };
     let stream = streams::name(PartitionCount::default().of(slot));
     let before = load_checkpoints(&harness.js, &stream, &Content::Closed, &[slot]).await.unwrap();
-    // The owner of epoch 5 has written, was frozen, and was replaced by the one of epoch 6, who has written too.
+    // The owner of epoch 5 has written, was frozen, and was replaced by the one of epoch 6, who has written
+    // too.
     assert_eq!(writes(5, before.revisions).await.unwrap(), 0);
     let frozen = load_checkpoints(&harness.js, &stream, &Content::Closed, &[slot]).await.unwrap();
     assert_eq!(writes(6, frozen.revisions.clone()).await.unwrap(), 0);

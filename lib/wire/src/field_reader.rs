@@ -1,4 +1,5 @@
-//! MessagePack whose fields are expected in one order: each is read where it should be, and never searched for.
+//! MessagePack whose fields are expected in one order: each is read where it should be, and never searched
+//! for.
 
 use crate::Bps;
 

@@ -8,8 +8,8 @@
 //! * ingest publishes [`Delta`]s, [`PartitionStats`] and [`Event`]s, and answers [`SnapshotRequest`]s;
 //! * the API speaks JSON: [`http`] holds its answers, [`stream`] the events of its event stream.
 //!
-//! [`METRICS`] is the registry of host metrics, from which [`Host`] and all that depends on it follow. [`timing`]
-//! holds the times on which several processes rely.
+//! [`METRICS`] is the registry of host metrics, from which [`Host`] and all that depends on it follow.
+//! [`timing`] holds the times on which several processes rely.
 //!
 //! Messages on the broker are MessagePack maps with named fields. A receiver ignores unknown fields, and
 //! every field added later has a default, so old and new versions can talk. "Not known" is an absent field,

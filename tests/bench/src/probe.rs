@@ -1,7 +1,7 @@
 //! From a sample to the event that tells it: nodes that the bench itself plays, among a fleet.
 //!
-//! Each sample carries a label of its own beside new rates. The label is in the delta in words, so that the time can be
-//! taken whatever the coding of rows is.
+//! Each sample carries a label of its own beside new rates. The label is in the delta in words, so that the
+//! time can be taken whatever the coding of rows is.
 
 use std::{
     collections::{BTreeMap, HashMap},

@@ -1,5 +1,5 @@
-//! A reader of `/api/stream` that costs next to nothing: the API sends each frame as one chunk, of which only the
-//! beginning is looked at unless more is asked for.
+//! A reader of `/api/stream` that costs next to nothing: the API sends each frame as one chunk, of which only
+//! the beginning is looked at unless more is asked for.
 
 use std::net::SocketAddr;
 

@@ -1,4 +1,5 @@
-//! Scenarios: a fleet whose acknowledged samples are written down, a fault, and an oracle that judges what became of it.
+//! Scenarios: a fleet whose acknowledged samples are written down, a fault, and an oracle that judges what
+//! became of it.
 
 pub mod oracle;
 pub mod scenario;

@@ -1,14 +1,15 @@
 //! What `/api/nodes` must say, computed from the simulator's ack log alone.
 //!
-//! Deliberately simple and with nothing of ingest's in it: every sample is kept, sums are integers, and the one division
-//! is rounded by integer arithmetic too. Its rules are those of the design:
+//! Deliberately simple and with nothing of ingest's in it: every sample is kept, sums are integers, and the
+//! one division is rounded by integer arithmetic too. Its rules are those of the design:
 //!
 //! * a sample is known by node, run (`boot`) and `seq`; a second one with the same three is a duplicate;
-//! * a sample's bytes and the time that it covers count, whole, in the bucket in which the host's clock stood when it
-//!   was read: 1 s buckets for the averages of 10 s and 1 m, 15 s buckets for those of 5 m and 15 m;
+//! * a sample's bytes and the time that it covers count, whole, in the bucket in which the host's clock stood
+//!   when it was read: 1 s buckets for the averages of 10 s and 1 m, 15 s buckets for those of 5 m and 15 m;
 //! * one that covers more than 65,535 ms is a gap: it counts neither bytes nor time;
-//! * windows end with the newest bucket that a sample is in; but when a sample, in the order in which the host took
-//!   them, lies beyond the 15 minutes before that, the clock was put back and the windows begin anew with it;
+//! * windows end with the newest bucket that a sample is in; but when a sample, in the order in which the
+//!   host took them, lies beyond the 15 minutes before that, the clock was put back and the windows begin
+//!   anew with it;
 //! * totals add up what each run has counted.
 //!
 //! The API rounds nothing here: an average is the f64 that is nearest to the exact quotient.
@@ -68,8 +69,8 @@ fn expect_node(acknowledged: &[&Sample]) -> Expected {
     }
 }
 
-/// Each sample once, in the order in which the host took them: run after run, by number. A run begins before another
-/// when something of it was acknowledged before.
+/// Each sample once, in the order in which the host took them: run after run, by number. A run begins before
+/// another when something of it was acknowledged before.
 fn in_order<'a>(acknowledged: &[&'a Sample]) -> Vec<&'a Sample> {
     let mut runs: Vec<u64> = Vec::new();
     let mut by_number: BTreeMap<(usize, u64), &Sample> = BTreeMap::new();

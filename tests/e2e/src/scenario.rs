@@ -31,7 +31,8 @@ pub use verdict::Verdict;
 /// A worker that dies or falls silent is replaced within this time.
 pub const TAKEOVER: Duration = Duration::from_secs(8);
 
-/// The same when the broker was away too: everybody finds it again within 10 s, and only then can leases be judged.
+/// The same when the broker was away too: everybody finds it again within 10 s, and only then can leases be
+/// judged.
 pub const TAKEOVER_AFTER_OUTAGE: Duration = Duration::from_secs(20);
 
 /// Workers find a broker again within 10 s, a lost lease takes 5 s more, and the machine may be busy.
@@ -71,7 +72,8 @@ pub struct Scenario {
 }
 
 impl Scenario {
-    /// Starts workers and an api at the broker at `url`, and waits until they share the partitions and all are served.
+    /// Starts workers and an api at the broker at `url`, and waits until they share the partitions and all
+    /// are served.
     ///
     /// # Errors
     ///
@@ -249,9 +251,9 @@ impl Scenario {
         Ok(fleet)
     }
 
-    /// Waits until the whole pipeline works again, of which what was known before this call is no proof: every
-    /// partition's owner has spoken since, and of every node a sample that was stored since has reached the api. The
-    /// fleet, if there is one, must be reporting.
+    /// Waits until the whole pipeline works again, of which what was known before this call is no proof:
+    /// every partition's owner has spoken since, and of every node a sample that was stored since has reached
+    /// the api. The fleet, if there is one, must be reporting.
     ///
     /// # Errors
     ///
@@ -318,8 +320,8 @@ impl Scenario {
         self.judge().await
     }
 
-    /// Waits until everything that the broker has is applied, and holds against the oracle what the api says, and then
-    /// what the workers leave behind when they are asked to end. Prints the verdict in a line.
+    /// Waits until everything that the broker has is applied, and holds against the oracle what the api says,
+    /// and then what the workers leave behind when they are asked to end. Prints the verdict in a line.
     ///
     /// # Errors
     ///

@@ -69,7 +69,8 @@ impl TestBroker {
         Ok(self.server.restart().await?)
     }
 
-    /// Starts a simulated fleet, and returns when all of it is known to the api at `api_url` and most are online.
+    /// Starts a simulated fleet, and returns when all of it is known to the api at `api_url` and most are
+    /// online.
     ///
     /// # Errors
     ///

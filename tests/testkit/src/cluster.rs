@@ -1,4 +1,5 @@
-//! A broker of three servers, as a fleet that must not stop would have: with the configuration of `deploy/cluster`.
+//! A broker of three servers, as a fleet that must not stop would have: with the configuration of
+//! `deploy/cluster`.
 
 mod edge;
 mod server;

@@ -83,8 +83,8 @@ impl Counters {
         Ok(Counts { server: self.ask("VARZ").await?, jetstream: self.ask("JSZ").await? })
     }
 
-    /// What the broker's heap holds that is in use, in bytes: garbage, and what it keeps of the operating system's
-    /// memory for later, are not in it.
+    /// What the broker's heap holds that is in use, in bytes: garbage, and what it keeps of the operating
+    /// system's memory for later, are not in it.
     ///
     /// # Errors
     ///

@@ -1,5 +1,5 @@
-//! A server with the page and a made-up fleet, which fails in the ways that it is told to: what the real services do
-//! only by accident.
+//! A server with the page and a made-up fleet, which fails in the ways that it is told to: what the real
+//! services do only by accident.
 
 mod detail;
 mod fleet;

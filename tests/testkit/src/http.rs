@@ -112,7 +112,8 @@ pub fn events(url: String, last_event_id: Option<String>) -> mpsc::Receiver<Even
     events_with_retry(url, last_event_id, Arc::default())
 }
 
-/// The same, which notes after how many milliseconds the server wants to be asked again once the stream has ended.
+/// The same, which notes after how many milliseconds the server wants to be asked again once the stream has
+/// ended.
 pub fn events_with_retry(
     url: String,
     last_event_id: Option<String>,

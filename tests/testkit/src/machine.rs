@@ -1,7 +1,8 @@
 //! How slow this machine is now: bounds of time are written for one of usual speed with nothing else to do.
 //!
-//! A fixed loop is measured once per process, by the clock on the wall: a slow processor and other programs' load count
-//! alike. It is measured again before a wait is given up, and the slowest measurement holds from then on.
+//! A fixed loop is measured once per process, by the clock on the wall: a slow processor and other programs'
+//! load count alike. It is measured again before a wait is given up, and the slowest measurement holds from
+//! then on.
 
 use std::{
     hint::black_box,
@@ -17,7 +18,8 @@ use tokio::{
     time::{Instant, sleep},
 };
 
-/// Steps of the loop, and what they take in a debug build on a processor of usual speed that does nothing else.
+/// Steps of the loop, and what they take in a debug build on a processor of usual speed that does nothing
+/// else.
 const STEPS: u64 = 4_000_000;
 const USUAL: Duration = Duration::from_millis(40);
 /// The loop is measured so often, and the median holds: a single round may meet an interrupt.
@@ -28,8 +30,8 @@ const HIGHEST_FACTOR: f64 = 10.0;
 /// How often [`StallWatch`] looks whether it runs.
 const BLINK: Duration = Duration::from_millis(20);
 
-/// The highest factor measured until now, as the bits of an `f64`; 0 as long as nothing was measured. Positive numbers
-/// are in the order of their bits.
+/// The highest factor measured until now, as the bits of an `f64`; 0 as long as nothing was measured.
+/// Positive numbers are in the order of their bits.
 static FACTOR: AtomicU64 = AtomicU64::new(0);
 
 /// How many times longer than usual work takes on this machine: 1 or more.

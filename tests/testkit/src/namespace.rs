@@ -31,7 +31,8 @@ impl Namespace {
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         // Link names have 15 characters at most.
         let name = format!("tm{process}x{number}");
-        // A network for documentation and tests, cut by process and number so that test processes do not meet.
+        // A network for documentation and tests, cut by process and number so that test processes do not
+        // meet.
         let net = (process as u8).wrapping_add(number).wrapping_mul(4);
         let third = (process >> 8) as u8 % 2;
         let address = |last| Ipv4Addr::new(198, 18 + third, net, last);
@@ -64,7 +65,8 @@ impl Namespace {
 
 impl Drop for Namespace {
     fn drop(&mut self) {
-        // The link goes with its namespace. A failure here has nobody left to tell but the next look at `ip netns`.
+        // The link goes with its namespace. A failure here has nobody left to tell but the next look at `ip
+        // netns`.
         if let Err(error) = ip(&["netns", "del", &self.name]) {
             eprintln!("{error:#}");
         }

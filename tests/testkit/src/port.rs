@@ -4,8 +4,8 @@ use std::net::TcpListener;
 
 use anyhow::ensure;
 
-/// Finds free ports for servers that must know each other's before they start, and that keep theirs while they are away:
-/// they lie where the operating system takes none for its own connections.
+/// Finds free ports for servers that must know each other's before they start, and that keep theirs while
+/// they are away: they lie where the operating system takes none for its own connections.
 ///
 /// # Errors
 ///

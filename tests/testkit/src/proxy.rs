@@ -36,8 +36,8 @@ impl Proxy {
         format!("nats://{}", self.address)
     }
 
-    /// From now on nothing comes through, and nobody is told. What was under way arrives after the healing, as a
-    /// network's resends would.
+    /// From now on nothing comes through, and nobody is told. What was under way arrives after the healing,
+    /// as a network's resends would.
     pub fn cut(&self) {
         self.cut.send_replace(true);
     }

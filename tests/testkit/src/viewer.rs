@@ -55,8 +55,8 @@ impl Viewer {
         Self::start_among(vec![api_url.to_owned()])
     }
 
-    /// Begins to read at the first of several apis. When that one ends the stream, it waits as a browser does, and goes
-    /// on at the next one.
+    /// Begins to read at the first of several apis. When that one ends the stream, it waits as a browser
+    /// does, and goes on at the next one.
     pub fn start_among(api_urls: Vec<String>) -> Self {
         let page = Arc::new(Mutex::new(Page::default()));
         let mut reading = JoinSet::new();
@@ -69,8 +69,8 @@ impl Viewer {
         self.page.lock().unwrap_or_else(PoisonError::into_inner).snapshots
     }
 
-    /// Waits until rates of every partition's nodes have moved once more, and returns the longest time for which those of
-    /// any had not, since this was asked before.
+    /// Waits until rates of every partition's nodes have moved once more, and returns the longest time for
+    /// which those of any had not, since this was asked before.
     ///
     /// # Errors
     ///

@@ -14,8 +14,8 @@ const POLL_INTERVAL: Duration = Duration::from_millis(50);
 ///
 /// # Errors
 ///
-/// The last error of `poll`, when `bound` has passed: as [`machine::scaled`] stretches it, and without the time for which
-/// this process did not run.
+/// The last error of `poll`, when `bound` has passed: as [`machine::scaled`] stretches it, and without the
+/// time for which this process did not run.
 pub async fn eventually<T, F>(bound: Duration, mut poll: impl FnMut() -> F) -> anyhow::Result<T>
 where
     F: Future<Output = anyhow::Result<T>>,

@@ -1,4 +1,5 @@
-//! What a reader of the bus notices of a fault: for how long partitions say nothing, and who speaks out of turn.
+//! What a reader of the bus notices of a fault: for how long partitions say nothing, and who speaks out of
+//! turn.
 
 use std::{
     collections::BTreeMap,
@@ -110,7 +111,8 @@ impl Seen {
         self.newest().values().map(|stats| stats.total_samples).sum()
     }
 
-    /// The partitions whose owner has not spoken since; all of the default number of them, when nobody ever has.
+    /// The partitions whose owner has not spoken since; all of the default number of them, when nobody ever
+    /// has.
     pub fn silent_since(&self, then: Instant) -> Vec<u16> {
         let partitions = PartitionCount::default().all().map(Partition::get);
         let has_spoken = |k: &u16| self.partitions.get(k).is_some_and(|held| held.heard_at > then);

@@ -80,8 +80,8 @@ impl System {
 }
 
 impl CountSinceStart {
-    /// Takes a reading; `None` when there is none. The count never falls: after a reset nobody knows what was counted
-    /// just before it.
+    /// Takes a reading; `None` when there is none. The count never falls: after a reset nobody knows what was
+    /// counted just before it.
     fn read(&mut self, now: Option<u64>) -> Option<u64> {
         let now = now?;
         let before = self.before.replace(now).unwrap_or(now);
@@ -90,7 +90,8 @@ impl CountSinceStart {
     }
 }
 
-/// `/proc/net/snmp`: the TCP segments that were sent again. Each protocol has a line of names and one of values.
+/// `/proc/net/snmp`: the TCP segments that were sent again. Each protocol has a line of names and one of
+/// values.
 fn retransmits(snmp: &str) -> Option<u64> {
     let mut lines = snmp.lines().filter_map(|line| line.strip_prefix("Tcp: "));
     let (names, values) = (lines.next()?, lines.next()?);

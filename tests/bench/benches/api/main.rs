@@ -1,8 +1,8 @@
 //! What the API does for how much: `cargo xtask bench api`.
 //!
-//! Real processes around a real broker. What is compared is measured in turns, in one run, by the same client; goals
-//! stand beside the figures, and a missed one makes the exit code 1. `-- --quick` measures shorter. All of it shares
-//! this machine's cores, this client included.
+//! Real processes around a real broker. What is compared is measured in turns, in one run, by the same
+//! client; goals stand beside the figures, and a missed one makes the exit code 1. `-- --quick` measures
+//! shorter. All of it shares this machine's cores, this client included.
 #![expect(clippy::unwrap_used, reason = "a benchmark that cannot go on has failed")]
 
 mod audience;
@@ -33,8 +33,8 @@ const NODES_OF_MANY: u32 = 1_000;
 /// Connections that ask for a large body, and for a small one.
 const LARGE_CONNECTIONS: usize = 8;
 const SMALL_CONNECTIONS: usize = 64;
-/// Lists that nobody reads, 1,600 MB of them, and the megabytes that the API may take: its room for lists, and at most as
-/// much again for those that are being made and for what its allocator keeps.
+/// Lists that nobody reads, 1,600 MB of them, and the megabytes that the API may take: its room for lists,
+/// and at most as much again for those that are being made and for what its allocator keeps.
 const UNREAD: usize = 100;
 const UNREAD_MB: f64 = 1_000.0;
 

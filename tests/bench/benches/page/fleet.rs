@@ -37,7 +37,8 @@ impl Fleet {
         self.event("snapshot", &SnapshotEvent { v: VERSION, at_ms: clock::unix_ms(), nodes })
     }
 
-    /// A delta that names every node's rates, and the totals after it, as each second of a busy fleet brings them.
+    /// A delta that names every node's rates, and the totals after it, as each second of a busy fleet brings
+    /// them.
     pub(crate) fn tick(&mut self) -> Result<Vec<u8>> {
         let delta = self.delta();
         self.told(&delta)

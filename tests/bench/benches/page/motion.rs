@@ -62,8 +62,8 @@ async fn left_alone(plan: &Plan, browser: &Browser, table: &mut Table) -> anyhow
     Ok(())
 }
 
-/// A drag to and fro, one move of the pointer a frame, as a browser hands them on. A real pointer of the driver's moves
-/// about thirty times a second, which would say how fast the driver is.
+/// A drag to and fro, one move of the pointer a frame, as a browser hands them on. A real pointer of the
+/// driver's moves about thirty times a second, which would say how fast the driver is.
 const DRAG: &str = "
     const [ms, done] = arguments, stage = document.querySelector('.map-stage'), box = stage.getBoundingClientRect();
     const point = (kind, x, y) => stage.dispatchEvent(new PointerEvent(kind, {

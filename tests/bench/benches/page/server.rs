@@ -1,4 +1,5 @@
-//! A server that says what it is told to: the page's files, and one event stream, as fast as the page hears it.
+//! A server that says what it is told to: the page's files, and one event stream, as fast as the page hears
+//! it.
 
 use std::{
     path::{Path, PathBuf},

@@ -1,5 +1,6 @@
-//! Where it ends, and what is short then. A ceiling is told, with the ratio to what the bare broker reaches; it is no goal
-//! to be missed, because a machine has the one that it has. What must be carried is in the goals of `fleets`.
+//! Where it ends, and what is short then. A ceiling is told, with the ratio to what the bare broker reaches;
+//! it is no goal to be missed, because a machine has the one that it has. What must be carried is in the
+//! goals of `fleets`.
 
 use tokio::time::sleep;
 
@@ -12,8 +13,8 @@ use crate::{
     watch::{PROCESSES, Seen, watch},
 };
 
-/// What the bare broker reaches with single messages that go the same way. A pack goes as one, however many reports it
-/// holds, so for packs this says what they gain.
+/// What the bare broker reaches with single messages that go the same way. A pack goes as one, however many
+/// reports it holds, so for packs this says what they gain.
 fn bare(way: Way, limits: &Limits) -> (&'static str, f64) {
     match way {
         Way::Acknowledged => {
@@ -24,7 +25,8 @@ fn bare(way: Way, limits: &Limits) -> (&'static str, f64) {
     }
 }
 
-/// The fleet of the headline without relays and without waiting for acknowledgements: more than a broker takes.
+/// The fleet of the headline without relays and without waiting for acknowledgements: more than a broker
+/// takes.
 pub(crate) async fn single_reports(plan: &Plan, limits: &Limits, table: &mut Table) -> anyhow::Result<()> {
     let way = Way::Unanswered;
     eprintln!("{MANY} nodes, {}", way.name());

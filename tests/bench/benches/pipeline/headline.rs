@@ -76,8 +76,8 @@ fn note_processes(seen: &Seen, table: &mut Table) {
     table.note(what, slope(&by_message), "bytes", Goal::None);
 }
 
-/// Notes how a memory was at the start, in the middle and at the end, and whether it grew in the second half. `of` tells
-/// when a look was, in minutes, and what it saw, in MB.
+/// Notes how a memory was at the start, in the middle and at the end, and whether it grew in the second half.
+/// `of` tells when a look was, in minutes, and what it saw, in MB.
 fn note_memory(
     name: &str,
     seen: &Seen,

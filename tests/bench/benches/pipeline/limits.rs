@@ -1,4 +1,5 @@
-//! What a bare client and the same broker reach with messages of the size of a report, and nothing of Tidemap's.
+//! What a bare client and the same broker reach with messages of the size of a report, and nothing of
+//! Tidemap's.
 
 use std::time::Duration;
 
@@ -109,8 +110,8 @@ async fn publish_and_subscribe(broker: &TestBroker, client: &Client, messages: u
     Ok(messages as f64 / begun.elapsed().as_secs_f64())
 }
 
-/// Until the stream holds all that it will: a server that gets more than it can store drops the rest without a word, and
-/// what it has stored by then counts.
+/// Until the stream holds all that it will: a server that gets more than it can store drops the rest without
+/// a word, and what it has stored by then counts.
 async fn capture(
     js: &jetstream::Context,
     stream: &str,

@@ -1,13 +1,13 @@
 //! How much the whole pipeline carries: `cargo xtask bench pipeline`, and `cargo xtask bench headline`.
 //!
-//! Real processes around a real broker: simulator, nats-server, one worker, one API. What the bare broker reaches is
-//! measured first in the same run. All of it shares this machine's cores. Goals stand beside the figures, and a missed
-//! one makes the exit code 1. Where it ends is told as a ceiling, with what was short and the ratio to the bare broker: a
-//! machine has the ceiling that it has. `-- --quick` measures for a shorter time; `-- headline --minutes N` puts the fleet of
-//! the headline to the test for so long.
+//! Real processes around a real broker: simulator, nats-server, one worker, one API. What the bare broker
+//! reaches is measured first in the same run. All of it shares this machine's cores. Goals stand beside the
+//! figures, and a missed one makes the exit code 1. Where it ends is told as a ceiling, with what was short
+//! and the ratio to the bare broker: a machine has the ceiling that it has. `-- --quick` measures for a
+//! shorter time; `-- headline --minutes N` puts the fleet of the headline to the test for so long.
 //!
-//! The broker's log lies in the folder for temporary files, `$TMPDIR`: it takes about 25 MB a second at 100,000 nodes,
-//! for ten minutes at most.
+//! The broker's log lies in the folder for temporary files, `$TMPDIR`: it takes about 25 MB a second at
+//! 100,000 nodes, for ten minutes at most.
 #![expect(clippy::unwrap_used, reason = "a benchmark that cannot go on has failed")]
 
 mod ceiling;
@@ -144,8 +144,8 @@ async fn fleets(plan: &Plan, limits: &Limits, table: &mut Table) -> anyhow::Resu
     Ok(())
 }
 
-/// Notes what was seen of a fleet. One of which so many samples a second are `expected` must be carried; another shows
-/// how much can be.
+/// Notes what was seen of a fleet. One of which so many samples a second are `expected` must be carried;
+/// another shows how much can be.
 fn note_seen(seen: &Seen, expected: Option<f64>, what: &impl Fn(&str) -> String, table: &mut Table) {
     let is = |goal: Goal| if expected.is_some() { goal } else { Goal::Ceiling };
     let least = expected.map_or(Goal::Ceiling, |expected| Goal::AtLeast(expected * REPORTING));

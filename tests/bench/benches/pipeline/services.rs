@@ -114,7 +114,8 @@ impl Services {
         Ok(Fleet { process, before })
     }
 
-    /// Ends a fleet, waits until all that it has said is applied, and counts. Others have said so many `besides`.
+    /// Ends a fleet, waits until all that it has said is applied, and counts. Others have said so many
+    /// `besides`.
     pub(crate) async fn settle(&self, mut fleet: Fleet, besides: u64) -> anyhow::Result<Account> {
         let ended = fleet.process.terminate().await?;
         let log = fleet.process.log();

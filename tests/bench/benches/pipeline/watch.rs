@@ -73,7 +73,8 @@ pub(crate) async fn watch(services: &Services, fleet: &Fleet, lasting: Duration)
     while begun.elapsed() < lasting {
         period.tick().await;
         let at_s = begun.elapsed().as_secs_f64();
-        // An answer that does not come says something about one second, and is counted; the other seconds count no less.
+        // An answer that does not come says something about one second, and is counted; the other seconds
+        // count no less.
         let mut missed = |error: &anyhow::Error| {
             eprintln!("  at {at_s:.0} s: {error:#}");
             failed += 1;

@@ -1,9 +1,9 @@
 //! The pipeline under one fault after the other, for as long as one likes: `cargo xtask soak --minutes N`.
 //!
-//! Three workers (one of them behind a network that can be cut), an API, a broker and a fleet whose acknowledged samples
-//! are written down. Every few seconds the memory of each process is read; at the end the oracle judges, and the
-//! broker's own counters must be back where they began. The faults follow from a seed, which is printed: `--seed S`
-//! repeats them.
+//! Three workers (one of them behind a network that can be cut), an API, a broker and a fleet whose
+//! acknowledged samples are written down. Every few seconds the memory of each process is read; at the end
+//! the oracle judges, and the broker's own counters must be back where they began. The faults follow from a
+//! seed, which is printed: `--seed S` repeats them.
 #![expect(clippy::unwrap_used, reason = "a soak that cannot go on has failed")]
 
 mod faults;

@@ -13,15 +13,15 @@ const SETTLING_S: f64 = 60.0;
 const SHORTEST_S: f64 = 60.0;
 /// What may be added in the long run.
 const MB_PER_HOUR: f64 = 12.0;
-/// What may come and go between two medians: an allocator's and a collector's breath, and windows of 15 minutes that fill.
-/// In three minutes a worker's went down by 1.6.
+/// What may come and go between two medians: an allocator's and a collector's breath, and windows of 15
+/// minutes that fill. In three minutes a worker's went down by 1.6.
 const BREATH_MB: f64 = 3.0;
 
 /// What nats-server's heap has in use.
 pub(crate) const BROKER_HEAP: &str = "its live heap";
-/// What decides nothing and is told all the same. The simulator keeps ten minutes of samples, as agents do, and is no
-/// service. What nats-server has resident is mostly garbage that it has not collected yet, and room for more: of that
-/// process its live heap is judged.
+/// What decides nothing and is told all the same. The simulator keeps ten minutes of samples, as agents do,
+/// and is no service. What nats-server has resident is mostly garbage that it has not collected yet, and room
+/// for more: of that process its live heap is judged.
 const UNBOUNDED: [&str; 2] = ["simulator", "nats-server"];
 
 /// What was seen of each process.
@@ -32,8 +32,9 @@ pub(crate) struct Memory {
 
 /// How far the memory of one process has come.
 struct Growth {
-    /// The medians of the second and the last quarter, in MB. A straight line through all points follows the few that lie
-    /// far out, which is where a short run has its noise; and the first quarter still has to do with how it began.
+    /// The medians of the second and the last quarter, in MB. A straight line through all points follows the
+    /// few that lie far out, which is where a short run has its noise; and the first quarter still has to do
+    /// with how it began.
     from: f64,
     to: f64,
     /// Between the middles of the two.
@@ -54,7 +55,8 @@ impl Memory {
         self.series.entry(part).or_default().push((at.as_secs_f64(), bytes as f64 / 1e6));
     }
 
-    /// Prints the growth of each process that lived long enough for one. Returns whether all are within their bound.
+    /// Prints the growth of each process that lived long enough for one. Returns whether all are within their
+    /// bound.
     pub(crate) fn print(&self) -> bool {
         let (mut is_flat, mut judged) = (true, BTreeSet::new());
         for ((pid, process), series) in &self.series {

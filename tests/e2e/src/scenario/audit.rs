@@ -1,5 +1,6 @@
-//! What the workers have written down in the end, held against what was acknowledged: sample by sample, each node for
-//! itself. A sum over the fleet would not do: one node's loss would hide behind what another was counted double.
+//! What the workers have written down in the end, held against what was acknowledged: sample by sample, each
+//! node for itself. A sum over the fleet would not do: one node's loss would hide behind what another was
+//! counted double.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -22,7 +23,8 @@ pub type Kept = BTreeMap<String, (NodeId, Node)>;
 pub struct Audit {
     /// Samples that the nodes contain.
     pub applied: u64,
-    /// Samples that a node has seen when no window of it reached back to them any more: they count in totals only.
+    /// Samples that a node has seen when no window of it reached back to them any more: they count in totals
+    /// only.
     pub late: u64,
     /// Acknowledged samples that a node has never seen, by node and run. Not there when there are none.
     pub missing: BTreeMap<(String, u64), u64>,

@@ -1,5 +1,5 @@
-//! What an owner that was replaced might yet say and write. A worker that wakes sees that its lease is old and is silent,
-//! so that nothing depends on this we speak and write for it.
+//! What an owner that was replaced might yet say and write. A worker that wakes sees that its lease is old
+//! and is silent, so that nothing depends on this we speak and write for it.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -33,8 +33,8 @@ impl Scenario {
         self.watch.seen().epochs()
     }
 
-    /// Says once more, as late as can be, what owners said last that have been outranked since, and what they might
-    /// have gone on to say. Returns once the api has counted as many refusals.
+    /// Says once more, as late as can be, what owners said last that have been outranked since, and what they
+    /// might have gone on to say. Returns once the api has counted as many refusals.
     ///
     /// # Errors
     ///
@@ -60,8 +60,8 @@ impl Scenario {
         .await
     }
 
-    /// Repeats for a while the last totals of owners that have been outranked since `before` and own nothing any more, as
-    /// if they were new.
+    /// Repeats for a while the last totals of owners that have been outranked since `before` and own nothing
+    /// any more, as if they were new.
     ///
     /// # Errors
     ///
@@ -87,8 +87,8 @@ impl Scenario {
         Ok(())
     }
 
-    /// Writes checkpoints, in which there is nothing, under the epochs of owners that have been outranked since `before`,
-    /// over those that their successors have written.
+    /// Writes checkpoints, in which there is nothing, under the epochs of owners that have been outranked
+    /// since `before`, over those that their successors have written.
     ///
     /// # Errors
     ///

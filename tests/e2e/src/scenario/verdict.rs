@@ -63,8 +63,8 @@ impl Verdict {
         }
     }
 
-    /// Fails unless each sample that was acknowledged was applied, and once; every average and total is right; the api
-    /// never went back; and no partition was silent for longer than `longest_pause`.
+    /// Fails unless each sample that was acknowledged was applied, and once; every average and total is
+    /// right; the api never went back; and no partition was silent for longer than `longest_pause`.
     ///
     /// # Panics
     ///

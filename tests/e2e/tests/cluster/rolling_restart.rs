@@ -1,5 +1,6 @@
-//! Everything is restarted, one after the other, while people look: nothing that was acknowledged is missing, and the page
-//! hardly stands still. Prints for how long, for each step. `TIDEMAP_ROUNDS=3` restarts the three servers so often.
+//! Everything is restarted, one after the other, while people look: nothing that was acknowledged is missing,
+//! and the page hardly stands still. Prints for how long, for each step. `TIDEMAP_ROUNDS=3` restarts the
+//! three servers so often.
 
 use std::time::Duration;
 

@@ -1,4 +1,5 @@
-//! Three servers with three copies of each stream: any one of them may go, and nothing that was acknowledged is missing.
+//! Three servers with three copies of each stream: any one of them may go, and nothing that was acknowledged
+//! is missing.
 
 use tidemap_e2e::scenario::{Scenario, TAKEOVER_AFTER_OUTAGE, endure, lasting};
 use tidemap_testkit::cluster::{Edge, TestCluster};

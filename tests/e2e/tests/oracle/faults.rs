@@ -1,6 +1,8 @@
-//! Whatever breaks: every average and every total is what the oracle says, and nothing that was acknowledged is missing.
+//! Whatever breaks: every average and every total is what the oracle says, and nothing that was acknowledged
+//! is missing.
 //!
-//! Each test prints its verdict in one line. `TIDEMAP_LONG=1` makes the faults as long as they are in practice.
+//! Each test prints its verdict in one line. `TIDEMAP_LONG=1` makes the faults as long as they are in
+//! practice.
 
 use std::time::Duration;
 
@@ -62,8 +64,8 @@ async fn a_worker_that_froze_and_wakes_is_outranked() {
     if is_long() {
         endure(Duration::from_secs(50)).await;
     }
-    // A worker that wakes sees that its lease is old, and says nothing. So that nothing depends on this, we say and write
-    // for it what it could have.
+    // A worker that wakes sees that its lease is old, and says nothing. So that nothing depends on this, we
+    // say and write for it what it could have.
     scenario.claim_out_of_turn(&before).await.unwrap();
     let deltas = scenario.speak_out_of_turn().await.unwrap();
     let checkpoints = scenario.write_out_of_turn(&before).await.unwrap();

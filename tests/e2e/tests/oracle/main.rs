@@ -1,4 +1,5 @@
-//! Whatever breaks: every average and every total is what the oracle says, and nothing that was acknowledged is missing.
+//! Whatever breaks: every average and every total is what the oracle says, and nothing that was acknowledged
+//! is missing.
 #![expect(clippy::unwrap_used, reason = "a failing test panics, its helpers too")]
 
 mod faults;

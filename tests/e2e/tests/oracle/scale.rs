@@ -1,4 +1,5 @@
-//! Workers come and go under load, and garbage comes too: nothing that was acknowledged is missing, or counted twice.
+//! Workers come and go under load, and garbage comes too: nothing that was acknowledged is missing, or
+//! counted twice.
 
 use std::time::Duration;
 

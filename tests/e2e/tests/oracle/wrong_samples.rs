@@ -125,7 +125,8 @@ async fn tell(broker: &TestBroker, samples: &[Sample]) -> Vec<PublishAck> {
     acks
 }
 
-/// A host that slept for most of a minute and then goes on: its long sample and the next ones are in one bucket.
+/// A host that slept for most of a minute and then goes on: its long sample and the next ones are in one
+/// bucket.
 #[tokio::test]
 async fn a_bucket_holds_a_long_sample_and_those_after_it_whole() {
     let broker = TestBroker::start().await.unwrap();

@@ -1,7 +1,9 @@
-//! Every state of the page in both themes and at three widths: axe finds nothing wrong, and it looks as it did.
+//! Every state of the page in both themes and at three widths: axe finds nothing wrong, and it looks as it
+//! did.
 //!
-//! `TIDEMAP_BLESS=1` takes the pictures that are kept anew. A picture that differs is left in the target folder, and all
-//! are left in the folder that `TIDEMAP_LOOK` names, for those who want to look at them in full size.
+//! `TIDEMAP_BLESS=1` takes the pictures that are kept anew. A picture that differs is left in the target
+//! folder, and all are left in the folder that `TIDEMAP_LOOK` names, for those who want to look at them in
+//! full size.
 
 use std::{
     collections::BTreeMap,
@@ -19,7 +21,8 @@ const SIZES: [(u32, u32, u32); 3] = [(360, 780, 3), (900, 1000, 5), (1440, 900, 
 const TABS_BELOW: u32 = 768;
 /// The share of a picture that may differ: fonts, and the versions of a browser.
 const TOLERANCE: f64 = 0.03;
-/// The same on a phone where letters have another width than where the pictures were taken: lines break elsewhere.
+/// The same on a phone where letters have another width than where the pictures were taken: lines break
+/// elsewhere.
 const FOREIGN_TOLERANCE: f64 = 0.45;
 /// How wide the machine's letters are.
 const LETTERS: &str = "Math.round((context => {

@@ -5,8 +5,8 @@ use std::time::Duration;
 use anyhow::ensure;
 use tidemap_testkit::{broker::TestBroker, browser::Browser, eventually};
 
-/// What the API says differs from the page in nothing but the rates' rounding, which the stream makes to three digits,
-/// and what has moved since: the fleet goes on while both are read.
+/// What the API says differs from the page in nothing but the rates' rounding, which the stream makes to
+/// three digits, and what has moved since: the fleet goes on while both are read.
 const AGREES: &str = "fetch('/api/stats?by=label:role').then((answer) => answer.json()).then(({ groups }) => {
     const rows = [...document.querySelectorAll('#groups tr:not([hidden])')].map((row) => [...row.children]);
     const shown = new Map(rows.map(([key, ...cells]) => [key.textContent, cells.map((cell) => +cell.textContent)]));

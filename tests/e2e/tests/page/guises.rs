@@ -5,8 +5,8 @@ use tidemap_testkit::fake::FakeFleet;
 
 use crate::visit::Visit;
 
-/// What is too small for a finger: all that can be pressed or typed into and is less than 44 pixels high or wide, with
-/// what surrounds it and counts as part of it.
+/// What is too small for a finger: all that can be pressed or typed into and is less than 44 pixels high or
+/// wide, with what surrounds it and counts as part of it.
 const TOO_SMALL: &str = "[...document.querySelectorAll('button, input, select, [role=row][tabindex]')]
     .filter(e => e.checkVisibility() && !e.closest('[aria-hidden=true]'))
     .map(e => {

@@ -1,4 +1,5 @@
-//! How the page behaves while somebody works with it: nothing jumps, nothing moves under a pointer, and "back" goes back.
+//! How the page behaves while somebody works with it: nothing jumps, nothing moves under a pointer, and
+//! "back" goes back.
 
 use std::time::Duration;
 

@@ -70,7 +70,8 @@ async fn the_table_lists_what_the_map_shows_and_what_it_cannot() {
     visit.expect("location.search === '?area=view'").await;
     expect_listed(&visit, "quito-1,quito-2,quito-3,sydney,zurich").await;
 
-    // The shorter way round this fleet leads over the Pacific: Zürich comes last. Close up, it is the only one in view.
+    // The shorter way round this fleet leads over the Pacific: Zürich comes last. Close up, it is the only
+    // one in view.
     press(&visit, "[").await;
     visit.expect("!!document.querySelector('.map-popup[data-popup=zurich]')").await;
     press(&visit, "++++").await;

@@ -1,5 +1,5 @@
-//! The pictures that the readme shows: the real services and five hundred simulated nodes. `TIDEMAP_BLESS=1` takes them
-//! anew.
+//! The pictures that the readme shows: the real services and five hundred simulated nodes. `TIDEMAP_BLESS=1`
+//! takes them anew.
 
 use std::{
     path::{Path, PathBuf},

@@ -249,7 +249,8 @@ window.EventSource = class extends EventSource {
     }
 };";
 
-/// Name, number on the page, and the API's number for each, of a moment of which both have spoken; nothing without one.
+/// Name, number on the page, and the API's number for each, of a moment of which both have spoken; nothing
+/// without one.
 const TOTALS: &str = "fetch('/api/stats').then((answer) => answer.json()).then((said) => {
     window.said[said.timestamp] = {
         download: said.total_network_rx_bytes_per_sec / 1e6,

@@ -1,4 +1,5 @@
-//! What the page says where nobody looks at it: in its tab, to those who cannot see it, and by letting go of its stream.
+//! What the page says where nobody looks at it: in its tab, to those who cannot see it, and by letting go of
+//! its stream.
 
 use std::time::Duration;
 

@@ -1,4 +1,5 @@
-//! The map under a pointer: how it glides on, how it opens a place, and that it keeps still for those who ask for that.
+//! The map under a pointer: how it glides on, how it opens a place, and that it keeps still for those who ask
+//! for that.
 
 use serde_json::Value;
 use tidemap_testkit::fake::{FakeFleet, FakeNode};
@@ -17,8 +18,8 @@ const FOLLOW: &str = r"
     new MutationObserver(note).observe(popup, { attributeFilter: ['style'] });
 ";
 
-/// Drags 18 pixels to the left in 30 ms and lets go at that speed. The times are the events' own, so that it is the same
-/// flick on a machine that is busy.
+/// Drags 18 pixels to the left in 30 ms and lets go at that speed. The times are the events' own, so that it
+/// is the same flick on a machine that is busy.
 const FLICK: &str = r"
     const timed = (kind, x, timeStamp, more) => {
         const event = new PointerEvent(kind, { pointerId: 7, button: 0, buttons: 1, pointerType: 'mouse', ...at(x, 0), ...more });

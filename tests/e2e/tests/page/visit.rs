@@ -13,8 +13,9 @@ use tidemap_testkit::{
 
 use crate::SOON;
 
-/// Runs before the page: a monotonic clock that can be stopped and put forward, chance that is always the same, a wall
-/// clock that is wrong by as much as the address says behind `#`, and a count of what the stream said.
+/// Runs before the page: a monotonic clock that can be stopped and put forward, chance that is always the
+/// same, a wall clock that is wrong by as much as the address says behind `#`, and a count of what the stream
+/// said.
 const SCRIPT: &str = r#"
     const real = performance.now.bind(performance);
     const clock = { held: null, ahead: 0 };

@@ -1,5 +1,5 @@
-//! Other people's programs judge what the services answer: Prometheus' own checker of metrics, and a tester that makes
-//! requests up from the description of the API. `cargo xtask test` fetches both.
+//! Other people's programs judge what the services answer: Prometheus' own checker of metrics, and a tester
+//! that makes requests up from the description of the API. `cargo xtask test` fetches both.
 
 use std::{
     io::Write,

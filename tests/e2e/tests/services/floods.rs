@@ -1,4 +1,5 @@
-//! Clients that mean no good: the api answers them in words or closes, keeps little, and goes on serving the others.
+//! Clients that mean no good: the api answers them in words or closes, keeps little, and goes on serving the
+//! others.
 
 use std::{net::SocketAddr, time::Duration};
 

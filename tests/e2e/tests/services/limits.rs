@@ -13,7 +13,8 @@ use tokio::{
 
 const SOON: Duration = Duration::from_secs(30);
 const TOKEN: &str = "secret";
-/// Connects as often as it was told, asks by its newest connection once and by its oldest until it is refused, and stays.
+/// Connects as often as it was told, asks by its newest connection once and by its oldest until it is
+/// refused, and stays.
 const GREEDY: &str = r#"
 import http.client, json, sys
 host, port, token, count = sys.argv[1:]

@@ -1,4 +1,5 @@
-//! A fleet that enrolls by signatures: what `tidemap operator`, `enroll` and `revoke` print and do is all that it needs.
+//! A fleet that enrolls by signatures: what `tidemap operator`, `enroll` and `revoke` print and do is all
+//! that it needs.
 
 use std::{
     fs,

@@ -203,8 +203,8 @@ async fn a_cut_that_nobody_is_told_of_is_noticed_and_mends_the_same_way() {
     let log = host.whole_log(back_ms).await;
     println!("the silent cut was noticed after {} s", (noticed_ms - gone_ms) / 1_000);
     let duplicates = judge("silent cut", &log, gone_ms, back_ms);
-    // What had gone into the dead connection comes out of it at last, beside what the agent sent again. Of the time after
-    // that, nothing comes twice.
+    // What had gone into the dead connection comes out of it at last, beside what the agent sent again. Of
+    // the time after that, nothing comes twice.
     let twice = copies(&log, noticed_ms, back_ms).values().filter(|count| **count > 1).count();
     assert_eq!(twice, 0, "of {duplicates} duplicates");
 }

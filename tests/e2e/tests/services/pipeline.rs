@@ -129,9 +129,11 @@ async fn the_event_stream_begins_with_a_snapshot_and_goes_on_every_second() {
     assert!(names.contains("stats") && names.contains("ping"), "{names:?}");
     assert!(deltas.windows(2).all(|pair| pair[1] - pair[0] <= 1_300), "{deltas:?}");
 
-    // A client that was cut off goes on 4 s before where it was: another replica may have been that far behind.
+    // A client that was cut off goes on 4 s before where it was: another replica may have been that far
+    // behind.
     drop(stream);
-    // On a busy machine an api that did not hear all partitions for a moment has nothing to go on from for 4 s.
+    // On a busy machine an api that did not hear all partitions for a moment has nothing to go on from for 4
+    // s.
     eventually(3 * SOON, || async {
         let mut stream = events(format!("{url}/api/stream"), None);
         let (id, at_ms) = loop {

@@ -66,7 +66,8 @@ async fn a_download_over_a_real_link_shows_as_bytes_over_time() {
     })
     .await
     .unwrap();
-    // A sample covers a second: the first whole one ends within two, and a quarter of a second later it shows.
+    // A sample covers a second: the first whole one ends within two, and a quarter of a second later it
+    // shows.
     let seen_after = asked.elapsed();
 
     // While it lasts, every sample is right.
@@ -98,8 +99,8 @@ async fn a_download_over_a_real_link_shows_as_bytes_over_time() {
     assert!(up.terminate().await.unwrap().success(), "{}", up.log());
 }
 
-/// What goes back and forth in one step of varying traffic, in bytes: bursts, a trickle, silence. A step is no divisor of
-/// a second, so that samples cut bursts in two.
+/// What goes back and forth in one step of varying traffic, in bytes: bursts, a trickle, silence. A step is
+/// no divisor of a second, so that samples cut bursts in two.
 const BURSTS: [usize; 11] = [0, 30_000, 2_000_000, 300_000, 64, 1_000_000, 0, 0, 700_000, 1_500, 1_400_000];
 const STEP: Duration = Duration::from_millis(70);
 
@@ -171,8 +172,8 @@ async fn next_report(agent: &mut Tidemap) -> Report {
     serde_json::from_str(&agent.line().await.unwrap()).unwrap()
 }
 
-/// The samples and `/proc/net/dev` are not read at the same instant, so both ends of the comparison are moments of rest:
-/// nothing but an address resolution now and then moves between the two readings.
+/// The samples and `/proc/net/dev` are not read at the same instant, so both ends of the comparison are
+/// moments of rest: nothing but an address resolution now and then moves between the two readings.
 #[tokio::test]
 async fn rates_times_elapsed_are_what_the_kernel_has_counted() {
     let long = std::env::var_os("TIDEMAP_LONG").is_some();

@@ -1,5 +1,5 @@
-//! Several workers against one broker: they share the work, and any of them may go. Prints how long it takes, and for how
-//! long nothing moves on the page meanwhile.
+//! Several workers against one broker: they share the work, and any of them may go. Prints how long it takes,
+//! and for how long nothing moves on the page meanwhile.
 
 use std::time::Duration;
 
@@ -53,7 +53,8 @@ impl Scene {
         fleet
     }
 
-    /// Waits until the partitions are spread like this and all of them are followed; says how long it took since `then`.
+    /// Waits until the partitions are spread like this and all of them are followed; says how long it took
+    /// since `then`.
     async fn spread(&self, what: &str, expected: &[usize], then: Instant) {
         let took = eventually(SPREAD, || async {
             let mut counts: Vec<usize> = self.watch.seen().owners().into_values().collect();

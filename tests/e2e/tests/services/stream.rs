@@ -1,4 +1,5 @@
-//! The event stream as programs of others read it: the two clients of `docs/stream`, against the real services.
+//! The event stream as programs of others read it: the two clients of `docs/stream`, against the real
+//! services.
 
 use std::{
     net::SocketAddr,
@@ -138,7 +139,8 @@ impl Clients {
         Ok([*self.printed.lock().unwrap(), kept])
     }
 
-    /// Waits until both say what the list of nodes says, in a moment when there are so many, and so many online.
+    /// Waits until both say what the list of nodes says, in a moment when there are so many, and so many
+    /// online.
     async fn expect(&self, what: &str, url: &str, nodes: u64, online: impl RangeBounds<u64>) -> [Heard; 2] {
         let (heard, listed) = eventually(SOON, || async {
             let listed = Totals::listed(url).await?;
@@ -257,7 +259,8 @@ async fn the_clients_of_the_documentation_count_what_the_list_has() {
     // They come before the fleet, so they learn everything about it by deltas.
     let mut clients = Clients::start(&url).await;
     clients.expect("before the fleet", &url, 0, ..).await;
-    // A node is online for three intervals after its last report: so long a fleet that has ended stands still.
+    // A node is online for three intervals after its last report: so long a fleet that has ended stands
+    // still.
     let fleet = broker.simulate_with(NODES, &["--interval", "5"]).unwrap();
     clients.expect("at the start", &url, all, all..).await;
     clients.expect_movement(1).await;

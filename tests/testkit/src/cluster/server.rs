@@ -25,7 +25,8 @@ pub(super) struct Server {
 }
 
 impl Server {
-    /// Starts a server. `environment` is what the configuration asks for; each value is written as in a configuration.
+    /// Starts a server. `environment` is what the configuration asks for; each value is written as in a
+    /// configuration.
     pub(super) fn start(
         binary: &Path,
         configuration: PathBuf,
@@ -59,7 +60,8 @@ impl Server {
         Ok(())
     }
 
-    /// Has it give away what it leads and send its clients to other servers; once services have followed, it ends.
+    /// Has it give away what it leads and send its clients to other servers; once services have followed, it
+    /// ends.
     pub(super) async fn retire(&mut self) -> anyhow::Result<()> {
         let before = self.farewells();
         self.signal(Signal::USR2)?;
