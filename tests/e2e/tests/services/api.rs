@@ -50,11 +50,11 @@ async fn status(method: &'static str, url: String, headers: Vec<(&'static str, S
 }
 
 /// The next `stats` event of a stream.
-async fn next_stats(events: &mut mpsc::Receiver<Event>) -> StatsJson {
+async fn next_stats(events: &mut mpsc::Receiver<Event>) -> anyhow::Result<StatsJson> {
     loop {
-        let Some(event) = within(SOON, events.recv()).await.unwrap() else { panic!("the stream has ended") };
+        let event = within(SOON, events.recv()).await?.context("the stream has ended")?;
         if event.name == "stats" {
-            return serde_json::from_value(event.data).unwrap();
+            return Ok(serde_json::from_value(event.data)?);
         }
     }
 }
@@ -82,7 +82,7 @@ async fn an_api_that_is_cut_off_says_so_when_asked_and_on_its_streams() {
 
     let mut events = http::events(format!("{url}/api/stream"), None);
     // A stream opens with the stats of up to a second ago, when not all partitions may have been fresh yet.
-    while next_stats(&mut events).await.partitions_fresh < stats.partitions {}
+    while next_stats(&mut events).await.unwrap().partitions_fresh < stats.partitions {}
     proxy.cut();
     // Not all at once: their owners have spoken at different times.
     eventually(SOON, || async {
@@ -95,7 +95,7 @@ async fn an_api_that_is_cut_off_says_so_when_asked_and_on_its_streams() {
     .unwrap();
     let mut stale: Vec<StatsJson> = Vec::new();
     while stale.len() < 3 {
-        let stats = next_stats(&mut events).await;
+        let stats = next_stats(&mut events).await.unwrap();
         stale.extend((stats.partitions_fresh == 0).then_some(stats));
     }
     let ages: Vec<u64> = stale.iter().map(|stats| stats.view_age_ms.unwrap()).collect();
