@@ -45,8 +45,11 @@ pub struct MapEvents {
     /// The reader wants to see the nodes that are not on the map.
     pub on_nowhere: Box<dyn Fn()>,
     /// Fetches a file and hands over its bytes, or the status of the answer where there are none.
-    pub fetch: Box<dyn Fn(&str, Fetched)>,
+    pub fetch: Fetch,
 }
+
+/// Fetches the file at an address.
+pub type Fetch = Box<dyn Fn(&str, Fetched)>;
 
 /// Takes a file that has been fetched.
 pub type Fetched = Box<dyn FnOnce(Result<Vec<u8>, u16>)>;
