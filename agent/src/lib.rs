@@ -8,7 +8,7 @@
 //! reports, and asks no third party where it is.
 //!
 //! Exported beside [`run`]: [`outbox`] for the simulator, whose nodes deliver as an agent does, and
-//! [`host_name`] for `tidemap up`.
+//! [`host_name()`] for `tidemap up`.
 
 mod args;
 mod config;
