@@ -52,9 +52,7 @@ async fn status(method: &'static str, url: String, headers: Vec<(&'static str, S
 /// The next `stats` event of a stream.
 async fn next_stats(events: &mut mpsc::Receiver<Event>) -> StatsJson {
     loop {
-        let Some(event) = within(EVENT_TIMEOUT, events.recv()).await.unwrap() else {
-            panic!("the stream has ended")
-        };
+        let event = within(EVENT_TIMEOUT, events.recv()).await.unwrap().unwrap();
         if event.name == "stats" {
             return serde_json::from_value(event.data).unwrap();
         }
