@@ -1,9 +1,9 @@
-//! What a sample costs, beside a bare read of two counters from sysfs.
+//! The cost of a sample, compared with a bare read of two counters from sysfs.
 //!
 //! `cargo bench -p tidemap-agent --bench sample`. First the parts, as processor time of this thread: with
 //! everything warm, and `paced`, with caches that others have used meanwhile. Then the real thing: the
 //! agent's program, once a second against a real broker for a minute, with everything on; its processor time
-//! and memory are what the kernel says of it.
+//! and memory are the kernel's figures.
 #![expect(clippy::unwrap_used, reason = "a bench that cannot go on has failed")]
 
 #[cfg(not(target_os = "linux"))]
@@ -110,8 +110,8 @@ mod linux {
         /// A line of its status in kilobytes: `VmRSS` now, `VmHWM` at most.
         fn kilobytes(&self, line: &str) -> u64 {
             let status = fs::read_to_string(format!("/proc/{}/status", self.0.id())).unwrap();
-            let told = status.lines().find_map(|told| told.strip_prefix(line)?.strip_prefix(':')).unwrap();
-            told.trim().strip_suffix(" kB").unwrap().parse().unwrap()
+            let value = status.lines().find_map(|text| text.strip_prefix(line)?.strip_prefix(':')).unwrap();
+            value.trim().strip_suffix(" kB").unwrap().parse().unwrap()
         }
     }
 
@@ -175,7 +175,7 @@ mod linux {
         print_size();
     }
 
-    /// The size of the program as it is handed out, where it has been built.
+    /// The size of the release build of the program, if there is one.
     fn print_size() {
         let here = std::path::Path::new(env!("CARGO_BIN_EXE_tidemap-agent"));
         let target = here.ancestors().nth(2).unwrap();
@@ -249,7 +249,7 @@ mod linux {
     }
 
     fn schedstat_us(file: &std::path::Path) -> f64 {
-        let told = fs::read_to_string(file).unwrap();
-        told.split_whitespace().next().unwrap().parse::<f64>().unwrap() / 1000.0
+        let text = fs::read_to_string(file).unwrap();
+        text.split_whitespace().next().unwrap().parse::<f64>().unwrap() / 1000.0
     }
 }

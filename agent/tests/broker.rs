@@ -112,7 +112,7 @@ async fn next(reports: &mut BoxStream<'static, Report>) -> Report {
     within(TIMEOUT, reports.next()).await.expect("a report comes").unwrap()
 }
 
-/// Reads on until told that it is enough.
+/// Reads reports until `enough` says so.
 async fn read_until(reports: &mut BoxStream<'static, Report>, mut enough: impl FnMut(Report) -> bool) {
     let reading = async { while !enough(reports.next().await.unwrap()) {} };
     within(TIMEOUT, reading).await.expect("the reports that are missing come");
@@ -144,7 +144,7 @@ async fn samples_arrive_one_by_one_and_the_first_already_knows_its_rate() {
         assert!(seq == 1 || encode(&bare).len() <= 200, "{} bytes", encode(&bare).len());
     }
     agent.stop().await;
-    // The last words were heard: nothing that was read is missing.
+    // The final report has arrived: no sample that was taken is missing.
     let stored = harness.stream().await.cached_info().state.messages;
     assert!(stored >= 6);
 }
@@ -175,7 +175,7 @@ async fn an_outage_leaves_no_hole_and_the_newest_sample_comes_first() {
     let mut reports = harness.reports().await;
     let mut seen: BTreeSet<u64> = seqs(&next(&mut reports).await).into_iter().collect();
     harness.broker.server.kill().await.unwrap();
-    // The outage itself: nobody is waited for.
+    // The outage itself: no event ends it.
     tokio::time::sleep(Duration::from_secs(3)).await;
     harness.broker.server.restart().await.unwrap();
     harness.make_streams().await;
@@ -194,7 +194,7 @@ async fn an_outage_leaves_no_hole_and_the_newest_sample_comes_first() {
 }
 
 #[tokio::test]
-async fn a_broker_that_lost_its_disk_is_told_the_last_seconds_again() {
+async fn a_broker_that_lost_its_disk_gets_the_last_seconds_again() {
     let mut harness = Harness::start().await;
     let agent = harness.agent();
     let mut reports = harness.reports().await;
@@ -213,7 +213,7 @@ async fn a_broker_that_lost_its_disk_is_told_the_last_seconds_again() {
         is_whole(&seen, 5)
     })
     .await;
-    assert!(hello, "the identity was told again");
+    assert!(hello, "the agent sends its identity again");
     agent.stop().await;
 }
 

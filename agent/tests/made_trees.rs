@@ -327,7 +327,7 @@ fn bytes_are_counted_from_the_start_of_the_run_and_rates_are_their_change() {
 }
 
 #[test]
-fn an_interface_that_is_plugged_in_is_told_at_once_and_makes_no_spike() {
+fn an_interface_that_is_plugged_in_is_reported_at_once_and_makes_no_spike() {
     let mut tree = Tree::new();
     tree.device("eth0");
     let mut agent = tree.agent();
@@ -346,15 +346,15 @@ fn an_interface_that_is_plugged_in_is_told_at_once_and_makes_no_spike() {
     // It is pulled out while the other goes on: nothing of the other is lost, and its rate stays known.
     fs::rename(tree.net("usb0"), other.net("usb0")).unwrap();
     tree.count("eth0", 70, 0);
-    let mut told = 0;
-    while told < 570 {
+    let mut reported = 0;
+    while reported < 570 {
         let sample = agent.report().samples.remove(0);
-        let rose = sample.rx_bytes - std::mem::replace(&mut told, sample.rx_bytes);
-        if told > 500 {
+        let rose = sample.rx_bytes - std::mem::replace(&mut reported, sample.rx_bytes);
+        if reported > 500 {
             assert_eq!(sample.rx_bps.unwrap().bytes_in(sample.elapsed_ms), rose.min(70));
         }
     }
-    assert_eq!(told, 570);
+    assert_eq!(reported, 570);
 }
 
 #[test]
@@ -411,13 +411,13 @@ fn a_rate_is_not_known_where_nothing_counts() {
 }
 
 #[test]
-fn a_wrong_command_line_is_told_in_one_line() {
+fn a_wrong_command_line_is_reported_in_one_line() {
     let tree = Tree::new();
-    let check = |args: &[&str], code: i32, told: &str| {
+    let check = |args: &[&str], code: i32, message: &str| {
         let output = tree.command(args).output().unwrap();
         let stderr = String::from_utf8(output.stderr).unwrap();
         assert_eq!((output.status.code(), stderr.lines().count()), (Some(code), 1), "{stderr}");
-        assert!(stderr.contains(told), "{stderr}");
+        assert!(stderr.contains(message), "{stderr}");
     };
     check(&["--interval", "0"], 64, "--interval");
     check(&["--node", "a", "--node", "b"], 64, "--node");

@@ -72,9 +72,12 @@ mod linux {
         host_sum.read_until(&mut on_host, |sum| sum.rx_bytes >= kernel);
         container_sum.read_until(&mut in_container, |sum| sum.tx_bytes >= DATAGRAMS * DATAGRAM_BYTES);
 
-        let near = |what: &str, told: u64, truth: u64, per_mille: u64| {
-            assert!(told.abs_diff(truth) * 1000 <= truth * per_mille, "{what}: told {told}, true {truth}");
-            println!("{what}: told {told}, true {truth}: ok");
+        let near = |what: &str, reported: u64, truth: u64, per_mille: u64| {
+            assert!(
+                reported.abs_diff(truth) * 1000 <= truth * per_mille,
+                "{what}: reported {reported}, true {truth}"
+            );
+            println!("{what}: reported {reported}, true {truth}: ok");
         };
         near(
             "host, bytes sent by its three containers",
@@ -88,7 +91,7 @@ mod linux {
         near("container, sum of rate × time", container_sum.tx_by_rates, container_sum.tx_bytes, 0);
     }
 
-    /// What an agent has told so far.
+    /// What an agent has reported so far.
     struct Sum {
         rx_bytes: u64,
         tx_bytes: u64,
@@ -124,7 +127,7 @@ mod linux {
                 }
                 self.add(&agent.report());
             }
-            panic!("ten seconds on, the agent has told {} in, {} out", self.rx_bytes, self.tx_bytes);
+            panic!("ten seconds on, the agent has reported {} in, {} out", self.rx_bytes, self.tx_bytes);
         }
     }
 

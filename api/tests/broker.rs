@@ -1,4 +1,4 @@
-//! The API against a real nats-server, and an owner of its one partition that says what a test wants.
+//! The API against a real nats-server, and a scripted owner of its one partition.
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on has failed")]
 
 use std::{
@@ -74,7 +74,7 @@ impl TestApi {
         Self { _broker: broker, client, http, running, shutdown }
     }
 
-    /// An owner that answers and gives signs of life for as long as the test runs.
+    /// An owner that answers and sends heartbeats for as long as the test runs.
     async fn owner(&self) -> Owner {
         let owner = Owner { client: self.client.clone(), state: Arc::default() };
         let mut snapshots = self.client.subscribe(subject::snapshot(partition())).await.unwrap();
@@ -109,7 +109,7 @@ impl TestApi {
         self.request("GET", path, "").await
     }
 
-    /// Waits until every partition is followed: then no word of an owner is missed.
+    /// Waits until every partition is followed: then no message of an owner is missed.
     async fn is_ready(&self) {
         let asking = async { while self.get("/readyz").await.0 != 200 {} };
         within(TIMEOUT, asking).await.expect("it becomes ready");
@@ -143,7 +143,7 @@ impl TestApi {
 }
 
 impl Owner {
-    /// Makes nodes known, without a word about it.
+    /// Changes the nodes without publishing a delta.
     fn knows(&self, name: &str) -> Delta {
         let mut state = self.state.lock().unwrap();
         state.seq += 1;
@@ -263,7 +263,7 @@ async fn what_the_owner_says_is_shown_and_what_was_missed_is_asked_for() {
     owner.says(owner.knows("a")).await;
     api.shows(&["a"]).await;
     let put = loop {
-        // Deltas that say nothing but their time may have come before.
+        // Deltas that carry nothing but their time may come first.
         let delta = event(&mut events, "delta").await;
         if delta["put"].is_object() {
             break delta;
@@ -272,11 +272,11 @@ async fn what_the_owner_says_is_shown_and_what_was_missed_is_asked_for() {
     assert_eq!(put["put"]["nodes"]["name"], serde_json::json!(["a"]));
     owner.says(owner.knows("b")).await;
     api.shows(&["a", "b"]).await;
-    // A delta is lost, and the next one tells that it was.
+    // A delta is lost, and the next one shows the gap.
     owner.knows("c");
     owner.says(owner.knows("d")).await;
     api.shows(&["a", "b", "c", "d"]).await;
-    // One is lost and none follows: the owner's signs of life tell.
+    // A delta is lost and none follows: the owner's heartbeats show the gap.
     owner.knows("e");
     api.shows(&["a", "b", "c", "d", "e"]).await;
     assert_eq!(api.get("/readyz").await.0, 200);

@@ -38,7 +38,7 @@ static ALLOCATOR: tidemap_ingest::Allocator = tidemap_ingest::Allocator;
 const FLEETS: [(u64, u64); 2] = [(10_000, 300), (100_000, 30)];
 /// Rounds of each; the machine's noise between two of them can be a third.
 const ROUNDS: u64 = 7;
-/// How often a worker is asked whether it knows everything. One that does not is silent.
+/// How often a worker is asked for a snapshot. It does not answer before it has read everything.
 const ASK_AGAIN: Duration = Duration::from_millis(20);
 /// Publishes whose acknowledgement is awaited together.
 const IN_FLIGHT: u64 = 5_000;
@@ -91,7 +91,7 @@ async fn fleet(nodes: u64, samples: u64) {
             async move { child(&[side, &url, &seed, &messages.to_string(), &epoch.to_string()]).await }
         };
         let bare = child("bare").await;
-        // What the worker before has kept would spare this one some reading.
+        // The previous worker's checkpoints would save this one some reading.
         let kept = js.get_stream(streams::bucket_stream(streams::CHECKPOINTS)).await.unwrap();
         kept.purge().await.unwrap();
         let worker = child("worker").await;
@@ -112,12 +112,12 @@ async fn fleet(nodes: u64, samples: u64) {
     broker.stop().await.unwrap();
 }
 
-/// What this program prints when it is started with these words.
+/// The figures that this program prints when it is started with these arguments.
 async fn child(args: &[&str]) -> Vec<f64> {
     let run = Command::new(env::current_exe().unwrap()).args(args).output().await.unwrap();
     assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
-    let told = String::from_utf8(run.stdout).unwrap();
-    told.split_whitespace().map(|number| number.parse().unwrap()).collect()
+    let printed = String::from_utf8(run.stdout).unwrap();
+    printed.split_whitespace().map(|number| number.parse().unwrap()).collect()
 }
 
 /// Bytes of memory that the state of a fleet takes.
@@ -285,9 +285,9 @@ async fn worker(access: &NatsArgs, epoch: u64, messages: u64) -> (f64, f64) {
     let elapsed = start.elapsed();
     let resident = resident();
     let known = loop {
-        let told: PartitionStats = decode(&stats.next().await.unwrap().payload).unwrap();
-        if told.epoch == epoch {
-            break told.total_samples;
+        let published: PartitionStats = decode(&stats.next().await.unwrap().payload).unwrap();
+        if published.epoch == epoch {
+            break published.total_samples;
         }
     };
     assert_eq!(known, messages, "the worker has missed something");

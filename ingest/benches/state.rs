@@ -1,4 +1,4 @@
-//! What a worker's single steps cost: `cargo bench -p tidemap-ingest --bench state`.
+//! The cost of a worker's single steps: `cargo bench -p tidemap-ingest --bench state`.
 #![expect(clippy::unwrap_used, reason = "a benchmark that cannot go on has failed")]
 
 use divan::{Bencher, black_box, counter::ItemsCount};

@@ -18,7 +18,7 @@ use tidemap_wire::{NodeId, Pack, PartitionCount, Report, Sample, decode, encode,
 use tokio::{task::JoinHandle, time::interval};
 use tokio_util::sync::CancellationToken;
 
-/// Far more than anything here takes.
+/// Far more than any step here takes.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A server, as a relay meets it at either side.
@@ -43,7 +43,7 @@ impl Server {
         NatsArgs::new(&self.0.url, Some(key))
     }
 
-    /// What the relay needs here.
+    /// The relay's configuration.
     fn enroll(&self, side: RelaySide) -> NatsArgs {
         let enrolled = keys::enroll_relay(self.0.folder(), &id("edge"), side).unwrap();
         self.0.server.reload().unwrap();
@@ -118,7 +118,7 @@ impl Scene {
                 pace.tick().await;
                 self.publish(subject::sample(&id(node)), encode(&report(node, 1)), number).await;
                 // A relay that is not there yet answers nothing, and the server says so.
-                if is_it(&told(&self.answer(number).await)) {
+                if is_it(&outcome(&self.answer(number).await)) {
                     return;
                 }
             }
@@ -141,8 +141,8 @@ fn report(node: &str, seq: u64) -> Report {
     Report { node: id(node), boot: 1, hello: None, samples: vec![sample] }
 }
 
-/// `stored`, or why not.
-fn told(answer: &Message) -> String {
+/// `stored`, or the reason why the report was not stored.
+fn outcome(answer: &Message) -> String {
     match serde_json::from_slice::<Response<PublishAck>>(&answer.payload) {
         Ok(Response::Ok(ack)) => {
             assert!(ack.stream == "TIDEMAP_0" && ack.sequence > 0);
@@ -156,9 +156,9 @@ fn told(answer: &Message) -> String {
 #[tokio::test]
 async fn each_report_is_acknowledged_once_and_is_in_one_pack_byte_for_byte() {
     let mut scene = Scene::start().await;
-    scene.until("web-01", |told| told.contains("no stream takes it")).await;
+    scene.until("web-01", |outcome| outcome.contains("no stream takes it")).await;
     scene.central.make_streams().await;
-    scene.until("web-01", |told| told == "stored").await;
+    scene.until("web-01", |outcome| outcome == "stored").await;
     let before = scene.central.logged().await.len();
     let names: Vec<String> = (0..500).map(|number| format!("node-{}", number % 5)).collect();
     let reports: Vec<Vec<u8>> = names.iter().zip(1..).map(|(name, seq)| encode(&report(name, seq))).collect();
@@ -168,7 +168,7 @@ async fn each_report_is_acknowledged_once_and_is_in_one_pack_byte_for_byte() {
     let mut answered = vec![0; names.len()];
     while answered.contains(&0) {
         let answer = within(TIMEOUT, scene.answers.next()).await.unwrap().unwrap();
-        assert_eq!(told(&answer), "stored");
+        assert_eq!(outcome(&answer), "stored");
         if let Some(number) =
             answer.subject.rsplit('.').next().unwrap().parse::<usize>().ok().filter(|n| *n < 500)
         {
@@ -198,20 +198,20 @@ async fn each_report_is_acknowledged_once_and_is_in_one_pack_byte_for_byte() {
 async fn a_report_that_names_another_node_is_refused_and_speaks_in_inboxes_only() {
     let mut scene = Scene::start().await;
     scene.central.make_streams().await;
-    scene.until("web-01", |told| told == "stored").await;
+    scene.until("web-01", |outcome| outcome == "stored").await;
     let before = scene.central.packed().await;
     let subject = subject::sample(&id("a"));
     scene.publish(subject.clone(), encode(&report("victim", 1)), 1).await;
-    assert!(told(&scene.answer(1).await).contains("names another node"));
+    assert!(outcome(&scene.answer(1).await).contains("names another node"));
     scene.publish(subject.clone(), b"\xc1".to_vec(), 2).await;
-    assert!(told(&scene.answer(2).await).contains("no report"));
+    assert!(outcome(&scene.answer(2).await).contains("no report"));
     scene.publish(subject.clone(), encode(&("node", "a", vec![0_u8; Pack::MAX_BYTES])), 3).await;
-    assert!(told(&scene.answer(3).await).contains("no report"));
+    assert!(outcome(&scene.answer(3).await).contains("no report"));
     // The relay may not publish there, and does not try: its next words come through.
     let victim = subject::sample(&id("victim"));
     scene.agents.publish_with_reply(subject.clone(), victim, encode(&report("a", 1)).into()).await.unwrap();
     scene.publish(subject, encode(&report("a", 2)), 4).await;
-    assert_eq!(told(&scene.answer(4).await), "stored");
+    assert_eq!(outcome(&scene.answer(4).await), "stored");
     let log = std::fs::read_to_string(scene.local.0.folder().join("nats-server.log")).unwrap();
     assert!(!log.contains("Publish Violation"), "{log}");
     assert_eq!(scene.central.packed().await - before, 2);
@@ -222,9 +222,9 @@ async fn a_report_that_names_another_node_is_refused_and_speaks_in_inboxes_only(
 async fn a_broker_that_lost_what_it_acknowledged_gets_it_again() {
     let mut scene = Scene::start().await;
     scene.central.make_streams().await;
-    scene.until("web-01", |told| told == "stored").await;
+    scene.until("web-01", |outcome| outcome == "stored").await;
     scene.publish(subject::sample(&id("a")), encode(&report("a", 7)), 1).await;
-    assert_eq!(told(&scene.answer(1).await), "stored");
+    assert_eq!(outcome(&scene.answer(1).await), "stored");
     scene.central.0.lose_disk().await.unwrap();
     scene.central.make_streams().await;
     let of_a = subject::pack(tidemap_wire::Slot::of(&id("a")), &id("edge"));
@@ -242,7 +242,7 @@ async fn a_broker_that_lost_what_it_acknowledged_gets_it_again() {
 async fn a_relay_that_leaves_acknowledges_all_that_it_had_stored() {
     let mut scene = Scene::start().await;
     scene.central.make_streams().await;
-    scene.until("web-01", |told| told == "stored").await;
+    scene.until("web-01", |outcome| outcome == "stored").await;
     let before = scene.central.packed().await;
     for number in 0..200 {
         let node = format!("n{number}");
@@ -258,7 +258,7 @@ async fn a_relay_that_leaves_acknowledges_all_that_it_had_stored() {
     while acknowledged.len() < stored {
         let answer = within(TIMEOUT, answers.next()).await.unwrap().unwrap();
         let number: usize = answer.subject.rsplit('.').next().unwrap().parse().unwrap();
-        if told(&answer) == "stored" && number < 200 {
+        if outcome(&answer) == "stored" && number < 200 {
             acknowledged.insert(number);
         }
     }

@@ -1,5 +1,4 @@
-//! The fleet is divided anew while a worker's process stands still, which nobody can tell from one that is
-//! dead.
+//! Partitions are assigned again while a worker's process is frozen, which looks the same as a dead one.
 
 use std::{
     path::Path,
@@ -27,7 +26,7 @@ async fn a_worker_that_was_frozen_over_a_change_of_partitions_harms_nothing_and_
     if is_long() {
         // It finds its leases as it has left them, and learns only then that they mean something else.
         frozen.signal("CONT");
-        let words = frozen.last_words().await;
+        let words = frozen.stderr_until_end().await;
         assert!(words.contains("has been divided into 8 meanwhile"), "{words}");
     } else {
         frozen.0.kill().unwrap();
@@ -60,12 +59,12 @@ impl Process {
     }
 
     fn signal(&self, signal: &str) {
-        let told = Command::new("sh").args(["-c", &format!("kill -{signal} {}", self.0.id())]).status();
-        assert!(told.unwrap().success());
+        let status = Command::new("sh").args(["-c", &format!("kill -{signal} {}", self.0.id())]).status();
+        assert!(status.unwrap().success());
     }
 
-    /// What it says until it has ended, which it does with the code for a wrong command line.
-    async fn last_words(&mut self) -> String {
+    /// Its error output until it has ended, which it must do with the code for a wrong command line.
+    async fn stderr_until_end(&mut self) -> String {
         let mut said = self.0.stderr.take().unwrap();
         let reading = tokio::task::spawn_blocking(move || std::io::read_to_string(&mut said).unwrap());
         // It closes its output when it ends.

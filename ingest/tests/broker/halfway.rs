@@ -1,4 +1,4 @@
-//! What is killed half-way is finished by whoever comes next.
+//! A repartitioning that is killed half-way is finished by the next worker.
 
 use async_nats::jetstream::{self, stream};
 use futures_util::future::join_all;

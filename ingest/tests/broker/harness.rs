@@ -18,7 +18,7 @@ use tidemap_wire::{
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-/// Far more than anything here takes.
+/// Far more than any step here takes.
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(30);
 const LIMITS: Limits = Limits { offline_after_ms: 30_000, forget_after_ms: 86_400_000 };
 
@@ -117,7 +117,7 @@ impl Harness {
         eventually(async || Ok(self.js.publish(subject.clone(), payload.clone().into()).await?.await?)).await;
     }
 
-    /// What the workers should know now.
+    /// The expected state of the workers.
     pub(crate) fn truth(&self) -> (Facts, u64) {
         (facts(self.truth.snapshot()), self.truth.stats().total_samples)
     }
@@ -128,19 +128,19 @@ impl Harness {
         let wanted = self.truth.stats().total_samples;
         let mut stats = self.client.subscribe(subject::ALL_STATS).await.unwrap();
         let mut newest = BTreeMap::new();
-        let all_told = async {
+        let all_published = async {
             while newest.len() < usize::from(partitions) || newest.values().sum::<u64>() != wanted {
-                let told: PartitionStats = decode(&stats.next().await.unwrap().payload).unwrap();
-                newest.insert(told.partition, told.total_samples);
+                let published: PartitionStats = decode(&stats.next().await.unwrap().payload).unwrap();
+                newest.insert(published.partition, published.total_samples);
             }
         };
-        let in_time = within(TIMEOUT, all_told).await.is_ok();
+        let in_time = within(TIMEOUT, all_published).await.is_ok();
         println!("{wanted} samples wanted, known in time: {in_time}");
         (self.all(partitions).await, newest.values().sum())
     }
 
     /// The first totals of partition 0 that fit, and its nodes then.
-    pub(crate) async fn told(
+    pub(crate) async fn published(
         &self,
         partitions: u16,
         fit: impl Fn(&PartitionStats) -> bool,
@@ -149,14 +149,14 @@ impl Harness {
         let mut stats = self.client.subscribe(subject::stats(partition)).await.unwrap();
         let fitting = async {
             loop {
-                let told: PartitionStats = decode(&stats.next().await.unwrap().payload).unwrap();
-                if fit(&told) {
-                    return told;
+                let published: PartitionStats = decode(&stats.next().await.unwrap().payload).unwrap();
+                if fit(&published) {
+                    return published;
                 }
             }
         };
-        let told = within(TIMEOUT, fitting).await.unwrap();
-        (told, self.snapshot(partition).await)
+        let published = within(TIMEOUT, fitting).await.unwrap();
+        (published, self.snapshot(partition).await)
     }
 
     /// All nodes that the workers know, once every partition has an owner.
@@ -164,8 +164,8 @@ impl Harness {
         let mut stats = self.client.subscribe(subject::ALL_STATS).await.unwrap();
         let mut owned = std::collections::BTreeSet::new();
         while owned.len() < usize::from(partitions) {
-            let told = within(TIMEOUT, stats.next()).await.unwrap().unwrap();
-            owned.insert(decode::<PartitionStats>(&told.payload).unwrap().partition);
+            let published = within(TIMEOUT, stats.next()).await.unwrap().unwrap();
+            owned.insert(decode::<PartitionStats>(&published.payload).unwrap().partition);
         }
         self.all(partitions).await
     }
@@ -208,7 +208,7 @@ impl Harness {
 }
 
 impl Worker {
-    /// Ends it without a word.
+    /// Kills it without a shutdown.
     pub(crate) async fn kill(self) {
         self.running.abort();
         assert!(self.running.await.unwrap_err().is_cancelled());
@@ -219,7 +219,7 @@ impl Worker {
         within(TIMEOUT, self.running).await.unwrap().unwrap().unwrap();
     }
 
-    /// How it ended by itself.
+    /// The result with which it ended by itself.
     pub(crate) async fn ended(self) -> anyhow::Result<()> {
         within(TIMEOUT, self.running).await.unwrap().unwrap()
     }

@@ -1,4 +1,4 @@
-//! What workers leave in the bucket of leases.
+//! The heartbeats of workers in the bucket of leases.
 
 use futures_util::TryStreamExt;
 
@@ -13,7 +13,7 @@ async fn nothing_stays_of_a_worker_that_has_ended() {
     let leaving = harness.worker(4);
     until(async || Ok(heartbeats(&harness).await?.len() == 2)).await;
     leaving.stop().await;
-    assert_eq!(heartbeats(&harness).await.unwrap().len(), 2, "its end is told");
+    assert_eq!(heartbeats(&harness).await.unwrap().len(), 2, "the worker reports its end");
     until(async || Ok(heartbeats(&harness).await? == own)).await;
     staying.stop().await;
 }

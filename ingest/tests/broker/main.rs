@@ -1,11 +1,11 @@
 //! A worker against a real nats-server: checkpoints, their fence, and a change of the number of partitions.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod dead_connections;
 mod frozen;
 mod halfway;
 mod harness;
 mod heartbeats;
-mod lifeline;
 mod lost_end;
 mod proxy;
 mod recovery;

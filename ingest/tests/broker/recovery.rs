@@ -1,4 +1,4 @@
-//! What the next owner knows.
+//! The state that the next owner restores.
 
 use async_nats::jetstream::stream::DiscardPolicy;
 use tidemap_ingest::internals::{
@@ -154,7 +154,7 @@ async fn what_the_log_no_longer_holds_is_counted_and_the_averages_say_that_they_
     harness.js.update_stream(config).await.unwrap();
 
     let second = harness.worker(1);
-    let (stats, nodes) = harness.told(1, |stats| stats.total_samples == 30).await;
+    let (stats, nodes) = harness.published(1, |stats| stats.total_samples == 30).await;
     assert_eq!((stats.refused.get("lost"), stats.lag), (Some(&30), 0));
     assert_eq!(nodes.iter().filter(|node| node.partial).count(), 4);
     second.stop().await;

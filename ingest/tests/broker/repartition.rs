@@ -23,7 +23,7 @@ async fn partitions_become_more_and_fewer_and_nothing_is_lost() {
         harness.report(30, second..second + 10).await;
         assert_eq!(harness.known(count).await, harness.truth());
         worker.stop().await;
-        // Nobody has read these yet.
+        // No worker has read these yet.
         harness.report(30, second + 10..second + 15).await;
         harness.report_packed(30, second + 15..second + 20).await;
         second += 20;

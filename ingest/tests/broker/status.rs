@@ -1,4 +1,4 @@
-//! What a worker says about itself.
+//! A worker's own status.
 
 use std::net::SocketAddr;
 

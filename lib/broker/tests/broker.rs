@@ -83,7 +83,7 @@ async fn a_folder_has_one_broker() {
 }
 
 #[tokio::test]
-async fn a_taken_port_is_told_in_one_line() {
+async fn a_taken_port_is_reported_in_one_line() {
     let dir = tempfile::tempdir().unwrap();
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let listen = Some(taken.local_addr().unwrap());
@@ -100,7 +100,7 @@ async fn a_taken_port_is_told_in_one_line() {
 async fn a_broker_that_a_killed_tidemap_left_behind_is_replaced() {
     let dir = tempfile::tempdir().unwrap();
     start(dir.path()).await.unwrap().stop().await.unwrap();
-    // What remains of a `tidemap up` that was killed: its child, and nobody who holds the folder.
+    // The remains of a `tidemap up` that was killed: its child runs, and the folder is not locked.
     let folder = dir.path().canonicalize().unwrap();
     let mut command = Command::new(tidemap_broker::locate(&tidemap_broker::default_tools_dir()).unwrap());
     command.arg("-c").arg(folder.join("broker.conf")).arg("-P").arg(folder.join("nats-server.pid"));
@@ -123,7 +123,7 @@ async fn a_broker_that_a_killed_tidemap_left_behind_is_replaced() {
 
 #[cfg(target_os = "linux")]
 #[tokio::test]
-async fn a_broker_of_a_service_manager_is_told_but_never_stopped() {
+async fn a_broker_of_a_service_manager_is_reloaded_but_never_stopped() {
     let dir = tempfile::tempdir().unwrap();
     let folder = dir.path().canonicalize().unwrap();
     Keys::open_or_create(&folder).unwrap();

@@ -1,4 +1,4 @@
-//! What an operator's signatures let each user do, asked of real nats-servers.
+//! The permissions that an operator's signatures grant, tested on real nats-servers.
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on has failed")]
 
 mod jwt {

@@ -24,15 +24,15 @@ const PROBES: u64 = 8;
 const FRAME_BYTES: usize = 16 << 20;
 /// What every label begins with.
 const MARK: &[u8] = b"probe-mark-";
-/// After the last sample, for its event to come.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// For the event of the last sample to come.
+const EVENT_TIMEOUT: Duration = Duration::from_secs(5);
 
 type Sent = Arc<Mutex<HashMap<String, Instant>>>;
 
 /// What was measured.
 pub struct Probed {
     pub latencies_us: Vec<u64>,
-    /// Samples of which no event told within seconds.
+    /// Samples that no event showed in time.
     pub lost: usize,
 }
 
@@ -55,7 +55,7 @@ pub async fn measure(client: Client, api: SocketAddr, samples: u64) -> anyhow::R
             latencies_us.push(u64::try_from(now.duration_since(at).as_micros())?);
         }
         if until.is_none() && probes.is_empty() {
-            until = Some(Instant::now() + PATIENCE);
+            until = Some(Instant::now() + EVENT_TIMEOUT);
         }
         while let Some(ended) = probes.try_join_next() {
             ended??;

@@ -35,7 +35,7 @@ pub struct Table {
 }
 
 impl Table {
-    /// Notes a figure, and says it at once: a long run shall not be silent.
+    /// Notes a figure and prints it at once: a long run must not be silent.
     pub fn note(&mut self, what: impl Into<String>, figure: f64, unit: &'static str, goal: Goal) {
         let held = match goal {
             Goal::AtLeast(least) => figure >= least,

@@ -1,4 +1,4 @@
-//! What a process uses, as the kernel says.
+//! A process's resources, from the kernel's figures.
 
 use std::{fs, time::Duration};
 

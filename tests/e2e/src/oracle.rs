@@ -1,4 +1,4 @@
-//! What `/api/nodes` must say, computed from the simulator's ack log alone.
+//! The expected answer of `/api/nodes`, computed from the simulator's ack log alone.
 //!
 //! Deliberately simple and with nothing of ingest's in it: every sample is kept, sums are integers, and the
 //! one division is rounded by integer arithmetic too. Its rules are those of the design:
@@ -8,8 +8,8 @@
 //!   when it was read: 1 s buckets for the averages of 10 s and 1 m, 15 s buckets for those of 5 m and 15 m;
 //! * one that covers more than 65,535 ms is a gap: it counts neither bytes nor time;
 //! * windows end with the newest bucket that a sample is in; but when a sample, in the order in which the
-//!   host took them, lies beyond the 15 minutes before that, the clock was put back and the windows begin
-//!   anew with it;
+//!   host took them, lies beyond the 15 minutes before that, the clock was put back and the windows start
+//!   again with it;
 //! * totals add up what each run has counted.
 //!
 //! The API rounds nothing here: an average is the f64 that is nearest to the exact quotient.
@@ -27,7 +27,7 @@ const LONGEST_MS: u64 = 65_535;
 /// Buckets of a window: their length and number, in the order 10 s, 1 m, 5 m, 15 m.
 const WINDOWS: [(i64, i64); 4] = [(1_000, 10), (1_000, 60), (15_000, 20), (15_000, 60)];
 
-/// What must be said of a node.
+/// The expected values of a node.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Expected {
     /// Average download over 10 s, 1 m, 5 m and 15 m.
@@ -42,7 +42,7 @@ pub struct Expected {
     pub samples: u64,
 }
 
-/// What must be said of each node after these samples.
+/// The expected values of each node after these samples.
 pub fn expect(samples: &[Sample]) -> BTreeMap<String, Expected> {
     let mut nodes: BTreeMap<&str, Vec<&Sample>> = BTreeMap::new();
     for sample in samples {

@@ -36,13 +36,13 @@ pub const TAKEOVER: Duration = Duration::from_secs(8);
 pub const TAKEOVER_AFTER_OUTAGE: Duration = Duration::from_secs(20);
 
 /// Workers find a broker again within 10 s, a lost lease takes 5 s more, and the machine may be busy.
-const RECOVERY: Duration = Duration::from_secs(60);
+const RECOVERY_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// For a fleet that reports each second to report for as long as any test asks.
-const REPORTING: Duration = Duration::from_secs(180);
+const REPORT_TIMEOUT: Duration = Duration::from_secs(180);
 
-/// For the api to hear of what the owners know.
-const TOLD: Duration = Duration::from_secs(10);
+/// For the API to receive what the owners of partitions know.
+const API_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// For how long a fault lasts: in full, or in short.
 pub fn lasting(full_s: u64, short_s: u64) -> Duration {
@@ -54,7 +54,7 @@ pub async fn endure(fault: Duration) {
     sleep(fault).await;
 }
 
-/// A pipeline under scenario: workers, an api, and a reader of the bus.
+/// A pipeline under scenario: workers, an API, and a reader of the bus.
 pub struct Scenario {
     name: &'static str,
     folder: TempDir,
@@ -64,7 +64,7 @@ pub struct Scenario {
     ingest: Vec<String>,
     /// The ingest workers; tests kill, freeze, add and drop them.
     pub workers: Vec<Tidemap>,
-    /// The api; tests kill and replace it.
+    /// The API; tests kill and replace it.
     pub api: Tidemap,
     api_url: String,
     watch: Watch,
@@ -72,21 +72,13 @@ pub struct Scenario {
 }
 
 impl Scenario {
-    /// Starts workers and an api at the broker at `url`, and waits until they share the partitions and all
+    /// Starts workers and an API at the broker at `url`, and waits until they share the partitions and all
     /// are served.
-    ///
-    /// # Errors
-    ///
-    /// When they do not come up.
     pub async fn start(name: &'static str, keys: &Keys, url: &str, workers: usize) -> anyhow::Result<Self> {
         Self::start_with(name, keys, (url, url), workers, &[]).await
     }
 
     /// The same with `more` arguments for workers, which reach the broker at the second address.
-    ///
-    /// # Errors
-    ///
-    /// When they do not come up.
     pub async fn start_with(
         name: &'static str,
         keys: &Keys,
@@ -117,19 +109,15 @@ impl Scenario {
         }
         scenario.spread().await?;
         scenario.all_fresh().await?;
-        scenario.begin_anew();
+        scenario.forget_changes();
         Ok(scenario)
     }
 
     /// Waits until each of the workers has its share: what changes hands later does so because of a fault.
-    ///
-    /// # Errors
-    ///
-    /// When that takes too long.
     pub async fn spread(&self) -> anyhow::Result<()> {
         let workers = self.workers.len();
         let share = usize::from(PartitionCount::default().get()).div_ceil(workers);
-        let spread = eventually(RECOVERY, || async {
+        let spread = eventually(RECOVERY_TIMEOUT, || async {
             let owners = self.watch.seen().owners();
             let is_spread = owners.len() == workers && owners.values().all(|owned| *owned <= share);
             ensure!(is_spread, "{owners:?}");
@@ -149,13 +137,9 @@ impl Scenario {
     }
 
     /// Waits until the broker has acknowledged so many more samples.
-    ///
-    /// # Errors
-    ///
-    /// When that takes far longer than a fleet needs that reports each second.
     pub async fn reported(&self, samples: usize) -> anyhow::Result<()> {
         let before = self.acknowledged()?.len();
-        eventually(REPORTING, || async {
+        eventually(REPORT_TIMEOUT, || async {
             let reported = self.acknowledged()?.len() - before;
             ensure!(reported >= samples, "{reported} of {samples} samples");
             Ok(())
@@ -164,17 +148,13 @@ impl Scenario {
     }
 
     /// Waits until every slot has been written down since this call.
-    ///
-    /// # Errors
-    ///
-    /// When that takes too long.
     pub async fn checkpointed(&self) -> anyhow::Result<()> {
         let js = jetstream::new(self.connect().await?);
         let bucket = js.get_key_value(streams::CHECKPOINTS).await?;
         let before = bucket.status().await?.info.state.last_sequence;
         for slot in PartitionCount::default().all().flat_map(|k| PartitionCount::default().slots(k)) {
             let [first, ..] = Part::all(slot, 0).collect::<Vec<_>>()[..] else { continue };
-            eventually(RECOVERY, || async {
+            eventually(RECOVERY_TIMEOUT, || async {
                 let entry = bucket.entry(first.key()).await?.context("no checkpoint")?;
                 ensure!(entry.revision > before, "no new checkpoint of slot {slot}");
                 Ok(())
@@ -185,31 +165,19 @@ impl Scenario {
     }
 
     /// Starts another worker.
-    ///
-    /// # Errors
-    ///
-    /// When it cannot be started.
     pub fn add_worker(&mut self) -> anyhow::Result<()> {
         let url = self.workers_url.clone();
         self.add_worker_at(&url)
     }
 
     /// Starts another worker, which reaches the broker at another address than the others.
-    ///
-    /// # Errors
-    ///
-    /// When it cannot be started.
     pub fn add_worker_at(&mut self, url: &str) -> anyhow::Result<()> {
         let args: Vec<&str> = self.ingest.iter().map(String::as_str).collect();
         self.workers.push(station(&args, url, &self.keys.service_seed_path())?);
         Ok(())
     }
 
-    /// Kills the api, and starts another where it was.
-    ///
-    /// # Errors
-    ///
-    /// When it does not come up.
+    /// Kills the API, and starts another where it was.
     pub async fn restart_api(&mut self) -> anyhow::Result<()> {
         self.api.kill().await?;
         let address = self.api_url.strip_prefix("http://").context("an http URL")?;
@@ -218,19 +186,11 @@ impl Scenario {
     }
 
     /// Starts a fleet whose acknowledged samples are written down, and waits until its nodes are known.
-    ///
-    /// # Errors
-    ///
-    /// When it does not come up.
     pub async fn fleet(&self, nodes: u64, more: &[&str]) -> anyhow::Result<Tidemap> {
         self.fleet_at((&self.url, &self.keys), nodes, more).await
     }
 
     /// The same with a fleet that publishes to another server than the scenario's, with that one's keys.
-    ///
-    /// # Errors
-    ///
-    /// When it does not come up.
     pub async fn fleet_at(
         &self,
         (url, keys): (&str, &Keys),
@@ -242,7 +202,7 @@ impl Scenario {
         let log = log.to_str().context("a readable path")?;
         let args = [&["simulate", "--nodes", &nodes_text, "--ack-log", log], more].concat();
         let fleet = station(&args, url, &keys.simulator_seed_path())?;
-        eventually(RECOVERY, || async {
+        eventually(RECOVERY_TIMEOUT, || async {
             let stats: StatsJson = get_json(format!("{}/api/stats", self.api_url)).await?;
             ensure!(stats.total_nodes >= nodes, "{} nodes: {}", stats.total_nodes, fleet.log());
             Ok(())
@@ -253,14 +213,10 @@ impl Scenario {
 
     /// Waits until the whole pipeline works again, of which what was known before this call is no proof:
     /// every partition's owner has spoken since, and of every node a sample that was stored since has reached
-    /// the api. The fleet, if there is one, must be reporting.
-    ///
-    /// # Errors
-    ///
-    /// When that takes too long.
+    /// the API. The fleet, if there is one, must be reporting.
     pub async fn all_fresh(&self) -> anyhow::Result<()> {
         let (asked_at, asked_s) = (Instant::now(), clock::unix_ms() as f64 / 1_000.0);
-        eventually(RECOVERY, || async {
+        eventually(RECOVERY_TIMEOUT, || async {
             let silent = self.watch.seen().silent_since(asked_at);
             ensure!(silent.is_empty(), "partitions {silent:?} are silent");
             let stats: StatsJson = get_json(format!("{}/api/stats", self.api_url)).await?;
@@ -281,20 +237,16 @@ impl Scenario {
     }
 
     /// Forgets the pauses and changes of owners that there were until now.
-    pub fn begin_anew(&self) {
-        self.watch.begin_anew();
+    pub fn forget_changes(&self) {
+        self.watch.forget();
     }
 
     /// A connection with the services' rights.
-    ///
-    /// # Errors
-    ///
-    /// When the key cannot be read.
     pub async fn connect(&self) -> anyhow::Result<async_nats::Client> {
         NatsArgs::new(&self.url, Some(&self.keys.service_seed_path())).connect("test", None).await
     }
 
-    /// How many workers speak for partitions.
+    /// How many workers own partitions.
     pub fn owners(&self) -> usize {
         self.watch.seen().owners().len()
     }
@@ -309,30 +261,22 @@ impl Scenario {
         self.watch.seen().sum(|stats| stats.refused.get(reason).copied().unwrap_or(0))
     }
 
-    /// Ends the fleet, and judges.
-    ///
-    /// # Errors
-    ///
-    /// When the fleet's truth is not known, or as [`Self::judge`].
+    /// Stops the fleet and judges.
     pub async fn end(mut self, mut fleet: Tidemap) -> anyhow::Result<Verdict> {
         let ended = fleet.terminate().await?;
         ensure!(ended.success(), "{}: {}", self.name, fleet.log());
         self.judge().await
     }
 
-    /// Waits until everything that the broker has is applied, and holds against the oracle what the api says,
+    /// Waits until everything that the broker has is applied, and holds against the oracle what the API says,
     /// and then what the workers leave behind when they are asked to end. Prints the verdict in a line.
-    ///
-    /// # Errors
-    ///
-    /// When the streams are not drained in time, the api does not answer, or a worker does not end in peace.
     pub async fn judge(&mut self) -> anyhow::Result<Verdict> {
         let acknowledged = self.acknowledged()?;
         let truth = oracle::expect(&acknowledged);
         self.drained().await.with_context(|| self.name)?;
-        // The owners tell readers within a tick or two.
+        // The owners publish within a tick or two.
         let mismatches =
-            eventually(TOLD, || self.compare(&truth)).await.err().map(|error| format!("{error:#}"));
+            eventually(API_TIMEOUT, || self.compare(&truth)).await.err().map(|error| format!("{error:#}"));
         let stale = self.stale_deltas().await?;
         let seen = self.watch.seen();
         let audit = Audit::new(&acknowledged, &self.leave().await?)?;
@@ -344,10 +288,6 @@ impl Scenario {
     }
 
     /// Asks all workers to end, and reads what is kept of the nodes.
-    ///
-    /// # Errors
-    ///
-    /// When a worker does not end in peace, or the broker does not answer.
     pub async fn leave(&mut self) -> anyhow::Result<Kept> {
         let mut workers = std::mem::take(&mut self.workers);
         let ended = try_join_all(workers.iter_mut().map(Tidemap::terminate)).await?;
@@ -360,7 +300,7 @@ impl Scenario {
             let slots: Vec<Slot> = PartitionCount::default().slots(partition).collect();
             let content = Content::Samples(slots.clone());
             // As an owner does: a cluster that has just been mended may have to elect a leader first.
-            let loaded = eventually(RECOVERY, || async {
+            let loaded = eventually(RECOVERY_TIMEOUT, || async {
                 load_checkpoints(&js, &streams::name(partition), &content, &slots).await
             });
             let loaded = loaded.await.with_context(|| format!("{}: what is kept", self.name))?;
@@ -369,35 +309,33 @@ impl Scenario {
         Ok(kept)
     }
 
-    /// What the simulator says that the broker has acknowledged.
-    ///
-    /// # Errors
-    ///
-    /// When it cannot be read.
+    /// The samples that the broker has acknowledged, from the simulator's log.
     pub fn acknowledged(&self) -> anyhow::Result<Vec<oracle::Sample>> {
         oracle::read(&self.folder.path().join("acks"))
     }
 
-    /// What the api says of all nodes.
-    ///
-    /// # Errors
-    ///
-    /// When it does not answer.
+    /// All nodes, as the API shows them.
     pub async fn nodes(&self) -> anyhow::Result<Vec<NodeJson>> {
         get_json(format!("{}/api/nodes", self.api_url)).await
     }
 
     async fn compare(&self, truth: &BTreeMap<String, oracle::Expected>) -> anyhow::Result<()> {
         let wrong = oracle::compare(truth, &self.nodes().await?);
-        let told: Vec<String> = wrong.iter().take(2).map(ToString::to_string).collect();
-        ensure!(wrong.is_empty(), "{} of {} nodes are wrong: {}", wrong.len(), truth.len(), told.join("; "));
+        let examples: Vec<String> = wrong.iter().take(2).map(ToString::to_string).collect();
+        ensure!(
+            wrong.is_empty(),
+            "{} of {} nodes are wrong: {}",
+            wrong.len(),
+            truth.len(),
+            examples.join("; ")
+        );
         Ok(())
     }
 
     /// Waits until the owners have applied the last message of every stream.
     async fn drained(&self) -> anyhow::Result<()> {
         let js = jetstream::new(self.connect().await?);
-        eventually(RECOVERY, || async {
+        eventually(RECOVERY_TIMEOUT, || async {
             let seen = self.watch.seen();
             let newest = seen.newest();
             for partition in PartitionCount::default().all() {
@@ -417,7 +355,7 @@ fn station(args: &[&str], url: &str, key: &Path) -> anyhow::Result<Tidemap> {
 }
 
 async fn served_at(api: &mut Tidemap) -> anyhow::Result<String> {
-    eventually(RECOVERY, || async {
+    eventually(RECOVERY_TIMEOUT, || async {
         let log = api.log();
         let url = log.split_whitespace().find(|word| word.starts_with("http://")).map(str::to_owned);
         url.with_context(|| format!("no address: {log}"))

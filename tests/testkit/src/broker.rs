@@ -1,4 +1,4 @@
-//! The stations as processes of their own around one broker, as on several machines.
+//! The services as separate processes around one broker, as on several machines.
 
 use std::{path::Path, time::Duration};
 
@@ -14,34 +14,26 @@ use tidemap_wire::{NodeId, http::StatsJson};
 use crate::{eventually, http::get_json, process::Tidemap};
 
 /// For a whole fleet to be known.
-const FLEET_PATIENCE: Duration = Duration::from_secs(60);
+const FLEET_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A broker, and the keys to it.
 pub struct TestBroker {
     folder: TempDir,
     /// The broker, for tests that restart or kill it.
     pub server: Broker,
-    /// Everybody's keys but the agents'.
+    /// All keys except the agents'.
     pub keys: Keys,
-    /// Where the broker is.
+    /// The broker's address.
     pub url: String,
 }
 
 impl TestBroker {
     /// Starts a broker on a free port, in a folder of its own.
-    ///
-    /// # Errors
-    ///
-    /// When there is no nats-server, or it does not start.
     pub async fn start() -> anyhow::Result<Self> {
         Self::start_in(tempfile::tempdir()?).await
     }
 
     /// The same in a folder where nodes may have been enrolled.
-    ///
-    /// # Errors
-    ///
-    /// When there is no nats-server, or it does not start.
     pub async fn start_in(folder: TempDir) -> anyhow::Result<Self> {
         let binary =
             tokio::task::spawn_blocking(|| tidemap_broker::locate(&tidemap_broker::default_tools_dir()))
@@ -59,25 +51,17 @@ impl TestBroker {
     }
 
     /// Kills the broker, wipes its store and starts it again where it was.
-    ///
-    /// # Errors
-    ///
-    /// When the store cannot be wiped or the broker does not come up.
     pub async fn lose_disk(&mut self) -> anyhow::Result<()> {
         self.server.kill().await?;
         std::fs::remove_dir_all(self.folder.path().join("jetstream")).context("the store")?;
         Ok(self.server.restart().await?)
     }
 
-    /// Starts a simulated fleet, and returns when all of it is known to the api at `api_url` and most are
+    /// Starts a simulated fleet, and returns when all of it is known to the API at `api_url` and most are
     /// online.
-    ///
-    /// # Errors
-    ///
-    /// When it cannot be started, or is not known in time.
     pub async fn known_fleet(&self, nodes: u32, api_url: &str) -> anyhow::Result<Tidemap> {
         let fleet = self.simulate(nodes)?;
-        eventually(FLEET_PATIENCE, || async {
+        eventually(FLEET_TIMEOUT, || async {
             let stats: StatsJson = get_json(format!("{api_url}/api/stats")).await?;
             // A few of a simulated fleet are always away.
             let known =
@@ -90,46 +74,26 @@ impl TestBroker {
     }
 
     /// A connection with the services' rights.
-    ///
-    /// # Errors
-    ///
-    /// When the key cannot be read.
     pub async fn connect(&self) -> anyhow::Result<async_nats::Client> {
         NatsArgs::new(&self.url, Some(&self.keys.service_seed_path())).connect("test", None).await
     }
 
     /// Starts an ingest worker.
-    ///
-    /// # Errors
-    ///
-    /// When it cannot be started.
     pub fn ingest(&self, more: &[&str]) -> anyhow::Result<Tidemap> {
         self.run(&[&["ingest"], more].concat(), &self.keys.service_seed_path())
     }
 
-    /// Starts an api and returns once it serves, with its address.
-    ///
-    /// # Errors
-    ///
-    /// When it does not come up.
+    /// Starts an API and returns once it serves, with its address.
     pub async fn api(&self) -> anyhow::Result<(Tidemap, String)> {
         self.api_at("127.0.0.1:0").await
     }
 
     /// The same on an address of the caller's choice.
-    ///
-    /// # Errors
-    ///
-    /// When it does not come up.
     pub async fn api_at(&self, address: &str) -> anyhow::Result<(Tidemap, String)> {
         self.api_with(&["--http", address]).await
     }
 
     /// The same with arguments of the caller's choice, `--http` among them.
-    ///
-    /// # Errors
-    ///
-    /// When it does not come up.
     pub async fn api_with(&self, args: &[&str]) -> anyhow::Result<(Tidemap, String)> {
         let api = self.run(&[&["api"], args].concat(), &self.keys.service_seed_path())?;
         let url = eventually(Duration::from_secs(20), || async {
@@ -142,10 +106,6 @@ impl TestBroker {
     }
 
     /// Enrols a node, starts its agent and returns once the broker knows it.
-    ///
-    /// # Errors
-    ///
-    /// When it cannot be enrolled or started.
     pub fn agent(&self, node: &str, more: &[&str]) -> anyhow::Result<Tidemap> {
         let enrolled = keys::enroll(self.folder.path(), &NodeId::from_name(node)?)?;
         self.server.reload()?;
@@ -153,19 +113,11 @@ impl TestBroker {
     }
 
     /// Starts a simulator.
-    ///
-    /// # Errors
-    ///
-    /// When it cannot be started.
     pub fn simulate(&self, nodes: u32) -> anyhow::Result<Tidemap> {
         self.simulate_with(nodes, &[])
     }
 
     /// The same with more arguments.
-    ///
-    /// # Errors
-    ///
-    /// When it cannot be started.
     pub fn simulate_with(&self, nodes: u32, more: &[&str]) -> anyhow::Result<Tidemap> {
         let nodes = nodes.to_string();
         self.run(&[&["simulate", "--nodes", &nodes], more].concat(), &self.keys.simulator_seed_path())

@@ -17,7 +17,7 @@ use tokio::{
 
 use crate::within;
 
-/// Started so, it talks to nobody but the page.
+/// With these arguments it sends requests to the page's server only.
 const CHROMIUM_FLAGS: [&str; 8] = [
     "--headless",
     "--no-sandbox",
@@ -39,10 +39,6 @@ pub struct Browser {
 
 impl Browser {
     /// Starts Chromium with a window of this size.
-    ///
-    /// # Errors
-    ///
-    /// When Chromium or its driver is not installed or does not start.
     pub async fn start(width: u32, height: u32) -> anyhow::Result<Self> {
         let (driver, port) = start_driver().await?;
         let profile = tempfile::tempdir()?;
@@ -62,28 +58,16 @@ impl Browser {
     }
 
     /// Text of the first element that a CSS selector finds.
-    ///
-    /// # Errors
-    ///
-    /// When there is none.
     pub async fn text(&self, css: &str) -> anyhow::Result<String> {
         Ok(self.page.find(Locator::Css(css)).await?.text().await?)
     }
 
-    /// What a JavaScript expression evaluates to.
-    ///
-    /// # Errors
-    ///
-    /// When it throws.
+    /// The value of a JavaScript expression.
     pub async fn eval(&self, expression: &str) -> anyhow::Result<Value> {
         Ok(self.page.execute(&format!("return {expression}"), vec![]).await?)
     }
 
     /// Presses these keys, one after the other, wherever the focus is.
-    ///
-    /// # Errors
-    ///
-    /// When the driver refuses.
     pub async fn press(&self, keys: &str) -> anyhow::Result<()> {
         let press = |actions: KeyActions, value| {
             actions.then(KeyAction::Down { value }).then(KeyAction::Up { value })
@@ -92,21 +76,13 @@ impl Browser {
         Ok(self.page.perform_actions(actions).await?)
     }
 
-    /// Gives the page a window of this size, one pixel a pixel.
-    ///
-    /// # Errors
-    ///
-    /// When the driver refuses.
+    /// Gives the page a window of this size, at one device pixel per pixel.
     pub async fn resize(&self, width: u32, height: u32) -> anyhow::Result<()> {
         let size = json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": false });
         self.devtools("Emulation.setDeviceMetricsOverride", size).await
     }
 
-    /// Says what the reader prefers: `[("prefers-color-scheme", "dark")]`.
-    ///
-    /// # Errors
-    ///
-    /// When the driver refuses.
+    /// Sets the reader's preferences: `[("prefers-color-scheme", "dark")]`.
     pub async fn prefer(&self, wishes: &[(&str, &str)]) -> anyhow::Result<()> {
         let features: Vec<Value> =
             wishes.iter().map(|(name, value)| json!({ "name": name, "value": value })).collect();
@@ -114,47 +90,27 @@ impl Browser {
     }
 
     /// Runs a script before any of the page's own, on every page from now on.
-    ///
-    /// # Errors
-    ///
-    /// When the driver refuses.
     pub async fn prepare(&self, script: &str) -> anyhow::Result<()> {
         self.devtools("Page.addScriptToEvaluateOnNewDocument", json!({ "source": script })).await
     }
 
-    /// Allows what a page must ask its reader for, such as `clipboardReadWrite`.
-    ///
-    /// # Errors
-    ///
-    /// When the driver refuses.
+    /// Grants a permission that a page must ask for, such as `clipboardReadWrite`.
     pub async fn allow(&self, what: &[&str]) -> anyhow::Result<()> {
         self.devtools("Browser.grantPermissions", json!({ "permissions": what })).await
     }
 
     /// Gives Chromium a command of its own.
-    ///
-    /// # Errors
-    ///
-    /// When the driver refuses.
     pub async fn devtools(&self, command: &'static str, parameters: Value) -> anyhow::Result<()> {
         self.page.issue_cmd(DevTools { command, parameters }).await?;
         Ok(())
     }
 
     /// Takes a picture of what the window shows, as PNG.
-    ///
-    /// # Errors
-    ///
-    /// When the driver refuses.
     pub async fn screenshot(&self) -> anyhow::Result<Vec<u8>> {
         Ok(self.page.screenshot().await?)
     }
 
     /// What the page has written to the console since the last call, errors of the network included.
-    ///
-    /// # Errors
-    ///
-    /// When the driver does not tell.
     pub async fn console(&self) -> anyhow::Result<Vec<String>> {
         let log = self.page.issue_cmd(ConsoleLog).await?;
         let entries = log.as_array().cloned().unwrap_or_default();
@@ -166,21 +122,13 @@ impl Browser {
     }
 
     /// The same without errors of the network, for tests that break it.
-    ///
-    /// # Errors
-    ///
-    /// When the driver does not tell.
     pub async fn faults(&self) -> anyhow::Result<Vec<String>> {
         let is_network =
             |message: &String| message.contains("Failed to load resource") || message.contains("net::ERR_");
         Ok(self.console().await?.into_iter().filter(|message| !is_network(message)).collect())
     }
 
-    /// Ends the browser in peace.
-    ///
-    /// # Errors
-    ///
-    /// When the driver refuses.
+    /// Closes the browser cleanly.
     pub async fn close(self) -> anyhow::Result<()> {
         Ok(self.page.clone().close().await?)
     }
@@ -197,7 +145,7 @@ impl Drop for Browser {
     }
 }
 
-/// Starts chromedriver on a free port, which it tells.
+/// Starts chromedriver on a free port, which it prints.
 async fn start_driver() -> anyhow::Result<(Child, u16)> {
     let mut driver = Command::new("chromedriver")
         .arg("--port=0")

@@ -19,8 +19,8 @@ pub use edge::Edge;
 use server::{Server, quoted};
 
 /// For three servers to find each other and elect a leader.
-const PATIENCE: Duration = Duration::from_secs(60);
-/// Three is the smallest number of which one may go.
+const CLUSTER_TIMEOUT: Duration = Duration::from_secs(60);
+/// Three is the smallest number that tolerates the loss of one.
 const SERVERS: usize = 3;
 
 /// Three nats-servers that replicate each other, killed on drop.
@@ -30,7 +30,7 @@ pub struct TestCluster {
     client_ports: Vec<u16>,
     leaf_ports: Vec<u16>,
     servers: Vec<Server>,
-    /// Everybody's keys but the agents'.
+    /// All keys except the agents'.
     pub keys: Keys,
     /// The key by which a site's relays publish their packs.
     relay_key: PathBuf,
@@ -38,10 +38,6 @@ pub struct TestCluster {
 
 impl TestCluster {
     /// Starts three servers on free ports, and waits until they have a leader.
-    ///
-    /// # Errors
-    ///
-    /// When there is no nats-server, or they do not come up.
     pub async fn start() -> anyhow::Result<Self> {
         let folder = tempfile::tempdir()?;
         let binary =
@@ -80,13 +76,9 @@ impl TestCluster {
     }
 
     /// The number of the server that leads a stream.
-    ///
-    /// # Errors
-    ///
-    /// When the servers do not tell.
     pub async fn leader_of(&self, stream: &str) -> anyhow::Result<usize> {
         let js = jetstream::new(self.connect().await?);
-        eventually(PATIENCE, || async {
+        eventually(CLUSTER_TIMEOUT, || async {
             let stream = js.get_stream(stream).await?;
             let cluster = stream.cached_info().cluster.as_ref().context("it is not replicated")?;
             let leader = cluster.leader.as_ref().context("it has no leader")?;
@@ -96,62 +88,38 @@ impl TestCluster {
     }
 
     /// Kills a server without warning.
-    ///
-    /// # Errors
-    ///
-    /// When it cannot be killed.
     pub async fn kill(&mut self, number: usize) -> anyhow::Result<()> {
         self.servers[number].kill().await
     }
 
-    /// Has a server give away what it leads and send everybody to the others, and waits until it has ended.
-    ///
-    /// # Errors
-    ///
-    /// When it does not end.
+    /// Makes a server hand over leaderships and clients (lame duck mode), and waits until it has ended.
     pub async fn retire(&mut self, number: usize) -> anyhow::Result<()> {
         self.servers[number].retire().await
     }
 
     /// Starts a server again that has ended.
-    ///
-    /// # Errors
-    ///
-    /// When it cannot be started.
     pub fn restart(&mut self, number: usize) -> anyhow::Result<()> {
         self.servers[number].restart()
     }
 
     /// Stops a server where it is: to the others it is as good as cut off, and its own clients hear nothing.
-    ///
-    /// # Errors
-    ///
-    /// When it has ended.
     pub fn freeze(&self, number: usize) -> anyhow::Result<()> {
         self.servers[number].signal(Signal::STOP)
     }
 
     /// Lets it go on.
-    ///
-    /// # Errors
-    ///
-    /// When it has ended.
     pub fn thaw(&self, number: usize) -> anyhow::Result<()> {
         self.servers[number].signal(Signal::CONT)
     }
 
     /// Waits until every stream has a leader, and each of its replicas everything.
-    ///
-    /// # Errors
-    ///
-    /// When that takes too long.
     pub async fn healed(&self) -> anyhow::Result<()> {
         let js = jetstream::new(self.connect().await?);
         let logs = PartitionCount::default().all().map(streams::name);
         // By name, and not from the broker's list: a stream without a leader is missing there.
         let names = logs.chain([streams::LEASES, streams::CHECKPOINTS].map(streams::bucket_stream));
         for name in names {
-            eventually(PATIENCE, || async {
+            eventually(CLUSTER_TIMEOUT, || async {
                 let stream = js.get_stream(&name).await?;
                 let cluster = stream.cached_info().cluster.as_ref().context("it is not replicated")?;
                 let current = cluster.replicas.iter().filter(|peer| peer.current && !peer.offline).count();
@@ -171,9 +139,9 @@ impl TestCluster {
 
     async fn ready(&self) -> anyhow::Result<()> {
         let js = jetstream::new(self.connect().await?);
-        eventually(PATIENCE, || async {
-            let told = self.servers.iter().map(Server::last_words);
-            js.query_account().await.with_context(|| told.collect::<Vec<_>>().join("\n"))?;
+        eventually(CLUSTER_TIMEOUT, || async {
+            let logs = self.servers.iter().map(Server::end_of_log);
+            js.query_account().await.with_context(|| logs.collect::<Vec<_>>().join("\n"))?;
             Ok(())
         })
         .await

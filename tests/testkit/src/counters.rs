@@ -1,4 +1,4 @@
-//! What a broker counts about itself, asked through its system account.
+//! A broker's own counters, read through its system account.
 
 use std::time::Duration;
 
@@ -11,10 +11,10 @@ use tidemap_service::nats::NatsArgs;
 
 use crate::within;
 
-/// For an answer.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// For the broker to answer.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A connection of the operator's.
+/// A connection with the operator's rights.
 pub struct Counters {
     client: Client,
 }
@@ -22,13 +22,13 @@ pub struct Counters {
 /// The broker's counters at one moment.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Counts {
-    /// What the server has to do with others.
+    /// The server's connections and messages.
     pub server: ServerCounts,
-    /// What it keeps.
+    /// Its streams.
     pub jetstream: JetStreamCounts,
 }
 
-/// What the server has to do with others.
+/// The server's connections and messages.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Deserialize)]
 pub struct ServerCounts {
     /// Clients, this one included.
@@ -47,7 +47,7 @@ pub struct ServerCounts {
     pub slow_consumers: u64,
 }
 
-/// What the server keeps.
+/// The server's streams.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Deserialize)]
 pub struct JetStreamCounts {
     /// Readers of streams.
@@ -65,30 +65,18 @@ struct Answer<T> {
 
 impl Counters {
     /// Connects as the operator whose keys these are.
-    ///
-    /// # Errors
-    ///
-    /// When the key cannot be read.
     pub async fn open(url: &str, keys: &Keys) -> anyhow::Result<Self> {
         let client = NatsArgs::new(url, Some(&keys.sys_seed_path())).connect("counters", None).await?;
         Ok(Self { client })
     }
 
     /// Asks the broker.
-    ///
-    /// # Errors
-    ///
-    /// When it does not answer.
     pub async fn read(&self) -> anyhow::Result<Counts> {
         Ok(Counts { server: self.ask("VARZ").await?, jetstream: self.ask("JSZ").await? })
     }
 
     /// What the broker's heap holds that is in use, in bytes: garbage, and what it keeps of the operating
     /// system's memory for later, are not in it.
-    ///
-    /// # Errors
-    ///
-    /// When it does not answer.
     pub async fn live_heap_bytes(&self) -> anyhow::Result<u64> {
         #[derive(Deserialize)]
         struct Profile {
@@ -108,7 +96,7 @@ impl Counters {
 
     async fn ask_with<T: DeserializeOwned>(&self, what: &str, options: &'static str) -> anyhow::Result<T> {
         let asking = self.client.request(format!("$SYS.REQ.SERVER.PING.{what}"), options.into());
-        let answer = within(PATIENCE, asking).await.with_context(|| format!("no {what}"))??;
+        let answer = within(ANSWER_TIMEOUT, asking).await.with_context(|| format!("no {what}"))??;
         let Answer { data } = serde_json::from_slice(&answer.payload).with_context(|| what.to_owned())?;
         Ok(data)
     }

@@ -1,5 +1,5 @@
-//! A server with the page and a made-up fleet, which fails in the ways that it is told to: what the real
-//! services do only by accident.
+//! A server with the page and a made-up fleet, which fails on demand, in ways that the real services fail
+//! only by accident.
 
 mod detail;
 mod fleet;
@@ -27,19 +27,19 @@ use tokio::{
 pub use self::fleet::{FakeFleet, FakeNode};
 use self::request::Request;
 
-/// As the api sends it with the page; a test holds the two together.
+/// As the API sends it with the page; a test holds the two together.
 pub const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; \
     style-src 'self'; img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; \
     frame-ancestors 'none'";
 
-/// What becomes of those who ask for the stream from now on.
+/// How the server answers requests for the stream from now on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Line {
-    /// They get it.
+    /// They get the stream.
     Sound,
-    /// They are let in and never answered, as over a link that died half-way.
+    /// They are accepted and never answered, as over a link that died half-way.
     HalfOpen,
-    /// They are told so by a proxy that finds nobody behind it.
+    /// A proxy that finds no server behind it answers them.
     BadGateway,
 }
 
@@ -68,10 +68,6 @@ enum Said {
 
 impl FakeServer {
     /// Serves the page that was built last, on a free port.
-    ///
-    /// # Errors
-    ///
-    /// When there is no page yet.
     pub async fn start(fleet: FakeFleet) -> anyhow::Result<Self> {
         let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../dist/web");
         anyhow::ensure!(page.join("index.html").is_file(), "the page is not built: cargo xtask web");
@@ -89,22 +85,22 @@ impl FakeServer {
         Ok(Self { address, shared, serving, beating: None })
     }
 
-    /// Where the page is.
+    /// The page's address.
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    /// Decides what becomes of those who ask for the stream from now on.
+    /// Sets how the server answers requests for the stream from now on.
     pub fn set_line(&self, line: Line) {
         *lock(&self.shared.line) = line;
     }
 
-    /// Changes the fleet without telling those who listen.
+    /// Changes the fleet without an event on open streams.
     pub fn set_fleet(&self, fleet: FakeFleet) {
         *lock(&self.shared.fleet) = fleet;
     }
 
-    /// Lets time pass for the fleet, and says what has changed.
+    /// Lets time pass for the fleet, and sends the changes.
     pub fn beat(&self, by: Duration) {
         self.shared.beat(by);
     }
@@ -122,25 +118,25 @@ impl FakeServer {
         }));
     }
 
-    /// Says nothing more by itself. Streams stay open.
+    /// Sends nothing more by itself. Streams stay open.
     pub fn fall_silent(&mut self) {
         if let Some(beating) = self.beating.take() {
             beating.abort();
         }
     }
 
-    /// Says something of the caller's choice to all who listen.
+    /// Sends a text of the caller's choice on all open streams.
     pub fn say(&self, event: &str, data: &str) {
         self.shared.say(format!("event: {event}\ndata: {data}\n\n"));
     }
 
     /// Ends all streams.
     pub fn hang_up(&self) {
-        // Nobody may be listening.
+        // There may be no open stream.
         self.shared.said.send(Said::End).ok();
     }
 
-    /// Goes away as a process does that is killed.
+    /// Closes everything at once, as a killed process does.
     pub async fn stop(&mut self) {
         if let Some(serving) = self.serving.take() {
             serving.abort();
@@ -149,11 +145,7 @@ impl FakeServer {
         }
     }
 
-    /// Comes back where it was.
-    ///
-    /// # Errors
-    ///
-    /// When somebody else has taken the port.
+    /// Starts again on the same address.
     pub async fn come_back(&mut self) -> anyhow::Result<()> {
         let listener = TcpListener::bind(self.address).await.context("the port is taken")?;
         self.serving = Some(tokio::spawn(Arc::clone(&self.shared).serve(listener)));
@@ -186,7 +178,7 @@ impl Shared {
         let mut visitors = JoinSet::new();
         while let Ok((socket, _)) = listener.accept().await {
             let shared = Arc::clone(&self);
-            // A browser that goes away in the midst of an answer is nobody's fault.
+            // A browser may close its connection in the middle of an answer.
             visitors.spawn(async move { shared.answer(socket).await.unwrap_or_default() });
         }
     }
@@ -251,12 +243,12 @@ impl Shared {
         let mut fleet = lock(&self.fleet);
         fleet.pass(by);
         let text = event("delta", &fleet.id(), &fleet.delta()) + &event("stats", "", &fleet.stats());
-        // Under the fleet's lock, so that whoever comes now is told neither twice nor not at all.
+        // Under the fleet's lock, so that a client that connects now gets this event exactly once.
         self.say(text);
     }
 
     fn say(&self, text: String) {
-        // Nobody may be listening.
+        // There may be no open stream.
         self.said.send(Said::Text(text.into())).ok();
     }
 }

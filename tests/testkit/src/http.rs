@@ -41,10 +41,6 @@ pub struct Answer {
 
 impl Answer {
     /// The body as JSON.
-    ///
-    /// # Errors
-    ///
-    /// When it is none.
     pub fn json<T: DeserializeOwned>(&self) -> anyhow::Result<T> {
         serde_json::from_str(&self.body).with_context(|| format!("{}: {}", self.status, self.body))
     }
@@ -61,19 +57,11 @@ fn answer(mut response: Response<Body>) -> anyhow::Result<Answer> {
 }
 
 /// `GET url`.
-///
-/// # Errors
-///
-/// When there is no answer.
 pub async fn get(url: String) -> anyhow::Result<Answer> {
     tokio::task::spawn_blocking(move || answer(agent().get(&url).call()?)).await?
 }
 
 /// `GET url` as JSON; only 200 is an answer.
-///
-/// # Errors
-///
-/// When there is no such answer.
 pub async fn get_json<T: DeserializeOwned>(url: String) -> anyhow::Result<T> {
     let answer = get(url).await?;
     anyhow::ensure!(answer.status == 200, "{}: {}", answer.status, answer.body);
@@ -81,10 +69,6 @@ pub async fn get_json<T: DeserializeOwned>(url: String) -> anyhow::Result<T> {
 }
 
 /// `DELETE url` with a bearer token, if any.
-///
-/// # Errors
-///
-/// When there is no answer.
 pub async fn delete(url: String, token: Option<&'static str>) -> anyhow::Result<Answer> {
     tokio::task::spawn_blocking(move || {
         let mut request = agent().delete(&url);
@@ -119,7 +103,7 @@ pub fn events_with_retry(
     last_event_id: Option<String>,
     retry_ms: Arc<AtomicU64>,
 ) -> mpsc::Receiver<Event> {
-    // A test that looks away lets the stream wait.
+    // A test that does not read makes the stream wait.
     let (sender, events) = mpsc::channel(1_024);
     std::thread::spawn(move || {
         if let Err(error) = read_events(&url, last_event_id, &retry_ms, &sender) {

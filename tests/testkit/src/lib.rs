@@ -1,4 +1,4 @@
-//! What tests share: brokers, processes, a proxy, HTTP clients, a browser, and waiting for events.
+//! Shared by tests: brokers, processes, a proxy, HTTP clients, a browser, and waiting for events.
 //!
 //! Nothing here sleeps to synchronise: [`eventually`] polls until a condition holds, and fails with the last
 //! error. Every bound of time is for a machine of usual speed; [`machine`] stretches it on a slower or busier

@@ -1,4 +1,4 @@
-//! How slow this machine is now: bounds of time are written for one of usual speed with nothing else to do.
+//! Scales time limits to this machine: they are written for an idle one of usual speed.
 //!
 //! A fixed loop is measured once per process, by the clock on the wall: a slow processor and other programs'
 //! load count alike. It is measured again before a wait is given up, and the slowest measurement holds from
@@ -22,9 +22,9 @@ use tokio::{
 /// else.
 const STEPS: u64 = 4_000_000;
 const USUAL: Duration = Duration::from_millis(40);
-/// The loop is measured so often, and the median holds: a single round may meet an interrupt.
+/// Rounds of the loop, of which the median counts: a single round may meet an interrupt.
 const ROUNDS: usize = 5;
-/// Nothing is so slow that a bound should be longer than this many times.
+/// A bound is stretched at most this many times.
 const HIGHEST_FACTOR: f64 = 10.0;
 
 /// How often [`StallWatch`] looks whether it runs.
@@ -48,7 +48,7 @@ pub fn scaled(bound: Duration) -> Duration {
 }
 
 /// The same after another measurement: the machine may have become busier since the last one.
-pub(crate) fn scaled_anew(bound: Duration) -> Duration {
+pub(crate) fn scaled_again(bound: Duration) -> Duration {
     bound.mul_f64(measure())
 }
 
@@ -76,7 +76,7 @@ fn measure() -> f64 {
     factor.max(before)
 }
 
-/// For how long this process was kept from running: how much later than asked for its sleeps have ended.
+/// How long this process was kept from running: how much later than asked its sleeps have ended.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Stalls {
     total: Duration,
@@ -94,7 +94,7 @@ impl Stalls {
     }
 }
 
-/// Measures all the time for how long nothing runs on this machine. Ends on drop.
+/// Measures for how long nothing runs on this machine, until it is dropped.
 pub struct StallWatch {
     stalled_us: Arc<AtomicU64>,
     _watching: JoinSet<()>,
@@ -132,7 +132,7 @@ mod tests {
         let bound = Duration::from_secs(3);
         assert!(slowness() >= 1.0);
         assert!(scaled(bound) >= bound && scaled(bound) <= bound.mul_f64(HIGHEST_FACTOR));
-        assert!(scaled_anew(bound) >= scaled(bound));
+        assert!(scaled_again(bound) >= scaled(bound));
     }
 
     #[test]

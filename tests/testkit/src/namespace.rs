@@ -22,10 +22,6 @@ pub struct Namespace {
 
 impl Namespace {
     /// Makes a namespace, a veth pair, addresses and the default route.
-    ///
-    /// # Errors
-    ///
-    /// When this process may not (it needs root), or `ip` is not installed.
     pub fn new() -> anyhow::Result<Self> {
         let process = std::process::id();
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
@@ -75,7 +71,7 @@ impl Drop for Namespace {
 
 fn ip(args: &[&str]) -> anyhow::Result<Output> {
     let output = Command::new("ip").args(args).output().context("cannot run ip (Debian: iproute2)")?;
-    let told = String::from_utf8_lossy(&output.stderr).into_owned();
-    anyhow::ensure!(output.status.success(), "ip {}: {told}(these tests need root)", args.join(" "));
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+    anyhow::ensure!(output.status.success(), "ip {}: {stderr}(these tests need root)", args.join(" "));
     Ok(output)
 }

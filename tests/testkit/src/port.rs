@@ -6,10 +6,6 @@ use anyhow::ensure;
 
 /// Finds free ports for servers that must know each other's before they start, and that keep theirs while
 /// they are away: they lie where the operating system takes none for its own connections.
-///
-/// # Errors
-///
-/// When there are not so many.
 pub fn free_ports(count: usize) -> anyhow::Result<Vec<u16>> {
     let mut held: Vec<(TcpListener, u16)> = Vec::new();
     for _ in 0..10_000 {
@@ -24,10 +20,6 @@ pub fn free_ports(count: usize) -> anyhow::Result<Vec<u16>> {
 }
 
 /// Finds one free port.
-///
-/// # Errors
-///
-/// When there is none.
 pub fn free_port() -> anyhow::Result<u16> {
     Ok(free_ports(1)?[0])
 }

@@ -15,14 +15,10 @@ use tokio::{
 
 use crate::within;
 
-/// For a process to say what it is asked to say, or to end.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// For a process to print what a test waits for, or to end.
+const PROCESS_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// The `tidemap` under test: `$TIDEMAP_BIN`, which `cargo xtask test` sets, else the one beside this test.
-///
-/// # Errors
-///
-/// When it has not been built.
 pub fn tidemap() -> anyhow::Result<PathBuf> {
     if let Some(named) = std::env::var_os("TIDEMAP_BIN") {
         return Ok(named.into());
@@ -33,8 +29,8 @@ pub fn tidemap() -> anyhow::Result<PathBuf> {
     Ok(beside)
 }
 
-/// For a process to end when its test does.
-const FAREWELL: Duration = Duration::from_secs(10);
+/// For a process to end with its test, before it is killed.
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A running `tidemap` command, ended on drop.
 pub struct Tidemap {
@@ -46,19 +42,11 @@ pub struct Tidemap {
 
 impl Tidemap {
     /// Starts `tidemap` with these arguments and no environment of Tidemap's.
-    ///
-    /// # Errors
-    ///
-    /// When it cannot be started.
     pub fn start(args: &[&str]) -> anyhow::Result<Self> {
         Self::start_by(Command::new(tidemap()?), args)
     }
 
     /// The same through another command, such as `ip netns exec`.
-    ///
-    /// # Errors
-    ///
-    /// When it cannot be started.
     pub fn start_by(mut command: Command, args: &[&str]) -> anyhow::Result<Self> {
         let folder = tempfile::tempdir()?;
         let log = folder.path().join("stderr");
@@ -75,11 +63,7 @@ impl Tidemap {
         Ok(Self { child, stdout: BufReader::new(stdout).lines(), log, _folder: folder })
     }
 
-    /// Starts `tidemap up` in `data_dir` and returns when it says where its page is, with that address.
-    ///
-    /// # Errors
-    ///
-    /// When it does not come up.
+    /// Starts `tidemap up` in `data_dir`; returns the page's address as soon as it is printed.
     pub async fn up(data_dir: &Path, more: &[&str]) -> anyhow::Result<(Self, String)> {
         let data_dir = data_dir.to_str().context("a readable path")?;
         let args = [&["up", "--http", "127.0.0.1:0", "--data-dir", data_dir], more].concat();
@@ -88,14 +72,10 @@ impl Tidemap {
         Ok((up, url))
     }
 
-    /// Waits until the process says where its page is.
-    ///
-    /// # Errors
-    ///
-    /// When it ends without, with what it has logged.
+    /// Waits until the process prints its page's address.
     pub async fn url(&mut self) -> anyhow::Result<String> {
         loop {
-            match within(PATIENCE, self.stdout.next_line()).await.context("no word from tidemap")?? {
+            match within(PROCESS_TIMEOUT, self.stdout.next_line()).await.context("no word from tidemap")?? {
                 Some(line) => {
                     if let Some(url) = line.split_whitespace().find(|word| word.starts_with("http://")) {
                         return Ok(url.to_owned());
@@ -107,16 +87,13 @@ impl Tidemap {
     }
 
     /// The next line that the process prints on standard output.
-    ///
-    /// # Errors
-    ///
-    /// When it ends, or says nothing for a minute.
     pub async fn line(&mut self) -> anyhow::Result<String> {
-        let line = within(PATIENCE, self.stdout.next_line()).await.context("no word from tidemap")??;
+        let line =
+            within(PROCESS_TIMEOUT, self.stdout.next_line()).await.context("no word from tidemap")??;
         line.with_context(|| format!("tidemap ended: {}", self.log()))
     }
 
-    /// What it has written to standard error.
+    /// Its standard error so far.
     pub fn log(&self) -> String {
         std::fs::read_to_string(&self.log).unwrap_or_else(|error| error.to_string())
     }
@@ -126,60 +103,36 @@ impl Tidemap {
         self.child.id().unwrap_or(0)
     }
 
-    /// Asks it to end, as a service manager would, and waits until it has.
-    ///
-    /// # Errors
-    ///
-    /// When it does not end within a minute.
+    /// Sends SIGTERM, as a service manager does, and waits until it has ended.
     pub async fn terminate(&mut self) -> anyhow::Result<ExitStatus> {
         self.signal(rustix::process::Signal::TERM)?;
         self.ended().await
     }
 
-    /// Asks it to end as Ctrl-C does, and waits until it has.
-    ///
-    /// # Errors
-    ///
-    /// When it does not end within a minute.
+    /// Sends SIGINT, as Ctrl-C does, and waits until it has ended.
     pub async fn interrupt(&mut self) -> anyhow::Result<ExitStatus> {
         self.signal(rustix::process::Signal::INT)?;
         self.ended().await
     }
 
     /// Kills it without warning.
-    ///
-    /// # Errors
-    ///
-    /// When it cannot be killed.
     pub async fn kill(&mut self) -> anyhow::Result<()> {
         Ok(self.child.kill().await?)
     }
 
-    /// Stops it where it is, as a machine that hangs would.
-    ///
-    /// # Errors
-    ///
-    /// When it has ended already.
+    /// Freezes it with SIGSTOP, as a machine that hangs does.
     pub fn freeze(&self) -> anyhow::Result<()> {
         self.signal(rustix::process::Signal::STOP)
     }
 
     /// Lets it go on.
-    ///
-    /// # Errors
-    ///
-    /// When it has ended already.
     pub fn thaw(&self) -> anyhow::Result<()> {
         self.signal(rustix::process::Signal::CONT)
     }
 
     /// Waits until it ends.
-    ///
-    /// # Errors
-    ///
-    /// When it does not end within a minute.
     pub async fn ended(&mut self) -> anyhow::Result<ExitStatus> {
-        within(PATIENCE, self.child.wait())
+        within(PROCESS_TIMEOUT, self.child.wait())
             .await
             .with_context(|| format!("does not end: {}", self.log()))?
             .map_err(Into::into)
@@ -197,7 +150,7 @@ impl Drop for Tidemap {
         let asked = self.signal(rustix::process::Signal::TERM).is_ok();
         // A frozen one hears nothing; it has ended already if this fails.
         self.thaw().ok();
-        let deadline = std::time::Instant::now() + FAREWELL;
+        let deadline = std::time::Instant::now() + SHUTDOWN_TIMEOUT;
         while asked && matches!(self.child.try_wait(), Ok(None)) && std::time::Instant::now() < deadline {
             std::thread::sleep(Duration::from_millis(10));
         }
@@ -205,10 +158,6 @@ impl Drop for Tidemap {
 }
 
 /// Runs `tidemap` to its end and returns its exit code and what it wrote to standard error.
-///
-/// # Errors
-///
-/// When it does not end within a minute.
 pub async fn run_to_end(args: &[&str]) -> anyhow::Result<(Option<i32>, String)> {
     let mut command = Command::new(tidemap()?);
     clean(&mut command);
@@ -220,16 +169,16 @@ pub async fn run_to_end(args: &[&str]) -> anyhow::Result<(Option<i32>, String)> 
         .kill_on_drop(true)
         .spawn()?;
     let mut stderr = child.stderr.take().context("its errors are piped")?;
-    let mut told = String::new();
+    let mut text = String::new();
     let ended = async {
-        stderr.read_to_string(&mut told).await?;
+        stderr.read_to_string(&mut text).await?;
         child.wait().await
     };
-    let status = within(PATIENCE, ended).await.context("does not end")??;
-    Ok((status.code(), told))
+    let status = within(PROCESS_TIMEOUT, ended).await.context("does not end")??;
+    Ok((status.code(), text))
 }
 
-/// Tests choose everything themselves: what is set for the person who runs them must not matter.
+/// Tests set everything themselves: the developer's own environment must not matter.
 fn clean(command: &mut Command) {
     for (name, _) in std::env::vars_os() {
         let name = name.to_string_lossy().into_owned();

@@ -1,4 +1,5 @@
-//! A network that can be cut without anybody being told: a TCP proxy that goes on accepting and says nothing.
+//! A network that can be cut without notice to either side: a TCP proxy that goes on accepting and sends
+//! nothing.
 
 use std::net::SocketAddr;
 
@@ -18,10 +19,6 @@ pub struct Proxy {
 
 impl Proxy {
     /// Starts a proxy on a free port.
-    ///
-    /// # Errors
-    ///
-    /// When there is none.
     pub async fn start(target: SocketAddr) -> anyhow::Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let address = listener.local_addr()?;
@@ -31,13 +28,13 @@ impl Proxy {
         Ok(Self { address, cut, _accepting: accepting })
     }
 
-    /// Where it listens.
+    /// Its address.
     pub fn url(&self) -> String {
         format!("nats://{}", self.address)
     }
 
-    /// From now on nothing comes through, and nobody is told. What was under way arrives after the healing,
-    /// as a network's resends would.
+    /// From now on nothing comes through, and neither side notices. Bytes under way arrive after `heal`, as a
+    /// network's resends would.
     pub fn cut(&self) {
         self.cut.send_replace(true);
     }

@@ -1,4 +1,4 @@
-//! A reader of `/api/stream`, as a browser would be: for how long nothing moves on the page.
+//! A reader of `/api/stream`, as a browser is: measures for how long nothing moves on the page.
 
 use std::{
     collections::BTreeMap,
@@ -27,7 +27,7 @@ use crate::{
 };
 
 /// For a page that stands still to move again.
-const PATIENCE: Duration = Duration::from_secs(20);
+const STANDSTILL_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// A reader, ended on drop.
 pub struct Viewer {
@@ -35,7 +35,7 @@ pub struct Viewer {
     _reading: JoinSet<()>,
 }
 
-/// What the page shows, as far as it matters when it moves.
+/// The part of the page's state that shows when it moves.
 #[derive(Debug, Default)]
 struct Page {
     /// The partition of each row's node.
@@ -50,12 +50,12 @@ struct Page {
 }
 
 impl Viewer {
-    /// Begins to read at an api.
+    /// Begins to read at an API.
     pub fn start(api_url: &str) -> Self {
         Self::start_among(vec![api_url.to_owned()])
     }
 
-    /// Begins to read at the first of several apis. When that one ends the stream, it waits as a browser
+    /// Begins to read at the first of several APIs. When that one ends the stream, it waits as a browser
     /// does, and goes on at the next one.
     pub fn start_among(api_urls: Vec<String>) -> Self {
         let page = Arc::new(Mutex::new(Page::default()));
@@ -64,20 +64,16 @@ impl Viewer {
         Self { page, _reading: reading }
     }
 
-    /// How often the page began anew, with a snapshot of everything.
+    /// How often the page started over, with a snapshot of everything.
     pub fn snapshots(&self) -> u64 {
         self.page.lock().unwrap_or_else(PoisonError::into_inner).snapshots
     }
 
     /// Waits until rates of every partition's nodes have moved once more, and returns the longest time for
     /// which those of any had not, since this was asked before.
-    ///
-    /// # Errors
-    ///
-    /// When one stands still for too long.
     pub async fn longest_standstill(&self) -> anyhow::Result<Duration> {
         let asked_at = Instant::now();
-        eventually(PATIENCE, || async {
+        eventually(STANDSTILL_TIMEOUT, || async {
             let mut page = self.page.lock().unwrap_or_else(PoisonError::into_inner);
             let moving = page.moved_at.values().filter(|moved_at| **moved_at > asked_at).count();
             ensure!(moving == usize::from(PartitionCount::default().get()), "{moving} partitions move");

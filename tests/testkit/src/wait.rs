@@ -11,11 +11,6 @@ use crate::machine::{self, Stalls};
 const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
 /// Polls until `poll` returns `Ok`.
-///
-/// # Errors
-///
-/// The last error of `poll`, when `bound` has passed: as [`machine::scaled`] stretches it, and without the
-/// time for which this process did not run.
 pub async fn eventually<T, F>(bound: Duration, mut poll: impl FnMut() -> F) -> anyhow::Result<T>
 where
     F: Future<Output = anyhow::Result<T>>,
@@ -27,7 +22,7 @@ where
             Err(error) => error,
         };
         let waited = start.elapsed().saturating_sub(stalls.total());
-        if waited >= machine::scaled(bound) && waited >= machine::scaled_anew(bound) {
+        if waited >= machine::scaled(bound) && waited >= machine::scaled_again(bound) {
             return Err(error.context(machine::describe(bound)));
         }
         let asleep = Instant::now();
@@ -37,10 +32,6 @@ where
 }
 
 /// Waits for a future, for as long as `bound` is on this machine.
-///
-/// # Errors
-///
-/// When it takes longer.
 pub async fn within<T>(bound: Duration, future: impl Future<Output = T>) -> anyhow::Result<T> {
     timeout(machine::scaled(bound), future).await.with_context(|| anyhow!(machine::describe(bound)))
 }
@@ -65,7 +56,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_bound_that_passes_is_told_with_the_last_error() {
+    async fn a_bound_that_passes_is_reported_with_the_last_error() {
         let (start, bound) = (Instant::now(), Duration::from_secs(2));
         let error = eventually::<(), _>(bound, || async { Err(anyhow!("still dark")) }).await.unwrap_err();
         assert!(start.elapsed() >= machine::scaled(bound));

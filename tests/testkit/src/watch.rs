@@ -1,4 +1,4 @@
-//! What a reader of the bus notices of a fault: for how long partitions say nothing, and who speaks out of
+//! A reader of the bus: measures for how long partitions publish nothing, and which owners publish out of
 //! turn.
 
 use std::{
@@ -21,21 +21,21 @@ pub struct Watch {
     _listening: JoinSet<()>,
 }
 
-/// What it has noticed.
+/// Its observations.
 #[derive(Clone, Debug, Default)]
 pub struct Seen {
     partitions: BTreeMap<u16, Owner>,
-    /// For how long a partition's owners said nothing, whenever that was long.
+    /// Long pauses of a partition's owners.
     pub pauses: Vec<Duration>,
     /// The same when the partition went from one owner to the next within a moment.
     pub hand_overs: Vec<Duration>,
     /// How often a partition got another owner.
     pub successions: u64,
-    /// Messages of owners that had been outranked.
+    /// Messages of owners that another owner had replaced.
     pub outranked: u64,
     /// The last delta of each owner of a partition.
     last_deltas: BTreeMap<(u16, u64), Delta>,
-    /// What each owner of a partition said last of its work.
+    /// The last totals of each owner of a partition.
     tallies: BTreeMap<(u16, u64), PartitionStats>,
 }
 
@@ -54,10 +54,6 @@ struct Head {
 
 impl Watch {
     /// Begins to listen; returns when nothing can be missed any more.
-    ///
-    /// # Errors
-    ///
-    /// When the broker cannot be reached.
     pub async fn start(client: async_nats::Client) -> anyhow::Result<Self> {
         let deltas = client.subscribe(subject::ALL_DELTAS).await?;
         let stats = client.subscribe(subject::ALL_STATS).await?;
@@ -76,13 +72,13 @@ impl Watch {
     }
 
     /// Forgets the pauses and changes that there were until now.
-    pub fn begin_anew(&self) {
+    pub fn forget(&self) {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         (seen.pauses, seen.hand_overs) = (Vec::new(), Vec::new());
         (seen.successions, seen.outranked) = (0, 0);
     }
 
-    /// What was noticed until now.
+    /// The observations until now.
     pub fn seen(&self) -> Seen {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -111,8 +107,8 @@ impl Seen {
         self.newest().values().map(|stats| stats.total_samples).sum()
     }
 
-    /// The partitions whose owner has not spoken since; all of the default number of them, when nobody ever
-    /// has.
+    /// The partitions whose owner has not published since; all of the default number of them, when no owner
+    /// ever has.
     pub fn silent_since(&self, then: Instant) -> Vec<u16> {
         let partitions = PartitionCount::default().all().map(Partition::get);
         let has_spoken = |k: &u16| self.partitions.get(k).is_some_and(|held| held.heard_at > then);
@@ -124,7 +120,7 @@ impl Seen {
         self.partitions.iter().map(|(partition, held)| (*partition, held.epoch)).collect()
     }
 
-    /// How many partitions each worker speaks for.
+    /// How many partitions each worker owns.
     pub fn owners(&self) -> BTreeMap<String, usize> {
         let mut owners = BTreeMap::new();
         for stats in self.newest().into_values() {
@@ -133,7 +129,7 @@ impl Seen {
         owners
     }
 
-    /// A count over all owners that there were.
+    /// A counter's sum over all owners that there were.
     pub fn sum(&self, count: impl Fn(&PartitionStats) -> u64) -> u64 {
         self.tallies.values().map(count).sum()
     }
@@ -165,7 +161,7 @@ impl Seen {
     }
 }
 
-/// The value that so many percent of the values do not exceed; `None` of nothing.
+/// The value that this percentage of the values does not exceed; `None` without values.
 pub fn percentile(values: &[Duration], percent: usize) -> Option<Duration> {
     let mut sorted = values.to_vec();
     sorted.sort_unstable();

@@ -1,4 +1,4 @@
-//! What an agent's key can do, and all that it cannot: each attempt, what the broker says, what has changed.
+//! The rights of an agent's key and their limits: each attempt, the broker's answer, and what has changed.
 
 use async_nats::jetstream;
 use tidemap_service::streams;
@@ -30,10 +30,10 @@ async fn an_agent_publishes_on_no_other_subject() {
         "tidemap.v1.sample.45.a",
         "tidemap.v1.sample.044.a",
         "tidemap.v1.sample.44.a.a",
-        // What only relays say.
+        // Subjects that only relays may publish on.
         "tidemap.v1.pack.44.a",
         "tidemap.v1.pack.44.edge",
-        // What only services say, and what only they may ask.
+        // Subjects that only services may publish and send requests on.
         "tidemap.v1.delta.0",
         "tidemap.v1.stats.0",
         "tidemap.v1.event.offline.web-01",
@@ -56,7 +56,7 @@ async fn an_agent_publishes_on_no_other_subject() {
         "$JS.ACK.TIDEMAP_4.x.1.1.1.1.1",
         "$KV.TIDEMAP_LEASES.p.4",
         "$KV.TIDEMAP_CHECKPOINTS.4",
-        // The server itself, and whatever services tell of themselves.
+        // The server itself, and the services' status.
         "$SYS.REQ.USER.INFO",
         "$SYS.REQ.SERVER.PING",
         "$SRV.PING",

@@ -12,7 +12,7 @@ use crate::{
     raw::RawClient,
 };
 
-/// Everything up to the last word, as `subject payload`.
+/// All messages up to the last one, as `subject payload`.
 async fn heard(subscriber: &mut Subscriber, last: &str) -> Vec<String> {
     let mut heard = Vec::new();
     loop {
@@ -30,7 +30,7 @@ async fn an_ack_goes_where_no_reply_subject_of_an_agent_can_do_harm() {
     let fleet = Fleet::start().await;
     let agent = fleet.agent("a").await;
     let mut victim = fleet.agent("web-01").await;
-    // What the victim's agent waits for: its own acks, under a prefix that nobody can guess.
+    // The victim's agent waits for its own acks, under a prefix that cannot be guessed.
     let mut acks = victim.client.subscribe(format!("{}.*", victim.client.new_inbox())).await.unwrap();
     victim.round_trip().await;
     let mut app = fleet.app().await;
@@ -71,7 +71,7 @@ async fn an_ack_goes_where_no_reply_subject_of_an_agent_can_do_harm() {
     }
     assert_eq!(leases.entry("p.0").await.unwrap().unwrap().revision, lease);
 
-    // Nobody has heard anything but reports of the agent itself: no ack came out where others listen.
+    // Subscribers got nothing but reports of the agent itself: no ack came out on their subjects.
     for (name, subscriber) in [("services", &mut services), ("programs", &mut programs)] {
         victim.client.publish(theirs.clone(), "the end".into()).await.unwrap();
         let strange: Vec<_> = heard(subscriber, "the end").await;
@@ -82,7 +82,7 @@ async fn an_ack_goes_where_no_reply_subject_of_an_agent_can_do_harm() {
     assert!(acks.next().now_or_never().is_none(), "an ack that the victim has not asked for");
 }
 
-/// Publishes a report with headers and returns what the log says.
+/// Publishes a report with headers and returns the stream's answer.
 async fn with_headers(agent: &User, headers: &[(&str, &str)]) -> String {
     let mut map = HeaderMap::new();
     headers.iter().for_each(|(name, value)| map.insert(*name, *value));
@@ -123,7 +123,7 @@ async fn headers_that_jetstream_obeys_move_nothing_of_others() {
         // Ours is the only one with an id, so it meets only itself.
         (&[("Nats-Msg-Id", "1")], "stored"),
         (&[("Nats-Msg-Id", "1")], "duplicate"),
-        // A bucket's words, in a log that is no bucket.
+        // Headers of a key-value bucket, in a stream that is none.
         (&[("KV-Operation", "PURGE")], "stored"),
     ] {
         let before = fleet.held().await;
@@ -136,7 +136,7 @@ async fn headers_that_jetstream_obeys_move_nothing_of_others() {
         assert!(said.contains(expected), "{headers:?}: {said}");
         assert_eq!(after, before, "{headers:?}");
     }
-    // The neighbour in the same log goes on as if nothing had been.
+    // Another node in the same stream goes on undisturbed.
     neighbour.report("web-01.example.com").await;
 }
 

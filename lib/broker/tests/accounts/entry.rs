@@ -1,4 +1,4 @@
-//! Who gets in, who no longer does, and what one who is in can take from the others.
+//! Which clients are let in, which no longer are, and what a connected client can take from the others.
 
 use std::time::{Duration, Instant};
 
@@ -42,7 +42,7 @@ async fn a_revoked_agent_is_cut_off_at_once_and_never_comes_back() {
     println!("revoked key → connection closed → after {} ms", started.elapsed().as_millis());
     // Three attempts of the client's, each refused.
     for _ in 0..3 {
-        // The client tells a refused reconnect with these words only.
+        // The client reports a refused reconnect in these words only.
         let said = agent.until(|event| event.to_string().contains("authorization violation")).await;
         println!("revoked key reconnects → {said} → nothing");
     }

@@ -77,12 +77,12 @@ impl Fleet {
         self.held().await.iter().filter(|(name, _)| !name.starts_with("KV_")).map(|(_, held)| held.0).sum()
     }
 
-    /// What the broker has written into its log.
+    /// The broker's log.
     pub(crate) fn log(&self) -> String {
         std::fs::read_to_string(self.dir.path().join("nats-server.log")).unwrap()
     }
 
-    /// Waits until everything that was sent before has been dealt with: an answer of each stream, twice,
+    /// Waits until everything that was sent before has been handled: an answer of each stream, twice,
     /// comes after it.
     pub(crate) async fn settle(&self) {
         for _ in 0..2 {
@@ -97,7 +97,7 @@ impl User {
         Self::connect_by(ConnectOptions::with_nkey(seed), broker.url(), inbox).await
     }
 
-    /// Returns once the broker has dealt with everything that this user has sent: it refuses in order.
+    /// Returns once the broker has handled everything that this user has sent: it answers in order.
     pub(crate) async fn round_trip(&mut self) {
         self.publish("nobody.may").await;
         self.refused("publish to \"nobody.may\"").await;
@@ -110,9 +110,9 @@ impl User {
     }
 }
 
-/// Asks until there is an answer: while a broker reads its configuration anew, there is none for a moment,
-/// and what it says instead is told in several ways ("no responders", "no stream found", "requested JetStream
-/// resource does not exist").
+/// Asks until there is an answer. While a broker reloads its configuration it answers nothing for a moment,
+/// and the error has several forms ("no responders", "no stream found", "requested JetStream resource does
+/// not exist").
 async fn answered<T, E: Display>(ask: impl AsyncFn() -> Result<T, E>) -> T {
     let deadline = Instant::now() + TEST_TIMEOUT;
     loop {

@@ -1,6 +1,6 @@
-//! What `nats.conf` lets each user do, asked of a real nats-server.
+//! The permissions of `nats.conf`, tested on a real nats-server.
 //!
-//! Each attempt prints one line: what was tried → what the broker said → what changed.
+//! Each attempt prints one line: the attempt → the broker's answer → the change.
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on has failed")]
 
 mod agent;

@@ -1,4 +1,4 @@
-//! What other programs, the simulator and the services may do.
+//! The rights of other programs, the simulator and the services.
 
 use async_nats::jetstream::{self, consumer};
 use futures_util::StreamExt;

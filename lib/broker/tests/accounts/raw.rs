@@ -1,4 +1,4 @@
-//! A client that speaks the broker's protocol by hand, for what no decent client sends.
+//! A client that writes the broker's protocol by hand, to send what client libraries do not.
 
 use std::path::Path;
 
@@ -32,7 +32,7 @@ impl RawClient {
         client
     }
 
-    /// Sends bytes and returns what the broker says of them.
+    /// Sends bytes and returns the broker's answer.
     pub(crate) async fn send(&mut self, bytes: &str) -> Vec<String> {
         self.stream.write_all(bytes.as_bytes()).await.unwrap();
         self.stream.write_all(b"PING\r\n").await.unwrap();

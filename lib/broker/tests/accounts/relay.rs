@@ -1,4 +1,4 @@
-//! What a relay's two keys can do, and all that they cannot.
+//! The rights of a relay's two keys, and their limits.
 
 use async_nats::jetstream;
 use futures_util::StreamExt;

@@ -70,7 +70,7 @@ async fn enrolling_and_revoking_disturbs_no_other_connection() {
     }
 }
 
-/// Enrols a fleet and says how long one more takes then.
+/// Enrolls a fleet and prints how long one more node takes.
 #[tokio::test]
 async fn a_fleet_of_nkeys_is_enrolled_within_limits() {
     let long = std::env::var_os("TIDEMAP_LONG").is_some_and(|long| long == "1");

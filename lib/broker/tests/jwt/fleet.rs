@@ -42,7 +42,7 @@ impl Broker {
     pub(crate) async fn start(configuration: &Path, more: &[&str]) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let more = more.iter().map(ToString::to_string).collect();
-        // What it is started with is a copy, as on another host.
+        // It starts with a copy of the files, as on another host.
         let copy = dir.path().join("nats.conf");
         fs::copy(configuration, &copy).unwrap();
         let (child, address) = spawn(dir.path(), &copy, &more, -1).await;
@@ -113,7 +113,7 @@ impl Fleet {
         User::connect(&self.broker, &enrolled.creds_path, &format!("_INBOX.{}", node(name))).await
     }
 
-    /// Tells all brokers what was signed; returns how many there are.
+    /// Pushes the signed tokens to all brokers; returns how many there are.
     pub(crate) async fn push(&self) -> usize {
         let sys = User::connect(&self.broker, &self.operator.sys_creds_path(), "_INBOX").await.client;
         jwt::push(&sys, &self.operator.accounts_tokens().unwrap()).await.unwrap()
@@ -145,7 +145,7 @@ impl User {
     /// Waits until the connection has ended and another attempt was refused.
     pub(crate) async fn shut_out(&mut self) {
         self.until(|event| matches!(event, Event::Disconnected)).await;
-        // The client tells a refused reconnect with these words only.
+        // The client reports a refused reconnect in these words only.
         self.until(|event| event.to_string().contains("authorization violation")).await;
     }
 
@@ -166,7 +166,7 @@ pub(crate) async fn nobody(broker: &Broker, creds: &str) {
         Err(refused) => {
             assert_eq!(refused.kind(), async_nats::ConnectErrorKind::AuthorizationViolation, "{refused}");
         }
-        // The client takes whatever a busy broker says first for a yes, such as a ping; the refusal follows.
+        // The client takes a busy broker's first message, such as a ping, for a success; the refusal follows.
         Ok(_client) => {
             let refused = async {
                 while !events.recv().await.unwrap().to_string().contains("authorization violation") {}

@@ -1,4 +1,4 @@
-//! Who may do what, and who gets in at all.
+//! The rights of each user, and which users are let in.
 
 use std::fs;
 
@@ -175,7 +175,7 @@ async fn whoever_was_not_signed_by_the_key_that_enrolls_or_grants_himself_someth
         nobody(&fleet.broker, &creds(&claims, &key("enroll"))).await;
         claims["nats"].as_object_mut().unwrap().remove(what);
     }
-    // A token that does not say its slot grants nothing at all.
+    // A token without a slot grants nothing at all.
     claims["nats"].as_object_mut().unwrap().remove("tags");
     let mut untagged = User::connect_with(&fleet.broker, &creds(&claims, &key("enroll")), "_INBOX.a").await;
     untagged.publish("tidemap.v1.sample.44.a").await;
@@ -217,7 +217,7 @@ async fn thousands_are_enrolled_without_a_word_to_the_broker() {
     }
 }
 
-/// What a file with credentials says.
+/// The content of a credentials file.
 fn claims_of(creds: &str) -> Value {
     let body = creds.lines().nth(1).unwrap().split('.').nth(1).unwrap();
     serde_json::from_slice(&BASE64URL_NOPAD.decode(body.as_bytes()).unwrap()).unwrap()

@@ -1,4 +1,4 @@
-//! How somebody is shut out, on one broker and on several.
+//! Revocation, on one broker and on several.
 
 use std::{
     fs,
@@ -33,7 +33,7 @@ async fn revoking_ends_a_connection_at_once_and_leaves_the_others() {
     let js = jetstream::new(other.client.clone());
     js.publish(subject::sample(&node("other")), "x".into()).await.unwrap().await.unwrap();
     assert!(other.disturbed().is_none() && app.disturbed().is_none());
-    // Enrolled anew, the node gets another key, and enters.
+    // When the node enrolls again, it gets another key and is let in.
     drop(fleet.agent("victim").await);
 
     // A broker that is started again, with a configuration from before, has not forgotten.

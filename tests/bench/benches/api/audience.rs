@@ -1,4 +1,4 @@
-//! Thousands who listen at once: what each of them receives, and when.
+//! Thousands of clients at once: what each of them receives, and when.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -22,10 +22,10 @@ use tidemap_bench::{
 
 /// Clients that connect at the same time.
 const AT_ONCE: usize = 64;
-/// Every tenth turns deaf when it is asked to.
+/// Every tenth client stops reading when it is asked to.
 const DEAF_ONE_IN: usize = 10;
 
-/// What the audience is to do.
+/// What the clients must do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Phase {
     AllListen,
@@ -45,7 +45,7 @@ struct Heard {
 /// A delta as one client received it.
 #[derive(Clone, Copy, Debug)]
 struct Received {
-    /// Its number: the tick that it tells of.
+    /// Its number: the tick that it belongs to.
     seq: u64,
     /// When its last byte came.
     at: Instant,
@@ -66,7 +66,7 @@ pub(crate) struct Delivery {
     /// Frames that a client should have had and had not, over all clients.
     pub(crate) missing: u64,
     pub(crate) restarts: u64,
-    /// Since the tick that a frame tells of.
+    /// Since the tick that a frame belongs to.
     pub(crate) since_tick: Spread,
     /// Since the first client had it.
     pub(crate) since_first: Spread,
@@ -90,14 +90,14 @@ impl Spread {
 pub(crate) struct Record(Vec<Heard>);
 
 impl Audience {
-    /// Connects so many clients and returns when each has its snapshot.
+    /// Connects the clients and returns when each has its snapshot.
     pub(crate) async fn gather(address: SocketAddr, clients: usize) -> anyhow::Result<Self> {
-        let (phase, told) = watch::channel(Phase::AllListen);
+        let (phase, current_phase) = watch::channel(Phase::AllListen);
         let mut listening = JoinSet::new();
         let room = Arc::new(Semaphore::new(AT_ONCE));
         for number in 0..clients {
             let permit = Arc::clone(&room).acquire_owned().await?;
-            let told = told.clone();
+            let current_phase = current_phase.clone();
             listening.spawn(async move {
                 let mut stream = EventStream::open(address, "identity").await?;
                 let mut beginning = Vec::with_capacity(BEGINNING);
@@ -106,7 +106,7 @@ impl Audience {
                 }
                 drop(permit);
                 let heard = Heard { may_turn_deaf: number % DEAF_ONE_IN == 0, ..Heard::default() };
-                listen(stream, heard, told, address).await
+                listen(stream, heard, current_phase, address).await
             });
         }
         let all = u32::try_from(AT_ONCE)?;
@@ -164,11 +164,11 @@ impl Record {
 async fn listen(
     mut stream: EventStream,
     mut heard: Heard,
-    mut told: watch::Receiver<Phase>,
+    mut current_phase: watch::Receiver<Phase>,
     address: SocketAddr,
 ) -> anyhow::Result<Heard> {
     let until = if heard.may_turn_deaf { Phase::SomeAreDeaf } else { Phase::Over };
-    let mut ending = told.clone();
+    let mut ending = current_phase.clone();
     let mut turned = std::pin::pin!(ending.wait_for(|phase| *phase >= until));
     let mut beginning = Vec::with_capacity(BEGINNING);
     loop {
@@ -192,7 +192,7 @@ async fn listen(
     drop(stream);
     if heard.may_turn_deaf {
         let _open = stream::deaf(address, stream::PATH).await?;
-        told.wait_for(|phase| *phase == Phase::Over).await?;
+        current_phase.wait_for(|phase| *phase == Phase::Over).await?;
     }
     Ok(heard)
 }

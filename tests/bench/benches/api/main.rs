@@ -1,4 +1,4 @@
-//! What the API does for how much: `cargo xtask bench api`.
+//! The API's throughput, latency and cost: `cargo xtask bench api`.
 //!
 //! Real processes around a real broker. What is compared is measured in turns, in one run, by the same
 //! client; goals stand beside the figures, and a missed one makes the exit code 1. `-- --quick` measures
@@ -236,7 +236,7 @@ async fn many_clients(plan: &Plan, table: &mut Table) -> anyhow::Result<()> {
         let ticks = Goal::AtLeast(plan.listening.as_secs_f64() * 4.0 - 2.0);
         table.note(what("ticks"), delivery.ticks as f64, "", ticks);
         table.note(what("frames that a reader missed"), delivery.missing as f64, "", Goal::AtMost(0.0));
-        table.note(what("streams begun anew"), delivery.restarts as f64, "", Goal::AtMost(0.0));
+        table.note(what("streams restarted"), delivery.restarts as f64, "", Goal::AtMost(0.0));
         table.note(what("after its tick, p50"), delivery.since_tick.p50_ms, "ms", Goal::None);
         table.note(what("after its tick, p99"), delivery.since_tick.p99_ms, "ms", Goal::AtMost(1_000.0));
         table.note(what("after the first reader, p50"), delivery.since_first.p50_ms, "ms", Goal::None);
@@ -263,7 +263,7 @@ impl Listened {
         let cores = (usage::processor_time(api)? - cpu).as_secs_f64() / from.elapsed().as_secs_f64();
         let listened =
             Self { within: from..Instant::now(), resident_bytes: usage::resident_bytes(api)?, cores };
-        // What began to arrive at the very end shall arrive at all of them.
+        // A frame that some clients get at the very end must reach all of them.
         sleep(Duration::from_secs(1)).await;
         Ok(listened)
     }

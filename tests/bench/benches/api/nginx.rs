@@ -16,8 +16,8 @@ use tidemap_testkit::port::free_port;
 
 /// Where Debian puts it, which is not on everybody's PATH.
 const DEBIAN_PATH: &str = "/usr/sbin/nginx";
-/// For it to end.
-const FAREWELL: Duration = Duration::from_secs(5);
+/// For nginx to end.
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A running nginx, ended on drop.
 pub(crate) struct Nginx {
@@ -48,8 +48,8 @@ impl Nginx {
             .context("this bench compares with nginx: install it (Debian: apt install nginx-light)")?;
         let nginx = Self { address, child, folder };
         eventually(Duration::from_secs(10), || async {
-            let told = || std::fs::read_to_string(nginx.folder.path().join("stderr")).unwrap_or_default();
-            TcpStream::connect(address).await.map(drop).with_context(|| format!("nginx: {}", told()))
+            let log = || std::fs::read_to_string(nginx.folder.path().join("stderr")).unwrap_or_default();
+            TcpStream::connect(address).await.map(drop).with_context(|| format!("nginx: {}", log()))
         })
         .await?;
         Ok(nginx)
@@ -61,7 +61,7 @@ impl Drop for Nginx {
     fn drop(&mut self) {
         let pid = self.child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
         let asked = pid.is_some_and(|pid| kill_process(pid, Signal::TERM).is_ok());
-        let deadline = Instant::now() + FAREWELL;
+        let deadline = Instant::now() + SHUTDOWN_TIMEOUT;
         while asked && matches!(self.child.try_wait(), Ok(None)) && Instant::now() < deadline {
             std::thread::sleep(Duration::from_millis(10));
         }

@@ -1,4 +1,4 @@
-//! The stage: a broker, one worker, one API and a fleet, each a process of its own.
+//! The services under test: a broker, one worker, one API and a fleet, each a process of its own.
 
 use std::net::SocketAddr;
 
@@ -32,7 +32,7 @@ impl Services {
         NatsArgs::new(&self.broker.url, Some(&key)).connect("bench", Some("_INBOX.simulator")).await
     }
 
-    /// Ends the fleet: what it has said stays, and nothing changes any more but ages.
+    /// Stops the fleet: its state stays, and only ages change from now on.
     pub(crate) async fn silence_fleet(&mut self) -> anyhow::Result<()> {
         self.fleet.terminate().await.map(drop)
     }

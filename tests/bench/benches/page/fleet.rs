@@ -15,10 +15,10 @@ use tidemap_wire::{
 
 /// Nodes that leave in each tick of a churning fleet, and that others replace in the next.
 const CHURN: u32 = 10;
-/// One in so many tells of its host in a tick.
+/// One in this many nodes reports host metrics in a tick.
 const HOST_ONE_IN: u32 = 10;
 
-/// The fleet, as an API would tell of it.
+/// The fleet, as an API would publish it.
 pub(crate) struct Fleet {
     nodes: u32,
     tick: u32,
@@ -41,10 +41,10 @@ impl Fleet {
     /// them.
     pub(crate) fn tick(&mut self) -> Result<Vec<u8>> {
         let delta = self.delta();
-        self.told(&delta)
+        self.events(&delta)
     }
 
-    /// The same with nodes that come, go, fall silent and speak again.
+    /// The same with nodes that come, go, fall silent and report again.
     pub(crate) fn churn(&mut self) -> Result<Vec<u8>> {
         let arrived = std::mem::take(&mut self.vacant);
         let mut leaving: Vec<u32> = (0..CHURN).map(|_| self.random.u32(0..self.nodes)).collect();
@@ -67,13 +67,13 @@ impl Fleet {
             ..self.delta()
         };
         self.vacant = leaving;
-        self.told(&delta)
+        self.events(&delta)
     }
 
-    fn told(&mut self, delta: &DeltaEvent) -> Result<Vec<u8>> {
-        let mut told = self.event("delta", delta)?;
-        told.extend(self.event("stats", &self.stats())?);
-        Ok(told)
+    fn events(&mut self, delta: &DeltaEvent) -> Result<Vec<u8>> {
+        let mut events = self.event("delta", delta)?;
+        events.extend(self.event("stats", &self.stats())?);
+        Ok(events)
     }
 
     fn delta(&mut self) -> DeltaEvent {

@@ -49,7 +49,7 @@ pub(crate) async fn measure(
 }
 
 fn weights(record: &Record, table: &mut Table) {
-    // What is preloaded is told of twice.
+    // The browser lists a preloaded file twice.
     let files: BTreeMap<&str, u64> = record
         .weights
         .iter()

@@ -1,10 +1,10 @@
-//! What the page weighs and how fast it is: `cargo xtask bench page`.
+//! The page's size and speed: `cargo xtask bench page`.
 //!
-//! A real Chromium without a screen or a graphics card, before the real services where a fleet of 10,000 is
-//! looked at, and before a server that says what it is told where single steps are measured. Everything
-//! shares this machine's cores: the browser, which draws by processor, as well as the broker, the worker, the
-//! API and the simulator. Goals stand beside the figures, and a missed one makes the exit code 1. `--
-//! --quick` looks for a shorter time, `-- drawing` and the like at a part.
+//! A real Chromium without a screen or a graphics card opens the page: from the real services to watch a
+//! fleet of 10,000, and from a scripted server to measure single steps. Everything shares this machine's
+//! cores: the browser, which draws on the processor, the broker, the worker, the API and the simulator. Goals
+//! stand beside the figures, and a missed one makes the exit code 1. `-- --quick` measures for a shorter
+//! time; `-- drawing` and the like measure a part.
 #![expect(clippy::unwrap_used, reason = "a benchmark that cannot go on has failed")]
 
 mod devtools;

@@ -13,9 +13,9 @@ use crate::{
 use tidemap_bench::table::{Goal, Table};
 
 /// For a paint that answers what was done: far above the goal for it.
-const ANSWER: Duration = Duration::from_millis(300);
-/// What is shorter is not told.
-const SHORTEST_TOLD_MS: f64 = 16.0;
+const PAINT_PAUSE: Duration = Duration::from_millis(300);
+/// The browser does not report shorter interactions.
+const SHORTEST_REPORTED_MS: f64 = 16.0;
 
 /// Measures the page that the browser shows.
 pub(crate) async fn measure(plan: &Plan, browser: &Browser, table: &mut Table) -> anyhow::Result<()> {
@@ -112,7 +112,7 @@ async fn sorted(browser: &Browser, table: &mut Table) -> anyhow::Result<()> {
     for heading in &headings {
         for _ in 0..2 {
             heading.click().await?;
-            sleep(ANSWER).await;
+            sleep(PAINT_PAUSE).await;
         }
     }
     answered(browser, table, "sort").await
@@ -125,16 +125,16 @@ async fn searched(browser: &Browser, table: &mut Table) -> anyhow::Result<()> {
     search.click().await?;
     for key in ["a", "1", " ", "2", "\u{e003}", "\u{e003}", "\u{e003}", "\u{e003}"] {
         search.send_keys(key).await?;
-        sleep(ANSWER).await;
+        sleep(PAINT_PAUSE).await;
     }
     answered(browser, table, "search").await
 }
 
 async fn answered(browser: &Browser, table: &mut Table, what: &str) -> anyhow::Result<()> {
     let record = recorder::read(browser).await?;
-    let told = &record.interactions;
-    table.note(format!("{what}: answers later than 16 ms"), told.len() as f64, "", Goal::None);
-    let longest = largest(told).max(SHORTEST_TOLD_MS);
+    let interactions = &record.interactions;
+    table.note(format!("{what}: answers later than 16 ms"), interactions.len() as f64, "", Goal::None);
+    let longest = largest(interactions).max(SHORTEST_REPORTED_MS);
     table.note(format!("{what}: to the next paint, longest"), longest, "ms", Goal::AtMost(50.0));
     table.note(
         format!("{what}: page's part of frames, longest"),

@@ -1,4 +1,4 @@
-// Runs before the page's own scripts, and notes what the page costs. Its lists have a fixed length: it shall not grow
+// Runs before the page's own scripts, and notes what the page costs. Its lists have a fixed length: it must not grow
 // with what it watches.
 (() => {
   const LENGTH = 1 << 14;
@@ -66,7 +66,7 @@
     new PerformanceObserver((list) => list.getEntries().forEach(note)).observe({ type, ...options });
   observe("longtask", {}, (task) => series.tasks.add(task.duration));
   observe("long-animation-frame", {}, (frame) => series.long_frames.add(frame.duration));
-  // From the key or the button to the paint that shows what it did. Shorter than 16 ms is not told.
+  // From the key or the button to the paint that shows what it did. The browser reports none below 16 ms.
   const isMeant = ({ name }) => ["click", "keydown", "input"].includes(name);
   observe("event", { durationThreshold: 16 }, (event) => isMeant(event) && series.interactions.add(event.duration));
 

@@ -9,7 +9,7 @@ use tidemap_testkit::{browser::Browser, eventually};
 
 use crate::devtools;
 
-const PATIENCE: Duration = Duration::from_secs(20);
+const PAGE_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// What was noted since it was asked last. Times are in milliseconds.
 #[derive(Debug, Deserialize)]
@@ -31,7 +31,7 @@ pub(crate) struct Record {
     pub(crate) tasks: Vec<f64>,
     /// Frames of more than 50 ms, with layout and painting.
     pub(crate) long_frames: Vec<f64>,
-    /// From a key or click to the paint that answers it; below 16 ms it is not told.
+    /// From a key or click to the paint that answers it; the browser reports none below 16 ms.
     pub(crate) interactions: Vec<f64>,
     pub(crate) first_paint_ms: Option<f64>,
     pub(crate) first_row_ms: Option<f64>,
@@ -60,7 +60,7 @@ pub(crate) async fn start(width: u32, height: u32) -> anyhow::Result<Browser> {
 /// Opens the page and returns when its first row has been painted.
 pub(crate) async fn visit(browser: &Browser, url: &str) -> anyhow::Result<()> {
     browser.page.goto(url).await?;
-    let shown = eventually(PATIENCE, || async {
+    let shown = eventually(PAGE_TIMEOUT, || async {
         let record = read(browser).await?;
         record.first_row_ms.map(drop).context("no row")
     });
@@ -82,7 +82,7 @@ pub(crate) async fn read(browser: &Browser) -> anyhow::Result<Record> {
 
 /// Waits until so many deltas have been heard since the last reset.
 pub(crate) async fn heard(browser: &Browser, deltas: u64) -> anyhow::Result<()> {
-    eventually(PATIENCE, || async {
+    eventually(PAGE_TIMEOUT, || async {
         let heard = browser.eval("benchRecorder.deltaCount()").await?.as_u64().context("a number")?;
         ensure!(heard >= deltas, "{heard} of {deltas} deltas heard");
         Ok(())

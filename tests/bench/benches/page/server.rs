@@ -1,5 +1,4 @@
-//! A server that says what it is told to: the page's files, and one event stream, as fast as the page hears
-//! it.
+//! A scripted server: it serves the page's files and one event stream, as fast as the page reads it.
 
 use std::{
     path::{Path, PathBuf},

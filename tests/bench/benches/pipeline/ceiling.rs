@@ -1,6 +1,6 @@
-//! Where it ends, and what is short then. A ceiling is told, with the ratio to what the bare broker reaches;
-//! it is no goal to be missed, because a machine has the one that it has. What must be carried is in the
-//! goals of `fleets`.
+//! The most that the pipeline carries, and what is short then. A ceiling is reported with its ratio to the
+//! bare broker's. It is no goal that can be missed, because it depends on the machine: the goals of `fleets`
+//! say what must be carried.
 
 use tokio::time::sleep;
 

@@ -14,7 +14,7 @@ use crate::{
 
 /// Until all nodes have said everything about themselves and buffers have their size.
 const WARMING: Duration = Duration::from_secs(20);
-/// How many parts of the time are told of.
+/// The measured time is reported in this many parts.
 const PARTS: usize = 10;
 /// The process of which the live heap is judged.
 const BROKER: &str = "nats-server";

@@ -25,7 +25,8 @@ const PAYLOAD: Bytes = Bytes::from_static(&[b'x'; 200]);
 const IN_FLIGHT: u64 = 2_000;
 /// Subjects that messages are spread over, as many nodes'.
 const SUBJECTS: u64 = 1_000;
-const PATIENCE: Duration = Duration::from_secs(120);
+/// For a client to read all messages.
+const READ_TIMEOUT: Duration = Duration::from_secs(120);
 /// When a stream has taken nothing for so long, it takes nothing any more.
 const QUIET: Duration = Duration::from_secs(2);
 const LOOK: Duration = Duration::from_millis(20);
@@ -106,7 +107,7 @@ async fn publish_and_subscribe(broker: &TestBroker, client: &Client, messages: u
     });
     publish(client, &subjects("tidemap.v1.somebody"), messages).await?;
     // A client that is too slow loses messages, which is a limit too.
-    tokio::time::timeout(PATIENCE, reading).await.context("messages were lost")???;
+    tokio::time::timeout(READ_TIMEOUT, reading).await.context("messages were lost")???;
     Ok(messages as f64 / begun.elapsed().as_secs_f64())
 }
 

@@ -1,13 +1,13 @@
-//! How much the whole pipeline carries: `cargo xtask bench pipeline`, and `cargo xtask bench headline`.
+//! The pipeline's throughput: `cargo xtask bench pipeline`, and `cargo xtask bench headline`.
 //!
-//! Real processes around a real broker: simulator, nats-server, one worker, one API. What the bare broker
-//! reaches is measured first in the same run. All of it shares this machine's cores. Goals stand beside the
-//! figures, and a missed one makes the exit code 1. Where it ends is told as a ceiling, with what was short
-//! and the ratio to the bare broker: a machine has the ceiling that it has. `-- --quick` measures for a
-//! shorter time; `-- headline --minutes N` puts the fleet of the headline to the test for so long.
+//! Real processes around a real broker: simulator, nats-server, one worker, one API. The bare broker is
+//! measured first in the same run. Everything shares this machine's cores. Goals stand beside the figures,
+//! and a missed one makes the exit code 1. The most that the pipeline carries is reported as a ceiling, with
+//! what was short and its ratio to the bare broker: it depends on the machine and is no goal. `-- --quick`
+//! measures for a shorter time; `-- headline --minutes N` runs the fleet of the headline for N minutes.
 //!
-//! The broker's log lies in the folder for temporary files, `$TMPDIR`: it takes about 25 MB a second at
-//! 100,000 nodes, for ten minutes at most.
+//! The broker's log is in the folder for temporary files, `$TMPDIR`: it takes about 25 MB a second at 100,000
+//! nodes, for ten minutes at most.
 #![expect(clippy::unwrap_used, reason = "a benchmark that cannot go on has failed")]
 
 mod ceiling;
@@ -88,7 +88,7 @@ async fn main() -> ExitCode {
         let plan = if args.iter().any(|arg| arg == "--quick") { QUICK } else { FULL };
         ("pipeline.json", pipeline(&plan, &mut table).await)
     };
-    // What was found before something broke down is told in any case.
+    // Figures from before a failure are written in any case.
     table.write(&table::path_of(file).unwrap()).unwrap();
     eprintln!("{:.0} s", begun.elapsed().as_secs_f64());
     let held = table.print();

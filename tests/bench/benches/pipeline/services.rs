@@ -11,7 +11,7 @@ use tokio::time::{Instant, sleep};
 use crate::tally::Tally;
 
 /// For a whole fleet to be known.
-const PATIENCE: Duration = Duration::from_secs(90);
+const FLEET_TIMEOUT: Duration = Duration::from_secs(90);
 /// When nothing more has been applied for this long, nothing will be.
 const QUIET: Duration = Duration::from_secs(8);
 /// What the simulator is called when it packs as a relay.
@@ -82,7 +82,7 @@ impl Services {
         let (api, url) = broker.api().await?;
         let counters = Counters::open(&broker.url, &broker.keys).await?;
         let tally = Tally::start(broker.connect().await?).await?;
-        eventually(PATIENCE, || async {
+        eventually(FLEET_TIMEOUT, || async {
             let stats: StatsJson = get_json(format!("{url}/api/stats")).await?;
             ensure!(stats.partitions_fresh == stats.partitions, "{stats:?}");
             Ok(())
@@ -105,7 +105,7 @@ impl Services {
         let there = ["--nats-url", &self.broker.url, "--creds", key];
         let before = self.tally.sums().samples;
         let process = Tidemap::start(&[&args, more, &there].concat())?;
-        eventually(PATIENCE, || async {
+        eventually(FLEET_TIMEOUT, || async {
             let stats: StatsJson = get_json(format!("{}/api/stats", self.url)).await?;
             ensure!(stats.total_nodes >= u64::from(nodes), "{} nodes: {}", stats.total_nodes, process.log());
             Ok(())

@@ -1,4 +1,4 @@
-//! What the owners say of their work, heard on the bus.
+//! The totals that the owners publish.
 
 use std::{
     collections::BTreeMap,
@@ -10,7 +10,7 @@ use futures_util::StreamExt;
 use tidemap_wire::{PartitionStats, decode, subject};
 use tokio::task::JoinSet;
 
-/// The newest words of each partition's owner.
+/// The newest totals of each partition.
 pub(crate) struct Tally {
     newest: Arc<Mutex<BTreeMap<u16, PartitionStats>>>,
     _listening: JoinSet<()>,
@@ -36,8 +36,8 @@ impl Tally {
         let mut listening = JoinSet::new();
         listening.spawn(async move {
             while let Some(message) = stats.next().await {
-                if let Ok(told) = decode::<PartitionStats>(&message.payload) {
-                    noting.lock().unwrap_or_else(PoisonError::into_inner).insert(told.partition, told);
+                if let Ok(totals) = decode::<PartitionStats>(&message.payload) {
+                    noting.lock().unwrap_or_else(PoisonError::into_inner).insert(totals.partition, totals);
                 }
             }
         });

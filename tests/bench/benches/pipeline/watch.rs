@@ -1,4 +1,4 @@
-//! What is seen of the pipeline while it runs: how far it is behind, and what it costs.
+//! Observes the running pipeline: how far it is behind, and what it costs.
 
 use std::{thread::available_parallelism, time::Duration};
 
@@ -13,10 +13,10 @@ use crate::{
 };
 use tidemap_bench::{client::quantile, usage};
 
-/// How often everything is looked at.
+/// How often everything is read.
 const LOOK: Duration = Duration::from_secs(1);
-/// For the broker to say what it counts. A figure late is better than none after a long run.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// For the broker to report its counters. A figure late is better than none after a long run.
+const COUNTERS_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The processes, in the order of the data's way.
 pub(crate) const PROCESSES: [&str; 5] = ["simulator", "nats-server", "ingest", "api", "this bench"];
@@ -63,7 +63,7 @@ pub(crate) struct Seen {
 pub(crate) async fn watch(services: &Services, fleet: &Fleet, lasting: Duration) -> anyhow::Result<Seen> {
     let broker = services.broker.server.pid().context("the broker has ended")?;
     let pids = [fleet.process.pid(), broker, services.ingest.pid(), services.api.pid(), std::process::id()];
-    let counters = || eventually(PATIENCE, || services.counters.read());
+    let counters = || eventually(COUNTERS_TIMEOUT, || services.counters.read());
     let (before, sums, begun) = (counters().await?, services.tally.sums(), Instant::now());
     let (spent, ticks) = (each(pids, usage::processor_time)?, Ticks::now()?);
     let (mut looks, mut failed) = (Vec::new(), 0);

@@ -1,4 +1,4 @@
-//! What goes wrong, as a seed has it.
+//! Faults in an order that a seed decides.
 
 use std::{fmt, ops::RangeInclusive, time::Duration};
 
@@ -9,12 +9,12 @@ use tokio::time::sleep;
 /// No fault lasts longer than this.
 pub(crate) const LONGEST: Duration = Duration::from_secs(12);
 
-/// What goes wrong next.
+/// The next fault.
 pub(crate) struct Faults {
     random: fastrand::Rng,
 }
 
-/// What went wrong.
+/// The faults that there were.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Fault {
     WorkerKilled,
@@ -34,7 +34,7 @@ impl Faults {
         self.random.u64(from)
     }
 
-    /// Does what comes next, and ends it.
+    /// Causes the next fault, and ends it.
     pub(crate) async fn next(
         &mut self,
         scenario: &mut Scenario,

@@ -29,7 +29,7 @@ const NODES: u64 = 200;
 /// Between two faults the pipeline is left alone for up to so many seconds.
 const PEACE_S: u64 = 8;
 /// A broker keeps readers that have gone away for half a minute.
-const CLEARED: Duration = Duration::from_secs(90);
+const CLEANUP_TIMEOUT: Duration = Duration::from_secs(90);
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -81,25 +81,25 @@ async fn soak(lasting: Duration, seed: u64) -> anyhow::Result<bool> {
 
 /// Whether the broker has no more readers, subscriptions and connections than before; says so.
 async fn cleared(counters: &Counters, before: &Counts) -> bool {
-    let told = |counts: &Counts| {
+    let summary = |counts: &Counts| {
         let (server, kept) = (&counts.server, &counts.jetstream);
         format!(
             "{} consumers, {} subscriptions, {} connections",
             kept.consumers, server.subscriptions, server.connections
         )
     };
-    let cleared = eventually(CLEARED, || async {
+    let cleared = eventually(CLEANUP_TIMEOUT, || async {
         let now = counters.read().await?;
         let is_back = now.jetstream.consumers <= before.jetstream.consumers
             && now.server.subscriptions <= before.server.subscriptions
             && now.server.connections <= before.server.connections;
-        ensure!(is_back, "{} at the end", told(&now));
+        ensure!(is_back, "{} at the end", summary(&now));
         Ok(now)
     })
     .await;
     match &cleared {
-        Ok(now) => println!("broker: {} before, {} at the end", told(before), told(now)),
-        Err(error) => println!("broker: {} before, LEAKED: {error:#}", told(before)),
+        Ok(now) => println!("broker: {} before, {} at the end", summary(before), summary(now)),
+        Err(error) => println!("broker: {} before, LEAKED: {error:#}", summary(before)),
     }
     cleared.is_ok()
 }

@@ -19,7 +19,7 @@ const BREATH_MB: f64 = 3.0;
 
 /// What nats-server's heap has in use.
 pub(crate) const BROKER_HEAP: &str = "its live heap";
-/// What decides nothing and is told all the same. The simulator keeps ten minutes of samples, as agents do,
+/// Figures that are reported and judged by nothing. The simulator keeps ten minutes of samples, as agents do,
 /// and is no service. What nats-server has resident is mostly garbage that it has not collected yet, and room
 /// for more: of that process its live heap is judged.
 const UNBOUNDED: [&str; 2] = ["simulator", "nats-server"];

@@ -1,4 +1,4 @@
-//! Expected and seen, held against each other.
+//! Compares expected and actual values.
 
 use std::{collections::BTreeMap, fmt};
 
@@ -6,7 +6,7 @@ use tidemap_wire::{Bps, http::NodeJson};
 
 use super::Expected;
 
-/// A node of which something else is said than must be.
+/// A node whose values differ from the expected ones.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Mismatch {
     /// The node.
@@ -48,12 +48,12 @@ fn differences(expected: &Expected, seen: &NodeJson) -> Vec<String> {
         seen.network_tx_bytes_per_sec_avg_5m,
         seen.network_tx_bytes_per_sec_avg_15m,
     ];
-    let mut told = Vec::new();
+    let mut differences = Vec::new();
     for (direction, expected, seen) in [("rx", expected.rx_avg, rx), ("tx", expected.tx_avg, tx)] {
         for ((window, expected), seen) in ["10s", "1m", "5m", "15m"].into_iter().zip(expected).zip(seen) {
             let seen = seen.map(Bps::get);
             if expected.map(f64::to_bits) != seen.map(f64::to_bits) {
-                told.push(format!("{direction} {window} is {seen:?}, not {expected:?}"));
+                differences.push(format!("{direction} {window} is {seen:?}, not {expected:?}"));
             }
         }
     }
@@ -62,8 +62,8 @@ fn differences(expected: &Expected, seen: &NodeJson) -> Vec<String> {
         ("tx", expected.tx_total, seen.network_tx_bytes_total),
     ] {
         if expected != seen {
-            told.push(format!("{direction} total is {seen}, not {expected}"));
+            differences.push(format!("{direction} total is {seen}, not {expected}"));
         }
     }
-    told
+    differences
 }

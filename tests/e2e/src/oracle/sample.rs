@@ -22,18 +22,14 @@ pub struct Sample {
     pub rx_bytes: u64,
     /// Bytes sent.
     pub tx_bytes: u64,
-    /// Bytes received since the run began, as the sample told.
+    /// Bytes received since the run began, as the sample reports.
     pub rx_sum: u64,
     /// Bytes sent.
     pub tx_sum: u64,
 }
 
 impl Sample {
-    /// The report that tells it to ingest.
-    ///
-    /// # Errors
-    ///
-    /// When its node cannot be named so, or it covers more time than a report can say.
+    /// The report that carries it to ingest.
     pub fn report(&self) -> anyhow::Result<Report> {
         let sample = tidemap_wire::Sample {
             seq: self.seq,
@@ -55,10 +51,6 @@ impl Sample {
 }
 
 /// Reads a log.
-///
-/// # Errors
-///
-/// When it cannot be read, is empty, or has a line that is none.
 pub fn read(path: &Path) -> anyhow::Result<Vec<Sample>> {
     let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
     ensure!(!text.is_empty(), "the ack log is empty");

@@ -78,7 +78,7 @@ fn runs_add_up_and_all_count_in_the_windows() {
 }
 
 #[test]
-fn a_clock_put_back_beyond_the_windows_begins_them_anew() {
+fn a_clock_put_back_beyond_the_windows_starts_them_again() {
     let before = [sample(1, 1, 10_000_000, 10, 10), sample(1, 2, 10_001_000, 20, 30)];
     let after = [sample(1, 3, 6_402_000, 60, 90), sample(1, 4, 6_403_000, 80, 170)];
     // The order in which they were acknowledged does not matter.

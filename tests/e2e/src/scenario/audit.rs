@@ -34,10 +34,6 @@ pub struct Audit {
 
 impl Audit {
     /// Holds what is kept against what was acknowledged.
-    ///
-    /// # Errors
-    ///
-    /// When an acknowledged sample cannot be told as an agent would.
     pub fn new(acknowledged: &[Sample], kept: &Kept) -> anyhow::Result<Self> {
         let mut audit = Self::default();
         let mut fleet: BTreeMap<&str, Runs<'_>> = BTreeMap::new();

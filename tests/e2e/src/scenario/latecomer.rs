@@ -1,5 +1,5 @@
-//! What an owner that was replaced might yet say and write. A worker that wakes sees that its lease is old
-//! and is silent, so that nothing depends on this we speak and write for it.
+//! Messages and checkpoints of an owner that was replaced. A worker that wakes sees that its lease is old and
+//! publishes nothing; so that the tests do not depend on this, they publish and write in its name.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -10,15 +10,15 @@ use tidemap_service::streams;
 use tidemap_wire::{Delta, PartitionCount, PartitionStats, Slot, encode};
 use tokio::{sync::mpsc, time::interval};
 
-use super::{Scenario, TOLD};
+use super::{API_TIMEOUT, Scenario};
 use tidemap_testkit::{eventually, http::get};
 
-/// In this time the owners tell their totals twice, and the api ticks eight times.
-const OWNERS_SPEAK: Duration = Duration::from_secs(2);
-/// So often a latecomer speaks in it.
+/// In this time the owners publish their totals twice, and the API ticks eight times.
+const TWO_REPORTS: Duration = Duration::from_secs(2);
+/// How often a latecomer publishes in this time.
 const ROUNDS: u32 = 20;
 
-/// What was tried for owners that had been replaced, and how much of it was refused.
+/// Attempts in the name of replaced owners, and how many of them were refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Refused {
     /// How often it was tried.
@@ -33,12 +33,8 @@ impl Scenario {
         self.watch.seen().epochs()
     }
 
-    /// Says once more, as late as can be, what owners said last that have been outranked since, and what they
-    /// might have gone on to say. Returns once the api has counted as many refusals.
-    ///
-    /// # Errors
-    ///
-    /// When there is nothing to say, or the api does not refuse it.
+    /// Publishes again, late, the last deltas of owners that have been replaced since, and deltas that they
+    /// might have published next. Returns once the API has counted as many refusals.
     pub async fn speak_out_of_turn(&self) -> anyhow::Result<Refused> {
         let client = self.connect().await?;
         let before = self.stale_deltas().await?;
@@ -52,7 +48,7 @@ impl Scenario {
             }
         }
         let tried = 3 * deltas.len() as u64;
-        eventually(TOLD, || async {
+        eventually(API_TIMEOUT, || async {
             let refused = self.stale_deltas().await? - before;
             ensure!(refused >= tried, "{refused} of {tried} were refused");
             Ok(Refused { tried, refused })
@@ -62,16 +58,12 @@ impl Scenario {
 
     /// Repeats for a while the last totals of owners that have been outranked since `before` and own nothing
     /// any more, as if they were new.
-    ///
-    /// # Errors
-    ///
-    /// When nobody was outranked, or the api believes that they own something.
     pub async fn claim_out_of_turn(&self, before: &BTreeMap<u16, u64>) -> anyhow::Result<()> {
         let client = self.connect().await?;
         let totals = self.watch.seen().outranked_totals();
         let totals: Vec<_> = totals.iter().filter(|stats| before[&stats.partition] == stats.epoch).collect();
         ensure!(!totals.is_empty(), "nobody was outranked");
-        let mut period = interval(OWNERS_SPEAK / ROUNDS);
+        let mut period = interval(TWO_REPORTS / ROUNDS);
         for _ in 0..ROUNDS {
             period.tick().await;
             for stats in &totals {
@@ -89,10 +81,6 @@ impl Scenario {
 
     /// Writes checkpoints, in which there is nothing, under the epochs of owners that have been outranked
     /// since `before`, over those that their successors have written.
-    ///
-    /// # Errors
-    ///
-    /// When nobody was outranked, or a successor writes nothing.
     pub async fn write_out_of_turn(&self, before: &BTreeMap<u16, u64>) -> anyhow::Result<Refused> {
         let js = jetstream::new(self.connect().await?);
         let bucket = js.get_key_value(streams::CHECKPOINTS).await?;
@@ -101,7 +89,7 @@ impl Scenario {
             let Some(outranked) = before.get(&partition).copied().filter(|before| *before < epoch) else {
                 continue;
             };
-            let parts = eventually(TOLD, || async {
+            let parts = eventually(API_TIMEOUT, || async {
                 let parts = written_since(&bucket, partition, outranked).await?;
                 ensure!(!parts.is_empty(), "partition {partition} has no new checkpoint");
                 Ok(parts)
@@ -116,7 +104,7 @@ impl Scenario {
         Ok(all)
     }
 
-    /// Deltas that the api has refused because they were old.
+    /// Deltas that the API has refused because they were old.
     pub(super) async fn stale_deltas(&self) -> anyhow::Result<u64> {
         let metrics = get(format!("{}/metrics", self.api_url)).await?.body;
         let value = metrics.lines().find_map(|line| line.strip_prefix("tidemap_api_deltas_stale_total "));
@@ -138,7 +126,7 @@ async fn written_since(bucket: &kv::Store, partition: u16, epoch: u64) -> anyhow
     Ok(parts)
 }
 
-/// Writes a part as an owner of `epoch` would that does not know of any other. Says whether it could.
+/// Writes a part as an owner of `epoch` would that knows of no other. Returns whether it succeeded.
 async fn write(bucket: &kv::Store, part: Part, epoch: u64) -> anyhow::Result<bool> {
     let (orders, todo) = mpsc::channel(1);
     let value = Checkpoint::encode(epoch, LogPosition::default(), std::iter::empty());

@@ -1,4 +1,4 @@
-//! Whether the api ever goes back: what a node has counted, and when it was seen, only grows.
+//! Whether the API ever goes back: what a node has counted, and when it was seen, only grows.
 
 use std::{
     collections::BTreeMap,
@@ -14,10 +14,10 @@ use tokio::{
 
 use tidemap_testkit::http::get_json;
 
-/// How often the api is asked.
+/// How often the API is asked.
 const PERIOD: Duration = Duration::from_millis(500);
 
-/// Asks the api again and again, until it is dropped.
+/// Asks the API again and again, until it is dropped.
 pub(super) struct Steadiness {
     regressions: Arc<Mutex<Vec<String>>>,
     _asking: JoinSet<()>,
@@ -48,7 +48,7 @@ impl Steadiness {
         Self { regressions, _asking: asking }
     }
 
-    /// What went back.
+    /// The values that went back.
     pub(super) fn regressions(&self) -> Vec<String> {
         self.regressions.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }

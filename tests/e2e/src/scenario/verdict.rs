@@ -1,4 +1,4 @@
-//! What a trial shows.
+//! The result of a scenario.
 
 use std::{collections::BTreeMap, fmt, io::Write, time::Duration};
 
@@ -7,7 +7,7 @@ use tidemap_testkit::watch::{Seen, percentile};
 
 use crate::oracle::Expected;
 
-/// What a trial shows, in one line.
+/// The result of a scenario, in one line.
 #[derive(Debug)]
 pub struct Verdict {
     name: &'static str,
@@ -22,19 +22,19 @@ pub struct Verdict {
     pub audit: Audit,
     /// Samples that arrived again and were dropped.
     pub duplicates: u64,
-    /// For how long partitions said nothing.
+    /// How long partitions published nothing.
     pub pauses: Vec<Duration>,
-    /// The same, when one owner followed the other in peace.
+    /// The same, when one owner handed over to the next.
     pub hand_overs: Vec<Duration>,
     /// How often a partition got another owner.
     pub successions: u64,
-    /// Messages of owners that had been outranked.
+    /// Messages of owners that another owner had replaced.
     pub outranked: u64,
-    /// Deltas that the api has dropped because they were old.
+    /// Deltas that the API has dropped because they were old.
     pub stale: u64,
-    /// Where the api went back in time.
+    /// Where the API went back in time.
     pub regressions: Vec<String>,
-    /// Where the api says something else than the oracle.
+    /// Where the API and the oracle differ.
     pub mismatches: Option<String>,
 }
 
@@ -64,11 +64,7 @@ impl Verdict {
     }
 
     /// Fails unless each sample that was acknowledged was applied, and once; every average and total is
-    /// right; the api never went back; and no partition was silent for longer than `longest_pause`.
-    ///
-    /// # Panics
-    ///
-    /// Then, with everything that is wrong.
+    /// right; the API never went back; and no partition was silent for longer than `longest_pause`.
     pub fn assert_held(&self, longest_pause: Duration) {
         let Audit { applied, late, missing, surplus } = &self.audit;
         assert!(self.mismatches.is_none(), "{self}");

@@ -20,9 +20,9 @@ const WORKERS: usize = 4;
 /// So many nodes that something moves in each partition at every tick.
 const NODES: u64 = 240;
 
-/// For how long the page may stand still at any step, on a machine of usual speed.
+/// How long the page may stand still at any step, on a machine of usual speed.
 const LONGEST_STANDSTILL: Duration = Duration::from_secs(2);
-/// What is seen moves in steps of a quarter of a second, the owners' and the api's.
+/// What is seen moves in steps of a quarter of a second, the owners' and the API's.
 const TICKS: Duration = Duration::from_millis(500);
 
 /// How many of several of a kind are restarted: in short, one stands for all.
@@ -35,7 +35,7 @@ fn rounds() -> usize {
     std::env::var("TIDEMAP_ROUNDS").map_or(1, |rounds| rounds.parse().unwrap())
 }
 
-/// An api at an address that it keeps.
+/// An API at an address that it keeps.
 struct Api {
     process: Tidemap,
     address: String,

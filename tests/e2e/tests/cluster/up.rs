@@ -12,8 +12,9 @@ use tokio::{
 };
 
 /// The script gives each of its steps two minutes, and says which one took longer.
-const START: Duration = Duration::from_secs(300);
-const PATIENCE: Duration = Duration::from_secs(120);
+const START_TIMEOUT: Duration = Duration::from_secs(300);
+/// For the fleet to be online, and for the script to stop everything.
+const STEP_TIMEOUT: Duration = Duration::from_secs(120);
 const NODES: u64 = 60;
 /// The ports that the script takes, counted from the one it is given (`deploy/cluster/README.md`).
 const PORTS: [u16; 12] = [1, 2, 3, 4, 11, 12, 13, 21, 22, 23, 81, 82];
@@ -48,7 +49,7 @@ fn free_block() -> u16 {
     blocks.into_iter().find(|block| PORTS.iter().all(|port| is_free(block + port))).unwrap()
 }
 
-/// What the script said against its end, and everybody's last words.
+/// The script's error output, and the end of each process's log.
 fn complaints(folder: &Path) -> String {
     fs::read_to_string(folder.join("up.err")).unwrap_or_default()
 }
@@ -85,8 +86,8 @@ async fn one_command_starts_a_cluster_and_ctrl_c_leaves_nothing_behind() {
         .spawn()
         .unwrap();
     let mut up = Up(child);
-    let mut told = BufReader::new(up.0.stdout.take().unwrap()).lines();
-    let line = match within(START, told.next_line()).await {
+    let mut stdout = BufReader::new(up.0.stdout.take().unwrap()).lines();
+    let line = match within(START_TIMEOUT, stdout.next_line()).await {
         Ok(line) => line.unwrap(),
         Err(_) => panic!("it does not say that it is up: {}", complaints(folder.path())),
     };
@@ -94,7 +95,7 @@ async fn one_command_starts_a_cluster_and_ctrl_c_leaves_nothing_behind() {
     let pages: Vec<&str> = line.split([' ', ';']).filter(|word| word.starts_with("http://")).collect();
     assert_eq!(pages.len(), 2, "{line}");
     for page in pages {
-        eventually(PATIENCE, || async {
+        eventually(STEP_TIMEOUT, || async {
             let stats: StatsJson = get_json(format!("{page}/api/stats")).await?;
             ensure!(stats.online_nodes == NODES && stats.partitions_fresh == stats.partitions, "{stats:?}");
             Ok(())
@@ -108,11 +109,11 @@ async fn one_command_starts_a_cluster_and_ctrl_c_leaves_nothing_behind() {
         server_pids.push(pid(&written));
     }
     let processes = processes_of(folder.path());
-    // Four servers, four workers, two apis, two relays; the fleet makes it more.
+    // Four servers, four workers, two APIs, two relays; the fleet makes it more.
     assert!(processes.len() > 4 + 4 + 2 + 2, "{processes:?}");
 
     up.signal(Signal::INT);
-    let status = within(PATIENCE, up.0.wait()).await.unwrap().unwrap();
+    let status = within(STEP_TIMEOUT, up.0.wait()).await.unwrap().unwrap();
     assert_eq!(status.code(), Some(0), "{status}: {}", complaints(folder.path()));
     assert_eq!(processes_of(folder.path()), []);
     assert!(server_pids.iter().all(|pid| test_kill_process(*pid).is_err()), "{server_pids:?}");

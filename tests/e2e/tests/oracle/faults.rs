@@ -11,7 +11,7 @@ use tidemap_e2e::scenario::{Scenario, TAKEOVER, TAKEOVER_AFTER_OUTAGE, endure, l
 use tidemap_testkit::{broker::TestBroker, eventually, is_long, proxy::Proxy};
 use tokio::time::Instant;
 
-/// Most fleets here have so many nodes, each of which reports once a second.
+/// The size of most fleets here; each node reports once a second.
 const NODES: usize = 100;
 
 #[tokio::test]
@@ -47,12 +47,12 @@ async fn a_worker_that_froze_and_wakes_is_outranked() {
     }
     scenario.spread().await.unwrap();
     let before = scenario.epochs();
-    scenario.begin_anew();
+    scenario.forget_changes();
 
-    let told = |what| scenario.workers[0].log().matches(what).count();
+    let times_logged = |what| scenario.workers[0].log().matches(what).count();
     scenario.workers[0].freeze().unwrap();
-    let left_before = told("left a partition");
-    let owned = told("took a partition") - left_before;
+    let left_before = times_logged("left a partition");
+    let owned = times_logged("took a partition") - left_before;
     assert!(owned > 0);
     let lost = eventually(TAKEOVER, || async {
         let taken = scenario.epochs().iter().filter(|(partition, epoch)| before[partition] < **epoch).count();
@@ -75,7 +75,7 @@ async fn a_worker_that_froze_and_wakes_is_outranked() {
 
     scenario.workers[0].thaw().unwrap();
     eventually(TAKEOVER, || async {
-        let left = told("left a partition") - left_before;
+        let left = times_logged("left a partition") - left_before;
         ensure!(left >= lost, "it has left {left} of {lost} partitions");
         Ok(())
     })
@@ -186,9 +186,9 @@ async fn duplicates_disorder_and_wrong_clocks_change_nothing() {
     verdict.assert_held(TAKEOVER);
 }
 
-/// No agent of ours tells such times: its own clock never falls within a run. Others may.
+/// Our agent never reports such times, because its clock never goes back within a run. Others may.
 #[tokio::test]
-async fn clocks_that_are_put_back_beyond_the_windows_begin_them_anew_amid_disorder_too() {
+async fn clocks_that_are_put_back_beyond_the_windows_start_them_again_amid_disorder_too() {
     tokio::join!(
         undergo("clocks put back hours", &["--leap", "7200"]),
         undergo("clocks put back hours, disorder", &["--leap", "7200", "--shuffle", "5"]),
@@ -203,7 +203,7 @@ async fn agents_that_crash_all_the_time_lose_nothing_even_when_they_are_heard_in
     );
 }
 
-/// A fleet that goes wrong in these ways.
+/// A fleet that misbehaves in these ways.
 async fn undergo(name: &'static str, faults: &[&str]) {
     let broker = TestBroker::start().await.unwrap();
     let scenario = Scenario::start(name, &broker.keys, &broker.url, 2).await.unwrap();
@@ -232,7 +232,7 @@ async fn all_workers_that_die_at_once_are_replaced_from_checkpoints_and_the_log(
     let fleet = scenario.fleet(NODES as u64, &["--duplicate", "0.1"]).await.unwrap();
     for _ in 0..if is_long() { 8 } else { 1 } {
         scenario.checkpointed().await.unwrap();
-        // Something has come since.
+        // A message has come since.
         scenario.reported(2 * NODES).await.unwrap();
         for mut worker in std::mem::take(&mut scenario.workers) {
             worker.kill().await.unwrap();

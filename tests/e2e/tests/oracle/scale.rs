@@ -31,7 +31,7 @@ async fn workers_that_come_and_go_lose_nothing() {
     scenario.end(fleet).await.unwrap().assert_held(TAKEOVER);
 }
 
-/// Sends what no agent sends, each kind once.
+/// Sends messages that no agent sends, each kind once.
 async fn send_garbage(client: &Client, number: u64) -> anyhow::Result<()> {
     let js = jetstream::new(client.clone());
     let node = NodeId::from_name("web-01")?;
@@ -41,7 +41,7 @@ async fn send_garbage(client: &Client, number: u64) -> anyhow::Result<()> {
         encode(&Report { node: node.clone(), boot: 1, hello: None, samples: vec![sample] })
     };
     let noise: Vec<u8> = (0..fastrand::usize(..2_000)).map(|_| fastrand::u8(..)).collect();
-    // Whatever the noise is, with this head it is no report.
+    // With this first byte no noise is a valid report.
     let noise = [&[0xc1][..], &noise].concat();
     let torn = report(number, 1).split_at(20).0.to_vec();
     let strange =

@@ -1,4 +1,4 @@
-//! The oracle is no good if it cannot fail: what is wrong by one sample, or by one byte, is told.
+//! The oracle must be able to fail: it reports a node that is wrong by one sample, or by one byte.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -15,9 +15,9 @@ use tidemap_service::nats::NatsArgs;
 use tidemap_testkit::{broker::TestBroker, eventually, process::run_to_end};
 use tidemap_wire::{encode, http::NodeJson, subject};
 
-const SOON: Duration = Duration::from_secs(20);
+const EVENT_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// The nodes of which the api says something else than these samples say.
+/// The nodes whose values in the API differ from those of these samples.
 fn wrong(samples: &[Sample], seen: &[NodeJson]) -> Vec<String> {
     oracle::compare(&oracle::expect(samples), seen).into_iter().map(|mismatch| mismatch.node).collect()
 }
@@ -28,7 +28,7 @@ async fn the_oracle_tells_a_sample_that_was_dropped_doubled_shifted_or_changed_b
     let mut scenario = Scenario::start("nothing broken", &broker.keys, &broker.url, 1).await.unwrap();
     let mut fleet = scenario.fleet(40, &["--samples", "8"]).await.unwrap();
     assert!(fleet.ended().await.unwrap().success(), "{}", fleet.log());
-    scenario.judge().await.unwrap().assert_held(SOON);
+    scenario.judge().await.unwrap().assert_held(EVENT_TIMEOUT);
     let samples = scenario.acknowledged().unwrap();
     let (seen, kept) = (scenario.nodes().await.unwrap(), scenario.leave().await.unwrap());
     assert_eq!(samples.len(), 40 * 8);
@@ -73,8 +73,8 @@ fn balance(samples: &[Sample], kept: &Kept) -> (BTreeMap<(String, u64), u64>, BT
     (audit.missing, audit.surplus)
 }
 
-/// The same through the whole pipeline: a sample is told twice under two numbers, and one that the broker has
-/// acknowledged is lost before a worker reads it.
+/// The same through the whole pipeline: one sample is published twice under two numbers, and one that the
+/// broker has acknowledged is lost before a worker reads it.
 async fn double_one_and_drop_one(mut scenario: Scenario, broker: &TestBroker, samples: &[Sample]) {
     let (doubled, last) =
         (&samples[7], samples.iter().rfind(|sample| sample.node != samples[7].node).unwrap());
@@ -87,10 +87,13 @@ async fn double_one_and_drop_one(mut scenario: Scenario, broker: &TestBroker, sa
 
     let acknowledged = [samples, &[next(1), next(2)]].concat();
     let victims = BTreeSet::from([doubled.node.as_str(), last.node.as_str()]);
-    eventually(SOON, || async {
-        let told = scenario.nodes().await?;
-        ensure!(wrong(&acknowledged[..acknowledged.len() - 2], &told).len() == 2, "not all is told yet");
-        let wrong = wrong(&acknowledged, &told);
+    eventually(EVENT_TIMEOUT, || async {
+        let nodes = scenario.nodes().await?;
+        ensure!(
+            wrong(&acknowledged[..acknowledged.len() - 2], &nodes).len() == 2,
+            "the API does not show all yet"
+        );
+        let wrong = wrong(&acknowledged, &nodes);
         ensure!(wrong.iter().map(String::as_str).collect::<BTreeSet<_>>() == victims, "{wrong:?}");
         Ok(())
     })
@@ -101,7 +104,7 @@ async fn double_one_and_drop_one(mut scenario: Scenario, broker: &TestBroker, sa
     assert_eq!(balance(&acknowledged, &scenario.leave().await.unwrap()), (missing, surplus));
 }
 
-/// Has a stream drop everything but its newest message.
+/// Makes a stream drop everything but its newest message.
 async fn keep_newest(js: &jetstream::Context, stream: &str) {
     let mut config = js.get_stream(stream).await.unwrap().cached_info().config.clone();
     (config.discard, config.discard_new_per_subject) = (DiscardPolicy::Old, false);
@@ -111,7 +114,7 @@ async fn keep_newest(js: &jetstream::Context, stream: &str) {
     }
 }
 
-/// Tells ingest of these samples, one after the other.
+/// Publishes these samples to ingest, one after the other.
 async fn tell(broker: &TestBroker, samples: &[Sample]) -> Vec<PublishAck> {
     let key = broker.keys.simulator_seed_path();
     let client = NatsArgs::new(&broker.url, Some(&key)).connect("teller", Some("_INBOX.simulator")).await;
@@ -148,7 +151,7 @@ async fn a_bucket_holds_a_long_sample_and_those_after_it_whole() {
         .map(|seq| if seq == 0 { sample(1, 58_000, 70_000) } else { sample(1 + seq, 1_000, 9_000) })
         .collect();
     tell(&broker, &samples).await;
-    eventually(SOON, || async {
+    eventually(EVENT_TIMEOUT, || async {
         let wrong = oracle::compare(&oracle::expect(&samples), &scenario.nodes().await?);
         ensure!(wrong.is_empty(), "{}", wrong[0]);
         Ok(())
@@ -162,7 +165,7 @@ async fn a_simulation_that_cannot_be_is_one_line_and_exit_code_64() {
     let folder = tempfile::tempdir().unwrap();
     let log = folder.path().join("acks");
     let log = log.to_str().unwrap();
-    for (args, told) in [
+    for (args, message) in [
         (&["--duplicate", "2", "--ack-log", log][..], "--duplicate"),
         (&["--shuffle", "soon", "--ack-log", log], "--shuffle"),
         (&["--skew", "5"], "--ack-log"),
@@ -175,6 +178,6 @@ async fn a_simulation_that_cannot_be_is_one_line_and_exit_code_64() {
     ] {
         let (code, stderr) = run_to_end(&[&["simulate"], args].concat()).await.unwrap();
         assert_eq!(code, Some(64), "{args:?}: {stderr}");
-        assert!(stderr.contains(told) && stderr.trim().lines().count() == 1, "{args:?}: {stderr}");
+        assert!(stderr.contains(message) && stderr.trim().lines().count() == 1, "{args:?}: {stderr}");
     }
 }

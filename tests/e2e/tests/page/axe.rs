@@ -4,16 +4,16 @@ use anyhow::Context;
 use serde_json::Value;
 use tidemap_testkit::browser::Browser;
 
-/// As `cargo xtask test` names its folder.
+/// The folder's name, which `cargo xtask test` sets.
 const AXE: &str = "axe-core@4.14.1/package/axe.min.js";
 
 /// Each rule that is broken, and where.
 const RUN: &str = "
     const done = arguments[arguments.length - 1];
-    const told = ({ violations }) => violations.flatMap(({ id, nodes }) =>
+    const describe = ({ violations }) => violations.flatMap(({ id, nodes }) =>
         nodes.map(({ target, any, all, none }) =>
             [id, target.join(' '), ...[...any, ...all, ...none].map(check => check.message)].join(': ')));
-    axe.run(document, { resultTypes: ['violations'] }).then(told, error => [`${error}`]).then(done);";
+    axe.run(document, { resultTypes: ['violations'] }).then(describe, error => [`${error}`]).then(done);";
 
 /// Puts axe beside the page that is open, without the page's leave: its policy would refuse.
 pub(crate) async fn join(browser: &Browser) -> anyhow::Result<()> {
@@ -24,7 +24,7 @@ pub(crate) async fn join(browser: &Browser) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What axe finds wrong with the page as it is now.
+/// The rules of axe that the page breaks now.
 pub(crate) async fn violations(browser: &Browser) -> anyhow::Result<Vec<String>> {
     let found = browser.page.execute_async(RUN, vec![]).await?;
     let found = found.as_array().context("axe answers with a list")?;

@@ -9,12 +9,12 @@ use tidemap_testkit::{
     fake::{FakeFleet, FakeNode, Line},
 };
 
-use crate::{SOON, visit::Visit};
+use crate::{PAGE_TIMEOUT, visit::Visit};
 
-/// Of the numbers.
+/// The colour of the numbers.
 const COLOUR: &str = "getComputedStyle(document.querySelector('.kpi-value')).color";
 
-/// What the stream can say that cannot be: each makes the page ask for all anew.
+/// Events that contradict what the page knows: each makes it ask for a new snapshot.
 const NONSENSE: [(&str, &str); 7] = [
     // What was missed in a gap: a row that nobody has introduced.
     ("delta", r#"{"at_ms":1,"rates":{"i":[900],"rx":"4q5","tx":"4q5"}}"#),
@@ -38,7 +38,7 @@ async fn a_proxy_with_nobody_behind_it_is_counted_down_and_nobody_has_to_wait() 
     visit.expect_link("disconnected").await;
     visit.expect_asked(2).await;
     visit.expect_text("#notice", "Connection lost. Next try in 2 s. What you see may be old.").await;
-    // What was known stays, and does not look alive.
+    // Known values stay, and are shown as old.
     visit.expect("document.querySelectorAll('[data-node]').length > 10").await;
     assert_ne!(visit.browser.eval(COLOUR).await.unwrap(), alive, "the numbers still look alive");
     // Each failure doubles the pause.
@@ -53,14 +53,14 @@ async fn a_proxy_with_nobody_behind_it_is_counted_down_and_nobody_has_to_wait() 
 }
 
 #[tokio::test]
-async fn a_link_that_dies_half_way_is_told_in_seconds_and_given_up() {
+async fn a_link_that_dies_half_way_is_shown_in_seconds_and_given_up() {
     let mut visit = Visit::start(FakeFleet::world(), 1440, 900).await;
     visit.server.keep_beating();
     visit.open_live("/").await;
     visit.server.fall_silent();
     let silent = Instant::now();
     visit.expect_link("stale").await;
-    eprintln!("a silent link is told after {:.1} s", silent.elapsed().as_secs_f64());
+    eprintln!("a silent link is shown after {:.1} s", silent.elapsed().as_secs_f64());
 
     visit.hold_clock().await;
     visit.server.beat(Duration::from_secs(4));
@@ -68,7 +68,7 @@ async fn a_link_that_dies_half_way_is_told_in_seconds_and_given_up() {
     visit.advance_clock(Duration::from_secs(7)).await;
     visit.expect_text("#connection", "No data for 7 s").await;
     visit.expect("document.querySelectorAll('[data-node]').length > 10").await;
-    // It is not waited for for ever, and neither is the next one, which does not even answer.
+    // The page gives this connection up, and the next one too, which does not even answer.
     visit.server.set_line(Line::HalfOpen);
     visit.advance_clock(Duration::from_secs(3)).await;
     visit.expect_asked(2).await;
@@ -82,12 +82,12 @@ async fn a_link_that_dies_half_way_is_told_in_seconds_and_given_up() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_is_not_shown_and_mended_by_asking_anew() {
+async fn what_cannot_be_is_not_shown_and_mended_by_asking_again() {
     let visit = Visit::start(FakeFleet::world(), 1440, 900).await;
     visit.open_live("/").await;
     visit.hold_clock().await;
     for (round, (event, data)) in NONSENSE.into_iter().enumerate() {
-        // Meanwhile somebody joins, whom the broken stream will not mention.
+        // Meanwhile a node joins that the broken stream does not mention.
         let name = format!("joined-{round}");
         visit.server.set_fleet(FakeFleet::of(vec![FakeNode { name: name.clone(), ..FakeNode::default() }]));
         visit.server.say(event, data);
@@ -163,7 +163,7 @@ async fn a_hostile_name_is_only_a_name() {
     visit.open_live("/").await;
     visit.click(".tab:nth-child(3)").await;
     let shown = "[...document.querySelectorAll('.grid-node [data-cell=name]')].map(e => e.textContent)";
-    eventually(SOON, || async {
+    eventually(PAGE_TIMEOUT, || async {
         let shown = visit.browser.eval(shown).await?;
         let missing: Vec<_> = names
             .iter()

@@ -25,7 +25,7 @@ async fn a_chart_is_read_by_pointer_by_keys_and_as_a_table() {
     read("\u{e012}", ".startsWith('1 s ago: ↓ ')").await;
     visit.expect("!!document.querySelector('#chart-60s .chart-cross')").await;
     read("\u{e011}", ".startsWith('59 s ago: ↓ ')").await;
-    // The gap is told as what it is.
+    // The crosshair shows the gap as a gap.
     read(&"\u{e00f}".repeat(3), ".startsWith('29 s ago: ↓ –, ↑ –')").await;
     // The first Escape takes the crosshair away, the second closes the details.
     visit.browser.press("\u{e00c}").await.unwrap();

@@ -1,4 +1,4 @@
-//! The page's program panics: the reader is told, and can copy what happened and start anew.
+//! The page's program panics: the page says so, and the reader can copy a report and reload.
 
 use tidemap_testkit::fake::FakeFleet;
 
@@ -7,9 +7,9 @@ use crate::visit::Visit;
 const CRASH: &str = "document.dispatchEvent(new Event('tidemap-crash'))";
 
 #[tokio::test]
-async fn a_crash_is_told_with_a_report_to_copy_and_a_reload_mends_it() {
+async fn a_crash_is_shown_with_a_report_to_copy_and_a_reload_mends_it() {
     let visit = Visit::start(FakeFleet::empty(), 900, 700).await;
-    // In ordinary use nothing listens.
+    // In ordinary use there is no listener.
     visit.open_live("/").await;
     visit.browser.eval(CRASH).await.unwrap();
     assert_eq!(

@@ -1,7 +1,7 @@
 //! Every state of the page in both themes and at three widths: axe finds nothing wrong, and it looks as it
 //! did.
 //!
-//! `TIDEMAP_BLESS=1` takes the pictures that are kept anew. A picture that differs is left in the target
+//! `TIDEMAP_BLESS=1` replaces the pictures that are kept. A picture that differs is left in the target
 //! folder, and all are left in the folder that `TIDEMAP_LOOK` names, for those who want to look at them in
 //! full size.
 
@@ -29,8 +29,8 @@ const LETTERS: &str = "Math.round((context => {
         context.font = '100px system-ui';
         return context.measureText('Online, warning, offline: 0123456789').width;
     })(document.createElement('canvas').getContext('2d')))";
-/// For the page to look as it should; it draws its map when it has it.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// For the page to look as it should, with its map loaded and drawn.
+const PICTURE_TIMEOUT: Duration = Duration::from_secs(5);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
@@ -65,7 +65,7 @@ impl State {
         }
     }
 
-    /// Brings the page into this state; its clock stands still then.
+    /// Brings the page into this state and stops its clock.
     async fn reach(self, visit: &Visit) {
         let fleet = if self == Self::Empty { FakeFleet::empty() } else { FakeFleet::world() };
         visit.server.set_fleet(fleet);
@@ -87,7 +87,7 @@ impl State {
         self.go_on(visit).await;
     }
 
-    /// From being live.
+    /// From the live state.
     async fn go_on(self, visit: &Visit) {
         match self {
             Self::Loading | Self::Live => {}
@@ -155,9 +155,9 @@ impl Sheet {
     }
 }
 
-/// Looks until the page looks as it did; when blessing, until it no longer changes.
+/// Compares until the page looks as it did; when blessing, until it no longer changes.
 async fn take(visit: &Visit, sheet: &mut Sheet, times: u32, name: &str) -> Result<(), String> {
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + PICTURE_TIMEOUT;
     let mut before = None;
     loop {
         let png = visit.browser.screenshot().await.unwrap();

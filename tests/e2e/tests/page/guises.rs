@@ -43,7 +43,7 @@ async fn on_paper_there_are_the_numbers_and_all_rows_black_on_white() {
 }
 
 #[tokio::test]
-async fn in_the_systems_colours_statuses_choices_and_land_can_be_told_apart() {
+async fn in_the_systems_colours_statuses_choices_and_land_can_be_distinguished() {
     let visit = Visit::start(FakeFleet::world(), 1440, 900).await;
     visit.browser.prefer(&[("forced-colors", "active")]).await.unwrap();
     visit.open_live("/?status=offline").await;

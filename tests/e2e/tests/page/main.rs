@@ -21,9 +21,9 @@ mod tasks;
 mod visit;
 
 /// For what the page shows to change, on a machine that is busy with other things.
-const SOON: Duration = Duration::from_secs(15);
+const PAGE_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// Whether pictures that are kept are taken anew.
+/// Whether this run replaces the pictures that are kept.
 fn is_blessing() -> bool {
     std::env::var_os("TIDEMAP_BLESS").is_some()
 }

@@ -1,4 +1,4 @@
-//! How the page behaves while somebody works with it: nothing jumps, nothing moves under a pointer, and
+//! How the page behaves while it is used: nothing jumps, nothing moves under a pointer, and
 //! "back" goes back.
 
 use std::time::Duration;

@@ -9,13 +9,13 @@ use tidemap_testkit::{
     fake::{FakeFleet, FakeNode},
 };
 
-use crate::{SOON, visit::Visit};
+use crate::{PAGE_TIMEOUT, visit::Visit};
 
 /// The names that the table lists, in the order of the alphabet.
 const LISTED: &str =
     "[...document.querySelectorAll('.grid-node[data-node]')].map(e => e.dataset.node).sort().join()";
 
-/// What a pointer does on the map, in pixels from its middle.
+/// A pointer's actions on the map, in pixels from its middle.
 const POINTERS: &str = r"
     const stage = document.querySelector('.map-stage'), box = stage.getBoundingClientRect();
     const at = (x, y) => ({ clientX: box.x + box.width / 2 + x, clientY: box.y + box.height / 2 + y, bubbles: true });
@@ -25,7 +25,7 @@ const POINTERS: &str = r"
     const wheel = deltaY => stage.dispatchEvent(new WheelEvent('wheel', { deltaY, cancelable: true, ...at(0, 0) }));
 ";
 
-/// One node in Zürich, one in Sydney, three in one house in Quito, and one that is nobody knows where.
+/// One node in Zürich, one in Sydney, three in one house in Quito, and one without a place.
 fn fleet() -> FakeFleet {
     let quito = || Some(("Quito".to_owned(), -0.18, -78.47));
     let node = |name: &str, place, rate| FakeNode {
@@ -80,7 +80,7 @@ async fn the_table_lists_what_the_map_shows_and_what_it_cannot() {
     press(&visit, "0").await;
     expect_listed(&visit, "quito-1,quito-2,quito-3,sydney,zurich").await;
 
-    // What has no place is counted beside the map, and found from there by keyboard.
+    // Nodes without a place are counted beside the map, and reached from there by keyboard.
     visit.expect_text(".map-nowhere", "1 without a place").await;
     visit.browser.eval("document.querySelector('.map-nowhere').focus()").await.unwrap();
     visit.browser.press("\u{e007}").await.unwrap();
@@ -88,7 +88,7 @@ async fn the_table_lists_what_the_map_shows_and_what_it_cannot() {
     visit.expect("document.activeElement.dataset.node === 'lost'").await;
     visit.expect("location.search === '?area=none'").await;
 
-    // The address alone says it, too.
+    // The address alone opens it, too.
     visit.open_live("/?area=view").await;
     visit.expect("document.querySelector('#in-view').ariaPressed === 'true'").await;
     expect_listed(&visit, "quito-1,quito-2,quito-3,sydney,zurich").await;
@@ -233,10 +233,10 @@ async fn tiles_are_laid_over_the_bundled_map_which_stays_where_none_come() {
     let browser = Browser::start(1280, 800).await.unwrap();
     let http = ["--http", "127.0.0.1:0"];
 
-    // Without tiles the page asks nobody but its own origin.
+    // Without tiles the page sends requests to its own origin only.
     let (_plain, url) = broker.api_with(&http).await.unwrap();
     browser.page.goto(&url).await.unwrap();
-    let land = eventually(SOON, || async {
+    let land = eventually(PAGE_TIMEOUT, || async {
         let land = drawn(&browser).await?;
         ensure!(land > 10_000, "{land} pixels of land");
         Ok(land)
@@ -247,13 +247,13 @@ async fn tiles_are_laid_over_the_bundled_map_which_stays_where_none_come() {
     assert_eq!(asked(&browser).await.unwrap(), (serde_json::json!([url]), 0));
     assert!(browser.eval("document.querySelector('.map-credit')").await.unwrap().is_null());
 
-    // A picture that every api has stands in for tiles: it covers more than the land does.
+    // A picture that every API has stands in for tiles: it covers more than the land does.
     let own = format!("{}?tile={{z}}/{{x}}/{{y}}", icon.as_str().unwrap());
     let hostile = "<img src=x onerror=alert(1)>\" © Nobody";
     let flags = [&http[..], &["--tiles-url", &own, "--tiles-attribution", hostile]].concat();
     let (_own, url) = broker.api_with(&flags).await.unwrap();
     browser.page.goto(&url).await.unwrap();
-    eventually(SOON, || async {
+    eventually(PAGE_TIMEOUT, || async {
         ensure!(browser.text(".map-credit").await? == hostile, "the attribution is shown as it is");
         let (covered, (_, tiles)) = (drawn(&browser).await?, asked(&browser).await?);
         ensure!(
@@ -266,13 +266,13 @@ async fn tiles_are_laid_over_the_bundled_map_which_stays_where_none_come() {
     .unwrap();
     assert_eq!(browser.console().await.unwrap(), Vec::<String>::new());
 
-    // Nobody answers there: the land is as it was.
+    // No server answers there: the land is as it was.
     let gone = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let elsewhere = format!("https://{gone}/{{z}}/{{x}}/{{y}}.png?tile=");
     let flags = [&http[..], &["--tiles-url", &elsewhere]].concat();
     let (_nobody, url) = broker.api_with(&flags).await.unwrap();
     browser.page.goto(&url).await.unwrap();
-    eventually(SOON, || async {
+    eventually(PAGE_TIMEOUT, || async {
         let (same, (_, tiles)) = (drawn(&browser).await?, asked(&browser).await?);
         ensure!(same == land && tiles >= 4, "{same} pixels, {tiles} tiles; land alone has {land}");
         Ok(())
@@ -280,7 +280,7 @@ async fn tiles_are_laid_over_the_bundled_map_which_stays_where_none_come() {
     .await
     .unwrap();
     let refused = browser.console().await.unwrap();
-    // Nobody answered, and the policy had let the page ask.
+    // No server answered, and the policy had allowed the requests.
     let is_policy = |line: &String| line.contains("Content Security Policy");
     assert!(
         refused.iter().any(|line| line.contains("net::ERR_")) && !refused.iter().any(is_policy),

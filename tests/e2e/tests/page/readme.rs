@@ -1,5 +1,5 @@
 //! The pictures that the readme shows: the real services and five hundred simulated nodes. `TIDEMAP_BLESS=1`
-//! takes them anew.
+//! replaces them.
 
 use std::{
     path::{Path, PathBuf},
@@ -19,7 +19,7 @@ const PICTURES: [(&str, &str, u32, u32, bool); 3] = [
 ];
 const MOST_BYTES: usize = 300_000;
 const NODES: u32 = 500;
-/// After this long the small lines have something to show.
+/// After this long the sparklines have enough points.
 const SETTLED: &str = "performance.now() > 75000";
 
 fn path(name: &str) -> PathBuf {
@@ -36,7 +36,7 @@ async fn expect(browser: &Browser, expression: &str) {
     .unwrap();
 }
 
-async fn take_anew() {
+async fn replace_pictures() {
     let broker = TestBroker::start().await.unwrap();
     let _ingest = broker.ingest(&[]).unwrap();
     let (_api, url) = broker.api().await.unwrap();
@@ -54,7 +54,7 @@ async fn take_anew() {
         }
         expect(&browser, "document.querySelector('[data-connection]').dataset.connection === 'live'").await;
         let png = browser.screenshot().await.unwrap();
-        // Written anew, since the browser compresses in haste.
+        // Compressed again: the browser compresses fast rather than well.
         std::fs::write(path(name), Picture::read(&png).unwrap().write().unwrap()).unwrap();
         browser.eval("document.querySelector('#detail-close')?.click()").await.unwrap();
     }
@@ -64,7 +64,7 @@ async fn take_anew() {
 #[tokio::test]
 async fn the_readme_has_its_pictures() {
     if is_blessing() {
-        take_anew().await;
+        replace_pictures().await;
     }
     for (name, _, width, height, _) in PICTURES {
         let png = std::fs::read(path(name)).with_context(|| path(name).display().to_string()).unwrap();

@@ -1,4 +1,4 @@
-//! Against the real services: what a person sees.
+//! The page against the real services.
 
 use std::{
     io::{Read, Write},
@@ -14,7 +14,7 @@ use anyhow::{Context, ensure};
 use fantoccini::Locator;
 use tidemap_testkit::{broker::TestBroker, browser::Browser, eventually, fake, http};
 
-use crate::SOON;
+use crate::PAGE_TIMEOUT;
 
 /// Real traffic over loopback until dropped: a chunk every 10 ms, both ends in this process.
 struct Traffic {
@@ -80,8 +80,8 @@ async fn a_person_sees_this_node_appear_move_and_fall_silent() {
     let browser = Browser::start(1440, 900).await.unwrap();
     browser.page.goto(&url).await.unwrap();
 
-    // Nobody has reported yet, and the page says so.
-    eventually(SOON, || async {
+    // No node has reported yet, and the page says so.
+    eventually(PAGE_TIMEOUT, || async {
         let text = browser.text("body").await?;
         ensure!(text.contains("No nodes have reported yet"), "{text}");
         Ok(())
@@ -94,7 +94,7 @@ async fn a_person_sees_this_node_appear_move_and_fall_silent() {
     expect_status(&browser, "online").await;
     let live = browser.page.find(Locator::Css("[data-connection]")).await.unwrap();
     assert_eq!(live.attr("data-connection").await.unwrap().as_deref(), Some("live"));
-    eventually(SOON, || async {
+    eventually(PAGE_TIMEOUT, || async {
         let online = browser.text("[data-kpi=\"online\"]").await?;
         ensure!(number(&online)? == 1.0, "{online}");
         let label =
@@ -106,7 +106,7 @@ async fn a_person_sees_this_node_appear_move_and_fall_silent() {
     .unwrap();
     let map = browser.page.find(Locator::Css("[role=\"application\"]")).await.unwrap();
     map.send_keys("]").await.unwrap();
-    eventually(SOON, || async {
+    eventually(PAGE_TIMEOUT, || async {
         let popup = browser.text("[data-popup=\"here\"]").await?;
         ensure!(popup.contains("Zürich") && popup.contains("MB/s"), "{popup}");
         Ok(())
@@ -123,7 +123,7 @@ async fn a_person_sees_this_node_appear_move_and_fall_silent() {
         "[data-kpi=\"download\"]",
         "[data-kpi=\"upload\"]",
     ] {
-        eventually(SOON, || async {
+        eventually(PAGE_TIMEOUT, || async {
             let shown = browser.text(css).await?;
             ensure!((35.0..50.0).contains(&number(&shown)?), "{css}: {shown}");
             Ok(())
@@ -132,7 +132,7 @@ async fn a_person_sees_this_node_appear_move_and_fall_silent() {
         .unwrap();
     }
     drop(traffic);
-    eventually(SOON, || async {
+    eventually(PAGE_TIMEOUT, || async {
         let shown = browser.text("[data-node=\"here\"] [data-cell=\"rx\"]").await?;
         ensure!(number(&shown)? < 15.0, "{shown}");
         Ok(())
@@ -144,7 +144,7 @@ async fn a_person_sees_this_node_appear_move_and_fall_silent() {
     assert!(agent.terminate().await.unwrap().success(), "{}", agent.log());
     expect_status(&browser, "warning").await;
     expect_status(&browser, "offline").await;
-    eventually(SOON, || async {
+    eventually(PAGE_TIMEOUT, || async {
         let offline = browser.text("[data-kpi=\"offline\"]").await?;
         ensure!(number(&offline)? == 1.0, "{offline}");
         Ok(())
@@ -157,7 +157,7 @@ async fn a_person_sees_this_node_appear_move_and_fall_silent() {
 }
 
 #[tokio::test]
-async fn a_lost_api_is_told_and_the_page_goes_on_by_itself_when_it_is_back() {
+async fn a_lost_api_is_shown_and_the_page_goes_on_by_itself_when_it_is_back() {
     let broker = TestBroker::start().await.unwrap();
     let _ingest = broker.ingest(&[]).unwrap();
     let (mut api, url) = broker.api().await.unwrap();
@@ -197,7 +197,7 @@ async fn a_search_leaves_what_matches() {
     let browser = Browser::start(1024, 768).await.unwrap();
     browser.page.goto(&url).await.unwrap();
     let rows = async || browser.eval("document.querySelectorAll('[data-node]').length").await;
-    eventually(SOON, || async {
+    eventually(PAGE_TIMEOUT, || async {
         let shown = rows().await?;
         ensure!(shown.as_u64().is_some_and(|shown| shown > 5), "{shown} rows");
         Ok(())
@@ -208,7 +208,7 @@ async fn a_search_leaves_what_matches() {
     for (event, all) in [("beforeprint", true), ("afterprint", false)] {
         let count =
             format!("(dispatchEvent(new Event('{event}')), document.querySelectorAll('[data-node]').length)");
-        eventually(SOON, || async {
+        eventually(PAGE_TIMEOUT, || async {
             let shown = browser.eval(&count).await?;
             ensure!((shown == 41) == all, "{event}: {shown} rows");
             Ok(())
@@ -217,7 +217,7 @@ async fn a_search_leaves_what_matches() {
         .unwrap();
     }
     browser.press("/needle").await.unwrap();
-    eventually(SOON, || async {
+    eventually(PAGE_TIMEOUT, || async {
         let shown = browser
             .eval("[...document.querySelectorAll('[data-node]')].map(e => e.dataset.node).join()")
             .await?;
@@ -279,7 +279,7 @@ async fn the_totals_are_those_of_the_api() {
     browser.page.goto(&url).await.unwrap();
     let mut compared = 0;
     while compared < 5 {
-        let totals = eventually(SOON, || async {
+        let totals = eventually(PAGE_TIMEOUT, || async {
             let totals = browser.eval(TOTALS).await?;
             serde_json::from_value::<Vec<(String, f64, f64)>>(totals)
                 .context("no moment of which both have spoken")

@@ -9,13 +9,13 @@ use tidemap_testkit::{
     fake::{FakeFleet, FakeNode, Line},
 };
 
-use crate::{SOON, visit::Visit};
+use crate::{PAGE_TIMEOUT, visit::Visit};
 
 const ICON: &str = "decodeURIComponent(document.querySelector('link[rel=icon]').getAttribute('href'))";
 /// The one live region that speaks of the fleet.
 const SAID: &str = "document.querySelector('.app > [role=status]').textContent";
 
-/// Three nodes, of which so many are offline.
+/// Three nodes, of which `offline` are offline.
 fn fleet(offline: usize) -> FakeFleet {
     let node = |at: usize| FakeNode {
         name: format!("node-{at}"),
@@ -77,7 +77,7 @@ async fn the_sign_of_the_link_says_how_old_the_totals_are_without_moving_or_bein
 }
 
 #[tokio::test]
-async fn nodes_that_have_just_gone_are_told_and_shown() {
+async fn nodes_that_have_just_gone_are_announced_and_shown() {
     let visit = Visit::start(fleet(0), 1000, 700).await;
     visit.open_live("/").await;
     visit.expect("!document.querySelector('#notice').checkVisibility()").await;
@@ -122,7 +122,7 @@ async fn a_hidden_page_lets_go_of_its_stream_after_a_minute_and_asks_again_when_
     live_on(&visit, 7, Duration::from_millis(8500)).await;
     assert_eq!((visit.server.asked(), visit.server.listeners()), (1, 1), "it let go too early");
     visit.advance_clock(Duration::from_secs(1)).await;
-    eventually(SOON, || async {
+    eventually(PAGE_TIMEOUT, || async {
         // A server notices only when it speaks.
         visit.server.beat(Duration::ZERO);
         ensure!(visit.server.listeners() == 0, "it still listens");

@@ -1,4 +1,4 @@
-//! What people come for, once with a mouse and once with nothing but a keyboard.
+//! The common tasks, once with a mouse and once with the keyboard alone.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use fantoccini::{Locator, key::Key};
 use serde_json::json;
 use tidemap_testkit::{eventually, fake::FakeFleet};
 
-use crate::{SOON, visit::Visit};
+use crate::{PAGE_TIMEOUT, visit::Visit};
 
 const COPY: &str = "#detail-copy";
 const CLOSED: &str = "!document.querySelector('#detail')?.checkVisibility()";
@@ -22,7 +22,7 @@ async fn at_the_desk() -> Visit {
     visit
 }
 
-/// Presses the tab key until the focus is on what the selector finds.
+/// Presses the tab key until the element of the selector has the focus.
 async fn tab_to(visit: &Visit, css: &str) {
     let is_there = format!("document.activeElement.matches({})", json!(css));
     let mut steps = 0;
@@ -193,9 +193,9 @@ async fn everything_can_be_done_with_a_keyboard() {
     visit.end().await;
 }
 
-/// Whose popup is open.
+/// The node whose popup is open.
 async fn popup(visit: &Visit) -> String {
-    let name = eventually(SOON, || async {
+    let name = eventually(PAGE_TIMEOUT, || async {
         let name = visit.browser.eval("document.querySelector('[data-popup]')?.dataset.popup").await?;
         ensure!(name.is_string(), "no popup");
         Ok(name)

@@ -1,4 +1,4 @@
-//! A browser at a fake server, whose page keeps a time that the test decides.
+//! A browser at a fake server; the test controls the page's clock.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use tidemap_testkit::{
     fake::{FakeFleet, FakeServer},
 };
 
-use crate::SOON;
+use crate::PAGE_TIMEOUT;
 
 /// Runs before the page: a monotonic clock that can be stopped and put forward, chance that is always the
 /// same, a wall clock that is wrong by as much as the address says behind `#`, and a count of what the stream
@@ -21,7 +21,7 @@ const SCRIPT: &str = r#"
     const clock = { held: null, ahead: 0 };
     performance.now = () => clock.held ?? real() + clock.ahead;
     Math.random = () => 0.5;
-    window.told = 0;
+    window.heard = 0;
     window.holdClock = () => { clock.held ??= performance.now(); };
     window.advanceClock = (ms) => { clock.held === null ? clock.ahead += ms : clock.held += ms; };
     const wrong = Number(location.hash.slice(1)) || 0;
@@ -33,7 +33,7 @@ const SCRIPT: &str = r#"
     window.EventSource = class extends EventSource {
         constructor(url) {
             super(url);
-            for (const name of ["snapshot", "delta", "stats"]) this.addEventListener(name, () => window.told++);
+            for (const name of ["snapshot", "delta", "stats"]) this.addEventListener(name, () => window.heard++);
         }
     };
 "#;
@@ -56,7 +56,7 @@ impl Visit {
 
     /// Opens the page at this path.
     pub(crate) async fn open(&self, path: &str) {
-        // An address that differs in nothing but what comes behind `#` would not load anew.
+        // An address that differs in nothing but what comes behind `#` would not load again.
         self.browser.page.goto("about:blank").await.unwrap();
         self.browser.page.goto(&(self.server.url() + path)).await.unwrap();
     }
@@ -67,9 +67,9 @@ impl Visit {
         self.expect_link("live").await;
     }
 
-    /// Waits until the page says that its link is so.
+    /// Waits until the page shows this state of its link.
     pub(crate) async fn expect_link(&self, expected: &str) {
-        eventually(SOON, || async {
+        eventually(PAGE_TIMEOUT, || async {
             let chip = self.browser.page.find(Locator::Css("[data-connection]")).await?;
             let state = chip.attr("data-connection").await?;
             ensure!(state.as_deref() == Some(expected), "the link is {state:?}, not {expected}");
@@ -79,9 +79,9 @@ impl Visit {
         .unwrap();
     }
 
-    /// Waits until the first element that a selector finds says this.
+    /// Waits until the first element of a selector has this text.
     pub(crate) async fn expect_text(&self, css: &str, expected: &str) {
-        eventually(SOON, || async {
+        eventually(PAGE_TIMEOUT, || async {
             let text = self.browser.text(css).await?;
             ensure!(text.contains(expected), "{css} says {text:?}, not {expected:?}");
             Ok(())
@@ -92,7 +92,7 @@ impl Visit {
 
     /// Waits until a JavaScript expression is true.
     pub(crate) async fn expect(&self, expression: &str) {
-        eventually(SOON, || async {
+        eventually(PAGE_TIMEOUT, || async {
             let value = self.browser.eval(expression).await?;
             ensure!(value == true, "{expression} is {value}");
             Ok(())
@@ -103,7 +103,7 @@ impl Visit {
 
     /// Waits until the stream has been asked for this often.
     pub(crate) async fn expect_asked(&self, times: u64) {
-        eventually(SOON, || async {
+        eventually(PAGE_TIMEOUT, || async {
             let asked = self.server.asked();
             ensure!(asked >= times, "asked {asked} times, not {times}");
             Ok(())
@@ -114,7 +114,7 @@ impl Visit {
 
     /// Clicks the first element that a selector finds, as soon as there is one.
     pub(crate) async fn click(&self, css: &str) {
-        let clicked = eventually(SOON, || async {
+        let clicked = eventually(PAGE_TIMEOUT, || async {
             let element = self.browser.page.find(Locator::Css(css)).await?;
             element.click().await.context("it cannot be clicked")
         });
@@ -138,12 +138,12 @@ impl Visit {
 
     /// Lets time pass for the fleet, and waits until the page has heard of it.
     pub(crate) async fn beat(&self, times: u32, by: Duration) {
-        let told = self.browser.eval("told").await.unwrap().as_u64().unwrap();
+        let heard = self.browser.eval("heard").await.unwrap().as_u64().unwrap();
         for _ in 0..times {
             self.server.beat(by);
         }
         // Each is a delta and the totals.
-        self.expect(&format!("told >= {}", told + 2 * u64::from(times))).await;
+        self.expect(&format!("heard >= {}", heard + 2 * u64::from(times))).await;
     }
 
     /// Waits until the page has drawn what it was asked to.
@@ -153,7 +153,7 @@ impl Visit {
         self.browser.page.execute_async(script, vec![]).await.unwrap();
     }
 
-    /// Nothing may have gone wrong in the page itself.
+    /// Fails when the page itself has logged an error.
     pub(crate) async fn end(self) {
         assert_eq!(self.browser.faults().await.unwrap(), Vec::<String>::new());
         self.browser.close().await.unwrap();

@@ -1,4 +1,4 @@
-//! A key that is refused is told in one line that says what to do, and not again and again.
+//! A process whose key is refused logs one line that says what to do, and logs it once.
 
 use std::time::{Duration, Instant};
 
@@ -7,11 +7,11 @@ use tidemap_broker::keys;
 use tidemap_testkit::{broker::TestBroker, eventually, process::Tidemap};
 use tidemap_wire::NodeId;
 
-use crate::SOON;
+use crate::EVENT_TIMEOUT;
 
-/// Waits until a process has logged these words, and returns their line.
-async fn told(process: &Tidemap, words: &str) -> String {
-    eventually(SOON, || async {
+/// Waits until a process has logged these words, and returns the line.
+async fn logged(process: &Tidemap, words: &str) -> String {
+    eventually(EVENT_TIMEOUT, || async {
         let log = process.log();
         let line = log.lines().find(|line| line.contains(words)).map(str::to_owned);
         line.ok_or_else(|| anyhow::anyhow!("no {words:?} in {log}"))
@@ -24,20 +24,20 @@ async fn told(process: &Tidemap, words: &str) -> String {
 async fn a_revoked_agent_says_so_and_tries_on_without_spinning() {
     let broker = TestBroker::start().await.unwrap();
     let agent = broker.agent("a", &[]).unwrap();
-    told(&agent, "connected to the broker").await;
+    logged(&agent, "connected to the broker").await;
     let service_seed = broker.keys.service_seed_path();
     let folder = service_seed.ancestors().nth(2).unwrap();
     let revoked = Instant::now();
     assert!(keys::revoke(folder, &NodeId::from_name("a").unwrap()).unwrap());
     assert_eq!(tidemap_broker::reload_running(folder).await.unwrap(), tidemap_broker::Reload::Confirmed);
-    let line = told(&agent, "refuses this key").await;
+    let line = logged(&agent, "refuses this key").await;
     println!("revoked → after {} ms: {line}", revoked.elapsed().as_millis());
     assert!(line.contains("was it revoked") && line.contains("--creds"), "{line}");
 
-    // It goes on trying, ever more seldom, and says it once.
+    // It keeps trying with growing pauses, and logs the refusal once.
     let broker_log = || std::fs::read_to_string(folder.join("nats-server.log")).unwrap();
     let attempts = || broker_log().matches("authentication error").count();
-    eventually(SOON, || async {
+    eventually(EVENT_TIMEOUT, || async {
         ensure!(attempts() >= 4, "{} attempts", attempts());
         Ok(())
     })
@@ -72,22 +72,22 @@ async fn every_station_tells_a_wrong_key_in_one_line() {
     ] {
         let with_key = ["--nats-url", &broker.url, "--creds", stranger];
         let process = Tidemap::start(&[station, &with_key[..]].concat()).unwrap();
-        let line = told(&process, "refuses this key").await;
+        let line = logged(&process, "refuses this key").await;
         println!("{}: {line}", station[0]);
         assert!(line.contains(&broker.url) && line.contains(stranger), "{line}");
         let process = Tidemap::start(&[station, &["--nats-url", &broker.url][..]].concat()).unwrap();
-        let line = told(&process, "asks for a key").await;
+        let line = logged(&process, "asks for a key").await;
         assert!(line.contains("--creds"), "{line}");
     }
 }
 
 #[tokio::test]
-async fn a_key_of_the_wrong_kind_is_told_by_what_it_may_not_do() {
+async fn a_key_of_the_wrong_kind_is_reported_by_what_it_may_not_do() {
     let broker = TestBroker::start().await.unwrap();
     let app = broker.keys.app_seed_path();
     let args = ["ingest", "--nats-url", &broker.url, "--creds", app.to_str().unwrap()];
     let ingest = Tidemap::start(&args).unwrap();
-    let line = told(&ingest, "does not let this key do that").await;
+    let line = logged(&ingest, "does not let this key do that").await;
     println!("{line}");
     assert!(line.contains("Permissions Violation") && line.contains("--creds"), "{line}");
 }

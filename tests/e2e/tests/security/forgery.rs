@@ -1,4 +1,4 @@
-//! What an agent may publish, used against the others: the running whole counts it and nothing else changes.
+//! Hostile use of an agent's rights: the services count it, and nothing else changes.
 
 use std::collections::BTreeMap;
 
@@ -14,7 +14,7 @@ use tidemap_wire::{
     subject,
 };
 
-use crate::SOON;
+use crate::EVENT_TIMEOUT;
 
 struct Whole {
     broker: TestBroker,
@@ -30,7 +30,7 @@ impl Whole {
         let ingest = broker.ingest(&[]).unwrap();
         let (api, url) = broker.api().await.unwrap();
         let services = broker.connect().await.unwrap();
-        eventually(SOON, || async {
+        eventually(EVENT_TIMEOUT, || async {
             let stats: StatsJson = get_json(format!("{url}/api/stats")).await?;
             ensure!(stats.partitions_fresh == stats.partitions, "{stats:?}\n{}", ingest.log());
             Ok(())
@@ -51,7 +51,7 @@ impl Whole {
         (jetstream::new(client), subject::sample(&node))
     }
 
-    /// A node as the API tells it, without what only the clock changes.
+    /// A node as the API shows it, without the fields that depend on the clock.
     async fn node(&self, name: &str) -> anyhow::Result<Value> {
         let mut node: Value = get_json(format!("{}/api/nodes/{name}", self.url)).await?;
         for clocked in ["status", "status_for_s", "age_ms", "last_seen", "last_seen_timestamp"] {
@@ -65,7 +65,7 @@ impl Whole {
         let mut stats = self.services.subscribe(subject::ALL_STATS).await.unwrap();
         let mut all = BTreeMap::new();
         while all.len() < 8 {
-            let message = within(SOON, stats.next()).await.unwrap().unwrap();
+            let message = within(EVENT_TIMEOUT, stats.next()).await.unwrap().unwrap();
             let stats: PartitionStats = decode(&message.payload).unwrap();
             all.insert(stats.partition, stats);
         }
@@ -101,7 +101,7 @@ fn changes(before: &Value, after: &Value) -> Vec<String> {
 
 async fn send(agent: &jetstream::Context, subject: &str, payload: &[u8]) {
     let publish = async { agent.publish(subject.to_owned(), payload.to_vec().into()).await?.await };
-    within(SOON, publish).await.unwrap().unwrap();
+    within(EVENT_TIMEOUT, publish).await.unwrap().unwrap();
 }
 
 fn report(name: &str, boot: u64, seq: u64) -> Vec<u8> {
@@ -127,26 +127,26 @@ async fn an_old_report_that_is_sent_again_is_a_duplicate_and_changes_nothing() {
     let mut samples = app.subscribe(subject::ALL_SAMPLES).await.unwrap();
     app.flush().await.unwrap();
     let (agent, subject) = whole.agent("a").await;
-    // What somebody has captured of the agent's reports.
+    // Reports of the agent that an attacker has captured.
     let mut captured = Vec::new();
     for seq in 1..=5 {
         send(&agent, &subject, &report("a", 7, seq)).await;
     }
     while captured.last().is_none_or(|last: &Vec<u8>| decode::<Report>(last).unwrap().samples[0].seq < 5) {
-        captured.push(within(SOON, samples.next()).await.unwrap().unwrap().payload.to_vec());
+        captured.push(within(EVENT_TIMEOUT, samples.next()).await.unwrap().unwrap().payload.to_vec());
     }
     let five = || async {
         let node = whole.node("a").await?;
         ensure!(node["network_rx_bytes_per_sec"] == 5_000.0, "{node}");
         Ok(node)
     };
-    let before = eventually(SOON, five).await.unwrap();
+    let before = eventually(EVENT_TIMEOUT, five).await.unwrap();
     let duplicates = whole.duplicates().await;
     for payload in &captured {
         send(&agent, &subject, payload).await;
     }
     let sent = u64::try_from(captured.len()).unwrap();
-    eventually(SOON, || async {
+    eventually(EVENT_TIMEOUT, || async {
         let counted = whole.duplicates().await - duplicates;
         ensure!(counted == sent, "{counted} of {sent}");
         Ok(())
@@ -162,7 +162,7 @@ async fn forged_reports_are_counted_by_reason_and_move_neither_leases_nor_nodes(
     let whole = Whole::start().await;
     let (victim, theirs) = whole.agent("web-01.example.com").await;
     let (attacker, mine) = whole.agent("a").await;
-    // Both live in partition 4.
+    // Both nodes are in partition 4.
     for name in ["a", "web-01.example.com"] {
         assert_eq!(
             PartitionCount::default().of(Slot::of(&NodeId::from_name(name).unwrap())).to_string(),
@@ -171,20 +171,20 @@ async fn forged_reports_are_counted_by_reason_and_move_neither_leases_nor_nodes(
     }
     send(&victim, &theirs, &report("web-01.example.com", 1, 1)).await;
     let seen = || async { whole.node("web-01.example.com").await };
-    let before = eventually(SOON, seen).await.unwrap();
+    let before = eventually(EVENT_TIMEOUT, seen).await.unwrap();
     let leases = || async {
         let leases = whole.leases().await;
         ensure!(leases.iter().all(|lease| lease.starts_with("Some")), "{leases:?}");
         Ok(leases)
     };
-    let held = eventually(SOON, leases).await.unwrap();
+    let held = eventually(EVENT_TIMEOUT, leases).await.unwrap();
 
-    // In the name of another, on its own subject; and what is no report at all.
+    // A report in another node's name on the agent's own subject, and a message that is no report.
     send(&attacker, &mine, &report("web-01.example.com", 9, 9)).await;
     send(&attacker, &mine, b"\xc1").await;
     send(&attacker, &mine, b"").await;
     for (reason, expected) in [("node-mismatch", 1), ("garbage", 2)] {
-        eventually(SOON, || async {
+        eventually(EVENT_TIMEOUT, || async {
             let counted = whole.refused(reason).await;
             ensure!(counted == expected, "{reason}: {counted}");
             Ok(())
@@ -193,14 +193,14 @@ async fn forged_reports_are_counted_by_reason_and_move_neither_leases_nor_nodes(
         .unwrap();
         println!("forged → stored under its own name → {reason} +{expected}, the victim as before");
     }
-    // The ack of its own report is sent where it would be taken for another's word.
+    // It asks for the ack of its own report on another component's subject.
     let client = attacker.client();
     for reply in [&*theirs, "$KV.TIDEMAP_LEASES.p.0", "$JS.API.STREAM.PURGE.TIDEMAP_4", "tidemap.v1.delta.4"]
     {
         client.publish_with_reply(mine.clone(), reply.to_owned(), report("a", 1, 1).into()).await.unwrap();
     }
     send(&attacker, &mine, &report("a", 1, 2)).await;
-    eventually(SOON, || async {
+    eventually(EVENT_TIMEOUT, || async {
         let node = whole.node("a").await?;
         ensure!(node["network_rx_bytes_per_sec"] == 2_000.0, "{node}");
         Ok(())

@@ -1,14 +1,14 @@
-//! Wrong keys, forged and replayed reports, broken certificates: what the whole makes of them.
+//! Wrong keys, forged and replayed reports, and broken certificates, against the running services.
 //!
-//! What each account may do is asked of a broker alone in `lib/service/tests/accounts`.
+//! The rights of each account are tested on a broker alone in `lib/broker/tests/accounts`.
 #![expect(clippy::unwrap_used, reason = "a failing test panics, its helpers too")]
 
 mod entry;
 mod files;
 mod forgery;
+mod reload;
 mod tls;
-mod told;
 
 use std::time::Duration;
 
-const SOON: Duration = Duration::from_secs(20);
+const EVENT_TIMEOUT: Duration = Duration::from_secs(20);

@@ -1,4 +1,4 @@
-//! Beyond this host there is TLS or nothing, and what is wrong with it is told.
+//! Connections from other hosts need TLS, and each fault of it is reported in one line.
 
 use std::{path::Path, time::Duration};
 
@@ -16,7 +16,7 @@ use tokio::{
     net::TcpStream,
 };
 
-use crate::SOON;
+use crate::EVENT_TIMEOUT;
 
 pub(crate) fn made(folder: &Path, name: &str, years_ago: u64) -> Certificates {
     let now = Duration::from_millis(u64::try_from(unix_ms()).unwrap());
@@ -32,7 +32,7 @@ async fn a_certificate_that_nobody_would_believe_is_one_line_and_nothing_starts(
     let stranger = made(folders[2].path(), "broker.example", 0);
     let missing = Certificates { certificate: "/no/such/cert.pem".into(), ..good.clone() };
     let mismatched = Certificates { key: stranger.key.clone(), ..good.clone() };
-    for (name, given, told) in [
+    for (name, given, message) in [
         ("broker.example", &missing, "cannot use /no/such/cert.pem"),
         ("broker.example", &mismatched, "is not the key of"),
         ("broker.example", &expired, "has expired"),
@@ -60,21 +60,21 @@ async fn a_certificate_that_nobody_would_believe_is_one_line_and_nothing_starts(
         let (code, stderr) = run_to_end(&args).await.unwrap();
         println!("{}", stderr.trim());
         assert_eq!(code, Some(64), "{stderr}");
-        assert!(stderr.contains(told) && stderr.trim().lines().count() == 1, "{told}: {stderr}");
+        assert!(stderr.contains(message) && stderr.trim().lines().count() == 1, "{message}: {stderr}");
         assert!(!data.path().join("jetstream").exists(), "no broker may have started");
     }
 }
 
-/// Starts an agent and returns the line with which it says that it cannot trust its broker.
+/// Starts an agent and returns the line that says why it does not trust its broker.
 async fn doubt(url: &str, key: &Path, ca: Option<&Path>) -> String {
     let mut args = vec!["agent", "--node", "a", "--nats-url", url, "--creds", key.to_str().unwrap()];
     args.extend(ca.iter().flat_map(|ca| ["--nats-ca", ca.to_str().unwrap()]));
     let agent = Tidemap::start(&args).unwrap();
-    eventually(SOON, || async {
+    eventually(EVENT_TIMEOUT, || async {
         let log = agent.log();
         anyhow::ensure!(!log.contains("connected to the broker"), "{log}");
         let line = log.lines().find(|line| line.contains("the broker at")).map(str::to_owned);
-        line.ok_or_else(|| anyhow::anyhow!("nothing told: {log}"))
+        line.ok_or_else(|| anyhow::anyhow!("nothing logged: {log}"))
     })
     .await
     .unwrap()
@@ -104,11 +104,11 @@ async fn who_cannot_tell_the_broker_from_another_does_not_get_in_and_says_why() 
     println!("another address → {line}");
     assert!(line.contains("does not prove who it is") && line.contains("127.0.0.2"), "{line}");
 
-    // One who speaks without encryption is shown the door.
+    // The broker closes a connection without encryption.
     let mut socket = TcpStream::connect(url.strip_prefix("tls://").unwrap()).await.unwrap();
     socket.write_all(b"CONNECT {}\r\nPING\r\n").await.unwrap();
     let mut said = Vec::new();
-    let read = within(SOON, socket.read_to_end(&mut said)).await.expect("the broker hangs up");
+    let read = within(EVENT_TIMEOUT, socket.read_to_end(&mut said)).await.expect("the broker hangs up");
     let said = String::from_utf8_lossy(&said).into_owned();
     println!("plain text → {read:?} {}", said.lines().last().unwrap_or_default());
     assert!(!said.contains("PONG"), "{said}");

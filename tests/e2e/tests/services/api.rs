@@ -1,4 +1,4 @@
-//! The api as its operators and careless clients meet it: cut off, asked for nonsense, logged.
+//! The API as operators and careless clients meet it: cut off, asked for nonsense, logged.
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -15,17 +15,17 @@ use tidemap_testkit::{
 use tidemap_wire::http::{ErrorJson, StatsJson};
 use tokio::sync::mpsc;
 
-const SOON: Duration = Duration::from_secs(30);
+const EVENT_TIMEOUT: Duration = Duration::from_secs(30);
 const TOKEN: &str = "hunter2-hunter2";
-/// What browsers make of a user `u` and the token as password.
+/// The header that browsers send for a user `u` with the token as password.
 const BASIC: &str = "dTpodW50ZXIyLWh1bnRlcjI=";
 
-/// Starts an api that reaches the broker at `broker`, and waits until it says where it is.
+/// Starts an API that reaches the broker at `broker`, and waits until it says where it is.
 async fn api(broker: &TestBroker, nats_url: &str, more: &[&str]) -> (Tidemap, String) {
     let key = broker.keys.service_seed_path();
     let args = ["api", "--http", "127.0.0.1:0", "--nats-url", nats_url, "--creds", key.to_str().unwrap()];
     let api = Tidemap::start(&[&args, more].concat()).unwrap();
-    let url = eventually(SOON, || async {
+    let url = eventually(EVENT_TIMEOUT, || async {
         let log = api.log();
         let from = log.find("http://").with_context(|| format!("no address: {log}"))?;
         let is_end = |letter: char| letter.is_whitespace() || letter == '"';
@@ -52,7 +52,7 @@ async fn status(method: &'static str, url: String, headers: Vec<(&'static str, S
 /// The next `stats` event of a stream.
 async fn next_stats(events: &mut mpsc::Receiver<Event>) -> anyhow::Result<StatsJson> {
     loop {
-        let event = within(SOON, events.recv()).await?.context("the stream has ended")?;
+        let event = within(EVENT_TIMEOUT, events.recv()).await?.context("the stream has ended")?;
         if event.name == "stats" {
             return Ok(serde_json::from_value(event.data)?);
         }
@@ -68,7 +68,7 @@ async fn an_api_that_is_cut_off_says_so_when_asked_and_on_its_streams() {
     let _fleet = broker.simulate(40).unwrap();
     let (_api, url) = api(&broker, &proxy.url(), &[]).await;
     let ready = async |expected: u16| {
-        let answer = eventually(SOON, || async {
+        let answer = eventually(EVENT_TIMEOUT, || async {
             let answer = get(format!("{url}/readyz")).await?;
             ensure!(answer.status == expected, "{}: {}", answer.status, answer.body);
             Ok(answer)
@@ -84,8 +84,8 @@ async fn an_api_that_is_cut_off_says_so_when_asked_and_on_its_streams() {
     // A stream opens with the stats of up to a second ago, when not all partitions may have been fresh yet.
     while next_stats(&mut events).await.unwrap().partitions_fresh < stats.partitions {}
     proxy.cut();
-    // Not all at once: their owners have spoken at different times.
-    eventually(SOON, || async {
+    // Not all at once: their owners publish at different times.
+    eventually(EVENT_TIMEOUT, || async {
         let refused: ErrorJson = ready(503).await.json()?;
         let detail = refused.detail;
         ensure!(detail == "no fresh view of partition 0, 1, 2, 3, 4, 5, 6, 7", "{detail}");
@@ -120,7 +120,7 @@ async fn a_request_is_one_line_of_json_without_secrets() {
     let basic = vec![("authorization", format!("Basic {BASIC}"))];
     assert_eq!(status("GET", format!("{url}/healthz?token={TOKEN}"), basic).await, 200);
 
-    let lines = eventually(SOON, || async {
+    let lines = eventually(EVENT_TIMEOUT, || async {
         let lines: Vec<Value> = api
             .log()
             .lines()
@@ -147,7 +147,7 @@ async fn a_request_is_one_line_of_json_without_secrets() {
 }
 
 #[tokio::test]
-async fn nonsense_is_told_what_is_wrong_with_it() {
+async fn nonsense_is_answered_with_what_is_wrong_with_it() {
     let broker = TestBroker::start().await.unwrap();
     let (_api, url) = api(&broker, &broker.url, &[]).await;
     for (path, wrong) in [
@@ -171,8 +171,8 @@ async fn nonsense_is_told_what_is_wrong_with_it() {
         let headers = vec![("last-event-id", cursor.to_owned())];
         assert_eq!(status("GET", format!("{url}/api/stream"), headers).await, 422, "{cursor}");
     }
-    // A place of another process's is none of ours, and gets everything.
+    // A position of another process is unknown here, so the client gets a snapshot.
     let mut events = http::events(format!("{url}/api/stream"), Some("7-7".to_owned()));
-    let event = within(SOON, events.recv()).await.unwrap().unwrap();
+    let event = within(EVENT_TIMEOUT, events.recv()).await.unwrap().unwrap();
     assert_eq!(event.name, "snapshot");
 }

@@ -15,11 +15,11 @@ use tidemap_testkit::{
 };
 use tidemap_wire::{Bps, NodeId, PartitionStats, Report, Sample, decode, encode, http::NodeJson, subject};
 
-const SOON: Duration = Duration::from_secs(10);
+const EVENT_TIMEOUT: Duration = Duration::from_secs(10);
 
 #[tokio::test]
 async fn a_wrong_command_line_is_one_line_and_exit_code_64() {
-    for (args, told) in [
+    for (args, message) in [
         (&["up", "--nosuch"][..], "--nosuch"),
         (&["up", "--interval", "0"], "--interval"),
         (&["up", "--location", "north"], "--location"),
@@ -35,7 +35,7 @@ async fn a_wrong_command_line_is_one_line_and_exit_code_64() {
     ] {
         let (code, stderr) = run_to_end(args).await.unwrap();
         assert_eq!(code, Some(64), "{args:?}: {stderr}");
-        assert!(stderr.contains(told) && stderr.trim().lines().count() == 1, "{args:?}: {stderr}");
+        assert!(stderr.contains(message) && stderr.trim().lines().count() == 1, "{args:?}: {stderr}");
     }
 }
 
@@ -77,7 +77,7 @@ async fn pipeline(more: &[&str]) -> Pipeline {
     let folder = tempfile::tempdir().unwrap();
     let (up, url) = Tidemap::up(folder.path(), &[&["--node", "here"], more].concat()).await.unwrap();
     let broker = up.log().split("broker=\"").nth(1).unwrap().split('"').next().unwrap().to_owned();
-    eventually(SOON, || async {
+    eventually(EVENT_TIMEOUT, || async {
         let nodes: Vec<NodeJson> = get_json(format!("{url}/api/nodes")).await?;
         ensure!(!nodes.is_empty(), "no node yet");
         Ok(())
@@ -100,7 +100,7 @@ impl Pipeline {
     async fn refused(&self, stats: &mut Subscriber, reason: &str) -> u64 {
         let mut by_partition = std::collections::BTreeMap::new();
         while by_partition.len() < 8 {
-            let message = within(SOON, stats.next()).await.unwrap().unwrap();
+            let message = within(EVENT_TIMEOUT, stats.next()).await.unwrap().unwrap();
             let stats: PartitionStats = decode(&message.payload).unwrap();
             by_partition.insert(stats.partition, stats.refused.get(reason).copied().unwrap_or(0));
         }
@@ -130,7 +130,7 @@ async fn wrong_messages_are_counted_and_the_rest_goes_on() {
     send(&good, encode(&report("web-02", 1, 1))).await;
     send("tidemap.v1.sample.7.web-01", encode(&report("web-01", 1, 1))).await;
     for (reason, expected) in [("garbage", 1), ("node-mismatch", 1), ("subject", 1)] {
-        let counted = eventually(SOON, || async {
+        let counted = eventually(EVENT_TIMEOUT, || async {
             let mut stats = services.subscribe(subject::ALL_STATS).await?;
             let counted = pipeline.refused(&mut stats, reason).await;
             ensure!(counted >= expected, "{reason}: {counted}");
@@ -152,7 +152,7 @@ async fn wrong_messages_are_counted_and_the_rest_goes_on() {
     send(&good, encode(&report("web-01", 1, 1))).await;
     send(&good, encode(&report("web-01", 2, 1))).await;
     send(&good, encode(&report("web-01", 1, 2))).await;
-    eventually(SOON, || async {
+    eventually(EVENT_TIMEOUT, || async {
         let counted =
             pipeline.refused(&mut services.subscribe(subject::ALL_STATS).await?, "second-agent").await;
         ensure!(counted == 1, "{counted}");
@@ -161,7 +161,7 @@ async fn wrong_messages_are_counted_and_the_rest_goes_on() {
     .await
     .unwrap();
 
-    eventually(SOON, || async {
+    eventually(EVENT_TIMEOUT, || async {
         let nodes: Vec<NodeJson> = get_json(format!("{}/api/nodes", pipeline.url)).await?;
         let names: Vec<&str> = nodes.iter().map(|node| node.name.as_str()).collect();
         ensure!(names == ["here", "web-01"], "{names:?}");
@@ -178,8 +178,8 @@ async fn a_program_of_somebody_elses_can_read_everything_and_write_nothing() {
     let mut deltas = app.subscribe(subject::ALL_DELTAS).await.unwrap();
     let mut samples = app.subscribe(subject::ALL_SAMPLES).await.unwrap();
     let next = async |subscriber: &mut Subscriber| -> Value {
-        let message: Message = within(SOON, subscriber.next()).await.unwrap().unwrap();
-        // Any MessagePack library will do: the fields are found by name.
+        let message: Message = within(EVENT_TIMEOUT, subscriber.next()).await.unwrap().unwrap();
+        // Any MessagePack library can read it: the fields are found by name.
         rmp_serde::from_slice(&message.payload).unwrap()
     };
     let sample = next(&mut samples).await;
@@ -196,10 +196,10 @@ async fn a_program_of_somebody_elses_can_read_everything_and_write_nothing() {
         app.publish(subject, "forged".into()).await.unwrap();
     }
     app.flush().await.unwrap();
-    // What the app sent would have come before this.
+    // The app's message would have come before this one.
     services.publish("tidemap.v1.mark", "".into()).await.unwrap();
     loop {
-        let message = within(SOON, heard.next()).await.unwrap().unwrap();
+        let message = within(EVENT_TIMEOUT, heard.next()).await.unwrap().unwrap();
         assert_ne!(message.payload, "forged", "{}", message.subject);
         if message.subject.as_str() == "tidemap.v1.mark" {
             break;
@@ -241,7 +241,7 @@ async fn an_enrolled_node_reports_and_a_revoked_one_no_longer_can() {
         ["agent", "--node", "edge.7", "--nats-url", &pipeline.broker, "--creds", key.to_str().unwrap()];
     let _agent = Tidemap::start(&args).unwrap();
     let node = async || get_json::<NodeJson>(format!("{}/api/nodes/edge.7", pipeline.url)).await;
-    eventually(SOON, node).await.unwrap();
+    eventually(EVENT_TIMEOUT, node).await.unwrap();
     let (code, _) = run_to_end(&["revoke", "edge.7", "--data-dir", data]).await.unwrap();
     assert_eq!(code, Some(0));
     eventually(Duration::from_secs(20), || async {

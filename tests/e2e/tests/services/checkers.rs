@@ -18,7 +18,7 @@ use tidemap_testkit::{
 };
 use tidemap_wire::http::StatsJson;
 
-const SOON: Duration = Duration::from_secs(30);
+const EVENT_TIMEOUT: Duration = Duration::from_secs(30);
 /// Enough that the tester, which forgets some, does not run out of them.
 const NODES: u32 = 60;
 const SCHEMATHESIS: &str = "schemathesis==4.32.5";
@@ -41,7 +41,7 @@ impl Scene {
         let worker = broker.ingest(&["--metrics", &metrics]).unwrap();
         let (api, url) = broker.api_with(&["--http", "127.0.0.1:0", "--api-token", TOKEN]).await.unwrap();
         let fleet = broker.simulate(NODES).unwrap();
-        eventually(SOON, || async {
+        eventually(EVENT_TIMEOUT, || async {
             let stats: StatsJson = get_json(format!("{url}/api/stats")).await?;
             ensure!(stats.online_nodes == u64::from(NODES), "{stats:?}");
             ensure!(stats.total_network_rx_bytes_per_sec_avg.m1.is_some(), "{stats:?}");
@@ -73,7 +73,7 @@ fn promtool() -> anyhow::Result<PathBuf> {
     installed.map_or_else(|| fetched("prometheus/usr/bin/promtool"), Ok)
 }
 
-/// What Prometheus' checker says of a text: nothing, when it is as it should be.
+/// The output of Prometheus' checker for a text; empty when the text is valid.
 fn check(promtool: &Path, text: &str) -> (bool, String) {
     let mut checker = Command::new(promtool)
         .args(["check", "metrics"])
@@ -97,8 +97,8 @@ async fn prometheus_finds_no_fault_with_the_metrics() {
         let families = text.lines().filter(|line| line.starts_with("# TYPE ")).count();
         assert!(families >= 5, "{text}");
         eprintln!("{station}: {families} families in {} lines, no fault", text.lines().count());
-        let (accepted, told) = check(&promtool, &text.replace("# HELP ", "# "));
-        assert!(!accepted && told.contains("no help text"), "{told}");
+        let (accepted, complaint) = check(&promtool, &text.replace("# HELP ", "# "));
+        assert!(!accepted && complaint.contains("no help text"), "{complaint}");
     }
 }
 
@@ -117,9 +117,9 @@ async fn made_up(url: &str, more: &[&str]) -> String {
         run.args(["--seed", "1"]);
     }
     let ended = tokio::task::spawn_blocking(move || run.output().unwrap()).await.unwrap();
-    let told = String::from_utf8_lossy(&ended.stdout).into_owned();
-    assert!(ended.status.success(), "{told}{}", String::from_utf8_lossy(&ended.stderr));
-    told.lines().find(|line| line.contains("generated")).unwrap().trim().to_owned()
+    let stdout = String::from_utf8_lossy(&ended.stdout).into_owned();
+    assert!(ended.status.success(), "{stdout}{}", String::from_utf8_lossy(&ended.stderr));
+    stdout.lines().find(|line| line.contains("generated")).unwrap().trim().to_owned()
 }
 
 #[tokio::test]

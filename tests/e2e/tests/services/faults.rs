@@ -1,4 +1,4 @@
-//! What breaks, mends itself.
+//! The services recover from faults without help.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use tidemap_wire::{
 };
 
 /// Agents and workers come back to a broker within 10 s, and a lost lease takes 5 s more.
-const RECOVERY: Duration = Duration::from_secs(40);
+const RECOVERY_TIMEOUT: Duration = Duration::from_secs(40);
 
 /// One agent named `here` and its pipeline.
 struct Scene {
@@ -36,7 +36,7 @@ impl Scene {
 
     /// Waits for a report that the broker stored after this time.
     async fn reported_since(&self, seen_s: f64) {
-        eventually(RECOVERY, || async {
+        eventually(RECOVERY_TIMEOUT, || async {
             let node: NodeJson = get_json(format!("{}/api/nodes/here", self.url)).await?;
             ensure!(node.last_seen_timestamp > seen_s && node.status == Status::Online, "{node:?}");
             Ok(())
@@ -46,9 +46,9 @@ impl Scene {
     }
 }
 
-/// Waits until the api follows the owners of so many partitions.
+/// Waits until the API follows the owners of this many partitions.
 async fn fresh(url: &str, partitions: u16) {
-    eventually(RECOVERY, || async {
+    eventually(RECOVERY_TIMEOUT, || async {
         let stats: StatsJson = get_json(format!("{url}/api/stats")).await?;
         ensure!(stats.partitions_fresh == partitions, "{stats:?}");
         Ok(())
@@ -75,7 +75,7 @@ async fn a_broker_that_has_lost_its_disk_gets_its_streams_back_and_the_nodes_wit
     scene.broker.lose_disk().await.unwrap();
     let watch = Watch::start(scene.broker.connect().await.unwrap()).await.unwrap();
     scene.reported_since(now_s()).await;
-    eventually(RECOVERY, || async {
+    eventually(RECOVERY_TIMEOUT, || async {
         let spoken = watch.seen().epochs().len();
         ensure!(spoken == 8, "owners of {spoken} partitions have spoken since");
         Ok(())
@@ -92,7 +92,7 @@ async fn a_log_that_has_emptied_by_age_is_no_riddle_to_a_new_worker() {
     let (_api, url) = broker.api().await.unwrap();
     fresh(&url, 8).await;
     let mut fleet = broker.simulate(40).unwrap();
-    eventually(RECOVERY, || async {
+    eventually(RECOVERY_TIMEOUT, || async {
         let stats: StatsJson = get_json(format!("{url}/api/stats")).await?;
         ensure!(stats.total_nodes == 40, "{}", stats.total_nodes);
         Ok(())
@@ -110,7 +110,7 @@ async fn a_log_that_has_emptied_by_age_is_no_riddle_to_a_new_worker() {
         config.max_age = Duration::from_secs(1);
         config.duplicate_window = Duration::from_millis(500);
         js.update_stream(config).await.unwrap();
-        eventually(RECOVERY, || async {
+        eventually(RECOVERY_TIMEOUT, || async {
             let stream = js.get_stream(&name).await?;
             let state = &stream.cached_info().state;
             ensure!(state.messages == 0 && state.last_sequence > 0, "{state:?}");
@@ -119,7 +119,7 @@ async fn a_log_that_has_emptied_by_age_is_no_riddle_to_a_new_worker() {
         .await
         .unwrap();
     }
-    // Nobody speaks any more.
+    // No owner publishes any more.
     fresh(&url, 0).await;
     let _second = broker.ingest(&[]).unwrap();
     fresh(&url, 8).await;

@@ -1,4 +1,4 @@
-//! Clients that mean no good: the api answers them in words or closes, keeps little, and goes on serving the
+//! Hostile clients: the API refuses them or closes their connection, keeps little, and goes on serving the
 //! others.
 
 use std::{net::SocketAddr, time::Duration};
@@ -13,7 +13,7 @@ use tokio::{
 
 const SILENT: usize = 3_000;
 /// A head must have come within 10 s, and the machine may be busy.
-const HEARD_OUT: Duration = Duration::from_secs(60);
+const REFUSAL_TIMEOUT: Duration = Duration::from_secs(60);
 /// The allocator has an arena for each thread, and each crowd is divided otherwise among them.
 const CROWDS_BEFORE: usize = 6;
 /// A third of what such a crowd takes while it is there.
@@ -26,14 +26,14 @@ async fn api() -> (TestBroker, Tidemap, String, SocketAddr) {
     (broker, api, url, address)
 }
 
-/// Sends these bytes and reads until the api closes.
-async fn told(address: SocketAddr, bytes: &[u8]) -> String {
+/// Sends these bytes and reads until the API closes the connection.
+async fn answer_to(address: SocketAddr, bytes: &[u8]) -> String {
     let mut stream = TcpStream::connect(address).await.unwrap();
     // It may close before it has read all of it.
     stream.write_all(bytes).await.ok();
     let mut answer = Vec::new();
     let mut buffer = [0; 4096];
-    while let Ok(read @ 1..) = within(HEARD_OUT, stream.read(&mut buffer)).await.unwrap() {
+    while let Ok(read @ 1..) = within(REFUSAL_TIMEOUT, stream.read(&mut buffer)).await.unwrap() {
         answer.extend_from_slice(&buffer[..read]);
     }
     String::from_utf8_lossy(&answer).into_owned()
@@ -66,7 +66,7 @@ async fn silent(address: SocketAddr) -> Vec<TcpStream> {
 }
 
 async fn all_closed(crowd: &[TcpStream]) {
-    eventually(HEARD_OUT, || async {
+    eventually(REFUSAL_TIMEOUT, || async {
         let open = crowd.iter().filter(|stream| !is_closed(stream)).count();
         ensure!(open == 0, "{open} connections are open");
         Ok(())
@@ -90,12 +90,15 @@ async fn requests_that_cannot_be_right_are_refused_in_words_or_closed() {
     let get = "GET /healthz HTTP/1.1\r\nhost: x\r\n";
     let long = "y".repeat(20_000);
     let huge = "z".repeat(10 << 20);
-    assert_eq!(refusal(&told(address, format!("{get}cookie: {long}\r\n\r\n").as_bytes()).await).0, 431);
-    assert_eq!(refusal(&told(address, format!("GET /{long} HTTP/1.1\r\n\r\n").as_bytes()).await).0, 431);
+    assert_eq!(refusal(&answer_to(address, format!("{get}cookie: {long}\r\n\r\n").as_bytes()).await).0, 431);
+    assert_eq!(refusal(&answer_to(address, format!("GET /{long} HTTP/1.1\r\n\r\n").as_bytes()).await).0, 431);
     let body = format!("{get}content-length: 10485760\r\n\r\n{huge}");
-    assert_eq!(refusal(&told(address, body.as_bytes()).await), (413, "nothing here takes a body".to_owned()));
+    assert_eq!(
+        refusal(&answer_to(address, body.as_bytes()).await),
+        (413, "nothing here takes a body".to_owned())
+    );
     let chunked = format!("{get}transfer-encoding: chunked\r\n\r\nffffffff\r\n{huge}");
-    assert_eq!(refusal(&told(address, chunked.as_bytes()).await).0, 413);
+    assert_eq!(refusal(&answer_to(address, chunked.as_bytes()).await).0, 413);
     // What has no end, or is no HTTP, gets a status at most.
     let many: String = (0..500).map(|number| format!("a{number}: b\r\n")).collect();
     let pipelined = format!("{get}connection: keep-alive\r\n\r\n\u{1}\u{2} GARBAGE {huge}");
@@ -105,7 +108,7 @@ async fn requests_that_cannot_be_right_are_refused_in_words_or_closed() {
         (format!("\u{16}\u{3}\u{1}{huge}"), &["400"]),
         (pipelined, &["200", "400"]),
     ] {
-        let answer = told(address, bytes.as_bytes()).await;
+        let answer = answer_to(address, bytes.as_bytes()).await;
         let seen: Vec<&str> =
             answer.split("HTTP/1.1 ").skip(1).filter_map(|answer| answer.split(' ').next()).collect();
         // A reset takes away what was not yet read.

@@ -1,4 +1,4 @@
-//! Clients beyond loopback: what one address may take, and that the others do not notice.
+//! Clients beyond loopback: what one address may take without others noticing.
 
 use std::{collections::BTreeMap, net::SocketAddr, process::Stdio, time::Duration};
 
@@ -11,9 +11,9 @@ use tokio::{
     process::{Child, ChildStdin, ChildStdout},
 };
 
-const SOON: Duration = Duration::from_secs(30);
+const EVENT_TIMEOUT: Duration = Duration::from_secs(30);
 const TOKEN: &str = "secret";
-/// Connects as often as it was told, asks by its newest connection once and by its oldest until it is
+/// Connects as often as its arguments say, asks by its newest connection once and by its oldest until it is
 /// refused, and stays.
 const GREEDY: &str = r#"
 import http.client, json, sys
@@ -33,9 +33,9 @@ while ask(connections[0]) == 200:
 sys.stdin.read()
 "#;
 
-/// An answer as the greedy client tells it.
+/// An answer that the greedy client has printed.
 #[derive(Debug, Deserialize)]
-struct Told {
+struct PrintedAnswer {
     status: u16,
     headers: BTreeMap<String, String>,
     body: String,
@@ -45,7 +45,7 @@ struct Told {
 struct Greedy {
     _child: Child,
     stdin: ChildStdin,
-    told: Lines<BufReader<ChildStdout>>,
+    stdout: Lines<BufReader<ChildStdout>>,
 }
 
 impl Greedy {
@@ -60,12 +60,15 @@ impl Greedy {
             .spawn()
             .unwrap();
         let stdin = child.stdin.take().unwrap();
-        let told = BufReader::new(child.stdout.take().unwrap()).lines();
-        Self { _child: child, stdin, told }
+        let stdout = BufReader::new(child.stdout.take().unwrap()).lines();
+        Self { _child: child, stdin, stdout }
     }
 
-    async fn next(&mut self) -> anyhow::Result<Told> {
-        let line = within(SOON, self.told.next_line()).await.context("no word")??.context("it has ended")?;
+    async fn next(&mut self) -> anyhow::Result<PrintedAnswer> {
+        let line = within(EVENT_TIMEOUT, self.stdout.next_line())
+            .await
+            .context("no word")??
+            .context("it has ended")?;
         Ok(serde_json::from_str(&line)?)
     }
 
@@ -76,7 +79,7 @@ impl Greedy {
     }
 }
 
-impl Told {
+impl PrintedAnswer {
     /// Checks that it is a refusal in words that any page may read, and returns how long to wait.
     fn refusal(&self, detail: &str) -> u64 {
         assert_eq!(self.status, 429, "{self:?}");
@@ -108,9 +111,9 @@ async fn one_address_takes_no_more_than_its_share_and_another_does_not_notice() 
     assert_eq!(refused.headers["connection"], "close");
     assert_eq!(greedy.next().await.unwrap().status, 200, "it has the token");
     let refused = loop {
-        let told = greedy.next().await.unwrap();
-        if told.status != 200 {
-            break told;
+        let answer = greedy.next().await.unwrap();
+        if answer.status != 200 {
+            break answer;
         }
     };
     assert_eq!(refused.refusal("this address asks too often"), 1);
@@ -123,11 +126,11 @@ async fn one_address_takes_no_more_than_its_share_and_another_does_not_notice() 
         "not loopback: the token is missing"
     );
 
-    // Who lets go, and waits, is served again.
+    // A client that closes its connections and waits is served again.
     greedy.end().await;
-    eventually(SOON, || async {
-        let told = Greedy::start(&host, address, 1).next().await?;
-        ensure!(told.status == 200, "{told:?}");
+    eventually(EVENT_TIMEOUT, || async {
+        let answer = Greedy::start(&host, address, 1).next().await?;
+        ensure!(answer.status == 200, "{answer:?}");
         Ok(())
     })
     .await

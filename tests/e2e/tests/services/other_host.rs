@@ -12,7 +12,7 @@ use tidemap_testkit::{
 };
 use tidemap_wire::{Status, http::NodeJson};
 
-const SOON: Duration = Duration::from_secs(15);
+const EVENT_TIMEOUT: Duration = Duration::from_secs(15);
 
 #[tokio::test]
 async fn the_line_that_enroll_prints_starts_an_agent_on_another_host() {
@@ -49,14 +49,15 @@ async fn the_line_that_enroll_prints_starts_an_agent_on_another_host() {
         ensure!(node.status == Status::Online, "{:?}", node.status);
         Ok(node)
     };
-    let node = eventually(SOON, node).await.unwrap_or_else(|error| panic!("{error:#}\n{}", up.log()));
+    let node =
+        eventually(EVENT_TIMEOUT, node).await.unwrap_or_else(|error| panic!("{error:#}\n{}", up.log()));
     assert!(
         node.network_tx_bytes_per_sec.is_some_and(|rate| rate.get() > 0.0),
         "its own reports at least: {node:?}"
     );
     agent.kill().await.unwrap();
 
-    // Without encryption, or without trust in the authority, nobody gets in.
+    // A client without encryption, or without trust in the authority, is refused.
     let broker = std::fs::read_to_string(folder.path().join("endpoint")).unwrap();
     let key = there.path().join("tidemap.nk");
     for url in [broker.replace("tls://", "nats://"), broker] {

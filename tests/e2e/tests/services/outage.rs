@@ -1,4 +1,4 @@
-//! Minutes without a broker: what the log holds afterwards, sample by sample.
+//! Minutes without a broker: checks the log afterwards, sample by sample.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -15,7 +15,7 @@ use tidemap_testkit::{broker::TestBroker, eventually, is_long, process::Tidemap,
 use tidemap_wire::{NodeId, PartitionCount, Report, Slot, decode};
 
 /// A broker that comes back is tried again within 10 s, and 5 s more when the last attempt was under way.
-const RECOVERY: Duration = Duration::from_secs(60);
+const RECOVERY_TIMEOUT: Duration = Duration::from_secs(60);
 /// How late a live sample may be once the agent is connected again.
 const LATE_MS: i64 = 2_000;
 const NAME: &str = "web-01";
@@ -48,7 +48,7 @@ impl Host {
         let seed = keys::enroll(data_dir, &node()).unwrap().seed_path;
         broker.server.reload().unwrap();
         let client = broker.connect().await.unwrap();
-        nats::reached(&client, RECOVERY).await.unwrap();
+        nats::reached(&client, RECOVERY_TIMEOUT).await.unwrap();
         streams::ensure(&jetstream::new(client), PartitionCount::default(), 1).await.unwrap();
         Self { broker, seed }
     }
@@ -86,7 +86,7 @@ impl Host {
 
     /// The log, once no sample is missing in it and samples are live again.
     async fn whole_log(&self, back_ms: i64) -> Vec<Logged> {
-        eventually(RECOVERY, || async {
+        eventually(RECOVERY_TIMEOUT, || async {
             let log = self.log().await?;
             let live = live_delays_ms(&log, back_ms).len();
             ensure!(live >= 5, "{live} live samples");
@@ -157,7 +157,7 @@ fn judge(what: &str, log: &[Logged], gone_ms: i64, back_ms: i64) -> usize {
 }
 
 async fn some_samples(host: &Host) {
-    eventually(RECOVERY, || async {
+    eventually(RECOVERY_TIMEOUT, || async {
         let log = host.log().await?;
         ensure!(log.len() >= 4, "{log:?}");
         Ok(())
@@ -173,7 +173,7 @@ async fn after_minutes_without_a_broker_each_sample_is_there_once_and_live_ones_
     some_samples(&host).await;
     host.broker.server.kill().await.unwrap();
     let gone_ms = unix_ms();
-    // The outage itself: nobody is waited for.
+    // The outage itself: no event ends it.
     tokio::time::sleep(outage()).await;
     host.broker.server.restart().await.unwrap();
     let back_ms = unix_ms();
@@ -183,7 +183,7 @@ async fn after_minutes_without_a_broker_each_sample_is_there_once_and_live_ones_
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_cut_that_nobody_is_told_of_is_noticed_and_mends_the_same_way() {
+async fn a_cut_without_notice_is_noticed_and_mends_the_same_way() {
     let host = Host::start().await;
     let proxy = Proxy::start(host.broker.server.address()).await.unwrap();
     let agent = host.agent(&proxy.url(), &[]);
@@ -248,7 +248,7 @@ async fn an_agent_that_is_killed_in_an_outage_loses_nothing_of_what_it_spooled()
     );
     assert_eq!(duplicates, 0, "{copies:?}");
     assert!(unseen_ms < 1_500, "the first run's last samples are missing: {unseen_ms} ms");
-    // Live first: the second run is heard of before what the first has left.
+    // Live first: the second run's samples come before the first run's backlog.
     let mut after = log.iter().skip_while(|logged| logged.stored_ms < gone_ms);
     assert!(after.next().unwrap().at_ms > killed_ms);
     assert!(second.terminate().await.unwrap().success());
@@ -258,7 +258,7 @@ async fn an_agent_that_is_killed_in_an_outage_loses_nothing_of_what_it_spooled()
 async fn grown(spool: &Path) {
     let size = || std::fs::metadata(spool).map_or(0, |file| file.len());
     let before = size();
-    eventually(RECOVERY, || async {
+    eventually(RECOVERY_TIMEOUT, || async {
         ensure!(size() >= before + 1_500, "{} bytes", size());
         Ok(())
     })

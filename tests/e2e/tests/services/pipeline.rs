@@ -20,9 +20,9 @@ use tidemap_wire::{
     http::{NodeDetailJson, NodeJson, StatsJson},
 };
 
-const SOON: Duration = Duration::from_secs(10);
+const EVENT_TIMEOUT: Duration = Duration::from_secs(10);
 /// For everything that `up` has started to end.
-const END: Duration = Duration::from_secs(2);
+const LONGEST_SHUTDOWN: Duration = Duration::from_secs(2);
 
 async fn up(more: &[&str]) -> (tempfile::TempDir, Tidemap, String) {
     let folder = tempfile::tempdir().unwrap();
@@ -30,7 +30,7 @@ async fn up(more: &[&str]) -> (tempfile::TempDir, Tidemap, String) {
     (folder, up, url)
 }
 
-/// Where the broker of a running `up` is.
+/// The address of the broker of a running `up`.
 fn broker_of(up: &Tidemap) -> String {
     up.log().split("broker=\"").nth(1).unwrap().split('"').next().unwrap().to_owned()
 }
@@ -43,7 +43,7 @@ async fn node(url: &str, name: &str) -> anyhow::Result<NodeJson> {
 #[tokio::test]
 async fn this_host_is_there_seconds_after_up_and_everything_ends_with_it() {
     let (_folder, mut up, url) = up(&["--node", "Web-01.example", "--location", "47.4,8.5,Zürich"]).await;
-    let node = eventually(SOON, || node(&url, "web-01.example")).await.unwrap();
+    let node = eventually(EVENT_TIMEOUT, || node(&url, "web-01.example")).await.unwrap();
     assert!(node.network_rx_bytes_per_sec.is_some() && node.network_tx_bytes_per_sec.is_some(), "{node:?}");
     assert_eq!(
         (node.status, node.lat, node.location.as_deref()),
@@ -51,7 +51,7 @@ async fn this_host_is_there_seconds_after_up_and_everything_ends_with_it() {
     );
     assert!(node.age_ms < 5_000 && node.host.memory_total_bytes.is_some(), "{node:?}");
 
-    eventually(SOON, || async {
+    eventually(EVENT_TIMEOUT, || async {
         let ready = get(format!("{url}/readyz")).await?;
         ensure!(ready.status == 200, "{}", ready.body);
         Ok(())
@@ -101,7 +101,7 @@ async fn stats_equal_the_means_over_the_nodes_of_the_same_tick() {
 #[tokio::test]
 async fn the_event_stream_begins_with_a_snapshot_and_goes_on_every_second() {
     let (_folder, _up, url) = up(&["--simulate", "20"]).await;
-    eventually(SOON, || async {
+    eventually(EVENT_TIMEOUT, || async {
         let stats: StatsJson = get_json(format!("{url}/api/stats")).await?;
         ensure!(stats.total_nodes == 21, "{} nodes", stats.total_nodes);
         Ok(())
@@ -132,9 +132,9 @@ async fn the_event_stream_begins_with_a_snapshot_and_goes_on_every_second() {
     // A client that was cut off goes on 4 s before where it was: another replica may have been that far
     // behind.
     drop(stream);
-    // On a busy machine an api that did not hear all partitions for a moment has nothing to go on from for 4
+    // On a busy machine an API that did not hear all partitions for a moment has nothing to go on from for 4
     // s.
-    eventually(3 * SOON, || async {
+    eventually(3 * EVENT_TIMEOUT, || async {
         let mut stream = events(format!("{url}/api/stream"), None);
         let (id, at_ms) = loop {
             let event = stream.recv().await.unwrap();
@@ -150,15 +150,15 @@ async fn the_event_stream_begins_with_a_snapshot_and_goes_on_every_second() {
     })
     .await
     .unwrap();
-    // One that comes from elsewhere starts anew.
-    let mut anew = events(format!("{url}/api/stream"), Some("1-1".to_owned()));
-    assert_eq!(anew.recv().await.unwrap().name, "snapshot");
+    // A reader that comes from elsewhere starts with a snapshot.
+    let mut stranger = events(format!("{url}/api/stream"), Some("1-1".to_owned()));
+    assert_eq!(stranger.recv().await.unwrap().name, "snapshot");
 }
 
 #[tokio::test]
 async fn an_admin_can_forget_a_node_and_nobody_else_can() {
     let (folder, up, url) = up(&["--node", "here", "--simulate", "5", "--api-token", "sesame"]).await;
-    eventually(SOON, || node(&url, "here")).await.unwrap();
+    eventually(EVENT_TIMEOUT, || node(&url, "here")).await.unwrap();
     let key = folder.path().join("keys/app.nk");
     let app = NatsArgs::new(&broker_of(&up), Some(&key)).connect("test", None).await.unwrap();
     let mut events = app.subscribe("tidemap.v1.event.*.here").await.unwrap();
@@ -171,10 +171,10 @@ async fn an_admin_can_forget_a_node_and_nobody_else_can() {
     assert_eq!(forgotten.status, 204, "{}", forgotten.body);
     // It still reports, so it joins again.
     for kind in ["forgotten", "joined"] {
-        let event = within(SOON, events.next()).await.unwrap().unwrap();
+        let event = within(EVENT_TIMEOUT, events.next()).await.unwrap().unwrap();
         assert_eq!(event.subject.as_str(), format!("tidemap.v1.event.{kind}.here"));
     }
-    eventually(SOON, || node(&url, "here")).await.unwrap();
+    eventually(EVENT_TIMEOUT, || node(&url, "here")).await.unwrap();
 }
 
 #[tokio::test]
@@ -200,25 +200,25 @@ async fn errors_are_json_and_the_description_is_served() {
 #[tokio::test]
 async fn a_second_up_in_the_same_folder_starts_nothing_and_state_survives_a_restart() {
     let (folder, mut first, url) = up(&["--node", "here"]).await;
-    eventually(SOON, || node(&url, "here")).await.unwrap();
+    eventually(EVENT_TIMEOUT, || node(&url, "here")).await.unwrap();
     let second = Tidemap::up(folder.path(), &["--node", "there"]).await.err().unwrap().to_string();
     assert!(second.contains("is in use by another tidemap"), "{second}");
     assert_eq!(second.trim().lines().count(), 1, "{second}");
     assert!(first.terminate().await.unwrap().success());
     // The node of before is remembered, from the broker's log, though its agent has another name now.
     let (_third, url) = Tidemap::up(folder.path(), &["--node", "there"]).await.unwrap();
-    eventually(SOON, || node(&url, "here")).await.unwrap();
-    eventually(SOON, || node(&url, "there")).await.unwrap();
+    eventually(EVENT_TIMEOUT, || node(&url, "here")).await.unwrap();
+    eventually(EVENT_TIMEOUT, || node(&url, "there")).await.unwrap();
 }
 
 #[tokio::test]
-async fn a_clean_start_and_a_clean_stop_are_told_without_a_warning() {
+async fn a_clean_start_and_a_clean_stop_are_logged_without_a_warning() {
     let folder = tempfile::tempdir().unwrap();
-    // The second time it finds what the first has left.
+    // The second start finds the data of the first.
     for ctrl_c in [false, true] {
         let more = ["--node", "here", "--simulate", "200"];
         let (mut up, url) = Tidemap::up(folder.path(), &more).await.unwrap();
-        eventually(SOON, || async {
+        eventually(EVENT_TIMEOUT, || async {
             let stats: StatsJson = get_json(format!("{url}/api/stats")).await?;
             ensure!(stats.online_nodes > 150 && stats.partitions_fresh == stats.partitions, "{stats:?}");
             Ok(())
@@ -234,7 +234,7 @@ async fn a_clean_start_and_a_clean_stop_are_told_without_a_warning() {
         let took = asked.elapsed();
         let log = up.log();
         assert_eq!(ended.unwrap().code(), Some(0), "{log}");
-        assert!(took <= END, "{took:?}: {log}");
+        assert!(took <= LONGEST_SHUTDOWN, "{took:?}: {log}");
         let is_complaint =
             |line: &&str| ["WARN", "ERROR", "[WRN]", "[ERR]"].iter().any(|level| line.contains(level));
         let broker_log = fs::read_to_string(folder.path().join("nats-server.log")).unwrap();

@@ -1,4 +1,4 @@
-//! Two apis against one broker: they show the same rows, and who has begun at one goes on at the other.
+//! Two APIs against one broker: they show the same rows, and who has begun at one goes on at the other.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -17,7 +17,7 @@ use tidemap_wire::{
 use tokio::sync::mpsc::Receiver;
 
 const NODES: u32 = 300;
-const PATIENCE: Duration = Duration::from_secs(20);
+const EVENT_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// What a browser shows of a row: its name, status, download and upload.
 type Row = (String, u8, Option<u64>, Option<u64>);
@@ -86,7 +86,7 @@ impl Browser {
     async fn follow(&mut self, stream: &mut Receiver<Event>, deltas: usize) {
         let until = self.deltas + deltas;
         while self.deltas < until {
-            self.show(within(PATIENCE, stream.recv()).await.unwrap().unwrap());
+            self.show(within(EVENT_TIMEOUT, stream.recv()).await.unwrap().unwrap());
         }
     }
 
@@ -106,7 +106,7 @@ async fn a_browser_goes_on_at_another_api_where_it_left_the_first() {
     let (_other, other) = broker.api().await.unwrap();
     let fleet = broker.simulate(NODES).unwrap();
     for url in [&one, &other] {
-        eventually(PATIENCE, || async {
+        eventually(EVENT_TIMEOUT, || async {
             let stats: StatsJson = get_json(format!("{url}/api/stats")).await?;
             ensure!(stats.online_nodes == u64::from(NODES) && stats.partitions_fresh == 8, "{stats:?}");
             Ok(())
@@ -117,7 +117,7 @@ async fn a_browser_goes_on_at_another_api_where_it_left_the_first() {
     let stream =
         |url: &str, place: Option<&str>| events(format!("{url}/api/stream"), place.map(str::to_owned));
     let mut browser = Browser::default();
-    // Longer than what is told again, which both must hold.
+    // Longer than the events that an API replays, which both must hold.
     browser.follow(&mut stream(&one, None), 24).await;
     let mut switches = 0;
     for url in [&other, &one, &other] {
@@ -127,7 +127,7 @@ async fn a_browser_goes_on_at_another_api_where_it_left_the_first() {
         switches += 1;
         eprintln!("after {switches} switches: at {place}, {} snapshots", browser.snapshots);
     }
-    assert_eq!(browser.snapshots, 1, "it goes on, and does not begin anew");
+    assert_eq!(browser.snapshots, 1, "the stream resumes and does not start again");
 
     // When the fleet has fallen silent, all must show the same in the same rows.
     let place = browser.place.clone().unwrap();
@@ -135,7 +135,7 @@ async fn a_browser_goes_on_at_another_api_where_it_left_the_first() {
         (stream(&one, Some(&place)), stream(&one, None), stream(&other, None));
     drop(fleet);
     let mut fresh = [Browser::default(), Browser::default()];
-    eventually(PATIENCE, || {
+    eventually(EVENT_TIMEOUT, || {
         browser.catch_up(&mut resumed);
         fresh[0].catch_up(&mut first);
         fresh[1].catch_up(&mut second);

@@ -1,4 +1,4 @@
-//! Known traffic over a real link shows as what it is, in time.
+//! Known traffic over a real link is shown correctly and in time.
 
 use std::{
     io::Write,
@@ -15,8 +15,8 @@ use tidemap_testkit::{
 };
 use tidemap_wire::{Report, http::NodeJson};
 
-const SOON: Duration = Duration::from_secs(15);
-/// What the other side sends: 5 MB/s for 8 s.
+const EVENT_TIMEOUT: Duration = Duration::from_secs(15);
+/// The known traffic: 5 MB/s for 8 s.
 const CHUNK_BYTES: usize = 50_000;
 const CHUNK_PERIOD: Duration = Duration::from_millis(10);
 const CHUNKS: u32 = 800;
@@ -53,7 +53,7 @@ async fn a_download_over_a_real_link_shows_as_bytes_over_time() {
         let rate = node().await?.network_rx_bytes_per_sec.context("a rate from the first sample on")?;
         anyhow::Ok(rate.get())
     };
-    let quiet = eventually(SOON, rate).await.unwrap();
+    let quiet = eventually(EVENT_TIMEOUT, rate).await.unwrap();
     assert!(quiet < 200_000.0, "nothing but this test's questions: {quiet}");
 
     let (address, sending) = sender(host.here);
@@ -88,7 +88,7 @@ async fn a_download_over_a_real_link_shows_as_bytes_over_time() {
 
     // And the sum is what was sent, but for headers and this test's questions.
     let sent = CHUNK_BYTES as f64 * f64::from(CHUNKS);
-    let total = eventually(SOON, || async {
+    let total = eventually(EVENT_TIMEOUT, || async {
         let total = node().await?.network_rx_bytes_total as f64;
         ensure!(total >= sent, "{total} of {sent}");
         Ok(total)
@@ -139,9 +139,9 @@ async fn kernel_bytes(host: &Namespace, interface: &str) -> [u64; 2] {
     [fields[0], fields[8]]
 }
 
-/// What an agent's samples say, added up.
+/// The sums of an agent's samples.
 #[derive(Debug, Default)]
-struct Told {
+struct Sums {
     /// The sum of rate × elapsed, received and sent.
     by_rates: [f64; 2],
     /// The cumulative bytes of the newest sample.
@@ -152,7 +152,7 @@ struct Told {
     highest_bps: f64,
 }
 
-impl Told {
+impl Sums {
     fn add(&mut self, report: &Report) {
         for sample in &report.samples {
             let rates = [sample.rx_bps, sample.tx_bps].map(|rate| rate.unwrap().get());
@@ -192,30 +192,30 @@ async fn rates_times_elapsed_are_what_the_kernel_has_counted() {
     let (address, sending) = bursts(host.here, lasting);
     let echo = format!("exec 3<>/dev/tcp/{}/{}; cat <&3 >&3", address.ip(), address.port());
     let mut echoing = host.command("bash").args(["-c", &echo]).kill_on_drop(true).spawn().unwrap();
-    let mut told = Told::default();
+    let mut sums = Sums::default();
     while !sending.is_finished() {
-        told.add(&next_report(&mut agent).await);
-        assert!(told.elapsed_ms < 3 * lasting.as_millis() as u64, "the traffic does not end: {told:?}");
+        sums.add(&next_report(&mut agent).await);
+        assert!(sums.elapsed_ms < 3 * lasting.as_millis() as u64, "the traffic does not end: {sums:?}");
     }
     let sent = sending.join().unwrap().unwrap();
     assert!(echoing.wait().await.unwrap().success());
     // The connection has ended; this sample, or at the latest the next, has seen its last packet.
     let after = kernel_bytes(&host, "eth0").await;
     for _ in 0..2 {
-        told.add(&next_report(&mut agent).await);
+        sums.add(&next_report(&mut agent).await);
     }
     assert!(agent.terminate().await.unwrap().success(), "{}", agent.log());
 
     println!(
         "{} samples, {:.1} s, {sent} bytes there and back, {:.0} to {:.0} bytes/s",
-        told.samples,
-        told.elapsed_ms as f64 / 1000.0,
-        told.lowest_bps,
-        told.highest_bps
+        sums.samples,
+        sums.elapsed_ms as f64 / 1000.0,
+        sums.lowest_bps,
+        sums.highest_bps
     );
     for (at, way) in ["received", "sent"].into_iter().enumerate() {
         let kernel = (after[at] - before[at]) as f64;
-        let (by_rates, by_sums) = (told.by_rates[at], (told.bytes[at] - start[at]) as f64);
+        let (by_rates, by_sums) = (sums.by_rates[at], (sums.bytes[at] - start[at]) as f64);
         let off = (by_rates - kernel) / kernel * 100.0;
         println!("{way}: /proc/net/dev {kernel}, rate × elapsed {by_rates:.0} ({off:+.4} %), sums {by_sums}");
         assert!(kernel > sent as f64, "the traffic went another way");

@@ -11,12 +11,12 @@ use tidemap_testkit::{
 use tidemap_wire::http::StatsJson;
 use tokio::time::Instant;
 
-/// For the partitions to be spread evenly, whoever comes or goes.
+/// For the partitions to be spread evenly after workers come or go.
 const SPREAD: Duration = Duration::from_secs(10);
-/// For a partition to go from a worker that ends in peace to the next one.
+/// For a partition to go from a worker that shuts down to the next one.
 const HAND_OVER: Duration = Duration::from_secs(1);
 
-/// A broker, an api, and two that look on: one at the bus, one at the page.
+/// A broker, an API, and two that look on: one at the bus, one at the page.
 struct Scene {
     // Before the broker: without one it takes its time to end.
     api: Tidemap,

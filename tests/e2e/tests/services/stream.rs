@@ -28,12 +28,12 @@ use tokio::{
     task::JoinSet,
 };
 
-const SOON: Duration = Duration::from_secs(30);
+const EVENT_TIMEOUT: Duration = Duration::from_secs(30);
 /// The stream rounds each rate to three digits, so it is at most half a percent off, and so is any sum.
 const ROUNDING: f64 = 0.005;
 const TOKEN: &str = "secret";
 
-/// What a client says of the fleet, or what it should say.
+/// A client's view of the fleet, or the expected one.
 #[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq)]
 struct Totals {
     nodes: u64,
@@ -42,7 +42,7 @@ struct Totals {
     upload: f64,
 }
 
-/// What a client has heard.
+/// The events that a client has received.
 #[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq)]
 struct Heard {
     snapshots: usize,
@@ -114,7 +114,7 @@ impl Clients {
         clients
     }
 
-    /// Begins anew.
+    /// Starts the clients again.
     async fn again(&mut self) {
         self.python.kill().await.unwrap();
         (self.python, self.printed) = print(&self.url);
@@ -142,7 +142,7 @@ impl Clients {
     /// Waits until both say what the list of nodes says, in a moment when there are so many, and so many
     /// online.
     async fn expect(&self, what: &str, url: &str, nodes: u64, online: impl RangeBounds<u64>) -> [Heard; 2] {
-        let (heard, listed) = eventually(SOON, || async {
+        let (heard, listed) = eventually(EVENT_TIMEOUT, || async {
             let listed = Totals::listed(url).await?;
             ensure!(listed.nodes == nodes && online.contains(&listed.online), "{listed:?}");
             let heard = self.heard().await?;
@@ -161,7 +161,7 @@ impl Clients {
     /// Waits until both have heard so many more deltas, and have other rates than now.
     async fn expect_movement(&self, deltas: usize) {
         let before = self.heard().await.unwrap();
-        eventually(SOON, || async {
+        eventually(EVENT_TIMEOUT, || async {
             let now = self.heard().await?;
             let have_moved = now.iter().zip(&before).all(|(now, before)| {
                 now.deltas >= before.deltas + deltas
@@ -200,7 +200,7 @@ fn client(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/stream").join(name)
 }
 
-/// One address for several apis, as a load balancer has it: it leads to one of them, or nowhere.
+/// One address for several APIs, as a load balancer has it: it leads to one of them, or nowhere.
 struct Door {
     url: String,
     leads_to: watch::Sender<Option<SocketAddr>>,
@@ -240,7 +240,7 @@ fn address(url: &str) -> SocketAddr {
 }
 
 async fn ready(url: &str) {
-    eventually(SOON, || async {
+    eventually(EVENT_TIMEOUT, || async {
         let answer = get(format!("{url}/readyz")).await?;
         ensure!(answer.status == 200, "{}", answer.body);
         Ok(())
@@ -276,7 +276,7 @@ async fn the_clients_of_the_documentation_count_what_the_list_has() {
 }
 
 #[tokio::test]
-async fn the_clients_go_on_at_another_api_where_they_were_and_begin_anew_at_one_that_was_not_there() {
+async fn the_clients_go_on_at_another_api_where_they_were_and_start_again_at_one_that_was_not_there() {
     const NODES: u32 = 40;
     let all = u64::from(NODES);
     let api = ["--http", "127.0.0.1:0", "--api-token", TOKEN];
@@ -289,7 +289,7 @@ async fn the_clients_go_on_at_another_api_where_they_were_and_begin_anew_at_one_
     let door = Door::open(&one_url).await;
     let clients = Clients::start(&door.url).await;
     let fleet = broker.simulate(NODES).unwrap();
-    // Longer than what is told again, which both apis must hold.
+    // Longer than the events that an API replays, which both APIs must hold.
     clients.expect_movement(18).await;
     let [python, script] = clients.expect("at one api", &one_url, all, all..).await;
     assert_eq!([python.snapshots, script.snapshots], [1, 1]);
@@ -310,7 +310,7 @@ async fn the_clients_go_on_at_another_api_where_they_were_and_begin_anew_at_one_
     let (_third, third_url) = broker.api_with(&api).await.unwrap();
     ready(&third_url).await;
     door.lead_to(&third_url);
-    eventually(SOON, || async {
+    eventually(EVENT_TIMEOUT, || async {
         let snapshots = clients.heard().await?.map(|heard| heard.snapshots);
         ensure!(snapshots == [2, 2], "{snapshots:?}");
         Ok(())

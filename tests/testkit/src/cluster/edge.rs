@@ -30,10 +30,6 @@ pub struct Edge {
 
 impl Edge {
     /// Starts a site's server, which connects to the broker's servers.
-    ///
-    /// # Errors
-    ///
-    /// When it cannot be started.
     pub fn start(cluster: &TestCluster) -> anyhow::Result<Self> {
         let folder = tempfile::tempdir()?;
         let keys = Keys::open_or_create(folder.path())?;
@@ -56,10 +52,6 @@ impl Edge {
     }
 
     /// Starts a relay between the site's agents and the broker.
-    ///
-    /// # Errors
-    ///
-    /// When it cannot be started.
     pub fn relay(&self) -> anyhow::Result<Tidemap> {
         let [local, packs] = self.relay_keys.each_ref().map(|path| path.to_str().unwrap_or_default());
         let near = ["--local-url", &self.url, "--local-creds", local];
@@ -67,21 +59,13 @@ impl Edge {
         Tidemap::start(&[&["relay", "--name", RELAY], &near[..], &far[..]].concat())
     }
 
-    /// Ends the server in peace and starts it again.
-    ///
-    /// # Errors
-    ///
-    /// When it does not end or start.
+    /// Stops the server and starts it again.
     pub async fn restart(&mut self) -> anyhow::Result<()> {
         self.server.end(Signal::TERM).await?;
         self.server.restart()
     }
 
     /// Kills the server without warning and starts it again.
-    ///
-    /// # Errors
-    ///
-    /// When it cannot be killed or started.
     pub async fn kill_and_restart(&mut self) -> anyhow::Result<()> {
         self.server.kill().await?;
         self.server.restart()

@@ -12,8 +12,8 @@ use tokio::process::{Child, Command};
 
 use crate::{eventually, within};
 
-/// For a server to send everybody away and end.
-const FAREWELL: Duration = Duration::from_secs(60);
+/// For a server to hand over its clients and end.
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// What a server is started with, and its process, killed on drop.
 pub(super) struct Server {
@@ -49,33 +49,32 @@ impl Server {
         Ok(self.child.kill().await?)
     }
 
-    /// Signals it and waits until it has ended in peace.
+    /// Signals it and waits until it has ended cleanly.
     pub(super) async fn end(&mut self, signal: Signal) -> anyhow::Result<()> {
         // It may have ended already, when nobody was left.
         self.signal(signal).ok();
-        let ended = within(FAREWELL, self.child.wait()).await;
-        let status = ended.with_context(|| format!("a server does not end: {}", self.last_words()))??;
+        let ended = within(SHUTDOWN_TIMEOUT, self.child.wait()).await;
+        let status = ended.with_context(|| format!("a server does not end: {}", self.end_of_log()))??;
         // With SIGTERM it says so by its exit code.
-        ensure!(status.success() || status.code() == Some(1), "{status}: {}", self.last_words());
+        ensure!(status.success() || status.code() == Some(1), "{status}: {}", self.end_of_log());
         Ok(())
     }
 
-    /// Has it give away what it leads and send its clients to other servers; once services have followed, it
-    /// ends.
+    /// Makes it hand over leaderships and clients (lame duck mode); once the services have followed, it ends.
     pub(super) async fn retire(&mut self) -> anyhow::Result<()> {
-        let before = self.farewells();
+        let before = self.retirements();
         self.signal(Signal::USR2)?;
-        eventually(FAREWELL, || async {
-            ensure!(self.farewells() > before, "a server does not retire: {}", self.last_words());
+        eventually(SHUTDOWN_TIMEOUT, || async {
+            ensure!(self.retirements() > before, "a server does not retire: {}", self.end_of_log());
             Ok(())
         })
         .await?;
-        // Those who are left would now be sent away one by one, for minutes.
+        // The remaining clients would now be closed one by one, for minutes.
         self.end(Signal::TERM).await
     }
 
-    /// How often it has begun to send away those who did not leave by themselves.
-    fn farewells(&self) -> usize {
+    /// How often it has begun to close the connections of clients that did not leave.
+    fn retirements(&self) -> usize {
         let log = std::fs::read_to_string(&self.log).unwrap_or_default();
         log.matches("Closing existing clients").count() + log.matches("Initiating Shutdown").count()
     }
@@ -85,7 +84,7 @@ impl Server {
         Ok(kill_process(pid.context("it has ended")?, signal)?)
     }
 
-    pub(super) fn last_words(&self) -> String {
+    pub(super) fn end_of_log(&self) -> String {
         let log = std::fs::read_to_string(&self.log).unwrap_or_default();
         log.lines().last().unwrap_or_default().to_owned()
     }

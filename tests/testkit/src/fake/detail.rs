@@ -7,7 +7,7 @@ use super::FakeFleet;
 
 const STATUSES: [&str; 3] = ["online", "warning", "offline"];
 
-/// What the api would answer about the node of this name; `None` when there is none.
+/// What the API would answer about the node of this name; `None` when there is none.
 pub(super) fn detail(fleet: &FakeFleet, name: &str) -> anyhow::Result<Option<NodeDetailJson>> {
     let Some(row) = fleet.nodes().iter().position(|node| node.name == name) else { return Ok(None) };
     let mut detail = Value::Object(serde_json::Map::new());
@@ -16,7 +16,7 @@ pub(super) fn detail(fleet: &FakeFleet, name: &str) -> anyhow::Result<Option<Nod
             all.extend(part);
         }
     }
-    // Whatever the api's own structure does not take is a mistake in here.
+    // Whatever the API's own structure does not take is a mistake in here.
     Ok(Some(serde_json::from_value(detail)?))
 }
 

@@ -52,7 +52,7 @@ pub struct FakeFleet {
 }
 
 impl FakeFleet {
-    /// Nobody.
+    /// A fleet without nodes.
     pub fn empty() -> Self {
         Self::of(Vec::new())
     }
@@ -91,7 +91,7 @@ impl FakeFleet {
         self.lived_ms += u64::try_from(by.as_millis()).unwrap_or_default();
     }
 
-    /// The id of what is said now.
+    /// The id of the event of now.
     pub(super) fn id(&self) -> String {
         format!("1-{}", self.lived_ms / 250)
     }
@@ -100,7 +100,7 @@ impl FakeFleet {
         SnapshotEvent { v: VERSION, at_ms: self.at_ms(), nodes: self.columns() }
     }
 
-    /// Everybody's rates.
+    /// The rates of all nodes.
     pub(super) fn delta(&self) -> DeltaEvent {
         let rows: Vec<usize> = (0..self.nodes.len()).filter(|row| self.nodes[*row].status == 0).collect();
         let rates = RateRows {
