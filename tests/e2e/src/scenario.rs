@@ -374,7 +374,7 @@ impl Scenario {
     /// # Errors
     ///
     /// When it cannot be read.
-    pub fn acknowledged(&self) -> anyhow::Result<Vec<oracle::Sample>> {
+    pub fn acknowledged(&self) -> anyhow::Result<Vec<oracle::AckedSample>> {
         oracle::read(&self.folder.path().join("acks"))
     }
 
