@@ -1,11 +1,12 @@
 //! A key that is refused is told in one line that says what to do, and not again and again.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::ensure;
 use tidemap_broker::keys;
 use tidemap_testkit::{broker::TestBroker, eventually, process::Tidemap};
 use tidemap_wire::NodeId;
+use tokio::time::Instant;
 
 use crate::SOON;
 
