@@ -1,6 +1,7 @@
 //! What requests are answered with: built from the view at most once a tick, then shared as bytes.
 
 mod encoded;
+mod groupings;
 mod groups;
 mod node;
 mod nodes;
@@ -12,7 +13,8 @@ use crate::memory_budget::OverBudget;
 
 pub(crate) use self::{
     encoded::Encoded,
-    groups::{Grouping, Groupings, grouped},
+    groupings::{Grouping, Groupings},
+    groups::grouped,
     node::{detail, summary},
     nodes::Nodes,
     stats::{Counters, Health, PartitionHealth, Stats, fleet_stats},

@@ -25,7 +25,7 @@ pub(crate) struct Piece {
 
 /// What a trailer says of everything before it.
 #[derive(Debug, Default)]
-pub(crate) struct Sum {
+pub(crate) struct GzipSum {
     crc: Hasher,
     len: usize,
 }
@@ -42,7 +42,7 @@ impl Piece {
     }
 }
 
-impl Sum {
+impl GzipSum {
     pub(crate) fn add(&mut self, piece: &Piece) {
         self.crc.combine(&piece.crc);
         self.len = self.len.wrapping_add(piece.len);

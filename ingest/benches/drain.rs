@@ -4,11 +4,7 @@
 //! instead of two.
 #![expect(clippy::unwrap_used, reason = "a benchmark that cannot go on has failed")]
 
-use std::{
-    env, fs,
-    path::Path,
-    time::{Duration, Instant},
-};
+use std::{env, fs, path::Path, time::Duration};
 
 use async_nats::jetstream::{
     self,
@@ -17,7 +13,7 @@ use async_nats::jetstream::{
 use futures_util::{StreamExt, future::join_all};
 use tidemap_broker::{Broker, BrokerConfig, keys::Keys};
 use tidemap_ingest::internals::{
-    Assignment, Deps, LeaseState, Limits, Message, Partition, WorkerStatus, run_partition,
+    Assignment, Deps, LeaseState, Limits, Message, PartitionState, WorkerStatus, run_partition,
 };
 use tidemap_service::{
     clock::{BrokerClock, unix_ms},
@@ -28,7 +24,7 @@ use tidemap_wire::{
     Bps, Hello, Host, Interface, InterfaceRate, Location, LocationSource, NodeId, PartitionCount,
     PartitionStats, Report, Sample, SnapshotRequest, decode, encode, subject,
 };
-use tokio::{process::Command, sync::watch};
+use tokio::{process::Command, sync::watch, time::Instant};
 use tokio_util::sync::CancellationToken;
 
 #[global_allocator]
@@ -123,7 +119,7 @@ async fn child(args: &[&str]) -> Vec<f64> {
 /// Bytes of memory that the state of a fleet takes.
 fn state(nodes: u64, samples: u64) -> f64 {
     let before = resident();
-    let mut state = Partition::new(limits());
+    let mut state = PartitionState::new(limits());
     for seq in 1..=samples {
         for number in 0..nodes {
             let (node, payload) = report(number, seq, samples);
@@ -263,7 +259,7 @@ async fn worker(access: &NatsArgs, epoch: u64, messages: u64) -> (f64, f64) {
     let partition = partitions().partition(0).unwrap();
     let slots = partitions().slots(partition).collect();
     let assignment = Assignment { partition, slots, epoch, worker: "bench".to_owned(), limits: limits() };
-    let now = tokio::time::Instant::now();
+    let now = Instant::now();
     let lease =
         LeaseState { renewed_at: now + Duration::from_secs(3_600), clock: BrokerClock::new(unix_ms(), now) };
     let (_sender, lease) = watch::channel(lease);

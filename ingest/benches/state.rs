@@ -3,11 +3,11 @@
 
 use divan::{Bencher, black_box, counter::ItemsCount};
 use tidemap_ingest::internals::{
-    Checkpoint, DeltaHeader, Limits, LogPosition, Message, Part, Partition, Sum, Windows, encode_deltas,
+    Checkpoint, DeltaHeader, Limits, LogPosition, Message, Part, PartitionState, Sum, Windows, encode_deltas,
 };
 use tidemap_wire::{
-    Bps, Hello, Host, NodeId, Partition as PartitionId, PartitionCount, ReceivedReport, Report, Sample, Slot,
-    encode, subject,
+    Bps, Hello, Host, NodeId, Partition, PartitionCount, ReceivedReport, Report, Sample, Slot, encode,
+    subject,
 };
 
 const LIMITS: Limits = Limits { offline_after_ms: 30_000, forget_after_ms: 86_400_000 };
@@ -47,8 +47,8 @@ fn report(number: u64, seq: u64) -> Report {
 }
 
 /// A partition in which every node has reported for `seconds`.
-fn partition(seconds: u64) -> Partition {
-    let mut partition = Partition::new(LIMITS);
+fn partition(seconds: u64) -> PartitionState {
+    let mut partition = PartitionState::new(LIMITS);
     for seq in 1..=seconds {
         for number in 0..NODES {
             let payload = encode(&report(number, seq));
@@ -59,7 +59,7 @@ fn partition(seconds: u64) -> Partition {
     partition
 }
 
-fn place() -> (PartitionId, LogPosition) {
+fn place() -> (Partition, LogPosition) {
     (PartitionCount::default().partition(0).unwrap(), LogPosition::default())
 }
 

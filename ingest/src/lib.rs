@@ -52,7 +52,7 @@ pub mod internals {
         chunks::{Header as DeltaHeader, deltas as encode_deltas},
         log_reader::{Content, LogPosition},
         node::Node,
-        partition::{Limits, Message, Partition},
+        partition::{Limits, Message, PartitionState},
         partition_task::{Assignment, Deps, LeaseState, run as run_partition},
         window::{Sum, Windows},
         worker_status::WorkerStatus,

@@ -47,7 +47,7 @@ pub struct Outcome {
     pub refused: Option<Refusal>,
 }
 
-/// What a tick yields for publishing, besides [`Partition::updates`].
+/// What a tick yields for publishing, besides [`PartitionState::updates`].
 #[derive(Debug, Default)]
 pub struct Output {
     /// Nodes that are no longer known.
@@ -58,7 +58,7 @@ pub struct Output {
 
 /// The nodes of one partition, and counts of what became of its messages.
 #[derive(Debug)]
-pub struct Partition {
+pub struct PartitionState {
     limits: Limits,
     nodes: Nodes,
     rows: Rows,
@@ -74,7 +74,7 @@ pub struct Partition {
     is_missing_past: bool,
 }
 
-impl Partition {
+impl PartitionState {
     /// A partition without nodes.
     pub fn new(limits: Limits) -> Self {
         Self {

@@ -11,8 +11,7 @@ use async_nats::{Client, Message, Subscriber, jetstream};
 use futures_util::StreamExt;
 use tidemap_service::{clock, streams};
 use tidemap_wire::{
-    ForgetReply, ForgetRequest, Partition as PartitionId, Slot, SnapshotRequest, decode, encode, subject,
-    timing,
+    ForgetReply, ForgetRequest, Partition, Slot, SnapshotRequest, decode, encode, subject, timing,
 };
 use tokio::{
     sync::{mpsc, watch},
@@ -61,7 +60,7 @@ pub struct LeaseState {
 /// Which partition a task owns, and under which lease.
 #[derive(Clone, Debug)]
 pub struct Assignment {
-    pub partition: PartitionId,
+    pub partition: Partition,
     /// The partition's slots.
     pub slots: Vec<Slot>,
     /// The lease's epoch.

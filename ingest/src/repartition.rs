@@ -13,7 +13,7 @@ use async_nats::jetstream::{self, kv};
 use futures_util::TryStreamExt;
 use serde::{Deserialize, Serialize};
 use tidemap_service::{cli::UsageError, clock, streams};
-use tidemap_wire::{Partition as PartitionId, PartitionCount, subject, timing};
+use tidemap_wire::{Partition, PartitionCount, subject, timing};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -178,7 +178,7 @@ async fn heartbeats(leases: &kv::Store) -> anyhow::Result<BTreeMap<String, u64>>
 }
 
 /// Closes a stream to new reports: it captures a subject on which nobody publishes.
-async fn close(js: &jetstream::Context, partition: PartitionId) -> anyhow::Result<()> {
+async fn close(js: &jetstream::Context, partition: Partition) -> anyhow::Result<()> {
     let name = streams::name(partition);
     let stream = js.get_stream(&name).await.with_context(|| format!("the stream {name}"))?;
     let mut config = stream.cached_info().config.clone();
@@ -197,7 +197,7 @@ async fn carry(
     js: &jetstream::Context,
     bucket: &kv::Store,
     count: PartitionCount,
-    partition: PartitionId,
+    partition: Partition,
 ) -> anyhow::Result<(u64, usize)> {
     let slots: Vec<_> = count.slots(partition).collect();
     let log = LogReader { stream: streams::name(partition), content: Content::Closed };

@@ -10,14 +10,14 @@ use crate::{
     checkpoint::Recovery,
     log_reader::{LogEvent, LogPosition, Record},
     node::Node,
-    partition::{Limits, Message, Partition, Refusal},
+    partition::{Limits, Message, PartitionState, Refusal},
 };
 use tidemap_wire::NodeId;
 
 /// A partition's state, and how far of its log it contains.
 #[derive(Debug)]
 pub(crate) struct Replica {
-    pub(crate) state: Partition,
+    pub(crate) state: PartitionState,
     position: LogPosition,
     /// What the restored nodes contain of the log beyond the position.
     recovery: Recovery,
@@ -46,7 +46,7 @@ impl Replica {
         recovery: Recovery,
         position: LogPosition,
     ) -> Self {
-        let mut state = Partition::new(limits);
+        let mut state = PartitionState::new(limits);
         state.restore(nodes);
         Self { state, position, recovery, newest_at_open: None, lag: 0, lost: 0 }
     }

@@ -10,7 +10,7 @@ mod path;
 
 pub use axis::Tick;
 pub use drawing::{HEIGHT, Plot, step_by_key};
-pub use mirror::{Frame, Mirror};
+pub use mirror::{Mirror, PlotArea};
 
 use path::runs;
 

@@ -10,10 +10,14 @@
 //! compiling.
 
 mod condense;
+#[cfg(target_arch = "wasm32")]
+mod elements;
 #[cfg(test)]
 mod tests;
 
 use condense::condensed;
+#[cfg(target_arch = "wasm32")]
+pub(crate) use elements::append;
 
 /// A row of a list: an element whose changing texts are its elements of the class `text`, in their order.
 #[derive(Clone, Copy, Debug)]
@@ -63,7 +67,7 @@ macro_rules! fragments {
                 /// The fragment as the last child of `parent`.
                 #[allow(dead_code, reason = "some are only filled in")]
                 pub(crate) fn append(parent: &web_sys::Element) -> Self {
-                    Self::bind(crate::page::html::append(parent, Self::HTML))
+                    Self::bind(elements::append(parent, Self::HTML))
                 }
 
                 /// The fragment as the content of an element.
@@ -74,7 +78,7 @@ macro_rules! fragments {
                 }
 
                 fn bind(root: web_sys::HtmlElement) -> Self {
-                    Self { $($field: crate::page::html::bound(&root, $selector),)* root }
+                    Self { $($field: elements::bound(&root, $selector),)* root }
                 }
             }
         )*

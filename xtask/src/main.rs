@@ -1,5 +1,7 @@
 //! The project's own tasks: `cargo xtask <task>`.
 
+#![expect(clippy::disallowed_types, reason = "without tokio there is no other clock, and no test pauses it")]
+
 mod bench;
 mod cluster;
 mod dist;

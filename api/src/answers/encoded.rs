@@ -5,7 +5,7 @@ use tokio::{sync::OnceCell, task::spawn_blocking};
 
 use crate::{
     answers::NotBuilt,
-    gzip::{HEADER, Piece, Sum},
+    gzip::{GzipSum, HEADER, Piece},
     memory_budget::MemoryBudget,
 };
 
@@ -59,7 +59,7 @@ async fn gzip(plain: &Bytes) -> Option<Vec<u8>> {
     let pieces = starts.map(|start| plain.slice(start..plain.len().min(start + piece_bytes)));
     // Not on threads that serve streams.
     let pieces: Vec<_> = pieces.map(|piece| spawn_blocking(move || Piece::of(&piece, LEVEL))).collect();
-    let (mut file, mut sum) = (HEADER.to_vec(), Sum::default());
+    let (mut file, mut sum) = (HEADER.to_vec(), GzipSum::default());
     for piece in pieces {
         let piece = piece.await.ok()??;
         file.extend_from_slice(&piece.blocks);

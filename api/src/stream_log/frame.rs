@@ -9,7 +9,7 @@ use futures_util::{Stream, StreamExt, future, stream};
 use tokio::sync::OnceCell;
 
 use crate::{
-    gzip::{HEADER, Piece, Sum},
+    gzip::{GzipSum, HEADER, Piece},
     memory_budget::{MemoryBudget, OverBudget},
 };
 
@@ -66,7 +66,7 @@ impl Frame {
 
 /// The frames as one gzip file that is complete when they end.
 pub(crate) fn gzip(frames: impl Stream<Item = Frame>) -> impl Stream<Item = Bytes> {
-    let file = stream::unfold(Some((Box::pin(frames), Sum::default())), |state| async move {
+    let file = stream::unfold(Some((Box::pin(frames), GzipSum::default())), |state| async move {
         let (mut frames, mut sum) = state?;
         if let Some(frame) = frames.next().await
             && let Some(piece) = frame.deflated().await

@@ -7,7 +7,7 @@ use tidemap_wire::{
 };
 
 use super::*;
-use crate::partition::{Limits, Message, Partition};
+use crate::partition::{Limits, Message, PartitionState};
 
 /// A checkpoint as commit f9b6428 wrote it of [`fleet`]. Its bytes never change.
 const PINNED: &str = include_str!("pinned.hex");
@@ -141,20 +141,20 @@ fn reports() -> Vec<Report> {
 }
 
 /// What a worker knows when it has read the reports.
-fn fleet() -> Partition {
-    let mut state = Partition::new(LIMITS);
+fn fleet() -> PartitionState {
+    let mut state = PartitionState::new(LIMITS);
     reports().iter().for_each(|report| apply(&mut state, report));
     state.lose();
     state
 }
 
-fn apply(state: &mut Partition, report: &Report) {
+fn apply(state: &mut PartitionState, report: &Report) {
     let (subject, payload) = (subject::sample(&report.node), encode(report));
     state.observe(Message { subject: &subject, payload: &payload, published_ms: AT_MS + 2_000 }).unwrap();
 }
 
 /// The nodes' checkpoint, in the order of their names.
-fn checkpoint(state: &Partition) -> Vec<u8> {
+fn checkpoint(state: &PartitionState) -> Vec<u8> {
     let slot = Slot::of(&reports()[0].node);
     let mut nodes: Vec<_> = Part::all(slot, 4).flat_map(|part| state.part(part)).collect();
     nodes.sort_by_key(|(id, _)| *id);
@@ -185,9 +185,9 @@ fn a_checkpoint_of_an_earlier_version_brings_back_all_that_is_known_of_every_nod
     }
     assert_eq!((&bare.hello, &bare.host, &bare.interfaces), (&None, &None, &None));
     // What else there is of a node is as this version would know it from the same reports.
-    let mut state = Partition::new(LIMITS);
+    let mut state = PartitionState::new(LIMITS);
     state.restore(kept.nodes);
-    let known = |state: &Partition| {
+    let known = |state: &PartitionState| {
         let mut known = state.snapshot();
         known.sort_by(|one, other| one.node.cmp(&other.node));
         known.into_iter().map(|node| NodeUpdate { row: 0, ..node }).collect::<Vec<_>>()
@@ -214,7 +214,7 @@ fn an_earlier_version_reads_all_that_it_knows_of() {
         }
     }
     full.samples[0].host = Some(Box::new(host));
-    let mut state = Partition::new(LIMITS);
+    let mut state = PartitionState::new(LIMITS);
     apply(&mut state, &full);
     let part = Part::all(Slot::of(&full.node), 1).next().unwrap();
     let bytes = Checkpoint::encode(1, LogPosition::default(), state.part(part));

@@ -2,7 +2,7 @@ use proptest::prelude::*;
 use tidemap_wire::{Hello, Report, Sample, subject};
 
 use super::*;
-use crate::partition::{Limits, Message, Partition};
+use crate::partition::{Limits, Message, PartitionState};
 
 const LIMITS: Limits = Limits { offline_after_ms: 30_000, forget_after_ms: 86_400_000 };
 
@@ -18,7 +18,7 @@ fn log(nodes: u64, messages: u64) -> Vec<(String, Vec<u8>, i64)> {
     (0..messages).map(report).collect()
 }
 
-fn apply(state: &mut Partition, log: &[(String, Vec<u8>, i64)]) {
+fn apply(state: &mut PartitionState, log: &[(String, Vec<u8>, i64)]) {
     for (subject, payload, published_ms) in log {
         state.observe(Message { subject, payload, published_ms: *published_ms }).unwrap();
     }
@@ -48,7 +48,7 @@ proptest! {
 #[test]
 fn a_checkpoint_of_another_log_brings_its_nodes_and_contains_nothing_of_this_one() {
     let log = log(3, 9);
-    let mut state = Partition::new(LIMITS);
+    let mut state = PartitionState::new(LIMITS);
     apply(&mut state, &log);
     let kept = Slot::all().flat_map(|slot| Part::all(slot, 1)).map(|part| {
         (part, Checkpoint::decode(&Checkpoint::encode(1, place(7, 9), state.part(part))).unwrap())
@@ -61,7 +61,7 @@ fn a_checkpoint_of_another_log_brings_its_nodes_and_contains_nothing_of_this_one
 fn a_part_of_large_nodes_is_kept_as_several_that_fit_and_contain_every_node() {
     let slot = Slot::of(&NodeId::from_name("a").unwrap());
     let names = (0..).map(|number| NodeId::from_name(&format!("node-{number}")).unwrap());
-    let mut state = Partition::new(LIMITS);
+    let mut state = PartitionState::new(LIMITS);
     for node in names.filter(|node| Slot::of(node) == slot).take(NODES_PER_PART) {
         let hello = Hello { hostname: "x".repeat(40_000), ..Hello::default() };
         let sample = Sample { seq: 1, at_ms: 1_000_000, elapsed_ms: 1_000, ..Sample::default() };

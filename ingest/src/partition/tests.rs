@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 use tidemap_wire::{Bps, EventKind, NodeId, PackWriter, Report, Sample, Slot, encode, subject};
 
-use super::{Limits, Message, Outcome, Partition, Refusal};
+use super::{Limits, Message, Outcome, PartitionState, Refusal};
 
 const LIMITS: Limits = Limits { offline_after_ms: 30_000, forget_after_ms: 60_000 };
 
@@ -15,13 +15,13 @@ fn report(name: &str, seq: u64) -> Report {
     Report { node: id(name), boot: 1, hello: None, samples: vec![sample] }
 }
 
-fn observe(partition: &mut Partition, subject: &str, payload: &[u8]) -> Result<(), Refusal> {
+fn observe(partition: &mut PartitionState, subject: &str, payload: &[u8]) -> Result<(), Refusal> {
     partition.observe(Message { subject, payload, published_ms: 0 })
 }
 
 #[test]
 fn refused_messages_change_nothing_but_their_count() {
-    let mut partition = Partition::new(LIMITS);
+    let mut partition = PartitionState::new(LIMITS);
     let good = subject::sample(&id("web-01"));
     let mut check = |subject: &str, payload: &[u8], reason| {
         assert_eq!(observe(&mut partition, subject, payload), Err(reason));
@@ -51,7 +51,7 @@ fn pack(slot_of: &str, reports: &[&[u8]]) -> (String, Vec<u8>) {
 
 #[test]
 fn a_report_in_a_pack_counts_as_if_it_had_come_alone() {
-    let mut partition = Partition::new(LIMITS);
+    let mut partition = PartitionState::new(LIMITS);
     let reports = [encode(&report("a", 1)), encode(&report("a", 1)), encode(&report("a", 2))];
     let (subject, payload) = pack("a", &reports.each_ref().map(Vec::as_slice));
     let message = Message { subject: &subject, payload: &payload, published_ms: 5 };
@@ -64,7 +64,7 @@ fn a_report_in_a_pack_counts_as_if_it_had_come_alone() {
 
 #[test]
 fn a_bad_report_in_a_pack_spoils_no_other() {
-    let mut partition = Partition::new(LIMITS);
+    let mut partition = PartitionState::new(LIMITS);
     // The last but one is a node of another slot: this relay may have packed it, but not here.
     let reports =
         [b"\xc1".to_vec(), encode(&report("a", 0)), encode(&report("b", 1)), encode(&report("a", 1))];
@@ -85,7 +85,7 @@ fn a_bad_report_in_a_pack_spoils_no_other() {
 
 #[test]
 fn a_node_joins_falls_silent_and_is_forgotten() {
-    let mut partition = Partition::new(LIMITS);
+    let mut partition = PartitionState::new(LIMITS);
     observe(&mut partition, &subject::sample(&id("a")), &encode(&report("a", 1))).unwrap();
     let mut kinds = Vec::new();
     for now_ms in [0, 10_000, 40_000, 60_000] {
@@ -103,7 +103,7 @@ fn a_node_joins_falls_silent_and_is_forgotten() {
 
 #[test]
 fn totals_are_over_online_nodes() {
-    let mut partition = Partition::new(LIMITS);
+    let mut partition = PartitionState::new(LIMITS);
     for name in ["a", "b", "c"] {
         observe(&mut partition, &subject::sample(&id(name)), &encode(&report(name, 1))).unwrap();
     }
@@ -115,7 +115,7 @@ fn totals_are_over_online_nodes() {
 
 #[test]
 fn an_operator_can_forget_a_node_once() {
-    let mut partition = Partition::new(LIMITS);
+    let mut partition = PartitionState::new(LIMITS);
     observe(&mut partition, &subject::sample(&id("a")), &encode(&report("a", 1))).unwrap();
     assert!(partition.forget(&id("a"), 1));
     assert!(!partition.forget(&id("a"), 2));
@@ -125,7 +125,7 @@ fn an_operator_can_forget_a_node_once() {
 proptest! {
     #[test]
     fn no_payload_can_break_a_partition(payload in proptest::collection::vec(any::<u8>(), 0..200)) {
-        let mut partition = Partition::new(LIMITS);
+        let mut partition = PartitionState::new(LIMITS);
         let taken = observe(&mut partition, &subject::sample(&id("a")), &payload).is_ok();
         prop_assert_eq!(partition.stats().refused.values().sum::<u64>(), u64::from(!taken));
     }
@@ -136,7 +136,7 @@ proptest! {
         let mut payload = encode(&report("a", 1));
         let place = place.index(payload.len());
         payload[place] = value;
-        let mut partition = Partition::new(LIMITS);
+        let mut partition = PartitionState::new(LIMITS);
         let taken = observe(&mut partition, &subject::sample(&id("a")), &payload).is_ok();
         prop_assert_eq!(partition.snapshot().len(), usize::from(taken));
     }

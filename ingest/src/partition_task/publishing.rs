@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use super::{Assignment, LeaseState};
 use crate::{
     chunks,
-    partition::{Output, Partition},
+    partition::{Output, PartitionState},
     replica::Replica,
 };
 
@@ -64,7 +64,7 @@ impl Publishing {
     pub(super) fn changes(
         &mut self,
         header: chunks::Header,
-        state: &mut Partition,
+        state: &mut PartitionState,
     ) -> (Vec<Event>, Vec<Vec<u8>>) {
         state.caught_up();
         let Output { forgotten, events } = state.tick(header.at_ms, self.alive_ms);

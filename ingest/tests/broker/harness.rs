@@ -7,7 +7,7 @@ use async_nats::{Client, jetstream};
 use futures_util::{StreamExt, TryStreamExt};
 use tidemap_ingest::{
     Config,
-    internals::{Limits, Message, Partition},
+    internals::{Limits, Message, PartitionState},
 };
 use tidemap_service::{nats::NatsArgs, streams};
 use tidemap_testkit::{broker::TestBroker, within};
@@ -29,7 +29,7 @@ pub(crate) struct Harness {
     pub(crate) client: Client,
     pub(crate) js: jetstream::Context,
     /// What one worker would know that had read every report.
-    truth: Partition,
+    truth: PartitionState,
 }
 
 /// A worker in this process.
@@ -47,7 +47,7 @@ impl Harness {
         let access = NatsArgs::new(&broker.url, Some(&broker.keys.service_seed_path()));
         let client = broker.connect().await.unwrap();
         let js = jetstream::new(client.clone());
-        Self { broker, access, client, js, truth: Partition::new(LIMITS) }
+        Self { broker, access, client, js, truth: PartitionState::new(LIMITS) }
     }
 
     pub(crate) fn worker(&self, partitions: u16) -> Worker {

@@ -89,7 +89,7 @@ pub struct Operator {
 
 /// An agent's credentials.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Enrolled {
+pub struct EnrolledCreds {
     /// The file with them.
     pub creds_path: PathBuf,
     /// Whether they are new, or were signed again.
@@ -162,13 +162,13 @@ impl Operator {
     ///
     /// When a file cannot be written, one that exists is not what it should be, or there is no key that
     /// enrolls.
-    pub fn enroll(&self, node: &NodeId, now_s: i64) -> Result<Enrolled, JwtError> {
+    pub fn enroll(&self, node: &NodeId, now_s: i64) -> Result<EnrolledCreds, JwtError> {
         let _lock = self.lock()?;
         let signer = seed::open(&self.key_path("enroll"), &seed::ACCOUNT)?;
         let agents = self.required_claims("AGENTS")?;
         let creds_path = self.agent_creds_path(node);
         let created = creds::issue(&creds_path, claims::agent(node, &agents.sub), &signer, now_s)?;
-        Ok(Enrolled { creds_path, created })
+        Ok(EnrolledCreds { creds_path, created })
     }
 
     /// Signs that a node's credentials no longer hold, and removes them. Brokers do not know before [`push`].

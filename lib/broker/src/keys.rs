@@ -102,7 +102,7 @@ impl Keys {
 
 /// An agent's key.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Enrolled {
+pub struct EnrolledSeed {
     /// The agent's seed.
     pub seed_path: PathBuf,
     /// Whether it is new, so that a running broker must reload.
@@ -114,14 +114,14 @@ pub struct Enrolled {
 /// # Errors
 ///
 /// When a file cannot be written, or one that exists is not what it should be.
-pub fn enroll(dir: &Path, node: &NodeId) -> Result<Enrolled, KeysError> {
+pub fn enroll(dir: &Path, node: &NodeId) -> Result<EnrolledSeed, KeysError> {
     let _lock = lock(dir)?;
     let seed_path = agent_seed_path(dir, node);
     let user = seed::open_or_create(&seed_path)?;
     let mut agents = Agents::read(&users_path(dir, "agents"))?;
     let created = agents.set(node, &user);
     agents.write()?;
-    Ok(Enrolled { seed_path, created })
+    Ok(EnrolledSeed { seed_path, created })
 }
 
 /// Shuts a node's agent out and removes its seed; says whether it was let in before.
@@ -152,14 +152,14 @@ pub enum RelaySide {
 /// # Errors
 ///
 /// When a file cannot be written, or one that exists is not what it should be.
-pub fn enroll_relay(dir: &Path, relay: &NodeId, side: RelaySide) -> Result<Enrolled, KeysError> {
+pub fn enroll_relay(dir: &Path, relay: &NodeId, side: RelaySide) -> Result<EnrolledSeed, KeysError> {
     let _lock = lock(dir)?;
     let seed_path = relay_seed_path(dir, relay, side);
     let user = seed::open_or_create(&seed_path)?;
     let mut agents = Agents::read(&users_path(dir, "agents"))?;
     let created = agents.set_relay(relay, side, &user);
     agents.write()?;
-    Ok(Enrolled { seed_path, created })
+    Ok(EnrolledSeed { seed_path, created })
 }
 
 /// Shuts a relay out, at both sides, and removes its seeds; says whether it was let in before.

@@ -20,7 +20,7 @@ mod sample;
 use std::collections::BTreeMap;
 
 pub use comparison::{Mismatch, compare};
-pub use sample::{Sample, read};
+pub use sample::{AckedSample, read};
 
 /// A sample over more milliseconds than this is a gap.
 const LONGEST_MS: u64 = 65_535;
@@ -43,15 +43,15 @@ pub struct Expected {
 }
 
 /// The expected values of each node after these samples.
-pub fn expect(samples: &[Sample]) -> BTreeMap<String, Expected> {
-    let mut nodes: BTreeMap<&str, Vec<&Sample>> = BTreeMap::new();
+pub fn expect(samples: &[AckedSample]) -> BTreeMap<String, Expected> {
+    let mut nodes: BTreeMap<&str, Vec<&AckedSample>> = BTreeMap::new();
     for sample in samples {
         nodes.entry(&sample.node).or_default().push(sample);
     }
     nodes.into_iter().map(|(node, samples)| (node.to_owned(), expect_node(&samples))).collect()
 }
 
-fn expect_node(acknowledged: &[&Sample]) -> Expected {
+fn expect_node(acknowledged: &[&AckedSample]) -> Expected {
     let samples = in_order(acknowledged);
     let mut totals: BTreeMap<u64, (u64, u64)> = BTreeMap::new();
     for sample in &samples {
@@ -59,7 +59,7 @@ fn expect_node(acknowledged: &[&Sample]) -> Expected {
         (*rx, *tx) = ((*rx).max(sample.rx_sum), (*tx).max(sample.tx_sum));
     }
     let counted = since_the_clock_was_put_back(&samples);
-    let averages = |bytes: fn(&Sample) -> u64| WINDOWS.map(|window| average(&counted, window, bytes));
+    let averages = |bytes: fn(&AckedSample) -> u64| WINDOWS.map(|window| average(&counted, window, bytes));
     Expected {
         rx_avg: averages(|sample| sample.rx_bytes),
         tx_avg: averages(|sample| sample.tx_bytes),
@@ -71,9 +71,9 @@ fn expect_node(acknowledged: &[&Sample]) -> Expected {
 
 /// Each sample once, in the order in which the host took them: run after run, by number. A run begins before
 /// another when something of it was acknowledged before.
-fn in_order<'a>(acknowledged: &[&'a Sample]) -> Vec<&'a Sample> {
+fn in_order<'a>(acknowledged: &[&'a AckedSample]) -> Vec<&'a AckedSample> {
     let mut runs: Vec<u64> = Vec::new();
-    let mut by_number: BTreeMap<(usize, u64), &Sample> = BTreeMap::new();
+    let mut by_number: BTreeMap<(usize, u64), &AckedSample> = BTreeMap::new();
     for sample in acknowledged {
         let run = runs.iter().position(|boot| *boot == sample.boot).unwrap_or_else(|| {
             runs.push(sample.boot);
@@ -84,7 +84,7 @@ fn in_order<'a>(acknowledged: &[&'a Sample]) -> Vec<&'a Sample> {
     by_number.into_values().collect()
 }
 
-fn since_the_clock_was_put_back<'a>(samples: &[&'a Sample]) -> Vec<&'a Sample> {
+fn since_the_clock_was_put_back<'a>(samples: &[&'a AckedSample]) -> Vec<&'a AckedSample> {
     let (step_ms, count) = WINDOWS[3];
     let (mut begin, mut newest) = (0, i64::MIN);
     for (place, sample) in samples.iter().enumerate() {
@@ -97,7 +97,11 @@ fn since_the_clock_was_put_back<'a>(samples: &[&'a Sample]) -> Vec<&'a Sample> {
     samples[begin..].to_vec()
 }
 
-fn average(samples: &[&Sample], (step_ms, count): (i64, i64), bytes: fn(&Sample) -> u64) -> Option<f64> {
+fn average(
+    samples: &[&AckedSample],
+    (step_ms, count): (i64, i64),
+    bytes: fn(&AckedSample) -> u64,
+) -> Option<f64> {
     let newest = samples.iter().map(|sample| sample.at_ms.div_euclid(step_ms)).max()?;
     let within = samples.iter().filter(|sample| newest - sample.at_ms.div_euclid(step_ms) < count);
     let (mut sum_bytes, mut sum_ms) = (0, 0);

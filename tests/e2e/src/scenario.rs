@@ -310,7 +310,7 @@ impl Scenario {
     }
 
     /// The samples that the broker has acknowledged, from the simulator's log.
-    pub fn acknowledged(&self) -> anyhow::Result<Vec<oracle::Sample>> {
+    pub fn acknowledged(&self) -> anyhow::Result<Vec<oracle::AckedSample>> {
         oracle::read(&self.folder.path().join("acks"))
     }
 

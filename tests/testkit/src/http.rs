@@ -30,7 +30,7 @@ fn agent() -> Agent {
 
 /// An answer: status, headers that tests look at, body.
 #[derive(Debug)]
-pub struct Answer {
+pub struct HttpAnswer {
     /// The status code.
     pub status: u16,
     /// The headers.
@@ -39,7 +39,7 @@ pub struct Answer {
     pub body: String,
 }
 
-impl Answer {
+impl HttpAnswer {
     /// The body as JSON.
     pub fn json<T: DeserializeOwned>(&self) -> anyhow::Result<T> {
         serde_json::from_str(&self.body).with_context(|| format!("{}: {}", self.status, self.body))
@@ -51,13 +51,13 @@ impl Answer {
     }
 }
 
-fn answer(mut response: Response<Body>) -> anyhow::Result<Answer> {
+fn answer(mut response: Response<Body>) -> anyhow::Result<HttpAnswer> {
     let body = response.body_mut().with_config().limit(64 << 20).read_to_string()?;
-    Ok(Answer { status: response.status().as_u16(), headers: response.headers().clone(), body })
+    Ok(HttpAnswer { status: response.status().as_u16(), headers: response.headers().clone(), body })
 }
 
 /// `GET url`.
-pub async fn get(url: String) -> anyhow::Result<Answer> {
+pub async fn get(url: String) -> anyhow::Result<HttpAnswer> {
     tokio::task::spawn_blocking(move || answer(agent().get(&url).call()?)).await?
 }
 
@@ -69,7 +69,7 @@ pub async fn get_json<T: DeserializeOwned>(url: String) -> anyhow::Result<T> {
 }
 
 /// `DELETE url` with a bearer token, if any.
-pub async fn delete(url: String, token: Option<&'static str>) -> anyhow::Result<Answer> {
+pub async fn delete(url: String, token: Option<&'static str>) -> anyhow::Result<HttpAnswer> {
     tokio::task::spawn_blocking(move || {
         let mut request = agent().delete(&url);
         if let Some(token) = token {
@@ -82,7 +82,7 @@ pub async fn delete(url: String, token: Option<&'static str>) -> anyhow::Result<
 
 /// One event of an event stream.
 #[derive(Debug)]
-pub struct Event {
+pub struct SseEvent {
     /// Its name.
     pub name: String,
     /// Its id, when it has one.
@@ -92,7 +92,7 @@ pub struct Event {
 }
 
 /// Reads an event stream until the receiver is dropped or the stream ends.
-pub fn events(url: String, last_event_id: Option<String>) -> mpsc::Receiver<Event> {
+pub fn events(url: String, last_event_id: Option<String>) -> mpsc::Receiver<SseEvent> {
     events_with_retry(url, last_event_id, Arc::default())
 }
 
@@ -102,7 +102,7 @@ pub fn events_with_retry(
     url: String,
     last_event_id: Option<String>,
     retry_ms: Arc<AtomicU64>,
-) -> mpsc::Receiver<Event> {
+) -> mpsc::Receiver<SseEvent> {
     // A test that does not read makes the stream wait.
     let (sender, events) = mpsc::channel(1_024);
     std::thread::spawn(move || {
@@ -117,7 +117,7 @@ fn read_events(
     url: &str,
     last_event_id: Option<String>,
     retry_ms: &AtomicU64,
-    sender: &mpsc::Sender<Event>,
+    sender: &mpsc::Sender<SseEvent>,
 ) -> anyhow::Result<()> {
     let mut request = agent().get(url).header("accept", "text/event-stream");
     if let Some(id) = last_event_id {
@@ -133,7 +133,7 @@ fn read_events(
             Some(("data", value)) => data.push_str(value),
             Some(("retry", value)) => retry_ms.store(value.parse()?, Ordering::Relaxed),
             _ if line.is_empty() && !data.is_empty() => {
-                let event = Event {
+                let event = SseEvent {
                     name: std::mem::take(&mut name),
                     id: id.take(),
                     data: serde_json::from_str(&std::mem::take(&mut data))?,

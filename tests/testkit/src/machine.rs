@@ -57,6 +57,7 @@ pub(crate) fn describe(bound: Duration) -> String {
     format!("not within {bound:?}, times {:.1} for the speed of this machine", slowness())
 }
 
+#[expect(clippy::disallowed_types, reason = "it measures the processor, also while a test pauses the clock")]
 fn measure() -> f64 {
     let mut rounds = [(); ROUNDS].map(|()| {
         let start = std::time::Instant::now();

@@ -146,6 +146,7 @@ impl Tidemap {
 
 impl Drop for Tidemap {
     /// A killed `up` would leave its broker behind, so it is asked first, and killed when it does not listen.
+    #[expect(clippy::disallowed_types, reason = "it waits on the thread, where a paused clock stands still")]
     fn drop(&mut self) {
         let asked = self.signal(rustix::process::Signal::TERM).is_ok();
         // A frozen one hears nothing; it has ended already if this fails.

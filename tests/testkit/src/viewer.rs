@@ -23,7 +23,7 @@ use tokio::{
 
 use crate::{
     eventually,
-    http::{Event, events_with_retry},
+    http::{SseEvent, events_with_retry},
 };
 
 /// For a page that stands still to move again.
@@ -84,7 +84,7 @@ impl Viewer {
 }
 
 impl Page {
-    fn show(&mut self, event: Event, now: Instant) {
+    fn show(&mut self, event: SseEvent, now: Instant) {
         self.place = event.id.or(self.place.take());
         match event.name.as_str() {
             "snapshot" => {

@@ -48,7 +48,7 @@ pub struct Cluster {
 
 /// What a cluster's nodes are doing.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Summary {
+pub struct ClusterSummary {
     /// Nodes online, warning, offline.
     pub by_status: [usize; 3],
     /// Bytes per second received by those that are online and whose rate is known.
@@ -112,13 +112,13 @@ impl Clusters {
     }
 
     /// Counts and sums over its nodes.
-    pub fn summary(&self, cluster: &Cluster, places: &Places, markers: &Markers<'_>) -> Summary {
+    pub fn summary(&self, cluster: &Cluster, places: &Places, markers: &Markers<'_>) -> ClusterSummary {
         let members = self.members(cluster).iter();
-        Summary::of(&mut members.map(|&at| places.row[at as usize] as usize), markers)
+        ClusterSummary::of(&mut members.map(|&at| places.row[at as usize] as usize), markers)
     }
 }
 
-impl Summary {
+impl ClusterSummary {
     /// Counts and sums over the nodes of these rows.
     pub fn of(rows: &mut dyn Iterator<Item = usize>, markers: &Markers<'_>) -> Self {
         let mut summary = Self::default();
@@ -143,7 +143,7 @@ impl Cluster {
 }
 
 /// A cluster in the making.
-struct Bubble {
+struct UnfinishedCluster {
     centre: World,
     count: usize,
     /// The next bubble of the same bucket.
@@ -155,7 +155,7 @@ struct Building<'a> {
     places: &'a Places,
     world_px: f64,
     cluster_of: Vec<u32>,
-    bubbles: Vec<Bubble>,
+    bubbles: Vec<UnfinishedCluster>,
     /// The first bubble of each bucket; the cell that a bubble's centre lies in says which bucket. Cells that
     /// share a bucket do no harm, since distance decides.
     buckets: Vec<u32>,
@@ -190,13 +190,13 @@ impl Building<'_> {
     /// Makes the group a bubble, or lets it join the bubble that it would overlap.
     fn place(&mut self, group: &[u32]) {
         let centre = self.mean(group);
-        let reach_px = |other: &Bubble| radius_px(other.count) + radius_px(group.len()) + GAP_PX;
+        let reach_px = |other: &UnfinishedCluster| radius_px(other.count) + radius_px(group.len()) + GAP_PX;
         let number = self.nearest(centre, reach_px).unwrap_or_else(|| {
             let number = self.bubbles.len() as u32;
             let (x, y) = self.cell(centre);
             let bucket = self.bucket(x, y);
             let next = std::mem::replace(&mut self.buckets[bucket], number);
-            self.bubbles.push(Bubble { centre, count: 0, next });
+            self.bubbles.push(UnfinishedCluster { centre, count: 0, next });
             number
         });
         self.bubbles[number as usize].count += group.len();
@@ -246,7 +246,7 @@ impl Building<'_> {
     }
 
     /// The nearest bubble whose centre is within the reach that it has.
-    fn nearest(&self, at: World, reach_px: impl Fn(&Bubble) -> f64) -> Option<u32> {
+    fn nearest(&self, at: World, reach_px: impl Fn(&UnfinishedCluster) -> f64) -> Option<u32> {
         let (x, y) = self.cell(at);
         let mut best = None;
         let mut best_px = f64::INFINITY;

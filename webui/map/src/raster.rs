@@ -18,7 +18,7 @@ use crate::colour::Rgb;
 
 /// A rectangle of pixels; empty where it has no width.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Area {
+pub struct PixelRect {
     pub left: i32,
     pub top: i32,
     pub right: i32,
@@ -33,11 +33,11 @@ pub struct PixelBuffer {
     pixels: Vec<Rgba>,
     /// A row of nothing.
     blank: Vec<Rgba>,
-    drawn: Area,
-    cleared: Area,
+    drawn: PixelRect,
+    cleared: PixelRect,
 }
 
-impl Area {
+impl PixelRect {
     /// The area's width; 0 when there is none.
     pub fn width(&self) -> i32 {
         (self.right - self.left).max(0)
@@ -63,7 +63,7 @@ impl Area {
     }
 }
 
-impl Default for Area {
+impl Default for PixelRect {
     /// Nothing: whatever it is joined with stays as it is, without asking first.
     fn default() -> Self {
         let far = i32::MAX / 2;
@@ -92,9 +92,9 @@ impl PixelBuffer {
         let ground = [r, g, b, 0];
         if self.blank.first() != Some(&ground) {
             self.blank.fill(ground);
-            self.drawn = Area { left: 0, top: 0, right: self.width, bottom: self.height };
+            self.drawn = PixelRect { left: 0, top: 0, right: self.width, bottom: self.height };
         }
-        let Area { left, top, right, bottom } = self.drawn;
+        let PixelRect { left, top, right, bottom } = self.drawn;
         for y in top..bottom {
             let row = (y * self.width) as usize;
             let blank = &self.blank[left as usize..right as usize];
@@ -104,7 +104,7 @@ impl PixelBuffer {
     }
 
     /// What has changed since the picture before the last: the canvas needs no more than this.
-    pub fn damage(&self) -> Area {
+    pub fn damage(&self) -> PixelRect {
         self.cleared.joined(self.drawn)
     }
 
@@ -114,7 +114,7 @@ impl PixelBuffer {
     }
 
     /// Roughly how much of an area markers cover: points of a grid that do, every few pixels.
-    pub fn ink(&self, area: Area) -> usize {
+    pub fn ink(&self, area: PixelRect) -> usize {
         const STEP: usize = 6;
         let clip = |at: i32, length: i32| at.clamp(0, length);
         let (left, right) = (clip(area.left, self.width), clip(area.right, self.width));
@@ -133,7 +133,7 @@ impl PixelBuffer {
         let (left, top) = (x.saturating_sub(stamp.half), y.saturating_sub(stamp.half));
         let side = stamp.side();
         let (right, bottom) = (left.saturating_add(side), top.saturating_add(side));
-        let area = Area {
+        let area = PixelRect {
             left: left.max(0),
             top: top.max(0),
             right: right.min(self.width),
@@ -151,7 +151,7 @@ impl PixelBuffer {
     }
 
     /// The part of a marker that lies within; few are cut off.
-    fn put_clipped(&mut self, stamp: &Stamp, area: Area, left: i32, top: i32) {
+    fn put_clipped(&mut self, stamp: &Stamp, area: PixelRect, left: i32, top: i32) {
         for y in area.top..area.bottom {
             for x in area.left..area.right {
                 let below = &mut self.pixels[(y * self.width + x) as usize];
@@ -163,7 +163,7 @@ impl PixelBuffer {
 
 #[cfg(test)]
 mod tests {
-    use super::{Area, Palette, PixelBuffer, Shape, Stamps};
+    use super::{Palette, PixelBuffer, PixelRect, Shape, Stamps};
 
     const PALETTE: Palette =
         Palette { online: [0, 255, 0], warning: [90, 90, 90], offline: [255, 0, 0], halo: [255, 255, 255] };
@@ -206,15 +206,15 @@ mod tests {
         for (x, y) in [(0, 0), (9, 9), (-30, 5), (5, 40), (i32::MAX / 2, 5)] {
             buffer.put(stamps.get(Shape::Disc, 3.0), x, y);
         }
-        assert_eq!(buffer.damage(), Area { left: 0, top: 0, right: 10, bottom: 10 });
+        assert_eq!(buffer.damage(), PixelRect { left: 0, top: 0, right: 10, bottom: 10 });
         assert_eq!(buffer.pixels[0], [0, 255, 0, 255]);
     }
 
     #[test]
     fn ink_is_where_markers_are() {
         let buffer = drawn(Shape::Disc, 8.0);
-        assert!(buffer.ink(Area { left: 10, top: 10, right: 30, bottom: 30 }) > 4);
-        assert_eq!(buffer.ink(Area { left: -50, top: 30, right: 99, bottom: 99 }), 0);
+        assert!(buffer.ink(PixelRect { left: 10, top: 10, right: 30, bottom: 30 }) > 4);
+        assert_eq!(buffer.ink(PixelRect { left: -50, top: 30, right: 99, bottom: 99 }), 0);
     }
 
     #[test]

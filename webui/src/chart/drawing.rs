@@ -2,7 +2,7 @@
 //!
 //! Written as text: it is numbers and fixed words alone, never text from the network.
 
-use super::{Frame, Mirror};
+use super::{Mirror, PlotArea};
 
 /// The height of a chart; its width is that of the place it stands in, so that its letters keep their size.
 pub const HEIGHT: i64 = 132;
@@ -54,7 +54,7 @@ impl Plot<'_> {
     }
 
     /// What stands below: how far back it goes, or what the crosshair reads.
-    fn foot(&self, svg: &mut String, frame: Frame) {
+    fn foot(&self, svg: &mut String, frame: PlotArea) {
         let Some((step, reading)) = self.cross else {
             text(svg, "chart-label", frame.left, HEIGHT - 6, &[self.span, " ago"].concat());
             text(svg, "chart-label chart-label-end", frame.right, HEIGHT - 6, "now");
@@ -70,9 +70,9 @@ impl Plot<'_> {
         self.download.len().max(self.upload.len()).saturating_sub(1).max(1)
     }
 
-    fn frame(&self) -> Frame {
+    fn frame(&self) -> PlotArea {
         // The labels have room for `1.5 Mbit/s`.
-        Frame { left: 68, right: self.width - 2, top: 8, bottom: HEIGHT - 24 }
+        PlotArea { left: 68, right: self.width - 2, top: 8, bottom: HEIGHT - 24 }
     }
 }
 

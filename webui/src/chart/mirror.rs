@@ -6,7 +6,7 @@ use super::path::runs;
 
 /// Where a chart may draw.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Frame {
+pub struct PlotArea {
     /// Left edge of the lines; the labels stand left of it.
     pub left: i64,
     /// Right edge.
@@ -38,7 +38,7 @@ pub struct Mirror {
 
 impl Mirror {
     /// Lays out two series of equal steps, oldest first, in the axis's unit. Both directions share one scale.
-    pub fn new(download: &[Option<f64>], upload: &[Option<f64>], frame: Frame) -> Self {
+    pub fn new(download: &[Option<f64>], upload: &[Option<f64>], frame: PlotArea) -> Self {
         let steps = download.len().max(upload.len());
         let highest = |series: &[Option<f64>]| series.iter().flatten().copied().fold(0.0, f64::max);
         let (above, below) = (nice_ceiling(highest(download)), nice_ceiling(highest(upload)));
@@ -98,7 +98,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    const FRAME: Frame = Frame { left: 50, right: 450, top: 10, bottom: 110 };
+    const FRAME: PlotArea = PlotArea { left: 50, right: 450, top: 10, bottom: 110 };
 
     #[test]
     fn download_is_above_zero_and_upload_below_on_one_scale() {

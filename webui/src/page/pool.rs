@@ -3,19 +3,18 @@
 use wasm_bindgen::JsCast;
 use web_sys::{EventTarget, HtmlElement, Node};
 
-use crate::fragments::RowTemplate;
+use crate::fragments::{self, RowTemplate};
 
 use super::dom::{self, document};
-use super::html;
 
 /// The rows of a list. Whoever points at one, or has it focused, keeps the element.
 pub(super) struct Pool {
     list: HtmlElement,
     template: RowTemplate,
-    rows: Vec<Row>,
+    rows: Vec<PoolRow>,
 }
 
-struct Row {
+struct PoolRow {
     element: HtmlElement,
     texts: Vec<HtmlElement>,
     shown: Vec<String>,
@@ -30,7 +29,7 @@ impl Pool {
     /// in case it is cut off.
     pub(super) fn write(&mut self, lines: Vec<Vec<String>>) {
         while self.rows.len() < lines.len() {
-            self.rows.push(Row::new(&self.list, self.template));
+            self.rows.push(PoolRow::new(&self.list, self.template));
         }
         let mut lines = lines.into_iter();
         for row in &mut self.rows {
@@ -57,9 +56,9 @@ impl Pool {
     }
 }
 
-impl Row {
+impl PoolRow {
     fn new(list: &HtmlElement, template: RowTemplate) -> Self {
-        let element = html::append(list, template.html);
+        let element = fragments::append(list, template.html);
         let mut texts = Vec::with_capacity(template.texts);
         // The row may be its own text.
         if element.class_name() == "text" {

@@ -10,7 +10,7 @@ use web_sys::{Element, EventTarget};
 
 use crate::fragments::{self, GROUP, OPTION, TALKER};
 use crate::groups::{By, Group, Membership};
-use crate::summary::{Summarist, Summary as Content};
+use crate::summary::{Summarist, Summary};
 use crate::talkers::Talker;
 
 use super::dom;
@@ -19,15 +19,15 @@ use super::panel::{Frame, Panel};
 use super::pool::Pool;
 use super::state::{DisplayState, ListState, SelectionState};
 
-struct Summary {
+struct SummaryPanel {
     list: ListState,
-    lists: Rc<RefCell<Lists>>,
+    lists: Rc<RefCell<SummaryLists>>,
     summarist: RefCell<Summarist>,
-    content: Signal<Rc<Content>>,
+    content: Signal<Rc<Summary>>,
 }
 
 /// The lists of the region.
-struct Lists {
+struct SummaryLists {
     talkers: [Pool; 2],
     groups: Pool,
     choices: Pool,
@@ -37,8 +37,8 @@ struct Lists {
 pub(super) fn add(main: &Element) -> Rc<dyn Panel> {
     let (list, display): (ListState, DisplayState) = (use_context(), use_context());
     let region = fragments::Summary::append(main);
-    let content = create_signal(Rc::<Content>::default());
-    let lists = Rc::new(RefCell::new(Lists {
+    let content = create_signal(Rc::<Summary>::default());
+    let lists = Rc::new(RefCell::new(SummaryLists {
         talkers: [
             Pool::new(region.top_download.clone(), TALKER),
             Pool::new(region.top_upload.clone(), TALKER),
@@ -59,15 +59,15 @@ pub(super) fn add(main: &Element) -> Rc<dyn Panel> {
         written.borrow_mut().write(&content, unit);
         by.set_value(&list.by.get_clone().name());
     });
-    Rc::new(Summary { list, lists, summarist: RefCell::default(), content })
+    Rc::new(SummaryPanel { list, lists, summarist: RefCell::default(), content })
 }
 
 /// Opens a talker's details, lists a group's nodes, groups by something else.
 fn listen(
     region: &fragments::Summary,
     list: ListState,
-    content: Signal<Rc<Content>>,
-    lists: &Rc<RefCell<Lists>>,
+    content: Signal<Rc<Summary>>,
+    lists: &Rc<RefCell<SummaryLists>>,
 ) {
     let selection: SelectionState = use_context();
     let clicked = Rc::clone(lists);
@@ -90,7 +90,7 @@ fn listen(
     });
 }
 
-impl Panel for Summary {
+impl Panel for SummaryPanel {
     fn name(&self) -> &'static str {
         "summary"
     }
@@ -104,13 +104,13 @@ impl Panel for Summary {
     }
 }
 
-impl Lists {
+impl SummaryLists {
     fn is_held(&self) -> bool {
         self.groups.is_held() || self.talkers.iter().any(Pool::is_held)
     }
 
     /// The node whose button holds this element.
-    fn talker(&self, target: &EventTarget, content: &Content) -> Option<Rc<str>> {
+    fn talker(&self, target: &EventTarget, content: &Summary) -> Option<Rc<str>> {
         for (pool, talkers) in self.talkers.iter().zip(&content.talkers) {
             if let Some(talker) = pool.position_of(target).and_then(|at| talkers.get(at)) {
                 return Some(Rc::clone(&talker.name));
@@ -119,7 +119,7 @@ impl Lists {
         None
     }
 
-    fn write(&mut self, content: &Content, unit: Unit) {
+    fn write(&mut self, content: &Summary, unit: Unit) {
         self.choices.write(content.choices.iter().map(|name| vec![name.clone()]).collect());
         for (pool, talkers) in self.talkers.iter_mut().zip(&content.talkers) {
             let line = |talker: &Talker| vec![talker.name.to_string(), unit.full(talker.rate_bps)];
@@ -150,7 +150,7 @@ fn line(group: &Group, by: &By, unit: Unit) -> Vec<String> {
     ]
 }
 
-fn count_text(content: &Content) -> String {
+fn count_text(content: &Summary) -> String {
     let all = format::count(content.all_groups as u64);
     match content.groups.len() {
         listed if listed < content.all_groups => [&format::count(listed as u64), " of ", &all].concat(),

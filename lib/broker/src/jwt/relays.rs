@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use tidemap_wire::NodeId;
 
-use super::{Enrolled, JwtError, Operator, Revocation, claims, creds, seed};
+use super::{EnrolledCreds, JwtError, Operator, Revocation, claims, creds, seed};
 
 impl Operator {
     /// Lets a relay in: signs credentials for it when it has none. That takes the key of the account
@@ -13,12 +13,12 @@ impl Operator {
     /// # Errors
     ///
     /// When a file cannot be written, one that exists is not what it should be, or that key is not here.
-    pub fn enroll_relay(&self, relay: &NodeId, now_s: i64) -> Result<Enrolled, JwtError> {
+    pub fn enroll_relay(&self, relay: &NodeId, now_s: i64) -> Result<EnrolledCreds, JwtError> {
         let _lock = self.lock()?;
         let signer = seed::open(&self.key_path("agents"), &seed::ACCOUNT)?;
         let creds_path = self.relay_creds_path(relay);
         let created = creds::issue(&creds_path, claims::relay(relay), &signer, now_s)?;
-        Ok(Enrolled { creds_path, created })
+        Ok(EnrolledCreds { creds_path, created })
     }
 
     /// Signs that a relay's credentials no longer hold, and removes them. One whose credentials are not here

@@ -1,12 +1,12 @@
 //! Which clients are let in, which no longer are, and what a connected client can take from the others.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use async_nats::{ConnectErrorKind, ConnectOptions, Event, jetstream};
 use tidemap_broker::keys;
 use tidemap_service::streams;
 use tidemap_wire::{PartitionCount, subject};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use crate::fleet::{Fleet, TEST_TIMEOUT, node};
 

@@ -1,13 +1,10 @@
 //! Enrolling and revoking while a fleet is connected.
 
-use std::{
-    collections::BTreeMap,
-    time::{Duration, Instant},
-};
+use std::{collections::BTreeMap, time::Duration};
 
 use serde_json::{Value, json};
 use tidemap_broker::keys;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::fleet::{Fleet, TEST_TIMEOUT, User, node};
 

@@ -18,14 +18,14 @@ const PERIOD: Duration = Duration::from_secs(30);
 pub(super) struct Complaints {
     creds: Option<PathBuf>,
     ca: Option<PathBuf>,
-    throttles: Mutex<HashMap<Kind, Throttle>>,
+    throttles: Mutex<HashMap<ComplaintKind, Throttle>>,
     /// How often each server had failed at the last look.
     failures: Mutex<HashMap<String, usize>>,
 }
 
 /// What a complaint is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum Kind {
+enum ComplaintKind {
     /// The broker rejects the key.
     Rejected,
     /// The key is valid, but lacks a permission.
@@ -71,7 +71,10 @@ impl Complaints {
             Event::Connected => tracing::info!("connected to the broker"),
             Event::Disconnected => tracing::warn!("lost the broker; trying again"),
             Event::SlowConsumer(subscription) => {
-                self.log(Kind::Slow, &format!("subscription {subscription} is full: messages were dropped"));
+                self.log(
+                    ComplaintKind::Slow,
+                    &format!("subscription {subscription} is full: messages were dropped"),
+                );
             }
             // The next attempt to connect logs the reason.
             Event::ServerError(ServerError::AuthorizationViolation) => {}
@@ -83,10 +86,10 @@ impl Complaints {
                     "the broker does not let this key do that ({error}): {} for this station and node?",
                     self.creds_in_doubt()
                 );
-                self.log(Kind::Forbidden, &words);
+                self.log(ComplaintKind::Forbidden, &words);
             }
             Event::ServerError(error) => {
-                self.log(Kind::Other, &format!("the broker reports an error: {error}"));
+                self.log(ComplaintKind::Other, &format!("the broker reports an error: {error}"));
             }
             Event::ClientError(_) | Event::LameDuckMode | Event::Draining | Event::Closed => {
                 tracing::debug!(%event, "connection");
@@ -95,7 +98,7 @@ impl Complaints {
     }
 
     /// A failed attempt in words for whoever must mend it.
-    fn explain(&self, url: &str, error: &str) -> (Kind, String) {
+    fn explain(&self, url: &str, error: &str) -> (ComplaintKind, String) {
         let lower = error.to_lowercase();
         if lower.contains("authorization violation") || lower.contains("authentication") {
             let words = match &self.creds {
@@ -105,11 +108,11 @@ impl Complaints {
                 ),
                 None => format!("the broker at {url} asks for a key: name its file with --creds"),
             };
-            (Kind::Rejected, words)
+            (ComplaintKind::Rejected, words)
         } else if lower.contains("corrupt message") {
             // The error of a TLS handshake whose answer is no handshake.
             let words = format!("the broker at {url} does not speak TLS: is the address right? ({error})");
-            (Kind::Unproven, words)
+            (ComplaintKind::Unproven, words)
         } else if lower.contains("certificate") || lower.contains("tls") {
             let doubt = match &self.ca {
                 Some(path) => format!("is --nats-ca {} the authority of this broker", path.display()),
@@ -118,9 +121,9 @@ impl Complaints {
             let words = format!(
                 "the broker at {url} does not prove who it is ({error}): {doubt}, and is this host's clock right?"
             );
-            (Kind::Unproven, words)
+            (ComplaintKind::Unproven, words)
         } else {
-            (Kind::Unreachable, format!("cannot reach the broker at {url}: {error}; trying again"))
+            (ComplaintKind::Unreachable, format!("cannot reach the broker at {url}: {error}; trying again"))
         }
     }
 
@@ -129,17 +132,20 @@ impl Complaints {
         format!("is --creds{path} not the right file")
     }
 
-    fn log(&self, kind: Kind, words: &str) {
+    fn log(&self, kind: ComplaintKind, words: &str) {
         if !self.is_due(kind) {
             return;
         }
         match kind {
-            Kind::Slow | Kind::Unreachable => tracing::warn!("{words}"),
-            Kind::Rejected | Kind::Forbidden | Kind::Unproven | Kind::Other => tracing::error!("{words}"),
+            ComplaintKind::Slow | ComplaintKind::Unreachable => tracing::warn!("{words}"),
+            ComplaintKind::Rejected
+            | ComplaintKind::Forbidden
+            | ComplaintKind::Unproven
+            | ComplaintKind::Other => tracing::error!("{words}"),
         }
     }
 
-    fn is_due(&self, kind: Kind) -> bool {
+    fn is_due(&self, kind: ComplaintKind) -> bool {
         let mut throttles = self.throttles.lock().unwrap_or_else(PoisonError::into_inner);
         throttles.entry(kind).or_insert(Throttle::new(PERIOD)).is_due()
     }
@@ -157,7 +163,7 @@ mod tests {
         assert_eq!(
             explain(Some("/k.nk"), "authorization violation: nats: authorization violation"),
             (
-                Kind::Rejected,
+                ComplaintKind::Rejected,
                 "the broker at tls://b:4222 refuses this key: was it revoked, or is --creds /k.nk not the right \
                  file? Trying again"
                     .to_owned()
@@ -165,20 +171,26 @@ mod tests {
         );
         assert!(explain(None, "authorization violation").1.ends_with("name its file with --creds"));
         let unproven = explain(None, "IO error: invalid peer certificate: UnknownIssuer");
-        assert!(unproven.0 == Kind::Unproven && unproven.1.contains("UnknownIssuer"), "{unproven:?}");
+        assert!(
+            unproven.0 == ComplaintKind::Unproven && unproven.1.contains("UnknownIssuer"),
+            "{unproven:?}"
+        );
         let plain = explain(None, "IO error: received corrupt message of type InvalidContentType");
         assert!(plain.1.contains("does not speak TLS"), "{plain:?}");
-        assert_eq!(explain(None, "IO error: Connection refused (os error 111)").0, Kind::Unreachable);
+        assert_eq!(
+            explain(None, "IO error: Connection refused (os error 111)").0,
+            ComplaintKind::Unreachable
+        );
     }
 
     #[tokio::test(start_paused = true)]
     async fn each_kind_is_logged_at_once_and_then_once_a_period_whatever_the_others_do() {
         let complaints = Complaints::new(None, None);
-        assert!(complaints.is_due(Kind::Rejected));
+        assert!(complaints.is_due(ComplaintKind::Rejected));
         tokio::time::advance(PERIOD - Duration::from_millis(1)).await;
-        assert!(!complaints.is_due(Kind::Rejected));
-        assert!(complaints.is_due(Kind::Forbidden));
+        assert!(!complaints.is_due(ComplaintKind::Rejected));
+        assert!(complaints.is_due(ComplaintKind::Forbidden));
         tokio::time::advance(Duration::from_millis(1)).await;
-        assert!(complaints.is_due(Kind::Rejected));
+        assert!(complaints.is_due(ComplaintKind::Rejected));
     }
 }

@@ -7,7 +7,7 @@ use tidemap_wire::{Bps, NodeId, Report};
 
 /// A line of the log: a sample that the broker has acknowledged.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Sample {
+pub struct AckedSample {
     /// The node.
     pub node: String,
     /// The agent's run.
@@ -28,7 +28,7 @@ pub struct Sample {
     pub tx_sum: u64,
 }
 
-impl Sample {
+impl AckedSample {
     /// The report that carries it to ingest.
     pub fn report(&self) -> anyhow::Result<Report> {
         let sample = tidemap_wire::Sample {
@@ -51,18 +51,18 @@ impl Sample {
 }
 
 /// Reads a log.
-pub fn read(path: &Path) -> anyhow::Result<Vec<Sample>> {
+pub fn read(path: &Path) -> anyhow::Result<Vec<AckedSample>> {
     let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
     ensure!(!text.is_empty(), "the ack log is empty");
     text.lines().map(|line| parse(line).with_context(|| line.to_owned())).collect()
 }
 
-fn parse(line: &str) -> anyhow::Result<Sample> {
+fn parse(line: &str) -> anyhow::Result<AckedSample> {
     let fields: Vec<&str> = line.split(' ').collect();
     let [node, boot, seq, at_ms, elapsed_ms, rx_bytes, tx_bytes, rx_sum, tx_sum] = fields[..] else {
         anyhow::bail!("not nine fields");
     };
-    Ok(Sample {
+    Ok(AckedSample {
         node: node.to_owned(),
         boot: boot.parse()?,
         seq: seq.parse()?,

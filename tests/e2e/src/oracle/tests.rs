@@ -1,8 +1,8 @@
 use super::*;
 
 /// A sample of `bytes` received and half as many sent in the second before `at_ms`.
-fn sample(boot: u64, seq: u64, at_ms: i64, bytes: u64, sum: u64) -> Sample {
-    Sample {
+fn sample(boot: u64, seq: u64, at_ms: i64, bytes: u64, sum: u64) -> AckedSample {
+    AckedSample {
         node: "a".to_owned(),
         boot,
         seq,
@@ -15,7 +15,7 @@ fn sample(boot: u64, seq: u64, at_ms: i64, bytes: u64, sum: u64) -> Sample {
     }
 }
 
-fn of(samples: &[Sample]) -> Expected {
+fn of(samples: &[AckedSample]) -> Expected {
     expect(samples).remove("a").unwrap()
 }
 
@@ -51,7 +51,7 @@ fn windows_are_cut_at_whole_buckets_of_the_hosts_clock() {
 #[test]
 fn duplicates_and_disorder_change_nothing() {
     let samples = [sample(1, 1, 1_000, 10, 10), sample(1, 2, 2_000, 20, 30), sample(1, 3, 3_000, 30, 60)];
-    let mangled: Vec<Sample> = [2, 0, 1, 2, 0].map(|place| samples[place].clone()).to_vec();
+    let mangled: Vec<AckedSample> = [2, 0, 1, 2, 0].map(|place| samples[place].clone()).to_vec();
     assert_eq!(of(&mangled), of(&samples));
 }
 

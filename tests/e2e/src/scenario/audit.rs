@@ -4,10 +4,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use tidemap_ingest::internals::{Limits, Message, Node, Partition};
+use tidemap_ingest::internals::{Limits, Message, Node, PartitionState};
 use tidemap_wire::{NodeId, encode, subject};
 
-use crate::oracle::Sample;
+use crate::oracle::AckedSample;
 
 /// Of an agent's runs, so many are remembered one by one; of those before, a node keeps the sums.
 const REMEMBERED_RUNS: usize = 4;
@@ -34,7 +34,7 @@ pub struct Audit {
 
 impl Audit {
     /// Holds what is kept against what was acknowledged.
-    pub fn new(acknowledged: &[Sample], kept: &Kept) -> anyhow::Result<Self> {
+    pub fn new(acknowledged: &[AckedSample], kept: &Kept) -> anyhow::Result<Self> {
         let mut audit = Self::default();
         let mut fleet: BTreeMap<&str, Runs<'_>> = BTreeMap::new();
         for sample in acknowledged {
@@ -87,11 +87,11 @@ impl Audit {
 
 /// The samples of each run, each once.
 type Runs<'a> = BTreeMap<u64, Run<'a>>;
-type Run<'a> = BTreeMap<u64, &'a Sample>;
+type Run<'a> = BTreeMap<u64, &'a AckedSample>;
 
 /// How many of a run's samples a node does not call duplicates when it hears them again.
 fn count_unseen(kept: &(NodeId, Node), run: &Run<'_>) -> anyhow::Result<usize> {
-    let mut alone = Partition::new(LIMITS);
+    let mut alone = PartitionState::new(LIMITS);
     alone.restore(vec![kept.clone()]);
     for sample in run.values() {
         let report = sample.report()?;

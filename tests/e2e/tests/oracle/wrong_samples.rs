@@ -8,7 +8,7 @@ use std::{
 use anyhow::ensure;
 use async_nats::jetstream::{self, publish::PublishAck, stream::DiscardPolicy};
 use tidemap_e2e::{
-    oracle::{self, Sample},
+    oracle::{self, AckedSample},
     scenario::{Audit, Kept, Scenario},
 };
 use tidemap_service::nats::NatsArgs;
@@ -18,7 +18,7 @@ use tidemap_wire::{encode, http::NodeJson, subject};
 const EVENT_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// The nodes whose values in the API differ from those of these samples.
-fn wrong(samples: &[Sample], seen: &[NodeJson]) -> Vec<String> {
+fn wrong(samples: &[AckedSample], seen: &[NodeJson]) -> Vec<String> {
     oracle::compare(&oracle::expect(samples), seen).into_iter().map(|mismatch| mismatch.node).collect()
 }
 
@@ -38,14 +38,14 @@ async fn the_oracle_tells_a_sample_that_was_dropped_doubled_shifted_or_changed_b
         let mut fewer = samples.clone();
         fewer.remove(victim);
         assert_eq!(wrong(&fewer, &seen), [node.as_str()], "without {victim}");
-        let more = [&samples[..], &[Sample { seq: 1_000, ..samples[victim].clone() }]].concat();
+        let more = [&samples[..], &[AckedSample { seq: 1_000, ..samples[victim].clone() }]].concat();
         assert_eq!(wrong(&more, &seen), [node.as_str()], "{victim} twice");
         for change in [
-            |sample: &mut Sample| sample.rx_bytes += 1,
-            |sample: &mut Sample| sample.tx_bytes += 1,
-            |sample: &mut Sample| sample.elapsed_ms += 1,
-            |sample: &mut Sample| sample.rx_sum += 1 << 40,
-            |sample: &mut Sample| sample.at_ms -= 15_000,
+            |sample: &mut AckedSample| sample.rx_bytes += 1,
+            |sample: &mut AckedSample| sample.tx_bytes += 1,
+            |sample: &mut AckedSample| sample.elapsed_ms += 1,
+            |sample: &mut AckedSample| sample.rx_sum += 1 << 40,
+            |sample: &mut AckedSample| sample.at_ms -= 15_000,
         ] {
             let mut changed = samples.clone();
             change(&mut changed[victim]);
@@ -55,7 +55,7 @@ async fn the_oracle_tells_a_sample_that_was_dropped_doubled_shifted_or_changed_b
         assert!(wrong(&again, &seen).is_empty() && balance(&again, &kept) == ([].into(), [].into()));
     }
     // What one node has too much of does not make up for what it, or another, has too little of.
-    let (boot, extra) = (samples[0].boot, Sample { seq: 1_000, ..samples[0].clone() });
+    let (boot, extra) = (samples[0].boot, AckedSample { seq: 1_000, ..samples[0].clone() });
     let missing = BTreeMap::from([((samples[0].node.clone(), boot), 1)]);
     for victim in [0, samples.iter().position(|sample| sample.node != extra.node).unwrap()] {
         let mut exchanged = samples.clone();
@@ -68,21 +68,24 @@ async fn the_oracle_tells_a_sample_that_was_dropped_doubled_shifted_or_changed_b
 }
 
 /// The missing samples by node and run, and the surplus ones by node.
-fn balance(samples: &[Sample], kept: &Kept) -> (BTreeMap<(String, u64), u64>, BTreeMap<String, u64>) {
+fn balance(samples: &[AckedSample], kept: &Kept) -> (BTreeMap<(String, u64), u64>, BTreeMap<String, u64>) {
     let audit = Audit::new(samples, kept).unwrap();
     (audit.missing, audit.surplus)
 }
 
 /// The same through the whole pipeline: one sample is published twice under two numbers, and one that the
 /// broker has acknowledged is lost before a worker reads it.
-async fn double_one_and_drop_one(mut scenario: Scenario, broker: &TestBroker, samples: &[Sample]) {
+async fn double_one_and_drop_one(mut scenario: Scenario, broker: &TestBroker, samples: &[AckedSample]) {
     let (doubled, last) =
         (&samples[7], samples.iter().rfind(|sample| sample.node != samples[7].node).unwrap());
-    let next =
-        |after: i64| Sample { seq: last.seq + 10 + after as u64, at_ms: last.at_ms + after, ..last.clone() };
+    let next = |after: i64| AckedSample {
+        seq: last.seq + 10 + after as u64,
+        at_ms: last.at_ms + after,
+        ..last.clone()
+    };
     let acks = tell(broker, &[next(1), next(2)]).await;
     keep_newest(&jetstream::new(scenario.connect().await.unwrap()), &acks[1].stream).await;
-    tell(broker, &[Sample { seq: 9, ..doubled.clone() }]).await;
+    tell(broker, &[AckedSample { seq: 9, ..doubled.clone() }]).await;
     scenario.add_worker().unwrap();
 
     let acknowledged = [samples, &[next(1), next(2)]].concat();
@@ -115,7 +118,7 @@ async fn keep_newest(js: &jetstream::Context, stream: &str) {
 }
 
 /// Publishes these samples to ingest, one after the other.
-async fn tell(broker: &TestBroker, samples: &[Sample]) -> Vec<PublishAck> {
+async fn tell(broker: &TestBroker, samples: &[AckedSample]) -> Vec<PublishAck> {
     let key = broker.keys.simulator_seed_path();
     let client = NatsArgs::new(&broker.url, Some(&key)).connect("teller", Some("_INBOX.simulator")).await;
     let js = jetstream::new(client.unwrap());
@@ -135,7 +138,7 @@ async fn a_bucket_holds_a_long_sample_and_those_after_it_whole() {
     let broker = TestBroker::start().await.unwrap();
     let scenario = Scenario::start("a long sample", &broker.keys, &broker.url, 1).await.unwrap();
     let start_ms = 1_700_000_010_000;
-    let sample = |seq: u64, elapsed_ms, rx_bytes| Sample {
+    let sample = |seq: u64, elapsed_ms, rx_bytes| AckedSample {
         node: "sleeper".to_owned(),
         boot: 1,
         seq,
@@ -147,7 +150,7 @@ async fn a_bucket_holds_a_long_sample_and_those_after_it_whole() {
         rx_sum: 1_000_000 * seq,
         tx_sum: seq * seq,
     };
-    let samples: Vec<Sample> = (0..14)
+    let samples: Vec<AckedSample> = (0..14)
         .map(|seq| if seq == 0 { sample(1, 58_000, 70_000) } else { sample(1 + seq, 1_000, 9_000) })
         .collect();
     tell(&broker, &samples).await;

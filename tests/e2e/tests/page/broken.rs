@@ -1,6 +1,6 @@
 //! A stream that breaks in all the ways that streams break: the page says so at once, and finds its way back.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::ensure;
 use serde_json::json;
@@ -8,6 +8,7 @@ use tidemap_testkit::{
     eventually,
     fake::{FakeFleet, FakeNode, Line},
 };
+use tokio::time::Instant;
 
 use crate::{PAGE_TIMEOUT, visit::Visit};
 

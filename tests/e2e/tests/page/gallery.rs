@@ -8,10 +8,11 @@
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use tidemap_testkit::fake::{FakeFleet, Line};
+use tokio::time::Instant;
 
 use crate::{axe, is_blessing, picture::Picture, visit::Visit};
 

@@ -7,12 +7,13 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use anyhow::{Context, ensure};
 use fantoccini::Locator;
 use tidemap_testkit::{broker::TestBroker, browser::Browser, eventually, fake, http};
+use tokio::time::Instant;
 
 use crate::PAGE_TIMEOUT;
 

@@ -1,11 +1,12 @@
 //! A process whose key is refused logs one line that says what to do, and logs it once.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::ensure;
 use tidemap_broker::keys;
 use tidemap_testkit::{broker::TestBroker, eventually, process::Tidemap};
 use tidemap_wire::NodeId;
+use tokio::time::Instant;
 
 use crate::EVENT_TIMEOUT;
 

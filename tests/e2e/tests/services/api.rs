@@ -7,7 +7,7 @@ use serde_json::Value;
 use tidemap_testkit::{
     broker::TestBroker,
     eventually,
-    http::{self, Event, get, get_json},
+    http::{self, SseEvent, get, get_json},
     process::Tidemap,
     proxy::Proxy,
     within,
@@ -50,7 +50,7 @@ async fn status(method: &'static str, url: String, headers: Vec<(&'static str, S
 }
 
 /// The next `stats` event of a stream.
-async fn next_stats(events: &mut mpsc::Receiver<Event>) -> anyhow::Result<StatsJson> {
+async fn next_stats(events: &mut mpsc::Receiver<SseEvent>) -> anyhow::Result<StatsJson> {
     loop {
         let event = within(EVENT_TIMEOUT, events.recv()).await?.context("the stream has ended")?;
         if event.name == "stats" {

@@ -1,9 +1,6 @@
 //! From the agent to the API through a real broker, in real processes.
 
-use std::{
-    fs,
-    time::{Duration, Instant},
-};
+use std::{fs, time::Duration};
 
 use anyhow::ensure;
 use futures_util::StreamExt;
@@ -19,6 +16,7 @@ use tidemap_wire::{
     Status,
     http::{NodeDetailJson, NodeJson, StatsJson},
 };
+use tokio::time::Instant;
 
 const EVENT_TIMEOUT: Duration = Duration::from_secs(10);
 /// For everything that `up` has started to end.

@@ -7,7 +7,7 @@ use serde_json::Value;
 use tidemap_testkit::{
     broker::TestBroker,
     eventually,
-    http::{Event, events, get_json},
+    http::{SseEvent, events, get_json},
     within,
 };
 use tidemap_wire::{
@@ -31,7 +31,7 @@ struct Browser {
 }
 
 impl Browser {
-    fn show(&mut self, event: Event) {
+    fn show(&mut self, event: SseEvent) {
         self.place = event.id.or(self.place.take());
         match event.name.as_str() {
             "snapshot" => {
@@ -83,7 +83,7 @@ impl Browser {
     }
 
     /// Follows a stream until it has shown this many more deltas.
-    async fn follow(&mut self, stream: &mut Receiver<Event>, deltas: usize) {
+    async fn follow(&mut self, stream: &mut Receiver<SseEvent>, deltas: usize) {
         let until = self.deltas + deltas;
         while self.deltas < until {
             self.show(within(EVENT_TIMEOUT, stream.recv()).await.unwrap().unwrap());
@@ -91,7 +91,7 @@ impl Browser {
     }
 
     /// Follows a stream as far as it has come.
-    fn catch_up(&mut self, stream: &mut Receiver<Event>) {
+    fn catch_up(&mut self, stream: &mut Receiver<SseEvent>) {
         while let Ok(event) = stream.try_recv() {
             self.show(event);
         }

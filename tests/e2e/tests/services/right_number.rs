@@ -3,7 +3,7 @@
 use std::{
     io::Write,
     net::{Ipv4Addr, TcpListener},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use anyhow::{Context, ensure};
@@ -14,6 +14,7 @@ use tidemap_testkit::{
     process::{Tidemap, tidemap},
 };
 use tidemap_wire::{Report, http::NodeJson};
+use tokio::time::Instant;
 
 const EVENT_TIMEOUT: Duration = Duration::from_secs(15);
 /// The known traffic: 5 MB/s for 8 s.

@@ -1,6 +1,6 @@
 use proptest::prelude::*;
 
-use super::{CROWD, Cluster, Clusters, Summary};
+use super::{CROWD, Cluster, ClusterSummary, Clusters};
 use crate::grid::Grid;
 use crate::places::Places;
 use crate::places::tests::Fleet;
@@ -25,7 +25,7 @@ fn a_crowd_becomes_one_bubble_with_its_sums() {
     assert_eq!(clusters.iter().count(), 1);
     let cluster = clusters.get(0).unwrap();
     assert!(!cluster.one_site);
-    let expected = Summary { by_status: [46, 5, 0], rx: 45e6, tx: 92e6 };
+    let expected = ClusterSummary { by_status: [46, 5, 0], rx: 45e6, tx: 92e6 };
     assert_eq!(clusters.summary(cluster, &places, &fleet.markers()), expected);
 }
 

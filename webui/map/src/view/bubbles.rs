@@ -6,7 +6,7 @@ use wasm_bindgen::UnwrapThrowExt as _;
 
 use super::brush::Brush;
 use crate::Markers;
-use crate::cluster::{Cluster, Summary};
+use crate::cluster::{Cluster, ClusterSummary};
 use crate::projection::Point;
 use crate::scene::Scene;
 use tidemap_format::count;
@@ -18,7 +18,7 @@ const MIN_ARC: f64 = 0.35;
 pub(super) struct Bubble {
     pub(super) at: Point,
     pub(super) radius: f64,
-    pub(super) summary: Summary,
+    pub(super) summary: ClusterSummary,
     count: usize,
 }
 
@@ -94,7 +94,7 @@ impl Brush<'_> {
 
 /// Where a status's part of the ring begins and ends. What is wrong comes first, from the top, and is never
 /// too small to be seen.
-fn arc(summary: &Summary, status: u8) -> (f64, f64) {
+fn arc(summary: &ClusterSummary, status: u8) -> (f64, f64) {
     let total: usize = summary.by_status.iter().sum();
     let part = |status: usize| match summary.by_status[status] {
         0 => 0.0,

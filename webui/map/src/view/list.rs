@@ -7,7 +7,7 @@ use web_sys::HtmlElement;
 use super::dom::{Shown, Text, button, create, set};
 use super::popup::status_name;
 use crate::Markers;
-use crate::cluster::Summary;
+use crate::cluster::ClusterSummary;
 use crate::rank;
 use crate::scene::{Form, Opened, Scene};
 use tidemap_format::{Unit, count};
@@ -65,7 +65,7 @@ impl List {
             set(&self.panel.element, "data-popup", &title);
             set(&self.panel.element, "aria-label", &title);
         }
-        let summary = Summary::of(&mut opened.rows.iter().copied(), markers);
+        let summary = ClusterSummary::of(&mut opened.rows.iter().copied(), markers);
         let [rx, tx] = [summary.rx, summary.tx].map(|rate| unit.full(Some(rate)));
         self.sums.set(&["↓ ", &rx, "  ↑ ", &tx].concat());
         let appears = !self.panel.is_shown();

@@ -6,12 +6,12 @@ use web_sys::CanvasRenderingContext2d;
 use super::brush::Brush;
 use super::bubbles::Bubble;
 use crate::Markers;
-use crate::cluster::Summary;
+use crate::cluster::ClusterSummary;
 use crate::fanout;
 use crate::label::{Extent, Labels};
 use crate::projection::Point;
 use crate::rank;
-use crate::raster::{Area, Shape, marker_radius_px};
+use crate::raster::{PixelRect, Shape, marker_radius_px};
 use crate::scene::{Form, Opened, Scene};
 use tidemap_format::{Headline, Headliner};
 
@@ -75,7 +75,7 @@ impl Brush<'_> {
         let mut labels: Vec<([String; 2], Point)> = Vec::new();
         let mut misses = 0;
         for bubble in order.filter(in_view).filter(|bubble| bubble.summary.by_status[0] > 0) {
-            let Summary { rx, tx, .. } = bubble.summary;
+            let ClusterSummary { rx, tx, .. } = bubble.summary;
             let rates = [("↓ ", rx), ("↑ ", tx)].map(|(arrow, rate)| arrow.to_owned() + &self.rate(rate));
             let half = f64::max(ruler.px(&rates[0]), ruler.px(&rates[1])) / 2.0 + 2.0;
             let places = label_places(bubble, half).map(|at| Point::new(self.inside(at.x, half), at.y));
@@ -120,7 +120,7 @@ impl Brush<'_> {
     /// How much of the markers a label would cover.
     fn ink(&self, extent: &Extent) -> usize {
         let pixel = |length: f64| (length * self.ratio) as i32;
-        self.pixels.ink(Area {
+        self.pixels.ink(PixelRect {
             left: pixel(extent.left),
             top: pixel(extent.top),
             right: pixel(extent.right),

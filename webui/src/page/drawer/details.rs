@@ -20,10 +20,10 @@ pub(super) struct Details {
     sheet: fragments::Drawer,
     minute: Rc<Chart>,
     quarter: Rc<Chart>,
-    lists: RefCell<Lists>,
+    lists: RefCell<DetailLists>,
 }
 
-struct Lists {
+struct DetailLists {
     rates: Pool,
     interfaces: Pool,
     host: Pool,
@@ -32,7 +32,7 @@ struct Lists {
 
 impl Details {
     pub(super) fn new(sheet: fragments::Drawer) -> Self {
-        let lists = Lists {
+        let lists = DetailLists {
             rates: Pool::new(sheet.rates.clone(), RATES),
             interfaces: Pool::new(sheet.interface_rows.clone(), INTERFACE),
             host: Pool::new(sheet.host.clone(), FACT),
@@ -58,7 +58,7 @@ impl Details {
     }
 }
 
-impl Lists {
+impl DetailLists {
     fn write(&mut self, detail: &NodeAnswer, unit: Unit) {
         let rates = |title: &str, rates: [String; 5]| {
             let mut line = vec![title.to_owned()];

@@ -19,7 +19,7 @@ pub(super) struct Table {
     scroller: HtmlElement,
     head: HtmlElement,
     body: HtmlElement,
-    pool: RefCell<Pool>,
+    pool: RefCell<SlotPool>,
     is_pointer_inside: Cell<bool>,
     /// The position that the tab key comes to.
     tab_position: Cell<usize>,
@@ -28,7 +28,7 @@ pub(super) struct Table {
 
 /// Elements, and the position that each of them shows.
 #[derive(Default)]
-struct Pool {
+struct SlotPool {
     slots: Slots,
     elements: Vec<Slot>,
 }
@@ -76,7 +76,7 @@ impl Table {
             pool.elements.push(Slot::new(&self.body));
         }
         let tab_position = self.tab_position_among(&pool.slots);
-        let Pool { slots, elements } = &mut *pool;
+        let SlotPool { slots, elements } = &mut *pool;
         for (slot, position) in elements.iter_mut().zip(slots.positions()) {
             let listed = position.and_then(|position| Some((position, *rows.get(position)? as usize)));
             slot.show(listed.map(|(position, row)| Row {
@@ -135,7 +135,7 @@ impl Table {
     }
 
     /// The pool's element with the focus.
-    fn focused_slot(&self, pool: &Pool) -> Option<usize> {
+    fn focused_slot(&self, pool: &SlotPool) -> Option<usize> {
         let focused: Node = document().active_element()?.into();
         if !self.body.contains(Some(&focused)) {
             return None;
