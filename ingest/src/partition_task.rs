@@ -49,7 +49,7 @@ pub struct Deps {
     pub status: WorkerStatus,
 }
 
-/// What the lease manager tells its tasks.
+/// What the lease manager reports to its tasks.
 #[derive(Clone, Copy, Debug)]
 pub struct LeaseState {
     /// When the leases were last renewed.
@@ -105,7 +105,7 @@ pub async fn run(assignment: Assignment, deps: Deps, stop: CancellationToken) ->
         match event {
             Wakeup::Log(event) => task.read(event),
             Wakeup::Tick => {
-                // Computed anew each time: after a step of the wall clock all processes still tick together.
+                // Computed again each time: after a step of the wall clock all processes still tick together.
                 tick = clock::next_multiple(TICK, Duration::ZERO);
                 if task.tick().await.is_break() {
                     break;
@@ -169,7 +169,7 @@ impl PartitionTask {
             LogEvent::Shortened { left } => {
                 tracing::warn!(%partition, left.applied, "the broker's log has lost its end");
             }
-            LogEvent::Recreated => tracing::warn!(%partition, "the broker's log was created anew"),
+            LogEvent::Recreated => tracing::warn!(%partition, "the broker's log was created again"),
             LogEvent::Opened { .. } | LogEvent::Interrupted { .. } | LogEvent::Messages(_) => {}
         }
         let applied = self.replica.apply(event);
@@ -193,7 +193,7 @@ impl PartitionTask {
         let frozen = self.publishing.is_frozen();
         if frozen != was_frozen {
             let partition = self.assignment.partition;
-            tracing::warn!(%partition, frozen, "the lease could not be renewed, or can be again");
+            tracing::warn!(%partition, frozen, "publishing stops while the lease cannot be renewed");
         }
         let Some(at_ms) = at_ms else { return ControlFlow::Continue(()) };
         let header = self.publishing.header(&self.assignment, at_ms);

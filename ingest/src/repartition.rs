@@ -177,7 +177,7 @@ async fn heartbeats(leases: &kv::Store) -> anyhow::Result<BTreeMap<String, u64>>
     Ok(found)
 }
 
-/// Closes a stream to new reports: it captures a subject on which nobody publishes.
+/// Closes a stream to new reports: it captures a subject on which nothing is published.
 async fn close(js: &jetstream::Context, partition: PartitionId) -> anyhow::Result<()> {
     let name = streams::name(partition);
     let stream = js.get_stream(&name).await.with_context(|| format!("the stream {name}"))?;
@@ -239,7 +239,7 @@ async fn read_to_end(
     while !replica.is_caught_up() {
         let event = received.recv().await.context("the log's reader ended")?;
         if matches!(event, LogEvent::Recreated) {
-            bail!("the stream was created anew by somebody else");
+            bail!("another process has created the stream again");
         }
         // What workers refuse is refused here, too.
         reports += replica.apply(event).reports;

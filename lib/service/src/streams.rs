@@ -1,5 +1,5 @@
 //! The broker's streams and buckets: one stream per partition, and two key-value buckets. Their names are
-//! joined here and nowhere else. Whoever starts first creates them; creating is idempotent.
+//! joined here and nowhere else. The process that starts first creates them; creating is idempotent.
 
 use std::{collections::BTreeSet, time::Duration};
 

@@ -71,7 +71,7 @@ async fn a_broker_of_a_service_manager_shuts_out_whom_revoke_names() {
     says("connected to the broker").await;
     let (code, told) = run_to_end(&command("revoke")).await.unwrap();
     println!("{}", told.trim());
-    assert!(code == Some(0) && told.trim().ends_with("a is shut out"), "{told}");
+    assert!(code == Some(0) && told.trim().ends_with("a is revoked"), "{told}");
     says("refuses this key").await;
 
     // It cannot read its users again, and says so to whoever asks.
