@@ -10,7 +10,11 @@ use std::{collections::BTreeMap, time::Duration};
 use anyhow::Context;
 use async_nats::jetstream::{self, kv};
 use futures_util::future::join_all;
-use tidemap_service::{cli::UsageError, clock, clock::BrokerClock, streams};
+use tidemap_service::{
+    cli::UsageError,
+    clock::{self, BrokerClock, Stopwatch},
+    deadline, streams,
+};
 use tidemap_wire::{Partition, PartitionCount, timing};
 use tokio::{
     sync::{mpsc, watch},
@@ -102,7 +106,7 @@ struct LeaseManager {
     /// Absent until the broker's time is known, which is before this worker holds any lease.
     lease_state: Option<watch::Sender<LeaseState>>,
     clock: Option<BrokerClock>,
-    started: Instant,
+    started: Stopwatch,
     /// Whether the broker has lost its streams, and they are not all back yet.
     is_repairing: bool,
     /// Periods until the next check of the number of partitions.
@@ -120,14 +124,10 @@ impl LeaseManager {
             spent: BTreeMap::new(),
             lease_state: None,
             clock: None,
-            started: Instant::now(),
+            started: Stopwatch::start(),
             is_repairing: false,
             check_in: 0,
         }
-    }
-
-    fn now_ms(&self) -> u64 {
-        u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 
     fn read(&mut self, event: LogEvent) {
@@ -138,7 +138,7 @@ impl LeaseManager {
             LogEvent::Interrupted { missing } => self.is_repairing |= missing,
             LogEvent::Recreated => {
                 tracing::info!("the bucket of leases was created again; reading all leases");
-                let now_ms = self.now_ms();
+                let now_ms = self.started.now_ms();
                 self.leases.restart(self.tasks.partitions(), now_ms);
             }
             // A bucket drops a key's old values, and is read from its beginning whenever it is read again.
@@ -147,7 +147,7 @@ impl LeaseManager {
     }
 
     fn observe(&mut self, message: &Record) {
-        let now_ms = self.now_ms();
+        let now_ms = self.started.now_ms();
         let Some(key) = streams::bucket_key(streams::LEASES, &message.subject) else { return };
         let removed = message.headers.as_ref().is_some_and(|headers| headers.get("KV-Operation").is_some());
         let value = (!removed).then_some(message.payload.as_ref());
@@ -193,8 +193,8 @@ impl LeaseManager {
         if self.check_in > 0 {
             return Ok(());
         }
-        match tokio::time::timeout(WRITE_TIMEOUT, streams::count(&self.context.leases)).await {
-            Ok(Ok(Some(count))) if count != self.context.count.get() => Err(UsageError(format!(
+        match within(streams::count(&self.context.leases)).await {
+            Ok(Some(count)) if count != self.context.count.get() => Err(UsageError(format!(
                 "--partitions {}: the fleet has been divided into {count} meanwhile",
                 self.context.count
             ))
@@ -231,7 +231,7 @@ impl LeaseManager {
             Err(error) => tracing::debug!("heartbeat not written: {error:#}"),
         }
         let mut all = true;
-        let now_ms = self.now_ms();
+        let now_ms = self.started.now_ms();
         for (partition, lease, written) in renewals {
             match written {
                 Ok(revision) => self.leases.written(partition, &lease, revision, now_ms),
@@ -270,12 +270,14 @@ impl LeaseManager {
             self.publish_lease_state(Instant::now());
         }
         let epoch_floor = clock::unix_ms().unsigned_abs() / 1_000;
-        for action in self.leases.plan(self.now_ms(), epoch_floor) {
+        for action in self.leases.plan(self.started.now_ms(), epoch_floor) {
             match action {
                 Action::Acquire(partition, lease, revision) => {
                     // Another worker may have been faster, or the broker is away: the plan is out of date.
                     match swap(&self.bucket, partition, &lease, revision).await {
-                        Ok(revision) => self.leases.written(partition, &lease, revision, self.now_ms()),
+                        Ok(revision) => {
+                            self.leases.written(partition, &lease, revision, self.started.now_ms());
+                        }
                         Err(error) => {
                             tracing::debug!(%partition, "lease not taken: {error:#}");
                             break;
@@ -360,7 +362,7 @@ impl LeaseManager {
         let releases: Vec<_> = releases.collect();
         for (partition, released, written) in join_all(releases).await {
             match written {
-                Ok(revision) => self.leases.written(partition, &released, revision, self.now_ms()),
+                Ok(revision) => self.leases.written(partition, &released, revision, self.started.now_ms()),
                 Err(error) => {
                     tracing::warn!(%partition, "lease not released; other workers wait until it expires: {error:#}");
                 }
@@ -392,9 +394,6 @@ async fn swap(bucket: &kv::Store, partition: Partition, lease: &Lease, revision:
     within(bucket.update(lease_key(partition), value.into(), revision)).await
 }
 
-async fn within<T, E>(write: impl Future<Output = Result<T, E>>) -> anyhow::Result<T>
-where
-    E: std::error::Error + Send + Sync + 'static,
-{
-    Ok(tokio::time::timeout(WRITE_TIMEOUT, write).await.context("the broker does not answer")??)
+async fn within<T, E: Into<anyhow::Error>>(request: impl Future<Output = Result<T, E>>) -> anyhow::Result<T> {
+    deadline::within(WRITE_TIMEOUT, "the broker does not answer", request).await
 }

@@ -9,7 +9,7 @@ use std::{ops::ControlFlow, time::Duration};
 use anyhow::Context;
 use async_nats::{Client, Message, Subscriber, jetstream};
 use futures_util::StreamExt;
-use tidemap_service::{clock, streams};
+use tidemap_service::{clock, deadline::within, logging::Throttle, streams};
 use tidemap_wire::{
     ForgetReply, ForgetRequest, Partition as PartitionId, Slot, SnapshotRequest, decode, encode, subject,
     timing,
@@ -99,7 +99,8 @@ pub async fn run(assignment: Assignment, deps: Deps, stop: CancellationToken) ->
     let reading = tokio::spawn(reading);
     let replica = Replica::restore(assignment.limits, restored.nodes, restored.recovery, position);
     let publishing = Publishing::default();
-    let mut task = PartitionTask { assignment, deps, replica, checkpoints, publishing, refusal_logged: None };
+    let refusal_log = Throttle::new(REFUSAL_LOG_PERIOD);
+    let mut task = PartitionTask { assignment, deps, replica, checkpoints, publishing, refusal_log };
     let mut tick = clock::next_multiple(TICK, Duration::ZERO);
     while let Some(event) = stop.run_until_cancelled(next(&mut log, tick, &mut requests)).await {
         match event {
@@ -156,7 +157,7 @@ struct PartitionTask {
     replica: Replica,
     checkpoints: Checkpointing,
     publishing: Publishing,
-    refusal_logged: Option<Instant>,
+    refusal_log: Throttle,
 }
 
 impl PartitionTask {
@@ -178,8 +179,7 @@ impl PartitionTask {
 
     fn log_refusal(&mut self, applied: &Applied) {
         let Some((subject, refusal)) = &applied.refused else { return };
-        if self.refusal_logged.is_none_or(|then| then.elapsed() >= REFUSAL_LOG_PERIOD) {
-            self.refusal_logged = Some(Instant::now());
+        if self.refusal_log.is_due() {
             let reason = refusal.name();
             tracing::warn!(%subject, reason, "refused a message (others may follow unlogged)");
         }
@@ -264,7 +264,6 @@ impl PartitionTask {
     /// Hands a message to the connection. That blocks while the broker is away, which a task must not do.
     async fn publish(&self, subject: String, payload: Vec<u8>) -> anyhow::Result<()> {
         let publish = self.deps.output.publish(subject, payload.into());
-        tokio::time::timeout(TICK, publish).await.context("the connection is full")??;
-        Ok(())
+        within(TICK, "the connection is full", publish).await
     }
 }

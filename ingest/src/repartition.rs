@@ -12,7 +12,7 @@ use anyhow::{Context, bail};
 use async_nats::jetstream::{self, kv};
 use futures_util::TryStreamExt;
 use serde::{Deserialize, Serialize};
-use tidemap_service::{cli::UsageError, clock, streams};
+use tidemap_service::{cli::UsageError, clock, deadline::within, streams};
 use tidemap_wire::{Partition as PartitionId, PartitionCount, subject, timing};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -205,9 +205,7 @@ async fn carry(
     let position = restored.position;
     let mut replica = Replica::restore(LIMITS, restored.nodes, restored.recovery, position.clone());
     let reading = read_to_end(js, log, position, &mut replica);
-    let reports = tokio::time::timeout(READ_TIMEOUT, reading)
-        .await
-        .context("the stream could not be read to its end")??;
+    let reports = within(READ_TIMEOUT, "the stream could not be read to its end", reading).await?;
 
     let epoch = restored.epoch.max(clock::unix_ms().unsigned_abs() / 1_000) + 1;
     let (requests, received) = mpsc::channel(4);
