@@ -11,8 +11,8 @@ fn main() -> io::Result<()> {
     let manifest_dir = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").ok_or(io::ErrorKind::NotFound)?);
     let out_dir = PathBuf::from(env::var_os("OUT_DIR").ok_or(io::ErrorKind::NotFound)?);
     let web = manifest_dir.join("../dist/web");
-    // Cargo runs this anew on every build while the folder is missing, so an empty one is made. Where that is
-    // not possible, running anew does no harm.
+    // Cargo runs this script on every build while the folder is missing, so create an empty one. Where that
+    // fails, running on every build does no harm.
     fs::create_dir_all(&web).ok();
     println!("cargo::rerun-if-changed={}", web.display());
 

@@ -1,4 +1,4 @@
-// Starts the page's program, and says so when that has come to an end. A plain script in the head, so that the chosen
+// Starts the page's program, and reports when it has crashed. A plain script in the head, so that the chosen
 // colours are there before the first paint.
 try {
   const theme = localStorage.getItem("tidemap-theme");
@@ -7,7 +7,8 @@ try {
   // Storage may be forbidden; the system's colours do.
 }
 
-// The program stops by throwing. Other errors that reach the window, say a resize observer's, bring no error object.
+// The program stops by throwing. Other errors that reach the window, such as a resize observer's, bring no
+// error object.
 addEventListener("error", ({ error }) => {
   if (error) show("The page has crashed", "Nothing on it is true any more. The fleet is not affected.", error);
 });

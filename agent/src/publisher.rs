@@ -24,8 +24,8 @@ use crate::{
 };
 use delivery_log::DeliveryLog;
 
-/// How often overdue acknowledgements and the connection are looked at while anything is pending.
-const LOOK_PERIOD: Duration = Duration::from_millis(250);
+/// How often overdue acknowledgements and the connection are checked while anything is pending.
+const CHECK_PERIOD: Duration = Duration::from_millis(250);
 /// How long the last samples may take at shutdown.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(1);
 
@@ -69,7 +69,7 @@ impl Publisher {
                 // The broker answers.
                 answers = self.inbox.next() => self.settle(answers?),
                 // Acknowledgements may be overdue, or the connection may be new.
-                () = sleep(LOOK_PERIOD), if !self.outbox.is_done() => {}
+                () = sleep(CHECK_PERIOD), if !self.outbox.is_done() => {}
             }
             self.send_due().await;
         }
@@ -130,7 +130,7 @@ impl Publisher {
         let deadline = Instant::now() + SHUTDOWN_TIMEOUT;
         while !self.outbox.is_done() && self.inbox.is_connected() && Instant::now() < deadline {
             self.send_due().await;
-            if let Ok(answers) = timeout(LOOK_PERIOD, self.inbox.next()).await {
+            if let Ok(answers) = timeout(CHECK_PERIOD, self.inbox.next()).await {
                 self.settle(answers?);
             }
         }

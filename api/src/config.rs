@@ -24,20 +24,20 @@ pub struct ApiArgs {
     /// The token that admin calls need, and beyond loopback every call (unless --public).
     #[arg(long, env = "TIDEMAP_API_TOKEN", hide_env_values = true, value_name = "TOKEN")]
     pub api_token: Option<ApiToken>,
-    /// How many partitions the fleet is divided into; the same as ingest's.
+    /// The number of partitions; the same as ingest's.
     #[arg(long, env = "TIDEMAP_PARTITIONS", default_value = "8", value_name = "NUMBER")]
     pub partitions: PartitionCount,
-    /// Lets everybody read, without addresses of hosts; admin calls still need the token.
+    /// Allow reading without the token, without addresses of hosts; admin calls still need the token.
     #[arg(long, env = "TIDEMAP_PUBLIC")]
     pub public: bool,
-    /// How many nodes /metrics names one by one.
+    /// Number of nodes that /metrics lists individually.
     #[arg(long, env = "TIDEMAP_METRICS_NODES", default_value_t = 1000, value_name = "NUMBER")]
     pub metrics_nodes: usize,
     /// Where the page's map gets tiles, such as `https://tiles.example/{z}/{x}/{y}.png`; nowhere unless
-    /// given, and the page then asks nobody but this API.
+    /// given, and the page then sends requests to this API only.
     #[arg(long, env = "TIDEMAP_TILES_URL", value_name = "URL")]
     pub tiles_url: Option<TilesUrl>,
-    /// Whom the map names as the tiles' source, in plain text.
+    /// The attribution that the map shows for the tiles, in plain text.
     #[arg(long, env = "TIDEMAP_TILES_ATTRIBUTION", value_name = "TEXT")]
     pub tiles_attribution: Option<TilesAttribution>,
     #[command(flatten)]
@@ -121,7 +121,7 @@ fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
 /// Limits for one address beyond loopback; of IPv6, for the network of 64 bits that it is in.
 #[derive(clap::Args, Clone, Copy, Debug)]
 pub struct Limits {
-    /// How many connections one address beyond loopback may have. A reverse proxy on another host is one
+    /// Connections that one address beyond loopback may have. A reverse proxy on another host is one
     /// address.
     #[arg(
         long = "connections-per-address",
@@ -130,7 +130,7 @@ pub struct Limits {
         value_name = "NUMBER"
     )]
     pub connections: NonZeroU32,
-    /// How many requests one address beyond loopback may make in a second, on average of two.
+    /// Requests that one address beyond loopback may make per second, as the average of two seconds.
     #[arg(
         long = "requests-per-address",
         env = "TIDEMAP_REQUESTS_PER_ADDRESS",
@@ -140,12 +140,12 @@ pub struct Limits {
     pub requests: NonZeroU32,
 }
 
-/// Who may do what.
+/// The rules of access.
 #[derive(Clone, Debug)]
 pub(crate) struct Access {
     /// Whether reading needs the token too.
     pub(crate) reads_need_token: bool,
-    /// The token; without one nobody is an admin.
+    /// The admin's token; without one no request is an admin's.
     pub(crate) token: Option<ApiToken>,
 }
 
@@ -157,8 +157,7 @@ impl ApiToken {
     /// Whether `presented` is the token. Takes the same time wherever they differ.
     pub(crate) fn matches(&self, presented: &str) -> bool {
         let digest = Sha256::digest(presented.as_bytes());
-        // All bytes are looked at: not even how much of the digest a guess has right can be told from the
-        // time.
+        // All bytes are compared, so that the time does not reveal how much of the digest a guess has right.
         let differing =
             digest.iter().zip(self.0).fold(0, |differing, (one, other)| differing | (one ^ other));
         std::hint::black_box(differing) == 0

@@ -26,9 +26,9 @@ use crate::{
     stream_rows::StreamRows,
 };
 
-/// Ticks between two states of the fleet that answers show: half a second. Nodes report once a second, and
-/// who polls for all of 10,000 would otherwise have a list made, which takes 90 ms until the first one has
-/// it, four times a second.
+/// Ticks between two states of the fleet that answers show: half a second. Nodes report once a second, and a
+/// client that polls all 10,000 nodes would otherwise have a list built, which takes 90 ms, four times a
+/// second.
 const ANSWERS_EVERY: u64 = 2;
 /// Ticks between two `stats` frames: a second.
 const STATS_EVERY: u64 = 4;
@@ -40,7 +40,7 @@ const PENDING_LIMIT: usize = 16_384;
 /// For long answers that are being read: half a gigabyte, which is thirty lists of 10,000 nodes.
 const ANSWERS_BUDGET_BYTES: u32 = 512 << 20;
 
-/// The answers of the newest tick that answers show, as far as somebody has asked for them.
+/// The answers of the newest tick that answers show, as far as they were requested.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Answers {
     pub(crate) nodes: Option<Arc<Nodes>>,
@@ -129,7 +129,7 @@ impl FleetTask {
         }
         let wanted = self.fleet.settle(now);
         if self.fleet.len() < known {
-            // Who had a node forgotten looks at once whether it is.
+            // A client that had a node forgotten checks at once.
             self.drop_answers();
         }
         self.at_ms = self.fleet.broker_ms(now).unwrap_or(wall_ms);

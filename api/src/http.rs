@@ -143,7 +143,7 @@ fn get() -> impl Filter<Extract = (), Error = Rejection> + Copy {
     method(&[Method::GET, Method::HEAD], "GET, HEAD")
 }
 
-/// Accepts who may read, and extracts what an answer needs.
+/// Admits clients that may read, and extracts what an answer needs.
 fn reader(site: Site) -> impl Filter<Extract = (Site, HeaderMap), Error = Rejection> + Clone {
     warp::header::headers_cloned()
         .and_then(move |headers: HeaderMap| {

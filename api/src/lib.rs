@@ -32,8 +32,7 @@ use crate::{
     http::Site,
 };
 
-/// Requests that may wait for the task that has the view; when there are so many, others wait to be put
-/// there.
+/// Requests that may wait for the task that has the view. When the queue is full, senders wait.
 const REQUESTS_LIMIT: usize = 1024;
 /// Connections that have not ended this long after the service was asked to stop are cut.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_millis(1500);
@@ -67,12 +66,12 @@ pub async fn run(
     stop.cancel();
     let others = async { while parts.join_next().await.is_some() {} };
     if tokio::time::timeout(SHUTDOWN_TIMEOUT, others).await.is_err() {
-        tracing::warn!("some connections did not end in time and were cut");
+        tracing::warn!("some connections did not end in time and were closed");
     }
     match first {
         Some(ended) if early => {
-            ended.context("a part of the API broke down")??;
-            anyhow::bail!("a part of the API ended before its time")
+            ended.context("a task of the API failed")??;
+            anyhow::bail!("a task of the API ended unexpectedly")
         }
         _ => Ok(()),
     }

@@ -12,7 +12,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 /// The unit that bytes are charged in.
 const UNIT_BYTES: usize = 1024;
 
-/// Memory for so many bytes. They are charged until the last holder drops them.
+/// A limit on bytes in memory. Bytes are charged until the last holder drops them.
 #[derive(Clone, Debug)]
 pub(crate) struct MemoryBudget {
     free: Arc<Semaphore>,
@@ -36,8 +36,8 @@ impl MemoryBudget {
         Self { free: Arc::new(Semaphore::new(units as usize)), units }
     }
 
-    /// Charges these bytes for as long as somebody holds them. What is larger than the whole budget takes all
-    /// of it.
+    /// Charges these bytes until the last holder drops them. A value larger than the whole budget takes
+    /// all of it.
     pub(crate) fn charge(&self, bytes: impl Into<Bytes>) -> Result<Bytes, OverBudget> {
         let bytes = bytes.into();
         let units = u32::try_from(bytes.len().div_ceil(UNIT_BYTES)).unwrap_or(u32::MAX).min(self.units);

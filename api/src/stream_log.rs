@@ -92,14 +92,14 @@ impl StreamLog {
         }
     }
 
-    /// Sends what changed in this tick, or once a second that nothing did: a reader can tell a still fleet
-    /// from a dead stream. The frame has an id only when the view is `in_step` with all partitions: who
-    /// resumed from it would otherwise miss what this replica has not received yet.
+    /// Sends what changed in this tick, or once a second that nothing did: this distinguishes a still
+    /// fleet from a dead stream. The frame has an id only when the view is `in_step` with all partitions:
+    /// clients that resume from it would otherwise miss what this replica has not received yet.
     pub(crate) fn delta(&mut self, event: &DeltaEvent, in_step: bool) {
         self.advance(event.at_ms);
         self.behind = if in_step { 0 } else { self.behind + 1 };
         if self.behind > REPLAYED_TICKS {
-            // What has come and gone meanwhile is never sent here, so nobody can resume from before.
+            // Changes that were reverted meanwhile are never sent, so clients cannot resume from before.
             self.drop_recent();
             self.since = None;
         }

@@ -17,10 +17,10 @@ use tidemap_wire::{
 
 use self::columns::push;
 
-/// A delta has the host metrics of one row in so many: nodes report them every 5 s, so nobody waits for long,
-/// and a delta in which all of a large fleet's rates have changed does not become half as large again.
+/// A delta has the host metrics of one row in this many. Nodes report them every 5 s, so the delay is short,
+/// and a delta in which all of a large fleet's rates have changed does not grow by half.
 const HOSTS_ONE_IN: usize = 8;
-/// But of so many in any case.
+/// A delta may always have the host metrics of this many rows.
 const HOSTS_AT_LEAST: usize = 64;
 
 /// The rows as browsers have received them.
@@ -73,8 +73,7 @@ struct Difference {
 }
 
 impl StreamRows {
-    /// Brings the `changed` rows up to date, which ascend; returns what that changes for those who see the
-    /// rows.
+    /// Updates the `changed` rows, whose numbers ascend. Returns what changes for clients.
     pub(crate) fn update(&mut self, fleet: &Fleet, changed: &[u32], at_ms: i64) -> DeltaEvent {
         let mut difference = Difference::default();
         for number in changed {

@@ -48,10 +48,10 @@ impl std::str::FromStr for TilesUrl {
 
     fn from_str(template: &str) -> Result<Self, Self::Err> {
         let once = |placeholder: &&str| template.matches(*placeholder).count() == 1;
-        ensure!(PLACEHOLDERS.iter().all(once), "it must hold each of {{z}}, {{x}} and {{y}} once");
+        ensure!(PLACEHOLDERS.iter().all(once), "it must contain each of {{z}}, {{x}} and {{y}} once");
         let rest = PLACEHOLDERS.iter().fold(template.to_owned(), |rest, it| rest.replace(it, ""));
         let is_legal = |byte: u8| byte.is_ascii_graphic() && !b"{}\"'<>\\^`|#".contains(&byte);
-        ensure!(rest.bytes().all(is_legal), "it holds what no address may hold");
+        ensure!(rest.bytes().all(is_legal), "it contains characters that an address must not contain");
         let origin = match template.strip_prefix("https://") {
             Some(rest) => Some(format!("https://{}", authority(rest)?)),
             None => {
@@ -70,7 +70,10 @@ impl std::str::FromStr for TilesAttribution {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let is_line = !text.trim().is_empty() && !text.chars().any(char::is_control);
         ensure!(is_line, "it must be one line of text");
-        ensure!(text.chars().count() <= ATTRIBUTION_CHARS, "it may have {ATTRIBUTION_CHARS} characters");
+        ensure!(
+            text.chars().count() <= ATTRIBUTION_CHARS,
+            "it must have at most {ATTRIBUTION_CHARS} characters"
+        );
         Ok(Self(text.to_owned()))
     }
 }
@@ -78,13 +81,16 @@ impl std::str::FromStr for TilesAttribution {
 /// Host and port at the front of an address. It goes into the page's policy, where a separator would begin
 /// another rule: so it may hold nothing but what a name, a number and a colon need.
 fn authority(rest: &str) -> anyhow::Result<&str> {
-    let (authority, _) = rest.split_once('/').context("it must hold a path")?;
+    let (authority, _) = rest.split_once('/').context("it must contain a path")?;
     let (host, port) = authority.split_once(':').map_or((authority, None), |(host, port)| (host, Some(port)));
     let is_label = |label: &str| {
         !label.is_empty() && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
     };
-    ensure!(host.split('.').all(is_label), "{host:?} is no host");
-    ensure!(port.is_none_or(|port| port.parse::<u16>().is_ok_and(|port| port > 0)), "its port is no port");
+    ensure!(host.split('.').all(is_label), "{host:?} is not a host name");
+    ensure!(
+        port.is_none_or(|port| port.parse::<u16>().is_ok_and(|port| port > 0)),
+        "its port is not a port number"
+    );
     Ok(authority)
 }
 

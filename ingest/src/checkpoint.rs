@@ -88,7 +88,7 @@ impl Round {
         }
     }
 
-    /// The next part that is due, until [`Round::done`] is told.
+    /// The next part that is due, until [`Round::done`] is called.
     pub(crate) fn due(&self) -> Option<Part> {
         let due = (self.parts.len() * self.ticks).div_ceil(Self::TICKS);
         self.parts.get(self.done).copied().filter(|_| self.done < due)
@@ -179,7 +179,7 @@ impl Recovery {
     /// Brings parts together: each node's newest state, and what of the log is contained in it. `created_ns`
     /// is when the log was made; a part that was written over another log contains nothing of this one.
     pub fn new(mut parts: Vec<(Part, Checkpoint)>, created_ns: i64) -> (Self, Vec<(NodeId, Node)>) {
-        // A slot that was being divided anew has some nodes in two parts: the newer one is right about them,
+        // A slot that was being divided again has some nodes in two parts: the newer one is right about them,
         // and also about those that it does not know any more.
         parts.sort_by_key(|(_, kept)| (kept.place.created_ns, kept.place.applied));
         let mut recovery = Self::default();

@@ -15,8 +15,8 @@ use async_nats::jetstream::{
     kv,
 };
 use bytes::Bytes;
-use futures_util::StreamExt;
-use tidemap_service::streams;
+use futures_util::TryStreamExt;
+use tidemap_service::{deadline, streams};
 use tidemap_wire::{NodeId, Slot};
 use tokio::sync::mpsc;
 
@@ -124,9 +124,9 @@ async fn values(js: &jetstream::Context, slots: &[Slot]) -> anyhow::Result<Vec<(
     // Few at once: they are large.
     let mut messages = within(consumer.stream().max_messages_per_batch(64).messages()).await?;
     for _ in 0..count {
-        let message =
-            tokio::time::timeout(ANSWER_TIMEOUT, messages.next()).await.context("checkpoints are missing")?;
-        let message = message.context("checkpoints are missing")??;
+        let missing = "checkpoints are missing";
+        let message = deadline::within(ANSWER_TIMEOUT, missing, messages.try_next()).await?;
+        let message = message.context(missing)?;
         let revision = message.info().map_err(anyhow::Error::from_boxed)?.stream_sequence;
         let key = streams::bucket_key(streams::CHECKPOINTS, &message.subject);
         if let Some(part) = key.and_then(Part::from_key) {
@@ -201,18 +201,18 @@ impl CheckpointWriter {
     async fn put(&mut self, part: Part, value: Bytes) -> Result<(), WriteError> {
         let known = self.revisions.get(&part).copied().unwrap_or(0);
         let write = |revision| self.bucket.update(part.key(), value.clone(), revision);
-        let revision = match answer(write(known)).await? {
+        let revision = match within(write(known)).await {
             Ok(revision) => revision,
-            Err(error) if error.kind() == kv::UpdateErrorKind::WrongLastRevision => {
-                let held = answer(self.bucket.entry(part.key())).await?.map_err(anyhow::Error::from)?;
+            Err(error) if is_wrong_revision(&error) => {
+                let held = within(self.bucket.entry(part.key())).await?;
                 let (epoch, revision) =
                     held.map_or((0, 0), |held| (Checkpoint::epoch_of(&held.value), held.revision));
                 if epoch > self.epoch {
                     return Err(WriteError::Outranked(epoch));
                 }
-                answer(write(revision)).await?.map_err(anyhow::Error::from)?
+                within(write(revision)).await?
             }
-            Err(error) => return Err(WriteError::Failed(error.into())),
+            Err(error) => return Err(WriteError::Failed(error)),
         };
         self.revisions.insert(part, revision);
         Ok(())
@@ -255,13 +255,13 @@ fn subject_of(key: &str) -> String {
     streams::bucket_subject(streams::CHECKPOINTS, key)
 }
 
-async fn answer<T>(request: impl Future<Output = T>) -> anyhow::Result<T> {
-    tokio::time::timeout(ANSWER_TIMEOUT, request).await.context("the broker does not answer")
+/// Whether a write failed because another worker has written since the revision that it names.
+fn is_wrong_revision(error: &anyhow::Error) -> bool {
+    error
+        .downcast_ref::<kv::UpdateError>()
+        .is_some_and(|error| error.kind() == kv::UpdateErrorKind::WrongLastRevision)
 }
 
-async fn within<T, E>(request: impl Future<Output = Result<T, E>>) -> anyhow::Result<T>
-where
-    E: std::error::Error + Send + Sync + 'static,
-{
-    Ok(answer(request).await??)
+async fn within<T, E: Into<anyhow::Error>>(request: impl Future<Output = Result<T, E>>) -> anyhow::Result<T> {
+    deadline::within(ANSWER_TIMEOUT, "the broker does not answer", request).await
 }

@@ -10,7 +10,11 @@ use std::{collections::BTreeMap, time::Duration};
 use anyhow::Context;
 use async_nats::jetstream::{self, kv};
 use futures_util::future::join_all;
-use tidemap_service::{cli::UsageError, clock, clock::BrokerClock, streams};
+use tidemap_service::{
+    cli::UsageError,
+    clock::{self, BrokerClock, Stopwatch},
+    deadline, streams,
+};
 use tidemap_wire::{Partition, PartitionCount, timing};
 use tokio::{
     sync::{mpsc, watch},
@@ -79,7 +83,7 @@ pub(crate) async fn run(context: WorkerContext, shutdown: CancellationToken) -> 
             },
             // A partition's task has ended, whether it was asked to or not.
             Some((partition, epoch)) = manager.tasks.ended() => manager.task_ended(partition, epoch).await,
-            // It is time to show life.
+            // The heartbeat and the leases are due.
             _ = period.tick() => manager.renew().await?,
         }
         manager.act().await;
@@ -102,7 +106,7 @@ struct LeaseManager {
     /// Absent until the broker's time is known, which is before this worker holds any lease.
     lease_state: Option<watch::Sender<LeaseState>>,
     clock: Option<BrokerClock>,
-    started: Instant,
+    started: Stopwatch,
     /// Whether the broker has lost its streams, and they are not all back yet.
     is_repairing: bool,
     /// Periods until the next check of the number of partitions.
@@ -120,14 +124,10 @@ impl LeaseManager {
             spent: BTreeMap::new(),
             lease_state: None,
             clock: None,
-            started: Instant::now(),
+            started: Stopwatch::start(),
             is_repairing: false,
             check_in: 0,
         }
-    }
-
-    fn now_ms(&self) -> u64 {
-        u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 
     fn read(&mut self, event: LogEvent) {
@@ -137,9 +137,9 @@ impl LeaseManager {
             // Leases stay what they were until another worker has reason to take them.
             LogEvent::Interrupted { missing } => self.is_repairing |= missing,
             LogEvent::Recreated => {
-                tracing::info!("reading all leases anew");
-                let now_ms = self.now_ms();
-                self.leases.begin_anew(self.tasks.partitions(), now_ms);
+                tracing::info!("the bucket of leases was created again; reading all leases");
+                let now_ms = self.started.now_ms();
+                self.leases.restart(self.tasks.partitions(), now_ms);
             }
             // A bucket drops a key's old values, and is read from its beginning whenever it is read again.
             LogEvent::Lost { .. } | LogEvent::Shortened { .. } => {}
@@ -147,7 +147,7 @@ impl LeaseManager {
     }
 
     fn observe(&mut self, message: &Record) {
-        let now_ms = self.now_ms();
+        let now_ms = self.started.now_ms();
         let Some(key) = streams::bucket_key(streams::LEASES, &message.subject) else { return };
         let removed = message.headers.as_ref().is_some_and(|headers| headers.get("KV-Operation").is_some());
         let value = (!removed).then_some(message.payload.as_ref());
@@ -164,7 +164,7 @@ impl LeaseManager {
         self.repair().await?;
         self.tasks.abort_overdue();
         self.release_spent().await;
-        self.show_life().await;
+        self.send_heartbeat().await;
         self.check_count().await
     }
 
@@ -193,8 +193,8 @@ impl LeaseManager {
         if self.check_in > 0 {
             return Ok(());
         }
-        match tokio::time::timeout(WRITE_TIMEOUT, streams::count(&self.context.leases)).await {
-            Ok(Ok(Some(count))) if count != self.context.count.get() => Err(UsageError(format!(
+        match within(streams::count(&self.context.leases)).await {
+            Ok(Some(count)) if count != self.context.count.get() => Err(UsageError(format!(
                 "--partitions {}: the fleet has been divided into {count} meanwhile",
                 self.context.count
             ))
@@ -204,11 +204,11 @@ impl LeaseManager {
     }
 
     /// Writes the heartbeat and renews the leases of all tasks, all at once.
-    async fn show_life(&mut self) {
+    async fn send_heartbeat(&mut self) {
         // The lease is renewed when the broker stores the write, which is not before now.
         let renewed_at = Instant::now();
         let beat = async {
-            if !self.leases.shows_life() {
+            if !self.leases.should_send_heartbeat() {
                 anyhow::bail!("the bucket of leases cannot be read");
             }
             let heartbeat = serde_json::json!({}).to_string().into();
@@ -228,10 +228,10 @@ impl LeaseManager {
         let is_alive = beat.is_ok();
         match beat {
             Ok(_) => self.leases.heartbeat_stored(),
-            Err(error) => tracing::debug!("no heartbeat: {error:#}"),
+            Err(error) => tracing::debug!("heartbeat not written: {error:#}"),
         }
         let mut all = true;
-        let now_ms = self.now_ms();
+        let now_ms = self.started.now_ms();
         for (partition, lease, written) in renewals {
             match written {
                 Ok(revision) => self.leases.written(partition, &lease, revision, now_ms),
@@ -249,7 +249,7 @@ impl LeaseManager {
         }
     }
 
-    /// Tells the tasks that their leases were valid at `renewed_at`, once the broker's time is known.
+    /// Informs the tasks that their leases were valid at `renewed_at`, once the broker's time is known.
     fn publish_lease_state(&mut self, renewed_at: Instant) {
         let Some(clock) = self.clock else { return };
         let state = LeaseState { renewed_at, clock };
@@ -270,14 +270,16 @@ impl LeaseManager {
             self.publish_lease_state(Instant::now());
         }
         let epoch_floor = clock::unix_ms().unsigned_abs() / 1_000;
-        for action in self.leases.plan(self.now_ms(), epoch_floor) {
+        for action in self.leases.plan(self.started.now_ms(), epoch_floor) {
             match action {
                 Action::Acquire(partition, lease, revision) => {
                     // Another worker may have been faster, or the broker is away: the plan is out of date.
                     match swap(&self.bucket, partition, &lease, revision).await {
-                        Ok(revision) => self.leases.written(partition, &lease, revision, self.now_ms()),
+                        Ok(revision) => {
+                            self.leases.written(partition, &lease, revision, self.started.now_ms());
+                        }
                         Err(error) => {
-                            tracing::debug!(%partition, "not taken: {error:#}");
+                            tracing::debug!(%partition, "lease not taken: {error:#}");
                             break;
                         }
                     }
@@ -286,7 +288,7 @@ impl LeaseManager {
                 Action::Release(partition) => self.tasks.stop(partition),
                 Action::Sweep(worker) => {
                     if let Err(error) = within(self.bucket.purge(heartbeat_key(&worker))).await {
-                        tracing::debug!(worker, "a dead worker's heartbeat stays: {error:#}");
+                        tracing::debug!(worker, "cannot remove a dead worker's heartbeat: {error:#}");
                     }
                 }
                 Action::Purge(worker, revision) => self.purge(&worker, revision).await,
@@ -302,7 +304,7 @@ impl LeaseManager {
         let subject = streams::bucket_subject(streams::LEASES, &heartbeat_key(worker));
         let purge = self.bucket.stream.purge().sequence(revision + 1).filter(subject);
         if let Err(error) = within(purge.into_future()).await {
-            tracing::debug!(worker, "the marker of a dead worker's heartbeat stays: {error:#}");
+            tracing::debug!(worker, "cannot purge the marker of a dead worker's heartbeat: {error:#}");
         }
     }
 
@@ -360,8 +362,10 @@ impl LeaseManager {
         let releases: Vec<_> = releases.collect();
         for (partition, released, written) in join_all(releases).await {
             match written {
-                Ok(revision) => self.leases.written(partition, &released, revision, self.now_ms()),
-                Err(error) => tracing::warn!(%partition, "not released, others will wait: {error:#}"),
+                Ok(revision) => self.leases.written(partition, &released, revision, self.started.now_ms()),
+                Err(error) => {
+                    tracing::warn!(%partition, "lease not released; other workers wait until it expires: {error:#}");
+                }
             }
         }
     }
@@ -371,7 +375,7 @@ impl LeaseManager {
     async fn leave(&mut self) {
         self.tasks.stop_all();
         if let Err(error) = within(self.bucket.purge(heartbeat_key(&self.context.me))).await {
-            tracing::debug!("the heartbeat stays behind: {error:#}");
+            tracing::debug!("cannot remove the heartbeat: {error:#}");
         }
         let release_all = async {
             while let Some((partition, epoch)) = self.tasks.ended().await {
@@ -379,20 +383,17 @@ impl LeaseManager {
             }
         };
         if tokio::time::timeout(SHUTDOWN_TIMEOUT, release_all).await.is_err() {
-            tracing::warn!("not everything was released in time; others will wait for it");
+            tracing::warn!("not all leases were released in time; other workers wait until they expire");
         }
     }
 }
 
-/// Writes a lease if nobody has written since `revision`. Returns the new revision.
+/// Writes a lease unless it was written since `revision`. Returns the new revision.
 async fn swap(bucket: &kv::Store, partition: Partition, lease: &Lease, revision: u64) -> anyhow::Result<u64> {
     let value = serde_json::to_vec(lease)?;
     within(bucket.update(lease_key(partition), value.into(), revision)).await
 }
 
-async fn within<T, E>(write: impl Future<Output = Result<T, E>>) -> anyhow::Result<T>
-where
-    E: std::error::Error + Send + Sync + 'static,
-{
-    Ok(tokio::time::timeout(WRITE_TIMEOUT, write).await.context("the broker does not answer")??)
+async fn within<T, E: Into<anyhow::Error>>(request: impl Future<Output = Result<T, E>>) -> anyhow::Result<T> {
+    deadline::within(WRITE_TIMEOUT, "the broker does not answer", request).await
 }

@@ -71,7 +71,7 @@ pub(crate) struct Leases {
     /// Own heartbeats that the broker stored since reading began.
     heartbeats: u64,
     /// Whether the broker ever stored a heartbeat of this worker.
-    has_shown_life: bool,
+    has_sent_heartbeat: bool,
     /// Until this time a partition without any lease is reserved for the worker that owned it.
     reserved_until_ms: u64,
     owned_before: BTreeSet<Partition>,
@@ -104,7 +104,7 @@ impl Leases {
             workers: BTreeMap::new(),
             removed: BTreeMap::new(),
             heartbeats: 0,
-            has_shown_life: false,
+            has_sent_heartbeat: false,
             reserved_until_ms: 0,
             owned_before: BTreeSet::new(),
         }
@@ -113,9 +113,9 @@ impl Leases {
     /// Forgets everything, because the bucket will be read from its beginning and may have lost all leases.
     /// The owner of a partition has its state in memory and writes it before it goes on; no other worker may
     /// begin before that.
-    pub(crate) fn begin_anew(&mut self, owned_before: impl Iterator<Item = Partition>, now_ms: u64) {
+    pub(crate) fn restart(&mut self, owned_before: impl Iterator<Item = Partition>, now_ms: u64) {
         *self = Self {
-            has_shown_life: self.has_shown_life,
+            has_sent_heartbeat: self.has_sent_heartbeat,
             owned_before: owned_before.collect(),
             reserved_until_ms: now_ms + RESERVED_MS,
             ..Self::new(&self.me, self.count)
@@ -133,15 +133,15 @@ impl Leases {
     }
 
     /// Whether this worker should write a heartbeat: while it can read the bucket. The first one comes before
-    /// that, so that nobody takes a starting worker for none.
-    pub(crate) fn shows_life(&self) -> bool {
-        self.is_caught_up() || !self.has_shown_life
+    /// that, so that no worker ignores one that is starting.
+    pub(crate) fn should_send_heartbeat(&self) -> bool {
+        self.is_caught_up() || !self.has_sent_heartbeat
     }
 
     /// Notes that the broker stored a heartbeat of this worker.
     pub(crate) fn heartbeat_stored(&mut self) {
         self.heartbeats += 1;
-        self.has_shown_life = true;
+        self.has_sent_heartbeat = true;
     }
 
     /// Notes a key's newest value as the bucket's reader found it; `None` when it was removed. `now_ms` is
@@ -172,7 +172,7 @@ impl Leases {
             if known.is_some_and(|(_, seen)| seen.revision > revision) {
                 return;
             }
-            // Whoever takes over an unreadable lease must still outrank the last epoch that was known.
+            // The next owner of an unreadable lease must still outrank the last epoch that was known.
             let epoch = known.map_or(0, |(lease, _)| lease.epoch);
             let lease = value.and_then(|value| serde_json::from_slice(value).ok());
             let lease = lease.unwrap_or(Lease { owner: String::new(), epoch });

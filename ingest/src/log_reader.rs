@@ -35,8 +35,8 @@ const INACTIVE: Duration = Duration::from_secs(30);
 /// Between attempts to read again. The first attempt follows at once, because the page stands still
 /// meanwhile.
 const RETRY: Duration = Duration::from_millis(250);
-/// An answer usually comes long before this. A request sent while a leader changes reaches nobody, so after
-/// this it is sent once more.
+/// An answer usually comes long before this. A request sent while a leader changes is lost, so after this
+/// it is sent once more.
 const REPEAT_AFTER: Duration = Duration::from_millis(500);
 /// For an answer of a stream's leader. A new leader answers no request from before its election.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
@@ -70,7 +70,7 @@ pub(crate) enum LogEvent {
         /// The newest message that was passed on and is left.
         left: LogPosition,
     },
-    /// The stream was created anew, and its numbers start over.
+    /// The stream was created again, and its numbers start over.
     Recreated,
 }
 

@@ -99,7 +99,7 @@ impl PartitionState {
         }
     }
 
-    /// Marks all nodes as partial: messages were lost, and nobody knows of which nodes.
+    /// Marks all nodes as partial: messages were lost, and it is unknown of which nodes.
     pub fn lose(&mut self) {
         self.is_missing_past = true;
         self.nodes.all_mut().for_each(|(_, node)| node.lose());

@@ -9,7 +9,7 @@ use std::{ops::ControlFlow, time::Duration};
 use anyhow::Context;
 use async_nats::{Client, Message, Subscriber, jetstream};
 use futures_util::StreamExt;
-use tidemap_service::{clock, streams};
+use tidemap_service::{clock, deadline::within, logging::Throttle, streams};
 use tidemap_wire::{
     ForgetReply, ForgetRequest, Partition, Slot, SnapshotRequest, decode, encode, subject, timing,
 };
@@ -48,7 +48,7 @@ pub struct Deps {
     pub status: WorkerStatus,
 }
 
-/// What the lease manager tells its tasks.
+/// What the lease manager reports to its tasks.
 #[derive(Clone, Copy, Debug)]
 pub struct LeaseState {
     /// When the leases were last renewed.
@@ -98,13 +98,14 @@ pub async fn run(assignment: Assignment, deps: Deps, stop: CancellationToken) ->
     let reading = tokio::spawn(reading);
     let replica = Replica::restore(assignment.limits, restored.nodes, restored.recovery, position);
     let publishing = Publishing::default();
-    let mut task = PartitionTask { assignment, deps, replica, checkpoints, publishing, refusal_logged: None };
+    let refusal_log = Throttle::new(REFUSAL_LOG_PERIOD);
+    let mut task = PartitionTask { assignment, deps, replica, checkpoints, publishing, refusal_log };
     let mut tick = clock::next_multiple(TICK, Duration::ZERO);
     while let Some(event) = stop.run_until_cancelled(next(&mut log, tick, &mut requests)).await {
         match event {
             Wakeup::Log(event) => task.read(event),
             Wakeup::Tick => {
-                // Computed anew each time: after a step of the wall clock all processes still tick together.
+                // Computed again each time: after a step of the wall clock all processes still tick together.
                 tick = clock::next_multiple(TICK, Duration::ZERO);
                 if task.tick().await.is_break() {
                     break;
@@ -155,7 +156,7 @@ struct PartitionTask {
     replica: Replica,
     checkpoints: Checkpointing,
     publishing: Publishing,
-    refusal_logged: Option<Instant>,
+    refusal_log: Throttle,
 }
 
 impl PartitionTask {
@@ -168,7 +169,7 @@ impl PartitionTask {
             LogEvent::Shortened { left } => {
                 tracing::warn!(%partition, left.applied, "the broker's log has lost its end");
             }
-            LogEvent::Recreated => tracing::warn!(%partition, "the broker's log was created anew"),
+            LogEvent::Recreated => tracing::warn!(%partition, "the broker's log was created again"),
             LogEvent::Opened { .. } | LogEvent::Interrupted { .. } | LogEvent::Messages(_) => {}
         }
         let applied = self.replica.apply(event);
@@ -177,8 +178,7 @@ impl PartitionTask {
 
     fn log_refusal(&mut self, applied: &Applied) {
         let Some((subject, refusal)) = &applied.refused else { return };
-        if self.refusal_logged.is_none_or(|then| then.elapsed() >= REFUSAL_LOG_PERIOD) {
-            self.refusal_logged = Some(Instant::now());
+        if self.refusal_log.is_due() {
             let reason = refusal.name();
             tracing::warn!(%subject, reason, "refused a message (others may follow unlogged)");
         }
@@ -192,7 +192,7 @@ impl PartitionTask {
         let frozen = self.publishing.is_frozen();
         if frozen != was_frozen {
             let partition = self.assignment.partition;
-            tracing::warn!(%partition, frozen, "the lease could not be renewed, or can be again");
+            tracing::warn!(%partition, frozen, "publishing stops while the lease cannot be renewed");
         }
         let Some(at_ms) = at_ms else { return ControlFlow::Continue(()) };
         let header = self.publishing.header(&self.assignment, at_ms);
@@ -263,7 +263,6 @@ impl PartitionTask {
     /// Hands a message to the connection. That blocks while the broker is away, which a task must not do.
     async fn publish(&self, subject: String, payload: Vec<u8>) -> anyhow::Result<()> {
         let publish = self.deps.output.publish(subject, payload.into());
-        tokio::time::timeout(TICK, publish).await.context("the connection is full")??;
-        Ok(())
+        within(TICK, "the connection is full", publish).await
     }
 }

@@ -12,7 +12,7 @@ use anyhow::{Context, bail};
 use async_nats::jetstream::{self, kv};
 use futures_util::TryStreamExt;
 use serde::{Deserialize, Serialize};
-use tidemap_service::{cli::UsageError, clock, streams};
+use tidemap_service::{cli::UsageError, clock, deadline::within, streams};
 use tidemap_wire::{Partition, PartitionCount, subject, timing};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -177,7 +177,7 @@ async fn heartbeats(leases: &kv::Store) -> anyhow::Result<BTreeMap<String, u64>>
     Ok(found)
 }
 
-/// Closes a stream to new reports: it captures a subject on which nobody publishes.
+/// Closes a stream to new reports: it captures a subject on which nothing is published.
 async fn close(js: &jetstream::Context, partition: Partition) -> anyhow::Result<()> {
     let name = streams::name(partition);
     let stream = js.get_stream(&name).await.with_context(|| format!("the stream {name}"))?;
@@ -205,9 +205,7 @@ async fn carry(
     let position = restored.position;
     let mut replica = Replica::restore(LIMITS, restored.nodes, restored.recovery, position.clone());
     let reading = read_to_end(js, log, position, &mut replica);
-    let reports = tokio::time::timeout(READ_TIMEOUT, reading)
-        .await
-        .context("the stream could not be read to its end")??;
+    let reports = within(READ_TIMEOUT, "the stream could not be read to its end", reading).await?;
 
     let epoch = restored.epoch.max(clock::unix_ms().unsigned_abs() / 1_000) + 1;
     let (requests, received) = mpsc::channel(4);
@@ -239,7 +237,7 @@ async fn read_to_end(
     while !replica.is_caught_up() {
         let event = received.recv().await.context("the log's reader ended")?;
         if matches!(event, LogEvent::Recreated) {
-            bail!("the stream was created anew by somebody else");
+            bail!("another process has created the stream again");
         }
         // What workers refuse is refused here, too.
         reports += replica.apply(event).reports;

@@ -27,7 +27,7 @@ impl Rows {
     }
 
     /// Restores rows that were assigned before. A node whose row is taken already gets another. When most
-    /// numbers are vacant, as after a change of the number of partitions, all rows are assigned anew.
+    /// numbers are vacant, as after a change of the number of partitions, all rows are assigned again.
     pub(crate) fn restore<'a>(rows: impl ExactSizeIterator<Item = &'a mut u32>) -> Self {
         let mut rows: Vec<_> = rows.collect();
         let limit = u32::try_from(rows.len() * 2 + 64).unwrap_or(u32::MAX);

@@ -110,7 +110,7 @@ impl Upstream {
         self.in_flight.is_empty()
     }
 
-    /// Whether the connection is another one, on which nobody acknowledges what was published on the old one.
+    /// Whether the connection is another one, which never acknowledges what was published on the old one.
     /// Another broker may have lost its last seconds, which are replayed.
     pub(crate) fn is_new_connection(&mut self) -> bool {
         let Some(connection) = self.inbox.new_connection() else { return false };

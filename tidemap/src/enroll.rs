@@ -31,11 +31,11 @@ pub(crate) struct EnrollArgs {
     /// The node's name, such as its host name; with --relay, the relay's.
     #[arg(value_name = "NODE", value_parser = NodeId::from_name)]
     node: NodeId,
-    /// Let a relay in, which packs the reports of many nodes.
+    /// Enroll a relay, which packs the reports of many nodes.
     #[arg(long, conflicts_with = "labels")]
     relay: bool,
-    /// Let the relay receive all reports at the server that this data folder is for, which needs no other
-    /// part of Tidemap.
+    /// Allow the relay to receive all reports at the server that this data folder is for, which needs no
+    /// other part of Tidemap.
     #[arg(long, requires = "relay", conflicts_with = "operator")]
     local: bool,
     /// A label, `key=value`, for the agent's line; may be repeated.
@@ -50,7 +50,7 @@ pub(crate) struct EnrollArgs {
     /// Where `tidemap up` keeps its data.
     #[arg(long, env = "TIDEMAP_DATA_DIR", value_name = "FOLDER")]
     data_dir: Option<PathBuf>,
-    /// The folder of an operator (`tidemap operator init`): the node is let in by its signature, offline.
+    /// The folder of an operator (`tidemap operator init`): the node is enrolled by its signature, offline.
     #[arg(long, env = "TIDEMAP_OPERATOR", value_name = "FOLDER")]
     operator: Option<PathBuf>,
 }
@@ -61,13 +61,13 @@ pub(crate) struct RevokeArgs {
     /// The node's name; with --relay, the relay's.
     #[arg(value_name = "NODE", value_parser = NodeId::from_name)]
     node: NodeId,
-    /// Shut a relay out.
+    /// Revoke a relay.
     #[arg(long)]
     relay: bool,
     /// Where `tidemap up` keeps its data.
     #[arg(long, env = "TIDEMAP_DATA_DIR", value_name = "FOLDER")]
     data_dir: Option<PathBuf>,
-    /// The folder of an operator (`tidemap operator init`), when the node was let in by its signature.
+    /// The folder of an operator (`tidemap operator init`), when the node was enrolled by its signature.
     #[arg(long, env = "TIDEMAP_OPERATOR", value_name = "FOLDER")]
     operator: Option<PathBuf>,
     /// The node's public key, when it was enrolled with an operator's folder on another host.
@@ -107,44 +107,44 @@ pub(crate) async fn enroll(args: &EnrollArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Shuts the node's agent out, at once when the broker runs.
+/// Revokes the node's agent, at once when the broker runs.
 pub(crate) async fn revoke(args: &RevokeArgs) -> anyhow::Result<()> {
     let name = args.node.display_name();
     let Some(folder) = &args.operator else {
         let dir = data_dir(args.data_dir.clone())?;
         let revoke = if args.relay { keys::revoke_relay } else { keys::revoke };
         let known = revoke(&dir, &args.node)?;
-        let state = if known { "is shut out" } else { "was not enrolled" };
+        let state = if known { "is revoked" } else { "was not enrolled" };
         anyhow::ensure!(
-            reload(&dir, &args.brokers).await.with_context(|| format!("{name} may still be let in"))?,
-            "{name} {state}, but no broker runs here: it will know when it starts; if it runs elsewhere or was started \
-             by hand, have it read its configuration again"
+            reload(&dir, &args.brokers).await.with_context(|| format!("{name} may still be admitted"))?,
+            "{name} {state}, but no broker runs here: it takes effect when the broker starts; if the broker runs elsewhere or \
+             was started by hand, make it reload its configuration"
         );
         eprintln!("{name} {state}");
         return Ok(());
     };
     let operator = Operator::open(folder)?;
-    let state = shut_out(args, &operator)?;
+    let state = sign_revocation(args, &operator)?;
     // Even if there is nothing new: an earlier call may not have reached the brokers.
     let brokers = operator::push(&operator, &args.brokers).await.with_context(|| {
-        format!("{name}'s credentials are revoked, but brokers may not know: tell them with `tidemap operator push`")
+        format!("{name}'s credentials are revoked, but brokers may not know yet: run `tidemap operator push`")
     })?;
-    eprintln!("{name} {state}; {} told", operator::count(brokers));
+    eprintln!("{name} {state}; {} updated", operator::count(brokers));
     Ok(())
 }
 
-/// Signs that the node is shut out, if it is known by which key it was let in.
-fn shut_out(args: &RevokeArgs, operator: &Operator) -> anyhow::Result<String> {
+/// Signs the node's revocation, if the key with which it was enrolled is known.
+fn sign_revocation(args: &RevokeArgs, operator: &Operator) -> anyhow::Result<String> {
     if let Some(key) = &args.key {
         operator.revoke_key(&args.node, key, operator::now_s())?;
-        return Ok("is shut out".to_owned());
+        return Ok("is revoked".to_owned());
     }
     let revoke = if args.relay { Operator::revoke_relay } else { Operator::revoke };
     match revoke(operator, &args.node, operator::now_s())? {
-        Revocation::Now => Ok("is shut out".to_owned()),
-        Revocation::Before(key) => Ok(format!("was shut out before, with the key {key}")),
+        Revocation::Now => Ok("is revoked".to_owned()),
+        Revocation::Before(key) => Ok(format!("was revoked before, with the key {key}")),
         Revocation::Unknown => anyhow::bail!(
-            "{} was not enrolled here, so nobody is shut out: call this on the host that enrolled it and has its \
+            "{} was not enrolled here, so nothing is revoked: run this on the host that enrolled it and has its \
              credentials, or name its public key with --key U…",
             args.node.display_name()
         ),
@@ -158,7 +158,7 @@ async fn reload(dir: &Path, brokers: &BrokersArgs) -> anyhow::Result<bool> {
         Reload::Confirmed => Ok(true),
         Reload::Unconfirmed => {
             let client = brokers.reach(&keys::sys_seed_path(dir)).await.context(
-                "the broker was told, but not whether it has read its users: name its address with --nats-url and \
+                "the broker was asked to reload, but has not confirmed that it has read its users: name its address with --nats-url and \
                  --nats-ca, or look for `Reloaded server configuration` in its log",
             )?;
             tidemap_broker::reload_by(&client).await?;
@@ -178,7 +178,7 @@ async fn add(args: &EnrollArgs, dir: &Path) -> anyhow::Result<(Line, &'static st
     let url = url.unwrap_or_else(|| "nats://127.0.0.1:4222".to_owned());
     let brokers = BrokersArgs { nats_url: url.clone(), nats_ca: args.nats_ca.clone() };
     let name = args.node.display_name();
-    let running = reload(dir, &brokers).await.with_context(|| format!("{name} may not be let in yet"))?;
+    let running = reload(dir, &brokers).await.with_context(|| format!("{name} may not be admitted yet"))?;
     let state = match (enrolled.created, running) {
         (false, _) => "was enrolled before",
         (true, true) => "is enrolled, and the broker knows",

@@ -24,20 +24,20 @@ const AUTHORITY: &str = "endpoint-ca.pem";
 /// Whether other hosts reach the broker, and the certificate that it shows them.
 #[derive(clap::Args, Clone, Debug)]
 pub(crate) struct ListenArgs {
-    /// Lets other hosts' agents in, always with TLS: an address of this host, or 0.0.0.0 for all (port 4222
-    /// unless given).
+    /// Accept agents of other hosts, always with TLS, on an address of this host, or 0.0.0.0 for all (port
+    /// 4222 unless given).
     #[arg(long, env = "TIDEMAP_LISTEN", value_name = "IP[:PORT]", conflicts_with = "nats_url")]
     listen: Option<String>,
     /// The name or address under which nodes reach this host; its hostname unless given.
     #[arg(long, env = "TIDEMAP_ADVERTISE", value_name = "HOST", requires = "listen")]
     advertise: Option<String>,
-    /// The broker's certificate (PEM); one is made unless given.
+    /// The broker's certificate (PEM); one is generated unless given.
     #[arg(long, env = "TIDEMAP_TLS_CERT", value_name = "FILE", requires_all = ["listen", "tls_key"])]
     tls_cert: Option<PathBuf>,
     /// Its private key (PEM).
     #[arg(long, env = "TIDEMAP_TLS_KEY", value_name = "FILE", requires = "tls_cert")]
     tls_key: Option<PathBuf>,
-    /// The authority that vouches for it (PEM), when it is not a public one.
+    /// The authority that signed it (PEM), when it is not a public one.
     #[arg(long, env = "TIDEMAP_TLS_CA", value_name = "FILE", requires = "tls_cert")]
     tls_ca: Option<PathBuf>,
 }

@@ -46,8 +46,7 @@ enum Command {
         nats: NatsArgs,
         #[command(flatten)]
         ingest: tidemap_ingest::Args,
-        /// How many parts the fleet is divided into; must divide 256, and be the same for every worker and
-        /// api.
+        /// The number of partitions; must divide 256, and be the same for every worker and api.
         #[arg(long, env = "TIDEMAP_PARTITIONS", default_value = "8", value_name = "P")]
         partitions: PartitionCount,
     },
@@ -55,7 +54,7 @@ enum Command {
     Repartition {
         #[command(flatten)]
         nats: NatsArgs,
-        /// How many parts the fleet shall be divided into; must divide 256.
+        /// The new number of partitions; must divide 256.
         #[arg(long, env = "TIDEMAP_PARTITIONS", value_name = "P")]
         partitions: PartitionCount,
         /// Copies that the broker keeps of each stream: 1 on a single broker, 3 on a cluster.

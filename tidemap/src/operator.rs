@@ -19,17 +19,17 @@ const BROKER_TIMEOUT: Duration = Duration::from_secs(10);
 /// What to do with the operator's folder.
 #[derive(clap::Subcommand, Clone, Debug)]
 pub(crate) enum OperatorCommand {
-    /// Makes the operator's keys and accounts, credentials of the services, and the brokers' configuration.
+    /// Creates the operator's keys and accounts, the services' credentials, and the brokers' configuration.
     Init {
-        /// Where they are kept.
+        /// The operator's folder.
         #[arg(value_name = "FOLDER")]
         folder: PathBuf,
-        /// Makes a new key that enrolls: whoever the old one let in is shut out, and enrolled again one by
-        /// one.
+        /// Replaces the enrolling key: nodes that the old one enrolled are revoked, and must be enrolled
+        /// again one by one.
         #[arg(long)]
         renew_enroll_key: bool,
     },
-    /// Tells running brokers what the operator has signed.
+    /// Publishes what the operator has signed to running brokers.
     Push {
         /// The operator's folder.
         #[arg(value_name = "FOLDER")]
@@ -42,7 +42,7 @@ pub(crate) enum OperatorCommand {
 /// Where the running brokers are.
 #[derive(clap::Args, Clone, Debug)]
 pub(crate) struct BrokersArgs {
-    /// The broker's address; one of a cluster tells the others.
+    /// The broker's address; one of a cluster informs the others.
     #[arg(long, env = "TIDEMAP_NATS_URL", default_value = "nats://127.0.0.1:4222", value_name = "URL")]
     pub(crate) nats_url: String,
     /// Certificate authority of the broker's certificate (PEM), when it is not a public one.
@@ -55,7 +55,7 @@ pub(crate) async fn run(command: OperatorCommand) -> anyhow::Result<()> {
         OperatorCommand::Init { folder, renew_enroll_key } => init(&folder, renew_enroll_key),
         OperatorCommand::Push { folder, brokers } => {
             let heard = push(&Operator::open(&folder)?, &brokers).await?;
-            eprintln!("{} told", count(heard));
+            eprintln!("{} updated", count(heard));
             Ok(())
         }
     }
@@ -72,7 +72,7 @@ impl BrokersArgs {
     }
 }
 
-/// Passes on what is signed to the brokers; returns how many have taken it.
+/// Publishes what is signed to the brokers. Returns how many have accepted it.
 pub(crate) async fn push(operator: &Operator, brokers: &BrokersArgs) -> anyhow::Result<usize> {
     let client = brokers.reach(&operator.sys_creds_path()).await?;
     jwt::push(&client, &operator.accounts_tokens()?).await
@@ -93,12 +93,15 @@ fn init(folder: &Path, renew_enroll_key: bool) -> anyhow::Result<()> {
     Operator::open_or_create(folder, enroll_key, now_s())?;
     let folder = folder.canonicalize().context("the operator's folder")?;
     let operator = Operator::open(&folder)?;
-    eprintln!("The operator's keys are in {}: whoever has them has the fleet.", folder.display());
+    eprintln!(
+        "The operator's keys are in {}: they control the whole fleet, so keep them secret.",
+        folder.display()
+    );
     eprintln!("Brokers start with      {}", operator.configuration_path().display());
     eprintln!("Services take --creds   {}", operator.service_creds_path().display());
     eprintln!("Enroll a node with      tidemap enroll NODE --operator {} --nats-url URL", folder.display());
     if renew_enroll_key {
-        eprintln!("Nobody is shut out before brokers know: tidemap operator push {}", folder.display());
+        eprintln!("Nodes are revoked once the brokers know: tidemap operator push {}", folder.display());
     }
     Ok(())
 }

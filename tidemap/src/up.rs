@@ -47,7 +47,7 @@ pub(crate) struct UpArgs {
     /// Adds this many synthetic nodes.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     simulate: Option<u32>,
-    /// How many ingest workers share the work.
+    /// Number of ingest workers.
     #[arg(long, default_value_t = 2, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=16))]
     workers: u8,
     #[command(flatten)]

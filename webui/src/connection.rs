@@ -8,7 +8,7 @@
 /// Silence after which what is shown counts as stale. The server says something every second.
 pub const STALE_MS: f64 = 3000.0;
 
-/// Silence after which the stream is given up and opened anew; also how long connecting may take.
+/// Silence after which the stream is closed and opened again; also how long connecting may take.
 pub const SILENT_MS: f64 = 10_000.0;
 
 /// How long a hidden page keeps its stream: browsers grant only six connections to one server.

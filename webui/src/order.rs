@@ -13,7 +13,7 @@ use crate::pace::REORDER_MS;
 use crate::store::Fleet;
 use crate::text_order::in_order;
 
-/// While the map moves, what it shows is listed anew no more often than this.
+/// While the map moves, the list of what it shows is rebuilt no more often than this.
 const FOLLOW_MS: f64 = 100.0;
 
 /// What the table is sorted by.
@@ -96,7 +96,7 @@ impl Listing {
         self.made.as_ref().is_some_and(|made| self.has_moved(made))
     }
 
-    /// Makes the order anew if it is time to; says whether it did.
+    /// Sorts again if it is due. Returns whether it did.
     pub fn renew(&mut self, fleet: &Fleet, filter: &Filter, sort: Sort, held: bool, now_ms: f64) -> bool {
         if !self.is_due(fleet, filter, sort, held, now_ms) {
             return false;

@@ -20,8 +20,8 @@ pub struct Talker {
     pub rate_bps: Option<f64>,
 }
 
-/// Who is named for one direction. The order is made anew every [`REORDER_MS`], and not at all while it is
-/// held.
+/// The nodes named for one direction. They are sorted again every [`REORDER_MS`], and not at all while the
+/// order is held.
 #[derive(Debug, Default)]
 pub struct Talkers {
     names: Vec<Rc<str>>,

@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_that_goes_back_starts_anew() {
+    fn a_clock_that_goes_back_starts_over() {
         assert_eq!(heard([50, 10, 11], |_| 1.0).points.len(), 2);
     }
 }

@@ -1,4 +1,4 @@
-//! Looks at the interfaces as often as it is worth its cost.
+//! Checks the interfaces as often as it is worth its cost.
 
 use super::schedule::Schedule;
 use crate::{
@@ -6,19 +6,19 @@ use crate::{
     links::{Change, Links},
 };
 
-/// Between looks at what may have changed about interfaces that were there before. New and vanished
+/// Between checks of what may have changed about interfaces that were there before. New and vanished
 /// interfaces are noticed at every tick.
 const THOROUGH_PERIOD_MS: u64 = 15_000;
-/// Thorough looks after a change or a doubtful reading: a new device may get its master, and a link its new
+/// Thorough checks after a change or a doubtful reading: a new device may get its master, and a link its new
 /// speed, a moment later.
-const THOROUGH_LOOKS: u8 = 3;
+const MAX_THOROUGH_CHECKS: u8 = 3;
 
 /// The interfaces, and what has changed about them.
 pub(super) struct LinkWatch {
     pub(super) links: Links,
     thorough: Schedule,
-    /// Thorough looks to come, whatever the time.
-    thorough_looks: u8,
+    /// Thorough checks that are due whatever the time.
+    thorough_checks: u8,
     /// The greatest change since it was taken last.
     change: Change,
 }
@@ -28,33 +28,33 @@ impl LinkWatch {
         Ok(Self {
             links: Links::new(config)?,
             thorough: Schedule::new(THOROUGH_PERIOD_MS, config.interval),
-            thorough_looks: 0,
+            thorough_checks: 0,
             change: Change::Counted,
         })
     }
 
-    /// Looks as a tick demands it.
+    /// Checks as thoroughly as this tick demands.
     pub(super) fn tick(&mut self, now_ms: u64) {
         let thorough = self.thorough.is_due(now_ms);
         if thorough {
             self.thorough.done(now_ms);
         }
-        self.look(thorough || self.thorough_looks > 0);
+        self.look(thorough || self.thorough_checks > 0);
     }
 
     pub(super) fn look(&mut self, thorough: bool) {
         let change = self.links.look(thorough);
         if change == Change::Counted {
-            self.thorough_looks = THOROUGH_LOOKS;
+            self.thorough_checks = MAX_THOROUGH_CHECKS;
         } else {
-            self.thorough_looks = self.thorough_looks.saturating_sub(1);
+            self.thorough_checks = self.thorough_checks.saturating_sub(1);
         }
         self.change = self.change.max(change);
     }
 
-    /// A reading was doubtful: something may have changed that a plain look does not notice.
+    /// A reading was doubtful: something may have changed that a plain check does not notice.
     pub(super) fn doubt(&mut self) {
-        self.thorough_looks = THOROUGH_LOOKS;
+        self.thorough_checks = MAX_THOROUGH_CHECKS;
     }
 
     pub(super) fn change(&self) -> Change {

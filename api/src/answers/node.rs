@@ -91,7 +91,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ages_are_told_in_the_largest_whole_unit() {
+    fn ages_are_written_in_the_largest_whole_unit() {
         for (age_ms, words) in [
             (0, "0s ago"),
             (59_999, "59s ago"),

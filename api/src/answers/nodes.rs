@@ -13,7 +13,8 @@ use crate::{
     memory_budget::MemoryBudget,
 };
 
-/// Of so many nodes one is few: writing them costs less than writing all, which somebody else may never want.
+/// One node in this many is few: encoding them alone costs less than encoding the whole list, which no other
+/// request may need.
 const FEW_ONE_IN: usize = 16;
 
 /// The nodes as they were in one tick, and what has been made of them so far. Making it takes milliseconds to
@@ -69,8 +70,8 @@ impl Nodes {
         Ok(&self.written().await?.array)
     }
 
-    /// Those that are chosen by their numbers in the list. They are cut from the whole array, unless they are
-    /// few and nobody has wanted that in this tick.
+    /// The nodes with these numbers in the list. They are cut from the whole array, unless they are few and
+    /// no request in this tick has needed the array.
     pub(crate) async fn selection(
         self: &Arc<Self>,
         choose: impl FnOnce(&[NodeJson]) -> Vec<usize> + Send + 'static,

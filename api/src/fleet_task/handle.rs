@@ -26,8 +26,7 @@ pub(crate) enum FleetRequest {
 #[error("the service is stopping")]
 pub(crate) struct Stopping;
 
-/// Sends requests to the task. An answer that somebody has asked for in this tick is taken without asking
-/// again.
+/// Sends requests to the task. An answer that was already requested in this tick is reused.
 #[derive(Clone, Debug)]
 pub(crate) struct FleetHandle {
     requests: mpsc::Sender<FleetRequest>,

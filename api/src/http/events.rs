@@ -30,7 +30,7 @@ pub(super) fn stream(site: Site) -> impl Filter<Extract = (Response,), Error = R
         .then(|site: Site, headers: HeaderMap| async move { respond(answer(site, &headers).await) })
 }
 
-/// One who listens.
+/// One client of the event stream.
 struct Listener {
     site: Site,
     waiting: VecDeque<Frame>,
@@ -64,8 +64,7 @@ fn streamed(parts: impl Stream<Item = Bytes> + Send + Sync + 'static) -> Respons
     warp::reply::stream(parts.map(Ok::<_, Infallible>)).into_response()
 }
 
-/// Where the client has left off. It sends what it was sent, so one that cannot be read is a mistake of
-/// somebody's.
+/// Where the client resumes. Clients send back the id that they received, so a malformed one is an error.
 fn position(headers: &HeaderMap) -> Result<Option<StreamPosition>, ApiError> {
     let Some(id) = headers.get("last-event-id") else { return Ok(None) };
     let position = id.to_str().ok().and_then(|id| id.parse().ok());

@@ -27,9 +27,9 @@ use crate::{
 const ONE_ALLOWS: &str = "GET, HEAD, DELETE";
 /// For the view to lose a node that its owner has forgotten. One that still reports may be back before that
 /// is seen.
-const GONE_WITHIN: Duration = Duration::from_secs(1);
-/// How often the view is looked at meanwhile; it changes four times a second.
-const LOOK: Duration = Duration::from_millis(50);
+const GONE_TIMEOUT: Duration = Duration::from_secs(1);
+/// How often the view is checked meanwhile; it changes four times a second.
+const POLL_PERIOD: Duration = Duration::from_millis(50);
 
 /// `GET /api/nodes?status=&q=&sort=&limit=&offset=`
 pub(super) fn list(site: Site) -> impl Filter<Extract = (Response,), Error = Rejection> + Clone {
@@ -101,16 +101,16 @@ async fn answer_forget(site: &Site, headers: &HeaderMap, name: &str) -> Result<R
     Ok(response)
 }
 
-/// Waits until the view has lost a node: who reads next here finds it gone.
+/// Waits until the view has lost a node, so that the next read finds it gone.
 async fn gone(site: &Site, name: &str) -> Result<(), ApiError> {
-    let deadline = Instant::now() + GONE_WITHIN;
+    let deadline = Instant::now() + GONE_TIMEOUT;
     while Instant::now() < deadline && site.fleet.find(name.to_owned()).await?.is_some() {
-        tokio::time::sleep(LOOK).await;
+        tokio::time::sleep(POLL_PERIOD).await;
     }
     Ok(())
 }
 
-/// Whom to ask about a name. A node that this process does not know yet may be known to its owner.
+/// The partition and id to ask for. A node that this process does not know yet may be known to its owner.
 async fn addressee(site: &Site, name: &str) -> Result<(Partition, NodeId), ApiError> {
     if let Some(found) = site.fleet.find(name.to_owned()).await? {
         return Ok((found.partition, found.id));

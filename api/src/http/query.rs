@@ -215,7 +215,7 @@ pub(super) fn none() -> impl Filter<Extract = (), Error = Rejection> + Copy {
         .untuple_one()
 }
 
-/// Takes parameters one by one; a problem is told with the name of the parameter that has it.
+/// Takes parameters one by one; an error names the parameter that caused it.
 fn each_once(query: &str, mut take: impl FnMut(&str, &str) -> Result<(), String>) -> Result<(), ApiError> {
     let mut seen = Vec::new();
     for (name, value) in form_urlencoded::parse(query.as_bytes()) {
@@ -242,9 +242,9 @@ fn status(value: &str) -> Result<Status, String> {
 }
 
 fn whole_number(value: &str) -> Result<usize, String> {
-    // Digits only: a plus sign is a space in a query string, and nobody means one.
+    // Digits only: a plus sign in a query string is a space.
     let digits = !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit());
-    // There are never so many nodes as to tell a number that does not fit from the largest that does.
+    // A number that does not fit exceeds every count of nodes, as does the largest that fits.
     let number = digits.then(|| value.parse().unwrap_or(usize::MAX));
     number.ok_or_else(|| "must be a whole number, 0 or more".to_owned())
 }

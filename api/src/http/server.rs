@@ -1,6 +1,6 @@
 //! Connections: accepted, served, limited, ended.
 //!
-//! warp can serve too, but each of its connections is a task that nobody awaits, without a limit of time or
+//! warp can serve too, but each of its connections is a detached task, without a limit of time or
 //! number, and a browser that closes its event stream is logged as an error.
 
 mod client_limits;

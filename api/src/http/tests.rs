@@ -229,7 +229,7 @@ async fn queries_choose_order_and_cut() {
 }
 
 #[tokio::test]
-async fn a_query_that_means_nothing_is_told_so() {
+async fn a_meaningless_query_is_rejected() {
     for query in [
         "status=up",
         "sort=shoe",

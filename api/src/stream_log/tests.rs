@@ -69,7 +69,7 @@ fn a_view_that_is_behind_tells_no_place() {
 }
 
 #[test]
-fn who_resumes_is_told_everything_since_some_seconds_before_or_starts_anew() {
+fn resuming_clients_are_replayed_from_some_seconds_before_or_get_a_snapshot() {
     let mut log = StreamLog::new(EPOCH);
     let newest = 1_000 + RESUMABLE_DELTAS as i64;
     // The first two do not fit any more.

@@ -49,8 +49,8 @@ impl Worker {
     }
 
     /// Writes a heartbeat when it should.
-    fn show_life(&mut self, bucket: &mut Bucket) {
-        if self.leases.shows_life() {
+    fn send_heartbeat(&mut self, bucket: &mut Bucket) {
+        if self.leases.should_send_heartbeat() {
             bucket.put(&heartbeat_key(&self.leases.me), Some(vec![]));
             self.leases.heartbeat_stored();
         }
@@ -70,7 +70,7 @@ impl Worker {
 
     /// One second in a worker's life: heartbeat, renew, read, act.
     fn turn(&mut self, bucket: &mut Bucket, now_ms: u64) {
-        self.show_life(bucket);
+        self.send_heartbeat(bucket);
         for (partition, lease, revision) in self.leases.mine() {
             bucket.swap(partition, lease, revision);
         }
@@ -173,7 +173,7 @@ fn what_was_released_for_a_worker_that_cannot_read_leases_is_soon_taken_back() {
     let mut owned = Vec::new();
     for second in 0..12 {
         if second >= 2 {
-            blind.show_life(&mut bucket);
+            blind.send_heartbeat(&mut bucket);
         }
         able.turn(&mut bucket, second * 1_000);
         owned.push(able.owned());
@@ -250,7 +250,7 @@ fn a_partition_whose_lease_was_lost_is_first_left_to_the_worker_that_knows_it() 
     let count = PartitionCount::new(2).unwrap();
     let (mine, others) = (count.partition(0).unwrap(), count.partition(1).unwrap());
     let mut leases = Leases::new("me", count);
-    leases.begin_anew([mine].into_iter(), 1_000);
+    leases.restart([mine].into_iter(), 1_000);
     leases.opened(0);
     let taken = |leases: &Leases, now_ms| -> Vec<Partition> {
         let plan = leases.plan(now_ms, 7).into_iter();

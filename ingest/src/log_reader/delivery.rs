@@ -10,6 +10,7 @@ use anyhow::{Context, bail, ensure};
 use async_nats::{Client, HeaderMap, Message, StatusCode, Subject, Subscriber};
 use bytes::Bytes;
 use futures_util::{FutureExt, StreamExt};
+use tidemap_service::{deadline::within, nats::ConnectionId};
 use tokio::time::Instant;
 
 /// Messages per request: with fewer the broker waits for requests (16,384 are read 15 % faster than 4,096),
@@ -59,8 +60,8 @@ pub(super) struct Delivery {
     batch: u64,
     /// Messages that were requested and may still come.
     due: u64,
-    /// The server of the first request, and its number for this connection.
-    connection: Option<(String, u64)>,
+    /// The connection of the first request.
+    connection: Option<ConnectionId>,
 }
 
 impl Delivery {
@@ -69,7 +70,7 @@ impl Delivery {
         let inbox = client.new_inbox();
         let messages = client.subscribe(inbox.clone()).await?;
         let next = format!("$JS.API.CONSUMER.MSG.NEXT.{stream}.{consumer}");
-        let connection = connection(&client);
+        let connection = ConnectionId::of(&client);
         let mut delivery = Self { client, next, inbox, messages, batch: *BATCH.start(), due: 0, connection };
         delivery.request().await?;
         Ok(delivery)
@@ -109,7 +110,9 @@ impl Delivery {
         loop {
             match tokio::time::timeout(CHECK_PERIOD, self.messages.next()).await {
                 Ok(message) => return Ok(message),
-                Err(_) if connection(&self.client) != self.connection => bail!("the connection is a new one"),
+                Err(_) if ConnectionId::of(&self.client) != self.connection => {
+                    bail!("the connection is a new one")
+                }
                 Err(_) if begun.elapsed() >= SILENCE => bail!("the broker is silent"),
                 Err(_) => {}
             }
@@ -124,7 +127,7 @@ impl Delivery {
         });
         let publish =
             self.client.publish_with_reply(self.next.clone(), self.inbox.clone(), request.to_string().into());
-        tokio::time::timeout(SEND_TIMEOUT, publish).await.context("the connection is full")??;
+        within(SEND_TIMEOUT, "the connection is full", publish).await?;
         self.due += self.batch;
         Ok(())
     }
@@ -149,10 +152,6 @@ fn batch(records: &[Record]) -> Option<u64> {
     let bytes: usize = records.iter().map(|record| record.payload.len()).sum();
     let fitting = BATCH_BYTES.saturating_mul(records.len() as u64).checked_div(bytes as u64)?;
     Some(fitting.clamp(*BATCH.start(), *BATCH.end()))
-}
-
-fn connection(client: &Client) -> Option<(String, u64)> {
-    client.try_server_info().map(|info| (info.server_id, info.client_id))
 }
 
 fn record(message: Message) -> anyhow::Result<Record> {

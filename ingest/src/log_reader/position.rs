@@ -29,7 +29,7 @@ const SECOND_NS: i64 = 1_000_000_000;
 /// How far a stream was read.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LogPosition {
-    /// When the stream was created: one that was created anew has the same name and other messages. 0 before
+    /// When the stream was created: one that was created again has the same name and other messages. 0 before
     /// it was read.
     pub created_ns: i64,
     /// The newest message that was read.

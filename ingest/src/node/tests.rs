@@ -196,7 +196,7 @@ fn a_report_that_is_sent_again_changes_nothing_not_even_when_the_node_was_seen()
 
 proptest! {
     /// The host's clock is put back, by less than the windows reach or by more, and samples from before come
-    /// late. At the edge itself the order decides whether the windows begin anew.
+    /// late. At the edge itself the order decides whether the windows start over.
     #[test]
     fn a_clock_that_was_put_back_far_and_disorder_go_together(
         leap_ms in prop_oneof![0_i64..800_000, 1_000_000_i64..10_000_000],

@@ -1,5 +1,5 @@
-//! Identity. The wire leaves out what is absent, and then values could not be told apart by their places; in
-//! the head every field has its place, and the compiler sees to it that none is forgotten.
+//! Identity. The wire omits absent fields, so that their order does not identify values. In the head every
+//! field has its place, and the compiler ensures that none is forgotten.
 
 use std::collections::BTreeMap;
 

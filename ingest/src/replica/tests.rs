@@ -41,7 +41,7 @@ fn record(subject: String, payload: Vec<u8>, sequence: u64, at_ms: i64) -> Recor
     Record { subject, payload, headers: None, sequence, pending: 0, published_ns }
 }
 
-/// The same reports as a relay packs them: messages of one slot, numbered anew.
+/// The same reports as a relay packs them: messages of one slot with numbers of their own.
 fn packed(slot: Slot, reports: &[Record], pack_size: usize) -> Vec<Record> {
     let relay = NodeId::from_name("relay").unwrap();
     let pack = |(reports, sequence): (&[Record], u64)| {
@@ -111,7 +111,7 @@ fn names() -> impl Iterator<Item = NodeId> {
 }
 
 proptest! {
-    /// Whenever each part was written, and however often a slot was divided anew meanwhile: the checkpoints
+    /// Whenever each part was written, and however often a slot was divided again meanwhile: the checkpoints
     /// and the rest of the log make the state that the whole log makes.
     #[test]
     fn checkpoints_and_the_rest_of_the_log_make_the_whole(

@@ -66,7 +66,7 @@ pub(crate) fn xdg_folder(variable: &str, below_home: &str) -> Option<PathBuf> {
     Some(base.or_else(|| Some(env::home_dir()?.join(below_home)))?.join("tidemap"))
 }
 
-/// Makes a folder, and those above it, that nobody else may enter; one that exists stays as it is.
+/// Creates a folder, and its parents, that only this user may enter. An existing folder stays as it is.
 pub(crate) fn create_private(path: &Path) -> io::Result<()> {
     let mut builder = std::fs::DirBuilder::new();
     builder.recursive(true);

@@ -13,7 +13,7 @@
 //!   operator;
 //! * `relays/<relay>.creds`: credentials of relays;
 //! * `agents/<node>.creds`: credentials of agents, to be carried to their hosts; `agents/<node>.revoked`: the
-//!   public key of one that was shut out;
+//!   public key of one that was revoked;
 //! * `broker/nats.conf`: what each broker is started with; it holds nothing secret.
 
 mod brokers;
@@ -112,7 +112,7 @@ pub enum Revocation {
 pub enum EnrollKey {
     /// It stays.
     Keep,
-    /// A new one takes its place, and whoever the old one let in is shut out.
+    /// A new one replaces it, which revokes every node that the old one enrolled.
     Renew,
 }
 

@@ -124,7 +124,7 @@ pub fn enroll(dir: &Path, node: &NodeId) -> Result<EnrolledSeed, KeysError> {
     Ok(EnrolledSeed { seed_path, created })
 }
 
-/// Shuts a node's agent out and removes its seed; says whether it was let in before.
+/// Revokes a node's agent and removes its seed. Returns whether it was enrolled.
 ///
 /// # Errors
 ///
@@ -147,7 +147,7 @@ pub enum RelaySide {
     Reports,
 }
 
-/// Lets a relay in: makes its key when it has none, and adds it to the broker's users.
+/// Enrolls a relay: generates its key if it has none, and adds it to the broker's users.
 ///
 /// # Errors
 ///
@@ -162,7 +162,7 @@ pub fn enroll_relay(dir: &Path, relay: &NodeId, side: RelaySide) -> Result<Enrol
     Ok(EnrolledSeed { seed_path, created })
 }
 
-/// Shuts a relay out, at both sides, and removes its seeds; says whether it was let in before.
+/// Revokes a relay at both sides and removes its seeds. Returns whether it was enrolled.
 ///
 /// # Errors
 ///

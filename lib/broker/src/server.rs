@@ -81,7 +81,7 @@ pub enum BrokerError {
         /// What the operating system said.
         source: io::Error,
     },
-    /// Another process keeps a broker in this data folder, or nobody can.
+    /// Another process runs a broker in this data folder, or the folder cannot be used.
     #[error(transparent)]
     DataDir(#[from] DataDirError),
     /// The broker's users cannot be made.

@@ -7,8 +7,8 @@ use tidemap_wire::{Event, decode, subject};
 
 /// All events of all nodes: online, warning, offline, joined, forgotten, restarted.
 ///
-/// They are not stored: one that is published while the connection is down is lost. Who must miss nothing
-/// follows the view with a [`Follower`](crate::Follower) instead.
+/// They are not stored: one that is published while the connection is down is lost. A program that must miss
+/// nothing follows the view with a [`Follower`](crate::Follower) instead.
 #[derive(Debug)]
 pub struct Events(Subscriber);
 

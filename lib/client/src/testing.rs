@@ -1,4 +1,4 @@
-//! Made nodes, and a worker's partition of them, for the tests of whoever follows the fleet.
+//! Synthetic nodes, and a worker's partition of them, for the tests of programs that follow the fleet.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use std::collections::BTreeMap;

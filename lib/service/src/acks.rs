@@ -124,8 +124,8 @@ impl AckInbox {
         Ok(messages.into_iter().map(move |message| Answer { message, prefix_len }))
     }
 
-    /// Whether the connection is another one than at the last call. Nobody answers what was published on the
-    /// old one.
+    /// Whether the connection is another one than at the last call. Messages published on the
+    /// old one are not answered.
     pub fn new_connection(&mut self) -> Option<NewConnection> {
         self.connection.look(&self.client)
     }

@@ -11,10 +11,10 @@ use crate::cli::UsageError;
 /// Which messages are logged, and in which format.
 #[derive(clap::Args, Clone, Debug)]
 pub struct LogArgs {
-    /// What is logged: a level (error, warn, info, debug, trace) or a filter such as `info,async_nats=debug`.
+    /// Log level (error, warn, info, debug, trace), or a filter such as `info,async_nats=debug`.
     #[arg(long, env = "RUST_LOG", default_value = "info", global = true)]
     pub log: String,
-    /// How it is written.
+    /// Log format.
     #[arg(long, env = "TIDEMAP_LOG_FORMAT", value_enum, default_value_t = LogFormat::Text, global = true)]
     pub log_format: LogFormat,
 }
@@ -65,7 +65,7 @@ impl Throttle {
         Self { period, last: None }
     }
 
-    /// Whether an event may pass now. If so, the period begins anew.
+    /// Whether an event may pass now. If so, a new period begins.
     pub fn is_due(&mut self) -> bool {
         let now = Instant::now();
         let due = self.last.is_none_or(|last| now.duration_since(last) >= self.period);

@@ -129,7 +129,7 @@ impl NatsArgs {
 
 /// The client that leaves its server when that is about to end. A server announces its end long before it
 /// closes connections. Services leave at once, so that they choose the moment and no request of theirs falls
-/// into a gap. Agents stay until they are sent away, one by one.
+/// into a gap. Agents stay until the server disconnects them, one by one.
 type Leaving = Arc<OnceLock<Client>>;
 
 /// Waits until the broker is reached: for commands that a person waits for.

@@ -1,5 +1,5 @@
 //! The broker's streams and buckets: one stream per partition, and two key-value buckets. Their names are
-//! joined here and nowhere else. Whoever starts first creates them; creating is idempotent.
+//! joined here and nowhere else. The process that starts first creates them; creating is idempotent.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -11,7 +11,7 @@ use async_nats::jetstream::{
 };
 use tidemap_wire::{Partition, PartitionCount, Slot, subject, timing};
 
-use crate::cli::UsageError;
+use crate::{cli::UsageError, deadline::within};
 
 /// The bucket of leases and heartbeats: which worker owns which partition, and which workers are alive.
 pub const LEASES: &str = "TIDEMAP_LEASES";
@@ -83,9 +83,7 @@ pub async fn ensure(
         // Last, so that its presence proves that everything else exists.
         ensure_bucket(js, LEASES, replicas).await
     };
-    tokio::time::timeout(ENSURE_TIMEOUT, ensured)
-        .await
-        .context("the broker does not create streams: is JetStream enabled?")?
+    within(ENSURE_TIMEOUT, "the broker does not create streams: is JetStream enabled?", ensured).await
 }
 
 /// Creates the streams that are missing.

@@ -23,7 +23,7 @@ pub(super) async fn enroll_locally(args: &EnrollArgs) -> anyhow::Result<()> {
     let url = args.nats_url.clone().unwrap_or_else(|| "nats://127.0.0.1:4222".to_owned());
     let brokers = BrokersArgs { nats_url: url, nats_ca: args.nats_ca.clone() };
     let name = args.node.display_name();
-    let running = reload(&dir, &brokers).await.with_context(|| format!("{name} may not be let in yet"))?;
+    let running = reload(&dir, &brokers).await.with_context(|| format!("{name} may not be admitted yet"))?;
     match (enrolled.created, running) {
         (false, _) => eprintln!("{name} was enrolled before. Its key for this server:"),
         (true, true) => eprintln!("{name} is enrolled, and the server knows. Its key for this server:"),

@@ -42,7 +42,7 @@ mod tests {
     }
 
     #[test]
-    fn moments_are_told_in_tenths_of_a_second() {
+    fn moments_are_written_in_tenths_of_a_second() {
         assert_eq!([0.0, 120.0, 1_040.0, 9_949.0].map(moments), ["0.0 s", "0.1 s", "1.0 s", "9.9 s"]);
         assert_eq!([9_950.0, 10_000.0, 61_000.0].map(moments), ["9 s", "10 s", "1 min"]);
     }

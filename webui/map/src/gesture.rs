@@ -146,7 +146,7 @@ mod tests {
         gesture.press(1, at(104.0, 98.0), true, 150.0);
         assert_eq!(gesture.release(1, 200.0), Some(Release::DoubleTap(at(104.0, 98.0))));
         gesture.press(1, at(104.0, 98.0), true, 250.0);
-        assert_eq!(gesture.release(1, 290.0), Some(Release::Tap(at(104.0, 98.0))), "a third tap begins anew");
+        assert_eq!(gesture.release(1, 290.0), Some(Release::Tap(at(104.0, 98.0))), "a third tap starts over");
     }
 
     #[test]

@@ -149,7 +149,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn vacant_rows_and_nodes_without_a_place_are_told_apart() {
+    fn vacant_rows_differ_from_nodes_without_a_place() {
         let mut fleet = Fleet::default();
         fleet.add(52.5, 13.4, 0, 0.0, 0.0).add(f32::NAN, f32::NAN, 0, 0.0, 0.0).add(1.0, 2.0, 0, 0.0, 0.0);
         fleet.name[2] = None;

@@ -129,7 +129,7 @@ impl MapView {
         }
     }
 
-    /// Has the style sheet's colours read anew with the next frame.
+    /// Reads the style sheet's colours again with the next frame.
     pub fn change_theme(&self) {
         self.renderer.borrow_mut().change_theme();
         (self.events.request_frame)();

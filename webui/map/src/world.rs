@@ -1,16 +1,18 @@
 //! The base map's compact form, decoded.
 //!
-//! Land masses share their coasts and borders as *arcs*, as TopoJSON does. All numbers are LEB128 varints; signed ones
-//! are zigzag-coded:
+//! Land masses share their coasts and borders as *arcs*, as TopoJSON does. All numbers are LEB128 varints;
+//! signed ones are zigzag-coded:
 //!
 //! ```text
 //! "TMW1"  grid
-//! arcs:     count, then per arc:  points, then per point dx, dy (signed, from the point before; the first from 0, 0)
-//! polygons: count, then per polygon: rings, then per ring: references, each signed from the reference before
+//! arcs:     count, then per arc:  points, then per point dx, dy (signed, from the point before; the first
+//!           from 0, 0)
+//! polygons: count, then per polygon: rings, then per ring: references, each signed from the one before
 //! ```
 //!
-//! Coordinates are Web Mercator, 0 at the north-west corner of the world and `grid` at its south-east corner, so that
-//! nothing needs to be projected in the browser. A reference is `2 × arc`, plus 1 when the arc is walked backwards.
+//! Coordinates are Web Mercator, 0 at the north-west corner of the world and `grid` at its south-east corner,
+//! so that nothing needs to be projected in the browser. A reference is `2 × arc`, plus 1 when the arc is
+//! walked backwards.
 
 use std::fmt;
 

@@ -104,7 +104,7 @@ mod tests {
         }
 
         #[test]
-        fn a_sprite_is_put_pixel_by_pixel_where_it_is_told_to(
+        fn a_sprite_is_put_pixel_by_pixel_at_its_position(
             // Many are transparent: what is left out at the ends of rows must make no difference.
             mut sprite in prop::collection::vec(any::<Rgba>(), 30), clear: [bool; 30],
             below in prop::collection::vec(any::<Rgba>(), 20 * 8),

@@ -1,4 +1,4 @@
-//! Rows of a list that is written anew each second: elements made once from a piece of HTML, and their texts.
+//! Rows of a list that is rewritten each second: elements made once from a piece of HTML, and their texts.
 
 use wasm_bindgen::JsCast;
 use web_sys::{EventTarget, HtmlElement, Node};
@@ -7,7 +7,7 @@ use crate::fragments::{self, RowTemplate};
 
 use super::dom::{self, document};
 
-/// The rows of a list. Whoever points at one, or has it focused, keeps the element.
+/// The rows of a list. A row under the pointer or with the focus keeps its element.
 pub(super) struct Pool {
     list: HtmlElement,
     template: RowTemplate,

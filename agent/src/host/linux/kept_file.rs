@@ -5,8 +5,8 @@ use std::{fs::File, io, os::unix::fs::FileExt, path::PathBuf};
 /// More than most files of procfs say.
 const FIRST_BYTES: usize = 4096;
 
-/// A file that stays open. The kernel writes it anew whenever it is read from its beginning, and to open it
-/// costs more than to read it.
+/// A file that stays open. The kernel generates its content whenever it is read from the beginning, and
+/// opening it costs more than reading it.
 #[derive(Debug)]
 pub(super) struct KeptFile {
     path: PathBuf,
@@ -22,8 +22,7 @@ impl KeptFile {
 
     /// What it says now.
     pub(super) fn text(&mut self) -> Option<&str> {
-        // What was open may be dead while the path leads to its successor, as with LXCFS when that is started
-        // anew.
+        // The open file may be dead while the path leads to its successor, as after a restart of LXCFS.
         let read = self
             .file
             .as_ref()

@@ -15,8 +15,8 @@ use super::{
 /// The accounts, by the names that `nats.conf` gives them.
 pub(super) const ACCOUNTS: [&str; 4] = ["SYS", "TIDEMAP", "AGENTS", "APPS"];
 
-/// Where reports go, for whoever the key that enrolls has signed: the broker fills in what the agent's token
-/// says.
+/// The report subject of every agent that the enrolling key has signed; the broker fills in the values of the
+/// agent's token.
 const AGENT_PUBLISH: &str = "tidemap.v1.sample.{{tag(slot)}}.{{name()}}";
 const AGENT_SUBSCRIBE: &str = "_INBOX.{{name()}}.>";
 
@@ -42,7 +42,7 @@ enum Passage {
     Service,
 }
 
-/// Who has been shut out: public keys of users, and up to when what was signed for them does not hold.
+/// Revoked users: their public keys, and the time up to which what was signed for them is invalid.
 pub(super) type Revoked = BTreeMap<String, i64>;
 
 impl Accounts {
@@ -134,7 +134,7 @@ pub(super) fn relay(relay: &NodeId) -> Claims {
     user(&format!("relay {relay}"), permissions)
 }
 
-/// The account's claims with a user shut out who was let in by what `user` says.
+/// The account's claims with everything revoked that was signed for the user `key` until `until_s`.
 pub(super) fn revoke(account: Claims, key: &str, until_s: i64) -> Claims {
     let mut revoked = revoked(&account);
     let refused_s = revoked.entry(key.to_owned()).or_insert(until_s);
@@ -144,7 +144,7 @@ pub(super) fn revoke(account: Claims, key: &str, until_s: i64) -> Claims {
     account
 }
 
-/// Who has been shut out by an account's claims.
+/// The users that an account's claims revoke.
 pub(super) fn revoked(account: &Claims) -> Revoked {
     let found = account.nats.get("revocations").cloned().unwrap_or_default();
     serde_json::from_value(found).unwrap_or_default()
@@ -171,7 +171,7 @@ fn tidemap() -> Value {
     })
 }
 
-/// Only who shows an activation of ours may import it: the operator may have other accounts.
+/// Imports require an activation that this account has signed: the operator may have other accounts.
 fn export(passage: Passage, subject: &str) -> Value {
     json!({ "subject": subject, "type": passage.name(), "token_req": true })
 }

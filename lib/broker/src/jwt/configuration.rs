@@ -17,7 +17,7 @@ const RESOLVER: &str = "\
 resolver {
   type: full
   dir: \"accounts\"
-  # How long a broker that was away may let somebody in who was shut out meanwhile; the default is a minute.
+  # How long a broker that was away may admit users that were revoked meanwhile; the default is a minute.
   interval: \"2s\"
 }
 

@@ -25,8 +25,8 @@ pub(super) fn read(path: &Path) -> Result<Option<Creds>, JwtError> {
     }
 }
 
-/// Signs credentials, unless those in the file say the same; says whether it did. A user who has a key keeps
-/// it.
+/// Signs credentials, unless those in the file have the same claims. Returns whether it did. A user that
+/// has a key keeps it.
 pub(super) fn issue(path: &Path, claims: Claims, issuer: &KeyPair, now_s: i64) -> Result<bool, JwtError> {
     let before = read(path)?;
     let user = before.as_ref().map_or_else(KeyPair::new_user, |creds| creds.user.clone());

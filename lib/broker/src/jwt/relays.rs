@@ -22,7 +22,7 @@ impl Operator {
     }
 
     /// Signs that a relay's credentials no longer hold, and removes them. One whose credentials are not here
-    /// is shut out by its public key, see [`Operator::revoke_key`].
+    /// is revoked by its public key, see [`Operator::revoke_key`].
     ///
     /// # Errors
     ///

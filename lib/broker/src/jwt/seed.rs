@@ -14,9 +14,9 @@ pub(super) struct Kind {
     make: fn() -> KeyPair,
 }
 
-/// Who signs accounts.
+/// The operator's key, which signs accounts.
 pub(super) const OPERATOR: Kind = Kind { what: "operator's seed", prefix: 'O', make: KeyPair::new_operator };
-/// Who signs users.
+/// An account's key, which signs users.
 pub(super) const ACCOUNT: Kind = Kind { what: "account's seed", prefix: 'A', make: KeyPair::new_account };
 
 /// The key in a file.

@@ -64,7 +64,7 @@ fn a_host_that_enrolls_needs_one_key_and_one_public_token() {
 }
 
 #[test]
-fn a_key_that_has_been_taken_away_is_missed_and_not_made_anew() {
+fn a_removed_key_is_an_error_and_is_not_generated_again() {
     let dir = tempfile::tempdir().unwrap();
     let before = operator(dir.path()).claims("AGENTS").unwrap();
     fs::remove_file(dir.path().join("keys/enroll.nk")).unwrap();
@@ -105,7 +105,7 @@ fn revoking_shuts_one_key_out_for_good_and_enrolling_again_makes_another() {
 }
 
 #[test]
-fn a_key_is_shut_out_by_its_public_half() {
+fn a_key_is_revoked_by_its_public_half() {
     let dir = tempfile::tempdir().unwrap();
     let operator = operator(dir.path());
     let path = operator.enroll(&node("a"), NOW_S).unwrap().creds_path;
@@ -122,7 +122,7 @@ fn a_key_is_shut_out_by_its_public_half() {
 }
 
 #[test]
-fn a_new_key_that_enrolls_signs_known_nodes_anew() {
+fn a_new_enrolling_key_signs_known_nodes_again() {
     let dir = tempfile::tempdir().unwrap();
     let operator = operator(dir.path());
     operator.enroll(&node("a"), NOW_S).unwrap();

@@ -10,22 +10,22 @@ use super::JwtError;
 
 const HEADER: &str = r#"{"typ":"JWT","alg":"ed25519-nkey"}"#;
 
-/// What a token says.
+/// A token's claims.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct Claims {
-    /// Whom it is about: a public key.
+    /// The subject: a public key.
     pub(super) sub: String,
-    /// What people call them.
+    /// The subject's display name.
     pub(super) name: String,
-    /// What NATS makes of it.
+    /// The claims that are specific to NATS.
     pub(super) nats: Map<String, Value>,
-    /// Who says so: a public key.
+    /// The issuer: a public key.
     #[serde(default)]
     pub(super) iss: String,
-    /// Since when, Unix seconds.
+    /// When it was issued, Unix seconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) iat: Option<i64>,
-    /// A digest of all the others.
+    /// A digest of all other fields.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) jti: Option<String>,
 }

@@ -39,17 +39,17 @@ impl Agents {
         }
     }
 
-    /// Lets a node's agent in with this public key; says whether that changed anything.
+    /// Admits a node's agent with this public key. Returns whether that changed anything.
     pub(super) fn set(&mut self, node: &NodeId, user: &str) -> bool {
         self.set_user(user, &subject::sample(node), node.as_str())
     }
 
-    /// Lets the simulator in with this public key: it may publish as every node.
+    /// Admits the simulator with this public key: it may publish as every node.
     pub(super) fn set_simulator(&mut self, user: &str) {
         self.set_user(user, subject::ALL_SAMPLES, "simulator");
     }
 
-    /// Lets a relay in with this public key; says whether that changed anything.
+    /// Admits a relay with this public key. Returns whether that changed anything.
     pub(super) fn set_relay(&mut self, relay: &NodeId, side: RelaySide, user: &str) -> bool {
         let mark = relay_mark(relay, side);
         let may = match side {
@@ -63,14 +63,14 @@ impl Agents {
         self.set_line(&mark, format!("  {{ nkey: {user}, permissions: {{ {may} }} }}{remark}"))
     }
 
-    /// Shuts a relay out, at both sides; says whether it was in.
+    /// Removes a relay's users at both sides. Returns whether there was one.
     pub(super) fn remove_relay(&mut self, relay: &NodeId) -> bool {
         let [packs, reports] =
             [RelaySide::Packs, RelaySide::Reports].map(|side| self.remove_line(&relay_mark(relay, side)));
         packs || reports
     }
 
-    /// Shuts a node's agent out; says whether it was in.
+    /// Removes a node's agent. Returns whether it was there.
     pub(super) fn remove(&mut self, node: &NodeId) -> bool {
         self.remove_line(&mark(&subject::sample(node)))
     }

@@ -12,8 +12,8 @@ use async_nats::rustls::{
 
 use super::Certificates;
 
-/// Checks that whoever trusts the authority accepts the certificate at `unix` (since 1970) for each of these
-/// names.
+/// Checks that clients that trust the authority accept the certificate for each of these names at `unix`
+/// (since 1970).
 ///
 /// # Errors
 ///

@@ -12,7 +12,7 @@ fn read(path: &Path) -> String {
 }
 
 #[test]
-fn a_certificate_is_made_once_and_anew_for_new_names() {
+fn a_certificate_is_generated_once_and_again_for_new_names() {
     let dir = tempfile::tempdir().unwrap();
     let made = |names: &[&str]| {
         let certificates = Certificates::open_or_create(dir.path(), &list(names), NOW).unwrap();
@@ -26,7 +26,7 @@ fn a_certificate_is_made_once_and_anew_for_new_names() {
 }
 
 #[test]
-fn a_certificate_carries_its_names_for_ten_years_and_is_made_anew_in_the_last_five() {
+fn a_certificate_carries_its_names_for_ten_years_and_is_renewed_in_the_last_five() {
     let dir = tempfile::tempdir().unwrap();
     let names = list(&["broker.example", "192.0.2.1", "2001:db8::1"]);
     let made = |unix| Certificates::open_or_create(dir.path(), &names, unix).unwrap();
@@ -47,7 +47,7 @@ fn a_certificate_carries_its_names_for_ten_years_and_is_made_anew_in_the_last_fi
 }
 
 #[test]
-fn what_lies_broken_in_the_folder_is_made_anew() {
+fn broken_files_in_the_folder_are_replaced() {
     let dir = tempfile::tempdir().unwrap();
     let names = list(&["broker.example"]);
     let certificates = Certificates::open_or_create(dir.path(), &names, NOW).unwrap();

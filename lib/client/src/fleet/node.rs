@@ -7,8 +7,7 @@ use tidemap_wire::{Hello, Host, InterfaceRate, NodeId, NodeUpdate};
 /// A node. A delta leaves out the parts that did not change; here they are always as last known.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Node {
-    /// Shared with whoever has shown it, so that telling whether it is still the same costs one comparison of
-    /// addresses.
+    /// Shared with the answers that show it, so that comparing it costs one comparison of addresses.
     hello: Option<Arc<Hello>>,
     /// Everything else; `hello` in it is always absent.
     latest: NodeUpdate,

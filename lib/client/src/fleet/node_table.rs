@@ -6,8 +6,8 @@ use tidemap_wire::NodeId;
 
 use crate::fleet::node::Node;
 
-/// Nodes by row and by id. A node is shared with the answers that show it, and copied when it changes
-/// meanwhile.
+/// Nodes by row and by id. A node is shared with the answers that show it, and copied when it
+/// changes meanwhile.
 #[derive(Debug, Default)]
 pub(crate) struct NodeTable {
     rows: Vec<Option<Arc<Node>>>,

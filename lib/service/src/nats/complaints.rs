@@ -1,4 +1,4 @@
-//! Logs what goes wrong with a connection, in words that help whoever must mend it, and not too often.
+//! Logs connection faults at a bounded rate, in words that help the operator.
 
 use std::{
     collections::HashMap,
@@ -97,7 +97,7 @@ impl Complaints {
         }
     }
 
-    /// A failed attempt in words for whoever must mend it.
+    /// Describes a failed attempt for the operator.
     fn explain(&self, url: &str, error: &str) -> (ComplaintKind, String) {
         let lower = error.to_lowercase();
         if lower.contains("authorization violation") || lower.contains("authentication") {

@@ -74,7 +74,7 @@ async fn a_fleet_of_signatures_is_started_watched_and_cut_off_by_commands_alone(
     println!("{}", refused.trim());
     let key = nkeys::KeyPair::new_user().public_key();
     let (code, done) = run_to_end(&[&stranger[..], &["--key", &key]].concat()).await.unwrap();
-    assert!(code == Some(0) && done.contains("elsewhere is shut out; 1 broker "), "{done}");
+    assert!(code == Some(0) && done.contains("elsewhere is revoked; 1 broker updated"), "{done}");
     let other = fs::read_to_string(folder.path().join("stays/log")).unwrap();
     assert!(!other.contains("lost the broker"), "{other}");
     eventually(EVENT_TIMEOUT, || node("stays", Status::Online)).await.unwrap();

@@ -100,7 +100,7 @@ proptest! {
         let fleet = world_fleet(10_000, seed);
         for zoom in [0, 1, 3, 5, 8, 11] {
             let (places, clusters) = clusters(&fleet, 256.0 * f64::from(1 << zoom));
-            // Told by each node itself, and not by the lists that are summed.
+            // Taken from each node itself, and not from the lists that are summed.
             let mut expected = vec![(0, [0.0; 2]); clusters.iter().count()];
             let (mut alone, mut all) = ([0.0; 2], [0.0; 2]);
             for at in 0..places.len() {

@@ -36,7 +36,7 @@ pub(super) struct Renderer {
     /// Absent until the first painting and after a change of colours.
     theme: Option<Theme>,
     root: HtmlElement,
-    /// What the bitmaps show; none when all must be painted anew.
+    /// What the bitmaps show; none when everything must be repainted.
     painted: Option<Painted>,
     cost: Cost,
 }
@@ -77,7 +77,7 @@ impl Renderer {
         &mut self.base
     }
 
-    /// Paints everything anew with the next frame.
+    /// Repaints everything with the next frame.
     pub(super) fn repaint(&mut self) {
         self.painted = None;
     }
@@ -89,7 +89,7 @@ impl Renderer {
         }
     }
 
-    /// Reads the style sheet's colours anew with the next frame.
+    /// Reads the style sheet's colours again with the next frame.
     pub(super) fn change_theme(&mut self) {
         self.theme = None;
         self.painted = None;

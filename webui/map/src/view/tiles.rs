@@ -32,7 +32,7 @@ struct Kept {
 }
 
 impl Tiles {
-    /// The tiles that the page's head names, if it does; says whom to thank for them.
+    /// The tiles that the page's head names, if any; shows their attribution.
     pub(super) fn read(root: &HtmlElement, map: Weak<MapView>) -> Option<Self> {
         let meta = document().query_selector("meta[name=tidemap-tiles]").ok()??;
         let credit = meta.get_attribute("data-attribution").unwrap_or_default();
