@@ -48,7 +48,7 @@ pub fn scaled(bound: Duration) -> Duration {
 }
 
 /// The same after another measurement: the machine may have become busier since the last one.
-pub(crate) fn scaled_again(bound: Duration) -> Duration {
+pub fn scaled_again(bound: Duration) -> Duration {
     bound.mul_f64(measure())
 }
 

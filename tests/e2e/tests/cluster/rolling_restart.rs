@@ -152,7 +152,7 @@ async fn everything_is_restarted_in_turn_and_nobody_notices() {
         "rolling restart: at most {:.2?} ({}), {snapshots} snapshots",
         longest.standstill, longest.name
     );
-    let bound = machine::scaled(LONGEST_STANDSTILL) + TICKS;
+    let bound = machine::scaled_again(LONGEST_STANDSTILL) + TICKS;
     let is_too_long = |step: &&Step| step.standstill > bound + step.stalled;
     let too_long: Vec<_> = standstills.iter().filter(is_too_long).collect();
     assert!(too_long.is_empty(), "longer than {bound:.1?} and the machine's stalls: {too_long:?}");

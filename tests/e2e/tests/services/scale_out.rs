@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::ensure;
 use tidemap_e2e::scenario::TAKEOVER;
 use tidemap_testkit::{
-    broker::TestBroker, eventually, http::get_json, process::Tidemap, viewer::Viewer, watch::Watch,
+    broker::TestBroker, eventually, http::get_json, machine, process::Tidemap, viewer::Viewer, watch::Watch,
 };
 use tidemap_wire::http::StatsJson;
 use tokio::time::Instant;
@@ -65,7 +65,7 @@ impl Scene {
         .await
         .unwrap();
         eprintln!("{what}: spread {expected:?} after {:.1} s", took.as_secs_f64());
-        assert!(took <= SPREAD, "{took:?}");
+        assert!(took <= machine::scaled_again(SPREAD), "{took:?}");
         self.fresh().await;
     }
 
@@ -83,7 +83,7 @@ impl Scene {
     async fn assert_moved(&self, what: &str, longest: Duration) {
         let standstill = self.viewer.longest_standstill().await.unwrap();
         eprintln!("{what}: nothing moved for at most {:.2} s", standstill.as_secs_f64());
-        assert!(standstill <= longest, "{what}: {standstill:?}");
+        assert!(standstill <= machine::scaled_again(longest), "{what}: {standstill:?}");
     }
 }
 
@@ -114,7 +114,7 @@ async fn workers_share_the_partitions_and_any_of_them_may_go() {
     let hand_overs = scene.watch.seen().hand_overs.split_off(before);
     let longest = hand_overs.iter().max().copied().unwrap_or_default();
     eprintln!("one stopped: {} partitions handed over in at most {longest:.2?}", hand_overs.len());
-    assert!(!hand_overs.is_empty() && longest < HAND_OVER, "{hand_overs:?}");
+    assert!(!hand_overs.is_empty() && longest < machine::scaled_again(HAND_OVER), "{hand_overs:?}");
     scene.assert_moved("one stopped", HAND_OVER).await;
 
     let then = Instant::now();
