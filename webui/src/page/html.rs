@@ -1,10 +1,25 @@
 //! Fragments of HTML in the page, and elements that follow signals.
 
-use sycamore_reactive::create_effect;
+use sycamore::prelude::View;
+use sycamore::reactive::create_effect;
+use sycamore::web::{HtmlNode, ViewHtmlNode};
 use wasm_bindgen::{JsCast, UnwrapThrowExt, throw_str};
 use web_sys::{Element, HtmlElement};
 
-use super::dom;
+use super::dom::{self, document};
+
+/// The HTML, which is one element, not in the page yet.
+pub(crate) fn create(html: &str) -> HtmlElement {
+    let holder = document().create_element("div").unwrap_throw();
+    let element = append(&holder, html);
+    element.remove();
+    element
+}
+
+/// An element as what a component returns.
+pub(super) fn view(element: &HtmlElement) -> View {
+    View::from_node(HtmlNode::from_web_sys(element.clone().into()))
+}
 
 /// The HTML, which is one element, as the last child of `parent`.
 pub(crate) fn append(parent: &Element, html: &str) -> HtmlElement {
