@@ -64,8 +64,14 @@ macro_rules! fragments {
             impl $name {
                 const HTML: &str = html!($file);
 
+                /// The fragment, not in the page yet.
+                #[allow(dead_code, reason = "only panels are")]
+                pub(crate) fn create() -> Self {
+                    Self::bind(elements::create(Self::HTML))
+                }
+
                 /// The fragment as the last child of `parent`.
-                #[allow(dead_code, reason = "some are only filled in")]
+                #[allow(dead_code, reason = "panels are not")]
                 pub(crate) fn append(parent: &web_sys::Element) -> Self {
                     Self::bind(elements::append(parent, Self::HTML))
                 }
@@ -90,8 +96,6 @@ macro_rules! fragments {
 }
 
 fragments! {
-    AppFrame = "app" {}
-    MainFrame = "main" {}
     Header = "header" {
         search: HtmlInputElement = "#search",
         connection: Element = "#connection",
@@ -213,7 +217,6 @@ fragments! {
         values: HtmlElement = "tbody",
     }
     Announcer = "announcer" {}
-    Debug = "debug" {}
 }
 
 rows! {

@@ -3,7 +3,7 @@
 //! Bulk data never lives in signals. The [`controller`] holds the fleet and draws one frame for whatever has
 //! changed; each [`panel`] writes what of it is on screen. Everything else that views show is a dozen coarse
 //! signals, in contexts by concern ([`state`]). A new panel is its own file, its fragment of HTML, a line in
-//! [`build`], and its style.
+//! [`App`], and its style.
 
 mod address_bar;
 mod announcer;
@@ -31,68 +31,64 @@ mod timings;
 
 use std::rc::Rc;
 
-use sycamore_reactive::{create_root, provide_context};
-use wasm_bindgen::prelude::*;
-use web_sys::HtmlElement;
-
-use crate::fragments::{AppFrame, Debug, MainFrame};
+use sycamore::prelude::*;
+use wasm_bindgen::prelude::wasm_bindgen;
 
 use controller::Controller;
-use state::AppState;
+use state::{AppState, DisplayState};
 
 #[wasm_bindgen(start)]
 fn start() {
     crash::install();
     let Some(app) = dom::by_id("app") else { return };
-    // What stands there until now is the skeleton.
+    // What stands there until now is the skeleton: rendering only appends.
     app.set_text_content(None);
-    // The page lives as long as the browser's tab: nothing is ever disposed of.
-    let _root = create_root(|| build(&app));
+    sycamore::render_to(App, &app);
 }
 
-fn build(parent: &HtmlElement) {
+/// The whole page. Panels are drawn in the order in which they stand here.
+#[component]
+fn App() -> View {
     let state = AppState::provide(&address_bar::read(), theme::stored());
     let controller = Controller::new(state);
+    provide_context(Rc::clone(&controller));
     provide_context(Rc::clone(controller.feed()));
     provide_context(Rc::clone(controller.link()));
     provide_context(controller.redraw().clone());
-
-    let app = frame(parent, state);
-    header::add(&app);
-    controller.add(notice::add(&app));
-    let main = MainFrame::append(&app).root;
-    kpis::add(&main);
-    controller.add(map::add(&main));
-    controller.add(nodes::add(&main));
-    controller.add(summary::add(&main));
-    tabs::add(&app);
-    controller.add(drawer::add(&app));
-    controller.add(announcer::add(&app));
-    add_figures(&app, state);
-
     address_bar::follow(state);
     theme::follow(state.display);
     tab_title::follow(state);
-    controller.start();
-}
+    on_mount(move || controller.start());
 
-/// The element that holds everything, and what the style sheet has to know.
-fn frame(parent: &HtmlElement, state: AppState) -> HtmlElement {
+    // What the style sheet has to know.
     let AppState { live, list, .. } = state;
-    let app = AppFrame::append(parent).root;
-    html::attribute(&app, "data-tab", move || list.tab.get().name().to_owned());
-    html::attribute(&app, "data-link", move || live.chip.with(|chip| chip.kind.to_owned()));
-    html::attribute(&app, "data-side", move || {
-        if list.is_summary.get() { "summary" } else { "nodes" }.to_owned()
-    });
-    html::truth(&app, "data-loaded", move || live.is_loaded.get());
-    app
+    let tab = create_selector(move || list.tab.get().name());
+    let link = create_selector(move || live.chip.with(|chip| chip.kind));
+    let side = create_selector(move || if list.is_summary.get() { "summary" } else { "nodes" });
+    let loaded = create_selector(move || if live.is_loaded.get() { "true" } else { "false" });
+    view! {
+        div(class="app", "data-tab"=tab, "data-link"=link, "data-side"=side, "data-loaded"=loaded) {
+            header::Header()
+            notice::Notice()
+            main(class="main", id="main") {
+                kpis::Kpis()
+                map::Map()
+                nodes::Nodes()
+                summary::Summary()
+            }
+            tabs::Tabs()
+            drawer::Drawer()
+            announcer::Announcer()
+            Figures()
+        }
+    }
 }
 
 /// Frame times and counts, for those who ask for them with `?debug`.
-fn add_figures(app: &HtmlElement, state: AppState) {
-    if let Some(figures) = state.display.figures {
-        crash::on_request();
-        html::text(&Debug::append(app).root, move || figures.get_clone());
-    }
+#[component]
+fn Figures() -> View {
+    let display: DisplayState = use_context();
+    let Some(figures) = display.figures else { return View::new() };
+    crash::on_request();
+    view! { output(class="debug", id="debug") { (figures) } }
 }

@@ -29,7 +29,7 @@ use std::rc::Rc;
 
 pub use glance::{Glance, WINDOWS};
 #[cfg(target_arch = "wasm32")]
-pub use view::{Fetched, MapEvents, MapView};
+pub use view::{Fetch, Fetched, MapEvents, MapView};
 
 /// What the map shows: columns of one store, one entry per row. A row without a name is vacant.
 #[derive(Clone, Copy, Debug)]

@@ -9,6 +9,18 @@ pub(crate) fn append(parent: &Element, html: &str) -> HtmlElement {
     parent.last_element_child().unwrap_throw().unchecked_into()
 }
 
+/// The HTML, which is one element, not in the page yet.
+pub(crate) fn create(html: &str) -> HtmlElement {
+    let holder = web_sys::window()
+        .and_then(|window| window.document())
+        .unwrap_throw()
+        .create_element("div")
+        .unwrap_throw();
+    let element = append(&holder, html);
+    element.remove();
+    element
+}
+
 /// The element of a fragment that a selector finds. One that finds nothing ends the page with an error on
 /// screen.
 pub(crate) fn bound<T: JsCast>(root: &Element, selector: &str) -> T {

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use sycamore_reactive::{batch, create_effect};
+use sycamore::reactive::{batch, create_effect};
 use wasm_bindgen::JsValue;
 
 use crate::address::Address;

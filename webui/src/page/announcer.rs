@@ -4,14 +4,17 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use sycamore_reactive::use_context;
+use sycamore::prelude::{View, component};
+use sycamore::reactive::use_context;
 use tidemap_format as format;
-use web_sys::{Element, HtmlElement};
+use web_sys::HtmlElement;
 
 use crate::announce_limit::AnnounceLimit;
 use crate::connection::Phase;
 use crate::fragments;
 
+use super::controller::Controller;
+use super::html;
 use super::panel::{Frame, Panel};
 use super::state::LiveState;
 
@@ -21,9 +24,13 @@ struct Announcer {
     limit: RefCell<AnnounceLimit>,
 }
 
-pub(super) fn add(app: &Element) -> Rc<dyn Panel> {
-    let region = fragments::Announcer::append(app).root;
-    Rc::new(Announcer { region, live: use_context(), limit: RefCell::default() })
+#[component]
+pub(super) fn Announcer() -> View {
+    let region = fragments::Announcer::create().root;
+    let view = html::view(&region);
+    let controller: Rc<Controller> = use_context();
+    controller.add(Rc::new(Announcer { region, live: use_context(), limit: RefCell::default() }));
+    view
 }
 
 impl Panel for Announcer {

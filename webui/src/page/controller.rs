@@ -3,7 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::rc::{Rc, Weak};
 
-use sycamore_reactive::{NodeHandle, create_effect, use_current_scope};
+use sycamore::reactive::{NodeHandle, create_effect, use_current_scope};
 
 use crate::pace::{Feed, Pace};
 

@@ -1,6 +1,6 @@
 //! The browser, as far as the views need it.
 
-use sycamore_reactive::use_current_scope;
+use sycamore::reactive::use_current_scope;
 use wasm_bindgen::prelude::Closure;
 use wasm_bindgen::{JsCast, UnwrapThrowExt};
 use web_sys::{Document, Element, EventTarget, HtmlElement, HtmlInputElement, HtmlSelectElement, Window};

@@ -5,7 +5,8 @@ mod details;
 
 use std::rc::Rc;
 
-use sycamore_reactive::{ReadSignal, Signal, create_effect, create_selector, create_signal, use_context};
+use sycamore::prelude::{View, component, on_mount};
+use sycamore::reactive::{ReadSignal, Signal, create_effect, create_selector, create_signal, use_context};
 use tidemap_format as format;
 use tidemap_wire::Status;
 use wasm_bindgen::JsCast;
@@ -15,6 +16,7 @@ use web_sys::{Element, HtmlElement, KeyboardEvent};
 use crate::fragments;
 use crate::json::NodeAnswer;
 
+use super::controller::Controller;
 use super::dom::{self, document, window};
 use super::html;
 use super::node_poll::{DetailState, NodePoll};
@@ -30,9 +32,11 @@ struct Drawer {
     poll: Rc<NodePoll>,
 }
 
-pub(super) fn add(app: &Element) -> Rc<dyn Panel> {
+#[component]
+pub(super) fn Drawer() -> View {
     let (selection, display): (SelectionState, DisplayState) = (use_context(), use_context());
-    let sheet = fragments::Drawer::append(app);
+    let sheet = fragments::Drawer::create();
+    let view = html::view(&sheet.root);
     let poll = NodePoll::new(selection.open, use_context());
     let detail = poll.detail();
     let name = create_selector(move || selection.open.get_clone());
@@ -49,7 +53,9 @@ pub(super) fn add(app: &Element) -> Rc<dyn Panel> {
         let (detail, unit) = (detail.with(|state| state.known().cloned()), display.unit.get());
         details.show(detail.as_deref(), unit);
     });
-    Rc::new(Drawer { poll })
+    let controller: Rc<Controller> = use_context();
+    controller.add(Rc::new(Drawer { poll }));
+    view
 }
 
 impl Panel for Drawer {
@@ -72,7 +78,9 @@ fn follow(sheet: &HtmlElement, name: ReadSignal<Option<Rc<str>>>) -> Signal<Opti
         dom::set_attribute(&sheet, "data-node", name.as_deref());
         if name.is_some() && !was_open {
             returns_to.set_silent(document().active_element().and_then(|element| element.dyn_into().ok()));
-            dom::focus(&sheet);
+            let sheet = sheet.clone();
+            // It may not be in the page yet.
+            on_mount(move || dom::focus(&sheet));
         }
         was_open = name.is_some();
     });

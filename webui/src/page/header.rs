@@ -1,8 +1,9 @@
 //! The bar at the top: search, the state of the stream, and how things are shown.
 
-use sycamore_reactive::{create_effect, create_signal, use_context};
+use sycamore::prelude::{View, component};
+use sycamore::reactive::{create_effect, create_signal, use_context};
 use tidemap_format::Unit;
-use web_sys::{Element, HtmlSelectElement, KeyboardEvent};
+use web_sys::{HtmlSelectElement, KeyboardEvent};
 
 use crate::fragments::Header;
 use crate::pace::Pace;
@@ -15,15 +16,17 @@ use super::state::{DisplayState, ListState, LiveState, set_changed};
 const PLAY: &str = "M5 3l7.5 5L5 13z";
 const PAUSE: &str = "M5.5 3.5v9M10.5 3.5v9";
 
-pub(super) fn add(app: &Element) {
+#[component]
+pub(super) fn Header() -> View {
     let (live, list, display): (LiveState, ListState, DisplayState) =
         (use_context(), use_context(), use_context());
-    let bar = Header::append(app);
+    let bar = Header::create();
     html::attribute(&bar.connection, "data-connection", move || live.chip.with(|chip| chip.kind.to_owned()));
     html::text(&bar.connection_text, move || live.chip.with(|chip| chip.text.clone()));
     search(&bar, list);
     pause(&bar, display);
     settings(&bar, display);
+    html::view(&bar.root)
 }
 
 fn search(bar: &Header, list: ListState) {

@@ -1,9 +1,16 @@
 //! Elements that follow signals.
 
-use sycamore_reactive::create_effect;
-use web_sys::Element;
+use sycamore::prelude::View;
+use sycamore::reactive::create_effect;
+use sycamore::web::{HtmlNode, ViewHtmlNode};
+use web_sys::{Element, HtmlElement};
 
 use super::dom;
+
+/// An element as what a component returns.
+pub(super) fn view(element: &HtmlElement) -> View {
+    View::from_node(HtmlNode::from_web_sys(element.clone().into()))
+}
 
 /// Keeps an element's text.
 ///

@@ -1,6 +1,7 @@
 //! The strip of numbers: what the fleet moves, and whether anything is wrong.
 
-use sycamore_reactive::use_context;
+use sycamore::prelude::{View, component};
+use sycamore::reactive::use_context;
 use tidemap_format::{self as format, Headline, Headliner};
 use tidemap_wire::Status;
 use tidemap_wire::http::StatsJson;
@@ -24,9 +25,10 @@ struct Shown {
 
 /// Each direction, all counts, the means and the meters. `index.html` holds the same until the page's program
 /// is there.
-pub(super) fn add(main: &Element) {
+#[component]
+pub(super) fn Kpis() -> View {
     let shown = Shown { live: use_context(), display: use_context() };
-    let strip = Kpis::append(main).root;
+    let strip = Kpis::create().root;
     for direction in [Direction::Download, Direction::Upload] {
         rate(&strip, shown, Figure::of(direction));
     }
@@ -41,6 +43,7 @@ pub(super) fn add(main: &Element) {
     meter(&meters, shown, ["cpu", "CPU"], |stats| stats.avg_cpu_percent);
     meter(&meters, shown, ["memory", "Memory"], |stats| stats.avg_memory_percent);
     meter(&meters, shown, ["disk", "Disk"], |stats| stats.avg_disk_percent);
+    html::view(&strip)
 }
 
 impl Shown {

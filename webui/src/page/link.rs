@@ -5,7 +5,7 @@ mod stream;
 use std::cell::{Cell, RefCell};
 use std::rc::{Rc, Weak};
 
-use sycamore_reactive::{NodeHandle, use_current_scope};
+use sycamore::reactive::{NodeHandle, use_current_scope};
 
 use crate::connection::{Action, Connection, Phase};
 use crate::json;

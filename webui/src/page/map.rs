@@ -3,16 +3,19 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use sycamore_reactive::{create_effect, use_context, use_current_scope};
+use sycamore::prelude::{View, component, on_mount};
+use sycamore::reactive::{create_effect, use_context, use_current_scope};
 use tidemap_map::{Fetched, MapEvents, MapView, Markers};
-use web_sys::{Element, XmlHttpRequestResponseType};
+use web_sys::XmlHttpRequestResponseType;
 
 use crate::fetch;
 use crate::fragments;
 use crate::glance::glance;
 use crate::pace::Feed;
 
+use super::controller::Controller;
 use super::dom;
+use super::html;
 use super::node_poll::NodePoll;
 use super::panel::{Frame, Panel};
 use super::redraw::Redraw;
@@ -25,19 +28,24 @@ struct Map {
     list: ListState,
 }
 
-pub(super) fn add(main: &Element) -> Rc<dyn Panel> {
+#[component]
+pub(super) fn Map() -> View {
     let (list, selection, redraw): (ListState, SelectionState, Redraw) =
         (use_context(), use_context(), use_context());
-    let container = fragments::Map::append(main).container;
+    let fragments::Map { root, container } = fragments::Map::create();
     let view = MapView::new(container.clone(), events(list, selection, redraw.clone()));
     let resized = Rc::clone(&view);
     dom::on_resize(&container, move || resized.resize());
+    let mounted = Rc::clone(&view);
+    on_mount(move || mounted.resize());
     let (display, coloured): (DisplayState, _) = (use_context(), Rc::clone(&view));
     create_effect(move || {
         display.colours.track();
         coloured.change_theme();
     });
-    Rc::new(Map { view, poll: NodePoll::new(selection.selected, redraw), list })
+    let controller: Rc<Controller> = use_context();
+    controller.add(Rc::new(Map { view, poll: NodePoll::new(selection.selected, redraw), list }));
+    html::view(&root)
 }
 
 /// What the page does when the map asks for it.

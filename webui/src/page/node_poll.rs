@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::rc::Rc;
 
-use sycamore_reactive::{NodeHandle, Signal, create_effect, create_signal, use_current_scope};
+use sycamore::reactive::{NodeHandle, Signal, create_effect, create_signal, use_current_scope};
 use web_sys::XmlHttpRequestResponseType;
 
 use crate::address::encoded;

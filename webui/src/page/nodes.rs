@@ -10,13 +10,15 @@ mod table;
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use sycamore_reactive::{Signal, batch, create_effect, create_signal, use_context};
-use web_sys::{Element, HtmlElement};
+use sycamore::prelude::{View, component};
+use sycamore::reactive::{Signal, batch, create_effect, create_signal, use_context};
+use web_sys::HtmlElement;
 
 use crate::filter::Filter;
 use crate::fragments;
 use crate::order::Listing;
 
+use super::controller::Controller;
 use super::dom::{self, document};
 use super::html;
 use super::panel::{Frame, Panel};
@@ -37,10 +39,11 @@ struct Nodes {
     is_held: Signal<bool>,
 }
 
-pub(super) fn add(main: &Element) -> Rc<dyn Panel> {
+#[component]
+pub(super) fn Nodes() -> View {
     let (list, redraw): (ListState, Redraw) = (use_context(), use_context());
     let (counts, is_held) = (create_signal(Counts::default()), create_signal(false));
-    let region = fragments::Nodes::append(main);
+    let region = fragments::Nodes::create();
     caption::bind(&region, list, counts, is_held);
     headings::add(&region.headings, list);
     // The heading is a row too.
@@ -50,7 +53,8 @@ pub(super) fn add(main: &Element) -> Rc<dyn Panel> {
     follow_scroller(&region.scroller, &redraw);
     dom::on_click(&region.clear, move || list.filter.set(Filter::default()));
     show_instead([region.bones, region.empty, region.no_match], counts);
-    Rc::new(Nodes {
+    let controller: Rc<Controller> = use_context();
+    controller.add(Rc::new(Nodes {
         list,
         selection: use_context(),
         redraw,
@@ -58,7 +62,8 @@ pub(super) fn add(main: &Element) -> Rc<dyn Panel> {
         listing: RefCell::default(),
         counts,
         is_held,
-    })
+    }));
+    html::view(&region.root)
 }
 
 /// Gives the focus to the row of this node, if it is on screen.

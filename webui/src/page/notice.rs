@@ -4,15 +4,16 @@
 use std::cell::Cell;
 use std::rc::Rc;
 
-use sycamore_reactive::{Signal, create_selector, create_signal, use_context};
+use sycamore::prelude::{View, component};
+use sycamore::reactive::{Signal, create_selector, create_signal, use_context};
 use tidemap_format as format;
 use tidemap_wire::Status;
-use web_sys::Element;
 
 use crate::connection::Phase;
 use crate::fragments;
 use crate::outages::recently_offline;
 
+use super::controller::Controller;
 use super::dom;
 use super::html;
 use super::link::Link;
@@ -33,9 +34,10 @@ enum Trouble {
     Offline { nodes: usize },
 }
 
-pub(super) fn add(app: &Element) -> Rc<dyn Panel> {
+#[component]
+pub(super) fn Notice() -> View {
     let (live, list, link): (LiveState, ListState, Rc<Link>) = (use_context(), use_context(), use_context());
-    let strip = fragments::Notice::append(app);
+    let strip = fragments::Notice::create();
     let offline = create_signal(0);
     let trouble = create_selector(move || trouble(live, offline));
     html::attribute(&strip.root, "data-trouble", move || trouble.get().name().to_owned());
@@ -45,7 +47,9 @@ pub(super) fn add(app: &Element) -> Rc<dyn Panel> {
         Trouble::Lost { .. } => link.retry_now(),
         _ => list.list_status(Status::Offline),
     });
-    Rc::new(Notice { offline, counted: Cell::new(0) })
+    let controller: Rc<Controller> = use_context();
+    controller.add(Rc::new(Notice { offline, counted: Cell::new(0) }));
+    html::view(&strip.root)
 }
 
 impl Panel for Notice {

@@ -5,7 +5,7 @@
 
 use std::rc::Rc;
 
-use sycamore_reactive::{Signal, batch, create_signal, provide_context};
+use sycamore::reactive::{Signal, batch, create_signal, provide_context};
 use tidemap_format::Unit;
 use tidemap_map::projection::Bounds;
 use tidemap_wire::Status;

@@ -4,15 +4,17 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use sycamore_reactive::{Signal, create_effect, create_signal, use_context};
+use sycamore::prelude::{View, component};
+use sycamore::reactive::{Signal, create_effect, create_signal, use_context};
 use tidemap_format::{self as format, Unit};
-use web_sys::{Element, EventTarget};
+use web_sys::EventTarget;
 
 use crate::fragments::{self, GROUP, OPTION, TALKER};
 use crate::groups::{By, Group, Membership};
 use crate::summary::{Summarist, Summary};
 use crate::talkers::Talker;
 
+use super::controller::Controller;
 use super::dom;
 use super::html;
 use super::panel::{Frame, Panel};
@@ -34,9 +36,10 @@ struct SummaryLists {
 }
 
 /// The region, and the switch between it and the table.
-pub(super) fn add(main: &Element) -> Rc<dyn Panel> {
+#[component]
+pub(super) fn Summary() -> View {
     let (list, display): (ListState, DisplayState) = (use_context(), use_context());
-    let region = fragments::Summary::append(main);
+    let region = fragments::Summary::create();
     let content = create_signal(Rc::<Summary>::default());
     let lists = Rc::new(RefCell::new(SummaryLists {
         talkers: [
@@ -59,7 +62,9 @@ pub(super) fn add(main: &Element) -> Rc<dyn Panel> {
         written.borrow_mut().write(&content, unit);
         by.set_value(&list.by.get_clone().name());
     });
-    Rc::new(SummaryPanel { list, lists, summarist: RefCell::default(), content })
+    let controller: Rc<Controller> = use_context();
+    controller.add(Rc::new(SummaryPanel { list, lists, summarist: RefCell::default(), content }));
+    html::view(&region.root)
 }
 
 /// Opens a talker's details, lists a group's nodes, groups by something else.

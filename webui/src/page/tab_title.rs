@@ -1,6 +1,6 @@
 //! The title and the icon of the browser's tab: what moves, and how many nodes are offline.
 
-use sycamore_reactive::{create_effect, create_selector};
+use sycamore::reactive::{create_effect, create_selector};
 use tidemap_format::{self as format, Unit};
 
 use crate::address::encoded;

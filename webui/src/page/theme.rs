@@ -1,6 +1,6 @@
 //! The page's colours, as the reader chooses them.
 
-use sycamore_reactive::create_effect;
+use sycamore::reactive::create_effect;
 
 use crate::theme::Theme;
 

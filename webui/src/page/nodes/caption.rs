@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use sycamore_reactive::{Signal, create_effect};
+use sycamore::reactive::{Signal, create_effect};
 use tidemap_format as format;
 use tidemap_wire::Status;
 

@@ -1,6 +1,6 @@
 //! The table's headings, which are also its sort buttons.
 
-use sycamore_reactive::use_context;
+use sycamore::reactive::use_context;
 use web_sys::Element;
 
 use crate::fragments::{Heading, TrendHeading};
