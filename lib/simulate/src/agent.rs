@@ -39,7 +39,7 @@ struct SkewedClock {
     leap: Option<(u64, i64)>,
 }
 
-/// When the agent begins anew.
+/// When the agent restarts.
 struct Restarts {
     every_ms: u64,
     next_ms: u64,

@@ -162,7 +162,7 @@ impl SimulatedNode {
         Some(Report { node: self.id.clone(), boot: self.boot, hello, samples: vec![sample] })
     }
 
-    /// Begins a new run: numbers and sums start anew.
+    /// Begins a new run: numbers and sums start again from 0.
     pub(crate) fn restart(&mut self) {
         self.boot = self.random.u64(..);
         (self.seq, self.rx_bytes, self.tx_bytes, self.last_ms) = (0, 0, 0, None);

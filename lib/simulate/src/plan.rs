@@ -56,7 +56,7 @@ pub(crate) struct AgentFaults {
     pub(crate) skew_ms: u64,
     /// Each clock is put back by up to this.
     pub(crate) leap_ms: u64,
-    /// Agents begin anew after this.
+    /// Agents restart after this.
     pub(crate) restart_every_ms: Option<u64>,
     /// How many of them do.
     pub(crate) churn: f64,

@@ -11,7 +11,7 @@ use crate::{Bps, Host, NodeId};
 pub struct Report {
     /// The node; the subject must name the same.
     pub node: NodeId,
-    /// A random number per agent run: sequence numbers and byte counts start anew with it.
+    /// A random number per agent run: sequence numbers and byte counts start again from 0 with it.
     pub boot: u64,
     /// What changes rarely: on start, every 60 s, and when it changes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
