@@ -92,6 +92,8 @@ macro_rules! fragments {
 }
 
 fragments! {
+    AppFrame = "app" {}
+    MainFrame = "main" {}
     Header = "header" {
         search: HtmlInputElement = "#search",
         connection: Element = "#connection",
@@ -213,6 +215,7 @@ fragments! {
         values: HtmlElement = "tbody",
     }
     Announcer = "announcer" {}
+    Debug = "debug" {}
 }
 
 rows! {

@@ -21,6 +21,16 @@ pub(super) fn view(element: &HtmlElement) -> View {
     View::from_node(HtmlNode::from_web_sys(element.clone().into()))
 }
 
+/// An element with these views as its children.
+pub(super) fn within<const COUNT: usize>(element: &HtmlElement, children: [View; COUNT]) -> View {
+    for child in children {
+        for node in child.as_web_sys() {
+            element.append_child(&node).unwrap_throw();
+        }
+    }
+    view(element)
+}
+
 /// The HTML, which is one element, as the last child of `parent`.
 pub(crate) fn append(parent: &Element, html: &str) -> HtmlElement {
     parent.insert_adjacent_html("beforeend", html).unwrap_throw();
