@@ -96,6 +96,8 @@ macro_rules! fragments {
 }
 
 fragments! {
+    AppFrame = "app" {}
+    MainFrame = "main" {}
     Header = "header" {
         search: HtmlInputElement = "#search",
         connection: Element = "#connection",
@@ -217,6 +219,7 @@ fragments! {
         values: HtmlElement = "tbody",
     }
     Announcer = "announcer" {}
+    Debug = "debug" {}
 }
 
 rows! {

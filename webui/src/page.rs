@@ -31,8 +31,12 @@ mod timings;
 
 use std::rc::Rc;
 
-use sycamore::prelude::*;
+use sycamore::prelude::{View, component, on_mount};
+use sycamore::reactive::{provide_context, use_context};
 use wasm_bindgen::prelude::wasm_bindgen;
+use web_sys::HtmlElement;
+
+use crate::fragments::{AppFrame, Debug, MainFrame};
 
 use controller::Controller;
 use state::{AppState, DisplayState};
@@ -46,7 +50,8 @@ fn start() {
     sycamore::render_to(App, &app);
 }
 
-/// The whole page. Panels are drawn in the order in which they stand here.
+/// The whole page. Panels are drawn in the order in which they stand here. The same frame as a `view!` makes
+/// the page 4 KB larger, compressed.
 #[component]
 fn App() -> View {
     let state = AppState::provide(&address_bar::read(), theme::stored());
@@ -60,28 +65,33 @@ fn App() -> View {
     tab_title::follow(state);
     on_mount(move || controller.start());
 
-    // What the style sheet has to know.
-    let AppState { live, list, .. } = state;
-    let tab = create_selector(move || list.tab.get().name());
-    let link = create_selector(move || live.chip.with(|chip| chip.kind));
-    let side = create_selector(move || if list.is_summary.get() { "summary" } else { "nodes" });
-    let loaded = create_selector(move || if live.is_loaded.get() { "true" } else { "false" });
-    view! {
-        div(class="app", "data-tab"=tab, "data-link"=link, "data-side"=side, "data-loaded"=loaded) {
-            header::Header()
-            notice::Notice()
-            main(class="main", id="main") {
-                kpis::Kpis()
-                map::Map()
-                nodes::Nodes()
-                summary::Summary()
-            }
-            tabs::Tabs()
-            drawer::Drawer()
-            announcer::Announcer()
-            Figures()
-        }
-    }
+    html::within(
+        &frame(state),
+        [
+            header::Header(),
+            notice::Notice(),
+            html::within(
+                &MainFrame::create().root,
+                [kpis::Kpis(), map::Map(), nodes::Nodes(), summary::Summary()],
+            ),
+            tabs::Tabs(),
+            drawer::Drawer(),
+            announcer::Announcer(),
+            Figures(),
+        ],
+    )
+}
+
+/// The element that holds everything, and what the style sheet has to know.
+fn frame(AppState { live, list, .. }: AppState) -> HtmlElement {
+    let app = AppFrame::create().root;
+    html::attribute(&app, "data-tab", move || list.tab.get().name().to_owned());
+    html::attribute(&app, "data-link", move || live.chip.with(|chip| chip.kind.to_owned()));
+    html::attribute(&app, "data-side", move || {
+        if list.is_summary.get() { "summary" } else { "nodes" }.to_owned()
+    });
+    html::truth(&app, "data-loaded", move || live.is_loaded.get());
+    app
 }
 
 /// Frame times and counts, for those who ask for them with `?debug`.
@@ -90,5 +100,7 @@ fn Figures() -> View {
     let display: DisplayState = use_context();
     let Some(figures) = display.figures else { return View::new() };
     crash::on_request();
-    view! { output(class="debug", id="debug") { (figures) } }
+    let output = Debug::create().root;
+    html::text(&output, move || figures.get_clone());
+    html::view(&output)
 }

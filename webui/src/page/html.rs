@@ -3,6 +3,7 @@
 use sycamore::prelude::View;
 use sycamore::reactive::create_effect;
 use sycamore::web::{HtmlNode, ViewHtmlNode};
+use wasm_bindgen::UnwrapThrowExt;
 use web_sys::{Element, HtmlElement};
 
 use super::dom;
@@ -10,6 +11,16 @@ use super::dom;
 /// An element as what a component returns.
 pub(super) fn view(element: &HtmlElement) -> View {
     View::from_node(HtmlNode::from_web_sys(element.clone().into()))
+}
+
+/// An element with these views as its children.
+pub(super) fn within<const COUNT: usize>(element: &HtmlElement, children: [View; COUNT]) -> View {
+    for child in children {
+        for node in child.as_web_sys() {
+            element.append_child(&node).unwrap_throw();
+        }
+    }
+    view(element)
 }
 
 /// Keeps an element's text.
