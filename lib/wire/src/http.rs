@@ -86,7 +86,7 @@ pub struct NodeJson {
     /// Every metric of [`METRICS`](crate::METRICS), as a field of its own.
     #[serde(flatten, with = "crate::metrics::json")]
     pub host: Host,
-    /// Samples that the agent's run had to give up before the broker had them, as its hello reports them each minute.
+    /// Samples that the agent's run had to drop before the broker stored them, as of its newest hello.
     pub lost_samples: Option<u64>,
 }
 
