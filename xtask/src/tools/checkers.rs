@@ -1,5 +1,5 @@
-//! Programs that check the services' answers and the page. `tests/e2e/tests/checkers.rs` and
-//! `tests/e2e/tests/page` run them from the tools folder.
+//! Programs that check the services' answers and the page. `tests/e2e/tests/services/checkers.rs`
+//! and `tests/e2e/tests/page` run them from the tools folder.
 
 use std::fs;
 
