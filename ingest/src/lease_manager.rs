@@ -18,6 +18,7 @@ use tidemap_service::{
 use tidemap_wire::{Partition, PartitionCount, timing};
 use tokio::{
     sync::{mpsc, watch},
+    task::JoinHandle,
     time::Instant,
 };
 use tokio_util::sync::CancellationToken;
@@ -109,6 +110,8 @@ struct LeaseManager {
     started: Stopwatch,
     /// Whether the broker has lost its streams, and they are not all back yet.
     is_repairing: bool,
+    /// The attempt to create them again.
+    repair: Option<JoinHandle<anyhow::Result<()>>>,
     /// Periods until the next check of the number of partitions.
     check_in: u8,
 }
@@ -126,6 +129,7 @@ impl LeaseManager {
             clock: None,
             started: Stopwatch::start(),
             is_repairing: false,
+            repair: None,
             check_in: 0,
         }
     }
@@ -139,7 +143,7 @@ impl LeaseManager {
             LogEvent::Recreated => {
                 tracing::info!("the bucket of leases was created again; reading all leases");
                 let now_ms = self.started.now_ms();
-                self.leases.restart(self.tasks.partitions(), now_ms);
+                self.leases.restart(self.tasks.epochs(), now_ms);
             }
             // A bucket drops a key's old values, and is read from its beginning whenever it is read again.
             LogEvent::Lost { .. } | LogEvent::Shortened { .. } => {}
@@ -169,20 +173,25 @@ impl LeaseManager {
     }
 
     /// Creates the streams and buckets again that a broker has lost with its disk, until all are back. Agents
-    /// send again what they have buffered.
+    /// send again what they have buffered. A cluster may take half a minute for an attempt, so that it has a
+    /// task of its own: another worker may have created the bucket of leases long before.
     ///
     /// # Errors
     ///
     /// When the broker has streams for another number of partitions.
     async fn repair(&mut self) -> anyhow::Result<()> {
-        if !self.is_repairing {
-            return Ok(());
+        if let Some(repair) = self.repair.take_if(|repair| repair.is_finished()) {
+            match repair.await? {
+                Ok(()) => self.is_repairing = false,
+                Err(error) if error.is::<UsageError>() => return Err(error),
+                Err(error) => tracing::warn!("cannot create them yet: {error:#}"),
+            }
         }
-        tracing::warn!("the broker has lost its streams; creating them again");
-        match streams::ensure(&self.context.leases, self.context.count, self.context.replicas).await {
-            Ok(()) => self.is_repairing = false,
-            Err(error) if error.is::<UsageError>() => return Err(error),
-            Err(error) => tracing::warn!("cannot create them yet: {error:#}"),
+        if self.is_repairing && self.repair.is_none() {
+            tracing::warn!("the broker has lost its streams; creating them again");
+            let (js, count, replicas) =
+                (self.context.leases.clone(), self.context.count, self.context.replicas);
+            self.repair = Some(tokio::spawn(async move { streams::ensure(&js, count, replicas).await }));
         }
         Ok(())
     }
@@ -244,7 +253,9 @@ impl LeaseManager {
         if all && is_alive {
             self.context.renewed.send_replace(renewed_at);
         }
-        if all && self.leases.is_caught_up() {
+        // A task whose lease the bucket has lost owns nothing until the lease is written again.
+        let is_any_missing = self.tasks.epochs().any(|(partition, _)| self.leases.is_missing(partition));
+        if all && self.leases.is_caught_up() && !is_any_missing {
             self.publish_lease_state(renewed_at);
         }
     }
@@ -270,19 +281,11 @@ impl LeaseManager {
             self.publish_lease_state(Instant::now());
         }
         let epoch_floor = clock::unix_ms().unsigned_abs() / 1_000;
+        let mut acquisitions = Vec::new();
         for action in self.leases.plan(self.started.now_ms(), epoch_floor) {
             match action {
                 Action::Acquire(partition, lease, revision) => {
-                    // Another worker may have been faster, or the broker is away: the plan is out of date.
-                    match swap(&self.bucket, partition, &lease, revision).await {
-                        Ok(revision) => {
-                            self.leases.written(partition, &lease, revision, self.started.now_ms());
-                        }
-                        Err(error) => {
-                            tracing::debug!(%partition, "lease not taken: {error:#}");
-                            break;
-                        }
-                    }
+                    acquisitions.push((partition, lease, revision));
                 }
                 // Once the task has ended, its lease is released.
                 Action::Release(partition) => self.tasks.stop(partition),
@@ -294,7 +297,24 @@ impl LeaseManager {
                 Action::Purge(worker, revision) => self.purge(&worker, revision).await,
             }
         }
+        self.acquire(acquisitions).await;
         self.match_tasks();
+    }
+
+    /// Writes new leases, all at once: a broker may take seconds for each.
+    async fn acquire(&mut self, leases: Vec<(Partition, Lease, u64)>) {
+        let bucket = &self.bucket;
+        let writes = leases.into_iter().map(|(partition, lease, revision)| async move {
+            let written = swap(bucket, partition, &lease, revision).await;
+            (partition, lease, written)
+        });
+        for (partition, lease, written) in join_all(writes).await {
+            match written {
+                Ok(revision) => self.leases.written(partition, &lease, revision, self.started.now_ms()),
+                // Another worker was faster, or the broker is away.
+                Err(error) => tracing::debug!(%partition, "lease not taken: {error:#}"),
+            }
+        }
     }
 
     /// Purges the marker of a removed heartbeat.
@@ -312,7 +332,7 @@ impl LeaseManager {
     fn match_tasks(&mut self) {
         let held: BTreeMap<Partition, u64> =
             self.leases.mine().map(|(partition, lease, _)| (partition, lease.epoch)).collect();
-        self.tasks.stop_all_but(&held);
+        self.tasks.stop_lost(&self.leases);
         for (partition, epoch) in held {
             if self.spent.get(&partition) != Some(&epoch) && !self.tasks.contains(partition) {
                 self.start(partition, epoch);

@@ -15,8 +15,7 @@ use tidemap_wire::{Partition, PartitionCount, timing};
 pub(crate) const DEAD_AFTER_MS: u64 = timing::millis(timing::LEASE_TAKEOVER);
 /// Heartbeats that an observer must have written while another's did not change.
 const HEARTBEATS_NEEDED: u64 = timing::HEARTBEATS_BEFORE_TAKEOVER;
-/// When the broker has lost all leases, each partition is reserved this long for the worker that had it:
-/// slightly longer than the longest wait between that worker's attempts to reconnect.
+/// When the broker has lost all leases, each partition is reserved this long for the worker that had it.
 const RESERVED_MS: u64 = timing::millis(timing::LEASE_RESERVATION);
 /// A dead worker's heartbeat is removed after this.
 const SWEEP_AFTER_MS: u64 = 60_000;
@@ -74,7 +73,8 @@ pub(crate) struct Leases {
     has_sent_heartbeat: bool,
     /// Until this time a partition without any lease is reserved for the worker that owned it.
     reserved_until_ms: u64,
-    owned_before: BTreeSet<Partition>,
+    /// The partitions that this worker owned when the bucket had to be read again, and their epochs.
+    owned_before: BTreeMap<Partition, u64>,
 }
 
 /// The key of a partition's lease.
@@ -106,14 +106,15 @@ impl Leases {
             heartbeats: 0,
             has_sent_heartbeat: false,
             reserved_until_ms: 0,
-            owned_before: BTreeSet::new(),
+            owned_before: BTreeMap::new(),
         }
     }
 
     /// Forgets everything, because the bucket will be read from its beginning and may have lost all leases.
-    /// The owner of a partition has its state in memory and writes it before it goes on; no other worker may
-    /// begin before that.
-    pub(crate) fn restart(&mut self, owned_before: impl Iterator<Item = Partition>, now_ms: u64) {
+    /// A broker that has lost its disk has lost the checkpoints too: what the owner of a partition has in
+    /// memory is all that is left. So the owner writes its lease again, under the same epoch, and its task
+    /// goes on; no other worker takes the partition meanwhile.
+    pub(crate) fn restart(&mut self, owned_before: impl Iterator<Item = (Partition, u64)>, now_ms: u64) {
         *self = Self {
             has_sent_heartbeat: self.has_sent_heartbeat,
             owned_before: owned_before.collect(),
@@ -195,6 +196,17 @@ impl Leases {
         all.filter(|(_, lease, _)| lease.owner == self.me)
     }
 
+    /// Whether the bucket has no lease of a partition, not even a released one.
+    pub(crate) fn is_missing(&self, partition: Partition) -> bool {
+        !self.partitions.contains_key(&partition)
+    }
+
+    /// Whether the bucket says that this worker does not own a partition under this epoch.
+    pub(crate) fn is_lost(&self, partition: Partition, epoch: u64) -> bool {
+        let held = self.partitions.get(&partition);
+        held.is_some_and(|(lease, _)| lease.owner != self.me || lease.epoch != epoch)
+    }
+
     /// What to do now. `now_ms` is monotonic. A new epoch is at least `epoch_floor`, which is the wall
     /// clock's seconds: so epochs grow even when the broker has lost its disk and all leases with it.
     pub(crate) fn plan(&self, now_ms: u64, epoch_floor: u64) -> Vec<Action> {
@@ -204,6 +216,8 @@ impl Leases {
         let mine: Vec<Partition> = self.mine().map(|(partition, ..)| partition).collect();
         let target = usize::from(self.count.get()).div_ceil(self.live_workers(now_ms).len());
         let mut actions: Vec<Action> = mine.iter().skip(target).map(|k| Action::Release(*k)).collect();
+        // Even those for which there is no room: they are then released with their state, as always.
+        actions.extend(self.to_write_again());
         let room = target.saturating_sub(mine.len());
         actions.extend(self.takeable(now_ms, epoch_floor).take(room));
         actions.extend(self.dead_for(SWEEP_AFTER_MS, now_ms).map(Action::Sweep));
@@ -219,12 +233,20 @@ impl Leases {
         alive.map(|(worker, _)| worker.as_str()).chain([self.me.as_str()]).collect()
     }
 
+    /// The leases of this worker that the bucket has lost.
+    fn to_write_again(&self) -> impl Iterator<Item = Action> {
+        let missing = self.owned_before.iter().filter(|(partition, _)| self.is_missing(**partition));
+        missing.map(|(partition, epoch)| {
+            Action::Acquire(*partition, Lease { owner: self.me.clone(), epoch: *epoch }, 0)
+        })
+    }
+
     fn takeable(&self, now_ms: u64, epoch_floor: u64) -> impl Iterator<Item = Action> {
         self.count.all().filter_map(move |partition| {
             let lease = |epoch: u64| Lease { owner: self.me.clone(), epoch: epoch.max(epoch_floor) };
             let Some((held, seen)) = self.partitions.get(&partition) else {
-                let is_reserved = now_ms < self.reserved_until_ms && !self.owned_before.contains(&partition);
-                return (!is_reserved).then(|| Action::Acquire(partition, lease(1), 0));
+                let is_free = now_ms >= self.reserved_until_ms && !self.owned_before.contains_key(&partition);
+                return is_free.then(|| Action::Acquire(partition, lease(1), 0));
             };
             let is_free = held.owner.is_empty() || (held.owner != self.me && self.is_dead(seen, now_ms));
             is_free.then(|| Action::Acquire(partition, lease(held.epoch + 1), seen.revision))

@@ -9,7 +9,10 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::partition_task::{self, Assignment, Deps};
+use crate::{
+    leases::Leases,
+    partition_task::{self, Assignment, Deps},
+};
 
 /// For a task to end after it was stopped.
 const STOP_TIMEOUT: Duration = Duration::from_secs(5);
@@ -43,9 +46,9 @@ impl Tasks {
         self.running.insert(partition, Running { epoch, stop, stopped_at: None, handle });
     }
 
-    /// The partitions that have a task.
-    pub(super) fn partitions(&self) -> impl Iterator<Item = Partition> {
-        self.running.keys().copied()
+    /// The partitions that have a task, and the tasks' epochs.
+    pub(super) fn epochs(&self) -> impl Iterator<Item = (Partition, u64)> {
+        self.running.iter().map(|(partition, running)| (*partition, running.epoch))
     }
 
     /// Whether a partition has a task, even one that is stopping.
@@ -60,10 +63,10 @@ impl Tasks {
         }
     }
 
-    /// Asks all tasks to end whose lease is not held under the task's epoch.
-    pub(super) fn stop_all_but(&mut self, held: &BTreeMap<Partition, u64>) {
+    /// Asks all tasks to end whose lease is lost.
+    pub(super) fn stop_lost(&mut self, leases: &Leases) {
         for (partition, running) in &mut self.running {
-            if held.get(partition) != Some(&running.epoch) {
+            if leases.is_lost(*partition, running.epoch) {
                 running.stop();
             }
         }

@@ -247,15 +247,34 @@ proptest! {
 
 #[test]
 fn a_partition_whose_lease_was_lost_is_first_left_to_the_worker_that_knows_it() {
-    let count = PartitionCount::new(2).unwrap();
-    let (mine, others) = (count.partition(0).unwrap(), count.partition(1).unwrap());
+    let count = PartitionCount::new(4).unwrap();
+    let at = |number| count.partition(number).unwrap();
     let mut leases = Leases::new("me", count);
-    leases.restart([mine].into_iter(), 1_000);
+    leases.restart([(at(0), 5), (at(1), 6), (at(2), 8)].into_iter(), 1_000);
     leases.opened(0);
-    let taken = |leases: &Leases, now_ms| -> Vec<Partition> {
+    // Another worker is alive, so that this one's share is two partitions.
+    leases.note(&heartbeat_key("other"), Some(b"{}"), 1, 1_000);
+    let taken = |leases: &Leases, now_ms| -> Vec<(Partition, u64)> {
         let plan = leases.plan(now_ms, 7).into_iter();
-        plan.filter_map(|action| if let Action::Acquire(k, ..) = action { Some(k) } else { None }).collect()
+        let acquired = |action| {
+            if let Action::Acquire(partition, lease, 0) = action {
+                Some((partition, lease.epoch))
+            } else {
+                None
+            }
+        };
+        plan.filter_map(acquired).collect()
     };
-    assert_eq!(taken(&leases, 1_000), [mine]);
-    assert_eq!(taken(&leases, 1_000 + RESERVED_MS), [mine, others]);
+    let own = [(at(0), 5), (at(1), 6), (at(2), 8)];
+    assert_eq!(taken(&leases, 1_000), own, "under the epochs of their tasks, which go on");
+    assert!(leases.is_missing(at(0)) && !leases.is_lost(at(0), 5));
+    leases.written(at(0), &Lease { owner: "me".to_owned(), epoch: 5 }, 2, 1_000);
+    leases.note("p.1", Some(br#"{"owner":"other","epoch":9}"#), 3, 1_000);
+    assert!(!leases.is_lost(at(0), 5) && leases.is_lost(at(1), 6), "whoever was faster owns it");
+    assert_eq!(taken(&leases, 1_000), [(at(2), 8)]);
+    leases.written(at(2), &Lease { owner: "me".to_owned(), epoch: 8 }, 4, 1_000);
+    assert_eq!(taken(&leases, 1_000 + RESERVED_MS - 1), []);
+    leases.note("p.2", Some(br#"{"owner":"","epoch":8}"#), 5, 1_000);
+    leases.note("p.0", Some(br#"{"owner":"other","epoch":9}"#), 6, 1_000);
+    assert_eq!(taken(&leases, 1_000 + RESERVED_MS), [(at(3), 7)], "nobody came for it");
 }

@@ -126,7 +126,9 @@ async fn wipe(name: &'static str, kill: bool) {
         scenario.add_worker().unwrap();
         scenario.all_fresh().await.unwrap();
     }
-    scenario.end(fleet).await.unwrap().assert_held(TAKEOVER_AFTER_OUTAGE * 2);
+    let verdict = scenario.end(fleet).await.unwrap();
+    verdict.assert_held(TAKEOVER_AFTER_OUTAGE * 2);
+    assert!(kill || verdict.successions == 0, "what is left is in the owners' memory: {verdict}");
 }
 
 #[tokio::test]
