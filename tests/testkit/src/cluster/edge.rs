@@ -59,6 +59,17 @@ impl Edge {
         Tidemap::start(&[&["relay", "--name", RELAY], &near[..], &far[..]].concat())
     }
 
+    /// The number of the broker's server that this one has connected to last.
+    pub fn connected_to(&self, cluster: &TestCluster) -> anyhow::Result<usize> {
+        let log = self.server.log();
+        let connected = log.lines().rev().find(|line| line.contains("Leafnode connection created"));
+        let connected = connected.context("it never connected")?;
+        let mut ports = cluster.leaf_ports.iter();
+        ports
+            .position(|port| connected.contains(&format!(":{port} ")))
+            .with_context(|| format!("no server of the broker: {connected}"))
+    }
+
     /// Stops the server and starts it again.
     pub async fn restart(&mut self) -> anyhow::Result<()> {
         self.server.end(Signal::TERM).await?;

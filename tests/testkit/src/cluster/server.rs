@@ -75,7 +75,7 @@ impl Server {
 
     /// How often it has begun to close the connections of clients that did not leave.
     fn retirements(&self) -> usize {
-        let log = std::fs::read_to_string(&self.log).unwrap_or_default();
+        let log = self.log();
         log.matches("Closing existing clients").count() + log.matches("Initiating Shutdown").count()
     }
 
@@ -84,8 +84,13 @@ impl Server {
         Ok(kill_process(pid.context("it has ended")?, signal)?)
     }
 
+    /// What it has logged so far.
+    pub(super) fn log(&self) -> String {
+        std::fs::read_to_string(&self.log).unwrap_or_default()
+    }
+
     pub(super) fn end_of_log(&self) -> String {
-        let log = std::fs::read_to_string(&self.log).unwrap_or_default();
+        let log = self.log();
         log.lines().last().unwrap_or_default().to_owned()
     }
 }
