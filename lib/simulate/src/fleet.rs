@@ -233,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn a_fleet_that_begins_again_is_the_same_in_all_but_its_runs() {
+    fn a_fleet_started_again_differs_only_in_its_runs() {
         let first = |now_ms| fleet(7).begin(now_ms).nodes[0].report(1_000, 1_700_000_000_000).unwrap();
         let (one, other) = (first(1), first(2));
         assert_ne!(one.boot, other.boot);

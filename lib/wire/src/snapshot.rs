@@ -8,7 +8,7 @@ use crate::{Bps, NodeId, NodeUpdate};
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct SnapshotRequest {
-    /// Only this node, and its history with it.
+    /// Asks for this node only, with its history.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub node: Option<NodeId>,
 }
@@ -30,7 +30,7 @@ pub struct SnapshotChunk {
     pub chunks: u32,
     /// The nodes of this part.
     pub nodes: Vec<NodeUpdate>,
-    /// The history of the one node that was asked for.
+    /// The history of the requested node, if the request named one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub history: Option<History>,
 }

@@ -1,4 +1,4 @@
-//! Whether clients will accept a certificate: the checks that an agent's TLS library makes.
+//! Whether clients will accept a certificate: the same checks as in an agent's TLS library.
 
 use std::{path::Path, sync::Arc, time::Duration};
 
@@ -17,7 +17,7 @@ use super::Certificates;
 ///
 /// # Errors
 ///
-/// What is wrong, as a text that follows a flag.
+/// What is wrong, as a text to follow a flag's name.
 pub(super) fn prove(files: &Certificates, names: &[String], unix: Duration) -> Result<(), String> {
     let provider = Arc::new(ring::default_provider());
     let chain = certificates(&files.certificate)?;
@@ -58,7 +58,7 @@ fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
     read.map_err(|error| format!("{} holds no certificate (PEM): {error}", path.display()))
 }
 
-/// The authorities that count: the one that was named, else those that this system trusts.
+/// The trusted authorities: the given one, or else those that this system trusts.
 fn roots(authority: Option<&Path>) -> Result<RootCertStore, String> {
     let mut roots = RootCertStore::empty();
     match authority {
