@@ -1,6 +1,6 @@
-//! `tidemap enroll` and `tidemap revoke`: who may publish as which node, or pack what nodes publish.
+//! `tidemap enroll` and `tidemap revoke`: which nodes may publish, and which relays may publish packs.
 //!
-//! By a line in the broker's users, or, with `--operator`, by a signature.
+//! Either by a line in the broker's users or, with `--operator`, by a signature.
 
 mod line;
 mod relay;
@@ -125,7 +125,7 @@ pub(crate) async fn revoke(args: &RevokeArgs) -> anyhow::Result<()> {
     };
     let operator = Operator::open(folder)?;
     let state = sign_revocation(args, &operator)?;
-    // Even if there is nothing new: an earlier call may not have reached the brokers.
+    // Even if nothing is new: an earlier call may not have reached the brokers.
     let brokers = operator::push(&operator, &args.brokers).await.with_context(|| {
         format!("{name}'s credentials are revoked, but brokers may not know yet: run `tidemap operator push`")
     })?;

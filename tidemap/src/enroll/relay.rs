@@ -1,4 +1,4 @@
-//! The side of a relay that is near its agents: a server that needs no other part of Tidemap.
+//! The relay's side near its agents: a server that needs no other part of Tidemap.
 
 use anyhow::Context;
 use tidemap_broker::{
