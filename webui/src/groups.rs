@@ -1,8 +1,8 @@
 //! The fleet's totals by what nodes have in common: place, provider or the value of a label.
 //!
-//! Summed up from the page's own rows, by the rule of `GET /api/stats?by=…`: all nodes are counted, the rates
-//! of those online are added up, and nodes without a key are a group too. The stream rounds each rate to
-//! three significant digits, so a sum may differ from the server's by half a percent.
+//! Computed from the page's own rows, by the rule of `GET /api/stats?by=…`: all nodes are counted, the rates
+//! of online nodes are added up, and nodes without a key form a group. The stream rounds each rate to three
+//! significant digits, so a sum may differ from the server's by half a percent.
 
 use std::rc::Rc;
 

@@ -1,10 +1,10 @@
 //! A chart as the inside of an SVG element.
 //!
-//! Written as text: it is numbers and fixed words alone, never text from the network.
+//! Written as text: it contains only numbers and constant words, never text from the network.
 
 use super::{Mirror, PlotArea};
 
-/// The height of a chart; its width is that of the place it stands in, so that its letters keep their size.
+/// A chart's height. Its width is that of its container, so that letters keep their size.
 pub const HEIGHT: i64 = 132;
 
 /// What a chart shows.

@@ -1,4 +1,4 @@
-//! Keeps the address bar and the page's state in step.
+//! Keeps the address bar and the page's state synchronised.
 
 use std::rc::Rc;
 
@@ -28,7 +28,7 @@ pub(super) fn follow(AppState { list, selection, display, .. }: AppState) {
             unit: display.unit.get(),
             debug: display.figures.is_some(),
         };
-        // Opening details is a step that "back" undoes; typing a search is not.
+        // Opening details adds an entry to the history, typing a search does not.
         let is_step = address.node.is_some() && !was_open;
         was_open = address.node.is_some();
         write(&address.query(), is_step);
@@ -63,7 +63,7 @@ fn write(query: &str, is_step: bool) {
         return;
     }
     let url = path + query;
-    // Browsers refuse when a script writes too often; the next change brings the address up to date.
+    // Browsers refuse when a script writes too often; the next change updates the address.
     let _written = if is_step {
         history.push_state_with_url(&JsValue::NULL, "", Some(&url))
     } else {

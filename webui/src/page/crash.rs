@@ -1,5 +1,5 @@
-//! What happens when the page's program comes to an end: it throws, and the boot script shows an overlay, in
-//! plain elements, since nothing else works any more.
+//! What happens when the page's program panics: it throws, and the boot script shows an overlay of plain
+//! elements, because nothing else works any more.
 
 use std::panic;
 
