@@ -1,5 +1,5 @@
-//! A reader of `/api/stream` that costs next to nothing: the API sends each frame as one chunk, of which only
-//! the beginning is looked at unless more is asked for.
+//! A reader of `/api/stream` with very little cost: the API sends each frame as one chunk, of which only the
+//! beginning is read unless more is requested.
 
 use std::net::SocketAddr;
 
@@ -85,10 +85,10 @@ impl EventStream {
     }
 }
 
-/// Asks for something and never reads a byte of it; it lasts as long as what is returned.
+/// Sends a request and never reads the answer, for as long as the returned socket lives.
 pub async fn deaf(address: SocketAddr, path: &str) -> anyhow::Result<TcpStream> {
     let socket = TcpSocket::new_v4()?;
-    // What the kernel would take in its stead is soon full.
+    // The kernel's own buffer is soon full.
     socket.set_recv_buffer_size(4096)?;
     ask(socket, address, path, "identity").await
 }

@@ -11,9 +11,9 @@ use serde::Serialize;
 pub enum Goal {
     AtLeast(f64),
     AtMost(f64),
-    /// It says where something ends, and nothing that must be reached.
+    /// A measured limit, without a goal.
     Ceiling,
-    /// It is there to explain another.
+    /// A figure that explains others.
     None,
 }
 
@@ -30,7 +30,7 @@ struct Row {
 #[derive(Debug, Default, Serialize)]
 pub struct Table {
     rows: Vec<Row>,
-    /// What figures alone do not say.
+    /// Sentences that figures alone do not express.
     words: Vec<String>,
 }
 

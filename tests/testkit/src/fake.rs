@@ -27,7 +27,7 @@ use tokio::{
 pub use self::fleet::{FakeFleet, FakeNode};
 use self::request::Request;
 
-/// As the API sends it with the page; a test holds the two together.
+/// The same policy as the API's; a test compares the two.
 pub const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; \
     style-src 'self'; img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; \
     frame-ancestors 'none'";

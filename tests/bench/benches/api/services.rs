@@ -32,7 +32,7 @@ impl Services {
         NatsArgs::new(&self.broker.url, Some(&key)).connect("bench", Some("_INBOX.simulator")).await
     }
 
-    /// Stops the fleet: its state stays, and only ages change from now on.
+    /// Stops the fleet: its state stays, and only ages change afterwards.
     pub(crate) async fn silence_fleet(&mut self) -> anyhow::Result<()> {
         self.fleet.terminate().await.map(drop)
     }

@@ -1,4 +1,4 @@
-//! A server that does nothing but answer: what the client can ask for at most.
+//! A server that only answers: it shows how many requests the client can make at most.
 
 use std::{net::SocketAddr, process::Stdio};
 

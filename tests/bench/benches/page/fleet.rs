@@ -37,14 +37,13 @@ impl Fleet {
         self.event("snapshot", &SnapshotEvent { v: VERSION, at_ms: clock::unix_ms(), nodes })
     }
 
-    /// A delta that names every node's rates, and the totals after it, as each second of a busy fleet brings
-    /// them.
+    /// A delta with every node's rates and the totals after it, as in each second of a busy fleet.
     pub(crate) fn tick(&mut self) -> Result<Vec<u8>> {
         let delta = self.delta();
         self.events(&delta)
     }
 
-    /// The same with nodes that come, go, fall silent and report again.
+    /// The same with nodes that join, leave, go silent and report again.
     pub(crate) fn churn(&mut self) -> Result<Vec<u8>> {
         let arrived = std::mem::take(&mut self.vacant);
         let mut leaving: Vec<u32> = (0..CHURN).map(|_| self.random.u32(0..self.nodes)).collect();
@@ -78,7 +77,7 @@ impl Fleet {
 
     fn delta(&mut self) -> DeltaEvent {
         self.tick += 1;
-        // A vacant row says nothing.
+        // Vacant rows have no values.
         let rows: Vec<u32> = (0..self.nodes).filter(|row| !self.vacant.contains(row)).collect();
         let of_hosts: Vec<u32> =
             rows.iter().copied().filter(|row| (row + self.tick).is_multiple_of(HOST_ONE_IN)).collect();

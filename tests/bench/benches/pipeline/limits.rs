@@ -1,5 +1,5 @@
-//! What a bare client and the same broker reach with messages of the size of a report, and nothing of
-//! Tidemap's.
+//! What a bare client and the same broker reach with messages of a report's size, without any part of
+//! Tidemap.
 
 use std::time::Duration;
 
@@ -23,11 +23,11 @@ use tokio::time::{Instant, sleep};
 const PAYLOAD: Bytes = Bytes::from_static(&[b'x'; 200]);
 /// Publishes whose acknowledgements are awaited together.
 const IN_FLIGHT: u64 = 2_000;
-/// Subjects that messages are spread over, as many nodes'.
+/// The number of subjects, comparable to a number of nodes.
 const SUBJECTS: u64 = 1_000;
 /// For a client to read all messages.
 const READ_TIMEOUT: Duration = Duration::from_secs(120);
-/// When a stream has taken nothing for so long, it takes nothing any more.
+/// A stream that has stored nothing for this long has finished.
 const QUIET: Duration = Duration::from_secs(2);
 const LOOK: Duration = Duration::from_millis(20);
 

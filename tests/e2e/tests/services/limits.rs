@@ -1,4 +1,4 @@
-//! Clients beyond loopback: what one address may take without others noticing.
+//! Clients beyond loopback: how much one address may use without affecting others.
 
 use std::{collections::BTreeMap, net::SocketAddr, process::Stdio, time::Duration};
 
@@ -13,8 +13,8 @@ use tokio::{
 
 const EVENT_TIMEOUT: Duration = Duration::from_secs(30);
 const TOKEN: &str = "secret";
-/// Connects as often as its arguments say, asks by its newest connection once and by its oldest until it is
-/// refused, and stays.
+/// Connects as often as its arguments say, requests once on its newest connection, then on its oldest until
+/// it is refused, and stays connected.
 const GREEDY: &str = r#"
 import http.client, json, sys
 host, port, token, count = sys.argv[1:]
@@ -118,7 +118,7 @@ async fn one_address_takes_no_more_than_its_share_and_another_does_not_notice() 
     };
     assert_eq!(refused.refusal("this address asks too often"), 1);
 
-    // It still holds its connections, and has spent its requests. This side of the link is another address.
+    // It still holds its connections, and has used up its requests. This side of the link is another address.
     assert_eq!(get(format!("{url}/healthz")).await.unwrap().status, 200);
     assert_eq!(
         get(format!("{url}/api/nodes")).await.unwrap().status,
