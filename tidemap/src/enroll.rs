@@ -181,8 +181,8 @@ async fn add(args: &EnrollArgs, dir: &Path) -> anyhow::Result<(Line, &'static st
     let running = reload(dir, &brokers).await.with_context(|| format!("{name} may not be admitted yet"))?;
     let state = match (enrolled.created, running) {
         (false, _) => "was enrolled before",
-        (true, true) => "is enrolled, and the broker knows",
-        (true, false) => "is enrolled; the broker will know when it starts",
+        (true, true) => "is enrolled, and the broker has reloaded its users",
+        (true, false) => "is enrolled; the broker reads its users when it starts",
     };
     let text = read(&enrolled.seed_path)?;
     let seed = text.lines().find(|line| line.starts_with("SU")).context("the key file holds no seed")?;

@@ -111,7 +111,7 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
             match repartition::run(&jetstream::new(client), partitions, usize::from(replicas)).await? {
                 Some(recut) => println!("{recut}"),
                 None => println!(
-                    "the broker's streams are cut for {partitions} partitions, or there are none yet"
+                    "the broker's streams were created for {partitions} partitions, or there are none yet"
                 ),
             }
             Ok(())

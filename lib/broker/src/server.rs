@@ -68,7 +68,7 @@ pub enum BrokerError {
         log: PathBuf,
     },
     /// It was asked to reload its configuration, and could not.
-    #[error("the broker goes on with its old users: {error}")]
+    #[error("the broker keeps its old users: {error}")]
     Refused {
         /// Its error.
         error: String,

@@ -52,7 +52,7 @@ impl Exposition {
                 "Messages that the owner has not applied yet.",
                 |owner| owner.lag,
             ),
-            (Kind::Gauge, "tidemap_partition_epoch", "The owner's lease.", |owner| owner.epoch),
+            (Kind::Gauge, "tidemap_partition_epoch", "Epoch of the owner's lease.", |owner| owner.epoch),
             (Kind::Counter, "tidemap_partition_samples_total", "Samples applied by the owner.", |owner| {
                 owner.samples
             }),

@@ -159,7 +159,7 @@ async fn ensure_stream(
     let slots: Vec<Slot> = partitions.slots(partition).collect();
     if !is_cut_for(stream.cached_info(), &slots) {
         bail!(UsageError(format!(
-            "--partitions {}: the broker's streams are cut for {} partitions; `tidemap repartition` changes that",
+            "--partitions {}: the broker's streams were created for {} partitions; `tidemap repartition` changes that",
             partitions.get(),
             partitions_with(&stream.cached_info().config.subjects)
         )));

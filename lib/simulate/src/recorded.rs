@@ -66,7 +66,7 @@ pub(crate) async fn run(parts: Parts, shutdown: CancellationToken) -> anyhow::Re
     run.work(shutdown).await?;
     run.log.flush()?;
     let lost: u64 = run.agents.iter().map(SimulatedAgent::lost).sum();
-    ensure!(lost == 0, "{lost} samples had to be given up: the ack log is not the truth");
+    ensure!(lost == 0, "{lost} samples were dropped: the ack log is incomplete");
     Ok(run.agents.iter().map(SimulatedAgent::samples).sum())
 }
 
@@ -123,7 +123,7 @@ impl RecordedRun {
                         return Ok(());
                     }
                     if over_since.get_or_insert_with(Instant::now).elapsed() > DRAIN_TIMEOUT {
-                        bail!("the broker does not acknowledge everything: the ack log is not the truth");
+                        bail!("the broker does not acknowledge everything: the ack log is incomplete");
                     }
                 }
             }

@@ -14,7 +14,7 @@ use crate::{Averages, Bps, Hello, Host, InterfaceRate, NodeId};
 pub struct Delta {
     /// The partition's number.
     pub partition: u16,
-    /// The owner's lease; a higher epoch outranks a lower one everywhere.
+    /// The epoch of the owner's lease; a higher epoch outranks a lower one everywhere.
     pub epoch: u64,
     /// 1, 2, 3, … within one epoch.
     pub seq: u64,

@@ -18,7 +18,7 @@ pub struct SnapshotRequest {
 pub struct SnapshotChunk {
     /// The partition's number.
     pub partition: u16,
-    /// The owner's lease.
+    /// The epoch of the owner's lease.
     pub epoch: u64,
     /// The delta that the state includes; 0 before the first.
     pub seq: u64,

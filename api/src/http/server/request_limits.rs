@@ -19,7 +19,7 @@ const HEAD_BYTES: usize = 16 * 1024;
 /// No route accepts a body. A longer one would be read only to be discarded.
 const BODY_BYTES: u64 = 1024;
 /// The answer to a connection that is one too many for its client.
-const TOO_MANY_CONNECTIONS: &str = "this address has as many connections as one may have";
+const TOO_MANY_CONNECTIONS: &str = "this address has the maximum number of connections";
 
 /// The answer to a request that is refused here.
 pub(super) fn refusal<B>(request: &Request<B>, quota: Option<&Arc<ClientQuota>>) -> Option<Response> {
@@ -33,7 +33,7 @@ pub(super) fn refusal<B>(request: &Request<B>, quota: Option<&Arc<ClientQuota>>)
         return Some(closing(errors::detail(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, detail)));
     }
     if announced_bytes(request) > BODY_BYTES {
-        let detail = "nothing here takes a body";
+        let detail = "requests must not have a body";
         return Some(closing(errors::detail(StatusCode::PAYLOAD_TOO_LARGE, detail)));
     }
     None
@@ -51,7 +51,7 @@ pub(super) fn too_many_connections() -> Vec<u8> {
 }
 
 fn too_many_requests(wait: Duration) -> Response {
-    let mut response = errors::detail(StatusCode::TOO_MANY_REQUESTS, "this address asks too often");
+    let mut response = errors::detail(StatusCode::TOO_MANY_REQUESTS, "this address sends too many requests");
     let seconds = wait.as_secs() + 1;
     response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
     response

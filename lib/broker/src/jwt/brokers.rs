@@ -72,7 +72,7 @@ async fn all(answers: &mut Subscriber, brokers: usize, tokens: usize) -> anyhow:
             Ok(Some(answer)) => accepted(&answer)?,
             Ok(None) => bail!("the connection to the broker has ended"),
             Err(_) => bail!(
-                "{} of {brokers} brokers have heard it; one that is away hears of it when it is back",
+                "{} of {brokers} brokers have stored the change; one that is away gets it when it is back",
                 taken / tokens
             ),
         }
@@ -86,6 +86,6 @@ fn accepted(answer: &Message) -> anyhow::Result<()> {
     match (answer.data, answer.error) {
         (Some(Accepted { code: 200 }), None) => Ok(()),
         (_, Some(refused)) => bail!("the broker refuses: {}", refused.description),
-        _ => bail!("the broker has not taken it"),
+        _ => bail!("the broker has not stored the change"),
     }
 }

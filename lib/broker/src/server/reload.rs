@@ -74,7 +74,7 @@ pub async fn reload_by(client: &Client) -> anyhow::Result<()> {
     let answer: Answer =
         serde_json::from_slice(&answer.payload).context("the broker's answer cannot be read")?;
     if let Some(refused) = answer.error {
-        bail!("the broker goes on with its old users: {REFUSED}: {}", refused.description);
+        bail!("the broker keeps its old users: {REFUSED}: {}", refused.description);
     }
     Ok(())
 }

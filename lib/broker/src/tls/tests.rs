@@ -78,7 +78,7 @@ fn a_certificate_that_clients_would_refuse_is_refused_with_the_reason() {
         (given(&good.certificate, &other.key, ca, "broker.example", NOW), "broker.key is not the key of "),
         (given(&good.certificate, &good.key, ca, "broker.example", NOW + VALIDITY + DAY), "has expired"),
         (given(&good.certificate, &good.key, ca, "broker.example", DAY), "is not valid yet"),
-        (given(&good.certificate, &good.key, ca, "other.example", NOW), "is not made out to other.example"),
+        (given(&good.certificate, &good.key, ca, "other.example", NOW), "is not valid for other.example"),
         (
             given(&good.certificate, &good.key, other.authority.as_deref(), "broker.example", NOW),
             "cannot be used: ",

@@ -83,7 +83,7 @@ impl Complaints {
                 if error.to_string().to_lowercase().contains("permissions violation") =>
             {
                 let words = format!(
-                    "the broker does not let this key do that ({error}): {} for this station and node?",
+                    "the broker denies this key a permission ({error}): {} for this station and node?",
                     self.creds_in_doubt()
                 );
                 self.log(ComplaintKind::Forbidden, &words);

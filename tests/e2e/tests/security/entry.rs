@@ -88,7 +88,7 @@ async fn a_key_of_the_wrong_kind_is_reported_by_what_it_may_not_do() {
     let app = broker.keys.app_seed_path();
     let args = ["ingest", "--nats-url", &broker.url, "--creds", app.to_str().unwrap()];
     let ingest = Tidemap::start(&args).unwrap();
-    let line = logged(&ingest, "does not let this key do that").await;
+    let line = logged(&ingest, "denies this key a permission").await;
     println!("{line}");
     assert!(line.contains("Permissions Violation") && line.contains("--creds"), "{line}");
 }

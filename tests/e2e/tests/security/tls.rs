@@ -36,7 +36,7 @@ async fn a_certificate_that_nobody_would_believe_is_one_line_and_nothing_starts(
         ("broker.example", &missing, "cannot use /no/such/cert.pem"),
         ("broker.example", &mismatched, "is not the key of"),
         ("broker.example", &expired, "has expired"),
-        ("other.example", &good, "is not made out to other.example"),
+        ("other.example", &good, "is not valid for other.example"),
     ] {
         let data = tempfile::tempdir().unwrap();
         let path = |path: &Path| path.to_str().unwrap().to_owned();

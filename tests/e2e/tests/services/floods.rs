@@ -96,7 +96,7 @@ async fn invalid_requests_are_refused_with_a_reason_or_closed() {
     let body = format!("{get}content-length: 10485760\r\n\r\n{huge}");
     assert_eq!(
         refusal(&answer_to(address, body.as_bytes()).await),
-        (413, "nothing here takes a body".to_owned())
+        (413, "requests must not have a body".to_owned())
     );
     let chunked = format!("{get}transfer-encoding: chunked\r\n\r\nffffffff\r\n{huge}");
     assert_eq!(refusal(&answer_to(address, chunked.as_bytes()).await).0, 413);

@@ -107,7 +107,7 @@ async fn one_address_takes_no_more_than_its_share_and_another_does_not_notice() 
 
     let mut greedy = Greedy::start(&host, address, 3);
     let refused = greedy.next().await.unwrap();
-    assert_eq!(refused.refusal("this address has as many connections as one may have"), 5);
+    assert_eq!(refused.refusal("this address has the maximum number of connections"), 5);
     assert_eq!(refused.headers["connection"], "close");
     assert_eq!(greedy.next().await.unwrap().status, 200, "it has the token");
     let refused = loop {
@@ -116,7 +116,7 @@ async fn one_address_takes_no_more_than_its_share_and_another_does_not_notice() 
             break answer;
         }
     };
-    assert_eq!(refused.refusal("this address asks too often"), 1);
+    assert_eq!(refused.refusal("this address sends too many requests"), 1);
 
     // It still holds its connections, and has used up its requests. This side of the link is another address.
     assert_eq!(get(format!("{url}/healthz")).await.unwrap().status, 200);
