@@ -113,7 +113,7 @@ async fn next(reports: &mut BoxStream<'static, Report>) -> Report {
     within(TIMEOUT, reports.next()).await.expect("a report comes").unwrap()
 }
 
-/// Reads reports until `enough` says so.
+/// Reads reports until `enough` returns `true`.
 async fn read_until(reports: &mut BoxStream<'static, Report>, mut enough: impl FnMut(Report) -> bool) {
     let reading = async { while !enough(reports.next().await.unwrap()) {} };
     within(TIMEOUT, reading).await.expect("the reports that are missing come");
@@ -222,7 +222,7 @@ async fn a_broker_that_lost_its_disk_gets_the_last_seconds_again() {
 #[tokio::test]
 async fn without_a_broker_the_agent_runs_and_still_stops_at_once() {
     let dir = tempfile::tempdir().unwrap();
-    // A port that was free a moment ago, with nobody behind it.
+    // A port that was free a moment ago and on which nothing listens.
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let config = AgentConfig::new(Cli::parse_from(["agent", "--node", "a"]).agent).unwrap();
     let shutdown = CancellationToken::new();

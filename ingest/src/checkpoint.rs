@@ -172,7 +172,8 @@ impl Checkpoint {
         decode(bytes)
     }
 
-    /// The epoch under which a value was written; 0 when it cannot be read, so that anybody may replace it.
+    /// The epoch under which a value was written; 0 when it cannot be read, so that any worker may replace
+    /// it.
     pub fn epoch_of(bytes: &[u8]) -> u64 {
         decode::<Rank>(bytes).map_or(0, |rank| rank.epoch)
     }

@@ -44,7 +44,8 @@ pub struct Restored {
     pub epoch: u64,
 }
 
-/// Reads the checkpoints of these slots, whose samples are in `stream`. The stream must be as `content` says.
+/// Reads the checkpoints of these slots, whose samples are in `stream`. The stream's content must be as in
+/// `content`.
 ///
 /// # Errors
 ///

@@ -38,7 +38,7 @@ impl Dedup {
         seq <= self.highest && self.back(seq) != Novelty::Late
     }
 
-    /// Marks a number as seen, and says what it was before.
+    /// Marks a number as seen, and returns how it relates to the numbers seen before.
     pub(crate) fn mark(&mut self, seq: u64) -> Novelty {
         let novelty = if seq > self.highest { Novelty::Newest } else { self.back(seq) };
         match novelty {

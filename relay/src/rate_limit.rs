@@ -29,7 +29,7 @@ pub(crate) struct RateLimit {
 }
 
 impl RateLimit {
-    /// Counts a report of a node, and says whether it may pass.
+    /// Counts a report of a node, and returns whether it may pass.
     pub(crate) fn allows(&mut self, node: &str, now_ms: u64) -> bool {
         if now_ms >= self.until_ms {
             self.sent.clear();

@@ -1,4 +1,4 @@
-//! The broker: packs go to it, and its acknowledgements come back.
+//! The broker's side: publishes packs, and receives acknowledgements.
 
 use std::time::Duration;
 

@@ -182,7 +182,7 @@ async fn watch(
                 tracing::info!("stopping");
                 return Ok(());
             }
-            // A station cannot go on.
+            // A station has failed.
             error = stations.failed() => return Err(error),
             // The broker has died; its log is on disk, and all stations wait for it.
             status = broker.wait_exit() => {

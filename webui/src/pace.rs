@@ -16,7 +16,7 @@ pub const REORDER_MS: f64 = 5000.0;
 pub enum Pace {
     /// Never: the page is paused.
     Paused,
-    /// Every so many seconds; 1 is as fast as the fleet reports.
+    /// Once in this many seconds; 1 is as often as the fleet reports.
     Every(u32),
 }
 
@@ -98,7 +98,7 @@ impl Feed {
 pub struct Chip {
     /// Its kind: `live`, `stale`, `disconnected`, `loading` or `paused`.
     pub kind: &'static str,
-    /// What it says.
+    /// Its text.
     pub text: String,
 }
 

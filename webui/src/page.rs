@@ -50,8 +50,8 @@ fn start() {
     sycamore::render_to(App, &app);
 }
 
-/// The whole page. Panels are drawn in the order in which they stand here. The same frame as a `view!` makes
-/// the page 4 KB larger, compressed.
+/// The whole page. Panels are drawn in this order. Written with `view!`, the frame would make the page 4 KB
+/// larger, compressed.
 #[component]
 fn App() -> View {
     let state = AppState::provide(&address_bar::read(), theme::stored());

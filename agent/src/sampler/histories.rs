@@ -12,7 +12,7 @@ use super::counted_sample;
 use crate::{meter::Meter, timeline::Timeline};
 use made_host::{FORGOTTEN_AFTER_MS, Fault, Interval, LIMIT_BPS, MadeHost};
 
-/// One sample with the truth beside it.
+/// One sample, with the true traffic.
 struct Observed {
     sample: Sample,
     elapsed_ms: u64,

@@ -15,7 +15,7 @@ pub enum DataDirError {
     Unwritable {
         /// The folder.
         path: PathBuf,
-        /// What the operating system said.
+        /// The operating system's error.
         source: io::Error,
     },
     /// Another process uses it.

@@ -32,7 +32,7 @@ pub enum KeysError {
     Io {
         /// The file or folder.
         path: PathBuf,
-        /// What the operating system said.
+        /// The operating system's error.
         source: io::Error,
     },
     /// A file does not hold the seed that it should.

@@ -78,7 +78,7 @@ pub enum BrokerError {
     Io {
         /// What was tried.
         what: String,
-        /// What the operating system said.
+        /// The operating system's error.
         source: io::Error,
     },
     /// Another process runs a broker in this data folder, or the folder cannot be used.

@@ -42,7 +42,7 @@ pub enum TlsError {
     Io {
         /// The file.
         path: PathBuf,
-        /// What the operating system said.
+        /// The operating system's error.
         source: io::Error,
     },
     /// A file cannot be written.

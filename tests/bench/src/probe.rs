@@ -36,7 +36,7 @@ pub struct Probed {
     pub lost: usize,
 }
 
-/// Sends at least `samples` samples, and reads when the API tells them.
+/// Sends at least `samples` samples, and notes when the API's events show them.
 pub async fn measure(client: Client, api: SocketAddr, samples: u64) -> anyhow::Result<Probed> {
     let mut stream = EventStream::open(api, "identity").await?;
     let sent = Sent::default();

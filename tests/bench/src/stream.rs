@@ -43,7 +43,7 @@ impl EventStream {
         Ok(opened)
     }
 
-    /// Reads the next frame, keeps at most so many bytes of its beginning, and returns its length.
+    /// Reads the next frame, keeps at most `most` bytes of its beginning, and returns its length.
     pub async fn frame(&mut self, kept: &mut Vec<u8>, most: usize) -> anyhow::Result<usize> {
         kept.clear();
         let length = self.chunk_length().await?;
@@ -107,7 +107,7 @@ pub fn named(beginning: &[u8]) -> (&str, Option<u64>) {
     (name, id.and_then(|id| id.split_once('-')?.1.parse().ok()))
 }
 
-/// The time that a delta tells of, from its beginning.
+/// The time in a delta, from its beginning.
 pub fn at_ms(beginning: &[u8]) -> Option<i64> {
     let (_, rest) = text(beginning).split_once("\ndata: {\"at_ms\":")?;
     rest.split([',', '}']).next()?.parse().ok()

@@ -47,7 +47,7 @@ impl Table {
         self.rows.push(row);
     }
 
-    /// Notes a sentence, and says it at once.
+    /// Notes a sentence, and prints it at once.
     pub fn say(&mut self, words: String) {
         eprintln!("  {words}");
         self.words.push(words);
@@ -88,7 +88,7 @@ impl Table {
     }
 }
 
-/// A file in the folder for figures of the target folder that this program lies in.
+/// A file in the folder for figures below this program's target folder.
 pub fn path_of(file: &str) -> anyhow::Result<PathBuf> {
     let program = std::env::current_exe()?;
     let target = program.ancestors().nth(3).context("a bench lies in target/release/deps")?;

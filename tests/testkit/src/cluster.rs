@@ -107,7 +107,7 @@ impl TestCluster {
         self.servers[number].signal(Signal::STOP)
     }
 
-    /// Lets it go on.
+    /// Lets a frozen server continue.
     pub fn thaw(&self, number: usize) -> anyhow::Result<()> {
         self.servers[number].signal(Signal::CONT)
     }

@@ -5,7 +5,7 @@ use tidemap_format::lean;
 
 /// The time in which a glide slows down to a third of its speed.
 const GLIDE_MS: f64 = 325.0;
-/// Slower than this it stands still.
+/// A glide slower than this ends.
 const STILL_PX_PER_MS: f64 = 0.02;
 /// A release slower than this is not a flick.
 const FLICK_PX_PER_MS: f64 = 0.15;

@@ -54,7 +54,7 @@ pub enum WorldError {
     Trailing,
     /// A number is larger than 32 bits.
     Number,
-    /// A point lies outside of the grid, or the grid is no grid.
+    /// A point is outside the grid, or the grid is invalid.
     Grid,
     /// An arc has fewer than two points, or a ring no arc.
     Shape,

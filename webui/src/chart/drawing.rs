@@ -53,7 +53,7 @@ impl Plot<'_> {
         (part.clamp(0.0, 1.0) * self.last() as f64).round() as usize
     }
 
-    /// What stands below: how far back it goes, or what the crosshair reads.
+    /// The text below: how far the chart goes back, or the values at the crosshair.
     fn foot(&self, svg: &mut String, frame: PlotArea) {
         let Some((step, reading)) = self.cross else {
             text(svg, "chart-label", frame.left, HEIGHT - 6, &[self.span, " ago"].concat());

@@ -10,12 +10,12 @@ use crate::address::Address;
 use super::dom::{self, window};
 use super::state::{AppState, set_changed};
 
-/// What the address bar says now.
+/// The present content of the address bar.
 pub(super) fn read() -> Address {
     Address::parse(&window().location().search().unwrap_or_default())
 }
 
-/// Writes what changes in the state into the address bar, and back when somebody goes back.
+/// Writes changes of the state into the address bar, and applies the address when the reader goes back.
 pub(super) fn follow(AppState { list, selection, display, .. }: AppState) {
     let mut was_open = selection.open.with_untracked(Option::is_some);
     create_effect(move || {

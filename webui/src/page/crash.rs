@@ -3,7 +3,7 @@
 
 use std::panic;
 
-/// Makes a panic say what and where it was.
+/// Makes a panic report its message and place.
 pub(super) fn install() {
     panic::set_hook(Box::new(|panic| {
         let payload = panic.payload();

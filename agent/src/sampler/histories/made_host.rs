@@ -19,9 +19,9 @@ pub(super) enum Fault {
     Reset,
     /// Another device takes the name, with counters of its own.
     Replaced,
-    /// Its counters cannot be read, for so many readings.
+    /// Its counters cannot be read, for this many readings.
     Unreadable(u8),
-    /// It is not listed, for so many readings, and comes back as it was.
+    /// It is not listed, for this many readings, and returns with its old counters.
     Vanished(u8),
     /// It is not listed for longer than the meter waits.
     LongGone,
@@ -29,17 +29,17 @@ pub(super) enum Fault {
     Renamed,
     /// The two devices swap their names.
     Swapped,
-    /// Its counters read zero, for so many readings.
+    /// Its counters read zero, for this many readings.
     Zero(u8),
     /// One reading is far too high.
     WildUp,
     /// One reading is far too low.
     WildDown,
-    /// The driver does not update its counters, for so many readings.
+    /// The driver does not update its counters, for this many readings.
     LateDriver(u8),
     /// It is listed twice from now on.
     ListedTwice,
-    /// The host sleeps for so many milliseconds.
+    /// The host sleeps for this many milliseconds.
     Suspended(i64),
     /// The host's clock is set.
     ClockSet(i64),

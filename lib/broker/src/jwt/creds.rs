@@ -10,7 +10,7 @@ use super::{
 };
 use crate::keys::write_if_changed;
 
-/// What a file with credentials says.
+/// The contents of a credentials file.
 pub(super) struct Creds {
     pub(super) claims: Claims,
     user: KeyPair,

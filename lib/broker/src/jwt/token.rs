@@ -43,7 +43,7 @@ impl Claims {
         Self { iat: Some(now_s), ..self }
     }
 
-    /// Whether signing `claims` would only repeat what these say.
+    /// Whether signing `claims` would only repeat these.
     pub(super) fn is_same_as(&self, claims: &Self, issuer: &KeyPair) -> bool {
         let same = (&self.sub, &self.name, &self.nats) == (&claims.sub, &claims.name, &claims.nats);
         same && self.iss == issuer.public_key()

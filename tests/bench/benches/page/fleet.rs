@@ -1,4 +1,4 @@
-//! A made-up fleet, spread evenly over the map, so that its markers stand by themselves.
+//! A made-up fleet, spread evenly over the map, so that its markers form no clusters.
 
 use std::collections::BTreeMap;
 
@@ -152,7 +152,7 @@ impl Fleet {
     }
 }
 
-/// The place of a row: any number of them lie evenly on a square map, no two of them close together.
+/// The place of a row. The places of any number of rows are spread evenly over a square map.
 fn place(row: u32) -> (f64, f64) {
     // The plastic ratio's sequence.
     let [x, y] =

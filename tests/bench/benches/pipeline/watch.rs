@@ -59,7 +59,7 @@ pub(crate) struct Seen {
     after: Counts,
 }
 
-/// Looks for so long.
+/// Observes for this long.
 pub(crate) async fn watch(services: &Services, fleet: &Fleet, lasting: Duration) -> anyhow::Result<Seen> {
     let broker = services.broker.server.pid().context("the broker has ended")?;
     let pids = [fleet.process.pid(), broker, services.ingest.pid(), services.api.pid(), std::process::id()];

@@ -20,7 +20,7 @@ const TOKEN: &str = "hunter2-hunter2";
 /// The header that browsers send for a user `u` with the token as password.
 const BASIC: &str = "dTpodW50ZXIyLWh1bnRlcjI=";
 
-/// Starts an API that reaches the broker at `broker`, and waits until it says where it is.
+/// Starts an API that reaches the broker at `broker`, and waits until it prints its address.
 async fn api(broker: &TestBroker, nats_url: &str, more: &[&str]) -> (Tidemap, String) {
     let key = broker.keys.service_seed_path();
     let args = ["api", "--http", "127.0.0.1:0", "--nats-url", nats_url, "--creds", key.to_str().unwrap()];

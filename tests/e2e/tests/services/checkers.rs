@@ -54,7 +54,7 @@ impl Scene {
     }
 }
 
-/// An address that nobody listens on at the moment.
+/// An address on which nothing listens at the moment.
 fn free_address() -> String {
     std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string()
 }
@@ -102,7 +102,7 @@ async fn prometheus_finds_no_fault_with_the_metrics() {
     }
 }
 
-/// Runs the tester with more arguments, and returns what it says it has done.
+/// Runs the tester with more arguments, and returns its report.
 async fn made_up(url: &str, more: &[&str]) -> String {
     let tester = fetched(&format!("{SCHEMATHESIS}/bin/schemathesis")).unwrap();
     let folder = tempfile::tempdir().unwrap();

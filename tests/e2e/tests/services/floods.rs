@@ -1,5 +1,5 @@
-//! Hostile clients: the API refuses them or closes their connection, keeps little, and goes on serving the
-//! others.
+//! Hostile clients: the API refuses them or closes their connections, keeps little memory for them, and
+//! continues to serve the others.
 
 use std::{net::SocketAddr, time::Duration};
 

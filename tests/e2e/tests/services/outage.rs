@@ -25,7 +25,7 @@ fn outage() -> Duration {
     Duration::from_secs(if is_long() { 300 } else { 18 })
 }
 
-/// A sample as it stands in the log.
+/// A sample in the log.
 #[derive(Clone, Copy, Debug)]
 struct Logged {
     boot: u64,

@@ -23,7 +23,7 @@ const CHUNK_PERIOD: Duration = Duration::from_millis(10);
 const CHUNKS: u32 = 800;
 const RATE: f64 = 5_000_000.0;
 
-/// Sends the known traffic to whoever connects. Returns when it began.
+/// Sends the known traffic to the client that connects. Returns when it began.
 fn sender(here: Ipv4Addr) -> (std::net::SocketAddr, std::thread::JoinHandle<anyhow::Result<Instant>>) {
     let listener = TcpListener::bind((here, 0)).unwrap();
     let address = listener.local_addr().unwrap();
@@ -105,7 +105,7 @@ async fn a_download_over_a_real_link_shows_as_bytes_over_time() {
 const BURSTS: [usize; 11] = [0, 30_000, 2_000_000, 300_000, 64, 1_000_000, 0, 0, 700_000, 1_500, 1_400_000];
 const STEP: Duration = Duration::from_millis(70);
 
-/// Sends bursts to whoever connects, and takes back the same bytes. Returns how many there were.
+/// Sends bursts to the client that connects, and receives the same bytes back. Returns their number.
 fn bursts(
     here: Ipv4Addr,
     lasting: Duration,

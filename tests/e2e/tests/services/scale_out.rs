@@ -53,8 +53,8 @@ impl Scene {
         fleet
     }
 
-    /// Waits until the partitions are spread like this and all of them are followed; says how long it took
-    /// since `then`.
+    /// Waits until the partitions are distributed like this and all of them are followed; prints how long it
+    /// took since `then`.
     async fn spread(&self, what: &str, expected: &[usize], then: Instant) {
         let took = eventually(SPREAD, || async {
             let mut counts: Vec<usize> = self.watch.seen().owners().into_values().collect();

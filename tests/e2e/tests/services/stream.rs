@@ -131,7 +131,7 @@ impl Clients {
         self.browser.page.execute(&format!("{script}\n{start}"), vec![]).await.unwrap();
     }
 
-    /// What the client in Python has heard, and the one in JavaScript.
+    /// What the Python client and the JavaScript client have received.
     async fn heard(&self) -> anyhow::Result<[Heard; 2]> {
         let kept = self.browser.eval("window.heard").await?;
         let kept = serde_json::from_value(kept.clone()).with_context(|| format!("client.js has {kept}"))?;
@@ -157,7 +157,7 @@ impl Clients {
         heard
     }
 
-    /// Waits until both have heard so many more deltas, and have other rates than now.
+    /// Waits until both have received this many more deltas, and have other rates than now.
     async fn expect_movement(&self, deltas: usize) {
         let before = self.heard().await.unwrap();
         eventually(EVENT_TIMEOUT, || async {

@@ -90,7 +90,7 @@ impl Server {
     }
 }
 
-/// A text as it stands in a configuration.
+/// A text, quoted for a configuration.
 pub(super) fn quoted(text: impl std::fmt::Display) -> String {
     format!("\"{text}\"")
 }

@@ -139,7 +139,7 @@ impl Scene {
         self.viewport = self.viewport.panned(dx, dy);
     }
 
-    /// The next marker in view, from west to east: a node, or one that stands for the cluster it is shown in.
+    /// The next marker in view, from west to east: a node, or one node for each cluster.
     fn step(&mut self, forward: bool) -> Option<Answer> {
         let stops = self.stops();
         let selected = self.selected.and_then(|row| self.places.find(row));

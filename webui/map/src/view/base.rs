@@ -77,8 +77,7 @@ impl Base {
         }
     }
 
-    /// Where to fetch a map from, if it is not here and has not just been asked for; the page's head says
-    /// where.
+    /// The address of a map to fetch, from the page's head; `None` if the map is here or was just requested.
     pub(super) fn ask(&mut self, level: Level, now_ms: f64) -> Option<String> {
         let progress = &mut self.levels[level as usize];
         let waits = progress.asked_ms.is_some_and(|then| now_ms - then < ASK_AGAIN_MS);

@@ -79,7 +79,7 @@ impl Text {
         Self { element: create(parent, tag, class), shown: RefCell::default() }
     }
 
-    /// Shows the text, and says whether that is a change.
+    /// Shows the text, and returns whether that is a change.
     pub(super) fn set(&self, text: &str) -> bool {
         let mut shown = self.shown.borrow_mut();
         let changed = *shown != text;

@@ -95,7 +95,7 @@ impl Renderer {
         self.painted = None;
     }
 
-    /// Brings the canvases up to date; says whether they are, or only moved for now.
+    /// Updates the canvases; returns whether they are painted, or only moved for now.
     pub(super) fn paint(&mut self, scene: &mut Scene, markers: &Markers<'_>, unit: Unit) -> bool {
         let viewport = *scene.viewport();
         if viewport.width() < 1.0 || viewport.height() < 1.0 {
