@@ -1,25 +1,25 @@
 // Starts the page's program, and reports when it has crashed. A plain script in the head, so that the chosen
-// colours are there before the first paint.
+// colours are set before the first paint.
 try {
   const theme = localStorage.getItem("tidemap-theme");
   if (theme) document.documentElement.dataset.theme = theme;
 } catch {
-  // Storage may be forbidden; the system's colours do.
+  // If storage is forbidden, the system's colours are used.
 }
 
-// The program stops by throwing. Other errors that reach the window, such as a resize observer's, bring no
-// error object.
+// The program ends by throwing an error object. Other errors that reach the window, such as a resize
+// observer's, have none.
 addEventListener("error", ({ error }) => {
-  if (error) show("The page has crashed", "Nothing on it is true any more. The fleet is not affected.", error);
+  if (error) show("The page has crashed", "Its values are no longer current. The fleet is not affected.", error);
 });
 
-// Sheets of paper do not scroll: as if the screen were that high, up to some thousand rows are written.
+// Paper does not scroll. A higher scroller makes the table write up to some thousand rows.
 for (const [event, height] of [["beforeprint", "100000px"], ["afterprint", ""]]) {
   addEventListener(event, () => (document.querySelector(".scroller").style.minHeight = height));
 }
 
 document.addEventListener("DOMContentLoaded", async () => {
-  // As a sheet for paper it has not held up the first paint.
+  // Loaded as a style sheet for print, it has not delayed the first paint.
   document.getElementById("details-style").media = "all";
   try {
     const glue = await import("{{glue}}");

@@ -1,9 +1,9 @@
 //! The cost of a sample, compared with a bare read of two counters from sysfs.
 //!
 //! `cargo bench -p tidemap-agent --bench sample`. First the parts, as processor time of this thread: with
-//! everything warm, and `paced`, with caches that others have used meanwhile. Then the real thing: the
-//! agent's program, once a second against a real broker for a minute, with everything on; its processor time
-//! and memory are the kernel's figures.
+//! warm caches, and `paced`, with caches that other processes have used meanwhile. Then the whole: the
+//! agent's program with all features, one sample a second against a real broker for a minute; its processor
+//! time and memory are the kernel's figures.
 #![expect(clippy::unwrap_used, reason = "a bench that cannot go on has failed")]
 
 #[cfg(not(target_os = "linux"))]
@@ -41,7 +41,8 @@ mod linux {
     use tidemap_wire::{NodeId, PartitionCount, encode};
 
     const ROUNDS: u32 = 1_000;
-    /// Long enough for all that happens rarely: addresses once a minute, host metrics every five seconds.
+    /// Long enough for everything that happens rarely: addresses once a minute, host metrics every five
+    /// seconds.
     const SAMPLES: u32 = 60;
     /// The goals, in microseconds and kilobytes.
     const GOAL_US: f64 = 500.0;
@@ -101,13 +102,13 @@ mod linux {
             Self(command.stdout(Stdio::null()).spawn().unwrap())
         }
 
-        /// Processor time of all its threads, in microseconds.
+        /// Processor time of all threads, in microseconds.
         fn cpu_us(&self) -> f64 {
             let tasks = fs::read_dir(format!("/proc/{}/task", self.0.id())).unwrap();
             tasks.map(|task| schedstat_us(&task.unwrap().path().join("schedstat"))).sum()
         }
 
-        /// A line of its status in kilobytes: `VmRSS` now, `VmHWM` at most.
+        /// A field of `/proc/<pid>/status` in kilobytes: `VmRSS` is the present size, `VmHWM` the largest.
         fn kilobytes(&self, line: &str) -> u64 {
             let status = fs::read_to_string(format!("/proc/{}/status", self.0.id())).unwrap();
             let value = status.lines().find_map(|text| text.strip_prefix(line)?.strip_prefix(':')).unwrap();
@@ -230,7 +231,7 @@ mod linux {
         (thread_us() - before) / f64::from(ROUNDS)
     }
 
-    /// The same with pauses between the calls, in which others use the caches.
+    /// The same with pauses between the calls, in which other processes use the caches.
     fn paced(call: impl FnMut()) -> f64 {
         paced_each(50, Duration::from_millis(200), call)
     }

@@ -7,7 +7,7 @@ use tidemap_wire::{Location, LocationSource, NodeId};
 
 use crate::uplinks::NamePattern;
 
-/// Arguments about sampling, which other commands share. Parsing refuses bad values, before anything runs.
+/// Arguments about sampling, shared with other commands. Parsing refuses wrong values before anything starts.
 #[derive(clap::Args, Clone, Debug)]
 pub struct AgentArgs {
     /// Seconds between samples, 0.25 to 60.
@@ -32,14 +32,14 @@ pub struct AgentArgs {
     /// places the node.
     #[arg(long = "label", env = "TIDEMAP_LABELS", value_name = "KEY=VALUE", value_delimiter = ',', value_parser = label)]
     pub labels: Vec<(String, String)>,
-    /// Count this interface whatever the kernel's topology says (`*` matches anything); wins over --exclude.
+    /// Count this interface regardless of the kernel's topology (`*` matches anything); wins over --exclude.
     #[arg(long, env = "TIDEMAP_INCLUDE", value_name = "INTERFACE", value_delimiter = ',')]
     pub include: Vec<NamePattern>,
     /// Never count this interface; `--exclude '*' --include eth0` counts eth0 alone.
     #[arg(long, env = "TIDEMAP_EXCLUDE", value_name = "INTERFACE", value_delimiter = ',')]
     pub exclude: Vec<NamePattern>,
-    /// Keep samples in this file until the broker has them, so that they survive a restart of the agent in an
-    /// outage.
+    /// Keep samples in this file until the broker has stored them, so that they survive a restart of the
+    /// agent during an outage.
     #[arg(long, env = "TIDEMAP_SPOOL", value_name = "FILE")]
     pub spool: Option<PathBuf>,
     /// Where sysfs is mounted.
@@ -65,9 +65,10 @@ pub struct AgentCommand {
     pub explain: bool,
 }
 
-/// Every hello contains the labels; a whole file pasted into one would not fit into a message.
+/// Every hello contains the labels, and a message is limited: this excludes a label with a whole file as
+/// value.
 const MAX_TEXT_BYTES: usize = 255;
-/// This many labels of that length fit into one message with all else that is in it.
+/// This many labels of that length fit into one message together with everything else in it.
 pub(crate) const MAX_LABELS: usize = 64;
 
 fn interval(text: &str) -> Result<Duration, String> {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::{kernel::ErrorCounts, meter::Key};
 
-/// Errors and drops, summed as bytes are: sums never fall.
+/// Errors and drops, summed in the same way as bytes: the sums never fall.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ErrorCounters {
     last: BTreeMap<Key, ErrorCounts>,
@@ -12,14 +12,15 @@ pub(crate) struct ErrorCounters {
 }
 
 impl ErrorCounters {
-    /// Takes one reading of each counted uplink; returns the sums, unless no reading was ever possible.
+    /// Takes one reading of each counted uplink; returns the sums, or `None` if no reading has succeeded so
+    /// far.
     pub(crate) fn read(&mut self, readings: &[(Key, Option<ErrorCounts>)]) -> Option<ErrorCounts> {
         self.last.retain(|key, _| readings.iter().any(|(known, _)| known == key));
         for (key, counts) in readings {
             let Some(now) = *counts else { continue };
             let before = self.last.insert(key.clone(), now).unwrap_or(now);
             let total = self.total.get_or_insert(ErrorCounts { errors: 0, drops: 0 });
-            // What happened before a reset is not known.
+            // Errors between the last reading and a reset are not known.
             total.errors += now.errors.saturating_sub(before.errors);
             total.drops += now.drops.saturating_sub(before.drops);
         }
@@ -32,7 +33,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn errors_are_counted_from_the_first_reading_and_survive_a_reset() {
+    fn errors_count_from_the_first_reading_and_do_not_fall_at_a_reset() {
         let mut counters = ErrorCounters::default();
         let mut read = |counts: Option<(u64, u64)>| {
             let counts = counts.map(|(errors, drops)| ErrorCounts { errors, drops });

@@ -15,7 +15,8 @@ use crate::{
     uplinks::{Link, Topology, Verdict},
 };
 
-/// Limits of a hello: that of a host with a veth for each of a thousand containers must still fit into a
+/// Limits of a hello, so that the hello of a host with a thousand containers, each with a veth, fits into a
+/// message.
 /// message.
 pub(crate) const LISTED_INTERFACES: usize = 64;
 const LISTED_ADDRESSES: usize = 8;
@@ -66,7 +67,7 @@ fn os() -> Option<String> {
     Some(System::os_version().map_or(name.clone(), |version| format!("{name} {version}")))
 }
 
-/// As many interfaces as fit, those that count first.
+/// The interfaces, up to the limit, those that count first.
 fn inventory(topology: &Topology, verdicts: &[Verdict], addresses: &Addresses) -> Vec<Interface> {
     let mut judged: Vec<_> = topology.links.iter().zip(verdicts).collect();
     judged.sort_by_key(|(_, verdict)| !verdict.counted);

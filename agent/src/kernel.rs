@@ -1,7 +1,7 @@
 //! The kernel's view of this host's interfaces: the topology and the counters.
 //!
-//! On Linux it is read from sysfs and procfs, whose roots are arguments. Elsewhere it comes from sysinfo,
-//! which knows no topology: see the rule there.
+//! On Linux it is read from sysfs and procfs, whose roots are arguments. On other systems it comes from
+//! sysinfo, which provides no topology; `elsewhere` has the rule for these.
 
 #[cfg(not(target_os = "linux"))]
 mod elsewhere;
@@ -21,7 +21,7 @@ pub use linux::Kernel;
 #[cfg(target_os = "linux")]
 pub(crate) use linux::RULE;
 
-/// Errors and drops of an interface since its driver began.
+/// Errors and drops of an interface since its driver started.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ErrorCounts {
     /// Receive and transmit errors.

@@ -1,8 +1,9 @@
-//! Tidemap's agent reads this host's counters and publishes throughput samples. It can do nothing else.
+//! Tidemap's agent reads this host's counters and publishes throughput samples. It has no other function.
 //!
 //! `kernel → uplinks → meter → outbox → publisher`: `kernel` and `host` read, `uplinks` decides which
-//! interfaces count, `meter` makes sums that never fall, [`outbox`] decides what to send from its ring,
-//! `publisher` sends it. All but the first two and the last are pure: time and readings come in as arguments.
+//! interfaces count, `meter` computes sums that never fall, [`outbox`] decides what to send from its ring,
+//! and `publisher` sends it. All except `kernel`, `host` and `publisher` are pure: time and readings come in
+//! as arguments.
 //!
 //! An agent takes no commands. It opens no port, subscribes to nothing but the acknowledgements of its own
 //! reports, and asks no third party where it is.
@@ -38,7 +39,7 @@ pub use args::{AgentArgs, AgentCommand};
 pub use config::AgentConfig;
 pub use host_name::host_name;
 
-/// For the bench and the tests on made trees alone.
+/// Exported for the bench and the tests on made trees only.
 #[doc(hidden)]
 pub mod internals {
     pub use crate::{
@@ -58,7 +59,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{publisher::Publisher, sampler::Sampler};
 
 impl AgentCommand {
-    /// Executes the command: publishes, or shows what would be published.
+    /// Runs the command: publishes, or prints what would be published.
     ///
     /// # Errors
     ///
@@ -75,7 +76,7 @@ impl AgentCommand {
     }
 }
 
-/// Samples this host and publishes until `shutdown`, through any absence of the broker.
+/// Samples this host and publishes until `shutdown`, also while the broker is away.
 ///
 /// # Errors
 ///
@@ -84,8 +85,8 @@ pub async fn run(config: AgentConfig, nats: NatsArgs, shutdown: CancellationToke
     let publisher = Publisher::connect(&nats, &config).await?;
     tracing::info!(node = %config.node, interval_ms = config.interval.as_millis(), "sampling");
     let sampler = Sampler::start(&config)?;
-    // The publisher waits for nothing longer than half a second. If it were stuck, no sample older than the
-    // ring would matter.
+    // The publisher never blocks for longer than half a second. If it were stuck, samples older than the ring
+    // would be lost anyway.
     let (sender, observations) = mpsc::channel(ring::CAPACITY);
     let sampling = sampler::at_a_steady_pace(sampler, shutdown, move |observation| {
         if sender.try_send(observation).is_err() {
@@ -93,7 +94,7 @@ pub async fn run(config: AgentConfig, nats: NatsArgs, shutdown: CancellationToke
         }
         Ok(())
     });
-    // Whichever fails ends both; after a shutdown the sampler ends first, and the publisher sends the last
+    // If one fails, both end. At a shutdown the sampler ends first, and then the publisher sends the last
     // samples.
     tokio::try_join!(sampling, publisher.run(observations))?;
     Ok(())

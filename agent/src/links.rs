@@ -1,7 +1,7 @@
 //! This host's interfaces from tick to tick: new ones, vanished ones, and which of them count.
 //!
-//! A host may have a thousand of them that come and go with its containers, so each look is cheap: names at
-//! every tick, the interfaces that count and the new ones in full, the others in turn.
+//! A host may have a thousand interfaces that come and go with its containers, so each look is cheap: it
+//! reads the names at every tick, the counted and the new interfaces in full, and the others in turn.
 
 use crate::{
     config::AgentConfig,
@@ -10,7 +10,7 @@ use crate::{
     uplinks::{Choice, Link, Topology, Verdict},
 };
 
-/// Known interfaces that do not count are read again, this many in one look.
+/// In one look, this many of the known interfaces that do not count are read again.
 const IN_TURN: usize = 8;
 
 /// This host's interfaces.
@@ -35,7 +35,7 @@ pub enum Change {
 }
 
 impl Links {
-    /// Takes the first look.
+    /// Reads all interfaces for the first time.
     pub fn new(config: &AgentConfig) -> anyhow::Result<Self> {
         let mut links = Self {
             kernel: Kernel::new(config)?,
@@ -52,7 +52,7 @@ impl Links {
     /// Looks for new and vanished names; a `thorough` look also notices changes of the interfaces that
     /// stayed.
     pub fn look(&mut self, thorough: bool) -> Change {
-        // When they cannot be listed they are taken to be the same; their counters will be missing.
+        // If the names cannot be listed, they are assumed to be unchanged; the counters will be missing.
         let names = self.kernel.names().unwrap_or_else(|_| self.names.clone());
         let as_before = names == self.names && !self.leads_elsewhere();
         if as_before && !thorough {
@@ -87,12 +87,14 @@ impl Links {
         self.topology.links.iter().zip(&self.verdicts)
     }
 
-    /// The counters of those that count. One that was replaced under its name has none until the next look.
+    /// The counters of the counted interfaces. An interface that was replaced under its name has none until
+    /// the next look.
     pub(crate) fn counted_readings(&self) -> Vec<Reading> {
         self.counted().map(|(link, _)| self.reading(link)).collect()
     }
 
-    /// The counters of those that are up, at most `limit`: first the ones that count, as they were just read.
+    /// The counters of interfaces that are up, at most `limit`: first the counted ones, which have just been
+    /// read.
     pub(crate) fn readings_for_display(&self, counted: Vec<Reading>, limit: usize) -> Vec<Reading> {
         let counted =
             self.counted().zip(counted).filter(|((link, _), _)| link.up).map(|(_, reading)| reading);
@@ -100,12 +102,12 @@ impl Links {
         counted.chain(others.map(|(link, _)| self.reading(link))).take(limit).collect()
     }
 
-    /// The errors and drops of those that count.
+    /// The errors and drops of the counted interfaces.
     pub(crate) fn error_readings(&self) -> Vec<(Key, Option<ErrorCounts>)> {
         self.counted().map(|(link, _)| (key(link), self.kernel.error_counts(&link.name))).collect()
     }
 
-    /// Warns when `--include` or `--exclude` may not do what was meant.
+    /// Warns when `--include` or `--exclude` may not have the intended effect.
     pub(crate) fn warn_of_choice(&self) {
         for pattern in self.choice.include.iter().chain(&self.choice.exclude) {
             if !self.names.iter().any(|name| pattern.matches(name)) {
@@ -121,9 +123,9 @@ impl Links {
         self.judged().filter(|(_, verdict)| verdict.counted)
     }
 
-    /// Whether the default route has changed where it decides what counts: a container's network may be
-    /// joined at any time, and a device that comes up counts by itself the bytes of the tunnel that counted
-    /// in its place.
+    /// Whether the default route has changed in a case where it decides what counts: a container may get its
+    /// network at any time, and a device that comes up counts the bytes of the tunnel that counted in its
+    /// place.
     fn leads_elsewhere(&self) -> bool {
         let mut devices = self.topology.links.iter().filter(|link| link.device.is_some());
         self.topology.needs_default_route(&self.verdicts)
@@ -136,9 +138,9 @@ impl Links {
         Reading { key: key(link), counters, limit_bps: link.limit_bps() }
     }
 
-    /// A known interface that need not be read again in this look.
+    /// A known interface that this look need not read again.
     fn known(&self, name: &str) -> Option<Link> {
-        // Links are in the order of their names, as the kernel module sorts them.
+        // Links are sorted by name, as the kernel module sorts them.
         let at = self.topology.links.binary_search_by(|link| link.name.as_str().cmp(name)).ok()?;
         let in_turn = (self.turn..self.turn + IN_TURN).contains(&at);
         (!in_turn && !self.verdicts[at].counted).then(|| self.topology.links[at].clone())

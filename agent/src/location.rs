@@ -1,7 +1,8 @@
-//! Where this node is. No third party is asked: their wrong guesses are what people complain about.
+//! Where this node is. No third party is asked, because the wrong guesses of such services are what people
+//! complain about.
 //!
-//! The first that is known of these: the operator's setting, the cloud region among the labels, the city of
-//! the time zone. The last is approximate by nature and is reported as such.
+//! The first of these that is known: the operator's setting, the cloud region among the labels, the city of
+//! the time zone. The last one is approximate and reported as such.
 
 mod cities;
 mod regions;
@@ -43,7 +44,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_operators_setting_outranks_the_region_and_that_the_time_zone() {
+    fn the_operators_setting_wins_over_the_region_over_the_time_zone() {
         let labels = BTreeMap::from([("region".to_owned(), "eu-central-1".to_owned())]);
         let here = Location { lat: 1.0, lon: 2.0, label: None, source: LocationSource::Given };
         let none = BTreeMap::new();

@@ -1,4 +1,4 @@
-//! The agent alone, for hosts that run nothing else of Tidemap.
+//! The agent as a program of its own, for hosts that run nothing else of Tidemap.
 
 use std::process::ExitCode;
 
@@ -21,7 +21,7 @@ fn main() -> ExitCode {
     cli::exit(start(cli::parse()))
 }
 
-/// One thread is enough for one sample a second, and keeps the agent small.
+/// One thread suffices for one sample a second, and keeps the agent's memory small.
 fn start(cli: Cli) -> anyhow::Result<()> {
     cli.log.init()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();

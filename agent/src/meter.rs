@@ -1,8 +1,7 @@
-//! Cumulative sums over the counted uplinks, however kernel counters behave.
+//! Cumulative sums over the counted uplinks that stay correct whatever the kernel's counters do.
 //!
-//! Sums never fall. A rate is known only when the movement of each counted uplink is known for exactly this
-//! interval; bytes that moved in a longer time, known or not, make the rate of one sample unknown instead of
-//! wrong.
+//! Sums never fall. A rate is known only if every counted uplink's bytes are known for exactly this interval.
+//! Bytes that moved over a longer time, or that are not known, make a sample's rate unknown instead of wrong.
 
 mod counter_tracker;
 
@@ -11,11 +10,11 @@ use std::collections::BTreeMap;
 pub(crate) use counter_tracker::{CounterTracker, Counters, Step};
 use tidemap_wire::{Bps, InterfaceRate};
 
-/// One interface of one kernel device, by its name and number: a replaced device is another key, even under
-/// the same name.
+/// An interface of one kernel device, by name and number: a replaced device has another key, even under the
+/// same name.
 pub(crate) type Key = (String, u32);
 
-/// The number of an interface on a system that gives none.
+/// The number of an interface on systems that assign none.
 pub(crate) const UNNUMBERED: u32 = 0;
 
 /// One interface's counters at one moment.
@@ -25,7 +24,7 @@ pub(crate) struct Reading {
     pub(crate) key: Key,
     /// Its counters; `None` when they could not be read.
     pub(crate) counters: Option<Counters>,
-    /// Bytes per second that it cannot exceed, where known.
+    /// The most bytes per second that it can move, if known.
     pub(crate) limit_bps: Option<u64>,
 }
 
@@ -48,8 +47,8 @@ pub(crate) struct Meter {
 impl Meter {
     /// Takes one reading of each counted uplink, `elapsed_ms` after the one before.
     ///
-    /// Returns what moved in that time; `None` when it is not known for all of them. When it is known, the
-    /// sums have risen by exactly that.
+    /// Returns the bytes that moved in that time, or `None` if they are not known for all uplinks. If known,
+    /// the sums have risen by exactly these bytes.
     pub(crate) fn read(&mut self, elapsed_ms: u32, readings: &[Reading]) -> Option<Moved> {
         let mut moved = Moved::default();
         let (mut any, mut all) = (false, true);
@@ -77,7 +76,7 @@ impl Meter {
     }
 }
 
-/// Rates of single interfaces, for display.
+/// Rates of single interfaces, for display only.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct InterfaceMeter {
     trackers: Trackers,
@@ -104,14 +103,14 @@ impl InterfaceMeter {
 struct Trackers(BTreeMap<Key, CounterTracker>);
 
 impl Trackers {
-    /// Passes each reading to its tracker; the second of two readings of one interface is left out.
+    /// Passes each reading to its tracker. If an interface has two readings, the second is ignored.
     fn read<'a>(&mut self, elapsed_ms: u32, readings: &'a [Reading]) -> Vec<(&'a Reading, Step)> {
         let listed = |key: &Key| readings.iter().any(|reading| reading.key == *key);
         for reading in readings {
             self.follow_renamed(&reading.key, listed);
         }
-        // An interface that is not listed does not make the rate unknown. One that is back within seconds
-        // continues where it was.
+        // An interface that is no longer listed does not make the rate unknown. If it is back within seconds,
+        // it continues with its old counters.
         self.0.retain(|key, tracker| listed(key) || tracker.silence(elapsed_ms) != Step::Gone);
         let step = |reading: &'a Reading| {
             let tracker = self.0.entry(reading.key.clone()).or_default();
@@ -132,7 +131,7 @@ impl Trackers {
     }
 }
 
-/// Some systems list an interface twice; its bytes moved once.
+/// Some systems list an interface twice, although its bytes moved once.
 fn first_of_each(readings: &[Reading]) -> impl Iterator<Item = &Reading> {
     readings
         .iter()

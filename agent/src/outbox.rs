@@ -1,9 +1,9 @@
 //! What to send next. Pure: time comes in as monotonic milliseconds.
 //!
-//! The newest sample is sent at once and alone. Whatever else is due – the backlog of an outage, samples
-//! whose acknowledgement never came, the last seconds before a broker was replaced, what an earlier run of
-//! this agent left in its spool – follows in batches, oldest first, and never takes the last place in flight,
-//! so a live sample never waits behind it.
+//! The newest sample is sent at once and alone. Everything else that is due – the backlog of an outage,
+//! samples whose acknowledgement never came, the last seconds before a broker was replaced, samples of an
+//! earlier run from the spool – follows in batches, oldest first. Backlog never takes the last free place in
+//! flight, so a live sample never waits behind it.
 
 mod backoff;
 
@@ -15,18 +15,18 @@ use backoff::Backoff;
 
 /// Batches in flight at once.
 pub(crate) const MAX_IN_FLIGHT: usize = 4;
-/// How many of these may be backlog.
+/// How many of these may contain backlog.
 const MAX_BACKLOG_IN_FLIGHT: usize = MAX_IN_FLIGHT - 1;
-/// A batch ends at either limit, well below the streams' 64 KiB a message.
+/// A batch ends at either limit, well below the 64 KiB that the streams accept.
 const BATCH_SAMPLES: usize = 60;
 const BATCH_BYTES: usize = 32 * 1024;
-/// The hello is repeated this often, for receivers that came late.
+/// The hello is repeated this often, for receivers that have started later.
 const HELLO_PERIOD_MS: u64 = 60_000;
 
-/// A report to publish under a number.
+/// A report to publish, with the number of its batch.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Batch {
-    /// The number that its acknowledgement names.
+    /// The batch's number, which its acknowledgement carries.
     pub id: u64,
     /// The message.
     pub report: Report,
@@ -35,7 +35,7 @@ pub struct Batch {
 /// Samples that the broker has acknowledged.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Delivery {
-    /// The run that read them.
+    /// The run that the samples belong to.
     pub boot: u64,
     /// Their sequence numbers.
     pub seqs: Vec<u64>,
@@ -49,27 +49,27 @@ pub struct Outbox {
     ring: Ring,
     in_flight: InFlight<Sent>,
     hello: Option<Hello>,
-    /// From when on each live sample carries the hello, until one with it is stored.
+    /// From this time on each live sample carries the hello, until the broker has stored one with it.
     hello_at_ms: u64,
     /// Whether the broker has stored this run's hello once.
     is_introduced: bool,
-    /// After a refusal or a missing acknowledgement the backlog pauses; live samples are the probes
-    /// meanwhile.
+    /// After a refusal or a missing acknowledgement the backlog pauses; meanwhile, live samples show whether
+    /// the broker stores reports again.
     backoff: Backoff,
     last_stored_ms: u64,
     lost: u64,
 }
 
-/// What a batch in flight contains.
+/// The contents of a batch in flight.
 #[derive(Clone, Copy, Debug)]
 struct Sent {
     backlog: bool,
-    /// Whether it carries the hello as it is now.
+    /// Whether it carries the present hello.
     hello: bool,
 }
 
 impl Outbox {
-    /// An empty outbox of one run of a node's agent.
+    /// An empty outbox for one run of a node's agent.
     pub fn new(node: NodeId, boot: u64) -> Self {
         Self {
             node,
@@ -90,14 +90,15 @@ impl Outbox {
         self.boot
     }
 
-    /// Takes back what earlier runs left, oldest first. It is sent after the first live sample of this run.
+    /// Takes samples that earlier runs did not deliver, oldest first. They are sent after this run's first
+    /// live sample.
     pub fn restore(&mut self, left: impl IntoIterator<Item = (u64, Sample)>) {
         for (boot, sample) in left {
             self.buffer(boot, sample, DeliveryState::Waiting);
         }
     }
 
-    /// Takes a sample, and the hello when it has changed.
+    /// Takes a sample, and the hello if it has changed.
     pub fn push(&mut self, sample: Sample, hello: Option<Hello>, now_ms: u64) {
         if hello.is_some() {
             self.hello = hello;
@@ -107,7 +108,7 @@ impl Outbox {
         self.buffer(self.boot, sample, DeliveryState::New);
     }
 
-    /// The next batch to send, if one is due. From now on it is in flight.
+    /// The next batch to send, if one is due. It counts as in flight from now on.
     pub fn next(&mut self, now_ms: u64) -> Option<Batch> {
         if self.in_flight.len() >= MAX_IN_FLIGHT {
             return None;
@@ -119,7 +120,7 @@ impl Outbox {
             Some(sample) => (self.boot, vec![sample]),
             None => self.take_backlog(id, now_ms)?,
         };
-        // Beside a whole batch a long hello might not fit into a message.
+        // A long hello might not fit into a message beside a whole batch.
         let hello = if backlog { None } else { self.hello_due(now_ms) };
         self.in_flight.add(Sent { backlog, hello: hello.is_some() }, now_ms);
         Some(Batch {
@@ -128,7 +129,7 @@ impl Outbox {
         })
     }
 
-    /// The broker has stored a batch; `None` when it had been given up before.
+    /// Notes that the broker has stored a batch; `None` if the batch was given up before.
     pub fn acknowledged(&mut self, id: u64, now_ms: u64) -> Option<Delivery> {
         self.backoff.reset();
         let batch = || self.ring.iter().filter(|buffered| buffered.state == DeliveryState::InFlight(id));
@@ -143,7 +144,7 @@ impl Outbox {
         Some(Delivery { boot, seqs })
     }
 
-    /// The broker did not store a batch, or it could not be sent.
+    /// Notes that the broker did not store a batch, or that it could not be sent.
     pub fn refused(&mut self, id: u64, now_ms: u64) {
         if self.in_flight.remove(id).is_some() {
             self.set_state(id, DeliveryState::Waiting);
@@ -151,7 +152,7 @@ impl Outbox {
         }
     }
 
-    /// Gives up waiting for acknowledgements that are overdue; returns how many were.
+    /// Gives up batches whose acknowledgements are overdue; returns how many.
     pub fn expire(&mut self, now_ms: u64) -> usize {
         let mut overdue = 0;
         while let Some((id, _)) = self.in_flight.remove_overdue(now_ms) {
@@ -164,8 +165,9 @@ impl Outbox {
         overdue
     }
 
-    /// On a new connection everything that was in flight on the old one is sent again. On a new server so are
-    /// the last seconds before the old one fell silent, however long ago that was.
+    /// Notes a new connection: everything that was in flight on the old one is sent again. If the server is
+    /// another one, so are the last seconds before the old server's last acknowledgement, however long ago
+    /// that was.
     pub fn reconnected(&mut self, new_server: bool) {
         while let Some((id, _)) = self.in_flight.remove_oldest() {
             self.set_state(id, DeliveryState::Waiting);
@@ -193,7 +195,7 @@ impl Outbox {
         pending.map(|buffered| (buffered.boot, &buffered.sample))
     }
 
-    /// Samples that had to make room before they were stored.
+    /// Samples that were dropped from the full ring before they were stored.
     pub fn lost(&self) -> u64 {
         self.lost
     }
@@ -206,7 +208,7 @@ impl Outbox {
         }
     }
 
-    /// The hello as it is sent now, if it is due.
+    /// The present hello, if it is due.
     fn hello_due(&self, now_ms: u64) -> Option<Hello> {
         if now_ms < self.hello_at_ms {
             return None;
@@ -214,8 +216,8 @@ impl Outbox {
         Some(Hello { lost_samples: Some(self.lost), ..self.hello.clone()? })
     }
 
-    /// The newest sample, if it was never sent. Until the first hello is stored it goes again and again,
-    /// because only a sample that is sent alone can carry one.
+    /// The newest sample, if it was never sent. Until the first hello is stored it is sent repeatedly,
+    /// because only a sample that is sent alone can carry a hello.
     fn take_live(&mut self, id: u64, now_ms: u64) -> Option<Sample> {
         let goes_again = self.awaits_introduction() && !self.backoff.pauses(now_ms);
         let newest = self.ring.newest()?;
@@ -231,12 +233,12 @@ impl Outbox {
         self.hello.is_some() && !self.is_introduced
     }
 
-    /// The oldest samples that are due, of one run.
+    /// The oldest due samples of one run.
     fn take_backlog(&mut self, id: u64, now_ms: u64) -> Option<(u64, Vec<Sample>)> {
         let in_flight = self.in_flight.iter().filter(|sent| sent.backlog).count();
         // This run's first live sample is sent before the backlog of earlier runs.
         let before_first_live = self.ring.newest().is_none_or(|newest| newest.boot != self.boot);
-        // So is its first hello: the map needs the node's name and place before anything else.
+        // This run's first hello is sent before them, too: the map needs the node's name and place first.
         let is_early = before_first_live || self.awaits_introduction();
         if in_flight >= MAX_BACKLOG_IN_FLIGHT || self.backoff.pauses(now_ms) || is_early {
             return None;

@@ -1,4 +1,4 @@
-//! Publishes what the outbox decides to send, and returns the broker's answers to it.
+//! Publishes what the outbox decides to send, and passes the broker's answers to the outbox.
 
 mod delivery_log;
 
@@ -57,7 +57,8 @@ impl Publisher {
         })
     }
 
-    /// Publishes observations until the sampler stops, then gives the last samples a moment.
+    /// Publishes observations until the sampler ends, and then the last samples, for at most
+    /// [`SHUTDOWN_TIMEOUT`].
     pub(crate) async fn run(mut self, mut observations: mpsc::Receiver<Observation>) -> anyhow::Result<()> {
         loop {
             tokio::select! {

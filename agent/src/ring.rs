@@ -1,11 +1,10 @@
-//! The last samples, buffered until they are surely stored.
+//! The last samples, kept until the broker has stored them and for some time after.
 
 use std::collections::VecDeque;
 
 use tidemap_wire::Sample;
 
-/// How many samples are buffered: ten minutes at the default interval, as far back as the broker's streams
-/// reach.
+/// How many samples are kept: ten minutes at the default interval, as long as the broker's streams keep them.
 pub(crate) const CAPACITY: usize = 600;
 
 /// The last samples, oldest first.
@@ -15,7 +14,7 @@ pub(crate) struct Ring(VecDeque<Buffered>);
 /// A sample and its delivery.
 #[derive(Debug)]
 pub(crate) struct Buffered {
-    /// The run that read it: with a spool, the ring may hold samples of an earlier agent.
+    /// The run that the sample belongs to: with a spool, the ring may hold samples of an earlier run.
     pub(crate) boot: u64,
     pub(crate) sample: Sample,
     /// About how many bytes it takes in a report.
@@ -28,16 +27,16 @@ pub(crate) struct Buffered {
 pub(crate) enum DeliveryState {
     /// Never sent.
     New,
-    /// Sent in vain, or lost by the broker since.
+    /// Sent without success, or lost by the broker afterwards.
     Waiting,
     /// Sent in the batch of this number, not yet acknowledged.
     InFlight(u64),
-    /// Acknowledged, at these of the agent's monotonic milliseconds.
+    /// Acknowledged at this time of the agent's monotonic clock, in milliseconds.
     Stored(u64),
 }
 
 impl Ring {
-    /// Adds a sample, and returns the one that had to make room.
+    /// Adds a sample, and returns the one that was dropped for it.
     pub(crate) fn push(&mut self, buffered: Buffered) -> Option<Buffered> {
         let oldest = if self.0.len() == CAPACITY { self.0.pop_front() } else { None };
         self.0.push_back(buffered);

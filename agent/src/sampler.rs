@@ -22,7 +22,7 @@ use hello_source::HelloSource;
 use link_watch::LinkWatch;
 use slow::SlowReadings;
 
-/// From the baseline to the first sample: long enough for a rate that means something.
+/// From the baseline to the first sample: long enough for a meaningful rate.
 const FIRST_SAMPLE_AFTER: Duration = Duration::from_millis(250);
 
 /// The result of one tick.
@@ -41,7 +41,7 @@ pub struct Sampler {
     timeline: Timeline,
     watch: LinkWatch,
     meter: Meter,
-    /// Whether the last reading made a rate.
+    /// Whether the last sample had a rate.
     rate_known: bool,
     seq: u64,
     slow: SlowReadings,
@@ -61,7 +61,7 @@ impl Sampler {
             meter: Meter::default(),
             rate_known: false,
             seq: 0,
-            // Last, so that the first sample's rate has nothing of the work above in its time.
+            // Last, so that the work above is not part of the first sample's interval.
             clock: Stopwatch::start(),
             timeline: Timeline::new(0, unix_ms()),
         };
@@ -73,7 +73,7 @@ impl Sampler {
     pub fn sample(&mut self) -> Observation {
         let slow = self.seq == 0 || self.slow.is_due(self.clock.now_ms());
         self.watch.tick(self.clock.now_ms());
-        // The clock and the counters are read side by side; whatever takes time comes before or after.
+        // The clock and the counters are read directly after each other; anything slow comes before or after.
         let now_ms = self.clock.now_ms();
         let tick = self.timeline.tick(now_ms, unix_ms());
         let (mut sample, counted) = self.read_counters(tick);
@@ -91,7 +91,8 @@ impl Sampler {
     fn read_counters(&mut self, tick: Tick) -> (Sample, Vec<Reading>) {
         let mut readings = self.watch.links.counted_readings();
         if self.rate_known && readings.iter().any(|reading| reading.counters.is_none()) {
-            // Broken, or replaced under its name. A new one is counted from this sample on.
+            // An interface is broken, or was replaced under its name. A new one is counted from this sample
+            // on.
             self.watch.look(true);
             readings = self.watch.links.counted_readings();
         }
@@ -108,8 +109,8 @@ impl Sampler {
     }
 }
 
-/// The sample of one tick. Across a gap bytes moved in a time that nobody measured: they are summed, but make
-/// no rate.
+/// The sample of one tick. Bytes across a gap moved over a time that was not measured: they are part of the
+/// sums, but make no rate.
 fn counted_sample(seq: u64, tick: Tick, moved: Option<Moved>, total: Moved) -> Sample {
     let rate = |bytes: u64| Bps::over(bytes, tick.elapsed_ms.into());
     let moved = moved.filter(|_| !tick.gap);
@@ -125,14 +126,14 @@ fn counted_sample(seq: u64, tick: Tick, moved: Option<Moved>, total: Moved) -> S
     }
 }
 
-/// Samples at a steady pace until shutdown, and hands each observation on.
+/// Samples at a steady pace until shutdown, and sends each observation to the publisher.
 pub(crate) async fn at_a_steady_pace(
     mut sampler: Sampler,
     shutdown: CancellationToken,
     mut take: impl FnMut(Observation) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
     let mut ticks = interval_at(sampler.clock.started() + FIRST_SAMPLE_AFTER, sampler.interval);
-    // A missed tick is not made up for: two samples a moment apart would make a rate out of noise.
+    // A missed tick is not made up for: two samples shortly after each other would have meaningless rates.
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     while shutdown.run_until_cancelled(ticks.tick()).await.is_some() {
         take(sampler.sample())?;
@@ -148,7 +149,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_sleep_makes_no_rate_but_loses_no_byte() {
+    fn a_suspended_host_makes_no_rate_but_loses_no_bytes() {
         let tick = |gap| Tick { at_ms: 9_000, elapsed_ms: 500, gap };
         let moved = Some(Moved { rx_bytes: 100, tx_bytes: 50 });
         let total = Moved { rx_bytes: 1_100, tx_bytes: 1_050 };

@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// Prints each report as a JSON line, exactly as it would be published, until `shutdown` or until the reader
-/// of the output ends.
+/// closes the pipe.
 pub(crate) async fn dry_run(config: AgentConfig, shutdown: CancellationToken) -> anyhow::Result<()> {
     let mut outbox = Outbox::new(config.node.clone(), fastrand::u64(..));
     let enough = shutdown.child_token();
@@ -47,7 +47,7 @@ pub(crate) fn explain(config: &AgentConfig) -> anyhow::Result<()> {
     print(&format!("{table}\n\n{RULE}")).map(|_| ())
 }
 
-/// Prints a line; false when the reader has ended, as behind `| head`.
+/// Prints a line; returns `false` when the reader has closed the pipe, as `| head` does.
 fn print(line: &str) -> anyhow::Result<bool> {
     let mut out = io::stdout().lock();
     match writeln!(out, "{line}").and_then(|()| out.flush()) {

@@ -1,4 +1,5 @@
-//! Samples that wait for the broker, kept in a file so that an outage may outlast the agent.
+//! Samples that wait for the broker, kept in a file so that they survive a restart of the agent during an
+//! outage.
 
 mod file;
 
@@ -15,8 +16,8 @@ use file::{SpoolError, SpoolFile};
 pub(crate) struct Spool(Option<SpoolFile>);
 
 impl Spool {
-    /// Opens the file, if one is wanted, and restores to the outbox what an earlier run left in it. An agent
-    /// works without a file that cannot be written.
+    /// Opens the file, if there is to be one, and passes to the outbox what an earlier run left in it. If the
+    /// file cannot be written, the agent works without it.
     pub(crate) fn open(path: Option<&Path>, node: &NodeId, outbox: &mut Outbox) -> Result<Self, UsageError> {
         let Some(path) = path else { return Ok(Self(None)) };
         match SpoolFile::open(path, node) {
@@ -44,12 +45,12 @@ impl Spool {
         self.0.is_some()
     }
 
-    /// Keeps a sample that waits.
+    /// Writes a sample to the file before it is sent.
     pub(crate) fn keep(&mut self, boot: u64, sample: Sample) {
         self.write(|file| file.keep(boot, sample));
     }
 
-    /// Notes that samples wait no more.
+    /// Notes in the file that samples are stored.
     pub(crate) fn stored(&mut self, delivery: Delivery) {
         self.write(|file| file.stored(delivery));
     }
@@ -63,7 +64,7 @@ impl Spool {
         self.write(|file| file.compact(pending));
     }
 
-    /// A file that fails is not used any more.
+    /// After a failure the file is no longer used.
     fn write(&mut self, write: impl FnOnce(&mut SpoolFile) -> io::Result<()>) {
         let Some(file) = &mut self.0 else { return };
         let Err(error) = write(file) else { return };

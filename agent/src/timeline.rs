@@ -1,7 +1,8 @@
 //! The times of samples. They come from the monotonic clock; the wall clock is only its anchor.
 
-/// When the wall clock is further ahead than this, time has passed that the monotonic clock has not measured:
-/// the host slept, or its clock was set. Smaller steps are the ordinary work of time synchronisation.
+/// If the wall clock advances by this much more than the monotonic clock, time has passed that was not
+/// measured: the host slept, or its clock was set. Smaller differences come from ordinary time
+/// synchronisation.
 const GAP_MS: i64 = 2_000;
 
 /// When a sample was read.
@@ -18,19 +19,19 @@ pub(crate) struct Tick {
 /// The times of samples of one run.
 #[derive(Clone, Debug)]
 pub(crate) struct Timeline {
-    /// The wall clock minus the monotonic one, as anchored.
+    /// The wall clock minus the monotonic clock, as of the last anchoring.
     offset_ms: i64,
     last_ms: u64,
 }
 
 impl Timeline {
-    /// Begins at one moment of both clocks.
+    /// Anchors both clocks at this moment.
     pub(crate) fn new(monotonic_ms: u64, wall_ms: i64) -> Self {
         Self { offset_ms: wall_ms - whole(monotonic_ms), last_ms: monotonic_ms }
     }
 
-    /// The time of a sample read now. Whole milliseconds since the start are compared, so that their sum does
-    /// not drift.
+    /// The time of a sample that is read now. Elapsed times are differences of whole milliseconds since the
+    /// start, so that their sum does not drift.
     pub(crate) fn tick(&mut self, monotonic_ms: u64, wall_ms: i64) -> Tick {
         let elapsed_ms = monotonic_ms.saturating_sub(self.last_ms);
         self.last_ms = self.last_ms.max(monotonic_ms);
@@ -61,12 +62,12 @@ mod tests {
     fn time_comes_from_the_monotonic_clock() {
         let mut times = Timeline::new(10, 1_000_000);
         assert_eq!(times.tick(1_010, 1_001_003), Tick { at_ms: 1_001_000, elapsed_ms: 1_000, gap: false });
-        // The clock is set back by an hour: nothing is seen of it.
+        // The clock is set back by an hour, which has no effect.
         assert_eq!(times.tick(2_010, -2_600_000), Tick { at_ms: 1_002_000, elapsed_ms: 1_000, gap: false });
     }
 
     #[test]
-    fn a_sleep_is_a_gap_and_moves_the_anchor_forward() {
+    fn a_suspension_is_a_gap_and_moves_the_anchor_forward() {
         let mut times = Timeline::new(0, 0);
         assert_eq!(times.tick(1_000, 3_601_000), Tick { at_ms: 3_601_000, elapsed_ms: 1_000, gap: true });
         assert_eq!(times.tick(2_000, 3_602_000), Tick { at_ms: 3_602_000, elapsed_ms: 1_000, gap: false });

@@ -1,8 +1,8 @@
 //! Which interfaces count, and why.
 //!
-//! A byte that leaves a host passes several interfaces on its way: a container's veth, a bridge, a VLAN, a
-//! bond, and at last a device. Only one of them may count. The kernel knows which one rides on which, so the
-//! rule reads that topology and never looks at names:
+//! A byte that leaves a host passes several interfaces: a container's veth, a bridge, a VLAN, a bond, and
+//! finally a device. Only one of them may count it. The kernel knows which interface is layered on which, so
+//! the rule uses that topology and never names:
 //!
 //! 1. an interface with a device behind it counts, unless another interface with a device already counts its
 //!    bytes (the port of a paravirtual master, a switch port on its conduit, a guest's back end, a monitor, a
@@ -18,9 +18,9 @@ pub(crate) use choice::{Choice, NamePattern};
 
 /// `ARPHRD_LOOPBACK`.
 pub(crate) const LOOPBACK: u32 = 772;
-/// As many names as fit into a line of a table.
+/// As many names as fit into a line of the table.
 const MAX_LISTED: usize = 8;
-/// `ARPHRD_IEEE80211` and its two monitor forms: frames that the managed interface beside it counts already.
+/// `ARPHRD_IEEE80211` and its two monitor forms. The managed interface beside them counts the same frames.
 const MONITORS: std::ops::RangeInclusive<u32> = 801..=803;
 
 /// A network interface as the kernel describes it.
@@ -42,9 +42,9 @@ pub struct Link {
     pub kind: Option<String>,
     /// Whether it is a tun or tap interface.
     pub tunnel: bool,
-    /// The bond, bridge or team that it is a port of.
+    /// The bond, bridge or team of which it is a port.
     pub master: Option<String>,
-    /// The interfaces that it rides on.
+    /// The interfaces below it.
     pub lowers: Vec<String>,
     /// Link speed in megabits per second, where the driver knows it.
     pub speed_mbps: Option<u32>,
@@ -80,9 +80,9 @@ pub struct Verdict {
 }
 
 impl Link {
-    /// Bytes per second that it cannot exceed, where that is known.
+    /// The most bytes per second that it can move, if known.
     ///
-    /// A paravirtual or virtual interface states a nominal speed that memory copies easily exceed.
+    /// Paravirtual and virtual interfaces report a nominal speed, which copies in memory easily exceed.
     pub fn limit_bps(&self) -> Option<u64> {
         let driver = self.device.as_ref()?.driver.as_deref()?;
         let nominal = matches!(
@@ -124,7 +124,7 @@ impl Topology {
         }
     }
 
-    /// Why a device's bytes are counted by another interface.
+    /// The reason, if another interface counts a device's bytes.
     fn counted_elsewhere(&self, link: &Link, device: &Device) -> Option<String> {
         if device.bus.as_deref() == Some("xen-backend") {
             return Some("the back end of a guest's interface".to_owned());
@@ -150,7 +150,7 @@ impl Topology {
         let below = listed(&link.lowers);
         match link.kind.as_deref() {
             _ if link.hardware_type == LOOPBACK => "loopback".to_owned(),
-            // Other systems know nothing but this.
+            // Systems other than Linux know only this reason.
             Some(why) if cfg!(not(target_os = "linux")) => why.to_owned(),
             Some("bond" | "bridge" | "team") if below.is_empty() => {
                 format!("{} without ports", link.kind.as_deref().unwrap_or_default())
@@ -175,7 +175,7 @@ impl Topology {
         }
         let route = self.default_route.as_ref()?;
         let at = self.links.iter().position(|link| link.name == *route && link.hardware_type != LOOPBACK)?;
-        // A device that is down itself keeps its own reason, and a route through it moves nothing anyway.
+        // A device that is down keeps its own reason; a route through it moves no bytes anyway.
         (!verdicts[at].counted).then_some((
             at,
             if verdicts.iter().any(|verdict| verdict.counted) {
@@ -205,8 +205,8 @@ impl Device {
     }
 }
 
-/// The kernel names a representor's port after the function it stands for: `pf<N>vf<M>` or `pf<N>sf<M>`,
-/// perhaps behind a controller, `c<N>`.
+/// The kernel names a representor's port after the function that it represents: `pf<N>vf<M>` or `pf<N>sf<M>`,
+/// with the prefix `c<N>` if there is a controller.
 fn is_representor(port: &str) -> bool {
     let digits = |text: &str| text.trim_start_matches(|c: char| c.is_ascii_digit()).to_owned();
     let number_after = |prefix: &str, text: &str| {
@@ -219,7 +219,8 @@ fn is_representor(port: &str) -> bool {
     ["vf", "sf"].iter().any(|kind| number_after(kind, &function).is_some_and(|rest| rest.is_empty()))
 }
 
-/// Names in a reason, which travels in every hello: a bridge may have hundreds of ports.
+/// Names for a reason, limited in number: a bridge may have hundreds of ports, and every hello contains the
+/// reasons.
 fn listed(names: &[String]) -> String {
     match names.split_at_checked(MAX_LISTED) {
         Some((first, rest)) if !rest.is_empty() => format!("{} and {} more", first.join(", "), rest.len()),

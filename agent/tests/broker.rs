@@ -27,7 +27,7 @@ use tidemap_wire::{NodeId, PartitionCount, Report, Slot, decode, encode};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-/// Far more than a healthy broker takes; after an outage a client may wait 10 s before it tries again.
+/// Much more than a healthy broker needs; after an outage a client may wait 10 s before it reconnects.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
 #[derive(Parser)]
@@ -71,7 +71,8 @@ impl Harness {
     async fn make_streams(&self) {
         reached(&self.service, TIMEOUT).await.unwrap();
         let js = jetstream::new(self.service.clone());
-        // A restarted broker accepts connections a moment before its log is open.
+        // A restarted broker accepts connections a moment before its log is open, so creating streams is
+        // retried.
         let made = async {
             while streams::ensure(&js, PartitionCount::default(), 1).await.is_err() {
                 tokio::task::yield_now().await;
@@ -112,13 +113,13 @@ async fn next(reports: &mut BoxStream<'static, Report>) -> Report {
     within(TIMEOUT, reports.next()).await.expect("a report comes").unwrap()
 }
 
-/// Reads reports until `enough` says so.
+/// Reads reports until `enough` returns `true`.
 async fn read_until(reports: &mut BoxStream<'static, Report>, mut enough: impl FnMut(Report) -> bool) {
     let reading = async { while !enough(reports.next().await.unwrap()) {} };
     within(TIMEOUT, reading).await.expect("the reports that are missing come");
 }
 
-/// Whether these are all from the first on, and at least so many.
+/// Whether the sequence numbers are complete from the first on, and at least this many.
 fn is_whole(seqs: &BTreeSet<u64>, least: usize) -> bool {
     seqs.len() >= least && seqs.last() == Some(&(seqs.len() as u64))
 }
@@ -135,7 +136,8 @@ async fn samples_arrive_one_by_one_and_the_first_already_knows_its_rate() {
     for seq in 1..=6 {
         let report = next(&mut reports).await;
         assert_eq!((&report.node, seqs(&report)), (&harness.node, vec![seq]));
-        // Until one with it is stored, which on a slow machine takes longer than a quarter of a second.
+        // Samples carry the hello until one with it is stored, which on a slow machine takes more than a
+        // quarter of a second.
         assert!(if seq == 1 { report.hello.is_some() } else { seq < 5 || report.hello.is_none() });
         assert_eq!(report.samples[0].host.is_some(), seq == 1);
         let sample = &report.samples[0];
@@ -150,10 +152,10 @@ async fn samples_arrive_one_by_one_and_the_first_already_knows_its_rate() {
 }
 
 #[tokio::test]
-async fn an_agent_that_is_there_before_the_log_loses_no_time_and_no_sample() {
+async fn an_agent_that_starts_before_the_log_loses_no_sample() {
     let harness = Harness::without_streams().await;
     let agent = harness.agent();
-    // Four samples: as many as may be under way.
+    // Four samples: as many as may be in flight.
     tokio::time::sleep(Duration::from_millis(1_200)).await;
     harness.make_streams().await;
     let made = tokio::time::Instant::now();
@@ -169,7 +171,7 @@ async fn an_agent_that_is_there_before_the_log_loses_no_time_and_no_sample() {
 }
 
 #[tokio::test]
-async fn an_outage_leaves_no_hole_and_the_newest_sample_comes_first() {
+async fn after_an_outage_the_newest_sample_comes_first_and_none_is_missing() {
     let mut harness = Harness::start().await;
     let agent = harness.agent();
     let mut reports = harness.reports().await;
@@ -218,9 +220,9 @@ async fn a_broker_that_lost_its_disk_gets_the_last_seconds_again() {
 }
 
 #[tokio::test]
-async fn without_a_broker_it_goes_on_and_still_ends_at_once() {
+async fn without_a_broker_the_agent_runs_and_still_stops_at_once() {
     let dir = tempfile::tempdir().unwrap();
-    // A port that was free a moment ago, with nobody behind it.
+    // A port that was free a moment ago and on which nothing listens.
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let config = AgentConfig::new(Cli::parse_from(["agent", "--node", "a"]).agent).unwrap();
     let shutdown = CancellationToken::new();
@@ -235,7 +237,7 @@ async fn without_a_broker_it_goes_on_and_still_ends_at_once() {
 }
 
 #[tokio::test]
-async fn the_key_of_another_node_is_complained_about_and_stores_nothing() {
+async fn the_key_of_another_node_is_logged_and_stores_nothing() {
     let harness = Harness::start().await;
     let before = harness.stream().await.cached_info().state.messages;
     let mut child = Command::new(env!("CARGO_BIN_EXE_tidemap-agent"))

@@ -1,5 +1,5 @@
-//! Host metrics on made procfs and sysfs trees: each is there when its file is, and absent – never 0 – when
-//! it is not.
+//! Host metrics on made procfs and sysfs trees: each metric is present if its file is, and absent – never 0 –
+//! if not.
 #![cfg(target_os = "linux")]
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
@@ -19,7 +19,7 @@ struct Cli {
     agent: AgentArgs,
 }
 
-/// Every file that a metric comes from, with what it says at first.
+/// Every file that a metric comes from, with its first content.
 const FILES: [(&str, &str); 16] = [
     ("proc/stat", "cpu  100 0 50 800 50 0 0 0 0 0\ncpu0 1 1 1 1 1 1 1 1 0 0\ncpu1 1 1 1 1 1 1 1 1 0 0\n"),
     ("proc/meminfo", MEMORY),
@@ -57,7 +57,7 @@ impl Tree {
         fs::write(path, text).unwrap();
     }
 
-    /// A file that cannot be read any more. A folder in its place fails for root as well.
+    /// Makes a file unreadable. A folder in its place fails for root, too.
     fn spoil(&self, file: &str) {
         fs::remove_file(self.0.path().join(file)).unwrap();
         fs::create_dir(self.0.path().join(file)).unwrap();
@@ -69,8 +69,8 @@ impl Tree {
         AgentConfig::new(Cli::parse_from([&["agent", "--node", "made"], &roots[..]].concat()).agent).unwrap()
     }
 
-    /// The metrics two seconds after the first reading, in which the host was a quarter busy, used its disk
-    /// and sent again seven segments.
+    /// The metrics two seconds after the first reading. In that time the host was a quarter busy, used its
+    /// disk and retransmitted seven segments.
     fn host(&self, spoiled: &str) -> Value {
         let mut metrics = HostMetrics::new(&self.config());
         if spoiled != "proc/stat" {
@@ -91,7 +91,7 @@ fn names(host: &Value) -> BTreeSet<&str> {
 }
 
 #[test]
-fn every_metric_is_what_its_file_says() {
+fn every_metric_has_the_value_of_its_file() {
     let mut host = Tree::new().host("");
     // The root file system is this machine's own.
     let disk = ["disk_used_bytes", "disk_total_bytes"]
@@ -138,7 +138,7 @@ fn a_metric_that_cannot_be_read_is_absent_and_takes_no_other_with_it() {
 }
 
 #[test]
-fn on_a_host_that_tells_nothing_only_its_root_file_system_is_known() {
+fn without_readable_files_only_the_root_file_system_is_known() {
     let tree = Tree::new();
     for folder in ["proc", "sys"] {
         fs::remove_dir_all(tree.0.path().join(folder)).unwrap();
@@ -149,7 +149,7 @@ fn on_a_host_that_tells_nothing_only_its_root_file_system_is_known() {
 }
 
 #[test]
-fn where_the_frequency_is_fixed_the_processors_own_word_on_it_is_taken() {
+fn a_fixed_frequency_is_read_from_cpuinfo() {
     let tree = Tree::new();
     fs::remove_dir_all(tree.0.path().join("sys/devices")).unwrap();
     tree.write(
@@ -176,7 +176,7 @@ fn errors_and_drops_are_known_when_all_their_counters_are() {
 }
 
 #[test]
-fn a_host_tells_its_system_kernel_and_architecture() {
+fn a_host_reports_its_system_kernel_and_architecture() {
     let identity = Identity::of_host(&Tree::new().config());
     let hello = identity.hello(&Topology::default(), &[], &Addresses::default());
     let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap();

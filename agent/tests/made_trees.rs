@@ -1,4 +1,5 @@
-//! The agent's binary on made sysfs and procfs trees: which interfaces count, and what their counters become.
+//! The agent's program on made sysfs and procfs trees: which interfaces count, and how their counters are
+//! summed.
 #![cfg(target_os = "linux")]
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has failed")]
 
@@ -22,7 +23,7 @@ struct Tree {
 /// An agent that prints reports of a tree; killed on drop.
 struct Agent {
     child: Child,
-    /// Absent once nobody reads on.
+    /// `None` once the output is no longer read.
     lines: Option<Lines<BufReader<ChildStdout>>>,
 }
 
@@ -79,14 +80,14 @@ impl Tree {
         self.put(name, "uevent", &format!("DEVTYPE={kind}\nINTERFACE={name}"))
     }
 
-    /// One interface rides on another.
+    /// Layers one interface on another.
     fn rides(&mut self, upper: &str, lower: &str) -> &mut Self {
         symlink(self.net(lower), self.net(upper).join(format!("lower_{lower}"))).unwrap();
         symlink(self.net(upper), self.net(lower).join(format!("upper_{upper}"))).unwrap();
         self
     }
 
-    /// One interface is a port of another.
+    /// Makes one interface a port of another.
     fn port(&mut self, port: &str, master: &str) -> &mut Self {
         symlink(self.net(master), self.net(port).join("master")).unwrap();
         self.rides(master, port)
@@ -99,7 +100,7 @@ impl Tree {
         self
     }
 
-    /// The way out of a host that has no IPv4.
+    /// The default route of a host without IPv4.
     fn ipv6_default_route(&mut self, name: &str) -> &mut Self {
         let zero = "0".repeat(32);
         let gateway = format!("fe80{}1", "0".repeat(27));
@@ -113,7 +114,7 @@ impl Tree {
         self
     }
 
-    /// Replaced in one step each, as a counter is never seen half-written.
+    /// Each file is replaced in one step, because the kernel never shows a half-written counter.
     fn count(&mut self, name: &str, rx_bytes: u64, tx_bytes: u64) -> &mut Self {
         for (file, bytes) in [("rx_bytes", rx_bytes), ("tx_bytes", tx_bytes)] {
             let path = self.net(name).join("statistics").join(file);
@@ -131,14 +132,14 @@ impl Tree {
         command
     }
 
-    /// The table that the agent explains.
+    /// The output of `--explain`.
     fn explained(&self, args: &[&str]) -> String {
         let output = self.command(&[&["--explain"], args].concat()).output().unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8(output.stdout).unwrap()
     }
 
-    /// The names of the interfaces that the agent explains to count.
+    /// The names of the interfaces that count according to `--explain`.
     fn counted(&self) -> Vec<String> {
         self.counted_with(&[])
     }
@@ -165,7 +166,7 @@ impl Agent {
         serde_json::from_str(&self.lines.as_mut().unwrap().next().unwrap().unwrap()).unwrap()
     }
 
-    /// Reads on until a report is as wanted; some reports of before a change may still be on their way.
+    /// Reads reports until one is as wanted; reports from before a change may still come first.
     fn until(&mut self, wanted: impl Fn(&Report) -> bool) -> Report {
         for _ in 0..20 {
             let report = self.report();
@@ -179,7 +180,7 @@ impl Agent {
 
 impl Drop for Agent {
     fn drop(&mut self) {
-        // Some have ended by themselves.
+        // Some agents have ended by themselves.
         drop(self.child.kill());
         drop(self.child.wait());
     }
@@ -200,7 +201,7 @@ fn a_bond_under_a_bridge_with_a_vlan_counts_its_members() {
     tree.device("eno1").device("eno2").link("bond0").link("bond0.7").link("vmbr0").link("tap100i0");
     tree.port("eno1", "bond0").port("eno2", "bond0").port("bond0.7", "vmbr0").port("tap100i0", "vmbr0");
     tree.rides("bond0.7", "bond0").kind("bond0.7", "vlan").kind("vmbr0", "bridge").default_route("vmbr0");
-    // An old kernel: the bond is known by its folder alone.
+    // An old kernel: only the folder shows that this is a bond.
     fs::create_dir(tree.net("bond0").join("bonding")).unwrap();
     assert_eq!(tree.counted(), ["eno1", "eno2"]);
 }
@@ -215,7 +216,7 @@ fn macvlans_and_vpns_and_containers_ride_on_the_device() {
 }
 
 #[test]
-fn a_container_counts_its_way_out() {
+fn a_container_counts_its_default_route() {
     let mut tree = Tree::new();
     tree.link("eth0").put("eth0", "iflink", "42").link("tun0").put("tun0", "tun_flags", "0x1001");
     assert_eq!(tree.counted(), Vec::<String>::new());
@@ -224,7 +225,7 @@ fn a_container_counts_its_way_out() {
 }
 
 #[test]
-fn a_container_without_ipv4_counts_its_way_out() {
+fn a_container_without_ipv4_counts_its_ipv6_default_route() {
     let mut tree = Tree::new();
     tree.link("eth0").put("eth0", "iflink", "42").link("eth1").put("eth1", "iflink", "43");
     tree.ipv6_default_route("eth1");
@@ -243,10 +244,10 @@ fn devices_count_on_whatever_bus_they_are() {
 }
 
 #[test]
-fn masters_of_masters_count_their_devices_once() {
+fn stacked_masters_count_their_devices_once() {
     let mut tree = Tree::new();
-    // Two bonds in a team, a VLAN on it, a bridge of the VLAN, a macvlan on the bridge, and a tunnel as way
-    // out.
+    // Two bonds in a team, a VLAN on the team, a bridge on the VLAN, a macvlan on the bridge, and a tunnel as
+    // the default route.
     for (bond, devices) in [("bond0", ["eno1", "eno2"]), ("bond1", ["eno3", "enx1"])] {
         tree.link(bond).kind(bond, "bond");
         for device in devices {
@@ -276,13 +277,13 @@ fn the_operator_includes_and_excludes_by_name() {
 }
 
 #[test]
-fn a_container_that_gets_its_way_out_late_counts_it_from_the_next_sample_on() {
+fn a_container_that_gets_its_default_route_late_counts_it_from_the_next_sample_on() {
     let mut tree = Tree::new();
     tree.link("eth0").put("eth0", "iflink", "42").count("eth0", 7_000, 7_000);
     let mut agent = tree.agent();
     assert_eq!(agent.report().samples[0].rx_bps, None);
     tree.default_route("eth0");
-    // One more may be on its way already; the next has found the route, and the one after it has a rate.
+    // One more report may come first; the next one has found the route, and the one after it has a rate.
     let seqs = [agent.until(|report| report.hello.is_some()), agent.report()];
     assert!(seqs[0].samples[0].seq <= 3, "{seqs:?}");
     let rates = seqs[1].samples[0].rx_bps.map(|rate| rate.get());
@@ -332,7 +333,7 @@ fn an_interface_that_is_plugged_in_is_reported_at_once_and_makes_no_spike() {
     tree.device("eth0");
     let mut agent = tree.agent();
     agent.report();
-    // Prepared elsewhere and moved in whole, as the kernel does.
+    // Prepared elsewhere and moved here as a whole, as an interface appears in the kernel.
     let mut other = Tree::new();
     other.device("usb0").count("usb0", 1 << 40, 1 << 40).put("usb0", "ifindex", "77");
     fs::rename(other.net("usb0"), tree.net("usb0")).unwrap();
@@ -343,7 +344,7 @@ fn an_interface_that_is_plugged_in_is_reported_at_once_and_makes_no_spike() {
     tree.count("usb0", (1 << 40) + 500, 1 << 40);
     assert_eq!(agent.until(|report| report.samples[0].rx_bytes > 0).samples[0].rx_bytes, 500);
 
-    // It is pulled out while the other goes on: nothing of the other is lost, and its rate stays known.
+    // It is unplugged while the other continues: no bytes of the other are lost, and its rate stays known.
     fs::rename(tree.net("usb0"), other.net("usb0")).unwrap();
     tree.count("eth0", 70, 0);
     let mut reported = 0;
@@ -358,7 +359,7 @@ fn an_interface_that_is_plugged_in_is_reported_at_once_and_makes_no_spike() {
 }
 
 #[test]
-fn an_interface_that_is_renamed_goes_on_under_its_new_name() {
+fn a_renamed_interface_continues_under_its_new_name() {
     let mut tree = Tree::new();
     tree.device("eth0").count("eth0", 1 << 40, 0);
     let mut agent = tree.agent();
@@ -429,7 +430,7 @@ fn a_wrong_command_line_is_reported_in_one_line() {
 }
 
 #[test]
-fn it_ends_in_peace_when_asked_and_when_nobody_reads_on() {
+fn the_agent_exits_with_0_when_asked_and_when_its_output_is_closed() {
     let tree = Tree::new();
     let mut asked = tree.agent();
     asked.report();
@@ -443,7 +444,7 @@ fn it_ends_in_peace_when_asked_and_when_nobody_reads_on() {
     assert!(unread.child.wait().unwrap().success());
 }
 
-/// What a report says that counts.
+/// The interfaces that count according to a report.
 fn counted(report: &Report) -> Vec<&str> {
     let interfaces = &report.hello.as_ref().unwrap().interfaces;
     interfaces.iter().filter(|one| one.counted).map(|one| one.name.as_str()).collect()

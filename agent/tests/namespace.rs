@@ -1,7 +1,7 @@
 //! Real traffic through real interfaces, in network namespaces of our own: a bridge with three containers
 //! behind it.
 //!
-//! Not run by the usual harness: this program is also what sends and receives inside the namespaces.
+//! Not run by the usual test harness, because this program also sends and receives inside the namespaces.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has failed")]
 
 #[cfg(not(target_os = "linux"))]
@@ -13,7 +13,7 @@ fn main() {
     match args.get(1).map(String::as_str) {
         Some("sink") => linux::sink(&args[2]),
         Some("source") => linux::source(&args[2], args[3].parse().unwrap()),
-        // Asked by test runners.
+        // Test runners list the tests in this way.
         Some("--list") => println!("traffic_is_counted_once: test"),
         _ => linux::traffic_is_counted_once(),
     }
@@ -32,11 +32,11 @@ mod linux {
 
     const DATAGRAMS: u64 = 3_000;
     const PAYLOAD_BYTES: usize = 1_400;
-    /// With the headers of UDP (8) and IP (20), as a bridge counts what it receives. An interface that sends
-    /// adds 14 of Ethernet, which is 1 % less a hair; counters never hold preamble, checksum and gap.
+    /// With the headers of UDP (8) and IP (20), as a bridge counts what it receives. A sending interface adds
+    /// 14 bytes of Ethernet header, nearly 1 %; counters never include preamble, checksum and gap.
     const DATAGRAM_BYTES: u64 = 1_428;
 
-    /// Receives and forgets until standard input ends.
+    /// Receives datagrams and discards them until standard input ends.
     pub(super) fn sink(address: &str) {
         let socket = UdpSocket::bind(address).unwrap();
         println!("{}", socket.local_addr().unwrap());
@@ -61,7 +61,7 @@ mod linux {
         let address = sink.lines.next().unwrap().unwrap();
         let mut on_host = lab.spawn_agent("host");
         let mut in_container = lab.spawn_agent("c1");
-        // The baselines are taken once the first reports are out.
+        // Both agents have taken their baselines once their first reports are out.
         let mut host_sum = Sum::of(&on_host.report(), "br0");
         let mut container_sum = Sum::of(&in_container.report(), "eth0");
         let kernel_before = lab.kernel_rx_bytes("host", "br0");
@@ -158,7 +158,7 @@ mod linux {
     }
 
     impl Lab {
-        /// `None`, loudly, when this user may not make namespaces.
+        /// `None`, with a message, if this user may not create namespaces.
         fn new() -> Option<Self> {
             let lab = Self { prefix: format!("tidemap-{}", std::process::id()) };
             let made = Command::new("ip").args(["netns", "add", &lab.name("host")]).output();
@@ -197,7 +197,7 @@ mod linux {
             }
         }
 
-        /// Takes a container's IPv4 away and gives it IPv6 alone.
+        /// Removes a container's IPv4 addresses, so that only IPv6 is left.
         fn counts_its_ipv6_way_out(&self, container: &str) {
             let explained = || {
                 let binary = env!("CARGO_BIN_EXE_tidemap-agent");
@@ -253,7 +253,7 @@ mod linux {
     impl Drop for Lab {
         fn drop(&mut self) {
             for namespace in ["c1", "c2", "c3", "host"] {
-                // Those that were never made cannot be removed; what is said of it would only distract.
+                // Removing namespaces that were never created fails; the message is suppressed.
                 drop(Command::new("ip").args(["netns", "del", &self.name(namespace)]).output());
             }
         }

@@ -1,4 +1,4 @@
-//! What requests are answered with: built from the view at most once a tick, then shared as bytes.
+//! The bodies of answers: built from the view at most once a tick, then shared as bytes.
 
 mod encoded;
 mod groupings;
@@ -20,10 +20,10 @@ pub(crate) use self::{
     stats::{Counters, Health, PartitionHealth, Stats, fleet_stats},
 };
 
-/// Which state an answer shows: equal versions, equal bytes.
+/// The state that an answer shows: answers of equal versions have equal bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Version {
-    /// The moment this process began, Unix milliseconds.
+    /// When this process started, Unix milliseconds.
     pub(crate) epoch: u64,
     /// The number of the tick; the same in every process with the same clock.
     pub(crate) tick: u64,
@@ -35,10 +35,10 @@ impl fmt::Display for Version {
     }
 }
 
-/// Why there is no answer.
+/// Why an answer could not be built.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum NotBuilt {
-    /// The work on it was lost: the process is stopping, or the work panicked.
+    /// The task that built it ended: the process is stopping, or the task panicked.
     #[error("the answer could not be built")]
     Lost,
     #[error(transparent)]

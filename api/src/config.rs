@@ -1,4 +1,4 @@
-//! The options, as typed ([`ApiArgs`]) and checked ([`ApiConfig`]).
+//! The options as given ([`ApiArgs`]), and as checked ([`ApiConfig`]).
 
 use std::{fmt, net::SocketAddr, num::NonZeroU32};
 
@@ -11,8 +11,8 @@ use crate::tiles::{Tiles, TilesAttribution, TilesUrl};
 
 /// How many connections may wait to be accepted.
 const BACKLOG: u32 = 1024;
-/// So much the kernel buffers for a connection whose client is slow (twice that in its own count). Without a
-/// bound it grows to megabytes for each client that never reads, which costs the others time.
+/// The kernel's send buffer for each connection (the kernel counts it twice). Without a limit it grows to
+/// megabytes for each client that never reads, which slows the others down.
 const SEND_BYTES: u32 = 64 * 1024;
 
 /// The options of the API.
@@ -45,12 +45,12 @@ pub struct ApiArgs {
 }
 
 impl ApiArgs {
-    /// Checks that the options go together.
+    /// Checks that the options are consistent.
     ///
     /// # Errors
     ///
-    /// When they would serve the fleet to a network without anybody having asked for it, or one has no effect
-    /// alone.
+    /// When they would serve the fleet to a network without an explicit request for it, or an option has no
+    /// effect without another.
     pub fn check(self) -> anyhow::Result<ApiConfig> {
         let beyond_loopback = !self.http.ip().to_canonical().is_loopback();
         if beyond_loopback && self.api_token.is_none() && !self.public {
@@ -77,7 +77,7 @@ impl ApiArgs {
     }
 }
 
-/// Options that go together.
+/// Options that are consistent.
 #[derive(Clone, Debug)]
 pub struct ApiConfig {
     pub(crate) http: SocketAddr,
@@ -95,7 +95,7 @@ impl ApiConfig {
     ///
     /// # Errors
     ///
-    /// When the address is taken or not this host's.
+    /// When the address is taken or is not one of this host's.
     pub async fn bind(&self) -> anyhow::Result<TcpListener> {
         listen(self.http).map_err(|error| match error.kind() {
             std::io::ErrorKind::AddrInUse => {
@@ -108,17 +108,18 @@ impl ApiConfig {
 
 fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
-    // A restarted process must not wait for the connections of the one before to be forgotten.
+    // A restarted process must not wait until the kernel forgets the connections of the previous one.
     #[cfg(unix)]
     socket.set_reuseaddr(true)?;
-    // Accepted connections inherit it: the tail of a frame must not wait for the acknowledgement of its head.
+    // Accepted connections inherit this: the end of a frame must not wait for the acknowledgement of its
+    // beginning.
     socket.set_nodelay(true)?;
     socket.set_send_buffer_size(SEND_BYTES)?;
     socket.bind(address)?;
     socket.listen(BACKLOG)
 }
 
-/// Limits for one address beyond loopback; of IPv6, for the network of 64 bits that it is in.
+/// Limits for each address beyond loopback; for IPv6, for each network of 64 bits.
 #[derive(clap::Args, Clone, Copy, Debug)]
 pub struct Limits {
     /// Connections that one address beyond loopback may have. A reverse proxy on another host is one
@@ -145,7 +146,7 @@ pub struct Limits {
 pub(crate) struct Access {
     /// Whether reading needs the token too.
     pub(crate) reads_need_token: bool,
-    /// The admin's token; without one no request is an admin's.
+    /// The admin's token; without one, no request is accepted as an admin's.
     pub(crate) token: Option<ApiToken>,
 }
 
@@ -154,10 +155,10 @@ pub(crate) struct Access {
 pub struct ApiToken([u8; 32]);
 
 impl ApiToken {
-    /// Whether `presented` is the token. Takes the same time wherever they differ.
+    /// Whether `presented` is the token. The time does not depend on where they differ.
     pub(crate) fn matches(&self, presented: &str) -> bool {
         let digest = Sha256::digest(presented.as_bytes());
-        // All bytes are compared, so that the time does not reveal how much of the digest a guess has right.
+        // All bytes are compared, so that the time does not reveal how much of a guess's digest is right.
         let differing =
             digest.iter().zip(self.0).fold(0, |differing, (one, other)| differing | (one ^ other));
         std::hint::black_box(differing) == 0

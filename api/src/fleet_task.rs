@@ -1,8 +1,8 @@
-//! The one task that has the fleet's view.
+//! The task that owns the fleet's view.
 //!
-//! [`FleetTask`] is its state: messages gather in it, and a tick applies all of them at once, so everything
-//! that is published between two ticks describes one state. [`run`] is the loop, [`FleetHandle`] is how
-//! requests reach it.
+//! [`FleetTask`] is its state: messages are collected in it, and a tick applies all of them at once, so
+//! everything that is published between two ticks describes one state. [`run`] is the loop, and requests
+//! reach it through [`FleetHandle`].
 
 mod handle;
 mod task;
@@ -26,28 +26,28 @@ use crate::{
     stream_rows::StreamRows,
 };
 
-/// Ticks between two states of the fleet that answers show: half a second. Nodes report once a second, and a
-/// client that polls all 10,000 nodes would otherwise have a list built, which takes 90 ms, four times a
-/// second.
+/// Ticks between two states of the fleet that answers show: half a second. Nodes report once a second. With a
+/// state at every tick, a client that polls all 10,000 nodes would have a list built four times a second,
+/// which takes 90 ms each time.
 const ANSWERS_EVERY: u64 = 2;
 /// Ticks between two `stats` frames: a second.
 const STATS_EVERY: u64 = 4;
 /// Ticks between two `ping` frames: 5 s.
 const PING_EVERY: u64 = 20;
-/// Messages that may gather between two ticks; at this many the task takes no more until it has ticked.
+/// Messages that may wait between two ticks; with this many the task accepts no more until it has ticked.
 const PENDING_LIMIT: usize = 16_384;
 
 /// For long answers that are being read: half a gigabyte, which is thirty lists of 10,000 nodes.
 const ANSWERS_BUDGET_BYTES: u32 = 512 << 20;
 
-/// The answers of the newest tick that answers show, as far as they were requested.
+/// The answers of the newest state that answers show, as far as they were requested.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Answers {
     pub(crate) nodes: Option<Arc<Nodes>>,
     pub(crate) stats: Option<Arc<Stats>>,
 }
 
-/// A node that was asked for by name.
+/// A node that was requested by name.
 #[derive(Clone, Debug)]
 pub(crate) struct Found {
     pub(crate) id: NodeId,
@@ -56,7 +56,7 @@ pub(crate) struct Found {
     pub(crate) detail: NodeDetailJson,
 }
 
-/// The view, what streams and answers show of it, and the time of the newest tick.
+/// The view, what streams and answers have shown of it, and the time of the newest tick.
 #[derive(Debug)]
 pub(crate) struct FleetTask {
     fleet: Fleet,
@@ -69,20 +69,21 @@ pub(crate) struct FleetTask {
     redacted: bool,
     answers: watch::Sender<Answers>,
     budget: MemoryBudget,
-    /// The frame that opens a stream in this tick. When it was over the budget, there is none in this tick.
+    /// The frame that opens a stream in this tick. An error stays for the rest of the tick when the frame was
+    /// over the budget.
     snapshot_frame: Option<Result<Frame, OverBudget>>,
     counters: Counters,
 }
 
 impl FleetTask {
-    /// A task that knows nothing yet. `wall_ms` is this host's clock: the version's epoch, and the time of
-    /// the fleet until the first message brings the broker's.
+    /// A task without any data. `wall_ms` is this host's clock: the version's epoch, and the fleet's time
+    /// until the first message brings the broker's.
     pub(crate) fn new(count: PartitionCount, redacted: bool, now: Instant, wall_ms: i64) -> Self {
         let epoch = u64::try_from(wall_ms).unwrap_or(0);
         Self {
             fleet: Fleet::new(count),
             rows: StreamRows::default(),
-            // Workers number the rows, so all apis of one division of the fleet show the same rows.
+            // Workers number the rows, so all apis with the same number of partitions show the same rows.
             log: StreamLog::new(u64::from(count.get())),
             pending: Vec::new(),
             version: Version { epoch, tick: 0 },
@@ -110,17 +111,17 @@ impl FleetTask {
         self.pending.len() >= PENDING_LIMIT
     }
 
-    /// Applies what has gathered, and sends what changed to the streams. `number` is the tick's, by this
-    /// host's clock.
+    /// Applies the messages that have arrived, and sends what changed to the streams. `number` is the tick's,
+    /// from this host's clock.
     ///
     /// Returns the partitions of which a snapshot should be requested.
     pub(crate) fn tick(&mut self, number: u64, now: Instant, wall_ms: i64) -> Vec<Partition> {
         let last = self.version.tick;
-        // A wall clock that is set back must not make an old version seem new.
+        // After a step back of the wall clock, old versions must not be used again.
         self.version.tick = number.max(last + 1);
         self.now = now;
         if self.is_due(ANSWERS_EVERY, last) {
-            // Before anything changes: what an answer still holds of a node is copied when that changes.
+            // Before anything changes: a node that an answer still holds is copied when it changes.
             self.drop_answers();
         }
         let known = self.fleet.len();
@@ -129,7 +130,7 @@ impl FleetTask {
         }
         let wanted = self.fleet.settle(now);
         if self.fleet.len() < known {
-            // A client that had a node forgotten checks at once.
+            // The client that requested the forgetting reads at once and must not get an older answer.
             self.drop_answers();
         }
         self.at_ms = self.fleet.broker_ms(now).unwrap_or(wall_ms);
@@ -139,9 +140,9 @@ impl FleetTask {
         wanted
     }
 
-    /// Whether a multiple of `every` has come since the tick `last`, unless this is the first tick, which
-    /// knows of nothing. It goes by the tick's number, which all api processes share, so all of them show the
-    /// same moments; and a tick that comes too late leaves nothing out.
+    /// Whether a multiple of `every` has passed since the tick `last`; not at the first tick, when no data is
+    /// known. Uses the tick's number, which all api processes share, so all of them show the same moments,
+    /// and a late tick skips nothing.
     fn is_due(&self, every: u64, last: u64) -> bool {
         last > 0 && self.version.tick / every > last / every
     }
@@ -184,7 +185,7 @@ impl FleetTask {
         })
     }
 
-    /// Opens an event stream, after `position` when that is possible.
+    /// Opens an event stream, after `position` if possible.
     pub(crate) fn listen(&mut self, position: Option<StreamPosition>) -> Result<Listening, OverBudget> {
         if let Some(position) = position
             && let Some(listening) = self.log.resume(position)
@@ -204,7 +205,7 @@ impl FleetTask {
         self.answers.send_if_modified(|answers| std::mem::take(answers).is_some());
     }
 
-    /// Sends what is new since the tick `last` to the streams.
+    /// Sends everything that is new since the tick `last` to the streams.
     fn publish(&mut self, last: u64) {
         let changed = self.fleet.take_changed();
         let delta = self.rows.update(&self.fleet, &changed, self.at_ms);

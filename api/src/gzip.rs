@@ -1,8 +1,8 @@
-//! gzip in pieces that are compressed by themselves: one file can be made by several threads, and one piece
-//! can be part of many files.
+//! gzip from pieces that are compressed separately: several threads can compress one file, and one piece can
+//! be part of many files.
 //!
-//! A piece is deflate blocks that end on a whole byte and refer to nothing before them. A header goes in
-//! front, and at the end a trailer whose checksum is put together from the pieces' own.
+//! A piece consists of deflate blocks that end on a byte boundary and refer to nothing before them. A file is
+//! a header, pieces, and a trailer, whose checksum is combined from those of the pieces.
 
 use std::io::Write;
 
@@ -10,12 +10,12 @@ use bytes::Bytes;
 use crc32fast::Hasher;
 use flate2::{Compression, write::DeflateEncoder};
 
-/// Of gzip: deflate, no name, no time, an unknown system.
+/// The gzip header: deflate, no name, no time, unknown system.
 pub(crate) const HEADER: Bytes = Bytes::from_static(&[0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255]);
-/// A last deflate block with nothing in it.
+/// An empty final deflate block.
 const END: [u8; 2] = [3, 0];
 
-/// A compressed piece, and what a trailer has to know of what it was made from.
+/// A compressed piece, with the checksum and the length of its plain text for the trailer.
 #[derive(Debug)]
 pub(crate) struct Piece {
     pub(crate) blocks: Bytes,
@@ -23,7 +23,7 @@ pub(crate) struct Piece {
     len: usize,
 }
 
-/// What a trailer says of everything before it.
+/// The checksum and the length of all pieces so far, for the trailer.
 #[derive(Debug, Default)]
 pub(crate) struct GzipSum {
     crc: Hasher,
@@ -31,7 +31,7 @@ pub(crate) struct GzipSum {
 }
 
 impl Piece {
-    /// Compresses. `None` cannot be: writing to memory does not fail.
+    /// Compresses. Never `None`, because writing to memory does not fail.
     pub(crate) fn of(plain: &[u8], level: u32) -> Option<Self> {
         let mut encoder = DeflateEncoder::new(Vec::with_capacity(plain.len() / 2), Compression::new(level));
         encoder.write_all(plain).and_then(|()| encoder.flush()).ok()?;
@@ -49,7 +49,7 @@ impl GzipSum {
     }
 
     pub(crate) fn trailer(self) -> Bytes {
-        // Of a length beyond 32 bits gzip keeps the lower ones.
+        // gzip stores the length modulo 2³².
         let len = (self.len as u32).to_le_bytes();
         [&END[..], &self.crc.finalize().to_le_bytes(), &len].concat().into()
     }

@@ -1,7 +1,7 @@
-//! HTTP: one function for each route, its request line as doc comment.
+//! HTTP: one function for each route, with its request line as doc comment.
 //!
-//! `warp::cors` is not used: it answers with the request's origin, or with none, where `*` goes on every
-//! answer here, so that caches need not tell origins apart.
+//! `warp::cors` is not used: it answers with the request's own origin or none, while every answer here
+//! carries `*`, so that caches need not keep one copy for each origin.
 
 mod access;
 mod bodies;
@@ -40,7 +40,7 @@ use crate::{
     fleet_task::FleetHandle,
 };
 
-/// What routes work with.
+/// Everything that routes need.
 #[derive(Debug)]
 pub(crate) struct SiteParts {
     fleet: FleetHandle,
@@ -88,9 +88,9 @@ pub(crate) async fn serve(site: Site, limits: Limits, listener: TcpListener, shu
     server::run(routes(site).boxed(), limits, listener, shutdown).await;
 }
 
-/// Everything that is served.
+/// All routes.
 pub(crate) fn routes(site: Site) -> impl Filter<Extract = (impl Reply,), Error = Infallible> + Clone {
-    // The most frequent come first: a request is tried on every route before its own.
+    // The most frequent routes come first, because a request is tried on every route before its own.
     let api = stats::read(site.clone())
         .or(nodes::list(site.clone()))
         .or(events::stream(site.clone()))
@@ -106,7 +106,7 @@ pub(crate) fn routes(site: Site) -> impl Filter<Extract = (impl Reply,), Error =
         .with(warp::log::custom(|request| log(&request)))
 }
 
-/// `OPTIONS /api/…`: what pages of other origins may do.
+/// `OPTIONS /api/…`: what pages of other origins may request.
 fn preflight() -> impl Filter<Extract = (Response,), Error = Rejection> + Clone {
     let options = warp::method().and_then(|method: Method| async move {
         if method == Method::OPTIONS { Ok(()) } else { Err(warp::reject::not_found()) }
@@ -126,7 +126,7 @@ fn preflight() -> impl Filter<Extract = (Response,), Error = Rejection> + Clone 
     })
 }
 
-/// Accepts these methods; `allow` lists all that the path knows.
+/// Accepts these methods; `allow` lists all methods of the path.
 fn method(
     methods: &'static [Method],
     allow: &'static str,
@@ -138,12 +138,12 @@ fn method(
         .untuple_one()
 }
 
-/// `GET`, and `HEAD`, for which the server sends the head only.
+/// `GET`, and `HEAD`, for which the server omits the body.
 fn get() -> impl Filter<Extract = (), Error = Rejection> + Copy {
     method(&[Method::GET, Method::HEAD], "GET, HEAD")
 }
 
-/// Admits clients that may read, and extracts what an answer needs.
+/// Admits clients that may read, and extracts what handlers need.
 fn reader(site: Site) -> impl Filter<Extract = (Site, HeaderMap), Error = Rejection> + Clone {
     warp::header::headers_cloned()
         .and_then(move |headers: HeaderMap| {
@@ -158,15 +158,15 @@ fn reader(site: Site) -> impl Filter<Extract = (Site, HeaderMap), Error = Reject
         .untuple_one()
 }
 
-/// Logs how a request was answered; a stream is answered when it begins. The query is left out, since a
-/// careless client may put a token there.
+/// Logs a request's outcome; for a stream, when it begins. The query is left out, because a careless client
+/// may put a token there.
 fn log(request: &warp::log::Info<'_>) {
     let ms = request.elapsed().as_micros() as f64 / 1000.0;
     let (method, path) = (request.method().as_str(), request.path());
     tracing::debug!(method, path, status = request.status().as_u16(), ms, "answered");
 }
 
-/// A result as an answer.
+/// A result as a response.
 fn respond(result: Result<Response, ApiError>) -> Response {
     result.unwrap_or_else(|error| error.into_response())
 }

@@ -1,8 +1,8 @@
 //! HTTP and the event stream: the fleet's view in memory, and the page.
 //!
 //! One task (`fleet_task`) follows the fleet through `tidemap-client`, and `http` answers from what that task
-//! has built. Below them is pure state: `stream_rows` and `stream_log` (what the event stream has sent),
-//! `answers` (what requests get).
+//! has built. Below them is pure state: `stream_rows` and `stream_log` for the event stream, `answers` for
+//! other requests.
 
 mod answers;
 mod config;
@@ -32,16 +32,16 @@ use crate::{
     http::Site,
 };
 
-/// Requests that may wait for the task that has the view. When the queue is full, senders wait.
+/// Requests that may wait for the task that owns the view. When the queue is full, senders wait.
 const REQUESTS_LIMIT: usize = 1024;
-/// Connections that have not ended this long after the service was asked to stop are cut.
+/// Connections that are still open this long after the service was asked to stop are closed.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_millis(1500);
 
 /// Serves the fleet on `listener` until `shutdown`.
 ///
 /// # Errors
 ///
-/// When a part of the service ends before that.
+/// When a part of the service ends too early.
 pub async fn run(
     config: ApiConfig,
     client: Client,
@@ -60,7 +60,7 @@ pub async fn run(
     parts.spawn(http::serve(site, config.limits, listener, stop.clone()).map(Ok));
     parts.spawn(fleet_task::run(task, feed, requests, stop.clone()));
 
-    // Every part ends when it is time to stop; one that ends before takes the others with it.
+    // Each part ends at `shutdown`; one that ends earlier ends the others, too.
     let first = parts.join_next().await;
     let early = !shutdown.is_cancelled();
     stop.cancel();

@@ -1,8 +1,8 @@
-//! A budget for answers that wait to be read.
+//! A budget for answers that are being read.
 //!
-//! What a client is slow to read stays in memory: the list of a whole fleet, or the snapshot that an event
-//! stream opens with, of a tick long past. Many such clients would fill the memory with lists of as many
-//! ticks. So long answers are charged to a budget, and when it is used up, no further one is made.
+//! Bytes for a slow client stay in memory: the list of a whole fleet, or the snapshot that opens an event
+//! stream, of an old tick. Many such clients would fill the memory with lists of many ticks. So long answers
+//! are charged to a budget, and once it is used up, no further one is made.
 
 use std::sync::Arc;
 

@@ -24,16 +24,16 @@ use crate::{
     memory_budget::{MemoryBudget, OverBudget},
 };
 
-/// Deltas that a client may have missed and still resume: a minute of them, and more when they are few.
+/// Deltas that are kept for clients that resume: a minute of them, and more if some ticks have none.
 const RESUMABLE_DELTAS: usize = 240;
-/// But not more bytes of them than this, save for [`REPLAYED_TICKS`] twice: a large fleet's snapshot is no
-/// longer.
+/// The limit of their bytes, except that twice [`REPLAYED_TICKS`] are always kept. Beyond this size, a
+/// snapshot of a large fleet is not longer.
 const RESUMABLE_BYTES: usize = 16 << 20;
-/// Frames that a slow client may be behind. Then it starts again with a snapshot, so it costs no more than
-/// this.
+/// How many frames a slow client may be behind. Beyond it, the client continues with a snapshot, so its
+/// memory is bounded.
 const LIVE_FRAMES: usize = 64;
-/// For snapshots that are being read, of whatever ticks: of 100,000 nodes one is about 15 MB. Lists have a
-/// budget of their own, so that clients that are slow to read those do not keep others from opening streams.
+/// The memory of snapshots that are being read, of any ticks; one of 100,000 nodes is about 15 MB. Lists have
+/// a budget of their own, so that slow readers of lists do not keep others from opening streams.
 const SNAPSHOTS_BUDGET_BYTES: u32 = 256 << 20;
 /// The longest time without a delta; ticks come every 250 ms, so this is every fourth of them.
 const DELTA_INTERVAL_MAX_MS: i64 = timing::millis(timing::STREAM_SILENCE) as i64;
@@ -45,10 +45,10 @@ const TICK_MS: i64 = timing::millis(timing::TICK) as i64;
 const REPLAYED_TICKS: u64 = 16;
 /// How many ticks another replica may be ahead.
 const AHEAD_TICKS: u64 = 8;
-/// What every stream opens with: a browser that loses it without a closing frame tries again after 2 s.
+/// Opens every stream: a browser that loses it without a closing frame retries after 2 s.
 const RETRY: Bytes = Bytes::from_static(b"retry: 2000\n\n");
 
-/// What a listener receives: these frames at once, then what is live.
+/// The frames for a new listener: some at once, then the live ones.
 #[derive(Debug)]
 pub(crate) struct Listening {
     pub(crate) opening: Vec<Frame>,
@@ -60,9 +60,9 @@ pub(crate) struct Listening {
 pub(crate) struct StreamLog {
     /// The newest tick.
     position: StreamPosition,
-    /// Every delta since this tick is in `recent`; `None` while there is nothing to resume from.
+    /// All deltas since this tick are in `recent`; `None` while nothing can be resumed.
     since: Option<u64>,
-    /// Ticks in a row in which the view was not in step.
+    /// The number of consecutive ticks at which the view was not in step.
     behind: u64,
     recent: VecDeque<(u64, Frame)>,
     recent_bytes: usize,
@@ -75,12 +75,12 @@ pub(crate) struct StreamLog {
 }
 
 impl StreamLog {
-    /// No frames yet. Replicas whose rows have the same numbers have the same `epoch`.
+    /// A log without frames. Replicas whose rows have the same numbers have the same `epoch`.
     pub(crate) fn new(epoch: u64) -> Self {
         Self {
             position: StreamPosition { epoch, seq: 0 },
             since: None,
-            // A view that knows nothing yet.
+            // The view is empty at first, so it counts as behind.
             behind: REPLAYED_TICKS,
             recent: VecDeque::new(),
             recent_bytes: 0,
@@ -92,14 +92,16 @@ impl StreamLog {
         }
     }
 
-    /// Sends what changed in this tick, or once a second that nothing did: this distinguishes a still
-    /// fleet from a dead stream. The frame has an id only when the view is `in_step` with all partitions:
-    /// clients that resume from it would otherwise miss what this replica has not received yet.
+    /// Sends what changed in this tick. Without changes, sends an empty delta once a second, so that clients
+    /// can tell an idle fleet from a dead stream. The frame has an id only if the view is `in_step` with all
+    /// partitions; clients that resume from an earlier view would miss what this replica has not received
+    /// yet.
     pub(crate) fn delta(&mut self, event: &DeltaEvent, in_step: bool) {
         self.advance(event.at_ms);
         self.behind = if in_step { 0 } else { self.behind + 1 };
         if self.behind > REPLAYED_TICKS {
-            // Changes that were reverted meanwhile are never sent, so clients cannot resume from before.
+            // Changes that were reverted in this time were never sent, so clients cannot resume from before
+            // it.
             self.drop_recent();
             self.since = None;
         }
@@ -124,14 +126,14 @@ impl StreamLog {
         self.send(frame("ping", None, &PingEvent { at_ms }));
     }
 
-    /// The whole state of this tick as one frame, with its position as [`StreamLog::delta`] has it.
+    /// The whole state of this tick as one frame; it has an id under the same condition as a delta.
     pub(crate) fn snapshot(&self, mut event: SnapshotEvent, in_step: bool) -> Result<Frame, OverBudget> {
         event.v = VERSION;
         Frame::long(text("snapshot", in_step.then_some(self.position), &json::encode(&event)), &self.budget)
     }
 
-    /// Opens a stream for a client that has received everything up to `position`; `None` when too much has
-    /// happened since, or when the position cannot be one of this fleet's.
+    /// Opens a stream for a client that has received everything up to `position`. `None` when too much has
+    /// been sent since, or when the position cannot be one of this fleet's.
     pub(crate) fn resume(&self, position: StreamPosition) -> Option<Listening> {
         let from = position.seq.saturating_sub(REPLAYED_TICKS);
         let is_held = self.since.is_some_and(|since| since <= from);
@@ -145,7 +147,7 @@ impl StreamLog {
         Some(self.listen(self.recent.range(first..).map(|(_, frame)| frame.clone())))
     }
 
-    /// Opens a stream with the snapshot of this tick.
+    /// Opens a stream with this tick's snapshot.
     pub(crate) fn open(&self, snapshot: Frame) -> Listening {
         self.listen(std::iter::once(snapshot))
     }
@@ -154,8 +156,7 @@ impl StreamLog {
         self.live.receiver_count()
     }
 
-    /// Keeps a delta for clients that resume, and drops the oldest when there are too many or they are too
-    /// long.
+    /// Keeps a delta for clients that resume, and drops the oldest deltas beyond the limits.
     fn keep(&mut self, frame: Frame) {
         self.recent_bytes += frame.plain().len();
         self.recent.push_back((self.position.seq, frame));
@@ -178,12 +179,12 @@ impl StreamLog {
         let tick = u64::try_from(at_ms / TICK_MS).unwrap_or(0);
         let is_set_back = tick.saturating_add(AHEAD_TICKS) < self.position.seq;
         if self.since.is_none() || is_set_back {
-            // What was sent under greater numbers cannot be found by smaller ones.
+            // Frames that were sent under greater numbers could not be found by smaller ones.
             self.drop_recent();
             self.since = Some(tick);
             self.position.seq = tick;
         } else {
-            // Two ticks may have one number, so that no replica runs ahead of the others for long.
+            // Two ticks may get the same number, so that no replica runs ahead of the others for long.
             self.position.seq = tick.max(self.position.seq);
         }
     }
@@ -200,7 +201,7 @@ impl StreamLog {
     }
 }
 
-/// The frame that ends a stream: when to come back.
+/// The frame that ends a stream, with the time after which to reconnect.
 pub(crate) fn closing(retry_ms: u64) -> Frame {
     Frame::new(format!("retry: {retry_ms}\n\n").into())
 }
@@ -213,7 +214,7 @@ fn raw_frame(event: &str, position: Option<StreamPosition>, data: &[u8]) -> Fram
     Frame::new(text(event, position, data).into())
 }
 
-/// Our JSON has no line breaks, so one `data` line holds it.
+/// The JSON has no line breaks, so it fits into one `data` line.
 fn text(event: &str, position: Option<StreamPosition>, data: &[u8]) -> Vec<u8> {
     let id = position.map(|position| format!("id: {position}\n")).unwrap_or_default();
     let head = format!("event: {event}\n{id}data: ");

@@ -1,7 +1,7 @@
-//! The fleet as the event stream shows it: numbered rows, and what has been sent of each.
+//! The fleet as the event stream shows it: numbered rows, and the values last sent for each.
 //!
-//! A partition's worker gives each node a row, which it keeps for as long as that worker knows it; another
-//! worker may give it another. So all apis show the same rows.
+//! A partition's worker assigns each node a row, which stays the same while that worker knows the node;
+//! another worker may assign another. So all apis show the same rows.
 
 mod columns;
 #[cfg(test)]
@@ -17,22 +17,22 @@ use tidemap_wire::{
 
 use self::columns::push;
 
-/// A delta has the host metrics of one row in this many. Nodes report them every 5 s, so the delay is short,
-/// and a delta in which all of a large fleet's rates have changed does not grow by half.
+/// A delta contains the host metrics of at most one row in this many. Nodes report them every 5 s, so the
+/// delay is small, and a delta in which all rates have changed does not grow by half.
 const HOSTS_ONE_IN: usize = 8;
-/// A delta may always have the host metrics of this many rows.
+/// A delta may always contain the host metrics of this many rows.
 const HOSTS_AT_LEAST: usize = 64;
 
 /// The rows as browsers have received them.
 #[derive(Debug, Default)]
 pub(crate) struct StreamRows {
     rows: Vec<Option<Row>>,
-    /// Rows whose host metrics have changed and have not been sent, and the last row whose were.
+    /// Rows whose changed host metrics have not been sent, and the last row whose metrics were sent.
     hosts_due: BTreeSet<u32>,
     last_host: u32,
 }
 
-/// A node as it is shown.
+/// A node's values as the stream shows them.
 #[derive(Clone, Debug)]
 struct Row {
     node: NodeId,
@@ -41,7 +41,7 @@ struct Row {
     shown: Shown,
 }
 
-/// What of a node changes all the time: rounded, so that what cannot be seen is no change.
+/// The values that change all the time, rounded, so that an invisible change is not sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Shown {
     status: u8,
@@ -62,7 +62,7 @@ struct HostLoad {
     disk: Option<u8>,
 }
 
-/// The rows that a delta names, by what it says of them; each list ascends.
+/// The rows of a delta, by the kind of change; each list ascends.
 #[derive(Debug, Default)]
 struct Difference {
     put: Vec<u32>,
@@ -73,7 +73,7 @@ struct Difference {
 }
 
 impl StreamRows {
-    /// Updates the `changed` rows, whose numbers ascend. Returns what changes for clients.
+    /// Updates the `changed` rows, which ascend. Returns the delta for clients.
     pub(crate) fn update(&mut self, fleet: &Fleet, changed: &[u32], at_ms: i64) -> DeltaEvent {
         let mut difference = Difference::default();
         for number in changed {
@@ -122,8 +122,8 @@ impl StreamRows {
         self.hosts_due.remove(&number);
     }
 
-    /// The rows whose host metrics are sent now, ascending. Those that are too many for one delta are left to
-    /// the next ones, row after row.
+    /// The rows whose host metrics are sent now, ascending. If they are too many for one delta, the rest
+    /// follows in the next ones, row after row.
     fn take_hosts(&mut self) -> Vec<u32> {
         let most = HOSTS_AT_LEAST.max(self.rows.len() / HOSTS_ONE_IN);
         let (after, before) =
@@ -212,7 +212,7 @@ impl Row {
         u64::try_from(at_ms.saturating_sub(self.seen_ms)).unwrap_or(0)
     }
 
-    /// Whether it shows this node, and as it describes itself now.
+    /// Whether the row shows this node with its present hello.
     fn is_of(&self, node: &Node) -> bool {
         let same_hello = match (&self.hello, node.hello()) {
             (Some(shown), Some(latest)) => Arc::ptr_eq(shown, latest),

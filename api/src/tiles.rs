@@ -1,14 +1,14 @@
-//! Map tiles from elsewhere, for operators who want more than the map that the page brings along.
+//! Map tiles of a tile server, for operators who want more detail than the bundled map has.
 
 use anyhow::{Context, ensure};
 
-/// What every tile's address holds once: its zoom, column and row.
+/// The placeholders that a tile address contains once each: zoom, column and row.
 const PLACEHOLDERS: [&str; 3] = ["{z}", "{x}", "{y}"];
 
 /// The longest attribution: the map is small.
 const ATTRIBUTION_CHARS: usize = 200;
 
-/// Where tiles come from: this origin, or another one by https.
+/// Where tiles come from: this origin, or another one over HTTPS.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TilesUrl {
     template: String,
@@ -27,12 +27,12 @@ pub(crate) struct Tiles {
 }
 
 impl Tiles {
-    /// The origin that the page must be allowed to load pictures from, when it is not its own.
+    /// The origin from which the page must be allowed to load images, if it is another one.
     pub(crate) fn origin(&self) -> Option<&str> {
         self.url.origin.as_deref()
     }
 
-    /// The element that names them in the page's head.
+    /// The element that names the tiles in the page's head.
     pub(crate) fn meta(&self) -> String {
         let attribution = self.attribution.as_ref().map_or("", |attribution| &attribution.0);
         format!(
@@ -78,8 +78,8 @@ impl std::str::FromStr for TilesAttribution {
     }
 }
 
-/// Host and port at the front of an address. It goes into the page's policy, where a separator would begin
-/// another rule: so it may hold nothing but what a name, a number and a colon need.
+/// The host and port at the beginning of an address. They go into the page's policy, where a separator would
+/// begin another rule, so only characters of a name, a number and a colon are allowed.
 fn authority(rest: &str) -> anyhow::Result<&str> {
     let (authority, _) = rest.split_once('/').context("it must contain a path")?;
     let (host, port) = authority.split_once(':').map_or((authority, None), |(host, port)| (host, Some(port)));
@@ -94,7 +94,7 @@ fn authority(rest: &str) -> anyhow::Result<&str> {
     Ok(authority)
 }
 
-/// A text as an attribute's value.
+/// A text, escaped for an attribute.
 fn escaped(text: &str) -> String {
     let mut html = String::with_capacity(text.len());
     for char in text.chars() {

@@ -26,7 +26,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-/// Far more than anything here takes.
+/// Much more than anything here takes.
 const TIMEOUT: Duration = Duration::from_secs(20);
 const AT_MS: i64 = 1_700_000_000_000;
 
@@ -109,13 +109,13 @@ impl TestApi {
         self.request("GET", path, "").await
     }
 
-    /// Waits until every partition is followed: then no message of an owner is missed.
+    /// Waits until every partition is followed, so that no message of an owner is missed from then on.
     async fn is_ready(&self) {
         let asking = async { while self.get("/readyz").await.0 != 200 {} };
         within(TIMEOUT, asking).await.expect("it becomes ready");
     }
 
-    /// Asks until the nodes are these.
+    /// Polls until these nodes are shown.
     async fn shows(&self, names: &[&str]) {
         let asking = async {
             loop {
@@ -143,7 +143,7 @@ impl TestApi {
 }
 
 impl Owner {
-    /// Changes the nodes without publishing a delta.
+    /// Adds a node to the owner's state without publishing the delta.
     fn knows(&self, name: &str) -> Delta {
         let mut state = self.state.lock().unwrap();
         state.seq += 1;
@@ -251,7 +251,7 @@ async fn event(lines: &mut Lines<BufReader<TcpStream>>, kind: &str) -> Value {
 }
 
 #[tokio::test]
-async fn what_the_owner_says_is_shown_and_what_was_missed_is_asked_for() {
+async fn deltas_are_shown_and_missed_ones_lead_to_a_snapshot_request() {
     let api = TestApi::start().await;
     let (status, said) = api.get("/readyz").await;
     assert_eq!((status, said["detail"].as_str()), (503, Some("no fresh view of partition 0")));
@@ -263,7 +263,7 @@ async fn what_the_owner_says_is_shown_and_what_was_missed_is_asked_for() {
     owner.says(owner.knows("a")).await;
     api.shows(&["a"]).await;
     let put = loop {
-        // Deltas that carry nothing but their time may come first.
+        // Deltas without changes may come first.
         let delta = event(&mut events, "delta").await;
         if delta["put"].is_object() {
             break delta;
@@ -272,11 +272,11 @@ async fn what_the_owner_says_is_shown_and_what_was_missed_is_asked_for() {
     assert_eq!(put["put"]["nodes"]["name"], serde_json::json!(["a"]));
     owner.says(owner.knows("b")).await;
     api.shows(&["a", "b"]).await;
-    // A delta is lost, and the next one shows the gap.
+    // A delta is lost, and the next one reveals the gap.
     owner.knows("c");
     owner.says(owner.knows("d")).await;
     api.shows(&["a", "b", "c", "d"]).await;
-    // A delta is lost and none follows: the owner's heartbeats show the gap.
+    // A delta is lost and none follows: the owner's statistics reveal the gap.
     owner.knows("e");
     api.shows(&["a", "b", "c", "d", "e"]).await;
     assert_eq!(api.get("/readyz").await.0, 200);
@@ -319,7 +319,7 @@ async fn garbage_is_counted_and_nothing_else_happens() {
 }
 
 #[tokio::test]
-async fn an_end_waits_neither_for_streams_nor_for_clients_that_say_nothing() {
+async fn shutdown_waits_neither_for_streams_nor_for_silent_clients() {
     let api = TestApi::start().await;
     let mut events = api.events().await;
     event(&mut events, "snapshot").await;
@@ -332,14 +332,14 @@ async fn an_end_waits_neither_for_streams_nor_for_clients_that_say_nothing() {
 }
 
 #[tokio::test]
-async fn an_end_waits_not_even_for_clients_that_have_stopped_reading() {
+async fn shutdown_does_not_wait_for_clients_that_stopped_reading() {
     const NODES: usize = 2_000;
     let api = TestApi::start().await;
     let owner = api.owner().await;
     (0..NODES).for_each(|number| drop(owner.knows(&format!("node-{number}"))));
     let known = async { while api.get("/api/stats").await.1["total_nodes"] != NODES {} };
     within(TIMEOUT, known).await.expect("the nodes are known");
-    // Megabytes that the kernel does not hold for them.
+    // More bytes than the kernel buffers for these clients.
     let mut deaf = Vec::new();
     for path in ["/api/nodes", "/api/nodes?sort=name", "/api/stream"] {
         let mut connection = TcpStream::connect(api.http).await.unwrap();

@@ -1,6 +1,6 @@
-//! How fast one worker drains a filled stream, beside a bare client that only counts: `cargo bench -p
-//! tidemap-ingest --bench drain`. Both read the same stream of the same broker in turns; the ratio is what
-//! counts. And how much memory the state of a fleet takes by itself. `-- NODES SAMPLES` measures one fleet
+//! How fast one worker drains a filled stream, compared with a bare client that only counts messages: `cargo
+//! bench -p tidemap-ingest --bench drain`. Both read the same stream of the same broker in turns; the ratio
+//! is the result. It also measures the memory of a fleet's state. `-- NODES SAMPLES` measures one fleet
 //! instead of two.
 #![expect(clippy::unwrap_used, reason = "a benchmark that cannot go on has failed")]
 
@@ -32,7 +32,7 @@ static ALLOCATOR: tidemap_ingest::Allocator = tidemap_ingest::Allocator;
 
 /// Nodes, and samples of each that the stream holds: how long a log a worker finds, and of how large a fleet.
 const FLEETS: [(u64, u64); 2] = [(10_000, 300), (100_000, 30)];
-/// Rounds of each; the machine's noise between two of them can be a third.
+/// Rounds of each; machine noise between two rounds can be a third.
 const ROUNDS: u64 = 7;
 /// How often a worker is asked for a snapshot. It does not answer before it has read everything.
 const ASK_AGAIN: Duration = Duration::from_millis(20);
@@ -240,7 +240,7 @@ fn report(number: u64, seq: u64, samples: u64) -> (NodeId, Vec<u8>) {
 async fn bare(access: &NatsArgs, count: u64) -> (f64, f64) {
     let client = access.connect("bare", None).await.unwrap();
     let js = jetstream::new(client);
-    // Both sides ask for the stream first, which takes its server 0.15 s when 100,000 nodes are in it.
+    // Both sides request the stream first, which takes the server 0.15 s with 100,000 subjects.
     let start = Instant::now();
     let stream = js.get_stream(streams::name(partitions().partition(0).unwrap())).await.unwrap();
     let config =
@@ -253,8 +253,8 @@ async fn bare(access: &NatsArgs, count: u64) -> (f64, f64) {
     (count as f64 / start.elapsed().as_secs_f64(), resident())
 }
 
-/// Messages per second of an owner, until it answers readers, which it does when it knows everything; and
-/// what the process then holds.
+/// Messages per second of an owner until it first answers a request, which it does once it has applied
+/// everything; and the process's memory then.
 async fn worker(access: &NatsArgs, epoch: u64, messages: u64) -> (f64, f64) {
     let partition = partitions().partition(0).unwrap();
     let slots = partitions().slots(partition).collect();
@@ -270,7 +270,7 @@ async fn worker(access: &NatsArgs, epoch: u64, messages: u64) -> (f64, f64) {
     let deps = Deps { data, output, lease, status: WorkerStatus::default() };
     let start = Instant::now();
     tokio::spawn(run_partition(assignment, deps, CancellationToken::new()));
-    // It answers as soon as it knows everything, and not before.
+    // It answers once it has applied everything, and not before.
     let asked = encode(&SnapshotRequest { node: Some(report(0, 1, 1).0) });
     loop {
         let ask = reader.request(subject::snapshot(partition), asked.clone().into());

@@ -1,9 +1,10 @@
-//! A partition's state as it is kept for the next owner. Pure: what is kept, and what follows from it.
+//! A partition's state in the form in which it is stored for the next owner. Pure: the format, and the rules
+//! that follow from it.
 //!
-//! A slot is kept in one or more *parts*, each a value of its own in the bucket and each whole in itself: the
+//! A slot is stored in one or more *parts*, each a value of its own in the bucket and complete in itself: the
 //! nodes whose hash falls into it, and the newest message of the log that they contain. So parts need not be
-//! written together, and one that is out of date only means that more of the log is read again. Because slots
-//! do not depend on the number of partitions, neither do checkpoints.
+//! written at the same time; an older part only means that more of the log is read again. Slots do not depend
+//! on the number of partitions, so neither do checkpoints.
 
 use std::collections::BTreeMap;
 
@@ -13,9 +14,9 @@ use tidemap_wire::{DecodeError, NodeId, Slot, decode, encode};
 
 use crate::{log_reader::LogPosition, node::Node};
 
-/// More nodes than this in a part, and the slot is parted further.
+/// With more nodes than this in a part, the slot is divided further.
 const NODES_PER_PART: usize = 128;
-/// More bytes than this, and it is halved: nodes can be large, and the broker takes 1 MiB at once.
+/// With more bytes than this, a part is halved: nodes can be large, and the broker accepts 1 MiB at most.
 const BYTES_PER_PART: usize = 512 * 1024;
 /// The finest division of a slot.
 const MOST_PARTS: u16 = 4_096;
@@ -42,7 +43,7 @@ pub struct Checkpoint {
     pub nodes: Vec<(NodeId, Node)>,
 }
 
-/// A checkpoint of nodes that stay where they are.
+/// A checkpoint to be encoded, which borrows its nodes.
 #[derive(Serialize)]
 struct Written<'a> {
     epoch: u64,
@@ -50,34 +51,34 @@ struct Written<'a> {
     nodes: Vec<(&'a NodeId, &'a Node)>,
 }
 
-/// The part of a checkpoint that decides who may write over it.
+/// The fields of a checkpoint that decide which worker may overwrite it.
 #[derive(Deserialize)]
 struct Rank {
     epoch: u64,
 }
 
-/// What the parts of a partition say together about one log.
+/// What the parts of a partition together contain of one log.
 #[derive(Debug, Default)]
 pub struct Recovery {
-    /// Each slot's parts, and the newest message of this log that each contains; 0 when it was written over
-    /// another.
+    /// Each slot's parts, and the newest message of this log that each contains; 0 if the part belongs to
+    /// another log.
     through: BTreeMap<Slot, Vec<(Part, u64)>>,
-    /// Beyond this message nothing is contained anywhere.
+    /// No part contains a message after this one.
     highest: u64,
 }
 
-/// Goes through a partition's parts again and again, a few at each tick.
+/// Goes through a partition's parts in rounds, a few at each tick.
 #[derive(Debug, Default)]
 pub(crate) struct Round {
     parts: Vec<Part>,
     done: usize,
     ticks: usize,
-    /// What the parts that are done became.
+    /// The parts of this round that were written. A part that was halved is listed as its halves.
     written: Vec<Part>,
 }
 
 impl Round {
-    /// In so many ticks every part comes once.
+    /// Within this many ticks every part is written once.
     const TICKS: usize = 40;
 
     /// Counts a tick. When a round has ended, the next one begins with the parts that there are then.
@@ -94,7 +95,8 @@ impl Round {
         self.parts.get(self.done).copied().filter(|_| self.done < due)
     }
 
-    /// Takes note that the part that was due is on its way, as these; hands out all parts with the last one.
+    /// Notes that the due part is being written, as these parts; returns all parts with the last one of a
+    /// round.
     pub(crate) fn done(&mut self, written: impl IntoIterator<Item = Part>) -> Option<Vec<Part>> {
         self.done += 1;
         self.written.extend(written);
@@ -103,14 +105,14 @@ impl Round {
 }
 
 impl Part {
-    /// The parts of a slot with so many nodes.
+    /// The parts of a slot with this many nodes.
     pub fn all(slot: Slot, nodes: usize) -> impl Iterator<Item = Self> {
         let of = nodes.div_ceil(NODES_PER_PART).next_power_of_two();
         let of = u16::try_from(of).map_or(MOST_PARTS, |of| of.min(MOST_PARTS));
         (0..of).map(move |index| Self { slot, of, index })
     }
 
-    /// The two halves of this part; `None` when it cannot be parted further.
+    /// The two halves of this part; `None` when it cannot be divided further.
     fn halves(self) -> Option<[Self; 2]> {
         let of = self.of.checked_mul(2).filter(|of| *of <= MOST_PARTS)?;
         Some([self.index, self.index + self.of].map(|index| Self { of, index, ..self }))
@@ -122,7 +124,7 @@ impl Part {
         self.slot == Slot::of(node) && (hash >> 8) % u32::from(self.of) == u32::from(self.index)
     }
 
-    /// The key under which it is kept.
+    /// The key under which it is stored.
     pub fn key(self) -> String {
         format!("s.{}.{}.{}", self.slot, self.of, self.index)
     }
@@ -151,7 +153,8 @@ impl Checkpoint {
         encode(&Written { epoch, place, nodes: nodes.collect() })
     }
 
-    /// Encodes a part, as several when it is too long for one. `encode` makes the checkpoint of a part.
+    /// Encodes a part, as several parts if it is too long for one value. `encode` makes the checkpoint of a
+    /// part.
     pub fn fit(part: Part, encode: &impl Fn(Part) -> Vec<u8>) -> Vec<(Part, Bytes)> {
         let value = encode(part);
         match part.halves().filter(|_| value.len() > BYTES_PER_PART) {
@@ -169,22 +172,23 @@ impl Checkpoint {
         decode(bytes)
     }
 
-    /// The epoch under which a value was written; 0 when it cannot be read, so that anybody may replace it.
+    /// The epoch under which a value was written; 0 when it cannot be read, so that any worker may replace
+    /// it.
     pub fn epoch_of(bytes: &[u8]) -> u64 {
         decode::<Rank>(bytes).map_or(0, |rank| rank.epoch)
     }
 }
 
 impl Recovery {
-    /// Brings parts together: each node's newest state, and what of the log is contained in it. `created_ns`
-    /// is when the log was made; a part that was written over another log contains nothing of this one.
+    /// Combines parts: each node's newest state, and what it contains of the log. `created_ns` is when the
+    /// log was created; a part that belongs to another log contains nothing of this one.
     pub fn new(mut parts: Vec<(Part, Checkpoint)>, created_ns: i64) -> (Self, Vec<(NodeId, Node)>) {
-        // A slot that was being divided again has some nodes in two parts: the newer one is right about them,
-        // and also about those that it does not know any more.
+        // While a slot is divided again, some nodes are in two parts. The newer part is right about them, and
+        // also about nodes that it does not contain any more.
         parts.sort_by_key(|(_, kept)| (kept.place.created_ns, kept.place.applied));
         let mut recovery = Self::default();
         let mut nodes = Vec::new();
-        // From the newest to the oldest: what a newer part covers is settled.
+        // From the newest to the oldest: a node that a newer part covers is not taken from an older one.
         for (part, kept) in parts.into_iter().rev() {
             let seq = if kept.place.created_ns == created_ns { kept.place.applied } else { 0 };
             recovery.highest = recovery.highest.max(seq);
@@ -196,7 +200,7 @@ impl Recovery {
         (recovery, nodes)
     }
 
-    /// Everything up to this message is contained in the state of every one of these slots.
+    /// The state of each of these slots contains all messages up to the returned one.
     pub fn applied(&self, slots: impl Iterator<Item = Slot>) -> u64 {
         slots.map(|slot| self.applied_in(slot)).min().unwrap_or(0)
     }
@@ -209,13 +213,13 @@ impl Recovery {
             })
     }
 
-    /// The same of a node by its name as it is written, whether or not there can be such a node.
+    /// As `contains`, for an unchecked name; an invalid name is not contained.
     pub fn knows(&self, node: &str, seq: u64) -> bool {
-        // Most messages are beyond all that is kept: their names need no second look.
+        // Most messages are newer than all checkpoints, so their names need not be parsed.
         seq <= self.highest && NodeId::from_token(node).is_ok_and(|node| self.contains(&node, seq))
     }
 
-    /// Takes note that the log has lost what came behind this message, and gives those numbers to others.
+    /// Notes that the log has lost all messages after `at`, and gives their numbers to others.
     pub fn cut(&mut self, at: u64) {
         self.highest = self.highest.min(at);
         let parts = self.through.values_mut().flatten();

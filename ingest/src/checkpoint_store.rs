@@ -29,7 +29,7 @@ use crate::{
 /// For one answer of the broker.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// What checkpoints say of a partition, before its log is read.
+/// A partition's state from its checkpoints, before its log is read.
 #[derive(Debug, Default)]
 pub struct Restored {
     /// The partition's nodes.
@@ -44,7 +44,8 @@ pub struct Restored {
     pub epoch: u64,
 }
 
-/// Reads the checkpoints of these slots, whose samples are in `stream`. The stream must be as `content` says.
+/// Reads the checkpoints of these slots, whose samples are in `stream`. The stream's content must be as in
+/// `content`.
 ///
 /// # Errors
 ///
@@ -81,8 +82,8 @@ pub async fn load(
     Ok(Restored { nodes, recovery, position, revisions, epoch })
 }
 
-/// Limits what the parts contain to what is left of the log: after a crash the broker may have given the
-/// numbers of the log's end to other messages.
+/// Limits what the parts contain to what is left of the log: after a crash the broker may have given the last
+/// numbers to other messages.
 async fn shorten(parts: &mut [(Part, Checkpoint)], log: &jetstream::stream::Stream) -> anyhow::Result<()> {
     // Two parts that are cut at the same message stay in the order in which they were written.
     parts.sort_by_key(|(_, kept)| (kept.place.created_ns, kept.place.applied));
@@ -136,12 +137,12 @@ async fn values(js: &jetstream::Context, slots: &[Slot]) -> anyhow::Result<Vec<(
     Ok(found)
 }
 
-/// What an owner wants written.
+/// A request to the writer.
 #[derive(Debug)]
 pub enum WriteRequest {
     /// Values of parts.
     Put(Vec<(Part, Bytes)>),
-    /// These are all parts now: others are left from another division.
+    /// These are all parts now; other stored parts belong to an older division.
     Complete(Vec<Part>),
 }
 
@@ -179,7 +180,7 @@ impl CheckpointWriter {
                                     self.epoch
                                 );
                             }
-                            // The log still has what is missing, and the next round tries again.
+                            // The log still has the missing messages, and the next round tries again.
                             Err(WriteError::Failed(error)) => {
                                 whole = false;
                                 failed += 1;
@@ -225,7 +226,7 @@ impl CheckpointWriter {
             self.revisions.iter().filter(|(part, _)| !parts.contains(part)).map(|(p, r)| (*p, *r)).collect();
         for (part, revision) in others {
             let subject = subject_of(&part.key());
-            // No marker is left, so that a later value may again be the first. Newer values stay.
+            // Purging leaves no marker, so a later value may be written as the first one. Newer values stay.
             let purge = self.bucket.stream.purge().sequence(revision + 1).filter(subject);
             match within(purge.into_future()).await {
                 Ok(_) => {

@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn a_partition_without_nodes_answers_all_the_same() {
+    fn an_empty_partition_is_one_empty_chunk() {
         let partition = PartitionCount::default().partition(3).unwrap();
         let header = Header { partition, epoch: 1, seq: 0, at_ms: 0 };
         let parts = snapshot(header, Vec::new());

@@ -10,8 +10,8 @@ const WIDTH: u64 = 1_024;
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Dedup {
     highest: u64,
-    /// How many numbers up to the highest are without a gap, up to `WIDTH`: for nearly every run this is
-    /// enough.
+    /// How many numbers below and including the highest are without a gap, at most `WIDTH`. For nearly every
+    /// run this replaces the bits.
     unbroken: u64,
     /// A bit for each number, once there was a gap.
     bits: Option<Box<Bits>>,
@@ -26,7 +26,7 @@ pub(crate) enum Novelty {
     Newest,
     /// Not seen before, but lower than another.
     Late,
-    /// Dedup before.
+    /// Seen before.
     Duplicate,
     /// Too old to tell.
     Forgotten,
@@ -38,7 +38,7 @@ impl Dedup {
         seq <= self.highest && self.back(seq) != Novelty::Late
     }
 
-    /// Marks a number as seen, and says what it was before.
+    /// Marks a number as seen, and returns how it relates to the numbers seen before.
     pub(crate) fn mark(&mut self, seq: u64) -> Novelty {
         let novelty = if seq > self.highest { Novelty::Newest } else { self.back(seq) };
         match novelty {

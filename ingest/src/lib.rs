@@ -1,10 +1,10 @@
 //! An ingest worker: owns partitions, keeps node state and rolling averages, publishes deltas.
 //!
 //! Any number of workers share the partitions by leases (`leases`, held by `lease_manager`;
-//! `connection_watchdog` watches the worker's connections). Each owned partition is one task
-//! (`partition_task`): it reads the partition's stream (`log_reader`) into pure state (`replica`,
-//! `partition`, `node`, `window`, `dedup`, `packed_metadata`) with numbered `rows`, publishes what has
-//! changed (`chunks`), and writes checkpoints (`checkpoint`) for the next owner (`checkpoint_store`).
+//! `connection_watchdog` watches the worker's connections). Each owned partition has one task
+//! (`partition_task`). It reads the partition's stream (`log_reader`) into pure state (`replica`,
+//! `partition`, `node`, `window`, `dedup`, `packed_metadata`) with numbered `rows`, publishes the changes
+//! (`chunks`), and writes checkpoints (`checkpoint`, `checkpoint_store`) for the next owner.
 
 mod agent_run;
 mod checkpoint;
@@ -39,7 +39,7 @@ use lease_manager::WorkerContext;
 use worker_status::WorkerStatus;
 
 /// The allocator for programs that run a worker. Each message is allocated by one thread and freed by
-/// another, for which the C library's allocator takes a tenth of all time (`benches/drain`).
+/// another, which took a tenth of the time with the C library's allocator (`benches/drain`).
 pub use mimalloc::MiMalloc as Allocator;
 
 /// Parts of a worker, for this workspace's tests and benchmarks only: they measure single steps, compare a
@@ -59,12 +59,12 @@ pub mod internals {
     };
 }
 
-/// How long a broker may refuse to create streams. A cluster does so while it elects leaders, of which each
-/// attempt may take ten seconds on a busy machine, and while another worker has it create the same ones.
+/// How long a broker may refuse to create streams. A cluster refuses while it elects leaders, where each
+/// attempt may take ten seconds on a busy machine, and while it creates the same streams for another worker.
 const STREAMS_TIMEOUT: Duration = Duration::from_secs(60);
 /// Between attempts to create them.
 const RETRY: Duration = Duration::from_millis(500);
-/// How long a starting worker waits for its broker before it logs that, and waits on.
+/// How long a starting worker waits for its broker before it logs a warning; it continues to wait.
 const BROKER_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Runs a worker until `shutdown`. It then releases all partitions, and other workers take them within a
@@ -75,7 +75,8 @@ const BROKER_TIMEOUT: Duration = Duration::from_secs(10);
 /// When the configuration does not fit the broker, or the broker refuses the worker's credentials.
 pub async fn run(config: Config, broker: &NatsArgs, shutdown: CancellationToken) -> anyhow::Result<()> {
     let me = format!("{:08x}", fastrand::u32(..));
-    // Three connections: leases never queue behind data, and data in never behind data out.
+    // Three connections, so that leases never queue behind data, and incoming data never behind outgoing
+    // data.
     let leases = broker.connect(&format!("tidemap-ingest {me} leases"), None).await?;
     let data = broker.connect(&format!("tidemap-ingest {me} data"), None).await?;
     let output = broker.connect(&format!("tidemap-ingest {me} output"), None).await?;

@@ -92,7 +92,7 @@ impl Content {
         let Self::Samples(slots) = self else { return Ok(()) };
         anyhow::ensure!(
             streams::is_cut_for(stream, slots),
-            "the stream is cut for another number of partitions"
+            "the stream was created for another number of partitions"
         );
         Ok(())
     }

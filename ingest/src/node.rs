@@ -27,7 +27,7 @@ pub struct Node {
     #[serde(default)]
     row: u32,
     current: Run,
-    /// Absent while the agent has not restarted and nothing was lost, which is true of nearly every node.
+    /// Absent while the agent has not restarted and no messages were lost, as for nearly every node.
     past: Option<Box<Past>>,
     windows: Windows,
     latest: Latest,
@@ -47,7 +47,7 @@ pub struct Node {
     changed: Changed,
 }
 
-// A fleet has many nodes: the allocator has a size class of 256 bytes, and the next is 320.
+// The allocator has size classes of 256 and 320 bytes, and a fleet has many nodes.
 const _: () = assert!(size_of::<Node>() <= 256);
 
 /// The newest sample of the current run.
@@ -58,7 +58,7 @@ struct Latest {
     tx_bps: Option<Bps>,
 }
 
-/// What has not been published yet.
+/// What has changed since the last update was published.
 #[derive(Clone, Copy, Debug, Default)]
 struct Changed {
     any: bool,
@@ -67,7 +67,7 @@ struct Changed {
     interfaces: bool,
 }
 
-/// What became of a report's samples.
+/// Counts of what happened to a report's samples.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Observed {
     /// Samples that changed the state.
@@ -112,8 +112,8 @@ impl Node {
         for sample in report.samples {
             self.observe_sample(report.boot, sample, published_ms, &mut outcome);
         }
-        // A report without anything new, from a second agent or sent again, does not even prove that the node
-        // is alive.
+        // A report without new samples, from a second agent or sent again, does not prove that the node is
+        // alive.
         if outcome.applied == 0 {
             return outcome;
         }
@@ -128,8 +128,8 @@ impl Node {
         outcome
     }
 
-    /// Judges whether the node still reports. `alive_ms` is the earliest time from which silence counts:
-    /// while the broker was away, no node could report. Returns the new status when it has changed.
+    /// Judges whether the node still reports. `alive_ms` is the earliest time from which silence counts,
+    /// because no node can report while the broker is away. Returns the new status if it has changed.
     pub fn judge(&mut self, now_ms: i64, alive_ms: i64, offline_after_ms: i64) -> Option<Status> {
         let heard_ms = self.seen_ms.max(alive_ms);
         let (status, since_ms) = if now_ms - heard_ms < self.online_limit_ms() {
@@ -139,20 +139,21 @@ impl Node {
         } else {
             (Status::Offline, heard_ms + offline_after_ms)
         };
-        // A silent node comes back by a report, and not because the broker comes back.
+        // Only a report makes a silent node come back; the broker's return alone does not.
         let only_by_grace = status < self.status && now_ms - self.seen_ms >= self.online_limit_ms();
         if status == self.status || only_by_grace {
             return None;
         }
         self.status = status;
-        // Computed, not observed: a worker that replays the log an hour later gets the same time.
+        // Computed from the report's time, so that a worker that replays the log an hour later gets the same
+        // value.
         self.since_ms = since_ms;
         self.changed.any = true;
         Some(status)
     }
 
-    /// Reads a little of each part that a report changes, so that the processor loads it. The sum means
-    /// nothing.
+    /// Reads a little of each part that a report changes, so that the processor loads it. The sum has no
+    /// meaning.
     pub fn prefetch(&self) -> u64 {
         let parts = [
             self.current.boot,
@@ -181,7 +182,7 @@ impl Node {
         self.status
     }
 
-    /// Marks the windows as partial: messages were lost, perhaps of this node.
+    /// Marks the windows as partial, because messages were lost that may have been this node's.
     pub fn lose(&mut self) {
         self.past_mut().lost_at_ms = Some(self.latest.at_ms);
         self.changed.any = true;
@@ -279,11 +280,12 @@ impl Node {
         }
         let is_newest = is_current && novelty == Novelty::Newest;
         if is_newest && self.windows.is_beyond(sample.at_ms) {
-            // The host's clock was put back by more than the windows reach: its new time is its time.
+            // The host's clock was put back by more than the windows' length, so the windows start over at
+            // the new time.
             self.windows.reset_to(sample.at_ms);
         }
-        // A late sample from before the clock was put back: the windows no longer reach there, and must not
-        // go back.
+        // A late sample from before the clock was put back: the windows no longer reach that time, and must
+        // not return to it.
         let is_of_old_time = !is_newest && self.windows.is_ahead(sample.at_ms);
         if novelty == Novelty::Forgotten || is_of_old_time || !self.windows.add(sample.at_ms, sum(&sample)) {
             outcome.late += 1;
@@ -297,18 +299,19 @@ impl Node {
         }
     }
 
-    /// Makes room for a sample of another run than the current one; `false` when it is a second agent's.
+    /// Returns whether a sample of another run than the current one may be applied, and makes its run known;
+    /// `false` for a second agent.
     ///
-    /// A run that begins after the current one is a restart and becomes current. One that began before is an
-    /// old run whose samples come late, unless it has samples from after the current one began: then two
-    /// agents run under one name, and the newer one holds it as long as it reports.
+    /// A run that began after the current one is a restart and becomes current. One that began before is an
+    /// old run with late samples, unless it has samples from after the current run's beginning: then two
+    /// agents use one name, and the newer one keeps it as long as it reports.
     fn admit(&mut self, boot: u64, sample: &Sample, published_ms: i64, outcome: &mut Observed) -> bool {
         let earlier = self.past.as_ref().map_or(&[][..], |past| &past.earlier);
         let known = earlier.iter().position(|run| run.boot == boot);
         let after = sample.at_ms >= self.current.first_at_ms;
         let current_is_silent = published_ms - self.current_heard_ms >= self.online_limit_ms();
         if known.is_some_and(|place| earlier[place].has_seen(sample.seq)) {
-            // Sent again: it neither makes an old run current nor proves a second agent.
+            // A repeated sample neither makes an old run current nor proves that there is a second agent.
             return true;
         }
         let becomes_current = current_is_silent || (after && known.is_none());
@@ -357,8 +360,8 @@ impl Node {
     }
 }
 
-/// A sample as bytes and time. One across a gap covers no time, and one longer than a bucket can hold is a
-/// gap: a host that stood still for minutes has no rate worth averaging.
+/// A sample as bytes and covered time. A sample across a gap covers no time. One that covers more time than a
+/// bucket can hold counts as a gap, because its rate would not be meaningful.
 fn sum(sample: &Sample) -> Sum {
     let bytes = |rate: Option<Bps>| rate.map_or(0, |rate| rate.bytes_in(sample.elapsed_ms));
     let fits = sample.elapsed_ms <= Windows::MAX_COVERED_MS;

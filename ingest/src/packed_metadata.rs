@@ -1,16 +1,16 @@
-//! What a node has said about itself, in few bytes: it is read only when it changes and when a reader joins,
-//! and there is one of each for every node of a fleet.
+//! A node's metadata in few bytes: it is read only when it changes and when a reader needs a snapshot, and
+//! every node of the fleet has one of each kind.
 //!
-//! Checkpoints carry these bytes from one version to another, so their form is frozen:
+//! Checkpoints carry these bytes between versions, so their format is frozen:
 //!
 //! 1. the *head* is an array of the fields that the first version had, in their order and without their
 //!    names;
 //! 2. the *tail* is a map of the fields that came later, by name or id. It is missing when it would be empty.
 //!
-//! An earlier version reads the head and stops there. This one finds no tail in what an earlier version
-//! wrote, and skips what it does not know in the tail of a later one. So a new field goes into the tail, also
-//! one of a struct within a hello, as a list beside the others' (see the tests): an array with one more
-//! element could not be read any more.
+//! An earlier version reads the head and stops there. This version finds no tail in checkpoints of an earlier
+//! version, and skips unknown entries in the tail of a later one. So a new field always goes into the tail. A
+//! new field of a struct within the hello goes there as a list, one element for each struct (see the tests),
+//! because earlier versions could not read an array with one more element.
 
 mod hello;
 mod host;
@@ -30,7 +30,7 @@ pub(crate) struct PackedMetadata<T> {
     of: PhantomData<T>,
 }
 
-/// What can be packed.
+/// A type that can be packed.
 pub(crate) trait Metadata: Sized {
     /// Writes the head.
     fn write_head<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error>;
@@ -43,7 +43,7 @@ pub(crate) trait Metadata: Sized {
         Ok(None)
     }
 
-    /// Adds what the tail says.
+    /// Sets the fields that the tail holds.
     fn read_tail<'de, D: Deserializer<'de>>(&mut self, _: D) -> Result<(), D::Error> {
         Ok(())
     }
@@ -66,8 +66,8 @@ impl<T: Metadata> PackedMetadata<T> {
     pub(crate) fn unpack(&self) -> Option<T> {
         let mut deserializer = rmp_serde::Deserializer::from_read_ref(&*self.bytes);
         let mut value = T::read_head(&mut deserializer).ok()?;
-        // Nearly every error says that there is no tail. One that cannot be read leaves what is known without
-        // it.
+        // Usually the error means that there is no tail. If the tail is unreadable, the value is returned
+        // without it.
         drop(value.read_tail(&mut deserializer));
         Some(value)
     }

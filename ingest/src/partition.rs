@@ -14,7 +14,7 @@ use crate::{checkpoint::Part, node::Node, rows::Rows};
 use nodes::Nodes;
 pub(crate) use refusal::Refusal;
 
-/// No network of today moves more bytes per second through one host.
+/// More bytes per second than any host's network moves today.
 const MAX_PLAUSIBLE_BPS: f64 = 1e14;
 /// The years 1970 to 9999. A host's clock may be wrong, but not beyond a calendar's range.
 const TIMES_MS: std::ops::Range<i64> = 0..253_402_300_800_000;
@@ -37,12 +37,12 @@ pub struct Message<'a> {
     pub published_ms: i64,
 }
 
-/// What became of a message's reports.
+/// The result of a message's reports.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Outcome {
     /// How many were applied.
     pub reports: u64,
-    /// Why the last refused report was refused. Refused reports are counted in the totals and change nothing
+    /// Why the last refused report was refused. A refused report is counted in the totals and changes nothing
     /// else.
     pub refused: Option<Refusal>,
 }
@@ -56,7 +56,7 @@ pub struct Output {
     pub events: Vec<Event>,
 }
 
-/// The nodes of one partition, and counts of what became of its messages.
+/// The nodes of one partition, and counts of its messages.
 #[derive(Debug)]
 pub struct PartitionState {
     limits: Limits,
@@ -69,8 +69,8 @@ pub struct PartitionState {
     refused: BTreeMap<Refusal, u64>,
     /// Samples of nodes that are no longer known.
     forgotten_samples: u64,
-    /// True from a loss of messages until the state has caught up: nodes that join meanwhile may have a lost
-    /// past.
+    /// Set when messages are lost, until the state has caught up: a node that joins meanwhile may have lost
+    /// reports.
     is_missing_past: bool,
 }
 
@@ -135,8 +135,9 @@ impl PartitionState {
         self.observe_unless(message, |_| false).refused.map_or(Ok(()), Err)
     }
 
-    /// Applies the reports in a message, except those of nodes that contain it already: `contains` is asked
-    /// by the node's encoded name. Reports in a pack are applied one by one, like reports that come alone.
+    /// Applies a message's reports, except for nodes whose state contains the message already, which
+    /// `contains` answers for the node's encoded name. Reports in a pack are applied one by one, like reports
+    /// in messages of their own.
     pub fn observe_unless(&mut self, message: Message<'_>, contains: impl Fn(&str) -> bool) -> Outcome {
         let Message { subject, payload, published_ms } = message;
         let mut outcome = Outcome::default();
@@ -179,7 +180,8 @@ impl PartitionState {
         std::mem::take(&mut self.pending)
     }
 
-    /// The nodes that have changed since the last call. Lazy: a node counts as published once it is taken.
+    /// The nodes that have changed since the last call. Lazy: a node counts as published once the iterator
+    /// yields it.
     pub fn updates(&mut self) -> impl Iterator<Item = NodeUpdate> {
         self.nodes.all_mut().filter_map(|(id, node)| node.take_update(id))
     }
@@ -264,14 +266,14 @@ impl PartitionState {
         }
     }
 
-    /// Applies a report that came alone: its subject names the node.
+    /// Applies a report in a message of its own, whose subject names the node.
     fn apply(&mut self, slot: Slot, node: &str, report: &[u8], at_ms: i64) -> Result<bool, Refusal> {
         let report = ReceivedReport::decode(report).map_err(|_| Refusal::Garbage)?;
         check(&report, node)?;
         self.apply_report(slot, report, at_ms, Refusal::Subject)
     }
 
-    /// Applies a report that came in a pack: it names its node itself, which must belong to the pack's slot.
+    /// Applies a report in a pack. It names its node itself, which must belong to the pack's slot.
     fn apply_packed(
         &mut self,
         slot: Slot,
@@ -298,7 +300,7 @@ impl PartitionState {
         let node = match self.nodes.get_mut(slot, token) {
             Some(node) => node,
             None => {
-                // Only unknown nodes need the check: known ones are in their slot.
+                // Only unknown nodes need the check, as known ones are in their slot.
                 let id = node_in(slot, token).ok_or(in_wrong_slot)?;
                 self.pending.events.push(Event { kind: EventKind::Joined, node: id.clone(), at_ms });
                 self.nodes.insert(id, Node::new(self.rows.take(), &report, at_ms))

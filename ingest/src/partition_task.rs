@@ -42,13 +42,13 @@ pub struct Deps {
     pub data: jetstream::Context,
     /// For deltas, totals, events and answers.
     pub output: Client,
-    /// What the lease manager knows.
+    /// The state of the leases, from the lease manager.
     pub lease: watch::Receiver<LeaseState>,
     /// Where the task reports its totals.
     pub status: WorkerStatus,
 }
 
-/// What the lease manager reports to its tasks.
+/// What the lease manager passes to its tasks.
 #[derive(Clone, Copy, Debug)]
 pub struct LeaseState {
     /// When the leases were last renewed.
@@ -92,7 +92,7 @@ pub async fn run(assignment: Assignment, deps: Deps, stop: CancellationToken) ->
     let Some(restored) = stop.run_until_cancelled(loading).await else { return Ok(()) };
     let checkpoints = Checkpointing::start(&deps.data, &assignment, restored.revisions).await?;
     let position = restored.position;
-    // When the state falls behind, reading waits, and the log keeps what comes meanwhile.
+    // When the state falls behind, the reader waits, and the log keeps the messages meanwhile.
     let (events, mut log) = mpsc::channel(16);
     let reading = assignment.log().read(position.clone(), deps.data.clone(), events, stop.clone());
     let reading = tokio::spawn(reading);
@@ -105,7 +105,8 @@ pub async fn run(assignment: Assignment, deps: Deps, stop: CancellationToken) ->
         match event {
             Wakeup::Log(event) => task.read(event),
             Wakeup::Tick => {
-                // Computed again each time: after a step of the wall clock all processes still tick together.
+                // Computed again each time, so that all processes tick together even after a step of the wall
+                // clock.
                 tick = clock::next_multiple(TICK, Duration::ZERO);
                 if task.tick().await.is_break() {
                     break;
@@ -184,7 +185,7 @@ impl PartitionTask {
         }
     }
 
-    /// Publishes what has changed, and writes checkpoints. Breaks when a later owner was found.
+    /// Publishes what has changed, and writes checkpoints. Breaks if a later owner was found.
     async fn tick(&mut self) -> ControlFlow<()> {
         let lease = *self.deps.lease.borrow();
         let was_frozen = self.publishing.is_frozen();
@@ -223,7 +224,7 @@ impl PartitionTask {
         Ok(())
     }
 
-    /// The broker's time, as long as requests may be answered.
+    /// The broker's time if requests may be answered now.
     fn answering_at(&self) -> Option<i64> {
         let lease = *self.deps.lease.borrow();
         let may_answer = self.replica.is_caught_up() && !self.publishing.is_frozen();
@@ -260,7 +261,8 @@ impl PartitionTask {
         }
     }
 
-    /// Hands a message to the connection. That blocks while the broker is away, which a task must not do.
+    /// Queues a message on the connection, for at most a tick: queuing blocks while the broker is away, and
+    /// the task must not.
     async fn publish(&self, subject: String, payload: Vec<u8>) -> anyhow::Result<()> {
         let publish = self.deps.output.publish(subject, payload.into());
         within(TICK, "the connection is full", publish).await

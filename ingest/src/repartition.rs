@@ -2,9 +2,9 @@
 //!
 //! Checkpoints are stored by slot, and slots do not depend on partitions. So the old streams are closed to
 //! new reports, read to their ends into checkpoints, and deleted; then the new ones are created. Meanwhile no
-//! stream stores agents' reports, so they buffer them and send them again. Every step can be repeated: a
-//! marker says what was begun, workers do not start while it is there, and a second run goes on where the
-//! first one ended.
+//! stream stores agents' reports, so agents keep them and send them again. Every step can be repeated: a
+//! marker records the change that was begun, workers do not start while it exists, and a second run continues
+//! where the first one ended.
 
 use std::{collections::BTreeMap, fmt, time::Duration};
 
@@ -28,14 +28,14 @@ use crate::{
 
 /// For a stream to be read to its end.
 const READ_TIMEOUT: Duration = Duration::from_secs(300);
-/// The longest from a worker's check of the streams to its first heartbeat.
+/// The longest time from a worker's check of the streams to its first heartbeat.
 const WORKER_START: Duration = Duration::from_secs(2);
-/// The longest wait between two attempts to reach a broker, and a heartbeat.
+/// The longest wait between two attempts to reach a broker, including a heartbeat.
 const WORKER_RECONNECT: Duration = timing::LEASE_RESERVATION;
 /// No node is judged or forgotten here.
 const LIMITS: Limits = Limits { offline_after_ms: i64::MAX, forget_after_ms: i64::MAX };
 
-/// The marker of a change that was begun.
+/// The marker of an unfinished change.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 struct Change {
     from: u16,
@@ -44,14 +44,14 @@ struct Change {
     kept: bool,
 }
 
-/// What a change of the number of partitions did.
+/// The result of a change of the number of partitions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Recut {
     /// The number of partitions before.
     pub from: u16,
     /// The number of partitions now.
     pub to: u16,
-    /// Reports that were read because no checkpoint had them.
+    /// Reports that were read because no checkpoint contained them.
     pub read: u64,
     /// Nodes that were carried over.
     pub nodes: usize,
@@ -71,7 +71,7 @@ impl fmt::Display for Recut {
 ///
 /// # Errors
 ///
-/// When a worker is running, or the broker refuses or does not answer. A second call then goes on.
+/// When a worker is running, or the broker refuses or does not answer. A second call then continues.
 pub async fn run(
     js: &jetstream::Context,
     to: PartitionCount,
@@ -97,7 +97,7 @@ pub async fn run(
             change.to
         )));
     }
-    // The marker comes first: a worker that starts from now on finds it.
+    // The marker is written first, so that a worker that starts from now on finds it.
     mark(&markers, change).await?;
     if let Err(error) = no_worker_lives(js).await {
         if begun.is_none() {
@@ -155,7 +155,7 @@ async fn mark(markers: &kv::Store, change: Change) -> anyhow::Result<()> {
 async fn no_worker_lives(js: &jetstream::Context) -> anyhow::Result<()> {
     let leases = js.get_key_value(streams::LEASES).await.context("the bucket of leases")?;
     let before = heartbeats(&leases).await?;
-    // A starting worker has no heartbeat yet; a disconnected one may take long to come back.
+    // A starting worker has no heartbeat yet, and a disconnected one may take long to reconnect.
     tokio::time::sleep(if before.is_empty() { WORKER_START } else { WORKER_RECONNECT }).await;
     let moved = |(worker, revision): (&String, &u64)| before.get(worker) != Some(revision);
     if let Some((worker, _)) = heartbeats(&leases).await?.iter().find(|entry| moved(*entry)) {
@@ -177,7 +177,7 @@ async fn heartbeats(leases: &kv::Store) -> anyhow::Result<BTreeMap<String, u64>>
     Ok(found)
 }
 
-/// Closes a stream to new reports: it captures a subject on which nothing is published.
+/// Closes a stream to new reports: its subject becomes one on which nothing is published.
 async fn close(js: &jetstream::Context, partition: Partition) -> anyhow::Result<()> {
     let name = streams::name(partition);
     let stream = js.get_stream(&name).await.with_context(|| format!("the stream {name}"))?;
@@ -191,8 +191,8 @@ fn is_closed(stream: &jetstream::stream::Stream) -> bool {
     stream.cached_info().config.subjects.iter().any(|subject| subject::is_closed(subject))
 }
 
-/// Brings the checkpoints of a partition to the end of its log. Returns how many reports were read, and how
-/// many nodes there are.
+/// Writes checkpoints that contain a partition's whole log. Returns how many reports were read, and how many
+/// nodes there are.
 async fn carry(
     js: &jetstream::Context,
     bucket: &kv::Store,

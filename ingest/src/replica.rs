@@ -1,8 +1,8 @@
-//! A partition's state together with how far of its log it contains: log events in, state out.
+//! A partition's state together with its position in the log: log events in, state out.
 //!
-//! A restored replica begins behind its checkpoints' oldest message, and newer checkpoints contain some
-//! nodes' later messages already. So it applies each message only to the nodes that do not contain it, and
-//! ends in the state that the whole log makes.
+//! A restored replica begins to read after the oldest part of its checkpoints, while newer parts already
+//! contain later messages of some nodes. So it applies each message only to nodes that do not contain it, and
+//! reaches the same state as a replica that has read the whole log.
 
 use async_nats::Subject;
 
@@ -14,32 +14,32 @@ use crate::{
 };
 use tidemap_wire::NodeId;
 
-/// A partition's state, and how far of its log it contains.
+/// A partition's state, and its position in the log.
 #[derive(Debug)]
 pub(crate) struct Replica {
     pub(crate) state: PartitionState,
     position: LogPosition,
-    /// What the restored nodes contain of the log beyond the position.
+    /// Which messages after the position the restored nodes already contain.
     recovery: Recovery,
     /// The newest message of the log when reading began; absent while the log is not being read.
     newest_at_open: Option<u64>,
-    /// Messages in the log behind the position.
+    /// Messages in the log after the position.
     lag: u64,
     /// Messages that the log dropped before they were read.
     lost: u64,
 }
 
-/// What a log event did.
+/// The result of a log event.
 #[derive(Debug, Default)]
 pub(crate) struct Applied {
     /// Reports that were applied.
     pub(crate) reports: u64,
-    /// The first message of which something was refused, and why.
+    /// The first message with a refused report, and the reason.
     pub(crate) refused: Option<(Subject, Refusal)>,
 }
 
 impl Replica {
-    /// A replica with the nodes of checkpoints, which will read what comes behind `position`.
+    /// A replica with the nodes of checkpoints. It continues after `position`.
     pub(crate) fn restore(
         limits: Limits,
         nodes: Vec<(NodeId, Node)>,
@@ -51,7 +51,7 @@ impl Replica {
         Self { state, position, recovery, newest_at_open: None, lag: 0, lost: 0 }
     }
 
-    /// Applies what the log's reader says.
+    /// Applies an event of the log's reader.
     pub(crate) fn apply(&mut self, event: LogEvent) -> Applied {
         let mut applied = Applied::default();
         match event {
@@ -95,12 +95,12 @@ impl Replica {
         }
     }
 
-    /// How far of the log the state contains.
+    /// The newest message that the state contains, as a position.
     pub(crate) fn position(&self) -> &LogPosition {
         &self.position
     }
 
-    /// Messages in the log behind the position.
+    /// Messages in the log after the position.
     pub(crate) fn lag(&self) -> u64 {
         self.lag
     }
@@ -115,7 +115,7 @@ impl Replica {
         self.newest_at_open.is_some_and(|newest| self.position.applied >= newest)
     }
 
-    /// Whether the state contains at least what the checkpoints contain that it was restored from.
+    /// Whether the state contains at least everything that the checkpoints contained.
     pub(crate) fn contains_its_checkpoints(&self) -> bool {
         self.position.applied >= self.recovery.highest()
     }

@@ -1,7 +1,7 @@
-//! Which row of the event stream each node of a partition has.
+//! The row of each node of a partition in the event stream.
 //!
-//! The partition's owner assigns rows, and not each api for itself: all apis number the nodes alike, and a
-//! browser may continue at another api.
+//! The partition's owner assigns rows, and not each api for itself. So all apis number nodes alike, and a
+//! browser can continue at another api.
 
 use std::collections::BTreeSet;
 
@@ -26,7 +26,7 @@ impl Rows {
         self.vacant.insert(row);
     }
 
-    /// Restores rows that were assigned before. A node whose row is taken already gets another. When most
+    /// Restores rows that were assigned before. A node whose row is already in use gets another. If most
     /// numbers are vacant, as after a change of the number of partitions, all rows are assigned again.
     pub(crate) fn restore<'a>(rows: impl ExactSizeIterator<Item = &'a mut u32>) -> Self {
         let mut rows: Vec<_> = rows.collect();
@@ -46,7 +46,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_row_is_one_nodes_and_the_lowest_is_given_first() {
+    fn rows_are_unique_and_the_lowest_is_taken_first() {
         let mut rows = Rows::default();
         assert_eq!([rows.take(), rows.take(), rows.take()], [0, 1, 2]);
         rows.vacate(1);
@@ -54,7 +54,7 @@ mod tests {
     }
 
     #[test]
-    fn rows_are_kept_unless_two_have_one_or_hardly_any_is_used() {
+    fn restored_rows_are_kept_unless_shared_or_mostly_vacant() {
         let restored = |mut given: Vec<u32>| {
             let mut rows = Rows::restore(given.iter_mut());
             (given, rows.take())

@@ -1,9 +1,9 @@
 //! Byte sums in time buckets, from which rolling averages are exact.
 //!
-//! A sample's bytes and time go, whole, into the bucket in which the sample was read. So a bucket, and every
-//! average over buckets, depends on the set of samples alone and not on their order. All arithmetic is in
-//! integers; the one division comes last. Time is the host's clock: a window ends with the bucket of the
-//! newest sample.
+//! A sample's bytes and time go undivided into the bucket of the time at which the sample was read. So a
+//! bucket, and every average over buckets, depends only on the set of samples and not on their order. All
+//! arithmetic is in integers; the only division comes last. Time is the host's clock: a window ends with the
+//! bucket of the newest sample.
 
 mod cells;
 mod packed;
@@ -78,12 +78,13 @@ impl Windows {
         self.newest_ms.is_some_and(|newest_ms| !self.quarters.reaches(newest_ms, at_ms))
     }
 
-    /// Whether a sample at `at_ms` would move all windows beyond what they hold.
+    /// Whether a sample at `at_ms` would move all windows past everything that they hold.
     pub fn is_ahead(&self, at_ms: i64) -> bool {
         self.newest_ms.is_some_and(|newest_ms| !self.quarters.reaches(at_ms, newest_ms))
     }
 
-    /// Reads where the next sample is likely to go, so that the processor loads it. The sum means nothing.
+    /// Reads the bucket that the next sample probably changes, so that the processor loads it. The sum has no
+    /// meaning.
     pub fn prefetch(&self) -> u64 {
         let newest_ms = self.newest_ms.unwrap_or(0);
         self.seconds.newest(newest_ms).covered_ms.wrapping_add(self.quarters.newest(newest_ms).covered_ms)
@@ -147,7 +148,7 @@ impl<const N: usize, const STEP_MS: i64> Ring<N, STEP_MS> {
     /// The sum of the newest buckets.
     fn last(&self, newest_ms: i64, count: usize) -> Sum {
         let end = Self::place(number::<STEP_MS>(newest_ms)) + 1;
-        // What is older than the first place stands at the end.
+        // The buckets before the first place of the ring are at its end.
         let rest = N - count.saturating_sub(end);
         self.cells.sum(end.saturating_sub(count)..end).plus(self.cells.sum(rest..N))
     }
@@ -235,7 +236,7 @@ mod tests {
     }
 
     proptest! {
-        /// The independent way: keep every sample, and add up those whose bucket is in the window.
+        /// The reference: keep every sample, and add up those whose bucket is in the window.
         #[test]
         fn order_changes_nothing_and_sums_are_exact(
             samples in proptest::collection::vec((0_i64..1_000_000, 0_u64..1 << 40, 1_u64..2_000), 1..80),

@@ -1,9 +1,9 @@
 //! Acknowledged reports a second, published straight to the broker and through a relay: `cargo bench -p
 //! tidemap-relay`.
 //!
-//! Both sides use the same broker in turns, each party in a process of its own. Everything shares this
-//! machine's cores, the agents too, so beside the rates stands what the broker itself has spent on a report:
-//! that is what remains when the others have machines of their own.
+//! Both sides use the same broker in turns, each party in a process of its own. All of them share this
+//! machine's cores, so the bench also prints the broker's processor time for each report: that figure stays
+//! the same when the others run on machines of their own.
 #![expect(clippy::unwrap_used, reason = "a benchmark that cannot go on has failed")]
 
 use std::{env, fs, io::Read, path::Path, process::Stdio, time::Duration};
@@ -198,8 +198,9 @@ fn print_bytes(client: &Client) {
     print!(" {} {back}", (out + 14 * messages) / 2);
 }
 
-/// Reports of all nodes in turn, as many at once as may be; prints how many were acknowledged, in how many
-/// seconds, how long half of them and 99 of 100 took, and the bytes to the server and from it.
+/// Publishes reports of all nodes in turn, with a bounded number in flight; prints how many were
+/// acknowledged, in how many seconds, the median and the 99th percentile of the time to an acknowledgement,
+/// and the bytes to the server and from it.
 async fn agents(access: NatsArgs) {
     let client = access.connect("agents", Some("_INBOX.simulator")).await.unwrap();
     nats::reached(&client, Duration::from_secs(30)).await.unwrap();
@@ -239,7 +240,7 @@ async fn agents(access: NatsArgs) {
     println!();
 }
 
-/// Waits until whoever answers is there.
+/// Waits until the other side answers.
 async fn warm_up(
     client: &Client,
     answers: &mut futures_util::stream::ReadyChunks<async_nats::Subscriber>,
@@ -248,7 +249,8 @@ async fn warm_up(
 ) {
     loop {
         client.publish_with_reply(subject.clone(), format!("{prefix}.0"), payload.clone()).await.unwrap();
-        // A relay that has only just come may be asked before it hears.
+        // A relay that has just connected may get a report before it subscribes, so each attempt has a
+        // timeout.
         let heard = tokio::time::timeout(Duration::from_secs(1), answers.next()).await;
         if let Ok(Some(answers)) = heard
             && answers.iter().any(|answer| answer.payload.starts_with(b"{\"stream\""))

@@ -32,7 +32,7 @@ pub struct RelayConfig {
 }
 
 impl RelayArgs {
-    /// Converts the arguments, all of which go together.
+    /// Converts the arguments. None of them can contradict another.
     pub fn check(self) -> RelayConfig {
         let Self { name, local_url, local_creds, local_ca } = self;
         let local = NatsArgs { nats_ca: local_ca, ..NatsArgs::new(&local_url, local_creds.as_deref()) };

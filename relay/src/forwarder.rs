@@ -1,6 +1,7 @@
 //! Forwards reports from the local server to the broker, and acknowledgements back.
 //!
-//! Nothing waits here without bound: what the relay cannot take at once it refuses, and its agent keeps it.
+//! Every wait here has a limit: the relay refuses what it cannot accept at once, and the agent keeps the
+//! sample.
 
 use std::time::Duration;
 
@@ -19,7 +20,7 @@ use crate::{
     upstream::Upstream,
 };
 
-/// How often packs that are due and overdue acknowledgements are looked for.
+/// How often to check for packs that are due and for overdue acknowledgements.
 const TICK: Duration = Duration::from_millis(5);
 /// How long the last reports may take at shutdown.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(3);
@@ -49,7 +50,7 @@ impl Forwarder {
     ///
     /// # Errors
     ///
-    /// When a client has given up its connection.
+    /// When a client is closed.
     pub async fn new(relay: &NodeId, local: Client, broker: Client) -> anyhow::Result<Self> {
         Ok(Self {
             upstream: Upstream::open(relay, broker).await?,
@@ -61,11 +62,11 @@ impl Forwarder {
         })
     }
 
-    /// Forwards until `shutdown`, and then what is under way.
+    /// Forwards until `shutdown`, and then completes the packs that are in flight.
     ///
     /// # Errors
     ///
-    /// When a client has given up its connection.
+    /// When a client is closed.
     pub async fn run(mut self, shutdown: CancellationToken) -> anyhow::Result<()> {
         let mut tick = interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -96,8 +97,8 @@ impl Forwarder {
         Ok(())
     }
 
-    /// Takes what the local server has sent already, and waits for the broker's answers to all of it. Reports
-    /// that are on their way at this moment may be missed: their agents send them again, to another relay.
+    /// Forwards what the local server has sent already, and waits for the broker's answers to all of it.
+    /// Reports in transit at this moment may be missed; their agents send them again, to another relay.
     async fn finish(&mut self) -> anyhow::Result<()> {
         self.local.unsubscribe().await?;
         while let Some(reports) = self.local.next().await {
@@ -169,7 +170,7 @@ impl Forwarder {
         }
     }
 
-    /// Informs agents that the broker has their reports, in its own words.
+    /// Passes the broker's acknowledgement to the agents, unchanged.
     async fn acknowledge(&mut self, pack: OutgoingPack<Reply>, ack: &Bytes) {
         let OutgoingPack { slot, payload, replies } = pack;
         self.counts.packs += 1;
@@ -178,7 +179,8 @@ impl Forwarder {
         self.local.acknowledge(replies, ack).await;
     }
 
-    /// Gives the reports of a pack back to their agents. A pack for which no agent waits is replayed later.
+    /// Refuses the reports of a pack to their agents. A replayed pack, for which no agent waits, is replayed
+    /// again later.
     async fn give_back(&mut self, pack: OutgoingPack<Reply>, reason: &str) {
         if pack.replies.is_empty() {
             self.upstream.replay_later(pack, self.clock.now_ms());

@@ -5,7 +5,7 @@ use tidemap_wire::timing;
 
 use crate::packer::OutgoingPack;
 
-/// Memory of a report beside its bytes: its reply subject, and room in lists.
+/// Memory of a report in addition to its bytes: its reply subject, and entries in lists.
 const REPORT_BYTES: usize = 128;
 
 /// Packs in flight.
@@ -26,7 +26,7 @@ impl<R> PacksInFlight<R> {
         self.packs.add(pack, now_ms)
     }
 
-    /// Removes the pack with this number; `None` when it does not wait any more.
+    /// Removes the pack with this number; `None` when it no longer waits.
     pub(crate) fn remove(&mut self, number: u64) -> Option<OutgoingPack<R>> {
         let pack = self.packs.remove(number);
         self.release(pack)
@@ -74,7 +74,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn memory_is_released_when_a_pack_leaves_whichever_way(
+        fn memory_is_released_however_a_pack_leaves(
             ways in prop::collection::vec(0_u8..4, 0..60),
         ) {
             let mut in_flight = PacksInFlight::new();

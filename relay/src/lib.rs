@@ -1,14 +1,14 @@
-//! A relay takes the reports of many agents from a server near them, has the broker store many in one
-//! message, and then acknowledges each report. Agents cannot tell it from the broker.
+//! A relay takes the reports of many agents from a nearby server, publishes many of them to the broker in one
+//! message, and then acknowledges each report. To agents it behaves like the broker.
 //!
-//! A broker's limit is the number of messages that it acknowledges, not of samples in them. [`packer`]
-//! gathers reports by slot, `in_flight` knows which packs wait for the broker, `rate_limit` bounds each node,
-//! `replay_buffer` keeps what a broker may lose in a crash: all of it pure. `local_server` and `upstream` are
-//! the two connections, and [`Forwarder`] joins them.
+//! A broker's capacity is limited by the number of messages that it acknowledges, not by the samples in them.
+//! [`packer`] gathers reports by slot, `in_flight` holds the packs that wait for the broker, `rate_limit`
+//! limits each node, and `replay_buffer` keeps what a broker may lose in a crash; all four are pure.
+//! `local_server` and `upstream` are the two connections, and [`Forwarder`] joins them.
 //!
-//! Nothing is acknowledged before the broker has it, and nothing is kept on disk: when a relay dies nothing
-//! is lost, because its agents send again what was not acknowledged. Any number of relays can share one
-//! server's reports.
+//! A report is acknowledged only after the broker has acknowledged it, and nothing is kept on disk. So
+//! nothing is lost when a relay dies: its agents send again what was not acknowledged. Any number of relays
+//! can share one server's reports.
 //!
 //! Exported beside [`run`]: [`packer`] for the simulator, which packs as a relay does, and [`Forwarder`] for
 //! the bench.
@@ -31,7 +31,7 @@ pub use config::{RelayArgs, RelayConfig};
 pub use forwarder::Forwarder;
 
 /// Relays from the server that `config` names to `broker` until `shutdown`, and then completes what it has
-/// taken.
+/// accepted.
 ///
 /// # Errors
 ///

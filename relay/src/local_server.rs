@@ -1,4 +1,5 @@
-//! The server to which the agents publish: their reports come from it, and their acknowledgements go to it.
+//! The server to which the agents publish: the relay receives reports from it and publishes acknowledgements
+//! to it.
 
 use std::time::Duration;
 
@@ -10,12 +11,12 @@ use tokio::time::timeout;
 
 /// Reports that are handed out together when they are there.
 const CHUNK: usize = 512;
-/// async-nats takes a message into its queue at once, unless that is full because the connection just broke.
+/// async-nats queues a message at once, unless its queue is full because the connection has just broken.
 const SEND_TIMEOUT: Duration = Duration::from_millis(500);
-/// JetStream's own "temporarily unavailable".
+/// JetStream's error code for "temporarily unavailable".
 const UNAVAILABLE: u16 = 10_008;
 
-/// The subject on which a report's agent waits for its acknowledgement, if it does.
+/// The subject on which a report's agent waits for its acknowledgement, if it waits.
 pub(crate) type Reply = Option<Subject>;
 
 /// The relay's connection to the agents' server.
@@ -25,7 +26,7 @@ pub(crate) struct LocalServer {
 }
 
 impl LocalServer {
-    /// Subscribes to all reports, which the server deals out among its relays.
+    /// Subscribes to all reports in the queue group of relays, among which the server distributes them.
     pub(crate) async fn subscribe(client: Client) -> anyhow::Result<Self> {
         let reports = client.queue_subscribe(subject::ALL_SAMPLES, subject::RELAYS.to_owned()).await?;
         Ok(Self { client, reports: reports.ready_chunks(CHUNK) })
@@ -36,7 +37,7 @@ impl LocalServer {
         self.reports.next().await
     }
 
-    /// Unsubscribes: only reports that the server had sent before still come.
+    /// Unsubscribes: after this, only reports arrive that the server had sent before.
     pub(crate) async fn unsubscribe(&mut self) -> anyhow::Result<()> {
         Ok(self.reports.get_mut().drain().await?)
     }
@@ -50,7 +51,7 @@ impl LocalServer {
         }
     }
 
-    /// Informs agents that the broker does not have their reports.
+    /// Answers agents that the broker has not stored their reports.
     pub(crate) async fn refuse(&self, replies: impl IntoIterator<Item = Reply>, reason: &str) {
         let error = serde_json::json!({ "code": 503, "err_code": UNAVAILABLE, "description": reason });
         let refusal = Bytes::from(serde_json::json!({ "error": error }).to_string());
@@ -59,11 +60,11 @@ impl LocalServer {
 
     /// Waits until everything is sent, at most for `limit`.
     pub(crate) async fn flush(&self, limit: Duration) {
-        // Agents that miss an answer notice by themselves.
+        // Agents that miss an answer send the report again.
         drop(timeout(limit, self.client.flush()).await);
     }
 
-    /// Whether the client takes an answer. If not, the local server is away, and so are its agents.
+    /// Returns whether the client accepts an answer. If not, the local server is away, and so are its agents.
     async fn publish(&self, reply: Subject, payload: Bytes) -> bool {
         matches!(timeout(SEND_TIMEOUT, self.client.publish(reply, payload)).await, Ok(Ok(())))
     }

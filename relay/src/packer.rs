@@ -10,11 +10,11 @@ use tidemap_wire::{PackWriter, Slot, timing};
 /// three full ones a second: 200 KB a second for each slot, 50 MB a second in all.
 const LINGER_MS: u64 = timing::millis(timing::PACK_LINGER);
 
-/// Packs that are being filled. Each report comes with an `R` by which it is answered.
+/// Packs that are being filled. Each report comes with an `R`, the information that is needed to answer it.
 #[derive(Debug)]
 pub struct Packer<R> {
     open: Vec<Open<R>>,
-    /// When slots' packs are due, in that order. A pack that was full before is still listed.
+    /// When the slots' packs are due, earliest first. May contain a pack that was full and taken earlier.
     due: VecDeque<(u64, Slot)>,
     waiting: usize,
 }
@@ -26,7 +26,7 @@ pub struct OutgoingPack<R> {
     pub slot: Slot,
     /// The message.
     pub payload: Bytes,
-    /// By what each report is answered, in order.
+    /// The `R` of each report, in order.
     pub replies: Vec<R>,
 }
 
@@ -51,8 +51,8 @@ impl<R> Default for Packer<R> {
 }
 
 impl<R> Packer<R> {
-    /// Adds a report, which must be small enough for a pack. Returns the slot's pack when it had no room for
-    /// it.
+    /// Adds a report, which must fit into an empty pack. If it does not fit into the slot's present pack,
+    /// that one is returned and a new one begins.
     pub fn take(&mut self, slot: Slot, report: &[u8], reply: R, now_ms: u64) -> Option<OutgoingPack<R>> {
         let mut full = None;
         if !self.open_mut(slot).writer.push(report) {
@@ -145,7 +145,7 @@ mod tests {
                 for (report, (number, came_ms)) in pack.reports().zip(replies) {
                     let (of, length, _) = arrivals[number];
                     prop_assert_eq!((report, slot.get()), (&*vec![number as u8; length], of));
-                    // The next arrival is up to 20 ms later, and only then does this test look again.
+                    // The next arrival comes up to 20 ms later, and only then does this test check the packs.
                     prop_assert!(sent_ms - came_ms <= LINGER_MS + 20);
                     seen[usize::from(of)].push(number);
                 }

@@ -1,8 +1,8 @@
 //! Bounds the reports of one node. Pure.
 //!
-//! Without a relay the log keeps 10,000 reports of a node for 10 minutes and refuses any above that. In packs
-//! they are published under the relay's name, so the relay holds each node to the same pace. Otherwise one
-//! agent could use up its slot for all others.
+//! Without a relay the log keeps 10,000 reports of a node for 10 minutes and refuses more. In packs, reports
+//! are published under the relay's name, so the relay must limit each node to the same rate. Otherwise one
+//! agent could use up the capacity of its slot.
 
 use std::collections::HashMap;
 
@@ -11,7 +11,7 @@ use tidemap_wire::timing;
 
 /// Reports are counted for this long.
 const PERIOD_MS: u64 = 60_000;
-/// Reports of one node that pass in that time.
+/// Reports of one node that are accepted in that time.
 const REPORTS_A_PERIOD: u32 = 1_000;
 
 /// The same pace as that of the log.
@@ -24,12 +24,12 @@ const _: () = assert!(
 #[derive(Debug, Default)]
 pub(crate) struct RateLimit {
     sent: HashMap<String, u32>,
-    /// When the period ends. Nodes that have fallen silent are forgotten then.
+    /// When the period ends. Nodes without reports are forgotten then.
     until_ms: u64,
 }
 
 impl RateLimit {
-    /// Counts a report of a node, and says whether it may pass.
+    /// Counts a report of a node, and returns whether it may pass.
     pub(crate) fn allows(&mut self, node: &str, now_ms: u64) -> bool {
         if now_ms >= self.until_ms {
             self.sent.clear();

@@ -1,8 +1,9 @@
 //! Packs that the broker acknowledged in the last seconds. Pure.
 //!
-//! A broker whose machine crashes may lose what it acknowledged up to `sync_interval` (`nats.conf`) before.
-//! Agents notice that their server is another one and send those seconds again; behind a relay their server
-//! stays, so the relay does it for them. A report that arrives twice does no harm: ingest drops duplicates.
+//! A broker that crashes may lose what it acknowledged within the last `sync_interval` (`nats.conf`). Agents
+//! notice that their server is another one and send these seconds again. Behind a relay, the agents' server
+//! stays the same, so the relay does it for them. A report that arrives twice does no harm, as ingest drops
+//! duplicates.
 
 use std::collections::VecDeque;
 
@@ -11,11 +12,11 @@ use tidemap_wire::{Slot, timing};
 
 /// Packs stay for this long, as samples do in agents.
 const KEPT_MS: u64 = timing::millis(timing::RESEND);
-/// The limit of memory. With more than 6 MB of reports a second packs stay for less time, and beyond 12 MB a
-/// second for less than a crash may take away.
+/// The limit of memory. Above 6 MB of reports a second, packs are kept for less than 10 s; above 12 MB a
+/// second, for less than a crash may lose.
 const KEPT_BYTES: usize = 64 * 1024 * 1024;
 
-/// Packs that the broker has, and may lose.
+/// Packs that the broker has acknowledged but may still lose.
 #[derive(Debug, Default)]
 pub(crate) struct ReplayBuffer {
     packs: VecDeque<(u64, Slot, Bytes)>,
@@ -27,7 +28,8 @@ impl ReplayBuffer {
     pub(crate) fn push(&mut self, slot: Slot, payload: Bytes, now_ms: u64) {
         self.bytes += payload.len();
         self.packs.push_back((now_ms, slot, payload));
-        // Counted from the newest pack, however long ago that was: the broker may have been away since.
+        // Age is counted from the newest pack, however long ago that was, because the broker may have been
+        // away since.
         while let Some((kept_ms, _, payload)) = self.packs.front()
             && (self.bytes > KEPT_BYTES || kept_ms + KEPT_MS < now_ms)
         {

@@ -1,4 +1,4 @@
-//! The broker: packs go to it, and its acknowledgements come back.
+//! The broker's side: publishes packs, and receives acknowledgements.
 
 use std::time::Duration;
 
@@ -11,12 +11,12 @@ use crate::{
     in_flight::PacksInFlight, local_server::Reply, packer::OutgoingPack, replay_buffer::ReplayBuffer,
 };
 
-/// Memory of packs that wait for their acknowledgements. Beyond it reports are refused: 300,000 ordinary
-/// ones, three seconds of a fleet that is larger than one relay should have.
+/// Memory of packs that wait for their acknowledgements; beyond it reports are refused. Enough for 300,000
+/// ordinary reports: three seconds of a fleet that is larger than one relay should serve.
 const MAX_HELD_BYTES: usize = 96 * 1024 * 1024;
-/// Acknowledgements that are taken together when they are there.
+/// At most this many acknowledgements are handled together.
 const CHUNK: usize = 512;
-/// Between attempts to replay what a broker may have lost.
+/// The pause between attempts to replay packs.
 const REPLAY_PAUSE: Duration = Duration::from_secs(1);
 
 /// The relay's connection to the broker.
@@ -25,9 +25,9 @@ pub(crate) struct Upstream {
     /// Each slot's subject of packs.
     subjects: Vec<Subject>,
     in_flight: PacksInFlight<Reply>,
-    /// What the broker has, and may lose.
+    /// Packs that the broker has acknowledged but may still lose.
     acknowledged: ReplayBuffer,
-    /// What it may have lost, and gets again. No agent waits for it.
+    /// Packs that the broker may have lost and that are published again. No agent waits for them.
     replays: RetryQueue<(Slot, Bytes)>,
 }
 
@@ -42,7 +42,7 @@ impl Upstream {
         })
     }
 
-    /// Why no report can be taken now, if so.
+    /// The reason why no report can be accepted now, if there is one.
     pub(crate) fn obstacle(&self) -> Option<&'static str> {
         if !self.inbox.is_connected() {
             Some("the relay has lost its broker")
@@ -72,12 +72,12 @@ impl Upstream {
         self.inbox.next().await
     }
 
-    /// The pack that an answer is for, if it still waits.
+    /// The pack that an answer belongs to, if it still waits.
     pub(crate) fn answered(&mut self, answer: &Answer) -> Option<OutgoingPack<Reply>> {
         self.in_flight.remove(answer.number()?)
     }
 
-    /// A pack was acknowledged: its payload stays for a while, in case that the broker loses it.
+    /// Notes that a pack was acknowledged: its payload is kept for a while in case the broker loses it.
     pub(crate) fn keep(&mut self, slot: Slot, payload: Bytes, now_ms: u64) {
         self.acknowledged.push(slot, payload, now_ms);
     }
@@ -87,7 +87,7 @@ impl Upstream {
         self.replays.push((pack.slot, pack.payload), now_ms);
     }
 
-    /// The next pack to replay, if it is time and there is room.
+    /// The next pack to replay, if it is due and there is memory for it.
     pub(crate) fn next_replay(&mut self, now_ms: u64) -> Option<OutgoingPack<Reply>> {
         if self.in_flight.held_bytes() >= MAX_HELD_BYTES {
             return None;
@@ -101,7 +101,7 @@ impl Upstream {
         self.in_flight.remove_overdue(now_ms)
     }
 
-    /// The next pack to give up.
+    /// Removes the next pack whose answer is no longer awaited.
     pub(crate) fn abandon_next(&mut self) -> Option<OutgoingPack<Reply>> {
         self.in_flight.remove_oldest()
     }
@@ -110,8 +110,8 @@ impl Upstream {
         self.in_flight.is_empty()
     }
 
-    /// Whether the connection is another one, which never acknowledges what was published on the old one.
-    /// Another broker may have lost its last seconds, which are replayed.
+    /// Whether there is a new connection; the broker never answers on it for what was published on the old
+    /// one. If the server is another one, it may lack the last seconds, which are replayed.
     pub(crate) fn is_new_connection(&mut self) -> bool {
         let Some(connection) = self.inbox.new_connection() else { return false };
         if connection.new_server {

@@ -18,13 +18,13 @@ use tidemap_wire::{NodeId, Pack, PartitionCount, Report, Sample, decode, encode,
 use tokio::{task::JoinHandle, time::interval};
 use tokio_util::sync::CancellationToken;
 
-/// Far more than any step here takes.
+/// Much more than any step here takes.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// A server, as a relay meets it at either side.
+/// A server on either side of the relay.
 struct Server(TestBroker);
 
-/// A relay in this process, the servers at its sides, and whoever publishes as every node.
+/// A relay in this process, its two servers, and a client that may publish as every node.
 struct Scene {
     local: Server,
     central: Server,
@@ -117,7 +117,8 @@ impl Scene {
             for number in 1_000.. {
                 pace.tick().await;
                 self.publish(subject::sample(&id(node)), encode(&report(node, 1)), number).await;
-                // A relay that is not there yet answers nothing, and the server says so.
+                // A relay that is not connected yet does not answer; the server then reports that there is no
+                // subscriber.
                 if is_it(&outcome(&self.answer(number).await)) {
                     return;
                 }
@@ -195,7 +196,7 @@ async fn each_report_is_acknowledged_once_and_is_in_one_pack_byte_for_byte() {
 }
 
 #[tokio::test]
-async fn a_report_that_names_another_node_is_refused_and_speaks_in_inboxes_only() {
+async fn a_report_of_another_node_is_refused_and_only_inboxes_are_answered() {
     let mut scene = Scene::start().await;
     scene.central.make_streams().await;
     scene.until("web-01", |outcome| outcome == "stored").await;
@@ -207,7 +208,7 @@ async fn a_report_that_names_another_node_is_refused_and_speaks_in_inboxes_only(
     assert!(outcome(&scene.answer(2).await).contains("no report"));
     scene.publish(subject.clone(), encode(&("node", "a", vec![0_u8; Pack::MAX_BYTES])), 3).await;
     assert!(outcome(&scene.answer(3).await).contains("no report"));
-    // The relay may not publish there, and does not try: its next words come through.
+    // The relay has no permission to publish there, and does not try; its next messages still arrive.
     let victim = subject::sample(&id("victim"));
     scene.agents.publish_with_reply(subject.clone(), victim, encode(&report("a", 1)).into()).await.unwrap();
     scene.publish(subject, encode(&report("a", 2)), 4).await;
@@ -219,7 +220,7 @@ async fn a_report_that_names_another_node_is_refused_and_speaks_in_inboxes_only(
 }
 
 #[tokio::test]
-async fn a_broker_that_lost_what_it_acknowledged_gets_it_again() {
+async fn packs_that_a_broker_lost_are_replayed() {
     let mut scene = Scene::start().await;
     scene.central.make_streams().await;
     scene.until("web-01", |outcome| outcome == "stored").await;
@@ -239,7 +240,7 @@ async fn a_broker_that_lost_what_it_acknowledged_gets_it_again() {
 }
 
 #[tokio::test]
-async fn a_relay_that_leaves_acknowledges_all_that_it_had_stored() {
+async fn a_stopping_relay_acknowledges_everything_stored() {
     let mut scene = Scene::start().await;
     scene.central.make_streams().await;
     scene.until("web-01", |outcome| outcome == "stored").await;
@@ -248,7 +249,7 @@ async fn a_relay_that_leaves_acknowledges_all_that_it_had_stored() {
         let node = format!("n{number}");
         scene.publish(subject::sample(&id(&node)), encode(&report(&node, 1)), number).await;
     }
-    // One that is stored proves that the relay has heard at least some of them.
+    // A stored report proves that the relay has received at least some of them.
     scene.answer(0).await;
     scene.stop.cancel();
     let Scene { relay, mut answers, central, local: _local, .. } = scene;

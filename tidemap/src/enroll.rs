@@ -1,6 +1,6 @@
-//! `tidemap enroll` and `tidemap revoke`: who may publish as which node, or pack what nodes publish.
+//! `tidemap enroll` and `tidemap revoke`: which nodes may publish, and which relays may publish packs.
 //!
-//! By a line in the broker's users, or, with `--operator`, by a signature.
+//! Either by a line in the broker's users or, with `--operator`, by a signature.
 
 mod line;
 mod relay;
@@ -125,7 +125,7 @@ pub(crate) async fn revoke(args: &RevokeArgs) -> anyhow::Result<()> {
     };
     let operator = Operator::open(folder)?;
     let state = sign_revocation(args, &operator)?;
-    // Even if there is nothing new: an earlier call may not have reached the brokers.
+    // Even if nothing is new: an earlier call may not have reached the brokers.
     let brokers = operator::push(&operator, &args.brokers).await.with_context(|| {
         format!("{name}'s credentials are revoked, but brokers may not know yet: run `tidemap operator push`")
     })?;
@@ -181,8 +181,8 @@ async fn add(args: &EnrollArgs, dir: &Path) -> anyhow::Result<(Line, &'static st
     let running = reload(dir, &brokers).await.with_context(|| format!("{name} may not be admitted yet"))?;
     let state = match (enrolled.created, running) {
         (false, _) => "was enrolled before",
-        (true, true) => "is enrolled, and the broker knows",
-        (true, false) => "is enrolled; the broker will know when it starts",
+        (true, true) => "is enrolled, and the broker has reloaded its users",
+        (true, false) => "is enrolled; the broker reads its users when it starts",
     };
     let text = read(&enrolled.seed_path)?;
     let seed = text.lines().find(|line| line.starts_with("SU")).context("the key file holds no seed")?;

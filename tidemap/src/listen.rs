@@ -18,7 +18,7 @@ use tidemap_service::{cli::UsageError, clock::unix_ms};
 const PORT: u16 = 4222;
 /// In the data folder: the URL under which nodes reach the broker, for `tidemap enroll`.
 const ENDPOINT: &str = "endpoint";
-/// Beside it: the authority that vouches for the broker there (PEM), unless a public one does.
+/// In the data folder: the authority of that broker's certificate (PEM), unless a public one signed it.
 const AUTHORITY: &str = "endpoint-ca.pem";
 
 /// Whether other hosts reach the broker, and the certificate that it shows them.
@@ -113,7 +113,7 @@ impl Listener {
         }
     }
 
-    /// The URL for this host's own stations. A certificate that was given knows the advertised name only.
+    /// The URL for this host's own stations. A certificate of the operator's covers the advertised name only.
     pub(crate) fn url_here(&self, broker: &Broker) -> String {
         match self {
             Self::Network { given: Some(_), .. } => self.url_there(broker),
@@ -148,7 +148,7 @@ fn now() -> Duration {
     Duration::from_millis(u64::try_from(unix_ms()).unwrap_or(0))
 }
 
-/// The address in a broker's URL. Only this host's loopback: any other listener needs TLS.
+/// The address in a broker's URL, which must be a loopback address, because any other listener needs TLS.
 fn loopback(url: &str) -> anyhow::Result<SocketAddr> {
     let host = url.strip_prefix("nats://").unwrap_or(url);
     let address = host.to_socket_addrs().ok().and_then(|mut addresses| addresses.next());
@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn the_authority_that_is_written_down_is_the_one_in_use() {
+    fn the_authority_in_the_data_folder_is_the_one_in_use() {
         let dir = tempfile::tempdir().unwrap();
         let pem = dir.path().join("theirs.pem");
         for text in ["old", "new"] {

@@ -1,4 +1,4 @@
-//! `tidemap`: the one command that people type.
+//! `tidemap`: the command with all stations and administration.
 
 mod enroll;
 mod listen;
@@ -36,9 +36,9 @@ struct Cli {
 
 #[derive(Subcommand, Debug)]
 enum Command {
-    /// Starts everything on this machine: broker, agent, two ingest workers, api and page.
+    /// Starts everything on this machine: broker, agent, two ingest workers, API and page.
     Up(Box<up::UpArgs>),
-    /// Publishes this host's throughput; it can do nothing else.
+    /// Publishes this host's throughput, and does nothing else.
     Agent(AgentCommand),
     /// Keeps the fleet's state; as many workers as you like share the work.
     Ingest {
@@ -61,7 +61,7 @@ enum Command {
         #[arg(long, env = "TIDEMAP_REPLICAS", default_value_t = 1, value_name = "N")]
         replicas: u8,
     },
-    /// Takes the reports of agents near it, has the broker store many in one message, and acknowledges each.
+    /// Packs the reports of nearby agents into few messages to the broker, and acknowledges each report.
     Relay {
         #[command(flatten)]
         nats: NatsArgs,
@@ -82,11 +82,11 @@ enum Command {
         #[command(flatten)]
         simulate: tidemap_simulate::SimulateArgs,
     },
-    /// Lets another host's agent in, and prints the line that starts it there.
+    /// Creates another host's key, and prints the line that starts an agent there.
     Enroll(enroll::EnrollArgs),
-    /// Shuts a host's agent out.
+    /// Revokes the key of a host's agent, or of a relay.
     Revoke(enroll::RevokeArgs),
-    /// Keeps the keys of a fleet beyond a few thousand nodes, which enrolls by signatures.
+    /// Manages signed keys, for fleets of more than a few thousand nodes.
     #[command(subcommand)]
     Operator(operator::OperatorCommand),
 }
@@ -111,7 +111,7 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
             match repartition::run(&jetstream::new(client), partitions, usize::from(replicas)).await? {
                 Some(recut) => println!("{recut}"),
                 None => println!(
-                    "the broker's streams are cut for {partitions} partitions, or there are none yet"
+                    "the broker's streams were created for {partitions} partitions, or there are none yet"
                 ),
             }
             Ok(())

@@ -1,4 +1,4 @@
-//! `tidemap operator`: keys that sign who may talk to the brokers, for fleets beyond a few thousand nodes.
+//! `tidemap operator`: keys that sign which nodes may connect, for fleets of more than a few thousand nodes.
 
 use std::{
     path::{Path, PathBuf},
@@ -83,7 +83,7 @@ pub(crate) fn count(brokers: usize) -> String {
     if brokers == 1 { "1 broker".to_owned() } else { format!("{brokers} brokers") }
 }
 
-/// Now, in the unit of tokens.
+/// The present time in Unix seconds, as in tokens.
 pub(crate) fn now_s() -> i64 {
     unix_ms() / 1000
 }

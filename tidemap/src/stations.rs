@@ -5,10 +5,11 @@ use std::{collections::BTreeMap, time::Duration};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-/// A stage that has not ended by then is cut off.
+/// A stage that has not ended by then is aborted.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(6);
 
-/// When a station ends: what makes samples first, what stores them last, so that nothing is left on the way.
+/// When a station ends: first those that produce samples, last those that store them, so that no sample is
+/// left on the way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Stage {
     /// Agents and the simulator.

@@ -28,9 +28,9 @@ use crate::{
     stations::{Stage, Stations},
 };
 
-/// A broker that ends more often within a minute is given up.
+/// A broker that ends more often than this within a minute is not started again.
 const RESTARTS_PER_MINUTE: usize = 5;
-/// For the stations' connections to be closed before the broker is ended.
+/// How long the stations' connections may take to close before the broker is stopped.
 const CLOSE_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// The options of `up`.
@@ -143,8 +143,8 @@ async fn start(
     listener: TcpListener,
     access: Access,
 ) -> anyhow::Result<()> {
-    // Nobody else works on this data folder's streams, unless workers on other hosts do; then this fails and
-    // says so.
+    // No other process uses this data folder's streams, except workers on other hosts, if there are any. Then
+    // a change of the number of partitions fails and says so.
     let services = access.services.connect("tidemap-up", None).await?;
     let (partitions, replicas) = (plan.ingest.partitions, plan.ingest.replicas);
     if let Some(recut) = repartition::run(&jetstream::new(services.clone()), partitions, replicas).await? {
@@ -182,7 +182,7 @@ async fn watch(
                 tracing::info!("stopping");
                 return Ok(());
             }
-            // A station cannot go on.
+            // A station has failed.
             error = stations.failed() => return Err(error),
             // The broker has died; its log is on disk, and all stations wait for it.
             status = broker.wait_exit() => {

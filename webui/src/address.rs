@@ -1,4 +1,4 @@
-//! What of the page's state lives in its address, so that a link shows what its sender saw.
+//! The part of the page's state that is in its address, so that a link shows what its sender saw.
 
 use tidemap_format::Unit;
 use tidemap_wire::Status;
@@ -7,7 +7,7 @@ use crate::filter::{Area, Filter};
 use crate::groups::{By, Membership};
 use crate::order::{Key, Sort};
 
-/// The page's state, as the query string says it. What is as the page starts with is left out.
+/// The page's state in the query string. Default values are left out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Address {
     /// The node whose details are open.
@@ -41,7 +41,7 @@ impl Default for Address {
 }
 
 impl Address {
-    /// Reads a query string, with or without its `?`. Whatever it does not know it ignores.
+    /// Parses a query string, with or without `?`. Unknown parts are ignored.
     pub fn parse(query: &str) -> Self {
         let mut address = Self::default();
         let mut key = None;
@@ -71,7 +71,7 @@ impl Address {
         address
     }
 
-    /// The query string with its `?`; empty when all is as the page starts with.
+    /// The query string with `?`; empty when everything has its default value.
     pub fn query(&self) -> String {
         let mut pairs = Vec::new();
         if let Some(node) = &self.node {

@@ -1,5 +1,4 @@
-//! How often those who cannot see the page hear what has changed: seldom enough to be bearable, and nothing
-//! is left out for good.
+//! Limits how often changes are announced to users of screen readers, without losing any for good.
 
 /// The least time between two announcements.
 const INTERVAL_MS: f64 = 30_000.0;
@@ -11,7 +10,7 @@ pub struct AnnounceLimit {
 }
 
 impl AnnounceLimit {
-    /// Whether this text is to be announced now. What comes too early is announced later, unless it is
+    /// Whether to announce this text now. A text that comes too early is announced later, unless it is
     /// outdated by then.
     pub fn admits(&mut self, text: &str, now_ms: f64) -> bool {
         let is_blocked =

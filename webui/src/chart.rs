@@ -1,7 +1,7 @@
 //! Lines and charts as shapes: which points to join, where the ticks are, where nothing is known.
 //!
-//! Everything is laid out in whole units of a drawing box; the views only hand the paths to SVG, whose
-//! colours and strokes are the style sheet's, so a change of theme needs no drawing.
+//! The layout is in whole units of a drawing box. The views only pass the paths to SVG; colours and strokes
+//! are in the style sheet, so a change of theme needs no redrawing.
 
 mod axis;
 mod drawing;
@@ -59,7 +59,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_known_draws_nothing() {
+    fn a_chart_without_values_is_empty() {
         assert_eq!(Sparkline::new(&[None; 5], 10, 12), Sparkline::default());
         assert_eq!(Sparkline::new(&[], 10, 12), Sparkline::default());
     }

@@ -1,17 +1,16 @@
-//! Whether what the page shows is true now: the state of its event stream.
+//! The state of the event stream: whether the page shows current values.
 //!
 //! A browser's `EventSource` reconnects by itself after a lost connection, gives up for good on an HTTP
-//! error, and notices nothing at all when a link dies half-open. This machine covers all three: it counts
-//! down to the next try, opens a new stream with back-off after a final failure, and treats silence as a
-//! failure.
+//! error, and does not notice a half-open link. This state machine covers all three: it counts down to the
+//! next attempt, opens a new stream with back-off after a final failure, and treats silence as a failure.
 
-/// Silence after which what is shown counts as stale. The server says something every second.
+/// After this much silence, values count as stale. The server sends something every second.
 pub const STALE_MS: f64 = 3000.0;
 
 /// Silence after which the stream is closed and opened again; also how long connecting may take.
 pub const SILENT_MS: f64 = 10_000.0;
 
-/// How long a hidden page keeps its stream: browsers grant only six connections to one server.
+/// How long a hidden page keeps its stream; browsers allow only six connections to one server.
 pub const HIDDEN_MS: f64 = 60_000.0;
 
 /// When the browser itself tries again: the server says so in its `retry` field.
@@ -20,7 +19,7 @@ const BROWSER_RETRY_MS: f64 = 2000.0;
 const BACK_OFF_MIN_MS: f64 = 1000.0;
 const BACK_OFF_MAX_MS: f64 = 30_000.0;
 
-/// What the page must do with its `EventSource`.
+/// What the page must do with its `EventSource` now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub enum Action {
@@ -66,7 +65,7 @@ enum Socket {
     Waiting { retry_ms: f64 },
     /// On its way, or on the way again from `retry_ms` on, by the browser itself.
     Connecting { retry_ms: f64 },
-    /// Open since.
+    /// Open since this time.
     Open { since_ms: f64 },
     /// Closed while the page is hidden.
     Asleep,
@@ -88,7 +87,7 @@ impl Connection {
         self.socket = Socket::Open { since_ms: now_ms };
     }
 
-    /// An event came and made sense.
+    /// A valid event has arrived.
     pub fn heard(&mut self, now_ms: f64) {
         self.heard_ms = Some(now_ms);
     }
@@ -99,8 +98,8 @@ impl Connection {
         self.socket = Socket::Connecting { retry_ms: now_ms + BROWSER_RETRY_MS };
     }
 
-    /// The stream failed for good, or said something that cannot be: a new one is opened after a pause.
-    /// `chance` is random in 0..1, so that many pages do not come back at the same moment.
+    /// The stream failed for good, or sent an invalid event: a new one is opened after a pause. `chance` is
+    /// random in 0..1, so that many pages do not reconnect at the same moment.
     pub fn failed(&mut self, now_ms: f64, chance: f64) -> Action {
         let longest_ms = (BACK_OFF_MIN_MS * f64::from(1_u32 << self.failures.min(10))).min(BACK_OFF_MAX_MS);
         self.failures += 1;
@@ -109,7 +108,7 @@ impl Connection {
         Action::Close
     }
 
-    /// Somebody does not want to wait.
+    /// The reader asks to reconnect now.
     pub fn retry_now(&mut self, now_ms: f64) -> Action {
         self.socket = Socket::Connecting { retry_ms: now_ms };
         Action::Open
@@ -156,7 +155,7 @@ impl Connection {
             Socket::Connecting { retry_ms } => {
                 Phase::Disconnected { retry_in_ms: (retry_ms - now_ms).max(0.0) }
             }
-            // An open stream proves nothing before it has said something.
+            // An open stream counts as live only after its first event.
             Socket::Open { since_ms } if self.heard_ms.is_none_or(|heard_ms| heard_ms < since_ms) => {
                 Phase::Disconnected { retry_in_ms: 0.0 }
             }

@@ -1,4 +1,4 @@
-//! One node in full: what `GET /api/nodes/{name}` says, ready to be written.
+//! One node in full: the answer of `GET /api/nodes/{name}`, as texts.
 
 mod facts;
 

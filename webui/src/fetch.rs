@@ -1,7 +1,6 @@
 //! Requests to the server.
 //!
-//! With one callback: the machinery of futures would weigh 5 KB of the page, for three requests that nobody
-//! awaits together.
+//! With one callback: futures would add 5 KB to the page, for three requests that are never awaited together.
 
 use js_sys::Uint8Array;
 use wasm_bindgen::JsCast;

@@ -1,13 +1,11 @@
 //! The page's HTML, and the elements of it that code binds.
 //!
-//! A view of many elements is a program that makes each of them; the same as HTML is a third of its size. A
-//! fragment names a file and, by a selector, each element that changes; code reaches the element as a field.
-//! A test finds selectors that match nothing in their file, and the page stops with an error if one ever did
-//! at run time. Fragments hold no data: what is bound is set as text or as an attribute, and is never read as
-//! HTML.
+//! As code that creates each element, a view is three times as large as the same view in HTML. A fragment
+//! names a file and, by a selector, each element that changes; code accesses the element as a field. A test
+//! finds selectors that match nothing in their file; if it happened at run time, the page would stop with an
+//! error. Fragments contain no data: values are set as text or as attributes, and are never parsed as HTML.
 //!
-//! In the files, line breaks and the indentation after them are for readers only; they are dropped when
-//! compiling.
+//! Line breaks and indentation in the files are for readers only, and are removed at compile time.
 
 mod condense;
 #[cfg(target_arch = "wasm32")]

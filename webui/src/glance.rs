@@ -1,4 +1,4 @@
-//! What the map's popup says about the selected node.
+//! The values in the popup of the map's selected node.
 
 use tidemap_format::Unit;
 use tidemap_map::Glance;

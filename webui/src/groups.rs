@@ -1,8 +1,8 @@
 //! The fleet's totals by what nodes have in common: place, provider or the value of a label.
 //!
-//! Summed up from the page's own rows, by the rule of `GET /api/stats?by=…`: all nodes are counted, the rates
-//! of those online are added up, and nodes without a key are a group too. The stream rounds each rate to
-//! three significant digits, so a sum may differ from the server's by half a percent.
+//! Computed from the page's own rows, by the rule of `GET /api/stats?by=…`: all nodes are counted, the rates
+//! of online nodes are added up, and nodes without a key form a group. The stream rounds each rate to three
+//! significant digits, so a sum may differ from the server's by half a percent.
 
 use std::rc::Rc;
 
@@ -13,10 +13,10 @@ use crate::pace::REORDER_MS;
 use crate::store::Fleet;
 use crate::text_order::{in_order, reads_alike};
 
-/// The most groups that are listed: nobody reads more, and each is a row of elements.
+/// The most groups that are listed, because each is a row of elements and nobody reads more.
 pub const MOST_LISTED: usize = 100;
 
-/// What nodes are put together by.
+/// The key by which nodes are grouped.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum By {
     /// The place's name.
@@ -28,27 +28,27 @@ pub enum By {
     Label(Rc<str>),
 }
 
-/// The nodes of one group, as a filter says it.
+/// The nodes of one group, as a filter.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Membership {
-    /// What they have in common.
+    /// The kind of key.
     pub by: By,
-    /// Its value; none for the nodes that have no such thing.
+    /// The shared value; `None` for the nodes without one.
     pub key: Option<Rc<str>>,
 }
 
-/// One group and what it moves.
+/// One group and its traffic.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Group {
-    /// What its nodes have in common; none for those that have no such thing.
+    /// The shared value; `None` for the nodes without one.
     pub key: Option<Rc<str>>,
-    /// All of them.
+    /// All its nodes.
     pub nodes: u32,
-    /// Those online.
+    /// Its online nodes.
     pub online: u32,
-    /// Download of those online, bytes per second.
+    /// Download of its online nodes, bytes per second.
     pub rx_bps: f64,
-    /// Upload, likewise.
+    /// Upload of its online nodes, bytes per second.
     pub tx_bps: f64,
 }
 
@@ -64,7 +64,7 @@ pub struct Grouping {
 }
 
 impl By {
-    /// Its name, in the address as in that of the API.
+    /// Its name in the page's address, which is also the API's.
     pub fn name(&self) -> String {
         match self {
             Self::Place => "location".to_owned(),
@@ -73,7 +73,7 @@ impl By {
         }
     }
 
-    /// What has this name.
+    /// The key with this name.
     pub fn from_name(name: &str) -> Option<Self> {
         match name {
             "location" => Some(Self::Place),
@@ -82,7 +82,7 @@ impl By {
         }
     }
 
-    /// What the row's node has of it.
+    /// The value of the row's node.
     pub fn key<'a>(&self, fleet: &'a Fleet, row: usize) -> Option<&'a Rc<str>> {
         match self {
             Self::Place => fleet.location(row),
@@ -95,12 +95,12 @@ impl By {
 }
 
 impl Membership {
-    /// Whether the row's node is one of them.
+    /// Whether the row's node belongs to the group.
     pub fn holds(&self, fleet: &Fleet, row: usize) -> bool {
         self.by.key(fleet, row) == self.key.as_ref()
     }
 
-    /// What the filter is called.
+    /// The filter's title.
     pub fn title(&self) -> String {
         match (&self.key, &self.by) {
             (Some(key), By::Label(label)) => [label, "=", key].concat(),
@@ -113,8 +113,8 @@ impl Membership {
 }
 
 impl Grouping {
-    /// The groups, those first that move most, at most [`MOST_LISTED`]; and how many there are in all. While
-    /// the order is held, what is listed stays where it is.
+    /// The groups with the most traffic first, at most [`MOST_LISTED`], and the number of all groups. While
+    /// the order is held, listed groups keep their places.
     pub fn list(&mut self, fleet: &Fleet, by: &By, is_held: bool, now_ms: f64) -> (Vec<Group>, usize) {
         let is_other = self.made_of.as_ref().is_none_or(|(made_by, _)| made_by != by);
         if is_other || self.made_of.as_ref().is_none_or(|(_, made)| *made != fleet.generation()) {
@@ -134,7 +134,7 @@ impl Grouping {
         (self.listed.iter().filter_map(found).collect(), all)
     }
 
-    /// The keys of all labels in the fleet, in the order of their letters; known after the first list.
+    /// The keys of all labels in the fleet, in alphabetical order; known after the first list.
     pub fn labels(&self) -> &[Rc<str>] {
         &self.labels
     }
@@ -157,7 +157,8 @@ impl Grouping {
         }
     }
 
-    /// The number of the group with this key. Keys come in their order, but those that read alike come mixed.
+    /// The number of the group with this key. Keys come in order, except that equivalent spellings may be
+    /// mixed.
     fn number(&mut self, key: Option<&Rc<str>>) -> u32 {
         let text = |key: Option<&Rc<str>>| key.map_or_else(String::new, |key| key.to_string());
         for (number, other) in self.keys.iter().enumerate().rev() {
@@ -188,7 +189,7 @@ impl Grouping {
                 group.tx_bps += fleet.tx_bps(row).unwrap_or(0.0);
             }
         }
-        // Rows that stand vacant have no key, but are nobody's group.
+        // Vacant rows have no key, but do not belong to the group of nodes without one.
         groups.retain(|group| group.nodes > 0);
         groups
     }

@@ -1,8 +1,8 @@
 //! Reads the API's answers into the types that `wire` shares with it.
 //!
-//! The browser parses the text; each type is then filled by name. Derived readers would be shorter to write,
-//! but weigh more: `serde_json` 33 KB of the page, compressed, serde's visitors over the browser's values 7
-//! KB. The compiler makes sure that no field is forgotten, and tests that each is read as `serde_json` writes
+//! The browser parses the text; the fields of each type are then read by name. Derived readers would be
+//! shorter, but larger in the page: `serde_json` 33 KB compressed, serde's visitors over the browser's values
+//! 7 KB. The compiler ensures that no field is forgotten, and tests that each is read as `serde_json` writes
 //! it.
 
 mod columns;
@@ -17,7 +17,8 @@ use tidemap_wire::stream::{DeltaEvent, SnapshotEvent};
 pub use value::Text;
 use value::Value;
 
-/// The text is not JSON, or not of the expected type. The page does the same for both: it asks again.
+/// The text is not JSON, or not of the expected type. The page reacts to both in the same way: it requests
+/// the data again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Invalid;
 

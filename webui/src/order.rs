@@ -1,7 +1,8 @@
 //! Which rows the table lists, and in which order.
 //!
-//! Rows must never move under a pointer or a focus: while the order is *held* it changes only when somebody
-//! asks for another one or row numbers lose their meaning. Otherwise it is renewed every [`REORDER_MS`].
+//! Rows must never move under a pointer or a focus. While the order is *held*, it changes only when the
+//! reader chooses another one or when row numbers become invalid. Otherwise it is renewed every
+//! [`REORDER_MS`].
 
 use tidemap_format::lean;
 use tidemap_map::projection::Bounds;

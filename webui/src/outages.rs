@@ -1,10 +1,10 @@
-//! Nodes that have gone offline just now. Those of longer ago are known, and counted elsewhere.
+//! Nodes that have gone offline recently. Nodes that have been offline for longer are counted elsewhere.
 
 use tidemap_wire::Status;
 
 use crate::store::Fleet;
 
-/// How long it is news that a node is offline.
+/// How long an offline node counts as recent.
 const NEWS_MS: u64 = 300_000;
 
 /// How many nodes have gone offline in the last minutes.
@@ -24,7 +24,7 @@ mod tests {
     use tidemap_wire::stream::{DeltaEvent, StatusRows, encode_rows};
 
     #[test]
-    fn that_a_node_is_offline_is_news_for_five_minutes() {
+    fn a_node_counts_as_recently_offline_for_five_minutes() {
         let mut fleet = fleet(&["a", "b", "c"]);
         let status = StatusRows {
             i: encode_rows([0, 1, 2]),

@@ -1,4 +1,4 @@
-//! How fast the page follows the stream: it always receives, but draws only as often as its reader wants.
+//! How often the page shows new values: it always receives, but draws only as often as its reader has chosen.
 
 use tidemap_format as format;
 use tidemap_wire::http::StatsJson;
@@ -11,16 +11,16 @@ use crate::totals_view::TotalsView;
 /// How often the order of a list follows the rates in it.
 pub const REORDER_MS: f64 = 5000.0;
 
-/// How often what is shown follows what is known.
+/// How often the shown values are updated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pace {
-    /// Never: what is shown stands still.
+    /// Never: the page is paused.
     Paused,
-    /// Every so many seconds; 1 is as fast as the fleet reports.
+    /// Once in this many seconds; 1 is as often as the fleet reports.
     Every(u32),
 }
 
-/// What the page knows, and what of it is shown.
+/// The received fleet, and what of it is shown.
 #[derive(Debug, Default)]
 pub struct Feed {
     /// The fleet as the stream has reported it so far.
@@ -29,12 +29,12 @@ pub struct Feed {
     pub totals: Totals,
     /// The newest totals.
     pub stats: Option<StatsJson>,
-    /// Whether they have not been shown yet.
+    /// Whether the newest totals have not been shown yet.
     has_fresh_stats: bool,
     held: Option<Held>,
 }
 
-/// The fleet as it was, while the live one goes on.
+/// The fleet as of the last update, while the received one continues.
 #[derive(Debug)]
 struct Held {
     fleet: Fleet,
@@ -62,20 +62,20 @@ impl Feed {
         self.held.as_ref().map_or(&self.live, |held| &held.fleet)
     }
 
-    /// Whether what is shown is not what is known.
+    /// Whether the shown values differ from the received ones.
     pub fn is_held(&self) -> bool {
         self.held.is_some()
     }
 
-    /// How long ago that which is shown was true.
+    /// The age of the shown values.
     pub fn behind_ms(&self, now_ms: f64) -> f64 {
         self.held.as_ref().map_or(0.0, |held| now_ms - held.since_ms)
     }
 
-    /// Lets what is shown follow what is known when the pace says so; says whether it did.
+    /// Updates the shown values if they are due; returns whether it did.
     pub fn follow(&mut self, pace: Pace, now_ms: f64) -> bool {
         let hold_ms = match pace {
-            // Nothing has come yet: there is nothing to hold.
+            // Nothing has been received yet, so there is nothing to hold back.
             _ if self.live.snapshots() == 0 => 0.0,
             Pace::Paused => f64::INFINITY,
             Pace::Every(1) => 0.0,
@@ -93,12 +93,12 @@ impl Feed {
     }
 }
 
-/// The small sign in the header that says how true the page is.
+/// The sign in the header that shows how current the page is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Chip {
     /// Its kind: `live`, `stale`, `disconnected`, `loading` or `paused`.
     pub kind: &'static str,
-    /// What it says.
+    /// Its text.
     pub text: String,
 }
 
@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn a_page_that_knows_nothing_yet_holds_nothing() {
+    fn a_page_without_data_holds_nothing_back() {
         let mut feed = Feed::default();
         feed.follow(Pace::Paused, 0.0);
         replace(&mut feed, "a");

@@ -1,8 +1,8 @@
 //! The page in a browser: panels, and the controller that draws them.
 //!
-//! Bulk data never lives in signals. The [`controller`] holds the fleet and draws one frame for whatever has
-//! changed; each [`panel`] writes what of it is on screen. Everything else that views show is a dozen coarse
-//! signals, in contexts by concern ([`state`]). A new panel is its own file, its fragment of HTML, a line in
+//! Bulk data is never in signals. The [`controller`] holds the fleet and draws one frame for all changes;
+//! each [`panel`] writes the visible part. Everything else that views show is in a dozen coarse signals, in
+//! contexts by concern ([`state`]). A new panel is a file of its own, its fragment of HTML, a line in
 //! [`App`], and its style.
 
 mod address_bar;
@@ -45,13 +45,13 @@ use state::{AppState, DisplayState};
 fn start() {
     crash::install();
     let Some(app) = dom::by_id("app") else { return };
-    // What stands there until now is the skeleton: rendering only appends.
+    // Until now the skeleton of `index.html` is there; rendering only appends.
     app.set_text_content(None);
     sycamore::render_to(App, &app);
 }
 
-/// The whole page. Panels are drawn in the order in which they stand here. The same frame as a `view!` makes
-/// the page 4 KB larger, compressed.
+/// The whole page. Panels are drawn in this order. Written with `view!`, the frame would make the page 4 KB
+/// larger, compressed.
 #[component]
 fn App() -> View {
     let state = AppState::provide(&address_bar::read(), theme::stored());
@@ -94,7 +94,7 @@ fn frame(AppState { live, list, .. }: AppState) -> HtmlElement {
     app
 }
 
-/// Frame times and counts, for those who ask for them with `?debug`.
+/// Frame times and counts, shown with `?debug`.
 #[component]
 fn Figures() -> View {
     let display: DisplayState = use_context();

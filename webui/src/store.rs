@@ -1,8 +1,8 @@
 //! The fleet as the event stream reports it: columns, one row per node.
 //!
-//! A snapshot replaces everything, a delta changes the rows it names. Rows keep their numbers until the next
-//! snapshot, so everything else on the page speaks of rows. An event that contradicts itself is refused as
-//! [`Malformed`]: the reader then opens a new stream, which starts with a new snapshot.
+//! A snapshot replaces everything, a delta changes the rows that it names. Rows keep their numbers until the
+//! next snapshot, so the rest of the page refers to nodes by row. A contradictory event is refused as
+//! [`Malformed`]: the page then opens a new stream, which starts with a new snapshot.
 
 mod fields;
 mod trends;
@@ -18,10 +18,10 @@ pub use fields::Use;
 use fields::{Labels, haystack, labels};
 pub use trends::{TREND_POINTS, Trends};
 
-/// More rows than any fleet has; a number beyond is a mistake that must not cost memory.
+/// More rows than any fleet has. A greater number is an error, and must not allocate memory.
 const MOST_ROWS: usize = 1 << 21;
 
-/// An event that cannot be: columns of unequal length, a row that does not exist.
+/// An invalid event: columns of unequal length, or a row that does not exist.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Malformed(pub &'static str);
 
@@ -179,8 +179,8 @@ impl Fleet {
         known(&self.tx_bps, row)
     }
 
-    /// Milliseconds since the newest report, for a node that is late. The stream does not say when a node
-    /// that is online reported last: only that it is not late.
+    /// Milliseconds since the newest report, for a node that is late. For an online node the stream does not
+    /// contain this time.
     pub fn age_ms(&self, row: usize, now_ms: i64) -> Option<u64> {
         let seen_ms = *self.seen_ms.get(row)?;
         (self.status(row) != Status::Online).then(|| u64::try_from(now_ms - seen_ms).unwrap_or(0))
@@ -277,7 +277,7 @@ impl Fleet {
         Ok(())
     }
 
-    /// The rows that these codes mean, when all exist and every column beside them has their length.
+    /// The rows of these codes, if all of them exist and every column beside them has their length.
     fn known_rows(&self, codes: &[u32], columns: &[usize]) -> Result<Vec<usize>, Malformed> {
         if columns.iter().any(|len| *len != codes.len()) {
             return Err(Malformed("columns differ in length"));

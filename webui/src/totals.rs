@@ -1,4 +1,4 @@
-//! The fleet's totals over the last five minutes, as this page has heard them.
+//! The fleet's totals of the last five minutes, as received by this page.
 
 use std::collections::VecDeque;
 
@@ -40,7 +40,8 @@ impl Totals {
     pub fn record(&mut self, stats: &StatsJson) {
         let at_ms = (stats.timestamp * 1000.0) as i64;
         if self.points.back().is_some_and(|newest| newest.at_ms > at_ms) {
-            // Another server with another clock: the past cannot be joined to it.
+            // The time went back, so this is another server with another clock, and earlier totals cannot be
+            // used.
             self.points.clear();
         }
         let (rx_bps, tx_bps) = (stats.total_network_rx_bytes_per_sec, stats.total_network_tx_bytes_per_sec);
@@ -54,7 +55,7 @@ impl Totals {
     pub fn line(&self, direction: Direction) -> Vec<Option<f64>> {
         let mut sums = vec![(0.0, 0_u32); (SPAN_MS / STEP_MS) as usize];
         let Some(newest) = self.points.back() else { return vec![None; sums.len()] };
-        // Steps lie on the clock, not at distances from now: a drawn step never changes its height again.
+        // Steps have fixed limits on the clock, so a step that is complete never changes its height.
         let newest_step = newest.at_ms / STEP_MS;
         let last = sums.len() - 1;
         for point in &self.points {

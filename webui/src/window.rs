@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-/// Rows drawn beyond each edge of the viewport, so that a fast scroll finds them ready.
+/// Rows that are drawn beyond each edge of the viewport, so that fast scrolling finds them ready.
 const OVERSCAN: usize = 6;
 
 /// The positions that a viewport of `height_px`, scrolled to `top_px`, needs of a list of `len` rows.
@@ -27,7 +27,7 @@ pub fn scroll_to(position: usize, top_px: f64, height_px: f64, row_px: f64) -> O
 
 /// A pool of elements, each of which shows one position or rests.
 ///
-/// An element keeps its position as long as that is wanted, so scrolling touches only the rows that come and
+/// An element keeps its position as long as that is needed, so scrolling changes only the rows that come and
 /// go.
 #[derive(Debug, Default)]
 pub struct Slots {

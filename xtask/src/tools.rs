@@ -50,7 +50,7 @@ pub(crate) fn ensure_target(workspace: &Workspace, target: &str) -> Result<()> {
     run(workspace.command("rustup").args(["target", "add", target])).context("cannot add the Rust target")
 }
 
-/// A linker, and what `ring` is compiled with.
+/// The compiler is needed as a linker, and for `ring`.
 pub(crate) fn check_compiler() -> Result<()> {
     let named = env::var_os("CC").filter(|name| !name.is_empty());
     if named.is_none() && find("cc").is_none() {
@@ -59,7 +59,8 @@ pub(crate) fn check_compiler() -> Result<()> {
     Ok(())
 }
 
-/// Installs the browser of the tests when it is missing and this is root; else fails with the command to run.
+/// Installs the tests' browser if it is missing and this process is root; otherwise fails with the command to
+/// run.
 pub(crate) fn ensure_browser(workspace: &Workspace) -> Result<()> {
     let missing: Vec<&str> = [("chromium", "chromium"), ("chromedriver", "chromium-driver")]
         .into_iter()
@@ -84,8 +85,8 @@ pub(crate) fn ensure_browser(workspace: &Workspace) -> Result<()> {
     run(apt(&["install", "--no-install-recommends"]).args(missing))
 }
 
-/// The folder with these packages of `PyPI`, fetched by pip when this is the first time; `None` when they
-/// cannot be had.
+/// The folder with these packages of `PyPI`, fetched by pip the first time; `None` when they cannot be
+/// fetched.
 pub(crate) fn fetch(workspace: &Workspace, packages: &[&str]) -> Option<PathBuf> {
     let folder = tools_folder(workspace).join(packages.join("-"));
     if folder.is_dir() {

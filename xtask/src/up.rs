@@ -30,7 +30,7 @@ pub(crate) fn run(workspace: &Workspace, args: &UpArgs) -> Result<()> {
     replace_by(&mut tidemap).context("cannot start tidemap")
 }
 
-/// Signals and the exit code are then the program's own.
+/// Replaces this process, so that signals and the exit code are the program's own.
 #[cfg(unix)]
 pub(crate) fn replace_by(program: &mut Command) -> Result<()> {
     Err(std::os::unix::process::CommandExt::exec(program).into())

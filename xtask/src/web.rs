@@ -1,8 +1,8 @@
 //! `cargo xtask web`: the page, from its sources to the files that the API embeds.
 //!
 //! `dist/web` holds `index.html`, the files that it names, each with a hash of its content in its name, and a
-//! gzip twin of every file. It is replaced as a whole, and only when it would change: the API's build follows
-//! it.
+//! gzip form of every file. The folder is replaced as a whole, and only when its content changes, because the
+//! API is built again after a change.
 
 mod budget;
 mod bundle;

@@ -38,9 +38,9 @@ impl Workspace {
     pub(crate) fn command(&self, program: impl AsRef<OsStr>) -> Command {
         let mut command = Command::new(program);
         command.current_dir(&self.root);
-        // `cargo xtask` describes the package xtask in the environment. Build scripts (ring's is one) watch
-        // these variables, so they would run again after each change between `cargo build` and `cargo
-        // xtask`.
+        // `cargo xtask` sets environment variables that describe the package xtask. Build scripts (ring's is
+        // one) watch these variables, so they would run again after each change between `cargo build` and
+        // `cargo xtask`.
         for (name, _) in env::vars_os().filter(|(name, _)| describes_a_package(name)) {
             command.env_remove(name);
         }

@@ -9,12 +9,12 @@ use crate::AgentConfig;
 
 /// Reads this host's metrics; processor use is over the time since the reading before.
 pub struct HostMetrics {
-    /// Absent where sysinfo does not know the system.
+    /// Absent where sysinfo does not support the system.
     system: Option<System>,
 }
 
 impl HostMetrics {
-    /// Begins with a first reading, so that the next one knows its rates.
+    /// Takes a first reading, so that the next one yields rates.
     pub fn new(_: &AgentConfig) -> Self {
         let mut system = System::new().ok();
         if let Some(system) = &mut system {

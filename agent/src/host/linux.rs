@@ -1,4 +1,5 @@
-//! Linux: procfs and sysfs, read directly. sysinfo reports an unreadable value as 0 or as its last one.
+//! Linux: procfs and sysfs, read directly, because sysinfo reports an unreadable value as 0 or as the last
+//! value.
 
 mod cpu;
 mod disks;
@@ -23,7 +24,7 @@ pub struct HostMetrics {
 }
 
 impl HostMetrics {
-    /// Begins with a first reading, so that the next one knows its rates.
+    /// Takes a first reading, so that the next one yields rates.
     pub fn new(config: &AgentConfig) -> Self {
         let (sysfs, procfs) = (&*config.sysfs_root, &*config.procfs_root);
         Self {

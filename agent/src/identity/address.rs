@@ -1,4 +1,4 @@
-//! The addresses of interfaces, and which of them the world can reach.
+//! The addresses of interfaces, and which of them are globally routable.
 
 use std::{
     collections::BTreeMap,
@@ -7,12 +7,12 @@ use std::{
 
 use sysinfo::Networks;
 
-/// The addresses of each interface, in a steady order.
+/// The addresses of each interface, in a stable order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Addresses(BTreeMap<String, Vec<IpAddr>>);
 
 impl Addresses {
-    /// Those of this host now.
+    /// The addresses of this host now.
     pub fn of_host() -> Self {
         let Ok(networks) = Networks::new_with_refreshed_list() else { return Self::default() };
         networks
@@ -24,7 +24,7 @@ impl Addresses {
             .collect()
     }
 
-    /// Those of one interface, IPv4 first.
+    /// The addresses of one interface, IPv4 first.
     pub fn of(&self, name: &str) -> &[IpAddr] {
         self.0.get(name).map_or(&[], Vec::as_slice)
     }
@@ -40,8 +40,8 @@ impl FromIterator<(String, Vec<IpAddr>)> for Addresses {
     }
 }
 
-/// The address by which neighbours know the host: IPv4 where there is one, and none that is valid on one link
-/// only.
+/// The address by which other hosts on the network reach this one: IPv4 if there is one, never a link-local
+/// address.
 pub(super) fn preferred(addresses: &[IpAddr]) -> Option<String> {
     let beyond_link = |address: &&IpAddr| match address {
         IpAddr::V4(address) => !address.is_link_local(),
@@ -50,7 +50,7 @@ pub(super) fn preferred(addresses: &[IpAddr]) -> Option<String> {
     addresses.iter().find(beyond_link).map(ToString::to_string)
 }
 
-/// An address that the whole internet could reach.
+/// A globally routable address, if there is one.
 pub(super) fn global<'a>(addresses: impl Iterator<Item = &'a IpAddr>) -> Option<String> {
     let is_global = |address: &&IpAddr| match address {
         IpAddr::V4(address) => is_global_v4(*address),
@@ -72,7 +72,7 @@ fn is_global_v4(address: Ipv4Addr) -> bool {
 
 fn is_global_v6(address: Ipv6Addr) -> bool {
     let [first, second, ..] = address.segments();
-    // 2000::/3 is what is given out; 2001:db8::/32 and 3fff::/20 of it are for documentation.
+    // 2000::/3 is the allocated space; 2001:db8::/32 and 3fff::/20 in it are for documentation.
     first & 0xe000 == 0x2000 && (first, second) != (0x2001, 0x0db8) && !(first == 0x3fff && second < 0x1000)
 }
 
@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn neighbours_know_a_host_by_its_first_address_beyond_the_link() {
+    fn the_internal_address_is_not_link_local() {
         let list =
             |texts: &[&str]| -> Vec<IpAddr> { texts.iter().map(|text| text.parse().unwrap()).collect() };
         assert_eq!(preferred(&list(&["169.254.0.1", "10.0.0.1", "fd00::1"])).as_deref(), Some("10.0.0.1"));

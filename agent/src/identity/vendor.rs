@@ -1,4 +1,5 @@
-//! The cloud that runs this host, from two local files of its firmware. No cloud's metadata service is asked.
+//! The cloud that runs this host, from two local files about its firmware. No metadata service of a cloud is
+//! asked.
 
 use std::{fs, path::Path};
 
@@ -38,7 +39,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_cloud_is_known_by_its_firmware_and_a_laptop_is_none() {
+    fn a_cloud_is_recognized_by_its_firmware_and_a_laptop_is_not() {
         let sysfs = tempfile::tempdir().unwrap();
         let id = sysfs.path().join("class/dmi/id");
         assert_eq!(provider(sysfs.path()), None);

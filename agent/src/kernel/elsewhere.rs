@@ -1,9 +1,9 @@
-//! Other systems, by sysinfo, which knows no topology; the rule is [`RULE`].
+//! Systems other than Linux, through sysinfo, which provides no topology. The rule is [`RULE`].
 //!
-//! Where the default route leads through a device, that one alone counts: the virtual switches of Hyper-V,
-//! WSL and virtual machines on macOS have hardware addresses and reachable addresses too, and their bytes
-//! pass the device again. A VPN that holds the default route has no hardware address, so then all that look
-//! like devices count.
+//! If the default route leads through a device, that device alone counts: the virtual switches of Hyper-V,
+//! WSL and virtual machines on macOS have hardware addresses and routable addresses, too, and their bytes
+//! pass the device a second time. A VPN that holds the default route has no hardware address; then all
+//! interfaces that look like devices count.
 
 use std::{
     cell::RefCell,
@@ -28,7 +28,7 @@ pub(crate) const RULE: &str = "An interface with a hardware address of its own a
 
 /// This host's interfaces.
 pub struct Kernel {
-    // One refresh serves all readings of a sample; nothing else is ever borrowed meanwhile.
+    // One refresh serves all readings of a sample; there is never a second borrow meanwhile.
     networks: RefCell<Networks>,
 }
 
@@ -49,7 +49,7 @@ impl Kernel {
         Ok(names)
     }
 
-    /// The interfaces with these names, all read again: that costs nothing here.
+    /// The interfaces with these names, all read again, which costs nothing here.
     pub fn topology(&self, names: &[String], _known: impl Fn(&str) -> Option<Link>) -> Topology {
         let link = |name: &String| self.with(name, |data| link(name, data));
         let mut links: Vec<Link> = names.iter().filter_map(link).collect();
@@ -64,14 +64,15 @@ impl Kernel {
         Topology { links, default_route }
     }
 
-    /// Whether this interface can carry bytes now; unknown here, so that only a thorough look notices.
+    /// Whether this interface can carry bytes now. Unknown here, so only a thorough look notices a change.
     pub(crate) fn is_up(&self, _: &str) -> bool {
         false
     }
 
     /// The interface of the default route: the one that has the address from which the kernel would send.
     pub(crate) fn default_route(&self) -> Option<String> {
-        // Addresses for documentation. Connecting a datagram socket asks the routing table and sends nothing.
+        // Addresses from the ranges for documentation. Connecting a datagram socket only queries the routing
+        // table; nothing is sent.
         let source = |from: &str, to: &str| -> io::Result<IpAddr> {
             let socket = UdpSocket::bind(from)?;
             socket.connect(to)?;
@@ -92,7 +93,7 @@ impl Kernel {
         })
     }
 
-    /// The errors of one interface; sysinfo knows no drops, so it is not known.
+    /// The error counters of one interface. `None`, because sysinfo provides no drops.
     pub fn error_counts(&self, _: &str) -> Option<ErrorCounts> {
         None
     }

@@ -1,4 +1,4 @@
-//! Linux: a folder of sysfs and its entries.
+//! Linux: a folder of sysfs and its files.
 
 use std::{io, mem::MaybeUninit, os::fd::OwnedFd, path::Path};
 
@@ -10,8 +10,9 @@ use rustix::{
 /// No file of sysfs is longer.
 const PAGE: usize = 4096;
 
-/// An open folder, so that all that is read from it is of one device, even if its name passes to another. An
-/// interface's path crosses a link and a dozen folders; here it is resolved once and not for each file.
+/// An open folder. Everything read through it belongs to one device, even if the device's name passes to
+/// another. It also saves time: the path of an interface, with a link and a dozen folders, is resolved once
+/// and not for each file.
 pub(super) struct Folder(OwnedFd);
 
 impl Folder {
@@ -20,13 +21,13 @@ impl Folder {
         Ok(Self(open(path, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?))
     }
 
-    /// A folder in this one, through which others are opened; it cannot be listed.
+    /// A folder in this one, for opening files in it; it cannot be listed.
     pub(super) fn folder(&self, name: &str) -> Option<Self> {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         openat(&self.0, name, flags, Mode::empty()).ok().map(Self)
     }
 
-    /// As [`Folder::folder`], at a path.
+    /// As [`Folder::folder`], by path.
     pub(super) fn passage(path: &Path) -> Option<Self> {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         openat(CWD, path, flags, Mode::empty()).ok().map(Self)
@@ -50,7 +51,7 @@ impl Folder {
         accessat(&self.0, name, Access::EXISTS, AtFlags::empty()).is_ok()
     }
 
-    /// The text of a file, without the end of its line.
+    /// The text of a file, without the final line break.
     pub(super) fn text(&self, file: &str) -> Option<String> {
         self.read(file, &mut [0; PAGE], |text| Some(text.to_owned()))
     }
@@ -60,7 +61,7 @@ impl Folder {
         self.read(file, &mut [0; 32], |text| text.parse().ok())
     }
 
-    /// The last part of where a link leads.
+    /// The last component of a symbolic link's target.
     pub(super) fn target_name(&self, link: &str) -> Option<String> {
         let target = readlinkat(&self.0, link, Vec::with_capacity(256)).ok()?;
         Path::new(target.to_str().ok()?).file_name()?.to_str().map(str::to_owned)

@@ -35,12 +35,12 @@ impl Kernel {
         Ok(Self { class_net, procfs: config.procfs_root.clone() })
     }
 
-    /// The names of all interfaces, sorted; cheap enough for every sample, so that hot-plug is noticed at
+    /// The names of all interfaces, sorted; cheap enough for every sample, so new interfaces are noticed at
     /// once.
     pub fn names(&self) -> io::Result<Vec<String>> {
         let mut names = Vec::new();
         Folder::open(&self.class_net)?.list(|name, kind| {
-            // `bonding_masters` lies among the interfaces and is a file.
+            // `bonding_masters` is a file in the folder of interfaces.
             if kind != FileType::RegularFile {
                 names.push(name.to_owned());
             }
@@ -49,14 +49,14 @@ impl Kernel {
         Ok(names)
     }
 
-    /// The interfaces with these names as the kernel describes them. Those that are `known` are not read
+    /// The interfaces with these names as the kernel describes them. Those that `known` returns are not read
     /// again; those that vanish meanwhile are left out.
     pub fn topology(&self, names: &[String], known: impl Fn(&str) -> Option<Link>) -> Topology {
         let links = names.iter().filter_map(|name| known(name).or_else(|| self.link(name))).collect();
         Topology { links, default_route: self.default_route() }
     }
 
-    /// The interface of the default route: that of IPv4, or of IPv6 where there is none.
+    /// The interface of the default route: that of IPv4, or that of IPv6 if there is none.
     pub(crate) fn default_route(&self) -> Option<String> {
         let table = |file| fs::File::open(self.procfs.join("net").join(file)).map(BufReader::new);
         let ipv4 = table("route").ok().and_then(routes::ipv4_default);
@@ -134,7 +134,7 @@ fn device(folder: &Folder) -> Option<Device> {
 fn kind(folder: &Folder) -> Option<String> {
     let uevent = folder.text("uevent").unwrap_or_default();
     let declared = uevent.lines().find_map(|line| line.strip_prefix("DEVTYPE=")).map(str::to_owned);
-    // Old kernels declare no type of a bond or a bridge, but give it a folder.
+    // Old kernels declare no type for a bond or a bridge, but such an interface has a folder of that name.
     declared.or_else(|| {
         let found = ["bonding", "bridge"].into_iter().find(|name| folder.has(name))?;
         Some(if found == "bonding" { "bond" } else { found }.to_owned())

@@ -8,8 +8,8 @@ const REJECT: u32 = 0x200;
 
 /// The interface of the best IPv4 default route in `/proc/net/route`.
 ///
-/// The kernel lists default routes first, so the table of a router that knows the whole internet is not read
-/// to its end.
+/// The kernel lists default routes first, so reading stops early even if a router's table holds the whole
+/// internet.
 pub(crate) fn ipv4_default(table: impl BufRead) -> Option<String> {
     let route = |line: String| {
         let fields: Vec<_> = line.split_ascii_whitespace().collect();
@@ -21,7 +21,7 @@ pub(crate) fn ipv4_default(table: impl BufRead) -> Option<String> {
     best(lines(table).skip(1).take_while(leads_anywhere).filter_map(route))
 }
 
-/// The interface of the best IPv6 default route in `/proc/net/ipv6_route`, which lists them anywhere.
+/// The interface of the best IPv6 default route in `/proc/net/ipv6_route`, whose routes are in no such order.
 pub(crate) fn ipv6_default(table: impl BufRead) -> Option<String> {
     let route = |line: String| {
         let fields: Vec<_> = line.split_ascii_whitespace().collect();

@@ -20,7 +20,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn zones_are_known_by_old_names_too_and_none_is_listed_twice() {
+    fn old_zone_names_are_known_and_no_zone_is_listed_twice() {
         assert_eq!(city("Asia/Calcutta"), Some((22.57, 88.36, "Kolkata".to_owned())));
         assert_eq!(city("America/New_York").map(|(.., city)| city).as_deref(), Some("New York"));
         assert_eq!(city("Etc/UTC"), None);

@@ -1,12 +1,12 @@
-//! The regions of the large clouds, where these say that they are.
+//! The regions of the large clouds, at the places that the clouds publish.
 
 use super::table;
 
-/// Regions with their latitude and longitude to a tenth of a degree, which is less than a region's size, and
-/// their cloud.
+/// Regions with their cloud, and latitude and longitude to a tenth of a degree, which is less than a region's
+/// size.
 const REGIONS: &str = include_str!("regions.tsv");
 
-/// Latitude and longitude of a cloud's region, by the name that its operator uses.
+/// Latitude and longitude of a cloud's region, by the cloud's own name for it.
 pub(super) fn coordinates(region: &str) -> Option<(f64, f64)> {
     table::coordinates(REGIONS, &region.to_ascii_lowercase())
 }

@@ -1,4 +1,4 @@
-//! The tables of places: lines of fields between tabs, compiled in.
+//! The tables of places: lines of tab-separated fields, compiled in.
 
 /// The lines of a table.
 pub(super) fn lines(table: &'static str) -> impl Iterator<Item = [&'static str; 3]> {

@@ -2,7 +2,7 @@
 
 use std::{ffi::OsStr, fs, path::PathBuf};
 
-/// Where a host keeps its time zone, in the order in which they are asked.
+/// Where a host stores its time zone, in the order in which the places are tried.
 #[derive(Clone, Debug)]
 pub(crate) struct TimeZoneFiles {
     /// The value of `TZ`.
@@ -14,7 +14,7 @@ pub(crate) struct TimeZoneFiles {
 }
 
 impl TimeZoneFiles {
-    /// Those of this host.
+    /// The places on this host.
     pub(crate) fn of_host() -> Self {
         Self {
             tz: std::env::var_os("TZ").as_deref().and_then(OsStr::to_str).map(str::to_owned),
@@ -38,7 +38,7 @@ fn zone_name(text: &str) -> Option<String> {
         Some((_, name)) => name.trim_start_matches("posix/").trim_start_matches("right/"),
         None => text,
     };
-    // A POSIX rule such as `CET-1CEST` has no slash and names no place.
+    // A POSIX rule such as `CET-1CEST` has no slash and names no city.
     (name.contains('/') && !name.starts_with('/')).then(|| name.to_owned())
 }
 
@@ -47,7 +47,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_zone_is_found_in_whatever_form_it_is_kept() {
+    fn a_zone_is_found_in_every_form() {
         for (text, zone) in [
             (":Europe/Berlin", Some("Europe/Berlin")),
             ("America/Argentina/Salta\n", Some("America/Argentina/Salta")),
@@ -64,7 +64,7 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn the_environment_outranks_the_link_and_that_the_file() {
+    fn the_environment_wins_over_the_link_over_the_file() {
         let etc = tempfile::tempdir().unwrap();
         let mut files = TimeZoneFiles {
             tz: Some("Asia/Tokyo".into()),

@@ -2,7 +2,7 @@
 
 use super::Moved;
 
-/// An interface's counts since its driver began.
+/// An interface's counters since its driver started.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Counters {
     /// Bytes received.
@@ -20,9 +20,9 @@ pub(crate) enum Step {
     Moved(Moved),
     /// These bytes moved since a reading further back.
     Late(Moved),
-    /// Bytes may have moved, it is not known how many.
+    /// Bytes may have moved, but how many is not known.
     Unknown,
-    /// It has been silent for so long that the rate is known without it.
+    /// It has been silent for so long that it no longer makes the rate unknown.
     Gone,
 }
 
@@ -34,21 +34,21 @@ pub(crate) struct CounterTracker {
     silent_ms: u64,
     /// Readings in a row in which a counter fell to zero.
     zeros: u8,
-    /// The reading just before, where it could not follow from `last`: a failed reading, or a reset.
+    /// The previous reading, if it could not follow from `last`: it was either a failed reading or a reset.
     doubtful: Option<Counters>,
-    /// The counters before they restarted. If that was no reset after all, they return to these.
+    /// The counters before an apparent reset. If it was no reset, later readings return to them.
     former: Option<Counters>,
 }
 
-/// After this long without a reading of an uplink, the rate is known without it.
+/// An uplink without a reading for this long no longer makes the rate unknown.
 const GONE_AFTER_MS: u64 = 10_000;
-/// A counter that falls to zero is a failed reading, unless it is zero this often in a row.
+/// A counter that falls to zero is taken for a failed reading, until it was zero this often in a row.
 const ZEROS_OF_A_RESET: u8 = 3;
-/// Some drivers update their counters only every second or two: bytes above the link's speed are carried over
-/// to the next readings as long as they are no more than the link moves in this time.
+/// Some drivers update their counters only every second or two. Bytes above the link's speed are carried over
+/// to the next readings, up to what the link moves in this time.
 const CARRIED_MS: u64 = 2_000;
-/// Without a known speed: a rise that would take more than 1 Gbit/s is no wrap, and none where another
-/// reading of it is possible.
+/// Without a known speed: a fall is taken for a wrap only if it means at most 1 Gbit/s, and only if no other
+/// explanation is possible.
 const MODEST_BPS: u64 = 125_000_000;
 /// Without a known speed: no interface moves more than 800 Gbit/s.
 const ANY_LIMIT_BPS: u64 = 100_000_000_000;
@@ -80,8 +80,8 @@ impl CounterTracker {
             self.former = former;
             return if late { Step::Late(moved) } else { Step::Moved(moved) };
         }
-        // What cannot follow from the last reading may follow from the doubtful one after it: then that was a
-        // reset.
+        // A reading that cannot follow from the last good one may follow from the doubtful one between them;
+        // then that one was a reset.
         let doubtful = self.doubtful.take();
         if let Some((moved, stands)) =
             doubtful.and_then(|doubtful| rise(doubtful, now, elapsed_ms.into(), limit_bps))
@@ -93,7 +93,7 @@ impl CounterTracker {
         self.doubt(last, now, over_ms)
     }
 
-    /// Lets time pass without a reading.
+    /// Notes that time has passed without a reading.
     pub(crate) fn silence(&mut self, elapsed_ms: u32) -> Step {
         self.silent_ms += u64::from(elapsed_ms);
         self.doubtful = None;
@@ -104,7 +104,7 @@ impl CounterTracker {
         Step::Gone
     }
 
-    /// Whether a leap has brought the counters back to where they were before an apparent reset.
+    /// Whether the counters are back where they were before an apparent reset.
     fn is_back(&self, last: Counters, now: Counters, over_ms: u64) -> bool {
         let leap = |last: u64, now: u64| now.saturating_sub(last) > bytes_in(MODEST_BPS, over_ms);
         let leapt = leap(last.rx_bytes, now.rx_bytes) || leap(last.tx_bytes, now.tx_bytes);
@@ -131,8 +131,8 @@ impl CounterTracker {
     }
 }
 
-/// What moved between two readings, and what the counters are taken to stand at now; `None` when the one
-/// cannot follow from the other.
+/// The bytes that moved between two readings, and the counters to continue from; `None` when the second
+/// reading cannot follow from the first.
 fn rise(last: Counters, now: Counters, over_ms: u64, limit_bps: Option<u64>) -> Option<(Moved, Counters)> {
     let (rx_bytes, rx_stands) = counter_rise(last.rx_bytes, now.rx_bytes, over_ms, limit_bps)?;
     let (tx_bytes, tx_stands) = counter_rise(last.tx_bytes, now.tx_bytes, over_ms, limit_bps)?;
@@ -141,7 +141,7 @@ fn rise(last: Counters, now: Counters, over_ms: u64, limit_bps: Option<u64>) -> 
 
 fn counter_rise(last: u64, now: u64, over_ms: u64, limit_bps: Option<u64>) -> Option<(u64, u64)> {
     if now < last {
-        // Zero is far more often what a failed reading shows than where a wrap ends.
+        // A zero is much more often a failed reading than the end of a wrap.
         if now == 0 {
             return None;
         }

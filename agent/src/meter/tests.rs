@@ -9,8 +9,8 @@ fn reading(name: &str, counters: Option<(u64, u64)>, limit_bps: Option<u64>) -> 
     Reading { key: (name.to_owned(), 1), counters, limit_bps }
 }
 
-/// Feeds one uplink a second at a time; each item is a reading and the bytes received that must be known to
-/// have moved.
+/// Feeds one uplink one reading a second; each item is a reading, and the received bytes that the meter must
+/// report for it.
 fn check(limit_bps: Option<u64>, steps: &[(Option<u64>, Option<u64>)], total: u64) {
     let mut meter = Meter::default();
     for (at, (rx_bytes, moved)) in steps.iter().enumerate() {
@@ -50,12 +50,12 @@ fn a_counter_of_32_bits_wraps_but_a_reset_close_to_it_does_not() {
 }
 
 #[test]
-fn bytes_of_a_silence_are_summed_but_make_no_rate() {
+fn bytes_after_a_silence_are_summed_but_make_no_rate() {
     check(None, &[(Some(100), None), (None, None), (Some(900), None), (Some(1000), Some(100))], 900);
 }
 
 #[test]
-fn a_late_update_of_a_driver_is_spread_and_a_wild_one_refused() {
+fn late_updates_of_a_driver_are_spread_and_impossible_ones_ignored() {
     let second = GIGABIT_BPS;
     check(
         Some(second),
@@ -101,7 +101,7 @@ fn an_uplink_that_comes_or_goes_or_is_listed_twice_makes_no_spike() {
 }
 
 #[test]
-fn an_uplink_that_is_back_within_ten_seconds_goes_on_where_it_was() {
+fn an_uplink_that_is_back_within_ten_seconds_keeps_its_counters() {
     let total_after = |seconds: u32| {
         let mut meter = Meter::default();
         meter.read(1000, &[reading("eth0", Some((100, 0)), None)]);
@@ -114,7 +114,7 @@ fn an_uplink_that_is_back_within_ten_seconds_goes_on_where_it_was() {
     assert_eq!((total_after(9), total_after(11)), (800, 0));
 }
 
-/// Anything that a kernel's counters may do: go on, jump, fall, fail, come back as another device.
+/// Everything that a kernel's counters may do: rise, jump, fall, fail, return as another device.
 fn wild_readings() -> impl Strategy<Value = Vec<(u32, Vec<Reading>)>> {
     let counter = prop_oneof![3 => 0_u64..1 << 20, 2 => (1_u64 << 32) - (1 << 20)..1 << 32, 1 => any::<u64>(), 1 => Just(0)];
     let counters = proptest::option::weighted(0.85, (counter.clone(), counter));
@@ -137,7 +137,7 @@ proptest! {
             let after = meter.total();
             elapsed_total_ms += u64::from(elapsed_ms);
             prop_assert!(after.rx_bytes >= before.rx_bytes && after.tx_bytes >= before.tx_bytes);
-            // Four devices at most, each bound by its speed in the time since it was last read.
+            // At most four devices, each limited by its speed since it was last read.
             let most = |ms: u64| 4 * GIGABIT_BPS * ms / 1000;
             prop_assert!(after.rx_bytes <= most(elapsed_total_ms));
             if let Some(moved) = moved_now {
@@ -158,7 +158,7 @@ proptest! {
         limit_bps in prop_oneof![Just(None), Just(Some(GIGABIT_BPS))],
     ) {
         let shown = |counter: u64| if bits == 32 { counter % (1 << 32) } else { counter };
-        // A drop to exactly zero is a failed reading by rule, even where it is a wrap.
+        // A drop to exactly zero counts as a failed reading, even if it is a wrap.
         let mut counter = start;
         let mut meter = Meter::default();
         meter.read(0, &[reading("eth0", Some((shown(counter), 1)), limit_bps)]);

@@ -4,7 +4,7 @@
 const FIRST_PAUSE_MS: u64 = 500;
 const LAST_PAUSE_MS: u64 = 10_000;
 
-/// The pause that follows failures, ever longer until something succeeds.
+/// The pause after failures, which doubles until something succeeds.
 #[derive(Debug)]
 pub(super) struct Backoff {
     pause_ms: u64,

@@ -23,7 +23,7 @@ fn pending(outbox: &Outbox) -> usize {
     outbox.pending().count()
 }
 
-/// Sends all that may be sent now; returns the sequence numbers of each batch with its number.
+/// Takes all batches that may be sent now; returns each batch's number and sequence numbers.
 fn sent(outbox: &mut Outbox, now_ms: u64) -> Vec<(u64, Vec<u64>)> {
     std::iter::from_fn(|| outbox.next(now_ms)).map(|batch| (batch.id, seqs(&batch))).collect()
 }
@@ -51,7 +51,8 @@ fn after_an_outage_the_live_sample_is_first_and_the_rest_follows_oldest_first() 
         batches.iter().map(|(_, seqs)| (seqs[0], seqs.len())).collect::<Vec<_>>(),
         [(300, 1), (1, 60), (61, 60), (121, 60)]
     );
-    // All four places are taken by now; as soon as the live one lands, the next live one takes its place.
+    // All four places in flight are taken; once the live sample is acknowledged, the next live sample takes
+    // its place.
     outbox.acknowledged(batches[0].0, 300_400);
     assert_eq!(sent(&mut outbox, 300_500), []);
     outbox.push(sample(301), None, 301_000);
@@ -72,20 +73,20 @@ fn after_an_outage_the_live_sample_is_first_and_the_rest_follows_oldest_first() 
 }
 
 #[test]
-fn what_is_not_acknowledged_in_five_seconds_is_sent_again_after_a_rest() {
+fn unacknowledged_samples_are_resent_after_five_seconds_and_a_pause() {
     let mut outbox = outbox();
     outbox.push(sample(1), None, 0);
     assert_eq!(sent(&mut outbox, 0), [(0, vec![1])]);
     assert_eq!((outbox.expire(4_999), sent(&mut outbox, 4_999)), (0, vec![]));
     assert_eq!((outbox.expire(5_000), sent(&mut outbox, 5_499)), (1, vec![]));
     assert_eq!(sent(&mut outbox, 5_500), [(1, vec![1])]);
-    // The first acknowledgement comes after all: too late to mean anything.
+    // The first acknowledgement comes after all, too late.
     assert_eq!(outbox.acknowledged(0, 5_600), None);
     assert!(!outbox.is_done());
 }
 
 #[test]
-fn a_refused_report_rests_longer_each_time_while_live_samples_go_on() {
+fn refused_reports_back_off_while_live_samples_continue() {
     let mut outbox = outbox();
     outbox.push(sample(1), None, 0);
     let first = sent(&mut outbox, 0);
@@ -101,7 +102,7 @@ fn a_refused_report_rests_longer_each_time_while_live_samples_go_on() {
 }
 
 #[test]
-fn a_new_server_is_sent_again_what_the_old_one_acknowledged_last_and_an_old_one_only_what_was_under_way() {
+fn a_new_server_gets_the_last_acknowledged_samples_again_and_the_same_server_only_those_in_flight() {
     let mut outbox = outbox();
     for seq in 1..=20 {
         outbox.push(sample(seq), None, seq * 1000);
@@ -113,7 +114,7 @@ fn a_new_server_is_sent_again_what_the_old_one_acknowledged_last_and_an_old_one_
     sent(&mut outbox, 21_000);
     outbox.reconnected(false);
     assert_eq!(sent(&mut outbox, 21_500).into_iter().map(|(_, seqs)| seqs).collect::<Vec<_>>(), [[21]]);
-    // A minute later: what counts is when the old server last spoke.
+    // A minute later; what counts is the old server's last acknowledgement.
     outbox.reconnected(true);
     let resent: Vec<_> = sent(&mut outbox, 81_000).into_iter().map(|(_, seqs)| seqs).collect();
     assert_eq!(resent, [(10..=21).collect::<Vec<_>>()]);
@@ -134,7 +135,7 @@ fn a_backlog_that_was_stored_a_moment_before_is_sent_to_a_new_server_again() {
 }
 
 #[test]
-fn what_an_earlier_run_left_follows_the_first_live_sample_under_its_own_number() {
+fn samples_of_an_earlier_run_follow_the_first_live_sample_with_their_own_boot() {
     let mut outbox = outbox();
     outbox.restore([(7, sample(8)), (7, sample(9)), (8, sample(1))]);
     assert_eq!(sent(&mut outbox, 0), []);
@@ -146,7 +147,7 @@ fn what_an_earlier_run_left_follows_the_first_live_sample_under_its_own_number()
 }
 
 #[test]
-fn a_broker_that_never_answers_is_asked_ever_more_seldom() {
+fn a_broker_that_never_answers_gets_ever_fewer_reports() {
     let mut outbox = outbox();
     let mut reports = 0;
     for now_ms in (0..600_000).step_by(250) {
@@ -156,7 +157,7 @@ fn a_broker_that_never_answers_is_asked_ever_more_seldom() {
         outbox.expire(now_ms);
         reports += sent(&mut outbox, now_ms).len();
     }
-    // At most four under way, five seconds each, for ten minutes.
+    // At most four in flight, five seconds each, for ten minutes.
     assert!((120..=480).contains(&reports), "{reports}");
 }
 
@@ -175,7 +176,7 @@ fn samples_beyond_the_ring_are_counted_as_lost_unless_they_were_stored() {
 }
 
 #[test]
-fn the_identity_goes_first_and_again_each_minute_and_when_it_was_lost_or_has_changed() {
+fn the_hello_is_sent_first_each_minute_and_after_a_loss_or_change() {
     let mut outbox = outbox();
     let mut says_hello = |now_ms: u64, hello: Option<Hello>, stored: bool| {
         outbox.push(sample(now_ms), hello, now_ms);
@@ -197,7 +198,7 @@ fn the_identity_goes_first_and_again_each_minute_and_when_it_was_lost_or_has_cha
 }
 
 #[test]
-fn the_identity_never_travels_with_a_batch() {
+fn a_batch_of_backlog_never_carries_the_hello() {
     let mut outbox = outbox();
     outbox.push(sample(1), None, 0);
     outbox.push(sample(2), hello(), 1_000);
@@ -242,7 +243,7 @@ fn each_live_sample_carries_the_hello_until_one_of_them_is_stored() {
 
     assert_eq!(send_live(&mut outbox, 61_200, None), (3, true));
     assert_eq!(send_live(&mut outbox, 62_000, hello()), (4, true));
-    // An acknowledgement of the former hello says nothing of the new one.
+    // An acknowledgement of the former hello does not cover the new one.
     outbox.acknowledged(3, 62_100);
     assert_eq!(send_live(&mut outbox, 63_000, None), (5, true));
     outbox.acknowledged(4, 63_100);
@@ -309,7 +310,7 @@ fn acts() -> impl Strategy<Value = Vec<Act>> {
 
 proptest! {
     #[test]
-    fn whatever_the_broker_does_nothing_is_forgotten_and_live_samples_never_wait(
+    fn whatever_the_broker_does_no_sample_is_lost_and_live_samples_never_wait(
         acts in acts(),
         hello in prop::option::of(Just(Hello::default())),
     ) {
@@ -340,7 +341,7 @@ proptest! {
             prop_assert!(!(live && room) || outbox.ring.newest().is_some_and(|newest| newest.state != DeliveryState::New));
             prop_assert!(outbox.in_flight.len() <= MAX_IN_FLIGHT);
         }
-        // A broker that works again gets everything in the end.
+        // A broker that works again gets all samples in the end.
         outbox.reconnected(false);
         while let Some(batch) = outbox.next(now_ms) {
             outbox.acknowledged(batch.id, now_ms);

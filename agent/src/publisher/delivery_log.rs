@@ -1,4 +1,4 @@
-//! Logs trouble with the delivery of samples, and not each second.
+//! Logs problems with the delivery of samples, at a bounded rate.
 
 use std::time::Duration;
 
@@ -6,12 +6,12 @@ use tidemap_service::{acks::AckError, logging::Throttle};
 use tidemap_wire::NodeId;
 use tokio::time::Instant;
 
-/// Refusals are usual while everything starts; only those that last are logged.
+/// Refusals are normal while everything starts; only those that last this long are logged.
 const REFUSED_FOR: Duration = Duration::from_secs(5);
-/// Trouble of one kind is logged once in this time.
+/// A problem of one kind is logged once in this time.
 const PERIOD: Duration = Duration::from_secs(30);
 
-/// Logs trouble with delivery.
+/// Logs problems with delivery.
 pub(super) struct DeliveryLog {
     node: NodeId,
     /// Since when the broker has stored nothing.
@@ -28,12 +28,12 @@ impl DeliveryLog {
         Self { node, refused_since: None, refusals, silences, losses, lost_logged: 0 }
     }
 
-    /// The broker has stored samples.
+    /// Notes that the broker has stored samples.
     pub(super) fn stored(&mut self) {
         self.refused_since = None;
     }
 
-    /// The broker has refused samples.
+    /// Notes that the broker has refused samples.
     pub(super) fn refused(&mut self, reason: &AckError) {
         let since = *self.refused_since.get_or_insert_with(Instant::now);
         if since.elapsed() >= REFUSED_FOR && self.refusals.is_due() {
@@ -41,7 +41,7 @@ impl DeliveryLog {
         }
     }
 
-    /// The broker has not answered in time.
+    /// Notes that the broker has not answered in time.
     pub(super) fn unanswered(&mut self) {
         if self.silences.is_due() {
             tracing::error!(
@@ -51,7 +51,7 @@ impl DeliveryLog {
         }
     }
 
-    /// So many samples are lost by now.
+    /// Notes how many samples have been lost so far.
     pub(super) fn lost(&mut self, lost: u64) {
         if lost > self.lost_logged && self.losses.is_due() {
             tracing::warn!(lost_samples = lost, "the broker has been away for too long: samples are lost");

@@ -10,7 +10,7 @@ use crate::{
 };
 
 const ADDRESSES_PERIOD_MS: u64 = 60_000;
-/// Containers that come and go change the inventory; nobody needs a new hello for each.
+/// Containers that come and go change the inventory, and not every such change needs a new hello.
 const INVENTORY_PERIOD_MS: u64 = 10_000;
 
 /// Makes hellos.
@@ -32,7 +32,7 @@ impl HelloSource {
         }
     }
 
-    /// The hello, when it differs from the last one and the change is worth a hello by now.
+    /// The hello, if it differs from the last one and enough time has passed for this kind of change.
     pub(super) fn changed(&mut self, watch: &mut LinkWatch, now_ms: u64) -> Option<Hello> {
         let addresses_due = self.addresses_schedule.is_due(now_ms);
         if !self.is_due(watch.change(), addresses_due, now_ms) {

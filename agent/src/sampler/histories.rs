@@ -1,5 +1,5 @@
-//! Histories of a made host with everything that counters and clocks do wrong, and what must be true of the
-//! samples all the same.
+//! Generated histories of a made host with every fault of counters and clocks, and what must hold for the
+//! samples.
 
 mod made_host;
 
@@ -12,7 +12,7 @@ use super::counted_sample;
 use crate::{meter::Meter, timeline::Timeline};
 use made_host::{FORGOTTEN_AFTER_MS, Fault, Interval, LIMIT_BPS, MadeHost};
 
-/// One sample with the truth beside it.
+/// One sample, with the true traffic.
 struct Observed {
     sample: Sample,
     elapsed_ms: u64,
@@ -20,7 +20,7 @@ struct Observed {
     traffic: [u64; 2],
 }
 
-/// The samples of a history, made as the sampler makes them.
+/// The samples of a history, computed as the sampler computes them.
 fn samples(host: &mut MadeHost, history: &[Interval]) -> Vec<Observed> {
     let mut meter = Meter::default();
     let mut timeline = Timeline::new(0, host.wall_ms);
@@ -62,18 +62,18 @@ fn any_fault() -> impl Strategy<Value = Fault> {
 }
 
 fn history(fault: impl Strategy<Value = Fault>) -> impl Strategy<Value = Vec<Interval>> {
-    // Not so busy that a late driver's bytes could never be made up for at the link's speed.
+    // Limited, so that a late driver's bytes can still be made up for at the link's speed.
     let interval =
         (250_u32..1000, [0_u64..41, 0_u64..41], proptest::option::weighted(0.3, (0_usize..2, fault)));
     proptest::collection::vec(interval, 5..80)
 }
 
-/// Two devices: is the speed known, and has it counters of 32 bits?
+/// Two devices: whether the speed is known, and whether the counters have 32 bits.
 fn devices() -> impl Strategy<Value = [(bool, bool); 2]> {
     [any::<(bool, bool)>(), any::<(bool, bool)>()]
 }
 
-/// Quiet at the end: what was late comes in.
+/// Appends a quiet end, in which late bytes are counted.
 fn and_rest(mut history: Vec<Interval>) -> Vec<Interval> {
     history.extend([(1000, [0, 0], None); 16]);
     history
@@ -113,11 +113,12 @@ proptest! {
     }
 
     #[test]
-    fn whatever_happens_no_byte_is_counted_that_did_not_move(
+    fn whatever_happens_only_bytes_that_moved_are_counted(
         speeds_are_known in any::<[bool; 2]>(),
         history in history(any_fault()),
     ) {
-        // A reset of a counter of 32 bits just below its end looks like a wrap.
+        // A reset of a 32-bit counter just below its end looks like a wrap, so all counters have 64 bits
+        // here.
         let mut host = MadeHost::new(speeds_are_known.map(|speed_is_known| (speed_is_known, false)));
         for observed in samples(&mut host, &history) {
             let Observed { sample, traffic, .. } = observed;
@@ -137,7 +138,7 @@ proptest! {
 }
 
 #[test]
-fn every_fault_is_among_the_histories() {
+fn the_histories_include_every_fault() {
     let mut runner = TestRunner::deterministic();
     let mut befell = BTreeMap::new();
     for _ in 0..200 {

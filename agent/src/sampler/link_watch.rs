@@ -1,4 +1,4 @@
-//! Checks the interfaces as often as it is worth its cost.
+//! Decides how thoroughly to check the interfaces at each tick.
 
 use super::schedule::Schedule;
 use crate::{
@@ -6,10 +6,10 @@ use crate::{
     links::{Change, Links},
 };
 
-/// Between checks of what may have changed about interfaces that were there before. New and vanished
-/// interfaces are noticed at every tick.
+/// Between checks of interfaces that were there before for changes. New and vanished interfaces are noticed
+/// at every tick.
 const THOROUGH_PERIOD_MS: u64 = 15_000;
-/// Thorough checks after a change or a doubtful reading: a new device may get its master, and a link its new
+/// Thorough checks after a change or a doubtful reading: a new device may get its master, or a link its new
 /// speed, a moment later.
 const MAX_THOROUGH_CHECKS: u8 = 3;
 
@@ -17,9 +17,9 @@ const MAX_THOROUGH_CHECKS: u8 = 3;
 pub(super) struct LinkWatch {
     pub(super) links: Links,
     thorough: Schedule,
-    /// Thorough checks that are due whatever the time.
+    /// Thorough checks that are due regardless of the time.
     thorough_checks: u8,
-    /// The greatest change since it was taken last.
+    /// The greatest change since the last `clear_change`.
     change: Change,
 }
 
@@ -33,7 +33,7 @@ impl LinkWatch {
         })
     }
 
-    /// Checks as thoroughly as this tick demands.
+    /// Checks as thoroughly as is due at this tick.
     pub(super) fn tick(&mut self, now_ms: u64) {
         let thorough = self.thorough.is_due(now_ms);
         if thorough {
@@ -61,7 +61,7 @@ impl LinkWatch {
         self.change
     }
 
-    /// The change is dealt with.
+    /// Notes that the change has been handled.
     pub(super) fn clear_change(&mut self) {
         self.change = Change::None;
     }

@@ -1,10 +1,10 @@
-//! What is done once in a period, by a sampler that ticks more often.
+//! An action that is due once in a period, in a sampler that ticks more often.
 
 use std::time::Duration;
 
 use tidemap_service::clock::whole_ms;
 
-/// Something that is done once in a period.
+/// An action that is due once in a period.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Schedule {
     period_ms: u64,
@@ -12,8 +12,8 @@ pub(super) struct Schedule {
 }
 
 impl Schedule {
-    /// Done at the start for the first time. Of the ticks that follow each other after `tick`, the one
-    /// nearest to the due time is taken.
+    /// Due at the start for the first time. Later, of the ticks that are `tick` apart, the one nearest to the
+    /// due time is used.
     pub(super) fn new(period_ms: u64, tick: Duration) -> Self {
         Self { period_ms: period_ms.saturating_sub(whole_ms(tick) / 2), last_ms: 0 }
     }
@@ -22,7 +22,7 @@ impl Schedule {
         now_ms >= self.last_ms + self.period_ms
     }
 
-    /// It is done now. Returns how long ago it was done before.
+    /// Notes that it is done now. Returns the milliseconds since it was done before.
     pub(super) fn done(&mut self, now_ms: u64) -> u64 {
         let elapsed_ms = now_ms.saturating_sub(self.last_ms);
         self.last_ms = now_ms;

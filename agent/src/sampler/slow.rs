@@ -1,4 +1,4 @@
-//! What is read every few seconds only: host metrics, and the rates of single interfaces.
+//! Values that are read only every few seconds: host metrics, and the rates of single interfaces.
 
 use tidemap_wire::Sample;
 
@@ -20,7 +20,7 @@ pub(super) struct SlowReadings {
     interfaces: InterfaceMeter,
     errors: ErrorCounters,
     host: HostMetrics,
-    /// Whether time went by unseen since the last reading.
+    /// Whether there was a gap since the last reading.
     gap: bool,
 }
 
@@ -44,12 +44,12 @@ impl SlowReadings {
         self.schedule.is_due(now_ms)
     }
 
-    /// Time went by unseen, so rates over it would be wrong.
+    /// Notes a gap: time passed that was not measured, so rates over it would be wrong.
     pub(super) fn note_gap(&mut self) {
         self.gap = true;
     }
 
-    /// Adds the readings of now to a sample whose counters were just read.
+    /// Adds the present readings to a sample whose counters have just been read.
     pub(super) fn add_to(&mut self, sample: &mut Sample, links: &Links, counted: Vec<Reading>, now_ms: u64) {
         let elapsed_ms = self.schedule.done(now_ms);
         let readings = links.readings_for_display(counted, LISTED_INTERFACES);

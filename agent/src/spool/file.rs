@@ -1,13 +1,13 @@
 //! The spool's file: a line that names the node, then records (see `records`) of two kinds, "this sample
-//! waits" and "these were stored". It is appended to, and rewritten without what is stored when it has grown;
-//! so it holds about three times the ring's 600 samples at most. A second file beside it, `….lock`, keeps a
-//! second agent away.
+//! waits" and "these samples are stored". Records are appended. When the file has grown, it is rewritten
+//! without the stored samples, so it holds at most about three times the ring's 600 samples. A second file
+//! beside it, `….lock`, keeps a second agent away.
 //!
-//! **What it withstands.** A record is in the kernel's hands before its sample is sent, so a crash or `kill
-//! -9` of the agent loses nothing. It is not flushed to the disk each second: that would wear out a flash
-//! card, to save samples of a host that has lost its power. A power loss may take what the kernel had not
-//! written, some 30 s; checksums make sure that the end is missing and never garbage. Only a file that
-//! replaces another is flushed before.
+//! **What it withstands.** A record is in the kernel's buffers before its sample is sent, so a crash or `kill
+//! -9` of the agent loses nothing. The file is not synced to the disk each second, because that would wear
+//! out a flash card to save samples of a host without power. A power loss may lose what the kernel had not
+//! written yet, some 30 s; checksums ensure that the file then ends early but never contains garbage. Only
+//! when the file is rewritten is the new one synced before it replaces the old.
 
 mod records;
 
@@ -23,9 +23,10 @@ use crate::outbox::Delivery;
 use records::Record;
 
 const MAGIC: &str = "tidemap-spool 1 ";
-/// Far more than 600 samples take; a larger file is not ours.
+/// Much more than 600 samples take; a larger file is not a spool.
 const MAX_FILE_BYTES: u64 = 64 * 1024 * 1024;
-/// The file may grow by this and twice what it held before it is rewritten: some minutes of a healthy agent.
+/// The file is rewritten when it is larger than this plus twice its size after the last rewriting, which is
+/// after some minutes of a healthy agent.
 const GROWTH_BYTES: u64 = 64 * 1024;
 
 /// An open file, locked for this process.
@@ -39,19 +40,19 @@ pub(super) struct SpoolFile {
     _lock: File,
 }
 
-/// What an earlier run left in the file.
+/// The contents that an earlier run left in the file.
 #[derive(Debug, Default, PartialEq)]
 pub(super) struct Left {
     /// The samples that still wait, oldest first, with their runs.
     pub(super) samples: Vec<(u64, Sample)>,
-    /// Bytes at the end that were no whole record.
+    /// Bytes at the end that were not a complete record.
     pub(super) cut_bytes: u64,
 }
 
 /// Why a file cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum SpoolError {
-    /// The file is something else; it is left as it is.
+    /// The file is something else; it is not changed.
     #[error("{0}")]
     NotOurs(String),
     /// It cannot be read or written.
@@ -83,30 +84,30 @@ impl SpoolFile {
         Ok((spool, left))
     }
 
-    /// Empties the file for good, which even a full disk allows: its samples would be sent again at every
-    /// start, because it cannot be noted any more that they were stored.
+    /// Empties the file, which is possible even on a full disk. Its samples would otherwise be sent again at
+    /// every start, because the file could not record that they were stored.
     pub(super) fn abandon(self) {
         if let Err(error) = self.file.set_len(self.header.len() as u64) {
             tracing::warn!(%error, path = %self.path.display(), "the spool cannot be emptied either: remove it");
         }
     }
 
-    /// Adds a sample that waits.
+    /// Writes a sample that waits.
     pub(super) fn keep(&mut self, boot: u64, sample: Sample) -> io::Result<()> {
         self.append(&Record::Waits { boot, sample: sample.into() })
     }
 
-    /// Notes that samples wait no more.
+    /// Writes that samples are stored.
     pub(super) fn stored(&mut self, delivery: Delivery) -> io::Result<()> {
         self.append(&Record::Stored { boot: delivery.boot, seqs: delivery.seqs })
     }
 
-    /// Whether it has grown so much that it is to be rewritten.
+    /// Whether it has grown so much that it should be rewritten.
     pub(super) fn is_large(&self) -> bool {
         self.size_bytes > self.large_bytes
     }
 
-    /// Rewrites the file with what still waits.
+    /// Rewrites the file with the samples that still wait.
     pub(super) fn compact(&mut self, pending: Vec<(u64, Sample)>) -> io::Result<()> {
         if pending.is_empty() {
             self.cut_to(0)?;
@@ -135,7 +136,8 @@ impl SpoolFile {
         Ok(())
     }
 
-    /// Cuts off what follows the first bytes; less than the header is none.
+    /// Shortens the file to this many bytes; if they do not include the whole header, writes the header
+    /// again.
     fn cut_to(&mut self, bytes: u64) -> io::Result<()> {
         let header_bytes = self.header.len() as u64;
         self.size_bytes = bytes.max(header_bytes);
@@ -150,13 +152,13 @@ impl SpoolFile {
     }
 }
 
-/// Reads a file's bytes. Returns how many of them were whole records, too; the error says what the file is
-/// instead.
+/// Parses a file's bytes. Also returns how many of them were complete records; the error says what the file
+/// is instead.
 fn read(bytes: &[u8], node: &NodeId) -> Result<(Left, u64), String> {
     let header = header(node);
     let Some(body) = bytes.strip_prefix(header.as_slice()) else {
         if header.starts_with(bytes) {
-            // The agent was killed while it created the file, or never wrote to it.
+            // The agent was killed while it created the file, or has never written to it.
             return Ok((Left { cut_bytes: bytes.len() as u64, ..Left::default() }, 0));
         }
         return Err(match bytes.starts_with(MAGIC.as_bytes()) {
@@ -179,7 +181,7 @@ fn beside(path: &Path, suffix: &str) -> PathBuf {
     name.into()
 }
 
-/// Opens or creates a file that nobody else may read.
+/// Opens or creates a file that only its owner may read.
 fn private(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.read(true).write(true).create(true).truncate(false);

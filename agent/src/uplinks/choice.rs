@@ -5,14 +5,15 @@ use std::{fmt, str::FromStr};
 /// The interfaces that the operator includes and excludes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Choice {
-    /// These count, in any case.
+    /// These count, whatever the topology.
     pub include: Vec<NamePattern>,
     /// These do not.
     pub exclude: Vec<NamePattern>,
 }
 
 impl Choice {
-    /// Whether the operator has an interface count, and by which flag; `None` leaves it to the topology.
+    /// Whether the operator includes or excludes an interface, and by which flag; `None` leaves it to the
+    /// topology.
     pub fn overrides(&self, name: &str) -> Option<(bool, &'static str)> {
         let any = |patterns: &[NamePattern]| patterns.iter().any(|pattern| pattern.matches(name));
         if any(&self.include) {

@@ -9,7 +9,7 @@ fn device(name: &str) -> Link {
     Link { device: Some(device), ..link(name) }
 }
 
-/// Judges a topology; expects exactly these to count.
+/// Judges a topology; asserts that exactly these interfaces count, and returns the reasons.
 fn check(links: &[Link], default_route: Option<&str>, counted: &[&str]) -> Vec<String> {
     let topology = Topology { links: links.to_vec(), default_route: default_route.map(str::to_owned) };
     let verdicts = topology.judge(&Choice::default());
@@ -63,7 +63,7 @@ fn the_members_of_a_bond_or_bridge_count_and_not_the_master() {
 }
 
 #[test]
-fn names_mean_nothing() {
+fn names_do_not_matter() {
     check(
         &[device("lo1"), device("docker0"), device("tun0"), link("eth0"), link("enp3s0")],
         None,
@@ -101,7 +101,7 @@ fn devices_whose_bytes_another_device_counts_do_not() {
 }
 
 #[test]
-fn without_a_device_the_way_out_counts() {
+fn without_a_device_the_default_route_counts() {
     let eth0 = Link { lower_index: 7, ..link("eth0") };
     let tun = Link { tunnel: true, ..link("tun0") };
     let reasons = check(&[eth0.clone(), tun.clone()], Some("eth0"), &["eth0"]);
@@ -120,7 +120,7 @@ fn a_modem_counts_while_every_device_is_unplugged() {
 }
 
 #[test]
-fn the_operator_has_the_last_word_and_excluding_a_device_promotes_nothing() {
+fn the_operators_choice_wins_and_excluding_a_device_promotes_no_other() {
     let topology = Topology {
         links: vec![device("eth0"), device("eth1"), link("br0")],
         default_route: Some("br0".into()),

@@ -1,4 +1,4 @@
-//! A body in both its forms.
+//! A body, uncompressed and as gzip.
 
 use bytes::Bytes;
 use tokio::{sync::OnceCell, task::spawn_blocking};
@@ -9,12 +9,12 @@ use crate::{
     memory_budget::MemoryBudget,
 };
 
-/// A body lives for a quarter of a second: speed is worth more than the last tenth of its size.
+/// A body is used for half a second at most, so speed matters more than the last tenth of its size.
 const LEVEL: u32 = 1;
-/// Nothing shorter is compressed in pieces.
+/// Shorter bodies are not compressed in pieces.
 const PIECE_BYTES: usize = 1 << 20;
 
-/// A body as it is, and compressed when the first client asks for that.
+/// A body. The compressed form is made when the first client requests it.
 #[derive(Debug)]
 pub(crate) struct Encoded {
     plain: Bytes,
@@ -23,12 +23,12 @@ pub(crate) struct Encoded {
 }
 
 impl Encoded {
-    /// A body that is short, however large the fleet is.
+    /// A body whose length does not depend on the size of the fleet.
     pub(crate) fn short(plain: Bytes) -> Self {
         Self { plain, gzip: OnceCell::new(), budget: None }
     }
 
-    /// A body that is charged to a budget, in either form.
+    /// A body that is charged to a budget, in both forms.
     pub(crate) fn long(plain: Vec<u8>, budget: &MemoryBudget) -> Result<Self, NotBuilt> {
         Ok(Self { plain: budget.charge(plain)?, gzip: OnceCell::new(), budget: Some(budget.clone()) })
     }
@@ -37,7 +37,7 @@ impl Encoded {
         &self.plain
     }
 
-    /// The compressed form; who asks meanwhile waits for the same work.
+    /// The compressed form. Requests that come while it is made wait for the same work.
     pub(crate) async fn gzip(&self) -> Result<&Bytes, NotBuilt> {
         self.gzip
             .get_or_try_init(|| async {
@@ -51,13 +51,13 @@ impl Encoded {
     }
 }
 
-/// Who waits for megabytes waits less when every core has its piece. `None` when the process is stopping.
+/// Compresses in pieces, one for each core, because clients wait for it. `None` when the process is stopping.
 async fn gzip(plain: &Bytes) -> Option<Vec<u8>> {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let piece_bytes = plain.len().div_ceil(cores).max(PIECE_BYTES);
     let starts = (0..plain.len()).step_by(piece_bytes);
     let pieces = starts.map(|start| plain.slice(start..plain.len().min(start + piece_bytes)));
-    // Not on threads that serve streams.
+    // Not on the threads that serve streams.
     let pieces: Vec<_> = pieces.map(|piece| spawn_blocking(move || Piece::of(&piece, LEVEL))).collect();
     let (mut file, mut sum) = (HEADER.to_vec(), GzipSum::default());
     for piece in pieces {
@@ -76,14 +76,14 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn pieces_are_one_file() {
+    async fn compressed_pieces_form_one_gzip_file() {
         let line = |number: usize| format!("{{\"name\":\"node-{number}\"}},").into_bytes();
         for count in [0, 1, 400_000] {
             let plain: Vec<u8> = (0..count).flat_map(line).collect();
             let body = Encoded::long(plain.clone(), &MemoryBudget::new(1 << 30)).unwrap();
             let (mut file, mut read) =
                 (flate2::read::GzDecoder::new(&**body.gzip().await.unwrap()), Vec::new());
-            // It checks the trailer too.
+            // The decoder checks the trailer, too.
             file.read_to_end(&mut read).unwrap();
             assert!(read == plain, "{count}");
         }

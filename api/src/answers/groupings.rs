@@ -1,4 +1,4 @@
-//! What nodes are grouped by, and the groupings of a tick that are shared.
+//! The keys by which nodes are grouped, and the shared groupings of a tick.
 
 use std::{
     collections::BTreeMap,
@@ -10,11 +10,11 @@ use tokio::sync::OnceCell;
 
 use crate::answers::Encoded;
 
-/// Groupings of one tick that are shared. There is no end of label keys, so further ones are made for each
-/// request.
+/// How many groupings of one tick are shared. The number of label keys is unlimited, so further groupings are
+/// built for each request.
 const SHARED: usize = 16;
 
-/// What nodes are put together by.
+/// What nodes are grouped by.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Grouping {
     Location,
@@ -22,13 +22,13 @@ pub(crate) enum Grouping {
     Label(String),
 }
 
-/// The groupings of one tick that somebody has asked for. Equal keys find the same cell, so the work is done
-/// once.
+/// The groupings of one tick that were requested. Requests with equal keys get the same cell, so the work is
+/// done once.
 #[derive(Debug, Default)]
 pub(crate) struct Groupings(Mutex<BTreeMap<Grouping, Arc<OnceCell<Encoded>>>>);
 
 impl Grouping {
-    /// What the node has of it.
+    /// The node's value for this grouping.
     pub(super) fn key<'a>(&self, node: &'a NodeJson) -> Option<&'a str> {
         match self {
             Self::Location => node.location.as_deref(),
@@ -39,7 +39,7 @@ impl Grouping {
 }
 
 impl Groupings {
-    /// The cell of a grouping: the others', or one's own when there are too many already.
+    /// The cell of a grouping: a shared one, or a new one when there are too many already.
     pub(super) fn cell(&self, by: &Grouping) -> Arc<OnceCell<Encoded>> {
         let mut cells = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         match cells.get(by) {

@@ -1,4 +1,4 @@
-//! The fleet's totals by what nodes have in common.
+//! The fleet's totals by location, provider or label.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -13,7 +13,7 @@ use crate::{
     json,
 };
 
-/// The totals and their groups as JSON. `nodes` and `stats` are of one tick.
+/// The totals and their groups as JSON. `nodes` and `stats` must be of the same tick.
 pub(crate) async fn grouped(
     nodes: &Arc<Nodes>,
     stats: &Arc<Stats>,
@@ -31,7 +31,7 @@ pub(crate) async fn grouped(
     Ok(cell)
 }
 
-/// Sums up each group; keys are in order, and nodes without one come last.
+/// Sums of each group, ordered by key; nodes without a key come last.
 fn groups(nodes: &[NodeJson], by: &Grouping) -> Vec<GroupJson> {
     let mut keyed: BTreeMap<&str, GroupJson> = BTreeMap::new();
     let mut keyless = GroupJson::default();

@@ -6,12 +6,12 @@ use tidemap_wire::{
     http::{InterfaceJson, NodeDetailJson, NodeJson},
 };
 
-/// How old something is, at least 0: broker time is an estimate.
+/// The age of something, at least 0, because broker time is an estimate.
 fn age_ms(now_ms: i64, then_ms: i64) -> u64 {
     u64::try_from(now_ms.saturating_sub(then_ms)).unwrap_or(0)
 }
 
-/// The node as lists show it. `redacted` keeps back its addresses.
+/// The node as lists show it. `redacted` leaves out its addresses.
 pub(crate) fn summary(node: &Node, at_ms: i64, redacted: bool) -> NodeJson {
     let latest = node.latest();
     let age_ms = age_ms(at_ms, latest.seen_ms);
@@ -63,7 +63,7 @@ pub(crate) fn summary(node: &Node, at_ms: i64, redacted: bool) -> NodeJson {
     }
 }
 
-/// The node as its own page shows it, still without its history.
+/// The node with its interfaces, without its history.
 pub(crate) fn detail(node: &Node, at_ms: i64, redacted: bool) -> NodeDetailJson {
     let inventory = node.hello().map(|hello| hello.interfaces.as_slice()).unwrap_or_default();
     let mut interfaces: Vec<InterfaceJson> =

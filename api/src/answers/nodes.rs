@@ -13,13 +13,12 @@ use crate::{
     memory_budget::MemoryBudget,
 };
 
-/// One node in this many is few: encoding them alone costs less than encoding the whole list, which no other
-/// request may need.
+/// A selection of less than one node in this many is encoded by itself: that costs less than encoding the
+/// whole list, which perhaps no other request needs.
 const FEW_ONE_IN: usize = 16;
 
-/// The nodes as they were in one tick, and what has been made of them so far. Making it takes milliseconds to
-/// a large part of a second, so it is done neither by the task that has the view nor on a thread that serves
-/// streams.
+/// The nodes as of one tick, and the answers built from them so far. Building takes milliseconds to a large
+/// part of a second, so neither the task that holds the view nor a thread that serves streams does it.
 #[derive(Debug)]
 pub(crate) struct Nodes {
     pub(crate) version: Version,
@@ -28,7 +27,7 @@ pub(crate) struct Nodes {
     redacted: bool,
     budget: MemoryBudget,
     list: OnceCell<Vec<NodeJson>>,
-    /// When it was over the budget, there is none in this tick.
+    /// An error stays for the rest of the tick when the list was over the budget.
     written: OnceCell<Result<Written, NotBuilt>>,
     /// `/metrics` of this tick.
     pub(crate) metrics: OnceCell<Encoded>,
@@ -36,7 +35,7 @@ pub(crate) struct Nodes {
     pub(crate) groupings: Groupings,
 }
 
-/// The nodes as one JSON array, and where in it each one stands.
+/// The nodes as one JSON array, and the range of each node in it.
 #[derive(Debug)]
 struct Written {
     array: Encoded,
@@ -44,7 +43,7 @@ struct Written {
 }
 
 impl Nodes {
-    /// `redacted` leaves out the nodes' addresses. What is written is charged to `budget`.
+    /// `redacted` leaves out the nodes' addresses. The array is charged to `budget`.
     pub(crate) fn new(
         version: Version,
         nodes: Vec<Arc<Node>>,
@@ -65,13 +64,13 @@ impl Nodes {
         }
     }
 
-    /// All of them as one array.
+    /// All nodes as one array.
     pub(crate) async fn array(self: &Arc<Self>) -> Result<&Encoded, NotBuilt> {
         Ok(&self.written().await?.array)
     }
 
-    /// The nodes with these numbers in the list. They are cut from the whole array, unless they are few and
-    /// no request in this tick has needed the array.
+    /// The nodes at these positions of the list. They are copied from the whole array, unless they are few
+    /// and no request in this tick has needed the array.
     pub(crate) async fn selection(
         self: &Arc<Self>,
         choose: impl FnOnce(&[NodeJson]) -> Vec<usize> + Send + 'static,
@@ -90,7 +89,7 @@ impl Nodes {
         Ok(self.make(select).await??)
     }
 
-    /// A body made of the list.
+    /// A body built from the list.
     pub(crate) async fn body(
         self: &Arc<Self>,
         write: impl FnOnce(&[NodeJson]) -> Vec<u8> + Send + 'static,
@@ -99,7 +98,7 @@ impl Nodes {
         self.make(move |list| Encoded::long(write(list), &budget)).await?
     }
 
-    /// Something made of the list, which is in the order of names.
+    /// A value built from the list, which is ordered by name.
     pub(crate) async fn make<T: Send + 'static>(
         self: &Arc<Self>,
         make: impl FnOnce(&[NodeJson]) -> T + Send + 'static,
@@ -150,7 +149,7 @@ fn write(list: &[NodeJson], budget: &MemoryBudget) -> Result<Written, NotBuilt> 
     Ok(Written { array: Encoded::long(array, budget)?, spans })
 }
 
-/// Nodes as one JSON array, and where in it each one stands.
+/// Nodes as one JSON array, and the range of each node in it.
 fn array<'a>(nodes: impl IntoIterator<Item = &'a NodeJson>) -> (Vec<u8>, Vec<Range<usize>>) {
     let (mut bytes, mut spans) = (vec![b'['], Vec::new());
     for node in nodes {
@@ -180,11 +179,11 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn lists_that_nobody_reads_take_no_more_than_their_budget() {
+    async fn lists_that_clients_do_not_read_stay_within_their_budget() {
         let enough = MemoryBudget::new(1 << 20);
         let whole = of_tick(1, &enough).array().await.unwrap().plain().clone();
         let budget = MemoryBudget::new(whole.len() as u32 * 5 / 2);
-        // What clients hold who are slow to read.
+        // The bodies that slow clients still hold.
         let mut held = Vec::new();
         for tick in 0..10 {
             let nodes = of_tick(tick, &budget);
@@ -212,7 +211,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_few_nodes_are_written_alone_until_somebody_wants_all() {
+    async fn a_few_nodes_are_encoded_alone_unless_the_whole_list_exists() {
         let nodes = of_tick(1, &MemoryBudget::new(1 << 20));
         let alone = nodes.selection(|_| vec![7]).await.unwrap();
         assert!(nodes.written.get().is_none());

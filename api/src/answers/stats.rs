@@ -17,7 +17,7 @@ use crate::{
     json,
 };
 
-/// How many top talkers are named.
+/// How many top talkers are listed.
 const TALKERS: usize = 10;
 
 /// The totals, as values and as JSON.
@@ -29,7 +29,7 @@ pub(crate) struct Stats {
     pub(crate) health: Health,
 }
 
-/// The state of the pipeline itself.
+/// The state of the pipeline itself: partitions, streams, counters.
 #[derive(Clone, Debug)]
 pub(crate) struct Health {
     pub(crate) partitions: Vec<PartitionHealth>,
@@ -46,7 +46,7 @@ pub(crate) struct PartitionHealth {
     pub(crate) owner: Option<PartitionStats>,
 }
 
-/// What has happened since the process began.
+/// Counts since the process began.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Counters {
     pub(crate) fleet: FleetCounters,
@@ -62,7 +62,7 @@ impl Stats {
     }
 }
 
-/// Sums up the fleet.
+/// Computes the fleet's totals.
 pub(crate) fn fleet_stats(fleet: &Fleet, now: Instant, at_ms: i64) -> StatsJson {
     let mut sums = Sums::default();
     fleet.nodes().for_each(|node| sums.add(node));
@@ -91,7 +91,8 @@ pub(crate) fn fleet_stats(fleet: &Fleet, now: Instant, at_ms: i64) -> StatsJson 
     }
 }
 
-/// What is summed up in one pass: nodes lie all over the memory, and visiting one costs more than adding it.
+/// Everything that one pass over the nodes adds up. Nodes are spread over memory, so visiting one costs more
+/// than adding its values.
 #[derive(Debug, Default)]
 struct Sums<'a> {
     online: u64,
@@ -109,7 +110,7 @@ struct Sums<'a> {
     loudest_rx: Vec<(Bps, &'a Node)>,
 }
 
-/// A sum of what is known.
+/// A sum of the known values.
 #[derive(Debug, Default)]
 struct Sum {
     sum: f64,
@@ -150,20 +151,20 @@ impl Sum {
         }
     }
 
-    /// The mean, rounded to 2 decimals; 0 of nothing.
+    /// The mean, rounded to 2 decimals; 0 without values.
     fn mean(&self) -> f64 {
         let mean = finite(self.sum) / f64::from(self.count.max(1));
-        // Beyond 2^53 a number has no decimals to round, and times 100 it might not be finite.
+        // Above 2^53 a float has no decimals to round, and multiplied by 100 it might become infinite.
         if mean.abs() < 9e15 { (mean * 100.0).round() / 100.0 } else { mean }
     }
 }
 
-/// What workers have still to apply; `None` until all partitions have been heard.
+/// Messages that workers have not applied yet; `None` until all partitions have published totals.
 fn lag(fleet: &Fleet) -> Option<u64> {
     fleet.partitions().map(|(_, view)| view.stats().map(|stats| stats.lag)).sum()
 }
 
-/// The age of the oldest of the partitions' newest messages.
+/// The longest time since a partition's newest message; `None` until all partitions have published.
 fn view_age_ms(fleet: &Fleet, now: Instant) -> Option<u64> {
     let ages = fleet.partitions().map(|(_, view)| view.silent_for(now));
     let ages: Option<Vec<Duration>> = ages.collect();
@@ -171,7 +172,7 @@ fn view_age_ms(fleet: &Fleet, now: Instant) -> Option<u64> {
     u64::try_from(oldest.as_millis()).ok()
 }
 
-/// JSON has no infinity, and rates that no link has must not make the answer unreadable.
+/// JSON has no infinity, and impossible rates must not make the answer invalid.
 pub(super) fn finite(sum: f64) -> f64 {
     sum.clamp(f64::MIN, f64::MAX)
 }
@@ -180,8 +181,8 @@ fn providers(counts: &HashMap<&str, u64>) -> BTreeMap<String, u64> {
     counts.iter().map(|(provider, count)| ((*provider).to_owned(), *count)).collect()
 }
 
-/// Inserts a node among the top talkers, highest first, when it is one of them; a node without traffic is
-/// none.
+/// Inserts a node into the top talkers, highest first, if it belongs there. A node without traffic never
+/// does.
 fn insert_talker<'a>(loudest: &mut Vec<(Bps, &'a Node)>, rate: Option<Bps>, node: &'a Node) {
     let Some(rate) = rate.filter(|rate| *rate > Bps::ZERO) else { return };
     let is_before =

@@ -1,4 +1,4 @@
-//! How requests reach the task that has the view.
+//! How requests reach the task that owns the view.
 
 use std::sync::Arc;
 
@@ -21,7 +21,7 @@ pub(crate) enum FleetRequest {
     Listen(Option<StreamPosition>, oneshot::Sender<Result<Listening, OverBudget>>),
 }
 
-/// The task has ended, as it does when the process ends.
+/// The task has ended, because the process is stopping.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the service is stopping")]
 pub(crate) struct Stopping;
@@ -47,7 +47,7 @@ impl FleetHandle {
         }
     }
 
-    /// The fleet's totals, likewise.
+    /// The fleet's totals as of half a second ago at the most.
     pub(crate) async fn stats(&self) -> Result<Arc<Stats>, Stopping> {
         let ready = self.answers.borrow().stats.clone();
         match ready {
@@ -70,7 +70,7 @@ impl FleetHandle {
         self.ask(|reply| FleetRequest::Find(name, reply)).await
     }
 
-    /// Opens an event stream, after `position` when that is possible.
+    /// Opens an event stream, after `position` if possible.
     pub(crate) async fn listen(
         &self,
         position: Option<StreamPosition>,
@@ -80,8 +80,7 @@ impl FleetHandle {
 
     async fn ask<T>(&self, request: impl FnOnce(oneshot::Sender<T>) -> FleetRequest) -> Result<T, Stopping> {
         let (reply, answer) = oneshot::channel();
-        // When the task is busy, requests wait here, and no more of them than the channel is long are kept by
-        // it.
+        // When the task is busy, requests wait here; the channel bounds how many wait in the queue.
         self.requests.send(request(reply)).await.map_err(|_| Stopping)?;
         answer.await.map_err(|_| Stopping)
     }

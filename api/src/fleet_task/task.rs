@@ -1,4 +1,4 @@
-//! The loop of the task that has the view.
+//! The loop of the task that owns the view.
 
 use tidemap_client::{Feed, next_tick};
 use tidemap_service::clock;
@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::fleet_task::{FleetRequest, FleetTask};
 
-/// Ticks and answers until it is time to stop.
+/// Ticks and answers requests until `shutdown`.
 pub(crate) async fn run(
     mut task: FleetTask,
     mut feed: Feed,
@@ -25,9 +25,9 @@ pub(crate) async fn run(
                 tick(&mut task, &feed);
                 tick_at = next_tick();
             }
-            // Ingest has published something. A full task leaves it where it is until it has ticked.
+            // Ingest has published something. A full task leaves messages in the feed until it has ticked.
             message = feed.next(), if !task.is_full() => task.receive(message?),
-            // A request asks for something.
+            // A request has arrived.
             Some(request) = requests.recv() => answer(&mut task, request),
         }
     }

@@ -8,13 +8,14 @@ use warp::http::HeaderMap;
 
 use crate::{config::Access, http::errors::ApiError};
 
-/// Browsers answer this by asking for a user and a password; the token is the password. They then send it
-/// with the event stream too, which cannot carry a header of the page's own.
+/// A browser answers this by asking for a user name and a password; the token is the password. It then sends
+/// it with the event stream, too, to which a page cannot add headers.
 const READ_CHALLENGE: &str = "Basic realm=\"Tidemap\", charset=\"UTF-8\"";
-/// Admin calls take nothing that a browser sends by itself, so no other page can make one in a reader's name.
+/// Admin calls accept nothing that a browser sends by itself, so no other page can make one in a reader's
+/// name.
 const ADMIN_CHALLENGE: &str = "Bearer realm=\"Tidemap\"";
 
-/// Reading is free on loopback and on public pages, and takes the token elsewhere.
+/// Reading needs no token on loopback and with `--public`, and needs it otherwise.
 pub(super) fn check_read(access: &Access, headers: &HeaderMap) -> Result<(), ApiError> {
     let basic = || headers.typed_get::<Authorization<Basic>>();
     if !access.reads_need_token
@@ -29,7 +30,7 @@ pub(super) fn check_read(access: &Access, headers: &HeaderMap) -> Result<(), Api
     })
 }
 
-/// Administering always takes the token.
+/// Admin calls always need the token.
 pub(super) fn check_admin(access: &Access, headers: &HeaderMap) -> Result<(), ApiError> {
     let detail = match &access.token {
         Some(_) if bears_token(access, headers) => return Ok(()),

@@ -13,7 +13,7 @@ use crate::{
 };
 
 pub(super) const JSON: &str = "application/json";
-/// Tells which bodies show the same state.
+/// Bodies with the same value show the same state.
 const TICK: HeaderName = HeaderName::from_static("x-tidemap-tick");
 
 /// Whether the client takes gzip.
@@ -27,7 +27,7 @@ pub(super) fn takes_gzip(headers: &HeaderMap) -> bool {
     codings.any(|(name, quality): (String, f32)| name == "gzip" && quality > 0.0)
 }
 
-/// A body of one version: 304 when the client has it, compressed when it takes that.
+/// A body of one version: 304 if the client has it, compressed if the client accepts that.
 pub(super) async fn shared(
     request: &HeaderMap,
     version: Version,
@@ -66,7 +66,7 @@ fn compressed(body: Bytes) -> Response {
 
 fn unchanged(request: &HeaderMap, version: Version) -> Option<Response> {
     let known = request.typed_get::<IfNoneMatch>()?;
-    // Conditions compare weakly, so the strong form stands for both.
+    // `If-None-Match` compares weakly, so the strong form matches both.
     let tag: ETag = format!("\"{version}\"").parse().ok()?;
     (!known.precondition_passes(&tag)).then(|| {
         let mut response = Response::default();
@@ -76,8 +76,7 @@ fn unchanged(request: &HeaderMap, version: Version) -> Option<Response> {
 }
 
 fn describe(headers: &mut HeaderMap, version: Version, content_type: &'static str, gzip: bool) {
-    // Two encodings of one state are equal in meaning, not byte by byte: the compressed one is tagged as
-    // weak.
+    // Two encodings of one state are equivalent but not byte-equal, so the compressed one has a weak tag.
     let weak = if gzip { "W/" } else { "" };
     if let Ok(tag) = HeaderValue::try_from(format!("{weak}\"{version}\"")) {
         headers.insert(header::ETAG, tag);

@@ -1,7 +1,7 @@
 //! Errors as JSON: `{"detail": "…"}`.
 //!
-//! A route's own failures are [`ApiError`]s. What warp rejects by itself becomes one in [`answer`], so one
-//! place chooses the status and the text.
+//! A route's own failures are [`ApiError`]s. [`answer`] converts warp's rejections into one, so status and
+//! text are chosen in one place.
 
 use std::convert::Infallible;
 
@@ -35,8 +35,8 @@ pub(crate) enum ApiError {
     NotReady(String),
 }
 
-/// A method that the path does not take. Another route may have the path for it, so any other error counts
-/// for more.
+/// A method that this route does not accept. Another route may have the same path, so any other error takes
+/// precedence.
 #[derive(Debug, thiserror::Error)]
 #[error("this path takes {allow} only")]
 pub(crate) struct WrongMethod {
@@ -88,13 +88,13 @@ impl WrongMethod {
     }
 }
 
-/// Answers what no route took.
+/// Answers a request that no route accepted.
 pub(crate) async fn answer(rejection: Rejection) -> Result<Response, Infallible> {
     let refused = rejection.find().map(ApiError::response);
     let wrong_method = || rejection.find().map(WrongMethod::response);
     Ok(refused.or_else(wrong_method).unwrap_or_else(|| {
         if !rejection.is_not_found() {
-            // No route reads a body or a header by itself, so there is nothing else that warp could refuse.
+            // No route parses a body or a header through warp, so no other rejection is possible.
             tracing::error!(?rejection, "a request was rejected in an unknown way");
         }
         ApiError::NotFound("such path".to_owned()).into_response()

@@ -16,9 +16,9 @@ use crate::{
     stream_log::{self, Frame, Listening, StreamPosition},
 };
 
-/// A client whose stream ends because this api stops comes back, to another one, after at least so long.
+/// The least time that clients wait before they reconnect when this api stops.
 const RETRY_MIN_MS: u64 = 100;
-/// And within so much more: not all at once.
+/// The range of the random wait in addition, so that they do not reconnect all at once.
 const RETRY_SPREAD_MS: u64 = 500;
 
 /// `GET /api/stream`
@@ -52,7 +52,7 @@ async fn answer(site: Site, headers: &HeaderMap) -> Result<Response, ApiError> {
         (header::CONTENT_TYPE, "text/event-stream"),
         (header::CACHE_CONTROL, "no-store"),
         (header::VARY, "accept-encoding"),
-        // nginx would gather events until a buffer is full.
+        // Tells nginx not to buffer: it would collect events until its buffer is full.
         (header::HeaderName::from_static("x-accel-buffering"), "no"),
     ] {
         headers.insert(name, HeaderValue::from_static(value));
@@ -64,7 +64,8 @@ fn streamed(parts: impl Stream<Item = Bytes> + Send + Sync + 'static) -> Respons
     warp::reply::stream(parts.map(Ok::<_, Infallible>)).into_response()
 }
 
-/// Where the client resumes. Clients send back the id that they received, so a malformed one is an error.
+/// The position from which the client resumes. Clients only repeat ids that they received, so a malformed id
+/// is an error.
 fn position(headers: &HeaderMap) -> Result<Option<StreamPosition>, ApiError> {
     let Some(id) = headers.get("last-event-id") else { return Ok(None) };
     let position = id.to_str().ok().and_then(|id| id.parse().ok());
@@ -72,7 +73,7 @@ fn position(headers: &HeaderMap) -> Result<Option<StreamPosition>, ApiError> {
     position.map(Some).ok_or_else(problem)
 }
 
-/// What one client is sent, until the service stops.
+/// The bytes for one client, until the service stops.
 pub(super) async fn listen(
     site: Site,
     position: Option<StreamPosition>,
@@ -98,7 +99,8 @@ impl Listener {
             match self.live.recv().await {
                 Ok(frame) => return Some(frame),
                 Err(RecvError::Closed) => return None,
-                // The client is too slow for what is live: it starts again with the newest state.
+                // The client was too slow for the live frames: it continues with a snapshot of the newest
+                // state.
                 Err(RecvError::Lagged(_)) => {
                     let listening = self.site.fleet.listen(None::<StreamPosition>).await.ok()?.ok()?;
                     self.waiting = listening.opening.into();

@@ -1,4 +1,4 @@
-//! Whether the service lives, and whether it can be relied on.
+//! Liveness and readiness.
 
 use warp::{Filter, Rejection, reply::Response};
 

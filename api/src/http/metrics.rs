@@ -157,7 +157,7 @@ fn each_node(text: &mut Exposition, nodes: &[NodeJson]) {
     }
 }
 
-/// A family of its own for each host metric, in Prometheus' base units.
+/// A family for each host metric, in Prometheus' base units.
 fn host_metric(text: &mut Exposition, metric: &Metric, nodes: &[NodeJson]) {
     let (suffix, base_suffix, help) = match metric.unit {
         MetricUnit::Percent => ("_percent", "_ratio", ", 0 to 1"),
@@ -178,7 +178,7 @@ fn host_metric(text: &mut Exposition, metric: &Metric, nodes: &[NodeJson]) {
     let name = ["tidemap_node_", &name, total].concat();
     let mut family = text.family(kind, &name, &[metric.help, help, "."].concat());
     for node in nodes {
-        // The last reading of a silent node is not what it is like now: the series ends.
+        // A silent node's last values are outdated, so the series of its gauges end.
         let is_live = metric.kind == MetricKind::Counter || node.status == Status::Online;
         if let Some(value) = node.host.get(metric.id).filter(|_| is_live) {
             family.sample(&[("node", &node.name)], in_base_unit(metric.unit, value.as_f64()));
@@ -194,7 +194,7 @@ fn in_base_unit(unit: MetricUnit, value: f64) -> f64 {
     }
 }
 
-/// The last rate of a node that has gone silent is no rate: its series ends.
+/// A silent node's last rate is outdated, so its series ends.
 fn live(node: &NodeJson, rate: Option<Bps>) -> Option<f64> {
     rate.filter(|_| node.status == Status::Online).map(Bps::get)
 }

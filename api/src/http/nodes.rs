@@ -23,12 +23,12 @@ use crate::{
     json,
 };
 
-/// What `/api/nodes/{name}` takes.
+/// The methods of `/api/nodes/{name}`.
 const ONE_ALLOWS: &str = "GET, HEAD, DELETE";
-/// For the view to lose a node that its owner has forgotten. One that still reports may be back before that
-/// is seen.
+/// How long the view may take to lose a node that its owner has forgotten. A node that still reports may be
+/// back before that is seen.
 const GONE_TIMEOUT: Duration = Duration::from_secs(1);
-/// How often the view is checked meanwhile; it changes four times a second.
+/// How often the view is checked in that time; it changes four times a second.
 const POLL_PERIOD: Duration = Duration::from_millis(50);
 
 /// `GET /api/nodes?status=&q=&sort=&limit=&offset=`
@@ -82,7 +82,7 @@ async fn answer_one(site: &Site, headers: &HeaderMap, name: &str) -> Result<Resp
             detail.last_15m = Some(history.last_15m);
         }
         Ok(None) => {}
-        // The node is known all the same: its past is null, and that says so.
+        // The answer is sent without the node's past, which is then null.
         Err(error) => tracing::debug!(%partition, %error, "no history"),
     }
     Ok(bodies::single(headers, version, bodies::JSON, || json::encode(&detail).into()))
@@ -101,7 +101,7 @@ async fn answer_forget(site: &Site, headers: &HeaderMap, name: &str) -> Result<R
     Ok(response)
 }
 
-/// Waits until the view has lost a node, so that the next read finds it gone.
+/// Waits until the view has lost a node, so that the client's next read does not contain it.
 async fn gone(site: &Site, name: &str) -> Result<(), ApiError> {
     let deadline = Instant::now() + GONE_TIMEOUT;
     while Instant::now() < deadline && site.fleet.find(name.to_owned()).await?.is_some() {
@@ -110,7 +110,8 @@ async fn gone(site: &Site, name: &str) -> Result<(), ApiError> {
     Ok(())
 }
 
-/// The partition and id to ask for. A node that this process does not know yet may be known to its owner.
+/// The partition and the id for a request to the owner, which may know a node that this process does not know
+/// yet.
 async fn addressee(site: &Site, name: &str) -> Result<(Partition, NodeId), ApiError> {
     if let Some(found) = site.fleet.find(name.to_owned()).await? {
         return Ok((found.partition, found.id));

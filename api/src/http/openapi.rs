@@ -13,7 +13,7 @@ use warp::{
 
 use crate::http::{Site, bodies::JSON, get, query, reader};
 
-/// Written by hand but for the fields of host metrics and the fields to sort by; the tests hold it to the
+/// Written by hand, except for the fields of host metrics and the sort fields. Tests compare it with the
 /// answers.
 pub(super) static DESCRIPTION: LazyLock<String> = LazyLock::new(|| {
     let names = METRICS.map(|metric| Value::from(metric.json_name).to_string());

@@ -1,4 +1,4 @@
-//! The page: files that the build put into this binary.
+//! The page: files that the build has embedded in this binary.
 
 use bytes::Bytes;
 use warp::{
@@ -18,7 +18,7 @@ use crate::{
 struct PageFile {
     name: &'static str,
     plain: &'static [u8],
-    /// The same, compressed, when that is worth it.
+    /// The same as gzip, if that is shorter.
     gzip: Option<&'static [u8]>,
 }
 
@@ -31,16 +31,17 @@ const NO_PAGE: &str = "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\">
     <p>The API is there: <a href=\"/api/nodes\">/api/nodes</a>, <a href=\"/api/stats\">/api/stats</a>, \
     <a href=\"/api/openapi.json\">/api/openapi.json</a>.</p></html>";
 
-/// The page runs its own script and WebAssembly, speaks to its own origin, and nothing else.
+/// The page may run its own script and WebAssembly, and connect to its own origin; everything else is
+/// forbidden.
 const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; \
     style-src 'self'; img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; \
     frame-ancestors 'none'";
 
-/// What of the page depends on the configuration.
+/// The parts of the page that depend on the configuration.
 #[derive(Debug)]
 pub(super) struct Page {
     policy: HeaderValue,
-    /// The entry with the tiles named in it; `None` when there are none.
+    /// `index.html` with the tiles' address in it; `None` without tiles.
     index: Option<Bytes>,
 }
 
@@ -58,23 +59,24 @@ impl Page {
     }
 }
 
-/// The policy with one more origin for pictures.
+/// The policy, with one more origin for images.
 fn policy(tiles: Option<&str>) -> HeaderValue {
     let plain = HeaderValue::from_static(CONTENT_SECURITY_POLICY);
     let Some(origin) = tiles else { return plain };
     let wider = CONTENT_SECURITY_POLICY.replace("img-src ", &format!("img-src {origin} "));
-    // An origin is printable ASCII, so this is a header's value; if it were not, there would be no tiles.
+    // An origin is printable ASCII, so it is a valid header value. If it were not, the tiles would be
+    // blocked.
     HeaderValue::from_str(&wider).unwrap_or(plain)
 }
 
-/// The entry with the tiles in its head.
+/// `index.html` with the tiles' address in its head.
 fn with_tiles(tiles: &Tiles, index: &'static [u8]) -> Bytes {
     const HEAD_END: &[u8] = b"</head>";
     let end = index.windows(HEAD_END.len()).position(|part| part == HEAD_END).unwrap_or(0);
     [&index[..end], tiles.meta().as_bytes(), &index[end..]].concat().into()
 }
 
-/// `GET /` and the files that it names
+/// `GET /` and the page's files
 pub(super) fn file(site: Site) -> impl Filter<Extract = (Response,), Error = Rejection> + Clone {
     warp::path::full()
         .and_then(
@@ -88,11 +90,11 @@ pub(super) fn file(site: Site) -> impl Filter<Extract = (Response,), Error = Rej
         })
 }
 
-/// What is at a path.
+/// The result of looking up a path.
 #[derive(Debug)]
 enum PagePart {
     File(&'static PageFile),
-    /// The page would be here, and was not built.
+    /// The page was not built into this binary.
     NoPage,
 }
 
@@ -144,7 +146,8 @@ fn page_response(page: &Page, body: Bytes, media_type: &'static str) -> Response
     response
 }
 
-/// Whether the name holds a hash of the content, `name.<hex>.ext`: then it never means another content.
+/// Whether the name contains a hash of the content, `name.<hex>.ext`, so that the content under this name
+/// never changes.
 fn is_hashed(name: &str) -> bool {
     let mut parts = name.rsplit('.').skip(1);
     let hash = parts.next().unwrap_or_default();
@@ -214,7 +217,7 @@ mod tests {
         assert_eq!(img_src(&page("/tiles/{z}/{x}/{y}")), "img-src 'self' data:");
         let elsewhere = page("https://tiles.example:8443/{z}/{x}/{y}.png?a=1");
         assert_eq!(img_src(&elsewhere), "img-src https://tiles.example:8443 'self' data:");
-        // But for that one rule the policy is the same.
+        // Apart from that rule the policy is the same.
         let policy = elsewhere.policy.to_str().unwrap().replace("https://tiles.example:8443 ", "");
         assert_eq!(policy, CONTENT_SECURITY_POLICY);
     }

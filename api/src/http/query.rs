@@ -1,4 +1,4 @@
-//! Query strings: known parameters with legal values, or 422.
+//! Query strings: known parameters with valid values, or 422.
 
 use std::cmp::Ordering;
 
@@ -18,7 +18,7 @@ pub(super) struct NodeQuery {
     offset: usize,
 }
 
-/// An order. Nodes of which the field is not known come last, whichever way it runs.
+/// An order. Nodes whose field is not known come last in both directions.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Sort {
     by: SortKey,
@@ -28,7 +28,7 @@ struct Sort {
 /// What nodes are sorted by.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum SortKey {
-    /// A place in [`FIELDS`].
+    /// An index of [`FIELDS`].
     Field(usize),
     /// The id of a host metric.
     Metric(u8),
@@ -47,7 +47,7 @@ enum Key<'a> {
     Text(&'a str),
 }
 
-/// The fields of a node that have an order, beside all host metrics.
+/// The sortable fields of a node, in addition to all host metrics.
 static FIELDS: &[Field] = &[
     Field { name: "name", key: |node| Some(Key::Text(&node.name)) },
     Field { name: "hostname", key: |node| text(&node.hostname) },
@@ -99,12 +99,12 @@ impl NodeQuery {
         Ok(parsed)
     }
 
-    /// Whether it means every node in the usual order.
+    /// Whether it selects every node in the default order.
     pub(super) fn is_everything(&self) -> bool {
         *self == Self::default()
     }
 
-    /// The numbers of the nodes it means, in its order.
+    /// The positions of the selected nodes, in the query's order.
     pub(super) fn choose(&self, nodes: &[NodeJson]) -> Vec<usize> {
         let mut chosen: Vec<usize> = (0..nodes.len()).filter(|number| self.means(&nodes[*number])).collect();
         if let Some(sort) = self.sort {
@@ -173,12 +173,12 @@ impl SortKey {
     }
 }
 
-/// The names of what nodes can be sorted by.
+/// The names of all sortable fields.
 pub(super) fn sort_fields() -> impl Iterator<Item = &'static str> {
     FIELDS.iter().map(|field| field.name).chain(METRICS.map(|metric| metric.json_name))
 }
 
-/// What to group totals by, if by anything.
+/// The grouping of totals, if there is one.
 pub(super) fn grouping(query: &str) -> Result<Option<Grouping>, ApiError> {
     let mut grouping = None;
     each_once(query, |name, value| {
@@ -242,9 +242,9 @@ fn status(value: &str) -> Result<Status, String> {
 }
 
 fn whole_number(value: &str) -> Result<usize, String> {
-    // Digits only: a plus sign in a query string is a space.
+    // Digits only, because a plus sign in a query string means a space.
     let digits = !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit());
-    // A number that does not fit exceeds every count of nodes, as does the largest that fits.
+    // A number that is too large becomes the largest possible one; both exceed any number of nodes.
     let number = digits.then(|| value.parse().unwrap_or(usize::MAX));
     number.ok_or_else(|| "must be a whole number, 0 or more".to_owned())
 }

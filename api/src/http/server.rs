@@ -1,7 +1,7 @@
-//! Connections: accepted, served, limited, ended.
+//! The server's connections: accepting, serving, limiting and closing them.
 //!
-//! warp can serve too, but each of its connections is a detached task, without a limit of time or
-//! number, and a browser that closes its event stream is logged as an error.
+//! warp's own server is not used: it runs each connection as a detached task without a limit of time or
+//! number, and logs a browser that closes its event stream as an error.
 
 mod client_limits;
 mod request_limits;
@@ -40,14 +40,14 @@ use crate::{config::Limits, http::with_common_headers};
 const CONNECTIONS: usize = 16_384;
 /// A client that has not sent its request's head by then is disconnected.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
-/// So much of a request is buffered before its head has ended, and so much is written ahead of a slow client,
-/// not counting whole frames. Heads that fit but are longer than the limit get an answer that says so.
+/// How many bytes of a request are buffered until its head is complete, and how many bytes are written ahead
+/// for a slow client, not counting whole frames. Heads that fit but exceed `HEAD_BYTES` get an answer that
+/// says so.
 const BUFFER_BYTES: usize = 32 * 1024;
-/// A client that reads nothing for so long, or for longer less than a quarter of a megabit a second, is
+/// A client that reads nothing for this long, or for longer less than a quarter of a megabit a second, is
 /// disconnected. An event stream can be resumed.
 const READ_PACE: ReadPace = ReadPace { max_stall: Duration::from_secs(30), bytes_per_second: 32 * 1024 };
-/// When no connection can be accepted, such as for want of file descriptors, the next attempt comes after
-/// this.
+/// If accepting fails, for example for lack of file descriptors, the next attempt comes after this.
 const ACCEPT_RETRY: Duration = Duration::from_millis(250);
 
 /// Serves `routes` until `shutdown`, and then until every connection has ended.
@@ -63,7 +63,7 @@ pub(super) async fn run<R: Reply + 'static>(
         tokio::select! {
             // The process ends.
             () = shutdown.cancelled() => {}
-            // A client comes.
+            // A client connects.
             (stream, address) = accept(&listener), if connections.len() < CONNECTIONS => {
                 match clients.admit(address.ip(), Instant::now()) {
                     Ok(quota) => {
@@ -87,7 +87,7 @@ async fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
     loop {
         match listener.accept().await {
             Ok(accepted) => return accepted,
-            // The client went away before it was its turn.
+            // The client has disconnected before it was accepted.
             Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
             Err(error) => {
                 tracing::warn!(%error, "cannot accept connections");
@@ -97,10 +97,10 @@ async fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
     }
 }
 
-/// Sends the reason, as far as that goes without waiting, and closes.
+/// Sends the reason if that is possible without waiting, and closes.
 fn reject(stream: &TcpStream, address: SocketAddr) {
     tracing::debug!(%address, "a client has too many connections");
-    // A new connection has room for so little; if not, the client sees it closed.
+    // A new connection's buffer has room for it; if not, the client only sees it closed.
     stream.try_write(&request_limits::too_many_connections()).ok();
 }
 
@@ -110,7 +110,7 @@ async fn serve<R: Reply + 'static>(
     quota: Option<Arc<ClientQuota>>,
     shutdown: CancellationToken,
 ) {
-    // The tail of a frame must not wait for the acknowledgement of its head.
+    // The end of a frame must not wait for the acknowledgement of its beginning.
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "cannot set TCP_NODELAY");
     }
@@ -129,7 +129,7 @@ async fn serve<R: Reply + 'static>(
     let ended: hyper::Result<()> = tokio::select! {
         // The client has disconnected, or was disconnected.
         ended = connection.as_mut() => ended,
-        // The process ends: what is being answered still is, and streams end by themselves.
+        // The process ends: requests in progress are completed, and streams end by themselves.
         () = shutdown.cancelled() => {
             connection.as_mut().graceful_shutdown();
             connection.await

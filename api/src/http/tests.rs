@@ -1,4 +1,4 @@
-//! The routes over a made fleet. There is no broker: requests to workers fail.
+//! The routes with a made fleet. There is no broker, so requests to workers fail.
 
 mod access;
 mod described;
@@ -29,7 +29,7 @@ use crate::{
 
 type Answer = Response<Bytes>;
 
-/// Who may read in a test.
+/// Who may read in this test.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Readers {
     OnLoopback,
@@ -61,7 +61,7 @@ fn task_of(updates: Vec<NodeUpdate>, redacted: bool) -> FleetTask {
 }
 
 impl Site {
-    /// A site like another, over another fleet.
+    /// A site with another fleet and otherwise the same parts.
     fn over(fleet: FleetHandle, other: &Site) -> Self {
         Self(Arc::new(SiteParts {
             fleet,
@@ -75,7 +75,7 @@ impl Site {
     }
 }
 
-/// A site over a fleet that stands still, so that every request is of the same tick.
+/// A site with a fleet that never ticks, so all requests see the same tick.
 async fn site(updates: Vec<NodeUpdate>, readers: Readers) -> Site {
     let mut task = task_of(updates, readers == Readers::Everybody);
     let (requests_in, mut requests) = mpsc::channel(8);
@@ -85,7 +85,7 @@ async fn site(updates: Vec<NodeUpdate>, readers: Readers) -> Site {
             fleet_task::answer(&mut task, request);
         }
     });
-    // Port 1 is nobody's, so this connection is never made.
+    // Nothing listens on port 1, so this connection is never established.
     let client = NatsArgs::new("nats://127.0.0.1:1", None).connect("test", None).await.unwrap();
     let config = ApiConfig {
         http: "127.0.0.1:0".parse().unwrap(),
@@ -190,7 +190,7 @@ async fn groups_sum_up_what_is_online_and_name_nodes_without_a_key_last() {
 }
 
 #[tokio::test]
-async fn no_fleet_is_zeros_and_not_an_error() {
+async fn an_empty_fleet_is_zeros_and_not_an_error() {
     let site = site(Vec::new(), Readers::OnLoopback).await;
     let answer = warp::test::request().path("/api/stats").reply(&routes(site.clone())).await;
     let stats: StatsJson = json(&answer);
@@ -210,7 +210,7 @@ async fn no_fleet_is_zeros_and_not_an_error() {
 }
 
 #[tokio::test]
-async fn queries_choose_order_and_cut() {
+async fn queries_filter_sort_and_limit() {
     let check = async |query: &str, expected: &[&str]| {
         let answer = get(&format!("/api/nodes?{query}")).await;
         assert_eq!(answer.status(), 200, "{query}");
@@ -293,7 +293,7 @@ async fn a_body_is_sent_once_and_compressed_when_asked_for() {
 }
 
 #[tokio::test]
-async fn what_no_route_takes_is_an_error_in_json() {
+async fn requests_without_a_route_get_a_json_error() {
     for path in ["/nope", "/api", "/api/nodes/a/b", "/favicon.ico"] {
         let answer = get(path).await;
         assert_eq!(
@@ -318,7 +318,7 @@ async fn what_no_route_takes_is_an_error_in_json() {
 }
 
 #[tokio::test]
-async fn pages_of_other_origins_may_read_and_nothing_else() {
+async fn other_origins_may_read_only() {
     let api = api(Readers::OnLoopback).await;
     let answer = warp::test::request().method("OPTIONS").path("/api/nodes/db").reply(&api).await;
     assert_eq!(answer.status(), 204);
@@ -331,7 +331,7 @@ async fn pages_of_other_origins_may_read_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn metrics_name_no_more_nodes_than_they_may() {
+async fn metrics_list_at_most_the_configured_number_of_nodes() {
     let answer = get("/metrics").await;
     let text = String::from_utf8(answer.body().to_vec()).unwrap();
     assert!(text.contains("\ntidemap_nodes{status=\"online\"} 2\n"), "{text}");

@@ -1,6 +1,6 @@
-//! A frame in both its forms, and a stream of frames as one gzip file.
+//! Frames, uncompressed and compressed, and a stream of frames as one gzip file.
 //!
-//! A frame is compressed by itself, so the same bytes fit into every client's stream, whenever it began.
+//! Each frame is compressed separately, so the same bytes fit into every client's stream, whenever it began.
 
 use std::sync::Arc;
 
@@ -13,12 +13,12 @@ use crate::{
     memory_budget::{MemoryBudget, OverBudget},
 };
 
-/// A delta is mostly digits in no order: a better search finds next to nothing more in them.
+/// A delta consists mostly of digits in no order, so higher levels save almost nothing.
 const LEVEL: u32 = 3;
-/// Frames up to this length are compressed where they are asked for, in less than a millisecond.
+/// Frames up to this length are compressed in place, which takes less than a millisecond.
 const SHORT_BYTES: usize = 16 * 1024;
 
-/// What is sent at once. All streams share it.
+/// The bytes of one message, shared by all streams.
 #[derive(Clone, Debug)]
 pub(crate) struct Frame(Arc<Forms>);
 
@@ -34,7 +34,7 @@ impl Frame {
         Self(Arc::new(Forms { plain, deflated: OnceCell::new(), budget: None }))
     }
 
-    /// A frame that is charged to a budget, in either form.
+    /// A frame that is charged to a budget, in both forms.
     pub(crate) fn long(plain: Vec<u8>, budget: &MemoryBudget) -> Result<Self, OverBudget> {
         let plain = budget.charge(plain)?;
         Ok(Self(Arc::new(Forms { plain, deflated: OnceCell::new(), budget: Some(budget.clone()) })))
@@ -44,15 +44,15 @@ impl Frame {
         &self.0.plain
     }
 
-    /// Compresses the frame when nobody has yet; who asks meanwhile waits for the same work. `None` when the
-    /// process stops before it is done, or the budget is used up.
+    /// Compresses the frame at the first call; other callers wait for the same work. `None` when the process
+    /// stops meanwhile, or the budget is used up.
     async fn deflated(&self) -> Option<&Piece> {
         let deflate = async || {
             let plain = self.0.plain.clone();
             if plain.len() <= SHORT_BYTES {
                 return Piece::of(&plain, LEVEL).ok_or(());
             }
-            // A snapshot takes long: not on a thread that serves streams.
+            // Compressing a snapshot takes long, so it must not run on a thread that serves streams.
             let piece = tokio::task::spawn_blocking(move || Piece::of(&plain, LEVEL)).await.ok().flatten();
             let mut piece = piece.ok_or(())?;
             if let Some(budget) = &self.0.budget {
@@ -64,7 +64,7 @@ impl Frame {
     }
 }
 
-/// The frames as one gzip file that is complete when they end.
+/// The frames as one gzip file, which is complete when the frames end.
 pub(crate) fn gzip(frames: impl Stream<Item = Frame>) -> impl Stream<Item = Bytes> {
     let file = stream::unfold(Some((Box::pin(frames), GzipSum::default())), |state| async move {
         let (mut frames, mut sum) = state?;
@@ -74,8 +74,8 @@ pub(crate) fn gzip(frames: impl Stream<Item = Frame>) -> impl Stream<Item = Byte
             sum.add(piece);
             return Some((piece.blocks.clone(), Some((frames, sum))));
         }
-        // Also when a frame could not be compressed: then the process is stopping, or over its budget, and
-        // the client comes back.
+        // Also ends here if a frame could not be compressed: then the process is stopping or over its budget,
+        // and the client reconnects.
         Some((sum.trailer(), None))
     });
     stream::once(future::ready(HEADER)).chain(file)
@@ -108,7 +108,7 @@ mod tests {
             for begin in 0..=frames.len() {
                 let mut read = Vec::new();
                 let file = parts(&frames[begin..]).concat();
-                // It checks the trailer too.
+                // The decoder checks the trailer, too.
                 GzDecoder::new(&*file).read_to_end(&mut read).unwrap();
                 prop_assert_eq!(read, texts[begin..].concat());
             }

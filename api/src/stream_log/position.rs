@@ -4,9 +4,9 @@ use std::{fmt, str::FromStr};
 
 /// The id of a `snapshot` or `delta` event: `epoch-seq`.
 ///
-/// Rows are numbered within an epoch; in another one the numbers mean other nodes, so its positions are of no
-/// use here. `seq` is the tick of broker time that the frame shows, so that replicas of one epoch name the
-/// same moment alike.
+/// Rows are numbered within an epoch. In another epoch the same numbers mean other nodes, so positions of
+/// other epochs cannot be resumed. `seq` is the frame's tick of broker time, so replicas of one epoch use the
+/// same number for the same moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct StreamPosition {
     pub(crate) epoch: u64,
@@ -33,7 +33,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_place_is_read_as_it_is_written() {
+    fn a_position_is_read_as_it_is_written() {
         let position = StreamPosition { epoch: 1_700_000_000_000, seq: 42 };
         assert_eq!(position.to_string().parse(), Ok(position));
         for bad in ["", "1", "1-", "-1", "1-x", "1-2-3", "99999999999999999999-1"] {

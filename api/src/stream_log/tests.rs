@@ -35,7 +35,7 @@ fn a_stream_opens_with_a_snapshot_and_goes_on_with_what_changes() {
 }
 
 #[test]
-fn a_fleet_that_stands_still_says_so_once_a_second() {
+fn an_unchanged_fleet_gets_an_empty_delta_once_a_second() {
     let mut log = StreamLog::new(EPOCH);
     let mut live = log.open(Frame::new(Bytes::new())).live;
     for at_ms in (1_000..3_000).step_by(250) {
@@ -49,7 +49,7 @@ fn a_fleet_that_stands_still_says_so_once_a_second() {
 }
 
 #[test]
-fn a_view_that_is_behind_tells_no_place() {
+fn a_view_that_is_behind_sends_frames_without_ids() {
     let mut log = StreamLog::new(EPOCH);
     log.delta(&change(84), true);
     let mut live = log.open(Frame::new(Bytes::new())).live;
@@ -59,9 +59,9 @@ fn a_view_that_is_behind_tells_no_place() {
         text(&[log.snapshot(SnapshotEvent::default(), false).unwrap()])
             .starts_with("event: snapshot\ndata: ")
     );
-    // It is kept all the same, for one who was in step elsewhere.
+    // It is kept, for a client that was in step at another replica.
     assert_eq!(replayed(&log, EPOCH, 100), Some(2));
-    // But not for a client that has missed what came and went while nothing arrived here.
+    // But not for a client from before this time, when this replica received nothing.
     (101..=116).for_each(|tick| log.delta(&change(tick), false));
     assert_eq!(replayed(&log, EPOCH, 116), None);
     (117..=134).for_each(|tick| log.delta(&change(tick), true));
@@ -72,7 +72,7 @@ fn a_view_that_is_behind_tells_no_place() {
 fn resuming_clients_are_replayed_from_some_seconds_before_or_get_a_snapshot() {
     let mut log = StreamLog::new(EPOCH);
     let newest = 1_000 + RESUMABLE_DELTAS as i64;
-    // The first two do not fit any more.
+    // The first two exceed the limit.
     (999..=newest).for_each(|tick| log.delta(&change(tick), true));
     let (newest, oldest) = (newest as u64, 1_001);
     assert_eq!(replayed(&log, EPOCH, newest), Some(17));
@@ -108,19 +108,19 @@ fn numbers_follow_the_clock() {
         log.position.seq
     };
     assert_eq!([1_000, 1_249, 1_250, 1_500, 9_000].map(&mut seq_at), [4, 4, 5, 6, 36]);
-    // The broker's clock turns out to be far behind this host's, or is set back.
+    // The broker's clock turns out to be far behind this host's, or was set back.
     assert_eq!(seq_at(2_000), 8);
     assert_eq!((replayed(&log, EPOCH, 36), replayed(&log, EPOCH, 24)), (None, None));
 }
 
 #[tokio::test]
-async fn snapshots_that_nobody_reads_take_no_more_than_their_room() {
+async fn snapshots_that_clients_do_not_read_stay_within_their_budget() {
     let mut log = StreamLog::new(EPOCH);
     let event = SnapshotEvent::default;
     let one = log.snapshot(event(), true).unwrap().plain().len();
     assert!(one < 1024, "it counts as one step");
     log.budget = MemoryBudget::new(3 * 1024);
-    // What hyper holds for clients that are slow to read: the bytes alone, of either form.
+    // What hyper holds for slow clients: only the bytes, of either form.
     let first = log.snapshot(event(), true).unwrap().plain().clone();
     let second = log.snapshot(event(), false).unwrap();
     let third = log.snapshot(event(), true).unwrap();
@@ -134,7 +134,7 @@ async fn snapshots_that_nobody_reads_take_no_more_than_their_room() {
     let budget = MemoryBudget::new(20 * 1024);
     let tight = Frame::long(vec![b'x'; 20 * 1024], &budget).unwrap();
     let unread = gzip(stream::iter([tight.clone()])).collect::<Vec<_>>().await;
-    // Header, frame, trailer; without room for its other form it is a stream that ends.
+    // Header, frame and trailer; without memory for the compressed form, the stream ends instead.
     assert_eq!((read.len(), unread.len()), (3, 2));
     drop((long, tight));
     assert!(

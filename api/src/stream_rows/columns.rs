@@ -24,7 +24,7 @@ pub(super) fn push(columns: &mut Columns, row: Option<&Row>, at_ms: i64) {
     columns.disk.push(shown.and_then(|shown| shown.host.disk));
 }
 
-/// Eleven metres are near enough for a map, and shorter to write.
+/// Four decimals are eleven metres, which suffices for a map and is shorter.
 fn four_decimals(degrees: f64) -> f64 {
     (degrees * 1e4).round() / 1e4
 }

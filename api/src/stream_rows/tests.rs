@@ -1,4 +1,4 @@
-//! A browser that follows the stream sees what the rows hold.
+//! A browser that follows the stream has the values of the rows.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,7 +15,7 @@ use tokio::time::Instant;
 
 use crate::stream_rows::{HostLoad, Rates, Row, Shown, StreamRows};
 
-/// What a browser holds of a row.
+/// A browser's values of a row.
 #[derive(Clone, Debug, PartialEq)]
 struct Seen {
     name: String,
@@ -27,7 +27,7 @@ struct Seen {
     host: HostLoad,
 }
 
-/// A browser, written from the protocol's description alone.
+/// A browser, written from the protocol's description only.
 #[derive(Clone, Debug, Default)]
 struct Browser(Vec<Option<Seen>>);
 
@@ -82,7 +82,7 @@ impl Seen {
     }
 }
 
-/// A fleet of one partition that misses nothing, and its rows.
+/// A fleet of one partition that receives everything, and its rows.
 struct Stage {
     worker: TestPartition,
     fleet: Fleet,
@@ -122,7 +122,7 @@ impl Stage {
         self.rows.update(&self.fleet, &changed, AT_MS)
     }
 
-    /// Every node that is known, rounded as browsers get it.
+    /// All nodes, rounded as browsers receive them.
     fn known(&self) -> BTreeMap<String, Row> {
         self.fleet.nodes().map(|node| (node.name(), Row::of(node))).collect()
     }
@@ -135,7 +135,7 @@ enum Change {
     Forget(usize),
     Tick,
     Join,
-    /// A node is forgotten, which shows not in a delta but in another worker's snapshot.
+    /// A node disappears in another worker's snapshot, without a delta that says so.
     Replace(usize),
 }
 
@@ -192,7 +192,7 @@ proptest! {
 }
 
 #[test]
-fn what_cannot_be_seen_is_not_said() {
+fn invisible_changes_are_not_sent() {
     let mut stage = Stage::new();
     stage.put(full_node("a"));
     assert!(stage.says().put.is_some());
@@ -205,7 +205,7 @@ fn what_cannot_be_seen_is_not_said() {
 }
 
 #[test]
-fn host_metrics_of_a_large_fleet_are_spread_over_deltas_and_none_is_forgotten() {
+fn host_metrics_of_a_large_fleet_are_spread_over_deltas() {
     let mut stage = Stage::new();
     let name = |number: usize| format!("node-{number}");
     let busy = |number: usize, percent: f64| {

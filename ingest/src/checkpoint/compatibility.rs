@@ -1,5 +1,5 @@
-//! Checkpoints of other versions: what an earlier worker wrote is read in full, and an earlier worker reads
-//! what it knows of what this one writes.
+//! Checkpoints of other versions: this version reads all that an earlier worker wrote, and an earlier worker
+//! reads what it knows in checkpoints of this version.
 
 use tidemap_wire::{
     Bps, Hello, Host, Interface, InterfaceRate, Location, LocationSource, METRICS, MetricValue, NodeUpdate,
@@ -98,8 +98,8 @@ fn plain_hello() -> Hello {
     }
 }
 
-/// Reports of four nodes of one slot: one that says all there is to say, one that says little, one that
-/// restarts, and one that says no more than it must.
+/// Reports of four nodes of one slot: one with all fields, one with few, one that restarts, and one with
+/// required fields only.
 fn reports() -> Vec<Report> {
     let ids = ["node-0", "node-62", "node-181", "node-215"].map(|name| NodeId::from_name(name).unwrap());
     let [full, plain, restarted, bare] = ids;
@@ -171,7 +171,7 @@ fn pinned() -> Vec<u8> {
 }
 
 #[test]
-fn a_checkpoint_of_an_earlier_version_brings_back_all_that_is_known_of_every_node() {
+fn a_checkpoint_of_an_earlier_version_restores_every_node_in_full() {
     let kept = Checkpoint::decode(&pinned()).unwrap();
     assert_eq!((kept.epoch, kept.place.applied, kept.place.marks.len()), (3, 5, 1));
     let nodes: Vec<NodeUpdate> = kept.nodes.iter().map(|(id, node)| node.full_update(id)).collect();
@@ -196,14 +196,14 @@ fn a_checkpoint_of_an_earlier_version_brings_back_all_that_is_known_of_every_nod
 }
 
 #[test]
-fn a_checkpoint_of_nothing_new_is_written_as_an_earlier_version_wrote_it() {
+fn a_checkpoint_without_new_fields_has_an_earlier_versions_bytes() {
     assert_eq!(Checkpoint::decode(&checkpoint(&fleet())).unwrap().nodes.len(), 4);
     // Rows depend on nothing but the order of arrival, so the bytes are equal, too.
     assert_eq!(checkpoint(&fleet()), pinned());
 }
 
 #[test]
-fn an_earlier_version_reads_all_that_it_knows_of() {
+fn an_earlier_version_reads_every_field_that_it_knows() {
     let mut full = reports().remove(0);
     full.boot = 1;
     let mut host = large_host();

@@ -46,7 +46,7 @@ proptest! {
 }
 
 #[test]
-fn a_checkpoint_of_another_log_brings_its_nodes_and_contains_nothing_of_this_one() {
+fn a_checkpoint_of_another_log_restores_nodes_but_contains_nothing_of_this_log() {
     let log = log(3, 9);
     let mut state = PartitionState::new(LIMITS);
     apply(&mut state, &log);
@@ -78,7 +78,7 @@ fn a_part_of_large_nodes_is_kept_as_several_that_fit_and_contain_every_node() {
 }
 
 #[test]
-fn a_slot_that_nobody_has_kept_is_read_from_the_beginning() {
+fn a_slot_without_checkpoints_is_read_from_the_beginning() {
     let kept = Slot::all()
         .skip(1)
         .flat_map(|slot| Part::all(slot, 1))
@@ -88,7 +88,7 @@ fn a_slot_that_nobody_has_kept_is_read_from_the_beginning() {
 }
 
 #[test]
-fn a_round_passes_every_part_once_in_its_time() {
+fn a_round_writes_every_part_once() {
     for slots in [1, 3, 32, 256] {
         let parts: Vec<Part> = (0..slots)
             .map(|index| Part { slot: Slot::of(&NodeId::from_name("a").unwrap()), of: 256, index })

@@ -1,8 +1,8 @@
-//! A pull consumer's messages, without what the client's own stream of them costs.
+//! A pull consumer's messages, without the cost of async-nats's own stream of them.
 //!
-//! That stream clones a whole connection handle into every message, so that each can be acknowledged, which
-//! is not needed here. It also takes the status line of a stored message for the broker's own, so that a
-//! crafted message could end it. Here only messages to the inbox itself are the broker's.
+//! That stream clones a connection handle into every message, so that each can be acknowledged, which is not
+//! needed here. It also mistakes the status line of a stored message for the broker's own, so a crafted
+//! message could end the stream. Here only messages to the inbox itself count as the broker's.
 
 use std::{ops::RangeInclusive, time::Duration};
 

@@ -1,8 +1,8 @@
-//! How far a stream was read, and how much of that it still has.
+//! How far a stream was read, and how much of that it still holds.
 //!
-//! A broker that crashes loses what it had not yet written to its disk, and gives those numbers to other
-//! messages. What was read of the lost end stays read, and what came instead must be read. What is left of
-//! the old must not be read again, because a node remembers only its last few runs.
+//! A broker that crashes loses what it had not yet synced to its disk, and gives those numbers to other
+//! messages. The replacements must be read, although messages with their numbers were read before. The
+//! messages that are left must not be read again, because a node remembers only its last few runs.
 //!
 //! A message's number and the nanosecond at which it was stored identify it. So a position carries the ids of
 //! some earlier messages, its *marks*. The newest mark that the stream still has proves that everything
@@ -75,7 +75,8 @@ impl StoredMessages for Stream {
 }
 
 impl LogPosition {
-    /// Before the oldest message that a stream has. Messages that it has dropped by now do not count as lost.
+    /// The position before the oldest message of a stream. Messages that it dropped earlier do not count as
+    /// lost.
     pub fn beginning(stream: &Info) -> Self {
         Self::before(nanos(stream.created), stream.state.first_sequence)
     }

@@ -4,11 +4,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::agent_run::Run;
 
-/// How many earlier runs are remembered: enough for an agent that crashes every 3 s and a broker 5 s out of
-/// order.
+/// How many earlier runs are remembered: enough for an agent that crashes every 3 s while messages arrive up
+/// to 5 s out of order.
 const EARLIER_RUNS: usize = 3;
 
-/// What was before the current run, and what is missing.
+/// Earlier runs, and whether messages were lost.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Past {
     /// Newest first.
@@ -16,8 +16,8 @@ pub(super) struct Past {
     /// Bytes of runs that are no longer remembered.
     forgotten_rx_bytes: u64,
     forgotten_tx_bytes: u64,
-    /// The newest sample's time when messages were lost last: windows that reach back beyond it are not
-    /// whole.
+    /// The newest sample's time when messages were last lost: windows that reach back beyond it are
+    /// incomplete.
     pub(super) lost_at_ms: Option<i64>,
 }
 

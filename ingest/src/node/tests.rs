@@ -72,8 +72,8 @@ fn late_samples_of_an_old_run_count_but_are_not_shown() {
 
 #[test]
 fn runs_of_one_outage_that_come_after_the_newest_count_once_each() {
-    // Run 1 was known, run 2 began and ended in the outage, run 3 is heard live first; each batch comes
-    // twice.
+    // Run 1 was known; run 2 began and ended during the outage; run 3's live sample arrives first. Each batch
+    // arrives twice.
     let runs = [(1, 0, 2..=20), (2, 30_000, 1..=20), (3, 60_000, 1..=9)];
     let (mut node, _) = node(&[(1, 1, 0), (3, 10, 60_000)]);
     let mut total = Observed::default();
@@ -90,7 +90,7 @@ fn runs_of_one_outage_that_come_after_the_newest_count_once_each() {
 }
 
 #[test]
-fn a_second_agent_of_the_same_name_is_refused_while_the_newer_one_speaks() {
+fn a_second_agent_of_the_same_name_is_refused_while_the_newer_one_reports() {
     let (node, outcome) = node(&[(1, 1, 0), (2, 1, 5_000), (1, 7, 0), (2, 2, 5_000), (1, 8, 0)]);
     assert_eq!((outcome.rivals, node.full_update(&id()).boot), (2, 2));
 }
@@ -114,7 +114,7 @@ fn a_clock_that_was_put_back_an_hour_does_not_silence_a_node() {
 
 #[test]
 fn an_agent_that_restarts_after_its_clock_was_put_back_is_shown_again_soon() {
-    // The new run's time lies before the old run's beginning, so at first its samples look like late ones.
+    // The new run's time is before the old run's beginning, so its first samples look like late ones.
     let (mut node, _) = node(&[(1, 1, 100_000), (1, 2, 100_000)]);
     for seq in 1..=7 {
         let published_ms = 102_500 + seq as i64 * 1_000;
@@ -143,11 +143,11 @@ fn silence_is_a_warning_and_then_offline() {
 }
 
 #[test]
-fn silence_while_the_broker_was_away_is_nobodys_fault() {
+fn silence_while_the_broker_was_away_does_not_count() {
     let (mut node, _) = node(&[(1, 1, 0)]);
     assert_eq!(node.judge(61_000, 60_000, 30_000), None);
     assert_eq!(node.judge(65_000, 60_000, 30_000), Some(Status::Warning));
-    // The broker's next return does not make a silent node look alive.
+    // A later return of the broker does not make a silent node appear alive.
     assert_eq!(node.judge(70_000, 70_000, 30_000), None);
 }
 
@@ -186,7 +186,7 @@ fn a_report_that_is_sent_again_changes_nothing_not_even_when_the_node_was_seen()
     newer.hello = Some(Box::new(tidemap_wire::Hello { hostname: "new".to_owned(), ..Default::default() }));
     node.observe(newer, 7_000);
     let before = format!("{:?}", node.full_update(&id()));
-    // Also long after the agent has fallen silent, of the current run and of the one before.
+    // Also long after the agent has stopped reporting, for the current run and the one before.
     for replayed in [old, captured] {
         let outcome = node.observe(replayed, 500_000);
         assert_eq!((outcome.applied, outcome.duplicates, outcome.restarted), (0, 1, false));
@@ -198,7 +198,7 @@ proptest! {
     /// The host's clock is put back, by less than the windows reach or by more, and samples from before come
     /// late. At the edge itself the order decides whether the windows start over.
     #[test]
-    fn a_clock_that_was_put_back_far_and_disorder_go_together(
+    fn a_clock_put_back_far_and_disorder_together_are_handled(
         leap_ms in prop_oneof![0_i64..800_000, 1_000_000_i64..10_000_000],
         order in Just((1..=40_u64).collect::<Vec<_>>()).prop_shuffle(),
     ) {

@@ -1,5 +1,5 @@
-//! Identity. The wire omits absent fields, so that their order does not identify values. In the head every
-//! field has its place, and the compiler ensures that none is forgotten.
+//! Identity. On the wire absent fields are omitted and fields have names; in the head every field has a fixed
+//! place, and the compiler ensures that none is left out.
 
 use std::collections::BTreeMap;
 

@@ -76,7 +76,7 @@ proptest! {
 }
 
 #[test]
-fn metrics_that_are_not_known_are_skipped_and_a_broken_tail_spoils_no_head() {
+fn unknown_metrics_are_skipped_and_a_broken_tail_leaves_the_head() {
     let host = Host { cpu_count: Some(4), network_drops: Some(1 << 40), ..Host::default() };
     let head = PackedMetadata::new(&host).bytes.into_vec();
     for tail in

@@ -15,7 +15,8 @@ pub(super) struct Nodes {
     hasher: RandomState,
 }
 
-/// Boxed, because a table of large values moves and wastes half of itself when it grows.
+/// Boxed, because a table of large values would move them all, and leave half of its space unused, when it
+/// grows.
 type Entry = (NodeId, Box<Node>);
 
 impl Nodes {
@@ -45,11 +46,11 @@ impl Nodes {
         Some(entry.remove().0.1)
     }
 
-    /// Loads these nodes into the processor's cache: the waits for memory overlap, where one lookup after
-    /// another would wait for each.
+    /// Loads these nodes into the processor's cache. Their memory accesses overlap, while lookups one after
+    /// another would each wait.
     pub(super) fn prefetch<'a>(&self, places: impl Iterator<Item = (Slot, &'a str)>) {
-        // Names are not compared, because that would be another wait. The first node with the hash is nearly
-        // always right.
+        // Names are not compared, as that would be one more wait. The first node with the hash is nearly
+        // always the right one.
         let likely: Vec<&Entry> =
             places.filter_map(|(slot, token)| self.slot(slot).iter_hash(self.hash(token)).next()).collect();
         let read =

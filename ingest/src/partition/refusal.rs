@@ -5,9 +5,9 @@
 pub enum Refusal {
     /// It cannot be decoded.
     Garbage,
-    /// Its subject belongs to no message, or its node to another slot than the subject's.
+    /// Its subject is not one of a sample or a pack, or the node does not belong to the subject's slot.
     Subject,
-    /// It came in a pack of another slot than its node's.
+    /// It is in a pack of another slot than its node's.
     OtherSlot,
     /// It names another node than its subject does.
     NodeMismatch,

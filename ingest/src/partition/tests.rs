@@ -63,9 +63,9 @@ fn a_report_in_a_pack_counts_as_if_it_had_come_alone() {
 }
 
 #[test]
-fn a_bad_report_in_a_pack_spoils_no_other() {
+fn a_bad_report_in_a_pack_does_not_affect_the_others() {
     let mut partition = PartitionState::new(LIMITS);
-    // The last but one is a node of another slot: this relay may have packed it, but not here.
+    // The last but one is a node of another slot, which must not be in this pack.
     let reports =
         [b"\xc1".to_vec(), encode(&report("a", 0)), encode(&report("b", 1)), encode(&report("a", 1))];
     let (subject, payload) = pack("a", &reports.each_ref().map(Vec::as_slice));
@@ -77,7 +77,7 @@ fn a_bad_report_in_a_pack_spoils_no_other() {
     let refused = partition.stats().refused;
     assert_eq!(format!("{refused:?}"), r#"{"garbage": 1, "implausible": 1, "other-slot": 1}"#);
     assert_eq!(partition.snapshot().len(), 1);
-    // An agent that says a pack where samples belong says nothing.
+    // A pack in place of a sample is not a report.
     observe(&mut partition, &subject::sample(&id("a")), &payload).unwrap_err();
     observe(&mut partition, &subject, &encode(&report("a", 2))).unwrap_err();
     assert_eq!(partition.stats().samples, 1);
@@ -130,7 +130,7 @@ proptest! {
         prop_assert_eq!(partition.stats().refused.values().sum::<u64>(), u64::from(!taken));
     }
 
-    /// Bytes that are nearly a report reach deeper than noise does.
+    /// Bytes that are almost a report reach more code than random bytes do.
     #[test]
     fn no_flipped_byte_can_break_a_partition(place in any::<prop::sample::Index>(), value in any::<u8>()) {
         let mut payload = encode(&report("a", 1));

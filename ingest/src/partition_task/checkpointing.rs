@@ -21,7 +21,7 @@ use crate::{
 
 /// Between attempts to load checkpoints.
 const RETRY: Duration = Duration::from_millis(250);
-/// For the last checkpoints to be written. The next owner reads from the log what is missing.
+/// How long writing the last checkpoints may take. The next owner reads from the log what is missing in them.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The writer of a task's checkpoints, and which is next.
@@ -54,21 +54,22 @@ impl Checkpointing {
     ) -> anyhow::Result<Self> {
         let bucket = js.get_key_value(streams::CHECKPOINTS).await.context("the bucket of checkpoints")?;
         let writer = CheckpointWriter { bucket, epoch: assignment.epoch, revisions };
-        // While a write waits for the broker, few more are prepared: they would only become outdated.
+        // While a write waits for the broker, only a few more are prepared, because they would become
+        // outdated.
         let (requests, received) = mpsc::channel(4);
         let writer = tokio::spawn(writer.run(received));
         Ok(Self { requests, writer, round: Round::default() })
     }
 
-    /// Hands the checkpoints that are due to the writer, as far as it keeps up. Breaks when it has found a
-    /// later owner's.
+    /// Passes the due checkpoints to the writer, as long as it keeps up. Breaks if the writer has found a
+    /// later owner's checkpoint.
     pub(super) fn write(&mut self, assignment: &Assignment, replica: &Replica) -> ControlFlow<()> {
         self.round.tick(|| replica.state.parts(&assignment.slots));
         while let Some(part) = self.round.due() {
             let request = match self.requests.try_reserve() {
                 Ok(request) => request,
                 Err(TrySendError::Full(())) => break,
-                // The writer says why when it is awaited.
+                // The writer's error is reported when it is awaited.
                 Err(TrySendError::Closed(())) => return ControlFlow::Break(()),
             };
             let values = encode(assignment, replica, part);
@@ -84,7 +85,7 @@ impl Checkpointing {
     }
 
     /// Writes the part of a node that was just forgotten: otherwise its last reports would bring it back if
-    /// this worker is killed. While earlier checkpoints wait for the broker, the part waits for its turn.
+    /// this worker is killed. While the writer is busy, the part waits for its turn in the round.
     pub(super) fn write_part_of(&self, assignment: &Assignment, replica: &Replica, node: &NodeId) {
         let parts = replica.state.parts(&assignment.slots);
         let Some(part) = parts.into_iter().find(|part| part.contains(node)) else { return };
@@ -93,8 +94,8 @@ impl Checkpointing {
         }
     }
 
-    /// Writes everything once more, so that the next owner has nothing to read. What cannot be written in
-    /// time is in the log.
+    /// Writes all parts once more, so that the next owner has nothing to read. What cannot be written in time
+    /// is still in the log.
     pub(super) async fn finish(self, assignment: &Assignment, replica: &Replica) -> anyhow::Result<()> {
         let Self { requests, mut writer, .. } = self;
         let written = async {
@@ -111,8 +112,7 @@ impl Checkpointing {
     }
 }
 
-/// Also while nothing may be published: after the broker has lost its disk, this task's state is all there
-/// is.
+/// Also while publishing is frozen: after the broker has lost its disk, this task's state is the only copy.
 async fn write_all(requests: mpsc::Sender<WriteRequest>, assignment: &Assignment, replica: &Replica) {
     if !replica.contains_its_checkpoints() {
         return;

@@ -1,4 +1,4 @@
-//! When a task publishes, and what. Pure: the caller sends it.
+//! Decides when a task publishes, and what. Pure: the caller sends it.
 
 use std::time::Duration;
 
@@ -12,12 +12,12 @@ use crate::{
     replica::Replica,
 };
 
-/// When the lease was not renewed for this long, another worker may already have taken over: nothing is
-/// published.
+/// If the lease was not renewed for this long, nothing is published, because another worker may already have
+/// taken over.
 const FREEZE_AFTER: Duration = timing::LEASE_FREEZE;
 /// The longest that an agent waits between two attempts to reach its broker.
 const RECONNECT_MS: i64 = timing::millis(timing::RECONNECT) as i64;
-/// A log without messages for this long was perhaps unreachable.
+/// A log without messages for this long may have been unreachable.
 const QUIET_MS: i64 = 3_000;
 
 /// How far a task has published.
@@ -45,7 +45,7 @@ impl Publishing {
         self.is_frozen
     }
 
-    /// Begins a tick. Returns the broker's time when the task may publish: its lease is valid, and the state
+    /// Begins a tick. Returns the broker's time if the task may publish: its lease is valid, and the state
     /// contains the log.
     pub(super) fn begin_tick(&mut self, lease: LeaseState, now: Instant, replica: &Replica) -> Option<i64> {
         let now_ms = lease.clock.at(now);
@@ -53,7 +53,7 @@ impl Publishing {
         let may_publish = !self.is_frozen && replica.is_caught_up();
         let was_away = self.ticks > 0 || now_ms - replica.position().applied_ms() > QUIET_MS;
         if may_publish && !self.was_publishing && was_away {
-            // No agent could be heard meanwhile, and they take up to this long to come back.
+            // No report could arrive meanwhile, and agents take up to this long to reconnect.
             self.alive_ms = now_ms + RECONNECT_MS;
         }
         self.was_publishing = may_publish;
@@ -72,15 +72,15 @@ impl Publishing {
         if self.ticks > 1 {
             return (events, chunks::deltas(header, state.updates(), forgotten));
         }
-        // What the log said before this task began is not news: the owner before has published it.
+        // Changes from before this task began were published by the previous owner.
         state.mark_published();
         // A gap, so that readers whose snapshot is older than this tick request another.
         self.seq += 1;
         (Vec::new(), vec![chunks::first_delta(chunks::Header { seq: self.seq + 1, ..header })])
     }
 
-    /// Whether the totals are due. At the first tick they are: readers take a partition for fresh once its
-    /// owner has published.
+    /// Whether the totals are due. They are due at the first tick, because readers consider a partition fresh
+    /// only after its owner has published totals.
     pub(super) fn are_totals_due(&self) -> bool {
         self.ticks % timing::TICKS_PER_STATS == 1
     }
@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_tick_makes_readers_ask_and_the_next_says_what_has_changed() {
+    fn the_first_tick_makes_readers_request_a_snapshot_and_the_next_publishes_changes() {
         let (mut publishing, mut replica, now) = (Publishing::default(), replica(NOW_MS), Instant::now());
         let at_ms = publishing.begin_tick(lease(now), now, &replica).unwrap();
         let header = publishing.header(&assignment(), at_ms);
@@ -186,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_published_under_a_lease_that_may_be_anothers() {
+    fn nothing_is_published_while_the_lease_may_have_passed_on() {
         let (mut publishing, replica, now) = (Publishing::default(), replica(NOW_MS), Instant::now());
         assert!(publishing.begin_tick(lease(now), now + FREEZE_AFTER, &replica).is_some());
         let later = now + FREEZE_AFTER + Duration::from_millis(1);

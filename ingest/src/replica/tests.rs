@@ -58,7 +58,7 @@ fn restore(nodes: Vec<(NodeId, Node)>, recovery: Recovery, applied: u64) -> Repl
     Replica::restore(LIMITS, nodes, recovery, position)
 }
 
-/// A replica of which nothing was kept, which has read these messages.
+/// A replica without checkpoints that has read these messages.
 fn whole(log: &[Record]) -> Replica {
     let mut replica = restore(Vec::new(), Recovery::default(), 0);
     read(&mut replica, log, log.len());
@@ -111,10 +111,10 @@ fn names() -> impl Iterator<Item = NodeId> {
 }
 
 proptest! {
-    /// Whenever each part was written, and however often a slot was divided again meanwhile: the checkpoints
-    /// and the rest of the log make the state that the whole log makes.
+    /// Whenever each part was written, and however often a slot was divided again: the checkpoints and the
+    /// rest of the log yield the same state as the whole log.
     #[test]
-    fn checkpoints_and_the_rest_of_the_log_make_the_whole(
+    fn checkpoints_and_the_rest_of_the_log_equal_the_whole_log(
         count in 1_usize..12,
         messages in 1_usize..200,
         cuts in proptest::collection::vec((0_usize..200, 0_u32..3), 12),
@@ -137,10 +137,10 @@ proptest! {
         prop_assert_eq!(replica.position().applied, messages as u64);
     }
 
-    /// The same when the reports of one slot came in packs: one part may contain some nodes' reports of a
-    /// pack, and another part not yet those of others.
+    /// The same when the reports of one slot come in packs: one part may contain some nodes' reports of a
+    /// pack, while another part does not yet contain the others.
     #[test]
-    fn checkpoints_and_the_rest_of_a_log_of_packs_make_the_whole(
+    fn checkpoints_and_the_rest_of_a_log_of_packs_equal_the_whole_log(
         count in 1_usize..9,
         reports in 1_u64..150,
         pack_size in 1_usize..7,
@@ -161,7 +161,7 @@ proptest! {
         let replica = restored(kept, &BTreeSet::from([slot]), &packs);
         prop_assert_eq!(replica.state.stats().total_samples, reports);
         prop_assert_eq!(replica.state.stats().duplicates, 0);
-        // A pack is stored when its last report would have been. Nothing else may differ.
+        // A pack is stored when its last report would have been stored; nothing else may differ.
         prop_assert_eq!(totals(&replica), totals(&whole(&alone)));
     }
 }

@@ -4,15 +4,15 @@ use std::ops::Range;
 
 use super::Sum;
 
-/// `N` buckets. They are small until one of them has to hold more than a small one can.
+/// `N` buckets. All have the small form until one needs a larger one.
 #[derive(Clone, Debug)]
 pub(super) enum Cells<const N: usize> {
     /// Up to 16 MiB each way, and up to a minute: three bytes, three and two.
     Small(Box<[Cell<8>; N]>),
     /// Up to 4 GiB each way: four bytes, four and two.
     Medium(Box<[Cell<10>; N]>),
-    /// Bytes saturate at 2⁴⁸ − 1 (256 TiB in a quarter of a minute), covered time at 2²⁴ − 1 ms: while a
-    /// host's clock is being waited for, hours may fall into one bucket. Six bytes, six and three.
+    /// Bytes saturate at 2⁴⁸ − 1 (256 TiB in a quarter of a minute), covered time at 2²⁴ − 1 ms: after a
+    /// host's clock was put back, hours of samples may fall into one bucket. Six bytes, six and three.
     Large(Box<[Cell<15>; N]>),
 }
 
@@ -126,7 +126,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_does_not_fit_makes_all_buckets_larger_and_loses_nothing(
+        fn a_larger_sum_widens_all_buckets_without_loss(
             sums in proptest::collection::vec((0..4_usize, 0_u32..48, 0_u32..48, 0_u32..24, any::<u64>()), 1..20),
         ) {
             let mut cells = Cells::<4>::default();

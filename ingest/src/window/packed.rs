@@ -1,11 +1,11 @@
-//! Windows as a checkpoint keeps them: half the size of what they are in memory.
+//! Windows in a checkpoint, half as large as in memory.
 
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 
 use super::{Ring, Sum, Windows, number};
 
-/// Both rings, packed: each's buckets from the newest backwards, three numbers each. A number takes seven
+/// Both rings: the buckets of each from the newest backwards, as three numbers each. A number takes seven
 /// bits a byte, the lowest first.
 #[derive(Serialize, Deserialize)]
 pub(super) struct Packed {
@@ -43,7 +43,7 @@ fn pack<const N: usize, const STEP_MS: i64>(ring: &Ring<N, STEP_MS>, newest_ms: 
     ByteBuf::from(cells)
 }
 
-/// What does not fit is left out: a ring of another version may have had other buckets.
+/// Buckets that do not fit are left out, as a ring of another version may have had other buckets.
 fn unpack<const N: usize, const STEP_MS: i64>(cells: &[u8], newest_ms: i64, ring: &mut Ring<N, STEP_MS>) {
     let newest = number::<STEP_MS>(newest_ms);
     let mut bytes = cells.iter().copied();

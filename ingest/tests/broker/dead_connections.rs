@@ -1,13 +1,13 @@
-//! A worker whose connections have come to servers that answer pings and lead nowhere.
+//! A worker whose connections lead to servers that answer pings and nothing else.
 
 use futures_util::future::join_all;
 
 use crate::{harness::Harness, proxy::Proxy};
 
-/// By one it could keep its leases for good and read nothing, by one it would not be heard, and by one renew
-/// no lease.
+/// On one connection alone it could renew its leases and read nothing, on another nobody would receive what
+/// it publishes, and on the third it could not renew its leases.
 #[tokio::test]
-async fn a_worker_finds_another_way_whichever_of_its_connections_leads_nowhere() {
+async fn a_worker_reconnects_whichever_of_its_connections_is_dead() {
     join_all(["data", "output", "leases"].map(goes_on_without)).await;
 }
 

@@ -1,4 +1,5 @@
-//! Partitions are assigned again while a worker's process is frozen, which looks the same as a dead one.
+//! Partitions are assigned again while a worker's process is frozen, which others cannot tell from a dead
+//! one.
 
 use std::{
     path::Path,
@@ -12,7 +13,7 @@ use crate::harness::{Harness, TIMEOUT};
 use tidemap_testkit::{is_long, within};
 
 #[tokio::test]
-async fn a_worker_that_was_frozen_over_a_change_of_partitions_harms_nothing_and_ends() {
+async fn a_worker_frozen_during_a_repartition_does_no_harm_and_ends() {
     let mut harness = Harness::start().await;
     let mut frozen = Process::start(&harness, 4);
     harness.known(4).await;
@@ -24,7 +25,7 @@ async fn a_worker_that_was_frozen_over_a_change_of_partitions_harms_nothing_and_
     let recut = repartition::run(&harness.js, to, 1).await.unwrap().unwrap();
     assert_eq!((recut.from, recut.to, recut.nodes), (4, 8, 20));
     if is_long() {
-        // It finds its leases as it has left them, and learns only then that they mean something else.
+        // It still believes in its leases, and learns only now that the partitions have changed.
         frozen.signal("CONT");
         let words = frozen.stderr_until_end().await;
         assert!(words.contains("has been divided into 8 meanwhile"), "{words}");

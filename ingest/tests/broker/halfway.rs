@@ -12,22 +12,22 @@ use crate::{
     proxy::Proxy,
 };
 
-/// A kind of request, and after how many of it the change of two partitions to four is killed.
+/// A kind of request, and after how many of them the change from two partitions to four is killed.
 const STEPS: [(&str, usize); 11] = [
-    // Begun; the old streams closed.
+    // The marker is written; the old streams are closed.
     ("PUB $KV.TIDEMAP_CHECKPOINTS.change", 1),
     ("STREAM.UPDATE", 1),
     ("STREAM.UPDATE", 2),
-    // The first part kept, some of them, all of them, and that written down.
+    // The first part is written, then some, then all, and then the marker says so.
     ("PUB $KV.TIDEMAP_CHECKPOINTS.s.", 1),
     ("PUB $KV.TIDEMAP_CHECKPOINTS.s.", 200),
     ("PUB $KV.TIDEMAP_CHECKPOINTS.s.", 256),
     ("PUB $KV.TIDEMAP_CHECKPOINTS.change", 2),
-    // The old streams gone, the new ones made.
+    // The old streams are deleted, the new ones created.
     ("STREAM.DELETE", 1),
     ("STREAM.DELETE", 2),
     ("STREAM.CREATE", 3),
-    // Crossed off.
+    // The marker is removed.
     ("PUB $KV.TIDEMAP_CHECKPOINTS.change", 3),
 ];
 
@@ -54,7 +54,7 @@ async fn killed_after(kind: &'static str, count: usize) {
         () = proxy.ended() => {}
     }
     drop(js);
-    // When all was done but to hear that it was, there is nothing left to do.
+    // If everything was done and only the answer was missing, nothing is left to do.
     let again = repartition::run(&harness.js, to, 1).await.unwrap();
     assert_eq!(again.is_none(), (kind, count) == STEPS[10], "{kind} {count}: {again:?}");
     let second = harness.worker(4);
@@ -65,7 +65,7 @@ async fn killed_after(kind: &'static str, count: usize) {
 }
 
 #[tokio::test]
-async fn what_a_worker_has_not_made_of_the_streams_the_next_one_makes() {
+async fn the_next_worker_creates_the_streams_that_one_left_out() {
     // The bucket of checkpoints is the first, then come four streams, and the bucket of leases is the last.
     join_all([1, 3, 5].map(goes_on_after)).await;
 }
@@ -86,15 +86,15 @@ async fn goes_on_after(made: usize) {
 }
 
 #[tokio::test]
-async fn a_worker_waits_for_a_broker_that_cannot_make_all_streams_yet() {
+async fn a_worker_waits_until_the_broker_can_create_all_streams() {
     let mut harness = Harness::start().await;
-    // What this one takes is in the way of the last partition's.
+    // This stream captures a subject that the last partition's stream needs.
     let subjects = vec!["tidemap.v1.sample.3.*".to_owned()];
     let config = stream::Config { name: "OTHER".to_owned(), subjects, ..stream::Config::default() };
     harness.js.create_stream(config).await.unwrap();
     let worker = harness.worker(4);
     until(async || Ok(harness.streams().await?.contains(&"TIDEMAP_2".to_owned()))).await;
-    // It has been refused when so much has been asked and answered since.
+    // After this many requests it must have been refused.
     for _ in 0..100 {
         assert!(!harness.streams().await.unwrap().contains(&"TIDEMAP_3".to_owned()));
     }

@@ -28,7 +28,7 @@ pub(crate) struct Harness {
     pub(crate) access: NatsArgs,
     pub(crate) client: Client,
     pub(crate) js: jetstream::Context,
-    /// What one worker would know that had read every report.
+    /// The state of an imaginary worker that has read every report.
     truth: PartitionState,
 }
 
@@ -38,7 +38,7 @@ pub(crate) struct Worker {
     stop: CancellationToken,
 }
 
-/// What does not depend on when one asks.
+/// The parts of the state that do not depend on the time of the request.
 pub(crate) type Facts = BTreeMap<NodeId, (Averages, Averages, u64, u64)>;
 
 impl Harness {
@@ -58,7 +58,7 @@ impl Harness {
         self.worker_by(self.access.clone(), Config { metrics, ..self.config(partitions) })
     }
 
-    /// A worker that comes another way.
+    /// A worker with other access to the broker.
     pub(crate) fn worker_by(&self, access: NatsArgs, config: Config) -> Worker {
         let stop = CancellationToken::new();
         let shutdown = stop.clone();
@@ -76,7 +76,7 @@ impl Harness {
         streams::ensure(&self.js, PartitionCount::new(partitions).unwrap(), 1).await.unwrap();
     }
 
-    /// Stores one sample a second of each of so many nodes, for some seconds of the hosts' clocks.
+    /// Stores one sample a second of each of `nodes` nodes, for these seconds of the hosts' clocks.
     pub(crate) async fn report(&mut self, nodes: u64, seconds: std::ops::Range<u64>) {
         for second in seconds {
             for number in 0..nodes {
@@ -85,7 +85,7 @@ impl Harness {
         }
     }
 
-    /// The same as a relay would say it: each slot's reports of a second in one message.
+    /// The same in packs, as a relay would publish it: each slot's reports of a second in one message.
     pub(crate) async fn report_packed(&mut self, nodes: u64, seconds: std::ops::Range<u64>) {
         let relay = NodeId::from_name("relay").unwrap();
         for second in seconds {
@@ -104,7 +104,7 @@ impl Harness {
         }
     }
 
-    /// Stores what a run of an agent says of a second since all agents began.
+    /// Stores an agent's report of a second, counted since all agents began.
     pub(crate) async fn publish(&mut self, node: &str, boot: u64, second: u64) {
         let report = report(node, boot, second);
         let (subject, payload) = (subject::sample(&report.node), encode(&report));
@@ -113,7 +113,7 @@ impl Harness {
     }
 
     async fn store(&self, subject: String, payload: Vec<u8>) {
-        // A broker that was just started may not have opened the stream yet.
+        // A broker that has just started may not have opened the stream yet.
         eventually(async || Ok(self.js.publish(subject.clone(), payload.clone().into()).await?.await?)).await;
     }
 
@@ -122,8 +122,7 @@ impl Harness {
         (facts(self.truth.snapshot()), self.truth.stats().total_samples)
     }
 
-    /// What the workers know once they know as many samples as there were; as much as they know when they do
-    /// not.
+    /// The workers' state once it has the expected number of samples, or its state at the timeout.
     pub(crate) async fn known(&self, partitions: u16) -> (Facts, u64) {
         let wanted = self.truth.stats().total_samples;
         let mut stats = self.client.subscribe(subject::ALL_STATS).await.unwrap();
@@ -139,7 +138,7 @@ impl Harness {
         (self.all(partitions).await, newest.values().sum())
     }
 
-    /// The first totals of partition 0 that fit, and its nodes then.
+    /// The first totals of partition 0 that satisfy the condition, and the nodes then.
     pub(crate) async fn published(
         &self,
         partitions: u16,
@@ -159,7 +158,7 @@ impl Harness {
         (published, self.snapshot(partition).await)
     }
 
-    /// All nodes that the workers know, once every partition has an owner.
+    /// All nodes in the workers' state, once every partition has an owner.
     pub(crate) async fn settled(&self, partitions: u16) -> Facts {
         let mut stats = self.client.subscribe(subject::ALL_STATS).await.unwrap();
         let mut owned = std::collections::BTreeSet::new();
@@ -225,7 +224,7 @@ impl Worker {
     }
 }
 
-/// What a run of an agent says of a second since all agents began.
+/// An agent's report of a second, counted since all agents began.
 fn report(node: &str, boot: u64, second: u64) -> Report {
     let node = NodeId::from_name(node).unwrap();
     let rate = Bps::new(((second * 31 + node.as_str().len() as u64 * 7) % 1_000) as f64);
@@ -247,7 +246,7 @@ pub(crate) async fn until<F: Future<Output = anyhow::Result<bool>>>(poll: impl F
     eventually(async || poll().await?.then_some(()).context("it is not so")).await;
 }
 
-/// Polls until it goes well.
+/// Polls until there is no error.
 pub(crate) async fn eventually<T, F: Future<Output = anyhow::Result<T>>>(poll: impl FnMut() -> F) -> T {
     tidemap_testkit::eventually(TIMEOUT, poll).await.unwrap()
 }

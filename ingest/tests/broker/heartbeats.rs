@@ -5,7 +5,7 @@ use futures_util::TryStreamExt;
 use crate::harness::{Harness, until};
 
 #[tokio::test]
-async fn nothing_stays_of_a_worker_that_has_ended() {
+async fn a_worker_that_ended_leaves_no_heartbeat() {
     let harness = Harness::start().await;
     let staying = harness.worker(4);
     harness.known(4).await;

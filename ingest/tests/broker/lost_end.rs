@@ -1,4 +1,4 @@
-//! A broker's machine loses its power: what was not on the disk is gone, and its numbers are given again.
+//! A broker's machine loses power: messages that were not synced are gone, and their numbers are used again.
 
 use std::{
     fs,
@@ -7,11 +7,11 @@ use std::{
 
 use crate::harness::Harness;
 
-/// More runs than are remembered of a node: none of them may be read again.
+/// More runs than a node remembers, so reading any of them again would be noticed.
 const RUNS: std::ops::Range<u64> = 1..12;
 
 #[tokio::test]
-async fn an_owner_goes_on_where_the_log_was_cut() {
+async fn an_owner_continues_where_the_log_was_cut() {
     let mut harness = Harness::start().await;
     let worker = harness.worker(1);
     harness.known(1).await;
@@ -28,7 +28,7 @@ async fn an_owner_goes_on_where_the_log_was_cut() {
 }
 
 #[tokio::test]
-async fn the_next_owner_reads_just_what_came_instead_of_the_lost_end() {
+async fn the_next_owner_reads_only_what_replaced_the_lost_end() {
     let mut harness = Harness::start().await;
     harness.make_streams(1).await;
     report_runs(&mut harness, RUNS).await;
@@ -38,8 +38,7 @@ async fn the_next_owner_reads_just_what_came_instead_of_the_lost_end() {
     assert_eq!(harness.known(1).await, harness.truth());
     first.stop().await;
 
-    // The checkpoints were on the disk, and the numbers up to which they contain the log are given to other
-    // messages.
+    // The checkpoints were synced, but the messages with the last numbers that they contain were not.
     on_disk.lose_the_rest(&mut harness).await;
     report_runs(&mut harness, 15..22).await;
     let second = harness.worker(1);
@@ -47,7 +46,7 @@ async fn the_next_owner_reads_just_what_came_instead_of_the_lost_end() {
     second.stop().await;
 }
 
-/// Each run of the one agent says something in three seconds, and another node in every one.
+/// The one agent reports for three seconds in each run, and another node in every run.
 async fn report_runs(harness: &mut Harness, runs: std::ops::Range<u64>) {
     for run in runs {
         for second in run * 3..run * 3 + 3 {
@@ -57,7 +56,7 @@ async fn report_runs(harness: &mut Harness, runs: std::ops::Range<u64>) {
     }
 }
 
-/// The log as it was written to the disk at some moment.
+/// The log's files as they were on disk at some moment.
 struct OnDisk {
     stream: PathBuf,
     copy: tempfile::TempDir,

@@ -1,4 +1,5 @@
-//! A worker against a real nats-server: checkpoints, their fence, and a change of the number of partitions.
+//! A worker against a real nats-server: checkpoints, who may write them, and changes of the number of
+//! partitions.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod dead_connections;

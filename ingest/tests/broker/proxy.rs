@@ -1,4 +1,4 @@
-//! The way to a broker, and what can become of it.
+//! A proxy before a broker, which cuts connections in several ways.
 
 use std::net::SocketAddr;
 
@@ -19,7 +19,7 @@ use crate::harness::{Harness, TIMEOUT};
 /// A proxy before a broker, ended on drop.
 pub(crate) struct Proxy {
     address: SocketAddr,
-    /// The end of the name of the connections that are cut off now. Those made later are not.
+    /// The end of the names of the connections that are cut off now. Later connections are not cut off.
     cut: watch::Sender<Option<&'static str>>,
     /// Requests that may still pass; `None` as long as all may.
     left: watch::Sender<Option<usize>>,
@@ -41,18 +41,17 @@ impl Proxy {
         Self::start_counting(harness, None, "").await
     }
 
-    /// A proxy that lets through so many requests in which these words stand, and nothing after the last of
-    /// them.
+    /// A proxy that passes `most` requests that contain `counted`, and nothing after the last of them.
     pub(crate) async fn until(harness: &Harness, counted: &'static str, most: usize) -> Self {
         Self::start_counting(harness, Some(most), counted).await
     }
 
-    /// How one connects through it.
+    /// Access to the broker through this proxy.
     pub(crate) fn access(&self, harness: &Harness) -> NatsArgs {
         NatsArgs { nats_url: format!("nats://{}", self.address), ..harness.access.clone() }
     }
 
-    /// Cuts off the connections that there are with this end of their names.
+    /// Cuts off the present connections whose names end like this.
     pub(crate) fn cut(&self, name: &'static str) {
         self.cut.send_replace(Some(name));
     }
@@ -91,7 +90,8 @@ async fn carry(client: TcpStream, way: Way) {
     loop {
         tokio::select! {
             biased;
-            // The last request has passed, perhaps on another connection: nothing comes back any more.
+            // The last request has passed, perhaps on another connection, so no answer is passed back any
+            // more.
             () = spent(&mut left) => return upward.pretend(None).await,
             // Some connections are cut off.
             name = newly_cut(&mut cut) => {
@@ -99,12 +99,12 @@ async fn carry(client: TcpStream, way: Way) {
                     return upward.pretend(Some(to_client)).await;
                 }
             }
-            // The broker says something.
+            // The broker sends something.
             read = from_server.read(&mut down) => match read {
                 Ok(bytes @ 1..) if to_client.write_all(&down[..bytes]).await.is_ok() => {}
                 _ => return,
             },
-            // The client does. What was read of a line before another arm was faster stays in it.
+            // The client sends something. A partly read line stays in the buffer when another arm is faster.
             read = upward.from.read_until(b'\n', &mut line) => {
                 if !matches!(read, Ok(1..)) || upward.pass(&mut line).await.is_err() {
                     return;
@@ -131,13 +131,13 @@ async fn newly_cut(cut: &mut watch::Receiver<Option<&'static str>>) -> Option<&'
 struct Upward {
     from: BufReader<OwnedReadHalf>,
     to: OwnedWriteHalf,
-    /// How the client calls itself, among other things.
+    /// The client's name, and other fields of its CONNECT.
     name: String,
     way: Way,
 }
 
 impl Upward {
-    /// Passes a line on, and its payload with it when it is counted.
+    /// Passes a line on, with its payload if it is counted.
     async fn pass(&mut self, line: &mut Vec<u8>) -> std::io::Result<()> {
         let text = String::from_utf8_lossy(line);
         let is_request = text.starts_with("PUB") || text.starts_with("HPUB");
@@ -163,7 +163,8 @@ impl Upward {
         Ok(())
     }
 
-    /// Answers pings, where it is to answer, and nothing else. The broker believes that the client is there.
+    /// Answers pings, if it can, and nothing else, so that the broker and the client believe each other
+    /// alive.
     async fn pretend(mut self, mut to_client: Option<OwnedWriteHalf>) {
         let mut line = Vec::new();
         while matches!(self.from.read_until(b'\n', &mut line).await, Ok(1..)) {

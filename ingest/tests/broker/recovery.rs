@@ -18,7 +18,7 @@ async fn the_next_owner_needs_neither_the_one_before_nor_its_log() {
     harness.report(20, 0..40).await;
     assert_eq!(harness.known(8).await, harness.truth());
     first.stop().await;
-    // The log is gone; what was read of it is not.
+    // The log is gone, but the checkpoints are not.
     for partition in PartitionCount::default().all() {
         harness.js.delete_stream(streams::name(partition)).await.unwrap();
     }
@@ -30,7 +30,7 @@ async fn the_next_owner_needs_neither_the_one_before_nor_its_log() {
 }
 
 #[tokio::test]
-async fn who_was_forgotten_stays_forgotten_although_the_log_remembers() {
+async fn a_forgotten_node_stays_forgotten_although_the_log_has_its_reports() {
     let mut harness = Harness::start().await;
     let first = harness.worker(8);
     harness.known(8).await;
@@ -42,19 +42,19 @@ async fn who_was_forgotten_stays_forgotten_although_the_log_remembers() {
     let second = harness.worker(8);
     let (mut expected, _) = harness.truth();
     expected.remove(&gone);
-    // Its samples are no longer counted, so nobody waits for them.
+    // Its samples are no longer counted, so `known` cannot wait for them.
     let snapshot_of_all = harness.settled(8).await;
     assert_eq!(snapshot_of_all, expected);
     second.stop().await;
-    // Nothing has come meanwhile, so the third owner finds what the second one kept without having read
-    // anything.
+    // No report has arrived meanwhile, so the third owner gets only what the second one wrote without having
+    // read anything.
     let third = harness.worker(8);
     assert_eq!(harness.settled(8).await, expected);
     third.stop().await;
 }
 
 #[tokio::test]
-async fn an_owner_that_was_replaced_cannot_write_over_its_successor() {
+async fn a_replaced_owner_cannot_overwrite_its_successors_checkpoints() {
     let harness = Harness::start().await;
     harness.make_streams(8).await;
     let bucket = harness.js.get_key_value(streams::CHECKPOINTS).await.unwrap();
@@ -69,7 +69,7 @@ async fn an_owner_that_was_replaced_cannot_write_over_its_successor() {
     };
     let stream = streams::name(PartitionCount::default().of(slot));
     let before = load_checkpoints(&harness.js, &stream, &Content::Closed, &[slot]).await.unwrap();
-    // The owner of epoch 5 has written, was frozen, and was replaced by the one of epoch 6, who has written
+    // The owner of epoch 5 has written and was frozen; then the owner of epoch 6 took over and has written,
     // too.
     assert_eq!(writes(5, before.revisions).await.unwrap(), 0);
     let frozen = load_checkpoints(&harness.js, &stream, &Content::Closed, &[slot]).await.unwrap();
@@ -108,7 +108,7 @@ async fn parts_of_an_older_division_do_not_stay() {
 }
 
 #[tokio::test]
-async fn an_owner_that_was_replaced_removes_nothing_of_its_successor() {
+async fn a_replaced_owner_cannot_remove_its_successors_checkpoints() {
     let harness = Harness::start().await;
     harness.make_streams(8).await;
     let bucket = harness.js.get_key_value(streams::CHECKPOINTS).await.unwrap();
@@ -129,20 +129,20 @@ async fn an_owner_that_was_replaced_removes_nothing_of_its_successor() {
     assert_eq!(writes(5, load().await.revisions, &halves, &halves).await.unwrap(), 0);
     let frozen = load().await.revisions;
     assert_eq!(writes(6, frozen.clone(), &halves, &halves).await.unwrap(), 0);
-    // The frozen one has one part in the place of two: it believes that the two are left from itself.
+    // The frozen owner has one part instead of two, and takes the two for leftovers of its own.
     assert_eq!(writes(5, frozen, &[], &whole).await.unwrap(), 0);
     assert_eq!(load().await.revisions.into_keys().collect::<Vec<_>>(), halves);
 }
 
 #[tokio::test]
-async fn what_the_log_no_longer_holds_is_counted_and_the_averages_say_that_they_are_partial() {
+async fn messages_lost_by_the_log_are_counted_and_averages_marked_partial() {
     let mut harness = Harness::start().await;
     let first = harness.worker(1);
     harness.known(1).await;
     harness.report(4, 0..5).await;
     harness.known(1).await;
     first.stop().await;
-    // Nobody reads 40 reports; the log keeps the newest 10.
+    // No worker reads these 40 reports, and the log keeps the newest 10.
     harness.report(4, 5..15).await;
     let name = streams::name(PartitionCount::new(1).unwrap().all().next().unwrap());
     let mut config = harness.js.get_stream(&name).await.unwrap().cached_info().config.clone();

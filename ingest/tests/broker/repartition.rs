@@ -31,7 +31,7 @@ async fn partitions_become_more_and_fewer_and_nothing_is_lost() {
 }
 
 #[tokio::test]
-async fn while_a_worker_lives_nothing_is_cut() {
+async fn a_running_worker_prevents_a_repartition() {
     let harness = Harness::start().await;
     let worker = harness.worker(8);
     harness.known(8).await;
@@ -57,7 +57,7 @@ async fn no_worker_starts_before_a_change_is_finished() {
 }
 
 #[tokio::test]
-async fn streams_of_an_older_version_learn_to_take_packs() {
+async fn streams_of_an_older_version_are_upgraded_for_packs() {
     let mut harness = Harness::start().await;
     harness.make_streams(4).await;
     harness.report(10, 0..2).await;

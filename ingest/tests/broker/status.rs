@@ -10,7 +10,7 @@ use tidemap_testkit::port::free_port;
 use crate::harness::{Harness, eventually};
 
 #[tokio::test]
-async fn a_worker_tells_its_partitions_to_the_service_protocol_and_to_prometheus() {
+async fn a_worker_reports_its_partitions_to_the_service_protocol_and_prometheus() {
     let mut harness = Harness::start().await;
     let address = SocketAddr::from(([127, 0, 0, 1], free_port().unwrap()));
     let worker = harness.worker_with_metrics(8, Some(address));

@@ -1,4 +1,4 @@
-//! Prints where this machine's nats-server is, having fetched one when there is none.
+//! Prints the path of this machine's nats-server; fetches one if there is none.
 
 use std::process::ExitCode;
 

@@ -1,4 +1,4 @@
-//! The data folder: everything that a host's Tidemap keeps, used by one process at a time.
+//! The data folder: all files of a host's Tidemap, used by one process at a time.
 
 use std::{
     env,
@@ -10,25 +10,25 @@ use std::{
 /// Why a data folder cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum DataDirError {
-    /// It cannot be made or written to.
+    /// It cannot be created or written to.
     #[error("cannot write to the data folder {}: {source}", path.display())]
     Unwritable {
         /// The folder.
         path: PathBuf,
-        /// What the operating system said.
+        /// The operating system's error.
         source: io::Error,
     },
-    /// Another process works in it.
+    /// Another process uses it.
     #[error("the data folder {} is in use by another tidemap (process {holder})", path.display())]
     Held {
         /// The folder.
         path: PathBuf,
-        /// The process that holds it, as it wrote itself down.
+        /// The process that holds the lock, by the number that it wrote into the lock file.
         holder: String,
     },
 }
 
-/// A data folder that this process holds; dropping it lets the next one in.
+/// A locked data folder; dropping it releases the lock.
 #[derive(Debug)]
 pub struct DataDir {
     path: PathBuf,
@@ -36,7 +36,7 @@ pub struct DataDir {
 }
 
 impl DataDir {
-    /// Makes the folder when it is missing, readable to its owner only, and takes it for this process.
+    /// Creates the folder if it is missing, accessible to its owner only, and locks it for this process.
     ///
     /// # Errors
     ///
@@ -59,14 +59,14 @@ impl DataDir {
     }
 }
 
-/// Our folder below one of the user's base folders, which a variable may move.
+/// Tidemap's folder below one of the user's base folders, which an environment variable may override.
 pub(crate) fn xdg_folder(variable: &str, below_home: &str) -> Option<PathBuf> {
     let absolute = |path: &PathBuf| path.is_absolute();
     let base = env::var_os(variable).map(PathBuf::from).filter(absolute);
     Some(base.or_else(|| Some(env::home_dir()?.join(below_home)))?.join("tidemap"))
 }
 
-/// Creates a folder, and its parents, that only this user may enter. An existing folder stays as it is.
+/// Creates a folder and its parents, accessible to this user only. An existing folder keeps its mode.
 pub(crate) fn create_private(path: &Path) -> io::Result<()> {
     let mut builder = std::fs::DirBuilder::new();
     builder.recursive(true);
@@ -75,7 +75,7 @@ pub(crate) fn create_private(path: &Path) -> io::Result<()> {
     builder.create(path)
 }
 
-/// Takes the lock of this name in a folder, until the file is dropped or the process ends, however it ends.
+/// Takes the lock with this name in a folder, until the file is dropped or the process ends in any way.
 pub(crate) fn lock_file(folder: &Path, name: &str) -> Result<File, DataDirError> {
     let unwritable = |source| DataDirError::Unwritable { path: folder.to_owned(), source };
     let mut options = OpenOptions::new();
@@ -88,7 +88,8 @@ pub(crate) fn lock_file(folder: &Path, name: &str) -> Result<File, DataDirError>
         .map_err(unwritable)?;
     match file.try_lock() {
         Ok(()) => {
-            // Only for the error message of the next one; the lock itself is the operating system's.
+            // The content serves only the error message of another process; the lock is the operating
+            // system's.
             file.set_len(0).and_then(|()| file.rewind()).map_err(unwritable)?;
             write!(file, "{}", std::process::id()).map_err(unwritable)?;
             Ok(file)

@@ -1,10 +1,11 @@
-//! The operator's folder: who may connect to the broker, by signatures instead of the broker's configuration.
+//! The operator's folder: keys and signed tokens that decide who may connect to the broker, in place of users
+//! in the broker's configuration.
 //!
-//! For fleets of which each node as a line in `users/agents.conf` (see [`crate::keys`]) is too much. An
-//! operator's key signs four accounts, which may do what `nats.conf` lets them do; a signing key of the
-//! account `AGENTS` signs agents, and whatever it signs may publish as the node that it names and nothing
-//! else, because the account says so. So enrolling a node is a signature, made offline: no broker has to
-//! know, and a million nodes cost it nothing.
+//! For fleets with too many nodes for one line each in `users/agents.conf` (see [`crate::keys`]). An operator
+//! key signs four accounts, which have the permissions of those in `nats.conf`. A signing key of the account
+//! `AGENTS` signs agents. The account lets each agent that this key signs publish as the node in its token
+//! and do nothing else. So enrolling a node is an offline signature: brokers need not be informed, however
+//! many nodes there are.
 //!
 //! * `keys/*.nk`: seeds of the operator, its accounts, and the key that enrolls. A host that only enrolls
 //!   needs `keys/enroll.nk` and `claims/AGENTS.jwt`, and none of the others;
@@ -12,9 +13,9 @@
 //! * `creds/*.creds`: credentials of the services, of programs that only read, of the simulator, of the
 //!   operator;
 //! * `relays/<relay>.creds`: credentials of relays;
-//! * `agents/<node>.creds`: credentials of agents, to be carried to their hosts; `agents/<node>.revoked`: the
-//!   public key of one that was revoked;
-//! * `broker/nats.conf`: what each broker is started with; it holds nothing secret.
+//! * `agents/<node>.creds`: credentials of agents, to be copied to their hosts; `agents/<node>.revoked`: the
+//!   public key of a revoked agent;
+//! * `broker/nats.conf`: the configuration with which each broker is started; it holds no secrets.
 
 mod brokers;
 mod claims;
@@ -41,7 +42,8 @@ use token::Claims;
 
 pub use brokers::push;
 
-/// How far the clock of a host that enrolled may have been ahead of ours, when its credentials are not here.
+/// How far the clock of the host that enrolled a node may be ahead of this one. Used when the credentials,
+/// which hold the time of signing, are not in this folder.
 const CLOCK_SKEW_MAX_S: i64 = 24 * 60 * 60;
 
 /// Why the operator's folder cannot be used.
@@ -50,19 +52,20 @@ pub enum JwtError {
     /// A file or folder cannot be used.
     #[error(transparent)]
     File(#[from] KeysError),
-    /// Nothing was ever signed here.
+    /// The folder holds no signed accounts.
     #[error("{} is no operator's folder: `tidemap operator init` makes one", dir.display())]
     NotAnOperator {
         /// The folder.
         dir: PathBuf,
     },
-    /// A key is kept elsewhere. A new one in its place would shut everybody out.
+    /// A key is missing: it is kept elsewhere. Generating a new one would lock out everybody who relies on
+    /// it.
     #[error("{} is missing: put it back for as long as this takes", path.display())]
     NoKey {
         /// The file.
         path: PathBuf,
     },
-    /// A file should hold a seed, a token or credentials, and does not.
+    /// A file does not hold the seed, token or credentials that it should.
     #[error("{} holds no {what}", path.display())]
     Unreadable {
         /// The file.
@@ -70,13 +73,13 @@ pub enum JwtError {
         /// What it should hold.
         what: &'static str,
     },
-    /// What should be a public key is something else.
+    /// A text is not a public key.
     #[error("{key:?} is no public key of a node: it begins with U")]
     NotAKey {
         /// What was given.
         key: String,
     },
-    /// A key would not sign.
+    /// Signing with a key failed.
     #[error("cannot sign: {0}")]
     Unsigned(String),
 }
@@ -92,36 +95,36 @@ pub struct Operator {
 pub struct EnrolledCreds {
     /// The file with them.
     pub creds_path: PathBuf,
-    /// Whether they are new, or were signed again.
+    /// Whether this call has signed them.
     pub created: bool,
 }
 
-/// What has become of a node's credentials.
+/// The result of revoking a node.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Revocation {
-    /// They hold no longer.
+    /// Its credentials are revoked now.
     Now,
-    /// Those with this key were revoked before, and there are no others here.
+    /// The credentials with this public key were revoked before, and the folder holds no others.
     Before(String),
-    /// They are not here and never were revoked here: whether they hold is not known.
+    /// The folder has never held its credentials, so whether it has valid ones is not known.
     Unknown,
 }
 
-/// What becomes of the key that enrolls.
+/// What to do with the enrolling key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EnrollKey {
     /// It stays.
     Keep,
-    /// A new one replaces it, which revokes every node that the old one enrolled.
+    /// Replace it, which revokes every node that the old one enrolled.
     Renew,
 }
 
 impl Operator {
-    /// Makes what is missing in the folder, and signs again what has changed since.
+    /// Creates what is missing in the folder, and signs again what has changed.
     ///
     /// # Errors
     ///
-    /// When a file cannot be written, one that exists is not what it should be, or a key has been taken away.
+    /// When a file cannot be written or has unexpected content, or a key is missing.
     pub fn open_or_create(dir: &Path, enroll_key: EnrollKey, now_s: i64) -> Result<Self, JwtError> {
         let operator = Self { dir: dir.to_owned() };
         let _lock = operator.lock()?;
@@ -129,7 +132,8 @@ impl Operator {
         let root = operator.root_key()?;
         let revoked = match enroll_key {
             EnrollKey::Keep => operator.claims("AGENTS")?.map(|agents| claims::revoked(&agents)),
-            // The old key is no longer accepted, so there is no user of it left to refuse.
+            // The account no longer trusts what the old key signed, so revoked agents need no list. This also
+            // drops revocations of relays, which another key signs.
             EnrollKey::Renew => None,
         };
         operator.issue("operator", claims::operator(&root, &accounts), &root, now_s)?;
@@ -143,11 +147,12 @@ impl Operator {
         Ok(operator)
     }
 
-    /// A folder that [`Operator::open_or_create`] has made, or as much of it as one has carried here.
+    /// Opens a folder that [`Operator::open_or_create`] has made, or the part of it that was copied to this
+    /// host.
     ///
     /// # Errors
     ///
-    /// When nothing was signed here.
+    /// When it holds no signed accounts.
     pub fn open(dir: &Path) -> Result<Self, JwtError> {
         let operator = Self { dir: dir.to_owned() };
         match operator.claims("AGENTS")? {
@@ -156,12 +161,11 @@ impl Operator {
         }
     }
 
-    /// Lets a node's agent in: signs credentials for it when it has none.
+    /// Signs credentials for a node's agent if it has none.
     ///
     /// # Errors
     ///
-    /// When a file cannot be written, one that exists is not what it should be, or there is no key that
-    /// enrolls.
+    /// When a file cannot be written or has unexpected content, or the enrolling key is missing.
     pub fn enroll(&self, node: &NodeId, now_s: i64) -> Result<EnrolledCreds, JwtError> {
         let _lock = self.lock()?;
         let signer = seed::open(&self.key_path("enroll"), &seed::ACCOUNT)?;
@@ -171,12 +175,11 @@ impl Operator {
         Ok(EnrolledCreds { creds_path, created })
     }
 
-    /// Signs that a node's credentials no longer hold, and removes them. Brokers do not know before [`push`].
+    /// Signs the revocation of a node's credentials, and removes them. Brokers learn of it by [`push`].
     ///
     /// # Errors
     ///
-    /// When a file cannot be written, or one that exists is not what it should be, or the operator's key is
-    /// not here.
+    /// When a file cannot be written or has unexpected content, or the operator's key is missing.
     pub fn revoke(&self, node: &NodeId, now_s: i64) -> Result<Revocation, JwtError> {
         let _lock = self.lock()?;
         let path = self.agent_creds_path(node);
@@ -190,11 +193,11 @@ impl Operator {
         Ok(Revocation::Now)
     }
 
-    /// The same for a node whose credentials are not here, by its public key.
+    /// Revokes a node whose credentials are not in this folder, by its public key.
     ///
     /// # Errors
     ///
-    /// As with [`Operator::revoke`], and when this is no public key of a user.
+    /// As with [`Operator::revoke`], and when `key` is not the public key of a user.
     pub fn revoke_key(&self, node: &NodeId, key: &str, now_s: i64) -> Result<(), JwtError> {
         let pair = nkeys::KeyPair::from_public_key(key);
         if !pair.is_ok_and(|pair| matches!(pair.key_pair_type(), nkeys::KeyPairType::User)) {
@@ -209,7 +212,7 @@ impl Operator {
         }
     }
 
-    /// Signs that what this key has been given until then does not hold.
+    /// Signs that tokens for this key that were issued until `until_s` are invalid.
     fn revoke_until(&self, node: &NodeId, key: &str, until_s: i64, now_s: i64) -> Result<(), JwtError> {
         let root = seed::open(&self.key_path("operator"), &seed::OPERATOR)?;
         let agents = claims::revoke(self.required_claims("AGENTS")?, key, until_s);
@@ -218,7 +221,7 @@ impl Operator {
         Ok(write_if_changed(&self.revoked_path(node), &format!("{key}\n"))?)
     }
 
-    /// What brokers are to know of the accounts, for [`push`].
+    /// The accounts' tokens, for [`push`].
     ///
     /// # Errors
     ///
@@ -237,7 +240,7 @@ impl Operator {
         self.creds_path("app")
     }
 
-    /// The credentials of the operator, who may look at the brokers themselves and pass changes on to them.
+    /// The credentials of the operator's own user, which can administer running brokers.
     pub fn sys_creds_path(&self) -> PathBuf {
         self.creds_path("sys")
     }
@@ -247,7 +250,7 @@ impl Operator {
         self.creds_path("simulator")
     }
 
-    /// What brokers are started with.
+    /// The configuration with which brokers are started.
     pub fn configuration_path(&self) -> PathBuf {
         self.dir.join("broker/nats.conf")
     }
@@ -260,7 +263,7 @@ impl Operator {
         let known = self.claims("AGENTS")?.and_then(|agents| claims::enroll_key(&agents));
         let path = self.key_path("enroll");
         let enroll = match known {
-            // Only a host that enrolls needs its seed.
+            // Only a host that enrolls nodes needs the enrolling key's seed.
             Some(public) if enroll_key == EnrollKey::Keep && !path.exists() => public,
             _ => {
                 if enroll_key == EnrollKey::Renew {
@@ -278,7 +281,7 @@ impl Operator {
         })
     }
 
-    /// A key that is made with the folder, and must be there ever after.
+    /// A key that is generated with the folder and must exist from then on.
     fn key(&self, name: &str, kind: &seed::Kind) -> Result<nkeys::KeyPair, JwtError> {
         let path = self.key_path(name);
         match self.claims("operator")? {
@@ -287,13 +290,13 @@ impl Operator {
         }
     }
 
-    /// Signs claims, unless what was signed before says the same.
+    /// Signs claims, unless the present token has the same ones.
     fn issue(&self, name: &str, claims: Claims, key: &nkeys::KeyPair, now_s: i64) -> Result<(), JwtError> {
         let before = self.claims(name)?;
         if before.as_ref().is_some_and(|before| before.is_same_as(&claims, key)) {
             return Ok(());
         }
-        // A broker keeps the newest, so two changes in one second need two times.
+        // A broker keeps the token with the latest time, so two changes within a second need different times.
         let after = before.and_then(|before| before.iat).map_or(now_s, |iat_s| now_s.max(iat_s + 1));
         let token = token::sign(claims.at(after), key)?;
         Ok(write_if_changed(&self.claims_path(name), &token)?)
@@ -345,7 +348,7 @@ impl Operator {
         self.dir.join("agents").join(format!("{node}.revoked"))
     }
 
-    /// Waits until no other process changes this folder.
+    /// Locks the folder against changes by other processes; waits while one holds the lock.
     fn lock(&self) -> Result<File, JwtError> {
         for folder in ["keys", "claims", "creds", "agents", "relays", "broker"] {
             let path = self.dir.join(folder);

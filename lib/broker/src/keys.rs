@@ -1,14 +1,14 @@
 //! Keys: who may connect to the broker.
 //!
-//! Everybody has an nkey: the seed stays in a file of its owner, the public half stands in a fragment that
+//! Every user has an nkey: the seed stays in a file of its owner, the public key is in a file that
 //! `nats.conf` includes. In the data folder:
 //!
 //! * `keys/*.nk`: seeds of the services, of programs that only read, of the simulator, of the operator;
-//! * `keys/agents/<node>.nk`: seeds of agents, to be carried to their hosts;
+//! * `keys/agents/<node>.nk`: seeds of agents, to be copied to their hosts;
 //! * `keys/relays/<relay>.nk`, `keys/relays/<relay>.local.nk`: seeds of relays;
-//! * `users/*.conf`: the fragments, one for each account.
+//! * `users/*.conf`: the included files, one for each account.
 //!
-//! Permissions stand in `nats.conf`, except those of agents and relays, which differ from one to the next.
+//! Permissions are in `nats.conf`, except those of agents and relays, which differ for each of them.
 
 mod agents;
 mod seed;
@@ -24,7 +24,7 @@ use tidemap_wire::NodeId;
 use crate::data_dir::create_private;
 use agents::Agents;
 
-/// Why keys cannot be made or read.
+/// Why keys cannot be generated or read.
 #[derive(Debug, thiserror::Error)]
 pub enum KeysError {
     /// A file or folder cannot be used.
@@ -32,16 +32,16 @@ pub enum KeysError {
     Io {
         /// The file or folder.
         path: PathBuf,
-        /// What the operating system said.
+        /// The operating system's error.
         source: io::Error,
     },
-    /// A file should hold a seed and does not.
+    /// A file does not hold the seed that it should.
     #[error("{} holds no nkey seed of a user: remove it to have a new one made", path.display())]
     NotASeed {
         /// The file.
         path: PathBuf,
     },
-    /// A fragment is not as we write it, so it cannot be changed safely.
+    /// A users file does not have the form in which this module writes it, so changing it would not be safe.
     #[error("{} has no line `users = [` with its `]`: remove it to have a new one made", path.display())]
     NotAFragment {
         /// The file.
@@ -56,7 +56,7 @@ pub struct Keys {
 }
 
 impl Keys {
-    /// Makes what is missing in the data folder: seeds, and the fragments that `nats.conf` includes.
+    /// Creates what is missing in the data folder: seeds, and the users files that `nats.conf` includes.
     ///
     /// # Errors
     ///
@@ -89,7 +89,7 @@ impl Keys {
         seed_path(&self.dir, "app")
     }
 
-    /// The seed of the operator, who may look at the broker itself.
+    /// The seed of the operator's user, which can administer the running broker.
     pub fn sys_seed_path(&self) -> PathBuf {
         sys_seed_path(&self.dir)
     }
@@ -109,7 +109,7 @@ pub struct EnrolledSeed {
     pub created: bool,
 }
 
-/// Lets a node's agent in: makes its key when it has none, and adds it to the broker's users.
+/// Enrolls a node's agent: generates its key if it has none, and adds it to the broker's users.
 ///
 /// # Errors
 ///
@@ -128,7 +128,7 @@ pub fn enroll(dir: &Path, node: &NodeId) -> Result<EnrolledSeed, KeysError> {
 ///
 /// # Errors
 ///
-/// When a file cannot be written, or the fragment is not what it should be.
+/// When a file cannot be written, or the users file is not as this module writes it.
 pub fn revoke(dir: &Path, node: &NodeId) -> Result<bool, KeysError> {
     let _lock = lock(dir)?;
     let mut agents = Agents::read(&users_path(dir, "agents"))?;
@@ -143,7 +143,7 @@ pub fn revoke(dir: &Path, node: &NodeId) -> Result<bool, KeysError> {
 pub enum RelaySide {
     /// It publishes packs.
     Packs,
-    /// It takes all reports, and acknowledges them.
+    /// It receives all reports at the agents' server, and acknowledges them.
     Reports,
 }
 
@@ -162,11 +162,11 @@ pub fn enroll_relay(dir: &Path, relay: &NodeId, side: RelaySide) -> Result<Enrol
     Ok(EnrolledSeed { seed_path, created })
 }
 
-/// Revokes a relay at both sides and removes its seeds. Returns whether it was enrolled.
+/// Revokes a relay on both sides and removes its seeds. Returns whether it was enrolled.
 ///
 /// # Errors
 ///
-/// When a file cannot be written, or the fragment is not what it should be.
+/// When a file cannot be written, or the users file is not as this module writes it.
 pub fn revoke_relay(dir: &Path, relay: &NodeId) -> Result<bool, KeysError> {
     let _lock = lock(dir)?;
     let mut agents = Agents::read(&users_path(dir, "agents"))?;
@@ -192,7 +192,7 @@ fn agent_seed_path(dir: &Path, node: &NodeId) -> PathBuf {
 }
 
 fn relay_seed_path(dir: &Path, relay: &NodeId, side: RelaySide) -> PathBuf {
-    // A name holds no dot.
+    // A relay's name contains no dot, so the two sides' files cannot collide.
     let name = match side {
         RelaySide::Packs => format!("{relay}.nk"),
         RelaySide::Reports => format!("{relay}.local.nk"),
@@ -204,7 +204,7 @@ fn users_path(dir: &Path, account: &str) -> PathBuf {
     dir.join("users").join(account).with_extension("conf")
 }
 
-/// Waits until no other process changes these keys: `enroll` may run beside `up`.
+/// Locks the keys against changes by other processes, as `enroll` may run beside `up`.
 fn lock(dir: &Path) -> Result<File, KeysError> {
     for folder in ["keys", "keys/agents", "keys/relays", "users"] {
         let folder = dir.join(folder);
@@ -217,8 +217,8 @@ fn lock(dir: &Path) -> Result<File, KeysError> {
     Ok(file)
 }
 
-/// Replaces a file in one step, so that a reader or a crash never meets half of it. Only its owner may read
-/// it.
+/// Replaces a file in one step, so that neither a reader nor a crash finds half of it. Only its owner may
+/// read it.
 fn write_atomically(path: &Path, content: &str) -> Result<(), KeysError> {
     let write = || {
         let folder = path.parent().ok_or(io::ErrorKind::InvalidInput)?;
@@ -232,8 +232,8 @@ fn write_atomically(path: &Path, content: &str) -> Result<(), KeysError> {
     write().map_err(at(path))
 }
 
-/// Gives a file or folder to the owner of the folder around it: when root enrolls, the broker's user must
-/// still be able to read its users.
+/// Gives a file or folder the owner of its parent folder: when root enrolls, the broker's user must still be
+/// able to read its users.
 #[cfg(unix)]
 pub(crate) fn own_as_folder(path: &Path) -> io::Result<()> {
     use std::os::unix::fs::{MetadataExt, chown};
@@ -243,13 +243,14 @@ pub(crate) fn own_as_folder(path: &Path) -> io::Result<()> {
         return Ok(());
     }
     match chown(path, Some(folder.uid()), Some(folder.gid())) {
-        // Only root can give anything away; others work in a folder that they were lent, as in a container.
+        // Only root can change owners. Others may work in a folder that belongs to another user, as in a
+        // container.
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(()),
         done => done,
     }
 }
 
-/// There are no owners here that differ.
+/// This system has no such owners.
 #[cfg(not(unix))]
 pub(crate) fn own_as_folder(_path: &Path) -> io::Result<()> {
     Ok(())

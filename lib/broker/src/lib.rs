@@ -1,7 +1,7 @@
 //! Administers a nats-server: its process, its data folder, keys, signed accounts and certificates.
 //!
-//! Only `tidemap` and tests depend on it: a station connects with the credentials that it was given, and
-//! cannot make any.
+//! Only `tidemap` and tests depend on it. A station connects with credentials that it was given, and cannot
+//! create any.
 #![warn(missing_docs)]
 
 pub mod data_dir;

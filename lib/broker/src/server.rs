@@ -30,13 +30,13 @@ pub use launch::prepare;
 pub use locate::{default_tools_dir, locate};
 pub use reload::{Reload, reload_by, reload_running};
 
-/// A broker that was asked to end and has not by then is killed.
+/// A broker that has not ended by then, after it was asked to, is killed.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Why there is no broker.
 #[derive(Debug, thiserror::Error)]
 pub enum BrokerError {
-    /// There is none on this machine, and it could not be fetched.
+    /// There is none on this machine, and none could be fetched.
     #[error(
         "no nats-server: {reason}; install 2.12.8 or newer from https://nats.io/download and put it on PATH, \
          or name it in TIDEMAP_NATS_SERVER"
@@ -45,7 +45,7 @@ pub enum BrokerError {
         /// Why it could not be fetched.
         reason: String,
     },
-    /// The one that was named cannot be used.
+    /// The one that `TIDEMAP_NATS_SERVER` names cannot be used.
     #[error("TIDEMAP_NATS_SERVER: {} {reason}", path.display())]
     Unusable {
         /// The program that was named.
@@ -61,14 +61,14 @@ pub enum BrokerError {
         /// Its last error.
         last_error: String,
     },
-    /// It runs, but has not written down where it listens.
+    /// It runs, but has not reported its address.
     #[error("nats-server was not ready within {} s, see {}", launch::READY_TIMEOUT.as_secs(), log.display())]
     Silent {
         /// Its log.
         log: PathBuf,
     },
-    /// It was asked to read its configuration again, and could not.
-    #[error("the broker goes on with its old users: {error}")]
+    /// It was asked to reload its configuration, and could not.
+    #[error("the broker keeps its old users: {error}")]
     Refused {
         /// Its error.
         error: String,
@@ -78,7 +78,7 @@ pub enum BrokerError {
     Io {
         /// What was tried.
         what: String,
-        /// What the operating system said.
+        /// The operating system's error.
         source: io::Error,
     },
     /// Another process runs a broker in this data folder, or the folder cannot be used.
@@ -89,14 +89,14 @@ pub enum BrokerError {
     Keys(#[from] KeysError),
 }
 
-/// Where a broker keeps its things, and where it listens.
+/// The broker's data folder, and its address.
 #[derive(Clone, Debug)]
 pub struct BrokerConfig {
     /// The data folder: keys, users, configuration, the log of reports.
     pub dir: PathBuf,
     /// The address to listen on; without one, a free port of the loopback interface.
     pub listen: Option<SocketAddr>,
-    /// What it shows to clients; without it, it speaks without encryption.
+    /// The certificate that it presents to clients; without one, it does not use TLS.
     pub tls: Option<Certificates>,
 }
 
@@ -110,13 +110,13 @@ pub struct Broker {
 }
 
 impl Broker {
-    /// Starts `binary` and returns once it accepts connections. Makes keys and configuration where they are
+    /// Starts `binary` and returns once it accepts connections. Creates keys and configuration if they are
     /// missing.
     ///
     /// # Errors
     ///
-    /// When another process keeps a broker in this folder, a file cannot be written, or the broker does not
-    /// come up.
+    /// When another process runs a broker in this folder, a file cannot be written, or the broker does not
+    /// become ready.
     pub async fn start(binary: &Path, config: BrokerConfig) -> Result<Self, BrokerError> {
         data_dir::create_private(&config.dir)
             .map_err(|source| DataDirError::Unwritable { path: config.dir.clone(), source })?;
@@ -146,16 +146,16 @@ impl Broker {
         self.child.id()
     }
 
-    /// Makes it read its configuration and its users again.
+    /// Makes it reload its configuration and its users.
     ///
     /// # Errors
     ///
-    /// When it is no longer there.
+    /// When it no longer runs.
     pub fn reload(&self) -> Result<(), BrokerError> {
         self.signal(Signal::Reload)
     }
 
-    /// Waits until it ends by itself, which it never should.
+    /// Waits until it ends by itself, which would be a fault.
     ///
     /// # Errors
     ///
@@ -164,11 +164,11 @@ impl Broker {
         self.child.wait().await.map_err(failed("cannot wait for nats-server"))
     }
 
-    /// Asks it to end, and kills it when it does not within five seconds.
+    /// Asks it to end, and kills it if it does not within five seconds.
     ///
     /// # Errors
     ///
-    /// When it can be neither asked nor killed.
+    /// When it can neither be signalled nor be killed.
     pub async fn stop(&mut self) -> Result<(), BrokerError> {
         if self.pid().is_none() {
             return Ok(());
@@ -190,11 +190,11 @@ impl Broker {
         self.child.kill().await.map_err(failed("cannot kill nats-server"))
     }
 
-    /// Starts it again on the address that it had; stops it first when it still runs.
+    /// Starts it again on the same address; stops it first if it still runs.
     ///
     /// # Errors
     ///
-    /// When it does not come up again.
+    /// When it does not become ready.
     pub async fn restart(&mut self) -> Result<(), BrokerError> {
         self.stop().await?;
         (self.child, self.address) = self.launch.start(self.address.port()).await?;

@@ -1,12 +1,11 @@
 //! Certificates for a broker that other hosts can reach.
 //!
-//! Either the operator gives one, or this makes an authority and a certificate of its own in the data folder:
-//! agents then trust that authority alone, which `tidemap enroll` hands to them.
+//! Either the operator provides one, or this module generates an authority and a certificate in the data
+//! folder. Agents then trust that authority alone; `tidemap enroll` passes it to them.
 //!
-//! What is made here begins in 1975, so that a host whose clock has forgotten the year still gets in. The
-//! authority does not end: it is trusted because its file is in place, and is taken back by removing the
-//! folder `tls` and enrolling again. The broker's certificate lasts ten years, and every start in its last
-//! five makes a new one.
+//! Generated certificates are valid from 1975 on, so that a host whose clock is wrong can connect. The
+//! authority does not expire: to replace it, remove the folder `tls` and enroll all nodes again. The broker's
+//! certificate is valid for ten years; a start in its last five years generates a new one.
 
 mod proof;
 
@@ -28,11 +27,11 @@ use crate::{
 };
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
-/// How long a certificate of ours is valid.
+/// How long a generated certificate is valid.
 const VALIDITY: Duration = DAY.saturating_mul(3_650);
-/// Generated certificates that expire earlier than this are generated again.
+/// A generated certificate with less time than this left is generated again.
 const RENEWAL: Duration = DAY.saturating_mul(1_825);
-/// Certificates of the operator's that expire earlier than this are warned about.
+/// The operator's certificate causes a warning when it expires sooner than this.
 const WARNING: Duration = DAY.saturating_mul(30);
 
 /// Why there is no certificate.
@@ -43,16 +42,16 @@ pub enum TlsError {
     Io {
         /// The file.
         path: PathBuf,
-        /// What the operating system said.
+        /// The operating system's error.
         source: io::Error,
     },
     /// A file cannot be written.
     #[error(transparent)]
     Write(#[from] KeysError),
-    /// A name or a key is not what it should be.
+    /// A certificate or a key cannot be generated.
     #[error("cannot make a certificate: {0}")]
     Certificate(#[from] rcgen::Error),
-    /// No client would accept it.
+    /// Clients would not accept it.
     #[error("{0}")]
     Unconvincing(String),
 }
@@ -60,17 +59,17 @@ pub enum TlsError {
 /// A broker's certificate, and the authority that clients must trust.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Certificates {
-    /// The certificate, and what leads from it to its authority (PEM).
+    /// The certificate, with the intermediate certificates that lead to its authority (PEM).
     pub certificate: PathBuf,
     /// Its private key (PEM).
     pub key: PathBuf,
-    /// The authority (PEM), when it is not one that every system trusts.
+    /// The authority (PEM), unless every system trusts it already.
     pub authority: Option<PathBuf>,
 }
 
 impl Certificates {
-    /// Takes a certificate of the operator's, for the name under which nodes reach this host. A public
-    /// authority vouches for it when none is named. `unix` is now, since 1970.
+    /// Checks a certificate of the operator's for the name under which nodes reach this host. Without an
+    /// authority, it must be signed by a public one. `unix` is the present time, since 1970.
     ///
     /// # Errors
     ///
@@ -99,12 +98,13 @@ impl Certificates {
         Ok(given)
     }
 
-    /// Makes what is missing in the data folder: an authority once, and a certificate for these host names
-    /// and addresses whenever they change or the one that is there ends too soon. `unix` is now, since 1970.
+    /// Generates what is missing in the data folder: an authority once, and a certificate whenever these host
+    /// names and addresses change or the present one expires too soon. `unix` is the present time, since
+    /// 1970.
     ///
     /// # Errors
     ///
-    /// When a file cannot be written, or a name cannot stand in a certificate.
+    /// When a file cannot be written, or a name is not allowed in a certificate.
     pub fn open_or_create(dir: &Path, names: &[String], unix: Duration) -> Result<Self, TlsError> {
         let folder = dir.join("tls");
         create_private(&folder).map_err(at(&folder))?;
@@ -127,7 +127,7 @@ impl Certificates {
     }
 }
 
-/// The private key in a file, which is made when it is missing.
+/// The private key in a file; generates it if the file is missing.
 fn key(path: &Path) -> Result<KeyPair, TlsError> {
     match fs::read_to_string(path) {
         Ok(pem) => Ok(KeyPair::from_pem(&pem)?),
@@ -157,8 +157,7 @@ fn broker_params(names: &[String], unix: Duration) -> Result<CertificateParams, 
     Ok(params)
 }
 
-/// The names under which a broker on this host can be reached: as nodes call it, and as this host calls
-/// itself.
+/// The names under which a broker on this host can be reached, by other nodes and from this host itself.
 pub fn names(advertised: &str, listen: IpAddr) -> Vec<String> {
     let mut names: Vec<String> = ["localhost", "127.0.0.1", "::1"].map(str::to_owned).to_vec();
     names.push(advertised.to_owned());

@@ -29,7 +29,7 @@ async fn connect(broker: &Broker, dir: &TempDir) -> jetstream::Context {
 }
 
 #[tokio::test]
-async fn what_was_acknowledged_survives_a_kill() {
+async fn acknowledged_messages_survive_a_kill() {
     let dir = tempfile::tempdir().unwrap();
     let mut broker = start(dir.path()).await.unwrap();
     let js = connect(&broker, &dir).await;
@@ -49,7 +49,7 @@ async fn what_was_acknowledged_survives_a_kill() {
 }
 
 #[tokio::test]
-async fn a_restarted_broker_listens_where_it_did() {
+async fn a_restarted_broker_has_the_same_address() {
     let dir = tempfile::tempdir().unwrap();
     let binary = tidemap_broker::locate(&tidemap_broker::default_tools_dir()).unwrap();
     let listen = Some((std::net::Ipv4Addr::UNSPECIFIED, 0).into());
@@ -63,7 +63,7 @@ async fn a_restarted_broker_listens_where_it_did() {
 }
 
 #[tokio::test]
-async fn stopping_leaves_nothing_that_listens() {
+async fn a_stopped_broker_no_longer_listens() {
     let dir = tempfile::tempdir().unwrap();
     let mut broker = start(dir.path()).await.unwrap();
     let address = broker.address();
@@ -100,7 +100,7 @@ async fn a_taken_port_is_reported_in_one_line() {
 async fn a_broker_that_a_killed_tidemap_left_behind_is_replaced() {
     let dir = tempfile::tempdir().unwrap();
     start(dir.path()).await.unwrap().stop().await.unwrap();
-    // The remains of a `tidemap up` that was killed: its child runs, and the folder is not locked.
+    // A `tidemap up` that was killed leaves this: its child runs, and the folder is not locked.
     let folder = dir.path().canonicalize().unwrap();
     let mut command = Command::new(tidemap_broker::locate(&tidemap_broker::default_tools_dir()).unwrap());
     command.arg("-c").arg(folder.join("broker.conf")).arg("-P").arg(folder.join("nats-server.pid"));
@@ -114,7 +114,7 @@ async fn a_broker_that_a_killed_tidemap_left_behind_is_replaced() {
     };
     timeout(Duration::from_secs(10), written).await.expect("it writes its number down");
 
-    // It is this process's child, so it must be reaped for its process to vanish.
+    // The orphan is this test's child, so its process disappears only once this test has waited for it.
     let reaped = tokio::task::spawn_blocking(move || orphan.wait().unwrap());
     let broker = start(dir.path()).await.unwrap();
     assert!(broker.pid().is_some());

@@ -47,7 +47,7 @@ pub(crate) async fn run(cli: &Cli, mut out: impl Write, shutdown: CancellationTo
         let (changed, fleet) = (changed?, follower.fleet());
         match &mut offline {
             Some(offline) => print_changes(fleet, &changed, offline, &mut out)?,
-            // Until every partition has been heard, a node that appears is not news.
+            // Until all partitions are followed, a node that appears is not a change.
             None if fleet.is_followed(Instant::now()) => {
                 let known = offline_nodes(fleet);
                 writeln!(out, "offline now: {}", known.len())?;

@@ -1,4 +1,4 @@
-//! What happens to nodes, as it happens.
+//! Events of nodes as ingest publishes them.
 
 use anyhow::Context;
 use async_nats::{Client, Subscriber};
@@ -6,8 +6,8 @@ use futures_util::StreamExt;
 use tidemap_wire::{Event, decode, subject};
 
 /// All events of all nodes: online, warning, offline, joined, forgotten, restarted.
-///
-/// They are not stored: one that is published while the connection is down is lost. A program that must miss
+/// Events are not stored: one that is published while the connection is down is lost. A program that must not
+/// miss a change uses a [`Follower`](crate::Follower) instead.
 /// nothing follows the view with a [`Follower`](crate::Follower) instead.
 #[derive(Debug)]
 pub struct Events(Subscriber);
@@ -22,7 +22,7 @@ impl Events {
         Ok(Self(client.subscribe(subject::ALL_EVENTS).await.context("cannot subscribe to events")?))
     }
 
-    /// Waits for the next event. Skips those that cannot be read, as a newer version may publish some.
+    /// Waits for the next event. Skips events that cannot be decoded, such as those of a newer version.
     ///
     /// # Errors
     ///

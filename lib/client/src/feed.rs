@@ -1,4 +1,4 @@
-//! The connection to ingest: subscribed, decoded, handed on in order.
+//! The subscription to what ingest publishes: decodes messages and returns them in order.
 
 use anyhow::Context;
 use async_nats::{Client, Message, Subscriber};
@@ -8,14 +8,15 @@ use tokio::{sync::mpsc, task::JoinSet};
 
 use crate::{ingest_client::IngestClient, snapshot::Snapshot};
 
-/// Messages between the connection's task and its reader. When they are this many, the broker's subscription
-/// holds the rest, and drops what is too much for it, which the deltas' numbers then show.
+/// Messages buffered between the connection's task and its reader. When the buffer is full, messages wait in
+/// the client's subscription, which drops those beyond its capacity; the gap in the deltas' numbers then
+/// shows the loss.
 const MESSAGES_LIMIT: usize = 1024;
 
-/// The reason that an operator can do something about.
+/// A refusal that the operator can do something about.
 const OTHER_PARTITION: &str = "of another partition: is --partitions the same everywhere?";
 
-/// What comes from ingest, decoded, for [`Fleet::apply`](crate::Fleet::apply).
+/// A decoded message from ingest, for [`Fleet::apply`](crate::Fleet::apply).
 #[derive(Clone, Debug)]
 pub enum FeedMessage {
     /// What changed in a partition.
@@ -24,7 +25,7 @@ pub enum FeedMessage {
     Stats(Partition, Box<PartitionStats>),
     /// The answer to a request for a snapshot.
     Snapshot(Partition, Snapshot),
-    /// No answer to such a request.
+    /// A request for a snapshot had no answer.
     NoSnapshot(Partition),
     /// A message that cannot be used, and why.
     Refused(&'static str),
@@ -32,9 +33,9 @@ pub enum FeedMessage {
 
 /// A subscription to all partitions, in a task of its own that ends when this is dropped.
 ///
-/// The subscriptions come first and the requests for snapshots after them on the same connection, so the
-/// broker knows the subscriptions before a worker can answer: no delta is lost between a snapshot and what
-/// follows it. When one is lost all the same, the deltas' numbers show it.
+/// Requests for snapshots follow the subscriptions on the same connection, so the broker knows the
+/// subscriptions before a worker can answer: no delta is lost between a snapshot and the deltas after it. If
+/// a delta is lost in another way, the gap in the numbers shows it.
 #[derive(Debug)]
 pub struct Feed {
     messages: mpsc::Receiver<FeedMessage>,
@@ -60,7 +61,7 @@ impl Feed {
         Ok(Self { messages, wanted: wanted_in, task })
     }
 
-    /// Waits for the next message. Nothing is lost when the wait is given up.
+    /// Waits for the next message. Cancel safe: no message is lost when the wait is dropped.
     ///
     /// # Errors
     ///
@@ -75,9 +76,10 @@ impl Feed {
         anyhow::bail!("the connection to the broker was closed")
     }
 
-    /// Asks for a snapshot of a partition. The answer is a message, and so is its absence.
+    /// Requests a snapshot of a partition. The answer, or its absence, arrives as a message.
     pub fn request_snapshot(&self, partition: Partition) {
-        // There is room for every partition. The task has ended when it takes none, and `next` says so.
+        // The channel has room for every partition. An error means that the task has ended, which `next`
+        // reports.
         self.wanted.try_send(partition).ok();
     }
 }

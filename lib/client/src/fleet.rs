@@ -1,4 +1,4 @@
-//! The fleet as this process sees it, kept from deltas and snapshots. Pure: time comes in as an argument.
+//! The fleet as this process knows it, updated from deltas and snapshots. Pure: time comes in as an argument.
 
 mod node;
 mod node_table;
@@ -17,7 +17,7 @@ use self::time::FleetTime;
 pub use self::{node::Node, partition::PartitionView};
 use crate::{feed::FeedMessage, snapshot::Snapshot};
 
-/// A worker numbers rows without many gaps, so a number beyond this is none that a worker of ours has given.
+/// Workers number rows with few gaps, so a number beyond this was not given by a worker.
 const MAX_ROWS: u32 = 1 << 21;
 
 /// All partitions together.
@@ -29,14 +29,14 @@ pub struct Fleet {
     counters: FleetCounters,
 }
 
-/// What has become of messages since the view began.
+/// Counts of messages since the view began.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FleetCounters {
     /// Deltas applied to the view.
     pub deltas_applied: u64,
     /// Deltas older than the view.
     pub deltas_stale: u64,
-    /// Deltas that had to wait for one before them, or for a snapshot.
+    /// Deltas that had to wait for an earlier delta or a snapshot.
     pub deltas_ahead: u64,
     /// Snapshots received.
     pub snapshots_applied: u64,
@@ -47,7 +47,7 @@ pub struct FleetCounters {
 }
 
 impl Fleet {
-    /// A view that knows nothing yet. `count` is what ingest workers run with.
+    /// An empty view. `count` is the number of partitions that ingest workers run with.
     pub fn new(count: PartitionCount) -> Self {
         Self {
             count,
@@ -78,7 +78,7 @@ impl Fleet {
         }
     }
 
-    /// Ends a tick: everything that has arrived by now has been applied.
+    /// Ends a tick: all messages that have arrived so far have been applied.
     ///
     /// Returns the partitions of which a snapshot should be requested. Each request is outstanding until its
     /// answer or its failure has been applied.
@@ -109,7 +109,7 @@ impl Fleet {
         self.partitions.iter().all(|view| view.is_fresh(now))
     }
 
-    /// Whether everything that workers have published is known, and all of them have published just before.
+    /// Whether nothing that workers have published is missing, and all of them have published just before.
     pub fn is_in_step(&self, now: Instant) -> bool {
         self.partitions.iter().all(|view| view.is_in_step(now))
     }
@@ -125,8 +125,7 @@ impl Fleet {
         self.partitions[(row % count) as usize].nodes().at(row / count)
     }
 
-    /// All nodes, partition by partition, by their rows: the same order in every process that knows the same
-    /// nodes.
+    /// All nodes, by partition and row: the same order in every process that knows the same nodes.
     pub fn nodes(&self) -> impl Iterator<Item = &Arc<Node>> {
         self.partitions.iter().flat_map(|view| view.nodes().all())
     }
@@ -181,13 +180,13 @@ impl Fleet {
     fn count_refused(&mut self, reason: &'static str) {
         let count = self.counters.refused.entry(reason).or_default();
         *count += 1;
-        // The 1st, 2nd, 4th, 8th …: logged, but never a flood.
+        // Logs the 1st, 2nd, 4th, 8th, …, so that there is never a flood of lines.
         if count.is_power_of_two() {
             tracing::warn!(count, reason, "a message from the broker was refused");
         }
     }
 
-    /// A partition's row among all partitions' rows: the same in every process.
+    /// A partition's row as a row of the whole fleet, the same number in every process.
     fn number(&self, partition: Partition, row: u32) -> u32 {
         row.saturating_mul(u32::from(self.count.get())).saturating_add(u32::from(partition.get()))
     }

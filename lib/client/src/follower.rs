@@ -7,7 +7,7 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::{feed::Feed, fleet::Fleet};
 
-/// When the next tick is due: on the same moments in every process with the same clock.
+/// When the next tick is due: at the same time in every process with the same clock.
 pub fn next_tick() -> Instant {
     clock::next_multiple(timing::TICK, timing::READER_OFFSET)
 }
@@ -21,8 +21,8 @@ pub struct Follower {
 }
 
 impl Follower {
-    /// Subscribes to all partitions. `count` is what ingest workers run with. A view is empty until the first
-    /// answers arrive, see [`Fleet::is_followed`].
+    /// Subscribes to all partitions. `count` is the number of partitions that ingest workers run with. The
+    /// view is empty until the first answers arrive, see [`Fleet::is_followed`].
     ///
     /// # Errors
     ///
@@ -32,9 +32,9 @@ impl Follower {
         Ok(Self { feed, fleet: Fleet::new(count), tick_at: next_tick() })
     }
 
-    /// Waits for the next tick, four times a second, with everything in the view that has arrived until then.
-    /// Returns the rows whose nodes changed, joined, left or were forgotten since the tick before, for
-    /// [`Fleet::at`]. Nothing is lost when the wait is given up.
+    /// Waits for the next tick, four times a second, and applies all messages that arrive before it. Returns
+    /// the rows whose nodes changed, joined, left or were forgotten since the previous tick, for
+    /// [`Fleet::at`]. Cancel safe: nothing is lost when the wait is dropped.
     ///
     /// # Errors
     ///

@@ -11,13 +11,12 @@ use tidemap_wire::{
 
 use crate::snapshot::{Assembly, Snapshot};
 
-/// A whole partition may be megabytes.
+/// For a whole snapshot, which may take megabytes.
 const SNAPSHOT_TIMEOUT: Duration = Duration::from_secs(2);
-/// A worker begins to answer at once. One that has to read its log again is silent, and a request may be lost
-/// while connections move to another server: it is sent again after this time, which doubles with each
-/// attempt.
+/// A worker answers at once, except while it reads its log again; and a request may be lost while connections
+/// move to another server. So the request is sent again after this time, which doubles with each attempt.
 const FIRST_ATTEMPT_TIMEOUT: Duration = Duration::from_millis(250);
-/// A person waits for these.
+/// For requests of a person who waits.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Why a request has no answer.
@@ -26,13 +25,13 @@ pub enum RequestError {
     /// There is no connection at the moment.
     #[error("the broker is not connected")]
     NotConnected,
-    /// No worker has the partition at the moment.
+    /// No worker owns the partition at the moment.
     #[error("the partition has no owner at the moment")]
     NoOwner,
-    /// A worker has the partition and does not answer.
+    /// A worker owns the partition but does not answer.
     #[error("the partition's owner did not answer in time")]
     TimedOut,
-    /// The answer is not in our format.
+    /// The answer cannot be decoded.
     #[error("the partition's owner gave an answer that cannot be read: {0}")]
     Unreadable(#[from] DecodeError),
     /// The connection was closed.
@@ -40,7 +39,7 @@ pub enum RequestError {
     NotSent(String),
 }
 
-/// Sends requests to the worker that has a partition, wherever it is. Clones share a connection.
+/// Sends requests to the worker that owns a partition. Clones share a connection.
 #[derive(Clone, Debug)]
 pub struct IngestClient(Client);
 
@@ -54,18 +53,18 @@ impl IngestClient {
     ///
     /// # Errors
     ///
-    /// When there is no answer.
+    /// See [`RequestError`].
     pub async fn history(&self, partition: Partition, node: NodeId) -> Result<Option<History>, RequestError> {
         let request = encode(&SnapshotRequest { node: Some(node) });
         let reply = self.one_reply(subject::snapshot(partition), request).await?;
         Ok(decode::<SnapshotChunk>(&reply.payload)?.history)
     }
 
-    /// Drops a node from the fleet until it reports again.
+    /// Makes the partition's owner forget a node, until it reports again.
     ///
     /// # Errors
     ///
-    /// When there is no answer.
+    /// See [`RequestError`].
     pub async fn forget(&self, partition: Partition, node: NodeId) -> Result<ForgetReply, RequestError> {
         let request = encode(&ForgetRequest { node });
         Ok(decode(&self.one_reply(subject::forget(partition), request).await?.payload)?)
@@ -87,7 +86,7 @@ impl IngestClient {
         tokio::time::timeout(SNAPSHOT_TIMEOUT, collect).await.map_err(|_| RequestError::TimedOut)?
     }
 
-    /// Asks for a snapshot until its first part arrives.
+    /// Repeats the request for a snapshot until the first part of the answer arrives.
     async fn first_of_snapshot(&self, partition: Partition) -> Result<(Subscriber, Message), RequestError> {
         let request = encode(&SnapshotRequest { node: None });
         let (inbox, mut replies) = self.inbox().await?;
@@ -110,8 +109,8 @@ impl IngestClient {
         tokio::time::timeout(ANSWER_TIMEOUT, reply).await.map_err(|_| RequestError::TimedOut)?
     }
 
-    /// An inbox for a request's replies, which goes away with the subscriber. (The client's own `request`
-    /// keeps an entry for every reply that is lost.)
+    /// An inbox for a request's replies that ends with its subscriber. (`Client::request` would keep an entry
+    /// for every reply that is lost.)
     async fn inbox(&self) -> Result<(String, Subscriber), RequestError> {
         if self.0.connection_state() != State::Connected {
             return Err(RequestError::NotConnected);

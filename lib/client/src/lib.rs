@@ -1,13 +1,13 @@
 //! Follows the fleet as ingest publishes it.
 //!
-//! Ingest workers publish what changes: deltas, totals and events. [`Follower`] keeps a view of all nodes
-//! from them and says, tick by tick, which nodes changed. [`IngestClient`] asks workers for a node's history,
-//! or to forget a node.
+//! Ingest workers publish deltas, totals and events. [`Follower`] maintains a view of all nodes from them and
+//! returns, at each tick, which nodes changed. [`IngestClient`] asks workers for a node's history, or to
+//! forget a node.
 //!
-//! The connection takes a service's credentials (`keys/service.nk`): programs that may only read cannot send
-//! requests. `examples/offline.rs` is a whole station.
+//! The connection needs a service's credentials (`keys/service.nk`), because `keys/app.nk` permits no
+//! requests. `examples/offline.rs` is a complete station.
 //!
-//! A station with a loop of its own takes the two halves of a [`Follower`]: [`Feed`] is the connection,
+//! A station with its own loop uses the two halves of a [`Follower`]: [`Feed`] is the connection, and
 //! [`Fleet`] is the view, which is pure: time comes in as an argument.
 #![warn(missing_docs)]
 

@@ -1,4 +1,4 @@
-//! A snapshot of one partition, put together from its parts.
+//! A snapshot of one partition, assembled from its parts.
 
 use std::collections::BTreeMap;
 
@@ -22,7 +22,7 @@ pub(crate) struct Assembly {
 }
 
 impl Assembly {
-    /// Adds a part; returns the snapshot when it was the last that was missing.
+    /// Adds a part; returns the snapshot once all parts are there.
     pub(crate) fn add(&mut self, chunk: SnapshotChunk) -> Option<Snapshot> {
         let id = DeltaId { epoch: chunk.epoch, seq: chunk.seq };
         if self.id > Some(id) || chunk.chunk >= chunk.chunks {
@@ -59,7 +59,7 @@ mod tests {
     }
 
     #[test]
-    fn a_snapshot_is_whole_when_every_part_has_come_in_any_order() {
+    fn a_snapshot_is_complete_once_all_parts_came_in_any_order() {
         let mut assembly = Assembly::default();
         assert_eq!(assembly.add(chunk(1, 2, 3)), None);
         assert_eq!(assembly.add(chunk(1, 0, 3)), None);

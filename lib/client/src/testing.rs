@@ -29,7 +29,7 @@ pub fn one_partition() -> (PartitionCount, Partition) {
     (count, count.partition(0).unwrap())
 }
 
-/// A node with no more than it must have.
+/// A node with required fields only.
 pub fn node(name: &str) -> NodeUpdate {
     NodeUpdate {
         node: id(name),
@@ -54,7 +54,7 @@ pub fn node(name: &str) -> NodeUpdate {
     }
 }
 
-/// A node with everything.
+/// A node with all fields.
 pub fn full_node(name: &str) -> NodeUpdate {
     let averages = Averages { s10: bps(10.0), m1: bps(20.0), m5: bps(30.0), m15: bps(40.0) };
     NodeUpdate {
@@ -107,7 +107,7 @@ fn full_hello(name: &str) -> Hello {
     }
 }
 
-/// Every metric is known.
+/// Host metrics, all of them known.
 fn full_host() -> Host {
     let mut host = Host::default();
     for metric in METRICS {
@@ -127,7 +127,7 @@ fn full_host() -> Host {
     }
 }
 
-/// A partition as its worker knows it: what a view has to arrive at.
+/// A partition in its worker's state, which a view has to reach.
 #[derive(Clone, Debug, Default)]
 pub struct TestPartition {
     /// The worker's lease.
@@ -148,7 +148,7 @@ impl TestPartition {
         Self { epoch: 1, seq: 1, nodes }
     }
 
-    /// Changes nodes; returns the delta as a worker publishes it: parts that did not change are left out.
+    /// Changes nodes; returns the delta that a worker would publish: parts that did not change are left out.
     pub fn put(&mut self, updates: Vec<NodeUpdate>) -> Delta {
         let nodes = updates.into_iter().map(|update| self.change(update)).collect();
         self.delta(nodes, Vec::new())
@@ -168,18 +168,18 @@ impl TestPartition {
         }
     }
 
-    /// The totals of now, of which only the numbers count.
+    /// The present statistics; only the delta's number in them is realistic.
     pub fn stats(&self) -> PartitionStats {
         PartitionStats { epoch: self.epoch, seq: self.seq, at_ms: AT_MS, ..PartitionStats::default() }
     }
 
-    /// All nodes of now.
+    /// A snapshot of the present nodes.
     pub fn snapshot(&self) -> Snapshot {
         let id = DeltaId { epoch: self.epoch, seq: self.seq };
         Snapshot { id, at_ms: AT_MS, nodes: self.nodes.values().cloned().collect() }
     }
 
-    /// The same as the one part of an answer.
+    /// The same snapshot as a single part.
     pub fn snapshot_chunk(&self) -> SnapshotChunk {
         let nodes = self.nodes.values().cloned().collect();
         let (epoch, seq) = (self.epoch, self.seq);

@@ -46,7 +46,7 @@ impl TestWorker {
         let mut answering = JoinSet::new();
         let snapshots = client.subscribe(subject::snapshot(one_partition().1)).await.unwrap();
         answering.spawn(answer(client.clone(), snapshots, Arc::clone(&partition)));
-        // An answer means that the broker knows the subscription: whoever comes later is answered too.
+        // An answer proves that the broker knows the subscription, so later requests are answered, too.
         IngestClient::new(client.clone()).history(one_partition().1, id("a")).await.unwrap();
         Self { _broker: broker, nats, client, partition, _answering: answering }
     }
@@ -62,7 +62,7 @@ async fn answer(client: Client, mut snapshots: Subscriber, partition: Arc<Mutex<
     let mut totals = tokio::time::interval(Duration::from_millis(250));
     loop {
         let (to, payload) = tokio::select! {
-            // A client asks for all nodes, or for the history of one, which nobody has here.
+            // A client asks for all nodes, or for the history of one node, which this worker does not have.
             Some(message) = snapshots.next() => {
                 assert!(decode::<SnapshotRequest>(&message.payload).is_ok());
                 (message.reply.unwrap(), encode(&partition.lock().unwrap().snapshot_chunk()))
@@ -109,7 +109,7 @@ async fn a_station_prints_who_goes_offline_and_who_comes_back() {
 }
 
 #[tokio::test]
-async fn a_worker_that_takes_over_is_followed_without_a_word_lost() {
+async fn a_view_follows_a_worker_that_takes_over_without_loss() {
     let worker = TestWorker::start().await;
     worker.put(vec![full_node("a"), full_node("b")]).await;
     let client = worker.nats.connect("follower", None).await.unwrap();

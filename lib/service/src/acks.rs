@@ -2,8 +2,9 @@
 //! broker's answers come to one subscription. async-nats's own request machinery would keep an entry for ever
 //! for each answer that is lost in an outage.
 //!
-//! [`InFlight`] and [`RetryQueue`] are pure and say what waits, what is overdue and what goes again.
-//! [`AckInbox`] is the I/O. What to publish, and what a refusal means, is the caller's business.
+//! [`InFlight`] and [`RetryQueue`] are pure: they decide which messages wait for an answer, which are overdue
+//! and which are published again. [`AckInbox`] is the I/O. The caller decides what to publish and what a
+//! refusal means.
 
 mod in_flight;
 
@@ -22,19 +23,19 @@ use tokio::time::timeout;
 use crate::nats::{ConnectionWatch, NewConnection};
 pub use in_flight::{InFlight, RetryQueue};
 
-/// async-nats takes a message into its queue at once, unless that is full because the connection just broke.
+/// async-nats queues a message at once, unless its queue is full because the connection has just broken.
 const SEND_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// Why the broker did not store a message.
 #[derive(Debug, thiserror::Error)]
 pub enum AckError {
-    /// Nothing listens on the subject.
+    /// No stream captures the subject.
     #[error("no stream takes it: is ingest running?")]
     NoStream,
-    /// The stream refuses it.
+    /// The stream refused the message, with this description.
     #[error("{0}")]
     Refused(String),
-    /// Neither an acknowledgement nor a refusal.
+    /// The answer is neither an acknowledgement nor a refusal.
     #[error("an answer that cannot be read: {0}")]
     Unreadable(#[from] serde_json::Error),
 }
@@ -61,7 +62,7 @@ impl Answer {
     ///
     /// # Errors
     ///
-    /// When it has not.
+    /// The reason why it has not.
     pub fn verdict(&self) -> Result<(), AckError> {
         if self.message.status == Some(StatusCode::NO_RESPONDERS) {
             return Err(AckError::NoStream);
@@ -72,7 +73,7 @@ impl Answer {
         }
     }
 
-    /// What the broker wrote.
+    /// The answer's bytes, as the broker wrote them.
     pub fn payload(&self) -> &Bytes {
         &self.message.payload
     }
@@ -82,50 +83,49 @@ impl Answer {
 pub struct AckInbox {
     client: Client,
     answers: ReadyChunks<Subscriber>,
-    /// Of reply subjects, with the dot before the token.
+    /// The prefix of reply subjects, up to and with the dot before the token.
     prefix: String,
     connection: ConnectionWatch,
 }
 
 impl AckInbox {
-    /// Subscribes to an inbox of its own. At most `chunk` answers are returned together; there is room for as
-    /// many.
+    /// Subscribes to a new inbox. At most `chunk` answers are returned together.
     ///
     /// # Errors
     ///
-    /// When the client has given up its connection.
+    /// When the client is closed.
     pub async fn open(client: Client, chunk: usize) -> Result<Self, SubscribeError> {
         let prefix = format!("{}.", client.new_inbox());
         let answers = client.subscribe(format!("{prefix}>")).await?.ready_chunks(chunk);
         Ok(Self { client, answers, prefix, connection: ConnectionWatch::default() })
     }
 
-    /// Whether the connection stands, as far as the client knows.
+    /// Whether the client is connected, as far as it knows.
     pub fn is_connected(&self) -> bool {
         self.client.connection_state() == State::Connected
     }
 
-    /// Publishes a message whose answer will carry `token`. `false` means that the client does not take it
-    /// now, so that no answer will come.
+    /// Publishes a message whose answer will carry `token`. Returns `false` when the client cannot queue the
+    /// message now; no answer comes then.
     pub async fn publish(&self, subject: Subject, token: impl Display, payload: Bytes) -> bool {
         let reply = format!("{}{token}", self.prefix);
         let sending = self.client.publish_with_reply(subject, reply, payload);
         matches!(timeout(SEND_TIMEOUT, sending).await, Ok(Ok(())))
     }
 
-    /// Waits for answers; several come together when they are there.
+    /// Waits for answers, and returns all that have arrived.
     ///
     /// # Errors
     ///
-    /// When the client has given up its connection.
+    /// When the client is closed.
     pub async fn next(&mut self) -> anyhow::Result<impl Iterator<Item = Answer> + use<>> {
         let messages = self.answers.next().await.context("the connection to the broker is closed")?;
         let prefix_len = self.prefix.len();
         Ok(messages.into_iter().map(move |message| Answer { message, prefix_len }))
     }
 
-    /// Whether the connection is another one than at the last call. Messages published on the
-    /// old one are not answered.
+    /// Whether the client has a new connection since the last call. Messages published on the old one are
+    /// never answered.
     pub fn new_connection(&mut self) -> Option<NewConnection> {
         self.connection.look(&self.client)
     }
@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_names_its_message_and_says_whether_it_is_stored() {
+    fn an_answer_has_the_messages_token_and_its_outcome() {
         let stored = answer(None, r#"{"stream":"TIDEMAP_0","seq":5}"#);
         assert_eq!((stored.token(), stored.number()), ("17", Some(17)));
         stored.verdict().unwrap();

@@ -1,4 +1,4 @@
-//! The edges of a command: parsing its arguments, and its exit code.
+//! The start and the end of a command: its arguments and its exit code.
 
 use std::{fmt, path::Path, process::ExitCode};
 
@@ -12,7 +12,7 @@ pub const USAGE: u8 = 64;
 pub struct UsageError(pub String);
 
 impl UsageError {
-    /// A file that was given with `flag` and cannot be used.
+    /// An error about a file that was given with `flag` and cannot be used.
     pub fn in_file(flag: &str, path: &Path, problem: impl fmt::Display) -> Self {
         Self(format!("{flag} {}: {problem}", path.display()))
     }
@@ -26,7 +26,8 @@ impl fmt::Display for UsageError {
 
 impl std::error::Error for UsageError {}
 
-/// Parses the command line. Help and version exit with 0, anything wrong with one line and [`USAGE`].
+/// Parses the command line. `--help` and `--version` exit with 0; a wrong command line prints one line and
+/// exits with [`USAGE`].
 pub fn parse<T: Parser>() -> T {
     match T::try_parse() {
         Ok(cli) => cli,

@@ -1,5 +1,5 @@
-//! Time at the edge: the one place that reads the wall clock, the monotonic milliseconds that pure code
-//! takes, and the broker's time as this process sees it.
+//! The only place that reads the wall clock, the monotonic milliseconds that pure code takes as an argument,
+//! and the broker's time as this process estimates it.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -16,7 +16,7 @@ pub fn unix_ms() -> i64 {
 pub struct Stopwatch(Instant);
 
 impl Stopwatch {
-    /// Starts now.
+    /// Starts the stopwatch now.
     pub fn start() -> Self {
         Self(Instant::now())
     }
@@ -39,7 +39,7 @@ pub fn whole_ms(duration: Duration) -> u64 {
 
 /// The next instant at which this host's wall clock is `offset` past a multiple of `period`.
 ///
-/// Processes that tick on the same multiples need not wait for each other: one can tick just after another.
+/// With an `offset`, one kind of process can tick just after another without waiting for it.
 pub fn next_multiple(period: Duration, offset: Duration) -> Instant {
     let (period_ms, offset_ms) = (millis(period).max(1), millis(offset));
     let into = (unix_ms() - offset_ms).rem_euclid(period_ms);
@@ -50,9 +50,9 @@ fn millis(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }
 
-/// The broker's clock, carried on by this process's monotonic clock between sightings.
+/// The broker's clock, continued by this process's monotonic clock after each timestamp of the broker.
 ///
-/// Fleet time is broker time: hosts' wall clocks, this one's too, may be wrong by hours.
+/// Fleet time is the broker's time, because hosts' wall clocks, this host's included, may be wrong by hours.
 #[derive(Clone, Copy, Debug)]
 pub struct BrokerClock {
     seen_ms: i64,
@@ -60,7 +60,7 @@ pub struct BrokerClock {
 }
 
 impl BrokerClock {
-    /// Takes a broker's timestamp that was seen just now.
+    /// Starts from a broker's timestamp that has just been received.
     pub fn new(broker_ms: i64, now: Instant) -> Self {
         Self { seen_ms: broker_ms, seen_at: now }
     }
@@ -84,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn broker_time_goes_on_between_sightings() {
+    fn broker_time_advances_between_timestamps() {
         let start = Instant::now();
         let clock = BrokerClock::new(5_000, start);
         assert_eq!(clock.at(start + Duration::from_millis(1_250)), 6_250);

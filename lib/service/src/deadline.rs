@@ -1,4 +1,4 @@
-//! Awaiting something that may not come.
+//! Awaiting with a deadline.
 
 use std::time::Duration;
 
@@ -23,7 +23,7 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn a_result_in_time_passes_and_a_late_one_is_an_error_with_a_name() {
+    async fn a_late_result_is_an_error_that_names_what_was_missed() {
         let limit = Duration::from_secs(5);
         let in_time = async {
             tokio::time::sleep(limit / 2).await;

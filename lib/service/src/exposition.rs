@@ -13,7 +13,7 @@ pub type FamilyOf<Subject, Value> = (Kind, &'static str, &'static str, fn(&Subje
 /// The kind of a family.
 #[derive(Clone, Copy, Debug)]
 pub enum Kind {
-    /// Only grows, until it restarts at zero.
+    /// Only rises, until its process restarts.
     Counter,
     /// Rises and falls.
     Gauge,
@@ -28,12 +28,12 @@ pub struct Exposition(String);
 pub struct Family<'a> {
     text: &'a mut String,
     name: String,
-    /// Written before the first sample.
+    /// The HELP and TYPE lines, written before the first sample.
     head: Option<String>,
 }
 
 impl Exposition {
-    /// Begins a family. Names and help texts are constants of ours, so they need no escapes.
+    /// Begins a family. Names and help texts are constants, so they need no escaping.
     pub fn family(&mut self, kind: Kind, name: &str, help: &str) -> Family<'_> {
         let kind = match kind {
             Kind::Counter => "counter",
@@ -52,7 +52,7 @@ impl Exposition {
                 "Messages that the owner has not applied yet.",
                 |owner| owner.lag,
             ),
-            (Kind::Gauge, "tidemap_partition_epoch", "The owner's lease.", |owner| owner.epoch),
+            (Kind::Gauge, "tidemap_partition_epoch", "Epoch of the owner's lease.", |owner| owner.epoch),
             (Kind::Counter, "tidemap_partition_samples_total", "Samples applied by the owner.", |owner| {
                 owner.samples
             }),

@@ -1,4 +1,4 @@
-//! How a Tidemap process lives: command line, logs, shutdown, connection, streams.
+//! What every Tidemap process shares: command line, logs, shutdown, connection, streams.
 //!
 //! Error policy of the workspace: libraries whose callers can act on a failure define a `thiserror` enum;
 //! everything on the way to `main` is `anyhow` with context, and [`cli::exit`] prints it once, as one line.

@@ -60,7 +60,7 @@ pub struct Throttle {
 }
 
 impl Throttle {
-    /// A throttle through which nothing has gone yet.
+    /// A throttle that no event has passed yet.
     pub const fn new(period: Duration) -> Self {
         Self { period, last: None }
     }

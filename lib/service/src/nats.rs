@@ -1,5 +1,5 @@
-//! The connection to the broker: settings for clusters, halves of connections that are dead, and fleets that
-//! return.
+//! The connection to the broker: options for clusters, for half-open connections, and for fleets that
+//! reconnect all at once.
 
 mod complaints;
 mod connections;
@@ -22,14 +22,14 @@ use complaints::Complaints;
 pub use connections::Connections;
 pub use identity::{ConnectionId, ConnectionWatch, NewConnection};
 
-/// A half-open link is noticed after two to three of these; the client's default of a minute misses cuts. An
-/// agent's uplink may be full for seconds, and there are many agents.
+/// The client notices a half-open connection after two to three of these. The client's default of a minute is
+/// too slow; shorter than 5 s is wrong for agents, whose uplink may be full for seconds, and which are many.
 const AGENT_PING_INTERVAL: Duration = Duration::from_secs(5);
-/// Services leave a frozen server, or one that is cut off, soon.
+/// Services leave a frozen or unreachable server sooner than agents do.
 const SERVICE_PING_INTERVAL: Duration = Duration::from_secs(2);
-/// A frozen server accepts connections and then says nothing.
+/// A frozen server accepts TCP connections and then sends nothing, so connecting needs a limit.
 const SERVICE_CONNECTION_TIMEOUT: Duration = Duration::from_secs(3);
-/// A subscription that is this many messages behind loses messages; the event is logged.
+/// A subscription that is this many messages behind drops messages; the client's event about it is logged.
 const SUBSCRIPTION_CAPACITY: usize = 65_536;
 /// The wait before the second attempt to connect. It doubles with each attempt.
 const FIRST_RECONNECT_MS: u64 = 100;
@@ -46,7 +46,8 @@ pub struct NatsArgs {
     /// Certificate authority of the broker's certificate (PEM), unless it is a public one.
     #[arg(long, env = "TIDEMAP_NATS_CA", value_name = "FILE")]
     pub nats_ca: Option<PathBuf>,
-    /// A program that ends the broker, too, closes these connections before it does.
+    /// Where connections are registered that must be closed before the broker ends, if this program ends the
+    /// broker.
     #[arg(skip)]
     pub connections: Option<Connections>,
 }
@@ -57,10 +58,10 @@ impl NatsArgs {
         Self { nats_url: url.to_owned(), creds: creds.map(Path::to_owned), nats_ca: None, connections: None }
     }
 
-    /// Connects. Without a broker the client keeps trying in the background, and so it does after every loss.
+    /// Connects. While there is no broker, at the start or later, the client keeps trying in the background.
     ///
-    /// `name` is what the broker's operator sees; `inbox` is the prefix of reply subjects when the user's
-    /// permissions name one.
+    /// `name` is the connection's name on the server; `inbox` is the prefix of reply subjects if the user's
+    /// permissions restrict it.
     ///
     /// # Errors
     ///
@@ -70,7 +71,7 @@ impl NatsArgs {
         let leaving = Leaving::default();
         let closed = CancellationToken::new();
         let mut options = self.options(&leaving, &closed)?.name(name);
-        // Services may receive what they like; only agents' users are held to an inbox of their own.
+        // Only agents' and relays' users are restricted to an inbox prefix; services may use any.
         options = match inbox {
             Some(inbox) => options.custom_inbox_prefix(inbox).ping_interval(AGENT_PING_INTERVAL),
             None => {
@@ -103,7 +104,7 @@ impl NatsArgs {
             .max_reconnects(None)
             .subscription_capacity(SUBSCRIPTION_CAPACITY)
             .reconnect_delay_callback(reconnect_delay)
-            // Only this hook learns why an attempt failed. It chooses no server.
+            // Only this callback gets the reason why an attempt failed. It does not choose a server.
             .reconnect_to_server_callback(move |servers, _| {
                 attempts.attempted(&servers);
                 ready(None)
@@ -116,7 +117,7 @@ impl NatsArgs {
                 let leaving = leaving.get().filter(|_| matches!(event, Event::LameDuckMode)).cloned();
                 async move {
                     if let Some(client) = leaving {
-                        // It fails only when the client has ended.
+                        // An error means that the client is closed.
                         client.force_reconnect().await.ok();
                     }
                 }
@@ -127,9 +128,9 @@ impl NatsArgs {
     }
 }
 
-/// The client that leaves its server when that is about to end. A server announces its end long before it
-/// closes connections. Services leave at once, so that they choose the moment and no request of theirs falls
-/// into a gap. Agents stay until the server disconnects them, one by one.
+/// The client, for its own event handler. A server announces its shutdown (lame duck mode) long before it
+/// closes connections. Services then reconnect at once, so no request falls into the gap. Agents stay until
+/// the server disconnects them, one by one.
 type Leaving = Arc<OnceLock<Client>>;
 
 /// Waits until the broker is reached: for commands that a person waits for.
@@ -138,7 +139,7 @@ type Leaving = Arc<OnceLock<Client>>;
 ///
 /// When the broker was not reached in time.
 pub async fn reached(client: &Client, limit: Duration) -> anyhow::Result<()> {
-    // The client queues the flush until it is connected, so its completion is the news we wait for.
+    // The client queues the flush until it is connected, so the flush completes once it is.
     let missed = "the broker does not answer: is it running, and are --nats-url and --creds right?";
     within(limit, missed, async { client.flush().await.context("the broker does not answer") }).await
 }
@@ -166,8 +167,8 @@ fn readable(path: &Path, flag: &str) -> Result<String, UsageError> {
     std::fs::read_to_string(path).map_err(|error| UsageError::in_file(flag, path, error))
 }
 
-/// Doubles from attempt to attempt up to [`timing::RECONNECT`], with full jitter: a fleet must not return at
-/// one instant.
+/// Doubles from attempt to attempt up to [`timing::RECONNECT`], with full jitter, so that a fleet does not
+/// reconnect all at once.
 fn reconnect_delay(attempts: usize) -> Duration {
     let doublings = u32::try_from(attempts.saturating_sub(1).min(7)).unwrap_or(7);
     let ceiling_ms = (FIRST_RECONNECT_MS << doublings).min(timing::millis(timing::RECONNECT));

@@ -1,7 +1,7 @@
 //! The limit of open files and connections.
 
-/// Raises the soft limit to the hard one: many systems begin with 1,024, which thousands of browsers exceed.
-/// Returns the limit that applies then, if there is one.
+/// Raises the soft limit to the hard limit: many systems start with 1,024, fewer than thousands of browsers
+/// need. Returns the limit that then applies, if there is one.
 pub fn raise_limit() -> Option<u64> {
     #[cfg(unix)]
     {

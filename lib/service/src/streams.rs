@@ -21,19 +21,19 @@ pub const CHECKPOINTS: &str = "TIDEMAP_CHECKPOINTS";
 /// The key in [`CHECKPOINTS`] that marks an unfinished change of the number of partitions.
 pub const CHANGE: &str = "change";
 
-/// How far back a partition's log reaches, and so how much a worker can replay.
+/// How far back a partition's log reaches, and so how much of it a worker can replay.
 const MAX_AGE: Duration = timing::LOG_RETENTION;
-/// The largest report. An agent's batch of backlog is far smaller.
+/// The largest message of the log. An agent's batches stay far below it.
 const MAX_MESSAGE_BYTES: i32 = 64 * 1024;
-/// Most reports of one node in the log, so that no agent fills the disk or displaces the others: more than a
-/// node sends in `MAX_AGE` at ten reports a second. The broker rejects reports above the limit instead of
-/// dropping older ones, because readers would have to restart at every gap. A relay's packs of one slot share
-/// a subject and stay below it.
+/// The most reports of one node that the log holds, so that no agent can fill the disk or displace other
+/// nodes' reports: more than a node sends within `MAX_AGE` at ten reports a second. The broker rejects
+/// reports above the limit; if it dropped older ones instead, readers would have to restart at every gap. A
+/// relay's packs of one slot share a subject and stay below the limit, too.
 pub const MAX_REPORTS_OF_A_NODE: i64 = 10_000;
 /// How long a broker may take to elect the streams' leaders.
 const ENSURE_TIMEOUT: Duration = Duration::from_secs(30);
-/// For one answer. A cluster that is creating the same stream for another client does not answer, and a
-/// leader that was just elected never received the request, so it is repeated soon.
+/// For one answer of the broker. A cluster that is creating the same stream for another client does not
+/// answer, and a newly elected leader has not received the request, so the request is repeated soon.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The name of a partition's stream.
@@ -90,7 +90,7 @@ pub async fn ensure(
 ///
 /// # Errors
 ///
-/// When the broker refuses, or has streams for another number of partitions.
+/// When the broker refuses, does not answer, or has streams for another number of partitions.
 pub async fn ensure_streams(
     js: &jetstream::Context,
     partitions: PartitionCount,
@@ -109,7 +109,7 @@ pub async fn ensure_streams(
 ///
 /// When the broker does not answer.
 pub async fn count(js: &jetstream::Context) -> anyhow::Result<Option<u16>> {
-    // There is a partition 0, whatever their number.
+    // Partition 0 exists whatever the number of partitions.
     let Some(first) = PartitionCount::default().all().next() else { return Ok(None) };
     let name = name(first);
     match js.get_stream(&name).await {
@@ -139,7 +139,7 @@ pub fn is_cut_for(stream: &stream::Info, slots: &[Slot]) -> bool {
         && packs.is_subset(&packed.iter().map(String::as_str).collect())
 }
 
-/// The number of partitions when one stream has these subjects.
+/// How many partitions there are if one stream has these subjects.
 fn partitions_with(subjects: &[String]) -> u16 {
     let slots = subjects.iter().filter(|subject| !subject::is_pack(subject)).count();
     tidemap_wire::SLOTS / u16::try_from(slots).unwrap_or(1).max(1)
@@ -159,7 +159,7 @@ async fn ensure_stream(
     let slots: Vec<Slot> = partitions.slots(partition).collect();
     if !is_cut_for(stream.cached_info(), &slots) {
         bail!(UsageError(format!(
-            "--partitions {}: the broker's streams are cut for {} partitions; `tidemap repartition` changes that",
+            "--partitions {}: the broker's streams were created for {} partitions; `tidemap repartition` changes that",
             partitions.get(),
             partitions_with(&stream.cached_info().config.subjects)
         )));
@@ -167,8 +167,8 @@ async fn ensure_stream(
     upgrade(js, stream.cached_info().config.clone(), wanted).await
 }
 
-/// Upgrades a stream that an older Tidemap has created: it captures packs, too, and limits the reports of one
-/// node. All else stays as its operator has set it.
+/// Upgrades a stream that an older Tidemap has created: adds the subjects of packs and the limit of reports
+/// per node. Keeps everything else, which the operator may have changed.
 async fn upgrade(
     js: &jetstream::Context,
     mut held: stream::Config,

@@ -1,8 +1,8 @@
-//! The truth about a run: one line for each sample that the broker has acknowledged.
+//! The ack log: one line for each sample that the broker has acknowledged.
 //!
 //! `node boot seq at_ms elapsed_ms rx_bytes tx_bytes rx_sum tx_sum`, all but the node as decimal integers:
-//! when the sample was read and over which time, what it moved in that time, and what the run has moved so
-//! far. A program that shares nothing with ingest can compute from it what `/api/nodes` must say.
+//! when the sample was read, how long it covers, the bytes moved in that time, and the bytes moved since the
+//! run began. A program that shares no code with ingest can compute from it what `/api/nodes` must return.
 
 use std::{
     fmt,
@@ -22,7 +22,7 @@ pub(crate) struct AckLog {
     file: Mutex<BufWriter<File>>,
 }
 
-/// A sample as the truth knows it.
+/// One line of the ack log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Entry {
     pub(crate) node: NodeId,
@@ -37,7 +37,7 @@ pub(crate) struct Entry {
 }
 
 impl Entry {
-    /// The entry of a sample that follows `before` = the sums of the sample before it.
+    /// The entry of a sample; `before` are the sums as of the sample before it.
     pub(crate) fn new(node: &NodeId, boot: u64, sample: &Sample, before: (u64, u64)) -> Self {
         Self {
             node: node.clone(),
@@ -73,7 +73,7 @@ impl AckLog {
         entries.iter().try_for_each(|entry| writeln!(file, "{entry}")).context("cannot write the ack log")
     }
 
-    /// Hands everything to the operating system.
+    /// Writes all buffered lines to the file.
     pub(crate) fn flush(&self) -> anyhow::Result<()> {
         let mut file = self.file.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         file.flush().context("cannot write the ack log")

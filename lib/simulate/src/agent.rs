@@ -1,5 +1,5 @@
-//! A synthetic node with an agent's outbox: it keeps what is not acknowledged and sends it again. Pure: time
-//! comes in as the simulation's milliseconds and the host's clock.
+//! A synthetic node with the outbox of a real agent, which keeps and resends what is not acknowledged. Pure:
+//! time comes in as the simulation's milliseconds and the host's clock.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use tidemap_wire::{NodeId, Report};
 
 use crate::{ack_log::Entry, fleet::SimulatedNode, plan::AgentFaults};
 
-/// A clock that is put back is put back within this time.
+/// A node's clock is put back within its first ten seconds, if at all.
 const LEAP_WITHIN_MS: u64 = 10_000;
 
 /// A node, and the runs of its agent whose samples are not all acknowledged.
@@ -19,13 +19,13 @@ pub(crate) struct SimulatedAgent {
     interval_ms: u64,
     next_sample_ms: u64,
     samples: u64,
-    /// Newest last; never empty. A run that has ended stays until everything of it is acknowledged: the log
-    /// of the truth has only samples that were acknowledged.
+    /// Newest last; never empty. A run that has ended stays until all of its samples are acknowledged,
+    /// because the ack log lists acknowledged samples only.
     runs: Vec<Run>,
     next_run: u64,
 }
 
-/// A report, and the run that waits for its acknowledgement.
+/// A report to send, with the run it belongs to.
 #[derive(Clone, Debug)]
 pub(crate) struct Sending {
     pub(crate) run: u64,
@@ -33,7 +33,7 @@ pub(crate) struct Sending {
     pub(crate) report: Report,
 }
 
-/// The host's clock, which is wrong.
+/// The host's clock, which may be wrong.
 struct SkewedClock {
     offset_ms: i64,
     leap: Option<(u64, i64)>,
@@ -52,7 +52,7 @@ struct Run {
 }
 
 impl SimulatedAgent {
-    /// The agent of a node, which goes wrong in the ways of `faults` as the node's own chance has it.
+    /// The agent of a node. `faults` bound what goes wrong; the node's own random numbers choose from that.
     pub(crate) fn new(mut node: SimulatedNode, interval_ms: u64, faults: AgentFaults) -> Self {
         let random = &mut node.random;
         let clock = SkewedClock::new(faults, random);
@@ -83,12 +83,12 @@ impl SimulatedAgent {
         self.samples
     }
 
-    /// Takes a sample when it is time to. Says whether it has.
+    /// Takes a sample if it is due. Returns whether it has.
     pub(crate) fn sample(&mut self, run_ms: u64, wall_ms: i64) -> bool {
         if run_ms < self.next_sample_ms {
             return false;
         }
-        // Like an agent's: at a steady pace, and after a long wait only once.
+        // As in an agent: at a steady pace, and only one sample after a long wait.
         let missed = (run_ms - self.next_sample_ms) / self.interval_ms;
         self.next_sample_ms += (missed + 1) * self.interval_ms;
         self.restart_when_due(run_ms);
@@ -109,7 +109,8 @@ impl SimulatedAgent {
         })
     }
 
-    /// The broker has a report; returns those of its samples that it has not acknowledged before.
+    /// Notes that the broker has stored a report; returns those of its samples that were not acknowledged
+    /// before.
     pub(crate) fn acknowledged(&mut self, run: u64, id: u64, now_ms: u64) -> Vec<Entry> {
         let Some(run) = self.runs.iter_mut().find(|held| held.number == run) else { return Vec::new() };
         let delivery = run.outbox.acknowledged(id, now_ms);
@@ -117,25 +118,26 @@ impl SimulatedAgent {
         seqs.iter().filter_map(|seq| run.entries.remove(seq)).collect()
     }
 
-    /// The broker did not take a report.
+    /// Notes that the broker did not store a report.
     pub(crate) fn refused(&mut self, run: u64, id: u64, now_ms: u64) {
         if let Some(run) = self.runs.iter_mut().find(|held| held.number == run) {
             run.outbox.refused(id, now_ms);
         }
     }
 
-    /// Gives up waiting for what is overdue, and forgets runs that have ended and are acknowledged for good.
+    /// Gives up waiting for overdue acknowledgements, and removes runs that have ended and are fully
+    /// acknowledged.
     pub(crate) fn tidy(&mut self, now_ms: u64) {
         for run in &mut self.runs {
             run.outbox.expire(now_ms);
         }
-        // The last few stay: a broker that is replaced is sent their last seconds again.
+        // The last few stay: after a change of the broker their last seconds are sent again.
         while self.runs.len() > 8 && self.runs[0].outbox.is_done() {
             self.runs.remove(0);
         }
     }
 
-    /// A new connection, perhaps to a new server.
+    /// Notes a new connection, perhaps to a new server.
     pub(crate) fn reconnected(&mut self, new_server: bool) {
         self.runs.iter_mut().for_each(|run| run.outbox.reconnected(new_server));
     }
@@ -145,7 +147,7 @@ impl SimulatedAgent {
         self.runs.iter().all(|run| run.outbox.is_done())
     }
 
-    /// Samples that had to be given up: the truth is no longer known.
+    /// Samples that were dropped. If there are any, the ack log is incomplete.
     pub(crate) fn lost(&self) -> u64 {
         self.runs.iter().map(|run| run.outbox.lost()).sum()
     }

@@ -1,5 +1,5 @@
-//! What synthetic nodes report: load that follows the local day, bursts, and some that fall silent and come
-//! back.
+//! What synthetic nodes report: traffic that follows the local time of day, bursts, and silences of some
+//! nodes.
 
 use std::{collections::BTreeMap, f64::consts::TAU, time::Duration};
 
@@ -9,20 +9,20 @@ use tidemap_wire::{
 
 use crate::world::{PROVIDERS, ROLES, city_of, tickets};
 
-/// A hello is repeated after this, host metrics after that.
+/// How often the hello and host metrics are repeated.
 const HELLO_PERIOD_MS: u64 = 60_000;
 const HOST_PERIOD_MS: u64 = 5_000;
-/// One node in so many falls silent now and then.
+/// One node in this many goes silent from time to time.
 const FLAKY_ONE_IN: usize = 33;
 const DAY_MS: f64 = 86_400_000.0;
 
-/// Some nodes.
+/// A set of nodes.
 pub(crate) struct Fleet {
     pub(crate) nodes: Vec<SimulatedNode>,
 }
 
 impl Fleet {
-    /// A fleet of this size; the same seed makes the same one.
+    /// A fleet of this size; the same seed yields the same fleet.
     pub(crate) fn new(nodes: u32, interval: Duration, seed: u64) -> Self {
         let mut random = fastrand::Rng::with_seed(seed);
         Self {
@@ -32,14 +32,14 @@ impl Fleet {
         }
     }
 
-    /// Begins runs of all agents that differ from those of other moments: ingest, which may know the fleet
-    /// from before, would drop the samples of the same runs as duplicates.
+    /// Gives all agents' runs a new `boot`. Otherwise ingest, if it knows the fleet from an earlier
+    /// simulation, would drop the samples as duplicates.
     pub(crate) fn begin(mut self, now_ms: u64) -> Self {
         self.nodes.iter_mut().for_each(|node| node.boot ^= now_ms);
         self
     }
 
-    /// Deals the nodes out to several connections.
+    /// Distributes the nodes over several connections.
     pub(crate) fn split(self, parts: u32) -> Vec<Fleet> {
         let mut fleets: Vec<Fleet> = (0..parts).map(|_| Fleet { nodes: Vec::new() }).collect();
         for (number, node) in self.nodes.into_iter().enumerate() {
@@ -49,20 +49,20 @@ impl Fleet {
     }
 }
 
-/// One synthetic node: its nature, and how far its run has come.
+/// One synthetic node: its properties, and the state of its run.
 pub(crate) struct SimulatedNode {
     pub(crate) id: NodeId,
     hello: Box<Hello>,
     /// Random for each run.
     pub(crate) boot: u64,
-    /// All that is random about this node.
+    /// The node's source of random numbers.
     pub(crate) random: fastrand::Rng,
-    /// What it moves on an ordinary afternoon, bytes per second.
+    /// The traffic on an ordinary afternoon, bytes per second.
     usual_rx_bps: f64,
     usual_tx_bps: f64,
-    /// Falls silent for `.1` once in every `.0` milliseconds.
+    /// Silent for `.1` milliseconds at the end of each period of `.0` milliseconds.
     silence_ms: Option<(u64, u64)>,
-    /// Where in the interval it reports, 0 to 1.
+    /// When in the interval it reports, 0 to 1.
     pub(crate) phase: f64,
     burst: f64,
     /// Samples of this run.
@@ -79,11 +79,11 @@ impl SimulatedNode {
         let role = ROLES[random.usize(0..ROLES.len())];
         let hostname = format!("{role}-{}-{number:04}", city.code);
         let speed_mbps = if random.u8(0..4) == 0 { 10_000 } else { 1_000 };
-        // Most nodes move little and a few move much: three decades, evenly in the logarithm.
+        // Most nodes have little traffic and a few have much: three decades, uniform in the logarithm.
         let usual = 10_f64.powf(4.0 + 3.2 * random.f64());
         let skew = random.f64();
         Self {
-            // A name of ours has only letters, digits and hyphens, so it is a token as it is.
+            // Generated names contain only letters, digits and hyphens, so they are valid tokens.
             id: NodeId::from_name(&hostname).unwrap_or_else(|error| unreachable!("{hostname}: {error}")),
             hello: Box::new(Hello {
                 hostname: hostname.clone(),
@@ -93,7 +93,7 @@ impl SimulatedNode {
                 agent_version: format!("{}-simulated", env!("CARGO_PKG_VERSION")),
                 interval_ms: u32::try_from(interval.as_millis()).unwrap_or(u32::MAX),
                 location: Some(Location {
-                    // Data centres stand around a city, not in one point of it.
+                    // Data centres are around a city, not all at one point.
                     lat: city.lat + (random.f64() - 0.5) * 0.6,
                     lon: city.lon + (random.f64() - 0.5) * 0.6,
                     label: Some(city.label.to_owned()),
@@ -133,7 +133,7 @@ impl SimulatedNode {
             return None;
         }
         let before_ms = self.last_ms.replace(run_ms);
-        // Like an agent's, the first sample reaches back 250 ms to the baseline.
+        // As in an agent, the first sample covers the 250 ms since the baseline.
         let elapsed_ms =
             u32::try_from(run_ms - before_ms.unwrap_or(run_ms.saturating_sub(250))).unwrap_or(u32::MAX);
         let elapsed_ms = elapsed_ms.max(1);
@@ -162,7 +162,7 @@ impl SimulatedNode {
         Some(Report { node: self.id.clone(), boot: self.boot, hello, samples: vec![sample] })
     }
 
-    /// Begins a new run: numbers and sums start again from 0.
+    /// Begins a new run: sequence numbers and sums start again from 0.
     pub(crate) fn restart(&mut self) {
         self.boot = self.random.u64(..);
         (self.seq, self.rx_bytes, self.tx_bytes, self.last_ms) = (0, 0, 0, None);
@@ -174,7 +174,7 @@ impl SimulatedNode {
     }
 
     fn is_silent(&self, run_ms: u64) -> bool {
-        // The silence is the end of each period, so that every node is first seen alive.
+        // Silences are at the end of each period, so that every node first appears online.
         self.silence_ms.is_some_and(|(period, silence)| run_ms % period >= period - silence)
     }
 
@@ -182,7 +182,7 @@ impl SimulatedNode {
     fn traffic(&mut self, at_ms: i64, elapsed_ms: u32) -> (u64, u64) {
         let lon = self.hello.location.as_ref().map_or(0.0, |location| location.lon);
         let local_day = (at_ms as f64 / DAY_MS + lon / 360.0).fract();
-        // Highest at three in the afternoon, local time, lowest at three in the night.
+        // Highest at three in the afternoon, local time, and lowest at three in the night.
         let diurnal = 0.6 + 0.4 * ((local_day - 0.625) * TAU).cos();
         if self.random.u16(..) < 200 {
             self.burst = 4.0 + 8.0 * self.random.f64();
@@ -233,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn a_fleet_that_begins_again_is_the_same_in_all_but_its_runs() {
+    fn a_fleet_started_again_differs_only_in_its_runs() {
         let first = |now_ms| fleet(7).begin(now_ms).nodes[0].report(1_000, 1_700_000_000_000).unwrap();
         let (one, other) = (first(1), first(2));
         assert_ne!(one.boot, other.boot);

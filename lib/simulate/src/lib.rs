@@ -1,13 +1,12 @@
 //! A synthetic fleet: nodes that publish through NATS exactly as agents do.
 //!
-//! `world` has the places where nodes can be, `fleet` what each of them reports at a time; both are pure and
-//! follow from the seed alone. `publisher` is the I/O: as little of it as possible, for large fleets;
-//! `sender` publishes reports one by one or in packs, with acknowledgements or without. With an ack log, each
-//! node has an `agent` that keeps and resends its samples, `recorded` is the I/O, and `ack_log` lists what
-//! the broker has acknowledged.
+//! `world` lists the places where nodes can be, and `fleet` decides what each node reports at a time; both
+//! are pure and depend on the seed alone. `publisher` is the I/O for large fleets and does as little as
+//! possible; `sender` publishes reports one by one or in packs, with or without acknowledgements. With an ack
+//! log, each node has an `agent` that keeps and resends its samples, `recorded` is the I/O, and `ack_log`
+//! lists what the broker has acknowledged.
 //!
-//! The nodes run the outbox of a real agent and the packer of a real relay, so that they cannot differ from
-//! those.
+//! The nodes use a real agent's outbox and a real relay's packer, so they deliver in the same way.
 
 mod ack_log;
 mod agent;
@@ -55,11 +54,11 @@ pub struct SimulateArgs {
     /// The same seed makes the same fleet.
     #[arg(long, default_value_t = 1, value_name = "SEED")]
     pub seed: u64,
-    /// Publishes each report once, without acknowledgements, which cost a broker more than all else. A report
-    /// that it does not store is lost.
+    /// Publish each report once, without acknowledgements, which are the broker's largest cost. A report that
+    /// the broker does not store is lost.
     #[arg(long, conflicts_with_all = ["relay", "ack_log"])]
     no_acks: bool,
-    /// Publishes many reports in one message, as the relay of this name would, whose key is then needed.
+    /// Publish many reports in one message, as the relay with this name would; needs that relay's key.
     #[arg(long, value_name = "NAME", value_parser = NodeId::from_name, conflicts_with = "ack_log")]
     relay: Option<NodeId>,
     #[command(flatten)]
@@ -81,18 +80,18 @@ impl SimulateArgs {
         }
     }
 
-    /// A relay gathers what comes over all of its connections, so it has one.
+    /// A relay packs what arrives on all of its connections, so it has one here.
     fn connections(&self) -> u32 {
         let usual = if self.relay.is_some() { 1 } else { self.nodes.div_ceil(NODES_PER_CONNECTION) };
         self.connections.unwrap_or(usual).min(self.nodes)
     }
 }
 
-/// Publishes until `shutdown`, or until the plan is fulfilled.
+/// Publishes until `shutdown`, or until the plan's limit is reached.
 ///
 /// # Errors
 ///
-/// When a value is out of range, the broker refuses us, or the ack log cannot be the truth.
+/// When a value is out of range, the broker refuses the credentials, or the ack log would be incomplete.
 pub async fn run(args: SimulateArgs, broker: NatsArgs, shutdown: CancellationToken) -> anyhow::Result<()> {
     if !(0.25..=60.0).contains(&args.interval) {
         return Err(UsageError("--interval: not a number of seconds from 0.25 to 60".to_owned()).into());

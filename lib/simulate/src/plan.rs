@@ -1,41 +1,41 @@
-//! How long a simulation runs, what goes wrong in it, and where its truth is written.
+//! How long a simulation runs, which faults it has, and where its ack log is written.
 
 use std::{path::PathBuf, time::Duration};
 
 use tidemap_service::{cli::UsageError, clock::whole_ms};
 
-/// The longest that a number of seconds may be: a day.
+/// The largest accepted number of seconds: a day.
 const LONGEST_S: f64 = 86_400.0;
 
 /// Arguments about the end of a run, and about faults.
 #[derive(clap::Args, Clone, Debug, Default)]
 pub(crate) struct PlanArgs {
-    /// Samples that each node takes; then the run ends, once the broker has acknowledged all of them.
+    /// End the run after each node has taken this many samples and the broker has acknowledged them all.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     samples: Option<u64>,
-    /// Seconds after which no more samples are taken; then the run ends likewise.
+    /// End the run after this many seconds, once the broker has acknowledged all samples.
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     duration: Option<Duration>,
-    /// File that gets a line for each sample that the broker has acknowledged. Nodes then keep and resend
+    /// Write a line to this file for each sample that the broker has acknowledged. Nodes then keep and resend
     /// their samples as agents do.
     #[arg(long, value_name = "FILE")]
     ack_log: Option<PathBuf>,
-    /// Share of the reports that are published twice, 0 to 1; needs --ack-log, like all that follow.
+    /// Share of the reports that are published twice, 0 to 1; needs --ack-log, as do all flags that follow.
     #[arg(long, value_name = "FRACTION", value_parser = fraction, requires = "ack_log")]
     duplicate: Option<f64>,
-    /// Reports are delayed, each by another time of up to this, so that they arrive in disorder.
+    /// Delay each report by a random time of up to this many seconds, so that reports arrive out of order.
     #[arg(long, value_name = "SECONDS", value_parser = seconds, requires = "ack_log")]
     shuffle: Option<Duration>,
-    /// Each node's clock is wrong by a time of up to this, ahead or behind.
+    /// Make each node's clock wrong by up to this many seconds, ahead or behind.
     #[arg(long, value_name = "SECONDS", value_parser = seconds, requires = "ack_log")]
     skew: Option<Duration>,
-    /// Each node's clock is put back once, within its first ten seconds, by up to this.
+    /// Put each node's clock back once, within its first ten seconds, by up to this many seconds.
     #[arg(long, value_name = "SECONDS", value_parser = seconds, requires = "ack_log", conflicts_with = "restart_every")]
     leap: Option<Duration>,
-    /// Agents begin a new run after this time, again and again.
+    /// Restart agents again and again after this many seconds.
     #[arg(long, value_name = "SECONDS", value_parser = seconds, requires = "ack_log")]
     restart_every: Option<Duration>,
-    /// Share of the nodes whose agents do so, 0 to 1.
+    /// Share of the nodes whose agents restart, 0 to 1.
     #[arg(long, value_name = "FRACTION", value_parser = fraction, requires = "restart_every")]
     churn: Option<f64>,
 }
@@ -58,14 +58,14 @@ pub(crate) struct AgentFaults {
     pub(crate) leap_ms: u64,
     /// Agents restart after this.
     pub(crate) restart_every_ms: Option<u64>,
-    /// How many of them do.
+    /// The share of agents that restart, 0 to 1.
     pub(crate) churn: f64,
 }
 
-/// Faults of the way to the broker.
+/// Faults on the way to the broker.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct WayFaults {
-    /// Share of the reports that go twice.
+    /// Share of the reports that are sent twice.
     pub(crate) duplicate: f64,
     /// Longest delay.
     pub(crate) shuffle: Duration,
@@ -81,7 +81,7 @@ pub(crate) struct Plan {
 }
 
 impl PlanArgs {
-    /// Checks that the times fit this interval.
+    /// Checks that the times are possible with this interval.
     pub(crate) fn check(self, interval: Duration) -> Result<Plan, UsageError> {
         if self.restart_every.is_some_and(|every| every < interval * 2) {
             return Err(UsageError("--restart-every: at least two intervals".to_owned()));
@@ -105,12 +105,12 @@ impl PlanArgs {
 }
 
 impl Limit {
-    /// Whether a node that has taken so many samples by now may take another.
+    /// Whether a node that has taken this many samples may take another.
     pub(crate) fn allows(self, samples: u64, run_ms: u64) -> bool {
         self.samples.is_none_or(|most| samples < most) && !self.is_over(run_ms)
     }
 
-    /// Whether nobody takes samples any more.
+    /// Whether no node takes samples any more.
     pub(crate) fn is_over(self, run_ms: u64) -> bool {
         self.duration_ms.is_some_and(|duration_ms| run_ms >= duration_ms)
     }

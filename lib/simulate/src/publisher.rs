@@ -1,4 +1,4 @@
-//! Has a fleet report over one connection, each node at its moment of the interval.
+//! Publishes a fleet's reports over one connection, spread over the interval.
 
 use std::time::Duration;
 
@@ -24,7 +24,7 @@ pub(crate) struct FleetPublisher {
     limit: Limit,
     sender: Sender,
     clock: Stopwatch,
-    /// How far into time all nodes have reported, in intervals.
+    /// Up to which time all nodes have reported, in intervals.
     reported: f64,
 }
 
@@ -41,14 +41,14 @@ impl FleetPublisher {
         Ok(Self { fleet, interval, limit, sender, clock: Stopwatch::start(), reported: 0.0 })
     }
 
-    /// Publishes until `shutdown`, or until the limit is reached; then until everything is acknowledged.
-    /// Returns how many reports the broker has.
+    /// Publishes until `shutdown`, or until the limit is reached, and then waits until everything is
+    /// acknowledged. Returns how many reports the broker has stored.
     pub(crate) async fn run(mut self, shutdown: CancellationToken) -> anyhow::Result<u64> {
         let mut tick = tokio::time::interval(STEP);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         while !self.is_over() {
             tokio::select! {
-                // Some nodes are due.
+                // Some nodes may be due.
                 _ = tick.tick() => match shutdown.run_until_cancelled(self.step()).await {
                     Some(done) => done?,
                     None => break,
@@ -67,7 +67,7 @@ impl FleetPublisher {
         self.limit.is_over(now_ms) || !self.fleet.nodes.iter().any(|node| self.limit.allows(node.seq, now_ms))
     }
 
-    /// Has the nodes report whose turn has come since the last step.
+    /// Publishes the reports of the nodes that became due since the last step.
     async fn step(&mut self) -> anyhow::Result<()> {
         let due = self.clock.started().elapsed().as_secs_f64() / self.interval.as_secs_f64();
         for number in due_between(self.reported, due, &self.fleet) {
@@ -85,8 +85,8 @@ impl FleetPublisher {
     }
 }
 
-/// The nodes whose turn comes between two times, both counted in intervals. A node's turn comes once in each
-/// interval, at its phase; after a long wait nobody reports twice.
+/// The nodes that become due between two times, both in intervals. A node is due once in each interval, at
+/// its phase; after a long wait no node reports twice.
 fn due_between(from: f64, to: f64, fleet: &Fleet) -> Vec<usize> {
     let nodes = &fleet.nodes;
     let below = |phase: f64| nodes.partition_point(|node| node.phase < phase);

@@ -1,5 +1,5 @@
-//! Publishes a fleet whose truth is written down: what is not acknowledged is sent again, and the run ends
-//! when nothing is left. On their way, reports may be doubled, delayed and overtaken.
+//! Publishes a fleet with an ack log: resends what is not acknowledged, and ends the run when everything is.
+//! Reports may be duplicated, delayed and reordered on their way.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -22,16 +22,16 @@ use crate::{
 
 /// Nodes report spread over the interval, in steps of this.
 const STEP: Duration = Duration::from_millis(10);
-/// Acknowledgements that are taken together when they are there.
+/// At most this many acknowledgements are handled together.
 const CHUNK: usize = 512;
 /// How often overdue acknowledgements are looked for.
 const LOOK_PERIOD_MS: u64 = 250;
-/// For the broker to acknowledge what is left at the end.
+/// How long the broker may take to acknowledge the rest at the end.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(50);
 
-/// A second copy is sent within this time.
+/// A second copy is sent within this time after the first.
 const SECOND_COPY_WITHIN_MS: u64 = 3_000;
-/// The token of a second copy, whose acknowledgement nobody awaits.
+/// The token of a second copy, whose acknowledgement is ignored.
 const COPY: &str = "copy";
 
 /// What one connection needs.
@@ -45,7 +45,7 @@ pub(crate) struct Parts {
 }
 
 /// Publishes until the plan's limit or `shutdown`, and then until everything is acknowledged. Returns how
-/// many samples that were.
+/// many samples were acknowledged.
 pub(crate) async fn run(parts: Parts, shutdown: CancellationToken) -> anyhow::Result<u64> {
     let Parts { agents, client, log, limit, way, seed } = parts;
     let mut run = RecordedRun {
@@ -66,7 +66,7 @@ pub(crate) async fn run(parts: Parts, shutdown: CancellationToken) -> anyhow::Re
     run.work(shutdown).await?;
     run.log.flush()?;
     let lost: u64 = run.agents.iter().map(SimulatedAgent::lost).sum();
-    ensure!(lost == 0, "{lost} samples had to be given up: the ack log is not the truth");
+    ensure!(lost == 0, "{lost} samples were dropped: the ack log is incomplete");
     Ok(run.agents.iter().map(SimulatedAgent::samples).sum())
 }
 
@@ -82,11 +82,11 @@ struct RecordedRun {
     looked_ms: u64,
 }
 
-/// The way from the agents to the connection.
+/// The way from the agents to the connection, with its faults.
 struct Way {
     faults: WayFaults,
     random: fastrand::Rng,
-    /// Reports on their way, by the time at which they reach the connection, and a number.
+    /// Reports on their way, by the time of their arrival and a unique number.
     in_transit: BTreeMap<(u64, u64), InTransit>,
     sent: u64,
 }
@@ -123,14 +123,14 @@ impl RecordedRun {
                         return Ok(());
                     }
                     if over_since.get_or_insert_with(Instant::now).elapsed() > DRAIN_TIMEOUT {
-                        bail!("the broker does not acknowledge everything: the ack log is not the truth");
+                        bail!("the broker does not acknowledge everything: the ack log is incomplete");
                     }
                 }
             }
         }
     }
 
-    /// Takes the samples that are due. Says whether no more will come.
+    /// Takes the samples that are due. Returns whether no more will be taken.
     fn sample(&mut self) -> bool {
         let (now_ms, wall_ms) = (self.clock.now_ms(), clock::unix_ms());
         let mut over = true;
@@ -170,7 +170,7 @@ impl RecordedRun {
     /// Looks for overdue acknowledgements and a new connection.
     fn look(&mut self, now_ms: u64) {
         self.looked_ms = now_ms;
-        // The last flush reports when the file cannot be written.
+        // If the file cannot be written, the last flush fails, too, and reports it.
         self.log.flush().ok();
         let connection = self.inbox.new_connection();
         for number in 0..self.agents.len() {
@@ -182,7 +182,7 @@ impl RecordedRun {
         }
     }
 
-    /// Puts what an agent has to send on its way.
+    /// Puts the reports that an agent has to send on their way.
     fn hand_over(&mut self, number: usize, now_ms: u64) {
         if !self.inbox.is_connected() {
             return;
@@ -221,7 +221,7 @@ impl Way {
         self.in_transit.insert((from_ms + delay_ms, self.sent), report);
     }
 
-    /// The next report that has reached the connection.
+    /// The next report that has arrived at the connection.
     fn next_arrived(&mut self, now_ms: u64) -> Option<InTransit> {
         let first = self.in_transit.first_entry()?;
         if first.key().0 > now_ms {
@@ -231,7 +231,7 @@ impl Way {
     }
 }
 
-/// The agent, its run and the batch that an acknowledgement is for.
+/// The agent, the run and the batch in an acknowledgement's token.
 fn parse_token(token: &str) -> Option<(usize, u64, u64)> {
     let mut parts = token.split('.');
     Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))

@@ -15,17 +15,18 @@ use acked::{AckedPublisher, Outgoing};
 /// How reports are published.
 #[derive(Clone, Debug)]
 pub(crate) enum Mode {
-    /// Each by itself, again and again until it is acknowledged.
+    /// Each report in its own message, resent until it is acknowledged.
     Acked,
-    /// Each by itself, once.
+    /// Each report in its own message, sent once.
     Unacked,
-    /// Many in one message, as a relay of this name publishes them, until it is acknowledged.
+    /// Many reports in one message, as a relay with this name publishes them, resent until it is
+    /// acknowledged.
     Packed(NodeId),
 }
 
 /// Publishes the reports of a fleet.
 pub(crate) struct Sender {
-    /// Where messages go: each node's subject, in the fleet's order, or each slot's.
+    /// Each node's subject, in the fleet's order, or each slot's.
     subjects: Vec<Subject>,
     packer: Option<Packer<()>>,
     publisher: Publisher,
@@ -37,7 +38,7 @@ enum Publisher {
 }
 
 impl Sender {
-    /// A sender for a fleet, whose order must not change any more.
+    /// A sender for a fleet. The order of the fleet's nodes must not change afterwards.
     pub(crate) async fn new(mode: &Mode, client: Client, fleet: &Fleet) -> anyhow::Result<Self> {
         let (subjects, packer) = match mode {
             Mode::Packed(relay) => {
@@ -55,7 +56,7 @@ impl Sender {
         Ok(Self { subjects, packer, publisher })
     }
 
-    /// Publishes the report of the fleet's node of this number, or adds it to a pack.
+    /// Publishes the report of the node at this index of the fleet, or adds it to a pack.
     pub(crate) async fn send(
         &mut self,
         number: usize,
@@ -70,7 +71,7 @@ impl Sender {
         }
     }
 
-    /// Publishes packs that have waited long enough, and again what was not acknowledged.
+    /// Publishes packs that are due, and again messages that were not acknowledged.
     pub(crate) async fn send_due(&mut self, now_ms: u64) -> anyhow::Result<()> {
         while let Some(due) = self.packer.as_mut().and_then(|packer| packer.due(now_ms)) {
             self.publish_pack(due).await?;
@@ -81,7 +82,7 @@ impl Sender {
         Ok(())
     }
 
-    /// Waits for acknowledgements, and takes them. Without any it waits for ever.
+    /// Waits for acknowledgements and handles them. Pending forever in the mode without them.
     pub(crate) async fn acknowledgements(&mut self) -> anyhow::Result<()> {
         match &mut self.publisher {
             Publisher::Acked(publisher) => publisher.acknowledgements().await,
@@ -89,14 +90,14 @@ impl Sender {
         }
     }
 
-    /// Publishes the rest, and waits for all acknowledgements; after `shutdown` for a moment only. Returns
-    /// how many reports the broker has.
+    /// Publishes the rest, and waits for all acknowledgements; after `shutdown` only for a moment. Returns
+    /// how many reports the broker has stored.
     pub(crate) async fn finish(mut self, shutdown: &CancellationToken) -> anyhow::Result<u64> {
         self.send_due(u64::MAX).await?;
         match self.publisher {
             Publisher::Acked(publisher) => publisher.finish(shutdown).await,
             Publisher::Unacked { client, sent } => {
-                // What has not left this process by then never will.
+                // What is still in this process after that is never sent.
                 timeout(timing::AGENT_ACK_TIMEOUT, client.flush()).await.ok();
                 Ok(sent)
             }
@@ -112,7 +113,8 @@ impl Sender {
         let subject = self.subjects[subject].clone();
         match &mut self.publisher {
             Publisher::Acked(publisher) => publisher.publish(Outgoing { subject, payload, reports }).await?,
-            // It would wait in a queue and be out of date, or block us.
+            // While disconnected, a report would wait in the client's queue until it is outdated, or block
+            // this task.
             Publisher::Unacked { client, .. } if client.connection_state() != State::Connected => {}
             Publisher::Unacked { client, sent } => {
                 *sent += u64::from(client.publish(subject, payload).await.is_ok());

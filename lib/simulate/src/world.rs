@@ -11,7 +11,7 @@ pub(crate) struct City {
     pub(crate) lat: f64,
     /// Degrees east.
     pub(crate) lon: f64,
-    /// How many nodes are here, in relation to the others.
+    /// Share of the nodes that are here, relative to the other cities.
     pub(crate) weight: u32,
 }
 
@@ -19,10 +19,10 @@ const fn city(code: &'static str, label: &'static str, lat: f64, lon: f64, weigh
     City { code, label, lat, lon, weight }
 }
 
-/// Who runs the nodes.
+/// Providers of the nodes.
 pub(crate) const PROVIDERS: [&str; 5] = ["metal", "aws", "gcp", "hetzner", "edge"];
 
-/// What the nodes are for.
+/// Roles of the nodes.
 pub(crate) const ROLES: [&str; 6] = ["web", "db", "cache", "edge", "gpu", "store"];
 
 pub(crate) const CITIES: [City; 48] = [

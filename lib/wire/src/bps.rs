@@ -85,7 +85,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn only_finite_rates_that_are_not_negative_exist() {
+    fn a_rate_is_finite_and_not_negative() {
         assert_eq!(Bps::new(f64::NAN), None);
         assert_eq!(Bps::new(f64::INFINITY), None);
         assert_eq!(Bps::new(-1.0), None);
@@ -95,7 +95,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn bytes_survive_the_way_through_a_rate(bytes in 0_u64..1 << 50, elapsed_ms in 1_u32..600_000) {
+        fn bytes_are_recovered_exactly_from_their_rate(bytes in 0_u64..1 << 50, elapsed_ms in 1_u32..600_000) {
             let rate = Bps::over(bytes, u64::from(elapsed_ms)).unwrap();
             prop_assert_eq!(rate.bytes_in(elapsed_ms), bytes);
         }

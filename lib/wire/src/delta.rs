@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Averages, Bps, Hello, Host, InterfaceRate, NodeId};
 
-/// The nodes of one partition that changed since the delta before.
+/// The nodes of one partition that changed since the previous delta.
 ///
 /// `(epoch, seq)` numbers it. A reader that holds `(e, s)` applies `(e, s + 1)`, drops anything older, and
 /// asks for a [`crate::SnapshotChunk`] of that partition alone on anything newer.
@@ -14,7 +14,7 @@ use crate::{Averages, Bps, Hello, Host, InterfaceRate, NodeId};
 pub struct Delta {
     /// The partition's number.
     pub partition: u16,
-    /// The owner's lease; a higher epoch outranks a lower one everywhere.
+    /// The epoch of the owner's lease; a higher epoch outranks a lower one everywhere.
     pub epoch: u64,
     /// 1, 2, 3, … within one epoch.
     pub seq: u64,
@@ -28,7 +28,7 @@ pub struct Delta {
 }
 
 impl Delta {
-    /// A delta is cut so that its encoding stays below this many bytes.
+    /// A delta's encoding stays below this many bytes; larger changes are divided into several deltas.
     pub const MAX_BYTES: usize = 256 * 1024;
 }
 
@@ -37,11 +37,11 @@ impl Delta {
 pub struct NodeUpdate {
     /// The node.
     pub node: NodeId,
-    /// Which row of its partition it has, for as long as its owner knows it: small numbers, no two nodes the
-    /// same.
+    /// The node's row in its partition, which stays the same while its owner knows the node. Rows are small
+    /// numbers, and no two nodes share one.
     #[serde(default)]
     pub row: u32,
-    /// The agent's run that the newest sample is of.
+    /// The `boot` of the agent's run that the newest sample belongs to.
     pub boot: u64,
     /// Whether it still reports.
     pub status: Status,
@@ -69,18 +69,18 @@ pub struct NodeUpdate {
     pub tx_avg: Averages,
     /// Bytes received, over all runs of the agent that ingest remembers.
     pub rx_bytes: u64,
-    /// Bytes sent, likewise.
+    /// Bytes sent, over all runs of the agent that ingest remembers.
     pub tx_bytes: u64,
     /// Whether messages were lost that the averages of 15 minutes, or shorter ones, should contain.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub partial: bool,
-    /// Identity: in a snapshot always when known, in a delta only when it changed.
+    /// Identity. A snapshot always contains it when it is known, a delta only when it has changed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hello: Option<Box<Hello>>,
-    /// Host metrics, likewise.
+    /// Host metrics, under the same rule as `hello`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub host: Option<Box<Host>>,
-    /// Rates of interfaces, likewise.
+    /// Rates of interfaces, under the same rule as `hello`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub interfaces: Option<Vec<InterfaceRate>>,
 }

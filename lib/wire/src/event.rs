@@ -11,9 +11,9 @@ use crate::NodeId;
 pub struct Event {
     /// What happened.
     pub kind: EventKind,
-    /// To which node.
+    /// The node that it happened to.
     pub node: NodeId,
-    /// When: broker time, Unix milliseconds.
+    /// Broker time, Unix milliseconds.
     pub at_ms: i64,
 }
 
@@ -31,7 +31,7 @@ pub enum EventKind {
     Joined,
     /// It is no longer known.
     Forgotten,
-    /// Its agent has a new boot number.
+    /// Its agent has started again.
     Restarted,
 }
 

@@ -1,9 +1,8 @@
-//! MessagePack whose fields are expected in one order: each is read where it should be, and never searched
-//! for.
+//! Reads MessagePack whose fields are expected in a fixed order, without searching for any field.
 
 use crate::Bps;
 
-/// The bytes that are still to be read. Methods return `None` for whatever is unusual.
+/// The bytes that are still to be read. Methods return `None` for anything unexpected.
 pub(crate) struct FieldReader<'a>(pub(crate) &'a [u8]);
 
 impl<'a> FieldReader<'a> {
@@ -27,7 +26,7 @@ impl<'a> FieldReader<'a> {
     pub(crate) fn length(&mut self, kind: u8) -> Option<u8> {
         match self.bytes()? {
             [marker] if marker & 0xf0 == kind => Some(marker & 0x0f),
-            // A host that tells all it can has more than 15 metrics.
+            // A host with all of its metrics has more than 15 fields.
             [0xde] if kind == 0x80 => u16::from_be_bytes(self.bytes()?).try_into().ok(),
             _ => None,
         }
@@ -67,8 +66,8 @@ impl<'a> FieldReader<'a> {
         Bps::new(self.finite()?)
     }
 
-    /// The value of a field that may be absent, if any of the `left` fields may still come and it is this
-    /// one.
+    /// The value of a field that may be absent. Reads it when at least one of the `left` fields remains and
+    /// the next one has this name.
     pub(crate) fn optional<T>(
         &mut self,
         left: &mut u8,
@@ -83,7 +82,7 @@ impl<'a> FieldReader<'a> {
     }
 }
 
-/// A short text as MessagePack writes it: its length and its bytes.
+/// A short text in MessagePack: its length byte and its bytes.
 pub(crate) const fn short_text<const N: usize>(text: &str) -> [u8; N] {
     assert!(text.len() + 1 == N && N <= 32, "not short");
     let mut bytes = [0xa0 | text.len() as u8; N];
@@ -95,7 +94,7 @@ pub(crate) const fn short_text<const N: usize>(text: &str) -> [u8; N] {
     bytes
 }
 
-/// A field's name as MessagePack writes it, made when this is compiled.
+/// A field's name in MessagePack, as a constant.
 macro_rules! key {
     ($name:expr) => {
         &const { crate::field_reader::short_text::<{ $name.len() + 1 }>($name) }

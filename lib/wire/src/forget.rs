@@ -1,4 +1,4 @@
-//! An operator's wish to drop a node: request and reply on `tidemap.v1.rpc.forget.<k>`.
+//! An operator's request to forget a node: request and reply on `tidemap.v1.rpc.forget.<k>`.
 
 use serde::{Deserialize, Serialize};
 

@@ -33,7 +33,7 @@ pub struct NodeJson {
     pub status_for_s: u64,
     /// Upload now: the newest sample's rate, also of a node that is not online (see `age_ms`).
     pub network_tx_bytes_per_sec: Option<Bps>,
-    /// Download now, likewise.
+    /// Download now; as for upload, also of a node that is not online.
     pub network_rx_bytes_per_sec: Option<Bps>,
     /// Upload, mean over 10 seconds.
     pub network_tx_bytes_per_sec_avg_10s: Option<Bps>,
@@ -55,13 +55,13 @@ pub struct NodeJson {
     pub averages_partial: bool,
     /// Bytes sent, over all runs of the agent that ingest remembers.
     pub network_tx_bytes_total: u64,
-    /// Bytes received, likewise.
+    /// Bytes received, over all runs of the agent that ingest remembers.
     pub network_rx_bytes_total: u64,
     /// Broker time of the newest report, Unix seconds.
     pub last_seen_timestamp: f64,
-    /// The same as words: `7s ago`, `3m ago`, `2h ago`.
+    /// The age of the newest report in words: `7s ago`, `3m ago`, `2h ago`.
     pub last_seen: String,
-    /// The same as an age in milliseconds.
+    /// The age of the newest report in milliseconds.
     pub age_ms: u64,
     /// Milliseconds between the node's samples.
     pub interval_ms: u32,
@@ -86,7 +86,7 @@ pub struct NodeJson {
     /// Every metric of [`METRICS`](crate::METRICS), as a field of its own.
     #[serde(flatten, with = "crate::metrics::json")]
     pub host: Host,
-    /// Samples that the agent's run had to drop before the broker stored them, as of its newest hello.
+    /// Samples that the agent's current run dropped before the broker stored them, as of its newest hello.
     pub lost_samples: Option<u64>,
 }
 
@@ -100,7 +100,7 @@ pub struct NodeDetailJson {
     pub interfaces: Vec<InterfaceJson>,
     /// The last minute by the second; null when the partition has no owner to ask.
     pub last_60s: Option<Series>,
-    /// The last 15 minutes by quarters of a minute, likewise.
+    /// The last 15 minutes by quarters of a minute; null when the partition has no owner to ask.
     pub last_15m: Option<Series>,
 }
 
@@ -111,7 +111,7 @@ pub struct InterfaceJson {
     pub name: String,
     /// Whether its bytes are part of the node's sums.
     pub counted: bool,
-    /// Why.
+    /// The reason why its bytes are counted or not.
     pub reason: String,
     /// Link speed in megabits per second.
     pub speed_mbps: Option<u32>,
@@ -151,15 +151,15 @@ pub struct StatsJson {
     pub warning_nodes: u64,
     /// Nodes that have not reported for the offline limit.
     pub offline_nodes: u64,
-    /// Mean over the online nodes that know theirs, rounded to 2 decimals.
+    /// Mean processor use over the online nodes that report it, 0 to 100, rounded to 2 decimals.
     pub avg_cpu_percent: f64,
-    /// Likewise.
+    /// Mean memory use, computed in the same way.
     pub avg_memory_percent: f64,
-    /// Likewise.
+    /// Mean disk use, computed in the same way.
     pub avg_disk_percent: f64,
-    /// Mean upload over the online nodes that know theirs, rounded to 2 decimals.
+    /// Mean upload over the online nodes whose rate is known, rounded to 2 decimals.
     pub avg_network_tx_bytes_per_sec: f64,
-    /// Mean download, likewise.
+    /// Mean download, computed in the same way.
     pub avg_network_rx_bytes_per_sec: f64,
     /// Upload of all online nodes.
     pub total_network_tx_bytes_per_sec: f64,
@@ -169,20 +169,22 @@ pub struct StatsJson {
     pub total_network_tx_bytes_per_sec_avg: Averages,
     /// Rolling averages of the total download.
     pub total_network_rx_bytes_per_sec_avg: Averages,
-    /// Number of nodes by provider; `unknown` where a node names none.
+    /// Number of nodes by provider; nodes without a provider count as `unknown`.
     pub providers: BTreeMap<String, u64>,
     /// The online nodes that upload most, at most ten, highest first.
     pub top_tx: Vec<TalkerJson>,
-    /// The online nodes that download most, likewise.
+    /// The online nodes that download most, at most ten, highest first.
     pub top_rx: Vec<TalkerJson>,
     /// How many partitions the fleet is divided into.
     pub partitions: u16,
-    /// How many of them have an owner that speaks: nodes of the others stand still.
+    /// How many partitions have an owner that publishes. Values of nodes in the other partitions do not
+    /// change.
     pub partitions_fresh: u16,
-    /// Reports that the broker has and the owners have not applied yet, by their newest words; null while an
-    /// owner has never been heard.
+    /// Reports that the broker has stored and the owners have not applied, as of the owners' newest
+    /// statistics; null until every owner has published statistics once.
     pub lag_messages: Option<u64>,
-    /// How long ago the owner that has been silent for longest spoke; null while one has never been heard.
+    /// How long ago the owner that has been silent for longest published; null until every owner has
+    /// published once.
     pub view_age_ms: Option<u64>,
     /// Broker time, Unix seconds.
     pub timestamp: f64,
@@ -194,14 +196,14 @@ pub struct GroupedStatsJson {
     /// The totals of the fleet.
     #[serde(flatten)]
     pub stats: StatsJson,
-    /// The groups, ordered by key; the one of nodes without a key comes last.
+    /// The groups, ordered by key; the group of nodes without a key comes last.
     pub groups: Vec<GroupJson>,
 }
 
-/// The nodes that have one location, provider or value of a label in common. Sums are over online nodes.
+/// The nodes that share a location, a provider or the value of a label. Sums are over online nodes.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct GroupJson {
-    /// What they have in common; null for those that have none.
+    /// The shared value; null for the nodes that have none.
     pub key: Option<String>,
     /// Its nodes.
     pub total_nodes: u64,

@@ -1,11 +1,12 @@
 //! Host metrics: the only list of them.
 //!
-//! Whatever depends on which metrics there are follows from this list: [`Host`] and its encoding, the fast
-//! reader of reports, what checkpoints keep, the API's JSON, its OpenAPI description and its sort fields, the
-//! Prometheus families, and the page's details. So a new metric is one line here and one reader in the agent.
+//! Everything that depends on the list of metrics follows from this one: [`Host`] and its encoding, the fast
+//! reader of reports, the metrics in checkpoints, the API's JSON, its OpenAPI description and its sort
+//! fields, the Prometheus families, and the page's details. So a new metric is one line here and one reader
+//! in the agent.
 //!
-//! An id is a metric's place in checkpoints and is never given to another metric; ids ascend without a gap.
-//! New metrics go to the end.
+//! An id identifies a metric in checkpoints and is never given to another metric. Ids ascend without a gap,
+//! so new metrics go to the end.
 
 pub(crate) mod json;
 mod value;
@@ -20,7 +21,7 @@ use crate::{
 pub use self::value::MetricValue;
 use self::value::{MetricType, optional};
 
-/// What is known about a metric without a value of it.
+/// The description of a metric, without a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Metric {
     /// Its place in checkpoints and in [`METRICS`].
@@ -33,12 +34,12 @@ pub struct Metric {
     pub kind: MetricKind,
     /// What it is measured in.
     pub unit: MetricUnit,
-    /// Whether it has no fractions.
+    /// Whether its values are whole numbers.
     pub is_whole: bool,
     /// Its name for people.
     pub label: &'static str,
-    /// What it is, in a sentence without its full stop. Of a share or a frequency it does not say the unit,
-    /// which differs between those who show it.
+    /// A sentence without its full stop. For shares and frequencies it leaves out the unit, because
+    /// Prometheus and the API show them in different units.
     pub help: &'static str,
 }
 
@@ -257,7 +258,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn values_are_set_by_id_and_only_where_they_can_be() {
+    fn values_are_set_by_id_if_their_type_allows() {
         let host = whole_host(7);
         let mut again = Host::default();
         for (metric, value) in METRICS.iter().zip(host.values()) {

@@ -1,4 +1,4 @@
-//! A node's name as one legal subject token.
+//! A node's name, encoded as one legal subject token.
 
 use std::{borrow::Borrow, fmt};
 
@@ -12,7 +12,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct NodeId(CompactString);
 
-/// Why something is not a node's name.
+/// Why a text is not a node's name.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NodeIdError {
     /// The name is empty.
@@ -52,10 +52,10 @@ impl NodeId {
     ///
     /// # Errors
     ///
-    /// When it is not what [`NodeId::from_name`] makes of some name.
+    /// When [`NodeId::from_name`] would never return this token.
     pub fn from_token(token: &str) -> Result<Self, NodeIdError> {
         check_length(token)?;
-        // The usual name has nothing encoded in it, and this runs once a message.
+        // Most names contain nothing that must be encoded, and this runs once for each message.
         if !token.bytes().all(is_plain) {
             decode(token).ok_or(NodeIdError::NotCanonical)?;
         }
@@ -116,7 +116,7 @@ fn hex(digit: u8) -> Option<u8> {
     }
 }
 
-/// A node can be looked up by a token that nobody has checked yet.
+/// Lets a map be searched by a token that has not been checked yet.
 impl Borrow<str> for NodeId {
     #[inline]
     fn borrow(&self) -> &str {
@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn tokens_that_no_name_makes_are_refused() {
+    fn tokens_that_encode_no_name_are_refused() {
         for token in ["A", "a.b", "a=2e", "a=61", "a=4", "a=41", "a=ZZ", "=FF", "a b", "ü"] {
             assert_eq!(NodeId::from_token(token), Err(NodeIdError::NotCanonical), "{token}");
         }
@@ -187,7 +187,7 @@ mod tests {
         }
 
         #[test]
-        fn any_token_that_is_taken_is_the_encoding_of_its_name(token in "[a-z=0-9A-F._-]{1,12}") {
+        fn every_accepted_token_is_the_encoding_of_its_name(token in "[a-z=0-9A-F._-]{1,12}") {
             if let Ok(id) = NodeId::from_token(&token) {
                 prop_assert_eq!(NodeId::from_name(&id.display_name()), Ok(id));
             }

@@ -5,9 +5,9 @@ use serde_bytes::Bytes;
 
 /// Reports of many nodes of one slot in one message.
 ///
-/// A MessagePack map `{"reports": [bin, …]}`: each report is a byte string, and its content is what the agent
-/// sent, byte for byte. So a report that cannot be read spoils none of the others, and fields of a newer
-/// agent pass through an older relay. Every report must be of a node of the subject's slot.
+/// A MessagePack map `{"reports": [bin, …]}`: each report is a byte string with exactly the bytes that the
+/// agent sent. So one unreadable report does not affect the others, and fields of a newer agent pass through
+/// an older relay. All reports must be from nodes of the subject's slot.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 pub struct Pack<'a> {
     #[serde(borrow)]
@@ -15,18 +15,18 @@ pub struct Pack<'a> {
 }
 
 impl<'a> Pack<'a> {
-    /// The largest pack, as large as the largest report: what the streams take.
+    /// The largest pack, which is as large as the largest message that the streams accept.
     pub const MAX_BYTES: usize = 64 * 1024;
     /// The largest report that fits into a pack.
     pub const MAX_REPORT_BYTES: usize = Self::MAX_BYTES - HEAD.len() - 3;
 
-    /// The reports, each for [`crate::decode`], in the order in which the relay had them.
+    /// The reports, each to be decoded by [`crate::decode`], in the order in which the relay received them.
     pub fn reports(&self) -> impl Iterator<Item = &'a [u8]> {
         self.reports.iter().map(|report| &***report)
     }
 }
 
-/// Whose report it claims to be, read without the rest.
+/// The node that a report claims to be from, read without the rest of the report.
 #[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
 pub struct Claim<'a> {
     /// The node that it names.
@@ -112,7 +112,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_was_packed_is_read_again(reports in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..400), 0..40)) {
+        fn packed_reports_are_read_back(reports in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..400), 0..40)) {
             let mut pack = PackWriter::default();
             prop_assert!(reports.iter().all(|report| pack.push(report)));
             prop_assert_eq!(pack.len(), reports.len());
@@ -122,7 +122,7 @@ mod tests {
         }
 
         #[test]
-        fn no_bytes_make_a_reader_stumble(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+        fn no_bytes_make_the_reader_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
             if let Ok(pack) = decode::<Pack<'_>>(&bytes) {
                 pack.reports().for_each(drop);
             }

@@ -12,9 +12,9 @@ use crate::{Averages, Bps};
 pub struct PartitionStats {
     /// The partition's number.
     pub partition: u16,
-    /// The owner's lease.
+    /// The epoch of the owner's lease.
     pub epoch: u64,
-    /// The newest delta of this epoch: a reader that holds less has missed one.
+    /// The number of the newest delta of this epoch: a reader whose number is lower has missed one.
     pub seq: u64,
     /// Broker time, Unix milliseconds.
     pub at_ms: i64,

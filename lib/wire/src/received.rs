@@ -15,7 +15,7 @@ use crate::{
 /// A report whose node's name is unverified. It borrows from the message.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 pub struct ReceivedReport<'a> {
-    /// The node that it claims to be of; the subject must name the same.
+    /// The node that the report claims to be from; the subject must name the same.
     #[serde(borrow)]
     pub node: &'a str,
     /// As in [`Report`](crate::Report).
@@ -48,7 +48,7 @@ fn usual(bytes: &[u8]) -> Option<ReceivedReport<'_>> {
     let boot = rest.unsigned()?;
     rest.literal(key!("samples"))?;
     let samples = (0..rest.length(0x90)?).map(|_| sample(&mut rest)).collect::<Option<_>>()?;
-    // One with a hello comes once a minute.
+    // Reports with a hello come once a minute, so they need no fast path.
     Some(ReceivedReport { node, boot, hello: None, samples })
 }
 
@@ -105,7 +105,7 @@ fn host(rest: &mut FieldReader<'_>) -> Option<Box<Host>> {
     Some(Box::new(host))
 }
 
-/// Passes over a metric that a later version has added.
+/// Skips a metric that a later version has added.
 fn later_metric(rest: &mut FieldReader<'_>) -> Option<()> {
     let name = rest.short_text()?;
     let is_later = METRICS.iter().all(|metric| metric.name != name);
@@ -156,7 +156,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_agents_send_is_usual(
+        fn reports_of_agents_take_the_fast_path(
             seq in any::<u64>(),
             at_ms in 0_i64..,
             rate in proptest::option::of(0.0..1e12_f64),
@@ -170,9 +170,9 @@ mod tests {
             prop_assert_eq!((read.hello, read.samples), (report.hello, report.samples));
         }
 
-        /// Bytes that are nearly a report reach deeper than noise does.
+        /// Bytes that are almost a report reach more code than random bytes do.
         #[test]
-        fn nothing_is_usual_that_is_not_valid(
+        fn the_fast_path_accepts_only_valid_reports(
             seq in any::<u64>(),
             is_full in any::<bool>(),
             changes in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..4),
@@ -194,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn a_report_of_every_metric_is_usual() {
+    fn a_report_with_every_metric_takes_the_fast_path() {
         let mut full = report(2, 1, Some(1e6), true);
         full.samples.truncate(1);
         let bytes = encode(&full);
@@ -204,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn a_metric_of_a_later_version_is_left_out_and_nothing_else_changes() {
+    fn the_fast_path_skips_metrics_of_later_versions() {
         let with_host = |fields: &[u8]| {
             let mut plain = report(1, 1, None, true);
             plain.samples.truncate(1);
@@ -232,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_unusual_is_read_all_the_same() {
+    fn other_reports_are_read_by_the_slow_path() {
         // Fields in another order, and one that is not known.
         let json = serde_json::json!({"later": 1, "samples": [], "boot": 3, "node": "web-01"});
         let bytes = encode(&json);

@@ -11,9 +11,10 @@ use crate::{Bps, Host, NodeId};
 pub struct Report {
     /// The node; the subject must name the same.
     pub node: NodeId,
-    /// A random number per agent run: sequence numbers and byte counts start again from 0 with it.
+    /// A random number for each run of the agent. A new run starts its sequence numbers and byte counts from
+    /// 0.
     pub boot: u64,
-    /// What changes rarely: on start, every 60 s, and when it changes.
+    /// What changes rarely. Sent at the start, every 60 s, and when it changes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hello: Option<Box<Hello>>,
     /// The samples, oldest first; at least one.
@@ -31,12 +32,12 @@ pub struct Sample {
     pub elapsed_ms: u32,
     /// Bytes received over the counted uplinks since the agent's run began; never falls within one boot.
     pub rx_bytes: u64,
-    /// Bytes sent, likewise.
+    /// Bytes sent over the counted uplinks since the agent's run began; never falls within one boot.
     pub tx_bytes: u64,
     /// Bytes per second received over `elapsed_ms`; absent only across a gap.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rx_bps: Option<Bps>,
-    /// Bytes per second sent, likewise.
+    /// Bytes per second sent over `elapsed_ms`; absent only across a gap.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tx_bps: Option<Bps>,
     /// Rates of each interface that is up; every 5 s by default.
@@ -51,12 +52,12 @@ pub struct Sample {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Hello {
-    /// The host's name as the host has it.
+    /// The host's own name.
     pub hostname: String,
     /// The address of the default route's interface.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub internal_ip: Option<String>,
-    /// A globally routable address of an interface; never asked of a third party.
+    /// A globally routable address of an interface. No third party is asked for it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub external_ip: Option<String>,
     /// All addresses of the counted interfaces.
@@ -84,7 +85,7 @@ pub struct Hello {
     pub labels: BTreeMap<String, String>,
     /// Every interface, with the reason why it counts or not.
     pub interfaces: Vec<Interface>,
-    /// Samples that the agent's run had to give up before the broker had them.
+    /// Samples that the agent's run dropped before the broker stored them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lost_samples: Option<u64>,
 }

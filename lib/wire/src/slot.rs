@@ -1,4 +1,4 @@
-//! Slots, a constant of the protocol, and partitions, a choice of the operator.
+//! Slots, which are fixed by the protocol, and partitions, whose number the operator chooses.
 
 use std::{fmt, num::ParseIntError, str::FromStr};
 
@@ -7,7 +7,7 @@ use crate::NodeId;
 /// How many slots there are. A constant of the protocol: agents' credentials name their slot.
 pub const SLOTS: u16 = 256;
 
-/// Where a node's samples go: FNV-1a-32 of its encoded name, mod 256 (equal to NATS's own `partition()`).
+/// A node's slot: FNV-1a-32 of its encoded name, mod 256 (equal to NATS's own `partition()`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Slot(u8);
 
@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn all_slots_are_as_many_as_the_protocol_has() {
+    fn there_are_256_slots() {
         assert_eq!(Slot::all().count(), usize::from(SLOTS));
     }
 
@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn only_divisors_of_the_slots_count_partitions() {
+    fn the_number_of_partitions_divides_256() {
         for bad in ["0", "3", "7", "512", "-1", "x", ""] {
             assert_eq!(bad.parse::<PartitionCount>(), Err(PartitionCountError), "{bad}");
         }

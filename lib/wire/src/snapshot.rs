@@ -8,7 +8,7 @@ use crate::{Bps, NodeId, NodeUpdate};
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct SnapshotRequest {
-    /// Only this node, and its history with it.
+    /// Asks for this node only, with its history.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub node: Option<NodeId>,
 }
@@ -18,7 +18,7 @@ pub struct SnapshotRequest {
 pub struct SnapshotChunk {
     /// The partition's number.
     pub partition: u16,
-    /// The owner's lease.
+    /// The epoch of the owner's lease.
     pub epoch: u64,
     /// The delta that the state includes; 0 before the first.
     pub seq: u64,
@@ -30,7 +30,7 @@ pub struct SnapshotChunk {
     pub chunks: u32,
     /// The nodes of this part.
     pub nodes: Vec<NodeUpdate>,
-    /// The history of the one node that was asked for.
+    /// The history of the requested node, if the request named one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub history: Option<History>,
 }

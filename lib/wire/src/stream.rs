@@ -9,9 +9,10 @@
 //! least once a second, with nothing but its time when nothing has changed. `stats` is
 //! [`crate::http::StatsJson`]. `ping` comes every 5 s.
 //!
-//! The id of a `snapshot` or `delta` is `epoch-seq`. A client that returns it as `Last-Event-ID` goes on from
-//! there when the API still holds what came since, and else starts with a new `snapshot`. It may receive
-//! again what it has: values are absolute, so nothing is added up twice. `docs/stream.md` describes the
+//! The id of a `snapshot` or `delta` is `epoch-seq`. A client that returns it as `Last-Event-ID` resumes
+//! there if the API still holds the events since, and otherwise starts with a new `snapshot`. It may receive
+//! events a second time; that is harmless because values are absolute. `docs/stream.md` describes the
+//! protocol for authors of clients.
 //! protocol for authors of clients.
 
 mod digits;
@@ -26,8 +27,7 @@ use self::digits::{rates, shares};
 /// The version of this protocol.
 pub const VERSION: u32 = 2;
 
-/// The event that opens a stream, or restarts one that has lost its place: it replaces all that the client
-/// knows.
+/// The event that opens a stream, or that replaces everything the client holds when it cannot be continued.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct SnapshotEvent {
     /// Version of this protocol: [`VERSION`].
@@ -74,7 +74,7 @@ pub struct Columns {
     pub disk: Vec<Option<u8>>,
 }
 
-/// What changed since the event before.
+/// What changed since the previous event.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct DeltaEvent {
     /// Broker time, Unix milliseconds.
@@ -156,7 +156,7 @@ pub struct HostRows {
     pub disk: Vec<Option<u8>>,
 }
 
-/// A sign of life, every 5 s.
+/// Shows that the connection works; sent every 5 s.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PingEvent {
     /// Broker time, Unix milliseconds.

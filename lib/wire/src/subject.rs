@@ -6,7 +6,7 @@ use crate::{EventKind, NodeId, Partition, Slot};
 pub const ALL: &str = "tidemap.v1.>";
 /// All samples of all nodes.
 pub const ALL_SAMPLES: &str = "tidemap.v1.sample.>";
-/// Relays that take reports from one server share them under this name.
+/// The queue group in which relays share the reports of one server.
 pub const RELAYS: &str = "relays";
 /// All packs of all relays.
 pub const ALL_PACKS: &str = "tidemap.v1.pack.>";
@@ -27,8 +27,8 @@ pub fn samples_of(slot: Slot) -> String {
     format!("{SAMPLE}{slot}.*")
 }
 
-/// The slot and the node's token that a sample's subject names, as they stand there: whether the token is a
-/// node's, and of this slot, is not asked.
+/// The slot and the node's token in a sample's subject. Does not check whether the token is a node's name or
+/// belongs to the slot.
 pub fn parts_of_sample(subject: &str) -> Option<(Slot, &str)> {
     slot_and_token(subject.strip_prefix(SAMPLE)?)
 }
@@ -55,7 +55,8 @@ pub fn packs_by(relay: &NodeId) -> String {
     format!("{PACK}*.{relay}")
 }
 
-/// How subjects begin on which a relay hears what became of its packs. No node's inbox begins so.
+/// The prefix of the subjects on which a relay receives the acknowledgements of its packs. No node's inbox
+/// has this prefix.
 pub fn relay_inbox(relay: &NodeId) -> String {
     format!("_RELAY.{relay}")
 }
@@ -115,12 +116,11 @@ const PACK: &str = "tidemap.v1.pack.";
 const CLOSED: &str = "tidemap.v1.closed.";
 
 fn slot_and_token(tail: &str) -> Option<(Slot, &str)> {
-    // By bytes: this runs for every message, and a search in text has nothing to gain on a slot's three
-    // digits.
+    // By bytes: this runs for every message, and searching three digits as text is not faster.
     let point = tail.bytes().position(|byte| byte == b'.')?;
     let (written, token) = (&tail[..point], &tail[point + 1..]);
     let slot: Slot = written.parse().ok()?;
-    // Read as a number, but written one way only: no leading zeros, no plus sign.
+    // Only the canonical form is accepted: no leading zeros, no plus sign.
     let is_canonical = !written.starts_with('+') && (written == "0" || !written.starts_with('0'));
     is_canonical.then_some((slot, token))
 }
@@ -130,7 +130,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_sample_subject_leads_back_to_its_node() {
+    fn a_sample_subject_names_its_node() {
         let node = NodeId::from_name("web-01.example.com").unwrap();
         let subject = sample(&node);
         assert_eq!(subject, "tidemap.v1.sample.92.web-01=2Eexample=2Ecom");
@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pack_is_no_sample_and_a_sample_is_no_pack() {
+    fn subjects_of_packs_and_samples_are_not_confused() {
         let node = NodeId::from_name("edge-1").unwrap();
         let packed = pack(Slot::of(&node), &node);
         assert_eq!(packed, format!("tidemap.v1.pack.{}.edge-1", Slot::of(&node)));

@@ -1,39 +1,39 @@
 //! Times on which several processes rely, with the relations that must hold between them.
 //!
-//! Each process measures its own time, so nothing at run time would notice two that no longer fit together. A
-//! change that breaks a relation does not compile.
+//! Each process measures its own time, so nothing at run time would notice that two of these no longer fit
+//! together. A change that breaks a relation does not compile.
 
 use std::time::Duration;
 
-/// Owners publish deltas at each multiple of this on the wall clock, and readers tick by the same multiples.
+/// Owners publish deltas at each multiple of this on the wall clock, and readers tick at the same multiples.
 pub const TICK: Duration = Duration::from_millis(250);
-/// How long after the owners' tick a reader's comes: the owners' messages have arrived by then.
+/// How long after the owners' tick a reader ticks: the owners' messages have arrived by then.
 pub const READER_OFFSET: Duration = Duration::from_millis(40);
-/// An owner publishes its statistics each so many ticks, and thereby proves that it is alive.
+/// An owner publishes its statistics once in this many ticks, and so shows that it is alive.
 pub const TICKS_PER_STATS: u64 = 4;
-/// Readers take an owner that has been silent for this long to be gone.
+/// Readers treat an owner that has been silent for this long as gone.
 pub const OWNER_SILENCE: Duration = Duration::from_secs(3);
-/// A reader's stream says something at least this often. Less than the time between an owner's statistics, so
-/// that a tick that comes early still counts.
+/// A reader's event stream sends something at least this often. Less than the time between an owner's
+/// statistics, so that a tick that comes early still counts.
 pub const STREAM_SILENCE: Duration = Duration::from_millis(900);
 
 /// The longest that an agent or a worker waits between two attempts to reach its broker.
 pub const RECONNECT: Duration = Duration::from_secs(10);
-/// Attempts are spread by this much beyond the wait.
+/// The jitter added to that wait.
 pub const RECONNECT_SPREAD: Duration = Duration::from_millis(100);
 
 /// An agent sends a report again that was not acknowledged for this long.
 pub const AGENT_ACK_TIMEOUT: Duration = Duration::from_secs(5);
-/// A relay refuses the reports of a pack that was not acknowledged for this long. Its agents must hear of it
-/// before they give up, or they would send again what the relay still has under way.
+/// A relay refuses the reports of a pack that was not acknowledged for this long. It must be shorter than the
+/// agents' own timeout, or agents would resend reports that the relay still has in flight.
 pub const RELAY_ACK_TIMEOUT: Duration = Duration::from_secs(4);
 /// How long a relay gathers reports before it publishes them as a pack.
 pub const PACK_LINGER: Duration = Duration::from_millis(75);
 
-/// A broker that crashes may lose what it acknowledged in this time (`sync_interval` in `nats.conf`).
+/// A broker that crashes may lose what it acknowledged within this time (`sync_interval` in `nats.conf`).
 pub const BROKER_SYNC: Duration = Duration::from_secs(5);
-/// What a broker acknowledged in this time before it was replaced is published again, by agents and by
-/// relays.
+/// When a broker is replaced, agents and relays publish again what the old one acknowledged within this time
+/// before.
 pub const RESEND: Duration = Duration::from_secs(10);
 
 /// How long the broker's log keeps reports.
@@ -41,12 +41,12 @@ pub const LOG_RETENTION: Duration = Duration::from_secs(600);
 
 /// Workers write heartbeats and renew their leases this often.
 pub const LEASE_RENEWAL: Duration = Duration::from_secs(1);
-/// A worker waits this long for one such write; later than this, the next one is the better one.
+/// The timeout of one such write. After it, the next write is more useful than a retry.
 pub const LEASE_WRITE_TIMEOUT: Duration = Duration::from_secs(2);
 /// An owner whose lease was not renewed for this long publishes nothing: another worker may be about to take
 /// over.
 pub const LEASE_FREEZE: Duration = Duration::from_secs(3);
-/// Another worker takes over a lease that stood still for this long.
+/// Another worker takes over a lease that has not changed for this long.
 pub const LEASE_TAKEOVER: Duration = Duration::from_secs(5);
 /// When the broker has lost all leases, a partition waits this long for the worker that had it.
 pub const LEASE_RESERVATION: Duration = Duration::from_secs(20);
@@ -59,18 +59,18 @@ pub const fn millis(duration: Duration) -> u64 {
     duration.as_secs() * 1_000 + duration.subsec_millis() as u64
 }
 
-/// The relations. Each says what would go wrong without it.
+/// The relations. Each comment states what would go wrong without it, or what the relation ensures.
 const _: () = {
     // A reader that ticked at the owners' next tick would always be one behind.
     assert!(millis(READER_OFFSET) < millis(TICK));
-    // One lost message of statistics makes no owner silent.
+    // A single lost statistics message does not make an owner appear silent.
     assert!(2 * TICKS_PER_STATS * millis(TICK) < millis(OWNER_SILENCE));
     assert!(millis(STREAM_SILENCE) < TICKS_PER_STATS * millis(TICK));
     assert!(millis(STREAM_SILENCE) > (TICKS_PER_STATS - 1) * millis(TICK));
 
-    // An agent hears a relay's refusal before it gives the report up itself.
+    // A relay's refusal arrives before the agent's own timeout.
     assert!(millis(PACK_LINGER) + millis(RELAY_ACK_TIMEOUT) < millis(AGENT_ACK_TIMEOUT));
-    // Twice what a crash may take away.
+    // Twice what a crash may lose.
     assert!(millis(RESEND) >= 2 * millis(BROKER_SYNC));
 
     // A renewal that fails leaves time for another before the owner falls silent.

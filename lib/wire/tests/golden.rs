@@ -11,7 +11,8 @@ use tidemap_wire::{
     Sample, Series, SnapshotChunk, SnapshotRequest, Status, decode, encode,
 };
 
-/// Compares a message with its pinned bytes, both ways. Only ever add new bytes beside the old ones.
+/// Compares a message with its pinned bytes in both directions. Never change the bytes; add new ones beside
+/// the old.
 fn check<T: Serialize + DeserializeOwned + PartialEq + Debug>(message: &T, pinned: &str) {
     let bytes = encode(message);
     let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
@@ -278,7 +279,7 @@ fn unknown_fields_are_ignored() {
     assert_eq!((report.samples[0].seq, report.samples[0].tx_bytes, report.samples[0].rx_bps), (1, 5, None));
 }
 
-/// What an earlier version may have left out.
+/// Fields that an earlier version may leave out.
 #[test]
 fn fields_that_came_later_have_defaults() {
     let hello: Hello = decode(&[0x80]).unwrap();
@@ -288,7 +289,7 @@ fn fields_that_came_later_have_defaults() {
 }
 
 #[test]
-fn rates_and_places_that_cannot_be_are_refused() {
+fn impossible_rates_and_places_are_refused() {
     let with = |key: &str, value: f64| encode(&BTreeMap::from([(key, value)]));
     for bad in [f64::NAN, f64::INFINITY] {
         assert!(decode::<Host>(&with("cpu_percent", bad)).is_err());

@@ -1,4 +1,5 @@
-//! A small HTTP/1.1 client over raw sockets: it must cost as little as possible, since it shares the machine.
+//! A small HTTP/1.1 client over raw sockets. It must cost as little as possible, because it shares the
+//! machine with the server.
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -99,7 +100,7 @@ impl Connection {
     }
 }
 
-/// Asks over and over on so many connections for so long.
+/// Requests repeatedly over this many connections for this long.
 pub async fn load(
     address: SocketAddr,
     request: &str,

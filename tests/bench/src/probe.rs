@@ -1,7 +1,7 @@
-//! From a sample to the event that tells it: nodes that the bench itself plays, among a fleet.
+//! Measures the time from a sample to the event that shows it, with nodes that the bench adds to a fleet.
 //!
-//! Each sample carries a label of its own beside new rates. The label is in the delta in words, so that the
-//! time can be taken whatever the coding of rows is.
+//! Each sample has a new label beside new rates. The label is in the delta as text, so the time can be
+//! measured regardless of how rows are encoded.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -18,7 +18,7 @@ use tokio::{task::JoinSet, time::Instant};
 
 use crate::stream::EventStream;
 
-/// Probes at a time; each is a node.
+/// The number of probes; each is a node.
 const PROBES: u64 = 8;
 /// A frame of a whole fleet.
 const FRAME_BYTES: usize = 16 << 20;
@@ -36,7 +36,7 @@ pub struct Probed {
     pub lost: usize,
 }
 
-/// Sends at least `samples` samples, and reads when the API tells them.
+/// Sends at least `samples` samples, and notes when the API's events show them.
 pub async fn measure(client: Client, api: SocketAddr, samples: u64) -> anyhow::Result<Probed> {
     let mut stream = EventStream::open(api, "identity").await?;
     let sent = Sent::default();

@@ -1,5 +1,5 @@
-//! A reader of `/api/stream` that costs next to nothing: the API sends each frame as one chunk, of which only
-//! the beginning is looked at unless more is asked for.
+//! A reader of `/api/stream` with very little cost: the API sends each frame as one chunk, of which only the
+//! beginning is read unless more is requested.
 
 use std::net::SocketAddr;
 
@@ -43,7 +43,7 @@ impl EventStream {
         Ok(opened)
     }
 
-    /// Reads the next frame, keeps at most so many bytes of its beginning, and returns its length.
+    /// Reads the next frame, keeps at most `most` bytes of its beginning, and returns its length.
     pub async fn frame(&mut self, kept: &mut Vec<u8>, most: usize) -> anyhow::Result<usize> {
         kept.clear();
         let length = self.chunk_length().await?;
@@ -85,10 +85,10 @@ impl EventStream {
     }
 }
 
-/// Asks for something and never reads a byte of it; it lasts as long as what is returned.
+/// Sends a request and never reads the answer, for as long as the returned socket lives.
 pub async fn deaf(address: SocketAddr, path: &str) -> anyhow::Result<TcpStream> {
     let socket = TcpSocket::new_v4()?;
-    // What the kernel would take in its stead is soon full.
+    // The kernel's own buffer is soon full.
     socket.set_recv_buffer_size(4096)?;
     ask(socket, address, path, "identity").await
 }
@@ -107,7 +107,7 @@ pub fn named(beginning: &[u8]) -> (&str, Option<u64>) {
     (name, id.and_then(|id| id.split_once('-')?.1.parse().ok()))
 }
 
-/// The time that a delta tells of, from its beginning.
+/// The time in a delta, from its beginning.
 pub fn at_ms(beginning: &[u8]) -> Option<i64> {
     let (_, rest) = text(beginning).split_once("\ndata: {\"at_ms\":")?;
     rest.split([',', '}']).next()?.parse().ok()

@@ -11,9 +11,9 @@ use serde::Serialize;
 pub enum Goal {
     AtLeast(f64),
     AtMost(f64),
-    /// It says where something ends, and nothing that must be reached.
+    /// A measured limit, without a goal.
     Ceiling,
-    /// It is there to explain another.
+    /// A figure that explains others.
     None,
 }
 
@@ -30,7 +30,7 @@ struct Row {
 #[derive(Debug, Default, Serialize)]
 pub struct Table {
     rows: Vec<Row>,
-    /// What figures alone do not say.
+    /// Sentences that figures alone do not express.
     words: Vec<String>,
 }
 
@@ -47,7 +47,7 @@ impl Table {
         self.rows.push(row);
     }
 
-    /// Notes a sentence, and says it at once.
+    /// Notes a sentence, and prints it at once.
     pub fn say(&mut self, words: String) {
         eprintln!("  {words}");
         self.words.push(words);
@@ -88,7 +88,7 @@ impl Table {
     }
 }
 
-/// A file in the folder for figures of the target folder that this program lies in.
+/// A file in the folder for figures below this program's target folder.
 pub fn path_of(file: &str) -> anyhow::Result<PathBuf> {
     let program = std::env::current_exe()?;
     let target = program.ancestors().nth(3).context("a bench lies in target/release/deps")?;

@@ -16,14 +16,14 @@ pub fn resident_bytes(pid: u32) -> anyhow::Result<u64> {
 /// Processor time, in user and kernel mode.
 pub fn processor_time(pid: u32) -> anyhow::Result<Duration> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
-    // The name, in brackets, may hold anything.
+    // The name, in brackets, may contain anything.
     let fields: Vec<&str> = stat.rsplit_once(')').context("a strange stat")?.1.split_whitespace().collect();
     let ticks = fields.get(11).context("no utime")?.parse::<u64>()?
         + fields.get(12).context("no stime")?.parse::<u64>()?;
     Ok(Duration::from_secs_f64(ticks as f64 / rustix::param::clock_ticks_per_second() as f64))
 }
 
-/// Lets this process and its children have as many files open as the operator allows.
+/// Raises this process's limit of open files, which its children inherit, as far as the operator allows.
 pub fn raise_file_limit(needed: u64) -> anyhow::Result<()> {
     let limit = open_files::raise_limit();
     anyhow::ensure!(

@@ -1,5 +1,4 @@
-//! Scenarios: a fleet whose acknowledged samples are written down, a fault, and an oracle that judges what
-//! became of it.
+//! Scenarios: a fleet with an ack log, a fault, and an oracle that judges the result.
 
 pub mod oracle;
 pub mod scenario;

@@ -1,7 +1,7 @@
 //! The expected answer of `/api/nodes`, computed from the simulator's ack log alone.
 //!
-//! Deliberately simple and with nothing of ingest's in it: every sample is kept, sums are integers, and the
-//! one division is rounded by integer arithmetic too. Its rules are those of the design:
+//! Deliberately simple, and without any code of ingest: every sample is kept, sums are integers, and the only
+//! division is rounded by integer arithmetic, too. Its rules are those of the design:
 //!
 //! * a sample is known by node, run (`boot`) and `seq`; a second one with the same three is a duplicate;
 //! * a sample's bytes and the time that it covers count, whole, in the bucket in which the host's clock stood
@@ -69,8 +69,8 @@ fn expect_node(acknowledged: &[&AckedSample]) -> Expected {
     }
 }
 
-/// Each sample once, in the order in which the host took them: run after run, by number. A run begins before
-/// another when something of it was acknowledged before.
+/// Each sample once, in the order in which the host took them: run after run, by number. Of two runs, the one
+/// of which a sample was acknowledged first comes first.
 fn in_order<'a>(acknowledged: &[&'a AckedSample]) -> Vec<&'a AckedSample> {
     let mut runs: Vec<u64> = Vec::new();
     let mut by_number: BTreeMap<(usize, u64), &AckedSample> = BTreeMap::new();
@@ -118,7 +118,7 @@ fn quotient(numerator: u128, denominator: u128) -> f64 {
         return 0.0;
     }
     let bits = |number: u128| i64::from(u128::BITS - number.leading_zeros());
-    // At least 64 bits of quotient, so that the lowest one may stand for all that follow.
+    // At least 64 bits of quotient, so that the lowest bit can represent all bits after it.
     let shift = (64 + bits(denominator) - bits(numerator)).max(0) as u32;
     let scaled = numerator << shift;
     let inexact = !scaled.is_multiple_of(denominator);

@@ -105,7 +105,7 @@ impl TestBroker {
         Ok((api, url))
     }
 
-    /// Enrols a node, starts its agent and returns once the broker knows it.
+    /// Enrolls a node, starts its agent and returns once the broker knows it.
     pub fn agent(&self, node: &str, more: &[&str]) -> anyhow::Result<Tidemap> {
         let enrolled = keys::enroll(self.folder.path(), &NodeId::from_name(node)?)?;
         self.server.reload()?;

@@ -135,7 +135,8 @@ impl Browser {
 }
 
 impl Drop for Browser {
-    /// A test that fails leaves Chromium running: it is the driver's child, in the driver's process group.
+    /// After a failed test Chromium would keep running: it is the driver's child, in the driver's process
+    /// group.
     fn drop(&mut self) {
         let pid = self.driver.id().and_then(|pid| rustix::process::Pid::from_raw(pid.cast_signed()));
         if let Some(pid) = pid {

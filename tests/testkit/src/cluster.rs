@@ -102,12 +102,12 @@ impl TestCluster {
         self.servers[number].restart()
     }
 
-    /// Stops a server where it is: to the others it is as good as cut off, and its own clients hear nothing.
+    /// Freezes a server: others cannot reach it, and its own clients receive nothing.
     pub fn freeze(&self, number: usize) -> anyhow::Result<()> {
         self.servers[number].signal(Signal::STOP)
     }
 
-    /// Lets it go on.
+    /// Lets a frozen server continue.
     pub fn thaw(&self, number: usize) -> anyhow::Result<()> {
         self.servers[number].signal(Signal::CONT)
     }
@@ -116,7 +116,7 @@ impl TestCluster {
     pub async fn healed(&self) -> anyhow::Result<()> {
         let js = jetstream::new(self.connect().await?);
         let logs = PartitionCount::default().all().map(streams::name);
-        // By name, and not from the broker's list: a stream without a leader is missing there.
+        // By name and not from the broker's list, which lacks streams without a leader.
         let names = logs.chain([streams::LEASES, streams::CHECKPOINTS].map(streams::bucket_stream));
         for name in names {
             eventually(CLUSTER_TIMEOUT, || async {

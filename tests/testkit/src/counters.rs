@@ -75,18 +75,17 @@ impl Counters {
         Ok(Counts { server: self.ask("VARZ").await?, jetstream: self.ask("JSZ").await? })
     }
 
-    /// What the broker's heap holds that is in use, in bytes: garbage, and what it keeps of the operating
-    /// system's memory for later, are not in it.
+    /// The bytes in use on the broker's heap. Garbage, and memory that is kept in reserve, are not included.
     pub async fn live_heap_bytes(&self) -> anyhow::Result<u64> {
         #[derive(Deserialize)]
         struct Profile {
             profile: String,
         }
-        // As text the profile ends with what the runtime says of its memory.
+        // In text form, the profile ends with the runtime's memory statistics.
         let Profile { profile } = self.ask_with("PROFILEZ", r#"{"name": "heap", "debug": 1}"#).await?;
         let text = String::from_utf8(BASE64.decode(profile.as_bytes())?)?;
         let next = text.lines().find_map(|line| line.strip_prefix("# NextGC = ")).context("no NextGC")?;
-        // Go collects when the heap is twice what the last collection left.
+        // Go collects when the heap has twice the size that the last collection left.
         Ok(next.trim().parse::<u64>()? / 2)
     }
 

@@ -1,4 +1,4 @@
-//! A server with the page and a made-up fleet, which fails on demand, in ways that the real services fail
+//! A server with the page and a made-up fleet. It fails on demand, in ways in which the real services fail
 //! only by accident.
 
 mod detail;
@@ -27,7 +27,7 @@ use tokio::{
 pub use self::fleet::{FakeFleet, FakeNode};
 use self::request::Request;
 
-/// As the API sends it with the page; a test holds the two together.
+/// The same policy as the API's; a test compares the two.
 pub const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; \
     style-src 'self'; img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; \
     frame-ancestors 'none'";
@@ -37,9 +37,9 @@ pub const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'
 pub enum Line {
     /// They get the stream.
     Sound,
-    /// They are accepted and never answered, as over a link that died half-way.
+    /// They are accepted and never answered, as over a half-open link.
     HalfOpen,
-    /// A proxy that finds no server behind it answers them.
+    /// They are answered by a proxy that cannot reach its server.
     BadGateway,
 }
 
@@ -59,7 +59,7 @@ struct Shared {
     asked: AtomicU64,
 }
 
-/// What happens on all open streams.
+/// An event on all open streams.
 #[derive(Clone)]
 enum Said {
     Text(Arc<str>),
@@ -75,7 +75,7 @@ impl FakeServer {
             page,
             fleet: Mutex::new(fleet),
             line: Mutex::new(Line::Sound),
-            // More than any test says before it looks.
+            // More events than any test sends before it reads.
             said: broadcast::channel(1024).0,
             asked: AtomicU64::new(0),
         });
@@ -105,7 +105,7 @@ impl FakeServer {
         self.shared.beat(by);
     }
 
-    /// Lets a second pass each second.
+    /// Makes one second pass each second.
     pub fn keep_beating(&mut self) {
         let shared = Arc::clone(&self.shared);
         self.fall_silent();
@@ -118,7 +118,7 @@ impl FakeServer {
         }));
     }
 
-    /// Sends nothing more by itself. Streams stay open.
+    /// Stops sending by itself. Streams stay open.
     pub fn fall_silent(&mut self) {
         if let Some(beating) = self.beating.take() {
             beating.abort();
@@ -140,7 +140,7 @@ impl FakeServer {
     pub async fn stop(&mut self) {
         if let Some(serving) = self.serving.take() {
             serving.abort();
-            // It ends by being cancelled.
+            // The task ends because it is cancelled.
             serving.await.ok();
         }
     }
@@ -152,12 +152,12 @@ impl FakeServer {
         Ok(())
     }
 
-    /// How many streams are open, as far as the server has noticed.
+    /// How many streams are open; a closed one is noticed only when something is sent.
     pub fn listeners(&self) -> usize {
         self.shared.said.receiver_count()
     }
 
-    /// How often the stream has been asked for.
+    /// How often the stream has been requested.
     pub fn asked(&self) -> u64 {
         self.shared.asked.load(Ordering::Relaxed)
     }
@@ -174,7 +174,7 @@ impl Drop for FakeServer {
 
 impl Shared {
     async fn serve(self: Arc<Self>, listener: TcpListener) {
-        // Dropped with this task, and everybody's connection with it.
+        // Dropped with this task, which closes all connections.
         let mut visitors = JoinSet::new();
         while let Ok((socket, _)) = listener.accept().await {
             let shared = Arc::clone(&self);
@@ -265,7 +265,7 @@ fn event(name: &str, id: &str, data: &impl Serialize) -> String {
 }
 
 fn json(data: &impl Serialize) -> String {
-    // Our own structures have names as keys and no number that JSON lacks.
+    // These structures have strings as keys and no numbers that JSON cannot express.
     serde_json::to_string(data).unwrap_or_default()
 }
 

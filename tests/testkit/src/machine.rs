@@ -1,8 +1,8 @@
-//! Scales time limits to this machine: they are written for an idle one of usual speed.
+//! Scales time limits to this machine. Limits are written for an idle machine of usual speed.
 //!
-//! A fixed loop is measured once per process, by the clock on the wall: a slow processor and other programs'
-//! load count alike. It is measured again before a wait is given up, and the slowest measurement holds from
-//! then on.
+//! A fixed loop is measured once per process, in wall-clock time, so a slow processor and the load of other
+//! programs count alike. It is measured again before a wait is given up, and from then on the slowest
+//! measurement counts.
 
 use std::{
     hint::black_box,
@@ -18,20 +18,19 @@ use tokio::{
     time::{Instant, sleep},
 };
 
-/// Steps of the loop, and what they take in a debug build on a processor of usual speed that does nothing
-/// else.
+/// Steps of the loop, and their time in a debug build on an idle processor of usual speed.
 const STEPS: u64 = 4_000_000;
 const USUAL: Duration = Duration::from_millis(40);
-/// Rounds of the loop, of which the median counts: a single round may meet an interrupt.
+/// Rounds of the loop; the median counts, because an interrupt may disturb a single round.
 const ROUNDS: usize = 5;
 /// A bound is stretched at most this many times.
 const HIGHEST_FACTOR: f64 = 10.0;
 
-/// How often [`StallWatch`] looks whether it runs.
+/// How often [`StallWatch`] checks that it runs.
 const BLINK: Duration = Duration::from_millis(20);
 
-/// The highest factor measured until now, as the bits of an `f64`; 0 as long as nothing was measured.
-/// Positive numbers are in the order of their bits.
+/// The highest factor measured so far, as the bits of an `f64`; 0 before the first measurement. Positive
+/// floats and their bits have the same order.
 static FACTOR: AtomicU64 = AtomicU64::new(0);
 
 /// How many times longer than usual work takes on this machine: 1 or more.

@@ -8,10 +8,10 @@ use std::{
 
 use anyhow::Context;
 
-/// Tests of one process run side by side; each takes the next network.
+/// Tests of one process run in parallel; each uses the next network.
 static NEXT: AtomicU8 = AtomicU8::new(0);
 
-/// A network namespace whose default route leads here.
+/// A network namespace whose default route leads to this host.
 pub struct Namespace {
     name: String,
     /// This side's address.
@@ -27,8 +27,8 @@ impl Namespace {
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         // Link names have 15 characters at most.
         let name = format!("tm{process}x{number}");
-        // A network for documentation and tests, cut by process and number so that test processes do not
-        // meet.
+        // A network for documentation and tests (198.18.0.0/15). Its second and third part depend on process
+        // and number, so that processes do not collide.
         let net = (process as u8).wrapping_add(number).wrapping_mul(4);
         let third = (process >> 8) as u8 % 2;
         let address = |last| Ipv4Addr::new(198, 18 + third, net, last);
@@ -61,8 +61,7 @@ impl Namespace {
 
 impl Drop for Namespace {
     fn drop(&mut self) {
-        // The link goes with its namespace. A failure here has nobody left to tell but the next look at `ip
-        // netns`.
+        // Removing the namespace removes the link. A failure can only be printed.
         if let Err(error) = ip(&["netns", "del", &self.name]) {
             eprintln!("{error:#}");
         }

@@ -1,11 +1,11 @@
-//! Ports that nobody has now.
+//! Free ports.
 
 use std::net::TcpListener;
 
 use anyhow::ensure;
 
-/// Finds free ports for servers that must know each other's before they start, and that keep theirs while
-/// they are away: they lie where the operating system takes none for its own connections.
+/// Finds free ports for servers that must know each other's ports before they start, and that keep theirs
+/// while they are stopped. They are outside the range that the operating system uses for its own connections.
 pub fn free_ports(count: usize) -> anyhow::Result<Vec<u16>> {
     let mut held: Vec<(TcpListener, u16)> = Vec::new();
     for _ in 0..10_000 {

@@ -1,4 +1,4 @@
-//! Real processes of ours, ended with the test however it ends.
+//! Processes of Tidemap, stopped with the test however it ends.
 
 use std::{
     path::{Path, PathBuf},
@@ -125,7 +125,7 @@ impl Tidemap {
         self.signal(rustix::process::Signal::STOP)
     }
 
-    /// Lets it go on.
+    /// Lets a frozen process continue.
     pub fn thaw(&self) -> anyhow::Result<()> {
         self.signal(rustix::process::Signal::CONT)
     }
@@ -145,11 +145,11 @@ impl Tidemap {
 }
 
 impl Drop for Tidemap {
-    /// A killed `up` would leave its broker behind, so it is asked first, and killed when it does not listen.
+    /// A killed `up` would leave its broker behind, so it is asked first, and killed if it does not end.
     #[expect(clippy::disallowed_types, reason = "it waits on the thread, where a paused clock stands still")]
     fn drop(&mut self) {
         let asked = self.signal(rustix::process::Signal::TERM).is_ok();
-        // A frozen one hears nothing; it has ended already if this fails.
+        // A frozen process receives no signal; an error means that it has ended.
         self.thaw().ok();
         let deadline = std::time::Instant::now() + SHUTDOWN_TIMEOUT;
         while asked && matches!(self.child.try_wait(), Ok(None)) && std::time::Instant::now() < deadline {
@@ -179,7 +179,7 @@ pub async fn run_to_end(args: &[&str]) -> anyhow::Result<(Option<i32>, String)> 
     Ok((status.code(), text))
 }
 
-/// Tests set everything themselves: the developer's own environment must not matter.
+/// Tests set every variable themselves, so the developer's own environment must not have an effect.
 fn clean(command: &mut Command) {
     for (name, _) in std::env::vars_os() {
         let name = name.to_string_lossy().into_owned();

@@ -1,4 +1,4 @@
-//! A network that can be cut without notice to either side: a TCP proxy that goes on accepting and sends
+//! A network that can be cut without notice to either side: a TCP proxy that continues to accept but forwards
 //! nothing.
 
 use std::net::SocketAddr;
@@ -33,8 +33,8 @@ impl Proxy {
         format!("nats://{}", self.address)
     }
 
-    /// From now on nothing comes through, and neither side notices. Bytes under way arrive after `heal`, as a
-    /// network's resends would.
+    /// Stops forwarding; neither side notices. Bytes in transit arrive after `heal`, as after a network's
+    /// retransmissions.
     pub fn cut(&self) {
         self.cut.send_replace(true);
     }
@@ -63,7 +63,7 @@ async fn carry(client: TcpStream, target: SocketAddr, mut is_cut: watch::Receive
     tokio::select! {
         // The client has closed, or cannot be reached.
         _ = copy(from_client, to_server, is_cut.clone()) => {}
-        // The server has.
+        // The server has closed.
         _ = copy(from_server, to_client, is_cut) => {}
     }
 }

@@ -1,4 +1,4 @@
-//! A reader of `/api/stream`, as a browser is: measures for how long nothing moves on the page.
+//! A reader of `/api/stream` that behaves like a browser, and measures how long nothing changes on the page.
 
 use std::{
     collections::BTreeMap,
@@ -26,7 +26,7 @@ use crate::{
     http::{SseEvent, events_with_retry},
 };
 
-/// For a page that stands still to move again.
+/// How long a page that stands still may take to change again.
 const STANDSTILL_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// A reader, ended on drop.
@@ -35,28 +35,28 @@ pub struct Viewer {
     _reading: JoinSet<()>,
 }
 
-/// The part of the page's state that shows when it moves.
+/// The part of the page's state that shows whether it changes.
 #[derive(Debug, Default)]
 struct Page {
     /// The partition of each row's node.
     rows: BTreeMap<u32, Partition>,
-    /// When rates of a partition's nodes moved last.
+    /// When rates of a partition's nodes last changed.
     moved_at: BTreeMap<Partition, Instant>,
-    /// The longest standstill of any partition since it was asked for.
+    /// The longest standstill of any partition since the last call of `longest_standstill`.
     longest: Duration,
-    /// The event after which to go on elsewhere.
+    /// The id of the event after which to resume at another API.
     place: Option<String>,
     snapshots: u64,
 }
 
 impl Viewer {
-    /// Begins to read at an API.
+    /// Starts to read at an API.
     pub fn start(api_url: &str) -> Self {
         Self::start_among(vec![api_url.to_owned()])
     }
 
-    /// Begins to read at the first of several APIs. When that one ends the stream, it waits as a browser
-    /// does, and goes on at the next one.
+    /// Starts to read at the first of several APIs. When one ends the stream, it waits as a browser does, and
+    /// resumes at the next one.
     pub fn start_among(api_urls: Vec<String>) -> Self {
         let page = Arc::new(Mutex::new(Page::default()));
         let mut reading = JoinSet::new();
@@ -69,8 +69,8 @@ impl Viewer {
         self.page.lock().unwrap_or_else(PoisonError::into_inner).snapshots
     }
 
-    /// Waits until rates of every partition's nodes have moved once more, and returns the longest time for
-    /// which those of any had not, since this was asked before.
+    /// Waits until rates of every partition's nodes have changed once more, and returns the longest time
+    /// without a change in any partition since the last call.
     pub async fn longest_standstill(&self) -> anyhow::Result<Duration> {
         let asked_at = Instant::now();
         eventually(STANDSTILL_TIMEOUT, || async {

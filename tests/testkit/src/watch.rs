@@ -1,5 +1,5 @@
-//! A reader of the bus: measures for how long partitions publish nothing, and which owners publish out of
-//! turn.
+//! A subscriber to what workers publish: measures how long partitions publish nothing, and which replaced
+//! owners still publish.
 
 use std::{
     collections::BTreeMap,
@@ -12,10 +12,10 @@ use serde::Deserialize;
 use tidemap_wire::{Delta, Partition, PartitionCount, PartitionStats, decode, subject};
 use tokio::{task::JoinSet, time::Instant};
 
-/// A pause of a partition that is shorter than this is nobody's fault: totals come once a second.
+/// Pauses of a partition that are shorter than this are normal, as totals come once a second.
 const PAUSE: Duration = Duration::from_secs(2);
 
-/// A reader of the bus, ended on drop.
+/// The subscriber, ended on drop.
 pub struct Watch {
     seen: Arc<Mutex<Seen>>,
     _listening: JoinSet<()>,
@@ -27,11 +27,11 @@ pub struct Seen {
     partitions: BTreeMap<u16, Owner>,
     /// Long pauses of a partition's owners.
     pub pauses: Vec<Duration>,
-    /// The same when the partition went from one owner to the next within a moment.
+    /// Shorter silences, during which the partition passed to another owner.
     pub hand_overs: Vec<Duration>,
     /// How often a partition got another owner.
     pub successions: u64,
-    /// Messages of owners that another owner had replaced.
+    /// Messages of owners that had already been replaced.
     pub outranked: u64,
     /// The last delta of each owner of a partition.
     last_deltas: BTreeMap<(u16, u64), Delta>,
@@ -53,7 +53,7 @@ struct Head {
 }
 
 impl Watch {
-    /// Begins to listen; returns when nothing can be missed any more.
+    /// Subscribes; returns once no message can be missed any more.
     pub async fn start(client: async_nats::Client) -> anyhow::Result<Self> {
         let deltas = client.subscribe(subject::ALL_DELTAS).await?;
         let stats = client.subscribe(subject::ALL_STATS).await?;
@@ -71,14 +71,14 @@ impl Watch {
         Ok(Self { seen, _listening: listening })
     }
 
-    /// Forgets the pauses and changes that there were until now.
+    /// Forgets the pauses and changes observed so far.
     pub fn forget(&self) {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         (seen.pauses, seen.hand_overs) = (Vec::new(), Vec::new());
         (seen.successions, seen.outranked) = (0, 0);
     }
 
-    /// The observations until now.
+    /// The observations so far.
     pub fn seen(&self) -> Seen {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -96,7 +96,7 @@ impl Seen {
         outranked.map(|(_, delta)| delta.clone()).collect()
     }
 
-    /// Their last totals.
+    /// The last totals of owners that have been outranked.
     pub fn outranked_totals(&self) -> Vec<PartitionStats> {
         let outranked = self.tallies.iter().filter(|(owner, _)| self.is_outranked(owner));
         outranked.map(|(_, stats)| stats.clone()).collect()
@@ -107,8 +107,8 @@ impl Seen {
         self.newest().values().map(|stats| stats.total_samples).sum()
     }
 
-    /// The partitions whose owner has not published since; all of the default number of them, when no owner
-    /// ever has.
+    /// The partitions whose owner has not published since `then`; all partitions of the default number if no
+    /// owner ever has.
     pub fn silent_since(&self, then: Instant) -> Vec<u16> {
         let partitions = PartitionCount::default().all().map(Partition::get);
         let has_spoken = |k: &u16| self.partitions.get(k).is_some_and(|held| held.heard_at > then);
@@ -129,7 +129,7 @@ impl Seen {
         owners
     }
 
-    /// A counter's sum over all owners that there were.
+    /// A counter's sum over all owners so far.
     pub fn sum(&self, count: impl Fn(&PartitionStats) -> u64) -> u64 {
         self.tallies.values().map(count).sum()
     }

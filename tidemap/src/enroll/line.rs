@@ -2,7 +2,7 @@
 
 use tidemap_wire::NodeId;
 
-/// The agent alone where it is installed, else the program that can do everything.
+/// The agent's own program if it is installed, else `tidemap`.
 const PROGRAM: &str = "$(command -v tidemap-agent || echo tidemap agent)";
 
 /// What the agent, or the relay, needs to know.
@@ -43,7 +43,8 @@ impl Line {
     }
 }
 
-/// Commands that write a text into a new file: one that exists may be readable to others, and would stay so.
+/// Commands that write a text into a new file. An existing file is removed first, because it would keep its
+/// permissions.
 fn write(text: &str, file: &str) -> String {
     let print = match text.trim_end() {
         word if !word.contains('\n') => format!("echo {word}"),
@@ -52,7 +53,7 @@ fn write(text: &str, file: &str) -> String {
     format!("rm -f {file} && {print} > {file}")
 }
 
-/// A word as a shell reads it back whole.
+/// A word, quoted so that a shell reads it back unchanged.
 pub(super) fn quoted(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=@,+".contains(c);
     if !word.is_empty() && word.chars().all(plain) {
@@ -66,7 +67,7 @@ mod tests {
     use super::{Line, quoted};
 
     #[test]
-    fn words_survive_a_shell() {
+    fn quoted_words_are_read_back_by_a_shell() {
         for (word, line) in
             [("a-1", "a-1"), ("a b", "'a b'"), ("it's", r"'it'\''s'"), ("", "''"), ("$x", "'$x'")]
         {

@@ -1,4 +1,4 @@
-//! The side of a relay that is near its agents: a server that needs no other part of Tidemap.
+//! The relay's side near its agents: a server that needs no other part of Tidemap.
 
 use anyhow::Context;
 use tidemap_broker::{
@@ -26,7 +26,9 @@ pub(super) async fn enroll_locally(args: &EnrollArgs) -> anyhow::Result<()> {
     let running = reload(&dir, &brokers).await.with_context(|| format!("{name} may not be admitted yet"))?;
     match (enrolled.created, running) {
         (false, _) => eprintln!("{name} was enrolled before. Its key for this server:"),
-        (true, true) => eprintln!("{name} is enrolled, and the server knows. Its key for this server:"),
+        (true, true) => {
+            eprintln!("{name} is enrolled, and the server has reloaded. Its key for this server:");
+        }
         (true, false) => eprintln!(
             "{name} is enrolled. Start the server with `cd {} && nats-server -c nats.conf -sd . -P nats-server.pid -a \
              127.0.0.1 -p 4222`, and enroll agents with this --data-dir. The relay's key for this server:",

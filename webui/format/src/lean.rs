@@ -1,5 +1,5 @@
-//! What the standard library also has, in fewer bytes of wasm: functions that every browser brings, and
-//! simpler ones where texts are short and values are finite.
+//! Smaller replacements of functions of the standard library: some call functions that every browser
+//! provides, others are simpler because texts are short and values are finite.
 
 use std::f64::consts::LN_2;
 
@@ -17,7 +17,7 @@ macro_rules! functions_of_the_browser {
     };
 }
 
-// Bringing our own would weigh 6 KB of the page, compressed.
+// Own implementations would add 6 KB to the page, compressed.
 functions_of_the_browser! {
     /// The sine of an angle in radians.
     sin,
@@ -43,7 +43,7 @@ pub fn hypot(x: f64, y: f64) -> f64 {
     (x * x + y * y).sqrt()
 }
 
-/// The value, or the limit that it passes.
+/// The value, limited to the range.
 ///
 /// `f64::clamp` prints its limits when they are the wrong way round, and so links all float formatting: 9 KB,
 /// compressed.
@@ -62,13 +62,13 @@ pub fn lowercase(text: &str) -> String {
     if text.is_ascii() { text.to_ascii_lowercase() } else { lowercase_any(text) }
 }
 
-/// Whether `text` contains `word`. Texts are short: the standard library's search for long ones would take
-/// longer to load than it saves.
+/// Whether `text` contains `word`. Texts are short, and loading the standard library's search for long texts
+/// would take longer than it saves.
 pub fn contains(text: &str, word: &str) -> bool {
     let (text, word) = (text.as_bytes(), word.as_bytes());
     let Some((first, rest)) = word.split_first() else { return true };
     let Some(last) = text.len().checked_sub(word.len()) else { return false };
-    // Comparing whole words would be a call for each letter of ten thousand texts.
+    // Comparing whole words would mean a function call for each letter of ten thousand texts.
     (0..=last).any(|at| text[at] == *first && text[at + 1..at + word.len()] == *rest)
 }
 
@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn the_hypotenuse_of_three_and_four_is_five() {
+    fn the_hypotenuse_is_computed() {
         assert_eq!(hypot(-3.0, 4.0), 5.0);
     }
 

@@ -1,7 +1,7 @@
 //! Numbers as the page writes them.
 //!
-//! Everything is done in whole numbers: the standard library's float formatting would weigh more than this
-//! page's table.
+//! All arithmetic is in whole numbers, because the standard library's float formatting would be larger than
+//! the page's whole table.
 
 pub mod lean;
 mod rate;
@@ -10,7 +10,7 @@ mod time;
 pub use rate::{Headline, Headliner, Unit};
 pub use time::{age, duration, moments};
 
-/// What stands for a value that is not known.
+/// Shown for a value that is not known.
 pub const UNKNOWN: &str = "–";
 
 /// A number with two decimals, thousands apart: `1,234.50`.
@@ -18,7 +18,7 @@ pub fn fixed2(value: f64) -> String {
     fixed(value, 2)
 }
 
-/// A number with `decimals` of them, thousands apart.
+/// A number with this many decimals, and with thousands separators.
 pub fn fixed(value: f64, decimals: u32) -> String {
     let scale = 10_u64.pow(decimals);
     let scaled = (value.max(0.0) * scale as f64).round() as u64;
@@ -32,7 +32,7 @@ pub fn fixed(value: f64, decimals: u32) -> String {
     text
 }
 
-/// A whole number, thousands apart: `12,345`.
+/// A whole number with thousands separators: `12,345`.
 pub fn count(value: u64) -> String {
     let digits = value.to_string();
     let mut text = String::with_capacity(digits.len() + digits.len() / 3);
@@ -60,10 +60,10 @@ pub fn memory(value: f64) -> String {
     scaled(value, 1024.0, &["B", "KiB", "MiB", "GiB", "TiB", "PiB"])
 }
 
-/// Three digits and the unit that suits them; the first unit has no decimals.
+/// Three digits and the suitable unit; the first unit has no decimals.
 fn scaled(value: f64, step: f64, units: &[&str]) -> String {
     let (mut value, mut unit) = (value, 0);
-    // 999.5 would already be written as 1000.
+    // 999.5 and more would be rounded to 1000.
     while value >= step - 0.5 && unit + 1 < units.len() {
         value /= step;
         unit += 1;
@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn unknown_is_no_zero() {
+    fn unknown_values_are_not_zero() {
         assert_eq!(percent(None), "–");
         assert_eq!(percent(Some(0.0)), "0 %");
     }

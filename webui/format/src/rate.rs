@@ -10,7 +10,7 @@ pub enum Unit {
     MegaBytes,
     /// Millions of bits per second.
     MegaBits,
-    /// Bytes per second in whatever unit suits each.
+    /// Bytes per second, with a suitable prefix for each value.
     Auto,
 }
 
@@ -23,8 +23,8 @@ pub struct Headline {
     pub unit: &'static str,
 }
 
-/// Writes one headline after another. It changes to the larger unit at 1000 and back only below 900: a rate
-/// that wavers about the limit does not make the number jump.
+/// Formats one headline after another. It changes to the larger unit at 1000 and back only below 900, so that
+/// a rate near 1000 does not change its unit all the time.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Headliner {
     is_large: bool,
@@ -48,7 +48,7 @@ impl Unit {
         Self::ALL.into_iter().find(|unit| unit.label() == label)
     }
 
-    /// The unit that a column's heading names: none when each number brings its own.
+    /// The unit for a column's heading; none when each number has its own.
     pub fn heading(self) -> &'static str {
         if self == Self::Auto { "" } else { self.label() }
     }
@@ -70,8 +70,8 @@ impl Unit {
         }
     }
 
-    /// A rate alone, with the unit that suits it and three digits: what is small is not `0.00`, and no digit
-    /// is written that is not known.
+    /// A rate with a suitable unit and three digits, so that a small rate is not shown as `0.00`, and no
+    /// digit is shown that is not known.
     pub fn exact(self, bytes_per_second: Option<f64>) -> String {
         match (bytes_per_second, self) {
             (None, _) => UNKNOWN.to_owned(),
@@ -80,7 +80,7 @@ impl Unit {
         }
     }
 
-    /// A round value at an axis, given in what [`Unit::counted`] makes of rates.
+    /// A round value at an axis, in the number that [`Unit::counted`] returns.
     pub fn tick(self, value: f64) -> String {
         let text = scaled(value, 1000.0, if self == Self::MegaBits { &BIT_RATES } else { &RATES });
         let (number, unit) = text.split_once(' ').unwrap_or((&text, ""));
@@ -89,7 +89,7 @@ impl Unit {
         if value == 0.0 { "0".to_owned() } else { [number, " ", unit].concat() }
     }
 
-    /// The rate in bytes or in bits: axes have round values in what the reader counts.
+    /// The rate in bytes or in bits, so that axes have round values in the chosen unit.
     pub fn counted(self, bytes_per_second: f64) -> f64 {
         if self == Self::MegaBits { bytes_per_second * 8.0 } else { bytes_per_second }
     }

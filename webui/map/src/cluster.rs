@@ -1,10 +1,10 @@
-//! Markers that would hide each other, shown as one bubble with their number and their summed rates.
+//! Clusters: markers that would hide each other are shown as one bubble with their number and their summed
+//! rates.
 //!
-//! A cell of 48 px with more than fifty nodes becomes a cluster, and so do nodes that stand so close that
-//! their markers would look like a single one: a town's, seen from afar, or those at exactly one place.
-//! Bubbles that would overlap become one, and a marker that would lie under a bubble belongs to it: what is
-//! drawn accounts for every node. All of this depends on the zoom and on places alone, so it is worked out
-//! when those change and not with every sample.
+//! The nodes of a cell of 48 px become a cluster if they are more than fifty, and so do nodes so close to
+//! each other that their markers would look like one. Bubbles that would overlap are merged, and a marker
+//! that a bubble would hide joins the bubble, so every node is accounted for. All of this depends only on the
+//! zoom and on places, so it is computed when those change and not with every sample.
 
 #[cfg(test)]
 mod tests;
@@ -41,7 +41,7 @@ pub struct Cluster {
     pub centre: World,
     /// Its bubble's radius, CSS pixels.
     pub radius_px: f64,
-    /// Whether all its nodes are at exactly one place, so that no zoom takes them apart.
+    /// Whether all its nodes are at exactly one place, so that no zoom separates them.
     pub one_site: bool,
     members: Range<usize>,
 }
@@ -53,7 +53,7 @@ pub struct ClusterSummary {
     pub by_status: [usize; 3],
     /// Bytes per second received by those that are online and whose rate is known.
     pub rx: f64,
-    /// Likewise, sent.
+    /// Bytes per second sent by those that are online and whose rate is known.
     pub tx: f64,
 }
 
@@ -125,7 +125,7 @@ impl ClusterSummary {
         for row in rows {
             let status = markers.status(row);
             summary.by_status[usize::from(status)] += 1;
-            // What a silent node last reported is not flowing now: fleet totals leave it out as well.
+            // A silent node's last rate does not flow now; the fleet's totals leave it out, too.
             if status == 0 {
                 summary.rx += markers.rx(row).map_or(0.0, f64::from);
                 summary.tx += markers.tx(row).map_or(0.0, f64::from);
@@ -142,7 +142,7 @@ impl Cluster {
     }
 }
 
-/// A cluster in the making.
+/// A cluster that is being built.
 struct UnfinishedCluster {
     centre: World,
     count: usize,
@@ -150,19 +150,20 @@ struct UnfinishedCluster {
     next: u32,
 }
 
-/// Clusters in the making.
+/// Clusters that are being built.
 struct Building<'a> {
     places: &'a Places,
     world_px: f64,
     cluster_of: Vec<u32>,
     bubbles: Vec<UnfinishedCluster>,
-    /// The first bubble of each bucket; the cell that a bubble's centre lies in says which bucket. Cells that
-    /// share a bucket do no harm, since distance decides.
+    /// The first bubble of each bucket. The cell of a bubble's centre determines its bucket; cells may share
+    /// a bucket, because the distance is checked anyway.
     buckets: Vec<u32>,
 }
 
 impl Building<'_> {
-    /// Crowded cells, and crowded spots in the others; the largest first, so that the others join it.
+    /// First crowded cells, then crowded spots in the other cells; the largest first, so that the others join
+    /// it.
     fn groups<'g>(&self, grid: &'g Grid) -> Vec<&'g [u32]> {
         let mut groups: Vec<&[u32]> = Vec::new();
         for cell in grid.cells() {
@@ -176,7 +177,7 @@ impl Building<'_> {
         order.into_iter().map(|number| groups[number as usize]).collect()
     }
 
-    /// Whether the markers of a spot hide each other: three always do, two only where they almost coincide.
+    /// Whether the markers of a spot hide each other: three always do, two only if they almost coincide.
     fn looks_like_one(&self, spot: &[u32]) -> bool {
         match *spot {
             [a, b] => {

@@ -8,15 +8,15 @@ use tidemap_format::lean;
 /// More than this many are shown as a list instead.
 pub const MAX_FAN: usize = 36;
 
-/// Between the centres of neighbours: a comfortable target for a pointer.
+/// The distance between the centres of neighbours, a comfortable target for a pointer.
 const SPACING_PX: f64 = 30.0;
 /// From the place to the innermost ring.
 const FIRST_RING_PX: f64 = 38.0;
-/// So many still stand on one ring.
+/// Up to this many are on one ring.
 const ONE_RING: usize = 14;
 
-/// Where each of `count` nodes goes, relative to their place, beginning at the top: on one ring while that is
-/// not too wide, else on several, the inner ones filled first.
+/// The position of each of `count` nodes, relative to their place, beginning at the top: on one ring if that
+/// is not too wide, else on several, the inner ones filled first.
 pub fn offsets(count: usize) -> Vec<Point> {
     let mut offsets = Vec::with_capacity(count);
     let widest_px = SPACING_PX * ONE_RING as f64 / TAU;
@@ -42,7 +42,7 @@ pub fn radius_px(count: usize) -> f64 {
     offsets(count).iter().map(|it| it.distance(Point::default())).fold(0.0, f64::max) + SPACING_PX / 2.0
 }
 
-/// Which of `count` is meant by a click at `at`, relative to their place.
+/// Which of `count` nodes a click at `at` hits, relative to their place.
 pub fn pick(count: usize, at: Point) -> Option<usize> {
     offsets(count).iter().position(|offset| offset.distance(at) <= SPACING_PX / 2.0)
 }

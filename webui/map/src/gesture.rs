@@ -3,18 +3,18 @@
 use crate::motion::Track;
 use crate::projection::Point;
 
-/// A finger trembles more than a mouse.
+/// A finger is less steady than a mouse.
 const MOUSE_SLOP_PX: f64 = 3.0;
 const TOUCH_SLOP_PX: f64 = 10.0;
 const DOUBLE_TAP_MS: f64 = 300.0;
 const DOUBLE_TAP_PX: f64 = 24.0;
 
-/// Pointers that are down, and what became of them so far.
+/// The pointers that are down, and their gesture so far.
 #[derive(Clone, Debug, Default)]
 pub struct Gesture {
     pointers: Vec<Pointer>,
     track: Track,
-    /// Where the first pointer went down; none once it moved, or a second one came.
+    /// Where the first pointer went down; `None` once it has moved, or once a second one is down.
     tap: Option<Point>,
     last_tap: Option<(f64, Point)>,
 }
@@ -26,12 +26,12 @@ pub enum Move {
     Pinch { dx: f64, dy: f64, anchor: Point, factor: f64 },
 }
 
-/// What the pointers meant, when the last is let go.
+/// The finished gesture, when the last pointer is released.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Release {
     Tap(Point),
     DoubleTap(Point),
-    /// Let go while moving, pixels per millisecond.
+    /// Released while moving, in pixels per millisecond.
     Flick((f64, f64)),
 }
 
@@ -94,7 +94,7 @@ impl Gesture {
             return None;
         }
         if let Some(rest) = self.pointers.first() {
-            // What the remaining finger does from here on is a new drag.
+            // The remaining finger starts a new drag.
             self.track = Track::default();
             self.track.note(now_ms, rest.at);
             return None;
@@ -113,14 +113,14 @@ impl Gesture {
         }
     }
 
-    /// The browser took the pointer for something else.
+    /// The browser has taken over the pointer, for example for scrolling.
     pub fn cancel(&mut self, id: i32) {
         self.pointers.retain(|pointer| pointer.id != id);
         self.tap = None;
     }
 }
 
-/// Two fingers move the map with their middle, and zoom it by how far they spread.
+/// Two fingers: their midpoint moves the map, and their distance zooms it.
 fn pinch(before: (Point, Point), after: (Point, Point)) -> Move {
     let middle = |(a, b): (Point, Point)| Point::new(f64::midpoint(a.x, b.x), f64::midpoint(a.y, b.y));
     let (from, to) = (middle(before), middle(after));
@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn a_trembling_finger_still_taps() {
+    fn small_movements_still_count_as_a_tap() {
         let mut gesture = Gesture::default();
         gesture.press(1, at(100.0, 100.0), true, 0.0);
         assert_eq!(gesture.drag(1, at(106.0, 104.0), 30.0), None);

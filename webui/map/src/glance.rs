@@ -1,6 +1,6 @@
-//! What the popup says about the selected node.
+//! The values in the selected node's popup.
 
-/// The windows that averages are known for; the first stands for the newest rate.
+/// The windows of the averages; the first entry is the newest rate.
 pub const WINDOWS: [&str; 5] = ["Now", "10 s", "1 min", "5 min", "15 min"];
 
 /// One node's newest rates and averages as texts.

@@ -26,7 +26,7 @@ pub struct Grid {
 }
 
 impl Grid {
-    /// Sorts all nodes into cells of a world that is so many pixels wide.
+    /// Sorts all nodes into cells of a world that is this many pixels wide.
     pub fn new(places: &Places, world_px: f64) -> Self {
         let spot = |at: u32| spot(places.x[at as usize], places.y[at as usize], world_px);
         let ranked = rank::ascending(places.by_site.iter().map(|&at| spot(at)));

@@ -1,4 +1,4 @@
-//! Which labels are written: those that nothing hides and that hide nothing.
+//! Chooses the labels that are drawn: those that neither hide anything nor are hidden.
 
 use std::ops::RangeInclusive;
 
@@ -14,10 +14,10 @@ pub struct Extent {
     pub bottom: f64,
 }
 
-/// What is taken already. Ask in order of importance.
+/// The occupied areas. Ask for labels in order of importance.
 #[derive(Clone, Debug, Default)]
 pub struct Labels {
-    /// By bands across the map: only what lies in the same ones can be in the way.
+    /// By horizontal bands: only areas in the same bands can overlap.
     bands: Vec<Vec<Extent>>,
 }
 
@@ -53,8 +53,8 @@ impl Labels {
         }
     }
 
-    /// Takes one of several places for a label: of those that are free the one that covers least of what lies
-    /// below, the first of equals. Says which.
+    /// Reserves one of several places for a label: of the free ones, the one that covers least of what is
+    /// below, the first of equals. Returns its index.
     pub fn take(&mut self, places: &[Extent], covers: impl Fn(&Extent) -> usize) -> Option<usize> {
         let near =
             |extent: &Extent| self.bands.iter().take(extent.bands().end() + 1).skip(*extent.bands().start());

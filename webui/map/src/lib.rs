@@ -1,8 +1,8 @@
 //! The map: where the nodes are, how much each moves, and whether anything is wrong there.
 //!
-//! `MapView` is the view; it owns four canvases and the elements above them. Everything that can be worked
-//! out without a browser is in the other modules, pure and tested: where a place is on the screen, which
-//! markers become clusters, what a click means, what a marker looks like.
+//! `MapView` is the view; it owns four canvases and the elements above them. Everything that needs no browser
+//! is in the other modules, pure and tested: where a place is on the screen, which markers form clusters,
+//! what a click selects, what a marker looks like.
 
 pub mod cluster;
 pub mod colour;
@@ -35,21 +35,21 @@ pub use view::{Fetch, Fetched, MapEvents, MapView};
 #[derive(Clone, Copy, Debug)]
 pub struct Markers<'a> {
     pub name: &'a [Option<Rc<str>>],
-    /// Degrees north; not a number where there is no place.
+    /// Degrees north; NaN where there is no place.
     pub lat: &'a [f32],
-    /// Degrees east, likewise.
+    /// Degrees east; NaN where there is no place.
     pub lon: &'a [f32],
     pub location: &'a [Option<Rc<str>>],
     /// 0 online, 1 warning, 2 offline.
     pub status: &'a [u8],
-    /// Download, bytes per second; not a number where it is not known.
+    /// Download, bytes per second; NaN where it is not known.
     pub rx: &'a [f32],
-    /// Upload, likewise.
+    /// Upload, bytes per second; NaN where it is not known.
     pub tx: &'a [f32],
     pub selected: Option<usize>,
-    /// What else is known of the selected node.
+    /// Further values of the selected node.
     pub glance: Option<&'a Glance>,
-    /// Changes when rows or places do, not with mere rates.
+    /// Changes when rows or places change, but not with rates alone.
     pub generation: u64,
     /// Changes whenever anything in the columns does.
     pub changes: u64,
@@ -61,7 +61,7 @@ impl Markers<'_> {
         self.name.get(row)?.as_deref()
     }
 
-    /// Its status's number; an unknown one is taken for offline.
+    /// The status's number; an unknown one counts as offline.
     pub fn status(&self, row: usize) -> u8 {
         self.status.get(row).map_or(2, |&status| status.min(2))
     }
@@ -76,7 +76,8 @@ impl Markers<'_> {
         self.tx.get(row).copied().filter(|rate| rate.is_finite())
     }
 
-    /// What a marker's size stands for: both directions together, as far as they are known and flowing now.
+    /// The value that determines a marker's size: both directions together, as far as they are known and
+    /// flowing now.
     pub fn volume(&self, row: usize) -> Option<f32> {
         match (self.status(row), self.rx(row), self.tx(row)) {
             (0, None, None) | (1.., ..) => None,

@@ -3,14 +3,14 @@
 use crate::projection::{Point, Viewport};
 use tidemap_format::lean;
 
-/// The time in which a glide loses all but a third of its speed.
+/// The time in which a glide slows down to a third of its speed.
 const GLIDE_MS: f64 = 325.0;
-/// Slower than this it stands still.
+/// A glide slower than this ends.
 const STILL_PX_PER_MS: f64 = 0.02;
-/// A flick slower than this is none.
+/// A release slower than this is not a flick.
 const FLICK_PX_PER_MS: f64 = 0.15;
 const ZOOM_MS: f64 = 180.0;
-/// A flick's speed is that of its last moments.
+/// A flick's speed is that of the last moments before the release.
 const RECENT_MS: f64 = 80.0;
 
 /// A movement under way. Its clock starts with the first frame after it began.
@@ -68,7 +68,7 @@ impl Motion {
         }
     }
 
-    /// Where it ends, for those who want no movement.
+    /// The view at its end, for readers who prefer reduced motion.
     pub fn end(self, view: Viewport) -> Viewport {
         match self {
             Self::Glide { .. } => view,
@@ -87,7 +87,7 @@ impl Target {
     }
 
     fn part_way(&self, from: Viewport, part: f64) -> Viewport {
-        // Fast at first, then slowing down: the answer to a key press is seen at once.
+        // Fast at first, then slower, so that a key press has a visible effect at once.
         let eased = 1.0 - (1.0 - part) * (1.0 - part) * (1.0 - part);
         let zoom = from.zoom() + (self.zoom() - from.zoom()) * eased;
         match self {

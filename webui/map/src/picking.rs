@@ -1,4 +1,4 @@
-//! Which marker is meant by a click: the nearest within reach.
+//! Which marker a click selects: the nearest within reach.
 
 use crate::cluster::Clusters;
 use crate::grid::Grid;
@@ -14,7 +14,7 @@ pub enum Hit {
     Cluster(usize),
 }
 
-/// What is meant by a click: clusters lie above single nodes.
+/// What a click selects: clusters are above single nodes.
 pub fn pick(
     viewport: &Viewport,
     at: Point,

@@ -1,4 +1,4 @@
-//! Where a box goes beside what it explains, inside of its container.
+//! Places a box beside the thing that it describes, inside its container.
 
 use crate::projection::Point;
 
@@ -11,8 +11,8 @@ pub struct Size {
     pub height: f64,
 }
 
-/// The top left corner of a box beside `anchor`, `gap_px` away: to the right, else to the left, below, above;
-/// the first side with room for all of it. Where no side has room it is pushed inside as far as it goes.
+/// The top left corner of a box `gap_px` beside `anchor`: to the right, left, below or above, on the first
+/// side with enough room. If no side has enough, the box is moved inside as far as possible.
 pub fn beside(anchor: Point, gap_px: f64, size: Size, container: Size) -> Point {
     let middle = Point::new(anchor.x - size.width / 2.0, anchor.y - size.height / 2.0);
     let sides = [

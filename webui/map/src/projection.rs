@@ -1,8 +1,8 @@
-//! Web Mercator, and the window through which the map is seen.
+//! Web Mercator, and the view of the map in its window.
 
 use tidemap_format::lean;
 
-/// Beyond this latitude Web Mercator has no world.
+/// Web Mercator is not defined beyond this latitude.
 pub const MAX_LATITUDE: f64 = 85.051_128_779_806_6;
 /// The closest view.
 pub const MAX_ZOOM: f64 = 11.0;
@@ -44,7 +44,7 @@ pub struct Viewport {
     zoom: f64,
 }
 
-/// What turns places into points, worked out once for many of them.
+/// The factors that convert places into points, computed once for many places.
 #[derive(Clone, Copy, Debug)]
 pub struct Projector {
     scale: f64,
@@ -93,7 +93,7 @@ impl Bounds {
         let filled: Vec<(f64, f64)> = sectors.into_iter().flatten().collect();
         let (first, last) = (filled.first()?, filled.last()?);
         let across = (first.0 + 1.0 - last.1, first.0, last.1);
-        // The widest gap between neighbours is left out; what remains is the shortest way round all of them.
+        // The widest gap between neighbours is left out; the rest is the shortest way round all positions.
         let widest = filled
             .windows(2)
             .map(|pair| (pair[1].0 - pair[0].1, pair[1].0, pair[0].1 + 1.0))
@@ -180,8 +180,9 @@ impl Viewport {
         Self { centre: bounds.centre(), zoom, ..self }.clamped()
     }
 
-    /// A view on the way to another: zoomed that far, and moved so that the one place that both views show at
-    /// the same point stays there. `part` is how much of the way is done where there is nothing to zoom.
+    /// A view between this one and another: at zoom `zoom`, and moved so that the one place that both views
+    /// show at the same point stays there. `part` is the completed share of the way, used if the zooms are
+    /// equal.
     pub fn between(self, to: &Self, zoom: f64, part: f64) -> Self {
         let scale = lean::exp2;
         let whole = 1.0 - scale(self.zoom - to.zoom);
@@ -195,7 +196,7 @@ impl Viewport {
         Self { centre, zoom, ..self }.clamped()
     }
 
-    /// Where a place is seen: of the world's copies side by side, the one nearest to the middle.
+    /// Where a place appears: of the copies of the world side by side, on the one nearest to the middle.
     pub fn to_point(&self, at: World) -> Point {
         self.projector().to_point(at)
     }
@@ -256,7 +257,7 @@ impl Viewport {
         let half = self.height / 2.0 / self.world_px();
         let (north, south) = (INHABITED.north + half, INHABITED.south - half);
         self.centre.y = if north > south {
-            // All of the inhabited world is in view: what lies beyond may be seen, up to the world's edges.
+            // The whole inhabited world is in view, so parts beyond it may be shown, up to the world's edges.
             f64::midpoint(north, south)
         } else {
             lean::clamp(self.centre.y, half.min(0.5), (1.0 - half).max(0.5))
@@ -271,7 +272,8 @@ impl Projector {
     pub fn to_point(&self, at: World) -> Point {
         let mut dx = at.x - self.centre.x;
         if self.wraps {
-            // To even at the half: that is one machine instruction, and which of two equally far copies is no
+            // Rounds half to even, which is one machine instruction; of two equally distant copies either may
+            // be used.
             // matter.
             dx -= dx.round_ties_even();
         }

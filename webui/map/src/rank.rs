@@ -1,13 +1,12 @@
-//! Sorting by a number. The map sorts many things, and each sort of another type would add its own code to
-//! the page.
+//! Sorting by a number. The map sorts many things, and each sort of another type would add code to the page.
 
 /// The positions of all keys in ascending order of the keys; equal keys stay in their order.
 pub fn ascending(mut keys: impl Iterator<Item = u64>) -> Vec<u32> {
     sorted(&mut keys)
 }
 
-/// By one byte of the keys after the other, the lowest first. Comparing sorts are three times as long a
-/// program.
+/// Radix sort, one byte of the keys at a time, the lowest first. A comparison sort would be three times as
+/// much code.
 fn sorted(keys: &mut dyn Iterator<Item = u64>) -> Vec<u32> {
     let mut keyed: Vec<(u64, u32)> = keys.zip(0..).collect();
     let mut next = keyed.clone();
@@ -18,7 +17,7 @@ fn sorted(keys: &mut dyn Iterator<Item = u64>) -> Vec<u32> {
             ends[byte(*key)] += 1;
         }
         if ends.contains(&keyed.len()) {
-            // All have the same byte here.
+            // All keys have the same byte here.
             continue;
         }
         let mut sum = 0;
@@ -36,7 +35,7 @@ fn sorted(keys: &mut dyn Iterator<Item = u64>) -> Vec<u32> {
     keyed.into_iter().map(|(_, position)| position).collect()
 }
 
-/// A key under which the largest comes first. Only for numbers from 0 up; what is no number comes last.
+/// A key by which the largest number comes first. Only for numbers from 0 up; NaN comes last.
 pub fn descending(value: f64) -> u64 {
     !value.max(0.0).to_bits()
 }

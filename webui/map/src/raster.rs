@@ -1,12 +1,12 @@
 //! Markers drawn into a pixel buffer.
 //!
-//! Ten thousand markers drawn by the browser's own `arc()` take 20 ms and more; copying small pre-computed
-//! pictures into a buffer that is put on the canvas in one go takes a tenth of that. Status is shown by shape
-//! as well as by colour: a disc is online, a ring warning, an × offline. Each shape has a thin halo that
-//! keeps it apart from its neighbours.
+//! Drawing ten thousand markers with the browser's own `arc()` takes 20 ms and more; copying small prepared
+//! pictures into a buffer, which is then put on the canvas at once, takes a tenth of that. Status is shown by
+//! shape as well as by colour: a disc is online, a ring warning, an × offline. Each shape has a thin halo
+//! that separates it from its neighbours.
 //!
-//! Whatever is translucent has the halo's colour: the outer edge of each shape, and the ground, which has
-//! nothing else of it. That is what [`tidemap_pixels`] asks for.
+//! All translucent pixels have the halo's colour: the outer edge of each shape, and the transparent ground.
+//! [`tidemap_pixels`] requires this.
 
 mod stamp;
 
@@ -64,7 +64,7 @@ impl PixelRect {
 }
 
 impl Default for PixelRect {
-    /// Nothing: whatever it is joined with stays as it is, without asking first.
+    /// The empty area, the neutral element of joining.
     fn default() -> Self {
         let far = i32::MAX / 2;
         Self { left: far, top: far, right: -far, bottom: -far }
@@ -87,7 +87,7 @@ impl PixelBuffer {
         self.height as u32
     }
 
-    /// Wipes what was drawn before, for markers with a halo of that colour.
+    /// Clears what was drawn before, for markers with a halo of this colour.
     pub fn clear(&mut self, [r, g, b]: Rgb) {
         let ground = [r, g, b, 0];
         if self.blank.first() != Some(&ground) {
@@ -103,7 +103,7 @@ impl PixelBuffer {
         self.cleared = std::mem::take(&mut self.drawn);
     }
 
-    /// What has changed since the picture before the last: the canvas needs no more than this.
+    /// What has changed since the previous picture: only this part of the canvas needs an update.
     pub fn damage(&self) -> PixelRect {
         self.cleared.joined(self.drawn)
     }
@@ -128,7 +128,7 @@ impl PixelBuffer {
             .sum()
     }
 
-    /// Puts a marker over what is there, with its centre on that pixel.
+    /// Draws a marker with its centre on this pixel.
     pub fn put(&mut self, stamp: &Stamp, x: i32, y: i32) {
         let (left, top) = (x.saturating_sub(stamp.half), y.saturating_sub(stamp.half));
         let side = stamp.side();
@@ -150,7 +150,7 @@ impl PixelBuffer {
         self.put_clipped(stamp, area, left, top);
     }
 
-    /// The part of a marker that lies within; few are cut off.
+    /// The part of a marker that is inside the picture; few are cut off.
     fn put_clipped(&mut self, stamp: &Stamp, area: PixelRect, left: i32, top: i32) {
         for y in area.top..area.bottom {
             for x in area.left..area.right {
@@ -171,7 +171,7 @@ mod tests {
     fn drawn(shape: Shape, radius_px: f32) -> PixelBuffer {
         let mut buffer = PixelBuffer::default();
         buffer.resize(41, 41);
-        // The first time all of it gets its ground.
+        // The first time, the whole ground is filled.
         buffer.clear(PALETTE.halo);
         buffer.clear(PALETTE.halo);
         buffer.put(Stamps::new(PALETTE, 1.0).get(shape, radius_px), 20, 20);
@@ -211,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn ink_is_where_markers_are() {
+    fn coverage_is_where_markers_are() {
         let buffer = drawn(Shape::Disc, 8.0);
         assert!(buffer.ink(PixelRect { left: 10, top: 10, right: 30, bottom: 30 }) > 4);
         assert_eq!(buffer.ink(PixelRect { left: -50, top: 30, right: 99, bottom: 99 }), 0);

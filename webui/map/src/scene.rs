@@ -1,7 +1,6 @@
-//! What the map shows and how it answers: the view, which nodes stand where, what is selected and what is
-//! opened.
+//! What the map shows and how it reacts: the view, the nodes' positions, the selection, and what is opened.
 //!
-//! Pure: the view hands in the store's columns, pointers and keys, and asks afterwards what to draw.
+//! Pure: the view passes in the store's columns, pointers and keys, and then asks what to draw.
 
 pub mod steering;
 #[cfg(test)]
@@ -19,7 +18,8 @@ use crate::picking::{Hit, pick};
 use crate::places::Places;
 use crate::projection::{Bounds, MAX_ZOOM, Point, Viewport, World};
 
-/// The closest that the map goes by itself: a fleet in one town is shown with its country around it.
+/// The closest zoom that the map chooses by itself: a fleet in one town is shown with the surrounding
+/// country.
 const FIT_ZOOM: f64 = 6.0;
 /// A tap on a cluster goes no more than this many levels closer.
 const MAX_STEP: f64 = 3.0;
@@ -30,7 +30,7 @@ pub struct Scene {
     viewport: Viewport,
     motion: Option<Motion>,
     gesture: Gesture,
-    /// Until the reader moves the map it keeps showing the whole fleet.
+    /// The map keeps showing the whole fleet until the reader moves it.
     follows_fleet: bool,
     extent: Option<Bounds>,
     prefers_stillness: bool,
@@ -42,7 +42,7 @@ pub struct Scene {
     opened: Option<Opened>,
 }
 
-/// Nodes that no zoom takes apart, opened to be chosen from.
+/// Nodes that no zoom separates, opened for a choice among them.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Opened {
     /// Where they are.
@@ -198,8 +198,8 @@ impl Scene {
         Some(self.viewport.to_point(self.places.world(self.places.find(row)?)))
     }
 
-    /// What a box about a node stands beside: its marker, or the whole fan that the marker is part of. The
-    /// middle, and the radius that the box keeps clear of; the marker's own is given.
+    /// The circle that a box about a node must leave free: its marker, of the given radius, or the whole fan
+    /// that the marker is part of. Returns its middle and radius.
     pub fn anchor(&self, row: usize, marker_px: f64) -> Option<(Point, f64)> {
         match &self.opened {
             Some(Opened { at, rows, form: Form::Fan }) if rows.contains(&row) => {
@@ -285,7 +285,7 @@ impl Scene {
         }
     }
 
-    /// The same place opened again after rows or places have changed; none when it is no longer shared.
+    /// The same place opened again after rows or places have changed; `None` if it is no longer shared.
     fn reopened(&self, opened: &Opened) -> Option<Opened> {
         let at = opened.rows.iter().find_map(|&row| self.places.find(row))?;
         let rows = match opened.form {
@@ -306,7 +306,7 @@ impl Scene {
         Some((rows[number], number))
     }
 
-    /// A tap on a cluster takes it apart: by zooming, or by opening it where no zoom does.
+    /// A tap on a cluster separates its nodes: by zooming, or by opening it if no zoom does.
     fn take_apart(&mut self, number: usize) {
         let Some(cluster) = self.clusters.get(number) else { return };
         let closest = self.viewport.zoom() >= MAX_ZOOM - 0.01;
@@ -318,7 +318,7 @@ impl Scene {
         } else {
             let bounds = self.clusters.bounds(cluster, &self.places);
             let view = self.viewport.fitted(bounds, MAX_ZOOM);
-            // A step that can be seen, and not so far that the reader loses the way.
+            // A visible step, but not so far that the reader loses orientation.
             let zoom = lean::clamp(view.zoom(), self.viewport.zoom() + 1.0, self.viewport.zoom() + MAX_STEP);
             let middle = Point::new(view.width() / 2.0, view.height() / 2.0);
             self.fly_to(view.zoomed(zoom, middle));

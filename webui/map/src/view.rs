@@ -1,4 +1,4 @@
-//! The map in the browser: canvases, elements, listeners. What it shows is the [`Scene`]'s to decide.
+//! The map in the browser: canvases, elements and listeners. The [`Scene`] decides what it shows.
 
 mod base;
 mod brush;
@@ -35,7 +35,7 @@ use renderer::Renderer;
 use tidemap_format::Unit;
 use tip::Tip;
 
-/// What the map asks of the page.
+/// The calls from the map to the page.
 pub struct MapEvents {
     pub on_select: Box<dyn Fn(Option<usize>)>,
     /// Asks for one animation frame in which the page calls [`MapView::draw`]. It is also called from within
@@ -67,7 +67,7 @@ pub struct MapView {
     unit: Cell<Unit>,
     events: MapEvents,
     listeners: RefCell<Vec<Listener>>,
-    /// Kept because the browser calls it.
+    /// Held because the browser calls it.
     _observer: (ResizeObserver, Closure<dyn FnMut()>),
     this: Weak<Self>,
 }
@@ -139,7 +139,7 @@ impl MapView {
     pub fn resize(&self) {
         let (width, height) = (f64::from(self.stage.client_width()), f64::from(self.stage.client_height()));
         let viewport = *self.scene.borrow().viewport();
-        // A container that is not shown has no size; the view is kept for when it is shown again.
+        // A hidden container has no size; the view is kept until it is shown again.
         if width > 0.0 && height > 0.0 && (width, height) != (viewport.width(), viewport.height()) {
             self.scene.borrow_mut().resize(width, height);
             (self.events.request_frame)();
@@ -169,7 +169,8 @@ impl MapView {
         (self.events.fetch)(&url, Box::new(arrived));
     }
 
-    /// Passes an answer on to the page. Never called while the scene is borrowed: the page may draw at once.
+    /// Passes a reply on to the page. Never called while the scene is borrowed, because the page may draw at
+    /// once.
     fn respond(&self, answer: Option<Answer>) {
         match answer {
             Some(Answer::Select(row)) => (self.events.on_select)(row),

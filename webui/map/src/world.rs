@@ -19,7 +19,7 @@ use std::fmt;
 /// How the compact form begins.
 pub const MAGIC: [u8; 4] = *b"TMW1";
 
-/// More than any map needs; keeps every coordinate exact in an `f32`.
+/// More than any map needs. Ensures that every coordinate is exact in an `f32`.
 const MAX_GRID: u32 = 1 << 24;
 
 /// A decoded base map.
@@ -43,10 +43,10 @@ struct ArcRef {
     backwards: bool,
 }
 
-/// Why bytes are no base map.
+/// Why bytes are not a base map.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WorldError {
-    /// They begin otherwise.
+    /// They do not begin with the magic bytes.
     Magic,
     /// They end too early.
     Truncated,
@@ -54,7 +54,7 @@ pub enum WorldError {
     Trailing,
     /// A number is larger than 32 bits.
     Number,
-    /// A point lies outside of the grid, or the grid is no grid.
+    /// A point is outside the grid, or the grid is invalid.
     Grid,
     /// An arc has fewer than two points, or a ring no arc.
     Shape,
@@ -63,7 +63,7 @@ pub enum WorldError {
 }
 
 impl BaseMap {
-    /// Reads the compact form. It is fetched over the network, so no byte of it is trusted.
+    /// Decodes the compact form. It comes over the network, so nothing in it is trusted.
     pub fn decode(bytes: &[u8]) -> Result<Self, WorldError> {
         let rest = bytes.strip_prefix(&MAGIC).ok_or(WorldError::Magic)?;
         let mut reader = Reader { rest };
@@ -175,7 +175,7 @@ impl Reader<'_> {
         mut item: impl FnMut(&mut Self) -> Result<T, WorldError>,
     ) -> Result<Vec<T>, WorldError> {
         let count = self.unsigned()? as usize;
-        // Each item takes a byte or more: a count beyond that is a lie, and would reserve memory for nothing.
+        // Each item takes at least a byte, so a larger count is wrong and would reserve memory for nothing.
         if count > self.rest.len() {
             return Err(WorldError::Truncated);
         }
@@ -268,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn the_cut_of_the_map_is_no_coast() {
+    fn edges_of_the_map_are_not_coasts() {
         let map = BaseMap::decode(island()).unwrap();
         assert!(map.is_cut([0, 5], [0, 9]));
         assert!(map.is_cut([3, 100], [9, 100]));

@@ -1,4 +1,4 @@
-//! Four pixels that are put over four others at once.
+//! Blends four pixels over four others at once.
 
 use super::Rgba;
 
@@ -7,7 +7,7 @@ pub(super) use plain::Block;
 #[cfg(target_arch = "wasm32")]
 pub(super) use simd::Block;
 
-/// One after the other: what the other way has to come to.
+/// One pixel after the other: the reference for the vector version.
 #[cfg(not(target_arch = "wasm32"))]
 mod plain {
     use super::super::over;
@@ -29,7 +29,7 @@ mod plain {
     }
 }
 
-/// With the vector instructions that every browser has had since 2023: a fifth of the time.
+/// With the vector instructions that every browser has had since 2023, in a fifth of the time.
 #[cfg(target_arch = "wasm32")]
 mod simd {
     use std::arch::wasm32::{

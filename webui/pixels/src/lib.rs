@@ -1,11 +1,11 @@
-//! Small pictures put over the pixels of a large one.
+//! Blends small pictures over the pixels of a large one.
 //!
-//! A map of 100,000 nodes does this 80,000 times a second. The page as a whole is built to be small, which
-//! makes this one loop slow; profiles know crates and nothing finer, hence this crate (`profile.web.package`
+//! A map of 100,000 nodes does this 80,000 times a second. The page is compiled for size, which makes this
+//! loop slow. Cargo profiles can only be set for whole crates, so the loop is a crate (`profile.web.package`
 //! in the workspace's manifest).
 //!
-//! Whatever is translucent in either picture has the same colour in both, the ground included. So one colour
-//! is put over another by the same few steps everywhere, four pixels at a time.
+//! All translucent pixels of both pictures have the same colour. So blending takes the same few steps for
+//! every pixel, four pixels at a time.
 
 mod block;
 
@@ -14,14 +14,13 @@ use block::Block;
 /// Red, green, blue, and opacity: what a canvas takes, not premultiplied.
 pub type Rgba = [u8; 4];
 
-/// A picture's last pixels may touch so many more to their right, which stay as they are.
+/// Drawing may touch this many pixels to the right of a picture, without changing them.
 pub const SPILL: usize = 3;
 
-/// A small picture, only as much of it as is seen.
+/// A small picture, reduced to its visible parts.
 #[derive(Clone, Debug)]
 pub struct Sprite {
-    /// One list, without rows: a loop within a loop that runs twice or three times is what a processor
-    /// guesses wrong.
+    /// One flat list instead of rows: a processor mispredicts an inner loop of two or three rounds.
     patches: Vec<Patch>,
 }
 
@@ -34,8 +33,8 @@ struct Patch {
 }
 
 impl Sprite {
-    /// From rows of so many pixels. What is transparent at either end of a row is left out: the corners of a
-    /// disc.
+    /// From rows of this many pixels. Transparent pixels at both ends of a row are left out, such as the
+    /// corners around a disc.
     pub fn new(pixels: &[Rgba], width: usize) -> Self {
         let is_seen = |pixel: &Rgba| pixel[3] > 0;
         let mut patches = Vec::new();
@@ -51,8 +50,8 @@ impl Sprite {
         Self { patches }
     }
 
-    /// Puts it over rows of so many pixels, with its top left corner at that pixel. All of it has to lie
-    /// within, and [`SPILL`] more to the right.
+    /// Draws the picture over rows of this many pixels, with its top left corner at this pixel. All of it,
+    /// and [`SPILL`] pixels to its right, must be inside the buffer.
     #[cfg_attr(target_arch = "wasm32", target_feature(enable = "simd128"))]
     pub fn put(&self, pixels: &mut [Rgba], at: usize, width: usize) {
         let bytes = pixels.as_flattened_mut();

@@ -5,12 +5,12 @@
 pub struct Tick {
     /// Where, in units of the drawing box.
     pub at: i64,
-    /// What it stands for, in the axis's own unit; never negative, also below zero.
+    /// Its value in the axis's unit; never negative, even below zero.
     pub value: f64,
 }
 
-/// The smallest round number that reaches `value`: 1, 1.5, 2, 3, 4, 5, 6 or 8 times a power of ten. What is
-/// idle is drawn on a scale of 1.
+/// The smallest round number that is at least `value`: 1, 1.5, 2, 3, 4, 5, 6 or 8 times a power of ten. For
+/// zero the scale is 1.
 pub(super) fn nice_ceiling(value: f64) -> f64 {
     if value <= 0.0 || !value.is_finite() {
         return 1.0;

@@ -1,10 +1,10 @@
 //! A chart as the inside of an SVG element.
 //!
-//! Written as text: it is numbers and fixed words alone, never text from the network.
+//! Written as text: it contains only numbers and constant words, never text from the network.
 
 use super::{Mirror, PlotArea};
 
-/// The height of a chart; its width is that of the place it stands in, so that its letters keep their size.
+/// A chart's height. Its width is that of its container, so that letters keep their size.
 pub const HEIGHT: i64 = 132;
 
 /// What a chart shows.
@@ -53,7 +53,7 @@ impl Plot<'_> {
         (part.clamp(0.0, 1.0) * self.last() as f64).round() as usize
     }
 
-    /// What stands below: how far back it goes, or what the crosshair reads.
+    /// The text below: how far the chart goes back, or the values at the crosshair.
     fn foot(&self, svg: &mut String, frame: PlotArea) {
         let Some((step, reading)) = self.cross else {
             text(svg, "chart-label", frame.left, HEIGHT - 6, &[self.span, " ago"].concat());

@@ -42,7 +42,7 @@ impl Mirror {
         let steps = download.len().max(upload.len());
         let highest = |series: &[Option<f64>]| series.iter().flatten().copied().fold(0.0, f64::max);
         let (above, below) = (nice_ceiling(highest(download)), nice_ceiling(highest(upload)));
-        // A direction that is a trifle beside the other still gets room for its label.
+        // A direction that is very small compared with the other still gets room for its label.
         let (above, below) = (above.max(below / 4.0), below.max(above / 4.0));
         let per_unit = (frame.bottom - frame.top) as f64 / (above + below);
         let zero = frame.top as f64 + above * per_unit;

@@ -57,7 +57,7 @@ fn failures_back_off_from_one_second_to_thirty() {
 }
 
 #[test]
-fn ten_good_seconds_forgive_all_failures() {
+fn ten_good_seconds_reset_the_backoff() {
     let mut connection = live_at(0.0);
     for _ in 0..5 {
         let _closed = connection.failed(0.0, 1.0);
@@ -70,7 +70,7 @@ fn ten_good_seconds_forgive_all_failures() {
 }
 
 #[test]
-fn nobody_has_to_wait_for_the_countdown() {
+fn the_reader_can_reconnect_before_the_countdown_ends() {
     let mut connection = live_at(0.0);
     let _closed = connection.failed(0.0, 0.0);
     assert_eq!(connection.retry_now(10.0), Action::Open);
@@ -91,7 +91,7 @@ fn a_hidden_page_sleeps_after_a_minute_and_wakes_when_seen() {
 
 proptest! {
     #[test]
-    fn whatever_happens_the_page_finds_its_way_back(steps in proptest::collection::vec(0_u8..6, 0..40)) {
+    fn whatever_happens_the_page_reconnects(steps in proptest::collection::vec(0_u8..6, 0..40)) {
         let (mut connection, mut now_ms) = (Connection::new(0.0), 0.0);
         for step in steps {
             now_ms += 700.0;

@@ -35,7 +35,7 @@ pub(super) const fn condensed<const LEN: usize>(source: &str) -> [u8; LEN] {
     kept
 }
 
-/// Where the text goes on after a line break at `at`; `at` itself where there is none.
+/// The position after a line break at `at` and its indentation; `at` itself if there is no line break.
 const fn after_break(bytes: &[u8], at: usize) -> usize {
     let mut next = at;
     if bytes[at] == b'\n' {

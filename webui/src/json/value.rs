@@ -1,5 +1,4 @@
-//! A parsed JSON text: the browser's own where there is one, `serde_json`'s in tests. Both pass the same few
-//! questions.
+//! A parsed JSON text: a value of the browser, or of `serde_json` in tests. Both have the same few methods.
 
 #[cfg(target_arch = "wasm32")]
 mod browser;

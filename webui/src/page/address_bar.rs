@@ -1,4 +1,4 @@
-//! Keeps the address bar and the page's state in step.
+//! Keeps the address bar and the page's state synchronised.
 
 use std::rc::Rc;
 
@@ -10,12 +10,12 @@ use crate::address::Address;
 use super::dom::{self, window};
 use super::state::{AppState, set_changed};
 
-/// What the address bar says now.
+/// The present content of the address bar.
 pub(super) fn read() -> Address {
     Address::parse(&window().location().search().unwrap_or_default())
 }
 
-/// Writes what changes in the state into the address bar, and back when somebody goes back.
+/// Writes changes of the state into the address bar, and applies the address when the reader goes back.
 pub(super) fn follow(AppState { list, selection, display, .. }: AppState) {
     let mut was_open = selection.open.with_untracked(Option::is_some);
     create_effect(move || {
@@ -28,7 +28,7 @@ pub(super) fn follow(AppState { list, selection, display, .. }: AppState) {
             unit: display.unit.get(),
             debug: display.figures.is_some(),
         };
-        // Opening details is a step that "back" undoes; typing a search is not.
+        // Opening details adds an entry to the history, typing a search does not.
         let is_step = address.node.is_some() && !was_open;
         was_open = address.node.is_some();
         write(&address.query(), is_step);
@@ -63,7 +63,7 @@ fn write(query: &str, is_step: bool) {
         return;
     }
     let url = path + query;
-    // Browsers refuse when a script writes too often; the next change brings the address up to date.
+    // Browsers refuse when a script writes too often; the next change updates the address.
     let _written = if is_step {
         history.push_state_with_url(&JsValue::NULL, "", Some(&url))
     } else {

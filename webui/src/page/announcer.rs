@@ -1,5 +1,4 @@
-//! The one live region of the page, out of sight: it announces what has changed to those who cannot see the
-//! page.
+//! The page's only live region, which is invisible: it announces changes to users of screen readers.
 
 use std::cell::RefCell;
 use std::rc::Rc;

@@ -1,4 +1,4 @@
-//! Draws the page: one frame for whatever has changed, panel by panel. It knows none of them by name.
+//! Draws the page: one frame for all changes, panel by panel. It knows no panel by name.
 
 use std::cell::{Cell, RefCell};
 use std::rc::{Rc, Weak};
@@ -14,7 +14,7 @@ use super::redraw::Redraw;
 use super::state::{AppState, set_changed};
 use super::timings::Timings;
 
-/// How often time itself is a reason to look: the watchdog, ages, countdowns.
+/// How often to check things that depend on time alone: the watchdog, ages, countdowns.
 const TICK_MS: i32 = 500;
 
 /// Draws the panels that were added to it.
@@ -76,7 +76,8 @@ impl Controller {
         self.link.start();
         let controller = Rc::clone(self);
         dom::every(TICK_MS, move || controller.scope.run_in(|| controller.tick()));
-        // No frame comes before the sheets are made. The page's boot script has made room for all rows.
+        // Browsers run no animation frame before they print. The boot script has already made the screen high
+        // enough for all rows.
         let redraw = self.redraw.clone();
         dom::listen(&window(), "beforeprint", move |_: web_sys::Event| redraw.now());
         let (state, redraw) = (self.state, self.redraw.clone());

@@ -1,9 +1,9 @@
-//! What happens when the page's program comes to an end: it throws, and the boot script shows an overlay, in
-//! plain elements, since nothing else works any more.
+//! What happens when the page's program panics: it throws, and the boot script shows an overlay of plain
+//! elements, because nothing else works any more.
 
 use std::panic;
 
-/// Makes a panic say what and where it was.
+/// Makes a panic report its message and place.
 pub(super) fn install() {
     panic::set_hook(Box::new(|panic| {
         let payload = panic.payload();

@@ -15,7 +15,7 @@ use super::panel::Frame;
 use super::redraw::Redraw;
 use super::state::set_changed;
 
-/// A little less than a second: frames come about once a second, but not to the millisecond.
+/// Slightly less than a second, because frames come about once a second, but not exactly.
 const INTERVAL_MS: f64 = 900.0;
 
 /// What is known of the node.
@@ -79,7 +79,7 @@ impl NodePoll {
         let url = "/api/nodes/".to_owned() + &encoded(&name);
         let poll = Rc::clone(self);
         fetch::get(&url, XmlHttpRequestResponseType::Text, move |answer| {
-            // Meanwhile another node may have been named, whose answer is on its way.
+            // Another node may have been selected meanwhile; its answer is on its way.
             if poll.node.with_untracked(|node| node.as_ref() == Some(&name)) {
                 poll.is_waiting.set(false);
                 poll.scope.run_in(|| poll.detail.set(poll.state(&answer)));

@@ -112,7 +112,7 @@ impl Panel for Nodes {
         let Self { list, table, .. } = self;
         let is_held = table.is_held();
         let mut listing = self.listing.borrow_mut();
-        // While somebody points at a row it must not move away.
+        // A row must not move away while the pointer is on it.
         if !table.is_pointed_at() {
             listing.look_at(list.view.get_untracked());
         }

@@ -1,11 +1,11 @@
-//! What the page consists of, as the controller sees it.
+//! The interface between the controller and the parts of the page.
 
 use tidemap_format::Unit;
 
 use crate::store::Fleet;
 
-/// A part of the page that follows the fleet frame by frame. It has state of its own; what others need to
-/// know of it goes through the contexts in [`super::state`].
+/// A part of the page that is drawn at each frame. It has state of its own; other parts get what they need of
+/// it through the contexts in [`super::state`].
 pub(super) trait Panel {
     /// Its name in the figures of `?debug`.
     fn name(&self) -> &'static str;

@@ -1,4 +1,4 @@
-//! Asks for frames: one drawing before the browser paints next, however often it is asked for.
+//! Requests frames: however often it is called, the page is drawn once before the browser's next paint.
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -8,7 +8,7 @@ use wasm_bindgen::prelude::Closure;
 
 use super::dom::{self, window};
 
-/// What everybody holds who may need a frame.
+/// The handle for everything that may need a frame.
 #[derive(Clone)]
 pub(super) struct Redraw(Rc<Inner>);
 

@@ -1,7 +1,6 @@
-//! What several parts of the page have to know, one context for each concern.
+//! State that several parts of the page share, one context for each concern.
 //!
-//! Nothing with one value per node is here: the fleet is columns, which [`super::panel::Frame`] hands to
-//! panels.
+//! Nothing here has one value per node: the fleet is in columns, which panels get in [`super::panel::Frame`].
 
 use std::rc::Rc;
 
@@ -19,7 +18,7 @@ use crate::pace::{Chip, Pace};
 use crate::theme::Theme;
 use crate::totals_view::TotalsView;
 
-/// What the stream reports, and how true it is.
+/// What the stream reports, and how current it is.
 #[derive(Clone, Copy)]
 pub(super) struct LiveState {
     /// The fleet's totals; absent until the first came.

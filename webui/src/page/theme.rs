@@ -7,7 +7,7 @@ use crate::theme::Theme;
 use super::dom::{self, document, window};
 use super::state::DisplayState;
 
-/// The boot script reads the same key, so that the page is never painted in the wrong colours first.
+/// The boot script reads the same key, so that the first paint already has the right colours.
 const KEY: &str = "tidemap-theme";
 
 /// What was chosen last.
@@ -34,7 +34,7 @@ pub(super) fn follow(display: DisplayState) {
 
 fn store(theme: Theme) {
     if let Ok(Some(storage)) = window().local_storage() {
-        // A browser that keeps nothing forgets the choice; the page works all the same.
+        // If the browser has no storage, the choice is forgotten; nothing else depends on it.
         let _kept = storage.set_item(KEY, theme.name());
     }
 }

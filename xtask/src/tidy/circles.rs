@@ -1,9 +1,9 @@
-//! Modules of a crate must not know each other in a circle.
+//! Modules of a crate must not depend on each other in a circle.
 //!
-//! The rule holds for the modules of each folder: one of them is taken together with the modules in its own
-//! folder, so `a/x.rs` that uses `crate::b` and `b.rs` that uses `crate::a` are a circle between `a` and `b`.
-//! A module and those in its own folder may know each other, because they are one thing in several files. A
-//! name that a module re-exports counts as the module that defines it.
+//! The rule applies to the modules of each folder. Each counts together with the modules in its own folder,
+//! so `a/x.rs` that uses `crate::b` and `b.rs` that uses `crate::a` form a circle of `a` and `b`. A module
+//! and those in its own folder may depend on each other, because they are one thing in several files. A
+//! re-exported name counts as the module that defines it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -25,7 +25,7 @@ fn modules_do_not_know_each_other_in_a_circle() {
     assert_none("modules without circles", &violations);
 }
 
-/// Which paths the modules of a crate name.
+/// The paths in the modules of a crate.
 struct Names<'a> {
     modules: BTreeMap<&'a [String], &'a Module>,
     /// What a module imports, by the name that it has there.
@@ -68,14 +68,14 @@ impl<'a> Names<'a> {
         found
     }
 
-    /// Where a path leads that begins with this word; nowhere in this crate unless it is one of these.
+    /// The module that a path with this first word starts from; `None` if it is outside this crate.
     fn start(&self, module: &Module, word: &str) -> Option<Path> {
         let mut child = module.path.clone();
         child.push(word.to_owned());
         match word {
             "crate" => Some(Vec::new()),
             "self" => Some(module.path.clone()),
-            // Of several, `read_path` sees the others.
+            // Further `super`s are handled by `read_path`.
             "super" => module.path.split_last().map(|(_, parent)| parent.to_vec()),
             _ => self.modules.contains_key(child.as_slice()).then_some(child),
         }
@@ -88,7 +88,7 @@ impl<'a> Names<'a> {
         let module = &path[..length];
         let imported = path.get(length).and_then(|name| self.imports.get(&(module, name.clone())));
         match imported {
-            // A chain of imports is short; a longer one is a name that a macro has made.
+            // Chains of imports are short; a longer one results from a macro.
             Some(target) if depth < 8 && target != path => {
                 let rest = &path[length + 1..];
                 self.definer(&[target.as_slice(), rest].concat(), depth + 1)

@@ -1,4 +1,4 @@
-//! What the checks need to know of a Rust file's text: its tokens, without comments, literals and tests.
+//! Rust source text for the checks: its tokens, without comments, literals and tests.
 
 /// A word, or a single sign; `::` is one sign.
 pub(super) type Token = String;

@@ -6,9 +6,9 @@ use super::sources::{assert_none, sources};
 const MAX_WIDTH: usize = 110;
 /// The width of a line of prose in a document.
 const MAX_PROSE_WIDTH: usize = 110;
-/// `word: what to write instead`. In a file that this check does not read.
+/// Lines of the form `word: what to write instead`. This check does not read that file.
 const WORDS: &str = include_str!("words.txt");
-/// The history keeps the words of its time.
+/// The changelog quotes older names.
 const OLD_WORDS_ALLOWED: &str = "CHANGELOG.md";
 
 fn width(line: &str) -> usize {

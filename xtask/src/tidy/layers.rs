@@ -19,11 +19,11 @@ const MAY_USE: [(&str, &[&str]); 17] = [
     ("tidemap-pixels", &[]),
     ("tidemap", &["wire", "service", "client", "broker", "simulate", "agent", "relay", "ingest", "api"]),
     ("tidemap-testkit", &["wire", "service", "client", "broker", "simulate"]),
-    // Their packages test and measure the whole.
+    // These packages test and measure the whole.
     ("tidemap-e2e", &["wire", "service", "client", "broker", "simulate", "ingest", "testkit"]),
     ("tidemap-bench", &["wire", "service", "client", "broker", "simulate", "ingest", "testkit", "e2e"]),
 ];
-/// What tests and benches of any crate may use besides.
+/// What tests and benches of any crate may use in addition.
 const TESTS_MAY_USE: [&str; 4] = ["tidemap-testkit", "tidemap-broker", "tidemap-service", "tidemap-wire"];
 
 #[test]

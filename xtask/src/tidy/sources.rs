@@ -4,9 +4,9 @@ use std::{fs, path::Path};
 
 use crate::workspace::Workspace;
 
-/// The most lines a source file may have. It should be split at 400.
+/// The most lines that a source file may have. A file should be split at 400.
 const MAX_LINES: usize = 500;
-/// Folders with nothing of the project's own.
+/// Folders without files of the project's own.
 const SKIPPED: [&str; 2] = ["target", "dist"];
 
 /// A file: its path in the repository, and its text.

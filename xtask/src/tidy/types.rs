@@ -1,4 +1,4 @@
-//! One name, one type: within a crate, and along the crates that it depends on.
+//! A type name is defined once within a crate and along its dependencies.
 
 use std::collections::BTreeMap;
 
@@ -9,8 +9,7 @@ use super::{
 };
 
 const KINDS: [&str; 5] = ["struct", "enum", "trait", "type", "union"];
-/// Names that a crate may define although another, or itself, defines them too, and why. An empty crate is
-/// any.
+/// Names that may be defined more than once, with the crate and the reason. An empty crate means any crate.
 const EXCEPTIONS: [(&str, &str, &str); 7] = [
     ("", "Args", "each station's command line, by the convention `run`, `Args`, `Config`"),
     ("", "Config", "each station's checked configuration, by the same convention"),

@@ -16,9 +16,9 @@ pub(super) struct Cpu {
 /// Time that all processors have spent, in ticks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct CpuTime {
-    /// At work.
+    /// Time spent working.
     busy: u64,
-    /// In all.
+    /// Time spent working or idle.
     total: u64,
 }
 
@@ -51,12 +51,12 @@ impl CpuTime {
     }
 }
 
-/// The processors' time, and how many there are.
+/// The processors' time, and the number of processors.
 fn parse(stat: &str) -> Option<(CpuTime, u32)> {
     let mut lines = stat.lines();
     let fields = lines.next()?.strip_prefix("cpu ")?.split_ascii_whitespace();
     let times: Vec<u64> = fields.map(str::parse).collect::<Result<_, _>>().ok()?;
-    // Guests' time, at the end of the line, is part of user time already.
+    // The time of guests, at the end of the line, is already part of user time.
     let [user, nice, system, idle, waiting, irq, softirq, stolen] = *times.get(..8)?.as_array()?;
     let busy = user + nice + system + irq + softirq + stolen;
     let processors = lines.take_while(|line| line.starts_with("cpu")).count();

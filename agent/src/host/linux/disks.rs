@@ -17,11 +17,11 @@ pub(super) struct Disks {
     block: PathBuf,
     diskstats: KeptFile,
     before: Option<DiskBytes>,
-    /// Whether a block device of this name is a disk; a name does not change its kind while it is there.
+    /// Whether a block device with this name is a disk; that does not change while the device exists.
     is_disk: HashMap<String, bool>,
 }
 
-/// Bytes that all disks have moved.
+/// Bytes that all disks have read and written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct DiskBytes {
     read: u64,
@@ -42,7 +42,7 @@ impl Disks {
 
     pub(super) fn read(&mut self, host: &mut Host, elapsed_ms: u64) {
         if let Ok(root) = rustix::fs::statvfs("/") {
-            // As df has it: what root keeps for itself is neither used nor available.
+            // As `df` computes it: space that is reserved for root counts as neither used nor available.
             let used = root.f_blocks.saturating_sub(root.f_bfree).saturating_mul(root.f_frsize);
             host.disk_used_bytes = Some(used);
             host.disk_total_bytes = Some(used.saturating_add(root.f_bavail.saturating_mul(root.f_frsize)));
@@ -57,7 +57,8 @@ impl Disks {
     }
 
     fn now(&mut self) -> Option<DiskBytes> {
-        // As with interfaces: what has a device behind it is a disk, the rest (dm, md, loop) rides on disks.
+        // As with interfaces: a block device with hardware behind it is a disk; the others (dm, md, loop) are
+        // layers above disks.
         let known = mem::take(&mut self.is_disk);
         parse(self.diskstats.text()?, |name| {
             let known = known.get(name).copied();
@@ -68,7 +69,7 @@ impl Disks {
     }
 }
 
-/// What the disks named by `is_disk` have moved. The kernel always counts in sectors of 512 bytes.
+/// The bytes of the disks that `is_disk` selects. The kernel counts in sectors of 512 bytes on every disk.
 fn parse(diskstats: &str, mut is_disk: impl FnMut(&str) -> bool) -> Option<DiskBytes> {
     let disk = |line: &str| {
         let mut fields = line.split_ascii_whitespace().skip(2);

@@ -1,8 +1,8 @@
-//! A file of procfs that is read again and again.
+//! A file of procfs that is read repeatedly.
 
 use std::{fs::File, io, os::unix::fs::FileExt, path::PathBuf};
 
-/// More than most files of procfs say.
+/// Larger than most files of procfs.
 const FIRST_BYTES: usize = 4096;
 
 /// A file that stays open. The kernel generates its content whenever it is read from the beginning, and
@@ -15,12 +15,12 @@ pub(super) struct KeptFile {
 }
 
 impl KeptFile {
-    /// The file at `path`, which need not be there (yet).
+    /// The file at `path`, which need not exist yet.
     pub(super) fn new(path: PathBuf) -> Self {
         Self { path, file: None, bytes: Vec::new() }
     }
 
-    /// What it says now.
+    /// The file's present content.
     pub(super) fn text(&mut self) -> Option<&str> {
         // The open file may be dead while the path leads to its successor, as after a restart of LXCFS.
         let read = self
@@ -40,7 +40,7 @@ impl KeptFile {
     }
 }
 
-/// Reads from the beginning to the end; a short read is not the end yet.
+/// Reads to the end of the file; a short read is not the end.
 fn read(file: &File, bytes: &mut Vec<u8>) -> io::Result<usize> {
     let mut length = 0;
     loop {
@@ -61,7 +61,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_reading_says_what_the_file_says_by_then_however_long_it_is() {
+    fn each_read_returns_the_present_content_of_any_length() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("file");
         let mut file = KeptFile::new(path.clone());

@@ -11,17 +11,16 @@ use tidemap_wire::Host;
 const PROCESSOR_CHIPS: [&str; 7] =
     ["coretemp", "k10temp", "zenpower", "cpu_thermal", "cpu-thermal", "soc_thermal", "via_cputemp"];
 
-/// On a large host, reading each processor's frequency takes a noticeable time; the mean of a few says as
-/// much.
+/// On a large host, reading each processor's frequency takes a noticeable time; the mean of a few is as good.
 const FREQUENCIES: usize = 8;
 
-/// The files that are worth reading again: found once, because a walk through all sensors is not cheap.
+/// The sensors' files. They are found once, because searching through all sensors is expensive.
 #[derive(Debug, Default)]
 pub(super) struct Sensors {
     temperatures: Vec<PathBuf>,
     fans: Vec<PathBuf>,
     frequencies: Vec<PathBuf>,
-    /// What `/proc/cpuinfo` says where the kernel does not scale the frequency, as in most virtual machines.
+    /// The frequency in `/proc/cpuinfo`, for kernels that do not scale it, as in most virtual machines.
     fixed_mhz: Option<u32>,
 }
 
@@ -59,7 +58,7 @@ impl Sensors {
 
     /// The hottest place of the processor, in degrees Celsius.
     fn temperature_c(&self) -> Option<f64> {
-        // A sensor that is switched off or broken reports something absurd.
+        // A sensor that is switched off or broken reports an impossible value.
         let degrees = numbers(&self.temperatures).map(|milli| milli as f64 / 1000.0);
         degrees.filter(|degrees| (-50.0..150.0).contains(degrees) && *degrees != 0.0).reduce(f64::max)
     }

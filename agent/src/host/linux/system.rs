@@ -14,7 +14,7 @@ use super::KeptFile;
 const COUNT_EVERY_MS: u64 = 15_000;
 const COUNT_EVERY_MS_PER_PROCESS: u64 = 15;
 
-/// Reads what is about no part of the host alone.
+/// Reads metrics of the system as a whole.
 #[derive(Debug)]
 pub(super) struct System {
     loadavg: KeptFile,
@@ -27,7 +27,7 @@ pub(super) struct System {
     retransmits: CountSinceStart,
 }
 
-/// A counter of the kernel, counted from the first reading on.
+/// A counter of the kernel, as its increase since the first reading.
 #[derive(Debug, Default)]
 struct CountSinceStart {
     before: Option<u64>,
@@ -59,7 +59,7 @@ impl System {
         host.tcp_retransmits = self.retransmits.read(self.snmp.text().and_then(retransmits));
     }
 
-    /// Counts the processes when it is time to.
+    /// Counts the processes if that is due.
     fn count_processes(&mut self, elapsed_ms: u64) {
         self.count_in_ms = self.count_in_ms.saturating_sub(elapsed_ms);
         if self.count_in_ms == 0 {
@@ -69,7 +69,7 @@ impl System {
         }
     }
 
-    /// Each process is a folder named by its number; counting them costs no look into any.
+    /// Each process is a folder with a number as its name; counting them opens none.
     fn processes_now(&self) -> Option<u32> {
         let entries = fs::read_dir(&self.procfs).ok()?;
         let is_process = |name: &[u8]| name.first().is_some_and(u8::is_ascii_digit);
@@ -80,8 +80,8 @@ impl System {
 }
 
 impl CountSinceStart {
-    /// Takes a reading; `None` when there is none. The count never falls: after a reset nobody knows what was
-    /// counted just before it.
+    /// Takes a reading; `None` when there is none. The count never falls: the increase between the last
+    /// reading and a reset is not known, and not added.
     fn read(&mut self, now: Option<u64>) -> Option<u64> {
         let now = now?;
         let before = self.before.replace(now).unwrap_or(now);
@@ -90,7 +90,7 @@ impl CountSinceStart {
     }
 }
 
-/// `/proc/net/snmp`: the TCP segments that were sent again. Each protocol has a line of names and one of
+/// `/proc/net/snmp`: the number of TCP segments sent again. Each protocol has a line of names and a line of
 /// values.
 fn retransmits(snmp: &str) -> Option<u64> {
     let mut lines = snmp.lines().filter_map(|line| line.strip_prefix("Tcp: "));

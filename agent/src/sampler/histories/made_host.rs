@@ -1,15 +1,15 @@
-//! A made host whose devices and clock do everything wrong that real ones do. It knows the true traffic.
+//! A made host whose devices and clock have every fault that real ones have. It knows the true traffic.
 
 use std::collections::BTreeMap;
 
 use crate::meter::{Counters, Reading};
 
-/// 100 Mbit/s: far from enough to come near 2³² by traffic alone, so a reset cannot be mistaken for a wrap.
+/// 100 Mbit/s: too little for traffic to come near 2³², so no reset can be mistaken for a wrap.
 pub(super) const LIMIT_BPS: u64 = 12_500_000;
 const WRAP: u64 = 1 << 32;
 /// The meter forgets an uplink that is silent for longer than this.
 pub(super) const FORGOTTEN_AFTER_MS: u64 = 10_000;
-/// Readings between two faults of one device. A repeated failed reading looks like a reset.
+/// Readings between two faults of one device. Repeated failed readings would look like a reset.
 const REST: u8 = 4;
 
 /// A fault of one device, or of the host's clock.
@@ -19,9 +19,9 @@ pub(super) enum Fault {
     Reset,
     /// Another device takes the name, with counters of its own.
     Replaced,
-    /// Its counters cannot be read, for so many readings.
+    /// Its counters cannot be read, for this many readings.
     Unreadable(u8),
-    /// It is not listed, for so many readings, and comes back as it was.
+    /// It is not listed, for this many readings, and returns with its old counters.
     Vanished(u8),
     /// It is not listed for longer than the meter waits.
     LongGone,
@@ -29,21 +29,21 @@ pub(super) enum Fault {
     Renamed,
     /// The two devices swap their names.
     Swapped,
-    /// Its counters read zero, for so many readings.
+    /// Its counters read zero, for this many readings.
     Zero(u8),
     /// One reading is far too high.
     WildUp,
     /// One reading is far too low.
     WildDown,
-    /// The driver does not update its counters, for so many readings.
+    /// The driver does not update its counters, for this many readings.
     LateDriver(u8),
     /// It is listed twice from now on.
     ListedTwice,
-    /// The host sleeps for so many milliseconds.
+    /// The host sleeps for this many milliseconds.
     Suspended(i64),
     /// The host's clock is set.
     ClockSet(i64),
-    /// Its counter of 32 bits has gone round. This happens by itself.
+    /// Its 32-bit counter has wrapped. This is not chosen but happens by itself.
     Wrapped,
 }
 
@@ -159,11 +159,11 @@ impl MadeHost {
     fn befall(&mut self, at: usize, fault: Fault) {
         match fault {
             Fault::ClockSet(ms) => self.wall_ms = self.wall_ms.saturating_add(ms),
-            // No traffic while it sleeps, and its monotonic clock stands still.
+            // There is no traffic during sleep, and the monotonic clock stands still.
             Fault::Suspended(ms) => self.wall_ms = self.wall_ms.saturating_add(ms),
-            // One fault at a time for each device, and rest between them.
+            // One fault at a time for each device, with a pause between faults.
             _ if self.devices[at].fault.is_some() || self.devices[at].rest > 0 => return,
-            // A small counter that shows zero for long looks like one that was reset.
+            // A small counter that reads zero for long looks like one that was reset.
             Fault::Zero(3..) if self.devices[at].counted[0] < WRAP => return,
             Fault::Swapped => {
                 let names = [self.devices[1].name, self.devices[0].name];
@@ -210,7 +210,7 @@ impl MadeDevice {
         match fault {
             Fault::Reset => {
                 self.counted = [0; 2];
-                // Its first reading is rarely at zero, and then it looks like a failed one.
+                // Its first reading is rarely zero, but if it is, it looks like a failed reading.
                 self.rest = 2 * REST;
                 return;
             }

@@ -1,5 +1,5 @@
-//! Records: a length, a checksum, and MessagePack. However a file ends, what is read is a prefix of what was
-//! written.
+//! Records: a length, a checksum, and MessagePack. Wherever a file is cut off, reading yields a prefix of the
+//! records that were written.
 
 use std::collections::HashSet;
 
@@ -9,7 +9,7 @@ use tidemap_wire::{Sample, decode, encode};
 /// Length and checksum, 4 bytes each, little-endian.
 const HEAD_BYTES: usize = 8;
 
-/// What happened to samples.
+/// An event of samples.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) enum Record {
     /// A run has read a sample.
@@ -21,13 +21,13 @@ pub(super) enum Record {
 /// Adds a record to the bytes of a file.
 pub(super) fn append(bytes: &mut Vec<u8>, record: &Record) {
     let payload = encode(record);
-    // No record is longer than a few kilobytes; one that were would read as damaged.
+    // Records are a few kilobytes at most; a longer one would be read as damaged.
     bytes.extend(u32::try_from(payload.len()).unwrap_or(0).to_le_bytes());
     bytes.extend(crc32fast::hash(&payload).to_le_bytes());
     bytes.extend(payload);
 }
 
-/// The records up to the first that is damaged, and how many bytes they take.
+/// The records before the first damaged one, and how many bytes they take.
 pub(super) fn read(bytes: &[u8]) -> (Vec<Record>, usize) {
     let (mut records, mut rest) = (Vec::new(), bytes);
     while let Some((record, after)) = first(rest) {
@@ -56,8 +56,8 @@ fn first(bytes: &[u8]) -> Option<(Record, &[u8])> {
     let (length, checksum) = head.split_at_checked(4)?;
     let length = u32::from_le_bytes(length.try_into().ok()?);
     let (payload, after) = rest.split_at_checked(usize::try_from(length).ok()?)?;
-    // An empty payload has the checksum 0, and zeros are what some file systems leave behind after a power
-    // loss; but it is no MessagePack either.
+    // An empty payload has the checksum 0, and some file systems leave zeros behind after a power loss; but
+    // an empty payload is not valid MessagePack, so it is rejected below.
     if crc32fast::hash(payload) != u32::from_le_bytes(checksum.try_into().ok()?) {
         return None;
     }

@@ -29,7 +29,7 @@ fn stored(boot: u64, seqs: impl IntoIterator<Item = u64>) -> Delivery {
 }
 
 #[test]
-fn what_the_broker_does_not_have_is_there_for_the_next_run() {
+fn samples_that_are_not_stored_are_restored_by_the_next_run() {
     let (_folder, path) = folder();
     let (mut spool, left) = SpoolFile::open(&path, &node()).unwrap();
     assert_eq!(left, Left::default());
@@ -101,13 +101,13 @@ fn a_file_that_is_something_else_is_refused_and_left_as_it_is() {
 }
 
 #[test]
-fn a_place_that_cannot_be_written_is_done_without() {
+fn an_unwritable_spool_is_not_used() {
     let (folder, path) = folder();
     let mut outbox = Outbox::new(node(), 1);
     let unwritable = folder.path().join("none/spool");
     assert!(!Spool::open(Some(&unwritable), &node(), &mut outbox).unwrap().is_in_use());
     let (mut spool, _) = SpoolFile::open(&path, &node()).unwrap();
-    // What a full disk does: the device accepts no byte.
+    // `/dev/full` behaves like a full disk: it accepts no byte.
     if let Ok(full) = OpenOptions::new().write(true).open("/dev/full") {
         spool.file = full;
         assert!(spool.keep(7, sample(1)).is_err());
@@ -131,7 +131,7 @@ fn nobody_else_may_read_it() {
     }
 }
 
-/// The bytes of a spool in which so many samples wait, and where each of its parts ends.
+/// The bytes of a spool with this many waiting samples, and the position at which each part ends.
 fn written(count: u64) -> (Vec<u8>, Vec<usize>) {
     let mut bytes = header(&node());
     let mut ends = vec![bytes.len()];
@@ -156,7 +156,7 @@ fn a_file_cut_at_any_byte_yields_the_samples_before_the_cut() {
 }
 
 #[test]
-fn after_a_cut_the_file_goes_on_where_it_was_whole() {
+fn after_a_cut_the_file_continues_after_its_last_complete_record() {
     let (_folder, path) = folder();
     let (bytes, ends) = written(5);
     for cut in [0, 3, ends[0] - 1, ends[0], ends[2] + 1, ends[5] - 1, ends[5]] {
@@ -180,7 +180,7 @@ fn zeros_at_the_end_are_cut() {
 
 proptest! {
     #[test]
-    fn whatever_is_damaged_what_is_read_is_a_prefix(
+    fn after_any_damage_a_prefix_is_read(
         count in 0_u64..8,
         at in any::<prop::sample::Index>(),
         flipped in 1_u8..,

@@ -1,7 +1,7 @@
 //! Limits for each client: connections at a time, and requests by a token bucket.
 //!
-//! A client is an address beyond loopback; of IPv6 it is the network of 64 bits that a site is given, since a
-//! host has all of its addresses. Loopback is not limited: a reverse proxy on this host stands for everybody.
+//! A client is an address beyond loopback; for IPv6, the network of 64 bits, because a host may use all of
+//! its addresses. Loopback is not limited, as a reverse proxy on this host acts for everybody.
 
 use std::{
     collections::HashMap,
@@ -14,33 +14,32 @@ use tokio::time::Instant;
 
 use crate::config::Limits;
 
-/// A client that has sent no request for this long may send all that it has saved at once.
+/// A client may save up the requests of this time and send them at once.
 const BURST: Duration = Duration::from_secs(2);
-/// Below this many clients, none is dropped.
+/// With fewer clients than this, none is removed.
 const KEPT_AT_LEAST: usize = 1024;
 
-/// All clients that are connected or were a moment ago. Only the task that accepts uses it, so nothing waits
-/// for it.
+/// All clients that are or were recently connected. Only the accepting task uses it, so nothing waits for it.
 #[derive(Debug)]
 pub(super) struct ClientLimits {
     limits: Limits,
     known: HashMap<IpAddr, Arc<ClientQuota>>,
-    /// When there are so many, those that are gone are dropped.
+    /// With this many clients, those that have disconnected are removed.
     prune_at: usize,
 }
 
-/// What one client may still do; each of its connections holds it.
+/// One client's remaining quota, shared by its connections.
 #[derive(Debug)]
 pub(super) struct ClientQuota {
     requests_per_second: f64,
     bucket: Mutex<Bucket>,
 }
 
-/// A client has as many connections as it may have.
+/// The client already has the maximum number of connections.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct TooMany;
 
-/// Requests that may be sent at once, growing with time.
+/// Requests that may be sent at once; refilled with time.
 #[derive(Clone, Copy, Debug)]
 struct Bucket {
     requests: f64,
@@ -52,7 +51,7 @@ impl ClientLimits {
         Self { limits, known: HashMap::new(), prune_at: KEPT_AT_LEAST }
     }
 
-    /// Admits a connection. `None` is a client without limits.
+    /// Admits a connection. `None` means a client without limits.
     pub(super) fn admit(
         &mut self,
         address: IpAddr,
@@ -65,7 +64,7 @@ impl ClientLimits {
         }
         let limits = self.limits;
         let quota = self.known.entry(client).or_insert_with(|| Arc::new(ClientQuota::new(limits, now)));
-        // One is ours.
+        // The map itself holds one reference.
         if Arc::strong_count(quota) as u64 > u64::from(limits.connections.get()) {
             return Err(TooMany);
         }
@@ -91,7 +90,7 @@ impl ClientQuota {
         Ok(())
     }
 
-    /// Whether dropping it would give its client requests back.
+    /// Whether the client would gain requests if its quota were removed.
     fn has_spent(&self, now: Instant) -> bool {
         let bucket = *self.bucket.lock().unwrap_or_else(PoisonError::into_inner);
         self.filled(bucket, now).requests < self.most()
@@ -127,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn a_client_has_so_many_connections_and_one_more_when_one_has_ended() {
+    fn a_client_has_limited_connections_and_may_replace_ended_ones() {
         let (mut clients, now) = clients();
         let mut admit = |address: &str| clients.admit(address.parse().unwrap(), now);
         let first = admit("192.0.2.1").unwrap().unwrap();
@@ -139,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn all_addresses_of_a_site_are_one_client_and_loopback_is_none() {
+    fn an_ipv6_network_is_one_client_and_loopback_is_unlimited() {
         let (mut clients, now) = clients();
         let mut admit = |address: &str| clients.admit(address.parse().unwrap(), now);
         let _first = admit("2001:db8::1").unwrap();
@@ -152,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn the_wait_is_known_when_requests_are_too_many() {
+    fn too_many_requests_are_answered_with_the_time_to_wait() {
         let (mut clients, now) = clients();
         let quota = clients.admit([192, 0, 2, 1].into(), now).unwrap().unwrap();
         assert!((0..20).all(|_| quota.take(now).is_ok()));
@@ -165,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn clients_that_are_gone_are_dropped_but_not_what_they_have_spent() {
+    fn disconnected_clients_are_removed_once_their_quota_is_full() {
         let (mut clients, now) = clients();
         let greedy = clients.admit([192, 0, 2, 1].into(), now).unwrap().unwrap();
         while greedy.take(now).is_ok() {}

@@ -1,4 +1,4 @@
-//! Requests that are refused before any route sees them: too large, or too many.
+//! Requests that are refused before they reach a route: too large, or too many.
 
 use std::{sync::Arc, time::Duration};
 
@@ -16,10 +16,10 @@ use crate::{
 
 /// The longest request line and headers together.
 const HEAD_BYTES: usize = 16 * 1024;
-/// Nothing here takes a body. One that is announced as longer than this would only be read to be thrown away.
+/// No route accepts a body. A longer one would be read only to be discarded.
 const BODY_BYTES: u64 = 1024;
 /// The answer to a connection that is one too many for its client.
-const TOO_MANY_CONNECTIONS: &str = "this address has as many connections as one may have";
+const TOO_MANY_CONNECTIONS: &str = "this address has the maximum number of connections";
 
 /// The answer to a request that is refused here.
 pub(super) fn refusal<B>(request: &Request<B>, quota: Option<&Arc<ClientQuota>>) -> Option<Response> {
@@ -33,13 +33,13 @@ pub(super) fn refusal<B>(request: &Request<B>, quota: Option<&Arc<ClientQuota>>)
         return Some(closing(errors::detail(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, detail)));
     }
     if announced_bytes(request) > BODY_BYTES {
-        let detail = "nothing here takes a body";
+        let detail = "requests must not have a body";
         return Some(closing(errors::detail(StatusCode::PAYLOAD_TOO_LARGE, detail)));
     }
     None
 }
 
-/// The answer to a client that has too many connections, whatever it requests.
+/// The response to a client that has too many connections, whatever its request.
 pub(super) fn too_many_connections() -> Vec<u8> {
     let body = json::encode(&ErrorJson { detail: TOO_MANY_CONNECTIONS.to_owned() });
     let head = format!(
@@ -51,13 +51,13 @@ pub(super) fn too_many_connections() -> Vec<u8> {
 }
 
 fn too_many_requests(wait: Duration) -> Response {
-    let mut response = errors::detail(StatusCode::TOO_MANY_REQUESTS, "this address asks too often");
+    let mut response = errors::detail(StatusCode::TOO_MANY_REQUESTS, "this address sends too many requests");
     let seconds = wait.as_secs() + 1;
     response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
     response
 }
 
-/// Closes the connection: what follows such a request cannot be trusted to be another one.
+/// Closes the connection, because what follows such a request may not be another request.
 fn closing(mut response: Response) -> Response {
     response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     response
@@ -66,11 +66,11 @@ fn closing(mut response: Response) -> Response {
 fn head_bytes<B>(request: &Request<B>) -> usize {
     let uri = request.uri();
     let line = uri.path().len() + uri.query().map_or(0, str::len);
-    // A colon, a space and a line break belong to each.
+    // Each header also has a colon, a space and a line break.
     request.headers().iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum::<usize>() + line
 }
 
-/// The length of the body that the client announces; one of unknown length counts as endless.
+/// The length of the body that the client announces; unknown lengths count as endless.
 fn announced_bytes<B>(request: &Request<B>) -> u64 {
     let headers = request.headers();
     if headers.contains_key(header::TRANSFER_ENCODING) {
@@ -107,7 +107,7 @@ mod tests {
         assert_eq!(status(get().header("content-length", "1025")), Some(StatusCode::PAYLOAD_TOO_LARGE));
         assert_eq!(status(get().header("transfer-encoding", "chunked")), Some(StatusCode::PAYLOAD_TOO_LARGE));
     }
-    /// What the description says of answers with this status, for every call that it has.
+    /// The OpenAPI responses with this status, for every call.
     fn described(status: u16) -> Vec<Value> {
         let description: Value = serde_json::from_str(&DESCRIPTION).unwrap();
         let paths = description["paths"].as_object().unwrap().values();

@@ -1,7 +1,7 @@
 //! A connection that fails when its client is too slow to read.
 //!
-//! What is written to a client that reads nothing stays in memory: the whole fleet's body, of a tick long
-//! past. One that reads a byte now and then would keep it there as long as it likes, so the pace counts.
+//! Bytes for a client that reads nothing stay in memory: the whole fleet's list of an old tick. A client that
+//! reads a byte now and then could keep it there without limit, so the average rate counts.
 
 use std::{
     io,
@@ -15,20 +15,20 @@ use tokio::{
     time::{Instant, Sleep},
 };
 
-/// How fast a client has to read.
+/// The minimum pace of a client.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct ReadPace {
-    /// For how long it may read nothing at a time.
+    /// How long it may read nothing at a time.
     pub(super) max_stall: Duration,
-    /// How fast it has to read on average, once it has used that up.
+    /// The rate that it must reach on average once that time is used up.
     pub(super) bytes_per_second: u32,
 }
 
 /// A stream that fails when the other side reads nothing for too long, or too little for much longer.
 ///
 /// It works like a token bucket of time: waiting for the other side empties it; bytes that the other side
-/// reads, and time in which nothing waits for it, fill it. So `bytes` that are written at once are held for
-/// at most `max_stall` and `bytes / bytes_per_second`.
+/// reads, and time in which no write waits, refill it. So `bytes` that are written at once stay in memory for
+/// at most `max_stall` plus `bytes / bytes_per_second`.
 #[derive(Debug)]
 pub(super) struct SlowClientLimit<S> {
     stream: S,
@@ -69,7 +69,7 @@ impl<S: AsyncWrite + Unpin> SlowClientLimit<S> {
         )))
     }
 
-    /// Accounts for the time since `since`, in which a write waited or none did.
+    /// Accounts for the time since `since`, during which a write either waited or did not.
     fn settle(&mut self) {
         let passed = self.since.elapsed();
         self.since += passed;
@@ -133,12 +133,12 @@ mod tests {
 
     const MAX_STALL: Duration = Duration::from_millis(500);
     const TICK: Duration = Duration::from_millis(25);
-    /// What a client has to read in each tick.
+    /// How much a client has to read in each tick.
     const ENOUGH: usize = 64;
     const READ_PACE: ReadPace =
         ReadPace { max_stall: MAX_STALL, bytes_per_second: (1_000 / 25) * ENOUGH as u32 };
 
-    /// A client that reads so much in each tick, and a writer for it.
+    /// A client that reads this much in each tick, and a writer for it.
     fn client(reading: usize) -> SlowClientLimit<impl AsyncWrite + Unpin> {
         let (ours, mut theirs) = duplex(16);
         tokio::spawn(async move {
@@ -165,7 +165,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_client_that_reads_too_little_is_disconnected_and_one_that_reads_enough_is_not() {
-        // Each is written to for three times as long as one may stop.
+        // Each is written to for three times the longest allowed stall.
         client(ENOUGH * 2).write_all(&[0; ENOUGH * 2 * 60]).await.unwrap();
         let failed = client(ENOUGH / 4).write_all(&[0; ENOUGH / 4 * 60]).await.unwrap_err();
         assert_eq!(failed.kind(), io::ErrorKind::TimedOut);
@@ -176,7 +176,7 @@ mod tests {
         let mut writer = client(ENOUGH / 4);
         let begun = Instant::now();
         while begun.elapsed() < MAX_STALL * 3 {
-            // The write waits for a while, and then none does for as long.
+            // The write waits for a while, and then no write waits for the same time.
             writer.write_all(&[0; ENOUGH]).await.unwrap();
             tokio::time::sleep(TICK * 4).await;
         }

@@ -1,9 +1,9 @@
-//! Who may read, who may administer, and what everybody may see.
+//! Who may read, who may administer, and what public pages leave out.
 
 use super::*;
 
 #[tokio::test]
-async fn forgetting_takes_the_token_and_a_worker() {
+async fn forgetting_needs_the_token_and_a_worker() {
     let with_token = api(Readers::WithToken).await;
     let delete = |authorization: Option<&str>| {
         let request = warp::test::request().method("DELETE").path("/api/nodes/db");
@@ -24,7 +24,7 @@ async fn forgetting_takes_the_token_and_a_worker() {
 }
 
 #[tokio::test]
-async fn beyond_loopback_reading_takes_the_token() {
+async fn beyond_loopback_reading_needs_the_token() {
     let api = api(Readers::WithToken).await;
     for path in
         ["/", "/api/nodes", "/api/nodes/db", "/api/stats", "/api/stream", "/api/openapi.json", "/metrics"]
@@ -33,7 +33,7 @@ async fn beyond_loopback_reading_takes_the_token() {
         assert_eq!(answer.status(), 401, "{path}");
         assert!(answer.headers()["www-authenticate"].to_str().unwrap().starts_with("Basic "));
     }
-    // "u:secret" is what a browser makes of the password.
+    // A browser sends "u:secret" for the user name `u` and the token as the password.
     for right in ["Bearer secret", "Basic dTpzZWNyZXQ="] {
         let request = warp::test::request().path("/api/nodes").header("authorization", right);
         assert_eq!(request.reply(&api).await.status(), 200, "{right}");
@@ -42,7 +42,7 @@ async fn beyond_loopback_reading_takes_the_token() {
 }
 
 #[tokio::test]
-async fn a_public_page_keeps_addresses_back() {
+async fn a_public_page_leaves_addresses_out() {
     let api = api(Readers::Everybody).await;
     for path in ["/api/nodes", "/api/nodes/web-01.example"] {
         let answer = warp::test::request().path(path).reply(&api).await;

@@ -1,4 +1,4 @@
-//! The OpenAPI description, held to the answers.
+//! The OpenAPI description, compared with the answers.
 
 use std::collections::BTreeSet;
 
@@ -12,7 +12,7 @@ fn keys(value: &Value) -> BTreeSet<&str> {
     value.as_object().unwrap_or_else(|| panic!("not an object: {value}")).keys().map(String::as_str).collect()
 }
 
-/// Checks that `value` has just the properties of the schema, and values of their types.
+/// Checks that `value` has exactly the properties of the schema, with values of their types.
 fn check(description: &Value, schema: &Value, value: &Value, place: &str) {
     if let Some(reference) = schema["$ref"].as_str() {
         let name = reference.strip_prefix("#/components/schemas/").unwrap();

@@ -1,10 +1,10 @@
-//! Every host metric is wherever the API shows host metrics.
+//! Every host metric is present wherever the API shows host metrics.
 
 use tidemap_wire::{Host, METRICS, MetricKind, MetricValue};
 
 use super::*;
 
-/// The fields of host metrics that clients have known for ever.
+/// Fields of host metrics that clients rely on.
 const KNOWN_FIELDS: [&str; 21] = [
     "cpu_percent",
     "memory_percent",
@@ -29,14 +29,14 @@ const KNOWN_FIELDS: [&str; 21] = [
     "network_drops",
 ];
 
-/// A node of which every metric has this value.
+/// A node whose metrics all have this value.
 fn node_of(name: &str, value: u64) -> NodeUpdate {
     let mut host = Host::default();
     assert!(METRICS.iter().all(|metric| host.set(metric.id, MetricValue::Whole(value))));
     NodeUpdate { host: Some(Box::new(host)), ..node(name) }
 }
 
-/// Answers about two nodes: of one every metric is higher than of the other.
+/// Answers about two nodes, one of which has higher values for every metric.
 async fn answers(paths: &[String]) -> Vec<Answer> {
     let fleet = vec![node_of("a-high", 50), node_of("low", 2)];
     let api = routes(site(fleet, Readers::OnLoopback).await);

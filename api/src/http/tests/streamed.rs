@@ -11,7 +11,7 @@ use crate::{
     stream_log::{Frame, gzip},
 };
 
-/// A fleet that moves only when a test says so.
+/// A fleet that ticks only when a test says so.
 struct Live {
     task: FleetTask,
     worker: TestPartition,
@@ -30,7 +30,7 @@ impl Live {
         (Self { task, worker, requests, tick: 7 }, site)
     }
 
-    /// Lets `rate` be the node's rate, and ticks.
+    /// Sets the node's rate, and ticks.
     fn moves(&mut self, rate: u32) {
         let delta = self.worker.put(vec![NodeUpdate { rx_bps: bps(f64::from(rate)), ..node("a") }]);
         self.task.receive(FeedMessage::Delta(one_partition().1, delta));
@@ -38,7 +38,7 @@ impl Live {
         self.task.tick(self.tick, Instant::now(), AT_MS);
     }
 
-    /// Answers one request while `asking` goes on.
+    /// Answers one request while `asking` runs.
     async fn during<T>(&mut self, asking: impl Future<Output = T>) -> T {
         let answering = async {
             let request = self.requests.recv().await.unwrap();
@@ -47,7 +47,7 @@ impl Live {
         tokio::join!(asking, answering).0
     }
 
-    /// The same, whether a request comes or not.
+    /// The same, but a request need not come.
     async fn during_if_asked<T>(&mut self, asking: impl Future<Output = T>) -> T {
         let mut asking = std::pin::pin!(asking);
         loop {
@@ -76,7 +76,7 @@ async fn a_stream_begins_with_a_snapshot_and_a_slow_client_gets_another() {
     assert_eq!(event(frames.next().await), "event: snapshot");
     live.moves(1);
     assert_eq!(event(frames.next().await), "event: delta");
-    // Nobody reads while far more happens than is kept for one client.
+    // The client reads nothing while many more frames are sent than are kept for it.
     (0..1_000).for_each(|rate| live.moves(rate));
     let first = live.during(frames.next()).await;
     assert_eq!(event(first), "retry: 2000");
@@ -91,7 +91,7 @@ async fn a_slow_client_gets_another_snapshot_within_its_gzip_file_and_the_file_e
     let (mut live, site) = Live::new().await;
     let mut parts = Box::pin(gzip(live.during(events::listen(site.clone(), None)).await.unwrap()));
     let mut file = Vec::new();
-    // The header and what every stream opens with.
+    // The header and the frames that open a stream.
     for _ in 0..3 {
         file.extend(parts.next().await.unwrap());
     }
@@ -100,7 +100,7 @@ async fn a_slow_client_gets_another_snapshot_within_its_gzip_file_and_the_file_e
         file.extend(live.during_if_asked(parts.next()).await.unwrap());
     }
     site.shutdown.cancel();
-    // The closing frame and the file's end.
+    // The closing frame and the gzip trailer.
     for _ in 0..2 {
         file.extend(parts.next().await.unwrap());
     }
@@ -163,17 +163,17 @@ async fn an_event_stream_is_neither_stored_nor_buffered() {
     let answer = live.during(request.reply(&api)).await;
     assert_eq!(answer.headers()["content-encoding"], "gzip");
     let mut unpacked = Vec::new();
-    // Even a stream that ends at once is a whole file.
+    // Even a stream that ends at once is a complete file.
     flate2::read::GzDecoder::new(answer.body().as_ref()).read_to_end(&mut unpacked).unwrap();
 }
 
-/// What ten thousand nodes change to between two ticks: all rates.
+/// An update of ten thousand nodes in which all rates change.
 fn all_change(round: u64) -> Vec<NodeUpdate> {
     let mut random = fastrand::Rng::with_seed(round);
     let mut usual = fastrand::Rng::with_seed(0);
     (0..10_000_u32)
         .map(|number| {
-            // Between 10 KB/s and 100 MB/s, and half of that to twice that at a time.
+            // Between 10 KB/s and 100 MB/s; each round changes a rate to between half and twice its value.
             let mut rate =
                 || bps(10_f64.powf(4.0 + 4.0 * usual.f64()) * 2_f64.powf(2.0 * random.f64() - 1.0));
             let (rx_bps, tx_bps) = (rate(), rate());

@@ -1,4 +1,4 @@
-//! Passes on what the operator has signed to running brokers.
+//! Sends the operator's signed tokens to running brokers.
 
 use std::time::Duration;
 
@@ -8,14 +8,14 @@ use futures_util::StreamExt;
 use serde::Deserialize;
 use tokio::time::{Instant, timeout_at};
 
-/// Every broker of a cluster receives this, keeps the token and acts on it at once.
+/// Every broker of a cluster receives this, stores the token and applies it at once.
 const UPDATE: &str = "$SYS.REQ.CLAIMS.UPDATE";
 /// Every broker of a cluster answers this.
 const PING: &str = "$SYS.REQ.SERVER.PING";
-/// For a cluster's brokers to answer.
+/// How long to wait for the answers of a cluster's brokers.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// What a broker says of its cluster.
+/// A broker's answer to the ping, with the size of its cluster.
 #[derive(Deserialize)]
 struct Pong {
     statsz: Statsz,
@@ -26,7 +26,7 @@ struct Statsz {
     active_servers: Option<usize>,
 }
 
-/// What a broker answers to a token.
+/// A broker's answer to a token.
 #[derive(Deserialize)]
 struct Answer {
     data: Option<Accepted>,
@@ -43,20 +43,21 @@ struct Refused {
     description: String,
 }
 
-/// Sends the accounts' tokens to all brokers of a cluster; returns how many have taken them. `client` must be
-/// a user of the system account. A connection that is no longer allowed ends at once, and no other does.
+/// Sends the accounts' tokens to all brokers of a cluster; returns how many have stored them. `client` must
+/// be a user of the system account. Connections that are no longer allowed end at once; others are not
+/// affected.
 ///
 /// # Errors
 ///
-/// When a broker refuses, or one of the cluster does not answer; the others have taken them all the same.
+/// When a broker refuses, or one of the cluster does not answer; the others have stored the tokens anyway.
 pub async fn push(client: &Client, tokens: &[String]) -> anyhow::Result<usize> {
     let ping = client.request(PING, "".into()).await.context("the broker does not answer")?;
     let pong: Pong = serde_json::from_slice(&ping.payload).context("the broker's answer cannot be read")?;
     let brokers = pong.statsz.active_servers.unwrap_or(1).max(1);
     let inbox = client.new_inbox();
     let mut answers = client.subscribe(inbox.clone()).await?;
-    // All are sent before the first answer is awaited: a broker that is away must not keep the others
-    // waiting.
+    // All are sent before the first answer is awaited, so that one unreachable broker does not delay the
+    // others.
     for token in tokens {
         client.publish_with_reply(UPDATE, inbox.clone(), token.clone().into()).await?;
     }
@@ -71,7 +72,7 @@ async fn all(answers: &mut Subscriber, brokers: usize, tokens: usize) -> anyhow:
             Ok(Some(answer)) => accepted(&answer)?,
             Ok(None) => bail!("the connection to the broker has ended"),
             Err(_) => bail!(
-                "{} of {brokers} brokers have heard it; one that is away hears of it when it is back",
+                "{} of {brokers} brokers have stored the change; one that is away gets it when it is back",
                 taken / tokens
             ),
         }
@@ -85,6 +86,6 @@ fn accepted(answer: &Message) -> anyhow::Result<()> {
     match (answer.data, answer.error) {
         (Some(Accepted { code: 200 }), None) => Ok(()),
         (_, Some(refused)) => bail!("the broker refuses: {}", refused.description),
-        _ => bail!("the broker has not taken it"),
+        _ => bail!("the broker has not stored the change"),
     }
 }

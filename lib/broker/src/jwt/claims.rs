@@ -1,5 +1,5 @@
-//! What the operator and its accounts say: in tokens what `nats.conf` says in its account blocks, where each
-//! rule has its reason. A test compares the two.
+//! The claims of the operator, its accounts and its users: the same rules as in the account blocks of
+//! `nats.conf`, which gives their reasons. A test compares the two.
 
 use std::collections::BTreeMap;
 
@@ -15,12 +15,12 @@ use super::{
 /// The accounts, by the names that `nats.conf` gives them.
 pub(super) const ACCOUNTS: [&str; 4] = ["SYS", "TIDEMAP", "AGENTS", "APPS"];
 
-/// The report subject of every agent that the enrolling key has signed; the broker fills in the values of the
-/// agent's token.
+/// The report subject of every agent that the enrolling key has signed; the broker fills in the tag and the
+/// name from the agent's token.
 const AGENT_PUBLISH: &str = "tidemap.v1.sample.{{tag(slot)}}.{{name()}}";
 const AGENT_SUBSCRIBE: &str = "_INBOX.{{name()}}.>";
 
-/// What other programs may read of the account `TIDEMAP`.
+/// What other programs may read from the account `TIDEMAP`.
 const READABLE: [&str; 3] = ["tidemap.v1.delta.>", "tidemap.v1.stats.>", "tidemap.v1.event.>"];
 const SAMPLES: &str = subject::ALL_SAMPLES;
 const PACKS: &str = subject::ALL_PACKS;
@@ -31,11 +31,11 @@ pub(super) struct Accounts {
     pub(super) tidemap: KeyPair,
     pub(super) agents: KeyPair,
     pub(super) apps: KeyPair,
-    /// The public half of the key that enrolls.
+    /// The public half of the enrolling key.
     pub(super) enroll: String,
 }
 
-/// A kind of message that one account lets another have.
+/// How one account passes messages on to another: as a stream, or as a service.
 #[derive(Clone, Copy)]
 enum Passage {
     Stream,
@@ -46,7 +46,7 @@ enum Passage {
 pub(super) type Revoked = BTreeMap<String, i64>;
 
 impl Accounts {
-    /// What the operator signs of each account.
+    /// The claims that the operator signs for each account.
     pub(super) fn claims(&self, revoked: &Revoked) -> Result<[(&'static str, Claims); 4], JwtError> {
         let account = |name: &str, key: &KeyPair, nats: Value| {
             Claims::new("account", &key.public_key(), name, object(nats))
@@ -59,9 +59,9 @@ impl Accounts {
         ])
     }
 
-    /// The users that are made with the folder, and the account that signs each.
+    /// The users that are created with the folder, with the key of the account that signs each.
     pub(super) fn users(&self) -> [(&'static str, Claims, &KeyPair); 4] {
-        // Without permissions of their own, users may do what their account lets everybody do.
+        // Users without permissions of their own have the account's default permissions.
         let plain = |name| user(name, json!({}));
         let simulator = user(
             "simulator",
@@ -113,20 +113,20 @@ impl Accounts {
     }
 }
 
-/// What the operator says of itself.
+/// The operator's claims about itself.
 pub(super) fn operator(key: &KeyPair, accounts: &Accounts) -> Claims {
     let nats = json!({ "system_account": accounts.sys.public_key() });
     Claims::new("operator", &key.public_key(), "tidemap", object(nats))
 }
 
-/// What the key that enrolls signs: nothing but a name. It may grant nothing, the account has done so for
-/// all.
+/// The claims that the enrolling key signs: a name and a tag, and no permissions, because the account's
+/// template grants them.
 pub(super) fn agent(node: &NodeId, account: &str) -> Claims {
     let nats = json!({ "issuer_account": account, "tags": [format!("slot:{}", Slot::of(node))] });
     Claims::new("user", "", node.as_str(), object(nats))
 }
 
-/// A relay, which publishes what it has packed of whichever node.
+/// The claims of a relay, which publishes reports of any node in packs.
 pub(super) fn relay(relay: &NodeId) -> Claims {
     let publish = subject::packs_by(relay);
     let subscribe = format!("{}.>", subject::relay_inbox(relay));
@@ -134,7 +134,8 @@ pub(super) fn relay(relay: &NodeId) -> Claims {
     user(&format!("relay {relay}"), permissions)
 }
 
-/// The account's claims with everything revoked that was signed for the user `key` until `until_s`.
+/// The account's claims with the addition that tokens for the user `key` are invalid if issued until
+/// `until_s`.
 pub(super) fn revoke(account: Claims, key: &str, until_s: i64) -> Claims {
     let mut revoked = revoked(&account);
     let refused_s = revoked.entry(key.to_owned()).or_insert(until_s);
@@ -150,7 +151,7 @@ pub(super) fn revoked(account: &Claims) -> Revoked {
     serde_json::from_value(found).unwrap_or_default()
 }
 
-/// The public half of the key that enrolls, as an account's claims name it.
+/// The public half of the enrolling key, from the claims of the account `AGENTS`.
 pub(super) fn enroll_key(agents: &Claims) -> Option<String> {
     agents.nats.get("signing_keys")?.get(0)?.get("key")?.as_str().map(str::to_owned)
 }
@@ -171,14 +172,14 @@ fn tidemap() -> Value {
     })
 }
 
-/// Imports require an activation that this account has signed: the operator may have other accounts.
+/// An import needs an activation that this account has signed, because the operator may have other accounts.
 fn export(passage: Passage, subject: &str) -> Value {
     json!({ "subject": subject, "type": passage.name(), "token_req": true })
 }
 
 fn import(passage: Passage, subject: &str, from: &KeyPair, into: &KeyPair) -> Result<Value, JwtError> {
     let nats = json!({ "subject": subject, "kind": passage.name() });
-    // Without a time, so that the same activation is the same token ever after.
+    // Without a time, so that the same activation always yields the same token.
     let activation = Claims::new("activation", &into.public_key(), subject, object(nats));
     let token = token::sign(activation, from)?;
     Ok(json!({ "subject": subject, "type": passage.name(), "account": from.public_key(), "token": token }))
@@ -188,7 +189,7 @@ fn user(name: &str, permissions: Value) -> Claims {
     Claims::new("user", "", name, object(unlimited(permissions)))
 }
 
-/// An absent limit would be a limit of 0.
+/// NATS reads an absent limit as 0.
 fn unlimited(permissions: Value) -> Value {
     let mut limits = object(json!({ "subs": -1, "data": -1, "payload": -1 }));
     limits.extend(object(permissions));

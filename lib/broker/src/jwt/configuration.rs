@@ -1,6 +1,6 @@
-//! A broker's configuration that trusts an operator, in place of `nats.conf`.
+//! The configuration of a broker that trusts an operator, in place of `nats.conf`.
 
-/// The configuration whose settings hold here too.
+/// The configuration whose settings other than accounts apply here, too.
 const CONFIGURATION: &str = include_str!("../../../../nats.conf");
 
 const HEADER: &str = "\
@@ -24,7 +24,7 @@ resolver {
 # What a broker knows when it starts for the first time. What it has received since is newer, and stays.
 ";
 
-/// The text of a configuration that trusts this operator's token, and knows these accounts by key and token.
+/// A configuration that trusts this operator's token, and preloads these accounts by key and token.
 pub(super) fn render(operator: &str, accounts: &[(String, String)]) -> String {
     let preload: String = accounts.iter().map(|(key, token)| format!("  {key}: \"{token}\"\n")).collect();
     format!(
@@ -34,10 +34,10 @@ pub(super) fn render(operator: &str, accounts: &[(String, String)]) -> String {
     )
 }
 
-/// What `nats.conf` says before it comes to accounts: the log of reports, limits, log files.
+/// The settings of `nats.conf` that come before its accounts: JetStream, limits, log files.
 fn settings() -> &'static str {
     let before = CONFIGURATION.split_once("\nsystem_account:").map_or(CONFIGURATION, |(before, _)| before);
-    // The first paragraph is about the file, the last about the accounts.
+    // The first paragraph describes the file, the last one introduces the accounts.
     let after = before.split_once("\n\n").map_or(before, |(_, after)| after);
     after.rsplit_once("\n\n").map_or(after, |(settings, _)| settings)
 }

@@ -1,4 +1,4 @@
-//! One file with credentials: a user's token, and the seed that proves that it is theirs.
+//! A credentials file: a user's token, and the seed that belongs to it.
 
 use std::path::Path;
 
@@ -10,7 +10,7 @@ use super::{
 };
 use crate::keys::write_if_changed;
 
-/// What a file with credentials says.
+/// The contents of a credentials file.
 pub(super) struct Creds {
     pub(super) claims: Claims,
     user: KeyPair,
@@ -25,8 +25,8 @@ pub(super) fn read(path: &Path) -> Result<Option<Creds>, JwtError> {
     }
 }
 
-/// Signs credentials, unless those in the file have the same claims. Returns whether it did. A user that
-/// has a key keeps it.
+/// Signs credentials, unless those in the file have the same claims. Returns whether it has. A user that has
+/// a key keeps it.
 pub(super) fn issue(path: &Path, claims: Claims, issuer: &KeyPair, now_s: i64) -> Result<bool, JwtError> {
     let before = read(path)?;
     let user = before.as_ref().map_or_else(KeyPair::new_user, |creds| creds.user.clone());
@@ -40,7 +40,7 @@ pub(super) fn issue(path: &Path, claims: Claims, issuer: &KeyPair, now_s: i64) -
     Ok(true)
 }
 
-/// The form that all NATS programs read.
+/// The format that all NATS clients read.
 fn render(token: &str, seed: &str) -> String {
     format!(
         "-----BEGIN NATS USER JWT-----\n{token}\n------END NATS USER JWT------\n\n\

@@ -7,12 +7,12 @@ use tidemap_wire::NodeId;
 use super::{EnrolledCreds, JwtError, Operator, Revocation, claims, creds, seed};
 
 impl Operator {
-    /// Lets a relay in: signs credentials for it when it has none. That takes the key of the account
-    /// `AGENTS`: the key that enrolls grants no more than a node may do.
+    /// Signs credentials for a relay if it has none. This needs the key of the account `AGENTS`, because the
+    /// enrolling key can grant no more than a node may do.
     ///
     /// # Errors
     ///
-    /// When a file cannot be written, one that exists is not what it should be, or that key is not here.
+    /// When a file cannot be written or has unexpected content, or that key is missing.
     pub fn enroll_relay(&self, relay: &NodeId, now_s: i64) -> Result<EnrolledCreds, JwtError> {
         let _lock = self.lock()?;
         let signer = seed::open(&self.key_path("agents"), &seed::ACCOUNT)?;
@@ -21,8 +21,8 @@ impl Operator {
         Ok(EnrolledCreds { creds_path, created })
     }
 
-    /// Signs that a relay's credentials no longer hold, and removes them. One whose credentials are not here
-    /// is revoked by its public key, see [`Operator::revoke_key`].
+    /// Signs the revocation of a relay's credentials, and removes them. A relay whose credentials are not in
+    /// this folder is revoked by its public key, see [`Operator::revoke_key`].
     ///
     /// # Errors
     ///

@@ -1,4 +1,4 @@
-//! One file, one seed of an operator or an account.
+//! A file with the seed of an operator or an account.
 
 use std::{fs, io, path::Path};
 
@@ -7,7 +7,7 @@ use nkeys::KeyPair;
 use super::{JwtError, at, read};
 use crate::keys::write_if_changed;
 
-/// What a key is the key of.
+/// The kind of a key.
 pub(super) struct Kind {
     what: &'static str,
     prefix: char,
@@ -24,7 +24,7 @@ pub(super) fn open(path: &Path, kind: &Kind) -> Result<KeyPair, JwtError> {
     find(path, kind)?.ok_or_else(|| JwtError::NoKey { path: path.to_owned() })
 }
 
-/// The key in a file, which is made when it is missing.
+/// The key in a file; generates it if the file is missing.
 pub(super) fn open_or_create(path: &Path, kind: &Kind) -> Result<KeyPair, JwtError> {
     if let Some(pair) = find(path, kind)? {
         return Ok(pair);
@@ -35,7 +35,7 @@ pub(super) fn open_or_create(path: &Path, kind: &Kind) -> Result<KeyPair, JwtErr
     Ok(pair)
 }
 
-/// Removes a file with something secret; one that is not there is no error.
+/// Removes a secret file; a missing one is no error.
 pub(super) fn remove(path: &Path) -> Result<(), JwtError> {
     match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(at(path)(error)),

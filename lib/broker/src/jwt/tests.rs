@@ -40,7 +40,7 @@ fn only_the_owner_can_read_what_is_secret() {
 }
 
 #[test]
-fn what_goes_to_brokers_holds_no_seed() {
+fn files_for_brokers_hold_no_seed() {
     let dir = tempfile::tempdir().unwrap();
     let configuration = fs::read_to_string(operator(dir.path()).configuration_path()).unwrap();
     for (path, seed) in snapshot(&dir.path().join("keys")) {
@@ -81,7 +81,7 @@ fn a_removed_key_is_an_error_and_is_not_generated_again() {
 }
 
 #[test]
-fn revoking_shuts_one_key_out_for_good_and_enrolling_again_makes_another() {
+fn revoking_is_final_and_enrolling_again_makes_a_new_key() {
     let dir = tempfile::tempdir().unwrap();
     let operator = operator(dir.path());
     let user = |name: &str| creds::read(&operator.agent_creds_path(&node(name))).unwrap().unwrap().claims.sub;
@@ -96,7 +96,8 @@ fn revoking_shuts_one_key_out_for_good_and_enrolling_again_makes_another() {
     assert_eq!(revoked(), claims::Revoked::from([(first.clone(), NOW_S + 50)]));
     assert!(operator.enroll(&node("a"), NOW_S).unwrap().created);
     assert_ne!(user("a"), first);
-    // Signing the accounts again forgets nobody, and the newest token is the one that brokers keep.
+    // Signing the accounts again keeps the list of revoked users, and gives the token a later time, so
+    // brokers keep it.
     let issued = operator.claims("AGENTS").unwrap().unwrap().iat;
     assert_eq!(operator.revoke(&node("b"), NOW_S).unwrap(), Revocation::Now);
     Operator::open_or_create(dir.path(), EnrollKey::Keep, NOW_S).unwrap();
@@ -137,9 +138,9 @@ fn a_new_enrolling_key_signs_known_nodes_again() {
     assert_eq!(claims::revoked(&operator.claims("AGENTS").unwrap().unwrap()).len(), 0);
 }
 
-/// Two descriptions of one set of rules drift apart unless somebody compares them.
+/// The same rules are written in two places, so a test must keep them equal.
 #[test]
-fn accounts_may_do_what_nats_conf_lets_them_do() {
+fn accounts_have_the_permissions_of_nats_conf() {
     let dir = tempfile::tempdir().unwrap();
     let operator = operator(dir.path());
     let text = include_str!("../../../../nats.conf");

@@ -1,4 +1,4 @@
-//! One token: claims in JSON, signed by an nkey, as NATS reads them (version 2).
+//! A NATS token (version 2): claims in JSON, signed by an nkey.
 
 use data_encoding::{BASE32_NOPAD, BASE64URL_NOPAD};
 use nkeys::KeyPair;
@@ -31,19 +31,19 @@ pub(super) struct Claims {
 }
 
 impl Claims {
-    /// Claims of this kind about a public key.
+    /// Claims of this kind about the public key `sub`.
     pub(super) fn new(kind: &str, sub: &str, name: &str, mut nats: Map<String, Value>) -> Self {
         nats.insert("type".to_owned(), kind.into());
         nats.insert("version".to_owned(), 2.into());
         Self { sub: sub.to_owned(), name: name.to_owned(), nats, ..Self::default() }
     }
 
-    /// The same claims, made at this time.
+    /// The same claims with this issue time.
     pub(super) fn at(self, now_s: i64) -> Self {
         Self { iat: Some(now_s), ..self }
     }
 
-    /// Whether signing `claims` would only repeat what these say.
+    /// Whether signing `claims` would only repeat these.
     pub(super) fn is_same_as(&self, claims: &Self, issuer: &KeyPair) -> bool {
         let same = (&self.sub, &self.name, &self.nats) == (&claims.sub, &claims.name, &claims.nats);
         same && self.iss == issuer.public_key()
@@ -62,7 +62,7 @@ pub(super) fn sign(claims: Claims, issuer: &KeyPair) -> Result<String, JwtError>
     Ok(format!("{text}.{}", BASE64URL_NOPAD.encode(&signature)))
 }
 
-/// What a token of our own says. Whether its signature is right is for brokers to judge.
+/// The claims of a token made here. The signature is not checked; brokers check it.
 pub(super) fn claims(token: &str) -> Option<Claims> {
     let body = token.trim().split('.').nth(1)?;
     serde_json::from_slice(&BASE64URL_NOPAD.decode(body.as_bytes()).ok()?).ok()

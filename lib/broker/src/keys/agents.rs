@@ -1,6 +1,6 @@
-//! `users/agents.conf`: one line for each agent and relay, with all that it may do.
+//! `users/agents.conf`: one line for each agent and relay, with its permissions.
 //!
-//! Lines that we did not write stay as they are, so an operator may add users of their own.
+//! Other lines stay as they are, so an operator may add users by hand.
 
 use std::{
     fs, io,
@@ -18,7 +18,7 @@ const CLOSE: &str = "]";
 pub(super) struct Agents {
     path: PathBuf,
     lines: Vec<String>,
-    /// The line before which users are added.
+    /// The index of the closing line, before which users are added.
     close: usize,
 }
 
@@ -39,17 +39,17 @@ impl Agents {
         }
     }
 
-    /// Admits a node's agent with this public key. Returns whether that changed anything.
+    /// Adds or replaces the user of a node's agent. Returns whether that changed anything.
     pub(super) fn set(&mut self, node: &NodeId, user: &str) -> bool {
         self.set_user(user, &subject::sample(node), node.as_str())
     }
 
-    /// Admits the simulator with this public key: it may publish as every node.
+    /// Adds or replaces the simulator's user, which may publish as every node.
     pub(super) fn set_simulator(&mut self, user: &str) {
         self.set_user(user, subject::ALL_SAMPLES, "simulator");
     }
 
-    /// Admits a relay with this public key. Returns whether that changed anything.
+    /// Adds or replaces a relay's user on this side. Returns whether that changed anything.
     pub(super) fn set_relay(&mut self, relay: &NodeId, side: RelaySide, user: &str) -> bool {
         let mark = relay_mark(relay, side);
         let may = match side {
@@ -58,12 +58,12 @@ impl Agents {
                 format!("publish: \"_INBOX.>\", subscribe: \"{} {}\"", subject::ALL_SAMPLES, subject::RELAYS)
             }
         };
-        // What a relay may do here is the same for all of them, so a comment names the relay of the line.
+        // All relays have the same permissions on this side, so only a comment can name the relay of a line.
         let remark = if side == RelaySide::Reports { format!(" {mark}") } else { String::new() };
         self.set_line(&mark, format!("  {{ nkey: {user}, permissions: {{ {may} }} }}{remark}"))
     }
 
-    /// Removes a relay's users at both sides. Returns whether there was one.
+    /// Removes a relay's users on both sides. Returns whether there was one.
     pub(super) fn remove_relay(&mut self, relay: &NodeId) -> bool {
         let [packs, reports] =
             [RelaySide::Packs, RelaySide::Reports].map(|side| self.remove_line(&relay_mark(relay, side)));
@@ -75,7 +75,7 @@ impl Agents {
         self.remove_line(&mark(&subject::sample(node)))
     }
 
-    /// Writes the fragment back.
+    /// Writes the file back.
     pub(super) fn write(&self) -> Result<(), KeysError> {
         write_if_changed(&self.path, &(self.lines.join("\n") + "\n"))
     }
@@ -107,12 +107,12 @@ impl Agents {
     }
 }
 
-/// The part of a user's line that no other has.
+/// The part of an agent's line by which it is found.
 fn mark(publish: &str) -> String {
     format!("publish: \"{publish}\"")
 }
 
-/// The same for a relay's.
+/// The part of a relay's line by which it is found.
 fn relay_mark(relay: &NodeId, side: RelaySide) -> String {
     match side {
         RelaySide::Packs => mark(&subject::packs_by(relay)),

@@ -1,4 +1,4 @@
-//! One file, one seed.
+//! A file with a seed.
 
 use std::{fs, io, path::Path};
 
@@ -6,7 +6,7 @@ use nkeys::{KeyPair, KeyPairType};
 
 use super::{KeysError, at, write_atomically};
 
-/// The public key of the seed in a file, which is made when it is missing.
+/// The public key of the seed in a file; generates the seed if the file is missing.
 pub(super) fn open_or_create(path: &Path) -> Result<String, KeysError> {
     let not_a_seed = || KeysError::NotASeed { path: path.to_owned() };
     match fs::read_to_string(path) {
@@ -25,7 +25,7 @@ pub(super) fn open_or_create(path: &Path) -> Result<String, KeysError> {
     }
 }
 
-/// Removes a seed; one that is not there is no error.
+/// Removes a seed; a missing one is no error.
 pub(super) fn remove(path: &Path) -> Result<(), KeysError> {
     match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(at(path)(error)),

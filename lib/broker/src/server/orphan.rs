@@ -1,4 +1,4 @@
-//! A broker that outlived its owner, which was killed and could not stop its child.
+//! Stops a broker whose owner was killed and so could not stop it.
 
 use std::{fs, path::Path, time::Duration};
 
@@ -9,11 +9,11 @@ use super::{
     signal::{self, Signal},
 };
 
-/// How often to look whether it has ended: it is no child of this process, so there is no other notice.
+/// How often to check whether it has ended. It is not a child of this process, so nothing notifies this one.
 const POLL: Duration = Duration::from_millis(20);
 
 /// Stops the broker that still runs in this folder, if there is one. The caller holds the folder's lock, so
-/// its owner is gone.
+/// the broker's owner no longer runs.
 pub(super) async fn stop(dir: &Path) -> Result<(), BrokerError> {
     let Some(pid) = running(dir) else { return Ok(()) };
     tracing::warn!(pid, "stopping the nats-server that a killed tidemap left behind");
@@ -39,7 +39,8 @@ async fn ended(dir: &Path, pid: u32) {
     }
 }
 
-/// Whether a process is a broker with this folder's configuration: its number may long be another's.
+/// Whether a process is a broker with this folder's configuration; the number may have passed to another
+/// process.
 fn is_ours(dir: &Path, pid: u32) -> bool {
     let configuration = launch::configuration(dir);
     let Ok(command_line) = fs::read(format!("/proc/{pid}/cmdline")) else { return false };

@@ -1,4 +1,4 @@
-//! Makes a broker read its configuration and its users again, and finds out whether it has.
+//! Makes a broker reload its configuration and its users, and checks that it has.
 
 use std::{
     ffi::OsStr,
@@ -18,30 +18,30 @@ use super::{
     signal::{self, Signal},
 };
 
-/// For a broker to have read its users: thousands of them take it a fifth of a second.
+/// How long a broker may take to reload; thousands of users take it a fifth of a second.
 const RELOAD_TIMEOUT: Duration = Duration::from_secs(10);
 const POLL: Duration = Duration::from_millis(5);
 const RELOADED: &str = "Reloaded server configuration";
 const REFUSED: &str = "Failed to reload server configuration";
 
-/// What is known of a reload.
+/// The outcome of a reload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reload {
     /// No broker runs in this folder.
     NotRunning,
-    /// The broker has read its configuration.
+    /// The broker has reloaded its configuration.
     Confirmed,
-    /// The broker was signalled, but its log cannot be read here: only [`reload_by`] can find out.
+    /// The broker was signalled, but its log cannot be read here; only [`reload_by`] can confirm the reload.
     Unconfirmed,
 }
 
-/// Makes the broker of a data folder, if one runs there, read its configuration and its users again.
+/// Makes the broker that runs in a data folder, if there is one, reload its configuration and its users.
 ///
-/// For commands that change the users while another process, be it a service manager, keeps the broker.
+/// For commands that change the users while another process, such as a service manager, runs the broker.
 ///
 /// # Errors
 ///
-/// When it cannot be signalled, or logs that it goes on with what it had.
+/// When it cannot be signalled, or logs that it keeps its old configuration.
 pub async fn reload_running(dir: &Path) -> Result<Reload, BrokerError> {
     let dir = dir.canonicalize().map_err(failed("cannot find the data folder"))?;
     let Some(process) = Process::in_folder(&dir) else { return Ok(Reload::NotRunning) };
@@ -54,12 +54,12 @@ pub async fn reload_running(dir: &Path) -> Result<Reload, BrokerError> {
     }
 }
 
-/// Makes the broker at the other end of a connection read its configuration and its users again. The
-/// connection must be a user's of the system account.
+/// Makes the broker at the other end of a connection reload its configuration and its users. The connection's
+/// user must belong to the system account.
 ///
 /// # Errors
 ///
-/// When it does not answer, or goes on with what it had.
+/// When it does not answer, or keeps its old configuration.
 pub async fn reload_by(client: &Client) -> anyhow::Result<()> {
     #[derive(Deserialize)]
     struct Answer {
@@ -74,7 +74,7 @@ pub async fn reload_by(client: &Client) -> anyhow::Result<()> {
     let answer: Answer =
         serde_json::from_slice(&answer.payload).context("the broker's answer cannot be read")?;
     if let Some(refused) = answer.error {
-        bail!("the broker goes on with its old users: {REFUSED}: {}", refused.description);
+        bail!("the broker keeps its old users: {REFUSED}: {}", refused.description);
     }
     Ok(())
 }
@@ -86,7 +86,7 @@ struct Process {
 }
 
 impl Process {
-    /// The one with this folder's configuration: ours, or that of a service manager.
+    /// The broker with this folder's configuration, whether Tidemap or a service manager has started it.
     fn in_folder(dir: &Path) -> Option<Self> {
         let pid = fs::read_to_string(launch::pid_file(dir)).ok()?.trim().parse().ok()?;
         let command_line = fs::read(format!("/proc/{pid}/cmdline")).ok()?;
@@ -100,7 +100,7 @@ impl Process {
         self.file_after(&["-l", "-log", "--log"])
     }
 
-    /// The file that follows a flag.
+    /// The path that follows one of these flags.
     fn file_after(&self, flags: &[&str]) -> Option<PathBuf> {
         let flag =
             self.arguments.iter().position(|word| flags.iter().any(|flag| word == OsStr::new(flag)))?;
@@ -109,14 +109,14 @@ impl Process {
     }
 }
 
-/// Waits for the outcome in a broker's log, beyond its length before.
+/// Waits for the outcome in the broker's log after its first `logged` bytes.
 async fn outcome(log: &Path, logged: u64) -> Result<Reload, BrokerError> {
     let mut poll = interval(POLL);
     poll.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         poll.tick().await;
         let news = tail(log, logged).map_err(failed("cannot read the broker's log"))?;
-        // A line without its end is still being written.
+        // A line without a line break is still being written.
         for line in news.split_inclusive('\n').filter(|line| line.ends_with('\n')) {
             if line.contains(RELOADED) {
                 return Ok(Reload::Confirmed);
@@ -129,7 +129,8 @@ async fn outcome(log: &Path, logged: u64) -> Result<Reload, BrokerError> {
     }
 }
 
-/// What a log holds beyond a length; all of it when a new one was begun meanwhile.
+/// The part of a log after its first `logged` bytes, or all of it if the log is now shorter, that is, was
+/// begun again.
 fn tail(log: &Path, logged: u64) -> io::Result<String> {
     let mut file = File::open(log)?;
     let start = if file.metadata()?.len() < logged { 0 } else { logged };

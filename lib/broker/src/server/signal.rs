@@ -1,13 +1,13 @@
-//! Signals to a nats-server.
+//! Signals to a nats-server process.
 
 use std::io;
 
-/// The signals that a nats-server takes.
+/// The signals that nats-server handles.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Signal {
-    /// Read the configuration again.
+    /// Reload the configuration.
     Reload,
-    /// End in order.
+    /// Shut down in an orderly way.
     Terminate,
     /// End now.
     Kill,
@@ -26,7 +26,7 @@ pub(super) fn send(pid: u32, signal: Signal) -> io::Result<()> {
     Ok(kill_process(pid, signal)?)
 }
 
-/// There are no signals here: a broker is killed by its handle, and restarted to read its users.
+/// This system has no signals: a broker is killed by its handle, and restarted to reload its users.
 #[cfg(not(unix))]
 pub(super) fn send(_pid: u32, _signal: Signal) -> io::Result<()> {
     Err(io::ErrorKind::Unsupported.into())

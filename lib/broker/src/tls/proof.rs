@@ -1,4 +1,4 @@
-//! Whether clients will accept a certificate: the checks that an agent's TLS library makes.
+//! Whether clients will accept a certificate: the same checks as in an agent's TLS library.
 
 use std::{path::Path, sync::Arc, time::Duration};
 
@@ -17,7 +17,7 @@ use super::Certificates;
 ///
 /// # Errors
 ///
-/// What is wrong, as a text that follows a flag.
+/// What is wrong, as a text to follow a flag's name.
 pub(super) fn prove(files: &Certificates, names: &[String], unix: Duration) -> Result<(), String> {
     let provider = Arc::new(ring::default_provider());
     let chain = certificates(&files.certificate)?;
@@ -27,9 +27,9 @@ pub(super) fn prove(files: &Certificates, names: &[String], unix: Duration) -> R
     check_key(files, chain.clone(), &provider)?;
     let roots = Arc::new(roots(files.authority.as_deref())?);
     let verifier = WebPkiServerVerifier::builder_with_provider(roots, provider).build();
-    let verifier = verifier.map_err(|error| format!("no authority to ask: {error}"))?;
+    let verifier = verifier.map_err(|error| format!("no trusted authorities: {error}"))?;
     for name in names {
-        let server = ServerName::try_from(name.as_str()).map_err(|_| format!("{name} is no host's name"))?;
+        let server = ServerName::try_from(name.as_str()).map_err(|_| format!("{name} is not a host name"))?;
         let verified =
             verifier.verify_server_cert(broker, between, &server, &[], UnixTime::since_unix_epoch(unix));
         verified.map_err(|error| format!("{} {}", files.certificate.display(), fault(&error, name)))?;
@@ -58,7 +58,7 @@ fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
     read.map_err(|error| format!("{} holds no certificate (PEM): {error}", path.display()))
 }
 
-/// The authorities that count: the one that was named, else those that this system trusts.
+/// The trusted authorities: the given one, or else those that this system trusts.
 fn roots(authority: Option<&Path>) -> Result<RootCertStore, String> {
     let mut roots = RootCertStore::empty();
     match authority {
@@ -66,7 +66,7 @@ fn roots(authority: Option<&Path>) -> Result<RootCertStore, String> {
             for certificate in certificates(path)? {
                 roots
                     .add(certificate)
-                    .map_err(|error| format!("{} is no authority: {error}", path.display()))?;
+                    .map_err(|error| format!("{} is not a certificate authority: {error}", path.display()))?;
             }
         }
         None => drop(roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs)),
@@ -82,7 +82,7 @@ fn fault(error: &Error, name: &str) -> String {
             "is not valid yet".to_owned()
         }
         CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
-            format!("is not made out to {name}, the name under which nodes reach this host (--advertise)")
+            format!("is not valid for {name}, the name under which nodes reach this host (--advertise)")
         }
         CertificateError::UnknownIssuer => {
             "comes from an authority that is not trusted here: name the authority's certificate with --tls-ca"

@@ -32,7 +32,7 @@ fn a_certificate_carries_its_names_for_ten_years_and_is_renewed_in_the_last_five
     let made = |unix| Certificates::open_or_create(dir.path(), &names, unix).unwrap();
     let certificates = made(NOW);
     let first = read(&certificates.certificate);
-    // A host whose clock says 1980 believes it too.
+    // A host whose clock says 1980 accepts it, too.
     for unix in [DAY * 3_700, NOW, NOW + VALIDITY - DAY] {
         proof::prove(&certificates, &names, unix).unwrap();
     }
@@ -59,7 +59,7 @@ fn broken_files_in_the_folder_are_replaced() {
 }
 
 #[test]
-fn a_certificate_that_nobody_would_believe_is_refused_with_the_reason() {
+fn a_certificate_that_clients_would_refuse_is_refused_with_the_reason() {
     let (ours, others) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let names = list(&["broker.example"]);
     let good = Certificates::open_or_create(ours.path(), &names, NOW).unwrap();
@@ -78,7 +78,7 @@ fn a_certificate_that_nobody_would_believe_is_refused_with_the_reason() {
         (given(&good.certificate, &other.key, ca, "broker.example", NOW), "broker.key is not the key of "),
         (given(&good.certificate, &good.key, ca, "broker.example", NOW + VALIDITY + DAY), "has expired"),
         (given(&good.certificate, &good.key, ca, "broker.example", DAY), "is not valid yet"),
-        (given(&good.certificate, &good.key, ca, "other.example", NOW), "is not made out to other.example"),
+        (given(&good.certificate, &good.key, ca, "other.example", NOW), "is not valid for other.example"),
         (
             given(&good.certificate, &good.key, other.authority.as_deref(), "broker.example", NOW),
             "cannot be used: ",

@@ -1,4 +1,4 @@
-//! The rights of an agent's key and their limits: each attempt, the broker's answer, and what has changed.
+//! What an agent's key can and cannot do: each attempt, the broker's answer, and what has changed.
 
 use async_nats::jetstream;
 use tidemap_service::streams;
@@ -76,7 +76,7 @@ async fn an_agent_publishes_on_no_other_subject() {
 }
 
 #[tokio::test]
-async fn an_agent_hears_nothing_but_its_own_acks() {
+async fn an_agent_receives_only_its_own_acks() {
     let fleet = Fleet::start().await;
     let mut agent = fleet.agent("a").await;
     for subject in [

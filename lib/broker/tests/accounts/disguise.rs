@@ -1,4 +1,4 @@
-//! Attempts that hide in what an agent may publish: in the reply subject, in headers, in the protocol itself.
+//! Attempts with what an agent may publish: by the reply subject, by headers, and by the protocol itself.
 
 use async_nats::{HeaderMap, Subscriber, jetstream};
 use futures_util::{FutureExt, StreamExt};
@@ -26,7 +26,7 @@ async fn heard(subscriber: &mut Subscriber, last: &str) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn an_ack_goes_where_no_reply_subject_of_an_agent_can_do_harm() {
+async fn acks_reach_no_subject_outside_the_agents_account() {
     let fleet = Fleet::start().await;
     let agent = fleet.agent("a").await;
     let mut victim = fleet.agent("web-01").await;
@@ -96,7 +96,7 @@ async fn with_headers(agent: &User, headers: &[(&str, &str)]) -> String {
 }
 
 #[tokio::test]
-async fn headers_that_jetstream_obeys_move_nothing_of_others() {
+async fn headers_that_jetstream_obeys_affect_only_the_sender() {
     let fleet = Fleet::start().await;
     let agent = fleet.agent("a").await;
     let neighbour = fleet.agent("web-01.example.com").await;
@@ -120,10 +120,10 @@ async fn headers_that_jetstream_obeys_move_nothing_of_others() {
             &[("Nats-Batch-Id", "b"), ("Nats-Batch-Sequence", "1"), ("Nats-Batch-Commit", "1")],
             "atomic publish",
         ),
-        // Ours is the only one with an id, so it meets only itself.
+        // The node's own report is the only one with an id, so the id can only match itself.
         (&[("Nats-Msg-Id", "1")], "stored"),
         (&[("Nats-Msg-Id", "1")], "duplicate"),
-        // Headers of a key-value bucket, in a stream that is none.
+        // Headers of a key-value bucket, in a stream that is not one.
         (&[("KV-Operation", "PURGE")], "stored"),
     ] {
         let before = fleet.held().await;
@@ -136,7 +136,7 @@ async fn headers_that_jetstream_obeys_move_nothing_of_others() {
         assert!(said.contains(expected), "{headers:?}: {said}");
         assert_eq!(after, before, "{headers:?}");
     }
-    // Another node in the same stream goes on undisturbed.
+    // Reports of another node in the same stream are still stored.
     neighbour.report("web-01.example.com").await;
 }
 
@@ -163,7 +163,7 @@ async fn a_trace_of_a_report_is_sent_to_nobody_else() {
 }
 
 #[tokio::test]
-async fn what_no_decent_client_sends_does_no_more() {
+async fn malformed_protocol_lines_have_no_effect() {
     let fleet = Fleet::start().await;
     let seed = keys::enroll(fleet.dir.path(), &node("a")).unwrap().seed_path;
     drop(fleet.agent("a").await);
@@ -182,7 +182,7 @@ async fn what_no_decent_client_sends_does_no_more() {
     }
     assert_eq!(fleet.held().await, held);
 
-    // A status line is how the broker itself speaks to readers of a log: stored as it is, it would stop them
+    // The broker itself sends status lines to the readers of a log: stored as it is, this one would stop them
     // all.
     let header = "NATS/1.0 409 Consumer Deleted\r\nX: y\r\n\r\n";
     let (head, all) = (header.len(), header.len() + 1);

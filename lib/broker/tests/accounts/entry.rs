@@ -11,7 +11,7 @@ use tokio::time::{Instant, timeout};
 use crate::fleet::{Fleet, TEST_TIMEOUT, node};
 
 #[tokio::test]
-async fn nobody_enters_without_a_key_that_is_known() {
+async fn clients_without_a_known_key_are_refused() {
     let fleet = Fleet::start().await;
     let stranger = nkeys::KeyPair::new_user().seed().unwrap();
     for (who, options) in [
@@ -28,7 +28,7 @@ async fn nobody_enters_without_a_key_that_is_known() {
 }
 
 #[tokio::test]
-async fn a_revoked_agent_is_cut_off_at_once_and_never_comes_back() {
+async fn a_revoked_agent_is_disconnected_and_cannot_reconnect() {
     let fleet = Fleet::start().await;
     let mut agent = fleet.agent("a").await;
     let mut other = fleet.agent("web-01").await;
@@ -75,7 +75,7 @@ async fn a_report_that_is_too_large_is_refused() {
 }
 
 #[tokio::test]
-async fn a_flood_of_one_agent_neither_fills_the_log_nor_keeps_acks_from_the_others() {
+async fn a_flood_of_one_agent_does_not_fill_the_log_or_delay_others() {
     let fleet = Fleet::start().await;
     let flooder = fleet.agent("a").await;
     // In the same partition, so behind the same stream.
@@ -113,7 +113,7 @@ async fn a_flood_of_one_agent_neither_fills_the_log_nor_keeps_acks_from_the_othe
 }
 
 #[tokio::test]
-async fn a_log_that_an_older_tidemap_has_made_is_bounded_too() {
+async fn streams_of_an_older_tidemap_are_bounded_too() {
     let fleet = Fleet::start().await;
     let js = fleet.js();
     let mut config = js.get_stream("TIDEMAP_4").await.unwrap().cached_info().config.clone();

@@ -57,7 +57,7 @@ impl Fleet {
         User::connect(&self.broker, &self.keys.app_seed_path(), "_INBOX").await
     }
 
-    /// JetStream as the services may ask it.
+    /// A JetStream context with the services' permissions.
     pub(crate) fn js(&self) -> jetstream::Context {
         jetstream::new(self.service.clone())
     }
@@ -82,8 +82,8 @@ impl Fleet {
         std::fs::read_to_string(self.dir.path().join("nats-server.log")).unwrap()
     }
 
-    /// Waits until everything that was sent before has been handled: an answer of each stream, twice,
-    /// comes after it.
+    /// Waits until the broker has handled everything that was sent before: asks each stream twice, which is
+    /// answered later.
     pub(crate) async fn settle(&self) {
         for _ in 0..2 {
             self.held().await;

@@ -17,7 +17,7 @@ async fn a_program_with_an_app_key_reads_everything_and_publishes_nothing() {
     let mut stats = app.client.subscribe(subject::ALL_STATS).await.unwrap();
     let mut events = app.client.subscribe(subject::ALL_EVENTS).await.unwrap();
     let held = fleet.held().await;
-    // The broker answers in order: once it has refused these, it has taken the subscriptions.
+    // The broker handles commands in order: once it has refused these, it has accepted the subscriptions.
     for forbidden in [
         "tidemap.v1.delta.3",
         "tidemap.v1.stats.3",
@@ -65,7 +65,7 @@ async fn a_program_with_an_app_key_reads_everything_and_publishes_nothing() {
 }
 
 #[tokio::test]
-async fn requests_of_the_services_are_not_what_other_programs_hear() {
+async fn programs_do_not_receive_the_services_requests() {
     let fleet = Fleet::start().await;
     let mut app = fleet.app().await;
     let mut everything = app.client.subscribe("tidemap.v1.>").await.unwrap();
@@ -109,7 +109,7 @@ async fn the_services_may_do_what_they_need() {
 }
 
 #[tokio::test]
-async fn not_even_the_services_purge_or_thin_out_the_log() {
+async fn not_even_the_services_can_delete_from_the_log() {
     let fleet = Fleet::start().await;
     let js = fleet.js();
     js.publish(subject::sample(&node("a")), "x".into()).await.unwrap().await.unwrap();

@@ -73,7 +73,7 @@ async fn a_relay_packs_under_its_own_name_and_does_nothing_else() {
 }
 
 #[tokio::test]
-async fn near_its_agents_a_relay_hears_reports_with_the_other_relays_and_speaks_in_inboxes() {
+async fn a_relays_local_key_shares_reports_and_publishes_only_to_inboxes() {
     let fleet = Fleet::start().await;
     let mut relay = fleet.relay("edge", RelaySide::Reports).await;
     for subject in ["tidemap.v1.sample.44.a", "tidemap.v1.pack.44.edge", "tidemap.v1.delta.0", "$JS.API.INFO"]
@@ -102,14 +102,14 @@ async fn near_its_agents_a_relay_hears_reports_with_the_other_relays_and_speaks_
     );
     relay.client.publish(report.reply.unwrap(), "relay".into()).await.unwrap();
     let mut heard = Vec::new();
-    // This server holds streams, which acknowledge too; a relay's own has none.
+    // This server holds streams, which acknowledge reports, too; a relay's own server has none.
     while !heard.contains(&"relay".into()) {
         heard.push(timeout(TEST_TIMEOUT, answers.next()).await.unwrap().unwrap().payload);
     }
 }
 
 #[tokio::test]
-async fn a_relay_that_was_shut_out_is_gone_and_its_namesake_among_the_nodes_is_not() {
+async fn revoking_a_relay_keeps_the_node_of_the_same_name() {
     let fleet = Fleet::start().await;
     let agent = fleet.agent("edge").await;
     let mut relay = fleet.relay("edge", RelaySide::Packs).await;

@@ -21,8 +21,8 @@ async fn connections(operator: &User) -> BTreeMap<String, (u64, String)> {
         .collect()
 }
 
-/// Waits until a key is known to the broker, or no longer is.
-async fn let_in(fleet: &Fleet, seed: &str) {
+/// Waits until the broker accepts, or no longer accepts, a key.
+async fn wait_for_access(fleet: &Fleet, seed: &str) {
     let attempt = || async_nats::ConnectOptions::with_nkey(seed.to_owned()).connect(fleet.broker.url());
     let known = async {
         while attempt().await.is_err() {
@@ -49,14 +49,14 @@ async fn enrolling_and_revoking_disturbs_no_other_connection() {
             tidemap_broker::reload_running(fleet.dir.path()).await.unwrap(),
             tidemap_broker::Reload::Confirmed
         );
-        let_in(&fleet, std::fs::read_to_string(seed).unwrap().trim()).await;
+        wait_for_access(&fleet, std::fs::read_to_string(seed).unwrap().trim()).await;
         assert!(keys::revoke(fleet.dir.path(), &name).unwrap());
         assert_eq!(
             tidemap_broker::reload_running(fleet.dir.path()).await.unwrap(),
             tidemap_broker::Reload::Confirmed
         );
     }
-    // One more that stays: its answer comes after all those reloads.
+    // A connection that stays: its answer comes after all these reloads.
     let guest = fleet.agent("guest").await;
     guest.report("guest").await;
     let mut after = connections(&operator).await;
@@ -86,7 +86,7 @@ async fn a_fleet_of_nkeys_is_enrolled_within_limits() {
             tidemap_broker::reload_running(fleet.dir.path()).await.unwrap(),
             tidemap_broker::Reload::Confirmed
         );
-        let_in(&fleet, std::fs::read_to_string(seed).unwrap().trim()).await;
+        wait_for_access(&fleet, std::fs::read_to_string(seed).unwrap().trim()).await;
         println!(
             "{goal} nodes: one more is written after {} ms and let in after {} ms",
             written.as_millis(),

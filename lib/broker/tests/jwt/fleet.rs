@@ -53,7 +53,7 @@ impl Broker {
         self.child.kill().await.unwrap();
     }
 
-    /// Starts it again with all that it has kept, and the configuration that it had at first.
+    /// Starts it again with its data and its first configuration.
     pub(crate) async fn start_again(&mut self) {
         let port = i32::from(self.address.port());
         (self.child, self.address) = spawn(self.dir.path(), &self.configuration, &self.more, port).await;
@@ -107,7 +107,7 @@ impl Fleet {
         Self { broker, operator, service, dir }
     }
 
-    /// Enrolls a node and connects as its agent. The broker hears nothing of it before the agent comes.
+    /// Enrolls a node and connects as its agent. The broker is not informed before the agent connects.
     pub(crate) async fn agent(&self, name: &str) -> User {
         let enrolled = self.operator.enroll(&node(name), now_s()).unwrap();
         User::connect(&self.broker, &enrolled.creds_path, &format!("_INBOX.{}", node(name))).await
@@ -137,12 +137,12 @@ impl User {
     }
 
     pub(crate) async fn connect_with(broker: &Broker, creds: &str, inbox: &str) -> Self {
-        // A broker of a cluster would otherwise lead to the others.
+        // Otherwise the client would reconnect to other brokers of the cluster, too.
         let options = ConnectOptions::with_credentials(creds).unwrap().ignore_discovered_servers();
         Self::connect_by(options, broker.url(), inbox).await
     }
 
-    /// Waits until the connection has ended and another attempt was refused.
+    /// Waits until the connection has ended and another attempt has been refused.
     pub(crate) async fn shut_out(&mut self) {
         self.until(|event| matches!(event, Event::Disconnected)).await;
         // The client reports a refused reconnect in these words only.
@@ -155,7 +155,7 @@ impl User {
     }
 }
 
-/// Asserts that the broker does not let these credentials in.
+/// Asserts that the broker refuses these credentials.
 pub(crate) async fn nobody(broker: &Broker, creds: &str) {
     let (sender, mut events) = mpsc::channel(64);
     let options = ConnectOptions::with_credentials(creds).unwrap().event_callback(move |event| {
@@ -166,7 +166,8 @@ pub(crate) async fn nobody(broker: &Broker, creds: &str) {
         Err(refused) => {
             assert_eq!(refused.kind(), async_nats::ConnectErrorKind::AuthorizationViolation, "{refused}");
         }
-        // The client takes a busy broker's first message, such as a ping, for a success; the refusal follows.
+        // The client may take a busy broker's first message, such as a ping, for a success; the refusal
+        // follows.
         Ok(_client) => {
             let refused = async {
                 while !events.recv().await.unwrap().to_string().contains("authorization violation") {}

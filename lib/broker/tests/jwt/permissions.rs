@@ -29,7 +29,7 @@ async fn an_agents_report_reaches_the_log_and_the_ack_reaches_the_agent() {
 }
 
 #[tokio::test]
-async fn an_agent_can_do_nothing_else() {
+async fn an_agent_has_no_other_permissions() {
     let fleet = Fleet::start().await;
     let mut agent = fleet.agent("a").await;
     for subject in [
@@ -57,7 +57,7 @@ async fn an_agent_can_do_nothing_else() {
 }
 
 #[tokio::test]
-async fn a_relay_packs_under_its_own_name_until_it_is_shut_out() {
+async fn a_relay_publishes_under_its_own_name_until_it_is_revoked() {
     let fleet = Fleet::start().await;
     let enrolled = fleet.operator.enroll_relay(&node("edge"), now_s()).unwrap();
     let inbox = subject::relay_inbox(&node("edge"));
@@ -106,7 +106,7 @@ async fn other_programs_read_everything_and_publish_nothing() {
     let fleet = Fleet::start().await;
     let mut app = User::connect(&fleet.broker, &fleet.operator.app_creds_path(), "_INBOX").await;
     let mut everything = app.client.subscribe("tidemap.v1.>").await.unwrap();
-    // The broker answers in order: once it has refused these, it has taken the subscription.
+    // The broker handles commands in order: once it has refused these, it has accepted the subscription.
     for forbidden in ["tidemap.v1.delta.3", "tidemap.v1.sample.44.a", "$JS.API.INFO", "_INBOX.x"] {
         app.publish(forbidden).await;
         app.refused(&format!("publish to \"{forbidden}\"")).await;
@@ -152,7 +152,7 @@ async fn services_and_the_simulator_may_do_what_they_need() {
 }
 
 #[tokio::test]
-async fn whoever_was_not_signed_by_the_key_that_enrolls_or_grants_himself_something_stays_outside() {
+async fn tokens_of_other_keys_or_with_permissions_of_their_own_are_refused() {
     let fleet = Fleet::start().await;
     let enrolled = fleet.operator.enroll(&node("a"), now_s()).unwrap();
     let mut claims = claims_of(&fs::read_to_string(enrolled.creds_path).unwrap());
@@ -160,7 +160,8 @@ async fn whoever_was_not_signed_by_the_key_that_enrolls_or_grants_himself_someth
         let path = fleet.dir.path().join("keys").join(name).with_extension("nk");
         KeyPair::from_seed(fs::read_to_string(path).unwrap().trim()).unwrap()
     };
-    // The same claims by the right key enter, so that what follows is refused for what differs.
+    // The right key's signature under the same claims is accepted, so the refusals below are due to the
+    // differences.
     drop(User::connect_with(&fleet.broker, &creds(&claims, &key("enroll")), "_INBOX.a").await);
     for stranger in [KeyPair::new_account(), key("apps"), key("tidemap")] {
         nobody(&fleet.broker, &creds(&claims, &stranger)).await;
@@ -183,7 +184,7 @@ async fn whoever_was_not_signed_by_the_key_that_enrolls_or_grants_himself_someth
 }
 
 #[tokio::test]
-async fn nobody_enters_without_a_token() {
+async fn clients_without_a_token_are_refused() {
     let fleet = Fleet::start().await;
     let enrolled = fleet.operator.enroll(&node("a"), now_s()).unwrap();
     let text = fs::read_to_string(enrolled.creds_path).unwrap();
@@ -199,7 +200,7 @@ async fn nobody_enters_without_a_token() {
 }
 
 #[tokio::test]
-async fn thousands_are_enrolled_without_a_word_to_the_broker() {
+async fn thousands_are_enrolled_without_contacting_the_broker() {
     let fleet = Fleet::start().await;
     let nodes = if std::env::var_os("TIDEMAP_LONG").is_some() { 5_000 } else { 500 };
     let configured = fs::read(fleet.operator.configuration_path()).unwrap();

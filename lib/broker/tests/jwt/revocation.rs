@@ -14,7 +14,7 @@ use tokio::time::{Instant, sleep, timeout};
 use super::fleet::{Broker, Fleet, TEST_TIMEOUT, User, nobody, node, now_s};
 
 #[tokio::test]
-async fn revoking_ends_a_connection_at_once_and_leaves_the_others() {
+async fn revoking_disconnects_one_node_and_no_other() {
     let mut fleet = Fleet::start().await;
     let mut victim = fleet.agent("victim").await;
     let mut other = fleet.agent("other").await;
@@ -36,7 +36,7 @@ async fn revoking_ends_a_connection_at_once_and_leaves_the_others() {
     // When the node enrolls again, it gets another key and is let in.
     drop(fleet.agent("victim").await);
 
-    // A broker that is started again, with a configuration from before, has not forgotten.
+    // A broker that restarts with the configuration from before the revocation still has the revocation.
     fleet.broker.stop().await;
     fleet.broker.start_again().await;
     nobody(&fleet.broker, &stolen).await;
@@ -44,7 +44,7 @@ async fn revoking_ends_a_connection_at_once_and_leaves_the_others() {
 }
 
 #[tokio::test]
-async fn a_new_key_that_enrolls_shuts_out_everybody_the_old_one_let_in() {
+async fn a_new_enrolling_key_revokes_all_nodes_of_the_old_one() {
     let fleet = Fleet::start().await;
     let mut agent = fleet.agent("a").await;
     let mut app = User::connect(&fleet.broker, &fleet.operator.app_creds_path(), "_INBOX").await;
@@ -56,7 +56,7 @@ async fn a_new_key_that_enrolls_shuts_out_everybody_the_old_one_let_in() {
 }
 
 #[tokio::test]
-async fn all_brokers_of_a_cluster_hear_of_it_and_one_that_was_away_hears_later() {
+async fn revocations_reach_all_brokers_of_a_cluster_even_later() {
     let dir = tempfile::tempdir().unwrap();
     let operator = Operator::open_or_create(dir.path(), EnrollKey::Keep, now_s()).unwrap();
     let (one, two) = (format!("nats://{}", free_address()), format!("nats://{}", free_address()));
@@ -87,7 +87,7 @@ async fn all_brokers_of_a_cluster_hear_of_it_and_one_that_was_away_hears_later()
     let error = tidemap_broker::jwt::push(&sys, &operator.accounts_tokens().unwrap()).await.unwrap_err();
     assert!(error.to_string().starts_with("1 of 2 brokers"), "nobody may think that all know: {error}");
     second.start_again().await;
-    // It starts with what it had, and catches up from the other.
+    // It starts with its old state, and gets the update from the other broker.
     let refused = async {
         loop {
             let options = async_nats::ConnectOptions::with_credentials(&b).unwrap();
@@ -102,7 +102,7 @@ async fn all_brokers_of_a_cluster_hear_of_it_and_one_that_was_away_hears_later()
     println!("a broker that was away refused {:?} after its start", start.elapsed());
 }
 
-/// Pushes until so many brokers have taken it: their routes come and go in their own time.
+/// Pushes until this many brokers have answered, as their routes connect at different times.
 async fn until_pushed(sys: &async_nats::Client, operator: &Operator, brokers: usize) -> Instant {
     let tokens = operator.accounts_tokens().unwrap();
     let deadline = Instant::now() + TEST_TIMEOUT;
@@ -117,7 +117,7 @@ async fn until_pushed(sys: &async_nats::Client, operator: &Operator, brokers: us
     }
 }
 
-/// Routes are named before anybody listens there, so the port must be known.
+/// A route's address must be known before anything listens on it.
 fn free_address() -> SocketAddr {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
 }

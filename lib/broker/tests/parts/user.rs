@@ -1,4 +1,4 @@
-//! A user of a broker whose every word to it can be awaited.
+//! A user of a broker, whose events and refusals can be awaited.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ pub(crate) struct User {
 }
 
 impl User {
-    /// Connects, trying again while the broker still reads its users.
+    /// Connects, and retries while the broker is still reloading its users.
     pub(crate) async fn connect_by(options: ConnectOptions, url: String, inbox: &str) -> Self {
         let (sender, events) = mpsc::channel(64);
         let options = options
@@ -45,7 +45,7 @@ impl User {
         timeout(TEST_TIMEOUT, found).await.expect("the broker says so")
     }
 
-    /// Waits for the broker's word that this user may not do what it tried, and returns it.
+    /// Waits until the broker refuses what this user tried, and returns the broker's words.
     pub(crate) async fn refused(&mut self, what: &str) -> String {
         let words = what.to_lowercase();
         let event = self

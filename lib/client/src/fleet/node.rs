@@ -1,20 +1,20 @@
-//! One node, with the newest of each of its parts.
+//! One node, with the latest value of each of its parts.
 
 use std::sync::Arc;
 
 use tidemap_wire::{Hello, Host, InterfaceRate, NodeId, NodeUpdate};
 
-/// A node. A delta leaves out the parts that did not change; here they are always as last known.
+/// A node. A delta leaves out parts that did not change; this type always holds the last known value.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Node {
-    /// Shared with the answers that show it, so that comparing it costs one comparison of addresses.
+    /// Shared with the answers that show it, so that an unchanged hello is recognized by its address.
     hello: Option<Arc<Hello>>,
     /// Everything else; `hello` in it is always absent.
     latest: NodeUpdate,
 }
 
 impl Node {
-    /// A node as a snapshot has it, or one that just joined.
+    /// A node from a snapshot, or one that has just joined.
     pub fn new(mut update: NodeUpdate) -> Self {
         let hello = update.hello.take().map(Arc::from);
         Self { hello, latest: update }
@@ -25,13 +25,13 @@ impl Node {
         self.latest.node.display_name()
     }
 
-    /// The name as subjects have it.
+    /// The name as a subject token.
     pub fn id(&self) -> &NodeId {
         &self.latest.node
     }
 
-    /// How the node describes itself: place, labels, addresses. The same `Arc` for as long as that does not
-    /// change.
+    /// How the node describes itself: place, labels, addresses. The `Arc` stays the same while the content
+    /// does not change.
     pub fn hello(&self) -> Option<&Arc<Hello>> {
         self.hello.as_ref()
     }
@@ -51,13 +51,13 @@ impl Node {
         &self.latest
     }
 
-    /// Applies a delta's part.
+    /// Applies an update from a delta.
     pub(crate) fn merge(&mut self, mut update: NodeUpdate) {
         if let Some(hello) = update.hello.take() {
             self.set_hello(Some(Arc::from(hello)));
         }
-        // What is kept for long stays where it is: replaced over and over it would leave holes between what
-        // is not.
+        // Long-lived allocations are updated in place: replacing them again and again would fragment the
+        // heap.
         update.host = match (self.latest.host.take(), update.host) {
             (Some(mut known), Some(new)) => {
                 *known = *new;
@@ -77,13 +77,13 @@ impl Node {
         self.latest = update;
     }
 
-    /// Applies a snapshot's part, which is all there is to know.
+    /// Applies an update from a snapshot, which is complete.
     pub(crate) fn replace(&mut self, mut update: NodeUpdate) {
         self.set_hello(update.hello.take().map(Arc::from));
         self.latest = update;
     }
 
-    /// Agents repeat their hello; only a different one is a change.
+    /// Agents repeat their hello; only a different hello counts as a change.
     fn set_hello(&mut self, hello: Option<Arc<Hello>>) {
         if self.hello != hello {
             self.hello = hello;

@@ -1,4 +1,4 @@
-//! The nodes of a partition: each in the row that its worker has given it, and found by its id.
+//! The nodes of a partition, by the row that their worker has assigned and by id.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -6,8 +6,7 @@ use tidemap_wire::NodeId;
 
 use crate::fleet::node::Node;
 
-/// Nodes by row and by id. A node is shared with the answers that show it, and copied when it
-/// changes meanwhile.
+/// Nodes by row and by id. Answers share a node; it is copied if it changes while an answer holds it.
 #[derive(Debug, Default)]
 pub(crate) struct NodeTable {
     rows: Vec<Option<Arc<Node>>>,
@@ -33,13 +32,14 @@ impl NodeTable {
         self.rows.iter().flatten()
     }
 
-    /// The node with this id, when it has this row.
+    /// The node with this id, if it has this row.
     pub(crate) fn in_row(&mut self, id: &NodeId, row: u32) -> Option<&mut Node> {
         let row = self.row_of.get(id).filter(|known| **known == row)?;
         self.rows.get_mut(*row as usize)?.as_mut().map(Arc::make_mut)
     }
 
-    /// Puts a node that is not here into its row. One that has the row leaves: what was published last holds.
+    /// Inserts a node that is not in the table. A node that has its row is removed, as the later message is
+    /// right.
     pub(crate) fn insert(&mut self, node: Arc<Node>) {
         let row = node.latest().row;
         let len = self.rows.len().max(row as usize + 1);
@@ -72,7 +72,7 @@ mod tests {
     }
 
     #[test]
-    fn a_row_is_the_node_s_that_was_last_said_to_have_it() {
+    fn a_row_belongs_to_the_node_inserted_last() {
         let mut nodes = NodeTable::default();
         [("a", 3), ("b", 1), ("c", 3)].into_iter().for_each(|(name, row)| insert(&mut nodes, name, row));
         assert_eq!(names(&nodes), ["b", "c"]);
@@ -86,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn what_others_hold_of_a_node_does_not_change() {
+    fn a_shared_node_does_not_change() {
         let mut nodes = NodeTable::default();
         insert(&mut nodes, "a", 0);
         let held = nodes.all().next().map(Arc::clone).unwrap();

@@ -1,4 +1,4 @@
-//! One partition: its nodes, and how far its worker's deltas have been followed.
+//! One partition: its nodes, and how many of its worker's deltas have been applied.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -11,49 +11,50 @@ use crate::{
     snapshot::Snapshot,
 };
 
-/// A worker that has published nothing for this long is not there.
+/// A worker that has published nothing for this long is taken to be gone.
 const FRESH_TIMEOUT: Duration = timing::OWNER_SILENCE;
-/// A worker publishes changes every 250 ms, and without any it publishes its totals every second; one tick of
-/// doubt is added. What an event stream replays to clients that resume covers it.
+/// A worker publishes changes every 250 ms, and its totals every second even without changes; one tick is
+/// added for delays. An event stream replays more than this to clients that resume.
 const IN_STEP_TIMEOUT: Duration =
     Duration::from_millis(timing::millis(timing::TICK) * (timing::TICKS_PER_STATS + 1));
-/// After so much silence the worker's epoch counts no more: epochs begin again at 1 when a broker has lost
-/// its disk.
+/// After this much silence, a lower epoch is accepted, too. Epochs fall only if the broker has lost all
+/// leases and the new owner's clock is behind the old owner's.
 const EPOCH_TIMEOUT: Duration = Duration::from_secs(10);
-/// Deltas that may wait for a snapshot. When there are more, the oldest is dropped: the snapshot will be
-/// newer than it.
+/// How many deltas may wait for a snapshot. Beyond it the oldest is dropped, as the snapshot will be newer
+/// than it.
 const AHEAD_LIMIT: usize = 256;
 const FIRST_RETRY: Duration = Duration::from_millis(125);
 const LAST_RETRY: Duration = Duration::from_secs(1);
 
-/// What became of a delta.
+/// The result of applying a delta.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum DeltaOutcome {
     /// It is in the view now.
     Applied,
-    /// It was older than the view, or of a worker that has been outranked.
+    /// It was older than the view, or from a worker with an outranked epoch.
     Stale,
-    /// It waits for those before it, or for a snapshot.
+    /// It waits for earlier deltas, or for a snapshot.
     Ahead,
 }
 
-/// What is known of a partition.
+/// What this process knows of a partition.
 #[derive(Debug, Default)]
 pub struct PartitionView {
     nodes: NodeTable,
-    /// The rows whose nodes have changed since they were taken; one may be there more than once.
+    /// The rows whose nodes have changed since the last call of `take_changed`; a row may occur more than
+    /// once.
     changed: Vec<u32>,
-    /// The delta that `nodes` include; `None` before the first snapshot.
+    /// The newest delta that `nodes` contain; `None` before the first snapshot.
     held: Option<DeltaId>,
-    /// The newest delta that the worker has named, and when it last published anything.
+    /// The newest delta that the worker has mentioned in any message, and when its last message arrived.
     newest: Option<DeltaId>,
     heard_at: Option<Instant>,
     /// Deltas after a gap.
     ahead: BTreeMap<DeltaId, Delta>,
-    /// The newest delta that totals of this tick name. Deltas and totals travel apart, so it may be a tick
-    /// behind them.
+    /// The newest delta that statistics of this tick mention. Deltas and statistics have different
+    /// subscriptions, so the delta itself may arrive a tick later.
     claimed: Option<DeltaId>,
-    /// The newest that totals of an earlier tick name: a view that holds less has missed a delta.
+    /// The newest delta that statistics of earlier ticks mention: a view that is older has missed a delta.
     due: Option<DeltaId>,
     stats: Option<PartitionStats>,
     stats_at: Option<Instant>,
@@ -61,7 +62,7 @@ pub struct PartitionView {
     request: Request,
 }
 
-/// The request for a snapshot: at most one is outstanding.
+/// The request for a snapshot, of which at most one is outstanding.
 #[derive(Debug, Default)]
 struct Request {
     outstanding: bool,
@@ -84,7 +85,7 @@ impl PartitionView {
         if self.held >= Some(id) { DeltaOutcome::Applied } else { DeltaOutcome::Ahead }
     }
 
-    /// Applies the worker's totals, which also show that it lives.
+    /// Applies the worker's statistics, which also show that it is alive.
     pub(crate) fn apply_stats(&mut self, stats: PartitionStats, now: Instant) {
         let id = DeltaId { epoch: stats.epoch, seq: stats.seq };
         if !self.accept(id, now) {
@@ -95,7 +96,7 @@ impl PartitionView {
         self.stats_at = Some(now);
     }
 
-    /// Applies a snapshot: it replaces all nodes, unless the view is newer or the worker has been outranked.
+    /// Applies a snapshot, which replaces all nodes unless the view is newer or the worker is outranked.
     pub(crate) fn apply_snapshot(&mut self, snapshot: Snapshot, now: Instant) {
         if !self.accept(snapshot.id, now) {
             return self.snapshot_failed(now);
@@ -109,13 +110,13 @@ impl PartitionView {
         self.catch_up();
     }
 
-    /// No worker has answered.
+    /// Notes that a request for a snapshot had no answer.
     pub(crate) fn snapshot_failed(&mut self, now: Instant) {
         let retry = self.request.retry.map_or(FIRST_RETRY, |retry| (retry * 2).min(LAST_RETRY));
         self.request = Request { outstanding: false, not_before: Some(now + retry), retry: Some(retry) };
     }
 
-    /// Ends a tick; says whether a snapshot should be requested now.
+    /// Ends a tick; returns whether a snapshot should be requested now.
     pub(crate) fn settle(&mut self, now: Instant) -> bool {
         let behind = self.held.is_none() || !self.ahead.is_empty() || self.due > self.held;
         self.due = self.due.max(self.claimed.take());
@@ -127,13 +128,13 @@ impl PartitionView {
         behind && may_ask
     }
 
-    /// Whether its worker publishes and is followed.
+    /// Whether its worker publishes and the view follows it.
     pub fn is_fresh(&self, now: Instant) -> bool {
         is_within(FRESH_TIMEOUT, self.stats_at, now) && is_within(FRESH_TIMEOUT, self.in_step_at, now)
     }
 
-    /// Whether nothing is missing that its worker has published, as of the newest tick, and it has published
-    /// just before.
+    /// Whether, as of the newest tick, the view contains everything that its worker has published, and the
+    /// worker has published just before.
     pub fn is_in_step(&self, now: Instant) -> bool {
         self.in_step_at == Some(now) && is_within(IN_STEP_TIMEOUT, self.heard_at, now)
     }
@@ -152,12 +153,12 @@ impl PartitionView {
         std::mem::take(&mut self.changed)
     }
 
-    /// The worker's newest totals and health.
+    /// The worker's newest statistics.
     pub fn stats(&self) -> Option<&PartitionStats> {
         self.stats.as_ref()
     }
 
-    /// Whether the sender of `id` has the partition, and has not been outranked.
+    /// Whether the sender of `id` owns the partition, that is, has not been outranked.
     fn accept(&mut self, id: DeltaId, now: Instant) -> bool {
         if self.newest.is_some_and(|newest| id.epoch < newest.epoch) {
             if is_within(EPOCH_TIMEOUT, self.heard_at, now) {
@@ -171,7 +172,7 @@ impl PartitionView {
         true
     }
 
-    /// Applies the deltas that have no gap before them any more.
+    /// Applies the waiting deltas that have no gap before them any more.
     fn catch_up(&mut self) {
         while let (Some(held), Some(first)) = (self.held, self.ahead.first_entry()) {
             let id = *first.key();
@@ -187,7 +188,7 @@ impl PartitionView {
     }
 
     fn apply(&mut self, delta: Delta) {
-        // A node that was forgotten and has joined again since is in both.
+        // A node that was forgotten and has joined again is in both lists, so forgetting comes first.
         for id in delta.forgotten {
             self.changed.extend(self.nodes.remove(&id).map(|node| node.latest().row));
         }
@@ -213,7 +214,7 @@ impl PartitionView {
         }
     }
 
-    /// Gives a node its row, after `change` has applied the update to it when it was known.
+    /// Inserts a node in its row; if the node was known, `change` applies the update to it.
     fn insert(&mut self, known: Option<Arc<Node>>, update: NodeUpdate, change: fn(&mut Node, NodeUpdate)) {
         self.nodes.insert(match known {
             Some(mut node) => {

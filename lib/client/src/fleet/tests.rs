@@ -1,4 +1,4 @@
-//! However messages travel, the view ends at what the worker knows.
+//! Whatever happens to messages, the view ends in the worker's state.
 
 use std::time::Duration;
 
@@ -20,13 +20,13 @@ enum Change {
     Worker,
 }
 
-/// What happens to the message about it on its link.
+/// What happens to the message about it on the way.
 #[derive(Clone, Copy, Debug)]
 enum Delivery {
     Arrives,
     ArrivesTwice,
     IsLost,
-    /// Comes after this many later ones.
+    /// Arrives after this many later messages.
     IsLate(usize),
 }
 
@@ -98,7 +98,7 @@ impl Link {
         self.fleet.apply_delta(one_partition().1, delta, self.now);
     }
 
-    /// Ends a tick. A snapshot that was asked for in an earlier one arrives now.
+    /// Ends a tick. A snapshot requested in an earlier tick arrives now.
     fn tick(&mut self) {
         self.now += Duration::from_millis(250);
         if std::mem::take(&mut self.asked) {
@@ -117,7 +117,7 @@ impl Link {
 
 proptest! {
     #[test]
-    fn a_view_ends_at_the_worker_whatever_was_lost_late_or_doubled(
+    fn a_view_reaches_the_workers_state_whatever_was_lost_late_or_doubled(
         changes in proptest::collection::vec((change(), delivery(), any::<bool>()), 1..60),
     ) {
         let mut link = Link::new();
@@ -138,7 +138,7 @@ proptest! {
 }
 
 #[test]
-fn a_reader_in_step_asks_for_nothing() {
+fn a_reader_that_missed_nothing_requests_nothing() {
     let mut link = Link::new();
     link.tick();
     link.tick();
@@ -154,7 +154,7 @@ fn a_reader_in_step_asks_for_nothing() {
 }
 
 #[test]
-fn a_gap_is_asked_about_at_once_and_forgotten_when_the_missing_delta_comes() {
+fn a_gap_requests_a_snapshot_at_once_unless_the_missing_delta_comes() {
     let mut link = Link::new();
     (0..3).for_each(|_| link.tick());
     let missing = link.worker.put(vec![node("a")]);
@@ -167,7 +167,7 @@ fn a_gap_is_asked_about_at_once_and_forgotten_when_the_missing_delta_comes() {
 }
 
 #[test]
-fn a_claim_is_given_a_tick_to_be_followed_by_its_delta() {
+fn statistics_may_come_a_tick_before_their_delta() {
     let mut link = Link::new();
     link.tick();
     link.tick();
@@ -186,7 +186,7 @@ fn a_claim_is_given_a_tick_to_be_followed_by_its_delta() {
 }
 
 #[test]
-fn an_outranked_worker_is_not_heard_until_its_successor_has_long_been_silent() {
+fn an_outranked_worker_is_ignored_until_its_successor_has_long_been_silent() {
     let (_, partition) = one_partition();
     let mut link = Link::new();
     let mut zombie = link.worker.clone();
@@ -197,7 +197,7 @@ fn an_outranked_worker_is_not_heard_until_its_successor_has_long_been_silent() {
     assert_eq!(link.fleet.apply_delta(partition, late.clone(), link.now), DeltaOutcome::Stale);
     link.fleet.apply_snapshot(partition, zombie.snapshot(), link.now);
     assert_eq!(link.sees(), link.worker.nodes());
-    // The broker has lost its disk, and leases begin at 1 again.
+    // The broker has lost its disk, and the new owner's epoch is lower.
     link.now += Duration::from_secs(11);
     link.worker = zombie;
     assert_eq!(link.fleet.apply_delta(partition, late, link.now), DeltaOutcome::Ahead);
@@ -207,7 +207,7 @@ fn an_outranked_worker_is_not_heard_until_its_successor_has_long_been_silent() {
 }
 
 #[test]
-fn requests_that_fail_are_repeated_ever_more_slowly_but_every_second() {
+fn failed_requests_are_repeated_with_backoff_up_to_a_second() {
     let (count, partition) = one_partition();
     let mut fleet = Fleet::new(count);
     let mut now = Instant::now();

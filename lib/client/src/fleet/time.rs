@@ -5,10 +5,10 @@ use std::time::Duration;
 use tidemap_service::clock::BrokerClock;
 use tokio::time::Instant;
 
-/// After this time even an earlier reading replaces it, so that a wrong one does not stay for ever.
+/// After this time even a reading that is behind replaces the present one, so that a wrong one does not stay.
 const READING_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The broker's clock. A message is never early, so of several readings the one that is furthest ahead is the
+/// The broker's clock. Messages arrive late but never early, so the reading that is furthest ahead is the
 /// best.
 #[derive(Debug, Default)]
 pub(crate) struct FleetTime(Option<Reading>);
@@ -39,7 +39,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_late_message_does_not_turn_time_back_but_a_wrong_one_is_forgotten() {
+    fn late_messages_do_not_move_time_back_and_wrong_ones_expire() {
         let start = Instant::now();
         let after = |ms| start + Duration::from_millis(ms);
         let mut time = FleetTime::default();

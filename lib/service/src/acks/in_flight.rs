@@ -1,4 +1,5 @@
-//! What waits for its acknowledgement, and what goes again. Pure: time comes in as monotonic milliseconds.
+//! Which messages wait for acknowledgements, and which are to be published again. Pure: time comes in as
+//! monotonic milliseconds.
 
 use std::{collections::VecDeque, time::Duration};
 
@@ -7,9 +8,10 @@ use crate::clock::whole_ms;
 /// Messages that wait for their answers, by number.
 #[derive(Debug)]
 pub struct InFlight<T> {
-    /// In the order of their numbers. Answered ones are gone once all before them are.
+    /// By number, from `first` on. `None` is an answered message; it is removed once all before it are
+    /// answered.
     waiting: VecDeque<Option<Waiting<T>>>,
-    /// The number of the first.
+    /// The number of the first entry.
     first: u64,
     len: usize,
     timeout_ms: u64,
@@ -22,7 +24,7 @@ struct Waiting<T> {
 }
 
 impl<T> InFlight<T> {
-    /// Nothing yet. A message without an answer is overdue after `timeout`.
+    /// Creates an empty queue. A message without an answer is overdue after `timeout`.
     pub fn new(timeout: Duration) -> Self {
         Self { waiting: VecDeque::new(), first: 0, len: 0, timeout_ms: whole_ms(timeout) }
     }
@@ -40,7 +42,7 @@ impl<T> InFlight<T> {
         number
     }
 
-    /// Removes the message with this number, which was answered. `None` when it does not wait any more.
+    /// Removes the message with this number because its answer came. `None` when it no longer waits.
     pub fn remove(&mut self, number: u64) -> Option<T> {
         let index = usize::try_from(number.checked_sub(self.first)?).ok()?;
         let removed = self.waiting.get_mut(index)?.take()?;
@@ -52,7 +54,7 @@ impl<T> InFlight<T> {
         Some(removed.message)
     }
 
-    /// Removes the oldest message if its answer is overdue. Returns its number too.
+    /// Removes and returns the oldest message with its number, if its answer is overdue.
     pub fn remove_overdue(&mut self, now_ms: u64) -> Option<(u64, T)> {
         let oldest = self.waiting.front()?.as_ref()?;
         if now_ms.saturating_sub(oldest.sent_ms) < self.timeout_ms {
@@ -61,8 +63,8 @@ impl<T> InFlight<T> {
         self.remove_oldest()
     }
 
-    /// Removes the oldest message, whose answer will not come: the connection is another one. Returns its
-    /// number too.
+    /// Removes and returns the oldest message with its number. For a new connection, on which no answer can
+    /// come.
     pub fn remove_oldest(&mut self) -> Option<(u64, T)> {
         let number = self.first;
         self.remove(number).map(|message| (number, message))
@@ -89,31 +91,31 @@ impl<T> InFlight<T> {
     }
 }
 
-/// Messages that are to be published again, each after a pause.
+/// Messages that are to be published again after a pause.
 #[derive(Debug)]
 pub struct RetryQueue<T> {
-    /// With the times at which they are due.
+    /// Messages in the order in which they leave, with the times at which they are due.
     messages: VecDeque<(u64, T)>,
     pause_ms: u64,
 }
 
 impl<T> RetryQueue<T> {
-    /// Nothing yet.
+    /// Creates an empty queue.
     pub fn new(pause: Duration) -> Self {
         Self { messages: VecDeque::new(), pause_ms: whole_ms(pause) }
     }
 
-    /// Adds a message that failed now.
+    /// Adds a message that has just failed.
     pub fn push(&mut self, message: T, now_ms: u64) {
         self.messages.push_back((now_ms + self.pause_ms, message));
     }
 
-    /// Adds messages that are due as soon as those before them.
+    /// Adds messages without a pause: each is due as soon as those before it have left.
     pub fn extend(&mut self, messages: impl IntoIterator<Item = T>) {
         self.messages.extend(messages.into_iter().map(|message| (0, message)));
     }
 
-    /// Removes the oldest message when its pause is over.
+    /// Removes the oldest message if it is due.
     pub fn pop(&mut self, now_ms: u64) -> Option<T> {
         let (_, message) = self.messages.pop_front_if(|(due_ms, _)| *due_ms <= now_ms)?;
         Some(message)
@@ -139,7 +141,7 @@ mod tests {
     const TIMEOUT: Duration = Duration::from_secs(4);
 
     #[test]
-    fn a_message_without_an_answer_is_overdue_in_time_and_its_answer_comes_late() {
+    fn an_overdue_message_is_removed_and_its_late_answer_ignored() {
         let mut in_flight = InFlight::new(TIMEOUT);
         let (first, second) = (in_flight.add("a", 0), in_flight.add("b", 10));
         assert_eq!(in_flight.remove_overdue(3_999), None);
@@ -150,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn what_failed_goes_again_after_a_pause_in_order() {
+    fn failed_messages_are_retried_in_order_after_a_pause() {
         let mut retry = RetryQueue::new(Duration::from_secs(1));
         retry.extend([1]);
         assert_eq!(retry.pop(0), Some(1));
@@ -164,7 +166,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn each_message_is_answered_once_in_whatever_order(
+        fn answers_may_come_in_any_order_and_count_once(
             order in Just((0..30_u64).collect::<Vec<_>>()).prop_shuffle(),
         ) {
             let mut in_flight = InFlight::new(TIMEOUT);
@@ -181,7 +183,7 @@ mod tests {
         }
 
         #[test]
-        fn whatever_happens_a_message_leaves_by_its_answer_or_by_time(
+        fn every_message_leaves_by_its_answer_or_its_timeout(
             steps in prop::collection::vec((0_u64..2_000, any::<bool>(), 0_u64..60), 1..60),
         ) {
             let mut in_flight = InFlight::new(TIMEOUT);

@@ -1,4 +1,4 @@
-//! Logs connection faults at a bounded rate, in words that help the operator.
+//! Logs connection faults at a bounded rate, with what the operator can do about them.
 
 use std::{
     collections::HashMap,
@@ -11,7 +11,7 @@ use async_nats::{Event, Server, ServerError};
 
 use crate::logging::Throttle;
 
-/// One complaint of each kind is logged in this time.
+/// Each kind of complaint is logged at most once in this time.
 const PERIOD: Duration = Duration::from_secs(30);
 
 /// Watches one connection, and logs what its operator must know.
@@ -19,7 +19,7 @@ pub(super) struct Complaints {
     creds: Option<PathBuf>,
     ca: Option<PathBuf>,
     throttles: Mutex<HashMap<ComplaintKind, Throttle>>,
-    /// How often each server had failed at the last look.
+    /// How many failures each server had at the last check.
     failures: Mutex<HashMap<String, usize>>,
 }
 
@@ -50,8 +50,8 @@ impl Complaints {
         }
     }
 
-    /// Takes the outcome of the last attempt to connect to each server. The client's own event for it is one
-    /// word.
+    /// Records the outcome of the last attempt to connect to each server. The client's own event does not
+    /// give the reason.
     pub(super) fn attempted(&self, servers: &[Server]) {
         for server in servers {
             let url = format!("{}://{}:{}", server.addr.scheme(), server.addr.host(), server.addr.port());
@@ -65,7 +65,7 @@ impl Complaints {
         }
     }
 
-    /// Takes an event of the client.
+    /// Handles an event of the client.
     pub(super) fn happened(&self, event: &Event) {
         match event {
             Event::Connected => tracing::info!("connected to the broker"),
@@ -83,7 +83,7 @@ impl Complaints {
                 if error.to_string().to_lowercase().contains("permissions violation") =>
             {
                 let words = format!(
-                    "the broker does not let this key do that ({error}): {} for this station and node?",
+                    "the broker denies this key a permission ({error}): {} for this station and node?",
                     self.creds_in_doubt()
                 );
                 self.log(ComplaintKind::Forbidden, &words);
@@ -110,7 +110,7 @@ impl Complaints {
             };
             (ComplaintKind::Rejected, words)
         } else if lower.contains("corrupt message") {
-            // The error of a TLS handshake whose answer is no handshake.
+            // This error means that the server did not answer the TLS handshake with TLS.
             let words = format!("the broker at {url} does not speak TLS: is the address right? ({error})");
             (ComplaintKind::Unproven, words)
         } else if lower.contains("certificate") || lower.contains("tls") {
@@ -156,7 +156,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_failure_is_explained_with_what_mends_it() {
+    fn each_failure_is_logged_with_what_to_do_about_it() {
         let explain = |creds: Option<&str>, error: &str| {
             Complaints::new(creds.map(Path::new), None).explain("tls://b:4222", error)
         };
@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn each_kind_is_logged_at_once_and_then_once_a_period_whatever_the_others_do() {
+    async fn each_kind_is_throttled_by_itself() {
         let complaints = Complaints::new(None, None);
         assert!(complaints.is_due(ComplaintKind::Rejected));
         tokio::time::advance(PERIOD - Duration::from_millis(1)).await;

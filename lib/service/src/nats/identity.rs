@@ -1,18 +1,18 @@
-//! Which connection this is: a client reconnects by itself, and says nothing about it to those who publish.
+//! Identifies connections: a client reconnects by itself and does not notify those who publish through it.
 
 use async_nats::Client;
 
 /// One connection of a client to a server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConnectionId {
-    /// The server's identity, which it has until its process ends.
+    /// The server's id, which changes when its process restarts.
     pub server: String,
-    /// The number that the server gave to the connection.
+    /// The number that the server has given to the connection.
     pub client: u64,
 }
 
 impl ConnectionId {
-    /// The connection that a client has now, or had last; `None` before the first.
+    /// The client's current connection, or its last one; `None` before the first.
     pub fn of(client: &Client) -> Option<Self> {
         client.try_server_info().map(|info| Self { server: info.server_id, client: info.client_id })
     }
@@ -21,7 +21,7 @@ impl ConnectionId {
 /// A connection that took the place of another, or the first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NewConnection {
-    /// Whether its server is another one, which may have lost what the last one acknowledged.
+    /// Whether the server is another one, which may lack messages that the last one acknowledged.
     pub new_server: bool,
 }
 
@@ -30,7 +30,7 @@ pub struct NewConnection {
 pub struct ConnectionWatch(Option<ConnectionId>);
 
 impl ConnectionWatch {
-    /// Whether a client's connection is another one than at the last look.
+    /// Whether the client has a new connection since the last call.
     pub fn look(&mut self, client: &Client) -> Option<NewConnection> {
         self.notice(ConnectionId::of(client)?)
     }

@@ -10,7 +10,7 @@ fn agents(faults: AgentFaults) -> Vec<SimulatedAgent> {
     fleet.nodes.into_iter().map(|node| SimulatedAgent::new(node, 1_000, faults)).collect()
 }
 
-/// What a perfect broker has acknowledged after 20 s.
+/// What a broker that loses nothing has acknowledged after 20 s.
 fn acknowledged(faults: AgentFaults) -> Vec<Entry> {
     let mut entries = Vec::new();
     for mut agent in agents(faults) {
@@ -26,7 +26,7 @@ fn acknowledged(faults: AgentFaults) -> Vec<Entry> {
 }
 
 #[test]
-fn every_sample_is_listed_once_and_its_bytes_add_up() {
+fn acknowledged_samples_are_listed_once_and_their_bytes_add_up() {
     let faults = AgentFaults { restart_every_ms: Some(3_000), churn: 0.5, ..AgentFaults::default() };
     let entries = acknowledged(faults);
     assert_eq!(entries.len(), 20 * 20);
@@ -40,7 +40,7 @@ fn every_sample_is_listed_once_and_its_bytes_add_up() {
 }
 
 #[test]
-fn clocks_are_wrong_and_put_back_once() {
+fn clocks_are_skewed_and_put_back_once() {
     let faults = AgentFaults { skew_ms: 3_600_000, leap_ms: 60_000, ..AgentFaults::default() };
     let entries = acknowledged(faults);
     let first = entries.iter().filter(|entry| entry.seq == 1);
@@ -52,13 +52,13 @@ fn clocks_are_wrong_and_put_back_once() {
 }
 
 #[test]
-fn the_same_seed_makes_the_same_truth() {
+fn the_same_seed_makes_the_same_ack_log() {
     let faults = AgentFaults { skew_ms: 1_000, restart_every_ms: Some(4_000), churn: 1.0, leap_ms: 0 };
     assert_eq!(acknowledged(faults), acknowledged(faults));
 }
 
 #[test]
-fn what_is_not_acknowledged_goes_again_and_counts_once() {
+fn unacknowledged_samples_are_resent_and_count_once() {
     let mut agent = agents(AgentFaults::default()).remove(1);
     while !agent.sample(500, START_MS) && !agent.sample(1_500, START_MS) {}
     let lost = agent.next(1_500).unwrap();

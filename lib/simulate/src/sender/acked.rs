@@ -12,16 +12,16 @@ use tidemap_wire::timing;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-/// Messages that wait for their acknowledgements, or to be published again.
+/// At most this many messages wait for their acknowledgements or to be published again.
 const MAX_PENDING: usize = 4_096;
-/// Acknowledgements that are taken together when they are there.
+/// At most this many acknowledgements are handled together.
 const CHUNK: usize = 512;
-/// Before a message that was refused is published again.
+/// The pause before a refused message is published again.
 const RETRY_PAUSE: Duration = Duration::from_secs(1);
 /// How often overdue acknowledgements and the connection are looked at while nothing else happens.
 const LOOK_PERIOD: Duration = Duration::from_millis(100);
 
-/// A message with some reports in it.
+/// A message with one or more reports.
 pub(super) struct Outgoing {
     pub(super) subject: Subject,
     pub(super) payload: Bytes,
@@ -94,7 +94,7 @@ impl AckedPublisher {
         }
     }
 
-    /// Waits until everything is stored; after `shutdown` for a moment only. Returns how many reports are.
+    /// Waits until everything is stored; after `shutdown` only for a moment. Returns how many reports are.
     pub(super) async fn finish(mut self, shutdown: &CancellationToken) -> anyhow::Result<u64> {
         match shutdown.run_until_cancelled(self.drain()).await {
             Some(drained) => drained?,

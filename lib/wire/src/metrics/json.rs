@@ -10,7 +10,7 @@ pub(crate) fn serialize<S: Serializer>(host: &Host, serializer: S) -> Result<S::
     serializer.collect_map(METRICS.map(|metric| metric.json_name).into_iter().zip(host.values()))
 }
 
-/// Takes the metrics out of all fields that there are.
+/// Collects the metrics from among all fields of the JSON object.
 pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Host, D::Error> {
     deserializer.deserialize_map(Fields)
 }

@@ -1,7 +1,7 @@
 //! Columns of numbers as one text of fixed-width codes.
 //!
-//! Numbers and commas would take twice the bytes, and every reader has a function that reads base 36. A
-//! number that is not known is a code of underscores.
+//! Numbers with commas would take twice the bytes, and every language can parse base 36. An unknown number is
+//! a code of underscores.
 
 use std::marker::PhantomData;
 
@@ -11,17 +11,17 @@ use serde::{
 };
 
 const BASE: u32 = 36;
-/// Digits of a rate: the exponent of ten times 1000, plus the three significant digits.
+/// Digits of a rate's code, which is exponent × 1000 + mantissa (three digits, base 36).
 const RATE: usize = 3;
 /// Digits of a share from 0 to 100.
 const SHARE: usize = 2;
 
-/// Reads a column of rates; `None` when the text is none.
+/// Reads a column of rates; `None` when the text is not one.
 pub fn decode_rates(text: &str) -> Option<Vec<Option<u64>>> {
     decode(text, RATE, |code| 10_u64.checked_pow(code / 1_000)?.checked_mul(u64::from(code % 1_000)))
 }
 
-/// Reads a column of shares from 0 to 100, likewise.
+/// Reads a column of shares from 0 to 100; `None` when the text is not one.
 pub fn decode_shares(text: &str) -> Option<Vec<Option<u8>>> {
     decode(text, SHARE, |code| u8::try_from(code).ok().filter(|share| *share <= 100))
 }
@@ -62,7 +62,7 @@ pub(super) mod shares {
     }
 }
 
-/// Reads a text by this function.
+/// Deserializes a text with this function.
 struct Text<T>(fn(&str) -> Option<T>, PhantomData<T>);
 
 impl<T> Visitor<'_> for Text<T> {
@@ -77,7 +77,7 @@ impl<T> Visitor<'_> for Text<T> {
     }
 }
 
-/// Digits beyond the third are cut off: rates are rounded before.
+/// Digits beyond the third are cut off, as rates have been rounded before.
 fn rate_code(rate: u64) -> u32 {
     let exponent = rate.checked_ilog10().unwrap_or(0).saturating_sub(2);
     let mantissa = rate / 10_u64.pow(exponent);
@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_code_is_refused() {
+    fn malformed_codes_are_refused() {
         for bad in ["0", "0000", "0_0", "-01", "0é", "zzz", "+00"] {
             assert_eq!(decode_rates(bad), None, "{bad}");
         }
@@ -160,7 +160,7 @@ mod tests {
         }
 
         #[test]
-        fn no_text_at_all_is_a_panic(text: String) {
+        fn no_text_makes_decoding_panic(text: String) {
             decode_rates(&text);
             decode_shares(&text);
         }

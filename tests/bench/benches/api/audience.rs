@@ -53,17 +53,17 @@ struct Received {
     late_us: u64,
 }
 
-/// Clients that are connected.
+/// Connected clients.
 pub(crate) struct Audience {
     clients: JoinSet<anyhow::Result<Heard>>,
     phase: watch::Sender<Phase>,
 }
 
-/// How frames arrived in some time.
+/// How frames arrived in a span of time.
 #[derive(Debug)]
 pub(crate) struct Delivery {
     pub(crate) ticks: u64,
-    /// Frames that a client should have had and had not, over all clients.
+    /// Frames that clients should have received and have not, over all clients.
     pub(crate) missing: u64,
     pub(crate) restarts: u64,
     /// Since the tick that a frame belongs to.
@@ -86,7 +86,7 @@ impl Spread {
     }
 }
 
-/// What all have received, when it is over.
+/// Everything that all clients have received.
 pub(crate) struct Record(Vec<Heard>);
 
 impl Audience {
@@ -114,7 +114,7 @@ impl Audience {
         Ok(Self { clients: listening, phase })
     }
 
-    /// Every tenth client leaves, comes back, and reads nothing any more.
+    /// Every tenth client reconnects and then reads nothing any more.
     pub(crate) fn turn_deaf(&self) {
         self.phase.send_replace(Phase::SomeAreDeaf);
     }
@@ -131,7 +131,7 @@ impl Audience {
 }
 
 impl Record {
-    /// What came in this time to those who always listened.
+    /// The frames of this span, as received by the clients that always read.
     pub(crate) fn delivery(&self, within: &Range<Instant>) -> Delivery {
         let steady: Vec<&Heard> = self.0.iter().filter(|heard| !heard.may_turn_deaf).collect();
         let mut first: BTreeMap<u64, Instant> = BTreeMap::new();
@@ -175,7 +175,7 @@ async fn listen(
         tokio::select! {
             // Reading has to stop.
             _ = &mut turned => break,
-            // Something is said.
+            // A frame has arrived.
             read = stream.frame(&mut beginning, BEGINNING) => { read?; }
         }
         match stream::named(&beginning) {

@@ -1,8 +1,8 @@
 //! The API's throughput, latency and cost: `cargo xtask bench api`.
 //!
-//! Real processes around a real broker. What is compared is measured in turns, in one run, by the same
-//! client; goals stand beside the figures, and a missed one makes the exit code 1. `-- --quick` measures
-//! shorter. All of it shares this machine's cores, this client included.
+//! Real processes around a real broker. Things that are compared are measured in turns, in one run, by the
+//! same client. Goals stand beside the figures, and a missed one makes the exit code 1. `-- --quick` measures
+//! for a shorter time. Everything shares this machine's cores, including this client.
 #![expect(clippy::unwrap_used, reason = "a benchmark that cannot go on has failed")]
 
 mod audience;
@@ -33,8 +33,8 @@ const NODES_OF_MANY: u32 = 1_000;
 /// Connections that ask for a large body, and for a small one.
 const LARGE_CONNECTIONS: usize = 8;
 const SMALL_CONNECTIONS: usize = 64;
-/// Lists that nobody reads, 1,600 MB of them, and the megabytes that the API may take: its room for lists,
-/// and at most as much again for those that are being made and for what its allocator keeps.
+/// Lists that no client reads, 1,600 MB of them, and the megabytes that the API may take for them: its budget
+/// for lists, and at most as much again for lists that are being built and for what its allocator keeps.
 const UNREAD: usize = 100;
 const UNREAD_MB: f64 = 1_000.0;
 
@@ -71,11 +71,11 @@ async fn main() -> ExitCode {
         trivial::serve(bytes.parse().unwrap()).await.unwrap();
     }
     let plan = if args.iter().any(|arg| arg == "--quick") { QUICK } else { FULL };
-    // The API has one for each client, and so have we.
+    // The API has a file for each client, and so does this process.
     usage::raise_file_limit(plan.clients as u64 + 1_000).unwrap();
     let mut table = Table::default();
     let begun = Instant::now();
-    // By itself, either takes half the time.
+    // Each part alone takes half the time.
     let wants = |part: &str| args.iter().all(|arg| arg.starts_with("--") || arg == part);
     if wants("bodies") {
         large_fleet(&plan, &mut table).await.unwrap();
@@ -111,13 +111,13 @@ async fn latency(plan: &Plan, services: &Services, table: &mut Table) -> anyhow:
     Ok(())
 }
 
-/// All nodes in one delta: an API that stood still for longer than the nodes' interval has that much to tell.
+/// All nodes in one delta, as after a pause of the API that was longer than the nodes' interval.
 async fn largest_delta(services: &Services, table: &mut Table) -> anyhow::Result<()> {
     for (coding, goal) in [("identity", 100_000.0), ("gzip", 40_000.0)] {
         let mut stream = EventStream::open(services.address, coding).await?;
         let mut beginning = Vec::new();
         let opened = Instant::now();
-        // The opening is a snapshot, whose size is not asked for.
+        // The stream opens with a snapshot, whose size is not measured.
         while opened.elapsed() < Duration::from_secs(2) {
             stream.frame(&mut beginning, 0).await?;
         }
@@ -160,7 +160,7 @@ async fn bodies(plan: &Plan, services: &Services, table: &mut Table) -> anyhow::
     Ok(())
 }
 
-/// A small body, beside a server that does nothing but answer.
+/// A small body, compared with a server that only answers.
 async fn stats(plan: &Plan, services: &Services, table: &mut Table) -> anyhow::Result<()> {
     let ask = request("/api/stats", "identity");
     let body = Connection::open(services.address).await?.exchange(ask.as_bytes()).await?;
@@ -198,7 +198,7 @@ async fn stats(plan: &Plan, services: &Services, table: &mut Table) -> anyhow::R
     Ok(())
 }
 
-/// Whole lists that are asked for in many ticks and never read.
+/// Whole lists that are requested in many ticks and never read.
 async fn unread_lists(services: &Services, table: &mut Table) -> anyhow::Result<()> {
     let api = services.api.pid();
     let (before, mut most) = (usage::resident_bytes(api)?, 0);
@@ -256,14 +256,14 @@ struct Listened {
 
 impl Listened {
     async fn during(lasting: Duration, api: u32) -> anyhow::Result<Self> {
-        // Sockets and buffers have their size when everybody has had some frames.
+        // Sockets and buffers reach their size after a few frames.
         sleep(Duration::from_secs(3)).await;
         let (from, cpu) = (Instant::now(), usage::processor_time(api)?);
         sleep(lasting).await;
         let cores = (usage::processor_time(api)? - cpu).as_secs_f64() / from.elapsed().as_secs_f64();
         let listened =
             Self { within: from..Instant::now(), resident_bytes: usage::resident_bytes(api)?, cores };
-        // A frame that some clients get at the very end must reach all of them.
+        // A frame that some clients receive at the end must reach all of them.
         sleep(Duration::from_secs(1)).await;
         Ok(listened)
     }

@@ -1,4 +1,4 @@
-//! nginx, which serves a file as fast as anybody: what an answer of the same bytes may cost at least.
+//! nginx, the reference for the cost of answering with the same bytes from a file.
 
 use std::{net::SocketAddr, path::Path, process::Stdio, time::Duration};
 
@@ -71,7 +71,7 @@ impl Drop for Nginx {
 /// As many workers as cores: ours may use all of them too.
 fn configuration(folder: &Path, address: SocketAddr) -> String {
     let folder = folder.display();
-    // Its workers could not enter our folder as somebody else; only root has the choice.
+    // Workers of another user could not enter this folder; only root can choose the user.
     let user = if rustix::process::geteuid().is_root() { "user root root;" } else { "" };
     format!(
         "daemon off; worker_processes auto; {user} pid {folder}/pid; error_log stderr;

@@ -17,7 +17,7 @@ pub(crate) struct Services {
 }
 
 impl Services {
-    /// Starts all, and returns when so many nodes are online.
+    /// Starts all, and returns when this many nodes are online.
     pub(crate) async fn start(nodes: u32) -> anyhow::Result<Self> {
         let broker = TestBroker::start().await?;
         let ingest = broker.ingest(&[])?;
@@ -32,7 +32,7 @@ impl Services {
         NatsArgs::new(&self.broker.url, Some(&key)).connect("bench", Some("_INBOX.simulator")).await
     }
 
-    /// Stops the fleet: its state stays, and only ages change from now on.
+    /// Stops the fleet: its state stays, and only ages change afterwards.
     pub(crate) async fn silence_fleet(&mut self) -> anyhow::Result<()> {
         self.fleet.terminate().await.map(drop)
     }

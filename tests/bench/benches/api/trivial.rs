@@ -1,4 +1,4 @@
-//! A server that does nothing but answer: what the client can ask for at most.
+//! A server that only answers: it shows how many requests the client can make at most.
 
 use std::{net::SocketAddr, process::Stdio};
 
@@ -22,7 +22,7 @@ pub(crate) struct Trivial {
 }
 
 impl Trivial {
-    /// Answers everything with so many bytes.
+    /// Answers every request with a body of this many bytes.
     pub(crate) async fn start(body_bytes: usize) -> anyhow::Result<Self> {
         let mut child = Command::new(std::env::current_exe()?)
             .args([ARGUMENT, &body_bytes.to_string()])

@@ -1,4 +1,4 @@
-//! What only Chromium's own protocol can do, through its driver.
+//! Commands of Chromium's own protocol, through its driver.
 
 use serde_json::{Value, json};
 use tidemap_testkit::browser::Browser;

@@ -1,4 +1,4 @@
-//! A made-up fleet, spread evenly over the map, so that its markers stand by themselves.
+//! A made-up fleet, spread evenly over the map, so that its markers form no clusters.
 
 use std::collections::BTreeMap;
 
@@ -37,14 +37,13 @@ impl Fleet {
         self.event("snapshot", &SnapshotEvent { v: VERSION, at_ms: clock::unix_ms(), nodes })
     }
 
-    /// A delta that names every node's rates, and the totals after it, as each second of a busy fleet brings
-    /// them.
+    /// A delta with every node's rates and the totals after it, as in each second of a busy fleet.
     pub(crate) fn tick(&mut self) -> Result<Vec<u8>> {
         let delta = self.delta();
         self.events(&delta)
     }
 
-    /// The same with nodes that come, go, fall silent and report again.
+    /// The same with nodes that join, leave, go silent and report again.
     pub(crate) fn churn(&mut self) -> Result<Vec<u8>> {
         let arrived = std::mem::take(&mut self.vacant);
         let mut leaving: Vec<u32> = (0..CHURN).map(|_| self.random.u32(0..self.nodes)).collect();
@@ -78,7 +77,7 @@ impl Fleet {
 
     fn delta(&mut self) -> DeltaEvent {
         self.tick += 1;
-        // A vacant row says nothing.
+        // Vacant rows have no values.
         let rows: Vec<u32> = (0..self.nodes).filter(|row| !self.vacant.contains(row)).collect();
         let of_hosts: Vec<u32> =
             rows.iter().copied().filter(|row| (row + self.tick).is_multiple_of(HOST_ONE_IN)).collect();
@@ -153,7 +152,7 @@ impl Fleet {
     }
 }
 
-/// The place of a row: any number of them lie evenly on a square map, no two of them close together.
+/// The place of a row. The places of any number of rows are spread evenly over a square map.
 fn place(row: u32) -> (f64, f64) {
     // The plastic ratio's sequence.
     let [x, y] =

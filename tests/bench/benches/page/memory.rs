@@ -1,4 +1,4 @@
-//! An hour of a fleet in which nodes come and go, as fast as the page can hear it.
+//! An hour of a fleet in which nodes join and leave, as fast as the page can process it.
 
 use anyhow::Context;
 use serde_json::json;
@@ -8,7 +8,7 @@ use crate::{NODES, Plan, devtools, fleet::Fleet, recorder, server::Server};
 use tidemap_bench::table::{Goal, Table};
 
 const MB: f64 = 1_000_000.0;
-/// Ticks until everything that is kept for a time has been kept for that long: five minutes of totals.
+/// Ticks until everything that is kept for a limited time has reached that time: five minutes of totals.
 const WARM_UP: u32 = 320;
 
 pub(crate) async fn measure(plan: &Plan, table: &mut Table) -> anyhow::Result<()> {
@@ -42,7 +42,7 @@ pub(crate) async fn measure(plan: &Plan, table: &mut Table) -> anyhow::Result<()
     browser.close().await
 }
 
-/// What the page holds when all that is garbage has been collected, in bytes.
+/// The page's memory after a garbage collection, in bytes.
 #[derive(Debug)]
 struct Heap {
     scripts: f64,

@@ -12,7 +12,7 @@ use crate::{
 };
 use tidemap_bench::table::{Goal, Table};
 
-/// For a paint that answers what was done: far above the goal for it.
+/// How long to wait for a paint after an input, far longer than the goal for it.
 const PAINT_PAUSE: Duration = Duration::from_millis(300);
 /// The browser does not report shorter interactions.
 const SHORTEST_REPORTED_MS: f64 = 16.0;
@@ -38,7 +38,7 @@ pub(crate) async fn measure(plan: &Plan, browser: &Browser, table: &mut Table) -
 }
 
 async fn left_alone(plan: &Plan, browser: &Browser, table: &mut Table) -> anyhow::Result<()> {
-    // The page is compiled for speed while it runs.
+    // The browser optimises the page's code while it runs.
     sleep(Duration::from_secs(3)).await;
     recorder::reset(browser).await?;
     sleep(plan.looking).await;
@@ -62,8 +62,8 @@ async fn left_alone(plan: &Plan, browser: &Browser, table: &mut Table) -> anyhow
     Ok(())
 }
 
-/// A drag to and fro, one move of the pointer a frame, as a browser hands them on. A real pointer of the
-/// driver's moves about thirty times a second, which would say how fast the driver is.
+/// A drag to and fro with one pointer move in each frame, as browsers deliver them. The driver's own pointer
+/// moves about thirty times a second, so it would measure the driver.
 const DRAG: &str = "
     const [ms, done] = arguments, stage = document.querySelector('.map-stage'), box = stage.getBoundingClientRect();
     const point = (kind, x, y) => stage.dispatchEvent(new PointerEvent(kind, {
@@ -74,7 +74,7 @@ const DRAG: &str = "
     const move = () => {
         const at = (performance.now() - begun) / 480;
         if (performance.now() - begun > ms) {
-            // Given up rather than let go, which would be a flick.
+            // Cancelled instead of released, because a release would be a flick.
             point('pointercancel', 0, 0);
             return done();
         }

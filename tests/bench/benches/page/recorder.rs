@@ -11,21 +11,21 @@ use crate::devtools;
 
 const PAGE_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// What was noted since it was asked last. Times are in milliseconds.
+/// Measurements since the last call. Times are in milliseconds.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Record {
     /// Times from frame to frame.
     pub(crate) frames: Vec<f64>,
-    /// What the page's own part of frames took.
+    /// The time of the page's own part in each frame.
     pub(crate) page_frames: Vec<f64>,
     /// From a delta's text to its last column.
     pub(crate) deltas: Vec<f64>,
     pub(crate) snapshots: Vec<f64>,
-    /// The rows' part of frames; only with `?debug`, like the next.
+    /// The rows' part of frames; like the next two, only with `?debug`.
     pub(crate) rows: Vec<f64>,
     /// The map's part.
     pub(crate) map: Vec<f64>,
-    /// The browser's part of that: taking over the picture of all markers.
+    /// The browser's share of the map's part: copying the picture of all markers.
     pub(crate) pixels: Vec<f64>,
     /// Tasks of more than 50 ms.
     pub(crate) tasks: Vec<f64>,
@@ -51,7 +51,7 @@ pub(crate) async fn start(width: u32, height: u32) -> anyhow::Result<Browser> {
     let browser = Browser::start(width, height).await?;
     let script = json!({ "source": include_str!("recorder.js") });
     devtools::execute(&browser, "Page.addScriptToEvaluateOnNewDocument", script).await?;
-    // Every visit is a first one.
+    // Without a cache, so that every visit is a first one.
     devtools::execute(&browser, "Network.enable", json!({})).await?;
     devtools::execute(&browser, "Network.setCacheDisabled", json!({ "cacheDisabled": true })).await?;
     Ok(browser)
@@ -80,7 +80,7 @@ pub(crate) async fn read(browser: &Browser) -> anyhow::Result<Record> {
     Ok(serde_json::from_value(browser.eval("benchRecorder.read()").await?)?)
 }
 
-/// Waits until so many deltas have been heard since the last reset.
+/// Waits until the page has received this many deltas since the last reset.
 pub(crate) async fn heard(browser: &Browser, deltas: u64) -> anyhow::Result<()> {
     eventually(PAGE_TIMEOUT, || async {
         let heard = browser.eval("benchRecorder.deltaCount()").await?.as_u64().context("a number")?;
@@ -90,7 +90,7 @@ pub(crate) async fn heard(browser: &Browser, deltas: u64) -> anyhow::Result<()> 
     .await
 }
 
-/// What the browser's console says is wrong.
+/// The number of errors and warnings on the browser's console.
 pub(crate) async fn complaints(browser: &Browser) -> anyhow::Result<u64> {
     let console = browser.console().await?;
     for line in &console {
@@ -99,7 +99,7 @@ pub(crate) async fn complaints(browser: &Browser) -> anyhow::Result<u64> {
     Ok(console.len() as u64)
 }
 
-/// The value below which this share of the values lies; nothing has no quantile.
+/// The value below which this share of the values lies; an error without values.
 pub(crate) fn quantile(values: &[f64], share: f64) -> anyhow::Result<f64> {
     let mut sorted = values.to_vec();
     sorted.sort_unstable_by(f64::total_cmp);

@@ -13,11 +13,11 @@ use tokio::{
     task::JoinSet,
 };
 
-/// Events that wait for the page; whoever says more waits too.
+/// Events that may wait for the page; beyond it the sender waits.
 const WAITING: usize = 2;
 
 type Words = mpsc::Receiver<Vec<u8>>;
-/// The stream is there for the first who asks.
+/// The stream goes to the first client that requests it.
 type Stream = Arc<Mutex<Option<Words>>>;
 
 /// The server, ended on drop.
@@ -38,7 +38,7 @@ impl Server {
         Ok(Self { url, words, _accepting: accepting })
     }
 
-    /// Says this to the page, when it has heard what came before.
+    /// Sends an event to the page, once it has received the ones before.
     pub(crate) async fn say(&self, words: Vec<u8>) -> anyhow::Result<()> {
         self.words.send(words).await.context("the page has closed its stream")
     }

@@ -10,7 +10,7 @@ pub(crate) struct Services {
 }
 
 impl Services {
-    /// Starts all, and returns when so many nodes are known and most are online.
+    /// Starts all, and returns when this many nodes are known and most are online.
     pub(crate) async fn start(nodes: u32) -> anyhow::Result<Self> {
         let broker = TestBroker::start().await?;
         let ingest = broker.ingest(&[])?;

@@ -1,6 +1,6 @@
-//! The most that the pipeline carries, and what is short then. A ceiling is reported with its ratio to the
-//! bare broker's. It is no goal that can be missed, because it depends on the machine: the goals of `fleets`
-//! say what must be carried.
+//! The highest load that the pipeline carries, and which resource limits it. A ceiling is reported with its
+//! ratio to the bare broker's. It is not a goal, because it depends on the machine; `fleets` has the goals
+//! for what must be carried.
 
 use tokio::time::sleep;
 
@@ -13,8 +13,8 @@ use crate::{
     watch::{PROCESSES, Seen, watch},
 };
 
-/// What the bare broker reaches with single messages that go the same way. A pack goes as one, however many
-/// reports it holds, so for packs this says what they gain.
+/// What the bare broker reaches with single messages in the same way. A pack counts as one message, however
+/// many reports it holds, so for packs the ratio shows their gain.
 fn bare(way: Way, limits: &Limits) -> (&'static str, f64) {
     match way {
         Way::Acknowledged => {
@@ -25,8 +25,8 @@ fn bare(way: Way, limits: &Limits) -> (&'static str, f64) {
     }
 }
 
-/// The fleet of the headline without relays and without waiting for acknowledgements: more than a broker
-/// takes.
+/// The headline's fleet without relays and without waiting for acknowledgements: more than the broker can
+/// store.
 pub(crate) async fn single_reports(plan: &Plan, limits: &Limits, table: &mut Table) -> anyhow::Result<()> {
     let way = Way::Unanswered;
     eprintln!("{MANY} nodes, {}", way.name());
@@ -43,7 +43,7 @@ pub(crate) async fn single_reports(plan: &Plan, limits: &Limits, table: &mut Tab
     Ok(())
 }
 
-/// The same fleet at an ever faster pace, until it is too much.
+/// The same fleet at increasing rates, until one is not carried.
 pub(crate) async fn ladder(plan: &Plan, limits: &Limits, table: &mut Table) -> anyhow::Result<()> {
     for way in plan.ceilings.iter().copied() {
         let services = Services::start().await?;
@@ -85,12 +85,12 @@ pub(crate) async fn ladder(plan: &Plan, limits: &Limits, table: &mut Table) -> a
     Ok(())
 }
 
-/// Whether all that was sent was applied, and without growing delay.
+/// Whether everything that was sent was applied, without a growing delay.
 fn is_carried(seen: &Seen, account: &Account) -> bool {
     seen.is_bounded() && account.lost() == 0
 }
 
-/// Says in one sentence what came of it, what was short, and how far that is from the bare broker.
+/// Summarises in one sentence the outcome, the limiting resource, and the ratio to the bare broker.
 fn tell(table: &mut Table, asked: f64, way: Way, (seen, account): (&Seen, &Account), limits: &Limits) {
     let used: Vec<_> = PROCESSES.into_iter().zip(seen.cores).collect();
     let (applied, (bare, limit)) = (seen.applied_per_second(), bare(way, limits));

@@ -12,13 +12,13 @@ use crate::{
     watch::{Look, PROCESSES, Seen, watch},
 };
 
-/// Until all nodes have said everything about themselves and buffers have their size.
+/// Until all nodes have sent their hello and buffers have reached their size.
 const WARMING: Duration = Duration::from_secs(20);
 /// The measured time is reported in this many parts.
 const PARTS: usize = 10;
-/// The process of which the live heap is judged.
+/// The process whose live heap is judged.
 const BROKER: &str = "nats-server";
-/// Memory that grows by less than this share of itself in the second half of the time is called flat.
+/// Memory counts as flat if it grows by less than this share of itself in the second half of the time.
 const FLAT: f64 = 0.03;
 
 pub(crate) async fn measure(lasting: Duration, table: &mut Table) -> anyhow::Result<()> {
@@ -55,7 +55,7 @@ fn note_processes(seen: &Seen, table: &mut Table) {
     for (number, process) in PROCESSES.iter().enumerate() {
         table.note(format!("processor, {process}"), seen.cores[number], "cores", Goal::None);
     }
-    // By then buffers, lists and the allocator have their size.
+    // By then buffers, lists and the allocator have reached their size.
     let half = &seen.looks[seen.looks.len() / 2..];
     for (number, process) in PROCESSES.iter().enumerate().take(4) {
         let resident = |look: &Look| Some((look.at_s / 60.0, look.resident_bytes[number] as f64 / 1e6));
@@ -76,8 +76,8 @@ fn note_processes(seen: &Seen, table: &mut Table) {
     table.note(what, slope(&by_message), "bytes", Goal::None);
 }
 
-/// Notes how a memory was at the start, in the middle and at the end, and whether it grew in the second half.
-/// `of` tells when a look was, in minutes, and what it saw, in MB.
+/// Notes a process's memory at the start, in the middle and at the end, and whether it grew in the second
+/// half. `of` returns a look's time in minutes and the memory in MB.
 fn note_memory(
     name: &str,
     seen: &Seen,

@@ -1,5 +1,5 @@
-//! What a bare client and the same broker reach with messages of the size of a report, and nothing of
-//! Tidemap's.
+//! What a bare client and the same broker reach with messages of a report's size, without any part of
+//! Tidemap.
 
 use std::time::Duration;
 
@@ -23,11 +23,11 @@ use tokio::time::{Instant, sleep};
 const PAYLOAD: Bytes = Bytes::from_static(&[b'x'; 200]);
 /// Publishes whose acknowledgements are awaited together.
 const IN_FLIGHT: u64 = 2_000;
-/// Subjects that messages are spread over, as many nodes'.
+/// The number of subjects, comparable to a number of nodes.
 const SUBJECTS: u64 = 1_000;
 /// For a client to read all messages.
 const READ_TIMEOUT: Duration = Duration::from_secs(120);
-/// When a stream has taken nothing for so long, it takes nothing any more.
+/// A stream that has stored nothing for this long has finished.
 const QUIET: Duration = Duration::from_secs(2);
 const LOOK: Duration = Duration::from_millis(20);
 
@@ -43,7 +43,7 @@ pub(crate) struct Limits {
     pub(crate) drain: f64,
 }
 
-/// Measures with a broker of its own, which has nothing else to do.
+/// Measures with an otherwise idle broker.
 pub(crate) async fn measure(messages: u64) -> anyhow::Result<Limits> {
     let broker = TestBroker::start().await?;
     let client = broker.connect().await?;
@@ -106,13 +106,13 @@ async fn publish_and_subscribe(broker: &TestBroker, client: &Client, messages: u
         anyhow::Ok(())
     });
     publish(client, &subjects("tidemap.v1.somebody"), messages).await?;
-    // A client that is too slow loses messages, which is a limit too.
+    // A client that is too slow loses messages, which also counts as a limit.
     tokio::time::timeout(READ_TIMEOUT, reading).await.context("messages were lost")???;
     Ok(messages as f64 / begun.elapsed().as_secs_f64())
 }
 
-/// Until the stream holds all that it will: a server that gets more than it can store drops the rest without
-/// a word, and what it has stored by then counts.
+/// Waits until the stream stores no more messages. A server that gets more than it can store drops the rest
+/// without notice; the messages stored by then count.
 async fn capture(
     js: &jetstream::Context,
     stream: &str,

@@ -1,15 +1,15 @@
-//! What the whole machine does, so that it can be said what was short.
+//! The load of the whole machine, which shows the limiting resource.
 
 use std::fs;
 
 use anyhow::Context;
 
-/// Above this share of all cores the processors are what is short.
+/// Above this share of all cores, the processors are the limit.
 const FULL: f64 = 0.9;
-/// Above this share of all cores' time in which they only wait for it, the disk is.
+/// Above this share of the cores' time spent waiting for the disk, the disk is the limit.
 const WAITING: f64 = 0.2;
 
-/// What the processors have done since the machine began, in ticks.
+/// The processors' time since the machine started, in ticks.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Ticks {
     idle: f64,
@@ -18,19 +18,19 @@ pub(crate) struct Ticks {
     all: f64,
 }
 
-/// What they did in some time, in cores.
+/// The processors' load in a span of time, in cores.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Load {
     pub(crate) cores: f64,
     pub(crate) busy: f64,
-    /// They had nothing to do but to wait for a disk.
+    /// Idle, waiting for a disk.
     pub(crate) waiting: f64,
-    /// Another guest of the same host had them.
+    /// Used by another guest of the same host.
     pub(crate) stolen: f64,
 }
 
 impl Ticks {
-    /// Those of now.
+    /// The present values.
     pub(crate) fn now() -> anyhow::Result<Self> {
         let stat = fs::read_to_string("/proc/stat")?;
         let line =
@@ -40,12 +40,13 @@ impl Ticks {
 
     fn of(line: &str) -> anyhow::Result<Self> {
         let fields: Vec<f64> = line.split_whitespace().map(str::parse).collect::<Result<_, _>>()?;
-        // user, nice, system, idle, iowait, irq, softirq, steal; what guests get is in the first two already.
+        // user, nice, system, idle, iowait, irq, softirq, steal; the time of guests is included in the first
+        // two.
         let [_, _, _, idle, waiting, _, _, stolen, ..] = fields[..] else { anyhow::bail!("too few: {line}") };
         Ok(Self { idle, waiting, stolen, all: fields.iter().take(8).sum() })
     }
 
-    /// What was done since `before`, on so many cores.
+    /// The load since `before`, on this many cores.
     pub(crate) fn since(self, before: Self, cores: f64) -> Load {
         let all = (self.all - before.all).max(1.0);
         let share = |of: fn(&Self) -> f64| (of(&self) - of(&before)) / all * cores;
@@ -55,7 +56,7 @@ impl Ticks {
 }
 
 impl Load {
-    /// What was short, and who had it. `used` are the cores that each process took.
+    /// The limiting resource, and the processes that used it. `used` are the cores of each process.
     pub(crate) fn limit(&self, used: &[(&str, f64)]) -> String {
         let Self { cores, busy, waiting, stolen } = *self;
         let mut by_use = used.to_vec();

@@ -2,9 +2,10 @@
 //!
 //! Real processes around a real broker: simulator, nats-server, one worker, one API. The bare broker is
 //! measured first in the same run. Everything shares this machine's cores. Goals stand beside the figures,
-//! and a missed one makes the exit code 1. The most that the pipeline carries is reported as a ceiling, with
-//! what was short and its ratio to the bare broker: it depends on the machine and is no goal. `-- --quick`
-//! measures for a shorter time; `-- headline --minutes N` runs the fleet of the headline for N minutes.
+//! and a missed one makes the exit code 1. The highest load that the pipeline carries is reported as a
+//! ceiling, with the limiting resource and the ratio to the bare broker; it is not a goal, because it depends
+//! on the machine. `-- --quick` measures for a shorter time; `-- headline --minutes N` runs the fleet of the
+//! headline for N minutes.
 //!
 //! The broker's log is in the folder for temporary files, `$TMPDIR`: it takes about 25 MB a second at 100,000
 //! nodes, for ten minutes at most.
@@ -33,14 +34,14 @@ use limits::Limits;
 use services::{Services, Way};
 use watch::{PROCESSES, Seen, watch};
 
-/// The fleets that must be carried, and how their reports go.
+/// The fleets that must be carried, and how their reports are sent.
 const FLEETS: [(u32, Way); 3] =
     [(1_000, Way::Acknowledged), (10_000, Way::Acknowledged), (MANY, Way::Packed)];
 /// The fleet of the headline and of the ceiling.
 const MANY: u32 = 100_000;
-/// Of a fleet's nodes, so many report at a time: a few fall silent now and then.
+/// The share of a fleet's nodes that report at a time, as a few are silent from time to time.
 const REPORTING: f64 = 0.97;
-/// So many looks at the view may fail in a run. The figures are of the others.
+/// How many requests for the view may fail in a run. The figures are from the others.
 const FEW_LOOKS: f64 = 3.0;
 
 /// How long everything takes.
@@ -49,7 +50,7 @@ struct Plan {
     warming: Duration,
     watching: Duration,
     step: Duration,
-    /// Whose ceiling is looked for, and the seconds between a node's reports on the way there.
+    /// The ways of sending whose ceiling is measured, and the seconds between a node's reports at each step.
     ceilings: &'static [Way],
     intervals_s: &'static [f64],
     samples: u64,
@@ -88,7 +89,7 @@ async fn main() -> ExitCode {
         let plan = if args.iter().any(|arg| arg == "--quick") { QUICK } else { FULL };
         ("pipeline.json", pipeline(&plan, &mut table).await)
     };
-    // Figures from before a failure are written in any case.
+    // Figures from before a failure are written, too.
     table.write(&table::path_of(file).unwrap()).unwrap();
     eprintln!("{:.0} s", begun.elapsed().as_secs_f64());
     let held = table.print();
@@ -144,8 +145,8 @@ async fn fleets(plan: &Plan, limits: &Limits, table: &mut Table) -> anyhow::Resu
     Ok(())
 }
 
-/// Notes what was seen of a fleet. One of which so many samples a second are `expected` must be carried;
-/// another shows how much can be.
+/// Notes the observations of a fleet. With `expected` samples a second, that rate must be carried; without,
+/// the fleet shows how much can be.
 fn note_seen(seen: &Seen, expected: Option<f64>, what: &impl Fn(&str) -> String, table: &mut Table) {
     let is = |goal: Goal| if expected.is_some() { goal } else { Goal::Ceiling };
     let least = expected.map_or(Goal::Ceiling, |expected| Goal::AtLeast(expected * REPORTING));
@@ -169,7 +170,8 @@ fn note_seen(seen: &Seen, expected: Option<f64>, what: &impl Fn(&str) -> String,
     table.note(what("log"), seen.stored_bytes_per_sample(), "bytes/sample", Goal::None);
 }
 
-/// Sample to event, by nodes of our own among the fleet. Returns how many samples they have sent.
+/// Time from sample to event, by nodes that the bench adds to the fleet. Returns how many samples these have
+/// sent.
 async fn latency(
     plan: &Plan,
     services: &Services,

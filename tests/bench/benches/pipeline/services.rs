@@ -1,4 +1,4 @@
-//! The stage: a broker, one worker and one API, each a process of its own, and fleets that come and go.
+//! The services under test: a broker, one worker and one API, each a process of its own, and changing fleets.
 
 use std::{path::PathBuf, time::Duration};
 
@@ -12,19 +12,19 @@ use crate::tally::Tally;
 
 /// For a whole fleet to be known.
 const FLEET_TIMEOUT: Duration = Duration::from_secs(90);
-/// When nothing more has been applied for this long, nothing will be.
+/// When nothing has been applied for this long, nothing more will be.
 const QUIET: Duration = Duration::from_secs(8);
-/// What the simulator is called when it packs as a relay.
+/// The simulator's name when it packs as a relay.
 const RELAY: &str = "bench";
 
 /// How reports go to the broker.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Way {
-    /// Each by itself, and acknowledged: as agents do.
+    /// Each report by itself, and acknowledged, as from agents.
     Acknowledged,
-    /// Each by itself, and nobody waits.
+    /// Each report by itself, without waiting for acknowledgements.
     Unanswered,
-    /// In packs, and acknowledged: as relays do.
+    /// In packs, and acknowledged, as from relays.
     Packed,
 }
 
@@ -52,21 +52,21 @@ pub(crate) struct Services {
 /// A fleet that reports.
 pub(crate) struct Fleet {
     pub(crate) process: Tidemap,
-    /// Samples that were known before.
+    /// Samples that had been applied before.
     before: u64,
 }
 
-/// What became of a fleet's reports.
+/// What happened to a fleet's reports.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Account {
-    /// What the simulator counts as published, or as acknowledged where it waits for that.
+    /// Reports that the simulator counts as published, or as acknowledged if it waits for that.
     pub(crate) published: u64,
     /// What ingest has applied since the fleet began.
     pub(crate) applied: u64,
 }
 
 impl Account {
-    /// What was published and never applied.
+    /// Reports that were published and never applied.
     pub(crate) fn lost(&self) -> u64 {
         self.published.saturating_sub(self.applied)
     }
@@ -114,8 +114,8 @@ impl Services {
         Ok(Fleet { process, before })
     }
 
-    /// Ends a fleet, waits until all that it has said is applied, and counts. Others have said so many
-    /// `besides`.
+    /// Ends a fleet, waits until all of its samples are applied, and counts. `besides` is the number of
+    /// samples that other nodes have sent.
     pub(crate) async fn settle(&self, mut fleet: Fleet, besides: u64) -> anyhow::Result<Account> {
         let ended = fleet.process.terminate().await?;
         let log = fleet.process.log();

@@ -1,4 +1,4 @@
-//! Observes the running pipeline: how far it is behind, and what it costs.
+//! Observes the running pipeline: its lag and its cost.
 
 use std::{thread::available_parallelism, time::Duration};
 
@@ -15,7 +15,7 @@ use tidemap_bench::{client::quantile, usage};
 
 /// How often everything is read.
 const LOOK: Duration = Duration::from_secs(1);
-/// For the broker to report its counters. A figure late is better than none after a long run.
+/// How long the broker may take to report its counters. A late figure is better than none after a long run.
 const COUNTERS_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The processes, in the order of the data's way.
@@ -26,14 +26,14 @@ pub(crate) const PROCESSES: [&str; 5] = ["simulator", "nats-server", "ingest", "
 pub(crate) struct Look {
     pub(crate) at_s: f64,
     pub(crate) lag: u64,
-    /// What the API said; nothing when it did not answer, or not for all partitions.
+    /// As reported by the API; `None` when it did not answer, or not for all partitions.
     pub(crate) view_age_ms: Option<u64>,
     pub(crate) resident_bytes: [u64; 5],
-    /// What the broker said of itself; nothing when it did not answer.
+    /// As reported by the broker; `None` when it did not answer.
     pub(crate) kept: Option<Kept>,
 }
 
-/// What the broker keeps.
+/// The memory and the log of the broker.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Kept {
     /// In memory, without garbage.
@@ -47,7 +47,7 @@ pub(crate) struct Kept {
 pub(crate) struct Seen {
     pub(crate) seconds: f64,
     pub(crate) looks: Vec<Look>,
-    /// Questions during them that were not answered.
+    /// Requests during this time that were not answered.
     pub(crate) failed: usize,
     /// Samples applied.
     pub(crate) applied: u64,
@@ -59,7 +59,7 @@ pub(crate) struct Seen {
     after: Counts,
 }
 
-/// Looks for so long.
+/// Observes for this long.
 pub(crate) async fn watch(services: &Services, fleet: &Fleet, lasting: Duration) -> anyhow::Result<Seen> {
     let broker = services.broker.server.pid().context("the broker has ended")?;
     let pids = [fleet.process.pid(), broker, services.ingest.pid(), services.api.pid(), std::process::id()];
@@ -73,8 +73,7 @@ pub(crate) async fn watch(services: &Services, fleet: &Fleet, lasting: Duration)
     while begun.elapsed() < lasting {
         period.tick().await;
         let at_s = begun.elapsed().as_secs_f64();
-        // An answer that does not come says something about one second, and is counted; the other seconds
-        // count no less.
+        // A missing answer concerns one second only. It is counted, and the other seconds remain valid.
         let mut missed = |error: &anyhow::Error| {
             eprintln!("  at {at_s:.0} s: {error:#}");
             failed += 1;
@@ -135,13 +134,13 @@ impl Seen {
         (per_sample(after.in_bytes - before.in_bytes), per_sample(after.out_bytes - before.out_bytes))
     }
 
-    /// How far the workers were behind, in seconds of what comes, for this share of the looks at most.
+    /// How far the workers were behind at most, in seconds of input, in this share of the looks.
     pub(crate) fn lag_s(&self, looks: &[Look], share: f64) -> f64 {
         let lags: Vec<u64> = looks.iter().map(|look| look.lag).collect();
         quantile(&lags, share) as f64 / self.messages_per_second().max(1.0)
     }
 
-    /// Whether lag does not grow: in the second half it never is more than a second of what comes.
+    /// Whether the lag does not grow: in the second half it is never more than a second of input.
     pub(crate) fn is_bounded(&self) -> bool {
         self.lag_s(&self.looks[self.looks.len() / 2..], 1.0) <= 1.0
     }

@@ -1,4 +1,4 @@
-//! Faults in an order that a seed decides.
+//! Random faults, determined by a seed.
 
 use std::{fmt, ops::RangeInclusive, time::Duration};
 
@@ -14,7 +14,7 @@ pub(crate) struct Faults {
     random: fastrand::Rng,
 }
 
-/// The faults that there were.
+/// The kinds of faults.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Fault {
     WorkerKilled,
@@ -29,7 +29,7 @@ impl Faults {
         Self { random: fastrand::Rng::with_seed(seed) }
     }
 
-    /// A number by chance.
+    /// A random number.
     pub(crate) fn chance(&mut self, from: RangeInclusive<u64>) -> u64 {
         self.random.u64(from)
     }
@@ -42,7 +42,7 @@ impl Faults {
         proxy: &Proxy,
     ) -> anyhow::Result<Fault> {
         let lasting = Duration::from_secs(self.random.u64(1..=LONGEST.as_secs()));
-        // The last one is the one behind the network; it stays, so that there is something to cut off.
+        // Never the last one, which is behind the network and must stay for faults of the network.
         let victim = self.random.usize(..scenario.workers.len() - 1);
         let fault = match self.random.u8(..8) {
             0 | 1 => {
@@ -58,7 +58,7 @@ impl Faults {
                 scenario.workers[victim].thaw()?;
                 Fault::WorkerFrozen(lasting)
             }
-            // Seldom, so that it lives long enough for its memory to say something.
+            // Rarely, so that the API lives long enough for its memory to be judged.
             4 => {
                 broker.server.kill().await?;
                 sleep(lasting).await;

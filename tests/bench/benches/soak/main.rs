@@ -1,9 +1,9 @@
-//! The pipeline under one fault after the other, for as long as one likes: `cargo xtask soak --minutes N`.
+//! The pipeline under one fault after the other, for a given time: `cargo xtask soak --minutes N`.
 //!
-//! Three workers (one of them behind a network that can be cut), an API, a broker and a fleet whose
-//! acknowledged samples are written down. Every few seconds the memory of each process is read; at the end
-//! the oracle judges, and the broker's own counters must be back where they began. The faults follow from a
-//! seed, which is printed: `--seed S` repeats them.
+//! Three workers (one of them behind a network that can be cut), an API, a broker and a fleet with an ack
+//! log. Every few seconds the memory of each process is read. At the end the oracle judges, and the broker's
+//! own counters must have returned to their first values. The faults follow from a seed, which is printed:
+//! `--seed S` repeats them.
 #![expect(clippy::unwrap_used, reason = "a soak that cannot go on has failed")]
 
 mod faults;
@@ -26,9 +26,9 @@ use memory::{BROKER_HEAP, Memory};
 
 /// Nodes of the fleet.
 const NODES: u64 = 200;
-/// Between two faults the pipeline is left alone for up to so many seconds.
+/// Between two faults the pipeline is left alone for up to this many seconds.
 const PEACE_S: u64 = 8;
-/// A broker keeps readers that have gone away for half a minute.
+/// A broker keeps consumers of clients that have left for half a minute.
 const CLEANUP_TIMEOUT: Duration = Duration::from_secs(90);
 
 #[tokio::main]
@@ -57,7 +57,7 @@ async fn soak(lasting: Duration, seed: u64) -> anyhow::Result<bool> {
         let until = Instant::now() + Duration::from_secs(faults.chance(2..=PEACE_S));
         while Instant::now() < until {
             memory.look(begun.elapsed(), &processes(&scenario, &broker, fleet.pid()))?;
-            // A broker that has just come back may be late with its answer; the next look has one.
+            // A broker that has just restarted may answer late; the next look gets an answer.
             if let (Some(pid), Ok(bytes)) = (broker.server.pid(), counters.live_heap_bytes().await) {
                 memory.note(begun.elapsed(), (pid, BROKER_HEAP), bytes);
             }
@@ -79,7 +79,8 @@ async fn soak(lasting: Duration, seed: u64) -> anyhow::Result<bool> {
     Ok(is_cleared && is_flat)
 }
 
-/// Whether the broker has no more readers, subscriptions and connections than before; says so.
+/// Whether the broker has no more consumers, subscriptions and connections than before; prints the
+/// comparison.
 async fn cleared(counters: &Counters, before: &Counts) -> bool {
     let summary = |counts: &Counts| {
         let (server, kept) = (&counts.server, &counts.jetstream);
@@ -104,7 +105,7 @@ async fn cleared(counters: &Counters, before: &Counts) -> bool {
     cleared.is_ok()
 }
 
-/// The processes by their parts. One that ends has another number than the one that follows it.
+/// The processes by role. A replaced process has another number than its predecessor.
 fn processes(scenario: &Scenario, broker: &TestBroker, fleet: u32) -> Vec<(&'static str, u32)> {
     let mut processes: Vec<_> = scenario.workers.iter().map(|worker| ("ingest", worker.pid())).collect();
     processes.extend([("api", scenario.api.pid()), ("simulator", fleet)]);

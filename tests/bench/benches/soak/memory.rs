@@ -7,21 +7,21 @@ use std::{
 
 use tidemap_bench::usage;
 
-/// A process that has just begun fills its buffers.
+/// A process that has just started fills its buffers.
 const SETTLING_S: f64 = 60.0;
-/// What is left says nothing of less time than this.
+/// Shorter series are not judged.
 const SHORTEST_S: f64 = 60.0;
-/// What may be added in the long run.
+/// The allowed growth in the long run.
 const MB_PER_HOUR: f64 = 12.0;
-/// What may come and go between two medians: an allocator's and a collector's breath, and windows of 15
-/// minutes that fill. In three minutes a worker's went down by 1.6.
+/// The allowed variation between two medians: from allocators, garbage collectors, and windows of 15 minutes
+/// that fill. Within three minutes a worker's memory fell by 1.6 MB.
 const BREATH_MB: f64 = 3.0;
 
-/// What nats-server's heap has in use.
+/// The used part of nats-server's heap.
 pub(crate) const BROKER_HEAP: &str = "its live heap";
-/// Figures that are reported and judged by nothing. The simulator keeps ten minutes of samples, as agents do,
-/// and is no service. What nats-server has resident is mostly garbage that it has not collected yet, and room
-/// for more: of that process its live heap is judged.
+/// Figures that are reported but not judged. The simulator keeps ten minutes of samples, as agents do, and is
+/// not a service. nats-server's resident memory consists mostly of garbage that is not collected yet and of
+/// reserve, so its live heap is judged instead.
 const UNBOUNDED: [&str; 2] = ["simulator", "nats-server"];
 
 /// What was seen of each process.
@@ -30,11 +30,10 @@ pub(crate) struct Memory {
     series: BTreeMap<(u32, &'static str), Vec<(f64, f64)>>,
 }
 
-/// How far the memory of one process has come.
+/// The growth of one process's memory.
 struct Growth {
-    /// The medians of the second and the last quarter, in MB. A straight line through all points follows the
-    /// few that lie far out, which is where a short run has its noise; and the first quarter still has to do
-    /// with how it began.
+    /// The medians of the second and the last quarter, in MB. A straight line through all points would follow
+    /// the few outliers, which dominate in a short run; and the first quarter still depends on the start.
     from: f64,
     to: f64,
     /// Between the middles of the two.
@@ -55,8 +54,7 @@ impl Memory {
         self.series.entry(part).or_default().push((at.as_secs_f64(), bytes as f64 / 1e6));
     }
 
-    /// Prints the growth of each process that lived long enough for one. Returns whether all are within their
-    /// bound.
+    /// Prints the growth of each process that lived long enough. Returns whether all are within their limits.
     pub(crate) fn print(&self) -> bool {
         let (mut is_flat, mut judged) = (true, BTreeSet::new());
         for ((pid, process), series) in &self.series {

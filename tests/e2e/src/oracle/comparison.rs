@@ -21,8 +21,8 @@ impl fmt::Display for Mismatch {
     }
 }
 
-/// The nodes whose averages or totals are not, bit for bit, what they must be. Nodes that nothing is expected
-/// of do not matter.
+/// The nodes whose averages or totals differ from the expected ones in any bit. Nodes without expected values
+/// are ignored.
 pub fn compare(expected: &BTreeMap<String, Expected>, seen: &[NodeJson]) -> Vec<Mismatch> {
     let seen: BTreeMap<&str, &NodeJson> = seen.iter().map(|node| (node.name.as_str(), node)).collect();
     let mismatch = |(node, expected): (&String, &Expected)| {

@@ -21,7 +21,7 @@ fn of(samples: &[AckedSample]) -> Expected {
 
 #[test]
 fn an_average_is_bytes_over_covered_time() {
-    // 3 s of 100, 200 and 600 bytes; and one 20 s before, which only the longer windows reach.
+    // 3 s of 100, 200 and 600 bytes, and one 20 s earlier, which only the longer windows include.
     let expected = of(&[
         sample(1, 1, 100_000, 50, 50),
         sample(1, 2, 120_000, 100, 150),
@@ -35,14 +35,14 @@ fn an_average_is_bytes_over_covered_time() {
 
 #[test]
 fn windows_are_cut_at_whole_buckets_of_the_hosts_clock() {
-    // The newest is in second 19: second 10 is in its 10 s, second 9 is not, however close.
+    // The newest is in second 19: second 10 is within its 10 s, second 9 is not.
     let expected = of(&[
         sample(1, 1, 9_999, 1_000, 1_000),
         sample(1, 2, 10_000, 10, 1_010),
         sample(1, 3, 19_001, 20, 1_030),
     ]);
     assert_eq!(expected.rx_avg[0], Some(15.0));
-    // Quarter 60 ends the 15 minutes that begin with quarter 1.
+    // Quarter 60 is the last of the 15 minutes that begin with quarter 1.
     let expected =
         of(&[sample(1, 1, 14_999, 7, 7), sample(1, 2, 15_000, 10, 17), sample(1, 3, 900_000, 30, 47)]);
     assert_eq!(expected.rx_avg, [Some(30.0), Some(30.0), Some(30.0), Some(20.0)]);
@@ -85,7 +85,7 @@ fn a_clock_put_back_beyond_the_windows_starts_them_again() {
     let expected = of(&[after[0].clone(), before[1].clone(), after[1].clone(), before[0].clone()]);
     assert_eq!(expected.rx_avg, [Some(70.0); 4]);
     assert_eq!(expected.rx_total, 170);
-    // By less, the windows still end where they ended.
+    // After a smaller step back, the windows still end where they ended.
     let expected =
         of(&[before[0].clone(), sample(1, 2, 9_990_000, 60, 70), sample(1, 3, 9_991_000, 80, 150)]);
     assert_eq!(expected.rx_avg, [Some(45.0), Some(50.0), Some(50.0), Some(50.0)]);

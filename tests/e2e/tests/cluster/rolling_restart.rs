@@ -1,6 +1,6 @@
-//! Everything is restarted, one after the other, while people look: nothing that was acknowledged is missing,
-//! and the page hardly stands still. Prints for how long, for each step. `TIDEMAP_ROUNDS=3` restarts the
-//! three servers so often.
+//! All processes are restarted, one after the other, while the page is open: no acknowledged sample is
+//! missing, and the page stands still only briefly. Prints how long, for each step. `TIDEMAP_ROUNDS=3`
+//! restarts each of the three servers three times.
 
 use std::time::Duration;
 
@@ -17,15 +17,15 @@ use tokio::time::Instant;
 
 const START_TIMEOUT: Duration = Duration::from_secs(60);
 const WORKERS: usize = 4;
-/// So many nodes that something moves in each partition at every tick.
+/// Enough nodes that something changes in each partition at every tick.
 const NODES: u64 = 240;
 
 /// How long the page may stand still at any step, on a machine of usual speed.
 const LONGEST_STANDSTILL: Duration = Duration::from_secs(2);
-/// What is seen moves in steps of a quarter of a second, the owners' and the API's.
+/// The page changes in steps of a quarter of a second, both the owners' and the API's.
 const TICKS: Duration = Duration::from_millis(500);
 
-/// How many of several of a kind are restarted: in short, one stands for all.
+/// How many of several equal processes are restarted: one in the short form.
 fn turns(all: usize) -> usize {
     if is_long() { all } else { 1 }
 }
@@ -65,7 +65,7 @@ impl Api {
     }
 }
 
-/// What each step did to the page.
+/// How each step affected the page.
 struct Steps {
     begun: Instant,
     viewer: Viewer,
@@ -77,7 +77,7 @@ struct Steps {
 struct Step {
     name: String,
     standstill: Duration,
-    /// For how long nothing ran on this machine.
+    /// How long no process ran on this machine.
     stalled: Duration,
 }
 
@@ -98,7 +98,7 @@ impl Steps {
 }
 
 #[tokio::test]
-async fn everything_is_restarted_in_turn_and_nobody_notices() {
+async fn everything_is_restarted_in_turn_without_loss_or_long_standstill() {
     let mut cluster = TestCluster::start().await.unwrap();
     let mut edge = Edge::start(&cluster).unwrap();
     let url = cluster.url();
@@ -108,7 +108,7 @@ async fn everything_is_restarted_in_turn_and_nobody_notices() {
             .unwrap();
     let mut relays = vec![edge.relay().unwrap(), edge.relay().unwrap()];
     let fleet = scenario.fleet_at((&edge.url, &edge.keys), NODES, &[]).await.unwrap();
-    // Beside the scenario's own, by which the oracle looks.
+    // In addition to the scenario's own API, which the oracle reads.
     let mut apis = [Api::start(&cluster, "127.0.0.1:0").await, Api::start(&cluster, "127.0.0.1:0").await];
     let viewer = Viewer::start_among(apis.iter().map(Api::url).collect());
     cluster.healed().await.unwrap();

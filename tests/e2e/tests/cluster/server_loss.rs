@@ -1,11 +1,11 @@
-//! Three servers with three copies of each stream: any one of them may go, and nothing that was acknowledged
-//! is missing.
+//! Three servers with three copies of each stream: after the loss of any one, no acknowledged sample is
+//! missing.
 
 use tidemap_e2e::scenario::{Scenario, TAKEOVER_AFTER_OUTAGE, endure, lasting};
 use tidemap_testkit::cluster::{Edge, TestCluster};
 
 #[tokio::test]
-async fn whatever_is_killed_or_cut_off_loses_nothing() {
+async fn killing_or_cutting_off_any_one_loses_nothing() {
     let mut cluster = TestCluster::start().await.unwrap();
     let mut edge = Edge::start(&cluster).unwrap();
     let url = cluster.url();

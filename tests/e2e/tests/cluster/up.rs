@@ -11,7 +11,7 @@ use tokio::{
     process::{Child, Command},
 };
 
-/// The script gives each of its steps two minutes, and says which one took longer.
+/// The script gives each of its steps two minutes, and prints which one took longer.
 const START_TIMEOUT: Duration = Duration::from_secs(300);
 /// For the fleet to be online, and for the script to stop everything.
 const STEP_TIMEOUT: Duration = Duration::from_secs(120);
@@ -23,7 +23,7 @@ fn pid(text: &str) -> Pid {
     Pid::from_raw(text.trim().parse().unwrap()).unwrap()
 }
 
-/// The command, asked to end on drop: also a test that fails leaves nothing behind.
+/// The command, asked to end on drop, so that a failing test leaves no process behind, either.
 struct Up(Child);
 
 impl Up {
@@ -41,7 +41,7 @@ impl Drop for Up {
     }
 }
 
-/// A port whose followers are free now. They lie below those that the operating system gives to connections.
+/// A port followed by free ones, below the range that the operating system uses for connections.
 fn free_block() -> u16 {
     let mut blocks: Vec<u16> = (100..320).map(|block| 100 * block).collect();
     fastrand::shuffle(&mut blocks);
@@ -71,7 +71,7 @@ async fn one_command_starts_a_cluster_and_ctrl_c_leaves_nothing_behind() {
     let folder = tempfile::tempdir().unwrap();
     let nats_server =
         tokio::task::spawn_blocking(|| tidemap_broker::locate(&tidemap_broker::default_tools_dir()));
-    // A shell cannot hear a signal that whoever started these tests in the background has it ignore.
+    // If these tests were started in the background with SIGINT ignored, a shell could not receive it.
     let child = Command::new("env")
         .arg("--default-signal=INT")
         .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy/cluster/up"))
@@ -109,7 +109,7 @@ async fn one_command_starts_a_cluster_and_ctrl_c_leaves_nothing_behind() {
         server_pids.push(pid(&written));
     }
     let processes = processes_of(folder.path());
-    // Four servers, four workers, two APIs, two relays; the fleet makes it more.
+    // Four servers, four workers, two APIs, two relays, and the fleet.
     assert!(processes.len() > 4 + 4 + 2 + 2, "{processes:?}");
 
     up.signal(Signal::INT);

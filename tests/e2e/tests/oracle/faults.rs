@@ -1,5 +1,5 @@
-//! Whatever breaks: every average and every total is what the oracle says, and nothing that was acknowledged
-//! is missing.
+//! Whatever fails: every average and every total is what the oracle expects, and no acknowledged sample is
+//! missing.
 //!
 //! Each test prints its verdict in one line. `TIDEMAP_LONG=1` makes the faults as long as they are in
 //! practice.
@@ -35,7 +35,8 @@ async fn a_worker_that_froze_and_wakes_is_outranked() {
     let scenario = Scenario::start("worker frozen", &broker.keys, &broker.url, 2).await.unwrap();
     let fleet = scenario.fleet(NODES as u64, &[]).await.unwrap();
     let before = scenario.epochs();
-    // For a moment only: it is not dead yet. A machine that stands still meanwhile makes it longer.
+    // Only briefly, so that it does not count as dead. If the machine stands still meanwhile, it takes
+    // longer.
     let frozen = Instant::now();
     scenario.workers[0].freeze().unwrap();
     endure(Duration::from_millis(3_500)).await;
@@ -64,8 +65,8 @@ async fn a_worker_that_froze_and_wakes_is_outranked() {
     if is_long() {
         endure(Duration::from_secs(50)).await;
     }
-    // A worker that wakes sees that its lease is old, and says nothing. So that nothing depends on this, we
-    // say and write for it what it could have.
+    // A worker that wakes sees that its lease is old, and publishes nothing. So that the test does not depend
+    // on this, it publishes and writes in the worker's name.
     scenario.claim_out_of_turn(&before).await.unwrap();
     let deltas = scenario.speak_out_of_turn().await.unwrap();
     let checkpoints = scenario.write_out_of_turn(&before).await.unwrap();
@@ -108,16 +109,16 @@ async fn a_broker_whose_store_is_wiped_gets_back_what_agents_hold() {
     tokio::join!(wipe("store wiped", false), wipe("store wiped, workers killed", true));
 }
 
-/// Wipes the broker's store, and perhaps kills those who know what was in it.
+/// Wipes the broker's store, and optionally kills the workers that have its contents in memory.
 async fn wipe(name: &'static str, kill: bool) {
     let mut broker = TestBroker::start().await.unwrap();
     let mut scenario = Scenario::start(name, &broker.keys, &broker.url, 2).await.unwrap();
     let fleet = scenario.fleet(NODES as u64, &[]).await.unwrap();
-    // Agents resend 10 s by themselves: what came before must be kept by the workers.
+    // Agents resend only 10 s by themselves, so earlier samples must come from the workers.
     scenario.reported(NODES * if is_long() { 30 } else { 12 }).await.unwrap();
     broker.lose_disk().await.unwrap();
     scenario.all_fresh().await.unwrap();
-    // What the workers write down is more than the log holds.
+    // The workers' checkpoints contain more than the log holds.
     scenario.checkpointed().await.unwrap();
     if kill {
         for mut worker in std::mem::take(&mut scenario.workers) {
@@ -144,7 +145,7 @@ async fn a_network_that_swallows_everything_loses_nothing() {
     endure(cut).await;
     proxy.heal();
     scenario.all_fresh().await.unwrap();
-    // While all workers are cut off nobody can speak.
+    // While all workers are cut off, no partition can publish.
     let verdict = scenario.end(fleet).await.unwrap();
     verdict.assert_held(cut + TAKEOVER_AFTER_OUTAGE);
     assert_eq!(verdict.successions, 0, "nobody is dead because the network was: {verdict}");
@@ -165,12 +166,12 @@ async fn a_worker_that_is_cut_off_is_replaced_and_outranked() {
     })
     .await
     .unwrap();
-    // So long that it has something to say which nobody heard.
+    // Long enough that it has deltas to publish which nobody receives.
     endure(lasting(50, 4)).await;
     proxy.heal();
     scenario.all_fresh().await.unwrap();
     let verdict = scenario.end(fleet).await.unwrap();
-    // What it said before it noticed comes out of the network only now.
+    // What it published before it noticed leaves the network only now.
     assert!(verdict.outranked > 0 && verdict.stale > 0, "{verdict}");
     verdict.assert_held(TAKEOVER);
 }
@@ -188,7 +189,7 @@ async fn duplicates_disorder_and_wrong_clocks_change_nothing() {
     verdict.assert_held(TAKEOVER);
 }
 
-/// Our agent never reports such times, because its clock never goes back within a run. Others may.
+/// A real agent never reports such times, because its clock never goes back within a run. Other clients may.
 #[tokio::test]
 async fn clocks_that_are_put_back_beyond_the_windows_start_them_again_amid_disorder_too() {
     tokio::join!(
@@ -205,7 +206,7 @@ async fn agents_that_crash_all_the_time_lose_nothing_even_when_they_are_heard_in
     );
 }
 
-/// A fleet that misbehaves in these ways.
+/// A fleet with these faults.
 async fn undergo(name: &'static str, faults: &[&str]) {
     let broker = TestBroker::start().await.unwrap();
     let scenario = Scenario::start(name, &broker.keys, &broker.url, 2).await.unwrap();
@@ -220,7 +221,7 @@ async fn agents_that_freeze_and_go_on_count_what_passed_meanwhile() {
     let scenario = Scenario::start("agents frozen", &broker.keys, &broker.url, 2).await.unwrap();
     let fleet = scenario.fleet(NODES as u64, &[]).await.unwrap();
     fleet.freeze().unwrap();
-    // Just below the longest time that a sample may cover.
+    // Slightly less than the longest time that a sample may cover.
     endure(lasting(58, 7)).await;
     fleet.thaw().unwrap();
     scenario.reported(NODES * if is_long() { 20 } else { 4 }).await.unwrap();
@@ -234,7 +235,7 @@ async fn all_workers_that_die_at_once_are_replaced_from_checkpoints_and_the_log(
     let fleet = scenario.fleet(NODES as u64, &["--duplicate", "0.1"]).await.unwrap();
     for _ in 0..if is_long() { 8 } else { 1 } {
         scenario.checkpointed().await.unwrap();
-        // A message has come since.
+        // A message has arrived since.
         scenario.reported(2 * NODES).await.unwrap();
         for mut worker in std::mem::take(&mut scenario.workers) {
             worker.kill().await.unwrap();

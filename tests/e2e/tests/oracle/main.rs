@@ -1,5 +1,5 @@
-//! Whatever breaks: every average and every total is what the oracle says, and nothing that was acknowledged
-//! is missing.
+//! Whatever fails: every average and every total is what the oracle expects, and no acknowledged sample is
+//! missing.
 #![expect(clippy::unwrap_used, reason = "a failing test panics, its helpers too")]
 
 mod faults;

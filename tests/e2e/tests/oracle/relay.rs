@@ -1,4 +1,5 @@
-//! Relays between a fleet and its broker: what they acknowledge is stored, whatever becomes of them.
+//! Relays between a fleet and its broker: everything that they acknowledge is stored, whatever happens to
+//! them.
 
 use std::path::PathBuf;
 
@@ -9,7 +10,8 @@ use tidemap_wire::NodeId;
 
 const NODES: usize = 200;
 
-/// The server near the agents, and the keys of a relay at both sides. No stream is there: only relays answer.
+/// The server near the agents, and a relay's keys for both sides. It has no streams, so only relays
+/// acknowledge.
 struct Edge {
     server: TestBroker,
     keys: [PathBuf; 2],
@@ -49,12 +51,12 @@ async fn relays_that_are_killed_lose_nothing_that_they_acknowledged() {
     let scenario = Scenario::start("relays killed", &broker.keys, &broker.url, 2).await.unwrap();
     let fleet = edge.fleet(&scenario).await;
     for _ in 0..if is_long() { 10 } else { 3 } {
-        // What is there until now has come through, and more is under way.
+        // All reports so far have been stored, and more are in flight.
         scenario.reported(NODES).await.unwrap();
         relays.remove(0).kill().await.unwrap();
         relays.push(edge.relay());
     }
-    // One that is asked to leave brings what it has taken to its end.
+    // A relay that is asked to stop completes what it has accepted.
     let mut last = relays.remove(0);
     assert!(last.terminate().await.unwrap().success(), "{}", last.log());
     scenario.all_fresh().await.unwrap();

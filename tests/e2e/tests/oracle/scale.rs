@@ -1,4 +1,4 @@
-//! Workers come and go under load, and garbage comes too: nothing that was acknowledged is missing, or
+//! Workers are added and removed under load, and garbage is sent: no acknowledged sample is missing or
 //! counted twice.
 
 use std::time::Duration;
@@ -41,7 +41,7 @@ async fn send_garbage(client: &Client, number: u64) -> anyhow::Result<()> {
         encode(&Report { node: node.clone(), boot: 1, hello: None, samples: vec![sample] })
     };
     let noise: Vec<u8> = (0..fastrand::usize(..2_000)).map(|_| fastrand::u8(..)).collect();
-    // With this first byte no noise is a valid report.
+    // With this first byte, random bytes are never a valid report.
     let noise = [&[0xc1][..], &noise].concat();
     let torn = report(number, 1).split_at(20).0.to_vec();
     let strange =
@@ -93,7 +93,7 @@ async fn a_fleet_without_an_ack_log_ends_by_itself_too_when_all_is_acknowledged(
     let _ingest = broker.ingest(&[]).unwrap();
     let mut fleet = broker.simulate_with(300, &["--samples", "3", "--connections", "2"]).unwrap();
     assert!(fleet.ended().await.unwrap().success(), "{}", fleet.log());
-    // The log may hold a report twice whose acknowledgement was late, so the samples are counted.
+    // The log may hold a report twice if its acknowledgement was late, so the applied samples are counted.
     eventually(TAKEOVER, || async {
         let applied = watch.seen().applied();
         ensure!(applied == 300 * 3, "{applied} samples");

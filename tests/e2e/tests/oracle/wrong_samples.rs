@@ -1,4 +1,4 @@
-//! The oracle must be able to fail: it reports a node that is wrong by one sample, or by one byte.
+//! Tests of the oracle itself: it must report a node that is wrong by one sample, or by one byte.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -23,7 +23,7 @@ fn wrong(samples: &[AckedSample], seen: &[NodeJson]) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn the_oracle_tells_a_sample_that_was_dropped_doubled_shifted_or_changed_by_a_byte() {
+async fn the_oracle_detects_a_sample_that_was_dropped_doubled_shifted_or_changed_by_a_byte() {
     let broker = TestBroker::start().await.unwrap();
     let mut scenario = Scenario::start("nothing broken", &broker.keys, &broker.url, 1).await.unwrap();
     let mut fleet = scenario.fleet(40, &["--samples", "8"]).await.unwrap();
@@ -54,7 +54,7 @@ async fn the_oracle_tells_a_sample_that_was_dropped_doubled_shifted_or_changed_b
         let again = [&samples[..], &samples[victim..=victim]].concat();
         assert!(wrong(&again, &seen).is_empty() && balance(&again, &kept) == ([].into(), [].into()));
     }
-    // What one node has too much of does not make up for what it, or another, has too little of.
+    // A surplus at one node does not make up for missing samples, at this node or another.
     let (boot, extra) = (samples[0].boot, AckedSample { seq: 1_000, ..samples[0].clone() });
     let missing = BTreeMap::from([((samples[0].node.clone(), boot), 1)]);
     for victim in [0, samples.iter().position(|sample| sample.node != extra.node).unwrap()] {
@@ -131,7 +131,7 @@ async fn tell(broker: &TestBroker, samples: &[AckedSample]) -> Vec<PublishAck> {
     acks
 }
 
-/// A host that slept for most of a minute and then goes on: its long sample and the next ones are in one
+/// A host that slept for most of a minute and continues: its long sample and the next ones fall into one
 /// bucket.
 #[tokio::test]
 async fn a_bucket_holds_a_long_sample_and_those_after_it_whole() {
@@ -142,7 +142,7 @@ async fn a_bucket_holds_a_long_sample_and_those_after_it_whole() {
         node: "sleeper".to_owned(),
         boot: 1,
         seq,
-        // Every other one just before a second is full: a bucket ends there and not a millisecond away.
+        // Every other sample is read just before the end of a second, as a bucket ends exactly there.
         at_ms: start_ms + seq as i64 * 1_000 - i64::from(seq % 2 == 1),
         elapsed_ms,
         rx_bytes,
@@ -164,7 +164,7 @@ async fn a_bucket_holds_a_long_sample_and_those_after_it_whole() {
 }
 
 #[tokio::test]
-async fn a_simulation_that_cannot_be_is_one_line_and_exit_code_64() {
+async fn an_impossible_simulation_is_one_line_and_exit_code_64() {
     let folder = tempfile::tempdir().unwrap();
     let log = folder.path().join("acks");
     let log = log.to_str().unwrap();

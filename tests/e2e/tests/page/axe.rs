@@ -1,4 +1,4 @@
-//! Axe, which finds what some people cannot use. `cargo xtask test` fetches it.
+//! Axe, a checker of accessibility. `cargo xtask test` fetches it.
 
 use anyhow::Context;
 use serde_json::Value;
@@ -15,7 +15,7 @@ const RUN: &str = "
             [id, target.join(' '), ...[...any, ...all, ...none].map(check => check.message)].join(': ')));
     axe.run(document, { resultTypes: ['violations'] }).then(describe, error => [`${error}`]).then(done);";
 
-/// Puts axe beside the page that is open, without the page's leave: its policy would refuse.
+/// Adds axe to the open page. It bypasses the page's policy, which would forbid it.
 pub(crate) async fn join(browser: &Browser) -> anyhow::Result<()> {
     let path = std::path::absolute(tidemap_broker::default_tools_dir())?.join(AXE);
     let source = std::fs::read_to_string(&path)

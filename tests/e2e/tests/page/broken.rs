@@ -1,4 +1,4 @@
-//! A stream that breaks in all the ways that streams break: the page says so at once, and finds its way back.
+//! A stream that fails in every possible way: the page shows it at once, and recovers.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ const COLOUR: &str = "getComputedStyle(document.querySelector('.kpi-value')).col
 
 /// Events that contradict what the page knows: each makes it ask for a new snapshot.
 const NONSENSE: [(&str, &str); 7] = [
-    // What was missed in a gap: a row that nobody has introduced.
+    // As after a lost event: a row that was never introduced.
     ("delta", r#"{"at_ms":1,"rates":{"i":[900],"rx":"4q5","tx":"4q5"}}"#),
     ("delta", r#"{"at_ms":1,"status":{"i":[0],"status":[7],"age_ms":[0]}}"#),
     ("delta", r#"{"at_ms":1,"gone":[4294967295,4294967295]}"#),
@@ -31,7 +31,7 @@ const NONSENSE: [(&str, &str); 7] = [
 async fn a_proxy_with_nobody_behind_it_is_counted_down_and_nobody_has_to_wait() {
     let visit = Visit::start(FakeFleet::world(), 1440, 900).await;
     visit.open_live("/").await;
-    // With its clock stopped no countdown of the page ever ends.
+    // With the page's clock stopped, no countdown ends.
     visit.hold_clock().await;
     let alive = visit.browser.eval(COLOUR).await.unwrap();
     visit.server.set_line(Line::BadGateway);
@@ -39,7 +39,7 @@ async fn a_proxy_with_nobody_behind_it_is_counted_down_and_nobody_has_to_wait() 
     visit.expect_link("disconnected").await;
     visit.expect_asked(2).await;
     visit.expect_text("#notice", "Connection lost. Next try in 2 s. What you see may be old.").await;
-    // Known values stay, and are shown as old.
+    // Known values stay, marked as old.
     visit.expect("document.querySelectorAll('[data-node]').length > 10").await;
     assert_ne!(visit.browser.eval(COLOUR).await.unwrap(), alive, "the numbers still look alive");
     // Each failure doubles the pause.
@@ -69,7 +69,7 @@ async fn a_link_that_dies_half_way_is_shown_in_seconds_and_given_up() {
     visit.advance_clock(Duration::from_secs(7)).await;
     visit.expect_text("#connection", "No data for 7 s").await;
     visit.expect("document.querySelectorAll('[data-node]').length > 10").await;
-    // The page gives this connection up, and the next one too, which does not even answer.
+    // The page gives up this connection, and also the next one, which does not even answer.
     visit.server.set_line(Line::HalfOpen);
     visit.advance_clock(Duration::from_secs(3)).await;
     visit.expect_asked(2).await;
@@ -83,7 +83,7 @@ async fn a_link_that_dies_half_way_is_shown_in_seconds_and_given_up() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_is_not_shown_and_mended_by_asking_again() {
+async fn invalid_events_are_not_shown_and_lead_to_a_new_snapshot() {
     let visit = Visit::start(FakeFleet::world(), 1440, 900).await;
     visit.open_live("/").await;
     visit.hold_clock().await;
@@ -114,7 +114,7 @@ async fn a_server_that_starts_again_is_live_again_within_seconds() {
     let back = Instant::now();
     visit.expect_link("live").await;
     eprintln!("live again {:.1} s after the server is back", back.elapsed().as_secs_f64());
-    // What is open asks again by itself.
+    // An open drawer requests its details again by itself.
     visit.expect("!document.querySelector('#detail').innerText.includes('may be old')").await;
     visit.end().await;
 }

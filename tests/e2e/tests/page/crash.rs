@@ -1,4 +1,4 @@
-//! The page's program panics: the page says so, and the reader can copy a report and reload.
+//! The page's program panics: the page shows it, and the reader can copy a report and reload.
 
 use tidemap_testkit::fake::FakeFleet;
 

@@ -1,9 +1,8 @@
-//! Every state of the page in both themes and at three widths: axe finds nothing wrong, and it looks as it
-//! did.
+//! Every state of the page in both themes and at three widths: axe reports nothing, and the page looks as in
+//! the kept pictures.
 //!
-//! `TIDEMAP_BLESS=1` replaces the pictures that are kept. A picture that differs is left in the target
-//! folder, and all are left in the folder that `TIDEMAP_LOOK` names, for those who want to look at them in
-//! full size.
+//! `TIDEMAP_BLESS=1` replaces the kept pictures. A picture that differs is left in the target folder. All
+//! pictures are left, in full size, in the folder that `TIDEMAP_LOOK` names.
 
 use std::{
     collections::BTreeMap,
@@ -20,10 +19,10 @@ use crate::{axe, is_blessing, picture::Picture, visit::Visit};
 const SIZES: [(u32, u32, u32); 3] = [(360, 780, 3), (900, 1000, 5), (1440, 900, 6)];
 /// Below this width the page shows one region at a time.
 const TABS_BELOW: u32 = 768;
-/// The share of a picture that may differ: fonts, and the versions of a browser.
+/// The share of a picture that may differ because of fonts and browser versions.
 const TOLERANCE: f64 = 0.03;
-/// The same on a phone where letters have another width than where the pictures were taken: lines break
-/// elsewhere.
+/// The same on a phone when letters have another width than in the kept pictures: lines then break at other
+/// places.
 const FOREIGN_TOLERANCE: f64 = 0.45;
 /// How wide the machine's letters are.
 const LETTERS: &str = "Math.round((context => {
@@ -83,7 +82,7 @@ impl State {
             return visit.expect_link("loading").await;
         }
         visit.expect_link("live").await;
-        // Five minutes in the life of the fleet.
+        // Five minutes of the fleet.
         visit.beat(76, Duration::from_secs(4)).await;
         self.go_on(visit).await;
     }
@@ -99,7 +98,7 @@ impl State {
                 visit.press_unseen("#pause").await;
                 visit.next_frame().await;
                 for _ in 0..4 {
-                    // A longer silence would be a broken link.
+                    // A longer silence would count as a broken link.
                     visit.advance_clock(Duration::from_millis(8500)).await;
                     visit.beat(1, Duration::from_millis(8500)).await;
                 }
@@ -156,7 +155,7 @@ impl Sheet {
     }
 }
 
-/// Compares until the page looks as it did; when blessing, until it no longer changes.
+/// Compares until the page looks as kept; when blessing, waits until it no longer changes.
 async fn take(visit: &Visit, sheet: &mut Sheet, times: u32, name: &str) -> Result<(), String> {
     let deadline = Instant::now() + PICTURE_TIMEOUT;
     let mut before = None;

@@ -5,13 +5,13 @@ use std::time::Duration;
 use anyhow::ensure;
 use tidemap_testkit::{broker::TestBroker, browser::Browser, eventually};
 
-/// What the API says differs from the page in nothing but the rates' rounding, which the stream makes to
-/// three digits, and what has moved since: the fleet goes on while both are read.
+/// The API's totals differ from the page's only by the stream's rounding to three digits, and by changes
+/// between the two readings.
 const AGREES: &str = "fetch('/api/stats?by=label:role').then((answer) => answer.json()).then(({ groups }) => {
     const rows = [...document.querySelectorAll('#groups tr:not([hidden])')].map((row) => [...row.children]);
     const shown = new Map(rows.map(([key, ...cells]) => [key.textContent, cells.map((cell) => +cell.textContent)]));
     const near = (shown, bytes) => Math.abs(shown - bytes / 1e6) <= 0.02 + 0.03 * bytes / 1e6;
-    // Before all are known, a group may yet grow.
+    // Before all nodes are known, a group may still grow.
     const isWhole = groups.reduce((sum, group) => sum + group.total_nodes, 0) === 41;
     return isWhole && rows.length > 3 && rows.length === groups.length && groups.every((group) => {
         const [nodes, online, rx, tx] = shown.get(group.key ?? 'no role') ?? [];

@@ -1,12 +1,12 @@
-//! The page on paper, in the colours of the system, and under a finger.
+//! The page in print, in forced colours, and on a touch screen.
 
 use serde_json::{Value, json};
 use tidemap_testkit::fake::FakeFleet;
 
 use crate::visit::Visit;
 
-/// What is too small for a finger: all that can be pressed or typed into and is less than 44 pixels high or
-/// wide, with what surrounds it and counts as part of it.
+/// Elements that are too small for a finger: everything that can be pressed or typed into and is less than 44
+/// pixels high or wide, including its padding.
 const TOO_SMALL: &str = "[...document.querySelectorAll('button, input, select, [role=row][tabindex]')]
     .filter(e => e.checkVisibility() && !e.closest('[aria-hidden=true]'))
     .map(e => {
@@ -32,7 +32,7 @@ async fn on_paper_there_are_the_numbers_and_all_rows_black_on_white() {
     for gone in [".header-end", ".search", ".region-map", ".switches", ".tabs"] {
         visit.expect(&format!("!document.querySelector('{gone}').checkVisibility()")).await;
     }
-    // Each below the one before, in the order of the list, and nothing cut off by a box that scrolls.
+    // Each below the previous one, in the order of the list, and none cut off by a box that scrolls.
     let tops = "[...document.querySelectorAll('.grid-node[data-node]')]
         .sort((a, b) => a.ariaRowIndex - b.ariaRowIndex).map(e => e.getBoundingClientRect().top)";
     visit.expect(&format!("(tops => tops.every((top, at) => !at || top > tops[at - 1]))({tops})")).await;
@@ -49,7 +49,7 @@ async fn in_the_systems_colours_statuses_choices_and_land_can_be_distinguished()
     visit.open_live("/?status=offline").await;
     visit.expect("matchMedia('(forced-colors: active)').matches").await;
     let style = |css: &str, of: &str| format!("getComputedStyle(document.querySelector('{css}')).{of}");
-    // A choice is an outline, since backgrounds are the system's.
+    // A choice is shown by its outline, because backgrounds are the system's.
     let pressed = style(".count[data-status=offline]", "outlineStyle");
     visit.expect(&format!("{pressed} === 'solid'")).await;
     let free = style(".count[data-status=online]", "outlineStyle");

@@ -1,5 +1,4 @@
-//! How the page behaves while it is used: nothing jumps, nothing moves under a pointer, and
-//! "back" goes back.
+//! How the page behaves in use: nothing jumps, nothing moves under a pointer, and "back" goes back.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! The map: what it shows, how it is moved, and what the table has to do with it.
+//! The map: what it shows, how it is moved, and how the table follows it.
 
 use anyhow::{Context, ensure};
 use serde_json::Value;
@@ -70,8 +70,8 @@ async fn the_table_lists_what_the_map_shows_and_what_it_cannot() {
     visit.expect("location.search === '?area=view'").await;
     expect_listed(&visit, "quito-1,quito-2,quito-3,sydney,zurich").await;
 
-    // The shorter way round this fleet leads over the Pacific: Zürich comes last. Close up, it is the only
-    // one in view.
+    // The shorter way round this fleet leads across the Pacific, so Zürich comes last. At this zoom it is the
+    // only node in view.
     press(&visit, "[").await;
     visit.expect("!!document.querySelector('.map-popup[data-popup=zurich]')").await;
     press(&visit, "++++").await;
@@ -124,7 +124,8 @@ async fn a_popup_tells_rates_averages_and_the_sums_of_a_place() {
     for part in ["zurich", "Zürich", "online", " ago", "MB/s", "10 s", "1 min", "5 min", "15 min"] {
         visit.expect_text("[data-popup=zurich]", part).await;
     }
-    // Now and averages, down and up; nobody has run for fifteen minutes yet.
+    // Present and average rates, down and up. The fleet has not run for fifteen minutes, so that average is
+    // unknown.
     visit
         .expect(
             "[...document.querySelectorAll('[data-popup=zurich] td')].map(cell => cell.innerText).join(' ') \
@@ -177,7 +178,7 @@ async fn the_map_is_moved_by_wheel_drag_pinch_double_click_and_keys() {
          finger(1, 'pointermove', -60); finger(2, 'pointermove', 60);
          finger(1, 'pointerup', -60); finger(2, 'pointerup', 60);",
     ] {
-        // Again and again, until nothing is left in view: the middle of this fleet is the Pacific.
+        // Repeated until nothing is left in view: the middle of this fleet is in the Pacific.
         let script = format!(
             "const go = () => {{ if (document.querySelector('#no-match')) return; {closer}; setTimeout(go, 300); }}; go();"
         );
@@ -190,7 +191,7 @@ async fn the_map_is_moved_by_wheel_drag_pinch_double_click_and_keys() {
     visit.expect("!!document.querySelector('.map-popup[data-popup=zurich]')").await;
     press(&visit, "+++++").await;
     expect_listed(&visit, "zurich").await;
-    // Let go after a rest: a flick would go on.
+    // Released after a pause, because a flick would continue.
     do_on_map(
         &visit,
         "pointer('pointerdown', 0, 0); pointer('pointermove', -900, 0); setTimeout(() => pointer('pointerup', -900, 0, { buttons: 0 }), 200);",
@@ -247,7 +248,7 @@ async fn tiles_are_laid_over_the_bundled_map_which_stays_where_none_come() {
     assert_eq!(asked(&browser).await.unwrap(), (serde_json::json!([url]), 0));
     assert!(browser.eval("document.querySelector('.map-credit')").await.unwrap().is_null());
 
-    // A picture that every API has stands in for tiles: it covers more than the land does.
+    // An image that every API serves is used as tile; it covers more than the land does.
     let own = format!("{}?tile={{z}}/{{x}}/{{y}}", icon.as_str().unwrap());
     let hostile = "<img src=x onerror=alert(1)>\" © Nobody";
     let flags = [&http[..], &["--tiles-url", &own, "--tiles-attribution", hostile]].concat();
@@ -266,7 +267,7 @@ async fn tiles_are_laid_over_the_bundled_map_which_stays_where_none_come() {
     .unwrap();
     assert_eq!(browser.console().await.unwrap(), Vec::<String>::new());
 
-    // No server answers there: the land is as it was.
+    // No server listens there, so the land stays visible.
     let gone = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let elsewhere = format!("https://{gone}/{{z}}/{{x}}/{{y}}.png?tile=");
     let flags = [&http[..], &["--tiles-url", &elsewhere]].concat();
@@ -280,7 +281,7 @@ async fn tiles_are_laid_over_the_bundled_map_which_stays_where_none_come() {
     .await
     .unwrap();
     let refused = browser.console().await.unwrap();
-    // No server answered, and the policy had allowed the requests.
+    // The policy had allowed the requests, but no server answered.
     let is_policy = |line: &String| line.contains("Content Security Policy");
     assert!(
         refused.iter().any(|line| line.contains("net::ERR_")) && !refused.iter().any(is_policy),

@@ -4,9 +4,9 @@ use std::io::Cursor;
 
 use anyhow::{Context, ensure};
 
-/// The side of the squares that are compared. Their means hardly depend on how letters are drawn.
+/// The side of the squares whose means are compared. The means hardly depend on how letters are rendered.
 const CELL: u32 = 8;
-/// By how much one channel of a mean may differ, of 255.
+/// The allowed difference of a mean in one channel, of 255.
 const CELL_TOLERANCE: f64 = 10.0;
 
 /// On a sheet.
@@ -45,13 +45,13 @@ impl Picture {
         let mut encoder = png::Encoder::new(&mut bytes, self.width, self.height);
         encoder.set_color(png::ColorType::Rgb);
         encoder.set_compression(png::Compression::High);
-        // Flat areas and letters repeat themselves, which filters hide.
+        // Flat areas and letters repeat, which PNG filters would hide from the compressor.
         encoder.set_filter(png::Filter::NoFilter);
         encoder.write_header()?.write_image_data(&self.rgb)?;
         Ok(bytes)
     }
 
-    /// A picture so many times smaller, in few colours.
+    /// A picture that is this many times smaller, with fewer colours.
     pub(crate) fn shrunk(&self, times: u32) -> Self {
         let mut small = Self::blank(self.width / times, self.height / times);
         for y in 0..small.height {
@@ -88,7 +88,7 @@ impl Picture {
         sheet
     }
 
-    /// The share of this picture that differs from another so much that fonts do not explain it.
+    /// The share of this picture that differs from another by more than fonts can explain.
     pub(crate) fn difference(&self, other: &Self) -> f64 {
         if (self.width, self.height) != (other.width, other.height) {
             return 1.0;

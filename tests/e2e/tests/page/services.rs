@@ -39,7 +39,7 @@ impl Traffic {
             let mut sent = 0;
             while !stopped.load(Ordering::Relaxed) && to.write_all(&chunk).is_ok() {
                 sent += 1;
-                // Paced by the clock and not by the pauses, so that the rate is what it says.
+                // Paced by the clock and not by pauses, so that the rate is exact.
                 std::thread::sleep((Duration::from_millis(10) * sent).saturating_sub(began.elapsed()));
             }
         });
@@ -115,8 +115,8 @@ async fn a_person_sees_this_node_appear_move_and_fall_silent() {
     .await
     .unwrap();
 
-    // Real traffic moves the numbers: 40 MB/s over loopback are received and sent there, far above what
-    // other tests move over it at the same time.
+    // Real traffic changes the numbers: 40 MB/s over loopback, far more than other tests send over it at the
+    // same time.
     let traffic = Traffic::start(40_000_000);
     for css in [
         "[data-node=\"here\"] [data-cell=\"rx\"]",
@@ -231,7 +231,7 @@ async fn a_search_leaves_what_matches() {
     browser.close().await.unwrap();
 }
 
-/// Keeps what the page shows of the whole fleet once it has drawn an event `stats`, by the event's moment.
+/// Stores the shown totals after each `stats` event, by the event's time.
 const KEEP_SHOWN: &str = "window.shown = {};
 window.said = {};
 window.EventSource = class extends EventSource {
@@ -250,8 +250,7 @@ window.EventSource = class extends EventSource {
     }
 };";
 
-/// Name, number on the page, and the API's number for each, of a moment of which both have spoken; nothing
-/// without one.
+/// Name, the page's number and the API's number for each total at one common time; nothing if there is none.
 const TOTALS: &str = "fetch('/api/stats').then((answer) => answer.json()).then((said) => {
     window.said[said.timestamp] = {
         download: said.total_network_rx_bytes_per_sec / 1e6,

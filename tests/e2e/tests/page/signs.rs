@@ -1,5 +1,5 @@
-//! What the page says where nobody looks at it: in its tab, to those who cannot see it, and by letting go of
-//! its stream.
+//! What the page does outside the visible area: the tab's title and icon, announcements to screen readers,
+//! and closing its stream while hidden.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use tidemap_testkit::{
 use crate::{PAGE_TIMEOUT, visit::Visit};
 
 const ICON: &str = "decodeURIComponent(document.querySelector('link[rel=icon]').getAttribute('href'))";
-/// The one live region that speaks of the fleet.
+/// The only live region about the fleet.
 const SAID: &str = "document.querySelector('.app > [role=status]').textContent";
 
 /// Three nodes, of which `offline` are offline.
@@ -62,7 +62,7 @@ async fn the_sign_of_the_link_says_how_old_the_totals_are_without_moving_or_bein
     visit.open("/").await;
     visit.hold_clock().await;
     visit.expect_link("live").await;
-    // As old as the server says that they are when it tells of them.
+    // The age is the one that the server reported with the totals.
     visit.beat(1, Duration::ZERO).await;
     visit.expect_text("#connection", "Live 0.1 s").await;
     let width = "document.querySelector('#connection').getBoundingClientRect().width";
@@ -91,7 +91,7 @@ async fn nodes_that_have_just_gone_are_announced_and_shown() {
 }
 
 #[tokio::test]
-async fn news_are_announced_at_most_every_half_minute_and_none_is_forgotten() {
+async fn announcements_come_at_most_every_half_minute_and_none_is_lost() {
     let visit = Visit::start(fleet(0), 1000, 700).await;
     visit.open("/").await;
     visit.hold_clock().await;
@@ -103,7 +103,7 @@ async fn news_are_announced_at_most_every_half_minute_and_none_is_forgotten() {
     assert_eq!(visit.browser.eval(SAID).await.unwrap(), "3 online, 0 warning, 0 offline");
     live_on(&visit, 1, Duration::from_secs(8)).await;
     visit.expect(&format!("{SAID} === '2 online, 0 warning, 1 offline'")).await;
-    // What happens now waits for its time, even if nothing else happens.
+    // Changes now wait for their time, even if nothing else happens.
     visit.server.set_line(Line::BadGateway);
     visit.server.hang_up();
     visit.expect_link("disconnected").await;
@@ -123,7 +123,7 @@ async fn a_hidden_page_lets_go_of_its_stream_after_a_minute_and_asks_again_when_
     assert_eq!((visit.server.asked(), visit.server.listeners()), (1, 1), "it let go too early");
     visit.advance_clock(Duration::from_secs(1)).await;
     eventually(PAGE_TIMEOUT, || async {
-        // A server notices only when it speaks.
+        // A server notices a closed stream only when it sends.
         visit.server.beat(Duration::ZERO);
         ensure!(visit.server.listeners() == 0, "it still listens");
         Ok(())

@@ -1,5 +1,5 @@
-//! The map under a pointer: how it glides on, how it opens a place, and that it keeps still for those who ask
-//! for that.
+//! The map under a pointer: gliding, opening a place, and standing still for readers who prefer reduced
+//! motion.
 
 use serde_json::Value;
 use tidemap_testkit::fake::{FakeFleet, FakeNode};
@@ -18,8 +18,8 @@ const FOLLOW: &str = r"
     new MutationObserver(note).observe(popup, { attributeFilter: ['style'] });
 ";
 
-/// Drags 18 pixels to the left in 30 ms and lets go at that speed. The times are the events' own, so that it
-/// is the same flick on a machine that is busy.
+/// Drags 18 pixels to the left in 30 ms and releases at that speed. The times are in the events, so the flick
+/// is the same on a busy machine.
 const FLICK: &str = r"
     const timed = (kind, x, timeStamp, more) => {
         const event = new PointerEvent(kind, { pointerId: 7, button: 0, buttons: 1, pointerType: 'mouse', ...at(x, 0), ...more });
@@ -65,7 +65,7 @@ async fn path(visit: &Visit) -> Vec<i64> {
 async fn a_map_that_is_let_go_while_it_moves_glides_on_and_comes_to_rest() {
     let visit = one_selected(&[]).await;
     do_on_map(&visit, FLICK).await;
-    // 0.6 pixels a millisecond are 195 until it would stand still; the last six are too slow to be seen.
+    // At 0.6 pixels a millisecond the glide is 195 pixels long; the last six are too slow to count.
     visit.expect("Math.abs(path.at(-1) - path[0] + 18 + 189) <= 4").await;
     let glided = path(&visit).await;
     assert!(glided.len() > 4 && glided.is_sorted_by(|a, b| a > b), "step by step, never back: {glided:?}");

@@ -13,9 +13,8 @@ use tidemap_testkit::{
 
 use crate::PAGE_TIMEOUT;
 
-/// Runs before the page: a monotonic clock that can be stopped and put forward, chance that is always the
-/// same, a wall clock that is wrong by as much as the address says behind `#`, and a count of what the stream
-/// said.
+/// Runs before the page: a monotonic clock that can be stopped and advanced, constant random numbers, a wall
+/// clock with the error that the address gives behind `#`, and a count of the stream's events.
 const SCRIPT: &str = r#"
     const real = performance.now.bind(performance);
     const clock = { held: null, ahead: 0 };
@@ -56,7 +55,7 @@ impl Visit {
 
     /// Opens the page at this path.
     pub(crate) async fn open(&self, path: &str) {
-        // An address that differs in nothing but what comes behind `#` would not load again.
+        // An address that differs only behind `#` would not load again.
         self.browser.page.goto("about:blank").await.unwrap();
         self.browser.page.goto(&(self.server.url() + path)).await.unwrap();
     }
@@ -136,7 +135,7 @@ impl Visit {
         self.browser.eval(&format!("advanceClock({})", by.as_millis())).await.unwrap();
     }
 
-    /// Lets time pass for the fleet, and waits until the page has heard of it.
+    /// Lets time pass for the fleet, and waits until the page has received the events.
     pub(crate) async fn beat(&self, times: u32, by: Duration) {
         let heard = self.browser.eval("heard").await.unwrap().as_u64().unwrap();
         for _ in 0..times {

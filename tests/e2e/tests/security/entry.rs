@@ -48,7 +48,7 @@ async fn a_revoked_agent_says_so_and_tries_on_without_spinning() {
     tokio::time::sleep(Duration::from_secs(4).saturating_sub(elapsed)).await;
     let (attempts, elapsed) = (attempts(), revoked.elapsed().as_secs_f64());
     println!("{attempts} attempts in {elapsed:.1} s");
-    // The first seven waits are a tenth of a second and more; then they come near ten seconds.
+    // The first seven waits take a tenth of a second and more; later ones approach ten seconds.
     assert!(attempts < 10 + 2 * (elapsed as usize), "{attempts} attempts in {elapsed} s");
     let log = agent.log();
     assert_eq!(
@@ -88,7 +88,7 @@ async fn a_key_of_the_wrong_kind_is_reported_by_what_it_may_not_do() {
     let app = broker.keys.app_seed_path();
     let args = ["ingest", "--nats-url", &broker.url, "--creds", app.to_str().unwrap()];
     let ingest = Tidemap::start(&args).unwrap();
-    let line = logged(&ingest, "does not let this key do that").await;
+    let line = logged(&ingest, "denies this key a permission").await;
     println!("{line}");
     assert!(line.contains("Permissions Violation") && line.contains("--creds"), "{line}");
 }

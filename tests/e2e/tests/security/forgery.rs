@@ -1,4 +1,4 @@
-//! Hostile use of an agent's rights: the services count it, and nothing else changes.
+//! Hostile use of an agent's permissions: the services count it, and nothing else changes.
 
 use std::collections::BTreeMap;
 
@@ -193,7 +193,7 @@ async fn forged_reports_are_counted_by_reason_and_move_neither_leases_nor_nodes(
         .unwrap();
         println!("forged → stored under its own name → {reason} +{expected}, the victim as before");
     }
-    // It asks for the ack of its own report on another component's subject.
+    // It sets another component's subject as the reply subject of its own report.
     let client = attacker.client();
     for reply in [&*theirs, "$KV.TIDEMAP_LEASES.p.0", "$JS.API.STREAM.PURGE.TIDEMAP_4", "tidemap.v1.delta.4"]
     {

@@ -52,7 +52,7 @@ async fn a_broker_of_a_service_manager_shuts_out_the_node_that_revoke_names() {
     let there = ["--data-dir", data, "--nats-url", &url, "--nats-ca", &ca];
     let command = |name: &'static str| [&[name, "a"], &there[..]].concat();
     let (code, output) = run_to_end(&command("enroll")).await.unwrap();
-    assert!(code == Some(0) && output.contains("the broker knows"), "{output}");
+    assert!(code == Some(0) && output.contains("the broker has reloaded its users"), "{output}");
     let key = folder.path().join("keys/agents/a.nk");
     let agent_key = tempfile::tempdir().unwrap();
     let carried = agent_key.path().join("a.nk");
@@ -100,7 +100,7 @@ async fn a_broker_of_up_that_cannot_read_its_users_again_is_reported() {
     let (_up, _) = Tidemap::up(folder.path(), &listen).await.unwrap();
     let data = folder.path().to_str().unwrap();
     let (code, output) = run_to_end(&["enroll", "a", "--data-dir", data]).await.unwrap();
-    assert!(code == Some(0) && output.contains("the broker knows"), "{output}");
+    assert!(code == Some(0) && output.contains("the broker has reloaded its users"), "{output}");
     fs::write(folder.path().join("tls/broker.pem"), "no certificate").unwrap();
     for name in ["enroll", "revoke"] {
         let (code, output) = run_to_end(&[name, "a", "--data-dir", data]).await.unwrap();

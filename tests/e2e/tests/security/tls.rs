@@ -36,7 +36,7 @@ async fn a_certificate_that_nobody_would_believe_is_one_line_and_nothing_starts(
         ("broker.example", &missing, "cannot use /no/such/cert.pem"),
         ("broker.example", &mismatched, "is not the key of"),
         ("broker.example", &expired, "has expired"),
-        ("other.example", &good, "is not made out to other.example"),
+        ("other.example", &good, "is not valid for other.example"),
     ] {
         let data = tempfile::tempdir().unwrap();
         let path = |path: &Path| path.to_str().unwrap().to_owned();
@@ -81,7 +81,7 @@ async fn doubt(url: &str, key: &Path, ca: Option<&Path>) -> String {
 }
 
 #[tokio::test]
-async fn who_cannot_tell_the_broker_from_another_does_not_get_in_and_says_why() {
+async fn an_agent_that_cannot_verify_the_broker_does_not_connect_and_logs_why() {
     let folder = tempfile::tempdir().unwrap();
     let (_up, _) =
         Tidemap::up(folder.path(), &["--node", "here", "--listen", "0.0.0.0:0", "--advertise", "127.0.0.1"])

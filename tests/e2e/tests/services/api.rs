@@ -1,4 +1,4 @@
-//! The API as operators and careless clients meet it: cut off, asked for nonsense, logged.
+//! The API with a lost broker, with invalid requests, and its log.
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -20,7 +20,7 @@ const TOKEN: &str = "hunter2-hunter2";
 /// The header that browsers send for a user `u` with the token as password.
 const BASIC: &str = "dTpodW50ZXIyLWh1bnRlcjI=";
 
-/// Starts an API that reaches the broker at `broker`, and waits until it says where it is.
+/// Starts an API that reaches the broker at `broker`, and waits until it prints its address.
 async fn api(broker: &TestBroker, nats_url: &str, more: &[&str]) -> (Tidemap, String) {
     let key = broker.keys.service_seed_path();
     let args = ["api", "--http", "127.0.0.1:0", "--nats-url", nats_url, "--creds", key.to_str().unwrap()];
@@ -81,10 +81,10 @@ async fn an_api_that_is_cut_off_says_so_when_asked_and_on_its_streams() {
     assert!(stats.view_age_ms.is_some_and(|age| age < 3_000), "{stats:?}");
 
     let mut events = http::events(format!("{url}/api/stream"), None);
-    // A stream opens with the stats of up to a second ago, when not all partitions may have been fresh yet.
+    // A stream opens with the stats of up to a second before, when some partitions may not have been fresh.
     while next_stats(&mut events).await.unwrap().partitions_fresh < stats.partitions {}
     proxy.cut();
-    // Not all at once: their owners publish at different times.
+    // Not all at once, because their owners publish at different times.
     eventually(EVENT_TIMEOUT, || async {
         let refused: ErrorJson = ready(503).await.json()?;
         let detail = refused.detail;
@@ -171,7 +171,7 @@ async fn nonsense_is_answered_with_what_is_wrong_with_it() {
         let headers = vec![("last-event-id", cursor.to_owned())];
         assert_eq!(status("GET", format!("{url}/api/stream"), headers).await, 422, "{cursor}");
     }
-    // A position of another process is unknown here, so the client gets a snapshot.
+    // This process does not know positions of another one, so the client gets a snapshot.
     let mut events = http::events(format!("{url}/api/stream"), Some("7-7".to_owned()));
     let event = within(EVENT_TIMEOUT, events.recv()).await.unwrap().unwrap();
     assert_eq!(event.name, "snapshot");

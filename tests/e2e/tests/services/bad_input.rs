@@ -1,4 +1,5 @@
-//! Wrong command lines, wrong messages, wrong keys: one clear error or a count, and everything else goes on.
+//! Wrong command lines, wrong messages, wrong keys: one clear error or a count, and everything else
+//! continues.
 
 use std::{path::Path, time::Duration};
 
@@ -40,7 +41,7 @@ async fn a_wrong_command_line_is_one_line_and_exit_code_64() {
 }
 
 #[tokio::test]
-async fn what_is_taken_or_forbidden_is_one_line_and_nothing_stays() {
+async fn a_taken_port_or_forbidden_folder_is_one_line_and_leaves_nothing() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
     let folder = tempfile::tempdir().unwrap();
@@ -148,7 +149,7 @@ async fn wrong_messages_are_counted_and_the_rest_goes_on() {
     };
     assert!(refused, "a message of 1 MB must be refused");
 
-    // Two agents of one name: the newer one holds it, the older one is counted.
+    // Two agents with one name: the newer one keeps it, and the older one is counted.
     send(&good, encode(&report("web-01", 1, 1))).await;
     send(&good, encode(&report("web-01", 2, 1))).await;
     send(&good, encode(&report("web-01", 1, 2))).await;
@@ -172,7 +173,7 @@ async fn wrong_messages_are_counted_and_the_rest_goes_on() {
 }
 
 #[tokio::test]
-async fn a_program_of_somebody_elses_can_read_everything_and_write_nothing() {
+async fn another_program_can_read_everything_and_write_nothing() {
     let pipeline = pipeline(&[]).await;
     let app = pipeline.connect("app.nk", None).await;
     let mut deltas = app.subscribe(subject::ALL_DELTAS).await.unwrap();
@@ -196,7 +197,7 @@ async fn a_program_of_somebody_elses_can_read_everything_and_write_nothing() {
         app.publish(subject, "forged".into()).await.unwrap();
     }
     app.flush().await.unwrap();
-    // The app's message would have come before this one.
+    // A message of the app would have arrived before this one.
     services.publish("tidemap.v1.mark", "".into()).await.unwrap();
     loop {
         let message = within(EVENT_TIMEOUT, heard.next()).await.unwrap().unwrap();
@@ -208,7 +209,7 @@ async fn a_program_of_somebody_elses_can_read_everything_and_write_nothing() {
 }
 
 #[tokio::test]
-async fn nobody_enters_without_a_key() {
+async fn a_client_without_a_key_is_refused() {
     let pipeline = pipeline(&[]).await;
     let refused = ConnectOptions::new().connect(&pipeline.broker).await;
     assert!(refused.is_err());

@@ -1,5 +1,5 @@
-//! Other people's programs judge what the services answer: Prometheus' own checker of metrics, and a tester
-//! that makes requests up from the description of the API. `cargo xtask test` fetches both.
+//! Independent checkers judge the services' answers: Prometheus' own checker of metrics, and a tester that
+//! generates requests from the API's description. `cargo xtask test` fetches both.
 
 use std::{
     io::Write,
@@ -19,7 +19,7 @@ use tidemap_testkit::{
 use tidemap_wire::http::StatsJson;
 
 const EVENT_TIMEOUT: Duration = Duration::from_secs(30);
-/// Enough that the tester, which forgets some, does not run out of them.
+/// Enough nodes, as the tester forgets some of them.
 const NODES: u32 = 60;
 const SCHEMATHESIS: &str = "schemathesis==4.32.5";
 const TOKEN: &str = "secret";
@@ -54,7 +54,7 @@ impl Scene {
     }
 }
 
-/// An address that nobody listens on at the moment.
+/// An address on which nothing listens at the moment.
 fn free_address() -> String {
     std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string()
 }
@@ -102,7 +102,7 @@ async fn prometheus_finds_no_fault_with_the_metrics() {
     }
 }
 
-/// Runs the tester with more arguments, and returns what it says it has done.
+/// Runs the tester with more arguments, and returns its report.
 async fn made_up(url: &str, more: &[&str]) -> String {
     let tester = fetched(&format!("{SCHEMATHESIS}/bin/schemathesis")).unwrap();
     let folder = tempfile::tempdir().unwrap();
@@ -112,7 +112,7 @@ async fn made_up(url: &str, more: &[&str]) -> String {
         .args(["run", &format!("{url}/api/openapi.json")])
         .args(["--header", &format!("Authorization: Bearer {TOKEN}")])
         .args(["--checks", "all", "--request-timeout", "10", "--no-color"])
-        // How fast this machine makes requests up says nothing about the API.
+        // The time that this machine takes to generate requests is no property of the API.
         .arg("--suppress-health-check=too_slow")
         .args(more);
     if !is_long() {
@@ -127,14 +127,15 @@ async fn made_up(url: &str, more: &[&str]) -> String {
 #[tokio::test]
 async fn requests_made_up_from_the_description_find_no_fault() {
     let scene = Scene::open().await;
-    // A node that still reports joins again after it was forgotten, which the tester would take for a fault.
+    // A node that still reports would join again after it was forgotten, which the tester would report as a
+    // fault.
     drop(scene.fleet);
     let examples = if is_long() { "500" } else { "10" };
     let effort = ["--max-examples", examples];
-    // A stream has no end, so what is right is tested elsewhere.
+    // A stream does not end, so valid requests for it are tested elsewhere.
     let most = made_up(&scene.url, &[&effort[..], &["--exclude-path", "/api/stream"]].concat()).await;
     eprintln!("schemathesis: {most}");
-    // What is wrong is refused, and that has an end.
+    // Invalid requests for it are refused, and those answers end.
     let wrong = ["--include-path", "/api/stream", "--mode", "negative"];
     let wrong = made_up(&scene.url, &[&effort[..], &wrong].concat()).await;
     eprintln!("schemathesis, what is wrong with streams: {wrong}");

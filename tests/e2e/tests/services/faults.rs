@@ -17,7 +17,7 @@ const RECOVERY_TIMEOUT: Duration = Duration::from_secs(40);
 /// One agent named `here` and its pipeline.
 struct Scene {
     url: String,
-    // Before the broker: without one they take their time to end.
+    // Dropped before the broker, because without one they take long to end.
     _stations: Vec<Tidemap>,
     broker: TestBroker,
 }
@@ -62,7 +62,7 @@ fn now_s() -> f64 {
 }
 
 #[tokio::test]
-async fn a_broker_that_was_killed_is_missed_by_nobody_for_long() {
+async fn all_stations_recover_from_a_killed_broker() {
     let mut scene = Scene::open(1).await;
     scene.broker.server.kill().await.unwrap();
     scene.broker.server.restart().await.unwrap();
@@ -86,7 +86,7 @@ async fn a_broker_that_has_lost_its_disk_gets_its_streams_back_and_the_nodes_wit
 }
 
 #[tokio::test]
-async fn a_log_that_has_emptied_by_age_is_no_riddle_to_a_new_worker() {
+async fn a_new_worker_starts_with_a_log_whose_messages_have_expired() {
     let broker = TestBroker::start().await.unwrap();
     let mut first = broker.ingest(&[]).unwrap();
     let (_api, url) = broker.api().await.unwrap();
@@ -102,7 +102,7 @@ async fn a_log_that_has_emptied_by_age_is_no_riddle_to_a_new_worker() {
     assert!(fleet.terminate().await.unwrap().success());
     assert!(first.terminate().await.unwrap().success());
 
-    // Ten minutes in a second: what was logged ages away, and the numbers stay.
+    // Simulates ten minutes: all logged messages expire, and numbers continue.
     let js = jetstream::new(broker.connect().await.unwrap());
     for partition in PartitionCount::default().all() {
         let name = streams::name(partition);

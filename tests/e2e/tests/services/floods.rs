@@ -1,5 +1,5 @@
-//! Hostile clients: the API refuses them or closes their connection, keeps little, and goes on serving the
-//! others.
+//! Hostile clients: the API refuses them or closes their connections, keeps little memory for them, and
+//! continues to serve the others.
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -12,11 +12,12 @@ use tokio::{
 };
 
 const SILENT: usize = 3_000;
-/// A head must have come within 10 s, and the machine may be busy.
+/// A head must be complete within 10 s, and the machine may be busy.
 const REFUSAL_TIMEOUT: Duration = Duration::from_secs(60);
-/// The allocator has an arena for each thread, and each crowd is divided otherwise among them.
+/// The allocator has an arena for each thread, and the connections of each crowd are distributed differently
+/// among threads.
 const CROWDS_BEFORE: usize = 6;
-/// A third of what such a crowd takes while it is there.
+/// A third of the memory that such a crowd takes while it is connected.
 const GROWTH_BYTES: u64 = 12 << 20;
 
 async fn api() -> (TestBroker, Tidemap, String, SocketAddr) {
@@ -84,7 +85,7 @@ fn is_closed(stream: &TcpStream) -> bool {
 }
 
 #[tokio::test]
-async fn requests_that_cannot_be_right_are_refused_in_words_or_closed() {
+async fn invalid_requests_are_refused_with_a_reason_or_closed() {
     let (_broker, api, url, address) = api().await;
     let before = resident_bytes(&api);
     let get = "GET /healthz HTTP/1.1\r\nhost: x\r\n";
@@ -95,11 +96,11 @@ async fn requests_that_cannot_be_right_are_refused_in_words_or_closed() {
     let body = format!("{get}content-length: 10485760\r\n\r\n{huge}");
     assert_eq!(
         refusal(&answer_to(address, body.as_bytes()).await),
-        (413, "nothing here takes a body".to_owned())
+        (413, "requests must not have a body".to_owned())
     );
     let chunked = format!("{get}transfer-encoding: chunked\r\n\r\nffffffff\r\n{huge}");
     assert_eq!(refusal(&answer_to(address, chunked.as_bytes()).await).0, 413);
-    // What has no end, or is no HTTP, gets a status at most.
+    // Endless heads, and requests that are not HTTP, get a status at most.
     let many: String = (0..500).map(|number| format!("a{number}: b\r\n")).collect();
     let pipelined = format!("{get}connection: keep-alive\r\n\r\n\u{1}\u{2} GARBAGE {huge}");
     for (bytes, statuses) in [
@@ -111,7 +112,7 @@ async fn requests_that_cannot_be_right_are_refused_in_words_or_closed() {
         let answer = answer_to(address, bytes.as_bytes()).await;
         let seen: Vec<&str> =
             answer.split("HTTP/1.1 ").skip(1).filter_map(|answer| answer.split(' ').next()).collect();
-        // A reset takes away what was not yet read.
+        // A TCP reset discards what was not read yet.
         assert!(seen.iter().zip(statuses).all(|(seen, status)| seen == status), "{seen:?} {statuses:?}");
     }
     assert_eq!(self::get(format!("{url}/healthz")).await.unwrap().status, 200);
@@ -119,12 +120,12 @@ async fn requests_that_cannot_be_right_are_refused_in_words_or_closed() {
 }
 
 #[tokio::test]
-async fn thousands_who_say_nothing_are_heard_out_and_closed_and_nobody_waits_for_them() {
+async fn thousands_of_silent_connections_are_closed_and_delay_nobody() {
     let (_broker, mut api, url, address) = api().await;
-    // The allocator keeps what the first crowds needed; another one must need nothing more.
+    // The allocator keeps the memory of the first crowds; another crowd must need no more.
     for _ in 0..CROWDS_BEFORE {
         let mut crowd = silent(address).await;
-        // It is accepted after them, so all of them are there together.
+        // This connection is accepted after them, so all of them are connected by now.
         assert_eq!(get(format!("{url}/healthz")).await.unwrap().status, 200);
         for stream in &mut crowd {
             stream.shutdown().await.unwrap();
@@ -138,7 +139,7 @@ async fn thousands_who_say_nothing_are_heard_out_and_closed_and_nobody_waits_for
     all_closed(&crowd).await;
     assert_small(&api, before);
 
-    // Streams, read or not, do not hold up the end.
+    // Streams, read or not, do not delay the shutdown.
     let mut streams = Vec::new();
     for _ in 0..50 {
         let mut stream = TcpStream::connect(address).await.unwrap();

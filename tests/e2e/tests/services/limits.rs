@@ -1,4 +1,4 @@
-//! Clients beyond loopback: what one address may take without others noticing.
+//! Clients beyond loopback: how much one address may use without affecting others.
 
 use std::{collections::BTreeMap, net::SocketAddr, process::Stdio, time::Duration};
 
@@ -13,8 +13,8 @@ use tokio::{
 
 const EVENT_TIMEOUT: Duration = Duration::from_secs(30);
 const TOKEN: &str = "secret";
-/// Connects as often as its arguments say, asks by its newest connection once and by its oldest until it is
-/// refused, and stays.
+/// Connects as often as its arguments say, requests once on its newest connection, then on its oldest until
+/// it is refused, and stays connected.
 const GREEDY: &str = r#"
 import http.client, json, sys
 host, port, token, count = sys.argv[1:]
@@ -107,7 +107,7 @@ async fn one_address_takes_no_more_than_its_share_and_another_does_not_notice() 
 
     let mut greedy = Greedy::start(&host, address, 3);
     let refused = greedy.next().await.unwrap();
-    assert_eq!(refused.refusal("this address has as many connections as one may have"), 5);
+    assert_eq!(refused.refusal("this address has the maximum number of connections"), 5);
     assert_eq!(refused.headers["connection"], "close");
     assert_eq!(greedy.next().await.unwrap().status, 200, "it has the token");
     let refused = loop {
@@ -116,9 +116,9 @@ async fn one_address_takes_no_more_than_its_share_and_another_does_not_notice() 
             break answer;
         }
     };
-    assert_eq!(refused.refusal("this address asks too often"), 1);
+    assert_eq!(refused.refusal("this address sends too many requests"), 1);
 
-    // It still holds its connections, and has spent its requests. This side of the link is another address.
+    // It still holds its connections, and has used up its requests. This side of the link is another address.
     assert_eq!(get(format!("{url}/healthz")).await.unwrap().status, 200);
     assert_eq!(
         get(format!("{url}/api/nodes")).await.unwrap().status,

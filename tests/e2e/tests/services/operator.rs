@@ -1,5 +1,5 @@
-//! A fleet that enrolls by signatures: what `tidemap operator`, `enroll` and `revoke` print and do is all
-//! that it needs.
+//! A fleet that is enrolled by signatures needs no more than the commands `tidemap operator`, `enroll` and
+//! `revoke`.
 
 use std::{
     fs,
@@ -64,7 +64,7 @@ async fn a_fleet_of_signatures_is_started_watched_and_cut_off_by_commands_alone(
     .await
     .unwrap();
     run(&revoke).await;
-    // A node that was let in on another host goes on, and nobody may believe otherwise.
+    // Without the node's credentials, `revoke` must not claim success: the node stays connected.
     let stranger = ["revoke", "elsewhere", "--operator", &operator, "--nats-url", &nats];
     let (code, refused) = run_to_end(&stranger).await.unwrap();
     assert!(

@@ -14,7 +14,7 @@ use tidemap_service::{clock::unix_ms, nats, streams};
 use tidemap_testkit::{broker::TestBroker, eventually, is_long, process::Tidemap, proxy::Proxy};
 use tidemap_wire::{NodeId, PartitionCount, Report, Slot, decode};
 
-/// A broker that comes back is tried again within 10 s, and 5 s more when the last attempt was under way.
+/// A client reconnects within 10 s, and 5 s later if its last attempt was under way.
 const RECOVERY_TIMEOUT: Duration = Duration::from_secs(60);
 /// How late a live sample may be once the agent is connected again.
 const LATE_MS: i64 = 2_000;
@@ -25,7 +25,7 @@ fn outage() -> Duration {
     Duration::from_secs(if is_long() { 300 } else { 18 })
 }
 
-/// A sample as it stands in the log.
+/// A sample in the log.
 #[derive(Clone, Copy, Debug)]
 struct Logged {
     boot: u64,
@@ -103,7 +103,7 @@ fn node() -> NodeId {
     NodeId::from_name(NAME).unwrap()
 }
 
-/// Sequence numbers that no run may leave out: from 1 to its highest.
+/// Sequence numbers that are missing between 1 and the highest of each run.
 fn missing(log: &[Logged]) -> u64 {
     let mut runs: BTreeMap<u64, BTreeSet<u64>> = BTreeMap::new();
     for logged in log {
@@ -123,7 +123,8 @@ fn copies(log: &[Logged], from_ms: i64, to_ms: i64) -> BTreeMap<(u64, u64), usiz
 
 /// How long each sample that was read since the agent was connected again took into the log, in milliseconds.
 fn live_delays_ms(log: &[Logged], back_ms: i64) -> Vec<i64> {
-    // The first that was read with the broker back came by the new connection: its own delay counts as well.
+    // The first sample that was read after the return came over the new connection, so its delay counts as
+    // well.
     let since_return = log.iter().filter(|logged| logged.at_ms >= back_ms);
     let Some(first) = since_return.min_by_key(|logged| logged.stored_ms) else { return Vec::new() };
     let mut stored: BTreeMap<(u64, u64), i64> = BTreeMap::new();
@@ -134,7 +135,7 @@ fn live_delays_ms(log: &[Logged], back_ms: i64) -> Vec<i64> {
     stored.into_values().collect()
 }
 
-/// Prints what became of an outage; returns how many samples of it are logged more than once.
+/// Prints the result of an outage; returns how many of its samples are logged more than once.
 fn judge(what: &str, log: &[Logged], gone_ms: i64, back_ms: i64) -> usize {
     let copies = copies(log, gone_ms, back_ms);
     let duplicates: usize = copies.values().map(|count| count - 1).sum();
@@ -183,7 +184,7 @@ async fn after_minutes_without_a_broker_each_sample_is_there_once_and_live_ones_
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_cut_without_notice_is_noticed_and_mends_the_same_way() {
+async fn a_silent_cut_is_noticed_and_recovers_in_the_same_way() {
     let host = Host::start().await;
     let proxy = Proxy::start(host.broker.server.address()).await.unwrap();
     let agent = host.agent(&proxy.url(), &[]);
@@ -203,8 +204,8 @@ async fn a_cut_without_notice_is_noticed_and_mends_the_same_way() {
     let log = host.whole_log(back_ms).await;
     println!("the silent cut was noticed after {} s", (noticed_ms - gone_ms) / 1_000);
     let duplicates = judge("silent cut", &log, gone_ms, back_ms);
-    // What had gone into the dead connection comes out of it at last, beside what the agent sent again. Of
-    // the time after that, nothing comes twice.
+    // The samples in the dead connection arrive at last, in addition to those that the agent sent again. Of
+    // the time after that, no sample comes twice.
     let twice = copies(&log, noticed_ms, back_ms).values().filter(|count| **count > 1).count();
     assert_eq!(twice, 0, "of {duplicates} duplicates");
 }
@@ -248,7 +249,7 @@ async fn an_agent_that_is_killed_in_an_outage_loses_nothing_of_what_it_spooled()
     );
     assert_eq!(duplicates, 0, "{copies:?}");
     assert!(unseen_ms < 1_500, "the first run's last samples are missing: {unseen_ms} ms");
-    // Live first: the second run's samples come before the first run's backlog.
+    // The second run's live samples come before the first run's backlog.
     let mut after = log.iter().skip_while(|logged| logged.stored_ms < gone_ms);
     assert!(after.next().unwrap().at_ms > killed_ms);
     assert!(second.terminate().await.unwrap().success());

@@ -39,7 +39,7 @@ async fn node(url: &str, name: &str) -> anyhow::Result<NodeJson> {
 }
 
 #[tokio::test]
-async fn this_host_is_there_seconds_after_up_and_everything_ends_with_it() {
+async fn this_host_is_shown_seconds_after_up_and_everything_ends_with_it() {
     let (_folder, mut up, url) = up(&["--node", "Web-01.example", "--location", "47.4,8.5,Zürich"]).await;
     let node = eventually(EVENT_TIMEOUT, || node(&url, "web-01.example")).await.unwrap();
     assert!(node.network_rx_bytes_per_sec.is_some() && node.network_tx_bytes_per_sec.is_some(), "{node:?}");
@@ -127,11 +127,10 @@ async fn the_event_stream_begins_with_a_snapshot_and_goes_on_every_second() {
     assert!(names.contains("stats") && names.contains("ping"), "{names:?}");
     assert!(deltas.windows(2).all(|pair| pair[1] - pair[0] <= 1_300), "{deltas:?}");
 
-    // A client that was cut off goes on 4 s before where it was: another replica may have been that far
-    // behind.
+    // A client that was disconnected resumes 4 s before its position, because another replica may have been
+    // that far behind.
     drop(stream);
-    // On a busy machine an API that did not hear all partitions for a moment has nothing to go on from for 4
-    // s.
+    // On a busy machine, an API that missed a partition for a moment has no position to resume from for 4 s.
     eventually(3 * EVENT_TIMEOUT, || async {
         let mut stream = events(format!("{url}/api/stream"), None);
         let (id, at_ms) = loop {
@@ -148,7 +147,7 @@ async fn the_event_stream_begins_with_a_snapshot_and_goes_on_every_second() {
     })
     .await
     .unwrap();
-    // A reader that comes from elsewhere starts with a snapshot.
+    // A client with an unknown position starts with a snapshot.
     let mut stranger = events(format!("{url}/api/stream"), Some("1-1".to_owned()));
     assert_eq!(stranger.recv().await.unwrap().name, "snapshot");
 }
@@ -203,7 +202,7 @@ async fn a_second_up_in_the_same_folder_starts_nothing_and_state_survives_a_rest
     assert!(second.contains("is in use by another tidemap"), "{second}");
     assert_eq!(second.trim().lines().count(), 1, "{second}");
     assert!(first.terminate().await.unwrap().success());
-    // The node of before is remembered, from the broker's log, though its agent has another name now.
+    // The earlier node is restored from the broker's log, although the agent has another name now.
     let (_third, url) = Tidemap::up(folder.path(), &["--node", "there"]).await.unwrap();
     eventually(EVENT_TIMEOUT, || node(&url, "here")).await.unwrap();
     eventually(EVENT_TIMEOUT, || node(&url, "there")).await.unwrap();

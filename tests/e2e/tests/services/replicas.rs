@@ -1,4 +1,4 @@
-//! Two APIs against one broker: they show the same rows, and who has begun at one goes on at the other.
+//! Two APIs at one broker: they show the same rows, and a client of one can resume at the other.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -117,7 +117,7 @@ async fn a_browser_goes_on_at_another_api_where_it_left_the_first() {
     let stream =
         |url: &str, place: Option<&str>| events(format!("{url}/api/stream"), place.map(str::to_owned));
     let mut browser = Browser::default();
-    // Longer than the events that an API replays, which both must hold.
+    // For more ticks than an API replays, which both APIs must hold.
     browser.follow(&mut stream(&one, None), 24).await;
     let mut switches = 0;
     for url in [&other, &one, &other] {

@@ -23,7 +23,7 @@ const CHUNK_PERIOD: Duration = Duration::from_millis(10);
 const CHUNKS: u32 = 800;
 const RATE: f64 = 5_000_000.0;
 
-/// Sends the known traffic to whoever connects. Returns when it began.
+/// Sends the known traffic to the client that connects. Returns when it began.
 fn sender(here: Ipv4Addr) -> (std::net::SocketAddr, std::thread::JoinHandle<anyhow::Result<Instant>>) {
     let listener = TcpListener::bind((here, 0)).unwrap();
     let address = listener.local_addr().unwrap();
@@ -32,7 +32,7 @@ fn sender(here: Ipv4Addr) -> (std::net::SocketAddr, std::thread::JoinHandle<anyh
         let began = Instant::now();
         for number in 1..=CHUNKS {
             receiver.write_all(&vec![0; CHUNK_BYTES])?;
-            // Paced by the clock and not by the pauses, so that the rate is what it says.
+            // Paced by the clock and not by pauses, so that the rate is exact.
             std::thread::sleep((CHUNK_PERIOD * number).saturating_sub(began.elapsed()));
         }
         Ok(began)
@@ -67,11 +67,11 @@ async fn a_download_over_a_real_link_shows_as_bytes_over_time() {
     })
     .await
     .unwrap();
-    // A sample covers a second: the first whole one ends within two, and a quarter of a second later it
-    // shows.
+    // A sample covers a second, so the first complete one ends within two; it is shown a quarter of a second
+    // later.
     let seen_after = asked.elapsed();
 
-    // While it lasts, every sample is right.
+    // While the traffic lasts, every sample is right.
     let mut rates = Vec::new();
     while asked.elapsed() < Duration::from_millis(6_500) {
         rates.push(rate().await.unwrap());
@@ -87,7 +87,7 @@ async fn a_download_over_a_real_link_shows_as_bytes_over_time() {
     assert!(rates.iter().all(|rate| (rate - RATE).abs() < RATE * 0.1), "{rates:?}");
     assert!(seen_after < Duration::from_millis(2_500), "{seen_after:?}");
 
-    // And the sum is what was sent, but for headers and this test's questions.
+    // The sum is what was sent, plus headers and this test's requests.
     let sent = CHUNK_BYTES as f64 * f64::from(CHUNKS);
     let total = eventually(EVENT_TIMEOUT, || async {
         let total = node().await?.network_rx_bytes_total as f64;
@@ -100,12 +100,12 @@ async fn a_download_over_a_real_link_shows_as_bytes_over_time() {
     assert!(up.terminate().await.unwrap().success(), "{}", up.log());
 }
 
-/// What goes back and forth in one step of varying traffic, in bytes: bursts, a trickle, silence. A step is
-/// no divisor of a second, so that samples cut bursts in two.
+/// Bytes in both directions in one step of varying traffic: bursts, a trickle, silence. A second is not a
+/// multiple of a step, so samples divide bursts.
 const BURSTS: [usize; 11] = [0, 30_000, 2_000_000, 300_000, 64, 1_000_000, 0, 0, 700_000, 1_500, 1_400_000];
 const STEP: Duration = Duration::from_millis(70);
 
-/// Sends bursts to whoever connects, and takes back the same bytes. Returns how many there were.
+/// Sends bursts to the client that connects, and receives the same bytes back. Returns their number.
 fn bursts(
     here: Ipv4Addr,
     lasting: Duration,
@@ -119,7 +119,7 @@ fn bursts(
         let began = Instant::now();
         for (number, bytes) in (1..).zip(BURSTS.iter().cycle()) {
             peer.write_all(&vec![0; *bytes])?;
-            // Paced by the clock: varying traffic is the matter here, and not how it is made.
+            // Paced by the clock; the traffic must vary, but how it is generated does not matter.
             std::thread::sleep((STEP * number).saturating_sub(began.elapsed()));
             if began.elapsed() > lasting {
                 break;
@@ -173,8 +173,8 @@ async fn next_report(agent: &mut Tidemap) -> Report {
     serde_json::from_str(&agent.line().await.unwrap()).unwrap()
 }
 
-/// The samples and `/proc/net/dev` are not read at the same instant, so both ends of the comparison are
-/// moments of rest: nothing but an address resolution now and then moves between the two readings.
+/// The samples and `/proc/net/dev` are not read at the same time, so the comparison begins and ends while
+/// there is no traffic, except for an occasional address resolution.
 #[tokio::test]
 async fn rates_times_elapsed_are_what_the_kernel_has_counted() {
     let long = std::env::var_os("TIDEMAP_LONG").is_some();

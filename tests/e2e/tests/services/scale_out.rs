@@ -1,5 +1,5 @@
-//! Several workers against one broker: they share the work, and any of them may go. Prints how long it takes,
-//! and for how long nothing moves on the page meanwhile.
+//! Several workers at one broker share the work, and any of them may stop. Prints how long each change takes,
+//! and how long the page stands still.
 
 use std::time::Duration;
 
@@ -16,9 +16,9 @@ const SPREAD: Duration = Duration::from_secs(10);
 /// For a partition to go from a worker that shuts down to the next one.
 const HAND_OVER: Duration = Duration::from_secs(1);
 
-/// A broker, an API, and two that look on: one at the bus, one at the page.
+/// A broker, an API, and two observers: one of the broker's messages, one of the page.
 struct Scene {
-    // Before the broker: without one it takes its time to end.
+    // Dropped before the broker, because without one it takes long to end.
     api: Tidemap,
     url: String,
     watch: Watch,
@@ -53,8 +53,8 @@ impl Scene {
         fleet
     }
 
-    /// Waits until the partitions are spread like this and all of them are followed; says how long it took
-    /// since `then`.
+    /// Waits until the partitions are distributed like this and all of them are followed; prints how long it
+    /// took since `then`.
     async fn spread(&self, what: &str, expected: &[usize], then: Instant) {
         let took = eventually(SPREAD, || async {
             let mut counts: Vec<usize> = self.watch.seen().owners().into_values().collect();
@@ -129,9 +129,9 @@ async fn workers_share_the_partitions_and_any_of_them_may_go() {
     assert!(scene.api.terminate().await.unwrap().success(), "{}", scene.api.log());
 }
 
-/// To a newcomer the heartbeat that a dead worker has left looks alive at first.
+/// To a new worker, the heartbeat of a dead worker looks alive at first.
 #[tokio::test]
-async fn a_worker_that_comes_soon_after_another_was_killed_keeps_nobody_waiting() {
+async fn a_worker_that_starts_soon_after_another_was_killed_delays_no_takeover() {
     let scene = Scene::open().await;
     let started = Instant::now();
     let [mut first, _second] = [scene.worker(), scene.worker()];

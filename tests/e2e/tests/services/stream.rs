@@ -1,5 +1,4 @@
-//! The event stream as programs of others read it: the two clients of `docs/stream`, against the real
-//! services.
+//! The event stream as other programs read it: the two clients of `docs/stream` with the real services.
 
 use std::{
     net::SocketAddr,
@@ -106,7 +105,7 @@ struct Clients {
 impl Clients {
     async fn start(url: &str) -> Self {
         let browser = Browser::start(800, 600).await.unwrap();
-        // Any page of this origin; this one has no stream of its own.
+        // Any page of this origin without an event stream of its own.
         browser.page.goto(&format!("{url}/healthz")).await.unwrap();
         let (python, printed) = print(url);
         let clients = Self { python, printed, browser, url: url.to_owned() };
@@ -132,15 +131,15 @@ impl Clients {
         self.browser.page.execute(&format!("{script}\n{start}"), vec![]).await.unwrap();
     }
 
-    /// What the client in Python has heard, and the one in JavaScript.
+    /// What the Python client and the JavaScript client have received.
     async fn heard(&self) -> anyhow::Result<[Heard; 2]> {
         let kept = self.browser.eval("window.heard").await?;
         let kept = serde_json::from_value(kept.clone()).with_context(|| format!("client.js has {kept}"))?;
         Ok([*self.printed.lock().unwrap(), kept])
     }
 
-    /// Waits until both say what the list of nodes says, in a moment when there are so many, and so many
-    /// online.
+    /// Waits until both clients agree with the list of nodes, at a time when it has this many nodes and this
+    /// many online.
     async fn expect(&self, what: &str, url: &str, nodes: u64, online: impl RangeBounds<u64>) -> [Heard; 2] {
         let (heard, listed) = eventually(EVENT_TIMEOUT, || async {
             let listed = Totals::listed(url).await?;
@@ -158,7 +157,7 @@ impl Clients {
         heard
     }
 
-    /// Waits until both have heard so many more deltas, and have other rates than now.
+    /// Waits until both have received this many more deltas, and have other rates than now.
     async fn expect_movement(&self, deltas: usize) {
         let before = self.heard().await.unwrap();
         eventually(EVENT_TIMEOUT, || async {
@@ -256,11 +255,11 @@ async fn the_clients_of_the_documentation_count_what_the_list_has() {
     let broker = TestBroker::start().await.unwrap();
     let _ingest = broker.ingest(&[]).unwrap();
     let (_api, url) = broker.api().await.unwrap();
-    // They come before the fleet, so they learn everything about it by deltas.
+    // They connect before the fleet starts, so they learn everything about it from deltas.
     let mut clients = Clients::start(&url).await;
     clients.expect("before the fleet", &url, 0, ..).await;
-    // A node is online for three intervals after its last report: so long a fleet that has ended stands
-    // still.
+    // A node is online for three intervals after its last report; for that time the state of a stopped fleet
+    // does not change.
     let fleet = broker.simulate_with(NODES, &["--interval", "5"]).unwrap();
     clients.expect("at the start", &url, all, all..).await;
     clients.expect_movement(1).await;
@@ -270,7 +269,7 @@ async fn the_clients_of_the_documentation_count_what_the_list_has() {
     clients.again().await;
     clients.expect("by a snapshot", &url, all, all..).await;
 
-    // The client in Python can read nothing else.
+    // The Python client accepts gzip only.
     let encoding = "fetch('/api/stream').then(answer => [answer.headers.get('content-encoding'), answer.body.cancel()][0])";
     assert_eq!(clients.browser.eval(encoding).await.unwrap(), Value::from("gzip"));
 }
@@ -289,12 +288,12 @@ async fn the_clients_go_on_at_another_api_where_they_were_and_start_again_at_one
     let door = Door::open(&one_url).await;
     let clients = Clients::start(&door.url).await;
     let fleet = broker.simulate(NODES).unwrap();
-    // Longer than the events that an API replays, which both APIs must hold.
+    // For more ticks than an API replays, which both APIs must hold.
     clients.expect_movement(18).await;
     let [python, script] = clients.expect("at one api", &one_url, all, all..).await;
     assert_eq!([python.snapshots, script.snapshots], [1, 1]);
 
-    // While they are cut off, a node goes that does not report any more.
+    // While they are disconnected, a node that no longer reports is forgotten.
     drop(fleet);
     door.close();
     one.kill().await.unwrap();

@@ -51,11 +51,11 @@ impl Server {
 
     /// Signals it and waits until it has ended cleanly.
     pub(super) async fn end(&mut self, signal: Signal) -> anyhow::Result<()> {
-        // It may have ended already, when nobody was left.
+        // It may have ended already, if no client was left.
         self.signal(signal).ok();
         let ended = within(SHUTDOWN_TIMEOUT, self.child.wait()).await;
         let status = ended.with_context(|| format!("a server does not end: {}", self.end_of_log()))??;
-        // With SIGTERM it says so by its exit code.
+        // After SIGTERM, its exit code is 1.
         ensure!(status.success() || status.code() == Some(1), "{status}: {}", self.end_of_log());
         Ok(())
     }
@@ -95,7 +95,7 @@ impl Server {
     }
 }
 
-/// A text as it stands in a configuration.
+/// A text, quoted for a configuration.
 pub(super) fn quoted(text: impl std::fmt::Display) -> String {
     format!("\"{text}\"")
 }

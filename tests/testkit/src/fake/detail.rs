@@ -1,4 +1,4 @@
-//! All about one node of a made-up fleet.
+//! The details of one node of a made-up fleet.
 
 use serde_json::{Value, json};
 use tidemap_wire::http::NodeDetailJson;
@@ -7,7 +7,7 @@ use super::FakeFleet;
 
 const STATUSES: [&str; 3] = ["online", "warning", "offline"];
 
-/// What the API would answer about the node of this name; `None` when there is none.
+/// The API's answer about the node with this name; `None` if there is none.
 pub(super) fn detail(fleet: &FakeFleet, name: &str) -> anyhow::Result<Option<NodeDetailJson>> {
     let Some(row) = fleet.nodes().iter().position(|node| node.name == name) else { return Ok(None) };
     let mut detail = Value::Object(serde_json::Map::new());
@@ -16,7 +16,7 @@ pub(super) fn detail(fleet: &FakeFleet, name: &str) -> anyhow::Result<Option<Nod
             all.extend(part);
         }
     }
-    // Whatever the API's own structure does not take is a mistake in here.
+    // A value that does not fit the API's own structure is an error in this module.
     Ok(Some(serde_json::from_value(detail)?))
 }
 
@@ -67,7 +67,7 @@ fn rates(fleet: &FakeFleet, row: usize) -> Value {
         "last_60s": series(fleet, row, 1000),
         "last_15m": series(fleet, row, 15_000),
     });
-    // Nobody has run for fifteen minutes yet.
+    // No node has run for fifteen minutes yet.
     for window in ["10s", "1m", "5m"] {
         for (direction, rate) in [("tx", tx), ("rx", rx)] {
             rates[format!("network_{direction}_bytes_per_sec_avg_{window}")] = json!(rate);

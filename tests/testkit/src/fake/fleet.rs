@@ -11,7 +11,7 @@ use tidemap_wire::{
 /// When every fake fleet begins: the first second of 2026.
 const BEGINNING_MS: i64 = 1_767_225_600_000;
 
-/// Where a fleet may stand: name, degrees north, degrees east.
+/// The places of a fleet's nodes: name, degrees north, degrees east.
 const PLACES: [(&str, f64, f64); 12] = [
     ("Zürich", 47.37, 8.54),
     ("Frankfurt", 50.11, 8.68),
@@ -72,7 +72,7 @@ impl FakeFleet {
                 16 => (2, 7_260_000),
                 _ => (0, 400),
             };
-            // Nodes of one place stand some streets apart.
+            // Nodes of one place are some streets apart.
             let apart = at as f64 * 0.013;
             FakeNode {
                 name: format!("{}-{:02}", ["web", "db", "cache", "edge"][at % 4], at + 1),

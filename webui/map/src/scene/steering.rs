@@ -21,14 +21,14 @@ pub struct Touch {
 }
 
 impl Touch {
-    /// How far beside a marker it still means it.
+    /// How far beside a marker a pointer may be and still hit it.
     pub fn reach_px(&self) -> f64 {
         if self.is_touch { 22.0 } else { 12.0 }
     }
 }
 
 impl Scene {
-    /// A pointer goes down: whatever moves stops.
+    /// A pointer goes down: any movement stops.
     pub fn press(&mut self, touch: Touch) {
         self.motion = None;
         self.gesture.press(touch.id, touch.at, touch.is_touch, touch.at_ms);
@@ -67,14 +67,14 @@ impl Scene {
         self.gesture.cancel(id);
     }
 
-    /// The wheel turned. It is followed at once: wheels and trackpads bring their own easing.
+    /// The wheel turned. There is no easing here, because wheels and trackpads have their own.
     pub fn wheel(&mut self, levels: f64, at: Point) {
         self.follows_fleet = false;
         self.motion = None;
         self.viewport = self.viewport.zoomed(self.viewport.zoom() + levels, at);
     }
 
-    /// Closer or farther by whole levels; presses that follow each other add up.
+    /// Zooms by whole levels; presses in quick succession add up.
     pub fn zoom_by(&mut self, levels: f64, anchor: Point) {
         self.follows_fleet = false;
         let zoom = match self.motion {
@@ -93,7 +93,7 @@ impl Scene {
         self.zoom_by(levels, anchor.unwrap_or(Point::new(width / 2.0, height / 2.0)));
     }
 
-    /// A key, by its name; none when the map has no use for it.
+    /// Handles a key by its name; `None` if the map does not use it.
     pub fn key(&mut self, key: &str) -> Option<Answer> {
         match key {
             "ArrowLeft" => self.pan(KEY_PAN_PX, 0.0),
@@ -139,7 +139,7 @@ impl Scene {
         self.viewport = self.viewport.panned(dx, dy);
     }
 
-    /// The next marker in view, from west to east: a node, or one that stands for the cluster it is shown in.
+    /// The next marker in view, from west to east: a node, or one node for each cluster.
     fn step(&mut self, forward: bool) -> Option<Answer> {
         let stops = self.stops();
         let selected = self.selected.and_then(|row| self.places.find(row));
@@ -157,7 +157,8 @@ impl Scene {
             (None, false) => count - 1,
         };
         let row = self.places.row[stops[next]] as usize;
-        // At once, and not when the page confirms it with the next frame: two quick steps are two.
+        // Selected at once, without waiting for the page's confirmation in the next frame, so that two quick
+        // steps count as two.
         self.selected = Some(row);
         self.reveal(row);
         Some(Answer::Select(Some(row)))

@@ -9,14 +9,14 @@ use super::tiles::Tiles;
 use crate::projection::{Bounds, Point, Viewport};
 use crate::world::BaseMap;
 
-/// From here on the finer map is worth its bytes.
+/// From this zoom on, the finer map is fetched.
 pub(super) const FINE_ZOOM: f64 = 3.0;
 
-/// A map that did not come is asked for again, but not at once.
+/// A map that could not be fetched is requested again after this time.
 const ASK_AGAIN_MS: f64 = 30_000.0;
 
-/// Paths are grouped by squares of the world, so many along each side: what is out of view is left out
-/// cheaply.
+/// Paths are grouped by squares of the world, this many along each side, so that squares out of view can be
+/// skipped.
 const SQUARES: f64 = 8.0;
 
 /// Which of the two maps.
@@ -28,14 +28,14 @@ pub(super) enum Level {
     Fine,
 }
 
-/// Both maps, as far as they have come.
+/// Both maps, as far as they have been fetched.
 pub(super) struct Base {
     levels: [Progress; 2],
     /// Above them, where the operator has chosen some.
     tiles: Option<Tiles>,
 }
 
-/// A map's way here.
+/// The state of fetching a map.
 #[derive(Default)]
 struct Progress {
     asked_ms: Option<f64>,
@@ -77,8 +77,7 @@ impl Base {
         }
     }
 
-    /// Where to fetch a map from, if it is not here and has not just been asked for; the page's head says
-    /// where.
+    /// The address of a map to fetch, from the page's head; `None` if the map is here or was just requested.
     pub(super) fn ask(&mut self, level: Level, now_ms: f64) -> Option<String> {
         let progress = &mut self.levels[level as usize];
         let waits = progress.asked_ms.is_some_and(|then| now_ms - then < ASK_AGAIN_MS);
@@ -217,8 +216,7 @@ impl Patch {
     }
 }
 
-/// Decodes a map that has been fetched. A failure is logged to the console and changes nothing: the map works
-/// without.
+/// Decodes a map that has been fetched. A failure is logged to the console; the map works without it.
 pub(super) fn decoded(fetched: Result<Vec<u8>, u16>) -> Option<BaseMap> {
     let bytes = fetched
         .inspect_err(|status| console::warn_2(&"the base map cannot be fetched".into(), &(*status).into()))

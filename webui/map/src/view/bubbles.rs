@@ -11,7 +11,7 @@ use crate::projection::Point;
 use crate::scene::Scene;
 use tidemap_format::count;
 
-/// However few of a thousand nodes are offline, their part of the ring is seen.
+/// However small the share of offline nodes is, their part of the ring stays visible.
 const MIN_ARC: f64 = 0.35;
 
 /// A cluster in view.
@@ -42,7 +42,7 @@ impl Bubble {
         clusters.iter().filter_map(bubble).collect()
     }
 
-    /// Whether these are drawn as those were: rates, which change all the time, are no part of a bubble.
+    /// Whether these are drawn like those. Rates, which change all the time, do not affect a bubble.
     pub(super) fn look_alike(these: &[Self], those: &[Self]) -> bool {
         let look = |bubble: &Self| (bubble.at, bubble.summary.by_status);
         these.iter().map(look).eq(those.iter().map(look))

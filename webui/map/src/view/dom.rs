@@ -1,4 +1,4 @@
-//! Elements, made once and changed only where something has changed.
+//! Elements that are created once and updated only when something has changed.
 //!
 //! Making an element fails only for a malformed tag, and all tags are written here: such a failure is thrown.
 
@@ -68,8 +68,8 @@ pub(super) fn style(element: &HtmlElement, property: &str, value: &str) {
     element.style().set_property(property, value).expect_throw("the property's name is well-formed");
 }
 
-/// A number as the browser writes it: Rust's own way of writing fractions would weigh more than this map's
-/// drawing.
+/// A number as the browser formats it; Rust's float formatting would be larger than the code that draws the
+/// map.
 pub(super) fn number(value: f64) -> String {
     Number::from(value).to_string_with_radix(10).map(String::from).unwrap_or_default()
 }
@@ -79,7 +79,7 @@ impl Text {
         Self { element: create(parent, tag, class), shown: RefCell::default() }
     }
 
-    /// Shows the text, and says whether that is a change.
+    /// Shows the text, and returns whether that is a change.
     pub(super) fn set(&self, text: &str) -> bool {
         let mut shown = self.shown.borrow_mut();
         let changed = *shown != text;

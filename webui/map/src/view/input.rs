@@ -1,4 +1,4 @@
-//! Listeners: what the browser says becomes what the scene understands.
+//! Listeners: translate the browser's events for the scene.
 
 use std::rc::Rc;
 
@@ -48,7 +48,7 @@ fn pointers(view: &Rc<MapView>) {
         if event.button() != 0 {
             return;
         }
-        // A pointer that is gone already cannot be captured, and need not be.
+        // A pointer that is already gone cannot be captured, and need not be.
         drop(view.stage.set_pointer_capture(event.pointer_id()));
         view.point_at(None);
         view.scene.borrow_mut().press(touch(event));
@@ -146,7 +146,7 @@ impl MapView {
         }
     }
 
-    /// What closes must not take the focus with it.
+    /// Moves the focus out of an element that closes.
     fn take_back_focus(&self) {
         let active = document().active_element();
         let inside = active.is_some_and(|it| it != *self.stage.as_ref() && self.root.contains(Some(&it)));

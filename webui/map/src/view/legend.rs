@@ -10,10 +10,10 @@ use crate::Markers;
 use crate::scene::Scene;
 use tidemap_format::{Unit, count};
 
-/// A label that changes more often is a nuisance to those who hear it.
+/// More frequent announcements would disturb users of screen readers.
 const LABEL_EVERY_MS: f64 = 5000.0;
 
-/// What the keys do, for those who do not see the buttons.
+/// Help on the keys, for users of screen readers.
 const KEYS: &str = "Arrow keys move the map, plus and minus zoom, 0 shows the whole fleet, \
     left and right square brackets step through the nodes in view, Enter opens the selected one, Escape closes.";
 
@@ -81,7 +81,7 @@ impl Legend {
         }
     }
 
-    /// The next selected node was chosen by key, without seeing it: say which it is.
+    /// The next node was selected by key, possibly by somebody who cannot see it: announce its name.
     pub(super) fn announce_next(&self) {
         self.announces.set(true);
     }

@@ -17,7 +17,7 @@ use tidemap_format::{Headline, Headliner};
 
 const LABEL_PX: u32 = 11;
 const LABEL_LINE_PX: f64 = 13.0;
-/// After so many bubbles in a row without room for their rates no more are tried.
+/// After this many bubbles in a row without room for their rates, no more are tried.
 const MAX_MISSES: u32 = 60;
 
 /// How wide rates are in the font that was chosen. Measuring each would take longer than finding its place.
@@ -70,7 +70,7 @@ impl Brush<'_> {
         self.centred();
         self.font(500, LABEL_PX);
         let ruler = Ruler::new(self.context);
-        // A label that is moved inside must not speak for a bubble outside.
+        // A label that was moved inside the map must not appear to belong to a bubble outside.
         let in_view = |bubble: &&Bubble| (0.0..=self.width).contains(&bubble.at.x);
         let mut labels: Vec<([String; 2], Point)> = Vec::new();
         let mut misses = 0;

@@ -87,7 +87,7 @@ impl Popup {
         });
         let (width, height) = (scene.viewport().width(), scene.viewport().height());
         let Some((row, name, (at, radius_px))) = node.filter(|(.., (at, _))| {
-            // While a list is open it speaks for the place, and a marker out of view has no popup beside it.
+            // An open list replaces the popup, and a marker out of view has none.
             !scene.opened().is_some_and(|it| it.form == Form::List)
                 && (0.0..=width).contains(&at.x)
                 && (0.0..=height).contains(&at.y)

@@ -1,4 +1,4 @@
-//! Paints the map's canvases. Only what has changed is painted.
+//! Paints the map's canvases, but only those that have changed.
 
 use std::rc::Weak;
 
@@ -20,8 +20,8 @@ use crate::projection::Viewport;
 use crate::scene::{Opened, Scene};
 use crate::world::BaseMap;
 
-/// While the view moves, no more than this part of the time goes into painting; in between, bitmaps are
-/// moved.
+/// While the view moves, painting may take at most this share of the time; in between, the painted bitmaps
+/// are moved.
 const PAINTING_SHARE: f64 = 0.5;
 /// Painting that takes less is done in every frame.
 const CHEAP_MS: f64 = 6.0;
@@ -95,7 +95,7 @@ impl Renderer {
         self.painted = None;
     }
 
-    /// Brings the canvases up to date; says whether they are, or only moved for now.
+    /// Updates the canvases; returns whether they are painted, or only moved for now.
     pub(super) fn paint(&mut self, scene: &mut Scene, markers: &Markers<'_>, unit: Unit) -> bool {
         let viewport = *scene.viewport();
         if viewport.width() < 1.0 || viewport.height() < 1.0 {
@@ -114,8 +114,7 @@ impl Renderer {
             opened: scene.opened().cloned(),
             unit,
         };
-        // Most frames are about something else: a list that scrolls, a search, a pointer that rests on a
-        // marker.
+        // Most frames have other causes: a list that scrolls, a search, a pointer that rests on a marker.
         if self.painted.as_ref() == Some(&wanted) {
             self.layers.unshift();
             return true;
@@ -155,8 +154,8 @@ impl Renderer {
 
         let bubbles = Bubble::in_view(scene, markers);
         let buffer = &self.markers.buffer;
-        // With a thousand and more of them it is they that take the longest, and most ticks change nothing of
-        // theirs.
+        // With a thousand and more of them, clusters take the longest to paint, and most ticks change nothing
+        // in them.
         if self.painted.is_none() || !Bubble::look_alike(&bubbles, &self.bubbles) {
             layers.bubbles.clear();
             if !bubbles.is_empty() {

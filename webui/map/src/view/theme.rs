@@ -1,4 +1,4 @@
-//! The style sheet's colours, for canvases: they know no custom properties.
+//! The style sheet's colours for canvases, which cannot use custom properties.
 
 use web_sys::HtmlElement;
 
@@ -22,8 +22,8 @@ pub(super) struct Theme {
 }
 
 impl Theme {
-    /// What the style sheet says now. A custom property may be any expression, so an element is coloured with
-    /// each and asked which colour that made.
+    /// The style sheet's present values. A custom property may be any expression, so an element gets each as
+    /// its colour, and the computed colour is read.
     pub(super) fn read(root: &HtmlElement) -> Self {
         let probe = create(root, "span", "map-probe");
         let computed = window().get_computed_style(&probe).ok().flatten();

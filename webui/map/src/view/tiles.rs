@@ -68,7 +68,8 @@ impl Tiles {
         }
     }
 
-    /// Paints those that have come and are not finer than the view: where none has, what lies below stays.
+    /// Paints the tiles that are loaded and not finer than the view. Where none is loaded, the layer below
+    /// stays visible.
     pub(super) fn paint(&self, context: &CanvasRenderingContext2d, viewport: &Viewport, ratio: f64) {
         context.set_transform(1.0, 0.0, 0.0, 1.0, 0.0, 0.0).unwrap_throw();
         let finest = viewport.zoom().round();

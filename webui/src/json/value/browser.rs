@@ -1,4 +1,4 @@
-//! Values of the browser. What it parses natively is read out with one call per column of numbers.
+//! Values that the browser has parsed. A column of numbers is read with one call.
 
 use js_sys::{Array, Float64Array, Object, Reflect};
 use wasm_bindgen::JsCast;
@@ -6,7 +6,7 @@ use wasm_bindgen::prelude::*;
 
 use crate::json::Invalid;
 
-/// A text of the browser: it is parsed where it is, not copied first.
+/// A text that stays in the browser's memory and is parsed there.
 pub type Text = JsValue;
 
 /// A value that the browser holds.
@@ -59,7 +59,7 @@ impl Value {
     /// The numbers of a list of nothing but whole ones.
     pub(super) fn whole_numbers(&self) -> Option<Vec<f64>> {
         let array = self.0.dyn_ref::<Array>()?;
-        // A typed array alone would take null for 0, and "1" for 1.
+        // Conversion to a typed array alone would turn null into 0, and "1" into 1.
         IS_INTEGER.with(|is_integer| every(array, is_integer)).then(|| Float64Array::new(array).to_vec())
     }
 
