@@ -63,7 +63,7 @@ pub(crate) struct WorkerContext {
 
 /// Holds leases until `shutdown`, then stops all tasks and releases everything.
 pub(crate) async fn run(context: WorkerContext, shutdown: CancellationToken) -> anyhow::Result<()> {
-    let bucket = context.leases.get_key_value(streams::LEASES).await.context("the bucket of leases")?;
+    let bucket = streams::open_bucket(&context.leases, streams::LEASES).await?;
     // The reader waits while the manager is writing.
     let (events, mut log) = mpsc::channel(16);
     let reader = LogReader { stream: streams::bucket_stream(streams::LEASES), content: Content::Bucket };

@@ -52,7 +52,7 @@ impl Checkpointing {
         assignment: &Assignment,
         revisions: BTreeMap<Part, u64>,
     ) -> anyhow::Result<Self> {
-        let bucket = js.get_key_value(streams::CHECKPOINTS).await.context("the bucket of checkpoints")?;
+        let bucket = streams::open_bucket(js, streams::CHECKPOINTS).await?;
         let writer = CheckpointWriter { bucket, epoch: assignment.epoch, revisions };
         // While a write waits for the broker, only a few more are prepared, because they would become
         // outdated.

@@ -10,6 +10,7 @@ use async_nats::jetstream::{
     kv, stream,
 };
 use tidemap_wire::{Partition, PartitionCount, Slot, subject, timing};
+use tokio::time::Instant;
 
 use crate::{cli::UsageError, deadline::within};
 
@@ -35,6 +36,8 @@ const ENSURE_TIMEOUT: Duration = Duration::from_secs(30);
 /// For one answer of the broker. A cluster that is creating the same stream for another client does not
 /// answer, and a newly elected leader has not received the request, so the request is repeated soon.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
+/// Between attempts to open a bucket.
+const OPEN_RETRY: Duration = Duration::from_millis(250);
 
 /// The name of a partition's stream.
 pub fn name(partition: Partition) -> String {
@@ -84,6 +87,26 @@ pub async fn ensure(
         ensure_bucket(js, LEASES, replicas).await
     };
     within(ENSURE_TIMEOUT, "the broker does not create streams: is JetStream enabled?", ensured).await
+}
+
+/// Opens a bucket that was created. The servers of a cluster learn of a new stream one after the other, so one
+/// of them may still answer that there is none.
+///
+/// # Errors
+///
+/// When the broker does not have it after a while.
+pub async fn open_bucket(js: &jetstream::Context, bucket: &str) -> anyhow::Result<kv::Store> {
+    let begun = Instant::now();
+    loop {
+        match js.get_key_value(bucket).await {
+            Ok(opened) => return Ok(opened),
+            Err(error) if begun.elapsed() >= ENSURE_TIMEOUT => {
+                return Err(error).with_context(|| format!("cannot open the bucket {bucket}"));
+            }
+            Err(error) => tracing::debug!(bucket, "cannot open the bucket yet: {error}"),
+        }
+        tokio::time::sleep(OPEN_RETRY).await;
+    }
 }
 
 /// Creates the streams that are missing.
