@@ -13,11 +13,12 @@ use clap::Parser;
 use futures_util::StreamExt;
 use serde_json::Value;
 use tidemap_api::ApiArgs;
+use tidemap_client::testing::{self, AT_MS, one_partition};
 use tidemap_service::nats::reached;
 use tidemap_testkit::{broker::TestBroker, within};
 use tidemap_wire::{
-    Averages, Delta, ForgetReply, ForgetRequest, History, NodeId, NodeUpdate, Partition, PartitionCount,
-    PartitionStats, Series, SnapshotChunk, SnapshotRequest, Status, decode, encode, subject,
+    Delta, ForgetReply, ForgetRequest, History, NodeId, NodeUpdate, Partition, PartitionStats, Series,
+    SnapshotChunk, SnapshotRequest, decode, encode, subject,
 };
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, Lines},
@@ -28,7 +29,6 @@ use tokio_util::sync::CancellationToken;
 
 /// Much more than anything here takes.
 const TIMEOUT: Duration = Duration::from_secs(20);
-const AT_MS: i64 = 1_700_000_000_000;
 
 #[derive(Parser)]
 struct Cli {
@@ -204,31 +204,12 @@ impl Owner {
 }
 
 fn partition() -> Partition {
-    PartitionCount::new(1).unwrap().partition(0).unwrap()
+    one_partition().1
 }
 
+/// A node that was seen just now.
 fn node(name: &str) -> NodeUpdate {
-    NodeUpdate {
-        node: NodeId::from_name(name).unwrap(),
-        row: 0,
-        boot: 1,
-        status: Status::Online,
-        since_ms: AT_MS,
-        seen_ms: AT_MS,
-        at_ms: AT_MS,
-        skew_ms: 0,
-        interval_ms: 1000,
-        rx_bps: None,
-        tx_bps: None,
-        rx_avg: Averages::default(),
-        tx_avg: Averages::default(),
-        rx_bytes: 0,
-        tx_bytes: 0,
-        partial: false,
-        hello: None,
-        host: None,
-        interfaces: None,
-    }
+    NodeUpdate { since_ms: AT_MS, seen_ms: AT_MS, at_ms: AT_MS, ..testing::node(name) }
 }
 
 /// Reads events until one of this kind comes; returns its data.

@@ -7,6 +7,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use crate::files::create_private;
+
 /// Why a data folder cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum DataDirError {
@@ -42,8 +44,7 @@ impl DataDir {
     ///
     /// When the folder cannot be written to, or another process holds it.
     pub fn lock(path: &Path) -> Result<Self, DataDirError> {
-        let unwritable = |source| DataDirError::Unwritable { path: path.to_owned(), source };
-        create_private(path).map_err(unwritable)?;
+        create(path)?;
         let lock = lock_file(path, "lock")?;
         Ok(Self { path: path.to_owned(), _lock: lock })
     }
@@ -66,18 +67,14 @@ pub(crate) fn xdg_folder(variable: &str, below_home: &str) -> Option<PathBuf> {
     Some(base.or_else(|| Some(env::home_dir()?.join(below_home)))?.join("tidemap"))
 }
 
-/// Creates a folder and its parents, accessible to this user only. An existing folder keeps its mode.
-pub(crate) fn create_private(path: &Path) -> io::Result<()> {
-    let mut builder = std::fs::DirBuilder::new();
-    builder.recursive(true);
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(path)
+/// Creates a data folder if it is missing, readable to its owner only.
+pub(crate) fn create(path: &Path) -> Result<(), DataDirError> {
+    create_private(path).map_err(unwritable(path))
 }
 
 /// Takes the lock with this name in a folder, until the file is dropped or the process ends in any way.
 pub(crate) fn lock_file(folder: &Path, name: &str) -> Result<File, DataDirError> {
-    let unwritable = |source| DataDirError::Unwritable { path: folder.to_owned(), source };
+    let unwritable = unwritable(folder);
     let mut options = OpenOptions::new();
     let mut file = options
         .read(true)
@@ -85,22 +82,27 @@ pub(crate) fn lock_file(folder: &Path, name: &str) -> Result<File, DataDirError>
         .create(true)
         .truncate(false)
         .open(folder.join(name))
-        .map_err(unwritable)?;
+        .map_err(&unwritable)?;
     match file.try_lock() {
         Ok(()) => {
             // The content serves only the error message of another process; the lock is the operating
             // system's.
-            file.set_len(0).and_then(|()| file.rewind()).map_err(unwritable)?;
-            write!(file, "{}", std::process::id()).map_err(unwritable)?;
+            file.set_len(0).and_then(|()| file.rewind()).map_err(&unwritable)?;
+            write!(file, "{}", std::process::id()).map_err(&unwritable)?;
             Ok(file)
         }
         Err(TryLockError::WouldBlock) => {
             let mut holder = String::new();
-            file.read_to_string(&mut holder).map_err(unwritable)?;
+            file.read_to_string(&mut holder).map_err(&unwritable)?;
             Err(DataDirError::Held { path: folder.to_owned(), holder })
         }
         Err(TryLockError::Error(source)) => Err(unwritable(source)),
     }
+}
+
+fn unwritable(path: &Path) -> impl Fn(io::Error) -> DataDirError {
+    let path = path.to_owned();
+    move |source| DataDirError::Unwritable { path: path.clone(), source }
 }
 
 #[cfg(test)]

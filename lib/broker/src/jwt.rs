@@ -26,17 +26,13 @@ mod seed;
 mod token;
 
 use std::{
-    fs::{self, File},
-    io,
+    fs::File,
     path::{Path, PathBuf},
 };
 
 use tidemap_wire::NodeId;
 
-use crate::{
-    data_dir::create_private,
-    keys::{KeysError, own_as_folder, write_if_changed},
-};
+use crate::files::{self, PathError};
 use claims::Accounts;
 use token::Claims;
 
@@ -51,7 +47,7 @@ const CLOCK_SKEW_MAX_S: i64 = 24 * 60 * 60;
 pub enum JwtError {
     /// A file or folder cannot be used.
     #[error(transparent)]
-    File(#[from] KeysError),
+    File(#[from] PathError),
     /// The folder holds no signed accounts.
     #[error("{} is no operator's folder: `tidemap operator init` makes one", dir.display())]
     NotAnOperator {
@@ -184,12 +180,12 @@ impl Operator {
         let _lock = self.lock()?;
         let path = self.agent_creds_path(node);
         let Some(user) = creds::read(&path)? else {
-            let before = read(&self.revoked_path(node))?;
+            let before = files::read(&self.revoked_path(node))?;
             return Ok(before.map_or(Revocation::Unknown, |key| Revocation::Before(key.trim().to_owned())));
         };
         // The clock of the host that enrolled may have been ahead of ours.
         self.revoke_until(node, &user.claims.sub, user.claims.iat.unwrap_or(now_s).max(now_s), now_s)?;
-        seed::remove(&path)?;
+        files::remove(&path)?;
         Ok(Revocation::Now)
     }
 
@@ -207,7 +203,7 @@ impl Operator {
         self.revoke_until(node, key, now_s + CLOCK_SKEW_MAX_S, now_s)?;
         let path = self.agent_creds_path(node);
         match creds::read(&path)? {
-            Some(user) if user.claims.sub == key => seed::remove(&path),
+            Some(user) if user.claims.sub == key => Ok(files::remove(&path)?),
             _ => Ok(()),
         }
     }
@@ -218,7 +214,7 @@ impl Operator {
         let agents = claims::revoke(self.required_claims("AGENTS")?, key, until_s);
         self.issue("AGENTS", agents, &root, now_s)?;
         self.write_configuration()?;
-        Ok(write_if_changed(&self.revoked_path(node), &format!("{key}\n"))?)
+        Ok(files::write_if_changed(&self.revoked_path(node), &format!("{key}\n"))?)
     }
 
     /// The accounts' tokens, for [`push`].
@@ -267,7 +263,7 @@ impl Operator {
             Some(public) if enroll_key == EnrollKey::Keep && !path.exists() => public,
             _ => {
                 if enroll_key == EnrollKey::Renew {
-                    seed::remove(&path)?;
+                    files::remove(&path)?;
                 }
                 seed::open_or_create(&path, &seed::ACCOUNT)?.public_key()
             }
@@ -299,7 +295,7 @@ impl Operator {
         // A broker keeps the token with the latest time, so two changes within a second need different times.
         let after = before.and_then(|before| before.iat).map_or(now_s, |iat_s| now_s.max(iat_s + 1));
         let token = token::sign(claims.at(after), key)?;
-        Ok(write_if_changed(&self.claims_path(name), &token)?)
+        Ok(files::write_if_changed(&self.claims_path(name), &token)?)
     }
 
     fn write_configuration(&self) -> Result<(), JwtError> {
@@ -308,12 +304,12 @@ impl Operator {
             accounts.push((self.required_claims(account)?.sub, self.required_token(account)?));
         }
         let text = configuration::render(&self.required_token("operator")?, &accounts);
-        Ok(write_if_changed(&self.configuration_path(), &text)?)
+        Ok(files::write_if_changed(&self.configuration_path(), &text)?)
     }
 
     fn claims(&self, name: &str) -> Result<Option<Claims>, JwtError> {
         let path = self.claims_path(name);
-        let Some(token) = read(&path)? else { return Ok(None) };
+        let Some(token) = files::read(&path)? else { return Ok(None) };
         match token::claims(&token) {
             Some(claims) => Ok(Some(claims)),
             None => Err(JwtError::Unreadable { path, what: "token" }),
@@ -325,7 +321,7 @@ impl Operator {
     }
 
     fn required_token(&self, name: &str) -> Result<String, JwtError> {
-        read(&self.claims_path(name))?.ok_or_else(|| JwtError::NotAnOperator { dir: self.dir.clone() })
+        files::read(&self.claims_path(name))?.ok_or_else(|| JwtError::NotAnOperator { dir: self.dir.clone() })
     }
 
     fn key_path(&self, name: &str) -> PathBuf {
@@ -350,30 +346,9 @@ impl Operator {
 
     /// Locks the folder against changes by other processes; waits while one holds the lock.
     fn lock(&self) -> Result<File, JwtError> {
-        for folder in ["keys", "claims", "creds", "agents", "relays", "broker"] {
-            let path = self.dir.join(folder);
-            create_private(&path).and_then(|()| own_as_folder(&path)).map_err(at(&path))?;
-        }
-        let path = self.dir.join("lock");
-        let file = File::create(&path).map_err(at(&path))?;
-        own_as_folder(&path).map_err(at(&path))?;
-        file.lock().map_err(at(&path))?;
-        Ok(file)
+        let folders = ["keys", "claims", "creds", "agents", "relays", "broker"];
+        Ok(files::lock(&self.dir, &folders, "lock")?)
     }
-}
-
-/// A file's content; `None` when there is no such file.
-fn read(path: &Path) -> Result<Option<String>, JwtError> {
-    match fs::read_to_string(path) {
-        Ok(text) => Ok(Some(text)),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(at(path)(error)),
-    }
-}
-
-fn at(path: &Path) -> impl Fn(io::Error) -> JwtError {
-    let path = path.to_owned();
-    move |source| KeysError::Io { path: path.clone(), source }.into()
 }
 
 #[cfg(test)]

@@ -15,26 +15,20 @@ mod seed;
 
 use std::{
     fs::File,
-    io,
     path::{Path, PathBuf},
 };
 
 use tidemap_wire::NodeId;
 
-use crate::data_dir::create_private;
+use crate::files::{self, PathError};
 use agents::Agents;
 
 /// Why keys cannot be generated or read.
 #[derive(Debug, thiserror::Error)]
 pub enum KeysError {
     /// A file or folder cannot be used.
-    #[error("cannot use {}: {source}", path.display())]
-    Io {
-        /// The file or folder.
-        path: PathBuf,
-        /// The operating system's error.
-        source: io::Error,
-    },
+    #[error(transparent)]
+    File(#[from] PathError),
     /// A file does not hold the seed that it should.
     #[error("{} holds no nkey seed of a user: remove it to have a new one made", path.display())]
     NotASeed {
@@ -70,7 +64,10 @@ impl Keys {
             ("sys", keys.sys_seed_path()),
         ] {
             let user = seed::open_or_create(&seed)?;
-            write_if_changed(&users_path(dir, account), &format!("users = [\n  {{ nkey: {user} }}\n]\n"))?;
+            files::write_if_changed(
+                &users_path(dir, account),
+                &format!("users = [\n  {{ nkey: {user} }}\n]\n"),
+            )?;
         }
         let simulator = seed::open_or_create(&keys.simulator_seed_path())?;
         let mut agents = Agents::read(&users_path(dir, "agents"))?;
@@ -134,7 +131,7 @@ pub fn revoke(dir: &Path, node: &NodeId) -> Result<bool, KeysError> {
     let mut agents = Agents::read(&users_path(dir, "agents"))?;
     let known = agents.remove(node);
     agents.write()?;
-    seed::remove(&agent_seed_path(dir, node))?;
+    files::remove(&agent_seed_path(dir, node))?;
     Ok(known)
 }
 
@@ -173,7 +170,7 @@ pub fn revoke_relay(dir: &Path, relay: &NodeId) -> Result<bool, KeysError> {
     let known = agents.remove_relay(relay);
     agents.write()?;
     for side in [RelaySide::Packs, RelaySide::Reports] {
-        seed::remove(&relay_seed_path(dir, relay, side))?;
+        files::remove(&relay_seed_path(dir, relay, side))?;
     }
     Ok(known)
 }
@@ -206,66 +203,7 @@ fn users_path(dir: &Path, account: &str) -> PathBuf {
 
 /// Locks the keys against changes by other processes, as `enroll` may run beside `up`.
 fn lock(dir: &Path) -> Result<File, KeysError> {
-    for folder in ["keys", "keys/agents", "keys/relays", "users"] {
-        let folder = dir.join(folder);
-        create_private(&folder).and_then(|()| own_as_folder(&folder)).map_err(at(&folder))?;
-    }
-    let path = dir.join("keys/lock");
-    let file = File::create(&path).map_err(at(&path))?;
-    own_as_folder(&path).map_err(at(&path))?;
-    file.lock().map_err(at(&path))?;
-    Ok(file)
-}
-
-/// Replaces a file in one step, so that neither a reader nor a crash finds half of it. Only its owner may
-/// read it.
-fn write_atomically(path: &Path, content: &str) -> Result<(), KeysError> {
-    let write = || {
-        let folder = path.parent().ok_or(io::ErrorKind::InvalidInput)?;
-        let mut file = tempfile::NamedTempFile::new_in(folder)?;
-        io::Write::write_all(&mut file, content.as_bytes())?;
-        file.as_file().sync_all()?;
-        own_as_folder(file.path())?;
-        file.persist(path)?;
-        Ok(())
-    };
-    write().map_err(at(path))
-}
-
-/// Gives a file or folder the owner of its parent folder: when root enrolls, the broker's user must still be
-/// able to read its users.
-#[cfg(unix)]
-pub(crate) fn own_as_folder(path: &Path) -> io::Result<()> {
-    use std::os::unix::fs::{MetadataExt, chown};
-    let folder = path.parent().ok_or(io::ErrorKind::InvalidInput)?.metadata()?;
-    let owner = path.metadata()?.uid();
-    if owner == folder.uid() {
-        return Ok(());
-    }
-    match chown(path, Some(folder.uid()), Some(folder.gid())) {
-        // Only root can change owners. Others may work in a folder that belongs to another user, as in a
-        // container.
-        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(()),
-        done => done,
-    }
-}
-
-/// This system has no such owners.
-#[cfg(not(unix))]
-pub(crate) fn own_as_folder(_path: &Path) -> io::Result<()> {
-    Ok(())
-}
-
-pub(crate) fn write_if_changed(path: &Path, content: &str) -> Result<(), KeysError> {
-    if std::fs::read_to_string(path).is_ok_and(|found| found == content) {
-        return Ok(());
-    }
-    write_atomically(path, content)
-}
-
-fn at(path: &Path) -> impl Fn(io::Error) -> KeysError {
-    let path = path.to_owned();
-    move |source| KeysError::Io { path: path.clone(), source }
+    Ok(files::lock(dir, &["keys", "keys/agents", "keys/relays", "users"], "keys/lock")?)
 }
 
 #[cfg(test)]

@@ -5,11 +5,13 @@
 #![warn(missing_docs)]
 
 pub mod data_dir;
+mod files;
 pub mod jwt;
 pub mod keys;
 mod server;
 pub mod tls;
 
+pub use files::PathError;
 pub use server::{
     Broker, BrokerConfig, BrokerError, Reload, default_tools_dir, locate, prepare, reload_by, reload_running,
 };

@@ -20,6 +20,7 @@ use tokio::{process::Child, time::timeout};
 
 use crate::{
     data_dir::{self, DataDirError},
+    files::PathError,
     keys::KeysError,
     tls::Certificates,
 };
@@ -87,6 +88,9 @@ pub enum BrokerError {
     /// The broker's users cannot be made.
     #[error(transparent)]
     Keys(#[from] KeysError),
+    /// A file of the broker's cannot be written.
+    #[error(transparent)]
+    File(#[from] PathError),
 }
 
 /// The broker's data folder, and its address.
@@ -118,8 +122,7 @@ impl Broker {
     /// When another process runs a broker in this folder, a file cannot be written, or the broker does not
     /// become ready.
     pub async fn start(binary: &Path, config: BrokerConfig) -> Result<Self, BrokerError> {
-        data_dir::create_private(&config.dir)
-            .map_err(|source| DataDirError::Unwritable { path: config.dir.clone(), source })?;
+        data_dir::create(&config.dir)?;
         // The folder must be absolute: the broker looks for included files beside its configuration.
         let dir = config.dir.canonicalize().map_err(failed("cannot find the data folder"))?;
         let lock = data_dir::lock_file(&dir, "broker.lock")?;

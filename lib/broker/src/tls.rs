@@ -10,7 +10,7 @@
 mod proof;
 
 use std::{
-    fs, io,
+    fs,
     net::IpAddr,
     path::{Path, PathBuf},
     time::Duration,
@@ -21,10 +21,7 @@ use rcgen::{
     KeyUsagePurpose,
 };
 
-use crate::{
-    data_dir::create_private,
-    keys::{KeysError, write_if_changed},
-};
+use crate::files::{self, PathError, at};
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 /// How long a generated certificate is valid.
@@ -38,16 +35,8 @@ const WARNING: Duration = DAY.saturating_mul(30);
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
     /// A file cannot be used.
-    #[error("cannot use {}: {source}", path.display())]
-    Io {
-        /// The file.
-        path: PathBuf,
-        /// The operating system's error.
-        source: io::Error,
-    },
-    /// A file cannot be written.
     #[error(transparent)]
-    Write(#[from] KeysError),
+    File(#[from] PathError),
     /// A certificate or a key cannot be generated.
     #[error("cannot make a certificate: {0}")]
     Certificate(#[from] rcgen::Error),
@@ -107,21 +96,21 @@ impl Certificates {
     /// When a file cannot be written, or a name is not allowed in a certificate.
     pub fn open_or_create(dir: &Path, names: &[String], unix: Duration) -> Result<Self, TlsError> {
         let folder = dir.join("tls");
-        create_private(&folder).map_err(at(&folder))?;
+        files::create_private(&folder).map_err(at(&folder))?;
         let folder = folder.canonicalize().map_err(at(&folder))?;
         let path = |name: &str| folder.join(name);
         let (authority, authority_key) = (path("ca.pem"), path("ca.key"));
         let ca_key = key(&authority_key)?;
         let ca = authority_params();
         if !authority.exists() {
-            write_if_changed(&authority, &ca.self_signed(&ca_key)?.pem())?;
+            files::write_if_changed(&authority, &ca.self_signed(&ca_key)?.pem())?;
         }
         let made =
             Self { certificate: path("broker.pem"), key: path("broker.key"), authority: Some(authority) };
         if proof::prove(&made, names, unix + RENEWAL).is_err() {
             let issuer = Issuer::from_params(&ca, &ca_key);
             let signed = broker_params(names, unix)?.signed_by(&key(&made.key)?, &issuer)?;
-            write_if_changed(&made.certificate, &signed.pem())?;
+            files::write_if_changed(&made.certificate, &signed.pem())?;
         }
         Ok(made)
     }
@@ -129,15 +118,12 @@ impl Certificates {
 
 /// The private key in a file; generates it if the file is missing.
 fn key(path: &Path) -> Result<KeyPair, TlsError> {
-    match fs::read_to_string(path) {
-        Ok(pem) => Ok(KeyPair::from_pem(&pem)?),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            let key = KeyPair::generate()?;
-            write_if_changed(path, &key.serialize_pem())?;
-            Ok(key)
-        }
-        Err(error) => Err(at(path)(error)),
+    if let Some(pem) = files::read(path)? {
+        return Ok(KeyPair::from_pem(&pem)?);
     }
+    let key = KeyPair::generate()?;
+    files::write_if_changed(path, &key.serialize_pem())?;
+    Ok(key)
 }
 
 fn authority_params() -> CertificateParams {
@@ -167,11 +153,6 @@ pub fn names(advertised: &str, listen: IpAddr) -> Vec<String> {
     names.sort_unstable();
     names.dedup();
     names
-}
-
-fn at(path: &Path) -> impl Fn(io::Error) -> TlsError {
-    let path = path.to_owned();
-    move |source| TlsError::Io { path: path.clone(), source }
 }
 
 #[cfg(test)]

@@ -17,9 +17,18 @@ pub const ALL_STATS: &str = "tidemap.v1.stats.*";
 /// All events of all nodes.
 pub const ALL_EVENTS: &str = "tidemap.v1.event.*.*";
 
+/// What other programs may read, as their permissions name it: all deltas, totals and events.
+pub const READABLE: [&str; 3] = ["tidemap.v1.delta.>", "tidemap.v1.stats.>", "tidemap.v1.event.>"];
+
 /// Where a node's reports go: `tidemap.v1.sample.<slot>.<node>`.
 pub fn sample(node: &NodeId) -> String {
     format!("{SAMPLE}{}.{node}", Slot::of(node))
+}
+
+/// The subject of a node's reports with placeholders for its slot and its name, which the broker fills in for
+/// each user: `tidemap.v1.sample.<slot>.<node>`.
+pub fn sample_template(slot: &str, node: &str) -> String {
+    format!("{SAMPLE}{slot}.{node}")
 }
 
 /// All samples of one slot, as a stream captures them: `tidemap.v1.sample.<slot>.*`.

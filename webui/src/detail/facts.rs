@@ -55,20 +55,61 @@ const HOST_LAST: [Fact; 2] = [
     Fact { label: "Up for", text: |node| node.host.uptime_s.map(format::duration) },
 ];
 
-/// The label and the unit of each metric that has a line of its own; no label where it is part of the lists
-/// above.
+/// The metrics in the lists above. Any other, and so a new one, has a line of its own.
+const LISTED: [&str; 15] = [
+    "cpu_percent",
+    "cpu_count",
+    "cpu_mhz",
+    "memory_used_bytes",
+    "memory_total_bytes",
+    "swap_used_bytes",
+    "swap_total_bytes",
+    "disk_used_bytes",
+    "disk_total_bytes",
+    "load_1",
+    "load_5",
+    "load_15",
+    "uptime_s",
+    "network_errors",
+    "network_drops",
+];
+
+/// The label and the unit of each metric that has a line of its own; no label where it is listed.
 const ALONE: [(&str, MetricUnit); METRICS.len()] = {
     let mut alone = [("", MetricUnit::Count); METRICS.len()];
-    let mut id = 0;
+    let (mut id, mut n_listed) = (0, 0);
     while id < alone.len() {
-        let Metric { label, unit, .. } = METRICS[id];
-        if !matches!(id, 0..=8 | 11..=14 | 18..=19) {
+        let Metric { name, label, unit, .. } = METRICS[id];
+        if is_listed(name) {
+            n_listed += 1;
+        } else {
             alone[id] = (label, unit);
         }
         id += 1;
     }
+    assert!(n_listed == LISTED.len(), "a listed name is no metric's");
     alone
 };
+
+/// Runs only while this is compiled, where texts cannot be compared with `==`.
+const fn is_listed(name: &str) -> bool {
+    let mut index = 0;
+    while index < LISTED.len() {
+        if is_same(name.as_bytes(), LISTED[index].as_bytes()) {
+            return true;
+        }
+        index += 1;
+    }
+    false
+}
+
+const fn is_same(one: &[u8], other: &[u8]) -> bool {
+    let mut index = 0;
+    while index < one.len() && index < other.len() && one[index] == other[index] {
+        index += 1;
+    }
+    index == one.len() && index == other.len()
+}
 
 /// Who and where the node is.
 pub fn identity(node: &NodeJson) -> Facts {

@@ -15,13 +15,12 @@ use super::{
 /// The accounts, by the names that `nats.conf` gives them.
 pub(super) const ACCOUNTS: [&str; 4] = ["SYS", "TIDEMAP", "AGENTS", "APPS"];
 
-/// The report subject of every agent that the enrolling key has signed; the broker fills in the tag and the
-/// name from the agent's token.
-const AGENT_PUBLISH: &str = "tidemap.v1.sample.{{tag(slot)}}.{{name()}}";
+/// The slot and the name in the report subject of every agent that the enrolling key has signed; the broker
+/// fills in the tag and the name from the agent's token.
+const AGENT_SLOT: &str = "{{tag(slot)}}";
+const AGENT_NAME: &str = "{{name()}}";
 const AGENT_SUBSCRIBE: &str = "_INBOX.{{name()}}.>";
 
-/// What other programs may read from the account `TIDEMAP`.
-const READABLE: [&str; 3] = ["tidemap.v1.delta.>", "tidemap.v1.stats.>", "tidemap.v1.event.>"];
 const SAMPLES: &str = subject::ALL_SAMPLES;
 const PACKS: &str = subject::ALL_PACKS;
 
@@ -89,7 +88,7 @@ impl Accounts {
                 "key": self.enroll,
                 "role": "agent",
                 "template": unlimited(json!({
-                    "pub": { "allow": [AGENT_PUBLISH] },
+                    "pub": { "allow": [subject::sample_template(AGENT_SLOT, AGENT_NAME)] },
                     "sub": { "allow": [AGENT_SUBSCRIBE] },
                 })),
             }],
@@ -102,7 +101,7 @@ impl Accounts {
             import(Passage::Stream, SAMPLES, &self.agents, &self.apps)?,
             import(Passage::Stream, PACKS, &self.agents, &self.apps)?,
         ];
-        for subject in READABLE {
+        for subject in subject::READABLE {
             imports.push(import(Passage::Stream, subject, &self.tidemap, &self.apps)?);
         }
         Ok(json!({
@@ -157,7 +156,7 @@ pub(super) fn enroll_key(agents: &Claims) -> Option<String> {
 }
 
 fn tidemap() -> Value {
-    let readable = READABLE.map(|subject| export(Passage::Stream, subject));
+    let readable = subject::READABLE.map(|subject| export(Passage::Stream, subject));
     let reports = [SAMPLES, PACKS].map(|subject| export(Passage::Service, subject));
     let exports: Vec<Value> = reports.into_iter().chain(readable).collect();
     json!({

@@ -5,10 +5,10 @@ use std::path::Path;
 use nkeys::KeyPair;
 
 use super::{
-    JwtError, read as read_file,
+    JwtError,
     token::{self, Claims},
 };
-use crate::keys::write_if_changed;
+use crate::files;
 
 /// The contents of a credentials file.
 pub(super) struct Creds {
@@ -18,7 +18,7 @@ pub(super) struct Creds {
 
 /// The credentials in a file; `None` when there is no such file.
 pub(super) fn read(path: &Path) -> Result<Option<Creds>, JwtError> {
-    let Some(text) = read_file(path)? else { return Ok(None) };
+    let Some(text) = files::read(path)? else { return Ok(None) };
     match parse(&text) {
         Some(creds) => Ok(Some(creds)),
         None => Err(JwtError::Unreadable { path: path.to_owned(), what: "credentials" }),
@@ -36,7 +36,7 @@ pub(super) fn issue(path: &Path, claims: Claims, issuer: &KeyPair, now_s: i64) -
     }
     let token = token::sign(claims.at(now_s), issuer)?;
     let seed = user.seed().map_err(|error| JwtError::Unsigned(error.to_string()))?;
-    write_if_changed(path, &render(&token, &seed))?;
+    files::write_if_changed(path, &render(&token, &seed))?;
     Ok(true)
 }
 

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use tidemap_wire::NodeId;
 
 use super::{EnrolledCreds, JwtError, Operator, Revocation, claims, creds, seed};
+use crate::files;
 
 impl Operator {
     /// Signs credentials for a relay if it has none. This needs the key of the account `AGENTS`, because the
@@ -40,7 +41,7 @@ impl Operator {
             now_s,
         )?;
         self.write_configuration()?;
-        seed::remove(&path)?;
+        files::remove(&path)?;
         Ok(Revocation::Now)
     }
 

@@ -1,11 +1,11 @@
 //! A file with the seed of an operator or an account.
 
-use std::{fs, io, path::Path};
+use std::path::Path;
 
 use nkeys::KeyPair;
 
-use super::{JwtError, at, read};
-use crate::keys::write_if_changed;
+use super::JwtError;
+use crate::files;
 
 /// The kind of a key.
 pub(super) struct Kind {
@@ -31,20 +31,12 @@ pub(super) fn open_or_create(path: &Path, kind: &Kind) -> Result<KeyPair, JwtErr
     }
     let pair = (kind.make)();
     let seed = pair.seed().map_err(|error| JwtError::Unsigned(error.to_string()))?;
-    write_if_changed(path, &format!("{seed}\n"))?;
+    files::write_if_changed(path, &format!("{seed}\n"))?;
     Ok(pair)
 }
 
-/// Removes a secret file; a missing one is no error.
-pub(super) fn remove(path: &Path) -> Result<(), JwtError> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(at(path)(error)),
-        _ => Ok(()),
-    }
-}
-
 fn find(path: &Path, kind: &Kind) -> Result<Option<KeyPair>, JwtError> {
-    let Some(text) = read(path)? else { return Ok(None) };
+    let Some(text) = files::read(path)? else { return Ok(None) };
     let pair = KeyPair::from_seed(text.trim()).ok();
     match pair.filter(|pair| pair.public_key().starts_with(kind.prefix)) {
         Some(pair) => Ok(Some(pair)),

@@ -2,14 +2,12 @@
 //!
 //! Other lines stay as they are, so an operator may add users by hand.
 
-use std::{
-    fs, io,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 use tidemap_wire::{NodeId, subject};
 
-use super::{KeysError, RelaySide, at, write_if_changed};
+use super::{KeysError, RelaySide};
+use crate::files;
 
 const OPEN: &str = "users = [";
 const CLOSE: &str = "]";
@@ -25,11 +23,7 @@ pub(super) struct Agents {
 impl Agents {
     /// Reads the fragment; a missing one has no users.
     pub(super) fn read(path: &Path) -> Result<Self, KeysError> {
-        let text = match fs::read_to_string(path) {
-            Ok(text) => text,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => new_fragment(),
-            Err(error) => return Err(at(path)(error)),
-        };
+        let text = files::read(path)?.unwrap_or_else(new_fragment);
         let lines: Vec<String> = text.lines().map(str::to_owned).collect();
         let open = lines.iter().position(|line| line.trim() == OPEN);
         let close = lines.iter().rposition(|line| line.trim() == CLOSE);
@@ -77,7 +71,7 @@ impl Agents {
 
     /// Writes the file back.
     pub(super) fn write(&self) -> Result<(), KeysError> {
-        write_if_changed(&self.path, &(self.lines.join("\n") + "\n"))
+        Ok(files::write_if_changed(&self.path, &(self.lines.join("\n") + "\n"))?)
     }
 
     fn set_user(&mut self, user: &str, publish: &str, inbox: &str) -> bool {

@@ -16,8 +16,8 @@ use tokio::{
 
 use super::{BrokerError, failed};
 use crate::{
-    data_dir::create_private,
-    keys::{Keys, write_if_changed},
+    files::{create_private, write_if_changed},
+    keys::Keys,
     tls::Certificates,
 };
 
