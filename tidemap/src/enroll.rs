@@ -136,7 +136,8 @@ pub(crate) async fn revoke(args: &RevokeArgs) -> anyhow::Result<()> {
 /// Signs the node's revocation, if the key with which it was enrolled is known.
 fn sign_revocation(args: &RevokeArgs, operator: &Operator) -> anyhow::Result<String> {
     if let Some(key) = &args.key {
-        operator.revoke_key(&args.node, key, operator::now_s())?;
+        let revoke = if args.relay { Operator::revoke_relay_key } else { Operator::revoke_key };
+        revoke(operator, &args.node, key, operator::now_s())?;
         return Ok("is revoked".to_owned());
     }
     let revoke = if args.relay { Operator::revoke_relay } else { Operator::revoke };

@@ -26,14 +26,14 @@ mod seed;
 mod token;
 
 use std::{
-    fs::File,
+    fs::{self, File},
     path::{Path, PathBuf},
 };
 
 use tidemap_wire::NodeId;
 
 use crate::files::{self, PathError};
-use claims::Accounts;
+use claims::{Accounts, Revoked};
 use token::Claims;
 
 pub use brokers::push;
@@ -126,14 +126,13 @@ impl Operator {
         let _lock = operator.lock()?;
         let accounts = operator.accounts(enroll_key)?;
         let root = operator.root_key()?;
-        let revoked = match enroll_key {
-            EnrollKey::Keep => operator.claims("AGENTS")?.map(|agents| claims::revoked(&agents)),
-            // The account no longer trusts what the old key signed, so revoked agents need no list. This also
-            // drops revocations of relays, which another key signs.
-            EnrollKey::Renew => None,
-        };
+        let mut revoked =
+            operator.claims("AGENTS")?.map(|agents| claims::revoked(&agents)).unwrap_or_default();
+        if enroll_key == EnrollKey::Renew {
+            operator.drop_agents(&mut revoked)?;
+        }
         operator.issue("operator", claims::operator(&root, &accounts), &root, now_s)?;
-        for (name, claims) in accounts.claims(&revoked.unwrap_or_default())? {
+        for (name, claims) in accounts.claims(&revoked)? {
             operator.issue(name, claims, &root, now_s)?;
         }
         for (name, claims, account) in accounts.users() {
@@ -195,10 +194,7 @@ impl Operator {
     ///
     /// As with [`Operator::revoke`], and when `key` is not the public key of a user.
     pub fn revoke_key(&self, node: &NodeId, key: &str, now_s: i64) -> Result<(), JwtError> {
-        let pair = nkeys::KeyPair::from_public_key(key);
-        if !pair.is_ok_and(|pair| matches!(pair.key_pair_type(), nkeys::KeyPairType::User)) {
-            return Err(JwtError::NotAKey { key: key.to_owned() });
-        }
+        check_user_key(key)?;
         let _lock = self.lock()?;
         self.revoke_until(node, key, now_s + CLOCK_SKEW_MAX_S, now_s)?;
         let path = self.agent_creds_path(node);
@@ -208,13 +204,32 @@ impl Operator {
         }
     }
 
+    /// Removes the agents from a list of revoked users: the account no longer trusts what the old enrolling
+    /// key has signed. Relays stay, because the account's own key signs them.
+    fn drop_agents(&self, revoked: &mut Revoked) -> Result<(), JwtError> {
+        let folder = self.dir.join("agents");
+        for entry in fs::read_dir(&folder).map_err(files::at(&folder))? {
+            let path = entry.map_err(files::at(&folder))?.path();
+            if path.extension().is_some_and(|extension| extension == "revoked")
+                && let Some(key) = files::read(&path)?
+            {
+                revoked.remove(key.trim());
+            }
+        }
+        Ok(())
+    }
+
     /// Signs that tokens for this key that were issued until `until_s` are invalid.
     fn revoke_until(&self, node: &NodeId, key: &str, until_s: i64, now_s: i64) -> Result<(), JwtError> {
+        self.sign_revocation(key, until_s, now_s)?;
+        Ok(files::write_if_changed(&self.revoked_path(node), &format!("{key}\n"))?)
+    }
+
+    fn sign_revocation(&self, key: &str, until_s: i64, now_s: i64) -> Result<(), JwtError> {
         let root = seed::open(&self.key_path("operator"), &seed::OPERATOR)?;
         let agents = claims::revoke(self.required_claims("AGENTS")?, key, until_s);
         self.issue("AGENTS", agents, &root, now_s)?;
-        self.write_configuration()?;
-        Ok(files::write_if_changed(&self.revoked_path(node), &format!("{key}\n"))?)
+        self.write_configuration()
     }
 
     /// The accounts' tokens, for [`push`].
@@ -349,6 +364,12 @@ impl Operator {
         let folders = ["keys", "claims", "creds", "agents", "relays", "broker"];
         Ok(files::lock(&self.dir, &folders, "lock")?)
     }
+}
+
+fn check_user_key(key: &str) -> Result<(), JwtError> {
+    let pair = nkeys::KeyPair::from_public_key(key);
+    let is_user = pair.is_ok_and(|pair| matches!(pair.key_pair_type(), nkeys::KeyPairType::User));
+    if is_user { Ok(()) } else { Err(JwtError::NotAKey { key: key.to_owned() }) }
 }
 
 #[cfg(test)]

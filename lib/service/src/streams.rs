@@ -89,8 +89,8 @@ pub async fn ensure(
     within(ENSURE_TIMEOUT, "the broker does not create streams: is JetStream enabled?", ensured).await
 }
 
-/// Opens a bucket that was created. The servers of a cluster learn of a new stream one after the other, so one
-/// of them may still answer that there is none.
+/// Opens a bucket that was created. The servers of a cluster learn of a new stream one after the other, so
+/// one of them may still answer that there is none.
 ///
 /// # Errors
 ///

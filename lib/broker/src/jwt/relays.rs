@@ -4,7 +4,9 @@ use std::path::PathBuf;
 
 use tidemap_wire::NodeId;
 
-use super::{EnrolledCreds, JwtError, Operator, Revocation, claims, creds, seed};
+use super::{
+    CLOCK_SKEW_MAX_S, EnrolledCreds, JwtError, Operator, Revocation, check_user_key, claims, creds, seed,
+};
 use crate::files;
 
 impl Operator {
@@ -23,7 +25,7 @@ impl Operator {
     }
 
     /// Signs the revocation of a relay's credentials, and removes them. A relay whose credentials are not in
-    /// this folder is revoked by its public key, see [`Operator::revoke_key`].
+    /// this folder is revoked by its public key, see [`Operator::revoke_relay_key`].
     ///
     /// # Errors
     ///
@@ -32,17 +34,26 @@ impl Operator {
         let _lock = self.lock()?;
         let path = self.relay_creds_path(relay);
         let Some(user) = creds::read(&path)? else { return Ok(Revocation::Unknown) };
-        let root = seed::open(&self.key_path("operator"), &seed::OPERATOR)?;
         let until_s = user.claims.iat.unwrap_or(now_s).max(now_s);
-        self.issue(
-            "AGENTS",
-            claims::revoke(self.required_claims("AGENTS")?, &user.claims.sub, until_s),
-            &root,
-            now_s,
-        )?;
-        self.write_configuration()?;
+        self.sign_revocation(&user.claims.sub, until_s, now_s)?;
         files::remove(&path)?;
         Ok(Revocation::Now)
+    }
+
+    /// Revokes a relay whose credentials are not in this folder, by its public key.
+    ///
+    /// # Errors
+    ///
+    /// As with [`Operator::revoke_key`].
+    pub fn revoke_relay_key(&self, relay: &NodeId, key: &str, now_s: i64) -> Result<(), JwtError> {
+        check_user_key(key)?;
+        let _lock = self.lock()?;
+        self.sign_revocation(key, now_s + CLOCK_SKEW_MAX_S, now_s)?;
+        let path = self.relay_creds_path(relay);
+        match creds::read(&path)? {
+            Some(user) if user.claims.sub == key => Ok(files::remove(&path)?),
+            _ => Ok(()),
+        }
     }
 
     fn relay_creds_path(&self, relay: &NodeId) -> PathBuf {

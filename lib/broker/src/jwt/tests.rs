@@ -129,13 +129,20 @@ fn a_new_enrolling_key_signs_known_nodes_again() {
     operator.enroll(&node("a"), NOW_S).unwrap();
     operator.enroll(&node("b"), NOW_S).unwrap();
     operator.revoke(&node("b"), NOW_S).unwrap();
+    let relay = operator.enroll_relay(&node("r"), NOW_S).unwrap().creds_path;
+    let relay = creds::read(&relay).unwrap().unwrap().claims.sub;
+    let elsewhere = nkeys::KeyPair::new_user().public_key();
+    operator.revoke_relay(&node("r"), NOW_S).unwrap();
+    operator.revoke_relay_key(&node("s"), &elsewhere, NOW_S).unwrap();
     let read = || creds::read(&operator.agent_creds_path(&node("a"))).unwrap().unwrap().claims;
     let before = read();
     Operator::open_or_create(dir.path(), EnrollKey::Renew, NOW_S).unwrap();
     assert!(operator.enroll(&node("a"), NOW_S).unwrap().created);
     let after = read();
     assert!(after.sub == before.sub && after.iss != before.iss);
-    assert_eq!(claims::revoked(&operator.claims("AGENTS").unwrap().unwrap()).len(), 0);
+    let revoked = claims::revoked(&operator.claims("AGENTS").unwrap().unwrap());
+    let relays = [(relay, NOW_S), (elsewhere, NOW_S + CLOCK_SKEW_MAX_S)];
+    assert_eq!(revoked, claims::Revoked::from(relays), "another key signs relays, so they stay revoked");
 }
 
 /// The same rules are written in two places, so a test must keep them equal.

@@ -25,7 +25,7 @@ async fn killing_or_cutting_off_any_one_loses_nothing() {
     cluster.restart(leader).unwrap();
     cluster.healed().await.unwrap();
 
-    // It keeps its connections open, so nobody is told that it has gone, the site's server least of all.
+    // It keeps its connections open, so no client notices at once, and the site's server last.
     let frozen = edge.connected_to(&cluster).unwrap();
     cluster.freeze(frozen).unwrap();
     scenario.all_fresh().await.unwrap();
