@@ -17,7 +17,6 @@ use crate::{
 
 /// Limits of a hello, so that the hello of a host with a thousand containers, each with a veth, fits into a
 /// message.
-/// message.
 pub(crate) const LISTED_INTERFACES: usize = 64;
 const LISTED_ADDRESSES: usize = 8;
 

@@ -13,7 +13,6 @@
 //! there if the API still holds the events since, and otherwise starts with a new `snapshot`. It may receive
 //! events a second time; that is harmless because values are absolute. `docs/stream.md` describes the
 //! protocol for authors of clients.
-//! protocol for authors of clients.
 
 mod digits;
 
