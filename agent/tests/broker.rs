@@ -6,10 +6,12 @@ use std::{
     collections::BTreeSet,
     fs,
     io::{BufRead, BufReader},
+    path::Path,
     process::{Command, Stdio},
     time::Duration,
 };
 
+use anyhow::ensure;
 use async_nats::{
     Client,
     jetstream::{self, consumer, stream::Stream},
@@ -22,7 +24,7 @@ use tidemap_service::{
     nats::{NatsArgs, reached},
     streams,
 };
-use tidemap_testkit::{broker::TestBroker, within};
+use tidemap_testkit::{broker::TestBroker, endure, eventually, within};
 use tidemap_wire::{NodeId, PartitionCount, Report, Slot, decode, encode};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -73,12 +75,7 @@ impl Harness {
         let js = jetstream::new(self.service.clone());
         // A restarted broker accepts connections a moment before its log is open, so creating streams is
         // retried.
-        let made = async {
-            while streams::ensure(&js, PartitionCount::default(), 1).await.is_err() {
-                tokio::task::yield_now().await;
-            }
-        };
-        within(TIMEOUT, made).await.unwrap();
+        eventually(TIMEOUT, || streams::ensure(&js, PartitionCount::default(), 1)).await.unwrap();
     }
 
     async fn stream(&self) -> Stream {
@@ -94,8 +91,12 @@ impl Harness {
     }
 
     fn agent(&self) -> Agent {
+        self.agent_with(&[])
+    }
+
+    fn agent_with(&self, more: &[&str]) -> Agent {
         let args = ["agent", "--node", "web-01.example.com", "--interval", "0.25"];
-        let config = AgentConfig::new(Cli::parse_from(args).agent).unwrap();
+        let config = AgentConfig::new(Cli::parse_from([&args, more].concat()).agent).unwrap();
         let shutdown = CancellationToken::new();
         let running = tokio::spawn(tidemap_agent::run(config, self.creds.clone(), shutdown.clone()));
         Agent { running, shutdown }
@@ -117,6 +118,22 @@ async fn next(reports: &mut BoxStream<'static, Report>) -> Report {
 async fn read_until(reports: &mut BoxStream<'static, Report>, mut enough: impl FnMut(Report) -> bool) {
     let reading = async { while !enough(reports.next().await.unwrap()) {} };
     within(TIMEOUT, reading).await.expect("the reports that are missing come");
+}
+
+/// Waits until an agent has taken this many samples: it writes each to its spool right before it sends it. A
+/// subscriber would see them too, but then the broker would no longer answer that nothing takes them.
+async fn taken(spool: &Path, samples: usize) {
+    let mut sizes = BTreeSet::new();
+    let grown = || {
+        sizes.extend(fs::metadata(spool).ok().map(|file| file.len()).filter(|size| *size > 0));
+        // The first size may be that of the header alone.
+        let growths = sizes.len().saturating_sub(1);
+        async move {
+            ensure!(growths >= samples, "the spool has grown {growths} times");
+            Ok(())
+        }
+    };
+    eventually(TIMEOUT, grown).await.unwrap();
 }
 
 /// Whether the sequence numbers are complete from the first on, and at least this many.
@@ -154,9 +171,11 @@ async fn samples_arrive_one_by_one_and_the_first_already_knows_its_rate() {
 #[tokio::test]
 async fn an_agent_that_starts_before_the_log_loses_no_sample() {
     let harness = Harness::without_streams().await;
-    let agent = harness.agent();
-    // Four samples: as many as may be in flight.
-    tokio::time::sleep(Duration::from_millis(1_200)).await;
+    let folder = tempfile::tempdir().unwrap();
+    let spool = folder.path().join("spool");
+    let agent = harness.agent_with(&["--spool", spool.to_str().unwrap()]);
+    // As many as may be in flight.
+    taken(&spool, 4).await;
     harness.make_streams().await;
     let made = tokio::time::Instant::now();
     let mut reports = harness.reports().await;
@@ -177,8 +196,7 @@ async fn after_an_outage_the_newest_sample_comes_first_and_none_is_missing() {
     let mut reports = harness.reports().await;
     let mut seen: BTreeSet<u64> = seqs(&next(&mut reports).await).into_iter().collect();
     harness.broker.server.kill().await.unwrap();
-    // The outage itself: no event ends it.
-    tokio::time::sleep(Duration::from_secs(3)).await;
+    endure(Duration::from_secs(3)).await;
     harness.broker.server.restart().await.unwrap();
     harness.make_streams().await;
     let mut reports = harness.reports().await;

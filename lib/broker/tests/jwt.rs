@@ -9,3 +9,5 @@ mod jwt {
 
 #[path = "parts/user.rs"]
 mod user;
+#[path = "parts/wait.rs"]
+mod wait;

@@ -18,7 +18,7 @@ use tidemap_wire::{
     PartitionCount, Slot,
     http::{NodeJson, StatsJson},
 };
-use tokio::time::{Instant, sleep};
+use tokio::time::Instant;
 
 use tidemap_testkit::{eventually, http::get_json, is_long, process::Tidemap, watch::Watch};
 
@@ -47,11 +47,6 @@ const API_TIMEOUT: Duration = Duration::from_secs(10);
 /// For how long a fault lasts: in full, or in short.
 pub fn lasting(full_s: u64, short_s: u64) -> Duration {
     Duration::from_secs(if is_long() { full_s } else { short_s })
-}
-
-/// Lets a fault last for this long: it is what the test is about, and no event ends it.
-pub async fn endure(fault: Duration) {
-    sleep(fault).await;
 }
 
 /// A pipeline under scenario: workers, an API, and a reader of the bus.

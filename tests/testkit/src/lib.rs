@@ -1,8 +1,8 @@
 //! Shared by tests: brokers, processes, a proxy, HTTP clients, a browser, and waiting for events.
 //!
 //! Nothing here sleeps to synchronise: [`eventually`] polls until a condition holds, and fails with the last
-//! error. Every bound of time is for a machine of usual speed; [`machine`] stretches it on a slower or busier
-//! one.
+//! error. Where time itself is what a test is about, [`endure`], [`observe`] and [`keep_pace`] say so. Every
+//! bound of time is for a machine of usual speed; [`machine`] stretches it on a slower or busier one.
 
 pub mod broker;
 pub mod browser;
@@ -19,7 +19,7 @@ pub mod viewer;
 pub mod wait;
 pub mod watch;
 
-pub use wait::{eventually, within};
+pub use wait::{endure, eventually, keep_pace, observe, within};
 
 /// Whether faults last as long as they do in practice: `cargo xtask test --long`.
 pub fn is_long() -> bool {

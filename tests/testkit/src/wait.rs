@@ -1,4 +1,5 @@
-//! Waiting for an event, for as long as it may take on this machine.
+//! Waiting for an event, for as long as it may take on this machine; and letting time pass where time itself
+//! is what a test is about.
 
 use std::time::Duration;
 
@@ -34,6 +35,23 @@ where
 /// Waits for a future, for as long as `bound` is on this machine.
 pub async fn within<T>(bound: Duration, future: impl Future<Output = T>) -> anyhow::Result<T> {
     timeout(machine::scaled(bound), future).await.with_context(|| anyhow!(machine::describe(bound)))
+}
+
+/// Lets a fault last for this long: it is what the test is about, and no event ends it.
+pub async fn endure(fault: Duration) {
+    sleep(fault).await;
+}
+
+/// Lets this much time pass while a test watches: what must not happen, or must not change, has no event, so
+/// only the end of the time shows that it did not.
+pub async fn observe(window: Duration) {
+    sleep(window).await;
+}
+
+/// Blocks this thread until `due` after `began`. A test's traffic is paced by the clock and not by pauses, so
+/// that its rate is exact however long each step takes; no event sets the pace.
+pub fn keep_pace(began: Instant, due: Duration) {
+    std::thread::sleep(due.saturating_sub(began.elapsed()));
 }
 
 #[cfg(test)]

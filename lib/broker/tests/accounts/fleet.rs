@@ -1,6 +1,6 @@
 //! A real nats-server with the streams of an empty fleet, and its users.
 
-use std::{collections::BTreeMap, fmt::Display, path::Path, time::Duration};
+use std::{collections::BTreeMap, path::Path};
 
 use async_nats::{
     Client, ConnectOptions,
@@ -14,9 +14,11 @@ use tidemap_broker::{
 };
 use tidemap_service::streams;
 use tidemap_wire::{PartitionCount, subject};
-use tokio::time::{Instant, sleep};
 
-pub(crate) use crate::user::{TEST_TIMEOUT, User, node};
+pub(crate) use crate::{
+    user::{User, node},
+    wait::{TEST_TIMEOUT, eventually},
+};
 
 /// A broker with the streams of an empty fleet.
 pub(crate) struct Fleet {
@@ -64,7 +66,9 @@ impl Fleet {
 
     /// All that JetStream holds, leases and checkpoints included.
     pub(crate) async fn held(&self) -> Held {
-        let infos: Vec<stream::Info> = answered(async || self.js().streams().try_collect().await).await;
+        // While a broker reloads its configuration it answers nothing for a moment, and the error has several
+        // forms ("no responders", "no stream found", "requested JetStream resource does not exist").
+        let infos: Vec<stream::Info> = eventually(async || self.js().streams().try_collect().await).await;
         let held = |info: stream::Info| {
             let state = info.state;
             (info.config.name, (state.messages, state.last_sequence, state.consumer_count))
@@ -103,23 +107,9 @@ impl User {
         self.refused("publish to \"nobody.may\"").await;
     }
 
-    /// Sends a report of a node and waits until the log has it.
+    /// Sends a report of a node and waits until the log has it, also while the broker reloads.
     pub(crate) async fn report(&self, name: &str) {
         let js = jetstream::new(self.client.clone());
-        answered(async || js.publish(subject::sample(&node(name)), "report".into()).await?.await).await;
-    }
-}
-
-/// Asks until there is an answer. While a broker reloads its configuration it answers nothing for a moment,
-/// and the error has several forms ("no responders", "no stream found", "requested JetStream resource does
-/// not exist").
-async fn answered<T, E: Display>(ask: impl AsyncFn() -> Result<T, E>) -> T {
-    let deadline = Instant::now() + TEST_TIMEOUT;
-    loop {
-        match ask().await {
-            Ok(answer) => return answer,
-            Err(error) => assert!(Instant::now() < deadline, "{error}"),
-        }
-        sleep(Duration::from_millis(20)).await;
+        eventually(async || js.publish(subject::sample(&node(name)), "report".into()).await?.await).await;
     }
 }

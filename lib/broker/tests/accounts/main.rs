@@ -13,3 +13,5 @@ mod relay;
 mod reload;
 #[path = "../parts/user.rs"]
 mod user;
+#[path = "../parts/wait.rs"]
+mod wait;

@@ -5,7 +5,6 @@ use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
     process::Stdio,
-    time::Duration,
 };
 
 use async_nats::{Client, ConnectOptions, Event, jetstream};
@@ -16,10 +15,13 @@ use tidemap_wire::PartitionCount;
 use tokio::{
     process::{Child, Command},
     sync::mpsc,
-    time::{Instant, sleep, timeout},
+    time::timeout,
 };
 
-pub(crate) use crate::user::{TEST_TIMEOUT, User, node};
+pub(crate) use crate::{
+    user::{User, node},
+    wait::{TEST_TIMEOUT, eventually},
+};
 
 /// A nats-server with the operator's configuration, killed on drop.
 pub(crate) struct Broker {
@@ -79,16 +81,14 @@ async fn spawn(dir: &Path, configuration: &Path, more: &Vec<String>, port: i32) 
         .kill_on_drop(true)
         .spawn()
         .unwrap();
-    let deadline = Instant::now() + TEST_TIMEOUT;
-    loop {
-        if let Some(address) = listening(&ports) {
-            return (child, address);
-        }
-        let log = || fs::read_to_string(dir.join("log")).unwrap();
+    let log = || fs::read_to_string(dir.join("log")).unwrap();
+    let address = eventually(async || {
+        // One that has ended will never listen.
         assert!(child.try_wait().unwrap().is_none(), "{}", log());
-        assert!(Instant::now() < deadline, "{}", log());
-        sleep(Duration::from_millis(10)).await;
-    }
+        listening(&ports).ok_or_else(log)
+    })
+    .await;
+    (child, address)
 }
 
 fn listening(ports: &Path) -> Option<SocketAddr> {

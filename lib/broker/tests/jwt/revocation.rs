@@ -3,15 +3,14 @@
 use std::{
     fs,
     net::{SocketAddr, TcpListener},
-    time::Duration,
 };
 
 use async_nats::{Event, jetstream};
 use tidemap_broker::jwt::{EnrollKey, Operator, Revocation};
 use tidemap_wire::subject;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::Instant;
 
-use super::fleet::{Broker, Fleet, TEST_TIMEOUT, User, nobody, node, now_s};
+use super::fleet::{Broker, Fleet, User, eventually, nobody, node, now_s};
 
 #[tokio::test]
 async fn revoking_disconnects_one_node_and_no_other() {
@@ -88,33 +87,30 @@ async fn revocations_reach_all_brokers_of_a_cluster_even_later() {
     assert!(error.to_string().starts_with("1 of 2 brokers"), "nobody may think that all know: {error}");
     second.start_again().await;
     // It starts with its old state, and gets the update from the other broker.
-    let refused = async {
-        loop {
-            let options = async_nats::ConnectOptions::with_credentials(&b).unwrap();
-            match options.ignore_discovered_servers().connect(second.url()).await {
-                Err(error) if error.kind() == async_nats::ConnectErrorKind::AuthorizationViolation => break,
-                _ => sleep(Duration::from_millis(100)).await,
-            }
-        }
-    };
     let start = Instant::now();
-    timeout(TEST_TIMEOUT, refused).await.expect("it hears of it");
+    eventually(async || {
+        let options = async_nats::ConnectOptions::with_credentials(&b).unwrap();
+        match options.ignore_discovered_servers().connect(second.url()).await {
+            Err(error) if error.kind() == async_nats::ConnectErrorKind::AuthorizationViolation => Ok(()),
+            Err(error) => Err(error.to_string()),
+            Ok(_client) => Err("it has not heard of it: the node is let in".to_owned()),
+        }
+    })
+    .await;
     println!("a broker that was away refused {:?} after its start", start.elapsed());
 }
 
 /// Pushes until this many brokers have answered, as their routes connect at different times.
 async fn until_pushed(sys: &async_nats::Client, operator: &Operator, brokers: usize) -> Instant {
     let tokens = operator.accounts_tokens().unwrap();
-    let deadline = Instant::now() + TEST_TIMEOUT;
-    loop {
+    eventually(async || {
         let start = Instant::now();
-        let heard = tidemap_broker::jwt::push(sys, &tokens).await;
-        if matches!(heard, Ok(heard) if heard == brokers) {
-            return start;
+        match tidemap_broker::jwt::push(sys, &tokens).await {
+            Ok(heard) if heard == brokers => Ok(start),
+            heard => Err(format!("not {brokers} brokers: {heard:?}")),
         }
-        assert!(Instant::now() < deadline, "{heard:?}");
-        sleep(Duration::from_millis(50)).await;
-    }
+    })
+    .await
 }
 
 /// A route's address must be known before anything listens on it.

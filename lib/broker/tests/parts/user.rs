@@ -6,8 +6,7 @@ use async_nats::{Client, ConnectOptions, Event, ServerError};
 use tidemap_wire::NodeId;
 use tokio::{sync::mpsc, time::timeout};
 
-/// Far more than a healthy broker takes.
-pub(crate) const TEST_TIMEOUT: Duration = Duration::from_secs(20);
+use crate::wait::TEST_TIMEOUT;
 
 /// A connection whose events can be awaited.
 pub(crate) struct User {

@@ -1,8 +1,11 @@
 //! Three servers with three copies of each stream: after the loss of any one, no acknowledged sample is
 //! missing.
 
-use tidemap_e2e::scenario::{Scenario, TAKEOVER_AFTER_OUTAGE, endure, lasting};
-use tidemap_testkit::cluster::{Edge, TestCluster};
+use tidemap_e2e::scenario::{Scenario, TAKEOVER_AFTER_OUTAGE, lasting};
+use tidemap_testkit::{
+    cluster::{Edge, TestCluster},
+    endure,
+};
 
 #[tokio::test]
 async fn killing_or_cutting_off_any_one_loses_nothing() {

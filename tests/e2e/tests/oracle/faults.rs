@@ -7,8 +7,8 @@
 use std::time::Duration;
 
 use anyhow::ensure;
-use tidemap_e2e::scenario::{Scenario, TAKEOVER, TAKEOVER_AFTER_OUTAGE, endure, lasting};
-use tidemap_testkit::{broker::TestBroker, eventually, is_long, proxy::Proxy};
+use tidemap_e2e::scenario::{Scenario, TAKEOVER, TAKEOVER_AFTER_OUTAGE, lasting};
+use tidemap_testkit::{broker::TestBroker, endure, eventually, is_long, proxy::Proxy};
 use tokio::time::Instant;
 
 /// The size of most fleets here; each node reports once a second.

@@ -4,8 +4,8 @@
 use std::path::PathBuf;
 
 use tidemap_broker::keys::{self, RelaySide};
-use tidemap_e2e::scenario::{Scenario, TAKEOVER, TAKEOVER_AFTER_OUTAGE, endure, lasting};
-use tidemap_testkit::{broker::TestBroker, is_long, process::Tidemap};
+use tidemap_e2e::scenario::{Scenario, TAKEOVER, TAKEOVER_AFTER_OUTAGE, lasting};
+use tidemap_testkit::{broker::TestBroker, endure, is_long, process::Tidemap};
 use tidemap_wire::NodeId;
 
 const NODES: usize = 200;

@@ -6,9 +6,9 @@ use std::time::Duration;
 use anyhow::ensure;
 use async_nats::{Client, jetstream};
 use tidemap_broker::keys::{self, RelaySide};
-use tidemap_e2e::scenario::{Scenario, TAKEOVER, endure, lasting};
+use tidemap_e2e::scenario::{Scenario, TAKEOVER, lasting};
 use tidemap_service::nats::NatsArgs;
-use tidemap_testkit::{broker::TestBroker, eventually, is_long, process::Tidemap, watch::Watch};
+use tidemap_testkit::{broker::TestBroker, endure, eventually, is_long, process::Tidemap, watch::Watch};
 use tidemap_wire::{NodeId, Report, Sample, encode, subject};
 use tokio::time::interval;
 

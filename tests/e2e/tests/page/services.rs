@@ -12,7 +12,7 @@ use std::{
 
 use anyhow::{Context, ensure};
 use fantoccini::Locator;
-use tidemap_testkit::{broker::TestBroker, browser::Browser, eventually, fake, http};
+use tidemap_testkit::{broker::TestBroker, browser::Browser, eventually, fake, http, keep_pace};
 use tokio::time::Instant;
 
 use crate::PAGE_TIMEOUT;
@@ -39,8 +39,7 @@ impl Traffic {
             let mut sent = 0;
             while !stopped.load(Ordering::Relaxed) && to.write_all(&chunk).is_ok() {
                 sent += 1;
-                // Paced by the clock and not by pauses, so that the rate is exact.
-                std::thread::sleep((Duration::from_millis(10) * sent).saturating_sub(began.elapsed()));
+                keep_pace(began, Duration::from_millis(10) * sent);
             }
         });
         Self { stop }

@@ -4,11 +4,15 @@ use std::time::Duration;
 
 use anyhow::ensure;
 use tidemap_broker::keys;
-use tidemap_testkit::{broker::TestBroker, eventually, process::Tidemap};
+use tidemap_testkit::{broker::TestBroker, eventually, observe, process::Tidemap};
 use tidemap_wire::NodeId;
 use tokio::time::Instant;
 
 use crate::EVENT_TIMEOUT;
+
+/// For how long a refused agent's attempts are counted. Spinning would be an attempt too many, and that none
+/// comes is no event.
+const WATCHED: Duration = Duration::from_secs(4);
 
 /// Waits until a process has logged these words, and returns the line.
 async fn logged(process: &Tidemap, words: &str) -> String {
@@ -44,8 +48,7 @@ async fn a_revoked_agent_says_so_and_tries_on_without_spinning() {
     })
     .await
     .unwrap();
-    let elapsed = revoked.elapsed();
-    tokio::time::sleep(Duration::from_secs(4).saturating_sub(elapsed)).await;
+    observe(WATCHED.saturating_sub(revoked.elapsed())).await;
     let (attempts, elapsed) = (attempts(), revoked.elapsed().as_secs_f64());
     println!("{attempts} attempts in {elapsed:.1} s");
     // The first seven waits take a tenth of a second and more; later ones approach ten seconds.

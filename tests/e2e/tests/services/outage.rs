@@ -11,7 +11,7 @@ use async_nats::jetstream::{self, consumer::pull::OrderedConfig};
 use futures_util::StreamExt;
 use tidemap_broker::keys;
 use tidemap_service::{clock::unix_ms, nats, streams};
-use tidemap_testkit::{broker::TestBroker, eventually, is_long, process::Tidemap, proxy::Proxy};
+use tidemap_testkit::{broker::TestBroker, endure, eventually, is_long, process::Tidemap, proxy::Proxy};
 use tidemap_wire::{NodeId, PartitionCount, Report, Slot, decode};
 
 /// A client reconnects within 10 s, and 5 s later if its last attempt was under way.
@@ -174,8 +174,7 @@ async fn after_minutes_without_a_broker_each_sample_is_there_once_and_live_ones_
     some_samples(&host).await;
     host.broker.server.kill().await.unwrap();
     let gone_ms = unix_ms();
-    // The outage itself: no event ends it.
-    tokio::time::sleep(outage()).await;
+    endure(outage()).await;
     host.broker.server.restart().await.unwrap();
     let back_ms = unix_ms();
     let log = host.whole_log(back_ms).await;
@@ -198,7 +197,7 @@ async fn a_silent_cut_is_noticed_and_recovers_in_the_same_way() {
     eventually(Duration::from_secs(25), noticed).await.unwrap();
     let noticed_ms = unix_ms();
     let rest_ms = i64::try_from(outage().as_millis()).unwrap() - (noticed_ms - gone_ms);
-    tokio::time::sleep(Duration::from_millis(rest_ms.max(2_000).unsigned_abs())).await;
+    endure(Duration::from_millis(rest_ms.max(2_000).unsigned_abs())).await;
     proxy.heal();
     let back_ms = unix_ms();
     let log = host.whole_log(back_ms).await;

@@ -10,7 +10,9 @@ use anyhow::{Context, ensure};
 use tidemap_testkit::{
     eventually,
     http::get_json,
+    keep_pace,
     namespace::Namespace,
+    observe,
     process::{Tidemap, tidemap},
 };
 use tidemap_wire::{Report, http::NodeJson};
@@ -22,6 +24,11 @@ const CHUNK_BYTES: usize = 50_000;
 const CHUNK_PERIOD: Duration = Duration::from_millis(10);
 const CHUNKS: u32 = 800;
 const RATE: f64 = 5_000_000.0;
+/// For how long the shown rate is watched. The end of the traffic would be an event, but comes too late: the
+/// last sample covers silence too.
+const WATCHED: Duration = Duration::from_millis(6_500);
+/// How often it is read. A sample covers a second, so none is missed.
+const LOOK_PERIOD: Duration = Duration::from_millis(250);
 
 /// Sends the known traffic to the client that connects. Returns when it began.
 fn sender(here: Ipv4Addr) -> (std::net::SocketAddr, std::thread::JoinHandle<anyhow::Result<Instant>>) {
@@ -32,8 +39,7 @@ fn sender(here: Ipv4Addr) -> (std::net::SocketAddr, std::thread::JoinHandle<anyh
         let began = Instant::now();
         for number in 1..=CHUNKS {
             receiver.write_all(&vec![0; CHUNK_BYTES])?;
-            // Paced by the clock and not by pauses, so that the rate is exact.
-            std::thread::sleep((CHUNK_PERIOD * number).saturating_sub(began.elapsed()));
+            keep_pace(began, CHUNK_PERIOD * number);
         }
         Ok(began)
     });
@@ -73,9 +79,9 @@ async fn a_download_over_a_real_link_shows_as_bytes_over_time() {
 
     // While the traffic lasts, every sample is right.
     let mut rates = Vec::new();
-    while asked.elapsed() < Duration::from_millis(6_500) {
+    while asked.elapsed() < WATCHED {
         rates.push(rate().await.unwrap());
-        tokio::time::sleep(Duration::from_millis(250)).await;
+        observe(LOOK_PERIOD).await;
     }
     download.wait().await.unwrap();
     sending.join().unwrap().unwrap();
@@ -119,8 +125,8 @@ fn bursts(
         let began = Instant::now();
         for (number, bytes) in (1..).zip(BURSTS.iter().cycle()) {
             peer.write_all(&vec![0; *bytes])?;
-            // Paced by the clock; the traffic must vary, but how it is generated does not matter.
-            std::thread::sleep((STEP * number).saturating_sub(began.elapsed()));
+            // The traffic must vary, but how it is generated does not matter.
+            keep_pace(began, STEP * number);
             if began.elapsed() > lasting {
                 break;
             }
