@@ -81,7 +81,7 @@ fn windows(averages: &Averages) -> impl Iterator<Item = (&'static str, Bps)> {
 fn partitions(text: &mut Exposition, stats: &Stats) {
     let partitions = &stats.health.partitions;
     let mut family =
-        text.family(Gauge, "tidemap_partition_fresh", "1 when the partition's owner is being followed.");
+        text.family(Gauge, "tidemap_partition_fresh", "1 while the API follows the partition's owner.");
     for partition in partitions {
         family.sample(&[("partition", &partition.number.to_string())], f64::from(u8::from(partition.fresh)));
     }
