@@ -12,8 +12,6 @@ use anyhow::{Context, Result, bail};
 /// The checkout that this task works on.
 pub(crate) struct Workspace {
     root: PathBuf,
-    /// Whether its commands yield the processors to all others.
-    is_background: bool,
 }
 
 impl Workspace {
@@ -21,12 +19,7 @@ impl Workspace {
     pub(crate) fn here() -> Result<Self> {
         let manifest = Path::new(env!("CARGO_MANIFEST_DIR"));
         let root = manifest.parent().context("xtask lies directly in the workspace")?;
-        Ok(Self { root: root.to_path_buf(), is_background: false })
-    }
-
-    /// The same workspace, whose commands use the processors only when no other process needs them.
-    pub(crate) fn in_background(&self) -> Self {
-        Self { root: self.root.clone(), is_background: true }
+        Ok(Self { root: root.to_path_buf() })
     }
 
     /// A path of the workspace.
@@ -43,13 +36,7 @@ impl Workspace {
 
     /// A command that starts in the workspace's folder.
     pub(crate) fn command(&self, program: impl AsRef<OsStr>) -> Command {
-        let mut command = if cfg!(unix) && self.is_background {
-            let mut nice = Command::new("nice");
-            nice.args(["-n", "19"]).arg(program);
-            nice
-        } else {
-            Command::new(program)
-        };
+        let mut command = Command::new(program);
         command.current_dir(&self.root);
         // `cargo xtask` sets environment variables that describe the package xtask. Build scripts (ring's is
         // one) watch these variables, so they would run again after each change between `cargo build` and

@@ -1,8 +1,6 @@
 //! The steps, in their order.
 
-use std::sync::OnceLock;
-
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 
 use super::{dependencies, manifests, programs, tally::Tally};
 use crate::{
@@ -30,47 +28,35 @@ const NOT_CONTAINED: [(&str, &[&str]); 5] = [
 const SIGNING: &[&str] = &["tidemap-broker", "rcgen", "tempfile"];
 
 /// A step: it counts what it tests, and fails by itself otherwise.
-pub(super) type Step = fn(&Steps, &mut Tally) -> Result<()>;
+type Step = fn(&mut Steps, &mut Tally) -> Result<()>;
 
-/// What the other steps need. The page comes before the programs that embed it.
-pub(super) const BEFORE: [(&str, Step); 4] = [
+/// All steps. The page comes before whatever embeds it.
+pub(super) const ALL: [(&str, Step); 10] = [
     ("tools", Steps::tools),
     ("format", Steps::format),
-    ("page and its budget", Steps::page),
-    ("build of the tests", Steps::build),
-];
-
-/// What is checked without running it, in the background of [`TESTS`].
-pub(super) const CHECKS: [(&str, Step); 6] = [
     ("lints", Steps::lints),
     ("documentation", Steps::documentation),
     ("what programs contain", Steps::contents),
     ("dependencies", Steps::dependencies),
     ("files to deploy with", Steps::manifests),
     ("agent on other systems", Steps::other_systems),
+    ("page and its budget", Steps::page),
+    ("tests", Steps::tests),
 ];
-
-/// What is run.
-pub(super) const TESTS: [(&str, Step); 1] = [("tests", Steps::tests)];
-
-/// What needs cargo, which the checks use until they end.
-pub(super) const AFTER: [(&str, Step); 1] = [("tests in documentation", Steps::documented)];
 
 /// What the steps share.
 pub(super) struct Steps {
     workspace: Workspace,
     /// Whether tests that come in a short and a long form run in the long one.
     long: bool,
-    /// The programs of tests, once they are built.
-    built: OnceLock<Artifacts>,
 }
 
 impl Steps {
     pub(super) fn new(workspace: Workspace, long: bool) -> Self {
-        Self { workspace, long, built: OnceLock::new() }
+        Self { workspace, long }
     }
 
-    fn tools(&self, _: &mut Tally) -> Result<()> {
+    fn tools(&mut self, _: &mut Tally) -> Result<()> {
         tools::check_compiler()?;
         tools::ensure_wasm_target(&self.workspace)?;
         tools::check_broker(&self.workspace)?;
@@ -78,18 +64,18 @@ impl Steps {
         tools::ensure_browser(&self.workspace)
     }
 
-    fn format(&self, _: &mut Tally) -> Result<()> {
+    fn format(&mut self, _: &mut Tally) -> Result<()> {
         run(&mut self.workspace.cargo(["fmt", "--all", "--check"]))
     }
 
-    fn lints(&self, _: &mut Tally) -> Result<()> {
+    fn lints(&mut self, _: &mut Tally) -> Result<()> {
         let deny = ["--", "-D", "warnings"];
         run(self.workspace.cargo(["clippy", "--workspace", "--all-targets"]).args(deny))?;
         let page = ["clippy", "--package", "tidemap-webui", "--target", WASM_TARGET];
         run(self.workspace.cargo(page).args(deny))
     }
 
-    fn documentation(&self, _: &mut Tally) -> Result<()> {
+    fn documentation(&mut self, _: &mut Tally) -> Result<()> {
         let mut command =
             self.workspace.cargo(["doc", "--workspace", "--no-deps", "--document-private-items"]);
         run(command.env("RUSTDOCFLAGS", "-D warnings"))
@@ -97,7 +83,7 @@ impl Steps {
 
     /// The page shares the messages, so these must build for wasm. A station must not contain what signs
     /// keys.
-    fn contents(&self, _: &mut Tally) -> Result<()> {
+    fn contents(&mut self, _: &mut Tally) -> Result<()> {
         run(&mut self.workspace.cargo(["build", "--package", "tidemap-wire", "--target", WASM_TARGET]))?;
         for (package, banned) in NOT_CONTAINED {
             let tree =
@@ -112,17 +98,17 @@ impl Steps {
         Ok(())
     }
 
-    fn dependencies(&self, tally: &mut Tally) -> Result<()> {
+    fn dependencies(&mut self, tally: &mut Tally) -> Result<()> {
         dependencies::check(&self.workspace, tally)
     }
 
-    fn manifests(&self, tally: &mut Tally) -> Result<()> {
+    fn manifests(&mut self, tally: &mut Tally) -> Result<()> {
         manifests::check(&self.workspace, tally)
     }
 
     /// The agent compiles where nobody here can run it. `ring` has C in it, so this takes a C compiler for
     /// those systems.
-    fn other_systems(&self, _: &mut Tally) -> Result<()> {
+    fn other_systems(&mut self, _: &mut Tally) -> Result<()> {
         if !self.long {
             println!("NOT CHECKED without --long");
             return Ok(());
@@ -140,23 +126,18 @@ impl Steps {
         Ok(())
     }
 
-    fn page(&self, _: &mut Tally) -> Result<()> {
+    fn page(&mut self, _: &mut Tally) -> Result<()> {
         web::build_within_budget(&self.workspace)
     }
 
-    /// All tests from one build: each package by itself would be built again, with the features that it alone
-    /// needs.
-    fn build(&self, _: &mut Tally) -> Result<()> {
-        // `tidemap` is named by itself: a build of tests makes only programs of packages that have tests in
-        // files of their own.
+    /// All of them from one build: each package by itself would be built again, with the features that it
+    /// alone needs.
+    fn tests(&mut self, tally: &mut Tally) -> Result<()> {
+        // Named by itself: a build of tests makes only programs of packages that have tests in files of their
+        // own.
         let all = ["build", "--workspace", "--tests", "--bin", "tidemap", "--example", tools::FIND_BROKER];
         let built = Artifacts::build(&mut self.workspace.cargo(all))?;
-        self.built.set(built).ok().context("they were built before")
-    }
-
-    fn tests(&self, tally: &mut Tally) -> Result<()> {
-        let built = self.built.get().context("they are not built")?;
-        let nats_server = tools::find_broker(&self.workspace, built)?;
+        let nats_server = tools::find_broker(&self.workspace, &built)?;
         println!("nats-server: {}", nats_server.display());
         let mut environment = vec![
             ("TIDEMAP_BIN", built.program("tidemap")?.as_os_str()),
@@ -165,10 +146,7 @@ impl Steps {
         if self.long {
             environment.push(("TIDEMAP_LONG", "1".as_ref()));
         }
-        programs::run(&self.workspace, built.tests(), &environment, tally)
-    }
-
-    fn documented(&self, _: &mut Tally) -> Result<()> {
+        programs::run(&self.workspace, built.tests(), &environment, tally)?;
         run(&mut self.workspace.cargo(["test", "--doc", "--workspace"]))
     }
 }

@@ -1,6 +1,6 @@
 //! Counts passed and failed tests by their result lines.
 
-use std::{fmt, ops::Add};
+use std::fmt;
 
 /// Counts of tests; a step that runs none counts as one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -29,14 +29,6 @@ impl Tally {
             false if self.failed == before.failed => self.failed += 1,
             _ => {}
         }
-    }
-}
-
-impl Add for Tally {
-    type Output = Self;
-
-    fn add(self, other: Self) -> Self {
-        Self { passed: self.passed + other.passed, failed: self.failed + other.failed }
     }
 }
 
