@@ -208,7 +208,7 @@ async fn the_map_is_moved_by_wheel_drag_pinch_double_click_and_keys() {
 async fn drawn(browser: &Browser) -> anyhow::Result<u64> {
     let script = r"
         const map = document.querySelector('.map-canvas');
-        // Until it is drawn anew, a map whose place has changed keeps its old size.
+        // A map whose place has changed keeps its old size until it is drawn again.
         if (!map || map.height !== Math.round(map.clientHeight * devicePixelRatio)) return 0;
         const copy = new OffscreenCanvas(map.width, map.height).getContext('2d', { willReadFrequently: true });
         copy.drawImage(map, 0, 0);
