@@ -30,9 +30,9 @@ const NONSENSE: [(&str, &str); 7] = [
 #[tokio::test]
 async fn a_proxy_with_nobody_behind_it_is_counted_down_and_nobody_has_to_wait() {
     let visit = Visit::start(FakeFleet::world(), 1440, 900).await;
-    visit.open_live("/").await;
     // With the page's clock stopped, no countdown ends.
     visit.hold_clock().await;
+    visit.open_live("/").await;
     let alive = visit.browser.eval(COLOUR).await.unwrap();
     visit.server.set_line(Line::BadGateway);
     visit.server.hang_up();
@@ -85,8 +85,8 @@ async fn a_link_that_dies_half_way_is_shown_in_seconds_and_given_up() {
 #[tokio::test]
 async fn invalid_events_are_not_shown_and_lead_to_a_new_snapshot() {
     let visit = Visit::start(FakeFleet::world(), 1440, 900).await;
-    visit.open_live("/").await;
     visit.hold_clock().await;
+    visit.open_live("/").await;
     for (round, (event, data)) in NONSENSE.into_iter().enumerate() {
         // Meanwhile a node joins that the broken stream does not mention.
         let name = format!("joined-{round}");
@@ -122,10 +122,10 @@ async fn a_server_that_starts_again_is_live_again_within_seconds() {
 #[tokio::test]
 async fn the_readers_clock_changes_nothing() {
     let visit = Visit::start(FakeFleet::world(), 1440, 900).await;
+    visit.hold_clock().await;
     let mut seen = Vec::new();
     for wrong_ms in [0, -3_600_000, 3_600_000] {
         visit.open(&format!("/?node=web-17#{wrong_ms}")).await;
-        visit.hold_clock().await;
         visit.expect_link("live").await;
         visit.expect_text("#detail", "last seen 2 h ago").await;
         visit.expect("document.querySelectorAll('[data-node][role=row]').length > 10").await;

@@ -70,6 +70,7 @@ impl State {
         let fleet = if self == Self::Empty { FakeFleet::empty() } else { FakeFleet::world() };
         visit.server.set_fleet(fleet);
         visit.server.set_line(if self == Self::Loading { Line::HalfOpen } else { Line::Sound });
+        visit.hold_clock().await;
         visit
             .open(match self {
                 Self::NoMatch => "/?q=nobody",
@@ -77,7 +78,6 @@ impl State {
                 _ => "/",
             })
             .await;
-        visit.hold_clock().await;
         if self == Self::Loading {
             return visit.expect_link("loading").await;
         }

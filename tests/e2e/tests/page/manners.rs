@@ -43,8 +43,8 @@ async fn a_rate_that_wavers_about_a_thousand_does_not_change_its_unit_each_time(
 #[tokio::test]
 async fn rows_stand_still_under_a_pointer_and_are_sorted_when_it_has_left() {
     let visit = Visit::start(fleet(&[("a", 9e6), ("b", 1e6)]), 1440, 900).await;
-    visit.open_live("/").await;
     visit.hold_clock().await;
+    visit.open_live("/").await;
     visit.expect(&format!("{FIRST} === 'a'")).await;
     let pointer = async |event: &str| {
         let script =
@@ -68,8 +68,8 @@ async fn rows_stand_still_under_a_pointer_and_are_sorted_when_it_has_left() {
 #[tokio::test]
 async fn a_slower_page_follows_when_it_is_time_to() {
     let visit = Visit::start(fleet(&[("a", 1e6)]), 1440, 900).await;
-    visit.open_live("/").await;
     visit.hold_clock().await;
+    visit.open_live("/").await;
     let slower = "(pace => { pace.value = '5'; pace.dispatchEvent(new Event('change', { bubbles: true })); })(document.querySelector('#pace'))";
     visit.browser.eval(slower).await.unwrap();
     visit.expect_text("#connection", "Live, every 5 s").await;

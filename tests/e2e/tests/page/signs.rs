@@ -59,8 +59,8 @@ async fn the_tab_says_what_moves_and_how_many_are_offline() {
 #[tokio::test]
 async fn the_sign_of_the_link_says_how_old_the_totals_are_without_moving_or_being_read_aloud() {
     let visit = Visit::start(fleet(0), 1000, 700).await;
-    visit.open("/").await;
     visit.hold_clock().await;
+    visit.open("/").await;
     visit.expect_link("live").await;
     // The age is the one that the server reported with the totals.
     visit.beat(1, Duration::ZERO).await;
@@ -93,8 +93,8 @@ async fn nodes_that_have_just_gone_are_announced_and_shown() {
 #[tokio::test]
 async fn announcements_come_at_most_every_half_minute_and_none_is_lost() {
     let visit = Visit::start(fleet(0), 1000, 700).await;
-    visit.open("/").await;
     visit.hold_clock().await;
+    visit.open("/").await;
     visit.expect_link("live").await;
     visit.expect(&format!("{SAID} === '3 online, 0 warning, 0 offline'")).await;
     visit.server.set_fleet(fleet(1));
@@ -116,8 +116,8 @@ async fn announcements_come_at_most_every_half_minute_and_none_is_lost() {
 #[tokio::test]
 async fn a_hidden_page_lets_go_of_its_stream_after_a_minute_and_asks_again_when_it_is_seen() {
     let visit = Visit::start(fleet(0), 1000, 700).await;
-    visit.open_live("/").await;
     visit.hold_clock().await;
+    visit.open_live("/").await;
     set_hidden(&visit, true).await;
     live_on(&visit, 7, Duration::from_millis(8500)).await;
     assert_eq!((visit.server.asked(), visit.server.listeners()), (1, 1), "it let go too early");

@@ -125,9 +125,11 @@ impl Visit {
         self.browser.eval(&format!("document.querySelector({}).click()", json!(css))).await.unwrap();
     }
 
-    /// Stops the page's clock.
+    /// Stops the clock of the page, and of every page that is opened from now on before it runs: on a slow
+    /// machine a page would be stale before its clock could be stopped.
     pub(crate) async fn hold_clock(&self) {
-        self.browser.eval("holdClock()").await.unwrap();
+        self.browser.prepare("holdClock();").await.unwrap();
+        self.browser.eval("window.holdClock?.()").await.unwrap();
     }
 
     /// Puts the page's clock forward.
