@@ -3,7 +3,7 @@
 use std::{path::PathBuf, time::Duration};
 
 use tidemap_service::nats::NatsArgs;
-use tidemap_wire::{Location, LocationSource, NodeId};
+use tidemap_wire::{Location, LocationSource, NodeId, bounds};
 
 use crate::uplinks::NamePattern;
 
@@ -65,12 +65,6 @@ pub struct AgentCommand {
     pub explain: bool,
 }
 
-/// Every hello contains the labels, and a message is limited: this excludes a label with a whole file as
-/// value.
-const MAX_TEXT_BYTES: usize = 255;
-/// This many labels of that length fit into one message together with everything else in it.
-pub(crate) const MAX_LABELS: usize = 64;
-
 fn interval(text: &str) -> Result<Duration, String> {
     match text.trim().parse::<f64>() {
         Ok(seconds) if (0.25..=60.0).contains(&seconds) => Ok(Duration::from_secs_f64(seconds)),
@@ -86,8 +80,8 @@ fn location(value: &str) -> Result<Location, String> {
         return Err("not of the form lat,lon[,label] with lat in -90..90 and lon in -180..180".to_owned());
     };
     let label = parts.next().filter(|label| !label.is_empty()).map(str::to_owned);
-    if label.as_ref().is_some_and(|label| label.len() > MAX_TEXT_BYTES) {
-        return Err(format!("the label is longer than {MAX_TEXT_BYTES} bytes"));
+    if label.as_ref().is_some_and(|label| label.len() > bounds::TEXT_BYTES) {
+        return Err(format!("the label is longer than {} bytes", bounds::TEXT_BYTES));
     }
     Ok(Location { lat, lon, label, source: LocationSource::Given })
 }
@@ -95,7 +89,7 @@ fn location(value: &str) -> Result<Location, String> {
 fn text(value: &str) -> Result<String, String> {
     match value.trim() {
         "" => Err("must not be empty".to_owned()),
-        long if long.len() > MAX_TEXT_BYTES => Err(format!("longer than {MAX_TEXT_BYTES} bytes")),
+        long if long.len() > bounds::TEXT_BYTES => Err(format!("longer than {} bytes", bounds::TEXT_BYTES)),
         value => Ok(value.to_owned()),
     }
 }

@@ -4,13 +4,9 @@ use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 use anyhow::Context;
 use tidemap_service::cli::UsageError;
-use tidemap_wire::{Location, NodeId};
+use tidemap_wire::{Location, NodeId, bounds};
 
-use crate::{
-    args::{AgentArgs, MAX_LABELS},
-    host_name::host_name,
-    uplinks::Choice,
-};
+use crate::{args::AgentArgs, host_name::host_name, uplinks::Choice};
 
 /// A checked agent configuration: every value can be used.
 #[derive(Clone, Debug)]
@@ -46,8 +42,8 @@ impl AgentConfig {
             Some(node) => node,
             None => named_after_host()?,
         };
-        if args.labels.len() > MAX_LABELS {
-            return Err(UsageError(format!("--label: at most {MAX_LABELS}")).into());
+        if args.labels.len() > bounds::LABELS {
+            return Err(UsageError(format!("--label: at most {}", bounds::LABELS)).into());
         }
         Ok(Self {
             node,

@@ -4,7 +4,7 @@ mod address;
 mod vendor;
 
 use sysinfo::System;
-use tidemap_wire::{Hello, Interface};
+use tidemap_wire::{Hello, Interface, bounds};
 
 pub use address::Addresses;
 
@@ -14,11 +14,6 @@ use crate::{
     location::{self, TimeZoneFiles},
     uplinks::{Link, Topology, Verdict},
 };
-
-/// Limits of a hello, so that the hello of a host with a thousand containers, each with a veth, fits into a
-/// message.
-pub(crate) const LISTED_INTERFACES: usize = 64;
-const LISTED_ADDRESSES: usize = 8;
 
 /// What does not change while the agent runs.
 #[derive(Clone, Debug)]
@@ -54,7 +49,7 @@ impl Identity {
         Hello {
             internal_ip: way_out.and_then(|name| address::preferred(addresses.of(name))),
             external_ip: address::global(of_counted()),
-            addresses: of_counted().take(2 * LISTED_ADDRESSES).map(ToString::to_string).collect(),
+            addresses: of_counted().take(bounds::ADDRESSES).map(ToString::to_string).collect(),
             interfaces: inventory(topology, verdicts, addresses),
             ..self.fixed.clone()
         }
@@ -75,9 +70,14 @@ fn inventory(topology: &Topology, verdicts: &[Verdict], addresses: &Addresses) -
         counted: verdict.counted,
         reason: verdict.reason.clone(),
         speed_mbps: link.speed_mbps,
-        addresses: addresses.of(&link.name).iter().take(LISTED_ADDRESSES).map(ToString::to_string).collect(),
+        addresses: addresses
+            .of(&link.name)
+            .iter()
+            .take(bounds::INTERFACE_ADDRESSES)
+            .map(ToString::to_string)
+            .collect(),
     };
-    judged.into_iter().take(LISTED_INTERFACES).map(interface).collect()
+    judged.into_iter().take(bounds::INTERFACES).map(interface).collect()
 }
 
 #[cfg(test)]

@@ -227,7 +227,7 @@ impl Shown {
     fn of(node: &Node) -> Self {
         let (latest, host) = (node.latest(), node.host());
         Self {
-            status: latest.status.code(),
+            status: node.status().code(),
             rates: Rates {
                 rx: latest.rx_bps.map(|rate| round_rate(rate.get())),
                 tx: latest.tx_bps.map(|rate| round_rate(rate.get())),

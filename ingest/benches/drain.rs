@@ -4,7 +4,7 @@
 //! instead of two.
 #![expect(clippy::unwrap_used, reason = "a benchmark that cannot go on has failed")]
 
-use std::{env, fs, path::Path, time::Duration};
+use std::{env, fs, path::Path, sync::Arc, time::Duration};
 
 use async_nats::jetstream::{
     self,
@@ -267,7 +267,7 @@ async fn worker(access: &NatsArgs, epoch: u64, messages: u64) -> (f64, f64) {
     let output = access.connect("output", None).await.unwrap();
     let reader = access.connect("reader", None).await.unwrap();
     let mut stats = reader.subscribe(subject::ALL_STATS).await.unwrap();
-    let deps = Deps { data, output, lease, status: WorkerStatus::default() };
+    let deps = Deps { data, output, lease, status: WorkerStatus::default(), missing: Arc::default() };
     let start = Instant::now();
     tokio::spawn(run_partition(assignment, deps, CancellationToken::new()));
     // It answers once it has applied everything, and not before.

@@ -5,6 +5,7 @@
 
 use std::{
     collections::{BTreeMap, btree_map::Entry},
+    sync::Arc,
     time::Duration,
 };
 
@@ -16,9 +17,9 @@ use async_nats::jetstream::{
 };
 use bytes::Bytes;
 use futures_util::TryStreamExt;
-use tidemap_service::{deadline, streams};
+use tidemap_service::{deadline, logging::Throttle, streams};
 use tidemap_wire::{NodeId, Slot};
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 
 use crate::{
     checkpoint::{Checkpoint, Part, Recovery},
@@ -28,6 +29,8 @@ use crate::{
 
 /// For one answer of the broker.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
+/// At most one checkpoint in this time is logged that cannot be written.
+const FAILURE_LOG_PERIOD: Duration = Duration::from_secs(5);
 
 /// A partition's state from its checkpoints, before its log is read.
 #[derive(Debug, Default)]
@@ -155,6 +158,8 @@ pub struct CheckpointWriter {
     pub epoch: u64,
     /// The bucket's revision of each part.
     pub revisions: BTreeMap<Part, u64>,
+    /// Notified when a checkpoint cannot be written, because the bucket may be missing.
+    pub missing: Arc<Notify>,
 }
 
 impl CheckpointWriter {
@@ -168,6 +173,7 @@ impl CheckpointWriter {
         // Whether every write since the last `Complete` has succeeded.
         let mut whole = true;
         let mut failed = 0;
+        let mut log = Throttle::new(FAILURE_LOG_PERIOD);
         while let Some(request) = requests.recv().await {
             match request {
                 WriteRequest::Put(parts) => {
@@ -184,7 +190,14 @@ impl CheckpointWriter {
                             Err(WriteError::Failed(error)) => {
                                 whole = false;
                                 failed += 1;
-                                tracing::warn!(key = part.key(), "no checkpoint: {error:#}");
+                                self.missing.notify_one();
+                                if log.is_due() {
+                                    tracing::warn!(
+                                        key = part.key(),
+                                        failed,
+                                        "no checkpoint (others may follow unlogged): {error:#}"
+                                    );
+                                }
                             }
                         }
                     }

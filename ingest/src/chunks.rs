@@ -127,6 +127,7 @@ mod tests {
                 rx_bytes: u64::MAX,
                 tx_bytes: u64::MAX,
                 partial: false,
+                refused: None,
                 hello: (label_bytes > 0).then(|| Box::new(hello.clone())),
                 host: Some(Box::new(Host { cpu_percent: Some(1.5), ..Host::default() })),
                 interfaces: None,

@@ -5,7 +5,7 @@
 
 mod tasks;
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use anyhow::Context;
 use async_nats::jetstream::{self, kv};
@@ -17,7 +17,7 @@ use tidemap_service::{
 };
 use tidemap_wire::{Partition, PartitionCount, timing};
 use tokio::{
-    sync::{mpsc, watch},
+    sync::{Notify, mpsc, watch},
     task::JoinHandle,
     time::Instant,
 };
@@ -26,7 +26,7 @@ use tokio_util::sync::CancellationToken;
 use self::tasks::Tasks;
 use crate::{
     leases::{Action, Lease, Leases, heartbeat_key, lease_key, worker_of_key},
-    log_reader::{Content, LogEvent, LogPosition, LogReader, Record},
+    log_reader::{Content, LogEnd, LogEvent, LogPosition, LogReader, Record},
     partition::Limits,
     partition_task::{Assignment, Deps, LeaseState},
     worker_status::WorkerStatus,
@@ -66,7 +66,11 @@ pub(crate) async fn run(context: WorkerContext, shutdown: CancellationToken) -> 
     let bucket = streams::open_bucket(&context.leases, streams::LEASES).await?;
     // The reader waits while the manager is writing.
     let (events, mut log) = mpsc::channel(16);
-    let reader = LogReader { stream: streams::bucket_stream(streams::LEASES), content: Content::Bucket };
+    let reader = LogReader {
+        stream: streams::bucket_stream(streams::LEASES),
+        content: Content::Bucket,
+        end: LogEnd::default(),
+    };
     let stop_reading = CancellationToken::new();
     let reading = reader.read(LogPosition::default(), context.leases.clone(), events, stop_reading.clone());
     let reading = tokio::spawn(reading);
@@ -84,6 +88,8 @@ pub(crate) async fn run(context: WorkerContext, shutdown: CancellationToken) -> 
             },
             // A partition's task has ended, whether it was asked to or not.
             Some((partition, epoch)) = manager.tasks.ended() => manager.task_ended(partition, epoch).await,
+            // A reader or a writer has found that a stream or a bucket is missing.
+            () = manager.missing.notified() => manager.is_repairing = true,
             // The heartbeat and the leases are due.
             _ = period.tick() => manager.renew().await?,
         }
@@ -108,7 +114,9 @@ struct LeaseManager {
     lease_state: Option<watch::Sender<LeaseState>>,
     clock: Option<BrokerClock>,
     started: Stopwatch,
-    /// Whether the broker has lost its streams, and they are not all back yet.
+    /// Notified when a stream or a bucket may be missing.
+    missing: Arc<Notify>,
+    /// Whether that is to be checked, and the missing ones created again.
     is_repairing: bool,
     /// The attempt to create them again.
     repair: Option<JoinHandle<anyhow::Result<()>>>,
@@ -128,6 +136,7 @@ impl LeaseManager {
             lease_state: None,
             clock: None,
             started: Stopwatch::start(),
+            missing: Arc::default(),
             is_repairing: false,
             repair: None,
             check_in: 0,
@@ -139,7 +148,8 @@ impl LeaseManager {
             LogEvent::Opened { last, .. } => self.leases.opened(last),
             LogEvent::Messages(messages) => messages.iter().for_each(|message| self.observe(message)),
             // Leases stay what they were until another worker has reason to take them.
-            LogEvent::Interrupted { missing } => self.is_repairing |= missing,
+            LogEvent::Interrupted { missing: true } => self.missing.notify_one(),
+            LogEvent::Interrupted { missing: false } => {}
             LogEvent::Recreated => {
                 tracing::info!("the bucket of leases was created again; reading all leases");
                 let now_ms = self.started.now_ms();
@@ -188,7 +198,7 @@ impl LeaseManager {
             }
         }
         if self.is_repairing && self.repair.is_none() {
-            tracing::warn!("the broker has lost its streams; creating them again");
+            tracing::debug!("streams or buckets may be missing; creating those that are");
             let (js, count, replicas) =
                 (self.context.leases.clone(), self.context.count, self.context.replicas);
             self.repair = Some(tokio::spawn(async move { streams::ensure(&js, count, replicas).await }));
@@ -355,6 +365,7 @@ impl LeaseManager {
             output: context.output.clone(),
             lease: lease_state.subscribe(),
             status: context.status.clone(),
+            missing: self.missing.clone(),
         };
         self.tasks.start(assignment, deps);
     }

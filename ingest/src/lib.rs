@@ -2,8 +2,8 @@
 //!
 //! Any number of workers share the partitions by leases (`leases`, held by `lease_manager`;
 //! `connection_watchdog` watches the worker's connections). Each owned partition has one task
-//! (`partition_task`). It reads the partition's stream (`log_reader`) into pure state (`replica`,
-//! `partition`, `node`, `window`, `dedup`, `packed_metadata`) with numbered `rows`, publishes the changes
+//! (`partition_task`). It reads the partition's stream (`log_reader`) and applies what the bounds of a report
+//! admit (`gate`) to pure state (`replica`, `partition`, `node`, `window`, `dedup`, `packed_metadata`) with numbered `rows`, publishes the changes
 //! (`chunks`), and writes checkpoints (`checkpoint`, `checkpoint_store`) for the next owner.
 
 mod agent_run;
@@ -13,6 +13,7 @@ mod chunks;
 mod config;
 mod connection_watchdog;
 mod dedup;
+mod gate;
 mod lease_manager;
 mod leases;
 mod log_reader;

@@ -7,7 +7,13 @@
 mod delivery;
 mod position;
 
-use std::time::Duration;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use async_nats::{
     datetime::DateTime,
@@ -103,6 +109,27 @@ impl Content {
 pub(crate) struct LogReader {
     pub stream: String,
     pub content: Content,
+    pub end: LogEnd,
+}
+
+/// The number of the newest message that a stream is known to have, read or not. Shared, because the reader
+/// knows of messages that its receiver has not taken from the channel.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct LogEnd(Arc<AtomicU64>);
+
+impl LogEnd {
+    pub(crate) fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    fn observe(&self, record: &Record) {
+        self.0.fetch_max(record.sequence + record.pending, Ordering::Relaxed);
+    }
+
+    /// The stream has lost its end, or was created again.
+    fn cut(&self, applied: u64) {
+        self.0.store(applied, Ordering::Relaxed);
+    }
 }
 
 impl LogReader {
@@ -148,10 +175,11 @@ impl LogReader {
         let info = stream.cached_info();
         self.content.check(info)?;
         let created_ns = nanos(info.created);
-        if let Some(change) = self.find(position, &stream).await?
-            && events.send(change).await.is_err()
-        {
-            return Ok(());
+        if let Some(change) = self.find(position, &stream).await? {
+            self.end.cut(position.applied);
+            if events.send(change).await.is_err() {
+                return Ok(());
+            }
         }
         // When all messages have expired, the newest number is that of a message that will not come.
         let last = if info.state.messages == 0 { 0 } else { info.state.last_sequence };
@@ -174,6 +202,9 @@ impl LogReader {
                     return Ok(());
                 }
                 position.applied += missing;
+            }
+            if let Some(newest) = records.last() {
+                self.end.observe(newest);
             }
             let whole = self.whole_part(&records, position);
             let is_whole = whole == records.len();

@@ -3,6 +3,7 @@
 //! Duplicates and disorder change nothing. Which of an agent's runs is the *current* one decides what is
 //! shown as the live rate; samples of older runs still count in the windows.
 
+mod conduct;
 mod past;
 
 use serde::{Deserialize, Serialize};
@@ -11,7 +12,8 @@ use tidemap_wire::{Bps, Hello, Host, InterfaceRate, NodeId, NodeUpdate, Received
 use crate::{
     agent_run::Run,
     dedup::Novelty,
-    packed_metadata::PackedMetadata,
+    packed_metadata::{Metadata, PackedMetadata},
+    partition::Refusal,
     window::{Sum, Windows},
 };
 use past::Past;
@@ -20,6 +22,7 @@ use past::Past;
 const DEFAULT_INTERVAL_MS: u32 = 1_000;
 /// A node is online for at least this long after a report, however short its interval.
 const MIN_ONLINE_MS: i64 = 5_000;
+
 /// What ingest knows of one node.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Node {
@@ -27,7 +30,8 @@ pub struct Node {
     #[serde(default)]
     row: u32,
     current: Run,
-    /// Absent while the agent has not restarted and no messages were lost, as for nearly every node.
+    /// Absent while the agent has not restarted, no messages were lost and nothing was refused, as for nearly
+    /// every node.
     past: Option<Box<Past>>,
     windows: Windows,
     latest: Latest,
@@ -80,6 +84,8 @@ pub struct Observed {
     pub rivals: u64,
     /// Whether the agent's run is a new one.
     pub restarted: bool,
+    /// Whether the hello was dropped because it changes too often.
+    pub is_hello_refused: bool,
 }
 
 impl Node {
@@ -122,7 +128,7 @@ impl Node {
         if report.boot == self.current.boot {
             self.current_heard_ms = self.current_heard_ms.max(published_ms);
             if let Some(hello) = report.hello {
-                self.update_hello(&hello);
+                outcome.is_hello_refused = !self.update_hello(&hello, published_ms);
             }
         }
         outcome
@@ -162,6 +168,19 @@ impl Node {
             self.samples,
         ];
         parts.into_iter().fold(0, u64::wrapping_add)
+    }
+
+    /// Notes that a report of this node, or a part of one, was refused.
+    pub fn refuse(&mut self, reason: Refusal) {
+        self.past_mut().conduct.refuse(reason);
+        self.changed.any = true;
+    }
+
+    /// Cuts off what is beyond the bounds of a report: a checkpoint of an earlier version may have it.
+    pub fn bound(&mut self) {
+        bound_packed(&mut self.hello, Hello::bound);
+        bound_packed(&mut self.host, Host::bound);
+        bound_packed(&mut self.interfaces, InterfaceRate::bound_all);
     }
 
     pub fn row(&self) -> u32 {
@@ -245,6 +264,7 @@ impl Node {
             rx_bytes: self.current.rx_bytes.saturating_add(past_rx_bytes),
             tx_bytes: self.current.tx_bytes.saturating_add(past_tx_bytes),
             partial: self.is_partial(),
+            refused: self.past.as_ref().and_then(|past| past.conduct.refused()),
             hello: self
                 .hello
                 .as_ref()
@@ -346,17 +366,31 @@ impl Node {
         }
     }
 
-    fn update_hello(&mut self, hello: &Hello) {
+    /// Returns whether the hello was accepted: every reader receives it whenever it changes.
+    fn update_hello(&mut self, hello: &Hello, published_ms: i64) -> bool {
         let packed = PackedMetadata::new(hello);
-        if self.hello.as_ref() != Some(&packed) {
-            self.hello = Some(packed);
-            self.interval_ms = hello.interval_ms.clamp(100, 600_000);
-            self.changed.hello = true;
+        if self.hello.as_ref() == Some(&packed) {
+            return true;
         }
+        let is_first = self.hello.is_none();
+        if !is_first && !self.past_mut().conduct.admits_hello(published_ms) {
+            return false;
+        }
+        self.hello = Some(packed);
+        self.interval_ms = hello.interval_ms.clamp(100, 600_000);
+        self.changed.hello = true;
+        true
     }
 
     fn online_limit_ms(&self) -> i64 {
         (i64::from(self.interval_ms) * 3).max(MIN_ONLINE_MS)
+    }
+}
+
+fn bound_packed<T: Metadata>(packed: &mut Option<PackedMetadata<T>>, bound: impl Fn(&mut T) -> bool) {
+    let Some(mut value) = packed.as_ref().and_then(PackedMetadata::unpack) else { return };
+    if bound(&mut value) {
+        *packed = Some(PackedMetadata::new(&value));
     }
 }
 

@@ -10,14 +10,14 @@ use tidemap_wire::{
     decode, subject,
 };
 
-use crate::{checkpoint::Part, node::Node, rows::Rows};
+use crate::{
+    checkpoint::Part,
+    gate,
+    node::{Node, Observed},
+    rows::Rows,
+};
 use nodes::Nodes;
 pub(crate) use refusal::Refusal;
-
-/// More bytes per second than any host's network moves today.
-const MAX_PLAUSIBLE_BPS: f64 = 1e14;
-/// The years 1970 to 9999. A host's clock may be wrong, but not beyond a calendar's range.
-const TIMES_MS: std::ops::Range<i64> = 0..253_402_300_800_000;
 
 /// When a silent node is offline, and when it is forgotten.
 #[derive(Clone, Copy, Debug)]
@@ -38,13 +38,21 @@ pub struct Message<'a> {
 }
 
 /// The result of a message's reports.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Outcome {
     /// How many were applied.
     pub reports: u64,
-    /// Why the last refused report was refused. A refused report is counted in the totals and changes nothing
-    /// else.
-    pub refused: Option<Refusal>,
+    /// The last report that was refused, or of which a part was refused. Refusals are counted in the totals
+    /// and for the node, and change nothing else.
+    pub refused: Option<Refused>,
+}
+
+/// A report that was refused, or of which a part was refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refused {
+    /// The node's encoded name; empty when the message names none.
+    pub node: String,
+    pub reason: Refusal,
 }
 
 /// What a tick yields for publishing, besides [`PartitionState::updates`].
@@ -93,6 +101,7 @@ impl PartitionState {
 
     /// Adds the nodes of checkpoints, before any message is observed.
     pub fn restore(&mut self, mut nodes: Vec<(NodeId, Node)>) {
+        nodes.iter_mut().for_each(|(_, node)| node.bound());
         self.rows = Rows::restore(nodes.iter_mut().map(|(_, node)| node.row_mut()));
         for (id, node) in nodes {
             self.nodes.insert(id, node);
@@ -132,7 +141,7 @@ impl PartitionState {
     ///
     /// The reason when it, or a report in it, is refused. It is counted and changes nothing else.
     pub fn observe(&mut self, message: Message<'_>) -> Result<(), Refusal> {
-        self.observe_unless(message, |_| false).refused.map_or(Ok(()), Err)
+        self.observe_unless(message, |_| false).refused.map_or(Ok(()), |refused| Err(refused.reason))
     }
 
     /// Applies a message's reports, except for nodes whose state contains the message already, which
@@ -142,20 +151,25 @@ impl PartitionState {
         let Message { subject, payload, published_ms } = message;
         let mut outcome = Outcome::default();
         if let Some((slot, node)) = subject::parts_of_sample(subject) {
-            if !contains(node) {
-                let applied = self.apply(slot, node, payload, published_ms);
-                self.count(&mut outcome, applied);
+            if !contains(node)
+                && let Some(report) = self.decode(&mut outcome, slot, node, payload)
+            {
+                self.apply(&mut outcome, slot, (node, Refusal::Subject), report, published_ms);
             }
             return outcome;
         }
         match pack(subject, payload) {
             Ok((slot, pack)) => {
                 for report in pack.reports() {
-                    let applied = self.apply_packed(slot, report, published_ms, &contains);
-                    self.count(&mut outcome, applied);
+                    if let Some(report) = self.decode(&mut outcome, slot, "", report)
+                        && !contains(report.node)
+                    {
+                        let named = (report.node, Refusal::OtherSlot);
+                        self.apply(&mut outcome, slot, named, report, published_ms);
+                    }
                 }
             }
-            Err(refusal) => self.count(&mut outcome, Err(refusal)),
+            Err(reason) => self.count(&mut outcome, "", reason),
         }
         outcome
     }
@@ -242,7 +256,8 @@ impl PartitionState {
             match node.status() {
                 Status::Online => stats.online += 1,
                 Status::Warning => stats.warning += 1,
-                Status::Offline => stats.offline += 1,
+                // A worker knows each node that it judges.
+                Status::Offline | Status::Unknown => stats.offline += 1,
             }
             if node.status() == Status::Online {
                 let (rx, tx) = node.rates();
@@ -256,69 +271,88 @@ impl PartitionState {
         stats
     }
 
-    fn count(&mut self, outcome: &mut Outcome, applied: Result<bool, Refusal>) {
-        match applied {
-            Ok(applied) => outcome.reports += u64::from(applied),
-            Err(refusal) => {
-                *self.refused.entry(refusal).or_default() += 1;
-                outcome.refused = Some(refusal);
-            }
+    fn decode<'a>(
+        &mut self,
+        outcome: &mut Outcome,
+        slot: Slot,
+        node: &str,
+        report: &'a [u8],
+    ) -> Option<ReceivedReport<'a>> {
+        let report = ReceivedReport::decode(report).ok();
+        if report.is_none() {
+            self.refuse(outcome, slot, node, Refusal::Garbage);
+        }
+        report
+    }
+
+    /// Applies a report. `named` is the node that its message names, and why a report of a node of another
+    /// slot is refused: a message of its own names the node in its subject; in a pack, only the report does.
+    fn apply(
+        &mut self,
+        outcome: &mut Outcome,
+        slot: Slot,
+        named: (&str, Refusal),
+        mut report: ReceivedReport<'_>,
+        at_ms: i64,
+    ) {
+        let (token, in_wrong_slot) = named;
+        let left_out = match gate::admit(&mut report, token) {
+            Ok(left_out) => left_out,
+            Err(reason) => return self.refuse(outcome, slot, token, reason),
+        };
+        let observed = match self.observe_report(slot, report, at_ms) {
+            Some(observed) => observed,
+            None => return self.refuse(outcome, slot, token, in_wrong_slot),
+        };
+        outcome.reports += u64::from(observed.rivals == 0);
+        let reasons = [
+            left_out,
+            observed.is_hello_refused.then_some(Refusal::HelloRate),
+            (observed.rivals > 0).then_some(Refusal::SecondAgent),
+        ];
+        for reason in reasons.into_iter().flatten() {
+            self.refuse(outcome, slot, token, reason);
         }
     }
 
-    /// Applies a report in a message of its own, whose subject names the node.
-    fn apply(&mut self, slot: Slot, node: &str, report: &[u8], at_ms: i64) -> Result<bool, Refusal> {
-        let report = ReceivedReport::decode(report).map_err(|_| Refusal::Garbage)?;
-        check(&report, node)?;
-        self.apply_report(slot, report, at_ms, Refusal::Subject)
-    }
-
-    /// Applies a report in a pack. It names its node itself, which must belong to the pack's slot.
-    fn apply_packed(
-        &mut self,
-        slot: Slot,
-        report: &[u8],
-        at_ms: i64,
-        contains: impl Fn(&str) -> bool,
-    ) -> Result<bool, Refusal> {
-        let report = ReceivedReport::decode(report).map_err(|_| Refusal::Garbage)?;
-        if contains(report.node) {
-            return Ok(false);
-        }
-        check(&report, report.node)?;
-        self.apply_report(slot, report, at_ms, Refusal::OtherSlot)
-    }
-
-    fn apply_report(
-        &mut self,
-        slot: Slot,
-        report: ReceivedReport<'_>,
-        at_ms: i64,
-        in_wrong_slot: Refusal,
-    ) -> Result<bool, Refusal> {
+    /// Hands a report to its node; `None` when its name is invalid or belongs to another slot.
+    fn observe_report(&mut self, slot: Slot, report: ReceivedReport<'_>, at_ms: i64) -> Option<Observed> {
         let token = report.node;
         let node = match self.nodes.get_mut(slot, token) {
             Some(node) => node,
             None => {
                 // Only unknown nodes need the check, as known ones are in their slot.
-                let id = node_in(slot, token).ok_or(in_wrong_slot)?;
+                let id = node_in(slot, token)?;
                 self.pending.events.push(Event { kind: EventKind::Joined, node: id.clone(), at_ms });
                 self.nodes.insert(id, Node::new(self.rows.take(), &report, at_ms))
             }
         };
-        let outcome = node.observe(report, at_ms);
+        let observed = node.observe(report, at_ms);
         if self.is_missing_past && !node.is_partial() {
             node.lose();
         }
-        self.samples += outcome.applied;
-        self.duplicates += outcome.duplicates;
-        self.late += outcome.late;
-        if outcome.restarted
+        self.samples += observed.applied;
+        self.duplicates += observed.duplicates;
+        self.late += observed.late;
+        if observed.restarted
             && let Some(node) = node_in(slot, token)
         {
             self.pending.events.push(Event { kind: EventKind::Restarted, node, at_ms });
         }
-        if outcome.rivals > 0 { Err(Refusal::SecondAgent) } else { Ok(true) }
+        Some(observed)
+    }
+
+    /// Counts a refusal, for the node too when it is known.
+    fn refuse(&mut self, outcome: &mut Outcome, slot: Slot, node: &str, reason: Refusal) {
+        if let Some(node) = self.nodes.get_mut(slot, node) {
+            node.refuse(reason);
+        }
+        self.count(outcome, node, reason);
+    }
+
+    fn count(&mut self, outcome: &mut Outcome, node: &str, reason: Refusal) {
+        *self.refused.entry(reason).or_default() += 1;
+        outcome.refused = Some(Refused { node: node.to_owned(), reason });
     }
 }
 
@@ -332,28 +366,11 @@ fn pack<'a>(subject: &str, payload: &'a [u8]) -> Result<(Slot, Pack<'a>), Refusa
     decode(payload).map(|pack| (slot, pack)).map_err(|_| Refusal::Garbage)
 }
 
-fn check(report: &ReceivedReport<'_>, token: &str) -> Result<(), Refusal> {
-    if report.node != token {
-        return Err(Refusal::NodeMismatch);
-    }
-    if report.samples.is_empty() {
-        return Err(Refusal::Empty);
-    }
-    let plausible = report.samples.iter().all(|sample| {
-        let rates = [sample.rx_bps, sample.tx_bps];
-        sample.seq > 0
-            && TIMES_MS.contains(&sample.at_ms)
-            && (sample.elapsed_ms > 0 || rates == [None, None])
-            && rates.into_iter().flatten().all(|rate| rate.get() <= MAX_PLAUSIBLE_BPS)
-    });
-    if plausible { Ok(()) } else { Err(Refusal::Implausible) }
-}
-
 fn kind(status: Status) -> EventKind {
     match status {
         Status::Online => EventKind::Online,
         Status::Warning => EventKind::Warning,
-        Status::Offline => EventKind::Offline,
+        Status::Offline | Status::Unknown => EventKind::Offline,
     }
 }
 

@@ -4,7 +4,7 @@
 mod checkpointing;
 mod publishing;
 
-use std::{ops::ControlFlow, time::Duration};
+use std::{ops::ControlFlow, sync::Arc, time::Duration};
 
 use anyhow::Context;
 use async_nats::{Client, Message, Subscriber, jetstream};
@@ -14,15 +14,15 @@ use tidemap_wire::{
     ForgetReply, ForgetRequest, Partition, Slot, SnapshotRequest, decode, encode, subject, timing,
 };
 use tokio::{
-    sync::{mpsc, watch},
+    sync::{Notify, mpsc, watch},
     time::Instant,
 };
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     chunks,
-    log_reader::{Content, LogEvent, LogReader},
-    partition::Limits,
+    log_reader::{Content, LogEnd, LogEvent, LogReader},
+    partition::{Limits, Refused},
     replica::{Applied, Replica},
     worker_status::WorkerStatus,
 };
@@ -46,6 +46,8 @@ pub struct Deps {
     pub lease: watch::Receiver<LeaseState>,
     /// Where the task reports its totals.
     pub status: WorkerStatus,
+    /// Notified when a stream or a bucket may be missing.
+    pub missing: Arc<Notify>,
 }
 
 /// What the lease manager passes to its tasks.
@@ -73,7 +75,7 @@ pub struct Assignment {
 impl Assignment {
     fn log(&self) -> LogReader {
         let content = Content::Samples(self.slots.clone());
-        LogReader { stream: streams::name(self.partition), content }
+        LogReader { stream: streams::name(self.partition), content, end: LogEnd::default() }
     }
 }
 
@@ -90,16 +92,19 @@ pub async fn run(assignment: Assignment, deps: Deps, stop: CancellationToken) ->
     };
     let loading = checkpointing::load(&deps.data, &assignment);
     let Some(restored) = stop.run_until_cancelled(loading).await else { return Ok(()) };
-    let checkpoints = Checkpointing::start(&deps.data, &assignment, restored.revisions).await?;
+    let checkpoints =
+        Checkpointing::start(&deps.data, &assignment, restored.revisions, &deps.missing).await?;
     let position = restored.position;
     // When the state falls behind, the reader waits, and the log keeps the messages meanwhile.
     let (events, mut log) = mpsc::channel(16);
-    let reading = assignment.log().read(position.clone(), deps.data.clone(), events, stop.clone());
+    let log_reader = assignment.log();
+    let log_end = log_reader.end.clone();
+    let reading = log_reader.read(position.clone(), deps.data.clone(), events, stop.clone());
     let reading = tokio::spawn(reading);
     let replica = Replica::restore(assignment.limits, restored.nodes, restored.recovery, position);
     let publishing = Publishing::default();
     let refusal_log = Throttle::new(REFUSAL_LOG_PERIOD);
-    let mut task = PartitionTask { assignment, deps, replica, checkpoints, publishing, refusal_log };
+    let mut task = PartitionTask { assignment, deps, replica, log_end, checkpoints, publishing, refusal_log };
     let mut tick = clock::next_multiple(TICK, Duration::ZERO);
     while let Some(event) = stop.run_until_cancelled(next(&mut log, tick, &mut requests)).await {
         match event {
@@ -155,6 +160,7 @@ struct PartitionTask {
     assignment: Assignment,
     deps: Deps,
     replica: Replica,
+    log_end: LogEnd,
     checkpoints: Checkpointing,
     publishing: Publishing,
     refusal_log: Throttle,
@@ -170,6 +176,7 @@ impl PartitionTask {
             LogEvent::Shortened { left } => {
                 tracing::warn!(%partition, left.applied, "the broker's log has lost its end");
             }
+            LogEvent::Interrupted { missing: true } => self.deps.missing.notify_one(),
             LogEvent::Recreated => tracing::warn!(%partition, "the broker's log was created again"),
             LogEvent::Opened { .. } | LogEvent::Interrupted { .. } | LogEvent::Messages(_) => {}
         }
@@ -178,10 +185,12 @@ impl PartitionTask {
     }
 
     fn log_refusal(&mut self, applied: &Applied) {
-        let Some((subject, refusal)) = &applied.refused else { return };
+        let Some((subject, Refused { node, reason })) = &applied.refused else { return };
         if self.refusal_log.is_due() {
-            let reason = refusal.name();
-            tracing::warn!(%subject, reason, "refused a message (others may follow unlogged)");
+            let reason = reason.name();
+            tracing::warn!(
+                %subject, node, reason, "refused a report or a part of it (others may follow unlogged)"
+            );
         }
     }
 
@@ -216,7 +225,8 @@ impl PartitionTask {
             self.publish(subject::delta(partition), delta).await?;
         }
         if self.publishing.are_totals_due() {
-            let stats = self.publishing.totals(&self.assignment, &self.replica, header.at_ms);
+            let stats =
+                self.publishing.totals(&self.assignment, &self.replica, self.log_end.get(), header.at_ms);
             let encoded = encode(&stats);
             self.deps.status.post(partition, stats);
             self.publish(subject::stats(partition), encoded).await?;

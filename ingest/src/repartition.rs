@@ -6,7 +6,7 @@
 //! marker records the change that was begun, workers do not start while it exists, and a second run continues
 //! where the first one ended.
 
-use std::{collections::BTreeMap, fmt, time::Duration};
+use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
 
 use anyhow::{Context, bail};
 use async_nats::jetstream::{self, kv};
@@ -21,7 +21,7 @@ use crate::{
     checkpoint::Checkpoint,
     checkpoint_store::{self, CheckpointWriter, WriteRequest},
     leases::worker_of_key,
-    log_reader::{Content, LogEvent, LogPosition, LogReader},
+    log_reader::{Content, LogEnd, LogEvent, LogPosition, LogReader},
     partition::Limits,
     replica::Replica,
 };
@@ -200,7 +200,8 @@ async fn carry(
     partition: Partition,
 ) -> anyhow::Result<(u64, usize)> {
     let slots: Vec<_> = count.slots(partition).collect();
-    let log = LogReader { stream: streams::name(partition), content: Content::Closed };
+    let log =
+        LogReader { stream: streams::name(partition), content: Content::Closed, end: LogEnd::default() };
     let restored = checkpoint_store::load(js, &log.stream, &log.content, &slots).await?;
     let position = restored.position;
     let mut replica = Replica::restore(LIMITS, restored.nodes, restored.recovery, position.clone());
@@ -209,7 +210,12 @@ async fn carry(
 
     let epoch = restored.epoch.max(clock::unix_ms().unsigned_abs() / 1_000) + 1;
     let (requests, received) = mpsc::channel(4);
-    let writer = CheckpointWriter { bucket: bucket.clone(), epoch, revisions: restored.revisions };
+    let writer = CheckpointWriter {
+        bucket: bucket.clone(),
+        epoch,
+        revisions: restored.revisions,
+        missing: Arc::default(),
+    };
     let writer = tokio::spawn(writer.run(received));
     let encode = |part| Checkpoint::encode(epoch, replica.position().clone(), replica.state.part(part));
     for part in replica.state.parts(&slots) {

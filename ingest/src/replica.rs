@@ -10,7 +10,7 @@ use crate::{
     checkpoint::Recovery,
     log_reader::{LogEvent, LogPosition, Record},
     node::Node,
-    partition::{Limits, Message, PartitionState, Refusal},
+    partition::{Limits, Message, PartitionState, Refused},
 };
 use tidemap_wire::NodeId;
 
@@ -23,8 +23,6 @@ pub(crate) struct Replica {
     recovery: Recovery,
     /// The newest message of the log when reading began; absent while the log is not being read.
     newest_at_open: Option<u64>,
-    /// Messages in the log after the position.
-    lag: u64,
     /// Messages that the log dropped before they were read.
     lost: u64,
 }
@@ -34,8 +32,8 @@ pub(crate) struct Replica {
 pub(crate) struct Applied {
     /// Reports that were applied.
     pub(crate) reports: u64,
-    /// The first message with a refused report, and the reason.
-    pub(crate) refused: Option<(Subject, Refusal)>,
+    /// The subject of the first message with a refused report, and which one that is.
+    pub(crate) refused: Option<(Subject, Refused)>,
 }
 
 impl Replica {
@@ -48,7 +46,7 @@ impl Replica {
     ) -> Self {
         let mut state = PartitionState::new(limits);
         state.restore(nodes);
-        Self { state, position, recovery, newest_at_open: None, lag: 0, lost: 0 }
+        Self { state, position, recovery, newest_at_open: None, lost: 0 }
     }
 
     /// Applies an event of the log's reader.
@@ -84,7 +82,6 @@ impl Replica {
 
     fn observe(&mut self, message: &Record, applied: &mut Applied) {
         self.position.pass(message.sequence, message.published_ns);
-        self.lag = message.pending;
         let published_ms = self.position.applied_ms();
         let record = Message { subject: &message.subject, payload: &message.payload, published_ms };
         let contains = |node: &str| self.recovery.knows(node, self.position.applied);
@@ -98,11 +95,6 @@ impl Replica {
     /// The newest message that the state contains, as a position.
     pub(crate) fn position(&self) -> &LogPosition {
         &self.position
-    }
-
-    /// Messages in the log after the position.
-    pub(crate) fn lag(&self) -> u64 {
-        self.lag
     }
 
     /// Messages that the log dropped before they were read.

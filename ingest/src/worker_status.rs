@@ -46,6 +46,7 @@ impl WorkerStatus {
                     "epoch": stats.epoch,
                     "applied": stats.applied,
                     "lag": stats.lag,
+                    "lag_ms": stats.lag_ms,
                     "nodes": stats.online + stats.warning + stats.offline,
                     "samples": stats.samples,
                     "total_samples": stats.total_samples,

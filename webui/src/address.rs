@@ -131,7 +131,7 @@ fn sort(value: &str) -> Option<Sort> {
 }
 
 fn status(value: &str) -> Option<Status> {
-    [Status::Online, Status::Warning, Status::Offline].into_iter().find(|status| status.as_str() == value)
+    Status::ALL.into_iter().find(|status| status.as_str() == value)
 }
 
 fn area_name(area: Area) -> &'static str {

@@ -1,13 +1,12 @@
 //! Values that are read only every few seconds: host metrics, and the rates of single interfaces.
 
-use tidemap_wire::Sample;
+use tidemap_wire::{Sample, bounds};
 
 use super::schedule::Schedule;
 use crate::{
     config::AgentConfig,
     error_counters::ErrorCounters,
     host::HostMetrics,
-    identity::LISTED_INTERFACES,
     links::Links,
     meter::{InterfaceMeter, Reading},
 };
@@ -34,7 +33,7 @@ impl SlowReadings {
             host: HostMetrics::new(config),
             gap: false,
         };
-        let shown = links.readings_for_display(links.counted_readings(), LISTED_INTERFACES);
+        let shown = links.readings_for_display(links.counted_readings(), bounds::INTERFACES);
         readings.interfaces.read(0, &shown);
         readings.errors.read(&links.error_readings());
         readings
@@ -52,7 +51,7 @@ impl SlowReadings {
     /// Adds the present readings to a sample whose counters have just been read.
     pub(super) fn add_to(&mut self, sample: &mut Sample, links: &Links, counted: Vec<Reading>, now_ms: u64) {
         let elapsed_ms = self.schedule.done(now_ms);
-        let readings = links.readings_for_display(counted, LISTED_INTERFACES);
+        let readings = links.readings_for_display(counted, bounds::INTERFACES);
         let rates = self.interfaces.read(u32::try_from(elapsed_ms).unwrap_or(u32::MAX), &readings);
         sample.interfaces = if std::mem::take(&mut self.gap) { None } else { Some(rates) };
         let errors = self.errors.read(&links.error_readings());

@@ -58,5 +58,6 @@ fn add(group: &mut GroupJson, node: &NodeJson) {
         }
         Status::Warning => group.warning_nodes += 1,
         Status::Offline => group.offline_nodes += 1,
+        Status::Unknown => group.unknown_nodes += 1,
     }
 }

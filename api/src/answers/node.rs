@@ -30,8 +30,8 @@ pub(crate) fn summary(node: &Node, at_ms: i64, redacted: bool) -> NodeJson {
         location: place.and_then(|place| place.label.clone()),
         location_source: place.map(|place| place.source),
         provider: hello.provider.clone(),
-        status: latest.status,
-        status_for_s: self::age_ms(at_ms, latest.since_ms) / 1000,
+        status: node.status(),
+        status_for_s: self::age_ms(at_ms, node.status_since_ms()) / 1000,
         network_tx_bytes_per_sec: latest.tx_bps,
         network_rx_bytes_per_sec: latest.rx_bps,
         network_tx_bytes_per_sec_avg_10s: latest.tx_avg.s10,
@@ -60,6 +60,8 @@ pub(crate) fn summary(node: &Node, at_ms: i64, redacted: bool) -> NodeJson {
         disk_percent: host.disk_percent(),
         host,
         lost_samples: hello.lost_samples,
+        refused_reports: latest.refused.as_ref().map(|refused| refused.count),
+        refused_reason: latest.refused.as_ref().map(|refused| refused.reason.clone()),
     }
 }
 

@@ -67,10 +67,11 @@ pub(crate) fn fleet_stats(fleet: &Fleet, now: Instant, at_ms: i64) -> StatsJson 
     let mut sums = Sums::default();
     fleet.nodes().for_each(|node| sums.add(node));
     StatsJson {
-        total_nodes: sums.online + sums.warning + sums.offline,
+        total_nodes: sums.online + sums.warning + sums.offline + sums.unknown,
         online_nodes: sums.online,
         warning_nodes: sums.warning,
         offline_nodes: sums.offline,
+        unknown_nodes: sums.unknown,
         avg_cpu_percent: sums.cpu.mean(),
         avg_memory_percent: sums.memory.mean(),
         avg_disk_percent: sums.disk.mean(),
@@ -86,6 +87,7 @@ pub(crate) fn fleet_stats(fleet: &Fleet, now: Instant, at_ms: i64) -> StatsJson 
         partitions: fleet.partitions().count() as u16,
         partitions_fresh: fleet.partitions().filter(|(_, view)| view.is_fresh(now)).count() as u16,
         lag_messages: lag(fleet),
+        lag_ms: lag_ms(fleet),
         view_age_ms: view_age_ms(fleet, now),
         timestamp: at_ms as f64 / 1000.0,
     }
@@ -98,6 +100,7 @@ struct Sums<'a> {
     online: u64,
     warning: u64,
     offline: u64,
+    unknown: u64,
     cpu: Sum,
     memory: Sum,
     disk: Sum,
@@ -121,10 +124,11 @@ impl<'a> Sums<'a> {
     fn add(&mut self, node: &'a Node) {
         let provider = node.hello().and_then(|hello| hello.provider.as_deref()).unwrap_or("unknown");
         *self.providers.entry(provider).or_default() += 1;
-        match node.latest().status {
+        match node.status() {
             Status::Online => self.add_online(node),
             Status::Warning => self.warning += 1,
             Status::Offline => self.offline += 1,
+            Status::Unknown => self.unknown += 1,
         }
     }
 
@@ -162,6 +166,13 @@ impl Sum {
 /// Messages that workers have not applied yet; `None` until all partitions have published totals.
 fn lag(fleet: &Fleet) -> Option<u64> {
     fleet.partitions().map(|(_, view)| view.stats().map(|stats| stats.lag)).sum()
+}
+
+/// The largest age of what is applied where something is not; `None` until all partitions have published.
+fn lag_ms(fleet: &Fleet) -> Option<u64> {
+    let ages: Option<Vec<u64>> =
+        fleet.partitions().map(|(_, view)| view.stats().map(|stats| stats.lag_ms)).collect();
+    ages?.into_iter().max()
 }
 
 /// The longest time since a partition's newest message; `None` until all partitions have published.

@@ -48,6 +48,7 @@ fn fleet(text: &mut Exposition, stats: &Stats) {
         (Status::Online, values.online_nodes),
         (Status::Warning, values.warning_nodes),
         (Status::Offline, values.offline_nodes),
+        (Status::Unknown, values.unknown_nodes),
     ] {
         nodes.sample(&[("status", status.as_str())], count as f64);
     }
@@ -128,8 +129,8 @@ fn service(text: &mut Exposition, stats: &Stats) {
 
 fn each_node(text: &mut Exposition, nodes: &[NodeJson]) {
     let families: [FamilyOf<NodeJson, Option<f64>>; 5] = [
-        (Gauge, "tidemap_node_up", "1 while the node is online.", |node| {
-            Some(f64::from(u8::from(node.status == Status::Online)))
+        (Gauge, "tidemap_node_up", "1 while the node is online; absent while nobody can say.", |node| {
+            (node.status != Status::Unknown).then(|| f64::from(u8::from(node.status == Status::Online)))
         }),
         (Gauge, "tidemap_node_network_receive_bytes_per_second", "Traffic of an online node.", |node| {
             live(node, node.network_rx_bytes_per_sec)

@@ -235,10 +235,10 @@ fn rate(value: Option<Bps>) -> Option<Key<'static>> {
 }
 
 fn status(value: &str) -> Result<Status, String> {
-    [Status::Online, Status::Warning, Status::Offline]
+    Status::ALL
         .into_iter()
         .find(|status| status.as_str() == value)
-        .ok_or_else(|| "must be online, warning or offline".to_owned())
+        .ok_or_else(|| "must be online, warning, offline or unknown".to_owned())
 }
 
 fn whole_number(value: &str) -> Result<usize, String> {

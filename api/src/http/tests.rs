@@ -172,6 +172,7 @@ async fn groups_sum_up_what_is_online_and_name_nodes_without_a_key_last() {
         online_nodes: counts[1],
         warning_nodes: counts[2],
         offline_nodes: counts[3],
+        unknown_nodes: 0,
         network_tx_bytes_per_sec: tx,
         network_rx_bytes_per_sec: rx,
     };

@@ -1,14 +1,15 @@
-//! What a node remembers of earlier runs of its agent.
+//! What few nodes have: earlier runs of their agent, lost messages, refused reports.
 
 use serde::{Deserialize, Serialize};
 
+use super::conduct::Conduct;
 use crate::agent_run::Run;
 
 /// How many earlier runs are remembered: enough for an agent that crashes every 3 s while messages arrive up
 /// to 5 s out of order.
 const EARLIER_RUNS: usize = 3;
 
-/// Earlier runs, and whether messages were lost.
+/// Earlier runs, whether messages were lost, and what was refused.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Past {
     /// Newest first.
@@ -19,6 +20,8 @@ pub(super) struct Past {
     /// The newest sample's time when messages were last lost: windows that reach back beyond it are
     /// incomplete.
     pub(super) lost_at_ms: Option<i64>,
+    #[serde(default, skip_serializing_if = "Conduct::is_empty")]
+    pub(super) conduct: Conduct,
 }
 
 impl Past {

@@ -15,6 +15,14 @@ pub enum Refusal {
     Empty,
     /// A number in it is out of range.
     Implausible,
+    /// It has more samples than an agent keeps.
+    TooManySamples,
+    /// A list or a text in it is longer than an agent reports, or has control characters. They are cut off.
+    Oversized,
+    /// A host metric in it has a value that no host has. The metric is dropped.
+    Metric,
+    /// The node's hello changes too often. This one is dropped.
+    HelloRate,
     /// A second agent reports under the same name.
     SecondAgent,
 }
@@ -29,6 +37,10 @@ impl Refusal {
             Self::NodeMismatch => "node-mismatch",
             Self::Empty => "empty",
             Self::Implausible => "implausible",
+            Self::TooManySamples => "too-many-samples",
+            Self::Oversized => "oversized",
+            Self::Metric => "metric",
+            Self::HelloRate => "hello-rate",
             Self::SecondAgent => "second-agent",
         }
     }

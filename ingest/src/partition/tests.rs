@@ -72,7 +72,10 @@ fn a_bad_report_in_a_pack_does_not_affect_the_others() {
     let message = Message { subject: &subject, payload: &payload, published_ms: 0 };
     assert_eq!(
         partition.observe_unless(message, |_| false),
-        Outcome { reports: 1, refused: Some(Refusal::OtherSlot) }
+        Outcome {
+            reports: 1,
+            refused: Some(super::Refused { node: "b".to_owned(), reason: Refusal::OtherSlot })
+        }
     );
     let refused = partition.stats().refused;
     assert_eq!(format!("{refused:?}"), r#"{"garbage": 1, "implausible": 1, "other-slot": 1}"#);

@@ -1,6 +1,6 @@
 //! The checkpoints of a task: loaded when it begins, written in rounds, and once more when it ends.
 
-use std::{collections::BTreeMap, ops::ControlFlow, time::Duration};
+use std::{collections::BTreeMap, ops::ControlFlow, sync::Arc, time::Duration};
 
 use anyhow::Context;
 use async_nats::jetstream;
@@ -8,7 +8,10 @@ use bytes::Bytes;
 use tidemap_service::streams;
 use tidemap_wire::NodeId;
 use tokio::{
-    sync::mpsc::{self, error::TrySendError},
+    sync::{
+        Notify,
+        mpsc::{self, error::TrySendError},
+    },
     task::JoinHandle,
 };
 
@@ -46,14 +49,17 @@ pub(super) async fn load(js: &jetstream::Context, assignment: &Assignment) -> Re
 }
 
 impl Checkpointing {
-    /// Starts the writer. `revisions` are those of the parts that were loaded.
+    /// Starts the writer. `revisions` are those of the parts that were loaded; `missing` is notified when one
+    /// cannot be written.
     pub(super) async fn start(
         js: &jetstream::Context,
         assignment: &Assignment,
         revisions: BTreeMap<Part, u64>,
+        missing: &Arc<Notify>,
     ) -> anyhow::Result<Self> {
         let bucket = streams::open_bucket(js, streams::CHECKPOINTS).await?;
-        let writer = CheckpointWriter { bucket, epoch: assignment.epoch, revisions };
+        let writer =
+            CheckpointWriter { bucket, epoch: assignment.epoch, revisions, missing: missing.clone() };
         // While a write waits for the broker, only a few more are prepared, because they would become
         // outdated.
         let (requests, received) = mpsc::channel(4);

@@ -85,16 +85,25 @@ impl Publishing {
         self.ticks % timing::TICKS_PER_STATS == 1
     }
 
-    /// The partition's totals, and what its owner knows.
-    pub(super) fn totals(&self, assignment: &Assignment, replica: &Replica, at_ms: i64) -> PartitionStats {
+    /// The partition's totals, and what its owner knows. `newest` is the newest message of the log.
+    pub(super) fn totals(
+        &self,
+        assignment: &Assignment,
+        replica: &Replica,
+        newest: u64,
+        at_ms: i64,
+    ) -> PartitionStats {
+        let position = replica.position();
+        let lag = newest.saturating_sub(position.applied);
         let mut stats = PartitionStats {
             partition: assignment.partition.get(),
             epoch: assignment.epoch,
             owner: assignment.worker.clone(),
             seq: self.seq,
             at_ms,
-            applied: replica.position().applied,
-            lag: replica.lag(),
+            applied: position.applied,
+            lag,
+            lag_ms: if lag > 0 { (at_ms - position.applied_ms()).max(0).unsigned_abs() } else { 0 },
             ..replica.state.stats()
         };
         if replica.lost() > 0 {

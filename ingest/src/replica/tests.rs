@@ -4,7 +4,10 @@ use proptest::prelude::*;
 use tidemap_wire::{Bps, NodeId, NodeUpdate, PackWriter, Report, Sample, Slot, encode, subject};
 
 use super::*;
-use crate::checkpoint::{Checkpoint, Part};
+use crate::{
+    checkpoint::{Checkpoint, Part},
+    partition::Refusal,
+};
 
 const LIMITS: Limits = Limits { offline_after_ms: 30_000, forget_after_ms: 86_400_000 };
 /// When the log was created.
@@ -201,6 +204,7 @@ fn a_refusal_is_reported_with_its_subject() {
     let mut replica = restore(Vec::new(), Recovery::default(), 0);
     let garbage = record("tidemap.v1.sample.131.node-1".to_owned(), vec![0xc1], 1, 0);
     let applied = replica.apply(LogEvent::Messages(vec![garbage]));
-    assert_eq!(applied.refused, Some(("tidemap.v1.sample.131.node-1".into(), Refusal::Garbage)));
+    let refused = Refused { node: "node-1".to_owned(), reason: Refusal::Garbage };
+    assert_eq!(applied.refused, Some(("tidemap.v1.sample.131.node-1".into(), refused)));
     assert_eq!((applied.reports, replica.position().applied), (0, 1));
 }

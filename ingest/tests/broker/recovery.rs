@@ -65,7 +65,9 @@ async fn a_replaced_owner_cannot_overwrite_its_successors_checkpoints() {
         let value = Checkpoint::encode(epoch, LogPosition::default(), std::iter::empty());
         orders.send(WriteRequest::Put(vec![(part, value.into())])).await.unwrap();
         drop(orders);
-        CheckpointWriter { bucket: bucket.clone(), epoch, revisions }.run(todo).await
+        CheckpointWriter { bucket: bucket.clone(), epoch, revisions, missing: std::sync::Arc::default() }
+            .run(todo)
+            .await
     };
     let stream = streams::name(PartitionCount::default().of(slot));
     let before = load_checkpoints(&harness.js, &stream, &Content::Closed, &[slot]).await.unwrap();
@@ -99,7 +101,15 @@ async fn parts_of_an_older_division_do_not_stay() {
         orders.send(WriteRequest::Complete(parts.clone())).await.unwrap();
         drop(orders);
         assert_eq!(
-            CheckpointWriter { bucket: bucket.clone(), epoch: 1, revisions }.run(todo).await.unwrap(),
+            CheckpointWriter {
+                bucket: bucket.clone(),
+                epoch: 1,
+                revisions,
+                missing: std::sync::Arc::default()
+            }
+            .run(todo)
+            .await
+            .unwrap(),
             0
         );
         let kept = load_checkpoints(&harness.js, &stream, &Content::Closed, &[slot]).await.unwrap();
@@ -124,7 +134,9 @@ async fn a_replaced_owner_cannot_remove_its_successors_checkpoints() {
         orders.send(WriteRequest::Put(values)).await.unwrap();
         orders.send(WriteRequest::Complete(complete.to_vec())).await.unwrap();
         drop(orders);
-        CheckpointWriter { bucket: bucket.clone(), epoch, revisions }.run(todo).await
+        CheckpointWriter { bucket: bucket.clone(), epoch, revisions, missing: std::sync::Arc::default() }
+            .run(todo)
+            .await
     };
     assert_eq!(writes(5, load().await.revisions, &halves, &halves).await.unwrap(), 0);
     let frozen = load().await.revisions;

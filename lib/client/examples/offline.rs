@@ -82,7 +82,7 @@ fn print_changes(
 }
 
 fn is_offline(node: &Node) -> bool {
-    node.latest().status == Status::Offline
+    node.status() == Status::Offline
 }
 
 fn place(node: &Node) -> String {

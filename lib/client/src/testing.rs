@@ -48,6 +48,7 @@ pub fn node(name: &str) -> NodeUpdate {
         rx_bytes: 0,
         tx_bytes: 0,
         partial: false,
+        refused: None,
         hello: None,
         host: None,
         interfaces: None,
@@ -65,6 +66,7 @@ pub fn full_node(name: &str) -> NodeUpdate {
         rx_bytes: 1 << 40,
         tx_bytes: 7,
         partial: false,
+        refused: None,
         hello: Some(Box::new(full_hello(name))),
         host: Some(Box::new(full_host())),
         interfaces: Some(vec![InterfaceRate {

@@ -74,6 +74,9 @@ pub struct NodeUpdate {
     /// Whether messages were lost that the averages of 15 minutes, or shorter ones, should contain.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub partial: bool,
+    /// Reports that were refused; absent when there were none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refused: Option<RefusedReports>,
     /// Identity. A snapshot always contains it when it is known, a delta only when it has changed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hello: Option<Box<Hello>>,
@@ -83,6 +86,16 @@ pub struct NodeUpdate {
     /// Rates of interfaces, under the same rule as `hello`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub interfaces: Option<Vec<InterfaceRate>>,
+}
+
+/// What a node has reported that was refused, since it is known.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct RefusedReports {
+    /// Reports that were refused, or of which a part was refused.
+    pub count: u64,
+    /// Why the last one was.
+    pub reason: String,
 }
 
 /// Whether a node still reports, judged by broker time.
@@ -95,17 +108,33 @@ pub enum Status {
     Warning,
     /// Older than the offline limit.
     Offline,
+    /// Nobody can say: the reader does not hear the worker that judges the node. Workers publish the other
+    /// three only.
+    Unknown,
 }
 
 impl Status {
-    /// The status in the event stream's columns: 0 online, 1 warning, 2 offline.
+    /// All of them, by their codes.
+    pub const ALL: [Self; 4] = [Self::Online, Self::Warning, Self::Offline, Self::Unknown];
+
+    /// The status in the event stream's columns: 0 online, 1 warning, 2 offline, 3 unknown.
     pub fn code(self) -> u8 {
         self as u8
     }
 
     /// The status with this code.
     pub fn from_code(code: u8) -> Option<Self> {
-        [Self::Online, Self::Warning, Self::Offline].into_iter().find(|status| status.code() == code)
+        Self::ALL.into_iter().find(|status| status.code() == code)
+    }
+
+    /// The status as people read it.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Online => "Online",
+            Self::Warning => "Warning",
+            Self::Offline => "Offline",
+            Self::Unknown => "Unknown",
+        }
     }
 
     /// The status as a word.
@@ -114,6 +143,7 @@ impl Status {
             Self::Online => "online",
             Self::Warning => "warning",
             Self::Offline => "offline",
+            Self::Unknown => "unknown",
         }
     }
 }

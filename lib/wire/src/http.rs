@@ -88,6 +88,10 @@ pub struct NodeJson {
     pub host: Host,
     /// Samples that the agent's current run dropped before the broker stored them, as of its newest hello.
     pub lost_samples: Option<u64>,
+    /// Reports that were refused, or of which a part was refused, since the node is known; null when none was.
+    pub refused_reports: Option<u64>,
+    /// Why the last one was, as a word of `tidemap_api_refused_total`.
+    pub refused_reason: Option<String>,
 }
 
 /// `GET /api/nodes/{name}`: the node, its interfaces and its recent past.
@@ -151,6 +155,9 @@ pub struct StatsJson {
     pub warning_nodes: u64,
     /// Nodes that have not reported for the offline limit.
     pub offline_nodes: u64,
+    /// Nodes whose worker is not heard, so that nobody knows their status. They are in no sum.
+    #[serde(default)]
+    pub unknown_nodes: u64,
     /// Mean processor use over the online nodes that report it, 0 to 100, rounded to 2 decimals.
     pub avg_cpu_percent: f64,
     /// Mean memory use, computed in the same way.
@@ -183,6 +190,10 @@ pub struct StatsJson {
     /// Reports that the broker has stored and the owners have not applied, as of the owners' newest
     /// statistics; null until every owner has published statistics once.
     pub lag_messages: Option<u64>,
+    /// The age of the newest message that is applied where others are not yet, in milliseconds; 0 where all
+    /// are, null until all workers have published.
+    #[serde(default)]
+    pub lag_ms: Option<u64>,
     /// How long ago the owner that has been silent for longest published; null until every owner has
     /// published once.
     pub view_age_ms: Option<u64>,
@@ -213,6 +224,9 @@ pub struct GroupJson {
     pub warning_nodes: u64,
     /// Nodes that have not reported for the offline limit.
     pub offline_nodes: u64,
+    /// Nodes whose worker is not heard, so that nobody knows their status. They are in no sum.
+    #[serde(default)]
+    pub unknown_nodes: u64,
     /// Upload of its online nodes.
     pub network_tx_bytes_per_sec: f64,
     /// Download of its online nodes.

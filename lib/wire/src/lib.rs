@@ -9,13 +9,14 @@
 //! * the API speaks JSON: [`http`] holds its answers, [`stream`] the events of its event stream.
 //!
 //! [`METRICS`] is the registry of host metrics, from which [`Host`] and all that depends on it follow.
-//! [`timing`] holds the times on which several processes rely.
+//! [`timing`] holds the times on which several processes rely, [`bounds`] the most that a node may report.
 //!
 //! Messages on the broker are MessagePack maps with named fields. A receiver ignores unknown fields, and
 //! every field added later has a default, so old and new versions can talk. "Not known" is an absent field,
 //! never 0.
 #![warn(missing_docs)]
 
+pub mod bounds;
 mod bps;
 mod codec;
 mod field_reader;
@@ -39,7 +40,7 @@ pub mod stream;
 
 pub use bps::{Averages, Bps};
 pub use codec::{DecodeError, decode, encode};
-pub use delta::{Delta, NodeUpdate, Status};
+pub use delta::{Delta, NodeUpdate, RefusedReports, Status};
 pub use event::{Event, EventKind};
 pub use forget::{ForgetReply, ForgetRequest};
 pub use metrics::{Host, METRICS, Metric, MetricKind, MetricUnit, MetricValue};

@@ -75,6 +75,25 @@ pub enum MetricUnit {
     Load,
 }
 
+impl MetricUnit {
+    /// The values that a host of today or of the next years can have.
+    pub const fn plausible(self) -> std::ops::RangeInclusive<f64> {
+        match self {
+            // A share is computed from two counters that are not read at the same instant.
+            Self::Percent => 0.0..=101.0,
+            Self::Count => 0.0..=1e15,
+            Self::Bytes => 0.0..=1e18,
+            Self::BytesPerSecond => 0.0..=crate::bounds::RATE,
+            // A century.
+            Self::Seconds => 0.0..=3.2e9,
+            Self::Megahertz => 0.0..=1e5,
+            Self::Celsius => -100.0..=300.0,
+            Self::TurnsPerMinute => 0.0..=1e6,
+            Self::Load => 0.0..=1e6,
+        }
+    }
+}
+
 macro_rules! metrics {
     ($($id:literal => $name:ident $(as $json:ident)?: $kind:ident $type:ty, $unit:ident, $label:literal, $help:literal;)*) => {
         /// Host metrics. One that cannot be read is absent.
@@ -123,6 +142,19 @@ macro_rules! metrics {
                     $($id => value::set(&mut self.$name, value),)*
                     _ => false,
                 }
+            }
+
+            /// Drops the metrics whose values are not plausible. Returns whether there were any.
+            pub(crate) fn drop_out_of_range(&mut self) -> bool {
+                let mut is_any = false;
+                $(
+                    let value = self.$name.map(|value| MetricType::value(value).as_f64());
+                    if value.is_some_and(|value| !MetricUnit::$unit.plausible().contains(&value)) {
+                        self.$name = None;
+                        is_any = true;
+                    }
+                )*
+                is_any
             }
 
             /// Reads those of the `left` fields to come that are metrics, in the order in which they are

@@ -38,6 +38,8 @@ pub struct PartitionStats {
     pub applied: u64,
     /// Messages of the stream that are not applied yet.
     pub lag: u64,
+    /// How long ago the broker stored the newest message that is applied, while others are not: milliseconds.
+    pub lag_ms: u64,
     /// Samples applied since the worker took the partition.
     pub samples: u64,
     /// Samples that the state contains, over all owners that the partition has had.

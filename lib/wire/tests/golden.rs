@@ -114,6 +114,7 @@ fn update() -> NodeUpdate {
         rx_bytes: 5,
         tx_bytes: 6,
         partial: false,
+        refused: None,
         hello: None,
         host: Some(Box::new(host())),
         interfaces: Some(vec![InterfaceRate {

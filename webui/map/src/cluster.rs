@@ -11,11 +11,11 @@ mod tests;
 
 use std::ops::Range;
 
-use crate::Markers;
 use crate::grid::{CELL_PX, Grid};
 use crate::places::Places;
 use crate::projection::{Bounds, Point, Viewport, World};
 use crate::rank;
+use crate::{Markers, STATUSES};
 use tidemap_format::lean;
 
 /// More nodes than this in one cell are a cluster.
@@ -50,7 +50,7 @@ pub struct Cluster {
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct ClusterSummary {
     /// Nodes online, warning, offline.
-    pub by_status: [usize; 3],
+    pub by_status: [usize; STATUSES],
     /// Bytes per second received by those that are online and whose rate is known.
     pub rx: f64,
     /// Bytes per second sent by those that are online and whose rate is known.

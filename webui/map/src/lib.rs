@@ -31,6 +31,10 @@ pub use glance::{Glance, WINDOWS};
 #[cfg(target_arch = "wasm32")]
 pub use view::{Fetch, Fetched, MapEvents, MapView};
 
+/// How many statuses there are: 0 online, 1 warning, 2 offline, 3 unknown.
+pub const STATUSES: usize = 4;
+const UNKNOWN: u8 = STATUSES as u8 - 1;
+
 /// What the map shows: columns of one store, one entry per row. A row without a name is vacant.
 #[derive(Clone, Copy, Debug)]
 pub struct Markers<'a> {
@@ -61,9 +65,9 @@ impl Markers<'_> {
         self.name.get(row)?.as_deref()
     }
 
-    /// The status's number; an unknown one counts as offline.
+    /// The status's number; one that is not known counts as unknown.
     pub fn status(&self, row: usize) -> u8 {
-        self.status.get(row).map_or(2, |&status| status.min(2))
+        self.status.get(row).map_or(UNKNOWN, |&status| status.min(UNKNOWN))
     }
 
     /// Its download, bytes per second.

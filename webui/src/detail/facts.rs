@@ -15,7 +15,7 @@ struct Fact {
     text: fn(&NodeJson) -> Option<String>,
 }
 
-const IDENTITY: [Fact; 16] = [
+const IDENTITY: [Fact; 17] = [
     Fact { label: "Hostname", text: |node| node.hostname.clone() },
     Fact { label: "Place", text: place },
     Fact { label: "Provider", text: |node| node.provider.clone() },
@@ -32,6 +32,7 @@ const IDENTITY: [Fact; 16] = [
         label: "Samples lost",
         text: |node| node.lost_samples.filter(|lost| *lost > 0).map(format::count),
     },
+    Fact { label: "Refused", text: refused },
     Fact {
         label: "Averages",
         text: |node| node.averages_partial.then(|| "partial: reports were lost".to_owned()),
@@ -175,6 +176,11 @@ fn labels(node: &NodeJson) -> Option<String> {
 
 fn seconds(ms: i64) -> String {
     format::fixed(ms as f64 / 1000.0, 1) + " s"
+}
+
+fn refused(node: &NodeJson) -> Option<String> {
+    let reports = format::count(node.refused_reports?);
+    Some(format!("{reports} reports, last: {}", node.refused_reason.as_deref().unwrap_or("unknown")))
 }
 
 fn clock(node: &NodeJson) -> Option<String> {

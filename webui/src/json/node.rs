@@ -60,6 +60,8 @@ fn node(value: &Value) -> Result<NodeJson, Invalid> {
         disk_percent: number("disk_percent")?,
         host: host(number)?,
         lost_samples: maybe(value, "lost_samples")?,
+        refused_reports: maybe(value, "refused_reports")?,
+        refused_reason: text("refused_reason")?,
     })
 }
 
@@ -113,8 +115,7 @@ fn maybe<T: Whole>(value: &Value, name: &str) -> Result<Option<T>, Invalid> {
 }
 
 fn status(name: &str) -> Result<Status, Invalid> {
-    let all = [Status::Online, Status::Warning, Status::Offline];
-    all.into_iter().find(|status| status.as_str() == name).ok_or(Invalid)
+    Status::ALL.into_iter().find(|status| status.as_str() == name).ok_or(Invalid)
 }
 
 fn source(name: &str) -> Result<LocationSource, Invalid> {

@@ -14,6 +14,7 @@ pub(super) fn stats(value: &Value) -> Result<StatsJson, Invalid> {
         online_nodes: count("online_nodes")?,
         warning_nodes: count("warning_nodes")?,
         offline_nodes: count("offline_nodes")?,
+        unknown_nodes: count("unknown_nodes")?,
         avg_cpu_percent: number("avg_cpu_percent")?,
         avg_memory_percent: number("avg_memory_percent")?,
         avg_disk_percent: number("avg_disk_percent")?,
@@ -29,6 +30,7 @@ pub(super) fn stats(value: &Value) -> Result<StatsJson, Invalid> {
         partitions: value.get("partitions").whole()?,
         partitions_fresh: value.get("partitions_fresh").whole()?,
         lag_messages: value.get("lag_messages").or_null(Value::whole)?,
+        lag_ms: value.get("lag_ms").or_null(Value::whole)?,
         view_age_ms: value.get("view_age_ms").or_null(Value::whole)?,
         timestamp: number("timestamp")?,
     })

@@ -151,12 +151,7 @@ fn known<T>(detail: Signal<DetailState>, of: impl FnOnce(&NodeAnswer) -> T) -> O
 
 fn since(detail: &NodeAnswer) -> String {
     let node = &detail.node;
-    let status = match node.status {
-        Status::Online => "Online",
-        Status::Warning => "Warning",
-        Status::Offline => "Offline",
-    };
-    let mut text = [status, " for ", &format::duration(node.status_for_s)].concat();
+    let mut text = [node.status.label(), " for ", &format::duration(node.status_for_s)].concat();
     if node.status != Status::Online {
         text.push_str(", last seen ");
         text.push_str(&format::age(node.age_ms));

@@ -33,9 +33,10 @@ pub(super) fn Kpis() -> View {
         rate(&strip, shown, Figure::of(direction));
     }
     let counts = KpiCounts::append(&strip).root;
-    count(&counts, shown, Status::Online, "Online", |stats| stats.online_nodes);
-    count(&counts, shown, Status::Warning, "Warning", |stats| stats.warning_nodes);
-    count(&counts, shown, Status::Offline, "Offline", |stats| stats.offline_nodes);
+    count(&counts, shown, Status::Online, |stats| stats.online_nodes);
+    count(&counts, shown, Status::Warning, |stats| stats.warning_nodes);
+    count(&counts, shown, Status::Offline, |stats| stats.offline_nodes);
+    count(&counts, shown, Status::Unknown, |stats| stats.unknown_nodes);
     let means = KpiMeans::append(&strip);
     mean(&means.download, shown, TotalsView::mean_rx_bps);
     mean(&means.upload, shown, TotalsView::mean_tx_bps);
@@ -84,14 +85,14 @@ fn mean(part: &Element, shown: Shown, of: fn(&TotalsView) -> Option<f64>) {
     html::text(part, move || shown.display.unit.get().full(shown.known(of)));
 }
 
-fn count(counts: &Element, shown: Shown, status: Status, label: &str, of: fn(&StatsJson) -> u64) {
+fn count(counts: &Element, shown: Shown, status: Status, of: fn(&StatsJson) -> u64) {
     let list: ListState = use_context();
     let button = KpiCount::append(counts);
     let name = status.as_str();
     dom::set_attribute(&button.root, "data-status", Some(name));
     dom::set_attribute(&button.sign, "data-status", Some(name));
     dom::set_attribute(&button.value, "data-kpi", Some(name));
-    button.label.set_text_content(Some(label));
+    button.label.set_text_content(Some(status.label()));
     let number = move || shown.known(|totals| Some(of(&totals.stats)));
     html::truth(&button.root, "data-none", move || number().unwrap_or(0) == 0);
     html::truth(&button.root, "aria-pressed", move || {

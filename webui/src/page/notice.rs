@@ -101,7 +101,7 @@ impl Trouble {
             }
             Self::Silent { partitions, of } => {
                 let (partitions, of) = (partitions.to_string(), of.to_string());
-                let what = " partitions are not being read at the moment: their nodes stand still.";
+                let what = " partitions are not heard at the moment: the status of their nodes is unknown.";
                 [&*partitions, " of ", &of, what].concat()
             }
             Self::Offline { nodes: 1 } => "1 node has gone offline in the last 5 minutes.".to_owned(),

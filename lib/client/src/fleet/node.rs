@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tidemap_wire::{Hello, Host, InterfaceRate, NodeId, NodeUpdate};
+use tidemap_wire::{Hello, Host, InterfaceRate, NodeId, NodeUpdate, Status};
 
 /// A node. A delta leaves out parts that did not change; this type always holds the last known value.
 #[derive(Clone, Debug, PartialEq)]
@@ -11,13 +11,15 @@ pub struct Node {
     hello: Option<Arc<Hello>>,
     /// Everything else; `hello` in it is always absent.
     latest: NodeUpdate,
+    /// Since when its worker is not heard: broker time, Unix milliseconds. Absent while it is.
+    unheard_since_ms: Option<i64>,
 }
 
 impl Node {
     /// A node from a snapshot, or one that has just joined.
     pub fn new(mut update: NodeUpdate) -> Self {
         let hello = update.hello.take().map(Arc::from);
-        Self { hello, latest: update }
+        Self { hello, latest: update, unheard_since_ms: None }
     }
 
     /// The name as people read it.
@@ -46,13 +48,29 @@ impl Node {
         self.latest.interfaces.as_deref().unwrap_or_default()
     }
 
-    /// Status, times, rates and totals.
+    /// Whether the node still reports; unknown while its worker is not heard.
+    pub fn status(&self) -> Status {
+        if self.unheard_since_ms.is_some() { Status::Unknown } else { self.latest.status }
+    }
+
+    /// Since when it has this status: broker time, Unix milliseconds.
+    pub fn status_since_ms(&self) -> i64 {
+        self.unheard_since_ms.unwrap_or(self.latest.since_ms)
+    }
+
+    /// Notes that its worker is not heard since then, or is heard again.
+    pub(crate) fn set_unheard(&mut self, since_ms: Option<i64>) {
+        self.unheard_since_ms = since_ms;
+    }
+
+    /// Times, rates and totals, and the status that its worker has published.
     pub fn latest(&self) -> &NodeUpdate {
         &self.latest
     }
 
     /// Applies an update from a delta.
     pub(crate) fn merge(&mut self, mut update: NodeUpdate) {
+        self.unheard_since_ms = None;
         if let Some(hello) = update.hello.take() {
             self.set_hello(Some(Arc::from(hello)));
         }
@@ -79,6 +97,7 @@ impl Node {
 
     /// Applies an update from a snapshot, which is complete.
     pub(crate) fn replace(&mut self, mut update: NodeUpdate) {
+        self.unheard_since_ms = None;
         self.set_hello(update.hello.take().map(Arc::from));
         self.latest = update;
     }

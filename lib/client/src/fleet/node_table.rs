@@ -32,6 +32,11 @@ impl NodeTable {
         self.rows.iter().flatten()
     }
 
+    /// All nodes, to be changed.
+    pub(crate) fn all_mut(&mut self) -> impl Iterator<Item = &mut Node> {
+        self.rows.iter_mut().flatten().map(Arc::make_mut)
+    }
+
     /// The node with this id, if it has this row.
     pub(crate) fn in_row(&mut self, id: &NodeId, row: u32) -> Option<&mut Node> {
         let row = self.row_of.get(id).filter(|known| **known == row)?;

@@ -59,6 +59,10 @@ pub struct PartitionView {
     stats: Option<PartitionStats>,
     stats_at: Option<Instant>,
     in_step_at: Option<Instant>,
+    /// Broker time of its worker's newest message, Unix milliseconds.
+    heard_ms: i64,
+    /// Whether its worker was heard, and is not heard any more.
+    is_unheard: bool,
     request: Request,
 }
 
@@ -77,6 +81,7 @@ impl PartitionView {
         if !self.accept(id, now) || self.held >= Some(id) {
             return DeltaOutcome::Stale;
         }
+        self.heard_ms = self.heard_ms.max(delta.at_ms);
         self.ahead.insert(id, delta);
         self.catch_up();
         if self.ahead.len() > AHEAD_LIMIT {
@@ -92,6 +97,7 @@ impl PartitionView {
             return;
         }
         self.claimed = self.claimed.max(Some(id));
+        self.heard_ms = self.heard_ms.max(stats.at_ms);
         self.stats = Some(stats);
         self.stats_at = Some(now);
     }
@@ -123,9 +129,23 @@ impl PartitionView {
         if !behind {
             self.in_step_at = Some(now);
         }
+        self.judge(now);
         let may_ask = !self.request.outstanding && self.request.not_before.is_none_or(|time| time <= now);
         self.request.outstanding |= behind && may_ask;
         behind && may_ask
+    }
+
+    /// Marks all nodes as unknown once their worker is not heard, and as known once it is heard again.
+    fn judge(&mut self, now: Instant) {
+        let was_heard = self.stats_at.is_some() && self.in_step_at.is_some();
+        let is_unheard = was_heard && !self.is_fresh(now);
+        if is_unheard != self.is_unheard {
+            self.is_unheard = is_unheard;
+            for node in self.nodes.all_mut() {
+                node.set_unheard(is_unheard.then_some(self.heard_ms));
+                self.changed.push(node.latest().row);
+            }
+        }
     }
 
     /// Whether its worker publishes and the view follows it.

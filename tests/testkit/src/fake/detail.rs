@@ -93,7 +93,7 @@ fn host() -> Value {
         "disk_used_bytes": 82_700_000_000_u64, "disk_total_bytes": 100_000_000_000_u64,
         "disk_read_bytes_per_sec": 1_200_000.0, "disk_write_bytes_per_sec": 3_400_000.0,
         "load_1": 1.21, "load_5": 1.03, "load_15": 0.88, "uptime_s": 864_000, "processes": 214,
-        "network_errors": 0, "network_drops": 12, "lost_samples": 0,
+        "network_errors": 0, "network_drops": 12, "lost_samples": 0, "refused_reports": null, "refused_reason": null,
         "os": "Debian GNU/Linux 12", "kernel": "6.1.0-25", "arch": "x86_64", "agent_version": "0.1.0",
         "cpu_count": 8, "cpu_mhz": 3400,
     })

@@ -122,6 +122,7 @@ impl FakeFleet {
             online_nodes: online,
             warning_nodes: count(1),
             offline_nodes: count(2),
+            unknown_nodes: count(3),
             avg_cpu_percent: if online > 0 { 37.25 } else { 0.0 },
             avg_memory_percent: if online > 0 { 61.5 } else { 0.0 },
             avg_disk_percent: if online > 0 { 82.75 } else { 0.0 },
@@ -137,6 +138,7 @@ impl FakeFleet {
             partitions: 8,
             partitions_fresh: 8,
             lag_messages: Some(0),
+            lag_ms: Some(0),
             view_age_ms: Some(120),
             timestamp: self.at_ms() as f64 / 1000.0,
         }
@@ -163,6 +165,7 @@ impl FakeFleet {
                 online_nodes: count(0),
                 warning_nodes: count(1),
                 offline_nodes: count(2),
+                unknown_nodes: count(3),
                 network_tx_bytes_per_sec: tx,
                 network_rx_bytes_per_sec: rx,
             }

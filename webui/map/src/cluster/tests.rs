@@ -25,7 +25,7 @@ fn a_crowd_becomes_one_bubble_with_its_sums() {
     assert_eq!(clusters.iter().count(), 1);
     let cluster = clusters.get(0).unwrap();
     assert!(!cluster.one_site);
-    let expected = ClusterSummary { by_status: [46, 5, 0], rx: 45e6, tx: 92e6 };
+    let expected = ClusterSummary { by_status: [46, 5, 0, 0], rx: 45e6, tx: 92e6 };
     assert_eq!(clusters.summary(cluster, &places, &fleet.markers()), expected);
 }
 

@@ -59,12 +59,12 @@ pub fn marker_radius_px(bytes_per_second: Option<f32>) -> f32 {
 }
 
 impl Shape {
-    /// By the status's number on the wire: 0 online, 1 warning, 2 offline.
+    /// By the status's number on the wire: 0 online, 1 warning, 2 offline, 3 unknown.
     pub fn of_status(status: u8) -> Self {
         match status {
             0 => Self::Disc,
-            1 => Self::Ring,
-            _ => Self::Cross,
+            2 => Self::Cross,
+            _ => Self::Ring,
         }
     }
 

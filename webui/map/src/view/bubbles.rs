@@ -5,10 +5,10 @@ use std::f64::consts::{FRAC_PI_2, TAU};
 use wasm_bindgen::UnwrapThrowExt as _;
 
 use super::brush::Brush;
-use crate::Markers;
 use crate::cluster::{Cluster, ClusterSummary};
 use crate::projection::Point;
 use crate::scene::Scene;
+use crate::{Markers, STATUSES};
 use tidemap_format::count;
 
 /// However small the share of offline nodes is, their part of the ring stays visible.
@@ -67,7 +67,7 @@ impl Brush<'_> {
             context.fill();
         }
         context.set_line_width(3.0);
-        for status in [0, 1, 2] {
+        for status in 0..STATUSES as u8 {
             context.set_stroke_style_str(&self.theme.status(status));
             for Bubble { at, radius, summary, .. } in bubbles {
                 let (from, to) = arc(summary, status);

@@ -6,8 +6,8 @@ use web_sys::HtmlElement;
 
 use super::dom::{Text, button, create, set};
 use super::popup::status_name;
-use crate::Markers;
 use crate::scene::Scene;
+use crate::{Markers, STATUSES};
 use tidemap_format::{Unit, count};
 
 /// More frequent announcements would disturb users of screen readers.
@@ -20,7 +20,7 @@ const KEYS: &str = "Arrow keys move the map, plus and minus zoom, 0 shows the wh
 /// The elements.
 pub(super) struct Legend {
     stage: HtmlElement,
-    counts: [Text; 3],
+    counts: [(HtmlElement, Text); STATUSES],
     unplaced: HtmlElement,
     /// How many nodes are not on the map; leads to them.
     pub(super) nowhere: Text,
@@ -29,7 +29,7 @@ pub(super) struct Legend {
     labelled_ms: Cell<Option<f64>>,
     /// The fleet's change that was counted last.
     counted: Cell<Option<u64>>,
-    by_status: Cell<[u64; 3]>,
+    by_status: Cell<[u64; STATUSES]>,
     pub(super) closer: HtmlElement,
     pub(super) farther: HtmlElement,
     pub(super) fit: HtmlElement,
@@ -48,14 +48,14 @@ impl Legend {
         let farther = button(&controls, "map-control", "−", Some("Zoom out"));
         let fit = button(&controls, "map-control", "⤢", Some("Show the whole fleet"));
         let list = create(root, "ul", "map-legend");
-        let counts = [0, 1, 2].map(|status| {
+        let counts = [0, 1, 2, 3].map(|status| {
             let item = create(&list, "li", "map-legend-item");
             let glyph = create(&item, "span", "status-sign");
             set(&glyph, "data-status", status_name(status));
             set(&glyph, "aria-hidden", "true");
             let number = Text::new(&item, "span", "map-legend-count");
             create(&item, "span", "").set_text_content(Some(status_name(status)));
-            number
+            (item, number)
         });
         let unplaced = create(&list, "li", "map-legend-item");
         let nowhere = Text::new(&unplaced, "button", "link map-nowhere");
@@ -91,8 +91,9 @@ impl Legend {
             self.by_status.set(counts(markers));
         }
         let by_status = self.by_status.get();
-        for (text, nodes) in self.counts.iter().zip(by_status) {
+        for (status, ((item, text), nodes)) in self.counts.iter().zip(by_status).enumerate() {
             text.set(&count(nodes));
+            item.set_hidden(status_name(status as u8) == "unknown" && nodes == 0);
         }
         let unplaced = scene.places().unplaced as u64;
         self.nowhere.set(&(count(unplaced) + " without a place"));
@@ -110,8 +111,8 @@ impl Legend {
 }
 
 /// How many nodes have each status.
-fn counts(markers: &Markers<'_>) -> [u64; 3] {
-    let mut by_status = [0; 3];
+fn counts(markers: &Markers<'_>) -> [u64; STATUSES] {
+    let mut by_status = [0; STATUSES];
     for (row, _) in markers.name.iter().enumerate().filter(|(_, name)| name.is_some()) {
         by_status[usize::from(markers.status(row))] += 1;
     }
@@ -119,8 +120,8 @@ fn counts(markers: &Markers<'_>) -> [u64; 3] {
 }
 
 /// "World map: 9,812 online, 188 offline"
-fn label(by_status: [u64; 3]) -> String {
-    let parts = [0, 1, 2].into_iter().filter(|&status| status == 0 || by_status[status] > 0);
+fn label(by_status: [u64; STATUSES]) -> String {
+    let parts = (0..STATUSES).filter(|&status| status == 0 || by_status[status] > 0);
     let parts: Vec<String> =
         parts.map(|status| format!("{} {}", count(by_status[status]), status_name(status as u8))).collect();
     format!("World map: {}", parts.join(", "))

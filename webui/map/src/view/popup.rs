@@ -133,6 +133,7 @@ pub(super) fn status_name(status: u8) -> &'static str {
     match status {
         0 => "online",
         1 => "warning",
-        _ => "offline",
+        2 => "offline",
+        _ => "unknown",
     }
 }

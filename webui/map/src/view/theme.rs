@@ -60,8 +60,8 @@ impl Theme {
     pub(super) fn status(&self, status: u8) -> String {
         colour::css(match status {
             0 => self.palette.online,
-            1 => self.palette.warning,
-            _ => self.palette.offline,
+            2 => self.palette.offline,
+            _ => self.palette.warning,
         })
     }
 }

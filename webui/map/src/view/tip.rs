@@ -6,9 +6,9 @@ use web_sys::HtmlElement;
 
 use super::dom::{Shown, Text, create, set};
 use super::popup::status_name;
-use crate::Markers;
 use crate::projection::Point;
 use crate::scene::{Scene, Under};
+use crate::{Markers, STATUSES};
 use tidemap_format::{Unit, count};
 
 const REACH_PX: f64 = 12.0;
@@ -77,7 +77,7 @@ fn describe(under: Under, scene: &Scene, markers: &Markers<'_>, unit: Unit) -> O
         Under::Cluster(number) => {
             let cluster = scene.clusters().get(number)?;
             let summary = scene.clusters().summary(cluster, scene.places(), markers);
-            let parts = [0, 1, 2].into_iter().filter(|&status| summary.by_status[status] > 0);
+            let parts = (0..STATUSES).filter(|&status| summary.by_status[status] > 0);
             let parts: Vec<String> = parts
                 .map(|status| {
                     format!("{} {}", count(summary.by_status[status] as u64), status_name(status as u8))

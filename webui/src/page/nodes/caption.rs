@@ -61,7 +61,7 @@ pub(super) fn bind(region: &Nodes, list: ListState, counts: Signal<Counts>, is_h
 fn filters(filter: &Filter) -> Vec<(String, Clear)> {
     let mut filters: Vec<(String, Clear)> = Vec::new();
     if let Some(status) = filter.status {
-        filters.push((status_label(status).to_owned(), |filter| filter.status = None));
+        filters.push((Status::label(status).to_owned(), |filter| filter.status = None));
     }
     if filter.area == Some(Area::Nowhere) {
         filters.push(("No place".to_owned(), |filter| filter.area = None));
@@ -82,13 +82,5 @@ fn count_text(counts: Counts, lists_all: bool) -> String {
         (false, _) => String::new(),
         (true, true) => nodes,
         (true, false) => format::count(counts.listed as u64) + " of " + &nodes,
-    }
-}
-
-fn status_label(status: Status) -> &'static str {
-    match status {
-        Status::Online => "Online",
-        Status::Warning => "Warning",
-        Status::Offline => "Offline",
     }
 }

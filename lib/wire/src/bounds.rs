@@ -1,0 +1,207 @@
+//! The most that a node may report of itself. Agents keep within these bounds, and workers hold every report
+//! against them, because what one agent reports is repeated to every reader of the fleet.
+
+use crate::{Hello, Host, Interface, InterfaceRate};
+
+/// Bytes of a text: a name, a label's key or value, a reason.
+pub const TEXT_BYTES: usize = 255;
+/// Labels of a node.
+pub const LABELS: usize = 64;
+/// Interfaces of a node, in its hello and in each sample.
+pub const INTERFACES: usize = 64;
+/// Addresses of a node.
+pub const ADDRESSES: usize = 16;
+/// Addresses of an interface.
+pub const INTERFACE_ADDRESSES: usize = 8;
+/// Samples in a report: as many as an agent keeps.
+pub const SAMPLES: usize = 600;
+/// Bytes per second through one host or interface: no network of today is faster.
+pub const RATE: f64 = 1e14;
+
+/// What stands for a control character, which no text may contain: readers of JSON and of terminals receive
+/// it as six characters, or as a command.
+const REPLACEMENT: char = char::REPLACEMENT_CHARACTER;
+
+impl Hello {
+    /// Cuts off what is beyond the bounds. Returns whether anything was.
+    pub fn bound(&mut self) -> bool {
+        let Self {
+            hostname,
+            internal_ip,
+            external_ip,
+            addresses,
+            os,
+            kernel,
+            arch,
+            agent_version,
+            interval_ms: _,
+            location,
+            provider,
+            labels,
+            interfaces,
+            lost_samples: _,
+        } = self;
+        let place = location.as_mut().and_then(|location| location.label.as_mut());
+        let texts = [internal_ip, external_ip, os, kernel, arch, provider].into_iter().flatten();
+        let mut is_cut = false;
+        for text in texts.chain([hostname, agent_version]).chain(place) {
+            is_cut |= bound_text(text);
+        }
+        is_cut |= bound_list(addresses, ADDRESSES, bound_text);
+        is_cut |= bound_list(interfaces, INTERFACES, Interface::bound);
+        let is_within = |(key, value): (&String, &String)| is_text_within(key) && is_text_within(value);
+        if labels.len() > LABELS || !labels.iter().all(is_within) {
+            let all = std::mem::take(labels).into_iter().take(LABELS);
+            labels.extend(all.map(|(mut key, mut value)| {
+                bound_text(&mut key);
+                bound_text(&mut value);
+                (key, value)
+            }));
+            is_cut = true;
+        }
+        is_cut
+    }
+}
+
+impl Interface {
+    fn bound(&mut self) -> bool {
+        let Self { name, counted: _, reason, speed_mbps: _, addresses } = self;
+        let texts = [name, reason].map(bound_text);
+        bound_list(addresses, INTERFACE_ADDRESSES, bound_text) | texts.contains(&true)
+    }
+}
+
+impl InterfaceRate {
+    /// Cuts off what is beyond the bounds of a sample's interfaces. Returns whether anything was.
+    pub fn bound_all(interfaces: &mut Vec<Self>) -> bool {
+        let before = interfaces.len();
+        interfaces.retain(|interface| interface.rx_bps.get() <= RATE && interface.tx_bps.get() <= RATE);
+        let are_some_gone = interfaces.len() < before;
+        bound_list(interfaces, INTERFACES, |interface| bound_text(&mut interface.name)) | are_some_gone
+    }
+}
+
+impl Host {
+    /// Drops the metrics that no host can have. Returns whether there were any.
+    pub fn bound(&mut self) -> bool {
+        let is_out_of_range = self.drop_out_of_range();
+        let parts = [
+            (&mut self.memory_used_bytes, self.memory_total_bytes),
+            (&mut self.swap_used_bytes, self.swap_total_bytes),
+            (&mut self.disk_used_bytes, self.disk_total_bytes),
+        ];
+        let mut is_any_larger = false;
+        for (part, whole) in parts {
+            if part.zip(whole).is_some_and(|(part, whole)| part > whole) {
+                *part = None;
+                is_any_larger = true;
+            }
+        }
+        is_out_of_range | is_any_larger
+    }
+}
+
+fn bound_list<T>(list: &mut Vec<T>, limit: usize, mut bound: impl FnMut(&mut T) -> bool) -> bool {
+    let is_longer = list.len() > limit;
+    if is_longer {
+        list.truncate(limit);
+        list.shrink_to_fit();
+    }
+    list.iter_mut().fold(is_longer, |is_cut, item| bound(item) | is_cut)
+}
+
+fn bound_text(text: &mut String) -> bool {
+    if is_text_within(text) {
+        return false;
+    }
+    let shown = |character: char| if character.is_control() { REPLACEMENT } else { character };
+    let mut within: String = text.chars().map(shown).collect();
+    within.truncate(within.floor_char_boundary(TEXT_BYTES));
+    *text = within;
+    true
+}
+
+fn is_text_within(text: &str) -> bool {
+    text.len() <= TEXT_BYTES && !text.contains(char::is_control)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Bps, encode};
+
+    fn long() -> String {
+        "ü\u{1b}".repeat(20_000)
+    }
+
+    #[test]
+    fn a_hello_is_cut_to_its_bounds_once() {
+        let interface =
+            Interface { name: long(), reason: long(), addresses: vec![long(); 100], ..Interface::default() };
+        let mut hello = Hello {
+            hostname: long(),
+            provider: Some(long()),
+            addresses: vec![long(); 1_000],
+            labels: (0..1_000).map(|number| (format!("{number} {}", long()), long())).collect(),
+            interfaces: vec![interface; 1_000],
+            ..Hello::default()
+        };
+        assert!(hello.bound());
+        assert_eq!((hello.addresses.len(), hello.interfaces.len()), (ADDRESSES, INTERFACES));
+        assert_eq!((hello.labels.len(), hello.interfaces[0].addresses.len()), (LABELS, INTERFACE_ADDRESSES));
+        assert!(hello.hostname.starts_with("ü\u{fffd}ü") && hello.hostname.len() > TEXT_BYTES - 4);
+        assert!(encode(&hello).len() < 256 * 1024, "{}", encode(&hello).len());
+        assert!(!hello.bound(), "what was cut is within the bounds");
+    }
+
+    #[test]
+    fn what_agents_report_is_within_the_bounds() {
+        let mut hello = Hello {
+            hostname: "web-01".to_owned(),
+            provider: Some("Hetzner 🇩🇪".to_owned()),
+            labels: [("site".to_owned(), "香港".to_owned())].into(),
+            interfaces: vec![Interface::default(); INTERFACES],
+            ..Hello::default()
+        };
+        let before = hello.clone();
+        assert!(!hello.bound() && hello == before);
+    }
+
+    #[test]
+    fn rates_that_no_interface_has_are_dropped() {
+        let rate = |bps| InterfaceRate {
+            name: "eth0".to_owned(),
+            rx_bps: Bps::new(bps).unwrap(),
+            tx_bps: Bps::ZERO,
+        };
+        let mut interfaces = vec![rate(1e9), rate(1e300), rate(RATE)];
+        assert!(InterfaceRate::bound_all(&mut interfaces));
+        assert_eq!(interfaces, [rate(1e9), rate(RATE)]);
+        let mut many = vec![rate(1.0); 30_000];
+        assert!(InterfaceRate::bound_all(&mut many) && many.len() == INTERFACES);
+        assert!(!InterfaceRate::bound_all(&mut many));
+    }
+
+    #[test]
+    fn metrics_that_no_host_has_are_dropped() {
+        let mut host = Host {
+            cpu_percent: Some(1.9e306),
+            temperature_c: Some(-76.0),
+            load_1: Some(-1.0),
+            memory_used_bytes: Some(2),
+            memory_total_bytes: Some(1),
+            uptime_s: Some(u64::MAX),
+            processes: Some(200),
+            ..Host::default()
+        };
+        assert!(host.bound());
+        let left = Host {
+            temperature_c: Some(-76.0),
+            memory_total_bytes: Some(1),
+            processes: Some(200),
+            ..Host::default()
+        };
+        assert_eq!(host, left);
+        assert!(!host.bound());
+    }
+}
