@@ -110,7 +110,7 @@ fn encode_delta(bencher: Bencher<'_, '_>) {
         .with_inputs(|| partition(2))
         .bench_refs(|state| {
             let header = DeltaHeader { partition: id, epoch: 1, seq: 0, at_ms: 0 };
-            encode_deltas(header, state.updates(), Vec::new())
+            encode_deltas(header, state.updates(), &[])
         });
 }
 

@@ -4,6 +4,8 @@ use tidemap_wire::{Delta, History, NodeId, NodeUpdate, Partition, SnapshotChunk,
 
 /// Nodes per message to begin with: about 100 KB when the nodes have only rates.
 const NODES_PER_MESSAGE: usize = 256;
+/// Forgotten nodes per message: 132 KB when their names are as long as names may be.
+const FORGOTTEN_PER_MESSAGE: usize = 1_024;
 
 /// What all messages of an answer have in common.
 #[derive(Clone, Copy, Debug)]
@@ -17,23 +19,12 @@ pub struct Header {
 }
 
 /// The encoded deltas with these changes, numbered from `header.seq + 1` on; none when nothing has changed.
-pub fn deltas(
-    header: Header,
-    nodes: impl Iterator<Item = NodeUpdate>,
-    mut forgotten: Vec<NodeId>,
-) -> Vec<Vec<u8>> {
-    let mut deltas = Vec::new();
-    let mut header = header;
-    for part in cut(nodes) {
-        header.seq += 1;
-        // Forgotten nodes come first: one that was forgotten and has joined again must end up known.
-        deltas.push(delta(header, part, std::mem::take(&mut forgotten)));
-    }
-    if !forgotten.is_empty() {
-        header.seq += 1;
-        deltas.push(delta(header, Vec::new(), forgotten));
-    }
-    deltas
+pub fn deltas(header: Header, nodes: impl Iterator<Item = NodeUpdate>, forgotten: &[NodeId]) -> Vec<Vec<u8>> {
+    // Forgotten nodes come first: one that was forgotten and has joined again must end up known.
+    let forgotten = forgotten.chunks(FORGOTTEN_PER_MESSAGE).map(|part| (Vec::new(), part.to_vec()));
+    let changed = cut(nodes).map(|part| (part, Vec::new()));
+    let numbered = (header.seq + 1..).zip(forgotten.chain(changed));
+    numbered.map(|(seq, (nodes, forgotten))| delta(Header { seq, ..header }, nodes, forgotten)).collect()
 }
 
 /// The first delta of an epoch. It is empty: readers that see a new epoch request a snapshot.
@@ -78,7 +69,7 @@ fn part(
 }
 
 /// Cuts nodes into parts whose encoding stays below the limit. A part that is too long is halved. A single
-/// node always fits: its data came in one report, and a report has at most 64 KiB.
+/// node always fits: its data is within [`tidemap_wire::bounds`].
 fn cut(mut nodes: impl Iterator<Item = NodeUpdate>) -> impl Iterator<Item = Vec<NodeUpdate>> {
     let mut next = Vec::new();
     std::iter::from_fn(move || {
@@ -140,7 +131,7 @@ mod tests {
         let partition = PartitionCount::default().partition(3).unwrap();
         for (count, label_bytes) in [(1_000, 0), (100, 60_000), (600, 800), (1, 0)] {
             let header = Header { partition, epoch: 7, seq: 41, at_ms: 0 };
-            let messages = deltas(header, nodes(count, label_bytes).into_iter(), Vec::new());
+            let messages = deltas(header, nodes(count, label_bytes).into_iter(), &[]);
             assert!(messages.iter().all(|message| message.len() <= Delta::MAX_BYTES));
             let deltas: Vec<Delta> = messages.iter().map(|message| decode(message).unwrap()).collect();
             assert!(deltas.iter().zip(42..).all(|(delta, seq)| delta.seq == seq));
@@ -155,7 +146,21 @@ mod tests {
         let parts = snapshot(header, Vec::new());
         let part: SnapshotChunk = decode(&parts[0]).unwrap();
         assert_eq!((parts.len(), part.chunk, part.chunks, part.nodes.len()), (1, 0, 1, 0));
-        assert!(deltas(header, std::iter::empty(), Vec::new()).is_empty());
-        assert_eq!(deltas(header, std::iter::empty(), vec![nodes(1, 0)[0].node.clone()]).len(), 1);
+        assert!(deltas(header, std::iter::empty(), &[]).is_empty());
+        assert_eq!(deltas(header, std::iter::empty(), &[nodes(1, 0)[0].node.clone()]).len(), 1);
+    }
+
+    #[test]
+    fn nodes_that_are_forgotten_together_are_in_several_messages() {
+        let partition = PartitionCount::default().partition(3).unwrap();
+        let header = Header { partition, epoch: 1, seq: 7, at_ms: 0 };
+        let name = |number: usize| NodeId::from_name(&format!("{number:0>128}")).unwrap();
+        let forgotten: Vec<NodeId> = (0..12_500).map(name).collect();
+        let messages = deltas(header, nodes(1, 0).into_iter(), &forgotten);
+        assert!(messages.iter().all(|message| message.len() <= Delta::MAX_BYTES));
+        let deltas: Vec<Delta> = messages.iter().map(|message| decode(message).unwrap()).collect();
+        assert_eq!(deltas.iter().map(|delta| delta.forgotten.len()).sum::<usize>(), 12_500);
+        assert!(deltas.iter().zip(8..).all(|(delta, seq)| delta.seq == seq));
+        assert!(deltas.last().is_some_and(|last| last.nodes.len() == 1 && last.forgotten.is_empty()));
     }
 }

@@ -25,7 +25,7 @@ pub(crate) fn admit(report: &mut ReceivedReport<'_>, token: &str) -> Result<Opti
         return Err(Refusal::Empty);
     }
     if report.samples.len() > bounds::SAMPLES {
-        return Err(Refusal::TooManySamples);
+        return Err(Refusal::TooLong);
     }
     if !report.samples.iter().all(is_plausible) {
         return Err(Refusal::Implausible);
@@ -52,3 +52,6 @@ fn is_plausible(sample: &Sample) -> bool {
         && (sample.elapsed_ms > 0 || rates == [None, None])
         && rates.into_iter().flatten().all(|rate| rate.get() <= bounds::RATE)
 }
+
+#[cfg(test)]
+mod tests;

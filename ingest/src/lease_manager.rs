@@ -365,7 +365,7 @@ impl LeaseManager {
             output: context.output.clone(),
             lease: lease_state.subscribe(),
             status: context.status.clone(),
-            missing: self.missing.clone(),
+            missing: Arc::clone(&self.missing),
         };
         self.tasks.start(assignment, deps);
     }

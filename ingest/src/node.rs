@@ -82,7 +82,7 @@ pub struct Observed {
     pub late: u64,
     /// Samples of a second agent under the same name.
     pub rivals: u64,
-    /// Whether the agent's run is a new one.
+    /// Whether the agent's run is a new one, unless that happens too often to tell.
     pub restarted: bool,
     /// Whether the hello was dropped because it changes too often.
     pub is_hello_refused: bool,
@@ -176,11 +176,15 @@ impl Node {
         self.changed.any = true;
     }
 
-    /// Cuts off what is beyond the bounds of a report: a checkpoint of an earlier version may have it.
-    pub fn bound(&mut self) {
-        bound_packed(&mut self.hello, Hello::bound);
-        bound_packed(&mut self.host, Host::bound);
-        bound_packed(&mut self.interfaces, InterfaceRate::bound_all);
+    /// Cuts off what is beyond the bounds of a report: a checkpoint of an earlier version may have it. Returns
+    /// whether anything was.
+    pub fn bound(&mut self) -> bool {
+        let is_cut = [
+            bound_packed(&mut self.hello, Hello::bound),
+            bound_packed(&mut self.host, Host::bound),
+            bound_packed(&mut self.interfaces, InterfaceRate::bound_all),
+        ];
+        is_cut.contains(&true)
     }
 
     pub fn row(&self) -> u32 {
@@ -341,7 +345,7 @@ impl Node {
         let run =
             known.map_or_else(|| Run::new(boot, sample.at_ms), |place| self.past_mut().earlier.remove(place));
         let older = if becomes_current {
-            outcome.restarted = true;
+            outcome.restarted |= self.past_mut().conduct.admits_restart(published_ms);
             std::mem::replace(&mut self.current, run)
         } else {
             run
@@ -387,11 +391,13 @@ impl Node {
     }
 }
 
-fn bound_packed<T: Metadata>(packed: &mut Option<PackedMetadata<T>>, bound: impl Fn(&mut T) -> bool) {
-    let Some(mut value) = packed.as_ref().and_then(PackedMetadata::unpack) else { return };
-    if bound(&mut value) {
+fn bound_packed<T: Metadata>(packed: &mut Option<PackedMetadata<T>>, bound: impl Fn(&mut T) -> bool) -> bool {
+    let Some(mut value) = packed.as_ref().and_then(PackedMetadata::unpack) else { return false };
+    let is_cut = bound(&mut value);
+    if is_cut {
         *packed = Some(PackedMetadata::new(&value));
     }
+    is_cut
 }
 
 /// A sample as bytes and covered time. A sample across a gap covers no time. One that covers more time than a

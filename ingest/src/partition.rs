@@ -6,8 +6,8 @@ mod refusal;
 use std::collections::BTreeMap;
 
 use tidemap_wire::{
-    Event, EventKind, History, NodeId, NodeUpdate, Pack, PartitionStats, ReceivedReport, Slot, Status,
-    decode, subject,
+    Event, EventKind, History, NodeId, NodeUpdate, Pack, PartitionStats, ReceivedReport, ReportError, Slot,
+    Status, decode, subject,
 };
 
 use crate::{
@@ -50,8 +50,8 @@ pub struct Outcome {
 /// A report that was refused, or of which a part was refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refused {
-    /// The node's encoded name; empty when the message names none.
-    pub node: String,
+    /// The node that the message names, if it names one.
+    pub node: Option<NodeId>,
     pub reason: Refusal,
 }
 
@@ -99,9 +99,15 @@ impl PartitionState {
         }
     }
 
-    /// Adds the nodes of checkpoints, before any message is observed.
+    /// Adds the nodes of checkpoints, before any message is observed. What a node has beyond the bounds of a
+    /// report is cut off, and counted as refused.
     pub fn restore(&mut self, mut nodes: Vec<(NodeId, Node)>) {
-        nodes.iter_mut().for_each(|(_, node)| node.bound());
+        for (_, node) in &mut nodes {
+            if node.bound() {
+                node.refuse(Refusal::Oversized);
+                *self.refused.entry(Refusal::Oversized).or_default() += 1;
+            }
+        }
         self.rows = Rows::restore(nodes.iter_mut().map(|(_, node)| node.row_mut()));
         for (id, node) in nodes {
             self.nodes.insert(id, node);
@@ -278,11 +284,13 @@ impl PartitionState {
         node: &str,
         report: &'a [u8],
     ) -> Option<ReceivedReport<'a>> {
-        let report = ReceivedReport::decode(report).ok();
-        if report.is_none() {
-            self.refuse(outcome, slot, node, Refusal::Garbage);
-        }
-        report
+        let reason = match ReceivedReport::decode(report) {
+            Ok(report) => return Some(report),
+            Err(ReportError::TooLong) => Refusal::TooLong,
+            Err(ReportError::Invalid(_)) => Refusal::Garbage,
+        };
+        self.refuse(outcome, slot, node, reason);
+        None
     }
 
     /// Applies a report. `named` is the node that its message names, and why a report of a node of another
@@ -352,7 +360,7 @@ impl PartitionState {
 
     fn count(&mut self, outcome: &mut Outcome, node: &str, reason: Refusal) {
         *self.refused.entry(reason).or_default() += 1;
-        outcome.refused = Some(Refused { node: node.to_owned(), reason });
+        outcome.refused = Some(Refused { node: NodeId::from_token(node).ok(), reason });
     }
 }
 

@@ -18,6 +18,7 @@ use tokio::{
     time::Instant,
 };
 use tokio_util::sync::CancellationToken;
+use tracing::field;
 
 use crate::{
     chunks,
@@ -187,10 +188,8 @@ impl PartitionTask {
     fn log_refusal(&mut self, applied: &Applied) {
         let Some((subject, Refused { node, reason })) = &applied.refused else { return };
         if self.refusal_log.is_due() {
-            let reason = reason.name();
-            tracing::warn!(
-                %subject, node, reason, "refused a report or a part of it (others may follow unlogged)"
-            );
+            let (node, reason) = (node.as_ref().map(field::display), reason.name());
+            tracing::warn!(%subject, node, reason, "refused a report or a part of it (others may follow unlogged)");
         }
     }
 

@@ -201,6 +201,7 @@ async fn an_empty_fleet_is_zeros_and_not_an_error() {
             partitions: 1,
             partitions_fresh: 1,
             lag_messages: Some(0),
+            lag_ms: Some(0),
             view_age_ms: Some(0),
             timestamp: AT_MS as f64 / 1000.0,
             ..StatsJson::default()

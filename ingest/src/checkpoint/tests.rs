@@ -63,7 +63,8 @@ fn a_part_of_large_nodes_is_kept_as_several_that_fit_and_contain_every_node() {
     let names = (0..).map(|number| NodeId::from_name(&format!("node-{number}")).unwrap());
     let mut state = PartitionState::new(LIMITS);
     for node in names.filter(|node| Slot::of(node) == slot).take(NODES_PER_PART) {
-        let hello = Hello { hostname: "x".repeat(40_000), ..Hello::default() };
+        let labels = (0..64).map(|number| (format!("{number:0>255}"), "x".repeat(255))).collect();
+        let hello = Hello { labels, ..Hello::default() };
         let sample = Sample { seq: 1, at_ms: 1_000_000, elapsed_ms: 1_000, ..Sample::default() };
         let report =
             Report { node: node.clone(), boot: 1, hello: Some(Box::new(hello)), samples: vec![sample] };

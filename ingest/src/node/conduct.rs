@@ -1,31 +1,35 @@
-//! What a node has reported that was refused, and how often it changes its hello.
+//! What a node has reported that was refused, and how often it does what every reader receives at once.
 
 use serde::{Deserialize, Serialize};
 use tidemap_wire::RefusedReports;
 
 use crate::partition::Refusal;
 
-/// A hello that changes again within this time uses up some of [`HELLO_BURST_MS`].
-const HELLO_PERIOD_MS: i64 = 10_000;
-/// So many milliseconds of changes may come at once: seven. An agent's hello changes when an interface or an
-/// address does, which it may do several times while a host starts.
-const HELLO_BURST_MS: i64 = 60_000;
+/// On average, a hello may change and an agent may restart once in this time.
+const PERIOD_MS: i64 = 10_000;
+/// So many periods may be used up in advance, so that seven changes may come at once. An agent's hello changes
+/// when an interface or an address does, which it may do several times while a host starts.
+const BURST_MS: i64 = 60_000;
 
-/// Empty as long as a node reports nothing that is refused, and its hello stays as it is.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// Empty as long as a node reports nothing that is refused, its hello stays as it is, and its agent runs.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub(super) struct Conduct {
     /// Reports that were refused, or of which a part was refused.
     count: u64,
     /// Why the last one was.
     reason: String,
-    /// Broker time until which the changes of its hello so far would take, at one in each period.
-    hello_paid_ms: i64,
+    /// Begins anew with a new owner of the partition.
+    #[serde(skip)]
+    hellos: Allowance,
+    #[serde(skip)]
+    restarts: Allowance,
 }
 
 impl Conduct {
+    /// Whether there is nothing for a checkpoint.
     pub(super) fn is_empty(&self) -> bool {
-        *self == Self::default()
+        self.count == 0
     }
 
     pub(super) fn refuse(&mut self, reason: Refusal) {
@@ -42,12 +46,30 @@ impl Conduct {
 
     /// Whether the hello may change at broker time `now_ms`; if so, the change is counted.
     pub(super) fn admits_hello(&mut self, now_ms: i64) -> bool {
-        let paid_ms = self.hello_paid_ms.max(now_ms);
-        let is_admitted = paid_ms - now_ms <= HELLO_BURST_MS;
-        if is_admitted {
-            self.hello_paid_ms = paid_ms + HELLO_PERIOD_MS;
+        self.hellos.take(now_ms)
+    }
+
+    /// Whether readers may be told of a restart at broker time `now_ms`; if so, it is counted.
+    pub(super) fn admits_restart(&mut self, now_ms: i64) -> bool {
+        self.restarts.take(now_ms)
+    }
+}
+
+/// One in each period, some in advance: the generic cell rate algorithm.
+#[derive(Clone, Copy, Debug, Default)]
+struct Allowance {
+    /// Broker time until which those so far would take, at one in each period.
+    paid_ms: i64,
+}
+
+impl Allowance {
+    fn take(&mut self, now_ms: i64) -> bool {
+        let paid_ms = self.paid_ms.max(now_ms);
+        let is_left = paid_ms - now_ms <= BURST_MS;
+        if is_left {
+            self.paid_ms = paid_ms + PERIOD_MS;
         }
-        is_admitted
+        is_left
     }
 }
 
@@ -58,11 +80,12 @@ mod tests {
     #[test]
     fn a_hello_changes_seven_times_at_once_and_then_six_times_a_minute() {
         let mut conduct = Conduct::default();
-        let admitted = |conduct: &mut Conduct, times_ms: std::ops::Range<i64>| {
+        let mut admitted = |times_ms: std::ops::Range<i64>| {
             times_ms.step_by(500).filter(|now_ms| conduct.admits_hello(*now_ms)).count()
         };
-        assert_eq!(admitted(&mut conduct, 0..4_000), 7);
-        assert_eq!(admitted(&mut conduct, 4_000..64_000), 6);
-        assert_eq!(admitted(&mut conduct, 1_000_000..1_004_000), 7);
+        assert_eq!(admitted(0..4_000), 7);
+        assert_eq!(admitted(4_000..64_000), 6);
+        assert_eq!(admitted(1_000_000..1_004_000), 7);
+        assert!(conduct.admits_restart(1_004_000), "restarts have an allowance of their own");
     }
 }

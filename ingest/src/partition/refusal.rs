@@ -15,8 +15,8 @@ pub enum Refusal {
     Empty,
     /// A number in it is out of range.
     Implausible,
-    /// It has more samples than an agent keeps.
-    TooManySamples,
+    /// It has more samples, or a longer list, or more values than a report may have.
+    TooLong,
     /// A list or a text in it is longer than an agent reports, or has control characters. They are cut off.
     Oversized,
     /// A host metric in it has a value that no host has. The metric is dropped.
@@ -37,7 +37,7 @@ impl Refusal {
             Self::NodeMismatch => "node-mismatch",
             Self::Empty => "empty",
             Self::Implausible => "implausible",
-            Self::TooManySamples => "too-many-samples",
+            Self::TooLong => "too-long",
             Self::Oversized => "oversized",
             Self::Metric => "metric",
             Self::HelloRate => "hello-rate",

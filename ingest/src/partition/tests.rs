@@ -74,7 +74,7 @@ fn a_bad_report_in_a_pack_does_not_affect_the_others() {
         partition.observe_unless(message, |_| false),
         Outcome {
             reports: 1,
-            refused: Some(super::Refused { node: "b".to_owned(), reason: Refusal::OtherSlot })
+            refused: Some(super::Refused { node: Some(id("b")), reason: Refusal::OtherSlot })
         }
     );
     let refused = partition.stats().refused;

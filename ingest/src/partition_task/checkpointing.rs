@@ -59,7 +59,7 @@ impl Checkpointing {
     ) -> anyhow::Result<Self> {
         let bucket = streams::open_bucket(js, streams::CHECKPOINTS).await?;
         let writer =
-            CheckpointWriter { bucket, epoch: assignment.epoch, revisions, missing: missing.clone() };
+            CheckpointWriter { bucket, epoch: assignment.epoch, revisions, missing: Arc::clone(missing) };
         // While a write waits for the broker, only a few more are prepared, because they would become
         // outdated.
         let (requests, received) = mpsc::channel(4);

@@ -70,7 +70,7 @@ impl Publishing {
         let Output { forgotten, events } = state.tick(header.at_ms, self.alive_ms);
         self.ticks += 1;
         if self.ticks > 1 {
-            return (events, chunks::deltas(header, state.updates(), forgotten));
+            return (events, chunks::deltas(header, state.updates(), &forgotten));
         }
         // Changes from before this task began were published by the previous owner.
         state.mark_published();

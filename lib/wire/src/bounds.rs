@@ -13,6 +13,8 @@ pub const INTERFACES: usize = 64;
 pub const ADDRESSES: usize = 16;
 /// Addresses of an interface.
 pub const INTERFACE_ADDRESSES: usize = 8;
+/// Bytes of an address: the longest of IPv6, with its zone.
+pub const ADDRESS_BYTES: usize = 64;
 /// Samples in a report: as many as an agent keeps.
 pub const SAMPLES: usize = 600;
 /// Bytes per second through one host or interface: no network of today is faster.
@@ -47,10 +49,11 @@ impl Hello {
         for text in texts.chain([hostname, agent_version]).chain(place) {
             is_cut |= bound_text(text);
         }
-        is_cut |= bound_list(addresses, ADDRESSES, bound_text);
+        is_cut |= bound_list(addresses, ADDRESSES, bound_address);
         is_cut |= bound_list(interfaces, INTERFACES, Interface::bound);
-        let is_within = |(key, value): (&String, &String)| is_text_within(key) && is_text_within(value);
-        if labels.len() > LABELS || !labels.iter().all(is_within) {
+        let is_label_within =
+            |(key, value): (&String, &String)| is_within(TEXT_BYTES, key) && is_within(TEXT_BYTES, value);
+        if labels.len() > LABELS || !labels.iter().all(is_label_within) {
             let all = std::mem::take(labels).into_iter().take(LABELS);
             labels.extend(all.map(|(mut key, mut value)| {
                 bound_text(&mut key);
@@ -67,7 +70,7 @@ impl Interface {
     fn bound(&mut self) -> bool {
         let Self { name, counted: _, reason, speed_mbps: _, addresses } = self;
         let texts = [name, reason].map(bound_text);
-        bound_list(addresses, INTERFACE_ADDRESSES, bound_text) | texts.contains(&true)
+        bound_list(addresses, INTERFACE_ADDRESSES, bound_address) | texts.contains(&true)
     }
 }
 
@@ -111,18 +114,27 @@ fn bound_list<T>(list: &mut Vec<T>, limit: usize, mut bound: impl FnMut(&mut T) 
 }
 
 fn bound_text(text: &mut String) -> bool {
-    if is_text_within(text) {
+    bound_to(TEXT_BYTES, text)
+}
+
+fn bound_address(text: &mut String) -> bool {
+    bound_to(ADDRESS_BYTES, text)
+}
+
+fn bound_to(limit: usize, text: &mut String) -> bool {
+    if is_within(limit, text) {
         return false;
     }
     let shown = |character: char| if character.is_control() { REPLACEMENT } else { character };
-    let mut within: String = text.chars().map(shown).collect();
-    within.truncate(within.floor_char_boundary(TEXT_BYTES));
+    // Every character takes at least one byte.
+    let mut within: String = text.chars().map(shown).take(limit).collect();
+    within.truncate(within.floor_char_boundary(limit));
     *text = within;
     true
 }
 
-fn is_text_within(text: &str) -> bool {
-    text.len() <= TEXT_BYTES && !text.contains(char::is_control)
+fn is_within(limit: usize, text: &str) -> bool {
+    text.len() <= limit && !text.contains(char::is_control)
 }
 
 #[cfg(test)]
@@ -150,7 +162,7 @@ mod tests {
         assert_eq!((hello.addresses.len(), hello.interfaces.len()), (ADDRESSES, INTERFACES));
         assert_eq!((hello.labels.len(), hello.interfaces[0].addresses.len()), (LABELS, INTERFACE_ADDRESSES));
         assert!(hello.hostname.starts_with("ü\u{fffd}ü") && hello.hostname.len() > TEXT_BYTES - 4);
-        assert!(encode(&hello).len() < 256 * 1024, "{}", encode(&hello).len());
+        assert!(encode(&hello).len() < 128 * 1024, "{}", encode(&hello).len());
         assert!(!hello.bound(), "what was cut is within the bounds");
     }
 

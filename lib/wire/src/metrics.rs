@@ -81,7 +81,8 @@ impl MetricUnit {
         match self {
             // A share is computed from two counters that are not read at the same instant.
             Self::Percent => 0.0..=101.0,
-            Self::Count => 0.0..=1e15,
+            // A counter may have begun anywhere, and some drivers begin near its end.
+            Self::Count => 0.0..=u64::MAX as f64,
             Self::Bytes => 0.0..=1e18,
             Self::BytesPerSecond => 0.0..=crate::bounds::RATE,
             // A century.

@@ -39,6 +39,7 @@ pub struct PartitionStats {
     /// Messages of the stream that are not applied yet.
     pub lag: u64,
     /// How long ago the broker stored the newest message that is applied, while others are not: milliseconds.
+    #[serde(skip_serializing_if = "is_zero")]
     pub lag_ms: u64,
     /// Samples applied since the worker took the partition.
     pub samples: u64,
@@ -50,4 +51,10 @@ pub struct PartitionStats {
     pub late: u64,
     /// Messages refused, by reason.
     pub refused: BTreeMap<String, u64>,
+}
+
+/// Readers take an absent number as 0, and earlier workers leave this one out.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes it so")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }

@@ -10,7 +10,19 @@ use serde::Deserialize;
 use crate::{
     DecodeError, Hello, Host, InterfaceRate, METRICS, Sample, decode,
     field_reader::{FieldReader, key},
+    outline,
 };
+
+/// Why a report cannot be decoded.
+#[derive(Debug, thiserror::Error)]
+pub enum ReportError {
+    /// It has more values or a longer list than a report may have.
+    #[error("the report has more in it than a report may have")]
+    TooLong,
+    /// It is not a report.
+    #[error(transparent)]
+    Invalid(#[from] DecodeError),
+}
 
 /// A report whose node's name is unverified. It borrows from the message.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -28,13 +40,19 @@ pub struct ReceivedReport<'a> {
 }
 
 impl<'a> ReceivedReport<'a> {
-    /// Decodes a report, as [`decode`] does.
+    /// Decodes a report, as [`decode`] does, unless it has too much in it.
     ///
     /// # Errors
     ///
-    /// As [`decode`].
-    pub fn decode(bytes: &'a [u8]) -> Result<Self, DecodeError> {
-        usual(bytes).map_or_else(|| decode(bytes), Ok)
+    /// When it has more in it than a report may have, and as [`decode`].
+    pub fn decode(bytes: &'a [u8]) -> Result<Self, ReportError> {
+        if let Some(report) = usual(bytes) {
+            return Ok(report);
+        }
+        if !outline::is_within_bounds(bytes) {
+            return Err(ReportError::TooLong);
+        }
+        Ok(decode(bytes)?)
     }
 }
 

@@ -118,7 +118,7 @@ fn events_that_contradict_themselves_are_refused() {
         ..DeltaEvent::default()
     }));
     assert!(refused(DeltaEvent {
-        status: Some(StatusRows { i: vec![0], status: vec![3], age_ms: vec![0] }),
+        status: Some(StatusRows { i: vec![0], status: vec![4], age_ms: vec![0] }),
         ..DeltaEvent::default()
     }));
     assert!(refused(DeltaEvent {
