@@ -45,32 +45,40 @@ impl Exposition {
 
     /// Writes the families about the owners of partitions.
     pub fn owners<'a>(&mut self, owners: impl Iterator<Item = &'a PartitionStats> + Clone) {
-        let families: [FamilyOf<PartitionStats, u64>; 5] = [
+        let families: [FamilyOf<PartitionStats, f64>; 6] = [
             (
                 Kind::Gauge,
                 "tidemap_partition_lag_messages",
                 "Messages that the owner has not applied yet.",
-                |owner| owner.lag,
+                |owner| owner.lag as f64,
             ),
-            (Kind::Gauge, "tidemap_partition_epoch", "Epoch of the owner's lease.", |owner| owner.epoch),
+            (
+                Kind::Gauge,
+                "tidemap_partition_lag_seconds",
+                "Age of the newest message that the owner has applied, while it has not applied all.",
+                |owner| owner.lag_ms as f64 / 1_000.0,
+            ),
+            (Kind::Gauge, "tidemap_partition_epoch", "Epoch of the owner's lease.", |owner| {
+                owner.epoch as f64
+            }),
             (Kind::Counter, "tidemap_partition_samples_total", "Samples applied by the owner.", |owner| {
-                owner.samples
+                owner.samples as f64
             }),
             (
                 Kind::Counter,
                 "tidemap_partition_duplicates_total",
                 "Samples dropped as duplicates.",
-                |owner| owner.duplicates,
+                |owner| owner.duplicates as f64,
             ),
             (Kind::Counter, "tidemap_partition_late_total", "Samples too old for any window.", |owner| {
-                owner.late
+                owner.late as f64
             }),
         ];
         for (kind, name, help, value) in families {
             let mut family = self.family(kind, name, help);
             for owner in owners.clone() {
                 let partition = owner.partition.to_string();
-                family.sample(&[("partition", &partition), ("owner", &owner.owner)], value(owner) as f64);
+                family.sample(&[("partition", &partition), ("owner", &owner.owner)], value(owner));
             }
         }
         let help = "Messages refused by the owner, by reason.";

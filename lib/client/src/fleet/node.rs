@@ -58,7 +58,7 @@ impl Node {
         self.unheard_since_ms.unwrap_or(self.latest.since_ms)
     }
 
-    /// Notes that its worker is not heard since then, or is heard again.
+    /// Notes since when its worker is not heard, or that it is.
     pub(crate) fn set_unheard(&mut self, since_ms: Option<i64>) {
         self.unheard_since_ms = since_ms;
     }
@@ -70,7 +70,6 @@ impl Node {
 
     /// Applies an update from a delta.
     pub(crate) fn merge(&mut self, mut update: NodeUpdate) {
-        self.unheard_since_ms = None;
         if let Some(hello) = update.hello.take() {
             self.set_hello(Some(Arc::from(hello)));
         }
@@ -97,7 +96,6 @@ impl Node {
 
     /// Applies an update from a snapshot, which is complete.
     pub(crate) fn replace(&mut self, mut update: NodeUpdate) {
-        self.unheard_since_ms = None;
         self.set_hello(update.hello.take().map(Arc::from));
         self.latest = update;
     }

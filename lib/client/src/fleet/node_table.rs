@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use tidemap_wire::NodeId;
+use tidemap_wire::{NodeId, Status};
 
 use crate::fleet::node::Node;
 
@@ -32,9 +32,16 @@ impl NodeTable {
         self.rows.iter().flatten()
     }
 
-    /// All nodes, to be changed.
-    pub(crate) fn all_mut(&mut self) -> impl Iterator<Item = &mut Node> {
-        self.rows.iter_mut().flatten().map(Arc::make_mut)
+    /// Marks all nodes, see [`Node::set_unheard`]. Returns the rows of those whose status changes.
+    pub(crate) fn mark_unheard(&mut self, since_ms: Option<i64>) -> Vec<u32> {
+        let mut changed = Vec::new();
+        for node in self.rows.iter_mut().flatten() {
+            if (node.status() == Status::Unknown) != since_ms.is_some() {
+                Arc::make_mut(node).set_unheard(since_ms);
+                changed.push(node.latest().row);
+            }
+        }
+        changed
     }
 
     /// The node with this id, if it has this row.

@@ -135,16 +135,16 @@ impl PartitionView {
         behind && may_ask
     }
 
-    /// Marks all nodes as unknown once their worker is not heard, and as known once it is heard again.
+    /// Marks all nodes as unknown while their worker is not heard, also those that a snapshot adds meanwhile,
+    /// and as known once it is heard again.
     fn judge(&mut self, now: Instant) {
         let was_heard = self.stats_at.is_some() && self.in_step_at.is_some();
-        let is_unheard = was_heard && !self.is_fresh(now);
-        if is_unheard != self.is_unheard {
-            self.is_unheard = is_unheard;
-            for node in self.nodes.all_mut() {
-                node.set_unheard(is_unheard.then_some(self.heard_ms));
-                self.changed.push(node.latest().row);
-            }
+        let was_unheard = self.is_unheard;
+        self.is_unheard = was_heard && !self.is_fresh(now);
+        if self.is_unheard || was_unheard {
+            let since_ms = self.is_unheard.then_some(self.heard_ms);
+            let changed = self.nodes.mark_unheard(since_ms);
+            self.changed.extend(changed);
         }
     }
 

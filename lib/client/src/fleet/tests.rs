@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use proptest::prelude::*;
-use tidemap_wire::{Delta, NodeUpdate};
+use tidemap_wire::{Delta, NodeUpdate, Status};
 use tokio::time::Instant;
 
 use crate::{
@@ -237,4 +237,40 @@ fn a_view_is_fresh_while_its_worker_publishes_and_is_followed() {
     assert!(fresh(&link));
     link.now += Duration::from_millis(100);
     assert!(!fresh(&link));
+}
+
+#[test]
+fn nodes_whose_worker_is_not_heard_are_unknown_until_it_is_heard_again() {
+    let mut link = Link::new();
+    let statuses = |link: &Link| link.sees().iter().map(Node::status).collect::<Vec<_>>();
+    let is_heard = |link: &mut Link| {
+        let stats = link.worker.stats();
+        link.fleet.apply_stats(one_partition().1, stats, link.now);
+    };
+    link.tick();
+    link.happens(Change::Put(vec![node("a"), node("b")]), Delivery::Arrives);
+    is_heard(&mut link);
+    link.tick();
+    link.tick();
+    assert_eq!(statuses(&link), [Status::Online; 2]);
+
+    link.fleet.take_changed();
+    link.now += Duration::from_secs(3);
+    link.tick();
+    assert_eq!((statuses(&link), link.fleet.take_changed().len()), (vec![Status::Unknown; 2], 2));
+    assert!(link.fleet.nodes().all(|node| node.latest().status == Status::Online), "what it said last stays");
+
+    // Its successor's nodes come before its totals, which alone prove that it goes on.
+    link.happens(Change::Put(vec![node("c")]), Delivery::IsLost);
+    link.happens(Change::Worker, Delivery::Arrives);
+    link.happens(Change::Put(vec![node("d.example")]), Delivery::Arrives);
+    link.tick();
+    link.tick();
+    assert_eq!(statuses(&link), [Status::Unknown; 4]);
+    is_heard(&mut link);
+    link.tick();
+    assert_eq!(statuses(&link), [Status::Online; 4]);
+    link.fleet.take_changed();
+    link.tick();
+    assert_eq!(link.fleet.take_changed(), Vec::<u32>::new(), "nothing changes while nothing happens");
 }
