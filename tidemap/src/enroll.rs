@@ -2,6 +2,7 @@
 //!
 //! Either by a line in the broker's users or, with `--operator`, by a signature.
 
+mod forget;
 mod line;
 mod relay;
 
@@ -107,7 +108,7 @@ pub(crate) async fn enroll(args: &EnrollArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Revokes the node's agent, at once when the broker runs.
+/// Revokes the node's agent, at once when the broker runs, and has the node forgotten.
 pub(crate) async fn revoke(args: &RevokeArgs) -> anyhow::Result<()> {
     let name = args.node.display_name();
     let Some(folder) = &args.operator else {
@@ -121,6 +122,10 @@ pub(crate) async fn revoke(args: &RevokeArgs) -> anyhow::Result<()> {
              was started by hand, make it reload its configuration"
         );
         eprintln!("{name} {state}");
+        if !args.relay {
+            let brokers = args.brokers.clone().at(&dir);
+            forget::from_list(&args.node, &brokers, &keys::service_seed_path(&dir)).await;
+        }
         return Ok(());
     };
     let operator = Operator::open(folder)?;
@@ -130,6 +135,9 @@ pub(crate) async fn revoke(args: &RevokeArgs) -> anyhow::Result<()> {
         format!("{name}'s credentials are revoked, but brokers may not know yet: run `tidemap operator push`")
     })?;
     eprintln!("{name} {state}; {} updated", operator::count(brokers));
+    if !args.relay {
+        forget::from_list(&args.node, &args.brokers, &operator.service_creds_path()).await;
+    }
     Ok(())
 }
 
@@ -177,7 +185,7 @@ async fn add(args: &EnrollArgs, dir: &Path) -> anyhow::Result<(Line, &'static st
     };
     let url = args.nats_url.clone().or_else(|| listen::endpoint(dir));
     let url = url.unwrap_or_else(|| "nats://127.0.0.1:4222".to_owned());
-    let brokers = BrokersArgs { nats_url: url.clone(), nats_ca: args.nats_ca.clone() };
+    let brokers = BrokersArgs { nats_url: Some(url.clone()), nats_ca: args.nats_ca.clone() };
     let name = args.node.display_name();
     let running = reload(dir, &brokers).await.with_context(|| format!("{name} may not be admitted yet"))?;
     let state = match (enrolled.created, running) {

@@ -140,7 +140,12 @@ pub(crate) fn endpoint(dir: &Path) -> Option<String> {
 
 /// The authority of that broker's certificate (PEM), likewise; `None` is a public one.
 pub(crate) fn authority(dir: &Path) -> Option<String> {
-    fs::read_to_string(dir.join(AUTHORITY)).ok()
+    fs::read_to_string(authority_path(dir)?).ok()
+}
+
+/// The file with that authority.
+pub(crate) fn authority_path(dir: &Path) -> Option<PathBuf> {
+    Some(dir.join(AUTHORITY)).filter(|path| path.exists())
 }
 
 /// This host's time since 1970, by which certificates are judged.

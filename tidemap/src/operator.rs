@@ -13,6 +13,10 @@ use tidemap_service::{
     nats::{self, NatsArgs},
 };
 
+use crate::listen;
+
+/// The broker's address unless it is given.
+const DEFAULT_URL: &str = "nats://127.0.0.1:4222";
 /// How long to wait for the broker.
 const BROKER_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -42,9 +46,9 @@ pub(crate) enum OperatorCommand {
 /// Where the running brokers are.
 #[derive(clap::Args, Clone, Debug)]
 pub(crate) struct BrokersArgs {
-    /// The broker's address; one of a cluster informs the others.
-    #[arg(long, env = "TIDEMAP_NATS_URL", default_value = "nats://127.0.0.1:4222", value_name = "URL")]
-    pub(crate) nats_url: String,
+    /// The broker's address, this host's port 4222 unless given; one of a cluster informs the others.
+    #[arg(long, env = "TIDEMAP_NATS_URL", value_name = "URL")]
+    pub(crate) nats_url: Option<String>,
     /// Certificate authority of the broker's certificate (PEM), when it is not a public one.
     #[arg(long, env = "TIDEMAP_NATS_CA", value_name = "FILE")]
     pub(crate) nats_ca: Option<PathBuf>,
@@ -62,9 +66,21 @@ pub(crate) async fn run(command: OperatorCommand) -> anyhow::Result<()> {
 }
 
 impl BrokersArgs {
+    /// The broker of a data folder, unless another one is given.
+    pub(crate) fn at(mut self, dir: &Path) -> Self {
+        if self.nats_url.is_none()
+            && let Some(url) = listen::endpoint(dir)
+        {
+            self.nats_url = Some(url);
+            self.nats_ca = self.nats_ca.or_else(|| listen::authority_path(dir));
+        }
+        self
+    }
+
     /// A connection to the broker with an operator's key or credentials.
     pub(crate) async fn reach(&self, creds: &Path) -> anyhow::Result<Client> {
-        let mut args = NatsArgs::new(&self.nats_url, Some(creds));
+        let url = self.nats_url.as_deref().unwrap_or(DEFAULT_URL);
+        let mut args = NatsArgs::new(url, Some(creds));
         args.nats_ca = self.nats_ca.clone();
         let client = args.connect("tidemap-operator", None).await?;
         nats::reached(&client, BROKER_TIMEOUT).await?;

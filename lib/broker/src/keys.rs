@@ -78,7 +78,7 @@ impl Keys {
 
     /// The seed of ingest workers and of the API.
     pub fn service_seed_path(&self) -> PathBuf {
-        seed_path(&self.dir, "service")
+        service_seed_path(&self.dir)
     }
 
     /// The seed of programs that only read.
@@ -173,6 +173,11 @@ pub fn revoke_relay(dir: &Path, relay: &NodeId) -> Result<bool, KeysError> {
         files::remove(&relay_seed_path(dir, relay, side))?;
     }
     Ok(known)
+}
+
+/// The seed of a data folder's services, see [`Keys::service_seed_path`].
+pub fn service_seed_path(dir: &Path) -> PathBuf {
+    seed_path(dir, "service")
 }
 
 /// The seed of a data folder's operator, see [`Keys::sys_seed_path`].

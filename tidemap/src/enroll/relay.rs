@@ -21,7 +21,7 @@ pub(super) async fn enroll_locally(args: &EnrollArgs) -> anyhow::Result<()> {
     let dir = dir.canonicalize().context("the data folder")?;
     let enrolled = keys::enroll_relay(&dir, &args.node, RelaySide::Reports)?;
     let url = args.nats_url.clone().unwrap_or_else(|| "nats://127.0.0.1:4222".to_owned());
-    let brokers = BrokersArgs { nats_url: url, nats_ca: args.nats_ca.clone() };
+    let brokers = BrokersArgs { nats_url: Some(url), nats_ca: args.nats_ca.clone() };
     let name = args.node.display_name();
     let running = reload(&dir, &brokers).await.with_context(|| format!("{name} may not be admitted yet"))?;
     match (enrolled.created, running) {
