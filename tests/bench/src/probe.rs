@@ -18,8 +18,10 @@ use tokio::{task::JoinSet, time::Instant};
 
 use crate::stream::EventStream;
 
-/// The number of probes; each is a node.
+/// The number of probes that report at a time.
 const PROBES: u64 = 8;
+/// Samples of each node: a node may not change its labels more often at once.
+const SAMPLES_OF_A_NODE: u64 = 6;
 /// A frame of a whole fleet.
 const FRAME_BYTES: usize = 16 << 20;
 /// What every label begins with.
@@ -69,24 +71,24 @@ fn lock(sent: &Sent) -> MutexGuard<'_, HashMap<String, Instant>> {
     sent.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// One node, which reports about once a second at random moments.
+/// One node after another, which report about once a second at random moments.
 async fn probe(client: Client, number: u64, samples: u64, sent: Sent) -> anyhow::Result<()> {
     let js = jetstream::new(client);
-    let node = NodeId::from_name(&format!("probe-node-{number}"))?;
-    let (boot, mut rx_bytes, mut before) = (fastrand::u64(1..1 << 48), 0, Instant::now());
-    for seq in 1..=samples {
+    let (boot, mut before) = (fastrand::u64(1..1 << 48), Instant::now());
+    for sample in 0..samples {
+        let (nodes_before, seq) = (sample / SAMPLES_OF_A_NODE, sample % SAMPLES_OF_A_NODE + 1);
+        let node = NodeId::from_name(&format!("probe-node-{number}-{boot:x}-{nodes_before}"))?;
         tokio::time::sleep(Duration::from_millis(fastrand::u64(700..1_300))).await;
         let now = Instant::now();
         let elapsed = now.duration_since(before);
         before = now;
         let (bytes, elapsed_ms) = (fastrand::u64(100_000..1_000_000), u64::try_from(elapsed.as_millis())?);
-        rx_bytes += bytes;
-        let mark = format!("probe-mark-{number}-{seq}");
+        let mark = format!("probe-mark-{number}-{sample}");
         let sample = Sample {
             seq,
             at_ms: clock::unix_ms(),
             elapsed_ms: u32::try_from(elapsed_ms)?,
-            rx_bytes,
+            rx_bytes: seq * 1_000_000,
             rx_bps: Bps::over(bytes, elapsed_ms),
             ..Sample::default()
         };

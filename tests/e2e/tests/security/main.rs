@@ -4,10 +4,13 @@
 #![expect(clippy::unwrap_used, reason = "a failing test panics, its helpers too")]
 
 mod entry;
+mod excess;
 mod files;
 mod forgery;
+mod onslaught;
 mod reload;
 mod tls;
+mod whole;
 
 use std::time::Duration;
 

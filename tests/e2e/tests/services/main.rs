@@ -15,3 +15,4 @@ mod replicas;
 mod right_number;
 mod scale_out;
 mod stream;
+mod unheard;

@@ -1,0 +1,152 @@
+//! One enrolled agent reports what no agent does: it harms its own node only, and leaves no trace.
+
+use anyhow::ensure;
+use serde_json::{Value, json};
+use tidemap_service::clock::unix_ms;
+use tidemap_testkit::{
+    eventually,
+    http::{get, get_json},
+    process::run_to_end,
+};
+use tidemap_wire::{
+    Bps, encode,
+    http::{NodeJson, StatsJson},
+};
+
+use crate::{
+    EVENT_TIMEOUT,
+    whole::{Whole, report, send},
+};
+
+/// In the same partition as the node `a`.
+const VICTIM: &str = "web-01.example.com";
+/// The broker stores messages up to this size.
+const MESSAGE_BYTES: usize = 64 * 1024;
+
+/// Reports of the node `a`, each of which one of the readers could not take.
+pub(crate) fn excesses() -> Vec<(&'static str, Vec<u8>)> {
+    let sample = |seq: u64| {
+        json!({ "seq": seq, "at_ms": unix_ms(), "elapsed_ms": 1_000, "rx_bytes": 1, "tx_bytes": 1,
+                "rx_bps": 1.0, "tx_bps": 1.0 })
+    };
+    let with = |seq: u64, field: &str, value: Value| {
+        let mut sample = sample(seq);
+        sample[field] = value;
+        json!({ "node": "a", "boot": 7, "samples": [sample] })
+    };
+    let hello =
+        |seq: u64, hello: Value| json!({ "node": "a", "boot": 7, "hello": hello, "samples": [sample(seq)] });
+    let labels: serde_json::Map<String, Value> = (0..7_000).map(|key| (key.to_string(), json!(""))).collect();
+    let excesses = [
+        ("empty interfaces", hello(1, json!({ "interfaces": vec![json!({}); 30_000] }))),
+        ("many interfaces", hello(2, json!({ "interfaces": vec![json!({}); 17_000] }))),
+        ("many interface rates", with(3, "interfaces", json!(vec![json!(["", 0, 0]); 12_500]))),
+        ("a long text of control characters", hello(4, json!({ "provider": "\u{1}".repeat(60_000) }))),
+        ("many labels", hello(5, Value::Object(labels))),
+        ("many addresses", hello(6, json!({ "addresses": vec![""; 60_000] }))),
+        ("many samples", json!({ "node": "a", "boot": 7, "samples": vec![[1, 1, 1, 1, 1]; 10_000] })),
+        ("an absurd load", with(8, "host", json!({ "cpu_percent": 1.9e306, "memory_used_bytes": 1 }))),
+        ("a load below nothing", with(9, "host", json!({ "cpu_percent": -76.0 }))),
+        ("an unknown list within a list within a list", hello(10, json!({ "later": [[[[[[]]]]]] }))),
+    ];
+    // A list of one entry takes one byte.
+    let nested = ("lists within lists without end", vec![0x91; 30_000]);
+    excesses.into_iter().map(|(what, value)| (what, encode(&value))).chain([nested]).collect()
+}
+
+pub(crate) async fn is_ready(url: &str) -> anyhow::Result<()> {
+    let ready = get(format!("{url}/readyz")).await?;
+    ensure!(ready.status == 200, "{}: {}", ready.status, ready.body);
+    Ok(())
+}
+
+/// Waits until the API shows the victim's report with this number.
+async fn shows(url: &str, seq: u64) -> anyhow::Result<()> {
+    eventually(EVENT_TIMEOUT, || async {
+        let node: NodeJson = get_json(format!("{url}/api/nodes/{VICTIM}")).await?;
+        let rate = node.network_rx_bytes_per_sec.map(Bps::get);
+        ensure!(rate == Some(1_000.0 * seq as f64), "{rate:?}");
+        Ok(())
+    })
+    .await
+}
+
+/// Waits until the API lists exactly these nodes.
+async fn lists(url: &str, expected: &[&str]) {
+    eventually(EVENT_TIMEOUT, || async {
+        let nodes: Vec<NodeJson> = get_json(format!("{url}/api/nodes")).await?;
+        let names: Vec<&str> = nodes.iter().map(|node| node.name.as_str()).collect();
+        ensure!(names == expected, "{names:?}");
+        Ok(())
+    })
+    .await
+    .unwrap();
+}
+
+#[tokio::test]
+async fn whatever_one_agent_reports_others_are_read_and_a_new_reader_is_ready() {
+    let mut whole = Whole::start().await;
+    let (victim, theirs) = whole.agent(VICTIM).await;
+    let (agent, mine) = whole.agent("a").await;
+    send(&victim, &theirs, &report(VICTIM, 1, 1)).await;
+    shows(&whole.url, 1).await.unwrap();
+    let before = get(format!("{}/api/stats", whole.url)).await.unwrap().body.len();
+
+    for ((what, payload), seq) in excesses().into_iter().zip(2..) {
+        assert!(payload.len() < MESSAGE_BYTES, "{what}: {}", payload.len());
+        // The broker may refuse it; if it does not, it is stored before what follows.
+        if let Ok(ack) = agent.publish(mine.clone(), payload.into()).await {
+            ack.await.ok();
+        }
+        send(&victim, &theirs, &report(VICTIM, 1, seq)).await;
+        shows(&whole.url, seq).await.unwrap_or_else(|error| panic!("after {what}: {error:#}"));
+        is_ready(&whole.url).await.unwrap_or_else(|error| panic!("after {what}: {error:#}"));
+    }
+    let stats: StatsJson = get_json(format!("{}/api/stats", whole.url)).await.unwrap();
+    assert!((0.0..=100.0).contains(&stats.avg_cpu_percent), "{stats:?}");
+    let after = get(format!("{}/api/stats", whole.url)).await.unwrap().body.len();
+    println!("/api/stats before and after: {before} and {after} bytes");
+    assert!(after < before + 1_024, "{before} → {after}");
+
+    // Its node says so, and so does the log.
+    let node: NodeJson = get_json(format!("{}/api/nodes/a", whole.url)).await.unwrap();
+    assert!(node.refused_reports > Some(3), "{node:?}");
+    assert!(whole.ingest.log().contains("node=a"), "{}", whole.ingest.log());
+
+    // Who begins to read now reads everything, and whoever owns the partition next keeps it.
+    let (_late, late) = whole.broker.api().await.unwrap();
+    eventually(EVENT_TIMEOUT, || is_ready(&late)).await.unwrap();
+    let status = whole.ingest.terminate().await.unwrap();
+    assert!(status.success(), "{}", whole.ingest.log());
+    whole.ingest = whole.broker.ingest(&[]).unwrap();
+    eventually(EVENT_TIMEOUT, || is_ready(&late)).await.unwrap();
+    let nodes: Vec<NodeJson> = get_json(format!("{late}/api/nodes")).await.unwrap();
+    assert_eq!(nodes.len(), 2, "{nodes:?}");
+}
+
+#[tokio::test]
+async fn a_node_that_is_revoked_leaves_no_trace() {
+    let mut whole = Whole::start().await;
+    let (victim, theirs) = whole.agent(VICTIM).await;
+    send(&victim, &theirs, &report(VICTIM, 1, 1)).await;
+    let (agent, mine) = whole.agent("a").await;
+    for seq in 1..=100 {
+        send(&agent, &mine, &report("a", 1, seq)).await;
+    }
+    lists(&whole.url, &["a", VICTIM]).await;
+    let folder = whole.broker.folder().to_str().unwrap();
+    let revoke = ["revoke", "a", "--data-dir", folder, "--nats-url", &whole.broker.url];
+    let (code, output) = run_to_end(&revoke).await.unwrap();
+    println!("{}", output.trim());
+    assert!(code == Some(0) && output.contains("a is no longer listed"), "{output}");
+    lists(&whole.url, &[VICTIM]).await;
+
+    whole.ingest.kill().await.unwrap();
+    whole.ingest = whole.broker.ingest(&[]).unwrap();
+    let (_late, late) = whole.broker.api().await.unwrap();
+    eventually(EVENT_TIMEOUT, || is_ready(&late)).await.unwrap();
+    lists(&late, &[VICTIM]).await;
+    // No worker knows it, so there is nothing more to say.
+    let (code, output) = run_to_end(&revoke).await.unwrap();
+    assert!(code == Some(0) && !output.contains("listed"), "{output}");
+}
