@@ -49,6 +49,7 @@ pub(crate) struct WorkerContext {
     pub(crate) limits: Limits,
     /// Copies that the broker keeps of each stream.
     pub(crate) replicas: usize,
+    pub(crate) disk_budget: Option<streams::DiskBudget>,
     /// A connection of its own: leases must never queue behind data.
     pub(crate) leases: jetstream::Context,
     /// For the tasks' logs.
@@ -199,9 +200,16 @@ impl LeaseManager {
         }
         if self.is_repairing && self.repair.is_none() {
             tracing::debug!("streams or buckets may be missing; creating those that are");
-            let (js, count, replicas) =
-                (self.context.leases.clone(), self.context.count, self.context.replicas);
-            self.repair = Some(tokio::spawn(async move { streams::ensure(&js, count, replicas).await }));
+            let (js, count, replicas, disk_budget) = (
+                self.context.leases.clone(),
+                self.context.count,
+                self.context.replicas,
+                self.context.disk_budget,
+            );
+            self.repair = Some(tokio::spawn(async move {
+                streams::ensure(&js, count, replicas).await?;
+                streams::bound(&js, count, disk_budget).await
+            }));
         }
         Ok(())
     }

@@ -113,6 +113,7 @@ pub async fn run(config: Config, broker: &NatsArgs, shutdown: CancellationToken)
         count: config.partitions,
         limits: config.limits,
         replicas: config.replicas,
+        disk_budget: config.disk_budget,
         leases: leases_js,
         data: jetstream::new(data),
         output,
@@ -126,11 +127,15 @@ pub async fn run(config: Config, broker: &NatsArgs, shutdown: CancellationToken)
     answering.await.context("the service protocol")?
 }
 
-/// Creates the streams and buckets that are missing.
+/// Creates the streams and buckets that are missing, and bounds them.
 async fn ensure_streams(js: &jetstream::Context, config: &Config) -> anyhow::Result<()> {
     let begun = Instant::now();
     loop {
-        match streams::ensure(js, config.partitions, config.replicas).await {
+        let ensured = async {
+            streams::ensure(js, config.partitions, config.replicas).await?;
+            streams::bound(js, config.partitions, config.disk_budget).await
+        };
+        match ensured.await {
             Err(error) if !error.is::<UsageError>() && begun.elapsed() < STREAMS_TIMEOUT => {
                 tracing::warn!("{error:#}; trying again");
             }
