@@ -49,7 +49,6 @@ pub(crate) struct WorkerContext {
     pub(crate) limits: Limits,
     /// Copies that the broker keeps of each stream.
     pub(crate) replicas: usize,
-    pub(crate) disk_budget: Option<streams::DiskBudget>,
     /// A connection of its own: leases must never queue behind data.
     pub(crate) leases: jetstream::Context,
     /// For the tasks' logs.
@@ -200,16 +199,9 @@ impl LeaseManager {
         }
         if self.is_repairing && self.repair.is_none() {
             tracing::debug!("streams or buckets may be missing; creating those that are");
-            let (js, count, replicas, disk_budget) = (
-                self.context.leases.clone(),
-                self.context.count,
-                self.context.replicas,
-                self.context.disk_budget,
-            );
-            self.repair = Some(tokio::spawn(async move {
-                streams::ensure(&js, count, replicas).await?;
-                streams::bound(&js, count, disk_budget).await
-            }));
+            let (js, count, replicas) =
+                (self.context.leases.clone(), self.context.count, self.context.replicas);
+            self.repair = Some(tokio::spawn(async move { streams::ensure(&js, count, replicas).await }));
         }
         Ok(())
     }

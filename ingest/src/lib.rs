@@ -13,6 +13,7 @@ mod chunks;
 mod config;
 mod connection_watchdog;
 mod dedup;
+mod disk_budget;
 mod gate;
 mod lease_manager;
 mod leases;
@@ -107,13 +108,20 @@ pub async fn run(config: Config, broker: &NatsArgs, shutdown: CancellationToken)
     let answering = tokio::spawn(worker_status::answer(leases, me.clone(), status.clone(), shutdown.clone()));
     let serving = metrics
         .map(|listener| tokio::spawn(worker_status::serve(listener, status.clone(), shutdown.clone())));
+    let budget = disk_budget::keep(
+        jetstream::new(data.clone()),
+        me.clone(),
+        config.partitions,
+        config.disk_budget,
+        shutdown.clone(),
+    );
+    watchdogs.spawn(budget);
     let context = WorkerContext {
         me,
         status,
         count: config.partitions,
         limits: config.limits,
         replicas: config.replicas,
-        disk_budget: config.disk_budget,
         leases: leases_js,
         data: jetstream::new(data),
         output,
@@ -127,15 +135,11 @@ pub async fn run(config: Config, broker: &NatsArgs, shutdown: CancellationToken)
     answering.await.context("the service protocol")?
 }
 
-/// Creates the streams and buckets that are missing, and bounds them.
+/// Creates the streams and buckets that are missing.
 async fn ensure_streams(js: &jetstream::Context, config: &Config) -> anyhow::Result<()> {
     let begun = Instant::now();
     loop {
-        let ensured = async {
-            streams::ensure(js, config.partitions, config.replicas).await?;
-            streams::bound(js, config.partitions, config.disk_budget).await
-        };
-        match ensured.await {
+        match streams::ensure(js, config.partitions, config.replicas).await {
             Err(error) if !error.is::<UsageError>() && begun.elapsed() < STREAMS_TIMEOUT => {
                 tracing::warn!("{error:#}; trying again");
             }

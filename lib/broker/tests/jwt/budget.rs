@@ -58,7 +58,7 @@ async fn write_buckets(js: &jetstream::Context) {
 async fn whoever_fills_the_log_leaves_leases_and_checkpoints_their_storage() {
     let fleet = Fleet::start_with_storage(64).await;
     let js = jetstream::new(fleet.service.clone());
-    streams::bound(&js, PartitionCount::default(), None).await.unwrap();
+    assert!(streams::bound(&js, PartitionCount::default(), None).await.unwrap());
     let agent = fleet.agent("a").await;
     let (stored, refusals) = flood(&agent, &vec![subject::sample(&node("a")); 1_500]).await;
     let partition = PartitionCount::default().of(Slot::of(&node("a")));
@@ -95,24 +95,24 @@ async fn streams_of_an_older_tidemap_are_bounded_in_place_once() {
     write_buckets(&js).await;
     assert!(configs(&js).await.iter().all(|config| config.max_bytes == -1), "as an older Tidemap makes them");
 
-    streams::bound(&js, PartitionCount::default(), None).await.unwrap();
+    assert!(streams::bound(&js, PartitionCount::default(), None).await.unwrap());
     let bounded = configs(&js).await;
     assert!(bounded.iter().all(|config| config.max_bytes > 0) && sum(&bounded) <= 64_000_000_000);
     // A worker that starts again, of this version or of the older one, changes nothing.
     streams::ensure(&js, PartitionCount::default(), 1).await.unwrap();
     assert_eq!(configs(&js).await, bounded);
-    streams::bound(&js, PartitionCount::default(), None).await.unwrap();
+    assert!(streams::bound(&js, PartitionCount::default(), None).await.unwrap());
     assert_eq!(configs(&js).await, bounded);
 
     for budget in [500_000_000, 2_000_000_000] {
         let given = format!("{}MB", budget / 1_000_000).parse().unwrap();
-        streams::bound(&js, PartitionCount::default(), Some(given)).await.unwrap();
+        assert!(streams::bound(&js, PartitionCount::default(), Some(given)).await.unwrap());
         assert!((budget / 100 * 99..=budget).contains(&sum(&configs(&js).await)));
     }
     let bounded = configs(&js).await;
     js.delete_stream("TIDEMAP_3").await.unwrap();
     streams::ensure(&js, PartitionCount::default(), 1).await.unwrap();
-    streams::bound(&js, PartitionCount::default(), None).await.unwrap();
+    assert!(streams::bound(&js, PartitionCount::default(), None).await.unwrap());
     assert_eq!(sum(&configs(&js).await) / 1_000, sum(&bounded) / 1_000, "it has its share again");
     assert_eq!(fleet.logged().await, 1);
     write_buckets(&js).await;
@@ -122,7 +122,7 @@ async fn streams_of_an_older_tidemap_are_bounded_in_place_once() {
 async fn a_disk_that_has_become_too_small_stops_nobody() {
     let mut fleet = Fleet::start_with_storage(200).await;
     let js = jetstream::new(fleet.service.clone());
-    streams::bound(&js, PartitionCount::default(), None).await.unwrap();
+    assert!(streams::bound(&js, PartitionCount::default(), None).await.unwrap());
     let bounded = configs(&js).await;
     println!("of 200 MiB {} bytes are promised", sum(&bounded));
     assert!(sum(&bounded) < 200 << 20 && sum(&bounded) > 150 << 20);
@@ -133,12 +133,21 @@ async fn a_disk_that_has_become_too_small_stops_nobody() {
     let js = jetstream::new(service);
     for given in [None, Some("150MB".parse().unwrap())] {
         streams::ensure(&js, PartitionCount::default(), 1).await.unwrap();
-        streams::bound(&js, PartitionCount::default(), given).await.unwrap();
+        assert!(streams::bound(&js, PartitionCount::default(), given).await.unwrap());
         assert_eq!(configs(&js).await, bounded);
     }
     write_buckets(&js).await;
     let agent = fleet.agent("a").await;
     assert_eq!(flood(&agent, &[subject::sample(&node("a"))]).await.0, 1);
+}
+
+#[tokio::test]
+async fn without_storage_streams_stay_as_they_are() {
+    let fleet = Fleet::start_with_storage(12).await;
+    let js = jetstream::new(fleet.service.clone());
+    let before = configs(&js).await;
+    assert!(!streams::bound(&js, PartitionCount::default(), None).await.unwrap());
+    assert_eq!(configs(&js).await, before);
 }
 
 #[tokio::test]

@@ -115,10 +115,14 @@ impl Store {
 
     /// Returns whether the broker has accepted the bound.
     async fn set(&mut self, js: &jetstream::Context, bound: u64) -> anyhow::Result<bool> {
-        if self.bound() == Some(bound) {
+        self.set_max_bytes(js, i64::try_from(bound)?).await
+    }
+
+    async fn set_max_bytes(&mut self, js: &jetstream::Context, bound: i64) -> anyhow::Result<bool> {
+        if self.config.max_bytes == bound {
             return Ok(true);
         }
-        let config = stream::Config { max_bytes: i64::try_from(bound)?, ..self.config.clone() };
+        let config = stream::Config { max_bytes: bound, ..self.config.clone() };
         match js.update_stream(&config).await {
             Ok(_) => {
                 self.config = config;
@@ -135,7 +139,8 @@ impl Store {
 
 /// Bounds all streams and buckets, which must exist, to a budget, or to less where the broker has less.
 /// Without a budget, bounds that they have stay. They are created without bounds, because a cluster compares
-/// only changed streams with its storage, and so that workers of any version create the same ones.
+/// only changed streams with its storage, and so that workers of any version create the same ones. Only one
+/// process may do this at a time. Returns whether all have bounds now.
 ///
 /// # Errors
 ///
@@ -144,13 +149,14 @@ pub async fn bound(
     js: &jetstream::Context,
     partitions: PartitionCount,
     given: Option<DiskBudget>,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<bool> {
     let mut js = js.clone();
     js.set_timeout(ANSWER_TIMEOUT);
     let mut stores = stores(&js, partitions).await?;
     if given.is_none() && stores.iter().all(|store| store.bound().is_some()) {
-        return Ok(());
+        return Ok(true);
     }
+    let before: Vec<i64> = stores.iter().map(|store| store.config.max_bytes).collect();
     let asked = given.unwrap_or_else(|| present(&stores, partitions));
     let mut budget = asked;
     while let Some(fitted) = divide(&js, &mut stores, budget, partitions, given.is_some()).await? {
@@ -160,7 +166,10 @@ pub async fn bound(
                 "the broker has no storage to reserve, so agents could take that of the leases: free some of its disk, \
                  or raise its max_file_store"
             );
-            return Ok(());
+            for (store, bound) in stores.iter_mut().zip(before) {
+                store.set_max_bytes(&js, bound).await?;
+            }
+            return Ok(stores.iter().all(|store| store.bound().is_some()));
         }
     }
     if budget < asked {
@@ -171,7 +180,7 @@ pub async fn bound(
     if budget.log(partitions) < MAX_BYTES_OF_A_NODE {
         tracing::warn!("one agent could fill its partition's log: give the broker a larger disk");
     }
-    Ok(())
+    Ok(true)
 }
 
 /// The leases first.
@@ -206,6 +215,12 @@ async fn divide(
     partitions: PartitionCount,
     given: bool,
 ) -> anyhow::Result<Option<u64>> {
+    for store in &mut *stores {
+        let bound = store.wanted(budget, partitions, given);
+        if store.bound().is_some_and(|present| present > bound) {
+            store.set(js, bound).await?;
+        }
+    }
     let Some((leases, others)) = stores.split_first_mut() else { return Ok(None) };
     let leases_bound = leases.wanted(budget, partitions, given);
     // Shown to be free here, and given back at the end.
