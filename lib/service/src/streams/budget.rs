@@ -61,7 +61,10 @@ impl DiskBudget {
 
 impl fmt::Display for DiskBudget {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} MB", self.0 / 1_000_000)
+        match self.0 / 1_000_000 {
+            few @ 0..10_000 => write!(f, "{few} MB"),
+            many => write!(f, "{} GB", many / 1_000),
+        }
     }
 }
 
@@ -172,7 +175,7 @@ pub async fn bound(
             return Ok(stores.iter().all(|store| store.bound().is_some()));
         }
     }
-    if budget < asked {
+    if given.is_some() && budget < asked {
         tracing::warn!("the broker has no {asked} of storage: streams and buckets take at most {budget}");
     } else {
         tracing::info!("streams and buckets take at most {budget} of the broker's disk");
