@@ -1,7 +1,7 @@
 //! How much of the disk the broker's streams may take.
 //!
-//! Unless told, a nats-server takes three quarters of what is free when it starts. What its streams hold by
-//! then is not free, so a broker that restarts with a full log would get a limit below what it holds, and
+//! A nats-server without a limit takes three quarters of what is free when it starts. What its streams hold
+//! by then is not free, so a broker that restarts with a full log would get a limit below what it holds, and
 //! refuse every write.
 
 use std::path::Path;
