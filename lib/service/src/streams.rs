@@ -117,10 +117,11 @@ pub async fn open_bucket(js: &jetstream::Context, bucket: &str) -> anyhow::Resul
 
 /// Whether a bucket could not be opened because the broker has not created it yet, or did not answer.
 fn may_pass(error: &(dyn Error + 'static)) -> bool {
-    if let Some(error) = error.downcast_ref::<GetStreamError>()
-        && is_missing(error)
+    if let Some(GetStreamErrorKind::JetStream(error)) =
+        error.downcast_ref::<GetStreamError>().map(GetStreamError::kind)
     {
-        return true;
+        // A cluster without a leader answers 503.
+        return error.error_code() == ErrorCode::STREAM_NOT_FOUND || error.code() == 503;
     }
     if let Some(error) = error.downcast_ref::<RequestError>() {
         return matches!(error.kind(), RequestErrorKind::TimedOut | RequestErrorKind::NoResponders);

@@ -64,7 +64,7 @@ async fn a_report_that_is_too_large_is_refused() {
     let fleet = Fleet::start().await;
     let agent = fleet.agent("a").await;
     let js = jetstream::new(agent.client.clone());
-    for bytes in [80 << 10, 2 << 20] {
+    for bytes in [80 << 10, 200 << 10, 2 << 20] {
         let held = fleet.held().await;
         let said = match js.publish(subject::sample(&node("a")), vec![0; bytes].into()).await {
             Ok(ack) => ack.await.map(drop).map_err(|error| error.to_string()),
