@@ -15,6 +15,10 @@ use crate::{
     uplinks::{Link, Topology, Verdict},
 };
 
+/// Addresses of all interfaces in a hello. With the most labels and interfaces, more would not fit into a
+/// message.
+const LISTED_ADDRESSES: usize = 128;
+
 /// What does not change while the agent runs.
 #[derive(Clone, Debug)]
 pub struct Identity {
@@ -65,17 +69,18 @@ fn os() -> Option<String> {
 fn inventory(topology: &Topology, verdicts: &[Verdict], addresses: &Addresses) -> Vec<Interface> {
     let mut judged: Vec<_> = topology.links.iter().zip(verdicts).collect();
     judged.sort_by_key(|(_, verdict)| !verdict.counted);
-    let interface = |(link, verdict): (&Link, &Verdict)| Interface {
-        name: link.name.clone(),
-        counted: verdict.counted,
-        reason: verdict.reason.clone(),
-        speed_mbps: link.speed_mbps,
-        addresses: addresses
-            .of(&link.name)
-            .iter()
-            .take(bounds::INTERFACE_ADDRESSES)
-            .map(ToString::to_string)
-            .collect(),
+    let mut left = LISTED_ADDRESSES;
+    let interface = |(link, verdict): (&Link, &Verdict)| {
+        let listed = addresses.of(&link.name).iter().take(bounds::INTERFACE_ADDRESSES.min(left));
+        let addresses: Vec<_> = listed.map(ToString::to_string).collect();
+        left -= addresses.len();
+        Interface {
+            name: link.name.clone(),
+            counted: verdict.counted,
+            reason: verdict.reason.clone(),
+            speed_mbps: link.speed_mbps,
+            addresses,
+        }
     };
     judged.into_iter().take(bounds::INTERFACES).map(interface).collect()
 }

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use tidemap_service::cli::UsageError;
+use tidemap_service::{cli::UsageError, streams::DiskBudget};
 use tidemap_wire::PartitionCount;
 
 use crate::partition::Limits;
@@ -19,6 +19,10 @@ pub struct Args {
     /// Copies that the broker keeps of each stream: 1 on a single broker, 3 on a cluster.
     #[arg(long, env = "TIDEMAP_REPLICAS", default_value_t = 1, value_name = "N")]
     pub replicas: u8,
+    /// The most that streams and buckets take of each broker's disk, such as 20GB, the same for every worker;
+    /// 64GB unless given, or what the broker has.
+    #[arg(long, env = "TIDEMAP_DISK_BUDGET", value_name = "SIZE")]
+    pub disk_budget: Option<DiskBudget>,
     /// Serve the worker's own /metrics for Prometheus on this address; no node's metrics are there.
     #[arg(long, env = "TIDEMAP_METRICS", value_name = "IP:PORT")]
     pub metrics: Option<SocketAddr>,
@@ -31,6 +35,8 @@ pub struct Config {
     pub limits: Limits,
     /// Copies that the broker keeps of each stream.
     pub replicas: usize,
+    /// The most that streams and buckets take of each broker's disk.
+    pub disk_budget: Option<DiskBudget>,
     /// Where `/metrics` is served.
     pub metrics: Option<SocketAddr>,
 }
@@ -42,7 +48,7 @@ impl Args {
     ///
     /// When one is out of range; the error names its flag.
     pub fn check(self, partitions: PartitionCount) -> Result<Config, UsageError> {
-        let Self { offline_after, forget_after, replicas, metrics } = self;
+        let Self { offline_after, forget_after, replicas, disk_budget, metrics } = self;
         if offline_after < 5 {
             return Err(UsageError("--offline-after: at least 5 seconds".to_owned()));
         }
@@ -56,6 +62,6 @@ impl Args {
             offline_after_ms: i64::from(offline_after) * 1_000,
             forget_after_ms: i64::from(forget_after) * 1_000,
         };
-        Ok(Config { partitions, limits, replicas: usize::from(replicas), metrics })
+        Ok(Config { partitions, limits, replicas: usize::from(replicas), disk_budget, metrics })
     }
 }

@@ -13,6 +13,7 @@ mod chunks;
 mod config;
 mod connection_watchdog;
 mod dedup;
+mod disk_budget;
 mod gate;
 mod lease_manager;
 mod leases;
@@ -107,6 +108,14 @@ pub async fn run(config: Config, broker: &NatsArgs, shutdown: CancellationToken)
     let answering = tokio::spawn(worker_status::answer(leases, me.clone(), status.clone(), shutdown.clone()));
     let serving = metrics
         .map(|listener| tokio::spawn(worker_status::serve(listener, status.clone(), shutdown.clone())));
+    let budget = disk_budget::keep(
+        jetstream::new(data.clone()),
+        me.clone(),
+        config.partitions,
+        config.disk_budget,
+        shutdown.clone(),
+    );
+    watchdogs.spawn(budget);
     let context = WorkerContext {
         me,
         status,

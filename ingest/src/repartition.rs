@@ -30,8 +30,6 @@ use crate::{
 const READ_TIMEOUT: Duration = Duration::from_secs(300);
 /// The longest time from a worker's check of the streams to its first heartbeat.
 const WORKER_START: Duration = Duration::from_secs(2);
-/// The longest wait between two attempts to reach a broker, including a heartbeat.
-const WORKER_RECONNECT: Duration = timing::LEASE_RESERVATION;
 /// No node is judged or forgotten here.
 const LIMITS: Limits = Limits { offline_after_ms: i64::MAX, forget_after_ms: i64::MAX };
 
@@ -156,7 +154,7 @@ async fn no_worker_lives(js: &jetstream::Context) -> anyhow::Result<()> {
     let leases = js.get_key_value(streams::LEASES).await.context("the bucket of leases")?;
     let before = heartbeats(&leases).await?;
     // A starting worker has no heartbeat yet, and a disconnected one may take long to reconnect.
-    tokio::time::sleep(if before.is_empty() { WORKER_START } else { WORKER_RECONNECT }).await;
+    tokio::time::sleep(if before.is_empty() { WORKER_START } else { timing::WORKER_RETURN }).await;
     let moved = |(worker, revision): (&String, &u64)| before.get(worker) != Some(revision);
     if let Some((worker, _)) = heartbeats(&leases).await?.iter().find(|entry| moved(*entry)) {
         bail!("ingest worker {worker} is running: stop all workers first");

@@ -1,5 +1,7 @@
 use std::net::IpAddr;
 
+use tidemap_wire::{Bps, Host, InterfaceRate, Location, LocationSource, NodeId, Pack, Report, Sample};
+
 use super::*;
 use crate::uplinks::{Choice, Device};
 
@@ -40,8 +42,33 @@ fn a_host_with_a_thousand_interfaces_still_fits_its_hello_into_a_message() {
         (0..100).map(|number| IpAddr::from([0xfd00, 0xffff, 0xffff, 0xffff, 0xffff, 0xffff, 0xffff, number]));
     let addresses: Addresses =
         topology.links.iter().map(|link| (link.name.clone(), many.clone().collect())).collect();
-    let hello = identity().hello(&topology, &topology.judge(&Choice::default()), &addresses);
-    assert!(hello.interfaces[0].counted);
-    let size = tidemap_wire::encode(&hello).len();
-    assert!(size < 40 * 1024, "{size}");
+    let text = || Some("x".repeat(bounds::TEXT_BYTES));
+    let label = |number| (format!("{number:0255}"), "x".repeat(bounds::TEXT_BYTES));
+    let fixed = Hello {
+        hostname: text().unwrap(),
+        os: text(),
+        kernel: text(),
+        provider: text(),
+        location: Some(Location { lat: 0.0, lon: 0.0, label: text(), source: LocationSource::Given }),
+        labels: (0..bounds::LABELS).map(label).collect(),
+        ..Hello::default()
+    };
+    let identity = Identity { fixed };
+    let hello = identity.hello(&topology, &topology.judge(&Choice::default()), &addresses);
+    assert!(hello.interfaces[0].counted && hello.interfaces[0].addresses.len() == 8);
+    // Beside the largest sample.
+    let rate = |interface: &Interface| InterfaceRate {
+        name: interface.name.clone(),
+        rx_bps: Bps::ZERO,
+        tx_bps: Bps::ZERO,
+    };
+    let sample = Sample {
+        interfaces: Some(hello.interfaces.iter().map(rate).collect()),
+        host: Some(Box::new(Host { memory_used_bytes: Some(u64::MAX), ..Host::default() })),
+        ..Sample::default()
+    };
+    let node = NodeId::from_name(&"n".repeat(128)).unwrap();
+    let report = Report { node, boot: u64::MAX, hello: Some(Box::new(hello)), samples: vec![sample] };
+    let size = tidemap_wire::encode(&report).len();
+    assert!(size + 4_096 < Pack::MAX_REPORT_BYTES, "{size}");
 }

@@ -1,5 +1,7 @@
 use proptest::prelude::*;
 
+use tidemap_wire::{Bps, Host, InterfaceRate};
+
 use super::*;
 use crate::ring::CAPACITY;
 
@@ -70,6 +72,39 @@ fn after_an_outage_the_live_sample_is_first_and_the_rest_follows_oldest_first() 
         outbox.acknowledged(id, 301_200);
     }
     assert!(outbox.is_done());
+}
+
+/// The log keeps so many reports of a node for ten minutes and refuses more (`streams`).
+#[test]
+fn at_the_shortest_interval_an_agent_needs_a_quarter_of_its_place_in_the_log() {
+    let mut outbox = outbox();
+    let rate = |name: &str| InterfaceRate { name: name.into(), rx_bps: Bps::ZERO, tx_bps: Bps::ZERO };
+    let (mut reports, mut bytes) = (0, 0);
+    // Ten minutes of samples, and those of an outage before: the ring is full.
+    for number in 0..3_000 {
+        let now_ms = number * 250;
+        let detail = number % 20 == 0;
+        let sample = Sample {
+            at_ms: i64::MAX,
+            rx_bytes: u64::MAX,
+            tx_bytes: u64::MAX,
+            rx_bps: Some(Bps::ZERO),
+            tx_bps: Some(Bps::ZERO),
+            interfaces: detail.then(|| (0..8).map(|one| rate(&format!("eth{one}"))).collect()),
+            host: detail.then(|| Box::new(Host { memory_used_bytes: Some(u64::MAX), ..Host::default() })),
+            ..sample(number + 1)
+        };
+        outbox.push(sample, hello().filter(|_| number == 0), now_ms);
+        while number >= 600
+            && let Some(batch) = outbox.next(now_ms)
+        {
+            (reports, bytes) = (reports + 1, bytes + encode(&batch.report).len());
+            outbox.acknowledged(batch.id, now_ms);
+        }
+    }
+    println!("{reports} reports, {bytes} bytes");
+    assert!((2_400..2_500).contains(&reports) && bytes < 1_000_000, "{reports} reports, {bytes} bytes");
+    assert!(4 * reports < tidemap_service::streams::MAX_REPORTS_OF_A_NODE);
 }
 
 #[test]

@@ -68,7 +68,7 @@ impl Harness {
 
     pub(crate) fn config(&self, partitions: u16) -> Config {
         let partitions = PartitionCount::new(partitions).unwrap();
-        Config { partitions, limits: LIMITS, replicas: 1, metrics: None }
+        Config { partitions, limits: LIMITS, replicas: 1, disk_budget: None, metrics: None }
     }
 
     /// Makes the streams, as the first worker would.

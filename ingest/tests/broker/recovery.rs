@@ -5,10 +5,11 @@ use tidemap_ingest::internals::{
     Checkpoint, CheckpointWriter, Content, LogPosition, Part, WriteRequest, load_checkpoints,
 };
 use tidemap_service::streams;
+use tidemap_testkit::eventually;
 use tidemap_wire::{NodeId, PartitionCount, Slot};
 use tokio::sync::mpsc;
 
-use crate::harness::Harness;
+use crate::harness::{Harness, TIMEOUT};
 
 #[tokio::test]
 async fn the_next_owner_needs_neither_the_one_before_nor_its_log() {
@@ -27,6 +28,33 @@ async fn the_next_owner_needs_neither_the_one_before_nor_its_log() {
     harness.report(20, 40..50).await;
     assert_eq!(harness.known(8).await, harness.truth());
     second.stop().await;
+}
+
+#[tokio::test]
+async fn streams_are_bounded_whoever_creates_them() {
+    let harness = Harness::start().await;
+    // As an older worker makes them.
+    harness.make_streams(8).await;
+    let workers = [harness.worker(8), harness.worker(8)];
+    let bounds = || async {
+        let mut bounds = Vec::new();
+        for partition in PartitionCount::default().all() {
+            let stream = harness.js.get_stream(streams::name(partition)).await?;
+            let bound = stream.cached_info().config.max_bytes;
+            anyhow::ensure!(bound > 0, "{partition} is not bounded");
+            bounds.push(bound);
+        }
+        Ok(bounds)
+    };
+    let first = eventually(TIMEOUT, bounds).await.unwrap();
+    assert!(first.iter().all(|bound| *bound == first[0]), "{first:?}");
+    harness.js.delete_stream("TIDEMAP_3").await.unwrap();
+    let again = eventually(TIMEOUT, bounds).await.unwrap();
+    // Sizes are rounded.
+    assert!(again.iter().all(|bound| bound.abs_diff(first[0]) < 1_000), "{first:?}, {again:?}");
+    for worker in workers {
+        worker.stop().await;
+    }
 }
 
 #[tokio::test]

@@ -14,7 +14,7 @@
 //!   operator;
 //! * `relays/<relay>.creds`: credentials of relays;
 //! * `agents/<node>.creds`: credentials of agents, to be copied to their hosts; `agents/<node>.revoked`: the
-//!   public key of a revoked agent;
+//!   public key that was revoked, and `agent` below it when the enrolling key is known to have signed it;
 //! * `broker/nats.conf`: the configuration with which each broker is started; it holds no secrets.
 
 mod brokers;
@@ -41,6 +41,9 @@ pub use brokers::push;
 /// How far the clock of the host that enrolled a node may be ahead of this one. Used when the credentials,
 /// which hold the time of signing, are not in this folder.
 const CLOCK_SKEW_MAX_S: i64 = 24 * 60 * 60;
+
+/// The second line in the record of a revoked key that the enrolling key has signed.
+const BY_ENROLL_KEY: &str = "agent";
 
 /// Why the operator's folder cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -180,10 +183,13 @@ impl Operator {
         let path = self.agent_creds_path(node);
         let Some(user) = creds::read(&path)? else {
             let before = files::read(&self.revoked_path(node))?;
-            return Ok(before.map_or(Revocation::Unknown, |key| Revocation::Before(key.trim().to_owned())));
+            let key = before.as_deref().and_then(|record| record.lines().next());
+            return Ok(key.map_or(Revocation::Unknown, |key| Revocation::Before(key.trim().to_owned())));
         };
         // The clock of the host that enrolled may have been ahead of ours.
-        self.revoke_until(node, &user.claims.sub, user.claims.iat.unwrap_or(now_s).max(now_s), now_s)?;
+        let until_s = user.claims.iat.unwrap_or(now_s).max(now_s);
+        self.sign_revocation(&user.claims.sub, until_s, now_s)?;
+        self.record_revocation(node, &format!("{}\n{BY_ENROLL_KEY}\n", user.claims.sub))?;
         files::remove(&path)?;
         Ok(Revocation::Now)
     }
@@ -196,35 +202,40 @@ impl Operator {
     pub fn revoke_key(&self, node: &NodeId, key: &str, now_s: i64) -> Result<(), JwtError> {
         check_user_key(key)?;
         let _lock = self.lock()?;
-        self.revoke_until(node, key, now_s + CLOCK_SKEW_MAX_S, now_s)?;
+        self.sign_revocation(key, now_s + CLOCK_SKEW_MAX_S, now_s)?;
         let path = self.agent_creds_path(node);
         match creds::read(&path)? {
-            Some(user) if user.claims.sub == key => Ok(files::remove(&path)?),
-            _ => Ok(()),
+            Some(user) if user.claims.sub == key => {
+                self.record_revocation(node, &format!("{key}\n{BY_ENROLL_KEY}\n"))?;
+                Ok(files::remove(&path)?)
+            }
+            // It may be a relay's, named without `--relay`.
+            _ => self.record_revocation(node, &format!("{key}\n")),
         }
     }
 
-    /// Removes the agents from a list of revoked users: the account no longer trusts what the old enrolling
-    /// key has signed. Relays stay, because the account's own key signs them.
+    /// Removes from a list of revoked users those that the old enrolling key has signed: the account no
+    /// longer trusts it. Relays stay, because the account's own key signs them, and so do keys of which
+    /// nobody has recorded who signed them.
     fn drop_agents(&self, revoked: &mut Revoked) -> Result<(), JwtError> {
         let folder = self.dir.join("agents");
         for entry in fs::read_dir(&folder).map_err(files::at(&folder))? {
             let path = entry.map_err(files::at(&folder))?.path();
             if path.extension().is_some_and(|extension| extension == "revoked")
-                && let Some(key) = files::read(&path)?
+                && let Some(record) = files::read(&path)?
+                && let Some((key, BY_ENROLL_KEY)) = record.trim().split_once('\n')
             {
-                revoked.remove(key.trim());
+                revoked.remove(key);
             }
         }
         Ok(())
     }
 
-    /// Signs that tokens for this key that were issued until `until_s` are invalid.
-    fn revoke_until(&self, node: &NodeId, key: &str, until_s: i64, now_s: i64) -> Result<(), JwtError> {
-        self.sign_revocation(key, until_s, now_s)?;
-        Ok(files::write_if_changed(&self.revoked_path(node), &format!("{key}\n"))?)
+    fn record_revocation(&self, node: &NodeId, record: &str) -> Result<(), JwtError> {
+        Ok(files::write_if_changed(&self.revoked_path(node), record)?)
     }
 
+    /// Signs that tokens for this key that were issued until `until_s` are invalid.
     fn sign_revocation(&self, key: &str, until_s: i64, now_s: i64) -> Result<(), JwtError> {
         let root = seed::open(&self.key_path("operator"), &seed::OPERATOR)?;
         let agents = claims::revoke(self.required_claims("AGENTS")?, key, until_s);

@@ -6,6 +6,7 @@ mod locate;
 mod orphan;
 mod reload;
 mod signal;
+mod storage;
 
 use std::{
     fs::File,

@@ -49,6 +49,21 @@ async fn acknowledged_messages_survive_a_kill() {
 }
 
 #[tokio::test]
+async fn opening_a_bucket_waits_for_it_but_not_for_what_cannot_be() {
+    let dir = tempfile::tempdir().unwrap();
+    let broker = start(dir.path()).await.unwrap();
+    let js = connect(&broker, &dir).await;
+    let refused = timeout(Duration::from_secs(10), streams::open_bucket(&js, "no name")).await.unwrap();
+    assert!(refused.unwrap_err().to_string().contains("no name"));
+    let (opened, ()) = tokio::join!(streams::open_bucket(&js, streams::LEASES), async {
+        // Each answers in order, so the bucket was asked for at least once by now.
+        js.get_stream("nothing").await.unwrap_err();
+        streams::ensure(&js, PartitionCount::new(1).unwrap(), 1).await.unwrap();
+    });
+    opened.unwrap().put("key", "value".into()).await.unwrap();
+}
+
+#[tokio::test]
 async fn a_restarted_broker_has_the_same_address() {
     let dir = tempfile::tempdir().unwrap();
     let binary = tidemap_broker::locate(&tidemap_broker::default_tools_dir()).unwrap();

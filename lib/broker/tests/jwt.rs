@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on has failed")]
 
 mod jwt {
+    mod budget;
     pub(crate) mod fleet;
     mod permissions;
     mod revocation;

@@ -1,18 +1,22 @@
 //! The broker's streams and buckets: one stream per partition, and two key-value buckets. Their names are
 //! joined here and nowhere else. The process that starts first creates them; creating is idempotent.
 
-use std::{collections::BTreeSet, time::Duration};
+mod budget;
+
+use std::{collections::BTreeSet, error::Error, time::Duration};
 
 use anyhow::{Context, bail};
 use async_nats::jetstream::{
     self, ErrorCode,
-    context::{GetStreamError, GetStreamErrorKind},
+    context::{GetStreamError, GetStreamErrorKind, RequestError, RequestErrorKind},
     kv, stream,
 };
-use tidemap_wire::{Partition, PartitionCount, Slot, subject, timing};
+use tidemap_wire::{Pack, Partition, PartitionCount, Slot, subject, timing};
 use tokio::time::Instant;
 
 use crate::{cli::UsageError, deadline::within};
+
+pub use budget::{DiskBudget, MAX_BYTES_OF_A_NODE, bound};
 
 /// The bucket of leases and heartbeats: which worker owns which partition, and which workers are alive.
 pub const LEASES: &str = "TIDEMAP_LEASES";
@@ -24,12 +28,13 @@ pub const CHANGE: &str = "change";
 
 /// How far back a partition's log reaches, and so how much of it a worker can replay.
 const MAX_AGE: Duration = timing::LOG_RETENTION;
-/// The largest message of the log. An agent's batches stay far below it.
+/// The largest message of the log: a relay's full pack. An agent's batches stay far below it.
 const MAX_MESSAGE_BYTES: i32 = 64 * 1024;
+const _: () = assert!(MAX_MESSAGE_BYTES as usize == Pack::MAX_BYTES);
 /// The most reports of one node that the log holds, so that no agent can fill the disk or displace other
-/// nodes' reports: more than a node sends within `MAX_AGE` at ten reports a second. The broker rejects
-/// reports above the limit; if it dropped older ones instead, readers would have to restart at every gap. A
-/// relay's packs of one slot share a subject and stay below the limit, too.
+/// nodes' reports. An agent needs a quarter of them, at its shortest interval; a relay's packs of one slot
+/// share a subject and need nearly all. The broker rejects reports above the limit; if it dropped older ones
+/// instead, readers would have to restart at every gap.
 pub const MAX_REPORTS_OF_A_NODE: i64 = 10_000;
 /// How long a broker may take to elect the streams' leaders.
 const ENSURE_TIMEOUT: Duration = Duration::from_secs(30);
@@ -90,23 +95,38 @@ pub async fn ensure(
 }
 
 /// Opens a bucket that was created. The servers of a cluster learn of a new stream one after the other, so
-/// one of them may still answer that there is none.
+/// one of them may still answer that there is none, or not at all.
 ///
 /// # Errors
 ///
-/// When the broker does not have it after a while.
+/// When the broker does not have it after a while, or refuses.
 pub async fn open_bucket(js: &jetstream::Context, bucket: &str) -> anyhow::Result<kv::Store> {
     let begun = Instant::now();
     loop {
-        match js.get_key_value(bucket).await {
+        let error = match js.get_key_value(bucket).await {
             Ok(opened) => return Ok(opened),
-            Err(error) if begun.elapsed() >= ENSURE_TIMEOUT => {
-                return Err(error).with_context(|| format!("cannot open the bucket {bucket}"));
-            }
-            Err(error) => tracing::debug!(bucket, "cannot open the bucket yet: {error}"),
+            Err(error) => error,
+        };
+        if !may_pass(&error) || begun.elapsed() >= ENSURE_TIMEOUT {
+            return Err(error).with_context(|| format!("cannot open the bucket {bucket}"));
         }
+        tracing::debug!(bucket, "cannot open the bucket yet: {error}");
         tokio::time::sleep(OPEN_RETRY).await;
     }
+}
+
+/// Whether a bucket could not be opened because the broker has not created it yet, or did not answer.
+fn may_pass(error: &(dyn Error + 'static)) -> bool {
+    if let Some(GetStreamErrorKind::JetStream(error)) =
+        error.downcast_ref::<GetStreamError>().map(GetStreamError::kind)
+    {
+        // A cluster without a leader answers 503.
+        return error.error_code() == ErrorCode::STREAM_NOT_FOUND || error.code() == 503;
+    }
+    if let Some(error) = error.downcast_ref::<RequestError>() {
+        return matches!(error.kind(), RequestErrorKind::TimedOut | RequestErrorKind::NoResponders);
+    }
+    error.source().is_some_and(may_pass)
 }
 
 /// Creates the streams that are missing.

@@ -36,6 +36,9 @@ pub const BROKER_SYNC: Duration = Duration::from_secs(5);
 /// before.
 pub const RESEND: Duration = Duration::from_secs(10);
 
+/// Within this time a worker that has lost its broker shows by a heartbeat that it still runs.
+pub const WORKER_RETURN: Duration = Duration::from_secs(14);
+
 /// How long the broker's log keeps reports.
 pub const LOG_RETENTION: Duration = Duration::from_secs(600);
 
@@ -79,6 +82,12 @@ const _: () = {
     // The old owner is silent for longer than a renewal before the new one speaks.
     assert!(millis(LEASE_FREEZE) + millis(LEASE_RENEWAL) < millis(LEASE_TAKEOVER));
     assert!(HEARTBEATS_BEFORE_TAKEOVER * millis(LEASE_RENEWAL) < millis(LEASE_TAKEOVER));
+    // A worker reconnects at its next attempt, at its next turn writes its heartbeat, and the write may take
+    // its time.
+    assert!(
+        millis(RECONNECT) + millis(RECONNECT_SPREAD) + millis(LEASE_RENEWAL) + millis(LEASE_WRITE_TIMEOUT)
+            < millis(WORKER_RETURN)
+    );
     // The worker that had a partition is back before its reservation ends, even on a busy machine: it
     // reconnects, reads the bucket, and writes its lease.
     assert!(

@@ -21,6 +21,10 @@ const AGENT_SLOT: &str = "{{tag(slot)}}";
 const AGENT_NAME: &str = "{{name()}}";
 const AGENT_SUBSCRIBE: &str = "_INBOX.{{name()}}.>";
 
+/// The limits of each connection in the account `AGENTS`.
+const AGENT_SUBSCRIPTIONS: u32 = 256;
+const AGENT_PAYLOAD_BYTES: u32 = 128 * 1024;
+
 const SAMPLES: &str = subject::ALL_SAMPLES;
 const PACKS: &str = subject::ALL_PACKS;
 
@@ -51,7 +55,7 @@ impl Accounts {
             Claims::new("account", &key.public_key(), name, object(nats))
         };
         Ok([
-            ("SYS", account("SYS", &self.sys, json!({ "limits": limits(false) }))),
+            ("SYS", account("SYS", &self.sys, json!({ "limits": limits() }))),
             ("TIDEMAP", account("TIDEMAP", &self.tidemap, tidemap())),
             ("AGENTS", account("AGENTS", &self.agents, self.agents(revoked)?)),
             ("APPS", account("APPS", &self.apps, self.apps()?)),
@@ -75,8 +79,13 @@ impl Accounts {
     }
 
     fn agents(&self, revoked: &Revoked) -> Result<Value, JwtError> {
+        let mut limits = limits();
+        // Also for users whose own tokens set no limits. None for connections: enrolling is for any number of
+        // nodes here, and the account's connections to all servers of a cluster would be counted together.
+        limits["subs"] = json!(AGENT_SUBSCRIPTIONS);
+        limits["payload"] = json!(AGENT_PAYLOAD_BYTES);
         Ok(json!({
-            "limits": limits(false),
+            "limits": limits,
             "imports": [
                 import(Passage::Service, SAMPLES, &self.tidemap, &self.agents)?,
                 import(Passage::Service, PACKS, &self.tidemap, &self.agents)?,
@@ -105,7 +114,7 @@ impl Accounts {
             imports.push(import(Passage::Stream, subject, &self.tidemap, &self.apps)?);
         }
         Ok(json!({
-            "limits": limits(false),
+            "limits": limits(),
             "imports": imports,
             "default_permissions": { "pub": { "deny": [">"] }, "sub": { "allow": [subject::ALL] } },
         }))
@@ -159,8 +168,12 @@ fn tidemap() -> Value {
     let readable = subject::READABLE.map(|subject| export(Passage::Stream, subject));
     let reports = [SAMPLES, PACKS].map(|subject| export(Passage::Service, subject));
     let exports: Vec<Value> = reports.into_iter().chain(readable).collect();
+    let mut limits = limits();
+    for storage in ["mem_storage", "disk_storage", "streams", "consumer"] {
+        limits[storage] = json!(-1);
+    }
     json!({
-        "limits": limits(true),
+        "limits": limits,
         "exports": exports,
         "default_permissions": {
             "pub": { "allow": [
@@ -195,12 +208,12 @@ fn unlimited(permissions: Value) -> Value {
     limits.into()
 }
 
-fn limits(jetstream: bool) -> Value {
-    let storage = if jetstream { -1 } else { 0 };
+/// Without limits, and without JetStream.
+fn limits() -> Value {
     json!({
         "subs": -1, "data": -1, "payload": -1, "imports": -1, "exports": -1, "conn": -1, "leaf": -1,
         "wildcards": true,
-        "mem_storage": storage, "disk_storage": storage, "streams": storage, "consumer": storage,
+        "mem_storage": 0, "disk_storage": 0, "streams": 0, "consumer": 0,
     })
 }
 

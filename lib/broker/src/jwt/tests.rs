@@ -145,6 +145,27 @@ fn a_new_enrolling_key_signs_known_nodes_again() {
     assert_eq!(revoked, claims::Revoked::from(relays), "another key signs relays, so they stay revoked");
 }
 
+#[test]
+fn a_relay_that_was_revoked_without_its_kind_stays_revoked() {
+    let dir = tempfile::tempdir().unwrap();
+    let operator = operator(dir.path());
+    let revoked = || claims::revoked(&operator.claims("AGENTS").unwrap().unwrap()).into_keys();
+    let relay = nkeys::KeyPair::new_user().public_key();
+    operator.revoke_key(&node("r"), &relay, NOW_S).unwrap();
+    assert_eq!(operator.revoke(&node("r"), NOW_S).unwrap(), Revocation::Before(relay.clone()));
+    // An older Tidemap recorded every key like this.
+    let old = nkeys::KeyPair::new_user().public_key();
+    operator.revoke_key(&node("s"), &old, NOW_S).unwrap();
+    fs::write(operator.revoked_path(&node("s")), format!("{old}\n")).unwrap();
+    // Credentials that are here show that the key is an agent's.
+    let path = operator.enroll(&node("a"), NOW_S).unwrap().creds_path;
+    let agent = creds::read(&path).unwrap().unwrap().claims.sub;
+    operator.revoke_key(&node("a"), &agent, NOW_S).unwrap();
+    assert_eq!(revoked().count(), 3);
+    Operator::open_or_create(dir.path(), EnrollKey::Renew, NOW_S).unwrap();
+    assert_eq!(revoked().collect::<BTreeSet<_>>(), BTreeSet::from([relay, old]));
+}
+
 /// The same rules are written in two places, so a test must keep them equal.
 #[test]
 fn accounts_have_the_permissions_of_nats_conf() {
@@ -169,6 +190,15 @@ fn accounts_have_the_permissions_of_nats_conf() {
         assert_eq!(signed, named, "{name}");
         let storage = nats["limits"]["disk_storage"].as_i64().unwrap();
         assert_eq!(storage != 0, block.contains("jetstream: enabled"), "{name}");
+        let limit = |named: &str| block.lines().find_map(|line| line.trim().strip_prefix(named));
+        let written = [limit("max_subscriptions: "), limit("max_payload: ")];
+        let signed =
+            [&nats["limits"]["subs"], &nats["limits"]["payload"]].map(|limit| limit.as_i64().unwrap());
+        match written {
+            [None, None] => assert_eq!(signed, [-1, -1], "{name}"),
+            limits => assert_eq!(limits, [Some("256"), Some("128KB")], "{name}"),
+        }
+        assert_eq!(name == "AGENTS", signed == [256, 128 * 1024], "{name}");
     }
 }
 

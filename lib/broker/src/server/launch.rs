@@ -9,12 +9,13 @@ use std::{
 };
 
 use serde::Deserialize;
+use tidemap_wire::timing;
 use tokio::{
     process::{Child, Command},
     time::{MissedTickBehavior, interval, sleep},
 };
 
-use super::{BrokerError, failed};
+use super::{BrokerError, failed, storage};
 use crate::{
     files::{create_private, write_if_changed},
     keys::Keys,
@@ -148,6 +149,11 @@ impl Launch {
             "# Written by Tidemap at each start.\ninclude \"nats.conf\"\nstore_dir: {:?}\n",
             self.dir
         );
+        if let Some(limit) = storage::limit(&self.dir) {
+            // It replaces the block of `nats.conf`, so what is there is repeated.
+            let sync_s = timing::BROKER_SYNC.as_secs();
+            text += &format!("jetstream {{ sync_interval: \"{sync_s}s\", max_file_store: {limit} }}\n");
+        }
         if let Some(tls) = &self.tls {
             // Handshakes are slow while a whole fleet reconnects; the default is 2 seconds.
             text += &format!(

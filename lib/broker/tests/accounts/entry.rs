@@ -8,7 +8,10 @@ use tidemap_service::streams;
 use tidemap_wire::{PartitionCount, subject};
 use tokio::time::{Instant, timeout};
 
-use crate::fleet::{Fleet, TEST_TIMEOUT, node};
+use crate::{
+    fleet::{Fleet, TEST_TIMEOUT, node},
+    raw::RawClient,
+};
 
 #[tokio::test]
 async fn clients_without_a_known_key_are_refused() {
@@ -61,7 +64,7 @@ async fn a_report_that_is_too_large_is_refused() {
     let fleet = Fleet::start().await;
     let agent = fleet.agent("a").await;
     let js = jetstream::new(agent.client.clone());
-    for bytes in [80 << 10, 2 << 20] {
+    for bytes in [80 << 10, 200 << 10, 2 << 20] {
         let held = fleet.held().await;
         let said = match js.publish(subject::sample(&node("a")), vec![0; bytes].into()).await {
             Ok(ack) => ack.await.map(drop).map_err(|error| error.to_string()),
@@ -110,6 +113,35 @@ async fn a_flood_of_one_agent_does_not_fill_the_log_or_delay_others() {
     println!("the log holds {held} of them");
     assert_eq!(held, u64::try_from(streams::MAX_REPORTS_OF_A_NODE).unwrap());
     other.report("web-01.example.com").await;
+}
+
+/// Megabytes of the broker's memory.
+fn memory_mb(fleet: &Fleet) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", fleet.broker.pid().unwrap())).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() / 1_000
+}
+
+#[tokio::test]
+async fn subscriptions_of_one_connection_are_limited() {
+    let fleet = Fleet::start().await;
+    let agent = keys::enroll(fleet.dir.path(), &node("a")).unwrap().seed_path;
+    let other = fleet.agent("web-01").await;
+    let mut agent = RawClient::connect(&fleet.broker, &agent).await;
+    let before_mb = memory_mb(&fleet);
+    let mut refused = 0;
+    for thousand in 0..300 {
+        let range = thousand * 1_000..(thousand + 1) * 1_000;
+        let lines: String = range.map(|number| format!("SUB _INBOX.a.{number} {number}\r\n")).collect();
+        let said = agent.send(&lines).await;
+        refused += said.iter().filter(|line| line.contains("maximum subscriptions exceeded")).count();
+    }
+    let after_mb = memory_mb(&fleet);
+    println!("300,000 subscriptions → {refused} refused → memory {before_mb} MB, then {after_mb} MB");
+    assert_eq!(refused, 300_000 - 256);
+    // Without a limit it grew from 20 MB to 236 MB.
+    assert!(after_mb < before_mb + 100, "{before_mb} MB, {after_mb} MB");
+    other.report("web-01").await;
 }
 
 #[tokio::test]

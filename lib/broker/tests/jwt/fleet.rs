@@ -61,6 +61,13 @@ impl Broker {
         (self.child, self.address) = spawn(self.dir.path(), &self.configuration, &self.more, port).await;
     }
 
+    /// From its next start on, its streams may take this many MiB.
+    pub(crate) fn set_storage(&self, storage_mib: u32) {
+        let mut text = fs::read_to_string(&self.configuration).unwrap();
+        text += &format!("jetstream {{ max_file_store: {storage_mib}MB }}\n");
+        fs::write(&self.configuration, text).unwrap();
+    }
+
     pub(crate) fn url(&self) -> String {
         format!("nats://{}", self.address)
     }
@@ -105,6 +112,17 @@ impl Fleet {
         let service = User::connect(&broker, &operator.service_creds_path(), "_INBOX").await.client;
         streams::ensure(&jetstream::new(service.clone()), PartitionCount::default(), 1).await.unwrap();
         Self { broker, operator, service, dir }
+    }
+
+    /// The same with streams that may take so many MiB in all.
+    pub(crate) async fn start_with_storage(storage_mib: u32) -> Self {
+        let mut fleet = Self::start().await;
+        fleet.broker.stop().await;
+        fleet.broker.set_storage(storage_mib);
+        fleet.broker.start_again().await;
+        fleet.service =
+            User::connect(&fleet.broker, &fleet.operator.service_creds_path(), "_INBOX").await.client;
+        fleet
     }
 
     /// Enrolls a node and connects as its agent. The broker is not informed before the agent connects.
