@@ -5,9 +5,9 @@
 //! cannot be right is refused. Of one that is right but for a metric, a text or a list, that part is dropped
 //! or cut, and the traffic counts.
 
-use tidemap_wire::{InterfaceRate, ReceivedReport, Sample, bounds};
+use tidemap_wire::{Bps, InterfaceRate, ReceivedReport, Sample, bounds};
 
-use crate::partition::Refusal;
+use crate::refusal::Refusal;
 
 /// The years 1970 to 9999. A host's clock may be wrong, but not beyond a calendar's range.
 const TIMES_MS: std::ops::Range<i64> = 0..253_402_300_800_000;
@@ -50,7 +50,7 @@ fn is_plausible(sample: &Sample) -> bool {
     sample.seq > 0
         && TIMES_MS.contains(&sample.at_ms)
         && (sample.elapsed_ms > 0 || rates == [None, None])
-        && rates.into_iter().flatten().all(|rate| rate.get() <= bounds::RATE)
+        && rates.into_iter().flatten().all(|rate| rate.get() <= Bps::MAX_PLAUSIBLE)
 }
 
 #[cfg(test)]

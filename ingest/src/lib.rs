@@ -2,9 +2,10 @@
 //!
 //! Any number of workers share the partitions by leases (`leases`, held by `lease_manager`;
 //! `connection_watchdog` watches the worker's connections). Each owned partition has one task
-//! (`partition_task`). It reads the partition's stream (`log_reader`) and applies what the bounds of a report
-//! admit (`gate`) to pure state (`replica`, `partition`, `node`, `window`, `dedup`, `packed_metadata`) with numbered `rows`, publishes the changes
-//! (`chunks`), and writes checkpoints (`checkpoint`, `checkpoint_store`) for the next owner.
+//! (`partition_task`). It reads the partition's stream (`log_reader`), admits reports that are within their
+//! bounds (`gate`) to pure state (`replica`, `partition`, `node`, `window`, `dedup`, `packed_metadata`) with
+//! numbered `rows`, publishes the changes (`chunks`), and writes checkpoints (`checkpoint`,
+//! `checkpoint_store`) for the next owner.
 
 mod agent_run;
 mod checkpoint;
@@ -22,6 +23,7 @@ mod node;
 mod packed_metadata;
 mod partition;
 mod partition_task;
+mod refusal;
 pub mod repartition;
 mod replica;
 mod rows;

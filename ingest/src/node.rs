@@ -13,7 +13,7 @@ use crate::{
     agent_run::Run,
     dedup::Novelty,
     packed_metadata::{Metadata, PackedMetadata},
-    partition::Refusal,
+    refusal::Refusal,
     window::{Sum, Windows},
 };
 use past::Past;
@@ -176,8 +176,8 @@ impl Node {
         self.changed.any = true;
     }
 
-    /// Cuts off what is beyond the bounds of a report: a checkpoint of an earlier version may have it. Returns
-    /// whether anything was.
+    /// Cuts off what is beyond the bounds of a report, as a checkpoint of an earlier version may have it.
+    /// Returns whether anything was.
     pub fn bound(&mut self) -> bool {
         let is_cut = [
             bound_packed(&mut self.hello, Hello::bound),

@@ -1,7 +1,6 @@
 //! One partition of the fleet: a pure function of its log.
 
 mod nodes;
-mod refusal;
 
 use std::collections::BTreeMap;
 
@@ -14,10 +13,10 @@ use crate::{
     checkpoint::Part,
     gate,
     node::{Node, Observed},
+    refusal::Refusal,
     rows::Rows,
 };
 use nodes::Nodes;
-pub(crate) use refusal::Refusal;
 
 /// When a silent node is offline, and when it is forgotten.
 #[derive(Clone, Copy, Debug)]
@@ -44,12 +43,12 @@ pub struct Outcome {
     pub reports: u64,
     /// The last report that was refused, or of which a part was refused. Refusals are counted in the totals
     /// and for the node, and change nothing else.
-    pub refused: Option<Refused>,
+    pub refused: Option<RefusedReport>,
 }
 
 /// A report that was refused, or of which a part was refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Refused {
+pub struct RefusedReport {
     /// The node that the message names, if it names one.
     pub node: Option<NodeId>,
     pub reason: Refusal,
@@ -360,7 +359,7 @@ impl PartitionState {
 
     fn count(&mut self, outcome: &mut Outcome, node: &str, reason: Refusal) {
         *self.refused.entry(reason).or_default() += 1;
-        outcome.refused = Some(Refused { node: NodeId::from_token(node).ok(), reason });
+        outcome.refused = Some(RefusedReport { node: NodeId::from_token(node).ok(), reason });
     }
 }
 

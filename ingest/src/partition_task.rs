@@ -23,7 +23,7 @@ use tracing::field;
 use crate::{
     chunks,
     log_reader::{Content, LogEnd, LogEvent, LogReader},
-    partition::{Limits, Refused},
+    partition::{Limits, RefusedReport},
     replica::{Applied, Replica},
     worker_status::WorkerStatus,
 };
@@ -186,7 +186,7 @@ impl PartitionTask {
     }
 
     fn log_refusal(&mut self, applied: &Applied) {
-        let Some((subject, Refused { node, reason })) = &applied.refused else { return };
+        let Some((subject, RefusedReport { node, reason })) = &applied.refused else { return };
         if self.refusal_log.is_due() {
             let (node, reason) = (node.as_ref().map(field::display), reason.name());
             tracing::warn!(%subject, node, reason, "refused a report or a part of it (others may follow unlogged)");

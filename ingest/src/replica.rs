@@ -10,7 +10,7 @@ use crate::{
     checkpoint::Recovery,
     log_reader::{LogEvent, LogPosition, Record},
     node::Node,
-    partition::{Limits, Message, PartitionState, Refused},
+    partition::{Limits, Message, PartitionState, RefusedReport},
 };
 use tidemap_wire::NodeId;
 
@@ -33,7 +33,7 @@ pub(crate) struct Applied {
     /// Reports that were applied.
     pub(crate) reports: u64,
     /// The subject of the first message with a refused report, and which one that is.
-    pub(crate) refused: Option<(Subject, Refused)>,
+    pub(crate) refused: Option<(Subject, RefusedReport)>,
 }
 
 impl Replica {

@@ -3,12 +3,12 @@
 use serde::{Deserialize, Serialize};
 use tidemap_wire::RefusedReports;
 
-use crate::partition::Refusal;
+use crate::refusal::Refusal;
 
 /// On average, a hello may change and an agent may restart once in this time.
 const PERIOD_MS: i64 = 10_000;
-/// So many periods may be used up in advance, so that seven changes may come at once. An agent's hello changes
-/// when an interface or an address does, which it may do several times while a host starts.
+/// So many periods may be used up in advance: seven changes may come at once. An agent's hello changes when
+/// an interface or an address does, which it may do several times while a host starts.
 const BURST_MS: i64 = 60_000;
 
 /// Empty as long as a node reports nothing that is refused, its hello stays as it is, and its agent runs.
@@ -19,7 +19,7 @@ pub(super) struct Conduct {
     count: u64,
     /// Why the last one was.
     reason: String,
-    /// Begins anew with a new owner of the partition.
+    /// Not kept: a new owner of the partition counts from the beginning.
     #[serde(skip)]
     hellos: Allowance,
     #[serde(skip)]
@@ -49,7 +49,7 @@ impl Conduct {
         self.hellos.take(now_ms)
     }
 
-    /// Whether readers may be told of a restart at broker time `now_ms`; if so, it is counted.
+    /// Whether a restart may be published at broker time `now_ms`; if so, it is counted.
     pub(super) fn admits_restart(&mut self, now_ms: i64) -> bool {
         self.restarts.take(now_ms)
     }

@@ -1,7 +1,8 @@
 use proptest::prelude::*;
 use tidemap_wire::{Bps, EventKind, NodeId, PackWriter, Report, Sample, Slot, encode, subject};
 
-use super::{Limits, Message, Outcome, PartitionState, Refusal};
+use super::{Limits, Message, Outcome, PartitionState};
+use crate::refusal::Refusal;
 
 const LIMITS: Limits = Limits { offline_after_ms: 30_000, forget_after_ms: 60_000 };
 
@@ -74,7 +75,7 @@ fn a_bad_report_in_a_pack_does_not_affect_the_others() {
         partition.observe_unless(message, |_| false),
         Outcome {
             reports: 1,
-            refused: Some(super::Refused { node: Some(id("b")), reason: Refusal::OtherSlot })
+            refused: Some(super::RefusedReport { node: Some(id("b")), reason: Refusal::OtherSlot })
         }
     );
     let refused = partition.stats().refused;

@@ -6,7 +6,7 @@ use tidemap_wire::{Bps, NodeId, NodeUpdate, PackWriter, Report, Sample, Slot, en
 use super::*;
 use crate::{
     checkpoint::{Checkpoint, Part},
-    partition::Refusal,
+    refusal::Refusal,
 };
 
 const LIMITS: Limits = Limits { offline_after_ms: 30_000, forget_after_ms: 86_400_000 };
@@ -204,7 +204,7 @@ fn a_refusal_is_reported_with_its_subject() {
     let mut replica = restore(Vec::new(), Recovery::default(), 0);
     let garbage = record("tidemap.v1.sample.131.node-1".to_owned(), vec![0xc1], 1, 0);
     let applied = replica.apply(LogEvent::Messages(vec![garbage]));
-    let refused = Refused { node: NodeId::from_name("node-1").ok(), reason: Refusal::Garbage };
+    let refused = RefusedReport { node: NodeId::from_name("node-1").ok(), reason: Refusal::Garbage };
     assert_eq!(applied.refused, Some(("tidemap.v1.sample.131.node-1".into(), refused)));
     assert_eq!((applied.reports, replica.position().applied), (0, 1));
 }

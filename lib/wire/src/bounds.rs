@@ -1,7 +1,7 @@
 //! The most that a node may report of itself. Agents keep within these bounds, and workers hold every report
 //! against them, because what one agent reports is repeated to every reader of the fleet.
 
-use crate::{Hello, Host, Interface, InterfaceRate};
+use crate::{Bps, Hello, Host, Interface, InterfaceRate};
 
 /// Bytes of a text: a name, a label's key or value, a reason.
 pub const TEXT_BYTES: usize = 255;
@@ -17,8 +17,6 @@ pub const INTERFACE_ADDRESSES: usize = 8;
 pub const ADDRESS_BYTES: usize = 64;
 /// Samples in a report: as many as an agent keeps.
 pub const SAMPLES: usize = 600;
-/// Bytes per second through one host or interface: no network of today is faster.
-pub const RATE: f64 = 1e14;
 
 /// What stands for a control character, which no text may contain: readers of JSON and of terminals receive
 /// it as six characters, or as a command.
@@ -78,7 +76,9 @@ impl InterfaceRate {
     /// Cuts off what is beyond the bounds of a sample's interfaces. Returns whether anything was.
     pub fn bound_all(interfaces: &mut Vec<Self>) -> bool {
         let before = interfaces.len();
-        interfaces.retain(|interface| interface.rx_bps.get() <= RATE && interface.tx_bps.get() <= RATE);
+        interfaces.retain(|interface| {
+            interface.rx_bps.get() <= Bps::MAX_PLAUSIBLE && interface.tx_bps.get() <= Bps::MAX_PLAUSIBLE
+        });
         let are_some_gone = interfaces.len() < before;
         bound_list(interfaces, INTERFACES, |interface| bound_text(&mut interface.name)) | are_some_gone
     }
@@ -140,7 +140,7 @@ fn is_within(limit: usize, text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Bps, encode};
+    use crate::encode;
 
     fn long() -> String {
         "ü\u{1b}".repeat(20_000)
@@ -186,9 +186,9 @@ mod tests {
             rx_bps: Bps::new(bps).unwrap(),
             tx_bps: Bps::ZERO,
         };
-        let mut interfaces = vec![rate(1e9), rate(1e300), rate(RATE)];
+        let mut interfaces = vec![rate(1e9), rate(1e300), rate(Bps::MAX_PLAUSIBLE)];
         assert!(InterfaceRate::bound_all(&mut interfaces));
-        assert_eq!(interfaces, [rate(1e9), rate(RATE)]);
+        assert_eq!(interfaces, [rate(1e9), rate(Bps::MAX_PLAUSIBLE)]);
         let mut many = vec![rate(1.0); 30_000];
         assert!(InterfaceRate::bound_all(&mut many) && many.len() == INTERFACES);
         assert!(!InterfaceRate::bound_all(&mut many));

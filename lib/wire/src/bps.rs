@@ -11,6 +11,9 @@ impl Bps {
     /// No traffic, which is not the same as "not known" (that is an absent `Bps`).
     pub const ZERO: Bps = Bps(0.0);
 
+    /// Bytes per second through one host or interface: no network of today is faster.
+    pub const MAX_PLAUSIBLE: f64 = 1e14;
+
     /// Takes a rate in bytes per second; `None` when it is negative, infinite or not a number.
     pub fn new(bytes_per_second: f64) -> Option<Self> {
         (bytes_per_second.is_finite() && bytes_per_second >= 0.0).then_some(Self(bytes_per_second))

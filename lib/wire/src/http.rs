@@ -88,7 +88,7 @@ pub struct NodeJson {
     pub host: Host,
     /// Samples that the agent's current run dropped before the broker stored them, as of its newest hello.
     pub lost_samples: Option<u64>,
-    /// Reports that were refused, or of which a part was refused, since the node is known; null when none was.
+    /// Reports that were refused, or of which a part was, since the node is known; null when none was.
     pub refused_reports: Option<u64>,
     /// Why the last one was, as a word of `tidemap_api_refused_total`.
     pub refused_reason: Option<String>,

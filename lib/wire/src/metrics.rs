@@ -84,7 +84,7 @@ impl MetricUnit {
             // A counter may have begun anywhere, and some drivers begin near its end.
             Self::Count => 0.0..=u64::MAX as f64,
             Self::Bytes => 0.0..=1e18,
-            Self::BytesPerSecond => 0.0..=crate::bounds::RATE,
+            Self::BytesPerSecond => 0.0..=Bps::MAX_PLAUSIBLE,
             // A century.
             Self::Seconds => 0.0..=3.2e9,
             Self::Megahertz => 0.0..=1e5,

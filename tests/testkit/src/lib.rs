@@ -6,6 +6,7 @@
 
 pub mod broker;
 pub mod browser;
+pub mod client;
 pub mod cluster;
 pub mod counters;
 pub mod fake;
@@ -13,8 +14,11 @@ pub mod http;
 pub mod machine;
 pub mod namespace;
 pub mod port;
+pub mod probe;
 pub mod process;
 pub mod proxy;
+pub mod stream;
+pub mod usage;
 pub mod viewer;
 pub mod wait;
 pub mod watch;

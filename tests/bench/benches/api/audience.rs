@@ -15,7 +15,7 @@ use tokio::{
     time::Instant,
 };
 
-use tidemap_bench::{
+use tidemap_testkit::{
     client::quantile,
     stream::{self, BEGINNING, EventStream},
 };

@@ -12,11 +12,11 @@ mod trivial;
 
 use std::{ops::Range, process::ExitCode, time::Duration};
 
-use tidemap_bench::{
+use tidemap_bench::table::{self, Goal, Table};
+use tidemap_testkit::{
     client::{Connection, Load, load, quantile, request},
     probe,
     stream::{self, EventStream},
-    table::{self, Goal, Table},
     usage,
 };
 use tokio::time::{Instant, sleep};

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use tidemap_service::nats::NatsArgs;
 use tidemap_testkit::{broker::TestBroker, process::Tidemap};
 
-use tidemap_bench::client::address;
+use tidemap_testkit::client::address;
 
 /// Everything that runs while something is measured.
 pub(crate) struct Services {

@@ -9,7 +9,7 @@ use tokio::{
     process::{Child, Command},
 };
 
-use tidemap_bench::client::head_end;
+use tidemap_testkit::client::head_end;
 
 /// The argument that makes this program that server.
 pub(crate) const ARGUMENT: &str = "--trivial-server";

@@ -22,12 +22,12 @@ mod watch;
 
 use std::{process::ExitCode, time::Duration};
 
-use tidemap_bench::{
+use tidemap_bench::table::{self, Goal, Table};
+use tidemap_service::nats::NatsArgs;
+use tidemap_testkit::{
     client::{self, quantile},
     probe,
-    table::{self, Goal, Table},
 };
-use tidemap_service::nats::NatsArgs;
 use tokio::time::{Instant, sleep};
 
 use limits::Limits;

@@ -11,7 +11,7 @@ use crate::{
     machine::{Load, Ticks},
     services::{Fleet, Services},
 };
-use tidemap_bench::{client::quantile, usage};
+use tidemap_testkit::{client::quantile, usage};
 
 /// How often everything is read.
 const LOOK: Duration = Duration::from_secs(1);

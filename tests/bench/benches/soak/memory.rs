@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use tidemap_bench::usage;
+use tidemap_testkit::usage;
 
 /// A process that has just started fills its buffers.
 const SETTLING_S: f64 = 60.0;

@@ -12,10 +12,11 @@ use std::{
 use async_nats::Client;
 use bytes::Bytes;
 use serde_json::{Map, Value, json};
-use tidemap_bench::{probe, usage::resident_bytes};
 use tidemap_broker::keys;
 use tidemap_service::{clock::unix_ms, nats::NatsArgs};
-use tidemap_testkit::{broker::TestBroker, counters::Counters, eventually, http::get_json, is_long};
+use tidemap_testkit::{
+    broker::TestBroker, counters::Counters, eventually, http::get_json, is_long, probe, usage::resident_bytes,
+};
 use tidemap_wire::{NodeId, Status, encode, http::NodeJson, subject};
 use tokio::task::JoinHandle;
 
