@@ -195,6 +195,19 @@ mod tests {
     }
 
     #[test]
+    fn the_lag_counts_what_is_known_of_the_log_and_not_applied_and_says_how_old_that_is() {
+        let (publishing, mut replica) = (Publishing::default(), replica(NOW_MS));
+        let lag = |replica: &Replica, newest| {
+            let stats = publishing.totals(&assignment(), replica, newest, NOW_MS + 5_000);
+            (stats.lag, stats.lag_ms)
+        };
+        assert_eq!(lag(&replica, 1), (0, 0));
+        assert_eq!(lag(&replica, 9), (8, 5_000));
+        read(&mut replica, 2, NOW_MS + 4_000);
+        assert_eq!((lag(&replica, 9), lag(&replica, 2)), ((7, 1_000), (0, 0)));
+    }
+
+    #[test]
     fn nothing_is_published_while_the_lease_may_have_passed_on() {
         let (mut publishing, replica, now) = (Publishing::default(), replica(NOW_MS), Instant::now());
         assert!(publishing.begin_tick(lease(now), now + FREEZE_AFTER, &replica).is_some());

@@ -1,6 +1,9 @@
 //! One enrolled agent reports what no agent does: it harms its own node only, and leaves no trace.
 
+use std::time::Duration;
+
 use anyhow::ensure;
+use bytes::Bytes;
 use serde_json::{Value, json};
 use tidemap_service::clock::unix_ms;
 use tidemap_testkit::{
@@ -9,9 +12,10 @@ use tidemap_testkit::{
     process::run_to_end,
 };
 use tidemap_wire::{
-    Bps, encode,
+    Bps, bounds, encode,
     http::{NodeJson, StatsJson},
 };
+use tokio::time::Instant;
 
 use crate::{
     EVENT_TIMEOUT,
@@ -122,6 +126,42 @@ async fn whatever_one_agent_reports_others_are_read_and_a_new_reader_is_ready() 
     eventually(EVENT_TIMEOUT, || is_ready(&late)).await.unwrap();
     let nodes: Vec<NodeJson> = get_json(format!("{late}/api/nodes")).await.unwrap();
     assert_eq!(nodes.len(), 2, "{nodes:?}");
+}
+
+#[tokio::test]
+async fn others_are_read_while_one_agent_sends_what_takes_longest_to_read() {
+    let whole = Whole::start().await;
+    let (victim, theirs) = whole.agent(VICTIM).await;
+    send(&victim, &theirs, &report(VICTIM, 1, 1)).await;
+    shows(&whole.url, 1).await.unwrap();
+    let (agent, mine) = whole.agent("a").await;
+    let samples = |count: usize| json!({ "node": "a", "boot": 7, "samples": vec![[1, 1, 1, 1, 1]; count] });
+    let payloads = [samples(bounds::SAMPLES), samples(10_000)].map(|report| Bytes::from(encode(&report)));
+    let (flood, began) = (agent.client(), Instant::now());
+    let flooding = tokio::spawn(async move {
+        // As many as the log accepts of one agent.
+        for payload in payloads.iter().cycle().take(10_000) {
+            flood.publish(mine.clone(), payload.clone()).await.unwrap();
+        }
+        flood.flush().await.unwrap();
+    });
+    let mut longest = Duration::ZERO;
+    let mut seq = 2;
+    while !flooding.is_finished() || seq < 5 {
+        let sent = Instant::now();
+        send(&victim, &theirs, &report(VICTIM, 1, seq)).await;
+        shows(&whole.url, seq).await.unwrap();
+        longest = longest.max(sent.elapsed());
+        let stats: StatsJson = get_json(format!("{}/api/stats", whole.url)).await.unwrap();
+        assert_eq!((stats.warning_nodes, stats.offline_nodes, stats.unknown_nodes), (0, 0, 0), "{stats:?}");
+        seq += 1;
+    }
+    println!(
+        "a flood of {:.1} s: the others' reports were shown after {:.1} s at most",
+        began.elapsed().as_secs_f64(),
+        longest.as_secs_f64()
+    );
+    flooding.await.unwrap();
 }
 
 #[tokio::test]
