@@ -13,6 +13,7 @@ use anyhow::{Context, bail};
 use async_nats::jetstream::{
     self,
     consumer::{AckPolicy, DeliverPolicy, pull},
+    context::{PublishError, PublishErrorKind},
     kv,
 };
 use bytes::Bytes;
@@ -158,7 +159,7 @@ pub struct CheckpointWriter {
     pub epoch: u64,
     /// The bucket's revision of each part.
     pub revisions: BTreeMap<Part, u64>,
-    /// Notified when a checkpoint cannot be written, because the bucket may be missing.
+    /// Notified when the bucket is missing.
     pub missing: Arc<Notify>,
 }
 
@@ -190,7 +191,9 @@ impl CheckpointWriter {
                             Err(WriteError::Failed(error)) => {
                                 whole = false;
                                 failed += 1;
-                                self.missing.notify_one();
+                                if is_bucket_missing(&error) {
+                                    self.missing.notify_one();
+                                }
                                 if log.is_due() {
                                     tracing::warn!(
                                         key = part.key(),
@@ -270,6 +273,12 @@ fn subject_of(key: &str) -> String {
 }
 
 /// Whether a write failed because another worker has written since the revision that it names.
+/// Whether no stream has taken the value.
+fn is_bucket_missing(error: &anyhow::Error) -> bool {
+    let mut publishing = error.chain().filter_map(|cause| cause.downcast_ref::<PublishError>());
+    publishing.any(|error| error.kind() == PublishErrorKind::StreamNotFound)
+}
+
 fn is_wrong_revision(error: &anyhow::Error) -> bool {
     error
         .downcast_ref::<kv::UpdateError>()

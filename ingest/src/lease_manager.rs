@@ -3,6 +3,7 @@
 //!
 //! It never waits for a task: leases must be renewed while one writes its last checkpoints.
 
+mod repair;
 mod tasks;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
@@ -17,13 +18,12 @@ use tidemap_service::{
 };
 use tidemap_wire::{Partition, PartitionCount, timing};
 use tokio::{
-    sync::{Notify, mpsc, watch},
-    task::JoinHandle,
+    sync::{mpsc, watch},
     time::Instant,
 };
 use tokio_util::sync::CancellationToken;
 
-use self::tasks::Tasks;
+use self::{repair::Repair, tasks::Tasks};
 use crate::{
     leases::{Action, Lease, Leases, heartbeat_key, lease_key, worker_of_key},
     log_reader::{Content, LogEnd, LogEvent, LogPosition, LogReader, Record},
@@ -89,7 +89,7 @@ pub(crate) async fn run(context: WorkerContext, shutdown: CancellationToken) -> 
             // A partition's task has ended, whether it was asked to or not.
             Some((partition, epoch)) = manager.tasks.ended() => manager.task_ended(partition, epoch).await,
             // A reader or a writer has found that a stream or a bucket is missing.
-            () = manager.missing.notified() => manager.is_repairing = true,
+            () = manager.repair.is_asked_for() => {}
             // The heartbeat and the leases are due.
             _ = period.tick() => manager.renew().await?,
         }
@@ -114,18 +114,14 @@ struct LeaseManager {
     lease_state: Option<watch::Sender<LeaseState>>,
     clock: Option<BrokerClock>,
     started: Stopwatch,
-    /// Notified when a stream or a bucket may be missing.
-    missing: Arc<Notify>,
-    /// Whether that is to be checked, and the missing ones created again.
-    is_repairing: bool,
-    /// The attempt to create them again.
-    repair: Option<JoinHandle<anyhow::Result<()>>>,
+    repair: Repair,
     /// Periods until the next check of the number of partitions.
     check_in: u8,
 }
 
 impl LeaseManager {
     fn new(context: WorkerContext, bucket: kv::Store) -> Self {
+        let repair = Repair::new(&context);
         let leases = Leases::new(&context.me, context.count);
         Self {
             context,
@@ -136,9 +132,7 @@ impl LeaseManager {
             lease_state: None,
             clock: None,
             started: Stopwatch::start(),
-            missing: Arc::default(),
-            is_repairing: false,
-            repair: None,
+            repair,
             check_in: 0,
         }
     }
@@ -148,7 +142,7 @@ impl LeaseManager {
             LogEvent::Opened { last, .. } => self.leases.opened(last),
             LogEvent::Messages(messages) => messages.iter().for_each(|message| self.observe(message)),
             // Leases stay what they were until another worker has reason to take them.
-            LogEvent::Interrupted { missing: true } => self.missing.notify_one(),
+            LogEvent::Interrupted { missing: true } => self.repair.missing().notify_one(),
             LogEvent::Interrupted { missing: false } => {}
             LogEvent::Recreated => {
                 tracing::info!("the bucket of leases was created again; reading all leases");
@@ -175,35 +169,11 @@ impl LeaseManager {
 
     /// What is due once a period.
     async fn renew(&mut self) -> anyhow::Result<()> {
-        self.repair().await?;
+        self.repair.go_on().await?;
         self.tasks.abort_overdue();
         self.release_spent().await;
         self.send_heartbeat().await;
         self.check_count().await
-    }
-
-    /// Creates the streams and buckets again that a broker has lost with its disk, until all are back. Agents
-    /// send again what they have buffered. A cluster may take half a minute for an attempt, so that it has a
-    /// task of its own: another worker may have created the bucket of leases long before.
-    ///
-    /// # Errors
-    ///
-    /// When the broker has streams for another number of partitions.
-    async fn repair(&mut self) -> anyhow::Result<()> {
-        if let Some(repair) = self.repair.take_if(|repair| repair.is_finished()) {
-            match repair.await? {
-                Ok(()) => self.is_repairing = false,
-                Err(error) if error.is::<UsageError>() => return Err(error),
-                Err(error) => tracing::warn!("cannot create them yet: {error:#}"),
-            }
-        }
-        if self.is_repairing && self.repair.is_none() {
-            tracing::debug!("streams or buckets may be missing; creating those that are");
-            let (js, count, replicas) =
-                (self.context.leases.clone(), self.context.count, self.context.replicas);
-            self.repair = Some(tokio::spawn(async move { streams::ensure(&js, count, replicas).await }));
-        }
-        Ok(())
     }
 
     /// Ends this worker when the number of partitions was changed while it was disconnected.
@@ -365,7 +335,7 @@ impl LeaseManager {
             output: context.output.clone(),
             lease: lease_state.subscribe(),
             status: context.status.clone(),
-            missing: Arc::clone(&self.missing),
+            missing: Arc::clone(self.repair.missing()),
         };
         self.tasks.start(assignment, deps);
     }

@@ -1,0 +1,69 @@
+//! Creates streams and buckets again that are missing while workers run.
+
+use std::sync::Arc;
+
+use async_nats::jetstream;
+use tidemap_service::{cli::UsageError, streams};
+use tidemap_wire::PartitionCount;
+use tokio::{sync::Notify, task::JoinHandle};
+
+use super::WorkerContext;
+
+/// Whoever finds something missing asks for it; the lease manager drives it.
+pub(super) struct Repair {
+    js: jetstream::Context,
+    count: PartitionCount,
+    replicas: usize,
+    missing: Arc<Notify>,
+    /// Whether it was asked for and has not succeeded since.
+    is_due: bool,
+    attempt: Option<JoinHandle<anyhow::Result<()>>>,
+}
+
+impl Repair {
+    pub(super) fn new(context: &WorkerContext) -> Self {
+        let WorkerContext { leases, count, replicas, .. } = context;
+        Self {
+            js: leases.clone(),
+            count: *count,
+            replicas: *replicas,
+            missing: Arc::default(),
+            is_due: false,
+            attempt: None,
+        }
+    }
+
+    /// To be notified when a stream or a bucket may be missing.
+    pub(super) fn missing(&self) -> &Arc<Notify> {
+        &self.missing
+    }
+
+    /// Waits until somebody has found something missing.
+    pub(super) async fn is_asked_for(&mut self) {
+        self.missing.notified().await;
+        self.is_due = true;
+    }
+
+    /// Creates what is missing, until all of it is back; agents send again what they have buffered. A cluster
+    /// may take half a minute for an attempt, so that it has a task of its own: another worker may have created
+    /// the bucket of leases long before.
+    ///
+    /// # Errors
+    ///
+    /// When the broker has streams for another number of partitions.
+    pub(super) async fn go_on(&mut self) -> anyhow::Result<()> {
+        if let Some(attempt) = self.attempt.take_if(|attempt| attempt.is_finished()) {
+            match attempt.await? {
+                Ok(()) => self.is_due = false,
+                Err(error) if error.is::<UsageError>() => return Err(error),
+                Err(error) => tracing::warn!("cannot create streams and buckets yet: {error:#}"),
+            }
+        }
+        if self.is_due && self.attempt.is_none() {
+            tracing::warn!("streams or buckets of the broker are missing; creating them again");
+            let (js, count, replicas) = (self.js.clone(), self.count, self.replicas);
+            self.attempt = Some(tokio::spawn(async move { streams::ensure(&js, count, replicas).await }));
+        }
+        Ok(())
+    }
+}
