@@ -63,7 +63,7 @@ impl TestApi {
         let broker = TestBroker::start().await.unwrap();
         let client = broker.connect().await.unwrap();
         reached(&client, TIMEOUT).await.unwrap();
-        let args = ["api", "--http", "127.0.0.1:0", "--partitions", "1", "--api-token", "secret"];
+        let args = ["api", "--http", "127.0.0.1:0", "--partitions", "1", "--api-token", "a-secret-of-tests"];
         let config = Cli::parse_from(args).api.check().unwrap();
         let listener = config.bind().await.unwrap();
         let http = listener.local_addr().unwrap();
@@ -268,7 +268,7 @@ async fn deltas_are_shown_and_missed_ones_lead_to_a_snapshot_request() {
 #[tokio::test]
 async fn a_node_has_a_past_until_its_owner_forgets_it() {
     let api = TestApi::start().await;
-    let token = "authorization: Bearer secret\r\n";
+    let token = "authorization: Bearer a-secret-of-tests\r\n";
     let (status, said) = api.request("DELETE", "/api/nodes/a", token).await;
     assert_eq!((status, said["detail"].as_str()), (503, Some("the partition has no owner at the moment")));
     let owner = api.owner().await;
