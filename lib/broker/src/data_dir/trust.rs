@@ -49,14 +49,23 @@ mod users {
         // A folder of root's stays as it is: a container's is made so, with access for the container's group.
         if folder.uid() == me && folder.mode() & OPEN_TO_OTHERS != 0 {
             fs::set_permissions(path, Permissions::from_mode(0o700)).map_err(unwritable(path))?;
-            let before = format!("{:o}", folder.mode() & 0o7777);
-            tracing::warn!(folder = %path.display(), before, "other users could enter the data folder; its mode is 700 now");
+            log_closing(path, folder.mode());
             // What others have put there between the check and the change.
             if let Some(entry) = foreign_entry(path, me).map_err(unwritable(path))? {
                 return Err(untrusted(format!("{} belongs to another user", entry.display())));
             }
         }
         Ok(())
+    }
+
+    /// That others could write is a danger, that they could look is not.
+    fn log_closing(path: &Path, mode: u32) {
+        let (folder, before) = (path.display(), format!("{:o}", mode & 0o7777));
+        if mode & WRITABLE_BY_OTHERS == 0 {
+            tracing::info!(%folder, before, "the data folder's mode is 700 now");
+        } else {
+            tracing::warn!(%folder, before, "others could write to the data folder; its mode is 700 now");
+        }
     }
 
     fn refuse_owner(folder: &Metadata, me: u32) -> Result<(), String> {

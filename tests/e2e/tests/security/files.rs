@@ -69,7 +69,8 @@ async fn every_secret_is_its_owners_alone() {
     let token: &'static str = std::fs::read_to_string(token).unwrap().leak();
     let url = url.trim_end_matches('/');
     let forgotten = http::delete(format!("{url}/api/nodes/nobody"), Some(token.trim())).await.unwrap();
-    assert_eq!(forgotten.status, 404, "{}", forgotten.body);
+    // 503 until a worker owns that node's partition.
+    assert!([404, 503].contains(&forgotten.status), "{} {}", forgotten.status, forgotten.body);
 
     // What `up` has in its environment, perhaps a token, it does not hand on.
     let pid = std::fs::read_to_string(data.join("nats-server.pid")).unwrap();
