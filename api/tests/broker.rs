@@ -96,7 +96,7 @@ impl TestApi {
 
     async fn request(&self, method: &str, path: &str, more: &str) -> (u16, Value) {
         let mut connection = TcpStream::connect(self.http).await.unwrap();
-        let head = format!("{method} {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n{more}\r\n");
+        let head = format!("{method} {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n{more}\r\n");
         connection.write_all(head.as_bytes()).await.unwrap();
         let mut answer = String::new();
         within(TIMEOUT, connection.read_to_string(&mut answer)).await.expect("an answer").unwrap();
@@ -132,7 +132,7 @@ impl TestApi {
 
     async fn events(&self) -> Lines<BufReader<TcpStream>> {
         let mut connection = TcpStream::connect(self.http).await.unwrap();
-        connection.write_all(b"GET /api/stream HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+        connection.write_all(b"GET /api/stream HTTP/1.1\r\nhost: localhost\r\n\r\n").await.unwrap();
         BufReader::new(connection).lines()
     }
 
@@ -324,7 +324,10 @@ async fn shutdown_does_not_wait_for_clients_that_stopped_reading() {
     let mut deaf = Vec::new();
     for path in ["/api/nodes", "/api/nodes?sort=name", "/api/stream"] {
         let mut connection = TcpStream::connect(api.http).await.unwrap();
-        connection.write_all(format!("GET {path} HTTP/1.1\r\nhost: x\r\n\r\n").as_bytes()).await.unwrap();
+        connection
+            .write_all(format!("GET {path} HTTP/1.1\r\nhost: localhost\r\n\r\n").as_bytes())
+            .await
+            .unwrap();
         connection.read_exact(&mut [0; 12]).await.unwrap();
         deaf.push(connection);
     }

@@ -211,8 +211,8 @@ impl Broker {
     }
 }
 
-/// Keeps our variables, of which some are secrets, out of another program's environment, which every process of
-/// this user can read.
+/// Keeps our variables, of which some are secrets, out of another program's environment, which every process
+/// of this user can read.
 fn keep_secrets(command: &mut Command) -> &mut Command {
     let ours = |name: &std::ffi::OsString| name.as_encoded_bytes().starts_with(b"TIDEMAP_");
     for (name, _) in std::env::vars_os().filter(|(name, _)| ours(name)) {
