@@ -1,13 +1,20 @@
 //! The options as given ([`ApiArgs`]), and as checked ([`ApiConfig`]).
 
-use std::{fmt, net::SocketAddr, num::NonZeroU32};
+use std::{
+    net::SocketAddr,
+    num::NonZeroU32,
+    path::{Path, PathBuf},
+};
 
-use sha2::{Digest, Sha256};
 use tidemap_service::cli::UsageError;
 use tidemap_wire::PartitionCount;
 use tokio::net::{TcpListener, TcpSocket};
 
-use crate::tiles::{Tiles, TilesAttribution, TilesUrl};
+use crate::{
+    names::{NameArgs, Names},
+    tiles::{Tiles, TilesAttribution, TilesUrl},
+    token::{self, ApiToken},
+};
 
 /// How many connections may wait to be accepted.
 const BACKLOG: u32 = 1024;
@@ -21,13 +28,18 @@ pub struct ApiArgs {
     /// Where the page and the API are served. Beyond loopback this needs --api-token or --public.
     #[arg(long, env = "TIDEMAP_HTTP", default_value = "127.0.0.1:8080", value_name = "ADDRESS")]
     pub http: SocketAddr,
-    /// The token that admin calls need, and beyond loopback every call (unless --public).
+    /// The token that admin calls need, and beyond loopback every call (unless --public). Every user of this
+    /// host can read a program's arguments, so better put it into a file.
     #[arg(long, env = "TIDEMAP_API_TOKEN", hide_env_values = true, value_name = "TOKEN")]
     pub api_token: Option<ApiToken>,
+    /// The file with that token.
+    #[arg(long, env = "TIDEMAP_API_TOKEN_FILE", value_name = "FILE", conflicts_with = "api_token")]
+    pub api_token_file: Option<PathBuf>,
     /// The number of partitions; the same as ingest's.
     #[arg(long, env = "TIDEMAP_PARTITIONS", default_value = "8", value_name = "NUMBER")]
     pub partitions: PartitionCount,
-    /// Allow reading without the token, without addresses of hosts; admin calls still need the token.
+    /// Allow reading without the token, and leave out what hosts keep to themselves: addresses, host name,
+    /// system, kernel, agent's version, names of interfaces. Admin calls still need the token.
     #[arg(long, env = "TIDEMAP_PUBLIC")]
     pub public: bool,
     /// Number of nodes that /metrics lists individually.
@@ -41,6 +53,8 @@ pub struct ApiArgs {
     #[arg(long, env = "TIDEMAP_TILES_ATTRIBUTION", value_name = "TEXT")]
     pub tiles_attribution: Option<TilesAttribution>,
     #[command(flatten)]
+    pub names: NameArgs,
+    #[command(flatten)]
     pub limits: Limits,
 }
 
@@ -50,13 +64,16 @@ impl ApiArgs {
     /// # Errors
     ///
     /// When they would serve the fleet to a network without an explicit request for it, or an option has no
-    /// effect without another.
+    /// effect without another, or the token cannot be read.
     pub fn check(self) -> anyhow::Result<ApiConfig> {
         let beyond_loopback = !self.http.ip().to_canonical().is_loopback();
-        if beyond_loopback && self.api_token.is_none() && !self.public {
+        token::warn_of_argument();
+        let file = self.api_token_file.as_deref().map(ApiToken::read).transpose()?;
+        let token = self.api_token.or(file);
+        if beyond_loopback && token.is_none() && !self.public {
             return Err(UsageError(format!(
-                "--http {} can be reached from other hosts: give --api-token (TIDEMAP_API_TOKEN), or --public to let \
-                 everybody read",
+                "--http {} can be reached from other hosts: give --api-token-file (TIDEMAP_API_TOKEN), or --public to \
+                 let everybody read",
                 self.http
             ))
             .into());
@@ -68,7 +85,8 @@ impl ApiArgs {
         Ok(ApiConfig {
             http: self.http,
             partitions: self.partitions,
-            access: Access { reads_need_token: beyond_loopback && !self.public, token: self.api_token },
+            access: Access { reads_need_token: beyond_loopback && !self.public, token },
+            names: self.names.names(!beyond_loopback),
             redacted: self.public,
             metrics_nodes: self.metrics_nodes,
             tiles: self.tiles_url.map(|url| Tiles { url, attribution }),
@@ -83,7 +101,8 @@ pub struct ApiConfig {
     pub(crate) http: SocketAddr,
     pub(crate) partitions: PartitionCount,
     pub(crate) access: Access,
-    /// Whether addresses of hosts are left out.
+    pub(crate) names: Names,
+    /// Whether what hosts keep to themselves is left out.
     pub(crate) redacted: bool,
     pub(crate) metrics_nodes: usize,
     pub(crate) tiles: Option<Tiles>,
@@ -91,6 +110,21 @@ pub struct ApiConfig {
 }
 
 impl ApiConfig {
+    /// Whether nobody can be the admin.
+    pub fn lacks_token(&self) -> bool {
+        self.access.token.is_none()
+    }
+
+    /// Takes the admin's token from a file.
+    ///
+    /// # Errors
+    ///
+    /// When the file holds none.
+    pub fn read_token(&mut self, path: &Path) -> anyhow::Result<()> {
+        self.access.token = Some(ApiToken::read(path)?);
+        Ok(())
+    }
+
     /// Binds the address, so that a taken port is reported before anything is started.
     ///
     /// # Errors
@@ -150,37 +184,6 @@ pub(crate) struct Access {
     pub(crate) token: Option<ApiToken>,
 }
 
-/// The operator's secret. Only its digest is kept, so it can neither be logged nor compared byte by byte.
-#[derive(Clone)]
-pub struct ApiToken([u8; 32]);
-
-impl ApiToken {
-    /// Whether `presented` is the token. The time does not depend on where they differ.
-    pub(crate) fn matches(&self, presented: &str) -> bool {
-        let digest = Sha256::digest(presented.as_bytes());
-        // All bytes are compared, so that the time does not reveal how much of a guess's digest is right.
-        let differing =
-            digest.iter().zip(self.0).fold(0, |differing, (one, other)| differing | (one ^ other));
-        std::hint::black_box(differing) == 0
-    }
-}
-
-impl fmt::Debug for ApiToken {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("ApiToken(…)")
-    }
-}
-
-impl std::str::FromStr for ApiToken {
-    type Err = anyhow::Error;
-
-    fn from_str(token: &str) -> Result<Self, Self::Err> {
-        let legal = !token.is_empty() && token.bytes().all(|byte| byte.is_ascii_graphic());
-        anyhow::ensure!(legal, "the token must be printable ASCII without spaces, and not empty");
-        Ok(Self(Sha256::digest(token.as_bytes()).into()))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -205,7 +208,7 @@ mod tests {
             refused.is::<UsageError>()
                 && refused.to_string().starts_with("--http 0.0.0.0:8080 can be reached")
         );
-        let with_token = check(&["--http", "0.0.0.0:8080", "--api-token", "secret"]).unwrap();
+        let with_token = check(&["--http", "0.0.0.0:8080", "--api-token", "a-secret-of-tests"]).unwrap();
         assert!(with_token.access.reads_need_token && !with_token.redacted);
         let public = check(&["--http", "[::]:8080", "--public"]).unwrap();
         assert!(!public.access.reads_need_token && public.redacted && public.access.token.is_none());
@@ -216,7 +219,11 @@ mod tests {
         for flags in [
             ["--http", "8080"],
             ["--api-token", ""],
-            ["--api-token", "a b"],
+            ["--api-token", "a b-of-16-letters"],
+            ["--api-token", "fifteen-letters"],
+            ["--api-token-file", "/no/such/file"],
+            ["--host", "http://tidemap.example"],
+            ["--allow-origin", "tidemap.example"],
             ["--partitions", "7"],
             ["--metrics-nodes", "-1"],
             ["--connections-per-address", "0"],
@@ -226,13 +233,6 @@ mod tests {
         ] {
             assert!(check(&flags).is_err(), "{flags:?}");
         }
-    }
-
-    #[test]
-    fn a_token_is_matched_whole_and_never_shown() {
-        let token: ApiToken = "secret".parse().unwrap();
-        assert!(token.matches("secret") && !token.matches("secre") && !token.matches("secret2"));
-        assert!(!format!("{token:?}").contains("secret"));
     }
 
     #[tokio::test]

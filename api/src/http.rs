@@ -1,7 +1,7 @@
 //! HTTP: one function for each route, with its request line as doc comment.
 //!
-//! `warp::cors` is not used: it answers with the request's own origin or none, while every answer here
-//! carries `*`, so that caches need not keep one copy for each origin.
+//! `warp::cors` is not used: it cannot answer with `*`, for which caches need not keep one copy for each
+//! origin.
 
 mod access;
 mod bodies;
@@ -38,6 +38,7 @@ use self::{
 use crate::{
     config::{Access, ApiConfig, Limits},
     fleet_task::FleetHandle,
+    names::Names,
 };
 
 /// Everything that routes need.
@@ -46,6 +47,7 @@ pub(crate) struct SiteParts {
     fleet: FleetHandle,
     ingest: IngestClient,
     access: Access,
+    names: Names,
     partitions: PartitionCount,
     metrics_nodes: usize,
     page: Page,
@@ -67,6 +69,7 @@ impl Site {
             fleet,
             ingest: IngestClient::new(client),
             access: config.access.clone(),
+            names: config.names.clone(),
             partitions: config.partitions,
             metrics_nodes: config.metrics_nodes,
             page: Page::new(config.tiles.as_ref()),
@@ -90,6 +93,7 @@ pub(crate) async fn serve(site: Site, limits: Limits, listener: TcpListener, shu
 
 /// All routes.
 pub(crate) fn routes(site: Site) -> impl Filter<Extract = (impl Reply,), Error = Infallible> + Clone {
+    let shared = site.clone();
     // The most frequent routes come first, because a request is tried on every route before its own.
     let api = stats::read(site.clone())
         .or(nodes::list(site.clone()))
@@ -98,11 +102,14 @@ pub(crate) fn routes(site: Site) -> impl Filter<Extract = (impl Reply,), Error =
         .or(nodes::forget(site.clone()))
         .or(openapi::read(site.clone()))
         .or(preflight());
-    let others =
-        health::alive().or(health::ready(site.clone())).or(metrics::read(site.clone())).or(page::file(site));
-    api.or(others)
-        .recover(errors::answer)
-        .map(with_common_headers)
+    let others = health::alive()
+        .or(health::ready(site.clone()))
+        .or(metrics::read(site.clone()))
+        .or(page::file(site.clone()));
+    let answer = for_known_host(site).and(api.or(others)).recover(errors::answer);
+    warp::header::headers_cloned()
+        .and(answer)
+        .map(move |request: HeaderMap, answer| with_sharing(&shared, &request, with_common_headers(answer)))
         .with(warp::log::custom(|request| log(&request)))
 }
 
@@ -124,6 +131,16 @@ fn preflight() -> impl Filter<Extract = (Response,), Error = Rejection> + Clone 
         }
         response
     })
+}
+
+/// Accepts requests for one of the API's names.
+fn for_known_host(site: Site) -> impl Filter<Extract = (), Error = Rejection> + Clone {
+    warp::header::headers_cloned()
+        .and_then(move |headers: HeaderMap| {
+            let unknown = site.names.unknown_host(&headers);
+            async move { unknown.map_or(Ok(()), |name| Err(Rejection::from(ApiError::Misdirected(name)))) }
+        })
+        .untuple_one()
 }
 
 /// Accepts these methods; `allow` lists all methods of the path.
@@ -175,7 +192,13 @@ fn with_common_headers(reply: impl Reply) -> Response {
     let mut response = reply.into_response();
     let headers = response.headers_mut();
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
     headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static("etag, x-tidemap-tick"));
+    response
+}
+
+fn with_sharing(site: &Site, request: &HeaderMap, mut response: Response) -> Response {
+    for (name, value) in site.names.sharing(request) {
+        response.headers_mut().append(name, value);
+    }
     response
 }

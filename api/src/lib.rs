@@ -11,9 +11,11 @@ mod gzip;
 mod http;
 mod json;
 mod memory_budget;
+mod names;
 mod stream_log;
 mod stream_rows;
 mod tiles;
+mod token;
 
 use std::time::Duration;
 
@@ -25,8 +27,10 @@ use tidemap_service::{clock, open_files};
 use tokio::{net::TcpListener, sync::mpsc, task::JoinSet, time::Instant};
 use tokio_util::sync::CancellationToken;
 
-pub use crate::config::{ApiArgs, ApiConfig, ApiToken, Limits};
+pub use crate::config::{ApiArgs, ApiConfig, Limits};
+pub use crate::names::NameArgs;
 pub use crate::tiles::{TilesAttribution, TilesUrl};
+pub use crate::token::ApiToken;
 use crate::{
     fleet_task::{FleetHandle, FleetTask},
     http::Site,

@@ -63,7 +63,7 @@ impl TestApi {
         let broker = TestBroker::start().await.unwrap();
         let client = broker.connect().await.unwrap();
         reached(&client, TIMEOUT).await.unwrap();
-        let args = ["api", "--http", "127.0.0.1:0", "--partitions", "1", "--api-token", "secret"];
+        let args = ["api", "--http", "127.0.0.1:0", "--partitions", "1", "--api-token", "a-secret-of-tests"];
         let config = Cli::parse_from(args).api.check().unwrap();
         let listener = config.bind().await.unwrap();
         let http = listener.local_addr().unwrap();
@@ -96,7 +96,7 @@ impl TestApi {
 
     async fn request(&self, method: &str, path: &str, more: &str) -> (u16, Value) {
         let mut connection = TcpStream::connect(self.http).await.unwrap();
-        let head = format!("{method} {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n{more}\r\n");
+        let head = format!("{method} {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n{more}\r\n");
         connection.write_all(head.as_bytes()).await.unwrap();
         let mut answer = String::new();
         within(TIMEOUT, connection.read_to_string(&mut answer)).await.expect("an answer").unwrap();
@@ -132,7 +132,7 @@ impl TestApi {
 
     async fn events(&self) -> Lines<BufReader<TcpStream>> {
         let mut connection = TcpStream::connect(self.http).await.unwrap();
-        connection.write_all(b"GET /api/stream HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+        connection.write_all(b"GET /api/stream HTTP/1.1\r\nhost: localhost\r\n\r\n").await.unwrap();
         BufReader::new(connection).lines()
     }
 
@@ -268,7 +268,7 @@ async fn deltas_are_shown_and_missed_ones_lead_to_a_snapshot_request() {
 #[tokio::test]
 async fn a_node_has_a_past_until_its_owner_forgets_it() {
     let api = TestApi::start().await;
-    let token = "authorization: Bearer secret\r\n";
+    let token = "authorization: Bearer a-secret-of-tests\r\n";
     let (status, said) = api.request("DELETE", "/api/nodes/a", token).await;
     assert_eq!((status, said["detail"].as_str()), (503, Some("the partition has no owner at the moment")));
     let owner = api.owner().await;
@@ -324,7 +324,10 @@ async fn shutdown_does_not_wait_for_clients_that_stopped_reading() {
     let mut deaf = Vec::new();
     for path in ["/api/nodes", "/api/nodes?sort=name", "/api/stream"] {
         let mut connection = TcpStream::connect(api.http).await.unwrap();
-        connection.write_all(format!("GET {path} HTTP/1.1\r\nhost: x\r\n\r\n").as_bytes()).await.unwrap();
+        connection
+            .write_all(format!("GET {path} HTTP/1.1\r\nhost: localhost\r\n\r\n").as_bytes())
+            .await
+            .unwrap();
         connection.read_exact(&mut [0; 12]).await.unwrap();
         deaf.push(connection);
     }

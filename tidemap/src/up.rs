@@ -88,12 +88,17 @@ impl UpArgs {
 
 /// Starts everything and runs it until `shutdown`. Checks all that can be checked before it starts anything.
 pub(crate) async fn run(args: UpArgs, shutdown: CancellationToken) -> anyhow::Result<()> {
-    let plan = args.check()?;
+    let mut plan = args.check()?;
     let data_dir = DataDir::lock(&plan.data_dir)?;
     let listener = plan.api.bind().await?;
     let binary = tokio::task::spawn_blocking(|| tidemap_broker::locate(&tidemap_broker::default_tools_dir()))
         .await??;
     let keys = Keys::open_or_create(data_dir.path())?;
+    if plan.api.lacks_token() {
+        let path = keys.api_token_path()?;
+        plan.api.read_token(&path)?;
+        tracing::info!(file = %path.display(), "the token of admin calls");
+    }
     let agent_seed = keys::enroll(data_dir.path(), &plan.agent.node)?.seed_path;
     let (listen, tls) = plan.listener.prepare(data_dir.path())?;
     let trusted = tls.as_ref().and_then(|tls| tls.authority.clone());

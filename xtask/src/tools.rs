@@ -86,13 +86,17 @@ pub(crate) fn ensure_browser(workspace: &Workspace) -> Result<()> {
 }
 
 /// The folder with these packages of `PyPI`, fetched by pip the first time; `None` when they cannot be
-/// fetched.
+/// fetched. pip checks the hashes of a package that is given with `--hash=…` after its version.
 pub(crate) fn fetch(workspace: &Workspace, packages: &[&str]) -> Option<PathBuf> {
-    let folder = tools_folder(workspace).join(packages.join("-"));
+    let names: Vec<&str> = packages.iter().filter_map(|package| package.split(' ').next()).collect();
+    let folder = tools_folder(workspace).join(names.join("-"));
     if folder.is_dir() {
         return Some(folder);
     }
     let made = folder.with_extension("part");
+    let requirements = folder.with_extension("txt");
+    fs::create_dir_all(tools_folder(workspace)).ok()?;
+    fs::write(&requirements, packages.join("\n")).ok()?;
     let install = |mut pip: Command| {
         pip.args([
             "install",
@@ -101,7 +105,7 @@ pub(crate) fn fetch(workspace: &Workspace, packages: &[&str]) -> Option<PathBuf>
             "--root-user-action=ignore",
             "--target",
         ]);
-        status(pip.arg(&made).args(packages)).is_ok_and(|status| status.success())
+        status(pip.arg(&made).arg("--requirement").arg(&requirements)).is_ok_and(|status| status.success())
     };
     let pips = [("python3", &["-m", "pip"][..]), ("pip3", &[]), ("pip", &[])];
     let fetched = pips.into_iter().any(|(program, arguments)| {
@@ -109,6 +113,7 @@ pub(crate) fn fetch(workspace: &Workspace, packages: &[&str]) -> Option<PathBuf>
         command.args(arguments);
         find(program).is_some() && install(command)
     });
+    fs::remove_file(requirements).ok()?;
     (fetched && fs::rename(&made, &folder).is_ok()).then_some(folder)
 }
 

@@ -11,20 +11,20 @@ fn age_ms(now_ms: i64, then_ms: i64) -> u64 {
     u64::try_from(now_ms.saturating_sub(then_ms)).unwrap_or(0)
 }
 
-/// The node as lists show it. `redacted` leaves out its addresses.
+/// The node as lists show it. `redacted` leaves out what its host keeps to itself.
 pub(crate) fn summary(node: &Node, at_ms: i64, redacted: bool) -> NodeJson {
     let latest = node.latest();
     let age_ms = age_ms(at_ms, latest.seen_ms);
     let none = Hello::default();
     let hello = node.hello().map_or(&none, |hello| hello);
-    let address = |address: &Option<String>| address.clone().filter(|_| !redacted);
+    let private = |text: &Option<String>| text.clone().filter(|_| !redacted);
     let place = hello.location.as_ref();
     let host = node.host().cloned().unwrap_or_default();
     NodeJson {
         name: node.name(),
-        hostname: known(&hello.hostname),
-        internal_ip: address(&hello.internal_ip),
-        external_ip: address(&hello.external_ip),
+        hostname: private(&known(&hello.hostname)),
+        internal_ip: private(&hello.internal_ip),
+        external_ip: private(&hello.external_ip),
         lat: place.map(|Location { lat, .. }| *lat),
         lon: place.map(|Location { lon, .. }| *lon),
         location: place.and_then(|place| place.label.clone()),
@@ -51,10 +51,10 @@ pub(crate) fn summary(node: &Node, at_ms: i64, redacted: bool) -> NodeJson {
         interval_ms: latest.interval_ms,
         clock_skew_ms: latest.skew_ms,
         labels: hello.labels.clone(),
-        os: hello.os.clone(),
-        kernel: hello.kernel.clone(),
+        os: private(&hello.os),
+        kernel: private(&hello.kernel),
         arch: hello.arch.clone(),
-        agent_version: known(&hello.agent_version),
+        agent_version: private(&known(&hello.agent_version)),
         memory_percent: host.memory_percent(),
         swap_percent: host.swap_percent(),
         disk_percent: host.disk_percent(),
@@ -71,7 +71,10 @@ pub(crate) fn detail(node: &Node, at_ms: i64, redacted: bool) -> NodeDetailJson 
     let mut interfaces: Vec<InterfaceJson> =
         inventory.iter().map(|interface| InterfaceJson::new(interface, node.interfaces())).collect();
     if redacted {
-        interfaces.iter_mut().for_each(|interface| interface.addresses.clear());
+        for (number, interface) in interfaces.iter_mut().enumerate() {
+            interface.name = format!("interface {}", number + 1);
+            interface.addresses.clear();
+        }
     }
     NodeDetailJson { node: summary(node, at_ms, redacted), interfaces, last_60s: None, last_15m: None }
 }

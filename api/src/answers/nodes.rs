@@ -43,7 +43,7 @@ struct Written {
 }
 
 impl Nodes {
-    /// `redacted` leaves out the nodes' addresses. The array is charged to `budget`.
+    /// `redacted` leaves out what hosts keep to themselves. The array is charged to `budget`.
     pub(crate) fn new(
         version: Version,
         nodes: Vec<Arc<Node>>,

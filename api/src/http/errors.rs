@@ -25,6 +25,12 @@ pub(crate) enum ApiError {
     Query(String),
     #[error("{detail}")]
     Unauthorized { detail: &'static str, challenge: &'static str },
+    #[error(
+        "this API is not known as {0}: start it with --host {0} (TIDEMAP_HOSTS) if it is reached by that name"
+    )]
+    Misdirected(String),
+    #[error("a page of another origin may not change anything: start the API with --allow-origin to let it")]
+    ForeignOrigin,
     #[error(transparent)]
     Ingest(#[from] RequestError),
     #[error(transparent)]
@@ -71,6 +77,8 @@ impl ApiError {
             Self::NotFound(_) => StatusCode::NOT_FOUND,
             Self::Query(_) => StatusCode::UNPROCESSABLE_ENTITY,
             Self::Unauthorized { .. } => StatusCode::UNAUTHORIZED,
+            Self::Misdirected(_) => StatusCode::MISDIRECTED_REQUEST,
+            Self::ForeignOrigin => StatusCode::FORBIDDEN,
             Self::Ingest(_)
             | Self::Stopping(_)
             | Self::NotReady(_)

@@ -89,6 +89,9 @@ async fn answer_one(site: &Site, headers: &HeaderMap, name: &str) -> Result<Resp
 }
 
 async fn answer_forget(site: &Site, headers: &HeaderMap, name: &str) -> Result<Response, ApiError> {
+    if site.names.is_foreign_change(headers) {
+        return Err(ApiError::ForeignOrigin);
+    }
     access::check_admin(&site.access, headers)?;
     let name = decoded(name)?;
     let (partition, id) = addressee(site, &name).await?;

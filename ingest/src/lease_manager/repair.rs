@@ -45,8 +45,8 @@ impl Repair {
     }
 
     /// Creates what is missing, until all of it is back; agents send again what they have buffered. A cluster
-    /// may take half a minute for an attempt, so that it has a task of its own: another worker may have created
-    /// the bucket of leases long before.
+    /// may take half a minute for an attempt, so that it has a task of its own: another worker may have
+    /// created the bucket of leases long before.
     ///
     /// # Errors
     ///

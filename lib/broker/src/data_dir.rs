@@ -1,5 +1,7 @@
 //! The data folder: all files of a host's Tidemap, used by one process at a time.
 
+mod trust;
+
 use std::{
     env,
     fs::{File, OpenOptions, TryLockError},
@@ -7,7 +9,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::files::create_private;
+use crate::files::{create_private, open_here};
 
 /// Why a data folder cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -19,6 +21,14 @@ pub enum DataDirError {
         path: PathBuf,
         /// The operating system's error.
         source: io::Error,
+    },
+    /// Another user may have put something into it.
+    #[error("the data folder {} cannot be trusted: {reason}", path.display())]
+    Untrusted {
+        /// The folder.
+        path: PathBuf,
+        /// What makes it so, and what to do.
+        reason: String,
     },
     /// Another process uses it.
     #[error("the data folder {} is in use by another tidemap (process {holder})", path.display())]
@@ -42,7 +52,8 @@ impl DataDir {
     ///
     /// # Errors
     ///
-    /// When the folder cannot be written to, or another process holds it.
+    /// When the folder cannot be written to, another user may have put something into it, or another process
+    /// holds it.
     pub fn lock(path: &Path) -> Result<Self, DataDirError> {
         create(path)?;
         let lock = lock_file(path, "lock")?;
@@ -67,22 +78,18 @@ pub(crate) fn xdg_folder(variable: &str, below_home: &str) -> Option<PathBuf> {
     Some(base.or_else(|| Some(env::home_dir()?.join(below_home)))?.join("tidemap"))
 }
 
-/// Creates a data folder if it is missing, readable to its owner only.
+/// Creates a data folder if it is missing, readable to its owner only. One that exists must be this user's.
 pub(crate) fn create(path: &Path) -> Result<(), DataDirError> {
-    create_private(path).map_err(unwritable(path))
+    create_private(path).map_err(unwritable(path))?;
+    trust::establish(path)
 }
 
 /// Takes the lock with this name in a folder, until the file is dropped or the process ends in any way.
 pub(crate) fn lock_file(folder: &Path, name: &str) -> Result<File, DataDirError> {
     let unwritable = unwritable(folder);
     let mut options = OpenOptions::new();
-    let mut file = options
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .open(folder.join(name))
-        .map_err(&unwritable)?;
+    options.read(true).write(true).create(true).truncate(false);
+    let mut file = open_here(&folder.join(name), &mut options).map_err(&unwritable)?;
     match file.try_lock() {
         Ok(()) => {
             // The content serves only the error message of another process; the lock is the operating

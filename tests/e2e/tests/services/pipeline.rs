@@ -154,7 +154,8 @@ async fn the_event_stream_begins_with_a_snapshot_and_goes_on_every_second() {
 
 #[tokio::test]
 async fn an_admin_can_forget_a_node_and_nobody_else_can() {
-    let (folder, up, url) = up(&["--node", "here", "--simulate", "5", "--api-token", "sesame"]).await;
+    let (folder, up, url) =
+        up(&["--node", "here", "--simulate", "5", "--api-token", "open-sesame-open"]).await;
     eventually(EVENT_TIMEOUT, || node(&url, "here")).await.unwrap();
     let key = folder.path().join("keys/app.nk");
     let app = NatsArgs::new(&broker_of(&up), Some(&key)).connect("test", None).await.unwrap();
@@ -163,8 +164,11 @@ async fn an_admin_can_forget_a_node_and_nobody_else_can() {
     let here = || format!("{url}/api/nodes/here");
     assert_eq!(http::delete(here(), None).await.unwrap().status, 401);
     assert_eq!(http::delete(here(), Some("guess")).await.unwrap().status, 401);
-    assert_eq!(http::delete(format!("{url}/api/nodes/nobody"), Some("sesame")).await.unwrap().status, 404);
-    let forgotten = http::delete(here(), Some("sesame")).await.unwrap();
+    assert_eq!(
+        http::delete(format!("{url}/api/nodes/nobody"), Some("open-sesame-open")).await.unwrap().status,
+        404
+    );
+    let forgotten = http::delete(here(), Some("open-sesame-open")).await.unwrap();
     assert_eq!(forgotten.status, 204, "{}", forgotten.body);
     // It still reports, so it joins again.
     for kind in ["forgotten", "joined"] {

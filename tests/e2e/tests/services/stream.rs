@@ -30,7 +30,7 @@ use tokio::{
 const EVENT_TIMEOUT: Duration = Duration::from_secs(30);
 /// The stream rounds each rate to three digits, so it is at most half a percent off, and so is any sum.
 const ROUNDING: f64 = 0.005;
-const TOKEN: &str = "secret";
+const TOKEN: &str = "a-secret-of-tests";
 
 /// A client's view of the fleet, or the expected one.
 #[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq)]

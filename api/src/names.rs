@@ -1,0 +1,207 @@
+//! The names under which the API answers, and the origins whose pages may read it.
+//!
+//! A page of any site can make its own name resolve to 127.0.0.1 (DNS rebinding), and then shares an origin
+//! with an API on loopback. Such a request still carries the site's name as `Host`, so on loopback only known
+//! names are answered. An IP address cannot be rebound.
+
+use std::{collections::BTreeSet, fs, net::IpAddr};
+
+use warp::http::{HeaderMap, HeaderName, HeaderValue, header, uri::Authority};
+
+/// Any origin, in `--allow-origin`.
+const ANY: &str = "*";
+
+/// The options about names and origins.
+#[derive(clap::Args, Clone, Debug, Default)]
+pub struct NameArgs {
+    /// A name under which the page is reached, as behind a reverse proxy; may be repeated. With a name, or on
+    /// loopback, requests for other names are refused, except localhost, this host's own name and addresses.
+    #[arg(long = "host", env = "TIDEMAP_HOSTS", value_delimiter = ',', value_name = "NAME", value_parser = host_name)]
+    hosts: Vec<String>,
+    /// An origin whose pages may read the API, such as `https://wiki.example`; `*` for all. May be repeated.
+    #[arg(
+        long = "allow-origin",
+        env = "TIDEMAP_ALLOW_ORIGINS",
+        value_delimiter = ',',
+        value_name = "ORIGIN",
+        value_parser = origin
+    )]
+    origins: Vec<String>,
+}
+
+/// The names and origins that requests are checked against.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Names {
+    /// `None`: every name is answered.
+    hosts: Option<BTreeSet<String>>,
+    given: BTreeSet<String>,
+    origins: BTreeSet<String>,
+}
+
+impl NameArgs {
+    /// Beyond loopback names are checked only when some are given: other hosts reach the API by names that
+    /// it cannot know, and there the token protects it.
+    pub(crate) fn names(self, on_loopback: bool) -> Names {
+        let given: BTreeSet<String> = self.hosts.into_iter().collect();
+        let known = || given.iter().cloned().chain(own_name()).chain(["localhost".to_owned()]).collect();
+        let hosts = (on_loopback || !given.is_empty()).then(known);
+        Names { hosts, given, origins: self.origins.into_iter().collect() }
+    }
+}
+
+impl Names {
+    /// The name that a request is for, if it is not one of the API's.
+    pub(crate) fn unknown_host(&self, headers: &HeaderMap) -> Option<String> {
+        let hosts = self.hosts.as_ref()?;
+        // Browsers always send it.
+        let host = headers.get(header::HOST)?;
+        let Some(name) = host.to_str().ok().and_then(name_of) else {
+            return Some(String::from_utf8_lossy(host.as_bytes()).into_owned());
+        };
+        let is_address = name.trim_matches(['[', ']']).parse::<IpAddr>().is_ok();
+        (!is_address && !hosts.contains(&name)).then_some(name)
+    }
+
+    /// Whether a change is requested by a page of another origin. Other programs send no origin.
+    pub(crate) fn is_foreign_change(&self, headers: &HeaderMap) -> bool {
+        let Some(origin) = headers.get(header::ORIGIN) else { return false };
+        let Ok(origin) = origin.to_str() else { return true };
+        let Some((_, authority)) = origin.split_once("://") else { return true };
+        let is_own = headers.get(header::HOST).is_some_and(|host| host.as_bytes() == authority.as_bytes());
+        let is_given = name_of(authority).is_some_and(|name| self.given.contains(&name));
+        !is_own && !is_given && !self.origins.contains(origin)
+    }
+
+    /// The headers by which a browser learns which other origin may read the answer to `request`.
+    pub(crate) fn sharing(&self, request: &HeaderMap) -> Vec<(HeaderName, HeaderValue)> {
+        let allow = |origin| (header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+        if self.origins.contains(ANY) {
+            return vec![allow(HeaderValue::from_static(ANY))];
+        }
+        let origin = request.get(header::ORIGIN);
+        let allowed =
+            origin.filter(|origin| origin.to_str().is_ok_and(|origin| self.origins.contains(origin)));
+        // Caches must not give one origin's answer to another.
+        let vary = || (header::VARY, HeaderValue::from_static("origin"));
+        (!self.origins.is_empty()).then(vary).into_iter().chain(allowed.cloned().map(allow)).collect()
+    }
+}
+
+/// A host's name without its port, in lower case.
+fn name_of(authority: &str) -> Option<String> {
+    let authority: Authority = authority.parse().ok()?;
+    Some(authority.host().trim_end_matches('.').to_ascii_lowercase())
+}
+
+/// This host's own name.
+fn own_name() -> Option<String> {
+    name_of(fs::read_to_string("/proc/sys/kernel/hostname").ok()?.trim())
+}
+
+fn host_name(text: &str) -> Result<String, String> {
+    let name = name_of(text).filter(|name| !name.is_empty() && name.eq_ignore_ascii_case(text));
+    name.ok_or_else(|| "a host's name without a port, such as tidemap.example".to_owned())
+}
+
+fn origin(text: &str) -> Result<String, String> {
+    let (scheme, authority) = text.split_once("://").unwrap_or_default();
+    let is_origin = ["http", "https"].contains(&scheme)
+        && authority.parse::<Authority>().is_ok_and(|authority| !authority.as_str().contains('@'))
+        && text == text.to_ascii_lowercase();
+    let error =
+        "an origin as browsers send it, such as https://wiki.example or http://wiki.example:8000, or *";
+    (is_origin || text == ANY).then(|| text.to_owned()).ok_or_else(|| error.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(hosts: &[&str], origins: &[&str], on_loopback: bool) -> Names {
+        let texts = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect();
+        NameArgs { hosts: texts(hosts), origins: texts(origins) }.names(on_loopback)
+    }
+
+    fn request(host: &str, origin: Option<&str>) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::HOST, host.parse().unwrap());
+        headers.extend(origin.map(|origin| (header::ORIGIN, origin.parse().unwrap())));
+        headers
+    }
+
+    #[test]
+    fn a_name_that_was_made_to_point_here_is_refused() {
+        let loopback = names(&[], &[], true);
+        let own = own_name().unwrap_or_else(|| "localhost".to_owned());
+        for known in [
+            "localhost",
+            "LOCALHOST:8080",
+            "localhost.:1",
+            "127.0.0.1:8080",
+            "[::1]:8080",
+            "192.0.2.7",
+            "[2001:db8::7]",
+            &own,
+        ] {
+            assert_eq!(loopback.unknown_host(&request(known, None)), None, "{known}");
+        }
+        for foreign in [
+            "evil.example:8080",
+            "127.0.0.1.evil.example",
+            "localhost.evil.example",
+            "127.0.0.1@evil.example",
+            "",
+        ] {
+            assert!(loopback.unknown_host(&request(foreign, None)).is_some(), "{foreign}");
+        }
+        assert_eq!(loopback.unknown_host(&HeaderMap::new()), None, "HTTP/1.0");
+    }
+
+    #[test]
+    fn beyond_loopback_names_are_checked_when_some_are_given() {
+        let api = request("api:8080", None);
+        assert_eq!(names(&[], &[], false).unknown_host(&api), None);
+        let given = names(&["tidemap.example"], &[], false);
+        assert_eq!(given.unknown_host(&api), Some("api".to_owned()));
+        assert_eq!(given.unknown_host(&request("Tidemap.example:443", None)), None);
+    }
+
+    #[test]
+    fn only_the_own_origin_and_those_allowed_may_change_something() {
+        let names = names(&["tidemap.example"], &["https://wiki.example", "*"], true);
+        for own in [
+            None,
+            Some("http://127.0.0.1:8080"),
+            Some("https://tidemap.example"),
+            Some("https://wiki.example"),
+        ] {
+            assert!(!names.is_foreign_change(&request("127.0.0.1:8080", own)), "{own:?}");
+        }
+        for foreign in ["null", "https://evil.example", "http://127.0.0.1:8081", "*"] {
+            assert!(names.is_foreign_change(&request("127.0.0.1:8080", Some(foreign))), "{foreign}");
+        }
+    }
+
+    #[test]
+    fn an_answer_is_shared_with_allowed_origins() {
+        let shared = |names: &Names, origin: &str| names.sharing(&request("localhost", Some(origin)));
+        assert_eq!(shared(&names(&[], &[], true), "https://wiki.example"), []);
+        let wiki = names(&[], &["https://wiki.example"], true);
+        let vary = (header::VARY, HeaderValue::from_static("origin"));
+        let allow = |origin| (header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static(origin));
+        assert_eq!(shared(&wiki, "https://wiki.example"), [vary.clone(), allow("https://wiki.example")]);
+        assert_eq!(shared(&wiki, "https://evil.example"), [vary]);
+        assert_eq!(shared(&names(&[], &["*"], true), "https://evil.example"), [allow("*")]);
+    }
+
+    #[test]
+    fn what_is_no_name_and_no_origin_is_refused() {
+        for wrong in ["", "a:80", "http://a", "a/b", "a@b"] {
+            assert!(host_name(wrong).is_err(), "{wrong}");
+        }
+        for wrong in ["", "wiki.example", "https://wiki.example/", "ftp://a", "https://A.example", "https://"]
+        {
+            assert!(origin(wrong).is_err(), "{wrong}");
+        }
+    }
+}
