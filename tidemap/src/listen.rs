@@ -9,7 +9,7 @@ use std::{
 
 use anyhow::Context;
 use tidemap_broker::{
-    Broker,
+    Broker, data_dir,
     tls::{self, Certificates},
 };
 use tidemap_service::{cli::UsageError, clock::unix_ms};
@@ -99,15 +99,15 @@ impl Listener {
     ) -> anyhow::Result<()> {
         Self::write_authority(dir, authority)
             .context("cannot write the broker's authority to the data folder")?;
-        fs::write(dir.join(ENDPOINT), self.url_there(broker)).context("cannot write to the data folder")
+        Ok(data_dir::write(&dir.join(ENDPOINT), &self.url_there(broker))?)
     }
 
-    fn write_authority(dir: &Path, authority: Option<&Path>) -> io::Result<()> {
+    fn write_authority(dir: &Path, authority: Option<&Path>) -> anyhow::Result<()> {
         let path = dir.join(AUTHORITY);
         match authority {
-            Some(authority) => fs::write(path, fs::read(authority)?),
+            Some(authority) => Ok(data_dir::write(&path, &fs::read_to_string(authority)?)?),
             None => match fs::remove_file(path) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+                Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error.into()),
                 _ => Ok(()),
             },
         }

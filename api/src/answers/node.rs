@@ -74,6 +74,8 @@ pub(crate) fn detail(node: &Node, at_ms: i64, redacted: bool) -> NodeDetailJson 
         for (number, interface) in interfaces.iter_mut().enumerate() {
             interface.name = format!("interface {}", number + 1);
             interface.addresses.clear();
+            // It may name other interfaces.
+            interface.reason.clear();
         }
     }
     NodeDetailJson { node: summary(node, at_ms, redacted), interfaces, last_60s: None, last_15m: None }

@@ -9,7 +9,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::files::{create_private, open_here};
+use crate::files::{self, PathError, create_private, open_here};
 
 /// Why a data folder cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -38,6 +38,15 @@ pub enum DataDirError {
         /// The process that holds the lock, by the number that it wrote into the lock file.
         holder: String,
     },
+}
+
+/// Replaces a file of the data folder in one step. A link in its place is replaced, not followed.
+///
+/// # Errors
+///
+/// When the folder cannot be written to.
+pub fn write(path: &Path, content: &str) -> Result<(), PathError> {
+    files::write_atomically(path, content)
 }
 
 /// A locked data folder; dropping it releases the lock.
