@@ -54,7 +54,6 @@ pub struct PartitionStats {
 }
 
 /// Readers take an absent number as 0, and earlier workers leave this one out.
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes it so")]
-fn is_zero(number: &u64) -> bool {
-    *number == 0
+fn is_zero<T: Default + PartialEq>(number: &T) -> bool {
+    *number == T::default()
 }
