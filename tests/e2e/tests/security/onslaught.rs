@@ -13,7 +13,7 @@ use async_nats::Client;
 use bytes::Bytes;
 use serde_json::{Map, Value, json};
 use tidemap_broker::keys;
-use tidemap_service::{clock::unix_ms, nats::NatsArgs};
+use tidemap_service::{clock::unix_ms, nats::NatsArgs, streams};
 use tidemap_testkit::{
     broker::TestBroker, counters::Counters, eventually, http::get_json, is_long, probe, usage::resident_bytes,
 };
@@ -170,6 +170,7 @@ async fn an_agent_that_attacks_for_minutes_is_felt_by_nobody_else() {
     let address: SocketAddr = url.trim_start_matches("http://").trim_end_matches('/').parse().unwrap();
     let probes = connect(&broker.keys.simulator_seed_path(), "_INBOX.simulator").await;
     let used = || [ingest.pid(), api.pid()].map(|pid| resident_bytes(pid).unwrap());
+    let stored = counters.read().await.unwrap().jetstream.bytes;
     let mut latencies: [Vec<u64>; 2] = Default::default();
     let (mut memory, mut heap) = (Vec::new(), Vec::new());
     // Quiet and attacked windows take turns, so that a slow moment of the machine is in both.
@@ -195,7 +196,11 @@ async fn an_agent_that_attacks_for_minutes_is_felt_by_nobody_else() {
         println!("memory of {name}: {before:.0} → {after:.0} MB");
         assert!(after <= before * 1.1 + 8.0, "{name}: {before} → {after} MB");
     }
-    println!("heap of the broker: {} → {} MB", heap[0] >> 20, heap[heap.len() - 1] >> 20);
+    let heap_mb: Vec<u64> = heap.iter().map(|bytes| bytes >> 20).collect();
+    println!("heap of the broker after each window: {heap_mb:?} MB");
+    let stored = counters.read().await.unwrap().jetstream.bytes - stored;
+    println!("disk: {} MB more, of all nodes together", stored / 1_000_000);
+    assert!(stored < streams::MAX_BYTES_OF_A_NODE, "{stored} bytes");
     if is_long() {
         assert!(attacked <= 1.2 * quiet, "{quiet} → {attacked} ms");
     }

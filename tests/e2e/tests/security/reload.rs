@@ -71,7 +71,7 @@ async fn a_broker_of_a_service_manager_shuts_out_the_node_that_revoke_names() {
     says("connected to the broker").await;
     let (code, output) = run_to_end(&command("revoke")).await.unwrap();
     println!("{}", output.trim());
-    assert!(code == Some(0) && output.trim().ends_with("a is revoked"), "{output}");
+    assert!(code == Some(0) && output.contains("a is revoked"), "{output}");
     says("refuses this key").await;
 
     // The broker cannot reload its users, and both commands report it.

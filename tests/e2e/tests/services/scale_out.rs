@@ -100,6 +100,7 @@ async fn workers_share_the_partitions_and_any_of_them_may_go() {
         partitions: 8,
         partitions_fresh: 8,
         lag_messages: Some(0),
+        lag_ms: Some(0),
         view_age_ms,
         timestamp,
         ..StatsJson::default()
