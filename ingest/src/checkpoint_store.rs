@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 use async_nats::jetstream::{
     self,
     consumer::{AckPolicy, DeliverPolicy, pull},
@@ -21,6 +21,7 @@ use futures_util::TryStreamExt;
 use tidemap_service::{deadline, logging::Throttle, streams};
 use tidemap_wire::{NodeId, Slot};
 use tokio::sync::{Notify, mpsc};
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     checkpoint::{Checkpoint, Part, Recovery},
@@ -30,6 +31,8 @@ use crate::{
 
 /// For one answer of the broker.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
+/// The same once the task ends.
+const LAST_ANSWER_TIMEOUT: Duration = Duration::from_millis(500);
 /// At most one checkpoint in this time is logged that cannot be written.
 const FAILURE_LOG_PERIOD: Duration = Duration::from_secs(5);
 
@@ -153,17 +156,24 @@ pub enum WriteRequest {
 /// Writes a partition's checkpoints.
 #[derive(Debug)]
 pub struct CheckpointWriter {
-    /// The bucket.
-    pub bucket: kv::Store,
+    bucket: kv::Store,
     /// The epoch of the owner's lease.
-    pub epoch: u64,
+    epoch: u64,
     /// The bucket's revision of each part.
-    pub revisions: BTreeMap<Part, u64>,
+    revisions: BTreeMap<Part, u64>,
     /// Notified when the bucket is missing.
-    pub missing: Arc<Notify>,
+    pub(crate) missing: Arc<Notify>,
+    /// Cancelled when the owner's task ends: one answer that was lost with a broker must not take the time of
+    /// all other parts.
+    pub hurry: CancellationToken,
 }
 
 impl CheckpointWriter {
+    /// A writer under the epoch of the owner's lease. `revisions` are the bucket's of the parts in it.
+    pub fn new(bucket: kv::Store, epoch: u64, revisions: BTreeMap<Part, u64>) -> Self {
+        Self { bucket, epoch, revisions, missing: Arc::default(), hurry: CancellationToken::new() }
+    }
+
     /// Serves requests until their sender is gone, or the owner turns out to have been replaced. Returns how
     /// many checkpoints could not be written.
     ///
@@ -179,7 +189,7 @@ impl CheckpointWriter {
             match request {
                 WriteRequest::Put(parts) => {
                     for (part, value) in parts {
-                        match self.put(part, value).await {
+                        match self.put_in_time(part, value).await {
                             Ok(()) => {}
                             Err(WriteError::Outranked(epoch)) => {
                                 bail!(
@@ -213,6 +223,20 @@ impl CheckpointWriter {
             }
         }
         Ok(failed)
+    }
+
+    async fn put_in_time(&mut self, part: Part, value: Bytes) -> Result<(), WriteError> {
+        let hurry = self.hurry.clone();
+        let overdue = async {
+            hurry.cancelled().await;
+            tokio::time::sleep(LAST_ANSWER_TIMEOUT).await;
+        };
+        tokio::select! {
+            // The broker has answered.
+            written = self.put(part, value) => written,
+            // The task ends, and the broker does not answer.
+            () = overdue => Err(WriteError::Failed(anyhow!("the broker did not answer in time"))),
+        }
     }
 
     async fn put(&mut self, part: Part, value: Bytes) -> Result<(), WriteError> {

@@ -6,7 +6,7 @@
 //! marker records the change that was begun, workers do not start while it exists, and a second run continues
 //! where the first one ended.
 
-use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, fmt, time::Duration};
 
 use anyhow::{Context, bail};
 use async_nats::jetstream::{self, kv};
@@ -208,12 +208,7 @@ async fn carry(
 
     let epoch = restored.epoch.max(clock::unix_ms().unsigned_abs() / 1_000) + 1;
     let (requests, received) = mpsc::channel(4);
-    let writer = CheckpointWriter {
-        bucket: bucket.clone(),
-        epoch,
-        revisions: restored.revisions,
-        missing: Arc::default(),
-    };
+    let writer = CheckpointWriter::new(bucket.clone(), epoch, restored.revisions);
     let writer = tokio::spawn(writer.run(received));
     let encode = |part| Checkpoint::encode(epoch, replica.position().clone(), replica.state.part(part));
     for part in replica.state.parts(&slots) {

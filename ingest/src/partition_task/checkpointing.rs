@@ -14,6 +14,7 @@ use tokio::{
     },
     task::JoinHandle,
 };
+use tokio_util::sync::CancellationToken;
 
 use super::Assignment;
 use crate::{
@@ -25,12 +26,13 @@ use crate::{
 /// Between attempts to load checkpoints.
 const RETRY: Duration = Duration::from_millis(250);
 /// How long writing the last checkpoints may take. The next owner reads from the log what is missing in them.
-const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(2);
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(4);
 
 /// The writer of a task's checkpoints, and which is next.
 pub(super) struct Checkpointing {
     requests: mpsc::Sender<WriteRequest>,
     writer: JoinHandle<anyhow::Result<u64>>,
+    hurry: CancellationToken,
     round: Round,
 }
 
@@ -58,13 +60,14 @@ impl Checkpointing {
         missing: &Arc<Notify>,
     ) -> anyhow::Result<Self> {
         let bucket = streams::open_bucket(js, streams::CHECKPOINTS).await?;
-        let writer =
-            CheckpointWriter { bucket, epoch: assignment.epoch, revisions, missing: Arc::clone(missing) };
+        let mut writer = CheckpointWriter::new(bucket, assignment.epoch, revisions);
+        writer.missing = Arc::clone(missing);
+        let hurry = writer.hurry.clone();
         // While a write waits for the broker, only a few more are prepared, because they would become
         // outdated.
         let (requests, received) = mpsc::channel(4);
         let writer = tokio::spawn(writer.run(received));
-        Ok(Self { requests, writer, round: Round::default() })
+        Ok(Self { requests, writer, hurry, round: Round::default() })
     }
 
     /// Passes the due checkpoints to the writer, as long as it keeps up. Breaks if the writer has found a
@@ -103,7 +106,8 @@ impl Checkpointing {
     /// Writes all parts once more, so that the next owner has nothing to read. What cannot be written in time
     /// is still in the log.
     pub(super) async fn finish(self, assignment: &Assignment, replica: &Replica) -> anyhow::Result<()> {
-        let Self { requests, mut writer, .. } = self;
+        let Self { requests, mut writer, hurry, .. } = self;
+        hurry.cancel();
         let written = async {
             write_all(requests, assignment, replica).await;
             (&mut writer).await

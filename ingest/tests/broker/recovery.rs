@@ -1,11 +1,13 @@
 //! The state that the next owner restores.
 
+use std::{collections::BTreeMap, time::Duration};
+
 use async_nats::jetstream::stream::DiscardPolicy;
 use tidemap_ingest::internals::{
     Checkpoint, CheckpointWriter, Content, LogPosition, Part, WriteRequest, load_checkpoints,
 };
 use tidemap_service::streams;
-use tidemap_testkit::eventually;
+use tidemap_testkit::{eventually, within};
 use tidemap_wire::{NodeId, PartitionCount, Slot};
 use tokio::sync::mpsc;
 
@@ -93,9 +95,7 @@ async fn a_replaced_owner_cannot_overwrite_its_successors_checkpoints() {
         let value = Checkpoint::encode(epoch, LogPosition::default(), std::iter::empty());
         orders.send(WriteRequest::Put(vec![(part, value.into())])).await.unwrap();
         drop(orders);
-        CheckpointWriter { bucket: bucket.clone(), epoch, revisions, missing: std::sync::Arc::default() }
-            .run(todo)
-            .await
+        CheckpointWriter::new(bucket.clone(), epoch, revisions).run(todo).await
     };
     let stream = streams::name(PartitionCount::default().of(slot));
     let before = load_checkpoints(&harness.js, &stream, &Content::Closed, &[slot]).await.unwrap();
@@ -108,6 +108,26 @@ async fn a_replaced_owner_cannot_overwrite_its_successors_checkpoints() {
     assert!(refused.contains("epoch 6"), "{refused}");
     let kept = load_checkpoints(&harness.js, &stream, &Content::Closed, &[slot]).await.unwrap();
     assert_eq!(kept.epoch, 6);
+}
+
+#[tokio::test]
+async fn a_writer_whose_task_ends_waits_for_no_answer_that_was_lost() {
+    let mut harness = Harness::start().await;
+    harness.make_streams(8).await;
+    let bucket = harness.js.get_key_value(streams::CHECKPOINTS).await.unwrap();
+    let writer = CheckpointWriter::new(bucket, 1, BTreeMap::new());
+    writer.hurry.cancel();
+    let (orders, todo) = mpsc::channel(64);
+    let parts: Vec<Part> = Slot::all().flat_map(|slot| Part::all(slot, 0)).take(8).collect();
+    for part in &parts {
+        let value = Checkpoint::encode(1, LogPosition::default(), std::iter::empty());
+        orders.send(WriteRequest::Put(vec![(*part, value.into())])).await.unwrap();
+    }
+    drop(orders);
+    harness.broker.server.kill().await.unwrap();
+    // Each answer has half a second; usually it would have five.
+    let failed = within(Duration::from_secs(15), writer.run(todo)).await.unwrap().unwrap();
+    assert_eq!(failed, 8);
 }
 
 #[tokio::test]
@@ -128,18 +148,7 @@ async fn parts_of_an_older_division_do_not_stay() {
         }
         orders.send(WriteRequest::Complete(parts.clone())).await.unwrap();
         drop(orders);
-        assert_eq!(
-            CheckpointWriter {
-                bucket: bucket.clone(),
-                epoch: 1,
-                revisions,
-                missing: std::sync::Arc::default()
-            }
-            .run(todo)
-            .await
-            .unwrap(),
-            0
-        );
+        assert_eq!(CheckpointWriter::new(bucket.clone(), 1, revisions).run(todo).await.unwrap(), 0);
         let kept = load_checkpoints(&harness.js, &stream, &Content::Closed, &[slot]).await.unwrap();
         assert_eq!(kept.revisions.keys().copied().collect::<Vec<_>>(), parts);
     }
@@ -162,9 +171,7 @@ async fn a_replaced_owner_cannot_remove_its_successors_checkpoints() {
         orders.send(WriteRequest::Put(values)).await.unwrap();
         orders.send(WriteRequest::Complete(complete.to_vec())).await.unwrap();
         drop(orders);
-        CheckpointWriter { bucket: bucket.clone(), epoch, revisions, missing: std::sync::Arc::default() }
-            .run(todo)
-            .await
+        CheckpointWriter::new(bucket.clone(), epoch, revisions).run(todo).await
     };
     assert_eq!(writes(5, load().await.revisions, &halves, &halves).await.unwrap(), 0);
     let frozen = load().await.revisions;

@@ -1,7 +1,7 @@
 //! Messages and checkpoints of an owner that was replaced. A worker that wakes sees that its lease is old and
 //! publishes nothing; so that the tests do not depend on this, they publish and write in its name.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, time::Duration};
 
 use anyhow::{Context, ensure};
 use async_nats::jetstream::{self, kv};
@@ -132,11 +132,6 @@ async fn write(bucket: &kv::Store, part: Part, epoch: u64) -> anyhow::Result<boo
     let value = Checkpoint::encode(epoch, LogPosition::default(), std::iter::empty());
     orders.send(WriteRequest::Put(vec![(part, value.into())])).await?;
     drop(orders);
-    let writer = CheckpointWriter {
-        bucket: bucket.clone(),
-        epoch,
-        revisions: BTreeMap::new(),
-        missing: Arc::default(),
-    };
+    let writer = CheckpointWriter::new(bucket.clone(), epoch, BTreeMap::new());
     Ok(writer.run(todo).await.is_ok())
 }
