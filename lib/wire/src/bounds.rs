@@ -85,7 +85,8 @@ impl InterfaceRate {
 }
 
 impl Host {
-    /// Drops the metrics that no host can have. Returns whether there were any.
+    /// Drops the metrics that no host can have, and cuts a part that is larger than its whole. Returns
+    /// whether any was dropped.
     pub fn bound(&mut self) -> bool {
         let is_out_of_range = self.drop_out_of_range();
         let parts = [
@@ -93,14 +94,11 @@ impl Host {
             (&mut self.swap_used_bytes, self.swap_total_bytes),
             (&mut self.disk_used_bytes, self.disk_total_bytes),
         ];
-        let mut is_any_larger = false;
+        // The two are read one after the other, so an honest part may be a little larger.
         for (part, whole) in parts {
-            if part.zip(whole).is_some_and(|(part, whole)| part > whole) {
-                *part = None;
-                is_any_larger = true;
-            }
+            *part = part.map(|part| whole.map_or(part, |whole| part.min(whole)));
         }
-        is_out_of_range | is_any_larger
+        is_out_of_range
     }
 }
 
@@ -209,6 +207,7 @@ mod tests {
         assert!(host.bound());
         let left = Host {
             temperature_c: Some(-76.0),
+            memory_used_bytes: Some(1),
             memory_total_bytes: Some(1),
             processes: Some(200),
             ..Host::default()
