@@ -296,13 +296,13 @@ fn subject_of(key: &str) -> String {
     streams::bucket_subject(streams::CHECKPOINTS, key)
 }
 
-/// Whether a write failed because another worker has written since the revision that it names.
 /// Whether no stream has taken the value.
 fn is_bucket_missing(error: &anyhow::Error) -> bool {
     let mut publishing = error.chain().filter_map(|cause| cause.downcast_ref::<PublishError>());
     publishing.any(|error| error.kind() == PublishErrorKind::StreamNotFound)
 }
 
+/// Whether a write failed because another worker has written since the revision that it names.
 fn is_wrong_revision(error: &anyhow::Error) -> bool {
     error
         .downcast_ref::<kv::UpdateError>()

@@ -64,7 +64,9 @@ struct Allowance {
 
 impl Allowance {
     fn take(&mut self, now_ms: i64) -> bool {
-        let paid_ms = self.paid_ms.max(now_ms);
+        // A broker's clock that was put back by more than that would block changes until it is there again.
+        let is_ahead = self.paid_ms > now_ms + BURST_MS + PERIOD_MS;
+        let paid_ms = if is_ahead { now_ms } else { self.paid_ms.max(now_ms) };
         let is_left = paid_ms - now_ms <= BURST_MS;
         if is_left {
             self.paid_ms = paid_ms + PERIOD_MS;
@@ -86,6 +88,7 @@ mod tests {
         assert_eq!(admitted(0..4_000), 7);
         assert_eq!(admitted(4_000..64_000), 6);
         assert_eq!(admitted(1_000_000..1_004_000), 7);
+        assert_eq!(admitted(0..4_000), 7, "the broker's clock was put back");
         assert!(conduct.admits_restart(1_004_000), "restarts have an allowance of their own");
     }
 }

@@ -91,11 +91,15 @@ mod users {
             if found.uid() != me && found.uid() != ROOT {
                 return Ok(Some(entry.path()));
             }
-            if found.is_dir()
-                && entry.file_name() != STORE
-                && let Some(foreign) = foreign_entry(&entry.path(), me)?
-            {
-                return Ok(Some(foreign));
+            if !found.is_dir() || entry.file_name() == STORE {
+                continue;
+            }
+            match foreign_entry(&entry.path(), me) {
+                Ok(None) => {}
+                // Root's alone, such as the `lost+found` of a disk that is mounted here.
+                Err(error) if error.kind() == io::ErrorKind::PermissionDenied && found.uid() == ROOT => {}
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                other => return other,
             }
         }
         Ok(None)

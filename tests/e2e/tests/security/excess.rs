@@ -24,6 +24,8 @@ use crate::{
 
 /// In the same partition as the node `a`.
 const VICTIM: &str = "web-01.example.com";
+/// Reports of a flood: 40 MB, which the slowest machine writes in the time that a node stays online.
+const FLOOD: usize = 1_200;
 /// The broker stores messages up to this size.
 const MESSAGE_BYTES: usize = 64 * 1024;
 
@@ -139,8 +141,8 @@ async fn others_are_read_while_one_agent_sends_what_takes_longest_to_read() {
     let payloads = [samples(bounds::SAMPLES), samples(10_000)].map(|report| Bytes::from(encode(&report)));
     let (flood, began) = (agent.client(), Instant::now());
     let flooding = tokio::spawn(async move {
-        // As many as the log accepts of one agent.
-        for payload in payloads.iter().cycle().take(10_000) {
+        // Of the first kind as many as take the longest to read; the second fills the broker's disk only.
+        for payload in payloads.iter().cycle().take(FLOOD) {
             flood.publish(mine.clone(), payload.clone()).await.unwrap();
         }
         flood.flush().await.unwrap();
