@@ -65,6 +65,10 @@ impl Names {
     /// Whether a change is requested by a page of another origin. Other programs send no origin.
     pub(crate) fn is_foreign_change(&self, headers: &HeaderMap) -> bool {
         let Some(origin) = headers.get(header::ORIGIN) else { return false };
+        // A proxy may pass on another `Host` than the page's; a browser says itself whose page asks.
+        if headers.get("sec-fetch-site").is_some_and(|site| site == "same-origin") {
+            return false;
+        }
         let Ok(origin) = origin.to_str() else { return true };
         let Some((_, authority)) = origin.split_once("://") else { return true };
         let is_own = headers.get(header::HOST).is_some_and(|host| host.as_bytes() == authority.as_bytes());
@@ -180,6 +184,12 @@ mod tests {
         for foreign in ["null", "https://evil.example", "http://127.0.0.1:8081", "*"] {
             assert!(names.is_foreign_change(&request("127.0.0.1:8080", Some(foreign))), "{foreign}");
         }
+        // The page itself, behind a proxy that passes on the name by which it reaches the API.
+        let mut proxied = request("api:8080", Some("https://fleet.example"));
+        proxied.insert("sec-fetch-site", HeaderValue::from_static("same-origin"));
+        assert!(!names.is_foreign_change(&proxied));
+        proxied.insert("sec-fetch-site", HeaderValue::from_static("cross-site"));
+        assert!(names.is_foreign_change(&proxied));
     }
 
     #[test]

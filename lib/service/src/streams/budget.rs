@@ -110,7 +110,8 @@ impl Store {
     fn wanted(&self, budget: DiskBudget, partitions: PartitionCount, given: bool) -> u64 {
         let share = (self.share)(budget, partitions);
         if given {
-            return share;
+            // Below what it holds, it would take nothing until that much has expired.
+            return share.max(self.held_bytes + self.held_bytes / 8);
         }
         let share = share.max(2 * self.held_bytes);
         self.bound().map_or(share, |bound| bound.min(share))
