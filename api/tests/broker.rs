@@ -194,7 +194,7 @@ impl Owner {
         let delta =
             Delta { partition: 0, epoch: 7, seq, at_ms: AT_MS, nodes: Vec::new(), forgotten: vec![node] };
         self.says(delta).await;
-        encode(&ForgetReply { known })
+        encode(&ForgetReply { known, applied: None })
     }
 
     fn stats(&self) -> Vec<u8> {

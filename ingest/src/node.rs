@@ -370,8 +370,11 @@ impl Node {
         }
     }
 
-    /// Returns whether the hello was accepted: every reader receives it whenever it changes.
+    /// Returns whether the hello was accepted: every reader receives it whenever it changes. The agent repeats
+    /// its present hello each minute, so one that was refused is known later.
     fn update_hello(&mut self, hello: &Hello, published_ms: i64) -> bool {
+        // Every update carries the interval, and it decides how long the node may be silent.
+        self.interval_ms = hello.interval_ms.clamp(100, 600_000);
         let packed = PackedMetadata::new(hello);
         if self.hello.as_ref() == Some(&packed) {
             return true;
@@ -381,7 +384,6 @@ impl Node {
             return false;
         }
         self.hello = Some(packed);
-        self.interval_ms = hello.interval_ms.clamp(100, 600_000);
         self.changed.hello = true;
         true
     }

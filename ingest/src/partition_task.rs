@@ -265,7 +265,8 @@ impl PartitionTask {
         let known = self.replica.state.forget(&asked.node, now_ms);
         tracing::info!(node = %asked.node, known, "asked to forget a node");
         self.checkpoints.write_part_of(&self.assignment, &self.replica, &asked.node);
-        if let Err(error) = self.publish(reply.to_string(), encode(&ForgetReply { known })).await {
+        let answer = ForgetReply { known, applied: Some(self.replica.position().applied) };
+        if let Err(error) = self.publish(reply.to_string(), encode(&answer)).await {
             tracing::warn!("cannot answer a forget request: {error:#}");
         }
     }

@@ -16,4 +16,8 @@ pub struct ForgetRequest {
 pub struct ForgetReply {
     /// Whether the node was known.
     pub known: bool,
+    /// Sequence number of the newest message of the partition's log that the owner has applied: the node may
+    /// come back with a later one. `None` from an earlier version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub applied: Option<u64>,
 }

@@ -232,7 +232,8 @@ fn requests_and_answers() {
         "81a46e6f6465b67765622d30313d32456578616d706c653d3245636f6d",
     );
     check(&ForgetRequest { node: node() }, "81a46e6f6465b67765622d30313d32456578616d706c653d3245636f6d");
-    check(&ForgetReply { known: true }, "81a56b6e6f776ec3");
+    check(&ForgetReply { known: true, applied: None }, "81a56b6e6f776ec3");
+    check(&ForgetReply { known: true, applied: Some(7) }, "82a56b6e6f776ec3a76170706c69656407");
     let series =
         |step_ms| Series { step_ms, end_ms: 6, rx_bps: vec![None, Bps::new(1.0)], tx_bps: vec![None, None] };
     let history = History { last_60s: series(1_000), last_15m: series(15_000) };

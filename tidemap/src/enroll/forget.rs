@@ -6,12 +6,12 @@ use anyhow::Context;
 use async_nats::{Client, jetstream};
 use tidemap_client::IngestClient;
 use tidemap_service::{deadline::within, streams};
-use tidemap_wire::{NodeId, PartitionCount, Slot};
+use tidemap_wire::{ForgetReply, NodeId, PartitionCount, Slot};
 
 use crate::operator::BrokersArgs;
 
-/// Reports that the broker has stored already are applied within this time, unless workers are far behind.
-const SETTLE: Duration = Duration::from_millis(500);
+/// Between two requests, while the partition's worker still applies what the broker had stored.
+const PAUSE: Duration = Duration::from_millis(250);
 /// For all of it.
 const TIMEOUT: Duration = Duration::from_secs(15);
 
@@ -36,12 +36,19 @@ async fn forget(client: Client, node: &NodeId) -> anyhow::Result<bool> {
     let js = jetstream::new(client.clone());
     let Some(count) = streams::count(&js).await? else { return Ok(false) };
     let partition = PartitionCount::new(count)?.of(Slot::of(node));
+    // Nothing of the node is stored after this, because its key is revoked.
+    let log = js.get_stream(streams::name(partition)).await.context("the partition's log")?;
+    let end = log.cached_info().state.last_sequence;
     let workers = IngestClient::new(client);
     let mut was_known = false;
-    // A worker that still applies reports of the node knows it again, so it is asked until it does not.
-    while workers.forget(partition, node.clone()).await.context("a worker")?.known {
-        was_known = true;
-        tokio::time::sleep(SETTLE).await;
+    loop {
+        // A worker that has not applied all reports of the node would know it again.
+        let ForgetReply { known, applied } =
+            workers.forget(partition, node.clone()).await.context("a worker")?;
+        was_known |= known;
+        if applied.map_or(!known, |applied| applied >= end) {
+            return Ok(was_known);
+        }
+        tokio::time::sleep(PAUSE).await;
     }
-    Ok(was_known)
 }

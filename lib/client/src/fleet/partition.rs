@@ -61,7 +61,9 @@ pub struct PartitionView {
     in_step_at: Option<Instant>,
     /// Broker time of its worker's newest message, Unix milliseconds.
     heard_ms: i64,
-    /// Whether its worker was heard, and is not heard any more.
+    /// When the nodes were first known.
+    known_at: Option<Instant>,
+    /// Whether nodes are known, and their worker is not heard.
     is_unheard: bool,
     request: Request,
 }
@@ -112,6 +114,8 @@ impl PartitionView {
             return;
         }
         self.held = Some(snapshot.id);
+        self.known_at.get_or_insert(now);
+        self.heard_ms = self.heard_ms.max(snapshot.at_ms);
         self.replace(snapshot.nodes);
         self.catch_up();
     }
@@ -138,9 +142,10 @@ impl PartitionView {
     /// Marks all nodes as unknown while their worker is not heard, also those that a snapshot adds meanwhile,
     /// and as known once it is heard again.
     fn judge(&mut self, now: Instant) {
-        let was_heard = self.stats_at.is_some() && self.in_step_at.is_some();
         let was_unheard = self.is_unheard;
-        self.is_unheard = was_heard && !self.is_fresh(now);
+        // Its first statistics come up to a second after the first snapshot, if they come.
+        let is_silent = |at: Option<Instant>| !is_within(FRESH_TIMEOUT, at.max(self.known_at), now);
+        self.is_unheard = self.known_at.is_some() && (is_silent(self.stats_at) || is_silent(self.in_step_at));
         if self.is_unheard || was_unheard {
             let since_ms = self.is_unheard.then_some(self.heard_ms);
             let changed = self.nodes.mark_unheard(since_ms);

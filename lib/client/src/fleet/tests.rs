@@ -98,6 +98,11 @@ impl Link {
         self.fleet.apply_delta(one_partition().1, delta, self.now);
     }
 
+    /// Its worker's totals arrive.
+    fn is_heard(&mut self) {
+        self.fleet.apply_stats(one_partition().1, self.worker.stats(), self.now);
+    }
+
     /// Ends a tick. A snapshot requested in an earlier tick arrives now.
     fn tick(&mut self) {
         self.now += Duration::from_millis(250);
@@ -127,8 +132,7 @@ proptest! {
                 link.tick();
             }
         }
-        let stats = link.worker.stats();
-        link.fleet.apply_stats(one_partition().1, stats, link.now);
+        link.is_heard();
         for _ in 0..4 {
             link.tick();
         }
@@ -147,6 +151,7 @@ fn a_reader_that_missed_nothing_requests_nothing() {
             Change::Put(vec![NodeUpdate { rx_bps: bps(f64::from(rate)), ..node("a") }]),
             Delivery::Arrives,
         );
+        link.is_heard();
         link.tick();
         assert!(!link.asked);
     }
@@ -172,14 +177,14 @@ fn statistics_may_come_a_tick_before_their_delta() {
     link.tick();
     link.tick();
     let delta = link.worker.put(vec![node("a")]);
-    link.fleet.apply_stats(one_partition().1, link.worker.stats(), link.now);
+    link.is_heard();
     link.tick();
     assert!(!link.asked);
     link.arrives(delta);
     link.tick();
     assert!(!link.asked);
     link.worker.put(vec![node("b")]);
-    link.fleet.apply_stats(one_partition().1, link.worker.stats(), link.now);
+    link.is_heard();
     link.tick();
     link.tick();
     assert!(link.asked);
@@ -201,6 +206,7 @@ fn an_outranked_worker_is_ignored_until_its_successor_has_long_been_silent() {
     link.now += Duration::from_secs(11);
     link.worker = zombie;
     assert_eq!(link.fleet.apply_delta(partition, late, link.now), DeltaOutcome::Ahead);
+    link.is_heard();
     link.tick();
     link.tick();
     assert_eq!(link.sees(), link.worker.nodes());
@@ -231,7 +237,7 @@ fn a_view_is_fresh_while_its_worker_publishes_and_is_followed() {
     assert!(!fresh(&link));
     link.tick();
     link.tick();
-    link.fleet.apply_stats(one_partition().1, link.worker.stats(), link.now);
+    link.is_heard();
     assert!(fresh(&link));
     link.now += Duration::from_millis(2_900);
     assert!(fresh(&link));
@@ -240,16 +246,25 @@ fn a_view_is_fresh_while_its_worker_publishes_and_is_followed() {
 }
 
 #[test]
+fn nodes_of_a_worker_that_only_ever_sent_a_snapshot_become_unknown() {
+    let mut link = Link::new();
+    let statuses = |link: &Link| link.sees().iter().map(Node::status).collect::<Vec<_>>();
+    link.happens(Change::Put(vec![node("a")]), Delivery::IsLost);
+    link.tick();
+    link.tick();
+    assert_eq!(statuses(&link), [Status::Online], "its totals may still come");
+    link.now += Duration::from_secs(3);
+    link.tick();
+    assert_eq!(statuses(&link), [Status::Unknown]);
+}
+
+#[test]
 fn nodes_whose_worker_is_not_heard_are_unknown_until_it_is_heard_again() {
     let mut link = Link::new();
     let statuses = |link: &Link| link.sees().iter().map(Node::status).collect::<Vec<_>>();
-    let is_heard = |link: &mut Link| {
-        let stats = link.worker.stats();
-        link.fleet.apply_stats(one_partition().1, stats, link.now);
-    };
     link.tick();
     link.happens(Change::Put(vec![node("a"), node("b")]), Delivery::Arrives);
-    is_heard(&mut link);
+    link.is_heard();
     link.tick();
     link.tick();
     assert_eq!(statuses(&link), [Status::Online; 2]);
@@ -267,7 +282,7 @@ fn nodes_whose_worker_is_not_heard_are_unknown_until_it_is_heard_again() {
     link.tick();
     link.tick();
     assert_eq!(statuses(&link), [Status::Unknown; 4]);
-    is_heard(&mut link);
+    link.is_heard();
     link.tick();
     assert_eq!(statuses(&link), [Status::Online; 4]);
     link.fleet.take_changed();
