@@ -194,6 +194,27 @@ fn a_report_that_is_sent_again_changes_nothing_not_even_when_the_node_was_seen()
     assert_eq!(format!("{:?}", node.full_update(&id())), before);
 }
 
+#[test]
+fn a_hello_that_changes_too_often_is_refused_but_for_its_interval() {
+    let hello = |number: u32| tidemap_wire::Hello {
+        hostname: number.to_string(),
+        interval_ms: 1_000 + number,
+        ..Default::default()
+    };
+    let (mut node, _) = node(&[(1, 1, 0)]);
+    let refused: Vec<u32> = (0..20)
+        .filter(|number| {
+            let mut changed = report(1, vec![sample(2 + u64::from(*number), 1_000)]);
+            changed.hello = Some(Box::new(hello(*number)));
+            node.observe(changed, 1_000).is_hello_refused
+        })
+        .collect();
+    let known = node.full_update(&id());
+    // The first hello is none that changes.
+    assert_eq!(refused, Vec::from_iter(14..20));
+    assert_eq!((&*known.hello.unwrap().hostname, known.interval_ms), ("13", 1_019));
+}
+
 proptest! {
     /// The host's clock is put back, by less than the windows reach or by more, and samples from before come
     /// late. At the edge itself the order decides whether the windows start over.

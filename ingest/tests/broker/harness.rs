@@ -186,7 +186,11 @@ impl Harness {
         let partition = PartitionCount::default().of(Slot::of(node));
         let request = encode(&ForgetRequest { node: node.clone() });
         let answer = self.client.request(subject::forget(partition), request.into()).await.unwrap();
-        decode::<ForgetReply>(&answer.payload).unwrap().known
+        let ForgetReply { known, applied } = decode(&answer.payload).unwrap();
+        let log = self.js.get_stream(streams::name(partition)).await.unwrap();
+        let end = log.cached_info().state.last_sequence;
+        assert!(applied.is_some_and(|applied| applied <= end), "{applied:?} of {end}");
+        known
     }
 
     async fn snapshot(&self, partition: tidemap_wire::Partition) -> Vec<NodeUpdate> {
