@@ -222,9 +222,9 @@ async fn a_budget_that_is_divided_already_changes_nothing() {
     assert!(streams::bound(&js, PartitionCount::default(), Some(given), true).await.unwrap());
     let bounded = configs(&js).await;
     let asked_for_streams = 10;
-    for anew in [true, false] {
+    for redivide in [true, false] {
         let before = requests(&js).await;
-        assert!(streams::bound(&js, PartitionCount::default(), Some(given), anew).await.unwrap());
+        assert!(streams::bound(&js, PartitionCount::default(), Some(given), redivide).await.unwrap());
         assert_eq!(requests(&js).await - before, asked_for_streams + 1);
     }
     // The broker has lost everything.

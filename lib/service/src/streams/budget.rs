@@ -140,7 +140,7 @@ impl Store {
 }
 
 /// Bounds all streams and buckets, which must exist, to a budget, or to less where the broker has less.
-/// Unless this is done `anew`, for a budget that was not divided before, bounds that are there stay, and only
+/// To `redivide` is for a budget that was not divided before. Otherwise, bounds that are there stay, and only
 /// what has none gets its share. They are created without bounds, because a cluster compares only changed
 /// streams with its storage, and so that workers of any version create the same ones. Only one process may do
 /// this at a time. Returns whether all have bounds now.
@@ -152,13 +152,13 @@ pub async fn bound(
     js: &jetstream::Context,
     partitions: PartitionCount,
     given: Option<DiskBudget>,
-    anew: bool,
+    redivide: bool,
 ) -> anyhow::Result<bool> {
     let mut js = js.clone();
     js.set_timeout(ANSWER_TIMEOUT);
     let mut stores = stores(&js, partitions).await?;
     let asked = given.unwrap_or_else(|| present(&stores, partitions));
-    let wanted = bounds(&stores, asked, partitions, !anew);
+    let wanted = bounds(&stores, asked, partitions, !redivide);
     if stores.iter().map(Store::bound).eq(wanted.iter().copied().map(Some)) {
         return Ok(true);
     }
