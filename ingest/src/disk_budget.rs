@@ -30,14 +30,14 @@ pub(crate) async fn keep(
     stop: CancellationToken,
 ) {
     let keeping = async {
-        let mut given = given;
+        let mut redivide = given.is_some();
         loop {
             let owner = owner(&js, partitions).await;
             let mut pause = if owner.is_some() { PERIOD } else { NO_OWNER_PERIOD };
             if owner.as_ref() == Some(&me) {
-                match streams::bound(&js, partitions, given).await {
-                    // What is there is the most that the broker has.
-                    Ok(true) => given = None,
+                match streams::bound(&js, partitions, given, redivide).await {
+                    // From now on only what has lost its bound needs its share.
+                    Ok(true) => redivide = false,
                     Ok(false) => pause = NO_STORAGE_PERIOD,
                     Err(error) => tracing::debug!("cannot bound streams and buckets yet: {error:#}"),
                 }

@@ -6,7 +6,10 @@ mod forget;
 mod line;
 mod relay;
 
-use std::path::{Path, PathBuf};
+use std::{
+    io::ErrorKind,
+    path::{Path, PathBuf},
+};
 
 use anyhow::Context;
 use clap::Args;
@@ -249,7 +252,15 @@ fn data_dir(named: Option<PathBuf>) -> anyhow::Result<PathBuf> {
     let dir = named
         .or_else(DataDir::default_path)
         .ok_or_else(|| UsageError("--data-dir: there is no home folder to choose a default in".to_owned()))?;
-    if !dir.join("keys").is_dir() {
+    let found = dir.join("keys").metadata();
+    if found.as_ref().is_err_and(|error| error.kind() == ErrorKind::PermissionDenied) {
+        return Err(UsageError(format!(
+            "--data-dir {}: it belongs to another user; run this as that user, or as root",
+            dir.display()
+        ))
+        .into());
+    }
+    if !found.is_ok_and(|keys| keys.is_dir()) {
         return Err(UsageError(format!(
             "--data-dir {}: no Tidemap has been started here yet",
             dir.display()

@@ -3,8 +3,9 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use async_nats::jetstream::stream::DiscardPolicy;
-use tidemap_ingest::internals::{
-    Checkpoint, CheckpointWriter, Content, LogPosition, Part, WriteRequest, load_checkpoints,
+use tidemap_ingest::{
+    Config,
+    internals::{Checkpoint, CheckpointWriter, Content, LogPosition, Part, WriteRequest, load_checkpoints},
 };
 use tidemap_service::streams;
 use tidemap_testkit::{eventually, within};
@@ -32,22 +33,40 @@ async fn the_next_owner_needs_neither_the_one_before_nor_its_log() {
     second.stop().await;
 }
 
+/// The bounds of all logs, once each has one.
+async fn bounds(harness: &Harness) -> anyhow::Result<Vec<i64>> {
+    let mut bounds = Vec::new();
+    for partition in PartitionCount::default().all() {
+        let stream = harness.js.get_stream(streams::name(partition)).await?;
+        let bound = stream.cached_info().config.max_bytes;
+        anyhow::ensure!(bound > 0, "{partition} is not bounded");
+        bounds.push(bound);
+    }
+    Ok(bounds)
+}
+
+#[tokio::test]
+async fn a_broker_that_has_lost_everything_gets_the_given_budget_again() {
+    let harness = Harness::start().await;
+    let disk_budget = Some("500MB".parse().unwrap());
+    let worker = harness.worker_by(harness.access.clone(), Config { disk_budget, ..harness.config(8) });
+    let first = eventually(TIMEOUT, || bounds(&harness)).await.unwrap();
+    let logs = PartitionCount::default().all().map(streams::name);
+    let buckets = [streams::LEASES, streams::CHECKPOINTS].map(streams::bucket_stream);
+    for name in logs.chain(buckets) {
+        harness.js.delete_stream(name).await.unwrap();
+    }
+    assert_eq!(eventually(TIMEOUT, || bounds(&harness)).await.unwrap(), first);
+    worker.stop().await;
+}
+
 #[tokio::test]
 async fn streams_are_bounded_whoever_creates_them() {
     let harness = Harness::start().await;
     // As an older worker makes them.
     harness.make_streams(8).await;
     let workers = [harness.worker(8), harness.worker(8)];
-    let bounds = || async {
-        let mut bounds = Vec::new();
-        for partition in PartitionCount::default().all() {
-            let stream = harness.js.get_stream(streams::name(partition)).await?;
-            let bound = stream.cached_info().config.max_bytes;
-            anyhow::ensure!(bound > 0, "{partition} is not bounded");
-            bounds.push(bound);
-        }
-        Ok(bounds)
-    };
+    let bounds = || bounds(&harness);
     let first = eventually(TIMEOUT, bounds).await.unwrap();
     assert!(first.iter().all(|bound| *bound == first[0]), "{first:?}");
     harness.js.delete_stream("TIDEMAP_3").await.unwrap();

@@ -65,6 +65,9 @@ impl DataDir {
     /// holds it.
     pub fn lock(path: &Path) -> Result<Self, DataDirError> {
         create(path)?;
+        if let Some(danger) = trust::danger(path) {
+            tracing::warn!("{danger}");
+        }
         let lock = lock_file(path, "lock")?;
         Ok(Self { path: path.to_owned(), _lock: lock })
     }

@@ -4,7 +4,7 @@
 //! stream's `max_bytes` as used from the beginning. So with a `max_bytes` for each stream and bucket, the log
 //! of one partition can fill up, but it takes nothing from the leases, the checkpoints and the other logs.
 
-use std::{fmt, str::FromStr};
+use std::{fmt, mem, str::FromStr};
 
 use anyhow::Context;
 use async_nats::jetstream::{self, context::CreateStreamErrorKind, stream};
@@ -27,6 +27,7 @@ impl DiskBudget {
     const DEFAULT: Self = Self(64_000_000_000);
     /// With less than this, streams and buckets have no bounds.
     const MIN: Self = Self(16_000_000);
+    const MAX: Self = Self(1 << 60);
 
     /// One 256th for the leases: some 100 bytes for each partition and each worker.
     fn leases(self) -> u64 {
@@ -43,19 +44,21 @@ impl DiskBudget {
         self.0 / 16 * 15 / u64::from(partitions.get())
     }
 
-    fn of_logs(log: u64, partitions: PartitionCount) -> Self {
-        Self(log * u64::from(partitions.get()) / 15 * 16)
-    }
-
     /// What must be free beyond the budget when it is divided. A broker whose disk becomes smaller than what
     /// its streams may take refuses to change any of them.
     fn room(self) -> u64 {
         self.0 / 16
     }
 
-    /// What to try after this budget, of which `fitted` did fit, was refused.
-    fn after(self, fitted: u64) -> Self {
-        Self(fitted.clamp(self.0 / 2, self.0 / 8 * 7))
+    /// The budget of which this is the share.
+    fn of(bytes: u64, share: Share, partitions: PartitionCount) -> Self {
+        const WHOLE: u64 = 1 << 50;
+        let budget = u128::from(bytes) * u128::from(WHOLE) / u128::from(share(Self(WHOLE), partitions));
+        Self(u64::try_from(budget).unwrap_or(u64::MAX).min(Self::MAX.0))
+    }
+
+    fn times(self, numerator: u64, denominator: u64) -> Self {
+        Self((self.0 / denominator * numerator).max(Self::MIN.0))
     }
 }
 
@@ -85,7 +88,7 @@ impl FromStr for DiskBudget {
             _ => return Err("not of the form 20GB (MB, GB, TB, MiB, GiB, TiB)".to_owned()),
         };
         let bytes = number.parse::<u64>().ok().and_then(|number| number.checked_mul(unit));
-        let within = Self::MIN.0..=1 << 60;
+        let within = Self::MIN.0..=Self::MAX.0;
         match bytes.filter(|bytes| within.contains(bytes)) {
             Some(bytes) => Ok(Self(bytes)),
             None => Err(format!("at least {}", Self::MIN)),
@@ -93,11 +96,14 @@ impl FromStr for DiskBudget {
     }
 }
 
+/// The part of a budget that a stream or bucket has.
+type Share = fn(DiskBudget, PartitionCount) -> u64;
+
 /// A stream, or the stream of a bucket.
 struct Store {
     config: stream::Config,
     held_bytes: u64,
-    share: fn(DiskBudget, PartitionCount) -> u64,
+    share: Share,
 }
 
 impl Store {
@@ -105,24 +111,16 @@ impl Store {
         u64::try_from(self.config.max_bytes).ok().filter(|bytes| *bytes > 0)
     }
 
-    /// The bound that it should have. Unless the operator gave the budget, a bound that is there stays if
-    /// there is room for it, and a stream of an older Tidemap keeps twice what it holds.
-    fn wanted(&self, budget: DiskBudget, partitions: PartitionCount, given: bool) -> u64 {
-        let share = (self.share)(budget, partitions);
-        if given {
-            // Below what it holds, it would take nothing until that much has expired.
-            return share.max(self.held_bytes + self.held_bytes / 8);
-        }
-        let share = share.max(2 * self.held_bytes);
-        self.bound().map_or(share, |bound| bound.min(share))
+    /// Its share, but not less than what it holds and a little: below that, it would take nothing until as
+    /// much has expired.
+    fn wanted(&self, budget: DiskBudget, partitions: PartitionCount) -> u64 {
+        let held = self.held_bytes + self.held_bytes / 8;
+        (self.share)(budget, partitions).max(self.bound().map_or(held, |bound| bound.min(held)))
     }
 
     /// Returns whether the broker has accepted the bound.
     async fn set(&mut self, js: &jetstream::Context, bound: u64) -> anyhow::Result<bool> {
-        self.set_max_bytes(js, i64::try_from(bound)?).await
-    }
-
-    async fn set_max_bytes(&mut self, js: &jetstream::Context, bound: i64) -> anyhow::Result<bool> {
+        let bound = i64::try_from(bound)?;
         if self.config.max_bytes == bound {
             return Ok(true);
         }
@@ -142,9 +140,10 @@ impl Store {
 }
 
 /// Bounds all streams and buckets, which must exist, to a budget, or to less where the broker has less.
-/// Without a budget, bounds that they have stay. They are created without bounds, because a cluster compares
-/// only changed streams with its storage, and so that workers of any version create the same ones. Only one
-/// process may do this at a time. Returns whether all have bounds now.
+/// To `redivide` is for a budget that was not divided before. Otherwise, bounds that are there stay, and only
+/// what has none gets its share. They are created without bounds, because a cluster compares only changed
+/// streams with its storage, and so that workers of any version create the same ones. Only one process may do
+/// this at a time. Returns whether all have bounds now.
 ///
 /// # Errors
 ///
@@ -153,43 +152,61 @@ pub async fn bound(
     js: &jetstream::Context,
     partitions: PartitionCount,
     given: Option<DiskBudget>,
+    redivide: bool,
 ) -> anyhow::Result<bool> {
     let mut js = js.clone();
     js.set_timeout(ANSWER_TIMEOUT);
     let mut stores = stores(&js, partitions).await?;
-    if given.is_none() && stores.iter().all(|store| store.bound().is_some()) {
+    let asked = given.unwrap_or_else(|| present(&stores, partitions));
+    let wanted = bounds(&stores, asked, partitions, !redivide);
+    if stores.iter().map(Store::bound).eq(wanted.iter().copied().map(Some)) {
         return Ok(true);
     }
-    let before: Vec<i64> = stores.iter().map(|store| store.config.max_bytes).collect();
-    let asked = given.unwrap_or_else(|| present(&stores, partitions));
+    let mut outcome = divide(&js, &mut stores, &wanted, asked).await?;
     let mut budget = asked;
-    while let Some(fitted) = divide(&js, &mut stores, budget, partitions, given.is_some()).await? {
-        budget = budget.after(fitted);
-        if budget < DiskBudget::MIN {
-            tracing::warn!(
-                "the broker has no storage to reserve, so agents could take that of the leases: free some of its disk, \
-                 or raise its max_file_store"
-            );
-            for (store, bound) in stores.iter_mut().zip(before) {
-                store.set_max_bytes(&js, bound).await?;
-            }
-            return Ok(stores.iter().all(|store| store.bound().is_some()));
-        }
+    // The disk has at least what is held: of a smaller budget, leases and checkpoints would have too little.
+    let held: u64 = stores.iter().map(|store| store.held_bytes).sum();
+    let least = DiskBudget(held).max(DiskBudget::MIN);
+    while let Outcome::TooLarge { fitted } = outcome
+        && budget > least
+    {
+        budget = next(&stores, budget, partitions, fitted).max(least);
+        let wanted = bounds(&stores, budget, partitions, false);
+        outcome = divide(&js, &mut stores, &wanted, budget).await?;
     }
-    if given.is_some() && budget < asked {
-        tracing::warn!("the broker has no {asked} of storage: streams and buckets take at most {budget}");
-    } else {
-        tracing::info!("streams and buckets take at most {budget} of the broker's disk");
+    log_outcome(&outcome, budget, given.filter(|given| budget < *given), partitions);
+    Ok(stores.iter().all(|store| store.bound().is_some()))
+}
+
+fn log_outcome(
+    outcome: &Outcome,
+    budget: DiskBudget,
+    missed: Option<DiskBudget>,
+    partitions: PartitionCount,
+) {
+    match (outcome, missed) {
+        (Outcome::Fits, Some(given)) => {
+            tracing::warn!("the broker has no {given} of storage: streams and buckets take at most {budget}");
+        }
+        (Outcome::Fits, None) => {
+            tracing::info!("streams and buckets take at most {budget} of the broker's disk");
+        }
+        (Outcome::TooLarge { .. }, _) => tracing::warn!(
+            "the broker has too little storage to reserve for all streams, so agents could take that of the leases: \
+             free some of its disk, or raise its max_file_store"
+        ),
+        (Outcome::Stuck, _) => tracing::warn!(
+            "the broker has less storage than it has promised to its streams, so their bounds stay as they are: \
+             free some of its disk, or raise its max_file_store"
+        ),
     }
     if budget.log(partitions) < MAX_BYTES_OF_A_NODE {
         tracing::warn!("one agent could fill its partition's log: give the broker a larger disk");
     }
-    Ok(true)
 }
 
 /// The leases first.
 async fn stores(js: &jetstream::Context, partitions: PartitionCount) -> anyhow::Result<Vec<Store>> {
-    type Share = fn(DiskBudget, PartitionCount) -> u64;
     let buckets: [(String, Share); 2] = [
         (bucket_stream(LEASES), |budget, _| budget.leases()),
         (bucket_stream(CHECKPOINTS), |budget, _| budget.checkpoints()),
@@ -204,42 +221,82 @@ async fn stores(js: &jetstream::Context, partitions: PartitionCount) -> anyhow::
     Ok(stores)
 }
 
-/// The budget of which the logs have their shares: some may have lost theirs with their streams.
+/// The budget of which most have their shares: some may have lost theirs with their streams, and some may
+/// have more. Of an older Tidemap, none has one: then one with twice of what the logs hold.
 fn present(stores: &[Store], partitions: PartitionCount) -> DiskBudget {
-    let is_log = |store: &&Store| !store.config.name.starts_with("KV_");
-    let bounds = stores.iter().filter(is_log).filter_map(Store::bound);
-    bounds.max().map_or(DiskBudget::DEFAULT, |log| DiskBudget::of_logs(log, partitions))
+    let of = |store: &Store| Some(DiskBudget::of(store.bound()?, store.share, partitions));
+    let mut budgets: Vec<_> = stores.iter().filter_map(of).collect();
+    budgets.sort_unstable();
+    if let Some(last) = budgets.len().checked_sub(1) {
+        return budgets[last / 2];
+    }
+    let logs = stores.iter().filter(|store| !store.config.name.starts_with("KV_"));
+    let held = logs.map(|log| log.held_bytes).max().unwrap_or_default();
+    DiskBudget::of(2 * held, |budget, partitions| budget.log(partitions), partitions).max(DiskBudget::DEFAULT)
 }
 
-/// Gives each its share. `None` when all fit, else the bytes of those that did.
+/// What each is to have.
+fn bounds(stores: &[Store], budget: DiskBudget, partitions: PartitionCount, keep: bool) -> Vec<u64> {
+    let wanted = |store: &Store| store.wanted(budget, partitions);
+    stores.iter().map(|store| store.bound().filter(|_| keep).unwrap_or_else(|| wanted(store))).collect()
+}
+
+/// The budget to try after one was refused of which `fitted` bytes did fit: the largest that fits for sure,
+/// but at least half, so that there are few attempts.
+fn next(stores: &[Store], refused: DiskBudget, partitions: PartitionCount, fitted: u64) -> DiskBudget {
+    let bytes =
+        |budget: DiskBudget| bounds(stores, budget, partitions, false).iter().sum::<u64>() + budget.room();
+    let half = refused.times(1, 2);
+    let mut next = refused.times(7, 8);
+    while next > half && bytes(next) > fitted {
+        next = next.times(63, 64);
+    }
+    next.max(half)
+}
+
+/// What the broker says to bounds.
+enum Outcome {
+    Fits,
+    /// It has storage for this many bytes of all streams, but not for all.
+    TooLarge {
+        fitted: u64,
+    },
+    /// It refuses even a lower bound, as it has promised more than it has.
+    Stuck,
+}
+
+/// Gives each its bound, or as many as fit.
 async fn divide(
     js: &jetstream::Context,
     stores: &mut [Store],
+    bounds: &[u64],
     budget: DiskBudget,
-    partitions: PartitionCount,
-    given: bool,
-) -> anyhow::Result<Option<u64>> {
-    for store in &mut *stores {
-        let bound = store.wanted(budget, partitions, given);
-        if store.bound().is_some_and(|present| present > bound) {
-            store.set(js, bound).await?;
+) -> anyhow::Result<Outcome> {
+    for (store, bound) in stores.iter_mut().zip(bounds) {
+        if store.bound().is_some_and(|present| present > *bound) && !store.set(js, *bound).await? {
+            return Ok(Outcome::Stuck);
         }
     }
-    let Some((leases, others)) = stores.split_first_mut() else { return Ok(None) };
-    let leases_bound = leases.wanted(budget, partitions, given);
-    // Shown to be free here, and given back at the end.
-    if !leases.set(js, leases_bound + budget.room()).await? {
-        return Ok(Some(0));
-    }
-    let mut fitted = leases_bound;
-    for store in others {
-        let bound = store.wanted(budget, partitions, given);
+    let mut fitted: u64 = stores.iter().filter_map(Store::bound).sum();
+    let mut outcome = Outcome::Fits;
+    // With the leases, which are the first, the room is shown to be free. It is given back at the end.
+    let mut room = budget.room();
+    for (store, bound) in stores.iter_mut().zip(bounds) {
+        let bound = bound + mem::take(&mut room);
+        let more = bound - store.bound().unwrap_or_default();
         if !store.set(js, bound).await? {
-            return Ok(Some(fitted));
+            outcome = Outcome::TooLarge { fitted };
+            break;
         }
-        fitted += bound;
+        fitted += more;
     }
-    Ok(if leases.set(js, leases_bound).await? { None } else { Some(fitted) })
+    if let Some((leases, bound)) = stores.first_mut().zip(bounds.first())
+        && leases.bound().is_some_and(|present| present > *bound)
+        && !leases.set(js, *bound).await?
+    {
+        return Ok(Outcome::Stuck);
+    }
+    Ok(outcome)
 }
 
 #[cfg(test)]
@@ -265,16 +322,65 @@ mod tests {
                 let logs = budget.log(partitions) * u64::from(partitions.get());
                 let sum = budget.leases() + budget.checkpoints() + logs;
                 assert!(sum <= bytes && sum > bytes / 100 * 99, "{sum} of {bytes}");
-                assert!(DiskBudget::of_logs(budget.log(partitions), partitions) <= budget);
+                let log = |budget: DiskBudget, partitions| budget.log(partitions);
+                let of_log = DiskBudget::of(budget.log(partitions), log, partitions);
+                assert!(of_log <= budget && of_log.0 > bytes / 100 * 99, "{of_log} of {budget}");
+            }
+        }
+    }
+
+    /// The leases, the checkpoints and the logs, with nothing in them.
+    fn stores(partitions: PartitionCount, log: i64) -> Vec<Store> {
+        let shares: [Share; 2] = [|budget, _| budget.leases(), |budget, _| budget.checkpoints()];
+        let logs = partitions.all().map(|_| DiskBudget::log as Share);
+        let config = stream::Config { max_bytes: log, ..stream::Config::default() };
+        let store = |share| Store { config: config.clone(), held_bytes: 0, share };
+        shares.into_iter().chain(logs).map(store).collect()
+    }
+
+    #[test]
+    fn few_budgets_are_tried_whatever_the_logs_hold() {
+        for partitions in [1, 8, 256] {
+            let partitions = PartitionCount::new(partitions).unwrap();
+            for (held, fitted) in [(0, 0), (0, 5_000_000_000), (10_000_000_000, 5_000_000_000)] {
+                let mut stores = stores(partitions, -1);
+                for log in &mut stores[2..] {
+                    log.held_bytes = held / u64::from(partitions.get());
+                }
+                let (mut budget, mut tries) = (DiskBudget::DEFAULT, 0);
+                while budget > DiskBudget::MIN {
+                    let next = next(&stores, budget, partitions, fitted);
+                    assert!(next < budget);
+                    (budget, tries) = (next, tries + 1);
+                    let bytes: u64 = bounds(&stores, budget, partitions, false).iter().sum();
+                    if bytes + budget.room() <= fitted {
+                        assert!(budget.0 > fitted / 10 * 9, "{budget} where {fitted} fit");
+                        break;
+                    }
+                }
+                assert!(tries <= 13, "{tries} of {partitions:?}, {held}, {fitted}");
             }
         }
     }
 
     #[test]
-    fn the_next_budget_is_always_smaller() {
-        let budget = DiskBudget(1_000);
-        assert_eq!(budget.after(0), DiskBudget(500));
-        assert_eq!(budget.after(700), DiskBudget(700));
-        assert_eq!(budget.after(5_000), DiskBudget(875));
+    fn the_present_budget_is_that_of_most() {
+        let partitions = PartitionCount::new(8).unwrap();
+        let budget = DiskBudget(2_000_000_000);
+        let mut stores = stores(partitions, -1);
+        assert_eq!(present(&stores, partitions), DiskBudget::DEFAULT);
+        stores[4].held_bytes = 20_000_000_000;
+        let large = present(&stores, partitions);
+        assert!(large.log(partitions) > 39_000_000_000, "{large}");
+        for store in &mut stores {
+            store.config.max_bytes = i64::try_from((store.share)(budget, partitions)).unwrap();
+        }
+        // The leases of a division that has not ended, a log that holds more, an operator's own.
+        for index in [0, 4, 5] {
+            stores[index].config.max_bytes *= 17;
+        }
+        stores[3].config.max_bytes = -1;
+        let found = present(&stores, partitions);
+        assert!(found <= budget && found.0 > budget.0 / 1_000 * 999, "{found}");
     }
 }

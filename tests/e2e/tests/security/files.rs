@@ -1,6 +1,10 @@
 //! Secrets lie in files that only their owner can read, whatever the shell's umask is.
 
-use std::{os::unix::fs::PermissionsExt, path::Path};
+use std::{
+    fs::{self, Permissions},
+    os::unix::fs::{MetadataExt, PermissionsExt},
+    path::Path,
+};
 
 use tidemap_testkit::{
     http,
@@ -17,16 +21,16 @@ fn careless(args: &[&str]) -> Tidemap {
 }
 
 fn secrets(folder: &Path, found: &mut Vec<(String, u32)>) {
-    for entry in std::fs::read_dir(folder).unwrap() {
+    for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         if path.is_dir() {
             secrets(&path, found);
             continue;
         }
-        let content = std::fs::read(&path).unwrap();
+        let content = fs::read(&path).unwrap();
         let is_secret = |text: &[u8]| content.windows(text.len()).any(|window| window == text);
         if content.starts_with(b"SU") || is_secret(b"PRIVATE KEY") {
-            let mode = std::fs::metadata(&path).unwrap().permissions().mode() & 0o777;
+            let mode = fs::metadata(&path).unwrap().permissions().mode() & 0o777;
             found.push((path.display().to_string(), mode));
         }
     }
@@ -59,22 +63,43 @@ async fn every_secret_is_its_owners_alone() {
     assert_eq!(found.len(), 8, "{found:?}");
     assert!(found.iter().all(|(_, mode)| *mode == 0o600), "{found:?}");
     for folder in [&data, &data.join("keys"), &data.join("keys/agents"), &data.join("tls")] {
-        let mode = std::fs::metadata(folder).unwrap().permissions().mode() & 0o777;
+        let mode = fs::metadata(folder).unwrap().permissions().mode() & 0o777;
         assert_eq!(mode, 0o700, "{}", folder.display());
     }
 
     // The admin's token, which `up` has made.
     let token = data.join("keys/api.token");
-    assert_eq!(std::fs::metadata(&token).unwrap().permissions().mode() & 0o777, 0o600);
-    let token: &'static str = std::fs::read_to_string(token).unwrap().leak();
+    assert_eq!(fs::metadata(&token).unwrap().permissions().mode() & 0o777, 0o600);
+    let token: &'static str = fs::read_to_string(token).unwrap().leak();
     let url = url.trim_end_matches('/');
     let forgotten = http::delete(format!("{url}/api/nodes/nobody"), Some(token.trim())).await.unwrap();
     // 503 until a worker owns that node's partition.
     assert!([404, 503].contains(&forgotten.status), "{} {}", forgotten.status, forgotten.body);
 
     // What `up` has in its environment, perhaps a token, it does not hand on.
-    let pid = std::fs::read_to_string(data.join("nats-server.pid")).unwrap();
-    let variables = std::fs::read(format!("/proc/{}/environ", pid.trim())).unwrap();
+    let pid = fs::read_to_string(data.join("nats-server.pid")).unwrap();
+    let variables = fs::read(format!("/proc/{}/environ", pid.trim())).unwrap();
     let variables = String::from_utf8_lossy(&variables);
     assert!(variables.contains("PATH=") && !variables.contains("TIDEMAP_"), "{variables}");
+}
+
+#[tokio::test]
+async fn whoever_may_not_enter_a_data_folder_reads_why() {
+    let (programs, data) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let program = programs.path().join("tidemap");
+    fs::copy(tidemap().unwrap(), &program).unwrap();
+    fs::set_permissions(programs.path(), Permissions::from_mode(0o755)).unwrap();
+    fs::create_dir(data.path().join("keys")).unwrap();
+    fs::set_permissions(data.path(), Permissions::from_mode(0o000)).unwrap();
+    let me = fs::metadata(data.path()).unwrap().uid();
+    // Root may enter everything.
+    let user = if me == 0 { 65_534 } else { me };
+    for command in ["enroll", "revoke"] {
+        let mut refused = Command::new(&program);
+        refused.args([command, "web-01", "--data-dir"]).arg(data.path()).uid(user);
+        let refused = refused.output().await.unwrap();
+        let line = String::from_utf8(refused.stderr).unwrap();
+        assert_eq!(refused.status.code(), Some(64), "{line}");
+        assert!(line.contains("belongs to another user; run this as that user, or as root"), "{line}");
+    }
 }
