@@ -6,7 +6,7 @@
 
 use std::{collections::BTreeSet, fs, net::IpAddr};
 
-use warp::http::{HeaderMap, HeaderName, HeaderValue, header, uri::Authority};
+use warp::http::{HeaderMap, HeaderName, HeaderValue, Request, header, uri::Authority};
 
 /// Any origin, in `--allow-origin`.
 const ANY: &str = "*";
@@ -53,13 +53,16 @@ impl Names {
     /// The name that a request is for, if it is not one of the API's.
     pub(crate) fn unknown_host(&self, headers: &HeaderMap) -> Option<String> {
         let hosts = self.hosts.as_ref()?;
-        // Browsers always send it.
-        let host = headers.get(header::HOST)?;
-        let Some(name) = host.to_str().ok().and_then(name_of) else {
-            return Some(String::from_utf8_lossy(host.as_bytes()).into_owned());
-        };
-        let is_address = name.trim_matches(['[', ']']).parse::<IpAddr>().is_ok();
-        (!is_address && !hosts.contains(&name)).then_some(name)
+        // Browsers always send one. Of several, a proxy may have looked at any.
+        headers.get_all(header::HOST).iter().find_map(|host| {
+            let Some(name) = host.to_str().ok().and_then(name_of) else {
+                return Some(String::from_utf8_lossy(host.as_bytes()).into_owned());
+            };
+            let is_address = name.trim_matches(['[', ']']).parse::<IpAddr>().is_ok();
+            // No such name is ever delegated, and browsers take it for loopback.
+            let is_local = name.ends_with(".localhost");
+            (!is_address && !is_local && !hosts.contains(&name)).then_some(name)
+        })
     }
 
     /// Whether a change is requested by a page of another origin. Other programs send no origin.
@@ -71,7 +74,9 @@ impl Names {
         }
         let Ok(origin) = origin.to_str() else { return true };
         let Some((_, authority)) = origin.split_once("://") else { return true };
-        let is_own = headers.get(header::HOST).is_some_and(|host| host.as_bytes() == authority.as_bytes());
+        let is_own = headers
+            .get(header::HOST)
+            .is_some_and(|host| host.as_bytes().eq_ignore_ascii_case(authority.as_bytes()));
         let is_given = name_of(authority).is_some_and(|name| self.given.contains(&name));
         !is_own && !is_given && !self.origins.contains(origin)
     }
@@ -91,10 +96,21 @@ impl Names {
     }
 }
 
-/// A host's name without its port, in lower case.
+/// A target that names a host (`GET http://name/path`) is for that host, whatever `Host` says.
+pub(crate) fn take_host_from_target<B>(request: &mut Request<B>) {
+    let host = request.uri().authority().and_then(|host| HeaderValue::from_str(host.as_str()).ok());
+    if let Some(host) = host {
+        request.headers_mut().insert(header::HOST, host);
+    }
+}
+
+/// A host's name without its port, in lower case. Nothing else may be there, such as a user's name.
 fn name_of(authority: &str) -> Option<String> {
     let authority: Authority = authority.parse().ok()?;
-    Some(authority.host().trim_end_matches('.').to_ascii_lowercase())
+    let port = authority.as_str().strip_prefix(authority.host())?;
+    let is_port = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    (port.is_empty() || port.strip_prefix(':').is_some_and(is_port))
+        .then(|| authority.host().trim_end_matches('.').to_ascii_lowercase())
 }
 
 /// This host's own name.
@@ -110,7 +126,7 @@ fn host_name(text: &str) -> Result<String, String> {
 fn origin(text: &str) -> Result<String, String> {
     let (scheme, authority) = text.split_once("://").unwrap_or_default();
     let is_origin = ["http", "https"].contains(&scheme)
-        && authority.parse::<Authority>().is_ok_and(|authority| !authority.as_str().contains('@'))
+        && name_of(authority).is_some()
         && text == text.to_ascii_lowercase();
     let error =
         "an origin as browsers send it, such as https://wiki.example or http://wiki.example:8000, or *";
@@ -145,6 +161,7 @@ mod tests {
             "[::1]:8080",
             "192.0.2.7",
             "[2001:db8::7]",
+            "tidemap.localhost:8080",
             &own,
         ] {
             assert_eq!(loopback.unknown_host(&request(known, None)), None, "{known}");
@@ -154,6 +171,11 @@ mod tests {
             "127.0.0.1.evil.example",
             "localhost.evil.example",
             "127.0.0.1@evil.example",
+            "evil.example@127.0.0.1",
+            "localhost:80@localhost",
+            "[::1].evil.example",
+            "localhost:80.evil.example",
+            "evillocalhost",
             "",
         ] {
             assert!(loopback.unknown_host(&request(foreign, None)).is_some(), "{foreign}");

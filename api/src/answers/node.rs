@@ -61,7 +61,7 @@ pub(crate) fn summary(node: &Node, at_ms: i64, redacted: bool) -> NodeJson {
         host,
         lost_samples: hello.lost_samples,
         refused_reports: latest.refused.as_ref().map(|refused| refused.count),
-        refused_reason: latest.refused.as_ref().map(|refused| refused.reason.clone()),
+        refused_reason: latest.refused.as_ref().filter(|_| !redacted).map(|refused| refused.reason.clone()),
     }
 }
 

@@ -34,7 +34,7 @@ use self::{
     client_limits::{ClientLimits, ClientQuota, TooMany},
     slow_client::{ReadPace, SlowClientLimit},
 };
-use crate::{config::Limits, http::with_common_headers};
+use crate::{config::Limits, http::with_common_headers, names};
 
 /// Connections at a time; further ones wait to be accepted.
 const CONNECTIONS: usize = 16_384;
@@ -115,9 +115,12 @@ async fn serve<R: Reply + 'static>(
         tracing::debug!(%error, "cannot set TCP_NODELAY");
     }
     let routes = TowerToHyperService::new(warp::service(routes));
-    let service = service_fn(|request| match request_limits::refusal(&request, quota.as_ref()) {
-        None => Either::Left(routes.call(request)),
-        Some(refusal) => Either::Right(future::ready(Ok(with_common_headers(refusal)))),
+    let service = service_fn(|mut request| {
+        names::take_host_from_target(&mut request);
+        match request_limits::refusal(&request, quota.as_ref()) {
+            None => Either::Left(routes.call(request)),
+            Some(refusal) => Either::Right(future::ready(Ok(with_common_headers(refusal)))),
+        }
     });
     let mut connection = pin!(
         http1::Builder::new()

@@ -90,7 +90,7 @@ pub struct NodeJson {
     pub lost_samples: Option<u64>,
     /// Reports that were refused, or of which a part was, since the node is known; null when none was.
     pub refused_reports: Option<u64>,
-    /// Why the last one was, as a word of `tidemap_api_refused_total`.
+    /// Why the last one was, as a word of `tidemap_api_refused_total`; null on a public page.
     pub refused_reason: Option<String>,
 }
 

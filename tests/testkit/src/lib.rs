@@ -13,6 +13,7 @@ pub mod fake;
 pub mod http;
 pub mod machine;
 pub mod namespace;
+pub mod nginx;
 pub mod port;
 pub mod probe;
 pub mod process;

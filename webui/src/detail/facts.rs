@@ -179,8 +179,12 @@ fn seconds(ms: i64) -> String {
 }
 
 fn refused(node: &NodeJson) -> Option<String> {
-    let reports = format::count(node.refused_reports?);
-    Some(format!("{reports} reports, last: {}", node.refused_reason.as_deref().unwrap_or("unknown")))
+    let reports = format::count(node.refused_reports?) + " reports";
+    // A public page does not say why.
+    Some(match &node.refused_reason {
+        Some(reason) => reports + ", last: " + reason,
+        None => reports,
+    })
 }
 
 fn clock(node: &NodeJson) -> Option<String> {

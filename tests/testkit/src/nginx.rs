@@ -1,43 +1,49 @@
-//! nginx, the reference for the cost of answering with the same bytes from a file.
+//! nginx: a proxy before an API, and the reference for the cost of answering with bytes from a file.
 
-use std::{net::SocketAddr, path::Path, process::Stdio, time::Duration};
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::Stdio,
+    time::Duration,
+};
 
 use anyhow::Context;
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
-use tidemap_testkit::eventually;
 use tokio::{
     net::TcpStream,
     process::{Child, Command},
     time::Instant,
 };
 
-use tidemap_testkit::port::free_port;
+use crate::{eventually, port::free_port};
 
 /// Where Debian puts it, which is not on everybody's PATH.
 const DEBIAN_PATH: &str = "/usr/sbin/nginx";
+/// Where `cargo xtask test` puts it, below the tools folder.
+const FETCHED_PATH: &str = "nginx/usr/sbin/nginx";
 /// For nginx to end.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A running nginx, ended on drop.
-pub(crate) struct Nginx {
-    pub(crate) address: SocketAddr,
+pub struct Nginx {
+    /// Where it listens.
+    pub address: SocketAddr,
     child: Child,
     folder: TempDir,
 }
 
 impl Nginx {
-    /// Serves `plain` and, to those who take it, `gzip` as `/nodes.json`.
-    pub(crate) async fn start(plain: &[u8], gzip: &[u8]) -> anyhow::Result<Self> {
+    /// Serves as these directives of a `server` block say, with these files in its folder.
+    pub async fn start(directives: &str, files: &[(&str, &[u8])]) -> anyhow::Result<Self> {
         let folder = tempfile::tempdir()?;
-        std::fs::write(folder.path().join("nodes.json"), plain)?;
-        std::fs::write(folder.path().join("nodes.json.gz"), gzip)?;
+        for (name, content) in files {
+            std::fs::write(folder.path().join(name), content)?;
+        }
         let address = SocketAddr::from(([127, 0, 0, 1], free_port()?));
         let config = folder.path().join("nginx.conf");
-        std::fs::write(&config, configuration(folder.path(), address))?;
-        let binary = if Path::new(DEBIAN_PATH).exists() { DEBIAN_PATH } else { "nginx" };
-        let mut command = Command::new(binary);
-        let child = command
+        std::fs::write(&config, configuration(folder.path(), address, directives))?;
+        let child = Command::new(program()?)
             .arg("-c")
             .arg(&config)
             .arg("-p")
@@ -45,7 +51,7 @@ impl Nginx {
             .stdin(Stdio::null())
             .stderr(std::fs::File::create(folder.path().join("stderr"))?)
             .spawn()
-            .context("this bench compares with nginx: install it (Debian: apt install nginx-light)")?;
+            .context("there is no nginx: install it (Debian: apt install nginx-light)")?;
         let nginx = Self { address, child, folder };
         eventually(Duration::from_secs(10), || async {
             let log = || std::fs::read_to_string(nginx.folder.path().join("stderr")).unwrap_or_default();
@@ -68,8 +74,15 @@ impl Drop for Nginx {
     }
 }
 
+/// The installed nginx, or the fetched one, or whichever is on PATH.
+fn program() -> anyhow::Result<PathBuf> {
+    let fetched = std::path::absolute(tidemap_broker::default_tools_dir())?.join(FETCHED_PATH);
+    let known = [PathBuf::from(DEBIAN_PATH), fetched].into_iter().find(|program| program.is_file());
+    Ok(known.unwrap_or_else(|| "nginx".into()))
+}
+
 /// As many workers as cores: ours may use all of them too.
-fn configuration(folder: &Path, address: SocketAddr) -> String {
+fn configuration(folder: &Path, address: SocketAddr, directives: &str) -> String {
     let folder = folder.display();
     // Workers of another user could not enter this folder; only root can choose the user.
     let user = if rustix::process::geteuid().is_root() { "user root root;" } else { "" };
@@ -77,12 +90,10 @@ fn configuration(folder: &Path, address: SocketAddr) -> String {
         "daemon off; worker_processes auto; {user} pid {folder}/pid; error_log stderr;
         events {{ worker_connections 1024; }}
         http {{
-            access_log off; sendfile on; tcp_nopush on; tcp_nodelay on; gzip_static on;
-            keepalive_timeout 600s; keepalive_requests 1000000000; open_file_cache max=10;
+            access_log off; tcp_nodelay on;
             client_body_temp_path {folder}/b; proxy_temp_path {folder}/p; fastcgi_temp_path {folder}/f;
             uwsgi_temp_path {folder}/u; scgi_temp_path {folder}/s;
-            types {{ application/json json; }}
-            server {{ listen {address}; root {folder}; }}
+            server {{ listen {address}; root {folder}; {directives} }}
         }}"
     )
 }
