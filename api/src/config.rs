@@ -39,8 +39,8 @@ pub struct ApiArgs {
     #[arg(long, env = "TIDEMAP_PARTITIONS", default_value = "8", value_name = "NUMBER")]
     pub partitions: PartitionCount,
     /// Allow reading without the token, and leave out what hosts keep to themselves: addresses, host name,
-    /// system, kernel, agent's version, names of interfaces, why reports were refused. Admin calls still need the
-    /// token.
+    /// system, kernel, agent's version, names of interfaces, why reports were refused. Admin calls still need
+    /// the token.
     #[arg(long, env = "TIDEMAP_PUBLIC")]
     pub public: bool,
     /// Number of nodes that /metrics lists individually.

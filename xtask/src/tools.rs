@@ -86,23 +86,25 @@ pub(crate) fn ensure_browser(workspace: &Workspace) -> Result<()> {
 }
 
 /// The folder with these packages of `PyPI`, fetched by pip the first time; `None` when they cannot be
-/// fetched. pip checks the hashes of a package that is given with `--hash=…` after its version.
-pub(crate) fn fetch(workspace: &Workspace, packages: &[&str]) -> Option<PathBuf> {
-    let names: Vec<&str> = packages.iter().filter_map(|package| package.split(' ').next()).collect();
-    let folder = tools_folder(workspace).join(names.join("-"));
+/// fetched. `locked` has the hashes of these and of all that they need, and pip takes no other file.
+pub(crate) fn fetch(workspace: &Workspace, packages: &[&str], locked: &str) -> Option<PathBuf> {
+    let folder = tools_folder(workspace).join(packages.join("-"));
     if folder.is_dir() {
         return Some(folder);
     }
     let made = folder.with_extension("part");
     let requirements = folder.with_extension("txt");
     fs::create_dir_all(tools_folder(workspace)).ok()?;
-    fs::write(&requirements, packages.join("\n")).ok()?;
+    fs::write(&requirements, locked).ok()?;
     let install = |mut pip: Command| {
         pip.args([
             "install",
             "--quiet",
             "--disable-pip-version-check",
             "--root-user-action=ignore",
+            "--require-hashes",
+            // What a source is built with would have no hash.
+            "--only-binary=:all:",
             "--target",
         ]);
         status(pip.arg(&made).arg("--requirement").arg(&requirements)).is_ok_and(|status| status.success())

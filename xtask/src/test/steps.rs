@@ -14,6 +14,7 @@ use crate::{
 const OTHER_SYSTEMS: [&str; 2] = ["x86_64-pc-windows-gnu", "aarch64-apple-darwin"];
 /// A C compiler for any system, and how cargo finds it.
 const COMPILERS: [&str; 2] = ["ziglang==0.15.1", "cargo-zigbuild==0.24.0"];
+const COMPILERS_LOCKED: &str = include_str!("../../requirements/compilers.txt");
 
 /// Packages, and what must not be among their dependencies.
 const NOT_CONTAINED: [(&str, &[&str]); 5] = [
@@ -113,7 +114,7 @@ impl Steps {
             println!("NOT CHECKED without --long");
             return Ok(());
         }
-        let Some(zig) = tools::fetch(&self.workspace, &COMPILERS) else {
+        let Some(zig) = tools::fetch(&self.workspace, &COMPILERS, COMPILERS_LOCKED) else {
             println!("NOT CHECKED, because pip cannot fetch {}", COMPILERS.join(" and "));
             return Ok(());
         };

@@ -1,7 +1,7 @@
 //! Programs that check the services' answers and the page. `tests/e2e/tests/services/checkers.rs`
 //! and `tests/e2e/tests/page` run them from the tools folder.
 
-use std::fs;
+use std::{fs, path::Path};
 
 use anyhow::{Context, Result, bail, ensure};
 use sha2::{Digest, Sha256};
@@ -11,19 +11,33 @@ use crate::workspace::{Workspace, output, run, status};
 
 /// A tester that generates requests from the description of the API.
 const SCHEMATHESIS: &str = "schemathesis==4.32.5";
-/// Debian's package of Prometheus, which contains `promtool`.
-const PROMETHEUS: &str = "prometheus";
+const SCHEMATHESIS_LOCKED: &str = include_str!("../../requirements/schemathesis.txt");
+/// Debian's packages, whose programs are run as they are in the package: the checker of metrics, and a
+/// reverse proxy before the API.
+const PACKAGES: [DebianPackage; 2] = [
+    DebianPackage { name: "prometheus", program: "promtool", source: "https://prometheus.io/download" },
+    DebianPackage { name: "nginx", program: "nginx", source: "https://nginx.org/en/download.html" },
+];
 /// The checker of accessibility, as npm packs it.
 const AXE: &str = "axe-core@4.14.1";
 /// SHA-256 of that package.
 const AXE_SHA256: &str = "e6b0ce02b84d892e2e33e403485e7f3d6c29e2be6df65daf44d89ba564139745";
 
+struct DebianPackage {
+    name: &'static str,
+    program: &'static str,
+    /// Where other systems have it from.
+    source: &'static str,
+}
+
 /// Fetches missing checkers, or fails with how to install them.
 pub(crate) fn ensure_checkers(workspace: &Workspace) -> Result<()> {
-    ensure_promtool(workspace)?;
+    for package in PACKAGES {
+        ensure_package(workspace, &package)?;
+    }
     ensure_axe(workspace)?;
-    if fetch(workspace, &[SCHEMATHESIS]).is_none() {
-        bail!("there is no pip to fetch {SCHEMATHESIS} with (Debian: apt install python3-pip)");
+    if fetch(workspace, &[SCHEMATHESIS], SCHEMATHESIS_LOCKED).is_none() {
+        bail!("pip cannot fetch {SCHEMATHESIS} (Debian: apt install python3-pip)");
     }
     Ok(())
 }
@@ -51,30 +65,29 @@ fn ensure_axe(workspace: &Workspace) -> Result<()> {
 }
 
 /// Unpacks Debian's package without installing it, because installing would start a server.
-fn ensure_promtool(workspace: &Workspace) -> Result<()> {
-    let folder = tools_folder(workspace).join(PROMETHEUS);
-    if find("promtool").is_some() || folder.is_dir() {
+fn ensure_package(workspace: &Workspace, package: &DebianPackage) -> Result<()> {
+    let DebianPackage { name, program, source } = package;
+    let folder = tools_folder(workspace).join(name);
+    let installed = Path::new("/usr/sbin").join(program);
+    if find(program).is_some() || installed.is_file() || folder.is_dir() {
         return Ok(());
     }
     if find("apt-get").is_none() || find("dpkg").is_none() {
-        bail!(
-            "there is no promtool: install Prometheus from https://prometheus.io/download and put it on PATH"
-        );
+        bail!("there is no {program}: install it from {source} and put it on PATH");
     }
-    println!("Fetching promtool.");
+    println!("Fetching {program}.");
     let made = folder.with_extension("part");
     fs::create_dir_all(&made).with_context(|| made.display().to_string())?;
-    let download =
-        || status(workspace.command("apt-get").args(["-q", "download", PROMETHEUS]).current_dir(&made));
+    let download = || status(workspace.command("apt-get").args(["-q", "download", name]).current_dir(&made));
     if !download()?.success() {
         // The package lists may be old or missing; only root may update them.
         status(workspace.command("apt-get").args(["-q", "update"]))?;
-        let hint = "there is no promtool and it cannot be fetched (Debian: apt install prometheus)";
-        download()?.success().then_some(()).context(hint)?;
+        let hint = || format!("there is no {program} and it cannot be fetched (Debian: apt install {name})");
+        download()?.success().then_some(()).with_context(hint)?;
     }
     let packages = output(workspace.command("find").arg(&made).args(["-name", "*.deb"]))?;
-    let package = packages.lines().next().context("apt-get has downloaded nothing")?;
-    run(workspace.command("dpkg").arg("-x").arg(package).arg(&made))?;
-    fs::remove_file(package)?;
+    let file = packages.lines().next().context("apt-get has downloaded nothing")?;
+    run(workspace.command("dpkg").arg("-x").arg(file).arg(&made))?;
+    fs::remove_file(file)?;
     Ok(fs::rename(&made, &folder)?)
 }

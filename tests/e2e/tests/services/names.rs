@@ -1,4 +1,5 @@
-//! The names by which the API is reached: directly, and behind a real nginx. Which pages may change something.
+//! The names by which the API is reached, directly and behind a real nginx, and which pages may change
+//! something.
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -21,7 +22,7 @@ const NAME: &str = "fleet.example";
 const PASSES_ON: &str = "proxy_set_header Host $http_host;";
 /// Likewise, as often written: without the port.
 const PASSES_ON_BARE: &str = "proxy_set_header Host $host;";
-/// nginx names the API by the address at which it reaches it, unless it is told otherwise.
+/// nginx names the API by the address at which it reaches it, unless it is configured.
 const KEEPS: &str = "";
 
 /// The services with a small fleet.
@@ -128,17 +129,17 @@ async fn refuses_foreign_pages(to: SocketAddr, host: &str, node: &str) {
 }
 
 #[tokio::test]
-async fn behind_a_proxy_that_passes_its_name_on_the_api_wants_to_be_told_that_name() {
+async fn behind_a_proxy_that_passes_its_name_on_the_api_has_to_know_that_name() {
     let scene = Scene::open().await;
-    let untold = proxy(scene.api, PASSES_ON).await;
+    let unnamed = proxy(scene.api, PASSES_ON).await;
     for path in ["/", "/api/nodes", "/api/stream", "/metrics"] {
-        let refused = ask(untold.address, &format!("GET {path} HTTP/1.1"), &["Host: fleet.example"]).await;
+        let refused = ask(unnamed.address, &format!("GET {path} HTTP/1.1"), &["Host: fleet.example"]).await;
         assert_eq!(refused.status, 421, "{}", refused.text);
         assert!(refused.text.contains("--host fleet.example (TIDEMAP_HOSTS)"), "{}", refused.text);
     }
 
-    let (_told, url) = start(&scene.broker, &["--host", NAME]).await;
-    let told = address(&url).unwrap();
+    let (_named, url) = start(&scene.broker, &["--host", NAME]).await;
+    let named_address = address(&url).unwrap();
     eventually(EVENT_TIMEOUT, || async {
         let nodes: Vec<NodeJson> = get_json(format!("{url}/api/nodes")).await?;
         ensure!(nodes.len() == NODES as usize, "{} nodes", nodes.len());
@@ -148,7 +149,7 @@ async fn behind_a_proxy_that_passes_its_name_on_the_api_wants_to_be_told_that_na
     .unwrap();
     let mut nodes = scene.names.iter();
     for directive in [PASSES_ON, PASSES_ON_BARE] {
-        let proxy = proxy(told, directive).await;
+        let proxy = proxy(named_address, directive).await;
         reads(proxy.address, NAME).await;
         reads(proxy.address, "Fleet.Example:8443").await;
         refuses_foreign_pages(proxy.address, NAME, &scene.names[0]).await;

@@ -1,5 +1,5 @@
-//! A public API with a real broker: whatever hosts keep to themselves, and however it changes, no answer and no
-//! event tells it.
+//! A public API with a real broker: whatever hosts keep to themselves, and however it changes, no answer and
+//! no event shows it.
 
 use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
 
