@@ -370,8 +370,8 @@ impl Node {
         }
     }
 
-    /// Returns whether the hello was accepted: every reader receives it whenever it changes. The agent repeats
-    /// its present hello each minute, so one that was refused is known later.
+    /// Returns whether the hello was accepted: every reader receives it whenever it changes. The agent sends
+    /// its present one again each minute, so one that was refused is known later.
     fn update_hello(&mut self, hello: &Hello, published_ms: i64) -> bool {
         // Every update carries the interval, and it decides how long the node may be silent.
         self.interval_ms = hello.interval_ms.clamp(100, 600_000);
