@@ -29,7 +29,7 @@ impl Identity {
     /// The identity of this host.
     pub fn of_host(config: &AgentConfig) -> Self {
         let time_zone = TimeZoneFiles::of_host().name();
-        let fixed = Hello {
+        let mut fixed = Hello {
             hostname: host_name().unwrap_or_else(|| config.node.display_name()),
             os: os(),
             kernel: System::kernel_version().ok(),
@@ -41,6 +41,11 @@ impl Identity {
             labels: config.labels.clone(),
             ..Hello::default()
         };
+        if fixed.bound() {
+            tracing::warn!(
+                "labels or texts are longer than is reported, or have control characters; they are cut"
+            );
+        }
         Self { fixed }
     }
 

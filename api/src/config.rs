@@ -73,7 +73,7 @@ impl ApiArgs {
         let token = self.api_token.or(file);
         if beyond_loopback && token.is_none() && !self.public {
             return Err(UsageError(format!(
-                "--http {} can be reached from other hosts: give --api-token-file (TIDEMAP_API_TOKEN), or --public to \
+                "--http {} can be reached from other hosts: give --api-token-file (TIDEMAP_API_TOKEN_FILE), or --public to \
                  let everybody read",
                 self.http
             ))

@@ -8,6 +8,8 @@ use std::{collections::BTreeSet, fs, net::IpAddr};
 
 use warp::http::{HeaderMap, HeaderName, HeaderValue, Request, header, uri::Authority};
 
+/// Names by which containers reach their host's loopback. Nobody else can own them: `internal` is reserved.
+const FROM_CONTAINERS: [&str; 2] = ["host.docker.internal", "host.containers.internal"];
 /// Any origin, in `--allow-origin`.
 const ANY: &str = "*";
 
@@ -43,7 +45,8 @@ impl NameArgs {
     /// it cannot know, and there the token protects it.
     pub(crate) fn names(self, on_loopback: bool) -> Names {
         let given: BTreeSet<String> = self.hosts.into_iter().collect();
-        let known = || given.iter().cloned().chain(own_name()).chain(["localhost".to_owned()]).collect();
+        let always = || ["localhost"].into_iter().chain(FROM_CONTAINERS).map(str::to_owned);
+        let known = || given.iter().cloned().chain(own_name()).chain(always()).collect();
         let hosts = (on_loopback || !given.is_empty()).then(known);
         Names { hosts, given, origins: self.origins.into_iter().collect() }
     }

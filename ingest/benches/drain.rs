@@ -132,7 +132,7 @@ fn state(nodes: u64, samples: u64) -> f64 {
 }
 
 fn limits() -> Limits {
-    Limits { offline_after_ms: 30_000, forget_after_ms: 86_400_000 }
+    Limits { offline_after_ms: 30_000, forget_after_ms: 86_400_000, max_nodes: usize::MAX }
 }
 
 /// One side, in a process of its own: prints messages per second, and the bytes of memory that it then holds.

@@ -10,7 +10,8 @@ use tidemap_wire::{
     subject,
 };
 
-const LIMITS: Limits = Limits { offline_after_ms: 30_000, forget_after_ms: 86_400_000 };
+const LIMITS: Limits =
+    Limits { offline_after_ms: 30_000, forget_after_ms: 86_400_000, max_nodes: usize::MAX };
 /// As many nodes as one of eight partitions has in a fleet of 8,000.
 const NODES: u64 = 1_000;
 

@@ -88,7 +88,7 @@ fn cut(mut nodes: impl Iterator<Item = NodeUpdate>) -> impl Iterator<Item = Vec<
 fn encoded_len(nodes: &[NodeUpdate]) -> usize {
     let bare = |node: &NodeUpdate| node.hello.is_none() && node.interfaces.is_none();
     // A node without names in it is at most this long: 30 fields of at most 30 bytes.
-    let small = nodes.iter().filter(|node| bare(node)).count() * 900;
+    let small = nodes.iter().filter(|node| bare(node)).count() * 1_024;
     let large: usize = nodes.iter().filter(|node| !bare(node)).map(|node| encode(node).len()).sum();
     small + large
 }

@@ -16,6 +16,10 @@ pub struct Args {
     /// Seconds of silence after which a node is forgotten.
     #[arg(long, env = "CLEANUP_GRACE_PERIOD_SECONDS", default_value_t = 86_400, value_name = "SECONDS")]
     pub forget_after: u32,
+    /// Nodes that may be known at a time; reports of further ones are refused. Each takes a few kilobytes of
+    /// memory here and in each API.
+    #[arg(long, env = "TIDEMAP_MAX_NODES", default_value_t = 300_000, value_name = "NUMBER")]
+    pub max_nodes: u32,
     /// Copies that the broker keeps of each stream: 1 on a single broker, 3 on a cluster.
     #[arg(long, env = "TIDEMAP_REPLICAS", default_value_t = 1, value_name = "N")]
     pub replicas: u8,
@@ -48,7 +52,7 @@ impl Args {
     ///
     /// When one is out of range; the error names its flag.
     pub fn check(self, partitions: PartitionCount) -> Result<Config, UsageError> {
-        let Self { offline_after, forget_after, replicas, disk_budget, metrics } = self;
+        let Self { offline_after, forget_after, max_nodes, replicas, disk_budget, metrics } = self;
         if offline_after < 5 {
             return Err(UsageError("--offline-after: at least 5 seconds".to_owned()));
         }
@@ -61,7 +65,14 @@ impl Args {
         let limits = Limits {
             offline_after_ms: i64::from(offline_after) * 1_000,
             forget_after_ms: i64::from(forget_after) * 1_000,
+            max_nodes: share(max_nodes, partitions),
         };
         Ok(Config { partitions, limits, replicas: usize::from(replicas), disk_budget, metrics })
     }
+}
+
+/// The most nodes of one partition: names are spread evenly, but not exactly.
+fn share(max_nodes: u32, partitions: PartitionCount) -> usize {
+    let even = max_nodes.div_ceil(partitions.get().into()) as usize;
+    even + even / 4 + 64
 }

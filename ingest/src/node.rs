@@ -23,6 +23,9 @@ const DEFAULT_INTERVAL_MS: u32 = 1_000;
 /// A node is online for at least this long after a report, however short its interval.
 const MIN_ONLINE_MS: i64 = 5_000;
 
+/// Between two publications of a node's interfaces, which are long. Agents report them every 5 s.
+const INTERFACES_PERIOD_S: u16 = 2;
+
 /// What ingest knows of one node.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Node {
@@ -49,6 +52,9 @@ pub struct Node {
     samples: u64,
     #[serde(skip)]
     changed: Changed,
+    /// The lowest 16 bits of the broker time when interfaces were last published, in seconds.
+    #[serde(skip)]
+    interfaces_s: u16,
 }
 
 // The allocator has size classes of 256 and 320 bytes, and a fleet has many nodes.
@@ -60,6 +66,13 @@ struct Latest {
     at_ms: i64,
     rx_bps: Option<Bps>,
     tx_bps: Option<Bps>,
+}
+
+/// What samples have besides rates.
+#[derive(Debug, Default)]
+struct Metrics {
+    host: Option<Box<Host>>,
+    interfaces: Option<Vec<InterfaceRate>>,
 }
 
 /// What has changed since the last update was published.
@@ -109,15 +122,19 @@ impl Node {
             skew_ms: 0,
             samples: 0,
             changed: Changed::default(),
+            interfaces_s: 0,
         }
     }
 
     /// Applies a report that the broker stored at `published_ms`.
     pub fn observe(&mut self, report: ReceivedReport<'_>, published_ms: i64) -> Observed {
         let mut outcome = Observed::default();
+        // A report may have hundreds of samples, and only the newest values are shown.
+        let mut newest = Metrics::default();
         for sample in report.samples {
-            self.observe_sample(report.boot, sample, published_ms, &mut outcome);
+            self.observe_sample(report.boot, sample, published_ms, (&mut outcome, &mut newest));
         }
+        self.show(newest);
         // A report without new samples, from a second agent or sent again, does not prove that the node is
         // alive.
         if outcome.applied == 0 {
@@ -234,7 +251,16 @@ impl Node {
 
     /// What changed since the last call, for a delta; `None` when nothing did.
     pub fn take_update(&mut self, id: &NodeId) -> Option<NodeUpdate> {
-        let changed = std::mem::take(&mut self.changed);
+        let mut changed = std::mem::take(&mut self.changed);
+        if changed.interfaces {
+            let now_s = (self.seen_ms / 1_000) as u16;
+            changed.interfaces = now_s.wrapping_sub(self.interfaces_s) >= INTERFACES_PERIOD_S;
+            if changed.interfaces {
+                self.interfaces_s = now_s;
+            } else {
+                self.changed.interfaces = true;
+            }
+        }
         (changed.any || changed.hello).then(|| self.describe(id, changed))
     }
 
@@ -284,7 +310,13 @@ impl Node {
         }
     }
 
-    fn observe_sample(&mut self, boot: u64, sample: Sample, published_ms: i64, outcome: &mut Observed) {
+    fn observe_sample(
+        &mut self,
+        boot: u64,
+        sample: Sample,
+        published_ms: i64,
+        (outcome, newest): (&mut Observed, &mut Metrics),
+    ) {
         if boot != self.current.boot && !self.admit(boot, &sample, published_ms, outcome) {
             outcome.rivals += 1;
             return;
@@ -319,7 +351,9 @@ impl Node {
         self.samples += 1;
         if is_newest {
             self.skew_ms = sample.at_ms - published_ms;
-            self.show(sample);
+            self.latest = Latest { at_ms: sample.at_ms, rx_bps: sample.rx_bps, tx_bps: sample.tx_bps };
+            newest.host = sample.host.or(newest.host.take());
+            newest.interfaces = sample.interfaces.or(newest.interfaces.take());
         }
     }
 
@@ -358,13 +392,12 @@ impl Node {
         self.past.get_or_insert_default()
     }
 
-    fn show(&mut self, sample: Sample) {
-        self.latest = Latest { at_ms: sample.at_ms, rx_bps: sample.rx_bps, tx_bps: sample.tx_bps };
-        if let Some(host) = sample.host {
+    fn show(&mut self, newest: Metrics) {
+        if let Some(host) = newest.host {
             self.host = Some(PackedMetadata::new(&host));
             self.changed.host = true;
         }
-        if let Some(interfaces) = sample.interfaces {
+        if let Some(interfaces) = newest.interfaces {
             self.interfaces = Some(PackedMetadata::new(&interfaces));
             self.changed.interfaces = true;
         }

@@ -18,13 +18,15 @@ use crate::{
 };
 use nodes::Nodes;
 
-/// When a silent node is offline, and when it is forgotten.
+/// When a silent node is offline, when it is forgotten, and how many there may be.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
     /// Milliseconds of silence until a node is offline.
     pub offline_after_ms: i64,
     /// Milliseconds of silence until a node is forgotten.
     pub forget_after_ms: i64,
+    /// Nodes of the partition. A relay's key admits reports of any name.
+    pub max_nodes: usize,
 }
 
 /// A message of the partition's log.
@@ -307,9 +309,9 @@ impl PartitionState {
             Ok(left_out) => left_out,
             Err(reason) => return self.refuse(outcome, slot, token, reason),
         };
-        let observed = match self.observe_report(slot, report, at_ms) {
-            Some(observed) => observed,
-            None => return self.refuse(outcome, slot, token, in_wrong_slot),
+        let observed = match self.observe_report(slot, report, at_ms, in_wrong_slot) {
+            Ok(observed) => observed,
+            Err(reason) => return self.refuse(outcome, slot, token, reason),
         };
         outcome.reports += u64::from(observed.rivals == 0);
         let reasons = [
@@ -322,14 +324,24 @@ impl PartitionState {
         }
     }
 
-    /// Hands a report to its node; `None` when its name is invalid or belongs to another slot.
-    fn observe_report(&mut self, slot: Slot, report: ReceivedReport<'_>, at_ms: i64) -> Option<Observed> {
+    /// Hands a report to its node, unless its name is invalid or belongs to another slot, or there are too many
+    /// nodes.
+    fn observe_report(
+        &mut self,
+        slot: Slot,
+        report: ReceivedReport<'_>,
+        at_ms: i64,
+        in_wrong_slot: Refusal,
+    ) -> Result<Observed, Refusal> {
         let token = report.node;
         let node = match self.nodes.get_mut(slot, token) {
             Some(node) => node,
             None => {
                 // Only unknown nodes need the check, as known ones are in their slot.
-                let id = node_in(slot, token)?;
+                let id = node_in(slot, token).ok_or(in_wrong_slot)?;
+                if self.len() >= self.limits.max_nodes {
+                    return Err(Refusal::TooManyNodes);
+                }
                 self.pending.events.push(Event { kind: EventKind::Joined, node: id.clone(), at_ms });
                 self.nodes.insert(id, Node::new(self.rows.take(), &report, at_ms))
             }
@@ -346,7 +358,7 @@ impl PartitionState {
         {
             self.pending.events.push(Event { kind: EventKind::Restarted, node, at_ms });
         }
-        Some(observed)
+        Ok(observed)
     }
 
     /// Counts a refusal, for the node too when it is known.
@@ -370,7 +382,8 @@ fn node_in(slot: Slot, token: &str) -> Option<NodeId> {
 
 fn pack<'a>(subject: &str, payload: &'a [u8]) -> Result<(Slot, Pack<'a>), Refusal> {
     let slot = subject::slot_of_pack(subject).ok_or(Refusal::Subject)?;
-    decode(payload).map(|pack| (slot, pack)).map_err(|_| Refusal::Garbage)
+    let pack: Pack<'_> = decode(payload).map_err(|_| Refusal::Garbage)?;
+    if pack.reports().len() > Pack::MAX_REPORTS { Err(Refusal::TooLong) } else { Ok((slot, pack)) }
 }
 
 fn kind(status: Status) -> EventKind {

@@ -3,13 +3,14 @@
 
 mod checkpointing;
 mod publishing;
+mod refusal_log;
 
 use std::{ops::ControlFlow, sync::Arc, time::Duration};
 
 use anyhow::Context;
 use async_nats::{Client, Message, Subscriber, jetstream};
 use futures_util::StreamExt;
-use tidemap_service::{clock, deadline::within, logging::Throttle, streams};
+use tidemap_service::{clock, deadline::within, streams};
 use tidemap_wire::{
     ForgetReply, ForgetRequest, Partition, Slot, SnapshotRequest, decode, encode, subject, timing,
 };
@@ -29,13 +30,11 @@ use crate::{
 };
 use checkpointing::Checkpointing;
 use publishing::Publishing;
+use refusal_log::RefusalLog;
 
 /// Between two deltas. Ticks are at the same multiples of it on every host, so that a reader can tick just
 /// after all partitions have published.
 pub(crate) const TICK: Duration = timing::TICK;
-/// At most one refused message in this time is logged.
-const REFUSAL_LOG_PERIOD: Duration = Duration::from_secs(5);
-
 /// What a task needs from its worker.
 #[derive(Clone)]
 pub struct Deps {
@@ -104,7 +103,7 @@ pub async fn run(assignment: Assignment, deps: Deps, stop: CancellationToken) ->
     let reading = tokio::spawn(reading);
     let replica = Replica::restore(assignment.limits, restored.nodes, restored.recovery, position);
     let publishing = Publishing::default();
-    let refusal_log = Throttle::new(REFUSAL_LOG_PERIOD);
+    let refusal_log = RefusalLog::default();
     let mut task = PartitionTask { assignment, deps, replica, log_end, checkpoints, publishing, refusal_log };
     let mut tick = clock::next_multiple(TICK, Duration::ZERO);
     while let Some(event) = stop.run_until_cancelled(next(&mut log, tick, &mut requests)).await {
@@ -164,7 +163,7 @@ struct PartitionTask {
     log_end: LogEnd,
     checkpoints: Checkpointing,
     publishing: Publishing,
-    refusal_log: Throttle,
+    refusal_log: RefusalLog,
 }
 
 impl PartitionTask {
@@ -187,7 +186,7 @@ impl PartitionTask {
 
     fn log_refusal(&mut self, applied: &Applied) {
         let Some((subject, RefusedReport { node, reason })) = &applied.refused else { return };
-        if self.refusal_log.is_due() {
+        if self.refusal_log.admits(node.as_ref(), *reason) {
             let (node, reason) = (node.as_ref().map(field::display), reason.name());
             tracing::warn!(%subject, node, reason, "refused a report or a part of it (others may follow unlogged)");
         }

@@ -15,7 +15,8 @@ pub enum Refusal {
     Empty,
     /// A number in it is out of range.
     Implausible,
-    /// It has more samples, or a longer list, or more values than a report may have.
+    /// It has more samples, or a longer list, or more values than a report may have, or more reports than a
+    /// pack may have.
     TooLong,
     /// A list or a text in it is longer than an agent reports, or has control characters. They are cut off.
     Oversized,
@@ -23,6 +24,8 @@ pub enum Refusal {
     Metric,
     /// The node's hello changes too often. This one is dropped.
     HelloRate,
+    /// The node is not known yet, and its partition has as many nodes as it may have.
+    TooManyNodes,
     /// A second agent reports under the same name.
     SecondAgent,
 }
@@ -41,6 +44,7 @@ impl Refusal {
             Self::Oversized => "oversized",
             Self::Metric => "metric",
             Self::HelloRate => "hello-rate",
+            Self::TooManyNodes => "too-many-nodes",
             Self::SecondAgent => "second-agent",
         }
     }

@@ -31,7 +31,8 @@ const READ_TIMEOUT: Duration = Duration::from_secs(300);
 /// The longest time from a worker's check of the streams to its first heartbeat.
 const WORKER_START: Duration = Duration::from_secs(2);
 /// No node is judged or forgotten here.
-const LIMITS: Limits = Limits { offline_after_ms: i64::MAX, forget_after_ms: i64::MAX };
+const LIMITS: Limits =
+    Limits { offline_after_ms: i64::MAX, forget_after_ms: i64::MAX, max_nodes: usize::MAX };
 
 /// The marker of an unfinished change.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]

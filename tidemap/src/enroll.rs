@@ -125,7 +125,9 @@ pub(crate) async fn revoke(args: &RevokeArgs) -> anyhow::Result<()> {
              was started by hand, make it reload its configuration"
         );
         eprintln!("{name} {state}");
-        if !args.relay {
+        if args.relay {
+            eprintln!("{}", relay_keeps(&name));
+        } else {
             let brokers = args.brokers.clone().at(&dir);
             forget::from_list(&args.node, &brokers, &keys::service_seed_path(&dir)).await;
         }
@@ -138,10 +140,20 @@ pub(crate) async fn revoke(args: &RevokeArgs) -> anyhow::Result<()> {
         format!("{name}'s credentials are revoked, but brokers may not know yet: run `tidemap operator push`")
     })?;
     eprintln!("{name} {state}; {} updated", operator::count(brokers));
-    if !args.relay {
+    if args.relay {
+        eprintln!("{}", relay_keeps(&name));
+    } else {
         forget::from_list(&args.node, &args.brokers, &operator.service_creds_path()).await;
     }
     Ok(())
+}
+
+/// A relay's key does not say whose reports it has passed on.
+fn relay_keeps(relay: &str) -> String {
+    format!(
+        "nodes behind {relay} stay listed as offline until ingest forgets them; `tidemap revoke NODE` here has one \
+         forgotten at once"
+    )
 }
 
 /// Signs the node's revocation, if the key with which it was enrolled is known.

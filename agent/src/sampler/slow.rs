@@ -58,6 +58,8 @@ impl SlowReadings {
         let mut host = self.host.read(elapsed_ms);
         host.network_errors = errors.map(|counts| counts.errors);
         host.network_drops = errors.map(|counts| counts.drops);
+        // Some sensors and fans show what cannot be.
+        host.bound();
         sample.host = Some(Box::new(host));
     }
 }

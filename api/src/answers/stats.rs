@@ -1,6 +1,7 @@
 //! The fleet's totals of one tick.
 
 use std::{
+    cmp::Reverse,
     collections::{BTreeMap, HashMap},
     time::Duration,
 };
@@ -19,6 +20,8 @@ use crate::{
 
 /// How many top talkers are listed.
 const TALKERS: usize = 10;
+/// How many providers are listed by name.
+const PROVIDERS: usize = 100;
 
 /// The totals, as values and as JSON.
 #[derive(Debug)]
@@ -86,8 +89,8 @@ pub(crate) fn fleet_stats(fleet: &Fleet, now: Instant, at_ms: i64) -> StatsJson 
         top_rx: talkers(sums.loudest_rx),
         partitions: fleet.partitions().count() as u16,
         partitions_fresh: fleet.partitions().filter(|(_, view)| view.is_fresh(now)).count() as u16,
-        lag_messages: lag(fleet),
-        lag_ms: lag_ms(fleet),
+        lag_messages: lag(fleet, now),
+        lag_ms: lag_ms(fleet, now),
         view_age_ms: view_age_ms(fleet, now),
         timestamp: at_ms as f64 / 1000.0,
     }
@@ -163,16 +166,20 @@ impl Sum {
     }
 }
 
-/// Messages that workers have not applied yet; `None` until all partitions have published totals.
-fn lag(fleet: &Fleet) -> Option<u64> {
-    fleet.partitions().map(|(_, view)| view.stats().map(|stats| stats.lag)).sum()
+/// How many messages are not applied; `None` unless all owners are heard.
+fn lag(fleet: &Fleet, now: Instant) -> Option<u64> {
+    heard(fleet, now).map(|stats| stats.map(|stats| stats.lag)).sum()
 }
 
-/// The largest age of what is applied where something is not; `None` until all partitions have published.
-fn lag_ms(fleet: &Fleet) -> Option<u64> {
-    let ages: Option<Vec<u64>> =
-        fleet.partitions().map(|(_, view)| view.stats().map(|stats| stats.lag_ms)).collect();
+/// The largest age of what is applied where something is not; `None` unless all owners are heard.
+fn lag_ms(fleet: &Fleet, now: Instant) -> Option<u64> {
+    let ages: Option<Vec<u64>> = heard(fleet, now).map(|stats| stats.map(|stats| stats.lag_ms)).collect();
     ages?.into_iter().max()
+}
+
+/// The totals of each partition, if its owner is heard: the last ones of an owner that is gone say nothing.
+fn heard(fleet: &Fleet, now: Instant) -> impl Iterator<Item = Option<&PartitionStats>> {
+    fleet.partitions().map(move |(_, view)| view.stats().filter(|_| view.is_fresh(now)))
 }
 
 /// The longest time since a partition's newest message; `None` until all partitions have published.
@@ -188,8 +195,17 @@ pub(super) fn finite(sum: f64) -> f64 {
     sum.clamp(f64::MIN, f64::MAX)
 }
 
+/// The largest providers. Nodes say which theirs is, so there may be as many as nodes.
 fn providers(counts: &HashMap<&str, u64>) -> BTreeMap<String, u64> {
-    counts.iter().map(|(provider, count)| ((*provider).to_owned(), *count)).collect()
+    let mut largest: Vec<(&str, u64)> = counts.iter().map(|(provider, count)| (*provider, *count)).collect();
+    largest.sort_unstable_by_key(|(provider, count)| (Reverse(*count), *provider));
+    let others: u64 = largest.iter().skip(PROVIDERS).map(|(_, count)| count).sum();
+    let mut providers: BTreeMap<String, u64> =
+        largest.into_iter().take(PROVIDERS).map(|(provider, count)| (provider.to_owned(), count)).collect();
+    if others > 0 {
+        *providers.entry("others".to_owned()).or_default() += others;
+    }
+    providers
 }
 
 /// Inserts a node into the top talkers, highest first, if it belongs there. A node without traffic never
@@ -207,4 +223,21 @@ fn insert_talker<'a>(loudest: &mut Vec<(Bps, &'a Node)>, rate: Option<Bps>, node
 
 fn talkers(loudest: Vec<(Bps, &Node)>) -> Vec<TalkerJson> {
     loudest.into_iter().map(|(rate, node)| TalkerJson { name: node.name(), bytes_per_sec: rate }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn providers_beyond_the_largest_are_others() {
+        let names: Vec<String> = (0..1_000).map(|number| format!("provider-{number:03}")).collect();
+        let mut counts: HashMap<&str, u64> = names.iter().map(|name| (name.as_str(), 1)).collect();
+        counts.extend([("home", 7), ("others", 2)]);
+        let listed = providers(&counts);
+        assert_eq!(listed.len(), PROVIDERS);
+        assert_eq!((listed["home"], listed["provider-000"], listed["others"]), (7, 1, 904));
+        assert_eq!(listed.values().sum::<u64>(), 1_009);
+        assert_eq!(providers(&HashMap::from([("home", 7)])), BTreeMap::from([("home".to_owned(), 7)]));
+    }
 }

@@ -86,7 +86,9 @@ fn partitions(text: &mut Exposition, stats: &Stats) {
     for partition in partitions {
         family.sample(&[("partition", &partition.number.to_string())], f64::from(u8::from(partition.fresh)));
     }
-    text.owners(partitions.iter().filter_map(|partition| partition.owner.as_ref()));
+    // The last totals of an owner that is not heard say nothing of now.
+    let heard = partitions.iter().filter(|partition| partition.fresh);
+    text.owners(heard.filter_map(|partition| partition.owner.as_ref()));
 }
 
 fn service(text: &mut Exposition, stats: &Stats) {

@@ -4,7 +4,8 @@ use tidemap_wire::{Hello, Report, Sample, subject};
 use super::*;
 use crate::partition::{Limits, Message, PartitionState};
 
-const LIMITS: Limits = Limits { offline_after_ms: 30_000, forget_after_ms: 86_400_000 };
+const LIMITS: Limits =
+    Limits { offline_after_ms: 30_000, forget_after_ms: 86_400_000, max_nodes: usize::MAX };
 
 /// Reports of several nodes in turn.
 fn log(nodes: u64, messages: u64) -> Vec<(String, Vec<u8>, i64)> {

@@ -16,7 +16,7 @@ use crate::{
     partition::{Limits, Message, PartitionState},
 };
 
-const LIMITS: Limits = Limits { offline_after_ms: 30_000, forget_after_ms: 60_000 };
+const LIMITS: Limits = Limits { offline_after_ms: 30_000, forget_after_ms: 60_000, max_nodes: usize::MAX };
 /// The broker's limit for a message. A value in a bucket needs some of it for its subject.
 const MAX_PAYLOAD: usize = 1024 * 1024;
 /// What the broker stores of an agent in one message.

@@ -1,9 +1,9 @@
 //! Creates streams and buckets again that are missing while workers run.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use async_nats::jetstream;
-use tidemap_service::{cli::UsageError, streams};
+use tidemap_service::{cli::UsageError, logging::Throttle, streams};
 use tidemap_wire::PartitionCount;
 use tokio::{sync::Notify, task::JoinHandle};
 
@@ -18,7 +18,12 @@ pub(super) struct Repair {
     /// Whether it was asked for and has not succeeded since.
     is_due: bool,
     attempt: Option<JoinHandle<anyhow::Result<()>>>,
+    beginning_log: Throttle,
+    failure_log: Throttle,
 }
+
+/// At most one attempt in this time is logged.
+const LOG_PERIOD: Duration = Duration::from_secs(5);
 
 impl Repair {
     pub(super) fn new(context: &WorkerContext) -> Self {
@@ -30,6 +35,8 @@ impl Repair {
             missing: Arc::default(),
             is_due: false,
             attempt: None,
+            beginning_log: Throttle::new(LOG_PERIOD),
+            failure_log: Throttle::new(LOG_PERIOD),
         }
     }
 
@@ -56,11 +63,18 @@ impl Repair {
             match attempt.await? {
                 Ok(()) => self.is_due = false,
                 Err(error) if error.is::<UsageError>() => return Err(error),
-                Err(error) => tracing::warn!("cannot create streams and buckets yet: {error:#}"),
+                Err(error) if self.failure_log.is_due() => {
+                    tracing::warn!(
+                        "cannot create streams and buckets yet (others may follow unlogged): {error:#}"
+                    );
+                }
+                Err(error) => tracing::debug!("cannot create streams and buckets yet: {error:#}"),
             }
         }
         if self.is_due && self.attempt.is_none() {
-            tracing::warn!("streams or buckets of the broker are missing; creating them again");
+            if self.beginning_log.is_due() {
+                tracing::warn!("streams or buckets of the broker are missing; creating them again");
+            }
             let (js, count, replicas) = (self.js.clone(), self.count, self.replicas);
             self.attempt = Some(tokio::spawn(async move { streams::ensure(&js, count, replicas).await }));
         }

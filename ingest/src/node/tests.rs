@@ -1,5 +1,5 @@
 use proptest::prelude::*;
-use tidemap_wire::{Bps, NodeId, ReceivedReport, Sample, Status};
+use tidemap_wire::{Bps, InterfaceRate, NodeId, ReceivedReport, Sample, Status};
 
 use super::{Node, Observed};
 
@@ -192,6 +192,24 @@ fn a_report_that_is_sent_again_changes_nothing_not_even_when_the_node_was_seen()
         assert_eq!((outcome.applied, outcome.duplicates, outcome.restarted), (0, 1, false));
     }
     assert_eq!(format!("{:?}", node.full_update(&id())), before);
+}
+
+#[test]
+fn a_nodes_interfaces_are_published_every_two_seconds_at_most_and_the_last_ones_are() {
+    let (mut node, _) = node(&[(1, 1, 0)]);
+    let mut published = Vec::new();
+    for seq in 2..30 {
+        let mut sample = sample(seq, 1_000);
+        let name = seq.to_string();
+        sample.interfaces = Some(vec![InterfaceRate { name, rx_bps: Bps::ZERO, tx_bps: Bps::ZERO }]);
+        node.observe(report(1, vec![sample]), 100_000 + i64::try_from(seq).unwrap() * 250);
+        let update = node.take_update(&id()).unwrap();
+        published.extend(update.interfaces.map(|interfaces| interfaces[0].name.clone()));
+    }
+    node.observe(report(1, vec![sample(31, 1_000)]), 120_000);
+    published
+        .extend(node.take_update(&id()).unwrap().interfaces.map(|interfaces| interfaces[0].name.clone()));
+    assert_eq!(published, ["2", "8", "16", "24", "29"]);
 }
 
 #[test]

@@ -1,10 +1,10 @@
 use proptest::prelude::*;
-use tidemap_wire::{Bps, EventKind, NodeId, PackWriter, Report, Sample, Slot, encode, subject};
+use tidemap_wire::{Bps, EventKind, NodeId, Pack, PackWriter, Report, Sample, Slot, encode, subject};
 
 use super::{Limits, Message, Outcome, PartitionState};
 use crate::refusal::Refusal;
 
-const LIMITS: Limits = Limits { offline_after_ms: 30_000, forget_after_ms: 60_000 };
+const LIMITS: Limits = Limits { offline_after_ms: 30_000, forget_after_ms: 60_000, max_nodes: usize::MAX };
 
 fn id(name: &str) -> NodeId {
     NodeId::from_name(name).unwrap()
@@ -144,4 +144,25 @@ proptest! {
         let taken = observe(&mut partition, &subject::sample(&id("a")), &payload).is_ok();
         prop_assert_eq!(partition.snapshot().len(), usize::from(taken));
     }
+}
+
+#[test]
+fn nodes_beyond_the_limit_are_refused_and_the_known_ones_go_on() {
+    let mut partition = PartitionState::new(Limits { max_nodes: 1, ..LIMITS });
+    let mut send = |name: &str, seq: u64| {
+        observe(&mut partition, &subject::sample(&id(name)), &encode(&report(name, seq)))
+    };
+    assert_eq!(send("a", 1), Ok(()));
+    assert_eq!(send("b", 1), Err(Refusal::TooManyNodes));
+    assert_eq!(send("a", 2), Ok(()));
+    assert_eq!((partition.len(), partition.stats().refused["too-many-nodes"]), (1, 1));
+}
+
+#[test]
+fn a_pack_of_nothing_is_not_read() {
+    let mut partition = PartitionState::new(LIMITS);
+    let empty = b"\xc4\x00".repeat(Pack::MAX_REPORTS + 1);
+    let payload = [&b"\x81\xa7reports\xdc\x10\x01"[..], &empty].concat();
+    assert_eq!(observe(&mut partition, "tidemap.v1.pack.7.relay", &payload), Err(Refusal::TooLong));
+    assert_eq!(partition.stats().refused["too-long"], 1);
 }

@@ -133,7 +133,8 @@ mod tests {
         partition::Limits,
     };
 
-    const LIMITS: Limits = Limits { offline_after_ms: 30_000, forget_after_ms: 86_400_000 };
+    const LIMITS: Limits =
+        Limits { offline_after_ms: 30_000, forget_after_ms: 86_400_000, max_nodes: usize::MAX };
     const NOW_MS: i64 = 1_700_000_000_000;
 
     fn assignment() -> Assignment {

@@ -9,7 +9,8 @@ use crate::{
     refusal::Refusal,
 };
 
-const LIMITS: Limits = Limits { offline_after_ms: 30_000, forget_after_ms: 86_400_000 };
+const LIMITS: Limits =
+    Limits { offline_after_ms: 30_000, forget_after_ms: 86_400_000, max_nodes: usize::MAX };
 /// When the log was created.
 const CREATED_NS: i64 = 7;
 /// The most nodes in one part: twice as many divide a slot into two.

@@ -20,7 +20,8 @@ use tokio_util::sync::CancellationToken;
 
 /// Far more than any step here takes.
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(30);
-const LIMITS: Limits = Limits { offline_after_ms: 30_000, forget_after_ms: 86_400_000 };
+const LIMITS: Limits =
+    Limits { offline_after_ms: 30_000, forget_after_ms: 86_400_000, max_nodes: usize::MAX };
 
 /// A broker without a worker.
 pub(crate) struct Harness {

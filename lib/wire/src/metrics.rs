@@ -83,7 +83,8 @@ impl MetricUnit {
             Self::Percent => 0.0..=101.0,
             // A counter may have begun anywhere, and some drivers begin near its end.
             Self::Count => 0.0..=u64::MAX as f64,
-            Self::Bytes => 0.0..=1e18,
+            // Amazon's EFS has 8 EiB.
+            Self::Bytes => 0.0..=u64::MAX as f64,
             Self::BytesPerSecond => 0.0..=Bps::MAX_PLAUSIBLE,
             // A century.
             Self::Seconds => 0.0..=3.2e9,

@@ -20,8 +20,11 @@ impl<'a> Pack<'a> {
     /// The largest report that fits into a pack.
     pub const MAX_REPORT_BYTES: usize = Self::MAX_BYTES - HEAD.len() - 3;
 
+    /// The most reports in a pack. The smallest of an agent has some 60 bytes, so a thousand fit.
+    pub const MAX_REPORTS: usize = 4_096;
+
     /// The reports, each to be decoded by [`crate::decode`], in the order in which the relay received them.
-    pub fn reports(&self) -> impl Iterator<Item = &'a [u8]> {
+    pub fn reports(&self) -> impl ExactSizeIterator<Item = &'a [u8]> {
         self.reports.iter().map(|report| &***report)
     }
 }
@@ -55,7 +58,7 @@ impl PackWriter {
         let (long, short) = (u16::try_from(report.len()), u8::try_from(report.len()));
         let Ok(long) = long else { return false };
         let frame = if short.is_ok() { 2 } else { 3 };
-        if self.bytes.len() + frame + report.len() > Pack::MAX_BYTES || self.count == u16::MAX {
+        if self.bytes.len() + frame + report.len() > Pack::MAX_BYTES || self.len() == Pack::MAX_REPORTS {
             return false;
         }
         match short {

@@ -14,7 +14,8 @@ pub(super) fn stats(value: &Value) -> Result<StatsJson, Invalid> {
         online_nodes: count("online_nodes")?,
         warning_nodes: count("warning_nodes")?,
         offline_nodes: count("offline_nodes")?,
-        unknown_nodes: count("unknown_nodes")?,
+        // An older API does not have it.
+        unknown_nodes: count("unknown_nodes").unwrap_or_default(),
         avg_cpu_percent: number("avg_cpu_percent")?,
         avg_memory_percent: number("avg_memory_percent")?,
         avg_disk_percent: number("avg_disk_percent")?,

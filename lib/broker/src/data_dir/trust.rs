@@ -68,8 +68,15 @@ mod users {
         refuse_foreign_entry(path, me)?;
         // A folder of root's stays as it is: a container's is made so, with access for the container's group.
         if folder.uid() == me && folder.mode() & OPEN_TO_OTHERS != 0 {
-            fs::set_permissions(path, Permissions::from_mode(0o700)).map_err(unwritable(path))?;
-            log_closing(path, folder.mode());
+            match fs::set_permissions(path, Permissions::from_mode(0o700)) {
+                Ok(()) => log_closing(path, folder.mode()),
+                // As on FAT.
+                Err(error) if folder.mode() & WRITABLE_BY_OTHERS == 0 => {
+                    let folder = path.display();
+                    tracing::warn!(%folder, "the file system keeps the data folder open to others: {error}");
+                }
+                Err(error) => return Err(unwritable(path)(error)),
+            }
             // What others have put there between the check and the change.
             refuse_foreign_entry(path, me)?;
         }
@@ -125,7 +132,7 @@ mod users {
     }
 
     fn is_shared(folder: &Metadata) -> bool {
-        folder.mode() & STICKY != 0 && folder.mode() & WRITABLE_BY_OTHERS != 0
+        folder.mode() & STICKY != 0 && folder.mode() & WRITABLE_BY_ALL != 0
     }
 
     /// Whether a folder is empty and has no other purpose, as a `tmpfs` that was mounted for Tidemap.

@@ -137,11 +137,18 @@ async fn others_are_read_while_one_agent_sends_what_takes_longest_to_read() {
     send(&victim, &theirs, &report(VICTIM, 1, 1)).await;
     shows(&whole.url, 1).await.unwrap();
     let (agent, mine) = whole.agent("a").await;
-    let samples = |count: usize| json!({ "node": "a", "boot": 7, "samples": vec![[1, 1, 1, 1, 1]; count] });
-    let payloads = [samples(bounds::SAMPLES), samples(10_000)].map(|report| Bytes::from(encode(&report)));
+    let message = |samples: Vec<Value>| encode(&json!({ "node": "a", "boot": 7, "samples": samples }));
+    // Each is the newest, shows a host and an interface, and is as far from the one before as a window reaches.
+    let new = |seq: u64| json!([seq, seq * 885_000, 1, 1, 1, 0, 0, [], [["", 0, 0]]]);
+    let again = |count: usize| vec![json!([1, 1, 1, 1, 1]); count];
+    let payloads = [(1..=bounds::SAMPLES as u64).map(new).collect(), again(bounds::SAMPLES), again(10_000)];
+    let payloads = payloads.map(|samples| Bytes::from(message(samples)));
+    for payload in &payloads {
+        println!("a report of {} KB", payload.len() / 1_000);
+    }
     let (flood, began) = (agent.client(), Instant::now());
     let flooding = tokio::spawn(async move {
-        // Of the first kind as many as take the longest to read; the second fills the broker's disk only.
+        // The last kind fills the broker's disk only.
         for payload in payloads.iter().cycle().take(FLOOD) {
             flood.publish(mine.clone(), payload.clone()).await.unwrap();
         }

@@ -47,6 +47,7 @@ async fn nodes_of_a_worker_that_is_not_heard_are_unknown_everywhere_and_in_no_su
     eventually(UNKNOWN_AFTER, || async {
         let stats = stats(&url).await?;
         ensure!(stats.unknown_nodes == u64::from(NODES), "{stats:?}");
+        ensure!((stats.lag_messages, stats.lag_ms) == (None, None), "{stats:?}");
         Ok(())
     })
     .await
