@@ -324,8 +324,8 @@ impl PartitionState {
         }
     }
 
-    /// Hands a report to its node, unless its name is invalid or belongs to another slot, or there are too many
-    /// nodes.
+    /// Hands a report to its node, unless its name is invalid or belongs to another slot, or there are too
+    /// many nodes.
     fn observe_report(
         &mut self,
         slot: Slot,

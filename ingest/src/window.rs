@@ -125,9 +125,8 @@ impl<const N: usize, const STEP_MS: i64> Ring<N, STEP_MS> {
     fn add(&mut self, newest_ms: i64, at_ms: i64, sum: Sum) -> bool {
         let (newest, number) = (number::<STEP_MS>(newest_ms), number::<STEP_MS>(at_ms));
         // Buckets that no sample has reached are empty, however long the silence was.
-        for passed in 0..(number - newest).min(N as i64) {
-            self.cells.set(Self::place(number - passed), Sum::default());
-        }
+        let passed = (number - newest).clamp(0, N as i64) as usize;
+        self.cells.clear_last(Self::place(number), passed);
         if newest - number >= N as i64 {
             return false;
         }

@@ -34,6 +34,20 @@ impl<const N: usize> Cells<N> {
         }
     }
 
+    /// Empties `count` buckets, of which the last is at `place`. The buckets before the first place of the
+    /// ring are at its end.
+    pub(super) fn clear_last(&mut self, place: usize, count: usize) {
+        let end = place + 1;
+        let ranges = [end.saturating_sub(count)..end, N - count.saturating_sub(end)..N];
+        for range in ranges {
+            match self {
+                Self::Small(cells) => cells[range].fill(Cell::default()),
+                Self::Medium(cells) => cells[range].fill(Cell::default()),
+                Self::Large(cells) => cells[range].fill(Cell::default()),
+            }
+        }
+    }
+
     pub(super) fn set(&mut self, place: usize, sum: Sum) {
         let fits = match self {
             Self::Small(cells) => cells[place].set(sum),

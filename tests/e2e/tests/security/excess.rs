@@ -26,6 +26,8 @@ use crate::{
 const VICTIM: &str = "web-01.example.com";
 /// Reports of a flood: 40 MB, which the slowest machine writes in the time that a node stays online.
 const FLOOD: usize = 1_200;
+/// Those of a flood that take the longest to read: as many as an unoptimised worker reads in two seconds.
+const COSTLY: usize = 100;
 /// The broker stores messages up to this size.
 const MESSAGE_BYTES: usize = 64 * 1024;
 
@@ -138,19 +140,25 @@ async fn others_are_read_while_one_agent_sends_what_takes_longest_to_read() {
     shows(&whole.url, 1).await.unwrap();
     let (agent, mine) = whole.agent("a").await;
     let message = |samples: Vec<Value>| encode(&json!({ "node": "a", "boot": 7, "samples": samples }));
-    // Each is the newest, shows a host and an interface, and is as far from the one before as a window reaches.
-    let new = |seq: u64| json!([seq, seq * 885_000, 1, 1, 1, 0, 0, [], [["", 0, 0]]]);
-    let again = |count: usize| vec![json!([1, 1, 1, 1, 1]); count];
-    let payloads = [(1..=bounds::SAMPLES as u64).map(new).collect(), again(bounds::SAMPLES), again(10_000)];
-    let payloads = payloads.map(|samples| Bytes::from(message(samples)));
-    for payload in &payloads {
-        println!("a report of {} KB", payload.len() / 1_000);
-    }
+    // Each is the newest, shows a host and an interface, and is as far from the one before as a window
+    // reaches.
+    let new = |seq: u64| {
+        json!({
+            "seq": seq, "at_ms": seq * 885_000, "elapsed_ms": 1, "rx_bytes": 1, "tx_bytes": 1,
+            "host": [], "interfaces": [["", 0, 0]],
+        })
+    };
+    let again = |count: usize| Bytes::from(message(vec![json!([1, 1, 1, 1, 1]); count]));
+    let samples = bounds::SAMPLES as u64;
+    let costly = (0..COSTLY as u64)
+        .map(|number| Bytes::from(message((1..=samples).map(|seq| new(number * samples + seq)).collect())));
+    // The last kind fills the broker's disk only.
+    let others = [again(bounds::SAMPLES), again(10_000)];
+    let payloads: Vec<Bytes> = costly.chain(others.into_iter().cycle()).take(FLOOD).collect();
     let (flood, began) = (agent.client(), Instant::now());
     let flooding = tokio::spawn(async move {
-        // The last kind fills the broker's disk only.
-        for payload in payloads.iter().cycle().take(FLOOD) {
-            flood.publish(mine.clone(), payload.clone()).await.unwrap();
+        for payload in payloads {
+            flood.publish(mine.clone(), payload).await.unwrap();
         }
         flood.flush().await.unwrap();
     });
