@@ -5,9 +5,10 @@
 
 mod conduct;
 mod past;
+mod update;
 
 use serde::{Deserialize, Serialize};
-use tidemap_wire::{Bps, Hello, Host, InterfaceRate, NodeId, NodeUpdate, ReceivedReport, Sample, Status};
+use tidemap_wire::{Bps, Hello, Host, InterfaceRate, ReceivedReport, Sample, Status};
 
 use crate::{
     agent_run::Run,
@@ -17,14 +18,12 @@ use crate::{
     window::{Sum, Windows},
 };
 use past::Past;
+use update::Changed;
 
 /// The reporting interval of a node until its first hello.
 const DEFAULT_INTERVAL_MS: u32 = 1_000;
 /// A node is online for at least this long after a report, however short its interval.
 const MIN_ONLINE_MS: i64 = 5_000;
-
-/// Between two publications of a node's interfaces, which are long. Agents report them every 5 s.
-const INTERFACES_PERIOD_S: u16 = 2;
 
 /// What ingest knows of one node.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -73,15 +72,6 @@ struct Latest {
 struct Metrics {
     host: Option<Box<Host>>,
     interfaces: Option<Vec<InterfaceRate>>,
-}
-
-/// What has changed since the last update was published.
-#[derive(Clone, Copy, Debug, Default)]
-struct Changed {
-    any: bool,
-    hello: bool,
-    host: bool,
-    interfaces: bool,
 }
 
 /// Counts of what happened to a report's samples.
@@ -247,67 +237,6 @@ impl Node {
     /// The node's recent past.
     pub fn windows(&self) -> &Windows {
         &self.windows
-    }
-
-    /// What changed since the last call, for a delta; `None` when nothing did.
-    pub fn take_update(&mut self, id: &NodeId) -> Option<NodeUpdate> {
-        let mut changed = std::mem::take(&mut self.changed);
-        if changed.interfaces {
-            let now_s = (self.seen_ms / 1_000) as u16;
-            changed.interfaces = now_s.wrapping_sub(self.interfaces_s) >= INTERFACES_PERIOD_S;
-            if changed.interfaces {
-                self.interfaces_s = now_s;
-            } else {
-                self.changed.interfaces = true;
-            }
-        }
-        (changed.any || changed.hello).then(|| self.describe(id, changed))
-    }
-
-    /// Marks everything as published.
-    pub fn mark_published(&mut self) {
-        self.changed = Changed::default();
-    }
-
-    /// Everything, for a snapshot.
-    pub fn full_update(&self, id: &NodeId) -> NodeUpdate {
-        self.describe(id, Changed { any: true, hello: true, host: true, interfaces: true })
-    }
-
-    fn describe(&self, id: &NodeId, include: Changed) -> NodeUpdate {
-        let (rx_avg, tx_avg) = self.windows.averages();
-        let (past_rx_bytes, past_tx_bytes) = self.past.as_ref().map_or((0, 0), |past| past.bytes());
-        NodeUpdate {
-            node: id.clone(),
-            row: self.row,
-            boot: self.current.boot,
-            status: self.status,
-            since_ms: self.since_ms,
-            seen_ms: self.seen_ms,
-            at_ms: self.latest.at_ms,
-            skew_ms: self.skew_ms,
-            interval_ms: self.interval_ms,
-            rx_bps: self.latest.rx_bps,
-            tx_bps: self.latest.tx_bps,
-            rx_avg,
-            tx_avg,
-            rx_bytes: self.current.rx_bytes.saturating_add(past_rx_bytes),
-            tx_bytes: self.current.tx_bytes.saturating_add(past_tx_bytes),
-            partial: self.is_partial(),
-            refused: self.past.as_ref().and_then(|past| past.conduct.refused()),
-            hello: self
-                .hello
-                .as_ref()
-                .filter(|_| include.hello)
-                .and_then(PackedMetadata::unpack)
-                .map(Box::new),
-            host: self.host.as_ref().filter(|_| include.host).and_then(PackedMetadata::unpack).map(Box::new),
-            interfaces: self
-                .interfaces
-                .as_ref()
-                .filter(|_| include.interfaces)
-                .and_then(PackedMetadata::unpack),
-        }
     }
 
     fn observe_sample(

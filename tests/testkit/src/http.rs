@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tokio::sync::mpsc;
@@ -26,6 +26,13 @@ fn agent() -> Agent {
         .http_status_as_error(false)
         .build()
         .into()
+}
+
+/// Fails unless the service at `url` says that it is ready.
+pub async fn is_ready(url: &str) -> anyhow::Result<()> {
+    let ready = get(format!("{url}/readyz")).await?;
+    ensure!(ready.status == 200, "{}: {}", ready.status, ready.body);
+    Ok(())
 }
 
 /// An answer: status, headers that tests look at, body.

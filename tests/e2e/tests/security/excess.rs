@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use tidemap_service::clock::unix_ms;
 use tidemap_testkit::{
     eventually,
-    http::{get, get_json},
+    http::{get, get_json, is_ready},
     process::run_to_end,
 };
 use tidemap_wire::{
@@ -60,12 +60,6 @@ pub(crate) fn excesses() -> Vec<(&'static str, Vec<u8>)> {
     // A list of one entry takes one byte.
     let nested = ("lists within lists without end", vec![0x91; 30_000]);
     excesses.into_iter().map(|(what, value)| (what, encode(&value))).chain([nested]).collect()
-}
-
-pub(crate) async fn is_ready(url: &str) -> anyhow::Result<()> {
-    let ready = get(format!("{url}/readyz")).await?;
-    ensure!(ready.status == 200, "{}: {}", ready.status, ready.body);
-    Ok(())
 }
 
 /// Waits until the API shows the victim's report with this number.

@@ -17,15 +17,17 @@ use serde_json::{Map, Value, json};
 use tidemap_broker::keys;
 use tidemap_service::{clock::unix_ms, nats::NatsArgs, streams};
 use tidemap_testkit::{
-    broker::TestBroker, counters::Counters, eventually, http::get_json, is_long, probe, usage::resident_bytes,
+    broker::TestBroker,
+    counters::Counters,
+    eventually,
+    http::{get_json, is_ready},
+    is_long, probe,
+    usage::resident_bytes,
 };
 use tidemap_wire::{NodeId, Status, encode, http::NodeJson, subject};
 use tokio::task::JoinHandle;
 
-use crate::{
-    EVENT_TIMEOUT,
-    excess::{excesses, is_ready},
-};
+use crate::{EVENT_TIMEOUT, excess::excesses};
 
 const NODES: u32 = 1_000;
 /// One simulated node in so many falls silent by itself.

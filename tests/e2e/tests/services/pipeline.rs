@@ -8,7 +8,7 @@ use serde_json::Value;
 use tidemap_service::nats::NatsArgs;
 use tidemap_testkit::{
     eventually,
-    http::{self, events, get, get_json},
+    http::{self, events, get, get_json, is_ready},
     process::Tidemap,
     within,
 };
@@ -49,13 +49,7 @@ async fn this_host_is_shown_seconds_after_up_and_everything_ends_with_it() {
     );
     assert!(node.age_ms < 5_000 && node.host.memory_total_bytes.is_some(), "{node:?}");
 
-    eventually(EVENT_TIMEOUT, || async {
-        let ready = get(format!("{url}/readyz")).await?;
-        ensure!(ready.status == 200, "{}", ready.body);
-        Ok(())
-    })
-    .await
-    .unwrap();
+    eventually(EVENT_TIMEOUT, || is_ready(&url)).await.unwrap();
     let detail: NodeDetailJson = get_json(format!("{url}/api/nodes/web-01.example")).await.unwrap();
     assert!(
         !detail.interfaces.is_empty()

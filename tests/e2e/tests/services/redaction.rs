@@ -11,7 +11,7 @@ use tidemap_testkit::{
     broker::TestBroker,
     client::address,
     eventually,
-    http::{get, get_json},
+    http::{get, get_json, is_ready},
     within,
 };
 use tidemap_wire::{
@@ -144,13 +144,7 @@ async fn a_public_api_keeps_to_itself_what_changes_while_it_is_watched() {
     let (_own, own) = broker.api().await.unwrap();
     let (_public, public) = broker.api_with(&["--http", "127.0.0.1:0", "--public"]).await.unwrap();
     for url in [&own, &public] {
-        eventually(EVENT_TIMEOUT, || async {
-            let ready = get(format!("{url}/readyz")).await?;
-            ensure!(ready.status == 200, "{}", ready.body);
-            Ok(())
-        })
-        .await
-        .unwrap();
+        eventually(EVENT_TIMEOUT, || is_ready(url)).await.unwrap();
     }
     let mut stream = Stream::open(address(&public).unwrap()).await;
     stream.shows("event: snapshot").await;

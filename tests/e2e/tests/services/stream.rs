@@ -16,7 +16,7 @@ use tidemap_testkit::{
     broker::TestBroker,
     browser::Browser,
     eventually,
-    http::{delete, get, get_json},
+    http::{delete, get_json, is_ready},
 };
 use tidemap_wire::{Bps, Status, http::NodeJson};
 use tokio::{
@@ -239,13 +239,7 @@ fn address(url: &str) -> SocketAddr {
 }
 
 async fn ready(url: &str) {
-    eventually(EVENT_TIMEOUT, || async {
-        let answer = get(format!("{url}/readyz")).await?;
-        ensure!(answer.status == 200, "{}", answer.body);
-        Ok(())
-    })
-    .await
-    .unwrap();
+    eventually(EVENT_TIMEOUT, || is_ready(url)).await.unwrap();
 }
 
 #[tokio::test]
