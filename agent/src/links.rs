@@ -6,7 +6,7 @@
 use crate::{
     config::AgentConfig,
     kernel::{ErrorCounts, Kernel},
-    meter::{Key, Reading},
+    meter::{Key, Nominal, Reading},
     uplinks::{Choice, Link, Topology, Verdict},
 };
 
@@ -77,11 +77,6 @@ impl Links {
         &self.topology
     }
 
-    /// A verdict for each interface, in the topology's order.
-    pub(crate) fn verdicts(&self) -> &[Verdict] {
-        &self.verdicts
-    }
-
     /// All interfaces with their verdicts.
     pub(crate) fn judged(&self) -> impl Iterator<Item = (&Link, &Verdict)> {
         self.topology.links.iter().zip(&self.verdicts)
@@ -135,7 +130,8 @@ impl Links {
 
     fn reading(&self, link: &Link) -> Reading {
         let counters = self.kernel.counters(&link.name, link.index);
-        Reading { key: key(link), counters, limit_bps: link.limit_bps() }
+        let nominal = Nominal { speed_bps: link.stated_bps(), may_wrap: self.kernel.may_wrap() };
+        Reading { key: key(link), counters, nominal }
     }
 
     /// A known interface that this look need not read again.

@@ -4,10 +4,13 @@
 //! Bytes that moved over a longer time, or that are not known, make a sample's rate unknown instead of wrong.
 
 mod counter_tracker;
+mod limits;
+mod refresh;
+mod spread;
 
 use std::collections::BTreeMap;
 
-pub(crate) use counter_tracker::{CounterTracker, Counters, Step};
+pub(crate) use counter_tracker::{CounterTracker, Counters, Nominal, Step};
 use tidemap_wire::{Bps, InterfaceRate};
 
 /// An interface of one kernel device, by name and number: a replaced device has another key, even under the
@@ -24,8 +27,8 @@ pub(crate) struct Reading {
     pub(crate) key: Key,
     /// Its counters; `None` when they could not be read.
     pub(crate) counters: Option<Counters>,
-    /// The most bytes per second that it can move, if known.
-    pub(crate) limit_bps: Option<u64>,
+    /// What is known of its device besides.
+    pub(crate) nominal: Nominal,
 }
 
 /// Bytes that moved between two readings.
@@ -52,7 +55,12 @@ impl Meter {
     pub(crate) fn read(&mut self, elapsed_ms: u32, readings: &[Reading]) -> Option<Moved> {
         let mut moved = Moved::default();
         let (mut any, mut all) = (false, true);
-        for (_, step) in self.trackers.read(elapsed_ms, readings) {
+        let (steps, late) = self.trackers.read(elapsed_ms, readings);
+        if late != Moved::default() {
+            all = false;
+            moved.add(late);
+        }
+        for (_, step) in steps {
             match step {
                 Step::Moved(bytes) => {
                     any = true;
@@ -68,6 +76,19 @@ impl Meter {
         }
         self.total.add(moved);
         (any && all).then_some(moved)
+    }
+
+    /// Whether an uplink has moved more than it can, as far as is known: perhaps its link has a new speed.
+    pub(crate) fn exceeds(&self, elapsed_ms: u32, readings: &[Reading]) -> bool {
+        readings.iter().any(|reading| {
+            let tracker = self.trackers.0.get(&reading.key);
+            tracker.is_some_and(|it| it.exceeds(elapsed_ms, reading.counters, reading.nominal))
+        })
+    }
+
+    /// The interfaces whose counters are updated less often than they are read, and how often.
+    pub(crate) fn periods(&self) -> impl Iterator<Item = (&Key, u64)> {
+        self.trackers.0.iter().filter_map(|(key, tracker)| Some((key, tracker.period_ms()?)))
     }
 
     /// The sums since the meter began.
@@ -94,7 +115,8 @@ impl InterfaceMeter {
                 tx_bps: Bps::over(moved.tx_bytes, elapsed_ms.into())?,
             })
         };
-        self.trackers.read(elapsed_ms, readings).into_iter().filter_map(rate).collect()
+        let (steps, _) = self.trackers.read(elapsed_ms, readings);
+        steps.into_iter().filter_map(rate).collect()
     }
 }
 
@@ -103,20 +125,28 @@ impl InterfaceMeter {
 struct Trackers(BTreeMap<Key, CounterTracker>);
 
 impl Trackers {
-    /// Passes each reading to its tracker. If an interface has two readings, the second is ignored.
-    fn read<'a>(&mut self, elapsed_ms: u32, readings: &'a [Reading]) -> Vec<(&'a Reading, Step)> {
+    /// Passes each reading to its tracker. If an interface has two readings, the second is ignored. Also
+    /// returns bytes of interfaces that are no longer listed.
+    fn read<'a>(&mut self, elapsed_ms: u32, readings: &'a [Reading]) -> (Vec<(&'a Reading, Step)>, Moved) {
         let listed = |key: &Key| readings.iter().any(|reading| reading.key == *key);
         for reading in readings {
             self.follow_renamed(&reading.key, listed);
         }
         // An interface that is no longer listed does not make the rate unknown. If it is back within seconds,
         // it continues with its old counters.
-        self.0.retain(|key, tracker| listed(key) || tracker.silence(elapsed_ms) != Step::Gone);
+        let mut late = Moved::default();
+        self.0.retain(|key, tracker| {
+            let step = if listed(key) { Step::Baseline } else { tracker.silence(elapsed_ms) };
+            if let Step::Late(moved) = step {
+                late.add(moved);
+            }
+            step != Step::Gone
+        });
         let step = |reading: &'a Reading| {
             let tracker = self.0.entry(reading.key.clone()).or_default();
-            (reading, tracker.read(elapsed_ms, reading.counters, reading.limit_bps))
+            (reading, tracker.read(elapsed_ms, reading.counters, reading.nominal))
         };
-        first_of_each(readings).map(step).collect()
+        (first_of_each(readings).map(step).collect(), late)
     }
 
     /// A kernel device that is listed under a new name keeps its tracker.
@@ -141,6 +171,17 @@ fn first_of_each(readings: &[Reading]) -> impl Iterator<Item = &Reading> {
 }
 
 impl Moved {
+    /// The greater of both.
+    fn most(self) -> u64 {
+        self.rx_bytes.max(self.tx_bytes)
+    }
+
+    /// The greater of both as bytes per second.
+    fn most_bps(self, over_ms: u64) -> u64 {
+        let bps = u128::from(self.most()) * 1000 / u128::from(over_ms.max(1));
+        u64::try_from(bps).unwrap_or(u64::MAX)
+    }
+
     fn add(&mut self, more: Moved) {
         self.rx_bytes = self.rx_bytes.saturating_add(more.rx_bytes);
         self.tx_bytes = self.tx_bytes.saturating_add(more.tx_bytes);

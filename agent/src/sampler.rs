@@ -80,7 +80,10 @@ impl Sampler {
         if slow {
             self.slow.add_to(&mut sample, &self.watch.links, counted, now_ms);
         }
-        Observation { sample, hello: self.hello.changed(&mut self.watch, now_ms) }
+        let seconds = |period_ms: u64| ((period_ms + 500) / 1_000).max(1);
+        let periods =
+            self.meter.periods().map(|(key, period_ms)| (key.clone(), seconds(period_ms))).collect();
+        Observation { sample, hello: self.hello.changed(&mut self.watch, periods, now_ms) }
     }
 
     /// Why each interface counts or not.
@@ -90,9 +93,10 @@ impl Sampler {
 
     fn read_counters(&mut self, tick: Tick) -> (Sample, Vec<Reading>) {
         let mut readings = self.watch.links.counted_readings();
-        if self.rate_known && readings.iter().any(|reading| reading.counters.is_none()) {
-            // An interface is broken, or was replaced under its name. A new one is counted from this sample
-            // on.
+        let is_missing = readings.iter().any(|reading| reading.counters.is_none());
+        if self.rate_known && (is_missing || self.meter.exceeds(tick.elapsed_ms, &readings)) {
+            // An interface is broken, was replaced under its name, or has a new speed. A new one is counted
+            // from this sample on.
             self.watch.look(true);
             readings = self.watch.links.counted_readings();
         }

@@ -69,6 +69,11 @@ impl Kernel {
         false
     }
 
+    /// Whether counters may have 32 bits.
+    pub(crate) fn may_wrap(&self) -> bool {
+        false
+    }
+
     /// The interface of the default route: the one that has the address from which the kernel would send.
     pub(crate) fn default_route(&self) -> Option<String> {
         // Addresses from the ranges for documentation. Connecting a datagram socket only queries the routing

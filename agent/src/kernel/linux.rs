@@ -4,6 +4,7 @@ use std::{fs, io, io::BufReader, path::PathBuf};
 
 use anyhow::Context;
 use rustix::fs::FileType;
+use sysinfo::System;
 
 use super::{ErrorCounts, folder::Folder, routes};
 use crate::{
@@ -25,6 +26,7 @@ pub(crate) const RULE: &str = "An interface with a device behind it counts, unle
 pub struct Kernel {
     class_net: PathBuf,
     procfs: PathBuf,
+    may_wrap: bool,
 }
 
 impl Kernel {
@@ -32,7 +34,16 @@ impl Kernel {
     pub fn new(config: &AgentConfig) -> anyhow::Result<Self> {
         let class_net = config.sysfs_root.join("class/net");
         fs::read_dir(&class_net).with_context(|| format!("cannot read {}", class_net.display()))?;
-        Ok(Self { class_net, procfs: config.procfs_root.clone() })
+        let procfs = config.procfs_root.clone();
+        // Kernels before 6.1 do not have the file.
+        let machine =
+            fs::read_to_string(procfs.join("sys/kernel/arch")).unwrap_or_else(|_| System::cpu_arch());
+        Ok(Self { class_net, procfs, may_wrap: !is_64_bit(machine.trim()) })
+    }
+
+    /// Whether counters may have 32 bits, as a 32-bit kernel's do.
+    pub(crate) fn may_wrap(&self) -> bool {
+        self.may_wrap
     }
 
     /// The names of all interfaces, sorted; cheap enough for every sample, so new interfaces are noticed at
@@ -112,6 +123,11 @@ impl Kernel {
                 .filter(|mbps| *mbps > 0 && *mbps < u32::MAX),
         })
     }
+}
+
+/// Whether the kernel has 64 bits, whatever this program has.
+fn is_64_bit(machine: &str) -> bool {
+    machine.contains("64") || matches!(machine, "s390x" | "alpha")
 }
 
 fn is_up(folder: &Folder) -> bool {

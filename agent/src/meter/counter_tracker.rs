@@ -1,6 +1,15 @@
 //! One interface's counters from reading to reading.
+//!
+//! Counters fail, fall, jump and stand still, and the speed that a driver states is often not its device's.
+//! A reading that cannot follow from the one before is *doubtful*: it is right if the next one goes on from
+//! it, and wrong if the next one goes on from the reading before it.
 
-use super::Moved;
+use super::{
+    Moved,
+    limits::{Limits, bytes_in, rise},
+    refresh::Refresh,
+    spread::Spread,
+};
 
 /// An interface's counters since its driver started.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -9,6 +18,15 @@ pub(crate) struct Counters {
     pub(crate) rx_bytes: u64,
     /// Bytes sent.
     pub(crate) tx_bytes: u64,
+}
+
+/// What is known of a device besides its counters.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Nominal {
+    /// The speed that its driver states, in bytes per second.
+    pub(crate) speed_bps: Option<u64>,
+    /// Whether its counters may have 32 bits.
+    pub(crate) may_wrap: bool,
 }
 
 /// The result of one reading.
@@ -34,69 +52,80 @@ pub(crate) struct CounterTracker {
     silent_ms: u64,
     /// Readings in a row in which a counter fell to zero.
     zeros: u8,
-    /// The previous reading, if it could not follow from `last`: it was either a failed reading or a reset.
-    doubtful: Option<Counters>,
+    /// The previous reading, if it was doubtful.
+    doubtful: Option<Doubtful>,
     /// The counters before an apparent reset. If it was no reset, later readings return to them.
     former: Option<Counters>,
+    /// The most bytes per second that it has shown to move, if its driver states less.
+    shown_bps: u64,
+    /// Bytes per second at the last reading.
+    pace_bps: u64,
+    /// Whether a counter was ever above 32 bits.
+    is_wide: bool,
+    refresh: Refresh,
+    spread: Spread,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Doubtful {
+    counters: Counters,
+    /// Time since the last good reading.
+    over_ms: u64,
+    /// Time since the counters changed, as they may be updated seldom.
+    since_change_ms: u64,
 }
 
 /// An uplink without a reading for this long no longer makes the rate unknown.
 const GONE_AFTER_MS: u64 = 10_000;
 /// A counter that falls to zero is taken for a failed reading, until it was zero this often in a row.
 const ZEROS_OF_A_RESET: u8 = 3;
-/// Some drivers update their counters only every second or two. Bytes above the link's speed are carried over
-/// to the next readings, up to what the link moves in this time.
-const CARRIED_MS: u64 = 2_000;
-/// Without a known speed: a fall is taken for a wrap only if it means at most 1 Gbit/s, and only if no other
-/// explanation is possible.
+/// From this rate on, a return to the counters from before a reset is one.
 const MODEST_BPS: u64 = 125_000_000;
-/// Without a known speed: no interface moves more than 800 Gbit/s.
-const ANY_LIMIT_BPS: u64 = 100_000_000_000;
-/// Where 32-bit counters wrap.
-const WRAP: u64 = 1 << 32;
 
 impl CounterTracker {
     /// Takes the counters, read `elapsed_ms` after the reading before.
-    pub(crate) fn read(
-        &mut self,
-        elapsed_ms: u32,
-        counters: Option<Counters>,
-        limit_bps: Option<u64>,
-    ) -> Step {
-        let over_ms = self.silent_ms + u64::from(elapsed_ms);
+    pub(crate) fn read(&mut self, elapsed_ms: u32, counters: Option<Counters>, nominal: Nominal) -> Step {
         let Some(now) = counters else { return self.silence(elapsed_ms) };
+        let elapsed_ms = u64::from(elapsed_ms);
+        let over_ms = self.silent_ms + elapsed_ms;
+        self.refresh.read(elapsed_ms, now);
         let Some(last) = self.last else {
-            self.restart(now);
+            self.go_on_from(now);
             return Step::Baseline;
         };
-        if let Some((moved, stands)) = rise(last, now, over_ms, limit_bps) {
-            if limit_bps.is_none() && self.is_back(last, now, over_ms) {
-                self.restart(now);
+        let limits = self.limits(nominal);
+        if let Some((moved, stands)) = rise(last, now, over_ms, &limits) {
+            if nominal.speed_bps.is_none() && self.is_back(last, now, over_ms) {
+                self.go_on_from(now);
+                self.former = None;
                 return Step::Unknown;
             }
-            let late = self.silent_ms > 0;
-            let former = self.former;
-            self.restart(stands);
-            self.former = former;
-            return if late { Step::Late(moved) } else { Step::Moved(moved) };
+            let is_late = self.silent_ms > 0;
+            self.go_on_from(stands);
+            return self.moved(moved, elapsed_ms, is_late);
         }
-        // A reading that cannot follow from the last good one may follow from the doubtful one between them;
-        // then that one was a reset.
-        let doubtful = self.doubtful.take();
-        if let Some((moved, stands)) =
-            doubtful.and_then(|doubtful| rise(doubtful, now, elapsed_ms.into(), limit_bps))
-        {
-            self.restart(stands);
-            self.former = Some(last);
-            return Step::Moved(moved);
-        }
-        self.doubt(last, now, over_ms)
+        let resolved =
+            self.doubtful.take().and_then(|doubtful| self.resolve(last, doubtful, now, elapsed_ms, &limits));
+        resolved.unwrap_or_else(|| self.doubt(last, now, over_ms))
+    }
+
+    /// Whether these counters, read `elapsed_ms` after the reading before, rose by more than the device can
+    /// move as far as is known.
+    pub(crate) fn exceeds(&self, elapsed_ms: u32, counters: Option<Counters>, nominal: Nominal) -> bool {
+        let over_ms = (self.silent_ms + u64::from(elapsed_ms)).max(self.refresh.period_ms().unwrap_or(0));
+        let rose = self.last.zip(counters).and_then(|(last, now)| difference(last, now));
+        rose.is_some_and(|moved| !self.limits(nominal).allows(moved, over_ms))
     }
 
     /// Notes that time has passed without a reading.
     pub(crate) fn silence(&mut self, elapsed_ms: u32) -> Step {
         self.silent_ms += u64::from(elapsed_ms);
+        self.refresh.wait(elapsed_ms.into());
         self.doubtful = None;
+        let held = self.spread.take();
+        if held != Moved::default() {
+            return Step::Late(held);
+        }
         if self.silent_ms < GONE_AFTER_MS {
             return Step::Unknown;
         }
@@ -104,12 +133,57 @@ impl CounterTracker {
         Step::Gone
     }
 
-    /// Whether the counters are back where they were before an apparent reset.
-    fn is_back(&self, last: Counters, now: Counters, over_ms: u64) -> bool {
-        let leap = |last: u64, now: u64| now.saturating_sub(last) > bytes_in(MODEST_BPS, over_ms);
-        let leapt = leap(last.rx_bytes, now.rx_bytes) || leap(last.tx_bytes, now.tx_bytes);
-        self.former
-            .is_some_and(|former| leapt && now.rx_bytes >= former.rx_bytes && now.tx_bytes >= former.tx_bytes)
+    /// How often its counters are updated, if that is less often than they are read.
+    pub(crate) fn period_ms(&self) -> Option<u64> {
+        self.refresh.period_ms()
+    }
+
+    fn limits(&self, nominal: Nominal) -> Limits {
+        Limits {
+            // What it does now and then it can do a little faster.
+            speed_bps: nominal.speed_bps.map(|speed_bps| speed_bps.max(self.shown_bps / 4 * 5)),
+            pace_bps: self.pace_bps,
+            may_wrap: nominal.may_wrap && !self.is_wide,
+            period_ms: self.refresh.period_ms().unwrap_or(0),
+        }
+    }
+
+    /// Whether the reading before was right, or a reset; `None` when it was neither.
+    fn resolve(
+        &mut self,
+        last: Counters,
+        doubtful: Doubtful,
+        now: Counters,
+        elapsed_ms: u64,
+        limits: &Limits,
+    ) -> Option<Step> {
+        let goes_on = rise(doubtful.counters, now, elapsed_ms, limits);
+        let is_back = self.former.is_some_and(|former| reaches(doubtful.counters, former));
+        if let Some(jump) = difference(last, doubtful.counters).filter(|_| !is_back) {
+            let again = difference(doubtful.counters, now);
+            let is_seldom = limits.allows(jump, doubtful.since_change_ms);
+            let is_sustained =
+                again.is_some_and(|again| limits.resembles(jump, doubtful.over_ms, again, elapsed_ms));
+            let is_believed = is_sustained || (goes_on.is_some() && limits.believes(jump, doubtful.over_ms));
+            if let Some(again) = again.filter(|_| is_believed || (is_seldom && goes_on.is_some())) {
+                if is_seldom {
+                    self.refresh.prove();
+                } else {
+                    self.show(jump, doubtful.over_ms);
+                }
+                if goes_on.is_none() {
+                    self.show(again, elapsed_ms);
+                }
+                self.go_on_from(now);
+                let mut both = jump;
+                both.add(again);
+                return Some(self.moved(both, elapsed_ms, true));
+            }
+        }
+        let (moved, stands) = goes_on?;
+        self.go_on_from(stands);
+        self.former = Some(last);
+        Some(self.moved(moved, elapsed_ms, false))
     }
 
     fn doubt(&mut self, last: Counters, now: Counters, over_ms: u64) -> Step {
@@ -117,45 +191,53 @@ impl CounterTracker {
         let zero = to_zero(last.rx_bytes, now.rx_bytes) || to_zero(last.tx_bytes, now.tx_bytes);
         self.zeros = if zero { self.zeros + 1 } else { 0 };
         if over_ms >= GONE_AFTER_MS || self.zeros == ZEROS_OF_A_RESET {
-            self.restart(now);
+            self.go_on_from(now);
             self.former = Some(last);
         } else {
             self.silent_ms = over_ms;
-            self.doubtful = Some(now).filter(|_| !zero);
+            let since_change_ms = self.refresh.gap_ms();
+            self.doubtful = Some(Doubtful { counters: now, over_ms, since_change_ms }).filter(|_| !zero);
         }
         Step::Unknown
     }
 
-    fn restart(&mut self, now: Counters) {
-        *self = Self { last: Some(now), ..Self::default() };
+    /// Whether the counters are back where they were before an apparent reset.
+    fn is_back(&self, last: Counters, now: Counters, over_ms: u64) -> bool {
+        let leap = |last: u64, now: u64| now.saturating_sub(last) > bytes_in(MODEST_BPS, over_ms);
+        let leapt = leap(last.rx_bytes, now.rx_bytes) || leap(last.tx_bytes, now.tx_bytes);
+        self.former.is_some_and(|former| leapt && reaches(now, former))
     }
-}
 
-/// The bytes that moved between two readings, and the counters to continue from; `None` when the second
-/// reading cannot follow from the first.
-fn rise(last: Counters, now: Counters, over_ms: u64, limit_bps: Option<u64>) -> Option<(Moved, Counters)> {
-    let (rx_bytes, rx_stands) = counter_rise(last.rx_bytes, now.rx_bytes, over_ms, limit_bps)?;
-    let (tx_bytes, tx_stands) = counter_rise(last.tx_bytes, now.tx_bytes, over_ms, limit_bps)?;
-    Some((Moved { rx_bytes, tx_bytes }, Counters { rx_bytes: rx_stands, tx_bytes: tx_stands }))
-}
+    /// Takes a reading for right.
+    fn go_on_from(&mut self, now: Counters) {
+        self.last = Some(now);
+        self.is_wide |= now.rx_bytes.max(now.tx_bytes) > u64::from(u32::MAX);
+        (self.silent_ms, self.zeros, self.doubtful) = (0, 0, None);
+    }
 
-fn counter_rise(last: u64, now: u64, over_ms: u64, limit_bps: Option<u64>) -> Option<(u64, u64)> {
-    if now < last {
-        // A zero is much more often a failed reading than the end of a wrap.
-        if now == 0 {
-            return None;
+    fn moved(&mut self, moved: Moved, elapsed_ms: u64, is_late: bool) -> Step {
+        if is_late {
+            let mut all = self.spread.take();
+            all.add(moved);
+            return Step::Late(all);
         }
-        let wrapped = (last < WRAP).then(|| WRAP - last + now)?;
-        return (wrapped <= bytes_in(limit_bps.unwrap_or(MODEST_BPS), over_ms)).then_some((wrapped, now));
+        self.pace_bps = moved.most_bps(elapsed_ms);
+        Step::Moved(self.spread.pass(moved, elapsed_ms, self.refresh.period_ms()))
     }
-    let rose = now - last;
-    let most = bytes_in(limit_bps.unwrap_or(ANY_LIMIT_BPS), over_ms);
-    if rose <= most {
-        return Some((rose, now));
+
+    fn show(&mut self, moved: Moved, over_ms: u64) {
+        self.shown_bps = self.shown_bps.max(moved.most_bps(over_ms));
     }
-    (rose - most <= bytes_in(limit_bps?, CARRIED_MS)).then_some((most, last + most))
 }
 
-fn bytes_in(bps: u64, ms: u64) -> u64 {
-    u64::try_from(u128::from(bps) * u128::from(ms) / 1000).unwrap_or(u64::MAX)
+/// What moved between two readings, if no counter fell.
+fn difference(last: Counters, now: Counters) -> Option<Moved> {
+    Some(Moved {
+        rx_bytes: now.rx_bytes.checked_sub(last.rx_bytes)?,
+        tx_bytes: now.tx_bytes.checked_sub(last.tx_bytes)?,
+    })
+}
+
+fn reaches(now: Counters, former: Counters) -> bool {
+    now.rx_bytes >= former.rx_bytes && now.tx_bytes >= former.tx_bytes
 }

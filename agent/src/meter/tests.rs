@@ -6,7 +6,8 @@ const GIGABIT_BPS: u64 = 125_000_000;
 
 fn reading(name: &str, counters: Option<(u64, u64)>, limit_bps: Option<u64>) -> Reading {
     let counters = counters.map(|(rx_bytes, tx_bytes)| Counters { rx_bytes, tx_bytes });
-    Reading { key: (name.to_owned(), 1), counters, limit_bps }
+    let nominal = Nominal { speed_bps: limit_bps, may_wrap: true };
+    Reading { key: (name.to_owned(), 1), counters, nominal }
 }
 
 /// Feeds one uplink one reading a second; each item is a reading, and the received bytes that the meter must
@@ -55,23 +56,100 @@ fn bytes_after_a_silence_are_summed_but_make_no_rate() {
 }
 
 #[test]
-fn late_updates_of_a_driver_are_spread_and_impossible_ones_ignored() {
+fn a_rise_above_the_stated_speed_counts_once_the_next_reading_goes_on_from_it() {
     let second = GIGABIT_BPS;
     check(
         Some(second),
         &[
             (Some(0), None),
-            (Some(2 * second), Some(second)),
-            (Some(2 * second), Some(second)),
-            (Some(2 * second), Some(0)),
+            (Some(2 * second), None),
+            (Some(2 * second), None),
+            (Some(2 * second + 7), Some(7)),
         ],
-        2 * second,
+        2 * second + 7,
     );
+    // It was one wrong reading.
+    check(
+        Some(second),
+        &[(Some(0), None), (Some(2 * second), None), (Some(50), None), (Some(60), Some(10))],
+        60,
+    );
+    // Nothing moves as fast as that, and counters do jump.
     check(
         Some(second),
         &[(Some(0), None), (Some(63_000_000_000), None), (Some(63_000_000_100), Some(100))],
         100,
     );
+}
+
+#[test]
+fn a_device_that_is_faster_than_its_driver_states_is_believed() {
+    for (stated_bps, bps) in [(12_500_000, 60_000_000), (GIGABIT_BPS, 187_500_000), (1_250_000, 900_000_000)]
+    {
+        let mut meter = Meter::default();
+        let rates: Vec<_> = (0..20)
+            .map(|second| meter.read(1000, &[reading("eth0", Some((second * bps, 7)), Some(stated_bps))]))
+            .collect();
+        assert_eq!(meter.total().rx_bytes, 19 * bps, "{stated_bps}");
+        assert!(rates[3..].iter().all(|moved| moved.is_some_and(|moved| moved.rx_bytes == bps)), "{rates:?}");
+    }
+}
+
+/// Counters that move `bps` and are updated every `period` seconds: the rates that are shown, and the sum.
+fn seldom(period: u64, bps: u64, seconds: u64, limit_bps: Option<u64>) -> (Vec<Option<u64>>, u64) {
+    let mut meter = Meter::default();
+    let shown = |second: u64| second / period * period * bps;
+    let rates = (0..seconds)
+        .map(|second| meter.read(1000, &[reading("eth0", Some((shown(second), 7)), limit_bps)]))
+        .map(|moved| moved.map(|moved| moved.rx_bytes))
+        .collect();
+    (rates, meter.total().rx_bytes)
+}
+
+#[test]
+fn counters_that_are_updated_seldom_lose_nothing_and_are_spread() {
+    for period in [2, 3, 5] {
+        for bps in [12, 1_000_000, 100_000_000, 110_000_000] {
+            for limit_bps in [Some(GIGABIT_BPS), None] {
+                let (rates, total) = seldom(period, bps, 60, limit_bps);
+                let behind = 59 / period * period * bps - total;
+                assert!(behind <= (period + 1) * bps, "every {period} s, {bps}: {behind} are not told");
+                let settled = &rates[usize::try_from(7 * period).unwrap()..];
+                let near = |rate: &Option<u64>| rate.is_some_and(|rate| rate.abs_diff(bps) <= bps / 10 + 1);
+                assert!(settled.iter().all(near), "every {period} s, {bps}: {rates:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_pause_of_the_traffic_is_no_seldom_update() {
+    let mut meter = Meter::default();
+    let mut rx = 0;
+    for (second, bytes) in [5_u64, 0, 0, 9, 4, 0, 7, 0, 0, 0, 3, 3, 0, 8, 0, 2].into_iter().enumerate() {
+        rx += bytes;
+        let moved = meter.read(1000, &[reading("eth0", Some((rx, 7)), None)]);
+        assert_eq!(moved.map(|moved| moved.rx_bytes), (second > 0).then_some(bytes));
+    }
+    assert_eq!(meter.periods().count(), 0);
+}
+
+#[test]
+fn a_small_step_back_is_none_and_a_reset_is_no_wrap() {
+    const FAST_BPS: Option<u64> = Some(5_000_000_000);
+    let before = 3_717_616_438;
+    check(FAST_BPS, &[(Some(before), None), (Some(3_717_611_343), Some(0)), (Some(before + 9), Some(9))], 9);
+    check(FAST_BPS, &[(Some(3_500_000_000), None), (Some(5_000), None), (Some(5_100), Some(100))], 100);
+    // On a 64-bit kernel nothing wraps, and neither does what was above 32 bits once.
+    let mut meter = Meter::default();
+    let wide = |rx| Reading {
+        nominal: Nominal { speed_bps: None, may_wrap: false },
+        ..reading("eth0", Some((rx, 7)), None)
+    };
+    let moved = [(1 << 32) - 10, 20, 30].map(|rx| meter.read(1000, &[wide(rx)]).map(|moved| moved.rx_bytes));
+    assert_eq!(moved, [None, None, Some(10)]);
+    let (top, over) = ((1 << 32) - 10, (1 << 32) + 5);
+    check(None, &[(Some(over), None), (Some(top), Some(0)), (Some(20), None), (Some(30), Some(10))], 10);
 }
 
 #[test]
@@ -137,8 +215,8 @@ proptest! {
             let after = meter.total();
             elapsed_total_ms += u64::from(elapsed_ms);
             prop_assert!(after.rx_bytes >= before.rx_bytes && after.tx_bytes >= before.tx_bytes);
-            // At most four devices, each limited by its speed since it was last read.
-            let most = |ms: u64| 4 * GIGABIT_BPS * ms / 1000;
+            // At most four devices, each limited by what is believed of one since it was last read.
+            let most = |ms: u64| 4 * 10 * GIGABIT_BPS * ms / 1000;
             prop_assert!(after.rx_bytes <= most(elapsed_total_ms));
             if let Some(moved) = moved_now {
                 prop_assert_eq!(moved.rx_bytes, after.rx_bytes - before.rx_bytes);
@@ -153,7 +231,7 @@ proptest! {
     #[test]
     fn when_nothing_goes_wrong_the_sums_are_the_traffic(
         start in prop_oneof![0_u64..1 << 33, (1_u64 << 32) - (1 << 28)..1 << 32],
-        seconds in proptest::collection::vec((250_u32..3000, 0_u64..120_000), 1..60),
+        seconds in proptest::collection::vec((250_u32..3000, 1_u64..40_000), 1..60),
         bits in prop_oneof![Just(32), Just(64)],
         limit_bps in prop_oneof![Just(None), Just(Some(GIGABIT_BPS))],
     ) {

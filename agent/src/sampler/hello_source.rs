@@ -7,6 +7,8 @@ use crate::{
     config::AgentConfig,
     identity::{Addresses, Identity},
     links::Change,
+    meter::Key,
+    uplinks::Verdict,
 };
 
 const ADDRESSES_PERIOD_MS: u64 = 60_000;
@@ -20,7 +22,12 @@ pub(super) struct HelloSource {
     addresses_schedule: Schedule,
     /// The last hello, and when it was made.
     last: Option<(Hello, u64)>,
+    periods: Periods,
 }
+
+/// The interfaces whose counters are updated less often than they are read, and how many seconds lie between
+/// two updates.
+pub(super) type Periods = Vec<(Key, u64)>;
 
 impl HelloSource {
     pub(super) fn new(config: &AgentConfig) -> Self {
@@ -29,11 +36,16 @@ impl HelloSource {
             addresses: Addresses::of_host(),
             addresses_schedule: Schedule::new(ADDRESSES_PERIOD_MS, config.interval),
             last: None,
+            periods: Vec::new(),
         }
     }
 
     /// The hello, if it differs from the last one and enough time has passed for this kind of change.
-    pub(super) fn changed(&mut self, watch: &mut LinkWatch, now_ms: u64) -> Option<Hello> {
+    pub(super) fn changed(&mut self, watch: &mut LinkWatch, periods: Periods, now_ms: u64) -> Option<Hello> {
+        if periods != self.periods {
+            self.periods = periods;
+            watch.note(Change::Inventory);
+        }
         let addresses_due = self.addresses_schedule.is_due(now_ms);
         if !self.is_due(watch.change(), addresses_due, now_ms) {
             return None;
@@ -44,7 +56,18 @@ impl HelloSource {
         }
         watch.clear_change();
         let links = &watch.links;
-        let hello = self.identity.hello(links.topology(), links.verdicts(), &self.addresses);
+        let verdicts: Vec<Verdict> = links
+            .judged()
+            .map(|(link, verdict)| {
+                let period =
+                    self.periods.iter().find(|((name, index), _)| (name, *index) == (&link.name, link.index));
+                match period {
+                    Some((_, seconds)) => verdict.with(&format!("statistics every {seconds} s")),
+                    None => verdict.clone(),
+                }
+            })
+            .collect();
+        let hello = self.identity.hello(links.topology(), &verdicts, &self.addresses);
         if self.last.as_ref().is_some_and(|(last, _)| *last == hello) {
             return None;
         }

@@ -57,6 +57,11 @@ impl LinkWatch {
         self.thorough_checks = MAX_THOROUGH_CHECKS;
     }
 
+    /// Notes a change that is not one of the topology.
+    pub(super) fn note(&mut self, change: Change) {
+        self.change = self.change.max(change);
+    }
+
     pub(super) fn change(&self) -> Change {
         self.change
     }

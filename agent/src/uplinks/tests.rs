@@ -136,14 +136,9 @@ fn the_operators_choice_wins_and_excluding_a_device_promotes_no_other() {
 }
 
 #[test]
-fn only_a_real_devices_speed_is_a_limit() {
-    let with = |driver: &str| Link {
-        speed_mbps: Some(1000),
-        device: Some(Device { driver: Some(driver.into()), ..Device::default() }),
-        ..link("eth0")
-    };
-    assert_eq!(with("e1000e").limit_bps(), Some(125_000_000));
-    assert_eq!(with("virtio_net").limit_bps(), None);
-    assert_eq!(Link { speed_mbps: Some(10_000), ..link("veth0") }.limit_bps(), None);
-    assert_eq!(device("eth0").limit_bps(), None);
+fn only_a_device_states_a_speed() {
+    let fast = |link: Link| Link { speed_mbps: Some(1000), ..link }.stated_bps();
+    assert_eq!(fast(device("eth0")), Some(125_000_000));
+    assert_eq!(fast(link("veth0")), None, "a pair states 10 Gbit/s and copies in memory");
+    assert_eq!(device("eth0").stated_bps(), None);
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::meter::{Counters, Reading};
+use crate::meter::{Counters, Nominal, Reading};
 
 /// 100 Mbit/s: too little for traffic to come near 2³², so no reset can be mistaken for a wrap.
 pub(super) const LIMIT_BPS: u64 = 12_500_000;
@@ -250,7 +250,7 @@ impl MadeDevice {
         Reading {
             key: (self.name.to_owned(), self.index),
             counters: Some(counters).filter(|_| !matches!(self.fault, Some(Fault::Unreadable(_)))),
-            limit_bps: self.speed_is_known.then_some(LIMIT_BPS),
+            nominal: Nominal { speed_bps: self.speed_is_known.then_some(LIMIT_BPS), may_wrap: self.wraps },
         }
     }
 }

@@ -1,0 +1,89 @@
+//! What a device can have moved between two readings.
+
+use super::{Counters, Moved};
+
+/// Without a known speed: no interface moves more than 800 Gbit/s.
+const ANY_BPS: u64 = 100_000_000_000;
+/// A single rise up to this rate, or up to a few times the stated speed, is believed of any device: emulated
+/// ones state 100 Mbit/s and move ten gigabits.
+const BELIEVED_BPS: u64 = 1_250_000_000;
+/// Three times 10 Gbit/s is still less than the 2³² bytes by which a faulty counter jumps in a second.
+const BELIEVED_TIMES: u64 = 3;
+/// Without a known speed: a fall is taken for a wrap only if it means at most 1 Gbit/s.
+const MODEST_BPS: u64 = 125_000_000;
+/// Where 32-bit counters wrap.
+const WRAP: u64 = 1 << 32;
+/// A fall is taken for a wrap only if it means this few bytes, or a pace of at most twice the one before. A
+/// reset happens anywhere, a wrap only at the end.
+const BYTES_OF_A_WRAP: u64 = WRAP / 32;
+/// A fall by less than this part of the counter is a step back: sums over processors are not read at once.
+const STEP_BACK: u64 = 1024;
+
+/// What a device can do.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Limits {
+    /// The most bytes per second that it moves, if known.
+    pub(super) speed_bps: Option<u64>,
+    /// Bytes per second at the reading before.
+    pub(super) pace_bps: u64,
+    /// Whether its counters may wrap at 2³².
+    pub(super) may_wrap: bool,
+    /// How old its counters may be.
+    pub(super) period_ms: u64,
+}
+
+impl Limits {
+    /// Whether these bytes can have moved in this time.
+    pub(super) fn allows(&self, moved: Moved, over_ms: u64) -> bool {
+        moved.most() <= bytes_in(self.speed_bps.unwrap_or(ANY_BPS), over_ms)
+    }
+
+    /// Whether a single rise can be right, although it is more than the device states.
+    pub(super) fn believes(&self, moved: Moved, over_ms: u64) -> bool {
+        let bps =
+            self.speed_bps.unwrap_or(ANY_BPS).saturating_mul(BELIEVED_TIMES).clamp(BELIEVED_BPS, ANY_BPS);
+        moved.most() <= bytes_in(bps, over_ms)
+    }
+
+    /// Whether two rises in a row show that the device is faster than it states.
+    pub(super) fn resembles(&self, one: Moved, one_ms: u64, other: Moved, other_ms: u64) -> bool {
+        let (one_bps, other_bps) = (one.most_bps(one_ms), other.most_bps(other_ms));
+        let (slow, fast) = (one_bps.min(other_bps), one_bps.max(other_bps));
+        slow > self.speed_bps.unwrap_or(ANY_BPS) && fast <= ANY_BPS && fast / 4 <= slow
+    }
+}
+
+/// The bytes that moved between two readings, and the counters to continue from; `None` when the second
+/// reading cannot follow from the first.
+pub(super) fn rise(
+    last: Counters,
+    now: Counters,
+    over_ms: u64,
+    limits: &Limits,
+) -> Option<(Moved, Counters)> {
+    let (rx_bytes, rx_stands) = counter_rise(last.rx_bytes, now.rx_bytes, over_ms, limits)?;
+    let (tx_bytes, tx_stands) = counter_rise(last.tx_bytes, now.tx_bytes, over_ms, limits)?;
+    Some((Moved { rx_bytes, tx_bytes }, Counters { rx_bytes: rx_stands, tx_bytes: tx_stands }))
+}
+
+fn counter_rise(last: u64, now: u64, over_ms: u64, limits: &Limits) -> Option<(u64, u64)> {
+    if now >= last {
+        let most = bytes_in(limits.speed_bps.unwrap_or(ANY_BPS), over_ms.max(limits.period_ms));
+        return (now - last <= most).then_some((now - last, now));
+    }
+    // A zero is much more often a failed reading than the end of a wrap.
+    if now == 0 {
+        return None;
+    }
+    if last - now <= last / STEP_BACK {
+        return Some((0, last));
+    }
+    let wrapped = (limits.may_wrap && last < WRAP).then(|| WRAP - last + now)?;
+    let usual = BYTES_OF_A_WRAP.max(bytes_in(limits.pace_bps.saturating_mul(2), over_ms));
+    let most = usual.min(bytes_in(limits.speed_bps.unwrap_or(MODEST_BPS), over_ms));
+    (wrapped <= most).then_some((wrapped, now))
+}
+
+pub(super) fn bytes_in(bps: u64, ms: u64) -> u64 {
+    u64::try_from(u128::from(bps) * u128::from(ms) / 1000).unwrap_or(u64::MAX)
+}

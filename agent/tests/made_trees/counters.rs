@@ -1,0 +1,56 @@
+//! Counters whose devices are not as their drivers say.
+
+use crate::tree::Tree;
+
+#[test]
+fn a_device_that_is_faster_than_it_states_loses_no_byte() {
+    for (driver, mbps) in [("8139cp", "100"), ("e1000", "1000"), ("ne2k-pci", "10")] {
+        let mut tree = Tree::new();
+        tree.device_on("eth0", "pci", driver).put("eth0", "speed", mbps);
+        let mut agent = tree.agent();
+        agent.report();
+        let mut rx_bytes = 0;
+        let mut known = 0;
+        for _ in 0..8 {
+            rx_bytes += 60_000_000;
+            tree.count("eth0", rx_bytes, 0);
+            let report = agent.until(|report| report.samples[0].rx_bytes == rx_bytes || known == 0);
+            known = if report.samples[0].rx_bps.is_some() { known + 1 } else { 0 };
+        }
+        agent.until(|report| report.samples[0].rx_bytes == rx_bytes);
+        assert!(known > 1, "{driver}");
+    }
+}
+
+#[test]
+fn a_link_that_becomes_faster_is_noticed_with_its_first_bytes() {
+    let mut tree = Tree::new();
+    tree.device("eth0").put("eth0", "speed", "10");
+    let mut agent = tree.agent();
+    agent.report();
+    tree.put("eth0", "speed", "10000").count("eth0", 200_000_000, 0);
+    let report = agent.until(|report| report.samples[0].rx_bytes > 0 || report.samples[0].rx_bps.is_none());
+    let sample = &report.samples[0];
+    assert!(sample.rx_bytes == 200_000_000 && sample.rx_bps.is_some(), "{sample:?}");
+    assert_eq!(report.hello.unwrap().interfaces[0].speed_mbps, Some(10_000));
+}
+
+#[test]
+fn counters_that_are_updated_seldom_say_so() {
+    let mut tree = Tree::new();
+    tree.device("eth0").put("eth0", "speed", "1000");
+    let mut agent = tree.agent();
+    let mut rx_bytes = 0;
+    // Every fourth reading brings what moved in a second.
+    let hello = (0..40).find_map(|_| {
+        rx_bytes += 100_000_000;
+        tree.count("eth0", rx_bytes, 0);
+        let mut reports = (0..4).map(|_| agent.report());
+        reports.find_map(|report| report.hello.filter(|it| it.interfaces[0].reason.contains("statistics")))
+    });
+    let reason = hello.unwrap().interfaces.remove(0).reason;
+    assert_eq!(reason, "physical device (pci, e1000e), statistics every 1 s");
+    let told = agent.report().samples.remove(0);
+    assert!(told.rx_bps.is_some_and(|rate| (50e6..200e6).contains(&rate.get())), "{told:?}");
+    assert!(rx_bytes - told.rx_bytes <= 200_000_000, "{told:?} of {rx_bytes}");
+}
