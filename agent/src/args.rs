@@ -5,7 +5,7 @@ use std::{path::PathBuf, time::Duration};
 use tidemap_service::nats::NatsArgs;
 use tidemap_wire::{Location, LocationSource, NodeId, bounds};
 
-use crate::uplinks::NamePattern;
+use crate::uplinks::{Count, NamePattern};
 
 /// Arguments about sampling, shared with other commands. Parsing refuses wrong values before anything starts.
 #[derive(clap::Args, Clone, Debug)]
@@ -32,6 +32,10 @@ pub struct AgentArgs {
     /// places the node.
     #[arg(long = "label", env = "TIDEMAP_LABELS", value_name = "KEY=VALUE", value_delimiter = ',', value_parser = label)]
     pub labels: Vec<(String, String)>,
+    /// Which interfaces count: all that lie at the edge of this host, or those that carry a default route, so
+    /// that a router counts what passes through it once.
+    #[arg(long, env = "TIDEMAP_COUNT", value_enum, default_value = "all")]
+    pub count: Count,
     /// Count this interface regardless of the kernel's topology (`*` matches anything); wins over --exclude.
     #[arg(long, env = "TIDEMAP_INCLUDE", value_name = "INTERFACE", value_delimiter = ',')]
     pub include: Vec<NamePattern>,

@@ -51,7 +51,7 @@ impl AgentConfig {
             location: args.location,
             provider: args.provider,
             labels: args.labels.into_iter().collect(),
-            choice: Choice { include: args.include, exclude: args.exclude },
+            choice: Choice { count: args.count, include: args.include, exclude: args.exclude },
             spool: args.spool,
             sysfs_root: args.sysfs_root,
             procfs_root: args.procfs_root,

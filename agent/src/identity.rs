@@ -53,7 +53,7 @@ impl Identity {
     pub fn hello(&self, topology: &Topology, verdicts: &[Verdict], addresses: &Addresses) -> Hello {
         let counted = || topology.links.iter().zip(verdicts).filter(|(_, verdict)| verdict.counted);
         let of_counted = || counted().flat_map(|(link, _)| addresses.of(&link.name));
-        let way_out = topology.default_route.as_deref();
+        let way_out = topology.routes.defaults.first().map(String::as_str);
         let way_out = way_out.or_else(|| counted().next().map(|(link, _)| link.name.as_str()));
         Hello {
             internal_ip: way_out.and_then(|name| address::preferred(addresses.of(name))),

@@ -10,7 +10,17 @@ mod folder;
 #[cfg(target_os = "linux")]
 mod linux;
 #[cfg(target_os = "linux")]
+mod names;
+#[cfg(target_os = "linux")]
+mod net_dev;
+#[cfg(target_os = "linux")]
+mod netlink;
+#[cfg(target_os = "linux")]
 mod routes;
+#[cfg(target_os = "linux")]
+mod sysfs;
+#[cfg(target_os = "linux")]
+mod view;
 
 #[cfg(not(target_os = "linux"))]
 pub use elsewhere::Kernel;

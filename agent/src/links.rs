@@ -7,7 +7,7 @@ use crate::{
     config::AgentConfig,
     kernel::{ErrorCounts, Kernel},
     meter::{Key, Nominal, Reading},
-    uplinks::{Choice, Link, Topology, Verdict},
+    uplinks::{Choice, Link, NamePattern, Topology, Verdict},
 };
 
 /// In one look, this many of the known interfaces that do not count are read again.
@@ -65,8 +65,8 @@ impl Links {
             return Change::None;
         }
         let before: Vec<_> = self.counted().map(|(link, _)| link.clone()).collect();
-        self.verdicts = topology.judge(&self.choice);
-        let same_route = topology.default_route == self.topology.default_route;
+        self.verdicts = topology.judge(&self.resolved_choice(&topology));
+        let same_route = topology.routes.defaults.first() == self.topology.routes.defaults.first();
         self.topology = topology;
         let same = same_route && self.counted().map(|(link, _)| link).eq(&before);
         if same { Change::Inventory } else { Change::Counted }
@@ -104,8 +104,10 @@ impl Links {
 
     /// Warns when `--include` or `--exclude` may not have the intended effect.
     pub(crate) fn warn_of_choice(&self) {
+        let all_names = self.kernel.all_names();
         for pattern in self.choice.include.iter().chain(&self.choice.exclude) {
-            if !self.names.iter().any(|name| pattern.matches(name)) {
+            let mut names = self.names.iter().chain(all_names.iter().flat_map(|(_, names)| names));
+            if !names.any(|name| pattern.matches(name)) {
                 tracing::warn!(%pattern, "no interface has this name (yet)");
             }
         }
@@ -118,13 +120,23 @@ impl Links {
         self.judged().filter(|(_, verdict)| verdict.counted)
     }
 
-    /// Whether the default route has changed in a case where it decides what counts: a container may get its
+    /// The operator's choice by the usual names of interfaces.
+    fn resolved_choice(&self, topology: &Topology) -> Choice {
+        let is_usual = |pattern: &&NamePattern| topology.links.iter().any(|link| pattern.matches(&link.name));
+        let mut patterns = self.choice.include.iter().chain(&self.choice.exclude);
+        if patterns.all(|pattern| is_usual(&pattern)) {
+            return self.choice.clone();
+        }
+        self.choice.resolved(&self.kernel.all_names())
+    }
+
+    /// Whether the routes have changed in a case where they decide what counts: a container may get its
     /// network at any time, and a device that comes up counts the bytes of the tunnel that counted in its
     /// place.
     fn leads_elsewhere(&self) -> bool {
         let mut devices = self.topology.links.iter().filter(|link| link.device.is_some());
-        self.topology.needs_default_route(&self.verdicts)
-            && (self.kernel.default_route() != self.topology.default_route
+        self.topology.needs_routes(&self.verdicts, self.choice.count)
+            && (self.kernel.routes() != self.topology.routes
                 || devices.any(|link| !link.up && self.kernel.is_up(&link.name)))
     }
 

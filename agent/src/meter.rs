@@ -4,13 +4,15 @@
 //! Bytes that moved over a longer time, or that are not known, make a sample's rate unknown instead of wrong.
 
 mod counter_tracker;
+mod counters;
 mod limits;
 mod refresh;
 mod spread;
 
 use std::collections::BTreeMap;
 
-pub(crate) use counter_tracker::{CounterTracker, Counters, Nominal, Step};
+pub(crate) use counter_tracker::{CounterTracker, Step};
+pub(crate) use counters::{Counters, Nominal};
 use tidemap_wire::{Bps, InterfaceRate};
 
 /// An interface of one kernel device, by name and number: a replaced device has another key, even under the

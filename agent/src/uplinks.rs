@@ -7,21 +7,21 @@
 //! 1. an interface with a device behind it counts, unless another interface with a device already counts its
 //!    bytes (the port of a paravirtual master, a switch port on its conduit, a guest's back end, a monitor, a
 //!    representor);
-//! 2. everything else is virtual and does not count;
-//! 3. where no device is up – a container, a network namespace, a modem on a serial line – the interface of
-//!    the default route counts;
-//! 4. `--include` and `--exclude` override all of this.
+//! 2. so does a modem's: a serial line that carries a default route, unless it is a session over a device;
+//! 3. everything else is virtual and does not count;
+//! 4. where none of these is up – a container, a network namespace – the interfaces that lead out count
+//!    (`way_out`);
+//! 5. `--count wan` leaves those that carry a default route;
+//! 6. `--include` and `--exclude` override all of this.
 
 mod choice;
+mod natural;
+mod way_out;
 
-pub(crate) use choice::{Choice, NamePattern};
+pub(crate) use choice::{Choice, Count, NamePattern};
 
 /// `ARPHRD_LOOPBACK`.
 pub(crate) const LOOPBACK: u32 = 772;
-/// As many names as fit into a line of the table.
-const MAX_LISTED: usize = 8;
-/// `ARPHRD_IEEE80211` and its two monitor forms. The managed interface beside them counts the same frames.
-const MONITORS: std::ops::RangeInclusive<u32> = 801..=803;
 
 /// A network interface as the kernel describes it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -36,6 +36,8 @@ pub struct Link {
     pub hardware_type: u32,
     /// Whether it is up, as far as the kernel can tell.
     pub up: bool,
+    /// Whether it asks for no neighbour's address, as a dummy does.
+    pub no_arp: bool,
     /// The device behind it.
     pub device: Option<Device>,
     /// `DEVTYPE`, where the kernel gives one: `bridge`, `bond`, `vlan`, `wireguard`, `wlan`, …
@@ -61,13 +63,35 @@ pub struct Device {
     pub port: Option<String>,
 }
 
-/// All interfaces, and the default route.
+/// All interfaces, and how they lead out of the host.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Topology {
     /// Every interface, by name.
     pub links: Vec<Link>,
-    /// The interface of the default route.
-    pub default_route: Option<String>,
+    /// The routes.
+    pub routes: Routes,
+    /// Whether the host passes on what is meant for others, as a router does.
+    pub forwards: bool,
+    /// Whether more than the names and counters of interfaces is known.
+    pub is_known: bool,
+}
+
+/// The interfaces that lead out of the host.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Routes {
+    /// Those of default routes: IPv4's before IPv6's, and the lowest metric first.
+    pub defaults: Vec<String>,
+    /// The numbers of those through which the kernel would send to addresses all over the internet, where it
+    /// was asked. It knows more tables than the main one, and all next hops.
+    pub chosen: Vec<u32>,
+    /// Those with a route to a network.
+    pub networks: Vec<String>,
+    /// Those with a route to a single host through a gateway, as to the far end of a tunnel.
+    pub far_ends: Vec<String>,
+    /// Those that carry a PPPoE session of the kernel.
+    pub pppoe: Vec<String>,
+    /// Whether there are other sessions of PPP over interfaces of this host.
+    pub other_ppp: bool,
 }
 
 /// Whether an interface counts, and why.
@@ -99,9 +123,9 @@ impl Topology {
     /// One verdict for each link, in their order.
     pub fn judge(&self, choice: &Choice) -> Vec<Verdict> {
         let mut verdicts: Vec<_> = self.links.iter().map(|link| self.natural(link)).collect();
-        if let Some((at, reason)) = self.default_route_uplink(&verdicts) {
-            verdicts[at] = Verdict { counted: true, reason: reason.to_owned() };
-        }
+        self.add_modems(&mut verdicts);
+        self.add_ways_out(&mut verdicts);
+        self.regard_forwarding(&mut verdicts, choice.count);
         for (link, verdict) in self.links.iter().zip(&mut verdicts) {
             if let Some((counted, flag)) = choice.overrides(&link.name) {
                 *verdict = Verdict { counted, reason: format!("{flag} ({})", verdict.reason) };
@@ -110,123 +134,12 @@ impl Topology {
         verdicts
     }
 
-    /// Whether no device that counts is up, so that the default route decides.
-    pub fn needs_default_route(&self, verdicts: &[Verdict]) -> bool {
-        let counted = self.links.iter().zip(verdicts).filter(|(_, verdict)| verdict.counted);
-        !counted.map(|(link, _)| link).any(|link| link.device.is_some() && link.up)
-    }
-
-    fn natural(&self, link: &Link) -> Verdict {
-        let Some(device) = &link.device else {
-            return Verdict { counted: false, reason: self.virtual_reason(link) };
-        };
-        match self.counted_elsewhere(link, device) {
-            Some(reason) => Verdict { counted: false, reason },
-            None => Verdict { counted: true, reason: device.describe() },
-        }
-    }
-
-    /// The reason, if another interface counts a device's bytes.
-    fn counted_elsewhere(&self, link: &Link, device: &Device) -> Option<String> {
-        if device.bus.as_deref() == Some("xen-backend") {
-            return Some("the back end of a guest's interface".to_owned());
-        }
-        if MONITORS.contains(&link.hardware_type) {
-            return Some("a monitor of frames that another interface counts".to_owned());
-        }
-        if device.port.as_deref().is_some_and(is_representor) {
-            return Some("stands for a virtual function; its uplink counts".to_owned());
-        }
-        // Hyper-V and failover masters are devices themselves, and their counters include their port's.
-        if let Some(master) = link.master.as_deref().filter(|name| self.is_device(name)) {
-            return Some(format!("port of {master}, which counts its bytes"));
-        }
-        let conduit = link.lowers.iter().find(|lower| {
-            self.link(lower)
-                .is_some_and(|lower| lower.device.is_some() && lower.master.as_ref() != Some(&link.name))
-        })?;
-        Some(format!("rides on {conduit}, which counts"))
-    }
-
-    fn virtual_reason(&self, link: &Link) -> String {
-        let below = listed(&link.lowers);
-        match link.kind.as_deref() {
-            _ if link.hardware_type == LOOPBACK => "loopback".to_owned(),
-            // Systems other than Linux know only this reason.
-            Some(why) if cfg!(not(target_os = "linux")) => why.to_owned(),
-            Some("bond" | "bridge" | "team") if below.is_empty() => {
-                format!("{} without ports", link.kind.as_deref().unwrap_or_default())
-            }
-            Some(kind @ ("bond" | "bridge" | "team")) => format!("{kind} of {below}"),
-            Some("vlan") if !below.is_empty() => format!("VLAN on {below}"),
-            Some(kind) => format!("virtual ({kind})"),
-            None if link.tunnel => "virtual (tunnel)".to_owned(),
-            None if !below.is_empty() => format!("virtual, rides on {below}"),
-            None => match &link.master {
-                Some(master) => format!("virtual, port of {master}"),
-                None if link.lower_index != link.index => "virtual (one end of a pair)".to_owned(),
-                None => "virtual: no device behind it".to_owned(),
-            },
-        }
-    }
-
-    /// The interface of the default route, where no device that counts is up.
-    fn default_route_uplink(&self, verdicts: &[Verdict]) -> Option<(usize, &'static str)> {
-        if !self.needs_default_route(verdicts) {
-            return None;
-        }
-        let route = self.default_route.as_ref()?;
-        let at = self.links.iter().position(|link| link.name == *route && link.hardware_type != LOOPBACK)?;
-        // A device that is down keeps its own reason; a route through it moves no bytes anyway.
-        (!verdicts[at].counted).then_some((
-            at,
-            if verdicts.iter().any(|verdict| verdict.counted) {
-                "carries the default route; no physical device is up"
-            } else {
-                "carries the default route; there is no physical device"
-            },
-        ))
-    }
-
     fn link(&self, name: &str) -> Option<&Link> {
         self.links.iter().find(|link| link.name == name)
     }
 
     fn is_device(&self, name: &str) -> bool {
         self.link(name).is_some_and(|link| link.device.is_some())
-    }
-}
-
-impl Device {
-    fn describe(&self) -> String {
-        match (&self.bus, &self.driver) {
-            (Some(bus), Some(driver)) => format!("physical device ({bus}, {driver})"),
-            (Some(one), None) | (None, Some(one)) => format!("physical device ({one})"),
-            (None, None) => "has a hardware address and a routable address".to_owned(),
-        }
-    }
-}
-
-/// The kernel names a representor's port after the function that it represents: `pf<N>vf<M>` or `pf<N>sf<M>`,
-/// with the prefix `c<N>` if there is a controller.
-fn is_representor(port: &str) -> bool {
-    let digits = |text: &str| text.trim_start_matches(|c: char| c.is_ascii_digit()).to_owned();
-    let number_after = |prefix: &str, text: &str| {
-        let rest = text.strip_prefix(prefix)?;
-        let after = digits(rest);
-        (after.len() < rest.len()).then_some(after)
-    };
-    let port = number_after("c", port).unwrap_or_else(|| port.to_owned());
-    let Some(function) = number_after("pf", &port) else { return false };
-    ["vf", "sf"].iter().any(|kind| number_after(kind, &function).is_some_and(|rest| rest.is_empty()))
-}
-
-/// Names for a reason, limited in number: a bridge may have hundreds of ports, and every hello contains the
-/// reasons.
-fn listed(names: &[String]) -> String {
-    match names.split_at_checked(MAX_LISTED) {
-        Some((first, rest)) if !rest.is_empty() => format!("{} and {} more", first.join(", "), rest.len()),
-        _ => names.join(", "),
     }
 }
 

@@ -3,7 +3,7 @@ use std::net::IpAddr;
 use tidemap_wire::{Bps, Host, InterfaceRate, Location, LocationSource, NodeId, Pack, Report, Sample};
 
 use super::*;
-use crate::uplinks::{Choice, Device};
+use crate::uplinks::{Choice, Device, Routes};
 
 fn link(name: &str, device: bool) -> Link {
     Link { name: name.into(), up: true, device: device.then(Device::default), ..Link::default() }
@@ -17,7 +17,8 @@ fn identity() -> Identity {
 fn a_hello_names_the_addresses_of_what_counts() {
     let topology = Topology {
         links: vec![link("docker0", false), link("eth0", true)],
-        default_route: Some("eth0".into()),
+        routes: Routes { defaults: vec!["eth0".into()], ..Routes::default() },
+        ..Topology::default()
     };
     let address = |text: &str| text.parse::<IpAddr>().unwrap();
     let addresses = Addresses::from_iter([
@@ -37,7 +38,7 @@ fn a_hello_names_the_addresses_of_what_counts() {
 fn a_host_with_a_thousand_interfaces_still_fits_its_hello_into_a_message() {
     let mut links: Vec<_> = (0..1000).map(|number| link(&format!("veth{number:010}"), false)).collect();
     links.push(link("zuplink", true));
-    let topology = Topology { links, default_route: None };
+    let topology = Topology { links, ..Topology::default() };
     let many =
         (0..100).map(|number| IpAddr::from([0xfd00, 0xffff, 0xffff, 0xffff, 0xffff, 0xffff, 0xffff, number]));
     let addresses: Addresses =

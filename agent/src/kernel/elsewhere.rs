@@ -18,7 +18,7 @@ use super::ErrorCounts;
 use crate::{
     config::AgentConfig,
     meter::Counters,
-    uplinks::{Device, LOOPBACK, Link, Topology},
+    uplinks::{Device, LOOPBACK, Link, Routes, Topology},
 };
 
 /// The rule of which interfaces count, for `--explain`.
@@ -53,15 +53,15 @@ impl Kernel {
     pub fn topology(&self, names: &[String], _known: impl Fn(&str) -> Option<Link>) -> Topology {
         let link = |name: &String| self.with(name, |data| link(name, data));
         let mut links: Vec<Link> = names.iter().filter_map(link).collect();
-        let default_route = self.default_route();
-        let is_way_out = |link: &Link| Some(&link.name) == default_route.as_ref();
+        let routes = self.routes();
+        let is_way_out = |link: &Link| routes.defaults.contains(&link.name);
         if links.iter().any(|link| link.device.is_some() && is_way_out(link)) {
             for other in links.iter_mut().filter(|link| link.device.is_some() && !is_way_out(link)) {
                 other.device = None;
                 other.kind = Some("another interface carries the default route".to_owned());
             }
         }
-        Topology { links, default_route }
+        Topology { links, routes, ..Topology::default() }
     }
 
     /// Whether this interface can carry bytes now. Unknown here, so only a thorough look notices a change.
@@ -75,7 +75,7 @@ impl Kernel {
     }
 
     /// The interface of the default route: the one that has the address from which the kernel would send.
-    pub(crate) fn default_route(&self) -> Option<String> {
+    fn default_route(&self) -> Option<String> {
         // Addresses from the ranges for documentation. Connecting a datagram socket only queries the routing
         // table; nothing is sent.
         let source = |from: &str, to: &str| -> io::Result<IpAddr> {
@@ -96,6 +96,16 @@ impl Kernel {
             rx_bytes: data.total_received(),
             tx_bytes: data.total_transmitted(),
         })
+    }
+
+    /// The routes that lead out of this host.
+    pub(crate) fn routes(&self) -> Routes {
+        Routes { defaults: self.default_route().into_iter().collect(), ..Routes::default() }
+    }
+
+    /// The names of each interface by number; none, because there are no numbers.
+    pub(crate) fn all_names(&self) -> Vec<(u32, Vec<String>)> {
+        Vec::new()
     }
 
     /// The error counters of one interface. `None`, because sysinfo provides no drops.

@@ -1,11 +1,19 @@
 //! Linux: a folder of sysfs and its files.
 
-use std::{io, mem::MaybeUninit, os::fd::OwnedFd, path::Path};
+use std::{
+    ffi::OsStr,
+    io,
+    mem::MaybeUninit,
+    os::{fd::OwnedFd, unix::ffi::OsStrExt},
+    path::Path,
+};
 
 use rustix::{
     fs::{Access, AtFlags, CWD, FileType, Mode, OFlags, RawDir, accessat, open, openat, readlinkat},
     io::read,
 };
+
+use super::names;
 
 /// No file of sysfs is longer.
 const PAGE: usize = 4096;
@@ -34,12 +42,13 @@ impl Folder {
     }
 
     /// The names and types of all its entries.
-    pub(super) fn list(&self, mut entry: impl FnMut(&str, FileType)) -> io::Result<()> {
+    pub(super) fn list(&self, mut entry: impl FnMut(&[u8], FileType)) -> io::Result<()> {
         let mut buffer = [MaybeUninit::uninit(); PAGE];
         let mut entries = RawDir::new(&self.0, &mut buffer);
         while let Some(found) = entries.next() {
             let found = found?;
-            if let Ok(name) = found.file_name().to_str() {
+            let name = found.file_name().to_bytes();
+            if !matches!(name, b"." | b"..") {
                 entry(name, found.file_type());
             }
         }
@@ -64,7 +73,7 @@ impl Folder {
     /// The last component of a symbolic link's target.
     pub(super) fn target_name(&self, link: &str) -> Option<String> {
         let target = readlinkat(&self.0, link, Vec::with_capacity(256)).ok()?;
-        Path::new(target.to_str().ok()?).file_name()?.to_str().map(str::to_owned)
+        Some(names::shown(Path::new(OsStr::from_bytes(target.as_bytes())).file_name()?.as_bytes()))
     }
 
     /// The first read of a sysfs file returns all of it.

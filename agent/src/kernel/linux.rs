@@ -1,44 +1,53 @@
 //! Linux: sysfs for interfaces, procfs for routes.
 
-use std::{fs, io, io::BufReader, path::PathBuf};
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
 
 use anyhow::Context;
-use rustix::fs::FileType;
 use sysinfo::System;
 
-use super::{ErrorCounts, folder::Folder, routes};
+use super::{ErrorCounts, folder::Folder, names, net_dev, netlink, routes, sysfs, view::View};
 use crate::{
     config::AgentConfig,
-    meter::Counters,
-    uplinks::{Device, Link, Topology},
+    meter::{Counters, UNNUMBERED},
+    uplinks::{Device, LOOPBACK, Link, Routes, Topology},
 };
 
 /// `IFF_UP` of the kernel: the interface is switched on.
 const UP: u32 = 1;
+/// `IFF_NOARP` of the kernel.
+const NO_ARP: u32 = 0x80;
 
 /// The rule of which interfaces count, for `--explain`.
-pub(crate) const RULE: &str = "An interface with a device behind it counts, unless another device counts its bytes; what is \
-                        virtual does not. Where no device is up, the interface of the default route counts. --include \
-                        and --exclude override this.";
+pub(crate) const RULE: &str = "An interface with a device behind it counts, and a modem's, unless another device counts its \
+                        bytes; what is virtual does not. Where no device is up, the interfaces that lead out of \
+                        the host count. --count wan leaves those that carry a default route. --include and \
+                        --exclude override this.";
 
 /// This host's interfaces.
 #[derive(Debug)]
 pub struct Kernel {
-    class_net: PathBuf,
+    view: View,
     procfs: PathBuf,
     may_wrap: bool,
 }
 
 impl Kernel {
-    /// The interfaces under the configured sysfs.
+    /// The interfaces under the configured roots.
+    ///
+    /// # Errors
+    ///
+    /// If neither sysfs nor procfs lists interfaces.
     pub fn new(config: &AgentConfig) -> anyhow::Result<Self> {
         let class_net = config.sysfs_root.join("class/net");
-        fs::read_dir(&class_net).with_context(|| format!("cannot read {}", class_net.display()))?;
+        let view = View::new(config).with_context(|| format!("cannot read {}", class_net.display()))?;
         let procfs = config.procfs_root.clone();
         // Kernels before 6.1 do not have the file.
         let machine =
             fs::read_to_string(procfs.join("sys/kernel/arch")).unwrap_or_else(|_| System::cpu_arch());
-        Ok(Self { class_net, procfs, may_wrap: !is_64_bit(machine.trim()) })
+        Ok(Self { view, procfs, may_wrap: !is_64_bit(machine.trim()) })
     }
 
     /// Whether counters may have 32 bits, as a 32-bit kernel's do.
@@ -49,13 +58,10 @@ impl Kernel {
     /// The names of all interfaces, sorted; cheap enough for every sample, so new interfaces are noticed at
     /// once.
     pub fn names(&self) -> io::Result<Vec<String>> {
-        let mut names = Vec::new();
-        Folder::open(&self.class_net)?.list(|name, kind| {
-            // `bonding_masters` is a file in the folder of interfaces.
-            if kind != FileType::RegularFile {
-                names.push(name.to_owned());
-            }
-        })?;
+        let Some(class_net) = &self.view.class_net else {
+            return Ok(net_dev::read(&self.net_dev())?.into_keys().collect());
+        };
+        let mut names = sysfs::names(class_net)?;
         names.sort_unstable();
         Ok(names)
     }
@@ -63,31 +69,50 @@ impl Kernel {
     /// The interfaces with these names as the kernel describes them. Those that `known` returns are not read
     /// again; those that vanish meanwhile are left out.
     pub fn topology(&self, names: &[String], known: impl Fn(&str) -> Option<Link>) -> Topology {
-        let links = names.iter().filter_map(|name| known(name).or_else(|| self.link(name))).collect();
-        Topology { links, default_route: self.default_route() }
+        let mut links: Vec<_> =
+            names.iter().filter_map(|name| known(name).or_else(|| self.link(name))).collect();
+        if self.view.class_net.is_none() {
+            number(&mut links, &self.all_names());
+        }
+        Topology {
+            links,
+            routes: self.routes(),
+            forwards: self.forwards(),
+            is_known: self.view.class_net.is_some(),
+        }
     }
 
-    /// The interface of the default route: that of IPv4, or that of IPv6 if there is none.
-    pub(crate) fn default_route(&self) -> Option<String> {
-        let table = |file| fs::File::open(self.procfs.join("net").join(file)).map(BufReader::new);
-        let ipv4 = table("route").ok().and_then(routes::ipv4_default);
-        ipv4.or_else(|| routes::ipv6_default(table("ipv6_route").ok()?))
+    /// The routes that lead out of this host.
+    pub(crate) fn routes(&self) -> Routes {
+        let mut routes = routes::read(&self.view.net);
+        if self.view.is_own {
+            routes.chosen = netlink::ways_to_anywhere();
+        }
+        routes
+    }
+
+    /// The names of each interface by number, the usual one first; none where they are not known.
+    pub(crate) fn all_names(&self) -> Vec<(u32, Vec<String>)> {
+        if self.view.is_own { netlink::names() } else { Vec::new() }
     }
 
     /// The counters of the interface with this name and number; `None` when either cannot be read, or the
     /// name has passed to another interface.
     pub(crate) fn counters(&self, name: &str, index: u32) -> Option<Counters> {
-        let folder = Folder::passage(&self.class_net.join(name))?;
-        let counters = Counters {
-            rx_bytes: folder.number("statistics/rx_bytes")?,
-            tx_bytes: folder.number("statistics/tx_bytes")?,
+        let Some(class_net) = &self.view.class_net else {
+            return net_dev::read(&self.net_dev()).ok()?.get(name).map(|line| line.counters);
         };
+        let folder = Folder::passage(&class_net.join(names::raw(name)))?;
+        let counters = sysfs::counters_in(&folder)?;
         (folder.number("ifindex") == Some(index)).then_some(counters)
     }
 
     /// The errors and drops of one interface.
     pub fn error_counts(&self, name: &str) -> Option<ErrorCounts> {
-        let statistics = Folder::passage(&self.class_net.join(name).join("statistics"))?;
+        let Some(class_net) = &self.view.class_net else {
+            return net_dev::read(&self.net_dev()).ok()?.get(name).map(|line| line.errors);
+        };
+        let statistics = Folder::passage(&class_net.join(names::raw(name)).join("statistics"))?;
         let count = |file: &str| statistics.number::<u64>(file);
         Some(ErrorCounts {
             errors: count("rx_errors")?.saturating_add(count("tx_errors")?),
@@ -97,14 +122,30 @@ impl Kernel {
 
     /// Whether this interface can carry bytes now.
     pub(crate) fn is_up(&self, name: &str) -> bool {
-        Folder::open(&self.class_net.join(name)).is_ok_and(|folder| is_up(&folder))
+        self.folder(name).is_some_and(|folder| is_up(&folder))
+    }
+
+    fn net_dev(&self) -> PathBuf {
+        self.view.net.join("dev")
+    }
+
+    /// Whether this host passes on what is meant for others.
+    fn forwards(&self) -> bool {
+        ["sys/net/ipv4/ip_forward", "sys/net/ipv6/conf/all/forwarding"].iter().any(|file| {
+            fs::read_to_string(self.procfs.join(file)).is_ok_and(|text| !matches!(text.trim(), "" | "0"))
+        })
+    }
+
+    fn folder(&self, name: &str) -> Option<Folder> {
+        Folder::open(&self.view.class_net.as_ref()?.join(names::raw(name))).ok()
     }
 
     fn link(&self, name: &str) -> Option<Link> {
-        let folder = Folder::open(&self.class_net.join(name)).ok()?;
+        let Some(class_net) = &self.view.class_net else { return Some(link_without_sysfs(name)) };
+        let folder = self.folder(name)?;
         let index = folder.number("ifindex")?;
         let mut lowers = Vec::new();
-        folder.list(|name, _| lowers.extend(name.strip_prefix("lower_").map(str::to_owned))).ok()?;
+        folder.list(|name, _| lowers.extend(name.strip_prefix(b"lower_").map(names::shown))).ok()?;
         lowers.sort_unstable();
         Some(Link {
             name: name.to_owned(),
@@ -112,7 +153,8 @@ impl Kernel {
             lower_index: folder.number("iflink").unwrap_or(index),
             hardware_type: folder.number("type").unwrap_or_default(),
             up: is_up(&folder),
-            device: device(&folder),
+            no_arp: flags(&folder) & NO_ARP != 0,
+            device: device(&folder).filter(|_| !is_simulated(&class_net.join(names::raw(name)))),
             kind: kind(&folder),
             tunnel: folder.has("tun_flags"),
             master: folder.target_name("master"),
@@ -125,17 +167,42 @@ impl Kernel {
     }
 }
 
+/// An interface of which procfs tells the counters alone.
+fn link_without_sysfs(name: &str) -> Link {
+    let hardware_type = if name == "lo" { LOOPBACK } else { 0 };
+    Link { name: name.to_owned(), index: UNNUMBERED, hardware_type, up: true, ..Link::default() }
+}
+
+/// Gives interfaces that procfs lists their numbers.
+fn number(links: &mut [Link], names: &[(u32, Vec<String>)]) {
+    for link in links {
+        let named = names.iter().find(|(_, names)| names.first() == Some(&link.name));
+        link.index = named.map_or(UNNUMBERED, |(index, _)| *index);
+        link.lower_index = link.index;
+    }
+}
+
+/// Whether the kernel itself plays the device, as it does a radio for tests.
+fn is_simulated(link: &Path) -> bool {
+    fs::canonicalize(link.join("device")).is_ok_and(|path| {
+        let parts: Vec<_> = path.iter().collect();
+        parts.windows(2).any(|pair| pair == ["devices", "virtual"])
+    })
+}
+
 /// Whether the kernel has 64 bits, whatever this program has.
 fn is_64_bit(machine: &str) -> bool {
     machine.contains("64") || matches!(machine, "s390x" | "alpha")
 }
 
 fn is_up(folder: &Folder) -> bool {
-    let flags =
-        folder.text("flags").and_then(|flags| u32::from_str_radix(flags.strip_prefix("0x")?, 16).ok());
     let state = folder.text("operstate").unwrap_or_default();
-    flags.is_some_and(|flags| flags & UP != 0)
-        && !matches!(state.as_str(), "down" | "lowerlayerdown" | "notpresent")
+    flags(folder) & UP != 0 && !matches!(state.as_str(), "down" | "lowerlayerdown" | "notpresent")
+}
+
+fn flags(folder: &Folder) -> u32 {
+    let flags = folder.text("flags").unwrap_or_default();
+    flags.strip_prefix("0x").and_then(|digits| u32::from_str_radix(digits, 16).ok()).unwrap_or_default()
 }
 
 fn device(folder: &Folder) -> Option<Device> {

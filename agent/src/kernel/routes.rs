@@ -1,74 +1,199 @@
-//! Linux: which interface the default route leads through.
+//! Linux: which interfaces lead out of this host, as the files of procfs tell.
+//!
+//! The files show the main table only, and of a route with several next hops the first; what the kernel
+//! answers (`netlink`) has the rest.
 
-use std::io::BufRead;
+use std::{
+    fs::File,
+    io::{BufRead, BufReader, Read},
+    path::Path,
+};
 
-/// `RTF_UP` and `RTF_REJECT` of the kernel.
+use super::names;
+use crate::uplinks::Routes;
+
+/// `RTF_UP`, `RTF_GATEWAY`, `RTF_REJECT` of the kernel, and `RTF_ANYCAST` and `RTF_LOCAL` of IPv6.
 const UP: u32 = 1;
+const GATEWAY: u32 = 2;
 const REJECT: u32 = 0x200;
+const OWN: u32 = 0x8010_0000;
+/// Without a default route, routes as wide as this stand for it: VPNs use two halves, 6to4 `2000::/3`, and no
+/// organisation's network is wider.
+const WIDE_IPV4: u32 = 7;
+const WIDE_IPV6: u32 = 3;
+/// A router's table may hold the whole internet. The kernel lists wide routes first.
+const MOST_BYTES: u64 = 2 << 20;
+/// `ETH_P_PPP_DISC` and `ETH_P_PPP_SES`, as a PPPoE program listens for them.
+const PPPOE: [&str; 2] = ["8863", "8864"];
 
-/// The interface of the best IPv4 default route in `/proc/net/route`.
-///
-/// The kernel lists default routes first, so reading stops early even if a router's table holds the whole
-/// internet.
-pub(crate) fn ipv4_default(table: impl BufRead) -> Option<String> {
-    let route = |line: String| {
-        let fields: Vec<_> = line.split_ascii_whitespace().collect();
-        let [name, destination, _, flags, _, _, metric, mask, ..] = fields[..] else { return None };
-        let usable = destination == "00000000" && mask == "00000000" && is_usable(flags)?;
-        usable.then_some((metric.parse::<u32>().ok()?, name.to_owned()))
-    };
-    let leads_anywhere = |line: &String| line.split_ascii_whitespace().nth(1) == Some("00000000");
-    best(lines(table).skip(1).take_while(leads_anywhere).filter_map(route))
+/// One route of a table.
+#[derive(Debug, PartialEq, Eq)]
+struct Route {
+    interface: String,
+    prefix: u32,
+    metric: u32,
+    gateway: bool,
 }
 
-/// The interface of the best IPv6 default route in `/proc/net/ipv6_route`, whose routes are in no such order.
-pub(crate) fn ipv6_default(table: impl BufRead) -> Option<String> {
-    let route = |line: String| {
-        let fields: Vec<_> = line.split_ascii_whitespace().collect();
-        let [destination, length, _, _, _, metric, _, _, flags, name] = fields[..] else { return None };
-        let usable = destination.bytes().all(|digit| digit == b'0') && length == "00" && is_usable(flags)?;
-        usable.then_some((u32::from_str_radix(metric, 16).ok()?, name.to_owned()))
-    };
-    best(lines(table).filter_map(route))
+/// The routes under a folder such as `/proc/net`.
+pub(super) fn read(net: &Path) -> Routes {
+    let table = |file| lines(&net.join(file)).unwrap_or_default();
+    let ipv4: Vec<_> = table("route").iter().skip(1).filter_map(|line| ipv4(line)).collect();
+    let ipv6: Vec<_> = table("ipv6_route").iter().filter_map(|line| ipv6(line)).collect();
+    let pppoe = table("pppoe").iter().skip(1).filter_map(|line| word(line, 2)).collect();
+    let mut routes = Routes { pppoe, ..Routes::default() };
+    for (table, wide, host) in [(&ipv4, WIDE_IPV4, 32), (&ipv6, WIDE_IPV6, 128)] {
+        routes.defaults.extend(leading_out(table, wide));
+        let of = |is: &dyn Fn(&&Route) -> bool| -> Vec<String> {
+            table.iter().filter(is).map(|route| route.interface.clone()).collect()
+        };
+        routes.networks.extend(of(&|route| (1..host).contains(&route.prefix)));
+        routes.far_ends.extend(of(&|route| route.prefix == host && route.gateway));
+    }
+    let is_pppoe = |line: &String| word(line, 3).is_some_and(|protocol| PPPOE.contains(&protocol.as_str()));
+    routes.other_ppp = table("packet").iter().skip(1).any(is_pppoe)
+        || table("pppol2tp").iter().any(|line| line.trim_start().starts_with("SESSION"));
+    unique(&mut routes.defaults);
+    for list in [&mut routes.networks, &mut routes.far_ends, &mut routes.pppoe] {
+        list.sort_unstable();
+        list.dedup();
+    }
+    routes
 }
 
-fn lines(table: impl BufRead) -> impl Iterator<Item = String> {
-    table.lines().map_while(Result::ok)
+/// The interfaces of the default routes, or of the routes that stand for them, best metric first.
+fn leading_out(table: &[Route], wide: u32) -> Vec<String> {
+    let mut out: Vec<_> = table.iter().filter(|route| route.prefix == 0).collect();
+    if out.is_empty() {
+        out.extend(table.iter().filter(|route| route.prefix <= wide));
+    }
+    out.sort_by_key(|route| route.metric);
+    out.into_iter().map(|route| route.interface.clone()).collect()
 }
 
-fn is_usable(flags: &str) -> Option<bool> {
+/// A line of `/proc/net/route`.
+fn ipv4(line: &str) -> Option<Route> {
+    let fields: Vec<_> = line.split_ascii_whitespace().collect();
+    let [interface, _, _, flags, _, _, metric, mask, ..] = fields[..] else { return None };
+    let flags = usable(flags)?;
+    Some(Route {
+        interface: interface.to_owned(),
+        prefix: u32::from_str_radix(mask, 16).ok()?.count_ones(),
+        metric: metric.parse().ok()?,
+        gateway: flags & GATEWAY != 0,
+    })
+}
+
+/// A line of `/proc/net/ipv6_route`. Link-local and multicast routes lead nowhere else.
+fn ipv6(line: &str) -> Option<Route> {
+    let fields: Vec<_> = line.split_ascii_whitespace().collect();
+    let [destination, prefix, _, _, _, metric, _, _, flags, interface] = fields[..] else { return None };
+    let flags = usable(flags).filter(|flags| flags & OWN == 0)?;
+    let is_local = destination.starts_with("fe80") || destination.starts_with("ff");
+    (!is_local).then_some(Route {
+        interface: interface.to_owned(),
+        prefix: u32::from_str_radix(prefix, 16).ok()?,
+        metric: u32::from_str_radix(metric, 16).ok()?,
+        gateway: flags & GATEWAY != 0,
+    })
+}
+
+fn usable(flags: &str) -> Option<u32> {
     let flags = u32::from_str_radix(flags, 16).ok()?;
-    Some(flags & UP != 0 && flags & REJECT == 0)
+    (flags & UP != 0 && flags & REJECT == 0).then_some(flags)
 }
 
-fn best(routes: impl Iterator<Item = (u32, String)>) -> Option<String> {
-    routes.min_by_key(|(metric, _)| *metric).map(|(_, name)| name)
+fn word(line: &str, at: usize) -> Option<String> {
+    line.split_ascii_whitespace().nth(at).map(str::to_owned)
+}
+
+/// The lines of a file; names of interfaces in them need not be UTF-8.
+fn lines(path: &Path) -> Option<Vec<String>> {
+    let file = BufReader::new(File::open(path).ok()?.take(MOST_BYTES));
+    Some(file.split(b'\n').map_while(Result::ok).map(|line| names::shown(&line)).collect())
+}
+
+/// Keeps the first of equal names.
+fn unique(names: &mut Vec<String>) {
+    let mut seen = Vec::new();
+    names.retain(|name| {
+        let is_new = !seen.contains(name);
+        if is_new {
+            seen.push(name.clone());
+        }
+        is_new
+    });
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
+    /// The routes of these tables.
+    fn routes(files: &[(&str, &str)]) -> Routes {
+        let net = tempfile::tempdir().unwrap();
+        for (file, text) in files {
+            fs::write(net.path().join(file), text).unwrap();
+        }
+        read(net.path())
+    }
+
+    const HEADER: &str = "Iface\tDestination\tGateway\tFlags\tRefCnt\tUse\tMetric\tMask\tMTU\tWindow\tIRTT\n";
+
     #[test]
-    fn the_route_with_the_lowest_metric_wins() {
-        let table = "Iface\tDestination\tGateway\tFlags\tRefCnt\tUse\tMetric\tMask\tMTU\tWindow\tIRTT\n\
-                     wlan0\t00000000\t0102A8C0\t0003\t0\t0\t600\t00000000\t0\t0\t0\n\
-                     eth0\t00000000\t010200C0\t0003\t0\t0\t100\t00000000\t0\t0\t0\n\
-                     tun0\t00000000\t010200C0\t0003\t0\t0\t0\t00000080\t0\t0\t0\n\
-                     dead0\t00000000\t00000000\t0203\t0\t0\t0\t00000000\t0\t0\t0\n";
-        assert_eq!(ipv4_default(table.as_bytes()).as_deref(), Some("eth0"));
-        assert_eq!(ipv4_default(&b"Iface\tDestination\n"[..]), None);
-        assert_eq!(ipv4_default(&b""[..]), None);
+    fn every_default_route_is_a_way_out_the_lowest_metric_first() {
+        let table = HEADER.to_owned()
+            + "wlan0\t00000000\t0102A8C0\t0003\t0\t0\t600\t00000000\t0\t0\t0\n\
+               eth0\t00000000\t010200C0\t0003\t0\t0\t100\t00000000\t0\t0\t0\n\
+               tun0\t00000000\t010200C0\t0003\t0\t0\t0\t00000080\t0\t0\t0\n\
+               dead0\t00000000\t00000000\t0203\t0\t0\t0\t00000000\t0\t0\t0\n\
+               eth0\t0102A8C0\t010200C0\t0007\t0\t0\t0\tFFFFFFFF\t0\t0\t0\n";
+        let routes = routes(&[("route", &table)]);
+        assert_eq!(routes.defaults, ["eth0", "wlan0"]);
+        assert_eq!((routes.networks, routes.far_ends), (vec!["tun0".to_owned()], vec!["eth0".to_owned()]));
+        assert_eq!(self::routes(&[("route", "Iface\tDestination\n")]), Routes::default());
+        assert_eq!(self::routes(&[]), Routes::default());
+    }
+
+    #[test]
+    fn two_halves_are_a_way_out_where_there_is_no_default_route() {
+        let table = HEADER.to_owned()
+            + "eth1\t00000000\t010200C0\t0003\t0\t0\t0\t00000080\t0\t0\t0\n\
+               eth1\t00000080\t010200C0\t0003\t0\t0\t0\t00000080\t0\t0\t0\n\
+               eth0\t0000000A\t00000000\t0001\t0\t0\t0\t000000FF\t0\t0\t0\n";
+        assert_eq!(routes(&[("route", &table)]).defaults, ["eth1"]);
     }
 
     #[test]
     fn the_kernels_own_unreachable_ipv6_route_is_no_way_out() {
         let zero = "00000000000000000000000000000000";
-        let unreachable =
-            format!("{zero} 00 {zero} 00 {zero} ffffffff 00000001 00000000 00200200       lo\n");
-        let gateway =
-            format!("{zero} 00 {zero} 00 fd{} 00000400 00000002 00000000 00000003     eth0\n", &zero[2..]);
-        assert_eq!(ipv6_default(unreachable.as_bytes()), None);
-        assert_eq!(ipv6_default(format!("{unreachable}{gateway}").as_bytes()).as_deref(), Some("eth0"));
+        let route = |destination: &str, prefix: &str, metric: &str, flags: &str, name: &str| {
+            format!("{destination} {prefix} {zero} 00 {zero} {metric} 00000001 00000000 {flags} {name:>8}\n")
+        };
+        let unreachable = route(zero, "00", "ffffffff", "00200200", "lo");
+        let table = route(zero, "00", "00000400", "00000003", "eth0")
+            + &route(zero, "00", "00000400", "00000003", "eth1")
+            + &route("fe800000000000000000000000000000", "40", "00000100", "00000001", "eth2")
+            + &route("20010db8000000000000000000000000", "40", "00000100", "00000001", "eth3")
+            + &route("20010db8000000000000000000000001", "80", "00000000", "80200001", "eth3");
+        assert_eq!(routes(&[("ipv6_route", &unreachable)]), Routes::default());
+        let routes = routes(&[("ipv6_route", &(unreachable + &table))]);
+        assert_eq!(
+            (routes.defaults, routes.networks),
+            (vec!["eth0".into(), "eth1".into()], vec!["eth3".into()])
+        );
+    }
+
+    #[test]
+    fn what_carries_ppp_is_shown_by_the_kernel_or_by_the_program_that_listens() {
+        let session = "Id       Address              Device\n0000002A 00:11:22:33:44:55     eth0\n";
+        assert_eq!(routes(&[("pppoe", session)]).pppoe, ["eth0"]);
+        let listener = "sk RefCnt Type Proto Iface R Rmem User Inode\n0 3 10 8864 2 1 0 0 1\n";
+        assert!(routes(&[("packet", listener)]).other_ppp);
+        let dhcp = "sk RefCnt Type Proto Iface R Rmem User Inode\n0 3 3 0003 2 1 0 0 1\n";
+        assert!(!routes(&[("packet", dhcp)]).other_ppp);
+        assert!(routes(&[("pppol2tp", "PPPoL2TP driver info\n  SESSION '' 1/2\n")]).other_ppp);
     }
 }

@@ -1,6 +1,6 @@
 //! What a device can have moved between two readings.
 
-use super::{Counters, Moved};
+use super::{Moved, counters::Counters};
 
 /// Without a known speed: no interface moves more than 800 Gbit/s.
 const ANY_BPS: u64 = 100_000_000_000;

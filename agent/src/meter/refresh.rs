@@ -2,7 +2,7 @@
 //!
 //! Many drivers and virtual functions do it every two to five seconds, and are read each second.
 
-use super::Counters;
+use super::counters::Counters;
 
 /// A longer pause is one of the traffic.
 const LONGEST_MS: u64 = 10_000;

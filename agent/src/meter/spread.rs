@@ -2,7 +2,7 @@
 
 use super::Moved;
 
-/// Bytes that were read and not told yet.
+/// Bytes that were read and not reported yet.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Spread {
     held: Moved,

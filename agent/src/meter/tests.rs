@@ -113,7 +113,7 @@ fn counters_that_are_updated_seldom_lose_nothing_and_are_spread() {
             for limit_bps in [Some(GIGABIT_BPS), None] {
                 let (rates, total) = seldom(period, bps, 60, limit_bps);
                 let behind = 59 / period * period * bps - total;
-                assert!(behind <= (period + 1) * bps, "every {period} s, {bps}: {behind} are not told");
+                assert!(behind <= (period + 1) * bps, "every {period} s, {bps}: {behind} are not reported");
                 let settled = &rates[usize::try_from(7 * period).unwrap()..];
                 let near = |rate: &Option<u64>| rate.is_some_and(|rate| rate.abs_diff(bps) <= bps / 10 + 1);
                 assert!(settled.iter().all(near), "every {period} s, {bps}: {rates:?}");

@@ -1,10 +1,22 @@
-//! `--include` and `--exclude`.
+//! `--count`, `--include` and `--exclude`.
 
 use std::{fmt, str::FromStr};
 
-/// The interfaces that the operator includes and excludes.
+/// Which of the interfaces that count are left.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Count {
+    /// All of them.
+    #[default]
+    All,
+    /// Those that carry a default route: of a router, the way out alone.
+    Wan,
+}
+
+/// What the operator chooses.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Choice {
+    /// Which interfaces count unless they are included or excluded by name.
+    pub count: Count,
     /// These count, whatever the topology.
     pub include: Vec<NamePattern>,
     /// These do not.
@@ -12,6 +24,20 @@ pub struct Choice {
 }
 
 impl Choice {
+    /// The choice with each name of an interface besides its usual one as a pattern of the usual one.
+    pub fn resolved(&self, names: &[(u32, Vec<String>)]) -> Self {
+        let resolve = |patterns: &[NamePattern]| {
+            let usual = |pattern: &NamePattern| -> Vec<NamePattern> {
+                let other =
+                    |(_, names): &&(u32, Vec<String>)| names.iter().skip(1).any(|name| pattern.matches(name));
+                let usual = names.iter().filter(other).filter_map(|(_, names)| names.first());
+                usual.map(|name| NamePattern(name.clone())).collect()
+            };
+            patterns.iter().flat_map(|pattern| [vec![pattern.clone()], usual(pattern)].concat()).collect()
+        };
+        Self { count: self.count, include: resolve(&self.include), exclude: resolve(&self.exclude) }
+    }
+
     /// Whether the operator includes or excludes an interface, and by which flag; `None` leaves it to the
     /// topology.
     pub fn overrides(&self, name: &str) -> Option<(bool, &'static str)> {
@@ -73,6 +99,21 @@ impl fmt::Display for NamePattern {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_name_of_an_interface_stands_for_all_its_names() {
+        let names = [(2, vec!["eth0".to_owned(), "enp3s0".to_owned()]), (3, vec!["eth1".to_owned()])];
+        let pattern = |text: &str| vec![text.parse::<NamePattern>().unwrap()];
+        let check = |text: &str, included: [bool; 2]| {
+            let choice = Choice { include: pattern(text), ..Choice::default() }.resolved(&names);
+            assert_eq!(["eth0", "eth1"].map(|name| choice.overrides(name).is_some()), included, "{text}");
+        };
+        check("enp3s0", [true, false]);
+        check("enp*", [true, false]);
+        check("eth1", [false, true]);
+        check("e*", [true, true]);
+        check("wlan0", [false, false]);
+    }
 
     #[test]
     fn stars_stand_for_any_characters() {

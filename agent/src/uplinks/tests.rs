@@ -9,9 +9,15 @@ fn device(name: &str) -> Link {
     Link { device: Some(device), ..link(name) }
 }
 
+fn host(links: &[Link], default_route: Option<&str>) -> Topology {
+    let routes =
+        Routes { defaults: default_route.map(str::to_owned).into_iter().collect(), ..Routes::default() };
+    Topology { links: links.to_vec(), routes, is_known: true, ..Topology::default() }
+}
+
 /// Judges a topology; asserts that exactly these interfaces count, and returns the reasons.
 fn check(links: &[Link], default_route: Option<&str>, counted: &[&str]) -> Vec<String> {
-    let topology = Topology { links: links.to_vec(), default_route: default_route.map(str::to_owned) };
+    let topology = host(links, default_route);
     let verdicts = topology.judge(&Choice::default());
     let names: Vec<_> =
         links.iter().zip(&verdicts).filter(|(_, it)| it.counted).map(|(link, _)| &link.name).collect();
@@ -121,16 +127,16 @@ fn a_modem_counts_while_every_device_is_unplugged() {
 
 #[test]
 fn the_operators_choice_wins_and_excluding_a_device_promotes_no_other() {
-    let topology = Topology {
-        links: vec![device("eth0"), device("eth1"), link("br0")],
-        default_route: Some("br0".into()),
-    };
+    let topology = host(&[device("eth0"), device("eth1"), link("br0")], Some("br0"));
     let pattern = |text: &str| vec![text.parse().unwrap()];
     let counted = |choice: &Choice| -> Vec<bool> {
         topology.judge(choice).iter().map(|verdict| verdict.counted).collect()
     };
     assert_eq!(counted(&Choice { exclude: pattern("eth*"), ..Choice::default() }), [false, false, false]);
-    assert_eq!(counted(&Choice { include: pattern("br0"), exclude: pattern("*") }), [false, false, true]);
+    assert_eq!(
+        counted(&Choice { include: pattern("br0"), exclude: pattern("*"), ..Choice::default() }),
+        [false, false, true]
+    );
     let reasons = topology.judge(&Choice { exclude: pattern("eth1"), ..Choice::default() });
     assert_eq!(reasons[1].reason, "--exclude (physical device (pci, e1000e))");
 }

@@ -1,0 +1,190 @@
+//! The interfaces that lead out of the host: modems, the ways out of a container, and a router's WAN.
+
+use super::{Count, LOOPBACK, Link, Topology, Verdict, natural::listed};
+
+/// `ARPHRD_ETHER`.
+const ETHERNET: u32 = 1;
+/// `ARPHRD_SLIP` and its forms, and `ARPHRD_PPP`.
+const SERIAL: [u32; 5] = [256, 257, 258, 259, 512];
+/// `ARPHRD_TUNNEL`, `ARPHRD_TUNNEL6`, `ARPHRD_SIT`, `ARPHRD_IPGRE`, `ARPHRD_IP6GRE`.
+const TUNNELS: [u32; 5] = [768, 769, 776, 778, 823];
+
+impl Topology {
+    /// A modem on a serial line, or one whose driver gives no device, counts. The same kind of interface is
+    /// also one end of a session over a device, which counts its bytes already.
+    pub(super) fn add_modems(&self, verdicts: &mut [Verdict]) {
+        for (link, verdict) in self.links.iter().zip(verdicts) {
+            if link.device.is_none() && link.is_mobile() && link.lowers.is_empty() {
+                *verdict = Verdict { counted: true, reason: "a mobile modem".to_owned() };
+            } else if link.device.is_none() && link.is_serial() && self.is_way_out(link) {
+                *verdict = match self.session_over(link) {
+                    Some(reason) => Verdict { counted: false, reason },
+                    None => {
+                        Verdict { counted: true, reason: "a modem that carries a default route".to_owned() }
+                    }
+                };
+            }
+        }
+    }
+
+    /// Where no device or modem that counts is up, the interfaces that lead out count.
+    pub(super) fn add_ways_out(&self, verdicts: &mut [Verdict]) {
+        if !self.needs_ways_out(verdicts) {
+            return;
+        }
+        let has_devices = verdicts.iter().any(|verdict| verdict.counted);
+        let absent = if has_devices { "no physical device is up" } else { "there is no physical device" };
+        // A device that is down keeps its own reason; a route through it moves no bytes anyway.
+        let new = |(at, _): &(usize, &Link)| !verdicts[*at].counted;
+        let leads_out =
+            |(_, link): &(usize, &Link)| self.is_way_out(link) || (!has_devices && self.is_attached(link));
+        let mut ways: Vec<_> = self.links.iter().enumerate().filter(new).filter(leads_out).collect();
+        // The bytes of a tunnel leave by another way out.
+        if ways.iter().any(|(_, link)| !link.is_tunnel()) {
+            ways.retain(|(_, link)| !link.is_tunnel());
+        } else {
+            ways.sort_by_key(|(_, link)| self.routes.defaults.iter().position(|name| *name == link.name));
+            ways.truncate(1);
+        }
+        let on_top =
+            |link: &Link| ways.iter().any(|(_, way)| way.name != link.name && self.rides(link, &way.name));
+        let lowest: Vec<_> = ways.iter().filter(|(_, link)| !on_top(link)).copied().collect();
+        for (at, link) in lowest {
+            let why = if self.is_way_out(link) { "carries the default route" } else { "leads to a network" };
+            verdicts[at] = Verdict { counted: true, reason: format!("{why}; {absent}") };
+        }
+    }
+
+    /// Whether the routes decide what counts.
+    pub fn needs_routes(&self, verdicts: &[Verdict], count: Count) -> bool {
+        count == Count::Wan || self.links.iter().any(Link::is_serial) || self.needs_ways_out(verdicts)
+    }
+
+    /// On a router, a byte that passes through is counted at each device: says so, or leaves the devices that
+    /// carry a default route.
+    pub(super) fn regard_forwarding(&self, verdicts: &mut [Verdict], count: Count) {
+        let counted = |verdicts: &[Verdict]| -> Vec<usize> {
+            (0..self.links.len()).filter(|at| verdicts[*at].counted).collect()
+        };
+        if count == Count::Wan {
+            let under = |at: &usize| self.routes_of_host().any(|way| self.carries(&self.links[*at], way));
+            let wan: Vec<_> = counted(verdicts).into_iter().filter(under).collect();
+            for at in counted(verdicts) {
+                let reason = &verdicts[at].reason;
+                if wan.is_empty() {
+                    verdicts[at].reason =
+                        format!("{reason}; --count wan finds no device with a default route");
+                } else if !wan.contains(&at) {
+                    let reason = format!("carries no default route, --count wan ({reason})");
+                    verdicts[at] = Verdict { counted: false, reason };
+                }
+            }
+            return;
+        }
+        let mut parts: Vec<_> = counted(verdicts).into_iter().filter(|at| self.links[*at].up).collect();
+        parts.dedup_by_key(|at| self.links[*at].master.as_ref().unwrap_or(&self.links[*at].name));
+        if self.forwards && parts.len() > 1 {
+            for at in counted(verdicts) {
+                let reason = &verdicts[at].reason;
+                verdicts[at].reason =
+                    format!("{reason}; this host forwards: --count wan leaves the way out alone");
+            }
+        }
+    }
+
+    fn needs_ways_out(&self, verdicts: &[Verdict]) -> bool {
+        let mut counted = self.links.iter().zip(verdicts).filter(|(_, verdict)| verdict.counted);
+        !counted.any(|(link, _)| link.up && (link.device.is_some() || link.is_serial() || link.is_mobile()))
+    }
+
+    fn is_way_out(&self, link: &Link) -> bool {
+        link.hardware_type != LOOPBACK
+            && (self.routes.defaults.contains(&link.name) || self.routes.chosen.contains(&link.index))
+    }
+
+    /// The interfaces of all default routes.
+    fn routes_of_host(&self) -> impl Iterator<Item = &Link> {
+        self.links.iter().filter(|link| self.is_way_out(link))
+    }
+
+    /// Whether an interface is a container's end of a pair, or shares an interface outside of the container,
+    /// and has a network behind it.
+    fn is_attached(&self, link: &Link) -> bool {
+        let is_numbered = |index: u32| self.links.iter().any(|other| other.index == index);
+        let is_outside = match link.kind.as_deref() {
+            // The numbers of both ends may be the same, as they are of different namespaces.
+            None => !link.no_arp && !self.links.iter().any(|other| is_pair(link, other)),
+            Some("macvlan" | "ipvlan" | "vlan") => !is_numbered(link.lower_index),
+            Some(_) => false,
+        };
+        is_outside
+            && link.hardware_type == ETHERNET
+            && link.device.is_none()
+            && !link.tunnel
+            && link.lowers.is_empty()
+            && link.master.is_none()
+            && self.routes.networks.contains(&link.name)
+    }
+
+    /// The reason, if a serial interface is a session over another one.
+    fn session_over(&self, link: &Link) -> Option<String> {
+        if !self.routes.pppoe.is_empty() {
+            return Some(format!("PPPoE on {}, which counts its bytes", listed(&self.routes.pppoe)));
+        }
+        if self.routes.other_ppp {
+            return Some("a session over a device, which counts its bytes".to_owned());
+        }
+        let outer: Vec<String> =
+            self.routes.far_ends.iter().filter(|name| **name != link.name).cloned().collect();
+        (!outer.is_empty()).then(|| format!("a tunnel over {}, which counts its bytes", listed(&outer)))
+    }
+
+    /// Whether an interface carries what leaves by a way out: it is the way out or lies below it.
+    fn carries(&self, link: &Link, way: &Link) -> bool {
+        link.name == way.name
+            || self.rides(way, &link.name)
+            || (way.is_serial()
+                && self.routes.pppoe.iter().any(|lower| {
+                    *lower == link.name || self.link(lower).is_some_and(|lower| self.rides(lower, &link.name))
+                }))
+    }
+
+    /// Whether one interface lies above another, through any number of layers.
+    fn rides(&self, upper: &Link, lower: &str) -> bool {
+        let mut below: Vec<&str> = upper.lowers.iter().map(String::as_str).collect();
+        let mut at = 0;
+        // The kernel has no circles, but its files are not read at one moment.
+        while let Some(name) = below.get(at).copied() {
+            if name == lower {
+                return true;
+            }
+            let next = self.link(name).map(|link| link.lowers.as_slice()).unwrap_or_default();
+            let new: Vec<&str> =
+                next.iter().map(String::as_str).filter(|name| !below.contains(name)).collect();
+            below.extend(new);
+            at += 1;
+        }
+        false
+    }
+}
+
+/// Whether two interfaces of this namespace are the ends of one pair.
+fn is_pair(one: &Link, other: &Link) -> bool {
+    one.index != other.index && one.lower_index == other.index && other.lower_index == one.index
+}
+
+impl Link {
+    /// Whether it is one end of a serial line, or of a session that looks like one.
+    fn is_serial(&self) -> bool {
+        SERIAL.contains(&self.hardware_type) || matches!(self.kind.as_deref(), Some("ppp" | "slip"))
+    }
+
+    /// Whether it belongs to a modem that the kernel drives.
+    fn is_mobile(&self) -> bool {
+        self.kind.as_deref() == Some("wwan")
+    }
+
+    fn is_tunnel(&self) -> bool {
+        self.tunnel || self.kind.as_deref() == Some("wireguard") || TUNNELS.contains(&self.hardware_type)
+    }
+}
