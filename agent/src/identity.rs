@@ -60,6 +60,8 @@ impl Identity {
             external_ip: address::global(of_counted()),
             addresses: of_counted().take(bounds::ADDRESSES).map(ToString::to_string).collect(),
             interfaces: inventory(topology, verdicts, addresses),
+            unlisted_interfaces: u32::try_from(topology.links.len().saturating_sub(bounds::INTERFACES))
+                .unwrap_or(u32::MAX),
             ..self.fixed.clone()
         }
     }

@@ -29,6 +29,8 @@ pub struct NodeAnswer {
     pub node: NodeJson,
     /// Its interfaces.
     pub interfaces: Vec<InterfaceJson>,
+    /// How many it has besides.
+    pub unlisted_interfaces: u32,
     /// The last minute, one point per second.
     pub last_60s: Option<Series>,
     /// The last 15 minutes, one point per 15 seconds.

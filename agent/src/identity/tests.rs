@@ -56,6 +56,7 @@ fn a_host_with_a_thousand_interfaces_still_fits_its_hello_into_a_message() {
     };
     let identity = Identity { fixed };
     let hello = identity.hello(&topology, &topology.judge(&Choice::default()), &addresses);
+    assert_eq!(hello.unlisted_interfaces, 1_001 - 64);
     assert!(hello.interfaces[0].counted && hello.interfaces[0].addresses.len() == 8);
     // Beside the largest sample.
     let rate = |interface: &Interface| InterfaceRate {

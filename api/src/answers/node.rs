@@ -78,7 +78,13 @@ pub(crate) fn detail(node: &Node, at_ms: i64, redacted: bool) -> NodeDetailJson 
             interface.reason.clear();
         }
     }
-    NodeDetailJson { node: summary(node, at_ms, redacted), interfaces, last_60s: None, last_15m: None }
+    NodeDetailJson {
+        node: summary(node, at_ms, redacted),
+        interfaces,
+        unlisted_interfaces: node.hello().map_or(0, |hello| hello.unlisted_interfaces),
+        last_60s: None,
+        last_15m: None,
+    }
 }
 
 fn known(text: &str) -> Option<String> {

@@ -78,6 +78,7 @@ fn hello() -> impl Strategy<Value = Hello> {
             location,
             labels,
             interfaces,
+            unlisted_interfaces: u32::MAX,
             lost_samples: Some(u64::MAX),
         })
 }

@@ -16,6 +16,29 @@ impl Metadata for Hello {
     fn read_head<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         Head::deserialize(deserializer)
     }
+
+    fn write_tail<S: Serializer>(&self, serializer: S) -> Result<Option<S::Ok>, S::Error> {
+        if self.unlisted_interfaces == 0 {
+            return Ok(None);
+        }
+        serializer.collect_map([(UNLISTED_INTERFACES, self.unlisted_interfaces)]).map(Some)
+    }
+
+    fn read_tail<'de, D: Deserializer<'de>>(&mut self, deserializer: D) -> Result<(), D::Error> {
+        let tail = Tail::deserialize(deserializer)?;
+        self.unlisted_interfaces = tail.unlisted_interfaces;
+        Ok(())
+    }
+}
+
+const UNLISTED_INTERFACES: &str = "unlisted_interfaces";
+
+/// The tail, as it is read.
+#[derive(Deserialize)]
+#[serde(default)]
+#[derive(Default)]
+struct Tail {
+    unlisted_interfaces: u32,
 }
 
 /// The head. A field that comes later is skipped here, and belongs to the tail.
@@ -37,6 +60,8 @@ struct Head {
     labels: BTreeMap<String, String>,
     #[serde(with = "interfaces")]
     interfaces: Vec<Interface>,
+    #[serde(skip)]
+    unlisted_interfaces: u32,
     lost_samples: Option<u64>,
 }
 

@@ -24,7 +24,7 @@ proptest! {
         texts in (text(), text(), text(), text(), text(), text()),
         location in location(),
         speeds in proptest::collection::vec(any::<Option<u32>>(), 0..3),
-        lost_samples in any::<Option<u64>>(),
+        (unlisted_interfaces, lost_samples) in any::<(u32, Option<u64>)>(),
     ) {
         let (internal_ip, external_ip, os, kernel, arch, provider) = texts;
         let interfaces = speeds.into_iter().zip(0..).map(|(speed_mbps, number)| Interface {
@@ -41,7 +41,8 @@ proptest! {
             agent_version: "1".to_owned(),
             addresses: vec!["192.0.2.1".to_owned()],
             interval_ms: 1_000,
-            internal_ip, external_ip, os, kernel, arch, provider, location, lost_samples,
+            internal_ip, external_ip, os, kernel, arch, provider, location, unlisted_interfaces,
+            lost_samples,
         };
         prop_assert_eq!(PackedMetadata::new(&hello).unpack(), Some(hello));
     }

@@ -105,6 +105,7 @@ fn full_hello(name: &str) -> Hello {
             speed_mbps: Some(1_000),
             addresses: vec!["10.0.0.7".to_owned()],
         }],
+        unlisted_interfaces: 2,
         lost_samples: Some(3),
     }
 }

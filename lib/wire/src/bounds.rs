@@ -39,6 +39,7 @@ impl Hello {
             provider,
             labels,
             interfaces,
+            unlisted_interfaces: _,
             lost_samples: _,
         } = self;
         let place = location.as_mut().and_then(|location| location.label.as_mut());

@@ -102,6 +102,8 @@ pub struct NodeDetailJson {
     pub node: NodeJson,
     /// Every interface with the reason why it counts or not.
     pub interfaces: Vec<InterfaceJson>,
+    /// How many interfaces the node has besides, which are not listed.
+    pub unlisted_interfaces: u32,
     /// The last minute by the second; null when the partition has no owner to ask.
     pub last_60s: Option<Series>,
     /// The last 15 minutes by quarters of a minute; null when the partition has no owner to ask.

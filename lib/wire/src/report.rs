@@ -85,9 +85,16 @@ pub struct Hello {
     pub labels: BTreeMap<String, String>,
     /// Every interface, with the reason why it counts or not.
     pub interfaces: Vec<Interface>,
+    /// How many interfaces the host has besides, where there are more than a hello lists.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub unlisted_interfaces: u32,
     /// Samples that the agent's run dropped before the broker stored them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lost_samples: Option<u64>,
+}
+
+fn is_zero(number: &u32) -> bool {
+    *number == 0
 }
 
 /// Where a node is.

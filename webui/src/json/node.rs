@@ -11,6 +11,8 @@ pub(super) fn answer(value: &Value) -> Result<NodeAnswer, Invalid> {
     Ok(NodeAnswer {
         node: node(value)?,
         interfaces: value.get("interfaces").list(interface)?,
+        // An api of yesterday does not have it.
+        unlisted_interfaces: value.get("unlisted_interfaces").or_null(Value::whole)?.unwrap_or(0),
         last_60s: value.get("last_60s").or_null(series)?,
         last_15m: value.get("last_15m").or_null(series)?,
     })

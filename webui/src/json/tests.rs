@@ -59,6 +59,7 @@ fn a_node_is_read_as_the_api_writes_it() {
     let check = |meant: &NodeDetailJson| {
         let answer = node(&text(meant)).unwrap();
         assert_eq!((&answer.node, &answer.interfaces), (&meant.node, &meant.interfaces));
+        assert_eq!(answer.unlisted_interfaces, meant.unlisted_interfaces);
         assert_eq!((&answer.last_60s, &answer.last_15m), (&meant.last_60s, &meant.last_15m));
     };
     check(&meant);

@@ -64,6 +64,7 @@ fn rates(fleet: &FakeFleet, row: usize) -> Value {
             interface("eth0", true, "physical", "10.0.0.7/24"),
             interface("lo", false, "loopback", "127.0.0.1/8"),
         ],
+        "unlisted_interfaces": 0,
         "last_60s": series(fleet, row, 1000),
         "last_15m": series(fleet, row, 15_000),
     });

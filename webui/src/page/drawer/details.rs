@@ -74,11 +74,11 @@ impl DetailLists {
         }
         self.host.write(detail::host(&detail.node));
         self.identity.write(detail::identity(&detail.node));
-        self.write_interfaces(&detail.interfaces, unit);
+        self.write_interfaces(&detail.interfaces, detail.unlisted_interfaces, unit);
     }
 
     /// Those that count come first.
-    fn write_interfaces(&mut self, interfaces: &[InterfaceJson], unit: Unit) {
+    fn write_interfaces(&mut self, interfaces: &[InterfaceJson], unlisted: u32, unit: Unit) {
         let counted = |is_counted: bool| interfaces.iter().filter(move |one| one.counted == is_counted);
         let ordered: Vec<&InterfaceJson> = counted(true).chain(counted(false)).collect();
         let rate = |rate: Option<Bps>| unit.bare(rate.map(Bps::get));
@@ -87,7 +87,16 @@ impl DetailLists {
             let (rx, tx) = (rate(interface.rx_bytes_per_sec), rate(interface.tx_bytes_per_sec));
             vec![interface.name.clone(), answer.to_owned(), interface.reason.clone(), rx, tx]
         };
-        self.interfaces.write(ordered.iter().map(line).collect());
+        let mut lines: Vec<Vec<String>> = ordered.iter().map(line).collect();
+        if unlisted > 0 {
+            let more = format!("and {} more", format::count(unlisted.into()));
+            lines.push(vec![more, String::new(), "not listed".to_owned(), String::new(), String::new()]);
+        }
+        self.interfaces.write(lines);
+        if let Some(row) = self.interfaces.element(ordered.len()) {
+            dom::set_attribute(row, "data-counted", Some("false"));
+            dom::set_attribute(row, "title", None);
+        }
         for (at, interface) in ordered.into_iter().enumerate() {
             if let Some(row) = self.interfaces.element(at) {
                 let is_counted = if interface.counted { "true" } else { "false" };
