@@ -6,4 +6,5 @@ mod crates;
 mod language;
 mod layers;
 mod sources;
+mod stories;
 mod types;

@@ -89,7 +89,7 @@ impl CounterTracker {
         }
         let resolved =
             self.doubtful.take().and_then(|doubtful| self.resolve(last, doubtful, now, elapsed_ms, &limits));
-        resolved.unwrap_or_else(|| self.doubt(last, now, over_ms))
+        resolved.unwrap_or_else(|| self.doubt(last, now, over_ms, &limits))
     }
 
     /// Whether these counters, read `elapsed_ms` after the reading before, rose by more than the device can
@@ -147,7 +147,9 @@ impl CounterTracker {
             let is_seldom = limits.allows(jump, doubtful.since_change_ms);
             let is_sustained =
                 again.is_some_and(|again| limits.resembles(jump, doubtful.over_ms, again, elapsed_ms));
-            let is_believed = is_sustained || (goes_on.is_some() && limits.believes(jump, doubtful.over_ms));
+            let is_believed = is_sustained
+                || (goes_on.is_some()
+                    && limits.believes(jump, doubtful.over_ms.max(doubtful.since_change_ms)));
             if let Some(again) = again.filter(|_| is_believed || (is_seldom && goes_on.is_some())) {
                 if is_seldom {
                     self.refresh.prove();
@@ -169,13 +171,21 @@ impl CounterTracker {
         Some(self.moved(moved, elapsed_ms, false))
     }
 
-    fn doubt(&mut self, last: Counters, now: Counters, over_ms: u64) -> Step {
+    fn doubt(&mut self, last: Counters, now: Counters, over_ms: u64, limits: &Limits) -> Step {
         let to_zero = |last: u64, now: u64| now == 0 && last > 0;
         let zero = to_zero(last.rx_bytes, now.rx_bytes) || to_zero(last.tx_bytes, now.tx_bytes);
         self.zeros = if zero { self.zeros + 1 } else { 0 };
         if over_ms >= GONE_AFTER_MS || self.zeros == ZEROS_OF_A_RESET {
             self.go_on_from(now);
-            self.former = Some(last);
+            let Some(moved) = difference(last, now) else {
+                self.former = Some(last);
+                return Step::Unknown;
+            };
+            // It has risen for all this time.
+            if limits.believes(moved, over_ms) {
+                self.show(moved, over_ms);
+                return self.moved(moved, over_ms, true);
+            }
         } else {
             self.silent_ms = over_ms;
             let since_change_ms = self.refresh.gap_ms();

@@ -122,6 +122,41 @@ fn counters_that_are_updated_seldom_lose_nothing_and_are_spread() {
     }
 }
 
+proptest! {
+    #[test]
+    fn whatever_a_device_states_and_however_seldom_it_counts_no_byte_is_lost(
+        stated_mbps in prop_oneof![Just(None), prop_oneof![Just(10_u64), Just(100), Just(1_000), Just(10_000)].prop_map(Some)],
+        magnitude in 3.0..8.8_f64,
+        interval_ms in prop_oneof![Just(250_u32), Just(1_000), Just(2_000), Just(5_000)],
+        period_ms in 0_u64..5_500,
+        phases in proptest::collection::vec((5_u64..40, any::<bool>()), 1..6),
+    ) {
+        let bps = 10_f64.powf(magnitude) as u64;
+        let stated_bps = stated_mbps.map(|mbps| mbps * 125_000);
+        let mut meter = Meter::default();
+        let (mut now_ms, mut moved, mut shown, mut updated_ms) = (0, 1_u64 << 33, 1 << 33, 0);
+        let begin = moved;
+        let mut read = |meter: &mut Meter, busy: bool| {
+            for _ in 0..interval_ms {
+                now_ms += 1;
+                moved += if busy { bps / 1000 } else { 0 };
+                if now_ms >= updated_ms + period_ms {
+                    (shown, updated_ms) = (moved, now_ms);
+                }
+            }
+            meter.read(interval_ms, &[reading("eth0", Some((shown, 7)), stated_bps)]);
+            moved
+        };
+        read(&mut meter, false);
+        for (readings, busy) in phases {
+            (0..readings).for_each(|_| { read(&mut meter, busy); });
+        }
+        // Long enough for what is doubtful or spread.
+        let moved = (0..100).map(|_| read(&mut meter, false)).last().unwrap();
+        prop_assert_eq!(meter.total().rx_bytes, moved - begin);
+    }
+}
+
 #[test]
 fn a_pause_of_the_traffic_is_no_seldom_update() {
     let mut meter = Meter::default();

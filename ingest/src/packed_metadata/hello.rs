@@ -25,8 +25,8 @@ impl Metadata for Hello {
     }
 
     fn read_tail<'de, D: Deserializer<'de>>(&mut self, deserializer: D) -> Result<(), D::Error> {
-        let tail = Tail::deserialize(deserializer)?;
-        self.unlisted_interfaces = tail.unlisted_interfaces;
+        let later = LaterFields::deserialize(deserializer)?;
+        self.unlisted_interfaces = later.unlisted_interfaces;
         Ok(())
     }
 }
@@ -34,10 +34,9 @@ impl Metadata for Hello {
 const UNLISTED_INTERFACES: &str = "unlisted_interfaces";
 
 /// The tail, as it is read.
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 #[serde(default)]
-#[derive(Default)]
-struct Tail {
+struct LaterFields {
     unlisted_interfaces: u32,
 }
 
