@@ -71,7 +71,7 @@ fn hello() -> impl Strategy<Value = Hello> {
             os: provider.clone(),
             kernel: provider.clone(),
             arch: provider.clone(),
-            provider,
+            provider: provider.clone(),
             addresses,
             agent_version: "1".to_owned(),
             interval_ms,
@@ -79,6 +79,7 @@ fn hello() -> impl Strategy<Value = Hello> {
             labels,
             interfaces,
             lost_samples: Some(u64::MAX),
+            disk_path: provider,
         })
 }
 

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, ser::SerializeMap};
 use tidemap_wire::{Hello, Interface, Location};
 
 use super::Metadata;
@@ -16,6 +16,26 @@ impl Metadata for Hello {
     fn read_head<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         Head::deserialize(deserializer)
     }
+
+    fn write_tail<S: Serializer>(&self, serializer: S) -> Result<Option<S::Ok>, S::Error> {
+        let Some(disk_path) = &self.disk_path else { return Ok(None) };
+        let mut map = serializer.serialize_map(Some(1))?;
+        map.serialize_entry("disk_path", disk_path)?;
+        map.end().map(Some)
+    }
+
+    fn read_tail<'de, D: Deserializer<'de>>(&mut self, deserializer: D) -> Result<(), D::Error> {
+        let LaterFields { disk_path } = LaterFields::deserialize(deserializer)?;
+        self.disk_path = disk_path;
+        Ok(())
+    }
+}
+
+/// The fields that came later.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct LaterFields {
+    disk_path: Option<String>,
 }
 
 /// The head. A field that comes later is skipped here, and belongs to the tail.
@@ -38,6 +58,8 @@ struct Head {
     #[serde(with = "interfaces")]
     interfaces: Vec<Interface>,
     lost_samples: Option<u64>,
+    #[serde(skip)]
+    disk_path: Option<String>,
 }
 
 mod location {

@@ -106,6 +106,7 @@ fn full_hello(name: &str) -> Hello {
             addresses: vec!["10.0.0.7".to_owned()],
         }],
         lost_samples: Some(3),
+        disk_path: some("/mnt/data"),
     }
 }
 
