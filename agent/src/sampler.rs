@@ -80,7 +80,7 @@ impl Sampler {
         if slow {
             self.slow.add_to(&mut sample, &self.watch.links, counted, now_ms);
         }
-        Observation { sample, hello: self.hello.changed(&mut self.watch, now_ms) }
+        Observation { sample, hello: self.hello.changed(&mut self.watch, self.slow.disk_path(), now_ms) }
     }
 
     /// Why each interface counts or not.

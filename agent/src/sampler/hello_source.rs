@@ -33,9 +33,16 @@ impl HelloSource {
     }
 
     /// The hello, if it differs from the last one and enough time has passed for this kind of change.
-    pub(super) fn changed(&mut self, watch: &mut LinkWatch, now_ms: u64) -> Option<Hello> {
+    pub(super) fn changed(
+        &mut self,
+        watch: &mut LinkWatch,
+        disk_path: Option<&str>,
+        now_ms: u64,
+    ) -> Option<Hello> {
         let addresses_due = self.addresses_schedule.is_due(now_ms);
-        if !self.is_due(watch.change(), addresses_due, now_ms) {
+        let has_other_disk =
+            self.last.as_ref().is_some_and(|(last, _)| last.disk_path.as_deref() != disk_path);
+        if !has_other_disk && !self.is_due(watch.change(), addresses_due, now_ms) {
             return None;
         }
         if self.last.is_some() && (addresses_due || watch.change() == Change::Counted) {
@@ -44,7 +51,8 @@ impl HelloSource {
         }
         watch.clear_change();
         let links = &watch.links;
-        let hello = self.identity.hello(links.topology(), links.verdicts(), &self.addresses);
+        let mut hello = self.identity.hello(links.topology(), links.verdicts(), &self.addresses);
+        hello.disk_path = disk_path.map(ToOwned::to_owned);
         if self.last.as_ref().is_some_and(|(last, _)| *last == hello) {
             return None;
         }
