@@ -18,6 +18,8 @@ pub(super) struct HelloSource {
     identity: Identity,
     addresses: Addresses,
     addresses_schedule: Schedule,
+    /// Where the file system is mounted whose space is shown, as of the last hello.
+    disk_path: Option<String>,
     /// The last hello, and when it was made.
     last: Option<(Hello, u64)>,
 }
@@ -28,6 +30,7 @@ impl HelloSource {
             identity: Identity::of_host(config),
             addresses: Addresses::of_host(),
             addresses_schedule: Schedule::new(ADDRESSES_PERIOD_MS, config.interval),
+            disk_path: None,
             last: None,
         }
     }
@@ -40,8 +43,7 @@ impl HelloSource {
         now_ms: u64,
     ) -> Option<Hello> {
         let addresses_due = self.addresses_schedule.is_due(now_ms);
-        let has_other_disk =
-            self.last.as_ref().is_some_and(|(last, _)| last.disk_path.as_deref() != disk_path);
+        let has_other_disk = self.disk_path.as_deref() != disk_path;
         if !has_other_disk && !self.is_due(watch.change(), addresses_due, now_ms) {
             return None;
         }
@@ -52,7 +54,10 @@ impl HelloSource {
         watch.clear_change();
         let links = &watch.links;
         let mut hello = self.identity.hello(links.topology(), links.verdicts(), &self.addresses);
-        hello.disk_path = disk_path.map(ToOwned::to_owned);
+        self.disk_path = disk_path.map(ToOwned::to_owned);
+        hello.disk_path.clone_from(&self.disk_path);
+        // A path may be longer than any text of a hello.
+        hello.bound();
         if self.last.as_ref().is_some_and(|(last, _)| *last == hello) {
             return None;
         }

@@ -18,8 +18,8 @@ const STALE_MS: u64 = 15_000;
 /// Readers call few functions, and keep their texts on the heap.
 const STACK_BYTES: usize = 256 << 10;
 
-/// One reader in a thread of its own. It has one request at a time, so there is never a second thread stuck in
-/// it, and it holds up neither its caller nor the end of the process.
+/// One reader in a thread of its own. It has one request at a time, so there is never a second thread stuck
+/// in it, and it holds up neither its caller nor the end of the process.
 #[derive(Debug)]
 pub(super) struct Background<T> {
     name: &'static str,

@@ -50,7 +50,7 @@ impl Disks {
     pub(super) fn read(&mut self, host: &mut Host, request: &Request) {
         let now = self.now();
         let late_ms = request.late_ms();
-        let elapsed_ms = (request.elapsed_ms + late_ms).saturating_sub(self.late_before_ms);
+        let elapsed_ms = request.elapsed_ms.saturating_add(late_ms).saturating_sub(self.late_before_ms);
         if let Some(moved) =
             now.as_ref().zip(self.before.as_ref()).and_then(|(now, before)| moved(before, now))
         {
