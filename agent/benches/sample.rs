@@ -104,8 +104,7 @@ mod linux {
 
         /// Processor time of all threads, in microseconds.
         fn cpu_us(&self) -> f64 {
-            let tasks = fs::read_dir(format!("/proc/{}/task", self.0.id())).unwrap();
-            tasks.map(|task| schedstat_us(&task.unwrap().path().join("schedstat"))).sum()
+            process_us(&self.0.id().to_string())
         }
 
         /// A field of `/proc/<pid>/status` in kilobytes: `VmRSS` is the present size, `VmHWM` the largest.
@@ -147,7 +146,8 @@ mod linux {
                 futures_util::StreamExt::next(&mut reports).await.unwrap();
             }
             let before_us = agent.cpu_us();
-            let bare = std::thread::spawn(|| paced_each(SAMPLES, Duration::from_secs(1), read_bare));
+            let bare =
+                std::thread::spawn(|| paced_each(SAMPLES, Duration::from_secs(1), thread_us, read_bare));
             for _ in 0..SAMPLES {
                 futures_util::StreamExt::next(&mut reports).await.unwrap();
             }
@@ -222,31 +222,37 @@ mod linux {
         format!("≤ {most}: {}", if met { "met" } else { "MISSED" })
     }
 
-    /// Microseconds of this thread's processor time per call.
+    /// Microseconds of this process's processor time per call: host metrics are read in threads.
     fn cost(mut call: impl FnMut()) -> f64 {
-        let before = thread_us();
+        let before = process_us("self");
         for _ in 0..ROUNDS {
             call();
         }
-        (thread_us() - before) / f64::from(ROUNDS)
+        (process_us("self") - before) / f64::from(ROUNDS)
     }
 
     /// The same with pauses between the calls, in which other processes use the caches.
     fn paced(call: impl FnMut()) -> f64 {
-        paced_each(50, Duration::from_millis(200), call)
+        paced_each(50, Duration::from_millis(200), || process_us("self"), call)
     }
 
-    fn paced_each(times: u32, pause: Duration, mut call: impl FnMut()) -> f64 {
-        let before = thread_us();
+    fn paced_each(times: u32, pause: Duration, clock_us: impl Fn() -> f64, mut call: impl FnMut()) -> f64 {
+        let before = clock_us();
         for _ in 0..times {
             std::thread::sleep(pause);
             call();
         }
-        (thread_us() - before) / f64::from(times)
+        (clock_us() - before) / f64::from(times)
     }
 
     fn thread_us() -> f64 {
         schedstat_us("/proc/thread-self/schedstat".as_ref())
+    }
+
+    /// Of all threads.
+    fn process_us(process: &str) -> f64 {
+        let tasks = fs::read_dir(format!("/proc/{process}/task")).unwrap();
+        tasks.map(|task| schedstat_us(&task.unwrap().path().join("schedstat"))).sum()
     }
 
     fn schedstat_us(file: &std::path::Path) -> f64 {

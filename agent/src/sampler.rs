@@ -83,7 +83,10 @@ impl Sampler {
         let seconds = |period_ms: u64| ((period_ms + 500) / 1_000).max(1);
         let periods =
             self.meter.periods().map(|(key, period_ms)| (key.clone(), seconds(period_ms))).collect();
-        Observation { sample, hello: self.hello.changed(&mut self.watch, periods, now_ms) }
+        Observation {
+            sample,
+            hello: self.hello.changed(&mut self.watch, periods, self.slow.disk_path(), now_ms),
+        }
     }
 
     /// Why each interface counts or not.

@@ -85,5 +85,10 @@ mod tests {
         }
         let text = |label: &str| facts.iter().find(|fact| fact[0] == label).map(|fact| fact[1].as_str());
         assert_eq!((text("Fan"), text("Temperature")), (Some("1 rpm"), Some("1 °C")));
+        assert_eq!(text("Disk"), Some("1 % of 1 B at /mnt/data"));
+        assert_eq!(text("Container processors"), Some("1"));
+        answer.node.host.container_cpu_limit = Some(0.5);
+        let facts = host(&answer.node);
+        assert!(facts.contains(&vec!["Container processors".to_owned(), "0.50".to_owned()]));
     }
 }

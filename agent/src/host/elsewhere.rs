@@ -23,6 +23,11 @@ impl HostMetrics {
         Self { system }
     }
 
+    /// The root file system is the disk on every other system.
+    pub fn disk_path(&self) -> Option<&str> {
+        None
+    }
+
     /// The metrics now.
     pub fn read(&mut self, _elapsed_ms: u64) -> Host {
         let mut host = Host { uptime_s: System::uptime().ok(), ..Host::default() };

@@ -20,6 +20,8 @@ pub(super) struct HelloSource {
     identity: Identity,
     addresses: Addresses,
     addresses_schedule: Schedule,
+    /// Where the file system is mounted whose space is shown, as of the last hello.
+    disk_path: Option<String>,
     /// The last hello, and when it was made.
     last: Option<(Hello, u64)>,
     periods: Periods,
@@ -35,19 +37,27 @@ impl HelloSource {
             identity: Identity::of_host(config),
             addresses: Addresses::of_host(),
             addresses_schedule: Schedule::new(ADDRESSES_PERIOD_MS, config.interval),
+            disk_path: None,
             last: None,
             periods: Vec::new(),
         }
     }
 
     /// The hello, if it differs from the last one and enough time has passed for this kind of change.
-    pub(super) fn changed(&mut self, watch: &mut LinkWatch, periods: Periods, now_ms: u64) -> Option<Hello> {
+    pub(super) fn changed(
+        &mut self,
+        watch: &mut LinkWatch,
+        periods: Periods,
+        disk_path: Option<&str>,
+        now_ms: u64,
+    ) -> Option<Hello> {
         if periods != self.periods {
             self.periods = periods;
             watch.note(Change::Inventory);
         }
         let addresses_due = self.addresses_schedule.is_due(now_ms);
-        if !self.is_due(watch.change(), addresses_due, now_ms) {
+        let has_other_disk = self.disk_path.as_deref() != disk_path;
+        if !has_other_disk && !self.is_due(watch.change(), addresses_due, now_ms) {
             return None;
         }
         if self.last.is_some() && (addresses_due || watch.change() == Change::Counted) {
@@ -67,7 +77,11 @@ impl HelloSource {
                 }
             })
             .collect();
-        let hello = self.identity.hello(links.topology(), &verdicts, &self.addresses);
+        let mut hello = self.identity.hello(links.topology(), &verdicts, &self.addresses);
+        self.disk_path = disk_path.map(ToOwned::to_owned);
+        hello.disk_path.clone_from(&self.disk_path);
+        // A path may be longer than any text of a hello.
+        hello.bound();
         if self.last.as_ref().is_some_and(|(last, _)| *last == hello) {
             return None;
         }

@@ -48,6 +48,11 @@ impl SlowReadings {
         self.gap = true;
     }
 
+    /// Where the file system is mounted whose space is shown, if it is not the root.
+    pub(super) fn disk_path(&self) -> Option<&str> {
+        self.host.disk_path()
+    }
+
     /// Adds the present readings to a sample whose counters have just been read.
     pub(super) fn add_to(&mut self, sample: &mut Sample, links: &Links, counted: Vec<Reading>, now_ms: u64) {
         let elapsed_ms = self.schedule.done(now_ms);

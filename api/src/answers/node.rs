@@ -60,6 +60,7 @@ pub(crate) fn summary(node: &Node, at_ms: i64, redacted: bool) -> NodeJson {
         disk_percent: host.disk_percent(),
         host,
         lost_samples: hello.lost_samples,
+        disk_path: private(&hello.disk_path),
         refused_reports: latest.refused.as_ref().map(|refused| refused.count),
         refused_reason: latest.refused.as_ref().filter(|_| !redacted).map(|refused| refused.reason.clone()),
     }

@@ -67,7 +67,7 @@ fn fleet(text: &mut Exposition, stats: &Stats) {
     for (name, help, percent) in [
         ("tidemap_cpu_usage_ratio", "Mean processor use of online nodes.", values.avg_cpu_percent),
         ("tidemap_memory_usage_ratio", "Mean memory use of online nodes.", values.avg_memory_percent),
-        ("tidemap_disk_usage_ratio", "Mean root file system use of online nodes.", values.avg_disk_percent),
+        ("tidemap_disk_usage_ratio", "Mean disk use of online nodes.", values.avg_disk_percent),
     ] {
         text.family(Gauge, name, help).sample(&[], percent / 100.0);
     }

@@ -85,6 +85,7 @@ fn full_hello() -> Hello {
         interfaces: vec![interface("eth0", Some(10_000)), interface("lo", None)],
         unlisted_interfaces: 0,
         lost_samples: Some(3),
+        disk_path: None,
     }
 }
 

@@ -71,7 +71,7 @@ fn hello() -> impl Strategy<Value = Hello> {
             os: provider.clone(),
             kernel: provider.clone(),
             arch: provider.clone(),
-            provider,
+            provider: provider.clone(),
             addresses,
             agent_version: "1".to_owned(),
             interval_ms,
@@ -80,6 +80,7 @@ fn hello() -> impl Strategy<Value = Hello> {
             interfaces,
             unlisted_interfaces: u32::MAX,
             lost_samples: Some(u64::MAX),
+            disk_path: provider,
         })
 }
 

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, ser::SerializeMap};
 use tidemap_wire::{Hello, Interface, Location};
 
 use super::Metadata;
@@ -18,26 +18,34 @@ impl Metadata for Hello {
     }
 
     fn write_tail<S: Serializer>(&self, serializer: S) -> Result<Option<S::Ok>, S::Error> {
-        if self.unlisted_interfaces == 0 {
+        let Self { unlisted_interfaces, disk_path, .. } = self;
+        let count = usize::from(*unlisted_interfaces > 0) + usize::from(disk_path.is_some());
+        if count == 0 {
             return Ok(None);
         }
-        serializer.collect_map([(UNLISTED_INTERFACES, self.unlisted_interfaces)]).map(Some)
+        let mut map = serializer.serialize_map(Some(count))?;
+        if *unlisted_interfaces > 0 {
+            map.serialize_entry("unlisted_interfaces", unlisted_interfaces)?;
+        }
+        if let Some(disk_path) = disk_path {
+            map.serialize_entry("disk_path", disk_path)?;
+        }
+        map.end().map(Some)
     }
 
     fn read_tail<'de, D: Deserializer<'de>>(&mut self, deserializer: D) -> Result<(), D::Error> {
         let later = LaterFields::deserialize(deserializer)?;
-        self.unlisted_interfaces = later.unlisted_interfaces;
+        (self.unlisted_interfaces, self.disk_path) = (later.unlisted_interfaces, later.disk_path);
         Ok(())
     }
 }
 
-const UNLISTED_INTERFACES: &str = "unlisted_interfaces";
-
-/// The tail, as it is read.
+/// The fields that came later.
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct LaterFields {
     unlisted_interfaces: u32,
+    disk_path: Option<String>,
 }
 
 /// The head. A field that comes later is skipped here, and belongs to the tail.
@@ -62,6 +70,8 @@ struct Head {
     #[serde(skip)]
     unlisted_interfaces: u32,
     lost_samples: Option<u64>,
+    #[serde(skip)]
+    disk_path: Option<String>,
 }
 
 mod location {

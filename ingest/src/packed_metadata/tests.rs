@@ -21,12 +21,12 @@ fn packed<T>(bytes: &[u8]) -> PackedMetadata<T> {
 proptest! {
     #[test]
     fn a_hello_comes_back(
-        texts in (text(), text(), text(), text(), text(), text()),
+        texts in (text(), text(), text(), text(), text(), text(), text()),
         location in location(),
         speeds in proptest::collection::vec(any::<Option<u32>>(), 0..3),
         (unlisted_interfaces, lost_samples) in any::<(u32, Option<u64>)>(),
     ) {
-        let (internal_ip, external_ip, os, kernel, arch, provider) = texts;
+        let (internal_ip, external_ip, os, kernel, arch, provider, disk_path) = texts;
         let interfaces = speeds.into_iter().zip(0..).map(|(speed_mbps, number)| Interface {
             name: format!("eth{number}"),
             counted: number == 0,
@@ -42,7 +42,7 @@ proptest! {
             addresses: vec!["192.0.2.1".to_owned()],
             interval_ms: 1_000,
             internal_ip, external_ip, os, kernel, arch, provider, location, unlisted_interfaces,
-            lost_samples,
+            lost_samples, disk_path,
         };
         prop_assert_eq!(PackedMetadata::new(&hello).unpack(), Some(hello));
     }
@@ -85,6 +85,17 @@ fn unknown_metrics_are_skipped_and_a_broken_tail_leaves_the_head() {
     {
         assert_eq!(packed(&[&head, tail].concat()).unpack().as_ref(), Some(&host), "{tail:?}");
     }
+}
+
+#[test]
+fn an_earlier_version_reads_all_of_a_hello_but_what_came_later() {
+    let without = Hello { hostname: "web-01".to_owned(), ..Hello::default() };
+    let with = Hello { disk_path: Some("/mnt/data".to_owned()), ..without.clone() };
+    let head = PackedMetadata::new(&without).bytes.into_vec();
+    let tail = b"\x81\xa9disk_path\xa9/mnt/data";
+    assert_eq!(*PackedMetadata::new(&with).bytes, [&head[..], tail].concat());
+    let later = b"\x82\xa4zone\x07\xa9disk_path\xa9/mnt/data";
+    assert_eq!(packed(&[&head[..], later].concat()).unpack(), Some(with));
 }
 
 /// A hello as a later version may have it: one more field of its own, and one more of each interface.

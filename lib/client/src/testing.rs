@@ -107,6 +107,7 @@ fn full_hello(name: &str) -> Hello {
         }],
         unlisted_interfaces: 2,
         lost_samples: Some(3),
+        disk_path: some("/mnt/data"),
     }
 }
 

@@ -88,6 +88,9 @@ pub struct NodeJson {
     pub host: Host,
     /// Samples that the agent's current run dropped before the broker stored them, as of its newest hello.
     pub lost_samples: Option<u64>,
+    /// Where the file system is mounted whose space is reported; null for the root.
+    #[serde(default)]
+    pub disk_path: Option<String>,
     /// Reports that were refused, or of which a part was, since the node is known; null when none was.
     pub refused_reports: Option<u64>,
     /// Why the last one was, as a word of `tidemap_api_refused_total`; null on a public page.

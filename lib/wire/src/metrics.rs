@@ -196,8 +196,10 @@ metrics! {
     4 => memory_total_bytes: gauge u64, Bytes, "Memory", "All memory";
     5 => swap_used_bytes: gauge u64, Bytes, "Swap used", "Swap in use";
     6 => swap_total_bytes: gauge u64, Bytes, "Swap", "All swap";
-    7 => disk_used_bytes: gauge u64, Bytes, "Disk used", "Space in use on the root file system";
-    8 => disk_total_bytes: gauge u64, Bytes, "Disk", "Size of the root file system";
+    7 => disk_used_bytes: gauge u64, Bytes, "Disk used",
+        "Space in use on the root file system, or where nothing can be written to it on `disk_path`";
+    8 => disk_total_bytes: gauge u64, Bytes, "Disk",
+        "Size of the root file system, or where nothing can be written to it of `disk_path`";
     9 => disk_read_bps as disk_read_bytes_per_sec:
         gauge Bps, BytesPerSecond, "Disk read", "Bytes per second read from disks";
     10 => disk_write_bps as disk_write_bytes_per_sec:
@@ -208,12 +210,19 @@ metrics! {
     14 => uptime_s: gauge u64, Seconds, "Up for", "Seconds since the host booted";
     15 => temperature_c: gauge f64, Celsius, "Temperature", "The processor's temperature in degrees Celsius";
     16 => fan_rpm: gauge u32, TurnsPerMinute, "Fan", "The fastest fan's turns per minute";
-    17 => processes: gauge u32, Count, "Processes", "Number of processes";
+    17 => processes: gauge u32, Count, "Processes",
+        "Number of the host's processes; unknown where some of them are hidden";
     18 => network_errors: counter u64, Count, "Network errors",
         "Receive and transmit errors of the counted interfaces since the agent's run began";
     19 => network_drops: counter u64, Count, "Network drops",
         "Packets dropped by the counted interfaces since the agent's run began";
     20 => tcp_retransmits: counter u64, Count, "TCP retransmits", "Segments sent again since the agent started";
+    21 => container_memory_used_bytes: gauge u64, Bytes, "Container memory used",
+        "Memory in use of what the agent's container may use, without what can be reclaimed at once";
+    22 => container_memory_limit_bytes: gauge u64, Bytes, "Container memory limit",
+        "Memory that the agent's container may use, where that is less than the host has";
+    23 => container_cpu_limit: gauge f64, Count, "Container processors",
+        "Processors that the agent's container may use, where that is less than the host has";
 }
 
 // An id is an index.
@@ -236,7 +245,7 @@ impl Host {
         percent(self.swap_used_bytes, self.swap_total_bytes)
     }
 
-    /// Space in use on the root file system, 0 to 100.
+    /// Space in use on the root file system or on the hello's `disk_path`, 0 to 100.
     pub fn disk_percent(&self) -> Option<f64> {
         percent(self.disk_used_bytes, self.disk_total_bytes)
     }

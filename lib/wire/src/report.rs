@@ -91,6 +91,9 @@ pub struct Hello {
     /// Samples that the agent's run dropped before the broker stored them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lost_samples: Option<u64>,
+    /// Where the file system is mounted whose space is reported, if it is not the root.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub disk_path: Option<String>,
 }
 
 fn is_zero(number: &u32) -> bool {

@@ -163,6 +163,10 @@ fn host_metrics_that_came_later_follow_the_others() {
         &Host { cpu_percent: Some(12.5), tcp_retransmits: Some(300), ..Host::default() },
         "82ab6370755f70657263656e74cb4029000000000000af7463705f72657472616e736d697473cd012c",
     );
+    check(
+        &Host { cpu_percent: Some(12.5), container_cpu_limit: Some(0.5), ..Host::default() },
+        "82ab6370755f70657263656e74cb4029000000000000b3636f6e7461696e65725f6370755f6c696d6974cb3fe0000000000000",
+    );
 }
 
 #[test]

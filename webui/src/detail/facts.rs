@@ -143,6 +143,7 @@ fn add(facts: &mut Facts, list: &[Fact], node: &NodeJson) {
 /// A metric's value with its unit.
 fn metric(unit: MetricUnit, value: f64) -> String {
     match unit {
+        MetricUnit::Count if value.fract() > 0.0 => format::fixed2(value),
         MetricUnit::Count => format::count(value as u64),
         MetricUnit::Percent => format::percent(Some(value)),
         MetricUnit::Bytes => format::bytes(value),
@@ -213,7 +214,12 @@ fn memory(node: &NodeJson) -> Option<String> {
 }
 
 fn disk(node: &NodeJson) -> Option<String> {
-    used(node.disk_percent?, node.host.disk_total_bytes.map(|total| format::bytes(total as f64)))
+    let used = used(node.disk_percent?, node.host.disk_total_bytes.map(|total| format::bytes(total as f64)))?;
+    // The root needs no name.
+    Some(match &node.disk_path {
+        Some(path) => used + " at " + path,
+        None => used,
+    })
 }
 
 fn used(percent: f64, total: Option<String>) -> Option<String> {

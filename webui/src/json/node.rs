@@ -62,6 +62,7 @@ fn node(value: &Value) -> Result<NodeJson, Invalid> {
         disk_percent: number("disk_percent")?,
         host: host(number)?,
         lost_samples: maybe(value, "lost_samples")?,
+        disk_path: text("disk_path")?,
         refused_reports: maybe(value, "refused_reports")?,
         refused_reason: text("refused_reason")?,
     })

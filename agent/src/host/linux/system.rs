@@ -14,6 +14,9 @@ use super::KeptFile;
 const COUNT_EVERY_MS: u64 = 15_000;
 const COUNT_EVERY_MS_PER_PROCESS: u64 = 15;
 
+/// The first namespace of processes: its inode is the same constant on every Linux (`PROC_PID_INIT_INO`).
+const HOSTS_PROCESSES: &str = "pid:[4026531836]";
+
 /// Reads metrics of the system as a whole.
 #[derive(Debug)]
 pub(super) struct System {
@@ -36,7 +39,7 @@ struct CountSinceStart {
 
 impl System {
     pub(super) fn new(procfs: &Path) -> Self {
-        let mut system = Self {
+        Self {
             loadavg: KeptFile::new(procfs.join("loadavg")),
             uptime: KeptFile::new(procfs.join("uptime")),
             procfs: procfs.to_owned(),
@@ -44,9 +47,7 @@ impl System {
             count_in_ms: 0,
             snmp: KeptFile::new(procfs.join("net/snmp")),
             retransmits: CountSinceStart::default(),
-        };
-        system.retransmits.read(system.snmp.text().and_then(retransmits));
-        system
+        }
     }
 
     pub(super) fn read(&mut self, host: &mut Host, elapsed_ms: u64) {
@@ -69,13 +70,29 @@ impl System {
         }
     }
 
-    /// Each process is a folder with a number as its name; counting them opens none.
+    /// Each process is a folder with a number as its name; counting them opens none. Unknown when some are
+    /// not listed.
     fn processes_now(&self) -> Option<u32> {
-        let entries = fs::read_dir(&self.procfs).ok()?;
-        let is_process = |name: &[u8]| name.first().is_some_and(u8::is_ascii_digit);
-        let count =
-            entries.flatten().filter(|entry| is_process(entry.file_name().as_encoded_bytes())).count();
-        u32::try_from(count).ok().filter(|count| *count > 0)
+        if !self.lists_the_hosts() {
+            return None;
+        }
+        let (mut count, mut lists_first) = (0, false);
+        for entry in fs::read_dir(&self.procfs).ok()?.flatten() {
+            let name = entry.file_name();
+            count += u32::from(name.as_encoded_bytes().first().is_some_and(u8::is_ascii_digit));
+            lists_first |= name == "1";
+        }
+        // Every host and every container has a first process, and nobody may see it where procfs hides the
+        // processes of others (`hidepid`).
+        lists_first.then_some(count)
+    }
+
+    /// Whether the processes are the host's, not only those of a container.
+    fn lists_the_hosts(&self) -> bool {
+        let own = fs::read_link(self.procfs.join("self/ns/pid"));
+        let is_in_container = own.is_ok_and(|name| name.as_os_str() != HOSTS_PROCESSES);
+        // A container may have been given the host's procfs.
+        !is_in_container || super::text(&self.procfs.join("2/comm")).as_deref() == Some("kthreadd")
     }
 }
 
@@ -108,7 +125,7 @@ fn load(loadavg: &str) -> Option<[f64; 3]> {
 
 /// `/proc/uptime`: seconds since the host booted.
 fn uptime_s(uptime: &str) -> Option<u64> {
-    uptime.split_once('.')?.0.parse().ok()
+    uptime.split(['.', ' ']).next()?.trim().parse().ok()
 }
 
 #[cfg(test)]
@@ -120,6 +137,8 @@ mod tests {
         assert_eq!(load("0.10 1.20 3.40 1/99 12345\n"), Some([0.1, 1.2, 3.4]));
         assert_eq!(load("0.1 x 3"), None);
         assert_eq!(uptime_s("12345.67 999.0\n"), Some(12_345));
+        assert_eq!(uptime_s("12345 999\n"), Some(12_345));
+        assert_eq!(uptime_s("-1.00 0.00\n"), None);
         assert_eq!(uptime_s(""), None);
     }
 

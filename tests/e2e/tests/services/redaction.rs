@@ -37,7 +37,8 @@ fn private(what: &str, change: u64) -> String {
 /// The texts of one report that an API of the operator's own shows. Of the host's name, longer than allowed,
 /// it shows the beginning.
 fn secrets(change: u64) -> Vec<String> {
-    let whats = ["host", "internal", "external", "os", "kernel", "agent", "eth", "reason", "eth-address"];
+    let whats =
+        ["host", "internal", "external", "os", "kernel", "agent", "disk", "eth", "reason", "eth-address"];
     whats.iter().map(|what| private(what, change)).collect()
 }
 
@@ -59,6 +60,7 @@ fn report(change: u64) -> Vec<u8> {
         os: Some(private("os")),
         kernel: Some(private("kernel")),
         agent_version: private("agent"),
+        disk_path: Some(private("disk")),
         location: Some(Location { lat: 1.0, lon: 2.0, label: None, source: LocationSource::Given }),
         // Of all this only what an operator has written is for everybody.
         labels: BTreeMap::from([("mark".to_owned(), mark(change))]),
