@@ -5,6 +5,7 @@ use tidemap_wire::Hello;
 use super::{link_watch::LinkWatch, schedule::Schedule};
 use crate::{
     config::AgentConfig,
+    host_name::host_name,
     identity::{Addresses, Identity},
     links::Change,
 };
@@ -12,12 +13,15 @@ use crate::{
 const ADDRESSES_PERIOD_MS: u64 = 60_000;
 /// Containers that come and go change the inventory, and not every such change needs a new hello.
 const INVENTORY_PERIOD_MS: u64 = 10_000;
+/// The host may be renamed while the agent runs.
+const NAME_PERIOD_MS: u64 = 5_000;
 
 /// Makes hellos.
 pub(super) struct HelloSource {
     identity: Identity,
     addresses: Addresses,
     addresses_schedule: Schedule,
+    name_schedule: Schedule,
     /// The last hello, and when it was made.
     last: Option<(Hello, u64)>,
 }
@@ -28,6 +32,7 @@ impl HelloSource {
             identity: Identity::of_host(config),
             addresses: Addresses::of_host(),
             addresses_schedule: Schedule::new(ADDRESSES_PERIOD_MS, config.interval),
+            name_schedule: Schedule::new(NAME_PERIOD_MS, config.interval),
             last: None,
         }
     }
@@ -35,7 +40,7 @@ impl HelloSource {
     /// The hello, if it differs from the last one and enough time has passed for this kind of change.
     pub(super) fn changed(&mut self, watch: &mut LinkWatch, now_ms: u64) -> Option<Hello> {
         let addresses_due = self.addresses_schedule.is_due(now_ms);
-        if !self.is_due(watch.change(), addresses_due, now_ms) {
+        if !self.is_renamed(now_ms) && !self.is_due(watch.change(), addresses_due, now_ms) {
             return None;
         }
         if self.last.is_some() && (addresses_due || watch.change() == Change::Counted) {
@@ -50,6 +55,14 @@ impl HelloSource {
         }
         self.last = Some((hello.clone(), now_ms));
         Some(hello)
+    }
+
+    fn is_renamed(&mut self, now_ms: u64) -> bool {
+        if !self.name_schedule.is_due(now_ms) {
+            return false;
+        }
+        self.name_schedule.done(now_ms);
+        host_name().is_some_and(|host| self.identity.call(&host))
     }
 
     fn is_due(&self, change: Change, addresses_due: bool, now_ms: u64) -> bool {

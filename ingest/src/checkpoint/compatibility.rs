@@ -84,6 +84,7 @@ fn full_hello() -> Hello {
             .into(),
         interfaces: vec![interface("eth0", Some(10_000)), interface("lo", None)],
         lost_samples: Some(3),
+        ..Hello::default()
     }
 }
 

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, ser::SerializeMap};
 use tidemap_wire::{Hello, Interface, Location};
 
 use super::Metadata;
@@ -16,6 +16,27 @@ impl Metadata for Hello {
     fn read_head<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         Head::deserialize(deserializer)
     }
+
+    fn write_tail<S: Serializer>(&self, serializer: S) -> Result<Option<S::Ok>, S::Error> {
+        let Some(display_name) = &self.display_name else { return Ok(None) };
+        // A map, although structs are packed as arrays: a later version may have more entries.
+        let mut tail = serializer.serialize_map(Some(1))?;
+        tail.serialize_entry("display_name", display_name)?;
+        tail.end().map(Some)
+    }
+
+    fn read_tail<'de, D: Deserializer<'de>>(&mut self, deserializer: D) -> Result<(), D::Error> {
+        let HelloTail { display_name } = HelloTail::deserialize(deserializer)?;
+        self.display_name = display_name;
+        Ok(())
+    }
+}
+
+/// The tail: what the first version did not have.
+#[derive(Deserialize)]
+struct HelloTail {
+    #[serde(default)]
+    display_name: Option<String>,
 }
 
 /// The head. A field that comes later is skipped here, and belongs to the tail.
@@ -38,6 +59,8 @@ struct Head {
     #[serde(with = "interfaces")]
     interfaces: Vec<Interface>,
     lost_samples: Option<u64>,
+    #[serde(skip)]
+    display_name: Option<String>,
 }
 
 mod location {

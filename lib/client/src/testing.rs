@@ -106,6 +106,7 @@ fn full_hello(name: &str) -> Hello {
             addresses: vec!["10.0.0.7".to_owned()],
         }],
         lost_samples: Some(3),
+        display_name: Some(name.to_uppercase()),
     }
 }
 

@@ -40,9 +40,11 @@ impl Hello {
             labels,
             interfaces,
             lost_samples: _,
+            display_name,
         } = self;
         let place = location.as_mut().and_then(|location| location.label.as_mut());
-        let texts = [internal_ip, external_ip, os, kernel, arch, provider].into_iter().flatten();
+        let texts =
+            [internal_ip, external_ip, os, kernel, arch, provider, display_name].into_iter().flatten();
         let mut is_cut = false;
         for text in texts.chain([hostname, agent_version]).chain(place) {
             is_cut |= bound_text(text);
