@@ -3,7 +3,7 @@
 use std::{path::PathBuf, time::Duration};
 
 use tidemap_service::nats::NatsArgs;
-use tidemap_wire::{Location, LocationSource, NodeId, bounds};
+use tidemap_wire::{Location, LocationSource, NodeName, bounds};
 
 use crate::uplinks::{Count, NamePattern};
 
@@ -14,8 +14,8 @@ pub struct AgentArgs {
     #[arg(long, env = "REPORT_INTERVAL", default_value = "1", value_name = "SECONDS", value_parser = interval)]
     pub interval: Duration,
     /// This node's name; the hostname unless given.
-    #[arg(long, env = "NODE_NAME", value_name = "NAME", value_parser = NodeId::from_name)]
-    pub node: Option<NodeId>,
+    #[arg(long, env = "NODE_NAME", value_name = "NAME", value_parser = NodeName::parse)]
+    pub node: Option<NodeName>,
     /// Where this node is: `lat,lon` or `lat,lon,label`. The time zone's city unless given.
     #[arg(
         long,
@@ -135,7 +135,7 @@ mod tests {
         let args =
             parse(&["--interval", "0.5", "--node", "Web.01", "--label", "a=b=c", "--label", "d=e"]).unwrap();
         assert_eq!(args.interval, Duration::from_millis(500));
-        assert_eq!(args.node.unwrap().as_str(), "web=2E01");
+        assert_eq!(args.node.unwrap().id().as_str(), "web=2E01");
         assert_eq!(args.labels, [("a".into(), "b=c".into()), ("d".into(), "e".into())]);
         let south = parse(&["--location", "-33.87,151.21,Sydney"]).unwrap().location.unwrap();
         assert_eq!((south.lat, south.lon, south.label.as_deref()), (-33.87, 151.21, Some("Sydney")));

@@ -4,15 +4,17 @@ use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 use anyhow::Context;
 use tidemap_service::cli::UsageError;
-use tidemap_wire::{Location, NodeId, bounds};
+use tidemap_wire::{Location, NodeId, NodeName, bounds};
 
 use crate::{args::AgentArgs, host_name::host_name, uplinks::Choice};
 
 /// A checked agent configuration: every value can be used.
 #[derive(Clone, Debug)]
 pub struct AgentConfig {
-    /// This node.
+    /// This node, as long as the agent runs.
     pub node: NodeId,
+    /// How the operator calls it; the host's own name unless given.
+    pub display_name: Option<String>,
     /// Time between samples.
     pub interval: Duration,
     /// The location that the operator gave.
@@ -38,15 +40,16 @@ impl AgentConfig {
     ///
     /// When there are too many labels, or no name was given and the host has none that can be used.
     pub fn new(args: AgentArgs) -> anyhow::Result<Self> {
-        let node = match args.node {
-            Some(node) => node,
+        let name = match &args.node {
+            Some(name) => name.clone(),
             None => named_after_host()?,
         };
         if args.labels.len() > bounds::LABELS {
             return Err(UsageError(format!("--label: at most {}", bounds::LABELS)).into());
         }
         Ok(Self {
-            node,
+            node: name.id().clone(),
+            display_name: args.node.map(|given| given.display().to_owned()),
             interval: args.interval,
             location: args.location,
             provider: args.provider,
@@ -59,9 +62,9 @@ impl AgentConfig {
     }
 }
 
-fn named_after_host() -> anyhow::Result<NodeId> {
+fn named_after_host() -> anyhow::Result<NodeName> {
     let named = match host_name() {
-        Some(name) => NodeId::from_name(&name).map_err(|error| format!("the hostname {name:?}: {error}")),
+        Some(name) => NodeName::parse(&name).map_err(|error| format!("the hostname {name:?}: {error}")),
         None => Err("this host has no name".to_owned()),
     };
     named.map_err(UsageError).context("give this node a name with --node")

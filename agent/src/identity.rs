@@ -4,7 +4,7 @@ mod address;
 mod vendor;
 
 use sysinfo::System;
-use tidemap_wire::{Hello, Interface, bounds};
+use tidemap_wire::{Hello, Interface, NodeName, bounds};
 
 pub use address::Addresses;
 
@@ -19,10 +19,12 @@ use crate::{
 /// message.
 const LISTED_ADDRESSES: usize = 128;
 
-/// What does not change while the agent runs.
+/// What the node is called, and what does not change while the agent runs.
 #[derive(Clone, Debug)]
 pub struct Identity {
     fixed: Hello,
+    /// Whether the operator named the node, so that its host's name does not.
+    is_named: bool,
 }
 
 impl Identity {
@@ -30,7 +32,8 @@ impl Identity {
     pub fn of_host(config: &AgentConfig) -> Self {
         let time_zone = TimeZoneFiles::of_host().name();
         let mut fixed = Hello {
-            hostname: host_name().unwrap_or_else(|| config.node.display_name()),
+            hostname: String::new(),
+            display_name: config.display_name.clone(),
             os: os(),
             kernel: System::kernel_version().ok(),
             arch: Some(System::cpu_arch()).filter(|arch| !arch.is_empty()),
@@ -46,7 +49,20 @@ impl Identity {
                 "labels or texts are longer than is reported, or have control characters; they are cut"
             );
         }
-        Self { fixed }
+        let mut identity = Self { fixed, is_named: config.display_name.is_some() };
+        identity.call(&host_name().unwrap_or_else(|| config.node.text()));
+        identity
+    }
+
+    /// Notes the host's name, which may change while the agent runs; the node's id stays. Returns whether it
+    /// has changed.
+    pub fn call(&mut self, host: &str) -> bool {
+        let before = std::mem::replace(&mut self.fixed.hostname, host.to_owned());
+        if !self.is_named {
+            self.fixed.display_name = NodeName::parse(host).ok().map(|name| name.display().to_owned());
+        }
+        self.fixed.bound();
+        before != self.fixed.hostname
     }
 
     /// The hello with the interfaces and addresses as they are now.

@@ -175,7 +175,9 @@ impl FleetTask {
 
     /// The node with this display name, else the one with this encoded name.
     pub(crate) fn find(&self, name: &str) -> Option<Found> {
-        let candidates = [NodeId::from_name(name).ok(), NodeId::from_token(name).ok()];
+        // What an answer says is found before what somebody typed.
+        let candidates =
+            [NodeId::from_text(name).ok(), NodeId::from_token(name).ok(), NodeId::from_name(name).ok()];
         let node = candidates.iter().flatten().find_map(|id| self.fleet.node(id))?;
         Some(Found {
             id: node.id().clone(),

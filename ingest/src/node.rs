@@ -265,12 +265,14 @@ impl Node {
         }
         let is_newest = is_current && novelty == Novelty::Newest;
         if is_newest && self.windows.is_beyond(sample.at_ms) {
-            // The host's clock was put back by more than the windows' length, so the windows start over at
-            // the new time.
+            // The host's clock was put back. Windows that end in the future would show none of what comes, so
+            // they start over at the new time, and lack nothing that was lost before.
             self.windows.reset_to(sample.at_ms);
+            if let Some(past) = &mut self.past {
+                past.lost_at_ms = None;
+            }
         }
-        // A late sample from before the clock was put back: the windows no longer reach that time, and must
-        // not return to it.
+        // A late sample from before the clock was put back: the windows must not return to that time.
         let is_of_old_time = !is_newest && self.windows.is_ahead(sample.at_ms);
         if novelty == Novelty::Forgotten || is_of_old_time || !self.windows.add(sample.at_ms, sum(&sample)) {
             outcome.late += 1;

@@ -9,10 +9,13 @@ mod cells;
 mod packed;
 
 use serde::{Deserialize, Serialize};
-use tidemap_wire::{Averages, Bps, History, Series};
+use tidemap_wire::{Averages, Bps, History, Series, timing};
 
 use cells::Cells;
 use packed::Packed;
+
+/// A step back of more than this is none of messages that come out of order.
+const RESET_MS: i64 = timing::CLOCK_RESET.as_millis() as i64;
 
 /// The recent past of one node: the last minute by the second, the last 15 minutes by quarters of a minute.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -73,14 +76,14 @@ impl Windows {
         *self = Self { newest_ms: Some(at_ms), ..Self::default() };
     }
 
-    /// Whether a sample at `at_ms` is older than all windows.
+    /// Whether the host's clock was put back, if its newest sample is one at `at_ms`.
     pub fn is_beyond(&self, at_ms: i64) -> bool {
-        self.newest_ms.is_some_and(|newest_ms| !self.quarters.reaches(newest_ms, at_ms))
+        self.newest_ms.is_some_and(|newest_ms| newest_ms - at_ms > RESET_MS)
     }
 
-    /// Whether a sample at `at_ms` would move all windows past everything that they hold.
+    /// Whether the host's clock was put back, if a sample at `at_ms` is not its newest.
     pub fn is_ahead(&self, at_ms: i64) -> bool {
-        self.newest_ms.is_some_and(|newest_ms| !self.quarters.reaches(at_ms, newest_ms))
+        self.newest_ms.is_some_and(|newest_ms| at_ms - newest_ms > RESET_MS)
     }
 
     /// Reads the bucket that the next sample probably changes, so that the processor loads it. The sum has no
@@ -133,11 +136,6 @@ impl<const N: usize, const STEP_MS: i64> Ring<N, STEP_MS> {
         let place = Self::place(number);
         self.cells.set(place, self.cells.get(place).plus(sum));
         true
-    }
-
-    /// Whether a ring that ends at `newest_ms` reaches back to `at_ms`.
-    fn reaches(&self, newest_ms: i64, at_ms: i64) -> bool {
-        number::<STEP_MS>(newest_ms) - number::<STEP_MS>(at_ms) < N as i64
     }
 
     fn newest(&self, newest_ms: i64) -> Sum {
@@ -210,7 +208,8 @@ mod tests {
         let (rx, _) = windows.averages();
         assert_eq!(rx.s10, None);
         assert_eq!(rx.m1.map(Bps::get), Some(1_000.0));
-        assert!(!windows.is_beyond(-870_000) && windows.is_beyond(-870_001));
+        assert!(!windows.is_beyond(-20_000) && windows.is_beyond(-20_001));
+        assert!(!windows.is_ahead(60_000) && windows.is_ahead(60_001));
     }
 
     #[test]

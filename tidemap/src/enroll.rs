@@ -21,7 +21,7 @@ use tidemap_broker::{
     keys::{self, RelaySide},
 };
 use tidemap_service::cli::UsageError;
-use tidemap_wire::NodeId;
+use tidemap_wire::{NodeId, NodeName};
 
 use crate::{
     listen,
@@ -33,8 +33,8 @@ use line::Line;
 #[derive(clap::Args, Clone, Debug)]
 pub(crate) struct EnrollArgs {
     /// The node's name, such as its host name; with --relay, the relay's.
-    #[arg(value_name = "NODE", value_parser = NodeId::from_name)]
-    node: NodeId,
+    #[arg(value_name = "NODE", value_parser = NodeName::parse)]
+    node: NodeName,
     /// Enroll a relay, which packs the reports of many nodes.
     #[arg(long, conflicts_with = "labels")]
     relay: bool,
@@ -63,8 +63,8 @@ pub(crate) struct EnrollArgs {
 #[derive(clap::Args, Clone, Debug)]
 pub(crate) struct RevokeArgs {
     /// The node's name; with --relay, the relay's.
-    #[arg(value_name = "NODE", value_parser = NodeId::from_name)]
-    node: NodeId,
+    #[arg(value_name = "NODE", value_parser = NodeName::parse)]
+    node: NodeName,
     /// Revoke a relay.
     #[arg(long)]
     relay: bool,
@@ -91,7 +91,7 @@ pub(crate) async fn enroll(args: &EnrollArgs) -> anyhow::Result<()> {
         Some(folder) => sign(args, &Operator::open(folder)?)?,
         None => add(args, &data_dir(args.data_dir.clone())?).await?,
     };
-    let node = line::quoted(&args.node.display_name());
+    let node = line::quoted(args.node.display());
     let what = if args.relay { "the relay" } else { "its agent" };
     eprintln!("{node} {state}. On that host, start {what} with this line (the key in it is a secret):");
     if args.operator.is_none() && line.url.starts_with("nats://127.") {
@@ -102,22 +102,25 @@ pub(crate) async fn enroll(args: &EnrollArgs) -> anyhow::Result<()> {
     if args.relay {
         eprintln!(
             "(it also needs TIDEMAP_LOCAL_URL and TIDEMAP_LOCAL_CREDS: the server near the agents, and the key that \
-             `tidemap enroll --relay {node} --local` makes there)"
+             `tidemap enroll --relay --local -- {node}` makes there)"
         );
-        println!("{}", line.render_relay(&args.node));
+        println!("{}", line.render_relay(args.node.display()));
     } else {
-        println!("{}", line.render(&args.node, &args.labels));
+        println!("{}", line.render(args.node.display(), &args.labels));
     }
     Ok(())
 }
 
 /// Revokes the node's agent, at once when the broker runs, and has the node forgotten.
 pub(crate) async fn revoke(args: &RevokeArgs) -> anyhow::Result<()> {
-    let name = args.node.display_name();
+    let name = args.node.display();
     let Some(folder) = &args.operator else {
         let dir = data_dir(args.data_dir.clone())?;
         let revoke = if args.relay { keys::revoke_relay } else { keys::revoke };
-        let known = revoke(&dir, &args.node)?;
+        let mut known = false;
+        for id in ids(&args.node) {
+            known |= revoke(&dir, id)?;
+        }
         let state = if known { "is revoked" } else { "was not enrolled" };
         anyhow::ensure!(
             reload(&dir, &args.brokers).await.with_context(|| format!("{name} may still be admitted"))?,
@@ -126,10 +129,10 @@ pub(crate) async fn revoke(args: &RevokeArgs) -> anyhow::Result<()> {
         );
         eprintln!("{name} {state}");
         if args.relay {
-            eprintln!("{}", relay_keeps(&name));
+            eprintln!("{}", relay_keeps(name));
         } else {
             let brokers = args.brokers.clone().at(&dir);
-            forget::from_list(&args.node, &brokers, &keys::service_seed_path(&dir)).await;
+            forget::from_list(name, ids(&args.node), &brokers, &keys::service_seed_path(&dir)).await;
         }
         return Ok(());
     };
@@ -141,11 +144,16 @@ pub(crate) async fn revoke(args: &RevokeArgs) -> anyhow::Result<()> {
     })?;
     eprintln!("{name} {state}; {} updated", operator::count(brokers));
     if args.relay {
-        eprintln!("{}", relay_keeps(&name));
+        eprintln!("{}", relay_keeps(name));
     } else {
-        forget::from_list(&args.node, &args.brokers, &operator.service_creds_path()).await;
+        forget::from_list(name, ids(&args.node), &args.brokers, &operator.service_creds_path()).await;
     }
     Ok(())
+}
+
+/// What a node of this name may be enrolled as: its id, or the one that version 0.1 gave it.
+fn ids(node: &NodeName) -> impl Iterator<Item = &NodeId> {
+    [node.id()].into_iter().chain(node.earlier_id())
 }
 
 /// A relay's key does not say whose reports it has passed on.
@@ -160,17 +168,23 @@ fn relay_keeps(relay: &str) -> String {
 fn sign_revocation(args: &RevokeArgs, operator: &Operator) -> anyhow::Result<String> {
     if let Some(key) = &args.key {
         let revoke = if args.relay { Operator::revoke_relay_key } else { Operator::revoke_key };
-        revoke(operator, &args.node, key, operator::now_s())?;
+        revoke(operator, args.node.id(), key, operator::now_s())?;
         return Ok("is revoked".to_owned());
     }
     let revoke = if args.relay { Operator::revoke_relay } else { Operator::revoke };
-    match revoke(operator, &args.node, operator::now_s())? {
+    let mut revocation = Revocation::Unknown;
+    for id in ids(&args.node) {
+        if revocation == Revocation::Unknown {
+            revocation = revoke(operator, id, operator::now_s())?;
+        }
+    }
+    match revocation {
         Revocation::Now => Ok("is revoked".to_owned()),
         Revocation::Before(key) => Ok(format!("was revoked before, with the key {key}")),
         Revocation::Unknown => anyhow::bail!(
             "{} was not enrolled here, so nothing is revoked: run this on the host that enrolled it and has its \
              credentials, or name its public key with --key U…",
-            args.node.display_name()
+            args.node.display()
         ),
     }
 }
@@ -194,14 +208,14 @@ async fn reload(dir: &Path, brokers: &BrokersArgs) -> anyhow::Result<bool> {
 /// Adds the node to the broker's users.
 async fn add(args: &EnrollArgs, dir: &Path) -> anyhow::Result<(Line, &'static str)> {
     let enrolled = if args.relay {
-        keys::enroll_relay(dir, &args.node, RelaySide::Packs)?
+        keys::enroll_relay(dir, args.node.id(), RelaySide::Packs)?
     } else {
-        keys::enroll(dir, &args.node)?
+        keys::enroll(dir, args.node.id())?
     };
     let url = args.nats_url.clone().or_else(|| listen::endpoint(dir));
     let url = url.unwrap_or_else(|| "nats://127.0.0.1:4222".to_owned());
     let brokers = BrokersArgs { nats_url: Some(url.clone()), nats_ca: args.nats_ca.clone() };
-    let name = args.node.display_name();
+    let name = args.node.display();
     let running = reload(dir, &brokers).await.with_context(|| format!("{name} may not be admitted yet"))?;
     let state = match (enrolled.created, running) {
         (false, _) => "was enrolled before",
@@ -232,7 +246,7 @@ fn sign(args: &EnrollArgs, operator: &Operator) -> anyhow::Result<(Line, &'stati
     };
     let authority = args.nats_ca.as_deref().map(read).transpose()?;
     let enroll = if args.relay { Operator::enroll_relay } else { Operator::enroll };
-    let enrolled = enroll(operator, &args.node, operator::now_s())?;
+    let enrolled = enroll(operator, args.node.id(), operator::now_s())?;
     let state = if enrolled.created { "is enrolled" } else { "was enrolled before" };
     Ok((
         Line {

@@ -1,7 +1,7 @@
 //! The part of the page's state that is in its address, so that a link shows what its sender saw.
 
 use tidemap_format::Unit;
-use tidemap_wire::Status;
+use tidemap_wire::{NodeId, Status};
 
 use crate::filter::{Area, Filter};
 use crate::groups::{By, Membership};
@@ -149,6 +149,14 @@ fn pair(name: &str, value: &str) -> String {
     [name, "=", &encoded(value)].concat()
 }
 
+/// A node's name as a part of a path. Browsers resolve `.` and `..`, and proxies decode slashes: there the
+/// node's id stands for the name.
+pub fn path_segment(name: &str) -> String {
+    let id = || NodeId::from_text(name).ok().map(|id| id.as_str().to_owned());
+    let is_resolved = name == "." || name == ".." || name.contains(['/', '\\']);
+    is_resolved.then(id).flatten().unwrap_or_else(|| encoded(name))
+}
+
 /// Percent-encodes a text as part of an address, for a query or for a path.
 pub fn encoded(text: &str) -> String {
     const HEX: &[u8; 16] = b"0123456789ABCDEF";
@@ -211,6 +219,21 @@ mod tests {
         };
         assert_eq!(address.query(), "?node=web%201%2Fa&sort=name&unit=Mbit%2Fs");
         assert_eq!(Address::parse("?q=oslo+edge").filter.query, "oslo edge");
+    }
+
+    #[test]
+    fn a_name_in_a_path_reaches_the_server_unchanged() {
+        for (name, segment) in [
+            ("web-01.example", "web-01.example"),
+            ("..", "=2E=2E"),
+            (".", "=2E"),
+            ("...", "..."),
+            ("a/../b", "a=2F=2E=2E=2Fb"),
+            ("a?b#c%d e", "a%3Fb%23c%25d%20e"),
+            ("zürich", "z%C3%BCrich"),
+        ] {
+            assert_eq!(path_segment(name), segment);
+        }
     }
 
     #[test]

@@ -103,7 +103,7 @@ impl Listing {
             return false;
         }
         if self.made.as_ref().is_none_or(|made| made.generation != fleet.generation()) {
-            self.by_name = in_order(fleet.len(), &|row| fleet.name(row).map(|name| &**name));
+            self.by_name = in_order(fleet.len(), &|row| fleet.title(row).map(|title| &**title));
             let by_place = in_order(fleet.len(), &|row| fleet.location(row).map(|place| &**place));
             self.place_ranks = ranks(fleet, &by_place);
         }

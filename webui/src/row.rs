@@ -18,8 +18,10 @@ pub struct Row {
     pub row: usize,
     /// Its position in the list.
     pub position: usize,
-    /// The node's name; empty where the node has gone while the order was held.
+    /// The name that identifies the node; empty where the node has gone while the order was held.
     pub name: Rc<str>,
+    /// How the node is called.
+    pub title: Rc<str>,
     /// The place's name.
     pub place: Option<Rc<str>>,
     /// The node's status.
@@ -46,6 +48,7 @@ impl Row {
             row,
             position,
             name: fleet.name(row).cloned().unwrap_or_else(|| Rc::from("")),
+            title: fleet.title(row).cloned().unwrap_or_else(|| Rc::from("")),
             place: fleet.location(row).cloned(),
             status: fleet.status(row),
             download: unit.bare(fleet.rx_bps(row)),

@@ -29,6 +29,7 @@ pub struct Malformed(pub &'static str);
 #[derive(Clone, Debug, Default)]
 pub struct Fleet {
     names: Vec<Option<Rc<str>>>,
+    titles: Vec<Option<Rc<str>>>,
     locations: Vec<Option<Rc<str>>>,
     providers: Vec<Option<Rc<str>>>,
     labels: Vec<Labels>,
@@ -144,9 +145,14 @@ impl Fleet {
         self.names.iter().position(|other| other.as_deref() == Some(name))
     }
 
-    /// The node's name; `None` where the row is vacant or does not exist.
+    /// The name that identifies the node; `None` where the row is vacant or does not exist.
     pub fn name(&self, row: usize) -> Option<&Rc<str>> {
         self.names.get(row)?.as_ref()
+    }
+
+    /// How the node is called: what the page shows of it. Two nodes may be called the same.
+    pub fn title(&self, row: usize) -> Option<&Rc<str>> {
+        self.titles.get(row)?.as_ref()
     }
 
     /// The place's name.
@@ -201,9 +207,9 @@ impl Fleet {
         &self.trends
     }
 
-    /// All names.
-    pub fn names(&self) -> &[Option<Rc<str>>] {
-        &self.names
+    /// How all nodes are called.
+    pub fn titles(&self) -> &[Option<Rc<str>>] {
+        &self.titles
     }
 
     /// All places' names.
@@ -294,6 +300,8 @@ impl Fleet {
             self.trends.forget(row);
             self.haystacks[row] = haystack(nodes, at);
             self.names[row] = nodes.name[at].as_deref().map(Rc::from);
+            let given = nodes.display_name.get(at).and_then(Option::as_deref).map(Rc::from);
+            self.titles[row] = given.or_else(|| self.names[row].clone());
             self.locations[row] = nodes.location[at].as_deref().map(Rc::from);
             self.providers[row] = nodes.provider[at].as_deref().map(Rc::from);
             self.labels[row] = labels(nodes, at);
@@ -310,6 +318,7 @@ impl Fleet {
     fn vacate(&mut self, row: usize) {
         self.trends.forget(row);
         self.names[row] = None;
+        self.titles[row] = None;
         self.locations[row] = None;
         self.providers[row] = None;
         self.labels[row] = Labels::default();
@@ -322,6 +331,7 @@ impl Fleet {
 
     fn grow(&mut self, rows: usize) {
         self.names.resize(rows, None);
+        self.titles.resize(rows, None);
         self.locations.resize(rows, None);
         self.providers.resize(rows, None);
         self.labels.resize_with(rows, Labels::default);
@@ -351,7 +361,9 @@ fn check_columns(nodes: &Columns, rows: usize) -> Result<(), Malformed> {
         nodes.mem.len(),
         nodes.disk.len(),
     ];
-    if lengths.iter().any(|len| *len != rows) {
+    // A missing column holds nulls alone.
+    let is_display_name_fit = [0, rows].contains(&nodes.display_name.len());
+    if !is_display_name_fit || lengths.iter().any(|len| *len != rows) {
         return Err(Malformed("columns differ in length"));
     }
     check_statuses(&nodes.status)

@@ -14,8 +14,10 @@ pub const MOST: usize = 5;
 /// A node that moves much.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Talker {
-    /// Its name.
+    /// The name that identifies it.
     pub name: Rc<str>,
+    /// How it is called.
+    pub title: Rc<str>,
     /// What it moves now, bytes per second.
     pub rate_bps: Option<f64>,
 }
@@ -37,7 +39,8 @@ impl Talkers {
         }
         let talker = |name: &Rc<str>| {
             let row = fleet.row_of(name)?;
-            Some(Talker { name: Rc::clone(name), rate_bps: rate(fleet, direction, row) })
+            let title = Rc::clone(fleet.title(row)?);
+            Some(Talker { name: Rc::clone(name), title, rate_bps: rate(fleet, direction, row) })
         };
         self.names.iter().filter_map(talker).collect()
     }

@@ -2,13 +2,14 @@
 
 use tidemap_format::lean;
 use tidemap_map::rank;
+use tidemap_wire::natural_key;
 
 /// All rows, ordered by their text.
 ///
 /// Eight bytes of the keys at a time, last ones first: each pass keeps the order of the one before where
 /// bytes are equal.
 pub(crate) fn in_order<'a>(rows: usize, text: &dyn Fn(usize) -> Option<&'a str>) -> Vec<u32> {
-    let keys: Vec<Vec<u8>> = (0..rows).map(|row| natural_key(text(row).unwrap_or(""))).collect();
+    let keys: Vec<Vec<u8>> = (0..rows).map(|row| key(text(row).unwrap_or(""))).collect();
     let longest = keys.iter().map(Vec::len).max().unwrap_or(0);
     let mut order: Vec<u32> = (0..rows as u32).collect();
     for from in (0..longest).step_by(8).rev() {
@@ -20,39 +21,16 @@ pub(crate) fn in_order<'a>(rows: usize, text: &dyn Fn(usize) -> Option<&'a str>)
 
 /// Whether nothing parts two texts in that order.
 pub(crate) fn reads_alike(a: &str, b: &str) -> bool {
-    natural_key(a) == natural_key(b)
+    key(a) == key(b)
 }
 
-/// Bytes that compare as people order the texts: a run of digits becomes its length and then its digits.
-fn natural_key(text: &str) -> Vec<u8> {
-    let text = lean::lowercase(text);
-    let mut key = Vec::with_capacity(text.len() + 4);
-    let mut rest = text.as_bytes();
-    while let [first, tail @ ..] = rest {
-        if first.is_ascii_digit() {
-            let digits = number(&mut rest);
-            key.extend([b'0', digits.len().min(255) as u8]);
-            key.extend(digits);
-        } else {
-            key.push(*first);
-            rest = tail;
-        }
-    }
-    key
+fn key(text: &str) -> Vec<u8> {
+    natural_key(&lean::lowercase(text))
 }
 
 /// The eight bytes from `from` on as a number; zeros where there are none, which no text holds.
 fn eight_bytes(key: &[u8], from: usize) -> u64 {
     (from..from + 8).fold(0, |number, at| number << 8 | u64::from(key.get(at).copied().unwrap_or(0)))
-}
-
-/// Takes the leading digits of a text, without zeros in front.
-fn number<'a>(text: &mut &'a [u8]) -> &'a [u8] {
-    let end = text.iter().position(|byte| !byte.is_ascii_digit()).unwrap_or(text.len());
-    let (digits, rest) = text.split_at(end);
-    *text = rest;
-    let zeros = digits.iter().take_while(|digit| **digit == b'0').count();
-    &digits[zeros..]
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ fn link(name: &str, device: bool) -> Link {
 }
 
 fn identity() -> Identity {
-    Identity { fixed: Hello { hostname: "web".into(), ..Hello::default() } }
+    Identity { fixed: Hello { hostname: "web".into(), ..Hello::default() }, is_named: false }
 }
 
 #[test]
@@ -35,6 +35,20 @@ fn a_hello_names_the_addresses_of_what_counts() {
 }
 
 #[test]
+fn a_renamed_host_is_called_by_its_new_name_unless_the_operator_named_the_node() {
+    let names = |identity: &Identity| (identity.fixed.hostname.clone(), identity.fixed.display_name.clone());
+    let mut unnamed = identity();
+    assert!(unnamed.call("DB-2") && !unnamed.call("DB-2"));
+    assert_eq!(names(&unnamed), ("DB-2".to_owned(), Some("DB-2".to_owned())));
+    assert!(unnamed.call("Zu\u{308}rich") && !unnamed.call("Zu\u{308}rich"));
+    assert_eq!(unnamed.fixed.display_name.as_deref(), Some("Zürich"));
+    let display_name = Some("Front".to_owned());
+    let mut named = Identity { fixed: Hello { display_name, ..Hello::default() }, is_named: true };
+    assert!(named.call("db-2"));
+    assert_eq!(names(&named), ("db-2".to_owned(), Some("Front".to_owned())));
+}
+
+#[test]
 fn a_host_with_a_thousand_interfaces_still_fits_its_hello_into_a_message() {
     let mut links: Vec<_> = (0..1000).map(|number| link(&format!("veth{number:010}"), false)).collect();
     links.push(link("zuplink", true));
@@ -50,11 +64,12 @@ fn a_host_with_a_thousand_interfaces_still_fits_its_hello_into_a_message() {
         os: text(),
         kernel: text(),
         provider: text(),
+        display_name: text(),
         location: Some(Location { lat: 0.0, lon: 0.0, label: text(), source: LocationSource::Given }),
         labels: (0..bounds::LABELS).map(label).collect(),
         ..Hello::default()
     };
-    let identity = Identity { fixed };
+    let identity = Identity { fixed, is_named: true };
     let hello = identity.hello(&topology, &topology.judge(&Choice::default()), &addresses);
     assert_eq!(hello.unlisted_interfaces, 1_001 - 64);
     assert!(hello.interfaces[0].counted && hello.interfaces[0].addresses.len() == 8);

@@ -2,6 +2,8 @@
 
 use std::{ffi::OsStr, fs, path::PathBuf};
 
+use super::cities;
+
 /// Where a host stores its time zone, in the order in which the places are tried.
 #[derive(Clone, Debug)]
 pub(crate) struct TimeZoneFiles {
@@ -34,12 +36,11 @@ impl TimeZoneFiles {
 /// The zone that a `TZ` value, a path of a zone file or a line names.
 fn zone_name(text: &str) -> Option<String> {
     let text = text.trim().trim_start_matches(':');
-    let name = match text.split_once("zoneinfo/") {
-        Some((_, name)) => name.trim_start_matches("posix/").trim_start_matches("right/"),
-        None => text,
-    };
-    // A POSIX rule such as `CET-1CEST` has no slash and names no city.
-    (name.contains('/') && !name.starts_with('/')).then(|| name.to_owned())
+    let name = text.split_once("zoneinfo/").map_or(text, |(_, name)| name);
+    let name = name.trim_start_matches("posix/").trim_start_matches("right/");
+    // A POSIX rule such as `CET-1CEST` has no slash and names no city; `Japan` does.
+    let is_zone = name.contains('/') && !name.starts_with('/') || cities::is_listed(name);
+    is_zone.then(|| name.to_owned())
 }
 
 #[cfg(test)]
@@ -54,7 +55,11 @@ mod tests {
             ("/usr/share/zoneinfo/Asia/Tokyo", Some("Asia/Tokyo")),
             ("../usr/share/zoneinfo/posix/Asia/Tokyo", Some("Asia/Tokyo")),
             ("/var/db/timezone/zoneinfo/US/Eastern", Some("US/Eastern")),
+            ("Japan", Some("Japan")),
+            ("/usr/share/zoneinfo/Singapore\n", Some("Singapore")),
+            (":posix/PRC", Some("PRC")),
             ("CET-1CEST", None),
+            ("Nippon", None),
             ("/etc/localtime", None),
             ("", None),
         ] {

@@ -5,6 +5,7 @@ use tidemap_wire::Hello;
 use super::{link_watch::LinkWatch, schedule::Schedule};
 use crate::{
     config::AgentConfig,
+    host_name::host_name,
     identity::{Addresses, Identity},
     links::Change,
     meter::Key,
@@ -14,6 +15,8 @@ use crate::{
 const ADDRESSES_PERIOD_MS: u64 = 60_000;
 /// Containers that come and go change the inventory, and not every such change needs a new hello.
 const INVENTORY_PERIOD_MS: u64 = 10_000;
+/// The host may be renamed while the agent runs.
+const NAME_PERIOD_MS: u64 = 5_000;
 
 /// Makes hellos.
 pub(super) struct HelloSource {
@@ -22,6 +25,7 @@ pub(super) struct HelloSource {
     addresses_schedule: Schedule,
     /// Where the file system is mounted whose space is shown, as of the last hello.
     disk_path: Option<String>,
+    name_schedule: Schedule,
     /// The last hello, and when it was made.
     last: Option<(Hello, u64)>,
     periods: Periods,
@@ -38,6 +42,7 @@ impl HelloSource {
             addresses: Addresses::of_host(),
             addresses_schedule: Schedule::new(ADDRESSES_PERIOD_MS, config.interval),
             disk_path: None,
+            name_schedule: Schedule::new(NAME_PERIOD_MS, config.interval),
             last: None,
             periods: Vec::new(),
         }
@@ -57,7 +62,8 @@ impl HelloSource {
         }
         let addresses_due = self.addresses_schedule.is_due(now_ms);
         let has_other_disk = self.disk_path.as_deref() != disk_path;
-        if !has_other_disk && !self.is_due(watch.change(), addresses_due, now_ms) {
+        let is_other = self.is_renamed(now_ms) || has_other_disk;
+        if !is_other && !self.is_due(watch.change(), addresses_due, now_ms) {
             return None;
         }
         if self.last.is_some() && (addresses_due || watch.change() == Change::Counted) {
@@ -87,6 +93,14 @@ impl HelloSource {
         }
         self.last = Some((hello.clone(), now_ms));
         Some(hello)
+    }
+
+    fn is_renamed(&mut self, now_ms: u64) -> bool {
+        if !self.name_schedule.is_due(now_ms) {
+            return false;
+        }
+        self.name_schedule.done(now_ms);
+        host_name().is_some_and(|host| self.identity.call(&host))
     }
 
     fn is_due(&self, change: Change, addresses_due: bool, now_ms: u64) -> bool {

@@ -22,6 +22,7 @@ pub(crate) fn summary(node: &Node, at_ms: i64, redacted: bool) -> NodeJson {
     let host = node.host().cloned().unwrap_or_default();
     NodeJson {
         name: node.name(),
+        display_name: node.display_name(),
         hostname: private(&known(&hello.hostname)),
         internal_ip: private(&hello.internal_ip),
         external_ip: private(&hello.external_ip),

@@ -222,7 +222,12 @@ fn insert_talker<'a>(loudest: &mut Vec<(Bps, &'a Node)>, rate: Option<Bps>, node
 }
 
 fn talkers(loudest: Vec<(Bps, &Node)>) -> Vec<TalkerJson> {
-    loudest.into_iter().map(|(rate, node)| TalkerJson { name: node.name(), bytes_per_sec: rate }).collect()
+    let talker = |(rate, node): (Bps, &Node)| TalkerJson {
+        name: node.name(),
+        display_name: node.display_name(),
+        bytes_per_sec: rate,
+    };
+    loudest.into_iter().map(talker).collect()
 }
 
 #[cfg(test)]

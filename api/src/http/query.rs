@@ -2,7 +2,7 @@
 
 use std::cmp::Ordering;
 
-use tidemap_wire::{Bps, METRICS, Status, http::NodeJson};
+use tidemap_wire::{Bps, METRICS, Status, http::NodeJson, natural_key};
 use warp::{Filter, Rejection};
 
 use crate::{answers::Grouping, http::errors::ApiError};
@@ -41,15 +41,24 @@ struct Field {
     key: fn(&NodeJson) -> Option<Key<'_>>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, PartialOrd)]
+/// What a node is sorted by.
+#[derive(Clone, Copy, Debug, PartialEq)]
 enum Key<'a> {
     Number(f64),
     Text(&'a str),
 }
 
+/// What is compared, made once for each node.
+#[derive(Debug, PartialEq, PartialOrd)]
+enum Rank {
+    Number(f64),
+    /// As the page orders texts.
+    Text(Vec<u8>),
+}
+
 /// The sortable fields of a node, in addition to all host metrics.
 static FIELDS: &[Field] = &[
-    Field { name: "name", key: |node| Some(Key::Text(&node.name)) },
+    Field { name: "name", key: |node| Some(Key::Text(&node.display_name)) },
     Field { name: "hostname", key: |node| text(&node.hostname) },
     Field { name: "location", key: |node| text(&node.location) },
     Field { name: "provider", key: |node| text(&node.provider) },
@@ -108,7 +117,10 @@ impl NodeQuery {
     pub(super) fn choose(&self, nodes: &[NodeJson]) -> Vec<usize> {
         let mut chosen: Vec<usize> = (0..nodes.len()).filter(|number| self.means(&nodes[*number])).collect();
         if let Some(sort) = self.sort {
-            chosen.sort_by(|one, other| sort.compare(&nodes[*one], &nodes[*other]));
+            let mut ranked: Vec<_> =
+                chosen.into_iter().map(|number| (sort.rank(&nodes[number]), number)).collect();
+            ranked.sort_by(|(one, _), (other, _)| sort.compare(one.as_ref(), other.as_ref()));
+            chosen = ranked.into_iter().map(|(_, number)| number).collect();
         }
         chosen.into_iter().skip(self.offset).take(self.limit.unwrap_or(usize::MAX)).collect()
     }
@@ -127,9 +139,9 @@ impl NodeQuery {
 
     fn means(&self, node: &NodeJson) -> bool {
         let texts = || {
-            let fields =
-                [Some(&node.name), node.hostname.as_ref(), node.location.as_ref(), node.provider.as_ref()];
-            fields.into_iter().flatten().chain(node.labels.keys()).chain(node.labels.values())
+            let known = [&node.hostname, &node.location, &node.provider].into_iter().flatten();
+            let names = [&node.name, &node.display_name].into_iter().chain(known);
+            names.chain(node.labels.keys()).chain(node.labels.values())
         };
         self.status.is_none_or(|status| node.status == status)
             && self
@@ -153,10 +165,17 @@ impl Sort {
         Ok(Self { by, descending })
     }
 
-    fn compare(self, one: &NodeJson, other: &NodeJson) -> Ordering {
-        match (self.by.of(one), self.by.of(other)) {
+    fn rank(self, node: &NodeJson) -> Option<Rank> {
+        self.by.of(node).map(|key| match key {
+            Key::Number(number) => Rank::Number(number),
+            Key::Text(text) => Rank::Text(natural_key(&text.to_lowercase())),
+        })
+    }
+
+    fn compare(self, one: Option<&Rank>, other: Option<&Rank>) -> Ordering {
+        match (one, other) {
             (Some(one), Some(other)) => {
-                let order = one.partial_cmp(&other).unwrap_or(Ordering::Equal);
+                let order = one.partial_cmp(other).unwrap_or(Ordering::Equal);
                 if self.descending { order.reverse() } else { order }
             }
             (one, other) => one.is_none().cmp(&other.is_none()),

@@ -1,6 +1,7 @@
 //! The routes with a made fleet. There is no broker, so requests to workers fail.
 
 mod access;
+mod called;
 mod described;
 mod registry;
 mod streamed;

@@ -8,7 +8,10 @@ use crate::stream_rows::Row;
 pub(super) fn push(columns: &mut Columns, row: Option<&Row>, at_ms: i64) {
     let hello = row.and_then(|row| row.hello.as_deref());
     let location = hello.and_then(|hello| hello.location.as_ref());
-    columns.name.push(row.map(|row| row.node.display_name()));
+    let name = row.map(|row| row.node.text());
+    let display_name = hello.and_then(|hello| hello.display_name.clone());
+    columns.display_name.push(display_name.filter(|shown| !shown.is_empty() && Some(shown) != name.as_ref()));
+    columns.name.push(name);
     columns.location.push(location.and_then(|location| location.label.clone()));
     columns.provider.push(hello.and_then(|hello| hello.provider.clone()));
     columns.lat.push(location.map(|Location { lat, .. }| four_decimals(*lat)));

@@ -83,9 +83,8 @@ fn full_hello() -> Hello {
             .map(|(key, value)| (key.to_owned(), value.to_owned()))
             .into(),
         interfaces: vec![interface("eth0", Some(10_000)), interface("lo", None)],
-        unlisted_interfaces: 0,
         lost_samples: Some(3),
-        disk_path: None,
+        ..Hello::default()
     }
 }
 

@@ -69,6 +69,7 @@ fn hello() -> impl Strategy<Value = Hello> {
             internal_ip: provider.clone(),
             external_ip: provider.clone(),
             os: provider.clone(),
+            display_name: provider.clone(),
             kernel: provider.clone(),
             arch: provider.clone(),
             provider: provider.clone(),

@@ -18,24 +18,29 @@ impl Metadata for Hello {
     }
 
     fn write_tail<S: Serializer>(&self, serializer: S) -> Result<Option<S::Ok>, S::Error> {
-        let Self { unlisted_interfaces, disk_path, .. } = self;
-        let count = usize::from(*unlisted_interfaces > 0) + usize::from(disk_path.is_some());
+        let texts = [("disk_path", &self.disk_path), ("display_name", &self.display_name)];
+        let texts = || texts.iter().filter_map(|(name, text)| Some((name, text.as_ref()?)));
+        let is_cut = self.unlisted_interfaces > 0;
+        let count = texts().count() + usize::from(is_cut);
         if count == 0 {
             return Ok(None);
         }
+        // A map, although structs are packed as arrays: a later version may have more entries.
         let mut map = serializer.serialize_map(Some(count))?;
-        if *unlisted_interfaces > 0 {
-            map.serialize_entry("unlisted_interfaces", unlisted_interfaces)?;
+        if is_cut {
+            map.serialize_entry("unlisted_interfaces", &self.unlisted_interfaces)?;
         }
-        if let Some(disk_path) = disk_path {
-            map.serialize_entry("disk_path", disk_path)?;
+        for (name, text) in texts() {
+            map.serialize_entry(name, text)?;
         }
         map.end().map(Some)
     }
 
     fn read_tail<'de, D: Deserializer<'de>>(&mut self, deserializer: D) -> Result<(), D::Error> {
-        let later = LaterFields::deserialize(deserializer)?;
-        (self.unlisted_interfaces, self.disk_path) = (later.unlisted_interfaces, later.disk_path);
+        let LaterFields { unlisted_interfaces, disk_path, display_name } =
+            LaterFields::deserialize(deserializer)?;
+        self.unlisted_interfaces = unlisted_interfaces;
+        (self.disk_path, self.display_name) = (disk_path, display_name);
         Ok(())
     }
 }
@@ -46,6 +51,7 @@ impl Metadata for Hello {
 struct LaterFields {
     unlisted_interfaces: u32,
     disk_path: Option<String>,
+    display_name: Option<String>,
 }
 
 /// The head. A field that comes later is skipped here, and belongs to the tail.
@@ -72,6 +78,8 @@ struct Head {
     lost_samples: Option<u64>,
     #[serde(skip)]
     disk_path: Option<String>,
+    #[serde(skip)]
+    display_name: Option<String>,
 }
 
 mod location {

@@ -1,4 +1,5 @@
 use proptest::prelude::*;
+use serde::ser::SerializeMap;
 use tidemap_wire::{Bps, Hello, Host, Interface, Location, LocationSource, METRICS, MetricValue};
 
 use super::*;
@@ -25,6 +26,7 @@ proptest! {
         location in location(),
         speeds in proptest::collection::vec(any::<Option<u32>>(), 0..3),
         (unlisted_interfaces, lost_samples) in any::<(u32, Option<u64>)>(),
+        display_name in text(),
     ) {
         let (internal_ip, external_ip, os, kernel, arch, provider, disk_path) = texts;
         let interfaces = speeds.into_iter().zip(0..).map(|(speed_mbps, number)| Interface {
@@ -42,7 +44,7 @@ proptest! {
             addresses: vec!["192.0.2.1".to_owned()],
             interval_ms: 1_000,
             internal_ip, external_ip, os, kernel, arch, provider, location, unlisted_interfaces,
-            lost_samples, disk_path,
+            lost_samples, disk_path, display_name,
         };
         prop_assert_eq!(PackedMetadata::new(&hello).unpack(), Some(hello));
     }
@@ -106,8 +108,10 @@ struct LaterHello {
     mtus: Vec<u32>,
 }
 
-#[derive(Serialize, Deserialize)]
+#[derive(Default, Deserialize)]
+#[serde(default)]
 struct LaterTail {
+    display_name: Option<String>,
     zone: Option<String>,
     interfaces: Vec<LaterInterface>,
 }
@@ -127,12 +131,17 @@ impl Metadata for LaterHello {
     }
 
     fn write_tail<S: Serializer>(&self, serializer: S) -> Result<Option<S::Ok>, S::Error> {
-        let interfaces = self.mtus.iter().map(|mtu| LaterInterface { mtu: *mtu }).collect();
-        LaterTail { zone: self.zone.clone(), interfaces }.serialize(serializer).map(Some)
+        let interfaces: Vec<_> = self.mtus.iter().map(|mtu| LaterInterface { mtu: *mtu }).collect();
+        let mut tail = serializer.serialize_map(Some(3))?;
+        tail.serialize_entry("zone", &self.zone)?;
+        tail.serialize_entry("display_name", &self.hello.display_name)?;
+        tail.serialize_entry("interfaces", &interfaces)?;
+        tail.end().map(Some)
     }
 
     fn read_tail<'de, D: Deserializer<'de>>(&mut self, deserializer: D) -> Result<(), D::Error> {
         let tail = LaterTail::deserialize(deserializer)?;
+        self.hello.display_name = tail.display_name;
         self.zone = tail.zone;
         self.mtus = tail.interfaces.iter().map(|interface| interface.mtu).collect();
         Ok(())
@@ -142,7 +151,9 @@ impl Metadata for LaterHello {
 #[test]
 fn versions_with_more_fields_and_with_fewer_read_each_other() {
     let eth0 = Interface { name: "eth0".to_owned(), ..Interface::default() };
-    let hello = Hello { hostname: "web-01".to_owned(), interfaces: vec![eth0], ..Hello::default() };
+    let display_name = Some("Web-01".to_owned());
+    let hello =
+        Hello { hostname: "web-01".to_owned(), interfaces: vec![eth0], display_name, ..Hello::default() };
     let later = |zone: Option<&str>, mtus: &[u32]| LaterHello {
         hello: hello.clone(),
         zone: zone.map(str::to_owned),
@@ -152,4 +163,8 @@ fn versions_with_more_fields_and_with_fewer_read_each_other() {
     assert_eq!(packed(&written.bytes).unpack().as_ref(), Some(&hello));
     assert_eq!(written.unpack(), Some(later(Some("a"), &[1_500])));
     assert_eq!(packed(&PackedMetadata::new(&hello).bytes).unpack(), Some(later(None, &[])));
+    // A worker of version 0.1 reads the head alone.
+    let head = PackedMetadata::new(&Hello { display_name: None, ..hello.clone() });
+    assert!(PackedMetadata::new(&hello).bytes.starts_with(&head.bytes));
+    assert_eq!(head.unpack(), Some(Hello { display_name: None, ..hello }));
 }

@@ -73,9 +73,9 @@ fn print_changes(
     offline.retain(|id| fleet.node(id).is_some());
     for node in changed.iter().filter_map(|row| fleet.at(*row)) {
         if is_offline(node) && offline.insert(node.id().clone()) {
-            writeln!(out, "{} is offline{}", node.name(), place(node))?;
+            writeln!(out, "{} is offline{}", node.display_name(), place(node))?;
         } else if !is_offline(node) && offline.remove(node.id()) {
-            writeln!(out, "{} is back", node.name())?;
+            writeln!(out, "{} is back", node.display_name())?;
         }
     }
     Ok(())

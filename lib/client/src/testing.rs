@@ -108,6 +108,7 @@ fn full_hello(name: &str) -> Hello {
         unlisted_interfaces: 2,
         lost_samples: Some(3),
         disk_path: some("/mnt/data"),
+        display_name: Some(name.to_uppercase()),
     }
 }
 

@@ -42,9 +42,11 @@ impl Hello {
             unlisted_interfaces: _,
             lost_samples: _,
             disk_path,
+            display_name,
         } = self;
         let place = location.as_mut().and_then(|location| location.label.as_mut());
-        let texts = [internal_ip, external_ip, os, kernel, arch, provider, disk_path].into_iter().flatten();
+        let texts = [internal_ip, external_ip, os, kernel, arch, provider, disk_path, display_name];
+        let texts = texts.into_iter().flatten();
         let mut is_cut = false;
         for text in texts.chain([hostname, agent_version]).chain(place) {
             is_cut |= bound_text(text);

@@ -9,8 +9,12 @@ use crate::{Averages, Bps, Host, InterfaceRate, LocationSource, Series, Status};
 /// One element of `GET /api/nodes`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct NodeJson {
-    /// The node's display name: the key of `/api/nodes/{name}`.
+    /// The node's name in lower case, or a short form of a long one: the key of `/api/nodes/{name}`. It
+    /// stays the same as long as the node exists.
     pub name: String,
+    /// How the node is called, as somebody typed it: the name to show.
+    #[serde(default)]
+    pub display_name: String,
     /// The host's own name.
     pub hostname: Option<String>,
     /// The address of the default route's interface.
@@ -241,8 +245,11 @@ pub struct GroupJson {
 /// A top talker.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TalkerJson {
-    /// The node's display name.
+    /// The node's name, as in `/api/nodes`.
     pub name: String,
+    /// How the node is called.
+    #[serde(default)]
+    pub display_name: String,
     /// Its rate.
     pub bytes_per_sec: Bps,
 }

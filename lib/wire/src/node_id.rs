@@ -1,44 +1,50 @@
-//! A node's name, encoded as one legal subject token.
+//! A node's id: one legal subject token.
 
 use std::{borrow::Borrow, fmt};
 
 use compact_str::CompactString;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
 
-/// The name of a node, encoded as one NATS subject token.
+/// What identifies a node: a short text, encoded as one NATS subject token.
 ///
-/// Lower-case; `[a-z0-9_-]` stand for themselves; any other byte is `=HH` in upper-case hex; 1 to 128 bytes
-/// in all. `web-01.example.com` is `web-01=2Eexample=2Ecom`. There is exactly one encoding of a name.
+/// `[a-z0-9_-]` stand for themselves; any other byte is `=HH` in upper-case hex; 1 to 128 bytes in all.
+/// `web-01.example.com` is `web-01=2Eexample=2Ecom`. There is exactly one encoding of a text. Which text it
+/// is follows from the node's name, see [`NodeName`](crate::NodeName).
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct NodeId(CompactString);
 
-/// Why a text is not a node's name.
+/// Why a text is not a node's name or id.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NodeIdError {
-    /// The name is empty.
+    /// Nothing is in the name.
     #[error("a node's name must not be empty")]
     Empty,
-    /// The encoded name is longer than [`NodeId::MAX_LEN`].
-    #[error("a node's name must be at most 128 bytes when encoded, this is {0}")]
+    /// The name is longer than [`TEXT_BYTES`](crate::bounds::TEXT_BYTES).
+    #[error("a node's name must be at most 255 bytes, this is {0}")]
+    NameTooLong(usize),
+    /// The token is longer than [`NodeId::MAX_LEN`].
+    #[error("a node's id must be at most 128 bytes when encoded, this is {0}")]
     TooLong(usize),
-    /// The token is not the encoding of any name.
-    #[error("not an encoded node name: [a-z0-9_-] and =HH only")]
+    /// The token is not the encoding of any text.
+    #[error("not an encoded node id: [a-z0-9_-] and =HH only")]
     NotCanonical,
 }
 
 impl NodeId {
-    /// The longest encoded name, in bytes.
+    /// The longest token, in bytes.
     pub const MAX_LEN: usize = 128;
 
-    /// Encodes a display name, such as a host name.
+    /// Encodes exactly this text, as [`NodeId::text`] returns it.
     ///
     /// # Errors
     ///
-    /// When it is empty or too long once encoded.
-    pub fn from_name(name: &str) -> Result<Self, NodeIdError> {
-        let mut token = String::with_capacity(name.len());
-        for byte in name.bytes().map(|byte| byte.to_ascii_lowercase()) {
-            if is_plain(byte) {
+    /// When it is empty, too long once encoded, or has capital ASCII letters.
+    pub fn from_text(text: &str) -> Result<Self, NodeIdError> {
+        let mut token = String::with_capacity(text.len());
+        for byte in text.bytes() {
+            if byte.is_ascii_uppercase() {
+                return Err(NodeIdError::NotCanonical);
+            } else if is_plain(byte) {
                 token.push(char::from(byte));
             } else {
                 token.push_str(&format!("={byte:02X}"));
@@ -52,7 +58,7 @@ impl NodeId {
     ///
     /// # Errors
     ///
-    /// When [`NodeId::from_name`] would never return this token.
+    /// When [`NodeId::from_text`] would never return this token.
     pub fn from_token(token: &str) -> Result<Self, NodeIdError> {
         check_length(token)?;
         // Most names contain nothing that must be encoded, and this runs once for each message.
@@ -62,14 +68,15 @@ impl NodeId {
         Ok(Self(token.into()))
     }
 
-    /// The encoded name: a legal subject token.
+    /// The encoded text: a legal subject token.
     #[inline]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// The name as people read it.
-    pub fn display_name(&self) -> String {
+    /// The text: the node's name in lower case, or a short form of a long one. How the node is called is
+    /// another thing, and its hello tells it.
+    pub fn text(&self) -> String {
         decode(&self.0).unwrap_or_else(|| self.0.to_string())
     }
 }
@@ -87,7 +94,7 @@ fn check_length(token: &str) -> Result<(), NodeIdError> {
     }
 }
 
-/// The name that `token` encodes; `None` when it is not the one encoding of a name.
+/// The text that `token` encodes; `None` when it is not the one encoding of a text.
 fn decode(token: &str) -> Option<String> {
     let mut name = Vec::with_capacity(token.len());
     let mut rest = token.as_bytes();
@@ -155,41 +162,43 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn names_become_one_legal_token() {
-        let check = |name: &str, token: &str| {
-            let id = NodeId::from_name(name).unwrap();
-            assert_eq!(id.as_str(), token);
+    fn texts_become_one_legal_token() {
+        let check = |text: &str, token: &str| {
+            let id = NodeId::from_text(text).unwrap();
+            assert_eq!((id.as_str(), &*id.text()), (token, text));
             assert_eq!(NodeId::from_token(token), Ok(id));
         };
         check("web-01.example.com", "web-01=2Eexample=2Ecom");
-        check("Web_01", "web_01");
+        check("web_01", "web_01");
         check("a b*>", "a=20b=2A=3E");
         check("zürich", "z=C3=BCrich");
+        check("zÜrich", "z=C3=9Crich");
         check("=", "=3D");
     }
 
     #[test]
-    fn tokens_that_encode_no_name_are_refused() {
+    fn tokens_that_encode_no_text_are_refused() {
         for token in ["A", "a.b", "a=2e", "a=61", "a=4", "a=41", "a=ZZ", "=FF", "a b", "ü"] {
             assert_eq!(NodeId::from_token(token), Err(NodeIdError::NotCanonical), "{token}");
         }
         assert_eq!(NodeId::from_token(""), Err(NodeIdError::Empty));
-        assert_eq!(NodeId::from_name(&"é".repeat(22)), Err(NodeIdError::TooLong(132)));
+        assert_eq!(NodeId::from_text("Web"), Err(NodeIdError::NotCanonical));
+        assert_eq!(NodeId::from_text(&"é".repeat(22)), Err(NodeIdError::TooLong(132)));
     }
 
     proptest! {
         #[test]
-        fn every_name_can_be_read_back(name in "\\PC{1,20}") {
-            if let Ok(id) = NodeId::from_name(&name) {
-                prop_assert_eq!(id.display_name(), name.to_ascii_lowercase());
+        fn every_text_can_be_read_back(text in "\\PC{1,20}") {
+            if let Ok(id) = NodeId::from_text(&text) {
+                prop_assert_eq!(id.text(), text);
                 prop_assert_eq!(NodeId::from_token(id.as_str()), Ok(id));
             }
         }
 
         #[test]
-        fn every_accepted_token_is_the_encoding_of_its_name(token in "[a-z=0-9A-F._-]{1,12}") {
+        fn every_accepted_token_is_the_encoding_of_its_text(token in "[a-z=0-9A-F._-]{1,12}") {
             if let Ok(id) = NodeId::from_token(&token) {
-                prop_assert_eq!(NodeId::from_name(&id.display_name()), Ok(id));
+                prop_assert_eq!(NodeId::from_text(&id.text()), Ok(id));
             }
         }
     }

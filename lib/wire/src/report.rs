@@ -26,7 +26,8 @@ pub struct Report {
 pub struct Sample {
     /// 1, 2, 3, … within one boot.
     pub seq: u64,
-    /// When it was read: the host's clock, Unix milliseconds. Never falls within one boot.
+    /// When it was read: the host's clock, Unix milliseconds. Within one boot it falls only where that clock
+    /// was put back by more than [`CLOCK_WAIT`](crate::timing::CLOCK_WAIT).
     pub at_ms: i64,
     /// Monotonic milliseconds since the reading before.
     pub elapsed_ms: u32,
@@ -94,6 +95,10 @@ pub struct Hello {
     /// Where the file system is mounted whose space is reported, if it is not the root.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub disk_path: Option<String>,
+    /// How the node is called, as somebody typed it; absent from agents of version 0.1, which are
+    /// called by their id's text.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub display_name: Option<String>,
 }
 
 fn is_zero(number: &u32) -> bool {

@@ -40,8 +40,11 @@ pub struct SnapshotEvent {
 /// Nodes as columns of equal length.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Columns {
-    /// Display names; null where the row is vacant.
+    /// Names, as in `/api/nodes`; null where the row is vacant.
     pub name: Vec<Option<String>>,
+    /// How nodes are called, null where as their name. The column is missing when it would hold nulls alone.
+    #[serde(default, skip_serializing_if = "are_none")]
+    pub display_name: Vec<Option<String>>,
     /// Places' names.
     pub location: Vec<Option<String>>,
     /// Providers.
@@ -71,6 +74,10 @@ pub struct Columns {
     /// Space in use on the root file system, 0 to 100.
     #[serde(with = "shares")]
     pub disk: Vec<Option<u8>>,
+}
+
+fn are_none(column: &[Option<String>]) -> bool {
+    column.iter().all(Option::is_none)
 }
 
 /// What changed since the previous event.

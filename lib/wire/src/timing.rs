@@ -36,6 +36,12 @@ pub const BROKER_SYNC: Duration = Duration::from_secs(5);
 /// before.
 pub const RESEND: Duration = Duration::from_secs(10);
 
+/// An agent whose host's clock was set back by up to this waits with the times of its samples for the clock.
+/// By more, and the times step back.
+pub const CLOCK_WAIT: Duration = Duration::from_secs(45);
+/// Where a node's times step back by more than this, a worker starts its windows over.
+pub const CLOCK_RESET: Duration = Duration::from_secs(40);
+
 /// Within this time a worker that has lost its broker shows by a heartbeat that it still runs.
 pub const WORKER_RETURN: Duration = Duration::from_secs(14);
 
@@ -75,6 +81,10 @@ const _: () = {
     assert!(millis(PACK_LINGER) + millis(RELAY_ACK_TIMEOUT) < millis(AGENT_ACK_TIMEOUT));
     // Twice what a crash may lose.
     assert!(millis(RESEND) >= 2 * millis(BROKER_SYNC));
+
+    // Windows that end in the future show no new sample until then, so no agent's step may be too short for a
+    // reset. Beside the step, a second passes between two samples.
+    assert!(millis(CLOCK_RESET) + 1_000 < millis(CLOCK_WAIT));
 
     // A renewal that fails leaves time for another before the owner falls silent.
     assert!(millis(LEASE_WRITE_TIMEOUT) < millis(LEASE_FREEZE));

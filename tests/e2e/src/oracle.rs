@@ -8,8 +8,8 @@
 //!   when it was read: 1 s buckets for the averages of 10 s and 1 m, 15 s buckets for those of 5 m and 15 m;
 //! * one that covers more than 65,535 ms is a gap: it counts neither bytes nor time;
 //! * windows end with the newest bucket that a sample is in; but when a sample, in the order in which the
-//!   host took them, lies beyond the 15 minutes before that, the clock was put back and the windows start
-//!   again with it;
+//!   host took them, lies more than 40 s before another, the clock was put back and the windows start again
+//!   with it;
 //! * totals add up what each run has counted.
 //!
 //! The API rounds nothing here: an average is the f64 that is nearest to the exact quotient.
@@ -24,6 +24,8 @@ pub use sample::{AckedSample, read};
 
 /// A sample over more milliseconds than this is a gap.
 const LONGEST_MS: u64 = 65_535;
+/// A clock that steps back by more than this was put back.
+const PUT_BACK_MS: i64 = 40_000;
 /// Buckets of a window: their length and number, in the order 10 s, 1 m, 5 m, 15 m.
 const WINDOWS: [(i64, i64); 4] = [(1_000, 10), (1_000, 60), (15_000, 20), (15_000, 60)];
 
@@ -85,14 +87,12 @@ fn in_order<'a>(acknowledged: &[&'a AckedSample]) -> Vec<&'a AckedSample> {
 }
 
 fn since_the_clock_was_put_back<'a>(samples: &[&'a AckedSample]) -> Vec<&'a AckedSample> {
-    let (step_ms, count) = WINDOWS[3];
-    let (mut begin, mut newest) = (0, i64::MIN);
+    let (mut begin, mut newest_ms) = (0, i64::MIN);
     for (place, sample) in samples.iter().enumerate() {
-        let bucket = sample.at_ms.div_euclid(step_ms);
-        if newest != i64::MIN && newest - bucket >= count {
-            (begin, newest) = (place, bucket);
+        if newest_ms.saturating_sub(sample.at_ms) > PUT_BACK_MS {
+            (begin, newest_ms) = (place, sample.at_ms);
         }
-        newest = newest.max(bucket);
+        newest_ms = newest_ms.max(sample.at_ms);
     }
     samples[begin..].to_vec()
 }

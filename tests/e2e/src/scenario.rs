@@ -299,7 +299,7 @@ impl Scenario {
                 load_checkpoints(&js, &streams::name(partition), &content, &slots).await
             });
             let loaded = loaded.await.with_context(|| format!("{}: what is kept", self.name))?;
-            kept.extend(loaded.nodes.into_iter().map(|(id, node)| (id.display_name(), (id, node))));
+            kept.extend(loaded.nodes.into_iter().map(|(id, node)| (id.text(), (id, node))));
         }
         Ok(kept)
     }

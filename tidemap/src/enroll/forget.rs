@@ -15,13 +15,22 @@ const PAUSE: Duration = Duration::from_millis(250);
 /// For all of it.
 const TIMEOUT: Duration = Duration::from_secs(15);
 
-/// Has a node forgotten, and says so. The node is revoked all the same when that fails.
-pub(super) async fn from_list(node: &NodeId, brokers: &BrokersArgs, service_key: &Path) {
+/// Has the node of this name forgotten, by all of its ids, and says so. The node is revoked all the same when
+/// that fails.
+pub(super) async fn from_list(
+    name: &str,
+    ids: impl Iterator<Item = &NodeId>,
+    brokers: &BrokersArgs,
+    service_key: &Path,
+) {
     let forgetting = async {
         let client = brokers.reach(service_key).await?;
-        forget(client, node).await
+        let mut was_known = false;
+        for id in ids {
+            was_known |= forget(client.clone(), id).await?;
+        }
+        anyhow::Ok(was_known)
     };
-    let name = node.display_name();
     match within(TIMEOUT, "no worker has confirmed it", forgetting).await {
         Ok(true) => eprintln!("{name} is no longer listed"),
         Ok(false) => {}

@@ -1,7 +1,5 @@
 //! The one line that starts an agent or a relay on its host.
 
-use tidemap_wire::NodeId;
-
 /// The agent's own program if it is installed, else `tidemap`.
 const PROGRAM: &str = "$(command -v tidemap-agent || echo tidemap agent)";
 
@@ -19,14 +17,14 @@ pub(super) struct Line {
 
 impl Line {
     /// An agent's line for a shell.
-    pub(super) fn render(&self, node: &NodeId, labels: &[String]) -> String {
-        let labels: String = labels.iter().map(|label| format!(" --label {}", quoted(label))).collect();
-        self.start(&format!("{PROGRAM} --node {}{labels}", quoted(&node.display_name())))
+    pub(super) fn render(&self, node: &str, labels: &[String]) -> String {
+        let labels: String = labels.iter().map(|label| option("--label", label)).collect();
+        self.start(&format!("{PROGRAM}{}{labels}", option("--node", node)))
     }
 
     /// A relay's line.
-    pub(super) fn render_relay(&self, relay: &NodeId) -> String {
-        self.start(&format!("tidemap relay --name {}", quoted(&relay.display_name())))
+    pub(super) fn render_relay(&self, relay: &str) -> String {
+        self.start(&format!("tidemap relay{}", option("--name", relay)))
     }
 
     fn start(&self, program: &str) -> String {
@@ -35,9 +33,9 @@ impl Line {
             None => (String::new(), ""),
         };
         format!(
-            "umask 077 && {} && {make_ca}{program} --nats-url {}{use_ca} --creds {}",
+            "umask 077 && {} && {make_ca}{program}{}{use_ca} --creds {}",
             write(&self.secret, self.file),
-            quoted(&self.url),
+            option("--nats-url", &self.url),
             self.file,
         )
     }
@@ -53,10 +51,17 @@ fn write(text: &str, file: &str) -> String {
     format!("rm -f {file} && {print} > {file}")
 }
 
+/// An option with its value. A value that begins with a dash would be taken for an option of its own.
+fn option(name: &str, value: &str) -> String {
+    let between = if value.starts_with('-') { '=' } else { ' ' };
+    format!(" {name}{between}{}", quoted(value))
+}
+
 /// A word, quoted so that a shell reads it back unchanged.
 pub(super) fn quoted(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=@,+".contains(c);
-    if !word.is_empty() && word.chars().all(plain) {
+    // zsh replaces a word that begins with `=`.
+    if !word.is_empty() && !word.starts_with('=') && word.chars().all(plain) {
         return word.to_owned();
     }
     format!("'{}'", word.replace('\'', r"'\''"))
@@ -68,9 +73,14 @@ mod tests {
 
     #[test]
     fn quoted_words_are_read_back_by_a_shell() {
-        for (word, line) in
-            [("a-1", "a-1"), ("a b", "'a b'"), ("it's", r"'it'\''s'"), ("", "''"), ("$x", "'$x'")]
-        {
+        for (word, line) in [
+            ("a-1", "a-1"),
+            ("a b", "'a b'"),
+            ("it's", r"'it'\''s'"),
+            ("", "''"),
+            ("$x", "'$x'"),
+            ("=x", "'=x'"),
+        ] {
             assert_eq!(quoted(word), line);
         }
     }
@@ -78,14 +88,13 @@ mod tests {
     #[test]
     fn the_line_starts_either_program_and_protects_its_secret() {
         use std::{fs, os::unix::fs::PermissionsExt, process::Command};
-        let node = tidemap_wire::NodeId::from_name("web 01").unwrap();
         let line = Line {
             url: "tls://broker:4222".to_owned(),
             secret: "SUSEED\n".to_owned(),
             file: "tidemap.nk",
             authority: Some("-----BEGIN\nAAA=\n-----END\n".to_owned()),
         };
-        let line = line.render(&node, &["role=it's".to_owned()]);
+        let line = line.render("web 01", &["role=it's".to_owned()]);
         for (installed, begins) in [
             (&["tidemap"][..], "tidemap agent --node web 01"),
             (&["tidemap-agent"], "tidemap-agent --node web 01"),
@@ -113,6 +122,38 @@ mod tests {
             assert_eq!(fs::read_to_string(file("tidemap-ca.pem")).unwrap(), "-----BEGIN\nAAA=\n-----END\n");
             let mode = fs::metadata(file("tidemap.nk")).unwrap().permissions().mode() & 0o777;
             assert_eq!(mode, 0o600);
+        }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn whatever_a_node_is_called_a_shell_hands_it_on_unchanged() {
+        use std::{fs, os::unix::fs::PermissionsExt, process::Command};
+
+        let folder = tempfile::tempdir().unwrap();
+        let program = folder.path().join("tidemap-agent");
+        fs::write(&program, "#!/bin/sh\nprintf '%s\\n' \"$@\"\n").unwrap();
+        fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+        let path = format!("{}:/usr/bin:/bin", folder.path().display());
+        let line = Line {
+            url: "nats://broker:4222".to_owned(),
+            secret: "SUSEED\n".to_owned(),
+            file: "tidemap.nk",
+            authority: None,
+        };
+        let names =
+            ["-dash", "--node", "~", "=x", "a b'c\"d", "$(id)", "`id`", "a\\b", "!x", "#1", "..", "🇭🇰 香港"];
+        for name in names {
+            let shell = Command::new("sh")
+                .args(["-c", &line.render(name, &["-k=-v".to_owned()])])
+                .current_dir(&folder)
+                .env("PATH", &path)
+                .output()
+                .unwrap();
+            let printed = String::from_utf8(shell.stdout).unwrap();
+            let options = ["--node\n", "--node="];
+            let value = options.iter().find_map(|option| printed.strip_prefix(option)).unwrap();
+            assert!(value.starts_with(&format!("{name}\n--label=-k=-v\n")), "{name}: {printed}");
         }
     }
 }

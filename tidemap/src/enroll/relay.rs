@@ -19,10 +19,10 @@ pub(super) async fn enroll_locally(args: &EnrollArgs) -> anyhow::Result<()> {
         })?;
     tidemap_broker::prepare(&dir).with_context(|| format!("--data-dir {}", dir.display()))?;
     let dir = dir.canonicalize().context("the data folder")?;
-    let enrolled = keys::enroll_relay(&dir, &args.node, RelaySide::Reports)?;
+    let enrolled = keys::enroll_relay(&dir, args.node.id(), RelaySide::Reports)?;
     let url = args.nats_url.clone().unwrap_or_else(|| "nats://127.0.0.1:4222".to_owned());
     let brokers = BrokersArgs { nats_url: Some(url), nats_ca: args.nats_ca.clone() };
-    let name = args.node.display_name();
+    let name = args.node.display();
     let running = reload(&dir, &brokers).await.with_context(|| format!("{name} may not be admitted yet"))?;
     match (enrolled.created, running) {
         (false, _) => eprintln!("{name} was enrolled before. Its key for this server:"),

@@ -51,6 +51,7 @@ fn columns(value: &Value) -> Result<Columns, Invalid> {
     let degrees = |item: &Value| item.or_null(Value::number);
     Ok(Columns {
         name: value.get("name").list(text)?,
+        display_name: value.get("display_name").or_null(|column| column.list(text))?.unwrap_or_default(),
         location: value.get("location").list(text)?,
         provider: value.get("provider").list(text)?,
         lat: value.get("lat").list(degrees)?,

@@ -22,8 +22,10 @@ fn node(value: &Value) -> Result<NodeJson, Invalid> {
     let text = |name: &str| value.get(name).or_null(Value::text);
     let number = |name: &str| value.get(name).or_null(Value::number);
     let rate = |name: &str| rate(value, name);
+    let name = value.get("name").text()?;
     Ok(NodeJson {
-        name: value.get("name").text()?,
+        display_name: text("display_name")?.unwrap_or_else(|| name.clone()),
+        name,
         hostname: text("hostname")?,
         internal_ip: text("internal_ip")?,
         external_ip: text("external_ip")?,

@@ -53,8 +53,10 @@ fn averages(value: &Value) -> Result<Averages, Invalid> {
 }
 
 fn talker(value: &Value) -> Result<TalkerJson, Invalid> {
+    let name = value.get("name").text()?;
     Ok(TalkerJson {
-        name: value.get("name").text()?,
+        display_name: value.get("display_name").or_null(Value::text)?.unwrap_or_else(|| name.clone()),
+        name,
         bytes_per_sec: rate(value, "bytes_per_sec")?.ok_or(Invalid)?,
     })
 }

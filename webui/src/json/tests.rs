@@ -40,7 +40,7 @@ fn totals_are_read_as_the_api_writes_them() {
         total_network_rx_bytes_per_sec: 123_456_789_012.0,
         total_network_rx_bytes_per_sec_avg: averages,
         providers: [("aws".to_owned(), 7)].into(),
-        top_tx: vec![TalkerJson { name: "a".into(), bytes_per_sec: Bps::ZERO }],
+        top_tx: vec![TalkerJson { name: "a".into(), display_name: "A".into(), bytes_per_sec: Bps::ZERO }],
         partitions: 8,
         partitions_fresh: 7,
         lag_messages: Some(1 << 40),

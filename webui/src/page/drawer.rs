@@ -40,7 +40,10 @@ pub(super) fn Drawer() -> View {
     let poll = NodePoll::new(selection.open, use_context());
     let detail = poll.detail();
     let name = create_selector(move || selection.open.get_clone());
-    html::text(&sheet.title, move || name.with(|name| name.as_deref().unwrap_or("").to_owned()));
+    // Until the answer is there, it is called by the name in the address.
+    let title = move || known(detail, |detail| detail.node.display_name.clone());
+    let named = move || name.with(|name| name.as_deref().unwrap_or("").to_owned());
+    html::text(&sheet.title, move || title().unwrap_or_else(named));
     let status = move || known(detail, |detail| detail.node.status.as_str()).unwrap_or("unknown").to_owned();
     html::attribute(&sheet.sign, "data-status", status);
     html::text(&sheet.since, move || known(detail, since).unwrap_or_default());

@@ -90,7 +90,7 @@ impl Panel for Map {
         self.view.draw(
             frame.frame_ms,
             &Markers {
-                name: fleet.names(),
+                name: fleet.titles(),
                 lat,
                 lon,
                 location: fleet.locations(),

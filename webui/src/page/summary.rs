@@ -127,7 +127,7 @@ impl SummaryLists {
     fn write(&mut self, content: &Summary, unit: Unit) {
         self.choices.write(content.choices.iter().map(|name| vec![name.clone()]).collect());
         for (pool, talkers) in self.talkers.iter_mut().zip(&content.talkers) {
-            let line = |talker: &Talker| vec![talker.name.to_string(), unit.full(talker.rate_bps)];
+            let line = |talker: &Talker| vec![talker.title.to_string(), unit.full(talker.rate_bps)];
             pool.write(talkers.iter().map(line).collect());
         }
         self.groups.write(content.groups.iter().map(|group| line(group, &content.by, unit)).collect());

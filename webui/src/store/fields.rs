@@ -23,11 +23,12 @@ pub(super) fn labels(nodes: &Columns, at: usize) -> Labels {
     nodes.labels[at].iter().map(|(key, value)| (Rc::from(&**key), Rc::from(&**value))).collect()
 }
 
-/// Everything of a node that a search may find: name, place, provider and labels as `key=value`, in lower
+/// Everything of a node that a search may find: names, place, provider and labels as `key=value`, in lower
 /// case, apart by line ends, which no search contains.
 pub(super) fn haystack(nodes: &Columns, at: usize) -> Rc<str> {
     let mut text = String::new();
-    for part in [&nodes.name[at], &nodes.location[at], &nodes.provider[at]].into_iter().flatten() {
+    let title = nodes.display_name.get(at).unwrap_or(&None);
+    for part in [&nodes.name[at], title, &nodes.location[at], &nodes.provider[at]].into_iter().flatten() {
         text.push_str(part);
         text.push('\n');
     }

@@ -10,6 +10,7 @@ pub(crate) fn columns(names: &[&str]) -> Columns {
     let n = names.len();
     Columns {
         name: names.iter().map(|name| Some((*name).to_owned())).collect(),
+        display_name: Vec::new(),
         location: vec![Some("Oslo".into()); n],
         provider: vec![None; n],
         lat: vec![Some(59.91); n],
@@ -142,7 +143,7 @@ proptest! {
         let _refused = fleet.apply_delta(&DeltaEvent { gone, ..DeltaEvent::default() });
         fleet.record_trends();
         let n = fleet.len();
-        prop_assert!(fleet.names().len() == n && fleet.locations().len() == n && fleet.statuses().len() == n);
+        prop_assert!(fleet.titles().len() == n && fleet.locations().len() == n && fleet.statuses().len() == n);
         prop_assert!(fleet.rates().0.len() == n && fleet.rates().1.len() == n && fleet.coordinates().1.len() == n);
     }
 }

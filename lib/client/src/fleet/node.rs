@@ -22,12 +22,18 @@ impl Node {
         Self { hello, latest: update, unheard_since_ms: None }
     }
 
-    /// The name as people read it.
+    /// The text of its id: unique, and the same as long as the node exists.
     pub fn name(&self) -> String {
-        self.latest.node.display_name()
+        self.latest.node.text()
     }
 
-    /// The name as a subject token.
+    /// How it is called, as somebody typed it. Two nodes may be called the same.
+    pub fn display_name(&self) -> String {
+        let given = self.hello.as_ref().and_then(|hello| hello.display_name.as_ref());
+        given.filter(|given| !given.is_empty()).map_or_else(|| self.name(), String::clone)
+    }
+
+    /// The id as a subject token.
     pub fn id(&self) -> &NodeId {
         &self.latest.node
     }

@@ -105,6 +105,7 @@ impl Fleet {
         let text = |text: &dyn Fn(u32) -> String| rows.iter().map(|row| Some(text(*row))).collect();
         Columns {
             name: text(&|row| format!("edge-{:02}-{row:06}-{}", row % 40, self.tick)),
+            display_name: Vec::new(),
             location: text(&|row| format!("Place {}", row % 500)),
             provider: text(&|row| format!("provider-{}", row % 7)),
             lat,

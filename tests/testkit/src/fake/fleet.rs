@@ -189,6 +189,7 @@ impl FakeFleet {
         let rows = || 0..self.nodes.len();
         Columns {
             name: self.nodes.iter().map(|node| Some(node.name.clone())).collect(),
+            display_name: Vec::new(),
             location: self
                 .nodes
                 .iter()
@@ -237,7 +238,11 @@ impl FakeFleet {
         let mut talkers: Vec<TalkerJson> = online
             .filter_map(|row| {
                 let bytes_per_sec = Bps::new(rate(self, row)? as f64)?;
-                Some(TalkerJson { name: self.nodes[row].name.clone(), bytes_per_sec })
+                Some(TalkerJson {
+                    name: self.nodes[row].name.clone(),
+                    display_name: self.nodes[row].name.clone(),
+                    bytes_per_sec,
+                })
             })
             .collect();
         talkers.sort_by(|a, b| b.bytes_per_sec.get().total_cmp(&a.bytes_per_sec.get()));

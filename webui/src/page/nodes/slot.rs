@@ -55,7 +55,9 @@ fn write(parts: &NodeRow, before: Option<&Row>, now: Option<&Row>) {
     }
     if differs(|a, b| a.name != b.name) {
         dom::set_attribute(&parts.root, "data-node", Some(&now.name));
-        write_titled(&parts.name, &now.name);
+    }
+    if differs(|a, b| a.title != b.title) {
+        write_titled(&parts.name, &now.title);
     }
     if differs(|a, b| a.place != b.place) {
         write_titled(&parts.place, now.place.as_deref().unwrap_or(""));
