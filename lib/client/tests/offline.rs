@@ -100,10 +100,10 @@ async fn a_station_prints_who_goes_offline_and_who_comes_back() {
     assert_eq!(said, "offline now: 1\n");
     worker.put(vec![NodeUpdate { status: Status::Offline, ..full_node("web-01.example") }]).await;
     let (said, lines) = line(lines).await;
-    assert_eq!(said, "web-01.example is offline (Berlin)\n");
+    assert_eq!(said, "WEB-01.EXAMPLE is offline (Berlin)\n");
     worker.put(vec![full_node("web-01.example")]).await;
     let (said, _lines) = line(lines).await;
-    assert_eq!(said, "web-01.example is back\n");
+    assert_eq!(said, "WEB-01.EXAMPLE is back\n");
     shutdown.cancel();
     within(TEST_TIMEOUT, running).await.expect("it ends").unwrap().unwrap();
 }
