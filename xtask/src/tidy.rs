@@ -5,5 +5,6 @@ mod code;
 mod crates;
 mod language;
 mod layers;
+mod output;
 mod sources;
 mod types;
