@@ -52,7 +52,7 @@ pub mod internals {
     };
 }
 
-use tidemap_service::nats::NatsArgs;
+use tidemap_service::{nats::NatsArgs, service_manager};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -85,6 +85,8 @@ pub async fn run(config: AgentConfig, nats: NatsArgs, shutdown: CancellationToke
     let publisher = Publisher::connect(&nats, &config).await?;
     tracing::info!(node = %config.node, interval_ms = config.interval.as_millis(), "sampling");
     let sampler = Sampler::start(&config)?;
+    // Also while the broker is away: the samples of this time are sent later.
+    service_manager::ready();
     // The publisher never blocks for longer than half a second. If it were stuck, samples older than the ring
     // would be lost anyway.
     let (sender, observations) = mpsc::channel(ring::CAPACITY);

@@ -1,9 +1,8 @@
 //! `--dry-run` and `--explain`: reports as JSON lines, and the table of interfaces.
 
-use std::io::{self, Write};
+use std::io;
 
-use anyhow::Context;
-use tidemap_service::clock::Stopwatch;
+use tidemap_service::{cli, clock::Stopwatch};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -44,15 +43,15 @@ pub(crate) fn explain(config: &AgentConfig) -> anyhow::Result<()> {
         let speed = link.speed_mbps.map_or("–".to_owned(), |mbps| format!("{mbps} Mbit/s"));
         table.push_str(&format!("\n{:width$}  {counts:6}  {speed:>10}  {}", link.name, verdict.reason));
     }
-    print(&format!("{table}\n\n{RULE}")).map(|_| ())
+    print(&format!("{table}\n\n{RULE}"))?;
+    Ok(())
 }
 
 /// Prints a line; returns `false` when the reader has closed the pipe, as `| head` does.
-fn print(line: &str) -> anyhow::Result<bool> {
-    let mut out = io::stdout().lock();
-    match writeln!(out, "{line}").and_then(|()| out.flush()) {
+fn print(line: &str) -> io::Result<bool> {
+    match cli::print(line) {
         Ok(()) => Ok(true),
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
-        Err(error) => Err(error).context("cannot write to standard output"),
+        Err(error) => Err(error),
     }
 }

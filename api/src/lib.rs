@@ -23,7 +23,7 @@ use anyhow::Context;
 use async_nats::Client;
 use futures_util::FutureExt;
 use tidemap_client::Feed;
-use tidemap_service::{clock, open_files};
+use tidemap_service::{clock, open_files, service_manager};
 use tokio::{net::TcpListener, sync::mpsc, task::JoinSet, time::Instant};
 use tokio_util::sync::CancellationToken;
 
@@ -63,6 +63,7 @@ pub async fn run(
     let mut parts = JoinSet::new();
     parts.spawn(http::serve(site, config.limits, listener, stop.clone()).map(Ok));
     parts.spawn(fleet_task::run(task, feed, requests, stop.clone()));
+    service_manager::ready();
 
     // Each part ends at `shutdown`; one that ends earlier ends the others, too.
     let first = parts.join_next().await;

@@ -34,7 +34,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use async_nats::jetstream;
-use tidemap_service::{cli::UsageError, nats, nats::NatsArgs, streams};
+use tidemap_service::{cli::UsageError, nats, nats::NatsArgs, service_manager, streams};
 use tokio::{sync::watch, task::JoinSet, time::Instant};
 use tokio_util::sync::CancellationToken;
 
@@ -100,6 +100,7 @@ pub async fn run(config: Config, broker: &NatsArgs, shutdown: CancellationToken)
         None => return Ok(()),
     }
     tracing::info!(worker = me, partitions = config.partitions.get(), "worker is up");
+    service_manager::ready();
     let status = WorkerStatus::default();
     let (renewed, is_renewed) = watch::channel(Instant::now());
     let mut watchdogs = JoinSet::new();

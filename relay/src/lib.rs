@@ -23,7 +23,7 @@ mod replay_buffer;
 mod upstream;
 
 use anyhow::Context;
-use tidemap_service::nats::NatsArgs;
+use tidemap_service::{nats::NatsArgs, service_manager};
 use tidemap_wire::subject;
 use tokio_util::sync::CancellationToken;
 
@@ -42,5 +42,7 @@ pub async fn run(config: RelayConfig, broker: &NatsArgs, shutdown: CancellationT
     let local = config.local.connect(&name, None).await.context("the local server (--local-…)")?;
     let broker = broker.connect(&name, Some(&inbox)).await?;
     tracing::info!(relay = %config.relay, "relay is up");
-    Forwarder::new(&config.relay, local, broker).await?.run(shutdown).await
+    let forwarder = Forwarder::new(&config.relay, local, broker).await?;
+    service_manager::ready();
+    forwarder.run(shutdown).await
 }

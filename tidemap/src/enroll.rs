@@ -20,7 +20,7 @@ use tidemap_broker::{
     jwt::{Operator, Revocation},
     keys::{self, RelaySide},
 };
-use tidemap_service::cli::UsageError;
+use tidemap_service::cli::{self, UsageError, say};
 use tidemap_wire::{NodeId, NodeName};
 
 use crate::{
@@ -93,20 +93,22 @@ pub(crate) async fn enroll(args: &EnrollArgs) -> anyhow::Result<()> {
     };
     let node = line::quoted(args.node.display());
     let what = if args.relay { "the relay" } else { "its agent" };
-    eprintln!("{node} {state}. On that host, start {what} with this line (the key in it is a secret):");
+    say(format_args!(
+        "{node} {state}. On that host, start {what} with this line (the key in it is a secret):"
+    ));
     if args.operator.is_none() && line.url.starts_with("nats://127.") {
-        eprintln!(
+        say(format_args!(
             "(the broker listens on this host only; for others start it with `tidemap up --listen 0.0.0.0`)"
-        );
+        ));
     }
     if args.relay {
-        eprintln!(
+        say(format_args!(
             "(it also needs TIDEMAP_LOCAL_URL and TIDEMAP_LOCAL_CREDS: the server near the agents, and the key that \
              `tidemap enroll --relay --local -- {node}` makes there)"
-        );
-        println!("{}", line.render_relay(args.node.display()));
+        ));
+        cli::print(line.render_relay(args.node.display()))?;
     } else {
-        println!("{}", line.render(args.node.display(), &args.labels));
+        cli::print(line.render(args.node.display(), &args.labels))?;
     }
     Ok(())
 }
@@ -127,9 +129,9 @@ pub(crate) async fn revoke(args: &RevokeArgs) -> anyhow::Result<()> {
             "{name} {state}, but no broker runs here: it takes effect when the broker starts; if the broker runs elsewhere or \
              was started by hand, make it reload its configuration"
         );
-        eprintln!("{name} {state}");
+        say(format_args!("{name} {state}"));
         if args.relay {
-            eprintln!("{}", relay_keeps(name));
+            say(relay_keeps(name));
         } else {
             let brokers = args.brokers.clone().at(&dir);
             forget::from_list(name, ids(&args.node), &brokers, &keys::service_seed_path(&dir)).await;
@@ -142,9 +144,9 @@ pub(crate) async fn revoke(args: &RevokeArgs) -> anyhow::Result<()> {
     let brokers = operator::push(&operator, &args.brokers).await.with_context(|| {
         format!("{name}'s credentials are revoked, but brokers may not know yet: run `tidemap operator push`")
     })?;
-    eprintln!("{name} {state}; {} updated", operator::count(brokers));
+    say(format_args!("{name} {state}; {} updated", operator::count(brokers)));
     if args.relay {
-        eprintln!("{}", relay_keeps(name));
+        say(relay_keeps(name));
     } else {
         forget::from_list(name, ids(&args.node), &args.brokers, &operator.service_creds_path()).await;
     }

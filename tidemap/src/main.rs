@@ -109,10 +109,10 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
             let client = nats.connect("tidemap-repartition", None).await?;
             nats::reached(&client, BROKER_TIMEOUT).await?;
             match repartition::run(&jetstream::new(client), partitions, usize::from(replicas)).await? {
-                Some(recut) => println!("{recut}"),
-                None => println!(
+                Some(recut) => cli::print(recut)?,
+                None => cli::print(format_args!(
                     "the broker's streams were created for {partitions} partitions, or there are none yet"
-                ),
+                ))?,
             }
             Ok(())
         }

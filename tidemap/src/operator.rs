@@ -9,6 +9,7 @@ use anyhow::Context;
 use async_nats::Client;
 use tidemap_broker::jwt::{self, EnrollKey, Operator};
 use tidemap_service::{
+    cli::say,
     clock::unix_ms,
     nats::{self, NatsArgs},
 };
@@ -59,7 +60,7 @@ pub(crate) async fn run(command: OperatorCommand) -> anyhow::Result<()> {
         OperatorCommand::Init { folder, renew_enroll_key } => init(&folder, renew_enroll_key),
         OperatorCommand::Push { folder, brokers } => {
             let heard = push(&Operator::open(&folder)?, &brokers).await?;
-            eprintln!("{} updated", count(heard));
+            say(format_args!("{} updated", count(heard)));
             Ok(())
         }
     }
@@ -109,15 +110,21 @@ fn init(folder: &Path, renew_enroll_key: bool) -> anyhow::Result<()> {
     Operator::open_or_create(folder, enroll_key, now_s())?;
     let folder = folder.canonicalize().context("the operator's folder")?;
     let operator = Operator::open(&folder)?;
-    eprintln!(
+    say(format_args!(
         "The operator's keys are in {}: they control the whole fleet, so keep them secret.",
         folder.display()
-    );
-    eprintln!("Brokers start with      {}", operator.configuration_path().display());
-    eprintln!("Services take --creds   {}", operator.service_creds_path().display());
-    eprintln!("Enroll a node with      tidemap enroll NODE --operator {} --nats-url URL", folder.display());
+    ));
+    say(format_args!("Brokers start with      {}", operator.configuration_path().display()));
+    say(format_args!("Services take --creds   {}", operator.service_creds_path().display()));
+    say(format_args!(
+        "Enroll a node with      tidemap enroll NODE --operator {} --nats-url URL",
+        folder.display()
+    ));
     if renew_enroll_key {
-        eprintln!("Nodes are revoked once the brokers know: tidemap operator push {}", folder.display());
+        say(format_args!(
+            "Nodes are revoked once the brokers know: tidemap operator push {}",
+            folder.display()
+        ));
     }
     Ok(())
 }

@@ -16,7 +16,7 @@ use tidemap_broker::{
 };
 use tidemap_ingest::repartition;
 use tidemap_service::{
-    cli::UsageError,
+    cli::{self, UsageError},
     nats::{Connections, NatsArgs},
 };
 use tidemap_simulate::SimulateArgs;
@@ -124,7 +124,10 @@ pub(crate) async fn run(args: UpArgs, shutdown: CancellationToken) -> anyhow::Re
     let started = start(&mut stations, plan, listener, access).await;
     let ended = match started {
         Ok(()) => {
-            println!("Tidemap is up: http://{http}  (Ctrl-C stops it)");
+            // The page is there, whether or not somebody reads where.
+            if let Err(error) = cli::print(format_args!("Tidemap is up: http://{http}  (Ctrl-C stops it)")) {
+                tracing::warn!("{error}; the page is at http://{http}");
+            }
             watch(&mut stations, &mut broker, &shutdown).await
         }
         Err(error) => Err(error),

@@ -24,7 +24,7 @@ pub(crate) fn run(workspace: &Workspace, args: &ClusterArgs) -> Result<()> {
     let mut script = Command::new(workspace.path("deploy/cluster/up"));
     script.arg(args.simulate.to_string());
     script.env("TIDEMAP_BIN", built.program("tidemap")?).env("TIDEMAP_NATS_SERVER", nats_server);
-    if std::env::var_os("TIDEMAP_CLUSTER_DIR").is_none() {
+    if std::env::var_os("TIDEMAP_CLUSTER_DIR").is_none_or(|folder| folder.is_empty()) {
         script.env("TIDEMAP_CLUSTER_DIR", workspace.path("target/cluster"));
     }
     replace_by(&mut script)

@@ -5,6 +5,7 @@ mod code;
 mod crates;
 mod language;
 mod layers;
+mod output;
 mod sources;
 mod stories;
 mod types;

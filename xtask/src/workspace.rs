@@ -3,8 +3,9 @@
 use std::{
     env,
     ffi::OsStr,
+    io,
     path::{Path, PathBuf},
-    process::{Command, ExitStatus},
+    process::{Child, Command, ExitStatus, Stdio},
 };
 
 use anyhow::{Context, Result, bail};
@@ -57,9 +58,34 @@ pub(crate) fn run(command: &mut Command) -> Result<()> {
     Ok(())
 }
 
-/// Runs a command to its end and returns its status.
+/// Runs a command to its end and returns its status. It ends with this process.
 pub(crate) fn status(command: &mut Command) -> Result<ExitStatus> {
-    command.status().with_context(|| format!("cannot run {}", words(command)))
+    let run = |command: &mut Command| {
+        let mut child = in_own_group(command).spawn()?;
+        let mut guard = guard(&child)?;
+        let status = child.wait();
+        // Before its end of the pipe closes. An error means that it has ended.
+        guard.kill().ok();
+        guard.wait()?;
+        status
+    };
+    run(command).with_context(|| format!("cannot run {}", words(command)))
+}
+
+/// Cargo passes on no signals, so what it has started can be ended only as a group.
+fn in_own_group(command: &mut Command) -> &mut Command {
+    #[cfg(unix)]
+    std::os::unix::process::CommandExt::process_group(command, 0);
+    command
+}
+
+/// Ends a command's group when this process has ended, by a signal or by Ctrl-C. As in `tidemap-service`,
+/// which is not used here, because people wait for these tasks to be compiled.
+fn guard(child: &Child) -> io::Result<Child> {
+    let script = "trap '' HUP INT TERM; read -r _; kill -s TERM -- \"-$1\"";
+    let mut guard = Command::new("sh");
+    guard.args(["-c", script, "xtask-guard", &child.id().to_string()]);
+    in_own_group(guard.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null())).spawn()
 }
 
 /// A command's standard output.

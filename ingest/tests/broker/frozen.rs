@@ -7,6 +7,7 @@ use std::{
 };
 
 use tidemap_ingest::repartition;
+use tidemap_service::child_watchdog::ChildWatchdog;
 use tidemap_wire::PartitionCount;
 
 use crate::harness::{Harness, TIMEOUT};
@@ -39,7 +40,7 @@ async fn a_worker_frozen_during_a_repartition_does_no_harm_and_ends() {
 }
 
 /// A worker as a process of its own, killed on drop.
-struct Process(Child);
+struct Process(Child, #[expect(dead_code, reason = "it is dropped after the child")] ChildWatchdog);
 
 impl Process {
     fn start(harness: &Harness, partitions: u16) -> Self {
@@ -56,7 +57,9 @@ impl Process {
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
             .spawn();
-        Self(child.unwrap())
+        let child = child.unwrap();
+        let watchdog = ChildWatchdog::of_process(child.id()).unwrap();
+        Self(child, watchdog)
     }
 
     fn signal(&self, signal: &str) {

@@ -17,7 +17,7 @@ use std::{
     time::Duration,
 };
 
-use tokio::{process::Child, time::timeout};
+use tokio::time::timeout;
 
 use crate::{
     data_dir::{self, DataDirError},
@@ -25,7 +25,7 @@ use crate::{
     keys::KeysError,
     tls::Certificates,
 };
-use launch::Launch;
+use launch::{Launch, ServerProcess};
 use signal::Signal;
 
 pub use launch::prepare;
@@ -105,11 +105,11 @@ pub struct BrokerConfig {
     pub tls: Option<Certificates>,
 }
 
-/// A running nats-server, killed on drop.
+/// A running nats-server, killed on drop, and ended with this process in whatever way that ends.
 #[derive(Debug)]
 pub struct Broker {
     launch: Launch,
-    child: Child,
+    process: ServerProcess,
     address: SocketAddr,
     _lock: File,
 }
@@ -130,8 +130,8 @@ impl Broker {
         orphan::stop(&dir).await?;
         let listen = config.listen.unwrap_or_else(|| (Ipv4Addr::LOCALHOST, 0).into());
         let launch = Launch { binary: binary.to_owned(), dir, ip: listen.ip(), tls: config.tls };
-        let (child, address) = launch.start(listen.port()).await?;
-        Ok(Self { launch, child, address, _lock: lock })
+        let (process, address) = launch.start(listen.port()).await?;
+        Ok(Self { launch, process, address, _lock: lock })
     }
 
     /// Where clients on this host connect.
@@ -147,7 +147,7 @@ impl Broker {
 
     /// Its process; `None` once it has ended.
     pub fn pid(&self) -> Option<u32> {
-        self.child.id()
+        self.process.child.id()
     }
 
     /// Makes it reload its configuration and its users.
@@ -165,7 +165,7 @@ impl Broker {
     ///
     /// When the operating system refuses.
     pub async fn wait_exit(&mut self) -> Result<ExitStatus, BrokerError> {
-        self.child.wait().await.map_err(failed("cannot wait for nats-server"))
+        self.process.child.wait().await.map_err(failed("cannot wait for nats-server"))
     }
 
     /// Asks it to end, and kills it if it does not within five seconds.
@@ -178,7 +178,7 @@ impl Broker {
             return Ok(());
         }
         self.signal(Signal::Terminate)?;
-        if timeout(SHUTDOWN_TIMEOUT, self.child.wait()).await.is_err() {
+        if timeout(SHUTDOWN_TIMEOUT, self.process.child.wait()).await.is_err() {
             tracing::warn!(timeout_s = SHUTDOWN_TIMEOUT.as_secs(), "nats-server does not end; killing it");
             self.kill().await?;
         }
@@ -191,7 +191,7 @@ impl Broker {
     ///
     /// When it cannot be killed.
     pub async fn kill(&mut self) -> Result<(), BrokerError> {
-        self.child.kill().await.map_err(failed("cannot kill nats-server"))
+        self.process.child.kill().await.map_err(failed("cannot kill nats-server"))
     }
 
     /// Starts it again on the same address; stops it first if it still runs.
@@ -201,7 +201,7 @@ impl Broker {
     /// When it does not become ready.
     pub async fn restart(&mut self) -> Result<(), BrokerError> {
         self.stop().await?;
-        (self.child, self.address) = self.launch.start(self.address.port()).await?;
+        (self.process, self.address) = self.launch.start(self.address.port()).await?;
         Ok(())
     }
 
@@ -213,9 +213,12 @@ impl Broker {
 }
 
 /// Keeps our variables, of which some are secrets, out of another program's environment, which every process
-/// of this user can read.
+/// of this user can read; and those by which a service manager asks this process how it is.
 fn keep_secrets(command: &mut Command) -> &mut Command {
-    let ours = |name: &std::ffi::OsString| name.as_encoded_bytes().starts_with(b"TIDEMAP_");
+    let ours = |name: &std::ffi::OsString| {
+        name.as_encoded_bytes().starts_with(b"TIDEMAP_")
+            || ["NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"].iter().any(|other| name == other)
+    };
     for (name, _) in std::env::vars_os().filter(|(name, _)| ours(name)) {
         command.env_remove(name);
     }

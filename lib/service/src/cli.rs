@@ -1,8 +1,16 @@
-//! The start and the end of a command: its arguments and its exit code.
+//! The start and the end of a command: its arguments, what it prints, and its exit code.
 
-use std::{fmt, path::Path, process::ExitCode};
+use std::{
+    fmt,
+    io::{self, ErrorKind, Write},
+    path::Path,
+    process::ExitCode,
+};
 
 use clap::Parser;
+
+use crate::stderr;
+pub use crate::stderr::say;
 
 /// Exit code for a wrong command line or environment (`EX_USAGE` of sysexits).
 pub const USAGE: u8 = 64;
@@ -31,24 +39,52 @@ impl std::error::Error for UsageError {}
 pub fn parse<T: Parser>() -> T {
     match T::try_parse() {
         Ok(cli) => cli,
-        Err(error) if !error.use_stderr() => error.exit(),
-        Err(error) => {
-            eprintln!("{}", one_line(&error.to_string()));
-            std::process::exit(i32::from(USAGE));
-        }
+        Err(error) if error.use_stderr() => leave(USAGE, one_line(&error.to_string())),
+        Err(help) => match help.print().and_then(|()| io::stdout().flush()) {
+            Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+                leave(1, format!("error: {}", unprinted(&error)))
+            }
+            // A reader that has closed the pipe, as `| head` does, has seen enough.
+            _ => std::process::exit(0),
+        },
     }
+}
+
+/// Prints a result on standard output, in a line of its own, after all that was said before.
+///
+/// # Errors
+///
+/// When it cannot be written; of the kind `BrokenPipe` when the reader has closed the pipe, as `| head` does.
+pub fn print(result: impl fmt::Display) -> io::Result<()> {
+    stderr::flush();
+    let mut out = io::stdout().lock();
+    writeln!(out, "{result}")
+        .and_then(|()| out.flush())
+        .map_err(|error| io::Error::new(error.kind(), unprinted(&error)))
 }
 
 /// Ends a process: prints a failure once, as one line, and chooses the exit code.
 pub fn exit(result: anyhow::Result<()>) -> ExitCode {
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
+    let code = match result {
+        Ok(()) => 0,
         Err(error) => {
-            eprintln!("error: {error:#}");
-            let usage = error.chain().any(|cause| cause.is::<UsageError>());
-            ExitCode::from(if usage { USAGE } else { 1 })
+            say(format_args!("error: {error:#}"));
+            if error.chain().any(|cause| cause.is::<UsageError>()) { USAGE } else { 1 }
         }
-    }
+    };
+    stderr::flush();
+    ExitCode::from(code)
+}
+
+fn unprinted(error: &io::Error) -> String {
+    format!("cannot write to standard output: {error}")
+}
+
+/// Ends the process before it has begun.
+fn leave(code: u8, words: String) -> ! {
+    say(words);
+    stderr::flush();
+    std::process::exit(i32::from(code));
 }
 
 /// clap's message as one line, without its usage block.

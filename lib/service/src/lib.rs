@@ -5,12 +5,15 @@
 //! Exit code 64 means that the command line or the environment was wrong, 1 means that something else was.
 #![warn(missing_docs)]
 
+pub mod child_watchdog;
 pub mod cli;
 pub mod clock;
 pub mod deadline;
 pub mod logging;
 pub mod open_files;
+pub mod service_manager;
 pub mod shutdown;
+pub mod stderr;
 
 pub mod acks;
 pub mod nats;

@@ -1,12 +1,12 @@
-//! Logs go to standard error, as text for people or as JSON for collectors. A [`Throttle`] bounds what
-//! repeats.
+//! Logs go to [standard error](crate::stderr), as text for people or as JSON for collectors. A [`Throttle`]
+//! bounds what repeats.
 
 use std::{io::IsTerminal, time::Duration};
 
 use tokio::time::Instant;
 use tracing_subscriber::EnvFilter;
 
-use crate::cli::UsageError;
+use crate::{cli::UsageError, stderr::LogWriter};
 
 /// Which messages are logged, and in which format.
 #[derive(clap::Args, Clone, Debug)]
@@ -42,7 +42,7 @@ impl LogArgs {
             .map_err(|error| UsageError(format!("--log: {error} (try info, debug, warn)")))?;
         let builder = tracing_subscriber::fmt()
             .with_env_filter(filter)
-            .with_writer(std::io::stderr)
+            .with_writer(LogWriter)
             .with_ansi(std::io::stderr().is_terminal());
         match self.log_format {
             LogFormat::Text => builder.with_target(false).init(),

@@ -10,6 +10,7 @@ use fantoccini::{
 use hyper_util::client::legacy::connect::HttpConnector;
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use tidemap_service::child_watchdog::ChildWatchdog;
 use tokio::{
     io::{AsyncBufReadExt, BufReader},
     process::{Child, Command},
@@ -34,6 +35,7 @@ pub struct Browser {
     /// The page.
     pub page: Client,
     driver: Child,
+    _watchdog: ChildWatchdog,
     _profile: TempDir,
 }
 
@@ -41,6 +43,7 @@ impl Browser {
     /// Starts Chromium with a window of this size.
     pub async fn start(width: u32, height: u32) -> anyhow::Result<Self> {
         let (driver, port) = start_driver().await?;
+        let watchdog = ChildWatchdog::of_group(driver.id().context("it runs")?)?;
         let profile = tempfile::tempdir()?;
         let mut flags: Vec<String> = CHROMIUM_FLAGS.map(str::to_owned).to_vec();
         flags.push(format!("--user-data-dir={}", profile.path().display()));
@@ -54,7 +57,7 @@ impl Browser {
             .connect(&format!("http://127.0.0.1:{port}"))
             .await
             .context("cannot start Chromium")?;
-        Ok(Self { page, driver, _profile: profile })
+        Ok(Self { page, driver, _watchdog: watchdog, _profile: profile })
     }
 
     /// Text of the first element that a CSS selector finds.

@@ -1,6 +1,7 @@
 //! A host of the test's own: a network namespace with one link to this one, removed with the test.
 
 use std::{
+    io::Write,
     net::Ipv4Addr,
     process::{Command, Output},
     sync::atomic::{AtomicU8, Ordering},
@@ -63,7 +64,7 @@ impl Drop for Namespace {
     fn drop(&mut self) {
         // Removing the namespace removes the link. A failure can only be printed.
         if let Err(error) = ip(&["netns", "del", &self.name]) {
-            eprintln!("{error:#}");
+            writeln!(std::io::stderr(), "{error:#}").ok();
         }
     }
 }

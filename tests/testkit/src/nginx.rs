@@ -10,6 +10,7 @@ use std::{
 use anyhow::Context;
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
+use tidemap_service::child_watchdog::ChildWatchdog;
 use tokio::{
     net::TcpStream,
     process::{Child, Command},
@@ -30,6 +31,7 @@ pub struct Nginx {
     /// Where it listens.
     pub address: SocketAddr,
     child: Child,
+    _watchdog: ChildWatchdog,
     folder: TempDir,
 }
 
@@ -52,7 +54,8 @@ impl Nginx {
             .stderr(std::fs::File::create(folder.path().join("stderr"))?)
             .spawn()
             .context("there is no nginx: install it (Debian: apt install nginx-light)")?;
-        let nginx = Self { address, child, folder };
+        let watchdog = ChildWatchdog::of_process(child.id().context("it runs")?)?;
+        let nginx = Self { address, child, _watchdog: watchdog, folder };
         eventually(Duration::from_secs(10), || async {
             let log = || std::fs::read_to_string(nginx.folder.path().join("stderr")).unwrap_or_default();
             TcpStream::connect(address).await.map(drop).with_context(|| format!("nginx: {}", log()))

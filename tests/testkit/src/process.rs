@@ -8,6 +8,7 @@ use std::{
 
 use anyhow::{Context, bail};
 use tempfile::TempDir;
+use tidemap_service::child_watchdog::ChildWatchdog;
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, BufReader, Lines},
     process::{Child, ChildStdout, Command},
@@ -20,7 +21,7 @@ const PROCESS_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// The `tidemap` under test: `$TIDEMAP_BIN`, which `cargo xtask test` sets, else the one beside this test.
 pub fn tidemap() -> anyhow::Result<PathBuf> {
-    if let Some(named) = std::env::var_os("TIDEMAP_BIN") {
+    if let Some(named) = std::env::var_os("TIDEMAP_BIN").filter(|path| !path.is_empty()) {
         return Ok(named.into());
     }
     let test = std::env::current_exe()?;
@@ -32,9 +33,10 @@ pub fn tidemap() -> anyhow::Result<PathBuf> {
 /// For a process to end with its test, before it is killed.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A running `tidemap` command, ended on drop.
+/// A running `tidemap` command, ended on drop, and when the test itself is ended by a signal.
 pub struct Tidemap {
     child: Child,
+    _watchdog: ChildWatchdog,
     stdout: Lines<BufReader<ChildStdout>>,
     log: PathBuf,
     _folder: TempDir,
@@ -60,7 +62,8 @@ impl Tidemap {
             .spawn()
             .with_context(|| format!("cannot start {command:?}"))?;
         let stdout = child.stdout.take().context("its output is piped")?;
-        Ok(Self { child, stdout: BufReader::new(stdout).lines(), log, _folder: folder })
+        let watchdog = ChildWatchdog::of_process(child.id().context("it runs")?)?;
+        Ok(Self { child, _watchdog: watchdog, stdout: BufReader::new(stdout).lines(), log, _folder: folder })
     }
 
     /// Starts `tidemap up` in `data_dir`; returns the page's address as soon as it is printed.
@@ -113,6 +116,11 @@ impl Tidemap {
     pub async fn interrupt(&mut self) -> anyhow::Result<ExitStatus> {
         self.signal(rustix::process::Signal::INT)?;
         self.ended().await
+    }
+
+    /// Sends SIGHUP, as the kernel does when a terminal is closed.
+    pub fn hang_up(&self) -> anyhow::Result<()> {
+        self.signal(rustix::process::Signal::HUP)
     }
 
     /// Kills it without warning.

@@ -5,7 +5,7 @@ use std::{path::Path, time::Duration};
 use anyhow::Context;
 use async_nats::{Client, jetstream};
 use tidemap_client::IngestClient;
-use tidemap_service::{deadline::within, streams};
+use tidemap_service::{cli::say, deadline::within, streams};
 use tidemap_wire::{ForgetReply, NodeId, PartitionCount, Slot};
 
 use crate::operator::BrokersArgs;
@@ -32,11 +32,11 @@ pub(super) async fn from_list(
         anyhow::Ok(was_known)
     };
     match within(TIMEOUT, "no worker has confirmed it", forgetting).await {
-        Ok(true) => eprintln!("{name} is no longer listed"),
+        Ok(true) => say(format_args!("{name} is no longer listed")),
         Ok(false) => {}
-        Err(error) => eprintln!(
+        Err(error) => say(format_args!(
             "{name} stays listed as offline until ingest forgets it, or until this is repeated: {error:#}"
-        ),
+        )),
     }
 }
 

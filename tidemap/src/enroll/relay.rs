@@ -5,7 +5,7 @@ use tidemap_broker::{
     data_dir::DataDir,
     keys::{self, RelaySide},
 };
-use tidemap_service::cli::UsageError;
+use tidemap_service::cli::{self, UsageError, say};
 
 use super::{EnrollArgs, reload};
 use crate::operator::BrokersArgs;
@@ -25,16 +25,16 @@ pub(super) async fn enroll_locally(args: &EnrollArgs) -> anyhow::Result<()> {
     let name = args.node.display();
     let running = reload(&dir, &brokers).await.with_context(|| format!("{name} may not be admitted yet"))?;
     match (enrolled.created, running) {
-        (false, _) => eprintln!("{name} was enrolled before. Its key for this server:"),
+        (false, _) => say(format_args!("{name} was enrolled before. Its key for this server:")),
         (true, true) => {
-            eprintln!("{name} is enrolled, and the server has reloaded. Its key for this server:");
+            say(format_args!("{name} is enrolled, and the server has reloaded. Its key for this server:"));
         }
-        (true, false) => eprintln!(
+        (true, false) => say(format_args!(
             "{name} is enrolled. Start the server with `cd {} && nats-server -c nats.conf -sd . -P nats-server.pid -a \
              127.0.0.1 -p 4222`, and enroll agents with this --data-dir. The relay's key for this server:",
             dir.display()
-        ),
+        )),
     }
-    println!("{}", enrolled.seed_path.display());
+    cli::print(enrolled.seed_path.display())?;
     Ok(())
 }

@@ -9,6 +9,7 @@ use std::{
 };
 
 use serde::Deserialize;
+use tidemap_service::child_watchdog::ChildWatchdog;
 use tidemap_wire::timing;
 use tokio::{
     process::{Child, Command},
@@ -41,6 +42,14 @@ pub(super) struct Launch {
     pub(super) tls: Option<Certificates>,
 }
 
+/// A broker's process, killed on drop.
+#[derive(Debug)]
+pub(super) struct ServerProcess {
+    pub(super) child: Child,
+    /// Dropped after the child.
+    _watchdog: Option<ChildWatchdog>,
+}
+
 /// Creates what a broker needs in a data folder: keys, users, and `nats.conf`.
 ///
 /// # Errors
@@ -56,19 +65,19 @@ pub fn prepare(dir: &Path) -> Result<Keys, BrokerError> {
 impl Launch {
     /// Starts the broker on a port (0: any free port), and waits until it is ready. Returns the address at
     /// which this host reaches it.
-    pub(super) async fn start(&self, port: u16) -> Result<(Child, SocketAddr), BrokerError> {
+    pub(super) async fn start(&self, port: u16) -> Result<(ServerProcess, SocketAddr), BrokerError> {
         prepare(&self.dir)?;
         write_if_changed(&configuration(&self.dir), &self.wrapper())?;
         self.empty_ports_folder().map_err(failed("cannot prepare the data folder"))?;
         let logged = fs::metadata(self.log()).map_or(0, |log| log.len());
-        let mut child = self.spawn(port)?;
-        let address = self.ready(&mut child, logged).await?;
+        let mut process = self.spawn(port)?;
+        let address = self.ready(&mut process.child, logged).await?;
         // A broker that listens everywhere also listens on the loopback interface.
         let ip = if self.ip.is_unspecified() { IpAddr::V4(Ipv4Addr::LOCALHOST) } else { self.ip };
-        Ok((child, SocketAddr::new(ip, address.port())))
+        Ok((process, SocketAddr::new(ip, address.port())))
     }
 
-    fn spawn(&self, port: u16) -> Result<Child, BrokerError> {
+    fn spawn(&self, port: u16) -> Result<ServerProcess, BrokerError> {
         let stderr = open_here(&self.stderr(), OpenOptions::new().write(true).create(true).truncate(true))
             .map_err(failed("cannot write to the data folder"))?;
         // For nats-server 0 is the default port, and -1 any free port.
@@ -84,7 +93,11 @@ impl Launch {
         // ends.
         #[cfg(unix)]
         command.process_group(0);
-        command.spawn().map_err(failed(&format!("cannot start {}", self.binary.display())))
+        let child = command.spawn().map_err(failed(&format!("cannot start {}", self.binary.display())))?;
+        let watchdog = child.id().map(ChildWatchdog::of_group).transpose();
+        // The next start in this folder would end it.
+        let watchdog = watchdog.inspect_err(|error| tracing::debug!(%error, "no watchdog for nats-server"));
+        Ok(ServerProcess { child, _watchdog: watchdog.unwrap_or(None) })
     }
 
     /// Waits for the file in which the broker reports its address.

@@ -9,6 +9,7 @@ use tokio::{
     process::{Child, Command},
 };
 
+use tidemap_service::child_watchdog::ChildWatchdog;
 use tidemap_testkit::client::head_end;
 
 /// The argument that makes this program that server.
@@ -19,6 +20,7 @@ pub(crate) struct Trivial {
     pub(crate) address: SocketAddr,
     pub(crate) pid: u32,
     _child: Child,
+    _watchdog: ChildWatchdog,
 }
 
 impl Trivial {
@@ -29,10 +31,11 @@ impl Trivial {
             .stdout(Stdio::piped())
             .kill_on_drop(true)
             .spawn()?;
+        let pid = child.id().context("it runs")?;
+        let watchdog = ChildWatchdog::of_process(pid)?;
         let stdout = child.stdout.take().context("its output is piped")?;
         let line = BufReader::new(stdout).lines().next_line().await?.context("it says where it is")?;
-        let pid = child.id().context("it runs")?;
-        Ok(Self { address: line.parse()?, pid, _child: child })
+        Ok(Self { address: line.parse()?, pid, _child: child, _watchdog: watchdog })
     }
 }
 

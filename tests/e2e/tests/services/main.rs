@@ -4,6 +4,7 @@
 mod api;
 mod bad_input;
 mod checkers;
+mod endings;
 mod faults;
 mod floods;
 mod limits;
@@ -11,6 +12,7 @@ mod names;
 mod operator;
 mod other_host;
 mod outage;
+mod output;
 mod pipeline;
 mod redaction;
 mod replicas;

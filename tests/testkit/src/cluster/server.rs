@@ -8,6 +8,7 @@ use std::{
 
 use anyhow::{Context, ensure};
 use rustix::process::{Pid, Signal, kill_process};
+use tidemap_service::child_watchdog::ChildWatchdog;
 use tokio::process::{Child, Command};
 
 use crate::{eventually, within};
@@ -22,6 +23,7 @@ pub(super) struct Server {
     log: PathBuf,
     environment: Vec<(&'static str, String)>,
     child: Child,
+    _watchdog: ChildWatchdog,
 }
 
 impl Server {
@@ -35,13 +37,14 @@ impl Server {
     ) -> anyhow::Result<Self> {
         environment.push(("TIDEMAP_SERVER", quoted(name)));
         let log = configuration.with_file_name(format!("{name}.log"));
-        let child = spawn(binary, &configuration, &log, &environment)?;
-        Ok(Self { binary: binary.to_owned(), configuration, log, environment, child })
+        let (child, watchdog) = spawn(binary, &configuration, &log, &environment)?;
+        Ok(Self { binary: binary.to_owned(), configuration, log, environment, child, _watchdog: watchdog })
     }
 
     /// Starts it again where it was.
     pub(super) fn restart(&mut self) -> anyhow::Result<()> {
-        self.child = spawn(&self.binary, &self.configuration, &self.log, &self.environment)?;
+        (self.child, self._watchdog) =
+            spawn(&self.binary, &self.configuration, &self.log, &self.environment)?;
         Ok(())
     }
 
@@ -105,8 +108,8 @@ fn spawn(
     configuration: &Path,
     log: &Path,
     environment: &[(&'static str, String)],
-) -> anyhow::Result<Child> {
-    Command::new(binary)
+) -> anyhow::Result<(Child, ChildWatchdog)> {
+    let child = Command::new(binary)
         .arg("-c")
         .arg(configuration)
         .arg("-l")
@@ -117,5 +120,7 @@ fn spawn(
         .stderr(Stdio::null())
         .kill_on_drop(true)
         .spawn()
-        .context("cannot start nats-server")
+        .context("cannot start nats-server")?;
+    let watchdog = ChildWatchdog::of_process(child.id().context("it runs")?)?;
+    Ok((child, watchdog))
 }
