@@ -284,86 +284,17 @@ fn beside_a_root_that_cannot_be_written_to_the_disk_is_where_the_data_is() {
 }
 
 #[test]
-fn a_containers_limits_are_the_smallest_up_to_the_root() {
+fn a_containers_limits_are_beside_what_its_host_has() {
     let tree = Tree::new(&[
         ("proc/meminfo", "MemTotal: 8388608 kB\nMemAvailable: 8000000 kB\n"),
-        ("proc/stat", "cpu  1 0 1 9 0 0 0 0 0 0\ncpu0 1\ncpu1 1\ncpu2 1\ncpu3 1\n"),
-        ("proc/self/cgroup", "0::/kubepods/pod1/container\n"),
-        ("sys/fs/cgroup/cpuset.cpus.effective", "0-3\n"),
-        ("sys/fs/cgroup/kubepods/memory.max", "1073741824\n"),
-        ("sys/fs/cgroup/kubepods/cpu.max", "150000 100000\n"),
-        ("sys/fs/cgroup/kubepods/pod1/memory.max", "536870912\n"),
-        ("sys/fs/cgroup/kubepods/pod1/memory.current", "400000000\n"),
-        ("sys/fs/cgroup/kubepods/pod1/memory.stat", "anon 300000000\ninactive_file 90000000\n"),
-        ("sys/fs/cgroup/kubepods/pod1/container/memory.max", "max\n"),
-        ("sys/fs/cgroup/kubepods/pod1/container/cpu.max", "max 100000\n"),
-    ]);
-    let limits = || {
-        let host = tree.host();
-        (host.container_memory_limit_bytes, host.container_memory_used_bytes, host.container_cpu_limit)
-    };
-    assert_eq!(limits(), (Some(536_870_912), Some(310_000_000), Some(1.5)));
-    tree.write("sys/fs/cgroup/kubepods/pod1/container/cpuset.cpus.effective", "2\n");
-    assert_eq!(limits().2, Some(1.0));
-    // Of what the host has, nothing is beyond these limits.
-    tree.write("proc/self/cgroup", "0::/\n");
-    assert_eq!(limits(), (None, None, None));
-    tree.write("sys/fs/cgroup/memory.max", "8589934592\n");
-    tree.write("sys/fs/cgroup/cpu.max", "400000 100000\n");
-    assert_eq!(limits(), (None, None, None));
-    // In a namespace of its own, the container's group is the root; a path outside of it leads nowhere.
-    tree.write("sys/fs/cgroup/memory.max", "268435456\n");
-    tree.write("sys/fs/cgroup/cpu.max", "50000 100000\n");
-    for path in ["/", "/../../kubepods/pod1", "/docker/0123"] {
-        tree.write("proc/self/cgroup", &format!("0::{path}\n"));
-        assert_eq!(limits(), (Some(268_435_456), None, Some(0.5)), "{path}");
-    }
-}
-
-#[test]
-fn the_limit_of_the_agents_own_service_is_not_its_hosts() {
-    let tree = Tree::new(&[
-        ("proc/self/cgroup", "0::/system.slice/tidemap-agent.service\n"),
-        ("sys/fs/cgroup/system.slice/tidemap-agent.service/memory.max", "67108864\n"),
-        ("sys/fs/cgroup/system.slice/tidemap-agent.service/cpu.max", "10000 100000\n"),
+        ("proc/stat", "cpu  1 0 1 9 0 0 0 0 0 0\ncpu0 1\ncpu1 1\n"),
+        ("proc/self/cgroup", "0::/\n"),
+        ("sys/fs/cgroup/memory.max", "1073741824\n"),
+        ("sys/fs/cgroup/cpu.max", "150000 100000\n"),
     ]);
     let host = tree.host();
-    assert_eq!((host.container_memory_limit_bytes, host.container_cpu_limit), (None, None));
-    tree.write("sys/fs/cgroup/memory.max", "1073741824\n");
-    assert_eq!(tree.host().container_memory_limit_bytes, Some(GIB), "of a container with services");
-}
-
-#[test]
-fn control_groups_of_the_first_version_have_the_same_limits() {
-    let tree = Tree::new(&[
-        ("proc/meminfo", "MemTotal: 8388608 kB\nMemAvailable: 8000000 kB\n"),
-        ("proc/stat", "cpu  1 0 1 9 0 0 0 0 0 0\ncpu0 1\ncpu1 1\ncpu2 1\ncpu3 1\n"),
-        (
-            "proc/self/cgroup",
-            "9:memory:/docker/1\n4:cpuset:/docker/1\n3:cpu,cpuacct:/docker/1\n0::/docker/1\n",
-        ),
-        ("sys/fs/cgroup/unified/cgroup.procs", ""),
-        ("sys/fs/cgroup/memory/memory.limit_in_bytes", "9223372036854771712\n"),
-        ("sys/fs/cgroup/cpu,cpuacct/cpu.cfs_quota_us", "-1\n"),
-        ("sys/fs/cgroup/cpu,cpuacct/cpu.cfs_period_us", "100000\n"),
-        ("sys/fs/cgroup/cpuset/cpuset.cpus", "0-3\n"),
-    ]);
-    let limits = || {
-        let host = tree.host();
-        (host.container_memory_limit_bytes, host.container_memory_used_bytes, host.container_cpu_limit)
-    };
-    assert_eq!(limits(), (None, None, None));
-    tree.write("sys/fs/cgroup/memory/docker/1/memory.limit_in_bytes", "1073741824\n");
-    tree.write("sys/fs/cgroup/memory/docker/1/memory.usage_in_bytes", "5000000\n");
-    tree.write("sys/fs/cgroup/memory/docker/1/memory.stat", "cache 1\ntotal_inactive_file 1000000\n");
-    tree.write("sys/fs/cgroup/cpu,cpuacct/docker/1/cpu.cfs_quota_us", "250000\n");
-    tree.write("sys/fs/cgroup/cpu,cpuacct/docker/1/cpu.cfs_period_us", "100000\n");
-    assert_eq!(limits(), (Some(GIB), Some(4_000_000), Some(2.5)));
-    tree.write("sys/fs/cgroup/cpuset/docker/1/cpuset.cpus", "0-1\n");
-    assert_eq!(limits().2, Some(2.0));
-    // The limit of a group around it that is not visible.
-    tree.write("sys/fs/cgroup/memory/docker/1/memory.stat", "hierarchical_memory_limit 536870912\n");
-    assert_eq!(limits().0, Some(GIB / 2));
+    assert_eq!((host.memory_total_bytes, host.container_memory_limit_bytes), (Some(8 * GIB), Some(GIB)));
+    assert_eq!((host.cpu_count, host.container_cpu_limit), (Some(2), Some(1.5)));
 }
 
 #[test]

@@ -85,7 +85,7 @@ pub struct NodeJson {
     pub memory_percent: Option<f64>,
     /// Swap in use, 0 to 100.
     pub swap_percent: Option<f64>,
-    /// Space in use on the root file system, 0 to 100.
+    /// Space in use on the root file system or on `disk_path`, 0 to 100.
     pub disk_percent: Option<f64>,
     /// Every metric of [`METRICS`](crate::METRICS), as a field of its own.
     #[serde(flatten, with = "crate::metrics::json")]

@@ -71,7 +71,7 @@ pub struct Columns {
     /// Memory in use, 0 to 100.
     #[serde(with = "shares")]
     pub mem: Vec<Option<u8>>,
-    /// Space in use on the root file system, 0 to 100.
+    /// Space in use on the disk, 0 to 100.
     #[serde(with = "shares")]
     pub disk: Vec<Option<u8>>,
 }
@@ -157,7 +157,7 @@ pub struct HostRows {
     /// Memory in use.
     #[serde(with = "shares")]
     pub mem: Vec<Option<u8>>,
-    /// Space in use on the root file system.
+    /// Space in use on the disk.
     #[serde(with = "shares")]
     pub disk: Vec<Option<u8>>,
 }

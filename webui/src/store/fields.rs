@@ -12,7 +12,7 @@ pub struct Use {
     pub cpu: Option<u8>,
     /// Of its memory.
     pub memory: Option<u8>,
-    /// Of its root file system.
+    /// Of its disk.
     pub disk: Option<u8>,
 }
 

@@ -53,10 +53,15 @@ struct Answer<T> {
 }
 
 impl Request {
-    /// How much later than the request it is now, for rates: a file may have been opened for minutes. Less
-    /// than what is slow is no lateness, because the caller's own times are no more exact.
+    /// A request made now, this long after the one before.
+    pub(super) fn new(elapsed_ms: u64) -> Self {
+        Self { elapsed_ms, made: Stopwatch::start() }
+    }
+
+    /// How much later than the request it is now, for rates: a file may have been opened for minutes. While
+    /// the caller waits, nothing is late.
     pub(super) fn late_ms(&self) -> u64 {
-        Some(self.made.now_ms()).filter(|late_ms| *late_ms >= SLOW_MS).unwrap_or(0)
+        Some(self.made.now_ms()).filter(|late_ms| u128::from(*late_ms) >= WAIT.as_millis()).unwrap_or(0)
     }
 }
 
@@ -106,8 +111,7 @@ impl<T: Send + 'static> Background<T> {
             let elapsed_ms = mem::take(&mut self.unrequested_ms);
             // Without its thread, a request stays pending, and the value is not known.
             self.is_pending = true;
-            self.is_worth_waiting &=
-                self.requests.try_send(Request { elapsed_ms, made: Stopwatch::start() }).is_ok();
+            self.is_worth_waiting &= self.requests.try_send(Request::new(elapsed_ms)).is_ok();
         }
     }
 

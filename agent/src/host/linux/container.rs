@@ -174,20 +174,4 @@ fn length(list: &str) -> Option<u32> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_list_of_processors_has_a_length() {
-        for (list, expected) in [
-            ("0", Some(1)),
-            ("0-3", Some(4)),
-            ("0-3,8,10-11", Some(7)),
-            ("", None),
-            ("3-0", None),
-            ("a", None),
-        ] {
-            assert_eq!(length(list), expected, "{list}");
-        }
-    }
-}
+mod tests;

@@ -132,6 +132,8 @@ fn disk_of_path(name: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use std::{fs, time::Duration};
+
     use super::*;
 
     fn counts(disks: &[(&str, u64, u64)]) -> Counts {
@@ -159,6 +161,25 @@ mod tests {
         assert_eq!(moved(&unplugged, &plugged_in), Some(sectors(0, 0)));
         assert_eq!(moved(&before, &plugged_in), Some(sectors(50, 20)), "sdb was reset");
         assert_eq!(moved(&plugged_in, &counts(&[("sdb", 8, 9)])), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_reading_that_hung_has_the_rate_of_all_its_time() {
+        let tree = tempfile::tempdir().unwrap();
+        fs::create_dir_all(tree.path().join("block/sda/device")).unwrap();
+        let mut disks = Disks::new(tree.path(), tree.path());
+        let mut rate = |sectors: u64, request: &Request| {
+            let line = format!(" 8 0 sda 1 0 {sectors} 0 1 0 0 0 0 0 0\n");
+            fs::write(tree.path().join("diskstats"), line).unwrap();
+            let mut host = Host::default();
+            disks.read(&mut host, request);
+            host.disk_read_bps.map(Bps::get)
+        };
+        assert_eq!(rate(0, &Request::new(0)), None);
+        let hung = Request::new(5_000);
+        tokio::time::advance(Duration::from_secs(55)).await;
+        assert_eq!(rate(6_000, &hung), Some(100.0 * 512.0));
+        assert_eq!(rate(7_000, &Request::new(65_000)), Some(100.0 * 512.0));
     }
 
     #[test]
