@@ -13,6 +13,8 @@ use crate::{args::AgentArgs, host_name::host_name, uplinks::Choice};
 pub struct AgentConfig {
     /// This node, as long as the agent runs.
     pub node: NodeId,
+    /// The id that version 0.1 gave a node of this name, if it was another one.
+    pub earlier_node: Option<NodeId>,
     /// How the operator calls it; the host's own name unless given.
     pub display_name: Option<String>,
     /// Time between samples.
@@ -49,6 +51,7 @@ impl AgentConfig {
         }
         Ok(Self {
             node: name.id().clone(),
+            earlier_node: name.earlier_id().cloned(),
             display_name: args.node.map(|given| given.display().to_owned()),
             interval: args.interval,
             location: args.location,

@@ -85,6 +85,11 @@ impl Outbox {
         }
     }
 
+    /// Sends what comes, and what is not stored yet, as another node; returns the one before.
+    pub(crate) fn rename(&mut self, node: NodeId) -> NodeId {
+        std::mem::replace(&mut self.node, node)
+    }
+
     /// The run whose samples are pushed.
     pub fn boot(&self) -> u64 {
         self.boot

@@ -10,7 +10,7 @@ use tidemap_service::{
     clock::Stopwatch,
     nats::NatsArgs,
 };
-use tidemap_wire::{encode, subject};
+use tidemap_wire::{NodeId, encode, subject};
 use tokio::{
     sync::mpsc,
     time::{Instant, sleep, timeout},
@@ -31,6 +31,9 @@ const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Publishes reports.
 pub(crate) struct Publisher {
+    nats: NatsArgs,
+    /// The id that this node may have been enrolled by instead, until the broker has acknowledged one.
+    other_node: Option<NodeId>,
     subject: Subject,
     inbox: AckInbox,
     outbox: Outbox,
@@ -42,14 +45,20 @@ pub(crate) struct Publisher {
 impl Publisher {
     /// Connects in the background; an absent broker is no error.
     pub(crate) async fn connect(nats: &NatsArgs, config: &AgentConfig) -> anyhow::Result<Self> {
-        let node = &config.node;
-        let mut outbox = Outbox::new(node.clone(), fastrand::u64(..));
-        let spool = Spool::open(config.spool.as_deref(), node, &mut outbox)?;
-        let inbox = format!("_INBOX.{node}");
-        let client = nats.connect(&format!("tidemap-agent {node}"), Some(&inbox)).await?;
+        let mut outbox = Outbox::new(config.node.clone(), fastrand::u64(..));
+        let mut spool = |node| Spool::open(config.spool.as_deref(), node, &mut outbox);
+        let (node, other, spool) = match (spool(&config.node), &config.earlier_node) {
+            // What an earlier version has left in its spool names the node by its earlier id.
+            (Err(_), Some(earlier)) => (earlier, Some(&config.node), spool(earlier)?),
+            (opened, earlier) => (&config.node, earlier.as_ref(), opened?),
+        };
+        outbox.rename(node.clone());
         Ok(Self {
+            nats: nats.clone(),
+            // Only a key is limited to one id.
+            other_node: other.cloned().filter(|_| nats.creds.is_some()),
             subject: subject::sample(node).into(),
-            inbox: AckInbox::open(client, MAX_IN_FLIGHT).await?,
+            inbox: inbox(nats, node).await?,
             outbox,
             spool,
             log: DeliveryLog::new(node.clone()),
@@ -72,7 +81,7 @@ impl Publisher {
                 // Acknowledgements may be overdue, or the connection may be new.
                 () = sleep(CHECK_PERIOD), if !self.outbox.is_done() => {}
             }
-            self.send_due().await;
+            self.send_due().await?;
         }
         self.finish().await
     }
@@ -99,6 +108,7 @@ impl Publisher {
     }
 
     fn acknowledged(&mut self, id: u64) {
+        self.other_node = None;
         if let Some(delivery) = self.outbox.acknowledged(id, self.clock.now_ms()) {
             self.spool.stored(delivery);
             self.spool.compact_if_large(&self.outbox);
@@ -106,14 +116,15 @@ impl Publisher {
         self.log.stored();
     }
 
-    async fn send_due(&mut self) {
+    async fn send_due(&mut self) -> anyhow::Result<()> {
         let now_ms = self.clock.now_ms();
         let overdue = self.outbox.expire(now_ms);
         if !self.inbox.is_connected() {
-            return;
+            return Ok(());
         }
         if overdue > 0 {
             self.log.unanswered();
+            self.try_other_node().await?;
         }
         if let Some(connection) = self.inbox.new_connection() {
             self.outbox.reconnected(connection.new_server);
@@ -122,15 +133,26 @@ impl Publisher {
             let payload = encode(&batch.report).into();
             if !self.inbox.publish(self.subject.clone(), batch.id, payload).await {
                 self.outbox.refused(batch.id, now_ms);
-                return;
+                break;
             }
         }
+        Ok(())
+    }
+
+    /// Publishes by the other id from now on: the broker stores nothing by this one.
+    async fn try_other_node(&mut self) -> anyhow::Result<()> {
+        let Some(other) = self.other_node.take() else { return Ok(()) };
+        tracing::info!(node = %other, "trying the other id of this name");
+        self.inbox = inbox(&self.nats, &other).await?;
+        self.subject = subject::sample(&other).into();
+        self.other_node = Some(self.outbox.rename(other));
+        Ok(())
     }
 
     async fn finish(mut self) -> anyhow::Result<()> {
         let deadline = Instant::now() + SHUTDOWN_TIMEOUT;
         while !self.outbox.is_done() && self.inbox.is_connected() && Instant::now() < deadline {
-            self.send_due().await;
+            self.send_due().await?;
             if let Ok(answers) = timeout(CHECK_PERIOD, self.inbox.next()).await {
                 self.settle(answers?);
             }
@@ -143,4 +165,11 @@ impl Publisher {
         }
         Ok(())
     }
+}
+
+/// A connection of its own: a node's permissions name its inbox.
+async fn inbox(nats: &NatsArgs, node: &NodeId) -> anyhow::Result<AckInbox> {
+    let prefix = format!("_INBOX.{node}");
+    let client = nats.connect(&format!("tidemap-agent {node}"), Some(&prefix)).await?;
+    Ok(AckInbox::open(client, MAX_IN_FLIGHT).await?)
 }

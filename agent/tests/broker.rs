@@ -95,8 +95,9 @@ impl Harness {
     }
 
     fn agent_with(&self, more: &[&str]) -> Agent {
-        let args = ["agent", "--node", "web-01.example.com", "--interval", "0.25"];
-        let config = AgentConfig::new(Cli::parse_from([&args, more].concat()).agent).unwrap();
+        let named = if more.contains(&"--node") { &[][..] } else { &["--node", "web-01.example.com"] };
+        let args = [&["agent", "--interval", "0.25"], named, more].concat();
+        let config = AgentConfig::new(Cli::parse_from(args).agent).unwrap();
         let shutdown = CancellationToken::new();
         let running = tokio::spawn(tidemap_agent::run(config, self.creds.clone(), shutdown.clone()));
         Agent { running, shutdown }
@@ -277,4 +278,22 @@ async fn the_key_of_another_node_is_logged_and_stores_nothing() {
     child.wait().unwrap();
     assert!(complained.expect("it complains").unwrap());
     assert_eq!(harness.stream().await.cached_info().state.messages, before);
+}
+
+#[tokio::test]
+async fn an_agent_that_version_0_1_enrolled_keeps_its_id() {
+    let dir = tempfile::tempdir().unwrap();
+    Keys::open_or_create(dir.path()).unwrap();
+    let node = NodeId::from_text("zÜrich").unwrap();
+    let seed = keys::enroll(dir.path(), &node).unwrap().seed_path;
+    let broker = TestBroker::start_in(dir).await.unwrap();
+    let service = broker.connect().await.unwrap();
+    let creds = NatsArgs::new(&broker.url, Some(&seed));
+    let harness = Harness { broker, service, creds, node };
+    harness.make_streams().await;
+    let agent = harness.agent_with(&["--node", "ZÜRICH"]);
+    let report = next(&mut harness.reports().await).await;
+    assert_eq!(report.node.as_str(), "z=C3=9Crich");
+    assert_eq!(report.hello.unwrap().display_name.as_deref(), Some("ZÜRICH"));
+    agent.stop().await;
 }
