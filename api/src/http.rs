@@ -27,6 +27,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use warp::{
     Filter, Rejection, Reply,
+    filters::path::FullPath,
     http::{HeaderMap, HeaderValue, Method, header},
     reply::Response,
 };
@@ -108,8 +109,12 @@ pub(crate) fn routes(site: Site) -> impl Filter<Extract = (impl Reply,), Error =
         .or(page::file(site.clone()));
     let answer = for_known_host(site).and(api.or(others)).recover(errors::answer);
     warp::header::headers_cloned()
+        .and(warp::path::full())
         .and(answer)
-        .map(move |request: HeaderMap, answer| with_sharing(&shared, &request, with_common_headers(answer)))
+        .map(move |request: HeaderMap, path: FullPath, answer| {
+            let answer = errors::for_people(&request, path.as_str(), with_common_headers(answer));
+            with_sharing(&shared, &request, answer)
+        })
         .with(warp::log::custom(|request| log(&request)))
 }
 
