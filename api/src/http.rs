@@ -5,6 +5,7 @@
 
 mod access;
 mod bodies;
+mod connections;
 mod errors;
 mod events;
 mod health;
@@ -101,6 +102,7 @@ pub(crate) fn routes(site: Site) -> impl Filter<Extract = (impl Reply,), Error =
         .or(events::stream(site.clone()))
         .or(nodes::one(site.clone()))
         .or(nodes::forget(site.clone()))
+        .or(connections::list(site.clone()))
         .or(openapi::read(site.clone()))
         .or(preflight());
     let others = health::alive()

@@ -4,6 +4,7 @@ mod access;
 mod described;
 mod registry;
 mod streamed;
+mod succeeded;
 
 use std::{collections::BTreeMap, io::Read, num::NonZeroU32, sync::Arc};
 
