@@ -7,6 +7,9 @@ try {
   // If storage is forbidden, the system's colours are used.
 }
 
+// Without the name and the password that the page's address may contain, which no request may.
+const at = (path) => new URL(path, location.origin + location.pathname).href;
+
 // The program ends by throwing an error object. Other errors that reach the window, such as a resize
 // observer's, have none.
 addEventListener("error", ({ error }) => {
@@ -22,12 +25,64 @@ document.addEventListener("DOMContentLoaded", async () => {
   // Loaded as a style sheet for print, it has not delayed the first paint.
   document.getElementById("details-style").media = "all";
   try {
-    const glue = await import("{{glue}}");
-    await glue.default({ module_or_path: "{{wasm}}" });
+    const glue = await import(at("{{glue}}"));
+    await glue.default({ module_or_path: at("{{wasm}}") });
   } catch (error) {
-    show("The page cannot start", "It needs a browser with WebAssembly and its vector instructions, as all have had since 2023. The same data as JSON: /api/nodes", error);
+    show("The page cannot start", "It needs a browser with WebAssembly and its vector instructions, as all have had since 2023. The same data as JSON: api/nodes", error);
   }
 });
+
+// Opens the event stream for this page; `receive` gets what it brings. Returns how to close it. Nothing tells
+// a page that a shared worker does not start, so one that says nothing is not waited for.
+const SHARED_MS = 6000;
+let canShare = "SharedWorker" in globalThis;
+globalThis.openStream = (receive) => {
+  let port = null;
+  const use = (next, heard) => {
+    port?.close();
+    port = next;
+    port.onmessage = ({ data: [kind, text] }) => {
+      heard();
+      receive(kind, text);
+    };
+  };
+  const alone = () => {
+    const { port1, port2 } = new MessageChannel();
+    use(port1, () => {});
+    import(at("{{stream}}")).then(({ join }) => join(port2));
+  };
+  if (!canShare) alone();
+  else {
+    const giveUp = () => {
+      canShare = false;
+      if (port) alone();
+    };
+    const timer = setTimeout(giveUp, SHARED_MS);
+    try {
+      const worker = new SharedWorker(at("{{stream}}"), { type: "module" });
+      worker.onerror = giveUp;
+      use(worker.port, () => {
+        clearTimeout(timer);
+        worker.onerror = null;
+      });
+    } catch {
+      clearTimeout(timer);
+      canShare = false;
+      alone();
+    }
+    return () => {
+      clearTimeout(timer);
+      leave();
+    };
+  }
+  return leave;
+
+  function leave() {
+    port.postMessage("leave");
+    port.close();
+    port = null;
+  }
+};
 
 function show(title, text, error) {
   if (document.querySelector(".crash")) return;

@@ -5,6 +5,7 @@
 
 mod access;
 mod bodies;
+mod connections;
 mod errors;
 mod events;
 mod health;
@@ -27,6 +28,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use warp::{
     Filter, Rejection, Reply,
+    filters::path::FullPath,
     http::{HeaderMap, HeaderValue, Method, header},
     reply::Response,
 };
@@ -100,6 +102,7 @@ pub(crate) fn routes(site: Site) -> impl Filter<Extract = (impl Reply,), Error =
         .or(events::stream(site.clone()))
         .or(nodes::one(site.clone()))
         .or(nodes::forget(site.clone()))
+        .or(connections::list(site.clone()))
         .or(openapi::read(site.clone()))
         .or(preflight());
     let others = health::alive()
@@ -108,8 +111,12 @@ pub(crate) fn routes(site: Site) -> impl Filter<Extract = (impl Reply,), Error =
         .or(page::file(site.clone()));
     let answer = for_known_host(site).and(api.or(others)).recover(errors::answer);
     warp::header::headers_cloned()
+        .and(warp::path::full())
         .and(answer)
-        .map(move |request: HeaderMap, answer| with_sharing(&shared, &request, with_common_headers(answer)))
+        .map(move |request: HeaderMap, path: FullPath, answer| {
+            let answer = errors::for_people(&request, path.as_str(), with_common_headers(answer));
+            with_sharing(&shared, &request, answer)
+        })
         .with(warp::log::custom(|request| log(&request)))
 }
 

@@ -1,8 +1,9 @@
 //! The state of the event stream: whether the page shows current values.
 //!
-//! A browser's `EventSource` reconnects by itself after a lost connection, gives up for good on an HTTP
-//! error, and does not notice a half-open link. This state machine covers all three: it counts down to the
-//! next attempt, opens a new stream with back-off after a final failure, and treats silence as a failure.
+//! `stream.js` holds a browser's `EventSource` for all its tabs. It reconnects by itself after a lost
+//! connection, gives up for good on an HTTP error, and does not notice a half-open link. This state machine
+//! covers all three: it counts down to the next attempt, opens a new stream with back-off after a final
+//! failure, and treats silence as a failure.
 
 /// After this much silence, values count as stale. The server sends something every second.
 pub const STALE_MS: f64 = 3000.0;
@@ -10,7 +11,10 @@ pub const STALE_MS: f64 = 3000.0;
 /// Silence after which the stream is closed and opened again; also how long connecting may take.
 pub const SILENT_MS: f64 = 10_000.0;
 
-/// How long a hidden page keeps its stream; browsers allow only six connections to one server.
+/// How old values may be while they are asked for every two seconds, because the stream is withheld.
+const POLLED_STALE_MS: f64 = 8000.0;
+
+/// How long a hidden page keeps its stream.
 pub const HIDDEN_MS: f64 = 60_000.0;
 
 /// When the browser itself tries again: the server says so in its `retry` field.
@@ -38,6 +42,8 @@ pub enum Phase {
     Loading,
     /// What is shown is true.
     Live,
+    /// It is true as of the last answer: the stream is withheld on its way, and what is new is asked for.
+    Polled,
     /// The stream is open but silent.
     Stale {
         /// For how long.
@@ -57,6 +63,7 @@ pub struct Connection {
     heard_ms: Option<f64>,
     failures: u32,
     hidden_since_ms: Option<f64>,
+    is_polled: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -79,12 +86,19 @@ impl Connection {
             heard_ms: None,
             failures: 0,
             hidden_since_ms: None,
+            is_polled: false,
         }
     }
 
     /// The stream has opened.
     pub fn opened(&mut self, now_ms: f64) {
         self.socket = Socket::Open { since_ms: now_ms };
+        self.is_polled = false;
+    }
+
+    /// The stream that has opened is not one: what is new is asked for, until one opens again.
+    pub fn polled(&mut self) {
+        self.is_polled = true;
     }
 
     /// A valid event has arrived.
@@ -125,6 +139,12 @@ impl Connection {
         Action::Keep
     }
 
+    /// The browser stops the page, and may discard it: it hears nothing until it is seen again.
+    pub fn suspended(&mut self) -> Action {
+        self.socket = Socket::Asleep;
+        Action::Close
+    }
+
     /// Time has passed.
     pub fn tick(&mut self, now_ms: f64, chance: f64) -> Action {
         if self.hidden_since_ms.is_some_and(|since_ms| now_ms - since_ms >= HIDDEN_MS) {
@@ -159,12 +179,17 @@ impl Connection {
             Socket::Open { since_ms } if self.heard_ms.is_none_or(|heard_ms| heard_ms < since_ms) => {
                 Phase::Disconnected { retry_in_ms: 0.0 }
             }
-            Socket::Open { .. } if self.silent_ms(now_ms) >= STALE_MS => {
+            Socket::Open { .. } if self.silent_ms(now_ms) >= self.stale_ms() => {
                 Phase::Stale { silent_ms: self.silent_ms(now_ms) }
             }
+            Socket::Open { .. } if self.is_polled => Phase::Polled,
             Socket::Open { .. } => Phase::Live,
             Socket::Asleep => Phase::Loading,
         }
+    }
+
+    fn stale_ms(&self) -> f64 {
+        if self.is_polled { POLLED_STALE_MS } else { STALE_MS }
     }
 
     /// How long nothing has come since the stream opened.

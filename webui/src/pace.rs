@@ -96,7 +96,7 @@ impl Feed {
 /// The sign in the header that shows how current the page is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Chip {
-    /// Its kind: `live`, `stale`, `disconnected`, `loading` or `paused`.
+    /// Its kind: `live`, `stale`, `disconnected`, `polled`, `loading` or `paused`.
     pub kind: &'static str,
     /// Its text.
     pub text: String,
@@ -115,6 +115,7 @@ impl Chip {
                 ("stale", "No data for ".to_owned() + &format::age(silent_ms as u64))
             }
             (Phase::Disconnected { .. }, _) => ("disconnected", "Disconnected".to_owned()),
+            (Phase::Polled, _) => ("polled", "Asks every 2 s".to_owned()),
             (Phase::Live, Pace::Every(1)) => (
                 "live",
                 "Live".to_owned()
@@ -182,6 +183,7 @@ mod tests {
             assert_eq!((chip.kind, &*chip.text), (kind, text));
         };
         check(Phase::Live, Pace::Every(5), 300.0, "live", "Live, every 5 s");
+        check(Phase::Polled, Pace::Every(1), 0.0, "polled", "Asks every 2 s");
         check(Phase::Stale { silent_ms: 7000.0 }, Pace::Every(1), 0.0, "stale", "No data for 7 s");
         check(Phase::Live, Pace::Paused, 34_000.0, "paused", "Paused – 34 s behind");
     }

@@ -87,6 +87,7 @@ pub(crate) fn fleet_stats(fleet: &Fleet, now: Instant, at_ms: i64) -> StatsJson 
         providers: providers(&sums.providers),
         top_tx: talkers(sums.loudest_tx),
         top_rx: talkers(sums.loudest_rx),
+        total_connections: 0,
         partitions: fleet.partitions().count() as u16,
         partitions_fresh: fleet.partitions().filter(|(_, view)| view.is_fresh(now)).count() as u16,
         lag_messages: lag(fleet, now),

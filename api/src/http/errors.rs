@@ -9,7 +9,7 @@ use tidemap_client::RequestError;
 use tidemap_wire::http::ErrorJson;
 use warp::{
     Rejection,
-    http::{HeaderValue, StatusCode, header},
+    http::{HeaderMap, HeaderValue, StatusCode, header},
     reject::Reject,
     reply::Response,
 };
@@ -40,6 +40,23 @@ pub(crate) enum ApiError {
     #[error("{0}")]
     NotReady(String),
 }
+
+/// Marks the answer to a path that no route has.
+#[derive(Clone, Copy, Debug)]
+struct UnknownPath;
+
+/// Says nothing of the path itself, which anybody may have written into a link.
+const UNKNOWN_PATH_PAGE: &str = "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\">\
+    <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\
+    <meta name=\"color-scheme\" content=\"light dark\"><title>Not found – Tidemap</title>\
+    <h1>There is nothing at this address</h1><p><a href=\"{top}\">Show the fleet</a></p>\
+    <p>If a reverse proxy serves Tidemap under a prefix, it must remove that prefix before it passes a request \
+    on. In nginx: <code>location /tidemap/ { proxy_pass http://127.0.0.1:8080/; }</code>, with the slash at the \
+    end.</p></html>";
+
+/// The policy of a page that needs nothing.
+const NOTHING_ALLOWED: &str =
+    "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 /// A method that this route does not accept. Another route may have the same path, so any other error takes
 /// precedence.
@@ -105,8 +122,31 @@ pub(crate) async fn answer(rejection: Rejection) -> Result<Response, Infallible>
             // No route parses a body or a header through warp, so no other rejection is possible.
             tracing::error!(?rejection, "a request was rejected in an unknown way");
         }
-        ApiError::NotFound("such path".to_owned()).into_response()
+        let mut response = ApiError::NotFound("such path".to_owned()).into_response();
+        response.extensions_mut().insert(UnknownPath);
+        response
     }))
+}
+
+/// The answer to a path that does not exist, for people: a browser that opens an address asks for HTML,
+/// other programs do not. `path` begins with `/`.
+pub(super) fn for_people(request: &HeaderMap, path: &str, mut answer: Response) -> Response {
+    if answer.extensions().get::<UnknownPath>().is_none() {
+        return answer;
+    }
+    answer.headers_mut().insert(header::VARY, HeaderValue::from_static("accept"));
+    let takes_html = |value: &HeaderValue| value.to_str().is_ok_and(|value| value.contains("text/html"));
+    if !request.get_all(header::ACCEPT).iter().any(takes_html) {
+        return answer;
+    }
+    // Relative, because the API cannot know under which prefix a proxy serves it.
+    let folders = path.matches('/').count().saturating_sub(1);
+    let top = if folders == 0 { "./".to_owned() } else { "../".repeat(folders) };
+    let headers = answer.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
+    headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(NOTHING_ALLOWED));
+    *answer.body_mut() = UNKNOWN_PATH_PAGE.replace("{top}", &top).into();
+    answer
 }
 
 pub(super) fn detail(status: StatusCode, detail: &str) -> Response {

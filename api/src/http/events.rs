@@ -3,7 +3,7 @@
 use std::{collections::VecDeque, convert::Infallible};
 
 use bytes::Bytes;
-use futures_util::{Stream, StreamExt, stream};
+use futures_util::{Stream, StreamExt, future::Either, stream};
 use tokio::sync::broadcast::{Receiver, error::RecvError};
 use warp::{
     Filter, Rejection, Reply,
@@ -21,13 +21,13 @@ const RETRY_MIN_MS: u64 = 100;
 /// The range of the random wait in addition, so that they do not reconnect all at once.
 const RETRY_SPREAD_MS: u64 = 500;
 
-/// `GET /api/stream`
+/// `GET /api/stream?once`
 pub(super) fn stream(site: Site) -> impl Filter<Extract = (Response,), Error = Rejection> + Clone {
-    warp::path!("api" / "stream")
-        .and(get())
-        .and(reader(site))
-        .and(query::none())
-        .then(|site: Site, headers: HeaderMap| async move { respond(answer(site, &headers).await) })
+    warp::path!("api" / "stream").and(get()).and(reader(site)).and(query::raw()).then(
+        |site: Site, headers: HeaderMap, query: String| async move {
+            respond(answer(site, &headers, &query).await)
+        },
+    )
 }
 
 /// One client of the event stream.
@@ -37,9 +37,15 @@ struct Listener {
     live: Receiver<Frame>,
 }
 
-async fn answer(site: Site, headers: &HeaderMap) -> Result<Response, ApiError> {
+async fn answer(site: Site, headers: &HeaderMap, query: &str) -> Result<Response, ApiError> {
+    let is_once = query::is_once(query)?;
     let position = position(headers)?;
-    let frames = listen(site, position).await?;
+    let frames = if is_once {
+        // For clients behind a proxy that passes on nothing until an answer ends.
+        Either::Left(stream::iter(site.fleet.listen(position).await??.opening))
+    } else {
+        Either::Right(listen(site, position).await?)
+    };
     let mut response = if takes_gzip(headers) {
         let mut response = streamed(stream_log::gzip(frames));
         response.headers_mut().insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
@@ -50,7 +56,8 @@ async fn answer(site: Site, headers: &HeaderMap) -> Result<Response, ApiError> {
     let headers = response.headers_mut();
     for (name, value) in [
         (header::CONTENT_TYPE, "text/event-stream"),
-        (header::CACHE_CONTROL, "no-store"),
+        // A proxy that compressed it would hold events back.
+        (header::CACHE_CONTROL, "no-store, no-transform"),
         (header::VARY, "accept-encoding"),
         // Tells nginx not to buffer: it would collect events until its buffer is full.
         (header::HeaderName::from_static("x-accel-buffering"), "no"),

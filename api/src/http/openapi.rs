@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use bytes::Bytes;
 use serde_json::{Value, json};
-use tidemap_wire::{METRICS, Metric, MetricUnit};
+use tidemap_wire::{METRICS, Metric, MetricUnit, SECOND_NAMES};
 use warp::{
     Filter, Rejection,
     http::{HeaderMap, HeaderValue, header},
@@ -16,9 +16,16 @@ use crate::http::{Site, bodies::JSON, get, query, reader};
 /// Written by hand, except for the fields of host metrics and the sort fields. Tests compare it with the
 /// answers.
 pub(super) static DESCRIPTION: LazyLock<String> = LazyLock::new(|| {
-    let names = METRICS.map(|metric| Value::from(metric.json_name).to_string());
-    let properties =
-        METRICS.map(|metric| format!("{}: {}", Value::from(metric.json_name), property(&metric)));
+    let second_names = SECOND_NAMES.iter().map(|(name, _)| *name);
+    let names = METRICS.iter().map(|metric| metric.json_name).chain(second_names);
+    let names: Vec<String> = names.map(|name| Value::from(name).to_string()).collect();
+    let second_name =
+        |name: &str| SECOND_NAMES.iter().find(|(_, first)| *first == name).map(|(second, _)| *second);
+    let properties = METRICS.iter().flat_map(|metric| {
+        let names = [Some(metric.json_name), second_name(metric.json_name)];
+        names.into_iter().flatten().map(|name| format!("{}: {}", Value::from(name), property(metric)))
+    });
+    let properties: Vec<String> = properties.collect();
     let sort = query::sort_fields().flat_map(|name| [format!("\"{name}\""), format!("\"-{name}\"")]);
     include_str!("openapi.json")
         .replace("\"{sort}\"", &sort.collect::<Vec<_>>().join(", "))

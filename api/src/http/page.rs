@@ -28,12 +28,13 @@ static FILES: &[PageFile] = include!(concat!(env!("OUT_DIR"), "/page_files.rs"))
 const NO_PAGE: &str = "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>Tidemap</title>\
     <h1>The page was not built</h1>\
     <p>This binary serves the API only. Build the page with <code>cargo xtask web</code>, then build this binary again.</p>\
-    <p>The API is there: <a href=\"/api/nodes\">/api/nodes</a>, <a href=\"/api/stats\">/api/stats</a>, \
-    <a href=\"/api/openapi.json\">/api/openapi.json</a>.</p></html>";
+    <p>The API is there: <a href=\"api/nodes\">api/nodes</a>, <a href=\"api/stats\">api/stats</a>, \
+    <a href=\"api/openapi.json\">api/openapi.json</a>.</p></html>";
 
-/// The page may run its own script and WebAssembly, and connect to its own origin; everything else is
-/// forbidden.
-const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; \
+/// The page may run its own scripts and WebAssembly, and connect to its own origin; everything else is
+/// forbidden. The hash is that of the one script within `index.html`.
+const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self' 'wasm-unsafe-eval' \
+    'sha256-iCLLeFdgw3XvWhFweLI8uNIskYBjQbgH5J+Ezy+7MaQ='; \
     style-src 'self'; img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; \
     frame-ancestors 'none'";
 
@@ -172,6 +173,8 @@ fn media_type(name: &str) -> &'static str {
 
 #[cfg(test)]
 mod tests {
+    use sha2::{Digest, Sha256};
+
     use super::*;
 
     static PAGE: &[PageFile] = &[
@@ -203,6 +206,28 @@ mod tests {
         assert_eq!(index[header::CACHE_CONTROL], "no-cache");
         assert!(index[header::CONTENT_SECURITY_POLICY].to_str().unwrap().starts_with("default-src 'none'"));
         assert!(!is_hashed("index.html") && !is_hashed("deadbeef.js") && !is_hashed("map.50m-data.bin"));
+    }
+
+    #[test]
+    fn the_script_within_the_entry_is_the_one_that_the_policy_admits() {
+        let entry = include_str!("../../../webui/index.html");
+        let (_, script) = entry.split_once("<script>").unwrap();
+        let (script, rest) = script.split_once("</script>").unwrap();
+        let hash = data_encoding::BASE64.encode(&Sha256::digest(script));
+        assert!(CONTENT_SECURITY_POLICY.contains(&format!("'sha256-{hash}'")), "{hash}");
+        assert!(!rest.contains("<script>"), "it is the only one");
+    }
+
+    #[test]
+    fn every_address_in_the_entry_is_relative() {
+        for text in
+            [include_str!("../../../webui/index.html"), include_str!("../../../webui/boot.js"), NO_PAGE]
+        {
+            for absolute in ["\"/", "='/"] {
+                let found = text.find(absolute).map(|at| &text[at..]);
+                assert!(found.is_none_or(|rest| rest.starts_with("\"/\"")), "{found:?}");
+            }
+        }
     }
 
     fn img_src(page: &Page) -> String {

@@ -220,24 +220,40 @@ pub(super) fn raw() -> impl Filter<Extract = (String,), Error = std::convert::In
     warp::query::raw().or(warp::any().map(String::new)).unify()
 }
 
+/// Whether the event stream is to end with what is there already.
+pub(super) fn is_once(query: &str) -> Result<bool, ApiError> {
+    let mut is_once = false;
+    each_once(query, |name, value| {
+        if name != "once" {
+            return Err("no such parameter; there is once".to_owned());
+        }
+        is_once = match value {
+            "" | "true" => true,
+            "false" => false,
+            _ => return Err("must be true or false".to_owned()),
+        };
+        Ok(())
+    })?;
+    Ok(is_once)
+}
+
 /// Refuses any parameter.
 pub(super) fn none() -> impl Filter<Extract = (), Error = Rejection> + Copy {
     raw()
         .and_then(|query: String| async move {
-            match form_urlencoded::parse(query.as_bytes()).next() {
-                None => Ok(()),
-                Some((name, _)) => {
-                    Err(Rejection::from(ApiError::Query(format!("{name}: no such parameter"))))
-                }
-            }
+            each_once(&query, |_, _| Err("no such parameter".to_owned())).map_err(Rejection::from)
         })
         .untuple_one()
 }
 
+/// Scripts add this parameter with a new value each time, so that no cache answers. It means nothing here.
+const AGAINST_CACHES: &str = "_";
+
 /// Takes parameters one by one; an error names the parameter that caused it.
 fn each_once(query: &str, mut take: impl FnMut(&str, &str) -> Result<(), String>) -> Result<(), ApiError> {
     let mut seen = Vec::new();
-    for (name, value) in form_urlencoded::parse(query.as_bytes()) {
+    let all = form_urlencoded::parse(query.as_bytes());
+    for (name, value) in all.filter(|(name, _)| name != AGAINST_CACHES) {
         let taken = if seen.contains(&name) { Err("given twice".to_owned()) } else { take(&name, &value) };
         taken.map_err(|problem| ApiError::Query(format!("{name}: {problem}")))?;
         seen.push(name);

@@ -6,6 +6,7 @@
 mod client_limits;
 mod request_limits;
 mod slow_client;
+mod target;
 
 use std::{future, io, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 
@@ -117,6 +118,7 @@ async fn serve<R: Reply + 'static>(
     let routes = TowerToHyperService::new(warp::service(routes));
     let service = service_fn(|mut request| {
         names::take_host_from_target(&mut request);
+        target::trim_slashes(&mut request);
         match request_limits::refusal(&request, quota.as_ref()) {
             None => Either::Left(routes.call(request)),
             Some(refusal) => Either::Right(future::ready(Ok(with_common_headers(refusal)))),

@@ -5,6 +5,7 @@ mod called;
 mod described;
 mod registry;
 mod streamed;
+mod succeeded;
 
 use std::{collections::BTreeMap, io::Read, num::NonZeroU32, sync::Arc};
 

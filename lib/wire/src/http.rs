@@ -191,6 +191,9 @@ pub struct StatsJson {
     pub top_tx: Vec<TalkerJson>,
     /// The online nodes that download most, at most ten, highest first.
     pub top_rx: Vec<TalkerJson>,
+    /// Measured connections between nodes: none, because latency is not measured.
+    #[serde(default)]
+    pub total_connections: u64,
     /// How many partitions the fleet is divided into.
     pub partitions: u16,
     /// How many partitions have an owner that publishes. Values of nodes in the other partitions do not

@@ -46,6 +46,7 @@ pub use codec::{DecodeError, decode, encode};
 pub use delta::{Delta, NodeUpdate, RefusedReports, Status};
 pub use event::{Event, EventKind};
 pub use forget::{ForgetReply, ForgetRequest};
+pub use metrics::json::SECOND_NAMES;
 pub use metrics::{Host, METRICS, Metric, MetricKind, MetricUnit, MetricValue};
 pub use node_id::{NodeId, NodeIdError};
 pub use node_name::NodeName;

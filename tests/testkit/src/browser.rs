@@ -51,6 +51,8 @@ impl Browser {
         let options = json!({ "args": flags });
         let mut wishes = serde_json::Map::new();
         wishes.insert("goog:chromeOptions".to_owned(), options);
+        // Tests make their own certificates.
+        wishes.insert("acceptInsecureCerts".to_owned(), json!(true));
         wishes.insert("goog:loggingPrefs".to_owned(), json!({ "browser": "ALL" }));
         let page = ClientBuilder::new(HttpConnector::new())
             .capabilities(wishes)

@@ -28,7 +28,8 @@ pub use self::fleet::{FakeFleet, FakeNode};
 use self::request::Request;
 
 /// The same policy as the API's; a test compares the two.
-pub const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; \
+pub const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self' 'wasm-unsafe-eval' \
+    'sha256-iCLLeFdgw3XvWhFweLI8uNIskYBjQbgH5J+Ezy+7MaQ='; \
     style-src 'self'; img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; \
     frame-ancestors 'none'";
 
@@ -39,6 +40,9 @@ pub enum Line {
     Sound,
     /// They are accepted and never answered, as over a half-open link.
     HalfOpen,
+    /// They are answered when they end, as by a proxy that collects the whole answer first. Only on such a
+    /// line are requests for what is there already answered: a fleet whose time stands still looks the same.
+    Withheld,
     /// They are answered by a proxy that cannot reach its server.
     BadGateway,
 }
@@ -186,6 +190,7 @@ impl Shared {
     async fn answer(&self, socket: TcpStream) -> anyhow::Result<()> {
         let (request, mut socket) = Request::read(socket).await?;
         match request.path.as_str() {
+            "/api/stream" if request.query("once").is_some() => self.once(socket).await,
             "/api/stream" => self.stream(socket).await,
             path if path.starts_with("/api/") => {
                 let body = self.about(&request)?;
@@ -224,7 +229,7 @@ impl Shared {
             Line::BadGateway => {
                 Ok(socket.write_all(&answer("502 Bad Gateway", "text/html", b"<p>nobody there")).await?)
             }
-            Line::HalfOpen => std::future::pending().await,
+            Line::HalfOpen | Line::Withheld => std::future::pending().await,
             Line::Sound => {
                 let (opening, mut said) = {
                     let fleet = lock(&self.fleet);
@@ -237,6 +242,14 @@ impl Shared {
                 Ok(())
             }
         }
+    }
+
+    async fn once(&self, mut socket: TcpStream) -> anyhow::Result<()> {
+        if *lock(&self.line) != Line::Withheld {
+            std::future::pending::<()>().await;
+        }
+        let opening = opening(&lock(&self.fleet));
+        Ok(socket.write_all(opening.as_bytes()).await?)
     }
 
     fn beat(&self, by: Duration) {

@@ -38,13 +38,18 @@ pub struct Nginx {
 impl Nginx {
     /// Serves as these directives of a `server` block say, with these files in its folder.
     pub async fn start(directives: &str, files: &[(&str, &[u8])]) -> anyhow::Result<Self> {
+        Self::listening("", directives, files).await
+    }
+
+    /// The same with options of `listen`, such as `ssl http2`.
+    pub async fn listening(options: &str, directives: &str, files: &[(&str, &[u8])]) -> anyhow::Result<Self> {
         let folder = tempfile::tempdir()?;
         for (name, content) in files {
             std::fs::write(folder.path().join(name), content)?;
         }
         let address = SocketAddr::from(([127, 0, 0, 1], free_port()?));
         let config = folder.path().join("nginx.conf");
-        std::fs::write(&config, configuration(folder.path(), address, directives))?;
+        std::fs::write(&config, configuration(folder.path(), &format!("{address} {options}"), directives))?;
         let child = Command::new(program()?)
             .arg("-c")
             .arg(&config)
@@ -85,7 +90,7 @@ fn program() -> anyhow::Result<PathBuf> {
 }
 
 /// As many workers as cores: ours may use all of them too.
-fn configuration(folder: &Path, address: SocketAddr, directives: &str) -> String {
+fn configuration(folder: &Path, listen: &str, directives: &str) -> String {
     let folder = folder.display();
     // Workers of another user could not enter this folder; only root can choose the user.
     let user = if rustix::process::geteuid().is_root() { "user root root;" } else { "" };
@@ -96,7 +101,7 @@ fn configuration(folder: &Path, address: SocketAddr, directives: &str) -> String
             access_log off; tcp_nodelay on;
             client_body_temp_path {folder}/b; proxy_temp_path {folder}/p; fastcgi_temp_path {folder}/f;
             uwsgi_temp_path {folder}/u; scgi_temp_path {folder}/s;
-            server {{ listen {address}; root {folder}; {directives} }}
+            server {{ listen {listen}; root {folder}; {directives} }}
         }}"
     )
 }

@@ -89,9 +89,32 @@ fn a_hidden_page_sleeps_after_a_minute_and_wakes_when_seen() {
     assert_eq!(connection.phase(100_000.0), Phase::Loading);
 }
 
+#[test]
+fn a_page_that_asks_for_what_is_new_says_so_until_a_stream_opens() {
+    let mut connection = Connection::new(0.0);
+    connection.opened(5000.0);
+    connection.polled();
+    connection.heard(5000.0);
+    assert_eq!(connection.phase(5000.0), Phase::Polled);
+    assert_eq!(connection.phase(8500.0), Phase::Polled, "answers come every two seconds, or a little later");
+    assert_eq!(connection.phase(13_500.0), Phase::Stale { silent_ms: 8500.0 });
+    connection.opened(14_000.0);
+    connection.heard(14_000.0);
+    assert_eq!(connection.phase(14_000.0), Phase::Live);
+}
+
+#[test]
+fn a_page_that_the_browser_stops_leaves_the_stream_and_opens_it_when_it_is_seen_again() {
+    let mut connection = live_at(0.0);
+    assert_eq!(connection.suspended(), Action::Close);
+    assert_eq!(connection.tick(400_000.0, 0.5), Action::Keep);
+    assert_eq!(connection.seen(false, 400_000.0), Action::Keep, "it goes on, but nobody looks at it");
+    assert_eq!(connection.seen(true, 500_000.0), Action::Open);
+}
+
 proptest! {
     #[test]
-    fn whatever_happens_the_page_reconnects(steps in proptest::collection::vec(0_u8..6, 0..40)) {
+    fn whatever_happens_the_page_reconnects(steps in proptest::collection::vec(0_u8..8, 0..40)) {
         let (mut connection, mut now_ms) = (Connection::new(0.0), 0.0);
         for step in steps {
             now_ms += 700.0;
@@ -100,7 +123,9 @@ proptest! {
                 1 => { connection.heard(now_ms); Action::Keep }
                 2 => { connection.interrupted(now_ms); Action::Keep }
                 3 => connection.failed(now_ms, 0.5),
-                4 => connection.seen((now_ms as u64).is_multiple_of(2), now_ms),
+                4 => { connection.polled(); Action::Keep }
+                5 => connection.suspended(),
+                6 => connection.seen((now_ms as u64).is_multiple_of(2), now_ms),
                 _ => connection.tick(now_ms, 0.5),
             };
         }

@@ -28,6 +28,7 @@ pub(super) fn stats(value: &Value) -> Result<StatsJson, Invalid> {
         providers: value.get("providers").map(Value::whole)?,
         top_tx: value.get("top_tx").list(talker)?,
         top_rx: value.get("top_rx").list(talker)?,
+        total_connections: count("total_connections").unwrap_or_default(),
         partitions: value.get("partitions").whole()?,
         partitions_fresh: value.get("partitions_fresh").whole()?,
         lag_messages: value.get("lag_messages").or_null(Value::whole)?,

@@ -6,12 +6,13 @@ use std::cell::{Cell, RefCell};
 use std::rc::{Rc, Weak};
 
 use sycamore::reactive::{NodeHandle, use_current_scope};
+use web_sys::EventTarget;
 
 use crate::connection::{Action, Connection, Phase};
 use crate::json;
 use crate::pace::{Chip, Feed};
 
-use super::dom::{self, document};
+use super::dom::{self, document, window};
 use super::redraw::Redraw;
 use super::state::{AppState, set_changed};
 use super::timings::Timings;
@@ -70,11 +71,22 @@ impl Link {
     /// Opens the stream. While the page is hidden for long it is closed.
     pub(super) fn start(self: &Rc<Self>) {
         self.stream.open();
-        let link = Rc::clone(self);
-        dom::listen(&document(), "visibilitychange", move |_: web_sys::Event| {
-            let action = link.connection.borrow_mut().seen(!document().hidden(), dom::now_ms());
-            link.perform(action);
-        });
+        // The browser stops, and may discard, a page that has long been hidden or that it keeps for "back".
+        let (page, view): (EventTarget, EventTarget) = (document().into(), window().into());
+        for (target, name) in [(&page, "freeze"), (&view, "pagehide")] {
+            let link = Rc::clone(self);
+            dom::listen(target, name, move |_: web_sys::Event| {
+                let action = link.connection.borrow_mut().suspended();
+                link.perform(action);
+            });
+        }
+        for (target, name) in [(&page, "visibilitychange"), (&page, "resume"), (&view, "pageshow")] {
+            let link = Rc::clone(self);
+            dom::listen(target, name, move |_: web_sys::Event| {
+                let action = link.connection.borrow_mut().seen(!document().hidden(), dom::now_ms());
+                link.perform(action);
+            });
+        }
     }
 
     /// Does not wait for the countdown.
@@ -122,6 +134,7 @@ impl Link {
         match event {
             Event::Opened => self.connection.borrow_mut().opened(now_ms),
             Event::Interrupted => self.connection.borrow_mut().interrupted(now_ms),
+            Event::Polled => self.connection.borrow_mut().polled(),
             Event::Closed => self.finish(false, now_ms),
             Event::Ping => self.finish(true, now_ms),
             Event::Snapshot(text) => {

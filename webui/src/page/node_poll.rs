@@ -76,7 +76,7 @@ impl NodePoll {
         let Some(name) = self.node.get_clone_untracked() else { return };
         self.is_waiting.set(true);
         self.asked_ms.set(dom::now_ms());
-        let url = "/api/nodes/".to_owned() + &path_segment(&name);
+        let url = "api/nodes/".to_owned() + &path_segment(&name);
         let poll = Rc::clone(self);
         fetch::get(&url, XmlHttpRequestResponseType::Text, move |answer| {
             // Another node may have been selected meanwhile; its answer is on its way.

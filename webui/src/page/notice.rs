@@ -31,6 +31,7 @@ enum Trouble {
     None,
     Lost { retry_in_s: u64 },
     Silent { partitions: u16, of: u16 },
+    Withheld,
     Offline { nodes: usize },
 }
 
@@ -65,7 +66,8 @@ impl Panel for Notice {
 }
 
 fn trouble(live: LiveState, offline: Signal<usize>) -> Trouble {
-    if let Phase::Disconnected { retry_in_ms } = live.phase.get() {
+    let phase = live.phase.get();
+    if let Phase::Disconnected { retry_in_ms } = phase {
         return Trouble::Lost { retry_in_s: (retry_in_ms / 1000.0).ceil() as u64 };
     }
     let (fresh, all) = live.totals.with(|totals| {
@@ -73,6 +75,7 @@ fn trouble(live: LiveState, offline: Signal<usize>) -> Trouble {
     });
     match offline.get() {
         _ if fresh < all => Trouble::Silent { partitions: all - fresh, of: all },
+        0 if phase == Phase::Polled => Trouble::Withheld,
         0 => Trouble::None,
         nodes => Trouble::Offline { nodes },
     }
@@ -85,6 +88,7 @@ impl Trouble {
             Self::None => "none",
             Self::Lost { .. } => "lost",
             Self::Silent { .. } => "silent",
+            Self::Withheld => "withheld",
             Self::Offline { .. } => "offline",
         }
     }
@@ -104,6 +108,10 @@ impl Trouble {
                 let what = " partitions are not heard at the moment: the status of their nodes is unknown.";
                 [&*partitions, " of ", &of, what].concat()
             }
+            Self::Withheld => {
+                "A proxy holds back the live stream: the page asks for what is new every 2 s instead."
+                    .to_owned()
+            }
             Self::Offline { nodes: 1 } => "1 node has gone offline in the last 5 minutes.".to_owned(),
             Self::Offline { nodes } => {
                 format::count(nodes as u64) + " nodes have gone offline in the last 5 minutes."
@@ -111,7 +119,7 @@ impl Trouble {
         }
     }
 
-    /// What the button does about it; silent partitions have none.
+    /// What the button does about it; silent partitions and a withheld stream have none.
     fn remedy(self) -> &'static str {
         if let Self::Lost { .. } = self { "Retry now" } else { "Show" }
     }

@@ -9,6 +9,8 @@ pub(super) enum Kind {
     Index,
     /// The script that starts everything.
     Boot,
+    /// The script of the event stream, which all tabs share.
+    Stream,
     /// The glue between module and browser, from wasm-bindgen.
     Glue,
     /// The program.
@@ -33,6 +35,7 @@ impl Kind {
         match self {
             Self::Index => None,
             Self::Boot => Some("boot"),
+            Self::Stream => Some("stream"),
             Self::Glue => Some("glue"),
             Self::Wasm => Some("wasm"),
             Self::Css => Some("css"),
@@ -73,10 +76,11 @@ impl Bundle {
         self.assets.push(Asset { kind, name: name.to_owned(), bytes, gzip });
     }
 
-    /// The absolute path, as the browser requests it, of the file with this name in templates.
+    /// The path of the file with this name in templates, as the page names it: relative, because a proxy may
+    /// serve the page under any prefix.
     pub(super) fn path_of(&self, placeholder: &str) -> Option<String> {
         let asset = self.assets.iter().find(|asset| asset.kind.placeholder() == Some(placeholder))?;
-        Some(format!("/{}", asset.name))
+        Some(format!("./{}", asset.name))
     }
 
     pub(super) fn assets(&self) -> &[Asset] {
@@ -111,6 +115,6 @@ mod tests {
         };
         assert_eq!(name("a{}"), name("a{}"));
         assert_ne!(name("a{}"), name("b{}"));
-        assert!(name("a{}").starts_with("/app.") && name("a{}").ends_with(".css"));
+        assert!(name("a{}").starts_with("./app.") && name("a{}").ends_with(".css"));
     }
 }

@@ -23,13 +23,13 @@ mod tests {
     use super::*;
 
     fn path_of(name: &str) -> Option<String> {
-        (name == "css").then(|| "/app.12.css".to_owned())
+        (name == "css").then(|| "./app.12.css".to_owned())
     }
 
     #[test]
     fn names_become_paths() {
         let filled = fill("<link href=\"{{css}}\"> {{ css }} {}", path_of).unwrap();
-        assert_eq!(filled, "<link href=\"/app.12.css\"> /app.12.css {}");
+        assert_eq!(filled, "<link href=\"./app.12.css\"> ./app.12.css {}");
     }
 
     #[test]

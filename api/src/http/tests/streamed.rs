@@ -155,7 +155,7 @@ async fn an_event_stream_is_neither_stored_nor_buffered() {
     let answer = live.during(warp::test::request().path("/api/stream").reply(&api)).await;
     assert_eq!(answer.status(), 200);
     assert_eq!(answer.headers()["content-type"], "text/event-stream");
-    assert_eq!(answer.headers()["cache-control"], "no-store");
+    assert_eq!(answer.headers()["cache-control"], "no-store, no-transform");
     assert_eq!(answer.headers()["x-accel-buffering"], "no");
     assert_eq!(answer.headers()["vary"], "accept-encoding");
     assert_eq!(answer.headers().get("content-encoding"), None);
@@ -165,6 +165,47 @@ async fn an_event_stream_is_neither_stored_nor_buffered() {
     let mut unpacked = Vec::new();
     // Even a stream that ends at once is a complete file.
     flate2::read::GzDecoder::new(answer.body().as_ref()).read_to_end(&mut unpacked).unwrap();
+}
+
+#[tokio::test]
+async fn a_client_may_ask_for_what_is_there_already_and_go_on_from_there() {
+    let (mut live, site) = Live::new().await;
+    live.moves(1);
+    let api = routes(site);
+    let mut asked = async |path: &str, position: Option<&str>| {
+        let mut request = warp::test::request().path(path);
+        request = position.into_iter().fold(request, |request, id| request.header("last-event-id", id));
+        let answer = live.during(request.reply(&api)).await;
+        assert_eq!(
+            (answer.status().as_u16(), &answer.headers()["content-type"]),
+            (200, &"text/event-stream".parse().unwrap())
+        );
+        let text = String::from_utf8(answer.body().to_vec()).unwrap();
+        live.moves(2);
+        let id = text.lines().filter_map(|line| line.strip_prefix("id: ")).next_back().map(str::to_owned);
+        let heads = text.split("\n\n").filter_map(|event| event.lines().next()).map(str::to_owned);
+        (heads.collect::<Vec<_>>(), id.unwrap())
+    };
+    let (first, id) = asked("/api/stream?once", None).await;
+    assert_eq!(first, ["retry: 2000", "event: snapshot", "event: stats"]);
+    let (again, _) = asked("/api/stream?once=true&_=1", Some(&id)).await;
+    assert!(again.contains(&"event: delta".to_owned()) && !again.contains(&first[1]), "{again:?}");
+    assert_eq!(again.last(), first.last());
+}
+
+#[tokio::test]
+async fn a_parameter_against_caches_is_no_parameter() {
+    let (mut live, site) = Live::new().await;
+    site.shutdown.cancel();
+    let stream = routes(site);
+    let answer = live.during(warp::test::request().path("/api/stream?_=1").reply(&stream)).await;
+    assert_eq!(answer.status(), 200);
+    for path in ["/api/nodes?_=1&_=2", "/api/stats?_=1", "/api/nodes?limit=1&_=x"] {
+        assert_eq!(get(path).await.status(), 200, "{path}");
+    }
+    for path in ["/api/stream?x=1", "/api/stream?once=2", "/api/stream?once&once", "/api/nodes/db?x"] {
+        assert_eq!(get(path).await.status(), 422, "{path}");
+    }
 }
 
 /// An update of ten thousand nodes in which all rates change.

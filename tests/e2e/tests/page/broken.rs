@@ -7,6 +7,7 @@ use serde_json::json;
 use tidemap_testkit::{
     eventually,
     fake::{FakeFleet, FakeNode, Line},
+    machine,
 };
 use tokio::time::Instant;
 
@@ -79,6 +80,33 @@ async fn a_link_that_dies_half_way_is_shown_in_seconds_and_given_up() {
     visit.server.set_line(Line::Sound);
     visit.advance_clock(Duration::from_secs(5)).await;
     visit.expect_link("live").await;
+    visit.end().await;
+}
+
+#[tokio::test]
+async fn a_stream_that_a_proxy_withholds_is_noticed_and_the_page_asks_instead() {
+    let mut visit = Visit::start(FakeFleet::world(), 1440, 900).await;
+    visit.server.keep_beating();
+    visit.server.set_line(Line::Withheld);
+    visit.open("/").await;
+    let opened = Instant::now();
+    visit.expect_link("polled").await;
+    let noticed = opened.elapsed();
+    assert!(noticed < machine::scaled(Duration::from_secs(10)), "noticed after {noticed:?}");
+    visit.expect_text("#notice", "A proxy holds back the live stream").await;
+    visit.expect("document.querySelectorAll('[data-node]').length > 10").await;
+    // What it shows goes on.
+    let download = visit.browser.text("[data-kpi=download]").await.unwrap();
+    visit
+        .expect(&format!("document.querySelector('[data-kpi=download]').innerText !== {}", json!(download)))
+        .await;
+    // A stream that breaks off is tried again, and a sound one is followed again.
+    visit.server.set_line(Line::Sound);
+    visit.server.stop().await;
+    visit.expect_link("disconnected").await;
+    visit.server.come_back().await.unwrap();
+    visit.expect_link("live").await;
+    visit.expect("!document.querySelector('#notice').innerText.includes('proxy')").await;
     visit.end().await;
 }
 

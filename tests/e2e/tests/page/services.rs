@@ -233,10 +233,11 @@ async fn a_search_leaves_what_matches() {
 /// Stores the shown totals after each `stats` event, by the event's time.
 const KEEP_SHOWN: &str = "window.shown = {};
 window.said = {};
-window.EventSource = class extends EventSource {
-    constructor(url) {
-        super(url);
-        this.addEventListener('stats', ({ data }) => {
+window.SharedWorker = class extends SharedWorker {
+    constructor(...parts) {
+        super(...parts);
+        this.port.addEventListener('message', ({ data: [kind, data] }) => {
+            if (kind !== 'stats') return;
             const moment = this.moment = JSON.parse(data).timestamp;
             const number = (name) => +document.querySelector(`[data-kpi=${name}]`).textContent.replace(/[^0-9.]/g, '');
             const keep = () => {

@@ -29,10 +29,12 @@ const SCRIPT: &str = r#"
     window.Date = class extends Date {
         constructor(...parts) { parts.length ? super(...parts) : super(Date.now()); }
     };
-    window.EventSource = class extends EventSource {
-        constructor(url) {
-            super(url);
-            for (const name of ["snapshot", "delta", "stats"]) this.addEventListener(name, () => window.heard++);
+    window.SharedWorker = class extends SharedWorker {
+        constructor(...parts) {
+            super(...parts);
+            this.port.addEventListener("message", ({ data: [kind] }) => {
+                if (["snapshot", "delta", "stats"].includes(kind)) window.heard++;
+            });
         }
     };
 "#;

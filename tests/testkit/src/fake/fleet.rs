@@ -135,6 +135,7 @@ impl FakeFleet {
             providers: BTreeMap::from([("Hetzner".to_owned(), online)]),
             top_tx: self.talkers(Self::tx),
             top_rx: self.talkers(Self::rx),
+            total_connections: 0,
             partitions: 8,
             partitions_fresh: 8,
             lag_messages: Some(0),

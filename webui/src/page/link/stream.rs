@@ -1,12 +1,10 @@
-//! The event stream: `GET /api/stream` by the browser's own `EventSource`.
+//! The event stream, which all tabs of the browser share: `stream.js` holds it, `boot.js` leads to it.
 
 use std::cell::RefCell;
 
+use js_sys::Function;
 use wasm_bindgen::JsCast;
-use wasm_bindgen::prelude::{Closure, JsValue};
-use web_sys::{EventSource, MessageEvent};
-
-const URL: &str = "/api/stream";
+use wasm_bindgen::prelude::{Closure, JsValue, wasm_bindgen};
 
 /// What the stream brings, or what happens to it. Texts stay in the browser until they are read.
 pub(super) enum Event {
@@ -15,60 +13,62 @@ pub(super) enum Event {
     Interrupted,
     /// It broke, and the browser gave up.
     Closed,
+    /// It is withheld on its way, and what is new is asked for instead.
+    Polled,
     Snapshot(JsValue),
     Delta(JsValue),
     Stats(JsValue),
     Ping,
 }
 
+#[wasm_bindgen]
+extern "C" {
+    /// Calls `receive` with a kind and a text; returns the function that closes the stream.
+    #[wasm_bindgen(js_name = openStream)]
+    fn open_stream(receive: &Function) -> Function;
+}
+
 /// The stream; at most one is open at a time.
 pub(super) struct Stream {
-    source: RefCell<Option<EventSource>>,
-    listener: Closure<dyn FnMut(web_sys::Event)>,
+    close: RefCell<Option<Function>>,
+    listener: Closure<dyn FnMut(String, JsValue)>,
 }
 
 impl Stream {
     /// One that is not open yet. A single listener serves every stream that is ever opened: nothing to free.
     pub(super) fn new(mut receive: impl FnMut(Event) + 'static) -> Self {
-        let listener = Closure::new(move |event: web_sys::Event| {
-            if let Some(event) = read(&event) {
+        let listener = Closure::new(move |kind: String, text: JsValue| {
+            if let Some(event) = read(&kind, text) {
                 receive(event);
             }
         });
-        Self { source: RefCell::new(None), listener }
+        Self { close: RefCell::new(None), listener }
     }
 
     /// Opens a new stream in place of any other.
     pub(super) fn open(&self) {
         self.close();
-        let Ok(source) = EventSource::new(URL) else { return };
-        for name in ["open", "error", "snapshot", "delta", "stats", "ping"] {
-            let listener = self.listener.as_ref().unchecked_ref();
-            // The names are constants; adding a listener cannot fail.
-            let _infallible = source.add_event_listener_with_callback(name, listener);
-        }
-        self.source.replace(Some(source));
+        self.close.replace(Some(open_stream(self.listener.as_ref().unchecked_ref())));
     }
 
     /// Closes it; it brings nothing any more.
     pub(super) fn close(&self) {
-        if let Some(source) = self.source.take() {
-            source.close();
+        if let Some(close) = self.close.take() {
+            // It sends a message, which cannot fail.
+            let _infallible = close.call0(&JsValue::NULL);
         }
     }
 }
 
-fn read(event: &web_sys::Event) -> Option<Event> {
-    let text = || event.unchecked_ref::<MessageEvent>().data();
-    match &*event.type_() {
+fn read(kind: &str, text: JsValue) -> Option<Event> {
+    match kind {
         "open" => Some(Event::Opened),
-        "error" => {
-            let source: EventSource = event.target()?.dyn_into().ok()?;
-            Some(if source.ready_state() == EventSource::CLOSED { Event::Closed } else { Event::Interrupted })
-        }
-        "snapshot" => Some(Event::Snapshot(text())),
-        "delta" => Some(Event::Delta(text())),
-        "stats" => Some(Event::Stats(text())),
+        "error" => Some(Event::Interrupted),
+        "closed" => Some(Event::Closed),
+        "polled" => Some(Event::Polled),
+        "snapshot" => Some(Event::Snapshot(text)),
+        "delta" => Some(Event::Delta(text)),
+        "stats" => Some(Event::Stats(text)),
         "ping" => Some(Event::Ping),
         _ => None,
     }
