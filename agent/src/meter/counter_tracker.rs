@@ -8,7 +8,7 @@ use super::{
     Moved,
     counters::{Counters, Nominal},
     limits::{Limits, bytes_in, rise},
-    refresh::Refresh,
+    refresh::{LONGEST_MS, Refresh},
     spread::Spread,
 };
 
@@ -35,6 +35,10 @@ pub(crate) struct CounterTracker {
     silent_ms: u64,
     /// Readings in a row in which a counter fell to zero.
     zeros: u8,
+    /// Readings in a row that were doubtful.
+    doubts: u8,
+    /// Readings in a row of which a counter stepped back a little.
+    steps_back: u8,
     /// The previous reading, if it was doubtful.
     doubtful: Option<Doubtful>,
     /// The counters before an apparent reset. If it was no reset, later readings return to them.
@@ -45,8 +49,9 @@ pub(crate) struct CounterTracker {
     pace_bps: u64,
     /// Whether a counter was ever above 32 bits.
     is_wide: bool,
-    refresh: Refresh,
-    spread: Spread,
+    /// Of what was received, and of what was sent: some drivers update them at different times.
+    refreshes: [Refresh; 2],
+    spreads: [Spread; 2],
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -54,14 +59,17 @@ struct Doubtful {
     counters: Counters,
     /// Time since the last good reading.
     over_ms: u64,
-    /// Time since the counters changed, as they may be updated seldom.
-    since_change_ms: u64,
+    /// In each direction, the time between the last two changes, if both were seen: they may be updated
+    /// seldom.
+    gaps_ms: [Option<u64>; 2],
 }
 
 /// An uplink without a reading for this long no longer makes the rate unknown.
 const GONE_AFTER_MS: u64 = 10_000;
 /// A counter that falls to zero is taken for a failed reading, until it was zero this often in a row.
 const ZEROS_OF_A_RESET: u8 = 3;
+/// A counter that is a little below where it was, for so many readings in a row, has fallen.
+const STEPS_OF_A_FALL: u8 = 3;
 /// From this rate on, a return to the counters from before a reset is one.
 const MODEST_BPS: u64 = 125_000_000;
 
@@ -71,7 +79,8 @@ impl CounterTracker {
         let Some(now) = counters else { return self.silence(elapsed_ms) };
         let elapsed_ms = u64::from(elapsed_ms);
         let over_ms = self.silent_ms + elapsed_ms;
-        self.refresh.read(elapsed_ms, now);
+        self.refreshes[0].read(elapsed_ms, now.rx_bytes);
+        self.refreshes[1].read(elapsed_ms, now.tx_bytes);
         let Some(last) = self.last else {
             self.go_on_from(now);
             return Step::Baseline;
@@ -84,7 +93,8 @@ impl CounterTracker {
                 return Step::Unknown;
             }
             let is_late = self.silent_ms > 0;
-            self.go_on_from(stands);
+            self.steps_back = if stands == now { 0 } else { self.steps_back + 1 };
+            self.go_on_from(if self.steps_back < STEPS_OF_A_FALL { stands } else { now });
             return self.moved(moved, elapsed_ms, is_late);
         }
         let resolved =
@@ -95,17 +105,20 @@ impl CounterTracker {
     /// Whether these counters, read `elapsed_ms` after the reading before, rose by more than the device can
     /// move as far as is known.
     pub(crate) fn exceeds(&self, elapsed_ms: u32, counters: Option<Counters>, nominal: Nominal) -> bool {
-        let over_ms = (self.silent_ms + u64::from(elapsed_ms)).max(self.refresh.period_ms().unwrap_or(0));
+        let over_ms = self.silent_ms + u64::from(elapsed_ms);
         let rose = self.last.zip(counters).and_then(|(last, now)| difference(last, now));
-        rose.is_some_and(|moved| !self.limits(nominal).allows(moved, over_ms))
+        let limits = self.limits(nominal);
+        rose.is_some_and(|moved| !limits.allows(moved, limits.periods_ms.map(|ms| ms.max(over_ms))))
     }
 
     /// Notes that time has passed without a reading.
     pub(crate) fn silence(&mut self, elapsed_ms: u32) -> Step {
         self.silent_ms += u64::from(elapsed_ms);
-        self.refresh.wait(elapsed_ms.into());
+        for refresh in &mut self.refreshes {
+            refresh.wait(elapsed_ms.into());
+        }
         self.doubtful = None;
-        let held = self.spread.take();
+        let held = self.take_spread();
         if held != Moved::default() {
             return Step::Late(held);
         }
@@ -118,7 +131,7 @@ impl CounterTracker {
 
     /// How often its counters are updated, if that is less often than they are read.
     pub(crate) fn period_ms(&self) -> Option<u64> {
-        self.refresh.period_ms()
+        self.refreshes.iter().filter_map(Refresh::period_ms).max()
     }
 
     fn limits(&self, nominal: Nominal) -> Limits {
@@ -127,7 +140,7 @@ impl CounterTracker {
             speed_bps: nominal.speed_bps.map(|speed_bps| speed_bps.max(self.shown_bps / 4 * 5)),
             pace_bps: self.pace_bps,
             may_wrap: nominal.may_wrap && !self.is_wide,
-            period_ms: self.refresh.period_ms().unwrap_or(0),
+            periods_ms: self.refreshes.each_ref().map(|refresh| refresh.period_ms().unwrap_or(0)),
         }
     }
 
@@ -144,17 +157,19 @@ impl CounterTracker {
         let is_back = self.former.is_some_and(|former| reaches(doubtful.counters, former));
         if let Some(jump) = difference(last, doubtful.counters).filter(|_| !is_back) {
             let again = difference(doubtful.counters, now);
-            let is_seldom = limits.allows(jump, doubtful.since_change_ms);
+            let over_ms = doubtful.gaps_ms.map(|gap_ms| gap_ms.unwrap_or(0).max(doubtful.over_ms));
+            // What it counted before the first change that was seen may be of any time.
+            let longest_ms =
+                doubtful.gaps_ms.map(|gap_ms| gap_ms.unwrap_or(LONGEST_MS).max(doubtful.over_ms));
+            let is_seldom = limits.allows(jump, over_ms);
             let is_sustained =
                 again.is_some_and(|again| limits.resembles(jump, doubtful.over_ms, again, elapsed_ms));
-            let is_believed = is_sustained
-                || (goes_on.is_some()
-                    && limits.believes(jump, doubtful.over_ms.max(doubtful.since_change_ms)));
+            let is_believed = is_sustained || (goes_on.is_some() && limits.believes(jump, longest_ms));
             if let Some(again) = again.filter(|_| is_believed || (is_seldom && goes_on.is_some())) {
                 if is_seldom {
-                    self.refresh.prove();
-                } else {
-                    self.show(jump, doubtful.over_ms);
+                    self.refreshes.iter_mut().for_each(Refresh::prove);
+                } else if is_sustained || doubtful.gaps_ms.iter().flatten().count() == 2 {
+                    self.show(jump, over_ms[0].min(over_ms[1]));
                 }
                 if goes_on.is_none() {
                     self.show(again, elapsed_ms);
@@ -175,21 +190,24 @@ impl CounterTracker {
         let to_zero = |last: u64, now: u64| now == 0 && last > 0;
         let zero = to_zero(last.rx_bytes, now.rx_bytes) || to_zero(last.tx_bytes, now.tx_bytes);
         self.zeros = if zero { self.zeros + 1 } else { 0 };
-        if over_ms >= GONE_AFTER_MS || self.zeros == ZEROS_OF_A_RESET {
+        self.doubts = self.doubts.saturating_add(1);
+        let is_lasting = over_ms >= GONE_AFTER_MS && self.doubts > 1 && !zero;
+        if is_lasting || self.zeros == ZEROS_OF_A_RESET {
             self.go_on_from(now);
             let Some(moved) = difference(last, now) else {
                 self.former = Some(last);
                 return Step::Unknown;
             };
             // It has risen for all this time.
-            if limits.believes(moved, over_ms) {
+            let is_back = self.former.is_some_and(|former| reaches(now, former));
+            if !is_back && limits.believes(moved, [over_ms; 2]) {
                 self.show(moved, over_ms);
                 return self.moved(moved, over_ms, true);
             }
         } else {
             self.silent_ms = over_ms;
-            let since_change_ms = self.refresh.gap_ms();
-            self.doubtful = Some(Doubtful { counters: now, over_ms, since_change_ms }).filter(|_| !zero);
+            let gaps_ms = self.refreshes.each_ref().map(Refresh::gap_ms);
+            self.doubtful = Some(Doubtful { counters: now, over_ms, gaps_ms }).filter(|_| !zero);
         }
         Step::Unknown
     }
@@ -205,17 +223,30 @@ impl CounterTracker {
     fn go_on_from(&mut self, now: Counters) {
         self.last = Some(now);
         self.is_wide |= now.rx_bytes.max(now.tx_bytes) > u64::from(u32::MAX);
-        (self.silent_ms, self.zeros, self.doubtful) = (0, 0, None);
+        (self.silent_ms, self.zeros, self.doubts, self.doubtful) = (0, 0, 0, None);
     }
 
     fn moved(&mut self, moved: Moved, elapsed_ms: u64, is_late: bool) -> Step {
         if is_late {
-            let mut all = self.spread.take();
+            let mut all = self.take_spread();
             all.add(moved);
             return Step::Late(all);
         }
-        self.pace_bps = moved.most_bps(elapsed_ms);
-        Step::Moved(self.spread.pass(moved, elapsed_ms, self.refresh.period_ms()))
+        if moved != Moved::default() {
+            let gap_ms = self.refreshes.iter().filter_map(Refresh::period_ms).max().unwrap_or(0);
+            self.pace_bps = moved.most_bps(elapsed_ms.max(gap_ms));
+        }
+        let periods_ms = self.refreshes.each_ref().map(Refresh::period_ms);
+        let [rx, tx] = &mut self.spreads;
+        Step::Moved(Moved {
+            rx_bytes: rx.pass(moved.rx_bytes, elapsed_ms, periods_ms[0]),
+            tx_bytes: tx.pass(moved.tx_bytes, elapsed_ms, periods_ms[1]),
+        })
+    }
+
+    fn take_spread(&mut self) -> Moved {
+        let [rx, tx] = &mut self.spreads;
+        Moved { rx_bytes: rx.take(), tx_bytes: tx.take() }
     }
 
     fn show(&mut self, moved: Moved, over_ms: u64) {

@@ -18,6 +18,8 @@ const WRAP: u64 = 1 << 32;
 const BYTES_OF_A_WRAP: u64 = WRAP / 32;
 /// A fall by less than this part of the counter is a step back: sums over processors are not read at once.
 const STEP_BACK: u64 = 1024;
+/// And by at most this many bytes.
+const MOST_BACK: u64 = 16 << 20;
 
 /// What a device can do.
 #[derive(Clone, Copy, Debug)]
@@ -28,21 +30,21 @@ pub(super) struct Limits {
     pub(super) pace_bps: u64,
     /// Whether its counters may wrap at 2³².
     pub(super) may_wrap: bool,
-    /// How old its counters may be.
-    pub(super) period_ms: u64,
+    /// How old its counters may be, of what was received and of what was sent.
+    pub(super) periods_ms: [u64; 2],
 }
 
 impl Limits {
-    /// Whether these bytes can have moved in this time.
-    pub(super) fn allows(&self, moved: Moved, over_ms: u64) -> bool {
-        moved.most() <= bytes_in(self.speed_bps.unwrap_or(ANY_BPS), over_ms)
+    /// Whether these bytes can have moved in these times, received and sent.
+    pub(super) fn allows(&self, moved: Moved, over_ms: [u64; 2]) -> bool {
+        is_within(self.speed_bps.unwrap_or(ANY_BPS), moved, over_ms)
     }
 
     /// Whether a single rise can be right, although it is more than the device states.
-    pub(super) fn believes(&self, moved: Moved, over_ms: u64) -> bool {
+    pub(super) fn believes(&self, moved: Moved, over_ms: [u64; 2]) -> bool {
         let bps =
             self.speed_bps.unwrap_or(ANY_BPS).saturating_mul(BELIEVED_TIMES).clamp(BELIEVED_BPS, ANY_BPS);
-        moved.most() <= bytes_in(bps, over_ms)
+        is_within(bps, moved, over_ms)
     }
 
     /// Whether two rises in a row show that the device is faster than it states.
@@ -61,27 +63,32 @@ pub(super) fn rise(
     over_ms: u64,
     limits: &Limits,
 ) -> Option<(Moved, Counters)> {
-    let (rx_bytes, rx_stands) = counter_rise(last.rx_bytes, now.rx_bytes, over_ms, limits)?;
-    let (tx_bytes, tx_stands) = counter_rise(last.tx_bytes, now.tx_bytes, over_ms, limits)?;
+    let [rx_ms, tx_ms] = limits.periods_ms.map(|period_ms| period_ms.max(over_ms));
+    let (rx_bytes, rx_stands) = counter_rise(last.rx_bytes, now.rx_bytes, rx_ms, limits)?;
+    let (tx_bytes, tx_stands) = counter_rise(last.tx_bytes, now.tx_bytes, tx_ms, limits)?;
     Some((Moved { rx_bytes, tx_bytes }, Counters { rx_bytes: rx_stands, tx_bytes: tx_stands }))
 }
 
 fn counter_rise(last: u64, now: u64, over_ms: u64, limits: &Limits) -> Option<(u64, u64)> {
     if now >= last {
-        let most = bytes_in(limits.speed_bps.unwrap_or(ANY_BPS), over_ms.max(limits.period_ms));
+        let most = bytes_in(limits.speed_bps.unwrap_or(ANY_BPS), over_ms);
         return (now - last <= most).then_some((now - last, now));
     }
     // A zero is much more often a failed reading than the end of a wrap.
     if now == 0 {
         return None;
     }
-    if last - now <= last / STEP_BACK {
+    if last - now <= (last / STEP_BACK).min(MOST_BACK) {
         return Some((0, last));
     }
     let wrapped = (limits.may_wrap && last < WRAP).then(|| WRAP - last + now)?;
     let usual = BYTES_OF_A_WRAP.max(bytes_in(limits.pace_bps.saturating_mul(2), over_ms));
     let most = usual.min(bytes_in(limits.speed_bps.unwrap_or(MODEST_BPS), over_ms));
     (wrapped <= most).then_some((wrapped, now))
+}
+
+fn is_within(bps: u64, moved: Moved, over_ms: [u64; 2]) -> bool {
+    moved.rx_bytes <= bytes_in(bps, over_ms[0]) && moved.tx_bytes <= bytes_in(bps, over_ms[1])
 }
 
 pub(super) fn bytes_in(bps: u64, ms: u64) -> u64 {

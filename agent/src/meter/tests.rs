@@ -95,30 +95,120 @@ fn a_device_that_is_faster_than_its_driver_states_is_believed() {
     }
 }
 
-/// Counters that move `bps` and are updated every `period` seconds: the rates that are shown, and the sum.
-fn seldom(period: u64, bps: u64, seconds: u64, limit_bps: Option<u64>) -> (Vec<Option<u64>>, u64) {
+/// Counters that move `bps` and are updated every `period` seconds, `phase` seconds after the first reading:
+/// the rates that are shown, and how many bytes are not reported at the end.
+fn seldom(period: u64, phase: u64, bps: u64, limit_bps: Option<u64>) -> (Vec<Option<u64>>, u64) {
     let mut meter = Meter::default();
-    let shown = |second: u64| second / period * period * bps;
-    let rates = (0..seconds)
+    let shown = |second: u64| (second + period - phase) / period * period * bps;
+    let rates = (0..100)
         .map(|second| meter.read(1000, &[reading("eth0", Some((shown(second), 7)), limit_bps)]))
         .map(|moved| moved.map(|moved| moved.rx_bytes))
         .collect();
-    (rates, meter.total().rx_bytes)
+    assert!(meter.total().rx_bytes <= shown(99) - shown(0));
+    (rates, shown(99) - shown(0) - meter.total().rx_bytes)
 }
 
 #[test]
 fn counters_that_are_updated_seldom_lose_nothing_and_are_spread() {
-    for period in [2, 3, 5] {
+    for (period, phase) in
+        [2, 3, 5].into_iter().flat_map(|period| (0..period).map(move |phase| (period, phase)))
+    {
         for bps in [12, 1_000_000, 100_000_000, 110_000_000] {
             for limit_bps in [Some(GIGABIT_BPS), None] {
-                let (rates, total) = seldom(period, bps, 60, limit_bps);
-                let behind = 59 / period * period * bps - total;
-                assert!(behind <= (period + 1) * bps, "every {period} s, {bps}: {behind} are not reported");
-                let settled = &rates[usize::try_from(7 * period).unwrap()..];
+                let (rates, behind) = seldom(period, phase, bps, limit_bps);
+                let what = format!("every {period} s, from {phase}, {bps}");
+                assert!(behind <= (period + 1) * bps, "{what}: {behind} are not reported");
+                let settled = &rates[usize::try_from(14 * period).unwrap()..];
                 let near = |rate: &Option<u64>| rate.is_some_and(|rate| rate.abs_diff(bps) <= bps / 10 + 1);
-                assert!(settled.iter().all(near), "every {period} s, {bps}: {rates:?}");
+                assert!(settled.iter().all(near), "{what}: {rates:?}");
             }
         }
+    }
+}
+
+/// What is found of counters that rise by these bytes, read each second.
+fn periods(rises: impl IntoIterator<Item = (u64, u64)>) -> (Meter, Vec<u64>) {
+    let mut meter = Meter::default();
+    let (mut rx, mut tx) = (1 << 33, 1 << 33);
+    for (rx_bytes, tx_bytes) in rises {
+        (rx, tx) = (rx + rx_bytes, tx + tx_bytes);
+        meter.read(1000, &[reading("eth0", Some((rx, tx)), Some(GIGABIT_BPS))]);
+    }
+    let periods = meter.periods().map(|(_, period_ms)| period_ms).collect();
+    (meter, periods)
+}
+
+#[test]
+fn a_driver_that_updates_one_direction_seldom_has_a_period() {
+    let rises = (0..100).map(|second| (if second % 5 == 3 { 500_000_000 } else { 0 }, 1_000_000));
+    let (mut meter, periods) = periods(rises);
+    assert_eq!(periods, [5_000]);
+    let moved = meter
+        .read(1000, &[reading("eth0", Some(((1 << 33) + 10_000_000_000, (1 << 33) + 101_000_000)), None)]);
+    assert!(moved.is_some_and(|moved| (80_000_000..120_000_000).contains(&moved.rx_bytes)), "{moved:?}");
+    assert_eq!(moved.unwrap().tx_bytes, 1_000_000);
+}
+
+#[test]
+fn a_period_that_changes_is_found_again() {
+    let seldom =
+        |period: u64| move |second: u64| (if second % period == 1 { period * 110_000_000 } else { 0 }, 7);
+    assert_eq!(periods((0..60).map(seldom(2)).chain((0..200).map(seldom(5)))).1, [5_000]);
+    assert_eq!(periods((0..60).map(seldom(5)).chain((0..200).map(seldom(2)))).1, [2_000]);
+    assert_eq!(periods((0..60).map(seldom(5)).chain((0..20).map(|_| (110_000_000, 7)))).1, [0_u64; 0]);
+}
+
+#[test]
+fn a_packet_now_and_then_is_no_seldom_update() {
+    let every = |period: u64| (0..600).map(move |second: u64| (if second % period == 0 { 66 } else { 0 }, 0));
+    for period in [10, 20, 30] {
+        assert_eq!(periods(every(period)).1, [0_u64; 0], "{period}");
+    }
+}
+
+#[test]
+fn a_large_counter_that_falls_goes_on_from_there() {
+    let ten_tb = 10_000_000_000_000;
+    let fallen = ten_tb - 9_000_000_000;
+    check(
+        Some(GIGABIT_BPS),
+        &[
+            (Some(ten_tb), None),
+            (Some(fallen), None),
+            (Some(fallen + 5), Some(5)),
+            // A few packets less, for good.
+            (Some(fallen - 3_000), Some(0)),
+            (Some(fallen - 2_990), Some(0)),
+            (Some(fallen - 2_980), Some(0)),
+            (Some(fallen - 2_970), Some(10)),
+        ],
+        15,
+    );
+}
+
+#[test]
+fn one_wrong_reading_counts_for_nothing_at_any_interval() {
+    for interval_ms in [10_000, 60_000] {
+        for wrong in [0, 50_000_000_000 + 8_000_000_000, 1 << 50] {
+            let mut meter = Meter::default();
+            for rx_bytes in [50_000_000_000, 50_000_000_100, wrong, 50_000_000_300, 50_000_000_400] {
+                meter.read(interval_ms, &[reading("eth0", Some((rx_bytes, 7)), Some(GIGABIT_BPS))]);
+            }
+            assert_eq!(meter.total().rx_bytes, 400, "{wrong} every {interval_ms} ms");
+        }
+    }
+}
+
+#[test]
+fn a_counter_of_32_bits_that_is_updated_seldom_wraps_without_loss() {
+    for period in [2, 3, 5] {
+        let mut meter = Meter::default();
+        let shown = |second: u64| second / period * period * 100_000_000;
+        for second in 0..200 {
+            meter.read(1000, &[reading("eth0", Some((shown(second) % (1 << 32), 7)), Some(GIGABIT_BPS))]);
+        }
+        let behind = shown(199) - meter.total().rx_bytes;
+        assert!(behind <= (period + 1) * 100_000_000, "every {period} s: {behind}");
     }
 }
 
