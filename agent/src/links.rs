@@ -3,6 +3,8 @@
 //! A host may have a thousand interfaces that come and go with its containers, so each look is cheap: it
 //! reads the names at every tick, the counted and the new interfaces in full, and the others in turn.
 
+use std::net::IpAddr;
+
 use crate::{
     config::AgentConfig,
     kernel::{ErrorCounts, Kernel},
@@ -17,6 +19,10 @@ const IN_TURN: usize = 8;
 pub struct Links {
     kernel: Kernel,
     choice: Choice,
+    /// The choice by the usual names of interfaces.
+    resolved: Choice,
+    /// What counted when there last was a way out.
+    known_wan: Vec<String>,
     names: Vec<String>,
     topology: Topology,
     verdicts: Vec<Verdict>,
@@ -40,6 +46,8 @@ impl Links {
         let mut links = Self {
             kernel: Kernel::new(config)?,
             choice: config.choice.clone(),
+            resolved: Choice::default(),
+            known_wan: Vec::new(),
             names: Vec::new(),
             topology: Topology::default(),
             verdicts: Vec::new(),
@@ -61,15 +69,26 @@ impl Links {
         let topology = self.kernel.topology(&names, |name| self.known(name));
         self.turn = if self.turn + IN_TURN >= names.len() { 0 } else { self.turn + IN_TURN };
         self.names = names;
-        if topology == self.topology {
+        // Names are given to interfaces at any time.
+        let choice = self.resolved_choice(&topology);
+        if topology == self.topology && choice == self.resolved {
             return Change::None;
         }
         let before: Vec<_> = self.counted().map(|(link, _)| link.clone()).collect();
-        self.verdicts = topology.judge(&self.resolved_choice(&topology));
+        self.verdicts = topology.judge(&choice, &self.known_wan);
+        self.resolved = choice;
         let same_route = topology.routes.defaults.first() == self.topology.routes.defaults.first();
         self.topology = topology;
+        if self.topology.has_way_out() {
+            self.known_wan = self.counted().map(|(link, _)| link.name.clone()).collect();
+        }
         let same = same_route && self.counted().map(|(link, _)| link).eq(&before);
         if same { Change::Inventory } else { Change::Counted }
+    }
+
+    /// The addresses of all interfaces, where they are known of this view.
+    pub(crate) fn addresses(&self) -> Option<Vec<(String, Vec<IpAddr>)>> {
+        self.kernel.addresses(&self.topology.links)
     }
 
     /// All interfaces and the default route.
@@ -122,7 +141,9 @@ impl Links {
 
     /// The operator's choice by the usual names of interfaces.
     fn resolved_choice(&self, topology: &Topology) -> Choice {
-        let is_usual = |pattern: &&NamePattern| topology.links.iter().any(|link| pattern.matches(&link.name));
+        let is_usual = |pattern: &&NamePattern| {
+            !pattern.is_open() && topology.links.iter().any(|link| pattern.matches(&link.name))
+        };
         let mut patterns = self.choice.include.iter().chain(&self.choice.exclude);
         if patterns.all(|pattern| is_usual(&pattern)) {
             return self.choice.clone();

@@ -90,8 +90,10 @@ pub struct Routes {
     pub far_ends: Vec<String>,
     /// Those that carry a PPPoE session of the kernel.
     pub pppoe: Vec<String>,
-    /// Whether there are other sessions of PPP over interfaces of this host.
-    pub other_ppp: bool,
+    /// The numbers of those on which a program listens for PPPoE.
+    pub pppoe_listeners: Vec<u32>,
+    /// Whether the kernel has sessions of PPP over L2TP.
+    pub has_l2tp: bool,
 }
 
 /// Whether an interface counts, and why.
@@ -120,12 +122,13 @@ impl Link {
 }
 
 impl Topology {
-    /// One verdict for each link, in their order.
-    pub fn judge(&self, choice: &Choice) -> Vec<Verdict> {
+    /// One verdict for each link, in their order. `known_wan` are the interfaces that carried a default route
+    /// when there was one.
+    pub fn judge(&self, choice: &Choice, known_wan: &[String]) -> Vec<Verdict> {
         let mut verdicts: Vec<_> = self.links.iter().map(|link| self.natural(link)).collect();
         self.add_modems(&mut verdicts);
         self.add_ways_out(&mut verdicts);
-        self.regard_forwarding(&mut verdicts, choice.count);
+        self.regard_forwarding(&mut verdicts, choice.count, known_wan);
         for (link, verdict) in self.links.iter().zip(&mut verdicts) {
             if let Some((counted, flag)) = choice.overrides(&link.name) {
                 *verdict = Verdict { counted, reason: format!("{flag} ({})", verdict.reason) };

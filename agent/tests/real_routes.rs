@@ -4,9 +4,12 @@
 
 use std::{
     fs,
-    process::Command,
+    io::{BufRead, BufReader},
+    process::{Command, Stdio},
     sync::atomic::{AtomicU32, Ordering},
 };
+
+use tidemap_wire::Report;
 
 /// A namespace with attached networks, and one with their other ends. Removed on drop.
 struct Container {
@@ -149,6 +152,29 @@ fn an_alternative_name_is_a_name() {
 }
 
 #[test]
+fn an_alternative_name_that_comes_later_is_seen() {
+    let Some(container) = Container::new(2) else { return };
+    let mut agent = Command::new("ip")
+        .args(["netns", "exec", &container.name, env!("CARGO_BIN_EXE_tidemap-agent"), "--dry-run"])
+        .args(["--interval", "0.25", "--node", "made", "--include", "late9", "--exclude", "*"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut reports = BufReader::new(agent.stdout.take().unwrap())
+        .lines()
+        .map(|line| serde_json::from_str::<Report>(&line.unwrap()).unwrap());
+    assert!(reports.next().unwrap().hello.unwrap().interfaces.iter().all(|one| !one.counted));
+    container.set(&["link", "property", "add", "dev", "eth1", "altname", "late9"]);
+    // Interfaces that stay are looked at every 15 s.
+    let hello = reports.take(120).find_map(|report| report.hello).unwrap();
+    let counted = hello.interfaces.iter().filter(|one| one.counted).map(|one| one.name.as_str());
+    assert_eq!(counted.collect::<Vec<_>>(), ["eth1"]);
+    assert_eq!(hello.addresses.first().map(String::as_str), Some("10.214.1.2"));
+    agent.kill().unwrap();
+    agent.wait().unwrap();
+}
+
+#[test]
 fn a_namespace_that_is_entered_without_its_sysfs_is_measured() {
     let Some(container) = Container::new(1) else { return };
     container.set(&["link", "set", "eth0", "name", "inside0"]);
@@ -156,4 +182,12 @@ fn a_namespace_that_is_entered_without_its_sysfs_is_measured() {
     container.set(&["route", "add", "default", "via", "10.214.0.1"]);
     let namespace = format!("--net=/run/netns/{}", container.name);
     assert_eq!(container.counted_by(&["nsenter", &namespace], &[]), ["inside0"]);
+    let agent = [&namespace, env!("CARGO_BIN_EXE_tidemap-agent"), "--dry-run", "--node", "made"];
+    let mut agent = Command::new("nsenter").args(agent).stdout(Stdio::piped()).spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(agent.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    agent.kill().unwrap();
+    agent.wait().unwrap();
+    let report: Report = serde_json::from_str(&line).unwrap();
+    assert_eq!(report.hello.unwrap().internal_ip.as_deref(), Some("10.214.0.2"));
 }

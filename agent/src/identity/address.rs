@@ -7,12 +7,19 @@ use std::{
 
 use sysinfo::Networks;
 
+use crate::links::Links;
+
 /// The addresses of each interface, in a stable order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Addresses(BTreeMap<String, Vec<IpAddr>>);
 
 impl Addresses {
-    /// The addresses of this host now.
+    /// The addresses of these interfaces now.
+    pub(crate) fn of_links(links: &Links) -> Self {
+        links.addresses().map_or_else(Self::of_host, Self::from_iter)
+    }
+
+    /// The addresses of this host now, as the system's library lists them.
     pub fn of_host() -> Self {
         let Ok(networks) = Networks::new_with_refreshed_list() else { return Self::default() };
         networks

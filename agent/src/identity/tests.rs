@@ -25,7 +25,7 @@ fn a_hello_names_the_addresses_of_what_counts() {
         ("docker0".to_owned(), vec![address("172.17.0.1")]),
         ("eth0".to_owned(), vec![address("2a00::5"), address("10.0.0.5")]),
     ]);
-    let hello = identity().hello(&topology, &topology.judge(&Choice::default()), &addresses);
+    let hello = identity().hello(&topology, &topology.judge(&Choice::default(), &[]), &addresses);
     assert_eq!(hello.internal_ip.as_deref(), Some("10.0.0.5"));
     assert_eq!(hello.external_ip.as_deref(), Some("2a00::5"));
     assert_eq!(hello.addresses, ["10.0.0.5", "2a00::5"]);
@@ -70,7 +70,7 @@ fn a_host_with_a_thousand_interfaces_still_fits_its_hello_into_a_message() {
         ..Hello::default()
     };
     let identity = Identity { fixed, is_named: true };
-    let hello = identity.hello(&topology, &topology.judge(&Choice::default()), &addresses);
+    let hello = identity.hello(&topology, &topology.judge(&Choice::default(), &[]), &addresses);
     assert_eq!(hello.unlisted_interfaces, 1_001 - 64);
     assert!(hello.interfaces[0].counted && hello.interfaces[0].addresses.len() == 8);
     // Beside the largest sample.

@@ -103,6 +103,11 @@ impl Kernel {
         Routes { defaults: self.default_route().into_iter().collect(), ..Routes::default() }
     }
 
+    /// The addresses of interfaces; none, because sysinfo lists all of them.
+    pub(crate) fn addresses(&self, _: &[Link]) -> Option<Vec<(String, Vec<IpAddr>)>> {
+        None
+    }
+
     /// The names of each interface by number; none, because there are no numbers.
     pub(crate) fn all_names(&self) -> Vec<(u32, Vec<String>)> {
         Vec::new()

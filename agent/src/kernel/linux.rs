@@ -2,6 +2,7 @@
 
 use std::{
     fs, io,
+    net::IpAddr,
     path::{Path, PathBuf},
 };
 
@@ -71,8 +72,8 @@ impl Kernel {
     pub fn topology(&self, names: &[String], known: impl Fn(&str) -> Option<Link>) -> Topology {
         let mut links: Vec<_> =
             names.iter().filter_map(|name| known(name).or_else(|| self.link(name))).collect();
-        if self.view.class_net.is_none() {
-            number(&mut links, &self.all_names());
+        if self.view.class_net.is_none() && self.view.is_own {
+            describe(&mut links, &netlink::links());
         }
         Topology {
             links,
@@ -93,7 +94,18 @@ impl Kernel {
 
     /// The names of each interface by number, the usual one first; none where they are not known.
     pub(crate) fn all_names(&self) -> Vec<(u32, Vec<String>)> {
-        if self.view.is_own { netlink::names() } else { Vec::new() }
+        let links = if self.view.is_own { netlink::links() } else { Vec::new() };
+        links.into_iter().map(|link| (link.index, link.names)).collect()
+    }
+
+    /// The addresses of these interfaces, where netlink knows them.
+    pub(crate) fn addresses(&self, links: &[Link]) -> Option<Vec<(String, Vec<IpAddr>)>> {
+        let addresses = self.view.is_own.then(netlink::addresses).filter(|found| !found.is_empty())?;
+        let of = |link: &Link| {
+            let of_link = addresses.iter().filter(|(index, _)| *index == link.index);
+            (link.name.clone(), of_link.map(|(_, address)| *address).collect())
+        };
+        Some(links.iter().map(of).collect())
     }
 
     /// The counters of the interface with this name and number; `None` when either cannot be read, or the
@@ -173,12 +185,17 @@ fn link_without_sysfs(name: &str) -> Link {
     Link { name: name.to_owned(), index: UNNUMBERED, hardware_type, up: true, ..Link::default() }
 }
 
-/// Gives interfaces that procfs lists their numbers.
-fn number(links: &mut [Link], names: &[(u32, Vec<String>)]) {
+/// Adds to interfaces that procfs lists what netlink knows of them.
+fn describe(links: &mut [Link], known: &[netlink::Described]) {
     for link in links {
-        let named = names.iter().find(|(_, names)| names.first() == Some(&link.name));
-        link.index = named.map_or(UNNUMBERED, |(index, _)| *index);
-        link.lower_index = link.index;
+        let Some(known) = known.iter().find(|known| known.names.first() == Some(&link.name)) else {
+            continue;
+        };
+        (link.index, link.lower_index) = (known.index, known.lower_index);
+        (link.hardware_type, link.no_arp) = (known.hardware_type, known.flags & NO_ARP != 0);
+        link.tunnel = known.kind.as_deref() == Some("tun");
+        // sysfs gives the ends of a pair no kind.
+        link.kind = known.kind.clone().filter(|kind| !matches!(kind.as_str(), "veth" | "tun"));
     }
 }
 

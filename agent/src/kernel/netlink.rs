@@ -8,10 +8,13 @@ use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
 };
 
-use netlink_packet_core::{NLM_F_DUMP, NLM_F_REQUEST, NetlinkHeader, NetlinkMessage, NetlinkPayload};
+use netlink_packet_core::{
+    NLM_F_DUMP, NLM_F_MULTIPART, NLM_F_REQUEST, NetlinkHeader, NetlinkMessage, NetlinkPayload,
+};
 use netlink_packet_route::{
     AddressFamily, RouteNetlinkMessage,
-    link::{LinkAttribute, LinkMessage, Prop},
+    address::{AddressAttribute, AddressMessage},
+    link::{LinkAttribute, LinkInfo, LinkMessage, Prop},
     route::{RouteAddress, RouteAttribute, RouteFlags, RouteMessage},
 };
 use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE};
@@ -41,22 +44,49 @@ pub(super) fn ways_to_anywhere() -> Vec<u32> {
     found
 }
 
-/// The names of each interface by number: the usual one first, then the alternatives, which may be longer.
-pub(super) fn names() -> Vec<(u32, Vec<String>)> {
-    let request = RouteNetlinkMessage::GetLink(LinkMessage::default());
-    let answers = open().and_then(|socket| ask(&socket, NLM_F_DUMP, request)).unwrap_or_default();
-    let names = |answer| match answer {
-        RouteNetlinkMessage::NewLink(link) => Some((link.header.index, names_of(&link))),
-        _ => None,
-    };
-    answers.into_iter().filter_map(names).collect()
+/// An interface as netlink describes it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Described {
+    pub(super) index: u32,
+    /// The usual name first, then the alternatives, which may be longer.
+    pub(super) names: Vec<String>,
+    pub(super) hardware_type: u32,
+    pub(super) flags: u32,
+    pub(super) lower_index: u32,
+    pub(super) kind: Option<String>,
 }
 
-fn names_of(link: &LinkMessage) -> Vec<String> {
-    let (mut usual, mut others) = (Vec::new(), Vec::new());
+/// All interfaces. One whose name is no text is left out.
+pub(super) fn links() -> Vec<Described> {
+    let request = RouteNetlinkMessage::GetLink(LinkMessage::default());
+    let answers = open().and_then(|socket| ask(&socket, NLM_F_DUMP, request)).unwrap_or_default();
+    let link = |answer| match answer {
+        RouteNetlinkMessage::NewLink(link) => Some(described(&link)),
+        _ => None,
+    };
+    answers.into_iter().filter_map(link).collect()
+}
+
+fn described(link: &LinkMessage) -> Described {
+    let index = link.header.index;
+    let mut described = Described {
+        index,
+        hardware_type: u16::from(link.header.link_layer_type).into(),
+        flags: link.header.flags.bits(),
+        lower_index: index,
+        ..Described::default()
+    };
+    let mut others = Vec::new();
     for attribute in &link.attributes {
         match attribute {
-            LinkAttribute::IfName(name) => usual.push(name.clone()),
+            LinkAttribute::IfName(name) => described.names.push(name.clone()),
+            LinkAttribute::Link(lower) => described.lower_index = *lower,
+            LinkAttribute::LinkInfo(infos) => {
+                described.kind = infos.iter().find_map(|info| match info {
+                    LinkInfo::Kind(kind) => Some(kind.to_string()),
+                    _ => None,
+                });
+            }
             LinkAttribute::PropList(props) => others.extend(props.iter().filter_map(|prop| match prop {
                 Prop::AltIfName(name) => Some(name.clone()),
                 _ => None,
@@ -64,8 +94,33 @@ fn names_of(link: &LinkMessage) -> Vec<String> {
             _ => {}
         }
     }
-    usual.append(&mut others);
-    usual
+    described.names.append(&mut others);
+    described
+}
+
+/// All addresses, by the number of the interface.
+pub(super) fn addresses() -> Vec<(u32, IpAddr)> {
+    let request = RouteNetlinkMessage::GetAddress(AddressMessage::default());
+    let answers = open().and_then(|socket| ask(&socket, NLM_F_DUMP, request)).unwrap_or_default();
+    let address = |answer| match answer {
+        RouteNetlinkMessage::NewAddress(message) => Some((message.header.index, own_address(&message)?)),
+        _ => None,
+    };
+    answers.into_iter().filter_map(address).collect()
+}
+
+/// On a line between two, `Address` is the other end's.
+fn own_address(message: &AddressMessage) -> Option<IpAddr> {
+    let local = message.attributes.iter().find_map(|attribute| match attribute {
+        AddressAttribute::Local(address) => Some(*address),
+        _ => None,
+    });
+    local.or_else(|| {
+        message.attributes.iter().find_map(|attribute| match attribute {
+            AddressAttribute::Address(address) => Some(*address),
+            _ => None,
+        })
+    })
 }
 
 fn way_to(socket: &Socket, address: IpAddr) -> io::Result<Vec<u32>> {
@@ -128,20 +183,23 @@ fn ask(socket: &Socket, flags: u16, request: RouteNetlinkMessage) -> io::Result<
 fn take(mut bytes: &[u8], answers: &mut Vec<RouteNetlinkMessage>) -> io::Result<bool> {
     let mut more = false;
     while !bytes.is_empty() {
-        let message = NetlinkMessage::<RouteNetlinkMessage>::deserialize(bytes)
-            .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error.to_string()))?;
-        more = message.header.flags & netlink_packet_core::NLM_F_MULTIPART != 0;
+        let Some(length) = bytes.first_chunk().map(|length| u32::from_ne_bytes(*length) as usize) else {
+            break;
+        };
+        let message = NetlinkMessage::<RouteNetlinkMessage>::deserialize(bytes);
+        bytes = bytes.get(length.next_multiple_of(4)..).filter(|_| length > 0).unwrap_or_default();
+        // A message that cannot be read is one of many.
+        let Ok(message) = message else {
+            more = true;
+            continue;
+        };
+        more = message.header.flags & NLM_F_MULTIPART != 0;
         match message.payload {
             NetlinkPayload::InnerMessage(answer) => answers.push(answer),
             NetlinkPayload::Error(error) => return Err(error.to_io()),
             NetlinkPayload::Done(_) => return Ok(false),
             _ => {}
         }
-        let length = message.header.length as usize;
-        bytes = bytes
-            .get(length.next_multiple_of(4).min(bytes.len())..)
-            .filter(|_| length > 0)
-            .unwrap_or_default();
     }
     Ok(more)
 }

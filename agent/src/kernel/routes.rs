@@ -50,9 +50,12 @@ pub(super) fn read(net: &Path) -> Routes {
         routes.networks.extend(of(&|route| (1..host).contains(&route.prefix)));
         routes.far_ends.extend(of(&|route| route.prefix == host && route.gateway));
     }
-    let is_pppoe = |line: &String| word(line, 3).is_some_and(|protocol| PPPOE.contains(&protocol.as_str()));
-    routes.other_ppp = table("packet").iter().skip(1).any(is_pppoe)
-        || table("pppol2tp").iter().any(|line| line.trim_start().starts_with("SESSION"));
+    let is_pppoe = |line: &&String| word(line, 3).is_some_and(|protocol| PPPOE.contains(&protocol.as_str()));
+    let interface = |line: &String| word(line, 4)?.parse().ok();
+    routes.pppoe_listeners = table("packet").iter().skip(1).filter(is_pppoe).filter_map(interface).collect();
+    routes.pppoe_listeners.sort_unstable();
+    routes.pppoe_listeners.dedup();
+    routes.has_l2tp = table("pppol2tp").iter().any(|line| line.trim_start().starts_with("SESSION"));
     unique(&mut routes.defaults);
     for list in [&mut routes.networks, &mut routes.far_ends, &mut routes.pppoe] {
         list.sort_unstable();
@@ -191,9 +194,9 @@ mod tests {
         let session = "Id       Address              Device\n0000002A 00:11:22:33:44:55     eth0\n";
         assert_eq!(routes(&[("pppoe", session)]).pppoe, ["eth0"]);
         let listener = "sk RefCnt Type Proto Iface R Rmem User Inode\n0 3 10 8864 2 1 0 0 1\n";
-        assert!(routes(&[("packet", listener)]).other_ppp);
+        assert_eq!(routes(&[("packet", listener)]).pppoe_listeners, [2]);
         let dhcp = "sk RefCnt Type Proto Iface R Rmem User Inode\n0 3 3 0003 2 1 0 0 1\n";
-        assert!(!routes(&[("packet", dhcp)]).other_ppp);
-        assert!(routes(&[("pppol2tp", "PPPoL2TP driver info\n  SESSION '' 1/2\n")]).other_ppp);
+        assert!(routes(&[("packet", dhcp)]).pppoe_listeners.is_empty());
+        assert!(routes(&[("pppol2tp", "PPPoL2TP driver info\n  SESSION '' 1/2\n")]).has_l2tp);
     }
 }

@@ -50,6 +50,10 @@ impl View {
         if !net.join("dev").exists() || is_same(&class_net, &net) {
             return Ok(Self { class_net: Some(class_net), net, is_own });
         }
+        // Somebody mounted a host's sysfs for the agent, and not its procfs.
+        if config.sysfs_root != Path::new(OWN_SYSFS) && is_own {
+            return Ok(Self { class_net: Some(class_net), net, is_own: false });
+        }
         // A host's sysfs that is mounted for the agent in a container is what is to be measured.
         let of_init = config.procfs_root.join("1/net");
         if config.sysfs_root != Path::new(OWN_SYSFS) && is_same(&class_net, &of_init) {

@@ -160,7 +160,9 @@ fn a_period_that_changes_is_found_again() {
 
 #[test]
 fn a_packet_now_and_then_is_no_seldom_update() {
-    let every = |period: u64| (0..600).map(move |second: u64| (if second % period == 0 { 66 } else { 0 }, 0));
+    let every = |period: u64| {
+        (0..600).map(move |second: u64| (if second.is_multiple_of(period) { 66 } else { 0 }, 0))
+    };
     for period in [10, 20, 30] {
         assert_eq!(periods(every(period)).1, [0_u64; 0], "{period}");
     }

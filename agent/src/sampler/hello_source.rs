@@ -39,7 +39,7 @@ impl HelloSource {
     pub(super) fn new(config: &AgentConfig) -> Self {
         Self {
             identity: Identity::of_host(config),
-            addresses: Addresses::of_host(),
+            addresses: Addresses::default(),
             addresses_schedule: Schedule::new(ADDRESSES_PERIOD_MS, config.interval),
             disk_path: None,
             name_schedule: Schedule::new(NAME_PERIOD_MS, config.interval),
@@ -66,8 +66,8 @@ impl HelloSource {
         if !is_other && !self.is_due(watch.change(), addresses_due, now_ms) {
             return None;
         }
-        if self.last.is_some() && (addresses_due || watch.change() == Change::Counted) {
-            self.addresses = Addresses::of_host();
+        if self.last.is_none() || addresses_due || watch.change() == Change::Counted {
+            self.addresses = Addresses::of_links(&watch.links);
             self.addresses_schedule.done(now_ms);
         }
         watch.clear_change();

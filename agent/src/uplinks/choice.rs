@@ -60,6 +60,11 @@ pub struct NamePattern(String);
 pub struct NamePatternError;
 
 impl NamePattern {
+    /// Whether it may match more than one name.
+    pub fn is_open(&self) -> bool {
+        self.0.contains('*')
+    }
+
     /// Whether a name matches.
     pub fn matches(&self, name: &str) -> bool {
         let mut parts = self.0.split('*');

@@ -18,7 +18,7 @@ fn host(links: &[Link], default_route: Option<&str>) -> Topology {
 /// Judges a topology; asserts that exactly these interfaces count, and returns the reasons.
 fn check(links: &[Link], default_route: Option<&str>, counted: &[&str]) -> Vec<String> {
     let topology = host(links, default_route);
-    let verdicts = topology.judge(&Choice::default());
+    let verdicts = topology.judge(&Choice::default(), &[]);
     let names: Vec<_> =
         links.iter().zip(&verdicts).filter(|(_, it)| it.counted).map(|(link, _)| &link.name).collect();
     assert_eq!(names, counted, "{verdicts:#?}");
@@ -130,14 +130,14 @@ fn the_operators_choice_wins_and_excluding_a_device_promotes_no_other() {
     let topology = host(&[device("eth0"), device("eth1"), link("br0")], Some("br0"));
     let pattern = |text: &str| vec![text.parse().unwrap()];
     let counted = |choice: &Choice| -> Vec<bool> {
-        topology.judge(choice).iter().map(|verdict| verdict.counted).collect()
+        topology.judge(choice, &[]).iter().map(|verdict| verdict.counted).collect()
     };
     assert_eq!(counted(&Choice { exclude: pattern("eth*"), ..Choice::default() }), [false, false, false]);
     assert_eq!(
         counted(&Choice { include: pattern("br0"), exclude: pattern("*"), ..Choice::default() }),
         [false, false, true]
     );
-    let reasons = topology.judge(&Choice { exclude: pattern("eth1"), ..Choice::default() });
+    let reasons = topology.judge(&Choice { exclude: pattern("eth1"), ..Choice::default() }, &[]);
     assert_eq!(reasons[1].reason, "--exclude (physical device (pci, e1000e))");
 }
 

@@ -1,22 +1,28 @@
 //! The interfaces that lead out of the host: modems, the ways out of a container, and a router's WAN.
 
-use super::{Count, LOOPBACK, Link, Topology, Verdict, natural::listed};
+use super::{Count, LOOPBACK, Link, Routes, Topology, Verdict, natural::listed};
 
 /// `ARPHRD_ETHER`.
 const ETHERNET: u32 = 1;
 /// `ARPHRD_SLIP` and its forms, and `ARPHRD_PPP`.
 const SERIAL: [u32; 5] = [256, 257, 258, 259, 512];
-/// `ARPHRD_TUNNEL`, `ARPHRD_TUNNEL6`, `ARPHRD_SIT`, `ARPHRD_IPGRE`, `ARPHRD_IP6GRE`.
-const TUNNELS: [u32; 5] = [768, 769, 776, 778, 823];
+/// `ARPHRD_TUNNEL`, `ARPHRD_TUNNEL6`, `ARPHRD_SIT`, `ARPHRD_IPGRE`, `ARPHRD_IP6GRE`, and `ARPHRD_NONE`, which
+/// has no frames of its own.
+const TUNNELS: [u32; 6] = [768, 769, 776, 778, 823, 65_534];
+/// Kinds of tunnels that the kernel names.
+const TUNNEL_KINDS: [&str; 8] =
+    ["wireguard", "amneziawg", "ovpn", "vxlan", "geneve", "l2tpeth", "bareudp", "gtp"];
 
 impl Topology {
     /// A modem on a serial line, or one whose driver gives no device, counts. The same kind of interface is
     /// also one end of a session over a device, which counts its bytes already.
     pub(super) fn add_modems(&self, verdicts: &mut [Verdict]) {
+        // A container has no serial line; whether a session is its only way out is decided later.
+        let has_devices = self.links.iter().any(|link| link.device.is_some());
         for (link, verdict) in self.links.iter().zip(verdicts) {
             if link.device.is_none() && link.is_mobile() && link.lowers.is_empty() {
                 *verdict = Verdict { counted: true, reason: "a mobile modem".to_owned() };
-            } else if link.device.is_none() && link.is_serial() && self.is_way_out(link) {
+            } else if link.device.is_none() && link.is_serial() && has_devices && self.is_way_out(link) {
                 *verdict = match self.session_over(link) {
                     Some(reason) => Verdict { counted: false, reason },
                     None => {
@@ -39,20 +45,30 @@ impl Topology {
         let leads_out =
             |(_, link): &(usize, &Link)| self.is_way_out(link) || (!has_devices && self.is_attached(link));
         let mut ways: Vec<_> = self.links.iter().enumerate().filter(new).filter(leads_out).collect();
-        // The bytes of a tunnel leave by another way out.
-        if ways.iter().any(|(_, link)| !link.is_tunnel()) {
-            ways.retain(|(_, link)| !link.is_tunnel());
+        // The bytes of a tunnel leave by another way out, and a container has no modem.
+        let is_inner = |link: &Link| link.is_tunnel() || (!has_devices && link.is_serial());
+        if ways.iter().any(|(_, link)| !is_inner(link)) {
+            ways.retain(|(_, link)| !is_inner(link));
         } else {
-            ways.sort_by_key(|(_, link)| self.routes.defaults.iter().position(|name| *name == link.name));
+            // The outermost one: it leads to the far end of another, or passes frames as user-space networks
+            // do, or is the last resort.
+            ways.sort_by_key(|(_, link)| std::cmp::Reverse(self.outwardness(link)));
             ways.truncate(1);
         }
         let on_top =
-            |link: &Link| ways.iter().any(|(_, way)| way.name != link.name && self.rides(link, &way.name));
+            |link: &Link| ways.iter().any(|(_, way)| way.name != link.name && self.carries(way, link));
         let lowest: Vec<_> = ways.iter().filter(|(_, link)| !on_top(link)).copied().collect();
         for (at, link) in lowest {
             let why = if self.is_way_out(link) { "carries the default route" } else { "leads to a network" };
             verdicts[at] = Verdict { counted: true, reason: format!("{why}; {absent}") };
         }
+    }
+
+    /// The greater, the more likely it carries other tunnels than is carried by one.
+    fn outwardness(&self, link: &Link) -> (bool, bool, usize) {
+        let metric = self.routes.defaults.iter().position(|name| *name == link.name);
+        let has_far_end = self.routes.far_ends.contains(&link.name);
+        (has_far_end, link.hardware_type == ETHERNET, metric.map_or(0, |at| at + 1))
     }
 
     /// Whether the routes decide what counts.
@@ -62,13 +78,18 @@ impl Topology {
 
     /// On a router, a byte that passes through is counted at each device: says so, or leaves the devices that
     /// carry a default route.
-    pub(super) fn regard_forwarding(&self, verdicts: &mut [Verdict], count: Count) {
+    pub(super) fn regard_forwarding(&self, verdicts: &mut [Verdict], count: Count, known_wan: &[String]) {
         let counted = |verdicts: &[Verdict]| -> Vec<usize> {
             (0..self.links.len()).filter(|at| verdicts[*at].counted).collect()
         };
         if count == Count::Wan {
             let under = |at: &usize| self.routes_of_host().any(|way| self.carries(&self.links[*at], way));
-            let wan: Vec<_> = counted(verdicts).into_iter().filter(under).collect();
+            let mut wan: Vec<_> = counted(verdicts).into_iter().filter(under).collect();
+            if wan.is_empty() {
+                // While a line is down, its route is missing.
+                let is_known = |at: &usize| known_wan.contains(&self.links[*at].name);
+                wan.extend(counted(verdicts).into_iter().filter(is_known));
+            }
             for at in counted(verdicts) {
                 let reason = &verdicts[at].reason;
                 if wan.is_empty() {
@@ -92,6 +113,11 @@ impl Topology {
         }
     }
 
+    /// Whether a route leads out of the host now.
+    pub fn has_way_out(&self) -> bool {
+        self.routes_of_host().next().is_some()
+    }
+
     fn needs_ways_out(&self, verdicts: &[Verdict]) -> bool {
         let mut counted = self.links.iter().zip(verdicts).filter(|(_, verdict)| verdict.counted);
         !counted.any(|(link, _)| link.up && (link.device.is_some() || link.is_serial() || link.is_mobile()))
@@ -110,11 +136,11 @@ impl Topology {
     /// Whether an interface is a container's end of a pair, or shares an interface outside of the container,
     /// and has a network behind it.
     fn is_attached(&self, link: &Link) -> bool {
-        let is_numbered = |index: u32| self.links.iter().any(|other| other.index == index);
         let is_outside = match link.kind.as_deref() {
             // The numbers of both ends may be the same, as they are of different namespaces.
             None => !link.no_arp && !self.links.iter().any(|other| is_pair(link, other)),
-            Some("macvlan" | "ipvlan" | "vlan") => !is_numbered(link.lower_index),
+            // What it shares is outside: one within is among its lowers.
+            Some("macvlan" | "ipvlan" | "vlan") => true,
             Some(_) => false,
         };
         is_outside
@@ -131,7 +157,7 @@ impl Topology {
         if !self.routes.pppoe.is_empty() {
             return Some(format!("PPPoE on {}, which counts its bytes", listed(&self.routes.pppoe)));
         }
-        if self.routes.other_ppp {
+        if self.routes.has_l2tp || !self.routes.pppoe_listeners.is_empty() {
             return Some("a session over a device, which counts its bytes".to_owned());
         }
         let outer: Vec<String> =
@@ -143,10 +169,18 @@ impl Topology {
     fn carries(&self, link: &Link, way: &Link) -> bool {
         link.name == way.name
             || self.rides(way, &link.name)
-            || (way.is_serial()
-                && self.routes.pppoe.iter().any(|lower| {
-                    *lower == link.name || self.link(lower).is_some_and(|lower| self.rides(lower, &link.name))
-                }))
+            || ((way.is_serial() || way.is_tunnel()) && self.is_below_session(link, way))
+    }
+
+    /// Whether an interface carries the session or tunnel of which `way` is one end.
+    fn is_below_session(&self, link: &Link, way: &Link) -> bool {
+        let Routes { pppoe, pppoe_listeners, far_ends, .. } = &self.routes;
+        let carries_session = |lower: &Link| {
+            let is_pppoe = pppoe.contains(&lower.name) || pppoe_listeners.contains(&lower.index);
+            (way.is_serial() && is_pppoe) || far_ends.contains(&lower.name)
+        };
+        let mut lowers = self.links.iter().filter(|lower| lower.name != way.name && carries_session(lower));
+        lowers.any(|lower| lower.name == link.name || self.rides(lower, &link.name))
     }
 
     /// Whether one interface lies above another, through any number of layers.
@@ -185,6 +219,7 @@ impl Link {
     }
 
     fn is_tunnel(&self) -> bool {
-        self.tunnel || self.kind.as_deref() == Some("wireguard") || TUNNELS.contains(&self.hardware_type)
+        let is_tunnel_kind = self.kind.as_deref().is_some_and(|kind| TUNNEL_KINDS.contains(&kind));
+        self.tunnel || is_tunnel_kind || (TUNNELS.contains(&self.hardware_type) && !self.is_mobile())
     }
 }

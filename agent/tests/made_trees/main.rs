@@ -5,6 +5,7 @@
 
 mod counters;
 mod tree;
+mod tunnels;
 mod ways_out;
 
 use std::{fs, process::Command};

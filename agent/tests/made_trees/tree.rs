@@ -151,8 +151,12 @@ impl Tree {
     }
 
     pub(crate) fn agent(&self) -> Agent {
-        let mut child =
-            self.command(&["--dry-run", "--interval", "0.25"]).stdout(Stdio::piped()).spawn().unwrap();
+        self.agent_with(&[])
+    }
+
+    pub(crate) fn agent_with(&self, flags: &[&str]) -> Agent {
+        let flags = [&["--dry-run", "--interval", "0.25"], flags].concat();
+        let mut child = self.command(&flags).stdout(Stdio::piped()).spawn().unwrap();
         let lines = BufReader::new(child.stdout.take().unwrap()).lines();
         Agent { child, lines: Some(lines) }
     }

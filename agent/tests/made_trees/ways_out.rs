@@ -7,7 +7,7 @@ use crate::tree::{Tree, counted};
 const HALVES: [(&str, &str); 2] = [("00000000", "00000080"), ("00000080", "00000080")];
 
 /// `/proc/net/route` with these routes: interface, destination, mask, flags and metric.
-fn routes(tree: &Tree, routes: &[(&str, &str, &str, &str, u32)]) {
+pub(crate) fn routes(tree: &Tree, routes: &[(&str, &str, &str, &str, u32)]) {
     let mut table =
         "Iface\tDestination\tGateway\tFlags\tRefCnt\tUse\tMetric\tMask\tMTU\tWindow\tIRTT\n".to_owned();
     for (name, destination, mask, flags, metric) in routes {
@@ -19,7 +19,7 @@ fn routes(tree: &Tree, routes: &[(&str, &str, &str, &str, u32)]) {
 }
 
 /// One end of a pair whose other end is in another namespace.
-fn attached(tree: &mut Tree, name: &str, peer: &str) {
+pub(crate) fn attached(tree: &mut Tree, name: &str, peer: &str) {
     tree.link(name).put(name, "iflink", peer);
 }
 
