@@ -82,9 +82,9 @@ impl AgentCommand {
 ///
 /// When the interfaces cannot be read at all, or the broker's address or the credentials cannot be used.
 pub async fn run(config: AgentConfig, nats: NatsArgs, shutdown: CancellationToken) -> anyhow::Result<()> {
+    let sampler = Sampler::start(&config)?;
     let publisher = Publisher::connect(&nats, &config).await?;
     tracing::info!(node = %config.node, interval_ms = config.interval.as_millis(), "sampling");
-    let sampler = Sampler::start(&config)?;
     // Also while the broker is away: the samples of this time are sent later.
     service_manager::ready();
     // The publisher never blocks for longer than half a second. If it were stuck, samples older than the ring

@@ -1,7 +1,5 @@
 //! The agent as a program of its own, for hosts that run nothing else of Tidemap.
 
-use std::process::ExitCode;
-
 use anyhow::Context;
 use clap::Parser;
 use tidemap_agent::AgentCommand;
@@ -17,7 +15,7 @@ struct Cli {
     log: LogArgs,
 }
 
-fn main() -> ExitCode {
+fn main() {
     cli::exit(start(cli::parse()))
 }
 
@@ -25,5 +23,9 @@ fn main() -> ExitCode {
 fn start(cli: Cli) -> anyhow::Result<()> {
     cli.log.init()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    runtime.context("cannot start")?.block_on(async { cli.command.execute(shutdown::on_signal()?).await })
+    // The process ends within the runtime, which would wait for its threads.
+    runtime.context("cannot start")?.block_on(async {
+        let ended = async { cli.command.execute(shutdown::on_signal()?).await };
+        cli::exit(ended.await)
+    })
 }

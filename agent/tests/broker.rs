@@ -271,7 +271,7 @@ async fn the_key_of_another_node_is_logged_and_stores_nothing() {
         stderr
             .lines()
             .map_while(Result::ok)
-            .any(|line| line.contains("ERROR") && line.contains("may these credentials publish"))
+            .any(|line| line.contains("ERROR") && line.contains("may these credentials not publish"))
     });
     let complained = within(TIMEOUT, complained).await;
     child.kill().unwrap();

@@ -89,8 +89,14 @@ impl std::ops::Deref for Site {
 }
 
 /// Serves until `shutdown`, and then until every connection has ended.
-pub(crate) async fn serve(site: Site, limits: Limits, listener: TcpListener, shutdown: CancellationToken) {
-    server::run(routes(site).boxed(), limits, listener, shutdown).await;
+pub(crate) async fn serve(
+    site: Site,
+    limits: Limits,
+    listener: TcpListener,
+    open_files: Option<u64>,
+    shutdown: CancellationToken,
+) {
+    server::run(routes(site).boxed(), limits, listener, open_files, shutdown).await;
 }
 
 /// All routes.

@@ -52,7 +52,7 @@ pub async fn run(
     listener: TcpListener,
     shutdown: CancellationToken,
 ) -> anyhow::Result<()> {
-    open_files::raise_limit();
+    let open_files = open_files::raise_limit();
     let stop = shutdown.child_token();
     let (requests_in, requests) = mpsc::channel(REQUESTS_LIMIT);
     let task = FleetTask::new(config.partitions, config.redacted, Instant::now(), clock::unix_ms());
@@ -61,7 +61,7 @@ pub async fn run(
     let feed = Feed::subscribe(client, config.partitions).await?;
 
     let mut parts = JoinSet::new();
-    parts.spawn(http::serve(site, config.limits, listener, stop.clone()).map(Ok));
+    parts.spawn(http::serve(site, config.limits, listener, open_files, stop.clone()).map(Ok));
     parts.spawn(fleet_task::run(task, feed, requests, stop.clone()));
     service_manager::ready();
 

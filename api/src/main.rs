@@ -1,7 +1,5 @@
 //! `tidemap-api`: the API as a process of its own.
 
-use std::process::ExitCode;
-
 use clap::Parser;
 use tidemap_api::ApiArgs;
 use tidemap_service::{cli, logging::LogArgs, nats::NatsArgs, shutdown};
@@ -19,7 +17,7 @@ struct Cli {
 }
 
 #[tokio::main]
-async fn main() -> ExitCode {
+async fn main() {
     cli::exit(serve(cli::parse()).await)
 }
 

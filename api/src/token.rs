@@ -1,9 +1,9 @@
 //! The admin's token.
 
-use std::{env, fmt, fs, path::Path};
+use std::{env, fmt, path::Path};
 
 use sha2::{Digest, Sha256};
-use tidemap_service::cli::UsageError;
+use tidemap_service::{cli::UsageError, text_file};
 
 /// The shortest token. Nothing slows guesses down on loopback, so a short one could be found by trying.
 const MIN_BYTES: usize = 16;
@@ -29,7 +29,10 @@ impl ApiToken {
     /// The token in a file, without the end of its line.
     pub(crate) fn read(path: &Path) -> Result<Self, UsageError> {
         let wrong = |problem: &dyn fmt::Display| UsageError::in_file("--api-token-file", path, problem);
-        let text = fs::read_to_string(path).map_err(|error| wrong(&error))?;
+        let text = text_file::read(path).map_err(|error| wrong(&error))?;
+        if text.starts_with(['"', '\'']) {
+            tracing::warn!(file = %path.display(), "the quotes around the API token are part of it");
+        }
         text.trim_end_matches(['\r', '\n']).parse().map_err(|error: anyhow::Error| wrong(&error))
     }
 
@@ -65,6 +68,8 @@ impl std::str::FromStr for ApiToken {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]
@@ -90,6 +95,8 @@ mod tests {
     fn a_file_holds_one_line() {
         let file = tempfile::NamedTempFile::new().unwrap();
         fs::write(file.path(), "a-secret-of-tests\n").unwrap();
+        assert!(ApiToken::read(file.path()).unwrap().matches("a-secret-of-tests"));
+        fs::write(file.path(), "\u{feff}a-secret-of-tests\r\n").unwrap();
         assert!(ApiToken::read(file.path()).unwrap().matches("a-secret-of-tests"));
         fs::write(file.path(), "a-secret-of-tests\nanother\n").unwrap();
         let error = ApiToken::read(file.path()).unwrap_err().to_string();

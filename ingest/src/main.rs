@@ -1,7 +1,5 @@
 //! `tidemap-ingest`: one worker.
 
-use std::process::ExitCode;
-
 use clap::Parser;
 use tidemap_service::{cli, logging::LogArgs, nats::NatsArgs, shutdown};
 use tidemap_wire::PartitionCount;
@@ -25,7 +23,7 @@ struct Cli {
 }
 
 #[tokio::main]
-async fn main() -> ExitCode {
+async fn main() {
     cli::exit(run(cli::parse()).await)
 }
 

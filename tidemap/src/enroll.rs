@@ -20,7 +20,10 @@ use tidemap_broker::{
     jwt::{Operator, Revocation},
     keys::{self, RelaySide},
 };
-use tidemap_service::cli::{self, UsageError, say};
+use tidemap_service::{
+    cli::{self, UsageError, say},
+    nats,
+};
 use tidemap_wire::{NodeId, NodeName};
 
 use crate::{
@@ -84,6 +87,9 @@ pub(crate) struct RevokeArgs {
 /// Makes the node's key, admits it, and prints the line that starts its agent.
 pub(crate) async fn enroll(args: &EnrollArgs) -> anyhow::Result<()> {
     args.labels.iter().try_for_each(|label| accepted(label))?;
+    if let Some(url) = &args.nats_url {
+        nats::addresses("--nats-url", url)?;
+    }
     if args.local {
         return relay::enroll_locally(args).await;
     }

@@ -6,7 +6,7 @@ mod operator;
 mod stations;
 mod up;
 
-use std::{process::ExitCode, time::Duration};
+use std::time::Duration;
 
 use anyhow::Context;
 use async_nats::jetstream;
@@ -92,7 +92,7 @@ enum Command {
 }
 
 #[tokio::main]
-async fn main() -> ExitCode {
+async fn main() {
     cli::exit(run(cli::parse()).await)
 }
 

@@ -10,7 +10,7 @@ use async_nats::jetstream;
 use tidemap_agent::{AgentArgs, AgentConfig};
 use tidemap_api::{ApiArgs, ApiConfig};
 use tidemap_broker::{
-    Broker, BrokerConfig,
+    Broker, BrokerConfig, DiskNews, DiskWatch,
     data_dir::DataDir,
     keys::{self, Keys},
 };
@@ -20,7 +20,10 @@ use tidemap_service::{
     nats::{Connections, NatsArgs},
 };
 use tidemap_simulate::SimulateArgs;
-use tokio::{net::TcpListener, time::Instant};
+use tokio::{
+    net::TcpListener,
+    time::{Instant, interval, sleep},
+};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -30,6 +33,10 @@ use crate::{
 
 /// A broker that ends more often than this within a minute is not started again.
 const RESTARTS_PER_MINUTE: usize = 5;
+/// Between looks at the broker's disk.
+const DISK_PERIOD: Duration = Duration::from_secs(1);
+/// Between attempts to measure this host.
+const MEASURE_RETRY: Duration = Duration::from_secs(60);
 /// How long the stations' connections may take to close before the broker is stopped.
 const CLOSE_TIMEOUT: Duration = Duration::from_millis(500);
 
@@ -128,7 +135,7 @@ pub(crate) async fn run(args: UpArgs, shutdown: CancellationToken) -> anyhow::Re
             if let Err(error) = cli::print(format_args!("Tidemap is up: http://{http}  (Ctrl-C stops it)")) {
                 tracing::warn!("{error}; the page is at http://{http}");
             }
-            watch(&mut stations, &mut broker, &shutdown).await
+            watch(&mut stations, &mut broker, data_dir.path(), &shutdown).await
         }
         Err(error) => Err(error),
     };
@@ -167,7 +174,7 @@ async fn start(
             tidemap_ingest::run(config, &broker, stop).await
         });
     }
-    stations.start("agent", Stage::Source, |stop| tidemap_agent::run(plan.agent, access.agent, stop));
+    stations.start("agent", Stage::Source, |stop| measure_this_host(plan.agent, access.agent, stop));
     if let Some(nodes) = plan.simulate {
         stations.start("simulator", Stage::Source, |stop| {
             tidemap_simulate::run(SimulateArgs::with_nodes(nodes), access.simulator, stop)
@@ -176,13 +183,36 @@ async fn start(
     Ok(())
 }
 
-/// Waits for `shutdown`, and starts the broker again when it dies.
+/// Runs this host's own agent. Everything else goes on where the host cannot be measured, such as in a
+/// sandbox without `/sys`.
+async fn measure_this_host(
+    config: AgentConfig,
+    broker: NatsArgs,
+    stop: CancellationToken,
+) -> anyhow::Result<()> {
+    loop {
+        match tidemap_agent::run(config.clone(), broker.clone(), stop.clone()).await {
+            Err(error) if !error.is::<UsageError>() => {
+                tracing::error!("this host is not measured: {error:#}; trying again in a minute");
+            }
+            ended => return ended,
+        }
+        if stop.run_until_cancelled(sleep(MEASURE_RETRY)).await.is_none() {
+            return Ok(());
+        }
+    }
+}
+
+/// Waits for `shutdown`, and starts the broker again when it dies, or when its disk was full and has room.
 async fn watch(
     stations: &mut Stations,
     broker: &mut Broker,
+    data_dir: &Path,
     shutdown: &CancellationToken,
 ) -> anyhow::Result<()> {
     let mut deaths: Vec<Instant> = Vec::new();
+    let mut disk = DiskWatch::new(data_dir);
+    let mut disk_check = interval(DISK_PERIOD);
     loop {
         tokio::select! {
             // Ctrl-C or a service manager.
@@ -192,6 +222,19 @@ async fn watch(
             }
             // A station has failed.
             error = stations.failed() => return Err(error),
+            // Time to look at the disk.
+            _ = disk_check.tick() => match disk.look() {
+                Some(DiskNews::Full) => tracing::error!(
+                    folder = %data_dir.display(),
+                    "the broker's disk is full: agents keep their samples until there is room"
+                ),
+                Some(DiskNews::Room) => {
+                    tracing::info!("the broker's disk has room again; starting the broker again");
+                    broker.restart().await?;
+                    disk = DiskWatch::new(data_dir);
+                }
+                None => {}
+            },
             // The broker has died; its log is on disk, and all stations wait for it.
             status = broker.wait_exit() => {
                 deaths.retain(|death| death.elapsed() < Duration::from_secs(60));

@@ -46,7 +46,8 @@ impl DeliveryLog {
         if self.silences.is_due() {
             tracing::error!(
                 node = %self.node,
-                "the broker does not acknowledge samples: may these credentials publish as this node?"
+                "the broker does not acknowledge samples: is its disk full, or may these credentials not publish as \
+                 this node?"
             );
         }
     }

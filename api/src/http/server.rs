@@ -15,6 +15,7 @@ use hyper_util::{
     rt::{TokioIo, TokioTimer},
     service::TowerToHyperService,
 };
+use tidemap_service::logging::Throttle;
 use tokio::{
     net::{TcpListener, TcpStream},
     task::JoinSet,
@@ -37,7 +38,7 @@ use self::{
 };
 use crate::{config::Limits, http::with_common_headers, names};
 
-/// Connections at a time; further ones wait to be accepted.
+/// Connections at a time, if the system allows that many open files; further ones wait to be accepted.
 const CONNECTIONS: usize = 16_384;
 /// A client that has not sent its request's head by then is disconnected.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
@@ -50,22 +51,34 @@ const BUFFER_BYTES: usize = 32 * 1024;
 const READ_PACE: ReadPace = ReadPace { max_stall: Duration::from_secs(30), bytes_per_second: 32 * 1024 };
 /// If accepting fails, for example for lack of file descriptors, the next attempt comes after this.
 const ACCEPT_RETRY: Duration = Duration::from_millis(250);
+/// What concerns every client is logged at most once in this time.
+const LOG_PERIOD: Duration = Duration::from_secs(30);
 
 /// Serves `routes` until `shutdown`, and then until every connection has ended.
 pub(super) async fn run<R: Reply + 'static>(
     routes: BoxedFilter<(R,)>,
     limits: Limits,
     listener: TcpListener,
+    open_files: Option<u64>,
     shutdown: CancellationToken,
 ) {
+    let most = most_connections(open_files);
+    let mut full = Throttle::new(LOG_PERIOD);
+    let mut refused = Throttle::new(LOG_PERIOD);
     let mut connections = JoinSet::new();
     let mut clients = ClientLimits::new(limits);
     while !shutdown.is_cancelled() {
+        if connections.len() >= most && full.is_due() {
+            tracing::warn!(
+                most,
+                "no more connections; further clients wait (each needs an open file: `ulimit -n`)"
+            );
+        }
         tokio::select! {
             // The process ends.
             () = shutdown.cancelled() => {}
             // A client connects.
-            (stream, address) = accept(&listener), if connections.len() < CONNECTIONS => {
+            (stream, address) = accept(&listener, &mut refused), if connections.len() < most => {
                 match clients.admit(address.ip(), Instant::now()) {
                     Ok(quota) => {
                         connections.spawn(serve(routes.clone(), stream, quota, shutdown.clone()));
@@ -83,15 +96,25 @@ pub(super) async fn run<R: Reply + 'static>(
     }
 }
 
+/// How many connections may be open. They leave files for what else this process does, such as reading this
+/// host's counters: a quarter, at least 64.
+fn most_connections(open_files: Option<u64>) -> usize {
+    let Some(files) = open_files.and_then(|files| usize::try_from(files).ok()) else { return CONNECTIONS };
+    let others = (files / 4).clamp(64, 4_096).min(files / 2);
+    CONNECTIONS.min(files - others)
+}
+
 /// The next connection.
-async fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
+async fn accept(listener: &TcpListener, refused: &mut Throttle) -> (TcpStream, SocketAddr) {
     loop {
         match listener.accept().await {
             Ok(accepted) => return accepted,
             // The client has disconnected before it was accepted.
             Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
             Err(error) => {
-                tracing::warn!(%error, "cannot accept connections");
+                if refused.is_due() {
+                    tracing::warn!(%error, "cannot accept connections");
+                }
                 tokio::time::sleep(ACCEPT_RETRY).await;
             }
         }
@@ -148,5 +171,18 @@ async fn serve<R: Reply + 'static>(
 fn log_panic(ended: Result<(), tokio::task::JoinError>) {
     if let Err(error) = ended {
         tracing::error!(%error, "the task of a connection panicked");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn connections_leave_files_for_others() {
+        for (files, most) in [(256, 192), (1_024, 768), (100, 50), (1_000_000, CONNECTIONS)] {
+            assert_eq!(most_connections(Some(files)), most, "{files}");
+        }
+        assert_eq!(most_connections(None), CONNECTIONS);
     }
 }

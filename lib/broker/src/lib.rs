@@ -13,5 +13,6 @@ pub mod tls;
 
 pub use files::PathError;
 pub use server::{
-    Broker, BrokerConfig, BrokerError, Reload, default_tools_dir, locate, prepare, reload_by, reload_running,
+    Broker, BrokerConfig, BrokerError, DiskNews, DiskWatch, Reload, default_tools_dir, locate, prepare,
+    reload_by, reload_running,
 };

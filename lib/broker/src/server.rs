@@ -1,5 +1,6 @@
 //! A nats-server as a child process: found or fetched, started with our `nats.conf`, stopped with its owner.
 
+mod disk;
 mod fetch;
 mod launch;
 mod locate;
@@ -28,6 +29,7 @@ use crate::{
 use launch::{Launch, ServerProcess};
 use signal::Signal;
 
+pub use disk::{DiskNews, DiskWatch};
 pub use launch::prepare;
 pub use locate::{default_tools_dir, locate};
 pub use reload::{Reload, reload_by, reload_running};

@@ -29,7 +29,7 @@ pub(crate) struct Cli {
 }
 
 #[tokio::main]
-pub(crate) async fn main() -> ExitCode {
+pub(crate) async fn main() {
     let cli: Cli = cli::parse();
     let result = async {
         cli.log.init()?;

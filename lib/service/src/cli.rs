@@ -4,10 +4,9 @@ use std::{
     fmt,
     io::{self, ErrorKind, Write},
     path::Path,
-    process::ExitCode,
 };
 
-use clap::Parser;
+use clap::{Arg, Command, Parser, builder::Resettable};
 
 use crate::stderr;
 pub use crate::stderr::say;
@@ -34,10 +33,10 @@ impl fmt::Display for UsageError {
 
 impl std::error::Error for UsageError {}
 
-/// Parses the command line. `--help` and `--version` exit with 0; a wrong command line prints one line and
-/// exits with [`USAGE`].
+/// Parses the command line and the environment, where an empty variable counts as none. `--help` and
+/// `--version` exit with 0; a wrong command line prints one line and exits with [`USAGE`].
 pub fn parse<T: Parser>() -> T {
-    match T::try_parse() {
+    match try_parse::<T>() {
         Ok(cli) => cli,
         Err(error) if error.use_stderr() => leave(USAGE, one_line(&error.to_string())),
         Err(help) => match help.print().and_then(|()| io::stdout().flush()) {
@@ -48,6 +47,23 @@ pub fn parse<T: Parser>() -> T {
             _ => std::process::exit(0),
         },
     }
+}
+
+fn try_parse<T: Parser>() -> Result<T, clap::Error> {
+    let mut command = without_empty_variables(T::command());
+    let matches = command.try_get_matches_from_mut(std::env::args_os())?;
+    T::from_arg_matches(&matches).map_err(|error| error.format(&mut command))
+}
+
+/// Service managers and containers set what they have no value for to nothing, such as `${NAME:-}`.
+fn without_empty_variables(command: Command) -> Command {
+    let is_empty = |arg: &Arg| {
+        let value = arg.get_env().and_then(std::env::var_os);
+        value.is_some_and(|value| value.to_string_lossy().trim().is_empty())
+    };
+    command
+        .mut_args(|arg| if is_empty(&arg) { arg.env(Resettable::Reset) } else { arg })
+        .mut_subcommands(without_empty_variables)
 }
 
 /// Prints a result on standard output, in a line of its own, after all that was said before.
@@ -63,8 +79,11 @@ pub fn print(result: impl fmt::Display) -> io::Result<()> {
         .map_err(|error| io::Error::new(error.kind(), unprinted(&error)))
 }
 
-/// Ends a process: prints a failure once, as one line, and chooses the exit code.
-pub fn exit(result: anyhow::Result<()>) -> ExitCode {
+/// Ends the process: prints a failure once, as one line, and chooses the exit code.
+///
+/// It does not wait for threads that are in a system call, as a runtime does when it is dropped: a name
+/// server or a device that does not answer may hold one for a minute.
+pub fn exit(result: anyhow::Result<()>) -> ! {
     let code = match result {
         Ok(()) => 0,
         Err(error) => {
@@ -73,7 +92,7 @@ pub fn exit(result: anyhow::Result<()>) -> ExitCode {
         }
     };
     stderr::flush();
-    ExitCode::from(code)
+    std::process::exit(i32::from(code));
 }
 
 fn unprinted(error: &io::Error) -> String {

@@ -14,6 +14,7 @@ pub mod open_files;
 pub mod service_manager;
 pub mod shutdown;
 pub mod stderr;
+pub mod text_file;
 
 pub mod acks;
 pub mod nats;

@@ -1,9 +1,11 @@
 //! The connection to the broker: options for clusters, for half-open connections, and for fleets that
 //! reconnect all at once.
 
+mod address;
 mod complaints;
 mod connections;
 mod identity;
+mod key_file;
 
 use std::{
     future::ready,
@@ -18,6 +20,7 @@ use tidemap_wire::timing;
 use tokio_util::sync::CancellationToken;
 
 use crate::{cli::UsageError, deadline::within};
+pub use address::addresses;
 use complaints::Complaints;
 pub use connections::Connections;
 pub use identity::{ConnectionId, ConnectionWatch, NewConnection};
@@ -67,10 +70,10 @@ impl NatsArgs {
     ///
     /// When an address or a file cannot be used. An absent broker is no error.
     pub async fn connect(&self, name: &str, inbox: Option<&str>) -> anyhow::Result<Client> {
-        let servers = self.servers()?;
+        let servers = addresses("--nats-url", &self.nats_url)?;
         let leaving = Leaving::default();
         let closed = CancellationToken::new();
-        let mut options = self.options(&leaving, &closed)?.name(name);
+        let mut options = self.options(&servers, &leaving, &closed)?.name(name);
         // Only agents' and relays' users are restricted to an inbox prefix; services may use any.
         options = match inbox {
             Some(inbox) => options.custom_inbox_prefix(inbox).ping_interval(AGENT_PING_INTERVAL),
@@ -88,18 +91,18 @@ impl NatsArgs {
         Ok(client)
     }
 
-    fn servers(&self) -> Result<Vec<ServerAddr>, UsageError> {
-        let urls = self.nats_url.split(',').map(|url| url.trim().parse());
-        urls.collect::<Result<_, _>>()
-            .map_err(|error| UsageError(format!("--nats-url {}: {error}", self.nats_url)))
-    }
-
     /// What all connections have in common.
-    fn options(&self, leaving: &Leaving, closed: &CancellationToken) -> anyhow::Result<ConnectOptions> {
-        let complaints = Arc::new(Complaints::new(self.creds.as_deref(), self.nats_ca.as_deref()));
+    fn options(
+        &self,
+        servers: &[ServerAddr],
+        leaving: &Leaving,
+        closed: &CancellationToken,
+    ) -> anyhow::Result<ConnectOptions> {
+        let complaints = Complaints::new(servers, self.creds.as_deref(), self.nats_ca.as_deref());
+        let complaints = Arc::new(complaints);
         let attempts = Arc::clone(&complaints);
         let (leaving, closed) = (Arc::clone(leaving), closed.clone());
-        let options = with_identity(self.creds.as_deref())?
+        let options = key_file::with_identity(self.creds.as_deref())?
             .retry_on_initial_connect()
             .max_reconnects(None)
             .subscription_capacity(SUBSCRIPTION_CAPACITY)
@@ -122,8 +125,10 @@ impl NatsArgs {
                     }
                 }
             });
+        // Also for servers of the cluster that the client gets to know later.
+        let options = options.require_tls(servers.iter().all(ServerAddr::tls_required));
         let Some(ca) = &self.nats_ca else { return Ok(options) };
-        readable(ca, "--nats-ca")?;
+        check_authority(ca)?;
         Ok(options.add_root_certificates(ca.clone()).require_tls(true))
     }
 }
@@ -144,27 +149,19 @@ pub async fn reached(client: &Client, limit: Duration) -> anyhow::Result<()> {
     within(limit, missed, async { client.flush().await.context("the broker does not answer") }).await
 }
 
-fn with_identity(creds: Option<&Path>) -> anyhow::Result<ConnectOptions> {
-    let Some(path) = creds else { return Ok(ConnectOptions::new()) };
-    let text = readable(path, "--creds")?;
-    if text.contains("-----BEGIN") {
-        return Ok(ConnectOptions::with_credentials(&text)
-            .map_err(|error| UsageError::in_file("--creds", path, error))?);
+/// Checks that the file holds a certificate: the client would take any file, and then trust no broker.
+fn check_authority(path: &Path) -> Result<(), UsageError> {
+    let wrong = |problem: &dyn std::fmt::Display| UsageError::in_file("--nats-ca", path, problem);
+    // Read as the client reads it, byte by byte.
+    let text = std::fs::read_to_string(path).map_err(|error| wrong(&error))?;
+    let mark = "-----BEGIN CERTIFICATE-----";
+    if text.lines().any(|line| line.starts_with(mark)) {
+        Ok(())
+    } else if text.contains(mark) {
+        Err(wrong(&"something precedes its first line: save it without quotes and byte order mark"))
+    } else {
+        Err(wrong(&"it holds no certificate (PEM)"))
     }
-    let seed = text.lines().map(str::trim).find(|line| line.starts_with("SU"));
-    match seed {
-        Some(seed) if nkeys::KeyPair::from_seed(seed).is_ok() => {
-            Ok(ConnectOptions::with_nkey(seed.to_owned()))
-        }
-        _ => {
-            let problem = "neither an nkey seed nor a credentials file";
-            Err(UsageError::in_file("--creds", path, problem).into())
-        }
-    }
-}
-
-fn readable(path: &Path, flag: &str) -> Result<String, UsageError> {
-    std::fs::read_to_string(path).map_err(|error| UsageError::in_file(flag, path, error))
 }
 
 /// Doubles from attempt to attempt up to [`timing::RECONNECT`], with full jitter, so that a fleet does not

@@ -184,7 +184,7 @@ impl Launch {
     }
 
     fn log(&self) -> PathBuf {
-        self.dir.join("nats-server.log")
+        log(&self.dir)
     }
 
     fn stderr(&self) -> PathBuf {
@@ -195,6 +195,11 @@ impl Launch {
 /// The configuration with which the broker of a data folder is started.
 pub(super) fn configuration(dir: &Path) -> PathBuf {
     dir.join("broker.conf")
+}
+
+/// Where the broker logs.
+pub(super) fn log(dir: &Path) -> PathBuf {
+    dir.join("nats-server.log")
 }
 
 /// Where the broker writes its process number.

@@ -131,7 +131,7 @@ async fn outcome(log: &Path, logged: u64) -> Result<Reload, BrokerError> {
 
 /// The part of a log after its first `logged` bytes, or all of it if the log is now shorter, that is, was
 /// begun again.
-fn tail(log: &Path, logged: u64) -> io::Result<String> {
+pub(super) fn tail(log: &Path, logged: u64) -> io::Result<String> {
     let mut file = File::open(log)?;
     let start = if file.metadata()?.len() < logged { 0 } else { logged };
     file.seek(SeekFrom::Start(start))?;

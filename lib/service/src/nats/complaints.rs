@@ -2,12 +2,13 @@
 
 use std::{
     collections::HashMap,
+    net::IpAddr,
     path::{Path, PathBuf},
     sync::{Mutex, PoisonError},
     time::Duration,
 };
 
-use async_nats::{Event, Server, ServerError};
+use async_nats::{ClientError, ConnectErrorKind, Event, Server, ServerAddr, ServerError};
 
 use crate::logging::Throttle;
 
@@ -16,6 +17,8 @@ const PERIOD: Duration = Duration::from_secs(30);
 
 /// Watches one connection, and logs what its operator must know.
 pub(super) struct Complaints {
+    /// The servers that are given by name.
+    names: Vec<String>,
     creds: Option<PathBuf>,
     ca: Option<PathBuf>,
     throttles: Mutex<HashMap<ComplaintKind, Throttle>>,
@@ -34,6 +37,8 @@ enum ComplaintKind {
     Unproven,
     /// The broker cannot be reached.
     Unreachable,
+    /// The broker's name has no address.
+    Unresolved,
     /// The broker sends faster than a subscription is read.
     Slow,
     /// Any other error.
@@ -41,8 +46,11 @@ enum ComplaintKind {
 }
 
 impl Complaints {
-    pub(super) fn new(creds: Option<&Path>, ca: Option<&Path>) -> Self {
+    pub(super) fn new(servers: &[ServerAddr], creds: Option<&Path>, ca: Option<&Path>) -> Self {
+        let hosts = servers.iter().map(ServerAddr::host);
+        let names = hosts.filter(|host| host.parse::<IpAddr>().is_err()).map(str::to_owned).collect();
         Self {
+            names,
             creds: creds.map(Path::to_owned),
             ca: ca.map(Path::to_owned),
             throttles: Mutex::default(),
@@ -91,6 +99,15 @@ impl Complaints {
             Event::ServerError(error) => {
                 self.log(ComplaintKind::Other, &format!("the broker reports an error: {error}"));
             }
+            // A name without an address is the one failure that the client does not note at the server.
+            Event::ClientError(ClientError::Other(kind)) if is_unresolved(kind) => {
+                let words = format!(
+                    "no address is known for the broker's name {}: is it right, and does this host have a name server? \
+                     Trying again",
+                    self.names.join(" or ")
+                );
+                self.log(ComplaintKind::Unresolved, &words);
+            }
             Event::ClientError(_) | Event::LameDuckMode | Event::Draining | Event::Closed => {
                 tracing::debug!(%event, "connection");
             }
@@ -137,7 +154,9 @@ impl Complaints {
             return;
         }
         match kind {
-            ComplaintKind::Slow | ComplaintKind::Unreachable => tracing::warn!("{words}"),
+            ComplaintKind::Slow | ComplaintKind::Unreachable | ComplaintKind::Unresolved => {
+                tracing::warn!("{words}");
+            }
             ComplaintKind::Rejected
             | ComplaintKind::Forbidden
             | ComplaintKind::Unproven
@@ -151,6 +170,11 @@ impl Complaints {
     }
 }
 
+/// Whether an attempt failed because of a name. The client passes on its kind as text only.
+fn is_unresolved(kind: &str) -> bool {
+    kind == ConnectErrorKind::Dns.to_string()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -158,7 +182,7 @@ mod tests {
     #[test]
     fn each_failure_is_logged_with_what_to_do_about_it() {
         let explain = |creds: Option<&str>, error: &str| {
-            Complaints::new(creds.map(Path::new), None).explain("tls://b:4222", error)
+            Complaints::new(&[], creds.map(Path::new), None).explain("tls://b:4222", error)
         };
         assert_eq!(
             explain(Some("/k.nk"), "authorization violation: nats: authorization violation"),
@@ -185,7 +209,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn each_kind_is_throttled_by_itself() {
-        let complaints = Complaints::new(None, None);
+        let complaints = Complaints::new(&[], None, None);
         assert!(complaints.is_due(ComplaintKind::Rejected));
         tokio::time::advance(PERIOD - Duration::from_millis(1)).await;
         assert!(!complaints.is_due(ComplaintKind::Rejected));

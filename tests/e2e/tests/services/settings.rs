@@ -1,0 +1,154 @@
+//! What the surroundings set, or lack: empty variables, addresses of other protocols, few open files, no
+//! `/sys`.
+
+use std::{path::Path, time::Duration};
+
+use anyhow::ensure;
+use tidemap_testkit::{
+    client::{Connection, address, request},
+    eventually,
+    http::get_json,
+    observe,
+    process::{Tidemap, run_to_end, tidemap},
+};
+use tidemap_wire::{
+    Status,
+    http::{NodeJson, StatsJson},
+};
+use tokio::{io::AsyncWriteExt, net::TcpStream, process::Command};
+
+const EVENT_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// The environment variables in a command's help, and those that it hides.
+async fn variables(command: &str) -> Vec<String> {
+    let help = Command::new(tidemap().unwrap()).args([command, "--help"]).output().await.unwrap();
+    let help = String::from_utf8(help.stdout).unwrap();
+    let named = help.split("[env: ").skip(1).filter_map(|rest| rest.split(['=', ']']).next());
+    named.chain(["TIDEMAP_SYSFS", "TIDEMAP_PROCFS"]).map(str::to_owned).collect()
+}
+
+async fn with_empty_variables(command: &str) -> Command {
+    let names = variables(command).await;
+    assert!(names.len() > 12, "{names:?}");
+    // `Tidemap::start_by` clears the environment that it passes on, so `env` sets them.
+    let mut env = Command::new("env");
+    env.args(names.iter().map(|name| format!("{name}="))).arg(tidemap().unwrap());
+    env
+}
+
+async fn up_by(command: Command, data_dir: &Path, more: &[&str]) -> (Tidemap, String) {
+    let args = [&["up", "--http", "127.0.0.1:0", "--data-dir", data_dir.to_str().unwrap()], more].concat();
+    let mut up = Tidemap::start_by(command, &args).unwrap();
+    let url = up.url().await.unwrap();
+    (up, url)
+}
+
+#[tokio::test]
+async fn an_empty_variable_is_none() {
+    let dir = tempfile::tempdir().unwrap();
+    let (_up, url) = up_by(with_empty_variables("up").await, dir.path(), &[]).await;
+    eventually(EVENT_TIMEOUT, || async {
+        let stats: StatsJson = get_json(format!("{url}/api/stats")).await?;
+        ensure!(stats.online_nodes == 1, "{} nodes", stats.online_nodes);
+        Ok(())
+    })
+    .await
+    .unwrap();
+    let mut agent = Tidemap::start_by(with_empty_variables("agent").await, &["agent", "--dry-run"]).unwrap();
+    assert!(agent.line().await.unwrap().starts_with('{'));
+}
+
+#[tokio::test]
+async fn addresses_of_other_protocols_are_refused_by_every_program() {
+    let there = "wss://user:secret@127.0.0.1:1";
+    for args in [
+        &["agent", "--nats-url", there][..],
+        &["ingest", "--nats-url", there],
+        &["api", "--http", "127.0.0.1:0", "--nats-url", there],
+        &["simulate", "--nodes", "1", "--nats-url", there],
+        &["relay", "--name", "r", "--local-url", there],
+        &["relay", "--name", "r", "--local-url", "nats://127.0.0.1:1", "--nats-url", there],
+        &["repartition", "--partitions", "8", "--nats-url", there],
+        &["enroll", "web-01", "--nats-url", there],
+        &["up", "--nats-url", there],
+    ] {
+        let (code, said) = run_to_end(args).await.unwrap();
+        let errors: Vec<&str> = said.lines().filter(|line| line.starts_with("error: ")).collect();
+        assert_eq!((code, errors.len()), (Some(64), 1), "{args:?}: {said}");
+        assert!(errors[0].contains("tls://") || errors[0].contains("nats://"), "{said}");
+    }
+    let (_, said) = run_to_end(&["agent", "--nats-url", there]).await.unwrap();
+    assert!(said.contains("--nats-url wss://127.0.0.1:1: ") && !said.contains("secret"), "{said}");
+}
+
+#[tokio::test]
+async fn a_name_without_an_address_is_reported_at_once() {
+    let agent = Tidemap::start(&["agent", "--nats-url", "nats://no-such-name.invalid"]).unwrap();
+    eventually(EVENT_TIMEOUT, || async {
+        let log = agent.log();
+        ensure!(log.contains("no address is known for the broker's name no-such-name.invalid"), "{log}");
+        Ok(())
+    })
+    .await
+    .unwrap();
+}
+
+#[tokio::test]
+async fn where_the_host_cannot_be_measured_everything_else_runs() {
+    let dir = tempfile::tempdir().unwrap();
+    let command = Command::new(tidemap().unwrap());
+    let (mut up, url) = up_by(command, dir.path(), &["--sysfs-root", "/no/sys", "--simulate", "5"]).await;
+    eventually(EVENT_TIMEOUT, || async {
+        let stats: StatsJson = get_json(format!("{url}/api/stats")).await?;
+        ensure!(stats.total_nodes == 5, "{} nodes", stats.total_nodes);
+        Ok(())
+    })
+    .await
+    .unwrap();
+    assert!(up.log().contains("this host is not measured: cannot read /no/sys"), "{}", up.log());
+    assert_eq!(up.terminate().await.unwrap().code(), Some(0));
+}
+
+#[tokio::test]
+async fn streams_leave_files_for_the_hosts_own_agent() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut shell = Command::new("sh");
+    shell.args(["-c", "ulimit -n 256; exec \"$0\" \"$@\""]).arg(tidemap().unwrap());
+    let (up, url) = up_by(shell, dir.path(), &[]).await;
+    let there = address(&url).unwrap();
+    eventually(EVENT_TIMEOUT, || async {
+        let stats: StatsJson = get_json(format!("{url}/api/stats")).await?;
+        ensure!(stats.online_nodes == 1, "{} nodes", stats.online_nodes);
+        Ok(())
+    })
+    .await
+    .unwrap();
+    let mut first = Connection::open(there).await.unwrap();
+    let mut streams = Vec::new();
+    for _ in 0..300 {
+        let mut stream = TcpStream::connect(there).await.unwrap();
+        stream.write_all(request("/api/stream", "identity").as_bytes()).await.unwrap();
+        streams.push(stream);
+    }
+    eventually(EVENT_TIMEOUT, || async {
+        ensure!(up.log().contains("no more connections"), "{}", up.log());
+        Ok(())
+    })
+    .await
+    .unwrap();
+    // It stays online for half a minute without reports, so its reports must be new.
+    let mut seen = Vec::new();
+    while seen.len() < 3 {
+        observe(Duration::from_millis(250)).await;
+        let body = first.body(request("/api/nodes", "identity").as_bytes()).await.unwrap();
+        let nodes: Vec<NodeJson> = serde_json::from_slice(&body).unwrap();
+        assert_eq!(nodes[0].status, Status::Online);
+        assert!(nodes[0].age_ms < 10_000, "no report for {} ms", nodes[0].age_ms);
+        if seen.last() != Some(&nodes[0].last_seen_timestamp) {
+            seen.push(nodes[0].last_seen_timestamp);
+        }
+    }
+    let lines = up.log().lines().count();
+    assert!(lines < 60, "{lines} lines: {}", up.log());
+    drop(streams);
+}
