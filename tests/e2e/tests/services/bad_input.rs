@@ -236,7 +236,7 @@ async fn an_enrolled_node_reports_and_a_revoked_one_no_longer_can() {
     ])
     .unwrap();
     let line = enrolled.line().await.unwrap();
-    assert!(line.contains(" --node edge.7 --label rack=7 "), "{line}");
+    assert!(line.contains(" --node Edge.7 --label rack=7 "), "{line}");
     let key = pipeline.key("agents/edge=2E7.nk");
     let args =
         ["agent", "--node", "edge.7", "--nats-url", &pipeline.broker, "--creds", key.to_str().unwrap()];

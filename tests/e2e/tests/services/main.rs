@@ -3,6 +3,7 @@
 
 mod api;
 mod bad_input;
+mod called;
 mod checkers;
 mod endings;
 mod faults;
