@@ -4,15 +4,19 @@
 //! number, and logs a browser that closes its event stream as an error.
 
 mod client_limits;
+mod protocol;
 mod request_limits;
 mod slow_client;
 mod target;
+#[cfg(test)]
+mod tests;
+mod unsent;
 
 use std::{future, io, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 
 use futures_util::future::Either;
 use hyper_util::{
-    rt::{TokioIo, TokioTimer},
+    rt::{TokioExecutor, TokioIo, TokioTimer},
     service::TowerToHyperService,
 };
 use tidemap_service::logging::Throttle;
@@ -25,16 +29,20 @@ use tokio_util::sync::CancellationToken;
 use warp::{
     Reply,
     filters::BoxedFilter,
+    http::Request,
     hyper::{
         self,
-        server::conn::http1,
+        body::Incoming,
+        server::conn::{http1, http2},
         service::{Service, service_fn},
     },
+    reply::Response,
 };
 
 use self::{
     client_limits::{ClientLimits, ClientQuota, TooMany},
     slow_client::{ReadPace, SlowClientLimit},
+    unsent::Unsent,
 };
 use crate::{config::Limits, http::with_common_headers, names};
 
@@ -49,6 +57,11 @@ const BUFFER_BYTES: usize = 32 * 1024;
 /// A client that reads nothing for this long, or for longer less than a quarter of a megabit a second, is
 /// disconnected. An event stream can be resumed.
 const READ_PACE: ReadPace = ReadPace { max_stall: Duration::from_secs(30), bytes_per_second: 32 * 1024 };
+/// Requests at a time on one connection of HTTP/2. A proxy opens another connection when they are used up.
+const STREAMS: u32 = 256;
+/// How often a connection of HTTP/2 is tested, and when it is given up.
+const PING_PERIOD: Duration = Duration::from_secs(20);
+const PING_TIMEOUT: Duration = Duration::from_secs(20);
 /// If accepting fails, for example for lack of file descriptors, the next attempt comes after this.
 const ACCEPT_RETRY: Duration = Duration::from_millis(250);
 /// What concerns every client is logged at most once in this time.
@@ -138,23 +151,38 @@ async fn serve<R: Reply + 'static>(
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "cannot set TCP_NODELAY");
     }
+    let is_http_2 = tokio::select! {
+        begun = tokio::time::timeout(HEAD_TIMEOUT, protocol::is_http_2(&stream)) => begun,
+        // The process ends, and the client has asked nothing yet.
+        () = shutdown.cancelled() => return,
+    };
+    let Ok(Ok(is_http_2)) = is_http_2 else { return };
+    let stream = SlowClientLimit::new(stream, READ_PACE);
+    let ended = match is_http_2 {
+        true => serve_http_2(routes, stream, quota, shutdown).await,
+        false => serve_http_1(routes, stream, quota, shutdown).await,
+    };
+    if let Err(error) = ended {
+        tracing::debug!(%error, "a connection broke");
+    }
+}
+
+async fn serve_http_1<R: Reply + 'static>(
+    routes: BoxedFilter<(R,)>,
+    stream: SlowClientLimit<TcpStream>,
+    quota: Option<Arc<ClientQuota>>,
+    shutdown: CancellationToken,
+) -> hyper::Result<()> {
     let routes = TowerToHyperService::new(warp::service(routes));
-    let service = service_fn(|mut request| {
-        names::take_host_from_target(&mut request);
-        target::trim_slashes(&mut request);
-        match request_limits::refusal(&request, quota.as_ref()) {
-            None => Either::Left(routes.call(request)),
-            Some(refusal) => Either::Right(future::ready(Ok(with_common_headers(refusal)))),
-        }
-    });
+    let service = service_fn(move |request| answer(&routes, request, quota.as_ref()));
     let mut connection = pin!(
         http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(HEAD_TIMEOUT)
             .max_buf_size(BUFFER_BYTES)
-            .serve_connection(TokioIo::new(SlowClientLimit::new(stream, READ_PACE)), service)
+            .serve_connection(TokioIo::new(stream), service)
     );
-    let ended: hyper::Result<()> = tokio::select! {
+    tokio::select! {
         // The client has disconnected, or was disconnected.
         ended = connection.as_mut() => ended,
         // The process ends: requests in progress are completed, and streams end by themselves.
@@ -162,9 +190,59 @@ async fn serve<R: Reply + 'static>(
             connection.as_mut().graceful_shutdown();
             connection.await
         }
-    };
-    if let Err(error) = ended {
-        tracing::debug!(%error, "a connection broke");
+    }
+}
+
+/// The same for HTTP/2, which proxies and programs may speak without TLS: any number of streams share the
+/// connection.
+async fn serve_http_2<R: Reply + 'static>(
+    routes: BoxedFilter<(R,)>,
+    stream: SlowClientLimit<TcpStream>,
+    quota: Option<Arc<ClientQuota>>,
+    shutdown: CancellationToken,
+) -> hyper::Result<()> {
+    let routes = TowerToHyperService::new(warp::service(routes));
+    let unsent = Unsent::new(READ_PACE);
+    let watching = unsent.clone();
+    let service = service_fn(move |request| {
+        let (answer, watching) = (answer(&routes, request, quota.as_ref()), watching.clone());
+        async move { answer.await.map(|answer| answer.map(|body| watching.watch(body))) }
+    });
+    let mut connection = pin!(
+        http2::Builder::new(TokioExecutor::new())
+            .timer(TokioTimer::new())
+            .max_concurrent_streams(STREAMS)
+            .max_header_list_size(BUFFER_BYTES as u32)
+            .keep_alive_interval(PING_PERIOD)
+            .keep_alive_timeout(PING_TIMEOUT)
+            .serve_connection(TokioIo::new(stream), service)
+    );
+    let mut is_overdue = pin!(unsent.is_overdue());
+    tokio::select! {
+        // The client has disconnected, or was disconnected.
+        ended = connection.as_mut() => return ended,
+        // It leaves an answer untaken.
+        () = is_overdue.as_mut() => return Ok(()),
+        // The process ends.
+        () = shutdown.cancelled() => connection.as_mut().graceful_shutdown(),
+    }
+    tokio::select! {
+        ended = connection => ended,
+        () = is_overdue => Ok(()),
+    }
+}
+
+/// Answers a request, unless it is refused before it reaches a route.
+fn answer<S: Service<Request<Incoming>, Response = Response>>(
+    routes: &S,
+    mut request: Request<Incoming>,
+    quota: Option<&Arc<ClientQuota>>,
+) -> impl Future<Output = Result<Response, S::Error>> + use<S> {
+    names::take_host_from_target(&mut request);
+    target::trim_slashes(&mut request);
+    match request_limits::refusal(&request, quota) {
+        None => Either::Left(routes.call(request)),
+        Some(refusal) => Either::Right(future::ready(Ok(with_common_headers(refusal)))),
     }
 }
 

@@ -168,29 +168,17 @@ async fn an_event_stream_is_neither_stored_nor_buffered() {
 }
 
 #[tokio::test]
-async fn a_client_may_ask_for_what_is_there_already_and_go_on_from_there() {
+async fn a_client_may_ask_for_what_is_there_already() {
     let (mut live, site) = Live::new().await;
     live.moves(1);
     let api = routes(site);
-    let mut asked = async |path: &str, position: Option<&str>| {
-        let mut request = warp::test::request().path(path);
-        request = position.into_iter().fold(request, |request, id| request.header("last-event-id", id));
-        let answer = live.during(request.reply(&api)).await;
-        assert_eq!(
-            (answer.status().as_u16(), &answer.headers()["content-type"]),
-            (200, &"text/event-stream".parse().unwrap())
-        );
+    for path in ["/api/stream?once", "/api/stream?once=true&_=1"] {
+        let answer = live.during(warp::test::request().path(path).reply(&api)).await;
+        assert_eq!(answer.headers()["content-type"], "text/event-stream");
         let text = String::from_utf8(answer.body().to_vec()).unwrap();
-        live.moves(2);
-        let id = text.lines().filter_map(|line| line.strip_prefix("id: ")).next_back().map(str::to_owned);
-        let heads = text.split("\n\n").filter_map(|event| event.lines().next()).map(str::to_owned);
-        (heads.collect::<Vec<_>>(), id.unwrap())
-    };
-    let (first, id) = asked("/api/stream?once", None).await;
-    assert_eq!(first, ["retry: 2000", "event: snapshot", "event: stats"]);
-    let (again, _) = asked("/api/stream?once=true&_=1", Some(&id)).await;
-    assert!(again.contains(&"event: delta".to_owned()) && !again.contains(&first[1]), "{again:?}");
-    assert_eq!(again.last(), first.last());
+        let heads: Vec<&str> = text.split("\n\n").filter_map(|event| event.lines().next()).collect();
+        assert_eq!(heads, ["retry: 2000", "event: snapshot", "event: stats"]);
+    }
 }
 
 #[tokio::test]

@@ -1,6 +1,6 @@
 //! The page behind a real nginx, under any prefix: nothing tells either of them which.
 
-use anyhow::ensure;
+use anyhow::{Context, ensure};
 use fantoccini::Locator;
 use serde_json::Value;
 use tidemap_broker::tls::Certificates;
@@ -101,4 +101,32 @@ async fn an_unknown_path_answers_a_page_to_a_browser_that_leads_to_the_fleet() {
         assert_eq!((other.status, other.header("content-type")), (404, Some("application/json")));
     }
     browser.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn who_asks_for_what_is_there_already_goes_on_from_the_newest_id() {
+    let broker = TestBroker::start().await.unwrap();
+    let _ingest = broker.ingest(&[]).unwrap();
+    let _agent = broker.agent("here", &["--include", "lo"]).unwrap();
+    let (_api, api) = broker.api().await.unwrap();
+    let ask = async |id: Option<String>| {
+        let mut answer = http::events(format!("{api}/api/stream?once"), id);
+        let mut events = Vec::new();
+        while let Some(event) = answer.recv().await {
+            events.push((event.name, event.id));
+        }
+        events
+    };
+    eventually(PAGE_TIMEOUT, || async {
+        let first = ask(None).await;
+        let id = first.first().and_then(|(_, id)| id.clone());
+        // The API replays the 4 s before it, which it must have seen.
+        let again = ask(Some(id.context("a snapshot without an id")?)).await;
+        let names: Vec<&str> = again.iter().map(|(name, _)| &**name).collect();
+        ensure!(names.first() == Some(&"delta") && names.last() == Some(&"stats"), "{names:?}");
+        ensure!(!names.contains(&"snapshot"), "{names:?}");
+        Ok(())
+    })
+    .await
+    .unwrap();
 }

@@ -90,7 +90,10 @@ async fn nine_tabs_are_live_with_one_stream_and_none_notices_when_another_closes
         for tab in &tabs {
             look_at(&visit, tab).await;
             let link = "document.querySelector('[data-connection]').dataset.connection";
-            assert_eq!(visit.browser.eval(link).await.unwrap(), "live", "{} tabs are left", tabs.len());
+            let link = visit.browser.eval(link).await.unwrap();
+            // Stale is a machine that is busy for three seconds, and the other states are a lost stream.
+            assert!(link == "live" || link == "stale", "{} tabs are left: {link}", tabs.len());
+            visit.expect_link("live").await;
         }
         if tabs.len() % 3 == 1 {
             expect_all_show_the_same(&mut visit, &tabs).await;
