@@ -251,16 +251,3 @@ fn log_panic(ended: Result<(), tokio::task::JoinError>) {
         tracing::error!(%error, "the task of a connection panicked");
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn connections_leave_files_for_others() {
-        for (files, most) in [(256, 192), (1_024, 768), (100, 50), (1_000_000, CONNECTIONS)] {
-            assert_eq!(most_connections(Some(files)), most, "{files}");
-        }
-        assert_eq!(most_connections(None), CONNECTIONS);
-    }
-}

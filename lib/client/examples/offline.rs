@@ -7,7 +7,7 @@
 //! web-01.example is back
 //! ```
 
-use std::{collections::BTreeSet, io::Write, process::ExitCode};
+use std::{collections::BTreeSet, io::Write};
 
 use clap::Parser;
 use tidemap_client::{Fleet, Follower, Node};

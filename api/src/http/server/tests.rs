@@ -29,7 +29,7 @@ async fn start() -> (SocketAddr, CancellationToken, JoinHandle<()>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let (address, shutdown) = (listener.local_addr().unwrap(), CancellationToken::new());
     let limits = Limits { connections: NonZeroU32::MAX, requests: NonZeroU32::MAX };
-    let running = tokio::spawn(run(routes.boxed(), limits, listener, shutdown.clone()));
+    let running = tokio::spawn(run(routes.boxed(), limits, listener, None, shutdown.clone()));
     (address, shutdown, running)
 }
 
@@ -73,4 +73,12 @@ async fn a_request_that_comes_byte_by_byte_is_of_http_1_and_an_idle_client_does_
     let _idle = TcpStream::connect(address).await.unwrap();
     shutdown.cancel();
     tokio::time::timeout(Duration::from_secs(5), running).await.unwrap().unwrap();
+}
+
+#[test]
+fn connections_leave_files_for_others() {
+    for (files, most) in [(256, 192), (1_024, 768), (100, 50), (1_000_000, CONNECTIONS)] {
+        assert_eq!(most_connections(Some(files)), most, "{files}");
+    }
+    assert_eq!(most_connections(None), CONNECTIONS);
 }
