@@ -82,6 +82,8 @@ impl AgentCommand {
 ///
 /// When the interfaces cannot be read at all, or the broker's address or the credentials cannot be used.
 pub async fn run(config: AgentConfig, nats: NatsArgs, shutdown: CancellationToken) -> anyhow::Result<()> {
+    // A mistake of the operator comes before whatever the host says.
+    nats.check()?;
     let sampler = Sampler::start(&config)?;
     let publisher = Publisher::connect(&nats, &config).await?;
     tracing::info!(node = %config.node, interval_ms = config.interval.as_millis(), "sampling");

@@ -61,6 +61,15 @@ impl NatsArgs {
         Self { nats_url: url.to_owned(), creds: creds.map(Path::to_owned), nats_ca: None, connections: None }
     }
 
+    /// Refuses addresses that cannot be used.
+    ///
+    /// # Errors
+    ///
+    /// When an address is malformed, or of a protocol that is not spoken.
+    pub fn check(&self) -> Result<(), UsageError> {
+        addresses("--nats-url", &self.nats_url).map(drop)
+    }
+
     /// Connects. While there is no broker, at the start or later, the client keeps trying in the background.
     ///
     /// `name` is the connection's name on the server; `inbox` is the prefix of reply subjects if the user's

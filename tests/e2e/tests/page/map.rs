@@ -253,7 +253,7 @@ async fn tiles_are_laid_over_the_bundled_map_which_stays_where_none_come() {
     assert!(browser.eval("document.querySelector('.map-credit')").await.unwrap().is_null());
 
     // An image that every API serves is used as tile; it covers more than the land does.
-    let own = format!("{}?tile={{z}}/{{x}}/{{y}}", icon.as_str().unwrap());
+    let own = icon.as_str().unwrap().trim_start_matches('.').to_owned() + "?tile={z}/{x}/{y}";
     let hostile = "<img src=x onerror=alert(1)>\" © Nobody";
     let flags = [&http[..], &["--tiles-url", &own, "--tiles-attribution", hostile]].concat();
     let (_own, url) = broker.api_with(&flags).await.unwrap();

@@ -10,9 +10,18 @@ use tidemap_testkit::{
     process::{Tidemap, tidemap},
 };
 use tidemap_wire::http::StatsJson;
-use tokio::process::Command;
+use tokio::{
+    process::Command,
+    signal::unix::{SignalKind, signal},
+};
 
 const EVENT_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Lets programs that are started from now on hear when their terminal closes, also when these tests run under
+/// `nohup`: what this process handles is not ignored by its children.
+fn hear_hangups() {
+    drop(signal(SignalKind::hangup()).unwrap());
+}
 
 /// The broker's process id, as it wrote it itself.
 fn broker_of(data_dir: &Path) -> u32 {
@@ -60,6 +69,7 @@ async fn a_broker_that_was_started_again_is_taken_too() {
 
 #[tokio::test]
 async fn a_closed_terminal_ends_up_in_order() {
+    hear_hangups();
     let dir = tempfile::tempdir().unwrap();
     let (mut up, _) = Tidemap::up(dir.path(), &[]).await.unwrap();
     let broker = broker_of(dir.path());
@@ -93,6 +103,7 @@ async fn a_program_that_is_to_outlive_its_terminal_does() {
 
 #[tokio::test]
 async fn partitions_are_handed_over_when_a_workers_terminal_is_closed() {
+    hear_hangups();
     let broker = TestBroker::start().await.unwrap();
     let mut first = broker.ingest(&[]).unwrap();
     let (_api, url) = broker.api().await.unwrap();

@@ -97,7 +97,8 @@ async fn a_name_without_an_address_is_reported_at_once() {
 async fn where_the_host_cannot_be_measured_everything_else_runs() {
     let dir = tempfile::tempdir().unwrap();
     let command = Command::new(tidemap().unwrap());
-    let (mut up, url) = up_by(command, dir.path(), &["--sysfs-root", "/no/sys", "--simulate", "5"]).await;
+    let roots = ["--sysfs-root", "/no/sys", "--procfs-root", "/no/proc"];
+    let (mut up, url) = up_by(command, dir.path(), &[&roots[..], &["--simulate", "5"]].concat()).await;
     eventually(EVENT_TIMEOUT, || async {
         let stats: StatsJson = get_json(format!("{url}/api/stats")).await?;
         ensure!(stats.total_nodes == 5, "{} nodes", stats.total_nodes);

@@ -1,15 +1,17 @@
 //! The details of one node of a made-up fleet.
 
 use serde_json::{Value, json};
-use tidemap_wire::http::NodeDetailJson;
+use tidemap_wire::{NodeId, http::NodeDetailJson};
 
 use super::FakeFleet;
 
 const STATUSES: [&str; 3] = ["online", "warning", "offline"];
 
-/// The API's answer about the node with this name; `None` if there is none.
+/// The API's answer about the node with this name or id; `None` if there is none.
 pub(super) fn detail(fleet: &FakeFleet, name: &str) -> anyhow::Result<Option<NodeDetailJson>> {
-    let Some(row) = fleet.nodes().iter().position(|node| node.name == name) else { return Ok(None) };
+    let named = NodeId::from_token(name).map(|id| id.text());
+    let is_asked = |known: &str| known == name || named.as_deref() == Ok(known);
+    let Some(row) = fleet.nodes().iter().position(|node| is_asked(&node.name)) else { return Ok(None) };
     let mut detail = Value::Object(serde_json::Map::new());
     for part in [identity(fleet, row), rates(fleet, row), host()] {
         if let (Value::Object(all), Value::Object(part)) = (&mut detail, part) {
@@ -26,6 +28,7 @@ fn identity(fleet: &FakeFleet, row: usize) -> Value {
     let place = node.place.as_ref();
     json!({
         "name": node.name,
+        "display_name": node.name,
         "hostname": node.name,
         "internal_ip": "10.0.0.7",
         "external_ip": "203.0.113.7",
