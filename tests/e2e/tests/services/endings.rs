@@ -17,8 +17,8 @@ use tokio::{
 
 const EVENT_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Lets programs that are started from now on hear when their terminal closes, also when these tests run under
-/// `nohup`: what this process handles is not ignored by its children.
+/// Lets programs that are started from now on hear when their terminal closes, also when these tests run
+/// under `nohup`: what this process handles is not ignored by its children.
 fn hear_hangups() {
     drop(signal(SignalKind::hangup()).unwrap());
 }

@@ -35,7 +35,10 @@ impl Request {
     }
 }
 
-/// A path as text. The page writes every character that means something in a form as a code.
+/// A path as text. The page writes every character that means something in a form as a code, but for the `=`
+/// of ids.
 fn decoded(path: &str) -> String {
-    form_urlencoded::parse(path.as_bytes()).next().map_or_else(String::new, |(path, _)| path.into_owned())
+    form_urlencoded::parse(path.replace('=', "%3D").as_bytes())
+        .next()
+        .map_or_else(String::new, |(path, _)| path.into_owned())
 }
