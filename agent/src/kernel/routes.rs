@@ -21,7 +21,8 @@ const OWN: u32 = 0x8010_0000;
 /// organisation's network is wider.
 const WIDE_IPV4: u32 = 7;
 const WIDE_IPV6: u32 = 3;
-/// A router's table may hold the whole internet. The kernel lists wide routes first.
+/// A router's table may hold the whole internet. The kernel lists IPv4's wide routes first; where IPv6's are
+/// cut off, it answers by netlink.
 const MOST_BYTES: u64 = 2 << 20;
 /// `ETH_P_PPP_DISC` and `ETH_P_PPP_SES`, as a PPPoE program listens for them.
 const PPPOE: [&str; 2] = ["8863", "8864"];
