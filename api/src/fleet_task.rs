@@ -121,6 +121,10 @@ impl FleetTask {
         self.version.tick = number.max(last + 1);
         self.now = now;
         if self.is_due(ANSWERS_EVERY, last) {
+            if self.answers.borrow().nodes.is_none() {
+                // Nobody polls.
+                self.budget.drop_buffers();
+            }
             // Before anything changes: a node that an answer still holds is copied when it changes.
             self.drop_answers();
         }

@@ -4,10 +4,14 @@
 //! stream, of an old tick. Many such clients would fill the memory with lists of many ticks. So long answers
 //! are charged to a budget, and once it is used up, no further one is made.
 
+mod buffers;
+
 use std::sync::Arc;
 
 use bytes::Bytes;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use buffers::Buffers;
 
 /// The unit that bytes are charged in.
 const UNIT_BYTES: usize = 1024;
@@ -17,6 +21,7 @@ const UNIT_BYTES: usize = 1024;
 pub(crate) struct MemoryBudget {
     free: Arc<Semaphore>,
     units: u32,
+    buffers: Buffers,
 }
 
 /// The budget is used up.
@@ -33,7 +38,22 @@ struct Charged {
 impl MemoryBudget {
     pub(crate) fn new(bytes: u32) -> Self {
         let units = bytes / UNIT_BYTES as u32;
-        Self { free: Arc::new(Semaphore::new(units as usize)), units }
+        Self { free: Arc::new(Semaphore::new(units as usize)), units, buffers: Buffers::default() }
+    }
+
+    /// An empty buffer for about this many bytes, for [`Self::charge_buffer`].
+    pub(crate) fn buffer(&self, len: usize) -> Vec<u8> {
+        self.buffers.take(len)
+    }
+
+    /// As [`Self::charge`]. The memory becomes a buffer again when the last holder drops the bytes.
+    pub(crate) fn charge_buffer(&self, bytes: Vec<u8>) -> Result<Bytes, OverBudget> {
+        self.charge(self.buffers.lend(bytes))
+    }
+
+    /// Gives back the memory of all buffers that are not in use.
+    pub(crate) fn drop_buffers(&self) {
+        self.buffers.clear();
     }
 
     /// Charges these bytes until the last holder drops them. A value larger than the whole budget takes

@@ -11,6 +11,8 @@ use crate::{
 
 /// A body is used for half a second at most, so speed matters more than the last tenth of its size.
 const LEVEL: u32 = 1;
+/// How much shorter a list becomes, at least.
+const USUAL_RATIO: usize = 4;
 /// Shorter bodies are not compressed in pieces.
 const PIECE_BYTES: usize = 1 << 20;
 
@@ -30,7 +32,7 @@ impl Encoded {
 
     /// A body that is charged to a budget, in both forms.
     pub(crate) fn long(plain: Vec<u8>, budget: &MemoryBudget) -> Result<Self, NotBuilt> {
-        Ok(Self { plain: budget.charge(plain)?, gzip: OnceCell::new(), budget: Some(budget.clone()) })
+        Ok(Self { plain: budget.charge_buffer(plain)?, gzip: OnceCell::new(), budget: Some(budget.clone()) })
     }
 
     pub(crate) fn plain(&self) -> &Bytes {
@@ -41,25 +43,27 @@ impl Encoded {
     pub(crate) async fn gzip(&self) -> Result<&Bytes, NotBuilt> {
         self.gzip
             .get_or_try_init(|| async {
-                let zipped = gzip(&self.plain).await.ok_or(NotBuilt::Lost)?;
-                match &self.budget {
-                    Some(budget) => Ok(budget.charge(zipped)?),
-                    None => Ok(zipped.into()),
-                }
+                let Some(budget) = &self.budget else {
+                    return Ok(gzip(&self.plain, Vec::new()).await.ok_or(NotBuilt::Lost)?.into());
+                };
+                let buffer = budget.buffer(self.plain.len() / USUAL_RATIO);
+                Ok(budget.charge_buffer(gzip(&self.plain, buffer).await.ok_or(NotBuilt::Lost)?)?)
             })
             .await
     }
 }
 
-/// Compresses in pieces, one for each core, because clients wait for it. `None` when the process is stopping.
-async fn gzip(plain: &Bytes) -> Option<Vec<u8>> {
+/// Compresses in pieces, one for each core, because clients wait for it, and appends them to `file`. `None`
+/// when the process is stopping.
+async fn gzip(plain: &Bytes, mut file: Vec<u8>) -> Option<Vec<u8>> {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let piece_bytes = plain.len().div_ceil(cores).max(PIECE_BYTES);
     let starts = (0..plain.len()).step_by(piece_bytes);
     let pieces = starts.map(|start| plain.slice(start..plain.len().min(start + piece_bytes)));
     // Not on the threads that serve streams.
     let pieces: Vec<_> = pieces.map(|piece| spawn_blocking(move || Piece::of(&piece, LEVEL))).collect();
-    let (mut file, mut sum) = (HEADER.to_vec(), GzipSum::default());
+    let mut sum = GzipSum::default();
+    file.extend_from_slice(&HEADER);
     for piece in pieces {
         let piece = piece.await.ok()??;
         file.extend_from_slice(&piece.blocks);

@@ -1,6 +1,6 @@
 //! All nodes of one tick.
 
-use std::{ops::Range, sync::Arc};
+use std::{borrow::Borrow, ops::Range, sync::Arc};
 
 use bytes::Bytes;
 use tidemap_client::Node;
@@ -16,6 +16,12 @@ use crate::{
 /// A selection of less than one node in this many is encoded by itself: that costs less than encoding the
 /// whole list, which perhaps no other request needs.
 const FEW_ONE_IN: usize = 16;
+/// What a node takes in a list, about.
+const USUAL_BYTES: usize = 2_048;
+/// With less room than this in its buffer, a list grows: by a sixteenth, because twice the memory would be
+/// mostly unused.
+const ROOM_BYTES: usize = 64 * 1024;
+const GROWTH_ONE_IN: usize = 16;
 
 /// The nodes as of one tick, and the answers built from them so far. Building takes milliseconds to a large
 /// part of a second, so neither the task that holds the view nor a thread that serves streams does it.
@@ -83,7 +89,7 @@ impl Nodes {
         let select = move |list: &[NodeJson]| {
             nodes.budget.charge(match nodes.written.get() {
                 Some(Ok(written)) => written.cut(&chosen),
-                _ => array(chosen.iter().map(|number| &list[*number])).0,
+                _ => array(Vec::new(), chosen.iter().map(|number| &list[*number])).0,
             })
         };
         Ok(self.make(select).await??)
@@ -105,7 +111,7 @@ impl Nodes {
     ) -> Result<T, NotBuilt> {
         let nodes = Arc::clone(self);
         let list = || async {
-            let list = move || list(&nodes.nodes, nodes.at_ms, nodes.redacted);
+            let list = move || described(&nodes.nodes, nodes.at_ms, nodes.redacted).collect();
             spawn_blocking(list).await.map_err(|_| NotBuilt::Lost)
         };
         self.list.get_or_try_init(list).await?;
@@ -115,9 +121,23 @@ impl Nodes {
     }
 
     async fn written(self: &Arc<Self>) -> Result<&Written, NotBuilt> {
-        let budget = self.budget.clone();
-        let written = || self.make(move |list| write(list, &budget));
+        let nodes = Arc::clone(self);
+        let written = || async {
+            let write = move || nodes.write();
+            spawn_blocking(write).await.map_err(|_| NotBuilt::Lost)
+        };
         self.written.get_or_try_init(written).await?.as_ref().map_err(|error| *error)
+    }
+
+    /// Writes each node as soon as it is described: descriptions of all nodes together, which only some
+    /// requests need, take more memory than the array.
+    fn write(&self) -> Result<Written, NotBuilt> {
+        let buffer = self.budget.buffer(self.nodes.len() * USUAL_BYTES);
+        let (array, spans) = match self.list.get() {
+            Some(list) => array(buffer, list),
+            None => array(buffer, described(&self.nodes, self.at_ms, self.redacted)),
+        };
+        Ok(Written { array: Encoded::long(array, &self.budget)?, spans })
     }
 }
 
@@ -138,26 +158,29 @@ impl Written {
     }
 }
 
-fn list(nodes: &[Arc<Node>], at_ms: i64, redacted: bool) -> Vec<NodeJson> {
+/// The nodes as lists show them, by name.
+fn described(nodes: &[Arc<Node>], at_ms: i64, redacted: bool) -> impl Iterator<Item = NodeJson> {
     let mut nodes: Vec<&Node> = nodes.iter().map(|node| &**node).collect();
     nodes.sort_by_cached_key(|node| node.name());
-    nodes.into_iter().map(|node| summary(node, at_ms, redacted)).collect()
+    nodes.into_iter().map(move |node| summary(node, at_ms, redacted))
 }
 
-fn write(list: &[NodeJson], budget: &MemoryBudget) -> Result<Written, NotBuilt> {
-    let (array, spans) = array(list);
-    Ok(Written { array: Encoded::long(array, budget)?, spans })
-}
-
-/// Nodes as one JSON array, and the range of each node in it.
-fn array<'a>(nodes: impl IntoIterator<Item = &'a NodeJson>) -> (Vec<u8>, Vec<Range<usize>>) {
-    let (mut bytes, mut spans) = (vec![b'['], Vec::new());
+/// Nodes as one JSON array, and the range of each node in it. The array is written to the empty `bytes`.
+fn array(
+    mut bytes: Vec<u8>,
+    nodes: impl IntoIterator<Item: Borrow<NodeJson>>,
+) -> (Vec<u8>, Vec<Range<usize>>) {
+    let mut spans = Vec::new();
+    bytes.push(b'[');
     for node in nodes {
         if !spans.is_empty() {
             bytes.push(b',');
         }
+        if bytes.len() > ROOM_BYTES && bytes.capacity() - bytes.len() < ROOM_BYTES {
+            bytes.reserve_exact(ROOM_BYTES + bytes.len() / GROWTH_ONE_IN);
+        }
         let start = bytes.len();
-        json::append(&mut bytes, node);
+        json::append(&mut bytes, node.borrow());
         spans.push(start..bytes.len());
     }
     bytes.push(b']');
