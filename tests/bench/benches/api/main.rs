@@ -2,7 +2,8 @@
 //!
 //! Real processes around a real broker. Things that are compared are measured in turns, in one run, by the
 //! same client. Goals stand beside the figures, and a missed one makes the exit code 1. `-- --quick` measures
-//! for a shorter time, `-- stats` and the like measure a part. Everything shares this machine's cores, including this client.
+//! for a shorter time, `-- stats` and the like measure a part. Everything shares this machine's cores,
+//! including this client.
 #![expect(clippy::unwrap_used, reason = "a benchmark that cannot go on has failed")]
 
 mod audience;
@@ -116,8 +117,8 @@ async fn large_fleet(plan: &Plan, table: &mut Table, wants: impl Fn(&str) -> boo
 }
 
 /// Sample to event, beside what no program can make shorter: the broker stores a sample, which the
-/// acknowledgements of the same samples time, and then it waits for its worker's tick, at most a whole one, and
-/// for the API's.
+/// acknowledgements of the same samples time, and then it waits for its worker's tick, at most a whole one,
+/// and for the API's.
 async fn latency(plan: &Plan, services: &Services, table: &mut Table) -> anyhow::Result<()> {
     let probed = probe::measure(services.reporter().await?, services.address, plan.samples).await?;
     let what = |what: &str| format!("sample to event: {what}");
