@@ -11,8 +11,10 @@ fn main() {}
 
 #[cfg(target_os = "linux")]
 fn main() {
+    println!("{}", tidemap_testkit::machine::speed());
     linux::parts();
     linux::program();
+    println!("{}", tidemap_testkit::machine::speed());
 }
 
 #[cfg(target_os = "linux")]

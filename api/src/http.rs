@@ -1,4 +1,4 @@
-//! HTTP: one function for each route, with its request line as doc comment.
+//! HTTP: one function for each route, with its request line as doc comment; [`Asked::route`] calls them.
 //!
 //! `warp::cors` is not used: it cannot answer with `*`, for which caches need not keep one copy for each
 //! origin.
@@ -27,16 +27,13 @@ use tidemap_wire::PartitionCount;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use warp::{
-    Filter, Rejection, Reply,
+    Filter, Reply,
     filters::path::FullPath,
     http::{HeaderMap, HeaderValue, Method, header},
     reply::Response,
 };
 
-use self::{
-    errors::{ApiError, WrongMethod},
-    page::Page,
-};
+use self::{errors::ApiError, page::Page};
 use crate::{
     config::{Access, ApiConfig, Limits},
     fleet_task::FleetHandle,
@@ -99,106 +96,103 @@ pub(crate) async fn serve(
     server::run(routes(site).boxed(), limits, listener, open_files, shutdown).await;
 }
 
-/// All routes.
+/// A request, as far as routes look at it.
+#[derive(Debug)]
+struct Asked {
+    method: Method,
+    path: FullPath,
+    /// Empty when there is none.
+    query: String,
+    headers: HeaderMap,
+}
+
+/// All routes, as one filter: a tree of filters would be copied for each request, and each of its branches
+/// would copy the request's headers.
 pub(crate) fn routes(site: Site) -> impl Filter<Extract = (impl Reply,), Error = Infallible> + Clone {
-    let shared = site.clone();
-    // The most frequent routes come first, because a request is tried on every route before its own.
-    let api = stats::read(site.clone())
-        .or(nodes::list(site.clone()))
-        .or(events::stream(site.clone()))
-        .or(nodes::one(site.clone()))
-        .or(nodes::forget(site.clone()))
-        .or(connections::list(site.clone()))
-        .or(openapi::read(site.clone()))
-        .or(preflight());
-    let others = health::alive()
-        .or(health::ready(site.clone()))
-        .or(metrics::read(site.clone()))
-        .or(page::file(site.clone()));
-    let answer = for_known_host(site).and(api.or(others)).recover(errors::answer);
-    warp::header::headers_cloned()
+    warp::method()
         .and(warp::path::full())
-        .and(answer)
-        .map(move |request: HeaderMap, path: FullPath, answer| {
-            let answer = errors::for_people(&request, path.as_str(), with_common_headers(answer));
-            with_sharing(&shared, &request, answer)
+        .and(query::raw())
+        .and(warp::header::headers_cloned())
+        .then(move |method, path, query, headers| {
+            let (site, asked) = (site.clone(), Asked { method, path, query, headers });
+            async move { asked.answer(&site).await }
         })
         .with(warp::log::custom(|request| log(&request)))
 }
 
-/// `OPTIONS /api/…`: what pages of other origins may request.
-fn preflight() -> impl Filter<Extract = (Response,), Error = Rejection> + Clone {
-    let options = warp::method().and_then(|method: Method| async move {
-        if method == Method::OPTIONS { Ok(()) } else { Err(warp::reject::not_found()) }
-    });
-    warp::path("api").and(warp::path::tail()).and(options.untuple_one()).map(|_| {
-        let mut response = Response::default();
-        *response.status_mut() = warp::http::StatusCode::NO_CONTENT;
-        let headers = response.headers_mut();
-        for (name, value) in [
-            (header::ACCESS_CONTROL_ALLOW_METHODS, "GET, HEAD"),
-            (header::ACCESS_CONTROL_ALLOW_HEADERS, "authorization, if-none-match, last-event-id"),
-            (header::ACCESS_CONTROL_MAX_AGE, "86400"),
-        ] {
-            headers.insert(name, HeaderValue::from_static(value));
+impl Asked {
+    async fn answer(self, site: &Site) -> Response {
+        let answer = self.route(site).await.unwrap_or_else(ApiError::into_response);
+        let answer = errors::for_people(&self.headers, self.path.as_str(), with_common_headers(answer));
+        with_sharing(site, &self.headers, answer)
+    }
+
+    /// Calls the route of this path, whatever may be asked of it: it is looked for before the method is
+    /// looked at. One slash at the end of the path makes no difference, except for the page's files.
+    async fn route(&self, site: &Site) -> Result<Response, ApiError> {
+        let path = self.path.as_str();
+        if let Some(name) = site.names.unknown_host(&self.headers) {
+            return Err(ApiError::Misdirected(name));
         }
-        response
-    })
+        if self.method == Method::OPTIONS && (path == "/api" || path.starts_with("/api/")) {
+            return Ok(preflight());
+        }
+        match path.strip_suffix('/').unwrap_or(path) {
+            "/api/stats" => stats::read(self.reader(site)?, site).await,
+            "/api/nodes" => nodes::list(self.reader(site)?, site).await,
+            "/api/stream" => events::stream(self.reader(site)?, site).await,
+            "/api/connections" => connections::list(self.reader(site)?),
+            "/api/openapi.json" => self.reader(site).map(openapi::read),
+            "/healthz" => self.get().map(health::alive),
+            "/readyz" => health::ready(self.get()?, site).await,
+            "/metrics" => metrics::read(self.reader(site)?, site).await,
+            other => match nodes::name(other) {
+                Some(name) if self.method == Method::DELETE => nodes::forget(self, site, name).await,
+                Some(name) => nodes::one(self.reads(nodes::ONE_ALLOWS)?, site, name).await,
+                None => page::file(self, site),
+            },
+        }
+    }
+
+    /// A request that reads, by a client that may read.
+    fn reader(&self, site: &Site) -> Result<&Self, ApiError> {
+        access::check_read(&site.access, &self.get()?.headers)?;
+        Ok(self)
+    }
+
+    /// A request that reads a path at which nothing else is possible.
+    fn get(&self) -> Result<&Self, ApiError> {
+        self.reads("GET, HEAD")
+    }
+
+    /// A request that reads; the server omits the body for `HEAD`. `allow` lists all methods of the path.
+    fn reads(&self, allow: &'static str) -> Result<&Self, ApiError> {
+        let reads = self.method == Method::GET || self.method == Method::HEAD;
+        reads.then_some(self).ok_or(ApiError::WrongMethod { allow })
+    }
 }
 
-/// Accepts requests for one of the API's names.
-fn for_known_host(site: Site) -> impl Filter<Extract = (), Error = Rejection> + Clone {
-    warp::header::headers_cloned()
-        .and_then(move |headers: HeaderMap| {
-            let unknown = site.names.unknown_host(&headers);
-            async move { unknown.map_or(Ok(()), |name| Err(Rejection::from(ApiError::Misdirected(name)))) }
-        })
-        .untuple_one()
-}
-
-/// Accepts these methods; `allow` lists all methods of the path.
-fn method(
-    methods: &'static [Method],
-    allow: &'static str,
-) -> impl Filter<Extract = (), Error = Rejection> + Copy {
-    warp::method()
-        .and_then(move |method: Method| async move {
-            if methods.contains(&method) { Ok(()) } else { Err(Rejection::from(WrongMethod { allow })) }
-        })
-        .untuple_one()
-}
-
-/// `GET`, and `HEAD`, for which the server omits the body.
-fn get() -> impl Filter<Extract = (), Error = Rejection> + Copy {
-    method(&[Method::GET, Method::HEAD], "GET, HEAD")
-}
-
-/// Admits clients that may read, and extracts what handlers need.
-fn reader(site: Site) -> impl Filter<Extract = (Site, HeaderMap), Error = Rejection> + Clone {
-    warp::header::headers_cloned()
-        .and_then(move |headers: HeaderMap| {
-            let site = site.clone();
-            async move {
-                match access::check_read(&site.access, &headers) {
-                    Ok(()) => Ok((site, headers)),
-                    Err(error) => Err(Rejection::from(error)),
-                }
-            }
-        })
-        .untuple_one()
+/// `OPTIONS /api/…`: what pages of other origins may request.
+fn preflight() -> Response {
+    let mut response = Response::default();
+    *response.status_mut() = warp::http::StatusCode::NO_CONTENT;
+    let headers = response.headers_mut();
+    for (name, value) in [
+        (header::ACCESS_CONTROL_ALLOW_METHODS, "GET, HEAD"),
+        (header::ACCESS_CONTROL_ALLOW_HEADERS, "authorization, if-none-match, last-event-id"),
+        (header::ACCESS_CONTROL_MAX_AGE, "86400"),
+    ] {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    response
 }
 
 /// Logs a request's outcome; for a stream, when it begins. The query is left out, because a careless client
 /// may put a token there.
 fn log(request: &warp::log::Info<'_>) {
-    let ms = request.elapsed().as_micros() as f64 / 1000.0;
     let (method, path) = (request.method().as_str(), request.path());
-    tracing::debug!(method, path, status = request.status().as_u16(), ms, "answered");
-}
-
-/// A result as a response.
-fn respond(result: Result<Response, ApiError>) -> Response {
-    result.unwrap_or_else(|error| error.into_response())
+    let ms = || request.elapsed().as_micros() as f64 / 1000.0;
+    tracing::debug!(method, path, status = request.status().as_u16(), ms = ms(), "answered");
 }
 
 fn with_common_headers(reply: impl Reply) -> Response {

@@ -20,6 +20,7 @@ use tidemap_service::{
     nats::NatsArgs,
     streams,
 };
+use tidemap_testkit::machine;
 use tidemap_wire::{
     Bps, Hello, Host, Interface, InterfaceRate, Location, LocationSource, NodeId, PartitionCount,
     PartitionStats, Report, Sample, SnapshotRequest, decode, encode, subject,
@@ -59,6 +60,7 @@ async fn main() {
 /// Compares both on a broker of their own. Each is measured in a process of its own, which holds nothing
 /// else.
 async fn fleet(nodes: u64, samples: u64) {
+    println!("{}", machine::speed());
     let dir = tempfile::tempdir().unwrap();
     let binary = tidemap_broker::locate(&tidemap_broker::default_tools_dir()).unwrap();
     let keys = Keys::open_or_create(dir.path()).unwrap();
@@ -105,6 +107,7 @@ async fn fleet(nodes: u64, samples: u64) {
     }
     ratios.sort_by(f64::total_cmp);
     println!("median ratio {:.2} (goal 0.8)", ratios[ratios.len() / 2]);
+    println!("{}", machine::speed());
     broker.stop().await.unwrap();
 }
 

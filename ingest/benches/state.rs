@@ -16,6 +16,7 @@ const LIMITS: Limits =
 const NODES: u64 = 1_000;
 
 fn main() {
+    println!("{}", tidemap_testkit::machine::speed());
     divan::main();
 }
 

@@ -22,6 +22,7 @@ use tidemap_service::{
     nats::{self, NatsArgs},
     streams,
 };
+use tidemap_testkit::machine;
 use tidemap_wire::{Bps, Host, InterfaceRate, NodeId, PartitionCount, Report, Sample, encode, subject};
 use tokio::{
     process::{Child, Command},
@@ -71,6 +72,7 @@ async fn main() {
 }
 
 async fn compare() {
+    println!("{}", machine::speed());
     let (local, central) = (Server::start().await, Server::start().await);
     let service = NatsArgs::new(&central.broker.url(), Some(&central.keys.service_seed_path()));
     let js = async_nats::jetstream::new(service.connect("bench", None).await.unwrap());
@@ -107,6 +109,7 @@ async fn compare() {
         median(&mut rates),
         median(&mut costs)
     );
+    println!("{}", machine::speed());
 }
 
 impl Server {

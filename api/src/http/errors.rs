@@ -1,16 +1,9 @@
-//! Errors as JSON: `{"detail": "…"}`.
-//!
-//! A route's own failures are [`ApiError`]s. [`answer`] converts warp's rejections into one, so status and
-//! text are chosen in one place.
-
-use std::convert::Infallible;
+//! Errors as JSON: `{"detail": "…"}`. Status and text are chosen in one place.
 
 use tidemap_client::RequestError;
 use tidemap_wire::http::ErrorJson;
 use warp::{
-    Rejection,
     http::{HeaderMap, HeaderValue, StatusCode, header},
-    reject::Reject,
     reply::Response,
 };
 
@@ -21,6 +14,11 @@ use crate::{answers::NotBuilt, fleet_task::Stopping, json, memory_budget::OverBu
 pub(crate) enum ApiError {
     #[error("there is no {0}")]
     NotFound(String),
+    #[error("there is no such path")]
+    UnknownPath,
+    /// With all methods of the path.
+    #[error("this path takes {allow} only")]
+    WrongMethod { allow: &'static str },
     #[error("{0}")]
     Query(String),
     #[error("{detail}")]
@@ -58,40 +56,29 @@ const UNKNOWN_PATH_PAGE: &str = "<!doctype html><html lang=\"en\"><meta charset=
 const NOTHING_ALLOWED: &str =
     "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
-/// A method that this route does not accept. Another route may have the same path, so any other error takes
-/// precedence.
-#[derive(Debug, thiserror::Error)]
-#[error("this path takes {allow} only")]
-pub(crate) struct WrongMethod {
-    pub(crate) allow: &'static str,
-}
-
 impl From<OverBudget> for ApiError {
     fn from(error: OverBudget) -> Self {
         Self::NotBuilt(error.into())
     }
 }
 
-impl Reject for ApiError {}
-
-impl Reject for WrongMethod {}
-
 impl ApiError {
     pub(crate) fn into_response(self) -> Response {
-        self.response()
-    }
-
-    fn response(&self) -> Response {
         let mut response = detail(self.status(), &self.to_string());
-        if let Self::Unauthorized { challenge, .. } = self {
-            response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
+        let mut set = |name, value| response.headers_mut().insert(name, HeaderValue::from_static(value));
+        match self {
+            Self::Unauthorized { challenge, .. } => drop(set(header::WWW_AUTHENTICATE, challenge)),
+            Self::WrongMethod { allow } => drop(set(header::ALLOW, allow)),
+            Self::UnknownPath => drop(response.extensions_mut().insert(UnknownPath)),
+            _ => {}
         }
         response
     }
 
     fn status(&self) -> StatusCode {
         match self {
-            Self::NotFound(_) => StatusCode::NOT_FOUND,
+            Self::NotFound(_) | Self::UnknownPath => StatusCode::NOT_FOUND,
+            Self::WrongMethod { .. } => StatusCode::METHOD_NOT_ALLOWED,
             Self::Query(_) => StatusCode::UNPROCESSABLE_ENTITY,
             Self::Unauthorized { .. } => StatusCode::UNAUTHORIZED,
             Self::Misdirected(_) => StatusCode::MISDIRECTED_REQUEST,
@@ -103,29 +90,6 @@ impl ApiError {
             Self::NotBuilt(NotBuilt::Lost) => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
-}
-
-impl WrongMethod {
-    fn response(&self) -> Response {
-        let mut response = detail(StatusCode::METHOD_NOT_ALLOWED, &self.to_string());
-        response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(self.allow));
-        response
-    }
-}
-
-/// Answers a request that no route accepted.
-pub(crate) async fn answer(rejection: Rejection) -> Result<Response, Infallible> {
-    let refused = rejection.find().map(ApiError::response);
-    let wrong_method = || rejection.find().map(WrongMethod::response);
-    Ok(refused.or_else(wrong_method).unwrap_or_else(|| {
-        if !rejection.is_not_found() {
-            // No route parses a body or a header through warp, so no other rejection is possible.
-            tracing::error!(?rejection, "a request was rejected in an unknown way");
-        }
-        let mut response = ApiError::NotFound("such path".to_owned()).into_response();
-        response.extensions_mut().insert(UnknownPath);
-        response
-    }))
 }
 
 /// The answer to a path that does not exist, for people: a browser that opens an address asks for HTML,

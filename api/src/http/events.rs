@@ -6,13 +6,13 @@ use bytes::Bytes;
 use futures_util::{Stream, StreamExt, future::Either, stream};
 use tokio::sync::broadcast::{Receiver, error::RecvError};
 use warp::{
-    Filter, Rejection, Reply,
+    Reply,
     http::{HeaderMap, HeaderValue, header},
     reply::Response,
 };
 
 use crate::{
-    http::{Site, bodies::takes_gzip, errors::ApiError, get, query, reader, respond},
+    http::{Asked, Site, bodies::takes_gzip, errors::ApiError, query},
     stream_log::{self, Frame, Listening, StreamPosition},
 };
 
@@ -21,15 +21,6 @@ const RETRY_MIN_MS: u64 = 100;
 /// The range of the random wait in addition, so that they do not reconnect all at once.
 const RETRY_SPREAD_MS: u64 = 500;
 
-/// `GET /api/stream?once`
-pub(super) fn stream(site: Site) -> impl Filter<Extract = (Response,), Error = Rejection> + Clone {
-    warp::path!("api" / "stream").and(get()).and(reader(site)).and(query::raw()).then(
-        |site: Site, headers: HeaderMap, query: String| async move {
-            respond(answer(site, &headers, &query).await)
-        },
-    )
-}
-
 /// One client of the event stream.
 struct Listener {
     site: Site,
@@ -37,14 +28,16 @@ struct Listener {
     live: Receiver<Frame>,
 }
 
-async fn answer(site: Site, headers: &HeaderMap, query: &str) -> Result<Response, ApiError> {
-    let is_once = query::is_once(query)?;
+/// `GET /api/stream?once`
+pub(super) async fn stream(asked: &Asked, site: &Site) -> Result<Response, ApiError> {
+    let headers = &asked.headers;
+    let is_once = query::is_once(&asked.query)?;
     let position = position(headers)?;
     let frames = if is_once {
         // For clients behind a proxy that passes on nothing until an answer ends.
         Either::Left(stream::iter(site.fleet.listen(position).await??.opening))
     } else {
-        Either::Right(listen(site, position).await?)
+        Either::Right(listen(site.clone(), position).await?)
     };
     let mut response = if takes_gzip(headers) {
         let mut response = streamed(stream_log::gzip(frames));

@@ -1,26 +1,19 @@
 //! Liveness and readiness.
 
-use warp::{Filter, Rejection, reply::Response};
+use warp::reply::Response;
 
 use crate::{
-    http::{Site, errors::ApiError, get, respond},
+    http::{Asked, Site, errors::ApiError},
     json,
 };
 
 /// `GET /healthz`
-pub(super) fn alive() -> impl Filter<Extract = (Response,), Error = Rejection> + Clone {
-    warp::path!("healthz").and(get()).map(|| said("alive"))
+pub(super) fn alive(_: &Asked) -> Response {
+    said("alive")
 }
 
 /// `GET /readyz`
-pub(super) fn ready(site: Site) -> impl Filter<Extract = (Response,), Error = Rejection> + Clone {
-    warp::path!("readyz")
-        .and(get())
-        .and(warp::any().map(move || site.clone()))
-        .then(|site: Site| async move { respond(answer_ready(&site).await) })
-}
-
-async fn answer_ready(site: &Site) -> Result<Response, ApiError> {
+pub(super) async fn ready(_: &Asked, site: &Site) -> Result<Response, ApiError> {
     let stats = site.fleet.stats().await?;
     let stale: Vec<String> = stats
         .health

@@ -6,27 +6,20 @@ use tidemap_service::exposition::{
     TEXT,
 };
 use tidemap_wire::{Averages, Bps, METRICS, Metric, MetricKind, MetricUnit, Status, http::NodeJson};
-use warp::{Filter, Rejection, http::HeaderMap, reply::Response};
+use warp::reply::Response;
 
 use crate::{
     answers::Stats,
-    http::{Site, bodies, errors::ApiError, get, reader, respond},
+    http::{Asked, Site, bodies, errors::ApiError},
 };
 
 /// `GET /metrics`
-pub(super) fn read(site: Site) -> impl Filter<Extract = (Response,), Error = Rejection> + Clone {
-    warp::path!("metrics")
-        .and(get())
-        .and(reader(site))
-        .then(|site: Site, headers: HeaderMap| async move { respond(answer(&site, &headers).await) })
-}
-
-async fn answer(site: &Site, headers: &HeaderMap) -> Result<Response, ApiError> {
+pub(super) async fn read(asked: &Asked, site: &Site) -> Result<Response, ApiError> {
     let (nodes, stats) = site.fleet.both().await?;
     let limit = site.metrics_nodes;
     let write = move |list: &[NodeJson]| text(list, &stats, limit).into_bytes();
     let body = nodes.metrics.get_or_try_init(|| nodes.body(write)).await?;
-    bodies::shared(headers, nodes.version, TEXT, body).await
+    bodies::shared(&asked.headers, nodes.version, TEXT, body).await
 }
 
 fn text(nodes: &[NodeJson], stats: &Stats, limit: usize) -> String {

@@ -5,65 +5,36 @@ use std::time::Duration;
 use percent_encoding::percent_decode_str;
 use tidemap_wire::{NodeId, Partition};
 use tokio::time::Instant;
-use warp::{
-    Filter, Rejection,
-    http::{HeaderMap, Method, StatusCode},
-    reply::Response,
-};
+use warp::{http::StatusCode, reply::Response};
 
 use crate::{
     fleet_task::Found,
     http::{
-        Site, access, bodies,
+        Asked, Site, access, bodies,
         errors::ApiError,
-        get, method,
         query::{self, NodeQuery},
-        reader, respond,
     },
     json,
 };
 
 /// The methods of `/api/nodes/{name}`.
-const ONE_ALLOWS: &str = "GET, HEAD, DELETE";
+pub(super) const ONE_ALLOWS: &str = "GET, HEAD, DELETE";
 /// How long the view may take to lose a node that its owner has forgotten. A node that still reports may be
 /// back before that is seen.
 const GONE_TIMEOUT: Duration = Duration::from_secs(1);
 /// How often the view is checked in that time; it changes four times a second.
 const POLL_PERIOD: Duration = Duration::from_millis(50);
 
+/// The name in `/api/nodes/{name}`, as it is written there.
+pub(super) fn name(path: &str) -> Option<&str> {
+    let name = path.strip_prefix("/api/nodes/")?;
+    (!name.is_empty() && !name.contains('/')).then_some(name)
+}
+
 /// `GET /api/nodes?status=&q=&sort=&limit=&offset=`
-pub(super) fn list(site: Site) -> impl Filter<Extract = (Response,), Error = Rejection> + Clone {
-    warp::path!("api" / "nodes").and(get()).and(reader(site)).and(query::raw()).then(
-        |site: Site, headers: HeaderMap, query: String| async move {
-            respond(answer_list(&site, &headers, &query).await)
-        },
-    )
-}
-
-/// `GET /api/nodes/{name}`
-pub(super) fn one(site: Site) -> impl Filter<Extract = (Response,), Error = Rejection> + Clone {
-    warp::path!("api" / "nodes" / String)
-        .and(method(&[Method::GET, Method::HEAD], ONE_ALLOWS))
-        .and(reader(site))
-        .and(query::none())
-        .then(|name: String, site: Site, headers: HeaderMap| async move {
-            respond(answer_one(&site, &headers, &name).await)
-        })
-}
-
-/// `DELETE /api/nodes/{name}`
-pub(super) fn forget(site: Site) -> impl Filter<Extract = (Response,), Error = Rejection> + Clone {
-    warp::path!("api" / "nodes" / String)
-        .and(method(&[Method::DELETE], ONE_ALLOWS))
-        .and(warp::header::headers_cloned())
-        .and(warp::any().map(move || site.clone()))
-        .then(|name: String, headers: HeaderMap, site: Site| async move {
-            respond(answer_forget(&site, &headers, &name).await)
-        })
-}
-
-async fn answer_list(site: &Site, headers: &HeaderMap, query: &str) -> Result<Response, ApiError> {
-    let query = NodeQuery::parse(query)?;
+pub(super) async fn list(asked: &Asked, site: &Site) -> Result<Response, ApiError> {
+    let headers = &asked.headers;
+    let query = NodeQuery::parse(&asked.query)?;
     let nodes = site.fleet.nodes().await?;
     if query.is_everything() {
         return bodies::shared(headers, nodes.version, bodies::JSON, nodes.array().await?).await;
@@ -72,7 +43,10 @@ async fn answer_list(site: &Site, headers: &HeaderMap, query: &str) -> Result<Re
     Ok(bodies::single(headers, nodes.version, bodies::JSON, || selection))
 }
 
-async fn answer_one(site: &Site, headers: &HeaderMap, name: &str) -> Result<Response, ApiError> {
+/// `GET /api/nodes/{name}`
+pub(super) async fn one(asked: &Asked, site: &Site, name: &str) -> Result<Response, ApiError> {
+    access::check_read(&site.access, &asked.headers)?;
+    query::none(&asked.query)?;
     let name = decoded(name)?;
     let Some(found) = site.fleet.find(name.clone()).await? else { return Err(no_node(&name)) };
     let Found { id, partition, version, mut detail } = *found;
@@ -85,10 +59,12 @@ async fn answer_one(site: &Site, headers: &HeaderMap, name: &str) -> Result<Resp
         // The answer is sent without the node's past, which is then null.
         Err(error) => tracing::debug!(%partition, %error, "no history"),
     }
-    Ok(bodies::single(headers, version, bodies::JSON, || json::encode(&detail).into()))
+    Ok(bodies::single(&asked.headers, version, bodies::JSON, || json::encode(&detail).into()))
 }
 
-async fn answer_forget(site: &Site, headers: &HeaderMap, name: &str) -> Result<Response, ApiError> {
+/// `DELETE /api/nodes/{name}`
+pub(super) async fn forget(asked: &Asked, site: &Site, name: &str) -> Result<Response, ApiError> {
+    let headers = &asked.headers;
     if site.names.is_foreign_change(headers) {
         return Err(ApiError::ForeignOrigin);
     }

@@ -6,12 +6,11 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 use tidemap_wire::{METRICS, Metric, MetricUnit, SECOND_NAMES};
 use warp::{
-    Filter, Rejection,
-    http::{HeaderMap, HeaderValue, header},
+    http::{HeaderValue, header},
     reply::Response,
 };
 
-use crate::http::{Site, bodies::JSON, get, query, reader};
+use crate::http::{Asked, bodies::JSON, query};
 
 /// Written by hand, except for the fields of host metrics and the sort fields. Tests compare it with the
 /// answers.
@@ -49,11 +48,9 @@ fn property(metric: &Metric) -> Value {
 }
 
 /// `GET /api/openapi.json`
-pub(super) fn read(site: Site) -> impl Filter<Extract = (Response,), Error = Rejection> + Clone {
-    warp::path!("api" / "openapi.json").and(get()).and(reader(site)).map(|_: Site, _: HeaderMap| {
-        let mut response = Response::new(Bytes::from_static(DESCRIPTION.as_bytes()).into());
-        response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(JSON));
-        response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
-        response
-    })
+pub(super) fn read(_: &Asked) -> Response {
+    let mut response = Response::new(Bytes::from_static(DESCRIPTION.as_bytes()).into());
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(JSON));
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    response
 }

@@ -2,14 +2,12 @@
 
 use bytes::Bytes;
 use warp::{
-    Filter, Rejection,
-    filters::path::FullPath,
     http::{HeaderMap, HeaderValue, StatusCode, header},
     reply::Response,
 };
 
 use crate::{
-    http::{Site, bodies::takes_gzip, get, reader},
+    http::{Asked, Site, bodies::takes_gzip, errors::ApiError},
     tiles::Tiles,
 };
 
@@ -78,17 +76,13 @@ fn with_tiles(tiles: &Tiles, index: &'static [u8]) -> Bytes {
 }
 
 /// `GET /` and the page's files
-pub(super) fn file(site: Site) -> impl Filter<Extract = (Response,), Error = Rejection> + Clone {
-    warp::path::full()
-        .and_then(
-            |path: FullPath| async move { find(FILES, path.as_str()).ok_or_else(warp::reject::not_found) },
-        )
-        .and(get())
-        .and(reader(site))
-        .map(|part: PagePart, site: Site, headers: HeaderMap| match part {
-            PagePart::File(file) => answer(&site.page, file, &headers),
-            PagePart::NoPage => no_page(&site.page),
-        })
+pub(super) fn file(asked: &Asked, site: &Site) -> Result<Response, ApiError> {
+    let part = find(FILES, asked.path.as_str()).ok_or(ApiError::UnknownPath)?;
+    let headers = &asked.reader(site)?.headers;
+    Ok(match part {
+        PagePart::File(file) => answer(&site.page, file, headers),
+        PagePart::NoPage => no_page(&site.page),
+    })
 }
 
 /// The result of looking up a path.

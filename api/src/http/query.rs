@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 
 use tidemap_wire::{Bps, METRICS, Status, http::NodeJson, natural_key};
-use warp::{Filter, Rejection};
+use warp::Filter;
 
 use crate::{answers::Grouping, http::errors::ApiError};
 
@@ -238,12 +238,8 @@ pub(super) fn is_once(query: &str) -> Result<bool, ApiError> {
 }
 
 /// Refuses any parameter.
-pub(super) fn none() -> impl Filter<Extract = (), Error = Rejection> + Copy {
-    raw()
-        .and_then(|query: String| async move {
-            each_once(&query, |_, _| Err("no such parameter".to_owned())).map_err(Rejection::from)
-        })
-        .untuple_one()
+pub(super) fn none(query: &str) -> Result<(), ApiError> {
+    each_once(query, |_, _| Err("no such parameter".to_owned()))
 }
 
 /// Scripts add this parameter with a new value each time, so that no cache answers. It means nothing here.

@@ -94,7 +94,8 @@ pub(super) async fn run<R: Reply + 'static>(
             (stream, address) = accept(&listener, &mut refused), if connections.len() < most => {
                 match clients.admit(address.ip(), Instant::now()) {
                     Ok(quota) => {
-                        connections.spawn(serve(routes.clone(), stream, quota, shutdown.clone()));
+                        // Each waits for a token of its own: all waiting for one would share its lock.
+                        connections.spawn(serve(routes.clone(), stream, quota, shutdown.child_token()));
                     }
                     Err(TooMany) => reject(&stream, address),
                 }

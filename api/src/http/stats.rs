@@ -1,23 +1,16 @@
 //! The fleet's totals.
 
-use warp::{Filter, Rejection, http::HeaderMap, reply::Response};
+use warp::reply::Response;
 
 use crate::{
     answers::{NotBuilt, grouped},
-    http::{Site, bodies, errors::ApiError, get, query, reader, respond},
+    http::{Asked, Site, bodies, errors::ApiError, query},
 };
 
 /// `GET /api/stats?by=`
-pub(super) fn read(site: Site) -> impl Filter<Extract = (Response,), Error = Rejection> + Clone {
-    warp::path!("api" / "stats").and(get()).and(reader(site)).and(query::raw()).then(
-        |site: Site, headers: HeaderMap, query: String| async move {
-            respond(answer(&site, &headers, &query).await)
-        },
-    )
-}
-
-async fn answer(site: &Site, headers: &HeaderMap, query: &str) -> Result<Response, ApiError> {
-    let Some(by) = query::grouping(query)? else {
+pub(super) async fn read(asked: &Asked, site: &Site) -> Result<Response, ApiError> {
+    let headers = &asked.headers;
+    let Some(by) = query::grouping(&asked.query)? else {
         let stats = site.fleet.stats().await?;
         return bodies::shared(headers, stats.version, bodies::JSON, &stats.body).await;
     };

@@ -327,6 +327,28 @@ async fn requests_without_a_route_get_a_json_error() {
 }
 
 #[tokio::test]
+async fn one_slash_at_the_end_of_a_path_makes_no_difference() {
+    let api = api(Readers::OnLoopback).await;
+    let check = async |method: &str, path: &str, status: u16| {
+        let answer = warp::test::request().method(method).path(path).reply(&api).await;
+        assert_eq!(answer.status(), status, "{method} {path}");
+    };
+    for path in ["/api/stats", "/api/nodes", "/api/nodes/db", "/api/connections", "/healthz", "/metrics"] {
+        for (end, status) in [("", 200), ("/", 200), ("//", 404), ("/x/y", 404)] {
+            check("GET", &format!("{path}{end}"), status).await;
+            check("HEAD", &format!("{path}{end}"), status).await;
+        }
+        check("POST", &format!("{path}/"), 405).await;
+    }
+    for path in ["/api", "/api/", "/api/nodes/db", "/api/nope"] {
+        check("OPTIONS", path, 204).await;
+    }
+    check("OPTIONS", "/apis", 404).await;
+    check("OPTIONS", "/metrics", 405).await;
+    check("POST", "/nope", 404).await;
+}
+
+#[tokio::test]
 async fn metrics_list_at_most_the_configured_number_of_nodes() {
     let answer = get("/metrics").await;
     let text = String::from_utf8(answer.body().to_vec()).unwrap();

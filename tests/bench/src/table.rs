@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use serde::Serialize;
+use tidemap_testkit::machine;
 
 /// What a figure must be.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
@@ -26,8 +27,8 @@ struct Row {
     held: bool,
 }
 
-/// All figures of a run.
-#[derive(Debug, Default, Serialize)]
+/// All figures of a run, and how fast the machine was.
+#[derive(Debug, Serialize)]
 pub struct Table {
     rows: Vec<Row>,
     /// Sentences that figures alone do not express.
@@ -35,6 +36,33 @@ pub struct Table {
 }
 
 impl Table {
+    /// An empty table. Notes how fast the machine is before the bench loads it.
+    pub fn begin() -> Self {
+        let mut table = Self { rows: Vec::new(), words: Vec::new() };
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        table.note("machine: cores", cores as f64, "", Goal::None);
+        table.note_machine("before");
+        table
+    }
+
+    /// Notes how fast the machine is after the bench, writes everything as JSON to `file` in the folder for
+    /// figures, and prints it. Returns whether all goals were reached.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be written.
+    pub fn end(mut self, file: &str) -> anyhow::Result<bool> {
+        self.note_machine("after");
+        self.write(&path_of(file)?)?;
+        Ok(self.print())
+    }
+
+    /// The loop is compiled in the same way in every bench, so the times can be compared with another day's.
+    fn note_machine(&mut self, when: &str) {
+        let loop_ms = machine::loop_time().as_secs_f64() * 1_000.0;
+        self.note(format!("machine: a fixed loop, {when}"), loop_ms, "ms", Goal::None);
+    }
+
     /// Notes a figure and prints it at once: a long run must not be silent.
     pub fn note(&mut self, what: impl Into<String>, figure: f64, unit: &'static str, goal: Goal) {
         let held = match goal {
@@ -53,8 +81,7 @@ impl Table {
         self.words.push(words);
     }
 
-    /// Prints everything, and returns whether all goals were reached.
-    pub fn print(&self) -> bool {
+    fn print(&self) -> bool {
         let width = self.rows.iter().map(|row| row.what.chars().count()).max().unwrap_or(0);
         println!("{:width$}  {:>12} {:14} {:>12}", "what", "figure", "", "goal");
         for row in &self.rows {
@@ -80,8 +107,7 @@ impl Table {
         missed.is_empty()
     }
 
-    /// Writes everything as JSON.
-    pub fn write(&self, path: &Path) -> anyhow::Result<()> {
+    fn write(&self, path: &Path) -> anyhow::Result<()> {
         std::fs::create_dir_all(path.parent().context("a file in a folder")?)?;
         std::fs::write(path, serde_json::to_vec_pretty(self)?)
             .with_context(|| format!("cannot write {}", path.display()))
@@ -89,7 +115,7 @@ impl Table {
 }
 
 /// A file in the folder for figures below this program's target folder.
-pub fn path_of(file: &str) -> anyhow::Result<PathBuf> {
+fn path_of(file: &str) -> anyhow::Result<PathBuf> {
     let program = std::env::current_exe()?;
     let target = program.ancestors().nth(3).context("a bench lies in target/release/deps")?;
     Ok(target.join("bench").join(file))

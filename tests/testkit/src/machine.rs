@@ -1,8 +1,9 @@
-//! Scales time limits to this machine. Limits are written for an idle machine of usual speed.
+//! How fast this machine is: a fixed loop, in wall-clock time, so that a slow processor and the load of other
+//! programs count alike.
 //!
-//! A fixed loop is measured once per process, in wall-clock time, so a slow processor and the load of other
-//! programs count alike. It is measured again before a wait is given up, and from then on the slowest
-//! measurement counts.
+//! Tests scale their time limits by it, which are written for an idle machine of usual speed. The loop is
+//! measured once per process, again before a wait is given up, and from then on the slowest measurement
+//! counts. Benches print it beside their figures.
 
 use std::{
     hint::black_box,
@@ -56,8 +57,18 @@ pub(crate) fn describe(bound: Duration) -> String {
     format!("not within {bound:?}, times {:.1} for the speed of this machine", slowness())
 }
 
+/// How fast this machine is now, in words: so figures of two days, or of two machines, can be compared.
+pub fn speed() -> String {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let loop_ms = loop_time().as_secs_f64() * 1_000.0;
+    // The compiler changes the loop, so times of different builds cannot be compared.
+    let build = if cfg!(debug_assertions) { "debug" } else { "release" };
+    format!("machine: {cores} cores, and a fixed loop takes {loop_ms:.1} ms ({build} build)")
+}
+
+/// The time of the fixed loop, in the middle one of a few rounds.
 #[expect(clippy::disallowed_types, reason = "it measures the processor, also while a test pauses the clock")]
-fn measure() -> f64 {
+pub fn loop_time() -> Duration {
     let mut rounds = [(); ROUNDS].map(|()| {
         let start = std::time::Instant::now();
         let mut state = 1_u64;
@@ -68,7 +79,11 @@ fn measure() -> f64 {
         start.elapsed()
     });
     rounds.sort_unstable();
-    let factor = (rounds[ROUNDS / 2].as_secs_f64() / USUAL.as_secs_f64()).clamp(1.0, HIGHEST_FACTOR);
+    rounds[ROUNDS / 2]
+}
+
+fn measure() -> f64 {
+    let factor = (loop_time().as_secs_f64() / USUAL.as_secs_f64()).clamp(1.0, HIGHEST_FACTOR);
     let before = f64::from_bits(FACTOR.fetch_max(factor.to_bits(), Ordering::Relaxed));
     if factor > before {
         eprintln!("machine: {factor:.2} times slower than usual; bounds of time are so much longer");

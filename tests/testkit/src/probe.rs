@@ -33,7 +33,10 @@ type Sent = Arc<Mutex<HashMap<String, Instant>>>;
 
 /// What was measured.
 pub struct Probed {
+    /// From a sample's publishing to the event that shows it.
     pub latencies_us: Vec<u64>,
+    /// From the same samples' publishing to the broker's acknowledgements.
+    pub acks_us: Vec<u64>,
     /// Samples that no event showed in time.
     pub lost: usize,
 }
@@ -46,7 +49,7 @@ pub async fn measure(client: Client, api: SocketAddr, samples: u64) -> anyhow::R
     for number in 0..PROBES {
         probes.spawn(probe(client.clone(), number, samples.div_ceil(PROBES), Arc::clone(&sent)));
     }
-    let mut latencies_us = Vec::new();
+    let (mut latencies_us, mut acks_us) = (Vec::new(), Vec::new());
     let mut frame = Vec::new();
     let mut until: Option<Instant> = None;
     while until.is_none_or(|until| Instant::now() < until && !lock(&sent).is_empty()) {
@@ -60,21 +63,22 @@ pub async fn measure(client: Client, api: SocketAddr, samples: u64) -> anyhow::R
             until = Some(Instant::now() + EVENT_TIMEOUT);
         }
         while let Some(ended) = probes.try_join_next() {
-            ended??;
+            acks_us.extend(ended??);
         }
     }
     let lost = lock(&sent).len();
-    Ok(Probed { latencies_us, lost })
+    Ok(Probed { latencies_us, acks_us, lost })
 }
 
 fn lock(sent: &Sent) -> MutexGuard<'_, HashMap<String, Instant>> {
     sent.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// One node after another, which report about once a second at random moments.
-async fn probe(client: Client, number: u64, samples: u64, sent: Sent) -> anyhow::Result<()> {
+/// One node after another, which report about once a second at random moments. Returns how long each
+/// acknowledgement took, in microseconds.
+async fn probe(client: Client, number: u64, samples: u64, sent: Sent) -> anyhow::Result<Vec<u64>> {
     let js = jetstream::new(client);
-    let (boot, mut before) = (fastrand::u64(1..1 << 48), Instant::now());
+    let (boot, mut before, mut acks_us) = (fastrand::u64(1..1 << 48), Instant::now(), Vec::new());
     for sample in 0..samples {
         let (nodes_before, seq) = (sample / SAMPLES_OF_A_NODE, sample % SAMPLES_OF_A_NODE + 1);
         let node = NodeId::from_name(&format!("probe-node-{number}-{boot:x}-{nodes_before}"))?;
@@ -95,10 +99,12 @@ async fn probe(client: Client, number: u64, samples: u64, sent: Sent) -> anyhow:
         let labels = BTreeMap::from([("mark".to_owned(), mark.clone())]);
         let hello = Some(Box::new(Hello { labels, ..Hello::default() }));
         let report = encode(&Report { node: node.clone(), boot, hello, samples: vec![sample] });
-        lock(&sent).insert(mark, Instant::now());
+        let published = Instant::now();
+        lock(&sent).insert(mark, published);
         js.publish(subject::sample(&node), report.into()).await?.await.context("the broker refused")?;
+        acks_us.push(u64::try_from(published.elapsed().as_micros())?);
     }
-    Ok(())
+    Ok(acks_us)
 }
 
 /// All labels of ours in a frame.

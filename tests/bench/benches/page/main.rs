@@ -19,7 +19,7 @@ mod services;
 
 use std::{process::ExitCode, time::Duration};
 
-use tidemap_bench::table::{self, Table};
+use tidemap_bench::table::Table;
 use tokio::time::Instant;
 
 use services::Services;
@@ -51,7 +51,7 @@ async fn main() -> ExitCode {
     let plan = if args.iter().any(|arg| arg == "--quick") { QUICK } else { FULL };
     let is_named = |part: &str| args.iter().any(|arg| arg == part);
     let is_wanted = |part: &str| is_named(part) || !PARTS.iter().any(|other| is_named(other));
-    let mut table = Table::default();
+    let mut table = Table::begin();
     let begun = Instant::now();
     if is_wanted("fleet") {
         real_fleet(&plan, &mut table).await.unwrap();
@@ -62,9 +62,8 @@ async fn main() -> ExitCode {
     if is_wanted("memory") {
         memory::measure(&plan, &mut table).await.unwrap();
     }
-    table.write(&table::path_of("page.json").unwrap()).unwrap();
     eprintln!("{:.0} s", begun.elapsed().as_secs_f64());
-    if table.print() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    if table.end("page.json").unwrap() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 /// What is measured before the real services, while they serve.

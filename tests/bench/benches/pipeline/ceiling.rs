@@ -2,6 +2,7 @@
 //! ratio to the bare broker's. It is not a goal, because it depends on the machine; `fleets` has the goals
 //! for what must be carried.
 
+use tidemap_bench::table::{Goal, Table};
 use tokio::time::sleep;
 
 use crate::{
@@ -9,7 +10,6 @@ use crate::{
     limits::Limits,
     note_seen,
     services::{Account, Services, Way},
-    table::{Goal, Table},
     watch::{PROCESSES, Seen, watch},
 };
 

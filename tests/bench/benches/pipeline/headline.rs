@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
+use tidemap_bench::table::{Goal, Table};
 use tokio::time::sleep;
 
 use crate::{
     FEW_LOOKS, MANY, REPORTING,
     services::{Services, Way},
     slope::slope,
-    table::{Goal, Table},
     watch::{Look, PROCESSES, Seen, watch},
 };
 

@@ -22,7 +22,7 @@ mod watch;
 
 use std::{process::ExitCode, time::Duration};
 
-use tidemap_bench::table::{self, Goal, Table};
+use tidemap_bench::table::{Goal, Table};
 use tidemap_service::nats::NatsArgs;
 use tidemap_testkit::{
     client::{self, quantile},
@@ -79,7 +79,7 @@ const QUICK: Plan = Plan {
 async fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let begun = Instant::now();
-    let mut table = Table::default();
+    let mut table = Table::begin();
     let (file, measured) = if args.iter().any(|arg| arg == "headline") {
         let minutes = args.iter().skip_while(|arg| *arg != "--minutes").nth(1);
         let minutes: f64 = minutes.map_or(10.0, |minutes| minutes.parse().unwrap());
@@ -89,10 +89,9 @@ async fn main() -> ExitCode {
         let plan = if args.iter().any(|arg| arg == "--quick") { QUICK } else { FULL };
         ("pipeline.json", pipeline(&plan, &mut table).await)
     };
-    // Figures from before a failure are written, too.
-    table.write(&table::path_of(file).unwrap()).unwrap();
     eprintln!("{:.0} s", begun.elapsed().as_secs_f64());
-    let held = table.print();
+    // Figures from before a failure are written and printed, too.
+    let held = table.end(file).unwrap();
     if let Err(error) = &measured {
         println!("could not go on: {error:#}");
     }

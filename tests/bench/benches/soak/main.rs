@@ -16,7 +16,7 @@ use tidemap_e2e::scenario::{Scenario, TAKEOVER_AFTER_OUTAGE};
 use tidemap_testkit::{
     broker::TestBroker,
     counters::{Counters, Counts},
-    eventually,
+    eventually, machine,
     proxy::Proxy,
 };
 use tokio::time::{Instant, sleep};
@@ -38,6 +38,7 @@ async fn main() -> ExitCode {
     let minutes: f64 = value("--minutes").map_or(5.0, |minutes| minutes.parse().unwrap());
     let seed = value("--seed").map_or_else(|| fastrand::u64(..1 << 32), |seed| seed.parse().unwrap());
     println!("soak: {minutes} minutes, {NODES} nodes, --seed {seed}");
+    println!("{}", machine::speed());
     let held = soak(Duration::from_secs_f64(minutes * 60.0), seed).await.unwrap();
     if held { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
