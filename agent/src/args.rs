@@ -34,7 +34,7 @@ pub struct AgentArgs {
     pub labels: Vec<(String, String)>,
     /// Which interfaces count: all that lie at the edge of this host, or those that carry a default route, so
     /// that a router counts what passes through it once.
-    #[arg(long, env = "TIDEMAP_COUNT", value_enum, default_value = "all")]
+    #[arg(long, env = "TIDEMAP_COUNT", value_enum, ignore_case = true, default_value = "all")]
     pub count: Count,
     /// Count this interface regardless of the kernel's topology (`*` matches anything); wins over --exclude.
     #[arg(long, env = "TIDEMAP_INCLUDE", value_name = "INTERFACE", value_delimiter = ',')]
