@@ -19,7 +19,7 @@ pub enum DataDirError {
     Unwritable {
         /// The folder.
         path: PathBuf,
-        /// The operating system's error. It is in the message, so it is no `source`, which `{:#}` would append.
+        /// The operating system's error. It is in the message, so no `source`, which `{:#}` would append.
         cause: io::Error,
     },
     /// Another user may have put something into it.

@@ -12,7 +12,7 @@ use std::{
 pub struct PathError {
     /// The file or folder.
     pub path: PathBuf,
-    /// The operating system's error. It is in the message, so it is no `source`, which `{:#}` would append.
+    /// The operating system's error. It is in the message, so no `source`, which `{:#}` would append.
     pub cause: io::Error,
 }
 

@@ -82,7 +82,7 @@ pub enum BrokerError {
     Io {
         /// What was tried.
         what: String,
-        /// The operating system's error. It is in the message, so it is no `source`, which `{:#}` would append.
+        /// The operating system's error. It is in the message, so no `source`, which `{:#}` would append.
         cause: io::Error,
     },
     /// Another process runs a broker in this data folder, or the folder cannot be used.

@@ -57,7 +57,7 @@ impl LogArgs {
 }
 
 /// What is logged. A word alone must be a level: in the filter's own language any other word is the name of a
-/// module, so that a mistyped level would silence everything, errors too. Without a level for everything, that
+/// module, so a mistyped level would silence everything, errors too. Without a level for everything, that
 /// is `info`.
 fn filter(text: &str) -> Result<EnvFilter, String> {
     // async-nats logs each attempt to connect, refused ones as errors; `nats` logs what matters, at a bounded
