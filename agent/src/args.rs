@@ -34,7 +34,7 @@ pub struct AgentArgs {
     pub labels: Vec<(String, String)>,
     /// Which interfaces count: all that lie at the edge of this host, or those that carry a default route, so
     /// that a router counts what passes through it once.
-    #[arg(long, env = "TIDEMAP_COUNT", value_enum, default_value = "all")]
+    #[arg(long, env = "TIDEMAP_COUNT", value_enum, ignore_case = true, default_value = "all")]
     pub count: Count,
     /// Count this interface regardless of the kernel's topology (`*` matches anything); wins over --exclude.
     #[arg(long, env = "TIDEMAP_INCLUDE", value_name = "INTERFACE", value_delimiter = ',')]
@@ -84,6 +84,11 @@ fn location(value: &str) -> Result<Location, String> {
         return Err("not of the form lat,lon[,label] with lat in -90..90 and lon in -180..180".to_owned());
     };
     let label = parts.next().filter(|label| !label.is_empty()).map(str::to_owned);
+    // `47,37, 8,54` would otherwise be a place at 47 and 37 degrees, called "8,54".
+    let of_numbers = |label: &String| label.chars().all(|c| c.is_ascii_digit() || " .,+-".contains(c));
+    if label.as_ref().is_some_and(of_numbers) {
+        return Err("too many numbers: decimals are written with a point, such as 47.37,8.54".to_owned());
+    }
     if label.as_ref().is_some_and(|label| label.len() > bounds::TEXT_BYTES) {
         return Err(format!("the label is longer than {} bytes", bounds::TEXT_BYTES));
     }
@@ -146,7 +151,7 @@ mod tests {
         let place = location(" 52.5 , 13.4 , Berlin, Rack 3 ").unwrap();
         assert_eq!((place.lat, place.lon, place.label.as_deref()), (52.5, 13.4, Some("Berlin, Rack 3")));
         assert_eq!(location("-90,180").unwrap().label, None);
-        for bad in ["", "1", "1,", "91,0", "0,181", "NaN,0", "inf,0", "a,b"] {
+        for bad in ["", "1", "1,", "91,0", "0,181", "NaN,0", "inf,0", "a,b", "47,37, 8,54", "47,37,8"] {
             assert!(location(bad).is_err(), "{bad}");
         }
     }

@@ -41,7 +41,7 @@ pub struct ApiArgs {
     /// Allow reading without the token, and leave out what hosts keep to themselves: addresses, host name,
     /// system, kernel, agent's version, names of interfaces, why reports were refused. Admin calls still need
     /// the token.
-    #[arg(long, env = "TIDEMAP_PUBLIC")]
+    #[arg(long, env = "TIDEMAP_PUBLIC", value_parser = clap::builder::BoolishValueParser::new())]
     pub public: bool,
     /// Number of nodes that /metrics lists individually.
     #[arg(long, env = "TIDEMAP_METRICS_NODES", default_value_t = 1000, value_name = "NUMBER")]

@@ -122,6 +122,11 @@ fn own_name() -> Option<String> {
 }
 
 fn host_name(text: &str) -> Result<String, String> {
+    if text.contains('*') {
+        return Err(
+            "there are no patterns here: give each name by itself, such as tidemap.example".to_owned()
+        );
+    }
     let name = name_of(text).filter(|name| !name.is_empty() && name.eq_ignore_ascii_case(text));
     name.ok_or_else(|| "a host's name without a port, such as tidemap.example".to_owned())
 }
@@ -231,7 +236,7 @@ mod tests {
 
     #[test]
     fn what_is_no_name_and_no_origin_is_refused() {
-        for wrong in ["", "a:80", "http://a", "a/b", "a@b"] {
+        for wrong in ["", "a:80", "http://a", "a/b", "a@b", "*", "*.example"] {
             assert!(host_name(wrong).is_err(), "{wrong}");
         }
         for wrong in ["", "wiki.example", "https://wiki.example/", "ftp://a", "https://A.example", "https://"]

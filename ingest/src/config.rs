@@ -59,6 +59,9 @@ impl Args {
         if forget_after < offline_after {
             return Err(UsageError("--forget-after: not less than --offline-after".to_owned()));
         }
+        if max_nodes == 0 {
+            return Err(UsageError("--max-nodes: at least 1".to_owned()));
+        }
         if !matches!(replicas, 1 | 3 | 5) {
             return Err(UsageError("--replicas: 1, 3 or 5".to_owned()));
         }

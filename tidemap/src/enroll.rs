@@ -215,13 +215,14 @@ async fn reload(dir: &Path, brokers: &BrokersArgs) -> anyhow::Result<bool> {
 
 /// Adds the node to the broker's users.
 async fn add(args: &EnrollArgs, dir: &Path) -> anyhow::Result<(Line, &'static str)> {
+    let url = args.nats_url.clone().or_else(|| listen::endpoint(dir));
+    let url = url.unwrap_or_else(|| "nats://127.0.0.1:4222".to_owned());
+    nats::addresses("--nats-url is not given, and the data folder has", &url)?;
     let enrolled = if args.relay {
         keys::enroll_relay(dir, args.node.id(), RelaySide::Packs)?
     } else {
         keys::enroll(dir, args.node.id())?
     };
-    let url = args.nats_url.clone().or_else(|| listen::endpoint(dir));
-    let url = url.unwrap_or_else(|| "nats://127.0.0.1:4222".to_owned());
     let brokers = BrokersArgs { nats_url: Some(url.clone()), nats_ca: args.nats_ca.clone() };
     let name = args.node.display();
     let running = reload(dir, &brokers).await.with_context(|| format!("{name} may not be admitted yet"))?;

@@ -1,5 +1,7 @@
 //! Where the broker of `tidemap up` listens: on loopback without encryption, or for other hosts with TLS.
 
+mod advertised;
+
 use std::{
     fs, io,
     net::{IpAddr, SocketAddr, ToSocketAddrs},
@@ -13,6 +15,8 @@ use tidemap_broker::{
     tls::{self, Certificates},
 };
 use tidemap_service::{cli::UsageError, clock::unix_ms};
+
+use advertised::{Advertised, tls_url};
 
 /// The broker's usual port.
 const PORT: u16 = 4222;
@@ -28,9 +32,10 @@ pub(crate) struct ListenArgs {
     /// 4222 unless given).
     #[arg(long, env = "TIDEMAP_LISTEN", value_name = "IP[:PORT]", conflicts_with = "nats_url")]
     listen: Option<String>,
-    /// The name or address under which nodes reach this host; its hostname unless given.
-    #[arg(long, env = "TIDEMAP_ADVERTISE", value_name = "HOST", requires = "listen")]
-    advertise: Option<String>,
+    /// The name or address under which nodes reach this host, with a port where a router forwards another one
+    /// to the broker; its hostname unless given.
+    #[arg(long, env = "TIDEMAP_ADVERTISE", value_name = "HOST[:PORT]", requires = "listen")]
+    advertise: Option<Advertised>,
     /// The broker's certificate (PEM); one is generated unless given.
     #[arg(long, env = "TIDEMAP_TLS_CERT", value_name = "FILE", requires_all = ["listen", "tls_key"])]
     tls_cert: Option<PathBuf>,
@@ -48,7 +53,7 @@ pub(crate) enum Listener {
     /// This host only.
     Loopback(Option<SocketAddr>),
     /// Other hosts too, under a name.
-    Network { address: SocketAddr, advertised: String, given: Option<Certificates> },
+    Network { address: SocketAddr, advertised: Advertised, given: Option<Certificates> },
 }
 
 impl ListenArgs {
@@ -62,12 +67,11 @@ impl ListenArgs {
             .map_err(|_| {
                 UsageError(format!("--listen {listen}: not an address such as 0.0.0.0 or 192.0.2.7:4222"))
             })?;
-        let advertised = self.advertise.or_else(tidemap_agent::host_name).ok_or_else(|| {
-            UsageError("--advertise: this host has no name, so say how nodes reach it".to_owned())
-        })?;
+        let advertised =
+            self.advertise.unwrap_or_else(|| Advertised::this_host(tidemap_agent::host_name(), address.ip()));
         let given = match (self.tls_cert, self.tls_key) {
             (Some(certificate), Some(key)) => Some(
-                Certificates::given(&certificate, &key, self.tls_ca.as_deref(), &advertised, now())
+                Certificates::given(&certificate, &key, self.tls_ca.as_deref(), advertised.host(), now())
                     .map_err(|error| UsageError(format!("--tls-cert: {error}")))?,
             ),
             _ => None,
@@ -84,7 +88,8 @@ impl Listener {
             Self::Loopback(address) => Ok((*address, None)),
             Self::Network { address, given: Some(given), .. } => Ok((Some(*address), Some(given.clone()))),
             Self::Network { address, advertised, given: None } => {
-                let made = Certificates::open_or_create(dir, &tls::names(advertised, address.ip()), now())?;
+                let made =
+                    Certificates::open_or_create(dir, &tls::names(advertised.host(), address.ip()), now())?;
                 Ok((Some(*address), Some(made)))
             }
         }
@@ -113,22 +118,21 @@ impl Listener {
         }
     }
 
-    /// The URL for this host's own stations. A certificate of the operator's covers the advertised name only.
+    /// The URL for this host's own stations. A certificate of the operator's covers the advertised name only;
+    /// no router is between, so the port is the broker's own.
     pub(crate) fn url_here(&self, broker: &Broker) -> String {
         match self {
-            Self::Network { given: Some(_), .. } => self.url_there(broker),
+            Self::Network { given: Some(_), advertised, .. } => {
+                tls_url(advertised.host(), broker.address().port())
+            }
             Self::Network { given: None, .. } | Self::Loopback(_) => broker.url(),
         }
     }
 
     fn url_there(&self, broker: &Broker) -> String {
-        let port = broker.address().port();
         match self {
             Self::Loopback(_) => broker.url(),
-            Self::Network { advertised, .. } => match advertised.parse::<IpAddr>() {
-                Ok(ip) => format!("tls://{}", SocketAddr::new(ip, port)),
-                Err(_) => format!("tls://{advertised}:{port}"),
-            },
+            Self::Network { advertised, .. } => advertised.url(broker.address().port()),
         }
     }
 }
@@ -223,6 +227,8 @@ mod tests {
             &["--listen", "0.0.0.0", "--tls-cert", "/no/a.pem", "--tls-key", "/no/b.pem"],
             &["--listen", "0.0.0.0", "--nats-url", "nats://127.0.0.1:1"],
             &["--advertise", "x"],
+            &["--listen", "0.0.0.0", "--advertise", "tls://broker.example"],
+            &["--listen", "0.0.0.0", "--advertise", ""],
         ] {
             assert!(check(bad).is_err(), "{bad:?}");
         }

@@ -81,6 +81,10 @@ impl UpArgs {
         let data_dir = self.data_dir.or_else(DataDir::default_path).ok_or_else(|| {
             UsageError("--data-dir: there is no home folder to choose a default in".to_owned())
         })?;
+        if self.ingest.replicas != 1 {
+            let alone = "--replicas: the broker of `up` is a single one, which keeps 1 copy; a cluster is started by hand";
+            return Err(UsageError(alone.to_owned()).into());
+        }
         Ok(Plan {
             data_dir,
             listener: self.listen.check(self.nats_url.as_deref())?,

@@ -56,7 +56,7 @@ pub(super) enum SpoolError {
     #[error("{0}")]
     NotOurs(String),
     /// It cannot be read or written.
-    #[error("{0}")]
+    #[error(transparent)]
     Io(#[from] io::Error),
 }
 

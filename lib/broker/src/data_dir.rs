@@ -15,12 +15,12 @@ use crate::files::{self, PathError, create_private, open_here};
 #[derive(Debug, thiserror::Error)]
 pub enum DataDirError {
     /// It cannot be created or written to.
-    #[error("cannot write to the data folder {}: {source}", path.display())]
+    #[error("cannot write to the data folder {}: {cause}", path.display())]
     Unwritable {
         /// The folder.
         path: PathBuf,
-        /// The operating system's error.
-        source: io::Error,
+        /// The operating system's error. It is in the message, so no `source`, which `{:#}` would append.
+        cause: io::Error,
     },
     /// Another user may have put something into it.
     #[error("the data folder {} cannot be trusted: {reason}", path.display())]
@@ -115,13 +115,13 @@ pub(crate) fn lock_file(folder: &Path, name: &str) -> Result<File, DataDirError>
             file.read_to_string(&mut holder).map_err(&unwritable)?;
             Err(DataDirError::Held { path: folder.to_owned(), holder })
         }
-        Err(TryLockError::Error(source)) => Err(unwritable(source)),
+        Err(TryLockError::Error(cause)) => Err(unwritable(cause)),
     }
 }
 
 fn unwritable(path: &Path) -> impl Fn(io::Error) -> DataDirError {
     let path = path.to_owned();
-    move |source| DataDirError::Unwritable { path: path.clone(), source }
+    move |cause| DataDirError::Unwritable { path: path.clone(), cause }
 }
 
 #[cfg(test)]
@@ -149,7 +149,10 @@ mod tests {
         let file = root.path().join("file");
         std::fs::write(&file, "").unwrap();
         let path = file.join("data");
-        let refused = DataDir::lock(&path).unwrap_err().to_string();
+        let error = DataDir::lock(&path).unwrap_err();
+        // The command prints an error with its sources, so each cause is printed once.
+        assert!(std::error::Error::source(&error).is_none(), "{error:?}");
+        let refused = error.to_string();
         assert!(
             refused.starts_with(&format!("cannot write to the data folder {}: ", path.display())),
             "{refused}"

@@ -8,18 +8,18 @@ use std::{
 
 /// A file or folder cannot be used.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot use {}: {source}", path.display())]
+#[error("cannot use {}: {cause}", path.display())]
 pub struct PathError {
     /// The file or folder.
     pub path: PathBuf,
-    /// The operating system's error.
-    pub source: io::Error,
+    /// The operating system's error. It is in the message, so no `source`, which `{:#}` would append.
+    pub cause: io::Error,
 }
 
 /// Names the file or folder that an error is about.
 pub(crate) fn at(path: &Path) -> impl Fn(io::Error) -> PathError {
     let path = path.to_owned();
-    move |source| PathError { path: path.clone(), source }
+    move |cause| PathError { path: path.clone(), cause }
 }
 
 /// Creates a folder, and its parents, that only this user may enter. An existing folder stays as it is.

@@ -78,12 +78,12 @@ pub enum BrokerError {
         error: String,
     },
     /// A file or process cannot be used.
-    #[error("{what}: {source}")]
+    #[error("{what}: {cause}")]
     Io {
         /// What was tried.
         what: String,
-        /// The operating system's error.
-        source: io::Error,
+        /// The operating system's error. It is in the message, so no `source`, which `{:#}` would append.
+        cause: io::Error,
     },
     /// Another process runs a broker in this data folder, or the folder cannot be used.
     #[error(transparent)]
@@ -229,5 +229,5 @@ fn keep_secrets(command: &mut Command) -> &mut Command {
 
 fn failed(what: &str) -> impl FnOnce(io::Error) -> BrokerError {
     let what = what.to_owned();
-    move |source| BrokerError::Io { what, source }
+    move |cause| BrokerError::Io { what, cause }
 }

@@ -39,10 +39,17 @@ pub enum TlsError {
     File(#[from] PathError),
     /// A certificate or a key cannot be generated.
     #[error("cannot make a certificate: {0}")]
-    Certificate(#[from] rcgen::Error),
+    Certificate(rcgen::Error),
     /// Clients would not accept it.
     #[error("{0}")]
     Unconvincing(String),
+}
+
+impl From<rcgen::Error> for TlsError {
+    /// The message has the error, so it is no `source`: `{:#}` would print it twice.
+    fn from(error: rcgen::Error) -> Self {
+        Self::Certificate(error)
+    }
 }
 
 /// A broker's certificate, and the authority that clients must trust.

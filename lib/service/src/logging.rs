@@ -4,18 +4,26 @@
 use std::{io::IsTerminal, time::Duration};
 
 use tokio::time::Instant;
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::{EnvFilter, filter::LevelFilter};
 
 use crate::{cli::UsageError, stderr::LogWriter};
 
 /// Which messages are logged, and in which format.
 #[derive(clap::Args, Clone, Debug)]
 pub struct LogArgs {
-    /// Log level (error, warn, info, debug, trace), or a filter such as `info,async_nats=debug`.
+    /// Log level (error, warn, info, debug, trace, off), or a filter such as `tidemap_ingest=debug`, where
+    /// everything else is logged at `info`.
     #[arg(long, env = "RUST_LOG", default_value = "info", global = true)]
     pub log: String,
     /// Log format.
-    #[arg(long, env = "TIDEMAP_LOG_FORMAT", value_enum, default_value_t = LogFormat::Text, global = true)]
+    #[arg(
+        long,
+        env = "TIDEMAP_LOG_FORMAT",
+        value_enum,
+        ignore_case = true,
+        default_value_t = LogFormat::Text,
+        global = true
+    )]
     pub log_format: LogFormat,
 }
 
@@ -35,11 +43,7 @@ impl LogArgs {
     ///
     /// When the filter cannot be read.
     pub fn init(&self) -> anyhow::Result<()> {
-        // async-nats logs each attempt to connect, refused ones as errors; `nats` logs what matters, at a
-        // bounded rate. warp logs every browser that leaves in mid-stream as an error.
-        let directives = format!("async_nats=off,warp=off,{}", self.log);
-        let filter = EnvFilter::try_new(directives)
-            .map_err(|error| UsageError(format!("--log: {error} (try info, debug, warn)")))?;
+        let filter = filter(&self.log).map_err(|problem| UsageError(format!("--log: {problem}")))?;
         let builder = tracing_subscriber::fmt()
             .with_env_filter(filter)
             .with_writer(LogWriter)
@@ -50,6 +54,38 @@ impl LogArgs {
         }
         Ok(())
     }
+}
+
+/// What is logged. A word alone must be a level: in the filter's own language any other word is the name of a
+/// module, so a mistyped level would silence everything, errors too. Without a level for everything, that
+/// is `info`.
+fn filter(text: &str) -> Result<EnvFilter, String> {
+    // async-nats logs each attempt to connect, refused ones as errors; `nats` logs what matters, at a bounded
+    // rate. warp logs every browser that leaves in mid-stream as an error.
+    let mut directives = "async_nats=off,warp=off".to_owned();
+    let mut usual = LevelFilter::INFO;
+    for directive in text.split(',').map(str::trim).filter(|directive| !directive.is_empty()) {
+        let known = match directive.rsplit_once('=') {
+            // A span's field, as in `[span{field=1}]`, ends with a bracket.
+            Some((module, word)) if !word.ends_with(']') => format!("{}={}", module.trim(), level(word)?),
+            None if !directive.starts_with('[') => {
+                usual = level(directive)?;
+                continue;
+            }
+            _ => directive.to_owned(),
+        };
+        directives = format!("{directives},{known}");
+    }
+    EnvFilter::try_new(format!("{usual},{directives}"))
+        .map_err(|error| format!("{error} (try info, debug, warn)"))
+}
+
+fn level(word: &str) -> Result<LevelFilter, String> {
+    let word = word.trim();
+    let usual = if word.eq_ignore_ascii_case("warning") { "warn" } else { word };
+    usual.parse().map_err(|_| {
+        format!("{word:?} is no level: try info, debug, warn, or for one module a filter such as tidemap_ingest=debug")
+    })
 }
 
 /// Lets through the first of many events, and then one in each period.
@@ -79,6 +115,34 @@ impl Throttle {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_word_alone_is_a_level_and_everything_else_is_logged_at_info() {
+        for (text, most) in [
+            ("info", LevelFilter::INFO),
+            ("warning", LevelFilter::WARN),
+            ("WARN", LevelFilter::WARN),
+            ("error", LevelFilter::ERROR),
+            ("off", LevelFilter::OFF),
+            ("", LevelFilter::INFO),
+            (" , debug ,", LevelFilter::DEBUG),
+            ("tidemap_ingest=debug", LevelFilter::DEBUG),
+            ("warn,tidemap_ingest=warning", LevelFilter::WARN),
+            ("tidemap_ingest=warn", LevelFilter::INFO),
+            ("async_nats = trace", LevelFilter::TRACE),
+        ] {
+            let filter = filter(text).unwrap();
+            assert_eq!(filter.max_level_hint(), Some(most), "{text}: {filter}");
+        }
+    }
+
+    #[test]
+    fn a_mistyped_level_is_refused_instead_of_silencing_everything() {
+        for text in ["eror", "tidemap", "info,tidemap_ingest", "tidemap=eror", "inof,warp=warn", "true"] {
+            let refused = filter(text).unwrap_err();
+            assert!(refused.contains("try info, debug, warn"), "{text}: {refused}");
+        }
+    }
 
     #[tokio::test(start_paused = true)]
     async fn one_event_passes_in_each_period() {

@@ -82,6 +82,45 @@ async fn addresses_of_other_protocols_are_refused_by_every_program() {
 }
 
 #[tokio::test]
+async fn words_that_mean_nothing_are_refused_in_one_line_that_names_the_flag() {
+    for (args, flag) in [
+        (&["up", "--listen", "0.0.0.0", "--advertise", "tls://a.example"][..], "--advertise"),
+        (&["up", "--listen", "0.0.0.0", "--advertise", "a b"], "--advertise"),
+        (&["up", "--replicas", "3"], "--replicas"),
+        (&["up", "--max-nodes", "0"], "--max-nodes"),
+        (&["api", "--host", "*.example"], "--host"),
+        (&["agent", "--dry-run", "--location", "47,37, 8,54"], "--location"),
+        (&["agent", "--log", "eror"], "--log"),
+        (&["ingest", "--log", "tidemap"], "--log"),
+        (&["--log", "info,tidemap_ingest=eror", "api"], "--log"),
+    ] {
+        let (code, said) = run_to_end(args).await.unwrap();
+        let errors: Vec<&str> = said.lines().filter(|line| line.starts_with("error: ")).collect();
+        assert_eq!((code, errors.len()), (Some(64), 1), "{args:?}: {said}");
+        assert!(errors[0].contains(flag), "{args:?}: {said}");
+    }
+}
+
+#[tokio::test]
+async fn switches_and_choices_are_understood_however_they_are_written() {
+    for (variable, value, code) in [
+        ("TIDEMAP_PUBLIC", "1", 1),
+        ("TIDEMAP_PUBLIC", "yes", 1),
+        ("TIDEMAP_PUBLIC", "TRUE", 1),
+        ("TIDEMAP_PUBLIC", "perhaps", 64),
+        ("TIDEMAP_LOG_FORMAT", "JSON", 1),
+        ("TIDEMAP_COUNT", "All", 1),
+        ("TIDEMAP_COUNT", "some", 64),
+    ] {
+        // All variables of `up` are read before its data folder, which cannot be one, is looked at.
+        let mut up = Command::new(tidemap().unwrap());
+        up.args(["up", "--data-dir", "/dev/null/x", "--http", "0.0.0.0:0"]).env("TIDEMAP_PUBLIC", "true");
+        let ended = up.env(variable, value).output().await.unwrap();
+        assert_eq!(ended.status.code(), Some(code), "{variable}={value}: {ended:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_name_without_an_address_is_reported_at_once() {
     let agent = Tidemap::start(&["agent", "--nats-url", "nats://no-such-name.invalid"]).unwrap();
     eventually(EVENT_TIMEOUT, || async {
