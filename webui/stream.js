@@ -11,15 +11,21 @@ const LATE_MS = 3000;
 // As much of the past is repeated to a tab with a snapshot of another connection, which may be of another
 // replica: what the server itself replays, and what may be on its way.
 const REPLAYED_MS = 6000;
-// After so much silence the server is asked for what is new. If it answers, something between withholds the
-// stream.
+// After so much time without an event, whatever the stream does, the server is asked for what is new. If it
+// answers, something between withholds the stream.
 const SILENT_MS = 4000;
+// A stream that breaks off so many times in a row, each time before it has lasted, is withheld too.
+const CUTS = 3;
+const LASTING_MS = 30_000;
 // How often it is asked then.
 const POLL_MS = 2000;
-// How long an attempt to stream again may take, and the time to the first one. That time doubles, because
-// values stand still until an attempt is seen to fail.
+// How long an attempt to stream again may take, and the time to the first one: longer if the stream has spoken
+// before, because values may then stand still until an attempt is seen to fail. That time doubles.
 const ATTEMPT_MS = 5000;
-let attemptAfterMs = 60_000;
+const FIRST_ATTEMPT_MS = 5000;
+const FIRST_ATTEMPT_OF_SPEAKER_MS = 60_000;
+const LAST_ATTEMPT_MS = 600_000;
+let attemptAfterMs = 0;
 
 // Each tab's port, and whether it follows the main stream. Until then it waits for a snapshot.
 const tabs = new Map();
@@ -30,6 +36,11 @@ let base = null;
 let recent = [];
 let totals = null;
 let watchedMs = performance.now();
+// When the main stream has last brought an event, or when somebody began to wait for one.
+let stirredMs = performance.now();
+let cuts = 0;
+// The server has been out of reach, or may have been: once it answers, the stream gets another chance.
+let mayBeBack = false;
 
 globalThis.onconnect = ({ ports: [port] }) => join(port);
 setInterval(watch, 500);
@@ -39,6 +50,7 @@ const url = (query) => new URL(`api/stream${query}`, import.meta.url);
 export function join(port) {
   port.onmessage = port.onclose = () => leave(port);
   port.postMessage(["hello"]);
+  if (tabs.size === 0) stirredMs = performance.now();
   tabs.set(port, false);
   if (!isFresh()) {
     close(main);
@@ -64,7 +76,8 @@ function leave(port) {
 
 function open() {
   const nowMs = performance.now();
-  const line = { source: new EventSource(url("")), id: "", epoch: "", openedMs: nowMs, heardMs: nowMs, stirredMs: nowMs };
+  const source = new EventSource(url(""));
+  const line = { source, id: "", epoch: "", openedMs: nowMs, heardMs: nowMs, askedMs: -Infinity, spokeMs: null };
   for (const kind of ["open", "error", "snapshot", "delta", "stats", "ping"]) {
     line.source.addEventListener(kind, ({ data, lastEventId }) => receive(line, kind, data, lastEventId));
   }
@@ -86,13 +99,15 @@ function tell(...message) {
 
 function receive(line, kind, text, id) {
   if (line !== main && line !== base) return;
-  line.stirredMs = performance.now();
   if (kind === "error") return fail(line);
-  line.heardMs = line.stirredMs;
+  line.heardMs = performance.now();
   if (kind === "open") {
     if (line === main) tell(kind);
     return;
   }
+  line.spokeMs ??= line.heardMs;
+  line.isBroken = false;
+  if (line === main) [stirredMs, mayBeBack] = [line.heardMs, false];
   // Events without an id have that of the event before them.
   if (id !== line.id) line.epoch = id.split("-")[0];
   else if (kind === "snapshot") line.epoch = "";
@@ -145,15 +160,33 @@ function attach(port) {
   if (totals) port.postMessage(["stats", totals]);
 }
 
+// The stream has broken. Unless it had spoken, the server is asked before anybody is told: it may be there.
 function fail(line) {
-  const isFinal = line.source?.readyState !== EventSource.CONNECTING;
   if (line === base) {
     base = close(base);
-    for (const [port, follows] of tabs) if (!follows) port.postMessage(["closed"]);
+    if (main?.source) for (const [port, follows] of tabs) if (!follows) port.postMessage(["closed"]);
     return;
   }
   // Whoever comes now need not wait until the browser tries again.
   line.heardMs = -Infinity;
+  line.isBroken = true;
+  const hasSpoken = line.spokeMs !== null;
+  if (hasSpoken) {
+    const hasLasted = performance.now() - line.spokeMs > LASTING_MS;
+    [cuts, attemptAfterMs, line.spokeMs] = hasLasted ? [1, 0, null] : [cuts + 1, attemptAfterMs, null];
+  }
+  if (hasSpoken && cuts < CUTS) {
+    mayBeBack = true;
+    report(line);
+  } else {
+    poll(line);
+  }
+}
+
+// The tabs are told that the stream has broken, and whether the browser tries again by itself.
+function report(line) {
+  line.isBroken = false;
+  const isFinal = line.source?.readyState !== EventSource.CONNECTING;
   if (isFinal) main = close(main);
   tell(isFinal ? "closed" : "error");
 }
@@ -164,15 +197,16 @@ function watch() {
   const hasSlept = nowMs - watchedMs > LATE_MS;
   watchedMs = nowMs;
   if (!main) return;
-  if (hasSlept) main.stirredMs = nowMs;
+  if (hasSlept) stirredMs = nowMs;
+  const isDue = nowMs - main.askedMs >= POLL_MS;
   if (main.source) {
-    if (nowMs - main.stirredMs > SILENT_MS) poll(main);
+    if (isDue && nowMs - stirredMs > SILENT_MS) poll(main);
     return;
   }
-  if (nowMs - main.askedMs >= POLL_MS) poll(main);
+  if (isDue) poll(main);
   if (base && nowMs - base.openedMs > ATTEMPT_MS) base = close(base);
   if (!base && nowMs - main.openedMs > attemptAfterMs) {
-    attemptAfterMs *= 2;
+    attemptAfterMs = Math.min(2 * attemptAfterMs, LAST_ATTEMPT_MS);
     main.openedMs = nowMs;
     base = open();
   }
@@ -181,30 +215,44 @@ function watch() {
 // Asks for what is new since the newest event, or for a snapshot.
 async function poll(line) {
   if (line.isAsking) return;
-  const { source, stirredMs } = line;
+  const { source } = line;
+  const stirredBeforeMs = stirredMs;
   [line.isAsking, line.askedMs] = [true, performance.now()];
+  let events = [];
   try {
     const isAwaited = [...tabs.values()].includes(false);
     const headers = line.id && !isAwaited ? { "last-event-id": line.id } : {};
     const answer = await fetch(url("?once"), { headers, cache: "no-store", signal: AbortSignal.timeout(8000) });
-    const text = answer.ok ? await answer.text() : "";
-    const events = answer.ok ? read(text) : [];
-    // Meanwhile the stream may have spoken, or have been replaced.
-    if (line !== main || (source && line.stirredMs !== stirredMs)) return;
-    if (events.length > 0) {
-      if (source) withhold(line);
-      for (const { kind, data, id } of events) receive(line, kind, data, id ?? (kind === "stats" ? line.id : ""));
-    } else if (!source) fail(line);
+    if (answer.ok) events = read(await answer.text());
   } catch {
-    if (line === main && !line.source) fail(line);
-  } finally {
-    line.isAsking = false;
+    // As if there were no events.
   }
+  line.isAsking = false;
+  // Meanwhile the stream may have spoken, or have been replaced.
+  if (line !== main || (source && stirredMs !== stirredBeforeMs && !line.isBroken)) return;
+  if (events.length === 0) {
+    mayBeBack = true;
+    if (!source || line.isBroken) report(line);
+  } else if (source && mayBeBack) {
+    reopen();
+  } else {
+    if (source) withhold(line);
+    for (const { kind, data, id } of events) receive(line, kind, data, id ?? (kind === "stats" ? line.id : ""));
+  }
+}
+
+// The server is back, and its stream has all its time.
+function reopen() {
+  close(main);
+  main = open();
+  [stirredMs, mayBeBack] = [performance.now(), false];
 }
 
 // The server answers, but its stream does not arrive.
 function withhold(line) {
   line.source.close();
+  const firstMs = line.id ? FIRST_ATTEMPT_OF_SPEAKER_MS : FIRST_ATTEMPT_MS;
+  attemptAfterMs = Math.max(attemptAfterMs, firstMs);
   [line.source, line.openedMs] = [null, performance.now()];
   tell("open");
   tell("polled");

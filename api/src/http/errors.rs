@@ -39,9 +39,14 @@ pub(crate) enum ApiError {
     NotReady(String),
 }
 
-/// Marks the answer to a path that no route has.
+/// Marks an answer that is a page for people.
 #[derive(Clone, Copy, Debug)]
-struct UnknownPath;
+enum Page {
+    /// No route has this path.
+    UnknownPath,
+    /// The request is for a name that is not the API's.
+    Misdirected,
+}
 
 /// Says nothing of the path itself, which anybody may have written into a link.
 const UNKNOWN_PATH_PAGE: &str = "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\">\
@@ -51,6 +56,15 @@ const UNKNOWN_PATH_PAGE: &str = "<!doctype html><html lang=\"en\"><meta charset=
     <p>If a reverse proxy serves Tidemap under a prefix, it must remove that prefix before it passes a request \
     on. In nginx: <code>location /tidemap/ { proxy_pass http://127.0.0.1:8080/; }</code>, with the slash at the \
     end.</p></html>";
+
+/// Says nothing of the name either. Behind a proxy it may be its operator who reads this.
+const MISDIRECTED_PAGE: &str = "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\">\
+    <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\
+    <meta name=\"color-scheme\" content=\"light dark\"><title>Unknown name – Tidemap</title>\
+    <h1>Tidemap is not known by this name</h1>\
+    <p>Start it with <code>--host NAME</code> (<code>TIDEMAP_HOSTS</code>) if it is reached by the name in \
+    this address: nobody else's name leads to it. A reverse proxy may also pass requests on with the address \
+    of the API as <code>Host</code>.</p></html>";
 
 /// The policy of a page that needs nothing.
 const NOTHING_ALLOWED: &str =
@@ -69,7 +83,8 @@ impl ApiError {
         match self {
             Self::Unauthorized { challenge, .. } => drop(set(header::WWW_AUTHENTICATE, challenge)),
             Self::WrongMethod { allow } => drop(set(header::ALLOW, allow)),
-            Self::UnknownPath => drop(response.extensions_mut().insert(UnknownPath)),
+            Self::UnknownPath => drop(response.extensions_mut().insert(Page::UnknownPath)),
+            Self::Misdirected(_) => drop(response.extensions_mut().insert(Page::Misdirected)),
             _ => {}
         }
         response
@@ -92,12 +107,10 @@ impl ApiError {
     }
 }
 
-/// The answer to a path that does not exist, for people: a browser that opens an address asks for HTML,
-/// other programs do not. `path` begins with `/`.
+/// The answer to a path or a name that does not exist, for people: a browser that opens an address asks for
+/// HTML, other programs do not. `path` begins with `/`.
 pub(super) fn for_people(request: &HeaderMap, path: &str, mut answer: Response) -> Response {
-    if answer.extensions().get::<UnknownPath>().is_none() {
-        return answer;
-    }
+    let Some(&page) = answer.extensions().get::<Page>() else { return answer };
     answer.headers_mut().insert(header::VARY, HeaderValue::from_static("accept"));
     let takes_html = |value: &HeaderValue| value.to_str().is_ok_and(|value| value.contains("text/html"));
     if !request.get_all(header::ACCEPT).iter().any(takes_html) {
@@ -109,7 +122,10 @@ pub(super) fn for_people(request: &HeaderMap, path: &str, mut answer: Response) 
     let headers = answer.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
     headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(NOTHING_ALLOWED));
-    *answer.body_mut() = UNKNOWN_PATH_PAGE.replace("{top}", &top).into();
+    *answer.body_mut() = match page {
+        Page::UnknownPath => UNKNOWN_PATH_PAGE.replace("{top}", &top).into(),
+        Page::Misdirected => MISDIRECTED_PAGE.into(),
+    };
     answer
 }
 

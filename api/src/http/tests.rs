@@ -349,6 +349,23 @@ async fn one_slash_at_the_end_of_a_path_makes_no_difference() {
 }
 
 #[tokio::test]
+async fn an_unknown_name_gets_a_page_in_a_browser_and_json_otherwise() {
+    let api = api(Readers::OnLoopback).await;
+    for path in ["/", "/api/nodes", "/nope"] {
+        let request = || warp::test::request().path(path).header("host", "fleet.example");
+        let page = request().header("accept", "text/html,*/*;q=0.8").reply(&api).await;
+        let body = String::from_utf8_lossy(page.body());
+        assert_eq!(page.status(), 421, "{path}");
+        assert_eq!(page.headers()["vary"], "accept");
+        assert_eq!(page.headers()["content-type"], "text/html; charset=utf-8");
+        assert!(body.contains("--host") && !body.contains("fleet.example"), "{body}");
+        let answer = request().header("accept", "*/*").reply(&api).await;
+        assert!(detail(&answer).contains("--host fleet.example"), "{path}");
+        assert_eq!(answer.status(), 421);
+    }
+}
+
+#[tokio::test]
 async fn metrics_list_at_most_the_configured_number_of_nodes() {
     let answer = get("/metrics").await;
     let text = String::from_utf8(answer.body().to_vec()).unwrap();

@@ -10,7 +10,7 @@ use std::{
     path::{Path, PathBuf},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -33,6 +33,10 @@ pub const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'
     style-src 'self'; img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; \
     frame-ancestors 'none'";
 
+const EVENTS: &str = "text/event-stream";
+/// How long a proxy waits for the end of an answer.
+const PROXYS_PATIENCE: Duration = Duration::from_secs(3);
+
 /// How the server answers requests for the stream from now on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Line {
@@ -40,11 +44,27 @@ pub enum Line {
     Sound,
     /// They are accepted and never answered, as over a half-open link.
     HalfOpen,
-    /// They are answered when they end, as by a proxy that collects the whole answer first. Only on such a
-    /// line are requests for what is there already answered: a fleet whose time stands still looks the same.
+    /// They are answered when they end, as by a proxy that collects the whole answer first.
     Withheld,
-    /// They are answered by a proxy that cannot reach its server.
+    /// They are refused by a proxy that lets everything else through.
+    Refused,
+    /// Such a proxy gives up waiting for the end of the answer.
+    TimedOut,
+    /// Such a proxy closes the connection without an answer.
+    Closed,
+    /// Such a proxy calls them plain text.
+    Mistyped,
+    /// Such a proxy lets each stream last three seconds.
+    Cut,
+    /// Everything of the API's is answered by a proxy that cannot reach its server.
     BadGateway,
+}
+
+impl Line {
+    /// Whether the stream alone suffers.
+    fn is_proxys(self) -> bool {
+        !matches!(self, Self::Sound | Self::HalfOpen | Self::BadGateway)
+    }
 }
 
 /// The server. Its time passes only by [`FakeServer::beat`], or once [`FakeServer::keep_beating`] was called.
@@ -59,6 +79,9 @@ struct Shared {
     page: PathBuf,
     fleet: Mutex<FakeFleet>,
     line: Mutex<Line>,
+    /// Whether requests for what is there already are answered. Not before there has been a proxy that spoils
+    /// the stream: a fleet whose time stands still looks the same.
+    answers_once: AtomicBool,
     said: broadcast::Sender<Said>,
     asked: AtomicU64,
 }
@@ -79,6 +102,7 @@ impl FakeServer {
             page,
             fleet: Mutex::new(fleet),
             line: Mutex::new(Line::Sound),
+            answers_once: AtomicBool::new(false),
             // More events than any test sends before it reads.
             said: broadcast::channel(1024).0,
             asked: AtomicU64::new(0),
@@ -96,6 +120,7 @@ impl FakeServer {
 
     /// Sets how the server answers requests for the stream from now on.
     pub fn set_line(&self, line: Line) {
+        self.shared.answers_once.fetch_or(line.is_proxys(), Ordering::Relaxed);
         *lock(&self.shared.line) = line;
     }
 
@@ -222,33 +247,47 @@ impl Shared {
         })
     }
 
-    async fn stream(&self, mut socket: TcpStream) -> anyhow::Result<()> {
+    async fn stream(&self, socket: TcpStream) -> anyhow::Result<()> {
         self.asked.fetch_add(1, Ordering::Relaxed);
         let line = *lock(&self.line);
         match line {
-            Line::BadGateway => {
-                Ok(socket.write_all(&answer("502 Bad Gateway", "text/html", b"<p>nobody there")).await?)
+            Line::BadGateway => refuse(socket, "502 Bad Gateway").await,
+            Line::Refused => refuse(socket, "403 Forbidden").await,
+            Line::TimedOut => {
+                tokio::time::sleep(PROXYS_PATIENCE).await;
+                refuse(socket, "504 Gateway Timeout").await
             }
+            Line::Closed => Ok(()),
             Line::HalfOpen | Line::Withheld => std::future::pending().await,
-            Line::Sound => {
-                let (opening, mut said) = {
-                    let fleet = lock(&self.fleet);
-                    (opening(&fleet), self.said.subscribe())
-                };
-                socket.write_all(opening.as_bytes()).await?;
-                while let Said::Text(text) = said.recv().await? {
-                    socket.write_all(text.as_bytes()).await?;
-                }
-                Ok(())
+            Line::Mistyped => self.follow(socket, "text/plain").await,
+            Line::Cut => {
+                let followed = self.follow(socket, EVENTS);
+                tokio::time::timeout(PROXYS_PATIENCE, followed).await.unwrap_or(Ok(()))
             }
+            Line::Sound => self.follow(socket, EVENTS).await,
         }
     }
 
+    async fn follow(&self, mut socket: TcpStream, media_type: &str) -> anyhow::Result<()> {
+        let (opening, mut said) = {
+            let fleet = lock(&self.fleet);
+            (opening(&fleet, media_type), self.said.subscribe())
+        };
+        socket.write_all(opening.as_bytes()).await?;
+        while let Said::Text(text) = said.recv().await? {
+            socket.write_all(text.as_bytes()).await?;
+        }
+        Ok(())
+    }
+
     async fn once(&self, mut socket: TcpStream) -> anyhow::Result<()> {
-        if *lock(&self.line) != Line::Withheld {
+        if *lock(&self.line) == Line::BadGateway {
+            return refuse(socket, "502 Bad Gateway").await;
+        }
+        if !self.answers_once.load(Ordering::Relaxed) {
             std::future::pending::<()>().await;
         }
-        let opening = opening(&lock(&self.fleet));
+        let opening = opening(&lock(&self.fleet), EVENTS);
         Ok(socket.write_all(opening.as_bytes()).await?)
     }
 
@@ -266,10 +305,17 @@ impl Shared {
     }
 }
 
-fn opening(fleet: &FakeFleet) -> String {
-    let head = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nCache-Control: no-store\r\n\
-        Connection: close\r\n\r\nretry: 2000\n\n";
-    [head, &event("snapshot", &fleet.id(), &fleet.snapshot()), &event("stats", "", &fleet.stats())].concat()
+/// A proxy's answer in place of the server's.
+async fn refuse(mut socket: TcpStream, status: &str) -> anyhow::Result<()> {
+    Ok(socket.write_all(&answer(status, "text/html", b"<p>not through here")).await?)
+}
+
+fn opening(fleet: &FakeFleet, media_type: &str) -> String {
+    let head = format!(
+        "HTTP/1.1 200 OK\r\nContent-Type: {media_type}\r\nCache-Control: no-store\r\n\
+        Connection: close\r\n\r\nretry: 2000\n\n"
+    );
+    [&*head, &event("snapshot", &fleet.id(), &fleet.snapshot()), &event("stats", "", &fleet.stats())].concat()
 }
 
 fn event(name: &str, id: &str, data: &impl Serialize) -> String {

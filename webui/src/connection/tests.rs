@@ -104,6 +104,21 @@ fn a_page_that_asks_for_what_is_new_says_so_until_a_stream_opens() {
 }
 
 #[test]
+fn a_stream_that_breaks_again_and_again_is_no_trouble_once_the_page_asks_instead() {
+    let mut connection = live_at(0.0);
+    for _ in 0..3 {
+        connection.interrupted(3000.0);
+    }
+    connection.opened(3100.0);
+    connection.polled();
+    connection.heard(3100.0);
+    assert_eq!(connection.phase(3100.0), Phase::Polled);
+    assert_eq!(connection.tick(13_000.0, 0.5), Action::Keep);
+    connection.heard(13_000.0);
+    assert_eq!(connection.phase(13_100.0), Phase::Polled, "it is no failure that leads to another try");
+}
+
+#[test]
 fn a_page_that_the_browser_stops_leaves_the_stream_and_opens_it_when_it_is_seen_again() {
     let mut connection = live_at(0.0);
     assert_eq!(connection.suspended(), Action::Close);

@@ -109,7 +109,8 @@ impl Trouble {
                 [&*partitions, " of ", &of, what].concat()
             }
             Self::Withheld => {
-                "A proxy holds back the live stream: the page asks for what is new every 2 s instead."
+                "A proxy holds back the live stream: the page asks for what is new every 2 s instead. \
+                Let the proxy pass on api/stream, at once and without a time limit."
                     .to_owned()
             }
             Self::Offline { nodes: 1 } => "1 node has gone offline in the last 5 minutes.".to_owned(),

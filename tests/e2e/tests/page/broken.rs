@@ -110,6 +110,59 @@ async fn a_stream_that_a_proxy_withholds_is_noticed_and_the_page_asks_instead() 
     visit.end().await;
 }
 
+/// Opens the page behind a proxy that spoils the stream in this way: it shows values that go on, says why, and
+/// streams once the proxy lets it.
+async fn expect_asking_behind(line: Line) {
+    let mut visit = Visit::start(FakeFleet::world(), 1440, 900).await;
+    visit.server.keep_beating();
+    visit.server.set_line(line);
+    visit.open("/").await;
+    visit.expect_link("polled").await;
+    visit.expect_text("#notice", "Let the proxy pass on api/stream").await;
+    visit.expect("document.querySelectorAll('[data-node]').length > 10").await;
+    let download = visit.browser.text("[data-kpi=download]").await.unwrap();
+    visit
+        .expect(&format!("document.querySelector('[data-kpi=download]').innerText !== {}", json!(download)))
+        .await;
+    // A stream that has spoken is tried again only after a minute.
+    if line != Line::Cut {
+        visit.server.set_line(Line::Sound);
+        visit.expect_link("live").await;
+        visit.expect("!document.querySelector('#notice').innerText.includes('proxy')").await;
+    }
+    visit.server.set_line(Line::BadGateway);
+    visit.server.hang_up();
+    visit.expect_link("disconnected").await;
+    visit.server.set_line(Line::Sound);
+    visit.expect_link("live").await;
+    visit.browser.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_stream_that_a_proxy_refuses_is_replaced_by_asking() {
+    expect_asking_behind(Line::Refused).await;
+}
+
+#[tokio::test]
+async fn a_stream_that_a_proxy_waits_for_in_vain_is_replaced_by_asking() {
+    expect_asking_behind(Line::TimedOut).await;
+}
+
+#[tokio::test]
+async fn a_stream_that_a_proxy_closes_is_replaced_by_asking() {
+    expect_asking_behind(Line::Closed).await;
+}
+
+#[tokio::test]
+async fn a_stream_that_a_proxy_calls_plain_text_is_replaced_by_asking() {
+    expect_asking_behind(Line::Mistyped).await;
+}
+
+#[tokio::test]
+async fn a_stream_that_a_proxy_cuts_again_and_again_is_replaced_by_asking() {
+    expect_asking_behind(Line::Cut).await;
+}
+
 #[tokio::test]
 async fn invalid_events_are_not_shown_and_lead_to_a_new_snapshot() {
     let visit = Visit::start(FakeFleet::world(), 1440, 900).await;
