@@ -160,7 +160,7 @@ function attach(port) {
   if (totals) port.postMessage(["stats", totals]);
 }
 
-// The stream has broken. Unless it had spoken, the server is asked before anybody is told: it may be there.
+// The stream has broken. Unless it had spoken, the server is asked before the tabs learn of it: it may be there.
 function fail(line) {
   if (line === base) {
     base = close(base);
@@ -183,7 +183,7 @@ function fail(line) {
   }
 }
 
-// The tabs are told that the stream has broken, and whether the browser tries again by itself.
+// Reports to the tabs that the stream has broken, and whether the browser tries again by itself.
 function report(line) {
   line.isBroken = false;
   const isFinal = line.source?.readyState !== EventSource.CONNECTING;

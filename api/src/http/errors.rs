@@ -41,7 +41,7 @@ pub(crate) enum ApiError {
 
 /// Marks an answer that is a page for people.
 #[derive(Clone, Copy, Debug)]
-enum Page {
+enum ForPeople {
     /// No route has this path.
     UnknownPath,
     /// The request is for a name that is not the API's.
@@ -83,8 +83,8 @@ impl ApiError {
         match self {
             Self::Unauthorized { challenge, .. } => drop(set(header::WWW_AUTHENTICATE, challenge)),
             Self::WrongMethod { allow } => drop(set(header::ALLOW, allow)),
-            Self::UnknownPath => drop(response.extensions_mut().insert(Page::UnknownPath)),
-            Self::Misdirected(_) => drop(response.extensions_mut().insert(Page::Misdirected)),
+            Self::UnknownPath => drop(response.extensions_mut().insert(ForPeople::UnknownPath)),
+            Self::Misdirected(_) => drop(response.extensions_mut().insert(ForPeople::Misdirected)),
             _ => {}
         }
         response
@@ -110,7 +110,7 @@ impl ApiError {
 /// The answer to a path or a name that does not exist, for people: a browser that opens an address asks for
 /// HTML, other programs do not. `path` begins with `/`.
 pub(super) fn for_people(request: &HeaderMap, path: &str, mut answer: Response) -> Response {
-    let Some(&page) = answer.extensions().get::<Page>() else { return answer };
+    let Some(&page) = answer.extensions().get::<ForPeople>() else { return answer };
     answer.headers_mut().insert(header::VARY, HeaderValue::from_static("accept"));
     let takes_html = |value: &HeaderValue| value.to_str().is_ok_and(|value| value.contains("text/html"));
     if !request.get_all(header::ACCEPT).iter().any(takes_html) {
@@ -123,8 +123,8 @@ pub(super) fn for_people(request: &HeaderMap, path: &str, mut answer: Response) 
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
     headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(NOTHING_ALLOWED));
     *answer.body_mut() = match page {
-        Page::UnknownPath => UNKNOWN_PATH_PAGE.replace("{top}", &top).into(),
-        Page::Misdirected => MISDIRECTED_PAGE.into(),
+        ForPeople::UnknownPath => UNKNOWN_PATH_PAGE.replace("{top}", &top).into(),
+        ForPeople::Misdirected => MISDIRECTED_PAGE.into(),
     };
     answer
 }

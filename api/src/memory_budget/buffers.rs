@@ -1,8 +1,8 @@
 //! Memory of long answers that is used again.
 //!
-//! The list of a large fleet takes tens of megabytes and is written anew every half second while somebody
-//! polls it. Memory of that size that is freed goes back to the system, which clears each page before it hands
-//! it out again: a quarter of all the time that the API took.
+//! The list of a large fleet takes tens of megabytes and is written every half second while somebody polls
+//! it. Memory of that size that is freed goes back to the system, which clears each page before it hands it
+//! out again: a quarter of all the time that the API took.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 

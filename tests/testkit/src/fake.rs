@@ -35,7 +35,7 @@ pub const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'
 
 const EVENTS: &str = "text/event-stream";
 /// How long a proxy waits for the end of an answer.
-const PROXYS_PATIENCE: Duration = Duration::from_secs(3);
+const PROXYS_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// How the server answers requests for the stream from now on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -254,7 +254,7 @@ impl Shared {
             Line::BadGateway => refuse(socket, "502 Bad Gateway").await,
             Line::Refused => refuse(socket, "403 Forbidden").await,
             Line::TimedOut => {
-                tokio::time::sleep(PROXYS_PATIENCE).await;
+                tokio::time::sleep(PROXYS_TIMEOUT).await;
                 refuse(socket, "504 Gateway Timeout").await
             }
             Line::Closed => Ok(()),
@@ -262,7 +262,7 @@ impl Shared {
             Line::Mistyped => self.follow(socket, "text/plain").await,
             Line::Cut => {
                 let followed = self.follow(socket, EVENTS);
-                tokio::time::timeout(PROXYS_PATIENCE, followed).await.unwrap_or(Ok(()))
+                tokio::time::timeout(PROXYS_TIMEOUT, followed).await.unwrap_or(Ok(()))
             }
             Line::Sound => self.follow(socket, EVENTS).await,
         }

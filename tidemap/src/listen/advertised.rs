@@ -35,7 +35,7 @@ impl Advertised {
         let host = address.map_or_else(|| "localhost".to_owned(), |ip| ip.to_string());
         let name = name.unwrap_or_default();
         tracing::warn!(
-            "this host's name {name:?} is no DNS name, so nodes are told to reach it as {host}: choose with --advertise"
+            "this host's name {name:?} is no DNS name, so nodes reach it as {host}: choose with --advertise"
         );
         Self { host, port: None }
     }

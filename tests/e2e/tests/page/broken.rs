@@ -110,8 +110,8 @@ async fn a_stream_that_a_proxy_withholds_is_noticed_and_the_page_asks_instead() 
     visit.end().await;
 }
 
-/// Opens the page behind a proxy that spoils the stream in this way: it shows values that go on, says why, and
-/// streams once the proxy lets it.
+/// Opens the page behind a proxy that spoils the stream in this way: it shows values that go on, says why,
+/// and streams once the proxy lets it.
 async fn expect_asking_behind(line: Line) {
     let mut visit = Visit::start(FakeFleet::world(), 1440, 900).await;
     visit.server.keep_beating();
