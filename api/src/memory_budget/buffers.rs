@@ -2,7 +2,7 @@
 //!
 //! The list of a large fleet takes tens of megabytes and is written every half second while somebody polls
 //! it. Memory of that size that is freed goes back to the system, which clears each page before it hands it
-//! out again: a quarter of all the time that the API took.
+//! out again: a quarter of the API's time in its bench.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
