@@ -19,10 +19,16 @@ impl ErrorCounters {
         for (key, counts) in readings {
             let Some(now) = *counts else { continue };
             let before = self.last.insert(key.clone(), now).unwrap_or(now);
-            let total = self.total.get_or_insert(ErrorCounts { errors: 0, drops: 0 });
+            let total = self.total.get_or_insert_default();
             // Errors between the last reading and a reset are not known.
-            total.errors += now.errors.saturating_sub(before.errors);
-            total.drops += now.drops.saturating_sub(before.drops);
+            for (sum, now, before) in [
+                (&mut total.rx_errors, now.rx_errors, before.rx_errors),
+                (&mut total.tx_errors, now.tx_errors, before.tx_errors),
+                (&mut total.rx_drops, now.rx_drops, before.rx_drops),
+                (&mut total.tx_drops, now.tx_drops, before.tx_drops),
+            ] {
+                *sum = sum.saturating_add(now.saturating_sub(before));
+            }
         }
         self.total
     }
@@ -35,15 +41,21 @@ mod tests {
     #[test]
     fn errors_count_from_the_first_reading_and_do_not_fall_at_a_reset() {
         let mut counters = ErrorCounters::default();
-        let mut read = |counts: Option<(u64, u64)>| {
-            let counts = counts.map(|(errors, drops)| ErrorCounts { errors, drops });
-            counters.read(&[(("eth0".into(), 1), counts)]).map(|total| (total.errors, total.drops))
+        let mut read = |counts: Option<[u64; 4]>| {
+            let counts = counts.map(|[rx_errors, tx_errors, rx_drops, tx_drops]| ErrorCounts {
+                rx_errors,
+                tx_errors,
+                rx_drops,
+                tx_drops,
+            });
+            let total = counters.read(&[(("eth0".into(), 1), counts)])?;
+            Some([total.rx_errors, total.tx_errors, total.rx_drops, total.tx_drops])
         };
         assert_eq!(read(None), None);
-        assert_eq!(read(Some((5, 7))), Some((0, 0)));
-        assert_eq!(read(Some((6, 9))), Some((1, 2)));
-        assert_eq!(read(None), Some((1, 2)));
-        assert_eq!(read(Some((0, 0))), Some((1, 2)));
-        assert_eq!(read(Some((1, 0))), Some((2, 2)));
+        assert_eq!(read(Some([5, 7, 9, 11])), Some([0; 4]));
+        assert_eq!(read(Some([6, 9, 12, 15])), Some([1, 2, 3, 4]));
+        assert_eq!(read(None), Some([1, 2, 3, 4]));
+        assert_eq!(read(Some([0; 4])), Some([1, 2, 3, 4]));
+        assert_eq!(read(Some([1, 0, 0, 2])), Some([2, 2, 3, 6]));
     }
 }

@@ -16,9 +16,13 @@ mod net_dev;
 #[cfg(target_os = "linux")]
 mod netlink;
 #[cfg(target_os = "linux")]
+mod ppp_tunnels;
+#[cfg(target_os = "linux")]
 mod routes;
 #[cfg(target_os = "linux")]
 mod sysfs;
+#[cfg(target_os = "linux")]
+mod tables;
 #[cfg(target_os = "linux")]
 mod view;
 
@@ -32,10 +36,14 @@ pub use linux::Kernel;
 pub(crate) use linux::RULE;
 
 /// Errors and drops of an interface since its driver started.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ErrorCounts {
-    /// Receive and transmit errors.
-    pub errors: u64,
-    /// Packets dropped.
-    pub drops: u64,
+    /// Receive errors.
+    pub rx_errors: u64,
+    /// Transmit errors.
+    pub tx_errors: u64,
+    /// Received packets that were dropped.
+    pub rx_drops: u64,
+    /// Packets to be sent that were dropped.
+    pub tx_drops: u64,
 }

@@ -157,7 +157,7 @@ impl Links {
     fn leads_elsewhere(&self) -> bool {
         let mut devices = self.topology.links.iter().filter(|link| link.device.is_some());
         self.topology.needs_routes(&self.verdicts, self.choice.count)
-            && (self.kernel.routes() != self.topology.routes
+            && (self.kernel.routes(&self.topology.links) != self.topology.routes
                 || devices.any(|link| !link.up && self.kernel.is_up(&link.name)))
     }
 

@@ -9,8 +9,8 @@
 //!    representor);
 //! 2. so does a modem's: a serial line that carries a default route, unless it is a session over a device;
 //! 3. everything else is virtual and does not count;
-//! 4. where none of these is up – a container, a network namespace – the interfaces that lead out count
-//!    (`way_out`);
+//! 4. where none of these is up, or a container has a device beside its network, the interfaces that lead out
+//!    count (`way_out`), of what is layered the lowest;
 //! 5. `--count wan` leaves those that carry a default route;
 //! 6. `--include` and `--exclude` override all of this.
 
@@ -48,6 +48,8 @@ pub struct Link {
     pub master: Option<String>,
     /// The interfaces below it.
     pub lowers: Vec<String>,
+    /// The most bytes of a packet, where it is known.
+    pub mtu: Option<u32>,
     /// Link speed in megabits per second, where the driver knows it.
     pub speed_mbps: Option<u32>,
 }
@@ -72,6 +74,8 @@ pub struct Topology {
     pub routes: Routes,
     /// Whether the host passes on what is meant for others, as a router does.
     pub forwards: bool,
+    /// Whether this is known to be the host's own network namespace, and not a container's.
+    pub is_initial: bool,
     /// Whether more than the names and counters of interfaces is known.
     pub is_known: bool,
 }
@@ -84,16 +88,21 @@ pub struct Routes {
     /// The numbers of those through which the kernel would send to addresses all over the internet, where it
     /// was asked. It knows more tables than the main one, and all next hops.
     pub chosen: Vec<u32>,
-    /// Those with a route to a network.
+    /// Those with a route to a network of others. The line to a container of this one's own is none.
     pub networks: Vec<String>,
     /// Those with a route to a single host through a gateway, as to the far end of a tunnel.
     pub far_ends: Vec<String>,
     /// Those that carry a PPPoE session of the kernel.
     pub pppoe: Vec<String>,
+    /// How many sessions these are.
+    pub pppoe_sessions: usize,
     /// The numbers of those on which a program listens for PPPoE.
     pub pppoe_listeners: Vec<u32>,
-    /// Whether the kernel has sessions of PPP over L2TP.
-    pub has_l2tp: bool,
+    /// Those that lead to the far end of a tunnel in which PPP is carried; where sockets are not listed, to
+    /// any host that may be one.
+    pub ppp_carriers: Vec<String>,
+    /// How many such tunnels there are, where sockets are listed.
+    pub ppp_tunnels: usize,
 }
 
 /// Whether an interface counts, and why.

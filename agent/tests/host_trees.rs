@@ -170,7 +170,10 @@ fn errors_and_drops_are_known_when_all_their_counters_are() {
     {
         tree.write(&format!("sys/class/net/eth0/statistics/{file}"), count);
     }
-    assert_eq!(kernel.error_counts("eth0"), Some(ErrorCounts { errors: 3, drops: 70 }));
+    assert_eq!(
+        kernel.error_counts("eth0"),
+        Some(ErrorCounts { rx_errors: 1, tx_errors: 2, rx_drops: 30, tx_drops: 40 })
+    );
     tree.spoil("sys/class/net/eth0/statistics/tx_dropped");
     assert_eq!(kernel.error_counts("eth0"), None);
 }

@@ -74,7 +74,7 @@ impl Fleet {
             return Err(Malformed("a delta came before any snapshot"));
         }
         self.changes += 1;
-        self.at_ms = self.at_ms.max(event.at_ms);
+        self.at_ms = event.at_ms;
         if let Some(put) = &event.put {
             self.apply_put(&put.i, &put.nodes)?;
         }

@@ -53,7 +53,7 @@ impl Kernel {
     pub fn topology(&self, names: &[String], _known: impl Fn(&str) -> Option<Link>) -> Topology {
         let link = |name: &String| self.with(name, |data| link(name, data));
         let mut links: Vec<Link> = names.iter().filter_map(link).collect();
-        let routes = self.routes();
+        let routes = self.routes(&links);
         let is_way_out = |link: &Link| routes.defaults.contains(&link.name);
         if links.iter().any(|link| link.device.is_some() && is_way_out(link)) {
             for other in links.iter_mut().filter(|link| link.device.is_some() && !is_way_out(link)) {
@@ -98,8 +98,8 @@ impl Kernel {
         })
     }
 
-    /// The routes that lead out of this host.
-    pub(crate) fn routes(&self) -> Routes {
+    /// The routes that lead out of this host, whatever interfaces it has.
+    pub(crate) fn routes(&self, _: &[Link]) -> Routes {
         Routes { defaults: self.default_route().into_iter().collect(), ..Routes::default() }
     }
 

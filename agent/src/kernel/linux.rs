@@ -1,6 +1,8 @@
 //! Linux: sysfs for interfaces, procfs for routes.
 
 use std::{
+    cell::RefCell,
+    collections::BTreeMap,
     fs, io,
     net::IpAddr,
     path::{Path, PathBuf},
@@ -20,6 +22,8 @@ use crate::{
 const UP: u32 = 1;
 /// `IFF_NOARP` of the kernel.
 const NO_ARP: u32 = 0x80;
+/// A setting that the kernel shows in its first network namespace alone.
+const OF_INITIAL_NAMESPACE: &str = "sys/net/core/netdev_max_backlog";
 
 /// The rule of which interfaces count, for `--explain`.
 pub(crate) const RULE: &str = "An interface with a device behind it counts, and a modem's, unless another device counts its \
@@ -33,6 +37,9 @@ pub struct Kernel {
     view: View,
     procfs: PathBuf,
     may_wrap: bool,
+    /// Where there is no sysfs: the interfaces as of the last call of [`Kernel::names`]. The file lists all
+    /// of them, so one reading serves a whole sample.
+    lines: RefCell<BTreeMap<String, net_dev::Line>>,
 }
 
 impl Kernel {
@@ -48,7 +55,7 @@ impl Kernel {
         // Kernels before 6.1 do not have the file.
         let machine =
             fs::read_to_string(procfs.join("sys/kernel/arch")).unwrap_or_else(|_| System::cpu_arch());
-        Ok(Self { view, procfs, may_wrap: !is_64_bit(machine.trim()) })
+        Ok(Self { view, procfs, may_wrap: !is_64_bit(machine.trim()), lines: RefCell::default() })
     }
 
     /// Whether counters may have 32 bits, as a 32-bit kernel's do.
@@ -57,10 +64,15 @@ impl Kernel {
     }
 
     /// The names of all interfaces, sorted; cheap enough for every sample, so new interfaces are noticed at
-    /// once.
+    /// once. Where there is no sysfs, this also reads the counters.
     pub fn names(&self) -> io::Result<Vec<String>> {
         let Some(class_net) = &self.view.class_net else {
-            return Ok(net_dev::read(&self.net_dev())?.into_keys().collect());
+            // What is not read has no counters.
+            self.lines.take();
+            let lines = net_dev::read(&self.view.net.join("dev"))?;
+            let names = lines.keys().cloned().collect();
+            self.lines.replace(lines);
+            return Ok(names);
         };
         let mut names = sysfs::names(class_net)?;
         names.sort_unstable();
@@ -76,16 +88,17 @@ impl Kernel {
             describe(&mut links, &netlink::links());
         }
         Topology {
+            routes: self.routes(&links),
             links,
-            routes: self.routes(),
             forwards: self.forwards(),
+            is_initial: self.procfs.join(OF_INITIAL_NAMESPACE).exists(),
             is_known: self.view.class_net.is_some(),
         }
     }
 
-    /// The routes that lead out of this host.
-    pub(crate) fn routes(&self) -> Routes {
-        let mut routes = routes::read(&self.view.net);
+    /// The routes that lead out of this host, which has these interfaces.
+    pub(crate) fn routes(&self, links: &[Link]) -> Routes {
+        let mut routes = routes::read(&self.view.net, links.iter().any(Link::is_serial));
         if self.view.is_own {
             routes.chosen = netlink::ways_to_anywhere();
         }
@@ -112,7 +125,7 @@ impl Kernel {
     /// name has passed to another interface.
     pub(crate) fn counters(&self, name: &str, index: u32) -> Option<Counters> {
         let Some(class_net) = &self.view.class_net else {
-            return net_dev::read(&self.net_dev()).ok()?.get(name).map(|line| line.counters);
+            return self.lines.borrow().get(name).map(|line| line.counters);
         };
         let folder = Folder::passage(&class_net.join(names::raw(name)))?;
         let counters = sysfs::counters_in(&folder)?;
@@ -122,23 +135,21 @@ impl Kernel {
     /// The errors and drops of one interface.
     pub fn error_counts(&self, name: &str) -> Option<ErrorCounts> {
         let Some(class_net) = &self.view.class_net else {
-            return net_dev::read(&self.net_dev()).ok()?.get(name).map(|line| line.errors);
+            return self.lines.borrow().get(name).map(|line| line.errors);
         };
         let statistics = Folder::passage(&class_net.join(names::raw(name)).join("statistics"))?;
         let count = |file: &str| statistics.number::<u64>(file);
         Some(ErrorCounts {
-            errors: count("rx_errors")?.saturating_add(count("tx_errors")?),
-            drops: count("rx_dropped")?.saturating_add(count("tx_dropped")?),
+            rx_errors: count("rx_errors")?,
+            tx_errors: count("tx_errors")?,
+            rx_drops: count("rx_dropped")?,
+            tx_drops: count("tx_dropped")?,
         })
     }
 
     /// Whether this interface can carry bytes now.
     pub(crate) fn is_up(&self, name: &str) -> bool {
         self.folder(name).is_some_and(|folder| is_up(&folder))
-    }
-
-    fn net_dev(&self) -> PathBuf {
-        self.view.net.join("dev")
     }
 
     /// Whether this host passes on what is meant for others.
@@ -171,6 +182,7 @@ impl Kernel {
             tunnel: folder.has("tun_flags"),
             master: folder.target_name("master"),
             lowers,
+            mtu: folder.number("mtu"),
             speed_mbps: folder
                 .number::<i64>("speed")
                 .and_then(|mbps| u32::try_from(mbps).ok())
@@ -239,4 +251,47 @@ fn kind(folder: &Folder) -> Option<String> {
         let found = ["bonding", "bridge"].into_iter().find(|name| folder.has(name))?;
         Some(if found == "bonding" { "bond" } else { found }.to_owned())
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+    use crate::args::AgentArgs;
+
+    #[derive(Parser)]
+    struct Cli {
+        #[command(flatten)]
+        agent: AgentArgs,
+    }
+
+    #[test]
+    fn without_sysfs_one_reading_of_the_file_serves_all_counters_of_a_sample() {
+        let root = tempfile::tempdir().unwrap();
+        let dev = root.path().join("net/dev");
+        fs::create_dir(root.path().join("net")).unwrap();
+        let write = |count: u64| {
+            let line = |name: &str| format!("{name}: {count} 1 {count} 0 0 0 0 0 {count} 1 0 0 0 0 0 0\n");
+            fs::write(&dev, format!("Inter-|\n face |\n{}{}", line("eth0"), line("eth1"))).unwrap();
+        };
+        write(5);
+        let root = root.path().to_str().unwrap();
+        let cli =
+            Cli::parse_from(["agent", "--node", "x", "--sysfs-root", "/nowhere", "--procfs-root", root]);
+        let kernel = Kernel::new(&AgentConfig::new(cli.agent).unwrap()).unwrap();
+        let read = |name: &str| {
+            let received = kernel.counters(name, UNNUMBERED).map(|counters| counters.rx_bytes);
+            (received, kernel.error_counts(name).map(|counts| counts.rx_errors))
+        };
+        assert_eq!(read("eth0"), (None, None), "nothing is read yet");
+        assert_eq!(kernel.names().unwrap(), ["eth0", "eth1"]);
+        write(9);
+        assert_eq!([read("eth0"), read("eth1")], [(Some(5), Some(5)); 2]);
+        kernel.names().unwrap();
+        assert_eq!([read("eth0"), read("eth1")], [(Some(9), Some(9)); 2]);
+        fs::remove_file(&dev).unwrap();
+        assert!(kernel.names().is_err());
+        assert_eq!(read("eth0"), (None, None));
+    }
 }

@@ -27,8 +27,7 @@ fn line(bytes: &[u8]) -> Option<(String, Line)> {
     else {
         return None;
     };
-    let errors =
-        ErrorCounts { errors: rx_errors.saturating_add(tx_errors), drops: rx_drops.saturating_add(tx_drops) };
+    let errors = ErrorCounts { rx_errors, tx_errors, rx_drops, tx_drops };
     Some((name.to_owned(), Line { counters: Counters { rx_bytes, tx_bytes }, errors }))
 }
 
@@ -47,6 +46,6 @@ mod tests {
         assert_eq!(lines.keys().collect::<Vec<_>>(), ["lo", r"w\xff0"]);
         let line = lines[r"w\xff0"];
         assert_eq!(line.counters, Counters { rx_bytes: 1000, tx_bytes: 2000 });
-        assert_eq!(line.errors, ErrorCounts { errors: 6, drops: 8 });
+        assert_eq!(line.errors, ErrorCounts { rx_errors: 2, tx_errors: 4, rx_drops: 3, tx_drops: 5 });
     }
 }

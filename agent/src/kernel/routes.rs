@@ -3,13 +3,12 @@
 //! The files show the main table only, and of a route with several next hops the first; what the kernel
 //! answers (`netlink`) has the rest.
 
-use std::{
-    fs::File,
-    io::{BufRead, BufReader, Read},
-    path::Path,
-};
+use std::{net::Ipv4Addr, path::Path};
 
-use super::names;
+use super::{
+    ppp_tunnels,
+    tables::{lines, word},
+};
 use crate::uplinks::Routes;
 
 /// `RTF_UP`, `RTF_GATEWAY`, `RTF_REJECT` of the kernel, and `RTF_ANYCAST` and `RTF_LOCAL` of IPv6.
@@ -21,9 +20,8 @@ const OWN: u32 = 0x8010_0000;
 /// organisation's network is wider.
 const WIDE_IPV4: u32 = 7;
 const WIDE_IPV6: u32 = 3;
-/// A router's table may hold the whole internet. The kernel lists IPv4's wide routes first; where IPv6's are
-/// cut off, it answers by netlink.
-const MOST_BYTES: u64 = 2 << 20;
+/// The lengths of networks that are lines to single containers. Others' networks may be as small.
+const LINES: std::ops::RangeInclusive<u32> = 28..=30;
 /// `ETH_P_PPP_DISC` and `ETH_P_PPP_SES`, as a PPPoE program listens for them.
 const PPPOE: [&str; 2] = ["8863", "8864"];
 
@@ -31,18 +29,22 @@ const PPPOE: [&str; 2] = ["8863", "8864"];
 #[derive(Debug, PartialEq, Eq)]
 struct Route {
     interface: String,
+    /// As IPv4's table has it, which is as in a packet; 0 for IPv6.
+    destination: u32,
+    mask: u32,
     prefix: u32,
     metric: u32,
     gateway: bool,
 }
 
-/// The routes under a folder such as `/proc/net`.
-pub(super) fn read(net: &Path) -> Routes {
+/// The routes under a folder such as `/proc/net`. Sockets are listed only if there `may_be_sessions` of PPP:
+/// a busy host has very many.
+pub(super) fn read(net: &Path, may_be_sessions: bool) -> Routes {
     let table = |file| lines(&net.join(file)).unwrap_or_default();
     let ipv4: Vec<_> = table("route").iter().skip(1).filter_map(|line| ipv4(line)).collect();
     let ipv6: Vec<_> = table("ipv6_route").iter().filter_map(|line| ipv6(line)).collect();
-    let pppoe = table("pppoe").iter().skip(1).filter_map(|line| word(line, 2)).collect();
-    let mut routes = Routes { pppoe, ..Routes::default() };
+    let pppoe: Vec<_> = table("pppoe").iter().skip(1).filter_map(|line| word(line, 2)).collect();
+    let mut routes = Routes { pppoe_sessions: pppoe.len(), pppoe, ..Routes::default() };
     for (table, wide, host) in [(&ipv4, WIDE_IPV4, 32), (&ipv6, WIDE_IPV6, 128)] {
         routes.defaults.extend(leading_out(table, wide));
         let of = |is: &dyn Fn(&&Route) -> bool| -> Vec<String> {
@@ -56,13 +58,59 @@ pub(super) fn read(net: &Path) -> Routes {
     routes.pppoe_listeners = table("packet").iter().skip(1).filter(is_pppoe).filter_map(interface).collect();
     routes.pppoe_listeners.sort_unstable();
     routes.pppoe_listeners.dedup();
-    routes.has_l2tp = table("pppol2tp").iter().any(|line| line.trim_start().starts_with("SESSION"));
+    if may_be_sessions {
+        let is_l2tp = |line: &&String| line.trim_start().starts_with("SESSION");
+        let n_l2tp = table("pppol2tp").iter().filter(is_l2tp).count();
+        let far_ends = ppp_tunnels::far_ends(net);
+        let carrier = |address: &u32| way_to(&ipv4, *address);
+        routes.ppp_tunnels = n_l2tp.max(far_ends.as_ref().map_or(0, Vec::len));
+        routes.ppp_carriers = match far_ends {
+            Some(addresses) => addresses.iter().filter_map(carrier).collect(),
+            None => routes.far_ends.clone(),
+        };
+    }
+    let lines_to_own = lines_to_own(&ipv4, net);
+    routes.networks.retain(|name| !lines_to_own.contains(name));
     unique(&mut routes.defaults);
-    for list in [&mut routes.networks, &mut routes.far_ends, &mut routes.pppoe] {
+    for list in [&mut routes.networks, &mut routes.far_ends, &mut routes.pppoe, &mut routes.ppp_carriers] {
         list.sort_unstable();
         list.dedup();
     }
     routes
+}
+
+/// The interface by which the main table leads to an address.
+fn way_to(ipv4: &[Route], address: u32) -> Option<String> {
+    let matching = ipv4.iter().filter(|route| address & route.mask == route.destination);
+    let best = matching.max_by_key(|route| (route.prefix, std::cmp::Reverse(route.metric)));
+    best.map(|route| route.interface.clone())
+}
+
+/// The interfaces that are lines to containers of this namespace's own, as systemd-nspawn makes them: a
+/// network of few addresses, whose first one, the gateway's, is this end's.
+fn lines_to_own(ipv4: &[Route], net: &Path) -> Vec<String> {
+    let is_small = |route: &&Route| LINES.contains(&route.prefix) && !route.gateway;
+    let small: Vec<_> = ipv4.iter().filter(is_small).collect();
+    let own = if small.is_empty() { None } else { own_addresses(&net.join("fib_trie")) };
+    let is_gateway = |route: &&&Route| {
+        let first = Ipv4Addr::from_bits(u32::from_be(route.destination) + 1);
+        own.as_ref().is_none_or(|own| own.contains(&first))
+    };
+    small.iter().filter(is_gateway).map(|route| route.interface.clone()).collect()
+}
+
+/// This host's addresses.
+fn own_addresses(fib_trie: &Path) -> Option<Vec<Ipv4Addr>> {
+    let mut found = Vec::new();
+    let mut last: Option<Ipv4Addr> = None;
+    for line in lines(fib_trie)? {
+        if let Some(address) = line.trim_start().strip_prefix("|-- ") {
+            last = address.trim().parse().ok();
+        } else if line.trim() == "/32 host LOCAL" {
+            found.extend(last);
+        }
+    }
+    Some(found)
 }
 
 /// The interfaces of the default routes, or of the routes that stand for them, best metric first.
@@ -78,11 +126,14 @@ fn leading_out(table: &[Route], wide: u32) -> Vec<String> {
 /// A line of `/proc/net/route`.
 fn ipv4(line: &str) -> Option<Route> {
     let fields: Vec<_> = line.split_ascii_whitespace().collect();
-    let [interface, _, _, flags, _, _, metric, mask, ..] = fields[..] else { return None };
+    let [interface, destination, _, flags, _, _, metric, mask, ..] = fields[..] else { return None };
     let flags = usable(flags)?;
+    let mask = u32::from_str_radix(mask, 16).ok()?;
     Some(Route {
         interface: interface.to_owned(),
-        prefix: u32::from_str_radix(mask, 16).ok()?.count_ones(),
+        destination: u32::from_str_radix(destination, 16).ok()?,
+        mask,
+        prefix: mask.count_ones(),
         metric: metric.parse().ok()?,
         gateway: flags & GATEWAY != 0,
     })
@@ -96,6 +147,8 @@ fn ipv6(line: &str) -> Option<Route> {
     let is_local = destination.starts_with("fe80") || destination.starts_with("ff");
     (!is_local).then_some(Route {
         interface: interface.to_owned(),
+        destination: 0,
+        mask: 0,
         prefix: u32::from_str_radix(prefix, 16).ok()?,
         metric: u32::from_str_radix(metric, 16).ok()?,
         gateway: flags & GATEWAY != 0,
@@ -105,16 +158,6 @@ fn ipv6(line: &str) -> Option<Route> {
 fn usable(flags: &str) -> Option<u32> {
     let flags = u32::from_str_radix(flags, 16).ok()?;
     (flags & UP != 0 && flags & REJECT == 0).then_some(flags)
-}
-
-fn word(line: &str, at: usize) -> Option<String> {
-    line.split_ascii_whitespace().nth(at).map(str::to_owned)
-}
-
-/// The lines of a file; names of interfaces in them need not be UTF-8.
-fn lines(path: &Path) -> Option<Vec<String>> {
-    let file = BufReader::new(File::open(path).ok()?.take(MOST_BYTES));
-    Some(file.split(b'\n').map_while(Result::ok).map(|line| names::shown(&line)).collect())
 }
 
 /// Keeps the first of equal names.
@@ -141,7 +184,7 @@ mod tests {
         for (file, text) in files {
             fs::write(net.path().join(file), text).unwrap();
         }
-        read(net.path())
+        read(net.path(), true)
     }
 
     const HEADER: &str = "Iface\tDestination\tGateway\tFlags\tRefCnt\tUse\tMetric\tMask\tMTU\tWindow\tIRTT\n";
@@ -198,6 +241,41 @@ mod tests {
         assert_eq!(routes(&[("packet", listener)]).pppoe_listeners, [2]);
         let dhcp = "sk RefCnt Type Proto Iface R Rmem User Inode\n0 3 3 0003 2 1 0 0 1\n";
         assert!(routes(&[("packet", dhcp)]).pppoe_listeners.is_empty());
-        assert!(routes(&[("pppol2tp", "PPPoL2TP driver info\n  SESSION '' 1/2\n")]).has_l2tp);
+        assert_eq!(routes(&[("pppol2tp", "PPPoL2TP driver info\n  SESSION '' 1/2\n")]).ppp_tunnels, 1);
+    }
+
+    #[test]
+    fn a_tunnels_carrier_is_the_way_to_its_far_end() {
+        let table = HEADER.to_owned()
+            + "ppp0\t00000000\t00000000\t0001\t0\t0\t0\t00000000\t0\t0\t0\n\
+               eth0\t0000000A\t0100000A\t0003\t0\t0\t0\t000000FF\t0\t0\t0\n\
+               eth1\t0100A8C0\t0102A8C0\t0007\t0\t0\t0\tFFFFFFFF\t0\t0\t0\n";
+        let carriers = |tcp: &str| {
+            let routes = routes(&[("route", &table), ("tcp", &format!("sl\n{tcp}"))]);
+            (routes.ppp_tunnels, routes.ppp_carriers)
+        };
+        assert_eq!(carriers("0: 0502000A:9000 0101010A:06BB 01\n"), (1, vec!["eth0".to_owned()]));
+        assert_eq!(carriers("0: 0502000A:9000 0100A8C0:1092 01\n"), (0, vec![]));
+        assert_eq!(routes(&[("route", &table)]).ppp_carriers, ["eth1"], "no sockets are listed");
+    }
+
+    #[test]
+    fn a_small_network_whose_gateway_is_this_end_is_a_line_to_an_own_container() {
+        let table = HEADER.to_owned()
+            + "ve-box\t1000000A\t00000000\t0001\t0\t0\t0\tF0FFFFFF\t0\t0\t0\n\
+               eth1\t0001000A\t00000000\t0001\t0\t0\t0\t00FFFFFF\t0\t0\t0\n";
+        let networks = |address: &str| {
+            let trie = format!(
+                "Main:\n  |-- 10.0.0.16\n     /28 link UNICAST\n  |-- {address}\n     /32 host LOCAL\n"
+            );
+            routes(&[("route", &table), ("fib_trie", &trie)]).networks
+        };
+        assert_eq!(networks("10.0.0.17"), ["eth1"]);
+        assert_eq!(networks("10.0.0.18"), ["eth1", "ve-box"]);
+        assert_eq!(
+            routes(&[("route", &table)]).networks,
+            ["eth1"],
+            "whose the first address is, is not known"
+        );
     }
 }

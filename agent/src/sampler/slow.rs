@@ -61,8 +61,12 @@ impl SlowReadings {
         sample.interfaces = if std::mem::take(&mut self.gap) { None } else { Some(rates) };
         let errors = self.errors.read(&links.error_readings());
         let mut host = self.host.read(elapsed_ms);
-        host.network_errors = errors.map(|counts| counts.errors);
-        host.network_drops = errors.map(|counts| counts.drops);
+        host.network_errors = errors.map(|counts| counts.rx_errors.saturating_add(counts.tx_errors));
+        host.network_drops = errors.map(|counts| counts.rx_drops.saturating_add(counts.tx_drops));
+        host.network_rx_errors = errors.map(|counts| counts.rx_errors);
+        host.network_tx_errors = errors.map(|counts| counts.tx_errors);
+        host.network_rx_drops = errors.map(|counts| counts.rx_drops);
+        host.network_tx_drops = errors.map(|counts| counts.tx_drops);
         // Some sensors and fans show what cannot be.
         host.bound();
         sample.host = Some(Box::new(host));

@@ -6,6 +6,8 @@ use super::{Count, LOOPBACK, Link, Routes, Topology, Verdict, natural::listed};
 const ETHERNET: u32 = 1;
 /// `ARPHRD_SLIP` and its forms, and `ARPHRD_PPP`.
 const SERIAL: [u32; 5] = [256, 257, 258, 259, 512];
+/// What a frame holds. PPP in a frame or a packet has room for less, PPP on a serial line for all of it.
+const FRAME: u32 = 1500;
 /// `ARPHRD_TUNNEL`, `ARPHRD_TUNNEL6`, `ARPHRD_SIT`, `ARPHRD_IPGRE`, `ARPHRD_IP6GRE`, and `ARPHRD_NONE`, which
 /// has no frames of its own.
 const TUNNELS: [u32; 6] = [768, 769, 776, 778, 823, 65_534];
@@ -33,35 +35,83 @@ impl Topology {
         }
     }
 
-    /// Where no device or modem that counts is up, the interfaces that lead out count.
+    /// Where no device or modem that counts is up, the interfaces that lead out count; so do those of a
+    /// container that was given a device beside its network.
     pub(super) fn add_ways_out(&self, verdicts: &mut [Verdict]) {
-        if !self.needs_ways_out(verdicts) {
+        let needs_ways_out = self.needs_ways_out(verdicts);
+        let is_attached = self.is_attached_container();
+        if !needs_ways_out && !is_attached {
             return;
         }
         let has_devices = verdicts.iter().any(|verdict| verdict.counted);
-        let absent = if has_devices { "no physical device is up" } else { "there is no physical device" };
+        let is_container = is_attached || !has_devices;
+        let absent = match (has_devices, needs_ways_out) {
+            (false, _) => "there is no physical device",
+            (true, true) => "no physical device is up",
+            (true, false) => "its other end is outside",
+        };
         // A device that is down keeps its own reason; a route through it moves no bytes anyway.
-        let new = |(at, _): &(usize, &Link)| !verdicts[*at].counted;
-        let leads_out =
-            |(_, link): &(usize, &Link)| self.is_way_out(link) || (!has_devices && self.is_attached(link));
-        let mut ways: Vec<_> = self.links.iter().enumerate().filter(new).filter(leads_out).collect();
+        let is_counted = |way: &Link| {
+            let mut judged = self.links.iter().zip(&*verdicts);
+            judged.any(|(link, verdict)| {
+                verdict.counted && (link.name == way.name || (link.up && self.carries(link, way)))
+            })
+        };
+        let leads_out = |link: &&Link| {
+            !is_counted(link) && (self.is_way_out(link) || (is_container && self.is_attached(link)))
+        };
+        let mut ways: Vec<&Link> = self.links.iter().filter(leads_out).collect();
         // The bytes of a tunnel leave by another way out, and a container has no modem.
         let is_inner = |link: &Link| link.is_tunnel() || (!has_devices && link.is_serial());
-        if ways.iter().any(|(_, link)| !is_inner(link)) {
-            ways.retain(|(_, link)| !is_inner(link));
+        if has_devices && !needs_ways_out || ways.iter().any(|link| !is_inner(link)) {
+            ways.retain(|link| !is_inner(link));
         } else {
             // The outermost one: it leads to the far end of another, or passes frames as user-space networks
             // do, or is the last resort.
-            ways.sort_by_key(|(_, link)| std::cmp::Reverse(self.outwardness(link)));
+            ways.sort_by_key(|link| std::cmp::Reverse(self.outwardness(link)));
             ways.truncate(1);
         }
-        let on_top =
-            |link: &Link| ways.iter().any(|(_, way)| way.name != link.name && self.carries(way, link));
-        let lowest: Vec<_> = ways.iter().filter(|(_, link)| !on_top(link)).copied().collect();
-        for (at, link) in lowest {
-            let why = if self.is_way_out(link) { "carries the default route" } else { "leads to a network" };
-            verdicts[at] = Verdict { counted: true, reason: format!("{why}; {absent}") };
+        if is_container {
+            ways = ways.iter().flat_map(|way| self.outer_ends(way)).collect();
         }
+        let on_top = |link: &Link| ways.iter().any(|way| way.name != link.name && self.carries(way, link));
+        let lowest: Vec<&str> = ways.iter().filter(|link| !on_top(link)).map(|way| &*way.name).collect();
+        for (link, verdict) in self.links.iter().zip(verdicts) {
+            if !lowest.contains(&&*link.name) {
+                continue;
+            }
+            let is_way_out = self.routes_of_host().any(|way| self.carries(link, way));
+            let why = if is_way_out { "carries the default route" } else { "leads to a network" };
+            *verdict = Verdict { counted: true, reason: format!("{why}; {absent}") };
+        }
+    }
+
+    /// Whether this is a container whose default route leaves by its network. On a host, the other end of
+    /// such a pair is a container's, and what passes it leaves by a device.
+    fn is_attached_container(&self) -> bool {
+        let has_device =
+            |way: &Link| self.links.iter().any(|link| link.device.is_some() && self.rides(way, &link.name));
+        let is_end = |link: &&Link| link.lower_index != link.index && self.is_outer_end(link);
+        let leads_outside = |way: &Link| !has_device(way) && self.outer_ends(way).iter().any(is_end);
+        !self.is_initial && self.routes_of_host().any(leads_outside)
+    }
+
+    /// The ends of pairs to the outside below a way out, or the way out itself. Of a bridge with several,
+    /// only one leads out, and which one it is nobody tells.
+    fn outer_ends<'a>(&'a self, way: &'a Link) -> Vec<&'a Link> {
+        let is_below = |end: &&Link| self.is_outer_end(end) && self.rides(way, &end.name);
+        let ends: Vec<&Link> = self.links.iter().filter(is_below).collect();
+        let is_branching = |bridge: &Link| {
+            let leads_out = |port: &&String| {
+                ends.iter().any(|end| {
+                    end.name == **port || self.link(port).is_some_and(|port| self.rides(port, &end.name))
+                })
+            };
+            bridge.kind.as_deref() == Some("bridge") && bridge.lowers.iter().filter(leads_out).count() > 1
+        };
+        let mut layers =
+            self.links.iter().filter(|link| link.name == way.name || self.rides(way, &link.name));
+        if ends.is_empty() || layers.any(is_branching) { vec![way] } else { ends }
     }
 
     /// The greater, the more likely it carries other tunnels than is carried by one.
@@ -73,7 +123,10 @@ impl Topology {
 
     /// Whether the routes decide what counts.
     pub fn needs_routes(&self, verdicts: &[Verdict], count: Count) -> bool {
-        count == Count::Wan || self.links.iter().any(Link::is_serial) || self.needs_ways_out(verdicts)
+        count == Count::Wan
+            || self.links.iter().any(Link::is_serial)
+            || self.needs_ways_out(verdicts)
+            || self.is_attached_container()
     }
 
     /// On a router, a byte that passes through is counted at each device: says so, or leaves the devices that
@@ -133,9 +186,13 @@ impl Topology {
         self.links.iter().filter(|link| self.is_way_out(link))
     }
 
-    /// Whether an interface is a container's end of a pair, or shares an interface outside of the container,
-    /// and has a network behind it.
+    /// Whether an interface leads outside of a container, and has a network behind it.
     fn is_attached(&self, link: &Link) -> bool {
+        self.is_outer_end(link) && link.master.is_none() && self.routes.networks.contains(&link.name)
+    }
+
+    /// Whether an interface is a container's end of a pair, or shares an interface outside of the container.
+    fn is_outer_end(&self, link: &Link) -> bool {
         let is_outside = match link.kind.as_deref() {
             // The numbers of both ends may be the same, as they are of different namespaces.
             None => !link.no_arp && !self.links.iter().any(|other| is_pair(link, other)),
@@ -148,21 +205,31 @@ impl Topology {
             && link.device.is_none()
             && !link.tunnel
             && link.lowers.is_empty()
-            && link.master.is_none()
-            && self.routes.networks.contains(&link.name)
     }
 
     /// The reason, if a serial interface is a session over another one.
     fn session_over(&self, link: &Link) -> Option<String> {
-        if !self.routes.pppoe.is_empty() {
-            return Some(format!("PPPoE on {}, which counts its bytes", listed(&self.routes.pppoe)));
-        }
-        if self.routes.has_l2tp || !self.routes.pppoe_listeners.is_empty() {
-            return Some("a session over a device, which counts its bytes".to_owned());
-        }
-        let outer: Vec<String> =
-            self.routes.far_ends.iter().filter(|name| **name != link.name).cloned().collect();
-        (!outer.is_empty()).then(|| format!("a tunnel over {}, which counts its bytes", listed(&outer)))
+        let Routes { pppoe, pppoe_sessions, pppoe_listeners, ppp_carriers, ppp_tunnels, far_ends, .. } =
+            &self.routes;
+        let without_own = |names: &[String]| -> Vec<String> {
+            names.iter().filter(|name| **name != link.name).cloned().collect()
+        };
+        let (carriers, far_ends) = (without_own(ppp_carriers), without_own(far_ends));
+        let n_sessions = pppoe_listeners.len().max(pppoe_sessions + carriers.len().max(*ppp_tunnels));
+        let is_small = link.mtu.is_some_and(|mtu| mtu < FRAME);
+        // Beside sessions there may be a modem, and a route to a single host may have any reason.
+        let is_session = if is_small {
+            n_sessions > 0 || !far_ends.is_empty()
+        } else {
+            n_sessions > 0 && n_sessions >= self.links.iter().filter(|link| link.is_serial()).count()
+        };
+        let kind = match (pppoe.is_empty(), carriers.is_empty(), n_sessions) {
+            (false, ..) => format!("PPPoE on {}", listed(pppoe)),
+            (_, false, _) => format!("a tunnel over {}", listed(&carriers)),
+            (.., 0) => format!("a tunnel over {}", listed(&far_ends)),
+            _ => return is_session.then(|| "a session over a device, which counts its bytes".to_owned()),
+        };
+        is_session.then(|| kind + ", which counts its bytes")
     }
 
     /// Whether an interface carries what leaves by a way out: it is the way out or lies below it.
@@ -174,10 +241,18 @@ impl Topology {
 
     /// Whether an interface carries the session or tunnel of which `way` is one end.
     fn is_below_session(&self, link: &Link, way: &Link) -> bool {
-        let Routes { pppoe, pppoe_listeners, far_ends, .. } = &self.routes;
+        let Routes { pppoe, pppoe_listeners, ppp_carriers, far_ends, .. } = &self.routes;
+        let is_shown = !(pppoe.is_empty() && pppoe_listeners.is_empty() && ppp_carriers.is_empty());
+        if way.is_serial() && self.session_over(way).is_none() {
+            return false;
+        }
         let carries_session = |lower: &Link| {
             let is_pppoe = pppoe.contains(&lower.name) || pppoe_listeners.contains(&lower.index);
-            (way.is_serial() && is_pppoe) || far_ends.contains(&lower.name)
+            if way.is_serial() && is_shown {
+                is_pppoe || ppp_carriers.contains(&lower.name)
+            } else {
+                far_ends.contains(&lower.name)
+            }
         };
         let mut lowers = self.links.iter().filter(|lower| lower.name != way.name && carries_session(lower));
         lowers.any(|lower| lower.name == link.name || self.rides(lower, &link.name))
@@ -209,7 +284,7 @@ fn is_pair(one: &Link, other: &Link) -> bool {
 
 impl Link {
     /// Whether it is one end of a serial line, or of a session that looks like one.
-    fn is_serial(&self) -> bool {
+    pub(crate) fn is_serial(&self) -> bool {
         SERIAL.contains(&self.hardware_type) || matches!(self.kind.as_deref(), Some("ppp" | "slip"))
     }
 

@@ -3,7 +3,9 @@
 #![cfg(target_os = "linux")]
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has failed")]
 
+mod containers;
 mod counters;
+mod sessions;
 mod tree;
 mod tunnels;
 mod ways_out;

@@ -277,3 +277,23 @@ proptest! {
         prop_assert_eq!(state(&order), state(&(1..=40).collect::<Vec<_>>()));
     }
 }
+
+#[test]
+fn a_brokers_clock_put_back_by_hours_hides_no_silence() {
+    let hours_ms = 8 * 3_600_000;
+    let (mut node, _) = node(&[(1, 1, hours_ms)]);
+    let observe = |node: &mut Node, (boot, seq), published_ms| {
+        node.observe(report(boot, vec![sample(seq, hours_ms)]), published_ms)
+    };
+    assert_eq!(node.judge(hours_ms + 1_000, 0, 30_000), None);
+    observe(&mut node, (1, 2), 2_000);
+    assert_eq!(node.judge(2_500, 0, 30_000), None);
+    assert_eq!(node.seen_ms(), 2_500, "it was heard just before");
+    observe(&mut node, (1, 3), 3_000);
+    assert_eq!((node.seen_ms(), node.full_update(&id()).skew_ms), (3_000, hours_ms));
+    assert_eq!(node.judge(8_000, 0, 30_000), Some(Status::Warning));
+    assert_eq!(node.judge(33_000, 0, 30_000), Some(Status::Offline));
+    assert_eq!(node.full_update(&id()).since_ms, 33_000);
+    // Another agent of the name is not held for a second one.
+    assert_eq!(observe(&mut node, (2, 4), 34_000).rivals, 0);
+}

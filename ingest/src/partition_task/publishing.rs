@@ -56,6 +56,8 @@ impl Publishing {
             // No report could arrive meanwhile, and agents take up to this long to reconnect.
             self.alive_ms = now_ms + RECONNECT_MS;
         }
+        // Unless the broker's clock was put back meanwhile.
+        self.alive_ms = self.alive_ms.min(now_ms + RECONNECT_MS);
         self.was_publishing = may_publish;
         may_publish.then_some(now_ms)
     }
@@ -224,6 +226,18 @@ mod tests {
         assert!(publishing.begin_tick(lease(now), now, &replica).is_none());
         read(&mut replica, 2, NOW_MS);
         assert!(publishing.begin_tick(lease(now), now, &replica).is_some());
+    }
+
+    #[test]
+    fn the_grace_after_an_outage_ends_also_if_the_brokers_clock_is_put_back() {
+        let (mut publishing, replica, now) =
+            (Publishing::default(), replica(NOW_MS - 60_000), Instant::now());
+        publishing.begin_tick(lease(now), now, &replica);
+        assert_eq!(publishing.alive_ms, NOW_MS + RECONNECT_MS);
+        let back_ms = NOW_MS - 8 * 3_600_000;
+        let put_back = LeaseState { renewed_at: now, clock: BrokerClock::new(back_ms, now) };
+        publishing.begin_tick(put_back, now, &replica);
+        assert_eq!(publishing.alive_ms, back_ms + RECONNECT_MS);
     }
 
     #[test]

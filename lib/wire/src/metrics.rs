@@ -223,6 +223,14 @@ metrics! {
         "Memory that the agent's container may use, where that is less than the host has";
     23 => container_cpu_limit: gauge f64, Count, "Container processors",
         "Processors that the agent's container may use, where that is less than the host has";
+    24 => network_rx_errors as network_errin: counter u64, Count, "Receive errors",
+        "Receive errors of the counted interfaces since the agent's run began";
+    25 => network_tx_errors as network_errout: counter u64, Count, "Send errors",
+        "Transmit errors of the counted interfaces since the agent's run began";
+    26 => network_rx_drops as network_dropin: counter u64, Count, "Receive drops",
+        "Received packets dropped by the counted interfaces since the agent's run began";
+    27 => network_tx_drops as network_dropout: counter u64, Count, "Send drops",
+        "Packets to be sent that the counted interfaces dropped since the agent's run began";
 }
 
 // An id is an index.

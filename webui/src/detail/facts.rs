@@ -57,7 +57,7 @@ const HOST_LAST: [Fact; 2] = [
 ];
 
 /// The metrics in the lists above. Any other, and so a new one, has a line of its own.
-const LISTED: [&str; 15] = [
+const LISTED: [&str; 19] = [
     "cpu_percent",
     "cpu_count",
     "cpu_mhz",
@@ -73,6 +73,11 @@ const LISTED: [&str; 15] = [
     "uptime_s",
     "network_errors",
     "network_drops",
+    // The line of errors and drops has their sums.
+    "network_rx_errors",
+    "network_tx_errors",
+    "network_rx_drops",
+    "network_tx_drops",
 ];
 
 /// The label and the unit of each metric that has a line of its own; no label where it is listed.

@@ -109,6 +109,7 @@ async fn every_metric_is_a_family_for_prometheus_in_its_base_unit() {
         "tidemap_node_temperature_celsius{node=\"low\"} 2",
         "tidemap_node_fan_rpm{node=\"low\"} 2",
         "tidemap_node_network_errors_total{node=\"low\"} 2",
+        "tidemap_node_network_rx_errors_total{node=\"low\"} 2",
     ] {
         assert!(text.contains(&format!("\n{sample}\n")), "{sample}: {text}");
     }

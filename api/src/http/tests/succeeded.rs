@@ -6,7 +6,7 @@ use tidemap_wire::{SECOND_NAMES, http::NodeJson};
 use super::*;
 
 /// What that page reads of a node and this system measures.
-const NODE_FIELDS: [&str; 32] = [
+const NODE_FIELDS: [&str; 36] = [
     "name",
     "hostname",
     "internal_ip",
@@ -35,6 +35,10 @@ const NODE_FIELDS: [&str; 32] = [
     "disk_read_bytes_per_sec",
     "disk_write_bytes_per_sec",
     "process_count",
+    "network_errin",
+    "network_errout",
+    "network_dropin",
+    "network_dropout",
     // These also have names of their own.
     "processes",
     "uptime_s",

@@ -83,7 +83,7 @@ impl PartitionView {
         if !self.accept(id, now) || self.held >= Some(id) {
             return DeltaOutcome::Stale;
         }
-        self.heard_ms = self.heard_ms.max(delta.at_ms);
+        self.heard_ms = delta.at_ms;
         self.ahead.insert(id, delta);
         self.catch_up();
         if self.ahead.len() > AHEAD_LIMIT {
@@ -99,7 +99,7 @@ impl PartitionView {
             return;
         }
         self.claimed = self.claimed.max(Some(id));
-        self.heard_ms = self.heard_ms.max(stats.at_ms);
+        self.heard_ms = stats.at_ms;
         self.stats = Some(stats);
         self.stats_at = Some(now);
     }
@@ -115,7 +115,7 @@ impl PartitionView {
         }
         self.held = Some(snapshot.id);
         self.known_at.get_or_insert(now);
-        self.heard_ms = self.heard_ms.max(snapshot.at_ms);
+        self.heard_ms = snapshot.at_ms;
         self.replace(snapshot.nodes);
         self.catch_up();
     }
