@@ -20,8 +20,9 @@ pub const ALL_EVENTS: &str = "tidemap.v1.event.*.*";
 /// All minutes of all nodes.
 pub const ALL_MINUTES: &str = "tidemap.v1.history.minutes.>";
 
-/// What other programs may read, as their permissions name it: all deltas, totals and events.
-pub const READABLE: [&str; 3] = ["tidemap.v1.delta.>", "tidemap.v1.stats.>", "tidemap.v1.event.>"];
+/// What other programs may read, as their permissions name it: all deltas, totals, events and minutes.
+pub const READABLE: [&str; 4] =
+    ["tidemap.v1.delta.>", "tidemap.v1.stats.>", "tidemap.v1.event.>", ALL_MINUTES];
 
 /// Where a node's reports go: `tidemap.v1.sample.<slot>.<node>`.
 pub fn sample(node: &NodeId) -> String {
