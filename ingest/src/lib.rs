@@ -3,7 +3,7 @@
 //! Any number of workers share the partitions by leases (`leases`, held by `lease_manager`;
 //! `connection_watchdog` watches the worker's connections). Each owned partition has one task
 //! (`partition_task`). It reads the partition's stream (`log_reader`), admits reports that are within their
-//! bounds (`gate`) to pure state (`replica`, `partition`, `node`, `window`, `dedup`, `packed_metadata`) with
+//! bounds (`gate`) to pure state (`replica`, `partition`, `node`, `window`, `minutes`, `dedup`, `packed_metadata`) with
 //! numbered `rows`, publishes the changes (`chunks`), and writes checkpoints (`checkpoint`,
 //! `checkpoint_store`) for the next owner.
 
@@ -19,6 +19,7 @@ mod gate;
 mod lease_manager;
 mod leases;
 mod log_reader;
+mod minutes;
 mod node;
 mod packed_metadata;
 mod partition;
@@ -27,6 +28,7 @@ mod refusal;
 pub mod repartition;
 mod replica;
 mod rows;
+mod varint;
 mod window;
 mod worker_status;
 

@@ -3,6 +3,7 @@
 //! Duplicates and disorder change nothing. Which of an agent's runs is the *current* one decides what is
 //! shown as the live rate; samples of older runs still count in the windows.
 
+mod clocks;
 mod conduct;
 mod past;
 mod update;
@@ -13,9 +14,10 @@ use tidemap_wire::{Bps, Hello, Host, InterfaceRate, ReceivedReport, Sample, Stat
 use crate::{
     agent_run::Run,
     dedup::Novelty,
+    minutes::{MinuteRing, Receipt, Source, Untold, label},
     packed_metadata::{Metadata, PackedMetadata},
     refusal::Refusal,
-    window::{Sum, Windows},
+    window::{Sum, Windows, minute_of},
 };
 use past::Past;
 use update::Changed;
@@ -39,6 +41,9 @@ pub struct Node {
     /// every node.
     past: Option<Box<Past>>,
     windows: Windows,
+    /// A worker of an earlier version leaves it out.
+    #[serde(default, skip_serializing_if = "has_no_minutes")]
+    minutes: Box<MinuteRing>,
     latest: Latest,
     hello: Option<PackedMetadata<Hello>>,
     interval_ms: u32,
@@ -77,6 +82,15 @@ struct Metrics {
     interfaces: Option<Vec<InterfaceRate>>,
 }
 
+/// How a report came.
+#[derive(Clone, Copy, Debug)]
+struct Arrival {
+    /// When its newest sample was read, by the host's clock.
+    newest_at_ms: i64,
+    /// When the broker stored it.
+    published_ms: i64,
+}
+
 /// Counts of what happened to a report's samples.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Observed {
@@ -86,6 +100,8 @@ pub struct Observed {
     pub duplicates: u64,
     /// Samples older than every window.
     pub late: u64,
+    /// Rows and late samples for the history that are given up.
+    pub history_lost: u64,
     /// Samples of a second agent under the same name.
     pub rivals: u64,
     /// Whether the agent's run is a new one, unless that happens too often to tell.
@@ -97,12 +113,14 @@ pub struct Observed {
 impl Node {
     /// A node that was not known before, about to observe its first report.
     pub fn new(row: u32, report: &ReceivedReport<'_>, published_ms: i64) -> Self {
-        let first_at_ms = report.samples.iter().map(|sample| sample.at_ms).min().unwrap_or(published_ms);
-        Self {
+        let times = || report.samples.iter().map(|sample| sample.at_ms);
+        let current = Run::new(report.boot, times().min().unwrap_or(published_ms));
+        let mut node = Self {
             row,
-            current: Run::new(report.boot, first_at_ms),
+            current,
             past: None,
             windows: Windows::default(),
+            minutes: Box::default(),
             latest: Latest::default(),
             hello: None,
             interval_ms: DEFAULT_INTERVAL_MS,
@@ -116,7 +134,9 @@ impl Node {
             samples: 0,
             changed: Changed::default(),
             interfaces_s: 0,
-        }
+        };
+        node.set_clock(report.boot, clocks::offset(times().max().unwrap_or(published_ms), published_ms));
+        node
     }
 
     /// Applies a report that the broker stored at `published_ms`.
@@ -124,8 +144,10 @@ impl Node {
         let mut outcome = Observed::default();
         // A report may have hundreds of samples, and only the newest values are shown.
         let mut newest = Metrics::default();
+        let newest_at_ms = report.samples.iter().map(|sample| sample.at_ms).max().unwrap_or(published_ms);
+        let arrival = Arrival { newest_at_ms, published_ms };
         for sample in report.samples {
-            self.observe_sample(report.boot, sample, published_ms, (&mut outcome, &mut newest));
+            self.observe_sample(report.boot, sample, arrival, (&mut outcome, &mut newest));
         }
         self.show(newest);
         // A report without new samples, from a second agent or sent again, does not prove that the node is
@@ -249,6 +271,26 @@ impl Node {
         (self.latest.rx_bps, self.latest.tx_bps)
     }
 
+    /// What the history has not acknowledged: rows of minutes before `until`, and late samples.
+    pub fn untold(&self, until: u32) -> Untold {
+        self.minutes.untold(&self.windows, self.current_source(), until)
+    }
+
+    /// As a worker of an earlier version has it.
+    #[cfg(test)]
+    pub(crate) fn without_minutes(&self) -> Self {
+        let mut node = Self { minutes: Box::default(), ..self.clone() };
+        if let Some(past) = &mut node.past {
+            past.clocks = clocks::Clocks::default();
+        }
+        node
+    }
+
+    /// Notes that the history has something.
+    pub fn acknowledge(&mut self, receipt: Receipt) {
+        self.minutes.acknowledge(receipt);
+    }
+
     /// The node's recent past.
     pub fn windows(&self) -> &Windows {
         &self.windows
@@ -258,10 +300,14 @@ impl Node {
         &mut self,
         boot: u64,
         sample: Sample,
-        published_ms: i64,
+        arrival: Arrival,
         (outcome, newest): (&mut Observed, &mut Metrics),
     ) {
-        if boot != self.current.boot && !self.admit(boot, &sample, published_ms, outcome) {
+        if boot != self.current.boot && self.may_be_forgotten(boot, &sample, arrival.published_ms) {
+            outcome.late += 1;
+            return;
+        }
+        if boot != self.current.boot && !self.admit(boot, &sample, arrival, outcome) {
             outcome.rivals += 1;
             return;
         }
@@ -274,11 +320,17 @@ impl Node {
             run
         };
         let novelty = run.observe(&sample);
+        let first_at_ms = run.first_at_ms;
+        let mut source = self.source(boot, first_at_ms, is_current);
         if novelty == Novelty::Duplicate {
             outcome.duplicates += 1;
             return;
         }
         let is_newest = is_current && novelty == Novelty::Newest;
+        if is_newest {
+            outcome.history_lost += self.keep_time(&sample, arrival);
+            source = self.current_source();
+        }
         if is_newest && self.windows.is_beyond(sample.at_ms) {
             // The host's clock was put back. Windows that end in the future would show none of what comes, so
             // they start over at the new time, and lack nothing that was lost before.
@@ -289,14 +341,24 @@ impl Node {
         }
         // A late sample from before the clock was put back: the windows must not return to that time.
         let is_of_old_time = !is_newest && self.windows.is_ahead(sample.at_ms);
-        if novelty == Novelty::Forgotten || is_of_old_time || !self.windows.add(sample.at_ms, sum(&sample)) {
+        if novelty == Novelty::Forgotten {
+            outcome.late += 1;
+            return;
+        }
+        let sum = sum(&sample);
+        if !is_of_old_time {
+            outcome.history_lost += self.minutes.advance(&self.windows, sample.at_ms, self.current_source());
+        }
+        let is_in_windows = !is_of_old_time && self.windows.add(sample.at_ms, sum);
+        outcome.history_lost += self.minutes.add(&self.windows, is_in_windows, &sample, sum, source);
+        if !is_in_windows {
             outcome.late += 1;
             return;
         }
         outcome.applied += 1;
         self.samples += 1;
         if is_newest {
-            self.skew_ms = sample.at_ms - published_ms;
+            self.skew_ms = sample.at_ms - arrival.published_ms;
             self.latest = Latest { at_ms: sample.at_ms, rx_bps: sample.rx_bps, tx_bps: sample.tx_bps };
             newest.host = sample.host.or(newest.host.take());
             newest.interfaces = sample.interfaces.or(newest.interfaces.take());
@@ -309,11 +371,12 @@ impl Node {
     /// A run that began after the current one is a restart and becomes current. One that began before is an
     /// old run with late samples, unless it has samples from after the current run's beginning: then two
     /// agents use one name, and the newer one keeps it as long as it reports.
-    fn admit(&mut self, boot: u64, sample: &Sample, published_ms: i64, outcome: &mut Observed) -> bool {
+    fn admit(&mut self, boot: u64, sample: &Sample, arrival: Arrival, outcome: &mut Observed) -> bool {
+        let Arrival { newest_at_ms, published_ms } = arrival;
         let earlier = self.past.as_ref().map_or(&[][..], |past| &past.earlier);
         let known = earlier.iter().position(|run| run.boot == boot);
         let after = sample.at_ms >= self.current.first_at_ms;
-        let current_is_silent = published_ms - self.current_heard_ms >= self.online_limit_ms();
+        let current_is_silent = self.is_current_silent(published_ms);
         if known.is_some_and(|place| earlier[place].has_seen(sample.seq)) {
             // A repeated sample neither makes an old run current nor proves that there is a second agent.
             return true;
@@ -326,12 +389,57 @@ impl Node {
             known.map_or_else(|| Run::new(boot, sample.at_ms), |place| self.past_mut().earlier.remove(place));
         let older = if becomes_current {
             outcome.restarted |= self.past_mut().conduct.admits_restart(published_ms);
+            self.minutes.end_run(&self.windows, self.current_source());
+            if known.is_none() {
+                // Only what is live tells the time.
+                self.set_clock(boot, clocks::offset(newest_at_ms, published_ms));
+            }
             std::mem::replace(&mut self.current, run)
         } else {
             run
         };
         self.past_mut().remember(older);
         true
+    }
+
+    /// Closes the minutes of a clock that the current run's newest sample ends: it was put back, or the run has
+    /// another one. Returns what of the history is given up.
+    fn keep_time(&mut self, sample: &Sample, arrival: Arrival) -> u64 {
+        let ended = self.current_source();
+        let is_put_back = self.windows.is_beyond(sample.at_ms);
+        if is_put_back || clocks::is_ahead(sample.at_ms, arrival.published_ms, ended.offset) {
+            self.set_clock(self.current.boot, clocks::offset(sample.at_ms, arrival.published_ms));
+        }
+        if is_put_back || self.minutes.is_of_other_clock(self.current_source().offset) {
+            self.minutes.close(&self.windows, ended)
+        } else {
+            0
+        }
+    }
+
+    /// Whether a sample may be of a run that is no longer remembered, so that nobody knows whether it was applied.
+    fn may_be_forgotten(&self, boot: u64, sample: &Sample, published_ms: i64) -> bool {
+        let is_before_all = self.past.as_ref().is_some_and(|past| past.is_before_all(boot, sample.at_ms));
+        is_before_all && !self.is_current_silent(published_ms)
+    }
+
+    fn is_current_silent(&self, published_ms: i64) -> bool {
+        published_ms - self.current_heard_ms >= self.online_limit_ms()
+    }
+
+    fn set_clock(&mut self, boot: u64, offset: i32) {
+        if offset != 0 || self.past.is_some() {
+            self.past_mut().clocks.set(boot, offset);
+        }
+    }
+
+    fn current_source(&self) -> Source {
+        self.source(self.current.boot, self.current.first_at_ms, true)
+    }
+
+    fn source(&self, boot: u64, first_at_ms: i64, is_current: bool) -> Source {
+        let offset = self.past.as_ref().map_or(0, |past| past.clocks.offset(boot));
+        Source { boot, since: label(minute_of(first_at_ms), offset), offset, is_current }
     }
 
     fn past_mut(&mut self) -> &mut Past {
@@ -379,6 +487,11 @@ fn bound_packed<T: Metadata>(packed: &mut Option<PackedMetadata<T>>, bound: impl
         *packed = Some(PackedMetadata::new(&value));
     }
     is_cut
+}
+
+#[expect(clippy::borrowed_box, reason = "serde passes the field")]
+fn has_no_minutes(minutes: &Box<MinuteRing>) -> bool {
+    minutes.is_empty()
 }
 
 /// A sample as bytes and covered time. A sample across a gap covers no time. One that covers more time than a

@@ -75,6 +75,8 @@ pub struct PartitionState {
     samples: u64,
     duplicates: u64,
     late: u64,
+    /// Rows and late samples that the history did not take for too long.
+    history_lost: u64,
     refused: BTreeMap<Refusal, u64>,
     /// Samples of nodes that are no longer known.
     forgotten_samples: u64,
@@ -94,6 +96,7 @@ impl PartitionState {
             samples: 0,
             duplicates: 0,
             late: 0,
+            history_lost: 0,
             refused: BTreeMap::new(),
             forgotten_samples: 0,
             is_missing_past: false,
@@ -258,6 +261,9 @@ impl PartitionState {
                 .collect(),
             ..PartitionStats::default()
         };
+        if self.history_lost > 0 {
+            stats.refused.insert("history_lost".to_owned(), self.history_lost);
+        }
         for (_, node) in self.nodes.all() {
             stats.total_samples += node.samples();
             match node.status() {
@@ -353,6 +359,7 @@ impl PartitionState {
         self.samples += observed.applied;
         self.duplicates += observed.duplicates;
         self.late += observed.late;
+        self.history_lost += observed.history_lost;
         if observed.restarted
             && let Some(node) = node_in(slot, token)
         {

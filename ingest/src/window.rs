@@ -17,12 +17,17 @@ use packed::Packed;
 /// A step back of more than this is none of messages that come out of order.
 const RESET_MS: i64 = timing::CLOCK_RESET.as_millis() as i64;
 
+const NEVER: i64 = i64::MIN;
+/// How many quarters a minute has.
+const QUARTERS: i64 = 4;
+
 /// The recent past of one node: the last minute by the second, the last 15 minutes by quarters of a minute.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(from = "Packed", into = "Packed")]
 pub struct Windows {
-    /// When the newest sample was read; absent before the first.
-    newest_ms: Option<i64>,
+    /// When the newest sample was read; [`NEVER`] before the first. An `Option` would take eight bytes more of each
+    /// node.
+    newest_ms: i64,
     seconds: Ring<60, 1_000>,
     quarters: Ring<60, 15_000>,
 }
@@ -39,11 +44,20 @@ pub struct Sum {
 }
 
 impl Sum {
-    fn plus(self, other: Self) -> Self {
+    pub(crate) fn plus(self, other: Self) -> Self {
         Self {
             rx_bytes: self.rx_bytes.saturating_add(other.rx_bytes),
             tx_bytes: self.tx_bytes.saturating_add(other.tx_bytes),
             covered_ms: self.covered_ms.saturating_add(other.covered_ms),
+        }
+    }
+
+    /// What this holds beyond the other.
+    pub(crate) fn minus(self, other: Self) -> Self {
+        Self {
+            rx_bytes: self.rx_bytes.saturating_sub(other.rx_bytes),
+            tx_bytes: self.tx_bytes.saturating_sub(other.tx_bytes),
+            covered_ms: self.covered_ms.saturating_sub(other.covered_ms),
         }
     }
 
@@ -64,8 +78,8 @@ impl Windows {
 
     /// Adds one sample that was read at `at_ms`. Returns whether any window still reaches back that far.
     pub fn add(&mut self, at_ms: i64, sum: Sum) -> bool {
-        let newest_ms = self.newest_ms.unwrap_or(at_ms);
-        self.newest_ms = Some(newest_ms.max(at_ms));
+        let newest_ms = self.newest().unwrap_or(at_ms);
+        self.newest_ms = newest_ms.max(at_ms);
         let in_seconds = self.seconds.add(newest_ms, at_ms, sum);
         let in_quarters = self.quarters.add(newest_ms, at_ms, sum);
         in_seconds || in_quarters
@@ -73,29 +87,46 @@ impl Windows {
 
     /// Moves the windows to end at `at_ms`, dropping what they no longer reach.
     pub fn reset_to(&mut self, at_ms: i64) {
-        *self = Self { newest_ms: Some(at_ms), ..Self::default() };
+        *self = Self { newest_ms: at_ms, ..Self::default() };
     }
 
     /// Whether the host's clock was put back, if its newest sample is one at `at_ms`.
     pub fn is_beyond(&self, at_ms: i64) -> bool {
-        self.newest_ms.is_some_and(|newest_ms| newest_ms - at_ms > RESET_MS)
+        self.newest().is_some_and(|newest_ms| newest_ms - at_ms > RESET_MS)
     }
 
     /// Whether the host's clock was put back, if a sample at `at_ms` is not its newest.
     pub fn is_ahead(&self, at_ms: i64) -> bool {
-        self.newest_ms.is_some_and(|newest_ms| at_ms - newest_ms > RESET_MS)
+        self.newest().is_some_and(|newest_ms| at_ms - newest_ms > RESET_MS)
+    }
+
+    /// The newest sample's minute, counted from the epoch; absent before the first sample.
+    pub(crate) fn newest_minute(&self) -> Option<u32> {
+        self.newest().map(minute_of)
+    }
+
+    /// What a whole minute holds that ends at most 15 minutes before the newest sample's minute does.
+    pub(crate) fn minute(&self, minute: u32) -> Sum {
+        let first = i64::from(minute) * QUARTERS;
+        (first..first + QUARTERS)
+            .map(|number| self.quarters.of(self.newest().unwrap_or(0), number))
+            .fold(Sum::default(), Sum::plus)
     }
 
     /// Reads the bucket that the next sample probably changes, so that the processor loads it. The sum has no
     /// meaning.
     pub fn prefetch(&self) -> u64 {
-        let newest_ms = self.newest_ms.unwrap_or(0);
+        let newest_ms = self.newest().unwrap_or(0);
         self.seconds.newest(newest_ms).covered_ms.wrapping_add(self.quarters.newest(newest_ms).covered_ms)
+    }
+
+    fn newest(&self) -> Option<i64> {
+        (self.newest_ms != NEVER).then_some(self.newest_ms)
     }
 
     /// Rolling averages of download and of upload.
     pub fn averages(&self) -> (Averages, Averages) {
-        let newest_ms = self.newest_ms.unwrap_or(0);
+        let newest_ms = self.newest().unwrap_or(0);
         let sums = [
             self.seconds.last(newest_ms, 10),
             self.seconds.last(newest_ms, 60),
@@ -107,8 +138,14 @@ impl Windows {
 
     /// Both rings as series of rates.
     pub fn history(&self) -> History {
-        let newest_ms = self.newest_ms.unwrap_or(0);
+        let newest_ms = self.newest().unwrap_or(0);
         History { last_60s: self.seconds.series(newest_ms), last_15m: self.quarters.series(newest_ms) }
+    }
+}
+
+impl Default for Windows {
+    fn default() -> Self {
+        Self { newest_ms: NEVER, seconds: Ring::default(), quarters: Ring::default() }
     }
 }
 
@@ -142,6 +179,12 @@ impl<const N: usize, const STEP_MS: i64> Ring<N, STEP_MS> {
         self.cells.get(Self::place(number::<STEP_MS>(newest_ms)))
     }
 
+    /// The bucket with this number, empty when it is not among these.
+    fn of(&self, newest_ms: i64, number: i64) -> Sum {
+        let back = self::number::<STEP_MS>(newest_ms) - number;
+        if (0..N as i64).contains(&back) { self.cells.get(Self::place(number)) } else { Sum::default() }
+    }
+
     /// The sum of the newest buckets.
     fn last(&self, newest_ms: i64, count: usize) -> Sum {
         let end = Self::place(number::<STEP_MS>(newest_ms)) + 1;
@@ -170,6 +213,11 @@ impl<const N: usize, const STEP_MS: i64> Ring<N, STEP_MS> {
     fn place(number: i64) -> usize {
         number.rem_euclid(N as i64).unsigned_abs() as usize
     }
+}
+
+/// The minute of a moment, counted from the epoch.
+pub(crate) fn minute_of(at_ms: i64) -> u32 {
+    u32::try_from(at_ms.div_euclid(60_000).max(0)).unwrap_or(u32::MAX)
 }
 
 /// The number of a moment's bucket, counted from the epoch.

@@ -161,9 +161,10 @@ fn checkpoint(state: &PartitionState) -> Vec<u8> {
     let mut nodes: Vec<_> = Part::all(slot, 4).flat_map(|part| state.part(part)).collect();
     nodes.sort_by_key(|(id, _)| *id);
     assert_eq!(nodes.len(), 4, "they are in one slot");
+    let nodes: Vec<_> = nodes.into_iter().map(|(id, node)| (id, node.without_minutes())).collect();
     let mut place = LogPosition { created_ns: 7, ..LogPosition::default() };
     place.pass(5, 1_700_000_002_000_000_000);
-    Checkpoint::encode(3, place, nodes.into_iter())
+    Checkpoint::encode(3, place, nodes.iter().map(|(id, node)| (*id, node)))
 }
 
 fn pinned() -> Vec<u8> {

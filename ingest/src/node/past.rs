@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::conduct::Conduct;
+use super::{clocks::Clocks, conduct::Conduct};
 use crate::agent_run::Run;
 
 /// How many earlier runs are remembered: enough for an agent that crashes every 3 s while messages arrive up
@@ -22,6 +22,8 @@ pub(super) struct Past {
     pub(super) lost_at_ms: Option<i64>,
     #[serde(default, skip_serializing_if = "Conduct::is_empty")]
     pub(super) conduct: Conduct,
+    #[serde(default, skip_serializing_if = "Clocks::is_empty")]
+    pub(super) clocks: Clocks,
 }
 
 impl Past {
@@ -31,9 +33,17 @@ impl Past {
         if self.earlier.len() > EARLIER_RUNS
             && let Some(oldest) = self.earlier.pop()
         {
+            self.clocks.forget(oldest.boot);
             self.forgotten_rx_bytes = self.forgotten_rx_bytes.saturating_add(oldest.rx_bytes);
             self.forgotten_tx_bytes = self.forgotten_tx_bytes.saturating_add(oldest.tx_bytes);
         }
+    }
+
+    /// Whether a run is none of those remembered, though there are as many as can be, and a sample of it at `at_ms` is
+    /// older than all of theirs.
+    pub(super) fn is_before_all(&self, boot: u64, at_ms: i64) -> bool {
+        let is_before = |run: &Run| run.boot != boot && at_ms < run.first_at_ms;
+        self.earlier.len() == EARLIER_RUNS && self.earlier.iter().all(is_before)
     }
 
     /// Bytes that all runs before the current one have received and sent.

@@ -3,10 +3,10 @@
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 
-use super::{Ring, Sum, Windows, number};
+use super::{NEVER, Ring, Sum, Windows, number};
+use crate::varint::{put, take};
 
-/// Both rings: the buckets of each from the newest backwards, as three numbers each. A number takes seven
-/// bits a byte, the lowest first.
+/// Both rings: the buckets of each from the newest backwards, as three numbers each.
 #[derive(Serialize, Deserialize)]
 pub(super) struct Packed {
     newest_ms: Option<i64>,
@@ -16,7 +16,8 @@ pub(super) struct Packed {
 
 impl From<Windows> for Packed {
     fn from(windows: Windows) -> Self {
-        let Windows { newest_ms, seconds, quarters } = windows;
+        let newest_ms = windows.newest();
+        let Windows { seconds, quarters, .. } = windows;
         let newest = newest_ms.unwrap_or(0);
         Self { newest_ms, seconds: pack(&seconds, newest), quarters: pack(&quarters, newest) }
     }
@@ -24,7 +25,7 @@ impl From<Windows> for Packed {
 
 impl From<Packed> for Windows {
     fn from(packed: Packed) -> Self {
-        let mut windows = Self { newest_ms: packed.newest_ms, ..Self::default() };
+        let mut windows = Self { newest_ms: packed.newest_ms.unwrap_or(NEVER), ..Self::default() };
         if let Some(newest_ms) = packed.newest_ms {
             unpack(&packed.seconds, newest_ms, &mut windows.seconds);
             unpack(&packed.quarters, newest_ms, &mut windows.quarters);
@@ -55,39 +56,12 @@ fn unpack<const N: usize, const STEP_MS: i64>(cells: &[u8], newest_ms: i64, ring
     }
 }
 
-fn put(bytes: &mut Vec<u8>, mut number: u64) {
-    while number >= 0x80 {
-        bytes.push(number.to_le_bytes()[0] | 0x80);
-        number >>= 7;
-    }
-    bytes.push(number.to_le_bytes()[0]);
-}
-
-fn take(bytes: &mut impl Iterator<Item = u8>) -> Option<u64> {
-    let mut number = 0;
-    for shift in (0..64).step_by(7) {
-        let byte = bytes.next()?;
-        number |= u64::from(byte & 0x7f) << shift;
-        if byte < 0x80 {
-            return Some(number);
-        }
-    }
-    None
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
 
     proptest! {
-        #[test]
-        fn numbers_come_back(number in any::<u64>()) {
-            let mut bytes = Vec::new();
-            put(&mut bytes, number);
-            prop_assert_eq!(take(&mut bytes.into_iter()), Some(number));
-        }
-
         #[test]
         fn no_bytes_break_the_reader(newest_ms in any::<Option<i64>>(), cells in any::<Vec<u8>>()) {
             let cells = || ByteBuf::from(cells.clone());

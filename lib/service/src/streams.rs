@@ -1,4 +1,4 @@
-//! The broker's streams and buckets: one stream per partition, and two key-value buckets. Their names are
+//! The broker's streams and buckets: one stream per partition, one of minutes, and two key-value buckets. Their names are
 //! joined here and nowhere else. The process that starts first creates them; creating is idempotent.
 
 mod budget;
@@ -23,6 +23,11 @@ pub const LEASES: &str = "TIDEMAP_LEASES";
 /// The bucket of checkpoints: each partition's state, for recovery.
 pub const CHECKPOINTS: &str = "TIDEMAP_CHECKPOINTS";
 
+/// The stream of minutes, in which workers hand rows to the history.
+pub const HISTORY: &str = "TIDEMAP_HISTORY";
+/// How long the history may be away before it misses rows.
+const HISTORY_MAX_AGE: Duration = Duration::from_hours(48);
+
 /// The key in [`CHECKPOINTS`] that marks an unfinished change of the number of partitions.
 pub const CHANGE: &str = "change";
 
@@ -31,6 +36,8 @@ const MAX_AGE: Duration = timing::LOG_RETENTION;
 /// The largest message of the log: a relay's full pack. An agent's batches stay far below it.
 const MAX_MESSAGE_BYTES: i32 = 64 * 1024;
 const _: () = assert!(MAX_MESSAGE_BYTES as usize == Pack::MAX_BYTES);
+/// The largest message of minutes.
+const MAX_MINUTES_BYTES: i32 = 256 * 1024;
 /// The most reports of one node that the log holds, so that no agent can fill the disk or displace other
 /// nodes' reports. An agent needs a quarter of them, at its shortest interval; a relay's packs of one slot
 /// share a subject and need nearly all. The broker rejects reports above the limit; if it dropped older ones
@@ -88,6 +95,7 @@ pub async fn ensure(
             )));
         }
         ensure_streams(js, partitions, replicas).await?;
+        ensure_history(js, replicas).await?;
         // Last, so that its presence proves that everything else exists.
         ensure_bucket(js, LEASES, replicas).await
     };
@@ -142,6 +150,26 @@ pub async fn ensure_streams(
     for partition in partitions.all() {
         ensure_stream(js, partitions, partition, replicas).await?;
     }
+    Ok(())
+}
+
+/// Creates the stream of minutes. Its oldest rows go when it is full, so it refuses none.
+async fn ensure_history(js: &jetstream::Context, replicas: usize) -> anyhow::Result<()> {
+    let config = stream::Config {
+        name: HISTORY.to_owned(),
+        subjects: vec![subject::ALL_MINUTES.to_owned()],
+        storage: stream::StorageType::File,
+        retention: stream::RetentionPolicy::Limits,
+        discard: stream::DiscardPolicy::Old,
+        max_age: HISTORY_MAX_AGE,
+        max_message_size: MAX_MINUTES_BYTES,
+        num_replicas: replicas,
+        deny_delete: true,
+        deny_purge: true,
+        ..stream::Config::default()
+    };
+    let stream = js.get_or_create_stream(config).await;
+    stream.with_context(|| format!("cannot create the stream {HISTORY}"))?;
     Ok(())
 }
 

@@ -17,8 +17,12 @@ pub const ALL_STATS: &str = "tidemap.v1.stats.*";
 /// All events of all nodes.
 pub const ALL_EVENTS: &str = "tidemap.v1.event.*.*";
 
-/// What other programs may read, as their permissions name it: all deltas, totals and events.
-pub const READABLE: [&str; 3] = ["tidemap.v1.delta.>", "tidemap.v1.stats.>", "tidemap.v1.event.>"];
+/// All minutes of all nodes.
+pub const ALL_MINUTES: &str = "tidemap.v1.history.minutes.>";
+
+/// What other programs may read, as their permissions name it: all deltas, totals, events and minutes.
+pub const READABLE: [&str; 4] =
+    ["tidemap.v1.delta.>", "tidemap.v1.stats.>", "tidemap.v1.event.>", ALL_MINUTES];
 
 /// Where a node's reports go: `tidemap.v1.sample.<slot>.<node>`.
 pub fn sample(node: &NodeId) -> String {
@@ -110,6 +114,12 @@ pub fn worker_status(worker: &str) -> String {
     format!("tidemap.v1.rpc.worker.{worker}")
 }
 
+/// Where an owner tells the minutes of a part of a slot's nodes: `tidemap.v1.history.minutes.<slot>.<of>.<index>`,
+/// where `index` is which of `of` parts it is.
+pub fn minutes(slot: Slot, of: u16, index: u16) -> String {
+    format!("{MINUTES}{slot}.{of}.{index}")
+}
+
 /// The subject of a stream that is closed to reports: nobody publishes there.
 pub fn closed(partition: Partition) -> String {
     format!("{CLOSED}{partition}")
@@ -122,6 +132,7 @@ pub fn is_closed(subject: &str) -> bool {
 
 const SAMPLE: &str = "tidemap.v1.sample.";
 const PACK: &str = "tidemap.v1.pack.";
+const MINUTES: &str = "tidemap.v1.history.minutes.";
 const CLOSED: &str = "tidemap.v1.closed.";
 
 fn slot_and_token(tail: &str) -> Option<(Slot, &str)> {

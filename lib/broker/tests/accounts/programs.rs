@@ -16,12 +16,14 @@ async fn a_program_with_an_app_key_reads_everything_and_publishes_nothing() {
     let mut deltas = app.client.subscribe(subject::ALL_DELTAS).await.unwrap();
     let mut stats = app.client.subscribe(subject::ALL_STATS).await.unwrap();
     let mut events = app.client.subscribe(subject::ALL_EVENTS).await.unwrap();
+    let mut minutes = app.client.subscribe(subject::ALL_MINUTES).await.unwrap();
     let held = fleet.held().await;
     // The broker handles commands in order: once it has refused these, it has accepted the subscriptions.
     for forbidden in [
         "tidemap.v1.delta.3",
         "tidemap.v1.stats.3",
         "tidemap.v1.event.offline.a",
+        "tidemap.v1.history.minutes.44.1.0",
         "tidemap.v1.rpc.snapshot.3",
         "tidemap.v1.rpc.forget.3",
         "tidemap.v1.sample.44.a",
@@ -53,12 +55,17 @@ async fn a_program_with_an_app_key_reads_everything_and_publishes_nothing() {
         ("tidemap.v1.delta.3", "delta"),
         ("tidemap.v1.stats.3", "stats"),
         ("tidemap.v1.event.joined.a", "event"),
+        ("tidemap.v1.history.minutes.44.1.0", "minutes"),
     ] {
         fleet.service.publish(subject, payload.into()).await.unwrap();
     }
-    for (subscription, payload) in
-        [(&mut samples, "sample"), (&mut deltas, "delta"), (&mut stats, "stats"), (&mut events, "event")]
-    {
+    for (subscription, payload) in [
+        (&mut samples, "sample"),
+        (&mut deltas, "delta"),
+        (&mut stats, "stats"),
+        (&mut events, "event"),
+        (&mut minutes, "minutes"),
+    ] {
         let message = timeout(TEST_TIMEOUT, subscription.next()).await.unwrap().unwrap();
         assert_eq!(message.payload, payload.as_bytes());
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use async_nats::jetstream::{self, stream};
 use futures_util::future::join_all;
-use tidemap_service::streams::{self, CHECKPOINTS, LEASES};
+use tidemap_service::streams::{self, CHECKPOINTS, HISTORY, LEASES};
 use tidemap_wire::{PartitionCount, Slot, subject};
 
 use super::fleet::{Fleet, User, node, now_s};
@@ -31,7 +31,7 @@ async fn flood(user: &User, subjects: &[String]) -> (usize, BTreeSet<String>) {
 
 async fn configs(js: &jetstream::Context) -> Vec<stream::Config> {
     let names = PartitionCount::default().all().map(streams::name);
-    let names = names.chain([LEASES, CHECKPOINTS].map(streams::bucket_stream));
+    let names = names.chain([LEASES, CHECKPOINTS].map(streams::bucket_stream)).chain([HISTORY.to_owned()]);
     let configs = names.map(|name| async { js.get_stream(name).await.unwrap().cached_info().config.clone() });
     join_all(configs).await
 }
@@ -221,7 +221,7 @@ async fn a_budget_that_is_divided_already_changes_nothing() {
     let given = "2GB".parse().unwrap();
     assert!(streams::bound(&js, PartitionCount::default(), Some(given), true).await.unwrap());
     let bounded = configs(&js).await;
-    let asked_for_streams = 10;
+    let asked_for_streams = 11;
     for redivide in [true, false] {
         let before = requests(&js).await;
         assert!(streams::bound(&js, PartitionCount::default(), Some(given), redivide).await.unwrap());
@@ -233,6 +233,26 @@ async fn a_budget_that_is_divided_already_changes_nothing() {
     streams::ensure(&js, PartitionCount::default(), 1).await.unwrap();
     assert!(streams::bound(&js, PartitionCount::default(), Some(given), false).await.unwrap());
     assert_eq!(configs(&js).await, bounded);
+}
+
+#[tokio::test]
+async fn yesterdays_bounds_stay_but_for_what_checkpoints_give_to_the_history() {
+    let fleet = Fleet::start().await;
+    let js = jetstream::new(fleet.service.clone());
+    let given = "2GB".parse().unwrap();
+    assert!(streams::bound(&js, PartitionCount::default(), Some(given), true).await.unwrap());
+    js.delete_stream(HISTORY).await.unwrap();
+    let checkpoints = js.get_stream(streams::bucket_stream(CHECKPOINTS)).await.unwrap();
+    let max_bytes = 2_000_000_000 / 256 * 15;
+    let config = stream::Config { max_bytes, ..checkpoints.cached_info().config.clone() };
+    js.update_stream(config).await.unwrap();
+    streams::ensure(&js, PartitionCount::default(), 1).await.unwrap();
+    let before = configs(&js).await;
+    assert!(streams::bound(&js, PartitionCount::default(), None, false).await.unwrap());
+    let after = configs(&js).await;
+    assert_eq!(before[..9], after[..9], "logs and leases");
+    assert!(after[9].max_bytes < max_bytes && after[10].max_bytes > 30_000_000, "{after:?}");
+    assert!(sum(&after) <= 2_000_000_000);
 }
 
 #[tokio::test]

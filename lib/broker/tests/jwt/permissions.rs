@@ -114,7 +114,12 @@ async fn other_programs_read_everything_and_publish_nothing() {
     let agent = fleet.agent("a").await;
     let mut expected = vec![subject::sample(&node("a"))];
     agent.publish(&expected[0]).await;
-    for subject in ["tidemap.v1.delta.3", "tidemap.v1.stats.3", "tidemap.v1.event.joined.a"] {
+    for subject in [
+        "tidemap.v1.delta.3",
+        "tidemap.v1.stats.3",
+        "tidemap.v1.event.joined.a",
+        "tidemap.v1.history.minutes.44.1.0",
+    ] {
         fleet.service.publish(subject, "x".into()).await.unwrap();
         expected.push(subject.to_owned());
     }

@@ -11,7 +11,8 @@ use async_nats::jetstream::{self, context::CreateStreamErrorKind, stream};
 use tidemap_wire::PartitionCount;
 
 use super::{
-    ANSWER_TIMEOUT, CHECKPOINTS, LEASES, MAX_MESSAGE_BYTES, MAX_REPORTS_OF_A_NODE, bucket_stream, name,
+    ANSWER_TIMEOUT, CHECKPOINTS, HISTORY, LEASES, MAX_MESSAGE_BYTES, MAX_REPORTS_OF_A_NODE, bucket_stream,
+    name,
 };
 
 /// The most that Tidemap takes of each broker's disk.
@@ -36,7 +37,13 @@ impl DiskBudget {
 
     /// Checkpoints are about a hundredth of ten minutes of reports at one a second.
     fn checkpoints(self) -> u64 {
-        self.0 / 256 * 15
+        self.0 / 256 * 11
+    }
+
+    /// Two days of minutes take four hundredths of the disk that the log takes if it is to hold ten minutes; a part of
+    /// what checkpoints had, so that no log's bound changes.
+    fn history(self) -> u64 {
+        self.0 / 256 * 4
     }
 
     /// The rest, divided among the partitions.
@@ -207,9 +214,10 @@ fn log_outcome(
 
 /// The leases first.
 async fn stores(js: &jetstream::Context, partitions: PartitionCount) -> anyhow::Result<Vec<Store>> {
-    let buckets: [(String, Share); 2] = [
+    let buckets: [(String, Share); 3] = [
         (bucket_stream(LEASES), |budget, _| budget.leases()),
         (bucket_stream(CHECKPOINTS), |budget, _| budget.checkpoints()),
+        (HISTORY.to_owned(), |budget, _| budget.history()),
     ];
     let logs = partitions.all().map(|partition| (name(partition), DiskBudget::log as Share));
     let mut stores = Vec::new();
@@ -230,15 +238,20 @@ fn present(stores: &[Store], partitions: PartitionCount) -> DiskBudget {
     if let Some(last) = budgets.len().checked_sub(1) {
         return budgets[last / 2];
     }
-    let logs = stores.iter().filter(|store| !store.config.name.starts_with("KV_"));
+    let is_log = |store: &&Store| !store.config.name.starts_with("KV_") && store.config.name != HISTORY;
+    let logs = stores.iter().filter(is_log);
     let held = logs.map(|log| log.held_bytes).max().unwrap_or_default();
     DiskBudget::of(2 * held, |budget, partitions| budget.log(partitions), partitions).max(DiskBudget::DEFAULT)
 }
 
-/// What each is to have.
+/// What each is to have. In a budget of an older Tidemap, the checkpoints have what is now the history's.
 fn bounds(stores: &[Store], budget: DiskBudget, partitions: PartitionCount, keep: bool) -> Vec<u64> {
+    let lacks_history = stores.iter().any(|store| store.config.name == HISTORY && store.bound().is_none());
+    let checkpoints = bucket_stream(CHECKPOINTS);
+    let keeps = |store: &Store| keep && !(lacks_history && store.config.name == checkpoints);
     let wanted = |store: &Store| store.wanted(budget, partitions);
-    stores.iter().map(|store| store.bound().filter(|_| keep).unwrap_or_else(|| wanted(store))).collect()
+    let bound = |store: &Store| store.bound().filter(|_| keeps(store)).unwrap_or_else(|| wanted(store));
+    stores.iter().map(bound).collect()
 }
 
 /// The budget to try after one was refused of which `fitted` bytes did fit: the largest that fits for sure,
@@ -320,7 +333,7 @@ mod tests {
             for bytes in [DiskBudget::MIN.0, 123_456_789, DiskBudget::DEFAULT.0, 1 << 60] {
                 let budget = DiskBudget(bytes);
                 let logs = budget.log(partitions) * u64::from(partitions.get());
-                let sum = budget.leases() + budget.checkpoints() + logs;
+                let sum = budget.leases() + budget.checkpoints() + budget.history() + logs;
                 assert!(sum <= bytes && sum > bytes / 100 * 99, "{sum} of {bytes}");
                 let log = |budget: DiskBudget, partitions| budget.log(partitions);
                 let of_log = DiskBudget::of(budget.log(partitions), log, partitions);
@@ -329,13 +342,41 @@ mod tests {
         }
     }
 
-    /// The leases, the checkpoints and the logs, with nothing in them.
+    /// The leases, the checkpoints, the history and the logs, with nothing in them.
     fn stores(partitions: PartitionCount, log: i64) -> Vec<Store> {
-        let shares: [Share; 2] = [|budget, _| budget.leases(), |budget, _| budget.checkpoints()];
-        let logs = partitions.all().map(|_| DiskBudget::log as Share);
-        let config = stream::Config { max_bytes: log, ..stream::Config::default() };
-        let store = |share| Store { config: config.clone(), held_bytes: 0, share };
+        let shares: [(String, Share); 3] = [
+            (bucket_stream(LEASES), |budget, _| budget.leases()),
+            (bucket_stream(CHECKPOINTS), |budget, _| budget.checkpoints()),
+            (HISTORY.to_owned(), |budget, _| budget.history()),
+        ];
+        let logs = partitions.all().map(|partition| (name(partition), DiskBudget::log as Share));
+        let store = |(name, share)| Store {
+            config: stream::Config { name, max_bytes: log, ..stream::Config::default() },
+            held_bytes: 0,
+            share,
+        };
         shares.into_iter().chain(logs).map(store).collect()
+    }
+
+    #[test]
+    fn the_history_of_an_older_budget_takes_from_the_checkpoints_and_no_log_changes() {
+        let partitions = PartitionCount::new(8).unwrap();
+        let budget = DiskBudget(2_000_000_000);
+        let mut stores = stores(partitions, -1);
+        for store in &mut stores {
+            store.config.max_bytes = i64::try_from((store.share)(budget, partitions)).unwrap();
+        }
+        stores[1].config.max_bytes = i64::try_from(budget.0 / 256 * 15).unwrap();
+        stores[2].config.max_bytes = -1;
+        let before: Vec<Option<u64>> = stores.iter().map(Store::bound).collect();
+        let found = present(&stores, partitions);
+        let wanted = bounds(&stores, found, partitions, true);
+        assert!(wanted.iter().sum::<u64>() <= budget.0);
+        assert_eq!(wanted[2], found.history());
+        assert!(wanted[3..].iter().copied().map(Some).eq(before[3..].iter().copied()));
+        // What checkpoints hold already, they may go on holding.
+        stores[1].held_bytes = budget.0 / 256 * 14;
+        assert_eq!(bounds(&stores, found, partitions, true)[1], budget.0 / 256 * 15);
     }
 
     #[test]
@@ -344,7 +385,7 @@ mod tests {
             let partitions = PartitionCount::new(partitions).unwrap();
             for (held, fitted) in [(0, 0), (0, 5_000_000_000), (10_000_000_000, 5_000_000_000)] {
                 let mut stores = stores(partitions, -1);
-                for log in &mut stores[2..] {
+                for log in &mut stores[3..] {
                     log.held_bytes = held / u64::from(partitions.get());
                 }
                 let (mut budget, mut tries) = (DiskBudget::DEFAULT, 0);

@@ -1,0 +1,374 @@
+//! A node's last 15 minutes as rows for the history, and what of them was not acknowledged yet. Pure.
+//!
+//! A row is a function of the set of samples of its minute. Which minutes are open follows from the newest sample
+//! alone, never from acknowledgements: so owners that read the same log again close the same minutes, and a sample is
+//! either part of its row or a late sample, whoever tells it. No minute is opened twice. Sums of bytes are those of
+//! the windows' quarters of a minute.
+
+mod aside;
+mod packed;
+mod peaks;
+
+use serde::{Deserialize, Serialize};
+use tidemap_wire::{LateSample, MinuteRow, RunCounters, Sample};
+
+use crate::window::{Sum, Windows, minute_of};
+use aside::Aside;
+use packed::Packed;
+use peaks::Peaks;
+
+/// How many minutes are open at most: as many whole ones as the windows hold.
+const OPEN: u32 = 15;
+const SLOTS: usize = OPEN as usize;
+/// As [`MinuteRing::first`] while no minute is open.
+const CLOSED: u32 = u32::MAX;
+
+/// The open minutes, by the host's clock.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(from = "Packed", into = "Packed")]
+pub(crate) struct MinuteRing {
+    peaks: [Peaks; SLOTS],
+    /// Samples of each minute.
+    samples: [u16; SLOTS],
+    /// The minutes whose rows were not acknowledged as they are, a bit for each slot.
+    untold: u16,
+    /// The first open minute.
+    first: u32,
+    /// The lowest minute of the rows that was never open, when none is.
+    next: u32,
+    /// What rows add to the host's minutes. Samples of runs with another clock are told as late samples.
+    offset: i32,
+    /// The minute from which on the current run's counters are known; [`CLOSED`] when they are not.
+    run_first: u32,
+    /// The current run's counters at the end of the newest minute.
+    run_end: [u64; 2],
+    /// Absent for nearly every node.
+    aside: Option<Box<Aside>>,
+}
+
+// A size class of the allocator.
+const _: () = assert!(size_of::<MinuteRing>() <= 192);
+
+/// Which of an agent's runs a sample is of.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Source {
+    pub(crate) boot: u64,
+    /// The minute of its first sample, as in rows.
+    pub(crate) since: u32,
+    /// Minutes to add to its host's.
+    pub(crate) offset: i32,
+    /// Whether it is the node's current run.
+    pub(crate) is_current: bool,
+}
+
+/// What identifies something that was told, as it was told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Receipt {
+    /// A row of this minute with so many samples.
+    Row { minute: u32, samples: u32 },
+    /// A late sample.
+    Late { boot: u64, seq: u64 },
+}
+
+/// What of a node is to be told.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Untold {
+    pub rows: Vec<MinuteRow>,
+    pub late: Vec<LateSample>,
+}
+
+impl MinuteRing {
+    /// Whether nothing was ever counted.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.first == CLOSED && self.next == 0 && self.aside.is_none()
+    }
+
+    /// Whether minutes are open, and for another clock than this.
+    pub(crate) fn is_of_other_clock(&self, offset: i32) -> bool {
+        self.first != CLOSED && self.offset != offset
+    }
+
+    /// Closes the minutes that a sample at `at_ms` moves out of the windows. Called before it does so. Returns how many
+    /// rows are given up.
+    pub(crate) fn advance(&mut self, windows: &Windows, at_ms: i64, current: Source) -> u64 {
+        let to = minute_of(at_ms);
+        let newest = windows.newest_minute().unwrap_or(to);
+        let first = to.saturating_sub(OPEN - 1);
+        if self.first == CLOSED || to <= newest || first <= self.first {
+            return 0;
+        }
+        let open = self.open_minutes(windows);
+        let lost = self.leave(windows, open.start..open.end.min(first), current);
+        self.first = first;
+        if self.run_first != CLOSED {
+            self.run_first = self.run_first.max(first);
+        }
+        let run_first = self.run_first;
+        self.edit_aside(|aside| aside.forget_before(first, run_first));
+        lost
+    }
+
+    /// Closes all minutes, because the clock that they are of ends. Returns how many rows are given up.
+    pub(crate) fn close(&mut self, windows: &Windows, current: Source) -> u64 {
+        if self.first == CLOSED {
+            return 0;
+        }
+        let open = self.open_minutes(windows);
+        self.next = self.label(open.end - 1).saturating_add(1);
+        let lost = self.leave(windows, open, current);
+        self.first = CLOSED;
+        self.run_first = CLOSED;
+        self.edit_aside(|aside| aside.forget_before(CLOSED, CLOSED));
+        lost
+    }
+
+    /// Notes the counters of the current run, which another replaces.
+    pub(crate) fn end_run(&mut self, windows: &Windows, current: Source) {
+        if self.run_first != CLOSED {
+            for minute in self.open_minutes(windows) {
+                if self.run_first <= minute && self.samples[slot(minute)] > 0 {
+                    let counters = self.run_counters(windows, minute, current);
+                    self.aside_mut().count(minute, counters);
+                }
+            }
+            self.run_first = CLOSED;
+            self.edit_aside(|aside| aside.forget_gaps());
+        }
+    }
+
+    /// Adds a sample, whose `sum` the windows contain already if they reach back to it. Returns how much is given up.
+    pub(crate) fn add(
+        &mut self,
+        windows: &Windows,
+        is_in_windows: bool,
+        sample: &Sample,
+        sum: Sum,
+        source: Source,
+    ) -> u64 {
+        let minute = minute_of(sample.at_ms);
+        let newest = windows.newest_minute().unwrap_or(minute);
+        if self.first == CLOSED && is_in_windows && source.is_current && minute == newest {
+            self.open(windows, minute, sum, source.offset);
+        }
+        let is_open = self.first <= minute && minute <= newest && is_in_windows;
+        if !is_open || self.offset != source.offset {
+            if is_open {
+                self.aside_mut().exclude(minute, sum);
+            }
+            let late = LateSample {
+                minute: self.late_label(minute, newest, source.offset),
+                boot: source.boot,
+                seq: sample.seq,
+                covered_ms: u32::try_from(sum.covered_ms).unwrap_or(u32::MAX),
+                rx_bytes: sum.rx_bytes,
+                tx_bytes: sum.tx_bytes,
+            };
+            return self.aside_mut().add_late(late);
+        }
+        let place = slot(minute);
+        self.samples[place] = self.samples[place].saturating_add(1);
+        self.untold |= 1 << place;
+        if let (Some(rx), Some(tx), true) = (sample.rx_bps, sample.tx_bps, sum.covered_ms > 0) {
+            self.peaks[place].add(rx, tx);
+        }
+        self.count(windows, minute, newest, (sample, sum), source);
+        0
+    }
+
+    /// What was not acknowledged: rows of minutes before `until`, and late samples.
+    pub(crate) fn untold(&self, windows: &Windows, current: Source, until: u32) -> Untold {
+        let mut untold = self.aside.as_ref().map(|aside| aside.untold()).unwrap_or_default();
+        if self.first != CLOSED && self.untold != 0 {
+            let is_due = |minute: &u32| self.untold & 1 << slot(*minute) != 0 && self.label(*minute) < until;
+            let due = self.open_minutes(windows).filter(is_due);
+            untold.rows.extend(due.map(|minute| self.row(windows, minute, current)));
+        }
+        untold
+    }
+
+    /// Notes that the history has something. A row that has changed since stays to be told.
+    pub(crate) fn acknowledge(&mut self, receipt: Receipt) {
+        if let Receipt::Row { minute, samples } = receipt {
+            let clock = i64::from(minute) - i64::from(self.offset);
+            let open = u32::try_from(clock).ok().filter(|clock| *clock >= self.first);
+            let place = open.filter(|clock| clock - self.first < OPEN).map(slot);
+            if let Some(place) = place.filter(|place| u32::from(self.samples[*place]) == samples) {
+                self.untold &= !(1 << place);
+            }
+        }
+        self.edit_aside(|aside| aside.acknowledge(receipt));
+    }
+
+    /// Some are open.
+    fn open_minutes(&self, windows: &Windows) -> std::ops::Range<u32> {
+        let end = windows.newest_minute().map_or(0, |newest| newest.saturating_add(1));
+        self.first..end.clamp(self.first + 1, self.first.saturating_add(OPEN))
+    }
+
+    /// Opens the minute of a sample, and those before it in which the windows have nothing.
+    fn open(&mut self, windows: &Windows, minute: u32, sum: Sum, offset: i32) {
+        if label(minute, offset) < self.next {
+            return;
+        }
+        let is_fresh = |earlier: &u32| {
+            label(*earlier, offset) >= self.next && windows.minute(*earlier) == Sum::default()
+        };
+        let earlier = (minute.saturating_sub(OPEN - 1)..minute).rev().take_while(is_fresh).last();
+        (self.first, self.offset) = (earlier.unwrap_or(minute), offset);
+        let before = windows.minute(minute).minus(sum);
+        if before != Sum::default() {
+            self.aside_mut().exclude(minute, before);
+        }
+    }
+
+    /// Empties the slots of minutes, and puts aside their rows that were not acknowledged.
+    fn leave(&mut self, windows: &Windows, minutes: std::ops::Range<u32>, current: Source) -> u64 {
+        let mut lost = 0;
+        for minute in minutes {
+            let place = slot(minute);
+            if self.untold & 1 << place != 0 {
+                let row = self.row(windows, minute, current);
+                lost += self.aside_mut().add_row(&row);
+            }
+            self.untold &= !(1 << place);
+            self.samples[place] = 0;
+            self.peaks[place] = Peaks::NONE;
+        }
+        lost
+    }
+
+    fn row(&self, windows: &Windows, minute: u32, current: Source) -> MinuteRow {
+        let sum = self.sum(windows, minute);
+        let place = slot(minute);
+        let mut row = MinuteRow {
+            minute: self.label(minute),
+            samples: u32::from(self.samples[place]),
+            covered_ms: u32::try_from(sum.covered_ms).unwrap_or(u32::MAX),
+            rx_bytes: sum.rx_bytes,
+            tx_bytes: sum.tx_bytes,
+            rates: self.peaks[place].extremes(),
+            counters: self.aside.as_ref().map(|aside| aside.counters_of(minute)).unwrap_or_default(),
+        };
+        if self.run_first <= minute {
+            let counters = vec![self.run_counters(windows, minute, current)];
+            row.join(&MinuteRow { counters, ..row.clone() });
+        }
+        row
+    }
+
+    /// Counts a sample's counters. Those of the current run at the end of each minute are kept as what they differ from
+    /// the counters at the end of the minute before and the minute's bytes: by nothing, unless a sample is missing or
+    /// has no rate.
+    fn count(
+        &mut self,
+        windows: &Windows,
+        minute: u32,
+        newest: u32,
+        (sample, sum): (&Sample, Sum),
+        source: Source,
+    ) {
+        let counters = [sample.rx_bytes, sample.tx_bytes];
+        let bytes = [sum.rx_bytes, sum.tx_bytes];
+        if source.is_current && self.run_first == CLOSED && minute == newest {
+            (self.run_first, self.run_end) = (minute, counters);
+            return;
+        }
+        let grown = if source.is_current && self.run_first <= minute {
+            let known = self.run_counters(windows, minute, source);
+            [counters[0].saturating_sub(known.rx_bytes), counters[1].saturating_sub(known.tx_bytes)]
+        } else {
+            let [rx_bytes, tx_bytes] = counters;
+            let run = RunCounters { boot: source.boot, since: source.since, rx_bytes, tx_bytes };
+            self.aside_mut().count(minute, run);
+            [0, 0]
+        };
+        if self.run_first < minute && grown != bytes {
+            let gap = [0, 1].map(|way| grown[way].wrapping_sub(bytes[way]));
+            self.aside_mut().widen_gap(minute, gap);
+        }
+        if minute == newest {
+            self.run_end = [0, 1].map(|way| self.run_end[way].wrapping_add(grown[way]));
+        } else if grown != [0, 0] {
+            self.aside_mut().widen_gap(minute + 1, grown.map(u64::wrapping_neg));
+        }
+        self.edit_aside(|_| ());
+    }
+
+    /// The current run's counters at the end of a minute from `run_first` on.
+    fn run_counters(&self, windows: &Windows, minute: u32, current: Source) -> RunCounters {
+        let later = minute.saturating_add(1)..self.open_minutes(windows).end;
+        let [rx_bytes, tx_bytes] = later.fold(self.run_end, |end, later| {
+            let sum = self.sum(windows, later);
+            let gap = self.aside.as_ref().map_or([0, 0], |aside| aside.gap(later));
+            let moved = [sum.rx_bytes.wrapping_add(gap[0]), sum.tx_bytes.wrapping_add(gap[1])];
+            [0, 1].map(|way| end[way].wrapping_sub(moved[way]))
+        });
+        let since = current.since.min(self.label(minute));
+        RunCounters { boot: current.boot, since, rx_bytes, tx_bytes }
+    }
+
+    /// What the samples of an open minute's row come to.
+    fn sum(&self, windows: &Windows, minute: u32) -> Sum {
+        let excluded = self.aside.as_ref().map_or_else(Sum::default, |aside| aside.excluded(minute));
+        windows.minute(minute).minus(excluded)
+    }
+
+    /// The minute of an open minute's row.
+    fn label(&self, minute: u32) -> u32 {
+        label(minute, self.offset)
+    }
+
+    /// A late sample is of no later minute than the newest row: its clock may have been put back.
+    fn late_label(&self, minute: u32, newest: u32, offset: i32) -> u32 {
+        let newest = match self.next.checked_sub(1) {
+            _ if self.first != CLOSED => self.label(newest),
+            Some(last) => last,
+            None => u32::MAX,
+        };
+        label(minute, offset).min(newest)
+    }
+
+    fn aside_mut(&mut self) -> &mut Aside {
+        self.aside.get_or_insert_default()
+    }
+
+    /// Changes what is aside, if anything is, and drops it once it is empty.
+    fn edit_aside(&mut self, edit: impl FnOnce(&mut Aside)) {
+        if let Some(aside) = &mut self.aside {
+            edit(aside);
+            if aside.is_empty() {
+                self.aside = None;
+            }
+        }
+    }
+}
+
+impl Default for MinuteRing {
+    fn default() -> Self {
+        Self {
+            peaks: [Peaks::NONE; SLOTS],
+            samples: [0; SLOTS],
+            untold: 0,
+            first: CLOSED,
+            next: 0,
+            offset: 0,
+            run_first: CLOSED,
+            run_end: [0; 2],
+            aside: None,
+        }
+    }
+}
+
+/// The minute of the rows of a host's minute.
+pub(crate) fn label(minute: u32, offset: i32) -> u32 {
+    minute.saturating_add_signed(offset)
+}
+
+fn slot(minute: u32) -> usize {
+    minute as usize % SLOTS
+}
+
+#[cfg(test)]
+mod model;
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,132 @@
+//! What few nodes have besides open minutes: rows and late samples that nobody has acknowledged, counters of runs that
+//! ended, bytes that are missing.
+
+use tidemap_wire::{LateSample, MinuteRow, RunCounters};
+
+use super::{Receipt, Untold, packed};
+use crate::window::Sum;
+
+/// Rows that were not acknowledged before their minute was closed: as long as the history takes nothing. Beyond it, the
+/// oldest is given up, and its bytes are known by the runs' counters only.
+const MOST_ROWS: usize = 64;
+/// Late samples: two minutes of an agent that reports each second. Beyond it, the oldest is given up.
+const MOST_LATE: usize = 128;
+/// Counters of runs in the open minutes that are not the current run's: four restarts a minute. Beyond it, the oldest
+/// are given up.
+const MOST_COUNTERS: usize = 64;
+
+/// Whether each is empty decides whether it is kept at all.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Aside {
+    /// Closed rows, packed, oldest first.
+    pub(super) rows: Vec<Box<[u8]>>,
+    pub(super) late: Vec<LateSample>,
+    /// By open minute: what the windows hold besides its row.
+    pub(super) excluded: Vec<(u32, Sum)>,
+    /// By open minute: how much more the current run counted in it than its row's bytes, wrapping.
+    pub(super) gaps: Vec<(u32, [u64; 2])>,
+    /// By open minute: counters of other runs.
+    pub(super) counters: Vec<(u32, RunCounters)>,
+}
+
+impl Aside {
+    pub(super) fn is_empty(&self) -> bool {
+        let Self { rows, late, excluded, gaps, counters } = self;
+        rows.is_empty() && late.is_empty() && excluded.is_empty() && gaps.is_empty() && counters.is_empty()
+    }
+
+    /// Returns how many are given up.
+    pub(super) fn add_row(&mut self, row: &MinuteRow) -> u64 {
+        self.rows.push(packed::row(row));
+        give_up(&mut self.rows, MOST_ROWS)
+    }
+
+    /// Returns how many are given up.
+    pub(super) fn add_late(&mut self, sample: LateSample) -> u64 {
+        self.late.push(sample);
+        give_up(&mut self.late, MOST_LATE)
+    }
+
+    pub(super) fn untold(&self) -> Untold {
+        let rows = self.rows.iter().filter_map(|row| packed::unpack_row(row)).collect();
+        Untold { rows, late: self.late.clone() }
+    }
+
+    pub(super) fn acknowledge(&mut self, receipt: Receipt) {
+        match receipt {
+            Receipt::Row { minute, samples } => self.rows.retain(|row| {
+                packed::unpack_row(row).is_some_and(|row| (row.minute, row.samples) != (minute, samples))
+            }),
+            Receipt::Late { boot, seq } => self.late.retain(|late| (late.boot, late.seq) != (boot, seq)),
+        }
+    }
+
+    pub(super) fn exclude(&mut self, minute: u32, sum: Sum) {
+        let excluded = entry(&mut self.excluded, minute);
+        *excluded = excluded.plus(sum);
+    }
+
+    pub(super) fn excluded(&self, minute: u32) -> Sum {
+        of(&self.excluded, minute)
+    }
+
+    pub(super) fn widen_gap(&mut self, minute: u32, by: [u64; 2]) {
+        let gap = entry(&mut self.gaps, minute);
+        *gap = [gap[0].wrapping_add(by[0]), gap[1].wrapping_add(by[1])];
+        self.gaps.retain(|(_, gap)| *gap != [0, 0]);
+    }
+
+    pub(super) fn gap(&self, minute: u32) -> [u64; 2] {
+        of(&self.gaps, minute)
+    }
+
+    pub(super) fn count(&mut self, minute: u32, counters: RunCounters) {
+        let known = self.counters.iter_mut().find(|(at, run)| (*at, run.boot) == (minute, counters.boot));
+        if let Some((_, run)) = known {
+            run.since = run.since.min(counters.since);
+            run.rx_bytes = run.rx_bytes.max(counters.rx_bytes);
+            run.tx_bytes = run.tx_bytes.max(counters.tx_bytes);
+        } else {
+            self.counters.push((minute, counters));
+            give_up(&mut self.counters, MOST_COUNTERS);
+        }
+    }
+
+    /// In the order of the runs' numbers.
+    pub(super) fn counters_of(&self, minute: u32) -> Vec<RunCounters> {
+        let of_minute = self.counters.iter().filter(|(at, _)| *at == minute);
+        let mut counters: Vec<RunCounters> = of_minute.map(|(_, counters)| *counters).collect();
+        counters.sort_unstable_by_key(|counters| counters.boot);
+        counters
+    }
+
+    /// Forgets what it has about minutes that are no longer open.
+    pub(super) fn forget_before(&mut self, first: u32, run_first: u32) {
+        self.excluded.retain(|(minute, _)| *minute >= first);
+        self.counters.retain(|(minute, _)| *minute >= first);
+        self.gaps.retain(|(minute, _)| *minute > run_first);
+    }
+
+    pub(super) fn forget_gaps(&mut self) {
+        self.gaps.clear();
+    }
+}
+
+/// Returns how many were given up to hold `most`.
+fn give_up<T>(list: &mut Vec<T>, most: usize) -> u64 {
+    let beyond = list.len().saturating_sub(most);
+    list.drain(..beyond);
+    beyond as u64
+}
+
+fn of<T: Copy + Default>(list: &[(u32, T)], minute: u32) -> T {
+    list.iter().find(|(at, _)| *at == minute).map_or_else(T::default, |(_, value)| *value)
+}
+
+fn entry<T: Default>(list: &mut Vec<(u32, T)>, minute: u32) -> &mut T {
+    let place = list.iter().position(|(at, _)| *at == minute).unwrap_or_else(|| {
+        list.push((minute, T::default()));
+        list.len() - 1
+    });
+    &mut list[place].1
+}

@@ -1,0 +1,333 @@
+//! The whole way of rows under random faults: whatever is lost, repeated, late or told by an owner that was replaced,
+//! what a reader joins is never more than the samples that there are, and is them in the end.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use proptest::prelude::*;
+use tidemap_wire::{Bps, LateSample, MinuteRow, ReceivedReport, Sample, decode, encode};
+
+use super::{Receipt, Untold};
+use crate::{node::Node, window::minute_of};
+
+const BEGIN_MS: i64 = 1_700_000_000_000;
+
+/// What can go wrong in a history.
+#[derive(Clone, Copy, Debug)]
+struct Faults {
+    /// The longest outage of the way from the agent to the log.
+    outage_s: i64,
+    /// Whether the log may lose its end.
+    cuts: bool,
+}
+
+/// Reports as the log holds them: run, samples, and when they were stored.
+type Stored = (u64, Vec<Sample>, i64);
+
+/// An owner of the node, and how much of the log it has read.
+#[derive(Clone, Default)]
+struct Owner {
+    node: Option<Node>,
+    read: usize,
+    lost: u64,
+}
+
+/// Everything outside of the owners.
+struct World {
+    random: fastrand::Rng,
+    faults: Faults,
+    now_ms: i64,
+    log: Vec<Stored>,
+    truth: Truth,
+    reader: Reader,
+    boot: u64,
+    seq: u64,
+    counters: [u64; 2],
+    /// Samples that the agent could not send yet.
+    backlog: Vec<Sample>,
+    outage_until_ms: i64,
+}
+
+/// Bytes and time of every sample that was stored, by minute, and the highest counters of each run and minute.
+#[derive(Default)]
+struct Truth {
+    known: BTreeSet<(u64, u64)>,
+    minutes: BTreeMap<u32, [u64; 4]>,
+    counters: BTreeMap<(u64, u32), [u64; 2]>,
+}
+
+#[derive(Default)]
+struct Reader {
+    rows: BTreeMap<u32, MinuteRow>,
+    late: BTreeMap<(u64, u64), LateSample>,
+}
+
+impl Truth {
+    fn add(&mut self, boot: u64, sample: &Sample) {
+        if !self.known.insert((boot, sample.seq)) {
+            return;
+        }
+        let minute = minute_of(sample.at_ms);
+        let covered = sample.rx_bps.map_or(0, |_| sample.elapsed_ms);
+        let bytes = |rate: Option<Bps>| rate.map_or(0, |rate| rate.bytes_in(sample.elapsed_ms));
+        let sums = self.minutes.entry(minute).or_default();
+        let added = [1, u64::from(covered), bytes(sample.rx_bps), bytes(sample.tx_bps)];
+        (0..4).for_each(|place| sums[place] += added[place]);
+        let counters = self.counters.entry((boot, minute)).or_default();
+        *counters = [counters[0].max(sample.rx_bytes), counters[1].max(sample.tx_bytes)];
+    }
+}
+
+impl Reader {
+    fn join(&mut self, told: &Untold) {
+        for row in &told.rows {
+            self.rows.entry(row.minute).or_insert_with(|| row.clone()).join(row);
+        }
+        self.late.extend(told.late.iter().map(|late| ((late.boot, late.seq), *late)));
+    }
+
+    fn minutes(&self) -> BTreeMap<u32, [u64; 4]> {
+        let mut minutes: BTreeMap<u32, [u64; 4]> = BTreeMap::new();
+        let rows = self.rows.values().map(|row| {
+            (row.minute, [u64::from(row.samples), u64::from(row.covered_ms), row.rx_bytes, row.tx_bytes])
+        });
+        let late = self
+            .late
+            .values()
+            .map(|late| (late.minute, [1, u64::from(late.covered_ms), late.rx_bytes, late.tx_bytes]));
+        for (minute, added) in rows.chain(late) {
+            let sums = minutes.entry(minute).or_default();
+            (0..4).for_each(|place| sums[place] += added[place]);
+        }
+        minutes
+    }
+
+    fn never_more_than(&self, truth: &Truth) {
+        for (minute, told) in self.minutes() {
+            let true_sums = truth.minutes.get(&minute).copied().unwrap_or_default();
+            assert!(
+                (0..4).all(|place| told[place] <= true_sums[place]),
+                "{minute}: {told:?} of {true_sums:?}"
+            );
+        }
+        for row in self.rows.values() {
+            for run in &row.counters {
+                let until = truth.counters.range((run.boot, 0)..=(run.boot, row.minute));
+                let most = until.fold([0, 0], |most: [u64; 2], (_, counters)| {
+                    [most[0].max(counters[0]), most[1].max(counters[1])]
+                });
+                assert!(
+                    run.rx_bytes <= most[0] && run.tx_bytes <= most[1],
+                    "{}: {run:?}, {most:?}",
+                    row.minute
+                );
+            }
+        }
+    }
+
+    /// Every sample is told, and a run's counters of a minute are those of its last sample in it, or a late sample's
+    /// minute has none.
+    fn is_whole(&self, truth: &Truth) {
+        assert_eq!(self.minutes(), truth.minutes);
+        let late_minutes: BTreeSet<u32> = self.late.values().map(|late| late.minute).collect();
+        for ((boot, minute), expected) in &truth.counters {
+            if late_minutes.contains(minute) {
+                continue;
+            }
+            let run = self.rows[minute].counters.iter().find(|run| run.boot == *boot).unwrap();
+            assert_eq!([run.rx_bytes, run.tx_bytes], *expected, "run {boot}, minute {minute}");
+        }
+    }
+}
+
+impl Owner {
+    fn read(&mut self, log: &[Stored]) {
+        for (boot, samples, published_ms) in log.iter().skip(self.read) {
+            let report =
+                ReceivedReport { node: "web-01", boot: *boot, hello: None, samples: samples.clone() };
+            let node = self.node.get_or_insert_with(|| Node::new(0, &report, *published_ms));
+            self.lost += node.observe(report, *published_ms).history_lost;
+        }
+        self.read = log.len();
+    }
+
+    fn untold(&self, until: u32) -> Untold {
+        self.node.as_ref().map(|node| node.untold(until)).unwrap_or_default()
+    }
+
+    fn acknowledge(&mut self, told: &Untold) {
+        let Some(node) = &mut self.node else { return };
+        for row in &told.rows {
+            node.acknowledge(Receipt::Row { minute: row.minute, samples: row.samples });
+        }
+        for late in &told.late {
+            node.acknowledge(Receipt::Late { boot: late.boot, seq: late.seq });
+        }
+    }
+
+    fn checkpoint(&self) -> Self {
+        let node = self.node.as_ref().map(|node| decode(&encode(node)).unwrap());
+        Self { node, read: self.read, lost: self.lost }
+    }
+}
+
+impl World {
+    fn new(seed: u64, faults: Faults) -> Self {
+        Self {
+            random: fastrand::Rng::with_seed(seed),
+            faults,
+            now_ms: BEGIN_MS,
+            log: Vec::new(),
+            truth: Truth::default(),
+            reader: Reader::default(),
+            boot: 1,
+            seq: 0,
+            counters: [0, 0],
+            backlog: Vec::new(),
+            outage_until_ms: 0,
+        }
+    }
+
+    /// Some seconds of the agent, which has an outage now and then, restarts, and misses samples.
+    fn live(&mut self) {
+        for _ in 0..self.random.i64(1..20) {
+            let elapsed_ms = self.random.u32(500..6_000);
+            self.now_ms += i64::from(elapsed_ms);
+            self.seq += 1;
+            let moved = [self.random.u64(0..1 << 30), self.random.u64(0..1_000)];
+            (0..2).for_each(|way| self.counters[way] += moved[way]);
+            let has_rate = self.random.u8(..) > 10;
+            let rate = |way: usize| Bps::over(moved[way], u64::from(elapsed_ms)).filter(|_| has_rate);
+            if self.random.u8(..) < 5 {
+                continue;
+            }
+            self.backlog.push(Sample {
+                seq: self.seq,
+                at_ms: self.now_ms + self.random.i64(-400..400),
+                elapsed_ms,
+                rx_bytes: self.counters[0],
+                tx_bytes: self.counters[1],
+                rx_bps: rate(0),
+                tx_bps: rate(1),
+                ..Sample::default()
+            });
+        }
+        if self.now_ms >= self.outage_until_ms {
+            self.send();
+            if self.random.u8(..) < 20 {
+                self.outage_until_ms = self.now_ms + self.random.i64(0..self.faults.outage_s) * 1_000;
+            }
+        }
+        if self.random.u8(..) < 8 && self.backlog.is_empty() {
+            self.now_ms += self.random.i64(0..2_000);
+            (self.boot, self.seq, self.counters) = (self.boot + 1, 0, [0, 0]);
+        }
+    }
+
+    /// Live samples first, then the backlog in any order of its parts; some of it twice.
+    fn send(&mut self) {
+        let mut backlog = std::mem::take(&mut self.backlog);
+        if backlog.is_empty() {
+            return;
+        }
+        let live = backlog.split_off(backlog.len().saturating_sub(3));
+        let mut parts: Vec<Vec<Sample>> = backlog.chunks(7).map(<[Sample]>::to_vec).collect();
+        self.random.shuffle(&mut parts);
+        for part in std::iter::once(live).chain(parts).filter(|part| !part.is_empty()) {
+            for _ in 0..self.random.usize(1..3) {
+                self.store((self.boot, part.clone(), self.now_ms));
+            }
+        }
+        if self.random.bool() {
+            let newest = self.log.len().saturating_sub(40)..self.log.len();
+            let (boot, samples, _) = self.log[self.random.usize(newest)].clone();
+            self.store((boot, samples, self.now_ms));
+        }
+    }
+
+    fn store(&mut self, (boot, samples, at_ms): Stored) {
+        samples.iter().for_each(|sample| self.truth.add(boot, sample));
+        self.log.push((boot, samples, at_ms));
+    }
+
+    /// The broker crashes, and agents send again what they had just sent and it has lost.
+    fn cut(&mut self) -> usize {
+        let recent = self.log.iter().rev().take_while(|(.., at_ms)| self.now_ms - at_ms < 10_000).count();
+        let left = self.log.len() - self.random.usize(0..4).min(recent);
+        for (boot, samples, _) in self.log.split_off(left) {
+            self.log.push((boot, samples, self.now_ms));
+        }
+        left
+    }
+
+    /// An owner tells what it knows: the message may be lost, and so may its acknowledgement.
+    fn tell(&mut self, owner: &mut Owner) {
+        let told = owner.untold(minute_of(self.now_ms - 5_000));
+        if self.random.u8(..) < 200 {
+            self.reader.join(&told);
+            self.reader.never_more_than(&self.truth);
+            if self.random.u8(..) < 200 {
+                owner.acknowledge(&told);
+            }
+        }
+    }
+}
+
+fn run(seed: u64, faults: Faults) {
+    let mut world = World::new(seed, faults);
+    let (mut owner, mut zombies, mut kept) = (Owner::default(), Vec::new(), vec![Owner::default()]);
+    for _ in 0..250 {
+        world.live();
+        if world.random.u8(..) < 150 {
+            owner.read(&world.log);
+        }
+        match world.random.u8(..100) {
+            0..40 => world.tell(&mut owner),
+            40..60 => kept.push(owner.checkpoint()),
+            60..68 => {
+                // Another owner begins with a checkpoint of some age; this one may not know it yet.
+                let newest = kept.len().saturating_sub(4)..kept.len();
+                let next = kept[world.random.usize(newest)].clone();
+                zombies.push(std::mem::replace(&mut owner, next));
+                owner.read(&world.log);
+            }
+            68..80 if !zombies.is_empty() => {
+                let zombie = world.random.usize(0..zombies.len());
+                world.tell(&mut zombies[zombie]);
+                zombies.drain(..zombies.len().saturating_sub(3));
+            }
+            80..84 if faults.cuts => {
+                let left = world.cut();
+                for one in kept.iter_mut().chain([&mut owner]) {
+                    one.read = one.read.min(left);
+                }
+                // What was replaced reads no more.
+            }
+            _ => {}
+        }
+    }
+    world.send();
+    owner.read(&world.log);
+    let rest = owner.untold(u32::MAX);
+    world.reader.join(&rest);
+    owner.acknowledge(&rest);
+    assert_eq!(owner.untold(u32::MAX), Untold::default());
+    world.reader.never_more_than(&world.truth);
+    // What was given up, counted, is not told. That takes several outages in which nothing is acknowledged.
+    if owner.lost == 0 {
+        world.reader.is_whole(&world.truth);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(128))]
+
+    #[test]
+    fn rows_are_exact_whatever_is_lost_or_told_twice(seed in any::<u64>()) {
+        run(seed, Faults { outage_s: 540, cuts: true });
+    }
+
+    #[test]
+    fn samples_of_closed_minutes_are_told_apart_and_once(seed in any::<u64>()) {
+        run(seed, Faults { outage_s: 1_100, cuts: false });
+    }
+}

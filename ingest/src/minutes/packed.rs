@@ -1,0 +1,192 @@
+//! Minutes in a checkpoint, and rows that wait: numbers of one to ten bytes.
+
+use serde::{Deserialize, Serialize};
+use serde_bytes::ByteBuf;
+use tidemap_wire::{LateSample, MinuteRow, RunCounters};
+
+use super::{CLOSED, MinuteRing, OPEN, Peaks, aside::Aside, slot};
+use crate::{
+    varint::{put, take},
+    window::Sum,
+};
+
+/// The ring's scalars, its slots from the first minute on, and what is aside: lists with their lengths.
+#[derive(Serialize, Deserialize)]
+#[serde(transparent)]
+pub(super) struct Packed(ByteBuf);
+
+impl From<MinuteRing> for Packed {
+    fn from(ring: MinuteRing) -> Self {
+        let mut bytes = Vec::new();
+        let MinuteRing { peaks, samples, untold, first, next, offset, run_first, run_end, aside } = ring;
+        let offset = u64::from(offset.cast_unsigned());
+        put_all(&mut bytes, [u64::from(first), u64::from(next), offset, u64::from(run_first)]);
+        put_all(&mut bytes, run_end);
+        for place in minutes(first).map(slot) {
+            let is_untold = u64::from(untold >> place & 1);
+            put(&mut bytes, u64::from(samples[place]) << 1 | is_untold);
+            if samples[place] > 0 {
+                put_peaks(&mut bytes, peaks[place]);
+            }
+        }
+        put_aside(&mut bytes, &aside.map(|aside| *aside).unwrap_or_default());
+        Self(ByteBuf::from(bytes))
+    }
+}
+
+/// Minutes that cannot be read begin anew.
+impl From<Packed> for MinuteRing {
+    fn from(packed: Packed) -> Self {
+        unpack(&mut packed.0.iter().copied()).unwrap_or_default()
+    }
+}
+
+fn unpack(bytes: &mut impl Iterator<Item = u8>) -> Option<MinuteRing> {
+    let mut ring = MinuteRing { first: take_as(bytes)?, next: take_as(bytes)?, ..MinuteRing::default() };
+    ring.offset = take_as::<u32>(bytes)?.cast_signed();
+    ring.run_first = take_as(bytes)?;
+    if ring.run_first != CLOSED && !minutes(ring.first).any(|minute| minute == ring.run_first) {
+        return None;
+    }
+    ring.run_end = [take(bytes)?, take(bytes)?];
+    for place in minutes(ring.first).map(slot) {
+        let counted: u32 = take_as(bytes)?;
+        ring.samples[place] = u16::try_from(counted >> 1).ok()?;
+        ring.untold |= u16::try_from(counted & 1).ok()? << place;
+        if ring.samples[place] > 0 {
+            ring.peaks[place] = take_peaks(bytes)?;
+        }
+    }
+    let aside = take_aside(bytes)?;
+    ring.aside = (!aside.is_empty()).then(|| Box::new(aside));
+    Some(ring)
+}
+
+/// The minutes that have slots.
+fn minutes(first: u32) -> impl Iterator<Item = u32> {
+    (0..OPEN).map_while(move |later| first.checked_add(later).filter(|_| first != CLOSED))
+}
+
+/// A row in few bytes.
+pub(super) fn row(row: &MinuteRow) -> Box<[u8]> {
+    let mut bytes = Vec::new();
+    put_all(&mut bytes, [row.minute, row.samples, row.covered_ms].map(u64::from));
+    put_all(&mut bytes, [row.rx_bytes, row.tx_bytes]);
+    put_peaks(&mut bytes, Peaks::of(row.rates));
+    put(&mut bytes, row.counters.len() as u64);
+    row.counters.iter().for_each(|counters| put_counters(&mut bytes, *counters));
+    bytes.into_boxed_slice()
+}
+
+/// The row that was packed.
+pub(super) fn unpack_row(bytes: &[u8]) -> Option<MinuteRow> {
+    take_row(&mut bytes.iter().copied())
+}
+
+fn take_row(bytes: &mut impl Iterator<Item = u8>) -> Option<MinuteRow> {
+    Some(MinuteRow {
+        minute: take_as(bytes)?,
+        samples: take_as(bytes)?,
+        covered_ms: take_as(bytes)?,
+        rx_bytes: take(bytes)?,
+        tx_bytes: take(bytes)?,
+        rates: take_peaks(bytes)?.extremes(),
+        counters: take_list(bytes, take_counters)?,
+    })
+}
+
+fn put_aside(bytes: &mut Vec<u8>, aside: &Aside) {
+    let Aside { rows, late, excluded, gaps, counters } = aside;
+    put(bytes, rows.len() as u64);
+    rows.iter().for_each(|row| bytes.extend_from_slice(row));
+    put(bytes, late.len() as u64);
+    for late in late {
+        put_all(bytes, [u64::from(late.minute), late.boot, late.seq, u64::from(late.covered_ms)]);
+        put_all(bytes, [late.rx_bytes, late.tx_bytes]);
+    }
+    put(bytes, excluded.len() as u64);
+    for (minute, sum) in excluded {
+        put_all(bytes, [u64::from(*minute), sum.rx_bytes, sum.tx_bytes, sum.covered_ms]);
+    }
+    put(bytes, gaps.len() as u64);
+    for (minute, [rx, tx]) in gaps {
+        put_all(bytes, [u64::from(*minute), *rx, *tx]);
+    }
+    put(bytes, counters.len() as u64);
+    for (minute, counters) in counters {
+        put(bytes, u64::from(*minute));
+        put_counters(bytes, *counters);
+    }
+}
+
+fn take_aside(bytes: &mut impl Iterator<Item = u8>) -> Option<Aside> {
+    Some(Aside {
+        rows: take_list(bytes, |bytes| take_row(bytes).map(|taken| row(&taken)))?,
+        late: take_list(bytes, |bytes| {
+            Some(LateSample {
+                minute: take_as(bytes)?,
+                boot: take(bytes)?,
+                seq: take(bytes)?,
+                covered_ms: take_as(bytes)?,
+                rx_bytes: take(bytes)?,
+                tx_bytes: take(bytes)?,
+            })
+        })?,
+        excluded: take_list(bytes, |bytes| {
+            let minute = take_as(bytes)?;
+            let (rx_bytes, tx_bytes, covered_ms) = (take(bytes)?, take(bytes)?, take(bytes)?);
+            Some((minute, Sum { rx_bytes, tx_bytes, covered_ms }))
+        })?,
+        gaps: take_list(bytes, |bytes| Some((take_as(bytes)?, [take(bytes)?, take(bytes)?])))?,
+        counters: take_list(bytes, |bytes| Some((take_as(bytes)?, take_counters(bytes)?)))?,
+    })
+}
+
+fn put_peaks(bytes: &mut Vec<u8>, peaks: Peaks) {
+    let Peaks { rx_max, tx_max, rx_min, tx_min } = peaks;
+    put_all(bytes, [rx_max, tx_max, rx_min, tx_min].map(u64::from));
+}
+
+fn take_peaks(bytes: &mut impl Iterator<Item = u8>) -> Option<Peaks> {
+    let (rx_max, tx_max) = (take_as(bytes)?, take_as(bytes)?);
+    Some(Peaks { rx_max, tx_max, rx_min: take_as(bytes)?, tx_min: take_as(bytes)? })
+}
+
+fn put_counters(bytes: &mut Vec<u8>, counters: RunCounters) {
+    put_all(bytes, [counters.boot, u64::from(counters.since), counters.rx_bytes, counters.tx_bytes]);
+}
+
+fn take_counters(bytes: &mut impl Iterator<Item = u8>) -> Option<RunCounters> {
+    let (boot, since) = (take(bytes)?, take_as(bytes)?);
+    Some(RunCounters { boot, since, rx_bytes: take(bytes)?, tx_bytes: take(bytes)? })
+}
+
+fn put_all<const N: usize>(bytes: &mut Vec<u8>, numbers: [u64; N]) {
+    numbers.into_iter().for_each(|number| put(bytes, number));
+}
+
+fn take_as<T: TryFrom<u64>>(bytes: &mut impl Iterator<Item = u8>) -> Option<T> {
+    T::try_from(take(bytes)?).ok()
+}
+
+/// A list, which ends with the bytes at the latest, whatever its length says.
+fn take_list<T, B: Iterator<Item = u8>>(bytes: &mut B, item: impl Fn(&mut B) -> Option<T>) -> Option<Vec<T>> {
+    let count = take(bytes)?;
+    (0..count).map(|_| item(bytes)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn no_bytes_break_the_reader(bytes in any::<Vec<u8>>()) {
+            let ring = MinuteRing::from(Packed(ByteBuf::from(bytes)));
+            let again = MinuteRing::from(Packed::from(ring.clone()));
+            prop_assert_eq!(Packed::from(again).0, Packed::from(ring).0);
+        }
+    }
+}
