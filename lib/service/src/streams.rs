@@ -22,6 +22,8 @@ pub use budget::{DiskBudget, MAX_BYTES_OF_A_NODE, bound};
 pub const LEASES: &str = "TIDEMAP_LEASES";
 /// The bucket of checkpoints: each partition's state, for recovery.
 pub const CHECKPOINTS: &str = "TIDEMAP_CHECKPOINTS";
+/// The stream on which owners tell the history stations rows of minutes.
+pub const HISTORY: &str = "TIDEMAP_HISTORY";
 
 /// The key in [`CHECKPOINTS`] that marks an unfinished change of the number of partitions.
 pub const CHANGE: &str = "change";
