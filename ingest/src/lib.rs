@@ -2,10 +2,10 @@
 //!
 //! Any number of workers share the partitions by leases (`leases`, held by `lease_manager`;
 //! `connection_watchdog` watches the worker's connections). Each owned partition has one task
-//! (`partition_task`). It reads the partition's stream (`log_reader`), admits reports that are within their
-//! bounds (`gate`) to pure state (`replica`, `partition`, `node`, `window`, `minutes`, `dedup`, `packed_metadata`) with
-//! numbered `rows`, publishes the changes (`chunks`), and writes checkpoints (`checkpoint`,
-//! `checkpoint_store`) for the next owner.
+//! (`partition_task`). It reads the partition's stream (`tidemap_service::log_reader`), admits reports that
+//! are within their bounds (`gate`) to pure state (`replica`, `partition`, `node`, `window`, `minutes`,
+//! `dedup`, `packed_metadata`) with numbered `rows`, publishes the changes (`chunks`), and writes checkpoints
+//! (`checkpoint`, `checkpoint_store`) for the next owner.
 
 mod agent_run;
 mod checkpoint;
@@ -18,7 +18,6 @@ mod disk_budget;
 mod gate;
 mod lease_manager;
 mod leases;
-mod log_reader;
 mod minutes;
 mod node;
 mod packed_metadata;
@@ -36,7 +35,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use async_nats::jetstream;
-use tidemap_service::{cli::UsageError, nats, nats::NatsArgs, service_manager, streams};
+use tidemap_service::{cli::UsageError, log_reader, nats, nats::NatsArgs, service_manager, streams};
 use tokio::{sync::watch, task::JoinSet, time::Instant};
 use tokio_util::sync::CancellationToken;
 

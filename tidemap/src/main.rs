@@ -13,6 +13,7 @@ use async_nats::jetstream;
 use clap::{Parser, Subcommand};
 use tidemap_agent::AgentCommand;
 use tidemap_api::ApiArgs;
+use tidemap_broker::data_dir::DataDir;
 use tidemap_ingest::repartition;
 use tidemap_relay::RelayArgs;
 use tidemap_service::{cli, logging::LogArgs, nats, nats::NatsArgs, shutdown};
@@ -20,6 +21,9 @@ use tidemap_wire::PartitionCount;
 
 /// How long a command that runs once waits for the broker.
 const BROKER_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Where the history is in a data folder.
+const HISTORY_FOLDER: &str = "history";
 
 #[global_allocator]
 static ALLOCATOR: tidemap_ingest::Allocator = tidemap_ingest::Allocator;
@@ -36,7 +40,7 @@ struct Cli {
 
 #[derive(Subcommand, Debug)]
 enum Command {
-    /// Starts everything on this machine: broker, agent, two ingest workers, API and page.
+    /// Starts everything on this machine: broker, agent, two ingest workers, history, API and page.
     Up(Box<up::UpArgs>),
     /// Publishes this host's throughput, and does nothing else.
     Agent(AgentCommand),
@@ -67,6 +71,16 @@ enum Command {
         nats: NatsArgs,
         #[command(flatten)]
         relay: RelayArgs,
+    },
+    /// Keeps the fleet's history on disk; several stations each keep the whole of it.
+    History {
+        #[command(flatten)]
+        nats: NatsArgs,
+        #[command(flatten)]
+        history: tidemap_history::Args,
+        /// The number of partitions; must divide 256, and be the same for every worker and api.
+        #[arg(long, env = "TIDEMAP_PARTITIONS", default_value = "8", value_name = "P")]
+        partitions: PartitionCount,
     },
     /// Serves the page and the API.
     Api {
@@ -117,6 +131,11 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
             Ok(())
         }
         Command::Relay { nats, relay } => tidemap_relay::run(relay.check(), &nats, shutdown).await,
+        Command::History { nats, history, partitions } => {
+            let default = DataDir::default_path().map(|folder| folder.join(HISTORY_FOLDER));
+            let config = history.check(default, partitions)?;
+            tidemap_history::run(config, nats.connect("tidemap-history", None).await?, shutdown).await
+        }
         Command::Api { nats, api } => {
             let config = api.check()?;
             let listener = config.bind().await?;

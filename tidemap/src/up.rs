@@ -27,6 +27,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    HISTORY_FOLDER,
     listen::{ListenArgs, Listener},
     stations::{Stage, Stations},
 };
@@ -62,6 +63,8 @@ pub(crate) struct UpArgs {
     #[command(flatten)]
     ingest: tidemap_ingest::Args,
     #[command(flatten)]
+    history: tidemap_history::Args,
+    #[command(flatten)]
     api: ApiArgs,
 }
 
@@ -73,6 +76,7 @@ struct Plan {
     workers: u8,
     agent: AgentConfig,
     ingest: tidemap_ingest::Config,
+    history: tidemap_history::Config,
     api: ApiConfig,
 }
 
@@ -86,6 +90,7 @@ impl UpArgs {
             return Err(UsageError(alone.to_owned()).into());
         }
         Ok(Plan {
+            history: self.history.check(Some(data_dir.join(HISTORY_FOLDER)), self.api.partitions)?,
             data_dir,
             listener: self.listen.check(self.nats_url.as_deref())?,
             simulate: self.simulate,
@@ -172,6 +177,8 @@ async fn start(
     services.drain().await?;
     let api_client = access.services.connect("tidemap-api", None).await?;
     stations.start("api", Stage::Reader, |stop| tidemap_api::run(plan.api, api_client, listener, stop));
+    let (history, broker) = (plan.history, access.services.clone());
+    stations.start("history", Stage::Reader, |stop| keep_history(history, broker, stop));
     for _ in 0..plan.workers {
         let (config, broker) = (plan.ingest.clone(), access.services.clone());
         stations.start("ingest worker", Stage::Worker, |stop| async move {
@@ -185,6 +192,24 @@ async fn start(
         });
     }
     Ok(())
+}
+
+/// Keeps the history. Everything else goes on where it cannot be kept, such as beside a file of a later
+/// version.
+async fn keep_history(
+    config: tidemap_history::Config,
+    broker: NatsArgs,
+    stop: CancellationToken,
+) -> anyhow::Result<()> {
+    let client = broker.connect("tidemap-history", None).await?;
+    match tidemap_history::run(config, client, stop.clone()).await {
+        Err(error) if !error.is::<UsageError>() => {
+            tracing::error!("no history is kept: {error:#}");
+            stop.cancelled().await;
+            Ok(())
+        }
+        ended => ended,
+    }
 }
 
 /// Runs this host's own agent. Everything else goes on where the host cannot be measured, such as in a

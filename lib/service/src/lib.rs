@@ -17,6 +17,7 @@ pub mod stderr;
 pub mod text_file;
 
 pub mod acks;
+pub mod log_reader;
 pub mod nats;
 pub mod streams;
 

@@ -1,5 +1,6 @@
-//! The broker's streams and buckets: one stream per partition, one of minutes, and two key-value buckets. Their names are
-//! joined here and nowhere else. The process that starts first creates them; creating is idempotent.
+//! The broker's streams and buckets: one stream per partition, one of minutes, and two key-value buckets.
+//! Their names are joined here and nowhere else. The process that starts first creates them; creating is
+//! idempotent.
 
 mod budget;
 
@@ -22,7 +23,6 @@ pub use budget::{DiskBudget, MAX_BYTES_OF_A_NODE, bound};
 pub const LEASES: &str = "TIDEMAP_LEASES";
 /// The bucket of checkpoints: each partition's state, for recovery.
 pub const CHECKPOINTS: &str = "TIDEMAP_CHECKPOINTS";
-
 /// The stream of minutes, in which workers hand rows to the history.
 pub const HISTORY: &str = "TIDEMAP_HISTORY";
 /// How long the history may be away before it misses rows.

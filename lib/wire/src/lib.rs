@@ -6,6 +6,7 @@
 //! * agents publish a [`Report`]: one or more [`Sample`]s of one node; relays pack many of them into a
 //!   [`Pack`];
 //! * ingest publishes [`Delta`]s, [`PartitionStats`] and [`Event`]s, and answers [`SnapshotRequest`]s;
+//! * the history station keeps [`Minutes`] and answers [`history_query`]'s requests;
 //! * the API speaks JSON: [`http`] holds its answers, [`stream`] the events of its event stream.
 //!
 //! [`METRICS`] is the registry of host metrics, from which [`Host`] and all that depends on it follow.
@@ -30,6 +31,7 @@ pub mod timing;
 mod delta;
 mod event;
 mod forget;
+pub mod history_query;
 mod minutes;
 mod outline;
 mod pack;

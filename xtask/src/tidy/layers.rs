@@ -3,7 +3,7 @@
 use super::{crates::crates, sources::assert_none};
 
 /// A crate, and the crates of the workspace that its programs may contain.
-const MAY_USE: [(&str, &[&str]); 17] = [
+const MAY_USE: [(&str, &[&str]); 18] = [
     ("tidemap-wire", &[]),
     ("tidemap-service", &["wire"]),
     ("tidemap-client", &["wire", "service"]),
@@ -12,12 +12,16 @@ const MAY_USE: [(&str, &[&str]); 17] = [
     ("tidemap-agent", &["wire", "service"]),
     ("tidemap-relay", &["wire", "service"]),
     ("tidemap-ingest", &["wire", "service"]),
+    ("tidemap-history", &["wire", "service", "client"]),
     ("tidemap-api", &["wire", "service", "client"]),
     ("tidemap-webui", &["wire", "format", "map", "pixels"]),
     ("tidemap-format", &["wire"]),
     ("tidemap-map", &["wire", "format", "pixels"]),
     ("tidemap-pixels", &[]),
-    ("tidemap", &["wire", "service", "client", "broker", "simulate", "agent", "relay", "ingest", "api"]),
+    (
+        "tidemap",
+        &["wire", "service", "client", "broker", "simulate", "agent", "relay", "ingest", "history", "api"],
+    ),
     ("tidemap-testkit", &["wire", "service", "client", "broker", "simulate"]),
     // These packages test and measure the whole.
     ("tidemap-e2e", &["wire", "service", "client", "broker", "simulate", "ingest", "testkit"]),

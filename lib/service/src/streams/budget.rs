@@ -30,6 +30,11 @@ impl DiskBudget {
     const MIN: Self = Self(16_000_000);
     const MAX: Self = Self(1 << 60);
 
+    /// In bytes.
+    pub fn bytes(self) -> u64 {
+        self.0
+    }
+
     /// One 256th for the leases: some 100 bytes for each partition and each worker.
     fn leases(self) -> u64 {
         self.0 / 256

@@ -24,7 +24,6 @@ use async_nats::{
         stream,
     },
 };
-use tidemap_service::streams;
 use tidemap_wire::Slot;
 use tokio::{
     sync::mpsc,
@@ -32,9 +31,12 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use delivery::Delivery;
-pub(crate) use delivery::Record;
-pub use position::LogPosition;
+use self::delivery::Delivery;
+pub use self::{
+    delivery::Record,
+    position::{LogPosition, MessageId},
+};
+use crate::streams;
 
 /// The broker deletes a consumer without requests after this.
 const INACTIVE: Duration = Duration::from_secs(30);
@@ -51,7 +53,7 @@ const CONSUMER_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What reading a stream yields.
 #[derive(Debug)]
-pub(crate) enum LogEvent {
+pub enum LogEvent {
     /// Reading begins, or begins again.
     Opened {
         /// Sequence number of the newest message; 0 when the stream is empty.
@@ -87,6 +89,8 @@ pub enum Content {
     Samples(Vec<Slot>),
     /// Samples of a closed stream.
     Closed,
+    /// What owners tell the history.
+    Minutes,
     /// The values of a bucket, which drops old ones. It is small, and read from its beginning again after an
     /// interruption.
     Bucket,
@@ -94,7 +98,11 @@ pub enum Content {
 
 impl Content {
     /// Rejects a stream for another number of partitions: it has other partitions' messages, too.
-    pub(crate) fn check(&self, stream: &stream::Info) -> anyhow::Result<()> {
+    ///
+    /// # Errors
+    ///
+    /// When it is such a stream.
+    pub fn check(&self, stream: &stream::Info) -> anyhow::Result<()> {
         let Self::Samples(slots) = self else { return Ok(()) };
         anyhow::ensure!(
             streams::is_cut_for(stream, slots),
@@ -106,19 +114,23 @@ impl Content {
 
 /// A stream to be read.
 #[derive(Clone, Debug)]
-pub(crate) struct LogReader {
+pub struct LogReader {
+    /// The stream's name.
     pub stream: String,
+    /// What it contains.
     pub content: Content,
+    /// What the reader learns of its end.
     pub end: LogEnd,
 }
 
 /// The number of the newest message that a stream is known to have, read or not. Shared, because the reader
 /// knows of messages that its receiver has not taken from the channel.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct LogEnd(Arc<AtomicU64>);
+pub struct LogEnd(Arc<AtomicU64>);
 
 impl LogEnd {
-    pub(crate) fn get(&self) -> u64 {
+    /// The number; 0 before any is known.
+    pub fn get(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
     }
 
@@ -134,7 +146,7 @@ impl LogEnd {
 
 impl LogReader {
     /// Reads the messages after `position` until `stop`. A full channel only slows the reading.
-    pub(crate) async fn read(
+    pub async fn read(
         self,
         mut position: LogPosition,
         js: jetstream::Context,
@@ -266,7 +278,7 @@ impl LogReader {
 }
 
 /// A broker's time, Unix nanoseconds.
-pub(crate) fn nanos(time: DateTime) -> i64 {
+pub fn nanos(time: DateTime) -> i64 {
     i64::try_from(time.unix_timestamp_nanos()).unwrap_or(i64::MAX)
 }
 

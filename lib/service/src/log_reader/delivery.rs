@@ -10,8 +10,9 @@ use anyhow::{Context, bail, ensure};
 use async_nats::{Client, HeaderMap, Message, StatusCode, Subject, Subscriber};
 use bytes::Bytes;
 use futures_util::{FutureExt, StreamExt};
-use tidemap_service::{deadline::within, nats::ConnectionId};
 use tokio::time::Instant;
+
+use crate::{deadline::within, nats::ConnectionId};
 
 /// Messages per request: with fewer the broker waits for requests (16,384 are read 15 % faster than 4,096),
 /// more cost memory while the reader catches up.
@@ -37,9 +38,12 @@ const CHUNK: usize = 128;
 
 /// A message of a stream.
 #[derive(Clone, Debug)]
-pub(crate) struct Record {
+pub struct Record {
+    /// Where it was published.
     pub subject: Subject,
+    /// Its content.
     pub payload: Bytes,
+    /// Its headers, if it has any.
     pub headers: Option<Box<HeaderMap>>,
     /// Its number in the stream.
     pub sequence: u64,

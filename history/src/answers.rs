@@ -1,0 +1,198 @@
+//! What a request is answered, given what is stored.
+
+use std::{collections::BTreeMap, ops::Range};
+
+use tidemap_wire::history_query::{
+    HistoryAnswer, HistoryError, HistoryReply, HistoryRequest, HistorySeries, HistoryStatus,
+    MAX_AUTOMATIC_STEPS, MAX_STEPS, MAX_TOP, RangeAnswer, RangeRequest, TierReach, TopAnswer, TopBy, TopNode,
+    TopRequest,
+};
+
+use crate::{
+    database::StoreError,
+    point::Point,
+    store::{GroupKey, Reach, SeriesKey, Step, Store, TopOrder},
+};
+
+const MINUTE_MS: i64 = 60_000;
+/// Steps to choose from, in minutes.
+const STEPS: [u32; 16] =
+    [1, 2, 5, 10, 15, 30, 60, 120, 180, 360, 720, 1_440, 2_880, 7 * 1_440, 30 * 1_440, 360 * 1_440];
+/// Owners tell a minute's rows within a minute and 5 s after its end.
+const TOLD_WITHIN_MS: i64 = 65_000;
+
+/// Why a request has no answer.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum AnswerError {
+    /// It asks for what there is not.
+    #[error("{0}")]
+    Refused(#[from] HistoryError),
+    /// The file cannot be read.
+    #[error("{0}")]
+    Store(#[from] StoreError),
+}
+
+/// Up to when minutes are there as a rule, Unix milliseconds, if the newest message is of `at_ms`.
+pub(crate) fn complete_until_ms(at_ms: i64) -> i64 {
+    (at_ms - TOLD_WITHIN_MS).max(0) / MINUTE_MS * MINUTE_MS
+}
+
+/// The parts of the answer to a request. `status` is what is known of the reading.
+pub(crate) fn answer(
+    store: &mut Store,
+    request: &HistoryRequest,
+    status: &HistoryStatus,
+) -> Result<Vec<HistoryReply>, AnswerError> {
+    let parts = match request {
+        HistoryRequest::Range(request) => {
+            range(store, request)?.into_iter().map(HistoryAnswer::Range).collect()
+        }
+        HistoryRequest::Top(request) => vec![HistoryAnswer::Top(top(store, request)?)],
+        HistoryRequest::Status => vec![HistoryAnswer::Status(self::status(store, status)?)],
+    };
+    Ok(replies(parts))
+}
+
+/// Numbers the parts.
+pub(crate) fn replies(parts: Vec<HistoryAnswer>) -> Vec<HistoryReply> {
+    let chunks = u32::try_from(parts.len()).unwrap_or(u32::MAX);
+    (0..).zip(parts).map(|(chunk, answer)| HistoryReply { chunk, chunks, answer }).collect()
+}
+
+fn range(store: &mut Store, request: &RangeRequest) -> Result<Vec<RangeAnswer>, AnswerError> {
+    let minutes = minutes(request.from_ms, request.to_ms)?;
+    let step = match request.step_ms {
+        Some(step_ms) => given_step(step_ms)?,
+        None => automatic_step(&minutes, store.reach()?),
+    };
+    let minutes = widened(&minutes, step)?;
+    if minutes.len() as u64 / u64::from(step.0) > u64::from(MAX_STEPS) {
+        return Err(HistoryError::TooManySteps.into());
+    }
+    let points =
+        store.range(&series(&request.of), minutes.clone(), step)?.ok_or(HistoryError::UnknownSeries)?;
+    let complete_until_ms = complete_until_ms(store.at_ms());
+    let steps: Vec<u32> = minutes.step_by(step.0 as usize).collect();
+    let part = |steps: &[u32]| RangeAnswer { complete_until_ms, ..columns(steps, step, &points) };
+    Ok(steps.chunks(RangeAnswer::STEPS_OF_A_PART).map(part).collect())
+}
+
+fn columns(steps: &[u32], step: Step, points: &BTreeMap<u32, Point>) -> RangeAnswer {
+    let nothing = Point::default();
+    let points = || steps.iter().map(|minute| points.get(minute).unwrap_or(&nothing));
+    let covered =
+        |of: fn(&Point) -> u64| points().map(|point| (point.covered_ms > 0).then(|| of(point))).collect();
+    let rates = |of: fn(tidemap_wire::Extremes) -> u64| points().map(|point| point.rates.map(of)).collect();
+    RangeAnswer {
+        from_ms: steps.first().map_or(0, |minute| i64::from(*minute) * MINUTE_MS),
+        step_ms: u64::from(step.0) * 60_000,
+        tier_ms: u64::from(step.tier()) * 60_000,
+        complete_until_ms: 0,
+        rx_bytes: covered(|point| point.rx_bytes),
+        tx_bytes: covered(|point| point.tx_bytes),
+        rx_bps: covered(|point| mean(point.rx_bytes, point.covered_ms)),
+        tx_bps: covered(|point| mean(point.tx_bytes, point.covered_ms)),
+        rx_max_bps: rates(|rates| rates.rx_max),
+        tx_max_bps: rates(|rates| rates.tx_max),
+        rx_min_bps: rates(|rates| rates.rx_min),
+        tx_min_bps: rates(|rates| rates.tx_min),
+        covered_ms: points().map(|point| point.covered_ms).collect(),
+        unplaced_rx_bytes: points().map(|point| point.unplaced_rx).collect(),
+        unplaced_tx_bytes: points().map(|point| point.unplaced_tx).collect(),
+    }
+}
+
+/// Bytes per second.
+fn mean(bytes: u64, covered_ms: u64) -> u64 {
+    u64::try_from(u128::from(bytes) * 1_000 / u128::from(covered_ms.max(1))).unwrap_or(u64::MAX)
+}
+
+fn top(store: &mut Store, request: &TopRequest) -> Result<TopAnswer, AnswerError> {
+    if request.limit == 0 || request.limit > MAX_TOP {
+        return Err(HistoryError::TooManyNodes.into());
+    }
+    let order = match request.by {
+        TopBy::Rx => TopOrder::Rx,
+        TopBy::Tx => TopOrder::Tx,
+        TopBy::Sum => TopOrder::Sum,
+    };
+    let found = store.top(minutes(request.from_ms, request.to_ms)?, order, request.limit as usize)?;
+    let node = |(node, point): (_, Point)| TopNode {
+        node,
+        rx_bytes: point.rx_bytes.saturating_add(point.unplaced_rx),
+        tx_bytes: point.tx_bytes.saturating_add(point.unplaced_tx),
+        covered_ms: point.covered_ms,
+    };
+    Ok(TopAnswer {
+        from_ms: i64::from(found.minutes.start) * MINUTE_MS,
+        to_ms: i64::from(found.minutes.end) * MINUTE_MS,
+        complete_until_ms: complete_until_ms(store.at_ms()),
+        nodes: found.nodes.into_iter().map(node).collect(),
+    })
+}
+
+fn status(store: &mut Store, reading: &HistoryStatus) -> Result<HistoryStatus, StoreError> {
+    let reach = store.reach()?;
+    let tier = |step: u32, from: Option<u32>| TierReach {
+        step_ms: u64::from(step) * 60_000,
+        from_ms: from.map(|minute| i64::from(minute) * MINUTE_MS),
+    };
+    let tiers = vec![
+        tier(1, reach.minutes),
+        tier(15, reach.quarters),
+        tier(60, reach.hours),
+        tier(1_440, reach.hours),
+    ];
+    Ok(HistoryStatus { tiers, used_bytes: reach.used_bytes, ..reading.clone() })
+}
+
+fn series(of: &HistorySeries) -> SeriesKey {
+    match of {
+        HistorySeries::Node(node) => SeriesKey::Node(node.clone()),
+        HistorySeries::Fleet => SeriesKey::Group(GroupKey::Fleet),
+        HistorySeries::Location(value) => SeriesKey::Group(GroupKey::Location(value.clone())),
+        HistorySeries::Provider(value) => SeriesKey::Group(GroupKey::Provider(value.clone())),
+        HistorySeries::Label(name, value) => SeriesKey::Group(GroupKey::Label(name.clone(), value.clone())),
+    }
+}
+
+/// The minutes of a range, the last one as a whole.
+fn minutes(from_ms: i64, to_ms: i64) -> Result<Range<u32>, HistoryError> {
+    let minute = |ms: i64| u32::try_from(ms / MINUTE_MS).ok().filter(|minute| *minute < u32::MAX / 2);
+    let from = minute(from_ms.max(0)).ok_or(HistoryError::NoRange)?;
+    let to = to_ms.checked_add(MINUTE_MS - 1).and_then(minute).ok_or(HistoryError::NoRange)?;
+    if from < to { Ok(from..to) } else { Err(HistoryError::NoRange) }
+}
+
+/// Whole steps.
+fn widened(minutes: &Range<u32>, Step(step): Step) -> Result<Range<u32>, HistoryError> {
+    let end = minutes.end.div_ceil(step).checked_mul(step).ok_or(HistoryError::NoRange)?;
+    Ok(minutes.start / step * step..end)
+}
+
+fn given_step(step_ms: u64) -> Result<Step, HistoryError> {
+    let minutes = u32::try_from(step_ms / 60_000).map_err(|_| HistoryError::NoSuchStep)?;
+    if minutes == 0 || !step_ms.is_multiple_of(60_000) || minutes > u32::MAX / 4 {
+        return Err(HistoryError::NoSuchStep);
+    }
+    Ok(Step(minutes))
+}
+
+/// The shortest step with few enough points whose spans reach back far enough.
+fn automatic_step(minutes: &Range<u32>, reach: Reach) -> Step {
+    let reaches = |step: Step| {
+        let first = match step.tier() {
+            1 => reach.minutes,
+            15 => reach.quarters,
+            _ => reach.hours,
+        };
+        let oldest = reach.hours.unwrap_or(0).max(minutes.start);
+        first.is_none_or(|first| first <= oldest)
+    };
+    let is_few = |step: Step| minutes.end.div_ceil(step.0) - minutes.start / step.0 <= MAX_AUTOMATIC_STEPS;
+    let steps = || STEPS.into_iter().map(Step).filter(|step| is_few(*step));
+    steps().find(|step| reaches(*step)).or_else(|| steps().next()).unwrap_or(Step(STEPS[STEPS.len() - 1]))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,117 @@
+use tidemap_wire::{MinuteRow, NodeId};
+
+use super::*;
+use crate::store::Batch;
+
+const DAY_MS: i64 = 86_400_000;
+
+fn node(name: &str) -> NodeId {
+    NodeId::from_name(name).unwrap()
+}
+
+/// A node that moves 60 bytes a second down and 120 up in minutes 10, 11 and 13.
+fn store(folder: &std::path::Path) -> Store {
+    let mut store = Store::open(&folder.join("history")).unwrap();
+    store.set_groups(&[(node("a"), vec![GroupKey::Provider("p".to_owned())])]).unwrap();
+    let row = |minute| MinuteRow {
+        minute,
+        samples: 30,
+        covered_ms: 30_000,
+        rx_bytes: 1_800,
+        tx_bytes: 3_600,
+        ..MinuteRow::default()
+    };
+    let rows = [10, 11, 13].map(|minute| (node("a"), row(minute)));
+    store.apply(&Batch { rows: rows.to_vec(), at_ms: 900_000, ..Batch::default() }).unwrap();
+    store
+}
+
+fn asked(
+    store: &mut Store,
+    from_ms: i64,
+    to_ms: i64,
+    step_ms: Option<u64>,
+) -> Result<Vec<RangeAnswer>, AnswerError> {
+    range(store, &RangeRequest { of: HistorySeries::Node(node("a")), from_ms, to_ms, step_ms })
+}
+
+#[test]
+fn a_range_is_whole_steps_and_what_is_not_covered_is_absent() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut store = store(folder.path());
+    let answer = asked(&mut store, 601_000, 821_000, Some(60_000)).unwrap().remove(0);
+    assert_eq!((answer.from_ms, answer.step_ms, answer.tier_ms), (600_000, 60_000, 60_000));
+    assert_eq!(answer.rx_bytes, [Some(1_800), Some(1_800), None, Some(1_800)]);
+    assert_eq!(answer.tx_bps, [Some(120), Some(120), None, Some(120)]);
+    assert_eq!(answer.covered_ms, [30_000, 30_000, 0, 30_000]);
+    assert_eq!(answer.complete_until_ms, 780_000);
+    let answer = asked(&mut store, 0, 900_000, Some(300_000)).unwrap().remove(0);
+    assert_eq!(answer.rx_bytes, [None, None, Some(5_400)]);
+    let of = HistorySeries::Provider("p".to_owned());
+    let group =
+        range(&mut store, &RangeRequest { of, from_ms: 0, to_ms: 900_000, step_ms: Some(900_000) }).unwrap();
+    assert_eq!(
+        (group[0].rx_bytes[0], group[0].rx_bps[0], group[0].rx_max_bps[0]),
+        (Some(5_400), Some(60), Some(60))
+    );
+}
+
+#[test]
+fn the_step_follows_from_the_range() {
+    let reach = Reach { minutes: Some(50_000), quarters: Some(20_000), hours: Some(0), used_bytes: 0 };
+    let of = |from, to| automatic_step(&(from..to), reach).0;
+    assert_eq!([of(60_000, 60_060), of(60_000, 61_500), of(60_000, 61_501)], [1, 1, 2]);
+    assert_eq!([of(60_000, 70_000), of(30_000, 30_060), of(0, 60)], [10, 15, 60]);
+    assert_eq!([of(0, 525_600), of(0, 5_256_000)], [360, 7 * 1_440]);
+    // Before the first day there is nothing to reach back to.
+    assert_eq!(
+        automatic_step(&(0..60_060), Reach { minutes: Some(60_000), hours: Some(60_000), ..reach }).0,
+        60
+    );
+    assert_eq!(
+        automatic_step(&(59_000..60_060), Reach { minutes: Some(60_000), hours: Some(60_000), ..reach }).0,
+        1
+    );
+}
+
+#[test]
+fn what_cannot_be_reported_is_refused_in_words() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut store = store(folder.path());
+    let mut refused = |from_ms, to_ms, step_ms| match asked(&mut store, from_ms, to_ms, step_ms) {
+        Err(AnswerError::Refused(error)) => error,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(refused(5, 5 - DAY_MS, None), HistoryError::NoRange);
+    assert_eq!(refused(0, i64::MAX, None), HistoryError::NoRange);
+    assert_eq!(refused(i64::MAX - 1, i64::MAX, None), HistoryError::NoRange);
+    for step in [0, 1, 59_999, 90_000, u64::MAX] {
+        assert_eq!(refused(0, DAY_MS, Some(step)), HistoryError::NoSuchStep, "{step}");
+    }
+    assert_eq!(refused(0, 20_001 * 60_000, Some(60_000)), HistoryError::TooManySteps);
+    assert_eq!(asked(&mut store, 0, 20_000 * 60_000, Some(60_000)).unwrap().len(), 10);
+    let unknown =
+        RangeRequest { of: HistorySeries::Node(node("b")), from_ms: 0, to_ms: DAY_MS, step_ms: None };
+    assert!(matches!(range(&mut store, &unknown), Err(AnswerError::Refused(HistoryError::UnknownSeries))));
+    let nobody = TopRequest { by: TopBy::Sum, from_ms: 0, to_ms: DAY_MS, limit: 0 };
+    assert!(matches!(top(&mut store, &nobody), Err(AnswerError::Refused(HistoryError::TooManyNodes))));
+}
+
+#[test]
+fn the_top_and_the_status_are_reported() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut store = store(folder.path());
+    let top = top(&mut store, &TopRequest { by: TopBy::Rx, from_ms: 1, to_ms: 2, limit: 5 }).unwrap();
+    assert_eq!((top.from_ms, top.to_ms), (0, 3_600_000));
+    assert_eq!(
+        top.nodes,
+        [TopNode { node: node("a"), rx_bytes: 5_400, tx_bytes: 10_800, covered_ms: 90_000 }]
+    );
+    let known = HistoryStatus { pending: 7, ..HistoryStatus::default() };
+    let parts = answer(&mut store, &HistoryRequest::Status, &known).unwrap();
+    let [HistoryReply { chunk: 0, chunks: 1, answer: HistoryAnswer::Status(status) }] = &parts[..] else {
+        panic!("{parts:?}")
+    };
+    assert_eq!((status.pending, status.tiers[0]), (7, TierReach { step_ms: 60_000, from_ms: Some(600_000) }));
+    assert!(status.used_bytes > 0);
+}

@@ -1,0 +1,42 @@
+//! `tidemap-history`: one station.
+
+use clap::Parser;
+use tidemap_service::{cli, logging::LogArgs, nats::NatsArgs, shutdown};
+use tidemap_wire::PartitionCount;
+
+/// Keeps the fleet's history on disk; several stations each keep the whole of it.
+#[derive(Parser, Debug)]
+#[command(name = "tidemap-history", version)]
+struct Cli {
+    #[command(flatten)]
+    nats: NatsArgs,
+    #[command(flatten)]
+    history: tidemap_history::Args,
+    /// The number of partitions of the fleet: a divisor of 256, the same for every worker and api.
+    #[arg(long, env = "TIDEMAP_PARTITIONS", default_value = "8", value_name = "P")]
+    partitions: PartitionCount,
+    #[command(flatten)]
+    log: LogArgs,
+}
+
+#[tokio::main]
+async fn main() {
+    cli::exit(run(cli::parse()).await)
+}
+
+async fn run(cli: Cli) -> anyhow::Result<()> {
+    cli.log.init()?;
+    let config = cli.history.check(None, cli.partitions)?;
+    let client = cli.nats.connect("tidemap-history", None).await?;
+    tidemap_history::run(config, client, shutdown::on_signal()?).await
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        super::Cli::command().debug_assert();
+    }
+}

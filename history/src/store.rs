@@ -1,0 +1,101 @@
+//! The history of all nodes and groups.
+//!
+//! Rows of minutes lie in tiles of a minute and many nodes until their hour is over, then in tiles of a node
+//! and hour, then in tiles of a node and day; where a row is follows from its band's progress. Everything
+//! else follows from these rows: quarters, hours and days, boards, and the sums of groups.
+
+mod calendar;
+mod compaction;
+mod effects;
+mod groups;
+mod membership;
+mod merge;
+mod read;
+mod retention;
+mod state;
+#[cfg(test)]
+mod tests;
+
+use std::path::Path;
+
+use tidemap_wire::{LateSample, MinuteRow, NodeId};
+
+use self::state::State;
+pub(crate) use self::{
+    groups::GroupKey,
+    read::{SeriesKey, Step, TopOrder},
+    retention::{Keep, Reach},
+};
+use crate::database::{Database, StoreError};
+
+/// What is stored together, with the place in the stream up to which it was read.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Batch {
+    /// Rows of minutes.
+    pub rows: Vec<(NodeId, MinuteRow)>,
+    /// Samples that came too late for their row.
+    pub late: Vec<(NodeId, LateSample)>,
+    /// When the broker stored the first of these messages, Unix milliseconds.
+    pub begun_ms: i64,
+    /// When it stored the last.
+    pub at_ms: i64,
+    /// The place in the stream after these, as its reader writes it.
+    pub place: Vec<u8>,
+}
+
+/// An open history.
+#[derive(Debug)]
+pub(crate) struct Store {
+    database: Database,
+    state: State,
+}
+
+impl Store {
+    /// Opens a history for writing, and creates it if it is missing.
+    pub(crate) fn open(path: &Path) -> Result<Self, StoreError> {
+        let mut database = Database::open(path)?;
+        database.read()?.check_newest()?;
+        Self::with(database)
+    }
+
+    /// Opens a history that another `Store` writes.
+    pub(crate) fn open_to_read(path: &Path) -> Result<Self, StoreError> {
+        Self::with(Database::open_to_read(path)?)
+    }
+
+    fn with(database: Database) -> Result<Self, StoreError> {
+        let mut store = Self { database, state: State::default() };
+        store.refresh()?;
+        Ok(store)
+    }
+
+    /// Reads what was written since the last time.
+    fn refresh(&mut self) -> Result<(), StoreError> {
+        let tx = self.database.read()?;
+        self.state.refresh(&tx)
+    }
+
+    /// The place in the stream up to which everything is stored, as its reader wrote it.
+    pub(crate) fn place(&self) -> Option<&[u8]> {
+        self.state.place.as_deref()
+    }
+
+    /// When the broker stored the newest message, Unix milliseconds.
+    pub(crate) fn at_ms(&self) -> i64 {
+        self.state.at_ms
+    }
+
+    /// Does something in one transaction. When it fails, nothing has changed.
+    fn transact<T>(
+        &mut self,
+        change: impl FnOnce(&crate::database::Tx<'_>, &mut State) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let tx = self.database.write()?;
+        let done = change(&tx, &mut self.state).and_then(|done| tx.commit().map(|()| done));
+        if done.is_err() {
+            self.state = State::default();
+            self.refresh()?;
+        }
+        done
+    }
+}

@@ -1,0 +1,94 @@
+//! Groups of nodes, and which node belonged to which of them when.
+
+use rusqlite::params;
+use tidemap_wire::NodeId;
+
+use super::{
+    Store,
+    calendar::HOUR,
+    state::{BAND, State},
+};
+use crate::{
+    columns::Writer,
+    database::{StoreError, Tx},
+};
+
+/// A label with more values than this says something about single nodes, not about groups.
+const MAX_VALUES: usize = 1_000;
+
+/// What nodes have in common.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum GroupKey {
+    /// All nodes.
+    Fleet,
+    /// Nodes in one place.
+    Location(String),
+    /// Nodes of one provider.
+    Provider(String),
+    /// Nodes with one value of a label.
+    Label(String, String),
+}
+
+impl GroupKey {
+    /// How it is stored: what groups of one kind have in common before the first newline, the value behind.
+    pub(super) fn text(&self) -> String {
+        match self {
+            Self::Fleet => "fleet".to_owned(),
+            Self::Location(value) => format!("location\n{value}"),
+            Self::Provider(value) => format!("provider\n{value}"),
+            Self::Label(name, value) => format!("label:{name}\n{value}"),
+        }
+    }
+}
+
+impl Store {
+    /// Notes which groups nodes belong to from now on. Minutes whose hour is over keep theirs.
+    pub(crate) fn set_groups(&mut self, nodes: &[(NodeId, Vec<GroupKey>)]) -> Result<(), StoreError> {
+        self.transact(|tx, state| {
+            for (node, groups) in nodes {
+                let node = state.number_of_node(tx, node)?;
+                let mut numbers = vec![state.number_of_group(tx, &GroupKey::Fleet.text())?];
+                for group in groups {
+                    numbers.extend(number_within_bounds(tx, state, &group.text())?);
+                }
+                numbers.sort_unstable();
+                numbers.dedup();
+                note(tx, state, node, &numbers)?;
+            }
+            Ok(())
+        })
+    }
+}
+
+fn note(tx: &Tx<'_>, state: &mut State, node: u32, groups: &[u32]) -> Result<(), StoreError> {
+    let newest = state.membership.newest(node);
+    if newest.is_some_and(|newest| newest == groups) {
+        return Ok(());
+    }
+    let open = state.progress(node).hours * HOUR;
+    let now = u32::try_from(state.at_ms / 60_000).unwrap_or(0);
+    let since = if newest.is_some() { open.max(now) } else { open };
+    let mut out = Writer::default();
+    out.number(groups.len() as u64);
+    out.column(&groups.iter().map(|group| u64::from(*group)).collect::<Vec<_>>());
+    let sql = "INSERT INTO membership (node, since, groups) VALUES (?1, ?2, ?3)";
+    tx.sql().prepare_cached(sql)?.execute(params![node, since, out.finish()])?;
+    state.membership.refresh(tx)
+}
+
+/// A group's number; none when there are too many of its kind.
+fn number_within_bounds(tx: &Tx<'_>, state: &mut State, group: &str) -> Result<Option<u32>, StoreError> {
+    if !state.groups.contains_key(group) {
+        let kind = |group: &str| group.split('\n').next().unwrap_or_default().to_owned();
+        let wanted = kind(group);
+        if state.groups.keys().filter(|known| kind(known) == wanted).count() >= MAX_VALUES {
+            return Ok(None);
+        }
+    }
+    state.number_of_group(tx, group).map(Some)
+}
+
+/// The band of a series.
+pub(super) fn band(series: u32) -> u32 {
+    series / BAND
+}

@@ -1,0 +1,180 @@
+//! Joining rows into tiles.
+
+use std::collections::BTreeMap;
+
+use rusqlite::params;
+use tidemap_wire::{LateSample, MinuteRow};
+
+use super::{
+    Batch, Store,
+    calendar::{DAY, HOUR, minutes_of},
+    effects::{Effects, roll_up},
+    groups::band,
+    state::State,
+};
+use crate::{
+    account::{Account, Cell, LateSum},
+    database::{StoreError, Tier, Tx},
+    point::rounded,
+    tile::RowTile,
+};
+
+/// A node's changed minutes.
+type Changes = BTreeMap<u32, Cell>;
+
+impl Store {
+    /// Joins rows and late samples, and notes the place in the stream, in one transaction. Returns how many
+    /// of them lie before the oldest minute that is kept, and so are not.
+    pub(crate) fn apply(&mut self, batch: &Batch) -> Result<usize, StoreError> {
+        self.transact(|tx, state| {
+            if batch.at_ms > state.at_ms {
+                state.at_ms = batch.at_ms;
+                tx.set_fact("at_ms", state.at_ms)?;
+            }
+            if tx.fact::<u32>("origin")?.is_none() {
+                state.origin = u32::try_from(batch.begun_ms / 60_000).unwrap_or(0);
+                tx.set_fact("origin", state.origin)?;
+            }
+            note_begin(tx, batch)?;
+            let oldest = tx.fact::<u32>("minutes_from")?.unwrap_or(0) * DAY;
+            let mut changes: BTreeMap<u32, Changes> = BTreeMap::new();
+            let mut dropped = 0;
+            for (node, row) in &batch.rows {
+                if row.minute < oldest {
+                    dropped += 1;
+                    continue;
+                }
+                let node = state.number_of_node(tx, node)?;
+                let change = Cell { row: stored(row), late: Vec::new() };
+                changes.entry(node).or_default().entry(row.minute).or_default().join(&change);
+            }
+            for (node, sample) in &batch.late {
+                if sample.minute < oldest {
+                    dropped += 1;
+                    continue;
+                }
+                let node = state.number_of_node(tx, node)?;
+                if is_new(tx, state, node, sample)? {
+                    let changes = changes.entry(node).or_default();
+                    changes.entry(sample.minute).or_default().join(&late(sample));
+                }
+            }
+            write(tx, state, changes)?;
+            if state.place.as_ref() != Some(&batch.place) {
+                tx.set_fact("place", &batch.place)?;
+                state.place = Some(batch.place.clone());
+            }
+            Ok(dropped)
+        })
+    }
+}
+
+/// Notes the oldest minute of all.
+fn note_begin(tx: &Tx<'_>, batch: &Batch) -> Result<(), StoreError> {
+    let minutes = batch.rows.iter().map(|(_, row)| row.minute);
+    let Some(first) = minutes.chain(batch.late.iter().map(|(_, sample)| sample.minute)).min() else {
+        return Ok(());
+    };
+    match tx.fact::<u32>("begun")? {
+        Some(begun) if begun <= first => Ok(()),
+        _ => tx.set_fact("begun", first),
+    }
+}
+
+/// A row with its extremes in three digits.
+fn stored(row: &MinuteRow) -> MinuteRow {
+    MinuteRow { rates: row.rates.map(rounded), ..row.clone() }
+}
+
+fn late(sample: &LateSample) -> Cell {
+    let sum = LateSum {
+        boot: sample.boot,
+        covered_ms: sample.covered_ms.into(),
+        rx_bytes: sample.rx_bytes,
+        tx_bytes: sample.tx_bytes,
+    };
+    Cell { row: MinuteRow { minute: sample.minute, ..MinuteRow::default() }, late: vec![sum] }
+}
+
+/// Whether a late sample was not reported before; it is now.
+fn is_new(tx: &Tx<'_>, state: &State, node: u32, sample: &LateSample) -> Result<bool, StoreError> {
+    let sql = "INSERT OR IGNORE INTO late (node, boot, seq, reported) VALUES (?1, ?2, ?3, ?4)";
+    let (boot, seq) = (sample.boot.cast_signed(), sample.seq.cast_signed());
+    Ok(tx.sql().prepare_cached(sql)?.execute(params![node, boot, seq, state.at_ms])? == 1)
+}
+
+fn write(tx: &Tx<'_>, state: &State, changes: BTreeMap<u32, Changes>) -> Result<(), StoreError> {
+    let mut effects = Effects::default();
+    let mut recent: BTreeMap<(u32, u32), Vec<(u32, Cell)>> = BTreeMap::new();
+    for (node, mut older) in changes {
+        for (minute, cell) in older.split_off(&(state.progress(node).hours * HOUR)) {
+            recent.entry((minute, band(node))).or_default().push((node, cell));
+        }
+        if !older.is_empty() {
+            reopen(tx, state, node, older, &mut effects)?;
+        }
+    }
+    for ((minute, band), cells) in recent {
+        let found = tx.get(Tier::Minute, minute, band)?;
+        let mut tile = found.map(|bytes| RowTile::decode(&bytes)).transpose()?.unwrap_or_default();
+        let grown = cells.iter().filter(|(node, cell)| tile.join(*node, cell)).count();
+        if grown > 0 {
+            tx.put(Tier::Minute, minute, band, &tile.encode())?;
+        }
+    }
+    effects.write(tx, state)
+}
+
+/// Joins rows into tiles of hours and days. What is not placed in later tiles may follow from them, too.
+fn reopen(
+    tx: &Tx<'_>,
+    state: &State,
+    node: u32,
+    mut changes: Changes,
+    effects: &mut Effects,
+) -> Result<(), StoreError> {
+    let Some(first) = changes.keys().next().copied() else { return Ok(()) };
+    // What is known of the node's runs after the tile before, if that has changed.
+    let mut carried: Option<Account> = None;
+    for (tier, period) in state.progress(node).tiles_from(first) {
+        let later = changes.split_off(&minutes_of(tier, period).end);
+        let mine = std::mem::replace(&mut changes, later);
+        let found = tx.get(tier, period, node)?.map(|bytes| RowTile::decode(&bytes)).transpose()?;
+        if mine.is_empty() && found.is_none() {
+            continue;
+        }
+        let before = match (carried.take(), &found) {
+            (Some(carried), _) => carried,
+            (None, Some(found)) => found.before.clone(),
+            (None, None) => account_before(tx, state, node, minutes_of(tier, period).end)?,
+        };
+        let found = found.unwrap_or_default();
+        let mut tile = RowTile { before, ..found.clone() };
+        mine.values().for_each(|cell| {
+            tile.join(node, cell);
+        });
+        if tile != found {
+            let (new, after) = tile.points();
+            tx.put(tier, period, node, &tile.encode())?;
+            effects.changed(state, node, &found.points().0, &new);
+            if tier == Tier::Day {
+                let whole = roll_up(tx, node, period, &new)?;
+                effects.board(Tier::DayBoard, period, node, whole);
+            }
+            carried = Some(after);
+        } else if changes.is_empty() {
+            return Ok(());
+        }
+    }
+    carried.map_or(Ok(()), |after| state.save_account(tx, node, &after))
+}
+
+/// What is known of a node's runs before a tile that is not there yet: what the next one begins with.
+fn account_before(tx: &Tx<'_>, state: &State, node: u32, end: u32) -> Result<Account, StoreError> {
+    for (tier, period) in state.progress(node).tiles_from(end) {
+        if let Some(bytes) = tx.get(tier, period, node)? {
+            return Ok(RowTile::decode(&bytes)?.before);
+        }
+    }
+    state.account(tx, node)
+}

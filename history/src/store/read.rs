@@ -1,0 +1,158 @@
+//! Reading: a series over a range of time, and the nodes with the most traffic.
+
+mod live;
+pub(super) mod top;
+
+use std::{collections::BTreeMap, ops::Range};
+
+use tidemap_wire::NodeId;
+
+pub(crate) use self::top::TopOrder;
+use super::{
+    GroupKey, Store,
+    calendar::{DAY, DAYS_OF_A_TILE, HOUR, HOURS_OF_A_TILE, QUARTER, minutes_of},
+    effects::{group_points, points_of},
+    state::State,
+};
+use crate::{
+    account::Account,
+    database::{StoreError, Tier, Tx},
+    point::Point,
+    tile::{PointTile, RowTile},
+};
+
+/// Whose history.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum SeriesKey {
+    /// A node's.
+    Node(NodeId),
+    /// A group's.
+    Group(GroupKey),
+}
+
+/// A length of time, in minutes, that consists of whole tiles' spans.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Step(pub u32);
+
+impl Step {
+    /// The longest span that is stored and of which this consists, in minutes.
+    pub(crate) fn tier(self) -> u32 {
+        [DAY, HOUR, QUARTER].into_iter().find(|span| self.0.is_multiple_of(*span)).unwrap_or(1)
+    }
+}
+
+impl Store {
+    /// What moved in each step of a range of minutes, by the steps' first minutes; steps of which nothing is
+    /// known are missing. `None` when the series is not known.
+    pub(crate) fn range(
+        &mut self,
+        key: &SeriesKey,
+        minutes: Range<u32>,
+        step: Step,
+    ) -> Result<Option<BTreeMap<u32, Point>>, StoreError> {
+        let tx = self.database.read()?;
+        self.state.refresh(&tx)?;
+        let state = &self.state;
+        let series = match key {
+            SeriesKey::Node(node) => state.nodes.get(node),
+            SeriesKey::Group(group) => state.groups.get(&group.text()),
+        };
+        let Some(series) = series.copied() else { return Ok(None) };
+        let is_group = matches!(key, SeriesKey::Group(_));
+        let mut steps: BTreeMap<u32, Point> = BTreeMap::new();
+        let mut add = |minute: u32, point: &Point| {
+            if minutes.contains(&minute) {
+                steps.entry(minute / step.0 * step.0).or_default().add(point);
+            }
+        };
+        let sealed = state.progress(series).days * DAY;
+        let mut rest = minutes.clone();
+        if step.tier() > 1 {
+            for (minute, point) in spans(&tx, series, minutes.start..minutes.end.min(sealed), step.tier())? {
+                add(minute, &point);
+            }
+            rest.start = rest.start.max(sealed);
+        }
+        let rest = if is_group {
+            group_minutes(&tx, state, series, rest)?
+        } else {
+            node_minutes(&tx, state, series, rest)?
+        };
+        rest.iter().for_each(|(minute, point)| add(*minute, point));
+        Ok(Some(steps))
+    }
+}
+
+/// The stored spans of so many minutes that begin in a range, by their first minutes.
+fn spans(tx: &Tx<'_>, series: u32, minutes: Range<u32>, span: u32) -> Result<Vec<(u32, Point)>, StoreError> {
+    let (tier, length) = match span {
+        QUARTER => (Tier::Quarters, DAY),
+        HOUR => (Tier::Hours, HOURS_OF_A_TILE * HOUR),
+        _ => (Tier::Days, DAYS_OF_A_TILE * DAY),
+    };
+    let mut found = Vec::new();
+    for period in minutes.start / length..minutes.end.div_ceil(length) {
+        let tile = points_of(tx, tier, period, series)?;
+        let first = |key: u32| key * span;
+        found.extend(tile.0.into_iter().map(|(key, point)| (first(key), point)));
+    }
+    found.retain(|(minute, _)| minutes.contains(minute));
+    Ok(found)
+}
+
+/// A node's minutes.
+fn node_minutes(
+    tx: &Tx<'_>,
+    state: &State,
+    node: u32,
+    minutes: Range<u32>,
+) -> Result<Vec<(u32, Point)>, StoreError> {
+    let mut found = Vec::new();
+    let progress = state.progress(node);
+    for (tier, period) in progress.tiles_from(minutes.start) {
+        if minutes_of(tier, period).start >= minutes.end {
+            break;
+        }
+        if let Some(bytes) = tx.get(tier, period, node)? {
+            found.extend(RowTile::decode(&bytes)?.points().0);
+        }
+    }
+    if minutes.end > progress.hours * HOUR {
+        let mut account: Account = state.account(tx, node)?;
+        live::each_row(tx, state, node / super::state::BAND, minutes.end, |entry| {
+            if entry.node == node {
+                found.push((entry.cell.row.minute, account.pass(&entry.cell)));
+            }
+        })?;
+    }
+    found.retain(|(minute, _)| minutes.contains(minute));
+    Ok(found)
+}
+
+/// A group's minutes: those that were summed when their hour was over, and those of nodes that still lie in
+/// tiles of a minute.
+fn group_minutes(
+    tx: &Tx<'_>,
+    state: &State,
+    group: u32,
+    minutes: Range<u32>,
+) -> Result<Vec<(u32, Point)>, StoreError> {
+    let mut sum = PointTile::default();
+    let progress = state.progress(group);
+    let begin = minutes.start.max(progress.days * DAY);
+    for day in minutes.start / DAY..progress.days.min(minutes.end.div_ceil(DAY)) {
+        sum.0.extend(points_of(tx, Tier::Day, day, group)?.0);
+    }
+    let last = state.bands.iter().map(|band| band.hours).max().unwrap_or(0);
+    for hour in begin / HOUR..minutes.end.div_ceil(HOUR).min(last) {
+        sum.0.extend(points_of(tx, Tier::Hour, hour, group)?.0);
+    }
+    live::each_point(tx, state, minutes.end, |node, minute, point| {
+        if minutes.contains(&minute) && state.membership.at(node, minute).contains(&group) {
+            sum.0.entry(minute).or_default().add(&Point { rates: None, ..*point });
+        }
+    })?;
+    let mut found = group_points(&sum);
+    found.retain(|(minute, _)| minutes.contains(minute));
+    Ok(found)
+}

@@ -1,0 +1,137 @@
+//! What is needed of every node at hand: names and numbers, progress, membership.
+
+use std::collections::HashMap;
+
+use rusqlite::params;
+use tidemap_wire::NodeId;
+
+use super::{calendar::Progress, membership::Membership};
+use crate::{
+    account::Account,
+    columns::{Reader, Writer},
+    database::{MAX_SERIES, StoreError, Tx},
+};
+
+/// Series in a tile of a minute.
+pub(super) const BAND: u32 = 128;
+
+const NODE: u32 = 0;
+const GROUP: u32 = 1;
+
+/// What is needed of every node at hand, as the file has it.
+#[derive(Debug, Default)]
+pub(super) struct State {
+    /// What runs counted that began before this minute is not known.
+    pub origin: u32,
+    pub at_ms: i64,
+    pub place: Option<Vec<u8>>,
+    pub nodes: HashMap<NodeId, u32>,
+    pub groups: HashMap<String, u32>,
+    /// Progress by band.
+    pub bands: Vec<Progress>,
+    pub membership: Membership,
+    last_series: u32,
+}
+
+impl State {
+    /// Reads what is new in the file.
+    pub(super) fn refresh(&mut self, tx: &Tx<'_>) -> Result<(), StoreError> {
+        self.origin = tx.fact("origin")?.unwrap_or(0);
+        self.at_ms = tx.fact("at_ms")?.unwrap_or(0);
+        self.place = tx.fact("place")?;
+        let mut statement =
+            tx.sql().prepare_cached("SELECT id, kind, name FROM series WHERE id > ?1 ORDER BY id")?;
+        let mut rows = statement.query([self.last_series])?;
+        while let Some(row) = rows.next()? {
+            let (id, kind, name): (u32, u32, String) = (row.get(0)?, row.get(1)?, row.get(2)?);
+            self.note_series(id, kind, name)?;
+        }
+        self.bands.clear();
+        let mut statement = tx.sql().prepare_cached("SELECT hours, days FROM band ORDER BY id")?;
+        let bands = statement.query_map([], |row| Ok(Progress { hours: row.get(0)?, days: row.get(1)? }))?;
+        self.bands = bands.collect::<Result<_, _>>()?;
+        self.membership.refresh(tx)
+    }
+
+    fn note_series(&mut self, id: u32, kind: u32, name: String) -> Result<(), StoreError> {
+        self.last_series = id;
+        if kind == GROUP {
+            self.groups.insert(name, id);
+        } else {
+            let node =
+                NodeId::from_token(&name).map_err(|_| StoreError::Damaged(format!("the node {name}")))?;
+            self.nodes.insert(node, id);
+        }
+        Ok(())
+    }
+
+    /// A node's number; a new one for a new node.
+    pub(super) fn number_of_node(&mut self, tx: &Tx<'_>, node: &NodeId) -> Result<u32, StoreError> {
+        match self.nodes.get(node) {
+            Some(number) => Ok(*number),
+            None => self.add_series(tx, NODE, node.to_string()),
+        }
+    }
+
+    /// A group's number; a new one for a new group.
+    pub(super) fn number_of_group(&mut self, tx: &Tx<'_>, group: &str) -> Result<u32, StoreError> {
+        match self.groups.get(group) {
+            Some(number) => Ok(*number),
+            None => self.add_series(tx, GROUP, group.to_owned()),
+        }
+    }
+
+    fn add_series(&mut self, tx: &Tx<'_>, kind: u32, name: String) -> Result<u32, StoreError> {
+        let id = self.last_series + 1;
+        if id >= MAX_SERIES {
+            return Err(StoreError::Other(rusqlite::Error::IntegralValueOutOfRange(0, id.into())));
+        }
+        let sql = "INSERT INTO series (id, kind, name) VALUES (?1, ?2, ?3)";
+        tx.sql().prepare_cached(sql)?.execute(params![id, kind, name])?;
+        self.note_series(id, kind, name)?;
+        while self.bands.len() <= (id / BAND) as usize {
+            // Rows of earlier hours are put into tiles of an hour at once.
+            let hours = u32::try_from(self.at_ms / 3_600_000).unwrap_or(0).saturating_sub(1);
+            self.bands.push(Progress { hours, days: hours / 24 });
+            self.save_band(tx, u32::try_from(self.bands.len() - 1).unwrap_or(0))?;
+        }
+        Ok(id)
+    }
+
+    /// How far a series was cut into tiles.
+    pub(super) fn progress(&self, series: u32) -> Progress {
+        self.bands.get((series / BAND) as usize).copied().unwrap_or_default()
+    }
+
+    pub(super) fn save_band(&self, tx: &Tx<'_>, band: u32) -> Result<(), StoreError> {
+        let progress = self.progress(band * BAND);
+        let sql = "INSERT OR REPLACE INTO band (id, hours, days) VALUES (?1, ?2, ?3)";
+        tx.sql().prepare_cached(sql)?.execute(params![band, progress.hours, progress.days])?;
+        Ok(())
+    }
+
+    /// The groups among the series of a band.
+    pub(super) fn groups_of_band(&self, band: u32) -> Vec<u32> {
+        let mut groups: Vec<u32> = self.groups.values().copied().filter(|id| id / BAND == band).collect();
+        groups.sort_unstable();
+        groups
+    }
+
+    /// What is known of a node's runs after all tiles of hours and days.
+    pub(super) fn account(&self, tx: &Tx<'_>, node: u32) -> Result<Account, StoreError> {
+        let mut statement = tx.sql().prepare_cached("SELECT state FROM account WHERE node = ?1")?;
+        let mut rows = statement.query([node])?;
+        match rows.next()? {
+            Some(row) => Ok(Account::read(&mut Reader::new(&row.get::<_, Vec<u8>>(0)?)?)?),
+            None => Ok(Account::new(self.origin)),
+        }
+    }
+
+    pub(super) fn save_account(&self, tx: &Tx<'_>, node: u32, account: &Account) -> Result<(), StoreError> {
+        let mut out = Writer::default();
+        account.write(&mut out);
+        let sql = "INSERT OR REPLACE INTO account (node, state) VALUES (?1, ?2)";
+        tx.sql().prepare_cached(sql)?.execute(params![node, out.finish()])?;
+        Ok(())
+    }
+}

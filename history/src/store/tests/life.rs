@@ -1,0 +1,116 @@
+//! Time goes on, nodes move, and room is short.
+
+use super::*;
+
+const DAY: u32 = 1_440;
+
+fn key(name: &str) -> SeriesKey {
+    SeriesKey::Node(node(name))
+}
+
+/// A row whose extremes take room.
+fn filled_row(minute: u32) -> MinuteRow {
+    let mut rng = fastrand::Rng::with_seed(minute.into());
+    let [rx_max, tx_max, rx_min, tx_min] = [(); 4].map(|()| rng.u64(..999));
+    let rates = Some(Extremes { rx_max, tx_max, rx_min, tx_min });
+    MinuteRow { rates, ..row(minute, 1_000, 1, 0, 1_000 * u64::from(minute + 1)) }
+}
+
+/// One node's minutes without a hole, reported day by day.
+fn filled(folder: &Path, days: u32) -> Store {
+    let mut store = Store::open(&folder.join("history")).unwrap();
+    store.set_groups(&[(node("a"), Vec::new())]).unwrap();
+    for day in 0..days {
+        let minutes = day * DAY..(day + 1) * DAY;
+        let rows = minutes.map(|minute| (node("a"), filled_row(minute)));
+        store.apply(&batch((day + 1) * DAY, rows.collect())).unwrap();
+        store.compact_all();
+    }
+    store
+}
+
+#[test]
+fn a_burst_of_seconds_has_its_height_in_every_tier() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut store = filled(folder.path(), 3);
+    let mut burst = filled_row(DAY + 77);
+    burst.rates = burst.rates.map(|rates| Extremes { rx_max: 123_000_000, ..rates });
+    store.apply(&batch(3 * DAY, vec![(node("a"), burst)])).unwrap();
+    for step in [1, 5, 15, 60, 1_440, 4 * 1_440] {
+        let points = store.points(&key("a"), 0..3 * DAY, step);
+        let highest = points.iter().filter_map(|(_, point)| point.rates).map(|rates| rates.rx_max).max();
+        assert_eq!(highest, Some(123_000_000), "{step}");
+    }
+}
+
+#[test]
+fn minutes_are_dropped_by_age_and_what_was_rolled_up_stays() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut store = filled(folder.path(), 5);
+    store.retain(Keep { minute_days: 2, quarter_days: 3, bytes: u64::MAX }).unwrap();
+    let reach = store.reach().unwrap();
+    assert_eq!((reach.minutes, reach.quarters, reach.hours), (Some(3 * DAY), Some(2 * DAY), Some(0)));
+    assert_eq!(store.points(&key("a"), 0..5 * DAY, 1).len(), 2 * 1_440);
+    assert_eq!(store.points(&key("a"), 0..5 * DAY, 15).len(), 3 * 96);
+    let hours = store.points(&key("a"), 0..5 * DAY, 60);
+    assert_eq!((hours.len(), hours.iter().map(|(_, hour)| hour.rx_bytes).sum::<u64>()), (120, 5 * 1_440_000));
+    assert_eq!(store.top(0..5 * DAY, TopOrder::Rx, 1).unwrap().nodes[0].1.rx_bytes, 5 * 1_440_000);
+    // What comes too late for its minute is counted, and no minute comes back.
+    assert_eq!(store.apply(&batch(5 * DAY, vec![(node("a"), row(7, 2_000, 1, 0, 9_000))])).unwrap(), 1);
+    assert_eq!(store.points(&key("a"), 0..5 * DAY, 60), hours);
+}
+
+#[test]
+fn a_file_that_is_too_large_loses_its_oldest_minutes_first() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut store = filled(folder.path(), 5);
+    let before = store.reach().unwrap();
+    store.retain(Keep { minute_days: 35, quarter_days: 400, bytes: before.used_bytes - 1 }).unwrap();
+    let after = store.reach().unwrap();
+    assert!(after.minutes > before.minutes && after.used_bytes < before.used_bytes, "{before:?} {after:?}");
+    assert_eq!((after.quarters, after.hours), (Some(0), Some(0)));
+    assert_eq!(store.points(&key("a"), 0..5 * DAY, 1_440).len(), 5);
+}
+
+#[test]
+fn traffic_belongs_to_the_groups_of_its_time() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut store = Store::open(&folder.path().join("history")).unwrap();
+    let place = |name: &str| GroupKey::Location(name.to_owned());
+    store.set_groups(&[(node("a"), vec![place("Bergen")])]).unwrap();
+    store.apply(&batch(101, vec![(node("a"), row(100, 5, 1, 100, 5))])).unwrap();
+    store.set_groups(&[(node("a"), vec![place("Oslo")])]).unwrap();
+    store.apply(&batch(102, vec![(node("a"), row(101, 7, 1, 100, 12))])).unwrap();
+    for time in [110, 200, 4 * DAY] {
+        store.apply(&batch(time, Vec::new())).unwrap();
+        store.compact_all();
+        let mut bytes = |name: &str| {
+            let points = store.points(&SeriesKey::Group(place(name)), 0..DAY, 1);
+            points.into_iter().map(|(minute, point)| (minute, point.rx_bytes)).collect::<Vec<_>>()
+        };
+        assert_eq!((bytes("Bergen"), bytes("Oslo")), (vec![(100, 5)], vec![(101, 7)]), "{time}");
+    }
+    assert_eq!(store.range(&SeriesKey::Group(place("Rome")), 0..DAY, Step(1)).unwrap(), None);
+    assert_eq!(store.range(&key("b"), 0..DAY, Step(1)).unwrap(), None);
+}
+
+#[test]
+fn a_label_has_a_thousand_groups_at_most() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut store = Store::open(&folder.path().join("history")).unwrap();
+    let label = |number: u32| GroupKey::Label("id".to_owned(), number.to_string());
+    let nodes: Vec<_> = (0..1_002).map(|number| (node(&format!("n{number}")), vec![label(number)])).collect();
+    store.set_groups(&nodes).unwrap();
+    let mut is_known =
+        |number| store.range(&SeriesKey::Group(label(number)), 0..1, Step(1)).unwrap().is_some();
+    assert_eq!([is_known(999), is_known(1_000)], [true, false]);
+}
+
+#[test]
+fn a_quiet_week_is_no_reason_to_stop() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut store = filled(folder.path(), 1);
+    store.apply(&batch(9 * DAY, vec![(node("a"), row(9 * DAY - 2, 1_000, 2, 9 * DAY - 2, 1_000))])).unwrap();
+    store.compact_all();
+    assert_eq!(store.points(&key("a"), 0..9 * DAY, 1_440).len(), 2);
+}

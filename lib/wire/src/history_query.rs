@@ -1,0 +1,286 @@
+//! Questions to the history: request on `tidemap.v1.rpc.history`, one or several replies.
+//!
+//! Several stations may answer; each has the whole history, and one of them answers a request.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::NodeId;
+
+/// The most steps of an answer.
+pub const MAX_STEPS: u32 = 20_000;
+/// The most steps of an answer whose step the station chooses.
+pub const MAX_AUTOMATIC_STEPS: u32 = 1_500;
+/// The most nodes of a [`TopAnswer`].
+pub const MAX_TOP: u32 = 1_000;
+
+/// A question to the history.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum HistoryRequest {
+    /// What moved over a range of time.
+    Range(RangeRequest),
+    /// Which nodes had the most traffic.
+    Top(TopRequest),
+    /// How far back the history reaches, and how far it has read.
+    Status,
+}
+
+/// Asks what moved over a range of time.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RangeRequest {
+    /// Whose traffic.
+    pub of: HistorySeries,
+    /// Begin, Unix milliseconds; rounded down to a whole step.
+    pub from_ms: i64,
+    /// End, Unix milliseconds; rounded up to a whole step.
+    pub to_ms: i64,
+    /// Length of a step in milliseconds, a multiple of a minute. Steps begin at multiples of it since the
+    /// Unix epoch. Absent: the shortest common one with at most [`MAX_AUTOMATIC_STEPS`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub step_ms: Option<u64>,
+}
+
+/// Whose traffic. A node belongs to the groups that it belonged to at the time.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum HistorySeries {
+    /// A node's.
+    Node(NodeId),
+    /// That of all nodes.
+    Fleet,
+    /// That of the nodes in one place.
+    Location(String),
+    /// That of one provider's nodes.
+    Provider(String),
+    /// That of the nodes with one value of a label: name and value.
+    Label(String, String),
+}
+
+/// Asks for the nodes with the most traffic.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TopRequest {
+    /// What counts.
+    pub by: TopBy,
+    /// Begin, Unix milliseconds.
+    pub from_ms: i64,
+    /// End, Unix milliseconds.
+    pub to_ms: i64,
+    /// How many nodes, at most [`MAX_TOP`].
+    pub limit: u32,
+}
+
+/// By what nodes are ordered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TopBy {
+    /// Bytes received.
+    Rx,
+    /// Bytes sent.
+    Tx,
+    /// Both.
+    Sum,
+}
+
+/// One part of the answer.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct HistoryReply {
+    /// This part's number, from 0.
+    pub chunk: u32,
+    /// How many parts there are; at least 1.
+    pub chunks: u32,
+    /// The part.
+    pub answer: HistoryAnswer,
+}
+
+/// An answer, or a part of it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum HistoryAnswer {
+    /// To a [`RangeRequest`].
+    Range(RangeAnswer),
+    /// To a [`TopRequest`].
+    Top(TopAnswer),
+    /// To a request for the status.
+    Status(HistoryStatus),
+    /// Why there is no answer.
+    Refused(HistoryError),
+}
+
+/// Some successive steps of a range, as columns: one entry for each step.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct RangeAnswer {
+    /// Begin of this part's first step, Unix milliseconds.
+    pub from_ms: i64,
+    /// Length of a step in milliseconds.
+    pub step_ms: u64,
+    /// Length in milliseconds of the stored spans of which the steps consist.
+    pub tier_ms: u64,
+    /// Steps that end later, Unix milliseconds, may still grow.
+    pub complete_until_ms: i64,
+    /// Bytes received; absent where no sample covers any of the step.
+    pub rx_bytes: Vec<Option<u64>>,
+    /// Bytes sent, likewise.
+    pub tx_bytes: Vec<Option<u64>>,
+    /// The mean rate of download in the time that is covered, bytes per second.
+    pub rx_bps: Vec<Option<u64>>,
+    /// The mean rate of upload.
+    pub tx_bps: Vec<Option<u64>>,
+    /// The highest rate of download: of a node, of a single sample; of a group, of a minute.
+    pub rx_max_bps: Vec<Option<u64>>,
+    /// The highest rate of upload.
+    pub tx_max_bps: Vec<Option<u64>>,
+    /// The lowest rate of download.
+    pub rx_min_bps: Vec<Option<u64>>,
+    /// The lowest rate of upload.
+    pub tx_min_bps: Vec<Option<u64>>,
+    /// Milliseconds that samples cover.
+    pub covered_ms: Vec<u64>,
+    /// Bytes received up to the end of the step at a moment that is not known; in no other column.
+    pub unplaced_rx_bytes: Vec<u64>,
+    /// Bytes sent likewise.
+    pub unplaced_tx_bytes: Vec<u64>,
+}
+
+impl RangeAnswer {
+    /// Steps of one part at most, so that a part is less than 256 KiB.
+    pub const STEPS_OF_A_PART: usize = 2_000;
+}
+
+/// The nodes with the most traffic, most first.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct TopAnswer {
+    /// Begin of the time that was summed, Unix milliseconds: whole hours, and long ago whole days.
+    pub from_ms: i64,
+    /// Its end.
+    pub to_ms: i64,
+    /// Later rows may still come.
+    pub complete_until_ms: i64,
+    /// The nodes.
+    pub nodes: Vec<TopNode>,
+}
+
+/// A node's traffic.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TopNode {
+    /// The node.
+    pub node: NodeId,
+    /// Bytes received, with those whose moment is not known.
+    pub rx_bytes: u64,
+    /// Bytes sent, likewise.
+    pub tx_bytes: u64,
+    /// Milliseconds that samples cover.
+    pub covered_ms: u64,
+}
+
+/// How far back the history reaches, and how far it has read.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct HistoryStatus {
+    /// What is kept, shortest steps first.
+    pub tiers: Vec<TierReach>,
+    /// Bytes of the file that are in use.
+    pub used_bytes: u64,
+    /// The most bytes that the file may use.
+    pub budget_bytes: u64,
+    /// The newest message of the stream that is stored; 0 before the first.
+    pub sequence: u64,
+    /// Broker time of the newest stored message, Unix milliseconds.
+    pub stored_at_ms: i64,
+    /// The newest message of the stream that was read; it is stored within a minute or so.
+    pub read_sequence: u64,
+    /// Messages of the stream that are not read yet.
+    pub pending: u64,
+    /// Minutes that end later, Unix milliseconds, may still come.
+    pub complete_until_ms: i64,
+    /// Why nothing is stored at the moment, such as a full disk; absent while all is well.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trouble: Option<String>,
+}
+
+/// How far back the steps of one length reach.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct TierReach {
+    /// Length of a step in milliseconds.
+    pub step_ms: u64,
+    /// Begin of the first, Unix milliseconds; absent while there is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub from_ms: Option<i64>,
+}
+
+/// Why there is no answer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum HistoryError {
+    /// The request cannot be read: it may be of a later version.
+    Unreadable,
+    /// The history has never heard of the node or group.
+    UnknownSeries,
+    /// The range ends before it begins, or lies outside of what can be reported.
+    NoRange,
+    /// The step is no multiple of a minute.
+    NoSuchStep,
+    /// The range has more than [`MAX_STEPS`] of these steps.
+    TooManySteps,
+    /// More than [`MAX_TOP`] nodes, or none.
+    TooManyNodes,
+    /// The file cannot be read at the moment.
+    Unavailable,
+}
+
+impl fmt::Display for HistoryError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unreadable => f.write_str("the history cannot read the request"),
+            Self::UnknownSeries => f.write_str("the history has never heard of it"),
+            Self::NoRange => f.write_str("the range ends before it begins, or lies too far away"),
+            Self::NoSuchStep => f.write_str("the step must be a multiple of a minute"),
+            Self::TooManySteps => {
+                write!(
+                    f,
+                    "the range has more than {MAX_STEPS} steps: ask for longer steps or a shorter range"
+                )
+            }
+            Self::TooManyNodes => write!(f, "between 1 and {MAX_TOP} nodes can be listed"),
+            Self::Unavailable => f.write_str("the history cannot be read at the moment"),
+        }
+    }
+}
+
+impl std::error::Error for HistoryError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{decode, encode};
+
+    #[test]
+    fn the_largest_part_of_an_answer_fits_into_a_message() {
+        let most = RangeAnswer {
+            rx_bytes: vec![Some(u64::MAX); RangeAnswer::STEPS_OF_A_PART],
+            covered_ms: vec![u64::MAX; RangeAnswer::STEPS_OF_A_PART],
+            ..RangeAnswer::default()
+        };
+        let column = encode(&most.rx_bytes).len();
+        assert_eq!(encode(&most.covered_ms).len(), column);
+        assert!(11 * column + 1_000 < 256 * 1024, "{column}");
+    }
+
+    #[test]
+    fn an_answer_with_fields_that_are_not_known_yet_can_be_read() {
+        #[derive(Serialize)]
+        struct Later {
+            sequence: u64,
+            phase_of_the_moon: &'static str,
+        }
+        let status: HistoryStatus =
+            decode(&encode(&Later { sequence: 5, phase_of_the_moon: "full" })).unwrap();
+        assert_eq!(status, HistoryStatus { sequence: 5, ..HistoryStatus::default() });
+        let request = HistoryRequest::Status;
+        assert_eq!(decode::<HistoryRequest>(&encode(&request)).unwrap(), request);
+    }
+}
