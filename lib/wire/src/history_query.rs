@@ -147,6 +147,13 @@ pub struct RangeAnswer {
 impl RangeAnswer {
     /// Steps of one part at most, so that a part is less than 256 KiB.
     pub const STEPS_OF_A_PART: usize = 2_000;
+
+    /// End of the last step, Unix milliseconds.
+    pub fn to_ms(&self) -> i64 {
+        let steps = i64::try_from(self.rx_bytes.len()).unwrap_or(i64::MAX);
+        let step_ms = i64::try_from(self.step_ms).unwrap_or(i64::MAX);
+        self.from_ms.saturating_add(steps.saturating_mul(step_ms))
+    }
 }
 
 /// The nodes with the most traffic, most first.

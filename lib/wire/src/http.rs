@@ -1,9 +1,12 @@
 //! The API's answers as JSON. Optional fields are null when unknown; rates are bytes per second.
 
+mod history;
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+pub use self::history::{HistoryJson, HistoryStatusJson, TierJson, TopJson, TopNodeJson};
 use crate::{Averages, Bps, Host, InterfaceRate, LocationSource, Series, Status};
 
 /// One element of `GET /api/nodes`.

@@ -1,0 +1,184 @@
+//! The history as JSON. Times are Unix milliseconds, rates bytes per second.
+
+use serde::{Deserialize, Serialize};
+
+use crate::history_query::{HistoryStatus, RangeAnswer, TierReach, TopNode};
+
+/// `GET /api/history` and `GET /api/nodes/{name}/history`: columns with one entry for each step. An entry is
+/// null where no sample covers any of the step.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct HistoryJson {
+    /// Begin of the first step.
+    pub from_ms: i64,
+    /// End of the last step.
+    pub to_ms: i64,
+    /// Length of a step in milliseconds.
+    pub step_ms: u64,
+    /// Length in milliseconds of the stored spans of which the steps consist.
+    pub tier_ms: u64,
+    /// Steps that end later may still grow.
+    pub complete_until_ms: i64,
+    /// Whether some of the steps may still grow.
+    pub partial: bool,
+    /// Bytes received.
+    pub rx_bytes: Vec<Option<u64>>,
+    /// Bytes sent.
+    pub tx_bytes: Vec<Option<u64>>,
+    /// The mean rate of download in the time that is covered.
+    pub rx_bps: Vec<Option<u64>>,
+    /// The mean rate of upload.
+    pub tx_bps: Vec<Option<u64>>,
+    /// The highest rate of download: of a node, of a single sample; of a group, of a minute.
+    pub rx_max_bps: Vec<Option<u64>>,
+    /// The highest rate of upload.
+    pub tx_max_bps: Vec<Option<u64>>,
+    /// The lowest rate of download.
+    pub rx_min_bps: Vec<Option<u64>>,
+    /// The lowest rate of upload.
+    pub tx_min_bps: Vec<Option<u64>>,
+    /// Milliseconds that samples cover; of a group, the sum over its nodes.
+    pub covered_ms: Vec<u64>,
+    /// Bytes received up to the end of the step at a moment that is not known; in no other column.
+    pub unplaced_rx_bytes: Vec<u64>,
+    /// Bytes sent likewise.
+    pub unplaced_tx_bytes: Vec<u64>,
+}
+
+impl From<RangeAnswer> for HistoryJson {
+    fn from(answer: RangeAnswer) -> Self {
+        let to_ms = answer.to_ms();
+        Self {
+            from_ms: answer.from_ms,
+            to_ms,
+            step_ms: answer.step_ms,
+            tier_ms: answer.tier_ms,
+            complete_until_ms: answer.complete_until_ms,
+            partial: to_ms > answer.complete_until_ms,
+            rx_bytes: answer.rx_bytes,
+            tx_bytes: answer.tx_bytes,
+            rx_bps: answer.rx_bps,
+            tx_bps: answer.tx_bps,
+            rx_max_bps: answer.rx_max_bps,
+            tx_max_bps: answer.tx_max_bps,
+            rx_min_bps: answer.rx_min_bps,
+            tx_min_bps: answer.tx_min_bps,
+            covered_ms: answer.covered_ms,
+            unplaced_rx_bytes: answer.unplaced_rx_bytes,
+            unplaced_tx_bytes: answer.unplaced_tx_bytes,
+        }
+    }
+}
+
+/// `GET /api/top`: the nodes with the most traffic, most first.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TopJson {
+    /// Begin of the time that was summed: whole hours, and long ago whole days.
+    pub from_ms: i64,
+    /// Its end.
+    pub to_ms: i64,
+    /// What moved later may still be missing.
+    pub complete_until_ms: i64,
+    /// The nodes; without those that moved nothing.
+    pub nodes: Vec<TopNodeJson>,
+}
+
+/// A node's traffic.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TopNodeJson {
+    /// The node's name, as in `/api/nodes`.
+    pub node: String,
+    /// How the node is called; null when it has not reported for so long that it was forgotten.
+    pub display_name: Option<String>,
+    /// Bytes received, with those whose moment is not known.
+    pub rx_bytes: u64,
+    /// Bytes sent, likewise.
+    pub tx_bytes: u64,
+    /// Milliseconds that samples cover.
+    pub covered_ms: u64,
+}
+
+impl TopNodeJson {
+    /// The traffic of a node that is called so.
+    pub fn new(node: &TopNode, display_name: Option<String>) -> Self {
+        Self {
+            node: node.node.text(),
+            display_name,
+            rx_bytes: node.rx_bytes,
+            tx_bytes: node.tx_bytes,
+            covered_ms: node.covered_ms,
+        }
+    }
+}
+
+/// `GET /api/history/status`: what of the past is kept. All but `enabled` is null or empty when no station
+/// answers.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HistoryStatusJson {
+    /// Whether a station answers.
+    pub enabled: bool,
+    /// What is kept, shortest steps first.
+    #[serde(default)]
+    pub tiers: Vec<TierJson>,
+    /// Bytes of the disk in use.
+    pub used_bytes: Option<u64>,
+    /// The most bytes of the disk that the history may use.
+    pub budget_bytes: Option<u64>,
+    /// Minutes that end later may still come.
+    pub complete_until_ms: Option<i64>,
+    /// Messages from ingest that are not read yet.
+    pub pending: Option<u64>,
+    /// Why nothing is stored at the moment, such as a full disk; null while all is well.
+    pub trouble: Option<String>,
+}
+
+/// How far back the steps of one length reach.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TierJson {
+    /// Length of a step in milliseconds.
+    pub step_ms: u64,
+    /// Begin of the first; null while there is none.
+    pub from_ms: Option<i64>,
+}
+
+impl From<HistoryStatus> for HistoryStatusJson {
+    fn from(status: HistoryStatus) -> Self {
+        let tier = |tier: TierReach| TierJson { step_ms: tier.step_ms, from_ms: tier.from_ms };
+        Self {
+            enabled: true,
+            tiers: status.tiers.into_iter().map(tier).collect(),
+            used_bytes: Some(status.used_bytes),
+            budget_bytes: Some(status.budget_bytes),
+            complete_until_ms: Some(status.complete_until_ms),
+            pending: Some(status.pending),
+            trouble: status.trouble,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_ends_after_the_last_complete_minute_is_partial() {
+        let of = |complete_until_ms| {
+            let steps = vec![None; 3];
+            let answer = RangeAnswer {
+                from_ms: 120_000,
+                step_ms: 60_000,
+                complete_until_ms,
+                rx_bytes: steps,
+                ..RangeAnswer::default()
+            };
+            HistoryJson::from(answer)
+        };
+        assert_eq!((of(300_000).to_ms, of(300_000).partial), (300_000, false));
+        assert!(of(240_000).partial);
+    }
+
+    #[test]
+    fn the_status_without_a_station_can_be_read_from_one_field() {
+        let status: HistoryStatusJson = serde_json::from_str(r#"{"enabled": false}"#).unwrap();
+        assert_eq!(status, HistoryStatusJson::default());
+    }
+}
