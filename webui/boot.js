@@ -32,11 +32,47 @@ document.addEventListener("DOMContentLoaded", async () => {
   }
 });
 
+// Shows the time that an address asks for. Times other than now have a program of their own, which is loaded
+// when it is first needed, and an address is all that the two programs share.
+let past = null;
+let tellPage;
+const isTime = (pair) => /^(range|from|to)=/.test(pair);
+globalThis.showPast = async (query) => {
+  // The elements are there once the page's program has made them.
+  await null;
+  const time = query.slice(1).split("&").filter(isTime).join("&");
+  document.querySelector(".app").dataset.time = time ? "past" : "live";
+  const list = document.getElementById("time");
+  const other = list.lastElementChild;
+  other.hidden = [...list.options].some((option) => option !== other && option.value === time);
+  if (!other.hidden) other.value = time;
+  list.value = time;
+  if (!past && !time) return;
+  const section = "<section class='past panel' id=past aria-label='The past'><p class=past-word role=status>Loading…</p></section>";
+  if (!document.getElementById("past")) document.querySelector(".kpis").insertAdjacentHTML("afterend", section);
+  past ??= import(at("{{past-glue}}")).then(async (glue) => {
+    await glue.default({ module_or_path: at("{{past-wasm}}") });
+    return glue;
+  });
+  past.then((glue) => glue.show(query, (text) => tellPage("past", text)), () => {
+    past = null;
+    document.querySelector(".past-word").textContent = "The program that shows the past cannot be loaded. Reload the page, or choose Live.";
+  });
+};
+
+document.addEventListener("change", ({ target }) => {
+  if (target.id !== "time") return;
+  const pairs = location.search.slice(1).split("&").filter((pair) => pair && !isTime(pair)).concat(target.value || []);
+  history.pushState(null, "", location.pathname + (pairs.length ? `?${pairs.join("&")}` : ""));
+  dispatchEvent(new PopStateEvent("popstate"));
+});
+
 // Opens the event stream for this page; `receive` gets what it brings. Returns how to close it. Nothing tells
 // a page that a shared worker does not start, so one that says nothing is not waited for.
 const SHARED_MS = 6000;
 let canShare = "SharedWorker" in globalThis;
 globalThis.openStream = (receive) => {
+  tellPage = receive;
   let port = null;
   const use = (next, heard) => {
     port?.close();

@@ -1,7 +1,8 @@
 //! The part of the page's state that is in its address, so that a link shows what its sender saw.
 
 use tidemap_format::Unit;
-use tidemap_wire::{NodeId, Status};
+use tidemap_parts::encoding::{decoded, encoded};
+use tidemap_wire::Status;
 
 use crate::filter::{Area, Filter};
 use crate::groups::{By, Membership};
@@ -20,6 +21,8 @@ pub struct Address {
     pub summary: bool,
     /// By what they are grouped.
     pub by: By,
+    /// The time that is shown, as the address writes it: `range=24h`, `from=…&to=…`. Empty: now.
+    pub time: String,
     /// How rates are written.
     pub unit: Unit,
     /// Whether frame times and counts are shown.
@@ -34,6 +37,7 @@ impl Default for Address {
             sort: Sort::DEFAULT,
             summary: false,
             by: By::default(),
+            time: String::new(),
             unit: Unit::default(),
             debug: false,
         }
@@ -47,6 +51,10 @@ impl Address {
         let mut key = None;
         for pair in query.trim_start_matches('?').split('&') {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            if let "range" | "from" | "to" = name {
+                // What it means is read by the program that shows the past.
+                address.time = joined(&address.time, pair);
+            }
             let value = decoded(value);
             match name {
                 "node" if !value.is_empty() => address.node = Some(value),
@@ -100,6 +108,9 @@ impl Address {
             let sign = if self.sort.descending { "-" } else { "" };
             pairs.push(pair("sort", &[sign, key_name(self.sort.key)].concat()));
         }
+        if !self.time.is_empty() {
+            pairs.push(self.time.clone());
+        }
         if self.unit != Unit::default() {
             pairs.push(pair("unit", self.unit.label()));
         }
@@ -108,6 +119,10 @@ impl Address {
         }
         if pairs.is_empty() { String::new() } else { "?".to_owned() + &pairs.join("&") }
     }
+}
+
+fn joined(pairs: &str, pair: &str) -> String {
+    if pairs.is_empty() { pair.to_owned() } else { [pairs, "&", pair].concat() }
 }
 
 const SUMMARY: &str = "summary";
@@ -149,55 +164,6 @@ fn pair(name: &str, value: &str) -> String {
     [name, "=", &encoded(value)].concat()
 }
 
-/// A node's name as a part of a path. Browsers resolve `.` and `..`, and proxies decode slashes: there the
-/// node's id stands for the name.
-pub fn path_segment(name: &str) -> String {
-    let id = || NodeId::from_text(name).ok().map(|id| id.as_str().to_owned());
-    let is_resolved = name == "." || name == ".." || name.contains(['/', '\\']);
-    is_resolved.then(id).flatten().unwrap_or_else(|| encoded(name))
-}
-
-/// Percent-encodes a text as part of an address, for a query or for a path.
-pub fn encoded(text: &str) -> String {
-    const HEX: &[u8; 16] = b"0123456789ABCDEF";
-    let mut code = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte) {
-            code.push(byte.into());
-        } else {
-            code.push('%');
-            code.push(HEX[usize::from(byte >> 4)].into());
-            code.push(HEX[usize::from(byte & 15)].into());
-        }
-    }
-    code
-}
-
-fn decoded(code: &str) -> String {
-    let mut bytes = Vec::with_capacity(code.len());
-    let mut rest = code.as_bytes();
-    while let [first, tail @ ..] = rest {
-        match escaped(rest) {
-            Some(byte) => {
-                bytes.push(byte);
-                rest = &rest[3..];
-            }
-            None => {
-                bytes.push(if *first == b'+' { b' ' } else { *first });
-                rest = tail;
-            }
-        }
-    }
-    String::from_utf8(bytes).unwrap_or_default()
-}
-
-/// The byte that an escape at the front of the text stands for.
-fn escaped(text: &[u8]) -> Option<u8> {
-    let [b'%', high, low, ..] = text else { return None };
-    let digit = |byte: u8| char::from(byte).to_digit(16);
-    u8::try_from(digit(*high)? << 4 | digit(*low)?).ok()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -219,21 +185,8 @@ mod tests {
         };
         assert_eq!(address.query(), "?node=web%201%2Fa&sort=name&unit=Mbit%2Fs");
         assert_eq!(Address::parse("?q=oslo+edge").filter.query, "oslo edge");
-    }
-
-    #[test]
-    fn a_name_in_a_path_reaches_the_server_unchanged() {
-        for (name, segment) in [
-            ("web-01.example", "web-01.example"),
-            ("..", "=2E=2E"),
-            (".", "=2E"),
-            ("...", "..."),
-            ("a/../b", "a=2F=2E=2E=2Fb"),
-            ("a?b#c%d e", "a%3Fb%23c%25d%20e"),
-            ("zürich", "z%C3%BCrich"),
-        ] {
-            assert_eq!(path_segment(name), segment);
-        }
+        let past = "?q=a&from=2026-11-27T14:05:00Z&to=2026-11-28T00:00:00Z";
+        assert_eq!(Address::parse(past).query(), past);
     }
 
     #[test]
@@ -256,6 +209,7 @@ mod tests {
             descending: bool,
             unit in 0_usize..3,
             debug: bool,
+            time in 0_usize..3,
             summary: bool,
             by in 0_usize..3,
             group in proptest::option::of((0_usize..3, proptest::option::of(".{0,9}"))),
@@ -265,7 +219,9 @@ mod tests {
             let area = [None, Some(Area::InView), Some(Area::Nowhere)][area];
             let filter = Filter { status: status.and_then(Status::from_code), query, area, group };
             let sort = Sort { key: KEYS[key].0, descending };
-            let address = Address { node, filter, sort, summary, by: all[by].clone(), unit: Unit::ALL[unit], debug };
+            let time = ["", "range=24h", "from=7&to=%38"][time].to_owned();
+            let by = all[by].clone();
+            let address = Address { node, filter, sort, summary, by, time, unit: Unit::ALL[unit], debug };
             prop_assert_eq!(Address::parse(&address.query()), address);
         }
     }

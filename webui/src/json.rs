@@ -1,26 +1,21 @@
 //! Reads the API's answers into the types that `wire` shares with it.
 //!
-//! The browser parses the text; the fields of each type are then read by name. Derived readers would be
-//! shorter, but larger in the page: `serde_json` 33 KB compressed, serde's visitors over the browser's values
-//! 7 KB. The compiler ensures that no field is forgotten, and tests that each is read as `serde_json` writes
+//! The compiler ensures that no field is forgotten, and tests that each is read as `serde_json` writes
 //! it.
 
 mod columns;
+mod means;
 mod node;
 mod stats;
-mod value;
 
+use tidemap_parts::value::Value;
 use tidemap_wire::Series;
 use tidemap_wire::http::{InterfaceJson, NodeJson, StatsJson};
 use tidemap_wire::stream::{DeltaEvent, SnapshotEvent};
 
-pub use value::Text;
-use value::Value;
+use crate::store::Means;
 
-/// The text is not JSON, or not of the expected type. The page reacts to both in the same way: it requests
-/// the data again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Invalid;
+pub use tidemap_parts::value::{Invalid, Text};
 
 /// The answer to `GET /api/nodes/{name}`.
 #[derive(Clone, Debug, PartialEq)]
@@ -50,6 +45,11 @@ pub fn delta(text: &Text) -> Result<DeltaEvent, Invalid> {
 /// Reads the stream's `stats` event.
 pub fn stats(text: &Text) -> Result<StatsJson, Invalid> {
     stats::stats(&Value::parse(text)?)
+}
+
+/// Reads what nodes moved in a time that is over.
+pub fn means(text: &Text) -> Result<Means, Invalid> {
+    means::means(&Value::parse(text)?)
 }
 
 /// Reads the answer about one node.

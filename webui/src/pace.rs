@@ -4,7 +4,7 @@ use tidemap_format as format;
 use tidemap_wire::http::StatsJson;
 
 use crate::connection::Phase;
-use crate::store::Fleet;
+use crate::store::{Fleet, Means};
 use crate::totals::Totals;
 use crate::totals_view::TotalsView;
 
@@ -32,6 +32,7 @@ pub struct Feed {
     /// Whether the newest totals have not been shown yet.
     has_fresh_stats: bool,
     held: Option<Held>,
+    past: Option<Past>,
 }
 
 /// The fleet as of the last update, while the received one continues.
@@ -39,6 +40,15 @@ pub struct Feed {
 struct Held {
     fleet: Fleet,
     since_ms: f64,
+}
+
+/// The fleet with what it moved in a time that is over.
+#[derive(Debug)]
+struct Past {
+    fleet: Fleet,
+    means: Means,
+    /// The generation of the live fleet that it was made of.
+    made_of: u64,
 }
 
 impl Feed {
@@ -57,9 +67,19 @@ impl Feed {
         Some(TotalsView::new(stats.clone(), &self.totals))
     }
 
+    /// Shows what nodes moved in a time that is over, or again what they move now.
+    pub fn show_past(&mut self, means: Option<Means>) {
+        self.past = means.map(|means| Past {
+            fleet: self.live.with_means(&means),
+            means,
+            made_of: self.live.generation(),
+        });
+    }
+
     /// The fleet that is shown.
     pub fn shown(&self) -> &Fleet {
-        self.held.as_ref().map_or(&self.live, |held| &held.fleet)
+        let held = self.held.as_ref().map_or(&self.live, |held| &held.fleet);
+        self.past.as_ref().map_or(held, |past| &past.fleet)
     }
 
     /// Whether the shown values differ from the received ones.
@@ -74,6 +94,11 @@ impl Feed {
 
     /// Updates the shown values if they are due; returns whether it did.
     pub fn follow(&mut self, pace: Pace, now_ms: f64) -> bool {
+        // A node that came since then has a past too.
+        if self.past.as_ref().is_some_and(|past| past.made_of != self.live.generation()) {
+            let past = self.past.take();
+            self.show_past(past.map(|past| past.means));
+        }
         let hold_ms = match pace {
             // Nothing has been received yet, so there is nothing to hold back.
             _ if self.live.snapshots() == 0 => 0.0,
@@ -172,6 +197,19 @@ mod tests {
         feed.follow(Pace::Paused, 0.0);
         replace(&mut feed, "a");
         assert_eq!(feed.shown().row_of("a"), Some(0));
+    }
+
+    #[test]
+    fn the_past_is_that_of_nodes_that_came_later_too() {
+        let mut feed = feed();
+        let names = ["a", "b"].map(str::to_owned).to_vec();
+        feed.show_past(Some(Means { names, rx_bps: vec![7.0, 8.0], tx_bps: vec![0.0; 2] }));
+        assert_eq!(feed.shown().rx_bps(0), Some(7.0));
+        replace(&mut feed, "b");
+        feed.follow(Pace::Every(1), 0.0);
+        assert_eq!((feed.shown().row_of("b"), feed.shown().rx_bps(0)), (Some(0), Some(8.0)));
+        feed.show_past(None);
+        assert!(!feed.shown().is_past());
     }
 
     #[test]

@@ -5,8 +5,8 @@ use std::rc::Rc;
 use tidemap_format::{self as format, Unit};
 use tidemap_wire::Status;
 
-use crate::chart::Sparkline;
 use crate::store::Fleet;
+use tidemap_parts::chart::Sparkline;
 
 /// The box of a row's small line.
 pub const TREND_SIZE: (u32, u32) = (118, 20);

@@ -5,6 +5,7 @@
 //! [`Malformed`]: the page then opens a new stream, which starts with a new snapshot.
 
 mod fields;
+mod past;
 mod trends;
 
 use std::rc::Rc;
@@ -16,6 +17,7 @@ use tidemap_wire::stream::{
 
 pub use fields::Use;
 use fields::{Labels, haystack, labels};
+pub use past::Means;
 pub use trends::{TREND_POINTS, Trends};
 
 /// More rows than any fleet has. A greater number is an error, and must not allocate memory.
@@ -46,6 +48,7 @@ pub struct Fleet {
     snapshots: u64,
     generation: u64,
     changes: u64,
+    is_past: bool,
 }
 
 impl Fleet {
@@ -189,7 +192,8 @@ impl Fleet {
     /// contain this time.
     pub fn age_ms(&self, row: usize, now_ms: i64) -> Option<u64> {
         let seen_ms = *self.seen_ms.get(row)?;
-        (self.status(row) != Status::Online).then(|| u64::try_from(now_ms - seen_ms).unwrap_or(0))
+        (self.status(row) != Status::Online && !self.is_past)
+            .then(|| u64::try_from(now_ms - seen_ms).unwrap_or(0))
     }
 
     /// What the node's host has in use.

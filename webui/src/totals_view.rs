@@ -3,8 +3,8 @@
 use tidemap_format as format;
 use tidemap_wire::http::StatsJson;
 
-use crate::chart::Sparkline;
 use crate::totals::{Direction, Totals};
+use tidemap_parts::chart::Sparkline;
 
 /// The box of a total's small line.
 pub const LINE_SIZE: (u32, u32) = (600, 100);

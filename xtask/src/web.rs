@@ -26,6 +26,8 @@ const FOLDER: &str = "dist/web";
 
 /// The style sheets of the first paint, in the order of their cascade layers.
 const STYLES: [&str; 4] = ["tokens", "base", "components", "map"];
+/// Those of what is not there when the page opens.
+const DETAILS: &[&str] = &["details", "past"];
 
 /// Builds the page, prints the sizes of its files, and fails when they exceed the budget.
 pub(crate) fn build_within_budget(workspace: &Workspace) -> Result<()> {
@@ -55,15 +57,17 @@ pub(crate) fn build(workspace: &Workspace) -> Result<()> {
 
 fn assemble(workspace: &Workspace) -> Result<Bundle> {
     let webui = workspace.path("webui");
-    let page = wasm::build(workspace)?;
+    let [page, past] = wasm::build(workspace)?;
     let mut bundle = Bundle::default();
-    bundle.add(Kind::Css, "app", "css", css::condensed(&styles(&webui)?).into_bytes());
-    for (kind, name) in [(Kind::Details, "details"), (Kind::Modes, "modes")] {
-        let sheet = read(webui.join("styles").join(name).with_extension("css"))?;
-        bundle.add(kind, name, "css", css::condensed(&sheet).into_bytes());
+    bundle.add(Kind::Css, "app", "css", css::condensed(&styles(&webui, &STYLES)?).into_bytes());
+    for (kind, sheets) in [(Kind::Details, DETAILS), (Kind::Modes, &["modes"])] {
+        let sheet = css::condensed(&styles(&webui, sheets)?);
+        bundle.add(kind, sheets[0], "css", sheet.into_bytes());
     }
     bundle.add(Kind::Glue, "glue", "js", page.glue.into_bytes());
     bundle.add(Kind::Wasm, "app", "wasm", page.module);
+    bundle.add(Kind::PastGlue, "past", "js", past.glue.into_bytes());
+    bundle.add(Kind::PastWasm, "past", "wasm", past.module);
     bundle.add(Kind::World110, "world-110", "bin", world(&webui, "110m")?);
     bundle.add(Kind::World50, "world-50", "bin", world(&webui, "50m")?);
     bundle.add(Kind::Stream, "stream", "js", read(webui.join("stream.js"))?.into_bytes());
@@ -77,9 +81,8 @@ fn assemble(workspace: &Workspace) -> Result<Bundle> {
     Ok(bundle)
 }
 
-fn styles(webui: &Path) -> Result<String> {
-    let sheets = STYLES.map(|name| webui.join("styles").join(name).with_extension("css"));
-    sheets.into_iter().filter(|sheet| sheet.exists()).map(read).collect()
+fn styles(webui: &Path, names: &[&str]) -> Result<String> {
+    names.iter().map(|name| read(webui.join("styles").join(name).with_extension("css"))).collect()
 }
 
 fn world(webui: &Path, scale: &str) -> Result<Vec<u8>> {

@@ -3,6 +3,7 @@
 
 mod detail;
 mod fleet;
+mod history;
 mod request;
 
 use std::{
@@ -84,6 +85,8 @@ struct Shared {
     answers_once: AtomicBool,
     said: broadcast::Sender<Said>,
     asked: AtomicU64,
+    /// What requests for the past are refused with.
+    no_history: Mutex<Option<String>>,
 }
 
 /// An event on all open streams.
@@ -106,6 +109,7 @@ impl FakeServer {
             // More events than any test sends before it reads.
             said: broadcast::channel(1024).0,
             asked: AtomicU64::new(0),
+            no_history: Mutex::new(None),
         });
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let address = listener.local_addr()?;
@@ -122,6 +126,11 @@ impl FakeServer {
     pub fn set_line(&self, line: Line) {
         self.shared.answers_once.fetch_or(line.is_proxys(), Ordering::Relaxed);
         *lock(&self.shared.line) = line;
+    }
+
+    /// Answers requests for the past with this error from now on, as without a station, or well again.
+    pub fn refuse_history(&self, detail: Option<&str>) {
+        *lock(&self.shared.no_history) = detail.map(str::to_owned);
     }
 
     /// Changes the fleet without an event on open streams.
@@ -218,9 +227,13 @@ impl Shared {
             "/api/stream" if request.query("once").is_some() => self.once(socket).await,
             "/api/stream" => self.stream(socket).await,
             path if path.starts_with("/api/") => {
-                let body = self.about(&request)?;
-                let status = if body.is_some() { "200 OK" } else { "404 Not Found" };
-                let body = body.unwrap_or_else(|| r#"{"detail":"no such thing"}"#.to_owned());
+                let refusal = lock(&self.no_history).clone().filter(|_| is_of_the_past(path));
+                let (status, body) = match refusal {
+                    Some(detail) => ("503 Service Unavailable", Some(detail_json(&detail))),
+                    None => ("200 OK", self.about(&request)?),
+                };
+                let status = if body.is_some() { status } else { "404 Not Found" };
+                let body = body.unwrap_or_else(|| detail_json("no such thing"));
                 Ok(socket.write_all(&answer(status, "application/json", body.as_bytes())).await?)
             }
             path => {
@@ -239,6 +252,14 @@ impl Shared {
     fn about(&self, request: &Request) -> anyhow::Result<Option<String>> {
         let fleet = lock(&self.fleet);
         Ok(match request.path.strip_prefix("/api/nodes/") {
+            Some(path) if path.ends_with("/history") => {
+                let name = path.strip_suffix("/history");
+                history::history(&fleet, request, name)?.map(|history| json(&history))
+            }
+            None if request.path == "/api/history" => {
+                history::history(&fleet, request, None)?.map(|history| json(&history))
+            }
+            None if request.path == "/api/top" => Some(json(&history::top(&fleet, request)?)),
             Some(name) => detail::detail(&fleet, name)?.map(|detail| json(&detail)),
             None if request.path == "/api/stats" => {
                 Some(json(&fleet.grouped(request.query("by").as_deref())))
@@ -321,6 +342,14 @@ fn opening(fleet: &FakeFleet, media_type: &str) -> String {
 fn event(name: &str, id: &str, data: &impl Serialize) -> String {
     let id = if id.is_empty() { String::new() } else { format!("id: {id}\n") };
     format!("event: {name}\n{id}data: {}\n\n", json(data))
+}
+
+fn is_of_the_past(path: &str) -> bool {
+    path.ends_with("/history") || path == "/api/top"
+}
+
+fn detail_json(detail: &str) -> String {
+    json(&serde_json::json!({ "detail": detail }))
 }
 
 fn json(data: &impl Serialize) -> String {

@@ -5,7 +5,7 @@ use tidemap_wire::stream::{
 };
 
 use super::Invalid;
-use super::value::Value;
+use tidemap_parts::value::Value;
 
 pub(super) fn snapshot(value: &Value) -> Result<SnapshotEvent, Invalid> {
     Ok(SnapshotEvent {

@@ -4,8 +4,8 @@ use tidemap_wire::http::{InterfaceJson, NodeJson};
 use tidemap_wire::{Bps, Host, LocationSource, METRICS, MetricValue, Series, Status};
 
 use super::stats::rate;
-use super::value::{Value, Whole};
 use super::{Invalid, NodeAnswer};
+use tidemap_parts::value::{Value, Whole};
 
 pub(super) fn answer(value: &Value) -> Result<NodeAnswer, Invalid> {
     Ok(NodeAnswer {

@@ -4,7 +4,7 @@ use tidemap_wire::http::{StatsJson, TalkerJson};
 use tidemap_wire::{Averages, Bps};
 
 use super::Invalid;
-use super::value::Value;
+use tidemap_parts::value::Value;
 
 pub(super) fn stats(value: &Value) -> Result<StatsJson, Invalid> {
     let count = |name: &str| value.get(name).whole::<u64>();

@@ -8,6 +8,7 @@ use wasm_bindgen::JsValue;
 use crate::address::Address;
 
 use super::dom::{self, window};
+use super::link::show_past;
 use super::state::{AppState, set_changed};
 
 /// The present content of the address bar.
@@ -25,13 +26,16 @@ pub(super) fn follow(AppState { list, selection, display, .. }: AppState) {
             sort: list.sort.get(),
             summary: list.is_summary.get(),
             by: list.by.get_clone(),
+            time: display.time.get_clone(),
             unit: display.unit.get(),
             debug: display.figures.is_some(),
         };
         // Opening details adds an entry to the history, typing a search does not.
         let is_step = address.node.is_some() && !was_open;
         was_open = address.node.is_some();
-        write(&address.query(), is_step);
+        let query = address.query();
+        write(&query, is_step);
+        show_past(&query);
     });
 
     dom::listen(&window(), "popstate", move |_: web_sys::Event| {
@@ -48,6 +52,7 @@ pub(super) fn follow(AppState { list, selection, display, .. }: AppState) {
             set_changed(list.sort, address.sort);
             set_changed(list.is_summary, address.summary);
             set_changed(list.by, address.by);
+            set_changed(display.time, address.time);
             set_changed(display.unit, address.unit);
         });
     });

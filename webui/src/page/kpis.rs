@@ -7,10 +7,10 @@ use tidemap_wire::Status;
 use tidemap_wire::http::StatsJson;
 use web_sys::Element;
 
-use crate::chart::Sparkline;
 use crate::fragments::{KpiCount, KpiCounts, KpiMeans, KpiMeter, KpiMeters, KpiRate, Kpis};
 use crate::totals::Direction;
 use crate::totals_view::{self, TotalsView};
+use tidemap_parts::chart::Sparkline;
 
 use super::dom;
 use super::html;

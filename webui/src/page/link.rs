@@ -17,6 +17,7 @@ use super::redraw::Redraw;
 use super::state::{AppState, set_changed};
 use super::timings::Timings;
 
+pub(super) use stream::show_past;
 use stream::{Event, Stream};
 
 /// The link.
@@ -137,6 +138,7 @@ impl Link {
             Event::Polled => self.connection.borrow_mut().polled(),
             Event::Closed => self.finish(false, now_ms),
             Event::Ping => self.finish(true, now_ms),
+            Event::Past(text) => self.feed.borrow_mut().show_past(json::means(&text).ok()),
             Event::Snapshot(text) => {
                 self.apply(now_ms, |feed| {
                     json::snapshot(&text).is_ok_and(|event| feed.live.apply_snapshot(&event).is_ok())

@@ -8,10 +8,10 @@ use sycamore::reactive::{create_effect, use_context, use_current_scope};
 use tidemap_map::{Fetched, MapEvents, MapView, Markers};
 use web_sys::XmlHttpRequestResponseType;
 
-use crate::fetch;
 use crate::fragments;
 use crate::glance::glance;
 use crate::pace::Feed;
+use tidemap_parts::fetch;
 
 use super::controller::Controller;
 use super::dom;

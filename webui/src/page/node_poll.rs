@@ -6,9 +6,9 @@ use std::rc::Rc;
 use sycamore::reactive::{NodeHandle, Signal, create_effect, create_signal, use_current_scope};
 use web_sys::XmlHttpRequestResponseType;
 
-use crate::address::path_segment;
-use crate::fetch::{self, Answer};
 use crate::json::{self, NodeAnswer};
+use tidemap_parts::encoding::path_segment;
+use tidemap_parts::fetch::{self, Answer};
 
 use super::dom;
 use super::panel::Frame;

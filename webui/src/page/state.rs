@@ -67,6 +67,8 @@ pub(super) struct DisplayState {
     pub(super) theme: Signal<Theme>,
     /// Set after the page's colours have changed.
     pub(super) colours: Signal<()>,
+    /// The time that is shown, as in [`Address::time`].
+    pub(super) time: Signal<String>,
     /// How often the page follows.
     pub(super) pace: Signal<Pace>,
     /// In seconds, the pace while it is not paused.
@@ -128,6 +130,7 @@ impl AppState {
             unit: create_signal(address.unit),
             theme: create_signal(theme),
             colours: create_signal(()),
+            time: create_signal(address.time.clone()),
             pace: create_signal(Pace::Every(1)),
             every: create_signal(1),
             figures: address.debug.then(|| create_signal(String::new())),

@@ -3,8 +3,8 @@
 use sycamore::reactive::{create_effect, create_selector};
 use tidemap_format::{self as format, Unit};
 
-use crate::address::encoded;
 use crate::totals_view::TotalsView;
+use tidemap_parts::encoding::encoded;
 
 use super::dom::{self, document};
 use super::state::AppState;
@@ -12,6 +12,10 @@ use super::state::AppState;
 /// Keeps both.
 pub(super) fn follow(AppState { live, display, .. }: AppState) {
     create_effect(move || {
+        // That of the past is written by who shows it.
+        if !display.time.with(String::is_empty) {
+            return;
+        }
         document().set_title(&live.totals.with(|totals| title(totals.as_deref(), display.unit.get())));
     });
     let icon = document().query_selector("link[rel=icon]").ok().flatten();

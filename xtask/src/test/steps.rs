@@ -72,7 +72,8 @@ impl Steps {
     fn lints(&mut self, _: &mut Tally) -> Result<()> {
         let deny = ["--", "-D", "warnings"];
         run(self.workspace.cargo(["clippy", "--workspace", "--all-targets"]).args(deny))?;
-        let page = ["clippy", "--package", "tidemap-webui", "--target", WASM_TARGET];
+        let page =
+            ["clippy", "--package", "tidemap-webui", "--package", "tidemap-past", "--target", WASM_TARGET];
         run(self.workspace.cargo(page).args(deny))
     }
 

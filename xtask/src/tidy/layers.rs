@@ -3,7 +3,7 @@
 use super::{crates::crates, sources::assert_none};
 
 /// A crate, and the crates of the workspace that its programs may contain.
-const MAY_USE: [(&str, &[&str]); 18] = [
+const MAY_USE: [(&str, &[&str]); 20] = [
     ("tidemap-wire", &[]),
     ("tidemap-service", &["wire"]),
     ("tidemap-client", &["wire", "service"]),
@@ -14,7 +14,9 @@ const MAY_USE: [(&str, &[&str]); 18] = [
     ("tidemap-ingest", &["wire", "service"]),
     ("tidemap-history", &["wire", "service", "client"]),
     ("tidemap-api", &["wire", "service", "client"]),
-    ("tidemap-webui", &["wire", "format", "map", "pixels"]),
+    ("tidemap-webui", &["wire", "format", "parts", "map", "pixels"]),
+    ("tidemap-past", &["wire", "format", "parts"]),
+    ("tidemap-parts", &["wire"]),
     ("tidemap-format", &["wire"]),
     ("tidemap-map", &["wire", "format", "pixels"]),
     ("tidemap-pixels", &[]),

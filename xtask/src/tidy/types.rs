@@ -16,8 +16,8 @@ const EXCEPTIONS: [(&str, &str, &str); 7] = [
     ("tidemap-agent", "HostMetrics", "one for Linux, one for other systems"),
     ("tidemap-agent", "Kernel", "one for Linux, one for other systems"),
     ("tidemap-service", "Signals", "one for Unix, one for other systems"),
-    ("tidemap-webui", "Text", "one in the browser, one in tests"),
-    ("tidemap-webui", "Value", "one in the browser, one in tests"),
+    ("tidemap-parts", "Text", "one in the browser, one in tests"),
+    ("tidemap-parts", "Value", "one in the browser, one in tests"),
 ];
 
 /// A type's definition in a crate.

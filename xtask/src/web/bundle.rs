@@ -15,6 +15,10 @@ pub(super) enum Kind {
     Glue,
     /// The program.
     Wasm,
+    /// The glue of the program that shows the past.
+    PastGlue,
+    /// That program.
+    PastWasm,
     /// The style sheet.
     Css,
     /// The style sheet of what is not there when the page opens.
@@ -38,6 +42,8 @@ impl Kind {
             Self::Stream => Some("stream"),
             Self::Glue => Some("glue"),
             Self::Wasm => Some("wasm"),
+            Self::PastGlue => Some("past-glue"),
+            Self::PastWasm => Some("past-wasm"),
             Self::Css => Some("css"),
             Self::Details => Some("details"),
             Self::Modes => Some("modes"),

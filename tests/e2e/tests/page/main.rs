@@ -12,6 +12,7 @@ mod groups;
 mod guises;
 mod manners;
 mod map;
+mod past;
 mod picture;
 mod proxied;
 mod readme;

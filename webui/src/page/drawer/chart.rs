@@ -8,10 +8,10 @@ use tidemap_format::{self as format, Unit};
 use tidemap_wire::{Bps, Series};
 use web_sys::{Event, HtmlElement, KeyboardEvent, PointerEvent};
 
-use crate::chart::{HEIGHT, Plot, step_by_key};
 use crate::fragments::{self, CHART_VALUE};
 use crate::page::dom;
 use crate::page::pool::Pool;
+use tidemap_parts::chart::{HEIGHT, Plot, step_by_key};
 
 /// A titled chart of one series.
 pub(super) struct Chart {

@@ -18,6 +18,8 @@ pub(super) enum Event {
     Snapshot(JsValue),
     Delta(JsValue),
     Stats(JsValue),
+    /// Not from the stream: what the nodes moved in the time that is shown; empty when that is now.
+    Past(JsValue),
     Ping,
 }
 
@@ -26,6 +28,10 @@ extern "C" {
     /// Calls `receive` with a kind and a text; returns the function that closes the stream.
     #[wasm_bindgen(js_name = openStream)]
     fn open_stream(receive: &Function) -> Function;
+
+    /// Has the time shown that this address asks for.
+    #[wasm_bindgen(js_name = showPast)]
+    pub(in crate::page) fn show_past(query: &str);
 }
 
 /// The stream; at most one is open at a time.
@@ -69,6 +75,7 @@ fn read(kind: &str, text: JsValue) -> Option<Event> {
         "snapshot" => Some(Event::Snapshot(text)),
         "delta" => Some(Event::Delta(text)),
         "stats" => Some(Event::Stats(text)),
+        "past" => Some(Event::Past(text)),
         "ping" => Some(Event::Ping),
         _ => None,
     }

@@ -7,8 +7,9 @@ mod axis;
 mod drawing;
 mod mirror;
 mod path;
+pub mod svg;
 
-pub use axis::Tick;
+pub use axis::{Tick, nice_ceiling};
 pub use drawing::{HEIGHT, Plot, step_by_key};
 pub use mirror::{Mirror, PlotArea};
 

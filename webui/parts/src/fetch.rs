@@ -8,22 +8,26 @@ use wasm_bindgen::prelude::{Closure, JsValue};
 use web_sys::{XmlHttpRequest, XmlHttpRequestResponseType};
 
 /// The server's answer.
-pub(crate) struct Answer {
+pub struct Answer {
     /// The status; 0 when no answer came.
-    pub(crate) status: u16,
+    pub status: u16,
     /// The body: a text or an array buffer, as was asked for.
-    pub(crate) body: JsValue,
+    pub body: JsValue,
 }
 
 impl Answer {
     /// The body of a good answer to a request for an array buffer, else the status.
-    pub(crate) fn bytes(&self) -> Result<Vec<u8>, u16> {
+    ///
+    /// # Errors
+    ///
+    /// The status of any other answer.
+    pub fn bytes(&self) -> Result<Vec<u8>, u16> {
         if self.status == 200 { Ok(Uint8Array::new(&self.body).to_vec()) } else { Err(self.status) }
     }
 }
 
 /// Asks, and calls `then` with the answer.
-pub(crate) fn get(url: &str, kind: XmlHttpRequestResponseType, then: impl FnOnce(Answer) + 'static) {
+pub fn get(url: &str, kind: XmlHttpRequestResponseType, then: impl FnOnce(Answer) + 'static) {
     // What cannot even be asked gets no answer: the page asks again in its own time.
     let Ok(request) = XmlHttpRequest::new() else { return };
     request.set_response_type(kind);

@@ -4,13 +4,13 @@ use js_sys::{Array, Float64Array, Object, Reflect};
 use wasm_bindgen::JsCast;
 use wasm_bindgen::prelude::*;
 
-use crate::json::Invalid;
+use crate::value::Invalid;
 
 /// A text that stays in the browser's memory and is parsed there.
 pub type Text = JsValue;
 
 /// A value that the browser holds.
-pub(in crate::json) struct Value(JsValue);
+pub struct Value(JsValue);
 
 #[wasm_bindgen]
 extern "C" {
@@ -25,12 +25,17 @@ extern "C" {
 }
 
 impl Value {
-    pub(in crate::json) fn parse(text: &Text) -> Result<Self, Invalid> {
+    /// Parses a text.
+    ///
+    /// # Errors
+    ///
+    /// When it is not JSON.
+    pub fn parse(text: &Text) -> Result<Self, Invalid> {
         parse(text).map(Self).map_err(|_| Invalid)
     }
 
     /// The field with this name; null when there is none.
-    pub(in crate::json) fn get(&self, name: &str) -> Self {
+    pub fn get(&self, name: &str) -> Self {
         // Only what is no object has no fields to ask for.
         Self(Reflect::get(&self.0, &name.into()).unwrap_or(JsValue::NULL))
     }

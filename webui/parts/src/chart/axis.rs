@@ -11,7 +11,7 @@ pub struct Tick {
 
 /// The smallest round number that is at least `value`: 1, 1.5, 2, 3, 4, 5, 6 or 8 times a power of ten. For
 /// zero the scale is 1.
-pub(super) fn nice_ceiling(value: f64) -> f64 {
+pub fn nice_ceiling(value: f64) -> f64 {
     if value <= 0.0 || !value.is_finite() {
         return 1.0;
     }

@@ -2,6 +2,7 @@
 //!
 //! Written as text: it contains only numbers and constant words, never text from the network.
 
+use super::svg::{element, path, text};
 use super::{Mirror, PlotArea};
 
 /// A chart's height. Its width is that of its container, so that letters keep their size.
@@ -90,30 +91,6 @@ pub fn step_by_key(key: &str, at: Option<usize>, steps: usize) -> Option<usize> 
         _ => return None,
     };
     Some(step.min(last))
-}
-
-fn path(svg: &mut String, class: &str, d: &str) {
-    for part in ["<path class=\"", class, "\" d=\"", d, "\"/>"] {
-        svg.push_str(part);
-    }
-}
-
-fn text(svg: &mut String, class: &str, x: i64, y: i64, text: &str) {
-    let head = ["text class=\"", class, "\""].concat();
-    element(svg, &head, &[("x", x), ("y", y)], "text", text);
-}
-
-fn element(svg: &mut String, head: &str, numbers: &[(&str, i64)], tag: &str, content: &str) {
-    svg.push('<');
-    svg.push_str(head);
-    for (name, number) in numbers {
-        for part in [" ", name, "=\"", &number.to_string(), "\""] {
-            svg.push_str(part);
-        }
-    }
-    for part in [">", content, "</", tag, ">"] {
-        svg.push_str(part);
-    }
 }
 
 #[cfg(test)]

@@ -2,21 +2,26 @@
 
 use serde_json::Value as Json;
 
-use crate::json::Invalid;
+use crate::value::Invalid;
 
 /// A text.
 pub type Text = str;
 
 /// A value.
-pub(in crate::json) struct Value(Json);
+pub struct Value(Json);
 
 impl Value {
-    pub(in crate::json) fn parse(text: &Text) -> Result<Self, Invalid> {
+    /// Parses a text.
+    ///
+    /// # Errors
+    ///
+    /// When it is not JSON.
+    pub fn parse(text: &Text) -> Result<Self, Invalid> {
         serde_json::from_str(text).map(Self).map_err(|_| Invalid)
     }
 
     /// The field with this name; null when there is none.
-    pub(in crate::json) fn get(&self, name: &str) -> Self {
+    pub fn get(&self, name: &str) -> Self {
         Self(self.0.get(name).cloned().unwrap_or(Json::Null))
     }
 

@@ -1,0 +1,254 @@
+//! The views, and what is asked for them.
+
+mod chart;
+mod dom;
+mod figures;
+mod sheet;
+mod strip;
+
+use std::cell::{Cell, RefCell};
+use std::rc::{Rc, Weak};
+
+use js_sys::Function;
+use tidemap_parts::fetch::{self, Answer};
+use tidemap_parts::value::{Text, Value};
+use tidemap_wire::http::TopJson;
+use wasm_bindgen::JsValue;
+use wasm_bindgen::prelude::wasm_bindgen;
+use web_sys::XmlHttpRequestResponseType;
+
+use crate::past::Past;
+use crate::range::{self, Asked, Range};
+use crate::{top, words};
+
+use figures::Figures;
+use sheet::Sheet;
+use strip::Strip;
+
+/// A range that ends now is asked for again as often as the history grows.
+const REFRESH_MS: i32 = 60_000;
+
+thread_local! {
+    static APP: RefCell<Option<Rc<App>>> = const { RefCell::new(None) };
+}
+
+/// Shows what the page's address asks for, or nothing where that is the present. `tell` gets what nodes moved, as
+/// a text for the list and the map; empty when they show the present again.
+#[wasm_bindgen]
+pub(crate) fn show(query: &str, tell: &Function) {
+    let app = APP.with(|app| {
+        let mut app = app.borrow_mut();
+        app.get_or_insert_with(|| App::new(tell.clone())).clone()
+    });
+    app.follow(Asked::parse(query));
+}
+
+struct App {
+    tell: Function,
+    strip: Rc<Strip>,
+    figures: Figures,
+    sheet: Sheet,
+    asked: RefCell<Asked>,
+    fleet: RefCell<Option<Rc<Past>>>,
+    /// Why the time in the address cannot be shown, and how the address said it.
+    failure: RefCell<Option<(String, String)>>,
+    /// Answers to what was asked before another time was chosen are of no use.
+    round: Cell<u32>,
+}
+
+impl App {
+    fn new(tell: Function) -> Rc<Self> {
+        let app = Rc::new_cyclic(|weak: &Weak<Self>| {
+            let asking = Weak::clone(weak);
+            let strip = Strip::new(move |is_download, from_ms, to_ms| {
+                if let Some(app) = asking.upgrade() {
+                    app.ask_culprits(is_download, from_ms, to_ms);
+                }
+            });
+            Self {
+                tell,
+                strip,
+                figures: Figures::new(),
+                sheet: Sheet::new(),
+                asked: RefCell::default(),
+                fleet: RefCell::default(),
+                failure: RefCell::default(),
+                round: Cell::new(0),
+            }
+        });
+        let refreshed = Rc::clone(&app);
+        dom::every(REFRESH_MS, move || refreshed.refresh());
+        app
+    }
+
+    fn follow(self: &Rc<Self>, asked: Asked) {
+        let before = self.asked.replace(asked.clone());
+        let Some(range) = asked.range else {
+            if before.range.is_some() {
+                self.leave();
+            }
+            return;
+        };
+        let is_other_time = before.range.as_ref() != Some(&range);
+        if is_other_time {
+            self.failure.replace(None);
+            self.fleet.replace(None);
+            self.strip.wait();
+        }
+        let is_other_node = before.node != asked.node;
+        if is_other_time || is_other_node {
+            self.sheet.open(asked.node.is_some());
+        }
+        if is_other_time {
+            self.ask(&range);
+        } else if is_other_node {
+            self.ask_node(&range);
+        } else if before.unit != asked.unit {
+            self.draw();
+        }
+    }
+
+    /// The present is shown again.
+    fn leave(&self) {
+        self.round.set(self.round.get() + 1);
+        self.fleet.replace(None);
+        self.tell_means(&JsValue::NULL);
+        self.figures.remove();
+        self.sheet.open(false);
+        match &*self.failure.borrow() {
+            Some((word, time)) => self.strip.say(word, time),
+            None => self.strip.clear(),
+        }
+    }
+
+    /// What has not ended grows.
+    fn refresh(self: &Rc<Self>) {
+        let range = self.asked.borrow().range.clone();
+        let is_growing = self.fleet.borrow().as_ref().is_some_and(|past| past.is_partial);
+        if let Some(range) = range.filter(|range| range.length.is_some() || is_growing) {
+            self.ask(&range);
+        }
+    }
+
+    fn ask(self: &Rc<Self>, range: &Range) {
+        self.round.set(self.round.get() + 1);
+        self.get(&range.history_url(None), Self::take_fleet);
+        self.get(&range.top_url(), Self::take_top);
+        self.ask_node(range);
+    }
+
+    fn ask_node(self: &Rc<Self>, range: &Range) {
+        let Some(node) = self.asked.borrow().node.clone() else { return };
+        self.get(&range.history_url(Some(&node)), move |app, answer| {
+            // Another node may have been opened meanwhile; its answer is on its way.
+            if app.asked.borrow().node.as_ref() == Some(&node) {
+                app.take_node(answer);
+            }
+        });
+    }
+
+    fn get(self: &Rc<Self>, url: &str, then: impl FnOnce(&Self, &Answer) + 'static) {
+        let (app, round) = (Rc::clone(self), self.round.get());
+        fetch::get(url, XmlHttpRequestResponseType::Text, move |answer| {
+            if app.round.get() == round {
+                then(&app, &answer);
+            }
+        });
+    }
+
+    fn take_fleet(&self, answer: &Answer) {
+        match read(answer, |text| Past::read(text, false).ok()) {
+            Ok(past) => {
+                self.fleet.replace(Some(Rc::new(past)));
+                self.strip.trouble("");
+                self.draw();
+            }
+            // What is there stays: it is true, but it no longer grows.
+            Err(word) if self.fleet.borrow().is_some() => self.strip.trouble(&word),
+            Err(word) => {
+                let query = dom::query();
+                let time = range::time_of(&query);
+                self.failure.replace(Some((word, time)));
+                dom::navigate(&range::with_time(&query, "", None), false);
+            }
+        }
+    }
+
+    fn take_top(&self, answer: &Answer) {
+        match read(answer, |text| top::read(text).ok()) {
+            Ok(top) => {
+                self.tell_means(&means(&top).into());
+                let said =
+                    words::of_nodes(top.from_ms, top.to_ms, top.nodes.len(), range::MOST_NODES, &dom::zone);
+                self.strip.say_of_nodes(said);
+            }
+            Err(word) => {
+                self.tell_means(&JsValue::NULL);
+                self.strip.say_of_nodes(["List, map and groups: now. ", &word].concat());
+            }
+        }
+        self.draw();
+    }
+
+    fn take_node(&self, answer: &Answer) {
+        let past = read(answer, |text| Past::read(text, true).ok());
+        self.sheet.take(past.map(Rc::new));
+        self.draw();
+    }
+
+    fn ask_culprits(self: &Rc<Self>, is_download: bool, from_ms: i64, to_ms: i64) {
+        let url = range::culprits_url(if is_download { "rx" } else { "tx" }, from_ms, to_ms);
+        let app = Rc::clone(self);
+        fetch::get(&url, XmlHttpRequestResponseType::Text, move |answer| {
+            let top = read(&answer, |text| top::read(text).ok());
+            app.strip.show_culprits(is_download, (from_ms, to_ms), top);
+        });
+    }
+
+    fn draw(&self) {
+        let asked = self.asked.borrow();
+        let Some(range) = &asked.range else { return };
+        if let Some(past) = &*self.fleet.borrow() {
+            let title = words::title(range, past, &dom::zone);
+            dom::document().set_title(&[&title, " – Tidemap"].concat());
+            self.strip.draw(&title, past, asked.unit);
+            self.figures.draw(past, asked.unit);
+        }
+        self.sheet.draw(range, asked.unit);
+    }
+
+    /// It sends to this window only, so it cannot fail.
+    fn tell_means(&self, text: &JsValue) {
+        let text = if text.is_null() { &JsValue::from_str("null") } else { text };
+        let _infallible = self.tell.call1(&JsValue::NULL, text);
+    }
+}
+
+/// What a good answer says, or in one line why there is none.
+fn read<T>(answer: &Answer, of: impl FnOnce(&Text) -> Option<T>) -> Result<T, String> {
+    if answer.status == 200 {
+        return of(&answer.body).ok_or_else(|| "The server's answer cannot be read.".to_owned());
+    }
+    let said = Value::parse(&answer.body).ok().and_then(|body| body.get("detail").text().ok());
+    Err(match (answer.status, said) {
+        (0, _) => "The server does not answer.".to_owned(),
+        (_, Some(said)) => words::sentence(&said),
+        (status, None) => ["The server answers with ", &status.to_string(), "."].concat(),
+    })
+}
+
+/// What nodes moved, as the page's other program reads it.
+fn means(top: &TopJson) -> String {
+    let [names, rx, tx] = [(); 3].map(|()| js_sys::Array::new());
+    for mean in top::mean_rates(top) {
+        names.push(&JsValue::from_str(&mean.name));
+        rx.push(&JsValue::from_f64(mean.rx_bps));
+        tx.push(&JsValue::from_f64(mean.tx_bps));
+    }
+    let all = js_sys::Object::new();
+    for (name, column) in [("names", names), ("rx", rx), ("tx", tx)] {
+        // A new object takes every field.
+        let _infallible = js_sys::Reflect::set(&all, &name.into(), &column);
+    }
+    js_sys::JSON::stringify(&all).map(String::from).unwrap_or_default()
+}

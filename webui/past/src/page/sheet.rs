@@ -1,0 +1,83 @@
+//! The part of a node's details that is about the time that is shown.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use tidemap_format::{self as format, Unit};
+use web_sys::HtmlElement;
+
+use crate::past::Past;
+use crate::range::{self, Range};
+use crate::words;
+
+use super::chart::{Chart, ChartEvents};
+use super::dom;
+
+pub(super) struct Sheet {
+    section: HtmlElement,
+    chart: Rc<Chart>,
+    known: RefCell<Option<Result<Rc<Past>, String>>>,
+}
+
+impl Sheet {
+    pub(super) fn new() -> Self {
+        let section = dom::create(include_str!("../html/sheet.html"));
+        let events = ChartEvents {
+            on_range: Box::new(|from_ms, to_ms| {
+                dom::navigate(&range::with_time(&dom::query(), &range::between(from_ms, to_ms), None), true);
+            }),
+            on_moment: None,
+        };
+        let chart = Chart::new(&dom::find(&section, ".past-chart"), "In this time", events);
+        Self { section, chart, known: RefCell::default() }
+    }
+
+    /// A node's details are open, or none are; nothing is known of them yet.
+    pub(super) fn open(&self, is_open: bool) {
+        self.known.replace(None);
+        self.section.remove();
+        let body = dom::document().query_selector(".drawer-body").ok().flatten().filter(|_| is_open);
+        if let Some(body) = body {
+            let _added = body.prepend_with_node_1(&self.section);
+            self.write_word("Loading…");
+        }
+    }
+
+    /// Takes an answer; one that failed leaves what was known before.
+    pub(super) fn take(&self, answer: Result<Rc<Past>, String>) {
+        let mut known = self.known.borrow_mut();
+        match (&*known, answer) {
+            (Some(Ok(_)), Err(word)) => self.write_word(&word),
+            (_, answer) => {
+                self.write_word(answer.as_ref().err().map_or("", |word| word));
+                *known = Some(answer);
+            }
+        }
+    }
+
+    pub(super) fn draw(&self, range: &Range, unit: Unit) {
+        let known = self.known.borrow();
+        let past = known.as_ref().and_then(|known| known.as_ref().ok());
+        dom::find(&self.section, ".past-known").set_hidden(past.is_none());
+        let Some(past) = past else { return };
+        dom::write(&dom::find(&self.section, "h3"), &words::title(range, past, &dom::zone));
+        let rows = dom::find(&self.section, "tbody");
+        rows.set_text_content(None);
+        for (name, side) in ["↓ Download", "↑ Upload"].into_iter().zip(&past.sides) {
+            let peak = unit.exact(side.peak().map(|peak| peak.rate));
+            let cells = [name.to_owned(), unit.exact(side.mean_rate()), peak, format::bytes(side.bytes)];
+            dom::append_row(&rows, &cells);
+        }
+        let mut lines =
+            vec![words::peaks(past, &dom::zone), words::coverage(past, &dom::zone), words::resolution(past)];
+        lines.extend(words::unplaced(past));
+        dom::write_lines(&dom::find(&self.section, ".past-words"), &lines);
+        self.chart.show(past, unit);
+    }
+
+    fn write_word(&self, word: &str) {
+        let line = dom::find(&self.section, ".drawer-word");
+        dom::write(&line, word);
+        line.set_hidden(word.is_empty());
+    }
+}
