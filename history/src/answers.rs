@@ -69,8 +69,12 @@ fn range(store: &mut Store, request: &RangeRequest) -> Result<Vec<RangeAnswer>, 
     if minutes.len() as u64 / u64::from(step.0) > u64::from(MAX_STEPS) {
         return Err(HistoryError::TooManySteps.into());
     }
-    let points =
-        store.range(&series(&request.of), minutes.clone(), step)?.ok_or(HistoryError::UnknownSeries)?;
+    let points = match store.range(&series(&request.of), minutes.clone(), step)? {
+        Some(points) => points,
+        // There is a fleet before there is a node.
+        None if request.of == HistorySeries::Fleet => BTreeMap::new(),
+        None => return Err(HistoryError::UnknownSeries.into()),
+    };
     let complete_until_ms = complete_until_ms(store.at_ms());
     let steps: Vec<u32> = minutes.step_by(step.0 as usize).collect();
     let part = |steps: &[u32]| RangeAnswer { complete_until_ms, ..columns(steps, step, &points) };

@@ -83,6 +83,12 @@ impl TestBroker {
         self.run(&[&["ingest"], more].concat(), &self.keys.service_seed_path())
     }
 
+    /// Starts a history station that keeps its file in `folder`.
+    pub fn history(&self, folder: &Path, more: &[&str]) -> anyhow::Result<Tidemap> {
+        let folder = folder.to_str().context("a readable path")?;
+        self.run(&[&["history", "--history-dir", folder], more].concat(), &self.keys.service_seed_path())
+    }
+
     /// Starts an API and returns once it serves, with its address.
     pub async fn api(&self) -> anyhow::Result<(Tidemap, String)> {
         self.api_at("127.0.0.1:0").await
