@@ -36,7 +36,7 @@ pub(crate) struct MinuteRing {
     first: u32,
     /// The lowest minute of the rows that was never open, when none is.
     next: u32,
-    /// What rows add to the host's minutes. Samples of runs with another clock are told as late samples.
+    /// What rows add to the host's minutes. Samples of runs with another clock become late samples.
     offset: i32,
     /// The minute from which on the current run's counters are known; [`CLOSED`] when they are not.
     run_first: u32,
@@ -61,7 +61,7 @@ pub(crate) struct Source {
     pub(crate) is_current: bool,
 }
 
-/// What identifies something that was told, as it was told.
+/// What identifies a row or a late sample, as it was published.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Receipt {
     /// A row of this minute with so many samples.
@@ -70,11 +70,30 @@ pub enum Receipt {
     Late { boot: u64, seq: u64 },
 }
 
-/// What of a node is to be told.
+/// What of a node the history has not acknowledged.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Untold {
     pub rows: Vec<MinuteRow>,
     pub late: Vec<LateSample>,
+}
+
+impl Untold {
+    /// Whether the history has everything.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.rows.is_empty() && self.late.is_empty()
+    }
+}
+
+impl Receipt {
+    /// Of a row as it is.
+    pub(crate) fn of_row(row: &MinuteRow) -> Self {
+        Self::Row { minute: row.minute, samples: row.samples }
+    }
+
+    /// Of a late sample.
+    pub(crate) fn of_late(late: &LateSample) -> Self {
+        Self::Late { boot: late.boot, seq: late.seq }
+    }
 }
 
 impl MinuteRing {
@@ -186,7 +205,7 @@ impl MinuteRing {
         untold
     }
 
-    /// Notes that the history has something. A row that has changed since stays to be told.
+    /// Notes that the history has something. A row that has changed since comes again.
     pub(crate) fn acknowledge(&mut self, receipt: Receipt) {
         if let Receipt::Row { minute, samples } = receipt {
             let clock = i64::from(minute) - i64::from(self.offset);

@@ -1,4 +1,4 @@
-//! The whole way of rows under random faults: whatever is lost, repeated, late or told by an owner that was replaced,
+//! The whole way of rows under random faults: whatever is lost, repeated, late or published by an owner that was replaced,
 //! what a reader joins is never more than the samples that there are, and is them in the end.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -124,7 +124,7 @@ impl Reader {
         }
     }
 
-    /// Every sample is told, and a run's counters of a minute are those of its last sample in it, or a late sample's
+    /// Every sample is published, and a run's counters of a minute are those of its last sample in it, or a late sample's
     /// minute has none.
     fn is_whole(&self, truth: &Truth) {
         assert_eq!(self.minutes(), truth.minutes);
@@ -312,7 +312,7 @@ fn run(seed: u64, faults: Faults) {
     owner.acknowledge(&rest);
     assert_eq!(owner.untold(u32::MAX), Untold::default());
     world.reader.never_more_than(&world.truth);
-    // What was given up, counted, is not told. That takes several outages in which nothing is acknowledged.
+    // What was given up, counted, is not published. That takes several outages in which nothing is acknowledged.
     if owner.lost == 0 {
         world.reader.is_whole(&world.truth);
     }
