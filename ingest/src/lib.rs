@@ -4,9 +4,9 @@
 //! `connection_watchdog` watches the worker's connections). Each owned partition has one task
 //! (`partition_task`). It reads the partition's stream (`tidemap_service::log_reader`), admits reports that
 //! are within their bounds (`gate`) to pure state (`replica`, `partition`, `node`, `window`, `minutes`,
-//! `dedup`, `packed_metadata`) with numbered `rows`, publishes the changes (`chunks`), tells the history each node's
-//! minutes (`minute_messages`, `minutes_publisher`), and writes checkpoints (`checkpoint`, `checkpoint_store`) for the
-//! next owner.
+//! `dedup`, `packed_metadata`) with numbered `rows`, publishes the changes (`chunks`), tells the history each
+//! node's minutes (`minute_messages`, `minutes_publisher`), and writes checkpoints (`checkpoint`,
+//! `checkpoint_store`) for the next owner.
 
 mod agent_run;
 mod checkpoint;

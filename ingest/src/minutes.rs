@@ -1,12 +1,13 @@
 //! A node's last 15 minutes as rows for the history, and what of them was not acknowledged yet. Pure.
 //!
-//! A row is a function of the set of samples of its minute. Which minutes are open follows from the newest sample
-//! alone, never from acknowledgements: so owners that read the same log again close the same minutes, and a sample is
-//! either part of its row or a late sample, whoever tells it. No minute is opened twice. Sums of bytes are those of
-//! the windows' quarters of a minute.
+//! A row is a function of the set of samples of its minute. Which minutes are open follows from the newest
+//! sample alone, never from acknowledgements: so owners that read the same log again close the same minutes,
+//! and a sample is either part of its row or a late sample, whoever tells it. No minute is opened twice. Sums
+//! of bytes are those of the windows' quarters of a minute.
 
 mod aside;
 mod packed;
+mod packed_row;
 mod peaks;
 
 use serde::{Deserialize, Serialize};
@@ -14,7 +15,7 @@ use tidemap_wire::{LateSample, MinuteRow, RunCounters, Sample};
 
 use crate::window::{Sum, Windows, minute_of};
 use aside::Aside;
-use packed::Packed;
+use packed::PackedRing;
 use peaks::Peaks;
 
 /// How many minutes are open at most: as many whole ones as the windows hold.
@@ -25,7 +26,7 @@ const CLOSED: u32 = u32::MAX;
 
 /// The open minutes, by the host's clock.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(from = "Packed", into = "Packed")]
+#[serde(from = "PackedRing", into = "PackedRing")]
 pub(crate) struct MinuteRing {
     peaks: [Peaks; SLOTS],
     /// Samples of each minute.
@@ -107,8 +108,8 @@ impl MinuteRing {
         self.first != CLOSED && self.offset != offset
     }
 
-    /// Closes the minutes that a sample at `at_ms` moves out of the windows. Called before it does so. Returns how many
-    /// rows are given up.
+    /// Closes the minutes that a sample at `at_ms` moves out of the windows. Called before it does so.
+    /// Returns how many rows are given up.
     pub(crate) fn advance(&mut self, windows: &Windows, at_ms: i64, current: Source) -> u64 {
         let to = minute_of(at_ms);
         let newest = windows.newest_minute().unwrap_or(to);
@@ -155,7 +156,8 @@ impl MinuteRing {
         }
     }
 
-    /// Adds a sample, whose `sum` the windows contain already if they reach back to it. Returns how much is given up.
+    /// Adds a sample, whose `sum` the windows contain already if they reach back to it. Returns how much is
+    /// given up.
     pub(crate) fn add(
         &mut self,
         windows: &Windows,
@@ -275,9 +277,9 @@ impl MinuteRing {
         row
     }
 
-    /// Counts a sample's counters. Those of the current run at the end of each minute are kept as what they differ from
-    /// the counters at the end of the minute before and the minute's bytes: by nothing, unless a sample is missing or
-    /// has no rate.
+    /// Counts a sample's counters. Those of the current run at the end of each minute are kept as what they
+    /// differ from the counters at the end of the minute before and the minute's bytes: by nothing, unless a
+    /// sample is missing or has no rate.
     fn count(
         &mut self,
         windows: &Windows,

@@ -1,7 +1,7 @@
 //! Publishes rows of minutes to the history's stream, for all partitions of a worker.
 //!
-//! A task of its own, with a bounded queue: however slow the stream is, or if there is none, everything else goes on.
-//! What is not acknowledged stays with its owner and comes again.
+//! A task of its own, with a bounded queue: however slow the stream is, or if there is none, everything else
+//! goes on. What is not acknowledged stays with its owner and comes again.
 
 use std::{
     future::poll_fn,
@@ -49,12 +49,14 @@ pub struct MinutesPublisher {
 #[derive(Debug)]
 pub(crate) struct Request {
     pub(crate) message: MinutesMessage,
-    /// Where the receipts go once it is stored. Those that find no room there are lost, and their rows come again.
+    /// Where the receipts go once it is stored. Those that find no room there are lost, and their rows come
+    /// again.
     pub(crate) stored: mpsc::Sender<Receipts>,
 }
 
 impl MinutesPublisher {
-    /// Starts a publisher, which ends once nobody can hand it messages any more. `replicas` is for the stream.
+    /// Starts a publisher, which ends once nobody can hand it messages any more. `replicas` is for the
+    /// stream.
     pub fn start(js: jetstream::Context, replicas: usize, period: Duration) -> (Self, JoinHandle<()>) {
         let (requests, received) = mpsc::channel(WAITING);
         let is_failing = Arc::<AtomicBool>::default();

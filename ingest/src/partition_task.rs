@@ -208,7 +208,8 @@ impl PartitionTask {
         }
     }
 
-    /// Publishes what has changed, tells the history, and writes checkpoints. Breaks if a later owner was found.
+    /// Publishes what has changed, tells the history, and writes checkpoints. Breaks if a later owner was
+    /// found.
     async fn tick(&mut self) -> ControlFlow<()> {
         let lease = *self.deps.lease.borrow();
         let was_frozen = self.publishing.is_frozen();

@@ -53,8 +53,8 @@ impl Node {
         true
     }
 
-    /// Closes the minutes of a clock that the current run's newest sample ends: it was put back, or the run has
-    /// another one. Returns what of the history is given up.
+    /// Closes the minutes of a clock that the current run's newest sample ends: it was put back, or the run
+    /// has another one. Returns what of the history is given up.
     pub(super) fn keep_time(&mut self, sample: &Sample, arrival: Arrival) -> u64 {
         let ended = self.current_source();
         let is_put_back = self.windows.is_beyond(sample.at_ms);
@@ -68,7 +68,8 @@ impl Node {
         }
     }
 
-    /// Whether a sample may be of a run that is no longer remembered, so that nobody knows whether it was applied.
+    /// Whether a sample may be of a run that is no longer remembered, so that nobody knows whether it was
+    /// applied.
     pub(super) fn may_be_forgotten(&self, boot: u64, sample: &Sample, published_ms: i64) -> bool {
         let is_before_all = self.past.as_ref().is_some_and(|past| past.is_before_all(boot, sample.at_ms));
         is_before_all && !self.is_current_silent(published_ms)

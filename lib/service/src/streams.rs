@@ -71,8 +71,8 @@ pub fn bucket_key<'a>(bucket: &str, subject: &'a str) -> Option<&'a str> {
     subject.strip_prefix("$KV.")?.strip_prefix(bucket)?.strip_prefix('.')
 }
 
-/// Creates the streams and buckets that are missing. Without the stream of minutes everything else works: where the
-/// broker refuses it, those who write to it find it missing.
+/// Creates the streams and buckets that are missing. Without the stream of minutes everything else works:
+/// where the broker refuses it, those who write to it find it missing.
 ///
 /// # Errors
 ///

@@ -284,7 +284,7 @@ impl Scenario {
             eventually(API_TIMEOUT, || self.compare(&truth)).await.err().map(|error| format!("{error:#}"));
         let stale = self.stale_deltas().await?;
         let seen = self.watch.seen();
-        let audit = Audit::new(&acknowledged, &self.leave_all_told().await?)?;
+        let audit = Audit::new(&acknowledged, &self.leave_all_published().await?)?;
         let minutes = history::expect(&acknowledged, ended_ms);
         let answers = self.station.answers(&minutes, ended_ms).await?;
         let mut verdict = Verdict::new(self.name, &truth, &seen, audit);
@@ -295,9 +295,9 @@ impl Scenario {
         Ok(verdict)
     }
 
-    /// The same, again and again until the stream of minutes has everything: what it does not take in time, the next
-    /// owners find in what is kept.
-    async fn leave_all_told(&mut self) -> anyhow::Result<Kept> {
+    /// The same, again and again until the stream of minutes has everything: what it does not take in time,
+    /// the next owners find in what is kept.
+    async fn leave_all_published(&mut self) -> anyhow::Result<Kept> {
         for _ in 0..5 {
             let kept = self.leave().await?;
             if kept.values().all(|(_, node)| node.untold(u32::MAX) == Untold::default()) {

@@ -45,8 +45,8 @@ impl DiskBudget {
         self.0 / 256 * 11
     }
 
-    /// Two days of minutes take four hundredths of the disk that the log takes if it is to hold ten minutes; a part of
-    /// what checkpoints had, so that no log's bound changes.
+    /// Two days of minutes take four hundredths of the disk that the log takes if it is to hold ten minutes;
+    /// a part of what checkpoints had, so that no log's bound changes.
     fn history(self) -> u64 {
         self.0 / 256 * 4
     }
@@ -151,12 +151,11 @@ impl Store {
     }
 }
 
-/// Bounds all streams and buckets, which must exist but for that of minutes, to a budget, or to less where the
-/// broker has less.
-/// To `redivide` is for a budget that was not divided before. Otherwise, bounds that are there stay, and only
-/// what has none gets its share. They are created without bounds, because a cluster compares only changed
-/// streams with its storage, and so that workers of any version create the same ones. Only one process may do
-/// this at a time. Returns whether all have bounds now.
+/// Bounds all streams and buckets, which must exist but for that of minutes, to a budget, or to less where
+/// the broker has less. To `redivide` is for a budget that was not divided before. Otherwise, bounds that are
+/// there stay, and only what has none gets its share. They are created without bounds, because a cluster
+/// compares only changed streams with its storage, and so that workers of any version create the same ones.
+/// Only one process may do this at a time. Returns whether all have bounds now.
 ///
 /// # Errors
 ///

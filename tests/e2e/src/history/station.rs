@@ -64,8 +64,8 @@ impl Station {
         Ok(())
     }
 
-    /// What it says of the true nodes after it has read and stored the whole stream. No other station may run. In
-    /// the end it does not run.
+    /// What it says of the true nodes after it has read and stored the whole stream. No other station may
+    /// run. In the end it does not run.
     pub async fn answers(&mut self, truth: &BTreeMap<String, Truth>, now_ms: i64) -> anyhow::Result<Answers> {
         let access = NatsArgs::new(&self.url, Some(&self.keys.service_seed_path()));
         let client = access.connect("test", None).await?;
