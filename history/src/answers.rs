@@ -19,7 +19,7 @@ const MINUTE_MS: i64 = 60_000;
 const STEPS: [u32; 16] =
     [1, 2, 5, 10, 15, 30, 60, 120, 180, 360, 720, 1_440, 2_880, 7 * 1_440, 30 * 1_440, 360 * 1_440];
 /// Owners tell a minute's rows within a minute and 5 s after its end.
-const TOLD_WITHIN_MS: i64 = 65_000;
+const PUBLISHED_WITHIN_MS: i64 = 65_000;
 
 /// Why a request has no answer.
 #[derive(Debug, thiserror::Error)]
@@ -34,7 +34,7 @@ pub(crate) enum AnswerError {
 
 /// Up to when minutes are there as a rule, Unix milliseconds, if the newest message is of `at_ms`.
 pub(crate) fn complete_until_ms(at_ms: i64) -> i64 {
-    (at_ms - TOLD_WITHIN_MS).max(0) / MINUTE_MS * MINUTE_MS
+    (at_ms - PUBLISHED_WITHIN_MS).max(0) / MINUTE_MS * MINUTE_MS
 }
 
 /// The parts of the answer to a request. `status` is what is known of the reading.
