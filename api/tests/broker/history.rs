@@ -4,6 +4,7 @@ use std::io::Read;
 
 use async_nats::{Message, Subscriber};
 use serde_json::json;
+use tidemap_testkit::broker::has_taken;
 use tidemap_wire::history_query::{
     HistoryAnswer, HistoryError, HistoryReply, HistoryRequest, HistorySeries, HistoryStatus, RangeAnswer,
     RangeRequest, TierReach, TopAnswer, TopNode,
@@ -15,8 +16,7 @@ use super::*;
 async fn requests(api: &TestApi) -> Subscriber {
     let queue = subject::HISTORY_STATIONS.to_owned();
     let requests = api.client.queue_subscribe(subject::HISTORY, queue).await.unwrap();
-    // The broker knows the subscription from here on.
-    api.client.flush().await.unwrap();
+    has_taken(&api.client).await.unwrap();
     requests
 }
 

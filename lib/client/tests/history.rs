@@ -7,7 +7,10 @@ use async_nats::Client;
 use futures_util::StreamExt;
 use tidemap_client::{HistoryClient, HistoryRequestError};
 use tidemap_service::nats::reached;
-use tidemap_testkit::{broker::TestBroker, within};
+use tidemap_testkit::{
+    broker::{TestBroker, has_taken},
+    within,
+};
 use tidemap_wire::{
     decode, encode,
     history_query::{
@@ -29,8 +32,7 @@ async fn station(
 ) -> JoinHandle<()> {
     let queue = subject::HISTORY_STATIONS.to_owned();
     let subscribed = client.queue_subscribe(subject::HISTORY, queue).await.unwrap();
-    // The broker knows the subscription from here on.
-    client.flush().await.unwrap();
+    has_taken(client).await.unwrap();
     let client = client.clone();
     tokio::spawn(async move {
         let mut requests = subscribed.take(requests);
