@@ -9,7 +9,7 @@ mod task;
 
 use std::sync::Arc;
 
-use tidemap_client::{FeedMessage, Fleet};
+use tidemap_client::{FeedMessage, Fleet, Node};
 use tidemap_wire::{NodeId, Partition, PartitionCount, http::NodeDetailJson, stream::SnapshotEvent};
 use tokio::{sync::watch, time::Instant};
 
@@ -102,6 +102,11 @@ impl FleetTask {
         self.answers.subscribe()
     }
 
+    /// For long answers that are being read.
+    pub(crate) fn budget(&self) -> MemoryBudget {
+        self.budget.clone()
+    }
+
     /// Keeps a message for the next tick.
     pub(crate) fn receive(&mut self, message: FeedMessage) {
         self.pending.push(message);
@@ -179,16 +184,18 @@ impl FleetTask {
 
     /// The node with this display name, else the one with this encoded name.
     pub(crate) fn find(&self, name: &str) -> Option<Found> {
-        // What an answer says is found before what somebody typed.
-        let candidates =
-            [NodeId::from_text(name).ok(), NodeId::from_token(name).ok(), NodeId::from_name(name).ok()];
-        let node = candidates.iter().flatten().find_map(|id| self.fleet.node(id))?;
+        let node = possible_ids(name).iter().find_map(|id| self.fleet.node(id))?;
         Some(Found {
             id: node.id().clone(),
             partition: self.fleet.partition_of(node.id()),
             version: self.version,
             detail: answers::detail(node, self.at_ms, self.redacted),
         })
+    }
+
+    /// How these nodes are called, as far as they are known.
+    pub(crate) fn display_names(&self, ids: &[NodeId]) -> Vec<Option<String>> {
+        ids.iter().map(|id| self.fleet.node(id).map(Node::display_name)).collect()
     }
 
     /// Opens an event stream, after `position` if possible.
@@ -237,6 +244,18 @@ impl FleetTask {
             counters: Counters { fleet: self.fleet.counters().clone(), ..self.counters.clone() },
         }
     }
+}
+
+/// The ids that a node of this name may have. What an answer says comes before what somebody typed.
+pub(crate) fn possible_ids(name: &str) -> Vec<NodeId> {
+    let readings = [NodeId::from_text(name), NodeId::from_token(name), NodeId::from_name(name)];
+    let mut ids = Vec::new();
+    for id in readings.into_iter().flatten() {
+        if !ids.contains(&id) {
+            ids.push(id);
+        }
+    }
+    ids
 }
 
 impl Answers {

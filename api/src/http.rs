@@ -9,6 +9,7 @@ mod connections;
 mod errors;
 mod events;
 mod health;
+mod history;
 mod metrics;
 mod nodes;
 mod openapi;
@@ -22,9 +23,9 @@ mod tests;
 use std::{convert::Infallible, sync::Arc};
 
 use async_nats::Client;
-use tidemap_client::IngestClient;
+use tidemap_client::{HistoryClient, IngestClient};
 use tidemap_wire::PartitionCount;
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, sync::Semaphore};
 use tokio_util::sync::CancellationToken;
 use warp::{
     Filter, Reply,
@@ -37,6 +38,7 @@ use self::{errors::ApiError, page::Page};
 use crate::{
     config::{Access, ApiConfig, Limits},
     fleet_task::FleetHandle,
+    memory_budget::MemoryBudget,
     names::Names,
 };
 
@@ -45,6 +47,10 @@ use crate::{
 pub(crate) struct SiteParts {
     fleet: FleetHandle,
     ingest: IngestClient,
+    history: HistoryClient,
+    /// One for each question to the history that may be answered at a time.
+    history_turns: Semaphore,
+    budget: MemoryBudget,
     access: Access,
     names: Names,
     partitions: PartitionCount,
@@ -58,15 +64,20 @@ pub(crate) struct SiteParts {
 pub(crate) struct Site(Arc<SiteParts>);
 
 impl Site {
+    /// Long answers of its own are charged to `budget`.
     pub(crate) fn new(
         fleet: FleetHandle,
         client: Client,
         config: &ApiConfig,
+        budget: MemoryBudget,
         shutdown: CancellationToken,
     ) -> Self {
         Self(Arc::new(SiteParts {
             fleet,
-            ingest: IngestClient::new(client),
+            ingest: IngestClient::new(client.clone()),
+            history: HistoryClient::new(client),
+            history_turns: Semaphore::new(history::AT_ONCE),
+            budget,
             access: config.access.clone(),
             names: config.names.clone(),
             partitions: config.partitions,
@@ -141,16 +152,27 @@ impl Asked {
             "/api/stats" => stats::read(self.reader(site)?, site).await,
             "/api/nodes" => nodes::list(self.reader(site)?, site).await,
             "/api/stream" => events::stream(self.reader(site)?, site).await,
+            "/api/history" => history::of_group(self.reader(site)?, site).await,
+            "/api/history/status" => history::status(self.reader(site)?, site).await,
+            "/api/top" => history::top(self.reader(site)?, site).await,
             "/api/connections" => connections::list(self.reader(site)?),
             "/api/openapi.json" => self.reader(site).map(openapi::read),
             "/healthz" => self.get().map(health::alive),
             "/readyz" => health::ready(self.get()?, site).await,
             "/metrics" => metrics::read(self.reader(site)?, site).await,
-            other => match nodes::name(other) {
-                Some(name) if self.method == Method::DELETE => nodes::forget(self, site, name).await,
-                Some(name) => nodes::one(self.reads(nodes::ONE_ALLOWS)?, site, name).await,
-                None => page::file(self, site),
-            },
+            other => self.named(site, other).await,
+        }
+    }
+
+    /// Calls the route of a path with a node's name, or else that of the page's files.
+    async fn named(&self, site: &Site, path: &str) -> Result<Response, ApiError> {
+        if let Some(name) = history::name(path) {
+            return history::of_node(self.reader(site)?, site, name).await;
+        }
+        match nodes::name(path) {
+            Some(name) if self.method == Method::DELETE => nodes::forget(self, site, name).await,
+            Some(name) => nodes::one(self.reads(nodes::ONE_ALLOWS)?, site, name).await,
+            None => page::file(self, site),
         }
     }
 

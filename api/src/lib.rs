@@ -57,7 +57,7 @@ pub async fn run(
     let (requests_in, requests) = mpsc::channel(REQUESTS_LIMIT);
     let task = FleetTask::new(config.partitions, config.redacted, Instant::now(), clock::unix_ms());
     let fleet = FleetHandle::new(requests_in, task.answers());
-    let site = Site::new(fleet, client.clone(), &config, stop.clone());
+    let site = Site::new(fleet, client.clone(), &config, task.budget(), stop.clone());
     let feed = Feed::subscribe(client, config.partitions).await?;
 
     let mut parts = JoinSet::new();

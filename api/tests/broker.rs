@@ -1,6 +1,9 @@
 //! The API against a real nats-server, and a scripted owner of its one partition.
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on has failed")]
 
+#[path = "broker/history.rs"]
+mod history;
+
 use std::{
     collections::BTreeMap,
     net::SocketAddr,
@@ -58,6 +61,19 @@ struct State {
     nodes: BTreeMap<NodeId, NodeUpdate>,
 }
 
+/// The whole of an answer.
+struct Answer {
+    status: u16,
+    head: String,
+    body: Vec<u8>,
+}
+
+impl Answer {
+    fn header(&self, name: &str) -> Option<&str> {
+        self.head.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "))
+    }
+}
+
 impl TestApi {
     async fn start() -> Self {
         let broker = TestBroker::start().await.unwrap();
@@ -95,14 +111,20 @@ impl TestApi {
     }
 
     async fn request(&self, method: &str, path: &str, more: &str) -> (u16, Value) {
+        let Answer { status, body, .. } = self.answer(method, path, more).await;
+        (status, serde_json::from_slice(&body).unwrap_or(Value::Null))
+    }
+
+    async fn answer(&self, method: &str, path: &str, more: &str) -> Answer {
         let mut connection = TcpStream::connect(self.http).await.unwrap();
         let head = format!("{method} {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n{more}\r\n");
         connection.write_all(head.as_bytes()).await.unwrap();
-        let mut answer = String::new();
-        within(TIMEOUT, connection.read_to_string(&mut answer)).await.expect("an answer").unwrap();
-        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        let mut answer = Vec::new();
+        within(TIMEOUT, connection.read_to_end(&mut answer)).await.expect("an answer").unwrap();
+        let end = answer.windows(4).position(|bytes| bytes == b"\r\n\r\n").unwrap();
+        let head = String::from_utf8(answer[..end].to_vec()).unwrap();
         let status = head.split(' ').nth(1).unwrap().parse().unwrap();
-        (status, serde_json::from_str(body).unwrap_or(Value::Null))
+        Answer { status, head, body: answer.split_off(end + 4) }
     }
 
     async fn get(&self, path: &str) -> (u16, Value) {

@@ -19,7 +19,7 @@ const MINUTE_MS: i64 = 60_000;
 const STEPS: [u32; 16] =
     [1, 2, 5, 10, 15, 30, 60, 120, 180, 360, 720, 1_440, 2_880, 7 * 1_440, 30 * 1_440, 360 * 1_440];
 /// Owners tell a minute's rows within a minute and 5 s after its end.
-const TOLD_WITHIN_MS: i64 = 65_000;
+const PUBLISHED_WITHIN_MS: i64 = 65_000;
 
 /// Why a request has no answer.
 #[derive(Debug, thiserror::Error)]
@@ -34,7 +34,7 @@ pub(crate) enum AnswerError {
 
 /// Up to when minutes are there as a rule, Unix milliseconds, if the newest message is of `at_ms`.
 pub(crate) fn complete_until_ms(at_ms: i64) -> i64 {
-    (at_ms - TOLD_WITHIN_MS).max(0) / MINUTE_MS * MINUTE_MS
+    (at_ms - PUBLISHED_WITHIN_MS).max(0) / MINUTE_MS * MINUTE_MS
 }
 
 /// The parts of the answer to a request. `status` is what is known of the reading.
@@ -69,8 +69,12 @@ fn range(store: &mut Store, request: &RangeRequest) -> Result<Vec<RangeAnswer>, 
     if minutes.len() as u64 / u64::from(step.0) > u64::from(MAX_STEPS) {
         return Err(HistoryError::TooManySteps.into());
     }
-    let points =
-        store.range(&series(&request.of), minutes.clone(), step)?.ok_or(HistoryError::UnknownSeries)?;
+    let points = match store.range(&series(&request.of), minutes.clone(), step)? {
+        Some(points) => points,
+        // There is a fleet before there is a node.
+        None if request.of == HistorySeries::Fleet => BTreeMap::new(),
+        None => return Err(HistoryError::UnknownSeries.into()),
+    };
     let complete_until_ms = complete_until_ms(store.at_ms());
     let steps: Vec<u32> = minutes.step_by(step.0 as usize).collect();
     let part = |steps: &[u32]| RangeAnswer { complete_until_ms, ..columns(steps, step, &points) };

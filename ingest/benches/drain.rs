@@ -13,7 +13,8 @@ use async_nats::jetstream::{
 use futures_util::{StreamExt, future::join_all};
 use tidemap_broker::{Broker, BrokerConfig, keys::Keys};
 use tidemap_ingest::internals::{
-    Assignment, Deps, LeaseState, Limits, Message, PartitionState, WorkerStatus, run_partition,
+    Assignment, Deps, LeaseState, Limits, Message, MinutesPublisher, PartitionState, WorkerStatus,
+    run_partition,
 };
 use tidemap_service::{
     clock::{BrokerClock, unix_ms},
@@ -270,7 +271,9 @@ async fn worker(access: &NatsArgs, epoch: u64, messages: u64) -> (f64, f64) {
     let output = access.connect("output", None).await.unwrap();
     let reader = access.connect("reader", None).await.unwrap();
     let mut stats = reader.subscribe(subject::ALL_STATS).await.unwrap();
-    let deps = Deps { data, output, lease, status: WorkerStatus::default(), missing: Arc::default() };
+    let (minutes, _) = MinutesPublisher::start(data.clone(), 1, Duration::from_secs(60));
+    let deps =
+        Deps { data, output, lease, minutes, status: WorkerStatus::default(), missing: Arc::default() };
     let start = Instant::now();
     tokio::spawn(run_partition(assignment, deps, CancellationToken::new()));
     // It answers once it has applied everything, and not before.

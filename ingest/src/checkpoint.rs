@@ -68,8 +68,10 @@ pub struct Recovery {
 }
 
 /// Goes through a partition's parts in rounds, a few at each tick.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Round {
+    /// Within this many ticks every part is due once.
+    over: usize,
     parts: Vec<Part>,
     done: usize,
     ticks: usize,
@@ -78,20 +80,22 @@ pub(crate) struct Round {
 }
 
 impl Round {
-    /// Within this many ticks every part is written once.
-    const TICKS: usize = 40;
+    /// Rounds of so many ticks, at least one.
+    pub(crate) fn over(ticks: usize) -> Self {
+        Self { over: ticks.max(1), parts: Vec::new(), done: 0, ticks: 0, written: Vec::new() }
+    }
 
     /// Counts a tick. When a round has ended, the next one begins with the parts that there are then.
     pub(crate) fn tick(&mut self, parts: impl FnOnce() -> Vec<Part>) {
         self.ticks += 1;
-        if self.ticks > Self::TICKS && self.done == self.parts.len() || self.parts.is_empty() {
-            *self = Self { parts: parts(), ticks: 1, ..Self::default() };
+        if self.ticks > self.over && self.done == self.parts.len() || self.parts.is_empty() {
+            *self = Self { parts: parts(), ticks: 1, ..Self::over(self.over) };
         }
     }
 
     /// The next part that is due, until [`Round::done`] is called.
     pub(crate) fn due(&self) -> Option<Part> {
-        let due = (self.parts.len() * self.ticks).div_ceil(Self::TICKS);
+        let due = (self.parts.len() * self.ticks).div_ceil(self.over);
         self.parts.get(self.done).copied().filter(|_| self.done < due)
     }
 

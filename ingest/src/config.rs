@@ -1,11 +1,14 @@
 //! Worker configuration.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, time::Duration};
 
 use tidemap_service::{cli::UsageError, streams::DiskBudget};
 use tidemap_wire::PartitionCount;
 
 use crate::partition::Limits;
+
+/// The history has a minute as long after its end, and 5 s, at the latest.
+const MINUTES_PERIOD: Duration = Duration::from_secs(60);
 
 /// A worker's options. The number of partitions is not among them: `tidemap up` shares it with the API.
 #[derive(clap::Args, Clone, Debug)]
@@ -41,6 +44,8 @@ pub struct Config {
     pub replicas: usize,
     /// The most that streams and buckets take of each broker's disk.
     pub disk_budget: Option<DiskBudget>,
+    /// Within this time, each node's new minutes are published once.
+    pub minutes_period: Duration,
     /// Where `/metrics` is served.
     pub metrics: Option<SocketAddr>,
 }
@@ -70,7 +75,14 @@ impl Args {
             forget_after_ms: i64::from(forget_after) * 1_000,
             max_nodes: share(max_nodes, partitions),
         };
-        Ok(Config { partitions, limits, replicas: usize::from(replicas), disk_budget, metrics })
+        Ok(Config {
+            partitions,
+            limits,
+            replicas: usize::from(replicas),
+            disk_budget,
+            minutes_period: MINUTES_PERIOD,
+            metrics,
+        })
     }
 }
 

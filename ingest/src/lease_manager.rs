@@ -3,33 +3,33 @@
 //!
 //! It never waits for a task: leases must be renewed while one writes its last checkpoints.
 
+mod context;
 mod repair;
 mod tasks;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use anyhow::Context;
-use async_nats::jetstream::{self, kv};
+use async_nats::jetstream::kv;
 use futures_util::future::join_all;
 use tidemap_service::{
     cli::UsageError,
     clock::{self, BrokerClock, Stopwatch},
     deadline, streams,
 };
-use tidemap_wire::{Partition, PartitionCount, timing};
+use tidemap_wire::{Partition, timing};
 use tokio::{
     sync::{mpsc, watch},
     time::Instant,
 };
 use tokio_util::sync::CancellationToken;
 
+pub(crate) use self::context::WorkerContext;
 use self::{repair::Repair, tasks::Tasks};
 use crate::{
     leases::{Action, Lease, Leases, heartbeat_key, lease_key, worker_of_key},
     log_reader::{Content, LogEnd, LogEvent, LogPosition, LogReader, Record},
-    partition::Limits,
     partition_task::{Assignment, Deps, LeaseState},
-    worker_status::WorkerStatus,
 };
 
 /// Between heartbeats and renewals.
@@ -40,26 +40,6 @@ const WRITE_TIMEOUT: Duration = timing::LEASE_WRITE_TIMEOUT;
 const CHECK_EVERY: u8 = 10;
 /// For all tasks to end, and their leases to be released, when the process ends.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// What the lease manager needs from the worker.
-pub(crate) struct WorkerContext {
-    /// This worker's id.
-    pub(crate) me: String,
-    pub(crate) count: PartitionCount,
-    pub(crate) limits: Limits,
-    /// Copies that the broker keeps of each stream.
-    pub(crate) replicas: usize,
-    /// A connection of its own: leases must never queue behind data.
-    pub(crate) leases: jetstream::Context,
-    /// For the tasks' logs.
-    pub(crate) data: jetstream::Context,
-    /// For what the tasks publish.
-    pub(crate) output: async_nats::Client,
-    /// Where the tasks report their totals.
-    pub(crate) status: WorkerStatus,
-    /// When the heartbeat and all leases were last renewed.
-    pub(crate) renewed: watch::Sender<Instant>,
-}
 
 /// Holds leases until `shutdown`, then stops all tasks and releases everything.
 pub(crate) async fn run(context: WorkerContext, shutdown: CancellationToken) -> anyhow::Result<()> {
@@ -333,6 +313,7 @@ impl LeaseManager {
         let deps = Deps {
             data: context.data.clone(),
             output: context.output.clone(),
+            minutes: context.minutes.clone(),
             lease: lease_state.subscribe(),
             status: context.status.clone(),
             missing: Arc::clone(self.repair.missing()),

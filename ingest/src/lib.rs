@@ -4,8 +4,9 @@
 //! `connection_watchdog` watches the worker's connections). Each owned partition has one task
 //! (`partition_task`). It reads the partition's stream (`tidemap_service::log_reader`), admits reports that
 //! are within their bounds (`gate`) to pure state (`replica`, `partition`, `node`, `window`, `minutes`,
-//! `dedup`, `packed_metadata`) with numbered `rows`, publishes the changes (`chunks`), and writes checkpoints
-//! (`checkpoint`, `checkpoint_store`) for the next owner.
+//! `dedup`, `packed_metadata`) with numbered `rows`, publishes the changes (`chunks`), tells the history each
+//! node's minutes (`minute_messages`, `minutes_publisher`), and writes checkpoints (`checkpoint`,
+//! `checkpoint_store`) for the next owner.
 
 mod agent_run;
 mod checkpoint;
@@ -18,7 +19,9 @@ mod disk_budget;
 mod gate;
 mod lease_manager;
 mod leases;
+mod minute_messages;
 mod minutes;
+mod minutes_publisher;
 mod node;
 mod packed_metadata;
 mod partition;
@@ -41,6 +44,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use config::{Args, Config};
 use lease_manager::WorkerContext;
+use minutes_publisher::MinutesPublisher;
 use worker_status::WorkerStatus;
 
 /// The allocator for programs that run a worker. Each message is allocated by one thread and freed by
@@ -56,6 +60,8 @@ pub mod internals {
         checkpoint_store::{CheckpointWriter, Restored, WriteRequest, load as load_checkpoints},
         chunks::{Header as DeltaHeader, deltas as encode_deltas},
         log_reader::{Content, LogPosition},
+        minutes::Untold,
+        minutes_publisher::MinutesPublisher,
         node::Node,
         partition::{Limits, Message, PartitionState},
         partition_task::{Assignment, Deps, LeaseState, run as run_partition},
@@ -69,6 +75,8 @@ pub mod internals {
 const STREAMS_TIMEOUT: Duration = Duration::from_secs(60);
 /// Between attempts to create them.
 const RETRY: Duration = Duration::from_millis(500);
+/// For the last minutes to be published when the worker ends.
+const MINUTES_TIMEOUT: Duration = Duration::from_millis(500);
 /// How long a starting worker waits for its broker before it logs a warning; it continues to wait.
 const BROKER_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -120,6 +128,8 @@ pub async fn run(config: Config, broker: &NatsArgs, shutdown: CancellationToken)
         shutdown.clone(),
     );
     watchdogs.spawn(budget);
+    let (minutes, publishing) =
+        MinutesPublisher::start(jetstream::new(data.clone()), config.replicas, config.minutes_period);
     let context = WorkerContext {
         me,
         status,
@@ -129,9 +139,12 @@ pub async fn run(config: Config, broker: &NatsArgs, shutdown: CancellationToken)
         leases: leases_js,
         data: jetstream::new(data),
         output,
+        minutes,
         renewed,
     };
     lease_manager::run(context, shutdown).await?;
+    // What it still has the next owners tell again.
+    tokio::time::timeout(MINUTES_TIMEOUT, publishing).await.ok();
     watchdogs.join_all().await;
     if let Some(serving) = serving {
         serving.await.context("the metrics")?;

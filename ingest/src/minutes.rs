@@ -1,12 +1,13 @@
 //! A node's last 15 minutes as rows for the history, and what of them was not acknowledged yet. Pure.
 //!
-//! A row is a function of the set of samples of its minute. Which minutes are open follows from the newest sample
-//! alone, never from acknowledgements: so owners that read the same log again close the same minutes, and a sample is
-//! either part of its row or a late sample, whoever tells it. No minute is opened twice. Sums of bytes are those of
-//! the windows' quarters of a minute.
+//! A row is a function of the set of samples of its minute. Which minutes are open follows from the newest
+//! sample alone, never from acknowledgements: so owners that read the same log again close the same minutes,
+//! and a sample is either part of its row or a late sample, whoever tells it. No minute is opened twice. Sums
+//! of bytes are those of the windows' quarters of a minute.
 
 mod aside;
 mod packed;
+mod packed_row;
 mod peaks;
 
 use serde::{Deserialize, Serialize};
@@ -14,7 +15,7 @@ use tidemap_wire::{LateSample, MinuteRow, RunCounters, Sample};
 
 use crate::window::{Sum, Windows, minute_of};
 use aside::Aside;
-use packed::Packed;
+use packed::PackedRing;
 use peaks::Peaks;
 
 /// How many minutes are open at most: as many whole ones as the windows hold.
@@ -25,7 +26,7 @@ const CLOSED: u32 = u32::MAX;
 
 /// The open minutes, by the host's clock.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(from = "Packed", into = "Packed")]
+#[serde(from = "PackedRing", into = "PackedRing")]
 pub(crate) struct MinuteRing {
     peaks: [Peaks; SLOTS],
     /// Samples of each minute.
@@ -36,7 +37,7 @@ pub(crate) struct MinuteRing {
     first: u32,
     /// The lowest minute of the rows that was never open, when none is.
     next: u32,
-    /// What rows add to the host's minutes. Samples of runs with another clock are told as late samples.
+    /// What rows add to the host's minutes. Samples of runs with another clock become late samples.
     offset: i32,
     /// The minute from which on the current run's counters are known; [`CLOSED`] when they are not.
     run_first: u32,
@@ -61,7 +62,7 @@ pub(crate) struct Source {
     pub(crate) is_current: bool,
 }
 
-/// What identifies something that was told, as it was told.
+/// What identifies a row or a late sample, as it was published.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Receipt {
     /// A row of this minute with so many samples.
@@ -70,11 +71,30 @@ pub enum Receipt {
     Late { boot: u64, seq: u64 },
 }
 
-/// What of a node is to be told.
+/// What of a node the history has not acknowledged.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Untold {
     pub rows: Vec<MinuteRow>,
     pub late: Vec<LateSample>,
+}
+
+impl Untold {
+    /// Whether the history has everything.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.rows.is_empty() && self.late.is_empty()
+    }
+}
+
+impl Receipt {
+    /// Of a row as it is.
+    pub(crate) fn of_row(row: &MinuteRow) -> Self {
+        Self::Row { minute: row.minute, samples: row.samples }
+    }
+
+    /// Of a late sample.
+    pub(crate) fn of_late(late: &LateSample) -> Self {
+        Self::Late { boot: late.boot, seq: late.seq }
+    }
 }
 
 impl MinuteRing {
@@ -88,8 +108,8 @@ impl MinuteRing {
         self.first != CLOSED && self.offset != offset
     }
 
-    /// Closes the minutes that a sample at `at_ms` moves out of the windows. Called before it does so. Returns how many
-    /// rows are given up.
+    /// Closes the minutes that a sample at `at_ms` moves out of the windows. Called before it does so.
+    /// Returns how many rows are given up.
     pub(crate) fn advance(&mut self, windows: &Windows, at_ms: i64, current: Source) -> u64 {
         let to = minute_of(at_ms);
         let newest = windows.newest_minute().unwrap_or(to);
@@ -136,7 +156,8 @@ impl MinuteRing {
         }
     }
 
-    /// Adds a sample, whose `sum` the windows contain already if they reach back to it. Returns how much is given up.
+    /// Adds a sample, whose `sum` the windows contain already if they reach back to it. Returns how much is
+    /// given up.
     pub(crate) fn add(
         &mut self,
         windows: &Windows,
@@ -186,7 +207,7 @@ impl MinuteRing {
         untold
     }
 
-    /// Notes that the history has something. A row that has changed since stays to be told.
+    /// Notes that the history has something. A row that has changed since comes again.
     pub(crate) fn acknowledge(&mut self, receipt: Receipt) {
         if let Receipt::Row { minute, samples } = receipt {
             let clock = i64::from(minute) - i64::from(self.offset);
@@ -256,9 +277,9 @@ impl MinuteRing {
         row
     }
 
-    /// Counts a sample's counters. Those of the current run at the end of each minute are kept as what they differ from
-    /// the counters at the end of the minute before and the minute's bytes: by nothing, unless a sample is missing or
-    /// has no rate.
+    /// Counts a sample's counters. Those of the current run at the end of each minute are kept as what they
+    /// differ from the counters at the end of the minute before and the minute's bytes: by nothing, unless a
+    /// sample is missing or has no rate.
     fn count(
         &mut self,
         windows: &Windows,

@@ -3,9 +3,11 @@
 //! Duplicates and disorder change nothing. Which of an agent's runs is the *current* one decides what is
 //! shown as the live rate; samples of older runs still count in the windows.
 
+mod admission;
 mod clocks;
 mod conduct;
 mod past;
+mod silence;
 mod update;
 
 use serde::{Deserialize, Serialize};
@@ -14,22 +16,16 @@ use tidemap_wire::{Bps, Hello, Host, InterfaceRate, ReceivedReport, Sample, Stat
 use crate::{
     agent_run::Run,
     dedup::Novelty,
-    minutes::{MinuteRing, Receipt, Source, Untold, label},
+    minutes::{MinuteRing, Receipt, Untold},
     packed_metadata::{Metadata, PackedMetadata},
     refusal::Refusal,
-    window::{Sum, Windows, minute_of},
+    window::{Sum, Windows},
 };
 use past::Past;
 use update::Changed;
 
 /// The reporting interval of a node until its first hello.
 const DEFAULT_INTERVAL_MS: u32 = 1_000;
-/// A node is online for at least this long after a report, however short its interval.
-const MIN_ONLINE_MS: i64 = 5_000;
-
-/// The broker's time is known to a few seconds: a report may seem to be from a future as near as this.
-const FUTURE_MS: i64 = 10_000;
-
 /// What ingest knows of one node.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Node {
@@ -164,42 +160,6 @@ impl Node {
             }
         }
         outcome
-    }
-
-    /// Heals after the broker's clock was put back: what was heard in its future counts as heard now.
-    fn follow(&mut self, now_ms: i64) {
-        if self.seen_ms.max(self.current_heard_ms) <= now_ms + FUTURE_MS {
-            return;
-        }
-        for heard_ms in [&mut self.seen_ms, &mut self.current_heard_ms, &mut self.since_ms] {
-            *heard_ms = now_ms.min(*heard_ms);
-        }
-        self.changed.any = true;
-    }
-
-    /// Judges whether the node still reports. `alive_ms` is the earliest time from which silence counts,
-    /// because no node can report while the broker is away. Returns the new status if it has changed.
-    pub fn judge(&mut self, now_ms: i64, alive_ms: i64, offline_after_ms: i64) -> Option<Status> {
-        self.follow(now_ms);
-        let heard_ms = self.seen_ms.max(alive_ms);
-        let (status, since_ms) = if now_ms - heard_ms < self.online_limit_ms() {
-            (Status::Online, heard_ms)
-        } else if now_ms - heard_ms < offline_after_ms {
-            (Status::Warning, heard_ms + self.online_limit_ms())
-        } else {
-            (Status::Offline, heard_ms + offline_after_ms)
-        };
-        // Only a report makes a silent node come back; the broker's return alone does not.
-        let only_by_grace = status < self.status && now_ms - self.seen_ms >= self.online_limit_ms();
-        if status == self.status || only_by_grace {
-            return None;
-        }
-        self.status = status;
-        // Computed from the report's time, so that a worker that replays the log an hour later gets the same
-        // value.
-        self.since_ms = since_ms;
-        self.changed.any = true;
-        Some(status)
     }
 
     /// Reads a little of each part that a report changes, so that the processor loads it. The sum has no
@@ -365,83 +325,6 @@ impl Node {
         }
     }
 
-    /// Returns whether a sample of another run than the current one may be applied, and makes its run known;
-    /// `false` for a second agent.
-    ///
-    /// A run that began after the current one is a restart and becomes current. One that began before is an
-    /// old run with late samples, unless it has samples from after the current run's beginning: then two
-    /// agents use one name, and the newer one keeps it as long as it reports.
-    fn admit(&mut self, boot: u64, sample: &Sample, arrival: Arrival, outcome: &mut Observed) -> bool {
-        let Arrival { newest_at_ms, published_ms } = arrival;
-        let earlier = self.past.as_ref().map_or(&[][..], |past| &past.earlier);
-        let known = earlier.iter().position(|run| run.boot == boot);
-        let after = sample.at_ms >= self.current.first_at_ms;
-        let current_is_silent = self.is_current_silent(published_ms);
-        if known.is_some_and(|place| earlier[place].has_seen(sample.seq)) {
-            // A repeated sample neither makes an old run current nor proves that there is a second agent.
-            return true;
-        }
-        let becomes_current = current_is_silent || (after && known.is_none());
-        if !becomes_current && after {
-            return false;
-        }
-        let run =
-            known.map_or_else(|| Run::new(boot, sample.at_ms), |place| self.past_mut().earlier.remove(place));
-        let older = if becomes_current {
-            outcome.restarted |= self.past_mut().conduct.admits_restart(published_ms);
-            self.minutes.end_run(&self.windows, self.current_source());
-            if known.is_none() {
-                // Only what is live tells the time.
-                self.set_clock(boot, clocks::offset(newest_at_ms, published_ms));
-            }
-            std::mem::replace(&mut self.current, run)
-        } else {
-            run
-        };
-        self.past_mut().remember(older);
-        true
-    }
-
-    /// Closes the minutes of a clock that the current run's newest sample ends: it was put back, or the run has
-    /// another one. Returns what of the history is given up.
-    fn keep_time(&mut self, sample: &Sample, arrival: Arrival) -> u64 {
-        let ended = self.current_source();
-        let is_put_back = self.windows.is_beyond(sample.at_ms);
-        if is_put_back || clocks::is_ahead(sample.at_ms, arrival.published_ms, ended.offset) {
-            self.set_clock(self.current.boot, clocks::offset(sample.at_ms, arrival.published_ms));
-        }
-        if is_put_back || self.minutes.is_of_other_clock(self.current_source().offset) {
-            self.minutes.close(&self.windows, ended)
-        } else {
-            0
-        }
-    }
-
-    /// Whether a sample may be of a run that is no longer remembered, so that nobody knows whether it was applied.
-    fn may_be_forgotten(&self, boot: u64, sample: &Sample, published_ms: i64) -> bool {
-        let is_before_all = self.past.as_ref().is_some_and(|past| past.is_before_all(boot, sample.at_ms));
-        is_before_all && !self.is_current_silent(published_ms)
-    }
-
-    fn is_current_silent(&self, published_ms: i64) -> bool {
-        published_ms - self.current_heard_ms >= self.online_limit_ms()
-    }
-
-    fn set_clock(&mut self, boot: u64, offset: i32) {
-        if offset != 0 || self.past.is_some() {
-            self.past_mut().clocks.set(boot, offset);
-        }
-    }
-
-    fn current_source(&self) -> Source {
-        self.source(self.current.boot, self.current.first_at_ms, true)
-    }
-
-    fn source(&self, boot: u64, first_at_ms: i64, is_current: bool) -> Source {
-        let offset = self.past.as_ref().map_or(0, |past| past.clocks.offset(boot));
-        Source { boot, since: label(minute_of(first_at_ms), offset), offset, is_current }
-    }
-
     fn past_mut(&mut self) -> &mut Past {
         self.past.get_or_insert_default()
     }
@@ -473,10 +356,6 @@ impl Node {
         self.hello = Some(packed);
         self.changed.hello = true;
         true
-    }
-
-    fn online_limit_ms(&self) -> i64 {
-        (i64::from(self.interval_ms) * 3).max(MIN_ONLINE_MS)
     }
 }
 

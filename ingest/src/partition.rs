@@ -1,12 +1,14 @@
 //! One partition of the fleet: a pure function of its log.
 
+mod minutes;
 mod nodes;
+mod totals;
 
 use std::collections::BTreeMap;
 
 use tidemap_wire::{
-    Event, EventKind, History, NodeId, NodeUpdate, Pack, PartitionStats, ReceivedReport, ReportError, Slot,
-    Status, decode, subject,
+    Event, EventKind, History, NodeId, NodeUpdate, Pack, ReceivedReport, ReportError, Slot, Status, decode,
+    subject,
 };
 
 use crate::{
@@ -16,6 +18,7 @@ use crate::{
     refusal::Refusal,
     rows::Rows,
 };
+use minutes::Departed;
 use nodes::Nodes;
 
 /// When a silent node is offline, when it is forgotten, and how many there may be.
@@ -72,6 +75,8 @@ pub struct PartitionState {
     nodes: Nodes,
     rows: Rows,
     pending: Output,
+    /// Nodes that were forgotten before the history had all of their rows.
+    departed: Vec<Departed>,
     samples: u64,
     duplicates: u64,
     late: u64,
@@ -93,6 +98,7 @@ impl PartitionState {
             nodes: Nodes::default(),
             rows: Rows::default(),
             pending: Output::default(),
+            departed: Vec::new(),
             samples: 0,
             duplicates: 0,
             late: 0,
@@ -187,7 +193,8 @@ impl PartitionState {
     /// Judges every node at broker time `now_ms`, forgets those that have been silent for too long, and
     /// returns what has happened since the last call. For `alive_ms` see [`Node::judge`].
     pub fn tick(&mut self, now_ms: i64, alive_ms: i64) -> Output {
-        let Self { limits, nodes, rows, pending, forgotten_samples, .. } = self;
+        self.give_up_departed(now_ms);
+        let Self { limits, nodes, rows, pending, departed, forgotten_samples, .. } = self;
         nodes.retain(|id, node| {
             if let Some(status) = node.judge(now_ms, alive_ms, limits.offline_after_ms) {
                 pending.events.push(Event { kind: kind(status), node: id.clone(), at_ms: now_ms });
@@ -196,6 +203,7 @@ impl PartitionState {
             if !keep {
                 *forgotten_samples += node.samples();
                 rows.vacate(node.row());
+                departed.extend(Departed::new(id, node, now_ms));
                 pending.forgotten.push(id.clone());
                 pending.events.push(Event { kind: EventKind::Forgotten, node: id.clone(), at_ms: now_ms });
             }
@@ -221,6 +229,7 @@ impl PartitionState {
         if let Some(node) = &removed {
             self.forgotten_samples += node.samples();
             self.rows.vacate(node.row());
+            self.departed.extend(Departed::new(id, node, now_ms));
             self.pending.forgotten.push(id.clone());
             self.pending.events.push(Event { kind: EventKind::Forgotten, node: id.clone(), at_ms: now_ms });
         }
@@ -245,43 +254,6 @@ impl PartitionState {
     /// One node in full, and its history.
     pub fn snapshot_of(&self, id: &NodeId) -> Option<(NodeUpdate, History)> {
         self.nodes.get(Slot::of(id), id.as_str()).map(|node| (node.full_update(id), node.windows().history()))
-    }
-
-    /// Totals, without partition, epoch, owner and position, which the caller knows.
-    pub fn stats(&self) -> PartitionStats {
-        let mut stats = PartitionStats {
-            samples: self.samples,
-            total_samples: self.forgotten_samples,
-            duplicates: self.duplicates,
-            late: self.late,
-            refused: self
-                .refused
-                .iter()
-                .map(|(refusal, count)| (refusal.name().to_owned(), *count))
-                .collect(),
-            ..PartitionStats::default()
-        };
-        if self.history_lost > 0 {
-            stats.refused.insert("history_lost".to_owned(), self.history_lost);
-        }
-        for (_, node) in self.nodes.all() {
-            stats.total_samples += node.samples();
-            match node.status() {
-                Status::Online => stats.online += 1,
-                Status::Warning => stats.warning += 1,
-                // A worker knows each node that it judges.
-                Status::Offline | Status::Unknown => stats.offline += 1,
-            }
-            if node.status() == Status::Online {
-                let (rx, tx) = node.rates();
-                stats.rx_bps = [Some(stats.rx_bps), rx].into_iter().flatten().sum();
-                stats.tx_bps = [Some(stats.tx_bps), tx].into_iter().flatten().sum();
-                let (rx_avg, tx_avg) = node.windows().averages();
-                stats.rx_avg.add(&rx_avg);
-                stats.tx_avg.add(&tx_avg);
-            }
-        }
-        stats
     }
 
     fn decode<'a>(

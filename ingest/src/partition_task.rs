@@ -4,6 +4,7 @@
 mod checkpointing;
 mod publishing;
 mod refusal_log;
+mod telling;
 
 use std::{ops::ControlFlow, sync::Arc, time::Duration};
 
@@ -24,6 +25,7 @@ use tracing::field;
 use crate::{
     chunks,
     log_reader::{Content, LogEnd, LogEvent, LogReader},
+    minutes_publisher::MinutesPublisher,
     partition::{Limits, RefusedReport},
     replica::{Applied, Replica},
     worker_status::WorkerStatus,
@@ -31,6 +33,7 @@ use crate::{
 use checkpointing::Checkpointing;
 use publishing::Publishing;
 use refusal_log::RefusalLog;
+use telling::Telling;
 
 /// Between two deltas. Ticks are at the same multiples of it on every host, so that a reader can tick just
 /// after all partitions have published.
@@ -44,6 +47,8 @@ pub struct Deps {
     pub output: Client,
     /// The state of the leases, from the lease manager.
     pub lease: watch::Receiver<LeaseState>,
+    /// Where rows for the history go.
+    pub minutes: MinutesPublisher,
     /// Where the task reports its totals.
     pub status: WorkerStatus,
     /// Notified when a stream or a bucket may be missing.
@@ -102,9 +107,16 @@ pub async fn run(assignment: Assignment, deps: Deps, stop: CancellationToken) ->
     let reading = log_reader.read(position.clone(), deps.data.clone(), events, stop.clone());
     let reading = tokio::spawn(reading);
     let replica = Replica::restore(assignment.limits, restored.nodes, restored.recovery, position);
-    let publishing = Publishing::default();
-    let refusal_log = RefusalLog::default();
-    let mut task = PartitionTask { assignment, deps, replica, log_end, checkpoints, publishing, refusal_log };
+    let mut task = PartitionTask {
+        telling: Telling::new(deps.minutes.clone()),
+        assignment,
+        deps,
+        replica,
+        log_end,
+        checkpoints,
+        publishing: Publishing::default(),
+        refusal_log: RefusalLog::default(),
+    };
     let mut tick = clock::next_multiple(TICK, Duration::ZERO);
     while let Some(event) = stop.run_until_cancelled(next(&mut log, tick, &mut requests)).await {
         match event {
@@ -127,6 +139,9 @@ pub async fn run(assignment: Assignment, deps: Deps, stop: CancellationToken) ->
     drop(log);
     reading.await.context("the log's reader")?;
     task.deps.status.clear(partition);
+    if let Some(at_ms) = task.answering_at() {
+        task.telling.finish(&task.assignment, &mut task.replica.state, at_ms).await;
+    }
     task.checkpoints.finish(&task.assignment, &task.replica).await
 }
 
@@ -163,6 +178,7 @@ struct PartitionTask {
     log_end: LogEnd,
     checkpoints: Checkpointing,
     publishing: Publishing,
+    telling: Telling,
     refusal_log: RefusalLog,
 }
 
@@ -192,7 +208,8 @@ impl PartitionTask {
         }
     }
 
-    /// Publishes what has changed, and writes checkpoints. Breaks if a later owner was found.
+    /// Publishes what has changed, tells the history, and writes checkpoints. Breaks if a later owner was
+    /// found.
     async fn tick(&mut self) -> ControlFlow<()> {
         let lease = *self.deps.lease.borrow();
         let was_frozen = self.publishing.is_frozen();
@@ -209,6 +226,7 @@ impl PartitionTask {
             // The lost delta leaves a gap, so that readers request a snapshot.
             self.publishing.seq += 1;
         }
+        self.telling.tick(&self.assignment, &mut self.replica.state, at_ms);
         self.checkpoints.write(&self.assignment, &self.replica)
     }
 

@@ -25,8 +25,8 @@ const QUARTERS: i64 = 4;
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(from = "Packed", into = "Packed")]
 pub struct Windows {
-    /// When the newest sample was read; [`NEVER`] before the first. An `Option` would take eight bytes more of each
-    /// node.
+    /// When the newest sample was read; [`NEVER`] before the first. An `Option` would take eight bytes more
+    /// of each node.
     newest_ms: i64,
     seconds: Ring<60, 1_000>,
     quarters: Ring<60, 15_000>,

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use tidemap_wire::NodeId;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::{
@@ -17,6 +18,7 @@ pub(crate) enum FleetRequest {
     Nodes(oneshot::Sender<Arc<Nodes>>),
     Stats(oneshot::Sender<Arc<Stats>>),
     Both(oneshot::Sender<(Arc<Nodes>, Arc<Stats>)>),
+    DisplayNames(Vec<NodeId>, oneshot::Sender<Vec<Option<String>>>),
     Find(String, oneshot::Sender<Option<Box<Found>>>),
     Listen(Option<StreamPosition>, oneshot::Sender<Result<Listening, OverBudget>>),
 }
@@ -68,6 +70,11 @@ impl FleetHandle {
     /// The node with this display name or encoded name.
     pub(crate) async fn find(&self, name: String) -> Result<Option<Box<Found>>, Stopping> {
         self.ask(|reply| FleetRequest::Find(name, reply)).await
+    }
+
+    /// How these nodes are called, as far as they are known.
+    pub(crate) async fn display_names(&self, ids: Vec<NodeId>) -> Result<Vec<Option<String>>, Stopping> {
+        self.ask(|reply| FleetRequest::DisplayNames(ids, reply)).await
     }
 
     /// Opens an event stream, after `position` if possible.

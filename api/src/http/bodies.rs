@@ -13,18 +13,38 @@ use crate::{
 };
 
 pub(super) const JSON: &str = "application/json";
+pub(super) const CSV: &str = "text/csv; charset=utf-8; header=present";
 /// Bodies with the same value show the same state.
 const TICK: HeaderName = HeaderName::from_static("x-tidemap-tick");
 
 /// Whether the client takes gzip.
 pub(super) fn takes_gzip(headers: &HeaderMap) -> bool {
-    let listed = headers.get_all(header::ACCEPT_ENCODING).into_iter().filter_map(|value| value.to_str().ok());
-    let mut codings = listed.flat_map(|value| value.split(',')).map(|coding| {
-        let (name, parameters) = coding.split_once(';').unwrap_or((coding, ""));
-        let quality = parameters.trim().strip_prefix("q=").map_or(Some(1.0), |quality| quality.parse().ok());
-        (name.trim().to_ascii_lowercase(), quality.unwrap_or(0.0))
-    });
-    codings.any(|(name, quality): (String, f32)| name == "gzip" && quality > 0.0)
+    listed(headers, header::ACCEPT_ENCODING).any(|(name, quality)| name == "gzip" && quality > 0.0)
+}
+
+/// Whether the client would rather have CSV than JSON: it must name CSV, because `*/*` is what programs say
+/// that do not care.
+pub(super) fn prefers_csv(headers: &HeaderMap) -> bool {
+    let quality = |name: &str| {
+        listed(headers, header::ACCEPT)
+            .filter(|(listed, _)| listed == name)
+            .map(|(_, quality)| quality)
+            .next()
+    };
+    let csv = quality("text/csv").unwrap_or(0.0);
+    let json = quality(JSON);
+    csv > 0.0 && json.is_none_or(|json| csv > json)
+}
+
+/// What a header lists, in lower case, and how much each is wanted, 0 to 1.
+fn listed(headers: &HeaderMap, name: HeaderName) -> impl Iterator<Item = (String, f32)> {
+    let values = headers.get_all(name).into_iter().filter_map(|value| value.to_str().ok());
+    values.flat_map(|value| value.split(',')).map(|item| {
+        let mut parts = item.split(';').map(str::trim);
+        let name = parts.next().unwrap_or_default().to_ascii_lowercase();
+        let quality = parts.find_map(|part| part.strip_prefix("q=").or_else(|| part.strip_prefix("Q=")));
+        (name, quality.map_or(1.0, |quality| quality.parse().unwrap_or(0.0)))
+    })
 }
 
 /// A body of one version: 304 if the client has it, compressed if the client accepts that.
@@ -34,15 +54,27 @@ pub(super) async fn shared(
     content_type: &'static str,
     body: &Encoded,
 ) -> Result<Response, ApiError> {
+    let mut response = encoded(request, &version.to_string(), content_type, body).await?;
+    response.headers_mut().insert(TICK, HeaderValue::from(version.tick));
+    Ok(response)
+}
+
+/// The same for a body that is of no tick; equal bodies have equal tags.
+pub(super) async fn encoded(
+    request: &HeaderMap,
+    tag: &str,
+    content_type: &'static str,
+    body: &Encoded,
+) -> Result<Response, ApiError> {
     let gzip = takes_gzip(request);
-    let mut response = match unchanged(request, version) {
+    let mut response = match unchanged(request, tag) {
         Some(response) => response,
         None if gzip => compressed(body.gzip().await?.clone()),
         None => Response::new(body.plain().clone().into()),
     };
     let headers = response.headers_mut();
     headers.insert(header::VARY, HeaderValue::from_static("accept-encoding"));
-    describe(headers, version, content_type, gzip);
+    describe(headers, tag, content_type, gzip);
     Ok(response)
 }
 
@@ -53,8 +85,11 @@ pub(super) fn single(
     content_type: &'static str,
     body: impl FnOnce() -> Bytes,
 ) -> Response {
-    let mut response = unchanged(request, version).unwrap_or_else(|| Response::new(body().into()));
-    describe(response.headers_mut(), version, content_type, false);
+    let tag = version.to_string();
+    let mut response = unchanged(request, &tag).unwrap_or_else(|| Response::new(body().into()));
+    let headers = response.headers_mut();
+    describe(headers, &tag, content_type, false);
+    headers.insert(TICK, HeaderValue::from(version.tick));
     response
 }
 
@@ -64,10 +99,10 @@ fn compressed(body: Bytes) -> Response {
     response
 }
 
-fn unchanged(request: &HeaderMap, version: Version) -> Option<Response> {
+fn unchanged(request: &HeaderMap, tag: &str) -> Option<Response> {
     let known = request.typed_get::<IfNoneMatch>()?;
     // `If-None-Match` compares weakly, so the strong form matches both.
-    let tag: ETag = format!("\"{version}\"").parse().ok()?;
+    let tag: ETag = format!("\"{tag}\"").parse().ok()?;
     (!known.precondition_passes(&tag)).then(|| {
         let mut response = Response::default();
         *response.status_mut() = StatusCode::NOT_MODIFIED;
@@ -75,13 +110,12 @@ fn unchanged(request: &HeaderMap, version: Version) -> Option<Response> {
     })
 }
 
-fn describe(headers: &mut HeaderMap, version: Version, content_type: &'static str, gzip: bool) {
+fn describe(headers: &mut HeaderMap, tag: &str, content_type: &'static str, gzip: bool) {
     // Two encodings of one state are equivalent but not byte-equal, so the compressed one has a weak tag.
     let weak = if gzip { "W/" } else { "" };
-    if let Ok(tag) = HeaderValue::try_from(format!("{weak}\"{version}\"")) {
+    if let Ok(tag) = HeaderValue::try_from(format!("{weak}\"{tag}\"")) {
         headers.insert(header::ETAG, tag);
     }
-    headers.insert(TICK, HeaderValue::from(version.tick));
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
 }
@@ -103,5 +137,24 @@ mod tests {
         check("identity", false);
         check("xgzip", false);
         assert!(!takes_gzip(&HeaderMap::new()));
+    }
+
+    #[test]
+    fn csv_is_for_those_who_name_it() {
+        let check = |accepts: &str, prefers: bool| {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::ACCEPT, HeaderValue::from_str(accepts).unwrap());
+            assert_eq!(prefers_csv(&headers), prefers, "{accepts}");
+        };
+        check("text/csv", true);
+        check("TEXT/CSV; charset=utf-8; q=0.5", true);
+        check("text/csv, */*;q=0.8", true);
+        check("application/json;q=0.5, text/csv", true);
+        check("text/csv, application/json", false);
+        check("text/csv;q=0", false);
+        check("text/csv;q=x", false);
+        check("text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8", false);
+        check("text/*", false);
+        assert!(!prefers_csv(&HeaderMap::new()));
     }
 }

@@ -1,7 +1,7 @@
 //! Errors as JSON: `{"detail": "…"}`. Status and text are chosen in one place.
 
-use tidemap_client::RequestError;
-use tidemap_wire::http::ErrorJson;
+use tidemap_client::{HistoryRequestError, RequestError};
+use tidemap_wire::{history_query::HistoryError, http::ErrorJson};
 use warp::{
     http::{HeaderMap, HeaderValue, StatusCode, header},
     reply::Response,
@@ -31,6 +31,10 @@ pub(crate) enum ApiError {
     ForeignOrigin,
     #[error(transparent)]
     Ingest(#[from] RequestError),
+    #[error(transparent)]
+    History(#[from] HistoryRequestError),
+    #[error("too many requests for the history are being answered")]
+    TooManyQuestions,
     #[error(transparent)]
     Stopping(#[from] Stopping),
     #[error(transparent)]
@@ -98,12 +102,27 @@ impl ApiError {
             Self::Unauthorized { .. } => StatusCode::UNAUTHORIZED,
             Self::Misdirected(_) => StatusCode::MISDIRECTED_REQUEST,
             Self::ForeignOrigin => StatusCode::FORBIDDEN,
+            Self::History(HistoryRequestError::Refused(error)) => refusal(*error),
             Self::Ingest(_)
+            | Self::History(_)
+            | Self::TooManyQuestions
             | Self::Stopping(_)
             | Self::NotReady(_)
             | Self::NotBuilt(NotBuilt::OverBudget(_)) => StatusCode::SERVICE_UNAVAILABLE,
             Self::NotBuilt(NotBuilt::Lost) => StatusCode::INTERNAL_SERVER_ERROR,
         }
+    }
+}
+
+/// A station of another version may refuse what was found right here.
+fn refusal(error: HistoryError) -> StatusCode {
+    match error {
+        HistoryError::UnknownSeries => StatusCode::NOT_FOUND,
+        HistoryError::NoRange
+        | HistoryError::NoSuchStep
+        | HistoryError::TooManySteps
+        | HistoryError::TooManyNodes => StatusCode::UNPROCESSABLE_ENTITY,
+        HistoryError::Unreadable | HistoryError::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
     }
 }
 

@@ -1,11 +1,19 @@
-//! The fleet and the pipeline for Prometheus.
+//! The fleet, the pipeline and the history for Prometheus.
+
+mod history;
+
+use std::time::Duration;
 
 use tidemap_service::exposition::{
     Exposition, FamilyOf,
     Kind::{Counter, Gauge},
     TEXT,
 };
-use tidemap_wire::{Averages, Bps, METRICS, Metric, MetricKind, MetricUnit, Status, http::NodeJson};
+use tidemap_wire::{
+    Averages, Bps, METRICS, Metric, MetricKind, MetricUnit, Status, history_query::HistoryStatus,
+    http::NodeJson,
+};
+use tokio::time::timeout;
 use warp::reply::Response;
 
 use crate::{
@@ -13,20 +21,28 @@ use crate::{
     http::{Asked, Site, bodies, errors::ApiError},
 };
 
+/// How long a scrape waits for a history station.
+const HISTORY_TIMEOUT: Duration = Duration::from_secs(1);
+
 /// `GET /metrics`
 pub(super) async fn read(asked: &Asked, site: &Site) -> Result<Response, ApiError> {
     let (nodes, stats) = site.fleet.both().await?;
     let limit = site.metrics_nodes;
-    let write = move |list: &[NodeJson]| text(list, &stats, limit).into_bytes();
-    let body = nodes.metrics.get_or_try_init(|| nodes.body(write)).await?;
+    let write = async || {
+        let history = timeout(HISTORY_TIMEOUT, site.history.status()).await.ok().and_then(Result::ok);
+        let write = move |list: &[NodeJson]| text(list, &stats, history.as_ref(), limit).into_bytes();
+        nodes.body(write).await
+    };
+    let body = nodes.metrics.get_or_try_init(write).await?;
     bodies::shared(&asked.headers, nodes.version, TEXT, body).await
 }
 
-fn text(nodes: &[NodeJson], stats: &Stats, limit: usize) -> String {
+fn text(nodes: &[NodeJson], stats: &Stats, history: Option<&HistoryStatus>, limit: usize) -> String {
     let mut text = Exposition::default();
     fleet(&mut text, stats);
     partitions(&mut text, stats);
     service(&mut text, stats);
+    history::families(&mut text, history);
     let named = &nodes[..nodes.len().min(limit)];
     text.family(Gauge, "tidemap_nodes_omitted", "Nodes beyond the limit that have no series of their own.")
         .sample(&[], (nodes.len() - named.len()) as f64);

@@ -99,7 +99,7 @@ async fn addressee(site: &Site, name: &str) -> Result<(Partition, NodeId), ApiEr
     Ok((site.partitions.of(tidemap_wire::Slot::of(&id)), id))
 }
 
-fn decoded(name: &str) -> Result<String, ApiError> {
+pub(super) fn decoded(name: &str) -> Result<String, ApiError> {
     let name = percent_decode_str(name).decode_utf8();
     Ok(name.map_err(|_| ApiError::NotFound("node whose name is not UTF-8".to_owned()))?.into_owned())
 }

@@ -246,7 +246,10 @@ pub(super) fn none(query: &str) -> Result<(), ApiError> {
 const AGAINST_CACHES: &str = "_";
 
 /// Takes parameters one by one; an error names the parameter that caused it.
-fn each_once(query: &str, mut take: impl FnMut(&str, &str) -> Result<(), String>) -> Result<(), ApiError> {
+pub(super) fn each_once(
+    query: &str,
+    mut take: impl FnMut(&str, &str) -> Result<(), String>,
+) -> Result<(), ApiError> {
     let mut seen = Vec::new();
     let all = form_urlencoded::parse(query.as_bytes());
     for (name, value) in all.filter(|(name, _)| name != AGAINST_CACHES) {

@@ -19,7 +19,10 @@ use tidemap_wire::{
     NodeUpdate, Status,
     http::{GroupJson, GroupedStatsJson, NodeDetailJson, NodeJson, StatsJson},
 };
-use tokio::{sync::mpsc, time::Instant};
+use tokio::{
+    sync::{Semaphore, mpsc},
+    time::Instant,
+};
 use tokio_util::sync::CancellationToken;
 use warp::{Filter, Reply, http::Response, hyper::body::Bytes};
 
@@ -71,6 +74,9 @@ impl Site {
         Self(Arc::new(SiteParts {
             fleet,
             ingest: other.ingest.clone(),
+            history: other.history.clone(),
+            history_turns: Semaphore::new(1),
+            budget: other.budget.clone(),
             access: other.access.clone(),
             names: other.names.clone(),
             partitions: other.partitions,
@@ -85,7 +91,7 @@ impl Site {
 async fn site(updates: Vec<NodeUpdate>, readers: Readers) -> Site {
     let mut task = task_of(updates, readers == Readers::Everybody);
     let (requests_in, mut requests) = mpsc::channel(8);
-    let handle = FleetHandle::new(requests_in, task.answers());
+    let (handle, budget) = (FleetHandle::new(requests_in, task.answers()), task.budget());
     tokio::spawn(async move {
         while let Some(request) = requests.recv().await {
             fleet_task::answer(&mut task, request);
@@ -106,7 +112,7 @@ async fn site(updates: Vec<NodeUpdate>, readers: Readers) -> Site {
         metrics_nodes: 2,
         limits: Limits { connections: NonZeroU32::MAX, requests: NonZeroU32::MAX },
     };
-    Site::new(handle, client, &config, CancellationToken::new())
+    Site::new(handle, client, &config, budget, CancellationToken::new())
 }
 
 async fn api(

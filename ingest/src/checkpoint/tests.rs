@@ -95,11 +95,11 @@ fn a_round_writes_every_part_once() {
         let parts: Vec<Part> = (0..slots)
             .map(|index| Part { slot: Slot::of(&NodeId::from_name("a").unwrap()), of: 256, index })
             .collect();
-        let mut round = Round::default();
+        let mut round = Round::over(40);
         for _ in 0..3 {
             let mut passed = Vec::new();
             let mut completed = 0;
-            for _ in 0..Round::TICKS {
+            for _ in 0..40 {
                 round.tick(|| parts.clone());
                 while let Some(part) = round.due() {
                     passed.push(part);

@@ -1,18 +1,21 @@
-//! What few nodes have besides open minutes: rows and late samples that nobody has acknowledged, counters of runs that
-//! ended, bytes that are missing.
+//! What few nodes have besides open minutes: rows and late samples that nobody has acknowledged, counters of
+//! runs that ended, bytes that are missing.
 
 use tidemap_wire::{LateSample, MinuteRow, RunCounters};
 
-use super::{Receipt, Untold, packed};
+use super::{
+    Receipt, Untold,
+    packed_row::{pack_row, unpack_row},
+};
 use crate::window::Sum;
 
-/// Rows that were not acknowledged before their minute was closed: as long as the history takes nothing. Beyond it, the
-/// oldest is given up, and its bytes are known by the runs' counters only.
+/// Rows that were not acknowledged before their minute was closed: as long as the history takes nothing.
+/// Beyond it, the oldest is given up, and its bytes are known by the runs' counters only.
 const MOST_ROWS: usize = 64;
 /// Late samples: two minutes of an agent that reports each second. Beyond it, the oldest is given up.
 const MOST_LATE: usize = 128;
-/// Counters of runs in the open minutes that are not the current run's: four restarts a minute. Beyond it, the oldest
-/// are given up.
+/// Counters of runs in the open minutes that are not the current run's: four restarts a minute. Beyond it,
+/// the oldest are given up.
 const MOST_COUNTERS: usize = 64;
 
 /// Whether each is empty decides whether it is kept at all.
@@ -37,7 +40,7 @@ impl Aside {
 
     /// Returns how many are given up.
     pub(super) fn add_row(&mut self, row: &MinuteRow) -> u64 {
-        self.rows.push(packed::row(row));
+        self.rows.push(pack_row(row));
         give_up(&mut self.rows, MOST_ROWS)
     }
 
@@ -48,14 +51,14 @@ impl Aside {
     }
 
     pub(super) fn untold(&self) -> Untold {
-        let rows = self.rows.iter().filter_map(|row| packed::unpack_row(row)).collect();
+        let rows = self.rows.iter().filter_map(|row| unpack_row(row)).collect();
         Untold { rows, late: self.late.clone() }
     }
 
     pub(super) fn acknowledge(&mut self, receipt: Receipt) {
         match receipt {
             Receipt::Row { minute, samples } => self.rows.retain(|row| {
-                packed::unpack_row(row).is_some_and(|row| (row.minute, row.samples) != (minute, samples))
+                unpack_row(row).is_some_and(|row| (row.minute, row.samples) != (minute, samples))
             }),
             Receipt::Late { boot, seq } => self.late.retain(|late| (late.boot, late.seq) != (boot, seq)),
         }

@@ -1,5 +1,5 @@
-//! The whole way of rows under random faults: whatever is lost, repeated, late or told by an owner that was replaced,
-//! what a reader joins is never more than the samples that there are, and is them in the end.
+//! The whole way of rows under random faults: whatever is lost, repeated, late or published by an owner that
+//! was replaced, what a reader joins is never more than the samples that there are, and is them in the end.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -47,7 +47,8 @@ struct World {
     outage_until_ms: i64,
 }
 
-/// Bytes and time of every sample that was stored, by minute, and the highest counters of each run and minute.
+/// Bytes and time of every sample that was stored, by minute, and the highest counters of each run and
+/// minute.
 #[derive(Default)]
 struct Truth {
     known: BTreeSet<(u64, u64)>,
@@ -78,11 +79,11 @@ impl Truth {
 }
 
 impl Reader {
-    fn join(&mut self, told: &Untold) {
-        for row in &told.rows {
+    fn join(&mut self, untold: &Untold) {
+        for row in &untold.rows {
             self.rows.entry(row.minute).or_insert_with(|| row.clone()).join(row);
         }
-        self.late.extend(told.late.iter().map(|late| ((late.boot, late.seq), *late)));
+        self.late.extend(untold.late.iter().map(|late| ((late.boot, late.seq), *late)));
     }
 
     fn minutes(&self) -> BTreeMap<u32, [u64; 4]> {
@@ -102,11 +103,11 @@ impl Reader {
     }
 
     fn never_more_than(&self, truth: &Truth) {
-        for (minute, told) in self.minutes() {
+        for (minute, untold) in self.minutes() {
             let true_sums = truth.minutes.get(&minute).copied().unwrap_or_default();
             assert!(
-                (0..4).all(|place| told[place] <= true_sums[place]),
-                "{minute}: {told:?} of {true_sums:?}"
+                (0..4).all(|place| untold[place] <= true_sums[place]),
+                "{minute}: {untold:?} of {true_sums:?}"
             );
         }
         for row in self.rows.values() {
@@ -124,8 +125,8 @@ impl Reader {
         }
     }
 
-    /// Every sample is told, and a run's counters of a minute are those of its last sample in it, or a late sample's
-    /// minute has none.
+    /// Every sample is published, and a run's counters of a minute are those of its last sample in it, or a
+    /// late sample's minute has none.
     fn is_whole(&self, truth: &Truth) {
         assert_eq!(self.minutes(), truth.minutes);
         let late_minutes: BTreeSet<u32> = self.late.values().map(|late| late.minute).collect();
@@ -154,12 +155,12 @@ impl Owner {
         self.node.as_ref().map(|node| node.untold(until)).unwrap_or_default()
     }
 
-    fn acknowledge(&mut self, told: &Untold) {
+    fn acknowledge(&mut self, untold: &Untold) {
         let Some(node) = &mut self.node else { return };
-        for row in &told.rows {
+        for row in &untold.rows {
             node.acknowledge(Receipt::Row { minute: row.minute, samples: row.samples });
         }
-        for late in &told.late {
+        for late in &untold.late {
             node.acknowledge(Receipt::Late { boot: late.boot, seq: late.seq });
         }
     }
@@ -261,12 +262,12 @@ impl World {
 
     /// An owner tells what it knows: the message may be lost, and so may its acknowledgement.
     fn tell(&mut self, owner: &mut Owner) {
-        let told = owner.untold(minute_of(self.now_ms - 5_000));
+        let untold = owner.untold(minute_of(self.now_ms - 5_000));
         if self.random.u8(..) < 200 {
-            self.reader.join(&told);
+            self.reader.join(&untold);
             self.reader.never_more_than(&self.truth);
             if self.random.u8(..) < 200 {
-                owner.acknowledge(&told);
+                owner.acknowledge(&untold);
             }
         }
     }
@@ -312,7 +313,8 @@ fn run(seed: u64, faults: Faults) {
     owner.acknowledge(&rest);
     assert_eq!(owner.untold(u32::MAX), Untold::default());
     world.reader.never_more_than(&world.truth);
-    // What was given up, counted, is not told. That takes several outages in which nothing is acknowledged.
+    // What was given up, counted, is not published. That takes several outages in which nothing is
+    // acknowledged.
     if owner.lost == 0 {
         world.reader.is_whole(&world.truth);
     }

@@ -2,9 +2,16 @@
 
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
-use tidemap_wire::{LateSample, MinuteRow, RunCounters};
+use tidemap_wire::LateSample;
 
-use super::{CLOSED, MinuteRing, OPEN, Peaks, aside::Aside, slot};
+use super::{
+    CLOSED, MinuteRing, OPEN,
+    aside::Aside,
+    packed_row::{
+        pack_row, put_all, put_counters, put_peaks, take_as, take_counters, take_list, take_peaks, take_row,
+    },
+    slot,
+};
 use crate::{
     varint::{put, take},
     window::Sum,
@@ -13,9 +20,9 @@ use crate::{
 /// The ring's scalars, its slots from the first minute on, and what is aside: lists with their lengths.
 #[derive(Serialize, Deserialize)]
 #[serde(transparent)]
-pub(super) struct Packed(ByteBuf);
+pub(super) struct PackedRing(ByteBuf);
 
-impl From<MinuteRing> for Packed {
+impl From<MinuteRing> for PackedRing {
     fn from(ring: MinuteRing) -> Self {
         let mut bytes = Vec::new();
         let MinuteRing { peaks, samples, untold, first, next, offset, run_first, run_end, aside } = ring;
@@ -34,9 +41,9 @@ impl From<MinuteRing> for Packed {
     }
 }
 
-/// Minutes that cannot be read begin anew.
-impl From<Packed> for MinuteRing {
-    fn from(packed: Packed) -> Self {
+/// Minutes that cannot be read begin again.
+impl From<PackedRing> for MinuteRing {
+    fn from(packed: PackedRing) -> Self {
         unpack(&mut packed.0.iter().copied()).unwrap_or_default()
     }
 }
@@ -67,34 +74,6 @@ fn minutes(first: u32) -> impl Iterator<Item = u32> {
     (0..OPEN).map_while(move |later| first.checked_add(later).filter(|_| first != CLOSED))
 }
 
-/// A row in few bytes.
-pub(super) fn row(row: &MinuteRow) -> Box<[u8]> {
-    let mut bytes = Vec::new();
-    put_all(&mut bytes, [row.minute, row.samples, row.covered_ms].map(u64::from));
-    put_all(&mut bytes, [row.rx_bytes, row.tx_bytes]);
-    put_peaks(&mut bytes, Peaks::of(row.rates));
-    put(&mut bytes, row.counters.len() as u64);
-    row.counters.iter().for_each(|counters| put_counters(&mut bytes, *counters));
-    bytes.into_boxed_slice()
-}
-
-/// The row that was packed.
-pub(super) fn unpack_row(bytes: &[u8]) -> Option<MinuteRow> {
-    take_row(&mut bytes.iter().copied())
-}
-
-fn take_row(bytes: &mut impl Iterator<Item = u8>) -> Option<MinuteRow> {
-    Some(MinuteRow {
-        minute: take_as(bytes)?,
-        samples: take_as(bytes)?,
-        covered_ms: take_as(bytes)?,
-        rx_bytes: take(bytes)?,
-        tx_bytes: take(bytes)?,
-        rates: take_peaks(bytes)?.extremes(),
-        counters: take_list(bytes, take_counters)?,
-    })
-}
-
 fn put_aside(bytes: &mut Vec<u8>, aside: &Aside) {
     let Aside { rows, late, excluded, gaps, counters } = aside;
     put(bytes, rows.len() as u64);
@@ -121,7 +100,7 @@ fn put_aside(bytes: &mut Vec<u8>, aside: &Aside) {
 
 fn take_aside(bytes: &mut impl Iterator<Item = u8>) -> Option<Aside> {
     Some(Aside {
-        rows: take_list(bytes, |bytes| take_row(bytes).map(|taken| row(&taken)))?,
+        rows: take_list(bytes, |bytes| take_row(bytes).map(|row| pack_row(&row)))?,
         late: take_list(bytes, |bytes| {
             Some(LateSample {
                 minute: take_as(bytes)?,
@@ -142,39 +121,6 @@ fn take_aside(bytes: &mut impl Iterator<Item = u8>) -> Option<Aside> {
     })
 }
 
-fn put_peaks(bytes: &mut Vec<u8>, peaks: Peaks) {
-    let Peaks { rx_max, tx_max, rx_min, tx_min } = peaks;
-    put_all(bytes, [rx_max, tx_max, rx_min, tx_min].map(u64::from));
-}
-
-fn take_peaks(bytes: &mut impl Iterator<Item = u8>) -> Option<Peaks> {
-    let (rx_max, tx_max) = (take_as(bytes)?, take_as(bytes)?);
-    Some(Peaks { rx_max, tx_max, rx_min: take_as(bytes)?, tx_min: take_as(bytes)? })
-}
-
-fn put_counters(bytes: &mut Vec<u8>, counters: RunCounters) {
-    put_all(bytes, [counters.boot, u64::from(counters.since), counters.rx_bytes, counters.tx_bytes]);
-}
-
-fn take_counters(bytes: &mut impl Iterator<Item = u8>) -> Option<RunCounters> {
-    let (boot, since) = (take(bytes)?, take_as(bytes)?);
-    Some(RunCounters { boot, since, rx_bytes: take(bytes)?, tx_bytes: take(bytes)? })
-}
-
-fn put_all<const N: usize>(bytes: &mut Vec<u8>, numbers: [u64; N]) {
-    numbers.into_iter().for_each(|number| put(bytes, number));
-}
-
-fn take_as<T: TryFrom<u64>>(bytes: &mut impl Iterator<Item = u8>) -> Option<T> {
-    T::try_from(take(bytes)?).ok()
-}
-
-/// A list, which ends with the bytes at the latest, whatever its length says.
-fn take_list<T, B: Iterator<Item = u8>>(bytes: &mut B, item: impl Fn(&mut B) -> Option<T>) -> Option<Vec<T>> {
-    let count = take(bytes)?;
-    (0..count).map(|_| item(bytes)).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -184,9 +130,9 @@ mod tests {
     proptest! {
         #[test]
         fn no_bytes_break_the_reader(bytes in any::<Vec<u8>>()) {
-            let ring = MinuteRing::from(Packed(ByteBuf::from(bytes)));
-            let again = MinuteRing::from(Packed::from(ring.clone()));
-            prop_assert_eq!(Packed::from(again).0, Packed::from(ring).0);
+            let ring = MinuteRing::from(PackedRing(ByteBuf::from(bytes)));
+            let again = MinuteRing::from(PackedRing::from(ring.clone()));
+            prop_assert_eq!(PackedRing::from(again).0, PackedRing::from(ring).0);
         }
     }
 }

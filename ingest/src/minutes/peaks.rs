@@ -2,8 +2,8 @@
 
 use tidemap_wire::{Bps, Extremes};
 
-/// The highest and lowest rates, each as three digits and a power of ten in one number: `1,000 × power + digits`.
-/// Numbers have the order of their rates. Maxima are rounded up and minima down, so no peak is cut.
+/// The highest and lowest rates, each as three digits and a power of ten in one number: `1,000 × power +
+/// digits`. Numbers have the order of their rates. Maxima are rounded up and minima down, so no peak is cut.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Peaks {
     pub(super) rx_max: u16,
@@ -80,12 +80,12 @@ mod tests {
             let (high, low) = (rates.iter().copied().fold(0.0, f64::max), rates.iter().copied().fold(1e15, f64::min));
             let found = peaks.extremes().unwrap();
             for (exact, high_or_low) in [(high, found.rx_max), (high / 3e7, found.tx_max)] {
-                let told = high_or_low as f64;
-                prop_assert!(told >= exact && told <= (exact * 1.01).max(exact + 1.0), "{told} for {exact}");
+                let kept = high_or_low as f64;
+                prop_assert!(kept >= exact && kept <= (exact * 1.01).max(exact + 1.0), "{kept} for {exact}");
             }
-            for (exact, told) in [(low, found.rx_min), (low / 3e7, found.tx_min)] {
-                let told = told as f64;
-                prop_assert!(told <= exact && told >= (exact * 0.99).min(exact - 1.0), "{told} for {exact}");
+            for (exact, kept) in [(low, found.rx_min), (low / 3e7, found.tx_min)] {
+                let kept = kept as f64;
+                prop_assert!(kept <= exact && kept >= (exact * 0.99).min(exact - 1.0), "{kept} for {exact}");
             }
             prop_assert_eq!(Peaks::of(Some(found)), peaks);
         }

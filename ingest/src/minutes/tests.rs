@@ -44,8 +44,8 @@ fn a_row_is_told_once_its_minute_has_passed_and_again_when_it_changes() {
     report(&mut node, 1, sample(1, NOW_MS), NOW_MS);
     report(&mut node, 1, sample(3, NOW_MS + 60_000), NOW_MS + 60_000);
     let node_mut = node.as_mut().unwrap();
-    let told = node_mut.untold(MINUTE + 1);
-    assert_eq!(rows(&told), [(0, 1, 100)]);
+    let untold = node_mut.untold(MINUTE + 1);
+    assert_eq!(rows(&untold), [(0, 1, 100)]);
     // It changes while the message is on its way.
     report(&mut node, 1, sample(2, NOW_MS + 1_000), NOW_MS + 60_000);
     let node_mut = node.as_mut().unwrap();
@@ -64,10 +64,10 @@ fn a_run_without_a_rate_and_with_a_lost_sample_counts_what_is_unplaced() {
     report(&mut node, 1, without, NOW_MS + 1_000);
     // The third is lost.
     report(&mut node, 1, sample(4, NOW_MS + 60_000), NOW_MS + 60_000);
-    let told = all(node.as_ref());
-    assert_eq!(rows(&told), [(0, 2, 100), (1, 1, 100)]);
-    let counters: Vec<u64> = told.rows.iter().map(|row| row.counters[0].rx_bytes).collect();
-    assert_eq!((counters, told.rows[0].covered_ms), (vec![200, 400], 1_000));
+    let untold = all(node.as_ref());
+    assert_eq!(rows(&untold), [(0, 2, 100), (1, 1, 100)]);
+    let counters: Vec<u64> = untold.rows.iter().map(|row| row.counters[0].rx_bytes).collect();
+    assert_eq!((counters, untold.rows[0].covered_ms), (vec![200, 400], 1_000));
 }
 
 #[test]
@@ -76,10 +76,10 @@ fn two_runs_in_a_minute_have_their_counters_apart_and_a_second_agent_has_none() 
     for (boot, seq, after_ms) in [(7, 1, 0), (7, 2, 1_000), (3, 1, 20_000), (7, 9, 21_000), (3, 2, 70_000)] {
         report(&mut node, boot, sample(seq, NOW_MS + after_ms), NOW_MS + after_ms);
     }
-    let told = all(node.as_ref());
-    assert_eq!(rows(&told), [(0, 3, 300), (1, 1, 100)]);
+    let untold = all(node.as_ref());
+    assert_eq!(rows(&untold), [(0, 3, 300), (1, 1, 100)]);
     let counters = |row: usize| -> Vec<(u64, u64)> {
-        told.rows[row].counters.iter().map(|run| (run.boot, run.rx_bytes)).collect()
+        untold.rows[row].counters.iter().map(|run| (run.boot, run.rx_bytes)).collect()
     };
     assert_eq!((counters(0), counters(1)), (vec![(3, 100), (7, 200)], vec![(3, 200)]));
 }
@@ -98,9 +98,9 @@ fn a_clock_that_is_put_back_opens_no_minute_twice() {
     // From an hour ahead to right, in the middle of the third minute; the host's clock was right before.
     let back_ms = NOW_MS + 150_000;
     report(&mut node, 1, sample(4, back_ms - 3_600_000), back_ms);
-    let told = all(node.as_ref());
-    assert_eq!(rows(&told), [(0, 1, 100), (1, 1, 100), (2, 1, 100)]);
-    assert_eq!(told.late.iter().map(|late| (late.seq, late.minute - MINUTE)).collect::<Vec<_>>(), [(4, 2)]);
+    let untold = all(node.as_ref());
+    assert_eq!(rows(&untold), [(0, 1, 100), (1, 1, 100), (2, 1, 100)]);
+    assert_eq!(untold.late.iter().map(|late| (late.seq, late.minute - MINUTE)).collect::<Vec<_>>(), [(4, 2)]);
     // By its new clock and the broker's, the next minute is a new one.
     report(&mut node, 1, sample(5, back_ms + 60_000 - 3_600_000), back_ms + 60_000);
     assert_eq!(rows(&all(node.as_ref())), [(0, 1, 100), (1, 1, 100), (2, 1, 100), (3, 1, 100)]);
@@ -114,8 +114,8 @@ fn a_host_of_1970_gets_the_brokers_minutes_until_its_clock_is_set() {
     }
     assert_eq!(rows(&all(node.as_ref())), [(0, 1, 100), (1, 1, 100)]);
     report(&mut node, 1, sample(3, NOW_MS + 120_000), NOW_MS + 120_000);
-    let told = all(node.as_ref());
-    assert_eq!((rows(&told), told.late.len()), (vec![(0, 1, 100), (1, 1, 100), (2, 1, 100)], 0));
+    let untold = all(node.as_ref());
+    assert_eq!((rows(&untold), untold.late.len()), (vec![(0, 1, 100), (1, 1, 100), (2, 1, 100)], 0));
 }
 
 #[test]
@@ -126,11 +126,11 @@ fn rows_that_nobody_takes_are_kept_for_an_hour_and_then_counted() {
         let at_ms = NOW_MS + minute * 60_000;
         lost += report(&mut node, 1, sample(minute as u64 + 1, at_ms), at_ms);
     }
-    let told = all(node.as_ref());
-    assert_eq!((lost, told.rows.len(), rows(&told)[0]), (21, 79, (21, 1, 100)));
+    let untold = all(node.as_ref());
+    assert_eq!((lost, untold.rows.len(), rows(&untold)[0]), (21, 79, (21, 1, 100)));
     let kept: Node = decode(&encode(node.as_ref().unwrap())).unwrap();
-    assert_eq!(kept.untold(u32::MAX), told);
-    assert_eq!(told.rows.iter().map(|row| row.counters[0].rx_bytes).max(), Some(10_000));
+    assert_eq!(kept.untold(u32::MAX), untold);
+    assert_eq!(untold.rows.iter().map(|row| row.counters[0].rx_bytes).max(), Some(10_000));
 }
 
 #[test]
@@ -139,8 +139,8 @@ fn a_node_of_an_earlier_versions_checkpoint_begins_with_the_next_sample() {
     report(&mut node, 1, sample(1, NOW_MS), NOW_MS);
     let mut earlier = Some(node.as_ref().unwrap().without_minutes());
     report(&mut earlier, 1, sample(2, NOW_MS + 1_000), NOW_MS + 1_000);
-    let told = all(earlier.as_ref());
-    assert_eq!((rows(&told), told.rows[0].counters[0].since), (vec![(0, 1, 100)], MINUTE));
+    let untold = all(earlier.as_ref());
+    assert_eq!((rows(&untold), untold.rows[0].counters[0].since), (vec![(0, 1, 100)], MINUTE));
 }
 
 #[test]
@@ -151,7 +151,7 @@ fn an_hour_of_backlog_is_told_as_far_as_its_minutes_are_open_and_as_late_samples
     for minute in 0..60 {
         report(&mut node, 1, sample(minute as u64 + 1, NOW_MS + minute * 60_000), now_ms);
     }
-    let told = all(node.as_ref());
-    assert_eq!((told.rows.len(), told.late.len()), (15, 46));
-    assert_eq!(told.late[0].minute, MINUTE);
+    let untold = all(node.as_ref());
+    assert_eq!((untold.rows.len(), untold.late.len()), (15, 46));
+    assert_eq!(untold.late[0].minute, MINUTE);
 }

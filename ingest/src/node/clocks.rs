@@ -4,15 +4,15 @@ use serde::{Deserialize, Serialize};
 
 /// A host's clock that is ahead by more than this is not the clock of its rows.
 const WRONG_MS: i64 = 30_000;
-/// Nor is one that is behind by more than this. Less may be the delay of a backlog: 600 samples of an agent that
-/// reports every five seconds.
+/// Nor is one that is behind by more than this. Less may be the delay of a backlog: 600 samples of an agent
+/// that reports every five seconds.
 const BEHIND_MS: i64 = 55 * MINUTE_MS;
 /// How far the clock of its rows may run ahead later: as much as at first, and half a minute more.
 const AHEAD_MS: i64 = 60_000;
 const MINUTE_MS: i64 = 60_000;
 
-/// By run; those whose clocks are right have none. A run's is fixed when its first report comes, and again only if
-/// its clock is put back or runs ahead.
+/// By run; those whose clocks are right have none. A run's is fixed when its first report comes, and again
+/// only if its clock is put back or runs ahead.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Clocks(Vec<(u64, i32)>);
 
@@ -49,8 +49,8 @@ pub(super) fn offset(at_ms: i64, published_ms: i64) -> i32 {
     minutes.clamp(i64::from(i32::MIN), i64::from(i32::MAX)) as i32
 }
 
-/// Whether a sample at `at_ms` that the broker stored at `published_ms` proves that the rows' clock runs ahead: delay
-/// makes it lag only.
+/// Whether a sample at `at_ms` that the broker stored at `published_ms` proves that the rows' clock runs
+/// ahead: delay makes it lag only.
 pub(super) fn is_ahead(at_ms: i64, published_ms: i64, offset: i32) -> bool {
     at_ms + i64::from(offset) * MINUTE_MS - published_ms > AHEAD_MS
 }

@@ -25,6 +25,8 @@ use crate::{
 
 /// Between attempts to load checkpoints.
 const RETRY: Duration = Duration::from_millis(250);
+/// Within this many ticks every part is written once.
+const ROUND_TICKS: usize = 40;
 /// How long writing the last checkpoints may take. The next owner reads from the log what is missing in them.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(4);
 
@@ -67,7 +69,7 @@ impl Checkpointing {
         // outdated.
         let (requests, received) = mpsc::channel(4);
         let writer = tokio::spawn(writer.run(received));
-        Ok(Self { requests, writer, hurry, round: Round::default() })
+        Ok(Self { requests, writer, hurry, round: Round::over(ROUND_TICKS) })
     }
 
     /// Passes the due checkpoints to the writer, as long as it keeps up. Breaks if the writer has found a

@@ -81,7 +81,7 @@ async fn goes_on_after(made: usize) {
     harness.known(4).await;
     harness.report(10, 0..3).await;
     assert_eq!(harness.known(4).await, harness.truth());
-    assert_eq!(harness.streams().await.unwrap().len(), 6);
+    assert_eq!(harness.streams().await.unwrap().len(), 7);
     second.stop().await;
 }
 

@@ -69,7 +69,14 @@ impl Harness {
 
     pub(crate) fn config(&self, partitions: u16) -> Config {
         let partitions = PartitionCount::new(partitions).unwrap();
-        Config { partitions, limits: LIMITS, replicas: 1, disk_budget: None, metrics: None }
+        Config {
+            partitions,
+            limits: LIMITS,
+            replicas: 1,
+            disk_budget: None,
+            minutes_period: Duration::from_secs(1),
+            metrics: None,
+        }
     }
 
     /// Makes the streams, as the first worker would.
@@ -107,8 +114,12 @@ impl Harness {
 
     /// Stores an agent's report of a second, counted since all agents began.
     pub(crate) async fn publish(&mut self, node: &str, boot: u64, second: u64) {
-        let report = report(node, boot, second);
-        let (subject, payload) = (subject::sample(&report.node), encode(&report));
+        self.publish_report(&report(node, boot, second)).await;
+    }
+
+    /// Stores an agent's report.
+    pub(crate) async fn publish_report(&mut self, report: &Report) {
+        let (subject, payload) = (subject::sample(&report.node), encode(report));
         self.truth.observe(Message { subject: &subject, payload: &payload, published_ms: 0 }).unwrap();
         self.store(subject, payload).await;
     }

@@ -7,6 +7,7 @@ mod frozen;
 mod halfway;
 mod harness;
 mod heartbeats;
+mod history;
 mod lost_end;
 mod proxy;
 mod recovery;

@@ -2,14 +2,16 @@
 
 use std::time::Duration;
 
-use async_nats::{Client, Message, StatusCode, Subscriber, connection::State};
-use futures_util::StreamExt;
+use async_nats::{Client, Message};
 use tidemap_wire::{
     DecodeError, ForgetReply, ForgetRequest, History, NodeId, Partition, SnapshotChunk, SnapshotRequest,
     decode, encode, subject,
 };
 
-use crate::snapshot::{Assembly, Snapshot};
+use crate::{
+    requests::{Inbox, NoReply, Requests},
+    snapshot::{Assembly, Snapshot},
+};
 
 /// For a whole snapshot, which may take megabytes.
 const SNAPSHOT_TIMEOUT: Duration = Duration::from_secs(2);
@@ -41,12 +43,12 @@ pub enum RequestError {
 
 /// Sends requests to the worker that owns a partition. Clones share a connection.
 #[derive(Clone, Debug)]
-pub struct IngestClient(Client);
+pub struct IngestClient(Requests);
 
 impl IngestClient {
     /// Sends requests over this connection.
     pub fn new(client: Client) -> Self {
-        Self(client)
+        Self(Requests::new(client))
     }
 
     /// A node's recent past; `None` when its worker does not know the node.
@@ -73,28 +75,28 @@ impl IngestClient {
     /// All nodes of a partition.
     pub(crate) async fn snapshot(&self, partition: Partition) -> Result<Snapshot, RequestError> {
         let collect = async {
-            let (mut replies, first) = self.first_of_snapshot(partition).await?;
+            let (mut inbox, first) = self.first_of_snapshot(partition).await?;
             let mut assembly = Assembly::default();
             let mut chunk = decode(&first.payload)?;
             loop {
                 if let Some(snapshot) = assembly.add(chunk) {
                     return Ok(snapshot);
                 }
-                chunk = decode(&next(&mut replies).await?.payload)?;
+                chunk = decode(&inbox.next().await?.payload)?;
             }
         };
         tokio::time::timeout(SNAPSHOT_TIMEOUT, collect).await.map_err(|_| RequestError::TimedOut)?
     }
 
     /// Repeats the request for a snapshot until the first part of the answer arrives.
-    async fn first_of_snapshot(&self, partition: Partition) -> Result<(Subscriber, Message), RequestError> {
+    async fn first_of_snapshot(&self, partition: Partition) -> Result<(Inbox, Message), RequestError> {
         let request = encode(&SnapshotRequest { node: None });
-        let (inbox, mut replies) = self.inbox().await?;
+        let mut inbox = self.0.inbox().await?;
         let mut attempt_timeout = FIRST_ATTEMPT_TIMEOUT;
         loop {
-            self.publish(subject::snapshot(partition), &inbox, request.clone()).await?;
-            if let Ok(reply) = tokio::time::timeout(attempt_timeout, next(&mut replies)).await {
-                return Ok((replies, reply?));
+            inbox.send(subject::snapshot(partition), request.clone()).await?;
+            if let Ok(reply) = tokio::time::timeout(attempt_timeout, inbox.next()).await {
+                return Ok((inbox, reply?));
             }
             attempt_timeout *= 2;
         }
@@ -102,34 +104,20 @@ impl IngestClient {
 
     async fn one_reply(&self, subject: String, request: Vec<u8>) -> Result<Message, RequestError> {
         let reply = async {
-            let (inbox, mut replies) = self.inbox().await?;
-            self.publish(subject, &inbox, request).await?;
-            next(&mut replies).await
+            let mut inbox = self.0.inbox().await?;
+            inbox.send(subject, request).await?;
+            Ok(inbox.next().await?)
         };
         tokio::time::timeout(ANSWER_TIMEOUT, reply).await.map_err(|_| RequestError::TimedOut)?
     }
-
-    /// An inbox for a request's replies that ends with its subscriber. (`Client::request` would keep an entry
-    /// for every reply that is lost.)
-    async fn inbox(&self) -> Result<(String, Subscriber), RequestError> {
-        if self.0.connection_state() != State::Connected {
-            return Err(RequestError::NotConnected);
-        }
-        let inbox = self.0.new_inbox();
-        let replies = self.0.subscribe(inbox.clone()).await;
-        Ok((inbox, replies.map_err(|error| RequestError::NotSent(error.to_string()))?))
-    }
-
-    async fn publish(&self, subject: String, inbox: &str, request: Vec<u8>) -> Result<(), RequestError> {
-        let published = self.0.publish_with_reply(subject, inbox.to_owned(), request.into()).await;
-        published.map_err(|error| RequestError::NotSent(error.to_string()))
-    }
 }
 
-async fn next(replies: &mut Subscriber) -> Result<Message, RequestError> {
-    match replies.next().await {
-        Some(reply) if reply.status == Some(StatusCode::NO_RESPONDERS) => Err(RequestError::NoOwner),
-        Some(reply) => Ok(reply),
-        None => Err(RequestError::NotConnected),
+impl From<NoReply> for RequestError {
+    fn from(why: NoReply) -> Self {
+        match why {
+            NoReply::NotConnected => Self::NotConnected,
+            NoReply::NoResponders => Self::NoOwner,
+            NoReply::NotSent(error) => Self::NotSent(error),
+        }
     }
 }

@@ -1,8 +1,8 @@
 //! Follows the fleet as ingest publishes it.
 //!
 //! Ingest workers publish deltas, totals and events. [`Follower`] maintains a view of all nodes from them and
-//! returns, at each tick, which nodes changed. [`IngestClient`] asks workers for a node's history, or to
-//! forget a node.
+//! returns, at each tick, which nodes changed. [`IngestClient`] asks workers for a node's recent past, or to
+//! forget a node; [`HistoryClient`] asks a history station for what moved since the first day.
 //!
 //! The connection needs a service's credentials (`keys/service.nk`), because `keys/app.nk` permits no
 //! requests. `examples/offline.rs` is a complete station.
@@ -16,7 +16,9 @@ mod events;
 mod feed;
 mod fleet;
 mod follower;
+mod history_client;
 mod ingest_client;
+mod requests;
 mod snapshot;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
@@ -26,6 +28,7 @@ pub use self::{
     feed::{Feed, FeedMessage},
     fleet::{Fleet, FleetCounters, Node, PartitionView},
     follower::{Follower, next_tick},
+    history_client::{HistoryClient, HistoryRequestError},
     ingest_client::{IngestClient, RequestError},
     snapshot::Snapshot,
 };

@@ -71,7 +71,8 @@ pub fn bucket_key<'a>(bucket: &str, subject: &'a str) -> Option<&'a str> {
     subject.strip_prefix("$KV.")?.strip_prefix(bucket)?.strip_prefix('.')
 }
 
-/// Creates the streams and buckets that are missing.
+/// Creates the streams and buckets that are missing. Without the stream of minutes everything else works:
+/// where the broker refuses it, those who write to it find it missing.
 ///
 /// # Errors
 ///
@@ -95,7 +96,9 @@ pub async fn ensure(
             )));
         }
         ensure_streams(js, partitions, replicas).await?;
-        ensure_history(js, replicas).await?;
+        if let Err(error) = ensure_history(js, replicas).await {
+            tracing::debug!("{error:#}");
+        }
         // Last, so that its presence proves that everything else exists.
         ensure_bucket(js, LEASES, replicas).await
     };
@@ -153,8 +156,12 @@ pub async fn ensure_streams(
     Ok(())
 }
 
-/// Creates the stream of minutes. Its oldest rows go when it is full, so it refuses none.
-async fn ensure_history(js: &jetstream::Context, replicas: usize) -> anyhow::Result<()> {
+/// Creates the stream of minutes if it is missing. Its oldest rows go when it is full, so it refuses none.
+///
+/// # Errors
+///
+/// When the broker refuses or does not answer.
+pub async fn ensure_history(js: &jetstream::Context, replicas: usize) -> anyhow::Result<()> {
     let config = stream::Config {
         name: HISTORY.to_owned(),
         subjects: vec![subject::ALL_MINUTES.to_owned()],

@@ -1,9 +1,9 @@
 //! What a node's minutes came to: `tidemap.v1.history.minutes.<slot>.<of>.<index>`.
 //!
-//! A row is a function of a set of samples, and joining two rows of one minute gives no less than either: sums,
-//! counts and counters grow with the set, peaks rise and minima fall. An owner tells each row as a whole, as often as
-//! it changes, so duplicates, disorder, an owner that was replaced and a reader that begins again change nothing.
-//! Minutes are those of Unix time.
+//! A row is a function of a set of samples, and joining two rows of one minute gives no less than either:
+//! sums, counts and counters grow with the set, peaks rise and minima fall. An owner tells each row as a
+//! whole, as often as it changes, so duplicates, disorder, an owner that was replaced and a reader that
+//! begins again change nothing. Minutes are those of Unix time.
 
 mod columns;
 
@@ -59,8 +59,8 @@ pub struct Extremes {
     pub tx_min: u64,
 }
 
-/// What an agent's run has counted at the end of a minute. What a run counted between two rows and neither row
-/// contains moved at a moment that is not known.
+/// What an agent's run has counted at the end of a minute. What a run counted between two rows and neither
+/// row contains moved at a moment that is not known.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RunCounters {
     /// The run's number.
@@ -150,7 +150,8 @@ impl Minutes {
 }
 
 impl MinuteRow {
-    /// Adds what another row of the same node and minute contains beyond this one. Returns whether there was any.
+    /// Adds what another row of the same node and minute contains beyond this one. Returns whether there was
+    /// any.
     pub fn join(&mut self, other: &Self) -> bool {
         let before = self.clone();
         self.samples = self.samples.max(other.samples);

@@ -119,8 +119,8 @@ pub const HISTORY: &str = "tidemap.v1.rpc.history";
 /// The queue group in which they share the requests.
 pub const HISTORY_STATIONS: &str = "history";
 
-/// Where an owner tells the minutes of a part of a slot's nodes: `tidemap.v1.history.minutes.<slot>.<of>.<index>`,
-/// where `index` is which of `of` parts it is.
+/// Where an owner tells the minutes of a part of a slot's nodes:
+/// `tidemap.v1.history.minutes.<slot>.<of>.<index>`, where `index` is which of `of` parts it is.
 pub fn minutes(slot: Slot, of: u16, index: u16) -> String {
     format!("{MINUTES}{slot}.{of}.{index}")
 }

@@ -7,12 +7,12 @@ mod verdict;
 
 use std::{collections::BTreeMap, path::Path, time::Duration};
 
-use anyhow::{Context, ensure};
+use anyhow::{Context, bail, ensure};
 use async_nats::jetstream;
 use futures_util::future::try_join_all;
 use tempfile::TempDir;
 use tidemap_broker::keys::Keys;
-use tidemap_ingest::internals::{Content, Part, load_checkpoints};
+use tidemap_ingest::internals::{Content, Part, Untold, load_checkpoints};
 use tidemap_service::{clock, nats::NatsArgs, streams};
 use tidemap_wire::{
     PartitionCount, Slot,
@@ -22,7 +22,10 @@ use tokio::time::Instant;
 
 use tidemap_testkit::{eventually, http::get_json, is_long, process::Tidemap, watch::Watch};
 
-use crate::oracle;
+use crate::{
+    history::{self, Station},
+    oracle,
+};
 pub use audit::{Audit, Kept};
 pub use latecomer::Refused;
 use steadiness::Steadiness;
@@ -62,6 +65,8 @@ pub struct Scenario {
     /// The API; tests kill and replace it.
     pub api: Tidemap,
     api_url: String,
+    /// The history station; tests kill and start it.
+    pub station: Station,
     watch: Watch,
     steadiness: Steadiness,
 }
@@ -86,9 +91,13 @@ impl Scenario {
         let mut api = station(&["api", "--http", "127.0.0.1:0"], url, &service)?;
         let ingest = [&["ingest"], more].concat().into_iter().map(str::to_owned).collect();
         let api_url = served_at(&mut api).await?;
+        let folder = tempfile::tempdir()?;
+        let mut station = Station::new(url, keys, folder.path().join("history"));
+        station.start()?;
         let mut scenario = Self {
             name,
-            folder: tempfile::tempdir()?,
+            folder,
+            station,
             keys: keys.clone(),
             url: url.to_owned(),
             workers_url: workers_url.to_owned(),
@@ -266,6 +275,7 @@ impl Scenario {
     /// Waits until everything that the broker has is applied, and holds against the oracle what the API says,
     /// and then what the workers leave behind when they are asked to end. Prints the verdict in a line.
     pub async fn judge(&mut self) -> anyhow::Result<Verdict> {
+        let ended_ms = clock::unix_ms();
         let acknowledged = self.acknowledged()?;
         let truth = oracle::expect(&acknowledged);
         self.drained().await.with_context(|| self.name)?;
@@ -274,12 +284,29 @@ impl Scenario {
             eventually(API_TIMEOUT, || self.compare(&truth)).await.err().map(|error| format!("{error:#}"));
         let stale = self.stale_deltas().await?;
         let seen = self.watch.seen();
-        let audit = Audit::new(&acknowledged, &self.leave().await?)?;
+        let audit = Audit::new(&acknowledged, &self.leave_all_published().await?)?;
+        let minutes = history::expect(&acknowledged, ended_ms);
+        let answers = self.station.answers(&minutes, ended_ms).await?;
         let mut verdict = Verdict::new(self.name, &truth, &seen, audit);
         (verdict.mismatches, verdict.stale) = (mismatches, stale);
+        verdict.history = answers.differences(&minutes);
         verdict.regressions = self.steadiness.regressions();
         verdict.print();
         Ok(verdict)
+    }
+
+    /// The same, again and again until the stream of minutes has everything: what it does not take in time,
+    /// the next owners find in what is kept.
+    async fn leave_all_published(&mut self) -> anyhow::Result<Kept> {
+        for _ in 0..5 {
+            let kept = self.leave().await?;
+            if kept.values().all(|(_, node)| node.untold(u32::MAX) == Untold::default()) {
+                return Ok(kept);
+            }
+            self.add_worker()?;
+            self.spread().await?;
+        }
+        bail!("{}: the stream of minutes does not take everything", self.name)
     }
 
     /// Asks all workers to end, and reads what is kept of the nodes.

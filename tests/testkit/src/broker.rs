@@ -3,6 +3,7 @@
 use std::{path::Path, time::Duration};
 
 use anyhow::{Context, ensure};
+use futures_util::StreamExt;
 use tempfile::TempDir;
 use tidemap_broker::{
     Broker, BrokerConfig,
@@ -15,6 +16,14 @@ use crate::{eventually, http::get_json, process::Tidemap};
 
 /// For a whole fleet to be known.
 const FLEET_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Returns once the broker has taken everything that this client has sent so far, subscriptions among it.
+pub async fn has_taken(client: &async_nats::Client) -> anyhow::Result<()> {
+    let inbox = client.new_inbox();
+    let mut echo = client.subscribe(inbox.clone()).await?;
+    client.publish(inbox, Vec::new().into()).await?;
+    echo.next().await.context("the connection was closed").map(drop)
+}
 
 /// A broker, and the keys to it.
 pub struct TestBroker {
@@ -81,6 +90,12 @@ impl TestBroker {
     /// Starts an ingest worker.
     pub fn ingest(&self, more: &[&str]) -> anyhow::Result<Tidemap> {
         self.run(&[&["ingest"], more].concat(), &self.keys.service_seed_path())
+    }
+
+    /// Starts a history station that keeps its file in `folder`.
+    pub fn history(&self, folder: &Path, more: &[&str]) -> anyhow::Result<Tidemap> {
+        let folder = folder.to_str().context("a readable path")?;
+        self.run(&[&["history", "--history-dir", folder], more].concat(), &self.keys.service_seed_path())
     }
 
     /// Starts an API and returns once it serves, with its address.

@@ -31,9 +31,19 @@ async fn forgetting_needs_the_token_and_a_worker() {
 #[tokio::test]
 async fn beyond_loopback_reading_needs_the_token() {
     let api = api(Readers::WithToken).await;
-    for path in
-        ["/", "/api/nodes", "/api/nodes/db", "/api/stats", "/api/stream", "/api/openapi.json", "/metrics"]
-    {
+    for path in [
+        "/",
+        "/api/nodes",
+        "/api/nodes/db",
+        "/api/nodes/db/history",
+        "/api/history",
+        "/api/history/status",
+        "/api/top",
+        "/api/stats",
+        "/api/stream",
+        "/api/openapi.json",
+        "/metrics",
+    ] {
         let answer = warp::test::request().path(path).reply(&api).await;
         assert_eq!(answer.status(), 401, "{path}");
         assert!(answer.headers()["www-authenticate"].to_str().unwrap().starts_with("Basic "));

@@ -12,7 +12,7 @@ use tidemap_wire::PartitionCount;
 
 use super::{
     ANSWER_TIMEOUT, CHECKPOINTS, HISTORY, LEASES, MAX_MESSAGE_BYTES, MAX_REPORTS_OF_A_NODE, bucket_stream,
-    name,
+    is_missing, name,
 };
 
 /// The most that Tidemap takes of each broker's disk.
@@ -45,8 +45,8 @@ impl DiskBudget {
         self.0 / 256 * 11
     }
 
-    /// Two days of minutes take four hundredths of the disk that the log takes if it is to hold ten minutes; a part of
-    /// what checkpoints had, so that no log's bound changes.
+    /// Two days of minutes take four hundredths of the disk that the log takes if it is to hold ten minutes;
+    /// a part of what checkpoints had, so that no log's bound changes.
     fn history(self) -> u64 {
         self.0 / 256 * 4
     }
@@ -151,11 +151,11 @@ impl Store {
     }
 }
 
-/// Bounds all streams and buckets, which must exist, to a budget, or to less where the broker has less.
-/// To `redivide` is for a budget that was not divided before. Otherwise, bounds that are there stay, and only
-/// what has none gets its share. They are created without bounds, because a cluster compares only changed
-/// streams with its storage, and so that workers of any version create the same ones. Only one process may do
-/// this at a time. Returns whether all have bounds now.
+/// Bounds all streams and buckets, which must exist but for that of minutes, to a budget, or to less where
+/// the broker has less. To `redivide` is for a budget that was not divided before. Otherwise, bounds that are
+/// there stay, and only what has none gets its share. They are created without bounds, because a cluster
+/// compares only changed streams with its storage, and so that workers of any version create the same ones.
+/// Only one process may do this at a time. Returns whether all have bounds now.
 ///
 /// # Errors
 ///
@@ -227,7 +227,12 @@ async fn stores(js: &jetstream::Context, partitions: PartitionCount) -> anyhow::
     let logs = partitions.all().map(|partition| (name(partition), DiskBudget::log as Share));
     let mut stores = Vec::new();
     for (name, share) in buckets.into_iter().chain(logs) {
-        let stream = js.get_stream(&name).await.with_context(|| format!("the stream {name}"))?;
+        let stream = match js.get_stream(&name).await {
+            Ok(stream) => stream,
+            // It is created when somebody has something for it.
+            Err(error) if name == HISTORY && is_missing(&error) => continue,
+            Err(error) => return Err(error).with_context(|| format!("the stream {name}")),
+        };
         let info = stream.cached_info();
         stores.push(Store { config: info.config.clone(), held_bytes: info.state.bytes, share });
     }

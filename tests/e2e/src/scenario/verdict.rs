@@ -34,6 +34,8 @@ pub struct Verdict {
     pub stale: u64,
     /// Where the API went back in time.
     pub regressions: Vec<String>,
+    /// Where the history and the acknowledged samples differ.
+    pub history: Vec<String>,
     /// Where the API and the oracle differ.
     pub mismatches: Option<String>,
 }
@@ -59,6 +61,7 @@ impl Verdict {
             outranked: seen.outranked,
             stale: 0,
             regressions: Vec::new(),
+            history: Vec::new(),
             mismatches: None,
         }
     }
@@ -72,6 +75,7 @@ impl Verdict {
         assert_eq!(applied + late, self.acknowledged, "{self}");
         assert_eq!(*applied, self.applied, "{self}: {applied} were kept");
         assert!(*late <= self.late, "{self}: {late} were passed over, and only so many were counted as late");
+        assert!(self.history.is_empty(), "{self}: {:?}", &self.history);
         assert!(self.regressions.is_empty(), "{self}: {:?}", &self.regressions);
         assert!(self.pauses.iter().all(|pause| *pause <= longest_pause), "{self}");
     }
@@ -91,13 +95,14 @@ impl fmt::Display for Verdict {
             f,
             "{name}: {acknowledged} samples acknowledged, {applied} applied, {} late, {} missing, {} surplus, \
              {duplicates} duplicates dropped, takeover gap {}, hand-over {}, {successions} new owners, \
-             {outranked} outranked messages, {stale} stale deltas dropped, {} regressions, ",
+             {outranked} outranked messages, {stale} stale deltas dropped, {} regressions, {} nodes wrong in the history, ",
             audit.late,
             audit.missing(),
             audit.surplus(),
             gaps(&self.pauses),
             gaps(&self.hand_overs),
             self.regressions.len(),
+            self.history.len(),
         )?;
         match &self.mismatches {
             None => write!(f, "the oracle held for {nodes} nodes"),

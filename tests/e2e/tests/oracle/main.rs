@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a failing test panics, its helpers too")]
 
 mod faults;
+mod history;
 mod relay;
 mod scale;
 mod wrong_samples;

@@ -118,7 +118,7 @@ async fn keep_newest(js: &jetstream::Context, stream: &str) {
 }
 
 /// Publishes these samples to ingest, one after the other.
-async fn tell(broker: &TestBroker, samples: &[AckedSample]) -> Vec<PublishAck> {
+pub(crate) async fn tell(broker: &TestBroker, samples: &[AckedSample]) -> Vec<PublishAck> {
     let key = broker.keys.simulator_seed_path();
     let client = NatsArgs::new(&broker.url, Some(&key)).connect("teller", Some("_INBOX.simulator")).await;
     let js = jetstream::new(client.unwrap());

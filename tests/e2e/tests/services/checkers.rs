@@ -16,7 +16,7 @@ use tidemap_testkit::{
     is_long,
     process::Tidemap,
 };
-use tidemap_wire::http::StatsJson;
+use tidemap_wire::http::{HistoryStatusJson, StatsJson};
 
 const EVENT_TIMEOUT: Duration = Duration::from_secs(30);
 /// Enough nodes, as the tester forgets some of them.
@@ -24,9 +24,15 @@ const NODES: u32 = 60;
 const SCHEMATHESIS: &str = "schemathesis==4.32.5";
 const TOKEN: &str = "a-secret-of-tests";
 
+/// What asks for a range of time. Which ends lie before which beginnings, or are too far away for their steps,
+/// cannot be described, so a request that fits its description may be refused.
+const RANGES: [&str; 3] = ["/api/history", "/api/nodes/{name}/history", "/api/top"];
+
 /// A pipeline with a small fleet.
 struct Scene {
     fleet: Tidemap,
+    _history: Tidemap,
+    _folder: tempfile::TempDir,
     _api: Tidemap,
     _worker: Tidemap,
     url: String,
@@ -40,17 +46,30 @@ impl Scene {
         let metrics = free_address();
         let worker = broker.ingest(&["--metrics", &metrics]).unwrap();
         let (api, url) = broker.api_with(&["--http", "127.0.0.1:0", "--api-token", TOKEN]).await.unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let history = broker.history(folder.path(), &[]).unwrap();
         let fleet = broker.simulate(NODES).unwrap();
         eventually(EVENT_TIMEOUT, || async {
             let stats: StatsJson = get_json(format!("{url}/api/stats")).await?;
             ensure!(stats.online_nodes == u64::from(NODES), "{stats:?}");
             ensure!(stats.total_network_rx_bytes_per_sec_avg.m1.is_some(), "{stats:?}");
+            let status: HistoryStatusJson = get_json(format!("{url}/api/history/status")).await?;
+            ensure!(status.enabled, "{}", history.log());
             Ok(())
         })
         .await
         .unwrap();
         let worker_url = format!("http://{metrics}");
-        Self { fleet, _api: api, _worker: worker, url, worker_url, _broker: broker }
+        Self {
+            fleet,
+            _history: history,
+            _folder: folder,
+            _api: api,
+            _worker: worker,
+            url,
+            worker_url,
+            _broker: broker,
+        }
     }
 }
 
@@ -133,8 +152,13 @@ async fn requests_made_up_from_the_description_find_no_fault() {
     let examples = if is_long() { "500" } else { "10" };
     let effort = ["--max-examples", examples];
     // A stream does not end, so valid requests for it are tested elsewhere.
-    let most = made_up(&scene.url, &[&effort[..], &["--exclude-path", "/api/stream"]].concat()).await;
-    eprintln!("schemathesis: {most}");
+    let ranges = RANGES.map(|path| ["--exclude-path", path]);
+    let most = [&effort[..], &["--exclude-path", "/api/stream"], ranges.as_flattened()].concat();
+    eprintln!("schemathesis: {}", made_up(&scene.url, &most).await);
+    let ranges = RANGES.map(|path| ["--include-path", path]);
+    let ranges =
+        [&effort[..], &["--exclude-checks", "positive_data_acceptance"], ranges.as_flattened()].concat();
+    eprintln!("schemathesis, ranges of time: {}", made_up(&scene.url, &ranges).await);
     // Invalid requests for it are refused, and those answers end.
     let wrong = ["--include-path", "/api/stream", "--mode", "negative"];
     let wrong = made_up(&scene.url, &[&effort[..], &wrong].concat()).await;

@@ -9,6 +9,7 @@ mod endings;
 mod faults;
 mod floods;
 mod full_disk;
+mod history_answers;
 mod limits;
 mod names;
 mod operator;

@@ -1,0 +1,173 @@
+//! What moved since the first day, as the history stations know it.
+
+mod csv;
+mod parameters;
+
+use std::time::Duration;
+
+use sha2::{Digest, Sha256};
+use tidemap_client::HistoryRequestError;
+use tidemap_service::clock;
+use tidemap_wire::{
+    NodeId,
+    history_query::{HistoryError, HistorySeries, RangeAnswer, TopAnswer},
+    http::{HistoryJson, HistoryStatusJson, TopJson, TopNodeJson},
+};
+use tokio::{sync::SemaphorePermit, task::spawn_blocking, time::timeout};
+use warp::{
+    http::{HeaderValue, header},
+    reply::Response,
+};
+
+use self::parameters::{Format, RangeQuery, TopQuery};
+use crate::{
+    answers::{Encoded, NotBuilt},
+    fleet_task::possible_ids,
+    http::{Asked, Site, bodies, errors::ApiError, nodes, query},
+    json,
+};
+
+/// Questions that are answered at a time. An answer takes up to 7 MB while it is made.
+pub(super) const AT_ONCE: usize = 4;
+/// How long a question waits for its turn.
+const QUEUE_TIMEOUT: Duration = Duration::from_secs(5);
+/// Bytes of the digest that is a body's tag.
+const TAG_BYTES: usize = 12;
+
+/// The name in `/api/nodes/{name}/history`, as it is written there.
+pub(super) fn name(path: &str) -> Option<&str> {
+    nodes::name(path.strip_suffix("/history")?)
+}
+
+/// `GET /api/nodes/{name}/history?from=&to=&step=&format=`
+pub(super) async fn of_node(asked: &Asked, site: &Site, name: &str) -> Result<Response, ApiError> {
+    let name = nodes::decoded(name)?;
+    let unknown = || ApiError::NotFound(format!("history of a node named {name}"));
+    let ids = ids(site, &name).await?;
+    let first = ids.first().ok_or_else(unknown)?;
+    let RangeQuery { mut request, format } =
+        parameters::of_node(&asked.query, first.clone(), clock::unix_ms())?;
+    let turn = turn(site).await?;
+    for id in ids {
+        request.of = HistorySeries::Node(id);
+        match site.history.range(request.clone()).await {
+            Err(HistoryRequestError::Refused(HistoryError::UnknownSeries)) => {}
+            answer => return steps(asked, site, format, answer?, turn).await,
+        }
+    }
+    Err(unknown())
+}
+
+/// `GET /api/history?by=&key=&from=&to=&step=&format=`
+pub(super) async fn of_group(asked: &Asked, site: &Site) -> Result<Response, ApiError> {
+    let RangeQuery { request, format } = parameters::of_group(&asked.query, clock::unix_ms())?;
+    let unknown = match &request.of {
+        HistorySeries::Location(key) => format!("history of the location {key}"),
+        HistorySeries::Provider(key) => format!("history of the provider {key}"),
+        HistorySeries::Label(name, key) => format!("history of the label {name} with the value {key}"),
+        HistorySeries::Fleet | HistorySeries::Node(_) => "history yet".to_owned(),
+    };
+    let turn = turn(site).await?;
+    match site.history.range(request).await {
+        Err(HistoryRequestError::Refused(HistoryError::UnknownSeries)) => Err(ApiError::NotFound(unknown)),
+        answer => steps(asked, site, format, answer?, turn).await,
+    }
+}
+
+/// `GET /api/top?by=&from=&to=&limit=&format=`
+pub(super) async fn top(asked: &Asked, site: &Site) -> Result<Response, ApiError> {
+    let TopQuery { request, format } = parameters::top(&asked.query, clock::unix_ms())?;
+    let turn = turn(site).await?;
+    let answer = site.history.top(request).await?;
+    let ids = answer.nodes.iter().map(|node| node.node.clone()).collect();
+    let names = site.fleet.display_names(ids).await?;
+    let top = named(&answer, names);
+    let write = move |format| match format {
+        Format::Json => json::encode(&top),
+        Format::Csv => csv::top(&top),
+    };
+    respond(asked, site, format, write, turn).await
+}
+
+/// `GET /api/history/status`
+pub(super) async fn status(asked: &Asked, site: &Site) -> Result<Response, ApiError> {
+    query::none(&asked.query)?;
+    let status = match site.history.status().await {
+        Ok(status) => status.into(),
+        Err(HistoryRequestError::NoStation) => HistoryStatusJson::default(),
+        Err(error) => return Err(error.into()),
+    };
+    let body = json::encode(&status);
+    let tag = tag(&body);
+    bodies::encoded(&asked.headers, &tag, bodies::JSON, &Encoded::short(body.into())).await
+}
+
+/// The ids that a node of this name may have: of the node that is followed, or else those that were possible.
+async fn ids(site: &Site, name: &str) -> Result<Vec<NodeId>, ApiError> {
+    if let Some(found) = site.fleet.find(name.to_owned()).await? {
+        return Ok(vec![found.id]);
+    }
+    Ok(possible_ids(name))
+}
+
+/// Waits until few enough questions are being answered.
+async fn turn(site: &Site) -> Result<SemaphorePermit<'_>, ApiError> {
+    let turn = timeout(QUEUE_TIMEOUT, site.history_turns.acquire()).await;
+    turn.ok().and_then(Result::ok).ok_or(ApiError::TooManyQuestions)
+}
+
+fn named(answer: &TopAnswer, names: Vec<Option<String>>) -> TopJson {
+    let nodes = answer.nodes.iter().zip(names).map(|(node, name)| TopNodeJson::new(node, name));
+    TopJson {
+        from_ms: answer.from_ms,
+        to_ms: answer.to_ms,
+        complete_until_ms: answer.complete_until_ms,
+        nodes: nodes.collect(),
+    }
+}
+
+async fn steps(
+    asked: &Asked,
+    site: &Site,
+    format: Option<Format>,
+    answer: RangeAnswer,
+    turn: SemaphorePermit<'_>,
+) -> Result<Response, ApiError> {
+    let history = HistoryJson::from(answer);
+    let write = move |format| match format {
+        Format::Json => json::encode(&history),
+        Format::Csv => csv::history(&history),
+    };
+    respond(asked, site, format, write, turn).await
+}
+
+/// Makes the body, which is charged to the budget of long answers, in the form that is wanted.
+async fn respond(
+    asked: &Asked,
+    site: &Site,
+    format: Option<Format>,
+    write: impl FnOnce(Format) -> Vec<u8> + Send + 'static,
+    turn: SemaphorePermit<'_>,
+) -> Result<Response, ApiError> {
+    let by_header = || if bodies::prefers_csv(&asked.headers) { Format::Csv } else { Format::Json };
+    let format = format.unwrap_or_else(by_header);
+    let budget = site.budget.clone();
+    let make = move || {
+        let body = write(format);
+        Ok::<_, NotBuilt>((tag(&body), Encoded::long(body, &budget)?))
+    };
+    let (tag, body) = spawn_blocking(make).await.map_err(|_| NotBuilt::Lost)??;
+    let content_type = match format {
+        Format::Json => bodies::JSON,
+        Format::Csv => bodies::CSV,
+    };
+    let mut response = bodies::encoded(&asked.headers, &tag, content_type, &body).await?;
+    response.headers_mut().insert(header::VARY, HeaderValue::from_static("accept, accept-encoding"));
+    drop(turn);
+    Ok(response)
+}
+
+/// What equal bodies have in common, and others have not.
+fn tag(body: &[u8]) -> String {
+    Sha256::digest(body)[..TAG_BYTES].iter().map(|byte| format!("{byte:02x}")).collect()
+}

@@ -1,0 +1,127 @@
+//! The history as CSV (RFC 4180): a header, then a line for each step or node. Pure.
+
+use ::csv::{Terminator, Writer, WriterBuilder};
+use jiff::Timestamp;
+use tidemap_wire::http::{HistoryJson, TopJson};
+
+/// A line for each step, with its begin in UTC. What is null in JSON is empty.
+pub(super) fn history(history: &HistoryJson) -> Vec<u8> {
+    let mut lines = writer();
+    let known = [
+        ("rx_bytes", &history.rx_bytes),
+        ("tx_bytes", &history.tx_bytes),
+        ("rx_bps", &history.rx_bps),
+        ("tx_bps", &history.tx_bps),
+        ("rx_max_bps", &history.rx_max_bps),
+        ("tx_max_bps", &history.tx_max_bps),
+        ("rx_min_bps", &history.rx_min_bps),
+        ("tx_min_bps", &history.tx_min_bps),
+    ];
+    let sums = [
+        ("covered_ms", &history.covered_ms),
+        ("unplaced_rx_bytes", &history.unplaced_rx_bytes),
+        ("unplaced_tx_bytes", &history.unplaced_tx_bytes),
+    ];
+    let names = known.iter().map(|(name, _)| *name).chain(sums.iter().map(|(name, _)| *name));
+    line(&mut lines, std::iter::once("time").chain(names));
+    for step in 0..history.rx_bytes.len() {
+        let from_ms = history.from_ms.saturating_add_unsigned(history.step_ms.saturating_mul(step as u64));
+        let number = |value: Option<u64>| value.map(|value| value.to_string()).unwrap_or_default();
+        let known = known.iter().map(|(_, column)| number(column.get(step).copied().flatten()));
+        let sums = sums.iter().map(|(_, column)| number(column.get(step).copied()));
+        line(&mut lines, std::iter::once(time(from_ms)).chain(known).chain(sums));
+    }
+    finished(lines)
+}
+
+/// A line for each node, most traffic first.
+pub(super) fn top(top: &TopJson) -> Vec<u8> {
+    let mut lines = writer();
+    line(&mut lines, ["node", "display_name", "rx_bytes", "tx_bytes", "covered_ms"]);
+    for node in &top.nodes {
+        let numbers = [node.rx_bytes, node.tx_bytes, node.covered_ms].map(|number| number.to_string());
+        let names = [node.node.clone(), node.display_name.clone().unwrap_or_default()];
+        line(&mut lines, names.into_iter().chain(numbers));
+    }
+    finished(lines)
+}
+
+fn writer() -> Writer<Vec<u8>> {
+    WriterBuilder::new().terminator(Terminator::CRLF).from_writer(Vec::new())
+}
+
+fn line(lines: &mut Writer<Vec<u8>>, fields: impl IntoIterator<Item: AsRef<[u8]>>) {
+    if let Err(error) = lines.write_record(fields) {
+        // Writing to memory cannot fail, and all lines of a table have as many fields.
+        unreachable!("a line could not be written: {error}");
+    }
+}
+
+fn finished(lines: Writer<Vec<u8>>) -> Vec<u8> {
+    match lines.into_inner() {
+        Ok(bytes) => bytes,
+        Err(error) => unreachable!("lines could not be written: {error}"),
+    }
+}
+
+/// ISO 8601 in UTC, such as `2026-11-29T09:00:00Z`.
+fn time(ms: i64) -> String {
+    Timestamp::from_millisecond(ms).map(|time| time.to_string()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use tidemap_wire::http::TopNodeJson;
+
+    use super::*;
+
+    #[test]
+    fn a_line_is_a_step_and_what_is_not_known_is_empty() {
+        let column = |first: u64| vec![Some(first), None];
+        let history = HistoryJson {
+            from_ms: 1_795_942_800_000,
+            step_ms: 900_000,
+            rx_bytes: column(1),
+            tx_bytes: column(2),
+            rx_bps: column(3),
+            tx_bps: column(4),
+            rx_max_bps: column(5),
+            tx_max_bps: column(6),
+            rx_min_bps: column(7),
+            tx_min_bps: column(8),
+            covered_ms: vec![9, 0],
+            unplaced_rx_bytes: vec![0, 10],
+            unplaced_tx_bytes: vec![11, 0],
+            ..HistoryJson::default()
+        };
+        assert_eq!(
+            String::from_utf8(super::history(&history)).unwrap(),
+            "time,rx_bytes,tx_bytes,rx_bps,tx_bps,rx_max_bps,tx_max_bps,rx_min_bps,tx_min_bps,covered_ms,\
+             unplaced_rx_bytes,unplaced_tx_bytes\r\n\
+             2026-11-29T09:00:00Z,1,2,3,4,5,6,7,8,9,0,11\r\n\
+             2026-11-29T09:15:00Z,,,,,,,,,0,10,0\r\n"
+        );
+    }
+
+    #[test]
+    fn names_with_commas_and_quotes_and_line_breaks_stay_one_field() {
+        let node = |name: &str| TopNodeJson {
+            node: name.to_owned(),
+            display_name: Some(name.to_uppercase()),
+            rx_bytes: u64::MAX,
+            tx_bytes: 0,
+            covered_ms: 60_000,
+        };
+        let unknown = TopNodeJson { display_name: None, ..node("old") };
+        let nodes = vec![node("a,b"), node("say \"hi\""), node("two\nlines"), node("香港"), unknown];
+        assert_eq!(
+            String::from_utf8(super::top(&TopJson { nodes, ..TopJson::default() })).unwrap(),
+            "node,display_name,rx_bytes,tx_bytes,covered_ms\r\n\
+             \"a,b\",\"A,B\",18446744073709551615,0,60000\r\n\
+             \"say \"\"hi\"\"\",\"SAY \"\"HI\"\"\",18446744073709551615,0,60000\r\n\
+             \"two\nlines\",\"TWO\nLINES\",18446744073709551615,0,60000\r\n\
+             香港,香港,18446744073709551615,0,60000\r\n\
+             old,,18446744073709551615,0,60000\r\n"
+        );
+    }
+}

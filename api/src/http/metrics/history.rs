@@ -1,0 +1,94 @@
+//! The history for Prometheus.
+
+use tidemap_service::exposition::{Exposition, Kind::Gauge};
+use tidemap_wire::history_query::HistoryStatus;
+
+/// `status` is absent when no station answers.
+pub(super) fn families(text: &mut Exposition, status: Option<&HistoryStatus>) {
+    text.family(Gauge, "tidemap_history_up", "1 while a history station answers.")
+        .sample(&[], f64::from(u8::from(status.is_some())));
+    let Some(status) = status else { return };
+    let help = "0 while the station cannot store what it reads.";
+    text.family(Gauge, "tidemap_history_storing", help)
+        .sample(&[], f64::from(u8::from(status.trouble.is_none())));
+    let help = "Begin of what is kept, by the length of the steps.";
+    let mut oldest = text.family(Gauge, "tidemap_history_oldest_timestamp_seconds", help);
+    for tier in &status.tiers {
+        if let Some(from_ms) = tier.from_ms {
+            oldest.sample(&[("step", &step(tier.step_ms))], seconds(from_ms));
+        }
+    }
+    let help = "Minutes that end later may still come.";
+    text.family(Gauge, "tidemap_history_complete_until_timestamp_seconds", help)
+        .sample(&[], seconds(status.complete_until_ms));
+    for (name, help, value) in [
+        ("tidemap_history_disk_used_bytes", "Bytes of the disk in use.", status.used_bytes),
+        (
+            "tidemap_history_disk_budget_bytes",
+            "Bytes of the disk that the history may use.",
+            status.budget_bytes,
+        ),
+        (
+            "tidemap_history_pending_messages",
+            "Messages from ingest that the station has not read yet.",
+            status.pending,
+        ),
+    ] {
+        text.family(Gauge, name, help).sample(&[], value as f64);
+    }
+}
+
+/// A length as in the API's `step`: `1m`, `15m`, `1h`, `1d`.
+fn step(ms: u64) -> String {
+    let units = [(86_400_000, "d"), (3_600_000, "h"), (60_000, "m")];
+    let unit = units.into_iter().find(|(unit, _)| ms.is_multiple_of(*unit));
+    unit.map_or_else(|| format!("{ms}ms"), |(unit, name)| format!("{}{name}", ms / unit))
+}
+
+fn seconds(ms: i64) -> f64 {
+    ms as f64 / 1_000.0
+}
+
+#[cfg(test)]
+mod tests {
+    use tidemap_wire::history_query::TierReach;
+
+    use super::*;
+
+    #[test]
+    fn the_reach_of_each_tier_is_told_and_without_a_station_nothing_is() {
+        let mut text = Exposition::default();
+        families(&mut text, None);
+        let text = text.finish();
+        assert!(text.ends_with("\ntidemap_history_up 0\n"), "{text}");
+        let tier = |step_ms, from_ms| TierReach { step_ms, from_ms };
+        let day = 86_400_000;
+        let tiers = vec![tier(60_000, Some(90_500)), tier(900_000, Some(60_000)), tier(day, None)];
+        let status = HistoryStatus {
+            tiers,
+            used_bytes: 5,
+            budget_bytes: 7,
+            pending: 3,
+            complete_until_ms: 120_000,
+            trouble: Some("no space".to_owned()),
+            ..HistoryStatus::default()
+        };
+        let mut text = Exposition::default();
+        families(&mut text, Some(&status));
+        let text = text.finish();
+        let samples: Vec<&str> = text.lines().filter(|line| !line.starts_with('#')).collect();
+        assert_eq!(
+            samples,
+            [
+                "tidemap_history_up 1",
+                "tidemap_history_storing 0",
+                "tidemap_history_oldest_timestamp_seconds{step=\"1m\"} 90.5",
+                "tidemap_history_oldest_timestamp_seconds{step=\"15m\"} 60",
+                "tidemap_history_complete_until_timestamp_seconds 120",
+                "tidemap_history_disk_used_bytes 5",
+                "tidemap_history_disk_budget_bytes 7",
+                "tidemap_history_pending_messages 3",
+            ]
+        );
+    }
+}

@@ -1,0 +1,92 @@
+//! Which of an agent's runs is the current one, and whose clock is that of the rows.
+
+use tidemap_wire::Sample;
+
+use super::{Arrival, Node, Observed, clocks};
+use crate::{
+    agent_run::Run,
+    minutes::{Source, label},
+    window::minute_of,
+};
+
+impl Node {
+    /// Returns whether a sample of another run than the current one may be applied, and makes its run known;
+    /// `false` for a second agent.
+    ///
+    /// A run that began after the current one is a restart and becomes current. One that began before is an
+    /// old run with late samples, unless it has samples from after the current run's beginning: then two
+    /// agents use one name, and the newer one keeps it as long as it reports.
+    pub(super) fn admit(
+        &mut self,
+        boot: u64,
+        sample: &Sample,
+        arrival: Arrival,
+        outcome: &mut Observed,
+    ) -> bool {
+        let Arrival { newest_at_ms, published_ms } = arrival;
+        let earlier = self.past.as_ref().map_or(&[][..], |past| &past.earlier);
+        let known = earlier.iter().position(|run| run.boot == boot);
+        let after = sample.at_ms >= self.current.first_at_ms;
+        let current_is_silent = self.is_current_silent(published_ms);
+        if known.is_some_and(|place| earlier[place].has_seen(sample.seq)) {
+            // A repeated sample neither makes an old run current nor proves that there is a second agent.
+            return true;
+        }
+        let becomes_current = current_is_silent || (after && known.is_none());
+        if !becomes_current && after {
+            return false;
+        }
+        let run =
+            known.map_or_else(|| Run::new(boot, sample.at_ms), |place| self.past_mut().earlier.remove(place));
+        let older = if becomes_current {
+            outcome.restarted |= self.past_mut().conduct.admits_restart(published_ms);
+            self.minutes.end_run(&self.windows, self.current_source());
+            if known.is_none() {
+                // Only what is live tells the time.
+                self.set_clock(boot, clocks::offset(newest_at_ms, published_ms));
+            }
+            std::mem::replace(&mut self.current, run)
+        } else {
+            run
+        };
+        self.past_mut().remember(older);
+        true
+    }
+
+    /// Closes the minutes of a clock that the current run's newest sample ends: it was put back, or the run
+    /// has another one. Returns what of the history is given up.
+    pub(super) fn keep_time(&mut self, sample: &Sample, arrival: Arrival) -> u64 {
+        let ended = self.current_source();
+        let is_put_back = self.windows.is_beyond(sample.at_ms);
+        if is_put_back || clocks::is_ahead(sample.at_ms, arrival.published_ms, ended.offset) {
+            self.set_clock(self.current.boot, clocks::offset(sample.at_ms, arrival.published_ms));
+        }
+        if is_put_back || self.minutes.is_of_other_clock(self.current_source().offset) {
+            self.minutes.close(&self.windows, ended)
+        } else {
+            0
+        }
+    }
+
+    /// Whether a sample may be of a run that is no longer remembered, so that nobody knows whether it was
+    /// applied.
+    pub(super) fn may_be_forgotten(&self, boot: u64, sample: &Sample, published_ms: i64) -> bool {
+        let is_before_all = self.past.as_ref().is_some_and(|past| past.is_before_all(boot, sample.at_ms));
+        is_before_all && !self.is_current_silent(published_ms)
+    }
+
+    pub(super) fn set_clock(&mut self, boot: u64, offset: i32) {
+        if offset != 0 || self.past.is_some() {
+            self.past_mut().clocks.set(boot, offset);
+        }
+    }
+
+    pub(super) fn current_source(&self) -> Source {
+        self.source(self.current.boot, self.current.first_at_ms, true)
+    }
+
+    pub(super) fn source(&self, boot: u64, first_at_ms: i64, is_current: bool) -> Source {
+        let offset = self.past.as_ref().map_or(0, |past| past.clocks.offset(boot));
+        Source { boot, since: label(minute_of(first_at_ms), offset), offset, is_current }
+    }
+}

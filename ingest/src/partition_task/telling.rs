@@ -1,0 +1,98 @@
+//! Tells the history what a partition's nodes have done, part after part: once a minute, and once more when
+//! the task ends.
+
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+
+use super::{Assignment, TICK};
+use crate::{
+    checkpoint::Round,
+    minute_messages::{MinutesMessage, Receipts, messages},
+    minutes_publisher::{MinutesPublisher, Request},
+    partition::PartitionState,
+    window::minute_of,
+};
+
+/// A minute's row is published as long after its end: by then an agent's last samples of it have come.
+const DELAY_MS: i64 = 5_000;
+/// Acknowledgements that wait for the next tick.
+const ACKNOWLEDGED: usize = 64;
+/// How long a task that ends waits for acknowledgements. The next owner tells again what has none.
+const LAST_TIMEOUT: Duration = Duration::from_millis(700);
+
+/// Which part is next.
+#[derive(Debug)]
+pub(super) struct Telling {
+    publisher: MinutesPublisher,
+    round: Round,
+    stored: mpsc::Sender<Receipts>,
+    acknowledged: mpsc::Receiver<Receipts>,
+}
+
+impl Telling {
+    pub(super) fn new(publisher: MinutesPublisher) -> Self {
+        let ticks = publisher.period.as_millis() / TICK.as_millis();
+        let (stored, acknowledged) = mpsc::channel(ACKNOWLEDGED);
+        Self {
+            publisher,
+            round: Round::over(usize::try_from(ticks).unwrap_or(usize::MAX)),
+            stored,
+            acknowledged,
+        }
+    }
+
+    /// Tells of the parts that are due, as long as the publisher keeps up.
+    pub(super) fn tick(&mut self, assignment: &Assignment, state: &mut PartitionState, at_ms: i64) {
+        self.take_receipts(state);
+        self.round.tick(|| state.parts(&assignment.slots));
+        let until = minute_of(at_ms - DELAY_MS);
+        while let Some(part) = self.round.due() {
+            let mut room = self.publisher.room();
+            if room.is_none() {
+                return;
+            }
+            self.round.done([part]);
+            for message in messages((assignment.epoch, at_ms), part, state.untold(part, until)) {
+                let Some(permit) = room.take().or_else(|| self.publisher.room()) else { return };
+                permit.send(Request { message, stored: self.stored.clone() });
+            }
+        }
+    }
+
+    /// Tells everything, also of the minute that has not ended.
+    pub(super) async fn finish(mut self, assignment: &Assignment, state: &mut PartitionState, at_ms: i64) {
+        self.take_receipts(state);
+        if self.publisher.is_failing() {
+            return;
+        }
+        let last: Vec<MinutesMessage> = state
+            .parts(&assignment.slots)
+            .into_iter()
+            .flat_map(|part| messages((assignment.epoch, at_ms), part, state.untold(part, u32::MAX)))
+            .collect();
+        let (stored, mut acknowledged) = mpsc::channel(last.len().max(1));
+        let telling = async {
+            for message in last {
+                self.publisher.send(Request { message, stored: stored.clone() }).await;
+            }
+            drop(stored);
+            while let Some(receipts) = acknowledged.recv().await {
+                acknowledge(state, &receipts);
+            }
+        };
+        if tokio::time::timeout(LAST_TIMEOUT, telling).await.is_err() {
+            tracing::debug!(partition = %assignment.partition, "the last minutes were not stored in time");
+        }
+    }
+
+    fn take_receipts(&mut self, state: &mut PartitionState) {
+        while let Ok(receipts) = self.acknowledged.try_recv() {
+            acknowledge(state, &receipts);
+        }
+    }
+}
+
+fn acknowledge(state: &mut PartitionState, receipts: &Receipts) {
+    receipts.iter().for_each(|(node, receipt)| state.acknowledge(node, *receipt));
+}
