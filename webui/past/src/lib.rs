@@ -12,3 +12,10 @@ pub mod words;
 
 #[cfg(target_arch = "wasm32")]
 mod page;
+
+/// Shows what the page's address asks for; `tell` gets what the page's other program has to know.
+#[cfg(target_arch = "wasm32")]
+#[wasm_bindgen::prelude::wasm_bindgen]
+pub fn show(query: &str, tell: &js_sys::Function) {
+    page::show(query, tell);
+}

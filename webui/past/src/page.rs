@@ -14,7 +14,6 @@ use tidemap_parts::fetch::{self, Answer};
 use tidemap_parts::value::{Text, Value};
 use tidemap_wire::http::TopJson;
 use wasm_bindgen::JsValue;
-use wasm_bindgen::prelude::wasm_bindgen;
 use web_sys::XmlHttpRequestResponseType;
 
 use crate::past::Past;
@@ -33,8 +32,7 @@ thread_local! {
 }
 
 /// Shows what the page's address asks for, or nothing where that is the present. `tell` gets what nodes moved, as
-/// a text for the list and the map; empty when they show the present again.
-#[wasm_bindgen]
+/// a text for the list and the map; `null` when they show the present again.
 pub(crate) fn show(query: &str, tell: &Function) {
     let app = APP.with(|app| {
         let mut app = app.borrow_mut();

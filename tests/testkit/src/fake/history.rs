@@ -14,7 +14,7 @@ const DAY_MS: i64 = 24 * HOUR_MS;
 const REACH_MS: i64 = 300 * DAY_MS;
 /// How long ago nobody was heard: from, to, and the bytes that moved meanwhile.
 const GAPS: [(i64, i64, u64); 2] =
-    [(4 * DAY_MS, 84 * HOUR_MS, 3_200_000_000), (33 * MINUTE_MS, 28 * MINUTE_MS, 12_000_000)];
+    [(4 * DAY_MS, 2 * DAY_MS, 3_200_000_000), (33 * MINUTE_MS, 28 * MINUTE_MS, 12_000_000)];
 /// How long ago there were ten seconds at a high rate, and the rate.
 const BURSTS: [(i64, u64); 2] = [(100 * DAY_MS, 812_000_000), (20 * MINUTE_MS, 600_000_000)];
 const BURST_S: u64 = 10;
