@@ -1,7 +1,7 @@
 //! A parsed JSON text: a value of the browser, or of `serde_json` in tests. Both have the same few methods.
 //!
-//! The browser parses the text; fields are then read by name. Derived readers would be shorter, but larger in the
-//! page: `serde_json` 33 KB compressed, serde's visitors over the browser's values 7 KB.
+//! The browser parses the text; fields are then read by name. Derived readers would be shorter, but larger in
+//! the page: `serde_json` 33 KB compressed, serde's visitors over the browser's values 7 KB.
 
 #[cfg(target_arch = "wasm32")]
 mod browser;

@@ -1,5 +1,5 @@
-//! The chart of a range: the mean as a line, from the lowest to the highest as a band, download above zero and
-//! upload below.
+//! The chart of a range: the mean as a line, from the lowest to the highest as a band, download above zero
+//! and upload below.
 
 use tidemap_parts::chart::{HEIGHT, PlotArea, nice_ceiling, svg};
 

@@ -6,6 +6,8 @@ pub type Zone<'a> = &'a dyn Fn(i64) -> i64;
 const MINUTE: i64 = 60_000;
 const HOUR: i64 = 60 * MINUTE;
 const DAY: i64 = 24 * HOUR;
+/// Longer times are written by their days, with the year.
+pub const HALF_A_YEAR: i64 = 183 * DAY;
 const MONTHS: [&str; 12] =
     ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
 /// Distances of ticks. Beyond a week they are whole months.
@@ -89,7 +91,7 @@ pub fn rfc3339(ms: i64) -> String {
 }
 
 /// `27 Nov`, or with its year `27 Nov 2026`.
-fn date(ms: i64, zone: Zone<'_>, has_year: bool) -> String {
+pub fn date(ms: i64, zone: Zone<'_>, has_year: bool) -> String {
     let (year, month, day) = civil(local(ms, zone).div_euclid(DAY));
     let date = [&day.to_string(), " ", MONTHS[month as usize % 12]].concat();
     if has_year { [&date, " ", &year.to_string()].concat() } else { date }
@@ -111,6 +113,9 @@ pub fn span(from_ms: i64, to_ms: i64, zone: Zone<'_>) -> String {
         } else {
             [&date(from_ms, zone, false), "–", &date(last, zone, true)].concat()
         };
+    }
+    if to_ms - from_ms > HALF_A_YEAR {
+        return [&date(from_ms, zone, true), "–", &date(to_ms, zone, true)].concat();
     }
     let end = if day(from_ms) == day(to_ms) { time(to_ms, zone) } else { moment(to_ms, zone) };
     [&moment(from_ms, zone), "–", &end].concat()
@@ -195,6 +200,7 @@ mod tests {
         assert_eq!(span(AFTERNOON, AFTERNOON + 12 * HOUR, UTC), "27 Nov 14:05–28 Nov 02:05");
         assert_eq!(span(midnight, midnight + DAY, UTC), "27 Nov 2026");
         assert_eq!(span(midnight, midnight + 7 * DAY, UTC), "27 Nov–3 Dec 2026");
+        assert_eq!(span(AFTERNOON - 365 * DAY, AFTERNOON, UTC), "27 Nov 2025–27 Nov 2026");
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! What was: the page's second program, loaded when somebody asks for a time other than now.
 //!
-//! Its only link to the page is the page's address: [`range`] reads the time from it, and choosing another time or
-//! another node changes it. Below, plain Rust that is tested without a browser; above, in `page`, views.
+//! Its only link to the page is the page's address: [`range`] reads the time from it, and choosing another
+//! time or another node changes it. Below, plain Rust that is tested without a browser; above, in `page`,
+//! views.
 
 pub mod band;
 pub mod calendar;

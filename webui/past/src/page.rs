@@ -31,12 +31,12 @@ thread_local! {
     static APP: RefCell<Option<Rc<App>>> = const { RefCell::new(None) };
 }
 
-/// Shows what the page's address asks for, or nothing where that is the present. `tell` gets what nodes moved, as
-/// a text for the list and the map; `null` when they show the present again.
+/// Shows what the page's address asks for, or nothing where that is the present. `tell` gets what nodes
+/// moved, as a text for the list and the map; `null` when they show the present again.
 pub(crate) fn show(query: &str, tell: &Function) {
     let app = APP.with(|app| {
         let mut app = app.borrow_mut();
-        app.get_or_insert_with(|| App::new(tell.clone())).clone()
+        Rc::clone(app.get_or_insert_with(|| App::new(tell.clone())))
     });
     app.follow(Asked::parse(query));
 }

@@ -158,8 +158,8 @@ impl Side {
     }
 }
 
-/// The mean rate of some bytes, and the milliseconds in which they moved. Of a group the API does not tell how
-/// much of a step is known: its mean is between the lowest and the highest rate of the step's minutes.
+/// The mean rate of some bytes, and the milliseconds in which they moved. Of a group the API does not tell
+/// how much of a step is known: its mean is between the lowest and the highest rate of the step's minutes.
 fn known(bytes: f64, time_ms: f64, least: Option<f64>, most: Option<f64>) -> (f64, f64) {
     let mean = bytes / time_ms.max(1.0) * 1000.0;
     let bounded = mean.max(least.unwrap_or(0.0)).min(most.unwrap_or(f64::INFINITY));

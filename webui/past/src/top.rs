@@ -39,8 +39,8 @@ fn node(value: &Value) -> Result<TopNodeJson, Invalid> {
     })
 }
 
-/// Every node's mean over the same time, so that means of groups are sums of those of their nodes: that in which
-/// the node was heard that was heard longest. Ordered by the names' bytes.
+/// Every node's mean over the same time, so that means of groups are sums of those of their nodes: that in
+/// which the node was heard that was heard longest. Ordered by the names' bytes.
 pub fn mean_rates(top: &TopJson) -> Vec<MeanRates> {
     let longest_ms = top.nodes.iter().map(|node| node.covered_ms).max().unwrap_or_default();
     let rate = |bytes: u64| if longest_ms > 0 { bytes as f64 / longest_ms as f64 * 1000.0 } else { 0.0 };

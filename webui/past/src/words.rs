@@ -9,7 +9,15 @@ use crate::range::Range;
 /// What time is shown: `24 hours to 27 Nov 14:05`, or from when to when.
 pub fn title(range: &Range, past: &Past, zone: Zone<'_>) -> String {
     match range.length {
-        Some(length) => [length, " to ", &calendar::moment(end_ms(past), zone)].concat(),
+        Some(length) => {
+            let is_long = past.to_ms - past.from_ms > calendar::HALF_A_YEAR;
+            let end = if is_long {
+                calendar::date(end_ms(past), zone, true)
+            } else {
+                calendar::moment(end_ms(past), zone)
+            };
+            [length, " to ", &end].concat()
+        }
         None => calendar::span(past.from_ms, past.to_ms, zone),
     }
 }
@@ -48,8 +56,8 @@ pub fn coverage(past: &Past, zone: Zone<'_>) -> String {
     [&share, &*since, &until, "."].concat()
 }
 
-/// Bytes that moved at a moment that is not known, if there are any: `Besides ↓ 3.20 GB at a moment that is not
-/// known, while the node was not heard.`
+/// Bytes that moved at a moment that is not known, if there are any: `Besides ↓ 3.20 GB at a moment that is
+/// not known, while the node was not heard.`
 pub fn unplaced(past: &Past) -> Option<String> {
     let [download, upload] = past.sides.each_ref().map(|side| side.unplaced_bytes);
     let part = |arrow: &str, bytes: f64| (bytes > 0.0).then(|| [arrow, &format::bytes(bytes)].concat());
@@ -117,7 +125,13 @@ pub fn of_nodes(from_ms: i64, to_ms: i64, nodes: usize, most: usize, zone: Zone<
     } else {
         [" for the ", &format::count(most as u64), " nodes with most traffic"].concat()
     };
-    ["List, map and groups: means of ", &time, &bound, ". Counts and host figures: now."].concat()
+    [
+        "List, map and groups: means of ",
+        &time,
+        &bound,
+        "; unknown was not heard then. Counts and host figures: now.",
+    ]
+    .concat()
 }
 
 /// What the API says, as a sentence.
@@ -147,6 +161,8 @@ mod tests {
     #[test]
     fn a_title_says_which_time_it_is() {
         assert_eq!(title(&range("?range=24h"), &past(), UTC), "24 hours to 1 Jan 00:12");
+        let year = Past { from_ms: -365 * 86_400_000, ..past() };
+        assert_eq!(title(&range("?range=1y"), &year, UTC), "1 year to 1 Jan 1970");
         assert_eq!(title(&range("?from=5&to=6"), &past(), UTC), "1 Jan 00:10–00:13");
     }
 
@@ -206,10 +222,10 @@ mod tests {
     fn it_is_said_what_the_list_shows() {
         assert_eq!(
             of_nodes(0, 3_600_000, 9, 1000, UTC),
-            "List, map and groups: means of 1 Jan 00:00–01:00. Counts and host figures: now."
+            "List, map and groups: means of 1 Jan 00:00–01:00; unknown was not heard then. Counts and host figures: now."
         );
         assert!(
-            of_nodes(0, 3_600_000, 1000, 1000, UTC).contains("01:00 for the 1,000 nodes with most traffic.")
+            of_nodes(0, 3_600_000, 1000, 1000, UTC).contains("01:00 for the 1,000 nodes with most traffic;")
         );
     }
 }

@@ -16,12 +16,15 @@ use super::dom;
 /// A pointer that moved less than this has clicked.
 const CLICK_PX: f64 = 4.0;
 
+/// Gets whether it was in the part of download, and the time's begin and end, Unix milliseconds.
+pub(super) type OnMoment = Box<dyn Fn(bool, i64, i64)>;
+
 /// What is called when somebody points at a time.
 pub(super) struct ChartEvents {
     /// A range was chosen: its begin and end, Unix milliseconds.
     pub(super) on_range: Box<dyn Fn(i64, i64)>,
-    /// A moment was chosen, in the part of download or of upload.
-    pub(super) on_moment: Option<Box<dyn Fn(bool, i64, i64)>>,
+    /// A moment was chosen.
+    pub(super) on_moment: Option<OnMoment>,
 }
 
 pub(super) struct Chart {
@@ -166,8 +169,7 @@ impl Chart {
         let shown =
             self.shown.borrow().as_ref().map(|shown| (Rc::clone(&shown.past), shown.unit, shown.width));
         let width = i64::from(self.parts.frame.client_width());
-        if let Some((past, unit, before)) = shown.filter(|(.., before)| width > 0 && width != *before) {
-            let _ = before;
+        if let Some((past, unit, _)) = shown.filter(|(.., before)| width > 0 && width != *before) {
             self.show(&past, unit);
         }
     }

@@ -106,7 +106,7 @@ pub(super) fn listen<E: JsCast + 'static>(
     mut handler: impl FnMut(E) + 'static,
 ) {
     let closure = Closure::<dyn FnMut(web_sys::Event)>::new(move |event: web_sys::Event| {
-        handler(event.unchecked_into())
+        handler(event.unchecked_into());
     });
     let _infallible = target.add_event_listener_with_callback(event, closure.as_ref().unchecked_ref());
     closure.forget();

@@ -68,7 +68,6 @@ impl Strip {
         dom::write(&self.title, "Loading…");
         self.trouble("");
         self.say_of_nodes(String::new());
-        dom::write(&self.words, "");
         self.put(&self.body);
         dom::set_attribute(&self.section, "data-state", "loading");
     }
