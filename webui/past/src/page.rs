@@ -207,7 +207,7 @@ impl App {
         let asked = self.asked.borrow();
         let Some(range) = &asked.range else { return };
         if let Some(past) = &*self.fleet.borrow() {
-            let title = words::title(range, past, &dom::zone);
+            let title = words::title(range, past, dom::now_ms(), &dom::zone);
             dom::document().set_title(&[&title, " – Tidemap"].concat());
             self.strip.draw(&title, past, asked.unit);
             self.figures.draw(past, asked.unit);

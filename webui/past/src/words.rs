@@ -6,25 +6,14 @@ use crate::calendar::{self, Zone};
 use crate::past::{Curve, Past, Side};
 use crate::range::Range;
 
-/// What time is shown: `24 hours to 27 Nov 14:05`, or from when to when.
-pub fn title(range: &Range, past: &Past, zone: Zone<'_>) -> String {
-    match range.length {
-        Some(length) => {
-            let is_long = past.to_ms - past.from_ms > calendar::HALF_A_YEAR;
-            let end = if is_long {
-                calendar::date(end_ms(past), zone, true)
-            } else {
-                calendar::moment(end_ms(past), zone)
-            };
-            [length, " to ", &end].concat()
-        }
-        None => calendar::span(past.from_ms, past.to_ms, zone),
-    }
-}
-
-/// Up to when anything is known; a step that is not over reaches further.
-fn end_ms(past: &Past) -> i64 {
-    if past.is_partial { past.complete_until_ms.clamp(past.from_ms, past.to_ms) } else { past.to_ms }
+/// What time is shown: `24 hours to 27 Nov 14:05`, or from when to when. `now_ms` is the reader's clock: the
+/// last step reaches further, and what is complete does not reach as far.
+pub fn title(range: &Range, past: &Past, now_ms: i64, zone: Zone<'_>) -> String {
+    let Some(length) = range.length else { return calendar::span(past.from_ms, past.to_ms, zone) };
+    let end_ms = now_ms.max(past.from_ms).min(past.to_ms);
+    let is_long = past.to_ms - past.from_ms > calendar::HALF_A_YEAR;
+    let end = if is_long { calendar::date(end_ms, zone, true) } else { calendar::moment(end_ms, zone) };
+    [length, " to ", &end].concat()
 }
 
 /// How exact the chart is: `Each point is 6 h; peaks are of single reports.`
@@ -41,14 +30,15 @@ pub fn coverage(past: &Past, zone: Zone<'_>) -> String {
     let share = if percent >= 100.0 {
         "Known throughout".to_owned()
     } else {
-        ["Known: ", &format::fixed(percent, 0), " % of this time"].concat()
+        let percent = if percent < 1.0 { "less than 1".to_owned() } else { format::fixed(percent, 0) };
+        ["Known: ", &percent, " % of this time"].concat()
     };
     let since = if since_ms > past.from_ms {
         [", from ", &calendar::moment(since_ms, zone)].concat()
     } else {
         String::new()
     };
-    let until = if past.is_partial {
+    let until = if past.is_partial && past.complete_until_ms > past.from_ms {
         [", complete until ", &calendar::time(past.complete_until_ms, zone)].concat()
     } else {
         String::new()
@@ -160,10 +150,15 @@ mod tests {
 
     #[test]
     fn a_title_says_which_time_it_is() {
-        assert_eq!(title(&range("?range=24h"), &past(), UTC), "24 hours to 1 Jan 00:12");
+        assert_eq!(title(&range("?range=24h"), &past(), 720_000, UTC), "24 hours to 1 Jan 00:12");
+        assert_eq!(
+            title(&range("?range=1h"), &past(), i64::MAX, UTC),
+            "1 hour to 1 Jan 00:13",
+            "a wrong clock"
+        );
         let year = Past { from_ms: -365 * 86_400_000, ..past() };
-        assert_eq!(title(&range("?range=1y"), &year, UTC), "1 year to 1 Jan 1970");
-        assert_eq!(title(&range("?from=5&to=6"), &past(), UTC), "1 Jan 00:10–00:13");
+        assert_eq!(title(&range("?range=1y"), &year, 0, UTC), "1 year to 1 Jan 1970");
+        assert_eq!(title(&range("?from=5&to=6"), &past(), 0, UTC), "1 Jan 00:10–00:13");
     }
 
     #[test]
@@ -177,6 +172,8 @@ mod tests {
         assert_eq!(coverage(&past, UTC), "Known: 60 % of this time, complete until 00:12.");
         let late = Past { known: 1.0, is_partial: false, since_ms: Some(660_000), ..past };
         assert_eq!(coverage(&late, UTC), "Known throughout, from 1 Jan 00:11.");
+        let little = Past { known: 0.004, since_ms: Some(0), ..late.clone() };
+        assert_eq!(coverage(&little, UTC), "Known: less than 1 % of this time.");
         assert_eq!(coverage(&Past { since_ms: None, ..late }, UTC), "Nothing is known of this time.");
     }
 

@@ -17,6 +17,11 @@ pub(super) fn zone(ms: i64) -> i64 {
     -js_sys::Date::new(&JsValue::from_f64(ms as f64)).get_timezone_offset() as i64
 }
 
+/// The reader's clock, Unix milliseconds.
+pub(super) fn now_ms() -> i64 {
+    js_sys::Date::now() as i64
+}
+
 /// The page's query string.
 pub(super) fn query() -> String {
     window().location().search().unwrap_or_default()

@@ -60,7 +60,7 @@ impl Sheet {
         let past = known.as_ref().and_then(|known| known.as_ref().ok());
         dom::find(&self.section, ".past-known").set_hidden(past.is_none());
         let Some(past) = past else { return };
-        dom::write(&dom::find(&self.section, "h3"), &words::title(range, past, &dom::zone));
+        dom::write(&dom::find(&self.section, "h3"), &words::title(range, past, dom::now_ms(), &dom::zone));
         let rows = dom::find(&self.section, "tbody");
         rows.set_text_content(None);
         for (name, side) in ["↓ Download", "↑ Upload"].into_iter().zip(&past.sides) {
