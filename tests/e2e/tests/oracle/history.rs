@@ -113,8 +113,7 @@ async fn the_minutes_of_all_nodes_outlive_killed_workers_and_stations_and_statio
     assert_eq!(gaps, true_gaps.sum::<u64>());
 
     // The next owner, and a station that goes on, change nothing; a station that begins says the same.
-    scenario.add_worker().unwrap();
-    scenario.spread().await.unwrap();
+    scenario.add_sole_worker().await.unwrap();
     scenario.leave().await.unwrap();
     assert_eq!(scenario.station.answers(&truth, now_ms).await.unwrap(), answers);
     let folder = tempfile::tempdir().unwrap();
