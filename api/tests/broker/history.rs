@@ -274,6 +274,20 @@ async fn groups_tops_and_the_status_are_told_and_refusals_have_their_codes() {
 }
 
 #[tokio::test]
+async fn a_public_api_says_that_something_is_wrong_and_not_what() {
+    const TROUBLE: &str = "/srv/innermost/history: no space left";
+    for (flags, said) in [(&[][..], TROUBLE), (&["--public"][..], "the station cannot store what it reads")] {
+        let api = TestApi::start_with(flags).await;
+        let status = HistoryStatus { trouble: Some(TROUBLE.to_owned()), ..HistoryStatus::default() };
+        station(&api, move |_| vec![HistoryAnswer::Status(status.clone())]).await;
+        assert_eq!(api.get("/api/history/status").await.1["trouble"], said);
+        let metrics = String::from_utf8(api.answer("GET", "/metrics", "").await.body).unwrap();
+        assert!(metrics.contains("\ntidemap_history_storing 0\n") && !metrics.contains("innermost"));
+        api.stop().await;
+    }
+}
+
+#[tokio::test]
 async fn few_questions_are_asked_at_a_time_and_the_others_wait_their_turn() {
     const QUESTIONS: usize = 9;
     const AT_ONCE: usize = 4;
