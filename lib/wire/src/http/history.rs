@@ -36,7 +36,7 @@ pub struct HistoryJson {
     pub rx_min_bps: Vec<Option<u64>>,
     /// The lowest rate of upload.
     pub tx_min_bps: Vec<Option<u64>>,
-    /// Milliseconds that samples cover; of a group, the sum over its nodes.
+    /// Milliseconds that samples cover; of a group, samples of any of its nodes.
     pub covered_ms: Vec<u64>,
     /// Bytes received up to the end of the step at a moment that is not known; in no other column.
     pub unplaced_rx_bytes: Vec<u64>,
