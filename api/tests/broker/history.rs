@@ -192,7 +192,7 @@ async fn a_node_is_asked_for_by_its_ids_and_its_name_may_end_like_a_path() {
 }
 
 #[tokio::test]
-async fn groups_tops_and_the_status_are_told_and_refusals_have_their_codes() {
+async fn groups_tops_and_the_status_are_answered_and_refusals_have_their_codes() {
     let api = TestApi::start().await;
     let owner = api.owner().await;
     owner.says(owner.knows("web-01")).await;

@@ -56,7 +56,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_reach_of_each_tier_is_told_and_without_a_station_nothing_is() {
+    fn the_reach_of_each_tier_is_listed_and_without_a_station_nothing_is() {
         let mut text = Exposition::default();
         families(&mut text, None);
         let text = text.finish();

@@ -182,14 +182,14 @@ async fn rows_become_answers_for_nodes_and_groups_in_every_form() {
         (format!("/api/history?by=provider&key=hetzner&{step}"), 1_010),
         (format!("/api/history?by=label:role&key=web&{step}"), 1_000),
     ] {
-        let told = scene.history(&path).await.unwrap();
-        assert_eq!(told.rx_bytes, every_second(60 * bytes), "{path}");
-        assert_eq!(told.tx_bytes, every_second(120 * bytes), "{path}");
+        let answer = scene.history(&path).await.unwrap();
+        assert_eq!(answer.rx_bytes, every_second(60 * bytes), "{path}");
+        assert_eq!(answer.tx_bytes, every_second(120 * bytes), "{path}");
         let covered_ms = every_second(60_000).into_iter().map(Option::unwrap_or_default);
-        assert_eq!(told.covered_ms, covered_ms.collect::<Vec<_>>(), "{path}");
-        assert_eq!((told.step_ms, told.tier_ms), (60_000, 60_000), "{path}");
+        assert_eq!(answer.covered_ms, covered_ms.collect::<Vec<_>>(), "{path}");
+        assert_eq!((answer.step_ms, answer.tier_ms), (60_000, 60_000), "{path}");
         assert_eq!(
-            (told.from_ms, told.to_ms - told.from_ms),
+            (answer.from_ms, answer.to_ms - answer.from_ms),
             (i64::from(scene.from) * MINUTE_MS, 12 * MINUTE_MS)
         );
     }
