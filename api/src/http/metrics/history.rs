@@ -19,8 +19,10 @@ pub(super) fn families(text: &mut Exposition, status: Option<&HistoryStatus>) {
         }
     }
     let help = "Minutes that end later may still come.";
-    text.family(Gauge, "tidemap_history_complete_until_timestamp_seconds", help)
-        .sample(&[], seconds(status.complete_until_ms));
+    let mut until = text.family(Gauge, "tidemap_history_complete_until_timestamp_seconds", help);
+    if status.complete_until_ms > 0 {
+        until.sample(&[], seconds(status.complete_until_ms));
+    }
     for (name, help, value) in [
         ("tidemap_history_disk_used_bytes", "Bytes of the disk in use.", status.used_bytes),
         (
