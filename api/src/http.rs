@@ -55,6 +55,8 @@ pub(crate) struct SiteParts {
     names: Names,
     partitions: PartitionCount,
     metrics_nodes: usize,
+    /// Whether what hosts keep to themselves is left out.
+    redacted: bool,
     page: Page,
     shutdown: CancellationToken,
 }
@@ -82,6 +84,7 @@ impl Site {
             names: config.names.clone(),
             partitions: config.partitions,
             metrics_nodes: config.metrics_nodes,
+            redacted: config.redacted,
             page: Page::new(config.tiles.as_ref()),
             shutdown,
         }))

@@ -76,11 +76,15 @@ impl Answer {
 
 impl TestApi {
     async fn start() -> Self {
+        Self::start_with(&[]).await
+    }
+
+    async fn start_with(more: &[&str]) -> Self {
         let broker = TestBroker::start().await.unwrap();
         let client = broker.connect().await.unwrap();
         reached(&client, TIMEOUT).await.unwrap();
         let args = ["api", "--http", "127.0.0.1:0", "--partitions", "1", "--api-token", "a-secret-of-tests"];
-        let config = Cli::parse_from(args).api.check().unwrap();
+        let config = Cli::parse_from(args.iter().chain(more)).api.check().unwrap();
         let listener = config.bind().await.unwrap();
         let http = listener.local_addr().unwrap();
         let shutdown = CancellationToken::new();

@@ -9,6 +9,8 @@ use crate::store::Keep;
 
 /// A station's options. The number of partitions is not among them: `tidemap up` shares it with the API.
 #[derive(clap::Args, Clone, Debug)]
+// Beside a worker's in one command.
+#[group(id = "HistoryArgs")]
 pub struct Args {
     /// Where the history is kept.
     #[arg(long, env = "TIDEMAP_HISTORY_DIR", value_name = "FOLDER")]

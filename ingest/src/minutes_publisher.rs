@@ -4,7 +4,6 @@
 //! goes on. What is not acknowledged stays with its owner and comes again.
 
 use std::{
-    future::poll_fn,
     pin::pin,
     sync::{
         Arc,
@@ -87,12 +86,12 @@ async fn publish_all(
     is_failing: Arc<AtomicBool>,
 ) {
     let received = stream::poll_fn(|context| requests.poll_recv(context));
-    let mut published = pin!(received.map(|request| publish(&js, request)).buffer_unordered(AT_ONCE));
+    let mut outcomes = pin!(received.map(|request| publish(&js, request)).buffer_unordered(AT_ONCE));
     let mut trouble = Trouble::default();
     let mut creating = Throttle::new(CREATE_PERIOD);
-    while let Some(published) = poll_fn(|context| published.poll_next_unpin(context)).await {
-        is_failing.store(published.is_err(), Ordering::Relaxed);
-        let Err(error) = published else {
+    while let Some(outcome) = outcomes.next().await {
+        is_failing.store(outcome.is_err(), Ordering::Relaxed);
+        let Err(error) = outcome else {
             trouble.end();
             continue;
         };

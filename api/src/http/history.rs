@@ -27,10 +27,12 @@ use crate::{
     json,
 };
 
-/// Questions that are answered at a time. An answer takes up to 7 MB while it is made.
+/// Questions that are answered at a time. An answer of 20,000 steps takes up to 10 MB while it is made.
 pub(super) const AT_ONCE: usize = 4;
 /// How long a question waits for its turn.
 const QUEUE_TIMEOUT: Duration = Duration::from_secs(5);
+/// What is said instead of a station's own words, which may contain paths of its host.
+const SOME_TROUBLE: &str = "the station cannot store what it reads";
 /// Bytes of the digest that is a body's tag.
 const TAG_BYTES: usize = 12;
 
@@ -92,11 +94,14 @@ pub(super) async fn top(asked: &Asked, site: &Site) -> Result<Response, ApiError
 /// `GET /api/history/status`
 pub(super) async fn status(asked: &Asked, site: &Site) -> Result<Response, ApiError> {
     query::none(&asked.query)?;
-    let status = match site.history.status().await {
-        Ok(status) => status.into(),
+    let mut status = match site.history.status().await {
+        Ok(status) => HistoryStatusJson::from(status),
         Err(HistoryRequestError::NoStation) => HistoryStatusJson::default(),
         Err(error) => return Err(error.into()),
     };
+    if site.redacted {
+        status.trouble = status.trouble.map(|_| SOME_TROUBLE.to_owned());
+    }
     let body = json::encode(&status);
     let tag = tag(&body);
     bodies::encoded(&asked.headers, &tag, bodies::JSON, &Encoded::short(body.into())).await

@@ -81,6 +81,7 @@ impl Site {
             names: other.names.clone(),
             partitions: other.partitions,
             metrics_nodes: other.metrics_nodes,
+            redacted: other.redacted,
             page: super::page::Page::new(None),
             shutdown: other.shutdown.clone(),
         }))

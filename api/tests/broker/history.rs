@@ -192,7 +192,7 @@ async fn a_node_is_asked_for_by_its_ids_and_its_name_may_end_like_a_path() {
 }
 
 #[tokio::test]
-async fn groups_tops_and_the_status_are_told_and_refusals_have_their_codes() {
+async fn groups_tops_and_the_status_are_answered_and_refusals_have_their_codes() {
     let api = TestApi::start().await;
     let owner = api.owner().await;
     owner.says(owner.knows("web-01")).await;
@@ -264,13 +264,27 @@ async fn groups_tops_and_the_status_are_told_and_refusals_have_their_codes() {
     let (status, said) = api.get("/api/history/status").await;
     let expected = json!({
         "enabled": true, "tiers": [{"step_ms": 60_000, "from_ms": 5}], "used_bytes": 5, "budget_bytes": 7,
-        "complete_until_ms": 0, "pending": 3, "trouble": null,
+        "complete_until_ms": null, "pending": 3, "trouble": null,
     });
     assert_eq!((status, said), (200, expected));
     let metrics = api.answer("GET", "/metrics", "").await;
     let metrics = String::from_utf8(metrics.body).unwrap();
     assert!(metrics.contains("\ntidemap_history_oldest_timestamp_seconds{step=\"1m\"} 0.005\n"), "{metrics}");
     api.stop().await;
+}
+
+#[tokio::test]
+async fn a_public_api_says_that_something_is_wrong_and_not_what() {
+    const TROUBLE: &str = "/srv/innermost/history: no space left";
+    for (flags, said) in [(&[][..], TROUBLE), (&["--public"][..], "the station cannot store what it reads")] {
+        let api = TestApi::start_with(flags).await;
+        let status = HistoryStatus { trouble: Some(TROUBLE.to_owned()), ..HistoryStatus::default() };
+        station(&api, move |_| vec![HistoryAnswer::Status(status.clone())]).await;
+        assert_eq!(api.get("/api/history/status").await.1["trouble"], said);
+        let metrics = String::from_utf8(api.answer("GET", "/metrics", "").await.body).unwrap();
+        assert!(metrics.contains("\ntidemap_history_storing 0\n") && !metrics.contains("innermost"));
+        api.stop().await;
+    }
 }
 
 #[tokio::test]

@@ -34,6 +34,7 @@ impl Store {
             if tx.fact::<u32>("origin")?.is_none() {
                 state.origin = u32::try_from(batch.begun_ms / 60_000).unwrap_or(0);
                 tx.set_fact("origin", state.origin)?;
+                state.begin(tx)?;
             }
             note_begin(tx, batch)?;
             let oldest = tx.fact::<u32>("minutes_from")?.unwrap_or(0) * DAY;

@@ -90,12 +90,23 @@ impl State {
         tx.sql().prepare_cached(sql)?.execute(params![id, kind, name])?;
         self.note_series(id, kind, name)?;
         while self.bands.len() <= (id / BAND) as usize {
-            // Rows of earlier hours are put into tiles of an hour at once.
-            let hours = u32::try_from(self.at_ms / 3_600_000).unwrap_or(0).saturating_sub(1);
-            self.bands.push(Progress { hours, days: hours / 24 });
+            self.bands.push(self.progress_now());
             self.save_band(tx, u32::try_from(self.bands.len() - 1).unwrap_or(0))?;
         }
         Ok(id)
+    }
+
+    /// Lets all series begin now: nodes may be known long before the first rows, and without a time.
+    pub(super) fn begin(&mut self, tx: &Tx<'_>) -> Result<(), StoreError> {
+        let now = self.progress_now();
+        self.bands.fill(now);
+        (0..u32::try_from(self.bands.len()).unwrap_or(0)).try_for_each(|band| self.save_band(tx, band))
+    }
+
+    /// Rows of earlier hours are put into tiles of an hour at once.
+    fn progress_now(&self) -> Progress {
+        let hours = u32::try_from(self.at_ms / 3_600_000).unwrap_or(0).saturating_sub(1);
+        Progress { hours, days: hours / 24 }
     }
 
     /// How far a series was cut into tiles.

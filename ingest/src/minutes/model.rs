@@ -324,12 +324,12 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(128))]
 
     #[test]
-    fn rows_are_exact_whatever_is_lost_or_told_twice(seed in any::<u64>()) {
+    fn rows_are_exact_whatever_is_lost_or_published_twice(seed in any::<u64>()) {
         run(seed, Faults { outage_s: 540, cuts: true });
     }
 
     #[test]
-    fn samples_of_closed_minutes_are_told_apart_and_once(seed in any::<u64>()) {
+    fn samples_of_closed_minutes_are_published_apart_and_once(seed in any::<u64>()) {
         run(seed, Faults { outage_s: 1_100, cuts: false });
     }
 }

@@ -39,7 +39,7 @@ fn all(node: Option<&Node>) -> Untold {
 }
 
 #[test]
-fn a_row_is_told_once_its_minute_has_passed_and_again_when_it_changes() {
+fn a_row_is_due_once_its_minute_has_passed_and_again_when_it_changes() {
     let mut node = None;
     report(&mut node, 1, sample(1, NOW_MS), NOW_MS);
     report(&mut node, 1, sample(3, NOW_MS + 60_000), NOW_MS + 60_000);
@@ -144,7 +144,7 @@ fn a_node_of_an_earlier_versions_checkpoint_begins_with_the_next_sample() {
 }
 
 #[test]
-fn an_hour_of_backlog_is_told_as_far_as_its_minutes_are_open_and_as_late_samples() {
+fn an_hour_of_backlog_is_published_as_far_as_its_minutes_are_open_and_as_late_samples() {
     let mut node = None;
     let now_ms = NOW_MS + 3_600_000;
     report(&mut node, 1, sample(61, now_ms), now_ms);

@@ -174,6 +174,20 @@ impl Scenario {
         self.add_worker_at(&url)
     }
 
+    /// Starts a worker while there is none, and waits until it has taken everything. Those before it may have
+    /// been killed, so nothing that was said before is proof.
+    pub async fn add_sole_worker(&mut self) -> anyhow::Result<()> {
+        self.add_worker()?;
+        let worker = self.workers.last().context("it was added")?;
+        let all = usize::from(PartitionCount::default().get());
+        eventually(RECOVERY_TIMEOUT, || async {
+            let taken = worker.log().matches("took a partition").count();
+            ensure!(taken == all, "{taken} partitions taken: {}", worker.log());
+            Ok(())
+        })
+        .await
+    }
+
     /// Starts another worker, which reaches the broker at another address than the others.
     pub fn add_worker_at(&mut self, url: &str) -> anyhow::Result<()> {
         let args: Vec<&str> = self.ingest.iter().map(String::as_str).collect();
@@ -303,8 +317,7 @@ impl Scenario {
             if kept.values().all(|(_, node)| node.untold(u32::MAX) == Untold::default()) {
                 return Ok(kept);
             }
-            self.add_worker()?;
-            self.spread().await?;
+            self.add_sole_worker().await?;
         }
         bail!("{}: the stream of minutes does not take everything", self.name)
     }

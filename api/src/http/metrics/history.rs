@@ -19,8 +19,10 @@ pub(super) fn families(text: &mut Exposition, status: Option<&HistoryStatus>) {
         }
     }
     let help = "Minutes that end later may still come.";
-    text.family(Gauge, "tidemap_history_complete_until_timestamp_seconds", help)
-        .sample(&[], seconds(status.complete_until_ms));
+    let mut until = text.family(Gauge, "tidemap_history_complete_until_timestamp_seconds", help);
+    if status.complete_until_ms > 0 {
+        until.sample(&[], seconds(status.complete_until_ms));
+    }
     for (name, help, value) in [
         ("tidemap_history_disk_used_bytes", "Bytes of the disk in use.", status.used_bytes),
         (
@@ -56,7 +58,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_reach_of_each_tier_is_told_and_without_a_station_nothing_is() {
+    fn the_reach_of_each_tier_is_listed_and_without_a_station_nothing_is() {
         let mut text = Exposition::default();
         families(&mut text, None);
         let text = text.finish();

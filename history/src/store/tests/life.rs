@@ -44,6 +44,23 @@ fn a_burst_of_seconds_has_its_height_in_every_tier() {
 }
 
 #[test]
+fn nodes_that_are_known_before_the_first_rows_begin_with_these() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut store = Store::open(&folder.path().join("history")).unwrap();
+    store.set_groups(&[(node("a"), Vec::new())]).unwrap();
+    let now = 29_000_000;
+    store.apply(&batch(now, vec![(node("a"), row(now - 1, 5, 1, 0, 5))])).unwrap();
+    assert!(!store.compact().unwrap(), "the years before have no hours to cut");
+    for key in [key("a"), SeriesKey::Group(GroupKey::Fleet)] {
+        let points = store.points(&key, now - 3..now, 1);
+        assert_eq!(
+            points.iter().map(|(at, point)| (*at, point.rx_bytes)).collect::<Vec<_>>(),
+            [(now - 1, 5)]
+        );
+    }
+}
+
+#[test]
 fn minutes_are_dropped_by_age_and_what_was_rolled_up_stays() {
     let folder = tempfile::tempdir().unwrap();
     let mut store = filled(folder.path(), 5);

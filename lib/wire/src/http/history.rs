@@ -36,7 +36,7 @@ pub struct HistoryJson {
     pub rx_min_bps: Vec<Option<u64>>,
     /// The lowest rate of upload.
     pub tx_min_bps: Vec<Option<u64>>,
-    /// Milliseconds that samples cover; of a group, the sum over its nodes.
+    /// Milliseconds that samples cover; of a group, samples of any of its nodes.
     pub covered_ms: Vec<u64>,
     /// Bytes received up to the end of the step at a moment that is not known; in no other column.
     pub unplaced_rx_bytes: Vec<u64>,
@@ -123,7 +123,7 @@ pub struct HistoryStatusJson {
     pub used_bytes: Option<u64>,
     /// The most bytes of the disk that the history may use.
     pub budget_bytes: Option<u64>,
-    /// Minutes that end later may still come.
+    /// Minutes that end later may still come; null before the first.
     pub complete_until_ms: Option<i64>,
     /// Messages from ingest that are not read yet.
     pub pending: Option<u64>,
@@ -148,7 +148,7 @@ impl From<HistoryStatus> for HistoryStatusJson {
             tiers: status.tiers.into_iter().map(tier).collect(),
             used_bytes: Some(status.used_bytes),
             budget_bytes: Some(status.budget_bytes),
-            complete_until_ms: Some(status.complete_until_ms),
+            complete_until_ms: Some(status.complete_until_ms).filter(|until_ms| *until_ms > 0),
             pending: Some(status.pending),
             trouble: status.trouble,
         }

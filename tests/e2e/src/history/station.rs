@@ -109,7 +109,8 @@ pub struct Answers {
 }
 
 impl Answers {
-    /// Where it differs from the truth. Of a node whose clock is wrong only sums are compared.
+    /// Where it differs from the truth. Of a node whose clock is wrong only the sums of its minutes are
+    /// compared: what two readings of a clock that was put back have between them is not known.
     pub fn differences(&self, truth: &BTreeMap<String, Truth>) -> Vec<String> {
         truth.iter().filter_map(|(node, truth)| self.difference(node, truth)).collect()
     }
@@ -117,14 +118,18 @@ impl Answers {
     fn difference(&self, node: &str, truth: &Truth) -> Option<String> {
         let minutes = self.minutes.get(node).cloned().unwrap_or_default();
         let (rx_bytes, tx_bytes) = self.unplaced.get(node).copied().unwrap_or_default();
+        let mut placed = Moved::default();
+        minutes.values().for_each(|moved| placed.add(*moved));
         let mut whole = Moved { rx_bytes, tx_bytes, covered_ms: 0 };
-        minutes.values().for_each(|moved| whole.add(*moved));
+        whole.add(placed);
+        let Some(expected) = &truth.minutes else {
+            return (placed != truth.whole).then(|| format!("{node}: {placed:?}, not {:?}", truth.whole));
+        };
         if whole != truth.whole {
             let unplaced = format!("{rx_bytes} and {tx_bytes} of it at an unknown moment");
             return Some(format!("{node}: {whole:?}, {unplaced}, not {:?}", truth.whole));
         }
-        let expected = truth.minutes.as_ref().filter(|expected| **expected != minutes)?;
-        Some(format!("{node}: {minutes:?}, not {expected:?}"))
+        (minutes != *expected).then(|| format!("{node}: {minutes:?}, not {expected:?}"))
     }
 
     fn add(&mut self, node: &str, answer: &RangeAnswer) {

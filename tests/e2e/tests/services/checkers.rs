@@ -24,8 +24,8 @@ const NODES: u32 = 60;
 const SCHEMATHESIS: &str = "schemathesis==4.32.5";
 const TOKEN: &str = "a-secret-of-tests";
 
-/// What asks for a range of time. Which ends lie before which beginnings, or are too far away for their steps,
-/// cannot be described, so a request that fits its description may be refused.
+/// What asks for a range of time. Which ends lie before which beginnings, or are too far away for their
+/// steps, cannot be described, so a request that fits its description may be refused.
 const RANGES: [&str; 3] = ["/api/history", "/api/nodes/{name}/history", "/api/top"];
 
 /// A pipeline with a small fleet.
@@ -140,7 +140,7 @@ async fn made_up(url: &str, more: &[&str]) -> String {
     let ended = tokio::task::spawn_blocking(move || run.output().unwrap()).await.unwrap();
     let stdout = String::from_utf8_lossy(&ended.stdout).into_owned();
     assert!(ended.status.success(), "{stdout}{}", String::from_utf8_lossy(&ended.stderr));
-    stdout.lines().find(|line| line.contains("generated")).unwrap().trim().to_owned()
+    stdout.lines().find(|line| line.contains(" generated, ")).unwrap().trim().to_owned()
 }
 
 #[tokio::test]

@@ -108,10 +108,16 @@ impl Scene {
 
     /// Starts a station, and waits until it answers.
     async fn station(&self, folder: &Path) -> Tidemap {
-        let station = self.broker.history(folder, &[]).unwrap();
+        self.station_with(folder, 1).await
+    }
+
+    /// The same with so many gigabytes of the disk, by which it is known among others.
+    async fn station_with(&self, folder: &Path, disk: u64) -> Tidemap {
+        let station = self.broker.history(folder, &["--history-disk", &format!("{disk}GB")]).unwrap();
         eventually(EVENT_TIMEOUT, || async {
             let status: HistoryStatusJson = get_json(format!("{}/api/history/status", self.url)).await?;
-            ensure!(status.enabled && station.pid() > 0, "{status:?}: {}", station.log());
+            let is_it = status.budget_bytes == Some(disk * 1_000_000_000);
+            ensure!(status.enabled && is_it, "{status:?}: {}", station.log());
             Ok(())
         })
         .await
@@ -167,23 +173,23 @@ async fn rows_become_answers_for_nodes_and_groups_in_every_form() {
 
     let range = scene.range();
     let step = format!("{range}&step=1m");
-    for (path, bytes, covered) in [
-        (format!("/api/nodes/web-01/history?{step}"), 1_000, 1),
-        (format!("/api/nodes/Web-01/history?{step}"), 1_000, 1),
-        (format!("/api/nodes/db/history?{step}"), 10, 1),
-        (format!("/api/history?{step}"), 1_010, 2),
-        (format!("/api/history?by=location&key=Berlin&{step}"), 1_010, 2),
-        (format!("/api/history?by=provider&key=hetzner&{step}"), 1_010, 2),
-        (format!("/api/history?by=label:role&key=web&{step}"), 1_000, 1),
+    for (path, bytes) in [
+        (format!("/api/nodes/web-01/history?{step}"), 1_000),
+        (format!("/api/nodes/Web-01/history?{step}"), 1_000),
+        (format!("/api/nodes/db/history?{step}"), 10),
+        (format!("/api/history?{step}"), 1_010),
+        (format!("/api/history?by=location&key=Berlin&{step}"), 1_010),
+        (format!("/api/history?by=provider&key=hetzner&{step}"), 1_010),
+        (format!("/api/history?by=label:role&key=web&{step}"), 1_000),
     ] {
-        let told = scene.history(&path).await.unwrap();
-        assert_eq!(told.rx_bytes, every_second(60 * bytes), "{path}");
-        assert_eq!(told.tx_bytes, every_second(120 * bytes), "{path}");
-        let covered_ms = every_second(covered * 60_000).into_iter().map(Option::unwrap_or_default);
-        assert_eq!(told.covered_ms, covered_ms.collect::<Vec<_>>(), "{path}");
-        assert_eq!((told.step_ms, told.tier_ms), (60_000, 60_000), "{path}");
+        let answer = scene.history(&path).await.unwrap();
+        assert_eq!(answer.rx_bytes, every_second(60 * bytes), "{path}");
+        assert_eq!(answer.tx_bytes, every_second(120 * bytes), "{path}");
+        let covered_ms = every_second(60_000).into_iter().map(Option::unwrap_or_default);
+        assert_eq!(answer.covered_ms, covered_ms.collect::<Vec<_>>(), "{path}");
+        assert_eq!((answer.step_ms, answer.tier_ms), (60_000, 60_000), "{path}");
         assert_eq!(
-            (told.from_ms, told.to_ms - told.from_ms),
+            (answer.from_ms, answer.to_ms - answer.from_ms),
             (i64::from(scene.from) * MINUTE_MS, 12 * MINUTE_MS)
         );
     }
@@ -270,7 +276,7 @@ async fn a_station_that_is_killed_is_missed_and_another_one_answers_the_same() {
     assert_eq!(answers, [every_second(600), every_second(600)]);
 
     let mut first = scene.station(folders[0].path()).await;
-    let _second = scene.station(folders[1].path()).await;
+    let _second = scene.station_with(folders[1].path(), 2).await;
     for _ in 0..20 {
         assert_eq!(scene.history(&path).await.unwrap().rx_bytes, every_second(600));
     }
