@@ -126,8 +126,8 @@ async fn the_minutes_of_all_nodes_outlive_killed_workers_and_stations_and_statio
     assert!(wrong.len() == 1 && wrong[0].starts_with("node-9:"), "{wrong:?}");
 }
 
-/// A sample that was dropped, doubled or changed by a byte is found at its node, and a row likewise that is of
-/// another minute.
+/// A sample that was dropped, doubled or changed by a byte is found at its node, and a row likewise that is
+/// of another minute.
 fn one_sample_decides(samples: &[AckedSample], now_ms: i64, answers: &Answers) {
     for victim in [0, samples.len() / 2, samples.len() - 1] {
         let (mut dropped, mut changed) = (samples.to_vec(), samples.to_vec());
