@@ -25,6 +25,7 @@ use crate::{
     chunks,
     log_reader::{Content, LogEnd, LogEvent, LogReader},
     partition::{Limits, RefusedReport},
+    refusal::Refusal,
     replica::{Applied, Replica},
     worker_status::WorkerStatus,
 };
@@ -187,6 +188,13 @@ impl PartitionTask {
     fn log_refusal(&mut self, applied: &Applied) {
         let Some((subject, RefusedReport { node, reason })) = &applied.refused else { return };
         if self.refusal_log.admits(node.as_ref(), *reason) {
+            let claimants = node.as_ref().filter(|_| *reason == Refusal::SecondAgent);
+            if let Some(node) = claimants {
+                let (shown, refused) = self.replica.state.claimants(node);
+                let (shown, refused) = (shown.as_deref(), refused.as_deref());
+                tracing::warn!(%node, shown, refused, "two agents report under one name: the one that started last is shown");
+                return;
+            }
             let (node, reason) = (node.as_ref().map(field::display), reason.name());
             tracing::warn!(%subject, node, reason, "refused a report or a part of it (others may follow unlogged)");
         }
