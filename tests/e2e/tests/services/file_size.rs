@@ -1,6 +1,6 @@
 //! A limit of the size of files (`ulimit -f`): the system's signal about it ends no program.
 
-use std::{fs::File, time::Duration};
+use std::{fs::File, process::Stdio, time::Duration};
 
 use anyhow::ensure;
 use tidemap_testkit::{
@@ -50,7 +50,9 @@ async fn a_result_that_cannot_be_written_is_one_line() {
     let dir = tempfile::tempdir().unwrap();
     let file = || File::create(dir.path().join("out")).unwrap();
     for args in [&["agent", "--explain"][..], &["agent", "--dry-run"], &["up", "--help"]] {
-        let ended = limited(0).args(args).stdout(file()).output().await.unwrap();
+        let mut command = limited(0);
+        command.args(args).stdout(file()).stderr(Stdio::piped());
+        let ended = command.spawn().unwrap().wait_with_output().await.unwrap();
         let said = String::from_utf8(ended.stderr).unwrap();
         let errors: Vec<&str> = said.lines().filter(|line| line.starts_with("error: ")).collect();
         assert_eq!((ended.status.code(), errors.len()), (Some(1), 1), "{args:?}: {said}");
