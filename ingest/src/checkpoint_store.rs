@@ -274,7 +274,7 @@ impl CheckpointWriter {
                     self.revisions.remove(&part);
                 }
                 Err(error) => {
-                    tracing::debug!(key = part.key(), "an old part stays: {}", causes(error.as_ref()))
+                    tracing::debug!(key = part.key(), "an old part stays: {}", causes(error.as_ref()));
                 }
             }
         }

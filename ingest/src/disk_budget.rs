@@ -43,7 +43,7 @@ pub(crate) async fn keep(
                     Ok(true) => redivide = false,
                     Ok(false) => pause = NO_STORAGE_PERIOD,
                     Err(error) => {
-                        tracing::debug!("cannot bound streams and buckets yet: {}", causes(error.as_ref()))
+                        tracing::debug!("cannot bound streams and buckets yet: {}", causes(error.as_ref()));
                     }
                 }
             }

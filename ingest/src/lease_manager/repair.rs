@@ -70,7 +70,7 @@ impl Repair {
                     );
                 }
                 Err(error) => {
-                    tracing::debug!("cannot create streams and buckets yet: {}", causes(error.as_ref()))
+                    tracing::debug!("cannot create streams and buckets yet: {}", causes(error.as_ref()));
                 }
             }
         }
