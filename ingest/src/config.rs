@@ -2,10 +2,10 @@
 
 use std::net::SocketAddr;
 
-use tidemap_service::{cli::UsageError, streams::DiskBudget};
+use tidemap_service::{cli::UsageError, listen_address::ListenAddress, streams::DiskBudget};
 use tidemap_wire::PartitionCount;
 
-use crate::partition::Limits;
+use crate::{metrics::MetricsServer, partition::Limits};
 
 /// A worker's options. The number of partitions is not among them: `tidemap up` shares it with the API.
 #[derive(clap::Args, Clone, Debug)]
@@ -28,8 +28,8 @@ pub struct Args {
     #[arg(long, env = "TIDEMAP_DISK_BUDGET", value_name = "SIZE")]
     pub disk_budget: Option<DiskBudget>,
     /// Serve the worker's own /metrics for Prometheus on this address; no node's metrics are there.
-    #[arg(long, env = "TIDEMAP_METRICS", value_name = "IP:PORT")]
-    pub metrics: Option<SocketAddr>,
+    #[arg(long, env = "TIDEMAP_METRICS", value_name = "HOST:PORT")]
+    pub metrics: Option<ListenAddress>,
 }
 
 /// A worker's checked configuration.
@@ -43,6 +43,20 @@ pub struct Config {
     pub disk_budget: Option<DiskBudget>,
     /// Where `/metrics` is served.
     pub metrics: Option<SocketAddr>,
+}
+
+impl Config {
+    /// Binds the address of `/metrics`, so that a taken port is reported before anything is started.
+    ///
+    /// # Errors
+    ///
+    /// When the address is taken or is not one of this host's.
+    pub async fn bind_metrics(&self) -> Result<Option<MetricsServer>, UsageError> {
+        match self.metrics {
+            Some(address) => MetricsServer::bind(address).await.map(Some),
+            None => Ok(None),
+        }
+    }
 }
 
 impl Args {
@@ -65,6 +79,7 @@ impl Args {
         if !matches!(replicas, 1 | 3 | 5) {
             return Err(UsageError("--replicas: 1, 3 or 5".to_owned()));
         }
+        let metrics = metrics.map(|address| address.resolve("--metrics", None)).transpose()?;
         let limits = Limits {
             offline_after_ms: i64::from(offline_after) * 1_000,
             forget_after_ms: i64::from(forget_after) * 1_000,

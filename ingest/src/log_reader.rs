@@ -24,7 +24,7 @@ use async_nats::{
         stream,
     },
 };
-use tidemap_service::streams;
+use tidemap_service::{causes::causes, streams};
 use tidemap_wire::Slot;
 use tokio::{
     sync::mpsc,
@@ -149,7 +149,12 @@ impl LogReader {
                 // The receiver is gone.
                 Ok(()) => return,
                 Err(error) => {
-                    tracing::debug!(stream = self.stream, position.applied, "reading again: {error:#}");
+                    tracing::debug!(
+                        stream = self.stream,
+                        position.applied,
+                        "reading again: {}",
+                        causes(error.as_ref())
+                    );
                     let missing = error.downcast_ref::<GetStreamError>().is_some_and(streams::is_missing);
                     if events.send(LogEvent::Interrupted { missing }).await.is_err() {
                         return;

@@ -17,7 +17,7 @@ use crate::{
     refusal::Refusal,
     window::{Sum, Windows},
 };
-use past::Past;
+use past::{Past, who};
 use update::Changed;
 
 /// The reporting interval of a node until its first hello.
@@ -128,6 +128,11 @@ impl Node {
             self.observe_sample(report.boot, sample, published_ms, (&mut outcome, &mut newest));
         }
         self.show(newest);
+        if outcome.rivals > 0
+            && let Some(hello) = &report.hello
+        {
+            self.past_mut().other = Some(who(hello));
+        }
         // A report without new samples, from a second agent or sent again, does not prove that the node is
         // alive.
         if outcome.applied == 0 {
@@ -190,6 +195,15 @@ impl Node {
             self.samples,
         ];
         parts.into_iter().fold(0, u64::wrapping_add)
+    }
+
+    /// Who this node is, and who reports or reported under the same id, as far as both are known.
+    pub fn claimants(&self) -> (Option<Box<str>>, Option<Box<str>>) {
+        (self.who(), self.past.as_ref().and_then(|past| past.other.clone()))
+    }
+
+    fn who(&self) -> Option<Box<str>> {
+        self.hello.as_ref().and_then(PackedMetadata::unpack).as_ref().map(who)
     }
 
     /// Notes that a report of this node, or a part of one, was refused.
@@ -325,6 +339,7 @@ impl Node {
         let run =
             known.map_or_else(|| Run::new(boot, sample.at_ms), |place| self.past_mut().earlier.remove(place));
         let older = if becomes_current {
+            self.past_mut().other = self.who();
             outcome.restarted |= self.past_mut().conduct.admits_restart(published_ms);
             std::mem::replace(&mut self.current, run)
         } else {

@@ -1,6 +1,7 @@
 //! What few nodes have: earlier runs of their agent, lost messages, refused reports.
 
 use serde::{Deserialize, Serialize};
+use tidemap_wire::Hello;
 
 use super::conduct::Conduct;
 use crate::agent_run::Run;
@@ -22,6 +23,9 @@ pub(super) struct Past {
     pub(super) lost_at_ms: Option<i64>,
     #[serde(default, skip_serializing_if = "Conduct::is_empty")]
     pub(super) conduct: Conduct,
+    /// Who reported before the current run, or beside it. Not kept: its next hello tells a new owner.
+    #[serde(skip)]
+    pub(super) other: Option<Box<str>>,
 }
 
 impl Past {
@@ -42,4 +46,17 @@ impl Past {
             (rx.saturating_add(run.rx_bytes), tx.saturating_add(run.tx_bytes))
         })
     }
+}
+
+/// A host as its operator knows it: the name that is shown, the host's own, and an address.
+pub(super) fn who(hello: &Hello) -> Box<str> {
+    let Hello { display_name, hostname, internal_ip, .. } = hello;
+    let mut who = display_name.as_deref().unwrap_or(hostname).to_owned();
+    if who != *hostname {
+        who.push_str(&format!(" on {hostname}"));
+    }
+    if let Some(ip) = internal_ip {
+        who.push_str(&format!(" ({ip})"));
+    }
+    who.into()
 }

@@ -48,7 +48,7 @@ async fn a_taken_port_or_forbidden_folder_is_one_line_and_leaves_nothing() {
     let data = folder.path().join("data");
     let (code, stderr) =
         run_to_end(&["up", "--http", &address, "--data-dir", data.to_str().unwrap()]).await.unwrap();
-    assert_eq!(code, Some(1), "{stderr}");
+    assert_eq!(code, Some(64), "{stderr}");
     assert!(
         stderr.contains(&format!("{address} is taken")) && stderr.trim().lines().count() == 1,
         "{stderr}"

@@ -158,3 +158,15 @@ async fn a_browser_goes_on_at_another_api_where_it_left_the_first() {
     let name = |node: &Value| node["name"].clone();
     assert_eq!(at_one.iter().map(name).collect::<Vec<_>>(), at_other.iter().map(name).collect::<Vec<_>>());
 }
+
+#[tokio::test]
+async fn copies_that_a_single_broker_cannot_keep_are_refused_at_once() {
+    let broker = TestBroker::start().await.unwrap();
+    let mut worker = broker.ingest(&["--replicas", "3"]).unwrap();
+    assert_eq!(worker.ended().await.unwrap().code(), Some(64));
+    let log = worker.log();
+    let errors: Vec<&str> = log.lines().filter(|line| line.contains("--replicas")).collect();
+    assert_eq!(errors.len(), 1, "{log}");
+    assert!(errors[0].starts_with("error: --replicas 3: the broker is a single server"), "{log}");
+    assert!(!log.contains("trying again"), "{log}");
+}
