@@ -10,6 +10,7 @@ use tidemap_testkit::{
     cluster::{Edge, TestCluster},
     eventually, is_long,
     machine::{self, StallWatch},
+    port::free_ports,
     process::Tidemap,
     viewer::Viewer,
 };
@@ -109,7 +110,9 @@ async fn everything_is_restarted_in_turn_without_loss_or_long_standstill() {
     let mut relays = vec![edge.relay().unwrap(), edge.relay().unwrap()];
     let fleet = scenario.fleet_at((&edge.url, &edge.keys), NODES, &[]).await.unwrap();
     // In addition to the scenario's own API, which the oracle reads.
-    let mut apis = [Api::start(&cluster, "127.0.0.1:0").await, Api::start(&cluster, "127.0.0.1:0").await];
+    let addresses = free_ports(2).unwrap().into_iter().map(|port| format!("127.0.0.1:{port}"));
+    let [one, other] = addresses.collect::<Vec<_>>().try_into().unwrap();
+    let mut apis = [Api::start(&cluster, &one).await, Api::start(&cluster, &other).await];
     let viewer = Viewer::start_among(apis.iter().map(Api::url).collect());
     cluster.healed().await.unwrap();
     viewer.longest_standstill().await.unwrap();
