@@ -14,7 +14,7 @@ use std::{
 use anyhow::ensure;
 use async_nats::{
     Client,
-    jetstream::{self, consumer, stream::Stream},
+    jetstream::{consumer, stream::Stream},
 };
 use clap::Parser;
 use futures_util::{StreamExt, stream::BoxStream};
@@ -72,14 +72,14 @@ impl Harness {
 
     async fn make_streams(&self) {
         reached(&self.service, TIMEOUT).await.unwrap();
-        let js = jetstream::new(self.service.clone());
+        let js = tidemap_testkit::broker::jetstream(self.service.clone());
         // A restarted broker accepts connections a moment before its log is open, so creating streams is
         // retried.
         eventually(TIMEOUT, || streams::ensure(&js, PartitionCount::default(), 1)).await.unwrap();
     }
 
     async fn stream(&self) -> Stream {
-        let js = jetstream::new(self.service.clone());
+        let js = tidemap_testkit::broker::jetstream(self.service.clone());
         js.get_stream(streams::name(PartitionCount::default().of(Slot::of(&self.node)))).await.unwrap()
     }
 

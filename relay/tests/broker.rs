@@ -51,7 +51,7 @@ impl Server {
     }
 
     async fn js(&self) -> jetstream::Context {
-        jetstream::new(self.0.connect().await.unwrap())
+        tidemap_testkit::broker::jetstream(self.0.connect().await.unwrap())
     }
 
     /// Makes the streams, as an ingest worker would.

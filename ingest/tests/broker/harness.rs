@@ -47,7 +47,7 @@ impl Harness {
         let broker = TestBroker::start().await.unwrap();
         let access = NatsArgs::new(&broker.url, Some(&broker.keys.service_seed_path()));
         let client = broker.connect().await.unwrap();
-        let js = jetstream::new(client.clone());
+        let js = tidemap_testkit::broker::jetstream(client.clone());
         Self { broker, access, client, js, truth: PartitionState::new(LIMITS) }
     }
 

@@ -84,7 +84,8 @@ async fn double_one_and_drop_one(mut scenario: Scenario, broker: &TestBroker, sa
         ..last.clone()
     };
     let acks = tell(broker, &[next(1), next(2)]).await;
-    keep_newest(&jetstream::new(scenario.connect().await.unwrap()), &acks[1].stream).await;
+    keep_newest(&tidemap_testkit::broker::jetstream(scenario.connect().await.unwrap()), &acks[1].stream)
+        .await;
     tell(broker, &[AckedSample { seq: 9, ..doubled.clone() }]).await;
     scenario.add_worker().unwrap();
 
@@ -121,7 +122,7 @@ async fn keep_newest(js: &jetstream::Context, stream: &str) {
 async fn tell(broker: &TestBroker, samples: &[AckedSample]) -> Vec<PublishAck> {
     let key = broker.keys.simulator_seed_path();
     let client = NatsArgs::new(&broker.url, Some(&key)).connect("teller", Some("_INBOX.simulator")).await;
-    let js = jetstream::new(client.unwrap());
+    let js = tidemap_testkit::broker::jetstream(client.unwrap());
     let mut acks = Vec::new();
     for sample in samples {
         let report = sample.report().unwrap();

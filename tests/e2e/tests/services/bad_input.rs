@@ -4,7 +4,7 @@
 use std::{path::Path, time::Duration};
 
 use anyhow::ensure;
-use async_nats::{Client, ConnectOptions, Message, Subscriber, jetstream};
+use async_nats::{Client, ConnectOptions, Message, Subscriber};
 use futures_util::StreamExt;
 use serde_json::Value;
 use tidemap_service::nats::NatsArgs;
@@ -120,7 +120,7 @@ fn report(name: &str, boot: u64, seq: u64) -> Report {
 async fn wrong_messages_are_counted_and_the_rest_goes_on() {
     let pipeline = pipeline(&[]).await;
     let simulator = pipeline.connect("simulator.nk", Some("_INBOX.simulator")).await;
-    let js = jetstream::new(simulator.clone());
+    let js = tidemap_testkit::broker::jetstream(simulator.clone());
     let services = pipeline.connect("service.nk", None).await;
 
     let good = subject::sample(&NodeId::from_name("web-01").unwrap());

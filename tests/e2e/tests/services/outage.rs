@@ -7,7 +7,7 @@ use std::{
 };
 
 use anyhow::{Context, ensure};
-use async_nats::jetstream::{self, consumer::pull::OrderedConfig};
+use async_nats::jetstream::consumer::pull::OrderedConfig;
 use futures_util::StreamExt;
 use tidemap_broker::keys;
 use tidemap_service::{clock::unix_ms, nats, streams};
@@ -49,7 +49,9 @@ impl Host {
         broker.server.reload().unwrap();
         let client = broker.connect().await.unwrap();
         nats::reached(&client, RECOVERY_TIMEOUT).await.unwrap();
-        streams::ensure(&jetstream::new(client), PartitionCount::default(), 1).await.unwrap();
+        streams::ensure(&tidemap_testkit::broker::jetstream(client), PartitionCount::default(), 1)
+            .await
+            .unwrap();
         Self { broker, seed }
     }
 
@@ -64,7 +66,7 @@ impl Host {
         let client = self.broker.connect().await?;
         nats::reached(&client, Duration::from_secs(5)).await?;
         let stream = PartitionCount::default().of(Slot::of(&node()));
-        let stream = jetstream::new(client).get_stream(streams::name(stream)).await?;
+        let stream = tidemap_testkit::broker::jetstream(client).get_stream(streams::name(stream)).await?;
         let count = usize::try_from(stream.cached_info().state.messages)?;
         let mut messages =
             stream.create_consumer(OrderedConfig::default()).await?.messages().await?.take(count);

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use anyhow::ensure;
-use async_nats::jetstream;
 use tidemap_service::streams;
 use tidemap_testkit::{
     broker::TestBroker,
@@ -91,7 +90,7 @@ async fn a_stream_or_bucket_that_vanishes_comes_back_with_what_is_known() {
     let workers = [broker.ingest(&[]).unwrap(), broker.ingest(&[]).unwrap()];
     let (_api, url) = broker.api().await.unwrap();
     let _fleet = broker.known_fleet(NODES, &url).await.unwrap();
-    let js = jetstream::new(broker.connect().await.unwrap());
+    let js = tidemap_testkit::broker::jetstream(broker.connect().await.unwrap());
     let warnings = || workers.each_ref().map(|worker| worker.log().matches(" WARN ").count());
 
     let third = PartitionCount::default().partition(3).unwrap();
