@@ -133,7 +133,7 @@ impl Scenario {
 
     /// Waits until the broker has acknowledged so many more samples.
     pub async fn reported(&self, samples: usize) -> anyhow::Result<()> {
-        let before = self.acknowledged()?.len();
+        let before = eventually(REPORT_TIMEOUT, || async { Ok(self.acknowledged()?.len()) }).await?;
         eventually(REPORT_TIMEOUT, || async {
             let reported = self.acknowledged()?.len() - before;
             ensure!(reported >= samples, "{reported} of {samples} samples");
@@ -244,6 +244,11 @@ impl Scenario {
     /// How many workers own partitions.
     pub fn owners(&self) -> usize {
         self.watch.seen().owners().len()
+    }
+
+    /// How often a partition has got another owner.
+    pub fn successions(&self) -> u64 {
+        self.watch.seen().successions
     }
 
     /// Samples that the workers say they have applied.

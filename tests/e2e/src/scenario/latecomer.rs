@@ -34,7 +34,8 @@ impl Scenario {
     }
 
     /// Publishes again, late, the last deltas of owners that have been replaced since, and deltas that they
-    /// might have published next. Returns once the API has counted as many refusals.
+    /// might have published next. Returns once the API has counted as many refusals, or more if the owners
+    /// themselves publish late.
     pub async fn speak_out_of_turn(&self) -> anyhow::Result<Refused> {
         let client = self.connect().await?;
         let before = self.stale_deltas().await?;

@@ -77,7 +77,12 @@ async fn garbage_among_the_samples_is_counted_and_changes_nothing() {
     for (reason, each) in [("garbage", 3), ("node-mismatch", 1), ("implausible", 2), ("subject", 1)] {
         eventually(TAKEOVER, || async {
             let counted = scenario.refused(reason);
-            ensure!(counted == rounds * each, "{reason}: {counted}");
+            // Whoever takes over a partition reads again what its checkpoint does not contain yet.
+            let is_counted = match scenario.successions() {
+                0 => counted == rounds * each,
+                _ => counted >= rounds * each,
+            };
+            ensure!(is_counted, "{reason}: {counted}");
             Ok(())
         })
         .await

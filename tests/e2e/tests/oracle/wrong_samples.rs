@@ -45,7 +45,8 @@ async fn the_oracle_detects_a_sample_that_was_dropped_doubled_shifted_or_changed
             |sample: &mut AckedSample| sample.tx_bytes += 1,
             |sample: &mut AckedSample| sample.elapsed_ms += 1,
             |sample: &mut AckedSample| sample.rx_sum += 1 << 40,
-            |sample: &mut AckedSample| sample.at_ms -= 15_000,
+            // Out of the minute, however far apart the fleet has reported.
+            |sample: &mut AckedSample| sample.at_ms -= 60_000,
         ] {
             let mut changed = samples.clone();
             change(&mut changed[victim]);
