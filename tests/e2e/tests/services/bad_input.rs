@@ -3,7 +3,7 @@
 
 use std::{path::Path, time::Duration};
 
-use anyhow::ensure;
+use anyhow::{Context, ensure};
 use async_nats::{Client, ConnectOptions, Message, Subscriber};
 use futures_util::StreamExt;
 use serde_json::Value;
@@ -77,7 +77,13 @@ struct Pipeline {
 async fn pipeline(more: &[&str]) -> Pipeline {
     let folder = tempfile::tempdir().unwrap();
     let (up, url) = Tidemap::up(folder.path(), &[&["--node", "here"], more].concat()).await.unwrap();
-    let broker = up.log().split("broker=\"").nth(1).unwrap().split('"').next().unwrap().to_owned();
+    // The log is written by a thread of its own.
+    let broker = eventually(EVENT_TIMEOUT, || async {
+        let log = up.log();
+        let named = log.split("broker=\"").nth(1).and_then(|named| named.split_once('"'));
+        named.map(|(broker, _)| broker.to_owned()).with_context(|| format!("no broker: {log}"))
+    });
+    let broker = broker.await.unwrap();
     eventually(EVENT_TIMEOUT, || async {
         let nodes: Vec<NodeJson> = get_json(format!("{url}/api/nodes")).await?;
         ensure!(!nodes.is_empty(), "no node yet");
