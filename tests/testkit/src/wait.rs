@@ -28,7 +28,7 @@ where
             Err(error) => error,
         };
         let waited = start.elapsed().saturating_sub(stalls.total());
-        if waited >= patience(bound) && waited >= machine::scaled_again(bound) {
+        if waited >= limit(bound) && waited >= machine::scaled_again(bound) {
             return Err(error.context(machine::describe(bound)));
         }
         let asleep = Instant::now();
@@ -39,10 +39,10 @@ where
 
 /// Waits for a future, for as long as `bound` is on this machine, or for a minute if that is longer.
 pub async fn within<T>(bound: Duration, future: impl Future<Output = T>) -> anyhow::Result<T> {
-    timeout(patience(bound), future).await.with_context(|| anyhow!(machine::describe(bound)))
+    timeout(limit(bound), future).await.with_context(|| anyhow!(machine::describe(bound)))
 }
 
-fn patience(bound: Duration) -> Duration {
+fn limit(bound: Duration) -> Duration {
     machine::scaled(bound).max(LEAST_BOUND)
 }
 
