@@ -151,8 +151,8 @@ impl TestApi {
         Ok(())
     }
 
-    /// Makes a partition's owner forget a node. When the broker stands still, the answer comes too late and the
-    /// node is gone.
+    /// Makes a partition's owner forget a node. When the broker stands still, the answer comes too late and
+    /// the node is gone.
     async fn forgets(&self, path: &str, more: &str) {
         let asking = async {
             let mut is_late = false;

@@ -179,8 +179,8 @@ impl Agent {
         panic!("no such report within a minute");
     }
 
-    /// Reads reports until one is as wanted, which the second sample after a change at this time must be at the
-    /// latest: the agent may have looked before, and read its clock after.
+    /// Reads reports until one is as wanted, which the second sample after a change at this time must be at
+    /// the latest: the agent may have looked before, and read its clock after.
     pub(crate) fn at_once(&mut self, changed_ms: i64, wanted: impl Fn(&Report) -> bool) -> Report {
         loop {
             let reports = [self.report(), self.report()];

@@ -10,8 +10,8 @@ use crate::machine::{self, Stalls};
 
 /// How often [`eventually`] polls.
 const POLL_INTERVAL: Duration = Duration::from_millis(50);
-/// Nothing that a test waits for is given up earlier. A bound says when there is no more hope and not how fast
-/// something is, since any process may stand still for seconds.
+/// Nothing that a test waits for is given up earlier. A bound says when there is no more hope and not how
+/// fast something is, since any process may stand still for seconds.
 const LEAST_BOUND: Duration = Duration::from_secs(60);
 /// How often [`undisturbed`] tries.
 const ATTEMPTS: usize = 5;

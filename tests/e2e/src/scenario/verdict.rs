@@ -71,8 +71,8 @@ impl Verdict {
     }
 
     /// Fails unless each sample that was acknowledged was applied, and once; every average and total is
-    /// right; the API never went back; and no partition was silent for longer than `longest_pause`, and in the
-    /// short form for as long as a process may stand still at any moment.
+    /// right; the API never went back; and no partition was silent for longer than `longest_pause`, and in
+    /// the short form for as long as a process may stand still at any moment.
     pub fn assert_held(&self, longest_pause: Duration) {
         let longest_pause =
             machine::scaled_again(longest_pause) + if is_long() { Duration::ZERO } else { STALL };

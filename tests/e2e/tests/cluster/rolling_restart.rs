@@ -76,8 +76,8 @@ struct Steps {
 }
 
 impl Steps {
-    /// Waits until everything works again after a step. Fails if the page stood still for too long, as it does
-    /// too when a server or the owner of a partition stands still by chance: then the step is repeated.
+    /// Waits until everything works again after a step. Fails if the page stood still for too long, as it
+    /// does too when a server or the owner of a partition stands still by chance: then the step is repeated.
     async fn done(&mut self, step: &str, scenario: &Scenario) -> anyhow::Result<()> {
         scenario.all_fresh().await.with_context(|| step.to_owned()).unwrap();
         let standstill = self.viewer.longest_standstill().await.with_context(|| step.to_owned()).unwrap();
