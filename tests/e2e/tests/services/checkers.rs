@@ -14,6 +14,7 @@ use tidemap_testkit::{
     eventually,
     http::{get, get_json},
     is_long,
+    port::free_port,
     process::Tidemap,
 };
 use tidemap_wire::http::StatsJson;
@@ -37,7 +38,7 @@ struct Scene {
 impl Scene {
     async fn open() -> Self {
         let broker = TestBroker::start().await.unwrap();
-        let metrics = free_address();
+        let metrics = format!("127.0.0.1:{}", free_port().unwrap());
         let worker = broker.ingest(&["--metrics", &metrics]).unwrap();
         let (api, url) = broker.api_with(&["--http", "127.0.0.1:0", "--api-token", TOKEN]).await.unwrap();
         let fleet = broker.simulate(NODES).unwrap();
@@ -52,11 +53,6 @@ impl Scene {
         let worker_url = format!("http://{metrics}");
         Self { fleet, _api: api, _worker: worker, url, worker_url, _broker: broker }
     }
-}
-
-/// An address on which nothing listens at the moment.
-fn free_address() -> String {
-    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string()
 }
 
 /// A program in the tools folder.
@@ -111,7 +107,7 @@ async fn made_up(url: &str, more: &[&str]) -> String {
         .env("PYTHONPATH", tester.ancestors().nth(2).unwrap())
         .args(["run", &format!("{url}/api/openapi.json")])
         .args(["--header", &format!("Authorization: Bearer {TOKEN}")])
-        .args(["--checks", "all", "--request-timeout", "10", "--no-color"])
+        .args(["--checks", "all", "--request-timeout", "60", "--no-color"])
         // The time that this machine takes to generate requests is no property of the API.
         .arg("--suppress-health-check=too_slow")
         .args(more);

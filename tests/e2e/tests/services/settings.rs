@@ -3,7 +3,7 @@
 
 use std::{path::Path, time::Duration};
 
-use anyhow::ensure;
+use anyhow::{Context, ensure};
 use serde_json::json;
 use tidemap_testkit::{
     client::{Connection, address, request},
@@ -11,6 +11,7 @@ use tidemap_testkit::{
     http::get_json,
     observe,
     process::{Tidemap, run_to_end, tidemap},
+    within,
 };
 use tidemap_wire::{
     Status,
@@ -210,12 +211,14 @@ async fn streams_leave_files_for_the_hosts_own_agent() {
         stream.write_all(request("/api/stream", "identity").as_bytes()).await.unwrap();
         streams.push(stream);
     }
-    eventually(EVENT_TIMEOUT, || async {
-        ensure!(up.log().contains("no more connections"), "{}", up.log());
-        Ok(())
-    })
-    .await
-    .unwrap();
+    // A connection that asks nothing for ten seconds would be closed.
+    let refused = async {
+        while !up.log().contains("no more connections") {
+            first.body(request("/healthz", "identity").as_bytes()).await.unwrap();
+            observe(Duration::from_millis(250)).await;
+        }
+    };
+    within(EVENT_TIMEOUT, refused).await.with_context(|| up.log()).unwrap();
     // It stays online for half a minute without reports, so its reports must be new.
     let mut seen = Vec::new();
     while seen.len() < 3 {
