@@ -221,8 +221,8 @@ impl FleetTask {
         self.answers.borrow().nodes.as_ref().is_some_and(|nodes| nodes.is_polled())
     }
 
-    /// The answers of the present state, if the list is polled and theirs are of an older one. Clients get those
-    /// until these are built.
+    /// The answers of the present state, if the list is polled and theirs are of an older one. Clients get
+    /// those until these are built.
     pub(crate) fn renewal(&mut self) -> Option<Renewal> {
         let is_due = std::mem::take(&mut self.is_renewal_due);
         let present = self.answers.borrow().nodes.clone().filter(|_| is_due)?;

@@ -19,8 +19,8 @@ impl Renewal {
         Self { present, next, answers }
     }
 
-    /// Builds the list and replaces the answers. If the present ones were dropped meanwhile, because a node was
-    /// forgotten, these are dropped too: the node is in them.
+    /// Builds the list and replaces the answers. If the present ones were dropped meanwhile, because a node
+    /// was forgotten, these are dropped too: the node is in them.
     pub(crate) async fn finish(self) {
         if let Some(nodes) = &self.next.nodes
             && let Err(error) = nodes.prepare(&self.present).await
