@@ -7,15 +7,15 @@ pub fn ready() {
     tell(sd_notify::NotifyState::Ready);
 }
 
-/// Tells that this process is ending. Called before anything else learns of it, because the process may end at
-/// once.
+/// Tells that this process is ending. Called before anything else learns of it, because the process may end
+/// at once.
 pub(crate) fn stopping() {
     #[cfg(unix)]
     tell(sd_notify::NotifyState::Stopping);
 }
 
-/// Tells that this process is alive, as often as the service manager wants to hear it, until the process ends:
-/// ending has a limit of its own (`TimeoutStopSec`), but the watchdog's goes on.
+/// Tells that this process is alive, as often as the service manager wants to hear it, until the process
+/// ends: ending has a limit of its own (`TimeoutStopSec`), but the watchdog's goes on.
 ///
 /// It runs on the runtime that does the work, so a runtime that stands still is restarted.
 #[cfg(unix)]

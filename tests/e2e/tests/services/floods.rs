@@ -15,7 +15,8 @@ const SILENT: usize = 3_000;
 /// A head must be complete within 10 s, and the machine may be busy.
 const REFUSAL_TIMEOUT: Duration = Duration::from_secs(60);
 /// The allocator has an arena for each thread, and the connections of each crowd are distributed differently
-/// among threads, so a few crowds need more memory than the one before. If every one does, it is not given back.
+/// among threads, so a few crowds need more memory than the one before. If every one does, it is not given
+/// back.
 const CROWDS: usize = 12;
 /// A third of the memory that such a crowd takes while it is connected.
 const GROWTH_BYTES: u64 = 12 << 20;
