@@ -15,17 +15,17 @@ struct Cli {
     log: LogArgs,
 }
 
+/// One thread suffices for one sample a second, and keeps the agent's memory small.
 fn main() {
-    cli::exit(start(cli::parse()))
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    match runtime.context("cannot start") {
+        // The process ends within the runtime, which would wait for its threads.
+        Ok(runtime) => runtime.block_on(async { cli::exit(run(cli::parse()).await) }),
+        Err(error) => cli::exit(Err(error)),
+    }
 }
 
-/// One thread suffices for one sample a second, and keeps the agent's memory small.
-fn start(cli: Cli) -> anyhow::Result<()> {
+async fn run(cli: Cli) -> anyhow::Result<()> {
     cli.log.init()?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    // The process ends within the runtime, which would wait for its threads.
-    runtime.context("cannot start")?.block_on(async {
-        let ended = async { cli.command.execute(shutdown::on_signal()?).await };
-        cli::exit(ended.await)
-    })
+    cli.command.execute(shutdown::on_signal()?).await
 }

@@ -11,10 +11,10 @@ use std::{
     time::Duration,
 };
 
-use anyhow::ensure;
+use anyhow::{Context, ensure};
 use async_nats::{
     Client,
-    jetstream::{self, consumer, stream::Stream},
+    jetstream::{consumer, stream::Stream},
 };
 use clap::Parser;
 use futures_util::{StreamExt, stream::BoxStream};
@@ -24,7 +24,7 @@ use tidemap_service::{
     nats::{NatsArgs, reached},
     streams,
 };
-use tidemap_testkit::{broker::TestBroker, endure, eventually, within};
+use tidemap_testkit::{broker::TestBroker, endure, eventually, machine::scaled, undisturbed, within};
 use tidemap_wire::{NodeId, PartitionCount, Report, Slot, decode, encode};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -72,14 +72,14 @@ impl Harness {
 
     async fn make_streams(&self) {
         reached(&self.service, TIMEOUT).await.unwrap();
-        let js = jetstream::new(self.service.clone());
+        let js = tidemap_testkit::broker::jetstream(self.service.clone());
         // A restarted broker accepts connections a moment before its log is open, so creating streams is
         // retried.
         eventually(TIMEOUT, || streams::ensure(&js, PartitionCount::default(), 1)).await.unwrap();
     }
 
     async fn stream(&self) -> Stream {
-        let js = jetstream::new(self.service.clone());
+        let js = tidemap_testkit::broker::jetstream(self.service.clone());
         js.get_stream(streams::name(PartitionCount::default().of(Slot::of(&self.node)))).await.unwrap()
     }
 
@@ -148,18 +148,27 @@ fn seqs(report: &Report) -> Vec<u64> {
 
 #[tokio::test]
 async fn samples_arrive_one_by_one_and_the_first_already_knows_its_rate() {
+    // What a broker does not acknowledge in time becomes a batch.
+    undisturbed(samples_arrive_one_by_one).await.unwrap();
+}
+
+async fn samples_arrive_one_by_one() -> anyhow::Result<()> {
     let harness = Harness::start().await;
     let agent = harness.agent();
     let mut reports = harness.reports().await;
     for seq in 1..=6 {
         let report = next(&mut reports).await;
-        assert_eq!((&report.node, seqs(&report)), (&harness.node, vec![seq]));
+        assert_eq!(&report.node, &harness.node);
+        ensure!(seqs(&report) == [seq], "{report:?}");
         // Samples carry the hello until one with it is stored, which on a slow machine takes more than a
         // quarter of a second.
-        assert!(if seq == 1 { report.hello.is_some() } else { seq < 5 || report.hello.is_none() });
-        assert_eq!(report.samples[0].host.is_some(), seq == 1);
+        ensure!(
+            if seq == 1 { report.hello.is_some() } else { seq < 5 || report.hello.is_none() },
+            "{report:?}"
+        );
+        ensure!(report.samples[0].host.is_some() == (seq == 1), "{report:?}");
         let sample = &report.samples[0];
-        assert!(sample.rx_bps.is_some() && (240..2_000).contains(&sample.elapsed_ms), "{sample:?}");
+        ensure!(sample.rx_bps.is_some() && (240..2_000).contains(&sample.elapsed_ms), "{sample:?}");
         let bare = Report { hello: None, ..report };
         assert!(seq == 1 || encode(&bare).len() <= 200, "{} bytes", encode(&bare).len());
     }
@@ -167,10 +176,16 @@ async fn samples_arrive_one_by_one_and_the_first_already_knows_its_rate() {
     // The final report has arrived: no sample that was taken is missing.
     let stored = harness.stream().await.cached_info().state.messages;
     assert!(stored >= 6);
+    Ok(())
 }
 
 #[tokio::test]
 async fn an_agent_that_starts_before_the_log_loses_no_sample() {
+    // None is late, unless the broker stands still.
+    undisturbed(starts_before_the_log).await.unwrap();
+}
+
+async fn starts_before_the_log() -> anyhow::Result<()> {
     let harness = Harness::without_streams().await;
     let folder = tempfile::tempdir().unwrap();
     let spool = folder.path().join("spool");
@@ -186,12 +201,18 @@ async fn an_agent_that_starts_before_the_log_loses_no_sample() {
         is_whole(&seen, 6)
     })
     .await;
-    assert!(made.elapsed() < Duration::from_secs(3), "{:?}", made.elapsed());
+    ensure!(made.elapsed() < Duration::from_secs(3), "{:?}", made.elapsed());
     agent.stop().await;
+    Ok(())
 }
 
 #[tokio::test]
 async fn after_an_outage_the_newest_sample_comes_first_and_none_is_missing() {
+    // An agent that stands still during the outage has no backlog.
+    undisturbed(outlives_an_outage).await.unwrap();
+}
+
+async fn outlives_an_outage() -> anyhow::Result<()> {
     let mut harness = Harness::start().await;
     let agent = harness.agent();
     let mut reports = harness.reports().await;
@@ -208,10 +229,11 @@ async fn after_an_outage_the_newest_sample_comes_first_and_none_is_missing() {
         is_whole(&seen, 20)
     })
     .await;
-    let backlog = order.iter().position(|seqs| seqs.len() > 1).expect("the backlog came in a batch");
-    let before = order[..backlog].iter().flatten().max().unwrap();
-    assert!(order[backlog].iter().all(|seq| seq < before), "live first: {order:?}");
+    let backlog = order.iter().position(|seqs| seqs.len() > 1).context("the backlog came in no batch")?;
+    let before = order[..backlog].iter().flatten().max().context("the backlog came first")?;
+    ensure!(order[backlog].iter().all(|seq| seq < before), "live first: {order:?}");
     agent.stop().await;
+    Ok(())
 }
 
 #[tokio::test]
@@ -244,11 +266,17 @@ async fn without_a_broker_the_agent_runs_and_still_stops_at_once() {
     // A port that was free a moment ago and on which nothing listens.
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let config = AgentConfig::new(Cli::parse_from(["agent", "--node", "a"]).agent).unwrap();
-    let shutdown = CancellationToken::new();
     let nats = NatsArgs::new(&format!("nats://127.0.0.1:{port}"), None);
-    let running = tokio::spawn(tidemap_agent::run(config.clone(), nats, shutdown.clone()));
-    tokio::task::yield_now().await;
-    Agent { running, shutdown }.stop().await;
+    let stops = async || {
+        let shutdown = CancellationToken::new();
+        let running = tokio::spawn(tidemap_agent::run(config.clone(), nats.clone(), shutdown.clone()));
+        tokio::task::yield_now().await;
+        let asked = tokio::time::Instant::now();
+        Agent { running, shutdown }.stop().await;
+        ensure!(asked.elapsed() < scaled(Duration::from_secs(2)), "after {:?}", asked.elapsed());
+        Ok(())
+    };
+    undisturbed(stops).await.unwrap();
 
     let missing = NatsArgs::new("nats://127.0.0.1:1", Some(&dir.path().join("none.nk")));
     let refused = tidemap_agent::run(config, missing, CancellationToken::new()).await.unwrap_err();

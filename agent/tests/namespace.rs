@@ -121,13 +121,13 @@ mod linux {
         }
 
         fn read_until(&mut self, agent: &mut Process, done: impl Fn(&Self) -> bool) {
-            for _ in 0..40 {
+            for _ in 0..240 {
                 if done(self) {
                     return;
                 }
                 self.add(&agent.report());
             }
-            panic!("ten seconds on, the agent has reported {} in, {} out", self.rx_bytes, self.tx_bytes);
+            panic!("a minute on, the agent has reported {} in, {} out", self.rx_bytes, self.tx_bytes);
         }
     }
 

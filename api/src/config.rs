@@ -6,7 +6,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use tidemap_service::cli::UsageError;
+use tidemap_service::{
+    cli::UsageError,
+    listen_address::{ListenAddress, bind_failure},
+};
 use tidemap_wire::PartitionCount;
 use tokio::net::{TcpListener, TcpSocket};
 
@@ -16,6 +19,8 @@ use crate::{
     token::{self, ApiToken},
 };
 
+/// The API's usual port.
+const PORT: u16 = 8080;
 /// How many connections may wait to be accepted.
 const BACKLOG: u32 = 1024;
 /// The kernel's send buffer for each connection (the kernel counts it twice). Without a limit it grows to
@@ -26,8 +31,9 @@ const SEND_BYTES: u32 = 64 * 1024;
 #[derive(clap::Args, Clone, Debug)]
 pub struct ApiArgs {
     /// Where the page and the API are served. Beyond loopback this needs --api-token or --public.
-    #[arg(long, env = "TIDEMAP_HTTP", default_value = "127.0.0.1:8080", value_name = "ADDRESS")]
-    pub http: SocketAddr,
+    /// A port alone means all addresses of this host.
+    #[arg(long, env = "TIDEMAP_HTTP", default_value = "127.0.0.1:8080", value_name = "HOST:PORT")]
+    pub http: ListenAddress,
     /// The token that admin calls need, and beyond loopback every call (unless --public). Every user of this
     /// host can read a program's arguments, so better put it into a file.
     #[arg(long, env = "TIDEMAP_API_TOKEN", hide_env_values = true, value_name = "TOKEN")]
@@ -67,15 +73,16 @@ impl ApiArgs {
     /// When they would serve the fleet to a network without an explicit request for it, or an option has no
     /// effect without another, or the token cannot be read.
     pub fn check(self) -> anyhow::Result<ApiConfig> {
-        let beyond_loopback = !self.http.ip().to_canonical().is_loopback();
+        let http = self.http.resolve("--http", Some(PORT))?;
+        let beyond_loopback = !http.ip().to_canonical().is_loopback();
         token::warn_of_argument();
         let file = self.api_token_file.as_deref().map(ApiToken::read).transpose()?;
         let token = self.api_token.or(file);
         if beyond_loopback && token.is_none() && !self.public {
             return Err(UsageError(format!(
-                "--http {} can be reached from other hosts: give --api-token-file (TIDEMAP_API_TOKEN_FILE), or --public to \
-                 let everybody read",
-                self.http
+                "--http {http} can be reached from other hosts: give --api-token-file (TIDEMAP_API_TOKEN_FILE), or --public to \
+                 let everybody read; for this host alone, 127.0.0.1:{}",
+                http.port()
             ))
             .into());
         }
@@ -84,7 +91,7 @@ impl ApiArgs {
             return Err(UsageError("--tiles-attribution is of no use without --tiles-url".to_owned()).into());
         }
         Ok(ApiConfig {
-            http: self.http,
+            http,
             partitions: self.partitions,
             access: Access { reads_need_token: beyond_loopback && !self.public, token },
             names: self.names.names(!beyond_loopback),
@@ -131,13 +138,8 @@ impl ApiConfig {
     /// # Errors
     ///
     /// When the address is taken or is not one of this host's.
-    pub async fn bind(&self) -> anyhow::Result<TcpListener> {
-        listen(self.http).map_err(|error| match error.kind() {
-            std::io::ErrorKind::AddrInUse => {
-                anyhow::anyhow!("{} is taken: choose another with --http ({error})", self.http)
-            }
-            _ => anyhow::Error::new(error).context(format!("cannot listen on {}", self.http)),
-        })
+    pub async fn bind(&self) -> Result<TcpListener, UsageError> {
+        listen(self.http).map_err(|error| bind_failure("--http", self.http, &error))
     }
 }
 
@@ -204,6 +206,7 @@ mod tests {
     fn other_hosts_are_served_only_when_the_operator_says_so() {
         assert!(check(&["--http", "127.0.0.1:0"]).is_ok());
         assert!(check(&["--http", "[::1]:0"]).is_ok());
+        assert!(check(&["--http", "localhost:0"]).is_ok());
         let refused = check(&["--http", "0.0.0.0:8080"]).unwrap_err();
         assert!(
             refused.is::<UsageError>()
@@ -219,6 +222,8 @@ mod tests {
     fn bad_values_are_refused() {
         for flags in [
             ["--http", "8080"],
+            ["--http", ":8080"],
+            ["--http", "http://127.0.0.1:8080"],
             ["--api-token", ""],
             ["--api-token", "a b-of-16-letters"],
             ["--api-token", "fifteen-letters"],

@@ -5,6 +5,7 @@
 //! reach it through [`FleetHandle`].
 
 mod handle;
+mod renewal;
 mod task;
 
 use std::sync::Arc;
@@ -17,6 +18,7 @@ use tokio::{sync::watch, time::Instant};
 pub(crate) use self::task::answer;
 pub(crate) use self::{
     handle::{FleetHandle, FleetRequest, Stopping},
+    renewal::Renewal,
     task::run,
 };
 use crate::{
@@ -26,12 +28,10 @@ use crate::{
     stream_rows::StreamRows,
 };
 
-/// Ticks between two states of the fleet that answers show: half a second. Nodes report once a second. With a
-/// state at every tick, a client that polls all 10,000 nodes would have a list built four times a second,
-/// which takes 90 ms each time.
-const ANSWERS_EVERY: u64 = 2;
-/// Ticks between two `stats` frames: a second.
-const STATS_EVERY: u64 = 4;
+/// Ticks between two states of the fleet that answers and `stats` frames show: a second, because nodes report
+/// once a second. With a state at every tick, a client that polls all 10,000 nodes would have a list built
+/// four times a second, which takes 90 ms each time.
+const ANSWERS_EVERY: u64 = 4;
 /// Ticks between two `ping` frames: 5 s.
 const PING_EVERY: u64 = 20;
 /// Messages that may wait between two ticks; with this many the task accepts no more until it has ticked.
@@ -68,6 +68,8 @@ pub(crate) struct FleetTask {
     at_ms: i64,
     redacted: bool,
     answers: watch::Sender<Answers>,
+    /// Whether the list is polled and a newer one has not been begun.
+    is_renewal_due: bool,
     budget: MemoryBudget,
     /// The frame that opens a stream in this tick. An error stays for the rest of the tick when the frame was
     /// over the budget.
@@ -91,6 +93,7 @@ impl FleetTask {
             at_ms: wall_ms,
             redacted,
             answers: watch::Sender::default(),
+            is_renewal_due: false,
             budget: MemoryBudget::new(ANSWERS_BUDGET_BYTES),
             snapshot_frame: None,
             counters: Counters::default(),
@@ -126,12 +129,14 @@ impl FleetTask {
         self.version.tick = number.max(last + 1);
         self.now = now;
         if self.is_due(ANSWERS_EVERY, last) {
+            self.is_renewal_due = self.is_polled();
             if self.answers.borrow().nodes.is_none() {
-                // Nobody polls.
                 self.budget.drop_buffers();
             }
-            // Before anything changes: a node that an answer still holds is copied when it changes.
-            self.drop_answers();
+            if !self.is_renewal_due {
+                // Before anything changes: a node that an answer still holds is copied when it changes.
+                self.drop_answers();
+            }
         }
         let known = self.fleet.len();
         for message in std::mem::take(&mut self.pending) {
@@ -161,10 +166,14 @@ impl FleetTask {
         if let Some(nodes) = &self.answers.borrow().nodes {
             return Arc::clone(nodes);
         }
-        let nodes = self.fleet.nodes().map(Arc::clone).collect();
-        let nodes = Arc::new(Nodes::new(self.version, nodes, self.at_ms, self.redacted, self.budget.clone()));
+        let nodes = self.fresh_nodes();
         self.answers.send_modify(|answers| answers.nodes = Some(Arc::clone(&nodes)));
         nodes
+    }
+
+    fn fresh_nodes(&self) -> Arc<Nodes> {
+        let nodes = self.fleet.nodes().map(Arc::clone).collect();
+        Arc::new(Nodes::new(self.version, nodes, self.at_ms, self.redacted, self.budget.clone()))
     }
 
     /// The fleet's totals.
@@ -214,6 +223,20 @@ impl FleetTask {
         Ok(self.log.open(frame))
     }
 
+    /// Whether clients have requested the list of the state that answers show.
+    fn is_polled(&self) -> bool {
+        self.answers.borrow().nodes.as_ref().is_some_and(|nodes| nodes.is_polled())
+    }
+
+    /// The answers of the present state, if the list is polled and theirs are of an older one. Clients get
+    /// those until these are built.
+    pub(crate) fn renewal(&mut self) -> Option<Renewal> {
+        let is_due = std::mem::take(&mut self.is_renewal_due);
+        let present = self.answers.borrow().nodes.clone().filter(|_| is_due)?;
+        let next = Answers { nodes: Some(self.fresh_nodes()), stats: Some(self.fresh_stats()) };
+        Some(Renewal::new(present, next, self.answers.clone()))
+    }
+
     fn drop_answers(&self) {
         self.answers.send_if_modified(|answers| std::mem::take(answers).is_some());
     }
@@ -223,7 +246,7 @@ impl FleetTask {
         let changed = self.fleet.take_changed();
         let delta = self.rows.update(&self.fleet, &changed, self.at_ms);
         self.log.delta(&delta, self.fleet.is_in_step(self.now));
-        if self.is_due(STATS_EVERY, last) {
+        if self.is_due(ANSWERS_EVERY, last) {
             let stats = self.fresh_stats();
             self.log.stats(stats.body.plain());
         }

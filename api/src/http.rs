@@ -107,7 +107,8 @@ pub(crate) async fn serve(
     open_files: Option<u64>,
     shutdown: CancellationToken,
 ) {
-    server::run(routes(site).boxed(), limits, listener, open_files, shutdown).await;
+    let names = Arc::new(site.names.clone());
+    server::run((routes(site).boxed(), names), limits, listener, open_files, shutdown).await;
 }
 
 /// A request, as far as routes look at it.
@@ -138,7 +139,7 @@ impl Asked {
     async fn answer(self, site: &Site) -> Response {
         let answer = self.route(site).await.unwrap_or_else(ApiError::into_response);
         let answer = errors::for_people(&self.headers, self.path.as_str(), with_common_headers(answer));
-        with_sharing(site, &self.headers, answer)
+        with_sharing(&site.names, &self.headers, answer)
     }
 
     /// Calls the route of this path, whatever may be asked of it: it is looked for before the method is
@@ -228,8 +229,8 @@ fn with_common_headers(reply: impl Reply) -> Response {
     response
 }
 
-fn with_sharing(site: &Site, request: &HeaderMap, mut response: Response) -> Response {
-    for (name, value) in site.names.sharing(request) {
+fn with_sharing(names: &Names, request: &HeaderMap, mut response: Response) -> Response {
+    for (name, value) in names.sharing(request) {
         response.headers_mut().append(name, value);
     }
     response

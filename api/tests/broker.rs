@@ -11,6 +11,7 @@ use std::{
     time::Duration,
 };
 
+use anyhow::ensure;
 use async_nats::Client;
 use clap::Parser;
 use futures_util::StreamExt;
@@ -18,7 +19,7 @@ use serde_json::Value;
 use tidemap_api::ApiArgs;
 use tidemap_client::testing::{self, AT_MS, one_partition};
 use tidemap_service::nats::reached;
-use tidemap_testkit::{broker::TestBroker, within};
+use tidemap_testkit::{broker::TestBroker, machine::scaled, undisturbed, within};
 use tidemap_wire::{
     Delta, ForgetReply, ForgetRequest, History, NodeId, NodeUpdate, Partition, PartitionStats, Series,
     SnapshotChunk, SnapshotRequest, decode, encode, subject,
@@ -27,6 +28,7 @@ use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, Lines},
     net::TcpStream,
     task::JoinHandle,
+    time::Instant,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -164,7 +166,30 @@ impl TestApi {
 
     async fn stop(self) {
         self.shutdown.cancel();
-        within(Duration::from_secs(2), self.running).await.expect("it ends in time").unwrap().unwrap();
+        within(TIMEOUT, self.running).await.expect("it ends").unwrap().unwrap();
+    }
+
+    /// The same, within the time for which anybody waits for a service to end.
+    async fn stop_at_once(self) -> anyhow::Result<()> {
+        let asked = Instant::now();
+        self.stop().await;
+        ensure!(asked.elapsed() < scaled(Duration::from_secs(2)), "it ends after {:?}", asked.elapsed());
+        Ok(())
+    }
+
+    /// Makes a partition's owner forget a node. When the broker stands still, the answer comes too late and
+    /// the node is gone.
+    async fn forgets(&self, path: &str, more: &str) {
+        let asking = async {
+            let mut is_late = false;
+            loop {
+                match self.request("DELETE", path, more).await.0 {
+                    503 | 504 => is_late = true,
+                    status => return assert!(status == 204 || (status == 404 && is_late), "{status}"),
+                }
+            }
+        };
+        within(TIMEOUT, asking).await.expect("it is forgotten");
     }
 }
 
@@ -286,8 +311,9 @@ async fn deltas_are_shown_and_missed_ones_lead_to_a_snapshot_request() {
     // A delta is lost and none follows: the owner's statistics reveal the gap.
     owner.knows("e");
     api.shows(&["a", "b", "c", "d", "e"]).await;
-    assert_eq!(api.get("/readyz").await.0, 200);
-    assert_eq!(api.get("/api/stats").await.1["partitions_fresh"], 1);
+    api.is_ready().await;
+    let fresh = async { while api.get("/api/stats").await.1["partitions_fresh"] != 1 {} };
+    within(TIMEOUT, fresh).await.expect("the partition is followed");
     api.stop().await;
 }
 
@@ -300,9 +326,17 @@ async fn a_node_has_a_past_until_its_owner_forgets_it() {
     let owner = api.owner().await;
     owner.says(owner.knows("a")).await;
     api.shows(&["a"]).await;
-    assert_eq!(api.get("/api/nodes/a").await.1["last_60s"]["rx_bps"].as_array().unwrap().len(), 60);
+    // A past that comes too late is left out.
+    let past = async {
+        loop {
+            if let Some(past) = api.get("/api/nodes/a").await.1["last_60s"]["rx_bps"].as_array() {
+                return past.len();
+            }
+        }
+    };
+    assert_eq!(within(TIMEOUT, past).await.expect("it has a past"), 60);
     assert_eq!(api.request("DELETE", "/api/nodes/a", "").await.0, 401);
-    assert_eq!(api.request("DELETE", "/api/nodes/a", token).await.0, 204);
+    api.forgets("/api/nodes/a", token).await;
     api.shows(&[]).await;
     assert_eq!(api.request("DELETE", "/api/nodes/a", token).await.0, 404);
     api.stop().await;
@@ -327,6 +361,10 @@ async fn garbage_is_counted_and_nothing_else_happens() {
 
 #[tokio::test]
 async fn shutdown_waits_neither_for_streams_nor_for_silent_clients() {
+    undisturbed(ends_beside_silent_clients).await.unwrap();
+}
+
+async fn ends_beside_silent_clients() -> anyhow::Result<()> {
     let api = TestApi::start().await;
     let mut events = api.events().await;
     event(&mut events, "snapshot").await;
@@ -334,12 +372,17 @@ async fn shutdown_waits_neither_for_streams_nor_for_silent_clients() {
     let mut half = TcpStream::connect(api.http).await.unwrap();
     half.write_all(b"GET /api/nodes HTTP/1.1\r\nhost").await.unwrap();
     assert_eq!(api.get("/healthz").await.0, 200);
-    api.stop().await;
+    api.stop_at_once().await?;
     while let Ok(Some(_)) = events.next_line().await {}
+    Ok(())
 }
 
 #[tokio::test]
 async fn shutdown_does_not_wait_for_clients_that_stopped_reading() {
+    undisturbed(ends_beside_deaf_clients).await.unwrap();
+}
+
+async fn ends_beside_deaf_clients() -> anyhow::Result<()> {
     const NODES: usize = 2_000;
     let api = TestApi::start().await;
     let owner = api.owner().await;
@@ -357,5 +400,5 @@ async fn shutdown_does_not_wait_for_clients_that_stopped_reading() {
         connection.read_exact(&mut [0; 12]).await.unwrap();
         deaf.push(connection);
     }
-    api.stop().await;
+    api.stop_at_once().await
 }

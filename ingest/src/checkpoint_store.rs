@@ -18,7 +18,7 @@ use async_nats::jetstream::{
 };
 use bytes::Bytes;
 use futures_util::TryStreamExt;
-use tidemap_service::{deadline, logging::Throttle, streams};
+use tidemap_service::{causes::causes, deadline, logging::Throttle, streams};
 use tidemap_wire::{NodeId, Slot};
 use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::CancellationToken;
@@ -208,7 +208,8 @@ impl CheckpointWriter {
                                     tracing::warn!(
                                         key = part.key(),
                                         failed,
-                                        "no checkpoint (others may follow unlogged): {error:#}"
+                                        "no checkpoint (others may follow unlogged): {}",
+                                        causes(error.as_ref())
                                     );
                                 }
                             }
@@ -272,7 +273,9 @@ impl CheckpointWriter {
                 Ok(_) => {
                     self.revisions.remove(&part);
                 }
-                Err(error) => tracing::debug!(key = part.key(), "an old part stays: {error:#}"),
+                Err(error) => {
+                    tracing::debug!(key = part.key(), "an old part stays: {}", causes(error.as_ref()));
+                }
             }
         }
     }

@@ -2,10 +2,10 @@
 
 use std::{net::SocketAddr, time::Duration};
 
-use tidemap_service::{cli::UsageError, streams::DiskBudget};
+use tidemap_service::{cli::UsageError, listen_address::ListenAddress, streams::DiskBudget};
 use tidemap_wire::PartitionCount;
 
-use crate::partition::Limits;
+use crate::{metrics::MetricsServer, partition::Limits};
 
 /// The history has a minute as long after its end, and 5 s, at the latest.
 const MINUTES_PERIOD: Duration = Duration::from_secs(60);
@@ -31,8 +31,8 @@ pub struct Args {
     #[arg(long, env = "TIDEMAP_DISK_BUDGET", value_name = "SIZE")]
     pub disk_budget: Option<DiskBudget>,
     /// Serve the worker's own /metrics for Prometheus on this address; no node's metrics are there.
-    #[arg(long, env = "TIDEMAP_METRICS", value_name = "IP:PORT")]
-    pub metrics: Option<SocketAddr>,
+    #[arg(long, env = "TIDEMAP_METRICS", value_name = "HOST:PORT")]
+    pub metrics: Option<ListenAddress>,
 }
 
 /// A worker's checked configuration.
@@ -48,6 +48,20 @@ pub struct Config {
     pub minutes_period: Duration,
     /// Where `/metrics` is served.
     pub metrics: Option<SocketAddr>,
+}
+
+impl Config {
+    /// Binds the address of `/metrics`, so that a taken port is reported before anything is started.
+    ///
+    /// # Errors
+    ///
+    /// When the address is taken or is not one of this host's.
+    pub async fn bind_metrics(&self) -> Result<Option<MetricsServer>, UsageError> {
+        match self.metrics {
+            Some(address) => MetricsServer::bind(address).await.map(Some),
+            None => Ok(None),
+        }
+    }
 }
 
 impl Args {
@@ -70,6 +84,7 @@ impl Args {
         if !matches!(replicas, 1 | 3 | 5) {
             return Err(UsageError("--replicas: 1, 3 or 5".to_owned()));
         }
+        let metrics = metrics.map(|address| address.resolve("--metrics", None)).transpose()?;
         let limits = Limits {
             offline_after_ms: i64::from(offline_after) * 1_000,
             forget_after_ms: i64::from(forget_after) * 1_000,

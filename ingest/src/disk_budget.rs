@@ -6,7 +6,10 @@
 use std::time::Duration;
 
 use async_nats::jetstream;
-use tidemap_service::streams::{self, DiskBudget};
+use tidemap_service::{
+    causes::causes,
+    streams::{self, DiskBudget},
+};
 use tidemap_wire::{Partition, PartitionCount};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
@@ -39,7 +42,9 @@ pub(crate) async fn keep(
                     // From now on only what has lost its bound needs its share.
                     Ok(true) => redivide = false,
                     Ok(false) => pause = NO_STORAGE_PERIOD,
-                    Err(error) => tracing::debug!("cannot bound streams and buckets yet: {error:#}"),
+                    Err(error) => {
+                        tracing::debug!("cannot bound streams and buckets yet: {}", causes(error.as_ref()));
+                    }
                 }
             }
             sleep(pause).await;

@@ -13,6 +13,7 @@ use anyhow::Context;
 use async_nats::jetstream::kv;
 use futures_util::future::join_all;
 use tidemap_service::{
+    causes::causes,
     cli::UsageError,
     clock::{self, BrokerClock, Stopwatch},
     deadline, streams,
@@ -197,7 +198,7 @@ impl LeaseManager {
         let is_alive = beat.is_ok();
         match beat {
             Ok(_) => self.leases.heartbeat_stored(),
-            Err(error) => tracing::debug!("heartbeat not written: {error:#}"),
+            Err(error) => tracing::debug!("heartbeat not written: {}", causes(error.as_ref())),
         }
         let mut all = true;
         let now_ms = self.started.now_ms();
@@ -206,7 +207,7 @@ impl LeaseManager {
                 Ok(revision) => self.leases.written(partition, &lease, revision, now_ms),
                 Err(error) => {
                     all = false;
-                    tracing::debug!(%partition, "lease not renewed: {error:#}");
+                    tracing::debug!(%partition, "lease not renewed: {}", causes(error.as_ref()));
                 }
             }
         }
@@ -251,7 +252,11 @@ impl LeaseManager {
                 Action::Release(partition) => self.tasks.stop(partition),
                 Action::Sweep(worker) => {
                     if let Err(error) = within(self.bucket.purge(heartbeat_key(&worker))).await {
-                        tracing::debug!(worker, "cannot remove a dead worker's heartbeat: {error:#}");
+                        tracing::debug!(
+                            worker,
+                            "cannot remove a dead worker's heartbeat: {}",
+                            causes(error.as_ref())
+                        );
                     }
                 }
                 Action::Purge(worker, revision) => self.purge(&worker, revision).await,
@@ -272,7 +277,7 @@ impl LeaseManager {
             match written {
                 Ok(revision) => self.leases.written(partition, &lease, revision, self.started.now_ms()),
                 // Another worker was faster, or the broker is away.
-                Err(error) => tracing::debug!(%partition, "lease not taken: {error:#}"),
+                Err(error) => tracing::debug!(%partition, "lease not taken: {}", causes(error.as_ref())),
             }
         }
     }
@@ -284,7 +289,11 @@ impl LeaseManager {
         let subject = streams::bucket_subject(streams::LEASES, &heartbeat_key(worker));
         let purge = self.bucket.stream.purge().sequence(revision + 1).filter(subject);
         if let Err(error) = within(purge.into_future()).await {
-            tracing::debug!(worker, "cannot purge the marker of a dead worker's heartbeat: {error:#}");
+            tracing::debug!(
+                worker,
+                "cannot purge the marker of a dead worker's heartbeat: {}",
+                causes(error.as_ref())
+            );
         }
     }
 
@@ -346,7 +355,7 @@ impl LeaseManager {
             match written {
                 Ok(revision) => self.leases.written(partition, &released, revision, self.started.now_ms()),
                 Err(error) => {
-                    tracing::warn!(%partition, "lease not released; other workers wait until it expires: {error:#}");
+                    tracing::warn!(%partition, "lease not released; other workers wait until it expires: {}", causes(error.as_ref()));
                 }
             }
         }
@@ -357,7 +366,7 @@ impl LeaseManager {
     async fn leave(&mut self) {
         self.tasks.stop_all();
         if let Err(error) = within(self.bucket.purge(heartbeat_key(&self.context.me))).await {
-            tracing::debug!("cannot remove the heartbeat: {error:#}");
+            tracing::debug!("cannot remove the heartbeat: {}", causes(error.as_ref()));
         }
         let release_all = async {
             while let Some((partition, epoch)) = self.tasks.ended().await {

@@ -19,6 +19,7 @@ mod disk_budget;
 mod gate;
 mod lease_manager;
 mod leases;
+mod metrics;
 mod minute_messages;
 mod minutes;
 mod minutes_publisher;
@@ -38,14 +39,18 @@ use std::time::Duration;
 
 use anyhow::Context;
 use async_nats::jetstream;
-use tidemap_service::{cli::UsageError, log_reader, nats, nats::NatsArgs, service_manager, streams};
+use tidemap_service::{
+    causes::causes, cli::UsageError, log_reader, logging::Throttle, nats, nats::NatsArgs, service_manager,
+    streams,
+};
 use tokio::{sync::watch, task::JoinSet, time::Instant};
 use tokio_util::sync::CancellationToken;
 
 pub use config::{Args, Config};
 use lease_manager::WorkerContext;
+pub use metrics::MetricsServer;
 use minutes_publisher::MinutesPublisher;
-use worker_status::WorkerStatus;
+pub use worker_status::WorkerStatus;
 
 /// The allocator for programs that run a worker. Each message is allocated by one thread and freed by
 /// another, which took a tenth of the time with the C library's allocator (`benches/drain`).
@@ -80,13 +85,36 @@ const MINUTES_TIMEOUT: Duration = Duration::from_millis(500);
 /// How long a starting worker waits for its broker before it logs a warning; it continues to wait.
 const BROKER_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Runs a worker until `shutdown`. It then releases all partitions, and other workers take them within a
-/// second.
+/// Runs a worker until `shutdown`, and serves its metrics where they were asked for.
+///
+/// # Errors
+///
+/// As [`work`]; and when the address of the metrics is taken or is not this host's.
+pub async fn run(config: Config, broker: &NatsArgs, shutdown: CancellationToken) -> anyhow::Result<()> {
+    let metrics = config.bind_metrics().await?;
+    let status = WorkerStatus::default();
+    let ended = shutdown.child_token();
+    let serving = metrics.map(|metrics| tokio::spawn(metrics.serve(vec![status.clone()], ended.clone())));
+    let worked = work(config, broker, status, shutdown).await;
+    ended.cancel();
+    if let Some(serving) = serving {
+        serving.await.context("the metrics")?;
+    }
+    worked
+}
+
+/// Runs a worker until `shutdown`, whose totals are in `status`. It then releases all partitions, and other
+/// workers take them within a second.
 ///
 /// # Errors
 ///
 /// When the configuration does not fit the broker, or the broker refuses the worker's credentials.
-pub async fn run(config: Config, broker: &NatsArgs, shutdown: CancellationToken) -> anyhow::Result<()> {
+pub async fn work(
+    config: Config,
+    broker: &NatsArgs,
+    status: WorkerStatus,
+    shutdown: CancellationToken,
+) -> anyhow::Result<()> {
     let me = format!("{:08x}", fastrand::u32(..));
     // Three connections, so that leases never queue behind data, and incoming data never behind outgoing
     // data.
@@ -94,13 +122,9 @@ pub async fn run(config: Config, broker: &NatsArgs, shutdown: CancellationToken)
     let data = broker.connect(&format!("tidemap-ingest {me} data"), None).await?;
     let output = broker.connect(&format!("tidemap-ingest {me} output"), None).await?;
     let leases_js = jetstream::new(leases.clone());
-    let metrics = match config.metrics {
-        Some(address) => Some(worker_status::listen(address).await?),
-        None => None,
-    };
     let ready = async {
         while let Err(error) = nats::reached(&leases, BROKER_TIMEOUT).await {
-            tracing::warn!("{error:#}; waiting");
+            tracing::warn!("{}; waiting", causes(error.as_ref()));
         }
         ensure_streams(&leases_js, &config).await
     };
@@ -110,7 +134,6 @@ pub async fn run(config: Config, broker: &NatsArgs, shutdown: CancellationToken)
     }
     tracing::info!(worker = me, partitions = config.partitions.get(), "worker is up");
     service_manager::ready();
-    let status = WorkerStatus::default();
     let (renewed, is_renewed) = watch::channel(Instant::now());
     let mut watchdogs = JoinSet::new();
     watchdogs.spawn(connection_watchdog::watch_leases(leases.clone(), is_renewed.clone(), shutdown.clone()));
@@ -118,8 +141,6 @@ pub async fn run(config: Config, broker: &NatsArgs, shutdown: CancellationToken)
         watchdogs.spawn(connection_watchdog::watch(client.clone(), is_renewed.clone(), shutdown.clone()));
     }
     let answering = tokio::spawn(worker_status::answer(leases, me.clone(), status.clone(), shutdown.clone()));
-    let serving = metrics
-        .map(|listener| tokio::spawn(worker_status::serve(listener, status.clone(), shutdown.clone())));
     let budget = disk_budget::keep(
         jetstream::new(data.clone()),
         me.clone(),
@@ -146,19 +167,19 @@ pub async fn run(config: Config, broker: &NatsArgs, shutdown: CancellationToken)
     // What it still has the next owners tell again.
     tokio::time::timeout(MINUTES_TIMEOUT, publishing).await.ok();
     watchdogs.join_all().await;
-    if let Some(serving) = serving {
-        serving.await.context("the metrics")?;
-    }
     answering.await.context("the service protocol")?
 }
 
 /// Creates the streams and buckets that are missing.
 async fn ensure_streams(js: &jetstream::Context, config: &Config) -> anyhow::Result<()> {
     let begun = Instant::now();
+    let mut said = Throttle::new(BROKER_TIMEOUT);
     loop {
         match streams::ensure(js, config.partitions, config.replicas).await {
             Err(error) if !error.is::<UsageError>() && begun.elapsed() < STREAMS_TIMEOUT => {
-                tracing::warn!("{error:#}; trying again");
+                if said.is_due() {
+                    tracing::warn!("{}; trying again", causes(error.as_ref()));
+                }
             }
             ended => return ended,
         }

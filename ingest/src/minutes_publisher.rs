@@ -15,7 +15,7 @@ use std::{
 use anyhow::ensure;
 use async_nats::jetstream;
 use futures_util::{StreamExt, stream};
-use tidemap_service::{deadline::within, logging::Throttle, streams};
+use tidemap_service::{causes::causes, deadline::within, logging::Throttle, streams};
 use tokio::{
     sync::mpsc::{self, Permit},
     task::JoinHandle,
@@ -95,7 +95,7 @@ async fn publish_all(
             trouble.end();
             continue;
         };
-        tracing::debug!("no minutes were published: {error:#}");
+        tracing::debug!("no minutes were published: {}", causes(error.as_ref()));
         // Whoever receives the rows without storing them hides that nobody does.
         let reason =
             if creating.is_due() { streams::ensure_history(&js, replicas).await.err() } else { None };
@@ -126,7 +126,8 @@ impl Trouble {
             self.is_logged = true;
             tracing::warn!(
                 "the broker does not store minutes for the history; each node's last hour waits here, and nothing else \
-                 is affected: {error:#}"
+                 is affected: {}",
+                causes(error.as_ref())
             );
         }
     }

@@ -21,7 +21,7 @@ use crate::{
     refusal::Refusal,
     window::{Sum, Windows},
 };
-use past::Past;
+use past::{Past, who};
 use update::Changed;
 
 /// The reporting interval of a node until its first hello.
@@ -146,6 +146,11 @@ impl Node {
             self.observe_sample(report.boot, sample, arrival, (&mut outcome, &mut newest));
         }
         self.show(newest);
+        if outcome.rivals > 0
+            && let Some(hello) = &report.hello
+        {
+            self.past_mut().other = Some(who(hello));
+        }
         // A report without new samples, from a second agent or sent again, does not prove that the node is
         // alive.
         if outcome.applied == 0 {
@@ -172,6 +177,15 @@ impl Node {
             self.samples,
         ];
         parts.into_iter().fold(0, u64::wrapping_add)
+    }
+
+    /// Who this node is, and who reports or reported under the same id, as far as both are known.
+    pub fn claimants(&self) -> (Option<Box<str>>, Option<Box<str>>) {
+        (self.who(), self.past.as_ref().and_then(|past| past.other.clone()))
+    }
+
+    fn who(&self) -> Option<Box<str>> {
+        self.hello.as_ref().and_then(PackedMetadata::unpack).as_ref().map(who)
     }
 
     /// Notes that a report of this node, or a part of one, was refused.

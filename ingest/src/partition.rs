@@ -256,6 +256,11 @@ impl PartitionState {
         self.nodes.get(Slot::of(id), id.as_str()).map(|node| (node.full_update(id), node.windows().history()))
     }
 
+    /// Who reports under a node's id: the one that is shown, and the other one, as far as they are known.
+    pub fn claimants(&self, id: &NodeId) -> (Option<Box<str>>, Option<Box<str>>) {
+        self.nodes.get(Slot::of(id), id.as_str()).map_or((None, None), Node::claimants)
+    }
+
     fn decode<'a>(
         &mut self,
         outcome: &mut Outcome,

@@ -11,7 +11,7 @@ use std::{ops::ControlFlow, sync::Arc, time::Duration};
 use anyhow::Context;
 use async_nats::{Client, Message, Subscriber, jetstream};
 use futures_util::StreamExt;
-use tidemap_service::{clock, deadline::within, streams};
+use tidemap_service::{causes::causes, clock, deadline::within, streams};
 use tidemap_wire::{
     ForgetReply, ForgetRequest, Partition, Slot, SnapshotRequest, decode, encode, subject, timing,
 };
@@ -27,6 +27,7 @@ use crate::{
     log_reader::{Content, LogEnd, LogEvent, LogReader},
     minutes_publisher::MinutesPublisher,
     partition::{Limits, RefusedReport},
+    refusal::Refusal,
     replica::{Applied, Replica},
     worker_status::WorkerStatus,
 };
@@ -203,6 +204,13 @@ impl PartitionTask {
     fn log_refusal(&mut self, applied: &Applied) {
         let Some((subject, RefusedReport { node, reason })) = &applied.refused else { return };
         if self.refusal_log.admits(node.as_ref(), *reason) {
+            let claimants = node.as_ref().filter(|_| *reason == Refusal::SecondAgent);
+            if let Some(node) = claimants {
+                let (shown, refused) = self.replica.state.claimants(node);
+                let (shown, refused) = (shown.as_deref(), refused.as_deref());
+                tracing::warn!(%node, shown, refused, "two agents report under one name: the one that started last is shown");
+                return;
+            }
             let (node, reason) = (node.as_ref().map(field::display), reason.name());
             tracing::warn!(%subject, node, reason, "refused a report or a part of it (others may follow unlogged)");
         }
@@ -222,7 +230,7 @@ impl PartitionTask {
         let Some(at_ms) = at_ms else { return ControlFlow::Continue(()) };
         let header = self.publishing.header(&self.assignment, at_ms);
         if let Err(error) = self.publish_changes(header).await {
-            tracing::warn!(partition = %self.assignment.partition, "cannot publish: {error:#}");
+            tracing::warn!(partition = %self.assignment.partition, "cannot publish: {}", causes(error.as_ref()));
             // The lost delta leaves a gap, so that readers request a snapshot.
             self.publishing.seq += 1;
         }
@@ -269,7 +277,7 @@ impl PartitionTask {
         };
         for answer in answers {
             if let Err(error) = self.publish(reply.to_string(), answer).await {
-                tracing::warn!("cannot answer a snapshot request: {error:#}");
+                tracing::warn!("cannot answer a snapshot request: {}", causes(error.as_ref()));
                 return;
             }
         }
@@ -284,7 +292,7 @@ impl PartitionTask {
         self.checkpoints.write_part_of(&self.assignment, &self.replica, &asked.node);
         let answer = ForgetReply { known, applied: Some(self.replica.position().applied) };
         if let Err(error) = self.publish(reply.to_string(), encode(&answer)).await {
-            tracing::warn!("cannot answer a forget request: {error:#}");
+            tracing::warn!("cannot answer a forget request: {}", causes(error.as_ref()));
         }
     }
 

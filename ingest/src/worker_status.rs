@@ -1,15 +1,13 @@
-//! A worker's status, by NATS's service protocol and as Prometheus metrics.
+//! A worker's status, and what it answers by NATS's service protocol.
 
-use std::{collections::BTreeMap, net::SocketAddr, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc};
 
 use anyhow::Context;
 use async_nats::{Client, service::ServiceExt};
 use futures_util::StreamExt;
-use tidemap_service::exposition::{Exposition, Kind, TEXT};
 use tidemap_wire::{Partition, PartitionStats, subject};
-use tokio::{net::TcpListener, sync::watch};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
-use warp::Filter;
 
 /// The newest totals of each owned partition. Partition tasks write, everything else reads.
 #[derive(Clone, Debug)]
@@ -60,13 +58,9 @@ impl WorkerStatus {
         serde_json::json!({ "partitions": partitions })
     }
 
-    fn exposition(&self) -> String {
-        let posted = self.0.borrow();
-        let mut text = Exposition::default();
-        text.family(Kind::Gauge, "tidemap_ingest_partitions", "Partitions that this worker owns.")
-            .sample(&[], posted.len() as f64);
-        text.owners(posted.values());
-        text.finish()
+    /// The newest totals of each owned partition.
+    pub(crate) fn totals(&self) -> BTreeMap<Partition, PartitionStats> {
+        self.0.borrow().clone()
     }
 }
 
@@ -95,27 +89,9 @@ pub(crate) async fn answer(
     let mut requests = endpoint.map_err(anyhow::Error::from_boxed).context("the worker's endpoint")?;
     while let Some(Some(request)) = shutdown.run_until_cancelled(requests.next()).await {
         if let Err(error) = request.respond(Ok(status.json().to_string().into())).await {
-            tracing::debug!("cannot answer a status request: {error:#}");
+            tracing::debug!("cannot answer a status request: {error}");
         }
     }
     // Otherwise the service's own task would keep the connection open.
     service.stop().await.map_err(anyhow::Error::from_boxed).context("the service protocol")
-}
-
-/// Listens for Prometheus.
-///
-/// # Errors
-///
-/// When the address is taken or is not ours.
-pub(crate) async fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
-    TcpListener::bind(address).await.with_context(|| format!("--metrics {address}"))
-}
-
-/// Serves `/metrics` and `/healthz` until `shutdown`. Neither has anything about nodes.
-pub(crate) async fn serve(listener: TcpListener, status: WorkerStatus, shutdown: CancellationToken) {
-    let metrics = warp::path!("metrics")
-        .map(move || warp::reply::with_header(status.exposition(), "content-type", TEXT));
-    let health = warp::path!("healthz").map(|| "ok\n".to_owned());
-    let routes = warp::get().and(metrics.or(health));
-    warp::serve(routes).incoming(listener).graceful(shutdown.cancelled_owned()).run().await;
 }

@@ -4,7 +4,7 @@ mod advertised;
 
 use std::{
     fs, io,
-    net::{IpAddr, SocketAddr, ToSocketAddrs},
+    net::SocketAddr,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -14,7 +14,7 @@ use tidemap_broker::{
     Broker, data_dir,
     tls::{self, Certificates},
 };
-use tidemap_service::{cli::UsageError, clock::unix_ms};
+use tidemap_service::{cli::UsageError, clock::unix_ms, listen_address::ListenAddress};
 
 use advertised::{Advertised, tls_url};
 
@@ -30,8 +30,8 @@ const AUTHORITY: &str = "endpoint-ca.pem";
 pub(crate) struct ListenArgs {
     /// Accept agents of other hosts, always with TLS, on an address of this host, or 0.0.0.0 for all (port
     /// 4222 unless given).
-    #[arg(long, env = "TIDEMAP_LISTEN", value_name = "IP[:PORT]", conflicts_with = "nats_url")]
-    listen: Option<String>,
+    #[arg(long, env = "TIDEMAP_LISTEN", value_name = "HOST[:PORT]", conflicts_with = "nats_url")]
+    listen: Option<ListenAddress>,
     /// The name or address under which nodes reach this host, with a port where a router forwards another one
     /// to the broker; its hostname unless given.
     #[arg(long, env = "TIDEMAP_ADVERTISE", value_name = "HOST[:PORT]", requires = "listen")]
@@ -61,12 +61,7 @@ impl ListenArgs {
         let Some(listen) = self.listen else {
             return Ok(Listener::Loopback(nats_url.map(loopback).transpose()?));
         };
-        let address = listen
-            .parse::<SocketAddr>()
-            .or_else(|_| listen.parse::<IpAddr>().map(|ip| SocketAddr::new(ip, PORT)))
-            .map_err(|_| {
-                UsageError(format!("--listen {listen}: not an address such as 0.0.0.0 or 192.0.2.7:4222"))
-            })?;
+        let address = listen.resolve("--listen", Some(PORT))?;
         let advertised =
             self.advertise.unwrap_or_else(|| Advertised::this_host(tidemap_agent::host_name(), address.ip()));
         let given = match (self.tls_cert, self.tls_key) {
@@ -158,16 +153,16 @@ fn now() -> Duration {
 }
 
 /// The address in a broker's URL, which must be a loopback address, because any other listener needs TLS.
-fn loopback(url: &str) -> anyhow::Result<SocketAddr> {
-    let host = url.strip_prefix("nats://").unwrap_or(url);
-    let address = host.to_socket_addrs().ok().and_then(|mut addresses| addresses.next());
-    match address {
-        Some(address) if address.ip().is_loopback() => Ok(address),
-        Some(_) => {
-            Err(UsageError(format!("--nats-url {url}: for other hosts use --listen, which adds TLS")).into())
-        }
-        None => Err(UsageError(format!("--nats-url {url}: not of the form nats://127.0.0.1:4222")).into()),
+fn loopback(url: &str) -> Result<SocketAddr, UsageError> {
+    let given = url.strip_prefix("nats://").unwrap_or(url).trim_end_matches('/');
+    let address: ListenAddress = given.parse().map_err(|why| {
+        UsageError(format!("--nats-url {url}: not of the form nats://127.0.0.1:4222: {why}"))
+    })?;
+    let address = address.resolve("--nats-url", Some(PORT))?;
+    if !address.ip().to_canonical().is_loopback() {
+        return Err(UsageError(format!("--nats-url {url}: for other hosts use --listen, which adds TLS")));
     }
+    Ok(address)
 }
 
 #[cfg(test)]
@@ -192,8 +187,10 @@ mod tests {
     fn without_tls_the_broker_stays_on_this_host() {
         assert_eq!(check(&[]).unwrap(), Listener::Loopback(None));
         let here = Listener::Loopback(Some(([127, 0, 0, 1], 4333).into()));
-        assert_eq!(check(&["--nats-url", "nats://127.0.0.1:4333"]).unwrap(), here);
-        for bad in ["nats://0.0.0.0:4222", "nats://127.0.0.1", "tls://127.0.0.1:1", ""] {
+        for url in ["nats://127.0.0.1:4333", "127.0.0.1:4333", "nats://localhost:4333/"] {
+            assert_eq!(check(&["--nats-url", url]).unwrap(), here, "{url}");
+        }
+        for bad in ["nats://0.0.0.0:4222", "nats://192.0.2.7", "4222", "tls://127.0.0.1:1", ""] {
             assert!(check(&["--nats-url", bad]).is_err(), "{bad}");
         }
     }
@@ -222,7 +219,8 @@ mod tests {
         assert_eq!(address, Some(([0, 0, 0, 0], PORT).into()));
         assert!(tls.unwrap().authority.is_some());
         for bad in [
-            &["--listen", "everywhere"][..],
+            &["--listen", "everywhere.invalid"][..],
+            &["--listen", "tls://0.0.0.0:4222"],
             &["--listen", "0.0.0.0", "--tls-cert", "/a.pem"],
             &["--listen", "0.0.0.0", "--tls-cert", "/no/a.pem", "--tls-key", "/no/b.pem"],
             &["--listen", "0.0.0.0", "--nats-url", "nats://127.0.0.1:1"],

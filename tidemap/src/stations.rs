@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
+use tidemap_service::causes::causes;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -75,7 +76,7 @@ impl Stations {
                 Some(Ok((name, ended, result))) => {
                     self.count_down(ended);
                     if let Err(error) = result {
-                        tracing::error!("{name}: {error:#}");
+                        tracing::error!("{name}: {}", causes(error.as_ref()));
                     }
                 }
                 Some(Err(panic)) => tracing::error!("a station panicked: {panic}"),

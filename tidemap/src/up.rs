@@ -14,8 +14,9 @@ use tidemap_broker::{
     data_dir::DataDir,
     keys::{self, Keys},
 };
-use tidemap_ingest::repartition;
+use tidemap_ingest::{MetricsServer, WorkerStatus, repartition};
 use tidemap_service::{
+    causes::causes,
     cli::{self, UsageError},
     nats::{Connections, NatsArgs},
 };
@@ -106,7 +107,7 @@ impl UpArgs {
 pub(crate) async fn run(args: UpArgs, shutdown: CancellationToken) -> anyhow::Result<()> {
     let mut plan = args.check()?;
     let data_dir = DataDir::lock(&plan.data_dir)?;
-    let listener = plan.api.bind().await?;
+    let listeners = Listeners { http: plan.api.bind().await?, metrics: plan.ingest.bind_metrics().await? };
     let binary = tokio::task::spawn_blocking(|| tidemap_broker::locate(&tidemap_broker::default_tools_dir()))
         .await??;
     let keys = Keys::open_or_create(data_dir.path())?;
@@ -136,8 +137,8 @@ pub(crate) async fn run(args: UpArgs, shutdown: CancellationToken) -> anyhow::Re
         simulator: broker_args(&keys.simulator_seed_path()),
     };
     tracing::info!(broker = broker.url(), data = %data_dir.path().display(), "broker is up");
-    let http = listener.local_addr().context("the page's address")?;
-    let started = start(&mut stations, plan, listener, access).await;
+    let http = listeners.http.local_addr().context("the page's address")?;
+    let started = start(&mut stations, plan, listeners, access).await;
     let ended = match started {
         Ok(()) => {
             // The page is there, whether or not somebody reads where.
@@ -161,10 +162,16 @@ struct Access {
     simulator: NatsArgs,
 }
 
+/// The bound addresses of the stations.
+struct Listeners {
+    http: TcpListener,
+    metrics: Option<MetricsServer>,
+}
+
 async fn start(
     stations: &mut Stations,
     plan: Plan,
-    listener: TcpListener,
+    listeners: Listeners,
     access: Access,
 ) -> anyhow::Result<()> {
     // No other process uses this data folder's streams, except workers on other hosts, if there are any. Then
@@ -176,14 +183,22 @@ async fn start(
     }
     services.drain().await?;
     let api_client = access.services.connect("tidemap-api", None).await?;
-    stations.start("api", Stage::Reader, |stop| tidemap_api::run(plan.api, api_client, listener, stop));
+    stations.start("api", Stage::Reader, |stop| tidemap_api::run(plan.api, api_client, listeners.http, stop));
     let (history, broker) = (plan.history, access.services.clone());
     stations.start("history", Stage::Reader, |stop| keep_history(history, broker, stop));
-    for _ in 0..plan.workers {
+    let workers: Vec<WorkerStatus> = (0..plan.workers).map(|_| WorkerStatus::default()).collect();
+    for status in workers.clone() {
         let (config, broker) = (plan.ingest.clone(), access.services.clone());
         stations.start("ingest worker", Stage::Worker, |stop| async move {
-            tidemap_ingest::run(config, &broker, stop).await
+            tidemap_ingest::work(config, &broker, status, stop).await
         });
+    }
+    if let Some(metrics) = listeners.metrics {
+        let serve = |stop| async move {
+            metrics.serve(workers, stop).await;
+            Ok(())
+        };
+        stations.start("metrics", Stage::Reader, serve);
     }
     stations.start("agent", Stage::Source, |stop| measure_this_host(plan.agent, access.agent, stop));
     if let Some(nodes) = plan.simulate {
@@ -222,7 +237,10 @@ async fn measure_this_host(
     loop {
         match tidemap_agent::run(config.clone(), broker.clone(), stop.clone()).await {
             Err(error) if !error.is::<UsageError>() => {
-                tracing::error!("this host is not measured: {error:#}; trying again in a minute");
+                tracing::error!(
+                    "this host is not measured: {}; trying again in a minute",
+                    causes(error.as_ref())
+                );
             }
             ended => return ended,
         }

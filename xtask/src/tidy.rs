@@ -1,5 +1,6 @@
 //! Rules of the project that no lint checks. Each test lists every violation.
 
+mod causes;
 mod circles;
 mod code;
 mod crates;

@@ -169,13 +169,26 @@ impl Agent {
 
     /// Reads reports until one is as wanted; reports from before a change may still come first.
     pub(crate) fn until(&mut self, wanted: impl Fn(&Report) -> bool) -> Report {
-        for _ in 0..20 {
+        // A minute's, as those from before the change are many after a test that stood still.
+        for _ in 0..240 {
             let report = self.report();
             if wanted(&report) {
                 return report;
             }
         }
-        panic!("no such report among twenty");
+        panic!("no such report within a minute");
+    }
+
+    /// Reads reports until one is as wanted, which the second sample after a change at this time must be at
+    /// the latest: the agent may have looked before, and read its clock after.
+    pub(crate) fn at_once(&mut self, changed_ms: i64, wanted: impl Fn(&Report) -> bool) -> Report {
+        loop {
+            let reports = [self.report(), self.report()];
+            if let Some(report) = reports.iter().find(|report| wanted(report)) {
+                return report.clone();
+            }
+            assert!(reports[0].samples[0].at_ms <= changed_ms, "the change is not noticed: {reports:?}");
+        }
     }
 }
 

@@ -1,5 +1,7 @@
 //! A body, uncompressed and as gzip.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use bytes::Bytes;
 use tokio::{sync::OnceCell, task::spawn_blocking};
 
@@ -9,30 +11,35 @@ use crate::{
     memory_budget::MemoryBudget,
 };
 
-/// A body is used for half a second at most, so speed matters more than the last tenth of its size.
+/// A body is used for a second or so, so speed matters more than the last tenth of its size.
 const LEVEL: u32 = 1;
 /// How much shorter a list becomes, at least.
 const USUAL_RATIO: usize = 4;
 /// Shorter bodies are not compressed in pieces.
 const PIECE_BYTES: usize = 1 << 20;
 
-/// A body. The compressed form is made when the first client requests it.
+/// A body. The compressed form is made when the first client requests it, or in advance.
 #[derive(Debug)]
 pub(crate) struct Encoded {
     plain: Bytes,
     gzip: OnceCell<Bytes>,
+    gzip_requested: AtomicBool,
     budget: Option<MemoryBudget>,
 }
 
 impl Encoded {
     /// A body whose length does not depend on the size of the fleet.
     pub(crate) fn short(plain: Bytes) -> Self {
-        Self { plain, gzip: OnceCell::new(), budget: None }
+        Self::new(plain, None)
     }
 
     /// A body that is charged to a budget, in both forms.
     pub(crate) fn long(plain: Vec<u8>, budget: &MemoryBudget) -> Result<Self, NotBuilt> {
-        Ok(Self { plain: budget.charge_buffer(plain)?, gzip: OnceCell::new(), budget: Some(budget.clone()) })
+        Ok(Self::new(budget.charge_buffer(plain)?, Some(budget.clone())))
+    }
+
+    fn new(plain: Bytes, budget: Option<MemoryBudget>) -> Self {
+        Self { plain, gzip: OnceCell::new(), gzip_requested: AtomicBool::new(false), budget }
     }
 
     pub(crate) fn plain(&self) -> &Bytes {
@@ -41,6 +48,22 @@ impl Encoded {
 
     /// The compressed form. Requests that come while it is made wait for the same work.
     pub(crate) async fn gzip(&self) -> Result<&Bytes, NotBuilt> {
+        self.gzip_requested.store(true, Ordering::Relaxed);
+        self.compress().await
+    }
+
+    /// Whether a client has requested the compressed form.
+    pub(crate) fn gzip_requested(&self) -> bool {
+        self.gzip_requested.load(Ordering::Relaxed)
+    }
+
+    #[cfg(test)]
+    pub(crate) fn is_compressed(&self) -> bool {
+        self.gzip.initialized()
+    }
+
+    /// Makes the compressed form, unless there is one.
+    pub(crate) async fn compress(&self) -> Result<&Bytes, NotBuilt> {
         self.gzip
             .get_or_try_init(|| async {
                 let Some(budget) = &self.budget else {

@@ -1,6 +1,13 @@
 //! All nodes of one tick.
 
-use std::{borrow::Borrow, ops::Range, sync::Arc};
+use std::{
+    borrow::Borrow,
+    ops::Range,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use bytes::Bytes;
 use tidemap_client::Node;
@@ -32,6 +39,7 @@ pub(crate) struct Nodes {
     at_ms: i64,
     redacted: bool,
     budget: MemoryBudget,
+    is_polled: AtomicBool,
     list: OnceCell<Vec<NodeJson>>,
     /// An error stays for the rest of the tick when the list was over the budget.
     written: OnceCell<Result<Written, NotBuilt>>,
@@ -63,6 +71,7 @@ impl Nodes {
             at_ms,
             redacted,
             budget,
+            is_polled: AtomicBool::new(false),
             list: OnceCell::new(),
             written: OnceCell::new(),
             metrics: OnceCell::new(),
@@ -72,7 +81,25 @@ impl Nodes {
 
     /// All nodes as one array.
     pub(crate) async fn array(self: &Arc<Self>) -> Result<&Encoded, NotBuilt> {
+        self.is_polled.store(true, Ordering::Relaxed);
         Ok(&self.written().await?.array)
+    }
+
+    /// Whether a client has requested [`Self::array`].
+    pub(crate) fn is_polled(&self) -> bool {
+        self.is_polled.load(Ordering::Relaxed)
+    }
+
+    /// Builds the forms of the array that clients have requested of an older state, so that nobody waits for
+    /// them.
+    pub(crate) async fn prepare(self: &Arc<Self>, older: &Self) -> Result<(), NotBuilt> {
+        let array = &self.written().await?.array;
+        if let Some(Ok(written)) = older.written.get()
+            && written.array.gzip_requested()
+        {
+            array.compress().await?;
+        }
+        Ok(())
     }
 
     /// The nodes at these positions of the list. They are copied from the whole array, unless they are few

@@ -40,7 +40,7 @@ impl FleetHandle {
         Self { requests, answers }
     }
 
-    /// All nodes as of half a second ago at the most.
+    /// All nodes as of a second ago at the most, and the time that it takes to build a list of them.
     pub(crate) async fn nodes(&self) -> Result<Arc<Nodes>, Stopping> {
         let ready = self.answers.borrow().nodes.clone();
         match ready {
@@ -49,7 +49,7 @@ impl FleetHandle {
         }
     }
 
-    /// The fleet's totals as of half a second ago at the most.
+    /// The fleet's totals, likewise.
     pub(crate) async fn stats(&self) -> Result<Arc<Stats>, Stopping> {
         let ready = self.answers.borrow().stats.clone();
         match ready {

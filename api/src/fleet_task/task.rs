@@ -3,7 +3,7 @@
 use tidemap_client::{Feed, next_tick};
 use tidemap_service::clock;
 use tidemap_wire::timing;
-use tokio::{sync::mpsc, time::Instant};
+use tokio::{sync::mpsc, task::JoinSet, time::Instant};
 use tokio_util::sync::CancellationToken;
 
 use crate::fleet_task::{FleetRequest, FleetTask};
@@ -16,6 +16,7 @@ pub(crate) async fn run(
     shutdown: CancellationToken,
 ) -> anyhow::Result<()> {
     let mut tick_at = next_tick();
+    let mut renewing = JoinSet::new();
     loop {
         tokio::select! {
             // The process ends.
@@ -23,6 +24,11 @@ pub(crate) async fn run(
             // A tick is due.
             () = tokio::time::sleep_until(tick_at) => {
                 tick(&mut task, &feed);
+                while renewing.try_join_next().is_some() {}
+                // One at a time: a machine that takes longer than the period builds fewer.
+                if renewing.is_empty() && let Some(renewal) = task.renewal() {
+                    renewing.spawn(renewal.finish());
+                }
                 tick_at = next_tick();
             }
             // Ingest has published something. A full task leaves messages in the feed until it has ticked.

@@ -16,6 +16,11 @@ pub(crate) enum ApiError {
     NotFound(String),
     #[error("there is no such path")]
     UnknownPath,
+    #[error(
+        "there is no such path: a reverse proxy that serves Tidemap under a prefix must remove the prefix before it passes a \
+         request on"
+    )]
+    Prefixed,
     /// With all methods of the path.
     #[error("this path takes {allow} only")]
     WrongMethod { allow: &'static str },
@@ -59,7 +64,8 @@ const UNKNOWN_PATH_PAGE: &str = "<!doctype html><html lang=\"en\"><meta charset=
     <h1>There is nothing at this address</h1><p><a href=\"{top}\">Show the fleet</a></p>\
     <p>If a reverse proxy serves Tidemap under a prefix, it must remove that prefix before it passes a request \
     on. In nginx: <code>location /tidemap/ { proxy_pass http://127.0.0.1:8080/; }</code>, with the slash at the \
-    end.</p></html>";
+    end; in Caddy: <code>handle_path /tidemap/*</code>; in Traefik: the middleware <code>stripPrefix</code>.</p>\
+    </html>";
 
 /// Says nothing of the name either. Behind a proxy it may be its operator who reads this.
 const MISDIRECTED_PAGE: &str = "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\">\
@@ -69,6 +75,9 @@ const MISDIRECTED_PAGE: &str = "<!doctype html><html lang=\"en\"><meta charset=\
     <p>Start it with <code>--host NAME</code> (<code>TIDEMAP_HOSTS</code>) if it is reached by the name in \
     this address: nobody else's name leads to it. A reverse proxy may also pass requests on with the address \
     of the API as <code>Host</code>.</p></html>";
+
+/// When a client may ask again for what is not available: most of it is there again within a second.
+const RETRY_AFTER_S: &str = "1";
 
 /// The policy of a page that needs nothing.
 const NOTHING_ALLOWED: &str =
@@ -82,13 +91,17 @@ impl From<OverBudget> for ApiError {
 
 impl ApiError {
     pub(crate) fn into_response(self) -> Response {
-        let mut response = detail(self.status(), &self.to_string());
+        let status = self.status();
+        let mut response = detail(status, &self.to_string());
         let mut set = |name, value| response.headers_mut().insert(name, HeaderValue::from_static(value));
         match self {
             Self::Unauthorized { challenge, .. } => drop(set(header::WWW_AUTHENTICATE, challenge)),
             Self::WrongMethod { allow } => drop(set(header::ALLOW, allow)),
-            Self::UnknownPath => drop(response.extensions_mut().insert(ForPeople::UnknownPath)),
+            Self::UnknownPath | Self::Prefixed => {
+                response.extensions_mut().insert(ForPeople::UnknownPath);
+            }
             Self::Misdirected(_) => drop(response.extensions_mut().insert(ForPeople::Misdirected)),
+            _ if status == StatusCode::SERVICE_UNAVAILABLE => drop(set(header::RETRY_AFTER, RETRY_AFTER_S)),
             _ => {}
         }
         response
@@ -96,7 +109,7 @@ impl ApiError {
 
     fn status(&self) -> StatusCode {
         match self {
-            Self::NotFound(_) | Self::UnknownPath => StatusCode::NOT_FOUND,
+            Self::NotFound(_) | Self::UnknownPath | Self::Prefixed => StatusCode::NOT_FOUND,
             Self::WrongMethod { .. } => StatusCode::METHOD_NOT_ALLOWED,
             Self::Query(_) => StatusCode::UNPROCESSABLE_ENTITY,
             Self::Unauthorized { .. } => StatusCode::UNAUTHORIZED,

@@ -69,6 +69,7 @@ pub(super) async fn forget(asked: &Asked, site: &Site, name: &str) -> Result<Res
         return Err(ApiError::ForeignOrigin);
     }
     access::check_admin(&site.access, headers)?;
+    query::none(&asked.query)?;
     let name = decoded(name)?;
     let (partition, id) = addressee(site, &name).await?;
     if !site.ingest.forget(partition, id).await?.known {

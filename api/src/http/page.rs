@@ -77,12 +77,20 @@ fn with_tiles(tiles: &Tiles, index: &'static [u8]) -> Bytes {
 
 /// `GET /` and the page's files
 pub(super) fn file(asked: &Asked, site: &Site) -> Result<Response, ApiError> {
-    let part = find(FILES, asked.path.as_str()).ok_or(ApiError::UnknownPath)?;
+    let path = asked.path.as_str();
+    let part = find(FILES, path).ok_or_else(|| unknown(path))?;
     let headers = &asked.reader(site)?.headers;
     Ok(match part {
         PagePart::File(file) => answer(&site.page, file, headers),
         PagePart::NoPage => no_page(&site.page),
     })
+}
+
+/// Paths that begin with `/api` were meant for a route. Any other is probably that of a proxy, which passes
+/// it on as it is. To serve below any prefix would open paths that a proxy's rules do not know.
+fn unknown(path: &str) -> ApiError {
+    let is_of_api = path == "/api" || path.starts_with("/api/");
+    if is_of_api { ApiError::UnknownPath } else { ApiError::Prefixed }
 }
 
 /// The result of looking up a path.

@@ -44,7 +44,11 @@ use self::{
     slow_client::{ReadPace, SlowClientLimit},
     unsent::Unsent,
 };
-use crate::{config::Limits, http::with_common_headers, names};
+use crate::{
+    config::Limits,
+    http::{with_common_headers, with_sharing},
+    names::{self, Names},
+};
 
 /// Connections at a time, if the system allows that many open files; further ones wait to be accepted.
 const CONNECTIONS: usize = 16_384;
@@ -67,9 +71,12 @@ const ACCEPT_RETRY: Duration = Duration::from_millis(250);
 /// What concerns every client is logged at most once in this time.
 const LOG_PERIOD: Duration = Duration::from_secs(30);
 
-/// Serves `routes` until `shutdown`, and then until every connection has ended.
+/// What answers requests: the routes, and the names by which what is refused before them is shared.
+type Answering<R> = (BoxedFilter<(R,)>, Arc<Names>);
+
+/// Serves routes until `shutdown`, and then until every connection has ended.
 pub(super) async fn run<R: Reply + 'static>(
-    routes: BoxedFilter<(R,)>,
+    answering: Answering<R>,
     limits: Limits,
     listener: TcpListener,
     open_files: Option<u64>,
@@ -95,7 +102,7 @@ pub(super) async fn run<R: Reply + 'static>(
                 match clients.admit(address.ip(), Instant::now()) {
                     Ok(quota) => {
                         // Each waits for a token of its own: all waiting for one would share its lock.
-                        connections.spawn(serve(routes.clone(), stream, quota, shutdown.child_token()));
+                        connections.spawn(serve(answering.clone(), stream, quota, shutdown.child_token()));
                     }
                     Err(TooMany) => reject(&stream, address),
                 }
@@ -143,7 +150,7 @@ fn reject(stream: &TcpStream, address: SocketAddr) {
 }
 
 async fn serve<R: Reply + 'static>(
-    routes: BoxedFilter<(R,)>,
+    answering: Answering<R>,
     stream: TcpStream,
     quota: Option<Arc<ClientQuota>>,
     shutdown: CancellationToken,
@@ -160,8 +167,8 @@ async fn serve<R: Reply + 'static>(
     let Ok(Ok(is_http_2)) = is_http_2 else { return };
     let stream = SlowClientLimit::new(stream, READ_PACE);
     let ended = match is_http_2 {
-        true => serve_http_2(routes, stream, quota, shutdown).await,
-        false => serve_http_1(routes, stream, quota, shutdown).await,
+        true => serve_http_2(answering, stream, quota, shutdown).await,
+        false => serve_http_1(answering, stream, quota, shutdown).await,
     };
     if let Err(error) = ended {
         tracing::debug!(%error, "a connection broke");
@@ -169,13 +176,14 @@ async fn serve<R: Reply + 'static>(
 }
 
 async fn serve_http_1<R: Reply + 'static>(
-    routes: BoxedFilter<(R,)>,
+    answering: Answering<R>,
     stream: SlowClientLimit<TcpStream>,
     quota: Option<Arc<ClientQuota>>,
     shutdown: CancellationToken,
 ) -> hyper::Result<()> {
+    let (routes, names) = answering;
     let routes = TowerToHyperService::new(warp::service(routes));
-    let service = service_fn(move |request| answer(&routes, request, quota.as_ref()));
+    let service = service_fn(move |request| answer(&routes, &names, request, quota.as_ref()));
     let mut connection = pin!(
         http1::Builder::new()
             .timer(TokioTimer::new())
@@ -197,16 +205,17 @@ async fn serve_http_1<R: Reply + 'static>(
 /// The same for HTTP/2, which proxies and programs may speak without TLS: any number of streams share the
 /// connection.
 async fn serve_http_2<R: Reply + 'static>(
-    routes: BoxedFilter<(R,)>,
+    answering: Answering<R>,
     stream: SlowClientLimit<TcpStream>,
     quota: Option<Arc<ClientQuota>>,
     shutdown: CancellationToken,
 ) -> hyper::Result<()> {
+    let (routes, names) = answering;
     let routes = TowerToHyperService::new(warp::service(routes));
     let unsent = Unsent::new(READ_PACE);
     let watching = unsent.clone();
     let service = service_fn(move |request| {
-        let (answer, watching) = (answer(&routes, request, quota.as_ref()), watching.clone());
+        let (answer, watching) = (answer(&routes, &names, request, quota.as_ref()), watching.clone());
         async move { answer.await.map(|answer| answer.map(|body| watching.watch(body))) }
     });
     let mut connection = pin!(
@@ -236,6 +245,7 @@ async fn serve_http_2<R: Reply + 'static>(
 /// Answers a request, unless it is refused before it reaches a route.
 fn answer<S: Service<Request<Incoming>, Response = Response>>(
     routes: &S,
+    names: &Names,
     mut request: Request<Incoming>,
     quota: Option<&Arc<ClientQuota>>,
 ) -> impl Future<Output = Result<Response, S::Error>> + use<S> {
@@ -243,7 +253,10 @@ fn answer<S: Service<Request<Incoming>, Response = Response>>(
     target::trim_slashes(&mut request);
     match request_limits::refusal(&request, quota) {
         None => Either::Left(routes.call(request)),
-        Some(refusal) => Either::Right(future::ready(Ok(with_common_headers(refusal)))),
+        Some(refusal) => {
+            let refusal = with_sharing(names, request.headers(), with_common_headers(refusal));
+            Either::Right(future::ready(Ok(refusal)))
+        }
     }
 }
 

@@ -310,13 +310,17 @@ async fn a_body_is_sent_once_and_compressed_when_asked_for() {
 
 #[tokio::test]
 async fn requests_without_a_route_get_a_json_error() {
-    for path in ["/nope", "/api", "/api/nodes/a/b", "/favicon.ico"] {
+    let prefixed = "there is no such path: a reverse proxy that serves Tidemap under a prefix must remove the prefix before it \
+                    passes a request on";
+    for (path, said) in [
+        ("/api", "there is no such path"),
+        ("/api/nodes/a/b", "there is no such path"),
+        ("/tidemap/", prefixed),
+        ("/tidemap/api/nodes", prefixed),
+        ("/favicon.ico", prefixed),
+    ] {
         let answer = get(path).await;
-        assert_eq!(
-            (answer.status().as_u16(), detail(&answer)),
-            (404, "there is no such path".to_owned()),
-            "{path}"
-        );
+        assert_eq!((answer.status().as_u16(), detail(&answer)), (404, said.to_owned()), "{path}");
     }
     let api = api(Readers::OnLoopback).await;
     for (method, path, allow) in [

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use async_nats::jetstream;
-use tidemap_service::{cli::UsageError, logging::Throttle, streams};
+use tidemap_service::{causes::causes, cli::UsageError, logging::Throttle, streams};
 use tidemap_wire::PartitionCount;
 use tokio::{sync::Notify, task::JoinHandle};
 
@@ -65,10 +65,13 @@ impl Repair {
                 Err(error) if error.is::<UsageError>() => return Err(error),
                 Err(error) if self.failure_log.is_due() => {
                     tracing::warn!(
-                        "cannot create streams and buckets yet (others may follow unlogged): {error:#}"
+                        "cannot create streams and buckets yet (others may follow unlogged): {}",
+                        causes(error.as_ref())
                     );
                 }
-                Err(error) => tracing::debug!("cannot create streams and buckets yet: {error:#}"),
+                Err(error) => {
+                    tracing::debug!("cannot create streams and buckets yet: {}", causes(error.as_ref()));
+                }
             }
         }
         if self.is_due && self.attempt.is_none() {

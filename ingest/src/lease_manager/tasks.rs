@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
+use tidemap_service::causes::causes;
 use tidemap_wire::Partition;
 use tokio::{
     task::{AbortHandle, JoinSet},
@@ -40,7 +41,7 @@ impl Tasks {
         let task = partition_task::run(assignment, deps, stop.clone());
         let handle = self.handles.spawn(async move {
             if let Err(error) = task.await {
-                tracing::error!(%partition, "the partition's task failed: {error:#}");
+                tracing::error!(%partition, "the partition's task failed: {}", causes(error.as_ref()));
             }
         });
         self.running.insert(partition, Running { epoch, stop, stopped_at: None, handle });

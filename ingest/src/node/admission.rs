@@ -39,6 +39,7 @@ impl Node {
         let run =
             known.map_or_else(|| Run::new(boot, sample.at_ms), |place| self.past_mut().earlier.remove(place));
         let older = if becomes_current {
+            self.past_mut().other = self.who();
             outcome.restarted |= self.past_mut().conduct.admits_restart(published_ms);
             self.minutes.end_run(&self.windows, self.current_source());
             if known.is_none() {

@@ -1,6 +1,7 @@
 //! What few nodes have: earlier runs of their agent, lost messages, refused reports.
 
 use serde::{Deserialize, Serialize};
+use tidemap_wire::Hello;
 
 use super::{clocks::Clocks, conduct::Conduct};
 use crate::agent_run::Run;
@@ -24,6 +25,9 @@ pub(super) struct Past {
     pub(super) conduct: Conduct,
     #[serde(default, skip_serializing_if = "Clocks::is_empty")]
     pub(super) clocks: Clocks,
+    /// Who reported before the current run, or beside it. Not kept: its next hello tells a new owner.
+    #[serde(skip)]
+    pub(super) other: Option<Box<str>>,
 }
 
 impl Past {
@@ -52,4 +56,17 @@ impl Past {
             (rx.saturating_add(run.rx_bytes), tx.saturating_add(run.tx_bytes))
         })
     }
+}
+
+/// A host as its operator knows it: the name that is shown, the host's own, and an address.
+pub(super) fn who(hello: &Hello) -> Box<str> {
+    let Hello { display_name, hostname, internal_ip, .. } = hello;
+    let mut who = display_name.as_deref().unwrap_or(hostname).to_owned();
+    if who != *hostname {
+        who.push_str(&format!(" on {hostname}"));
+    }
+    if let Some(ip) = internal_ip {
+        who.push_str(&format!(" ({ip})"));
+    }
+    who.into()
 }

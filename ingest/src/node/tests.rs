@@ -1,5 +1,5 @@
 use proptest::prelude::*;
-use tidemap_wire::{Bps, InterfaceRate, NodeId, ReceivedReport, Sample, Status};
+use tidemap_wire::{Bps, Hello, InterfaceRate, NodeId, ReceivedReport, Sample, Status};
 
 use super::{Node, Observed};
 
@@ -93,6 +93,37 @@ fn runs_of_one_outage_that_come_after_the_newest_count_once_each() {
 fn a_second_agent_of_the_same_name_is_refused_while_the_newer_one_reports() {
     let (node, outcome) = node(&[(1, 1, 0), (2, 1, 5_000), (1, 7, 0), (2, 2, 5_000), (1, 8, 0)]);
     assert_eq!((outcome.rivals, node.full_update(&id()).boot), (2, 2));
+}
+
+#[test]
+fn both_hosts_that_claim_a_name_are_known() {
+    let hello = |host: &str, ip: &str| {
+        let (hostname, internal_ip) = (host.to_owned(), Some(ip.to_owned()));
+        Some(Box::new(Hello {
+            hostname,
+            internal_ip,
+            display_name: Some("Web-01".to_owned()),
+            ..Hello::default()
+        }))
+    };
+    let (alpha, beta) = (hello("alpha", "192.0.2.1"), hello("Web-01", "192.0.2.2"));
+    let (mut node, _) = node(&[(1, 1, 0)]);
+    let mut tell = |boot, seq, start_ms, hello: &Option<Box<Hello>>| {
+        let sample = sample(seq, start_ms);
+        let at_ms = sample.at_ms;
+        let rivals =
+            node.observe(ReceivedReport { hello: hello.clone(), ..report(boot, vec![sample]) }, at_ms).rivals;
+        let (shown, other) = node.claimants();
+        (rivals, shown.unwrap_or_default().into_string(), other.unwrap_or_default().into_string())
+    };
+    let (first, second) = ("Web-01 on alpha (192.0.2.1)".to_owned(), "Web-01 (192.0.2.2)".to_owned());
+    assert_eq!(tell(1, 2, 0, &alpha), (0, first.clone(), String::new()));
+    // The second agent takes the name, and the first one goes on, also without another hello.
+    assert_eq!(tell(2, 1, 5_000, &beta), (0, second.clone(), first.clone()));
+    assert_eq!(tell(1, 7, 0, &None), (1, second.clone(), first.clone()));
+    // After the second one's restart the first one is known again by its next hello.
+    assert_eq!(tell(3, 1, 8_000, &beta), (0, second.clone(), second.clone()));
+    assert_eq!(tell(1, 10, 0, &alpha), (1, second, first));
 }
 
 #[test]

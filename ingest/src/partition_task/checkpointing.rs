@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, ops::ControlFlow, sync::Arc, time::Duration};
 use anyhow::Context;
 use async_nats::jetstream;
 use bytes::Bytes;
-use tidemap_service::streams;
+use tidemap_service::{causes::causes, streams};
 use tidemap_wire::NodeId;
 use tokio::{
     sync::{
@@ -45,7 +45,7 @@ pub(super) async fn load(js: &jetstream::Context, assignment: &Assignment) -> Re
         match checkpoint_store::load(js, &log.stream, &log.content, &assignment.slots).await {
             Ok(restored) => return restored,
             Err(error) => {
-                tracing::warn!(partition = %assignment.partition, "cannot load checkpoints yet: {error:#}");
+                tracing::warn!(partition = %assignment.partition, "cannot load checkpoints yet: {}", causes(error.as_ref()));
             }
         }
         tokio::time::sleep(RETRY).await;

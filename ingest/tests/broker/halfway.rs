@@ -1,6 +1,6 @@
 //! A repartitioning that is killed half-way is finished by the next worker.
 
-use async_nats::jetstream::{self, stream};
+use async_nats::jetstream::stream;
 use futures_util::future::join_all;
 use tidemap_ingest::repartition;
 use tidemap_wire::PartitionCount;
@@ -47,11 +47,15 @@ async fn killed_after(kind: &'static str, count: usize) {
     harness.report(20, 5..10).await;
 
     let proxy = Proxy::until(&harness, kind, count).await;
-    let js = jetstream::new(proxy.access(&harness).connect("killed", None).await.unwrap());
+    let js =
+        tidemap_testkit::broker::jetstream(proxy.access(&harness).connect("killed", None).await.unwrap());
     let to = PartitionCount::new(4).unwrap();
     tokio::select! {
-        ended = repartition::run(&js, to, 1) => panic!("{kind} {count} never came: {ended:?}"),
+        biased;
+        // The last request has passed. A run that has waited for its answer in vain ends, too.
         () = proxy.ended() => {}
+        // The request has not come.
+        ended = repartition::run(&js, to, 1) => panic!("{kind} {count} never came: {ended:?}"),
     }
     drop(js);
     // If everything was done and only the answer was missing, nothing is left to do.

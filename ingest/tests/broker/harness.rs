@@ -47,7 +47,7 @@ impl Harness {
         let broker = TestBroker::start().await.unwrap();
         let access = NatsArgs::new(&broker.url, Some(&broker.keys.service_seed_path()));
         let client = broker.connect().await.unwrap();
-        let js = jetstream::new(client.clone());
+        let js = tidemap_testkit::broker::jetstream(client.clone());
         Self { broker, access, client, js, truth: PartitionState::new(LIMITS) }
     }
 
@@ -206,19 +206,23 @@ impl Harness {
     }
 
     async fn snapshot(&self, partition: tidemap_wire::Partition) -> Vec<NodeUpdate> {
-        let inbox = self.client.new_inbox();
-        let mut answers = self.client.subscribe(inbox.clone()).await.unwrap();
-        let request = encode(&SnapshotRequest::default());
-        self.client.publish_with_reply(subject::snapshot(partition), inbox, request.into()).await.unwrap();
-        let mut nodes = Vec::new();
-        loop {
-            let answer = within(TIMEOUT, answers.next()).await.unwrap().unwrap();
-            let chunk: SnapshotChunk = decode(&answer.payload).unwrap();
-            nodes.extend(chunk.nodes);
-            if chunk.chunk + 1 == chunk.chunks {
-                return nodes;
+        // While a partition is without an owner, the broker answers that nobody takes the request.
+        eventually(async || {
+            let inbox = self.client.new_inbox();
+            let mut answers = self.client.subscribe(inbox.clone()).await?;
+            let request = encode(&SnapshotRequest::default());
+            self.client.publish_with_reply(subject::snapshot(partition), inbox, request.into()).await?;
+            let mut nodes = Vec::new();
+            loop {
+                let answer = answers.next().await.context("no answer")?;
+                let chunk: SnapshotChunk = decode(&answer.payload)?;
+                nodes.extend(chunk.nodes);
+                if chunk.chunk + 1 == chunk.chunks {
+                    return Ok(nodes);
+                }
             }
-        }
+        })
+        .await
     }
 }
 

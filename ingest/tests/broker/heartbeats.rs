@@ -1,8 +1,9 @@
 //! The heartbeats of workers in the bucket of leases.
 
-use futures_util::TryStreamExt;
+use futures_util::{StreamExt, TryStreamExt};
+use tidemap_testkit::within;
 
-use crate::harness::{Harness, until};
+use crate::harness::{Harness, TIMEOUT, until};
 
 #[tokio::test]
 async fn a_worker_that_ended_leaves_no_heartbeat() {
@@ -12,8 +13,18 @@ async fn a_worker_that_ended_leaves_no_heartbeat() {
     let own = heartbeats(&harness).await.unwrap();
     let leaving = harness.worker(4);
     until(async || Ok(heartbeats(&harness).await?.len() == 2)).await;
+    let mut written = harness.client.subscribe("$KV.TIDEMAP_LEASES.w.>").await.unwrap();
+    harness.client.flush().await.unwrap();
     leaving.stop().await;
-    assert_eq!(heartbeats(&harness).await.unwrap().len(), 2, "the worker reports its end");
+    let reported = async {
+        loop {
+            let headers = written.next().await.unwrap().headers.unwrap_or_default();
+            if headers.get("KV-Operation").is_some_and(|operation| operation.as_str() == "PURGE") {
+                return;
+            }
+        }
+    };
+    within(TIMEOUT, reported).await.unwrap();
     until(async || Ok(heartbeats(&harness).await? == own)).await;
     staying.stop().await;
 }

@@ -8,9 +8,9 @@ use tidemap_ingest::{
     internals::{Checkpoint, CheckpointWriter, Content, LogPosition, Part, WriteRequest, load_checkpoints},
 };
 use tidemap_service::streams;
-use tidemap_testkit::{eventually, within};
+use tidemap_testkit::{eventually, machine::scaled, within};
 use tidemap_wire::{NodeId, PartitionCount, Slot};
-use tokio::sync::mpsc;
+use tokio::{sync::mpsc, time::Instant};
 
 use crate::harness::{Harness, TIMEOUT};
 
@@ -145,7 +145,9 @@ async fn a_writer_whose_task_ends_waits_for_no_answer_that_was_lost() {
     drop(orders);
     harness.broker.server.kill().await.unwrap();
     // Each answer has half a second; usually it would have five.
-    let failed = within(Duration::from_secs(15), writer.run(todo)).await.unwrap().unwrap();
+    let begun = Instant::now();
+    let failed = within(Duration::from_secs(60), writer.run(todo)).await.unwrap().unwrap();
+    assert!(begun.elapsed() < scaled(Duration::from_secs(25)), "{:?}", begun.elapsed());
     assert_eq!(failed, 8);
 }
 
@@ -220,8 +222,8 @@ async fn messages_lost_by_the_log_are_counted_and_averages_marked_partial() {
     harness.js.update_stream(config).await.unwrap();
 
     let second = harness.worker(1);
-    let (stats, nodes) = harness.published(1, |stats| stats.total_samples == 30).await;
-    assert_eq!((stats.refused.get("lost"), stats.lag), (Some(&30), 0));
+    let (stats, nodes) = harness.published(1, |stats| stats.total_samples == 30 && stats.lag == 0).await;
+    assert_eq!(stats.refused.get("lost"), Some(&30));
     assert_eq!(nodes.iter().filter(|node| node.partial).count(), 4);
     second.stop().await;
 }

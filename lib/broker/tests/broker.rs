@@ -53,7 +53,7 @@ async fn opening_a_bucket_waits_for_it_but_not_for_what_cannot_be() {
     let dir = tempfile::tempdir().unwrap();
     let broker = start(dir.path()).await.unwrap();
     let js = connect(&broker, &dir).await;
-    let refused = timeout(Duration::from_secs(10), streams::open_bucket(&js, "no name")).await.unwrap();
+    let refused = timeout(Duration::from_secs(60), streams::open_bucket(&js, "no name")).await.unwrap();
     assert!(refused.unwrap_err().to_string().contains("no name"));
     let (opened, ()) = tokio::join!(streams::open_bucket(&js, streams::LEASES), async {
         // Each answers in order, so the bucket was asked for at least once by now.
@@ -127,13 +127,13 @@ async fn a_broker_that_a_killed_tidemap_left_behind_is_replaced() {
             tokio::task::yield_now().await;
         }
     };
-    timeout(Duration::from_secs(10), written).await.expect("it writes its number down");
+    timeout(Duration::from_secs(60), written).await.expect("it writes its number down");
 
     // The orphan is this test's child, so its process disappears only once this test has waited for it.
     let reaped = tokio::task::spawn_blocking(move || orphan.wait().unwrap());
     let broker = start(dir.path()).await.unwrap();
     assert!(broker.pid().is_some());
-    timeout(Duration::from_secs(10), reaped).await.unwrap().unwrap();
+    timeout(Duration::from_secs(60), reaped).await.unwrap().unwrap();
 }
 
 #[cfg(target_os = "linux")]
@@ -155,7 +155,7 @@ async fn a_broker_of_a_service_manager_is_reloaded_but_never_stopped() {
                 tokio::task::yield_now().await;
             }
         };
-        timeout(Duration::from_secs(10), said).await.expect(words);
+        timeout(Duration::from_secs(60), said).await.expect(words);
     };
     logged("Server is ready").await;
     let reload = tidemap_broker::reload_running(&folder).await.unwrap();

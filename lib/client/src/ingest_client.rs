@@ -35,10 +35,17 @@ pub enum RequestError {
     TimedOut,
     /// The answer cannot be decoded.
     #[error("the partition's owner gave an answer that cannot be read: {0}")]
-    Unreadable(#[from] DecodeError),
+    Unreadable(DecodeError),
     /// The connection was closed.
     #[error("the request could not be sent: {0}")]
     NotSent(String),
+}
+
+impl From<DecodeError> for RequestError {
+    /// The message has the error, so it is no `source`: `{:#}` would print it twice.
+    fn from(error: DecodeError) -> Self {
+        Self::Unreadable(error)
+    }
 }
 
 /// Sends requests to the worker that owns a partition. Clones share a connection.

@@ -15,7 +15,7 @@ use tidemap_client::{
     testing::{AT_MS, TestPartition, full_node, id, one_partition},
 };
 use tidemap_service::nats::{NatsArgs, reached};
-use tidemap_testkit::{broker::TestBroker, within};
+use tidemap_testkit::{broker::TestBroker, eventually, within};
 use tidemap_wire::{Delta, Event, EventKind, NodeUpdate, SnapshotRequest, Status, decode, encode, subject};
 use tokio::task::{JoinSet, spawn_blocking};
 use tokio_util::sync::CancellationToken;
@@ -47,7 +47,11 @@ impl TestWorker {
         let snapshots = client.subscribe(subject::snapshot(one_partition().1)).await.unwrap();
         answering.spawn(answer(client.clone(), snapshots, Arc::clone(&partition)));
         // An answer proves that the broker knows the subscription, so later requests are answered, too.
-        IngestClient::new(client.clone()).history(one_partition().1, id("a")).await.unwrap();
+        // A broker that stands still for a second has not answered in time.
+        let asking = IngestClient::new(client.clone());
+        eventually(TEST_TIMEOUT, async || Ok(asking.history(one_partition().1, id("a")).await?))
+            .await
+            .unwrap();
         Self { _broker: broker, nats, client, partition, _answering: answering }
     }
 
@@ -141,7 +145,8 @@ async fn events_arrive_and_a_request_without_a_worker_fails_at_once() {
     let ingest = IngestClient::new(client);
     let (_, partition) = one_partition();
     // Once this is answered, the broker knows the subscription that came before it.
-    assert_eq!(ingest.history(partition, id("a")).await.unwrap(), None);
+    let history = eventually(TEST_TIMEOUT, async || Ok(ingest.history(partition, id("a")).await?));
+    assert_eq!(history.await.unwrap(), None);
     let event = Event { kind: EventKind::Offline, node: id("a"), at_ms: AT_MS };
     let to = subject::event(event.kind, &event.node);
     worker.client.publish(to.clone(), b"?".as_slice().into()).await.unwrap();
@@ -150,5 +155,9 @@ async fn events_arrive_and_a_request_without_a_worker_fails_at_once() {
     assert_eq!(next, event, "and what cannot be read is skipped");
 
     // Nobody answers requests to forget a node here.
-    assert!(matches!(ingest.forget(partition, id("a")).await, Err(RequestError::NoOwner)));
+    let refused = eventually(TEST_TIMEOUT, async || match ingest.forget(partition, id("a")).await {
+        Err(RequestError::TimedOut) => anyhow::bail!("the broker stands still"),
+        refused => Ok(refused),
+    });
+    assert!(matches!(refused.await.unwrap(), Err(RequestError::NoOwner)));
 }

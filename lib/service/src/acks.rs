@@ -35,9 +35,10 @@ pub enum AckError {
     /// The stream refused the message, with this description.
     #[error("{0}")]
     Refused(String),
-    /// The answer is neither an acknowledgement nor a refusal.
+    /// The answer is neither an acknowledgement nor a refusal. The cause is in the message, so it is no
+    /// `source`, which `{:#}` would append.
     #[error("an answer that cannot be read: {0}")]
-    Unreadable(#[from] serde_json::Error),
+    Unreadable(serde_json::Error),
 }
 
 /// The broker's answer to one message.
@@ -67,8 +68,8 @@ impl Answer {
         if self.message.status == Some(StatusCode::NO_RESPONDERS) {
             return Err(AckError::NoStream);
         }
-        match serde_json::from_slice::<Response<PublishAck>>(&self.message.payload)? {
-            Response::Ok(_) => Ok(()),
+        match serde_json::from_slice(&self.message.payload).map_err(AckError::Unreadable)? {
+            Response::<PublishAck>::Ok(_) => Ok(()),
             Response::Err { error } => Err(AckError::Refused(error.to_string())),
         }
     }

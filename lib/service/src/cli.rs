@@ -1,15 +1,17 @@
 //! The start and the end of a command: its arguments, what it prints, and its exit code.
 
+mod environment;
+
 use std::{
     fmt,
     io::{self, ErrorKind, Write},
     path::Path,
 };
 
-use clap::{Arg, Command, Parser, builder::Resettable};
+use clap::Parser;
 
-use crate::stderr;
 pub use crate::stderr::say;
+use crate::{causes::causes, stderr};
 
 /// Exit code for a wrong command line or environment (`EX_USAGE` of sysexits).
 pub const USAGE: u8 = 64;
@@ -33,9 +35,19 @@ impl fmt::Display for UsageError {
 
 impl std::error::Error for UsageError {}
 
-/// Parses the command line and the environment, where an empty variable counts as none. `--help` and
-/// `--version` exit with 0; a wrong command line prints one line and exits with [`USAGE`].
+/// Parses the command line and the environment, where an empty variable counts as none, and quotes around a
+/// value do not belong to it. `--help` and `--version` exit with 0; a wrong command line prints one line and
+/// exits with [`USAGE`].
+///
+/// Must be called within a runtime. From then on, a file that reaches the limit of its size (`ulimit -f`) is
+/// an error of the write, and does not end the process.
 pub fn parse<T: Parser>() -> T {
+    let variables = environment::to_clean(&T::command());
+    if let Some((name, _)) = variables.first().cloned() {
+        let error = environment::start_again(variables);
+        leave(USAGE, format!("error: {name}: leave out the quotes and blanks around its value ({error})"));
+    }
+    survive_file_size_limit();
     match try_parse::<T>() {
         Ok(cli) => cli,
         Err(error) if error.use_stderr() => leave(USAGE, one_line(&error.to_string())),
@@ -50,20 +62,19 @@ pub fn parse<T: Parser>() -> T {
 }
 
 fn try_parse<T: Parser>() -> Result<T, clap::Error> {
-    let mut command = without_empty_variables(T::command());
+    let mut command = environment::without_empty(T::command());
     let matches = command.try_get_matches_from_mut(std::env::args_os())?;
     T::from_arg_matches(&matches).map_err(|error| error.format(&mut command))
 }
 
-/// Service managers and containers set what they have no value for to nothing, such as `${NAME:-}`.
-fn without_empty_variables(command: Command) -> Command {
-    let is_empty = |arg: &Arg| {
-        let value = arg.get_env().and_then(std::env::var_os);
-        value.is_some_and(|value| value.to_string_lossy().trim().is_empty())
-    };
-    command
-        .mut_args(|arg| if is_empty(&arg) { arg.env(Resettable::Reset) } else { arg })
-        .mut_subcommands(without_empty_variables)
+/// SIGXFSZ ends a process, unless there is a handler for it: then the write fails. tokio's remains for as
+/// long as the process lives.
+fn survive_file_size_limit() {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        signal(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw())).ok();
+    }
 }
 
 /// Prints a result on standard output, in a line of its own, after all that was said before.
@@ -87,7 +98,7 @@ pub fn exit(result: anyhow::Result<()>) -> ! {
     let code = match result {
         Ok(()) => 0,
         Err(error) => {
-            say(format_args!("error: {error:#}"));
+            say(format_args!("error: {}", causes(error.as_ref())));
             if error.chain().any(|cause| cause.is::<UsageError>()) { USAGE } else { 1 }
         }
     };

@@ -5,10 +5,12 @@
 //! Exit code 64 means that the command line or the environment was wrong, 1 means that something else was.
 #![warn(missing_docs)]
 
+pub mod causes;
 pub mod child_watchdog;
 pub mod cli;
 pub mod clock;
 pub mod deadline;
+pub mod listen_address;
 pub mod logging;
 pub mod open_files;
 pub mod service_manager;

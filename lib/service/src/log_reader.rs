@@ -36,7 +36,7 @@ pub use self::{
     delivery::Record,
     position::{LogPosition, MessageId},
 };
-use crate::streams;
+use crate::{causes::causes, streams};
 
 /// The broker deletes a consumer without requests after this.
 const INACTIVE: Duration = Duration::from_secs(30);
@@ -161,7 +161,12 @@ impl LogReader {
                 // The receiver is gone.
                 Ok(()) => return,
                 Err(error) => {
-                    tracing::debug!(stream = self.stream, position.applied, "reading again: {error:#}");
+                    tracing::debug!(
+                        stream = self.stream,
+                        position.applied,
+                        "reading again: {}",
+                        causes(error.as_ref())
+                    );
                     let missing = error.downcast_ref::<GetStreamError>().is_some_and(streams::is_missing);
                     if events.send(LogEvent::Interrupted { missing }).await.is_err() {
                         return;

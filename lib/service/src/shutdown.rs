@@ -23,9 +23,10 @@ pub fn on_signal() -> anyhow::Result<CancellationToken> {
     let mut signals = Signals::new().context("cannot listen for signals")?;
     let stop = token.clone();
     // The tasks live as long as the process, so nothing awaits them.
-    tokio::spawn(service_manager::keep_informed(token.clone()));
+    tokio::spawn(service_manager::keep_informed());
     tokio::spawn(async move {
         signals.next().await;
+        service_manager::stopping();
         stop.cancel();
         let same_wish = async {
             loop {

@@ -9,13 +9,16 @@ use std::{collections::BTreeSet, error::Error, time::Duration};
 use anyhow::{Context, bail};
 use async_nats::jetstream::{
     self, ErrorCode,
-    context::{GetStreamError, GetStreamErrorKind, RequestError, RequestErrorKind},
+    context::{
+        CreateStreamError, CreateStreamErrorKind, GetStreamError, GetStreamErrorKind, RequestError,
+        RequestErrorKind,
+    },
     kv, stream,
 };
 use tidemap_wire::{Pack, Partition, PartitionCount, Slot, subject, timing};
 use tokio::time::Instant;
 
-use crate::{cli::UsageError, deadline::within};
+use crate::{causes::causes, cli::UsageError, deadline::within};
 
 pub use budget::{DiskBudget, MAX_BYTES_OF_A_NODE, bound};
 
@@ -97,7 +100,7 @@ pub async fn ensure(
         }
         ensure_streams(js, partitions, replicas).await?;
         if let Err(error) = ensure_history(js, replicas).await {
-            tracing::debug!("{error:#}");
+            tracing::debug!("{}", causes(error.as_ref()));
         }
         // Last, so that its presence proves that everything else exists.
         ensure_bucket(js, LEASES, replicas).await
@@ -231,8 +234,9 @@ async fn ensure_stream(
 ) -> anyhow::Result<()> {
     let wanted = config(partitions, partition, replicas);
     let stream = js.get_or_create_stream(wanted.clone()).await;
-    let stream = stream.with_context(|| {
-        format!("cannot create the stream {}: was the broker used with another --partitions?", wanted.name)
+    let stream = stream.map_err(|error| {
+        let what = || format!("the stream {}: was the broker used with another --partitions?", wanted.name);
+        not_created(error, replicas, what)
     })?;
     let slots: Vec<Slot> = partitions.slots(partition).collect();
     if !is_cut_for(stream.cached_info(), &slots) {
@@ -301,7 +305,31 @@ async fn ensure_bucket(js: &jetstream::Context, bucket: &str, replicas: usize) -
         Ok(_) => Ok(()),
         Err(error) => match js.get_key_value(bucket).await {
             Ok(_) => Ok(()),
-            Err(_) => Err(error).with_context(|| format!("cannot create the bucket {bucket}")),
+            Err(_) => Err(not_created(error, replicas, || format!("the bucket {bucket}"))),
         },
     }
+}
+
+/// Why something could not be created. A server that is in no cluster keeps one copy until it is started with
+/// another configuration, so waiting is of no use then.
+fn not_created(
+    error: impl Error + Send + Sync + 'static,
+    replicas: usize,
+    what: impl FnOnce() -> String,
+) -> anyhow::Error {
+    if is_without_cluster(&error) {
+        let alone = format!(
+            "--replicas {replicas}: the broker is a single server, which keeps 1 copy: use --replicas 1, or make it a \
+             server of a cluster"
+        );
+        return UsageError(alone).into();
+    }
+    anyhow::Error::new(error).context(format!("cannot create {}", what()))
+}
+
+fn is_without_cluster(error: &(dyn Error + 'static)) -> bool {
+    let created = error.downcast_ref::<CreateStreamError>().map(CreateStreamError::kind);
+    let refused = matches!(created, Some(CreateStreamErrorKind::JetStream(refused))
+        if refused.error_code() == ErrorCode::STREAM_REPLICAS_NOT_SUPPORTED);
+    refused || error.source().is_some_and(is_without_cluster)
 }

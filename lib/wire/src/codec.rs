@@ -2,10 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
-/// A payload that is not the message it should be.
+/// A payload that is not the message it should be. The cause is in the message, so it is no `source`, which
+/// `{:#}` would append.
 #[derive(Debug, thiserror::Error)]
 #[error("not a valid message: {0}")]
-pub struct DecodeError(#[from] rmp_serde::decode::Error);
+pub struct DecodeError(rmp_serde::decode::Error);
 
 /// Encodes a message as a MessagePack map with named fields.
 pub fn encode<T: Serialize>(message: &T) -> Vec<u8> {
@@ -24,5 +25,5 @@ pub fn encode<T: Serialize>(message: &T) -> Vec<u8> {
 ///
 /// When the bytes are not MessagePack, a required field is missing, or a value breaks its type's rules.
 pub fn decode<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, DecodeError> {
-    Ok(rmp_serde::from_slice(bytes)?)
+    rmp_serde::from_slice(bytes).map_err(DecodeError)
 }

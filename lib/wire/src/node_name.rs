@@ -1,8 +1,11 @@
 //! A node's name as people type it, and the id that follows from it.
 
+mod cleaning;
+
 use sha2::{Digest, Sha256};
 use unicode_normalization::UnicodeNormalization;
 
+use self::cleaning::cleaned;
 use crate::{NodeId, NodeIdError, bounds};
 
 /// Bytes of a hashed id's readable beginning.
@@ -12,9 +15,10 @@ const DIGEST_BYTES: usize = 12;
 
 /// The name that somebody gave a node.
 ///
-/// It is shown as typed: composed (NFC), without surrounding space, without control and invisible characters
-/// such as a byte order mark or the carriage return of a file from Windows. Its id is the same however the
-/// name is capitalised, in any script.
+/// It is shown as typed: composed (NFC), without the blanks and quotes around it, with plain blanks for all
+/// others, and without what nobody sees, such as a byte order mark or the carriage return of a file from
+/// Windows. So two names that look the same are the same, and have one id, which does not depend on
+/// capitals either, in any script.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NodeName {
     display: String,
@@ -70,19 +74,6 @@ impl NodeId {
     }
 }
 
-fn cleaned(text: &str) -> String {
-    let visible = text.chars().filter_map(|character| match character {
-        '\t' | '\n' | '\r' | '\u{2028}' | '\u{2029}' => Some(' '),
-        // A soft hyphen, zero-width spaces, and marks that turn the direction of what follows. Joiners stay:
-        // emoji and several scripts need them.
-        '\u{ad}' | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{2060}' | '\u{feff}' => None,
-        '\u{61c}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => None,
-        control if control.is_control() => None,
-        visible => Some(visible),
-    });
-    visible.nfc().collect::<String>().trim().to_owned()
-}
-
 /// A short text for a name whose encoding is too long: what is ASCII in it, and a digest of the whole.
 fn hashed(folded: &str) -> String {
     let words = folded.split(|character: char| !character.is_ascii_alphanumeric());
@@ -119,6 +110,9 @@ mod tests {
             ("web-01\r", "web-01", "web-01"),
             ("\u{feff}web-01\r\n", "web-01", "web-01"),
             (" a\tB\u{7}\u{202e} ", "a B", "a=20b"),
+            ("\"Web-01\"\r", "Web-01", "web-01"),
+            ("'a b'", "a b", "a=20b"),
+            ("5\" disk", "5\" disk", "5=22=20disk"),
             ("Zu\u{308}rich", "Zürich", "z=C3=BCrich"),
             ("-dash", "-dash", "-dash"),
             ("..", "..", "=2E=2E"),
@@ -156,7 +150,9 @@ mod tests {
 
     #[test]
     fn what_is_no_name_is_refused() {
-        for nothing in ["", " ", "\r\n", "\u{feff}", "\u{200b}\u{7}"] {
+        for nothing in
+            ["", " ", "\r\n", "\u{feff}", "\u{200b}\u{7}", "\u{3000}\u{a0}", "\u{200d}", "\u{3164}", "\"\""]
+        {
             assert_eq!(NodeName::parse(nothing), Err(NodeIdError::Empty), "{nothing:?}");
         }
         assert_eq!(NodeName::parse(&"é".repeat(128)), Err(NodeIdError::NameTooLong(256)));
@@ -167,6 +163,8 @@ mod tests {
         let earlier = |text| NodeName::parse(text).unwrap().earlier_id().map(ToString::to_string);
         assert_eq!(earlier("ZÜRICH").as_deref(), Some("z=C3=9Crich"));
         assert_eq!(earlier("web-01\r").as_deref(), Some("web-01=0D"));
+        assert_eq!(earlier("\"web-01\"").as_deref(), Some("=22web-01=22"));
+        assert_eq!(earlier("web\u{a0}01").as_deref(), Some("web=C2=A001"));
         for same in ["Web-01", "Zürich", "web 01", "香港"] {
             assert_eq!(earlier(same), None, "{same}");
         }

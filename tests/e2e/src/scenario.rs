@@ -8,7 +8,6 @@ mod verdict;
 use std::{collections::BTreeMap, path::Path, time::Duration};
 
 use anyhow::{Context, bail, ensure};
-use async_nats::jetstream;
 use futures_util::future::try_join_all;
 use tempfile::TempDir;
 use tidemap_broker::keys::Keys;
@@ -20,7 +19,7 @@ use tidemap_wire::{
 };
 use tokio::time::Instant;
 
-use tidemap_testkit::{eventually, http::get_json, is_long, process::Tidemap, watch::Watch};
+use tidemap_testkit::{eventually, http::get_json, is_long, port::free_port, process::Tidemap, watch::Watch};
 
 use crate::{
     history::{self, Station},
@@ -39,13 +38,13 @@ pub const TAKEOVER: Duration = Duration::from_secs(8);
 pub const TAKEOVER_AFTER_OUTAGE: Duration = Duration::from_secs(20);
 
 /// Workers find a broker again within 10 s, a lost lease takes 5 s more, and the machine may be busy.
-const RECOVERY_TIMEOUT: Duration = Duration::from_secs(60);
+const RECOVERY_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// For a fleet that reports each second to report for as long as any test asks.
 const REPORT_TIMEOUT: Duration = Duration::from_secs(180);
 
 /// For the API to receive what the owners of partitions know.
-const API_TIMEOUT: Duration = Duration::from_secs(10);
+const API_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// For how long a fault lasts: in full, or in short.
 pub fn lasting(full_s: u64, short_s: u64) -> Duration {
@@ -88,7 +87,8 @@ impl Scenario {
     ) -> anyhow::Result<Self> {
         let service = keys.service_seed_path();
         let watch = Watch::start(NatsArgs::new(url, Some(&service)).connect("watch", None).await?).await?;
-        let mut api = station(&["api", "--http", "127.0.0.1:0"], url, &service)?;
+        let address = format!("127.0.0.1:{}", free_port()?);
+        let mut api = station(&["api", "--http", &address], url, &service)?;
         let ingest = [&["ingest"], more].concat().into_iter().map(str::to_owned).collect();
         let api_url = served_at(&mut api).await?;
         let folder = tempfile::tempdir()?;
@@ -142,7 +142,7 @@ impl Scenario {
 
     /// Waits until the broker has acknowledged so many more samples.
     pub async fn reported(&self, samples: usize) -> anyhow::Result<()> {
-        let before = self.acknowledged()?.len();
+        let before = eventually(REPORT_TIMEOUT, || async { Ok(self.acknowledged()?.len()) }).await?;
         eventually(REPORT_TIMEOUT, || async {
             let reported = self.acknowledged()?.len() - before;
             ensure!(reported >= samples, "{reported} of {samples} samples");
@@ -153,7 +153,7 @@ impl Scenario {
 
     /// Waits until every slot has been written down since this call.
     pub async fn checkpointed(&self) -> anyhow::Result<()> {
-        let js = jetstream::new(self.connect().await?);
+        let js = tidemap_testkit::broker::jetstream(self.connect().await?);
         let bucket = js.get_key_value(streams::CHECKPOINTS).await?;
         let before = bucket.status().await?.info.state.last_sequence;
         for slot in PartitionCount::default().all().flat_map(|k| PartitionCount::default().slots(k)) {
@@ -269,6 +269,11 @@ impl Scenario {
         self.watch.seen().owners().len()
     }
 
+    /// How often a partition has got another owner.
+    pub fn successions(&self) -> u64 {
+        self.watch.seen().successions
+    }
+
     /// Samples that the workers say they have applied.
     pub fn applied(&self) -> u64 {
         self.watch.seen().applied()
@@ -329,7 +334,7 @@ impl Scenario {
         for (ended, worker) in ended.iter().zip(&workers) {
             ensure!(ended.success(), "{}: a worker ended badly: {}", self.name, worker.log());
         }
-        let js = jetstream::new(self.connect().await?);
+        let js = tidemap_testkit::broker::jetstream(self.connect().await?);
         let mut kept = Kept::new();
         for partition in PartitionCount::default().all() {
             let slots: Vec<Slot> = PartitionCount::default().slots(partition).collect();
@@ -369,7 +374,7 @@ impl Scenario {
 
     /// Waits until the owners have applied the last message of every stream.
     async fn drained(&self) -> anyhow::Result<()> {
-        let js = jetstream::new(self.connect().await?);
+        let js = tidemap_testkit::broker::jetstream(self.connect().await?);
         eventually(RECOVERY_TIMEOUT, || async {
             let seen = self.watch.seen();
             let newest = seen.newest();

@@ -1,8 +1,9 @@
 //! The services as separate processes around one broker, as on several machines.
 
-use std::{path::Path, time::Duration};
+use std::{net::Ipv4Addr, path::Path, time::Duration};
 
 use anyhow::{Context, ensure};
+use async_nats::jetstream;
 use futures_util::StreamExt;
 use tempfile::TempDir;
 use tidemap_broker::{
@@ -12,10 +13,19 @@ use tidemap_broker::{
 use tidemap_service::nats::NatsArgs;
 use tidemap_wire::{NodeId, http::StatsJson};
 
-use crate::{eventually, http::get_json, process::Tidemap};
+use crate::{eventually, http::get_json, port::free_port, process::Tidemap};
 
 /// For a whole fleet to be known.
 const FLEET_TIMEOUT: Duration = Duration::from_secs(60);
+/// For the broker to answer a test, also when it stands still for a while.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// The broker's streams for a test, which gives up later than the services do.
+pub fn jetstream(client: async_nats::Client) -> jetstream::Context {
+    let mut js = jetstream::new(client);
+    js.set_timeout(ANSWER_TIMEOUT);
+    js
+}
 
 /// Returns once the broker has taken everything that this client has sent so far, subscriptions among it.
 pub async fn has_taken(client: &async_nats::Client) -> anyhow::Result<()> {
@@ -37,7 +47,7 @@ pub struct TestBroker {
 }
 
 impl TestBroker {
-    /// Starts a broker on a free port, in a folder of its own.
+    /// Starts a broker on a port that it can have again after a restart, in a folder of its own.
     pub async fn start() -> anyhow::Result<Self> {
         Self::start_in(tempfile::tempdir()?).await
     }
@@ -48,7 +58,8 @@ impl TestBroker {
             tokio::task::spawn_blocking(|| tidemap_broker::locate(&tidemap_broker::default_tools_dir()))
                 .await??;
         let keys = Keys::open_or_create(folder.path())?;
-        let config = BrokerConfig { dir: folder.path().to_owned(), listen: None, tls: None };
+        let listen = Some((Ipv4Addr::LOCALHOST, free_port()?).into());
+        let config = BrokerConfig { dir: folder.path().to_owned(), listen, tls: None };
         let server = Broker::start(&binary, config).await?;
         let url = server.url();
         Ok(Self { folder, server, keys, url })
@@ -98,9 +109,9 @@ impl TestBroker {
         self.run(&[&["history", "--history-dir", folder], more].concat(), &self.keys.service_seed_path())
     }
 
-    /// Starts an API and returns once it serves, with its address.
+    /// Starts an API and returns once it serves, with its address, which it can have again after a restart.
     pub async fn api(&self) -> anyhow::Result<(Tidemap, String)> {
-        self.api_at("127.0.0.1:0").await
+        self.api_at(&format!("127.0.0.1:{}", free_port()?)).await
     }
 
     /// The same on an address of the caller's choice.

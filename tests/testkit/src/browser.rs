@@ -30,6 +30,9 @@ const CHROMIUM_FLAGS: [&str; 8] = [
     "--disable-sync",
 ];
 
+/// For chromedriver to listen; it takes a tenth of a second on an idle machine.
+const START_TIMEOUT: Duration = Duration::from_secs(60);
+
 /// A browser with one page, ended with the test.
 pub struct Browser {
     /// The page.
@@ -151,8 +154,22 @@ impl Drop for Browser {
     }
 }
 
-/// Starts chromedriver on a free port, which it prints.
+/// Starts chromedriver. It takes a port that is free for IPv4 and ends if another program has it for IPv6, or
+/// the other way round.
 async fn start_driver() -> anyhow::Result<(Child, u16)> {
+    const ATTEMPTS: usize = 5;
+    let mut failed = Vec::new();
+    while failed.len() < ATTEMPTS {
+        match try_driver().await? {
+            Ok(started) => return Ok(started),
+            Err(output) => failed.push(output),
+        }
+    }
+    anyhow::bail!("chromedriver ended each time: {failed:#?}")
+}
+
+/// Starts chromedriver on a port that it chooses and prints; or all that it printed before it ended.
+async fn try_driver() -> anyhow::Result<Result<(Child, u16), String>> {
     let mut driver = Command::new("chromedriver")
         .arg("--port=0")
         .stdin(Stdio::null())
@@ -163,19 +180,22 @@ async fn start_driver() -> anyhow::Result<(Child, u16)> {
         .spawn()
         .context("cannot run chromedriver (Debian: chromium, chromium-driver)")?;
     let mut lines = BufReader::new(driver.stdout.take().context("its output is piped")?).lines();
-    let port = within(Duration::from_secs(20), async {
+    let mut output = String::new();
+    let port = within(START_TIMEOUT, async {
         while let Some(line) = lines.next_line().await? {
             if let Some((_, port)) = line.split_once("started successfully on port ") {
-                return Ok(port.trim_end_matches('.').parse()?);
+                return Ok(Some(port.trim_end_matches('.').parse()?));
             }
+            output += &format!("{line}\n");
         }
-        anyhow::bail!("chromedriver ended")
+        anyhow::Ok(None)
     })
     .await
     .context("chromedriver does not start")??;
+    let Some(port) = port else { return Ok(Err(output)) };
     // It must not block on a full pipe later.
     tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
-    Ok((driver, port))
+    Ok(Ok((driver, port)))
 }
 
 /// Chromium's own command for the console's log.

@@ -7,7 +7,6 @@ mod server;
 use std::{path::PathBuf, time::Duration};
 
 use anyhow::{Context, ensure};
-use async_nats::jetstream;
 use rustix::process::Signal;
 use tempfile::TempDir;
 use tidemap_broker::keys::{self, Keys, RelaySide};
@@ -77,7 +76,7 @@ impl TestCluster {
 
     /// The number of the server that leads a stream.
     pub async fn leader_of(&self, stream: &str) -> anyhow::Result<usize> {
-        let js = jetstream::new(self.connect().await?);
+        let js = crate::broker::jetstream(self.connect().await?);
         eventually(CLUSTER_TIMEOUT, || async {
             let stream = js.get_stream(stream).await?;
             let cluster = stream.cached_info().cluster.as_ref().context("it is not replicated")?;
@@ -114,7 +113,7 @@ impl TestCluster {
 
     /// Waits until every stream has a leader, and each of its replicas everything.
     pub async fn healed(&self) -> anyhow::Result<()> {
-        let js = jetstream::new(self.connect().await?);
+        let js = crate::broker::jetstream(self.connect().await?);
         let logs = PartitionCount::default().all().map(streams::name);
         // By name and not from the broker's list, which lacks streams without a leader.
         let names = logs.chain([streams::LEASES, streams::CHECKPOINTS].map(streams::bucket_stream));
@@ -138,7 +137,7 @@ impl TestCluster {
     }
 
     async fn ready(&self) -> anyhow::Result<()> {
-        let js = jetstream::new(self.connect().await?);
+        let js = crate::broker::jetstream(self.connect().await?);
         eventually(CLUSTER_TIMEOUT, || async {
             let logs = self.servers.iter().map(Server::end_of_log);
             js.query_account().await.with_context(|| logs.collect::<Vec<_>>().join("\n"))?;

@@ -25,6 +25,8 @@ use tokio::{
     task::{JoinHandle, JoinSet},
 };
 
+use crate::port::free_port;
+
 pub use self::fleet::{FakeFleet, FakeNode};
 use self::request::Request;
 
@@ -111,7 +113,8 @@ impl FakeServer {
             asked: AtomicU64::new(0),
             no_history: Mutex::new(None),
         });
-        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        // It comes back to this port.
+        let listener = TcpListener::bind(("127.0.0.1", free_port()?)).await?;
         let address = listener.local_addr()?;
         let serving = Some(tokio::spawn(Arc::clone(&shared).serve(listener)));
         Ok(Self { address, shared, serving, beating: None })

@@ -18,7 +18,7 @@ use ureq::{Agent, Body, http::Response};
 use crate::machine;
 
 /// For one answer. A stream may last longer.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
 
 fn agent() -> Agent {
     Agent::config_builder()

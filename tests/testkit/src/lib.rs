@@ -24,7 +24,7 @@ pub mod viewer;
 pub mod wait;
 pub mod watch;
 
-pub use wait::{endure, eventually, keep_pace, observe, within};
+pub use wait::{endure, eventually, keep_pace, observe, undisturbed, within};
 
 /// Whether faults last as long as they do in practice: `cargo xtask test --long`.
 pub fn is_long() -> bool {

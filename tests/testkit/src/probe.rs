@@ -11,7 +11,7 @@ use std::{
 };
 
 use anyhow::Context;
-use async_nats::{Client, jetstream};
+use async_nats::Client;
 use tidemap_service::clock;
 use tidemap_wire::{Bps, Hello, NodeId, Report, Sample, encode, subject};
 use tokio::{task::JoinSet, time::Instant};
@@ -27,7 +27,7 @@ const FRAME_BYTES: usize = 16 << 20;
 /// What every label begins with.
 const MARK: &[u8] = b"probe-mark-";
 /// For the event of the last sample to come.
-const EVENT_TIMEOUT: Duration = Duration::from_secs(5);
+const EVENT_TIMEOUT: Duration = Duration::from_secs(60);
 
 type Sent = Arc<Mutex<HashMap<String, Instant>>>;
 
@@ -77,7 +77,7 @@ fn lock(sent: &Sent) -> MutexGuard<'_, HashMap<String, Instant>> {
 /// One node after another, which report about once a second at random moments. Returns how long each
 /// acknowledgement took, in microseconds.
 async fn probe(client: Client, number: u64, samples: u64, sent: Sent) -> anyhow::Result<Vec<u64>> {
-    let js = jetstream::new(client);
+    let js = crate::broker::jetstream(client);
     let (boot, mut before, mut acks_us) = (fastrand::u64(1..1 << 48), Instant::now(), Vec::new());
     for sample in 0..samples {
         let (nodes_before, seq) = (sample / SAMPLES_OF_A_NODE, sample % SAMPLES_OF_A_NODE + 1);

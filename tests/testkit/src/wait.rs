@@ -10,8 +10,13 @@ use crate::machine::{self, Stalls};
 
 /// How often [`eventually`] polls.
 const POLL_INTERVAL: Duration = Duration::from_millis(50);
+/// Nothing that a test waits for is given up earlier. A bound says when there is no more hope and not how
+/// fast something is, since any process may stand still for seconds.
+const LEAST_BOUND: Duration = Duration::from_secs(60);
+/// How often [`undisturbed`] tries.
+const ATTEMPTS: usize = 5;
 
-/// Polls until `poll` returns `Ok`.
+/// Polls until `poll` returns `Ok`. Gives up after `bound`, or after a minute if that is later.
 pub async fn eventually<T, F>(bound: Duration, mut poll: impl FnMut() -> F) -> anyhow::Result<T>
 where
     F: Future<Output = anyhow::Result<T>>,
@@ -23,7 +28,7 @@ where
             Err(error) => error,
         };
         let waited = start.elapsed().saturating_sub(stalls.total());
-        if waited >= machine::scaled(bound) && waited >= machine::scaled_again(bound) {
+        if waited >= limit(bound) && waited >= machine::scaled_again(bound) {
             return Err(error.context(machine::describe(bound)));
         }
         let asleep = Instant::now();
@@ -32,9 +37,25 @@ where
     }
 }
 
-/// Waits for a future, for as long as `bound` is on this machine.
+/// Waits for a future, for as long as `bound` is on this machine, or for a minute if that is longer.
 pub async fn within<T>(bound: Duration, future: impl Future<Output = T>) -> anyhow::Result<T> {
-    timeout(machine::scaled(bound), future).await.with_context(|| anyhow!(machine::describe(bound)))
+    timeout(limit(bound), future).await.with_context(|| anyhow!(machine::describe(bound)))
+}
+
+fn limit(bound: Duration) -> Duration {
+    machine::scaled(bound).max(LEAST_BOUND)
+}
+
+/// Repeats a test of how long something takes, up to five times, until it passes: a process that stands still
+/// for a moment spoils one attempt, a defect spoils all. Returns the last failure.
+pub async fn undisturbed<T>(mut attempt: impl AsyncFnMut() -> anyhow::Result<T>) -> anyhow::Result<T> {
+    for number in 1..ATTEMPTS {
+        match attempt().await {
+            Ok(done) => return Ok(done),
+            Err(error) => eprintln!("attempt {number} of {ATTEMPTS}: {error:#}"),
+        }
+    }
+    attempt().await
 }
 
 /// Lets a fault last for this long: it is what the test is about, and no event ends it.
@@ -77,6 +98,7 @@ mod tests {
     async fn a_bound_that_passes_is_reported_with_the_last_error() {
         let (start, bound) = (Instant::now(), Duration::from_secs(2));
         let error = eventually::<(), _>(bound, || async { Err(anyhow!("still dark")) }).await.unwrap_err();
+        assert!(start.elapsed() >= LEAST_BOUND);
         assert!(start.elapsed() >= machine::scaled(bound));
         assert!(format!("{error:#}").starts_with("not within 2s"), "{error:#}");
         assert!(format!("{error:#}").ends_with("still dark"), "{error:#}");
@@ -86,5 +108,19 @@ mod tests {
     async fn a_future_that_never_ends_is_given_up() {
         assert!(within(Duration::from_secs(1), std::future::pending::<()>()).await.is_err());
         assert_eq!(within(Duration::from_secs(1), async { 7 }).await.unwrap(), 7);
+    }
+
+    #[tokio::test]
+    async fn what_fails_once_is_tried_again_and_what_fails_always_fails() {
+        let attempts = Cell::new(0);
+        let fails_until = async |last: usize| {
+            attempts.set(attempts.get() + 1);
+            ensure!(attempts.get() > last, "disturbed");
+            Ok(attempts.get())
+        };
+        assert_eq!(undisturbed(async || fails_until(1).await).await.unwrap(), 2);
+        attempts.set(0);
+        assert_eq!(undisturbed(async || fails_until(9).await).await.unwrap_err().to_string(), "disturbed");
+        assert_eq!(attempts.get(), ATTEMPTS);
     }
 }

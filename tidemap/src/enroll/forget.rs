@@ -5,7 +5,7 @@ use std::{path::Path, time::Duration};
 use anyhow::Context;
 use async_nats::{Client, jetstream};
 use tidemap_client::IngestClient;
-use tidemap_service::{cli::say, deadline::within, streams};
+use tidemap_service::{causes::causes, cli::say, deadline::within, streams};
 use tidemap_wire::{ForgetReply, NodeId, PartitionCount, Slot};
 
 use crate::operator::BrokersArgs;
@@ -35,7 +35,8 @@ pub(super) async fn from_list(
         Ok(true) => say(format_args!("{name} is no longer listed")),
         Ok(false) => {}
         Err(error) => say(format_args!(
-            "{name} stays listed as offline until ingest forgets it, or until this is repeated: {error:#}"
+            "{name} stays listed as offline until ingest forgets it, or until this is repeated: {}",
+            causes(error.as_ref())
         )),
     }
 }

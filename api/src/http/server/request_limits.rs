@@ -44,7 +44,7 @@ pub(super) fn too_many_connections() -> Vec<u8> {
     let body = json::encode(&ErrorJson { detail: TOO_MANY_CONNECTIONS.to_owned() });
     let head = format!(
         "HTTP/1.1 429 Too Many Requests\r\ncontent-type: application/json\r\nretry-after: 5\r\nconnection: \
-         close\r\nx-content-type-options: nosniff\r\ncontent-length: {}\r\n\r\n",
+         close\r\ncache-control: no-store\r\nx-content-type-options: nosniff\r\ncontent-length: {}\r\n\r\n",
         body.len()
     );
     [head.as_bytes(), &body].concat()

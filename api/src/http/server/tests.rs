@@ -4,9 +4,11 @@ use std::{convert::Infallible, num::NonZeroU32, time::Duration};
 
 use futures_util::StreamExt;
 use hyper_util::rt::{TokioExecutor, TokioIo};
+use tidemap_testkit::undisturbed;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     task::JoinHandle,
+    time::Instant,
 };
 use warp::{
     Filter,
@@ -15,12 +17,17 @@ use warp::{
 };
 
 use super::*;
+use crate::names::NameArgs;
 
 /// More than the six connections that a browser opens to one server, and each stream takes one of HTTP/1.1.
 const TABS: usize = 9;
 
 /// Serves a stream that begins and never ends, until it is asked to stop.
 async fn start() -> (SocketAddr, CancellationToken, JoinHandle<()>) {
+    start_with(Names::default()).await
+}
+
+async fn start_with(names: Names) -> (SocketAddr, CancellationToken, JoinHandle<()>) {
     let endless = warp::path("endless").map(|| {
         let begin = futures_util::stream::iter([Ok::<_, Infallible>("begun")]);
         warp::reply::stream(begin.chain(futures_util::stream::pending()))
@@ -29,7 +36,8 @@ async fn start() -> (SocketAddr, CancellationToken, JoinHandle<()>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let (address, shutdown) = (listener.local_addr().unwrap(), CancellationToken::new());
     let limits = Limits { connections: NonZeroU32::MAX, requests: NonZeroU32::MAX };
-    let running = tokio::spawn(run(routes.boxed(), limits, listener, None, shutdown.clone()));
+    let running =
+        tokio::spawn(run((routes.boxed(), Arc::new(names)), limits, listener, None, shutdown.clone()));
     (address, shutdown, running)
 }
 
@@ -60,6 +68,10 @@ async fn any_number_of_streams_share_a_connection_of_http_2() {
 
 #[tokio::test]
 async fn a_request_that_comes_byte_by_byte_is_of_http_1_and_an_idle_client_does_not_delay_the_end() {
+    undisturbed(ends_beside_an_idle_client).await.unwrap();
+}
+
+async fn ends_beside_an_idle_client() -> anyhow::Result<()> {
     let (address, shutdown, running) = start().await;
     let mut slow = TcpStream::connect(address).await.unwrap();
     slow.set_nodelay(true).unwrap();
@@ -72,7 +84,10 @@ async fn a_request_that_comes_byte_by_byte_is_of_http_1_and_an_idle_client_does_
     assert!(answer.starts_with("HTTP/1.1 200 ") && answer.ends_with("here"), "{answer}");
     let _idle = TcpStream::connect(address).await.unwrap();
     shutdown.cancel();
-    tokio::time::timeout(Duration::from_secs(5), running).await.unwrap().unwrap();
+    let asked = Instant::now();
+    running.await.unwrap();
+    anyhow::ensure!(asked.elapsed() < Duration::from_secs(5), "after {:?}", asked.elapsed());
+    Ok(())
 }
 
 #[test]
@@ -81,4 +96,34 @@ fn connections_leave_files_for_others() {
         assert_eq!(most_connections(Some(files)), most, "{files}");
     }
     assert_eq!(most_connections(None), CONNECTIONS);
+}
+
+#[tokio::test]
+async fn a_page_that_may_read_the_api_reads_why_a_request_is_refused() {
+    #[derive(Debug, clap::Parser)]
+    struct Cli {
+        #[command(flatten)]
+        names: NameArgs,
+    }
+    let origins = <Cli as clap::Parser>::parse_from(["api", "--allow-origin", "https://wiki.example"]);
+    let (address, shutdown, running) = start_with(origins.names.names(true)).await;
+    for (header, status) in
+        [(format!("cookie: {}", "x".repeat(20_000)), 431), ("content-length: 9999".to_owned(), 413)]
+    {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        let head = format!(
+            "GET /api/nodes HTTP/1.1\r\nhost: localhost\r\norigin: https://wiki.example\r\n{header}\r\n\r\n"
+        );
+        stream.write_all(head.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{answer}");
+        assert!(answer.contains("access-control-allow-origin: https://wiki.example\r\n"), "{answer}");
+        assert!(
+            answer.contains("content-type: application/json\r\n") && answer.contains("{\"detail\":"),
+            "{answer}"
+        );
+    }
+    shutdown.cancel();
+    running.await.unwrap();
 }

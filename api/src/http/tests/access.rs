@@ -24,6 +24,10 @@ async fn forgetting_needs_the_token_and_a_worker() {
     }
     let answer = delete(Some("Bearer a-secret-of-tests")).reply(&with_token).await;
     assert_eq!((answer.status().as_u16(), detail(&answer)), (503, "the broker is not connected".to_owned()));
+    assert_eq!(answer.headers()["retry-after"], "1");
+    let with_query = warp::test::request().method("DELETE").path("/api/nodes/db?dry_run");
+    let answer = with_query.header("authorization", "Bearer a-secret-of-tests").reply(&with_token).await;
+    assert_eq!((answer.status().as_u16(), detail(&answer)), (422, "dry_run: no such parameter".to_owned()));
     let answer = delete(Some("Bearer a-secret-of-tests")).reply(&api(Readers::OnLoopback).await).await;
     assert_eq!(answer.status(), 401, "without a configured token nobody is an admin");
 }

@@ -2,6 +2,7 @@
 
 use std::{
     fs,
+    hash::{BuildHasher, RandomState},
     net::{SocketAddr, TcpListener},
 };
 
@@ -113,7 +114,10 @@ async fn until_pushed(sys: &async_nats::Client, operator: &Operator, brokers: us
     .await
 }
 
-/// A route's address must be known before anything listens on it.
+/// A route's address must be known before anything listens on it, and be free after a restart: it is outside
+/// the range that the operating system uses for its own connections.
 fn free_address() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+    let any = || 10_000 + (RandomState::new().hash_one(()) % 22_000) as u16;
+    let addresses = std::iter::repeat_with(|| SocketAddr::from(([127, 0, 0, 1], any())));
+    addresses.take(1_000).find(|address| TcpListener::bind(address).is_ok()).unwrap()
 }

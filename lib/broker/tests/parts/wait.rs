@@ -5,7 +5,7 @@ use std::{fmt::Display, time::Duration};
 use tokio::time::{Instant, sleep, timeout};
 
 /// Far more than a healthy broker takes.
-pub(crate) const TEST_TIMEOUT: Duration = Duration::from_secs(20);
+pub(crate) const TEST_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// How often [`eventually`] polls.
 const POLL_INTERVAL: Duration = Duration::from_millis(10);

@@ -32,6 +32,11 @@ fn address(text: &str) -> Result<ServerAddr, String> {
         None if !text.contains('/') => {}
         _ => return Err("not of the form nats://HOST:4222 or tls://HOST:4222".to_owned()),
     }
+    let host = text.split_once("://").map_or(text, |(_, host)| host);
+    // As a URL, a number would be an address: 4222 is 0.0.16.126.
+    if host.starts_with(':') || (!host.is_empty() && host.bytes().all(|byte| byte.is_ascii_digit())) {
+        return Err(format!("it names no host: write nats://HOST:{}", host.trim_start_matches(':')));
+    }
     let address: ServerAddr = text.parse().map_err(|error: std::io::Error| error.to_string())?;
     if address.host().is_empty() { Err("it names no host".to_owned()) } else { Ok(address) }
 }
@@ -83,6 +88,9 @@ mod tests {
             ("", "--nats-url: no address"),
             (" , ", "--nats-url: no address"),
             ("nats://", "--nats-url nats://: it names no host"),
+            ("4222", "--nats-url 4222: it names no host: write nats://HOST:4222"),
+            (":4222", "--nats-url :4222: it names no host: write nats://HOST:4222"),
+            ("tls://:4222", "--nats-url tls://:4222: it names no host: write nats://HOST:4222"),
             ("b:99999", "--nats-url b:99999: NATS server URL is invalid: invalid port number"),
         ] {
             assert_eq!(refusal(text), words);

@@ -25,7 +25,7 @@ use tokio::time::{Instant, sleep};
 
 use audience::Audience;
 use services::Services;
-use trivial::Trivial;
+use trivial::{Kind, Trivial};
 
 /// The fleet of the goals for bodies and latency.
 const NODES: u32 = 10_000;
@@ -75,10 +75,10 @@ const QUICK: Plan = Plan {
 #[tokio::main]
 async fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
-    if let [argument, bytes, ..] = &args[..]
+    if let [argument, more @ ..] = &args[..]
         && argument == trivial::ARGUMENT
     {
-        trivial::serve(bytes.parse().unwrap()).await.unwrap();
+        trivial::serve(more).await.unwrap();
     }
     let plan = if args.iter().any(|arg| arg == "--quick") { QUICK } else { FULL };
     // The API has a file for each client, and so does this process.
@@ -193,30 +193,31 @@ async fn bodies(plan: &Plan, services: &Services, table: &mut Table) -> anyhow::
 async fn stats(plan: &Plan, services: &Services, table: &mut Table) -> anyhow::Result<()> {
     let ask = request("/api/stats", "identity");
     let body = Connection::open(services.address).await?.exchange(ask.as_bytes()).await?;
-    let trivial = Trivial::start(body).await?;
-    let (mut ours, mut theirs) = (Load::default(), Load::default());
-    let (mut our_cpu, mut their_cpu) = (Duration::ZERO, Duration::ZERO);
+    let bare = Trivial::start(Kind::Bare, body).await?;
+    let warp = Trivial::start(Kind::Warp, body).await?;
+    let servers =
+        [(services.address, services.api.pid()), (bare.address, bare.pid), (warp.address, warp.pid)];
+    let mut sums = [(); 3].map(|()| (Load::default(), Duration::ZERO));
     for _ in 0..plan.rounds {
-        for (address, pid, sum, cpu) in [
-            (services.address, services.api.pid(), &mut ours, &mut our_cpu),
-            (trivial.address, trivial.pid, &mut theirs, &mut their_cpu),
-        ] {
+        for ((address, pid), (sum, cpu)) in servers.into_iter().zip(&mut sums) {
             let before = usage::processor_time(pid)?;
             sum.add(&load(address, &ask, SMALL_CONNECTIONS, plan.round).await?);
             *cpu += usage::processor_time(pid)? - before;
         }
     }
-    let a_core = |load: &Load, cpu: Duration| load.requests as f64 / cpu.as_secs_f64().max(0.01);
-    let (limit, their_rate, our_rate) =
-        (theirs.per_second(), a_core(&theirs, their_cpu), a_core(&ours, our_cpu));
+    let a_core = |(load, cpu): &(Load, Duration)| load.requests as f64 / cpu.as_secs_f64().max(0.01);
+    let [ours, bare, warp] = sums;
     let what = |what: &str| format!("GET /api/stats: {what}");
     table.note(what("body"), body as f64, "bytes", Goal::None);
-    table.note(what("the client's limit"), limit, "requests/s", Goal::None);
-    table.note(what("ours"), ours.per_second(), "requests/s", Goal::None);
-    table.note(what("share of that limit"), ours.per_second() / limit, "", Goal::None);
-    table.note(what("trivial server, a core"), their_rate, "requests/s", Goal::None);
-    table.note(what("ours, a core"), our_rate, "requests/s", Goal::None);
-    table.note(what("ratio, a core"), our_rate / their_rate, "", Goal::AtLeast(STATS_RATIO));
+    table.note(what("the client's limit"), bare.0.per_second(), "requests/s", Goal::None);
+    table.note(what("ours"), ours.0.per_second(), "requests/s", Goal::None);
+    table.note(what("share of that limit"), ours.0.per_second() / bare.0.per_second(), "", Goal::None);
+    table.note(what("a server that parses nothing, a core"), a_core(&bare), "requests/s", Goal::None);
+    table.note(what("warp with one route, a core"), a_core(&warp), "requests/s", Goal::None);
+    table.note(what("ours, a core"), a_core(&ours), "requests/s", Goal::None);
+    let ratio = a_core(&ours) / a_core(&bare);
+    table.note(what("ratio to a server that parses nothing"), ratio, "", Goal::AtLeast(STATS_RATIO));
+    table.note(what("ratio to warp"), a_core(&ours) / a_core(&warp), "", Goal::None);
     Ok(())
 }
 

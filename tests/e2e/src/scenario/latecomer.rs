@@ -4,7 +4,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use anyhow::{Context, ensure};
-use async_nats::jetstream::{self, kv};
+use async_nats::jetstream::kv;
 use tidemap_ingest::internals::{Checkpoint, CheckpointWriter, LogPosition, Part, WriteRequest};
 use tidemap_service::streams;
 use tidemap_wire::{Delta, PartitionCount, PartitionStats, Slot, encode};
@@ -34,7 +34,8 @@ impl Scenario {
     }
 
     /// Publishes again, late, the last deltas of owners that have been replaced since, and deltas that they
-    /// might have published next. Returns once the API has counted as many refusals.
+    /// might have published next. Returns once the API has counted as many refusals, or more if the owners
+    /// themselves publish late.
     pub async fn speak_out_of_turn(&self) -> anyhow::Result<Refused> {
         let client = self.connect().await?;
         let before = self.stale_deltas().await?;
@@ -88,7 +89,7 @@ impl Scenario {
     /// Writes checkpoints, in which there is nothing, under the epochs of owners that have been outranked
     /// since `before`, over those that their successors have written.
     pub async fn write_out_of_turn(&self, before: &BTreeMap<u16, u64>) -> anyhow::Result<Refused> {
-        let js = jetstream::new(self.connect().await?);
+        let js = tidemap_testkit::broker::jetstream(self.connect().await?);
         let bucket = js.get_key_value(streams::CHECKPOINTS).await?;
         let mut all = Refused { tried: 0, refused: 0 };
         for (partition, epoch) in self.epochs() {

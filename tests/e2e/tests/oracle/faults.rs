@@ -6,10 +6,9 @@
 
 use std::time::Duration;
 
-use anyhow::ensure;
+use anyhow::{Context, ensure};
 use tidemap_e2e::scenario::{Scenario, TAKEOVER, TAKEOVER_AFTER_OUTAGE, lasting};
-use tidemap_testkit::{broker::TestBroker, endure, eventually, is_long, proxy::Proxy};
-use tokio::time::Instant;
+use tidemap_testkit::{broker::TestBroker, endure, eventually, is_long, proxy::Proxy, undisturbed};
 
 /// The size of most fleets here; each node reports once a second.
 const NODES: usize = 100;
@@ -34,18 +33,19 @@ async fn a_worker_that_froze_and_wakes_is_outranked() {
     let broker = TestBroker::start().await.unwrap();
     let scenario = Scenario::start("worker frozen", &broker.keys, &broker.url, 2).await.unwrap();
     let fleet = scenario.fleet(NODES as u64, &[]).await.unwrap();
-    let before = scenario.epochs();
-    // Only briefly, so that it does not count as dead. If the machine stands still meanwhile, it takes
+    // Only briefly, so that it does not count as dead. If it or the machine stands still meanwhile, it takes
     // longer.
-    let frozen = Instant::now();
-    scenario.workers[0].freeze().unwrap();
-    endure(Duration::from_millis(3_500)).await;
-    scenario.workers[0].thaw().unwrap();
-    let frozen = frozen.elapsed();
-    scenario.all_fresh().await.unwrap();
-    if frozen < Duration::from_secs(4) {
-        assert_eq!(scenario.epochs(), before, "who was gone for less than 5 s keeps what it has");
-    }
+    let freezes_briefly = async || {
+        scenario.spread().await?;
+        let before = scenario.epochs();
+        scenario.workers[0].freeze()?;
+        endure(Duration::from_millis(3_500)).await;
+        scenario.workers[0].thaw()?;
+        scenario.all_fresh().await?;
+        ensure!(scenario.epochs() == before, "who was gone for less than 5 s keeps what it has");
+        Ok(())
+    };
+    undisturbed(freezes_briefly).await.unwrap();
     scenario.spread().await.unwrap();
     let before = scenario.epochs();
     scenario.forget_changes();
@@ -71,7 +71,7 @@ async fn a_worker_that_froze_and_wakes_is_outranked() {
     let deltas = scenario.speak_out_of_turn().await.unwrap();
     let checkpoints = scenario.write_out_of_turn(&before).await.unwrap();
     eprintln!("worker frozen: {lost} partitions lost, deltas {deltas:?}, checkpoints {checkpoints:?}");
-    assert_eq!(deltas.refused, deltas.tried);
+    assert!(deltas.refused >= deltas.tried, "{deltas:?}");
     assert_eq!(checkpoints.refused, checkpoints.tried);
 
     scenario.workers[0].thaw().unwrap();
@@ -88,20 +88,37 @@ async fn a_worker_that_froze_and_wakes_is_outranked() {
     verdict.assert_held(TAKEOVER);
 }
 
+/// After a fault all owners keep what they have, unless one of them stands still just then: in one of a few
+/// attempts none does.
+async fn keeps_owners(
+    scenario: &Scenario,
+    mut fault: impl AsyncFnMut() -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
+    undisturbed(async || {
+        let before = scenario.successions();
+        fault().await?;
+        scenario.all_fresh().await?;
+        let more = scenario.successions() - before;
+        ensure!(more == 0, "{more} partitions have other owners");
+        Ok(())
+    })
+    .await
+}
+
 #[tokio::test]
 async fn a_broker_that_is_killed_again_and_again_loses_nothing() {
     let mut broker = TestBroker::start().await.unwrap();
     let scenario = Scenario::start("broker killed", &broker.keys, &broker.url, 2).await.unwrap();
     let fleet = scenario.fleet(NODES as u64, &[]).await.unwrap();
     for _ in 0..if is_long() { 5 } else { 2 } {
-        endure(lasting(10, 0)).await;
-        broker.server.kill().await.unwrap();
-        broker.server.restart().await.unwrap();
-        scenario.all_fresh().await.unwrap();
+        let goes_on = keeps_owners(&scenario, async || {
+            endure(lasting(10, 0)).await;
+            broker.server.kill().await?;
+            Ok(broker.server.restart().await?)
+        });
+        goes_on.await.context("nobody is dead because the broker was").unwrap();
     }
-    let verdict = scenario.end(fleet).await.unwrap();
-    verdict.assert_held(TAKEOVER_AFTER_OUTAGE);
-    assert_eq!(verdict.successions, 0, "nobody is dead because the broker was: {verdict}");
+    scenario.end(fleet).await.unwrap().assert_held(TAKEOVER_AFTER_OUTAGE);
 }
 
 #[tokio::test]
@@ -109,8 +126,14 @@ async fn a_broker_whose_store_is_wiped_gets_back_what_agents_hold() {
     tokio::join!(wipe("store wiped", false), wipe("store wiped, workers killed", true));
 }
 
-/// Wipes the broker's store, and optionally kills the workers that have its contents in memory.
+/// Wipes the broker's store, and optionally kills the workers that have its contents in memory. An owner that
+/// stands still when the broker is back is replaced, and its memory is lost: then all of it is repeated.
 async fn wipe(name: &'static str, kill: bool) {
+    let wiped = undisturbed(async || wipe_once(name, kill).await);
+    wiped.await.context("what is left is in the owners' memory").unwrap();
+}
+
+async fn wipe_once(name: &'static str, kill: bool) -> anyhow::Result<()> {
     let mut broker = TestBroker::start().await.unwrap();
     let mut scenario = Scenario::start(name, &broker.keys, &broker.url, 2).await.unwrap();
     let fleet = scenario.fleet(NODES as u64, &[]).await.unwrap();
@@ -120,6 +143,8 @@ async fn wipe(name: &'static str, kill: bool) {
     scenario.all_fresh().await.unwrap();
     // The workers' checkpoints contain more than the log holds.
     scenario.checkpointed().await.unwrap();
+    let successions = scenario.successions();
+    ensure!(successions == 0, "{successions} partitions have other owners");
     if kill {
         for mut worker in std::mem::take(&mut scenario.workers) {
             worker.kill().await.unwrap();
@@ -127,9 +152,8 @@ async fn wipe(name: &'static str, kill: bool) {
         scenario.add_worker().unwrap();
         scenario.all_fresh().await.unwrap();
     }
-    let verdict = scenario.end(fleet).await.unwrap();
-    verdict.assert_held(TAKEOVER_AFTER_OUTAGE * 2);
-    assert!(kill || verdict.successions == 0, "what is left is in the owners' memory: {verdict}");
+    scenario.end(fleet).await.unwrap().assert_held(TAKEOVER_AFTER_OUTAGE * 2);
+    Ok(())
 }
 
 #[tokio::test]
@@ -141,14 +165,15 @@ async fn a_network_that_swallows_everything_loses_nothing() {
         Scenario::start_with("network cut", &broker.keys, (urls.0, &urls.1), 2, &[]).await.unwrap();
     let fleet = scenario.fleet(NODES as u64, &[]).await.unwrap();
     let cut = lasting(60, 12);
-    proxy.cut();
-    endure(cut).await;
-    proxy.heal();
-    scenario.all_fresh().await.unwrap();
+    let goes_on = keeps_owners(&scenario, async || {
+        proxy.cut();
+        endure(cut).await;
+        proxy.heal();
+        Ok(())
+    });
+    goes_on.await.context("nobody is dead because the network was").unwrap();
     // While all workers are cut off, no partition can publish.
-    let verdict = scenario.end(fleet).await.unwrap();
-    verdict.assert_held(cut + TAKEOVER_AFTER_OUTAGE);
-    assert_eq!(verdict.successions, 0, "nobody is dead because the network was: {verdict}");
+    scenario.end(fleet).await.unwrap().assert_held(cut + TAKEOVER_AFTER_OUTAGE);
 }
 
 #[tokio::test]
@@ -173,7 +198,7 @@ async fn a_worker_that_is_cut_off_is_replaced_and_outranked() {
     // What it published before it noticed leaves the network only now, if it published anything and the
     // connection still exists. So that the test does not depend on this, it publishes in the worker's name.
     let deltas = scenario.speak_out_of_turn().await.unwrap();
-    assert_eq!(deltas.refused, deltas.tried);
+    assert!(deltas.refused >= deltas.tried, "{deltas:?}");
     let verdict = scenario.end(fleet).await.unwrap();
     assert!(verdict.outranked >= deltas.tried && verdict.stale >= deltas.tried, "{verdict}");
     verdict.assert_held(TAKEOVER);

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use anyhow::ensure;
-use async_nats::{Client, jetstream};
+use async_nats::Client;
 use tidemap_broker::keys::{self, RelaySide};
 use tidemap_e2e::scenario::{Scenario, TAKEOVER, lasting};
 use tidemap_service::nats::NatsArgs;
@@ -33,7 +33,7 @@ async fn workers_that_come_and_go_lose_nothing() {
 
 /// Sends messages that no agent sends, each kind once.
 async fn send_garbage(client: &Client, number: u64) -> anyhow::Result<()> {
-    let js = jetstream::new(client.clone());
+    let js = tidemap_testkit::broker::jetstream(client.clone());
     let node = NodeId::from_name("web-01")?;
     let good = subject::sample(&node);
     let report = |seq, at_ms| {
@@ -77,7 +77,12 @@ async fn garbage_among_the_samples_is_counted_and_changes_nothing() {
     for (reason, each) in [("garbage", 3), ("node-mismatch", 1), ("implausible", 2), ("subject", 1)] {
         eventually(TAKEOVER, || async {
             let counted = scenario.refused(reason);
-            ensure!(counted == rounds * each, "{reason}: {counted}");
+            // Whoever takes over a partition reads again what its checkpoint does not contain yet.
+            let is_counted = match scenario.successions() {
+                0 => counted == rounds * each,
+                _ => counted >= rounds * each,
+            };
+            ensure!(is_counted, "{reason}: {counted}");
             Ok(())
         })
         .await

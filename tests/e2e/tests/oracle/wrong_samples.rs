@@ -45,7 +45,8 @@ async fn the_oracle_detects_a_sample_that_was_dropped_doubled_shifted_or_changed
             |sample: &mut AckedSample| sample.tx_bytes += 1,
             |sample: &mut AckedSample| sample.elapsed_ms += 1,
             |sample: &mut AckedSample| sample.rx_sum += 1 << 40,
-            |sample: &mut AckedSample| sample.at_ms -= 15_000,
+            // Out of the minute, however far apart the fleet has reported.
+            |sample: &mut AckedSample| sample.at_ms -= 60_000,
         ] {
             let mut changed = samples.clone();
             change(&mut changed[victim]);
@@ -84,7 +85,8 @@ async fn double_one_and_drop_one(mut scenario: Scenario, broker: &TestBroker, sa
         ..last.clone()
     };
     let acks = tell(broker, &[next(1), next(2)]).await;
-    keep_newest(&jetstream::new(scenario.connect().await.unwrap()), &acks[1].stream).await;
+    keep_newest(&tidemap_testkit::broker::jetstream(scenario.connect().await.unwrap()), &acks[1].stream)
+        .await;
     tell(broker, &[AckedSample { seq: 9, ..doubled.clone() }]).await;
     scenario.add_worker().unwrap();
 
@@ -121,7 +123,7 @@ async fn keep_newest(js: &jetstream::Context, stream: &str) {
 pub(crate) async fn tell(broker: &TestBroker, samples: &[AckedSample]) -> Vec<PublishAck> {
     let key = broker.keys.simulator_seed_path();
     let client = NatsArgs::new(&broker.url, Some(&key)).connect("teller", Some("_INBOX.simulator")).await;
-    let js = jetstream::new(client.unwrap());
+    let js = tidemap_testkit::broker::jetstream(client.unwrap());
     let mut acks = Vec::new();
     for sample in samples {
         let report = sample.report().unwrap();

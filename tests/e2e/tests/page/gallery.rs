@@ -30,7 +30,7 @@ const LETTERS: &str = "Math.round((context => {
         return context.measureText('Online, warning, offline: 0123456789').width;
     })(document.createElement('canvas').getContext('2d')))";
 /// For the page to look as it should, with its map loaded and drawn.
-const PICTURE_TIMEOUT: Duration = Duration::from_secs(5);
+const PICTURE_TIMEOUT: Duration = Duration::from_secs(60);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {

@@ -104,6 +104,27 @@ async fn an_unknown_path_answers_a_page_to_a_browser_that_leads_to_the_fleet() {
 }
 
 #[tokio::test]
+async fn behind_a_proxy_that_keeps_its_prefix_every_answer_says_so() {
+    let broker = TestBroker::start().await.unwrap();
+    let (_api, api) = broker.api().await.unwrap();
+    // Without a slash after the address, nginx passes the path on as it is.
+    let kept = "location /tidemap/ { proxy_pass API; }".replace("API", &api);
+    let nginx = Nginx::start(&kept, &[]).await.unwrap();
+    let url = |path: &str| format!("http://{}{path}", nginx.address);
+    for path in ["/tidemap/", "/tidemap/api/nodes", "/tidemap/api/stream", "/tidemap/metrics"] {
+        let answer = http::get(url(path)).await.unwrap();
+        assert_eq!((answer.status, answer.header("content-type")), (404, Some("application/json")), "{path}");
+        assert!(answer.body.contains("must remove the prefix"), "{path}: {}", answer.body);
+    }
+    let browser = Browser::start(1440, 900).await.unwrap();
+    browser.page.goto(&url("/tidemap/")).await.unwrap();
+    expect_text(&browser, "h1", "There is nothing at this address").await;
+    expect_text(&browser, "body", "it must remove that prefix before it passes a request on").await;
+    expect_text(&browser, "code", "proxy_pass http://127.0.0.1:8080/;").await;
+    browser.close().await.unwrap();
+}
+
+#[tokio::test]
 async fn who_asks_for_what_is_there_already_goes_on_from_the_newest_id() {
     let broker = TestBroker::start().await.unwrap();
     let _ingest = broker.ingest(&[]).unwrap();

@@ -72,10 +72,22 @@ async fn expect_status(browser: &Browser, expected: &str) {
     .unwrap();
 }
 
+async fn expect_live(browser: &Browser) {
+    eventually(PAGE_TIMEOUT, || async {
+        let chip = browser.page.find(Locator::Css("[data-connection]")).await?;
+        let state = chip.attr("data-connection").await?;
+        ensure!(state.as_deref() == Some("live"), "the link is {state:?}");
+        Ok(())
+    })
+    .await
+    .unwrap();
+}
+
 #[tokio::test]
 async fn a_person_sees_this_node_appear_move_and_fall_silent() {
     let broker = TestBroker::start().await.unwrap();
-    let _ingest = broker.ingest(&["--offline-after", "8"]).unwrap();
+    // Long enough that its warning is seen also when the browser stands still for a while.
+    let _ingest = broker.ingest(&["--offline-after", "20"]).unwrap();
     let (_api, url) = broker.api().await.unwrap();
     let browser = Browser::start(1440, 900).await.unwrap();
     browser.page.goto(&url).await.unwrap();
@@ -92,8 +104,7 @@ async fn a_person_sees_this_node_appear_move_and_fall_silent() {
     // The node appears in the table, in the totals and on the map.
     let mut agent = broker.agent("here", &["--include", "lo", "--location", "47.37,8.54,Zürich"]).unwrap();
     expect_status(&browser, "online").await;
-    let live = browser.page.find(Locator::Css("[data-connection]")).await.unwrap();
-    assert_eq!(live.attr("data-connection").await.unwrap().as_deref(), Some("live"));
+    expect_live(&browser).await;
     eventually(PAGE_TIMEOUT, || async {
         let online = browser.text("[data-kpi=\"online\"]").await?;
         ensure!(number(&online)? == 1.0, "{online}");
@@ -151,7 +162,7 @@ async fn a_person_sees_this_node_appear_move_and_fall_silent() {
     })
     .await
     .unwrap();
-    assert_eq!(live.attr("data-connection").await.unwrap().as_deref(), Some("live"));
+    expect_live(&browser).await;
     assert_eq!(browser.console().await.unwrap(), Vec::<String>::new());
     browser.close().await.unwrap();
 }

@@ -102,7 +102,8 @@ async fn whatever_one_agent_reports_others_are_read_and_a_new_reader_is_ready() 
         }
         send(&victim, &theirs, &report(VICTIM, 1, seq)).await;
         shows(&whole.url, seq).await.unwrap_or_else(|error| panic!("after {what}: {error:#}"));
-        is_ready(&whole.url).await.unwrap_or_else(|error| panic!("after {what}: {error:#}"));
+        let ready = eventually(EVENT_TIMEOUT, || is_ready(&whole.url)).await;
+        ready.unwrap_or_else(|error| panic!("after {what}: {error:#}"));
     }
     let stats: StatsJson = get_json(format!("{}/api/stats", whole.url)).await.unwrap();
     assert!((0.0..=100.0).contains(&stats.avg_cpu_percent), "{stats:?}");

@@ -45,7 +45,7 @@ impl Whole {
         self.broker.server.reload().unwrap();
         let args = NatsArgs::new(&self.broker.url, Some(&key));
         let client = args.connect("test", Some(&format!("_INBOX.{node}"))).await.unwrap();
-        (jetstream::new(client), subject::sample(&node))
+        (tidemap_testkit::broker::jetstream(client), subject::sample(&node))
     }
 
     /// A node as the API shows it, without the fields that depend on the clock.
@@ -79,7 +79,10 @@ impl Whole {
 
     /// Owner and epoch of each lease. (Its revision grows every second, when its owner renews it.)
     pub(crate) async fn leases(&self) -> Vec<String> {
-        let leases = jetstream::new(self.services.clone()).get_key_value(streams::LEASES).await.unwrap();
+        let leases = tidemap_testkit::broker::jetstream(self.services.clone())
+            .get_key_value(streams::LEASES)
+            .await
+            .unwrap();
         let mut all = Vec::new();
         for partition in 0..8 {
             let lease = leases.get(format!("p.{partition}")).await.unwrap();

@@ -3,8 +3,8 @@
 
 use std::{path::Path, time::Duration};
 
-use anyhow::ensure;
-use async_nats::{Client, ConnectOptions, Message, Subscriber, jetstream};
+use anyhow::{Context, ensure};
+use async_nats::{Client, ConnectOptions, Message, Subscriber};
 use futures_util::StreamExt;
 use serde_json::Value;
 use tidemap_service::nats::NatsArgs;
@@ -48,7 +48,7 @@ async fn a_taken_port_or_forbidden_folder_is_one_line_and_leaves_nothing() {
     let data = folder.path().join("data");
     let (code, stderr) =
         run_to_end(&["up", "--http", &address, "--data-dir", data.to_str().unwrap()]).await.unwrap();
-    assert_eq!(code, Some(1), "{stderr}");
+    assert_eq!(code, Some(64), "{stderr}");
     assert!(
         stderr.contains(&format!("{address} is taken")) && stderr.trim().lines().count() == 1,
         "{stderr}"
@@ -77,7 +77,13 @@ struct Pipeline {
 async fn pipeline(more: &[&str]) -> Pipeline {
     let folder = tempfile::tempdir().unwrap();
     let (up, url) = Tidemap::up(folder.path(), &[&["--node", "here"], more].concat()).await.unwrap();
-    let broker = up.log().split("broker=\"").nth(1).unwrap().split('"').next().unwrap().to_owned();
+    // The log is written by a thread of its own.
+    let broker = eventually(EVENT_TIMEOUT, || async {
+        let log = up.log();
+        let named = log.split("broker=\"").nth(1).and_then(|named| named.split_once('"'));
+        named.map(|(broker, _)| broker.to_owned()).with_context(|| format!("no broker: {log}"))
+    });
+    let broker = broker.await.unwrap();
     eventually(EVENT_TIMEOUT, || async {
         let nodes: Vec<NodeJson> = get_json(format!("{url}/api/nodes")).await?;
         ensure!(!nodes.is_empty(), "no node yet");
@@ -120,7 +126,7 @@ fn report(name: &str, boot: u64, seq: u64) -> Report {
 async fn wrong_messages_are_counted_and_the_rest_goes_on() {
     let pipeline = pipeline(&[]).await;
     let simulator = pipeline.connect("simulator.nk", Some("_INBOX.simulator")).await;
-    let js = jetstream::new(simulator.clone());
+    let js = tidemap_testkit::broker::jetstream(simulator.clone());
     let services = pipeline.connect("service.nk", None).await;
 
     let good = subject::sample(&NodeId::from_name("web-01").unwrap());

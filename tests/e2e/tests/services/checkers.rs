@@ -14,6 +14,7 @@ use tidemap_testkit::{
     eventually,
     http::{get, get_json},
     is_long,
+    port::free_port,
     process::Tidemap,
 };
 use tidemap_wire::http::{HistoryStatusJson, StatsJson};
@@ -43,7 +44,7 @@ struct Scene {
 impl Scene {
     async fn open() -> Self {
         let broker = TestBroker::start().await.unwrap();
-        let metrics = free_address();
+        let metrics = format!("127.0.0.1:{}", free_port().unwrap());
         let worker = broker.ingest(&["--metrics", &metrics]).unwrap();
         let (api, url) = broker.api_with(&["--http", "127.0.0.1:0", "--api-token", TOKEN]).await.unwrap();
         let folder = tempfile::tempdir().unwrap();
@@ -71,11 +72,6 @@ impl Scene {
             _broker: broker,
         }
     }
-}
-
-/// An address on which nothing listens at the moment.
-fn free_address() -> String {
-    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string()
 }
 
 /// A program in the tools folder.
@@ -130,7 +126,7 @@ async fn made_up(url: &str, more: &[&str]) -> String {
         .env("PYTHONPATH", tester.ancestors().nth(2).unwrap())
         .args(["run", &format!("{url}/api/openapi.json")])
         .args(["--header", &format!("Authorization: Bearer {TOKEN}")])
-        .args(["--checks", "all", "--request-timeout", "10", "--no-color"])
+        .args(["--checks", "all", "--request-timeout", "60", "--no-color"])
         // The time that this machine takes to generate requests is no property of the API.
         .arg("--suppress-health-check=too_slow")
         .args(more);

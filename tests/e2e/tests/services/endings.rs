@@ -23,9 +23,9 @@ fn hear_hangups() {
     drop(signal(SignalKind::hangup()).unwrap());
 }
 
-/// The broker's process id, as it wrote it itself.
-fn broker_of(data_dir: &Path) -> u32 {
-    fs::read_to_string(data_dir.join("nats-server.pid")).unwrap().trim().parse().unwrap()
+/// The broker's process id, as it wrote it itself. While it writes, there is none.
+fn broker_of(data_dir: &Path) -> anyhow::Result<u32> {
+    Ok(fs::read_to_string(data_dir.join("nats-server.pid"))?.trim().parse()?)
 }
 
 /// Waits until a process has ended.
@@ -44,7 +44,7 @@ async fn ended(pid: u32) {
 async fn a_killed_up_takes_its_broker_with_it() {
     let dir = tempfile::tempdir().unwrap();
     let (mut up, _) = Tidemap::up(dir.path(), &[]).await.unwrap();
-    let broker = broker_of(dir.path());
+    let broker = broker_of(dir.path()).unwrap();
     up.kill().await.unwrap();
     ended(broker).await;
 }
@@ -53,16 +53,15 @@ async fn a_killed_up_takes_its_broker_with_it() {
 async fn a_broker_that_was_started_again_is_taken_too() {
     let dir = tempfile::tempdir().unwrap();
     let (mut up, _) = Tidemap::up(dir.path(), &[]).await.unwrap();
-    let first = broker_of(dir.path());
+    let first = broker_of(dir.path()).unwrap();
     let pid = rustix::process::Pid::from_raw(first.cast_signed()).unwrap();
     rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
-    eventually(EVENT_TIMEOUT, || async {
-        ensure!(broker_of(dir.path()) != first, "the broker is not started again");
-        Ok(())
-    })
-    .await
-    .unwrap();
-    let second = broker_of(dir.path());
+    let second = eventually(EVENT_TIMEOUT, || async {
+        let second = broker_of(dir.path())?;
+        ensure!(second != first, "the broker is not started again");
+        Ok(second)
+    });
+    let second = second.await.unwrap();
     up.kill().await.unwrap();
     ended(second).await;
 }
@@ -72,7 +71,7 @@ async fn a_closed_terminal_ends_up_in_order() {
     hear_hangups();
     let dir = tempfile::tempdir().unwrap();
     let (mut up, _) = Tidemap::up(dir.path(), &[]).await.unwrap();
-    let broker = broker_of(dir.path());
+    let broker = broker_of(dir.path()).unwrap();
     up.hang_up().unwrap();
     // The kernel's signal, and the shell's.
     up.hang_up().unwrap();

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use anyhow::ensure;
-use async_nats::jetstream;
 use tidemap_service::{clock, streams};
 use tidemap_testkit::{broker::TestBroker, eventually, http::get_json, process::Tidemap, watch::Watch};
 use tidemap_wire::{
@@ -103,7 +102,7 @@ async fn a_new_worker_starts_with_a_log_whose_messages_have_expired() {
     assert!(first.terminate().await.unwrap().success());
 
     // Simulates ten minutes: all logged messages expire, and numbers continue.
-    let js = jetstream::new(broker.connect().await.unwrap());
+    let js = tidemap_testkit::broker::jetstream(broker.connect().await.unwrap());
     for partition in PartitionCount::default().all() {
         let name = streams::name(partition);
         let mut config = js.get_stream(&name).await.unwrap().cached_info().config.clone();

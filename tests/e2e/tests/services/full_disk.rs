@@ -60,6 +60,11 @@ async fn a_disk_that_was_full_heals_by_itself() {
     drop(file);
     std::fs::remove_file(&rest).unwrap();
     measured(&url).await;
-    assert!(up.log().contains("has room again"), "{}", up.log());
+    eventually(EVENT_TIMEOUT, || async {
+        ensure!(up.log().contains("has room again"), "{}", up.log());
+        Ok(())
+    })
+    .await
+    .unwrap();
     assert_eq!(up.terminate().await.unwrap().code(), Some(0), "{}", up.log());
 }

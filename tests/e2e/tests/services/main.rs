@@ -1,12 +1,14 @@
 //! The services as processes of their own around one broker, as users and operators meet them.
 #![expect(clippy::unwrap_used, reason = "a failing test panics, its helpers too")]
 
+mod addresses;
 mod api;
 mod bad_input;
 mod called;
 mod checkers;
 mod endings;
 mod faults;
+mod file_size;
 mod floods;
 mod full_disk;
 mod history_answers;

@@ -115,6 +115,19 @@ async fn delete(to: SocketAddr, host: &str, node: &str, origin: &str, site: Opti
     ask(to, &format!("DELETE /api/nodes/{node} HTTP/1.1"), &headers).await.status
 }
 
+/// A page of this origin makes the fleet forget a node, which goes on reporting. A worker that stands still
+/// does not answer in time, so the page asks again.
+async fn forgets(to: SocketAddr, host: &str, node: &str, origin: &str, site: Option<&str>) {
+    eventually(EVENT_TIMEOUT, || async {
+        let status = delete(to, host, node, origin, site).await;
+        assert_ne!(status, 403, "{origin} {site:?}");
+        ensure!(status == 204, "{origin} {site:?}: {status}");
+        Ok(())
+    })
+    .await
+    .unwrap();
+}
+
 /// Pages of other origins change nothing, whatever they or their browsers leave out.
 async fn refuses_foreign_pages(to: SocketAddr, host: &str, node: &str) {
     for (origin, site) in [
@@ -160,7 +173,7 @@ async fn behind_a_proxy_that_passes_its_name_on_the_api_has_to_know_that_name() 
         {
             for site in [Some("same-origin"), None] {
                 let node = nodes.next().unwrap();
-                assert_eq!(delete(proxy.address, host, node, origin, site).await, 204, "{origin} {site:?}");
+                forgets(proxy.address, host, node, origin, site).await;
             }
         }
     }
@@ -172,9 +185,7 @@ async fn a_proxy_that_keeps_the_apis_own_name_works_as_it_is() {
     let proxy = proxy(scene.api, KEEPS).await;
     reads(proxy.address, NAME).await;
     refuses_foreign_pages(proxy.address, NAME, &scene.names[0]).await;
-    let own =
-        delete(proxy.address, NAME, &scene.names[0], "https://fleet.example", Some("same-origin")).await;
-    assert_eq!(own, 204);
+    forgets(proxy.address, NAME, &scene.names[0], "https://fleet.example", Some("same-origin")).await;
 }
 
 #[tokio::test]

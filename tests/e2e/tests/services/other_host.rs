@@ -47,14 +47,11 @@ async fn the_line_that_enroll_prints_starts_an_agent_on_another_host() {
     let node = async || {
         let node: NodeJson = get_json(format!("{url}/api/nodes/edge-7")).await?;
         ensure!(node.status == Status::Online, "{:?}", node.status);
-        Ok(node)
+        let sends = node.network_tx_bytes_per_sec.is_some_and(|rate| rate.get() > 0.0);
+        ensure!(sends, "its own reports at least: {node:?}");
+        Ok(())
     };
-    let node =
-        eventually(EVENT_TIMEOUT, node).await.unwrap_or_else(|error| panic!("{error:#}\n{}", up.log()));
-    assert!(
-        node.network_tx_bytes_per_sec.is_some_and(|rate| rate.get() > 0.0),
-        "its own reports at least: {node:?}"
-    );
+    eventually(EVENT_TIMEOUT, node).await.unwrap_or_else(|error| panic!("{error:#}\n{}", up.log()));
     agent.kill().await.unwrap();
 
     // A client without encryption, or without trust in the authority, is refused.

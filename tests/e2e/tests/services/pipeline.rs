@@ -2,7 +2,7 @@
 
 use std::{fs, time::Duration};
 
-use anyhow::ensure;
+use anyhow::{Context, ensure};
 use futures_util::StreamExt;
 use serde_json::Value;
 use tidemap_service::nats::NatsArgs;
@@ -10,7 +10,7 @@ use tidemap_testkit::{
     eventually,
     http::{self, events, get, get_json, is_ready},
     process::Tidemap,
-    within,
+    undisturbed, within,
 };
 use tidemap_wire::{
     Status,
@@ -28,9 +28,14 @@ async fn up(more: &[&str]) -> (tempfile::TempDir, Tidemap, String) {
     (folder, up, url)
 }
 
-/// The address of the broker of a running `up`.
-fn broker_of(up: &Tidemap) -> String {
-    up.log().split("broker=\"").nth(1).unwrap().split('"').next().unwrap().to_owned()
+/// The address of the broker of a running `up`, whose log is written by a thread of its own.
+async fn broker_of(up: &Tidemap) -> String {
+    let broker = eventually(EVENT_TIMEOUT, || async {
+        let log = up.log();
+        let named = log.split("broker=\"").nth(1).and_then(|named| named.split_once('"'));
+        named.map(|(broker, _)| broker.to_owned()).with_context(|| format!("no broker: {log}"))
+    });
+    broker.await.unwrap()
 }
 
 async fn node(url: &str, name: &str) -> anyhow::Result<NodeJson> {
@@ -41,16 +46,26 @@ async fn node(url: &str, name: &str) -> anyhow::Result<NodeJson> {
 #[tokio::test]
 async fn this_host_is_shown_seconds_after_up_and_everything_ends_with_it() {
     let (_folder, mut up, url) = up(&["--node", "Web-01.example", "--location", "47.4,8.5,Zürich"]).await;
-    let node = eventually(EVENT_TIMEOUT, || node(&url, "web-01.example")).await.unwrap();
+    let shown = eventually(EVENT_TIMEOUT, || async {
+        let node = node(&url, "web-01.example").await?;
+        ensure!(node.age_ms < 5_000 && node.host.memory_total_bytes.is_some(), "{node:?}");
+        Ok(node)
+    });
+    let node = shown.await.unwrap();
     assert!(node.network_rx_bytes_per_sec.is_some() && node.network_tx_bytes_per_sec.is_some(), "{node:?}");
     assert_eq!(
         (node.status, node.lat, node.location.as_deref()),
         (Status::Online, Some(47.4), Some("Zürich"))
     );
-    assert!(node.age_ms < 5_000 && node.host.memory_total_bytes.is_some(), "{node:?}");
 
     eventually(EVENT_TIMEOUT, || is_ready(&url)).await.unwrap();
-    let detail: NodeDetailJson = get_json(format!("{url}/api/nodes/web-01.example")).await.unwrap();
+    // A worker that stands still does not tell a node's past in time.
+    let detail = eventually(EVENT_TIMEOUT, || async {
+        let detail: NodeDetailJson = get_json(format!("{url}/api/nodes/web-01.example")).await?;
+        ensure!(detail.last_60s.is_some(), "no past");
+        Ok(detail)
+    });
+    let detail = detail.await.unwrap();
     assert!(
         !detail.interfaces.is_empty()
             && detail.interfaces.iter().all(|interface| !interface.reason.is_empty())
@@ -58,7 +73,7 @@ async fn this_host_is_shown_seconds_after_up_and_everything_ends_with_it() {
     let history = detail.last_60s.unwrap();
     assert!(history.rx_bps.iter().any(Option::is_some) && history.rx_bps.len() == 60);
 
-    let broker = broker_of(&up).replace("nats://", "");
+    let broker = broker_of(&up).await.replace("nats://", "");
     assert!(up.terminate().await.unwrap().success(), "{}", up.log());
     assert!(tokio::net::TcpStream::connect(&broker).await.is_err(), "nats-server must end with its owner");
     assert!(get(format!("{url}/healthz")).await.is_err());
@@ -100,30 +115,33 @@ async fn the_event_stream_begins_with_a_snapshot_and_goes_on_every_second() {
     })
     .await
     .unwrap();
-    let mut stream = events(format!("{url}/api/stream"), None);
-    let first = stream.recv().await.unwrap();
-    assert_eq!(first.name, "snapshot");
-    // A row may be vacant.
-    let names = first.data["nodes"]["name"].as_array().unwrap();
-    assert_eq!(names.iter().filter(|name| name.is_string()).count(), 21);
-    let mut deltas = Vec::new();
-    let mut names = std::collections::BTreeSet::new();
-    let collect = async {
-        while deltas.len() < 8 || names.len() < 3 {
-            let event = stream.recv().await.unwrap();
-            if event.name == "delta" {
-                deltas.push(event.data["at_ms"].as_i64().unwrap());
+    let goes_on = async || {
+        let mut stream = events(format!("{url}/api/stream"), None);
+        let first = stream.recv().await.context("no event")?;
+        assert_eq!(first.name, "snapshot");
+        // A row may be vacant.
+        let names = first.data["nodes"]["name"].as_array().unwrap();
+        assert_eq!(names.iter().filter(|name| name.is_string()).count(), 21);
+        let mut deltas = Vec::new();
+        let mut names = std::collections::BTreeSet::new();
+        let collect = async {
+            while deltas.len() < 8 || names.len() < 3 {
+                let event = stream.recv().await.unwrap();
+                if event.name == "delta" {
+                    deltas.push(event.data["at_ms"].as_i64().unwrap());
+                }
+                names.insert(event.name);
             }
-            names.insert(event.name);
-        }
+        };
+        within(Duration::from_secs(15), collect).await?;
+        assert!(names.contains("stats") && names.contains("ping"), "{names:?}");
+        ensure!(deltas.windows(2).all(|pair| pair[1] - pair[0] <= 1_300), "{deltas:?}");
+        Ok(())
     };
-    within(Duration::from_secs(15), collect).await.unwrap();
-    assert!(names.contains("stats") && names.contains("ping"), "{names:?}");
-    assert!(deltas.windows(2).all(|pair| pair[1] - pair[0] <= 1_300), "{deltas:?}");
+    undisturbed(goes_on).await.unwrap();
 
     // A client that was disconnected resumes 4 s before its position, because another replica may have been
     // that far behind.
-    drop(stream);
     // On a busy machine, an API that missed a partition for a moment has no position to resume from for 4 s.
     eventually(3 * EVENT_TIMEOUT, || async {
         let mut stream = events(format!("{url}/api/stream"), None);
@@ -152,18 +170,27 @@ async fn an_admin_can_forget_a_node_and_nobody_else_can() {
         up(&["--node", "here", "--simulate", "5", "--api-token", "open-sesame-open"]).await;
     eventually(EVENT_TIMEOUT, || node(&url, "here")).await.unwrap();
     let key = folder.path().join("keys/app.nk");
-    let app = NatsArgs::new(&broker_of(&up), Some(&key)).connect("test", None).await.unwrap();
+    let app = NatsArgs::new(&broker_of(&up).await, Some(&key)).connect("test", None).await.unwrap();
     let mut events = app.subscribe("tidemap.v1.event.*.here").await.unwrap();
     app.flush().await.unwrap();
     let here = || format!("{url}/api/nodes/here");
     assert_eq!(http::delete(here(), None).await.unwrap().status, 401);
     assert_eq!(http::delete(here(), Some("guess")).await.unwrap().status, 401);
-    assert_eq!(
-        http::delete(format!("{url}/api/nodes/nobody"), Some("open-sesame-open")).await.unwrap().status,
-        404
-    );
-    let forgotten = http::delete(here(), Some("open-sesame-open")).await.unwrap();
-    assert_eq!(forgotten.status, 204, "{}", forgotten.body);
+    eventually(EVENT_TIMEOUT, || async {
+        let unknown = http::delete(format!("{url}/api/nodes/nobody"), Some("open-sesame-open")).await?;
+        ensure!(unknown.status == 404, "{}: {}", unknown.status, unknown.body);
+        Ok(())
+    })
+    .await
+    .unwrap();
+    // A worker that stands still does not answer in time.
+    eventually(EVENT_TIMEOUT, || async {
+        let forgotten = http::delete(here(), Some("open-sesame-open")).await?;
+        ensure!(forgotten.status == 204, "{}: {}", forgotten.status, forgotten.body);
+        Ok(())
+    })
+    .await
+    .unwrap();
     // It still reports, so it joins again.
     for kind in ["forgotten", "joined"] {
         let event = within(EVENT_TIMEOUT, events.next()).await.unwrap().unwrap();
@@ -208,6 +235,11 @@ async fn a_second_up_in_the_same_folder_starts_nothing_and_state_survives_a_rest
 
 #[tokio::test]
 async fn a_clean_start_and_a_clean_stop_are_logged_without_a_warning() {
+    undisturbed(starts_and_stops_cleanly).await.unwrap();
+}
+
+/// A service that stands still for some seconds is a reason to warn, and to end late.
+async fn starts_and_stops_cleanly() -> anyhow::Result<()> {
     let folder = tempfile::tempdir().unwrap();
     // The second start finds the data of the first.
     for ctrl_c in [false, true] {
@@ -229,12 +261,13 @@ async fn a_clean_start_and_a_clean_stop_are_logged_without_a_warning() {
         let took = asked.elapsed();
         let log = up.log();
         assert_eq!(ended.unwrap().code(), Some(0), "{log}");
-        assert!(took <= LONGEST_SHUTDOWN, "{took:?}: {log}");
+        ensure!(took <= LONGEST_SHUTDOWN, "{took:?}: {log}");
         let is_complaint =
             |line: &&str| ["WARN", "ERROR", "[WRN]", "[ERR]"].iter().any(|level| line.contains(level));
         let broker_log = fs::read_to_string(folder.path().join("nats-server.log")).unwrap();
         let complaints: Vec<_> = log.lines().chain(broker_log.lines()).filter(is_complaint).collect();
-        assert!(complaints.is_empty(), "{complaints:#?} in {log}");
+        ensure!(complaints.is_empty(), "{complaints:#?} in {log}");
         println!("ended within {took:?}");
     }
+    Ok(())
 }

@@ -4,7 +4,6 @@
 use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
 
 use anyhow::{Context, ensure};
-use async_nats::jetstream;
 use serde_json::Value;
 use tidemap_service::clock::unix_ms;
 use tidemap_testkit::{
@@ -150,7 +149,7 @@ async fn a_public_api_keeps_to_itself_what_changes_while_it_is_watched() {
     }
     let mut stream = Stream::open(address(&public).unwrap()).await;
     stream.shows("event: snapshot").await;
-    let agent = jetstream::new(broker.connect().await.unwrap());
+    let agent = tidemap_testkit::broker::jetstream(broker.connect().await.unwrap());
     let subject = subject::sample(&NodeId::from_name(NODE).unwrap());
     for change in 1..=CHANGES {
         let publish = async { agent.publish(subject.clone(), report(change).into()).await?.await };

@@ -14,6 +14,7 @@ use tidemap_testkit::{
     namespace::Namespace,
     observe,
     process::{Tidemap, tidemap},
+    undisturbed,
 };
 use tidemap_wire::{Report, http::NodeJson};
 use tokio::time::Instant;
@@ -48,6 +49,11 @@ fn sender(here: Ipv4Addr) -> (std::net::SocketAddr, std::thread::JoinHandle<anyh
 
 #[tokio::test]
 async fn a_download_over_a_real_link_shows_as_bytes_over_time() {
+    // Whoever of those who send, count, and look stands still spoils a rate.
+    undisturbed(shows_a_download).await.unwrap();
+}
+
+async fn shows_a_download() -> anyhow::Result<()> {
     let host = Namespace::new().unwrap();
     let folder = tempfile::tempdir().unwrap();
     let http = format!("{}:0", host.there);
@@ -67,12 +73,10 @@ async fn a_download_over_a_real_link_shows_as_bytes_over_time() {
     let read = format!("cat < /dev/tcp/{}/{} > /dev/null", address.ip(), address.port());
     let mut download = host.command("bash").args(["-c", &read]).spawn().unwrap();
     let asked = Instant::now();
-    eventually(Duration::from_secs(3), || async {
-        ensure!((rate().await? - RATE).abs() < RATE * 0.1, "not the true rate yet");
-        Ok(())
-    })
-    .await
-    .unwrap();
+    let is_true = |rate: f64| (rate - RATE).abs() < RATE * 0.1;
+    while !is_true(rate().await?) && asked.elapsed() < WATCHED {
+        observe(LOOK_PERIOD).await;
+    }
     // A sample covers a second, so the first complete one ends within two; it is shown a quarter of a second
     // later.
     let seen_after = asked.elapsed();
@@ -80,7 +84,7 @@ async fn a_download_over_a_real_link_shows_as_bytes_over_time() {
     // While the traffic lasts, every sample is right.
     let mut rates = Vec::new();
     while asked.elapsed() < WATCHED {
-        rates.push(rate().await.unwrap());
+        rates.push(rate().await?);
         observe(LOOK_PERIOD).await;
     }
     download.wait().await.unwrap();
@@ -90,8 +94,8 @@ async fn a_download_over_a_real_link_shows_as_bytes_over_time() {
         0.05 * f64::from(CHUNKS),
         CHUNKS / 100
     );
-    assert!(rates.iter().all(|rate| (rate - RATE).abs() < RATE * 0.1), "{rates:?}");
-    assert!(seen_after < Duration::from_millis(2_500), "{seen_after:?}");
+    ensure!(!rates.is_empty() && rates.iter().all(|rate| is_true(*rate)), "{rates:?}");
+    ensure!(seen_after < Duration::from_millis(2_750), "{seen_after:?}");
 
     // The sum is what was sent, plus headers and this test's requests.
     let sent = CHUNK_BYTES as f64 * f64::from(CHUNKS);
@@ -104,6 +108,7 @@ async fn a_download_over_a_real_link_shows_as_bytes_over_time() {
     .unwrap();
     assert!(total < sent * 1.02, "{total} of {sent}");
     assert!(up.terminate().await.unwrap().success(), "{}", up.log());
+    Ok(())
 }
 
 /// Bytes in both directions in one step of varying traffic: bursts, a trickle, silence. A second is not a

@@ -3,13 +3,15 @@
 
 use std::{path::Path, time::Duration};
 
-use anyhow::ensure;
+use anyhow::{Context, ensure};
+use serde_json::json;
 use tidemap_testkit::{
     client::{Connection, address, request},
     eventually,
     http::get_json,
     observe,
     process::{Tidemap, run_to_end, tidemap},
+    within,
 };
 use tidemap_wire::{
     Status,
@@ -121,6 +123,45 @@ async fn switches_and_choices_are_understood_however_they_are_written() {
 }
 
 #[tokio::test]
+async fn quotes_blanks_and_empty_items_in_a_variable_are_not_meant() {
+    let say = |variables: &[(&str, &str)], args: &[&str]| {
+        let mut command = Command::new(tidemap().unwrap());
+        command.args(args).envs(variables.iter().copied());
+        async move { command.output().await.unwrap() }
+    };
+    // All variables of `up` are read before its data folder, which cannot be one, is looked at.
+    for (variable, value) in [
+        ("TIDEMAP_HTTP", "\"127.0.0.1:0\""),
+        ("TIDEMAP_HTTP", "'127.0.0.1:0'\r"),
+        ("TIDEMAP_PUBLIC", "\"true\""),
+        ("TIDEMAP_COUNT", "'wan'"),
+        ("TIDEMAP_MAX_NODES", "\"1000\""),
+        ("TIDEMAP_NATS_URL", "\"nats://127.0.0.1:4222\""),
+        ("TIDEMAP_HOSTS", "a.example, b.example,"),
+        ("TIDEMAP_EXCLUDE", "\"eth0, eth1,\""),
+    ] {
+        let ended = say(&[(variable, value)], &["up", "--data-dir", "/dev/null/x"]).await;
+        let said = String::from_utf8(ended.stderr).unwrap();
+        assert_eq!(ended.status.code(), Some(1), "{variable}={value}: {said}");
+        assert!(said.contains("/dev/null/x"), "{variable}={value}: {said}");
+    }
+    let ended = say(&[("TIDEMAP_DATA_DIR", "\"/dev/null/there\"")], &["up", "--http", "127.0.0.1:0"]).await;
+    assert!(String::from_utf8_lossy(&ended.stderr).contains("data folder /dev/null/there:"), "{ended:?}");
+    let ended = say(&[("TIDEMAP_HTTP", "\"nowhere\"")], &["up"]).await;
+    let said = String::from_utf8(ended.stderr).unwrap();
+    assert_eq!((ended.status.code(), said.lines().count()), (Some(64), 1), "{said}");
+
+    let mut env = Command::new("env");
+    env.args(["NODE_NAME=\"Web-01\"\r", "TIDEMAP_LABELS='a=1,,b=2,'", "TIDEMAP_PROVIDER=\"Acme\""]);
+    env.arg(tidemap().unwrap());
+    let mut agent = Tidemap::start_by(env, &["agent", "--dry-run"]).unwrap();
+    let report: serde_json::Value = serde_json::from_str(&agent.line().await.unwrap()).unwrap();
+    let hello = &report["hello"];
+    assert_eq!((&report["node"], &hello["display_name"]), (&"web-01".into(), &"Web-01".into()));
+    assert_eq!((&hello["labels"], &hello["provider"]), (&json!({"a": "1", "b": "2"}), &"Acme".into()));
+}
+
+#[tokio::test]
 async fn a_name_without_an_address_is_reported_at_once() {
     let agent = Tidemap::start(&["agent", "--nats-url", "nats://no-such-name.invalid"]).unwrap();
     eventually(EVENT_TIMEOUT, || async {
@@ -170,12 +211,14 @@ async fn streams_leave_files_for_the_hosts_own_agent() {
         stream.write_all(request("/api/stream", "identity").as_bytes()).await.unwrap();
         streams.push(stream);
     }
-    eventually(EVENT_TIMEOUT, || async {
-        ensure!(up.log().contains("no more connections"), "{}", up.log());
-        Ok(())
-    })
-    .await
-    .unwrap();
+    // A connection that asks nothing for ten seconds would be closed.
+    let refused = async {
+        while !up.log().contains("no more connections") {
+            first.body(request("/healthz", "identity").as_bytes()).await.unwrap();
+            observe(Duration::from_millis(250)).await;
+        }
+    };
+    within(EVENT_TIMEOUT, refused).await.with_context(|| up.log()).unwrap();
     // It stays online for half a minute without reports, so its reports must be new.
     let mut seen = Vec::new();
     while seen.len() < 3 {

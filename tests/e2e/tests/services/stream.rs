@@ -17,6 +17,7 @@ use tidemap_testkit::{
     browser::Browser,
     eventually,
     http::{delete, get_json, is_ready},
+    undisturbed,
 };
 use tidemap_wire::{Bps, Status, http::NodeJson};
 use tokio::{
@@ -254,14 +255,14 @@ async fn the_clients_of_the_documentation_count_what_the_list_has() {
     clients.expect("before the fleet", &url, 0, ..).await;
     // A node is online for three intervals after its last report; for that time the state of a stopped fleet
     // does not change.
-    let fleet = broker.simulate_with(NODES, &["--interval", "5"]).unwrap();
+    let fleet = broker.simulate_with(NODES, &["--interval", "15"]).unwrap();
     clients.expect("at the start", &url, all, all..).await;
     clients.expect_movement(1).await;
 
     drop(fleet);
-    clients.expect("by deltas", &url, all, all..).await;
+    clients.expect("by deltas", &url, all, 1..).await;
     clients.again().await;
-    clients.expect("by a snapshot", &url, all, all..).await;
+    clients.expect("by a snapshot", &url, all, 1..).await;
 
     // The Python client accepts gzip only.
     let encoding = "fetch('/api/stream').then(answer => [answer.headers.get('content-encoding'), answer.body.cancel()][0])";
@@ -270,6 +271,11 @@ async fn the_clients_of_the_documentation_count_what_the_list_has() {
 
 #[tokio::test]
 async fn the_clients_go_on_at_another_api_where_they_were_and_start_again_at_one_that_was_not_there() {
+    // An API that has missed a partition for a moment has no position to resume from for 4 s.
+    undisturbed(the_clients_go_on).await.unwrap();
+}
+
+async fn the_clients_go_on() -> anyhow::Result<()> {
     const NODES: u32 = 40;
     let all = u64::from(NODES);
     let api = ["--http", "127.0.0.1:0", "--api-token", TOKEN];
@@ -285,7 +291,7 @@ async fn the_clients_go_on_at_another_api_where_they_were_and_start_again_at_one
     // For more ticks than an API replays, which both APIs must hold.
     clients.expect_movement(18).await;
     let [python, script] = clients.expect("at one api", &one_url, all, all..).await;
-    assert_eq!([python.snapshots, script.snapshots], [1, 1]);
+    ensure!([python.snapshots, script.snapshots] == [1, 1], "{python:?}, {script:?}");
 
     // While they are disconnected, a node that no longer reports is forgotten.
     drop(fleet);
@@ -293,10 +299,11 @@ async fn the_clients_go_on_at_another_api_where_they_were_and_start_again_at_one
     one.kill().await.unwrap();
     let name = get_json::<Vec<NodeJson>>(format!("{other_url}/api/nodes")).await.unwrap().remove(0).name;
     let forgotten = delete(format!("{other_url}/api/nodes/{name}"), Some(TOKEN)).await.unwrap();
-    assert_eq!(forgotten.status, 204, "{}", forgotten.body);
+    // A worker that stands still does not answer in time.
+    ensure!(forgotten.status == 204, "{}: {}", forgotten.status, forgotten.body);
     door.lead_to(&other_url);
     let heard = clients.expect("at the other", &other_url, all - 1, ..).await;
-    assert_eq!(heard.map(|heard| heard.snapshots), [1, 1], "they go on");
+    ensure!(heard.map(|heard| heard.snapshots) == [1, 1], "they do not go on: {heard:?}");
 
     door.close();
     other.kill().await.unwrap();
@@ -311,4 +318,5 @@ async fn the_clients_go_on_at_another_api_where_they_were_and_start_again_at_one
     .await
     .unwrap();
     clients.expect("at a third", &third_url, all - 1, ..).await;
+    Ok(())
 }
