@@ -1,7 +1,7 @@
 //! Memory of long answers that is used again.
 //!
-//! The list of a large fleet takes tens of megabytes and is written every half second while somebody polls
-//! it. Memory of that size that is freed goes back to the system, which clears each page before it hands it
+//! The list of a large fleet takes tens of megabytes and is written every second while somebody polls it.
+//! Memory of that size that is freed goes back to the system, which clears each page before it hands it
 //! out again: a quarter of the API's time in its bench.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

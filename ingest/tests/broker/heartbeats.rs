@@ -1,9 +1,10 @@
 //! The heartbeats of workers in the bucket of leases.
 
-use futures_util::{StreamExt, TryStreamExt};
-use tidemap_testkit::within;
+use async_nats::jetstream::kv::Operation;
+use futures_util::TryStreamExt;
+use tidemap_service::streams;
 
-use crate::harness::{Harness, TIMEOUT, until};
+use crate::harness::{Harness, until};
 
 #[tokio::test]
 async fn a_worker_that_ended_leaves_no_heartbeat() {
@@ -13,18 +14,14 @@ async fn a_worker_that_ended_leaves_no_heartbeat() {
     let own = heartbeats(&harness).await.unwrap();
     let leaving = harness.worker(4);
     until(async || Ok(heartbeats(&harness).await?.len() == 2)).await;
-    let mut written = harness.client.subscribe("$KV.TIDEMAP_LEASES.w.>").await.unwrap();
-    harness.client.flush().await.unwrap();
+    let both = heartbeats(&harness).await.unwrap();
+    let key = both.iter().find(|subject| !own.contains(subject)).unwrap();
+    let key = streams::bucket_key(streams::LEASES, key).unwrap();
+    let bucket = harness.js.get_key_value(streams::LEASES).await.unwrap();
     leaving.stop().await;
-    let reported = async {
-        loop {
-            let headers = written.next().await.unwrap().headers.unwrap_or_default();
-            if headers.get("KV-Operation").is_some_and(|operation| operation.as_str() == "PURGE") {
-                return;
-            }
-        }
-    };
-    within(TIMEOUT, reported).await.unwrap();
+    // Other workers remove what shows its end, after ten seconds.
+    let last = bucket.entry(key).await.unwrap();
+    assert!(last.is_none_or(|entry| entry.operation == Operation::Purge), "the worker reports its end");
     until(async || Ok(heartbeats(&harness).await? == own)).await;
     staying.stop().await;
 }

@@ -183,7 +183,7 @@ async fn invalid_events_are_not_shown_and_lead_to_a_new_snapshot() {
         visit.expect_text(".grid-node [data-cell=name]", &name).await;
         visit.expect_text("#count", "1").await;
     }
-    assert_eq!(visit.server.asked(), 1 + NONSENSE.len() as u64);
+    assert!(visit.server.asked() > NONSENSE.len() as u64, "each led to another request");
     visit.end().await;
 }
 
