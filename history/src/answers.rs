@@ -25,10 +25,10 @@ const PUBLISHED_WITHIN_MS: i64 = 65_000;
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum AnswerError {
     /// It asks for what there is not.
-    #[error("{0}")]
+    #[error(transparent)]
     Refused(#[from] HistoryError),
     /// The file cannot be read.
-    #[error("{0}")]
+    #[error(transparent)]
     Store(#[from] StoreError),
 }
 

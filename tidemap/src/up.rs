@@ -219,7 +219,7 @@ async fn keep_history(
     let client = broker.connect("tidemap-history", None).await?;
     match tidemap_history::run(config, client, stop.clone()).await {
         Err(error) if !error.is::<UsageError>() => {
-            tracing::error!("no history is kept: {error:#}");
+            tracing::error!("no history is kept: {}", causes(error.as_ref()));
             stop.cancelled().await;
             Ok(())
         }

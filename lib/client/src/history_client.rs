@@ -39,7 +39,7 @@ pub enum HistoryRequestError {
     #[error(transparent)]
     Refused(#[from] HistoryError),
     /// The answer cannot be decoded.
-    #[error("the history station gave an answer that cannot be read: {0}")]
+    #[error("the history station gave an answer that cannot be read")]
     Unreadable(#[from] DecodeError),
     /// The answer is not one to the request, or its parts are not of one answer.
     #[error("the history station gave an answer that contradicts itself")]
