@@ -16,15 +16,15 @@ use tidemap_testkit::{broker::TestBroker, eventually};
 use tidemap_wire::{
     MinuteRow, Minutes, NodeId, PartitionCount, Slot, decode, encode,
     history_query::{
-        HistoryAnswer, HistoryError, HistoryReply, HistoryRequest, HistorySeries, RangeRequest, TopBy,
-        TopRequest,
+        HistoryAnswer, HistoryError, HistoryReply, HistoryRequest, HistorySeries, HistoryStatus,
+        RangeRequest, TopBy, TopRequest,
     },
     subject,
 };
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-const BOUND: Duration = Duration::from_secs(30);
+const BOUND: Duration = Duration::from_secs(60);
 
 #[derive(Parser)]
 struct Options {
@@ -81,7 +81,7 @@ async fn ask(client: &Client, request: HistoryRequest) -> anyhow::Result<History
     let inbox = client.new_inbox();
     let mut replies = client.subscribe(inbox.clone()).await?;
     client.publish_with_reply(subject::HISTORY, inbox, encode(&request).into()).await?;
-    let reply = tokio::time::timeout(Duration::from_secs(2), replies.next()).await?.context("no reply")?;
+    let reply = tokio::time::timeout(BOUND, replies.next()).await?.context("no reply")?;
     ensure!(reply.status.is_none(), "no station: {:?}", reply.status);
     let reply: HistoryReply = decode(&reply.payload)?;
     ensure!((reply.chunk, reply.chunks) == (0, 1), "{reply:?}");
@@ -106,10 +106,19 @@ async fn received(client: &Client, node: &NodeId, from: u32, minutes: u32) -> Ve
 
 /// Waits until a station has read the message of this number, and no later one.
 async fn read(client: &Client, sequence: u64) {
-    eventually(BOUND, || async {
+    has(client, |status| status.read_sequence, sequence).await;
+}
+
+/// Waits until a station has stored it. One that ends stores what it has read, as far as it has the time.
+async fn stored(client: &Client, sequence: u64) {
+    has(client, |status| status.sequence, sequence).await;
+}
+
+async fn has(client: &Client, done: impl Fn(&HistoryStatus) -> u64, sequence: u64) {
+    eventually(3 * BOUND, || async {
         match ask(client, HistoryRequest::Status).await? {
             HistoryAnswer::Status(status) => {
-                ensure!(status.read_sequence == sequence && status.trouble.is_none(), "{status:?}");
+                ensure!(done(&status) == sequence && status.trouble.is_none(), "{status:?}");
                 Ok(())
             }
             other => anyhow::bail!("{other:?}"),
@@ -139,6 +148,7 @@ async fn rows_become_answers_and_are_not_counted_again_by_one_that_goes_on() {
     station.end().await;
 
     let station = Station::start(&client, folder.path());
+    stored(&client, 4).await;
     assert_eq!(received(&client, &a, minute, 3).await, [Some(7), None, None]);
     tell(&js, &a, minute + 2, 13).await;
     tell(&js, &a, minute, 7).await;
@@ -146,6 +156,7 @@ async fn rows_become_answers_and_are_not_counted_again_by_one_that_goes_on() {
     station.end().await;
 
     let station = Station::start(&client, folder.path());
+    stored(&client, 6).await;
     assert_eq!(received(&client, &a, minute, 3).await, [Some(7), None, Some(13)]);
     assert_eq!(received(&client, &b, minute, 3).await, [None, Some(11), None]);
     let whole = TopRequest {
@@ -191,6 +202,7 @@ async fn a_stream_that_was_created_again_is_read_from_its_beginning() {
     read(&client, 1).await;
     station.end().await;
     let station = Station::start(&client, folder.path());
+    stored(&client, 1).await;
     assert_eq!(received(&client, &node, minute, 3).await, [Some(5), Some(9), Some(5)]);
     station.end().await;
 }

@@ -240,7 +240,8 @@ impl PartitionTask {
 
     async fn publish_changes(&mut self, header: chunks::Header) -> anyhow::Result<()> {
         let partition = self.assignment.partition;
-        let (events, deltas) = self.publishing.changes(header, &mut self.replica.state);
+        let judged_ms = self.publishing.judged_at(self.replica.position(), self.log_end.get(), header.at_ms);
+        let (events, deltas) = self.publishing.changes(header, judged_ms, &mut self.replica.state);
         for event in &events {
             self.publish(subject::event(event.kind, &event.node), encode(event)).await?;
         }

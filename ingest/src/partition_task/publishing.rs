@@ -8,6 +8,7 @@ use tokio::time::Instant;
 use super::{Assignment, LeaseState};
 use crate::{
     chunks,
+    log_reader::LogPosition,
     partition::{Output, PartitionState},
     replica::Replica,
 };
@@ -31,11 +32,20 @@ pub(super) struct Publishing {
     is_frozen: bool,
     /// Broker time from which a node's silence counts: when this task began to read, or read again.
     alive_ms: i64,
+    /// Broker time as of which silence was judged last.
+    judged_ms: i64,
 }
 
 impl Default for Publishing {
     fn default() -> Self {
-        Self { seq: 0, ticks: 0, was_publishing: false, is_frozen: false, alive_ms: i64::MIN / 2 }
+        Self {
+            seq: 0,
+            ticks: 0,
+            was_publishing: false,
+            is_frozen: false,
+            alive_ms: i64::MIN / 2,
+            judged_ms: i64::MIN / 2,
+        }
     }
 }
 
@@ -62,14 +72,27 @@ impl Publishing {
         may_publish.then_some(now_ms)
     }
 
-    /// The events and the encoded deltas since the last tick. Each delta that is sent increments `seq`.
+    /// Broker time as of which silence is judged at broker time `at_ms`; `newest` is the newest message of the
+    /// log. A report that waits to be read is not silence, so while any does, nodes are judged as of what was
+    /// read last. That is for 10 s at most, because messages can be removed from the log before they are read.
+    pub(super) fn judged_at(&mut self, position: &LogPosition, newest: u64, at_ms: i64) -> i64 {
+        let is_behind = newest > position.applied;
+        let as_of_ms = if is_behind { position.applied_ms().max(at_ms - RECONNECT_MS) } else { at_ms };
+        // Never earlier than before, so that no node comes back without a report.
+        self.judged_ms = as_of_ms.max(self.judged_ms).min(at_ms);
+        self.judged_ms
+    }
+
+    /// The events and the encoded deltas since the last tick, when silence was judged as of `judged_ms`. Each
+    /// delta that is sent increments `seq`.
     pub(super) fn changes(
         &mut self,
         header: chunks::Header,
+        judged_ms: i64,
         state: &mut PartitionState,
     ) -> (Vec<Event>, Vec<Vec<u8>>) {
         state.caught_up();
-        let Output { forgotten, events } = state.tick(header.at_ms, self.alive_ms);
+        let Output { forgotten, events } = state.tick(judged_ms, self.alive_ms);
         self.ticks += 1;
         if self.ticks > 1 {
             return (events, chunks::deltas(header, state.updates(), &forgotten));
@@ -131,7 +154,7 @@ mod tests {
     use super::*;
     use crate::{
         checkpoint::Recovery,
-        log_reader::{LogEvent, LogPosition, Record},
+        log_reader::{LogEvent, Record},
         partition::Limits,
     };
 
@@ -185,14 +208,14 @@ mod tests {
         let (mut publishing, mut replica, now) = (Publishing::default(), replica(NOW_MS), Instant::now());
         let at_ms = publishing.begin_tick(lease(now), now, &replica).unwrap();
         let header = publishing.header(&assignment(), at_ms);
-        let (events, first) = publishing.changes(header, &mut replica.state);
+        let (events, first) = publishing.changes(header, header.at_ms, &mut replica.state);
         assert_eq!((events.len(), deltas(&first)[0].seq, deltas(&first)[0].nodes.len()), (0, 2, 0));
         assert!(publishing.are_totals_due());
         publishing.seq += 1;
 
         read(&mut replica, 2, NOW_MS + 1_000);
         let header = publishing.header(&assignment(), NOW_MS + 1_000);
-        let (_, next) = publishing.changes(header, &mut replica.state);
+        let (_, next) = publishing.changes(header, header.at_ms, &mut replica.state);
         assert_eq!((deltas(&next)[0].seq, deltas(&next)[0].nodes.len()), (3, 1));
         assert!(!publishing.are_totals_due());
     }
@@ -247,12 +270,23 @@ mod tests {
                 (Publishing::default(), replica(published_ms), Instant::now());
             let at_ms = publishing.begin_tick(lease(now), now, &replica).unwrap();
             let header = publishing.header(&assignment(), at_ms);
-            publishing.changes(header, &mut replica.state);
+            publishing.changes(header, header.at_ms, &mut replica.state);
             let header = publishing.header(&assignment(), at_ms + RECONNECT_MS);
-            let (events, _) = publishing.changes(header, &mut replica.state);
+            let (events, _) = publishing.changes(header, header.at_ms, &mut replica.state);
             events.into_iter().map(|event| event.kind).collect()
         };
         assert_eq!(kinds(NOW_MS), [EventKind::Warning]);
         assert_eq!(kinds(NOW_MS - 60_000), []);
+    }
+
+    #[test]
+    fn a_report_that_waits_in_the_log_is_no_silence() {
+        let (mut publishing, replica) = (Publishing::default(), replica(NOW_MS));
+        let mut judged_at =
+            |newest, after_ms| publishing.judged_at(replica.position(), newest, NOW_MS + after_ms) - NOW_MS;
+        assert_eq!((judged_at(1, 100), judged_at(3, 5_000)), (100, 100));
+        assert_eq!((judged_at(1, 6_000), judged_at(2, 6_250)), (6_000, 6_000), "never earlier than before");
+        assert_eq!(judged_at(2, 60_000), 60_000 - RECONNECT_MS, "what waits may have been removed");
+        assert_eq!(judged_at(2, -3_600_000), -3_600_000, "the broker's clock was put back");
     }
 }

@@ -25,6 +25,8 @@ use super::{Moved, Truth};
 
 /// For a station to read its stream, and to answer.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
+/// For what has been read to be stored, which waits a minute.
+const STORE_TIMEOUT: Duration = Duration::from_secs(180);
 /// For one answer.
 const REPLY_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -56,7 +58,7 @@ impl Station {
         self.process.take().context("it does not run")?.kill().await
     }
 
-    /// Asks it to end: it stores what it has read.
+    /// Asks it to end: it stores what it has read, as far as it has the time.
     pub async fn end(&mut self) -> anyhow::Result<()> {
         let mut process = self.process.take().context("it does not run")?;
         let ended = process.terminate().await?;
@@ -72,9 +74,11 @@ impl Station {
         if self.process.is_none() {
             self.start()?;
         }
-        self.read_all(&client).await?;
+        // One that starts again reads at once what was not stored in time, and stores it within a minute.
+        let last = self.has(&client, |status| status.read_sequence, None).await?;
         self.end().await?;
         self.start()?;
+        self.has(&client, |status| status.sequence, Some(last)).await?;
         let mut answers = Answers::default();
         for node in truth.keys() {
             let answer = eventually(ANSWER_TIMEOUT, || minutes_of(&client, node, now_ms)).await?;
@@ -86,16 +90,23 @@ impl Station {
         Ok(answers)
     }
 
-    /// Waits until it has read the newest message.
-    async fn read_all(&self, client: &Client) -> anyhow::Result<()> {
+    /// Waits until it has done with the message `last`, or with the newest, what `done` takes from its
+    /// status, and returns that message's number.
+    async fn has(
+        &self,
+        client: &Client,
+        done: impl Fn(&HistoryStatus) -> u64,
+        last: Option<u64>,
+    ) -> anyhow::Result<u64> {
         let js = jetstream::new(client.clone());
-        let read = eventually(ANSWER_TIMEOUT, || async {
-            let last = js.get_stream(streams::HISTORY).await?.cached_info().state.last_sequence;
+        let done = eventually(STORE_TIMEOUT, || async {
+            let newest = js.get_stream(streams::HISTORY).await?.cached_info().state.last_sequence;
+            let last = last.unwrap_or(newest);
             let status = status(client).await?;
-            ensure!(status.read_sequence == last && status.trouble.is_none(), "{last} messages, {status:?}");
-            Ok(())
+            ensure!(done(&status) >= last && status.trouble.is_none(), "{last} messages, {status:?}");
+            Ok(last)
         });
-        read.await.with_context(|| self.process.as_ref().map(Tidemap::log).unwrap_or_default())
+        done.await.with_context(|| self.process.as_ref().map(Tidemap::log).unwrap_or_default())
     }
 }
 

@@ -10,16 +10,19 @@ use tidemap_service::{clock::unix_ms, streams};
 use tidemap_testkit::{
     broker::TestBroker,
     eventually,
-    http::{HttpAnswer, get, get_json},
+    http::{HttpAnswer, get, get_json, is_ready},
     process::Tidemap,
 };
 use tidemap_wire::{
     Extremes, Hello, Location, LocationSource, MinuteRow, Minutes, NodeId, Report, Sample, Slot, encode,
+    history_query::HistoryStatus,
     http::{HistoryJson, HistoryStatusJson, TopJson},
     subject,
 };
 
 const EVENT_TIMEOUT: Duration = Duration::from_secs(60);
+/// Rows wait a minute before they are stored.
+const STORE_TIMEOUT: Duration = Duration::from_secs(180);
 /// How many minutes have rows, and how many have none behind each.
 const MINUTES: u32 = 6;
 const MINUTE_MS: i64 = 60_000;
@@ -38,6 +41,8 @@ impl Scene {
         let broker = TestBroker::start().await.unwrap();
         let worker = broker.ingest(&[]).unwrap();
         let (api, url) = broker.api().await.unwrap();
+        // Then there is an owner for each partition, and every stream.
+        eventually(EVENT_TIMEOUT, || is_ready(&url)).await.unwrap();
         let from = u32::try_from(unix_ms() / MINUTE_MS).unwrap() - 3 * MINUTES;
         Self { _api: api, _worker: worker, url, from, broker }
     }
@@ -125,18 +130,33 @@ impl Scene {
         station
     }
 
-    /// Waits until what is on the stream has been read.
-    async fn has_read(&self) {
+    /// The newest message of the stream of minutes.
+    async fn last(&self) -> u64 {
         let mut stream = self.js().await.get_stream(streams::HISTORY).await.unwrap();
-        let last = stream.info().await.unwrap().state.last_sequence;
+        stream.info().await.unwrap().state.last_sequence
+    }
+
+    /// Waits until the station has done with all messages up to `last` what `done` tells of it.
+    async fn has(&self, done: impl Fn(&HistoryStatus) -> u64, last: u64) {
         let history = HistoryClient::new(self.broker.connect().await.unwrap());
-        eventually(EVENT_TIMEOUT, || async {
+        eventually(STORE_TIMEOUT, || async {
             let status = history.status().await?;
-            ensure!(status.read_sequence >= last && status.trouble.is_none(), "{last}: {status:?}");
+            ensure!(done(&status) >= last && status.trouble.is_none(), "{last}: {status:?}");
             Ok(())
         })
         .await
         .unwrap();
+    }
+
+    /// Has a station store all rows: one that ends stores what it has read, as far as it has the time, and
+    /// the next one the rest.
+    async fn stored(&self, folder: &Path, mut station: Tidemap) -> Tidemap {
+        let last = self.last().await;
+        self.has(|status| status.read_sequence, last).await;
+        assert!(station.terminate().await.unwrap().success(), "{}", station.log());
+        let station = self.station(folder).await;
+        self.has(|status| status.sequence, last).await;
+        station
     }
 }
 
@@ -157,7 +177,7 @@ async fn rows_become_answers_for_nodes_and_groups_in_every_form() {
     assert!(without.body.contains("there is no history station at the moment"), "{}", without.body);
 
     let folder = tempfile::tempdir().unwrap();
-    let mut station = scene.station(folder.path()).await;
+    let station = scene.station(folder.path()).await;
     scene.reports("Web-01", "web").await;
     scene.reports("db", "db").await;
     for group in ["by=location&key=Berlin", "by=label:role&key=web", "by=label:role&key=db"] {
@@ -166,10 +186,7 @@ async fn rows_become_answers_for_nodes_and_groups_in_every_form() {
     }
     scene.rows("Web-01", 1_000).await;
     scene.rows("db", 10).await;
-    scene.has_read().await;
-    // A station that ends stores what it has read.
-    assert!(station.terminate().await.unwrap().success(), "{}", station.log());
-    let _station = scene.station(folder.path()).await;
+    let _station = scene.stored(folder.path(), station).await;
 
     let range = scene.range();
     let step = format!("{range}&step=1m");
@@ -211,9 +228,14 @@ async fn rows_become_answers_for_nodes_and_groups_in_every_form() {
     assert_eq!(lines.len(), 1 + 12);
     assert!(lines[1].ends_with("Z,60000,120000,1000,2000,9000,8000,2,1,60000,0,0"), "{}", lines[1]);
     assert!(lines[2].ends_with("Z,,,,,,,,,0,0,0"), "{}", lines[2]);
-    let metrics = scene.get("/metrics").await.body;
-    assert!(metrics.contains("\ntidemap_history_up 1\n"), "{metrics}");
-    assert!(metrics.contains("\ntidemap_history_oldest_timestamp_seconds{step=\"1m\"} "), "{metrics}");
+    eventually(EVENT_TIMEOUT, || async {
+        let metrics = scene.get("/metrics").await.body;
+        ensure!(metrics.contains("\ntidemap_history_up 1\n"), "{metrics}");
+        ensure!(metrics.contains("\ntidemap_history_oldest_timestamp_seconds{step=\"1m\"} "), "{metrics}");
+        Ok(())
+    })
+    .await
+    .unwrap();
 }
 
 #[tokio::test]
@@ -257,10 +279,8 @@ async fn a_station_that_is_killed_is_missed_and_another_one_answers_the_same() {
     let mut answers = Vec::new();
     let path = format!("/api/nodes/db/history?{}&step=1m", scene.range());
     for folder in &folders {
-        let mut station = scene.station(folder.path()).await;
-        scene.has_read().await;
-        assert!(station.terminate().await.unwrap().success(), "{}", station.log());
-        let mut station = scene.station(folder.path()).await;
+        let station = scene.station(folder.path()).await;
+        let mut station = scene.stored(folder.path(), station).await;
         answers.push(scene.history(&path).await.unwrap().rx_bytes);
         station.kill().await.unwrap();
         eventually(EVENT_TIMEOUT, || async {
