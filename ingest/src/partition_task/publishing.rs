@@ -72,9 +72,10 @@ impl Publishing {
         may_publish.then_some(now_ms)
     }
 
-    /// Broker time as of which silence is judged at broker time `at_ms`; `newest` is the newest message of the
-    /// log. A report that waits to be read is not silence, so while any does, nodes are judged as of what was
-    /// read last. That is for 10 s at most, because messages can be removed from the log before they are read.
+    /// Broker time as of which silence is judged at broker time `at_ms`; `newest` is the newest message of
+    /// the log. A report that waits to be read is not silence, so while any does, nodes are judged as of what
+    /// was read last. That is for 10 s at most, because messages can be removed from the log before they are
+    /// read.
     pub(super) fn judged_at(&mut self, position: &LogPosition, newest: u64, at_ms: i64) -> i64 {
         let is_behind = newest > position.applied;
         let as_of_ms = if is_behind { position.applied_ms().max(at_ms - RECONNECT_MS) } else { at_ms };
