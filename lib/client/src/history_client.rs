@@ -49,7 +49,8 @@ pub enum HistoryRequestError {
     NotSent(String),
 }
 
-/// Asks the history. Several stations may run; each has the whole history. Clones share a connection.
+/// Asks the history. Several stations may run; each has everything from when it began. Clones share a
+/// connection.
 #[derive(Clone, Debug)]
 pub struct HistoryClient(Requests);
 

@@ -1,6 +1,6 @@
 //! Questions to the history: request on `tidemap.v1.rpc.history`, one or several replies.
 //!
-//! Several stations may answer; each has the whole history, and one of them answers a request.
+//! Several stations may answer; each has everything from when it began, and one of them answers a request.
 
 use std::fmt;
 
