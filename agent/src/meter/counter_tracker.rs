@@ -7,7 +7,7 @@
 use super::{
     Moved,
     counters::{Counters, Nominal},
-    limits::{Limits, bytes_in, rise},
+    limits::{Limits, bytes_in, difference, rise},
     refresh::{LONGEST_MS, Refresh},
     spread::Spread,
 };
@@ -106,8 +106,9 @@ impl CounterTracker {
     /// move as far as is known.
     pub(crate) fn exceeds(&self, elapsed_ms: u32, counters: Option<Counters>, nominal: Nominal) -> bool {
         let over_ms = self.silent_ms + u64::from(elapsed_ms);
-        let rose = self.last.zip(counters).and_then(|(last, now)| difference(last, now));
         let limits = self.limits(nominal);
+        let rose =
+            self.last.zip(counters).and_then(|(last, now)| difference(last, now, [over_ms; 2], &limits));
         rose.is_some_and(|moved| !limits.allows(moved, limits.periods_ms.map(|ms| ms.max(over_ms))))
     }
 
@@ -155,17 +156,20 @@ impl CounterTracker {
     ) -> Option<Step> {
         let goes_on = rise(doubtful.counters, now, elapsed_ms, limits);
         let is_back = self.former.is_some_and(|former| reaches(doubtful.counters, former));
-        if let Some(jump) = difference(last, doubtful.counters).filter(|_| !is_back) {
-            let again = difference(doubtful.counters, now);
-            let over_ms = doubtful.gaps_ms.map(|gap_ms| gap_ms.unwrap_or(0).max(doubtful.over_ms));
+        let over_ms = doubtful.gaps_ms.map(|gap_ms| gap_ms.unwrap_or(0).max(doubtful.over_ms));
+        if let Some(jump) = difference(last, doubtful.counters, over_ms, limits).filter(|_| !is_back) {
+            let again = goes_on.or_else(|| {
+                let over_ms = [elapsed_ms; 2];
+                difference(doubtful.counters, now, over_ms, limits).map(|moved| (moved, now))
+            });
             // What it counted before the first change that was seen may be of any time.
             let longest_ms =
                 doubtful.gaps_ms.map(|gap_ms| gap_ms.unwrap_or(LONGEST_MS).max(doubtful.over_ms));
             let is_seldom = limits.allows(jump, over_ms);
             let is_sustained =
-                again.is_some_and(|again| limits.resembles(jump, doubtful.over_ms, again, elapsed_ms));
+                again.is_some_and(|(again, _)| limits.resembles(jump, doubtful.over_ms, again, elapsed_ms));
             let is_believed = is_sustained || (goes_on.is_some() && limits.believes(jump, longest_ms));
-            if let Some(again) = again.filter(|_| is_believed || (is_seldom && goes_on.is_some())) {
+            if let Some((again, stands)) = again.filter(|_| is_believed || (is_seldom && goes_on.is_some())) {
                 if is_seldom {
                     self.refreshes.iter_mut().for_each(Refresh::prove);
                 } else if is_sustained || doubtful.gaps_ms.iter().flatten().count() == 2 {
@@ -174,7 +178,7 @@ impl CounterTracker {
                 if goes_on.is_none() {
                     self.show(again, elapsed_ms);
                 }
-                self.go_on_from(now);
+                self.go_on_from(stands);
                 let mut both = jump;
                 both.add(again);
                 return Some(self.moved(both, elapsed_ms, true));
@@ -194,7 +198,7 @@ impl CounterTracker {
         let is_lasting = over_ms >= GONE_AFTER_MS && self.doubts > 1 && !zero;
         if is_lasting || self.zeros == ZEROS_OF_A_RESET {
             self.go_on_from(now);
-            let Some(moved) = difference(last, now) else {
+            let Some(moved) = difference(last, now, [over_ms; 2], limits) else {
                 self.former = Some(last);
                 return Step::Unknown;
             };
@@ -252,14 +256,6 @@ impl CounterTracker {
     fn show(&mut self, moved: Moved, over_ms: u64) {
         self.shown_bps = self.shown_bps.max(moved.most_bps(over_ms));
     }
-}
-
-/// What moved between two readings, if no counter fell.
-fn difference(last: Counters, now: Counters) -> Option<Moved> {
-    Some(Moved {
-        rx_bytes: now.rx_bytes.checked_sub(last.rx_bytes)?,
-        tx_bytes: now.tx_bytes.checked_sub(last.tx_bytes)?,
-    })
 }
 
 fn reaches(now: Counters, former: Counters) -> bool {

@@ -81,10 +81,33 @@ fn counter_rise(last: u64, now: u64, over_ms: u64, limits: &Limits) -> Option<(u
     if last - now <= (last / STEP_BACK).min(MOST_BACK) {
         return Some((0, last));
     }
-    let wrapped = (limits.may_wrap && last < WRAP).then(|| WRAP - last + now)?;
+    wrapped(last, now, over_ms, limits).map(|rose| (rose, now))
+}
+
+/// The bytes by which a counter rose over its end, if it can have.
+fn wrapped(last: u64, now: u64, over_ms: u64, limits: &Limits) -> Option<u64> {
+    let rose = (limits.may_wrap && last < WRAP).then(|| (WRAP - last).checked_add(now))??;
     let usual = BYTES_OF_A_WRAP.max(bytes_in(limits.pace_bps.saturating_mul(2), over_ms));
     let most = usual.min(bytes_in(limits.speed_bps.unwrap_or(MODEST_BPS), over_ms));
-    (wrapped <= most).then_some((wrapped, now))
+    (rose <= most).then_some(rose)
+}
+
+/// What moved between two readings, if no counter fell but by a wrap that fits these times; it may be more
+/// than the device can move.
+pub(super) fn difference(
+    last: Counters,
+    now: Counters,
+    [rx_ms, tx_ms]: [u64; 2],
+    limits: &Limits,
+) -> Option<Moved> {
+    let between = |last: u64, now: u64, over_ms: u64| {
+        let wraps = || wrapped(last, now, over_ms, limits).filter(|_| now > 0);
+        now.checked_sub(last).or_else(wraps)
+    };
+    Some(Moved {
+        rx_bytes: between(last.rx_bytes, now.rx_bytes, rx_ms)?,
+        tx_bytes: between(last.tx_bytes, now.tx_bytes, tx_ms)?,
+    })
 }
 
 fn is_within(bps: u64, moved: Moved, over_ms: [u64; 2]) -> bool {

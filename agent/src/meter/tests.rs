@@ -51,6 +51,21 @@ fn a_counter_of_32_bits_wraps_but_a_reset_close_to_it_does_not() {
 }
 
 #[test]
+fn a_wrap_in_a_late_update_counts_once_the_next_reading_goes_on_from_it() {
+    let top = (1 << 32) - 1000;
+    let late = |bytes| {
+        let stands =
+            [(Some(top - 1000), None), (Some(top), Some(1000)), (Some(top), Some(0)), (Some(top), Some(0))];
+        [&stands[..], &[(Some(bytes - 1000), None), (Some(bytes - 100), None), (Some(bytes), Some(100))]]
+            .concat()
+    };
+    check(Some(1000), &late(3000), 5000);
+    // It was not quiet for long enough.
+    let reset = [&late(9000)[..5], &[(Some(8900), Some(900))]].concat();
+    check(Some(1000), &reset, 1900);
+}
+
+#[test]
 fn bytes_after_a_silence_are_summed_but_make_no_rate() {
     check(None, &[(Some(100), None), (None, None), (Some(900), None), (Some(1000), Some(100))], 900);
 }

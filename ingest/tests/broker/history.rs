@@ -149,9 +149,11 @@ async fn what_the_stream_refuses_waits_for_the_next_owner_and_the_live_view_goes
     })
     .await;
     worker.stop().await;
-    let (all, one) = (fleet.rows.len(), stored(&harness).await.unwrap().len());
+    // A row may be stored before its last samples came, and its acknowledgement may have come too late.
+    let stored = stored(&harness).await.unwrap();
+    let missing = fleet.rows.iter().filter(|(place, row)| stored.get(*place) != Some(*row)).count();
     let waiting = unacknowledged(&harness).await;
-    assert!(waiting == all - one || waiting == all, "{waiting}: the acknowledgement may have come too late");
+    assert!((missing..=fleet.rows.len()).contains(&waiting), "{waiting} wait, {missing} are not stored");
 
     let worker = harness.worker(8);
     limit(&harness, -1).await;

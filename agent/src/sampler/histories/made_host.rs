@@ -106,7 +106,9 @@ impl MadeHost {
     pub(super) fn new(devices: [(bool, bool); 2]) -> Self {
         let device = |at: usize| {
             let (speed_is_known, wraps) = devices[at];
-            let start = if wraps { WRAP - 30_000_000 } else { WRAP * 3 };
+            // All that is moved is a multiple of 125 bytes, so no counter wraps to exactly zero and then rests
+            // there: that looks like a reset.
+            let start = if wraps { WRAP - 30_000_001 } else { WRAP * 3 };
             MadeDevice {
                 name: ["eth0", "eth1"][at],
                 index: at as u32 + 2,
@@ -136,7 +138,7 @@ impl MadeHost {
         self.wall_ms += i64::from(elapsed_ms);
         for (device, percent) in self.devices.iter_mut().zip(busy) {
             let bytes = LIMIT_BPS / 100 * percent * u64::from(elapsed_ms) / 1000;
-            for (way, moved) in [bytes, bytes / 3].into_iter().enumerate() {
+            for (way, moved) in [bytes, bytes / 375 * 125].into_iter().enumerate() {
                 let before = device.counted[way];
                 device.counted[way] += moved;
                 self.traffic[way] += moved;
