@@ -14,6 +14,7 @@ use tidemap_wire::PartitionCount;
 use tokio::net::{TcpListener, TcpSocket};
 
 use crate::{
+    http::NodeSeries,
     names::{NameArgs, Names},
     tiles::{Tiles, TilesAttribution, TilesUrl},
     token::{self, ApiToken},
@@ -49,9 +50,14 @@ pub struct ApiArgs {
     /// the token.
     #[arg(long, env = "TIDEMAP_PUBLIC", value_parser = clap::builder::BoolishValueParser::new())]
     pub public: bool,
-    /// Number of nodes that /metrics lists individually.
-    #[arg(long, env = "TIDEMAP_METRICS_NODES", default_value_t = 1000, value_name = "NUMBER")]
-    pub metrics_nodes: usize,
+    /// The most nodes that have series of their own in /metrics; all, unless given. Of a larger fleet, which
+    /// ones have series follows from their names alone, and `tidemap_nodes_omitted` counts the others.
+    #[arg(long, env = "TIDEMAP_METRICS_NODES", value_name = "NUMBER")]
+    pub metrics_nodes: Option<usize>,
+    /// Series in /metrics for each interface of each node. A public page has none, because the names of
+    /// interfaces are what hosts keep to themselves.
+    #[arg(long, env = "TIDEMAP_METRICS_INTERFACES", value_parser = clap::builder::BoolishValueParser::new())]
+    pub metrics_interfaces: bool,
     /// Where the page's map gets tiles, such as `https://tiles.example/{z}/{x}/{y}.png`; nowhere unless
     /// given, and the page then sends requests to this API only.
     #[arg(long, env = "TIDEMAP_TILES_URL", value_name = "URL")]
@@ -96,7 +102,7 @@ impl ApiArgs {
             access: Access { reads_need_token: beyond_loopback && !self.public, token },
             names: self.names.names(!beyond_loopback),
             redacted: self.public,
-            metrics_nodes: self.metrics_nodes,
+            node_series: NodeSeries { limit: self.metrics_nodes, interfaces: self.metrics_interfaces },
             tiles: self.tiles_url.map(|url| Tiles { url, attribution }),
             limits: self.limits,
         })
@@ -112,7 +118,7 @@ pub struct ApiConfig {
     pub(crate) names: Names,
     /// Whether what hosts keep to themselves is left out.
     pub(crate) redacted: bool,
-    pub(crate) metrics_nodes: usize,
+    pub(crate) node_series: NodeSeries,
     pub(crate) tiles: Option<Tiles>,
     pub(crate) limits: Limits,
 }

@@ -34,6 +34,7 @@ use warp::{
     reply::Response,
 };
 
+pub(crate) use self::metrics::NodeSeries;
 use self::{errors::ApiError, page::Page};
 use crate::{
     config::{Access, ApiConfig, Limits},
@@ -54,7 +55,7 @@ pub(crate) struct SiteParts {
     access: Access,
     names: Names,
     partitions: PartitionCount,
-    metrics_nodes: usize,
+    node_series: NodeSeries,
     /// Whether what hosts keep to themselves is left out.
     redacted: bool,
     page: Page,
@@ -83,7 +84,7 @@ impl Site {
             access: config.access.clone(),
             names: config.names.clone(),
             partitions: config.partitions,
-            metrics_nodes: config.metrics_nodes,
+            node_series: config.node_series,
             redacted: config.redacted,
             page: Page::new(config.tiles.as_ref()),
             shutdown,
