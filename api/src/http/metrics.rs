@@ -26,7 +26,7 @@ use crate::{
 const HISTORY_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// About what a node's series take.
-const USUAL_BYTES: usize = 3_072;
+const USUAL_BYTES: usize = 2_048;
 
 /// Which series nodes have.
 #[derive(Clone, Copy, Debug)]
