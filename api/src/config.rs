@@ -14,7 +14,6 @@ use tidemap_wire::PartitionCount;
 use tokio::net::{TcpListener, TcpSocket};
 
 use crate::{
-    http::NodeSeries,
     names::{NameArgs, Names},
     tiles::{Tiles, TilesAttribution, TilesUrl},
     token::{self, ApiToken},
@@ -182,6 +181,15 @@ pub struct Limits {
         value_name = "NUMBER"
     )]
     pub requests: NonZeroU32,
+}
+
+/// Which series nodes have in `/metrics`.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct NodeSeries {
+    /// The most nodes that have series of their own; all have without a limit.
+    pub(crate) limit: Option<usize>,
+    /// Whether each of their interfaces has series of its own.
+    pub(crate) interfaces: bool,
 }
 
 /// The rules of access.

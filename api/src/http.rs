@@ -34,10 +34,9 @@ use warp::{
     reply::Response,
 };
 
-pub(crate) use self::metrics::NodeSeries;
 use self::{errors::ApiError, page::Page};
 use crate::{
-    config::{Access, ApiConfig, Limits},
+    config::{Access, ApiConfig, Limits, NodeSeries},
     fleet_task::FleetHandle,
     memory_budget::MemoryBudget,
     names::Names,

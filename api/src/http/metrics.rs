@@ -19,6 +19,7 @@ use warp::{http::header, reply::Response};
 use self::selection::Selection;
 use crate::{
     answers::{Encoded, Nodes, NotBuilt, Stats},
+    config::NodeSeries,
     http::{Asked, Site, bodies, errors::ApiError},
 };
 
@@ -27,15 +28,6 @@ const HISTORY_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// About what a node's series take.
 const USUAL_BYTES: usize = 2_048;
-
-/// Which series nodes have.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct NodeSeries {
-    /// The most nodes that have series of their own; all have without a limit.
-    pub(crate) limit: Option<usize>,
-    /// Whether each of their interfaces has series of its own.
-    pub(crate) interfaces: bool,
-}
 
 /// `GET /metrics`
 pub(super) async fn read(asked: &Asked, site: &Site) -> Result<Response, ApiError> {

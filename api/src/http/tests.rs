@@ -28,9 +28,9 @@ use tokio_util::sync::CancellationToken;
 use warp::{Filter, Reply, http::Response, hyper::body::Bytes};
 
 use crate::{
-    config::{Access, ApiConfig, Limits},
+    config::{Access, ApiConfig, Limits, NodeSeries},
     fleet_task::{self, FleetHandle, FleetTask},
-    http::{NodeSeries, Site, SiteParts, routes},
+    http::{Site, SiteParts, routes},
     names::NameArgs,
 };
 

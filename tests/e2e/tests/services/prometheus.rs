@@ -24,7 +24,8 @@ use url::Url;
 
 use crate::checkers::debian;
 
-const EVENT_TIMEOUT: Duration = Duration::from_secs(90);
+/// The history stores its first minute after two.
+const EVENT_TIMEOUT: Duration = Duration::from_secs(240);
 const NODES: u32 = 40;
 
 struct Prometheus {
@@ -168,6 +169,10 @@ async fn prometheus_scrapes_both_formats_and_answers_what_dashboard_and_rules_as
         |series: &Value| series["metric"]["__name__"].as_str().is_some_and(|name| name.contains("node"));
     let apart: Vec<Value> = prometheus.query(only).await.unwrap().into_iter().filter(several).collect();
     assert_eq!(apart, Vec::<Value>::new());
+    for job in ["openmetrics", "text"] {
+        let names = format!("count(count by (__name__) ({{job=\"{job}\", __name__=~\"tidemap_node_.*\"}}))");
+        assert!(prometheus.number(&names).await.unwrap() > 25.0, "{job}");
+    }
     let programs = prometheus.query("count by (program) (tidemap_build_info)").await.unwrap();
     assert_eq!(programs.len(), 2, "{programs:?}");
 
