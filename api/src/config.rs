@@ -49,9 +49,14 @@ pub struct ApiArgs {
     /// the token.
     #[arg(long, env = "TIDEMAP_PUBLIC", value_parser = clap::builder::BoolishValueParser::new())]
     pub public: bool,
-    /// Number of nodes that /metrics lists individually.
-    #[arg(long, env = "TIDEMAP_METRICS_NODES", default_value_t = 1000, value_name = "NUMBER")]
-    pub metrics_nodes: usize,
+    /// The most nodes that have series of their own in /metrics; all, unless given. Of a larger fleet, which
+    /// ones have series follows from their names alone, and `tidemap_nodes_omitted` counts the others.
+    #[arg(long, env = "TIDEMAP_METRICS_NODES", value_name = "NUMBER")]
+    pub metrics_nodes: Option<usize>,
+    /// Series in /metrics for each interface of each node. A public page has none, because the names of
+    /// interfaces are what hosts keep to themselves.
+    #[arg(long, env = "TIDEMAP_METRICS_INTERFACES", value_parser = clap::builder::BoolishValueParser::new())]
+    pub metrics_interfaces: bool,
     /// Where the page's map gets tiles, such as `https://tiles.example/{z}/{x}/{y}.png`; nowhere unless
     /// given, and the page then sends requests to this API only.
     #[arg(long, env = "TIDEMAP_TILES_URL", value_name = "URL")]
@@ -96,7 +101,7 @@ impl ApiArgs {
             access: Access { reads_need_token: beyond_loopback && !self.public, token },
             names: self.names.names(!beyond_loopback),
             redacted: self.public,
-            metrics_nodes: self.metrics_nodes,
+            node_series: NodeSeries { limit: self.metrics_nodes, interfaces: self.metrics_interfaces },
             tiles: self.tiles_url.map(|url| Tiles { url, attribution }),
             limits: self.limits,
         })
@@ -112,7 +117,7 @@ pub struct ApiConfig {
     pub(crate) names: Names,
     /// Whether what hosts keep to themselves is left out.
     pub(crate) redacted: bool,
-    pub(crate) metrics_nodes: usize,
+    pub(crate) node_series: NodeSeries,
     pub(crate) tiles: Option<Tiles>,
     pub(crate) limits: Limits,
 }
@@ -176,6 +181,15 @@ pub struct Limits {
         value_name = "NUMBER"
     )]
     pub requests: NonZeroU32,
+}
+
+/// Which series nodes have in `/metrics`.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct NodeSeries {
+    /// The most nodes that have series of their own; all have without a limit.
+    pub(crate) limit: Option<usize>,
+    /// Whether each of their interfaces has series of its own.
+    pub(crate) interfaces: bool,
 }
 
 /// The rules of access.

@@ -36,7 +36,7 @@ use warp::{
 
 use self::{errors::ApiError, page::Page};
 use crate::{
-    config::{Access, ApiConfig, Limits},
+    config::{Access, ApiConfig, Limits, NodeSeries},
     fleet_task::FleetHandle,
     memory_budget::MemoryBudget,
     names::Names,
@@ -54,7 +54,7 @@ pub(crate) struct SiteParts {
     access: Access,
     names: Names,
     partitions: PartitionCount,
-    metrics_nodes: usize,
+    node_series: NodeSeries,
     /// Whether what hosts keep to themselves is left out.
     redacted: bool,
     page: Page,
@@ -83,7 +83,7 @@ impl Site {
             access: config.access.clone(),
             names: config.names.clone(),
             partitions: config.partitions,
-            metrics_nodes: config.metrics_nodes,
+            node_series: config.node_series,
             redacted: config.redacted,
             page: Page::new(config.tiles.as_ref()),
             shutdown,

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, net::SocketAddr};
 
 use tidemap_service::{
     cli::UsageError,
-    exposition::{Exposition, Kind, TEXT},
+    exposition::{Exposition, Format, Kind},
     listen_address::bind_failure,
 };
 use tidemap_wire::{Partition, PartitionStats};
@@ -30,15 +30,18 @@ impl MetricsServer {
         if let Ok(address) = self.0.local_addr() {
             tracing::info!("serving http://{address}/metrics");
         }
-        let metrics = warp::path!("metrics")
-            .map(move || warp::reply::with_header(exposition(&workers), "content-type", TEXT));
+        let accept = warp::header::optional::<String>("accept");
+        let metrics = warp::path!("metrics").and(accept).map(move |accept: Option<String>| {
+            let format = Format::preferred(&accept.unwrap_or_default());
+            warp::reply::with_header(exposition(&workers, format), "content-type", format.content_type())
+        });
         let health = warp::path!("healthz").map(|| "ok\n".to_owned());
         let routes = warp::get().and(metrics.or(health));
         warp::serve(routes).incoming(self.0).graceful(shutdown.cancelled_owned()).run().await;
     }
 }
 
-fn exposition(workers: &[WorkerStatus]) -> String {
+fn exposition(workers: &[WorkerStatus], format: Format) -> String {
     let mut owned = 0;
     let mut partitions: BTreeMap<Partition, PartitionStats> = BTreeMap::new();
     for (partition, stats) in workers.iter().flat_map(WorkerStatus::totals) {
@@ -48,9 +51,10 @@ fn exposition(workers: &[WorkerStatus]) -> String {
             partitions.insert(partition, stats);
         }
     }
-    let mut text = Exposition::default();
+    let mut text = Exposition::new(format);
     text.family(Kind::Gauge, "tidemap_ingest_partitions", "Partitions that this worker owns.")
         .sample(&[], f64::from(owned));
     text.owners(partitions.values());
+    text.process("tidemap-ingest");
     text.finish()
 }

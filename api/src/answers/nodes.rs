@@ -11,6 +11,7 @@ use std::{
 
 use bytes::Bytes;
 use tidemap_client::Node;
+use tidemap_service::exposition::Format;
 use tidemap_wire::http::NodeJson;
 use tokio::{sync::OnceCell, task::spawn_blocking};
 
@@ -43,8 +44,8 @@ pub(crate) struct Nodes {
     list: OnceCell<Vec<NodeJson>>,
     /// An error stays for the rest of the tick when the list was over the budget.
     written: OnceCell<Result<Written, NotBuilt>>,
-    /// `/metrics` of this tick.
-    pub(crate) metrics: OnceCell<Encoded>,
+    /// `/metrics` of this tick, as text and as OpenMetrics.
+    metrics: [OnceCell<Encoded>; 2],
     /// `/api/stats?by=…` of this tick.
     pub(crate) groupings: Groupings,
 }
@@ -74,8 +75,22 @@ impl Nodes {
             is_polled: AtomicBool::new(false),
             list: OnceCell::new(),
             written: OnceCell::new(),
-            metrics: OnceCell::new(),
+            metrics: Default::default(),
             groupings: Groupings::default(),
+        }
+    }
+
+    /// The nodes themselves, in the order of their rows.
+    pub(crate) fn nodes(&self) -> &[Arc<Node>] {
+        &self.nodes
+    }
+
+    /// `/metrics` of this tick, once it is built.
+    pub(crate) fn metrics(&self, format: Format) -> &OnceCell<Encoded> {
+        let [text, openmetrics] = &self.metrics;
+        match format {
+            Format::Text => text,
+            Format::OpenMetrics => openmetrics,
         }
     }
 

@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use headers::{ETag, HeaderMapExt, IfNoneMatch};
+use tidemap_service::exposition::Format;
 use warp::{
     http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
     reply::Response,
@@ -56,6 +57,24 @@ pub(super) async fn shared(
 ) -> Result<Response, ApiError> {
     let mut response = encoded(request, &version.to_string(), content_type, body).await?;
     response.headers_mut().insert(TICK, HeaderValue::from(version.tick));
+    Ok(response)
+}
+
+/// The same for `/metrics`, whose format the client chooses.
+pub(super) async fn metrics(
+    request: &HeaderMap,
+    version: Version,
+    format: Format,
+    body: &Encoded,
+) -> Result<Response, ApiError> {
+    let tag = match format {
+        Format::Text => version.to_string(),
+        Format::OpenMetrics => format!("{version}-openmetrics"),
+    };
+    let mut response = encoded(request, &tag, format.content_type(), body).await?;
+    let headers = response.headers_mut();
+    headers.insert(TICK, HeaderValue::from(version.tick));
+    headers.insert(header::VARY, HeaderValue::from_static("accept, accept-encoding"));
     Ok(response)
 }
 

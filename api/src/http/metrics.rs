@@ -1,53 +1,97 @@
 //! The fleet, the pipeline and the history for Prometheus.
 
 mod history;
+mod info;
+mod interfaces;
+mod nodes;
+mod selection;
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use tidemap_service::exposition::{
-    Exposition, FamilyOf,
+    Exposition, Format,
     Kind::{Counter, Gauge},
-    TEXT,
 };
-use tidemap_wire::{
-    Averages, Bps, METRICS, Metric, MetricKind, MetricUnit, Status, history_query::HistoryStatus,
-    http::NodeJson,
-};
+use tidemap_wire::{Averages, Bps, Status, history_query::HistoryStatus, http::NodeJson};
 use tokio::time::timeout;
-use warp::reply::Response;
+use warp::{http::header, reply::Response};
 
+use self::selection::Selection;
 use crate::{
-    answers::Stats,
+    answers::{Encoded, Nodes, NotBuilt, Stats},
+    config::NodeSeries,
     http::{Asked, Site, bodies, errors::ApiError},
 };
 
 /// How long a scrape waits for a history station.
 const HISTORY_TIMEOUT: Duration = Duration::from_secs(1);
 
+/// About what a node's series take.
+const USUAL_BYTES: usize = 2_048;
+
 /// `GET /metrics`
 pub(super) async fn read(asked: &Asked, site: &Site) -> Result<Response, ApiError> {
     let (nodes, stats) = site.fleet.both().await?;
-    let limit = site.metrics_nodes;
-    let write = async || {
+    let accept = asked.headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
+    let format = Format::preferred(&accept.collect::<Vec<_>>().join(","));
+    let build = async || {
         let history = timeout(HISTORY_TIMEOUT, site.history.status()).await.ok().and_then(Result::ok);
-        let write = move |list: &[NodeJson]| text(list, &stats, history.as_ref(), limit).into_bytes();
-        nodes.body(write).await
+        // The names of interfaces are what hosts keep to themselves.
+        let interfaces = site.node_series.interfaces && !site.redacted;
+        let series = NodeSeries { interfaces, ..site.node_series };
+        build(&nodes, stats, history, format, series).await
     };
-    let body = nodes.metrics.get_or_try_init(write).await?;
-    bodies::shared(&asked.headers, nodes.version, TEXT, body).await
+    let body = nodes.metrics(format).get_or_try_init(build).await?;
+    bodies::metrics(&asked.headers, nodes.version, format, body).await
 }
 
-fn text(nodes: &[NodeJson], stats: &Stats, history: Option<&HistoryStatus>, limit: usize) -> String {
-    let mut text = Exposition::default();
-    fleet(&mut text, stats);
-    partitions(&mut text, stats);
-    service(&mut text, stats);
-    history::families(&mut text, history);
-    let named = &nodes[..nodes.len().min(limit)];
-    text.family(Gauge, "tidemap_nodes_omitted", "Nodes beyond the limit that have no series of their own.")
-        .sample(&[], (nodes.len() - named.len()) as f64);
-    each_node(&mut text, named);
-    text.finish()
+/// All series; those of the fleet alone when slow clients hold so much memory that there is none for the rest.
+async fn build(
+    nodes: &Arc<Nodes>,
+    stats: Arc<Stats>,
+    history: Option<HistoryStatus>,
+    format: Format,
+    series: NodeSeries,
+) -> Result<Encoded, NotBuilt> {
+    let write = {
+        let nodes = Arc::clone(nodes);
+        Arc::new(move |list: &[NodeJson], limit: Option<usize>| {
+            let mut text = Exposition::new(format);
+            of_fleet(&mut text, &stats, history.as_ref());
+            of_nodes(&mut text, &nodes, list, NodeSeries { limit, ..series });
+            text.finish().into_bytes()
+        })
+    };
+    let all = Arc::clone(&write);
+    match nodes.body(move |list| all(list, series.limit)).await {
+        Err(NotBuilt::OverBudget(_)) => {
+            let of_fleet = nodes.make(move |list| write(list, Some(0))).await?;
+            Ok(Encoded::short(of_fleet.into()))
+        }
+        built => built,
+    }
+}
+
+fn of_fleet(text: &mut Exposition, stats: &Stats, history: Option<&HistoryStatus>) {
+    text.process("tidemap-api");
+    fleet(text, stats);
+    partitions(text, stats);
+    service(text, stats);
+    history::families(text, history);
+}
+
+fn of_nodes(text: &mut Exposition, nodes: &Nodes, list: &[NodeJson], series: NodeSeries) {
+    let selection = Selection::new(list.iter().map(|node| node.name.as_str()), series.limit);
+    let listed: Vec<&NodeJson> = list.iter().filter(|node| selection.contains(&node.name)).collect();
+    let help = "Nodes that have no series of their own: beyond --metrics-nodes, or all of them while slow \
+                clients hold the memory of long answers.";
+    text.family(Gauge, "tidemap_nodes_omitted", help).sample(&[], (list.len() - listed.len()) as f64);
+    text.reserve(listed.len() * USUAL_BYTES);
+    info::families(text, &listed);
+    nodes::families(text, &listed);
+    if series.interfaces {
+        interfaces::families(text, nodes.nodes(), &selection);
+    }
 }
 
 fn fleet(text: &mut Exposition, stats: &Stats) {
@@ -136,77 +180,4 @@ fn service(text: &mut Exposition, stats: &Stats) {
     for (reason, count) in &counters.fleet.refused {
         refused.sample(&[("reason", reason)], *count as f64);
     }
-}
-
-fn each_node(text: &mut Exposition, nodes: &[NodeJson]) {
-    let families: [FamilyOf<NodeJson, Option<f64>>; 5] = [
-        (Gauge, "tidemap_node_up", "1 while the node is online; absent while nobody can say.", |node| {
-            (node.status != Status::Unknown).then(|| f64::from(u8::from(node.status == Status::Online)))
-        }),
-        (Gauge, "tidemap_node_network_receive_bytes_per_second", "Traffic of an online node.", |node| {
-            live(node, node.network_rx_bytes_per_sec)
-        }),
-        (Gauge, "tidemap_node_network_transmit_bytes_per_second", "Traffic of an online node.", |node| {
-            live(node, node.network_tx_bytes_per_sec)
-        }),
-        (Counter, "tidemap_node_network_receive_bytes_total", "Bytes received.", |node| {
-            Some(node.network_rx_bytes_total as f64)
-        }),
-        (Counter, "tidemap_node_network_transmit_bytes_total", "Bytes sent.", |node| {
-            Some(node.network_tx_bytes_total as f64)
-        }),
-    ];
-    for (kind, name, help, value) in families {
-        let mut family = text.family(kind, name, help);
-        for node in nodes {
-            if let Some(value) = value(node) {
-                family.sample(&[("node", &node.name)], value);
-            }
-        }
-    }
-    for metric in METRICS {
-        host_metric(text, &metric, nodes);
-    }
-}
-
-/// A family for each host metric, in Prometheus' base units.
-fn host_metric(text: &mut Exposition, metric: &Metric, nodes: &[NodeJson]) {
-    let (suffix, base_suffix, help) = match metric.unit {
-        MetricUnit::Percent => ("_percent", "_ratio", ", 0 to 1"),
-        MetricUnit::Megahertz => ("_mhz", "_hertz", ""),
-        MetricUnit::BytesPerSecond => ("_bps", "_bytes_per_second", ""),
-        MetricUnit::Seconds => ("_s", "_seconds", ""),
-        MetricUnit::Celsius => ("_c", "_celsius", ""),
-        // `_count` is reserved for histograms.
-        MetricUnit::Count => ("_count", "s", ""),
-        MetricUnit::Bytes | MetricUnit::TurnsPerMinute | MetricUnit::Load => ("", "", ""),
-    };
-    let in_base_units = metric.name.strip_suffix(suffix).map(|stem| [stem, base_suffix].concat());
-    let name = in_base_units.unwrap_or_else(|| metric.name.to_owned());
-    let (kind, total) = match metric.kind {
-        MetricKind::Gauge => (Gauge, ""),
-        MetricKind::Counter => (Counter, "_total"),
-    };
-    let name = ["tidemap_node_", &name, total].concat();
-    let mut family = text.family(kind, &name, &[metric.help, help, "."].concat());
-    for node in nodes {
-        // A silent node's last values are outdated, so the series of its gauges end.
-        let is_live = metric.kind == MetricKind::Counter || node.status == Status::Online;
-        if let Some(value) = node.host.get(metric.id).filter(|_| is_live) {
-            family.sample(&[("node", &node.name)], in_base_unit(metric.unit, value.as_f64()));
-        }
-    }
-}
-
-fn in_base_unit(unit: MetricUnit, value: f64) -> f64 {
-    match unit {
-        MetricUnit::Percent => value / 100.0,
-        MetricUnit::Megahertz => value * 1e6,
-        _ => value,
-    }
-}
-
-/// A silent node's last rate is outdated, so its series ends.
-fn live(node: &NodeJson, rate: Option<Bps>) -> Option<f64> {
-    rate.filter(|_| node.status == Status::Online).map(Bps::get)
 }

@@ -3,6 +3,7 @@
 mod access;
 mod called;
 mod described;
+mod metrics;
 mod registry;
 mod streamed;
 mod succeeded;
@@ -27,7 +28,7 @@ use tokio_util::sync::CancellationToken;
 use warp::{Filter, Reply, http::Response, hyper::body::Bytes};
 
 use crate::{
-    config::{Access, ApiConfig, Limits},
+    config::{Access, ApiConfig, Limits, NodeSeries},
     fleet_task::{self, FleetHandle, FleetTask},
     http::{Site, SiteParts, routes},
     names::NameArgs,
@@ -80,7 +81,7 @@ impl Site {
             access: other.access.clone(),
             names: other.names.clone(),
             partitions: other.partitions,
-            metrics_nodes: other.metrics_nodes,
+            node_series: other.node_series,
             redacted: other.redacted,
             page: super::page::Page::new(None),
             shutdown: other.shutdown.clone(),
@@ -110,7 +111,7 @@ async fn site(updates: Vec<NodeUpdate>, readers: Readers) -> Site {
         names: NameArgs::default().names(readers == Readers::OnLoopback),
         redacted: readers == Readers::Everybody,
         tiles: None,
-        metrics_nodes: 2,
+        node_series: NodeSeries { limit: None, interfaces: true },
         limits: Limits { connections: NonZeroU32::MAX, requests: NonZeroU32::MAX },
     };
     Site::new(handle, client, &config, budget, CancellationToken::new())
@@ -374,16 +375,6 @@ async fn an_unknown_name_gets_a_page_in_a_browser_and_json_otherwise() {
         assert!(detail(&answer).contains("--host fleet.example"), "{path}");
         assert_eq!(answer.status(), 421);
     }
-}
-
-#[tokio::test]
-async fn metrics_list_at_most_the_configured_number_of_nodes() {
-    let answer = get("/metrics").await;
-    let text = String::from_utf8(answer.body().to_vec()).unwrap();
-    assert!(text.contains("\ntidemap_nodes{status=\"online\"} 2\n"), "{text}");
-    assert!(text.contains("\ntidemap_network_transmit_bytes_per_second 401\n"), "{text}");
-    assert!(text.contains("\ntidemap_node_up{node=\"db\"} 1\ntidemap_node_up{node=\"gone\"} 0\n"), "{text}");
-    assert!(text.contains("\ntidemap_nodes_omitted 2\n") && !text.contains("node=\"slow\""), "{text}");
 }
 
 #[tokio::test]

@@ -1,46 +1,111 @@
-//! Prometheus' text format, and the families about partitions that all stations share.
+//! The text formats of Prometheus and of OpenMetrics, and the families that all stations share.
+
+mod process;
 
 use std::fmt::Write;
 
 use tidemap_wire::PartitionStats;
 
-/// The content type of an exposition.
-pub const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
-
 /// Kind, name, help, and how a sample is read from each subject.
 pub type FamilyOf<Subject, Value> = (Kind, &'static str, &'static str, fn(&Subject) -> Value);
 
+/// How an exposition is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Format {
+    /// Prometheus' text format 0.0.4, which every scraper reads.
+    #[default]
+    Text,
+    /// OpenMetrics 1.0, for scrapers that name it.
+    OpenMetrics,
+}
+
 /// The kind of a family.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// Only rises, until its process restarts.
+    /// Only rises, until its process restarts. Its name ends with `_total`.
     Counter,
     /// Rises and falls.
     Gauge,
+    /// Always 1; its labels are what there is to know. Its name ends with `_info`.
+    Info,
 }
 
 /// An exposition that is being written.
 #[derive(Debug, Default)]
-pub struct Exposition(String);
+pub struct Exposition {
+    text: String,
+    format: Format,
+}
 
 /// A family that is being written. A family without samples is left out.
 #[derive(Debug)]
 pub struct Family<'a> {
     text: &'a mut String,
     name: String,
-    /// The HELP and TYPE lines, written before the first sample.
+    /// The HELP, TYPE and UNIT lines, written before the first sample.
     head: Option<String>,
 }
 
+/// The units that end a family's name, the longer ones first.
+const UNITS: [&str; 6] = ["bytes_per_second", "seconds", "bytes", "ratio", "celsius", "hertz"];
+
+impl Format {
+    /// The format that a request's `Accept` header prefers. One that does not name OpenMetrics gets the text
+    /// format.
+    pub fn preferred(accept: &str) -> Self {
+        let quality = |name: &str| {
+            let listed = accept.split(',').filter_map(|item| {
+                let mut parts = item.split(';').map(str::trim);
+                let is_named = parts.next().is_some_and(|listed| listed.eq_ignore_ascii_case(name));
+                let parameter = |name: &str, part: &str| {
+                    let (key, value) = part.split_once('=')?;
+                    key.trim().eq_ignore_ascii_case(name).then(|| value.trim().trim_matches('"').to_owned())
+                };
+                let parts: Vec<&str> = parts.collect();
+                let version = parts.iter().find_map(|part| parameter("version", part));
+                // The next version may be written otherwise.
+                let is_known = version.is_none_or(|version| version.starts_with("0.") || version == "1.0.0");
+                let quality = parts.iter().find_map(|part| parameter("q", part));
+                let quality = quality.map_or(1.0, |quality| quality.parse().unwrap_or(0.0));
+                (is_named && is_known).then_some(quality)
+            });
+            listed.reduce(f32::max)
+        };
+        let openmetrics = quality("application/openmetrics-text").unwrap_or(0.0);
+        let text = quality("text/plain").unwrap_or(0.0);
+        if openmetrics > 0.0 && openmetrics >= text { Self::OpenMetrics } else { Self::Text }
+    }
+
+    /// The content type of an exposition.
+    pub fn content_type(self) -> &'static str {
+        match self {
+            Self::Text => "text/plain; version=0.0.4; charset=utf-8",
+            Self::OpenMetrics => "application/openmetrics-text; version=1.0.0; charset=utf-8",
+        }
+    }
+}
+
 impl Exposition {
+    /// An empty exposition.
+    pub fn new(format: Format) -> Self {
+        Self { text: String::new(), format }
+    }
+
+    /// Makes room for about this many bytes more.
+    pub fn reserve(&mut self, bytes: usize) {
+        self.text.reserve(bytes);
+    }
+
     /// Begins a family. Names and help texts are constants, so they need no escaping.
     pub fn family(&mut self, kind: Kind, name: &str, help: &str) -> Family<'_> {
-        let kind = match kind {
-            Kind::Counter => "counter",
-            Kind::Gauge => "gauge",
+        let head = match self.format {
+            Format::Text => {
+                let kind = if kind == Kind::Counter { "counter" } else { "gauge" };
+                format!("# HELP {name} {help}\n# TYPE {name} {kind}\n")
+            }
+            Format::OpenMetrics => openmetrics_head(kind, name, help),
         };
-        let head = Some(format!("# HELP {name} {help}\n# TYPE {name} {kind}\n"));
-        Family { text: &mut self.0, name: name.to_owned(), head }
+        Family { text: &mut self.text, name: name.to_owned(), head: Some(head) }
     }
 
     /// Writes the families about the owners of partitions.
@@ -92,8 +157,11 @@ impl Exposition {
     }
 
     /// The whole text.
-    pub fn finish(self) -> String {
-        self.0
+    pub fn finish(mut self) -> String {
+        if self.format == Format::OpenMetrics {
+            self.text.push_str("# EOF\n");
+        }
+        self.text
     }
 }
 
@@ -116,6 +184,21 @@ impl Family<'_> {
             unreachable!("writing to memory cannot fail");
         }
     }
+}
+
+/// In OpenMetrics a family's name lacks the suffix that its samples have.
+fn openmetrics_head(kind: Kind, name: &str, help: &str) -> String {
+    let (family, kind) = match kind {
+        Kind::Counter => (name.strip_suffix("_total").unwrap_or(name), "counter"),
+        Kind::Info => (name.strip_suffix("_info").unwrap_or(name), "info"),
+        Kind::Gauge => (name, "gauge"),
+    };
+    let mut head = format!("# HELP {family} {help}\n# TYPE {family} {kind}\n");
+    let is_suffix = |unit: &&str| family.strip_suffix(unit).is_some_and(|stem| stem.ends_with('_'));
+    if let Some(unit) = UNITS.iter().find(|unit| is_suffix(unit)) {
+        head.push_str(&format!("# UNIT {family} {unit}\n"));
+    }
+    head
 }
 
 fn escape(text: &mut String, value: &str) {
@@ -144,5 +227,44 @@ mod tests {
             text.finish(),
             "# HELP a_total Some.\n# TYPE a_total counter\na_total{node=\"a\\\"b\\\\c\\nd\",x=\"y\"} 1.5\na_total 2\n"
         );
+    }
+
+    #[test]
+    fn openmetrics_names_families_without_suffixes_and_says_where_the_text_ends() {
+        let mut text = Exposition::new(Format::OpenMetrics);
+        text.family(Kind::Counter, "a_bytes_total", "Some.").sample(&[("node", "a\"b\\c\nd")], 1e21);
+        text.family(Kind::Info, "b_info", "What it is.").sample(&[("version", "1")], 1.0);
+        text.family(Kind::Gauge, "c_bytes_per_second", "A rate.").sample(&[], 0.5);
+        text.family(Kind::Gauge, "megabytes", "No unit.").sample(&[], 2.0);
+        assert_eq!(
+            text.finish(),
+            "# HELP a_bytes Some.\n# TYPE a_bytes counter\n# UNIT a_bytes bytes\n\
+             a_bytes_total{node=\"a\\\"b\\\\c\\nd\"} 1000000000000000000000\n\
+             # HELP b What it is.\n# TYPE b info\nb_info{version=\"1\"} 1\n\
+             # HELP c_bytes_per_second A rate.\n# TYPE c_bytes_per_second gauge\n\
+             # UNIT c_bytes_per_second bytes_per_second\nc_bytes_per_second 0.5\n\
+             # HELP megabytes No unit.\n# TYPE megabytes gauge\nmegabytes 2\n# EOF\n"
+        );
+    }
+
+    #[test]
+    fn openmetrics_is_for_those_who_name_a_version_that_is_known() {
+        let check =
+            |accept: &str, expected: Format| assert_eq!(Format::preferred(accept), expected, "{accept}");
+        // What Prometheus 2.42 and 3.5 send.
+        let old = "application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,\
+                   text/plain;version=0.0.4;q=0.5,*/*;q=0.1";
+        check(old, Format::OpenMetrics);
+        let new = "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.5,\
+                   application/openmetrics-text;version=0.0.1;q=0.4,text/plain;version=1.0.0;q=0.3,*/*;q=0.2";
+        check(new, Format::OpenMetrics);
+        check("Application/OpenMetrics-Text; Version=\"1.0.0\"", Format::OpenMetrics);
+        check("text/plain, application/openmetrics-text;q=0.5", Format::Text);
+        check("application/openmetrics-text;version=2.0.0, text/plain;q=0.1", Format::Text);
+        check("application/openmetrics-text;q=0", Format::Text);
+        for accept in ["", "*/*", "text/html,*/*;q=0.8", "application/*", "application/openmetrics-text;q=x"]
+        {
+            check(accept, Format::Text);
+        }
     }
 }

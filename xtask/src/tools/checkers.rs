@@ -12,8 +12,8 @@ use crate::workspace::{Workspace, output, run, status};
 /// A tester that generates requests from the description of the API.
 const SCHEMATHESIS: &str = "schemathesis==4.32.5";
 const SCHEMATHESIS_LOCKED: &str = include_str!("../../requirements/schemathesis.txt");
-/// Debian's packages, whose programs are run as they are in the package: the checker of metrics, and a
-/// reverse proxy before the API.
+/// Debian's packages, whose programs are run as they are in the package: Prometheus with its
+/// checker of metrics, and a reverse proxy before the API.
 const PACKAGES: [DebianPackage; 2] = [
     DebianPackage { name: "prometheus", program: "promtool", source: "https://prometheus.io/download" },
     DebianPackage { name: "nginx", program: "nginx", source: "https://nginx.org/en/download.html" },

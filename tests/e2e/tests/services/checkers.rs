@@ -81,11 +81,12 @@ fn fetched(path: &str) -> anyhow::Result<PathBuf> {
     Ok(program)
 }
 
-fn promtool() -> anyhow::Result<PathBuf> {
+/// A program of Debian's package `prometheus`.
+pub(crate) fn debian(program: &str) -> anyhow::Result<PathBuf> {
     let path = std::env::var_os("PATH").context("there is a PATH")?;
     let installed =
-        std::env::split_paths(&path).map(|folder| folder.join("promtool")).find(|file| file.is_file());
-    installed.map_or_else(|| fetched("prometheus/usr/bin/promtool"), Ok)
+        std::env::split_paths(&path).map(|folder| folder.join(program)).find(|file| file.is_file());
+    installed.map_or_else(|| fetched(&format!("prometheus/usr/bin/{program}")), Ok)
 }
 
 /// The output of Prometheus' checker for a text; empty when the text is valid.
@@ -104,7 +105,7 @@ fn check(promtool: &Path, text: &str) -> (bool, String) {
 
 #[tokio::test]
 async fn prometheus_finds_no_fault_with_the_metrics() {
-    let promtool = promtool().unwrap();
+    let promtool = debian("promtool").unwrap();
     let scene = Scene::open().await;
     for (station, url) in [("api", &scene.url), ("ingest", &scene.worker_url)] {
         let text = get(format!("{url}/metrics")).await.unwrap().body;

@@ -20,6 +20,7 @@ mod other_host;
 mod outage;
 mod output;
 mod pipeline;
+mod prometheus;
 mod redaction;
 mod replicas;
 mod right_number;
