@@ -1,6 +1,7 @@
 mod damage;
 mod life;
 mod orders;
+mod tops;
 
 use tidemap_wire::{Extremes, LateSample, MinuteRow, NodeId, RunCounters};
 
