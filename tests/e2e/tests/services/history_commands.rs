@@ -27,7 +27,7 @@ async fn printed(args: &[&str]) -> String {
 
 /// How it has ended, and its one line.
 async fn refused(args: &[&str]) -> (Option<i32>, String) {
-    let output = ran(args).await;
+    let output = ran(&[args, &["--log", "off"]].concat()).await;
     let said = String::from_utf8(output.stderr).unwrap();
     assert_eq!((said.lines().count(), &*output.stdout), (1, &b""[..]), "{args:?}: {said}");
     (output.status.code(), said.trim_end().to_owned())
