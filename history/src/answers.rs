@@ -64,7 +64,8 @@ pub(crate) fn replies(parts: Vec<HistoryAnswer>) -> Vec<HistoryReply> {
     (0..).zip(parts).map(|(chunk, answer)| HistoryReply { chunk, chunks, answer }).collect()
 }
 
-fn range(store: &mut Store, request: &RangeRequest) -> Result<Vec<RangeAnswer>, AnswerError> {
+/// What moved over a range, in parts.
+pub(crate) fn range(store: &mut Store, request: &RangeRequest) -> Result<Vec<RangeAnswer>, AnswerError> {
     let minutes = minutes(request.from_ms, request.to_ms)?;
     let step = match request.step_ms {
         Some(step_ms) => given_step(step_ms)?,

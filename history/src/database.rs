@@ -22,7 +22,7 @@ const SERIES_BITS: u32 = 24;
 /// Tiles of each tier that are checked when the file is opened.
 const CHECKED: u32 = 256;
 /// How long a reader waits while the writer begins its log again.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+pub(crate) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Why the file could not be read or written.
 #[derive(Debug, thiserror::Error)]

@@ -12,7 +12,7 @@ use tidemap_service::cli::UsageError;
 use crate::{database::StoreError, store::Store};
 
 /// The file in it.
-const FILE: &str = "history.sqlite";
+pub(crate) const FILE: &str = "history.sqlite";
 /// What `SQLite` writes beside it.
 const BESIDE: [&str; 2] = ["-wal", "-shm"];
 

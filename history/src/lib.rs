@@ -13,6 +13,7 @@
 mod account;
 mod answers;
 mod columns;
+mod commands;
 mod config;
 mod database;
 mod folder;
@@ -43,6 +44,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use self::{answers::complete_until_ms, folder::Folder, intake::Intake, keeper::Keeper, rpc::Rpc};
+pub use commands::HistoryCommand;
 pub use config::{Args, Config};
 
 /// Messages of the stream, in chunks of up to 128, that wait to be gathered; the reader waits beyond them.
@@ -79,7 +81,8 @@ pub async fn run(config: Config, client: Client, shutdown: CancellationToken) ->
         LogReader { stream: streams::HISTORY.to_owned(), content: Content::Minutes, end: LogEnd::default() };
     let reading =
         log.read(intake.position().clone(), jetstream::new(client.clone()), events_in, stop.clone());
-    let keeper = Keeper { store: Arc::new(Mutex::new(store)), keep, intake, status: status_in };
+    let store = Arc::new(Mutex::new(store));
+    let keeper = Keeper { store: Arc::clone(&store), keep, intake, status: status_in };
 
     let mut parts = JoinSet::new();
     parts.spawn({
@@ -91,7 +94,7 @@ pub async fn run(config: Config, client: Client, shutdown: CancellationToken) ->
     });
     parts.spawn(keeper.run(events, members, stop.clone()));
     parts.spawn(members::follow(client.clone(), partitions, members_in, stop.clone()));
-    parts.spawn(Rpc { client, file, status }.run(stop.clone()));
+    parts.spawn(Rpc { client, file, status, store }.run(stop.clone()));
     service_manager::ready();
 
     // Each part ends at `shutdown`; one that ends earlier ends the others, too.

@@ -1,13 +1,17 @@
 //! `tidemap-history`: one station.
 
 use clap::Parser;
+use tidemap_history::HistoryCommand;
 use tidemap_service::{cli, logging::LogArgs, nats::NatsArgs, shutdown};
 use tidemap_wire::PartitionCount;
 
 /// Keeps the fleet's history on disk; several stations each keep the whole of it.
 #[derive(Parser, Debug)]
 #[command(name = "tidemap-history", version)]
+#[command(args_conflicts_with_subcommands = true)]
 struct Cli {
+    #[command(subcommand)]
+    command: Option<HistoryCommand>,
     #[command(flatten)]
     nats: NatsArgs,
     #[command(flatten)]
@@ -26,6 +30,9 @@ async fn main() {
 
 async fn run(cli: Cli) -> anyhow::Result<()> {
     cli.log.init()?;
+    if let Some(command) = cli.command {
+        return command.run(None, shutdown::on_signal()?).await;
+    }
     let config = cli.history.check(None, cli.partitions)?;
     let client = cli.nats.connect("tidemap-history", None).await?;
     tidemap_history::run(config, client, shutdown::on_signal()?).await

@@ -2,14 +2,14 @@
 
 use std::{
     path::PathBuf,
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use anyhow::Context;
 use async_nats::{Client, Message};
 use futures_util::StreamExt;
 use tidemap_wire::{
-    decode, encode,
+    HistoryForgetOutcome, HistoryForgetReply, HistoryForgetRequest, decode, encode,
     history_query::{HistoryAnswer, HistoryError, HistoryReply, HistoryRequest, HistoryStatus},
     subject,
 };
@@ -22,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     answers::{AnswerError, answer, replies},
     database::StoreError,
+    keeper::{Shared, lock},
     store::Store,
 };
 
@@ -33,6 +34,8 @@ pub(crate) struct Rpc {
     pub client: Client,
     pub file: PathBuf,
     pub status: watch::Receiver<HistoryStatus>,
+    /// The history that is written.
+    pub store: Shared,
 }
 
 impl Rpc {
@@ -40,13 +43,32 @@ impl Rpc {
     pub(crate) async fn run(self, stop: CancellationToken) -> anyhow::Result<()> {
         let queue = subject::HISTORY_STATIONS.to_owned();
         let mut requests = self.client.queue_subscribe(subject::HISTORY, queue).await?;
+        // Every station has to forget a node.
+        let mut forgets = self.client.subscribe(subject::HISTORY_FORGET).await?;
+        let station = fastrand::u64(..);
         let readers = Arc::new(Readers { file: self.file, idle: Mutex::default() });
         let room = Arc::new(Semaphore::new(AT_ONCE));
         let mut answering = JoinSet::new();
-        while let Some(request) = stop.run_until_cancelled(requests.next()).await {
+        loop {
+            let (request, is_question) = tokio::select! {
+                // Somebody asks.
+                request = requests.next() => (request, true),
+                // An operator has a node forgotten.
+                request = forgets.next() => (request, false),
+                // The station ends.
+                () = stop.cancelled() => break,
+            };
             let request = request.context("the connection was closed")?;
             let permit = Arc::clone(&room).acquire_owned().await?;
             let (client, readers) = (self.client.clone(), Arc::clone(&readers));
+            if !is_question {
+                let store = Arc::clone(&self.store);
+                answering.spawn(async move {
+                    forget(&client, &request, station, store, &readers).await;
+                    drop(permit);
+                });
+                continue;
+            }
             let status = self.status.borrow().clone();
             while answering.try_join_next().is_some() {}
             answering.spawn(async move {
@@ -62,7 +84,8 @@ impl Rpc {
 /// Connections for reading, which see what was written by the time of each request.
 struct Readers {
     file: PathBuf,
-    idle: Mutex<Vec<Store>>,
+    /// Behind how often a node was forgotten: a connection of before still knows the node's number.
+    idle: Mutex<(u64, Vec<Store>)>,
 }
 
 impl Readers {
@@ -71,18 +94,31 @@ impl Readers {
         request: &HistoryRequest,
         status: &HistoryStatus,
     ) -> Result<Vec<HistoryReply>, AnswerError> {
-        let idle = || self.idle.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let known = idle().pop();
+        let (forgotten, known) = {
+            let mut idle = self.idle();
+            (idle.0, idle.1.pop())
+        };
         let mut store = match known {
             Some(store) => store,
             None => Store::open_to_read(&self.file)?,
         };
         let answered = answer(&mut store, request, status);
         // One that has failed is opened again.
-        if !matches!(answered, Err(AnswerError::Store(_))) {
-            idle().push(store);
+        let mut idle = self.idle();
+        if !matches!(answered, Err(AnswerError::Store(_))) && idle.0 == forgotten {
+            idle.1.push(store);
         }
         answered
+    }
+
+    /// A node was forgotten.
+    fn renew(&self) {
+        let mut idle = self.idle();
+        *idle = (idle.0 + 1, Vec::new());
+    }
+
+    fn idle(&self) -> MutexGuard<'_, (u64, Vec<Store>)> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -104,6 +140,35 @@ async fn serve(client: &Client, request: &Message, readers: Arc<Readers>, status
             return;
         }
     }
+}
+
+/// Forgets a node, as every station does.
+async fn forget(client: &Client, request: &Message, station: u64, store: Shared, readers: &Readers) {
+    let Some(reply) = request.reply.clone() else { return };
+    let answer = async |outcome| {
+        let said = encode(&HistoryForgetReply { station, outcome });
+        // An error means that the connection was closed, which the loop notices.
+        client.publish(reply.clone(), said.into()).await.ok();
+    };
+    let Ok(HistoryForgetRequest { node }) = decode(&request.payload) else {
+        return answer(HistoryForgetOutcome::Failed).await;
+    };
+    answer(HistoryForgetOutcome::Begun).await;
+    let asked = node.clone();
+    let done = spawn_blocking(move || lock(&store).forget(&asked)).await;
+    readers.renew();
+    let outcome = match done.map_err(|panic| StoreError::Damaged(panic.to_string())).flatten() {
+        Ok(true) => {
+            tracing::info!(%node, "an operator has had a node forgotten");
+            HistoryForgetOutcome::Forgotten
+        }
+        Ok(false) => HistoryForgetOutcome::NotKnown,
+        Err(error) => {
+            tracing::warn!(%node, "a node could not be forgotten: {error}");
+            HistoryForgetOutcome::Failed
+        }
+    };
+    answer(outcome).await;
 }
 
 fn refused(error: HistoryError) -> Vec<HistoryReply> {

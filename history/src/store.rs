@@ -7,6 +7,7 @@
 mod calendar;
 mod compaction;
 mod effects;
+mod forget;
 mod groups;
 mod membership;
 mod merge;

@@ -14,6 +14,7 @@ use clap::{Parser, Subcommand};
 use tidemap_agent::AgentCommand;
 use tidemap_api::ApiArgs;
 use tidemap_broker::data_dir::DataDir;
+use tidemap_history::HistoryCommand;
 use tidemap_ingest::repartition;
 use tidemap_relay::RelayArgs;
 use tidemap_service::{cli, logging::LogArgs, nats, nats::NatsArgs, shutdown};
@@ -73,7 +74,10 @@ enum Command {
         relay: RelayArgs,
     },
     /// Keeps the fleet's history on disk; several stations each keep the whole of it.
+    #[command(args_conflicts_with_subcommands = true)]
     History {
+        #[command(subcommand)]
+        command: Option<HistoryCommand>,
         #[command(flatten)]
         nats: NatsArgs,
         #[command(flatten)]
@@ -131,7 +135,10 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
             Ok(())
         }
         Command::Relay { nats, relay } => tidemap_relay::run(relay.check(), &nats, shutdown).await,
-        Command::History { nats, history, partitions } => {
+        Command::History { command: Some(command), .. } => {
+            command.run(DataDir::default_path().map(|folder| folder.join(HISTORY_FOLDER)), shutdown).await
+        }
+        Command::History { command: None, nats, history, partitions } => {
             let default = DataDir::default_path().map(|folder| folder.join(HISTORY_FOLDER));
             let config = history.check(default, partitions)?;
             tidemap_history::run(config, nats.connect("tidemap-history", None).await?, shutdown).await

@@ -37,6 +37,8 @@ enum Subject {
     Pipeline,
     /// Bodies compared with nginx, thousands of event streams, the time from sample to event.
     Api,
+    /// The history beside VictoriaMetrics and Prometheus: disk, memory, the time of answers.
+    History,
     /// The page's size, and its speed in a real browser.
     Page,
     /// One worker that drains a filled stream, compared with a bare client.
@@ -48,13 +50,14 @@ enum Subject {
 }
 
 impl Subject {
-    const ALL: [Self; 5] = [Self::Pipeline, Self::Drain, Self::Api, Self::Agent, Self::Page];
+    const ALL: [Self; 6] = [Self::Pipeline, Self::Drain, Self::Api, Self::History, Self::Agent, Self::Page];
 
     /// The package that measures it, and the bench's name there.
     fn bench(self) -> (&'static str, &'static str) {
         match self {
             Self::Pipeline | Self::Headline => ("tidemap-bench", "pipeline"),
             Self::Api => ("tidemap-bench", "api"),
+            Self::History => ("tidemap-bench", "history"),
             Self::Page => ("tidemap-bench", "page"),
             Self::Drain => ("tidemap-ingest", "drain"),
             Self::Agent => ("tidemap-agent", "sample"),
@@ -67,6 +70,7 @@ impl Subject {
         match self {
             Self::Pipeline => "pipeline.json",
             Self::Api => "api.json",
+            Self::History => "history.json",
             Self::Page => "page.json",
             Self::Headline => "headline.json",
             Self::Drain => "drain.txt",
@@ -90,7 +94,7 @@ pub(crate) fn run(workspace: &Workspace, args: &BenchArgs) -> Result<()> {
             Subject::Headline => {
                 more.extend(["headline".to_owned(), "--minutes".to_owned(), args.minutes.to_string()]);
             }
-            Subject::Pipeline | Subject::Api | Subject::Page => {
+            Subject::Pipeline | Subject::Api | Subject::History | Subject::Page => {
                 more.extend(args.quick.then(|| "--quick".to_owned()));
             }
             // They have no quick form, and take minutes.

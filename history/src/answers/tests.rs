@@ -109,12 +109,16 @@ fn what_cannot_be_reported_is_refused_in_words() {
 fn the_top_and_the_status_are_reported() {
     let folder = tempfile::tempdir().unwrap();
     let mut store = store(folder.path());
-    let top = top(&mut store, &TopRequest { by: TopBy::Rx, from_ms: 1, to_ms: 2, limit: 5 }).unwrap();
-    assert_eq!((top.from_ms, top.to_ms), (0, 3_600_000));
+    let mut of =
+        |from_ms, to_ms| top(&mut store, &TopRequest { by: TopBy::Rx, from_ms, to_ms, limit: 5 }).unwrap();
+    let most = of(600_001, 780_001);
+    assert_eq!((most.from_ms, most.to_ms), (600_000, 840_000));
     assert_eq!(
-        top.nodes,
+        most.nodes,
         [TopNode { node: node("a"), rx_bytes: 5_400, tx_bytes: 10_800, covered_ms: 90_000 }]
     );
+    assert_eq!(of(660_000, 780_000).nodes[0].rx_bytes, 1_800);
+    assert_eq!(of(720_000, 780_000).nodes, []);
     let known = HistoryStatus { pending: 7, ..HistoryStatus::default() };
     let parts = answer(&mut store, &HistoryRequest::Status, &known).unwrap();
     let [HistoryReply { chunk: 0, chunks: 1, answer: HistoryAnswer::Status(status) }] = &parts[..] else {

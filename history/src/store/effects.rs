@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// Nodes in a tile of a board.
-const BOARD: u32 = 4_096;
+pub(super) const BOARD: u32 = 4_096;
 
 /// What must be changed besides the rows themselves.
 #[derive(Debug, Default)]

@@ -1,9 +1,12 @@
 //! Reading: a series over a range of time, and the nodes with the most traffic.
 
-mod live;
+pub(super) mod live;
 pub(super) mod top;
 
-use std::{collections::BTreeMap, ops::Range};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ops::Range,
+};
 
 use tidemap_wire::{MinuteRow, NodeId};
 
@@ -42,6 +45,13 @@ impl Step {
 }
 
 impl Store {
+    /// All nodes, by their ids.
+    pub(crate) fn nodes(&mut self) -> Result<BTreeSet<NodeId>, StoreError> {
+        let tx = self.database.read()?;
+        self.state.refresh(&tx)?;
+        Ok(self.state.nodes.keys().cloned().collect())
+    }
+
     /// What moved in each step of a range of minutes, by the steps' first minutes; steps of which nothing is
     /// known are missing. To a node's rows, its `recent` ones are joined. `None` when the series is not
     /// known.
@@ -159,7 +169,9 @@ fn group_minutes(
     for day in minutes.start / DAY..progress.days.min(minutes.end.div_ceil(DAY)) {
         sum.0.extend(points_of(tx, Tier::Day, day, group)?.0);
     }
+    // A node that was forgotten within its hour has left its share there.
     let last = state.bands.iter().map(|band| band.hours).max().unwrap_or(0);
+    let last = last.max(live::newest(tx, state)?.div_ceil(HOUR));
     for hour in begin / HOUR..minutes.end.div_ceil(HOUR).min(last) {
         sum.0.extend(points_of(tx, Tier::Hour, hour, group)?.0);
     }

@@ -17,6 +17,8 @@ pub(super) const BAND: u32 = 128;
 
 const NODE: u32 = 0;
 const GROUP: u32 = 1;
+/// A node that was forgotten: its number is not given again. Earlier programs take it for a node without rows.
+pub(super) const FORGOTTEN: u32 = 2;
 
 /// What is needed of every node at hand, as the file has it.
 #[derive(Debug, Default)]
@@ -55,6 +57,9 @@ impl State {
 
     fn note_series(&mut self, id: u32, kind: u32, name: String) -> Result<(), StoreError> {
         self.last_series = id;
+        if kind == FORGOTTEN {
+            return Ok(());
+        }
         if kind == GROUP {
             self.groups.insert(name, id);
         } else {

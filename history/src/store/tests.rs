@@ -1,11 +1,17 @@
 mod damage;
+mod forgets;
 mod life;
 mod orders;
+mod tops;
 
 use tidemap_wire::{Extremes, LateSample, MinuteRow, NodeId, RunCounters};
 
 use super::*;
-use crate::point::Point;
+use crate::{
+    database::Tier,
+    point::Point,
+    tile::{PointTile, RowTile},
+};
 
 pub(super) fn node(name: &str) -> NodeId {
     NodeId::from_name(name).unwrap()

@@ -27,6 +27,28 @@ impl PointTile {
         out.finish()
     }
 
+    /// Calls `take` with each key and its sums. Boards have no extremes, and are read by the million.
+    pub(crate) fn each_sum(bytes: &[u8], mut take: impl FnMut(u32, &Point)) -> Result<(), Damaged> {
+        let mut input = Reader::new(bytes)?;
+        let length = input.length()?;
+        let keys = input.small_column(length)?;
+        let (covered_ms, rx_bytes, tx_bytes) =
+            (input.column(length)?, input.column(length)?, input.column(length)?);
+        let (unplaced_rx, unplaced_tx) = (input.column(length)?, input.column(length)?);
+        for (place, key) in keys.into_iter().enumerate() {
+            let point = Point {
+                covered_ms: covered_ms[place],
+                rx_bytes: rx_bytes[place],
+                tx_bytes: tx_bytes[place],
+                unplaced_rx: unplaced_rx[place],
+                unplaced_tx: unplaced_tx[place],
+                rates: None,
+            };
+            take(key, &point);
+        }
+        Ok(())
+    }
+
     pub(crate) fn decode(bytes: &[u8]) -> Result<Self, Damaged> {
         let mut input = Reader::new(bytes)?;
         let length = input.length()?;

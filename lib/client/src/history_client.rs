@@ -1,5 +1,6 @@
 //! Requests to the history stations, of which any one answers.
 
+mod forget;
 mod parts;
 
 use std::time::Duration;
@@ -44,6 +45,9 @@ pub enum HistoryRequestError {
     /// The answer is not one to the request, or its parts are not of one answer.
     #[error("the history station gave an answer that contradicts itself")]
     Contradictory,
+    /// A station could not forget a node: it said why in its log.
+    #[error("a history station could not forget it; its log says why")]
+    NotForgotten,
     /// The connection was closed.
     #[error("the request could not be sent: {0}")]
     NotSent(String),

@@ -12,6 +12,7 @@ pub mod clock;
 pub mod deadline;
 pub mod listen_address;
 pub mod logging;
+pub mod moment;
 pub mod open_files;
 pub mod service_manager;
 pub mod shutdown;

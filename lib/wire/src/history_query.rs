@@ -167,7 +167,8 @@ impl RangeAnswer {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct TopAnswer {
-    /// Begin of the time that was summed, Unix milliseconds: whole hours, and long ago whole days.
+    /// Begin of the time that was summed, Unix milliseconds: whole minutes, and whole days where minutes are
+    /// kept no more. Whole hours of a part of an hour in which thousands of nodes may be among the first.
     pub from_ms: i64,
     /// Its end.
     pub to_ms: i64,

@@ -1,11 +1,13 @@
 //! The API's answers as JSON. Optional fields are null when unknown; rates are bytes per second.
 
+mod csv_text;
 mod history;
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+pub use self::csv_text::csv_text;
 pub use self::history::{HistoryJson, HistoryStatusJson, TierJson, TopJson, TopNodeJson};
 use crate::{Averages, Bps, Host, InterfaceRate, LocationSource, Series, Status};
 

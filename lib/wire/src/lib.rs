@@ -48,7 +48,9 @@ pub use bps::{Averages, Bps};
 pub use codec::{DecodeError, decode, encode};
 pub use delta::{Delta, NodeUpdate, RefusedReports, Status};
 pub use event::{Event, EventKind};
-pub use forget::{ForgetReply, ForgetRequest};
+pub use forget::{
+    ForgetReply, ForgetRequest, HistoryForgetOutcome, HistoryForgetReply, HistoryForgetRequest,
+};
 pub use metrics::json::SECOND_NAMES;
 pub use metrics::{Host, METRICS, Metric, MetricKind, MetricUnit, MetricValue};
 pub use minutes::{ColumnError, Extremes, LateSample, MinuteRow, Minutes, RunCounters};

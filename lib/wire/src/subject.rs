@@ -116,6 +116,8 @@ pub fn worker_status(worker: &str) -> String {
 
 /// Where the history stations answer a [`crate::history_query::HistoryRequest`].
 pub const HISTORY: &str = "tidemap.v1.rpc.history";
+/// Where every one of them answers a [`crate::HistoryForgetRequest`].
+pub const HISTORY_FORGET: &str = "tidemap.v1.rpc.history.forget";
 /// The queue group in which they share the requests.
 pub const HISTORY_STATIONS: &str = "history";
 

@@ -6,9 +6,10 @@ use std::{collections::BTreeMap, fmt::Debug};
 
 use serde::{Serialize, de::DeserializeOwned};
 use tidemap_wire::{
-    Averages, Bps, Delta, Event, EventKind, ForgetReply, ForgetRequest, Hello, History, Host, Interface,
-    InterfaceRate, Location, LocationSource, Minutes, NodeId, NodeUpdate, Pack, PackWriter, PartitionStats,
-    Report, Sample, Series, SnapshotChunk, SnapshotRequest, Status, decode, encode,
+    Averages, Bps, Delta, Event, EventKind, ForgetReply, ForgetRequest, Hello, History, HistoryForgetOutcome,
+    HistoryForgetReply, HistoryForgetRequest, Host, Interface, InterfaceRate, Location, LocationSource,
+    Minutes, NodeId, NodeUpdate, Pack, PackWriter, PartitionStats, Report, Sample, Series, SnapshotChunk,
+    SnapshotRequest, Status, decode, encode,
 };
 
 /// Compares a message with its pinned bytes in both directions. Never change the bytes; add new ones beside
@@ -306,4 +307,19 @@ fn impossible_rates_and_places_are_refused() {
         Report { node: node(), boot: 7, hello: Some(Box::new(hello())), samples: vec![sample()] };
     report.hello.as_mut().unwrap().location.as_mut().unwrap().lat = 90.5;
     assert!(decode::<Report>(&encode(&report)).is_err());
+}
+
+#[test]
+fn a_request_to_forget_a_nodes_history_and_the_answers() {
+    let node = NodeId::from_name("a").unwrap();
+    check(&HistoryForgetRequest { node }, "81a46e6f6465a161");
+    for (outcome, pinned) in [
+        (HistoryForgetOutcome::Begun, "a5626567756e"),
+        (HistoryForgetOutcome::Forgotten, "a9666f72676f7474656e"),
+        (HistoryForgetOutcome::NotKnown, "a96e6f745f6b6e6f776e"),
+        (HistoryForgetOutcome::Failed, "a66661696c6564"),
+    ] {
+        let reply = HistoryForgetReply { station: 7, outcome };
+        check(&reply, &format!("82a773746174696f6e07a76f7574636f6d65{pinned}"));
+    }
 }

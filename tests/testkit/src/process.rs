@@ -188,7 +188,7 @@ pub async fn run_to_end(args: &[&str]) -> anyhow::Result<(Option<i32>, String)> 
 }
 
 /// Tests set every variable themselves, so the developer's own environment must not have an effect.
-fn clean(command: &mut Command) {
+pub fn clean(command: &mut Command) {
     for (name, _) in std::env::vars_os() {
         let name = name.to_string_lossy().into_owned();
         let ours = name.starts_with("TIDEMAP_")

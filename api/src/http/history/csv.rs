@@ -1,8 +1,10 @@
 //! The history as CSV (RFC 4180): a header, then a line for each step or node. Pure.
 
+use std::borrow::Cow;
+
 use ::csv::{Terminator, Writer, WriterBuilder};
 use jiff::Timestamp;
-use tidemap_wire::http::{HistoryJson, TopJson};
+use tidemap_wire::http::{HistoryJson, TopJson, csv_text};
 
 /// A line for each step, with its begin in UTC. What is null in JSON is empty.
 pub(super) fn history(history: &HistoryJson) -> Vec<u8> {
@@ -40,8 +42,8 @@ pub(super) fn top(top: &TopJson) -> Vec<u8> {
     line(&mut lines, ["node", "display_name", "rx_bytes", "tx_bytes", "covered_ms"]);
     for node in &top.nodes {
         let numbers = [node.rx_bytes, node.tx_bytes, node.covered_ms].map(|number| number.to_string());
-        let names = [node.node.clone(), node.display_name.clone().unwrap_or_default()];
-        line(&mut lines, names.into_iter().chain(numbers));
+        let names = [&*node.node, node.display_name.as_deref().unwrap_or_default()].map(csv_text);
+        line(&mut lines, names.into_iter().chain(numbers.map(Cow::Owned)).map(Cow::into_owned));
     }
     finished(lines)
 }
@@ -101,6 +103,20 @@ mod tests {
              2026-11-29T09:00:00Z,1,2,3,4,5,6,7,8,9,0,11\r\n\
              2026-11-29T09:15:00Z,,,,,,,,,0,10,0\r\n"
         );
+    }
+
+    #[test]
+    fn a_name_that_a_spreadsheet_would_run_is_text() {
+        let node = TopNodeJson {
+            node: "-2+3".to_owned(),
+            display_name: Some("=HYPERLINK(\"http://x\")".to_owned()),
+            rx_bytes: 1,
+            tx_bytes: 2,
+            covered_ms: 3,
+        };
+        let csv = super::top(&TopJson { nodes: vec![node], ..TopJson::default() });
+        let lines = String::from_utf8(csv).unwrap();
+        assert_eq!(lines.lines().nth(1), Some("'-2+3,\"'=HYPERLINK(\"\"http://x\"\")\",1,2,3"));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The parameters of questions to the history, checked. Pure: `now_ms` is this host's clock.
 
-use jiff::{Timestamp, fmt::temporal::Pieces};
 use percent_encoding::percent_decode_str;
+use tidemap_service::moment::{digits, duration_ms, moment_ms};
 use tidemap_wire::{
     NodeId,
     history_query::{HistorySeries, MAX_STEPS, MAX_TOP, RangeRequest, TopBy, TopRequest},
@@ -178,16 +178,7 @@ impl GroupBy {
 
 /// A moment, Unix milliseconds.
 fn time(value: &str, now_ms: i64) -> Result<i64, String> {
-    let ms = if value == "now" {
-        Some(now_ms)
-    } else if let Some(ago) = value.strip_prefix('-').and_then(duration_ms) {
-        now_ms.checked_sub(ago)
-    } else if let Some(ms) = digits(value) {
-        Some(ms)
-    } else {
-        date_ms(value)
-    };
-    let ms = ms.ok_or(
+    let ms = moment_ms(value, now_ms).ok_or(
         "must be a time such as 2026-11-29T09:00:00Z (a plus sign in an address is %2B), Unix milliseconds, \
          -24h, -30d or now",
     )?;
@@ -195,16 +186,6 @@ fn time(value: &str, now_ms: i64) -> Result<i64, String> {
         return Ok(ms);
     }
     Err("must lie between 1970 and a year from now".to_owned())
-}
-
-/// A date with a time and an offset.
-fn date_ms(value: &str) -> Option<i64> {
-    if let Ok(time) = value.parse::<Timestamp>() {
-        return Some(time.as_millisecond());
-    }
-    // The end of the year 9999 is a date that is no timestamp.
-    let pieces = Pieces::parse(value).ok()?;
-    (pieces.offset().is_some() && pieces.date().year() == 9_999).then_some(i64::MAX)
 }
 
 /// The step in milliseconds; absent when it is to be chosen.
@@ -216,26 +197,6 @@ fn step(value: &str) -> Result<Option<i64>, String> {
     let ms = ms.filter(|ms| (MINUTE_MS..=LONGEST_STEP_MS).contains(ms) && ms % MINUTE_MS == 0);
     let wrong = "must be auto or a multiple of a minute: 60s, 15m, 1h, 1d, or milliseconds";
     ms.map(Some).ok_or_else(|| wrong.to_owned())
-}
-
-/// A whole number with a unit, in milliseconds.
-fn duration_ms(value: &str) -> Option<i64> {
-    let unit = match value.bytes().last()? {
-        b's' => SECOND_MS,
-        b'm' => MINUTE_MS,
-        b'h' => HOUR_MS,
-        b'd' => DAY_MS,
-        b'w' => 7 * DAY_MS,
-        _ => return None,
-    };
-    digits(&value[..value.len() - 1])?.checked_mul(unit)
-}
-
-/// A number of digits alone, because a plus sign in a query string means a space.
-fn digits(value: &str) -> Option<i64> {
-    let only_digits = value.bytes().all(|byte| byte.is_ascii_digit());
-    // A number that is too large is beyond every bound.
-    (only_digits && !value.is_empty()).then(|| value.parse().unwrap_or(i64::MAX))
 }
 
 /// Checks that the steps, which begin at multiples of their length, are few enough.

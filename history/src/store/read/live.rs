@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// Calls `take` with the rows of a band before `end`, minute by minute.
-pub(super) fn each_row(
+pub(in crate::store) fn each_row(
     tx: &Tx<'_>,
     state: &State,
     band: u32,
@@ -49,7 +49,7 @@ pub(super) fn each_point(
 }
 
 /// The minute after the newest that has rows. A host's clock may be ahead, but not by more than this.
-fn newest(tx: &Tx<'_>, state: &State) -> Result<u32, StoreError> {
+pub(in crate::store) fn newest(tx: &Tx<'_>, state: &State) -> Result<u32, StoreError> {
     let now = u32::try_from(state.at_ms / 60_000).unwrap_or(0);
     let last = tx.last(Tier::Minute)?.map_or(0, |minute| minute.saturating_add(1));
     Ok(last.min(now.saturating_add(7 * DAY)))

@@ -40,6 +40,8 @@ async fn an_agent_publishes_on_no_other_subject() {
         "tidemap.v1.history.minutes.44.1.0",
         "tidemap.v1.rpc.snapshot.0",
         "tidemap.v1.rpc.forget.0",
+        "tidemap.v1.rpc.history",
+        "tidemap.v1.rpc.history.forget",
         // JetStream: reading, changing, removing.
         "$JS.API.INFO",
         "$JS.API.STREAM.NAMES",

@@ -26,6 +26,7 @@ async fn a_program_with_an_app_key_reads_everything_and_publishes_nothing() {
         "tidemap.v1.history.minutes.44.1.0",
         "tidemap.v1.rpc.snapshot.3",
         "tidemap.v1.rpc.forget.3",
+        "tidemap.v1.rpc.history.forget",
         "tidemap.v1.sample.44.a",
         "tidemap.v1.pack.44.edge",
         "$JS.API.INFO",

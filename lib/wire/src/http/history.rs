@@ -72,7 +72,8 @@ impl From<RangeAnswer> for HistoryJson {
 /// `GET /api/top`: the nodes with the most traffic, most first.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TopJson {
-    /// Begin of the time that was summed: whole hours, and long ago whole days.
+    /// Begin of the time that was summed: whole minutes, and whole days where minutes are kept no more. Whole
+    /// hours if thousands of nodes could be first in a part of an hour.
     pub from_ms: i64,
     /// Its end.
     pub to_ms: i64,

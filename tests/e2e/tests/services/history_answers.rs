@@ -27,32 +27,32 @@ const STORE_TIMEOUT: Duration = Duration::from_secs(180);
 const MINUTES: u32 = 6;
 const MINUTE_MS: i64 = 60_000;
 
-struct Scene {
-    _api: Tidemap,
+pub(crate) struct Scene {
+    pub(crate) api: Tidemap,
     _worker: Tidemap,
-    url: String,
+    pub(crate) url: String,
     /// The first minute that has rows.
     from: u32,
-    broker: TestBroker,
+    pub(crate) broker: TestBroker,
 }
 
 impl Scene {
-    async fn open() -> Self {
+    pub(crate) async fn open() -> Self {
         let broker = TestBroker::start().await.unwrap();
         let worker = broker.ingest(&[]).unwrap();
         let (api, url) = broker.api().await.unwrap();
         // Then there is an owner for each partition, and every stream.
         eventually(EVENT_TIMEOUT, || is_ready(&url)).await.unwrap();
         let from = u32::try_from(unix_ms() / MINUTE_MS).unwrap() - 3 * MINUTES;
-        Self { _api: api, _worker: worker, url, from, broker }
+        Self { api, _worker: worker, url, from, broker }
     }
 
-    async fn js(&self) -> jetstream::Context {
+    pub(crate) async fn js(&self) -> jetstream::Context {
         jetstream::new(self.broker.connect().await.unwrap())
     }
 
     /// A node reports once.
-    async fn reports(&self, node: &str, role: &str) {
+    pub(crate) async fn reports(&self, node: &str, role: &str) {
         let place = Location {
             lat: 52.5,
             lon: 13.4,
@@ -73,7 +73,7 @@ impl Scene {
     }
 
     /// Every second minute of a node gets a row, twice: the second message brings nothing new.
-    async fn rows(&self, node: &str, bytes: u64) {
+    pub(crate) async fn rows(&self, node: &str, bytes: u64) {
         let js = self.js().await;
         for minute in (self.from..self.from + 2 * MINUTES).step_by(2) {
             let mut minutes = Minutes::new(1, unix_ms());
@@ -97,27 +97,36 @@ impl Scene {
         }
     }
 
+    /// Rows of a node.
+    pub(crate) async fn publish(&self, node: &str, rows: &[MinuteRow]) {
+        let js = self.js().await;
+        let mut minutes = Minutes::new(1, unix_ms());
+        rows.iter().for_each(|row| minutes.push(&id(node), row));
+        let subject = subject::minutes(Slot::of(&id(node)), 1, 0);
+        js.publish(subject, encode(&minutes).into()).await.unwrap().await.unwrap();
+    }
+
     /// The range with rows.
-    fn range(&self) -> String {
+    pub(crate) fn range(&self) -> String {
         let ms = |minute: u32| i64::from(minute) * MINUTE_MS;
         format!("from={}&to={}", ms(self.from), ms(self.from + 2 * MINUTES))
     }
 
-    async fn get(&self, path: &str) -> HttpAnswer {
+    pub(crate) async fn get(&self, path: &str) -> HttpAnswer {
         get(format!("{}{path}", self.url)).await.unwrap()
     }
 
-    async fn history(&self, path: &str) -> anyhow::Result<HistoryJson> {
+    pub(crate) async fn history(&self, path: &str) -> anyhow::Result<HistoryJson> {
         get_json(format!("{}{path}", self.url)).await
     }
 
     /// Starts a station, and waits until it answers.
-    async fn station(&self, folder: &Path) -> Tidemap {
+    pub(crate) async fn station(&self, folder: &Path) -> Tidemap {
         self.station_with(folder, 1).await
     }
 
     /// The same with so many gigabytes of the disk, by which it is known among others.
-    async fn station_with(&self, folder: &Path, disk: u64) -> Tidemap {
+    pub(crate) async fn station_with(&self, folder: &Path, disk: u64) -> Tidemap {
         let station = self.broker.history(folder, &["--history-disk", &format!("{disk}GB")]).unwrap();
         eventually(EVENT_TIMEOUT, || async {
             let status: HistoryStatusJson = get_json(format!("{}/api/history/status", self.url)).await?;
@@ -150,7 +159,7 @@ impl Scene {
 
     /// Has a station store all rows: one that ends stores what it has read, as far as it has the time, and
     /// the next one the rest.
-    async fn stored(&self, folder: &Path, mut station: Tidemap) -> Tidemap {
+    pub(crate) async fn stored(&self, folder: &Path, mut station: Tidemap) -> Tidemap {
         let last = self.last().await;
         self.has(|status| status.read_sequence, last).await;
         assert!(station.terminate().await.unwrap().success(), "{}", station.log());
@@ -160,7 +169,7 @@ impl Scene {
     }
 }
 
-fn id(node: &str) -> NodeId {
+pub(crate) fn id(node: &str) -> NodeId {
     NodeId::from_name(node).unwrap()
 }
 

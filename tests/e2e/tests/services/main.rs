@@ -12,6 +12,8 @@ mod file_size;
 mod floods;
 mod full_disk;
 mod history_answers;
+mod history_commands;
+mod history_limits;
 mod history_seam;
 mod limits;
 mod names;

@@ -1,0 +1,120 @@
+//! The services under test: a broker, a worker that makes the streams, an API, and one station.
+
+use std::{fs, time::Duration};
+
+use anyhow::{Context, ensure};
+use async_nats::jetstream;
+use tempfile::TempDir;
+use tidemap_client::HistoryClient;
+use tidemap_service::{clock::unix_ms, streams};
+use tidemap_testkit::{broker::TestBroker, eventually, http::is_ready, process::Tidemap, usage};
+use tidemap_wire::{Minutes, Slot, encode, subject};
+use tokio::time::Instant;
+
+use crate::{Taken, rows::Fleet};
+
+/// Nodes of one message, as of a part of a slot.
+const PART: u32 = 128;
+/// Messages that the broker may owe an acknowledgement for.
+const IN_FLIGHT: usize = 256;
+const READY_TIMEOUT: Duration = Duration::from_secs(60);
+const TAKE_TIMEOUT: Duration = Duration::from_secs(3_600);
+
+pub(crate) struct Services {
+    pub(crate) url: String,
+    station: Option<Tidemap>,
+    _api: Tidemap,
+    _ingest: Tidemap,
+    folder: TempDir,
+    broker: TestBroker,
+}
+
+impl Services {
+    /// Starts all but the station.
+    pub(crate) async fn start() -> anyhow::Result<Self> {
+        let broker = TestBroker::start().await?;
+        let ingest = broker.ingest(&[])?;
+        let (api, url) = broker.api().await?;
+        eventually(READY_TIMEOUT, || is_ready(&url)).await?;
+        let url = url.trim_end_matches('/').to_owned();
+        Ok(Self { url, station: None, _api: api, _ingest: ingest, folder: tempfile::tempdir()?, broker })
+    }
+
+    pub(crate) fn station(&self) -> anyhow::Result<&Tidemap> {
+        self.station.as_ref().context("it runs")
+    }
+
+    /// Publishes the rows of every so many minutes, minute by minute, as a worker does.
+    pub(crate) async fn publish(&self, fleet: &Fleet, every: u32) -> anyhow::Result<()> {
+        let js = jetstream::new(self.broker.connect().await?);
+        let mut counted = vec![[0; 2]; fleet.nodes as usize];
+        let mut owed = std::collections::VecDeque::new();
+        for minute in (fleet.from..fleet.from + fleet.minutes).step_by(every as usize) {
+            for (index, first) in (0..fleet.nodes).step_by(PART as usize).enumerate() {
+                let mut minutes = Minutes::new(1, unix_ms());
+                for number in first..fleet.nodes.min(first + PART) {
+                    let row = fleet.row(number, minute, &mut counted[number as usize]);
+                    minutes.push(&fleet.id(number), &row);
+                }
+                let subject = subject::minutes(Slot::of(&fleet.id(first)), 1, u16::try_from(index)?);
+                owed.push_back(js.publish(subject, encode(&minutes).into()).await?);
+                if owed.len() >= IN_FLIGHT {
+                    owed.pop_front().context("one is owed")?.await?;
+                }
+            }
+        }
+        for ack in owed {
+            ack.await?;
+        }
+        Ok(())
+    }
+
+    /// Starts the station, and returns once everything is stored. It then runs.
+    pub(crate) async fn take_all(&mut self) -> anyhow::Result<Taken> {
+        let client = self.broker.connect().await?;
+        let last = jetstream::new(client.clone()).get_stream(streams::HISTORY).await?;
+        let last = last.cached_info().state.last_sequence;
+        let history = HistoryClient::new(client);
+        let begun = Instant::now();
+        let mut station = self.broker.history(self.folder.path(), &[])?;
+        has(&history, last, |status| status.read_sequence).await.with_context(|| station.log())?;
+        let mut resident_bytes = usage::resident_bytes(station.pid())?;
+        let cpu = usage::processor_time(station.pid())?;
+        let written_bytes = written_bytes(station.pid())?;
+        // One that ends stores what it has read as far as it has the time, and the next one the rest.
+        ensure!(station.terminate().await?.success(), "{}", station.log());
+        let station = self.broker.history(self.folder.path(), &[])?;
+        has(&history, last, |status| status.read_sequence).await.with_context(|| station.log())?;
+        let seconds = begun.elapsed().as_secs_f64();
+        has(&history, last, |status| status.sequence).await.with_context(|| station.log())?;
+        resident_bytes = resident_bytes.max(usage::resident_bytes(station.pid())?);
+        let (cpu, written_bytes) = (
+            cpu + usage::processor_time(station.pid())?,
+            written_bytes + self::written_bytes(station.pid())?,
+        );
+        let file_bytes = fs::metadata(self.folder.path().join("history.sqlite"))?.len();
+        self.station = Some(station);
+        Ok(Taken { seconds, cpu, resident_bytes, written_bytes, file_bytes })
+    }
+}
+
+/// Waits until the station has done with the last message what `done` takes from its status.
+async fn has(
+    history: &HistoryClient,
+    last: u64,
+    done: impl Fn(&tidemap_wire::history_query::HistoryStatus) -> u64,
+) -> anyhow::Result<()> {
+    eventually(TAKE_TIMEOUT, || async {
+        let status = history.status().await?;
+        ensure!(done(&status) >= last && status.trouble.is_none(), "{last}: {status:?}");
+        Ok(())
+    })
+    .await
+}
+
+/// What a process has written to disks.
+fn written_bytes(pid: u32) -> anyhow::Result<u64> {
+    let io = fs::read_to_string(format!("/proc/{pid}/io"))?;
+    let line = io.lines().find_map(|line| line.strip_prefix("write_bytes: ")).context("no write_bytes")?;
+    Ok(line.trim().parse()?)
+}

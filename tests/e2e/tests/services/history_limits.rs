@@ -1,0 +1,79 @@
+//! The history by way of the API: what a year's chart shows, and what those take who ask and do not read.
+
+use std::time::Duration;
+
+use anyhow::ensure;
+use tidemap_service::clock::unix_ms;
+use tidemap_testkit::{client::address, eventually, stream::deaf, usage::resident_bytes};
+use tidemap_wire::{Extremes, MinuteRow, http::HistoryJson};
+
+use crate::history_answers::Scene;
+
+const MINUTE_MS: i64 = 60_000;
+const EVENT_TIMEOUT: Duration = Duration::from_secs(60);
+
+fn minute_ago(days: u32) -> u32 {
+    u32::try_from(unix_ms() / MINUTE_MS).unwrap() - days * 1_440
+}
+
+#[tokio::test]
+async fn ten_seconds_are_seen_at_their_height_on_the_chart_of_a_year() {
+    const BURST_BPS: u64 = 123_000_000;
+    let scene = Scene::open().await;
+    let folder = tempfile::tempdir().unwrap();
+    let burst_at = minute_ago(20);
+    let rows: Vec<MinuteRow> = (burst_at - 300..burst_at + 300)
+        .map(|minute| {
+            let high = if minute == burst_at { BURST_BPS } else { 1_000 };
+            MinuteRow {
+                minute,
+                samples: 60,
+                covered_ms: 60_000,
+                rx_bytes: 50_000 + 10 * high,
+                tx_bytes: 100,
+                rates: Some(Extremes { rx_max: high, tx_max: 5, rx_min: 900, tx_min: 1 }),
+                counters: Vec::new(),
+            }
+        })
+        .collect();
+    scene.publish("web-01", &rows).await;
+    let station = scene.station(folder.path()).await;
+    let _station = scene.stored(folder.path(), station).await;
+    let year = scene.history("/api/nodes/web-01/history?from=-365d").await.unwrap();
+    assert!(year.step_ms >= 3_600_000 && year.rx_max_bps.len() <= 1_500, "{}", year.step_ms);
+    let step = (i64::from(burst_at) * MINUTE_MS - year.from_ms) as u64 / year.step_ms;
+    assert_eq!(year.rx_max_bps[step as usize], Some(BURST_BPS));
+    let highest = year.rx_max_bps.iter().flatten().max();
+    assert_eq!(highest, Some(&BURST_BPS), "and nowhere higher");
+    assert!(year.rx_bps.iter().flatten().all(|mean| *mean < BURST_BPS / 10), "the mean does not show it");
+}
+
+#[tokio::test]
+async fn those_who_ask_for_a_year_and_do_not_read_take_bounded_memory() {
+    const CLIENTS: usize = 20;
+    /// Each answer is about a megabyte, and is held once however slowly it is read.
+    const MOST_BYTES: u64 = 100_000_000;
+    let scene = Scene::open().await;
+    let folder = tempfile::tempdir().unwrap();
+    let _station = scene.station(folder.path()).await;
+    let year = |number: usize| format!("/api/history?from=-{}d&step=30m", 365 + number);
+    let whole: HistoryJson = scene.history(&year(0)).await.unwrap();
+    assert!(whole.rx_bytes.len() > 17_000);
+    let (api, at) = (scene.api.pid(), address(&scene.url).unwrap());
+    let before = resident_bytes(api).unwrap();
+    let mut unread = Vec::new();
+    for number in 0..CLIENTS {
+        unread.push(deaf(at, &year(number)).await.unwrap());
+    }
+    // Who reads is answered meanwhile, or at once asked to come again.
+    eventually(EVENT_TIMEOUT, || async {
+        let answer = scene.get(&year(0)).await;
+        ensure!(answer.status == 200, "{}: {}", answer.status, answer.body);
+        Ok(())
+    })
+    .await
+    .unwrap();
+    let grown = resident_bytes(api).unwrap().saturating_sub(before);
+    assert!(grown < MOST_BYTES, "{CLIENTS} answers that nobody reads take {grown} bytes");
+    drop(unread);
+}
