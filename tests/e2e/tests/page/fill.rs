@@ -52,7 +52,7 @@ async fn lines_are_full_at_load_and_again_after_an_interruption() {
     visit.browser.press("/").await.unwrap();
     visit.browser.eval("document.querySelector('#search').select()").await.unwrap();
     visit.browser.press("edge").await.unwrap();
-    visit.expect(&format!("{ROWS} > 9")).await;
+    visit.expect(&format!("!!document.querySelector('[data-node=edge-04]') && {ROWS} === {before}")).await;
     visit.beat(1, Duration::from_secs(1)).await;
     let filled = "[...document.querySelectorAll('.grid-node[data-node]')].every(row => \
         row.querySelector('.cell-trend path').getAttribute('d').startsWith('M0 ') \

@@ -114,7 +114,11 @@ async fn a_drag_looks_closer_and_a_click_names_five_nodes() {
     visit.browser.page.refresh().await.unwrap();
     visit.expect("document.querySelectorAll('.past-culprit').length === 5").await;
     visit.click(".past-culprits .link").await;
-    visit.expect("location.search === '?range=1h' && !document.querySelector('.past-culprits').checkVisibility()").await;
+    visit
+        .expect(
+            "location.search === '?range=1h' && !document.querySelector('.past-culprits').checkVisibility()",
+        )
+        .await;
     visit.browser.page.back().await.unwrap();
     visit.expect("document.querySelector('.past-culprits').checkVisibility()").await;
     let first = "document.querySelector('.past-culprit')";
@@ -169,7 +173,11 @@ async fn keys_choose_a_time_unless_somebody_types() {
     visit.expect_link("live").await;
     for (key, time) in [("2", "range=1h"), ("6", "range=1y"), ("3", "range=24h")] {
         visit.browser.press(key).await.unwrap();
-        visit.expect(&format!("location.search === '?{time}' && document.querySelector('#time').value === '{time}'")).await;
+        visit
+            .expect(&format!(
+                "location.search === '?{time}' && document.querySelector('#time').value === '{time}'"
+            ))
+            .await;
         expect_known(&visit).await;
     }
     visit.browser.press("l").await.unwrap();

@@ -14,7 +14,7 @@ const EQUAL_TIMEOUT: Duration = Duration::from_secs(150);
 const NODES: &str = "40";
 
 /// Numbers that the page shows, and the API's, in pairs by name. A shown number has three digits.
-const PAIRS: &str = r#"(async () => {
+const PAIRS: &str = r##"(async () => {
     const scale = { "": 1, k: 1e3, M: 1e6, G: 1e9, T: 1e12 };
     const number = (text) => {
         const [, digits, prefix] = /([\d.,]+)\s*([kMGT]?)B/.exec(text) ?? [];
@@ -50,7 +50,7 @@ const PAIRS: &str = r#"(async () => {
     const share = /Known: (less than )?(\d+) %/.exec(text("#past"));
     pairs["percent known"] = [share?.[1] ? 0 : +share?.[2], known];
     return pairs;
-})()"#;
+})()"##;
 
 /// Whether a shown number is the right one: three digits, two decimals in a list, whole percent.
 fn is_right(name: &str, shown: f64, right: f64) -> bool {
