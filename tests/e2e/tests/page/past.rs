@@ -127,6 +127,7 @@ async fn a_drag_looks_closer_and_a_click_names_five_nodes() {
     visit.click(".past-culprit").await;
     visit.expect(&format!("document.querySelector('#detail').dataset.node === {name}")).await;
     visit.expect_text("#past-node", "Known throughout").await;
+    visit.expect_text("#past-node .past-now", "Now").await;
     visit.expect_text("#past-node", "peaks are of single reports").await;
     visit.expect("document.querySelectorAll('.past-culprit').length === 5").await;
 
