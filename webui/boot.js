@@ -36,11 +36,14 @@ document.addEventListener("DOMContentLoaded", async () => {
 // when it is first needed, and an address is all that the two programs share.
 let past = null;
 let tellPage;
-const isTime = (pair) => /^(range|from|to)=/.test(pair);
+const isTime = (pair) => /^(range|from|to|spike)=/.test(pair);
 globalThis.showPast = async (query) => {
   // The elements are there once the page's program has made them.
   await null;
-  const time = query.slice(1).split("&").filter(isTime).join("&");
+  // A moment of it that is looked at is no other time.
+  const time = query.slice(1).split("&").filter((pair) => isTime(pair) && !pair.startsWith("spike=")).join("&");
+  // Another address is another link to copy.
+  document.getElementById("detail-copy").textContent = "Copy link";
   document.querySelector(".app").dataset.time = time ? "past" : "live";
   const list = document.getElementById("time");
   const other = list.lastElementChild;
@@ -67,6 +70,34 @@ document.addEventListener("change", ({ target }) => {
   dispatchEvent(new PopStateEvent("popstate"));
 });
 
+// Keys choose a time: the number of its place in the list, or "l" for live.
+document.addEventListener("keydown", ({ key, target, ctrlKey, metaKey, altKey }) => {
+  const list = document.getElementById("time");
+  if (!list || ctrlKey || metaKey || altKey || target.matches("input, select, textarea")) return;
+  const option = key === "l" ? list.options[0] : /^[1-6]$/.test(key) && list.options[key - 1];
+  if (!option || option.value === list.value) return;
+  list.value = option.value;
+  list.dispatchEvent(new Event("change", { bubbles: true }));
+});
+
+// Copies the page's address, which names the node whose details are open. Where the browser has no clipboard
+// for us, the style sheet hides the button: the address bar says the same.
+document.documentElement.dataset.clipboard = Boolean(navigator.clipboard);
+document.addEventListener("click", ({ target }) => {
+  if (target.id !== "detail-copy") return;
+  // A refusal leaves the clipboard as it was, and the button says nothing else.
+  navigator.clipboard.writeText(location.href).then(() => (target.textContent = "Copied"), () => {});
+});
+
+// What was before the page opened is asked for once the present is there. Without it, lines fill as time
+// passes.
+let filling = null;
+const fill = (kind, text, receive) => {
+  if (kind !== "snapshot" && kind !== "stats") return;
+  filling ??= import(at("{{fill}}")).catch(() => ({ hear: () => {} }));
+  filling.then(({ hear }) => hear(kind, text, (before) => receive("before", JSON.stringify(before))));
+};
+
 // Opens the event stream for this page; `receive` gets what it brings. Returns how to close it. Nothing tells
 // a page that a shared worker does not start, so one that says nothing is not waited for.
 const SHARED_MS = 6000;
@@ -80,6 +111,7 @@ globalThis.openStream = (receive) => {
     port.onmessage = ({ data: [kind, text] }) => {
       heard();
       receive(kind, text);
+      fill(kind, text, receive);
     };
   };
   const alone = () => {

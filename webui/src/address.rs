@@ -51,7 +51,7 @@ impl Address {
         let mut key = None;
         for pair in query.trim_start_matches('?').split('&') {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-            if let "range" | "from" | "to" = name {
+            if let "range" | "from" | "to" | "spike" = name {
                 // What it means is read by the program that shows the past.
                 address.time = joined(&address.time, pair);
             }

@@ -193,7 +193,6 @@ fragments! {
         title: Element = "#detail-title",
         sign: Element = ".status-sign",
         since: Element = "#detail-since",
-        copy: HtmlElement = "#detail-copy",
         close: Element = "#detail-close",
         word: Element = "#detail-word",
         known: HtmlElement = "#detail-known",

@@ -14,13 +14,11 @@ pub fn glance(fleet: &Fleet, row: usize, unit: Unit, now_ms: i64, answer: Option
     let answer = answer.filter(|answer| Some(&*answer.node.name) == name);
     let rates = |now: Option<f64>, of: fn(&NodeAnswer, Unit) -> [String; 5]| {
         let mut rates = answer.map_or_else(|| [(); 5].map(|()| unit.bare(None)), |answer| of(answer, unit));
-        // What moved in a time that is over is not what moves now.
-        if !fleet.is_past() {
-            rates[0] = unit.bare(now);
-        }
+        rates[0] = unit.bare(now);
         rates
     };
     Glance {
+        is_past: fleet.is_past(),
         age_ms: fleet.age_ms(row, now_ms).or(answer.map(|answer| answer.node.age_ms)),
         download: rates(fleet.rx_bps(row), detail::download),
         upload: rates(fleet.tx_bps(row), detail::upload),

@@ -3,6 +3,7 @@
 //! The compiler ensures that no field is forgotten, and tests that each is read as `serde_json` writes
 //! it.
 
+mod before;
 mod columns;
 mod means;
 mod node;
@@ -15,6 +16,7 @@ use tidemap_wire::stream::{DeltaEvent, SnapshotEvent};
 
 use crate::store::Means;
 
+pub use before::Before;
 pub use tidemap_parts::value::{Invalid, Text};
 
 /// The answer to `GET /api/nodes/{name}`.
@@ -45,6 +47,11 @@ pub fn delta(text: &Text) -> Result<DeltaEvent, Invalid> {
 /// Reads the stream's `stats` event.
 pub fn stats(text: &Text) -> Result<StatsJson, Invalid> {
     stats::stats(&Value::parse(text)?)
+}
+
+/// Reads what was before the page opened.
+pub fn before(text: &Text) -> Result<Before, Invalid> {
+    before::before(&Value::parse(text)?)
 }
 
 /// Reads what nodes moved in a time that is over.

@@ -4,6 +4,7 @@ use tidemap_format as format;
 use tidemap_wire::http::StatsJson;
 
 use crate::connection::Phase;
+use crate::json::Before;
 use crate::store::{Fleet, Means};
 use crate::totals::Totals;
 use crate::totals_view::TotalsView;
@@ -58,6 +59,18 @@ impl Feed {
         self.live.record_trends();
         self.stats = Some(stats);
         self.has_fresh_stats = true;
+    }
+
+    /// Takes what was before the page opened, or while it was away.
+    pub fn fill(&mut self, before: &Before) {
+        let rates = before.rx.iter().zip(&before.tx);
+        let points = before.at.iter().zip(rates).map(|(at, (rx, tx))| (*at as i64, *rx as f64, *tx as f64));
+        if let Some(name) = &before.node {
+            self.live.fill_trend(name, points.map(|(at, rx, tx)| (at as usize, (rx + tx) as f32)));
+        } else {
+            self.totals.fill(points);
+            self.has_fresh_stats = true;
+        }
     }
 
     /// The newest totals, once.
@@ -157,7 +170,9 @@ impl Chip {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::json;
     use crate::store::tests::{columns, fleet};
+    use crate::totals::Direction;
     use tidemap_wire::stream::{SnapshotEvent, VERSION};
 
     fn feed() -> Feed {
@@ -189,6 +204,23 @@ mod tests {
         assert!(!feed.follow(Pace::Every(5), 4999.0));
         assert!(feed.follow(Pace::Every(5), 5000.0));
         assert_eq!(feed.shown().row_of("b"), Some(0));
+    }
+
+    #[test]
+    fn what_was_before_the_page_opened_fills_the_lines() {
+        let mut feed = feed();
+        feed.live.record_trends();
+        let row = json::before(r#"{"node":"a","at":[57,58,59],"rx":[2,3,9],"tx":[1,0,9]}"#).unwrap();
+        feed.fill(&row);
+        let trend: Vec<_> = feed.live.trends().of(0).skip(56).collect();
+        assert_eq!(trend, [None, Some(3.0), Some(3.0), Some(0.0)], "what was heard stays");
+        feed.fill(&Before { node: Some("gone".to_owned()), ..row });
+        feed.apply_stats(StatsJson { timestamp: 1000.0, ..StatsJson::default() });
+        assert!(feed.fresh_totals().is_some() && feed.fresh_totals().is_none());
+        feed.fill(&json::before(r#"{"at":[900000],"rx":[8],"tx":[4]}"#).unwrap());
+        assert_eq!(feed.totals.line(Direction::Upload)[50], Some(4.0));
+        assert!(feed.fresh_totals().is_some(), "it is drawn");
+        assert!(json::before(r#"{"at":[1.5],"rx":[8],"tx":[4]}"#).is_err());
     }
 
     #[test]

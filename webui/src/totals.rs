@@ -17,6 +17,8 @@ const NEAR_MS: i64 = 5000;
 #[derive(Clone, Debug, Default)]
 pub struct Totals {
     points: VecDeque<Point>,
+    /// What others heard before, at most one in each step.
+    before: Vec<Point>,
 }
 
 /// Download or upload.
@@ -43,12 +45,18 @@ impl Totals {
             // The time went back, so this is another server with another clock, and earlier totals cannot be
             // used.
             self.points.clear();
+            self.before.clear();
         }
         let (rx_bps, tx_bps) = (stats.total_network_rx_bytes_per_sec, stats.total_network_tx_bytes_per_sec);
         self.points.push_back(Point { at_ms, rx_bps, tx_bps });
         while self.points.front().is_some_and(|oldest| at_ms - oldest.at_ms > SPAN_MS + NEAR_MS) {
             self.points.pop_front();
         }
+    }
+
+    /// Takes what the fleet moved where nothing was heard: a time in Unix milliseconds, download and upload.
+    pub fn fill(&mut self, points: impl Iterator<Item = (i64, f64, f64)>) {
+        self.before = points.map(|(at_ms, rx_bps, tx_bps)| Point { at_ms, rx_bps, tx_bps }).collect();
     }
 
     /// Means in equal steps over the last five minutes, oldest first; absent where nothing was heard.
@@ -58,9 +66,12 @@ impl Totals {
         // Steps have fixed limits on the clock, so a step that is complete never changes its height.
         let newest_step = newest.at_ms / STEP_MS;
         let last = sums.len() - 1;
-        for point in &self.points {
+        let heard = self.points.iter().map(|point| (point, true));
+        for (point, is_heard) in heard.chain(self.before.iter().map(|point| (point, false))) {
             let steps_ago = (newest_step - point.at_ms / STEP_MS) as usize;
-            if let Some((sum, n)) = last.checked_sub(steps_ago).and_then(|step| sums.get_mut(step)) {
+            if let Some((sum, n)) = last.checked_sub(steps_ago).and_then(|step| sums.get_mut(step))
+                && (is_heard || *n == 0)
+            {
                 *sum += point.of(direction);
                 *n += 1;
             }
@@ -73,7 +84,8 @@ impl Totals {
     pub fn change(&self, direction: Direction) -> Option<f64> {
         let newest = self.points.back()?;
         let then_ms = newest.at_ms - SPAN_MS;
-        let then = self.points.iter().min_by_key(|point| (point.at_ms - then_ms).abs())?;
+        let then =
+            self.points.iter().chain(&self.before).min_by_key(|point| (point.at_ms - then_ms).abs())?;
         let comparable = (then.at_ms - then_ms).abs() <= NEAR_MS && then.of(direction) > 0.0;
         comparable.then(|| newest.of(direction) / then.of(direction) - 1.0)
     }
@@ -109,6 +121,22 @@ mod tests {
         let line = heard(0..8, f64::from).line(Direction::Download);
         assert_eq!(line.len(), 75);
         assert_eq!(line[72..], [None, Some(1.5), Some(5.5)]);
+    }
+
+    #[test]
+    fn what_was_before_fills_the_line_and_not_what_was_heard() {
+        let mut totals = heard(300..308, f64::from);
+        let point = |second: i64| (1_000_000_000 + second * 1000, 7.0, 1.0);
+        totals.fill([0, 8, 296, 300, 304].map(point).into_iter());
+        let line = totals.line(Direction::Download);
+        assert_eq!(
+            (line[0], line[1], line[72..].to_vec()),
+            (None, Some(7.0), vec![Some(7.0), Some(301.5), Some(305.5)])
+        );
+        assert_eq!(totals.line(Direction::Upload)[72], Some(1.0));
+        assert_eq!(totals.change(Direction::Download), Some(307.0 / 7.0 - 1.0), "from the beginning");
+        totals.record(&StatsJson::default());
+        assert_eq!(totals.line(Direction::Download).iter().flatten().count(), 1, "another server's");
     }
 
     #[test]

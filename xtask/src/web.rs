@@ -71,6 +71,7 @@ fn assemble(workspace: &Workspace) -> Result<Bundle> {
     bundle.add(Kind::World110, "world-110", "bin", world(&webui, "110m")?);
     bundle.add(Kind::World50, "world-50", "bin", world(&webui, "50m")?);
     bundle.add(Kind::Stream, "stream", "js", read(webui.join("stream.js"))?.into_bytes());
+    bundle.add(Kind::Fill, "fill", "js", read(webui.join("fill.js"))?.into_bytes());
     bundle.add(Kind::Favicon, "favicon", "svg", read(webui.join("favicon.svg"))?.into_bytes());
 
     let boot = template::fill(&read(webui.join("boot.js"))?, |name| bundle.path_of(name))

@@ -18,6 +18,7 @@ use std::{
 
 use anyhow::Context;
 use serde::Serialize;
+use tidemap_wire::http::HistoryStatusJson;
 use tokio::{
     io::AsyncWriteExt,
     net::{TcpListener, TcpStream},
@@ -36,6 +37,7 @@ pub const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'
     style-src 'self'; img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; \
     frame-ancestors 'none'";
 
+const STATUS: &str = "/api/history/status";
 const EVENTS: &str = "text/event-stream";
 /// How long a proxy waits for the end of an answer.
 const PROXYS_TIMEOUT: Duration = Duration::from_secs(3);
@@ -232,6 +234,7 @@ impl Shared {
             path if path.starts_with("/api/") => {
                 let refusal = lock(&self.no_history).clone().filter(|_| is_of_the_past(path));
                 let (status, body) = match refusal {
+                    Some(_) if path == STATUS => ("200 OK", Some(json(&HistoryStatusJson::default()))),
                     Some(detail) => ("503 Service Unavailable", Some(detail_json(&detail))),
                     None => ("200 OK", self.about(&request)?),
                 };
@@ -262,6 +265,7 @@ impl Shared {
             None if request.path == "/api/history" => {
                 history::history(&fleet, request, None)?.map(|history| json(&history))
             }
+            None if request.path == STATUS => Some(json(&history::status(&fleet))),
             None if request.path == "/api/top" => Some(json(&history::top(&fleet, request)?)),
             Some(name) => detail::detail(&fleet, name)?.map(|detail| json(&detail)),
             None if request.path == "/api/stats" => {
@@ -348,7 +352,7 @@ fn event(name: &str, id: &str, data: &impl Serialize) -> String {
 }
 
 fn is_of_the_past(path: &str) -> bool {
-    path.ends_with("/history") || path == "/api/top"
+    path.ends_with("/history") || [STATUS, "/api/top"].contains(&path)
 }
 
 fn detail_json(detail: &str) -> String {

@@ -7,7 +7,7 @@ mod sheet;
 mod strip;
 
 use std::cell::{Cell, RefCell};
-use std::rc::{Rc, Weak};
+use std::rc::Rc;
 
 use js_sys::Function;
 use tidemap_parts::fetch::{self, Answer};
@@ -17,7 +17,7 @@ use wasm_bindgen::JsValue;
 use web_sys::XmlHttpRequestResponseType;
 
 use crate::past::Past;
-use crate::range::{self, Asked, Range};
+use crate::range::{self, Asked, Range, Spike};
 use crate::{top, words};
 
 use figures::Figures;
@@ -56,23 +56,15 @@ struct App {
 
 impl App {
     fn new(tell: Function) -> Rc<Self> {
-        let app = Rc::new_cyclic(|weak: &Weak<Self>| {
-            let asking = Weak::clone(weak);
-            let strip = Strip::new(move |is_download, from_ms, to_ms| {
-                if let Some(app) = asking.upgrade() {
-                    app.ask_culprits(is_download, from_ms, to_ms);
-                }
-            });
-            Self {
-                tell,
-                strip,
-                figures: Figures::new(),
-                sheet: Sheet::new(),
-                asked: RefCell::default(),
-                fleet: RefCell::default(),
-                failure: RefCell::default(),
-                round: Cell::new(0),
-            }
+        let app = Rc::new(Self {
+            tell,
+            strip: Strip::new(),
+            figures: Figures::new(),
+            sheet: Sheet::new(),
+            asked: RefCell::default(),
+            fleet: RefCell::default(),
+            failure: RefCell::default(),
+            round: Cell::new(0),
         });
         let refreshed = Rc::clone(&app);
         dom::every(REFRESH_MS, move || refreshed.refresh());
@@ -92,6 +84,12 @@ impl App {
             self.failure.replace(None);
             self.fleet.replace(None);
             self.strip.wait();
+        }
+        if is_other_time || before.spike != asked.spike {
+            match asked.spike {
+                Some(spike) => self.ask_culprits(spike),
+                None => self.strip.close_culprits(),
+            }
         }
         let is_other_node = before.node != asked.node;
         if is_other_time || is_other_node {
@@ -194,12 +192,13 @@ impl App {
         self.draw();
     }
 
-    fn ask_culprits(self: &Rc<Self>, is_download: bool, from_ms: i64, to_ms: i64) {
-        let url = range::culprits_url(if is_download { "rx" } else { "tx" }, from_ms, to_ms);
+    fn ask_culprits(self: &Rc<Self>, spike: Spike) {
         let app = Rc::clone(self);
-        fetch::get(&url, XmlHttpRequestResponseType::Text, move |answer| {
-            let top = read(&answer, |text| top::read(text).ok());
-            app.strip.show_culprits(is_download, (from_ms, to_ms), top);
+        fetch::get(&spike.culprits_url(), XmlHttpRequestResponseType::Text, move |answer| {
+            // Another moment may have been chosen meanwhile.
+            if app.asked.borrow().spike == Some(spike) {
+                app.strip.show_culprits(spike, read(&answer, |text| top::read(text).ok()));
+            }
         });
     }
 

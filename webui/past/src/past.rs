@@ -83,13 +83,13 @@ impl Past {
     fn new(json: &HistoryJson, is_nodes: bool) -> Self {
         let step_ms = json.step_ms as i64;
         let begin = |at: usize| json.from_ms + at as i64 * step_ms;
-        let ended_ms =
-            |at: usize| (json.complete_until_ms.clamp(begin(at), begin(at) + step_ms) - begin(at)) as f64;
-        let time_ms = |at: usize| {
-            // A step that has just begun may be known before it is said to be complete.
-            if ended_ms(at) > 0.0 { ended_ms(at) } else { step_ms as f64 }
-        };
         let covered = |at: usize| json.covered_ms[at] as f64;
+        let ended_ms = |at: usize| {
+            let ended_ms = json.complete_until_ms.clamp(begin(at), begin(at) + step_ms) - begin(at);
+            // A step may be known before it is said to be complete.
+            if ended_ms > 0 { ended_ms as f64 } else { covered(at).min(step_ms as f64) }
+        };
+        let time_ms = |at: usize| if ended_ms(at) > 0.0 { ended_ms(at) } else { step_ms as f64 };
         let side = |bytes: &[Option<u64>], most: &[Option<u64>], least: &[Option<u64>], unplaced: &[u64]| {
             let (most, least) = (floats(most), floats(least));
             let mut side = Side {

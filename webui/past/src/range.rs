@@ -22,6 +22,8 @@ pub const MOST_NODES: usize = 1000;
 pub struct Asked {
     /// The time; `None` for now.
     pub range: Option<Range>,
+    /// The moment whose nodes are listed.
+    pub spike: Option<Spike>,
     /// The node whose details are open.
     pub node: Option<String>,
     /// How rates are written.
@@ -37,6 +39,43 @@ pub struct Range {
     pub to: String,
     /// How long it is, if it ends now.
     pub length: Option<&'static str>,
+}
+
+/// A moment at which much moved, and in which direction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Spike {
+    /// Download, or else upload.
+    pub is_download: bool,
+    /// Begin, Unix milliseconds.
+    pub from_ms: i64,
+    /// End.
+    pub to_ms: i64,
+}
+
+impl Spike {
+    /// Reads `rx-1764412800000-1764412860000`.
+    fn parse(text: &str) -> Option<Self> {
+        let (side, time) = text.split_once('-')?;
+        let (from, to) = time.split_once('-')?;
+        let is_download = side == "rx";
+        let spike = Self { is_download, from_ms: from.parse().ok()?, to_ms: to.parse().ok()? };
+        (is_download || side == "tx").then_some(spike)
+    }
+
+    /// How the page's address says it.
+    pub fn pair(self) -> String {
+        ["spike=", self.side(), "-", &self.from_ms.to_string(), "-", &self.to_ms.to_string()].concat()
+    }
+
+    /// Where the API tells which five nodes moved most then.
+    pub fn culprits_url(self) -> String {
+        let (from, to) = (self.from_ms.to_string(), self.to_ms.to_string());
+        ["api/top?by=", self.side(), "&limit=5&from=", &from, "&to=", &to].concat()
+    }
+
+    fn side(self) -> &'static str {
+        if self.is_download { "rx" } else { "tx" }
+    }
 }
 
 impl Asked {
@@ -55,6 +94,7 @@ impl Asked {
         };
         Self {
             range: named.or_else(between),
+            spike: value("spike").and_then(|spike| Spike::parse(&spike)),
             node: value("node").filter(|node| !node.is_empty()),
             unit: value("unit").and_then(|unit| Unit::from_label(&unit)).unwrap_or_default(),
         }
@@ -89,11 +129,6 @@ impl Range {
     }
 }
 
-/// Where the API tells which five nodes moved most in some milliseconds of Unix time; `by` is `rx` or `tx`.
-pub fn culprits_url(by: &str, from_ms: i64, to_ms: i64) -> String {
-    ["api/top?by=", by, "&limit=5&from=", &from_ms.to_string(), "&to=", &to_ms.to_string()].concat()
-}
-
 /// A time for the page's address.
 pub fn between(from_ms: i64, to_ms: i64) -> String {
     ["from=", &rfc3339(from_ms), "&to=", &rfc3339(to_ms)].concat()
@@ -108,14 +143,22 @@ pub fn around(from_ms: i64, to_ms: i64) -> (i64, i64) {
     (from_ms - before_ms, to_ms + missing_ms - before_ms)
 }
 
-/// How a query string says which time is shown.
+/// How a query string says which time is shown, and which moment of it is looked at.
 pub fn time_of(query: &str) -> String {
     let pairs = query.trim_start_matches('?').split('&');
     pairs.filter(|pair| is_time(pair)).collect::<Vec<_>>().join("&")
 }
 
+/// The query string with another moment to look at, or none.
+pub fn with_spike(query: &str, spike: Option<Spike>) -> String {
+    let time = time_of(query);
+    let kept = time.split('&').filter(|pair| !pair.starts_with("spike=") && !pair.is_empty());
+    let pairs: Vec<String> = kept.map(str::to_owned).chain(spike.map(Spike::pair)).collect();
+    with_time(query, &pairs.join("&"), None)
+}
+
 fn is_time(pair: &str) -> bool {
-    ["range", "from", "to"].contains(&pair.split('=').next().unwrap_or_default())
+    ["range", "from", "to", "spike"].contains(&pair.split('=').next().unwrap_or_default())
 }
 
 /// The query string with another time, and with a node if one is given. `time` is empty for now.
@@ -166,12 +209,25 @@ mod tests {
     }
 
     #[test]
+    fn a_moment_that_is_looked_at_is_in_the_address_until_another_time_is_chosen() {
+        let spike = Spike { is_download: false, from_ms: 5, to_ms: 9 };
+        let query = with_spike("?q=a&range=7d", Some(spike));
+        assert_eq!(query, "?q=a&range=7d&spike=tx-5-9");
+        assert_eq!(Asked::parse(&query).spike, Some(spike));
+        assert_eq!(spike.culprits_url(), "api/top?by=tx&limit=5&from=5&to=9");
+        assert_eq!(with_spike(&query, None), "?q=a&range=7d");
+        assert_eq!(with_time(&query, "range=1h", None), "?q=a&range=1h");
+        for wrong in ["", "rx", "rx-5", "rx-a-9", "up-5-9"] {
+            assert_eq!(Asked::parse(&["?spike=", wrong].concat()).spike, None, "{wrong}");
+        }
+    }
+
+    #[test]
     fn another_time_leaves_the_rest_of_the_address_alone() {
         assert_eq!(with_time("?q=a%20b&range=1h&debug", "range=7d", None), "?q=a%20b&debug&range=7d");
         assert_eq!(with_time("?from=1&to=2", "", None), "");
         assert_eq!(with_time("?node=a&from=1", "from=5&to=9", Some("b/c")), "?node=b%2Fc&from=5&to=9");
         assert_eq!(time_of("?node=a&from=1&q=to&to=2"), "from=1&to=2");
         assert_eq!(between(0, 60_000), "from=1970-01-01T00:00:00Z&to=1970-01-01T00:01:00Z");
-        assert_eq!(culprits_url("rx", 5, 9), "api/top?by=rx&limit=5&from=5&to=9");
     }
 }

@@ -10,14 +10,13 @@ use sycamore::reactive::{ReadSignal, Signal, create_effect, create_selector, cre
 use tidemap_format as format;
 use tidemap_wire::Status;
 use wasm_bindgen::JsCast;
-use wasm_bindgen::prelude::{Closure, JsValue};
 use web_sys::{Element, HtmlElement, KeyboardEvent};
 
 use crate::fragments;
 use crate::json::NodeAnswer;
 
 use super::controller::Controller;
-use super::dom::{self, document, window};
+use super::dom::{self, document};
 use super::html;
 use super::node_poll::{DetailState, NodePoll};
 use super::nodes;
@@ -48,7 +47,6 @@ pub(super) fn Drawer() -> View {
     html::attribute(&sheet.sign, "data-status", status);
     html::text(&sheet.since, move || known(detail, since).unwrap_or_default());
     html::text(&sheet.word, move || detail.with(word).to_owned());
-    copy_link(&sheet.copy, name);
     let returns_to = follow(&sheet.root, name);
     close_by(&sheet.close, selection, returns_to);
     let details = Details::new(sheet);
@@ -108,31 +106,6 @@ fn close_by(button: &Element, selection: SelectionState, returns_to: Signal<Opti
         }
     });
     dom::on_click(button, close);
-}
-
-/// Copies the page's address, which names the node. Hidden where the browser has no clipboard for us: the
-/// address bar says the same.
-fn copy_link(button: &HtmlElement, name: ReadSignal<Option<Rc<str>>>) {
-    let clipboard = window().navigator().clipboard();
-    let is_copied = create_signal(false);
-    html::text(button, move || if is_copied.get() { "Copied" } else { "Copy link" }.to_owned());
-    if clipboard.is_undefined() {
-        button.set_hidden(true);
-        return;
-    }
-    // Another node is another link.
-    create_effect(move || {
-        name.track();
-        is_copied.set(false);
-    });
-    let done = Closure::<dyn FnMut(JsValue)>::new(move |_| is_copied.set(true));
-    // A refusal leaves the clipboard as it was, and the button says nothing else.
-    let refused = Closure::<dyn FnMut(JsValue)>::new(|_| {});
-    dom::on_click(button, move || {
-        if let Ok(url) = window().location().href() {
-            let _outcome = clipboard.write_text(&url).then2(&done, &refused);
-        }
-    });
 }
 
 /// What stands there instead of details, or above those that may be old.

@@ -139,6 +139,11 @@ impl Link {
             Event::Closed => self.finish(false, now_ms),
             Event::Ping => self.finish(true, now_ms),
             Event::Past(text) => self.feed.borrow_mut().show_past(json::means(&text).ok()),
+            Event::Before(text) => {
+                if let Ok(before) = json::before(&text) {
+                    self.feed.borrow_mut().fill(&before);
+                }
+            }
             Event::Snapshot(text) => {
                 self.apply(now_ms, |feed| {
                     json::snapshot(&text).is_ok_and(|event| feed.live.apply_snapshot(&event).is_ok())

@@ -39,6 +39,24 @@ impl Trends {
         self.points.push_back(column);
     }
 
+    /// Puts points where none are: each is a position, of which the newest is the last of
+    /// [`TREND_POINTS`], and a sum.
+    pub(super) fn fill(&mut self, row: usize, points: impl Iterator<Item = (usize, f32)>) {
+        while self.points.len() < TREND_POINTS {
+            self.points.push_front(Rc::default());
+        }
+        for (at, sum) in points {
+            let Some(column) = self.points.get_mut(at) else { continue };
+            let column = Rc::make_mut(column);
+            if column.len() <= row {
+                column.resize(row + 1, f32::NAN);
+            }
+            if column[row].is_nan() {
+                column[row] = sum;
+            }
+        }
+    }
+
     /// Drops the past of a row that another node takes.
     pub(super) fn forget(&mut self, row: usize) {
         for column in &mut self.points {

@@ -11,6 +11,8 @@ pub(super) enum Kind {
     Boot,
     /// The script of the event stream, which all tabs share.
     Stream,
+    /// The script that asks for what was before the page opened.
+    Fill,
     /// The glue between module and browser, from wasm-bindgen.
     Glue,
     /// The program.
@@ -40,6 +42,7 @@ impl Kind {
             Self::Index => None,
             Self::Boot => Some("boot"),
             Self::Stream => Some("stream"),
+            Self::Fill => Some("fill"),
             Self::Glue => Some("glue"),
             Self::Wasm => Some("wasm"),
             Self::PastGlue => Some("past-glue"),

@@ -108,12 +108,26 @@ async fn a_drag_looks_closer_and_a_click_names_five_nodes() {
     }
     visit.expect("document.querySelectorAll('.past-culprit').length === 5").await;
     visit.expect_text(".past-culprits h3", "Most ↓ download").await;
+    // The list is in the address, so a link shows it.
+    visit.expect("/^\\?range=1h&spike=rx-\\d+-\\d+$/.test(location.search)").await;
+    visit.expect("document.querySelector('#time').value === 'range=1h'").await;
+    visit.browser.page.refresh().await.unwrap();
+    visit.expect("document.querySelectorAll('.past-culprit').length === 5").await;
+    visit.click(".past-culprits .link").await;
+    visit
+        .expect(
+            "location.search === '?range=1h' && !document.querySelector('.past-culprits').checkVisibility()",
+        )
+        .await;
+    visit.browser.page.back().await.unwrap();
+    visit.expect("document.querySelector('.past-culprits').checkVisibility()").await;
     let first = "document.querySelector('.past-culprit')";
     let name = visit.browser.eval(&format!("{first}.textContent")).await.unwrap();
     visit.expect(&format!("/[?&]node=[^&]+&from=\\S+&to=/.test({first}.getAttribute('href'))")).await;
     visit.click(".past-culprit").await;
     visit.expect(&format!("document.querySelector('#detail').dataset.node === {name}")).await;
     visit.expect_text("#past-node", "Known throughout").await;
+    visit.expect_text("#past-node .past-now", "Now").await;
     visit.expect_text("#past-node", "peaks are of single reports").await;
     visit.expect("document.querySelectorAll('.past-culprit').length === 5").await;
 
@@ -151,6 +165,46 @@ async fn a_chart_of_the_past_is_used_by_keys_alone() {
     visit.expect("!!document.querySelector('#past .chart-chosen')").await;
     visit.browser.eval(&key("Enter", false)).await.unwrap();
     visit.expect("location.search.startsWith('?from=')").await;
+    visit.end().await;
+}
+
+#[tokio::test]
+async fn keys_choose_a_time_unless_somebody_types() {
+    let visit = start("/", 1440, 900).await;
+    visit.expect_link("live").await;
+    for (key, time) in [("2", "range=1h"), ("6", "range=1y"), ("3", "range=24h")] {
+        visit.browser.press(key).await.unwrap();
+        visit
+            .expect(&format!(
+                "location.search === '?{time}' && document.querySelector('#time').value === '{time}'"
+            ))
+            .await;
+        expect_known(&visit).await;
+    }
+    visit.browser.press("l").await.unwrap();
+    visit.expect("location.search === '' && document.querySelector('#time').value === ''").await;
+    visit.browser.press("/l2").await.unwrap();
+    visit.expect("location.search === '?q=l2'").await;
+    visit.end().await;
+}
+
+#[tokio::test]
+async fn the_maps_popup_answers_for_the_time_too() {
+    let visit = start("/?range=24h", 1440, 900).await;
+    expect_known(&visit).await;
+    visit.expect_text("#past", "List, map and groups: means of ").await;
+    crate::map::press(&visit, "]").await;
+    visit.expect("document.querySelector('.map-popup').checkVisibility()").await;
+    let shown = "[...document.querySelectorAll('.map-popup :is(.map-figures tr, .map-fact)')]\
+        .filter(row => row.checkVisibility()).map(row => row.cells?.[0].innerText ?? row.innerText)";
+    visit.expect(&format!("/^Status\\W+online,MB\\/s,Mean$/.test({shown}.join())")).await;
+    // The rate is the list's, which is of that time.
+    let same = "(([, down], name) => [...document.querySelectorAll('.grid-node')].some(row => \
+        row.dataset.node === name && row.querySelector('[data-cell=rx]').textContent === down.innerText))\
+        ([...document.querySelectorAll('.map-figures tr')[1].cells], document.querySelector('.map-popup').dataset.popup)";
+    visit.expect(same).await;
+    choose(&visit, "").await;
+    visit.expect(&format!("{shown}.join().endsWith('MB/s,Now,10 s,1 min,5 min,15 min')")).await;
     visit.end().await;
 }
 

@@ -1,5 +1,5 @@
-//! The pictures that the readme shows: the real services and five hundred simulated nodes. `TIDEMAP_BLESS=1`
-//! replaces them.
+//! The pictures that the readme shows: the real services and five hundred simulated nodes, and the past of a
+//! made-up fleet, because no other has one yet. `TIDEMAP_BLESS=1` replaces them.
 
 use std::{
     path::{Path, PathBuf},
@@ -7,9 +7,9 @@ use std::{
 };
 
 use anyhow::{Context, ensure};
-use tidemap_testkit::{broker::TestBroker, browser::Browser, eventually};
+use tidemap_testkit::{broker::TestBroker, browser::Browser, eventually, fake::FakeFleet};
 
-use crate::{is_blessing, picture::Picture};
+use crate::{is_blessing, picture::Picture, visit::Visit};
 
 /// Name, theme, width, height, and whether a node is open.
 const PICTURES: [(&str, &str, u32, u32, bool); 3] = [
@@ -17,9 +17,11 @@ const PICTURES: [(&str, &str, u32, u32, bool); 3] = [
     ("page-dark.png", "dark", 1440, 900, true),
     ("page-phone.png", "light", 390, 844, false),
 ];
+/// That of a past range.
+const PAST: (&str, &str, u32, u32) = ("page-past.png", "/?range=30d", 1440, 900);
 const MOST_BYTES: usize = 300_000;
 const NODES: u32 = 500;
-/// After this long the sparklines have enough points.
+/// After this long all nodes have averages, and the sparklines points of their own.
 const SETTLED: &str = "performance.now() > 75000";
 
 fn path(name: &str) -> PathBuf {
@@ -61,12 +63,27 @@ async fn replace_pictures() {
     browser.close().await.unwrap();
 }
 
+async fn replace_past() {
+    let (name, path_of_page, width, height) = PAST;
+    let mut visit = Visit::start(FakeFleet::world(), width, height).await;
+    visit.server.keep_beating();
+    visit.browser.prefer(&[("prefers-color-scheme", "light")]).await.unwrap();
+    visit.open(path_of_page).await;
+    visit.expect_text("#past", "List, map and groups: means of ").await;
+    visit.next_frame().await;
+    let png = visit.browser.screenshot().await.unwrap();
+    std::fs::write(path(name), Picture::read(&png).unwrap().write().unwrap()).unwrap();
+    visit.end().await;
+}
+
 #[tokio::test]
 async fn the_readme_has_its_pictures() {
     if is_blessing() {
         replace_pictures().await;
+        replace_past().await;
     }
-    for (name, _, width, height, _) in PICTURES {
+    let live = PICTURES.map(|(name, _, width, height, _)| (name, width, height));
+    for (name, width, height) in live.into_iter().chain([(PAST.0, PAST.2, PAST.3)]) {
         let png = std::fs::read(path(name)).with_context(|| path(name).display().to_string()).unwrap();
         let picture = Picture::read(&png).unwrap();
         assert_eq!((picture.width, picture.height), (width, height), "{name}");

@@ -3,7 +3,7 @@
 use std::f64::consts::TAU;
 
 use anyhow::Context;
-use tidemap_wire::http::{HistoryJson, TopJson, TopNodeJson};
+use tidemap_wire::http::{HistoryJson, HistoryStatusJson, TopJson, TopNodeJson};
 
 use super::{FakeFleet, request::Request};
 
@@ -55,7 +55,7 @@ pub(super) fn history(
         from_ms,
         step_ms: step_ms.unsigned_abs(),
         tier_ms: 60_000,
-        complete_until_ms: end_ms - 2 * MINUTE_MS,
+        complete_until_ms: complete_until_ms(fleet),
         ..HistoryJson::default()
     };
     let mut begin_ms = from_ms;
@@ -70,6 +70,15 @@ pub(super) fn history(
     json.to_ms = begin_ms;
     json.partial = begin_ms > json.complete_until_ms;
     Ok(Some(json))
+}
+
+/// What the history says of itself, as far as the page reads it.
+pub(super) fn status(fleet: &FakeFleet) -> HistoryStatusJson {
+    HistoryStatusJson { complete_until_ms: Some(complete_until_ms(fleet)), ..HistoryStatusJson::default() }
+}
+
+fn complete_until_ms(fleet: &FakeFleet) -> i64 {
+    fleet.at_ms() - 2 * MINUTE_MS
 }
 
 fn minute(at_ms: i64, end_ms: i64, mean: f64, bursts: bool) -> Option<Minute> {

@@ -21,6 +21,7 @@ pub(super) struct Popup {
     status: Text,
     seen: Text,
     unit: Text,
+    newest: Text,
     /// Download and upload, now and over each window.
     rates: Vec<[Text; 2]>,
     /// "Open": everything about the node.
@@ -57,7 +58,9 @@ impl Popup {
         let (unit, [down, up]) = row("", "th");
         down.set("↓ Down");
         up.set("↑ Up");
-        let rates = WINDOWS.iter().map(|window| row(window, "td").1).collect();
+        let (newest, now) = row(WINDOWS[0], "td");
+        let mut rates = vec![now];
+        rates.extend(WINDOWS[1..].iter().map(|window| row(window, "td").1));
         let foot = create(&panel, "div", "map-popup-foot");
         let open = button(&foot, "map-button map-open", "Open", None);
         let others = button(&foot, "map-button map-others", "", None);
@@ -70,6 +73,7 @@ impl Popup {
             status,
             seen,
             unit,
+            newest,
             rates,
             open,
             others,
@@ -115,6 +119,7 @@ impl Popup {
         self.place.set_titled(place);
         self.unit.set(unit.heading());
         if let Some(glance) = markers.glance {
+            self.newest.set(if glance.is_past { "Mean" } else { WINDOWS[0] });
             self.seen.set(&glance.age_ms.map_or_else(|| UNKNOWN.to_owned(), |age_ms| age(age_ms) + " ago"));
             let shown = glance.download.iter().zip(&glance.upload);
             for ([down, up], (now_down, now_up)) in self.rates.iter().zip(shown) {

@@ -8,7 +8,8 @@ use tidemap_wire::http::{TopJson, TopNodeJson};
 use web_sys::{HtmlElement, MouseEvent};
 
 use crate::past::Past;
-use crate::{calendar, range, words};
+use crate::range::{self, Spike};
+use crate::{calendar, words};
 
 use super::chart::{Chart, ChartEvents};
 use super::dom;
@@ -28,20 +29,19 @@ pub(super) struct Strip {
 struct State {
     /// What the list and the map show.
     of_nodes: String,
-    /// The time whose nodes are listed.
-    culprits_of: Option<(i64, i64)>,
 }
 
 impl Strip {
-    /// `on_moment` is called with a direction, which is download or not, and a time to tell the nodes of.
-    pub(super) fn new(on_moment: impl Fn(bool, i64, i64) + 'static) -> Rc<Self> {
+    pub(super) fn new() -> Rc<Self> {
         let body = dom::create(include_str!("../html/strip.html"));
         let part = |selector: &str| dom::find(&body, selector);
         let events = ChartEvents {
             on_range: Box::new(|from_ms, to_ms| {
                 dom::navigate(&range::with_time(&dom::query(), &range::between(from_ms, to_ms), None), true);
             }),
-            on_moment: Some(Box::new(on_moment)),
+            on_moment: Some(Box::new(|is_download, from_ms, to_ms| {
+                look_at(Some(Spike { is_download, from_ms, to_ms }));
+            })),
         };
         dom::on_click(&part("[data-past=back]"), || {
             dom::navigate(&range::with_time(&dom::query(), "", None), true);
@@ -56,8 +56,7 @@ impl Strip {
             state: RefCell::default(),
             body,
         });
-        let closed = Rc::clone(&strip);
-        dom::on_click(&dom::find(&strip.culprits, ".link"), move || closed.close_culprits());
+        dom::on_click(&dom::find(&strip.culprits, ".link"), || look_at(None));
         let followed = Rc::clone(&strip);
         dom::listen(&strip.culprits, "click", move |event: MouseEvent| followed.follow_link(&event));
         strip
@@ -80,12 +79,7 @@ impl Strip {
         let state = self.state.borrow();
         lines.extend((!state.of_nodes.is_empty()).then(|| state.of_nodes.clone()));
         dom::write_lines(&self.words, &lines);
-        let is_inside = |(from_ms, to_ms): (i64, i64)| past.from_ms <= from_ms && to_ms <= past.to_ms;
-        let is_over = state.culprits_of.is_some_and(|time| !is_inside(time));
         drop(state);
-        if is_over {
-            self.close_culprits();
-        }
         self.chart.show(past, unit);
     }
 
@@ -129,8 +123,8 @@ impl Strip {
     }
 
     /// Lists who moved most, or why that is not known.
-    pub(super) fn show_culprits(&self, is_download: bool, time: (i64, i64), top: Result<TopJson, String>) {
-        self.state.borrow_mut().culprits_of = Some(time);
+    pub(super) fn show_culprits(&self, spike: Spike, top: Result<TopJson, String>) {
+        let Spike { is_download, from_ms, to_ms } = spike;
         let (title, list) = (dom::find(&self.culprits, "h3"), dom::find(&self.culprits, "ol"));
         list.set_text_content(None);
         let what = if is_download { "Most ↓ download, " } else { "Most ↑ upload, " };
@@ -140,14 +134,14 @@ impl Strip {
                 let summed = calendar::span(top.from_ms, top.to_ms, &dom::zone);
                 dom::write(&title, &[what, &summed].concat());
                 for node in &top.nodes {
-                    append_culprit(&list, node, is_download, time);
+                    append_culprit(&list, node, spike);
                 }
                 if top.nodes.is_empty() {
                     dom::append(&list, "li", "", "No node moved anything.");
                 }
             }
             Err(word) => {
-                dom::write(&title, &[what, &calendar::span(time.0, time.1, &dom::zone)].concat());
+                dom::write(&title, &[what, &calendar::span(from_ms, to_ms, &dom::zone)].concat());
                 dom::append(&list, "li", "", &word);
             }
         }
@@ -155,8 +149,7 @@ impl Strip {
         self.words.set_hidden(true);
     }
 
-    fn close_culprits(&self) {
-        self.state.borrow_mut().culprits_of = None;
+    pub(super) fn close_culprits(&self) {
         self.culprits.set_hidden(true);
         self.words.set_hidden(false);
     }
@@ -175,12 +168,18 @@ impl Strip {
     }
 }
 
-fn append_culprit(list: &HtmlElement, node: &TopNodeJson, is_download: bool, (from_ms, to_ms): (i64, i64)) {
+/// Has the nodes of another moment listed, or of none.
+fn look_at(spike: Option<Spike>) {
+    dom::navigate(&range::with_spike(&dom::query(), spike), true);
+}
+
+fn append_culprit(list: &HtmlElement, node: &TopNodeJson, spike: Spike) {
     let item = dom::append(list, "li", "", "");
     let link = dom::append(&item, "a", "past-culprit", node.display_name.as_deref().unwrap_or(&node.node));
-    let (from_ms, to_ms) = range::around(from_ms, to_ms);
-    let query = range::with_time(&dom::query(), &range::between(from_ms, to_ms), Some(&node.node));
+    let (from_ms, to_ms) = range::around(spike.from_ms, spike.to_ms);
+    let time = [&range::between(from_ms, to_ms), "&", &*spike.pair()].concat();
+    let query = range::with_time(&dom::query(), &time, Some(&node.node));
     dom::set_attribute(&link, "href", &query);
-    let bytes = if is_download { node.rx_bytes } else { node.tx_bytes };
+    let bytes = if spike.is_download { node.rx_bytes } else { node.tx_bytes };
     dom::append(&item, "span", "past-moved", &format::bytes(bytes as f64));
 }

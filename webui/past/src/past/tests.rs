@@ -68,6 +68,31 @@ fn a_fleets_mean_is_that_of_its_sum_not_of_a_node() {
 }
 
 #[test]
+fn minutes_that_are_known_before_they_are_complete_are_known() {
+    // An hour of which only the last three minutes were heard, and only one of these is complete.
+    let last = |value: u64| [vec![None; 57], vec![Some(value); 3]].concat();
+    let json = HistoryJson {
+        from_ms: 0,
+        to_ms: 3_600_000,
+        complete_until_ms: 58 * 60_000,
+        rx_bytes: last(600),
+        tx_bytes: last(60),
+        rx_max_bps: last(20),
+        tx_max_bps: last(2),
+        rx_min_bps: last(5),
+        tx_min_bps: last(0),
+        covered_ms: [vec![0; 57], vec![60_000; 3]].concat(),
+        unplaced_rx_bytes: vec![0; 60],
+        unplaced_tx_bytes: vec![0; 60],
+        ..answer()
+    };
+    for is_nodes in [true, false] {
+        let past = read(&json, is_nodes);
+        assert_eq!((past.known, past.sides[0].mean_rate()), (0.05, Some(10.0)));
+    }
+}
+
+#[test]
 fn a_fleets_mean_stays_between_the_extremes_where_a_step_is_known_in_part() {
     // A quarter of an hour whose last minute alone is known.
     let json = HistoryJson {

@@ -20,6 +20,8 @@ pub(super) enum Event {
     Stats(JsValue),
     /// Not from the stream: what the nodes moved in the time that is shown; empty when that is now.
     Past(JsValue),
+    /// Not from the stream either: what was before the page opened.
+    Before(JsValue),
     Ping,
 }
 
@@ -76,6 +78,7 @@ fn read(kind: &str, text: JsValue) -> Option<Event> {
         "delta" => Some(Event::Delta(text)),
         "stats" => Some(Event::Stats(text)),
         "past" => Some(Event::Past(text)),
+        "before" => Some(Event::Before(text)),
         "ping" => Some(Event::Ping),
         _ => None,
     }

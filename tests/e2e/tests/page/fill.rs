@@ -1,0 +1,97 @@
+//! Small lines are full as soon as the page is: with what was before it opened.
+
+use std::time::Duration;
+
+use serde_json::json;
+use tidemap_testkit::fake::FakeFleet;
+
+use crate::visit::Visit;
+
+/// A node with a place on screen in `/?q=web`.
+const NODE: &str = "web-01";
+/// The small line of that node's row.
+const TREND: &str = "document.querySelector('[data-node=\"web-01\"] .cell-trend path').getAttribute('d')";
+/// The small line of the fleet's download.
+const LINE: &str = "document.querySelector('.kpi-rate[data-direction=download] path').getAttribute('d')";
+/// How many requests the rows' lines have taken.
+const ASKED: &str =
+    "performance.getEntriesByType('resource').filter(({ name }) => name.includes('/api/nodes/')).length";
+/// How many rows are in the page.
+const ROWS: &str = "document.querySelectorAll('.grid-node[data-node]').length";
+
+/// The page has heard of one second, and its clock stands still: lines of its own have one point each.
+async fn open(visit: &Visit, path: &str) {
+    visit.hold_clock().await;
+    visit.open_live(path).await;
+}
+
+/// The row's line begins a minute ago, and has the gap that the node's minute has.
+async fn expect_full_rows(visit: &Visit) {
+    visit.expect(&format!("{TREND}.startsWith('M0 ') && {TREND}.split('M').length === 3")).await;
+}
+
+/// The fleet's line begins at least this many pixels of 600 from the left, and leads to its end.
+async fn expect_line_from(visit: &Visit, left: u32) {
+    visit
+        .expect(&format!(
+            "(([, x], d) => +x <= {left} && d.lastIndexOf('M') === 0 && / 600 |L600 /.test(d))\
+            (/^M([\\d.]+)/.exec({LINE}) ?? [], {LINE})"
+        ))
+        .await;
+}
+
+#[tokio::test]
+async fn lines_are_full_at_load_and_again_after_an_interruption() {
+    let visit = Visit::start(FakeFleet::world(), 1440, 900).await;
+    open(&visit, "/?q=web").await;
+    expect_full_rows(&visit).await;
+    expect_line_from(&visit, 8).await;
+    // Rows that come to the screen later are filled too, and each is asked for once.
+    let before = visit.browser.eval(ASKED).await.unwrap();
+    assert_eq!(before, visit.browser.eval(ROWS).await.unwrap());
+    visit.browser.press("/").await.unwrap();
+    visit.browser.eval("document.querySelector('#search').select()").await.unwrap();
+    visit.browser.press("edge").await.unwrap();
+    visit.expect(&format!("!!document.querySelector('[data-node=edge-04]') && {ROWS} === {before}")).await;
+    visit.beat(1, Duration::from_secs(1)).await;
+    let filled = "[...document.querySelectorAll('.grid-node[data-node]')].every(row => \
+        row.querySelector('.cell-trend path').getAttribute('d').startsWith('M0 ') \
+        || row.querySelector('.status-sign').dataset.status !== 'online')";
+    visit.expect(filled).await;
+    visit.expect(&format!("{ASKED} <= {before} + {ROWS}")).await;
+    // A new snapshot begins new lines, which are filled again.
+    visit.server.hang_up();
+    visit.advance_clock(Duration::from_secs(3)).await;
+    visit.expect(&format!("{ASKED} > {before} + {ROWS}")).await;
+    visit.expect(filled).await;
+    visit.end().await;
+}
+
+#[tokio::test]
+async fn without_a_history_the_averages_fill_the_line() {
+    let visit = Visit::start(FakeFleet::world(), 1440, 900).await;
+    visit.server.refuse_history(Some("no station of the history answers"));
+    open(&visit, "/?q=web").await;
+    expect_full_rows(&visit).await;
+    expect_line_from(&visit, 8).await;
+    // Two means of several minutes: two heights, and that of now.
+    let heights = format!("new Set([...{LINE}.matchAll(/ (\\d+)/g)].map(([, y]) => y)).size");
+    visit.expect(&format!("{heights} <= 3")).await;
+    visit.end().await;
+}
+
+#[tokio::test]
+async fn a_page_that_hears_by_asking_is_filled_and_a_phone_asks_for_no_rows() {
+    let visit = Visit::start(FakeFleet::world(), 1440, 900).await;
+    visit.server.set_line(tidemap_testkit::fake::Line::Refused);
+    visit.open(&format!("/?q={NODE}")).await;
+    visit.expect_link("polled").await;
+    expect_full_rows(&visit).await;
+    visit.browser.resize(390, 844).await.unwrap();
+    visit.open("/").await;
+    visit.expect_link("polled").await;
+    expect_line_from(&visit, 8).await;
+    let asked = visit.browser.eval(ASKED).await.unwrap();
+    assert_eq!(asked, json!(0), "nobody sees lines of rows on a phone");
+    visit.end().await;
+}

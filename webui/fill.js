@@ -1,0 +1,123 @@
+// Fills the small lines with what was before the page opened, or while it was away: without this they begin
+// empty at each load, although the server knows. It is not in the page's program, because it only asks.
+//
+// The fleet's line takes one request. A row's line takes one, when the row is on screen: nobody sees the rest.
+
+// As much of the fleet's line, and steps that are fine enough for it.
+const LINE_MS = 300_000;
+const STEP_MS = 4000;
+const MINUTE_MS = 60_000;
+// A row's line has a point a second. So many seconds after a snapshot there is nothing left to fill.
+const POINTS = 60;
+// Requests for rows at a time, and how many may be made at once; each second allows one more.
+const AT_ONCE = 3;
+const MOST_CREDIT = 60;
+
+// The nodes that were asked for since the newest snapshot, and the seconds since.
+let asked = new Set();
+let seconds = 0;
+let isLineDue = false;
+let credit = MOST_CREDIT;
+let waiting = 0;
+// Grows with each snapshot: rows have other numbers then, and their lines begin again.
+let round = 0;
+
+// An event of the stream. `tell` takes the moments, and the rates at them, of a node or of the fleet.
+export function hear(kind, text, tell) {
+  if (kind === "snapshot") {
+    [asked, seconds, isLineDue] = [new Set(), 0, true];
+    round++;
+    return;
+  }
+  seconds++;
+  credit = Math.min(credit + 1, MOST_CREDIT);
+  if (document.hidden) return;
+  if (isLineDue) {
+    isLineDue = false;
+    fillFleet(JSON.parse(text), tell);
+  }
+  askRows(tell);
+}
+
+async function ask(path) {
+  try {
+    const answer = await fetch(new URL(`api/${path}`, import.meta.url));
+    return answer.ok ? await answer.json() : null;
+  } catch {
+    return null; // The line fills as time passes.
+  }
+}
+
+// The history's minutes that are complete; after these, or without a history, the means of the last minute and of
+// the four minutes before it.
+async function fillFleet(stats, tell) {
+  const nowMs = stats.timestamp * 1000;
+  // Without a station this is no error, and neither in the browser's log.
+  const { complete_until_ms: knownMs } = (await ask("history/status")) ?? {};
+  const from = Math.floor(nowMs - LINE_MS);
+  const history = knownMs > from ? await ask(`history?from=${from}&to=${Math.floor(nowMs)}&step=60s`) : null;
+  const sides = ["rx", "tx"].map((side) => {
+    const { "1m": minute, "5m": five } = stats[`total_network_${side}_bytes_per_sec_avg`];
+    return { minute, before: (5 * five - minute) / 4, bytes: history?.[`${side}_bytes`], isKnown: five !== null };
+  });
+  const endMs = history?.complete_until_ms ?? 0;
+  const points = { at: [], rx: [], tx: [] };
+  for (let at = Math.ceil((nowMs - LINE_MS) / STEP_MS) * STEP_MS; at < nowMs; at += STEP_MS) {
+    const rates = sides.map(({ minute, before, bytes, isKnown }) => {
+      if (at < endMs) {
+        const moved = bytes[Math.floor((at - history.from_ms) / MINUTE_MS)];
+        return moved == null ? null : moved / 60;
+      }
+      if (at >= nowMs - MINUTE_MS) return minute;
+      return isKnown ? Math.max(before, 0) : null;
+    });
+    if (!rates.includes(null)) add(points, at, rates);
+  }
+  tell(points);
+}
+
+// Names that a path cannot hold: browsers resolve dots, and proxies decode slashes.
+const isAskable = (name) => !/^\.\.?$|[/\\]/.test(name);
+
+// Those on screen that have not been asked for yet.
+function askRows(tell) {
+  if (seconds > POINTS) return;
+  const rows = [...document.querySelectorAll(".grid-node[data-node]")].filter(({ dataset: { node } }) => isAskable(node) && !asked.has(node));
+  if (!rows[0]?.querySelector(".cell-trend").checkVisibility({ visibilityProperty: true })) return;
+  for (const { dataset: { node } } of rows) {
+    if (waiting >= AT_ONCE || credit < 1) return;
+    asked.add(node);
+    credit--;
+    waiting++;
+    const begun = round;
+    ask(`nodes/${encodeURIComponent(node)}`).then((answer) => {
+      waiting--;
+      // Its place in the trend is not known any more.
+      if (begun !== round) return;
+      if (answer?.last_60s) tell(ofNode(node, answer));
+      askRows(tell);
+    });
+  }
+}
+
+// The node's last minute, at positions in its line. Until the next report, the last one holds.
+function ofNode(node, { last_60s: minute, last_seen_timestamp: seenS, age_ms, interval_ms }) {
+  const lateMs = seenS * 1000 + age_ms - minute.end_ms;
+  const points = { node, at: [], rx: [], tx: [] };
+  const hold = Math.ceil(interval_ms / minute.step_ms);
+  let last = null;
+  minute.rx_bps.forEach((rx, step) => {
+    const tx = minute.tx_bps[step];
+    if (rx !== null || tx !== null) last = { step, rates: [rx ?? 0, tx ?? 0] };
+    const agoMs = (minute.rx_bps.length - 1 - step) * minute.step_ms + lateMs;
+    const at = POINTS - 1 - Math.round(agoMs / 1000);
+    if (last && step - last.step < hold && at >= 0 && at < POINTS) add(points, at, last.rates);
+  });
+  return points;
+}
+
+function add(points, at, [rx, tx]) {
+  points.at.push(at);
+  points.rx.push(Math.round(rx));
+  points.tx.push(Math.round(tx));
+}
