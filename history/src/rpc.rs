@@ -14,7 +14,7 @@ use tidemap_wire::{
     subject,
 };
 use tokio::{
-    sync::{Semaphore, watch},
+    sync::{Semaphore, mpsc, watch},
     task::{JoinSet, spawn_blocking},
 };
 use tokio_util::sync::CancellationToken;
@@ -22,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     answers::{AnswerError, answer, replies},
     database::StoreError,
+    keeper::Met,
     store::Store,
 };
 
@@ -33,6 +34,8 @@ pub(crate) struct Rpc {
     pub client: Client,
     pub file: PathBuf,
     pub status: watch::Receiver<HistoryStatus>,
+    /// Where damage is reported that was met. What finds no room is met again.
+    pub damage: mpsc::Sender<Met>,
 }
 
 impl Rpc {
@@ -40,7 +43,7 @@ impl Rpc {
     pub(crate) async fn run(self, stop: CancellationToken) -> anyhow::Result<()> {
         let queue = subject::HISTORY_STATIONS.to_owned();
         let mut requests = self.client.queue_subscribe(subject::HISTORY, queue).await?;
-        let readers = Arc::new(Readers { file: self.file, idle: Mutex::default() });
+        let readers = Arc::new(Readers { file: self.file, idle: Mutex::default(), damage: self.damage });
         let room = Arc::new(Semaphore::new(AT_ONCE));
         let mut answering = JoinSet::new();
         while let Some(request) = stop.run_until_cancelled(requests.next()).await {
@@ -63,6 +66,7 @@ impl Rpc {
 struct Readers {
     file: PathBuf,
     idle: Mutex<Vec<Store>>,
+    damage: mpsc::Sender<Met>,
 }
 
 impl Readers {
@@ -78,6 +82,13 @@ impl Readers {
             None => Store::open_to_read(&self.file)?,
         };
         let answered = answer(&mut store, request, status);
+        let met = store.take_met();
+        if !met.is_empty() {
+            self.damage.try_send(Met::Tiles(met)).ok();
+        }
+        if let Err(AnswerError::Store(StoreError::Damaged(what))) = &answered {
+            self.damage.try_send(Met::File(what.clone())).ok();
+        }
         // One that has failed is opened again.
         if !matches!(answered, Err(AnswerError::Store(_))) {
             idle().push(store);

@@ -1,11 +1,13 @@
 mod damage;
 mod life;
 mod orders;
+mod room;
+mod ruin;
 
 use tidemap_wire::{Extremes, LateSample, MinuteRow, NodeId, RunCounters};
 
 use super::*;
-use crate::point::Point;
+use crate::{disk::Disk, point::Point};
 
 pub(super) fn node(name: &str) -> NodeId {
     NodeId::from_name(name).unwrap()
@@ -40,6 +42,15 @@ pub(super) fn batch(minute: u32, rows: Vec<(NodeId, MinuteRow)>) -> Batch {
 impl Store {
     pub(super) fn compact_all(&mut self) {
         while self.compact().unwrap() {}
+    }
+
+    pub(super) fn tidy_all(&mut self, keep: Keep, disk: Option<Disk>) -> Tidied {
+        loop {
+            let tidied = self.tidy(keep, disk).unwrap();
+            if !tidied.is_more_due {
+                return tidied;
+            }
+        }
     }
 
     pub(super) fn points(
