@@ -168,7 +168,12 @@ fn status(store: &mut Store, reading: &HistoryStatus) -> Result<HistoryStatus, S
         tier(60, reach.hours),
         tier(1_440, reach.hours),
     ];
-    Ok(HistoryStatus { tiers, used_bytes: reach.used_bytes, ..reading.clone() })
+    let mut status = HistoryStatus { tiers, used_bytes: reach.used_bytes, ..reading.clone() };
+    if reach.lost_tiles > 0 {
+        let what = "tiles were damaged and are set aside: what they contained is missing from answers";
+        status.warnings.push(format!("{} {what}", reach.lost_tiles));
+    }
+    Ok(status)
 }
 
 fn series(of: &HistorySeries) -> SeriesKey {

@@ -3,13 +3,24 @@
 //! A key is `period << 24 | series`, so tiles of one time lie together: what is new is added at the end, and
 //! what is dropped is a run of pages.
 
-use std::{ops::Range, path::Path, time::Duration};
+mod damage;
+mod room;
+mod salvage;
+mod tier;
+
+use std::{cell::RefCell, ops::Range, path::Path, time::Duration};
 
 use rusqlite::{
-    Connection, ErrorCode, OpenFlags, OptionalExtension, Transaction, TransactionBehavior, params,
+    Connection, ErrorCode, OpenFlags, OptionalExtension, Transaction, TransactionBehavior, ffi, params,
     types::{FromSql, ToSql},
 };
 
+pub(crate) use self::{
+    damage::Place,
+    room::Size,
+    salvage::{Salvaged, salvage},
+    tier::Tier,
+};
 use crate::columns::{Damaged, Reader};
 
 /// The version of the layout, in the file's header.
@@ -19,8 +30,8 @@ const APPLICATION: i32 = 0x546d_4869;
 /// As many series as a key has room for.
 pub(crate) const MAX_SERIES: u32 = 1 << SERIES_BITS;
 const SERIES_BITS: u32 = 24;
-/// Tiles of each tier that are checked when the file is opened.
-const CHECKED: u32 = 256;
+/// Tables beside those of tiles.
+const TABLES: [&str; 6] = ["fact", "series", "account", "band", "membership", "late"];
 /// How long a reader waits while the writer begins its log again.
 pub(crate) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -43,10 +54,20 @@ pub(crate) enum StoreError {
 
 impl From<rusqlite::Error> for StoreError {
     fn from(error: rusqlite::Error) -> Self {
+        use rusqlite::Error;
+        let extended = error.sqlite_error().map(|error| error.extended_code);
         match error.sqlite_error_code() {
             Some(ErrorCode::DiskFull) => Self::Full,
+            // The file beside the log, which readers and the writer share, could not grow.
+            _ if extended == Some(ffi::SQLITE_IOERR_SHMSIZE) => Self::Full,
             Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => Self::Damaged(error.to_string()),
-            _ => Self::Other(error),
+            _ => match error {
+                // Values that this program has never written.
+                Error::InvalidColumnType(..)
+                | Error::FromSqlConversionFailure(..)
+                | Error::IntegralValueOutOfRange(..) => Self::Damaged(error.to_string()),
+                error => Self::Other(error),
+            },
         }
     }
 }
@@ -57,82 +78,69 @@ impl From<Damaged> for StoreError {
     }
 }
 
-/// Which tiles: how they are cut.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Tier {
-    /// Rows of 128 nodes' minute, until an hour is over.
-    Minute,
-    /// The minutes of a series' hour, until the day is over.
-    Hour,
-    /// The minutes of a series' day.
-    Day,
-    /// The quarters of an hour of a series' day.
-    Quarters,
-    /// The hours of a series, 32 days of them.
-    Hours,
-    /// The days of a series, 128 of them.
-    Days,
-    /// What many nodes' hour came to.
-    HourBoard,
-    /// What many nodes' day came to.
-    DayBoard,
-}
-
-impl Tier {
-    pub(crate) const ALL: [Self; 8] = [
-        Self::Minute,
-        Self::Hour,
-        Self::Day,
-        Self::Quarters,
-        Self::Hours,
-        Self::Days,
-        Self::HourBoard,
-        Self::DayBoard,
-    ];
-
-    fn table(self) -> &'static str {
-        match self {
-            Self::Minute => "minute",
-            Self::Hour => "hour",
-            Self::Day => "day",
-            Self::Quarters => "quarters",
-            Self::Hours => "hours",
-            Self::Days => "days",
-            Self::HourBoard => "hour_board",
-            Self::DayBoard => "day_board",
-        }
-    }
-}
-
 /// A tile with its period and series.
 pub(crate) type Found = (u32, u32, Vec<u8>);
 
 /// An open file.
 #[derive(Debug)]
-pub(crate) struct Database(Connection);
+pub(crate) struct Database {
+    connection: Connection,
+    /// Damaged tiles that were met, until they are taken.
+    met: RefCell<Vec<Place>>,
+}
 
 impl Database {
     /// Opens a file for writing, and creates it if it is missing.
     pub(crate) fn open(path: &Path) -> Result<Self, StoreError> {
-        let database = Self(Connection::open(path)?);
-        database.0.busy_timeout(BUSY_TIMEOUT)?;
+        let database = Self::new(Connection::open(path)?)?;
+        let connection = &database.connection;
+        database.check_layout()?;
         // Only before the first table. Larger pages than SQLite's own: tiles are larger, too.
-        database.0.execute_batch("PRAGMA page_size = 8192; PRAGMA auto_vacuum = INCREMENTAL; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;")?;
-        let layout: i32 = database.0.query_row("PRAGMA user_version", [], |row| row.get(0))?;
-        match layout {
-            0 => database.create()?,
-            LAYOUT => {}
-            later => return Err(StoreError::Later(later)),
+        connection.execute_batch("PRAGMA page_size = 8192; PRAGMA auto_vacuum = INCREMENTAL; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;")?;
+        connection.execute_batch(&format!("PRAGMA journal_size_limit = {}", room::LOG_BYTES))?;
+        if database.pragma("user_version")? == 0 {
+            database.create()?;
         }
+        damage::prepare(connection)?;
         Ok(database)
     }
 
     /// Opens a file that a writer has opened, for reading.
     pub(crate) fn open_to_read(path: &Path) -> Result<Self, StoreError> {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let database = Self(Connection::open_with_flags(path, flags)?);
-        database.0.busy_timeout(BUSY_TIMEOUT)?;
-        Ok(database)
+        Self::new(Connection::open_with_flags(path, flags)?)
+    }
+
+    fn new(connection: Connection) -> Result<Self, StoreError> {
+        connection.busy_timeout(BUSY_TIMEOUT)?;
+        Ok(Self { connection, met: RefCell::default() })
+    }
+
+    /// Refuses what this program cannot write: a file of a later version, of another program, or one that
+    /// lacks tables.
+    fn check_layout(&self) -> Result<(), StoreError> {
+        let tables = "SELECT count(*) FROM sqlite_master WHERE type = 'table'";
+        let tables: i64 = self.connection.query_row(tables, [], |row| row.get(0))?;
+        let (application, layout) = (self.pragma("application_id")?, self.pragma("user_version")?);
+        if (tables, application, layout) == (0, 0, 0) {
+            return Ok(());
+        }
+        if application != i64::from(APPLICATION) {
+            return Err(StoreError::Damaged("it is a file of another program".to_owned()));
+        }
+        if layout != i64::from(LAYOUT) {
+            return Err(StoreError::Later(i32::try_from(layout).unwrap_or(i32::MAX)));
+        }
+        let known = Tier::ALL.map(Tier::table).into_iter().chain(TABLES);
+        for table in known {
+            self.connection.prepare(&format!("SELECT 1 FROM {table}")).map_err(
+                |error| match StoreError::from(error) {
+                    StoreError::Other(error) => StoreError::Damaged(error.to_string()),
+                    other => other,
+                },
+            )?;
+        }
+        Ok(())
     }
 
     fn create(&self) -> Result<(), StoreError> {
@@ -142,7 +150,7 @@ impl Database {
                 format!("CREATE TABLE {} (key INTEGER PRIMARY KEY, tile BLOB NOT NULL) STRICT;", tier.table())
             })
             .collect();
-        self.0.execute_batch(&format!(
+        self.connection.execute_batch(&format!(
             "BEGIN;
              CREATE TABLE fact (name TEXT PRIMARY KEY, value ANY NOT NULL) STRICT, WITHOUT ROWID;
              CREATE TABLE series (id INTEGER PRIMARY KEY, kind INTEGER NOT NULL, name TEXT NOT NULL, UNIQUE (kind, name)) STRICT;
@@ -160,56 +168,67 @@ impl Database {
 
     /// Everything until the transaction's commit becomes durable together, or not at all.
     pub(crate) fn write(&mut self) -> Result<Tx<'_>, StoreError> {
-        Ok(Tx(self.0.transaction_with_behavior(TransactionBehavior::Immediate)?))
+        let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        Ok(Tx { transaction, met: &self.met, is_writing: true })
     }
 
     /// Everything is seen as of one moment.
     pub(crate) fn read(&mut self) -> Result<Tx<'_>, StoreError> {
-        Ok(Tx(self.0.transaction()?))
+        Ok(Tx { transaction: self.connection.transaction()?, met: &self.met, is_writing: false })
     }
 
-    /// Gives free pages back to the file system.
-    pub(crate) fn shrink(&self) -> Result<(), StoreError> {
-        self.0.execute_batch("PRAGMA incremental_vacuum")?;
-        Ok(())
+    fn pragma(&self, name: &str) -> Result<i64, StoreError> {
+        Ok(self.connection.query_row(&format!("PRAGMA {name}"), [], |row| row.get(0))?)
     }
 }
 
 /// A transaction.
 #[derive(Debug)]
-pub(crate) struct Tx<'a>(Transaction<'a>);
+pub(crate) struct Tx<'a> {
+    transaction: Transaction<'a>,
+    met: &'a RefCell<Vec<Place>>,
+    is_writing: bool,
+}
 
 impl Tx<'_> {
     pub(crate) fn commit(self) -> Result<(), StoreError> {
-        Ok(self.0.commit()?)
+        Ok(self.transaction.commit()?)
     }
 
     pub(crate) fn put(&self, tier: Tier, period: u32, series: u32, tile: &[u8]) -> Result<(), StoreError> {
         let sql = format!("INSERT OR REPLACE INTO {} (key, tile) VALUES (?1, ?2)", tier.table());
-        self.0.prepare_cached(&sql)?.execute(params![key(period, series), tile])?;
+        self.transaction.prepare_cached(&sql)?.execute(params![key(period, series), tile])?;
         Ok(())
     }
 
     pub(crate) fn get(&self, tier: Tier, period: u32, series: u32) -> Result<Option<Vec<u8>>, StoreError> {
         let sql = format!("SELECT tile FROM {} WHERE key = ?1", tier.table());
-        Ok(self.0.prepare_cached(&sql)?.query_row([key(period, series)], |row| row.get(0)).optional()?)
+        Ok(self
+            .transaction
+            .prepare_cached(&sql)?
+            .query_row([key(period, series)], |row| row.get(0))
+            .optional()?)
     }
 
     pub(crate) fn remove(&self, tier: Tier, period: u32, series: u32) -> Result<(), StoreError> {
         let sql = format!("DELETE FROM {} WHERE key = ?1", tier.table());
-        self.0.prepare_cached(&sql)?.execute([key(period, series)])?;
+        self.transaction.prepare_cached(&sql)?.execute([key(period, series)])?;
         Ok(())
     }
 
-    /// All tiles of some periods, by period and series.
+    /// All tiles of some periods, by period and series, without damaged ones.
     pub(crate) fn all(&self, tier: Tier, periods: Range<u32>) -> Result<Vec<Found>, StoreError> {
         let sql = format!("SELECT key, tile FROM {} WHERE key >= ?1 AND key < ?2 ORDER BY key", tier.table());
-        let mut statement = self.0.prepare_cached(&sql)?;
+        let mut statement = self.transaction.prepare_cached(&sql)?;
         let found = statement.query_map([key(periods.start, 0), key(periods.end, 0)], |row| {
             let (period, series) = parts(row.get(0)?);
             Ok((period, series, row.get(1)?))
         })?;
-        Ok(found.collect::<Result<_, _>>()?)
+        let mut found = found.collect::<Result<Vec<Found>, _>>()?;
+        let damaged = found.extract_if(.., |(_, _, bytes)| Reader::new(bytes).is_err());
+        let damaged: Vec<Found> = damaged.collect();
+        damaged.into_iter().try_for_each(|(period, series, _)| self.set_aside(tier, period, series))?;
+        Ok(found)
     }
 
     /// The first period of which there is a tile.
@@ -222,54 +241,48 @@ impl Tx<'_> {
         self.outermost(tier, "max")
     }
 
+    /// All periods of which there is a tile, in order.
+    pub(crate) fn periods(&self, tier: Tier) -> Result<Vec<u32>, StoreError> {
+        let sql = format!("SELECT min(key) FROM {} WHERE key >= ?1", tier.table());
+        let mut statement = self.transaction.prepare_cached(&sql)?;
+        let mut periods = Vec::new();
+        let mut next = Some(0);
+        while let Some(begin) = next {
+            let found: Option<i64> = statement.query_row([key(begin, 0)], |row| row.get(0))?;
+            next = found.map(|found| parts(found).0);
+            periods.extend(next);
+            next = next.and_then(|period| period.checked_add(1));
+        }
+        Ok(periods)
+    }
+
     fn outermost(&self, tier: Tier, which: &str) -> Result<Option<u32>, StoreError> {
         let sql = format!("SELECT {which}(key) FROM {}", tier.table());
-        let key: Option<i64> = self.0.prepare_cached(&sql)?.query_row([], |row| row.get(0))?;
+        let key: Option<i64> = self.transaction.prepare_cached(&sql)?.query_row([], |row| row.get(0))?;
         Ok(key.map(|key| parts(key).0))
     }
 
     /// Drops all tiles of earlier periods.
     pub(crate) fn drop_before(&self, tier: Tier, period: u32) -> Result<(), StoreError> {
         let sql = format!("DELETE FROM {} WHERE key < ?1", tier.table());
-        self.0.prepare_cached(&sql)?.execute([key(period, 0)])?;
-        Ok(())
+        self.transaction.prepare_cached(&sql)?.execute([key(period, 0)])?;
+        self.forget_set_aside(tier, period)
     }
 
     pub(crate) fn fact<T: FromSql>(&self, name: &str) -> Result<Option<T>, StoreError> {
-        let mut statement = self.0.prepare_cached("SELECT value FROM fact WHERE name = ?1")?;
+        let mut statement = self.transaction.prepare_cached("SELECT value FROM fact WHERE name = ?1")?;
         Ok(statement.query_row([name], |row| row.get(0)).optional()?)
     }
 
     pub(crate) fn set_fact(&self, name: &str, value: impl ToSql) -> Result<(), StoreError> {
         let sql = "INSERT OR REPLACE INTO fact (name, value) VALUES (?1, ?2)";
-        self.0.prepare_cached(sql)?.execute(params![name, value])?;
+        self.transaction.prepare_cached(sql)?.execute(params![name, value])?;
         Ok(())
-    }
-
-    /// Decodes the newest tiles, which a crash would have left half-written, and the oldest.
-    pub(crate) fn check_newest(&self) -> Result<(), StoreError> {
-        for tier in Tier::ALL {
-            for order in ["DESC", "ASC"] {
-                let sql = format!("SELECT tile FROM {} ORDER BY key {order} LIMIT {CHECKED}", tier.table());
-                let mut statement = self.0.prepare(&sql)?;
-                let mut rows = statement.query([])?;
-                while let Some(row) = rows.next()? {
-                    Reader::new(&row.get::<_, Vec<u8>>(0)?)?;
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// Bytes of the file that are in use.
-    pub(crate) fn used_bytes(&self) -> Result<u64, StoreError> {
-        let pragma = |name| self.0.query_row(&format!("PRAGMA {name}"), [], |row| row.get::<_, i64>(0));
-        Ok(((pragma("page_count")? - pragma("freelist_count")?) * pragma("page_size")?).cast_unsigned())
     }
 
     /// For tables beside the tiles.
     pub(crate) fn sql(&self) -> &Connection {
-        &self.0
+        &self.transaction
     }
 }
 

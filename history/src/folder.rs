@@ -7,14 +7,24 @@ use std::{
 };
 
 use anyhow::Context;
-use tidemap_service::cli::UsageError;
+use tidemap_service::{cli::UsageError, clock};
 
-use crate::{database::StoreError, store::Store};
+use crate::{
+    database::{Salvaged, StoreError},
+    disk::Held,
+    store::Store,
+};
 
 /// The file in it.
 pub(crate) const FILE: &str = "history.sqlite";
 /// What `SQLite` writes beside it.
 const BESIDE: [&str; 2] = ["-wal", "-shm"];
+/// What becomes the file when it is complete.
+const REBUILT: &str = "history.sqlite.rebuilt";
+/// How a damaged file's name begins; the time follows, in seconds of Unix time.
+const ASIDE: &str = "history.sqlite.damaged-";
+/// As many damaged files are kept.
+const ASIDE_KEPT: usize = 2;
 
 /// A locked folder; dropping it releases the lock.
 #[derive(Debug)]
@@ -48,34 +58,101 @@ impl Folder {
         self.path.join(FILE)
     }
 
-    /// Opens the history. One that is damaged is moved aside, and a new one is begun.
-    pub(crate) fn open(&self) -> anyhow::Result<Store> {
+    /// Opens the history. One that is damaged, as `found` says or as is seen now, is moved aside, and a new
+    /// one is made of what can be read of it; the stream fills in the last two days.
+    pub(crate) fn open(&self, found: Option<String>) -> anyhow::Result<Store> {
         let file = self.file();
-        match Store::open(&file) {
-            Err(StoreError::Damaged(what)) => {
-                let aside = self.move_aside()?;
-                tracing::error!(kept = %aside.display(), "the history is damaged ({what}): it is moved aside, and a new one begins with what the broker still has");
-                Store::open(&file).with_context(|| format!("{}", file.display()))
+        let rebuilt = self.path.join(REBUILT);
+        if !file.exists() && rebuilt.exists() {
+            // The station ended between the two renames.
+            fs::rename(&rebuilt, &file).with_context(|| format!("cannot rename {}", rebuilt.display()))?;
+        }
+        let opened = match found {
+            Some(what) => Err(StoreError::Damaged(what)),
+            None if fs::metadata(&file).is_ok_and(|file| file.len() == 0) => {
+                Err(StoreError::Damaged("the file is empty".to_owned()))
             }
+            None => match Store::open(&file) {
+                Err(StoreError::Full) => {
+                    Held::new(&self.path).give();
+                    Store::open(&file)
+                }
+                opened => opened,
+            },
+        };
+        match opened {
+            Err(StoreError::Damaged(what)) => self.rebuild(&what),
             opened => opened.with_context(|| format!("{}", file.display())),
         }
+    }
+
+    fn rebuild(&self, what: &str) -> anyhow::Result<Store> {
+        let (file, rebuilt) = (self.file(), self.path.join(REBUILT));
+        remove(&rebuilt)?;
+        let salvaged =
+            Store::rebuild(&file, &rebuilt).with_context(|| format!("cannot write {}", rebuilt.display()))?;
+        let aside = self.move_aside()?;
+        fs::rename(&rebuilt, &file).with_context(|| format!("cannot rename {}", rebuilt.display()))?;
+        let Salvaged { tiles, lossy, is_full } = salvaged;
+        tracing::error!(
+            kept = %aside.display(), tiles, incomplete = %lossy.join(", "), disk_is_full = is_full,
+            "the history is damaged ({what}): the file is moved aside, what can be read of it is copied into a new one, and the last two days are read again from the broker"
+        );
+        Store::open(&file).with_context(|| format!("{}", file.display()))
     }
 
     /// Moves the file aside, and what is beside it.
     fn move_aside(&self) -> anyhow::Result<PathBuf> {
         let file = self.file();
-        let named = |number: u32| self.path.join(format!("{FILE}.damaged-{number}"));
+        let time = clock::unix_ms() / 1_000;
+        let named = |number: u32| {
+            let number = if number == 1 { String::new() } else { format!("-{number}") };
+            self.path.join(format!("{ASIDE}{time}{number}"))
+        };
         let aside = (1..).map(named).find(|path| !path.exists()).context("too many damaged files")?;
         fs::rename(&file, &aside).with_context(|| format!("cannot move {} aside", file.display()))?;
         for end in BESIDE {
-            let with_end = |path: &Path| PathBuf::from(format!("{}{end}", path.display()));
-            match fs::rename(with_end(&file), with_end(&aside)) {
+            match fs::rename(with_end(&file, end), with_end(&aside, end)) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
                 _ => {}
             }
         }
+        self.keep_newest_aside()?;
         Ok(aside)
     }
+
+    /// Damaged files take no more of the disk than a few of them do.
+    fn keep_newest_aside(&self) -> anyhow::Result<()> {
+        let mut aside: Vec<PathBuf> = Vec::new();
+        for entry in fs::read_dir(&self.path)? {
+            let entry = entry?;
+            let name = entry.file_name().to_string_lossy().into_owned();
+            if name.starts_with(ASIDE) && !BESIDE.iter().any(|end| name.ends_with(end)) {
+                aside.push(entry.path());
+            }
+        }
+        aside.sort_by_key(|path| fs::metadata(path).and_then(|file| file.modified()).ok());
+        for old in aside.iter().rev().skip(ASIDE_KEPT) {
+            tracing::warn!(file = %old.display(), "an older damaged history is removed");
+            remove(old)?;
+        }
+        Ok(())
+    }
+}
+
+fn with_end(path: &Path, end: &str) -> PathBuf {
+    PathBuf::from(format!("{}{end}", path.display()))
+}
+
+/// Removes a file and what is beside it.
+fn remove(file: &Path) -> io::Result<()> {
+    for path in [file.to_owned()].into_iter().chain(BESIDE.map(|end| with_end(file, end))) {
+        match fs::remove_file(path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+    }
+    Ok(())
 }
 
 #[cfg(unix)]
@@ -92,6 +169,7 @@ fn create_private(path: &Path) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::Batch;
 
     #[test]
     fn one_station_at_a_time() {
@@ -105,16 +183,51 @@ mod tests {
     }
 
     #[test]
-    fn a_damaged_history_is_kept_aside_and_a_new_one_begins() {
+    fn what_is_no_history_is_kept_aside_and_a_new_one_begins() {
         let root = tempfile::tempdir().unwrap();
         let folder = Folder::lock(root.path()).unwrap();
-        for number in 1..=2 {
-            fs::write(folder.file(), "not what was written".repeat(1_000)).unwrap();
-            let store = folder.open().unwrap();
+        let foreign = |file: &Path| {
+            let other = rusqlite::Connection::open(file).unwrap();
+            other
+                .execute_batch("CREATE TABLE theirs (a); PRAGMA user_version = 7; PRAGMA application_id = 5;")
+                .unwrap();
+        };
+        let writes: [&dyn Fn(&Path); 4] = [
+            &|file| fs::write(file, "not what was written".repeat(1_000)).unwrap(),
+            &|file| fs::write(file, "").unwrap(),
+            &foreign,
+            &|file| fs::write(file, [0; 40_000]).unwrap(),
+        ];
+        for write in writes {
+            remove(&folder.file()).unwrap();
+            write(&folder.file());
+            let bytes = fs::read(folder.file()).unwrap();
+            let store = folder.open(None).unwrap();
             assert_eq!(store.place(), None);
             drop(store);
-            let aside = fs::read(root.path().join(format!("history.sqlite.damaged-{number}"))).unwrap();
-            assert!(aside.starts_with(b"not what was written"));
+            assert!(aside(root.path()).contains(&bytes));
+            assert_eq!(folder.open(None).unwrap().place(), None, "the new one is whole");
         }
+        assert_eq!(aside(root.path()).len(), ASIDE_KEPT);
+    }
+
+    fn aside(folder: &Path) -> Vec<Vec<u8>> {
+        let files = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+        let is_aside = |path: &PathBuf| {
+            let name = path.file_name().unwrap().to_string_lossy().into_owned();
+            name.starts_with(ASIDE) && !BESIDE.iter().any(|end| name.ends_with(end))
+        };
+        files.filter(is_aside).map(|path| fs::read(path).unwrap()).collect()
+    }
+
+    #[test]
+    fn a_station_that_ended_while_it_was_rebuilding_goes_on() {
+        let root = tempfile::tempdir().unwrap();
+        let folder = Folder::lock(root.path()).unwrap();
+        let mut store = folder.open(None).unwrap();
+        store.apply(&Batch { at_ms: 5, place: vec![7], ..Batch::default() }).unwrap();
+        drop(store);
+        fs::rename(folder.file(), root.path().join(REBUILT)).unwrap();
+        assert_eq!(folder.open(None).unwrap().place(), Some(&[7][..]));
     }
 }

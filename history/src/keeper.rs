@@ -1,6 +1,7 @@
 //! The task that stores what the stream brings.
 
 use std::{
+    path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -16,15 +17,18 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     answers::complete_until_ms,
-    database::StoreError,
+    database::{Place, StoreError},
+    disk::{Disk, Held, Left},
     intake::Intake,
-    store::{GroupKey, Keep, Store},
+    store::{GroupKey, Keep, Store, Tidied},
 };
 
 /// Rows wait for as long before they are stored: each tile of a minute is then written about twice.
 const PERIOD: Duration = Duration::from_secs(60);
 /// Between looks at what is too old.
-const RETAIN_PERIOD: Duration = Duration::from_secs(600);
+const TIDY_PERIOD: Duration = Duration::from_secs(30);
+/// A full disk costs a day of minutes at most as often: others may take whatever is given up.
+const DROP_PERIOD: Duration = Duration::from_secs(3_600);
 /// Between attempts to store while the disk is full, or the file cannot be written.
 const RETRY: Duration = Duration::from_secs(2);
 /// For the last rows when the station ends. They stay in the stream otherwise.
@@ -36,57 +40,115 @@ pub(crate) type Shared = Arc<Mutex<Store>>;
 /// Which groups nodes belong to from now on.
 pub(crate) type Members = Vec<(NodeId, Vec<GroupKey>)>;
 
+/// Why keeping ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Ended {
+    /// The station ends.
+    Stopped,
+    /// The file is damaged, and so: it is to be rebuilt.
+    Damaged(String),
+}
+
+/// Damage that a reader has met.
+#[derive(Clone, Debug)]
+pub(crate) enum Met {
+    /// These tiles, at a place each.
+    Tiles(Vec<Place>),
+    /// The file itself, and so.
+    File(String),
+}
+
 /// Stores what the stream brings.
 pub(crate) struct Keeper {
-    pub store: Shared,
-    pub keep: Keep,
-    pub intake: Intake,
-    pub status: watch::Sender<HistoryStatus>,
+    store: Shared,
+    folder: PathBuf,
+    keep: Keep,
+    intake: Intake,
+    status: watch::Sender<HistoryStatus>,
+    /// When a full disk last cost a day of minutes.
+    dropped_at: Option<Instant>,
 }
 
 impl Keeper {
+    /// Keeps no more than `keep` in a store, which lies in `folder`, and goes on as `intake` says.
+    pub(crate) fn new(
+        store: Store,
+        folder: PathBuf,
+        keep: Keep,
+        intake: Intake,
+        status: watch::Sender<HistoryStatus>,
+    ) -> Self {
+        let store = Arc::new(Mutex::new(store));
+        Self { store, folder, keep, intake, status, dropped_at: None }
+    }
+
+    /// The store, for what must be done with it besides.
+    pub(crate) fn store(&self) -> Shared {
+        Arc::clone(&self.store)
+    }
+
     /// Stores until `stop`, and then what was read last. A store that cannot be written only makes this wait:
     /// the stream keeps what comes meanwhile.
     pub(crate) async fn run(
         mut self,
         mut events: mpsc::Receiver<LogEvent>,
         mut members: mpsc::Receiver<Members>,
+        mut damage: mpsc::Receiver<Met>,
         stop: CancellationToken,
-    ) -> anyhow::Result<()> {
+    ) -> Ended {
+        match self.keep(&mut events, &mut members, &mut damage, &stop).await {
+            Err(damaged) => Ended::Damaged(damaged),
+            Ok(()) => {
+                if timeout(LAST_TIMEOUT, self.store_batch(&stop)).await.is_err() {
+                    tracing::debug!("the last rows were not stored in time and will be read again");
+                }
+                Ended::Stopped
+            }
+        }
+    }
+
+    /// Ends at `stop`, or with what is wrong with the file.
+    async fn keep(
+        &mut self,
+        events: &mut mpsc::Receiver<LogEvent>,
+        members: &mut mpsc::Receiver<Members>,
+        damage: &mut mpsc::Receiver<Met>,
+        stop: &CancellationToken,
+    ) -> Result<(), String> {
         let mut due = Instant::now() + PERIOD;
-        let mut retain_at = Instant::now();
+        let mut tidy_at = Instant::now();
         loop {
             tokio::select! {
                 // The stream has brought something, unless as much waits as should.
                 Some(event) = events.recv(), if !self.intake.is_full() => self.intake.take(event),
                 // Nodes have changed their groups.
-                Some(members) = members.recv() => self.store_until_done(&stop, move |store| store.set_groups(&members)).await,
+                Some(members) = members.recv() => self.store_until_done(stop, move |store| store.set_groups(&members)).await.map(drop)?,
+                // A reader has met damage.
+                Some(met) = damage.recv() => match met {
+                    Met::Tiles(places) => self.store_until_done(stop, move |store| store.set_aside(&places)).await.map(drop)?,
+                    Met::File(what) => return Err(what),
+                },
                 // Enough has come, or it is time.
                 () = sleep_until(due), if !self.intake.is_full() => {
-                    self.store_batch(&stop).await;
+                    self.store_batch(stop).await?;
                     due = Instant::now() + PERIOD;
                 }
-                () = std::future::ready(()), if self.intake.is_full() => self.store_batch(&stop).await,
-                // Something is too old.
-                () = sleep_until(retain_at) => {
-                    let keep = self.keep;
-                    self.store_until_done(&stop, move |store| store.retain(keep)).await;
-                    retain_at = Instant::now() + RETAIN_PERIOD;
+                () = std::future::ready(()), if self.intake.is_full() => self.store_batch(stop).await?,
+                // Something may be too old, or too large. Step by step, so that rows are stored between.
+                () = sleep_until(tidy_at) => {
+                    let is_more_due = self.tidy(stop).await?;
+                    tidy_at = if is_more_due { Instant::now() } else { Instant::now() + TIDY_PERIOD };
                 }
                 // The station ends.
-                () = stop.cancelled() => break,
+                () = stop.cancelled() => return Ok(()),
             }
             self.tell_pending();
         }
-        if timeout(LAST_TIMEOUT, self.store_batch(&stop)).await.is_err() {
-            tracing::debug!("the last rows were not stored in time and will be read again");
-        }
-        Ok(())
     }
 
     /// Stores what was taken, and cuts what is due.
-    async fn store_batch(&mut self, stop: &CancellationToken) {
-        let Some(batch) = self.intake.batch().cloned() else { return };
+    async fn store_batch(&mut self, stop: &CancellationToken) -> Result<(), String> {
+        let Some(batch) = self.intake.batch().cloned() else { return Ok(()) };
         let at_ms = batch.at_ms;
         let sequence = self.intake.position().applied;
         let stored = self.store_until_done(stop, move |store| {
@@ -97,15 +159,40 @@ impl Keeper {
             while store.compact()? {}
             Ok(())
         });
-        stored.await;
+        stored.await?;
         if self.status.borrow().trouble.is_some() {
-            return;
+            return Ok(());
         }
         self.intake.stored();
         self.status.send_modify(|status| {
             status.sequence = sequence;
             status.stored_at_ms = status.stored_at_ms.max(at_ms);
             status.complete_until_ms = complete_until_ms(status.stored_at_ms);
+        });
+        Ok(())
+    }
+
+    /// Drops what is kept no more, a step of it. Returns whether another is due.
+    async fn tidy(&mut self, stop: &CancellationToken) -> Result<bool, String> {
+        let (keep, folder) = (self.keep, self.folder.clone());
+        let tidied = self.store_until_done(stop, move |store| {
+            Held::new(&folder).take();
+            store.tidy(keep, Disk::of(&folder))
+        });
+        let Some(tidied) = tidied.await? else { return Ok(false) };
+        self.warn(warnings(tidied, keep));
+        Ok(tidied.is_more_due)
+    }
+
+    /// Logs warnings that are new, and tells all.
+    fn warn(&self, warnings: Vec<String>) {
+        self.status.send_if_modified(|status| {
+            let has_changed = status.warnings != warnings;
+            for warning in warnings.iter().filter(|warning| !status.warnings.contains(warning)) {
+                tracing::warn!("the history: {warning}");
+            }
+            status.warnings = warnings;
+            has_changed
         });
     }
 
@@ -118,25 +205,50 @@ impl Keeper {
         });
     }
 
-    /// Does something with the store, again and again until it succeeds or the station ends.
-    async fn store_until_done(
-        &self,
+    /// Does something with the store, again and again until it succeeds or the station ends. An error is what
+    /// is wrong with the file; `None` means that the station ends.
+    async fn store_until_done<T: Send + 'static>(
+        &mut self,
         stop: &CancellationToken,
-        change: impl Fn(&mut Store) -> Result<(), StoreError> + Send + Sync + 'static,
-    ) {
+        change: impl Fn(&mut Store) -> Result<T, StoreError> + Send + Sync + 'static,
+    ) -> Result<Option<T>, String> {
         let change = Arc::new(change);
         loop {
             let (store, once) = (Arc::clone(&self.store), Arc::clone(&change));
             let done = spawn_blocking(move || once(&mut lock(&store))).await;
             let trouble = match done {
-                Ok(Ok(())) => None,
-                Ok(Err(error)) => Some(error.to_string()),
-                Err(panic) => Some(panic.to_string()),
+                Ok(Ok(done)) => {
+                    self.tell_trouble(None);
+                    return Ok(Some(done));
+                }
+                Ok(Err(StoreError::Damaged(what))) => return Err(what),
+                Ok(Err(error @ StoreError::Full)) => {
+                    self.tell_trouble(Some(error.to_string()));
+                    self.make_room().await;
+                    error.to_string()
+                }
+                Ok(Err(error)) => error.to_string(),
+                Err(panic) => panic.to_string(),
             };
-            self.tell_trouble(trouble.clone());
-            if trouble.is_none() || stop.run_until_cancelled(tokio::time::sleep(RETRY)).await.is_none() {
-                return;
+            self.tell_trouble(Some(trouble));
+            if stop.run_until_cancelled(tokio::time::sleep(RETRY)).await.is_none() {
+                return Ok(None);
             }
+        }
+    }
+
+    /// Makes room on a full disk: what is held for this comes first, then what the file does not need, then
+    /// the oldest minutes.
+    async fn make_room(&mut self) {
+        let may_drop = self.dropped_at.is_none_or(|at| at.elapsed() >= DROP_PERIOD);
+        let (store, held) = (Arc::clone(&self.store), Held::new(&self.folder));
+        let made = spawn_blocking(move || make_room(&mut lock(&store), &held, may_drop)).await;
+        match made {
+            Ok(Ok(Left::Nothing)) if may_drop => self.dropped_at = Some(Instant::now()),
+            Ok(Ok(_)) => {}
+            // The next attempt to store has the same error, which is logged.
+            Ok(Err(error)) => tracing::debug!("no room could be made: {error}"),
+            Err(panic) => tracing::debug!("no room could be made: {panic}"),
         }
     }
 
@@ -155,6 +267,36 @@ impl Keeper {
             _ => {}
         }
     }
+}
+
+/// Makes room with what is left of the room that is held. What is dropped then is held for the next time.
+pub(crate) fn make_room(store: &mut Store, held: &Held, may_drop: bool) -> Result<Left, StoreError> {
+    let left = held.give();
+    match left {
+        Left::Half => store.empty_log()?,
+        Left::Nothing => {
+            store.make_room(2 * held.bytes(), may_drop)?;
+            held.take_anyhow();
+        }
+    }
+    Ok(left)
+}
+
+/// What is wrong while storing goes on.
+fn warnings(tidied: Tidied, keep: Keep) -> Vec<String> {
+    let mut warnings = Vec::new();
+    if tidied.is_disk_low {
+        let what = "the disk has less free than is left to others (a twentieth, at most 1 GB): the oldest minutes make room for new ones";
+        warnings.push(what.to_owned());
+    }
+    if tidied.too_much.is_some() && !tidied.is_disk_low {
+        warnings.push(format!(
+            "hours and days, which are kept for ever, and the newest minutes take more than the {} MB of \
+             --history-disk: nothing is left to drop, and the file grows",
+            keep.bytes / 1_000_000
+        ));
+    }
+    warnings
 }
 
 /// Locks a store. A thread that panicked has left its transaction, and so the store as it was before.

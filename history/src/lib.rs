@@ -16,6 +16,7 @@ mod columns;
 mod commands;
 mod config;
 mod database;
+mod disk;
 mod folder;
 mod intake;
 mod keeper;
@@ -25,10 +26,7 @@ mod rpc;
 mod store;
 mod tile;
 
-use std::{
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use anyhow::Context;
 use async_nats::{Client, jetstream};
@@ -39,11 +37,20 @@ use tidemap_service::{
 use tidemap_wire::history_query::HistoryStatus;
 use tokio::{
     sync::{mpsc, watch},
-    task::JoinSet,
+    task::{JoinSet, spawn_blocking},
+    time::{Instant, sleep, sleep_until},
 };
 use tokio_util::sync::CancellationToken;
 
-use self::{answers::complete_until_ms, folder::Folder, intake::Intake, keeper::Keeper, rpc::Rpc};
+use self::{
+    answers::complete_until_ms,
+    database::StoreError,
+    folder::Folder,
+    intake::Intake,
+    keeper::{Ended, Keeper},
+    rpc::Rpc,
+    store::Store,
+};
 pub use commands::HistoryCommand;
 pub use config::{Args, Config};
 
@@ -51,6 +58,12 @@ pub use config::{Args, Config};
 const EVENTS: usize = 4;
 /// Changes of groups that wait; the follower waits beyond them.
 const CHANGES: usize = 4;
+/// Reports of damage that wait; others are made again.
+const DAMAGE: usize = 16;
+/// A file is not rebuilt more often.
+const REBUILD_PERIOD: Duration = Duration::from_secs(10);
+/// Between attempts to open a file while the disk is full.
+const FULL_RETRY: Duration = Duration::from_secs(2);
 /// How long the parts may take to end.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -60,10 +73,60 @@ const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);
 ///
 /// When the folder cannot be used, the file is of a later version, or the connection was closed.
 pub async fn run(config: Config, client: Client, shutdown: CancellationToken) -> anyhow::Result<()> {
-    let Config { dir, keep, partitions } = config;
-    let folder = Folder::lock(&dir)?;
-    let store = folder.open()?;
-    let file = folder.file();
+    let folder = Arc::new(Folder::lock(&config.dir)?);
+    let mut found = None;
+    let mut is_waiting = false;
+    loop {
+        let begun = Instant::now();
+        let opening = Arc::clone(&folder);
+        if found.is_some() {
+            // Copying may take longer than a service manager waits.
+            service_manager::ready();
+        }
+        let opened =
+            spawn_blocking(move || opening.open(found)).await.context("opening the history failed")?;
+        let store = match opened {
+            Err(error) if is_full(&error) => {
+                if !is_waiting {
+                    tracing::error!("the disk of the history is full: it is opened when there is room");
+                }
+                is_waiting = true;
+                found = None;
+                if shutdown.run_until_cancelled(sleep(FULL_RETRY)).await.is_none() {
+                    return Ok(());
+                }
+                continue;
+            }
+            opened => opened?,
+        };
+        is_waiting = false;
+        match keep(&config, folder.file(), store, client.clone(), shutdown.clone()).await? {
+            Ended::Stopped => return Ok(()),
+            Ended::Damaged(what) => {
+                tracing::error!("the history is damaged ({what})");
+                found = Some(what);
+            }
+        }
+        // A disk that damages whatever is written to it is not filled with copies.
+        if shutdown.run_until_cancelled(sleep_until(begun + REBUILD_PERIOD)).await.is_none() {
+            return Ok(());
+        }
+    }
+}
+
+fn is_full(error: &anyhow::Error) -> bool {
+    matches!(error.downcast_ref(), Some(StoreError::Full))
+}
+
+/// Keeps what is stored in one file, until `shutdown` or until it is damaged.
+async fn keep(
+    config: &Config,
+    file: PathBuf,
+    store: Store,
+    client: Client,
+    shutdown: CancellationToken,
+) -> anyhow::Result<Ended> {
+    let Config { keep, partitions, .. } = *config;
     let intake = Intake::after(store.place());
     let known = HistoryStatus {
         budget_bytes: keep.bytes,
@@ -76,25 +139,26 @@ pub async fn run(config: Config, client: Client, shutdown: CancellationToken) ->
     let (status_in, status) = watch::channel(known);
     let (events_in, events) = mpsc::channel(EVENTS);
     let (members_in, members) = mpsc::channel(CHANGES);
+    let (damage_in, damage) = mpsc::channel(DAMAGE);
     let stop = shutdown.child_token();
     let log =
         LogReader { stream: streams::HISTORY.to_owned(), content: Content::Minutes, end: LogEnd::default() };
     let reading =
         log.read(intake.position().clone(), jetstream::new(client.clone()), events_in, stop.clone());
-    let store = Arc::new(Mutex::new(store));
-    let keeper = Keeper { store: Arc::clone(&store), keep, intake, status: status_in };
+    let keeper = Keeper::new(store, config.dir.clone(), keep, intake, status_in);
+    let store = keeper.store();
 
     let mut parts = JoinSet::new();
-    parts.spawn({
-        let reading = reading;
-        async move {
-            reading.await;
-            Ok(())
-        }
+    parts.spawn(async move {
+        reading.await;
+        Ok(Ended::Stopped)
     });
-    parts.spawn(keeper.run(events, members, stop.clone()));
-    parts.spawn(members::follow(client.clone(), partitions, members_in, stop.clone()));
-    parts.spawn(Rpc { client, file, status, store }.run(stop.clone()));
+    let keeping = keeper.run(events, members, damage, stop.clone());
+    parts.spawn(async move { Ok(keeping.await) });
+    let following = members::follow(client.clone(), partitions, members_in, stop.clone());
+    parts.spawn(async move { following.await.map(|()| Ended::Stopped) });
+    let answering = Rpc { client, file, status, damage: damage_in, store }.run(stop.clone());
+    parts.spawn(async move { answering.await.map(|()| Ended::Stopped) });
     service_manager::ready();
 
     // Each part ends at `shutdown`; one that ends earlier ends the others, too.
@@ -106,10 +170,10 @@ pub async fn run(config: Config, client: Client, shutdown: CancellationToken) ->
         tracing::warn!("some parts of the history did not end in time");
     }
     match first {
-        Some(ended) if early => {
-            ended.context("a task of the history failed")??;
-            anyhow::bail!("a task of the history ended unexpectedly")
-        }
-        _ => Ok(()),
+        Some(ended) if early => match ended.context("a task of the history failed")?? {
+            Ended::Damaged(what) => Ok(Ended::Damaged(what)),
+            Ended::Stopped => anyhow::bail!("a task of the history ended unexpectedly"),
+        },
+        _ => Ok(Ended::Stopped),
     }
 }

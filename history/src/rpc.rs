@@ -14,7 +14,7 @@ use tidemap_wire::{
     subject,
 };
 use tokio::{
-    sync::{Semaphore, watch},
+    sync::{Semaphore, mpsc, watch},
     task::{JoinSet, spawn_blocking},
 };
 use tokio_util::sync::CancellationToken;
@@ -22,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     answers::{AnswerError, answer, replies},
     database::StoreError,
-    keeper::{Shared, lock},
+    keeper::{Met, Shared, lock},
     store::Store,
 };
 
@@ -36,6 +36,8 @@ pub(crate) struct Rpc {
     pub status: watch::Receiver<HistoryStatus>,
     /// The history that is written.
     pub store: Shared,
+    /// Where damage is reported that was met. What finds no room is met again.
+    pub damage: mpsc::Sender<Met>,
 }
 
 impl Rpc {
@@ -46,7 +48,7 @@ impl Rpc {
         // Every station has to forget a node.
         let mut forgets = self.client.subscribe(subject::HISTORY_FORGET).await?;
         let station = fastrand::u64(..);
-        let readers = Arc::new(Readers { file: self.file, idle: Mutex::default() });
+        let readers = Arc::new(Readers { file: self.file, idle: Mutex::default(), damage: self.damage });
         let room = Arc::new(Semaphore::new(AT_ONCE));
         let mut answering = JoinSet::new();
         loop {
@@ -86,6 +88,7 @@ struct Readers {
     file: PathBuf,
     /// Behind how often a node was forgotten: a connection of before still knows the node's number.
     idle: Mutex<(u64, Vec<Store>)>,
+    damage: mpsc::Sender<Met>,
 }
 
 impl Readers {
@@ -103,6 +106,13 @@ impl Readers {
             None => Store::open_to_read(&self.file)?,
         };
         let answered = answer(&mut store, request, status);
+        let met = store.take_met();
+        if !met.is_empty() {
+            self.damage.try_send(Met::Tiles(met)).ok();
+        }
+        if let Err(AnswerError::Store(StoreError::Damaged(what))) = &answered {
+            self.damage.try_send(Met::File(what.clone())).ok();
+        }
         // One that has failed is opened again.
         let mut idle = self.idle();
         if !matches!(answered, Err(AnswerError::Store(_))) && idle.0 == forgotten {

@@ -12,12 +12,14 @@ mod groups;
 mod membership;
 mod merge;
 mod read;
+mod rebuild;
 mod retention;
 mod state;
 #[cfg(test)]
 mod tests;
+mod tiles;
 
-use std::path::Path;
+use std::{collections::HashSet, path::Path};
 
 use tidemap_wire::{LateSample, MinuteRow, NodeId};
 
@@ -25,9 +27,9 @@ use self::state::State;
 pub(crate) use self::{
     groups::GroupKey,
     read::{SeriesKey, Step, TopOrder},
-    retention::{Keep, Reach},
+    retention::{Keep, Reach, Tidied},
 };
-use crate::database::{Database, StoreError};
+use crate::database::{Database, Place, StoreError, Tier};
 
 /// What is stored together, with the place in the stream up to which it was read.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -55,8 +57,10 @@ impl Store {
     /// Opens a history for writing, and creates it if it is missing.
     pub(crate) fn open(path: &Path) -> Result<Self, StoreError> {
         let mut database = Database::open(path)?;
-        database.read()?.check_newest()?;
-        Self::with(database)
+        database.check_newest()?;
+        let store = Self::with(database)?;
+        store.report_damage();
+        Ok(store)
     }
 
     /// Opens a history that another `Store` writes.
@@ -94,9 +98,44 @@ impl Store {
         let tx = self.database.write()?;
         let done = change(&tx, &mut self.state).and_then(|done| tx.commit().map(|()| done));
         if done.is_err() {
+            // What was set aside is where it was.
+            self.database.take_met();
             self.state = State::default();
             self.refresh()?;
         }
+        self.report_damage();
         done
+    }
+
+    /// Sets damaged tiles aside that a reader has met.
+    pub(crate) fn set_aside(&mut self, places: &[Place]) -> Result<(), StoreError> {
+        self.transact(|tx, state| {
+            let groups: HashSet<u32> = state.groups.values().copied().collect();
+            for Place { tier, period, series } in places {
+                let is_group = *tier != Tier::Minute && groups.contains(series);
+                // A writer checks what it reads, and may have met it before.
+                match tier.has_rows() && !is_group {
+                    true => tiles::rows(tx, *tier, *period, *series).map(drop)?,
+                    false => tiles::points(tx, *tier, *period, *series).map(drop)?,
+                }
+            }
+            Ok(())
+        })
+    }
+
+    /// Damaged tiles that were met since the last call.
+    pub(crate) fn take_met(&self) -> Vec<Place> {
+        self.database.take_met()
+    }
+
+    fn report_damage(&self) {
+        let met = self.database.take_met();
+        if let Some(first) = met.first() {
+            tracing::error!(
+                tiles = met.len(),
+                ?first,
+                "tiles of the history are damaged and set aside: what they contained is missing from answers"
+            );
+        }
     }
 }

@@ -278,9 +278,13 @@ async fn a_public_api_says_that_something_is_wrong_and_not_what() {
     const TROUBLE: &str = "/srv/innermost/history: no space left";
     for (flags, said) in [(&[][..], TROUBLE), (&["--public"][..], "the station cannot store what it reads")] {
         let api = TestApi::start_with(flags).await;
-        let status = HistoryStatus { trouble: Some(TROUBLE.to_owned()), ..HistoryStatus::default() };
+        let warnings = vec![TROUBLE.to_owned()];
+        let status =
+            HistoryStatus { trouble: Some(TROUBLE.to_owned()), warnings, ..HistoryStatus::default() };
         station(&api, move |_| vec![HistoryAnswer::Status(status.clone())]).await;
-        assert_eq!(api.get("/api/history/status").await.1["trouble"], said);
+        let told = api.get("/api/history/status").await.1;
+        assert_eq!(told["trouble"], said);
+        assert_eq!(told["warnings"][0] == TROUBLE, said == TROUBLE);
         let metrics = String::from_utf8(api.answer("GET", "/metrics", "").await.body).unwrap();
         assert!(metrics.contains("\ntidemap_history_storing 0\n") && !metrics.contains("innermost"));
         api.stop().await;

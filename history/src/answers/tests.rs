@@ -61,7 +61,7 @@ fn a_range_is_whole_steps_and_what_is_not_covered_is_absent() {
 
 #[test]
 fn the_step_follows_from_the_range() {
-    let reach = Reach { minutes: Some(50_000), quarters: Some(20_000), hours: Some(0), used_bytes: 0 };
+    let reach = Reach { minutes: Some(50_000), quarters: Some(20_000), hours: Some(0), ..Reach::default() };
     let of = |from, to| automatic_step(&(from..to), reach).0;
     assert_eq!([of(60_000, 60_060), of(60_000, 61_500), of(60_000, 61_501)], [1, 1, 2]);
     assert_eq!([of(60_000, 70_000), of(30_000, 30_060), of(0, 60)], [10, 15, 60]);

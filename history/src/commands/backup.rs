@@ -134,7 +134,7 @@ mod tests {
             apply(&mut store, begin..begin + 500);
         }
         let fleet = SeriesKey::Node(NodeId::from_name("node-7").unwrap());
-        let before = store.range(&fleet, 0..9_000, Step(1)).unwrap().unwrap();
+        let before = store.range(&fleet, 0..9_000, Step(1), &[]).unwrap().unwrap();
         let copy = folder.path().join("copy");
         let (mut seen, mut written) = (Vec::new(), 3_000);
         let stop = CancellationToken::new();
@@ -148,7 +148,7 @@ mod tests {
         assert!(seen.len() > 1 && seen.is_sorted(), "{seen:?}: it begins again, or is too short to show it");
         let mut copied = Store::open(&copy).unwrap();
         assert_eq!(copied.place(), Some(&b"3000"[..]));
-        assert_eq!(copied.range(&fleet, 0..9_000, Step(1)).unwrap().unwrap(), before);
+        assert_eq!(copied.range(&fleet, 0..9_000, Step(1), &[]).unwrap().unwrap(), before);
         drop((copied, store));
         let names = fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name());
         let mut names: Vec<_> = names.map(|name| name.into_string().unwrap()).collect();

@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{
     Store,
     calendar::{DAY, HOUR},
-    effects::{Effects, group_points, points_of, roll_up},
+    effects::{Effects, group_points, roll_up},
     state::{BAND, State},
+    tiles,
 };
 use crate::{
     database::{StoreError, Tier, Tx},
@@ -70,8 +71,8 @@ fn cut_hour(tx: &Tx<'_>, state: &State, band: u32, effects: &mut Effects) -> Res
     let hour = state.progress(band * BAND).hours;
     let mut nodes: BTreeMap<u32, RowTile> = BTreeMap::new();
     for minute in hour * HOUR..(hour + 1) * HOUR {
-        let Some(bytes) = tx.get(Tier::Minute, minute, band)? else { continue };
-        for entry in RowTile::decode(&bytes)?.entries {
+        let Some(tile) = tiles::rows(tx, Tier::Minute, minute, band)? else { continue };
+        for entry in tile.entries {
             nodes.entry(entry.node).or_default().entries.push(entry);
         }
         tx.remove(Tier::Minute, minute, band)?;
@@ -102,8 +103,7 @@ fn seal_day(tx: &Tx<'_>, state: &State, band: u32, effects: &mut Effects) -> Res
 fn seal_node(tx: &Tx<'_>, day: u32, node: u32, effects: &mut Effects) -> Result<(), StoreError> {
     let mut whole: Option<RowTile> = None;
     for hour in day * 24..(day + 1) * 24 {
-        let Some(bytes) = tx.get(Tier::Hour, hour, node)? else { continue };
-        let tile = RowTile::decode(&bytes)?;
+        let Some(tile) = tiles::rows(tx, Tier::Hour, hour, node)? else { continue };
         match &mut whole {
             Some(whole) => whole.entries.extend(tile.entries),
             None => whole = Some(tile),
@@ -120,7 +120,7 @@ fn seal_node(tx: &Tx<'_>, day: u32, node: u32, effects: &mut Effects) -> Result<
 fn seal_group(tx: &Tx<'_>, day: u32, group: u32) -> Result<(), StoreError> {
     let mut whole = PointTile::default();
     for hour in day * 24..(day + 1) * 24 {
-        whole.0.extend(points_of(tx, Tier::Hour, hour, group)?.0);
+        whole.0.extend(tiles::points(tx, Tier::Hour, hour, group)?.0);
         tx.remove(Tier::Hour, hour, group)?;
     }
     if !whole.0.is_empty() {

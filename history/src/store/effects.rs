@@ -6,7 +6,9 @@ use tidemap_wire::Extremes;
 
 use super::{
     calendar::{DAY, DAYS_OF_A_TILE, HOUR, HOURS_OF_A_TILE, QUARTER},
+    merge::is_lost,
     state::State,
+    tiles,
 };
 use crate::{
     database::{StoreError, Tier, Tx},
@@ -55,7 +57,7 @@ impl Effects {
     pub(super) fn write(self, tx: &Tx<'_>, state: &State) -> Result<(), StoreError> {
         for ((is_day, period, board), points) in self.boards {
             let tier = if is_day == 1 { Tier::DayBoard } else { Tier::HourBoard };
-            let mut tile = points_of(tx, tier, period, board)?;
+            let mut tile = tiles::points(tx, tier, period, board)?;
             let before = tile.clone();
             tile.0.extend(points);
             if tile != before {
@@ -76,32 +78,30 @@ fn write_group(
     gains: BTreeMap<u32, Point>,
 ) -> Result<(), StoreError> {
     let progress = state.progress(group);
-    let mut tiles: BTreeMap<u32, (Tier, u32, PointTile)> = BTreeMap::new();
+    let mut tiles_of_group: BTreeMap<u32, (Tier, u32, PointTile)> = BTreeMap::new();
     for (minute, gain) in gains {
         let (tier, period) = progress.tile_of(minute);
         let begin = if tier == Tier::Day { period * DAY } else { period * HOUR };
-        let tile = match tiles.get_mut(&begin) {
+        let tile = match tiles_of_group.get_mut(&begin) {
             Some((_, _, tile)) => tile,
             None => {
-                let tile = points_of(tx, tier, period, group)?;
-                &mut tiles.entry(begin).or_insert((tier, period, tile)).2
+                let tile = tiles::points(tx, tier, period, group)?;
+                // What a lost tile contained cannot be added to.
+                if is_lost(tx, state, tier, period, group, !tile.0.is_empty())? {
+                    continue;
+                }
+                &mut tiles_of_group.entry(begin).or_insert((tier, period, tile)).2
             }
         };
         tile.0.entry(minute).or_default().add(&gain);
     }
-    for (tier, period, tile) in tiles.into_values() {
+    for (tier, period, tile) in tiles_of_group.into_values() {
         tx.put(tier, period, group, &tile.encode())?;
         if tier == Tier::Day {
             roll_up(tx, group, period, &group_points(&tile))?;
         }
     }
     Ok(())
-}
-
-/// A tile of points; an empty one where there is none.
-pub(super) fn points_of(tx: &Tx<'_>, tier: Tier, period: u32, series: u32) -> Result<PointTile, StoreError> {
-    let found = tx.get(tier, period, series)?;
-    Ok(found.map(|bytes| PointTile::decode(&bytes)).transpose()?.unwrap_or_default())
 }
 
 /// A group's minutes. Peaks of nodes do not add up, so a group's extremes are those of its minutes' means.
@@ -131,11 +131,11 @@ pub(super) fn roll_up(
     let quarters = PointTile(sums(minutes, QUARTER));
     tx.put(Tier::Quarters, day, series, &quarters.encode())?;
     let tile = day * 24 / HOURS_OF_A_TILE;
-    let mut hours = points_of(tx, Tier::Hours, tile, series)?;
+    let mut hours = tiles::points(tx, Tier::Hours, tile, series)?;
     hours.0.extend(sums(minutes, HOUR));
     tx.put(Tier::Hours, tile, series, &hours.encode())?;
     let tile = day / DAYS_OF_A_TILE;
-    let mut days = points_of(tx, Tier::Days, tile, series)?;
+    let mut days = tiles::points(tx, Tier::Days, tile, series)?;
     let whole = sums(minutes, DAY).remove(&day).unwrap_or_default();
     days.0.insert(day, whole);
     tx.put(Tier::Days, tile, series, &days.encode())?;

@@ -11,6 +11,7 @@ use super::{
     effects::{Effects, roll_up},
     groups::band,
     state::State,
+    tiles,
 };
 use crate::{
     account::{Account, Cell, LateSum},
@@ -52,6 +53,9 @@ impl Store {
             for (node, sample) in &batch.late {
                 if sample.minute < oldest {
                     dropped += 1;
+                    continue;
+                }
+                if sample.minute < state.late_from {
                     continue;
                 }
                 let node = state.number_of_node(tx, node)?;
@@ -116,8 +120,7 @@ fn write(tx: &Tx<'_>, state: &State, changes: BTreeMap<u32, Changes>) -> Result<
         }
     }
     for ((minute, band), cells) in recent {
-        let found = tx.get(Tier::Minute, minute, band)?;
-        let mut tile = found.map(|bytes| RowTile::decode(&bytes)).transpose()?.unwrap_or_default();
+        let mut tile = tiles::rows(tx, Tier::Minute, minute, band)?.unwrap_or_default();
         let grown = cells.iter().filter(|(node, cell)| tile.join(*node, cell)).count();
         if grown > 0 {
             tx.put(Tier::Minute, minute, band, &tile.encode())?;
@@ -140,10 +143,11 @@ fn reopen(
     for (tier, period) in state.progress(node).tiles_from(first) {
         let later = changes.split_off(&minutes_of(tier, period).end);
         let mine = std::mem::replace(&mut changes, later);
-        let found = tx.get(tier, period, node)?.map(|bytes| RowTile::decode(&bytes)).transpose()?;
+        let found = tiles::rows(tx, tier, period, node)?;
         if mine.is_empty() && found.is_none() {
             continue;
         }
+        let is_lost = is_lost(tx, state, tier, period, node, found.is_some())?;
         let before = match (carried.take(), &found) {
             (Some(carried), _) => carried,
             (None, Some(found)) => found.before.clone(),
@@ -157,10 +161,13 @@ fn reopen(
         if tile != found {
             let (new, after) = tile.points();
             tx.put(tier, period, node, &tile.encode())?;
-            effects.changed(state, node, &found.points().0, &new);
-            if tier == Tier::Day {
-                let whole = roll_up(tx, node, period, &new)?;
-                effects.board(Tier::DayBoard, period, node, whole);
+            // What a lost tile contained was counted, so what comes again of it is not.
+            if !is_lost {
+                effects.changed(state, node, &found.points().0, &new);
+                if tier == Tier::Day {
+                    let whole = roll_up(tx, node, period, &new)?;
+                    effects.board(Tier::DayBoard, period, node, whole);
+                }
             }
             carried = Some(after);
         } else if changes.is_empty() {
@@ -170,11 +177,28 @@ fn reopen(
     carried.map_or(Ok(()), |after| state.save_account(tx, node, &after))
 }
 
+/// Whether a series had a tile that is lost; `is_there` tells of the one that is stored.
+pub(super) fn is_lost(
+    tx: &Tx<'_>,
+    state: &State,
+    tier: Tier,
+    period: u32,
+    series: u32,
+    is_there: bool,
+) -> Result<bool, StoreError> {
+    if !is_there && minutes_of(tier, period).start < state.rebuilt_until {
+        // It may have been there before. From now on it is remembered, whatever comes.
+        tx.mark_lost(tier, period, series)?;
+        return Ok(true);
+    }
+    tx.is_lost(tier, period, series)
+}
+
 /// What is known of a node's runs before a tile that is not there yet: what the next one begins with.
 fn account_before(tx: &Tx<'_>, state: &State, node: u32, end: u32) -> Result<Account, StoreError> {
     for (tier, period) in state.progress(node).tiles_from(end) {
-        if let Some(bytes) = tx.get(tier, period, node)? {
-            return Ok(RowTile::decode(&bytes)?.before);
+        if let Some(tile) = tiles::rows(tx, tier, period, node)? {
+            return Ok(tile.before);
         }
     }
     state.account(tx, node)

@@ -14,14 +14,15 @@ pub(crate) use self::top::TopOrder;
 use super::{
     GroupKey, Store,
     calendar::{DAY, DAYS_OF_A_TILE, HOUR, HOURS_OF_A_TILE, QUARTER, minutes_of},
-    effects::{group_points, points_of},
+    effects::group_points,
     state::State,
+    tiles,
 };
 use crate::{
     account::{Account, Cell},
     database::{StoreError, Tier, Tx},
     point::Point,
-    tile::{PointTile, RowTile},
+    tile::PointTile,
 };
 
 /// Whose history.
@@ -106,7 +107,7 @@ fn spans(tx: &Tx<'_>, series: u32, minutes: Range<u32>, span: u32) -> Result<Vec
     };
     let mut found = Vec::new();
     for period in minutes.start / length..minutes.end.div_ceil(length) {
-        let tile = points_of(tx, tier, period, series)?;
+        let tile = tiles::points(tx, tier, period, series)?;
         let first = |key: u32| key * span;
         found.extend(tile.0.into_iter().map(|(key, point)| (first(key), point)));
     }
@@ -133,8 +134,8 @@ fn node_minutes(
             if minutes_of(tier, period).start >= minutes.end {
                 break;
             }
-            if let Some(bytes) = tx.get(tier, period, node)? {
-                found.extend(RowTile::decode(&bytes)?.points().0);
+            if let Some(tile) = tiles::rows(tx, tier, period, node)? {
+                found.extend(tile.points().0);
             }
         }
         if minutes.end > live_from {
@@ -167,13 +168,13 @@ fn group_minutes(
     let progress = state.progress(group);
     let begin = minutes.start.max(progress.days * DAY);
     for day in minutes.start / DAY..progress.days.min(minutes.end.div_ceil(DAY)) {
-        sum.0.extend(points_of(tx, Tier::Day, day, group)?.0);
+        sum.0.extend(tiles::points(tx, Tier::Day, day, group)?.0);
     }
     // A node that was forgotten within its hour has left its share there.
     let last = state.bands.iter().map(|band| band.hours).max().unwrap_or(0);
     let last = last.max(live::newest(tx, state)?.div_ceil(HOUR));
     for hour in begin / HOUR..minutes.end.div_ceil(HOUR).min(last) {
-        sum.0.extend(points_of(tx, Tier::Hour, hour, group)?.0);
+        sum.0.extend(tiles::points(tx, Tier::Hour, hour, group)?.0);
     }
     live::each_point(tx, state, minutes.end, |node, minute, point| {
         if minutes.contains(&minute) && state.membership.at(node, minute).contains(&group) {

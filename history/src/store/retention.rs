@@ -1,7 +1,10 @@
 //! What is kept, by time and by size, and how far back it reaches.
 
 use super::{Store, calendar::DAY};
-use crate::database::{StoreError, Tier, Tx};
+use crate::{
+    database::{Size, StoreError, Tier, Tx},
+    disk::Disk,
+};
 
 /// How much is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,25 +28,71 @@ pub(crate) struct Reach {
     pub hours: Option<u32>,
     /// Bytes of the file in use.
     pub used_bytes: u64,
+    /// Tiles that were damaged, and are set aside.
+    pub lost_tiles: i64,
 }
 
 /// Late samples are reported again within the two days that the stream keeps them.
 const LATE_KEPT_MS: i64 = 3 * 86_400_000;
 
+/// Pages that are given back to the file system in one step: 32 MB of the log.
+const STEP_PAGES: u32 = 4_096;
+/// Likewise while there is hardly room for the log.
+const SMALL_STEP_PAGES: u32 = 64;
+
+/// What a step of tidying up has come to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Tidied {
+    /// Whether another step is due.
+    pub is_more_due: bool,
+    /// More is kept than should be, and only what is kept for ever is left: bytes in use.
+    pub too_much: Option<u64>,
+    /// Whether others have less of the disk than is left to them.
+    pub is_disk_low: bool,
+}
+
 impl Store {
-    /// Drops what is older than it is kept, and while the file is too large, the oldest day: of minutes
-    /// first, then of quarters.
-    pub(crate) fn retain(&mut self, keep: Keep) -> Result<(), StoreError> {
-        self.transact(|tx, state| {
+    /// Drops one day of what is older than it is kept, or while the file is too large, the oldest day: of
+    /// minutes first, then of quarters. When there is nothing to drop, gives some room back to the file
+    /// system.
+    pub(crate) fn tidy(&mut self, keep: Keep, disk: Option<Disk>) -> Result<Tidied, StoreError> {
+        let is_disk_low = disk.is_some_and(Disk::is_low);
+        let mut too_much = None;
+        let has_dropped = self.transact(|tx, state| {
             let sql = "DELETE FROM late WHERE reported < ?1";
             tx.sql().prepare_cached(sql)?.execute([state.at_ms - LATE_KEPT_MS])?;
-            let today = u32::try_from(state.at_ms / 86_400_000).unwrap_or(0);
-            drop_minutes(tx, today.saturating_sub(keep.minute_days))?;
-            tx.drop_before(Tier::Quarters, today.saturating_sub(keep.quarter_days))?;
-            while tx.used_bytes()? > keep.bytes && drop_oldest(tx)? {}
-            Ok(())
+            if drop_old(tx, state.at_ms, keep)? {
+                return Ok(true);
+            }
+            let size = tx.size()?;
+            if size.used <= limit(keep, size, is_disk_low) {
+                return Ok(false);
+            }
+            let has_dropped = drop_oldest(tx)?;
+            too_much = (!has_dropped).then_some(size.used);
+            Ok(has_dropped)
         })?;
-        self.database.shrink()
+        let size = self.database.size()?;
+        let has_shrunk = !has_dropped && is_too_loose(keep, size, is_disk_low) && {
+            self.database.shrink(STEP_PAGES)? > 0
+        };
+        Ok(Tidied { is_more_due: has_dropped || has_shrunk, too_much, is_disk_low })
+    }
+
+    /// Writes the log back, which begins again then and needs no more room.
+    pub(crate) fn empty_log(&mut self) -> Result<(), StoreError> {
+        self.database.write_log_back()
+    }
+
+    /// Gives so many bytes back while the disk is full. If the file itself has less, its oldest days go, unless
+    /// it `may_drop` nothing.
+    pub(crate) fn make_room(&mut self, bytes: u64, may_drop: bool) -> Result<(), StoreError> {
+        self.empty_log()?;
+        let free = |size: Size| size.file - size.used;
+        while may_drop && free(self.database.size()?) < bytes && self.transact(|tx, _| drop_oldest(tx))? {}
+        let end = self.database.size()?.file.saturating_sub(bytes);
+        while self.database.size()?.file > end && self.database.shrink(SMALL_STEP_PAGES)? > 0 {}
+        Ok(())
     }
 
     /// How far back the history reaches.
@@ -57,7 +106,13 @@ impl Store {
         };
         let quarters = first(quarters, minutes);
         let hours = tx.fact("begun")?;
-        Ok(Reach { minutes, quarters, hours, used_bytes: tx.used_bytes()? })
+        Ok(Reach {
+            minutes,
+            quarters,
+            hours,
+            used_bytes: tx.used_bytes()?,
+            lost_tiles: tx.count_set_aside()?,
+        })
     }
 }
 
@@ -79,6 +134,40 @@ fn drop_minutes(tx: &Tx<'_>, day: u32) -> Result<(), StoreError> {
         tx.drop_before(Tier::HourBoard, day * 24)?;
     }
     Ok(())
+}
+
+/// The most bytes that may be in use. While others have too little of the disk, the file uses its own pages
+/// again and needs some that are free.
+fn limit(keep: Keep, size: Size, is_disk_low: bool) -> u64 {
+    if is_disk_low { keep.bytes.min(size.file / 16 * 15) } else { keep.bytes }
+}
+
+/// Whether room goes back to the file system: what the file has beyond its bound, or when much of it is free.
+/// What is dropped in a day is used again on the next.
+fn is_too_loose(keep: Keep, size: Size, is_disk_low: bool) -> bool {
+    let free = size.file - size.used;
+    free > 0 && (size.file > keep.bytes || (!is_disk_low && free > size.file / 4))
+}
+
+/// Drops a day that is older than it is kept; `false` when there is none. A day is old when its date is, and
+/// as many later days are kept: so a clock that was wrong once costs a day at most.
+fn drop_old(tx: &Tx<'_>, at_ms: i64, keep: Keep) -> Result<bool, StoreError> {
+    let today = u32::try_from(at_ms / 86_400_000).unwrap_or(0);
+    let old = |tier: Tier, kept: u32| -> Result<Option<u32>, StoreError> {
+        let days = tx.periods(tier)?;
+        let first = days.first().copied().filter(|first| *first < today.saturating_sub(kept));
+        // The newest day is not among them: its tiles are not made yet.
+        Ok(first.filter(|_| days.len() >= kept as usize))
+    };
+    if let Some(day) = old(Tier::Day, keep.minute_days)? {
+        drop_minutes(tx, day + 1)?;
+        return Ok(true);
+    }
+    if let Some(day) = old(Tier::Quarters, keep.quarter_days)? {
+        tx.drop_before(Tier::Quarters, day + 1)?;
+        return Ok(true);
+    }
+    Ok(false)
 }
 
 /// Drops the oldest day of minutes, or else of quarters; `false` when there is none.

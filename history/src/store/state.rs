@@ -26,6 +26,10 @@ pub(super) struct State {
     /// What runs counted that began before this minute is not known.
     pub origin: u32,
     pub at_ms: i64,
+    /// Tiles of earlier minutes may be missing that were there, since the file was damaged.
+    pub rebuilt_until: u32,
+    /// Late samples of earlier minutes may have been counted before.
+    pub late_from: u32,
     pub place: Option<Vec<u8>>,
     pub nodes: HashMap<NodeId, u32>,
     pub groups: HashMap<String, u32>,
@@ -40,6 +44,8 @@ impl State {
     pub(super) fn refresh(&mut self, tx: &Tx<'_>) -> Result<(), StoreError> {
         self.origin = tx.fact("origin")?.unwrap_or(0);
         self.at_ms = tx.fact("at_ms")?.unwrap_or(0);
+        self.rebuilt_until = tx.fact("rebuilt_until")?.unwrap_or(0);
+        self.late_from = tx.fact("late_from")?.unwrap_or(0);
         self.place = tx.fact("place")?;
         let mut statement =
             tx.sql().prepare_cached("SELECT id, kind, name FROM series WHERE id > ?1 ORDER BY id")?;
@@ -137,10 +143,12 @@ impl State {
     pub(super) fn account(&self, tx: &Tx<'_>, node: u32) -> Result<Account, StoreError> {
         let mut statement = tx.sql().prepare_cached("SELECT state FROM account WHERE node = ?1")?;
         let mut rows = statement.query([node])?;
-        match rows.next()? {
-            Some(row) => Ok(Account::read(&mut Reader::new(&row.get::<_, Vec<u8>>(0)?)?)?),
-            None => Ok(Account::new(self.origin)),
-        }
+        let Some(row) = rows.next()? else { return Ok(Account::new(self.origin)) };
+        let bytes: Vec<u8> = row.get(0)?;
+        // A damaged account costs nobody but its node: its counting begins now, so no sum becomes too large.
+        let now = u32::try_from(self.at_ms / 60_000).unwrap_or(0);
+        let account = Reader::new(&bytes).and_then(|mut input| Account::read(&mut input));
+        Ok(account.unwrap_or_else(|_| Account::new(now)))
     }
 
     pub(super) fn save_account(&self, tx: &Tx<'_>, node: u32, account: &Account) -> Result<(), StoreError> {

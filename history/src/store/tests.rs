@@ -2,6 +2,8 @@ mod damage;
 mod forgets;
 mod life;
 mod orders;
+mod room;
+mod ruin;
 mod tops;
 
 use tidemap_wire::{Extremes, LateSample, MinuteRow, NodeId, RunCounters};
@@ -9,6 +11,7 @@ use tidemap_wire::{Extremes, LateSample, MinuteRow, NodeId, RunCounters};
 use super::*;
 use crate::{
     database::Tier,
+    disk::Disk,
     point::Point,
     tile::{PointTile, RowTile},
 };
@@ -46,6 +49,15 @@ pub(super) fn batch(minute: u32, rows: Vec<(NodeId, MinuteRow)>) -> Batch {
 impl Store {
     pub(super) fn compact_all(&mut self) {
         while self.compact().unwrap() {}
+    }
+
+    pub(super) fn tidy_all(&mut self, keep: Keep, disk: Option<Disk>) -> Tidied {
+        loop {
+            let tidied = self.tidy(keep, disk).unwrap();
+            if !tidied.is_more_due {
+                return tidied;
+            }
+        }
     }
 
     pub(super) fn points(

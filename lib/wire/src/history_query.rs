@@ -214,6 +214,8 @@ pub struct HistoryStatus {
     /// Why nothing is stored at the moment, such as a full disk; absent while all is well.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub trouble: Option<String>,
+    /// What is wrong while minutes are stored, such as damage or a disk that is too small.
+    pub warnings: Vec<String>,
 }
 
 /// How far back the steps of one length reach.

@@ -11,6 +11,8 @@ pub(super) fn families(text: &mut Exposition, status: Option<&HistoryStatus>) {
     let help = "0 while the station cannot store what it reads.";
     text.family(Gauge, "tidemap_history_storing", help)
         .sample(&[], f64::from(u8::from(status.trouble.is_none())));
+    let help = "What is wrong while the station stores: damage, or a disk that is too small.";
+    text.family(Gauge, "tidemap_history_warnings", help).sample(&[], status.warnings.len() as f64);
     let help = "Begin of what is kept, by the length of the steps.";
     let mut oldest = text.family(Gauge, "tidemap_history_oldest_timestamp_seconds", help);
     for tier in &status.tiers {
@@ -73,6 +75,7 @@ mod tests {
             pending: 3,
             complete_until_ms: 120_000,
             trouble: Some("no space".to_owned()),
+            warnings: vec!["damage".to_owned()],
             ..HistoryStatus::default()
         };
         let mut text = Exposition::default();
@@ -84,6 +87,7 @@ mod tests {
             [
                 "tidemap_history_up 1",
                 "tidemap_history_storing 0",
+                "tidemap_history_warnings 1",
                 "tidemap_history_oldest_timestamp_seconds{step=\"1m\"} 90.5",
                 "tidemap_history_oldest_timestamp_seconds{step=\"15m\"} 60",
                 "tidemap_history_complete_until_timestamp_seconds 120",

@@ -9,8 +9,9 @@ use crate::{
     store::{
         calendar::{DAY, HOUR},
         state::{BAND, State},
+        tiles,
     },
-    tile::{Entry, RowTile},
+    tile::Entry,
 };
 
 /// Calls `take` with the rows of a band before `end`, minute by minute.
@@ -22,8 +23,8 @@ pub(in crate::store) fn each_row(
     mut take: impl FnMut(&Entry),
 ) -> Result<(), StoreError> {
     for minute in state.progress(band * BAND).hours * HOUR..end.min(newest(tx, state)?) {
-        let Some(bytes) = tx.get(Tier::Minute, minute, band)? else { continue };
-        RowTile::decode(&bytes)?.entries.iter().for_each(&mut take);
+        let Some(tile) = tiles::rows(tx, Tier::Minute, minute, band)? else { continue };
+        tile.entries.iter().for_each(&mut take);
     }
     Ok(())
 }

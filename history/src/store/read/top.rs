@@ -173,7 +173,7 @@ impl Ranking<'_> {
         if edge.start / HOUR >= progress.hours {
             return Ok(0);
         }
-        for (_, point) in node_minutes(self.tx, self.state, node, edge.clone())? {
+        for (_, point) in node_minutes(self.tx, self.state, Some(node), edge.clone(), &[])? {
             sum.add(&Point { rates: None, ..point });
         }
         Ok(if edge.start / DAY < progress.days { READ_OF_A_DAY } else { READ_OF_AN_HOUR })

@@ -37,7 +37,7 @@ fn a_log_that_lost_its_end_is_a_history_of_an_earlier_place() {
 }
 
 #[test]
-fn a_changed_tile_and_a_file_that_is_cut_off_are_damaged() {
+fn a_file_that_is_cut_off_is_damaged() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("history");
     let mut store = Store::open(&path).unwrap();
@@ -46,15 +46,7 @@ fn a_changed_tile_and_a_file_that_is_cut_off_are_damaged() {
     store.apply(&batch(160, rows.collect())).unwrap();
     drop(store);
     let bytes = fs::read(&path).unwrap();
-    let boot: Vec<u8> = {
-        let mut out = crate::columns::Writer::default();
-        out.number(0x1234_5678_9abc_def0);
-        out.finish()[..9].to_vec()
-    };
-    let mut changed = bytes.clone();
-    let place = bytes.windows(9).rposition(|window| window == boot).unwrap();
-    changed[place] ^= 1;
-    for damaged in [&changed[..], &bytes[..bytes.len() / 2], &bytes[..4_000], &vec![7; 20_000][..]] {
+    for damaged in [&bytes[..bytes.len() / 2], &bytes[..4_000], &vec![7; 20_000][..]] {
         fs::write(&path, damaged).unwrap();
         let error = Store::open(&path).unwrap_err();
         assert!(matches!(error, StoreError::Damaged(_)), "{error}");

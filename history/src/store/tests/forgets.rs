@@ -55,7 +55,7 @@ fn a_forgotten_node_is_gone_and_the_sums_of_groups_stay() {
         assert!(!store.forget(&node("a")).unwrap(), "{end}");
         assert_eq!(others(&mut store, end), others(&mut whole, end), "{end}");
         assert_eq!(others(&mut reader, end), others(&mut whole, end), "{end}");
-        assert_eq!(store.range(&key("a"), 0..end, Step(1)).unwrap(), None);
+        assert_eq!(store.range(&key("a"), 0..end, Step(1), &[]).unwrap(), None);
         for minutes in [0..end, 3..end - 1] {
             let top = store.top(minutes, TopOrder::Sum, 10).unwrap().nodes;
             assert_eq!(top.iter().map(|(name, _)| name.clone()).collect::<Vec<_>>(), [node("b")], "{end}");
@@ -68,7 +68,7 @@ fn a_forgotten_node_is_gone_and_the_sums_of_groups_stay() {
         assert_eq!(others(&mut store, end), others(&mut whole, end), "{end}");
         let mut again = Store::open(&two.path().join("history")).unwrap();
         assert_eq!(again.points(&key("c"), 0..end + 2 * DAY, DAY).len(), 1, "{end}");
-        assert_eq!(again.range(&key("a"), 0..end, Step(1)).unwrap(), None);
+        assert_eq!(again.range(&key("a"), 0..end, Step(1), &[]).unwrap(), None);
     }
 }
 

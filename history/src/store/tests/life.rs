@@ -64,7 +64,7 @@ fn nodes_that_are_known_before_the_first_rows_begin_with_these() {
 fn minutes_are_dropped_by_age_and_what_was_rolled_up_stays() {
     let folder = tempfile::tempdir().unwrap();
     let mut store = filled(folder.path(), 5);
-    store.retain(Keep { minute_days: 2, quarter_days: 3, bytes: u64::MAX }).unwrap();
+    store.tidy_all(Keep { minute_days: 2, quarter_days: 3, bytes: u64::MAX }, None);
     let reach = store.reach().unwrap();
     assert_eq!((reach.minutes, reach.quarters, reach.hours), (Some(3 * DAY), Some(2 * DAY), Some(0)));
     assert_eq!(store.points(&key("a"), 0..5 * DAY, 1).len(), 2 * 1_440);
@@ -82,7 +82,7 @@ fn a_file_that_is_too_large_loses_its_oldest_minutes_first() {
     let folder = tempfile::tempdir().unwrap();
     let mut store = filled(folder.path(), 5);
     let before = store.reach().unwrap();
-    store.retain(Keep { minute_days: 35, quarter_days: 400, bytes: before.used_bytes - 1 }).unwrap();
+    store.tidy_all(Keep { minute_days: 35, quarter_days: 400, bytes: before.used_bytes - 1 }, None);
     let after = store.reach().unwrap();
     assert!(after.minutes > before.minutes && after.used_bytes < before.used_bytes, "{before:?} {after:?}");
     assert_eq!((after.quarters, after.hours), (Some(0), Some(0)));

@@ -130,6 +130,10 @@ pub struct HistoryStatusJson {
     pub pending: Option<u64>,
     /// Why nothing is stored at the moment, such as a full disk; null while all is well.
     pub trouble: Option<String>,
+    /// What is wrong while minutes are stored, such as damage or a disk that is too small; empty while all is
+    /// well.
+    #[serde(default)]
+    pub warnings: Vec<String>,
 }
 
 /// How far back the steps of one length reach.
@@ -152,6 +156,7 @@ impl From<HistoryStatus> for HistoryStatusJson {
             complete_until_ms: Some(status.complete_until_ms).filter(|until_ms| *until_ms > 0),
             pending: Some(status.pending),
             trouble: status.trouble,
+            warnings: status.warnings,
         }
     }
 }

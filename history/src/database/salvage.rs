@@ -1,0 +1,267 @@
+//! Copies what can be read of a damaged file into a new one.
+//!
+//! `SQLite` refuses what it cannot reach by a damaged page and reads the rest. So each table is read key by
+//! key, and where that fails, from the next key at which it works again.
+
+use std::{collections::HashSet, path::Path};
+
+use rusqlite::{Connection, OpenFlags, OptionalExtension, params, params_from_iter, types::Value};
+
+use super::{BUSY_TIMEOUT, Database, Reader, StoreError, Tier, parts};
+
+/// Rows of one transaction.
+const AT_ONCE: usize = 1_000;
+/// What else is needed of a history, the least replaceable first.
+const FACTS: [&str; 6] = ["origin", "at_ms", "begun", "minutes_from", "rebuilt_until", "late_from"];
+/// Roll-ups before what they were made of: they are small, and kept longer. When the disk is full, what comes
+/// first is kept.
+const TIERS: [Tier; 8] = [
+    Tier::Days,
+    Tier::Hours,
+    Tier::DayBoard,
+    Tier::HourBoard,
+    Tier::Quarters,
+    Tier::Minute,
+    Tier::Hour,
+    Tier::Day,
+];
+
+/// What was found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Salvaged {
+    /// Tiles that are in the new file.
+    pub tiles: u64,
+    /// Tables of which some of the rows, or all, cannot be read.
+    pub lossy: Vec<&'static str>,
+    /// Whether the new file has no room for the rest.
+    pub is_full: bool,
+}
+
+/// Copies what can be read of `from` into a new file.
+pub(crate) fn salvage(from: &Path, to: &Path) -> Result<Salvaged, StoreError> {
+    let mut salvaged = Salvaged::default();
+    let mut new = Database::open(to)?;
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let old = match Connection::open_with_flags(from, flags) {
+        Ok(old) => old,
+        Err(_) => return Ok(salvaged),
+    };
+    old.busy_timeout(BUSY_TIMEOUT)?;
+    match copy_all(&old, &mut new, &mut salvaged) {
+        Err(StoreError::Full) => salvaged.is_full = true,
+        copied => copied?,
+    }
+    // In one file, so that it can be renamed.
+    new.empty_log()?;
+    Ok(salvaged)
+}
+
+fn copy_all(old: &Connection, new: &mut Database, salvaged: &mut Salvaged) -> Result<(), StoreError> {
+    for fact in FACTS {
+        let found: Option<Value> = old
+            .query_row("SELECT value FROM fact WHERE name = ?1", [fact], |row| row.get(0))
+            .optional()
+            .unwrap_or(None);
+        if let Some(value) = found {
+            new.connection
+                .execute("INSERT OR REPLACE INTO fact (name, value) VALUES (?1, ?2)", params![fact, value])?;
+        }
+    }
+    let mut copy = Copy { old, new, salvaged };
+    copy.table("series", "id", |_| true)?;
+    copy.table("band", "id", |_| true)?;
+    copy.table("membership", "id", |row| is_whole(row.get(3)))?;
+    copy.table("account", "node", |row| is_whole(row.get(1)))?;
+    copy.late()?;
+    copy.set_aside();
+    let known = copy.known_series()?;
+    for tier in TIERS {
+        let is_of_series = !matches!(tier, Tier::Minute | Tier::HourBoard | Tier::DayBoard);
+        copy.salvaged.tiles += copy.table(tier.table(), "key", |row| {
+            let Some(Value::Integer(key)) = row.first() else { return false };
+            is_whole(row.get(1)) && (!is_of_series || known.contains(&parts(*key).1))
+        })?;
+    }
+    Ok(())
+}
+
+fn is_whole(value: Option<&Value>) -> bool {
+    matches!(value, Some(Value::Blob(bytes)) if Reader::new(bytes).is_ok())
+}
+
+struct Copy<'a> {
+    old: &'a Connection,
+    new: &'a mut Database,
+    salvaged: &'a mut Salvaged,
+}
+
+impl Copy<'_> {
+    /// Copies a table by its whole-number key. Returns how many rows are copied.
+    fn table(
+        &mut self,
+        table: &'static str,
+        key: &str,
+        is_good: impl Fn(&[Value]) -> bool,
+    ) -> Result<u64, StoreError> {
+        let mut copied = 0;
+        let mut is_lossy = false;
+        let mut from = Some(i64::MIN);
+        while let Some(begin) = from {
+            let (keys, next) = keys_from(self.old, table, key, begin);
+            let tx = self.new.write()?;
+            for at in keys {
+                match row(self.old, table, key, at) {
+                    Some(values) if is_good(&values) => {
+                        let marks = vec!["?"; values.len()].join(", ");
+                        let sql = format!("INSERT OR IGNORE INTO {table} VALUES ({marks})");
+                        copied +=
+                            tx.transaction.prepare_cached(&sql)?.execute(params_from_iter(values))? as u64;
+                    }
+                    _ => is_lossy = true,
+                }
+            }
+            tx.commit()?;
+            from = match next {
+                Next::End => None,
+                Next::Key(next) => Some(next),
+                Next::Damaged(after) => {
+                    is_lossy = true;
+                    readable_from(self.old, table, key, after)
+                }
+            };
+        }
+        if is_lossy {
+            self.salvaged.lossy.push(table);
+        }
+        Ok(copied)
+    }
+
+    /// Which late samples were counted. Its key has several columns, so it is read from the beginning only.
+    fn late(&mut self) -> Result<(), StoreError> {
+        let tx = self.new.write()?;
+        let insert = |values: [i64; 4]| -> Result<(), StoreError> {
+            tx.transaction
+                .prepare_cached("INSERT OR IGNORE INTO late VALUES (?1, ?2, ?3, ?4)")?
+                .execute(values)?;
+            Ok(())
+        };
+        let mut is_lossy = true;
+        if let Ok(mut statement) = self.old.prepare("SELECT node, boot, seq, reported FROM late")
+            && let Ok(mut rows) = statement.query([])
+        {
+            let mut before = None;
+            while let Ok(row) = rows.next() {
+                let Some(row) = row else {
+                    is_lossy = false;
+                    break;
+                };
+                let values =
+                    (|| Ok::<_, rusqlite::Error>([row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?]))();
+                // A damaged page may lead back to an earlier one.
+                match values {
+                    Ok(values) if before.is_none_or(|before| before < values) => {
+                        before = Some(values);
+                        insert(values)?;
+                    }
+                    _ => break,
+                }
+            }
+        }
+        tx.commit()?;
+        if is_lossy {
+            self.salvaged.lossy.push("late");
+        }
+        Ok(())
+    }
+
+    /// Which tiles were lost before. A file of an earlier version does not have the table.
+    fn set_aside(&mut self) {
+        let Ok(mut statement) = self.old.prepare("SELECT tier, key FROM set_aside") else { return };
+        let Ok(mut rows) = statement.query([]) else { return };
+        while let Ok(Some(row)) = rows.next() {
+            let (Ok(tier), Ok(key)) = (row.get::<_, i64>(0), row.get::<_, i64>(1)) else { return };
+            let sql = "INSERT OR IGNORE INTO set_aside (tier, key) VALUES (?1, ?2)";
+            if self.new.connection.execute(sql, [tier, key]).is_err() {
+                return;
+            }
+        }
+    }
+
+    fn known_series(&self) -> Result<HashSet<u32>, StoreError> {
+        let mut statement = self.new.connection.prepare("SELECT id FROM series")?;
+        let known = statement.query_map([], |row| row.get(0))?;
+        Ok(known.collect::<Result<_, _>>()?)
+    }
+}
+
+/// What comes after some keys.
+enum Next {
+    End,
+    Key(i64),
+    /// From this key on nothing can be read.
+    Damaged(i64),
+}
+
+/// The next keys from one on.
+fn keys_from(old: &Connection, table: &str, key: &str, begin: i64) -> (Vec<i64>, Next) {
+    let mut keys = Vec::new();
+    let sql = format!("SELECT {key} FROM {table} WHERE {key} >= ?1 ORDER BY {key}");
+    let after = |keys: &[i64]| keys.last().map_or(begin, |last| last.saturating_add(1));
+    let Ok(mut statement) = old.prepare_cached(&sql) else { return (keys, Next::Damaged(begin)) };
+    let Ok(mut rows) = statement.query([begin]) else { return (keys, Next::Damaged(begin)) };
+    while keys.len() < AT_ONCE {
+        match rows.next().and_then(|row| row.map(|row| row.get::<_, i64>(0)).transpose()) {
+            // A damaged page may lead back to an earlier one.
+            Ok(Some(found)) if found >= after(&keys) => keys.push(found),
+            Ok(None) => return (keys, Next::End),
+            _ => {
+                let after = after(&keys);
+                return (keys, Next::Damaged(after));
+            }
+        }
+    }
+    let next = after(&keys);
+    (keys, Next::Key(next))
+}
+
+fn row(old: &Connection, table: &str, key: &str, at: i64) -> Option<Vec<Value>> {
+    let sql = format!("SELECT * FROM {table} WHERE {key} = ?1");
+    let mut statement = old.prepare_cached(&sql).ok()?;
+    let columns = statement.column_count();
+    statement.query_row([at], |row| (0..columns).map(|column| row.get(column)).collect()).ok()
+}
+
+/// The first key from `begin` on that can be reached; it is beyond a damaged page, so keys are tried at
+/// growing distances, and then between the last two.
+fn readable_from(old: &Connection, table: &str, key: &str, begin: i64) -> Option<i64> {
+    let sql = format!("SELECT {key} FROM {table} WHERE {key} >= ?1 ORDER BY {key} LIMIT 1");
+    let find = |from: i64| {
+        let found = old
+            .prepare_cached(&sql)
+            .and_then(|mut statement| statement.query_row([from], |row| row.get::<_, i64>(0)).optional());
+        found.ok().filter(|found| found.is_none_or(|found| found >= from))
+    };
+    // Keys and numbers of nodes are not negative.
+    let begin = begin.max(0);
+    if let Some(found) = find(begin) {
+        return found;
+    }
+    let (mut fails, mut step) = (begin, 1_i64);
+    let mut works = loop {
+        let probe = begin.checked_add(step)?;
+        if find(probe).is_some() {
+            break probe;
+        }
+        fails = probe;
+        step = step.checked_mul(2)?;
+    };
+    while works - fails > 1 {
+        let middle = fails + (works - fails) / 2;
+        if find(middle).is_some() {
+            works = middle;
+        } else {
+            fails = middle;
+        }
+    }
+    find(works).flatten()
+}

@@ -1,0 +1,160 @@
+//! Files that must become smaller, and disks that are full.
+
+use std::{
+    fs::{self, File},
+    io::Write,
+    process::Command,
+};
+
+use super::*;
+use crate::{
+    disk::{Held, Left},
+    keeper::make_room,
+};
+
+/// A small disk of its own.
+struct Mount(tempfile::TempDir);
+
+impl Mount {
+    fn of(megabytes: u32) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let size = format!("size={megabytes}m");
+        let mounted =
+            Command::new("mount").args(["-t", "tmpfs", "-o", &size, "tmpfs"]).arg(folder.path()).status();
+        assert!(mounted.unwrap().success(), "this test mounts a small disk, as root");
+        Self(folder)
+    }
+
+    /// Takes all that is free; the file that holds it.
+    fn fill(&self) -> std::path::PathBuf {
+        let path = self.0.path().join("others");
+        let mut file = File::options().append(true).create(true).open(&path).unwrap();
+        while file.write_all(&[1; 4_096]).is_ok() {}
+        path
+    }
+}
+
+impl Drop for Mount {
+    fn drop(&mut self) {
+        Command::new("umount").arg("-l").arg(self.0.path()).status().ok();
+    }
+}
+
+/// A history whose days take half a megabyte each.
+fn days(store: &mut Store, days: std::ops::Range<u32>) {
+    let mut rng = fastrand::Rng::with_seed(days.start.into());
+    for day in days {
+        store
+            .transact(|tx, _| {
+                (0..32).try_for_each(|series| {
+                    let tile: Vec<u8> = (0..16_000).map(|_| rng.u8(..)).collect();
+                    tx.put(Tier::Day, day, series, &tile)
+                })
+            })
+            .unwrap();
+    }
+}
+
+fn keep(bytes: u64) -> Keep {
+    Keep { minute_days: 35, quarter_days: 400, bytes }
+}
+
+/// Rows of many nodes' minute, which take some room.
+fn rows(minute: u32, nodes: u32) -> Batch {
+    let mut rng = fastrand::Rng::with_seed(minute.into());
+    let row = |_| MinuteRow { rx_bytes: rng.u64(..), tx_bytes: rng.u64(..), ..row(minute, 0, 1, 0, 0) };
+    let rows: Vec<MinuteRow> = (0..nodes).map(row).collect();
+    batch(
+        minute,
+        rows.into_iter().enumerate().map(|(number, row)| (node(&format!("n{number}")), row)).collect(),
+    )
+}
+
+#[test]
+fn a_file_follows_a_smaller_budget() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("history");
+    let mut store = Store::open(&path).unwrap();
+    // For a measurement with more.
+    let count = std::env::var("TIDEMAP_TEST_DAYS").ok().and_then(|days| days.parse().ok()).unwrap_or(60);
+    days(&mut store, 0..count);
+    let before = fs::metadata(&path).unwrap().len();
+    let begun = std::time::Instant::now();
+    let budget = before / 4;
+    assert_eq!(store.tidy_all(keep(budget), None), Tidied::default());
+    let after = fs::metadata(&path).unwrap().len();
+    println!("{before} to {after} bytes in {:?}", begun.elapsed());
+    assert!(after <= budget && after > budget / 2, "{before} {after} {budget}");
+    let kept = store.reach().unwrap().minutes.unwrap() / 1_440;
+    assert!((count / 2..count).contains(&kept), "the newest days are kept: {kept}");
+}
+
+#[test]
+fn what_is_kept_for_ever_is_never_dropped_and_said_to_be_too_much() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut store = Store::open(&folder.path().join("history")).unwrap();
+    days(&mut store, 0..4);
+    let put = |tx: &crate::database::Tx<'_>, _: &mut State| tx.put(Tier::Days, 0, 7, &[1; 200_000]);
+    store.transact(put).unwrap();
+    let tidied = store.tidy_all(keep(100_000), None);
+    assert!(tidied.too_much.is_some_and(|used| used > 200_000), "{tidied:?}");
+    assert_eq!(store.reach().unwrap().minutes, None);
+    let tx = store.database.read().unwrap();
+    assert!(tx.get(Tier::Days, 0, 7).unwrap().is_some());
+}
+
+#[test]
+fn a_disk_with_little_room_is_not_filled_and_not_left_to_others_either() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut store = Store::open(&folder.path().join("history")).unwrap();
+    days(&mut store, 0..40);
+    let low = Some(Disk { free: 1, total: 1_000 });
+    let before = store.database.size().unwrap().file;
+    for day in 40..80 {
+        days(&mut store, day..day + 1);
+        assert!(store.tidy_all(keep(u64::MAX), low).is_disk_low);
+    }
+    let after = store.database.size().unwrap().file;
+    assert!(after <= before + before / 10 && after >= before, "{before} {after}");
+    assert_eq!(store.tidy_all(keep(u64::MAX), Some(Disk { free: 500, total: 1_000 })), Tidied::default());
+}
+
+#[test]
+fn a_full_disk_costs_the_oldest_minutes_and_rows_are_stored_again() {
+    let disk = Mount::of(160);
+    let held = Held::new(disk.0.path());
+    let path = disk.0.path().join("history");
+    let mut store = Store::open(&path).unwrap();
+    store.apply(&rows(0, 1)).unwrap();
+    days(&mut store, 0..120);
+    held.take();
+    let others = disk.fill();
+    let mut minute = 100;
+    let mut next = |store: &mut Store| {
+        minute += 1;
+        store.apply(&rows(minute, 2_000))
+    };
+    let mut until_full = |store: &mut Store| {
+        let error = (0..10_000).find_map(|_| next(store).err()).unwrap();
+        assert!(matches!(error, StoreError::Full), "{error}");
+        disk.fill();
+    };
+    until_full(&mut store);
+    let before = store.reach().unwrap();
+    // First what is held, although others take what they can.
+    assert_eq!(make_room(&mut store, &held, true).unwrap(), Left::Half);
+    until_full(&mut store);
+    assert_eq!(store.reach().unwrap().minutes, before.minutes, "nothing was dropped so far");
+    // Then the oldest minutes.
+    assert_eq!(make_room(&mut store, &held, true).unwrap(), Left::Nothing);
+    until_full(&mut store);
+    let after = store.reach().unwrap();
+    assert!(after.minutes > before.minutes, "{before:?} {after:?}");
+    // And again.
+    make_room(&mut store, &held, true).unwrap();
+    until_full(&mut store);
+    fs::remove_file(others).unwrap();
+    next(&mut store).unwrap();
+    drop(store);
+    assert_eq!(Store::open(&path).unwrap().at_ms(), i64::from(minute) * 60_000);
+}
