@@ -16,7 +16,7 @@ use tidemap_wire::{Bps, Hello, Host, InterfaceRate, ReceivedReport, Sample, Stat
 use crate::{
     agent_run::Run,
     dedup::Novelty,
-    minutes::{MinuteRing, Receipt, Untold},
+    minutes::{MinuteRing, Receipt, Source, Untold},
     packed_metadata::{Metadata, PackedMetadata},
     refusal::Refusal,
     window::{Sum, Windows},
@@ -261,8 +261,8 @@ impl Node {
     }
 
     /// Notes that the history has something.
-    pub fn acknowledge(&mut self, receipt: Receipt) {
-        self.minutes.acknowledge(receipt);
+    pub fn acknowledge(&mut self, receipts: &[Receipt]) {
+        self.minutes.acknowledge(receipts);
     }
 
     /// The node's recent past.
@@ -324,7 +324,10 @@ impl Node {
             outcome.history_lost += self.minutes.advance(&self.windows, sample.at_ms, self.current_source());
         }
         let is_in_windows = !is_of_old_time && self.windows.add(sample.at_ms, sum);
-        outcome.history_lost += self.minutes.add(&self.windows, is_in_windows, &sample, sum, source);
+        let source = Source { is_newest, ..source };
+        if let Some(late) = self.minutes.add(&self.windows, is_in_windows, &sample, sum, source) {
+            outcome.history_lost += self.keep_late(late, arrival.published_ms);
+        }
         if !is_in_windows {
             outcome.late += 1;
             return;
