@@ -20,8 +20,8 @@ use crate::window::{Sum, Windows, minute_of};
 use aside::Aside;
 use packed::PackedRing;
 use peaks::Peaks;
-pub(crate) use receipt::Receipt;
 pub use receipt::Untold;
+pub(crate) use receipt::{Added, Receipt};
 
 /// How many minutes are open at most: as many whole ones as the windows hold.
 const OPEN: u32 = 15;
@@ -116,8 +116,7 @@ impl MinuteRing {
         lost
     }
 
-    /// Adds a sample, whose `sum` the windows contain already if they reach back to it. Returns it if it came
-    /// too late for its row.
+    /// Adds a sample, whose `sum` the windows contain already if they reach back to it.
     pub(crate) fn add(
         &mut self,
         windows: &Windows,
@@ -125,7 +124,7 @@ impl MinuteRing {
         sample: &Sample,
         sum: Sum,
         source: Source,
-    ) -> Option<LateSample> {
+    ) -> Added {
         let minute = minute_of(sample.at_ms);
         let newest = windows.newest_minute().unwrap_or(minute);
         if self.first == CLOSED && is_in_windows && source.is_current && minute == newest {
@@ -136,7 +135,8 @@ impl MinuteRing {
             if is_open {
                 self.aside_mut().exclude(minute, sum);
             }
-            return self.late(minute, newest, (source, sample.seq), sum);
+            let late = self.late(minute, newest, (source, sample.seq), sum);
+            return late.map_or(Added::Unknown, Added::Late);
         }
         let place = slot(minute);
         self.samples[place] = self.samples[place].saturating_add(1);
@@ -145,7 +145,7 @@ impl MinuteRing {
             self.peaks[place].add(rx, tx);
         }
         self.count(windows, (sample, sum), source);
-        None
+        Added::InRow
     }
 
     /// Keeps a late sample until it is acknowledged. Returns how many are given up.
@@ -260,8 +260,7 @@ impl MinuteRing {
         label(minute, self.offset)
     }
 
-    /// A sample that came too late for its row; `None` if nothing tells its minute. Its bytes are then known
-    /// by its run's counters only.
+    /// A sample that came too late for its row; `None` if nothing tells its minute.
     fn late(&self, minute: u32, newest: u32, (source, seq): (Source, u64), sum: Sum) -> Option<LateSample> {
         let mut late = LateSample {
             minute: self.late_label(minute, newest, source.offset)?,

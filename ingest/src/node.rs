@@ -325,9 +325,8 @@ impl Node {
         }
         let is_in_windows = !is_of_old_time && self.windows.add(sample.at_ms, sum);
         let source = Source { is_newest, ..source };
-        if let Some(late) = self.minutes.add(&self.windows, is_in_windows, &sample, sum, source) {
-            outcome.history_lost += self.keep_late(late, arrival.published_ms);
-        }
+        let added = self.minutes.add(&self.windows, is_in_windows, &sample, sum, source);
+        outcome.history_lost += self.keep_late(added, arrival.published_ms);
         if !is_in_windows {
             outcome.late += 1;
             return;

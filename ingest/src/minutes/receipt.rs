@@ -2,6 +2,17 @@
 
 use tidemap_wire::{LateSample, MinuteRow};
 
+/// What became of a sample.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Added {
+    /// It is part of its minute's row.
+    InRow,
+    /// It came too late for its row.
+    Late(LateSample),
+    /// Nothing tells its minute. Its bytes are known by its run's counters only.
+    Unknown,
+}
+
 /// What identifies a row or a late sample, as it was published.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Receipt {

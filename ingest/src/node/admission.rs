@@ -1,11 +1,11 @@
 //! Which of an agent's runs is the current one, and whose clock is that of the rows.
 
-use tidemap_wire::{LateSample, Sample, bounds};
+use tidemap_wire::{Sample, bounds};
 
 use super::{Arrival, Node, Observed, clocks};
 use crate::{
     agent_run::Run,
-    minutes::{Source, label},
+    minutes::{Added, Source, label},
     window::minute_of,
 };
 
@@ -71,9 +71,15 @@ impl Node {
         }
     }
 
-    /// Keeps a sample that came too late for its row. Returns how much is given up.
-    pub(super) fn keep_late(&mut self, late: LateSample, published_ms: i64) -> u64 {
-        if self.past_mut().conduct.admits_late(published_ms) { self.minutes.add_late(late) } else { 1 }
+    /// Keeps a sample that came too late for its row, unless there are too many. Returns how much is given up.
+    pub(super) fn keep_late(&mut self, added: Added, published_ms: i64) -> u64 {
+        match added {
+            Added::InRow => 0,
+            Added::Late(late) if self.past_mut().conduct.admits_late(published_ms) => {
+                self.minutes.add_late(late)
+            }
+            Added::Late(_) | Added::Unknown => 1,
+        }
     }
 
     /// Whether a sample may be of a run that is no longer remembered, so that nobody knows whether it was
