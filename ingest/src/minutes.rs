@@ -14,7 +14,7 @@ mod peaks;
 mod receipt;
 
 use serde::{Deserialize, Serialize};
-use tidemap_wire::{LateSample, MinuteRow, Sample, bounds};
+use tidemap_wire::{LateSample, MinuteRow, Sample, bounds, history_query};
 
 use crate::window::{Sum, Windows, minute_of};
 use aside::Aside;
@@ -166,6 +166,17 @@ impl MinuteRing {
             untold.rows.extend(due.map(|minute| self.row(windows, minute, current)));
         }
         untold
+    }
+
+    /// The rows of all open minutes, and those of closed ones that were not acknowledged.
+    pub(crate) fn newest(&self, windows: &Windows, current: Source) -> Vec<MinuteRow> {
+        let mut rows = self.aside.as_ref().map(|aside| aside.untold().rows).unwrap_or_default();
+        if self.first != CLOSED {
+            let has_samples = |minute: &u32| self.samples[slot(*minute)] > 0;
+            let open = self.open_minutes(windows).filter(has_samples);
+            rows.extend(open.map(|minute| self.row(windows, minute, current)));
+        }
+        rows
     }
 
     /// Notes that the history has something. A row that has changed since comes again.
