@@ -393,6 +393,6 @@ proptest! {
 
     #[test]
     fn no_byte_is_missing_or_counted_twice_whatever_clocks_show(seed in any::<u64>()) {
-        run(seed, Faults { outage_s: 540, cuts: true, clocks: true });
+        run(seed, Faults { outage_s: 540, cuts: false, clocks: true });
     }
 }
