@@ -22,8 +22,8 @@ const OTHER_RUNS: u64 = 0;
 pub(crate) struct Cell {
     /// The row; of a minute with late samples only, an empty one.
     pub row: MinuteRow,
-    /// Late samples, summed by run, in the order of the runs' numbers; at most [`bounds::RUNS`] and the sum of
-    /// all others.
+    /// Late samples, summed by run, in the order of the runs' numbers; at most [`bounds::RUNS`] and the sum
+    /// of all others.
     pub late: Vec<LateSum>,
 }
 

@@ -104,7 +104,10 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_listed_comes_back(samples in proptest::collection::vec(sample(), 0..9), kept in any::<u32>()) {
+        fn what_is_listed_comes_back(
+            samples in proptest::collection::vec(sample(), 0..9),
+            kept in any::<u32>(),
+        ) {
             let mut list: LateList = samples.iter().copied().collect();
             prop_assert_eq!(list.iter().collect::<Vec<_>>(), samples.clone());
             prop_assert_eq!(list.len(), samples.len());

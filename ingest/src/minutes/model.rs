@@ -172,8 +172,8 @@ impl Owner {
             let waiting = node.untold(u32::MAX).late.len() as u64;
             let observed = node.observe(report, *published_ms);
             let late = (node.untold(u32::MAX).late.len() as u64).saturating_sub(waiting);
-            // Of two runs at a time, one is refused, and so are samples of a run before all that are remembered:
-            // by clocks that jump, a run and its successor may seem so.
+            // Of two runs at a time, one is refused, and so are samples of a run before all that are
+            // remembered: by clocks that jump, a run and its successor may seem so.
             self.lost += observed.history_lost + observed.rivals + observed.late.saturating_sub(late);
         }
         self.read = log.len();

@@ -71,7 +71,8 @@ impl Node {
         }
     }
 
-    /// Keeps a sample that came too late for its row, unless there are too many. Returns how much is given up.
+    /// Keeps a sample that came too late for its row, unless there are too many. Returns how much is given
+    /// up.
     pub(super) fn keep_late(&mut self, added: Added, published_ms: i64) -> u64 {
         match added {
             Added::InRow => 0,

@@ -57,8 +57,8 @@ pub(super) fn is_ahead(at_ms: i64, published_ms: i64, offset: i32) -> bool {
     at_ms + i64::from(offset) * MINUTE_MS - published_ms > AHEAD_MS
 }
 
-/// Whether a run's newest sample proves that the rows' clock runs behind: only a broker's clock that was wrong
-/// made it so. Without an offset, the delay of a backlog may explain it.
+/// Whether a run's newest sample proves that the rows' clock runs behind: only a broker's clock that was
+/// wrong made it so. Without an offset, the delay of a backlog may explain it.
 pub(super) fn is_behind(at_ms: i64, published_ms: i64, offset: i32) -> bool {
     offset != 0 && published_ms - at_ms - i64::from(offset) * MINUTE_MS > BEHIND_MS
 }

@@ -12,8 +12,8 @@ const PERIOD_MS: i64 = 5_000;
 /// an address, may change several times while a host starts, and the agent tells it each time.
 const BURST_MS: i64 = 60_000;
 
-/// Late samples for the history: an agent that reports so seldom that its samples can be late has 40 a minute,
-/// and after an outage all that it keeps.
+/// Late samples for the history: an agent that reports so seldom that its samples can be late has 40 a
+/// minute, and after an outage all that it keeps.
 const LATE_PERIOD_MS: i64 = 1_000;
 const LATE_BURST_MS: i64 = 2 * bounds::SAMPLES as i64 * LATE_PERIOD_MS;
 

@@ -13,8 +13,8 @@ use crate::{
 /// The rows of a node that was forgotten are kept for as long: each is published about twice meanwhile.
 const DEPARTED_MS: i64 = 120_000;
 
-/// Before this minute are all minutes of hosts whose clocks are right. Others are of a broker's clock that was
-/// wrong.
+/// Before this minute are all minutes of hosts whose clocks are right. Others are of a broker's clock that
+/// was wrong.
 pub(crate) fn all_until(now_ms: i64) -> u32 {
     minute_of(now_ms + 60_000) + 1
 }
