@@ -43,18 +43,22 @@ impl Clocks {
 /// What to add to the minutes of a host whose newest sample is of `at_ms` and was stored at `published_ms`.
 pub(super) fn offset(at_ms: i64, published_ms: i64) -> i32 {
     let behind_ms = published_ms - at_ms;
-    let is_brokers_wrong = published_ms < i64::from(bounds::FIRST_MINUTE) * MINUTE_MS;
-    if is_brokers_wrong || (-WRONG_MS..=BEHIND_MS).contains(&behind_ms) {
+    if !tells_time(published_ms) || (-WRONG_MS..=BEHIND_MS).contains(&behind_ms) {
         return 0;
     }
     let minutes = (behind_ms + MINUTE_MS / 2).div_euclid(MINUTE_MS);
     minutes.clamp(i64::from(i32::MIN), i64::from(i32::MAX)) as i32
 }
 
+/// Whether the broker's clock was set when it stored something.
+fn tells_time(published_ms: i64) -> bool {
+    published_ms >= i64::from(bounds::FIRST_MINUTE) * MINUTE_MS
+}
+
 /// Whether a sample at `at_ms` that the broker stored at `published_ms` proves that the rows' clock runs
 /// ahead: delay makes it lag only.
 pub(super) fn is_ahead(at_ms: i64, published_ms: i64, offset: i32) -> bool {
-    at_ms + i64::from(offset) * MINUTE_MS - published_ms > AHEAD_MS
+    tells_time(published_ms) && at_ms + i64::from(offset) * MINUTE_MS - published_ms > AHEAD_MS
 }
 
 /// Whether a run's newest sample proves that the rows' clock runs behind: only a broker's clock that was
