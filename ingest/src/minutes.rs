@@ -26,6 +26,7 @@ pub(crate) use receipt::{Added, Receipt};
 /// How many minutes are open at most: as many whole ones as the windows hold.
 const OPEN: u32 = 15;
 const SLOTS: usize = OPEN as usize;
+const _: () = assert!((OPEN as i64 - 1) * 60_000 >= history_query::RECENT_REACH_MS);
 /// Minutes by which clocks are wrong at most that somebody takes for right for a while: time zones.
 const FAR: u32 = 24 * 60;
 /// As [`MinuteRing::first`] while no minute is open.
@@ -166,6 +167,11 @@ impl MinuteRing {
             untold.rows.extend(due.map(|minute| self.row(windows, minute, current)));
         }
         untold
+    }
+
+    #[cfg(test)]
+    pub(crate) fn late_waiting(&self) -> u64 {
+        self.aside.as_ref().map_or(0, |aside| aside.late.len() as u64)
     }
 
     /// The rows of all open minutes, and those of closed ones that were not acknowledged.

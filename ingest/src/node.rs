@@ -255,6 +255,12 @@ impl Node {
         self.minutes.newest(&self.windows, self.current_source())
     }
 
+    /// Late samples that the history has not acknowledged.
+    #[cfg(test)]
+    pub(crate) fn late_waiting(&self) -> u64 {
+        self.minutes.late_waiting()
+    }
+
     /// As a worker of an earlier version has it.
     #[cfg(test)]
     pub(crate) fn without_minutes(&self) -> Self {

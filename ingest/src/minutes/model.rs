@@ -169,9 +169,9 @@ impl Owner {
                 ReceivedReport { node: "web-01", boot: *boot, hello: None, samples: samples.clone() };
             let node = self.node.get_or_insert_with(|| Node::new(0, &report, *published_ms));
             node.judge(*published_ms, *published_ms, i64::MAX);
-            let waiting = node.untold(u32::MAX).late.len() as u64;
+            let waiting = node.late_waiting();
             let observed = node.observe(report, *published_ms);
-            let late = (node.untold(u32::MAX).late.len() as u64).saturating_sub(waiting);
+            let late = node.late_waiting().saturating_sub(waiting);
             // Of two runs at a time, one is refused, and so are samples of a run before all that are
             // remembered: by clocks that jump, a run and its successor may seem so.
             self.lost += observed.history_lost + observed.rivals + observed.late.saturating_sub(late);

@@ -12,7 +12,8 @@ fn id(name: &str) -> NodeId {
 
 fn report(name: &str, seq: u64) -> Report {
     let rate = Bps::new(1_000.0);
-    let sample = Sample { seq, at_ms: 0, elapsed_ms: 1_000, rx_bps: rate, tx_bps: rate, ..Sample::default() };
+    let at_ms = 1_700_000_000_000;
+    let sample = Sample { seq, at_ms, elapsed_ms: 1_000, rx_bps: rate, tx_bps: rate, ..Sample::default() };
     Report { node: id(name), boot: 1, hello: None, samples: vec![sample] }
 }
 
