@@ -4,22 +4,26 @@
 //! contains, moved in a hole before or in the minute. So sums and what is not placed together are what the
 //! counters say, whatever was lost.
 
-use tidemap_wire::{MinuteRow, RunCounters};
+use tidemap_wire::{MinuteRow, RunCounters, bounds};
 
 use crate::{
     columns::{Damaged, Reader, Writer},
     point::Point,
 };
 
-/// Of more runs than this the oldest is forgotten. Runs follow one another, so an older one is over.
-const MAX_RUNS: usize = 16;
+/// Of more runs than this the oldest is forgotten: those of two minutes. Runs follow one another, so an older
+/// one is over.
+const MAX_RUNS: usize = 2 * bounds::RUNS;
+/// The run of late samples beyond those of so many runs in a minute. No agent has this number.
+const OTHER_RUNS: u64 = 0;
 
 /// A node's minute: its row, and late samples beside it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Cell {
     /// The row; of a minute with late samples only, an empty one.
     pub row: MinuteRow,
-    /// Late samples, summed by run, in the order of the runs' numbers.
+    /// Late samples, summed by run, in the order of the runs' numbers; at most [`bounds::RUNS`] and the sum
+    /// of all others.
     pub late: Vec<LateSum>,
 }
 
@@ -71,6 +75,10 @@ impl Bytes {
     fn less(self, other: Self) -> Self {
         Self { rx: self.rx.saturating_sub(other.rx), tx: self.tx.saturating_sub(other.tx) }
     }
+
+    fn min(self, other: Self) -> Self {
+        Self { rx: self.rx.min(other.rx), tx: self.tx.min(other.tx) }
+    }
 }
 
 impl Cell {
@@ -80,6 +88,9 @@ impl Cell {
         self.row.minute = other.row.minute;
         let has_grown = self.row.join(&other.row);
         for late in &other.late {
+            let is_known = self.late.iter().any(|known| known.boot == late.boot);
+            let boot = if is_known || self.late.len() < bounds::RUNS { late.boot } else { OTHER_RUNS };
+            let late = &LateSum { boot, ..*late };
             match self.late.binary_search_by_key(&late.boot, |known| known.boot) {
                 Ok(place) => self.late[place].add(late),
                 Err(place) => self.late.insert(place, *late),
@@ -103,8 +114,18 @@ impl Account {
         Self { origin, runs: Vec::new() }
     }
 
-    /// Goes on to the next minute; returns what moved in it.
+    /// Goes on to the next minute; returns what moved in it: no more than a host can move.
     pub(crate) fn pass(&mut self, cell: &Cell) -> Point {
+        let mut point = self.add_up(cell);
+        self.forget();
+        point.covered_ms = point.covered_ms.min(bounds::MINUTE_MS.into());
+        point.rx_bytes = point.rx_bytes.min(bounds::MINUTE_BYTES);
+        point.tx_bytes = point.tx_bytes.min(bounds::MINUTE_BYTES);
+        point
+    }
+
+    fn add_up(&mut self, cell: &Cell) -> Point {
+        let silent_since = self.runs.iter().map(|run| run.seen).max();
         let mut point = Point {
             covered_ms: cell.row.covered_ms.into(),
             rx_bytes: cell.row.rx_bytes,
@@ -123,12 +144,14 @@ impl Account {
         let Some(last) = cell.row.counters.last() else { return point };
         if is_known {
             ahead = ahead.plus(Bytes { rx: cell.row.rx_bytes, tx: cell.row.tx_bytes });
-            let unplaced = moved.less(ahead);
+            let begin = cell.row.counters.iter().map(|run| run.since).min();
+            let minutes = cell.row.minute.saturating_sub(silent_since.or(begin).unwrap_or(cell.row.minute));
+            let most = bounds::MINUTE_BYTES.saturating_mul(u64::from(minutes) + 1);
+            let unplaced = moved.less(ahead).min(Bytes { rx: most, tx: most });
             (point.unplaced_rx, point.unplaced_tx) = (unplaced.rx, unplaced.tx);
             ahead = ahead.less(moved);
         }
         self.run(last.boot, cell.row.minute).ahead = ahead;
-        self.forget();
         point
     }
 

@@ -1,7 +1,7 @@
 //! Messages of the stream, gathered until they are stored together.
 
 use tidemap_service::log_reader::{LogEvent, LogPosition, Record};
-use tidemap_wire::{Minutes, decode};
+use tidemap_wire::{LateSample, MinuteRow, Minutes, NodeId, bounds, decode};
 
 use crate::store::Batch;
 
@@ -17,6 +17,10 @@ pub(crate) struct Intake {
     last: u64,
     /// Messages that could not be read, since the start.
     unreadable: u64,
+    /// Rows and late samples of minutes that cannot be right, since the start.
+    refused: u64,
+    /// Rows and late samples of which a part was cut off, since the start.
+    cut: u64,
 }
 
 impl Intake {
@@ -64,32 +68,49 @@ impl Intake {
     fn take_message(&mut self, record: &Record) {
         self.position.pass(record.sequence, record.published_ns);
         self.last = self.last.max(record.sequence + record.pending);
-        let rows = decode::<Minutes>(&record.payload).ok().and_then(|minutes| {
-            let rows =
-                minutes.rows().ok()?.into_iter().map(|(node, row)| (node.clone(), row)).collect::<Vec<_>>();
-            let late = minutes
-                .late()
-                .ok()?
-                .into_iter()
-                .map(|(node, sample)| (node.clone(), sample))
-                .collect::<Vec<_>>();
-            Some((rows, late))
-        });
         // The broker's own time: the message's may be of a worker whose clock is wrong.
         let stored_ms = record.published_ns / 1_000_000;
         self.batch.begun_ms =
             if self.batch.at_ms == 0 { stored_ms } else { self.batch.begun_ms.min(stored_ms) };
         self.batch.at_ms = self.batch.at_ms.max(stored_ms);
-        if let Some((rows, late)) = rows {
-            self.batch.rows.extend(rows);
-            self.batch.late.extend(late);
+        let Some((rows, late)) = read(&record.payload) else {
+            count(
+                &mut self.unreadable,
+                1,
+                "a message of the history's stream cannot be read",
+                &record.subject,
+            );
             return;
-        }
-        self.unreadable += 1;
-        // Logs the 1st, 2nd, 4th, 8th, …, so that there is never a flood of lines.
-        if self.unreadable.is_power_of_two() {
-            tracing::warn!(count = self.unreadable, subject = %record.subject, "a message of the history's stream cannot be read");
-        }
+        };
+        // Whatever a message contains, it can spoil no sum and no other minute.
+        let (mut refused, mut cut) = (0, 0);
+        let mut admit = |minute: u32| {
+            let is_plausible = bounds::is_plausible_minute(minute, stored_ms);
+            refused += u64::from(!is_plausible);
+            is_plausible
+        };
+        let rows = rows.into_iter().filter(|(_, row)| admit(row.minute));
+        self.batch.rows.extend(rows.map(|(node, mut row)| {
+            cut += u64::from(row.bound());
+            (node, row)
+        }));
+        let late = late.into_iter().filter(|(_, late)| admit(late.minute));
+        self.batch.late.extend(late.map(|(node, mut late)| {
+            cut += u64::from(late.bound());
+            (node, late)
+        }));
+        count(
+            &mut self.refused,
+            refused,
+            "rows of minutes that cannot be right are refused",
+            &record.subject,
+        );
+        count(
+            &mut self.cut,
+            cut,
+            "rows have more in them than a minute can have, which is cut off",
+            &record.subject,
+        );
     }
 
     /// Whether there is as much as should be stored at once.
@@ -111,3 +132,26 @@ impl Intake {
         self.batch = Batch::default();
     }
 }
+
+type Rows = Vec<(NodeId, MinuteRow)>;
+type Late = Vec<(NodeId, LateSample)>;
+
+/// A message's rows and late samples; `None` if it is not a message of minutes.
+fn read(payload: &[u8]) -> Option<(Rows, Late)> {
+    let minutes: Minutes = decode(payload).ok()?;
+    let rows = minutes.rows().ok()?.into_iter().map(|(node, row)| (node.clone(), row)).collect();
+    let late = minutes.late().ok()?.into_iter().map(|(node, late)| (node.clone(), late)).collect();
+    Some((rows, late))
+}
+
+fn count(all: &mut u64, more: u64, what: &str, subject: &str) {
+    let before = *all;
+    *all += more;
+    // At most one line for each doubling, so that there is never a flood of lines.
+    if more > 0 && before.checked_ilog2() != all.checked_ilog2() {
+        tracing::warn!(count = *all, subject, "{what}");
+    }
+}
+
+#[cfg(test)]
+mod tests;

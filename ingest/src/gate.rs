@@ -50,6 +50,7 @@ fn is_plausible(sample: &Sample) -> bool {
     sample.seq > 0
         && TIMES_MS.contains(&sample.at_ms)
         && (sample.elapsed_ms > 0 || rates == [None, None])
+        && sample.rx_bytes.max(sample.tx_bytes) <= bounds::COUNTED_BYTES
         && rates.into_iter().flatten().all(|rate| rate.get() <= Bps::MAX_PLAUSIBLE)
 }
 

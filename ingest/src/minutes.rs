@@ -6,22 +6,29 @@
 //! of bytes are those of the windows' quarters of a minute.
 
 mod aside;
+mod counters;
+mod late_list;
 mod packed;
 mod packed_row;
 mod peaks;
+mod receipt;
 
 use serde::{Deserialize, Serialize};
-use tidemap_wire::{LateSample, MinuteRow, RunCounters, Sample, history_query};
+use tidemap_wire::{LateSample, MinuteRow, Sample, bounds, history_query};
 
 use crate::window::{Sum, Windows, minute_of};
 use aside::Aside;
 use packed::PackedRing;
 use peaks::Peaks;
+pub use receipt::Untold;
+pub(crate) use receipt::{Added, Receipt};
 
 /// How many minutes are open at most: as many whole ones as the windows hold.
 const OPEN: u32 = 15;
 const SLOTS: usize = OPEN as usize;
 const _: () = assert!((OPEN as i64 - 1) * 60_000 >= history_query::RECENT_REACH_MS);
+/// Minutes by which clocks are wrong at most that somebody takes for right for a while: time zones.
+const FAR: u32 = 24 * 60;
 /// As [`MinuteRing::first`] while no minute is open.
 const CLOSED: u32 = u32::MAX;
 
@@ -55,47 +62,14 @@ const _: () = assert!(size_of::<MinuteRing>() <= 192);
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Source {
     pub(crate) boot: u64,
-    /// The minute of its first sample, as in rows.
+    /// The minute of its first sample, as in rows, or a later one where that cannot be right.
     pub(crate) since: u32,
     /// Minutes to add to its host's.
     pub(crate) offset: i32,
     /// Whether it is the node's current run.
     pub(crate) is_current: bool,
-}
-
-/// What identifies a row or a late sample, as it was published.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Receipt {
-    /// A row of this minute with so many samples.
-    Row { minute: u32, samples: u32 },
-    /// A late sample.
-    Late { boot: u64, seq: u64 },
-}
-
-/// What of a node the history has not acknowledged.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Untold {
-    pub rows: Vec<MinuteRow>,
-    pub late: Vec<LateSample>,
-}
-
-impl Untold {
-    /// Whether the history has everything.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.rows.is_empty() && self.late.is_empty()
-    }
-}
-
-impl Receipt {
-    /// Of a row as it is.
-    pub(crate) fn of_row(row: &MinuteRow) -> Self {
-        Self::Row { minute: row.minute, samples: row.samples }
-    }
-
-    /// Of a late sample.
-    pub(crate) fn of_late(late: &LateSample) -> Self {
-        Self::Late { boot: late.boot, seq: late.seq }
-    }
+    /// Whether the sample is the newest of the current run.
+    pub(crate) is_newest: bool,
 }
 
 impl MinuteRing {
@@ -143,22 +117,7 @@ impl MinuteRing {
         lost
     }
 
-    /// Notes the counters of the current run, which another replaces.
-    pub(crate) fn end_run(&mut self, windows: &Windows, current: Source) {
-        if self.run_first != CLOSED {
-            for minute in self.open_minutes(windows) {
-                if self.run_first <= minute && self.samples[slot(minute)] > 0 {
-                    let counters = self.run_counters(windows, minute, current);
-                    self.aside_mut().count(minute, counters);
-                }
-            }
-            self.run_first = CLOSED;
-            self.edit_aside(|aside| aside.forget_gaps());
-        }
-    }
-
-    /// Adds a sample, whose `sum` the windows contain already if they reach back to it. Returns how much is
-    /// given up.
+    /// Adds a sample, whose `sum` the windows contain already if they reach back to it.
     pub(crate) fn add(
         &mut self,
         windows: &Windows,
@@ -166,7 +125,7 @@ impl MinuteRing {
         sample: &Sample,
         sum: Sum,
         source: Source,
-    ) -> u64 {
+    ) -> Added {
         let minute = minute_of(sample.at_ms);
         let newest = windows.newest_minute().unwrap_or(minute);
         if self.first == CLOSED && is_in_windows && source.is_current && minute == newest {
@@ -177,15 +136,8 @@ impl MinuteRing {
             if is_open {
                 self.aside_mut().exclude(minute, sum);
             }
-            let late = LateSample {
-                minute: self.late_label(minute, newest, source.offset),
-                boot: source.boot,
-                seq: sample.seq,
-                covered_ms: u32::try_from(sum.covered_ms).unwrap_or(u32::MAX),
-                rx_bytes: sum.rx_bytes,
-                tx_bytes: sum.tx_bytes,
-            };
-            return self.aside_mut().add_late(late);
+            let late = self.late(minute, newest, (source, sample.seq), sum);
+            return late.map_or(Added::Unknown, Added::Late);
         }
         let place = slot(minute);
         self.samples[place] = self.samples[place].saturating_add(1);
@@ -193,19 +145,33 @@ impl MinuteRing {
         if let (Some(rx), Some(tx), true) = (sample.rx_bps, sample.tx_bps, sum.covered_ms > 0) {
             self.peaks[place].add(rx, tx);
         }
-        self.count(windows, minute, newest, (sample, sum), source);
-        0
+        self.count(windows, (sample, sum), source);
+        Added::InRow
     }
 
-    /// What was not acknowledged: rows of minutes before `until`, and late samples.
+    /// Keeps a late sample until it is acknowledged. Returns how many are given up.
+    pub(crate) fn add_late(&mut self, late: LateSample) -> u64 {
+        self.aside_mut().add_late(late)
+    }
+
+    /// What was not acknowledged: rows of minutes before `until`, about the present one, and late samples.
     pub(crate) fn untold(&self, windows: &Windows, current: Source, until: u32) -> Untold {
         let mut untold = self.aside.as_ref().map(|aside| aside.untold()).unwrap_or_default();
+        // What a broker's clock that was wrong has put into the future waits for its time.
+        let latest = until.saturating_add(bounds::AHEAD_MINUTES);
+        untold.rows.retain(|row| row.minute <= latest);
+        untold.late.retain(|late| late.minute <= latest);
         if self.first != CLOSED && self.untold != 0 {
             let is_due = |minute: &u32| self.untold & 1 << slot(*minute) != 0 && self.label(*minute) < until;
             let due = self.open_minutes(windows).filter(is_due);
             untold.rows.extend(due.map(|minute| self.row(windows, minute, current)));
         }
         untold
+    }
+
+    #[cfg(test)]
+    pub(crate) fn late_waiting(&self) -> u64 {
+        self.aside.as_ref().map_or(0, |aside| aside.late.len() as u64)
     }
 
     /// The rows of all open minutes, and those of closed ones that were not acknowledged.
@@ -220,8 +186,9 @@ impl MinuteRing {
     }
 
     /// Notes that the history has something. A row that has changed since comes again.
-    pub(crate) fn acknowledge(&mut self, receipt: Receipt) {
-        if let Receipt::Row { minute, samples } = receipt {
+    pub(crate) fn acknowledge(&mut self, receipts: &[Receipt]) {
+        for receipt in receipts {
+            let Receipt::Row { minute, samples } = *receipt else { continue };
             let clock = i64::from(minute) - i64::from(self.offset);
             let open = u32::try_from(clock).ok().filter(|clock| *clock >= self.first);
             let place = open.filter(|clock| clock - self.first < OPEN).map(slot);
@@ -229,7 +196,7 @@ impl MinuteRing {
                 self.untold &= !(1 << place);
             }
         }
-        self.edit_aside(|aside| aside.acknowledge(receipt));
+        self.edit_aside(|aside| aside.acknowledge(receipts));
     }
 
     /// Some are open.
@@ -240,7 +207,16 @@ impl MinuteRing {
 
     /// Opens the minute of a sample, and those before it in which the windows have nothing.
     fn open(&mut self, windows: &Windows, minute: u32, sum: Sum, offset: i32) {
-        if label(minute, offset) < self.next {
+        let now = label(minute, offset);
+        if now < bounds::FIRST_MINUTE {
+            return;
+        }
+        if now < self.next {
+            // Rows so far ahead came by a broker's clock that was wrong. Of its present time, the next minute
+            // was surely never open.
+            if self.next - now > FAR {
+                self.next = now + 1;
+            }
             return;
         }
         let is_fresh = |earlier: &u32| {
@@ -286,58 +262,8 @@ impl MinuteRing {
             let counters = vec![self.run_counters(windows, minute, current)];
             row.join(&MinuteRow { counters, ..row.clone() });
         }
+        row.bound();
         row
-    }
-
-    /// Counts a sample's counters. Those of the current run at the end of each minute are kept as what they
-    /// differ from the counters at the end of the minute before and the minute's bytes: by nothing, unless a
-    /// sample is missing or has no rate.
-    fn count(
-        &mut self,
-        windows: &Windows,
-        minute: u32,
-        newest: u32,
-        (sample, sum): (&Sample, Sum),
-        source: Source,
-    ) {
-        let counters = [sample.rx_bytes, sample.tx_bytes];
-        let bytes = [sum.rx_bytes, sum.tx_bytes];
-        if source.is_current && self.run_first == CLOSED && minute == newest {
-            (self.run_first, self.run_end) = (minute, counters);
-            return;
-        }
-        let grown = if source.is_current && self.run_first <= minute {
-            let known = self.run_counters(windows, minute, source);
-            [counters[0].saturating_sub(known.rx_bytes), counters[1].saturating_sub(known.tx_bytes)]
-        } else {
-            let [rx_bytes, tx_bytes] = counters;
-            let run = RunCounters { boot: source.boot, since: source.since, rx_bytes, tx_bytes };
-            self.aside_mut().count(minute, run);
-            [0, 0]
-        };
-        if self.run_first < minute && grown != bytes {
-            let gap = [0, 1].map(|way| grown[way].wrapping_sub(bytes[way]));
-            self.aside_mut().widen_gap(minute, gap);
-        }
-        if minute == newest {
-            self.run_end = [0, 1].map(|way| self.run_end[way].wrapping_add(grown[way]));
-        } else if grown != [0, 0] {
-            self.aside_mut().widen_gap(minute + 1, grown.map(u64::wrapping_neg));
-        }
-        self.edit_aside(|_| ());
-    }
-
-    /// The current run's counters at the end of a minute from `run_first` on.
-    fn run_counters(&self, windows: &Windows, minute: u32, current: Source) -> RunCounters {
-        let later = minute.saturating_add(1)..self.open_minutes(windows).end;
-        let [rx_bytes, tx_bytes] = later.fold(self.run_end, |end, later| {
-            let sum = self.sum(windows, later);
-            let gap = self.aside.as_ref().map_or([0, 0], |aside| aside.gap(later));
-            let moved = [sum.rx_bytes.wrapping_add(gap[0]), sum.tx_bytes.wrapping_add(gap[1])];
-            [0, 1].map(|way| end[way].wrapping_sub(moved[way]))
-        });
-        let since = current.since.min(self.label(minute));
-        RunCounters { boot: current.boot, since, rx_bytes, tx_bytes }
     }
 
     /// What the samples of an open minute's row come to.
@@ -351,14 +277,28 @@ impl MinuteRing {
         label(minute, self.offset)
     }
 
-    /// A late sample is of no later minute than the newest row: its clock may have been put back.
-    fn late_label(&self, minute: u32, newest: u32, offset: i32) -> u32 {
-        let newest = match self.next.checked_sub(1) {
-            _ if self.first != CLOSED => self.label(newest),
-            Some(last) => last,
-            None => u32::MAX,
+    /// A sample that came too late for its row; `None` if nothing tells its minute.
+    fn late(&self, minute: u32, newest: u32, (source, seq): (Source, u64), sum: Sum) -> Option<LateSample> {
+        let mut late = LateSample {
+            minute: self.late_label(minute, newest, source.offset)?,
+            boot: source.boot,
+            seq,
+            covered_ms: u32::try_from(sum.covered_ms).unwrap_or(u32::MAX),
+            rx_bytes: sum.rx_bytes,
+            tx_bytes: sum.tx_bytes,
         };
-        label(minute, offset).min(newest)
+        late.bound();
+        Some(late)
+    }
+
+    /// A late sample is of no later minute than the newest row, because its clock may have been put back, and
+    /// of the newest row's minute where its clock was at its own beginning.
+    fn late_label(&self, minute: u32, newest: u32, offset: i32) -> Option<u32> {
+        let newest = if self.first == CLOSED { self.next.checked_sub(1) } else { Some(self.label(newest)) };
+        let minute = label(minute, offset);
+        let minute =
+            if minute < bounds::FIRST_MINUTE { newest? } else { minute.min(newest.unwrap_or(minute)) };
+        (minute >= bounds::FIRST_MINUTE).then_some(minute)
     }
 
     fn aside_mut(&mut self) -> &mut Aside {

@@ -16,7 +16,7 @@ use tidemap_wire::{Bps, Hello, Host, InterfaceRate, MinuteRow, ReceivedReport, S
 use crate::{
     agent_run::Run,
     dedup::Novelty,
-    minutes::{MinuteRing, Receipt, Untold},
+    minutes::{MinuteRing, Receipt, Source, Untold},
     packed_metadata::{Metadata, PackedMetadata},
     refusal::Refusal,
     window::{Sum, Windows},
@@ -255,6 +255,12 @@ impl Node {
         self.minutes.newest(&self.windows, self.current_source())
     }
 
+    /// Late samples that the history has not acknowledged.
+    #[cfg(test)]
+    pub(crate) fn late_waiting(&self) -> u64 {
+        self.minutes.late_waiting()
+    }
+
     /// As a worker of an earlier version has it.
     #[cfg(test)]
     pub(crate) fn without_minutes(&self) -> Self {
@@ -266,8 +272,8 @@ impl Node {
     }
 
     /// Notes that the history has something.
-    pub fn acknowledge(&mut self, receipt: Receipt) {
-        self.minutes.acknowledge(receipt);
+    pub fn acknowledge(&mut self, receipts: &[Receipt]) {
+        self.minutes.acknowledge(receipts);
     }
 
     /// The node's recent past.
@@ -329,7 +335,9 @@ impl Node {
             outcome.history_lost += self.minutes.advance(&self.windows, sample.at_ms, self.current_source());
         }
         let is_in_windows = !is_of_old_time && self.windows.add(sample.at_ms, sum);
-        outcome.history_lost += self.minutes.add(&self.windows, is_in_windows, &sample, sum, source);
+        let source = Source { is_newest, ..source };
+        let added = self.minutes.add(&self.windows, is_in_windows, &sample, sum, source);
+        outcome.history_lost += self.keep_late(added, arrival.published_ms);
         if !is_in_windows {
             outcome.late += 1;
             return;

@@ -19,6 +19,7 @@ use crate::{
     rows::Rows,
 };
 use minutes::Departed;
+pub(crate) use minutes::all_until;
 use nodes::Nodes;
 
 /// When a silent node is offline, when it is forgotten, and how many there may be.

@@ -9,7 +9,7 @@ mod cells;
 mod packed;
 
 use serde::{Deserialize, Serialize};
-use tidemap_wire::{Averages, Bps, History, Minutes, Series, timing};
+use tidemap_wire::{Averages, Bps, History, Minutes, Series, bounds, timing};
 
 use cells::Cells;
 use packed::Packed;
@@ -72,7 +72,7 @@ impl Sum {
 
 impl Windows {
     /// The longest time that one sample may cover.
-    pub const MAX_COVERED_MS: u32 = u16::MAX as u32;
+    pub const MAX_COVERED_MS: u32 = bounds::SAMPLE_MS;
     /// How far the longest window reaches back.
     pub const REACH_MS: i64 = 900_000;
 

@@ -1,34 +1,35 @@
 //! What few nodes have besides open minutes: rows and late samples that nobody has acknowledged, counters of
 //! runs that ended, bytes that are missing.
 
-use tidemap_wire::{LateSample, MinuteRow, RunCounters};
+use std::collections::BTreeSet;
+
+use tidemap_wire::{LateSample, MinuteRow, RunCounters, bounds};
 
 use super::{
-    Receipt, Untold,
+    late_list::LateList,
     packed_row::{pack_row, unpack_row},
+    receipt::{Receipt, Untold},
 };
 use crate::window::Sum;
 
 /// Rows that were not acknowledged before their minute was closed: as long as the history takes nothing.
 /// Beyond it, the oldest is given up, and its bytes are known by the runs' counters only.
 const MOST_ROWS: usize = 64;
-/// Late samples: two minutes of an agent that reports each second. Beyond it, the oldest is given up.
-const MOST_LATE: usize = 128;
-/// Counters of runs in the open minutes that are not the current run's: four restarts a minute. Beyond it,
-/// the oldest are given up.
-const MOST_COUNTERS: usize = 64;
+/// Late samples: all that an agent keeps, and as much again for an outage soon after. They wait for a minute
+/// or two. Beyond it, the oldest is given up, and its bytes are known by the run's counters only.
+const MOST_LATE: usize = 2 * bounds::SAMPLES;
 
 /// Whether each is empty decides whether it is kept at all.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Aside {
     /// Closed rows, packed, oldest first.
     pub(super) rows: Vec<Box<[u8]>>,
-    pub(super) late: Vec<LateSample>,
+    pub(super) late: LateList,
     /// By open minute: what the windows hold besides its row.
     pub(super) excluded: Vec<(u32, Sum)>,
     /// By open minute: how much more the current run counted in it than its row's bytes, wrapping.
     pub(super) gaps: Vec<(u32, [u64; 2])>,
-    /// By open minute: counters of other runs.
+    /// By open minute: counters of other runs, at most [`bounds::RUNS`] of a minute.
     pub(super) counters: Vec<(u32, RunCounters)>,
 }
 
@@ -47,20 +48,32 @@ impl Aside {
     /// Returns how many are given up.
     pub(super) fn add_late(&mut self, sample: LateSample) -> u64 {
         self.late.push(sample);
-        give_up(&mut self.late, MOST_LATE)
+        let beyond = self.late.len().saturating_sub(MOST_LATE);
+        if beyond > 0 {
+            self.late = self.late.iter().skip(beyond).collect();
+        }
+        beyond as u64
     }
 
     pub(super) fn untold(&self) -> Untold {
         let rows = self.rows.iter().filter_map(|row| unpack_row(row)).collect();
-        Untold { rows, late: self.late.clone() }
+        Untold { rows, late: self.late.iter().collect() }
     }
 
-    pub(super) fn acknowledge(&mut self, receipt: Receipt) {
-        match receipt {
-            Receipt::Row { minute, samples } => self.rows.retain(|row| {
-                unpack_row(row).is_some_and(|row| (row.minute, row.samples) != (minute, samples))
-            }),
-            Receipt::Late { boot, seq } => self.late.retain(|late| (late.boot, late.seq) != (boot, seq)),
+    pub(super) fn acknowledge(&mut self, receipts: &[Receipt]) {
+        let (mut rows, mut late) = (BTreeSet::new(), BTreeSet::new());
+        for receipt in receipts {
+            match *receipt {
+                Receipt::Row { minute, samples } => rows.insert((minute, samples)),
+                Receipt::Late { boot, seq } => late.insert((boot, seq)),
+            };
+        }
+        if !rows.is_empty() {
+            let is_new = |row: &MinuteRow| !rows.contains(&(row.minute, row.samples));
+            self.rows.retain(|row| unpack_row(row).is_some_and(|row| is_new(&row)));
+        }
+        if !late.is_empty() {
+            self.late.retain(|one| !late.contains(&(one.boot, one.seq)));
         }
     }
 
@@ -89,9 +102,15 @@ impl Aside {
             run.since = run.since.min(counters.since);
             run.rx_bytes = run.rx_bytes.max(counters.rx_bytes);
             run.tx_bytes = run.tx_bytes.max(counters.tx_bytes);
-        } else {
-            self.counters.push((minute, counters));
-            give_up(&mut self.counters, MOST_COUNTERS);
+            return;
+        }
+        self.counters.push((minute, counters));
+        // As rows are joined: of too many runs, those with the lowest numbers stay.
+        let of_minute = || self.counters.iter().enumerate().filter(|(_, (at, _))| *at == minute);
+        if of_minute().count() > bounds::RUNS
+            && let Some((highest, _)) = of_minute().max_by_key(|(_, (_, run))| run.boot)
+        {
+            self.counters.swap_remove(highest);
         }
     }
 

@@ -79,7 +79,7 @@ fn put_aside(bytes: &mut Vec<u8>, aside: &Aside) {
     put(bytes, rows.len() as u64);
     rows.iter().for_each(|row| bytes.extend_from_slice(row));
     put(bytes, late.len() as u64);
-    for late in late {
+    for late in late.iter() {
         put_all(bytes, [u64::from(late.minute), late.boot, late.seq, u64::from(late.covered_ms)]);
         put_all(bytes, [late.rx_bytes, late.tx_bytes]);
     }
@@ -110,7 +110,9 @@ fn take_aside(bytes: &mut impl Iterator<Item = u8>) -> Option<Aside> {
                 rx_bytes: take(bytes)?,
                 tx_bytes: take(bytes)?,
             })
-        })?,
+        })?
+        .into_iter()
+        .collect(),
         excluded: take_list(bytes, |bytes| {
             let minute = take_as(bytes)?;
             let (rx_bytes, tx_bytes, covered_ms) = (take(bytes)?, take(bytes)?, take(bytes)?);

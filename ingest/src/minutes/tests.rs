@@ -1,3 +1,6 @@
+mod clocks;
+mod hostile;
+
 use tidemap_wire::{Bps, ReceivedReport, Sample, decode, encode};
 
 use super::{Receipt, Untold};
@@ -49,10 +52,10 @@ fn a_row_is_due_once_its_minute_has_passed_and_again_when_it_changes() {
     // It changes while the message is on its way.
     report(&mut node, 1, sample(2, NOW_MS + 1_000), NOW_MS + 60_000);
     let node_mut = node.as_mut().unwrap();
-    node_mut.acknowledge(Receipt::Row { minute: MINUTE, samples: 1 });
+    node_mut.acknowledge(&[Receipt::Row { minute: MINUTE, samples: 1 }]);
     let again = node_mut.untold(MINUTE + 1);
     assert_eq!((rows(&again), again.rows[0].counters[0].rx_bytes), (vec![(0, 2, 200)], 200));
-    node_mut.acknowledge(Receipt::Row { minute: MINUTE, samples: 2 });
+    node_mut.acknowledge(&[Receipt::Row { minute: MINUTE, samples: 2 }]);
     assert_eq!(rows(&node_mut.untold(u32::MAX)), [(1, 1, 100)]);
 }
 
@@ -144,14 +147,28 @@ fn a_node_of_an_earlier_versions_checkpoint_begins_with_the_next_sample() {
 }
 
 #[test]
-fn an_hour_of_backlog_is_published_as_far_as_its_minutes_are_open_and_as_late_samples() {
+fn an_hour_of_backlog_lands_in_its_minutes() {
     let mut node = None;
     let now_ms = NOW_MS + 3_600_000;
-    report(&mut node, 1, sample(61, now_ms), now_ms);
-    for minute in 0..60 {
-        report(&mut node, 1, sample(minute as u64 + 1, NOW_MS + minute * 60_000), now_ms);
+    let mut lost = report(&mut node, 1, sample(601, now_ms), now_ms);
+    // All that an agent keeps: 600 samples, one in six seconds.
+    let samples: Vec<Sample> =
+        (0..600).map(|number| sample(number + 1, NOW_MS + i64::try_from(number).unwrap() * 6_000)).collect();
+    for batch in samples.chunks(60) {
+        let report = ReceivedReport { node: "web-01", boot: 1, hello: None, samples: batch.to_vec() };
+        lost += node.as_mut().unwrap().observe(report, now_ms).history_lost;
     }
     let untold = all(node.as_ref());
-    assert_eq!((untold.rows.len(), untold.late.len()), (15, 46));
-    assert_eq!(untold.late[0].minute, MINUTE);
+    let mut minutes = std::collections::BTreeMap::<u32, u64>::new();
+    untold.rows.iter().for_each(|row| *minutes.entry(row.minute).or_default() += row.rx_bytes);
+    untold.late.iter().for_each(|late| *minutes.entry(late.minute).or_default() += late.rx_bytes);
+    let mut expected: Vec<(u32, u64)> = (0..60).map(|minute| (MINUTE + minute, 1_000)).collect();
+    expected.push((MINUTE + 60, 100));
+    assert_eq!((lost, minutes.into_iter().collect::<Vec<_>>()), (0, expected));
+    assert_eq!((untold.rows.len(), untold.late.len()), (15, 460));
+    let kept: Node = decode(&encode(node.as_ref().unwrap())).unwrap();
+    assert_eq!(kept.untold(u32::MAX), untold);
+    let receipts: Vec<Receipt> = untold.late.iter().map(Receipt::of_late).collect();
+    node.as_mut().unwrap().acknowledge(&receipts);
+    assert_eq!(all(node.as_ref()), Untold { late: Vec::new(), ..untold });
 }

@@ -1,11 +1,11 @@
 //! Which of an agent's runs is the current one, and whose clock is that of the rows.
 
-use tidemap_wire::Sample;
+use tidemap_wire::{Sample, bounds};
 
 use super::{Arrival, Node, Observed, clocks};
 use crate::{
     agent_run::Run,
-    minutes::{Source, label},
+    minutes::{Added, Source, label},
     window::minute_of,
 };
 
@@ -59,13 +59,27 @@ impl Node {
     pub(super) fn keep_time(&mut self, sample: &Sample, arrival: Arrival) -> u64 {
         let ended = self.current_source();
         let is_put_back = self.windows.is_beyond(sample.at_ms);
-        if is_put_back || clocks::is_ahead(sample.at_ms, arrival.published_ms, ended.offset) {
+        let has_other_clock = clocks::is_ahead(sample.at_ms, arrival.published_ms, ended.offset)
+            || clocks::is_behind(sample.at_ms, arrival.published_ms, ended.offset);
+        if is_put_back || has_other_clock {
             self.set_clock(self.current.boot, clocks::offset(sample.at_ms, arrival.published_ms));
         }
         if is_put_back || self.minutes.is_of_other_clock(self.current_source().offset) {
             self.minutes.close(&self.windows, ended)
         } else {
             0
+        }
+    }
+
+    /// Keeps a sample that came too late for its row, unless there are too many. Returns how much is given
+    /// up.
+    pub(super) fn keep_late(&mut self, added: Added, published_ms: i64) -> u64 {
+        match added {
+            Added::InRow => 0,
+            Added::Late(late) if self.past_mut().conduct.admits_late(published_ms) => {
+                self.minutes.add_late(late)
+            }
+            Added::Late(_) | Added::Unknown => 1,
         }
     }
 
@@ -88,6 +102,9 @@ impl Node {
 
     pub(super) fn source(&self, boot: u64, first_at_ms: i64, is_current: bool) -> Source {
         let offset = self.past.as_ref().map_or(0, |past| past.clocks.offset(boot));
-        Source { boot, since: label(minute_of(first_at_ms), offset), offset, is_current }
+        let first = label(minute_of(first_at_ms), offset);
+        // Nobody knows when a run began whose host had no time: as late as it is heard of.
+        let since = if first < bounds::FIRST_MINUTE { u32::MAX } else { first };
+        Source { boot, since, offset, is_current, is_newest: false }
     }
 }

@@ -1,6 +1,7 @@
 //! Runs of an agent whose host's clock is wrong: how many minutes are added for the history.
 
 use serde::{Deserialize, Serialize};
+use tidemap_wire::bounds;
 
 /// A host's clock that is ahead by more than this is not the clock of its rows.
 const WRONG_MS: i64 = 30_000;
@@ -42,17 +43,28 @@ impl Clocks {
 /// What to add to the minutes of a host whose newest sample is of `at_ms` and was stored at `published_ms`.
 pub(super) fn offset(at_ms: i64, published_ms: i64) -> i32 {
     let behind_ms = published_ms - at_ms;
-    if (-WRONG_MS..=BEHIND_MS).contains(&behind_ms) {
+    if !tells_time(published_ms) || (-WRONG_MS..=BEHIND_MS).contains(&behind_ms) {
         return 0;
     }
     let minutes = (behind_ms + MINUTE_MS / 2).div_euclid(MINUTE_MS);
     minutes.clamp(i64::from(i32::MIN), i64::from(i32::MAX)) as i32
 }
 
+/// Whether the broker's clock was set when it stored something.
+fn tells_time(published_ms: i64) -> bool {
+    published_ms >= i64::from(bounds::FIRST_MINUTE) * MINUTE_MS
+}
+
 /// Whether a sample at `at_ms` that the broker stored at `published_ms` proves that the rows' clock runs
 /// ahead: delay makes it lag only.
 pub(super) fn is_ahead(at_ms: i64, published_ms: i64, offset: i32) -> bool {
-    at_ms + i64::from(offset) * MINUTE_MS - published_ms > AHEAD_MS
+    tells_time(published_ms) && at_ms + i64::from(offset) * MINUTE_MS - published_ms > AHEAD_MS
+}
+
+/// Whether a run's newest sample proves that the rows' clock runs behind: only a broker's clock that was
+/// wrong made it so. Without an offset, the delay of a backlog may explain it.
+pub(super) fn is_behind(at_ms: i64, published_ms: i64, offset: i32) -> bool {
+    offset != 0 && published_ms - at_ms - i64::from(offset) * MINUTE_MS > BEHIND_MS
 }
 
 #[cfg(test)]
@@ -76,5 +88,8 @@ mod tests {
         }
         assert_eq!(offset(0, now_ms), 28_333_333, "a clock that begins in 1970");
         assert!(is_ahead(now_ms + 60_001, now_ms, 0) && !is_ahead(now_ms - 1_000_000, now_ms, 0));
+        assert!(is_behind(now_ms, now_ms, -56) && !is_behind(now_ms, now_ms, -55));
+        assert!(!is_behind(now_ms - 7_200_000, now_ms, 0), "a backlog");
+        assert_eq!(offset(now_ms, 5), 0, "a broker of 1970");
     }
 }

@@ -1,7 +1,7 @@
 //! What a node has reported that was refused, and how often it does what every reader receives at once.
 
 use serde::{Deserialize, Serialize};
-use tidemap_wire::RefusedReports;
+use tidemap_wire::{RefusedReports, bounds};
 
 use crate::refusal::Refusal;
 
@@ -11,6 +11,11 @@ const PERIOD_MS: i64 = 5_000;
 /// So many periods may be used up in advance: thirteen changes may come at once. An interface that counts, or
 /// an address, may change several times while a host starts, and the agent tells it each time.
 const BURST_MS: i64 = 60_000;
+
+/// Late samples for the history: an agent that reports so seldom that its samples can be late has 40 a
+/// minute, and after an outage all that it keeps.
+const LATE_PERIOD_MS: i64 = 1_000;
+const LATE_BURST_MS: i64 = 2 * bounds::SAMPLES as i64 * LATE_PERIOD_MS;
 
 /// Empty as long as a node reports nothing that is refused, its hello stays as it is, and its agent runs.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -25,6 +30,8 @@ pub(super) struct Conduct {
     hellos: Allowance,
     #[serde(skip)]
     restarts: Allowance,
+    #[serde(skip)]
+    late: Allowance,
 }
 
 impl Conduct {
@@ -47,12 +54,17 @@ impl Conduct {
 
     /// Whether the hello may change at broker time `now_ms`; if so, the change is counted.
     pub(super) fn admits_hello(&mut self, now_ms: i64) -> bool {
-        self.hellos.take(now_ms)
+        self.hellos.take(now_ms, PERIOD_MS, BURST_MS)
     }
 
     /// Whether a restart may be published at broker time `now_ms`; if so, it is counted.
     pub(super) fn admits_restart(&mut self, now_ms: i64) -> bool {
-        self.restarts.take(now_ms)
+        self.restarts.take(now_ms, PERIOD_MS, BURST_MS)
+    }
+
+    /// Whether the history may have another late sample at broker time `now_ms`; if so, it is counted.
+    pub(super) fn admits_late(&mut self, now_ms: i64) -> bool {
+        self.late.take(now_ms, LATE_PERIOD_MS, LATE_BURST_MS)
     }
 }
 
@@ -64,13 +76,13 @@ struct Allowance {
 }
 
 impl Allowance {
-    fn take(&mut self, now_ms: i64) -> bool {
+    fn take(&mut self, now_ms: i64, period_ms: i64, burst_ms: i64) -> bool {
         // A broker's clock that was put back by more than that would block changes until it is there again.
-        let is_ahead = self.paid_ms > now_ms + BURST_MS + PERIOD_MS;
+        let is_ahead = self.paid_ms > now_ms + burst_ms + period_ms;
         let paid_ms = if is_ahead { now_ms } else { self.paid_ms.max(now_ms) };
-        let is_left = paid_ms - now_ms <= BURST_MS;
+        let is_left = paid_ms - now_ms <= burst_ms;
         if is_left {
-            self.paid_ms = paid_ms + PERIOD_MS;
+            self.paid_ms = paid_ms + period_ms;
         }
         is_left
     }

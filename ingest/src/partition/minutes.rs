@@ -7,10 +7,17 @@ use crate::{
     checkpoint::Part,
     minutes::{Receipt, Untold},
     node::Node,
+    window::minute_of,
 };
 
 /// The rows of a node that was forgotten are kept for as long: each is published about twice meanwhile.
 const DEPARTED_MS: i64 = 120_000;
+
+/// Before this minute are all minutes of hosts whose clocks are right. Others are of a broker's clock that
+/// was wrong.
+pub(crate) fn all_until(now_ms: i64) -> u32 {
+    minute_of(now_ms + 60_000) + 1
+}
 
 /// A forgotten node.
 #[derive(Debug)]
@@ -23,7 +30,7 @@ pub(super) struct Departed {
 impl Departed {
     /// Of a node that is forgotten; none if the history has all of it.
     pub(super) fn new(id: &NodeId, node: &Node, at_ms: i64) -> Option<Self> {
-        let untold = node.untold(u32::MAX);
+        let untold = node.untold(all_until(at_ms));
         (!untold.is_empty()).then(|| Self { id: id.clone(), at_ms, untold })
     }
 }
@@ -38,17 +45,17 @@ impl PartitionState {
     }
 
     /// Notes what the history has of a node.
-    pub fn acknowledge(&mut self, id: &NodeId, receipt: Receipt) {
+    pub fn acknowledge(&mut self, id: &NodeId, receipts: &[Receipt]) {
         if let Some(place) = self.departed.iter().position(|departed| departed.id == *id) {
             // A node that has come back may have another row of the same minute; its own comes again.
             let untold = &mut self.departed[place].untold;
-            untold.rows.retain(|row| Receipt::of_row(row) != receipt);
-            untold.late.retain(|late| Receipt::of_late(late) != receipt);
+            untold.rows.retain(|row| !receipts.contains(&Receipt::of_row(row)));
+            untold.late.retain(|late| !receipts.contains(&Receipt::of_late(late)));
             if untold.is_empty() {
                 self.departed.swap_remove(place);
             }
         } else if let Some(node) = self.nodes.get_mut(Slot::of(id), id.as_str()) {
-            node.acknowledge(receipt);
+            node.acknowledge(receipts);
         }
     }
 

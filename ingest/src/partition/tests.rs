@@ -1,5 +1,5 @@
 use proptest::prelude::*;
-use tidemap_wire::{Bps, EventKind, NodeId, Pack, PackWriter, Report, Sample, Slot, encode, subject};
+use tidemap_wire::{Bps, EventKind, NodeId, Pack, PackWriter, Report, Sample, Slot, bounds, encode, subject};
 
 use super::{Limits, Message, Outcome, PartitionState};
 use crate::refusal::Refusal;
@@ -12,7 +12,8 @@ fn id(name: &str) -> NodeId {
 
 fn report(name: &str, seq: u64) -> Report {
     let rate = Bps::new(1_000.0);
-    let sample = Sample { seq, at_ms: 0, elapsed_ms: 1_000, rx_bps: rate, tx_bps: rate, ..Sample::default() };
+    let at_ms = 1_700_000_000_000;
+    let sample = Sample { seq, at_ms, elapsed_ms: 1_000, rx_bps: rate, tx_bps: rate, ..Sample::default() };
     Report { node: id(name), boot: 1, hello: None, samples: vec![sample] }
 }
 
@@ -35,13 +36,16 @@ fn refused_messages_change_nothing_but_their_count() {
     let mut absurd = report("web-01", 1);
     absurd.samples[0].rx_bps = Bps::new(1e300);
     check(&good, &encode(&absurd), Refusal::Implausible);
+    let mut absurd = report("web-01", 1);
+    absurd.samples[0].tx_bytes = bounds::COUNTED_BYTES + 1;
+    check(&good, &encode(&absurd), Refusal::Implausible);
     for at_ms in [i64::MIN, -1, i64::MAX] {
         let mut absurd = report("web-01", 1);
         absurd.samples[0].at_ms = at_ms;
         check(&good, &encode(&absurd), Refusal::Implausible);
     }
     assert!(partition.snapshot().is_empty());
-    assert_eq!(partition.stats().refused.values().sum::<u64>(), 9);
+    assert_eq!(partition.stats().refused.values().sum::<u64>(), 10);
 }
 
 fn pack(slot_of: &str, reports: &[&[u8]]) -> (String, Vec<u8>) {
@@ -165,4 +169,21 @@ fn a_pack_of_nothing_is_not_read() {
     let payload = [&b"\x81\xa7reports\xdc\x10\x01"[..], &empty].concat();
     assert_eq!(observe(&mut partition, "tidemap.v1.pack.7.relay", &payload), Err(Refusal::TooLong));
     assert_eq!(partition.stats().refused["too-long"], 1);
+}
+
+#[test]
+fn a_node_without_a_hello_has_rows_and_those_that_nobody_takes_are_counted() {
+    let mut partition = PartitionState::new(LIMITS);
+    let begin_ms = 1_700_000_040_000;
+    for minute in 0..90 {
+        let mut report = report("a", minute + 1);
+        report.samples[0].at_ms = begin_ms + i64::try_from(minute).unwrap() * 60_000;
+        let published_ms = report.samples[0].at_ms;
+        let (subject, payload) = (subject::sample(&report.node), encode(&report));
+        partition.observe(Message { subject: &subject, payload: &payload, published_ms }).unwrap();
+    }
+    let part = partition.parts(&[Slot::of(&id("a"))])[0];
+    let untold: Vec<_> = partition.untold(part, u32::MAX).collect();
+    assert_eq!((untold.len(), untold[0].0, untold[0].1.rows.len()), (1, &id("a"), 79));
+    assert_eq!(partition.stats().refused["history_lost"], 90 - 79);
 }

@@ -9,8 +9,9 @@ use super::{Assignment, TICK};
 use crate::{
     checkpoint::Round,
     minute_messages::{MinutesMessage, Receipts, messages},
+    minutes::Receipt,
     minutes_publisher::{MinutesPublisher, Request},
-    partition::PartitionState,
+    partition::{PartitionState, all_until},
     window::minute_of,
 };
 
@@ -69,7 +70,7 @@ impl Telling {
         let last: Vec<MinutesMessage> = state
             .parts(&assignment.slots)
             .into_iter()
-            .flat_map(|part| messages((assignment.epoch, at_ms), part, state.untold(part, u32::MAX)))
+            .flat_map(|part| messages((assignment.epoch, at_ms), part, state.untold(part, all_until(at_ms))))
             .collect();
         let (stored, mut acknowledged) = mpsc::channel(last.len().max(1));
         let telling = async {
@@ -94,5 +95,8 @@ impl Telling {
 }
 
 fn acknowledge(state: &mut PartitionState, receipts: &Receipts) {
-    receipts.iter().for_each(|(node, receipt)| state.acknowledge(node, *receipt));
+    for of_node in receipts.chunk_by(|(one, _), (other, _)| one == other) {
+        let receipts: Vec<Receipt> = of_node.iter().map(|(_, receipt)| *receipt).collect();
+        state.acknowledge(&of_node[0].0, &receipts);
+    }
 }

@@ -1,7 +1,7 @@
 //! The most that a node may report of itself. Agents keep within these bounds, and workers hold every report
 //! against them, because what one agent reports is repeated to every reader of the fleet.
 
-use crate::{Bps, Hello, Host, Interface, InterfaceRate};
+use crate::{Bps, Hello, Host, Interface, InterfaceRate, LateSample, MinuteRow};
 
 /// Bytes of a text: a name, a label's key or value, a reason.
 pub const TEXT_BYTES: usize = 255;
@@ -17,6 +17,24 @@ pub const INTERFACE_ADDRESSES: usize = 8;
 pub const ADDRESS_BYTES: usize = 64;
 /// Samples in a report: as many as an agent keeps.
 pub const SAMPLES: usize = 600;
+/// Milliseconds that a sample covers at most. One that covers more is a gap.
+pub const SAMPLE_MS: u32 = u16::MAX as u32;
+/// Bytes that a run has counted: a year at 290 Gbit/s. Sums of two counters are far from overflowing.
+pub const COUNTED_BYTES: u64 = 1 << 60;
+
+/// Milliseconds that a minute's samples cover: the minute, and what the first one covers before it.
+pub const MINUTE_MS: u32 = 60_000 + SAMPLE_MS;
+/// Bytes that a host moves each way in a minute: 9 Tbit/s. A minute of 100,000 such hosts, or a month of 20
+/// of them, is a number of 64 bits.
+pub const MINUTE_BYTES: u64 = 1 << 46;
+/// Runs of an agent whose counters a minute's row has: more than the service manager starts, which waits 2 s.
+/// Of more runs, the lowest numbers are kept, so that the order of joining does not matter. What other runs
+/// moved is in the row's bytes.
+pub const RUNS: usize = 32;
+/// The first minute of 2020, counted from the epoch. There was no Tidemap before.
+pub const FIRST_MINUTE: u32 = 26_297_280;
+/// Minutes by which a row may be ahead of the broker's clock.
+pub const AHEAD_MINUTES: u32 = 60;
 
 /// What stands for a control character, which no text may contain: readers of JSON and of terminals receive
 /// it as six characters, or as a command.
@@ -106,6 +124,47 @@ impl Host {
     }
 }
 
+impl MinuteRow {
+    /// Cuts off what no host moves in a minute, and the counters of too many runs. Returns whether there was
+    /// any.
+    pub fn bound(&mut self) -> bool {
+        let before = self.clone();
+        self.covered_ms = self.covered_ms.min(MINUTE_MS);
+        self.rx_bytes = self.rx_bytes.min(MINUTE_BYTES);
+        self.tx_bytes = self.tx_bytes.min(MINUTE_BYTES);
+        if let Some(rates) = &mut self.rates {
+            let peak = Bps::MAX_PLAUSIBLE as u64;
+            (rates.rx_max, rates.tx_max) = (rates.rx_max.min(peak), rates.tx_max.min(peak));
+            (rates.rx_min, rates.tx_min) = (rates.rx_min.min(rates.rx_max), rates.tx_min.min(rates.tx_max));
+        }
+        for run in &mut self.counters {
+            run.rx_bytes = run.rx_bytes.min(COUNTED_BYTES);
+            run.tx_bytes = run.tx_bytes.min(COUNTED_BYTES);
+        }
+        self.counters.sort_by_key(|run| run.boot);
+        self.counters.dedup_by_key(|run| run.boot);
+        self.counters.truncate(RUNS);
+        *self != before
+    }
+}
+
+impl LateSample {
+    /// Cuts off what no host moves in a sample. Returns whether there was any.
+    pub fn bound(&mut self) -> bool {
+        let before = *self;
+        self.covered_ms = self.covered_ms.min(SAMPLE_MS);
+        self.rx_bytes = self.rx_bytes.min(MINUTE_BYTES);
+        self.tx_bytes = self.tx_bytes.min(MINUTE_BYTES);
+        *self != before
+    }
+}
+
+/// Whether a row of this minute can be right in a message that the broker stored at `stored_ms`.
+pub fn is_plausible_minute(minute: u32, stored_ms: i64) -> bool {
+    let latest = stored_ms.div_euclid(60_000) + i64::from(AHEAD_MINUTES);
+    minute >= FIRST_MINUTE && i64::from(minute) <= latest
+}
+
 fn bound_list<T>(list: &mut Vec<T>, limit: usize, mut bound: impl FnMut(&mut T) -> bool) -> bool {
     let is_longer = list.len() > limit;
     if is_longer {
@@ -142,7 +201,7 @@ fn is_within(limit: usize, text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::encode;
+    use crate::{Extremes, RunCounters, encode};
 
     fn long() -> String {
         "ü\u{1b}".repeat(20_000)
@@ -194,6 +253,50 @@ mod tests {
         let mut many = vec![rate(1.0); 30_000];
         assert!(InterfaceRate::bound_all(&mut many) && many.len() == INTERFACES);
         assert!(!InterfaceRate::bound_all(&mut many));
+    }
+
+    #[test]
+    fn a_row_is_cut_to_what_a_host_can_move_in_a_minute_once() {
+        let most = u64::MAX;
+        let run = |boot| RunCounters { boot, since: 1, rx_bytes: most, tx_bytes: most };
+        let mut row = MinuteRow {
+            minute: FIRST_MINUTE,
+            samples: u32::MAX,
+            covered_ms: u32::MAX,
+            rx_bytes: most,
+            tx_bytes: most,
+            rates: Some(Extremes { rx_max: most, tx_max: 7, rx_min: most, tx_min: most }),
+            counters: (0..100).rev().chain(0..100).map(run).collect(),
+        };
+        assert!(row.bound());
+        assert_eq!((row.covered_ms, row.rx_bytes, row.tx_bytes), (MINUTE_MS, MINUTE_BYTES, MINUTE_BYTES));
+        let peak = 100_000_000_000_000;
+        assert_eq!(row.rates, Some(Extremes { rx_max: peak, tx_max: 7, rx_min: peak, tx_min: 7 }));
+        let runs: Vec<u64> = row.counters.iter().map(|run| run.boot).collect();
+        assert_eq!(runs, (0..32).collect::<Vec<u64>>());
+        assert!(row.counters.iter().all(|run| run.rx_bytes == COUNTED_BYTES));
+        assert!(!row.bound(), "what was cut is within the bounds");
+        let mut sample =
+            LateSample { minute: 1, boot: 2, seq: 3, covered_ms: u32::MAX, rx_bytes: most, tx_bytes: most };
+        assert!(sample.bound() && sample.covered_ms == SAMPLE_MS && !sample.bound());
+    }
+
+    #[test]
+    fn minutes_are_from_2020_until_an_hour_after_the_message() {
+        let stored_ms = 1_700_000_000_000;
+        let now = 28_333_333;
+        for (minute, expected) in [
+            (0, false),
+            (FIRST_MINUTE - 1, false),
+            (FIRST_MINUTE, true),
+            (now, true),
+            (now + 60, true),
+            (now + 61, false),
+            (u32::MAX, false),
+        ] {
+            assert_eq!(is_plausible_minute(minute, stored_ms), expected, "{minute}");
+        }
+        assert!(!is_plausible_minute(now, i64::MIN) && !is_plausible_minute(now, 0));
     }
 
     #[test]

@@ -9,7 +9,7 @@ mod columns;
 
 use serde::{Deserialize, Serialize};
 
-use crate::NodeId;
+use crate::{NodeId, bounds};
 
 pub use columns::ColumnError;
 use columns::{LateColumns, RowColumns};
@@ -151,7 +151,7 @@ impl Minutes {
 
 impl MinuteRow {
     /// Adds what another row of the same node and minute contains beyond this one. Returns whether there was
-    /// any.
+    /// any. Of more runs than a row has, those with the lowest numbers stay, whatever the order of joining.
     pub fn join(&mut self, other: &Self) -> bool {
         let before = self.clone();
         self.samples = self.samples.max(other.samples);
@@ -165,9 +165,11 @@ impl MinuteRow {
         for counters in &other.counters {
             match self.counters.binary_search_by_key(&counters.boot, |known| known.boot) {
                 Ok(place) => self.counters[place].join(counters),
+                Err(place) if place >= bounds::RUNS => {}
                 Err(place) => self.counters.insert(place, *counters),
             }
         }
+        self.counters.truncate(bounds::RUNS);
         *self != before
     }
 }
@@ -235,7 +237,29 @@ mod tests {
         both
     }
 
+    /// A row with the counters of as many runs as `runs` has numbers.
+    fn row_of_runs(runs: std::collections::BTreeMap<u64, u64>) -> MinuteRow {
+        let counters =
+            runs.into_iter().map(|(boot, rx_bytes)| RunCounters { boot, since: 1, rx_bytes, tx_bytes: 0 });
+        let mut row = MinuteRow { minute: 7, counters: counters.collect(), ..MinuteRow::default() };
+        row.bound();
+        row
+    }
+
     proptest! {
+        #[test]
+        fn of_too_many_runs_the_same_stay_in_any_order(
+            rows in proptest::array::uniform3(proptest::collection::btree_map(0_u64..90, 0_u64..3, 0..60)),
+        ) {
+            let [one, two, three] = rows.map(row_of_runs);
+            prop_assert_eq!(joined(&one, &two), joined(&two, &one));
+            let all = joined(&joined(&one, &two), &three);
+            prop_assert_eq!(&all, &joined(&one, &joined(&two, &three)));
+            prop_assert!(all.counters.len() <= bounds::RUNS);
+            let mut again = all.clone();
+            prop_assert!(!again.join(&one) && !again.join(&two) && !again.join(&three));
+        }
+
         #[test]
         fn joining_forgets_the_order_and_repetitions(one in row(), two in row(), three in row()) {
             prop_assert_eq!(joined(&one, &two), joined(&two, &one));
