@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use tidemap_service::log_reader::LogEvent;
+use tidemap_service::{clock, log_reader::LogEvent};
 use tidemap_wire::{NodeId, history_query::HistoryStatus};
 use tokio::{
     sync::{mpsc, watch},
@@ -20,13 +20,15 @@ use crate::{
     database::{Place, StoreError},
     disk::{Disk, Held, Left},
     intake::Intake,
-    store::{GroupKey, Keep, Store, Tidied},
+    store::{Batch, GroupKey, Keep, Store, Tidied},
 };
 
 /// Rows wait for as long before they are stored: each tile of a minute is then written about twice.
 const PERIOD: Duration = Duration::from_secs(60);
 /// Between looks at what is too old.
 const TIDY_PERIOD: Duration = Duration::from_secs(30);
+/// Clocks that differ by less agree.
+const NEAR_MS: i64 = 3_600_000;
 /// A full disk costs a day of minutes at most as often: others may take whatever is given up.
 const DROP_PERIOD: Duration = Duration::from_secs(3_600);
 /// Between attempts to store while the disk is full, or the file cannot be written.
@@ -148,13 +150,18 @@ impl Keeper {
 
     /// Stores what was taken, and cuts what is due.
     async fn store_batch(&mut self, stop: &CancellationToken) -> Result<(), String> {
-        let Some(batch) = self.intake.batch().cloned() else { return Ok(()) };
+        let Some(mut batch) = self.intake.batch().cloned() else { return Ok(()) };
+        batch.at_ms = believable(&batch, clock::unix_ms());
+        batch.begun_ms = batch.begun_ms.min(batch.at_ms);
         let at_ms = batch.at_ms;
         let sequence = self.intake.position().applied;
         let stored = self.store_until_done(stop, move |store| {
             let dropped = store.apply(&batch)?;
             if dropped > 0 {
-                tracing::warn!(dropped, "rows of minutes that are kept no more came too late");
+                tracing::warn!(
+                    dropped,
+                    "rows of minutes that are kept no more, or lie in the future, are not stored"
+                );
             }
             while store.compact()? {}
             Ok(())
@@ -269,6 +276,22 @@ impl Keeper {
     }
 }
 
+/// When a batch was stored by the broker, unless its clock stands alone against this host's and the rows':
+/// one that was a year ahead for a moment would make the present the past.
+fn believable(batch: &Batch, now_ms: i64) -> i64 {
+    let mut minutes: Vec<u32> = batch.rows.iter().map(|(_, row)| row.minute).collect();
+    minutes.sort_unstable();
+    let Some(middle) = minutes.get(minutes.len() / 2) else { return batch.at_ms.min(now_ms) };
+    let rows_ms = (i64::from(*middle) + 1) * 60_000;
+    let near = |other: i64| (batch.at_ms - other).abs() <= NEAR_MS;
+    if near(now_ms) || near(rows_ms) {
+        return batch.at_ms;
+    }
+    let mut times = [batch.at_ms, now_ms, rows_ms];
+    times.sort_unstable();
+    times[1]
+}
+
 /// Makes room with what is left of the room that is held. What is dropped then is held for the next time.
 pub(crate) fn make_room(store: &mut Store, held: &Held, may_drop: bool) -> Result<Left, StoreError> {
     let left = held.give();
@@ -302,4 +325,27 @@ fn warnings(tidied: Tidied, keep: Keep) -> Vec<String> {
 /// Locks a store. A thread that panicked has left its transaction, and so the store as it was before.
 pub(crate) fn lock(store: &Mutex<Store>) -> MutexGuard<'_, Store> {
     store.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use tidemap_wire::MinuteRow;
+
+    use super::*;
+
+    #[test]
+    fn a_clock_that_stands_alone_is_not_believed() {
+        const YEAR: i64 = 365 * 86_400_000;
+        let now = 29_000_000 * 60_000;
+        let row = |ms: i64| MinuteRow { minute: u32::try_from(ms / 60_000).unwrap(), ..MinuteRow::default() };
+        let of = |broker, host, rows| {
+            let rows = vec![(NodeId::from_name("a").unwrap(), row(rows))];
+            (believable(&Batch { rows, at_ms: broker, ..Batch::default() }, host) - now).abs() < 120_000
+        };
+        assert!(of(now, now, now) && of(now + YEAR, now, now) && of(now - YEAR, now, now));
+        assert!(of(now, 0, now) && of(now, now, 0), "neither the host's nor the nodes' clocks rule alone");
+        // A station that was away reads what was stored then.
+        assert!(of(now, now + YEAR, now));
+        assert_eq!(believable(&Batch { at_ms: now + YEAR, ..Batch::default() }, now), now);
+    }
 }

@@ -12,6 +12,12 @@ pub(crate) const HOURS_OF_A_TILE: u32 = 32 * 24;
 /// Days in a tile of [`Tier::Days`].
 pub(crate) const DAYS_OF_A_TILE: u32 = 128;
 
+/// A host's clock may be ahead, but not by more minutes than this.
+pub(crate) const AHEAD: u32 = 7 * DAY;
+/// Rows of as many minutes before the first message of all may be in it: late ones of the days that the
+/// stream keeps.
+pub(crate) const BEFORE: u32 = 3 * DAY;
+
 /// How far the rows of some series were cut into tiles of hours and days.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Progress {

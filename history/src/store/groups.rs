@@ -6,7 +6,7 @@ use tidemap_wire::NodeId;
 use super::{
     Store,
     calendar::HOUR,
-    state::{BAND, State},
+    state::{BAND, Deed, State},
 };
 use crate::{
     columns::Writer,
@@ -14,7 +14,9 @@ use crate::{
 };
 
 /// A label with more values than this says something about single nodes, not about groups.
-const MAX_VALUES: usize = 1_000;
+const MAX_VALUES: u32 = 1_000;
+/// Labels of which there are groups, and the other kinds.
+const MAX_KINDS: usize = 200;
 
 /// What nodes have in common.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -49,7 +51,7 @@ impl Store {
                 let node = state.number_of_node(tx, node)?;
                 let mut numbers = vec![state.number_of_group(tx, &GroupKey::Fleet.text())?];
                 for group in groups {
-                    numbers.extend(number_within_bounds(tx, state, &group.text())?);
+                    numbers.extend(number_within_bounds(tx, state, node, &group.text())?);
                 }
                 numbers.sort_unstable();
                 numbers.dedup();
@@ -60,14 +62,21 @@ impl Store {
     }
 }
 
-fn note(tx: &Tx<'_>, state: &mut State, node: u32, groups: &[u32]) -> Result<(), StoreError> {
+/// Notes a node's groups from now on. What is first known of a node counts for its open hour, too.
+pub(super) fn note(tx: &Tx<'_>, state: &mut State, node: u32, groups: &[u32]) -> Result<(), StoreError> {
     let newest = state.membership.newest(node);
     if newest.is_some_and(|newest| newest == groups) {
         return Ok(());
     }
+    let only_fleet = state.groups.get(&GroupKey::Fleet.text()).copied();
+    let is_first = newest.is_none_or(|newest| newest.iter().all(|group| Some(*group) == only_fleet));
+    let has_changed = newest.is_some();
+    if has_changed && !state.may(node, Deed::Change) {
+        return Ok(());
+    }
     let open = state.progress(node).hours * HOUR;
     let now = u32::try_from(state.at_ms / 60_000).unwrap_or(0);
-    let since = if newest.is_some() { open.max(now) } else { open };
+    let since = if is_first { open } else { open.max(now) };
     let mut out = Writer::default();
     out.number(groups.len() as u64);
     out.column(&groups.iter().map(|group| u64::from(*group)).collect::<Vec<_>>());
@@ -76,12 +85,18 @@ fn note(tx: &Tx<'_>, state: &mut State, node: u32, groups: &[u32]) -> Result<(),
     state.membership.refresh(tx)
 }
 
-/// A group's number; none when there are too many of its kind.
-fn number_within_bounds(tx: &Tx<'_>, state: &mut State, group: &str) -> Result<Option<u32>, StoreError> {
+/// A group's number; none when there are too many of its kind, or too many kinds, or when the node has made too
+/// many of late.
+fn number_within_bounds(
+    tx: &Tx<'_>,
+    state: &mut State,
+    node: u32,
+    group: &str,
+) -> Result<Option<u32>, StoreError> {
     if !state.groups.contains_key(group) {
-        let kind = |group: &str| group.split('\n').next().unwrap_or_default().to_owned();
-        let wanted = kind(group);
-        if state.groups.keys().filter(|known| kind(known) == wanted).count() >= MAX_VALUES {
+        let (values, kinds) = state.count_of_kind(group);
+        let is_room = values < MAX_VALUES && (values > 0 || kinds < MAX_KINDS);
+        if !is_room || !state.may(node, Deed::Group) {
             return Ok(None);
         }
     }

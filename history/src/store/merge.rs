@@ -1,15 +1,15 @@
 //! Joining rows into tiles.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, ops::Range};
 
 use rusqlite::params;
-use tidemap_wire::{LateSample, MinuteRow};
+use tidemap_wire::{LateSample, MinuteRow, NodeId};
 
 use super::{
-    Batch, Store,
-    calendar::{DAY, HOUR, minutes_of},
+    Batch, GroupKey, Store,
+    calendar::{AHEAD, DAY, HOUR, minutes_of},
     effects::{Effects, roll_up},
-    groups::band,
+    groups::{band, note},
     state::State,
     tiles,
 };
@@ -25,7 +25,7 @@ type Changes = BTreeMap<u32, Cell>;
 
 impl Store {
     /// Joins rows and late samples, and notes the place in the stream, in one transaction. Returns how many
-    /// of them lie before the oldest minute that is kept, and so are not.
+    /// of them lie before the oldest minute that is kept, or in the future, and so are not.
     pub(crate) fn apply(&mut self, batch: &Batch) -> Result<usize, StoreError> {
         self.transact(|tx, state| {
             if batch.at_ms > state.at_ms {
@@ -37,21 +37,21 @@ impl Store {
                 tx.set_fact("origin", state.origin)?;
                 state.begin(tx)?;
             }
-            note_begin(tx, batch)?;
-            let oldest = tx.fact::<u32>("minutes_from")?.unwrap_or(0) * DAY;
+            let kept = kept_minutes(tx, state)?;
+            note_begin(tx, batch, &kept)?;
             let mut changes: BTreeMap<u32, Changes> = BTreeMap::new();
             let mut dropped = 0;
             for (node, row) in &batch.rows {
-                if row.minute < oldest {
+                if !kept.contains(&row.minute) {
                     dropped += 1;
                     continue;
                 }
-                let node = state.number_of_node(tx, node)?;
+                let node = number_with_groups(tx, state, node)?;
                 let change = Cell { row: stored(row), late: Vec::new() };
                 changes.entry(node).or_default().entry(row.minute).or_default().join(&change);
             }
             for (node, sample) in &batch.late {
-                if sample.minute < oldest {
+                if !kept.contains(&sample.minute) {
                     dropped += 1;
                     continue;
                 }
@@ -74,10 +74,29 @@ impl Store {
     }
 }
 
+/// Minutes of which rows are stored, whatever nodes' clocks say: not those that are kept no more, none long
+/// before the first message of all, and none that readers would not look for yet.
+fn kept_minutes(tx: &Tx<'_>, state: &State) -> Result<Range<u32>, StoreError> {
+    let oldest = tx.fact::<u32>("minutes_from")?.unwrap_or(0) * DAY;
+    let now = u32::try_from(state.at_ms / 60_000).unwrap_or(0);
+    Ok(oldest.max(state.first_minute())..now.saturating_add(AHEAD))
+}
+
+/// A node's number. Every node with rows belongs to the fleet, even if nothing else is known of it.
+fn number_with_groups(tx: &Tx<'_>, state: &mut State, node: &NodeId) -> Result<u32, StoreError> {
+    let node = state.number_of_node(tx, node)?;
+    if state.membership.newest(node).is_none() {
+        let fleet = state.number_of_group(tx, &GroupKey::Fleet.text())?;
+        note(tx, state, node, &[fleet])?;
+    }
+    Ok(node)
+}
+
 /// Notes the oldest minute of all.
-fn note_begin(tx: &Tx<'_>, batch: &Batch) -> Result<(), StoreError> {
+fn note_begin(tx: &Tx<'_>, batch: &Batch, kept: &Range<u32>) -> Result<(), StoreError> {
     let minutes = batch.rows.iter().map(|(_, row)| row.minute);
-    let Some(first) = minutes.chain(batch.late.iter().map(|(_, sample)| sample.minute)).min() else {
+    let minutes = minutes.chain(batch.late.iter().map(|(_, sample)| sample.minute));
+    let Some(first) = minutes.filter(|minute| kept.contains(minute)).min() else {
         return Ok(());
     };
     match tx.fact::<u32>("begun")? {

@@ -1,6 +1,9 @@
 //! What is kept, by time and by size, and how far back it reaches.
 
-use super::{Store, calendar::DAY};
+use super::{
+    Store,
+    calendar::{BEFORE, DAY},
+};
 use crate::{
     database::{Size, StoreError, Tier, Tx},
     disk::Disk,
@@ -105,7 +108,9 @@ impl Store {
             (one, other) => one.or(other),
         };
         let quarters = first(quarters, minutes);
-        let hours = tx.fact("begun")?;
+        // Rows of a clock that was wrong do not move the begin.
+        let origin = tx.fact::<u32>("origin")?.unwrap_or(0);
+        let hours = tx.fact::<u32>("begun")?.map(|begun| begun.max(origin.saturating_sub(BEFORE)));
         Ok(Reach {
             minutes,
             quarters,

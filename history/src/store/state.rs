@@ -5,7 +5,10 @@ use std::collections::HashMap;
 use rusqlite::params;
 use tidemap_wire::NodeId;
 
-use super::{calendar::Progress, membership::Membership};
+use super::{
+    calendar::{BEFORE, Progress},
+    membership::Membership,
+};
 use crate::{
     account::Account,
     columns::{Reader, Writer},
@@ -19,6 +22,25 @@ const NODE: u32 = 0;
 const GROUP: u32 = 1;
 /// A node that was forgotten: its number is not given again. Earlier programs take it for a node without rows.
 pub(super) const FORGOTTEN: u32 = 2;
+
+/// Groups that one node may make in a day: as many as a new node can have, so no node takes the places of all.
+const MAX_NEW_GROUPS: u32 = 70;
+/// How often one node's groups may change in a day.
+const MAX_CHANGES: u32 = 100;
+
+/// What is counted of a node's day.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Deed {
+    /// It makes a group.
+    Group,
+    /// Its groups change.
+    Change,
+}
+
+/// What groups of one kind have in common.
+fn kind_of(group: &str) -> &str {
+    group.split('\n').next().unwrap_or_default()
+}
 
 /// What is needed of every node at hand, as the file has it.
 #[derive(Debug, Default)]
@@ -36,6 +58,10 @@ pub(super) struct State {
     /// Progress by band.
     pub bands: Vec<Progress>,
     pub membership: Membership,
+    /// How many groups there are of each kind.
+    kinds: HashMap<String, u32>,
+    /// What nodes did on a day: groups that they made, and changes of their groups.
+    deeds: HashMap<u32, (i64, u32, u32)>,
     last_series: u32,
 }
 
@@ -67,6 +93,7 @@ impl State {
             return Ok(());
         }
         if kind == GROUP {
+            *self.kinds.entry(kind_of(&name).to_owned()).or_default() += 1;
             self.groups.insert(name, id);
         } else {
             let node =
@@ -118,6 +145,31 @@ impl State {
     fn progress_now(&self) -> Progress {
         let hours = u32::try_from(self.at_ms / 3_600_000).unwrap_or(0).saturating_sub(1);
         Progress { hours, days: hours / 24 }
+    }
+
+    /// Rows of earlier minutes are none of this history's.
+    pub(super) fn first_minute(&self) -> u32 {
+        self.origin.saturating_sub(BEFORE)
+    }
+
+    /// Whether a node may make one more group, or change its groups once more, on this day.
+    pub(super) fn may(&mut self, node: u32, deed: Deed) -> bool {
+        let day = self.at_ms / 86_400_000;
+        let (counted_on, groups, changes) = self.deeds.entry(node).or_insert((day, 0, 0));
+        if *counted_on != day {
+            (*counted_on, *groups, *changes) = (day, 0, 0);
+        }
+        let (count, most) = match deed {
+            Deed::Group => (groups, MAX_NEW_GROUPS),
+            Deed::Change => (changes, MAX_CHANGES),
+        };
+        *count += 1;
+        *count <= most
+    }
+
+    /// How many groups there are of a kind, and how many kinds.
+    pub(super) fn count_of_kind(&self, group: &str) -> (u32, usize) {
+        (self.kinds.get(kind_of(group)).copied().unwrap_or(0), self.kinds.len())
     }
 
     /// How far a series was cut into tiles.

@@ -7,7 +7,7 @@ use crate::{
     database::{StoreError, Tier, Tx},
     point::Point,
     store::{
-        calendar::{DAY, HOUR},
+        calendar::{AHEAD, HOUR},
         state::{BAND, State},
         tiles,
     },
@@ -49,9 +49,9 @@ pub(super) fn each_point(
     Ok(())
 }
 
-/// The minute after the newest that has rows. A host's clock may be ahead, but not by more than this.
+/// The minute after the newest that has rows.
 pub(in crate::store) fn newest(tx: &Tx<'_>, state: &State) -> Result<u32, StoreError> {
     let now = u32::try_from(state.at_ms / 60_000).unwrap_or(0);
     let last = tx.last(Tier::Minute)?.map_or(0, |minute| minute.saturating_add(1));
-    Ok(last.min(now.saturating_add(7 * DAY)))
+    Ok(last.min(now.saturating_add(AHEAD)))
 }

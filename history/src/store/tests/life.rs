@@ -112,6 +112,79 @@ fn traffic_belongs_to_the_groups_of_its_time() {
 }
 
 #[test]
+fn a_node_without_a_hello_belongs_to_the_fleet() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut store = Store::open(&folder.path().join("history")).unwrap();
+    store.apply(&batch(101, vec![(node("a"), row(100, 5, 1, 100, 5))])).unwrap();
+    let fleet = SeriesKey::Group(GroupKey::Fleet);
+    assert_eq!(store.points(&fleet, 0..DAY, 1)[0].1.rx_bytes, 5);
+    // Its hello comes later, and counts for the hour that is open.
+    let place = GroupKey::Location("Oslo".to_owned());
+    store.set_groups(&[(node("a"), vec![place.clone()])]).unwrap();
+    for time in [110, 200, 4 * DAY] {
+        store.apply(&batch(time, Vec::new())).unwrap();
+        store.compact_all();
+        for key in [&fleet, &SeriesKey::Group(place.clone())] {
+            assert_eq!(store.points(key, 0..DAY, 1)[0].1.rx_bytes, 5, "{time} {key:?}");
+        }
+    }
+}
+
+#[test]
+fn rows_of_a_wrong_clock_change_neither_the_begin_nor_what_is_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut store = Store::open(&folder.path().join("history")).unwrap();
+    let now = 29_000_000;
+    let begun_ms = i64::from(now) * 60_000;
+    let good = (node("a"), row(now - 1, 5, 1, now - 1, 5));
+    let wrong = [0, 7, now - 30 * DAY, now + 8 * DAY, u32::MAX]
+        .map(|minute| (node("b"), row(minute, 5, 2, minute, 5)));
+    let rows = wrong.into_iter().chain([good]).collect();
+    assert_eq!(store.apply(&Batch { begun_ms, ..batch(now, rows) }).unwrap(), 5);
+    store.compact_all();
+    let reach = store.reach().unwrap();
+    assert_eq!((reach.minutes, reach.hours), (Some(now - 1), Some(now - 1)));
+}
+
+#[test]
+fn a_clock_that_was_a_year_ahead_costs_a_day_of_minutes_at_most() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut store = filled(folder.path(), 5);
+    let keep = Keep { minute_days: 4, quarter_days: 10, bytes: u64::MAX };
+    store.apply(&batch(370 * DAY, Vec::new())).unwrap();
+    store.compact_all();
+    store.tidy_all(keep, None);
+    let reach = store.reach().unwrap();
+    assert!(reach.minutes <= Some(2 * DAY) && reach.quarters == Some(0), "{reach:?}");
+}
+
+#[test]
+fn one_node_cannot_take_the_places_of_others() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut store = Store::open(&folder.path().join("history")).unwrap();
+    for number in 0..2_000 {
+        let invented = vec![
+            GroupKey::Location(format!("nowhere {number}")),
+            GroupKey::Label(format!("label {number}"), "x".to_owned()),
+        ];
+        store.set_groups(&[(node("hostile"), invented)]).unwrap();
+    }
+    let home = GroupKey::Location("Bergen".to_owned());
+    store.set_groups(&[(node("honest"), vec![home.clone()])]).unwrap();
+    assert!(store.range(&SeriesKey::Group(home), 0..1, Step(1)).unwrap().is_some());
+    let tx = store.database.read().unwrap();
+    let count = |table: &str| -> u32 {
+        tx.sql().query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0)).unwrap()
+    };
+    assert!(
+        count("series") < 100 && count("membership") < 150,
+        "{} {}",
+        count("series"),
+        count("membership")
+    );
+}
+
+#[test]
 fn a_label_has_a_thousand_groups_at_most() {
     let folder = tempfile::tempdir().unwrap();
     let mut store = Store::open(&folder.path().join("history")).unwrap();
