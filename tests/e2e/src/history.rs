@@ -5,5 +5,5 @@ mod expected;
 mod station;
 
 pub use answers::{Answers, Highest};
-pub use expected::{Clocks, Moved, Truth, expect};
+pub use expected::{KnownClocks, Moved, Truth, expect};
 pub use station::Station;

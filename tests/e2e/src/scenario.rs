@@ -29,7 +29,7 @@ use tidemap_wire::{
 use tidemap_testkit::{eventually, http::get_json, is_long, port::free_port, process::Tidemap, watch::Watch};
 
 use crate::{
-    history::{self, Clocks, Station},
+    history::{self, KnownClocks, Station},
     oracle,
 };
 pub use audit::{Audit, Kept};
@@ -265,7 +265,7 @@ impl Scenario {
         let seen = self.watch.seen();
         let audit = Audit::new(&acknowledged, &self.leave_all_published().await?)?;
         let are_wrong = self.clocks_are_wrong.load(Ordering::Relaxed);
-        let clocks = if are_wrong { Clocks::RightAt(ended_ms) } else { Clocks::Right };
+        let clocks = if are_wrong { KnownClocks::RightAt(ended_ms) } else { KnownClocks::Right };
         let minutes = history::expect(&acknowledged, clocks);
         let highest = self.ceiling.highest();
         let answers = self.station.answers(&minutes, ended_ms).await?;

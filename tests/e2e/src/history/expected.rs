@@ -53,7 +53,7 @@ pub struct Truth {
 
 /// What is known of the nodes' clocks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Clocks {
+pub enum KnownClocks {
     /// All are right.
     Right,
     /// Those of nodes whose newest sample is of about this moment, and that never went back.
@@ -61,7 +61,7 @@ pub enum Clocks {
 }
 
 /// The expected minutes of each node.
-pub fn expect(acknowledged: &[AckedSample], clocks: Clocks) -> BTreeMap<String, Truth> {
+pub fn expect(acknowledged: &[AckedSample], clocks: KnownClocks) -> BTreeMap<String, Truth> {
     let mut nodes: BTreeMap<&str, Vec<&AckedSample>> = BTreeMap::new();
     let mut seen = BTreeSet::new();
     for sample in acknowledged {
@@ -72,7 +72,7 @@ pub fn expect(acknowledged: &[AckedSample], clocks: Clocks) -> BTreeMap<String, 
     nodes.into_iter().map(|(node, samples)| (node.to_owned(), expect_node(&samples, clocks))).collect()
 }
 
-fn expect_node(samples: &[&AckedSample], clocks: Clocks) -> Truth {
+fn expect_node(samples: &[&AckedSample], clocks: KnownClocks) -> Truth {
     let mut minutes: BTreeMap<i64, Moved> = BTreeMap::new();
     let mut whole = Moved::default();
     for sample in samples {
@@ -89,8 +89,8 @@ fn expect_node(samples: &[&AckedSample], clocks: Clocks) -> Truth {
         }
     }
     let is_right = match clocks {
-        Clocks::Right => true,
-        Clocks::RightAt(now_ms) => is_clock_right(samples, now_ms),
+        KnownClocks::Right => true,
+        KnownClocks::RightAt(now_ms) => is_clock_right(samples, now_ms),
     };
     Truth { minutes: is_right.then_some(minutes), whole }
 }
@@ -135,16 +135,16 @@ mod tests {
             covered_ms: 1_000 * samples,
         };
         let samples = [sample(1, 59_999), sample(2, 60_000), sample(2, 60_000), sample(3, 61_000)];
-        let right = &expect(&samples, Clocks::RightAt(61_000))["a"];
+        let right = &expect(&samples, KnownClocks::RightAt(61_000))["a"];
         assert_eq!(right.whole, moved(3));
         assert_eq!(right.minutes, Some(BTreeMap::from([(0, moved(1)), (1, moved(2))])));
-        let late = &expect(&samples, Clocks::RightAt(90_000))["a"];
+        let late = &expect(&samples, KnownClocks::RightAt(90_000))["a"];
         assert_eq!((late.whole, &late.minutes), (moved(3), &None));
-        assert_eq!(&expect(&samples, Clocks::Right)["a"], right);
+        assert_eq!(&expect(&samples, KnownClocks::Right)["a"], right);
         let put_back = [sample(1, 70_000), sample(2, 60_000)];
-        assert_eq!(expect(&put_back, Clocks::RightAt(61_000))["a"].minutes, None);
+        assert_eq!(expect(&put_back, KnownClocks::RightAt(61_000))["a"].minutes, None);
         let gap = AckedSample { elapsed_ms: 65_536, ..sample(4, 62_000) };
-        let with_gap = &expect(&[&samples[..], &[gap]].concat(), Clocks::RightAt(62_000))["a"];
+        let with_gap = &expect(&[&samples[..], &[gap]].concat(), KnownClocks::RightAt(62_000))["a"];
         assert_eq!(with_gap.minutes, right.minutes);
         assert_eq!(with_gap.whole, Moved { covered_ms: 3_000, ..moved(4) });
     }

@@ -25,7 +25,7 @@ async fn a_station_that_is_killed_and_loses_its_disk_says_the_same_again() {
 }
 
 #[tokio::test]
-async fn a_fleet_that_is_divided_anew_keeps_every_minute() {
+async fn a_fleet_that_is_divided_again_keeps_every_minute() {
     let broker = TestBroker::start().await.unwrap();
     let mut scenario = Scenario::start("8, 16, 8 partitions", &broker.keys, &broker.url, 2).await.unwrap();
     let fleet = scenario.fleet(NODES as u64, &[]).await.unwrap();
