@@ -3,21 +3,22 @@
 
 use std::{path::Path, time::Duration};
 
-use anyhow::{Context, ensure};
 use async_nats::{
     Client,
     jetstream::{self, stream},
 };
 use clap::Parser;
-use futures_util::StreamExt;
 use tidemap_history::Args;
 use tidemap_service::{clock, streams};
-use tidemap_testkit::{broker::TestBroker, eventually};
+use tidemap_testkit::{
+    broker::TestBroker,
+    eventually,
+    history::{ask, has_read, has_stored},
+};
 use tidemap_wire::{
-    MinuteRow, Minutes, NodeId, PartitionCount, Slot, decode, encode,
+    MinuteRow, Minutes, NodeId, PartitionCount, Slot, encode,
     history_query::{
-        HistoryAnswer, HistoryError, HistoryReply, HistoryRequest, HistorySeries, HistoryStatus,
-        RangeRequest, TopBy, TopRequest,
+        HistoryAnswer, HistoryError, HistoryRequest, HistorySeries, RangeRequest, TopBy, TopRequest,
     },
     subject,
 };
@@ -77,17 +78,6 @@ async fn tell(js: &jetstream::Context, node: &NodeId, minute: u32, rx_bytes: u64
     js.publish(subject, encode(&minutes).into()).await.unwrap().await.unwrap();
 }
 
-async fn ask(client: &Client, request: HistoryRequest) -> anyhow::Result<HistoryAnswer> {
-    let inbox = client.new_inbox();
-    let mut replies = client.subscribe(inbox.clone()).await?;
-    client.publish_with_reply(subject::HISTORY, inbox, encode(&request).into()).await?;
-    let reply = tokio::time::timeout(BOUND, replies.next()).await?.context("no reply")?;
-    ensure!(reply.status.is_none(), "no station: {:?}", reply.status);
-    let reply: HistoryReply = decode(&reply.payload)?;
-    ensure!((reply.chunk, reply.chunks) == (0, 1), "{reply:?}");
-    Ok(reply.answer)
-}
-
 /// What a node has received by minute, as soon as stations answer.
 async fn received(client: &Client, node: &NodeId, from: u32, minutes: u32) -> Vec<Option<u64>> {
     let ms = |minute: u32| i64::from(minute) * 60_000;
@@ -103,30 +93,6 @@ async fn received(client: &Client, node: &NodeId, from: u32, minutes: u32) -> Ve
     let answered = eventually(BOUND, || ask(client, request())).await.unwrap();
     let HistoryAnswer::Range(answer) = answered else { panic!("{answered:?}") };
     answer.rx_bytes
-}
-
-/// Waits until a station has read the message of this number, and no later one.
-async fn read(client: &Client, sequence: u64) {
-    has(client, |status| status.read_sequence, sequence).await;
-}
-
-/// Waits until a station has stored it. One that ends stores what it has read, as far as it has the time.
-async fn stored(client: &Client, sequence: u64) {
-    has(client, |status| status.sequence, sequence).await;
-}
-
-async fn has(client: &Client, done: impl Fn(&HistoryStatus) -> u64, sequence: u64) {
-    eventually(3 * BOUND, || async {
-        match ask(client, HistoryRequest::Status).await? {
-            HistoryAnswer::Status(status) => {
-                ensure!(done(&status) == sequence && status.trouble.is_none(), "{status:?}");
-                Ok(())
-            }
-            other => anyhow::bail!("{other:?}"),
-        }
-    })
-    .await
-    .unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -145,19 +111,19 @@ async fn rows_become_answers_and_are_not_counted_again_by_one_that_goes_on() {
     tell(&js, &a, minute, 7).await;
     js.publish(subject::minutes(Slot::of(&a), 1, 0), "garbage".into()).await.unwrap().await.unwrap();
     tell(&js, &b, minute + 1, 11).await;
-    read(&client, 4).await;
+    has_read(&client, 4).await.unwrap();
     station.end().await;
 
     let station = Station::start(&client, folder.path());
-    stored(&client, 4).await;
+    has_stored(&client, 4).await.unwrap();
     assert_eq!(received(&client, &a, minute, 3).await, [Some(7), None, None]);
     tell(&js, &a, minute + 2, 13).await;
     tell(&js, &a, minute, 7).await;
-    read(&client, 6).await;
+    has_read(&client, 6).await.unwrap();
     station.end().await;
 
     let station = Station::start(&client, folder.path());
-    stored(&client, 6).await;
+    has_stored(&client, 6).await.unwrap();
     assert_eq!(received(&client, &a, minute, 3).await, [Some(7), None, Some(13)]);
     assert_eq!(received(&client, &b, minute, 3).await, [None, Some(11), None]);
     let whole = TopRequest {
@@ -193,7 +159,7 @@ async fn a_stream_that_was_created_again_is_read_from_its_beginning() {
         tell(&js, &node, minute + number, 5).await;
     }
     let station = Station::start(&client, folder.path());
-    read(&client, 3).await;
+    has_read(&client, 3).await.unwrap();
     station.end().await;
 
     broker.lose_disk().await.unwrap();
@@ -201,10 +167,10 @@ async fn a_stream_that_was_created_again_is_read_from_its_beginning() {
     create_stream(&js).await;
     tell(&js, &node, minute + 1, 9).await;
     let station = Station::start(&client, folder.path());
-    read(&client, 1).await;
+    has_read(&client, 1).await.unwrap();
     station.end().await;
     let station = Station::start(&client, folder.path());
-    stored(&client, 1).await;
+    has_stored(&client, 1).await.unwrap();
     assert_eq!(received(&client, &node, minute, 3).await, [Some(5), Some(9), Some(5)]);
     station.end().await;
 }

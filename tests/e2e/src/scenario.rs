@@ -1,31 +1,39 @@
 //! A fleet whose acknowledged samples are written down, a fault, and the verdict of the oracle.
 
 mod audit;
+mod ceiling;
 mod latecomer;
+mod repartition;
 mod steadiness;
 mod verdict;
+mod waiting;
 
-use std::{collections::BTreeMap, path::Path, time::Duration};
+use std::{
+    collections::BTreeMap,
+    path::Path,
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
 
 use anyhow::{Context, bail, ensure};
 use futures_util::future::try_join_all;
 use tempfile::TempDir;
 use tidemap_broker::keys::Keys;
-use tidemap_ingest::internals::{Content, Part, Untold, load_checkpoints};
+use tidemap_ingest::internals::{Content, Untold, load_checkpoints};
 use tidemap_service::{clock, nats::NatsArgs, streams};
 use tidemap_wire::{
     PartitionCount, Slot,
     http::{NodeJson, StatsJson},
 };
-use tokio::time::Instant;
 
 use tidemap_testkit::{eventually, http::get_json, is_long, port::free_port, process::Tidemap, watch::Watch};
 
 use crate::{
-    history::{self, Station},
+    history::{self, KnownClocks, Station},
     oracle,
 };
 pub use audit::{Audit, Kept};
+use ceiling::Ceiling;
 pub use latecomer::Refused;
 use steadiness::Steadiness;
 pub use verdict::Verdict;
@@ -39,9 +47,6 @@ pub const TAKEOVER_AFTER_OUTAGE: Duration = Duration::from_secs(20);
 
 /// Workers find a broker again within 10 s, a lost lease takes 5 s more, and the machine may be busy.
 const RECOVERY_TIMEOUT: Duration = Duration::from_secs(120);
-
-/// For a fleet that reports each second to report for as long as any test asks.
-const REPORT_TIMEOUT: Duration = Duration::from_secs(180);
 
 /// For the API to receive what the owners of partitions know.
 const API_TIMEOUT: Duration = Duration::from_secs(60);
@@ -68,6 +73,9 @@ pub struct Scenario {
     pub station: Station,
     watch: Watch,
     steadiness: Steadiness,
+    ceiling: Ceiling,
+    /// Whether a fleet was given clocks that are wrong.
+    clocks_are_wrong: AtomicBool,
 }
 
 impl Scenario {
@@ -105,6 +113,8 @@ impl Scenario {
             workers: Vec::new(),
             api,
             steadiness: Steadiness::start(&api_url),
+            ceiling: Ceiling::start(&api_url),
+            clocks_are_wrong: AtomicBool::new(false),
             api_url,
             watch,
         };
@@ -138,34 +148,6 @@ impl Scenario {
             format!("worker {number}:\n{}", lines.into_iter().rev().collect::<Vec<_>>().join("\n"))
         });
         tails.collect::<Vec<_>>().join("\n")
-    }
-
-    /// Waits until the broker has acknowledged so many more samples.
-    pub async fn reported(&self, samples: usize) -> anyhow::Result<()> {
-        let before = eventually(REPORT_TIMEOUT, || async { Ok(self.acknowledged()?.len()) }).await?;
-        eventually(REPORT_TIMEOUT, || async {
-            let reported = self.acknowledged()?.len() - before;
-            ensure!(reported >= samples, "{reported} of {samples} samples");
-            Ok(())
-        })
-        .await
-    }
-
-    /// Waits until every slot has been written down since this call.
-    pub async fn checkpointed(&self) -> anyhow::Result<()> {
-        let js = tidemap_testkit::broker::jetstream(self.connect().await?);
-        let bucket = js.get_key_value(streams::CHECKPOINTS).await?;
-        let before = bucket.status().await?.info.state.last_sequence;
-        for slot in PartitionCount::default().all().flat_map(|k| PartitionCount::default().slots(k)) {
-            let [first, ..] = Part::all(slot, 0).collect::<Vec<_>>()[..] else { continue };
-            eventually(RECOVERY_TIMEOUT, || async {
-                let entry = bucket.entry(first.key()).await?.context("no checkpoint")?;
-                ensure!(entry.revision > before, "no new checkpoint of slot {slot}");
-                Ok(())
-            })
-            .await?;
-        }
-        Ok(())
     }
 
     /// Starts another worker.
@@ -218,6 +200,9 @@ impl Scenario {
         let log = self.folder.path().join("acks");
         let nodes_text = nodes.to_string();
         let log = log.to_str().context("a readable path")?;
+        if more.iter().any(|arg| ["--skew", "--leap"].contains(arg)) {
+            self.clocks_are_wrong.store(true, Ordering::Relaxed);
+        }
         let args = [&["simulate", "--nodes", &nodes_text, "--ack-log", log], more].concat();
         let fleet = station(&args, url, &keys.simulator_seed_path())?;
         eventually(RECOVERY_TIMEOUT, || async {
@@ -227,31 +212,6 @@ impl Scenario {
         })
         .await?;
         Ok(fleet)
-    }
-
-    /// Waits until the whole pipeline works again, of which what was known before this call is no proof:
-    /// every partition's owner has spoken since, and of every node a sample that was stored since has reached
-    /// the API. The fleet, if there is one, must be reporting.
-    pub async fn all_fresh(&self) -> anyhow::Result<()> {
-        let (asked_at, asked_s) = (Instant::now(), clock::unix_ms() as f64 / 1_000.0);
-        eventually(RECOVERY_TIMEOUT, || async {
-            let silent = self.watch.seen().silent_since(asked_at);
-            ensure!(silent.is_empty(), "partitions {silent:?} are silent");
-            let stats: StatsJson = get_json(format!("{}/api/stats", self.api_url)).await?;
-            ensure!(stats.partitions_fresh == stats.partitions, "{stats:?}");
-            let nodes = self.nodes().await?;
-            let old: Vec<&NodeJson> =
-                nodes.iter().filter(|node| node.last_seen_timestamp <= asked_s).collect();
-            // One simulated node in 33 falls silent now and then, for longer than anybody waits here.
-            ensure!(
-                old.len() * 20 <= nodes.len(),
-                "nothing new of {} nodes, such as {:?}",
-                old.len(),
-                old[0]
-            );
-            Ok(())
-        })
-        .await
     }
 
     /// Forgets the pauses and changes of owners that there were until now.
@@ -304,11 +264,16 @@ impl Scenario {
         let stale = self.stale_deltas().await?;
         let seen = self.watch.seen();
         let audit = Audit::new(&acknowledged, &self.leave_all_published().await?)?;
-        let minutes = history::expect(&acknowledged, ended_ms);
+        let are_wrong = self.clocks_are_wrong.load(Ordering::Relaxed);
+        let clocks = if are_wrong { KnownClocks::RightAt(ended_ms) } else { KnownClocks::Right };
+        let minutes = history::expect(&acknowledged, clocks);
+        let highest = self.ceiling.highest();
         let answers = self.station.answers(&minutes, ended_ms).await?;
         let mut verdict = Verdict::new(self.name, &truth, &seen, audit);
         (verdict.mismatches, verdict.stale) = (mismatches, stale);
         verdict.history = answers.differences(&minutes);
+        verdict.history.extend(highest.above(&minutes));
+        verdict.watched = highest.nodes();
         verdict.regressions = self.steadiness.regressions();
         verdict.print();
         Ok(verdict)
@@ -370,22 +335,6 @@ impl Scenario {
             examples.join("; ")
         );
         Ok(())
-    }
-
-    /// Waits until the owners have applied the last message of every stream.
-    async fn drained(&self) -> anyhow::Result<()> {
-        let js = tidemap_testkit::broker::jetstream(self.connect().await?);
-        eventually(RECOVERY_TIMEOUT, || async {
-            let seen = self.watch.seen();
-            let newest = seen.newest();
-            for partition in PartitionCount::default().all() {
-                let last = js.get_stream(streams::name(partition)).await?.cached_info().state.last_sequence;
-                let stats = newest.get(&partition.get()).context("no owner has spoken")?;
-                ensure!(stats.applied == last && stats.lag == 0, "{partition}: {last} in the log, {stats:?}");
-            }
-            Ok(())
-        })
-        .await
     }
 }
 

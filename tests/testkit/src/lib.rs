@@ -10,6 +10,7 @@ pub mod client;
 pub mod cluster;
 pub mod counters;
 pub mod fake;
+pub mod history;
 pub mod http;
 pub mod machine;
 pub mod namespace;

@@ -78,6 +78,12 @@ impl Watch {
         (seen.successions, seen.outranked) = (0, 0);
     }
 
+    /// Forgets all partitions: there will be another number of them. No owner may speak now.
+    pub fn forget_partitions(&self) {
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        (seen.partitions, seen.last_deltas, seen.tallies) = Default::default();
+    }
+
     /// The observations so far.
     pub fn seen(&self) -> Seen {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner).clone()

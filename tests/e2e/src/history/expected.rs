@@ -26,6 +26,20 @@ impl Moved {
         self.tx_bytes += other.tx_bytes;
         self.covered_ms += other.covered_ms;
     }
+
+    /// Becomes the greater of both, each value by itself.
+    pub(super) fn raise(&mut self, other: Self) {
+        self.rx_bytes = self.rx_bytes.max(other.rx_bytes);
+        self.tx_bytes = self.tx_bytes.max(other.tx_bytes);
+        self.covered_ms = self.covered_ms.max(other.covered_ms);
+    }
+
+    /// Whether any value is above the other's.
+    pub(super) fn exceeds(self, other: Self) -> bool {
+        let mut most = other;
+        most.raise(self);
+        most != other
+    }
 }
 
 /// A node's minutes, by their numbers since the epoch.
@@ -37,8 +51,17 @@ pub struct Truth {
     pub whole: Moved,
 }
 
-/// The expected minutes of each node. `now_ms` is when the last samples were taken.
-pub fn expect(acknowledged: &[AckedSample], now_ms: i64) -> BTreeMap<String, Truth> {
+/// What is known of the nodes' clocks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KnownClocks {
+    /// All are right.
+    Right,
+    /// Those of nodes whose newest sample is of about this moment, and that never went back.
+    RightAt(i64),
+}
+
+/// The expected minutes of each node.
+pub fn expect(acknowledged: &[AckedSample], clocks: KnownClocks) -> BTreeMap<String, Truth> {
     let mut nodes: BTreeMap<&str, Vec<&AckedSample>> = BTreeMap::new();
     let mut seen = BTreeSet::new();
     for sample in acknowledged {
@@ -46,10 +69,10 @@ pub fn expect(acknowledged: &[AckedSample], now_ms: i64) -> BTreeMap<String, Tru
             nodes.entry(&sample.node).or_default().push(sample);
         }
     }
-    nodes.into_iter().map(|(node, samples)| (node.to_owned(), expect_node(&samples, now_ms))).collect()
+    nodes.into_iter().map(|(node, samples)| (node.to_owned(), expect_node(&samples, clocks))).collect()
 }
 
-fn expect_node(samples: &[&AckedSample], now_ms: i64) -> Truth {
+fn expect_node(samples: &[&AckedSample], clocks: KnownClocks) -> Truth {
     let mut minutes: BTreeMap<i64, Moved> = BTreeMap::new();
     let mut whole = Moved::default();
     for sample in samples {
@@ -65,7 +88,11 @@ fn expect_node(samples: &[&AckedSample], now_ms: i64) -> Truth {
             minutes.entry(sample.at_ms.div_euclid(60_000)).or_default().add(moved);
         }
     }
-    Truth { minutes: is_clock_right(samples, now_ms).then_some(minutes), whole }
+    let is_right = match clocks {
+        KnownClocks::Right => true,
+        KnownClocks::RightAt(now_ms) => is_clock_right(samples, now_ms),
+    };
+    Truth { minutes: is_right.then_some(minutes), whole }
 }
 
 /// Whether the clock never went back, and its newest time is about now.
@@ -108,15 +135,16 @@ mod tests {
             covered_ms: 1_000 * samples,
         };
         let samples = [sample(1, 59_999), sample(2, 60_000), sample(2, 60_000), sample(3, 61_000)];
-        let right = &expect(&samples, 61_000)["a"];
+        let right = &expect(&samples, KnownClocks::RightAt(61_000))["a"];
         assert_eq!(right.whole, moved(3));
         assert_eq!(right.minutes, Some(BTreeMap::from([(0, moved(1)), (1, moved(2))])));
-        let late = &expect(&samples, 90_000)["a"];
+        let late = &expect(&samples, KnownClocks::RightAt(90_000))["a"];
         assert_eq!((late.whole, &late.minutes), (moved(3), &None));
+        assert_eq!(&expect(&samples, KnownClocks::Right)["a"], right);
         let put_back = [sample(1, 70_000), sample(2, 60_000)];
-        assert_eq!(expect(&put_back, 61_000)["a"].minutes, None);
+        assert_eq!(expect(&put_back, KnownClocks::RightAt(61_000))["a"].minutes, None);
         let gap = AckedSample { elapsed_ms: 65_536, ..sample(4, 62_000) };
-        let with_gap = &expect(&[&samples[..], &[gap]].concat(), 62_000)["a"];
+        let with_gap = &expect(&[&samples[..], &[gap]].concat(), KnownClocks::RightAt(62_000))["a"];
         assert_eq!(with_gap.minutes, right.minutes);
         assert_eq!(with_gap.whole, Moved { covered_ms: 3_000, ..moved(4) });
     }

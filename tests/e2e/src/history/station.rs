@@ -7,28 +7,23 @@ use std::{
 };
 
 use anyhow::{Context, bail, ensure};
-use async_nats::{Client, jetstream};
-use futures_util::StreamExt;
+use async_nats::Client;
 use tidemap_broker::keys::Keys;
-use tidemap_service::{nats::NatsArgs, streams};
-use tidemap_testkit::{eventually, process::Tidemap};
+use tidemap_service::nats::NatsArgs;
+use tidemap_testkit::{
+    eventually,
+    history::{ask, has_read, has_stored, newest_message},
+    process::Tidemap,
+};
 use tidemap_wire::{
-    NodeId, decode, encode,
-    history_query::{
-        HistoryAnswer, HistoryError, HistoryReply, HistoryRequest, HistorySeries, HistoryStatus, RangeAnswer,
-        RangeRequest,
-    },
-    subject,
+    NodeId,
+    history_query::{HistoryAnswer, HistoryError, HistoryRequest, HistorySeries, RangeAnswer, RangeRequest},
 };
 
-use super::{Moved, Truth};
+use super::{Answers, Truth};
 
 /// For a station to read its stream, and to answer.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
-/// For what has been read to be stored, which waits a minute.
-const STORE_TIMEOUT: Duration = Duration::from_secs(180);
-/// For one answer.
-const REPLY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A station with a folder, which may run or not.
 pub struct Station {
@@ -58,12 +53,23 @@ impl Station {
         self.process.take().context("it does not run")?.kill().await
     }
 
+    /// Kills it, wipes its disk and starts it again.
+    pub async fn lose_disk(&mut self) -> anyhow::Result<()> {
+        self.kill().await?;
+        std::fs::remove_dir_all(&self.folder).context("the station's folder")?;
+        self.start()
+    }
+
     /// Asks it to end: it stores what it has read, as far as it has the time.
     pub async fn end(&mut self) -> anyhow::Result<()> {
         let mut process = self.process.take().context("it does not run")?;
         let ended = process.terminate().await?;
         ensure!(ended.success(), "the station ended badly: {}", process.log());
         Ok(())
+    }
+
+    fn log(&self) -> String {
+        self.process.as_ref().map(Tidemap::log).unwrap_or_default()
     }
 
     /// What it says of the true nodes after it has read and stored the whole stream. No other station may
@@ -75,84 +81,20 @@ impl Station {
             self.start()?;
         }
         // One that starts again reads at once what was not stored in time, and stores it within a minute.
-        let last = self.has(&client, |status| status.read_sequence, None).await?;
+        let last = newest_message(&client).await?;
+        has_read(&client, last).await.with_context(|| self.log())?;
         self.end().await?;
         self.start()?;
-        self.has(&client, |status| status.sequence, Some(last)).await?;
+        has_stored(&client, last).await.with_context(|| self.log())?;
         let mut answers = Answers::default();
         for node in truth.keys() {
             let answer = eventually(ANSWER_TIMEOUT, || minutes_of(&client, node, now_ms)).await?;
             if let Some(answer) = answer {
-                answers.add(node, &answer);
+                answers.add_answer(node, &answer);
             }
         }
         self.end().await?;
         Ok(answers)
-    }
-
-    /// Waits until it has done with the message `last`, or with the newest, what `done` takes from its
-    /// status, and returns that message's number.
-    async fn has(
-        &self,
-        client: &Client,
-        done: impl Fn(&HistoryStatus) -> u64,
-        last: Option<u64>,
-    ) -> anyhow::Result<u64> {
-        let js = jetstream::new(client.clone());
-        let done = eventually(STORE_TIMEOUT, || async {
-            let newest = js.get_stream(streams::HISTORY).await?.cached_info().state.last_sequence;
-            let last = last.unwrap_or(newest);
-            let status = status(client).await?;
-            ensure!(done(&status) >= last && status.trouble.is_none(), "{last} messages, {status:?}");
-            Ok(last)
-        });
-        done.await.with_context(|| self.process.as_ref().map(Tidemap::log).unwrap_or_default())
-    }
-}
-
-/// What a station says.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Answers {
-    /// By node and minute.
-    pub minutes: BTreeMap<String, BTreeMap<i64, Moved>>,
-    /// Bytes received and sent at a moment that it does not know, by node.
-    pub unplaced: BTreeMap<String, (u64, u64)>,
-}
-
-impl Answers {
-    /// Where it differs from the truth. Of a node whose clock is wrong only the sums of its minutes are
-    /// compared: what two readings of a clock that was put back have between them is not known.
-    pub fn differences(&self, truth: &BTreeMap<String, Truth>) -> Vec<String> {
-        truth.iter().filter_map(|(node, truth)| self.difference(node, truth)).collect()
-    }
-
-    fn difference(&self, node: &str, truth: &Truth) -> Option<String> {
-        let minutes = self.minutes.get(node).cloned().unwrap_or_default();
-        let (rx_bytes, tx_bytes) = self.unplaced.get(node).copied().unwrap_or_default();
-        let mut placed = Moved::default();
-        minutes.values().for_each(|moved| placed.add(*moved));
-        let mut whole = Moved { rx_bytes, tx_bytes, covered_ms: 0 };
-        whole.add(placed);
-        let Some(expected) = &truth.minutes else {
-            return (placed != truth.whole).then(|| format!("{node}: {placed:?}, not {:?}", truth.whole));
-        };
-        if whole != truth.whole {
-            let unplaced = format!("{rx_bytes} and {tx_bytes} of it at an unknown moment");
-            return Some(format!("{node}: {whole:?}, {unplaced}, not {:?}", truth.whole));
-        }
-        (minutes != *expected).then(|| format!("{node}: {minutes:?}, not {expected:?}"))
-    }
-
-    fn add(&mut self, node: &str, answer: &RangeAnswer) {
-        let minutes = self.minutes.entry(node.to_owned()).or_default();
-        for (place, rx_bytes) in answer.rx_bytes.iter().enumerate() {
-            if let (Some(rx_bytes), Some(tx_bytes)) = (*rx_bytes, answer.tx_bytes[place]) {
-                let moved = Moved { rx_bytes, tx_bytes, covered_ms: answer.covered_ms[place] };
-                minutes.insert(answer.from_ms / 60_000 + place as i64, moved);
-            }
-        }
-        let unplaced = (answer.unplaced_rx_bytes.iter().sum(), answer.unplaced_tx_bytes.iter().sum());
-        self.unplaced.insert(node.to_owned(), unplaced);
     }
 }
 
@@ -170,23 +112,4 @@ async fn minutes_of(client: &Client, node: &str, now_ms: i64) -> anyhow::Result<
         HistoryAnswer::Refused(HistoryError::UnknownSeries) => Ok(None),
         other => bail!("{other:?}"),
     }
-}
-
-async fn status(client: &Client) -> anyhow::Result<HistoryStatus> {
-    match ask(client, HistoryRequest::Status).await? {
-        HistoryAnswer::Status(status) => Ok(status),
-        other => bail!("{other:?}"),
-    }
-}
-
-/// Asks for what is answered in one part.
-async fn ask(client: &Client, request: HistoryRequest) -> anyhow::Result<HistoryAnswer> {
-    let inbox = client.new_inbox();
-    let mut replies = client.subscribe(inbox.clone()).await?;
-    client.publish_with_reply(subject::HISTORY, inbox, encode(&request).into()).await?;
-    let reply = tokio::time::timeout(REPLY_TIMEOUT, replies.next()).await?.context("no reply")?;
-    ensure!(reply.status.is_none(), "no station answers: {:?}", reply.status);
-    let reply: HistoryReply = decode(&reply.payload)?;
-    ensure!(reply.chunks == 1, "{} parts", reply.chunks);
-    Ok(reply.answer)
 }

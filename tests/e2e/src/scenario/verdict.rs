@@ -41,8 +41,10 @@ pub struct Verdict {
     pub stale: u64,
     /// Where the API went back in time.
     pub regressions: Vec<String>,
-    /// Where the history and the acknowledged samples differ.
+    /// Where the history and the acknowledged samples differ, in the end or at any moment before.
     pub history: Vec<String>,
+    /// Of how many nodes the history was read while the scenario ran.
+    pub watched: usize,
     /// Where the API and the oracle differ.
     pub mismatches: Option<String>,
 }
@@ -69,6 +71,7 @@ impl Verdict {
             stale: 0,
             regressions: Vec::new(),
             history: Vec::new(),
+            watched: 0,
             mismatches: None,
         }
     }
@@ -86,6 +89,7 @@ impl Verdict {
         assert_eq!(*applied, self.applied, "{self}: {applied} were kept");
         assert!(*late <= self.late, "{self}: {late} were passed over, and only so many were counted as late");
         assert!(self.history.is_empty(), "{self}: {:?}", &self.history);
+        assert!(self.watched > 0, "{self}: nobody has read the history meanwhile");
         assert!(self.regressions.is_empty(), "{self}: {:?}", &self.regressions);
         assert!(self.pauses.iter().all(|pause| *pause <= longest_pause), "{self}");
     }
@@ -105,7 +109,8 @@ impl fmt::Display for Verdict {
             f,
             "{name}: {acknowledged} samples acknowledged, {applied} applied, {} late, {} missing, {} surplus, \
              {duplicates} duplicates dropped, takeover gap {}, hand-over {}, {successions} new owners, \
-             {outranked} outranked messages, {stale} stale deltas dropped, {} regressions, {} nodes wrong in the history, ",
+             {outranked} outranked messages, {stale} stale deltas dropped, {} regressions, {} nodes wrong in \
+             the history, which was read of {} meanwhile, ",
             audit.late,
             audit.missing(),
             audit.surplus(),
@@ -113,6 +118,7 @@ impl fmt::Display for Verdict {
             gaps(&self.hand_overs),
             self.regressions.len(),
             self.history.len(),
+            self.watched,
         )?;
         match &self.mismatches {
             None => write!(f, "the oracle held for {nodes} nodes"),

@@ -9,7 +9,7 @@ use async_nats::jetstream::{
 };
 use futures_util::StreamExt;
 use tidemap_e2e::{
-    history::{Answers, Moved, Station, Truth, expect},
+    history::{Answers, KnownClocks, Moved, Station, Truth, expect},
     oracle::AckedSample,
     scenario::Scenario,
 };
@@ -103,7 +103,7 @@ async fn the_minutes_of_all_nodes_outlive_killed_workers_and_stations_and_statio
     scenario.station.start().unwrap();
 
     let now_ms = samples[samples.len() - 1].at_ms;
-    let truth = expect(&samples, now_ms);
+    let truth = expect(&samples, KnownClocks::Right);
     publish_all(&js, &truth).await;
     scenario.workers.remove(0).kill().await.unwrap();
     let answers = scenario.station.answers(&truth, now_ms).await.unwrap();
@@ -139,13 +139,13 @@ fn one_sample_decides(samples: &[AckedSample], now_ms: i64, answers: &Answers) {
             assert!(found.len() == 1 && found[0].starts_with(&format!("{node}:")), "{victim}: {found:?}");
         };
         for wrong in [dropped, changed, doubled] {
-            is_found(answers.differences(&expect(&wrong, now_ms)));
+            is_found(answers.differences(&expect(&wrong, KnownClocks::Right)));
         }
         let mut shifted = answers.clone();
         let minutes = shifted.minutes.get_mut(node).unwrap();
         let row = minutes.remove(&(samples[victim].at_ms / 60_000)).unwrap();
         minutes.insert(now_ms / 60_000 + 1, row);
-        is_found(shifted.differences(&expect(samples, now_ms)));
+        is_found(shifted.differences(&expect(samples, KnownClocks::Right)));
     }
 }
 

@@ -4,6 +4,7 @@
 
 mod faults;
 mod history;
+mod history_faults;
 mod relay;
 mod scale;
 mod wrong_samples;

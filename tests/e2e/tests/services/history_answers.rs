@@ -5,24 +5,21 @@ use std::{path::Path, time::Duration};
 use anyhow::ensure;
 use async_nats::jetstream;
 use serde_json::Value;
-use tidemap_client::HistoryClient;
-use tidemap_service::{clock::unix_ms, streams};
+use tidemap_service::clock::unix_ms;
 use tidemap_testkit::{
     broker::TestBroker,
     eventually,
+    history::{has_read, has_stored, newest_message},
     http::{HttpAnswer, get, get_json, is_ready},
     process::Tidemap,
 };
 use tidemap_wire::{
     Extremes, Hello, Location, LocationSource, MinuteRow, Minutes, NodeId, Report, Sample, Slot, encode,
-    history_query::HistoryStatus,
     http::{HistoryJson, HistoryStatusJson, TopJson},
     subject,
 };
 
 const EVENT_TIMEOUT: Duration = Duration::from_secs(60);
-/// Rows wait a minute before they are stored.
-const STORE_TIMEOUT: Duration = Duration::from_secs(180);
 /// How many minutes have rows, and how many have none behind each.
 const MINUTES: u32 = 6;
 const MINUTE_MS: i64 = 60_000;
@@ -139,32 +136,15 @@ impl Scene {
         station
     }
 
-    /// The newest message of the stream of minutes.
-    async fn last(&self) -> u64 {
-        let mut stream = self.js().await.get_stream(streams::HISTORY).await.unwrap();
-        stream.info().await.unwrap().state.last_sequence
-    }
-
-    /// Waits until the station has done with all messages up to `last` what `done` tells of it.
-    async fn has(&self, done: impl Fn(&HistoryStatus) -> u64, last: u64) {
-        let history = HistoryClient::new(self.broker.connect().await.unwrap());
-        eventually(STORE_TIMEOUT, || async {
-            let status = history.status().await?;
-            ensure!(done(&status) >= last && status.trouble.is_none(), "{last}: {status:?}");
-            Ok(())
-        })
-        .await
-        .unwrap();
-    }
-
     /// Has a station store all rows: one that ends stores what it has read, as far as it has the time, and
     /// the next one the rest.
     pub(crate) async fn stored(&self, folder: &Path, mut station: Tidemap) -> Tidemap {
-        let last = self.last().await;
-        self.has(|status| status.read_sequence, last).await;
+        let client = self.broker.connect().await.unwrap();
+        let last = newest_message(&client).await.unwrap();
+        has_read(&client, last).await.unwrap();
         assert!(station.terminate().await.unwrap().success(), "{}", station.log());
         let station = self.station(folder).await;
-        self.has(|status| status.sequence, last).await;
+        has_stored(&client, last).await.unwrap();
         station
     }
 }

@@ -1,0 +1,65 @@
+//! Asking a history station, and waiting for what it has done.
+
+use std::time::Duration;
+
+use anyhow::{Context, bail, ensure};
+use async_nats::Client;
+use futures_util::StreamExt;
+use tidemap_service::streams;
+use tidemap_wire::{
+    decode, encode,
+    history_query::{HistoryAnswer, HistoryReply, HistoryRequest, HistoryStatus},
+    subject,
+};
+
+use crate::{broker::jetstream, eventually};
+
+/// For one answer.
+const REPLY_TIMEOUT: Duration = Duration::from_secs(5);
+/// For what has been read to be stored, which waits a minute.
+const STORE_TIMEOUT: Duration = Duration::from_secs(180);
+
+/// Asks for what is answered in one part. The first of several stations that replies is heard.
+pub async fn ask(client: &Client, request: HistoryRequest) -> anyhow::Result<HistoryAnswer> {
+    let inbox = client.new_inbox();
+    let mut replies = client.subscribe(inbox.clone()).await?;
+    client.publish_with_reply(subject::HISTORY, inbox, encode(&request).into()).await?;
+    let reply = tokio::time::timeout(REPLY_TIMEOUT, replies.next()).await?.context("no reply")?;
+    ensure!(reply.status.is_none(), "no station answers: {:?}", reply.status);
+    let reply: HistoryReply = decode(&reply.payload)?;
+    ensure!(reply.chunks == 1, "{} parts", reply.chunks);
+    Ok(reply.answer)
+}
+
+/// What a station says of itself.
+pub async fn status(client: &Client) -> anyhow::Result<HistoryStatus> {
+    match ask(client, HistoryRequest::Status).await? {
+        HistoryAnswer::Status(status) => Ok(status),
+        other => bail!("{other:?}"),
+    }
+}
+
+/// The newest message of the stream of minutes.
+pub async fn newest_message(client: &Client) -> anyhow::Result<u64> {
+    let mut stream = jetstream(client.clone()).get_stream(streams::HISTORY).await?;
+    Ok(stream.info().await?.state.last_sequence)
+}
+
+/// Waits until the station has read all messages up to `last`.
+pub async fn has_read(client: &Client, last: u64) -> anyhow::Result<()> {
+    reaches(client, |status| status.read_sequence, last).await
+}
+
+/// Waits until the station has stored all messages up to `last`, which is a minute after it has read them.
+pub async fn has_stored(client: &Client, last: u64) -> anyhow::Result<()> {
+    reaches(client, |status| status.sequence, last).await
+}
+
+async fn reaches(client: &Client, done: fn(&HistoryStatus) -> u64, last: u64) -> anyhow::Result<()> {
+    eventually(STORE_TIMEOUT, || async {
+        let status = status(client).await?;
+        ensure!(done(&status) >= last && status.trouble.is_none(), "{last} messages, {status:?}");
+        Ok(())
+    })
+    .await
+}
