@@ -72,7 +72,7 @@ impl Publisher {
         self.spool.take_earlier()
     }
 
-    /// Whether the next run shall know where the counters stand.
+    /// Whether it is kept for the next run where the counters stand.
     pub(crate) fn keeps_stands(&self) -> bool {
         self.spool.is_in_use()
     }

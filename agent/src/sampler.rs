@@ -35,7 +35,7 @@ pub struct Observation {
     pub sample: Sample,
     /// The hello, when it has changed.
     pub hello: Option<Hello>,
-    /// Where the counters stand at the sample, when the next run shall know it.
+    /// Where the counters stand at the sample, when it is kept for the next run.
     pub stand: Option<Stand>,
 }
 

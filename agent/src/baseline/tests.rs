@@ -36,7 +36,7 @@ struct Made {
 enum Event {
     Traffic(usize, u64, u64),
     Renamed(usize),
-    /// A counter begins anew; what it counts then is lost at most.
+    /// A counter begins at zero.
     Reset(usize),
     Replaced(usize),
 }

@@ -38,7 +38,7 @@ impl Resumed {
         beyond
     }
 
-    /// Notes that these interfaces have gone on. Once all have, or began anew, nothing more is found late.
+    /// Notes that these interfaces have gone on. Once all have, or began again, nothing more is found late.
     pub(super) fn settle<'a>(&mut self, settled: impl Iterator<Item = &'a Key>) {
         settled.for_each(|key| {
             self.waiting.remove(key);

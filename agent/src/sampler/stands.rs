@@ -19,7 +19,7 @@ pub(super) struct Stands {
     schedule: Schedule,
     /// The counted interfaces when it was last kept.
     keys: Vec<Key>,
-    /// Whether a counter may have begun anew since.
+    /// Whether a counter may have begun again since.
     is_in_doubt: bool,
 }
 
@@ -33,7 +33,7 @@ impl Stands {
     }
 
     /// Where they stand at this sample, if it is to be kept: now and then, and at once when the counted
-    /// interfaces have changed or a counter may have begun anew.
+    /// interfaces have changed or a counter may have begun again.
     pub(super) fn due(
         &mut self,
         links: &Links,

@@ -22,6 +22,7 @@ mod output;
 mod pipeline;
 mod redaction;
 mod replicas;
+mod restarts;
 mod right_number;
 mod scale_out;
 mod settings;
