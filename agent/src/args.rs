@@ -43,7 +43,7 @@ pub struct AgentArgs {
     #[arg(long, env = "TIDEMAP_EXCLUDE", value_name = "INTERFACE", value_delimiter = ',')]
     pub exclude: Vec<NamePattern>,
     /// Keep samples in this file until the broker has stored them, so that they survive a restart of the
-    /// agent during an outage.
+    /// agent during an outage, and beside it the counters, so that what moves between two runs is counted.
     #[arg(long, env = "TIDEMAP_SPOOL", value_name = "FILE")]
     pub spool: Option<PathBuf>,
     /// Where sysfs is mounted.

@@ -18,6 +18,7 @@ mod kernel;
 mod links;
 mod uplinks;
 
+mod baseline;
 mod error_counters;
 mod meter;
 mod timeline;
@@ -84,8 +85,13 @@ impl AgentCommand {
 pub async fn run(config: AgentConfig, nats: NatsArgs, shutdown: CancellationToken) -> anyhow::Result<()> {
     // A mistake of the operator comes before whatever the host says.
     nats.check()?;
-    let sampler = Sampler::start(&config)?;
-    let publisher = Publisher::connect(&nats, &config).await?;
+    let mut publisher = Publisher::connect(&nats, &config).await?;
+    let mut sampler = Sampler::start_after(&config, publisher.take_earlier())?;
+    if publisher.keeps_stands()
+        && let Some(stand) = sampler.keep_stands()
+    {
+        publisher.begin(stand);
+    }
     tracing::info!(node = %config.node, interval_ms = config.interval.as_millis(), "sampling");
     // Also while the broker is away: the samples of this time are sent later.
     service_manager::ready();

@@ -121,6 +121,17 @@ impl Links {
         self.counted().map(|(link, _)| (key(link), self.kernel.error_counts(&link.name))).collect()
     }
 
+    /// What tells the counted interfaces from all others of this boot of the kernel, where it can be known.
+    pub(crate) fn identities(&self) -> Vec<(Key, u64)> {
+        let identity = |link: &Link| Some((key(link), self.kernel.identity(&link.name, link.index)?));
+        self.counted().filter_map(|(link, _)| identity(link)).collect()
+    }
+
+    /// The kernel's name for the time since it started, and how many milliseconds that is.
+    pub(crate) fn kernel_boot(&self) -> Option<(String, u64)> {
+        self.kernel.boot()
+    }
+
     /// Warns when `--include` or `--exclude` may not have the intended effect.
     pub(crate) fn warn_of_choice(&self) {
         let all_names = self.kernel.all_names();

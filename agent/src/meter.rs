@@ -7,12 +7,16 @@ mod counter_tracker;
 mod counters;
 mod limits;
 mod refresh;
+mod resumed;
 mod spread;
 
 use std::collections::BTreeMap;
 
-pub(crate) use counter_tracker::{CounterTracker, Step};
+pub(crate) use counter_tracker::{CounterTracker, Standing, Step};
 pub(crate) use counters::{Counters, Nominal};
+pub(crate) use resumed::Left;
+use resumed::Resumed;
+use serde::{Deserialize, Serialize};
 use tidemap_wire::{Bps, InterfaceRate};
 
 /// An interface of one kernel device, by name and number: a replaced device has another key, even under the
@@ -34,7 +38,7 @@ pub(crate) struct Reading {
 }
 
 /// Bytes that moved between two readings.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Moved {
     /// Bytes received.
     pub(crate) rx_bytes: u64,
@@ -47,9 +51,37 @@ pub(crate) struct Moved {
 pub(crate) struct Meter {
     trackers: Trackers,
     total: Moved,
+    resumed: Resumed,
 }
 
 impl Meter {
+    /// Goes on from where an earlier run stood `ago_ms` ago, with a reading of each counted uplink. The sums
+    /// begin with what no sample of that run contains.
+    pub(crate) fn resume(left: Left, ago_ms: u64, readings: &[Reading]) -> Self {
+        let mut meter = Self { total: left.total, ..Self::default() };
+        let held = left.devices.iter().map(|(_, standing)| standing.held());
+        let held = held.fold(Moved::default(), Moved::plus);
+        for (key, standing) in left.devices {
+            let now = readings.iter().find(|reading| reading.key == key).and_then(|reading| reading.counters);
+            if !now.is_some_and(|now| standing.may_return(now)) {
+                meter.trackers.0.insert(key, CounterTracker::resume(&standing, ago_ms));
+            }
+        }
+        meter.resumed = Resumed::new(meter.trackers.0.keys().cloned(), left.contained);
+        meter.total.add(meter.resumed.beyond(held));
+        meter.read(0, readings);
+        meter
+    }
+
+    /// Where the interfaces stand whose readings these are.
+    pub(crate) fn standings(&self, readings: &[Reading]) -> Vec<(Key, Standing)> {
+        let standing = |reading: &Reading| {
+            let tracker = self.trackers.0.get(&reading.key)?;
+            Some((reading.key.clone(), tracker.standing()?))
+        };
+        first_of_each(readings).filter_map(standing).collect()
+    }
+
     /// Takes one reading of each counted uplink, `elapsed_ms` after the one before.
     ///
     /// Returns the bytes that moved in that time, or `None` if they are not known for all uplinks. If known,
@@ -60,22 +92,24 @@ impl Meter {
         let (steps, late) = self.trackers.read(elapsed_ms, readings);
         if late != Moved::default() {
             all = false;
-            moved.add(late);
+            moved.add(self.resumed.beyond(late));
         }
-        for (_, step) in steps {
-            match step {
+        for (_, step) in &steps {
+            match *step {
                 Step::Moved(bytes) => {
                     any = true;
                     moved.add(bytes);
                 }
                 Step::Late(bytes) => {
                     all = false;
-                    moved.add(bytes);
+                    moved.add(self.resumed.beyond(bytes));
                 }
                 Step::Unknown => all = false,
                 Step::Baseline | Step::Gone => {}
             }
         }
+        let settled = steps.iter().filter(|(_, step)| *step != Step::Unknown);
+        self.resumed.settle(settled.map(|(reading, _)| &reading.key));
         self.total.add(moved);
         (any && all).then_some(moved)
     }
@@ -91,6 +125,11 @@ impl Meter {
     /// The interfaces whose counters are updated less often than they are read, and how often.
     pub(crate) fn periods(&self) -> impl Iterator<Item = (&Key, u64)> {
         self.trackers.0.iter().filter_map(|(key, tracker)| Some((key, tracker.period_ms()?)))
+    }
+
+    /// What the interfaces that have not gone on yet have moved that samples of earlier runs contain.
+    pub(crate) fn contained(&self) -> Moved {
+        self.resumed.contained()
     }
 
     /// The sums since the meter began.
@@ -184,9 +223,23 @@ impl Moved {
         u64::try_from(bps).unwrap_or(u64::MAX)
     }
 
+    /// What of both is more than of `other`.
+    pub(crate) fn less(self, other: Self) -> Self {
+        Self {
+            rx_bytes: self.rx_bytes.saturating_sub(other.rx_bytes),
+            tx_bytes: self.tx_bytes.saturating_sub(other.tx_bytes),
+        }
+    }
+
+    pub(crate) fn plus(self, more: Self) -> Self {
+        Self {
+            rx_bytes: self.rx_bytes.saturating_add(more.rx_bytes),
+            tx_bytes: self.tx_bytes.saturating_add(more.tx_bytes),
+        }
+    }
+
     fn add(&mut self, more: Moved) {
-        self.rx_bytes = self.rx_bytes.saturating_add(more.rx_bytes);
-        self.tx_bytes = self.tx_bytes.saturating_add(more.tx_bytes);
+        *self = self.plus(more);
     }
 }
 

@@ -17,6 +17,7 @@ use tokio::{
 };
 
 use crate::{
+    baseline::{Earlier, Stand},
     config::AgentConfig,
     outbox::{MAX_IN_FLIGHT, Outbox},
     sampler::Observation,
@@ -66,6 +67,21 @@ impl Publisher {
         })
     }
 
+    /// What an earlier run has left of its counters.
+    pub(crate) fn take_earlier(&mut self) -> Option<Earlier> {
+        self.spool.take_earlier()
+    }
+
+    /// Whether it is kept for the next run where the counters stand.
+    pub(crate) fn keeps_stands(&self) -> bool {
+        self.spool.is_in_use()
+    }
+
+    /// Keeps where the counters stand before the first sample.
+    pub(crate) fn begin(&mut self, stand: Stand) {
+        self.spool.begin(self.outbox.boot(), stand);
+    }
+
     /// Publishes observations until the sampler ends, and then the last samples, for at most
     /// [`SHUTDOWN_TIMEOUT`].
     pub(crate) async fn run(mut self, mut observations: mpsc::Receiver<Observation>) -> anyhow::Result<()> {
@@ -87,9 +103,12 @@ impl Publisher {
     }
 
     fn take(&mut self, observation: Observation) {
-        let Observation { sample, hello } = observation;
+        let Observation { sample, hello, stand } = observation;
         self.outbox.push(sample.clone(), hello, self.clock.now_ms());
         self.spool.keep(self.outbox.boot(), sample);
+        if let Some(stand) = stand {
+            self.spool.keep_stand(self.outbox.boot(), stand);
+        }
         self.spool.compact_if_large(&self.outbox);
         self.log.lost(self.outbox.lost());
     }

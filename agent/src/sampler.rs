@@ -4,6 +4,7 @@ mod hello_source;
 mod link_watch;
 mod schedule;
 mod slow;
+mod stands;
 
 use std::time::Duration;
 
@@ -13,6 +14,7 @@ use tokio::time::{MissedTickBehavior, interval_at};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    baseline::{Earlier, Stand},
     config::AgentConfig,
     meter::{Meter, Moved, Reading},
     timeline::{Tick, Timeline},
@@ -21,6 +23,7 @@ use crate::{
 use hello_source::HelloSource;
 use link_watch::LinkWatch;
 use slow::SlowReadings;
+use stands::Stands;
 
 /// From the baseline to the first sample: long enough for a meaningful rate.
 const FIRST_SAMPLE_AFTER: Duration = Duration::from_millis(250);
@@ -32,6 +35,8 @@ pub struct Observation {
     pub sample: Sample,
     /// The hello, when it has changed.
     pub hello: Option<Hello>,
+    /// Where the counters stand at the sample, when it is kept for the next run.
+    pub stand: Option<Stand>,
 }
 
 /// Reads the host once per tick.
@@ -46,11 +51,17 @@ pub struct Sampler {
     seq: u64,
     slow: SlowReadings,
     hello: HelloSource,
+    stands: Option<Stands>,
 }
 
 impl Sampler {
     /// Takes the baseline that the first sample is compared with.
     pub fn start(config: &AgentConfig) -> anyhow::Result<Self> {
+        Self::start_after(config, None)
+    }
+
+    /// The same after an earlier run: the first sample's counters begin with what moved meanwhile.
+    pub(crate) fn start_after(config: &AgentConfig, earlier: Option<Earlier>) -> anyhow::Result<Self> {
         let watch = LinkWatch::new(config)?;
         watch.links.warn_of_choice();
         let mut sampler = Self {
@@ -61,12 +72,20 @@ impl Sampler {
             meter: Meter::default(),
             rate_known: false,
             seq: 0,
+            stands: None,
             // Last, so that the work above is not part of the first sample's interval.
             clock: Stopwatch::start(),
             timeline: Timeline::new(0, unix_ms()),
         };
-        sampler.meter.read(0, &sampler.watch.links.counted_readings());
+        sampler.meter = stands::first_reading(&sampler.watch.links, earlier);
         Ok(sampler)
+    }
+
+    /// Says where the counters stand from now on; returns where they stand now, if that can be known.
+    pub(crate) fn keep_stands(&mut self) -> Option<Stand> {
+        let (stands, first) = Stands::begin(&self.watch.links, &self.meter, self.interval)?;
+        self.stands = Some(stands);
+        Some(first)
     }
 
     /// One sample of now.
@@ -77,6 +96,10 @@ impl Sampler {
         let now_ms = self.clock.now_ms();
         let tick = self.timeline.tick(now_ms, unix_ms());
         let (mut sample, counted) = self.read_counters(tick);
+        let stand = self
+            .stands
+            .as_mut()
+            .and_then(|stands| stands.due(&self.watch.links, &self.meter, &counted, self.rate_known, now_ms));
         if slow {
             self.slow.add_to(&mut sample, &self.watch.links, counted, now_ms);
         }
@@ -86,6 +109,7 @@ impl Sampler {
         Observation {
             sample,
             hello: self.hello.changed(&mut self.watch, periods, self.slow.disk_path(), now_ms),
+            stand,
         }
     }
 

@@ -44,7 +44,7 @@ pub(crate) struct LateSum {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Account {
     /// The bytes of a run that began before this minute and was never heard of are not known, so its first
-    /// counters are where counting begins.
+    /// counters are where counting begins. Of a run whose first minute is here, all are known.
     origin: u32,
     runs: Vec<Run>,
 }
@@ -165,7 +165,7 @@ impl Account {
             let counted = Bytes { rx: rx_bytes, tx: tx_bytes };
             let placed = std::mem::take(&mut run.ahead);
             match run.counted {
-                None if since < origin => is_known = false,
+                None if since < origin.min(row.minute) => is_known = false,
                 before => {
                     moved = moved.plus(counted.less(before.unwrap_or_default()));
                     ahead = ahead.plus(placed);

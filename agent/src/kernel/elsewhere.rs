@@ -113,6 +113,16 @@ impl Kernel {
         Vec::new()
     }
 
+    /// What no other interface has. `None`, because nothing tells a replaced one.
+    pub(crate) fn identity(&self, _name: &str, _index: u32) -> Option<u64> {
+        None
+    }
+
+    /// The kernel's name for the time since it started. `None`, because there is none.
+    pub(crate) fn boot(&self) -> Option<(String, u64)> {
+        None
+    }
+
     /// The error counters of one interface. `None`, because sysinfo provides no drops.
     pub fn error_counts(&self, _: &str) -> Option<ErrorCounts> {
         None

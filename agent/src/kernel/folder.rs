@@ -9,7 +9,7 @@ use std::{
 };
 
 use rustix::{
-    fs::{Access, AtFlags, CWD, FileType, Mode, OFlags, RawDir, accessat, open, openat, readlinkat},
+    fs::{Access, AtFlags, CWD, FileType, Mode, OFlags, RawDir, accessat, fstat, open, openat, readlinkat},
     io::read,
 };
 
@@ -58,6 +58,11 @@ impl Folder {
     /// Whether it has an entry of this name.
     pub(super) fn has(&self, name: &str) -> bool {
         accessat(&self.0, name, Access::EXISTS, AtFlags::empty()).is_ok()
+    }
+
+    /// Its number in the file system.
+    pub(super) fn inode(&self) -> Option<u64> {
+        fstat(&self.0).ok().map(|found| found.st_ino)
     }
 
     /// The text of a file, without the final line break.

@@ -132,6 +132,20 @@ impl Kernel {
         (folder.number("ifindex") == Some(index)).then_some(counters)
     }
 
+    /// What no other interface has on this boot of the kernel, in whatever network namespace: the number of
+    /// its folder in sysfs. `None` without sysfs, or when the name has passed to another interface.
+    pub(crate) fn identity(&self, name: &str, index: u32) -> Option<u64> {
+        let folder = Folder::passage(&self.view.class_net.as_ref()?.join(names::raw(name)))?;
+        (folder.number("ifindex") == Some(index)).then(|| folder.inode()).flatten()
+    }
+
+    /// The kernel's name for the time since it started, and how many milliseconds that is.
+    pub(crate) fn boot(&self) -> Option<(String, u64)> {
+        let id = fs::read_to_string(self.procfs.join("sys/kernel/random/boot_id")).ok()?.trim().to_owned();
+        let uptime = fs::read_to_string(self.procfs.join("uptime")).ok()?;
+        (!id.is_empty()).then_some((id, uptime_ms(&uptime)?))
+    }
+
     /// The errors and drops of one interface.
     pub fn error_counts(&self, name: &str) -> Option<ErrorCounts> {
         let Some(class_net) = &self.view.class_net else {
@@ -209,6 +223,12 @@ fn describe(links: &mut [Link], known: &[netlink::Described]) {
         // sysfs gives the ends of a pair no kind.
         link.kind = known.kind.clone().filter(|kind| !matches!(kind.as_str(), "veth" | "tun"));
     }
+}
+
+/// `/proc/uptime`: seconds with two decimals.
+fn uptime_ms(uptime: &str) -> Option<u64> {
+    let (seconds, hundredths) = uptime.split_whitespace().next()?.split_once('.')?;
+    Some(seconds.parse::<u64>().ok()?.checked_mul(1_000)? + hundredths.parse::<u64>().ok()?.min(99) * 10)
 }
 
 /// Whether the kernel itself plays the device, as it does a radio for tests.

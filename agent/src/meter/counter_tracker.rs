@@ -4,6 +4,8 @@
 //! A reading that cannot follow from the one before is *doubtful*: it is right if the next one goes on from
 //! it, and wrong if the next one goes on from the reading before it.
 
+use serde::{Deserialize, Serialize};
+
 use super::{
     Moved,
     counters::{Counters, Nominal},
@@ -54,6 +56,33 @@ pub(crate) struct CounterTracker {
     spreads: [Spread; 2],
 }
 
+/// Where an interface's counters stand, as the next run of the agent needs it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Standing {
+    /// The last good reading.
+    counters: Counters,
+    /// Time since then, before the reading at which it stands so.
+    silent_ms: u64,
+    /// Bytes that the counters contain and the sums do not yet.
+    held: Moved,
+    former: Option<Counters>,
+    shown_bps: u64,
+    is_wide: bool,
+}
+
+impl Standing {
+    /// Bytes that the counters contain and the sums do not yet.
+    pub(super) fn held(&self) -> Moved {
+        self.held
+    }
+
+    /// Whether these counters may be those from before an apparent reset, which was none then: the bytes
+    /// between were counted long ago.
+    pub(super) fn may_return(&self, now: Counters) -> bool {
+        self.former.is_some_and(|former| reaches(now, former) && !reaches(self.counters, former))
+    }
+}
+
 #[derive(Clone, Copy, Debug)]
 struct Doubtful {
     counters: Counters,
@@ -74,6 +103,32 @@ const STEPS_OF_A_FALL: u8 = 3;
 const MODEST_BPS: u64 = 125_000_000;
 
 impl CounterTracker {
+    /// Goes on from where another run of the agent stood `ago_ms` ago. A pace from before a pause says
+    /// nothing: a fall is a wrap only if it means few bytes.
+    pub(super) fn resume(standing: &Standing, ago_ms: u64) -> Self {
+        Self {
+            last: Some(standing.counters),
+            // Whatever moved moved before the reading just before.
+            silent_ms: standing.silent_ms.saturating_add(ago_ms).max(1),
+            former: standing.former,
+            shown_bps: standing.shown_bps,
+            is_wide: standing.is_wide,
+            ..Self::default()
+        }
+    }
+
+    /// Where it stands; `None` before the first reading.
+    pub(super) fn standing(&self) -> Option<Standing> {
+        Some(Standing {
+            counters: self.last?,
+            silent_ms: self.silent_ms,
+            held: Moved { rx_bytes: self.spreads[0].held(), tx_bytes: self.spreads[1].held() },
+            former: self.former,
+            shown_bps: self.shown_bps,
+            is_wide: self.is_wide,
+        })
+    }
+
     /// Takes the counters, read `elapsed_ms` after the reading before.
     pub(crate) fn read(&mut self, elapsed_ms: u32, counters: Option<Counters>, nominal: Nominal) -> Step {
         let Some(now) = counters else { return self.silence(elapsed_ms) };

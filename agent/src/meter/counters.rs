@@ -1,7 +1,9 @@
 //! What is read of an interface.
 
+use serde::{Deserialize, Serialize};
+
 /// An interface's counters since its driver started.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Counters {
     /// Bytes received.
     pub(crate) rx_bytes: u64,

@@ -22,6 +22,11 @@ impl Spread {
         self.share(elapsed_ms)
     }
 
+    /// How much is held.
+    pub(super) fn held(&self) -> u64 {
+        self.held
+    }
+
     /// Everything that is held.
     pub(super) fn take(&mut self) -> u64 {
         self.left_ms = 0;

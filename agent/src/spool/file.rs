@@ -1,6 +1,6 @@
 //! The spool's file: a line that names the node, then records (see `records`) of two kinds, "this sample
 //! waits" and "these samples are stored". Records are appended. When the file has grown, it is rewritten
-//! without the stored samples, so it holds at most about three times the ring's 600 samples. A second file
+//! without the stored samples but the newest, so it holds at most about three times the ring's 600 samples. A second file
 //! beside it, `….lock`, keeps a second agent away.
 //!
 //! **What it withstands.** A record is in the kernel's buffers before its sample is sent, so a crash or `kill
@@ -19,7 +19,7 @@ use std::{
 
 use tidemap_wire::{NodeId, Sample};
 
-use crate::outbox::Delivery;
+use crate::{baseline::Newest, outbox::Delivery};
 use records::Record;
 
 const MAGIC: &str = "tidemap-spool 1 ";
@@ -37,6 +37,9 @@ pub(super) struct SpoolFile {
     file: File,
     size_bytes: u64,
     large_bytes: u64,
+    /// The newest sample of this run. It stays in the file although it may be stored: the next run begins
+    /// where it ends.
+    newest: Option<(u64, Sample)>,
     _lock: File,
 }
 
@@ -45,6 +48,8 @@ pub(super) struct SpoolFile {
 pub(super) struct Left {
     /// The samples that still wait, oldest first, with their runs.
     pub(super) samples: Vec<(u64, Sample)>,
+    /// The newest one, waiting or stored; `None` where nobody knows whether it is.
+    pub(super) newest: Option<Newest>,
     /// Bytes at the end that were not a complete record.
     pub(super) cut_bytes: u64,
 }
@@ -79,7 +84,8 @@ impl SpoolFile {
         file.read_to_end(&mut bytes)?;
         let (left, whole_bytes) = read(&bytes, node).map_err(SpoolError::NotOurs)?;
         let (path, header) = (path.to_owned(), header(node));
-        let mut spool = Self { path, header, file, size_bytes: 0, large_bytes: GROWTH_BYTES, _lock: lock };
+        let (size_bytes, large_bytes) = (0, GROWTH_BYTES);
+        let mut spool = Self { path, header, file, size_bytes, large_bytes, newest: None, _lock: lock };
         spool.cut_to(whole_bytes)?;
         Ok((spool, left))
     }
@@ -94,12 +100,23 @@ impl SpoolFile {
 
     /// Writes a sample that waits.
     pub(super) fn keep(&mut self, boot: u64, sample: Sample) -> io::Result<()> {
-        self.append(&Record::Waits { boot, sample: sample.into() })
+        let mut bytes = Vec::with_capacity(256);
+        if self.newest.is_none() {
+            records::append(&mut bytes, &records::mark(boot));
+        }
+        self.newest = Some((boot, sample.clone()));
+        records::append(&mut bytes, &Record::Waits { boot, sample: sample.into() });
+        self.append(&bytes)
     }
 
     /// Writes that samples are stored.
     pub(super) fn stored(&mut self, delivery: Delivery) -> io::Result<()> {
-        self.append(&Record::Stored { boot: delivery.boot, seqs: delivery.seqs })
+        if delivery.seqs.is_empty() {
+            return Ok(());
+        }
+        let mut bytes = Vec::with_capacity(64);
+        records::append(&mut bytes, &Record::Stored { boot: delivery.boot, seqs: delivery.seqs });
+        self.append(&bytes)
     }
 
     /// Whether it has grown so much that it should be rewritten.
@@ -107,31 +124,36 @@ impl SpoolFile {
         self.size_bytes > self.large_bytes
     }
 
-    /// Rewrites the file with the samples that still wait.
-    pub(super) fn compact(&mut self, pending: Vec<(u64, Sample)>) -> io::Result<()> {
-        if pending.is_empty() {
-            self.cut_to(0)?;
-        } else {
-            let mut bytes = self.header.clone();
-            for (boot, sample) in pending {
-                records::append(&mut bytes, &Record::Waits { boot, sample: sample.into() });
-            }
-            let new = beside(&self.path, ".new");
-            let mut file = private(&new)?;
-            file.set_len(0)?;
-            file.write_all(&bytes)?;
-            file.sync_data()?;
-            fs::rename(&new, &self.path)?;
-            (self.file, self.size_bytes) = (file, bytes.len() as u64);
+    /// Rewrites the file with the samples that still wait, and the newest.
+    pub(super) fn compact(&mut self, mut pending: Vec<(u64, Sample)>) -> io::Result<()> {
+        let is_worth_syncing = !pending.is_empty();
+        let mut bytes = self.header.clone();
+        let is = |(boot, sample): &(u64, Sample), other: &(u64, Sample)| {
+            (*boot, sample.seq) == (other.0, other.1.seq)
+        };
+        let newest = self.newest.clone();
+        let is_newest = |one: &(u64, Sample)| newest.as_ref().is_some_and(|newest| is(newest, one));
+        let is_pending = pending.iter().any(is_newest);
+        pending.retain(|one| !is_newest(one));
+        for (boot, sample) in pending {
+            records::append(&mut bytes, &Record::Waits { boot, sample: sample.into() });
         }
+        if let Some((boot, sample)) = newest {
+            let seqs = if is_pending { Vec::new() } else { vec![sample.seq] };
+            records::append(&mut bytes, &records::mark(boot));
+            records::append(&mut bytes, &Record::Waits { boot, sample: sample.into() });
+            if !seqs.is_empty() {
+                records::append(&mut bytes, &Record::Stored { boot, seqs });
+            }
+        }
+        let file = replace(&self.path, &bytes, is_worth_syncing)?;
+        (self.file, self.size_bytes) = (file, bytes.len() as u64);
         self.large_bytes = GROWTH_BYTES + 2 * self.size_bytes;
         Ok(())
     }
 
-    fn append(&mut self, record: &Record) -> io::Result<()> {
-        let mut bytes = Vec::with_capacity(256);
-        records::append(&mut bytes, record);
-        self.file.write_all(&bytes)?;
+    fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.file.write_all(bytes)?;
         self.size_bytes += bytes.len() as u64;
         Ok(())
     }
@@ -167,7 +189,8 @@ fn read(bytes: &[u8], node: &NodeId) -> Result<(Left, u64), String> {
         });
     };
     let (found, body_bytes) = records::read(body);
-    let left = Left { samples: records::waiting(found), cut_bytes: (body.len() - body_bytes) as u64 };
+    let newest = records::newest(&found);
+    let left = Left { samples: records::waiting(found), newest, cut_bytes: (body.len() - body_bytes) as u64 };
     Ok((left, (header.len() + body_bytes) as u64))
 }
 
@@ -175,7 +198,21 @@ fn header(node: &NodeId) -> Vec<u8> {
     format!("{MAGIC}{node}\n").into_bytes()
 }
 
-fn beside(path: &Path, suffix: &str) -> PathBuf {
+/// Replaces a file in one step by one that only its owner may read. Without syncing, a power loss may leave
+/// an empty one.
+pub(super) fn replace(path: &Path, bytes: &[u8], sync: bool) -> io::Result<File> {
+    let new = beside(path, ".new");
+    let mut file = private(&new)?;
+    file.set_len(0)?;
+    file.write_all(bytes)?;
+    if sync {
+        file.sync_data()?;
+    }
+    fs::rename(&new, path)?;
+    Ok(file)
+}
+
+pub(super) fn beside(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(suffix);
     name.into()

@@ -30,6 +30,20 @@ fn what_moved_in_a_hole_is_reported_at_its_end() {
 fn a_run_from_before_the_history_begins_with_its_first_counters_and_a_later_one_with_0() {
     assert_eq!(moved(9, &[row(10, 5, &[(1, 8, 1_000)]), row(11, 5, &[(1, 8, 1_007)])]), [(5, 0), (5, 2)]);
     assert_eq!(moved(9, &[row(12, 5, &[(1, 10, 1_000)])]), [(5, 995)]);
+    assert_eq!(moved(9, &[row(8, 5, &[(1, 8, 1_000)]), row(9, 5, &[(1, 8, 1_005)])]), [(5, 995), (5, 0)]);
+}
+
+#[test]
+fn a_run_that_begins_with_what_moved_before_it_has_that_unplaced() {
+    // The second run began in minute 12 with 700 bytes; the first run's last sample comes after it.
+    let before = row(10, 5, &[(1, 10, 5)]);
+    let last = row(11, 20, &[(1, 10, 25)]);
+    let after = [row(12, 5, &[(2, 12, 705)]), row(13, 5, &[(2, 12, 710)])];
+    let cells = [vec![before.clone(), last], after.to_vec()].concat();
+    assert_eq!(moved(0, &cells), [(5, 0), (20, 0), (5, 700), (5, 0)]);
+    // In the same minute, and in a station's first one.
+    let both = row(10, 10, &[(1, 10, 5), (2, 10, 705)]);
+    assert_eq!(moved(11, &[both]), [(10, 700)]);
 }
 
 #[test]

@@ -6,6 +6,8 @@ use std::collections::HashSet;
 use serde::{Deserialize, Serialize};
 use tidemap_wire::{Sample, decode, encode};
 
+use crate::baseline::Newest;
+
 /// Length and checksum, 4 bytes each, little-endian.
 const HEAD_BYTES: usize = 8;
 
@@ -35,6 +37,29 @@ pub(super) fn read(bytes: &[u8]) -> (Vec<Record>, usize) {
         rest = after;
     }
     (records, bytes.len() - rest.len())
+}
+
+/// Says that what follows is of this run alone. Earlier versions take it for samples that are stored, of
+/// which there are none, and drop it when they rewrite the file.
+pub(super) fn mark(boot: u64) -> Record {
+    Record::Stored { boot, seqs: Vec::new() }
+}
+
+/// The newest sample, if all after the last mark are of its run. Otherwise an earlier version has written
+/// here since, and its samples may no longer be in the file.
+pub(super) fn newest(records: &[Record]) -> Option<Newest> {
+    let (at, run) = records.iter().enumerate().rev().find_map(|(at, record)| match record {
+        Record::Stored { boot, seqs } if seqs.is_empty() => Some((at, *boot)),
+        _ => None,
+    })?;
+    let samples = records[at..].iter().filter_map(|record| match record {
+        Record::Waits { boot, sample } => Some((*boot, sample)),
+        Record::Stored { .. } => None,
+    });
+    let samples: Vec<_> = samples.collect();
+    let is_of_one_run = samples.iter().all(|(boot, _)| *boot == run);
+    let newest = samples.into_iter().max_by_key(|(_, sample)| sample.seq).filter(|_| is_of_one_run);
+    newest.map(|(run, sample)| Newest::of(run, sample))
 }
 
 /// The samples that still wait, oldest first, with their runs.

@@ -71,6 +71,52 @@ fn the_file_stays_small_however_long_the_agent_runs_and_holds_what_waits() {
     assert_eq!(SpoolFile::open(&path, &node()).unwrap().1, Left::default());
 }
 
+fn newest(left: &Left) -> Option<(u64, u64)> {
+    left.newest.map(|newest| (newest.id.run, newest.id.seq))
+}
+
+#[test]
+fn the_newest_sample_is_known_although_it_is_stored_and_the_file_was_rewritten() {
+    let (_folder, path) = folder();
+    let (mut spool, _) = SpoolFile::open(&path, &node()).unwrap();
+    for (seq, pending) in [(1, vec![]), (2, vec![(3, sample(9)), (7, sample(2))])] {
+        spool.keep(7, sample(seq)).unwrap();
+        spool.stored(stored(7, (!pending.contains(&(7, sample(seq)))).then_some(seq))).unwrap();
+        spool.stored(stored(7, [])).unwrap();
+        for _ in 0..2 {
+            spool.compact(pending.clone()).unwrap();
+            let (left, cut) = read(&fs::read(&path).unwrap(), &node()).unwrap();
+            assert_eq!((left.samples.clone(), newest(&left)), (pending.clone(), Some((7, seq))));
+            assert_eq!((left.cut_bytes, cut), (0, fs::metadata(&path).unwrap().len()));
+        }
+    }
+    drop(spool);
+    // A run that has kept no sample changes nothing.
+    for _ in 0..2 {
+        assert_eq!(newest(&SpoolFile::open(&path, &node()).unwrap().1), Some((7, 2)));
+    }
+}
+
+#[test]
+fn what_an_earlier_version_has_written_since_hides_the_newest_sample() {
+    let (_folder, path) = folder();
+    let (mut spool, _) = SpoolFile::open(&path, &node()).unwrap();
+    spool.keep(7, sample(1)).unwrap();
+    drop(spool);
+    let ours = fs::read(&path).unwrap();
+    let waits = |boot, seq| Record::Waits { boot, sample: sample(seq).into() };
+    // It wrote no marks, and left out stored samples.
+    let mut continued = ours.clone();
+    records::append(&mut continued, &waits(8, 1));
+    let mut rewritten = header(&node());
+    records::append(&mut rewritten, &waits(7, 1));
+    for (bytes, known) in [(ours, Some((7, 1))), (continued, None), (rewritten, None)] {
+        let (left, _) = read(&bytes, &node()).unwrap();
+        assert_eq!(newest(&left), known);
+        assert_eq!(left.samples.first(), Some(&(7, sample(1))));
+    }
+}
+
 #[test]
 fn a_second_agent_is_refused_until_the_first_has_ended() {
     let (_folder, path) = folder();

@@ -25,6 +25,7 @@ mod pipeline;
 mod prometheus;
 mod redaction;
 mod replicas;
+mod restarts;
 mod right_number;
 mod scale_out;
 mod settings;
