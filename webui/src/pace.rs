@@ -218,7 +218,7 @@ mod tests {
         feed.apply_stats(StatsJson { timestamp: 1000.0, ..StatsJson::default() });
         assert!(feed.fresh_totals().is_some() && feed.fresh_totals().is_none());
         feed.fill(&json::before(r#"{"at":[900000],"rx":[8],"tx":[4]}"#).unwrap());
-        assert_eq!(feed.totals.line(Direction::Upload)[50], Some(4.0));
+        assert_eq!(feed.totals.line(Direction::Upload)[49], Some(4.0));
         assert!(feed.fresh_totals().is_some(), "it is drawn");
         assert!(json::before(r#"{"at":[1.5],"rx":[8],"tx":[4]}"#).is_err());
     }

@@ -131,7 +131,7 @@ mod tests {
         let line = totals.line(Direction::Download);
         assert_eq!(
             (line[0], line[1], line[72..].to_vec()),
-            (None, Some(7.0), vec![Some(7.0), Some(301.5), Some(305.5)])
+            (Some(7.0), None, vec![Some(7.0), Some(301.5), Some(305.5)])
         );
         assert_eq!(totals.line(Direction::Upload)[72], Some(1.0));
         assert_eq!(totals.change(Direction::Download), Some(307.0 / 7.0 - 1.0), "from the beginning");

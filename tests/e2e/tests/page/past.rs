@@ -249,6 +249,8 @@ async fn the_past_breaks_no_rule_and_moves_nothing() {
             expect_known(&visit).await;
             look(&visit, &format!("past-{range}-{width}")).await;
             visit.expect("document.documentElement.scrollWidth <= innerWidth").await;
+            // What scrolls is the region, not the page around it.
+            visit.expect("document.documentElement.scrollHeight <= innerHeight").await;
         }
         let shifted = visit.browser.eval("window.shifted").await.unwrap();
         assert!(
