@@ -45,7 +45,7 @@ pub(super) async fn read(asked: &Asked, site: &Site) -> Result<Response, ApiErro
     bodies::metrics(&asked.headers, nodes.version, format, body).await
 }
 
-/// All series; those of the fleet alone when slow clients hold so much memory that there is none for the rest.
+/// All series; those of the fleet alone when slow clients hold the memory for the rest.
 async fn build(
     nodes: &Arc<Nodes>,
     stats: Arc<Stats>,

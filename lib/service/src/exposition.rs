@@ -252,8 +252,8 @@ mod tests {
         let check =
             |accept: &str, expected: Format| assert_eq!(Format::preferred(accept), expected, "{accept}");
         // What Prometheus 2.42 and 3.5 send.
-        let old = "application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,\
-                   text/plain;version=0.0.4;q=0.5,*/*;q=0.1";
+        let old = "application/openmetrics-text;version=1.0.0,\
+                   application/openmetrics-text;version=0.0.1;q=0.75,text/plain;version=0.0.4;q=0.5,*/*;q=0.1";
         check(old, Format::OpenMetrics);
         let new = "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.5,\
                    application/openmetrics-text;version=0.0.1;q=0.4,text/plain;version=1.0.0;q=0.3,*/*;q=0.2";
