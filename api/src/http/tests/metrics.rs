@@ -117,7 +117,7 @@ async fn the_format_is_what_the_scraper_prefers() {
             counts
         })
     };
-    assert_eq!(names(&text), names(&open), "both have the same series");
+    assert_eq!(names(&text), names(&open), "both formats have the same series");
     // Each family once, and each of its samples under its own head.
     let families: Vec<&str> = open.lines().filter_map(|line| line.strip_prefix("# TYPE ")).collect();
     let distinct: std::collections::BTreeSet<&str> =
