@@ -250,7 +250,7 @@ mod tests {
     #[test]
     fn openmetrics_is_for_those_who_name_a_version_that_is_known() {
         let check = |accept: &str, expected: ExpositionFormat| {
-            assert_eq!(ExpositionFormat::preferred(accept), expected, "{accept}")
+            assert_eq!(ExpositionFormat::preferred(accept), expected, "{accept}");
         };
         // What Prometheus 2.42 and 3.5 send.
         let old = "application/openmetrics-text;version=1.0.0,\
