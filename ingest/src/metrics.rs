@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, net::SocketAddr};
 
 use tidemap_service::{
     cli::UsageError,
-    exposition::{Exposition, Format, Kind},
+    exposition::{Exposition, ExpositionFormat, Kind},
     listen_address::bind_failure,
 };
 use tidemap_wire::{Partition, PartitionStats};
@@ -32,7 +32,7 @@ impl MetricsServer {
         }
         let accept = warp::header::optional::<String>("accept");
         let metrics = warp::path!("metrics").and(accept).map(move |accept: Option<String>| {
-            let format = Format::preferred(&accept.unwrap_or_default());
+            let format = ExpositionFormat::preferred(&accept.unwrap_or_default());
             warp::reply::with_header(exposition(&workers, format), "content-type", format.content_type())
         });
         let health = warp::path!("healthz").map(|| "ok\n".to_owned());
@@ -41,7 +41,7 @@ impl MetricsServer {
     }
 }
 
-fn exposition(workers: &[WorkerStatus], format: Format) -> String {
+fn exposition(workers: &[WorkerStatus], format: ExpositionFormat) -> String {
     let mut owned = 0;
     let mut partitions: BTreeMap<Partition, PartitionStats> = BTreeMap::new();
     for (partition, stats) in workers.iter().flat_map(WorkerStatus::totals) {

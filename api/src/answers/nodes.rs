@@ -11,7 +11,7 @@ use std::{
 
 use bytes::Bytes;
 use tidemap_client::Node;
-use tidemap_service::exposition::Format;
+use tidemap_service::exposition::ExpositionFormat;
 use tidemap_wire::http::NodeJson;
 use tokio::{sync::OnceCell, task::spawn_blocking};
 
@@ -86,11 +86,11 @@ impl Nodes {
     }
 
     /// `/metrics` of this tick, once it is built.
-    pub(crate) fn metrics(&self, format: Format) -> &OnceCell<Encoded> {
+    pub(crate) fn metrics(&self, format: ExpositionFormat) -> &OnceCell<Encoded> {
         let [text, openmetrics] = &self.metrics;
         match format {
-            Format::Text => text,
-            Format::OpenMetrics => openmetrics,
+            ExpositionFormat::Text => text,
+            ExpositionFormat::OpenMetrics => openmetrics,
         }
     }
 

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use headers::{ETag, HeaderMapExt, IfNoneMatch};
-use tidemap_service::exposition::Format;
+use tidemap_service::exposition::ExpositionFormat;
 use warp::{
     http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
     reply::Response,
@@ -64,12 +64,12 @@ pub(super) async fn shared(
 pub(super) async fn metrics(
     request: &HeaderMap,
     version: Version,
-    format: Format,
+    format: ExpositionFormat,
     body: &Encoded,
 ) -> Result<Response, ApiError> {
     let tag = match format {
-        Format::Text => version.to_string(),
-        Format::OpenMetrics => format!("{version}-openmetrics"),
+        ExpositionFormat::Text => version.to_string(),
+        ExpositionFormat::OpenMetrics => format!("{version}-openmetrics"),
     };
     let mut response = encoded(request, &tag, format.content_type(), body).await?;
     let headers = response.headers_mut();

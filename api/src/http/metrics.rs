@@ -9,7 +9,7 @@ mod selection;
 use std::{sync::Arc, time::Duration};
 
 use tidemap_service::exposition::{
-    Exposition, Format,
+    Exposition, ExpositionFormat,
     Kind::{Counter, Gauge},
 };
 use tidemap_wire::{Averages, Bps, Status, history_query::HistoryStatus, http::NodeJson};
@@ -33,7 +33,7 @@ const USUAL_BYTES: usize = 2_048;
 pub(super) async fn read(asked: &Asked, site: &Site) -> Result<Response, ApiError> {
     let (nodes, stats) = site.fleet.both().await?;
     let accept = asked.headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
-    let format = Format::preferred(&accept.collect::<Vec<_>>().join(","));
+    let format = ExpositionFormat::preferred(&accept.collect::<Vec<_>>().join(","));
     let build = async || {
         let history = timeout(HISTORY_TIMEOUT, site.history.status()).await.ok().and_then(Result::ok);
         // The names of interfaces are what hosts keep to themselves.
@@ -45,12 +45,12 @@ pub(super) async fn read(asked: &Asked, site: &Site) -> Result<Response, ApiErro
     bodies::metrics(&asked.headers, nodes.version, format, body).await
 }
 
-/// All series; those of the fleet alone when slow clients hold so much memory that there is none for the rest.
+/// All series; those of the fleet alone when slow clients hold the memory for the rest.
 async fn build(
     nodes: &Arc<Nodes>,
     stats: Arc<Stats>,
     history: Option<HistoryStatus>,
-    format: Format,
+    format: ExpositionFormat,
     series: NodeSeries,
 ) -> Result<Encoded, NotBuilt> {
     let write = {

@@ -11,7 +11,7 @@ pub type FamilyOf<Subject, Value> = (Kind, &'static str, &'static str, fn(&Subje
 
 /// How an exposition is written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Format {
+pub enum ExpositionFormat {
     /// Prometheus' text format 0.0.4, which every scraper reads.
     #[default]
     Text,
@@ -34,7 +34,7 @@ pub enum Kind {
 #[derive(Debug, Default)]
 pub struct Exposition {
     text: String,
-    format: Format,
+    format: ExpositionFormat,
 }
 
 /// A family that is being written. A family without samples is left out.
@@ -49,7 +49,7 @@ pub struct Family<'a> {
 /// The units that end a family's name, the longer ones first.
 const UNITS: [&str; 6] = ["bytes_per_second", "seconds", "bytes", "ratio", "celsius", "hertz"];
 
-impl Format {
+impl ExpositionFormat {
     /// The format that a request's `Accept` header prefers. One that does not name OpenMetrics gets the text
     /// format.
     pub fn preferred(accept: &str) -> Self {
@@ -87,7 +87,7 @@ impl Format {
 
 impl Exposition {
     /// An empty exposition.
-    pub fn new(format: Format) -> Self {
+    pub fn new(format: ExpositionFormat) -> Self {
         Self { text: String::new(), format }
     }
 
@@ -99,11 +99,11 @@ impl Exposition {
     /// Begins a family. Names and help texts are constants, so they need no escaping.
     pub fn family(&mut self, kind: Kind, name: &str, help: &str) -> Family<'_> {
         let head = match self.format {
-            Format::Text => {
+            ExpositionFormat::Text => {
                 let kind = if kind == Kind::Counter { "counter" } else { "gauge" };
                 format!("# HELP {name} {help}\n# TYPE {name} {kind}\n")
             }
-            Format::OpenMetrics => openmetrics_head(kind, name, help),
+            ExpositionFormat::OpenMetrics => openmetrics_head(kind, name, help),
         };
         Family { text: &mut self.text, name: name.to_owned(), head: Some(head) }
     }
@@ -158,7 +158,7 @@ impl Exposition {
 
     /// The whole text.
     pub fn finish(mut self) -> String {
-        if self.format == Format::OpenMetrics {
+        if self.format == ExpositionFormat::OpenMetrics {
             self.text.push_str("# EOF\n");
         }
         self.text
@@ -231,7 +231,7 @@ mod tests {
 
     #[test]
     fn openmetrics_names_families_without_suffixes_and_says_where_the_text_ends() {
-        let mut text = Exposition::new(Format::OpenMetrics);
+        let mut text = Exposition::new(ExpositionFormat::OpenMetrics);
         text.family(Kind::Counter, "a_bytes_total", "Some.").sample(&[("node", "a\"b\\c\nd")], 1e21);
         text.family(Kind::Info, "b_info", "What it is.").sample(&[("version", "1")], 1.0);
         text.family(Kind::Gauge, "c_bytes_per_second", "A rate.").sample(&[], 0.5);
@@ -249,22 +249,23 @@ mod tests {
 
     #[test]
     fn openmetrics_is_for_those_who_name_a_version_that_is_known() {
-        let check =
-            |accept: &str, expected: Format| assert_eq!(Format::preferred(accept), expected, "{accept}");
+        let check = |accept: &str, expected: ExpositionFormat| {
+            assert_eq!(ExpositionFormat::preferred(accept), expected, "{accept}");
+        };
         // What Prometheus 2.42 and 3.5 send.
-        let old = "application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,\
-                   text/plain;version=0.0.4;q=0.5,*/*;q=0.1";
-        check(old, Format::OpenMetrics);
+        let old = "application/openmetrics-text;version=1.0.0,\
+                   application/openmetrics-text;version=0.0.1;q=0.75,text/plain;version=0.0.4;q=0.5,*/*;q=0.1";
+        check(old, ExpositionFormat::OpenMetrics);
         let new = "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.5,\
                    application/openmetrics-text;version=0.0.1;q=0.4,text/plain;version=1.0.0;q=0.3,*/*;q=0.2";
-        check(new, Format::OpenMetrics);
-        check("Application/OpenMetrics-Text; Version=\"1.0.0\"", Format::OpenMetrics);
-        check("text/plain, application/openmetrics-text;q=0.5", Format::Text);
-        check("application/openmetrics-text;version=2.0.0, text/plain;q=0.1", Format::Text);
-        check("application/openmetrics-text;q=0", Format::Text);
+        check(new, ExpositionFormat::OpenMetrics);
+        check("Application/OpenMetrics-Text; Version=\"1.0.0\"", ExpositionFormat::OpenMetrics);
+        check("text/plain, application/openmetrics-text;q=0.5", ExpositionFormat::Text);
+        check("application/openmetrics-text;version=2.0.0, text/plain;q=0.1", ExpositionFormat::Text);
+        check("application/openmetrics-text;q=0", ExpositionFormat::Text);
         for accept in ["", "*/*", "text/html,*/*;q=0.8", "application/*", "application/openmetrics-text;q=x"]
         {
-            check(accept, Format::Text);
+            check(accept, ExpositionFormat::Text);
         }
     }
 }

@@ -34,9 +34,9 @@ pub(super) fn families(text: &mut Exposition, nodes: &[&NodeJson]) {
     text.family(Gauge, "tidemap_node_labels_omitted", help).sample(&[], omitted as f64);
 }
 
-/// A node's labels under names that Prometheus takes, in the order of their own names. What it does not take in
-/// a name becomes `_`. When names become equal, the one that needed no change keeps its name, and the others
-/// get a number.
+/// A node's labels under names that Prometheus takes, in the order of their own names. What it does not take
+/// in a name becomes `_`. When names become equal, the one that needed no change keeps its name, and the
+/// others get a number.
 fn label_names(labels: &BTreeMap<String, String>) -> Vec<(String, &str)> {
     // An empty value is the same as no label.
     let labels = labels.iter().filter(|(_, value)| !value.is_empty());

@@ -48,7 +48,7 @@ async fn every_node_has_series_unless_there_is_a_limit() {
 }
 
 #[tokio::test]
-async fn a_node_that_is_late_is_told_from_one_that_is_silent() {
+async fn a_node_that_is_late_differs_from_one_that_is_silent() {
     let text = text_of(fleet(), None).await;
     let check = |sample: &str| assert!(text.contains(&format!("\n{sample}\n")), "{sample}: {text}");
     for (node, status) in [("db", "online"), ("slow", "warning"), ("gone", "offline")] {
@@ -117,7 +117,7 @@ async fn the_format_is_what_the_scraper_prefers() {
             counts
         })
     };
-    assert_eq!(names(&text), names(&open), "both have the same series");
+    assert_eq!(names(&text), names(&open), "both formats have the same series");
     // Each family once, and each of its samples under its own head.
     let families: Vec<&str> = open.lines().filter_map(|line| line.strip_prefix("# TYPE ")).collect();
     let distinct: std::collections::BTreeSet<&str> =
@@ -126,7 +126,7 @@ async fn the_format_is_what_the_scraper_prefers() {
 }
 
 #[tokio::test]
-async fn without_memory_for_all_the_fleet_is_still_told() {
+async fn without_memory_for_all_the_fleet_is_still_there() {
     let site = site(fleet(), Readers::OnLoopback).await;
     // What slow clients hold.
     let (held, mut size) = (&mut Vec::new(), 512 << 20);
