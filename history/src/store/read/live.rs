@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use crate::{
     account::Account,
+    columns::Reader,
     database::{StoreError, Tier, Tx},
     point::Point,
     store::{
@@ -21,14 +22,28 @@ pub(in crate::store) fn each_row(
     end: u32,
     mut take: impl FnMut(&Entry),
 ) -> Result<(), StoreError> {
+    each_tile(tx, state, band, end, |bytes| {
+        RowTile::decode(bytes)?.entries.iter().for_each(&mut take);
+        Ok(())
+    })
+}
+
+/// Calls `take` with the tiles of a band before `end`, minute by minute.
+fn each_tile(
+    tx: &Tx<'_>,
+    state: &State,
+    band: u32,
+    end: u32,
+    mut take: impl FnMut(&[u8]) -> Result<(), StoreError>,
+) -> Result<(), StoreError> {
     for minute in state.progress(band * BAND).hours * HOUR..end.min(newest(tx, state)?) {
         let Some(bytes) = tx.get(Tier::Minute, minute, band)? else { continue };
-        RowTile::decode(&bytes)?.entries.iter().for_each(&mut take);
+        take(&bytes)?;
     }
     Ok(())
 }
 
-/// Calls `take` with each node's minutes before `end` and what moved in them.
+/// Calls `take` with each node's minutes before `end` and what moved in them, without the extremes.
 pub(super) fn each_point(
     tx: &Tx<'_>,
     state: &State,
@@ -36,16 +51,29 @@ pub(super) fn each_point(
     mut take: impl FnMut(u32, u32, &Point),
 ) -> Result<(), StoreError> {
     for band in 0..u32::try_from(state.bands.len()).unwrap_or(0) {
-        let mut rows: HashMap<u32, Vec<Entry>> = HashMap::new();
-        each_row(tx, state, band, end, |entry| rows.entry(entry.node).or_default().push(entry.clone()))?;
-        for (node, rows) in rows {
-            let mut account: Account = state.account(tx, node)?;
-            for entry in rows {
-                take(node, entry.cell.row.minute, &account.pass(&entry.cell));
+        let mut accounts = accounts_of(tx, band)?;
+        each_tile(tx, state, band, end, |bytes| {
+            for entry in RowTile::decode_for_sums(bytes)?.entries {
+                let account = accounts.entry(entry.node).or_insert_with(|| Account::new(state.origin));
+                take(entry.node, entry.cell.row.minute, &account.pass(&entry.cell));
             }
-        }
+            Ok(())
+        })?;
     }
     Ok(())
+}
+
+/// What is known of the runs of a band's nodes after all tiles of hours and days.
+fn accounts_of(tx: &Tx<'_>, band: u32) -> Result<HashMap<u32, Account>, StoreError> {
+    let sql = "SELECT node, state FROM account WHERE node >= ?1 AND node < ?2";
+    let mut statement = tx.sql().prepare_cached(sql)?;
+    let mut rows = statement.query([band * BAND, (band + 1) * BAND])?;
+    let mut accounts = HashMap::new();
+    while let Some(row) = rows.next()? {
+        let account = Account::read(&mut Reader::new(&row.get::<_, Vec<u8>>(1)?)?)?;
+        accounts.insert(row.get(0)?, account);
+    }
+    Ok(accounts)
 }
 
 /// The minute after the newest that has rows. A host's clock may be ahead, but not by more than this.
