@@ -17,7 +17,8 @@ pub(super) const BAND: u32 = 128;
 
 const NODE: u32 = 0;
 const GROUP: u32 = 1;
-/// A node that was forgotten: its number is not given again. Earlier programs take it for a node without rows.
+/// A node that was forgotten: its number is not given again. An earlier program takes it for one without
+/// rows.
 pub(super) const FORGOTTEN: u32 = 2;
 
 /// What is needed of every node at hand, as the file has it.
