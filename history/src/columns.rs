@@ -145,6 +145,20 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// Goes on behind a column of so many values.
+    pub(crate) fn skip_column(&mut self, length: usize) -> Result<(), Damaged> {
+        match self.byte()? {
+            CONSTANT => self.number().map(drop),
+            SINGLE => (0..length).try_for_each(|_| self.number().map(drop)),
+            PACKED => {
+                let bytes = self.length()?;
+                self.0 = self.0.get(bytes..).ok_or(Damaged)?;
+                Ok(())
+            }
+            _ => Err(Damaged),
+        }
+    }
+
     /// A column of so many numbers that fit into 32 bits.
     pub(crate) fn small_column(&mut self, length: usize) -> Result<Vec<u32>, Damaged> {
         self.column(length)?.into_iter().map(|value| u32::try_from(value).map_err(|_| Damaged)).collect()

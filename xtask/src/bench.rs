@@ -37,7 +37,7 @@ enum Subject {
     Pipeline,
     /// Bodies compared with nginx, thousands of event streams, the time from sample to event.
     Api,
-    /// The history beside VictoriaMetrics and Prometheus: disk, memory, the time of answers.
+    /// The history beside two other stores: disk, memory, the time of answers.
     History,
     /// The page's size, and its speed in a real browser.
     Page,

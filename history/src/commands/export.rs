@@ -49,7 +49,7 @@ pub struct ExportArgs {
     /// Length of a row's time: a multiple of a minute such as 1m, 15m, 1h, 1d, or auto for at most 1,500 rows
     /// each.
     #[arg(long, value_name = "STEP", value_parser = step, default_value = "auto")]
-    step: Step,
+    step: RowLength,
     /// One node's rows.
     #[arg(long, value_name = "NODE", value_parser = NodeName::parse, conflicts_with_all = ["by", "key"])]
     node: Option<NodeName>,
@@ -76,7 +76,7 @@ enum Format {
 
 /// Length of a row's time in milliseconds; chosen unless given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Step(Option<u64>);
+struct RowLength(Option<u64>);
 
 /// Whose rows.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -94,14 +94,14 @@ fn moment(text: &str) -> Result<i64, String> {
     })
 }
 
-fn step(text: &str) -> Result<Step, String> {
+fn step(text: &str) -> Result<RowLength, String> {
     if text == "auto" {
-        return Ok(Step(None));
+        return Ok(RowLength(None));
     }
     let ms = duration_ms(text).or_else(|| digits(text));
     let ms =
         ms.filter(|ms| *ms >= MINUTE_MS && ms % MINUTE_MS == 0 && *ms / MINUTE_MS < i64::from(u32::MAX / 4));
-    ms.map(|ms| Step(Some(ms.unsigned_abs())))
+    ms.map(|ms| RowLength(Some(ms.unsigned_abs())))
         .ok_or_else(|| "must be auto or a multiple of a minute: 60s, 15m, 1h, 1d, or milliseconds".to_owned())
 }
 
@@ -201,7 +201,7 @@ impl ExportArgs {
     ) -> anyhow::Result<u64> {
         let mut rows = 0;
         for (name, of) in series {
-            let Step(step_ms) = self.step;
+            let RowLength(step_ms) = self.step;
             // As many steps as can be asked for at once.
             let most_ms = step_ms.map_or(i64::MAX, |step_ms| {
                 i64::try_from(step_ms).unwrap_or(i64::MAX).saturating_mul(i64::from(MAX_STEPS))

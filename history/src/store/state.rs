@@ -20,7 +20,8 @@ pub(super) const BAND: u32 = 128;
 
 const NODE: u32 = 0;
 const GROUP: u32 = 1;
-/// A node that was forgotten: its number is not given again. Earlier programs take it for a node without rows.
+/// A node that was forgotten: its number is not given again. An earlier program takes it for one without
+/// rows.
 pub(super) const FORGOTTEN: u32 = 2;
 
 /// Groups that one node may make in a day: as many as a new node can have, so no node takes the places of all.

@@ -2,24 +2,41 @@
 //! nothing else.
 
 use crate::{
+    columns::Damaged,
     database::{StoreError, Tier, Tx},
     tile::{PointTile, RowTile},
 };
 
 /// A tile of rows.
 pub(super) fn rows(tx: &Tx<'_>, tier: Tier, period: u32, series: u32) -> Result<Option<RowTile>, StoreError> {
-    let Some(bytes) = tx.get(tier, period, series)? else { return Ok(None) };
-    match RowTile::decode(&bytes) {
-        Ok(tile) => Ok(Some(tile)),
-        Err(_) => tx.set_aside(tier, period, series).map(|()| None),
-    }
+    decoded(tx, tier, period, series, RowTile::decode)
+}
+
+/// A tile of rows without their extremes.
+pub(super) fn rows_for_sums(
+    tx: &Tx<'_>,
+    tier: Tier,
+    period: u32,
+    series: u32,
+) -> Result<Option<RowTile>, StoreError> {
+    decoded(tx, tier, period, series, RowTile::decode_for_sums)
 }
 
 /// A tile of points; an empty one where there is none.
 pub(super) fn points(tx: &Tx<'_>, tier: Tier, period: u32, series: u32) -> Result<PointTile, StoreError> {
-    let Some(bytes) = tx.get(tier, period, series)? else { return Ok(PointTile::default()) };
-    match PointTile::decode(&bytes) {
-        Ok(tile) => Ok(tile),
-        Err(_) => tx.set_aside(tier, period, series).map(|()| PointTile::default()),
+    Ok(decoded(tx, tier, period, series, PointTile::decode)?.unwrap_or_default())
+}
+
+fn decoded<T>(
+    tx: &Tx<'_>,
+    tier: Tier,
+    period: u32,
+    series: u32,
+    decode: impl Fn(&[u8]) -> Result<T, Damaged>,
+) -> Result<Option<T>, StoreError> {
+    let Some(bytes) = tx.get(tier, period, series)? else { return Ok(None) };
+    match decode(&bytes) {
+        Ok(tile) => Ok(Some(tile)),
+        Err(_) => tx.set_aside(tier, period, series).map(|()| None),
     }
 }

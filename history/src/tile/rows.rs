@@ -70,13 +70,33 @@ impl RowTile {
     }
 
     pub(crate) fn decode(bytes: &[u8]) -> Result<Self, Damaged> {
+        Self::read(bytes, true)
+    }
+
+    /// Without what sums do not need: the numbers of samples, and the extremes.
+    pub(crate) fn decode_for_sums(bytes: &[u8]) -> Result<Self, Damaged> {
+        Self::read(bytes, false)
+    }
+
+    fn read(bytes: &[u8], is_whole: bool) -> Result<Self, Damaged> {
         let mut input = Reader::new(bytes)?;
         let before = Account::read(&mut input)?;
         let length = input.length()?;
         let (nodes, minutes) = (input.small_column(length)?, input.small_column(length)?);
-        let (samples, covered_ms) = (input.small_column(length)?, input.small_column(length)?);
+        let samples = if is_whole {
+            input.small_column(length)?
+        } else {
+            input.skip_column(length)?;
+            vec![0; length]
+        };
+        let covered_ms = input.small_column(length)?;
         let (rx_bytes, tx_bytes) = (input.column(length)?, input.column(length)?);
-        let rates = read_rates(&mut input, length)?;
+        let rates = if is_whole {
+            read_rates(&mut input, length)?
+        } else {
+            skip_rates(&mut input, length)?;
+            vec![None; length]
+        };
         let entry = |place: usize| {
             let row = MinuteRow {
                 minute: minutes[place],
@@ -190,6 +210,11 @@ pub(super) fn write_rates(out: &mut Writer, rates: &[Option<Extremes>]) {
     out.column(&column(|rates| rates.tx_max));
     out.column(&column(|rates| rates.rx_min));
     out.column(&column(|rates| rates.tx_min));
+}
+
+fn skip_rates(input: &mut Reader<'_>, length: usize) -> Result<(), Damaged> {
+    let count = input.column(length)?.iter().filter(|has| **has == 1).count();
+    (0..4).try_for_each(|_| input.skip_column(count))
 }
 
 pub(super) fn read_rates(input: &mut Reader<'_>, length: usize) -> Result<Vec<Option<Extremes>>, Damaged> {

@@ -73,7 +73,12 @@ proptest! {
         for (node, cell) in &cells {
             tile.join(*node, cell);
         }
-        prop_assert_eq!(RowTile::decode(&tile.encode()), Ok(tile));
+        let bytes = tile.encode();
+        prop_assert_eq!(RowTile::decode(&bytes), Ok(tile.clone()));
+        for entry in &mut tile.entries {
+            (entry.cell.row.samples, entry.cell.row.rates) = (0, None);
+        }
+        prop_assert_eq!(RowTile::decode_for_sums(&bytes), Ok(tile));
     }
 
     #[test]
@@ -89,6 +94,8 @@ proptest! {
         sealed.extend_from_slice(&crc32fast::hash(&bytes).to_le_bytes());
         for bytes in [bytes, sealed] {
             RowTile::decode(&bytes).ok();
+            RowTile::decode_for_sums(&bytes).ok();
+            PointTile::each_sum(&bytes, |_, _| {}).ok();
             PointTile::decode(&bytes).ok();
         }
     }

@@ -44,8 +44,8 @@ pub fn duration_ms(text: &str) -> Option<i64> {
     digits(&text[..text.len() - 1])?.checked_mul(unit)
 }
 
-/// A number of digits alone, because a plus sign in a query string means a space. One that is too large is the
-/// largest.
+/// A number of digits alone, because a plus sign in a query string means a space. One that is too large is
+/// the largest.
 pub fn digits(text: &str) -> Option<i64> {
     let only_digits = text.bytes().all(|byte| byte.is_ascii_digit());
     (only_digits && !text.is_empty()).then(|| text.parse().unwrap_or(i64::MAX))

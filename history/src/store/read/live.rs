@@ -1,9 +1,10 @@
 //! Rows that are not yet in tiles of an hour.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, ops::Range};
 
 use crate::{
     account::Account,
+    columns::Reader,
     database::{StoreError, Tier, Tx},
     point::Point,
     store::{
@@ -22,14 +23,14 @@ pub(in crate::store) fn each_row(
     end: u32,
     mut take: impl FnMut(&Entry),
 ) -> Result<(), StoreError> {
-    for minute in state.progress(band * BAND).hours * HOUR..end.min(newest(tx, state)?) {
+    for minute in minutes_of_band(tx, state, band, end)? {
         let Some(tile) = tiles::rows(tx, Tier::Minute, minute, band)? else { continue };
         tile.entries.iter().for_each(&mut take);
     }
     Ok(())
 }
 
-/// Calls `take` with each node's minutes before `end` and what moved in them.
+/// Calls `take` with each node's minutes before `end` and what moved in them, without the extremes.
 pub(super) fn each_point(
     tx: &Tx<'_>,
     state: &State,
@@ -37,16 +38,34 @@ pub(super) fn each_point(
     mut take: impl FnMut(u32, u32, &Point),
 ) -> Result<(), StoreError> {
     for band in 0..u32::try_from(state.bands.len()).unwrap_or(0) {
-        let mut rows: HashMap<u32, Vec<Entry>> = HashMap::new();
-        each_row(tx, state, band, end, |entry| rows.entry(entry.node).or_default().push(entry.clone()))?;
-        for (node, rows) in rows {
-            let mut account: Account = state.account(tx, node)?;
-            for entry in rows {
-                take(node, entry.cell.row.minute, &account.pass(&entry.cell));
+        let mut accounts = accounts_of(tx, band)?;
+        for minute in minutes_of_band(tx, state, band, end)? {
+            let Some(tile) = tiles::rows_for_sums(tx, Tier::Minute, minute, band)? else { continue };
+            for entry in tile.entries {
+                let account = accounts.entry(entry.node).or_insert_with(|| Account::new(state.origin));
+                take(entry.node, entry.cell.row.minute, &account.pass(&entry.cell));
             }
         }
     }
     Ok(())
+}
+
+/// What is known of the runs of a band's nodes after all tiles of hours and days.
+fn accounts_of(tx: &Tx<'_>, band: u32) -> Result<HashMap<u32, Account>, StoreError> {
+    let sql = "SELECT node, state FROM account WHERE node >= ?1 AND node < ?2";
+    let mut statement = tx.sql().prepare_cached(sql)?;
+    let mut rows = statement.query([band * BAND, (band + 1) * BAND])?;
+    let mut accounts = HashMap::new();
+    while let Some(row) = rows.next()? {
+        let account = Account::read(&mut Reader::new(&row.get::<_, Vec<u8>>(1)?)?)?;
+        accounts.insert(row.get(0)?, account);
+    }
+    Ok(accounts)
+}
+
+/// The minutes before `end` whose hour is not cut yet.
+fn minutes_of_band(tx: &Tx<'_>, state: &State, band: u32, end: u32) -> Result<Range<u32>, StoreError> {
+    Ok(state.progress(band * BAND).hours * HOUR..end.min(newest(tx, state)?))
 }
 
 /// The minute after the newest that has rows.

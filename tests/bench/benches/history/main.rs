@@ -1,4 +1,4 @@
-//! The history beside VictoriaMetrics and Prometheus: `cargo xtask bench history`.
+//! The history beside `VictoriaMetrics` and Prometheus: `cargo xtask bench history`.
 //!
 //! Real processes around a real broker: one worker, one station, one API. Rows of minutes are published as a
 //! worker does, as fast as the broker takes them, so the station is always catching up. Debian's

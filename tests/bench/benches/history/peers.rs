@@ -1,4 +1,4 @@
-//! The same rows in VictoriaMetrics and in Prometheus' blocks, as Debian packages them.
+//! The same rows in `VictoriaMetrics` and in Prometheus' blocks, as Debian packages them.
 
 use std::{
     fmt::Write as _,
@@ -22,7 +22,7 @@ use crate::rows::{Fleet, metrics};
 
 const READY_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// VictoriaMetrics with a fleet's rows.
+/// `VictoriaMetrics` with a fleet's rows.
 pub(crate) struct Victoria {
     /// What its folder takes.
     pub(crate) bytes: u64,
