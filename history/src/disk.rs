@@ -1,7 +1,8 @@
 //! The disk on which the history is.
 //!
 //! A reserve of it is left to others: while less is free, the file does not grow, and its oldest minutes make
-//! room for new ones. It does not shrink either, because what it gave would only be taken by whoever fills the
+//! room for new ones. It does not shrink either, because what it gave would only be taken by whoever fills
+//! the
 //! disk.
 
 use std::{

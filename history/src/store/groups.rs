@@ -85,7 +85,8 @@ pub(super) fn note(tx: &Tx<'_>, state: &mut State, node: u32, groups: &[u32]) ->
     state.membership.refresh(tx)
 }
 
-/// A group's number; none when there are too many of its kind, or too many kinds, or when the node has made too
+/// A group's number; none when there are too many of its kind, or too many kinds, or when the node has made
+/// too
 /// many of late.
 fn number_within_bounds(
     tx: &Tx<'_>,

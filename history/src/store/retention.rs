@@ -87,7 +87,8 @@ impl Store {
         self.database.write_log_back()
     }
 
-    /// Gives so many bytes back while the disk is full. If the file itself has less, its oldest days go, unless
+    /// Gives so many bytes back while the disk is full. If the file itself has less, its oldest days go,
+    /// unless
     /// it `may_drop` nothing.
     pub(crate) fn make_room(&mut self, bytes: u64, may_drop: bool) -> Result<(), StoreError> {
         self.empty_log()?;

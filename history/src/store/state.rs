@@ -24,7 +24,8 @@ const GROUP: u32 = 1;
 /// rows.
 pub(super) const FORGOTTEN: u32 = 2;
 
-/// Groups that one node may make in a day: as many as a new node can have, so no node takes the places of all.
+/// Groups that one node may make in a day: as many as a new node can have, so no node takes the places of
+/// all.
 const MAX_NEW_GROUPS: u32 = 70;
 /// How often one node's groups may change in a day.
 const MAX_CHANGES: u32 = 100;

@@ -171,7 +171,7 @@ fn one_node_cannot_take_the_places_of_others() {
     }
     let home = GroupKey::Location("Bergen".to_owned());
     store.set_groups(&[(node("honest"), vec![home.clone()])]).unwrap();
-    assert!(store.range(&SeriesKey::Group(home), 0..1, Step(1)).unwrap().is_some());
+    assert!(store.range(&SeriesKey::Group(home), 0..1, Step(1), &[]).unwrap().is_some());
     let tx = store.database.read().unwrap();
     let count = |table: &str| -> u32 {
         tx.sql().query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0)).unwrap()
