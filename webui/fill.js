@@ -1,7 +1,7 @@
 // Fills the small lines with what was before the page opened, or while it was away: without this they begin
 // empty at each load, although the server knows. It is not in the page's program, because it only asks.
 //
-// The fleet's line takes one request. A row's line takes one, when the row is on screen: nobody sees the rest.
+// The fleet's line takes two requests. A row's takes one, when the row is on screen: nobody sees the rest.
 
 // As much of the fleet's line, and steps that are fine enough for it.
 const LINE_MS = 300_000;
@@ -48,8 +48,8 @@ async function ask(path) {
   }
 }
 
-// The history's minutes that are complete; after these, or without a history, the means of the last minute and of
-// the four minutes before it.
+// The history's minutes that are complete; after these, or without a history, the means of the last minute
+// and of the four minutes before it.
 async function fillFleet(stats, tell) {
   const nowMs = stats.timestamp * 1000;
   // Without a station this is no error, and neither in the browser's log.
