@@ -21,8 +21,8 @@ use tidemap_client::testing::{self, AT_MS, one_partition};
 use tidemap_service::nats::reached;
 use tidemap_testkit::{broker::TestBroker, machine::scaled, undisturbed, within};
 use tidemap_wire::{
-    Delta, ForgetReply, ForgetRequest, History, NodeId, NodeUpdate, Partition, PartitionStats, Series,
-    SnapshotChunk, SnapshotRequest, decode, encode, subject,
+    Delta, ForgetReply, ForgetRequest, History, Minutes, NodeId, NodeUpdate, Partition, PartitionStats,
+    Series, SnapshotChunk, SnapshotRequest, decode, encode, subject,
 };
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, Lines},
@@ -220,7 +220,11 @@ impl Owner {
         let state = self.state.lock().unwrap();
         let series =
             || Series { step_ms: 1000, end_ms: AT_MS, rx_bps: vec![None; 60], tx_bps: vec![None; 60] };
-        let history = node.as_ref().map(|_| History { last_60s: series(), last_15m: series() });
+        let history = node.as_ref().map(|_| History {
+            last_60s: series(),
+            last_15m: series(),
+            minutes: Minutes::default(),
+        });
         let nodes =
             state.nodes.values().filter(|update| node.as_ref().is_none_or(|node| *node == update.node));
         encode(&SnapshotChunk {

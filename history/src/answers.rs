@@ -2,10 +2,13 @@
 
 use std::{collections::BTreeMap, ops::Range};
 
-use tidemap_wire::history_query::{
-    HistoryAnswer, HistoryError, HistoryReply, HistoryRequest, HistorySeries, HistoryStatus,
-    MAX_AUTOMATIC_STEPS, MAX_STEPS, MAX_TOP, RangeAnswer, RangeRequest, TierReach, TopAnswer, TopBy, TopNode,
-    TopRequest,
+use tidemap_wire::{
+    MinuteRow,
+    history_query::{
+        HistoryAnswer, HistoryError, HistoryReply, HistoryRequest, HistorySeries, HistoryStatus,
+        MAX_AUTOMATIC_STEPS, MAX_STEPS, MAX_TOP, RECENT_REACH_MS, RangeAnswer, RangeRequest, TierReach,
+        TopAnswer, TopBy, TopNode, TopRequest,
+    },
 };
 
 use crate::{
@@ -18,8 +21,10 @@ const MINUTE_MS: i64 = 60_000;
 /// Steps to choose from, in minutes.
 const STEPS: [u32; 16] =
     [1, 2, 5, 10, 15, 30, 60, 120, 180, 360, 720, 1_440, 2_880, 7 * 1_440, 30 * 1_440, 360 * 1_440];
-/// Owners tell a minute's rows within a minute and 5 s after its end.
-const PUBLISHED_WITHIN_MS: i64 = 65_000;
+/// Samples of a minute come as long after its end.
+const LATEST_MS: i64 = 5_000;
+/// Owners tell a minute's rows within a minute after that.
+const PUBLISHED_WITHIN_MS: i64 = LATEST_MS + MINUTE_MS;
 
 /// Why a request has no answer.
 #[derive(Debug, thiserror::Error)]
@@ -69,16 +74,31 @@ fn range(store: &mut Store, request: &RangeRequest) -> Result<Vec<RangeAnswer>, 
     if minutes.len() as u64 / u64::from(step.0) > u64::from(MAX_STEPS) {
         return Err(HistoryError::TooManySteps.into());
     }
-    let points = match store.range(&series(&request.of), minutes.clone(), step)? {
+    let recent = recent(request)?;
+    let points = match store.range(&series(&request.of), minutes.clone(), step, &recent)? {
         Some(points) => points,
         // There is a fleet before there is a node.
         None if request.of == HistorySeries::Fleet => BTreeMap::new(),
         None => return Err(HistoryError::UnknownSeries.into()),
     };
-    let complete_until_ms = complete_until_ms(store.at_ms());
+    let complete_until_ms = match (complete_until_ms(store.at_ms()), &request.recent) {
+        (stored, Some(recent)) if recent.at_ms - RECENT_REACH_MS <= stored => {
+            stored.max((recent.at_ms - LATEST_MS) / MINUTE_MS * MINUTE_MS)
+        }
+        (stored, _) => stored,
+    };
     let steps: Vec<u32> = minutes.step_by(step.0 as usize).collect();
     let part = |steps: &[u32]| RangeAnswer { complete_until_ms, ..columns(steps, step, &points) };
     Ok(steps.chunks(RangeAnswer::STEPS_OF_A_PART).map(part).collect())
+}
+
+/// The rows of the node that the request is for, in which the asker knows of more than is stored.
+fn recent(request: &RangeRequest) -> Result<Vec<MinuteRow>, HistoryError> {
+    let (HistorySeries::Node(asked), Some(recent)) = (&request.of, &request.recent) else {
+        return Ok(Vec::new());
+    };
+    let rows = recent.rows().map_err(|_| HistoryError::Unreadable)?;
+    Ok(rows.into_iter().filter(|(node, _)| *node == asked).map(|(_, row)| row).collect())
 }
 
 fn columns(steps: &[u32], step: Step, points: &BTreeMap<u32, Point>) -> RangeAnswer {

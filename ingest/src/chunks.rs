@@ -53,7 +53,10 @@ pub(crate) fn snapshot(header: Header, nodes: Vec<NodeUpdate>) -> Vec<Vec<u8>> {
 
 /// The encoded snapshot of one node.
 pub(crate) fn snapshot_of_one(header: Header, node: Option<(NodeUpdate, History)>) -> Vec<u8> {
-    let (node, history) = node.unzip();
+    let (node, mut history) = node.unzip();
+    if let Some(History { minutes, .. }) = &mut history {
+        (minutes.epoch, minutes.at_ms) = (header.epoch, header.at_ms);
+    }
     encode(&part(header, 0, 1, node.into_iter().collect(), history))
 }
 

@@ -11,7 +11,7 @@ mod packed_row;
 mod peaks;
 
 use serde::{Deserialize, Serialize};
-use tidemap_wire::{LateSample, MinuteRow, RunCounters, Sample};
+use tidemap_wire::{LateSample, MinuteRow, RunCounters, Sample, history_query};
 
 use crate::window::{Sum, Windows, minute_of};
 use aside::Aside;
@@ -21,6 +21,7 @@ use peaks::Peaks;
 /// How many minutes are open at most: as many whole ones as the windows hold.
 const OPEN: u32 = 15;
 const SLOTS: usize = OPEN as usize;
+const _: () = assert!((OPEN as i64 - 1) * 60_000 >= history_query::RECENT_REACH_MS);
 /// As [`MinuteRing::first`] while no minute is open.
 const CLOSED: u32 = u32::MAX;
 
@@ -205,6 +206,17 @@ impl MinuteRing {
             untold.rows.extend(due.map(|minute| self.row(windows, minute, current)));
         }
         untold
+    }
+
+    /// The rows of all open minutes, and those of closed ones that were not acknowledged.
+    pub(crate) fn newest(&self, windows: &Windows, current: Source) -> Vec<MinuteRow> {
+        let mut rows = self.aside.as_ref().map(|aside| aside.untold().rows).unwrap_or_default();
+        if self.first != CLOSED {
+            let has_samples = |minute: &u32| self.samples[slot(*minute)] > 0;
+            let open = self.open_minutes(windows).filter(has_samples);
+            rows.extend(open.map(|minute| self.row(windows, minute, current)));
+        }
+        rows
     }
 
     /// Notes that the history has something. A row that has changed since comes again.

@@ -11,7 +11,7 @@ mod silence;
 mod update;
 
 use serde::{Deserialize, Serialize};
-use tidemap_wire::{Bps, Hello, Host, InterfaceRate, ReceivedReport, Sample, Status};
+use tidemap_wire::{Bps, Hello, Host, InterfaceRate, MinuteRow, ReceivedReport, Sample, Status};
 
 use crate::{
     agent_run::Run,
@@ -248,6 +248,11 @@ impl Node {
     /// What the history has not acknowledged: rows of minutes before `until`, and late samples.
     pub fn untold(&self, until: u32) -> Untold {
         self.minutes.untold(&self.windows, self.current_source(), until)
+    }
+
+    /// Rows of its newest minutes, whether or not the history has them.
+    pub fn newest_minutes(&self) -> Vec<MinuteRow> {
+        self.minutes.newest(&self.windows, self.current_source())
     }
 
     /// As a worker of an earlier version has it.

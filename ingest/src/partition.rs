@@ -253,7 +253,11 @@ impl PartitionState {
 
     /// One node in full, and its history.
     pub fn snapshot_of(&self, id: &NodeId) -> Option<(NodeUpdate, History)> {
-        self.nodes.get(Slot::of(id), id.as_str()).map(|node| (node.full_update(id), node.windows().history()))
+        self.nodes.get(Slot::of(id), id.as_str()).map(|node| {
+            let mut history = node.windows().history();
+            node.newest_minutes().iter().for_each(|row| history.minutes.push(id, row));
+            (node.full_update(id), history)
+        })
     }
 
     /// Who reports under a node's id: the one that is shown, and the other one, as far as they are known.

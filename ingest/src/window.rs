@@ -9,7 +9,7 @@ mod cells;
 mod packed;
 
 use serde::{Deserialize, Serialize};
-use tidemap_wire::{Averages, Bps, History, Series, timing};
+use tidemap_wire::{Averages, Bps, History, Minutes, Series, timing};
 
 use cells::Cells;
 use packed::Packed;
@@ -136,10 +136,14 @@ impl Windows {
         (averages(sums, |sum| sum.rx_bytes), averages(sums, |sum| sum.tx_bytes))
     }
 
-    /// Both rings as series of rates.
+    /// Both rings as series of rates; without rows of minutes.
     pub fn history(&self) -> History {
         let newest_ms = self.newest().unwrap_or(0);
-        History { last_60s: self.seconds.series(newest_ms), last_15m: self.quarters.series(newest_ms) }
+        History {
+            last_60s: self.seconds.series(newest_ms),
+            last_15m: self.quarters.series(newest_ms),
+            minutes: Minutes::default(),
+        }
     }
 }
 

@@ -9,8 +9,8 @@ use sha2::{Digest, Sha256};
 use tidemap_client::HistoryRequestError;
 use tidemap_service::clock;
 use tidemap_wire::{
-    NodeId,
-    history_query::{HistoryError, HistorySeries, RangeAnswer, TopAnswer},
+    Minutes,
+    history_query::{HistoryError, HistorySeries, RECENT_REACH_MS, RangeAnswer, TopAnswer},
     http::{HistoryJson, HistoryStatusJson, TopJson, TopNodeJson},
 };
 use tokio::{sync::SemaphorePermit, task::spawn_blocking, time::timeout};
@@ -22,7 +22,7 @@ use warp::{
 use self::parameters::{Format, RangeQuery, TopQuery};
 use crate::{
     answers::{Encoded, NotBuilt},
-    fleet_task::possible_ids,
+    fleet_task::{Found, possible_ids},
     http::{Asked, Site, bodies, errors::ApiError, nodes, query},
     json,
 };
@@ -45,11 +45,15 @@ pub(super) fn name(path: &str) -> Option<&str> {
 pub(super) async fn of_node(asked: &Asked, site: &Site, name: &str) -> Result<Response, ApiError> {
     let name = nodes::decoded(name)?;
     let unknown = || ApiError::NotFound(format!("history of a node named {name}"));
-    let ids = ids(site, &name).await?;
+    let found = site.fleet.find(name.clone()).await?;
+    let ids = found.as_ref().map_or_else(|| possible_ids(&name), |found| vec![found.id.clone()]);
     let first = ids.first().ok_or_else(unknown)?;
-    let RangeQuery { mut request, format } =
-        parameters::of_node(&asked.query, first.clone(), clock::unix_ms())?;
+    let now_ms = clock::unix_ms();
+    let RangeQuery { mut request, format } = parameters::of_node(&asked.query, first.clone(), now_ms)?;
     let turn = turn(site).await?;
+    if let Some(found) = found.filter(|_| request.to_ms > now_ms - RECENT_REACH_MS) {
+        request.recent = newest_minutes(site, *found).await;
+    }
     for id in ids {
         request.of = HistorySeries::Node(id);
         match site.history.range(request.clone()).await {
@@ -107,12 +111,17 @@ pub(super) async fn status(asked: &Asked, site: &Site) -> Result<Response, ApiEr
     bodies::encoded(&asked.headers, &tag, bodies::JSON, &Encoded::short(body.into())).await
 }
 
-/// The ids that a node of this name may have: of the node that is followed, or else those that were possible.
-async fn ids(site: &Site, name: &str) -> Result<Vec<NodeId>, ApiError> {
-    if let Some(found) = site.fleet.find(name.to_owned()).await? {
-        return Ok(vec![found.id]);
+/// A node's newest minutes, which the history gets later. Without them, it answers with what it has.
+async fn newest_minutes(site: &Site, node: Found) -> Option<Box<Minutes>> {
+    let Found { id, partition, .. } = node;
+    match site.ingest.history(partition, id).await {
+        // A worker of an earlier version has none.
+        Ok(history) => Some(history?.minutes).filter(|minutes| !minutes.is_empty()).map(Box::new),
+        Err(error) => {
+            tracing::debug!(%partition, %error, "no newest minutes");
+            None
+        }
     }
-    Ok(possible_ids(name))
 }
 
 /// Waits until few enough questions are being answered.

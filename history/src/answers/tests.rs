@@ -1,4 +1,4 @@
-use tidemap_wire::{MinuteRow, NodeId};
+use tidemap_wire::{Minutes, NodeId};
 
 use super::*;
 use crate::store::Batch;
@@ -32,7 +32,7 @@ fn asked(
     to_ms: i64,
     step_ms: Option<u64>,
 ) -> Result<Vec<RangeAnswer>, AnswerError> {
-    range(store, &RangeRequest { of: HistorySeries::Node(node("a")), from_ms, to_ms, step_ms })
+    range(store, &RangeRequest { of: HistorySeries::Node(node("a")), from_ms, to_ms, step_ms, recent: None })
 }
 
 #[test]
@@ -48,8 +48,11 @@ fn a_range_is_whole_steps_and_what_is_not_covered_is_absent() {
     let answer = asked(&mut store, 0, 900_000, Some(300_000)).unwrap().remove(0);
     assert_eq!(answer.rx_bytes, [None, None, Some(5_400)]);
     let of = HistorySeries::Provider("p".to_owned());
-    let group =
-        range(&mut store, &RangeRequest { of, from_ms: 0, to_ms: 900_000, step_ms: Some(900_000) }).unwrap();
+    let group = range(
+        &mut store,
+        &RangeRequest { of, from_ms: 0, to_ms: 900_000, step_ms: Some(900_000), recent: None },
+    )
+    .unwrap();
     assert_eq!(
         (group[0].rx_bytes[0], group[0].rx_bps[0], group[0].rx_max_bps[0]),
         (Some(5_400), Some(60), Some(60))
@@ -90,8 +93,13 @@ fn what_cannot_be_reported_is_refused_in_words() {
     }
     assert_eq!(refused(0, 20_001 * 60_000, Some(60_000)), HistoryError::TooManySteps);
     assert_eq!(asked(&mut store, 0, 20_000 * 60_000, Some(60_000)).unwrap().len(), 10);
-    let unknown =
-        RangeRequest { of: HistorySeries::Node(node("b")), from_ms: 0, to_ms: DAY_MS, step_ms: None };
+    let unknown = RangeRequest {
+        of: HistorySeries::Node(node("b")),
+        from_ms: 0,
+        to_ms: DAY_MS,
+        step_ms: None,
+        recent: None,
+    };
     assert!(matches!(range(&mut store, &unknown), Err(AnswerError::Refused(HistoryError::UnknownSeries))));
     let nobody = TopRequest { by: TopBy::Sum, from_ms: 0, to_ms: DAY_MS, limit: 0 };
     assert!(matches!(top(&mut store, &nobody), Err(AnswerError::Refused(HistoryError::TooManyNodes))));
@@ -114,4 +122,47 @@ fn the_top_and_the_status_are_reported() {
     };
     assert_eq!((status.pending, status.tiers[0]), (7, TierReach { step_ms: 60_000, from_ms: Some(600_000) }));
     assert!(status.used_bytes > 0);
+}
+
+#[test]
+fn rows_that_are_not_stored_yet_are_part_of_a_nodes_answer() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut store = store(folder.path());
+    let row = |minute, bytes| MinuteRow {
+        minute,
+        samples: 60,
+        covered_ms: 60_000,
+        rx_bytes: bytes,
+        tx_bytes: bytes,
+        ..MinuteRow::default()
+    };
+    let mut recent = Minutes::new(1, 16 * 60_000 + 5_000);
+    // One that is stored with fewer samples, one as it is stored, two that are not, and another node's.
+    for (name, minute, bytes) in
+        [("a", 11, 7_000), ("a", 13, 1_800), ("a", 14, 500), ("a", 15, 40), ("b", 15, 9)]
+    {
+        recent.push(&node(name), &row(minute, bytes));
+    }
+    let mut ask = |of: &str, step_ms| {
+        let of = HistorySeries::Node(node(of));
+        let request = RangeRequest {
+            of,
+            from_ms: 0,
+            to_ms: 960_000,
+            step_ms: Some(step_ms),
+            recent: Some(recent.clone().into()),
+        };
+        range(&mut store, &request).unwrap().remove(0)
+    };
+    let minutes = ask("a", 60_000);
+    assert_eq!(minutes.rx_bytes[10..], [Some(1_800), Some(7_000), None, Some(1_800), Some(500), Some(40)]);
+    assert_eq!(minutes.complete_until_ms, 960_000);
+    assert_eq!(ask("a", 900_000).rx_bytes, [Some(11_100), Some(40)]);
+    // The history has never heard of this one.
+    assert_eq!(ask("b", 900_000).rx_bytes, [None, Some(9)]);
+    // Its owner knows too little of the time that is not stored.
+    recent.at_ms += DAY_MS;
+    let of = HistorySeries::Node(node("a"));
+    let request = RangeRequest { of, from_ms: 0, to_ms: 960_000, step_ms: None, recent: Some(recent.into()) };
+    assert_eq!(range(&mut store, &request).unwrap()[0].complete_until_ms, 780_000);
 }

@@ -5,7 +5,7 @@ pub(super) mod top;
 
 use std::{collections::BTreeMap, ops::Range};
 
-use tidemap_wire::NodeId;
+use tidemap_wire::{MinuteRow, NodeId};
 
 pub(crate) use self::top::TopOrder;
 use super::{
@@ -15,7 +15,7 @@ use super::{
     state::State,
 };
 use crate::{
-    account::Account,
+    account::{Account, Cell},
     database::{StoreError, Tier, Tx},
     point::Point,
     tile::{PointTile, RowTile},
@@ -43,12 +43,14 @@ impl Step {
 
 impl Store {
     /// What moved in each step of a range of minutes, by the steps' first minutes; steps of which nothing is
-    /// known are missing. `None` when the series is not known.
+    /// known are missing. To a node's rows, its `recent` ones are joined. `None` when the series is not
+    /// known.
     pub(crate) fn range(
         &mut self,
         key: &SeriesKey,
         minutes: Range<u32>,
         step: Step,
+        recent: &[MinuteRow],
     ) -> Result<Option<BTreeMap<u32, Point>>, StoreError> {
         let tx = self.database.read()?;
         self.state.refresh(&tx)?;
@@ -57,26 +59,28 @@ impl Store {
             SeriesKey::Node(node) => state.nodes.get(node),
             SeriesKey::Group(group) => state.groups.get(&group.text()),
         };
-        let Some(series) = series.copied() else { return Ok(None) };
+        let series = series.copied();
         let is_group = matches!(key, SeriesKey::Group(_));
+        if series.is_none() && (is_group || recent.is_empty()) {
+            return Ok(None);
+        }
         let mut steps: BTreeMap<u32, Point> = BTreeMap::new();
         let mut add = |minute: u32, point: &Point| {
             if minutes.contains(&minute) {
                 steps.entry(minute / step.0 * step.0).or_default().add(point);
             }
         };
-        let sealed = state.progress(series).days * DAY;
         let mut rest = minutes.clone();
-        if step.tier() > 1 {
+        if let Some(series) = series.filter(|_| step.tier() > 1) {
+            let sealed = state.progress(series).days * DAY;
             for (minute, point) in spans(&tx, series, minutes.start..minutes.end.min(sealed), step.tier())? {
                 add(minute, &point);
             }
             rest.start = rest.start.max(sealed);
         }
-        let rest = if is_group {
-            group_minutes(&tx, state, series, rest)?
-        } else {
-            node_minutes(&tx, state, series, rest)?
+        let rest = match series {
+            Some(group) if is_group => group_minutes(&tx, state, group, rest)?,
+            node => node_minutes(&tx, state, node, rest, recent)?,
         };
         rest.iter().for_each(|(minute, point)| add(*minute, point));
         Ok(Some(steps))
@@ -100,31 +104,43 @@ fn spans(tx: &Tx<'_>, series: u32, minutes: Range<u32>, span: u32) -> Result<Vec
     Ok(found)
 }
 
-/// A node's minutes.
+/// A node's minutes, with its `recent` rows; those alone of a node that has none yet.
 fn node_minutes(
     tx: &Tx<'_>,
     state: &State,
-    node: u32,
+    node: Option<u32>,
     minutes: Range<u32>,
+    recent: &[MinuteRow],
 ) -> Result<Vec<(u32, Point)>, StoreError> {
     let mut found = Vec::new();
-    let progress = state.progress(node);
-    for (tier, period) in progress.tiles_from(minutes.start) {
-        if minutes_of(tier, period).start >= minutes.end {
-            break;
-        }
-        if let Some(bytes) = tx.get(tier, period, node)? {
-            found.extend(RowTile::decode(&bytes)?.points().0);
-        }
-    }
-    if minutes.end > progress.hours * HOUR {
-        let mut account: Account = state.account(tx, node)?;
-        live::each_row(tx, state, node / super::state::BAND, minutes.end, |entry| {
-            if entry.node == node {
-                found.push((entry.cell.row.minute, account.pass(&entry.cell)));
+    let mut live: BTreeMap<u32, Cell> = BTreeMap::new();
+    let mut account = Account::new(state.origin);
+    let mut live_from = 0;
+    if let Some(node) = node {
+        let progress = state.progress(node);
+        live_from = progress.hours * HOUR;
+        for (tier, period) in progress.tiles_from(minutes.start) {
+            if minutes_of(tier, period).start >= minutes.end {
+                break;
             }
-        })?;
+            if let Some(bytes) = tx.get(tier, period, node)? {
+                found.extend(RowTile::decode(&bytes)?.points().0);
+            }
+        }
+        if minutes.end > live_from {
+            account = state.account(tx, node)?;
+            live::each_row(tx, state, node / super::state::BAND, minutes.end, |entry| {
+                if entry.node == node {
+                    live.insert(entry.cell.row.minute, entry.cell.clone());
+                }
+            })?;
+        }
     }
+    // Rows of an hour that was closed are in its tile.
+    for row in recent.iter().filter(|row| (live_from..minutes.end).contains(&row.minute)) {
+        live.entry(row.minute).or_default().join(&Cell { row: row.clone(), late: Vec::new() });
+    }
+    found.extend(live.into_iter().map(|(minute, cell)| (minute, account.pass(&cell))));
     found.retain(|(minute, _)| minutes.contains(minute));
     Ok(found)
 }

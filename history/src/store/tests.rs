@@ -48,6 +48,6 @@ impl Store {
         minutes: std::ops::Range<u32>,
         step: u32,
     ) -> Vec<(u32, Point)> {
-        self.range(key, minutes, Step(step)).unwrap().unwrap().into_iter().collect()
+        self.range(key, minutes, Step(step), &[]).unwrap().unwrap().into_iter().collect()
     }
 }

@@ -97,8 +97,13 @@ async fn an_answer_in_many_parts_is_joined() {
         _ => status(3),
     })
     .await;
-    let request =
-        RangeRequest { of: HistorySeries::Fleet, from_ms: 60_000, to_ms: 20_001 * 60_000, step_ms: None };
+    let request = RangeRequest {
+        of: HistorySeries::Fleet,
+        from_ms: 60_000,
+        to_ms: 20_001 * 60_000,
+        step_ms: None,
+        recent: None,
+    };
     let answer = history.range(request).await.unwrap();
     let expected: Vec<Option<u64>> = (1..20_001).map(Some).collect();
     assert_eq!((answer.rx_bytes, answer.covered_ms.len()), (expected, 20_000));
@@ -118,7 +123,13 @@ async fn a_station_that_ends_amid_its_answer_is_replaced_by_another() {
         _ => status(1),
     })
     .await;
-    let request = RangeRequest { of: HistorySeries::Fleet, from_ms: 0, to_ms: 5_000 * 60_000, step_ms: None };
+    let request = RangeRequest {
+        of: HistorySeries::Fleet,
+        from_ms: 0,
+        to_ms: 5_000 * 60_000,
+        step_ms: None,
+        recent: None,
+    };
     let asked = tokio::spawn({
         let history = history.clone();
         async move { history.range(request).await }

@@ -6,7 +6,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::NodeId;
+use crate::{Minutes, NodeId};
 
 /// The most steps of an answer.
 pub const MAX_STEPS: u32 = 20_000;
@@ -14,6 +14,9 @@ pub const MAX_STEPS: u32 = 20_000;
 pub const MAX_AUTOMATIC_STEPS: u32 = 1_500;
 /// The most nodes of a [`TopAnswer`].
 pub const MAX_TOP: u32 = 1_000;
+
+/// An owner has the rows of as many milliseconds before a node's newest sample.
+pub const RECENT_REACH_MS: i64 = 14 * 60_000;
 
 /// A question to the history.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -40,6 +43,10 @@ pub struct RangeRequest {
     /// Unix epoch. Absent: the shortest common one with at most [`MAX_AUTOMATIC_STEPS`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub step_ms: Option<u64>,
+    /// Rows of a node's newest minutes, as its owner has them: they are part of the answer whether or not
+    /// they are stored yet. Those of other nodes are ignored.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recent: Option<Box<Minutes>>,
 }
 
 /// Whose traffic. A node belongs to the groups that it belonged to at the time.

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Bps, NodeId, NodeUpdate};
+use crate::{Bps, Minutes, NodeId, NodeUpdate};
 
 /// Asks a partition's owner for its nodes, or for one of them.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -42,6 +42,10 @@ pub struct History {
     pub last_60s: Series,
     /// The last 15 minutes, by quarters of a minute.
     pub last_15m: Series,
+    /// Rows of its newest minutes, also of the one that has not ended. The history has some of them, or gets
+    /// them within a few minutes.
+    #[serde(default, skip_serializing_if = "Minutes::is_empty")]
+    pub minutes: Minutes,
 }
 
 /// Mean rates in steps of equal length, oldest first. A step that no sample covers is absent, not 0.

@@ -7,8 +7,8 @@ use std::{collections::BTreeMap, fmt::Debug};
 use serde::{Serialize, de::DeserializeOwned};
 use tidemap_wire::{
     Averages, Bps, Delta, Event, EventKind, ForgetReply, ForgetRequest, Hello, History, Host, Interface,
-    InterfaceRate, Location, LocationSource, NodeId, NodeUpdate, Pack, PackWriter, PartitionStats, Report,
-    Sample, Series, SnapshotChunk, SnapshotRequest, Status, decode, encode,
+    InterfaceRate, Location, LocationSource, Minutes, NodeId, NodeUpdate, Pack, PackWriter, PartitionStats,
+    Report, Sample, Series, SnapshotChunk, SnapshotRequest, Status, decode, encode,
 };
 
 /// Compares a message with its pinned bytes in both directions. Never change the bytes; add new ones beside
@@ -240,7 +240,7 @@ fn requests_and_answers() {
     check(&ForgetReply { known: true, applied: Some(7) }, "82a56b6e6f776ec3a76170706c69656407");
     let series =
         |step_ms| Series { step_ms, end_ms: 6, rx_bps: vec![None, Bps::new(1.0)], tx_bps: vec![None, None] };
-    let history = History { last_60s: series(1_000), last_15m: series(15_000) };
+    let history = History { last_60s: series(1_000), last_15m: series(15_000), minutes: Minutes::default() };
     let chunk = SnapshotChunk {
         partition: 3,
         epoch: 9,

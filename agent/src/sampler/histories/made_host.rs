@@ -106,8 +106,8 @@ impl MadeHost {
     pub(super) fn new(devices: [(bool, bool); 2]) -> Self {
         let device = |at: usize| {
             let (speed_is_known, wraps) = devices[at];
-            // All that is moved is a multiple of 125 bytes, so no counter wraps to exactly zero and then rests
-            // there: that looks like a reset.
+            // All that is moved is a multiple of 125 bytes, so no counter wraps to exactly zero and then
+            // rests there: that looks like a reset.
             let start = if wraps { WRAP - 30_000_001 } else { WRAP * 3 };
             MadeDevice {
                 name: ["eth0", "eth1"][at],

@@ -141,7 +141,7 @@ impl Common {
     fn range(self, of: HistorySeries, now_ms: i64) -> Result<RangeQuery, ApiError> {
         let (from_ms, to_ms) = self.limits(now_ms)?;
         let step_ms = self.step_ms.map(|step| fits(from_ms, to_ms, step)).transpose()?;
-        let request = RangeRequest { of, from_ms, to_ms, step_ms };
+        let request = RangeRequest { of, from_ms, to_ms, step_ms, recent: None };
         Ok(RangeQuery { request, format: self.format })
     }
 }

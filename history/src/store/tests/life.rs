@@ -107,8 +107,8 @@ fn traffic_belongs_to_the_groups_of_its_time() {
         };
         assert_eq!((bytes("Bergen"), bytes("Oslo")), (vec![(100, 5)], vec![(101, 7)]), "{time}");
     }
-    assert_eq!(store.range(&SeriesKey::Group(place("Rome")), 0..DAY, Step(1)).unwrap(), None);
-    assert_eq!(store.range(&key("b"), 0..DAY, Step(1)).unwrap(), None);
+    assert_eq!(store.range(&SeriesKey::Group(place("Rome")), 0..DAY, Step(1), &[]).unwrap(), None);
+    assert_eq!(store.range(&key("b"), 0..DAY, Step(1), &[]).unwrap(), None);
 }
 
 #[test]
@@ -119,7 +119,7 @@ fn a_label_has_a_thousand_groups_at_most() {
     let nodes: Vec<_> = (0..1_002).map(|number| (node(&format!("n{number}")), vec![label(number)])).collect();
     store.set_groups(&nodes).unwrap();
     let mut is_known =
-        |number| store.range(&SeriesKey::Group(label(number)), 0..1, Step(1)).unwrap().is_some();
+        |number| store.range(&SeriesKey::Group(label(number)), 0..1, Step(1), &[]).unwrap().is_some();
     assert_eq!([is_known(999), is_known(1_000)], [true, false]);
 }
 

@@ -12,6 +12,7 @@ mod file_size;
 mod floods;
 mod full_disk;
 mod history_answers;
+mod history_seam;
 mod limits;
 mod names;
 mod operator;
