@@ -1,7 +1,7 @@
 // Fills the small lines with what was before the page opened, or while it was away: without this they begin
 // empty at each load, although the server knows. It is not in the page's program, because it only asks.
 //
-// The fleet's line takes one request. A row's line takes one, when the row is on screen: nobody sees the rest.
+// The fleet's line takes two requests. A row's takes one, when the row is on screen: nobody sees the rest.
 
 // As much of the fleet's line, and steps that are fine enough for it.
 const LINE_MS = 300_000;
@@ -48,30 +48,20 @@ async function ask(path) {
   }
 }
 
-// The history's minutes that are complete; after these, or without a history, the means of the last minute and of
-// the four minutes before it.
+// The history's minutes that are complete. What came after them stays a gap: averages do not say how much of
+// their time they know.
 async function fillFleet(stats, tell) {
-  const nowMs = stats.timestamp * 1000;
+  const nowMs = Math.floor(stats.timestamp * 1000);
+  const fromMs = nowMs - LINE_MS;
   // Without a station this is no error, and neither in the browser's log.
   const { complete_until_ms: knownMs } = (await ask("history/status")) ?? {};
-  const from = Math.floor(nowMs - LINE_MS);
-  const history = knownMs > from ? await ask(`history?from=${from}&to=${Math.floor(nowMs)}&step=60s`) : null;
-  const sides = ["rx", "tx"].map((side) => {
-    const { "1m": minute, "5m": five } = stats[`total_network_${side}_bytes_per_sec_avg`];
-    return { minute, before: (5 * five - minute) / 4, bytes: history?.[`${side}_bytes`], isKnown: five !== null };
-  });
-  const endMs = history?.complete_until_ms ?? 0;
+  const history = knownMs > fromMs ? await ask(`history?from=${fromMs}&to=${nowMs}&step=60s`) : null;
+  if (!history) return;
   const points = { at: [], rx: [], tx: [] };
-  for (let at = Math.ceil((nowMs - LINE_MS) / STEP_MS) * STEP_MS; at < nowMs; at += STEP_MS) {
-    const rates = sides.map(({ minute, before, bytes, isKnown }) => {
-      if (at < endMs) {
-        const moved = bytes[Math.floor((at - history.from_ms) / MINUTE_MS)];
-        return moved == null ? null : moved / 60;
-      }
-      if (at >= nowMs - MINUTE_MS) return minute;
-      return isKnown ? Math.max(before, 0) : null;
-    });
-    if (!rates.includes(null)) add(points, at, rates);
+  for (let at = Math.ceil(fromMs / STEP_MS) * STEP_MS; at < history.complete_until_ms; at += STEP_MS) {
+    const minute = Math.floor((at - history.from_ms) / MINUTE_MS);
+    const moved = [history.rx_bytes[minute], history.tx_bytes[minute]];
+    if (moved.every(Number.isFinite)) add(points, at, moved.map((bytes) => bytes / 60));
   }
   tell(points);
 }

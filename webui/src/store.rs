@@ -108,13 +108,6 @@ impl Fleet {
         }));
     }
 
-    /// Fills the trend of the node with this name where it has no points: positions and sums.
-    pub fn fill_trend(&mut self, name: &str, points: impl Iterator<Item = (usize, f32)>) {
-        if let Some(row) = self.row_of(name) {
-            self.trends.fill(row, points);
-        }
-    }
-
     /// Number of rows, vacant ones included.
     pub fn len(&self) -> usize {
         self.names.len()

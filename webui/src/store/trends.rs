@@ -41,7 +41,7 @@ impl Trends {
 
     /// Puts points where none are: each is a position, of which the newest is the last of
     /// [`TREND_POINTS`], and a sum.
-    pub(super) fn fill(&mut self, row: usize, points: impl Iterator<Item = (usize, f32)>) {
+    fn fill(&mut self, row: usize, points: impl Iterator<Item = (usize, f32)>) {
         while self.points.len() < TREND_POINTS {
             self.points.push_front(Rc::default());
         }
@@ -63,6 +63,15 @@ impl Trends {
             if column.get(row).is_some_and(|sum| !sum.is_nan()) {
                 Rc::make_mut(column)[row] = f32::NAN;
             }
+        }
+    }
+}
+
+impl super::Fleet {
+    /// Fills the trend of the node with this name where it has no points: positions and sums.
+    pub fn fill_trend(&mut self, name: &str, points: impl Iterator<Item = (usize, f32)>) {
+        if let Some(row) = self.row_of(name) {
+            self.trends.fill(row, points);
         }
     }
 }
