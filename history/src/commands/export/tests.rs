@@ -5,7 +5,7 @@ use ::parquet::{
 };
 use bytes::Bytes;
 use clap::Parser;
-use tidemap_wire::{Extremes, MinuteRow, NodeId, history_query::RangeAnswer};
+use tidemap_wire::{Extremes, MinuteRow, NodeId, bounds, history_query::RangeAnswer};
 
 use super::*;
 use crate::{
@@ -33,7 +33,7 @@ fn history(folder: &Path) -> PathBuf {
         minute,
         samples: 60,
         covered_ms: 60_000,
-        rx_bytes: u64::MAX / 4,
+        rx_bytes: bounds::MINUTE_BYTES,
         tx_bytes: 1_200,
         rates: Some(Extremes { rx_max: 9, tx_max: 8, rx_min: 2, tx_min: 1 }),
         ..MinuteRow::default()
@@ -60,7 +60,7 @@ fn export(more: &[&str]) -> anyhow::Result<Vec<u8>> {
 #[test]
 fn every_node_is_written_as_csv() {
     let csv = String::from_utf8(export(&["--by", "node", "--step", "2m"]).unwrap()).unwrap();
-    let max = u64::MAX / 4;
+    let max = bounds::MINUTE_BYTES;
     assert_eq!(
         csv,
         format!(
@@ -109,7 +109,7 @@ fn what_a_parquet_file_holds_is_what_was_answered() {
     assert_eq!(rows[4][..2], [Field::TimestampMillis(600_000), Field::Str("web-01".to_owned())]);
     assert_eq!(
         rows[4][2..5],
-        [Field::ULong(u64::MAX / 4), Field::ULong(1_200), Field::ULong(u64::MAX / 240)]
+        [Field::ULong(bounds::MINUTE_BYTES), Field::ULong(1_200), Field::ULong(bounds::MINUTE_BYTES / 60)]
     );
     assert_eq!(
         rows[6][2..11],

@@ -6,7 +6,7 @@ use std::{
     process::Command,
 };
 
-use super::*;
+use super::{calendar::DAY, *};
 use crate::{
     disk::{Held, Left},
     keeper::make_room,
@@ -130,11 +130,13 @@ fn a_full_disk_costs_the_oldest_minutes_and_rows_are_stored_again() {
     let held = Held::new(disk.0.path());
     let path = disk.0.path().join("history");
     let mut store = Store::open(&path).unwrap();
-    store.apply(&rows(0, 1)).unwrap();
-    days(&mut store, 0..120);
+    store.apply(&rows(200 * DAY, 1)).unwrap();
+    // 100 MB, of which each full disk costs 40.
+    days(&mut store, 0..200);
     held.take();
     let others = disk.fill();
-    let mut minute = 100;
+    // Of a day that stays.
+    let mut minute = 200 * DAY + 100;
     let mut next = |store: &mut Store| {
         minute += 1;
         store.apply(&rows(minute, 2_000))
