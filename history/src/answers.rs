@@ -23,7 +23,7 @@ const STEPS: [u32; 16] =
     [1, 2, 5, 10, 15, 30, 60, 120, 180, 360, 720, 1_440, 2_880, 7 * 1_440, 30 * 1_440, 360 * 1_440];
 /// Samples of a minute come as long after its end.
 const LATEST_MS: i64 = 5_000;
-/// Owners tell a minute's rows within a minute after that.
+/// Owners tell a minute's rows within 15 s after that; those of earlier versions, within a minute.
 const PUBLISHED_WITHIN_MS: i64 = LATEST_MS + MINUTE_MS;
 
 /// Why a request has no answer.

@@ -23,8 +23,10 @@ use crate::{
     store::{Batch, GroupKey, Keep, Store, Tidied},
 };
 
-/// Rows wait for as long before they are stored: each tile of a minute is then written about twice.
+/// Rows wait for as long at most before they are stored: each tile of a minute is then written about twice.
 const PERIOD: Duration = Duration::from_secs(60);
+/// Without news for as long, they are stored: owners have published a minute, and each tile is written once.
+const QUIET: Duration = Duration::from_secs(3);
 /// Between looks at what is too old.
 const TIDY_PERIOD: Duration = Duration::from_secs(30);
 /// Clocks that differ by less agree.
@@ -118,11 +120,16 @@ impl Keeper {
         stop: &CancellationToken,
     ) -> Result<(), String> {
         let mut due = Instant::now() + PERIOD;
+        // When nothing has come for a while.
+        let mut quiet = due;
         let mut tidy_at = Instant::now();
         loop {
             tokio::select! {
                 // The stream has brought something, unless as much waits as should.
-                Some(event) = events.recv(), if !self.intake.is_full() => self.intake.take(event),
+                Some(event) = events.recv(), if !self.intake.is_full() => {
+                    self.intake.take(event);
+                    quiet = Instant::now() + QUIET;
+                }
                 // Nodes have changed their groups.
                 Some(members) = members.recv() => self.store_until_done(stop, move |store| store.set_groups(&members)).await.map(drop)?,
                 // A reader has met damage.
@@ -131,9 +138,10 @@ impl Keeper {
                     Met::File(what) => return Err(what),
                 },
                 // Enough has come, or it is time.
-                () = sleep_until(due), if !self.intake.is_full() => {
+                () = sleep_until(due.min(quiet)), if !self.intake.is_full() => {
                     self.store_batch(stop).await?;
                     due = Instant::now() + PERIOD;
+                    quiet = due;
                 }
                 () = std::future::ready(()), if self.intake.is_full() => self.store_batch(stop).await?,
                 // Something may be too old, or too large. Step by step, so that rows are stored between.

@@ -7,8 +7,8 @@ use tidemap_wire::PartitionCount;
 
 use crate::{metrics::MetricsServer, partition::Limits};
 
-/// The history has a minute as long after its end, and 5 s, at the latest.
-const MINUTES_PERIOD: Duration = Duration::from_secs(60);
+/// Each part's rows are published once in this time, so the history has a minute 5 to 20 s after its end.
+const MINUTES_PERIOD: Duration = Duration::from_secs(15);
 
 /// A worker's options. The number of partitions is not among them: `tidemap up` shares it with the API.
 #[derive(clap::Args, Clone, Debug)]

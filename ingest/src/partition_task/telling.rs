@@ -1,5 +1,5 @@
-//! Tells the history what a partition's nodes have done, part after part: once a minute, and once more when
-//! the task ends.
+//! Tells the history what a partition's nodes have done, part after part, in the 15 s after a minute's end,
+//! and once more when the task ends.
 
 use std::time::Duration;
 
