@@ -68,7 +68,11 @@ pub(super) fn first_reading(links: &Links, earlier: Option<Earlier>) -> Meter {
     };
     let meter = Meter::resume(left, ago_ms, &readings);
     let found = meter.total();
-    tracing::info!(found.rx_bytes, found.tx_bytes, "bytes have moved since the last run of the agent");
+    tracing::info!(
+        rx_bytes = found.rx_bytes,
+        tx_bytes = found.tx_bytes,
+        "bytes have moved since the last run of the agent"
+    );
     meter
 }
 
