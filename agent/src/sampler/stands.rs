@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::schedule::Schedule;
 use crate::{
-    baseline::{Device, Earlier, Stand},
+    baseline::{CountedDevice, Earlier, Stand},
     links::Links,
     meter::{Key, Meter, Reading},
 };
@@ -81,7 +81,7 @@ fn stand(links: &Links, meter: &Meter, readings: &[Reading]) -> Option<Stand> {
     let identities = links.identities();
     let identity = |key: &Key| Some(identities.iter().find(|(known, _)| known == key)?.1);
     let devices = meter.standings(readings).into_iter();
-    let device = |(key, standing)| Some(Device { identity: identity(&key)?, standing });
+    let device = |(key, standing)| Some(CountedDevice { identity: identity(&key)?, standing });
     Some(Stand {
         kernel_boot,
         uptime_ms,

@@ -3,7 +3,8 @@
 //!
 //! It is replaced in one step by a thread of its own, so nobody waits for the disk. It is never synced: it is
 //! of use on the same boot of the kernel alone, and a power loss ends that. If it is older than the newest
-//! sample in the spool, nothing is counted twice or lost, unless an interface's counters began at zero between.
+//! sample in the spool, nothing is counted twice, and nothing lost unless one of several interfaces was
+//! reset.
 
 use std::{
     fs::File,
