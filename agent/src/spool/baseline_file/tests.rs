@@ -38,6 +38,12 @@ async fn it_is_replaced_in_the_background_and_nobody_else_may_read_it() {
 
 #[test]
 fn a_file_that_cannot_be_used_says_why() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut file = BaselineFile::new(&folder.path().join("spool"));
+    fs::create_dir(&file.path).unwrap();
+    assert_eq!(file.read(), Err("not a file".to_owned()));
+    assert!(file.begin(&baseline(1)).is_err());
+    file.keep(baseline(2));
     let good = bytes_of(&baseline(1));
     assert_eq!(parse(&good), Ok(baseline(1)));
     for (bytes, why) in [
