@@ -1,13 +1,13 @@
 //! Where the counters stood at a sample, kept beside the spool for the next run of the agent. Pure.
 //!
-//! The next run begins with what moved since the newest sample of the run before, which the spool names with
+//! The next run begins with what moved since the newest sample of the run before, which the spool has with
 //! its sums. So however old the counters are, what samples contain that were read after them is not counted
-//! again. Each run's last word about them is only used beside that sample, and on the same boot of the kernel.
+//! again. They are used only beside that sample, and on the same boot of the kernel.
 
 use serde::{Deserialize, Serialize};
 use tidemap_wire::Sample;
 
-use crate::meter::{Key, Left, Moved, Standing};
+use crate::meter::{CarriedOver, Key, Moved, Standing};
 
 /// Where the counters stand, and the sums that a run has made of them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,12 +19,12 @@ pub struct Stand {
     pub(crate) sums: Moved,
     /// What the devices have moved beyond this that samples of earlier runs contain.
     pub(crate) contained: Moved,
-    pub(crate) devices: Vec<Device>,
+    pub(crate) devices: Vec<CountedDevice>,
 }
 
 /// A counted interface.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Device {
+pub(crate) struct CountedDevice {
     /// Which it is, whatever its name; no other has it on this boot of the kernel.
     pub(crate) identity: u64,
     pub(crate) standing: Standing,
@@ -93,12 +93,12 @@ impl Earlier {
         kernel_boot: &str,
         uptime_ms: u64,
         key: impl Fn(u64) -> Option<Key>,
-    ) -> Option<(Left, u64)> {
+    ) -> Option<(CarriedOver, u64)> {
         let Self { stand, total, contained } = self;
         let ago_ms = uptime_ms.checked_sub(stand.uptime_ms).filter(|_| stand.kernel_boot == kernel_boot)?;
         let devices = stand.devices.into_iter();
         let devices = devices.filter_map(|device| Some((key(device.identity)?, device.standing))).collect();
-        Some((Left { devices, total, contained }, ago_ms))
+        Some((CarriedOver { devices, total, contained }, ago_ms))
     }
 }
 

@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 
 pub(crate) use counter_tracker::{CounterTracker, Standing, Step};
 pub(crate) use counters::{Counters, Nominal};
-pub(crate) use resumed::Left;
+pub(crate) use resumed::CarriedOver;
 use resumed::Resumed;
 use serde::{Deserialize, Serialize};
 use tidemap_wire::{Bps, InterfaceRate};
@@ -57,7 +57,7 @@ pub(crate) struct Meter {
 impl Meter {
     /// Goes on from where an earlier run stood `ago_ms` ago, with a reading of each counted uplink. The sums
     /// begin with what no sample of that run contains.
-    pub(crate) fn resume(left: Left, ago_ms: u64, readings: &[Reading]) -> Self {
+    pub(crate) fn resume(left: CarriedOver, ago_ms: u64, readings: &[Reading]) -> Self {
         let mut meter = Self { total: left.total, ..Self::default() };
         let held = left.devices.iter().map(|(_, standing)| standing.held());
         let held = held.fold(Moved::default(), Moved::plus);

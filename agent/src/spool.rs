@@ -45,7 +45,7 @@ impl Spool {
                     tracing::info!(samples = left.samples.len(), "the spool holds samples of an earlier run");
                 }
                 outbox.restore(left.samples);
-                let baseline = BaselineFile::new(path);
+                let mut baseline = BaselineFile::new(path);
                 let kept = baseline.read().unwrap_or_else(|why| {
                     baseline.warn(&why);
                     None

@@ -116,7 +116,9 @@ impl MadeHost {
             uptime_ms: self.uptime_ms,
             sums: meter.total(),
             contained: meter.contained(),
-            devices: devices.map(|(key, standing)| Device { identity: identity(&key), standing }).collect(),
+            devices: devices
+                .map(|(key, standing)| CountedDevice { identity: identity(&key), standing })
+                .collect(),
         }
     }
 

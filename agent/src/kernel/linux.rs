@@ -314,4 +314,33 @@ mod tests {
         assert!(kernel.names().is_err());
         assert_eq!(read("eth0"), (None, None));
     }
+
+    #[test]
+    fn an_interface_that_is_replaced_under_its_name_and_number_is_another_one() {
+        let root = tempfile::tempdir().unwrap();
+        let class_net = root.path().join("sys/class/net");
+        let make = |name: &str| {
+            fs::create_dir_all(class_net.join(name)).unwrap();
+            fs::write(class_net.join(name).join("ifindex"), "2\n").unwrap();
+        };
+        make("eth0");
+        let (sysfs, procfs) = (root.path().join("sys"), root.path().join("proc"));
+        let roots = ["--sysfs-root", sysfs.to_str().unwrap(), "--procfs-root", procfs.to_str().unwrap()];
+        let cli = Cli::parse_from([&["agent", "--node", "x"], &roots[..]].concat());
+        let kernel = Kernel::new(&AgentConfig::new(cli.agent).unwrap()).unwrap();
+        let first = kernel.identity("eth0", 2);
+        assert!(first.is_some() && kernel.identity("eth0", 3).is_none());
+        fs::rename(class_net.join("eth0"), class_net.join("lan0")).unwrap();
+        make("eth0");
+        assert_eq!(kernel.identity("lan0", 2), first, "renamed");
+        assert_ne!(kernel.identity("eth0", 2), first, "replaced");
+
+        assert_eq!(kernel.boot(), None);
+        fs::create_dir_all(procfs.join("sys/kernel/random")).unwrap();
+        fs::write(procfs.join("sys/kernel/random/boot_id"), "d128535d\n").unwrap();
+        for (uptime, ms) in [("3846.34 2699.51\n", Some(3_846_340)), ("12 1\n", None), ("", None)] {
+            fs::write(procfs.join("uptime"), uptime).unwrap();
+            assert_eq!(kernel.boot(), ms.map(|ms| ("d128535d".to_owned(), ms)));
+        }
+    }
 }

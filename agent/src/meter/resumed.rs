@@ -6,7 +6,7 @@ use super::{Key, Moved, Standing};
 
 /// What an earlier run has left.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Left {
+pub(crate) struct CarriedOver {
     /// Where its interfaces stood.
     pub(crate) devices: Vec<(Key, Standing)>,
     /// What they had moved by then that is in no sample.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::schedule::Schedule;
 use crate::{
-    baseline::{Device, Earlier, Stand},
+    baseline::{CountedDevice, Earlier, Stand},
     links::Links,
     meter::{Key, Meter, Reading},
 };
@@ -68,7 +68,11 @@ pub(super) fn first_reading(links: &Links, earlier: Option<Earlier>) -> Meter {
     };
     let meter = Meter::resume(left, ago_ms, &readings);
     let found = meter.total();
-    tracing::info!(found.rx_bytes, found.tx_bytes, "bytes have moved since the last run of the agent");
+    tracing::info!(
+        rx_bytes = found.rx_bytes,
+        tx_bytes = found.tx_bytes,
+        "bytes have moved since the last run of the agent"
+    );
     meter
 }
 
@@ -77,7 +81,7 @@ fn stand(links: &Links, meter: &Meter, readings: &[Reading]) -> Option<Stand> {
     let identities = links.identities();
     let identity = |key: &Key| Some(identities.iter().find(|(known, _)| known == key)?.1);
     let devices = meter.standings(readings).into_iter();
-    let device = |(key, standing)| Some(Device { identity: identity(&key)?, standing });
+    let device = |(key, standing)| Some(CountedDevice { identity: identity(&key)?, standing });
     Some(Stand {
         kernel_boot,
         uptime_ms,

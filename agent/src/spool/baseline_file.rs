@@ -3,10 +3,11 @@
 //!
 //! It is replaced in one step by a thread of its own, so nobody waits for the disk. It is never synced: it is
 //! of use on the same boot of the kernel alone, and a power loss ends that. If it is older than the newest
-//! sample in the spool, nothing is counted twice or lost, unless an interface's counters began at zero between.
+//! sample in the spool, nothing is counted twice, and nothing lost unless one of several interfaces was
+//! reset.
 
 use std::{
-    fs::File,
+    fs::{self, File},
     io::{self, ErrorKind, Read},
     path::{Path, PathBuf},
     sync::mpsc::{SyncSender, sync_channel},
@@ -29,17 +30,21 @@ const STACK_BYTES: usize = 256 << 10;
 pub(super) struct BaselineFile {
     path: PathBuf,
     writer: Option<SyncSender<Baseline>>,
+    has_warned: bool,
 }
 
 impl BaselineFile {
     /// The file beside this spool.
     pub(super) fn new(spool: &Path) -> Self {
-        Self { path: beside(spool, ".baseline"), writer: None }
+        Self { path: beside(spool, ".baseline"), writer: None, has_warned: false }
     }
 
     /// What an earlier run has left in it, if anything; the error says why it cannot be used.
     pub(super) fn read(&self) -> Result<Option<Baseline>, String> {
         let mut bytes = Vec::new();
+        if fs::metadata(&self.path).is_ok_and(|found| !found.is_file()) {
+            return Err("not a file".to_owned());
+        }
         match File::open(&self.path).and_then(|file| file.take(MAX_FILE_BYTES).read_to_end(&mut bytes)) {
             Ok(_) => parse(&bytes).map(Some),
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
@@ -53,7 +58,7 @@ impl BaselineFile {
         let path = self.path.clone();
         // One waits at most. While the disk hangs, later ones are left out.
         let (writer, baselines) = sync_channel::<Baseline>(1);
-        let mut has_warned = false;
+        let mut has_warned = self.has_warned;
         let work = move || {
             while let Ok(baseline) = baselines.recv() {
                 if let Err(error) = replace(&path, &bytes_of(&baseline), false)
@@ -75,9 +80,11 @@ impl BaselineFile {
         }
     }
 
-    /// Says that bytes between two runs may not be counted.
-    pub(super) fn warn(&self, why: &str) {
-        warn(&self.path, why);
+    /// Says once that bytes between two runs may not be counted.
+    pub(super) fn warn(&mut self, why: &str) {
+        if !std::mem::replace(&mut self.has_warned, true) {
+            warn(&self.path, why);
+        }
     }
 }
 

@@ -1,13 +1,13 @@
 //! The spool's file: a line that names the node, then records (see `records`) of two kinds, "this sample
 //! waits" and "these samples are stored". Records are appended. When the file has grown, it is rewritten
-//! without the stored samples but the newest, so it holds at most about three times the ring's 600 samples. A second file
-//! beside it, `….lock`, keeps a second agent away.
+//! without the stored samples but the newest, so it holds at most about three times the ring's 600 samples. A
+//! second file beside it, `….lock`, keeps a second agent away.
 //!
 //! **What it withstands.** A record is in the kernel's buffers before its sample is sent, so a crash or `kill
 //! -9` of the agent loses nothing. The file is not synced to the disk each second, because that would wear
 //! out a flash card to save samples of a host without power. A power loss may lose what the kernel had not
 //! written yet, some 30 s; checksums ensure that the file then ends early but never contains garbage. Only
-//! when the file is rewritten is the new one synced before it replaces the old.
+//! when the file is rewritten with samples that wait is the new one synced before it replaces the old.
 
 mod records;
 

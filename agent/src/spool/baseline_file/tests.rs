@@ -38,6 +38,12 @@ async fn it_is_replaced_in_the_background_and_nobody_else_may_read_it() {
 
 #[test]
 fn a_file_that_cannot_be_used_says_why() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut file = BaselineFile::new(&folder.path().join("spool"));
+    fs::create_dir(&file.path).unwrap();
+    assert_eq!(file.read(), Err("not a file".to_owned()));
+    assert!(file.begin(&baseline(1)).is_err());
+    file.keep(baseline(2));
     let good = bytes_of(&baseline(1));
     assert_eq!(parse(&good), Ok(baseline(1)));
     for (bytes, why) in [
@@ -48,4 +54,20 @@ fn a_file_that_cannot_be_used_says_why() {
     ] {
         assert_eq!(parse(bytes), Err(why.to_owned()));
     }
+}
+
+#[test]
+fn files_of_this_version_and_of_one_with_more_fields_are_read() {
+    let lines: Vec<Vec<u8>> = include_str!("pinned.hex")
+        .lines()
+        .map(|line| {
+            let byte = |at: usize| u8::from_str_radix(&line[at..at + 2], 16).unwrap();
+            let body: Vec<u8> = (0..line.len()).step_by(2).map(byte).collect();
+            [MAGIC, &body].concat()
+        })
+        .collect();
+    let ours = parse(&lines[0]).unwrap();
+    assert_eq!(bytes_of(&ours), lines[0]);
+    assert_eq!((ours.run, ours.follows.map(|id| (id.run, id.seq))), (7, Some((6, 5))));
+    assert_eq!(parse(&lines[1]), Ok(ours));
 }

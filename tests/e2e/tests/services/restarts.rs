@@ -23,7 +23,7 @@ use tidemap_wire::http::{HistoryJson, NodeJson};
 use tokio::time::Instant;
 
 const EVENT_TIMEOUT: Duration = Duration::from_secs(60);
-const CHUNK: [u8; 20_011] = [0; 20_011];
+static CHUNK: [u8; 20_011] = [0; 20_011];
 const CHUNK_PERIOD: Duration = Duration::from_millis(5);
 /// The most that the traffic lasts: it ends when the test has seen enough.
 const LONGEST: Duration = Duration::from_secs(120);
@@ -115,7 +115,7 @@ async fn every_byte_that_moved_while_an_agent_was_killed_and_restarted_is_counte
     // The agent has its baseline, and nothing has moved before it.
     assert_eq!(kernel_bytes(&interface), before, "the link is not quiet");
 
-    let (enough, ends) = std::sync::mpsc::channel();
+    let (enough, ends) = std::sync::mpsc::sync_channel::<()>(1);
     let (address, sending) = sender(host.here, ends);
     let read = format!("cat < /dev/tcp/{}/{} > /dev/null", address.ip(), address.port());
     let mut receiving = host.command("bash").args(["-c", &read]).spawn().unwrap();
