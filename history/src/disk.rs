@@ -2,8 +2,7 @@
 //!
 //! A reserve of it is left to others: while less is free, the file does not grow, and its oldest minutes make
 //! room for new ones. It does not shrink either, because what it gave would only be taken by whoever fills
-//! the
-//! disk.
+//! the disk.
 
 use std::{
     fs::{self, File},

@@ -282,9 +282,9 @@ async fn a_public_api_says_that_something_is_wrong_and_not_what() {
         let status =
             HistoryStatus { trouble: Some(TROUBLE.to_owned()), warnings, ..HistoryStatus::default() };
         station(&api, move |_| vec![HistoryAnswer::Status(status.clone())]).await;
-        let told = api.get("/api/history/status").await.1;
-        assert_eq!(told["trouble"], said);
-        assert_eq!(told["warnings"][0] == TROUBLE, said == TROUBLE);
+        let answer = api.get("/api/history/status").await.1;
+        assert_eq!(answer["trouble"], said);
+        assert_eq!(answer["warnings"][0] == TROUBLE, said == TROUBLE);
         let metrics = String::from_utf8(api.answer("GET", "/metrics", "").await.body).unwrap();
         assert!(metrics.contains("\ntidemap_history_storing 0\n") && !metrics.contains("innermost"));
         api.stop().await;

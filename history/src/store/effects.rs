@@ -6,7 +6,6 @@ use tidemap_wire::Extremes;
 
 use super::{
     calendar::{DAY, DAYS_OF_A_TILE, HOUR, HOURS_OF_A_TILE, QUARTER},
-    merge::is_lost,
     state::State,
     tiles,
 };
@@ -87,7 +86,7 @@ fn write_group(
             None => {
                 let tile = tiles::points(tx, tier, period, group)?;
                 // What a lost tile contained cannot be added to.
-                if is_lost(tx, state, tier, period, group, !tile.0.is_empty())? {
+                if tiles::is_lost(tx, state, tier, period, group, !tile.0.is_empty())? {
                     continue;
                 }
                 &mut tiles_of_group.entry(begin).or_insert((tier, period, tile)).2

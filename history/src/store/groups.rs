@@ -86,8 +86,7 @@ pub(super) fn note(tx: &Tx<'_>, state: &mut State, node: u32, groups: &[u32]) ->
 }
 
 /// A group's number; none when there are too many of its kind, or too many kinds, or when the node has made
-/// too
-/// many of late.
+/// too many of late.
 fn number_within_bounds(
     tx: &Tx<'_>,
     state: &mut State,

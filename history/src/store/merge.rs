@@ -166,7 +166,7 @@ fn reopen(
         if mine.is_empty() && found.is_none() {
             continue;
         }
-        let is_lost = is_lost(tx, state, tier, period, node, found.is_some())?;
+        let is_lost = tiles::is_lost(tx, state, tier, period, node, found.is_some())?;
         let before = match (carried.take(), &found) {
             (Some(carried), _) => carried,
             (None, Some(found)) => found.before.clone(),
@@ -194,23 +194,6 @@ fn reopen(
         }
     }
     carried.map_or(Ok(()), |after| state.save_account(tx, node, &after))
-}
-
-/// Whether a series had a tile that is lost; `is_there` tells of the one that is stored.
-pub(super) fn is_lost(
-    tx: &Tx<'_>,
-    state: &State,
-    tier: Tier,
-    period: u32,
-    series: u32,
-    is_there: bool,
-) -> Result<bool, StoreError> {
-    if !is_there && minutes_of(tier, period).start < state.rebuilt_until {
-        // It may have been there before. From now on it is remembered, whatever comes.
-        tx.mark_lost(tier, period, series)?;
-        return Ok(true);
-    }
-    tx.is_lost(tier, period, series)
 }
 
 /// What is known of a node's runs before a tile that is not there yet: what the next one begins with.

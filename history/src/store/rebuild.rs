@@ -26,9 +26,8 @@ impl Store {
     }
 }
 
-/// Fills in what other tables need. Where it cannot be known, counting begins anew: sums may then be less
-/// than
-/// what moved, and never more.
+/// Fills in what other tables need. Where it cannot be known, counting begins again: sums may then be less
+/// than what moved, and never more.
 fn mend(tx: &Tx<'_>, salvaged: &Salvaged) -> Result<(), StoreError> {
     let newest = tx.last(Tier::Minute)?.map_or(0, i64::from) * 60_000;
     let at_ms = tx.fact::<i64>("at_ms")?.unwrap_or(newest);

@@ -88,8 +88,7 @@ impl Store {
     }
 
     /// Gives so many bytes back while the disk is full. If the file itself has less, its oldest days go,
-    /// unless
-    /// it `may_drop` nothing.
+    /// unless it `may_drop` nothing.
     pub(crate) fn make_room(&mut self, bytes: u64, may_drop: bool) -> Result<(), StoreError> {
         self.empty_log()?;
         let free = |size: Size| size.file - size.used;

@@ -1,6 +1,7 @@
 //! Tiles, decoded. One that is damaged is noted and counts as missing, so it costs what it contained and
 //! nothing else.
 
+use super::{calendar::minutes_of, state::State};
 use crate::{
     columns::Damaged,
     database::{StoreError, Tier, Tx},
@@ -25,6 +26,23 @@ pub(super) fn rows_for_sums(
 /// A tile of points; an empty one where there is none.
 pub(super) fn points(tx: &Tx<'_>, tier: Tier, period: u32, series: u32) -> Result<PointTile, StoreError> {
     Ok(decoded(tx, tier, period, series, PointTile::decode)?.unwrap_or_default())
+}
+
+/// Whether a series had a tile that is lost; `is_there` tells of the one that is stored.
+pub(super) fn is_lost(
+    tx: &Tx<'_>,
+    state: &State,
+    tier: Tier,
+    period: u32,
+    series: u32,
+    is_there: bool,
+) -> Result<bool, StoreError> {
+    if !is_there && minutes_of(tier, period).start < state.rebuilt_until {
+        // It may have been there before. From now on it is remembered, whatever comes.
+        tx.mark_lost(tier, period, series)?;
+        return Ok(true);
+    }
+    tx.is_lost(tier, period, series)
 }
 
 fn decoded<T>(

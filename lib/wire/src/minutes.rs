@@ -5,6 +5,7 @@
 //! whole, as often as it changes, so duplicates, disorder, an owner that was replaced and a reader that
 //! begins again change nothing. Minutes are those of Unix time.
 
+mod bounded;
 mod columns;
 
 use serde::{Deserialize, Serialize};

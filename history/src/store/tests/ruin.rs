@@ -166,7 +166,7 @@ fn a_damaged_file_is_rebuilt_from_what_can_be_read() {
                 store = lock.open(Some(damage)).unwrap();
                 tell(&mut store).unwrap();
             }
-            told => told.unwrap(),
+            done => done.unwrap(),
         }
         is_below(&answers(&mut store).unwrap(), &truth, &what);
     }

@@ -7,7 +7,7 @@ use serde_json::Value;
 use tidemap_testkit::{browser::Browser, eventually, http::get_json, process::Tidemap};
 use tidemap_wire::http::HistoryJson;
 
-/// For the first minute to end, to be told, and for another one to be complete, on a busy machine.
+/// For the first minute to end, to be published, and for another one to be complete, on a busy machine.
 const MINUTES_TIMEOUT: Duration = Duration::from_secs(300);
 /// The page asks once a minute, so it may show the minute before for as long.
 const EQUAL_TIMEOUT: Duration = Duration::from_secs(150);
