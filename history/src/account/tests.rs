@@ -125,7 +125,8 @@ fn counters_of_one_agent_cannot_spoil_sums() {
         sum = sum.checked_add(point.rx_bytes).and_then(|sum| sum.checked_add(point.unplaced_rx)).unwrap();
     }
     // A day at the highest rate, twice: 50 such nodes do not overflow a day's sum.
-    assert!(sum <= 3 * 1_440 * bounds::MINUTE_BYTES && sum < u64::MAX / 50, "{sum}");
+    assert!(sum <= 3 * 1_440 * bounds::MINUTE_BYTES, "{sum}");
+    assert!(u64::MAX / sum >= 50);
     // What moved while the agent was down for three days is within what can have moved.
     let after = account.pass(&row(1_449 + 4_320, 5, &[(9_999, 1_449 + 4_320, 1 << 50)]));
     assert_eq!(after.unplaced_rx, (1 << 50) - 5);

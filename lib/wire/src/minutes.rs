@@ -6,6 +6,7 @@
 //! begins again change nothing. Minutes are those of Unix time.
 
 mod columns;
+mod cut;
 
 use serde::{Deserialize, Serialize};
 

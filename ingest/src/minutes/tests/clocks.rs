@@ -23,12 +23,15 @@ fn live(node: &mut Option<Node>, boot: u64, minutes: std::ops::Range<i64>, host_
     }
 }
 
-/// Bytes by minute from `MINUTE` on, of rows and of late samples.
-fn minutes(untold: &Untold) -> (Vec<(i64, u64)>, Vec<(i64, u64)>) {
+/// Bytes by minute from `MINUTE` on.
+type Sums = Vec<(i64, u64)>;
+
+/// Of rows and of late samples.
+fn minutes(untold: &Untold) -> (Sums, Sums) {
     let sums = |parts: Vec<(u32, u64)>| {
         let mut sums = std::collections::BTreeMap::<i64, u64>::new();
         parts.iter().for_each(|(minute, bytes)| {
-            *sums.entry(i64::from(*minute) - i64::from(MINUTE)).or_default() += bytes
+            *sums.entry(i64::from(*minute) - i64::from(MINUTE)).or_default() += bytes;
         });
         sums.into_iter().collect()
     };
