@@ -6,6 +6,8 @@
 //! Goals stand beside the figures, and a missed one makes the exit code 1. `-- --quick` measures for a
 //! shorter time, with fewer nodes and days, and the goals that depend on those are only noted.
 //!
+//! The nodes belong to no group, because they do not report: sums of groups are not measured.
+//!
 //! Rows of hours that are over are joined into the tiles of their hours and days at once; how the station
 //! takes the present is measured with the minutes of the last hour.
 #![expect(clippy::unwrap_used, reason = "a benchmark that cannot go on has failed")]
@@ -148,9 +150,6 @@ async fn by_the_minute(plan: &Plan, table: &mut Table) -> anyhow::Result<()> {
         let share = ours.1 / theirs.1;
         table.note(name("one node, p99, of VictoriaMetrics'"), share, "", plan.goal(Goal::AtMost(1.0)));
     }
-    let range = range(&fleet);
-    let whole = ask(plan, |_| vec![format!("{}/api/history?{range}", services.url)]).await?;
-    table.note(name("the fleet, p99"), whole.1, "ms", plan.goal(Goal::AtMost(100.0)));
     Ok(())
 }
 
@@ -203,8 +202,6 @@ async fn the_present(plan: &Plan, table: &mut Table, nodes: u32, minutes: u32) -
     let range = range(&fleet);
     let top = ask(plan, |_| vec![format!("{}/api/top?{range}", services.url)]).await?;
     table.note(name("the first ten, p99"), top.1, "ms", Goal::None);
-    let whole = ask(plan, |_| vec![format!("{}/api/history?{range}", services.url)]).await?;
-    table.note(name("the fleet, p99"), whole.1, "ms", Goal::None);
     let resident = usage::resident_bytes(services.station()?.pid())? as f64 / 1e6;
     table.note(name("memory after these questions"), resident, "MB", Goal::AtMost(most));
     Ok(())
