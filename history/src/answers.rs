@@ -23,8 +23,8 @@ const STEPS: [u32; 16] =
     [1, 2, 5, 10, 15, 30, 60, 120, 180, 360, 720, 1_440, 2_880, 7 * 1_440, 30 * 1_440, 360 * 1_440];
 /// Samples of a minute come as long after its end.
 const LATEST_MS: i64 = 5_000;
-/// Owners tell a minute's rows within 15 s after that; those of earlier versions, within a minute.
-const PUBLISHED_WITHIN_MS: i64 = LATEST_MS + MINUTE_MS;
+/// Owners publish a minute's rows within 15 s after that.
+const PUBLISHED_WITHIN_MS: i64 = LATEST_MS + 15_000;
 
 /// Why a request has no answer.
 #[derive(Debug, thiserror::Error)]
@@ -42,6 +42,11 @@ pub(crate) fn complete_until_ms(at_ms: i64) -> i64 {
     (at_ms - PUBLISHED_WITHIN_MS).max(0) / MINUTE_MS * MINUTE_MS
 }
 
+/// The same once nothing has come for [`PUBLISHED_WITHIN_MS`] and a while.
+pub(crate) fn settled_until_ms(at_ms: i64) -> i64 {
+    (at_ms - LATEST_MS).max(0) / MINUTE_MS * MINUTE_MS
+}
+
 /// The parts of the answer to a request. `status` is what is known of the reading.
 pub(crate) fn answer(
     store: &mut Store,
@@ -50,9 +55,12 @@ pub(crate) fn answer(
 ) -> Result<Vec<HistoryReply>, AnswerError> {
     let parts = match request {
         HistoryRequest::Range(request) => {
-            range(store, request)?.into_iter().map(HistoryAnswer::Range).collect()
+            let parts = range(store, request, status.complete_until_ms)?;
+            parts.into_iter().map(HistoryAnswer::Range).collect()
         }
-        HistoryRequest::Top(request) => vec![HistoryAnswer::Top(top(store, request)?)],
+        HistoryRequest::Top(request) => {
+            vec![HistoryAnswer::Top(top(store, request, status.complete_until_ms)?)]
+        }
         HistoryRequest::Status => vec![HistoryAnswer::Status(self::status(store, status)?)],
     };
     Ok(replies(parts))
@@ -65,7 +73,11 @@ pub(crate) fn replies(parts: Vec<HistoryAnswer>) -> Vec<HistoryReply> {
 }
 
 /// What moved over a range, in parts.
-pub(crate) fn range(store: &mut Store, request: &RangeRequest) -> Result<Vec<RangeAnswer>, AnswerError> {
+pub(crate) fn range(
+    store: &mut Store,
+    request: &RangeRequest,
+    complete_until_ms: i64,
+) -> Result<Vec<RangeAnswer>, AnswerError> {
     let minutes = minutes(request.from_ms, request.to_ms)?;
     let step = match request.step_ms {
         Some(step_ms) => given_step(step_ms)?,
@@ -82,7 +94,7 @@ pub(crate) fn range(store: &mut Store, request: &RangeRequest) -> Result<Vec<Ran
         None if request.of == HistorySeries::Fleet => BTreeMap::new(),
         None => return Err(HistoryError::UnknownSeries.into()),
     };
-    let complete_until_ms = match (complete_until_ms(store.at_ms()), &request.recent) {
+    let complete_until_ms = match (complete_until_ms, &request.recent) {
         (stored, Some(recent)) if recent.at_ms - RECENT_REACH_MS <= stored => {
             stored.max((recent.at_ms - LATEST_MS) / MINUTE_MS * MINUTE_MS)
         }
@@ -132,7 +144,7 @@ fn mean(bytes: u64, covered_ms: u64) -> u64 {
     u64::try_from(u128::from(bytes) * 1_000 / u128::from(covered_ms.max(1))).unwrap_or(u64::MAX)
 }
 
-fn top(store: &mut Store, request: &TopRequest) -> Result<TopAnswer, AnswerError> {
+fn top(store: &mut Store, request: &TopRequest, complete_until_ms: i64) -> Result<TopAnswer, AnswerError> {
     if request.limit == 0 || request.limit > MAX_TOP {
         return Err(HistoryError::TooManyNodes.into());
     }
@@ -151,7 +163,7 @@ fn top(store: &mut Store, request: &TopRequest) -> Result<TopAnswer, AnswerError
     Ok(TopAnswer {
         from_ms: i64::from(found.minutes.start) * MINUTE_MS,
         to_ms: i64::from(found.minutes.end) * MINUTE_MS,
-        complete_until_ms: complete_until_ms(store.at_ms()),
+        complete_until_ms,
         nodes: found.nodes.into_iter().map(node).collect(),
     })
 }

@@ -16,7 +16,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    answers::complete_until_ms,
+    answers::{complete_until_ms, settled_until_ms},
     database::{Place, StoreError},
     disk::{Disk, Held, Left},
     intake::Intake,
@@ -25,6 +25,8 @@ use crate::{
 
 /// Rows wait for as long at most before they are stored: each tile of a minute is then written about twice.
 const PERIOD: Duration = Duration::from_secs(60);
+/// Without news for as long, everything of the newest message's minute has come.
+const SETTLED: Duration = Duration::from_secs(18);
 /// Without news for as long, they are stored: owners have published a minute, and each tile is written once.
 const QUIET: Duration = Duration::from_secs(3);
 /// Between looks at what is too old.
@@ -122,13 +124,17 @@ impl Keeper {
         let mut due = Instant::now() + PERIOD;
         // When nothing has come for a while.
         let mut quiet = due;
+        let mut settled = None;
         let mut tidy_at = Instant::now();
         loop {
             tokio::select! {
                 // The stream has brought something, unless as much waits as should.
                 Some(event) = events.recv(), if !self.intake.is_full() => {
-                    self.intake.take(event);
                     quiet = Instant::now() + QUIET;
+                    // Silence of a stream that cannot be read says nothing.
+                    let is_read = !matches!(event, LogEvent::Interrupted { .. });
+                    settled = is_read.then(|| Instant::now() + SETTLED);
+                    self.intake.take(event);
                 }
                 // Nodes have changed their groups.
                 Some(members) = members.recv() => self.store_until_done(stop, move |store| store.set_groups(&members)).await.map(drop)?,
@@ -142,6 +148,11 @@ impl Keeper {
                     self.store_batch(stop).await?;
                     due = Instant::now() + PERIOD;
                     quiet = due;
+                }
+                // The minute has come.
+                () = sleep_until(settled.unwrap_or(due)), if settled.is_some() && !self.intake.is_full() => {
+                    self.settle();
+                    settled = None;
                 }
                 () = std::future::ready(()), if self.intake.is_full() => self.store_batch(stop).await?,
                 // Something may be too old, or too large. Step by step, so that rows are stored between.
@@ -182,9 +193,19 @@ impl Keeper {
         self.status.send_modify(|status| {
             status.sequence = sequence;
             status.stored_at_ms = status.stored_at_ms.max(at_ms);
-            status.complete_until_ms = complete_until_ms(status.stored_at_ms);
+            status.complete_until_ms = status.complete_until_ms.max(complete_until_ms(status.stored_at_ms));
         });
         Ok(())
+    }
+
+    /// Notes that the newest minute has come, if it is stored.
+    fn settle(&mut self) {
+        if self.intake.batch().is_none() && self.intake.pending() == 0 {
+            self.status.send_modify(|status| {
+                status.complete_until_ms =
+                    status.complete_until_ms.max(settled_until_ms(status.stored_at_ms));
+            });
+        }
     }
 
     /// Drops what is kept no more, a step of it. Returns whether another is due.

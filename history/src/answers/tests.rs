@@ -4,6 +4,7 @@ use super::*;
 use crate::store::Batch;
 
 const DAY_MS: i64 = 86_400_000;
+const UNTIL_MS: i64 = 780_000;
 
 fn node(name: &str) -> NodeId {
     NodeId::from_name(name).unwrap()
@@ -32,7 +33,11 @@ fn asked(
     to_ms: i64,
     step_ms: Option<u64>,
 ) -> Result<Vec<RangeAnswer>, AnswerError> {
-    range(store, &RangeRequest { of: HistorySeries::Node(node("a")), from_ms, to_ms, step_ms, recent: None })
+    range(
+        store,
+        &RangeRequest { of: HistorySeries::Node(node("a")), from_ms, to_ms, step_ms, recent: None },
+        UNTIL_MS,
+    )
 }
 
 #[test]
@@ -51,6 +56,7 @@ fn a_range_is_whole_steps_and_what_is_not_covered_is_absent() {
     let group = range(
         &mut store,
         &RangeRequest { of, from_ms: 0, to_ms: 900_000, step_ms: Some(900_000), recent: None },
+        UNTIL_MS,
     )
     .unwrap();
     assert_eq!(
@@ -100,17 +106,24 @@ fn what_cannot_be_reported_is_refused_in_words() {
         step_ms: None,
         recent: None,
     };
-    assert!(matches!(range(&mut store, &unknown), Err(AnswerError::Refused(HistoryError::UnknownSeries))));
+    assert!(matches!(
+        range(&mut store, &unknown, UNTIL_MS),
+        Err(AnswerError::Refused(HistoryError::UnknownSeries))
+    ));
     let nobody = TopRequest { by: TopBy::Sum, from_ms: 0, to_ms: DAY_MS, limit: 0 };
-    assert!(matches!(top(&mut store, &nobody), Err(AnswerError::Refused(HistoryError::TooManyNodes))));
+    assert!(matches!(
+        top(&mut store, &nobody, UNTIL_MS),
+        Err(AnswerError::Refused(HistoryError::TooManyNodes))
+    ));
 }
 
 #[test]
 fn the_top_and_the_status_are_reported() {
     let folder = tempfile::tempdir().unwrap();
     let mut store = store(folder.path());
-    let mut of =
-        |from_ms, to_ms| top(&mut store, &TopRequest { by: TopBy::Rx, from_ms, to_ms, limit: 5 }).unwrap();
+    let mut of = |from_ms, to_ms| {
+        top(&mut store, &TopRequest { by: TopBy::Rx, from_ms, to_ms, limit: 5 }, UNTIL_MS).unwrap()
+    };
     let most = of(600_001, 780_001);
     assert_eq!((most.from_ms, most.to_ms), (600_000, 840_000));
     assert_eq!(
@@ -156,7 +169,7 @@ fn rows_that_are_not_stored_yet_are_part_of_a_nodes_answer() {
             step_ms: Some(step_ms),
             recent: Some(recent.clone().into()),
         };
-        range(&mut store, &request).unwrap().remove(0)
+        range(&mut store, &request, UNTIL_MS).unwrap().remove(0)
     };
     let minutes = ask("a", 60_000);
     assert_eq!(minutes.rx_bytes[10..], [Some(1_800), Some(7_000), None, Some(1_800), Some(500), Some(40)]);
@@ -168,5 +181,5 @@ fn rows_that_are_not_stored_yet_are_part_of_a_nodes_answer() {
     recent.at_ms += DAY_MS;
     let of = HistorySeries::Node(node("a"));
     let request = RangeRequest { of, from_ms: 0, to_ms: 960_000, step_ms: None, recent: Some(recent.into()) };
-    assert_eq!(range(&mut store, &request).unwrap()[0].complete_until_ms, 780_000);
+    assert_eq!(range(&mut store, &request, UNTIL_MS).unwrap()[0].complete_until_ms, 780_000);
 }

@@ -207,12 +207,13 @@ impl ExportArgs {
                 i64::try_from(step_ms).unwrap_or(i64::MAX).saturating_mul(i64::from(MAX_STEPS))
             });
             let mut from_ms = self.from;
+            let until_ms = answers::complete_until_ms(store.at_ms());
             while from_ms < self.to {
                 ensure!(!stop.is_cancelled(), "interrupted");
                 let whole = from_ms / most_ms * most_ms;
                 let to_ms = whole.saturating_add(most_ms).min(self.to);
                 let request = RangeRequest { of: of.clone(), from_ms, to_ms, step_ms, recent: None };
-                for part in answers::range(store, &request).map_err(|error| self.refused(error))? {
+                for part in answers::range(store, &request, until_ms).map_err(|error| self.refused(error))? {
                     rows += part.rx_bytes.len() as u64;
                     table.add(name, &part)?;
                 }
