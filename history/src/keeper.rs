@@ -183,15 +183,16 @@ impl Keeper {
                 );
             }
             while store.compact()? {}
-            Ok(())
+            Ok(store.since_ms())
         });
-        stored.await?;
+        let since_ms = stored.await?.flatten();
         if self.status.borrow().trouble.is_some() {
             return Ok(());
         }
         self.intake.stored();
         self.status.send_modify(|status| {
             status.sequence = sequence;
+            status.since_ms = since_ms;
             status.stored_at_ms = status.stored_at_ms.max(at_ms);
             status.complete_until_ms = status.complete_until_ms.max(complete_until_ms(status.stored_at_ms));
         });

@@ -21,6 +21,7 @@ mod folder;
 mod intake;
 mod keeper;
 mod members;
+mod peers;
 mod point;
 mod rpc;
 mod store;
@@ -133,6 +134,7 @@ async fn keep(
         sequence: intake.position().applied,
         stored_at_ms: store.at_ms(),
         complete_until_ms: complete_until_ms(store.at_ms()),
+        since_ms: store.since_ms(),
         ..HistoryStatus::default()
     };
     tracing::info!(file = %file.display(), "history is up");

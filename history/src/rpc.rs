@@ -3,19 +3,23 @@
 use std::{
     path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use anyhow::Context;
-use async_nats::{Client, Message};
+use async_nats::{Client, Message, Subscriber};
 use futures_util::StreamExt;
 use tidemap_wire::{
     HistoryForgetOutcome, HistoryForgetReply, HistoryForgetRequest, decode, encode,
-    history_query::{HistoryAnswer, HistoryError, HistoryReply, HistoryRequest, HistoryStatus},
+    history_query::{
+        HistoryAnswer, HistoryError, HistoryReply, HistoryRequest, HistoryStatus, StationStanding,
+    },
     subject,
 };
 use tokio::{
     sync::{Semaphore, mpsc, watch},
     task::{JoinSet, spawn_blocking},
+    time::{Instant, sleep_until},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -23,11 +27,14 @@ use crate::{
     answers::{AnswerError, answer, replies},
     database::StoreError,
     keeper::{Met, Shared, lock},
+    peers::{self, Peers},
     store::Store,
 };
 
 /// Requests that are answered at a time. Others wait in the subscription, which is bounded.
 const AT_ONCE: usize = 4;
+/// How long a station that starts waits for the others' first words.
+const FIRST: Duration = Duration::from_millis(300);
 
 /// Answers requests.
 pub(crate) struct Rpc {
@@ -43,23 +50,54 @@ pub(crate) struct Rpc {
 impl Rpc {
     /// Answers until `stop`.
     pub(crate) async fn run(self, stop: CancellationToken) -> anyhow::Result<()> {
-        let queue = subject::HISTORY_STATIONS.to_owned();
-        let mut requests = self.client.queue_subscribe(subject::HISTORY, queue).await?;
+        let station = fastrand::u64(..);
+        let mut peers = Peers::new(station);
+        let mut standings = self.client.subscribe(subject::HISTORY_PEERS).await?;
         // Every station has to forget a node.
         let mut forgets = self.client.subscribe(subject::HISTORY_FORGET).await?;
-        let station = fastrand::u64(..);
-        let readers = Arc::new(Readers { file: self.file, idle: Mutex::default(), damage: self.damage });
+        // The others answer the first message at once, before this station takes requests that are theirs.
+        let own = peers.standing(&self.status.borrow(), false);
+        self.publish(&own).await?;
+        let mut next = Instant::now() + FIRST;
+        let mut requests: Option<Subscriber> = None;
+        let readers = Arc::new(Readers {
+            file: self.file.clone(),
+            idle: Mutex::default(),
+            damage: self.damage.clone(),
+        });
         let room = Arc::new(Semaphore::new(AT_ONCE));
         let mut answering = JoinSet::new();
         loop {
             let (request, is_question) = tokio::select! {
                 // Somebody asks.
-                request = requests.next() => (request, true),
+                request = next_of(&mut requests) => (request, true),
                 // An operator has a node forgotten.
                 request = forgets.next() => (request, false),
+                // Another station says what it has.
+                standing = standings.next() => {
+                    let standing = standing.context("the connection was closed")?;
+                    if let Ok(standing) = decode(&standing.payload) && peers.hear(standing, Instant::now()) {
+                        let own = peers.standing(&self.status.borrow(), false);
+                        self.publish(&own).await?;
+                    }
+                    continue;
+                }
+                // This one says so, and decides whether it answers.
+                () = sleep_until(next) => {
+                    next = Instant::now() + peers::PERIOD;
+                    let own = peers.standing(&self.status.borrow(), false);
+                    self.publish(&own).await?;
+                    self.share(&mut requests, peers.is_first(&own, Instant::now())).await?;
+                    continue;
+                }
                 // The station ends.
                 () = stop.cancelled() => break,
             };
+            // One that leaves the others alone takes what was sent to it before.
+            if request.is_none() && is_question {
+                requests = None;
+                continue;
+            }
             let request = request.context("the connection was closed")?;
             let permit = Arc::clone(&room).acquire_owned().await?;
             let (client, readers) = (self.client.clone(), Arc::clone(&readers));
@@ -78,8 +116,36 @@ impl Rpc {
                 drop(permit);
             });
         }
+        let own = peers.standing(&self.status.borrow(), true);
+        // An error means that the connection was closed: the others notice the silence.
+        self.publish(&own).await.ok();
         answering.join_all().await;
         Ok(())
+    }
+
+    async fn publish(&self, standing: &StationStanding) -> anyhow::Result<()> {
+        Ok(self.client.publish(subject::HISTORY_PEERS, encode(standing).into()).await?)
+    }
+
+    /// Begins or ends to share the requests.
+    async fn share(&self, requests: &mut Option<Subscriber>, is_first: bool) -> anyhow::Result<()> {
+        match requests {
+            None if is_first => {
+                let queue = subject::HISTORY_STATIONS.to_owned();
+                *requests = Some(self.client.queue_subscribe(subject::HISTORY, queue).await?);
+            }
+            Some(subscribed) if !is_first => subscribed.drain().await?,
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+/// The next request; never while requests are others'.
+async fn next_of(requests: &mut Option<Subscriber>) -> Option<Message> {
+    match requests {
+        Some(requests) => requests.next().await,
+        None => std::future::pending().await,
     }
 }
 

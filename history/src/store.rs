@@ -90,6 +90,11 @@ impl Store {
         self.state.at_ms
     }
 
+    /// From when on it has every minute, Unix milliseconds; none while it has nothing.
+    pub(crate) fn since_ms(&self) -> Option<i64> {
+        (self.state.at_ms > 0).then(|| i64::from(self.state.origin) * 60_000)
+    }
+
     /// Does something in one transaction. When it fails, nothing has changed.
     fn transact<T>(
         &mut self,

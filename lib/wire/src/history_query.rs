@@ -1,6 +1,6 @@
 //! Questions to the history: request on `tidemap.v1.rpc.history`, one or several replies.
 //!
-//! Several stations may answer; each has everything from when it began, and one of them answers a request.
+//! Of several stations, those that have most share the requests, and one of them answers each.
 
 use std::fmt;
 
@@ -211,11 +211,29 @@ pub struct HistoryStatus {
     pub pending: u64,
     /// Minutes that end later, Unix milliseconds, may still come.
     pub complete_until_ms: i64,
+    /// From when on this station has every minute that was published, Unix milliseconds; absent while it has
+    /// none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub since_ms: Option<i64>,
     /// Why nothing is stored at the moment, such as a full disk; absent while all is well.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub trouble: Option<String>,
     /// What is wrong while minutes are stored, such as damage or a disk that is too small.
     pub warnings: Vec<String>,
+}
+
+/// What a station publishes of itself once a second, so that of several stations those answer that have most.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct StationStanding {
+    /// A number that it has chosen at random when it started.
+    pub station: u64,
+    /// Begin of its history, Unix milliseconds; the latest possible while it has none.
+    pub since_ms: i64,
+    /// Minutes that end later, Unix milliseconds, may still come.
+    pub complete_until_ms: i64,
+    /// It ends now.
+    pub is_leaving: bool,
 }
 
 /// How far back the steps of one length reach.

@@ -118,6 +118,8 @@ pub fn worker_status(worker: &str) -> String {
 pub const HISTORY: &str = "tidemap.v1.rpc.history";
 /// Where every one of them answers a [`crate::HistoryForgetRequest`].
 pub const HISTORY_FORGET: &str = "tidemap.v1.rpc.history.forget";
+/// Where each of them publishes its [`crate::history_query::StationStanding`].
+pub const HISTORY_PEERS: &str = "tidemap.v1.rpc.history.peers";
 /// The queue group in which they share the requests.
 pub const HISTORY_STATIONS: &str = "history";
 

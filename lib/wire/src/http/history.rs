@@ -126,6 +126,9 @@ pub struct HistoryStatusJson {
     pub budget_bytes: Option<u64>,
     /// Minutes that end later may still come; null before the first.
     pub complete_until_ms: Option<i64>,
+    /// From when on every minute is there; null before the first.
+    #[serde(default)]
+    pub since_ms: Option<i64>,
     /// Messages from ingest that are not read yet.
     pub pending: Option<u64>,
     /// Why nothing is stored at the moment, such as a full disk; null while all is well.
@@ -154,6 +157,7 @@ impl From<HistoryStatus> for HistoryStatusJson {
             used_bytes: Some(status.used_bytes),
             budget_bytes: Some(status.budget_bytes),
             complete_until_ms: Some(status.complete_until_ms).filter(|until_ms| *until_ms > 0),
+            since_ms: status.since_ms,
             pending: Some(status.pending),
             trouble: status.trouble,
             warnings: status.warnings,

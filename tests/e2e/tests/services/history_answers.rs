@@ -5,7 +5,7 @@ use std::{path::Path, time::Duration};
 use anyhow::ensure;
 use async_nats::jetstream;
 use serde_json::Value;
-use tidemap_service::clock::unix_ms;
+use tidemap_service::{clock::unix_ms, streams};
 use tidemap_testkit::{
     broker::TestBroker,
     eventually,
@@ -297,4 +297,35 @@ async fn a_station_that_is_killed_is_missed_and_another_one_answers_the_same() {
     };
     let (killed, ()) = tokio::join!(first.kill(), asking);
     killed.unwrap();
+}
+
+#[tokio::test]
+async fn a_station_that_began_later_answers_only_while_no_other_can() {
+    let scene = Scene::open().await;
+    let folders = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+    scene.reports("db", "db").await;
+    scene.rows("db", 10).await;
+    let path = format!("/api/nodes/db/history?{}&step=1m", scene.range());
+    let station = scene.station(folders[0].path()).await;
+    let mut first = scene.stored(folders[0].path(), station).await;
+    // The second one cannot read what has expired.
+    scene.js().await.delete_stream(streams::HISTORY).await.unwrap();
+    let second = scene.broker.history(folders[1].path(), &["--history-disk", "2GB"]).unwrap();
+    eventually(EVENT_TIMEOUT, async || {
+        ensure!(second.log().contains("history is up"), "{}", second.log());
+        Ok(())
+    })
+    .await
+    .unwrap();
+    for _ in 0..30 {
+        assert_eq!(scene.history(&path).await.unwrap().rx_bytes, every_second(600));
+    }
+    first.kill().await.unwrap();
+    eventually(EVENT_TIMEOUT, async || {
+        let status: HistoryStatusJson = get_json(format!("{}/api/history/status", scene.url)).await?;
+        ensure!(status.budget_bytes == Some(2_000_000_000), "{status:?}");
+        Ok(())
+    })
+    .await
+    .unwrap();
 }

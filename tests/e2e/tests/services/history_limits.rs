@@ -21,7 +21,7 @@ async fn ten_seconds_are_seen_at_their_height_on_the_chart_of_a_year() {
     const BURST_BPS: u64 = 123_000_000;
     let scene = Scene::open().await;
     let folder = tempfile::tempdir().unwrap();
-    let burst_at = minute_ago(20);
+    let burst_at = minute_ago(2);
     let rows: Vec<MinuteRow> = (burst_at - 300..burst_at + 300)
         .map(|minute| {
             let high = if minute == burst_at { BURST_BPS } else { 1_000 };
