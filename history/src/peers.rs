@@ -1,4 +1,5 @@
-//! Which of several stations answer: those that have read all, and of these, those whose history begins first.
+//! Which of several stations answer: those that have read all, and of these, those whose history begins
+//! first.
 //!
 //! Each station publishes once a second what it has, and decides for itself from what it hears. A station
 //! that began later so answers only while none that has more can be heard.
