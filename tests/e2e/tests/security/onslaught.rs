@@ -134,7 +134,7 @@ impl Ideas {
     fn sample(&mut self) -> Value {
         let mut sample = json!({
             "seq": self.seq + self.random.u64(0..100), "at_ms": unix_ms() + self.random.i64(-1_000_000..1_000_000),
-            "elapsed_ms": self.random.u32(..), "rx_bytes": self.random.u64(..), "tx_bytes": self.random.u64(..),
+            "elapsed_ms": self.random.u32(..), "rx_bytes": self.counter(), "tx_bytes": self.counter(),
             "rx_bps": self.random.f64() * 1.01e14, "tx_bps": self.random.f64() * 1e9,
         });
         if self.random.bool() {
@@ -146,6 +146,11 @@ impl Ideas {
             sample["interfaces"] = json!(vec![json!([self.text(), 1e9, 1e9]); count]);
         }
         sample
+    }
+
+    /// Of any magnitude: most are possible, and so become a node's state.
+    fn counter(&mut self) -> u64 {
+        self.random.u64(..) >> self.random.u32(..64)
     }
 
     fn hello(&mut self) -> Value {
