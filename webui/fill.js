@@ -11,7 +11,9 @@ const MINUTE_MS = 60_000;
 const POINTS = 60;
 // Requests for rows at a time, and how many may be made at once; each second allows one more.
 const AT_ONCE = 3;
-const MOST_CREDIT = 60;
+const MOST_CREDIT = 30;
+// The rows of an event are drawn in one of so many frames after it.
+const FRAMES = 10;
 
 // The nodes that were asked for since the newest snapshot, and the seconds since.
 let asked = new Set();
@@ -36,12 +38,13 @@ export function hear(kind, text, tell) {
     isLineDue = false;
     fillFleet(JSON.parse(text), tell);
   }
-  askRows(tell);
+  askSoon(tell, FRAMES);
 }
 
 async function ask(path) {
   try {
     const answer = await fetch(new URL(`api/${path}`, import.meta.url));
+    if (answer.status === 429) credit = -MOST_CREDIT;
     return answer.ok ? await answer.json() : null;
   } catch {
     return null; // The line fills as time passes.
@@ -69,13 +72,21 @@ async function fillFleet(stats, tell) {
 // Names that a path cannot hold: browsers resolve dots, and proxies decode slashes.
 const isAskable = (name) => !/^\.\.?$|[/\\]/.test(name);
 
-// Those on screen that have not been asked for yet.
+// Once there are rows.
+function askSoon(tell, frames) {
+  if (askRows(tell) || !frames) return;
+  requestAnimationFrame(() => askSoon(tell, frames - 1));
+}
+
+// Those on screen that have not been asked for yet. Returns whether there are lines on screen.
 function askRows(tell) {
-  if (seconds > POINTS) return;
-  const rows = [...document.querySelectorAll(".grid-node[data-node]")].filter(({ dataset: { node } }) => isAskable(node) && !asked.has(node));
-  if (!rows[0]?.querySelector(".cell-trend").checkVisibility({ visibilityProperty: true })) return;
+  if (seconds > POINTS) return true;
+  const rows = [...document.querySelectorAll(".grid-node[data-node]")];
+  const trend = rows[0]?.querySelector(".cell-trend");
+  if (!trend || trend.checkVisibility?.({ visibilityProperty: true }) === false) return false;
   for (const { dataset: { node } } of rows) {
-    if (waiting >= AT_ONCE || credit < 1) return;
+    if (!isAskable(node) || asked.has(node)) continue;
+    if (waiting >= AT_ONCE || credit < 1) break;
     asked.add(node);
     credit--;
     waiting++;
@@ -88,6 +99,7 @@ function askRows(tell) {
       askRows(tell);
     });
   }
+  return true;
 }
 
 // The node's last minute, at positions in its line. Until the next report, the last one holds.

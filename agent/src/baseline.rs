@@ -9,6 +9,9 @@ use tidemap_wire::Sample;
 
 use crate::meter::{CarriedOver, Key, Moved, Standing};
 
+/// Nothing is made of a longer pause: another run of the agent, without this spool, may have counted it.
+const LONGEST_PAUSE_MS: u64 = 3_600_000;
+
 /// Where the counters stand, and the sums that a run has made of them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stand {
@@ -95,7 +98,8 @@ impl Earlier {
         key: impl Fn(u64) -> Option<Key>,
     ) -> Option<(CarriedOver, u64)> {
         let Self { stand, total, contained } = self;
-        let ago_ms = uptime_ms.checked_sub(stand.uptime_ms).filter(|_| stand.kernel_boot == kernel_boot)?;
+        let is_usable = |ago_ms: &u64| stand.kernel_boot == kernel_boot && *ago_ms <= LONGEST_PAUSE_MS;
+        let ago_ms = uptime_ms.checked_sub(stand.uptime_ms).filter(is_usable)?;
         let devices = stand.devices.into_iter();
         let devices = devices.filter_map(|device| Some((key(device.identity)?, device.standing))).collect();
         Some((CarriedOver { devices, total, contained }, ago_ms))

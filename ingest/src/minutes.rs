@@ -212,9 +212,9 @@ impl MinuteRing {
             return;
         }
         if now < self.next {
-            // Rows so far ahead came by a broker's clock that was wrong. Of its present time, the next minute
-            // was surely never open.
-            if self.next - now > FAR {
+            // Rows so far ahead came by a broker's clock that was wrong. If it is right now, as the host
+            // says, the next minute was surely never open.
+            if offset == 0 && self.next - now > FAR {
                 self.next = now + 1;
             }
             return;

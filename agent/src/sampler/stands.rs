@@ -44,8 +44,9 @@ impl Stands {
     ) -> Option<Stand> {
         let was_in_doubt = std::mem::replace(&mut self.is_in_doubt, !rate_known);
         let keys = keys(readings);
-        let has_changed = was_in_doubt || self.is_in_doubt || keys != self.keys;
-        if !has_changed && !self.schedule.is_due(now_ms) {
+        let has_changed = was_in_doubt != self.is_in_doubt || keys != self.keys;
+        let is_due = !keys.is_empty() && self.schedule.is_due(now_ms);
+        if !has_changed && !is_due {
             return None;
         }
         self.schedule.done(now_ms);

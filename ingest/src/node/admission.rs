@@ -60,7 +60,8 @@ impl Node {
         let ended = self.current_source();
         let is_put_back = self.windows.is_beyond(sample.at_ms);
         let has_other_clock = clocks::is_ahead(sample.at_ms, arrival.published_ms, ended.offset)
-            || clocks::is_behind(sample.at_ms, arrival.published_ms, ended.offset);
+            || clocks::is_behind(sample.at_ms, arrival.published_ms, ended.offset)
+            || clocks::is_right_again(sample.at_ms, arrival.published_ms, ended.offset);
         if is_put_back || has_other_clock {
             self.set_clock(self.current.boot, clocks::offset(sample.at_ms, arrival.published_ms));
         }

@@ -10,6 +10,8 @@ const WRONG_MS: i64 = 30_000;
 const BEHIND_MS: i64 = 55 * MINUTE_MS;
 /// How far the clock of its rows may run ahead later: as much as at first, and half a minute more.
 const AHEAD_MS: i64 = 60_000;
+/// A clock that is as near to the broker's is right, whatever was thought of it.
+const RIGHT_MS: i64 = 5_000;
 const MINUTE_MS: i64 = 60_000;
 
 /// By run; those whose clocks are right have none. A run's is fixed when its first report comes, and again
@@ -67,6 +69,12 @@ pub(super) fn is_behind(at_ms: i64, published_ms: i64, offset: i32) -> bool {
     offset != 0 && published_ms - at_ms - i64::from(offset) * MINUTE_MS > BEHIND_MS
 }
 
+/// Whether a run's newest sample shows that its clock is right, although it has an offset: it was the
+/// broker's that was wrong, or the host's has been set.
+pub(super) fn is_right_again(at_ms: i64, published_ms: i64, offset: i32) -> bool {
+    offset != 0 && at_ms.abs_diff(published_ms) <= RIGHT_MS.unsigned_abs()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -91,5 +99,7 @@ mod tests {
         assert!(is_behind(now_ms, now_ms, -56) && !is_behind(now_ms, now_ms, -55));
         assert!(!is_behind(now_ms - 7_200_000, now_ms, 0), "a backlog");
         assert_eq!(offset(now_ms, 5), 0, "a broker of 1970");
+        assert!(is_right_again(now_ms, now_ms + 5_000, -30) && !is_right_again(now_ms, now_ms, 0));
+        assert!(!is_right_again(now_ms + 31_000, now_ms, -1));
     }
 }

@@ -1,6 +1,6 @@
 //! Each node's interfaces for Prometheus.
 
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
 
 use tidemap_client::Node;
 use tidemap_service::exposition::{Exposition, FamilyOf, Kind::Gauge};
@@ -17,7 +17,9 @@ pub(super) fn families(text: &mut Exposition, nodes: &[Arc<Node>], selection: &S
         .flat_map(|(name, node)| {
             let inventory = node.hello().map(|hello| hello.interfaces.as_slice()).unwrap_or_default();
             let is_online = node.status() == Status::Online;
-            inventory.iter().map(move |interface| {
+            // A name that is listed twice would be one series with two values.
+            let mut listed = HashSet::new();
+            inventory.iter().filter(move |interface| listed.insert(&interface.name)).map(move |interface| {
                 (name.clone(), is_online, InterfaceJson::new(interface, node.interfaces()))
             })
         })
