@@ -15,6 +15,8 @@ const MAX_RESERVE: u64 = 1_000_000_000;
 /// What the station holds itself, to be able to write when others have taken the reserve: an eighth of the
 /// disk, and at most this. Half of it is as much as the log usually takes, twice.
 const MAX_HELD: u64 = 32 << 20;
+/// It is written in blocks of so many bytes.
+const BLOCK: u64 = 65_536;
 /// The file that holds it.
 const HELD: &str = "reserve";
 
@@ -67,7 +69,8 @@ impl Held {
     /// Takes the room while there is enough for everybody.
     pub(crate) fn take(&self) {
         let Some(disk) = Disk::of(&self.folder) else { return };
-        if !self.file().exists() && disk.free >= disk.reserve() + self.bytes() {
+        let length = fs::metadata(self.file()).map_or(0, |file| file.len());
+        if length < self.bytes() / BLOCK * BLOCK && disk.free >= disk.reserve() + self.bytes() {
             self.take_anyhow();
         }
     }
@@ -115,8 +118,8 @@ fn truncate(path: &Path, bytes: u64) -> io::Result<()> {
 
 fn write_zeros(path: &Path, bytes: u64) -> io::Result<()> {
     let mut file = File::create(path)?;
-    let zeros = [0; 65_536];
-    for _ in 0..bytes / 65_536 {
+    let zeros = [0; BLOCK as usize];
+    for _ in 0..bytes / BLOCK {
         file.write_all(&zeros)?;
     }
     file.sync_all()

@@ -125,7 +125,8 @@ fn node_minutes(
 ) -> Result<Vec<(u32, Point)>, StoreError> {
     let mut found = Vec::new();
     let mut live: BTreeMap<u32, Cell> = BTreeMap::new();
-    let mut account = Account::new(state.origin);
+    // While nothing is stored, nobody knows what runs had counted before.
+    let mut account = Account::new(if state.at_ms > 0 { state.origin } else { u32::MAX });
     let mut live_from = 0;
     if let Some(node) = node {
         let progress = state.progress(node);

@@ -198,11 +198,14 @@ impl State {
         let mut statement = tx.sql().prepare_cached("SELECT state FROM account WHERE node = ?1")?;
         let mut rows = statement.query([node])?;
         let Some(row) = rows.next()? else { return Ok(Account::new(self.origin)) };
-        let bytes: Vec<u8> = row.get(0)?;
-        // A damaged account costs nobody but its node: its counting begins now, so no sum becomes too large.
+        Ok(self.read_account(&row.get::<_, Vec<u8>>(0)?))
+    }
+
+    /// A damaged account costs nobody but its node: its counting begins now, so no sum becomes too large.
+    pub(super) fn read_account(&self, bytes: &[u8]) -> Account {
         let now = u32::try_from(self.at_ms / 60_000).unwrap_or(0);
-        let account = Reader::new(&bytes).and_then(|mut input| Account::read(&mut input));
-        Ok(account.unwrap_or_else(|_| Account::new(now)))
+        let account = Reader::new(bytes).and_then(|mut input| Account::read(&mut input));
+        account.unwrap_or_else(|_| Account::new(now))
     }
 
     pub(super) fn save_account(&self, tx: &Tx<'_>, node: u32, account: &Account) -> Result<(), StoreError> {

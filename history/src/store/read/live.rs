@@ -4,7 +4,6 @@ use std::{collections::HashMap, ops::Range};
 
 use crate::{
     account::Account,
-    columns::Reader,
     database::{StoreError, Tier, Tx},
     point::Point,
     store::{
@@ -38,7 +37,7 @@ pub(super) fn each_point(
     mut take: impl FnMut(u32, u32, &Point),
 ) -> Result<(), StoreError> {
     for band in 0..u32::try_from(state.bands.len()).unwrap_or(0) {
-        let mut accounts = accounts_of(tx, band)?;
+        let mut accounts = accounts_of(tx, state, band)?;
         for minute in minutes_of_band(tx, state, band, end)? {
             let Some(tile) = tiles::rows_for_sums(tx, Tier::Minute, minute, band)? else { continue };
             for entry in tile.entries {
@@ -51,14 +50,13 @@ pub(super) fn each_point(
 }
 
 /// What is known of the runs of a band's nodes after all tiles of hours and days.
-fn accounts_of(tx: &Tx<'_>, band: u32) -> Result<HashMap<u32, Account>, StoreError> {
+fn accounts_of(tx: &Tx<'_>, state: &State, band: u32) -> Result<HashMap<u32, Account>, StoreError> {
     let sql = "SELECT node, state FROM account WHERE node >= ?1 AND node < ?2";
     let mut statement = tx.sql().prepare_cached(sql)?;
     let mut rows = statement.query([band * BAND, (band + 1) * BAND])?;
     let mut accounts = HashMap::new();
     while let Some(row) = rows.next()? {
-        let account = Account::read(&mut Reader::new(&row.get::<_, Vec<u8>>(1)?)?)?;
-        accounts.insert(row.get(0)?, account);
+        accounts.insert(row.get(0)?, state.read_account(&row.get::<_, Vec<u8>>(1)?));
     }
     Ok(accounts)
 }
