@@ -16,7 +16,7 @@ use crate::{broker::jetstream, eventually};
 
 /// For one answer.
 const REPLY_TIMEOUT: Duration = Duration::from_secs(5);
-/// For what has been read to be stored, which waits a minute.
+/// For what has been read to be stored, which waits until nothing more comes, and a minute at most.
 const STORE_TIMEOUT: Duration = Duration::from_secs(180);
 
 /// Asks for what is answered in one part. The first of several stations that replies is heard.
@@ -50,7 +50,7 @@ pub async fn has_read(client: &Client, last: u64) -> anyhow::Result<()> {
     reaches(client, |status| status.read_sequence, last).await
 }
 
-/// Waits until the station has stored all messages up to `last`, which is a minute after it has read them.
+/// Waits until the station has stored all messages up to `last`.
 pub async fn has_stored(client: &Client, last: u64) -> anyhow::Result<()> {
     reaches(client, |status| status.sequence, last).await
 }
