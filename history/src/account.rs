@@ -114,6 +114,24 @@ impl Account {
         Self { origin, runs: Vec::new() }
     }
 
+    /// What is known if either is true, the one or the other: of no byte that it is not counted yet.
+    pub(crate) fn joined(mut self, other: &Self) -> Self {
+        self.origin = self.origin.max(other.origin);
+        for theirs in &other.runs {
+            let run = self.run(theirs.boot, theirs.since);
+            let most =
+                |one: Bytes, other: Bytes| Bytes { rx: one.rx.max(other.rx), tx: one.tx.max(other.tx) };
+            run.counted = match (run.counted, theirs.counted) {
+                (Some(one), Some(other)) => Some(most(one, other)),
+                (one, other) => one.or(other),
+            };
+            run.ahead = most(run.ahead, theirs.ahead);
+            (run.since, run.seen) = (run.since.max(theirs.since), run.seen.max(theirs.seen));
+        }
+        self.forget();
+        self
+    }
+
     /// Goes on to the next minute; returns what moved in it: no more than a host can move.
     pub(crate) fn pass(&mut self, cell: &Cell) -> Point {
         let mut point = self.add_up(cell);

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, ops::Range};
 
 use tidemap_wire::{
-    MinuteRow,
+    MinuteRow, bounds,
     history_query::{
         HistoryAnswer, HistoryError, HistoryReply, HistoryRequest, HistorySeries, HistoryStatus,
         MAX_AUTOMATIC_STEPS, MAX_STEPS, MAX_TOP, RECENT_REACH_MS, RangeAnswer, RangeRequest, TierReach,
@@ -18,6 +18,8 @@ use crate::{
 };
 
 const MINUTE_MS: i64 = 60_000;
+/// As many rows of a request are joined: more than an owner has of a node.
+const MAX_RECENT: usize = 256;
 /// Steps to choose from, in minutes.
 const STEPS: [u32; 16] =
     [1, 2, 5, 10, 15, 30, 60, 120, 180, 360, 720, 1_440, 2_880, 7 * 1_440, 30 * 1_440, 360 * 1_440];
@@ -111,7 +113,14 @@ fn recent(request: &RangeRequest) -> Result<Vec<MinuteRow>, HistoryError> {
         return Ok(Vec::new());
     };
     let rows = recent.rows().map_err(|_| HistoryError::Unreadable)?;
-    Ok(rows.into_iter().filter(|(node, _)| *node == asked).map(|(_, row)| row).collect())
+    // Whoever asks: what is joined is within the bounds of what is stored.
+    let latest = recent.at_ms.div_euclid(MINUTE_MS).saturating_add(bounds::AHEAD_MINUTES.into());
+    let own = rows.into_iter().filter(|(node, row)| *node == asked && i64::from(row.minute) <= latest);
+    let bounded = |(_, mut row): (_, MinuteRow)| {
+        row.bound();
+        row
+    };
+    Ok(own.take(MAX_RECENT).map(bounded).collect())
 }
 
 fn columns(steps: &[u32], step: Step, points: &BTreeMap<u32, Point>) -> RangeAnswer {

@@ -1,4 +1,6 @@
 //! What moved in a span of time, of a node or of a group: sums that add up, and extremes.
+//!
+//! A sum that is too large for its number is the largest number: no answer is above the truth.
 
 use tidemap_wire::Extremes;
 
@@ -22,28 +24,66 @@ pub(crate) struct Point {
 impl Point {
     /// Adds another span, or another node.
     pub(crate) fn add(&mut self, other: &Self) {
-        self.covered_ms = self.covered_ms.wrapping_add(other.covered_ms);
-        self.rx_bytes = self.rx_bytes.wrapping_add(other.rx_bytes);
-        self.tx_bytes = self.tx_bytes.wrapping_add(other.tx_bytes);
-        self.unplaced_rx = self.unplaced_rx.wrapping_add(other.unplaced_rx);
-        self.unplaced_tx = self.unplaced_tx.wrapping_add(other.unplaced_tx);
+        self.covered_ms = self.covered_ms.saturating_add(other.covered_ms);
+        self.rx_bytes = self.rx_bytes.saturating_add(other.rx_bytes);
+        self.tx_bytes = self.tx_bytes.saturating_add(other.tx_bytes);
+        self.unplaced_rx = self.unplaced_rx.saturating_add(other.unplaced_rx);
+        self.unplaced_tx = self.unplaced_tx.saturating_add(other.unplaced_tx);
         self.rates = joined(self.rates, other.rates);
     }
 
-    /// What must be added to `old` to make this, without the extremes. What is less than before is a number
-    /// that wraps around.
-    pub(crate) fn beyond(&self, old: &Self) -> Self {
-        Self {
-            covered_ms: self.covered_ms.wrapping_sub(old.covered_ms),
-            rx_bytes: self.rx_bytes.wrapping_sub(old.rx_bytes),
-            tx_bytes: self.tx_bytes.wrapping_sub(old.tx_bytes),
-            unplaced_rx: self.unplaced_rx.wrapping_sub(old.unplaced_rx),
-            unplaced_tx: self.unplaced_tx.wrapping_sub(old.unplaced_tx),
-            rates: None,
+    /// What must be added to `old` to make this, without the extremes.
+    pub(crate) fn beyond(&self, old: &Self) -> Change {
+        let less = |new: u64, old: u64| i128::from(new) - i128::from(old);
+        Change {
+            covered_ms: less(self.covered_ms, old.covered_ms),
+            rx_bytes: less(self.rx_bytes, old.rx_bytes),
+            tx_bytes: less(self.tx_bytes, old.tx_bytes),
+            unplaced_rx: less(self.unplaced_rx, old.unplaced_rx),
+            unplaced_tx: less(self.unplaced_tx, old.unplaced_tx),
         }
     }
 
-    /// Whether nothing moved and nothing was covered.
+    /// Changes the sums. None becomes less than nothing: what damage has taken from them is not taken again.
+    pub(crate) fn change(&mut self, change: &Change) {
+        let sum = |sum: u64, change: i128| {
+            let most = i128::from(u64::MAX);
+            u64::try_from((i128::from(sum).saturating_add(change)).clamp(0, most)).unwrap_or(u64::MAX)
+        };
+        self.covered_ms = sum(self.covered_ms, change.covered_ms);
+        self.rx_bytes = sum(self.rx_bytes, change.rx_bytes);
+        self.tx_bytes = sum(self.tx_bytes, change.tx_bytes);
+        self.unplaced_rx = sum(self.unplaced_rx, change.unplaced_rx);
+        self.unplaced_tx = sum(self.unplaced_tx, change.unplaced_tx);
+    }
+}
+
+/// By how much the sums of a span have changed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Change {
+    covered_ms: i128,
+    rx_bytes: i128,
+    tx_bytes: i128,
+    unplaced_rx: i128,
+    unplaced_tx: i128,
+}
+
+impl Change {
+    /// Adds another change of the same span.
+    pub(crate) fn add(&mut self, other: &Self) {
+        self.covered_ms = self.covered_ms.saturating_add(other.covered_ms);
+        self.rx_bytes = self.rx_bytes.saturating_add(other.rx_bytes);
+        self.tx_bytes = self.tx_bytes.saturating_add(other.tx_bytes);
+        self.unplaced_rx = self.unplaced_rx.saturating_add(other.unplaced_rx);
+        self.unplaced_tx = self.unplaced_tx.saturating_add(other.unplaced_tx);
+    }
+
+    /// The same for a span of which it stays unknown how much is covered.
+    pub(crate) fn without_covered(self) -> Self {
+        Self { covered_ms: 0, ..self }
+    }
+
+    /// Whether nothing has changed.
     pub(crate) fn is_empty(&self) -> bool {
         *self == Self::default()
     }
@@ -84,6 +124,24 @@ mod tests {
 
     fn of(rate: u64) -> Extremes {
         rounded(Extremes { rx_max: rate, tx_max: rate, rx_min: rate, tx_min: rate })
+    }
+
+    #[test]
+    fn sums_at_the_bound_stay_there_and_none_is_less_than_nothing() {
+        let point = |bytes| Point { rx_bytes: bytes, ..Point::default() };
+        let mut sum = point(u64::MAX - 1);
+        sum.add(&point(5));
+        assert_eq!(sum, point(u64::MAX));
+        let mut change = point(7).beyond(&point(0));
+        change.add(&point(0).beyond(&point(9)));
+        for (before, after) in [(0, 0), (1, 0), (5, 3), (u64::MAX, u64::MAX - 2)] {
+            let mut sum = point(before);
+            sum.change(&change);
+            assert_eq!(sum, point(after));
+        }
+        change.add(&point(u64::MAX).beyond(&point(0)));
+        sum.change(&change);
+        assert_eq!(sum, point(u64::MAX));
     }
 
     #[test]

@@ -183,3 +183,28 @@ fn rows_that_are_not_stored_yet_are_part_of_a_nodes_answer() {
     let request = RangeRequest { of, from_ms: 0, to_ms: 960_000, step_ms: None, recent: Some(recent.into()) };
     assert_eq!(range(&mut store, &request, UNTIL_MS).unwrap()[0].complete_until_ms, 780_000);
 }
+
+#[test]
+fn recent_rows_are_held_within_the_bounds_of_what_is_stored() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut store = store(folder.path());
+    let mut recent = Minutes::new(1, 16 * 60_000);
+    for minute in [15, 10_000] {
+        let row = MinuteRow {
+            minute,
+            samples: 1,
+            covered_ms: u32::MAX,
+            rx_bytes: u64::MAX,
+            tx_bytes: u64::MAX,
+            ..MinuteRow::default()
+        };
+        recent.push(&node("a"), &row);
+    }
+    let of = HistorySeries::Node(node("a"));
+    let to_ms = 20_000 * 60_000;
+    let request =
+        RangeRequest { of, from_ms: 0, to_ms, step_ms: Some(5_000 * 60_000), recent: Some(recent.into()) };
+    let answer = range(&mut store, &request, UNTIL_MS).unwrap().remove(0);
+    assert_eq!(answer.rx_bytes[0], Some(5_400 + bounds::MINUTE_BYTES));
+    assert_eq!(answer.rx_bytes[1..], [None, None, None], "a minute that is days ahead is ignored");
+}

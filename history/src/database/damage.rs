@@ -74,9 +74,10 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// Remembers that a tile is missing which was there.
+    /// Remembers that a tile may be missing which was there, or that roll-ups and groups contain other
+    /// minutes than it does. It is not counted among the damaged ones.
     pub(crate) fn mark_lost(&self, tier: Tier, period: u32, series: u32) -> Result<(), StoreError> {
-        let sql = "INSERT OR IGNORE INTO set_aside (tier, key) VALUES (?1, ?2)";
+        let sql = "INSERT OR IGNORE INTO set_aside (tier, key, tile) VALUES (?1, ?2, x'')";
         self.transaction.prepare_cached(sql)?.execute(params![tier.number(), key(period, series)])?;
         Ok(())
     }
@@ -94,12 +95,32 @@ impl Tx<'_> {
         if !self.transaction.prepare_cached(sql)?.exists([])? {
             return Ok(0);
         }
-        let sql = "SELECT count(*) FROM set_aside";
+        let sql = "SELECT count(*) FROM set_aside WHERE tile IS NULL OR length(tile) > 0";
         Ok(self.transaction.prepare_cached(sql)?.query_row([], |row| row.get(0))?)
     }
 
+    /// The places of some periods' tiles that are lost.
+    pub(crate) fn lost_of(
+        &self,
+        tier: Tier,
+        periods: std::ops::Range<u32>,
+    ) -> Result<Vec<(u32, u32)>, StoreError> {
+        let sql = "SELECT key FROM set_aside WHERE tier = ?1 AND key >= ?2 AND key < ?3";
+        let mut statement = self.transaction.prepare_cached(sql)?;
+        let keys = params![tier.number(), key(periods.start, 0), key(periods.end, 0)];
+        let found = statement.query_map(keys, |row| Ok(parts(row.get(0)?)))?;
+        Ok(found.collect::<Result<_, _>>()?)
+    }
+
+    /// Forgets that a tile is lost.
+    pub(crate) fn unmark_lost(&self, tier: Tier, period: u32, series: u32) -> Result<(), StoreError> {
+        let sql = "DELETE FROM set_aside WHERE tier = ?1 AND key = ?2";
+        self.transaction.prepare_cached(sql)?.execute(params![tier.number(), key(period, series)])?;
+        Ok(())
+    }
+
     /// Forgets places of earlier periods, which are kept no more.
-    pub(super) fn forget_set_aside(&self, tier: Tier, period: u32) -> Result<(), StoreError> {
+    pub(crate) fn forget_set_aside(&self, tier: Tier, period: u32) -> Result<(), StoreError> {
         let sql = "DELETE FROM set_aside WHERE tier = ?1 AND key < ?2";
         self.transaction.prepare_cached(sql)?.execute(params![tier.number(), key(period, 0)])?;
         Ok(())

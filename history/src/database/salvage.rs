@@ -176,12 +176,15 @@ impl Copy<'_> {
 
     /// Which tiles were lost before. A file of an earlier version does not have the table.
     fn set_aside(&mut self) {
-        let Ok(mut statement) = self.old.prepare("SELECT tier, key FROM set_aside") else { return };
+        // Of damaged tiles only the place is kept; a mark is an empty tile.
+        let sql = "SELECT tier, key, CASE WHEN length(tile) = 0 THEN tile END FROM set_aside";
+        let Ok(mut statement) = self.old.prepare(sql) else { return };
         let Ok(mut rows) = statement.query([]) else { return };
         while let Ok(Some(row)) = rows.next() {
             let (Ok(tier), Ok(key)) = (row.get::<_, i64>(0), row.get::<_, i64>(1)) else { return };
-            let sql = "INSERT OR IGNORE INTO set_aside (tier, key) VALUES (?1, ?2)";
-            if self.new.connection.execute(sql, [tier, key]).is_err() {
+            let mark: Option<Vec<u8>> = row.get(2).ok().flatten();
+            let sql = "INSERT OR IGNORE INTO set_aside (tier, key, tile) VALUES (?1, ?2, ?3)";
+            if self.new.connection.execute(sql, params![tier, key, mark]).is_err() {
                 return;
             }
         }

@@ -94,16 +94,37 @@ fn seal_day(tx: &Tx<'_>, state: &State, band: u32, effects: &mut Effects) -> Res
         if groups.contains(&series) {
             seal_group(tx, day, series)?;
         } else {
-            seal_node(tx, day, series, effects)?;
+            seal_node(tx, state, day, series, effects)?;
         }
+    }
+    // What a node's lost hour contained is in groups. A group's own can be added to: what is missing in it
+    // makes its sums less, and never more.
+    for (hour, series) in tx.lost_of(Tier::Hour, day * 24..(day + 1) * 24)? {
+        if series / BAND != band {
+            continue;
+        }
+        if !groups.contains(&series) {
+            tx.mark_lost(Tier::Day, day, series)?;
+        }
+        tx.unmark_lost(Tier::Hour, hour, series)?;
     }
     Ok(())
 }
 
-fn seal_node(tx: &Tx<'_>, day: u32, node: u32, effects: &mut Effects) -> Result<(), StoreError> {
+fn seal_node(
+    tx: &Tx<'_>,
+    state: &State,
+    day: u32,
+    node: u32,
+    effects: &mut Effects,
+) -> Result<(), StoreError> {
     let mut whole: Option<RowTile> = None;
+    let mut may_lack = false;
     for hour in day * 24..(day + 1) * 24 {
-        let Some(tile) = tiles::rows(tx, Tier::Hour, hour, node)? else { continue };
+        let Some(tile) = tiles::rows(tx, Tier::Hour, hour, node)? else {
+            may_lack |= tiles::may_be_missing(state, Tier::Hour, hour, false);
+            continue;
+        };
         match &mut whole {
             Some(whole) => whole.entries.extend(tile.entries),
             None => whole = Some(tile),
@@ -111,6 +132,9 @@ fn seal_node(tx: &Tx<'_>, day: u32, node: u32, effects: &mut Effects) -> Result<
         tx.remove(Tier::Hour, hour, node)?;
     }
     let Some(whole) = whole else { return Ok(()) };
+    if may_lack {
+        tx.mark_lost(Tier::Day, day, node)?;
+    }
     tx.put(Tier::Day, day, node, &whole.encode())?;
     let point = roll_up(tx, node, day, &whole.points().0)?;
     effects.board(Tier::DayBoard, day, node, point);

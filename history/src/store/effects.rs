@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     database::{StoreError, Tier, Tx},
-    point::{Point, rounded},
+    point::{Change, Point, rounded},
     tile::PointTile,
 };
 
@@ -24,7 +24,7 @@ pub(super) struct Effects {
     /// What a node's hour or day came to, by board.
     boards: BTreeMap<(u8, u32, u32), BTreeMap<u32, Point>>,
     /// What groups' minutes gained.
-    groups: BTreeMap<u32, BTreeMap<u32, Point>>,
+    groups: BTreeMap<u32, BTreeMap<u32, Change>>,
 }
 
 impl Effects {
@@ -74,7 +74,7 @@ fn write_group(
     tx: &Tx<'_>,
     state: &State,
     group: u32,
-    gains: BTreeMap<u32, Point>,
+    gains: BTreeMap<u32, Change>,
 ) -> Result<(), StoreError> {
     let progress = state.progress(group);
     let mut tiles_of_group: BTreeMap<u32, (Tier, u32, PointTile)> = BTreeMap::new();
@@ -85,20 +85,39 @@ fn write_group(
             Some((_, _, tile)) => tile,
             None => {
                 let tile = tiles::points(tx, tier, period, group)?;
-                // What a lost tile contained cannot be added to.
+                // What a lost tile contained cannot be added to; what was rolled up of it can.
                 if tiles::is_lost(tx, state, tier, period, group, !tile.0.is_empty())? {
+                    if tier == Tier::Day {
+                        change_rolled_up(tx, group, minute, &gain)?;
+                    }
                     continue;
                 }
                 &mut tiles_of_group.entry(begin).or_insert((tier, period, tile)).2
             }
         };
-        tile.0.entry(minute).or_default().add(&gain);
+        tile.0.entry(minute).or_default().change(&gain);
     }
     for (tier, period, tile) in tiles_of_group.into_values() {
         tx.put(tier, period, group, &tile.encode())?;
         if tier == Tier::Day {
             roll_up(tx, group, period, &group_points(&tile))?;
         }
+    }
+    Ok(())
+}
+
+/// Changes the roll-ups of a minute whose tile is lost. How much of it is covered is not known from sums.
+fn change_rolled_up(tx: &Tx<'_>, group: u32, minute: u32, gain: &Change) -> Result<(), StoreError> {
+    let gain = gain.without_covered();
+    let day = minute / DAY;
+    for (tier, period, span) in [
+        (Tier::Quarters, day, minute / QUARTER),
+        (Tier::Hours, day * 24 / HOURS_OF_A_TILE, minute / HOUR),
+        (Tier::Days, day / DAYS_OF_A_TILE, day),
+    ] {
+        let mut tile = tiles::points(tx, tier, period, group)?;
+        tile.0.entry(span).or_default().change(&gain);
+        tx.put(tier, period, group, &tile.encode())?;
     }
     Ok(())
 }

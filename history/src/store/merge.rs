@@ -16,7 +16,7 @@ use super::{
 use crate::{
     account::{Account, Cell, LateSum},
     database::{StoreError, Tier, Tx},
-    point::rounded,
+    point::{Point, rounded},
     tile::RowTile,
 };
 
@@ -148,7 +148,29 @@ fn write(tx: &Tx<'_>, state: &State, changes: BTreeMap<u32, Changes>) -> Result<
     effects.write(tx, state)
 }
 
+/// A tile of one node that has changed.
+struct Changed {
+    tier: Tier,
+    period: u32,
+    old: Vec<(u32, Point)>,
+    new: Vec<(u32, Point)>,
+}
+
+/// What follows from changed tiles in the next one.
+struct Carried {
+    /// What is known of the node's runs after them.
+    after: Account,
+    /// The tiles whose changes follow from one another and are to be counted together, or not at all.
+    changed: Vec<Changed>,
+    /// Whether a tile is lost between them and the next one.
+    is_apart: bool,
+}
+
 /// Joins rows into tiles of hours and days. What is not placed in later tiles may follow from them, too.
+///
+/// What a lost tile contained was counted, so what comes again of it is not. Nor are changes before it from
+/// which its own would follow: it may have had the same bytes as unplaced ones, and they can be taken from it
+/// no more. What the tile after it knows of the runs is of them all, so it never knows less.
 fn reopen(
     tx: &Tx<'_>,
     state: &State,
@@ -157,43 +179,84 @@ fn reopen(
     effects: &mut Effects,
 ) -> Result<(), StoreError> {
     let Some(first) = changes.keys().next().copied() else { return Ok(()) };
-    // What is known of the node's runs after the tile before, if that has changed.
-    let mut carried: Option<Account> = None;
+    let mut carried: Option<Carried> = None;
     for (tier, period) in state.progress(node).tiles_from(first) {
         let later = changes.split_off(&minutes_of(tier, period).end);
         let mine = std::mem::replace(&mut changes, later);
         let found = tiles::rows(tx, tier, period, node)?;
+        if mine.is_empty() && found.is_none() && carried.is_none() {
+            continue;
+        }
+        let is_lost = if mine.is_empty() {
+            let is_missing = tiles::may_be_missing(state, tier, period, found.is_some());
+            is_missing || tx.is_lost(tier, period, node)?
+        } else {
+            tiles::is_lost(tx, state, tier, period, node, found.is_some())?
+        };
+        if is_lost && let Some(carried) = &mut carried {
+            carried.is_apart = true;
+            for Changed { tier, period, .. } in carried.changed.drain(..) {
+                tx.mark_lost(tier, period, node)?;
+            }
+        }
         if mine.is_empty() && found.is_none() {
             continue;
         }
-        let is_lost = tiles::is_lost(tx, state, tier, period, node, found.is_some())?;
-        let before = match (carried.take(), &found) {
-            (Some(carried), _) => carried,
-            (None, Some(found)) => found.before.clone(),
-            (None, None) => account_before(tx, state, node, minutes_of(tier, period).end)?,
+        let known = match &found {
+            Some(found) => found.before.clone(),
+            None => account_before(tx, state, node, minutes_of(tier, period).end)?,
         };
-        let found = found.unwrap_or_default();
+        let before = match &carried {
+            Some(carried) if carried.is_apart => carried.after.clone().joined(&known),
+            Some(carried) => carried.after.clone(),
+            None => known.clone(),
+        };
+        let found = found.unwrap_or(RowTile { before: known, entries: Vec::new() });
         let mut tile = RowTile { before, ..found.clone() };
         mine.values().for_each(|cell| {
             tile.join(node, cell);
         });
-        if tile != found {
-            let (new, after) = tile.points();
-            tx.put(tier, period, node, &tile.encode())?;
-            // What a lost tile contained was counted, so what comes again of it is not.
-            if !is_lost {
-                effects.changed(state, node, &found.points().0, &new);
-                if tier == Tier::Day {
-                    let whole = roll_up(tx, node, period, &new)?;
-                    effects.board(Tier::DayBoard, period, node, whole);
-                }
+        let mut chain = carried.take().map_or_else(Vec::new, |carried| carried.changed);
+        if tile == found {
+            count(tx, state, node, chain, effects)?;
+            if changes.is_empty() {
+                return Ok(());
             }
-            carried = Some(after);
-        } else if changes.is_empty() {
-            return Ok(());
+            continue;
+        }
+        tx.put(tier, period, node, &tile.encode())?;
+        let ((old, after_old), (new, after)) = (found.points(), tile.points());
+        if !is_lost {
+            chain.push(Changed { tier, period, old, new });
+        }
+        if after == after_old {
+            count(tx, state, node, chain, effects)?;
+        } else {
+            carried = Some(Carried { after, changed: chain, is_apart: is_lost });
         }
     }
-    carried.map_or(Ok(()), |after| state.save_account(tx, node, &after))
+    let Some(Carried { after, changed, is_apart }) = carried else { return Ok(()) };
+    count(tx, state, node, changed, effects)?;
+    let after = if is_apart { after.joined(&state.account(tx, node)?) } else { after };
+    state.save_account(tx, node, &after)
+}
+
+/// Counts changes in roll-ups, boards and groups.
+fn count(
+    tx: &Tx<'_>,
+    state: &State,
+    node: u32,
+    changed: Vec<Changed>,
+    effects: &mut Effects,
+) -> Result<(), StoreError> {
+    for Changed { tier, period, old, new } in changed {
+        effects.changed(state, node, &old, &new);
+        if tier == Tier::Day {
+            let whole = roll_up(tx, node, period, &new)?;
+            effects.board(Tier::DayBoard, period, node, whole);
+        }
+    }
+    Ok(())
 }
 
 /// What is known of a node's runs before a tile that is not there yet: what the next one begins with.

@@ -1,8 +1,11 @@
 //! What is kept, by time and by size, and how far back it reaches.
 
+use std::collections::HashSet;
+
 use super::{
     Store,
-    calendar::{BEFORE, DAY},
+    calendar::{BEFORE, DAY, HOUR},
+    state::State,
 };
 use crate::{
     database::{Size, StoreError, Tier, Tx},
@@ -64,6 +67,7 @@ impl Store {
         let has_dropped = self.transact(|tx, state| {
             let sql = "DELETE FROM late WHERE reported < ?1";
             tx.sql().prepare_cached(sql)?.execute([state.at_ms - LATE_KEPT_MS])?;
+            forget_lost(tx, state)?;
             if drop_old(tx, state.at_ms, keep)? {
                 return Ok(true);
             }
@@ -119,6 +123,26 @@ impl Store {
             lost_tiles: tx.count_set_aside()?,
         })
     }
+}
+
+/// Forgets which tiles are lost where nothing can come for them any more: tiles of minutes and hours that
+/// were put together since. An earlier program left hours of days that are sealed: these days are.
+fn forget_lost(tx: &Tx<'_>, state: &State) -> Result<(), StoreError> {
+    let (mut hours, mut days) = (u32::MAX, u32::MAX);
+    for band in &state.bands {
+        (hours, days) = (hours.min(band.hours), days.min(band.days));
+    }
+    if state.bands.is_empty() {
+        return Ok(());
+    }
+    tx.forget_set_aside(Tier::Minute, hours * HOUR)?;
+    let groups: HashSet<u32> = state.groups.values().copied().collect();
+    for (hour, series) in tx.lost_of(Tier::Hour, 0..days * 24)? {
+        if !groups.contains(&series) {
+            tx.mark_lost(Tier::Day, hour / 24, series)?;
+        }
+    }
+    tx.forget_set_aside(Tier::Hour, days * 24)
 }
 
 /// The first minute of which there is a row.

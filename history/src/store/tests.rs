@@ -1,6 +1,7 @@
 mod damage;
 mod forgets;
 mod life;
+mod lost;
 mod orders;
 mod room;
 mod ruin;

@@ -37,12 +37,17 @@ pub(super) fn is_lost(
     series: u32,
     is_there: bool,
 ) -> Result<bool, StoreError> {
-    if !is_there && minutes_of(tier, period).start < state.rebuilt_until {
-        // It may have been there before. From now on it is remembered, whatever comes.
+    if may_be_missing(state, tier, period, is_there) {
+        // From now on it is remembered, whatever comes.
         tx.mark_lost(tier, period, series)?;
         return Ok(true);
     }
     tx.is_lost(tier, period, series)
+}
+
+/// Whether a tile that is not there may have been there before the file was built again.
+pub(super) fn may_be_missing(state: &State, tier: Tier, period: u32, is_there: bool) -> bool {
+    !is_there && minutes_of(tier, period).start < state.rebuilt_until
 }
 
 fn decoded<T>(

@@ -10,11 +10,11 @@ use crate::store::read::top::Top;
 
 const NODES: u32 = 3;
 /// Three days and a half.
-const END: u32 = 5_040;
+pub(super) const END: u32 = 5_040;
 
 /// What a node does in some minute.
 #[derive(Clone, Copy, Debug)]
-struct Deed {
+pub(super) struct Deed {
     node: u32,
     minute: u32,
     bytes: u64,
@@ -28,12 +28,12 @@ struct Deed {
 
 /// A message: a row, perhaps of few of its samples, or a late sample.
 #[derive(Clone, Debug)]
-enum Message {
+pub(super) enum Message {
     Row(NodeId, MinuteRow),
     Late(NodeId, LateSample),
 }
 
-fn deeds() -> impl Strategy<Value = Vec<Deed>> {
+pub(super) fn deeds() -> impl Strategy<Value = Vec<Deed>> {
     let deed = (0..NODES, 0..END, 0_u64..1_000, 0_u64..4, 0_u64..4, 0_u32..8);
     proptest::collection::vec(deed, 1..60).prop_map(|deeds| {
         let deeds: BTreeMap<_, _> = deeds.into_iter().map(|deed| ((deed.0, deed.1), deed)).collect();
@@ -46,7 +46,7 @@ fn deeds() -> impl Strategy<Value = Vec<Deed>> {
 }
 
 /// What is reported of these deeds at last, and what was reported before.
-fn messages(deeds: &[Deed]) -> (Vec<Message>, Vec<Message>) {
+pub(super) fn messages(deeds: &[Deed]) -> (Vec<Message>, Vec<Message>) {
     let (mut at_last, mut before) = (Vec::new(), Vec::new());
     let mut runs: BTreeMap<u32, (u64, u32, u64)> = BTreeMap::new();
     for (number, deed) in deeds.iter().enumerate() {
@@ -72,7 +72,7 @@ fn messages(deeds: &[Deed]) -> (Vec<Message>, Vec<Message>) {
     (at_last, before)
 }
 
-fn store(folder: &Path) -> Store {
+pub(super) fn store(folder: &Path) -> Store {
     let mut store = Store::open(&folder.join("history")).unwrap();
     let groups = |number: u32| vec![GroupKey::Location(format!("place {}", number % 2))];
     store
@@ -84,7 +84,7 @@ fn store(folder: &Path) -> Store {
 }
 
 /// Stores messages in batches, while time goes on.
-fn tell(store: &mut Store, messages: &[Message], sizes: &[usize], times: &[u32]) {
+pub(super) fn tell(store: &mut Store, messages: &[Message], sizes: &[usize], times: &[u32]) {
     let mut left = messages;
     for turn in 0.. {
         if left.is_empty() {
@@ -104,7 +104,7 @@ fn tell(store: &mut Store, messages: &[Message], sizes: &[usize], times: &[u32])
     }
 }
 
-fn series() -> Vec<SeriesKey> {
+pub(super) fn series() -> Vec<SeriesKey> {
     let nodes = (0..NODES).map(|number| SeriesKey::Node(node(&format!("n{number}"))));
     let places = (0..2).map(|number| SeriesKey::Group(GroupKey::Location(format!("place {number}"))));
     nodes.chain(places).chain([SeriesKey::Group(GroupKey::Fleet)]).collect()
