@@ -74,6 +74,11 @@ impl Tx<'_> {
         Ok(())
     }
 
+    /// Whether damage was met that nobody has taken yet.
+    pub(crate) fn has_met_damage(&self) -> bool {
+        !self.met.borrow().is_empty()
+    }
+
     /// Remembers that a tile is missing which was there.
     pub(crate) fn mark_lost(&self, tier: Tier, period: u32, series: u32) -> Result<(), StoreError> {
         let sql = "INSERT OR IGNORE INTO set_aside (tier, key) VALUES (?1, ?2)";

@@ -139,6 +139,7 @@ fn write(tx: &Tx<'_>, state: &State, changes: BTreeMap<u32, Changes>) -> Result<
         }
     }
     for ((minute, band), cells) in recent {
+        state.settling.unsettle(tx, state, band, minute)?;
         let mut tile = tiles::rows(tx, Tier::Minute, minute, band)?.unwrap_or_default();
         let grown = cells.iter().filter(|(node, cell)| tile.join(*node, cell)).count();
         if grown > 0 {
@@ -193,7 +194,9 @@ fn reopen(
             return Ok(());
         }
     }
-    carried.map_or(Ok(()), |after| state.save_account(tx, node, &after))
+    let Some(after) = carried else { return Ok(()) };
+    state.settling.unsettle(tx, state, band(node), 0)?;
+    state.save_account(tx, node, &after)
 }
 
 /// What is known of a node's runs before a tile that is not there yet: what the next one begins with.
