@@ -168,6 +168,8 @@ fn top(store: &mut Store, request: &TopRequest, complete_until_ms: i64) -> Resul
         rx_bytes: point.rx_bytes.saturating_add(point.unplaced_rx),
         tx_bytes: point.tx_bytes.saturating_add(point.unplaced_tx),
         covered_ms: point.covered_ms,
+        rx_max_bps: point.rates.map(|rates| rates.rx_max),
+        tx_max_bps: point.rates.map(|rates| rates.tx_max),
     };
     Ok(TopAnswer {
         from_ms: i64::from(found.minutes.start) * MINUTE_MS,

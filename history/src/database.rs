@@ -231,6 +231,13 @@ impl Tx<'_> {
         Ok(found)
     }
 
+    /// Whether there is a tile of some periods.
+    pub(crate) fn has_any(&self, tier: Tier, periods: Range<u32>) -> Result<bool, StoreError> {
+        let sql = format!("SELECT 1 FROM {} WHERE key >= ?1 AND key < ?2 LIMIT 1", tier.table());
+        let keys = [key(periods.start, 0), key(periods.end, 0)];
+        Ok(self.transaction.prepare_cached(&sql)?.exists(keys)?)
+    }
+
     /// The first period of which there is a tile.
     pub(crate) fn first(&self, tier: Tier) -> Result<Option<u32>, StoreError> {
         self.outermost(tier, "min")

@@ -35,6 +35,9 @@ const TIDY_PERIOD: Duration = Duration::from_secs(30);
 const NEAR_MS: i64 = 3_600_000;
 /// A full disk costs a day of minutes at most as often: others may take whatever is given up.
 const DROP_PERIOD: Duration = Duration::from_secs(3_600);
+/// With so many messages to read, two minutes of a hundred thousand nodes, nothing is added up yet: what comes
+/// next would change it.
+const BEHIND: u64 = 2_000;
 /// Between attempts to store while the disk is full, or the file cannot be written.
 const RETRY: Duration = Duration::from_secs(2);
 /// For the last rows when the station ends. They stay in the stream otherwise.
@@ -174,6 +177,7 @@ impl Keeper {
         batch.begun_ms = batch.begun_ms.min(batch.at_ms);
         let at_ms = batch.at_ms;
         let sequence = self.intake.position().applied;
+        let is_behind = self.intake.pending() > BEHIND;
         let stored = self.store_until_done(stop, move |store| {
             let dropped = store.apply(&batch)?;
             if dropped > 0 {
@@ -183,6 +187,9 @@ impl Keeper {
                 );
             }
             while store.compact()? {}
+            if !is_behind {
+                store.settle()?;
+            }
             Ok(store.since_ms())
         });
         let since_ms = stored.await?.flatten();

@@ -147,6 +147,7 @@ async fn keep(
         LogReader { stream: streams::HISTORY.to_owned(), content: Content::Minutes, end: LogEnd::default() };
     let reading =
         log.read(intake.position().clone(), jetstream::new(client.clone()), events_in, stop.clone());
+    let settled = store.settled();
     let keeper = Keeper::new(store, config.dir.clone(), keep, intake, status_in);
     let store = keeper.store();
 
@@ -159,7 +160,7 @@ async fn keep(
     parts.spawn(async move { Ok(keeping.await) });
     let following = members::follow(client.clone(), partitions, members_in, stop.clone());
     parts.spawn(async move { following.await.map(|()| Ended::Stopped) });
-    let answering = Rpc { client, file, status, damage: damage_in, store }.run(stop.clone());
+    let answering = Rpc { client, file, settled, status, damage: damage_in, store }.run(stop.clone());
     parts.spawn(async move { answering.await.map(|()| Ended::Stopped) });
     service_manager::ready();
 

@@ -28,7 +28,7 @@ use crate::{
     database::StoreError,
     keeper::{Met, Shared, lock},
     peers::{self, Peers},
-    store::Store,
+    store::{Settled, Store},
 };
 
 /// Requests that are answered at a time. Others wait in the subscription, which is bounded.
@@ -40,6 +40,8 @@ const FIRST: Duration = Duration::from_millis(300);
 pub(crate) struct Rpc {
     pub client: Client,
     pub file: PathBuf,
+    /// What the writer has added up.
+    pub settled: Settled,
     pub status: watch::Receiver<HistoryStatus>,
     /// The history that is written.
     pub store: Shared,
@@ -62,6 +64,7 @@ impl Rpc {
         let mut requests: Option<Subscriber> = None;
         let readers = Arc::new(Readers {
             file: self.file.clone(),
+            settled: self.settled.clone(),
             idle: Mutex::default(),
             damage: self.damage.clone(),
         });
@@ -152,6 +155,7 @@ async fn next_of(requests: &mut Option<Subscriber>) -> Option<Message> {
 /// Connections for reading, which see what was written by the time of each request.
 struct Readers {
     file: PathBuf,
+    settled: Settled,
     /// Behind how often a node was forgotten: a connection of before still knows the node's number.
     idle: Mutex<(u64, Vec<Store>)>,
     damage: mpsc::Sender<Met>,
@@ -169,7 +173,7 @@ impl Readers {
         };
         let mut store = match known {
             Some(store) => store,
-            None => Store::open_to_read(&self.file)?,
+            None => Store::open_to_read(&self.file, self.settled.clone())?,
         };
         let answered = answer(&mut store, request, status);
         let met = store.take_met();

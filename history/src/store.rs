@@ -14,6 +14,7 @@ mod merge;
 mod read;
 mod rebuild;
 mod retention;
+mod settled;
 mod state;
 #[cfg(test)]
 mod tests;
@@ -28,6 +29,7 @@ pub(crate) use self::{
     groups::GroupKey,
     read::{SeriesKey, Step, TopOrder},
     retention::{Keep, Reach, Tidied},
+    settled::Settled,
 };
 use crate::database::{Database, Place, StoreError, Tier};
 
@@ -58,18 +60,20 @@ impl Store {
     pub(crate) fn open(path: &Path) -> Result<Self, StoreError> {
         let mut database = Database::open(path)?;
         database.check_newest()?;
-        let store = Self::with(database)?;
+        let mut store = Self::with(database, Settled::default())?;
         store.report_damage();
+        store.settle()?;
         Ok(store)
     }
 
-    /// Opens a history that another `Store` writes.
-    pub(crate) fn open_to_read(path: &Path) -> Result<Self, StoreError> {
-        Self::with(Database::open_to_read(path)?)
+    /// Opens a history that another `Store` writes, of which this has settled: what the writer knows, or
+    /// nothing.
+    pub(crate) fn open_to_read(path: &Path, settled: Settled) -> Result<Self, StoreError> {
+        Self::with(Database::open_to_read(path)?, settled)
     }
 
-    fn with(database: Database) -> Result<Self, StoreError> {
-        let mut store = Self { database, state: State::default() };
+    fn with(database: Database, settled: Settled) -> Result<Self, StoreError> {
+        let mut store = Self { database, state: State::of(settled) };
         store.refresh()?;
         Ok(store)
     }
@@ -101,12 +105,18 @@ impl Store {
         change: impl FnOnce(&crate::database::Tx<'_>, &mut State) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
         let tx = self.database.write()?;
-        let done = change(&tx, &mut self.state).and_then(|done| tx.commit().map(|()| done));
-        if done.is_err() {
+        let done = change(&tx, &mut self.state).and_then(|done| {
+            self.state.settling.note(&tx)?;
+            tx.commit().map(|()| done)
+        });
+        if done.is_ok() {
+            self.state.settling.committed();
+        } else {
+            self.state.settling.rolled_back();
             // What was set aside is where it was.
             self.database.take_met();
-            self.state = State::default();
-            self.refresh()?;
+            let tx = self.database.read()?;
+            self.state.reload(&tx)?;
         }
         self.report_damage();
         done

@@ -214,6 +214,8 @@ async fn groups_tops_and_the_status_are_answered_and_refusals_have_their_codes()
                 rx_bytes,
                 tx_bytes: 1,
                 covered_ms: 60_000,
+                rx_max_bps: Some(9),
+                tx_max_bps: None,
             };
             let nodes = vec![node("Web-01", 1 << 60), node("gone, long", 5)];
             let (from_ms, to_ms) = (request.from_ms, request.to_ms);
@@ -250,16 +252,17 @@ async fn groups_tops_and_the_status_are_answered_and_refusals_have_their_codes()
     let expected = json!({
         "from_ms": 1_795_942_800_000_i64, "to_ms": 1_795_946_400_000_i64, "complete_until_ms": 7,
         "nodes": [
-            {"node": "web-01", "display_name": "web-01", "rx_bytes": 1_u64 << 60, "tx_bytes": 1, "covered_ms": 60_000},
-            {"node": "gone, long", "display_name": null, "rx_bytes": 5, "tx_bytes": 1, "covered_ms": 60_000},
+            {"node": "web-01", "display_name": "web-01", "rx_bytes": 1_u64 << 60, "tx_bytes": 1, "covered_ms": 60_000, "rx_max_bps": 9, "tx_max_bps": null},
+            {"node": "gone, long", "display_name": null, "rx_bytes": 5, "tx_bytes": 1, "covered_ms": 60_000, "rx_max_bps": 9, "tx_max_bps": null},
         ],
     });
     assert_eq!((status, said), (200, expected));
     let csv = api.answer("GET", "/api/top?format=csv", "").await;
     assert_eq!(
         String::from_utf8(csv.body).unwrap(),
-        "node,display_name,rx_bytes,tx_bytes,covered_ms\r\nweb-01,web-01,1152921504606846976,1,60000\r\n\
-         \"gone, long\",,5,1,60000\r\n"
+        "node,display_name,rx_bytes,tx_bytes,covered_ms,rx_max_bps,tx_max_bps\r\n\
+         web-01,web-01,1152921504606846976,1,60000,9,\r\n\
+         \"gone, long\",,5,1,60000,9,\r\n"
     );
     let (status, said) = api.get("/api/history/status").await;
     let expected = json!({

@@ -128,7 +128,14 @@ fn the_top_and_the_status_are_reported() {
     assert_eq!((most.from_ms, most.to_ms), (600_000, 840_000));
     assert_eq!(
         most.nodes,
-        [TopNode { node: node("a"), rx_bytes: 5_400, tx_bytes: 10_800, covered_ms: 90_000 }]
+        [TopNode {
+            node: node("a"),
+            rx_bytes: 5_400,
+            tx_bytes: 10_800,
+            covered_ms: 90_000,
+            rx_max_bps: None,
+            tx_max_bps: None,
+        }]
     );
     assert_eq!(of(660_000, 780_000).nodes[0].rx_bytes, 1_800);
     assert_eq!(of(720_000, 780_000).nodes, []);

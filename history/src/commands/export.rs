@@ -24,7 +24,7 @@ use self::table::Table;
 use super::new_file::NewFile;
 use crate::{
     answers::{self, AnswerError},
-    store::Store,
+    store::{Settled, Store},
 };
 
 const MINUTE_MS: i64 = 60_000;
@@ -123,8 +123,8 @@ impl ExportArgs {
         if self.from >= self.to {
             return Err(UsageError("--from: must lie before --to".to_owned()).into());
         }
-        let mut store =
-            Store::open_to_read(history).with_context(|| format!("cannot read {}", history.display()))?;
+        let mut store = Store::open_to_read(history, Settled::default())
+            .with_context(|| format!("cannot read {}", history.display()))?;
         let series = self.series(&mut store)?;
         if self.file == Path::new(STDOUT) {
             let written = self.write(&mut store, &series, io::stdout(), stop);

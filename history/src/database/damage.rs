@@ -74,6 +74,11 @@ impl Tx<'_> {
         Ok(())
     }
 
+    /// Whether damage was met that nobody has taken yet.
+    pub(crate) fn has_met_damage(&self) -> bool {
+        !self.met.borrow().is_empty()
+    }
+
     /// Remembers that a tile may be missing which was there, or that roll-ups and groups contain other
     /// minutes than it does. It is not counted among the damaged ones.
     pub(crate) fn mark_lost(&self, tier: Tier, period: u32, series: u32) -> Result<(), StoreError> {

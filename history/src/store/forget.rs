@@ -23,6 +23,7 @@ impl Store {
     pub(crate) fn forget(&mut self, node: &NodeId) -> Result<bool, StoreError> {
         self.transact(|tx, state| {
             let Some(number) = state.nodes.get(node).copied() else { return Ok(false) };
+            state.settling.unsettle(tx, state, band(number), 0)?;
             let end = live::newest(tx, state)?.max(state.progress(number).hours * HOUR);
             leave_in_groups(tx, state, number)?;
             remove_minutes(tx, state, number, end)?;
@@ -35,8 +36,7 @@ impl Store {
             }
             let sql = "UPDATE series SET kind = ?2, name = ?3 WHERE id = ?1";
             tx.sql().execute(sql, params![number, FORGOTTEN, format!("forgotten-{number}")])?;
-            *state = State::default();
-            state.refresh(tx)?;
+            state.reload(tx)?;
             Ok(true)
         })
     }

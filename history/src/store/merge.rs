@@ -139,6 +139,7 @@ fn write(tx: &Tx<'_>, state: &State, changes: BTreeMap<u32, Changes>) -> Result<
         }
     }
     for ((minute, band), cells) in recent {
+        state.settling.unsettle(tx, state, band, minute)?;
         let mut tile = tiles::rows(tx, Tier::Minute, minute, band)?.unwrap_or_default();
         let grown = cells.iter().filter(|(node, cell)| tile.join(*node, cell)).count();
         if grown > 0 {
@@ -237,6 +238,7 @@ fn reopen(
     }
     let Some(Carried { after, changed, is_apart }) = carried else { return Ok(()) };
     count(tx, state, node, changed, effects)?;
+    state.settling.unsettle(tx, state, band(node), 0)?;
     let after = if is_apart { after.joined(&state.account(tx, node)?) } else { after };
     state.save_account(tx, node, &after)
 }

@@ -1,6 +1,7 @@
 //! Reading: a series over a range of time, and the nodes with the most traffic.
 
 pub(super) mod live;
+mod peaks;
 pub(super) mod top;
 
 use std::{
@@ -15,6 +16,7 @@ use super::{
     GroupKey, Store,
     calendar::{DAY, DAYS_OF_A_TILE, HOUR, HOURS_OF_A_TILE, QUARTER, minutes_of},
     effects::group_points,
+    settled::Sums,
     state::State,
     tiles,
 };
@@ -63,6 +65,8 @@ impl Store {
         step: Step,
         recent: &[MinuteRow],
     ) -> Result<Option<BTreeMap<u32, Point>>, StoreError> {
+        let settled = self.settled();
+        let settled = settled.read();
         let tx = self.database.read()?;
         self.state.refresh(&tx)?;
         let state = &self.state;
@@ -90,7 +94,10 @@ impl Store {
             rest.start = rest.start.max(sealed);
         }
         let rest = match series {
-            Some(group) if is_group => group_minutes(&tx, state, group, rest)?,
+            Some(group) if is_group => {
+                let sums = Sums::of(settled.as_deref(), &tx)?;
+                group_minutes(&tx, state, sums, group, rest)?
+            }
             node => node_minutes(&tx, state, node, rest, recent)?,
         };
         rest.iter().for_each(|(minute, point)| add(*minute, point));
@@ -157,11 +164,12 @@ fn node_minutes(
     Ok(found)
 }
 
-/// A group's minutes: those that were summed when their hour was over, and those of nodes that still lie in
-/// tiles of a minute.
+/// A group's minutes: those that were summed when their hour was over, those that have settled, and those of
+/// nodes that only lie in tiles of a minute.
 fn group_minutes(
     tx: &Tx<'_>,
     state: &State,
+    sums: Option<&Sums>,
     group: u32,
     minutes: Range<u32>,
 ) -> Result<Vec<(u32, Point)>, StoreError> {
@@ -177,7 +185,10 @@ fn group_minutes(
     for hour in begin / HOUR..minutes.end.div_ceil(HOUR).min(last) {
         sum.0.extend(tiles::points(tx, Tier::Hour, hour, group)?.0);
     }
-    live::each_point(tx, state, minutes.end, |node, minute, point| {
+    for (minute, point) in sums.into_iter().flat_map(|sums| sums.group(group, minutes.clone())) {
+        sum.0.entry(minute).or_default().add(&point);
+    }
+    live::each_unsettled(tx, state, sums, minutes.end, |node, minute, point| {
         if minutes.contains(&minute) && state.membership.at(node, minute).contains(&group) {
             sum.0.entry(minute).or_default().add(&Point { rates: None, ..*point });
         }

@@ -8,6 +8,7 @@ use tidemap_wire::NodeId;
 use super::{
     calendar::{BEFORE, Progress},
     membership::Membership,
+    settled::{Settled, Settling},
 };
 use crate::{
     account::Account,
@@ -60,6 +61,8 @@ pub(super) struct State {
     /// Progress by band.
     pub bands: Vec<Progress>,
     pub membership: Membership,
+    /// What open hours came to.
+    pub settling: Settling,
     /// How many groups there are of each kind.
     kinds: HashMap<String, u32>,
     /// What nodes did on a day: groups that they made, and changes of their groups.
@@ -68,6 +71,17 @@ pub(super) struct State {
 }
 
 impl State {
+    /// Knows nothing yet of a file of which this has settled.
+    pub(super) fn of(settled: Settled) -> Self {
+        Self { settling: Settling::of(settled), ..Self::default() }
+    }
+
+    /// Reads everything in the file again.
+    pub(super) fn reload(&mut self, tx: &Tx<'_>) -> Result<(), StoreError> {
+        *self = Self { settling: std::mem::take(&mut self.settling), ..Self::default() };
+        self.refresh(tx)
+    }
+
     /// Reads what is new in the file.
     pub(super) fn refresh(&mut self, tx: &Tx<'_>) -> Result<(), StoreError> {
         self.origin = tx.fact("origin")?.unwrap_or(0);
@@ -138,6 +152,7 @@ impl State {
 
     /// Lets all series begin now: nodes may be known long before the first rows, and without a time.
     pub(super) fn begin(&mut self, tx: &Tx<'_>) -> Result<(), StoreError> {
+        self.settling.unsettle_all();
         let now = self.progress_now();
         self.bands.fill(now);
         (0..u32::try_from(self.bands.len()).unwrap_or(0)).try_for_each(|band| self.save_band(tx, band))

@@ -5,6 +5,7 @@ mod lost;
 mod orders;
 mod room;
 mod ruin;
+mod settled;
 mod tops;
 
 use tidemap_wire::{Extremes, LateSample, MinuteRow, NodeId, RunCounters};

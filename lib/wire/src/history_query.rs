@@ -189,6 +189,13 @@ pub struct TopNode {
     pub tx_bytes: u64,
     /// Milliseconds that samples cover.
     pub covered_ms: u64,
+    /// The highest rate of download of a single sample, bytes per second; absent when none is known, and from
+    /// a station of an earlier version.
+    #[serde(default)]
+    pub rx_max_bps: Option<u64>,
+    /// The highest rate of upload, likewise.
+    #[serde(default)]
+    pub tx_max_bps: Option<u64>,
 }
 
 /// How far back the history reaches, and how far it has read.
@@ -303,6 +310,31 @@ mod tests {
         let column = encode(&most.rx_bytes).len();
         assert_eq!(encode(&most.covered_ms).len(), column);
         assert!(11 * column + 1_000 < 256 * 1024, "{column}");
+    }
+
+    #[test]
+    fn a_node_of_a_station_that_knows_no_peaks_can_be_read_and_the_reverse() {
+        #[derive(Debug, PartialEq, Serialize, Deserialize)]
+        struct Earlier {
+            node: NodeId,
+            rx_bytes: u64,
+            tx_bytes: u64,
+            covered_ms: u64,
+        }
+        let node = || NodeId::from_name("a").unwrap();
+        let earlier = || Earlier { node: node(), rx_bytes: 1, tx_bytes: 2, covered_ms: 3 };
+        let read: TopNode = decode(&encode(&earlier())).unwrap();
+        let expected = TopNode {
+            node: node(),
+            rx_bytes: 1,
+            tx_bytes: 2,
+            covered_ms: 3,
+            rx_max_bps: None,
+            tx_max_bps: None,
+        };
+        assert_eq!(read, expected);
+        let later = TopNode { rx_max_bps: Some(5), tx_max_bps: Some(6), ..expected };
+        assert_eq!(decode::<Earlier>(&encode(&later)).unwrap(), earlier());
     }
 
     #[test]

@@ -36,6 +36,9 @@ fn node(value: &Value) -> Result<TopNodeJson, Invalid> {
         rx_bytes: value.get("rx_bytes").whole()?,
         tx_bytes: value.get("tx_bytes").whole()?,
         covered_ms: value.get("covered_ms").whole()?,
+        // A server of an earlier version tells none.
+        rx_max_bps: value.get("rx_max_bps").or_null(Value::whole).unwrap_or(None),
+        tx_max_bps: value.get("tx_max_bps").or_null(Value::whole).unwrap_or(None),
     })
 }
 
@@ -65,6 +68,8 @@ mod tests {
             rx_bytes,
             tx_bytes,
             covered_ms,
+            rx_max_bps: None,
+            tx_max_bps: Some(7),
         };
         TopJson {
             from_ms: 0,

@@ -39,9 +39,15 @@ pub(super) fn history(history: &HistoryJson) -> Vec<u8> {
 /// A line for each node, most traffic first.
 pub(super) fn top(top: &TopJson) -> Vec<u8> {
     let mut lines = writer();
-    line(&mut lines, ["node", "display_name", "rx_bytes", "tx_bytes", "covered_ms"]);
+    line(
+        &mut lines,
+        ["node", "display_name", "rx_bytes", "tx_bytes", "covered_ms", "rx_max_bps", "tx_max_bps"],
+    );
     for node in &top.nodes {
-        let numbers = [node.rx_bytes, node.tx_bytes, node.covered_ms].map(|number| number.to_string());
+        let sums = [node.rx_bytes, node.tx_bytes, node.covered_ms].map(Some);
+        let peaks = [node.rx_max_bps, node.tx_max_bps];
+        let numbers = sums.into_iter().chain(peaks);
+        let numbers = numbers.map(|number| number.map(|number| number.to_string()).unwrap_or_default());
         let names = [&*node.node, node.display_name.as_deref().unwrap_or_default()].map(csv_text);
         line(&mut lines, names.into_iter().chain(numbers.map(Cow::Owned)).map(Cow::into_owned));
     }
@@ -113,10 +119,12 @@ mod tests {
             rx_bytes: 1,
             tx_bytes: 2,
             covered_ms: 3,
+            rx_max_bps: Some(4),
+            tx_max_bps: None,
         };
         let csv = super::top(&TopJson { nodes: vec![node], ..TopJson::default() });
         let lines = String::from_utf8(csv).unwrap();
-        assert_eq!(lines.lines().nth(1), Some("'-2+3,\"'=HYPERLINK(\"\"http://x\"\")\",1,2,3"));
+        assert_eq!(lines.lines().nth(1), Some("'-2+3,\"'=HYPERLINK(\"\"http://x\"\")\",1,2,3,4,"));
     }
 
     #[test]
@@ -127,17 +135,19 @@ mod tests {
             rx_bytes: u64::MAX,
             tx_bytes: 0,
             covered_ms: 60_000,
+            rx_max_bps: None,
+            tx_max_bps: Some(9),
         };
         let unknown = TopNodeJson { display_name: None, ..node("old") };
         let nodes = vec![node("a,b"), node("say \"hi\""), node("two\nlines"), node("香港"), unknown];
         assert_eq!(
             String::from_utf8(super::top(&TopJson { nodes, ..TopJson::default() })).unwrap(),
-            "node,display_name,rx_bytes,tx_bytes,covered_ms\r\n\
-             \"a,b\",\"A,B\",18446744073709551615,0,60000\r\n\
-             \"say \"\"hi\"\"\",\"SAY \"\"HI\"\"\",18446744073709551615,0,60000\r\n\
-             \"two\nlines\",\"TWO\nLINES\",18446744073709551615,0,60000\r\n\
-             香港,香港,18446744073709551615,0,60000\r\n\
-             old,,18446744073709551615,0,60000\r\n"
+            "node,display_name,rx_bytes,tx_bytes,covered_ms,rx_max_bps,tx_max_bps\r\n\
+             \"a,b\",\"A,B\",18446744073709551615,0,60000,,9\r\n\
+             \"say \"\"hi\"\"\",\"SAY \"\"HI\"\"\",18446744073709551615,0,60000,,9\r\n\
+             \"two\nlines\",\"TWO\nLINES\",18446744073709551615,0,60000,,9\r\n\
+             香港,香港,18446744073709551615,0,60000,,9\r\n\
+             old,,18446744073709551615,0,60000,,9\r\n"
         );
     }
 }

@@ -1,13 +1,15 @@
 //! Rows that are not yet in tiles of an hour.
 
-use std::{collections::HashMap, ops::Range};
+use std::ops::Range;
+
+use tidemap_wire::Extremes;
 
 use crate::{
-    account::Account,
     database::{StoreError, Tier, Tx},
-    point::Point,
+    point::{Point, joined},
     store::{
         calendar::{AHEAD, HOUR},
+        settled::{Accounts, Sums, each_point},
         state::{BAND, State},
         tiles,
     },
@@ -29,34 +31,84 @@ pub(in crate::store) fn each_row(
     Ok(())
 }
 
-/// Calls `take` with each node's minutes before `end` and what moved in them, without the extremes.
-pub(super) fn each_point(
+/// Calls `take` with each node's minutes before `end` that are not in `sums`, and what moved in them, without
+/// the extremes.
+pub(super) fn each_unsettled(
     tx: &Tx<'_>,
     state: &State,
+    sums: Option<&Sums>,
     end: u32,
     mut take: impl FnMut(u32, u32, &Point),
 ) -> Result<(), StoreError> {
     for band in 0..u32::try_from(state.bands.len()).unwrap_or(0) {
-        let mut accounts = accounts_of(tx, state, band)?;
-        for minute in minutes_of_band(tx, state, band, end)? {
+        let settled = sums.and_then(|sums| sums.band(band));
+        let mut minutes = minutes_of_band(tx, state, band, end)?;
+        minutes.start = minutes.start.max(settled.map_or(0, |band| band.until));
+        let mut accounts = match settled {
+            _ if minutes.is_empty() => continue,
+            Some(settled) => settled.accounts.clone(),
+            None => accounts_of(tx, state, band)?,
+        };
+        for minute in minutes {
             let Some(tile) = tiles::rows_for_sums(tx, Tier::Minute, minute, band)? else { continue };
-            for entry in tile.entries {
-                let account = accounts.entry(entry.node).or_insert_with(|| Account::new(state.origin));
-                take(entry.node, entry.cell.row.minute, &account.pass(&entry.cell));
-            }
+            each_point(&tile, state, &mut accounts, |node, point| take(node, minute, point));
         }
     }
     Ok(())
 }
 
+/// What moved in some minutes of a band that are not cut yet, by the nodes' place in it.
+pub(super) fn sums_of_band(
+    tx: &Tx<'_>,
+    state: &State,
+    band: u32,
+    ranges: &[Range<u32>],
+) -> Result<Vec<Point>, StoreError> {
+    let mut sums = vec![Point::default(); BAND as usize];
+    let end = ranges.iter().map(|range| range.end).max().unwrap_or(0);
+    let mut accounts = accounts_of(tx, state, band)?;
+    for minute in minutes_of_band(tx, state, band, end)? {
+        let Some(tile) = tiles::rows(tx, Tier::Minute, minute, band)? else { continue };
+        let counts = ranges.iter().any(|range| range.contains(&minute));
+        each_point(&tile, state, &mut accounts, |node, point| {
+            if counts {
+                sums[(node % BAND) as usize].add(point);
+            }
+        });
+    }
+    Ok(sums)
+}
+
+/// The extremes in some minutes of a band that are not cut yet, by the nodes' place in it.
+pub(super) fn extremes_of_band(
+    tx: &Tx<'_>,
+    state: &State,
+    band: u32,
+    ranges: &[Range<u32>],
+) -> Result<Vec<Option<Extremes>>, StoreError> {
+    let mut extremes = vec![None; BAND as usize];
+    for range in ranges {
+        let open = minutes_of_band(tx, state, band, range.end)?;
+        for minute in open.start.max(range.start)..open.end {
+            let Some(tile) = tiles::rows(tx, Tier::Minute, minute, band)? else { continue };
+            for entry in &tile.entries {
+                let place = (entry.node % BAND) as usize;
+                extremes[place] = joined(extremes[place], entry.cell.row.rates);
+            }
+        }
+    }
+    Ok(extremes)
+}
+
 /// What is known of the runs of a band's nodes after all tiles of hours and days.
-fn accounts_of(tx: &Tx<'_>, state: &State, band: u32) -> Result<HashMap<u32, Account>, StoreError> {
+pub(in crate::store) fn accounts_of(tx: &Tx<'_>, state: &State, band: u32) -> Result<Accounts, StoreError> {
     let sql = "SELECT node, state FROM account WHERE node >= ?1 AND node < ?2";
     let mut statement = tx.sql().prepare_cached(sql)?;
     let mut rows = statement.query([band * BAND, (band + 1) * BAND])?;
-    let mut accounts = HashMap::new();
+    let mut accounts = vec![None; BAND as usize];
     while let Some(row) = rows.next()? {
-        accounts.insert(row.get(0)?, state.read_account(&row.get::<_, Vec<u8>>(1)?));
+        let node: u32 = row.get(0)?;
+        accounts[(node % BAND) as usize] = Some(state.read_account(&row.get::<_, Vec<u8>>(1)?));
     }
     Ok(accounts)
 }

@@ -1,17 +1,22 @@
 //! The nodes with the most traffic.
 
-use std::{cmp::Reverse, ops::Range};
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, HashMap, hash_map::Entry},
+    ops::Range,
+};
 
 use tidemap_wire::NodeId;
 
-use super::{live, node_minutes};
+use super::{live, node_minutes, peaks::Peaks};
 use crate::{
     database::{StoreError, Tier, Tx},
     point::Point,
     store::{
         Store,
         calendar::{DAY, HOUR},
-        state::State,
+        settled::Sums,
+        state::{BAND, State},
     },
     tile::PointTile,
 };
@@ -32,7 +37,7 @@ pub(crate) enum TopOrder {
 pub(crate) struct Top {
     /// What was summed: more than was asked for where only whole days are kept.
     pub minutes: Range<u32>,
-    /// What moved by node, most first.
+    /// What moved by node, most first, with the extremes of the whole range.
     pub nodes: Vec<(NodeId, Point)>,
 }
 
@@ -63,19 +68,27 @@ impl Store {
         order: TopOrder,
         limit: usize,
     ) -> Result<Top, StoreError> {
+        let settled = self.settled();
+        let settled = settled.read();
         let tx = self.database.read()?;
         self.state.refresh(&tx)?;
         let minutes = kept(&tx, minutes)?;
-        let ranking = Ranking { tx: &tx, state: &self.state, minutes: minutes.clone(), order, limit };
+        let sums = Sums::of(settled.as_deref(), &tx)?;
+        let mut ranking = Ranking::new(&tx, &self.state, sums, minutes.clone(), (order, limit))?;
         let (minutes, nodes) = match ranking.by_the_minute()? {
             Some(nodes) => (minutes, nodes),
             None => {
-                let minutes = whole_hours(&minutes);
-                (minutes.clone(), Ranking { minutes, ..ranking }.by_the_hour()?)
+                ranking.minutes = whole_hours(&minutes);
+                (ranking.minutes.clone(), ranking.by_the_hour()?)
             }
         };
-        let named = nodes.into_iter().map(|(node, point)| Ok((name(&tx, node)?, point)));
-        Ok(Top { minutes, nodes: named.collect::<Result<_, StoreError>>()? })
+        let mut peaks = Peaks::new(&tx, &self.state, sums, minutes.clone());
+        let named = nodes.into_iter().map(|(node, point)| {
+            let rates = peaks.of(node)?;
+            Ok((name(&tx, node)?, Point { rates, ..point }))
+        });
+        let nodes = named.collect::<Result<_, StoreError>>()?;
+        Ok(Top { minutes, nodes })
     }
 }
 
@@ -92,17 +105,39 @@ fn whole_hours(minutes: &Range<u32>) -> Range<u32> {
 }
 
 /// Who has the most in a range.
-#[derive(Clone)]
 struct Ranking<'a> {
     tx: &'a Tx<'a>,
     state: &'a State,
+    sums: Option<&'a Sums>,
     minutes: Range<u32>,
     order: TopOrder,
     limit: usize,
+    /// What has not settled, by hour and node.
+    unsettled: BTreeMap<u32, Vec<Point>>,
+    /// What open hours at the edges come to, by band.
+    open_edges: HashMap<u32, Vec<Point>>,
 }
 
-impl Ranking<'_> {
-    /// Sums of boards, of a range of whole hours.
+impl<'a> Ranking<'a> {
+    fn new(
+        tx: &'a Tx<'a>,
+        state: &'a State,
+        sums: Option<&'a Sums>,
+        minutes: Range<u32>,
+        (order, limit): (TopOrder, usize),
+    ) -> Result<Self, StoreError> {
+        let minutes = minutes.start..without_future(tx, state, minutes.end)?;
+        let whole = whole_hours(&minutes);
+        let mut unsettled: BTreeMap<u32, Vec<Point>> = BTreeMap::new();
+        live::each_unsettled(tx, state, sums, whole.end, |node, minute, point| {
+            if minute >= whole.start {
+                add(unsettled.entry(minute / HOUR).or_default(), node, point);
+            }
+        })?;
+        Ok(Self { tx, state, sums, minutes, order, limit, unsettled, open_edges: HashMap::new() })
+    }
+
+    /// Sums of a range of whole hours.
     fn by_the_hour(&self) -> Result<Vec<(u32, Point)>, StoreError> {
         let sums = self.sums()?;
         let mut nodes: Vec<(u32, Point)> = (0..).zip(sums).collect();
@@ -115,7 +150,7 @@ impl Ranking<'_> {
     /// Exact sums. What a node's minutes in an hour at an edge come to is at most what the hour came to, so
     /// only minutes of nodes are read that may be among the first with the whole hour. `None` if these are
     /// too many.
-    fn by_the_minute(&self) -> Result<Option<Vec<(u32, Point)>>, StoreError> {
+    fn by_the_minute(&mut self) -> Result<Option<Vec<(u32, Point)>>, StoreError> {
         let edges = self.edges();
         if edges.is_empty() {
             return self.by_the_hour().map(Some);
@@ -137,9 +172,7 @@ impl Ranking<'_> {
                 break;
             }
             let mut point = inside.get(node as usize).copied().unwrap_or_default();
-            for edge in &edges {
-                read += self.add_edge(node, edge, &mut point)?;
-            }
+            read += self.add_edges(node, &edges, &mut point)?;
             if read > MOST_READ {
                 return Ok(None);
             }
@@ -166,20 +199,33 @@ impl Ranking<'_> {
         parts.into_iter().filter(|part| !part.is_empty()).collect()
     }
 
-    /// Adds a node's minutes at an edge, if their hour is over: others are among the sums. Returns how much
-    /// was read.
-    fn add_edge(&self, node: u32, edge: &Range<u32>, sum: &mut Point) -> Result<u32, StoreError> {
+    /// Adds a node's minutes at the edges. Returns how much of the node alone was read: open hours are read
+    /// for a band together, and no more than once.
+    fn add_edges(&mut self, node: u32, edges: &[Range<u32>], sum: &mut Point) -> Result<u32, StoreError> {
         let progress = self.state.progress(node);
-        if edge.start / HOUR >= progress.hours {
-            return Ok(0);
+        let is_closed = |edge: &&Range<u32>| edge.start / HOUR < progress.hours;
+        let (closed, open): (Vec<&Range<u32>>, Vec<&Range<u32>>) = edges.iter().partition(is_closed);
+        let mut read = 0;
+        for edge in closed {
+            for (_, point) in node_minutes(self.tx, self.state, Some(node), edge.clone(), &[])? {
+                sum.add(&Point { rates: None, ..point });
+            }
+            read += if edge.start / DAY < progress.days { READ_OF_A_DAY } else { READ_OF_AN_HOUR };
         }
-        for (_, point) in node_minutes(self.tx, self.state, Some(node), edge.clone(), &[])? {
-            sum.add(&Point { rates: None, ..point });
+        if !open.is_empty() {
+            let open: Vec<Range<u32>> = open.into_iter().cloned().collect();
+            let band = match self.open_edges.entry(node / BAND) {
+                Entry::Occupied(known) => known.into_mut(),
+                Entry::Vacant(new) => {
+                    new.insert(live::sums_of_band(self.tx, self.state, node / BAND, &open)?)
+                }
+            };
+            sum.add(&Point { rates: None, ..band[(node % BAND) as usize] });
         }
-        Ok(if edge.start / DAY < progress.days { READ_OF_A_DAY } else { READ_OF_AN_HOUR })
+        Ok(read)
     }
 
-    /// What moved by node: in whole hours, and in minutes of hours that are not over.
+    /// What moved by node in whole hours.
     fn sums(&self) -> Result<Vec<Point>, StoreError> {
         let mut sums: Vec<Point> = Vec::new();
         let Range { start, end } = self.minutes;
@@ -200,22 +246,38 @@ impl Ranking<'_> {
         for hours in pieces {
             self.each_of_hours(hours, |node, point| add(&mut sums, node, point))?;
         }
-        live::each_point(self.tx, self.state, end, |node, minute, point| {
-            if self.minutes.contains(&minute) {
-                add(&mut sums, node, point);
-            }
-        })?;
         Ok(sums)
     }
 
+    /// Calls `take` with what nodes moved in some hours, whether these are over or not.
     fn each_of_hours(&self, hours: Range<u32>, mut take: impl FnMut(u32, &Point)) -> Result<(), StoreError> {
-        for hour in hours {
+        if hours.is_empty() {
+            return Ok(());
+        }
+        let last = self.tx.last(Tier::HourBoard)?.map_or(0, |last| last + 1);
+        for hour in hours.start..hours.end.min(last) {
             for (_, _, bytes) in self.tx.all(Tier::HourBoard, hour..hour + 1)? {
                 PointTile::each_sum(&bytes, &mut take)?;
             }
         }
+        let mut take_all = |first: u32, points: &[Point]| {
+            (first..).zip(points).filter(|(_, point)| !point.is_empty()).for_each(|(node, point)| {
+                take(node, point);
+            });
+        };
+        for (number, band) in self.sums.into_iter().flat_map(Sums::bands) {
+            band.hours.range(hours.clone()).for_each(|(_, points)| take_all(number * BAND, points));
+        }
+        self.unsettled.range(hours).for_each(|(_, points)| take_all(0, points));
         Ok(())
     }
+}
+
+/// The end of the hour instead of a moment in it after which nothing of it is stored, such as now.
+fn without_future(tx: &Tx<'_>, state: &State, end: u32) -> Result<u32, StoreError> {
+    let next = end.div_ceil(HOUR).saturating_mul(HOUR);
+    let is_open = state.bands.iter().all(|band| band.hours <= end / HOUR);
+    Ok(if is_open && !tx.has_any(Tier::Minute, end..next)? { next } else { end })
 }
 
 /// Adds to a node's sum.

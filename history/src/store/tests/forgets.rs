@@ -50,7 +50,7 @@ fn a_forgotten_node_is_gone_and_the_sums_of_groups_stay() {
         let [one, two] = [(); 2].map(|()| tempfile::tempdir().unwrap());
         let mut whole = store(one.path(), end);
         let mut store = store(two.path(), end);
-        let mut reader = Store::open_to_read(&two.path().join("history")).unwrap();
+        let mut reader = Store::open_to_read(&two.path().join("history"), Settled::default()).unwrap();
         assert!(store.forget(&node("a")).unwrap(), "{end}");
         assert!(!store.forget(&node("a")).unwrap(), "{end}");
         assert_eq!(others(&mut store, end), others(&mut whole, end), "{end}");

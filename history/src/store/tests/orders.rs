@@ -164,7 +164,7 @@ proptest! {
         drop(crooked);
         let mut again = Store::open(&two.path().join("history")).unwrap();
         prop_assert_eq!(&expected, &answers(&mut again));
-        let mut reader = Store::open_to_read(&two.path().join("history")).unwrap();
+        let mut reader = Store::open_to_read(&two.path().join("history"), again.settled()).unwrap();
         prop_assert_eq!(&expected, &answers(&mut reader));
     }
 

@@ -99,7 +99,7 @@ fn a_damaged_tile_costs_what_it_contained_and_storing_goes_on() {
         }
         tx.commit().unwrap();
         // Readers go on at once, before a writer has met the damage.
-        let mut reader = Store::open_to_read(&path).unwrap();
+        let mut reader = Store::open_to_read(&path, Settled::default()).unwrap();
         is_below(&answers(&mut reader).unwrap(), &truth, &table);
         let met = reader.take_met();
         assert!(!met.is_empty(), "{table}");

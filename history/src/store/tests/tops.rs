@@ -21,18 +21,20 @@ fn range() -> impl Strategy<Value = Range<u32>> {
     (0..END, length).prop_map(|(start, length)| start..start + length)
 }
 
-/// What a plain sum says.
-fn expected(rows: &BTreeMap<(u32, u32), u64>, minutes: &Range<u32>, limit: usize) -> Vec<(NodeId, u64)> {
-    let mut sums: BTreeMap<u32, u64> = BTreeMap::new();
+/// What a plain sum says, and the highest rate.
+fn expected(rows: &BTreeMap<(u32, u32), u64>, minutes: &Range<u32>, limit: usize) -> Vec<(NodeId, u64, u64)> {
+    let mut sums: BTreeMap<u32, (u64, u64)> = BTreeMap::new();
     for ((node, minute), bytes) in rows {
         if minutes.contains(minute) {
-            *sums.entry(*node).or_default() += bytes;
+            let (sum, peak) = sums.entry(*node).or_default();
+            *sum += bytes;
+            *peak = (*peak).max(*bytes);
         }
     }
-    let mut sums: Vec<(u32, u64)> = sums.into_iter().collect();
-    sums.sort_by_key(|(node, bytes)| (std::cmp::Reverse(*bytes), *node));
+    let mut sums: Vec<(u32, (u64, u64))> = sums.into_iter().collect();
+    sums.sort_by_key(|(node, (bytes, _))| (std::cmp::Reverse(*bytes), *node));
     sums.truncate(limit);
-    sums.into_iter().map(|(number, bytes)| (node(&format!("n{number}")), bytes)).collect()
+    sums.into_iter().map(|(number, (sum, peak))| (node(&format!("n{number}")), sum, peak)).collect()
 }
 
 /// The rows, stored when it is `now`.
@@ -47,6 +49,7 @@ fn store(folder: &Path, rows: &BTreeMap<(u32, u32), u64>, now: u32) -> Store {
     });
     store.apply(&batch(now, rows.collect())).unwrap();
     store.compact_all();
+    store.settle().unwrap();
     store
 }
 
@@ -66,8 +69,10 @@ proptest! {
             for (order, times) in [(TopOrder::Rx, 1), (TopOrder::Tx, 2), (TopOrder::Sum, 3)] {
                 let top = store.top(minutes.clone(), order, limit).unwrap();
                 prop_assert_eq!(&top.minutes, &minutes);
-                let found: Vec<(NodeId, u64)> =
-                    top.nodes.into_iter().map(|(node, point)| (node, order.bytes(&point) / times)).collect();
+                let found = top.nodes.into_iter().map(|(node, point)| {
+                    (node, order.bytes(&point) / times, point.rates.unwrap().rx_max)
+                });
+                let found: Vec<(NodeId, u64, u64)> = found.collect();
                 prop_assert_eq!(&found, &expected(&rows, &minutes, limit), "{:?} {:?}", minutes, order);
             }
         }

@@ -96,6 +96,10 @@ pub struct TopNodeJson {
     pub tx_bytes: u64,
     /// Milliseconds that samples cover.
     pub covered_ms: u64,
+    /// The highest rate of download of a single sample, bytes per second; null when none is known.
+    pub rx_max_bps: Option<u64>,
+    /// The highest rate of upload, likewise.
+    pub tx_max_bps: Option<u64>,
 }
 
 impl TopNodeJson {
@@ -107,6 +111,8 @@ impl TopNodeJson {
             rx_bytes: node.rx_bytes,
             tx_bytes: node.tx_bytes,
             covered_ms: node.covered_ms,
+            rx_max_bps: node.rx_max_bps,
+            tx_max_bps: node.tx_max_bps,
         }
     }
 }

@@ -141,6 +141,8 @@ pub(super) fn top(fleet: &FakeFleet, request: &Request) -> anyhow::Result<TopJso
             rx_bytes: bytes,
             tx_bytes: bytes / 2,
             covered_ms: seconds.unsigned_abs() * 1000,
+            rx_max_bps: Some((node.rate? * 2.0) as u64),
+            tx_max_bps: Some(node.rate? as u64),
         })
     };
     let mut nodes: Vec<TopNodeJson> = fleet.nodes().iter().filter_map(node).collect();
