@@ -14,8 +14,8 @@ use crate::{
     tile::SecondTile,
 };
 
-/// So many minutes after a minute, nothing more of its seconds is waited for.
-const KEPT: u32 = 120;
+/// So many minutes after a minute, nothing more of its seconds is waited for: owners do not tell them again.
+const KEPT: u32 = 15;
 
 /// Joins sums by the second, of a batch that was stored at `at_ms`. Those of groups of which nothing is known
 /// say nothing of rows, either.

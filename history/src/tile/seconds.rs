@@ -55,7 +55,8 @@ impl SecondTile {
         for ((partitions, partition), sums) in &self.0 {
             out.number(u64::from(*partitions));
             out.number(u64::from(*partition));
-            sums.iter().for_each(|way| out.column(way));
+            // Not compressed: it is written several times a minute, and dropped soon.
+            sums.iter().flatten().for_each(|sum| out.number(*sum));
         }
         out.finish()
     }
@@ -67,8 +68,11 @@ impl SecondTile {
         let mut sums = BTreeMap::new();
         for _ in 0..length {
             let key = (number(&mut input)?, number(&mut input)?);
-            let mut way = || <[u64; MINUTE_S]>::try_from(input.column(MINUTE_S)?).map_err(|_| Damaged);
-            sums.insert(key, [way()?, way()?]);
+            let mut of_partition = [[0; MINUTE_S]; 2];
+            for sum in of_partition.iter_mut().flatten() {
+                *sum = input.number()?;
+            }
+            sums.insert(key, of_partition);
         }
         Ok(Self(sums))
     }

@@ -51,10 +51,14 @@ impl Telling {
         }
     }
 
-    /// Tells of the parts that are due, as long as the publisher keeps up.
+    /// Tells of the parts that are due, as long as the publisher keeps up, and then of seconds.
     pub(super) fn tick(&mut self, assignment: &Assignment, state: &mut PartitionState, at_ms: i64) {
         self.take_receipts(state);
+        self.tell_minutes(assignment, state, at_ms);
         self.tell_seconds(assignment, state, at_ms);
+    }
+
+    fn tell_minutes(&mut self, assignment: &Assignment, state: &PartitionState, at_ms: i64) {
         self.round.tick(|| state.parts(&assignment.slots));
         let until = minute_of(at_ms - DELAY_MS);
         while let Some(part) = self.round.due() {
