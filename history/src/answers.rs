@@ -191,7 +191,12 @@ fn status(store: &mut Store, reading: &HistoryStatus) -> Result<HistoryStatus, S
         tier(60, reach.hours),
         tier(1_440, reach.hours),
     ];
-    let mut status = HistoryStatus { tiers, used_bytes: reach.used_bytes, ..reading.clone() };
+    let mut status = HistoryStatus {
+        tiers,
+        used_bytes: reach.used_bytes,
+        second_peaks_since_ms: reach.second_peaks.map(|minute| i64::from(minute) * MINUTE_MS),
+        ..reading.clone()
+    };
     if reach.lost_tiles > 0 {
         let what = "tiles were damaged and are set aside: what they contained is missing from answers";
         status.warnings.push(format!("{} {what}", reach.lost_tiles));
@@ -200,12 +205,9 @@ fn status(store: &mut Store, reading: &HistoryStatus) -> Result<HistoryStatus, S
 }
 
 fn series(of: &HistorySeries) -> SeriesKey {
-    match of {
-        HistorySeries::Node(node) => SeriesKey::Node(node.clone()),
-        HistorySeries::Fleet => SeriesKey::Group(GroupKey::Fleet),
-        HistorySeries::Location(value) => SeriesKey::Group(GroupKey::Location(value.clone())),
-        HistorySeries::Provider(value) => SeriesKey::Group(GroupKey::Provider(value.clone())),
-        HistorySeries::Label(name, value) => SeriesKey::Group(GroupKey::Label(name.clone(), value.clone())),
+    match (of, GroupKey::of(of)) {
+        (HistorySeries::Node(node), _) => SeriesKey::Node(node.clone()),
+        (_, group) => SeriesKey::Group(group.unwrap_or(GroupKey::Fleet)),
     }
 }
 

@@ -6,6 +6,7 @@
 mod damage;
 mod room;
 mod salvage;
+mod seconds;
 mod tier;
 
 use std::{cell::RefCell, ops::Range, path::Path, time::Duration};
@@ -102,6 +103,7 @@ impl Database {
             database.create()?;
         }
         damage::prepare(connection)?;
+        seconds::prepare(connection)?;
         Ok(database)
     }
 

@@ -1,7 +1,7 @@
 //! Messages of the stream, gathered until they are stored together.
 
 use tidemap_service::log_reader::{LogEvent, LogPosition, Record};
-use tidemap_wire::{LateSample, MinuteRow, Minutes, NodeId, bounds, decode};
+use tidemap_wire::{LateSample, MinuteRow, Minutes, NodeId, SecondSums, bounds, decode};
 
 use crate::store::Batch;
 
@@ -73,7 +73,7 @@ impl Intake {
         self.batch.begun_ms =
             if self.batch.at_ms == 0 { stored_ms } else { self.batch.begun_ms.min(stored_ms) };
         self.batch.at_ms = self.batch.at_ms.max(stored_ms);
-        let Some((rows, late)) = read(&record.payload) else {
+        let Some((rows, late, seconds)) = read(&record.payload) else {
             count(
                 &mut self.unreadable,
                 1,
@@ -99,6 +99,7 @@ impl Intake {
             cut += u64::from(late.bound());
             (node, late)
         }));
+        self.batch.seconds.extend(seconds.into_iter().filter(|sums| admit(sums.minute)));
         count(
             &mut self.refused,
             refused,
@@ -115,7 +116,7 @@ impl Intake {
 
     /// Whether there is as much as should be stored at once.
     pub(crate) fn is_full(&self) -> bool {
-        self.batch.rows.len() + self.batch.late.len() >= MAX_ROWS
+        self.batch.rows.len() + self.batch.late.len() + self.batch.seconds.len() >= MAX_ROWS
     }
 
     /// What was taken and is not stored; none when there was no message.
@@ -136,12 +137,12 @@ impl Intake {
 type Rows = Vec<(NodeId, MinuteRow)>;
 type Late = Vec<(NodeId, LateSample)>;
 
-/// A message's rows and late samples; `None` if it is not a message of minutes.
-fn read(payload: &[u8]) -> Option<(Rows, Late)> {
+/// A message's rows, late samples and sums by the second; `None` if it is not a message of minutes.
+fn read(payload: &[u8]) -> Option<(Rows, Late, Vec<SecondSums>)> {
     let minutes: Minutes = decode(payload).ok()?;
     let rows = minutes.rows().ok()?.into_iter().map(|(node, row)| (node.clone(), row)).collect();
     let late = minutes.late().ok()?.into_iter().map(|(node, late)| (node.clone(), late)).collect();
-    Some((rows, late))
+    Some((rows, late, minutes.seconds().ok()?))
 }
 
 fn count(all: &mut u64, more: u64, what: &str, subject: &str) {

@@ -316,7 +316,8 @@ impl Keeper {
 /// When a batch was stored by the broker, unless its clock stands alone against this host's and the rows':
 /// one that was a year ahead for a moment would make the present the past.
 fn believable(batch: &Batch, now_ms: i64) -> i64 {
-    let mut minutes: Vec<u32> = batch.rows.iter().map(|(_, row)| row.minute).collect();
+    let rows = batch.rows.iter().map(|(_, row)| row.minute);
+    let mut minutes: Vec<u32> = rows.chain(batch.seconds.iter().map(|sums| sums.minute)).collect();
     minutes.sort_unstable();
     let Some(middle) = minutes.get(minutes.len() / 2) else { return batch.at_ms.min(now_ms) };
     let rows_ms = (i64::from(*middle) + 1) * 60_000;

@@ -4,7 +4,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use async_nats::Client;
 use tidemap_client::{Follower, Node};
-use tidemap_wire::{Hello, PartitionCount};
+use tidemap_wire::{Hello, PartitionCount, history_query::HistorySeries};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -47,8 +47,5 @@ pub(crate) async fn follow(
 /// The groups of a node, besides that of all.
 fn groups(node: &Node) -> Vec<GroupKey> {
     let Some(hello) = node.hello() else { return Vec::new() };
-    let place = hello.location.as_ref().and_then(|location| location.label.clone()).map(GroupKey::Location);
-    let provider = hello.provider.clone().map(GroupKey::Provider);
-    let labels = hello.labels.iter().map(|(name, value)| GroupKey::Label(name.clone(), value.clone()));
-    place.into_iter().chain(provider).chain(labels).collect()
+    HistorySeries::groups_of(hello).filter_map(|series| GroupKey::of(&series)).collect()
 }

@@ -14,6 +14,7 @@ mod merge;
 mod read;
 mod rebuild;
 mod retention;
+mod seconds;
 mod settled;
 mod state;
 #[cfg(test)]
@@ -22,7 +23,7 @@ mod tiles;
 
 use std::{collections::HashSet, path::Path};
 
-use tidemap_wire::{LateSample, MinuteRow, NodeId};
+use tidemap_wire::{LateSample, MinuteRow, NodeId, SecondSums};
 
 use self::state::State;
 pub(crate) use self::{
@@ -40,6 +41,8 @@ pub(crate) struct Batch {
     pub rows: Vec<(NodeId, MinuteRow)>,
     /// Samples that came too late for their row.
     pub late: Vec<(NodeId, LateSample)>,
+    /// What groups moved by the second.
+    pub seconds: Vec<SecondSums>,
     /// When the broker stored the first of these messages, Unix milliseconds.
     pub begun_ms: i64,
     /// When it stored the last.

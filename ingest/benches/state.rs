@@ -3,7 +3,8 @@
 
 use divan::{Bencher, black_box, counter::ItemsCount};
 use tidemap_ingest::internals::{
-    Checkpoint, DeltaHeader, Limits, LogPosition, Message, Part, PartitionState, Sum, Windows, encode_deltas,
+    Checkpoint, DeltaHeader, Limits, LogPosition, Message, Part, PartitionState, SecondSums, Sum, Windows,
+    encode_deltas,
 };
 use tidemap_wire::{
     Bps, Hello, Host, NodeId, Partition, PartitionCount, ReceivedReport, Report, Sample, Slot, encode,
@@ -44,7 +45,12 @@ fn report(number: u64, seq: u64) -> Report {
         host: (seq % 5 == 1).then(|| Box::new(host)),
         ..Sample::default()
     };
-    let hello = Hello { hostname: format!("node-{number:06}"), ..Hello::default() };
+    let value = |label: u64| (format!("label-{label}"), format!("value-{}", number % (5 * label + 5)));
+    let hello = Hello {
+        hostname: format!("node-{number:06}"),
+        labels: (0..4).map(value).collect(),
+        ..Hello::default()
+    };
     Report { node: node(number), boot: 1, hello: (seq == 1).then(|| Box::new(hello)), samples: vec![sample] }
 }
 
@@ -132,6 +138,24 @@ fn decode_checkpoint(bencher: Bencher<'_, '_>) {
     bencher
         .counter(ItemsCount::new(usize::try_from(NODES).unwrap()))
         .bench(|| kept.iter().map(|bytes| Checkpoint::decode(bytes).unwrap().nodes.len()).sum::<usize>());
+}
+
+/// Twenty seconds of all nodes and their five groups each, from the tick that begins to the messages.
+#[divan::bench(sample_count = 20)]
+fn add_up_seconds(bencher: Bencher<'_, '_>) {
+    let partition = partition(60);
+    let slots: Vec<Slot> = Slot::all().collect();
+    let mut sums = SecondSums::default();
+    let mut at_ms = 1_700_000_060_000;
+    let mut span = || {
+        // The same seconds again, as of a broker's clock that was put back.
+        at_ms += if at_ms == 1_700_000_060_000 { 86_400_000 } else { -86_400_000 };
+        let ticks = (0..40).flat_map(|_| sums.tick((1, at_ms), &slots, &partition));
+        ticks.map(|message| message.payload.len()).sum::<usize>()
+    };
+    let sizes = [(); 4].map(|()| span());
+    println!("bytes of messages in 20 s: {sizes:?}");
+    bencher.counter(ItemsCount::new(usize::try_from(NODES).unwrap())).bench_local(|| [span(), span()]);
 }
 
 fn parts() -> Vec<Part> {

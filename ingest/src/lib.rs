@@ -17,6 +17,7 @@ mod connection_watchdog;
 mod dedup;
 mod disk_budget;
 mod gate;
+mod group_seconds;
 mod lease_manager;
 mod leases;
 mod metrics;
@@ -64,6 +65,7 @@ pub mod internals {
         checkpoint::{Checkpoint, Part},
         checkpoint_store::{CheckpointWriter, Restored, WriteRequest, load as load_checkpoints},
         chunks::{Header as DeltaHeader, deltas as encode_deltas},
+        group_seconds::SecondSums,
         log_reader::{Content, LogPosition},
         minutes::Untold,
         minutes_publisher::MinutesPublisher,

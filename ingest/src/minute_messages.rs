@@ -16,11 +16,11 @@ pub(crate) type Receipts = Vec<(NodeId, Receipt)>;
 
 /// A message.
 #[derive(Clone, Debug)]
-pub(crate) struct MinutesMessage {
+pub struct MinutesMessage {
     /// Where it is published.
     pub(crate) subject: String,
     /// The encoded [`Minutes`].
-    pub(crate) payload: Bytes,
+    pub payload: Bytes,
     /// What the history has once this is stored.
     pub(crate) receipts: Receipts,
 }

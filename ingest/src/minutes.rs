@@ -83,6 +83,11 @@ impl MinuteRing {
         self.first != CLOSED && self.offset != offset
     }
 
+    /// Minutes to add to its host's, while it has open ones.
+    pub(crate) fn open_offset(&self) -> Option<i32> {
+        (self.first != CLOSED).then_some(self.offset)
+    }
+
     /// Closes the minutes that a sample at `at_ms` moves out of the windows. Called before it does so.
     /// Returns how many rows are given up.
     pub(crate) fn advance(&mut self, windows: &Windows, at_ms: i64, current: Source) -> u64 {

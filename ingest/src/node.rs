@@ -7,6 +7,7 @@ mod admission;
 mod clocks;
 mod conduct;
 mod past;
+mod seconds;
 mod silence;
 mod update;
 

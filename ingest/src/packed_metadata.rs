@@ -62,6 +62,11 @@ impl<T: Metadata> PackedMetadata<T> {
         Self { bytes: bytes.into_boxed_slice(), of: PhantomData }
     }
 
+    /// The packed bytes. Others mean another value.
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
     /// The value; `None` when the bytes are not what any version writes.
     pub(crate) fn unpack(&self) -> Option<T> {
         let mut deserializer = rmp_serde::Deserializer::from_read_ref(&*self.bytes);

@@ -7,12 +7,14 @@
 
 mod cells;
 mod packed;
+mod rates;
 
 use serde::{Deserialize, Serialize};
 use tidemap_wire::{Averages, Bps, History, Minutes, Series, bounds, timing};
 
 use cells::Cells;
 use packed::Packed;
+pub(crate) use rates::Rates;
 
 /// A step back of more than this is none of messages that come out of order.
 const RESET_MS: i64 = timing::CLOCK_RESET.as_millis() as i64;

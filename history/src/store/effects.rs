@@ -46,6 +46,13 @@ impl Effects {
         }
     }
 
+    /// Notes the highest rates of a group's minute, whatever its sums are.
+    pub(super) fn peak(&mut self, group: u32, minute: u32, peak: Extremes) {
+        let rates = Some(rounded(peak));
+        let gain = self.groups.entry(group).or_default().entry(minute).or_default();
+        gain.add(&Point { rates, ..Point::default() });
+    }
+
     /// Notes what a node's hour or day came to.
     pub(super) fn board(&mut self, tier: Tier, period: u32, node: u32, point: Point) {
         let board = (u8::from(tier == Tier::DayBoard), period, node / BOARD);
@@ -122,21 +129,27 @@ fn change_rolled_up(tx: &Tx<'_>, group: u32, minute: u32, gain: &Change) -> Resu
     Ok(())
 }
 
-/// A group's minutes. Peaks of nodes do not add up, so a group's extremes are those of its minutes' means.
+/// A group's minutes. Peaks of nodes do not add up, so a group's highest rates are those of sums by the second,
+/// where these were told, and at least the mean; its lowest are the mean.
 pub(super) fn group_points(tile: &PointTile) -> Vec<(u32, Point)> {
     tile.0.iter().map(|(minute, point)| (*minute, with_mean(*point))).collect()
 }
 
 /// A group's minute, of which the nodes' covered times were summed: the time that any of them covers, with
-/// the mean in it as its extremes.
+/// the mean in it among its extremes.
 fn with_mean(point: Point) -> Point {
     let covered_ms = point.covered_ms.min(60_000);
     let mean = |bytes: u64| {
         u64::try_from(u128::from(bytes) * 1_000 / u128::from(covered_ms.max(1))).unwrap_or(u64::MAX)
     };
     let (rx, tx) = (mean(point.rx_bytes), mean(point.tx_bytes));
-    let rates = Extremes { rx_max: rx, tx_max: tx, rx_min: rx, tx_min: tx };
-    Point { covered_ms, rates: (covered_ms > 0).then_some(rounded(rates)), ..point }
+    let mean = Extremes { rx_max: rx, tx_max: tx, rx_min: rx, tx_min: tx };
+    let peak = point.rates.map_or(mean, |peak| Extremes {
+        rx_max: rx.max(peak.rx_max),
+        tx_max: tx.max(peak.tx_max),
+        ..mean
+    });
+    Point { covered_ms, rates: (covered_ms > 0).then_some(rounded(peak)), ..point }
 }
 
 /// Writes the quarters and hours of a series' day, and the day, and returns the day.

@@ -1,7 +1,7 @@
 //! Groups of nodes, and which node belonged to which of them when.
 
 use rusqlite::params;
-use tidemap_wire::NodeId;
+use tidemap_wire::{NodeId, history_query::HistorySeries};
 
 use super::{
     Store,
@@ -32,6 +32,17 @@ pub(crate) enum GroupKey {
 }
 
 impl GroupKey {
+    /// The group whose traffic that is; none if it is a node's.
+    pub(crate) fn of(series: &HistorySeries) -> Option<Self> {
+        match series {
+            HistorySeries::Node(_) => None,
+            HistorySeries::Fleet => Some(Self::Fleet),
+            HistorySeries::Location(value) => Some(Self::Location(value.clone())),
+            HistorySeries::Provider(value) => Some(Self::Provider(value.clone())),
+            HistorySeries::Label(name, value) => Some(Self::Label(name.clone(), value.clone())),
+        }
+    }
+
     /// How it is stored: what groups of one kind have in common before the first newline, the value behind.
     pub(super) fn text(&self) -> String {
         match self {

@@ -10,6 +10,7 @@ use super::{
     calendar::{AHEAD, DAY, HOUR, minutes_of},
     effects::{Effects, roll_up},
     groups::{band, note},
+    seconds,
     state::State,
     tiles,
 };
@@ -65,6 +66,7 @@ impl Store {
                 }
             }
             write(tx, state, changes)?;
+            seconds::apply(tx, state, &batch.seconds, &kept, batch.at_ms)?;
             if state.place.as_ref() != Some(&batch.place) {
                 tx.set_fact("place", &batch.place)?;
                 state.place = Some(batch.place.clone());

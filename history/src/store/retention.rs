@@ -34,6 +34,8 @@ pub(crate) struct Reach {
     pub hours: Option<u32>,
     /// Bytes of the file in use.
     pub used_bytes: u64,
+    /// Peaks of groups are those of a second since then.
+    pub second_peaks: Option<u32>,
     /// Tiles that were damaged, and are set aside.
     pub lost_tiles: i64,
 }
@@ -120,6 +122,7 @@ impl Store {
             quarters,
             hours,
             used_bytes: tx.used_bytes()?,
+            second_peaks: tx.fact("second_peaks_since")?,
             lost_tiles: tx.count_set_aside()?,
         })
     }

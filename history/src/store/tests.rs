@@ -5,6 +5,7 @@ mod lost;
 mod orders;
 mod room;
 mod ruin;
+mod seconds;
 mod settled;
 mod tops;
 

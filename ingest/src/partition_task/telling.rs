@@ -1,13 +1,14 @@
 //! Tells the history what a partition's nodes have done, part after part, in the 15 s after a minute's end,
-//! and once more when the task ends.
+//! and once more when the task ends; and what groups of them moved by the second.
 
-use std::time::Duration;
+use std::{collections::VecDeque, time::Duration};
 
 use tokio::sync::mpsc;
 
 use super::{Assignment, TICK};
 use crate::{
     checkpoint::Round,
+    group_seconds::SecondSums,
     minute_messages::{MinutesMessage, Receipts, messages},
     minutes::Receipt,
     minutes_publisher::{MinutesPublisher, Request},
@@ -19,6 +20,9 @@ use crate::{
 const DELAY_MS: i64 = 5_000;
 /// Acknowledgements that wait for the next tick.
 const ACKNOWLEDGED: usize = 64;
+/// Messages of sums by the second that wait; of more, the oldest are dropped. Peaks of groups are then those of
+/// minutes.
+const SECONDS: usize = 64;
 /// How long a task that ends waits for acknowledgements. The next owner tells again what has none.
 const LAST_TIMEOUT: Duration = Duration::from_millis(700);
 
@@ -29,6 +33,8 @@ pub(super) struct Telling {
     round: Round,
     stored: mpsc::Sender<Receipts>,
     acknowledged: mpsc::Receiver<Receipts>,
+    sums: SecondSums,
+    seconds: VecDeque<MinutesMessage>,
 }
 
 impl Telling {
@@ -40,12 +46,19 @@ impl Telling {
             round: Round::over(usize::try_from(ticks).unwrap_or(usize::MAX)),
             stored,
             acknowledged,
+            sums: SecondSums::default(),
+            seconds: VecDeque::new(),
         }
     }
 
-    /// Tells of the parts that are due, as long as the publisher keeps up.
+    /// Tells of the parts that are due, as long as the publisher keeps up, and then of seconds.
     pub(super) fn tick(&mut self, assignment: &Assignment, state: &mut PartitionState, at_ms: i64) {
         self.take_receipts(state);
+        self.tell_minutes(assignment, state, at_ms);
+        self.tell_seconds(assignment, state, at_ms);
+    }
+
+    fn tell_minutes(&mut self, assignment: &Assignment, state: &PartitionState, at_ms: i64) {
         self.round.tick(|| state.parts(&assignment.slots));
         let until = minute_of(at_ms - DELAY_MS);
         while let Some(part) = self.round.due() {
@@ -67,10 +80,13 @@ impl Telling {
         if self.publisher.is_failing() {
             return;
         }
+        let header = (assignment.epoch, at_ms);
+        self.seconds.extend(self.sums.finish(header, &assignment.slots, state));
         let last: Vec<MinutesMessage> = state
             .parts(&assignment.slots)
             .into_iter()
-            .flat_map(|part| messages((assignment.epoch, at_ms), part, state.untold(part, all_until(at_ms))))
+            .flat_map(|part| messages(header, part, state.untold(part, all_until(at_ms))))
+            .chain(std::mem::take(&mut self.seconds))
             .collect();
         let (stored, mut acknowledged) = mpsc::channel(last.len().max(1));
         let telling = async {
@@ -84,6 +100,18 @@ impl Telling {
         };
         if tokio::time::timeout(LAST_TIMEOUT, telling).await.is_err() {
             tracing::debug!(partition = %assignment.partition, "the last minutes were not stored in time");
+        }
+    }
+
+    /// Best effort: minutes come first, and what is not stored is not told again.
+    fn tell_seconds(&mut self, assignment: &Assignment, state: &PartitionState, at_ms: i64) {
+        self.seconds.extend(self.sums.tick((assignment.epoch, at_ms), &assignment.slots, state));
+        self.seconds.drain(..self.seconds.len().saturating_sub(SECONDS));
+        while !self.seconds.is_empty()
+            && let Some(permit) = self.publisher.room()
+            && let Some(message) = self.seconds.pop_front()
+        {
+            permit.send(Request { message, stored: self.stored.clone() });
         }
     }
 

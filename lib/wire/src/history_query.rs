@@ -6,7 +6,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Minutes, NodeId};
+use crate::{Hello, Minutes, NodeId};
 
 /// The most steps of an answer.
 pub const MAX_STEPS: u32 = 20_000;
@@ -50,7 +50,7 @@ pub struct RangeRequest {
 }
 
 /// Whose traffic. A node belongs to the groups that it belonged to at the time.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum HistorySeries {
     /// A node's.
@@ -63,6 +63,16 @@ pub enum HistorySeries {
     Provider(String),
     /// That of the nodes with one value of a label: name and value.
     Label(String, String),
+}
+
+impl HistorySeries {
+    /// The groups that a node belongs to by what it says of itself, besides that of all nodes.
+    pub fn groups_of(hello: &Hello) -> impl Iterator<Item = Self> {
+        let place = hello.location.as_ref().and_then(|location| location.label.clone()).map(Self::Location);
+        let provider = hello.provider.clone().map(Self::Provider);
+        let labels = hello.labels.iter().map(|(name, value)| Self::Label(name.clone(), value.clone()));
+        place.into_iter().chain(provider).chain(labels)
+    }
 }
 
 /// Asks for the nodes with the most traffic.
@@ -135,7 +145,8 @@ pub struct RangeAnswer {
     pub rx_bps: Vec<Option<u64>>,
     /// The mean rate of upload.
     pub tx_bps: Vec<Option<u64>>,
-    /// The highest rate of download: of a node, of a single sample; of a group, of a minute.
+    /// The highest rate of download: of a node, of a single sample; of a group, of a second, or of a minute
+    /// where its seconds are not known.
     pub rx_max_bps: Vec<Option<u64>>,
     /// The highest rate of upload.
     pub tx_max_bps: Vec<Option<u64>>,
@@ -222,6 +233,10 @@ pub struct HistoryStatus {
     /// none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub since_ms: Option<i64>,
+    /// From when on the peaks of groups are those of single seconds, Unix milliseconds; absent while all are
+    /// those of minutes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub second_peaks_since_ms: Option<i64>,
     /// Why nothing is stored at the moment, such as a full disk; absent while all is well.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub trouble: Option<String>,

@@ -53,7 +53,9 @@ pub use forget::{
 };
 pub use metrics::json::SECOND_NAMES;
 pub use metrics::{Host, METRICS, Metric, MetricKind, MetricUnit, MetricValue};
-pub use minutes::{ColumnError, Extremes, LateSample, MinuteRow, Minutes, RunCounters};
+pub use minutes::{
+    ColumnError, Extremes, GroupSeconds, LateSample, MinuteRow, Minutes, RunCounters, SecondSums,
+};
 pub use node_id::{NodeId, NodeIdError};
 pub use node_name::NodeName;
 pub use pack::{Claim, Pack, PackWriter};

@@ -7,6 +7,7 @@
 
 mod bounded;
 mod columns;
+mod group_seconds;
 
 use serde::{Deserialize, Serialize};
 
@@ -14,8 +15,10 @@ use crate::{NodeId, bounds};
 
 pub use columns::ColumnError;
 use columns::{LateColumns, RowColumns};
+pub use group_seconds::{GroupSeconds, SecondSums};
 
-/// Rows of some nodes of one slot, and samples that came too late to be part of a row.
+/// Rows of some nodes of one slot, and samples that came too late to be part of a row; or, in a message of its
+/// own, what a partition's groups moved by the second.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Minutes {
     /// The epoch of the lease under which it was written.
@@ -26,6 +29,8 @@ pub struct Minutes {
     rows: RowColumns,
     #[serde(default, skip_serializing_if = "LateColumns::is_empty")]
     late: LateColumns,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    seconds: Option<Box<GroupSeconds>>,
 }
 
 /// One node's minute.
@@ -97,6 +102,11 @@ impl Minutes {
         Self { epoch, at_ms, ..Self::default() }
     }
 
+    /// What groups moved by the second, and no rows, of an epoch and a time.
+    pub fn of_seconds((epoch, at_ms): (u64, i64), seconds: GroupSeconds) -> Self {
+        Self { seconds: Some(Box::new(seconds)), ..Self::new(epoch, at_ms) }
+    }
+
     /// Adds a row.
     pub fn push(&mut self, node: &NodeId, row: &MinuteRow) {
         let node = self.number(node);
@@ -135,6 +145,15 @@ impl Minutes {
     /// When the message contradicts itself.
     pub fn late(&self) -> Result<Vec<(&NodeId, LateSample)>, ColumnError> {
         self.late.samples()?.into_iter().map(|(node, sample)| Ok((self.node(node)?, sample))).collect()
+    }
+
+    /// What groups moved by the second.
+    ///
+    /// # Errors
+    ///
+    /// When the message contradicts itself.
+    pub fn seconds(&self) -> Result<Vec<SecondSums>, ColumnError> {
+        self.seconds.as_ref().map_or(Ok(Vec::new()), |seconds| seconds.sums())
     }
 
     /// Rows of one node follow one another, so only the last name is compared.

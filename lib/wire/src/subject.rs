@@ -1,6 +1,6 @@
 //! The subjects on the broker: a function that builds each, and one that parses it where a receiver needs it.
 
-use crate::{EventKind, NodeId, Partition, Slot};
+use crate::{EventKind, NodeId, Partition, PartitionCount, Slot};
 
 /// Everything that Tidemap publishes.
 pub const ALL: &str = "tidemap.v1.>";
@@ -127,6 +127,12 @@ pub const HISTORY_STATIONS: &str = "history";
 /// `tidemap.v1.history.minutes.<slot>.<of>.<index>`, where `index` is which of `of` parts it is.
 pub fn minutes(slot: Slot, of: u16, index: u16) -> String {
     format!("{MINUTES}{slot}.{of}.{index}")
+}
+
+/// Where an owner tells what groups of its partition's nodes moved by the second:
+/// `tidemap.v1.history.minutes.groups.<P>.<k>`.
+pub fn group_seconds(partitions: PartitionCount, partition: Partition) -> String {
+    format!("{MINUTES}groups.{partitions}.{partition}")
 }
 
 /// The subject of a stream that is closed to reports: nobody publishes there.

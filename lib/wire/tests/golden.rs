@@ -6,10 +6,11 @@ use std::{collections::BTreeMap, fmt::Debug};
 
 use serde::{Serialize, de::DeserializeOwned};
 use tidemap_wire::{
-    Averages, Bps, Delta, Event, EventKind, ForgetReply, ForgetRequest, Hello, History, HistoryForgetOutcome,
-    HistoryForgetReply, HistoryForgetRequest, Host, Interface, InterfaceRate, Location, LocationSource,
-    Minutes, NodeId, NodeUpdate, Pack, PackWriter, PartitionStats, Report, Sample, Series, SnapshotChunk,
-    SnapshotRequest, Status, decode, encode,
+    Averages, Bps, Delta, Event, EventKind, ForgetReply, ForgetRequest, GroupSeconds, Hello, History,
+    HistoryForgetOutcome, HistoryForgetReply, HistoryForgetRequest, Host, Interface, InterfaceRate, Location,
+    LocationSource, Minutes, NodeId, NodeUpdate, Pack, PackWriter, PartitionCount, PartitionStats, Report,
+    Sample, Series, SnapshotChunk, SnapshotRequest, Status, decode, encode, history_query::HistorySeries,
+    subject,
 };
 
 /// Compares a message with its pinned bytes in both directions. Never change the bytes; add new ones beside
@@ -322,4 +323,25 @@ fn a_request_to_forget_a_nodes_history_and_the_answers() {
         let reply = HistoryForgetReply { station: 7, outcome };
         check(&reply, &format!("82a773746174696f6e07a76f7574636f6d65{pinned}"));
     }
+}
+
+/// Stations of earlier versions see a message without rows.
+#[test]
+fn what_groups_moved_by_the_second() {
+    let partitions = PartitionCount::default();
+    let partition = partitions.partition(3).unwrap();
+    let mut seconds = GroupSeconds::new(partitions, partition, 29_000_000 * 60 + 40, 2);
+    seconds.push(&HistorySeries::Fleet, &[1, 300], &[0, 70_000]);
+    seconds.push(&HistorySeries::Label("role".to_owned(), "db".to_owned()), &[1, 0], &[0, 7]);
+    check(
+        &Minutes::of_seconds((9, 5), seconds),
+        "85a565706f636809a561745f6d7305a56e6f64657390a4726f7773de0010a46e6f646590a66d696e75746590\
+         a773616d706c657390aa636f76657265645f6d7390a872785f627974657390a874785f627974657390a97261\
+         7465735f726f7790a672785f6d617890a674785f6d617890a672785f6d696e90a674785f6d696e90a772756e\
+         5f726f7790a872756e5f626f6f7490a972756e5f73696e636590ac72756e5f72785f627974657390ac72756e\
+         5f74785f627974657390a77365636f6e647387aa706172746974696f6e7308a9706172746974696f6e03a766\
+         697273745f73ce67b64b28a77365636f6e647302a667726f75707392a5666c65657481a56c6162656c92a472\
+         6f6c65a26462a672785f6270739401cd012c0100a674785f6270739400ce000111700007",
+    );
+    assert_eq!(subject::group_seconds(partitions, partition), "tidemap.v1.history.minutes.groups.8.3");
 }

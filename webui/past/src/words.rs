@@ -19,7 +19,7 @@ pub fn title(range: &Range, past: &Past, now_ms: i64, zone: Zone<'_>) -> String 
 /// How exact the chart is: `Each point is 6 h; peaks are of single reports.`
 pub fn resolution(past: &Past) -> String {
     let step = format::duration(past.step_ms as u64 / 1000);
-    let peaks = if past.is_nodes { "of single reports" } else { "the sum over one minute" };
+    let peaks = if past.is_nodes { "of single reports" } else { "the sum over one second" };
     ["Each point is ", &step, "; peaks are ", peaks, "."].concat()
 }
 
@@ -167,7 +167,7 @@ mod tests {
         assert_eq!(resolution(&past), "Each point is 1 min; peaks are of single reports.");
         assert_eq!(
             resolution(&Past { is_nodes: false, step_ms: 6 * 3_600_000, ..past.clone() }),
-            "Each point is 6 h; peaks are the sum over one minute."
+            "Each point is 6 h; peaks are the sum over one second."
         );
         assert_eq!(coverage(&past, UTC), "Known: 60 % of this time, complete until 00:12.");
         let late = Past { known: 1.0, is_partial: false, since_ms: Some(660_000), ..past };

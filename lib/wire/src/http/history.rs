@@ -135,6 +135,9 @@ pub struct HistoryStatusJson {
     /// From when on every minute is there; null before the first.
     #[serde(default)]
     pub since_ms: Option<i64>,
+    /// From when on the peaks of groups are those of single seconds; null while all are those of minutes.
+    #[serde(default)]
+    pub second_peaks_since_ms: Option<i64>,
     /// Messages from ingest that are not read yet.
     pub pending: Option<u64>,
     /// Why nothing is stored at the moment, such as a full disk; null while all is well.
@@ -164,6 +167,7 @@ impl From<HistoryStatus> for HistoryStatusJson {
             budget_bytes: Some(status.budget_bytes),
             complete_until_ms: Some(status.complete_until_ms).filter(|until_ms| *until_ms > 0),
             since_ms: status.since_ms,
+            second_peaks_since_ms: status.second_peaks_since_ms,
             pending: Some(status.pending),
             trouble: status.trouble,
             warnings: status.warnings,

@@ -65,7 +65,7 @@ async fn a_time_is_chosen_shown_everywhere_and_left_again() {
     visit.expect("document.querySelectorAll('#past .chart-gap').length === 1").await;
     visit.expect_text("#past", "Known: 99 % of this time, complete until ").await;
     visit.expect_text("#past", "Besides ↓ 12.0 MB at moments that are not known.").await;
-    visit.expect_text("#past", "Each point is 1 min; peaks are the sum over one minute.").await;
+    visit.expect_text("#past", "Each point is 1 min; peaks are the sum over one second.").await;
 
     visit.click("[data-past=back]").await;
     visit.expect("location.search === '?q=edge-12'").await;
