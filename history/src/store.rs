@@ -14,6 +14,7 @@ mod merge;
 mod read;
 mod rebuild;
 mod retention;
+mod sending;
 mod state;
 #[cfg(test)]
 mod tests;
@@ -28,6 +29,7 @@ pub(crate) use self::{
     groups::GroupKey,
     read::{SeriesKey, Step, TopOrder},
     retention::{Keep, Reach, Tidied},
+    sending::{Due, Sending, Sent},
 };
 use crate::database::{Database, Place, StoreError, Tier};
 

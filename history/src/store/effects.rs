@@ -6,6 +6,7 @@ use tidemap_wire::Extremes;
 
 use super::{
     calendar::{DAY, DAYS_OF_A_TILE, HOUR, HOURS_OF_A_TILE, QUARTER},
+    sending::CHANGED,
     state::State,
     tiles,
 };
@@ -25,6 +26,8 @@ pub(super) struct Effects {
     boards: BTreeMap<(u8, u32, u32), BTreeMap<u32, Point>>,
     /// What groups' minutes gained.
     groups: BTreeMap<u32, BTreeMap<u32, Point>>,
+    /// How many rows changed after they were sent to another database.
+    changed_after: i64,
 }
 
 impl Effects {
@@ -46,6 +49,11 @@ impl Effects {
         }
     }
 
+    /// Notes that a node's row of this minute changed.
+    pub(super) fn row_changed(&mut self, state: &State, minute: u32) {
+        self.changed_after += i64::from(state.sent_until.is_some_and(|sent| minute < sent));
+    }
+
     /// Notes what a node's hour or day came to.
     pub(super) fn board(&mut self, tier: Tier, period: u32, node: u32, point: Point) {
         let board = (u8::from(tier == Tier::DayBoard), period, node / BOARD);
@@ -65,6 +73,10 @@ impl Effects {
         }
         for (group, gains) in self.groups {
             write_group(tx, state, group, gains)?;
+        }
+        if self.changed_after > 0 {
+            let before = tx.fact::<i64>(CHANGED)?.unwrap_or(0);
+            tx.set_fact(CHANGED, before.saturating_add(self.changed_after))?;
         }
         Ok(())
     }

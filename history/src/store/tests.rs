@@ -4,6 +4,7 @@ mod life;
 mod orders;
 mod room;
 mod ruin;
+mod sends;
 mod tops;
 
 use tidemap_wire::{Extremes, LateSample, MinuteRow, NodeId, RunCounters};

@@ -50,7 +50,11 @@ pub(super) fn each_point(
 }
 
 /// What is known of the runs of a band's nodes after all tiles of hours and days.
-fn accounts_of(tx: &Tx<'_>, state: &State, band: u32) -> Result<HashMap<u32, Account>, StoreError> {
+pub(in crate::store) fn accounts_of(
+    tx: &Tx<'_>,
+    state: &State,
+    band: u32,
+) -> Result<HashMap<u32, Account>, StoreError> {
     let sql = "SELECT node, state FROM account WHERE node >= ?1 AND node < ?2";
     let mut statement = tx.sql().prepare_cached(sql)?;
     let mut rows = statement.query([band * BAND, (band + 1) * BAND])?;
