@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, ops::Range};
 
 use tidemap_wire::{
-    MinuteRow, bounds,
+    MinuteRow, NodeId, bounds,
     history_query::{
         HistoryAnswer, HistoryError, HistoryReply, HistoryRequest, HistorySeries, HistoryStatus,
         MAX_AUTOMATIC_STEPS, MAX_STEPS, MAX_TOP, RECENT_REACH_MS, RangeAnswer, RangeRequest, TierReach,
@@ -28,6 +28,10 @@ const LATEST_MS: i64 = 5_000;
 /// Owners publish a minute's rows within 15 s after that.
 const PUBLISHED_WITHIN_MS: i64 = LATEST_MS + 15_000;
 
+/// Asks another database for what moved in each step of some minutes of a node; `None` when it does not
+/// answer.
+pub(crate) type Past<'a> = &'a dyn Fn(&NodeId, Range<u32>, Step) -> Option<BTreeMap<u32, Point>>;
+
 /// Why a request has no answer.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum AnswerError {
@@ -49,15 +53,17 @@ pub(crate) fn settled_until_ms(at_ms: i64) -> i64 {
     (at_ms - LATEST_MS).max(0) / MINUTE_MS * MINUTE_MS
 }
 
-/// The parts of the answer to a request. `status` is what is known of the reading.
+/// The parts of the answer to a request. `status` is what is known of the reading, and `past` has minutes that
+/// are kept here no more.
 pub(crate) fn answer(
     store: &mut Store,
     request: &HistoryRequest,
     status: &HistoryStatus,
+    past: Option<Past<'_>>,
 ) -> Result<Vec<HistoryReply>, AnswerError> {
     let parts = match request {
         HistoryRequest::Range(request) => {
-            let parts = range(store, request, status.complete_until_ms)?;
+            let parts = range(store, request, status.complete_until_ms, past)?;
             parts.into_iter().map(HistoryAnswer::Range).collect()
         }
         HistoryRequest::Top(request) => {
@@ -79,23 +85,18 @@ pub(crate) fn range(
     store: &mut Store,
     request: &RangeRequest,
     complete_until_ms: i64,
+    past: Option<Past<'_>>,
 ) -> Result<Vec<RangeAnswer>, AnswerError> {
-    let minutes = minutes(request.from_ms, request.to_ms)?;
-    let step = match request.step_ms {
-        Some(step_ms) => given_step(step_ms)?,
-        None => automatic_step(&minutes, store.reach()?),
-    };
-    let minutes = widened(&minutes, step)?;
-    if minutes.len() as u64 / u64::from(step.0) > u64::from(MAX_STEPS) {
-        return Err(HistoryError::TooManySteps.into());
-    }
+    let Far { step, minutes, points: far, until, warning } = far(store, request, past)?;
     let recent = recent(request)?;
-    let points = match store.range(&series(&request.of), minutes.clone(), step, &recent)? {
+    let mut points = match store.range(&series(&request.of), minutes.clone(), step, &recent)? {
         Some(points) => points,
         // There is a fleet before there is a node.
         None if request.of == HistorySeries::Fleet => BTreeMap::new(),
         None => return Err(HistoryError::UnknownSeries.into()),
     };
+    far.iter().for_each(|(minute, point)| points.entry(*minute).or_default().add(point));
+    let remote_until_ms = until.map(|minute| i64::from(minute) * MINUTE_MS);
     let complete_until_ms = match (complete_until_ms, &request.recent) {
         (stored, Some(recent)) if recent.at_ms - RECENT_REACH_MS <= stored => {
             stored.max((recent.at_ms - LATEST_MS) / MINUTE_MS * MINUTE_MS)
@@ -103,8 +104,69 @@ pub(crate) fn range(
         (stored, _) => stored,
     };
     let steps: Vec<u32> = minutes.step_by(step.0 as usize).collect();
-    let part = |steps: &[u32]| RangeAnswer { complete_until_ms, ..columns(steps, step, &points) };
+    let part = |steps: &[u32]| RangeAnswer {
+        complete_until_ms,
+        remote_until_ms,
+        warning: warning.map(str::to_owned),
+        ..columns(steps, step, &points)
+    };
     Ok(steps.chunks(RangeAnswer::STEPS_OF_A_PART).map(part).collect())
+}
+
+/// The steps of an answer, and what another database has of them.
+#[derive(Debug)]
+struct Far {
+    step: Step,
+    /// Whole steps.
+    minutes: Range<u32>,
+    points: BTreeMap<u32, Point>,
+    /// Earlier minutes are that database's.
+    until: Option<u32>,
+    warning: Option<&'static str>,
+}
+
+/// Chooses the steps, and asks for those that are kept here no more: of nodes only. Without an answer, steps
+/// are chosen that are kept here.
+fn far(store: &mut Store, request: &RangeRequest, past: Option<Past<'_>>) -> Result<Far, AnswerError> {
+    let asked = minutes(request.from_ms, request.to_ms)?;
+    let reach = store.reach()?;
+    let given = request.step_ms.map(given_step).transpose()?;
+    let here = |warning| {
+        let step = given.unwrap_or_else(|| automatic_step(&asked, reach));
+        Ok(Far { step, minutes: steps(&asked, step)?, points: BTreeMap::new(), until: None, warning })
+    };
+    let (HistorySeries::Node(node), Some(past)) = (&request.of, past) else { return here(None) };
+    // A station that only reads does not know from when on there is something.
+    let since = store.sent_since()?.unwrap_or(0);
+    let step = given.unwrap_or_else(|| automatic_step(&asked, reach.with(since)));
+    let minutes = steps(&asked, step)?;
+    let first_here = match step.tier() {
+        1 => reach.minutes,
+        15 => reach.quarters,
+        _ => return here(None),
+    };
+    let begin = minutes.start.max(since / step.0 * step.0);
+    let missing = begin..minutes.end.min(first_here.unwrap_or(u32::MAX));
+    if missing.is_empty() {
+        return here(None);
+    }
+    match past(node, missing.clone(), step) {
+        None if given.is_some() => {
+            here(Some("the database of earlier minutes does not answer: they are missing"))
+        }
+        None => here(Some("the database of earlier minutes does not answer: steps may be longer than usual")),
+        Some(points) if points.is_empty() => here(None),
+        Some(points) => Ok(Far { step, minutes, points, until: Some(missing.end), warning: None }),
+    }
+}
+
+/// Whole steps, no more than an answer may have.
+fn steps(minutes: &Range<u32>, step: Step) -> Result<Range<u32>, HistoryError> {
+    let minutes = widened(minutes, step)?;
+    if minutes.len() as u64 / u64::from(step.0) > u64::from(MAX_STEPS) {
+        return Err(HistoryError::TooManySteps);
+    }
+    Ok(minutes)
 }
 
 /// The rows of the node that the request is for, in which the asker knows of more than is stored.
@@ -133,7 +195,6 @@ fn columns(steps: &[u32], step: Step, points: &BTreeMap<u32, Point>) -> RangeAns
         from_ms: steps.first().map_or(0, |minute| i64::from(*minute) * MINUTE_MS),
         step_ms: u64::from(step.0) * 60_000,
         tier_ms: u64::from(step.tier()) * 60_000,
-        complete_until_ms: 0,
         rx_bytes: covered(|point| point.rx_bytes),
         tx_bytes: covered(|point| point.tx_bytes),
         rx_bps: covered(|point| mean(point.rx_bytes, point.covered_ms)),
@@ -145,6 +206,7 @@ fn columns(steps: &[u32], step: Step, points: &BTreeMap<u32, Point>) -> RangeAns
         covered_ms: points().map(|point| point.covered_ms).collect(),
         unplaced_rx_bytes: points().map(|point| point.unplaced_rx).collect(),
         unplaced_tx_bytes: points().map(|point| point.unplaced_tx).collect(),
+        ..RangeAnswer::default()
     }
 }
 

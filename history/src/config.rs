@@ -5,7 +5,10 @@ use std::path::PathBuf;
 use tidemap_service::{cli::UsageError, streams::DiskBudget};
 use tidemap_wire::PartitionCount;
 
-use crate::store::Keep;
+use crate::{
+    remote::{Remote, RemoteArgs},
+    store::Keep,
+};
 
 /// A station's options. The number of partitions is not among them: `tidemap up` shares it with the API.
 #[derive(clap::Args, Clone, Debug)]
@@ -26,6 +29,8 @@ pub struct Args {
     #[arg(long, env = "TIDEMAP_HISTORY_QUARTERS", default_value_t = 400, value_name = "DAYS",
         value_parser = clap::value_parser!(u32).range(2..=36_500))]
     pub history_quarters: u32,
+    #[command(flatten)]
+    remote: RemoteArgs,
 }
 
 /// A station's checked configuration.
@@ -34,6 +39,7 @@ pub struct Config {
     pub(crate) dir: PathBuf,
     pub(crate) keep: Keep,
     pub(crate) partitions: PartitionCount,
+    pub(crate) remote: Remote,
 }
 
 impl Args {
@@ -41,9 +47,10 @@ impl Args {
     ///
     /// # Errors
     ///
-    /// When no folder is known.
+    /// When no folder is known, or an address or a file cannot be used.
     pub fn check(self, default: Option<PathBuf>, partitions: PartitionCount) -> Result<Config, UsageError> {
-        let Self { history_dir, history_disk, history_minutes, history_quarters } = self;
+        let Self { history_dir, history_disk, history_minutes, history_quarters, remote } = self;
+        let remote = remote.check()?;
         let no_folder =
             || UsageError("--history-dir: there is no home folder to choose a default in".to_owned());
         let dir = history_dir.or(default).ok_or_else(no_folder)?;
@@ -51,7 +58,8 @@ impl Args {
             minute_days: history_minutes,
             quarter_days: history_quarters,
             bytes: history_disk.bytes(),
+            until_sent: remote.write.is_some(),
         };
-        Ok(Config { dir, keep, partitions })
+        Ok(Config { dir, keep, partitions, remote })
     }
 }

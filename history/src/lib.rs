@@ -3,7 +3,7 @@
 //! Ingest's owners write rows of minutes to a stream ([`tidemap_wire::Minutes`]). One task reads it
 //! (`tidemap_service::log_reader`), gathers what it brings (`intake`) and stores it (`keeper`) together with
 //! the place in the stream; one follows the fleet for the groups of nodes (`members`), and one answers
-//! requests (`rpc`, `answers`). `store` alone knows how tiles are cut, `database` alone the file; `account`,
+//! requests (`rpc`, `answers`). `remote` sends minutes to another database, and reads them back. `store` alone knows how tiles are cut, `database` alone the file; `account`,
 //! `point`, `tile` and `columns` are pure.
 //!
 //! Rows join: a station that stores a message twice, or late, or beside another station, has the same
@@ -23,6 +23,7 @@ mod keeper;
 mod members;
 mod peers;
 mod point;
+mod remote;
 mod rpc;
 mod store;
 mod tile;
@@ -49,6 +50,7 @@ use self::{
     folder::Folder,
     intake::Intake,
     keeper::{Ended, Keeper},
+    remote::{Query, Remote, Sender},
     rpc::Rpc,
     store::Store,
 };
@@ -128,6 +130,7 @@ async fn keep(
     shutdown: CancellationToken,
 ) -> anyhow::Result<Ended> {
     let Config { keep, partitions, .. } = *config;
+    let Remote { write, query, key } = config.remote.clone();
     let intake = Intake::after(store.place());
     let known = HistoryStatus {
         budget_bytes: keep.bytes,
@@ -160,7 +163,24 @@ async fn keep(
     parts.spawn(async move { Ok(keeping.await) });
     let following = members::follow(client.clone(), partitions, members_in, stop.clone());
     parts.spawn(async move { following.await.map(|()| Ended::Stopped) });
-    let answering = Rpc { client, file, settled, status, damage: damage_in, store }.run(stop.clone());
+    let (remote_in, remote) = watch::channel(None);
+    if let Some(url) = write {
+        let sender = Sender {
+            url,
+            key: key.clone(),
+            file: file.clone(),
+            store: Arc::clone(&store),
+            damage: damage_in.clone(),
+        };
+        let sending = sender.run(remote_in, stop.clone());
+        parts.spawn(async move {
+            sending.await;
+            Ok(Ended::Stopped)
+        });
+    }
+    let query = query.map(|base| Arc::new(Query::new(&base, key)));
+    let answering = Rpc { client, file, settled, status, remote, query, damage: damage_in, store };
+    let answering = answering.run(stop.clone());
     parts.spawn(async move { answering.await.map(|()| Ended::Stopped) });
     service_manager::ready();
 

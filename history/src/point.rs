@@ -32,6 +32,11 @@ impl Point {
         self.rates = joined(self.rates, other.rates);
     }
 
+    /// Whether nothing moved and nothing was covered.
+    pub(crate) fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
     /// What must be added to `old` to make this, without the extremes.
     pub(crate) fn beyond(&self, old: &Self) -> Change {
         let less = |new: u64, old: u64| i128::from(new) - i128::from(old);
@@ -41,10 +46,11 @@ impl Point {
             tx_bytes: less(self.tx_bytes, old.tx_bytes),
             unplaced_rx: less(self.unplaced_rx, old.unplaced_rx),
             unplaced_tx: less(self.unplaced_tx, old.unplaced_tx),
+            rates: None,
         }
     }
 
-    /// Changes the sums. None becomes less than nothing: what damage has taken from them is not taken again.
+    /// Changes the sums and joins the extremes. No sum becomes less than nothing: what damage has taken from them is not taken again.
     pub(crate) fn change(&mut self, change: &Change) {
         let sum = |sum: u64, change: i128| {
             let most = i128::from(u64::MAX);
@@ -55,10 +61,11 @@ impl Point {
         self.tx_bytes = sum(self.tx_bytes, change.tx_bytes);
         self.unplaced_rx = sum(self.unplaced_rx, change.unplaced_rx);
         self.unplaced_tx = sum(self.unplaced_tx, change.unplaced_tx);
+        self.rates = joined(self.rates, change.rates);
     }
 }
 
-/// By how much the sums of a span have changed.
+/// By how much the sums of a span have changed, and which extremes have become known.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Change {
     covered_ms: i128,
@@ -66,6 +73,8 @@ pub(crate) struct Change {
     tx_bytes: i128,
     unplaced_rx: i128,
     unplaced_tx: i128,
+    /// Extremes that became known.
+    pub rates: Option<Extremes>,
 }
 
 impl Change {
@@ -76,6 +85,7 @@ impl Change {
         self.tx_bytes = self.tx_bytes.saturating_add(other.tx_bytes);
         self.unplaced_rx = self.unplaced_rx.saturating_add(other.unplaced_rx);
         self.unplaced_tx = self.unplaced_tx.saturating_add(other.unplaced_tx);
+        self.rates = joined(self.rates, other.rates);
     }
 
     /// The same for a span of which it stays unknown how much is covered.

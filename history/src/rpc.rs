@@ -12,7 +12,8 @@ use futures_util::StreamExt;
 use tidemap_wire::{
     HistoryForgetOutcome, HistoryForgetReply, HistoryForgetRequest, decode, encode,
     history_query::{
-        HistoryAnswer, HistoryError, HistoryReply, HistoryRequest, HistoryStatus, StationStanding,
+        HistoryAnswer, HistoryError, HistoryReply, HistoryRequest, HistoryStatus, RemoteStatus,
+        StationStanding,
     },
     subject,
 };
@@ -24,10 +25,11 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    answers::{AnswerError, answer, replies},
+    answers::{AnswerError, Past, answer, replies},
     database::StoreError,
     keeper::{Met, Shared, lock},
     peers::{self, Peers},
+    remote::Query,
     store::{Settled, Store},
 };
 
@@ -43,6 +45,10 @@ pub(crate) struct Rpc {
     /// What the writer has added up.
     pub settled: Settled,
     pub status: watch::Receiver<HistoryStatus>,
+    /// How far minutes are sent to another database, if they are.
+    pub remote: watch::Receiver<Option<RemoteStatus>>,
+    /// Where minutes are that are kept here no more.
+    pub query: Option<Arc<Query>>,
     /// The history that is written.
     pub store: Shared,
     /// Where damage is reported that was met. What finds no room is met again.
@@ -67,6 +73,7 @@ impl Rpc {
             settled: self.settled.clone(),
             idle: Mutex::default(),
             damage: self.damage.clone(),
+            query: self.query.clone(),
         });
         let room = Arc::new(Semaphore::new(AT_ONCE));
         let mut answering = JoinSet::new();
@@ -112,7 +119,8 @@ impl Rpc {
                 });
                 continue;
             }
-            let status = self.status.borrow().clone();
+            let remote = self.remote.borrow().clone();
+            let status = HistoryStatus { remote, ..self.status.borrow().clone() };
             while answering.try_join_next().is_some() {}
             answering.spawn(async move {
                 serve(&client, &request, readers, status).await;
@@ -159,6 +167,7 @@ struct Readers {
     /// Behind how often a node was forgotten: a connection of before still knows the node's number.
     idle: Mutex<(u64, Vec<Store>)>,
     damage: mpsc::Sender<Met>,
+    query: Option<Arc<Query>>,
 }
 
 impl Readers {
@@ -175,7 +184,9 @@ impl Readers {
             Some(store) => store,
             None => Store::open_to_read(&self.file, self.settled.clone())?,
         };
-        let answered = answer(&mut store, request, status);
+        let query = self.query.as_ref();
+        let past = query.map(|query| |node: &_, minutes, step| query.range(node, minutes, step));
+        let answered = answer(&mut store, request, status, past.as_ref().map(|past| past as Past<'_>));
         let met = store.take_met();
         if !met.is_empty() {
             self.damage.try_send(Met::Tiles(met)).ok();

@@ -15,6 +15,7 @@ mod read;
 mod rebuild;
 mod retention;
 mod seconds;
+mod sending;
 mod settled;
 mod state;
 #[cfg(test)]
@@ -30,6 +31,7 @@ pub(crate) use self::{
     groups::GroupKey,
     read::{SeriesKey, Step, TopOrder},
     retention::{Keep, Reach, Tidied},
+    sending::{Due, Sending, Sent},
     settled::Settled,
 };
 use crate::database::{Database, Place, StoreError, Tier};

@@ -33,6 +33,7 @@ pub(super) const AT_ONCE: usize = 4;
 const QUEUE_TIMEOUT: Duration = Duration::from_secs(5);
 /// What is said instead of a station's own words, which may contain paths of its host.
 const SOME_TROUBLE: &str = "the station cannot store what it reads";
+const NOT_SENT: &str = "the station cannot send minutes to the other database";
 const SOME_WARNING: &str = "something about the history needs a look";
 /// Bytes of the digest that is a body's tag.
 const TAG_BYTES: usize = 12;
@@ -107,6 +108,10 @@ pub(super) async fn status(asked: &Asked, site: &Site) -> Result<Response, ApiEr
     if site.redacted {
         status.trouble = status.trouble.map(|_| SOME_TROUBLE.to_owned());
         status.warnings.iter_mut().for_each(|warning| SOME_WARNING.clone_into(warning));
+        if let Some(remote) = &mut status.remote {
+            remote.trouble = remote.trouble.take().map(|_| NOT_SENT.to_owned());
+            remote.last_refused = remote.last_refused.take().map(|_| SOME_WARNING.to_owned());
+        }
     }
     let body = json::encode(&status);
     let tag = tag(&body);

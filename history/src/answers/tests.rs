@@ -37,6 +37,7 @@ fn asked(
         store,
         &RangeRequest { of: HistorySeries::Node(node("a")), from_ms, to_ms, step_ms, recent: None },
         UNTIL_MS,
+        None,
     )
 }
 
@@ -57,6 +58,7 @@ fn a_range_is_whole_steps_and_what_is_not_covered_is_absent() {
         &mut store,
         &RangeRequest { of, from_ms: 0, to_ms: 900_000, step_ms: Some(900_000), recent: None },
         UNTIL_MS,
+        None,
     )
     .unwrap();
     assert_eq!(
@@ -107,7 +109,7 @@ fn what_cannot_be_reported_is_refused_in_words() {
         recent: None,
     };
     assert!(matches!(
-        range(&mut store, &unknown, UNTIL_MS),
+        range(&mut store, &unknown, UNTIL_MS, None),
         Err(AnswerError::Refused(HistoryError::UnknownSeries))
     ));
     let nobody = TopRequest { by: TopBy::Sum, from_ms: 0, to_ms: DAY_MS, limit: 0 };
@@ -140,7 +142,7 @@ fn the_top_and_the_status_are_reported() {
     assert_eq!(of(660_000, 780_000).nodes[0].rx_bytes, 1_800);
     assert_eq!(of(720_000, 780_000).nodes, []);
     let known = HistoryStatus { pending: 7, ..HistoryStatus::default() };
-    let parts = answer(&mut store, &HistoryRequest::Status, &known).unwrap();
+    let parts = answer(&mut store, &HistoryRequest::Status, &known, None).unwrap();
     let [HistoryReply { chunk: 0, chunks: 1, answer: HistoryAnswer::Status(status) }] = &parts[..] else {
         panic!("{parts:?}")
     };
@@ -176,7 +178,7 @@ fn rows_that_are_not_stored_yet_are_part_of_a_nodes_answer() {
             step_ms: Some(step_ms),
             recent: Some(recent.clone().into()),
         };
-        range(&mut store, &request, UNTIL_MS).unwrap().remove(0)
+        range(&mut store, &request, UNTIL_MS, None).unwrap().remove(0)
     };
     let minutes = ask("a", 60_000);
     assert_eq!(minutes.rx_bytes[10..], [Some(1_800), Some(7_000), None, Some(1_800), Some(500), Some(40)]);
@@ -188,7 +190,59 @@ fn rows_that_are_not_stored_yet_are_part_of_a_nodes_answer() {
     recent.at_ms += DAY_MS;
     let of = HistorySeries::Node(node("a"));
     let request = RangeRequest { of, from_ms: 0, to_ms: 960_000, step_ms: None, recent: Some(recent.into()) };
-    assert_eq!(range(&mut store, &request, UNTIL_MS).unwrap()[0].complete_until_ms, 780_000);
+    assert_eq!(range(&mut store, &request, UNTIL_MS, None).unwrap()[0].complete_until_ms, 780_000);
+}
+
+/// A database that has 7 bytes in each step, or does not answer; with what it was asked for.
+fn past(
+    asked: &std::cell::RefCell<Vec<(Range<u32>, u32)>>,
+    answers: bool,
+) -> impl Fn(&NodeId, Range<u32>, Step) -> Option<BTreeMap<u32, Point>> {
+    move |_, minutes, step| {
+        asked.borrow_mut().push((minutes.clone(), step.0));
+        let steps = (minutes.start / step.0 * step.0..minutes.end).step_by(step.0 as usize);
+        let point = Point { rx_bytes: 7, covered_ms: 60_000, ..Point::default() };
+        answers.then(|| steps.map(|minute| (minute, point)).collect())
+    }
+}
+
+#[test]
+fn what_is_kept_here_no_more_is_from_the_other_database_and_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut store = store(folder.path());
+    let of = |step_ms, from_ms, series| RangeRequest {
+        of: series,
+        from_ms,
+        to_ms: 900_000,
+        step_ms,
+        recent: None,
+    };
+    let node = || HistorySeries::Node(node("a"));
+    let asked = std::cell::RefCell::default();
+    let (known, away) = (past(&asked, true), past(&asked, false));
+    let mut ask = |request: RangeRequest, past: Past<'_>| {
+        range(&mut store, &request, UNTIL_MS, Some(past)).unwrap().remove(0)
+    };
+
+    let answer = ask(of(Some(60_000), 480_000, node()), &known);
+    assert_eq!(answer.rx_bytes[..5], [Some(7), Some(7), Some(1_800), Some(1_800), None]);
+    assert_eq!((answer.remote_until_ms, answer.warning), (Some(600_000), None));
+    assert_eq!(asked.take(), [(8..10, 1)]);
+    // A step of which a part is kept here.
+    let answer = ask(of(Some(180_000), 0, node()), &known);
+    assert_eq!(answer.rx_bytes, [Some(7), Some(7), Some(7), Some(7 + 3_600), Some(1_800)]);
+    assert_eq!(asked.take(), [(0..10, 3)]);
+    // Hours are kept for ever, and groups are not sent.
+    assert_eq!(ask(of(Some(3_600_000), 0, node()), &known).remote_until_ms, None);
+    assert_eq!(ask(of(Some(60_000), 0, HistorySeries::Fleet), &known).remote_until_ms, None);
+    assert_eq!(asked.take(), []);
+
+    let answer = ask(of(Some(60_000), 480_000, node()), &away);
+    assert_eq!(answer.rx_bytes[..3], [None, None, Some(1_800)]);
+    assert!(answer.remote_until_ms.is_none() && answer.warning.unwrap().contains("they are missing"));
+    let answer = ask(of(None, 480_000, node()), &away);
+    assert!(answer.warning.unwrap().contains("steps may be longer"));
+    assert_eq!(asked.take().len(), 2);
 }
 
 #[test]
@@ -211,7 +265,7 @@ fn recent_rows_are_held_within_the_bounds_of_what_is_stored() {
     let to_ms = 20_000 * 60_000;
     let request =
         RangeRequest { of, from_ms: 0, to_ms, step_ms: Some(5_000 * 60_000), recent: Some(recent.into()) };
-    let answer = range(&mut store, &request, UNTIL_MS).unwrap().remove(0);
+    let answer = range(&mut store, &request, UNTIL_MS, None).unwrap().remove(0);
     assert_eq!(answer.rx_bytes[0], Some(5_400 + bounds::MINUTE_BYTES));
     assert_eq!(answer.rx_bytes[1..], [None, None, None], "a minute that is days ahead is ignored");
 }

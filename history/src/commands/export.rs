@@ -213,7 +213,9 @@ impl ExportArgs {
                 let whole = from_ms / most_ms * most_ms;
                 let to_ms = whole.saturating_add(most_ms).min(self.to);
                 let request = RangeRequest { of: of.clone(), from_ms, to_ms, step_ms, recent: None };
-                for part in answers::range(store, &request, until_ms).map_err(|error| self.refused(error))? {
+                for part in
+                    answers::range(store, &request, until_ms, None).map_err(|error| self.refused(error))?
+                {
                     rows += part.rx_bytes.len() as u64;
                     table.add(name, &part)?;
                 }

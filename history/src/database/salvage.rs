@@ -12,7 +12,23 @@ use super::{BUSY_TIMEOUT, Database, Reader, StoreError, Tier, parts};
 /// Rows of one transaction.
 const AT_ONCE: usize = 1_000;
 /// What else is needed of a history, the least replaceable first.
-const FACTS: [&str; 6] = ["origin", "at_ms", "begun", "minutes_from", "rebuilt_until", "late_from"];
+const FACTS: [&str; 15] = [
+    "origin",
+    "at_ms",
+    "begun",
+    "minutes_from",
+    "rebuilt_until",
+    "late_from",
+    "sent_until",
+    "sent_since",
+    "sent_span_end",
+    "sent_bands",
+    "sent_samples",
+    "sent_refused",
+    "sent_too_old",
+    "sent_dropped",
+    "sent_changed",
+];
 /// Roll-ups before what they were made of: they are small, and kept longer. When the disk is full, what comes
 /// first is kept.
 const TIERS: [Tier; 8] = [

@@ -6,12 +6,13 @@ use tidemap_wire::Extremes;
 
 use super::{
     calendar::{DAY, DAYS_OF_A_TILE, HOUR, HOURS_OF_A_TILE, QUARTER},
+    sending::CHANGED,
     state::State,
     tiles,
 };
 use crate::{
     database::{StoreError, Tier, Tx},
-    point::{Change, Point, rounded},
+    point::{Change, Point, joined, rounded},
     tile::PointTile,
 };
 
@@ -25,6 +26,8 @@ pub(super) struct Effects {
     boards: BTreeMap<(u8, u32, u32), BTreeMap<u32, Point>>,
     /// What groups' minutes gained.
     groups: BTreeMap<u32, BTreeMap<u32, Change>>,
+    /// How many rows changed after they were sent to another database.
+    changed_after: i64,
 }
 
 impl Effects {
@@ -50,7 +53,12 @@ impl Effects {
     pub(super) fn peak(&mut self, group: u32, minute: u32, peak: Extremes) {
         let rates = Some(rounded(peak));
         let gain = self.groups.entry(group).or_default().entry(minute).or_default();
-        gain.add(&Point { rates, ..Point::default() });
+        gain.rates = joined(gain.rates, rates);
+    }
+
+    /// Notes that a node's row of this minute changed.
+    pub(super) fn row_changed(&mut self, state: &State, minute: u32) {
+        self.changed_after += i64::from(state.sent_until.is_some_and(|sent| minute < sent));
     }
 
     /// Notes what a node's hour or day came to.
@@ -72,6 +80,10 @@ impl Effects {
         }
         for (group, gains) in self.groups {
             write_group(tx, state, group, gains)?;
+        }
+        if self.changed_after > 0 {
+            let before = tx.fact::<i64>(CHANGED)?.unwrap_or(0);
+            tx.set_fact(CHANGED, before.saturating_add(self.changed_after))?;
         }
         Ok(())
     }

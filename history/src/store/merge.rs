@@ -145,6 +145,7 @@ fn write(tx: &Tx<'_>, state: &State, changes: BTreeMap<u32, Changes>) -> Result<
         let mut tile = tiles::rows(tx, Tier::Minute, minute, band)?.unwrap_or_default();
         let grown = cells.iter().filter(|(node, cell)| tile.join(*node, cell)).count();
         if grown > 0 {
+            (0..grown).for_each(|_| effects.row_changed(state, minute));
             tx.put(Tier::Minute, minute, band, &tile.encode())?;
         }
     }
@@ -216,9 +217,11 @@ fn reopen(
         };
         let found = found.unwrap_or(RowTile { before: known, entries: Vec::new() });
         let mut tile = RowTile { before, ..found.clone() };
-        mine.values().for_each(|cell| {
-            tile.join(node, cell);
-        });
+        for (minute, cell) in &mine {
+            if tile.join(node, cell) {
+                effects.row_changed(state, *minute);
+            }
+        }
         let mut chain = carried.take().map_or_else(Vec::new, |carried| carried.changed);
         if tile == found {
             count(tx, state, node, chain, effects)?;

@@ -21,6 +21,8 @@ pub(crate) struct Keep {
     pub quarter_days: u32,
     /// The most bytes of the file.
     pub bytes: u64,
+    /// Whether minutes are sent to another database, and none is dropped for its age before.
+    pub until_sent: bool,
 }
 
 /// How far back the history reaches, as the first minute of each.
@@ -38,6 +40,14 @@ pub(crate) struct Reach {
     pub second_peaks: Option<u32>,
     /// Tiles that were damaged, and are set aside.
     pub lost_tiles: i64,
+}
+
+impl Reach {
+    /// With minutes from `since` on, which are kept elsewhere.
+    pub(crate) fn with(self, since: u32) -> Self {
+        let from = |first: Option<u32>| Some(first.map_or(since, |first| first.min(since)));
+        Self { minutes: from(self.minutes), quarters: from(self.quarters), ..self }
+    }
 }
 
 /// Late samples are reported again within the two days that the stream keeps them.
@@ -149,7 +159,7 @@ fn forget_lost(tx: &Tx<'_>, state: &State) -> Result<(), StoreError> {
 }
 
 /// The first minute of which there is a row.
-fn minutes_from(tx: &Tx<'_>) -> Result<Option<u32>, StoreError> {
+pub(super) fn minutes_from(tx: &Tx<'_>) -> Result<Option<u32>, StoreError> {
     let firsts = [
         tx.first(Tier::Day)?.map(|day| day * DAY),
         tx.first(Tier::Hour)?.map(|hour| hour * 60),
@@ -191,7 +201,9 @@ fn drop_old(tx: &Tx<'_>, at_ms: i64, keep: Keep) -> Result<bool, StoreError> {
         // The newest day is not among them: its tiles are not made yet.
         Ok(first.filter(|_| days.len() >= kept as usize))
     };
-    if let Some(day) = old(Tier::Day, keep.minute_days)? {
+    let sent_until = tx.fact::<u32>("sent_until")?.unwrap_or(0);
+    let is_sent = |day: &u32| !keep.until_sent || (day + 1) * DAY <= sent_until;
+    if let Some(day) = old(Tier::Day, keep.minute_days)?.filter(is_sent) {
         drop_minutes(tx, day + 1)?;
         return Ok(true);
     }

@@ -145,7 +145,7 @@ impl Groups {
             for (minute, (fewer, point)) in minutes {
                 let Some((rows, sum)) = mine.get_mut(&minute) else { continue };
                 *rows = rows.saturating_sub(fewer);
-                *sum = sum.beyond(&point);
+                sum.change(&Point::default().beyond(&point));
                 if *rows == 0 {
                     mine.remove(&minute);
                 }

@@ -1,6 +1,6 @@
 //! What is needed of every node at hand: names and numbers, progress, membership.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use rusqlite::params;
 use tidemap_wire::NodeId;
@@ -55,6 +55,8 @@ pub(super) struct State {
     pub rebuilt_until: u32,
     /// Late samples of earlier minutes may have been counted before.
     pub late_from: u32,
+    /// Earlier minutes are sent to another database.
+    pub sent_until: Option<u32>,
     pub place: Option<Vec<u8>>,
     pub nodes: HashMap<NodeId, u32>,
     pub groups: HashMap<String, u32>,
@@ -88,6 +90,7 @@ impl State {
         self.at_ms = tx.fact("at_ms")?.unwrap_or(0);
         self.rebuilt_until = tx.fact("rebuilt_until")?.unwrap_or(0);
         self.late_from = tx.fact("late_from")?.unwrap_or(0);
+        self.sent_until = tx.fact("sent_until")?;
         self.place = tx.fact("place")?;
         let mut statement =
             tx.sql().prepare_cached("SELECT id, kind, name FROM series WHERE id > ?1 ORDER BY id")?;
@@ -199,6 +202,21 @@ impl State {
         let sql = "INSERT OR REPLACE INTO band (id, hours, days) VALUES (?1, ?2, ?3)";
         tx.sql().prepare_cached(sql)?.execute(params![band, progress.hours, progress.days])?;
         Ok(())
+    }
+
+    /// The nodes among the series of a band, as the file has them now.
+    pub(super) fn names_of_band(&self, tx: &Tx<'_>, band: u32) -> Result<BTreeMap<u32, NodeId>, StoreError> {
+        let sql = "SELECT id, name FROM series WHERE kind = ?1 AND id >= ?2 AND id < ?3";
+        let mut statement = tx.sql().prepare_cached(sql)?;
+        let mut rows = statement.query([NODE, band * BAND, (band + 1) * BAND])?;
+        let mut names = BTreeMap::new();
+        while let Some(row) = rows.next()? {
+            let (id, name): (u32, String) = (row.get(0)?, row.get(1)?);
+            let node =
+                NodeId::from_token(&name).map_err(|_| StoreError::Damaged(format!("the node {name}")))?;
+            names.insert(id, node);
+        }
+        Ok(names)
     }
 
     /// The groups among the series of a band.

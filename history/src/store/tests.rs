@@ -6,6 +6,7 @@ mod orders;
 mod room;
 mod ruin;
 mod seconds;
+mod sends;
 mod settled;
 mod tops;
 

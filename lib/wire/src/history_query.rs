@@ -160,6 +160,14 @@ pub struct RangeAnswer {
     pub unplaced_rx_bytes: Vec<u64>,
     /// Bytes sent likewise.
     pub unplaced_tx_bytes: Vec<u64>,
+    /// Minutes that end earlier, Unix milliseconds, are from the database that rows are sent to; absent when
+    /// all are from the station itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub remote_until_ms: Option<i64>,
+    /// Why that database was not asked, so that these minutes are missing, or the steps are longer than they
+    /// could be; absent while all is well.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub warning: Option<String>,
 }
 
 impl RangeAnswer {
@@ -242,6 +250,36 @@ pub struct HistoryStatus {
     pub trouble: Option<String>,
     /// What is wrong while minutes are stored, such as damage or a disk that is too small.
     pub warnings: Vec<String>,
+    /// How far minutes are sent to another database; absent when they are not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub remote: Option<RemoteStatus>,
+}
+
+/// How far minutes are sent to another database. What is counted is counted since the file began.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct RemoteStatus {
+    /// Minutes that end by then, Unix milliseconds, are sent; absent before the first.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sent_until_ms: Option<i64>,
+    /// Milliseconds of minutes that could be sent and are not yet.
+    pub behind_ms: u64,
+    /// Values that the database has taken.
+    pub samples: u64,
+    /// Values that it will never take, and why is in `last_refused`.
+    pub refused: u64,
+    /// Values that are older than it takes.
+    pub too_old: u64,
+    /// Rows that changed after they were sent: it does not have the change.
+    pub changed_rows: u64,
+    /// Minutes that the disk's budget dropped before they were sent.
+    pub dropped_minutes: u64,
+    /// Why nothing can be sent at the moment; absent while all is well.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trouble: Option<String>,
+    /// What was refused last, and why.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_refused: Option<String>,
 }
 
 /// What a station publishes of itself once a second, so that of several stations those answer that have most.
@@ -324,7 +362,7 @@ mod tests {
         };
         let column = encode(&most.rx_bytes).len();
         assert_eq!(encode(&most.covered_ms).len(), column);
-        assert!(11 * column + 1_000 < 256 * 1024, "{column}");
+        assert!(11 * column + 2_000 < 256 * 1024, "{column}");
     }
 
     #[test]

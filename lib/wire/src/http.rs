@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 pub use self::csv_text::csv_text;
-pub use self::history::{HistoryJson, HistoryStatusJson, TierJson, TopJson, TopNodeJson};
+pub use self::history::{HistoryJson, HistoryStatusJson, RemoteJson, TierJson, TopJson, TopNodeJson};
 use crate::{Averages, Bps, Host, InterfaceRate, LocationSource, Series, Status};
 
 /// One element of `GET /api/nodes`.

@@ -192,6 +192,7 @@ fn history(value: &Value) -> Result<HistoryJson, Invalid> {
         covered_ms: all("covered_ms")?,
         unplaced_rx_bytes: all("unplaced_rx_bytes")?,
         unplaced_tx_bytes: all("unplaced_tx_bytes")?,
+        ..HistoryJson::default()
     })
 }
 

@@ -1,7 +1,10 @@
 //! The history for Prometheus.
 
-use tidemap_service::exposition::{Exposition, Kind::Gauge};
-use tidemap_wire::history_query::HistoryStatus;
+use tidemap_service::exposition::{
+    Exposition,
+    Kind::{Counter, Gauge},
+};
+use tidemap_wire::history_query::{HistoryStatus, RemoteStatus};
 
 /// `status` is absent when no station answers.
 pub(super) fn families(text: &mut Exposition, status: Option<&HistoryStatus>) {
@@ -40,6 +43,31 @@ pub(super) fn families(text: &mut Exposition, status: Option<&HistoryStatus>) {
     ] {
         text.family(Gauge, name, help).sample(&[], value as f64);
     }
+    remote(text, status.remote.as_ref());
+}
+
+/// What is sent to another database. A station that sends nothing is never behind, so that alerts compare
+/// something in every fleet.
+fn remote(text: &mut Exposition, status: Option<&RemoteStatus>) {
+    let sending = status.is_none_or(|status| status.trouble.is_none());
+    let help = "0 while minutes cannot be sent to the other database (--remote-write).";
+    text.family(Gauge, "tidemap_history_remote_sending", help).sample(&[], f64::from(u8::from(sending)));
+    let behind_ms = status.map_or(0, |status| status.behind_ms);
+    let help = "Time of which minutes could be sent and are not yet.";
+    text.family(Gauge, "tidemap_history_remote_behind_seconds", help).sample(&[], behind_ms as f64 / 1_000.0);
+    let Some(status) = status else { return };
+    let help = "Values that the other database has taken.";
+    text.family(Counter, "tidemap_history_remote_samples_total", help).sample(&[], status.samples as f64);
+    let help = "Values that it will never take.";
+    let mut refused = text.family(Counter, "tidemap_history_remote_refused_samples_total", help);
+    refused.sample(&[("reason", "too_old")], status.too_old as f64);
+    refused.sample(&[("reason", "other")], status.refused as f64);
+    let help = "Rows that changed after they were sent.";
+    text.family(Counter, "tidemap_history_remote_changed_rows_total", help)
+        .sample(&[], status.changed_rows as f64);
+    let help = "Minutes that the disk's budget dropped before they were sent.";
+    text.family(Counter, "tidemap_history_remote_dropped_minutes_total", help)
+        .sample(&[], status.dropped_minutes as f64);
 }
 
 /// A length as in the API's `step`: `1m`, `15m`, `1h`, `1d`.
@@ -94,6 +122,39 @@ mod tests {
                 "tidemap_history_disk_used_bytes 5",
                 "tidemap_history_disk_budget_bytes 7",
                 "tidemap_history_pending_messages 3",
+                "tidemap_history_remote_sending 1",
+                "tidemap_history_remote_behind_seconds 0",
+            ]
+        );
+    }
+
+    #[test]
+    fn what_is_sent_and_what_is_refused_is_counted() {
+        let remote = RemoteStatus {
+            behind_ms: 90_500,
+            samples: 7,
+            refused: 2,
+            too_old: 3,
+            changed_rows: 4,
+            dropped_minutes: 5,
+            trouble: Some("away".to_owned()),
+            ..RemoteStatus::default()
+        };
+        let mut text = Exposition::default();
+        families(&mut text, Some(&HistoryStatus { remote: Some(remote), ..HistoryStatus::default() }));
+        let text = text.finish();
+        let samples: Vec<&str> =
+            text.lines().filter(|line| line.starts_with("tidemap_history_remote")).collect();
+        assert_eq!(
+            samples,
+            [
+                "tidemap_history_remote_sending 0",
+                "tidemap_history_remote_behind_seconds 90.5",
+                "tidemap_history_remote_samples_total 7",
+                "tidemap_history_remote_refused_samples_total{reason=\"too_old\"} 3",
+                "tidemap_history_remote_refused_samples_total{reason=\"other\"} 2",
+                "tidemap_history_remote_changed_rows_total 4",
+                "tidemap_history_remote_dropped_minutes_total 5",
             ]
         );
     }

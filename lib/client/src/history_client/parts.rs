@@ -91,6 +91,8 @@ fn append(whole: &mut RangeAnswer, part: RangeAnswer) {
     whole.covered_ms.extend(part.covered_ms);
     whole.unplaced_rx_bytes.extend(part.unplaced_rx_bytes);
     whole.unplaced_tx_bytes.extend(part.unplaced_tx_bytes);
+    whole.remote_until_ms = whole.remote_until_ms.or(part.remote_until_ms);
+    whole.warning = whole.warning.take().or(part.warning);
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::history_query::{HistoryStatus, RangeAnswer, TierReach, TopNode};
+use crate::history_query::{HistoryStatus, RangeAnswer, RemoteStatus, TierReach, TopNode};
 
 /// `GET /api/history` and `GET /api/nodes/{name}/history`: columns with one entry for each step. An entry is
 /// null where no sample covers any of the step.
@@ -42,6 +42,14 @@ pub struct HistoryJson {
     pub unplaced_rx_bytes: Vec<u64>,
     /// Bytes sent likewise.
     pub unplaced_tx_bytes: Vec<u64>,
+    /// Minutes that end earlier are from the database that rows are sent to; null when all are from the
+    /// station itself.
+    #[serde(default)]
+    pub remote_until_ms: Option<i64>,
+    /// Why that database was not asked, so that these minutes are missing, or the steps are longer than they
+    /// could be; null while all is well.
+    #[serde(default)]
+    pub warning: Option<String>,
 }
 
 impl From<RangeAnswer> for HistoryJson {
@@ -65,6 +73,8 @@ impl From<RangeAnswer> for HistoryJson {
             covered_ms: answer.covered_ms,
             unplaced_rx_bytes: answer.unplaced_rx_bytes,
             unplaced_tx_bytes: answer.unplaced_tx_bytes,
+            remote_until_ms: answer.remote_until_ms,
+            warning: answer.warning,
         }
     }
 }
@@ -146,6 +156,48 @@ pub struct HistoryStatusJson {
     /// well.
     #[serde(default)]
     pub warnings: Vec<String>,
+    /// How far minutes are sent to another database; null when they are not.
+    #[serde(default)]
+    pub remote: Option<RemoteJson>,
+}
+
+/// How far minutes are sent to another database. What is counted is counted since the history began.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RemoteJson {
+    /// Minutes that end by then are sent; null before the first.
+    pub sent_until_ms: Option<i64>,
+    /// Milliseconds of minutes that could be sent and are not yet.
+    pub behind_ms: u64,
+    /// Values that the database has taken.
+    pub samples: u64,
+    /// Values that it will never take.
+    pub refused: u64,
+    /// Values that are older than it takes.
+    pub too_old: u64,
+    /// Rows that changed after they were sent: it does not have the change.
+    pub changed_rows: u64,
+    /// Minutes that the disk's budget dropped before they were sent.
+    pub dropped_minutes: u64,
+    /// Why nothing can be sent at the moment; null while all is well.
+    pub trouble: Option<String>,
+    /// What was refused last, and why.
+    pub last_refused: Option<String>,
+}
+
+impl From<RemoteStatus> for RemoteJson {
+    fn from(status: RemoteStatus) -> Self {
+        Self {
+            sent_until_ms: status.sent_until_ms,
+            behind_ms: status.behind_ms,
+            samples: status.samples,
+            refused: status.refused,
+            too_old: status.too_old,
+            changed_rows: status.changed_rows,
+            dropped_minutes: status.dropped_minutes,
+            trouble: status.trouble,
+            last_refused: status.last_refused,
+        }
+    }
 }
 
 /// How far back the steps of one length reach.
@@ -171,6 +223,7 @@ impl From<HistoryStatus> for HistoryStatusJson {
             pending: Some(status.pending),
             trouble: status.trouble,
             warnings: status.warnings,
+            remote: status.remote.map(RemoteJson::from),
         }
     }
 }

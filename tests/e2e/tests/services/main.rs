@@ -24,6 +24,7 @@ mod output;
 mod pipeline;
 mod prometheus;
 mod redaction;
+mod remote_write;
 mod replicas;
 mod restarts;
 mod right_number;

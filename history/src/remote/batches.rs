@@ -1,0 +1,145 @@
+//! Minutes of nodes as series, in batches that every receiver takes. Pure.
+
+use std::ops::Range;
+
+use tidemap_wire::NodeId;
+
+use super::{
+    metrics::METRICS,
+    pieces::Piece,
+    request::{Series, write_request},
+};
+use crate::point::Point;
+
+/// Bytes of a batch before it is compressed, unless one node has more. Receivers take 10 MB and more.
+const BATCH_BYTES: usize = 1 << 20;
+/// A sample's bytes.
+const SAMPLE_BYTES: usize = 20;
+/// A series' bytes besides its samples and its node's name.
+const SERIES_BYTES: usize = 60;
+
+/// Minutes of some nodes.
+pub(crate) type NodeMinutes = Vec<(NodeId, Vec<(u32, Point)>)>;
+
+/// What is sent together.
+#[derive(Debug, Default)]
+pub(crate) struct Batch {
+    series: Vec<Series>,
+    bytes: usize,
+}
+
+impl Batch {
+    /// All of it, with the minutes that it lies in.
+    pub(crate) fn whole(&self, minutes: Range<u32>) -> Piece {
+        Piece { series: 0..self.series.len(), minutes }
+    }
+
+    /// How many values a piece has.
+    pub(crate) fn count(&self, piece: &Piece) -> u64 {
+        self.parts(piece).map(|(_, samples)| samples.len() as u64).sum()
+    }
+
+    /// The body of a piece's request, before it is compressed.
+    pub(crate) fn body(&self, piece: &Piece) -> Vec<u8> {
+        write_request(self.parts(piece))
+    }
+
+    /// What the first series of a piece is.
+    pub(crate) fn name(&self, piece: &Piece) -> String {
+        self.series
+            .get(piece.series.start)
+            .map_or_else(String::new, |first| format!("{} of {}", first.metric, first.node))
+    }
+
+    fn parts(&self, piece: &Piece) -> impl Iterator<Item = (&Series, &[(i64, f64)])> {
+        let [from, to] = [piece.minutes.start, piece.minutes.end].map(end_ms);
+        let within = move |series: &Series| {
+            let place = |end: i64| series.samples.partition_point(|(at_ms, _)| *at_ms < end);
+            place(from)..place(to)
+        };
+        let series = self.series.get(piece.series.clone()).unwrap_or_default().iter();
+        series.map(move |series| (series, &series.samples[within(series)])).filter(|(_, all)| !all.is_empty())
+    }
+}
+
+/// A minute's number stands at its end: so it is never in the future, and a range of an hour that ends at
+/// noon is the hour before.
+fn end_ms(minute: u32) -> i64 {
+    (i64::from(minute) + 1) * 60_000
+}
+
+/// Puts minutes into batches, each node's into one.
+pub(crate) fn batches(nodes: NodeMinutes) -> Vec<Batch> {
+    let mut batches: Vec<Batch> = Vec::new();
+    for (node, minutes) in nodes {
+        let name = node.text();
+        let series: Vec<Series> = METRICS
+            .iter()
+            .map(|metric| {
+                let value =
+                    |(minute, point): &(u32, Point)| Some((end_ms(*minute), (metric.of)(point)? as f64));
+                let samples =
+                    minutes.iter().filter(|(_, point)| !point.is_empty()).filter_map(value).collect();
+                Series { metric: metric.name, node: name.clone(), samples }
+            })
+            .filter(|series: &Series| !series.samples.is_empty())
+            .collect();
+        let bytes = |series: &Series| series.samples.len() * SAMPLE_BYTES + SERIES_BYTES + name.len();
+        let bytes: usize = series.iter().map(bytes).sum();
+        if series.is_empty() {
+            continue;
+        }
+        match batches.last_mut() {
+            Some(last) if last.bytes + bytes <= BATCH_BYTES => {
+                last.bytes += bytes;
+                last.series.extend(series);
+            }
+            _ => batches.push(Batch { series, bytes }),
+        }
+    }
+    batches
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn node(number: u32, minutes: Range<u32>) -> (NodeId, Vec<(u32, Point)>) {
+        let point = |minute: u32| Point { covered_ms: 60_000, rx_bytes: minute.into(), ..Point::default() };
+        let minutes = minutes.map(|minute| (minute, point(minute))).collect();
+        (NodeId::from_name(&format!("n{number}")).unwrap(), minutes)
+    }
+
+    #[test]
+    fn batches_keep_to_their_bytes_and_lose_nothing() {
+        let day = 28_000_000..28_001_440;
+        let all = batches((0..40).map(|number| node(number, day.clone())).collect());
+        assert!(all.len() > 3, "{}", all.len());
+        let mut count = 0;
+        for batch in &all {
+            let whole = batch.whole(day.clone());
+            let body = batch.body(&whole);
+            assert!(
+                body.len() <= batch.bytes && batch.bytes <= BATCH_BYTES,
+                "{} {}",
+                body.len(),
+                batch.bytes
+            );
+            count += batch.count(&whole);
+        }
+        assert_eq!(count, 40 * 3 * 1_440);
+    }
+
+    #[test]
+    fn pieces_have_the_minutes_that_lie_in_them() {
+        let batch = batches(vec![node(1, 10..20), node(2, 15..25)]).remove(0);
+        assert_eq!(batch.count(&batch.whole(0..100)), 2 * 3 * 10);
+        assert_eq!(batch.count(&batch.whole(10..15)), 3 * 5);
+        assert_eq!(batch.count(&Piece { series: 3..4, minutes: 24..26 }), 1);
+        assert_eq!(batch.name(&Piece { series: 4..6, minutes: 0..100 }), "tidemap_minute_rx_bytes of n2");
+        let minute = batches(vec![node(1, 10..11)]).remove(0);
+        assert_eq!(minute.series[1].samples, [(660_000, 10.0)]);
+        // A minute in which nothing is known is no minute.
+        assert!(batches(vec![(node(1, 0..0).0, vec![(7, Point::default())])]).is_empty());
+    }
+}
