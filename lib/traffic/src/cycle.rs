@@ -51,18 +51,6 @@ pub struct Cycle {
     zone: Zone,
 }
 
-/// What is summed: cycles, or a window that moves.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Schedule {
-    /// Cycles of the calendar.
-    Cycle(Cycle),
-    /// The last hours, up to the present minute.
-    Rolling {
-        /// How many.
-        hours: NonZeroU32,
-    },
-}
-
 /// A span of time: from its begin up to, but not including, its end; Unix milliseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Period {
@@ -149,34 +137,23 @@ impl Cycle {
         Some(Self { anchor, anchor_ms, length, zone })
     }
 
-    /// The units of the calendar; weeks begin on a Monday. Hours are those that clocks show at `now_ms`:
-    /// clocks of some zones are put forward by half an hour.
-    pub fn calendar(unit: CycleUnit, zone: Zone, now_ms: i64) -> Option<Self> {
-        let anchor = match unit {
+    /// Those of the calendar: days, months and years from 2000 on, weeks from a Monday on. Hours are those
+    /// that clocks show at `now_ms`: clocks of some zones are put forward by half an hour.
+    pub fn calendar(length: Length, zone: Zone, now_ms: i64) -> Option<Self> {
+        let anchor = match length.unit {
             CycleUnit::Hour => {
                 let now = zone.local(now_ms)?;
                 now.date().at(now.hour(), 0, 0, 0)
             }
-            // A Monday, and the first day of a year.
             CycleUnit::Week => DateTime::constant(2001, 1, 1, 0, 0, 0, 0),
             _ => DateTime::constant(2000, 1, 1, 0, 0, 0, 0),
         };
-        Self::new(anchor, Length::one(unit), zone)
+        Self::new(anchor, length, zone)
     }
 
     /// How long they are.
     pub fn length(&self) -> Length {
         self.length
-    }
-
-    /// By which clocks.
-    pub fn zone(&self) -> &Zone {
-        &self.zone
-    }
-
-    /// What clocks show where one of them begins.
-    pub fn anchor(&self) -> DateTime {
-        self.anchor
     }
 
     /// The cycle in which a moment lies; `None` at the ends of the calendar.
@@ -249,29 +226,5 @@ impl Cycle {
         let year = i16::try_from(months.div_euclid(12)).ok()?;
         let first = Date::new(year, i8::try_from(months.rem_euclid(12) + 1).ok()?, 1).ok()?;
         Date::new(year, first.month(), anchor.day().min(first.days_in_month())).ok()
-    }
-}
-
-impl Schedule {
-    /// The last periods up to a moment, oldest first. A window that moves has one, of whole minutes.
-    pub fn last(&self, count: usize, ms: i64) -> Vec<Period> {
-        match self {
-            Self::Cycle(cycle) => cycle.last(count, ms),
-            Self::Rolling { hours } => {
-                let to_ms = ms - ms.rem_euclid(60_000);
-                vec![Period { from_ms: to_ms - i64::from(hours.get()) * HOUR_MS, to_ms }]
-            }
-        }
-    }
-
-    /// How it is written: `month`, `2 weeks`, `rolling 24h`.
-    pub fn text(&self) -> String {
-        match self {
-            Self::Cycle(cycle) => cycle.length().text(),
-            Self::Rolling { hours } if hours.get().is_multiple_of(24) && hours.get() > 24 => {
-                format!("rolling {}d", hours.get() / 24)
-            }
-            Self::Rolling { hours } => format!("rolling {hours}h"),
-        }
     }
 }

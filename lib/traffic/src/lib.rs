@@ -11,13 +11,17 @@ mod direction;
 pub mod percentile;
 mod plans;
 mod quota;
+mod reads;
+mod schedule;
 mod zone;
 
 pub use crate::{
     amount::{Amount, Rate, Unit, WrongAmount},
-    cycle::{Cycle, CycleUnit, Length, Period, Schedule},
+    cycle::{Cycle, CycleUnit, Length, Period},
     direction::{Bytes, Direction},
     plans::{Correction, FileError, Plan, Plans, Scope},
     quota::{Quota, Standing, WrongThresholds, forecast},
+    reads::{Reach, Read, Sum, Sums},
+    schedule::{Schedule, WrongSchedule},
     zone::{UnknownZone, Zone},
 };

@@ -1,14 +1,12 @@
 //! How the file is written: its tables as they stand there, and what they mean.
 
-use std::num::NonZeroU32;
-
-use jiff::{Timestamp, civil::DateTime};
 use serde::Deserialize;
 use toml::{Spanned, Value};
 
 use super::{Correction, Plan, Plans, Scope};
 use crate::{
-    Amount, Cycle, Length, Quota, Rate, Schedule, Unit, Zone, amount::WrongAmount, cycle::CycleUnit,
+    Amount, Quota, Rate, Schedule, Unit, Zone,
+    schedule::{WrongSchedule, local},
 };
 
 /// The most plans of a file.
@@ -16,7 +14,8 @@ const MAX_PLANS: usize = 1_000;
 /// The most nodes that one plan names; a label has any number of them.
 const MAX_NODES: usize = 100;
 const MAX_NAME_BYTES: usize = 64;
-const MAX_ROLLING_HOURS: u32 = 31 * 24;
+/// The begin of 2026. Hours without an anchor are those that clocks showed then.
+const RECENT_MS: i64 = 1_767_225_600_000;
 
 /// What is wrong in a file, and where.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -187,25 +186,17 @@ impl PlanToml {
     }
 
     fn schedule(&self, zone: &Zone) -> Checked<Schedule> {
-        let rolling =
-            self.cycle.as_ref().and_then(|cycle| Some((cycle, cycle.get_ref().strip_prefix("rolling ")?)));
-        if let Some((cycle, text)) = rolling {
-            if let Some(anchor) = &self.anchor {
-                return Err(problem(anchor, "anchor: a window that moves has none".to_owned()));
-            }
-            let hours = rolling_hours(text);
-            let wrong =
-                || problem(cycle, "cycle: must be such as rolling 24h or rolling 7d, at most 31d".to_owned());
-            return Ok(Schedule::Rolling { hours: hours.ok_or_else(wrong)? });
-        }
-        let length = self.cycle.as_ref().map(|cycle| field("cycle", cycle, |text| text.parse::<Length>()));
-        let length = length.transpose()?.unwrap_or(Length::one(CycleUnit::Month));
-        let cycle = match &self.anchor {
-            Some(anchor) => Cycle::new(moment("anchor", anchor, zone)?, length, zone.clone()),
-            None => Cycle::new(calendar_anchor(length.unit), length, zone.clone()),
-        };
-        let beyond = || Problem { at: 0, what: "the calendar ends before the anchor".to_owned() };
-        cycle.map(Schedule::Cycle).ok_or_else(beyond)
+        let cycle = self.cycle.as_ref().map_or("month", |cycle| cycle.get_ref());
+        let anchor = self.anchor.as_ref().map(|anchor| moment_text(anchor.get_ref()));
+        Schedule::read(cycle, anchor.as_deref(), zone, RECENT_MS).map_err(|error| {
+            let (name, at) = match error {
+                WrongSchedule::Cycle => ("cycle", self.cycle.as_ref().map(Spanned::span)),
+                WrongSchedule::Anchor | WrongSchedule::NoAnchor => {
+                    ("anchor", self.anchor.as_ref().map(Spanned::span))
+                }
+            };
+            Problem { at: at.map_or(0, |span| span.start), what: format!("{name}: {error}") }
+        })
     }
 
     fn quota(&self) -> Checked<Option<(Quota, Unit)>> {
@@ -224,53 +215,20 @@ impl PlanToml {
 
 impl CorrectionToml {
     fn read(&self, zone: &Zone) -> Checked<Correction> {
-        let at = moment("at", &self.at, zone)?;
-        let at_ms =
-            zone.first_at(at).ok_or_else(|| problem(&self.at, "at: is beyond the calendar".to_owned()))?;
+        let at = local(&moment_text(self.at.get_ref()), zone).and_then(|at| zone.first_at(at));
+        let at_ms = at.ok_or_else(|| problem(&self.at, format!("at: {}", WrongSchedule::Anchor)))?;
         let amount: Amount = field("amount", &self.amount, |text| text.parse())?;
         Ok(Correction { at_ms, bytes: amount.bytes })
     }
 }
 
-/// `24h` or `7d`, in hours.
-pub(crate) fn rolling_hours(text: &str) -> Option<NonZeroU32> {
-    let (number, unit) = match (text.strip_suffix('h'), text.strip_suffix('d')) {
-        (Some(number), _) => (number, 1),
-        (_, Some(number)) => (number, 24),
-        _ => return None,
-    };
-    let hours = number.parse::<u32>().ok()?.checked_mul(unit)?;
-    NonZeroU32::new(hours).filter(|hours| hours.get() <= MAX_ROLLING_HOURS)
-}
-
-/// Where cycles without an anchor begin: with a day, a month, a year; weeks on a Monday.
-fn calendar_anchor(unit: CycleUnit) -> DateTime {
-    let year = if unit == CycleUnit::Week { 2001 } else { 2000 };
-    DateTime::constant(year, 1, 1, 0, 0, 0, 0)
-}
-
-/// A date, with or without a time; with an offset, what clocks of the zone show then.
-fn moment(name: &str, value: &Spanned<Value>, zone: &Zone) -> Checked<DateTime> {
-    let text = match value.get_ref() {
+/// A moment as it is written, with quotes or without.
+fn moment_text(value: &Value) -> String {
+    match value {
         Value::String(text) => text.clone(),
         Value::Datetime(moment) => moment.to_string(),
         _ => String::new(),
-    };
-    local(&text, zone).ok_or_else(|| {
-        let what = "must be a date from 1970 to 2099 such as 2026-01-31, with a time 2026-01-31 22:30, or \
-                    with an offset 2026-01-31T22:30:00+01:00, in whole minutes";
-        problem(value, format!("{name}: {what}"))
-    })
-}
-
-/// What clocks of the zone show at a moment that somebody has written; `None` if it is none.
-pub(crate) fn local(text: &str, zone: &Zone) -> Option<DateTime> {
-    let local = match text.parse::<Timestamp>() {
-        Ok(moment) => zone.local(moment.as_millisecond())?,
-        Err(_) => text.parse::<DateTime>().ok()?,
-    };
-    let is_whole = local.second() == 0 && local.subsec_nanosecond() == 0;
-    (is_whole && (1970..2100).contains(&local.year())).then_some(local)
+    }
 }
 
 fn zone(name: &Spanned<String>) -> Checked<Zone> {
@@ -278,7 +236,7 @@ fn zone(name: &Spanned<String>) -> Checked<Zone> {
 }
 
 fn rate(text: &Spanned<String>) -> Checked<Rate> {
-    field("commit", text, |text| text.parse::<Rate>().map_err(|_| WrongAmount::Rate))
+    field("commit", text, |text| text.parse())
 }
 
 fn field<T, E: std::fmt::Display>(

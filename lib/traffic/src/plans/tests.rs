@@ -111,7 +111,7 @@ fn what_is_wrong_is_said_with_its_line_and_column() {
         ),
         (with("quota = \"1 TB\"\ndirection = \"up\""), "line 5, column 13: direction: must be both, "),
         (with("quota = \"1 TB\"\ncycle = \"moon\""), "line 5, column 9: cycle: must be hour, day"),
-        (with("quota = \"1 TB\"\ncycle = \"rolling 40d\""), "line 5, column 9: cycle: must be such as"),
+        (with("quota = \"1 TB\"\ncycle = \"rolling 40d\""), "line 5, column 9: cycle: must be hour, day"),
         (
             with("quota = \"1 TB\"\ncycle = \"rolling 1d\"\nanchor = 2026-01-01"),
             "line 6, column 10: anchor: ",
