@@ -19,11 +19,13 @@ mod server;
 mod stats;
 #[cfg(test)]
 mod tests;
+mod traffic;
 
 use std::{convert::Infallible, sync::Arc};
 
 use async_nats::Client;
 use tidemap_client::{HistoryClient, IngestClient};
+use tidemap_traffic::Plans;
 use tidemap_wire::PartitionCount;
 use tokio::{net::TcpListener, sync::Semaphore};
 use tokio_util::sync::CancellationToken;
@@ -54,6 +56,8 @@ pub(crate) struct SiteParts {
     access: Access,
     names: Names,
     partitions: PartitionCount,
+    /// How nodes are billed.
+    plans: Plans,
     node_series: NodeSeries,
     /// Whether what hosts keep to themselves is left out.
     redacted: bool,
@@ -83,6 +87,7 @@ impl Site {
             access: config.access.clone(),
             names: config.names.clone(),
             partitions: config.partitions,
+            plans: config.plans.clone(),
             node_series: config.node_series,
             redacted: config.redacted,
             page: Page::new(config.tiles.as_ref()),
@@ -159,6 +164,7 @@ impl Asked {
             "/api/history" => history::of_group(self.reader(site)?, site).await,
             "/api/history/status" => history::status(self.reader(site)?, site).await,
             "/api/top" => history::top(self.reader(site)?, site).await,
+            "/api/traffic" => traffic::read(self.reader(site)?, site).await,
             "/api/connections" => connections::list(self.reader(site)?),
             "/api/openapi.json" => self.reader(site).map(openapi::read),
             "/healthz" => self.get().map(health::alive),

@@ -12,6 +12,7 @@ mod http;
 mod json;
 mod memory_budget;
 mod names;
+mod plans;
 mod stream_log;
 mod stream_rows;
 mod tiles;

@@ -3,6 +3,8 @@
 
 #[path = "broker/history.rs"]
 mod history;
+#[path = "broker/traffic.rs"]
+mod traffic;
 
 use std::{
     collections::BTreeMap,

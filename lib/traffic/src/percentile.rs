@@ -7,7 +7,7 @@
 #[cfg(test)]
 mod tests;
 
-use crate::{Bytes, Direction};
+use crate::{Bytes, Direction, Period};
 
 /// How long a slot is.
 pub const SLOT_MS: i64 = 300_000;
@@ -28,6 +28,34 @@ pub fn of(values: &mut [u64]) -> Option<u64> {
 /// The slots of a billing cycle: of one node, or the sums of several.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Slots(Vec<Option<Bytes>>);
+
+/// Which slots a period has: those that begin in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SlotRange {
+    /// Begin of the first, Unix milliseconds.
+    pub from_ms: i64,
+    /// How many there are.
+    pub count: usize,
+}
+
+impl SlotRange {
+    /// The slots of a period.
+    pub fn of(period: Period) -> Self {
+        let first = |ms: i64| ms.div_euclid(SLOT_MS) + i64::from(ms.rem_euclid(SLOT_MS) > 0);
+        let (from, to) = (first(period.from_ms), first(period.to_ms));
+        Self { from_ms: from * SLOT_MS, count: usize::try_from(to - from).unwrap_or(0) }
+    }
+
+    /// How many of them are over by `ms`.
+    pub fn over_by(self, ms: i64) -> usize {
+        usize::try_from((ms - self.from_ms).div_euclid(SLOT_MS)).unwrap_or(0).min(self.count)
+    }
+
+    /// The number of the one that begins then, from 0; `None` before the first.
+    pub fn number(self, from_ms: i64) -> Option<usize> {
+        usize::try_from((from_ms - self.from_ms).div_euclid(SLOT_MS)).ok()
+    }
+}
 
 /// What the slots of one direction come to. Rates are bytes per second, rounded down.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

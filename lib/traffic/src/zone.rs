@@ -62,19 +62,11 @@ impl Zone {
         Some(offset.to_timestamp(local).ok()?.as_millisecond())
     }
 
-    /// A moment as clocks of the zone show it, with the offset: `2026-12-01 00:00 +01:00`; empty beyond the
+    /// A moment as clocks of the zone show it, with the offset: `2026-12-01T00:00:00+01:00`; empty beyond the
     /// calendar.
     pub fn show(&self, ms: i64) -> String {
         let Ok(moment) = Timestamp::from_millisecond(ms) else { return String::new() };
-        ZonedDateTime::new(moment, self.0.clone()).strftime("%Y-%m-%d %H:%M %:z").to_string()
-    }
-
-    /// Only the date, or with the time if that is not midnight.
-    pub fn show_short(&self, ms: i64) -> String {
-        let Ok(moment) = Timestamp::from_millisecond(ms) else { return String::new() };
-        let zoned = ZonedDateTime::new(moment, self.0.clone());
-        let is_midnight = zoned.start_of_day().is_ok_and(|start| start == zoned);
-        zoned.strftime(if is_midnight { "%Y-%m-%d" } else { "%Y-%m-%d %H:%M" }).to_string()
+        ZonedDateTime::new(moment, self.0.clone()).strftime("%Y-%m-%dT%H:%M:%S%:z").to_string()
     }
 }
 

@@ -140,7 +140,9 @@ fn names_of_zones_are_no_paths() {
     for wrong in ["", "Mars/Olympus", "../../etc/passwd", "/etc/localtime", "Europe/Zürich", "+01:00"] {
         assert!(Zone::named(wrong).is_err(), "{wrong}");
     }
-    assert_eq!(Zone::named("europe/zurich").unwrap().name(), "Europe/Zurich");
+    let zurich = Zone::named("europe/zurich").unwrap();
+    assert_eq!(zurich.name(), "Europe/Zurich");
+    assert_eq!(zurich.show(ms("2026-11-30T23:00:00Z")), "2026-12-01T00:00:00+01:00");
 }
 
 fn zone() -> impl Strategy<Value = Zone> {

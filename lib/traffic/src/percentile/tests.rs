@@ -100,6 +100,19 @@ fn what_is_not_over_yet_does_not_count() {
     assert_eq!(bill.bill(9, Direction::Larger, None).unwrap().rx.max_bps, 1);
 }
 
+#[test]
+fn a_slot_belongs_to_the_period_in_which_it_begins() {
+    let period = |from: i64, to: i64| Period { from_ms: from * 60_000, to_ms: to * 60_000 };
+    assert_eq!(SlotRange::of(period(0, 43_200)), SlotRange { from_ms: 0, count: 8_640 });
+    let [before, after] = [period(0, 37), period(37, 60)].map(SlotRange::of);
+    assert_eq!((before.count, after.from_ms, after.count), (8, 40 * 60_000, 4));
+    assert_eq!(
+        [0, 40, 44, 45, 59, 60, 90].map(|minute| after.over_by(minute * 60_000)),
+        [0, 0, 0, 1, 3, 4, 4]
+    );
+    assert_eq!((after.number(50 * 60_000), after.number(0)), (Some(2), None));
+}
+
 proptest! {
     #[test]
     fn the_percentile_is_that_of_a_sorted_list(values in proptest::collection::vec(0_u64..50, 1..300)) {
