@@ -62,6 +62,9 @@ pub async fn run(
     let feed = Feed::subscribe(client, config.partitions).await?;
 
     let mut parts = JoinSet::new();
+    if site.has_plans() {
+        parts.spawn(http::traffic::follow(site.clone(), stop.clone()).map(Ok));
+    }
     parts.spawn(http::serve(site, config.limits, listener, open_files, stop.clone()).map(Ok));
     parts.spawn(fleet_task::run(task, feed, requests, stop.clone()));
     service_manager::ready();

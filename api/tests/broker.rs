@@ -5,6 +5,8 @@
 mod history;
 #[path = "broker/traffic.rs"]
 mod traffic;
+#[path = "broker/traffic_oracle.rs"]
+mod traffic_oracle;
 
 use std::{
     collections::BTreeMap,

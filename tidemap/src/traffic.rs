@@ -1,5 +1,6 @@
 //! `tidemap traffic`: what traffic came to, as a table in a terminal. It asks the API.
 
+mod list;
 mod table;
 
 use std::{path::PathBuf, time::Duration};
@@ -10,13 +11,14 @@ use tidemap_service::{
     clock, text_file,
 };
 use tidemap_traffic::Unit;
-use tidemap_wire::http::{ErrorJson, TrafficJson};
+use tidemap_wire::http::{ErrorJson, PlansJson, TrafficJson};
 use ureq::Agent;
 
 /// How long to wait for the answer. The API waits a few seconds for its turn, and counts for some more.
 const TIMEOUT: Duration = Duration::from_secs(60);
 /// No answer is longer: 400 periods are less than a megabyte.
 const MAX_BYTES: u64 = 16 << 20;
+const UNREADABLE: &str = "the API's answer cannot be read";
 
 /// What is asked for.
 #[derive(clap::Args, Clone, Debug)]
@@ -33,6 +35,12 @@ pub(crate) struct TrafficArgs {
     /// Counts as this plan of the API's file says.
     #[arg(long, value_name = "NAME", conflicts_with_all = ["by", "cycle", "anchor", "tz", "direction", "quota", "p95"])]
     plan: Option<String>,
+    /// Lists the plans of the API's file, and how each of them stands.
+    #[arg(
+        long,
+        conflicts_with_all = ["node", "by", "plan", "cycle", "anchor", "tz", "periods", "direction", "quota", "p95", "format"]
+    )]
+    plans: bool,
     /// How long a period is: hour, day, week, month, year, a number of them such as "2 weeks", or "rolling
     /// 24h". A month unless given.
     #[arg(long, short, value_name = "LENGTH")]
@@ -78,13 +86,17 @@ fn unit(name: &str) -> Result<Unit, &'static str> {
 }
 
 pub(crate) async fn run(args: TrafficArgs) -> anyhow::Result<()> {
-    let (unit, is_table) = (args.unit, args.format.is_none());
+    let (unit, is_table, is_list) = (args.unit, args.format.is_none(), args.plans);
     let asked = tokio::task::spawn_blocking(move || args.ask());
     let body = asked.await.context("the question was not asked")??;
     if !is_table {
         return Ok(cli::print(body.trim_end())?);
     }
-    let traffic: TrafficJson = serde_json::from_str(&body).context("the API's answer cannot be read")?;
+    if is_list {
+        let plans: PlansJson = serde_json::from_str(&body).context(UNREADABLE)?;
+        return Ok(cli::print(list::list(&plans, unit).trim_end())?);
+    }
+    let traffic: TrafficJson = serde_json::from_str(&body).context(UNREADABLE)?;
     Ok(cli::print(table::table(&traffic, unit, clock::unix_ms()).trim_end())?)
 }
 
@@ -94,6 +106,9 @@ impl TrafficArgs {
         if !url.starts_with("http://") {
             let problem = "must begin with http:// (what a proxy serves by https:// has an address of its own behind it)";
             return Err(UsageError(format!("--url {url}: {problem}")));
+        }
+        if self.plans {
+            return Ok(format!("{url}/api/traffic/plans"));
         }
         let periods = self.periods.map(|periods| periods.to_string());
         let mut query = form_urlencoded::Serializer::new(String::new());

@@ -185,6 +185,6 @@ pub(super) async fn respond(
 }
 
 /// What equal bodies have in common, and others have not.
-fn tag(body: &[u8]) -> String {
+pub(super) fn tag(body: &[u8]) -> String {
     Sha256::digest(body)[..TAG_BYTES].iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -83,6 +83,7 @@ impl Site {
             names: other.names.clone(),
             partitions: other.partitions,
             plans: other.plans.clone(),
+            standings: other.standings.clone(),
             node_series: other.node_series,
             redacted: other.redacted,
             page: super::page::Page::new(None),

@@ -4,6 +4,7 @@ use std::io::Write;
 
 use serde_json::json;
 use tidemap_service::clock;
+use tidemap_testkit::eventually;
 use tidemap_wire::history_query::{
     HistoryAnswer, HistoryError, HistoryRequest, HistorySeries, HistoryStatus, RangeAnswer, RangeRequest,
     TierReach,
@@ -18,7 +19,7 @@ use super::{
 const MBIT_100: u64 = 12_500_000;
 
 /// A history that begins in 2020, of which minutes are kept from `minutes_ms` on.
-fn status(minutes_ms: i64) -> HistoryStatus {
+pub(crate) fn status(minutes_ms: i64) -> HistoryStatus {
     let tier = |step_ms, from_ms| TierReach { step_ms, from_ms: Some(from_ms) };
     let begun_ms = 1_577_836_800_000;
     HistoryStatus {
@@ -124,6 +125,13 @@ async fn two_constant_nodes_of_100_mbit_in_one_bill_are_200() {
         assert_eq!((&yesterday["present_slots"], &yesterday["burst_slots"]), (&json!(slots), &json!(slots)));
         assert_eq!(yesterday["burst_budget_slots"], json!(slots / 20));
     }
+    // A slot that begins in a cycle and ends in the next one belongs to the first.
+    let (code, said) =
+        api.get("/api/traffic?node=one&cycle=hour&anchor=2026-01-01+00:37&periods=3&p95=true").await;
+    assert_eq!(code, 200, "{said}");
+    let slots =
+        ["slots", "expected_slots", "present_slots"].map(|name| said["periods"][0]["p95"][name].clone());
+    assert_eq!(slots, [json!(12), json!(12), json!(12)]);
     api.stop().await;
 }
 
@@ -176,6 +184,36 @@ async fn a_quota_counts_its_direction_and_names_nodes_that_nobody_knows() {
     let seconds = (yesterday["to_ms"].as_u64().unwrap() - yesterday["from_ms"].as_u64().unwrap()) / 1_000;
     assert_eq!(sent, &json!(MBIT_100 * seconds));
     assert_eq!(yesterday["quota"]["threshold"], json!(if seconds == 90_000 { 100 } else { 90 }));
+    api.stop().await;
+}
+
+#[tokio::test]
+async fn declared_plans_have_series_in_metrics_once_they_are_counted() {
+    let (api, _file) = api_with_plans().await;
+    let owner = api.owner().await;
+    owner.says(owner.knows("one")).await;
+    api.shows(&["one"]).await;
+    station(&api, two_nodes).await;
+    let metrics = eventually(TIMEOUT, || async {
+        let text = String::from_utf8(api.answer("GET", "/metrics", "").await.body)?;
+        ensure!(text.contains("tidemap_plan_"), "{text}");
+        Ok(text)
+    });
+    let text = metrics.await.unwrap();
+    for line in [
+        "tidemap_plan_quota_bytes{plan=\"a quota\"} 1099511627776",
+        "tidemap_plan_billed_bytes_per_second{plan=\"both nodes\"} 25000000",
+        "tidemap_plan_commit_bytes_per_second{plan=\"both nodes\"} 18750000",
+        "tidemap_plan_coverage_ratio{plan=\"both nodes\"} 1",
+    ] {
+        assert!(text.contains(line), "{line}: {text}");
+    }
+    assert!(text.contains("tidemap_plan_cycle_end_timestamp_seconds{plan=\"a quota\"} "), "{text}");
+    assert!(!text.contains("tidemap_plan_quota_bytes{plan=\"both nodes\"}"), "{text}");
+    let (code, said) = api.get("/api/traffic/plans").await;
+    assert_eq!((code, &said["plans"][0]["name"]), (200, &json!("both nodes")));
+    let present = &said["plans"][1]["present"];
+    assert_eq!((&present["plan"], present["periods"].as_array().map(Vec::len)), (&json!("a quota"), Some(1)));
     api.stop().await;
 }
 

@@ -10,7 +10,9 @@ use serde::{Deserialize, Serialize};
 
 pub use self::csv_text::csv_text;
 pub use self::history::{HistoryJson, HistoryStatusJson, TierJson, TopJson, TopNodeJson};
-pub use self::traffic::{P95Json, QuotaJson, SlotRatesJson, TrafficJson, TrafficPeriodJson};
+pub use self::traffic::{
+    P95Json, PlanJson, PlansJson, QuotaJson, SlotRatesJson, TrafficJson, TrafficPeriodJson,
+};
 use crate::{Averages, Bps, Host, InterfaceRate, LocationSource, Series, Status};
 
 /// One element of `GET /api/nodes`.

@@ -15,8 +15,7 @@ pub(super) fn table(traffic: &TrafficJson, unit: Option<Unit>, now_ms: i64) -> S
     let zone = Zone::named(&traffic.time_zone).unwrap_or(Zone::UTC);
     let mut out = String::new();
     let mut put = |line: String| {
-        // Names of nodes and groups are not trusted to leave the terminal alone.
-        out.extend(line.chars().map(|letter| if letter.is_control() { '?' } else { letter }));
+        out.push_str(&harmless(&line));
         out.push('\n');
     };
     let plan = traffic.plan.as_ref().map(|plan| format!("{plan}: ")).unwrap_or_default();
@@ -141,12 +140,17 @@ fn of_p95(period: &TrafficPeriodJson, p95: &P95Json) -> Vec<String> {
     lines
 }
 
-fn amount(bytes: u64, unit: Option<Unit>) -> String {
+/// A text that leaves the terminal alone, whatever nodes and groups are called.
+pub(super) fn harmless(text: &str) -> String {
+    text.chars().map(|letter| if letter.is_control() { '?' } else { letter }).collect()
+}
+
+pub(super) fn amount(bytes: u64, unit: Option<Unit>) -> String {
     unit.unwrap_or_else(|| Unit::of(bytes)).show(bytes)
 }
 
 /// Bytes per second, in bits.
-fn rate(bps: u64) -> String {
+pub(super) fn rate(bps: u64) -> String {
     let bits = bps.saturating_mul(8);
     let units = [("Gbit/s", 1_000_000_000), ("Mbit/s", 1_000_000), ("kbit/s", 1_000)];
     match units.into_iter().find(|(_, unit)| bits >= *unit) {
@@ -177,6 +181,6 @@ fn span(minutes: u64) -> String {
 }
 
 /// A moment without its seconds and offset.
-fn minute(moment: &str) -> String {
+pub(super) fn minute(moment: &str) -> String {
     moment.get(..16).unwrap_or(moment).replace('T', " ")
 }

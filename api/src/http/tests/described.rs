@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use tidemap_wire::http::{
-    HistoryJson, HistoryStatusJson, P95Json, QuotaJson, TierJson, TopJson, TopNodeJson, TrafficJson,
-    TrafficPeriodJson,
+    HistoryJson, HistoryStatusJson, P95Json, PlanJson, PlansJson, QuotaJson, TierJson, TopJson, TopNodeJson,
+    TrafficJson, TrafficPeriodJson,
 };
 
 use super::*;
@@ -127,8 +127,14 @@ async fn traffic_has_the_described_properties() {
     };
     let periods = vec![TrafficPeriodJson::default(), known];
     let traffic = TrafficJson { direction: "both".to_owned(), periods, ..TrafficJson::default() };
-    let value = serde_json::to_value(&traffic).unwrap();
-    check(&description, answer_schema(&description, "/api/traffic"), &value, "/api/traffic");
+    let plan = PlanJson { name: "p".to_owned(), present: Some(traffic.clone()) };
+    let plans = PlansJson { plans: vec![PlanJson::default(), plan] };
+    for (path, value) in [
+        ("/api/traffic", serde_json::to_value(&traffic).unwrap()),
+        ("/api/traffic/plans", serde_json::to_value(&plans).unwrap()),
+    ] {
+        check(&description, answer_schema(&description, path), &value, path);
+    }
 }
 
 #[tokio::test]

@@ -60,7 +60,7 @@ fn period(
         p95: slots.and_then(|(range, slots)| {
             p95(
                 slots,
-                range.over_by(until_ms),
+                range.over_by(complete_until_ms),
                 plan.p95_direction(),
                 plan.commit.as_ref().map(|rate| rate.bps),
             )

@@ -141,3 +141,14 @@ fn what_is_wrong_is_said_with_its_line_and_column() {
         assert!(!said.contains('\n'), "{said:?}");
     }
 }
+
+#[test]
+fn the_example_of_the_documents_is_a_file() {
+    let document = include_str!("../../../../docs/traffic.md");
+    let (_, rest) = document.split_once("```toml\n").unwrap();
+    let (example, _) = rest.split_once("```").unwrap();
+    let plans = Plans::parse(example).unwrap();
+    let names: Vec<&str> = plans.plans.iter().map(|plan| &*plan.name).collect();
+    assert_eq!(names, ["web-01 at its provider", "transit", "fair use"]);
+    assert_eq!(plans.plans[0].corrections.len(), 1);
+}

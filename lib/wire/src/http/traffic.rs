@@ -27,6 +27,22 @@ pub struct TrafficJson {
     pub periods: Vec<TrafficPeriodJson>,
 }
 
+/// `GET /api/traffic/plans`: how the declared plans stand, in the order of their file.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct PlansJson {
+    /// The plans.
+    pub plans: Vec<PlanJson>,
+}
+
+/// How a declared plan stands.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct PlanJson {
+    /// The plan's name.
+    pub name: String,
+    /// Its present period, as of a minute ago or so; null while it cannot be counted.
+    pub present: Option<TrafficJson>,
+}
+
 /// What a period came to.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct TrafficPeriodJson {
