@@ -10,11 +10,13 @@ use tidemap_service::{
     cli::UsageError,
     listen_address::{ListenAddress, bind_failure},
 };
+use tidemap_traffic::Plans;
 use tidemap_wire::PartitionCount;
 use tokio::net::{TcpListener, TcpSocket};
 
 use crate::{
     names::{NameArgs, Names},
+    plans,
     tiles::{Tiles, TilesAttribution, TilesUrl},
     token::{self, ApiToken},
 };
@@ -64,6 +66,10 @@ pub struct ApiArgs {
     /// The attribution that the map shows for the tiles, in plain text.
     #[arg(long, env = "TIDEMAP_TILES_ATTRIBUTION", value_name = "TEXT")]
     pub tiles_attribution: Option<TilesAttribution>,
+    /// The file that declares quotas and billing cycles, such as `traffic.toml` (see docs/traffic.md). It is
+    /// read when the program starts.
+    #[arg(long, env = "TIDEMAP_TRAFFIC", value_name = "FILE")]
+    pub traffic: Option<PathBuf>,
     #[command(flatten)]
     pub names: NameArgs,
     #[command(flatten)]
@@ -76,7 +82,7 @@ impl ApiArgs {
     /// # Errors
     ///
     /// When they would serve the fleet to a network without an explicit request for it, or an option has no
-    /// effect without another, or the token cannot be read.
+    /// effect without another, or a file cannot be read.
     pub fn check(self) -> anyhow::Result<ApiConfig> {
         let http = self.http.resolve("--http", Some(PORT))?;
         let beyond_loopback = !http.ip().to_canonical().is_loopback();
@@ -98,6 +104,7 @@ impl ApiArgs {
         Ok(ApiConfig {
             http,
             partitions: self.partitions,
+            plans: self.traffic.as_deref().map_or_else(|| Ok(Plans::none()), plans::read)?,
             access: Access { reads_need_token: beyond_loopback && !self.public, token },
             names: self.names.names(!beyond_loopback),
             redacted: self.public,
@@ -113,6 +120,8 @@ impl ApiArgs {
 pub struct ApiConfig {
     pub(crate) http: SocketAddr,
     pub(crate) partitions: PartitionCount,
+    /// How nodes are billed.
+    pub(crate) plans: Plans,
     pub(crate) access: Access,
     pub(crate) names: Names,
     /// Whether what hosts keep to themselves is left out.

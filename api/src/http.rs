@@ -19,13 +19,18 @@ mod server;
 mod stats;
 #[cfg(test)]
 mod tests;
+pub(crate) mod traffic;
 
 use std::{convert::Infallible, sync::Arc};
 
 use async_nats::Client;
 use tidemap_client::{HistoryClient, IngestClient};
-use tidemap_wire::PartitionCount;
-use tokio::{net::TcpListener, sync::Semaphore};
+use tidemap_traffic::Plans;
+use tidemap_wire::{PartitionCount, http::TrafficJson};
+use tokio::{
+    net::TcpListener,
+    sync::{Semaphore, watch},
+};
 use tokio_util::sync::CancellationToken;
 use warp::{
     Filter, Reply,
@@ -54,6 +59,10 @@ pub(crate) struct SiteParts {
     access: Access,
     names: Names,
     partitions: PartitionCount,
+    /// How nodes are billed.
+    plans: Plans,
+    /// What their present cycles came to.
+    standings: watch::Sender<Arc<[TrafficJson]>>,
     node_series: NodeSeries,
     /// Whether what hosts keep to themselves is left out.
     redacted: bool,
@@ -83,11 +92,20 @@ impl Site {
             access: config.access.clone(),
             names: config.names.clone(),
             partitions: config.partitions,
+            plans: config.plans.clone(),
+            standings: watch::Sender::default(),
             node_series: config.node_series,
             redacted: config.redacted,
             page: Page::new(config.tiles.as_ref()),
             shutdown,
         }))
+    }
+}
+
+impl Site {
+    /// Whether the operator has declared how nodes are billed.
+    pub(crate) fn has_plans(&self) -> bool {
+        !self.plans.plans.is_empty()
     }
 }
 
@@ -159,6 +177,8 @@ impl Asked {
             "/api/history" => history::of_group(self.reader(site)?, site).await,
             "/api/history/status" => history::status(self.reader(site)?, site).await,
             "/api/top" => history::top(self.reader(site)?, site).await,
+            "/api/traffic" => traffic::read(self.reader(site)?, site).await,
+            "/api/traffic/plans" => traffic::plans(self.reader(site)?, site).await,
             "/api/connections" => connections::list(self.reader(site)?),
             "/api/openapi.json" => self.reader(site).map(openapi::read),
             "/healthz" => self.get().map(health::alive),

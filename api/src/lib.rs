@@ -12,6 +12,7 @@ mod http;
 mod json;
 mod memory_budget;
 mod names;
+mod plans;
 mod stream_log;
 mod stream_rows;
 mod tiles;
@@ -61,6 +62,9 @@ pub async fn run(
     let feed = Feed::subscribe(client, config.partitions).await?;
 
     let mut parts = JoinSet::new();
+    if site.has_plans() {
+        parts.spawn(http::traffic::follow(site.clone(), stop.clone()).map(Ok));
+    }
     parts.spawn(http::serve(site, config.limits, listener, open_files, stop.clone()).map(Ok));
     parts.spawn(fleet_task::run(task, feed, requests, stop.clone()));
     service_manager::ready();

@@ -3,6 +3,10 @@
 
 #[path = "broker/history.rs"]
 mod history;
+#[path = "broker/traffic.rs"]
+mod traffic;
+#[path = "broker/traffic_oracle.rs"]
+mod traffic_oracle;
 
 use std::{
     collections::BTreeMap,

@@ -4,6 +4,7 @@ mod enroll;
 mod listen;
 mod operator;
 mod stations;
+mod traffic;
 mod up;
 
 use std::time::Duration;
@@ -93,6 +94,8 @@ enum Command {
         #[command(flatten)]
         api: ApiArgs,
     },
+    /// Prints what traffic came to in hours, days, months or billing cycles, as the API of a fleet knows it.
+    Traffic(traffic::TrafficArgs),
     /// Publishes synthetic nodes, for trying things out.
     Simulate {
         #[command(flatten)]
@@ -151,6 +154,7 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
             tracing::info!("serving http://{address}");
             tidemap_api::run(config, client, listener, shutdown).await
         }
+        Command::Traffic(args) => traffic::run(args).await,
         Command::Simulate { nats, simulate } => tidemap_simulate::run(simulate, nats, shutdown).await,
         Command::Enroll(args) => enroll::enroll(&args).await,
         Command::Revoke(args) => enroll::revoke(&args).await,

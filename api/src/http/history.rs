@@ -1,7 +1,7 @@
 //! What moved since the first day, as the history stations know it.
 
-mod csv;
-mod parameters;
+pub(super) mod csv;
+pub(super) mod parameters;
 
 use std::time::Duration;
 
@@ -19,7 +19,8 @@ use warp::{
     reply::Response,
 };
 
-use self::parameters::{Format, RangeQuery, TopQuery};
+pub(super) use self::parameters::Format;
+use self::parameters::{RangeQuery, TopQuery};
 use crate::{
     answers::{Encoded, NotBuilt},
     fleet_task::{Found, possible_ids},
@@ -132,7 +133,7 @@ async fn newest_minutes(site: &Site, node: Found) -> Option<Box<Minutes>> {
 }
 
 /// Waits until few enough questions are being answered.
-async fn turn(site: &Site) -> Result<SemaphorePermit<'_>, ApiError> {
+pub(super) async fn turn(site: &Site) -> Result<SemaphorePermit<'_>, ApiError> {
     let turn = timeout(QUEUE_TIMEOUT, site.history_turns.acquire()).await;
     turn.ok().and_then(Result::ok).ok_or(ApiError::TooManyQuestions)
 }
@@ -163,7 +164,7 @@ async fn steps(
 }
 
 /// Makes the body, which is charged to the budget of long answers, in the form that is wanted.
-async fn respond(
+pub(super) async fn respond(
     asked: &Asked,
     site: &Site,
     format: Option<Format>,
@@ -189,6 +190,6 @@ async fn respond(
 }
 
 /// What equal bodies have in common, and others have not.
-fn tag(body: &[u8]) -> String {
+pub(super) fn tag(body: &[u8]) -> String {
     Sha256::digest(body)[..TAG_BYTES].iter().map(|byte| format!("{byte:02x}")).collect()
 }

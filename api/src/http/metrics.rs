@@ -4,6 +4,7 @@ mod history;
 mod info;
 mod interfaces;
 mod nodes;
+mod plans;
 mod selection;
 
 use std::{sync::Arc, time::Duration};
@@ -12,7 +13,11 @@ use tidemap_service::exposition::{
     Exposition, ExpositionFormat,
     Kind::{Counter, Gauge},
 };
-use tidemap_wire::{Averages, Bps, Status, history_query::HistoryStatus, http::NodeJson};
+use tidemap_wire::{
+    Averages, Bps, Status,
+    history_query::HistoryStatus,
+    http::{NodeJson, TrafficJson},
+};
 use tokio::time::timeout;
 use warp::{http::header, reply::Response};
 
@@ -39,17 +44,24 @@ pub(super) async fn read(asked: &Asked, site: &Site) -> Result<Response, ApiErro
         // The names of interfaces are what hosts keep to themselves.
         let interfaces = site.node_series.interfaces && !site.redacted;
         let series = NodeSeries { interfaces, ..site.node_series };
-        build(&nodes, stats, history, format, series).await
+        let plans = site.standings.borrow().clone();
+        build(&nodes, Known { stats, history, plans }, format, series).await
     };
     let body = nodes.metrics(format).get_or_try_init(build).await?;
     bodies::metrics(&asked.headers, nodes.version, format, body).await
 }
 
+/// What is known of the fleet as a whole.
+struct Known {
+    stats: Arc<Stats>,
+    history: Option<HistoryStatus>,
+    plans: Arc<[TrafficJson]>,
+}
+
 /// All series; those of the fleet alone when slow clients hold the memory for the rest.
 async fn build(
     nodes: &Arc<Nodes>,
-    stats: Arc<Stats>,
-    history: Option<HistoryStatus>,
+    known: Known,
     format: ExpositionFormat,
     series: NodeSeries,
 ) -> Result<Encoded, NotBuilt> {
@@ -57,7 +69,7 @@ async fn build(
         let nodes = Arc::clone(nodes);
         Arc::new(move |list: &[NodeJson], limit: Option<usize>| {
             let mut text = Exposition::new(format);
-            of_fleet(&mut text, &stats, history.as_ref());
+            of_fleet(&mut text, &known);
             of_nodes(&mut text, &nodes, list, NodeSeries { limit, ..series });
             text.finish().into_bytes()
         })
@@ -72,12 +84,13 @@ async fn build(
     }
 }
 
-fn of_fleet(text: &mut Exposition, stats: &Stats, history: Option<&HistoryStatus>) {
+fn of_fleet(text: &mut Exposition, Known { stats, history, plans }: &Known) {
     text.process("tidemap-api");
     fleet(text, stats);
     partitions(text, stats);
     service(text, stats);
-    history::families(text, history);
+    history::families(text, history.as_ref());
+    plans::families(text, plans);
 }
 
 fn of_nodes(text: &mut Exposition, nodes: &Nodes, list: &[NodeJson], series: NodeSeries) {

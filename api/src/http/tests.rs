@@ -16,6 +16,7 @@ use tidemap_client::{
     testing::{AT_MS, TestPartition, bps, full_node, node, one_partition},
 };
 use tidemap_service::nats::NatsArgs;
+use tidemap_traffic::Plans;
 use tidemap_wire::{
     NodeUpdate, Status,
     http::{GroupJson, GroupedStatsJson, NodeDetailJson, NodeJson, StatsJson},
@@ -81,6 +82,8 @@ impl Site {
             access: other.access.clone(),
             names: other.names.clone(),
             partitions: other.partitions,
+            plans: other.plans.clone(),
+            standings: other.standings.clone(),
             node_series: other.node_series,
             redacted: other.redacted,
             page: super::page::Page::new(None),
@@ -104,6 +107,7 @@ async fn site(updates: Vec<NodeUpdate>, readers: Readers) -> Site {
     let config = ApiConfig {
         http: "127.0.0.1:0".parse().unwrap(),
         partitions: one_partition().0,
+        plans: Plans::none(),
         access: Access {
             reads_need_token: readers == Readers::WithToken,
             token: (readers == Readers::WithToken).then(|| TOKEN.parse().unwrap()),

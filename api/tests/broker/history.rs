@@ -21,7 +21,10 @@ async fn requests(api: &TestApi) -> Subscriber {
 }
 
 /// Answers every request with what `script` says.
-async fn station(api: &TestApi, script: impl Fn(HistoryRequest) -> Vec<HistoryAnswer> + Send + 'static) {
+pub(crate) async fn station(
+    api: &TestApi,
+    script: impl Fn(HistoryRequest) -> Vec<HistoryAnswer> + Send + 'static,
+) {
     let (mut requests, client) = (requests(api).await, api.client.clone());
     tokio::spawn(async move {
         while let Some(request) = requests.next().await {
@@ -67,7 +70,7 @@ fn steps(request: &RangeRequest) -> Vec<HistoryAnswer> {
     all.chunks(RangeAnswer::STEPS_OF_A_PART).map(|steps| HistoryAnswer::Range(part(steps))).collect()
 }
 
-fn detail(said: &Value) -> &str {
+pub(crate) fn detail(said: &Value) -> &str {
     said["detail"].as_str().unwrap()
 }
 

@@ -2,6 +2,7 @@
 
 mod csv_text;
 mod history;
+mod traffic;
 
 use std::collections::BTreeMap;
 
@@ -9,6 +10,9 @@ use serde::{Deserialize, Serialize};
 
 pub use self::csv_text::csv_text;
 pub use self::history::{HistoryJson, HistoryStatusJson, RemoteJson, TierJson, TopJson, TopNodeJson};
+pub use self::traffic::{
+    P95Json, PlanJson, PlansJson, QuotaJson, SlotRatesJson, TrafficJson, TrafficPeriodJson,
+};
 use crate::{Averages, Bps, Host, InterfaceRate, LocationSource, Series, Status};
 
 /// One element of `GET /api/nodes`.

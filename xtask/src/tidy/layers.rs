@@ -3,17 +3,18 @@
 use super::{crates::crates, sources::assert_none};
 
 /// A crate, and the crates of the workspace that its programs may contain.
-const MAY_USE: [(&str, &[&str]); 20] = [
+const MAY_USE: [(&str, &[&str]); 21] = [
     ("tidemap-wire", &[]),
     ("tidemap-service", &["wire"]),
     ("tidemap-client", &["wire", "service"]),
     ("tidemap-broker", &["wire", "service"]),
+    ("tidemap-traffic", &[]),
     ("tidemap-simulate", &["wire", "service", "agent", "relay"]),
     ("tidemap-agent", &["wire", "service"]),
     ("tidemap-relay", &["wire", "service"]),
     ("tidemap-ingest", &["wire", "service"]),
     ("tidemap-history", &["wire", "service", "client"]),
-    ("tidemap-api", &["wire", "service", "client"]),
+    ("tidemap-api", &["wire", "service", "client", "traffic"]),
     ("tidemap-webui", &["wire", "format", "parts", "map", "pixels"]),
     ("tidemap-past", &["wire", "format", "parts"]),
     ("tidemap-parts", &["wire"]),
@@ -22,7 +23,10 @@ const MAY_USE: [(&str, &[&str]); 20] = [
     ("tidemap-pixels", &[]),
     (
         "tidemap",
-        &["wire", "service", "client", "broker", "simulate", "agent", "relay", "ingest", "history", "api"],
+        &[
+            "wire", "service", "client", "broker", "simulate", "agent", "relay", "ingest", "history", "api",
+            "traffic",
+        ],
     ),
     ("tidemap-testkit", &["wire", "service", "client", "broker", "simulate"]),
     // These packages test and measure the whole.

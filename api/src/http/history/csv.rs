@@ -54,18 +54,18 @@ pub(super) fn top(top: &TopJson) -> Vec<u8> {
     finished(lines)
 }
 
-fn writer() -> Writer<Vec<u8>> {
+pub(in crate::http) fn writer() -> Writer<Vec<u8>> {
     WriterBuilder::new().terminator(Terminator::CRLF).from_writer(Vec::new())
 }
 
-fn line(lines: &mut Writer<Vec<u8>>, fields: impl IntoIterator<Item: AsRef<[u8]>>) {
+pub(in crate::http) fn line(lines: &mut Writer<Vec<u8>>, fields: impl IntoIterator<Item: AsRef<[u8]>>) {
     if let Err(error) = lines.write_record(fields) {
         // Writing to memory cannot fail, and all lines of a table have as many fields.
         unreachable!("a line could not be written: {error}");
     }
 }
 
-fn finished(lines: Writer<Vec<u8>>) -> Vec<u8> {
+pub(in crate::http) fn finished(lines: Writer<Vec<u8>>) -> Vec<u8> {
     match lines.into_inner() {
         Ok(bytes) => bytes,
         Err(error) => unreachable!("lines could not be written: {error}"),

@@ -24,7 +24,7 @@ const DEFAULT_TOP: u32 = 10;
 
 /// The form of an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Format {
+pub(in crate::http) enum Format {
     Json,
     Csv,
 }
@@ -54,7 +54,7 @@ struct Common {
 
 /// What groups are made by.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-enum GroupBy {
+pub(in crate::http) enum GroupBy {
     #[default]
     Fleet,
     Location,
@@ -106,7 +106,10 @@ pub(super) fn top(query: &str, now_ms: i64) -> Result<TopQuery, ApiError> {
 }
 
 /// As [`each_once`]; a value that is not UTF-8 is not what somebody meant.
-fn each(query: &str, take: impl FnMut(&str, &str) -> Result<(), String>) -> Result<(), ApiError> {
+pub(in crate::http) fn each(
+    query: &str,
+    take: impl FnMut(&str, &str) -> Result<(), String>,
+) -> Result<(), ApiError> {
     if percent_decode_str(query).decode_utf8().is_err() {
         return Err(ApiError::Query("the query is not UTF-8".to_owned()));
     }
@@ -147,7 +150,7 @@ impl Common {
 }
 
 impl GroupBy {
-    fn parse(value: &str) -> Result<Self, String> {
+    pub(in crate::http) fn parse(value: &str) -> Result<Self, String> {
         match (value, value.strip_prefix("label:")) {
             ("fleet", _) => Ok(Self::Fleet),
             ("location", _) => Ok(Self::Location),
@@ -157,7 +160,7 @@ impl GroupBy {
         }
     }
 
-    fn of(self, key: Option<String>) -> Result<HistorySeries, ApiError> {
+    pub(in crate::http) fn of(self, key: Option<String>) -> Result<HistorySeries, ApiError> {
         let of = match (self, key) {
             (Self::Fleet, None) => HistorySeries::Fleet,
             (Self::Location, Some(key)) => HistorySeries::Location(key),
@@ -211,7 +214,7 @@ fn fits(from_ms: i64, to_ms: i64, step_ms: i64) -> Result<u64, ApiError> {
     )))
 }
 
-fn format(value: &str) -> Result<Format, String> {
+pub(in crate::http) fn format(value: &str) -> Result<Format, String> {
     match value {
         "json" => Ok(Format::Json),
         "csv" => Ok(Format::Csv),

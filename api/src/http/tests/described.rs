@@ -2,7 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use tidemap_wire::http::{HistoryJson, HistoryStatusJson, TierJson, TopJson, TopNodeJson};
+use tidemap_wire::http::{
+    HistoryJson, HistoryStatusJson, P95Json, PlanJson, PlansJson, QuotaJson, TierJson, TopJson, TopNodeJson,
+    TrafficJson, TrafficPeriodJson,
+};
 
 use super::*;
 
@@ -115,6 +118,26 @@ async fn the_history_has_the_described_properties() {
 }
 
 #[tokio::test]
+async fn traffic_has_the_described_properties() {
+    let description = description().await;
+    let known = TrafficPeriodJson {
+        quota: Some(QuotaJson::default()),
+        p95: Some(P95Json { direction: "larger".to_owned(), ..P95Json::default() }),
+        ..TrafficPeriodJson::default()
+    };
+    let periods = vec![TrafficPeriodJson::default(), known];
+    let traffic = TrafficJson { direction: "both".to_owned(), periods, ..TrafficJson::default() };
+    let plan = PlanJson { name: "p".to_owned(), present: Some(traffic.clone()) };
+    let plans = PlansJson { plans: vec![PlanJson::default(), plan] };
+    for (path, value) in [
+        ("/api/traffic", serde_json::to_value(&traffic).unwrap()),
+        ("/api/traffic/plans", serde_json::to_value(&plans).unwrap()),
+    ] {
+        check(&description, answer_schema(&description, path), &value, path);
+    }
+}
+
+#[tokio::test]
 async fn every_property_is_required_but_windows_and_groups() {
     let description = description().await;
     for (name, schema) in description["components"]["schemas"].as_object().unwrap() {
@@ -134,7 +157,7 @@ async fn every_described_path_and_sort_field_exists() {
         if path != "/api/stream" {
             let answer = get(&path.replace("{name}", "db")).await;
             // Nothing is asked of the stations that keep the history, because there is no broker.
-            let asks = path.contains("history") || path == "/api/top";
+            let asks = path.contains("history") || path == "/api/top" || path == "/api/traffic";
             assert_eq!(answer.status(), if asks { 503 } else { 200 }, "{path}");
             assert!(!asks || detail(&answer) == "the broker is not connected", "{path}");
         }

@@ -19,7 +19,7 @@ use tidemap_wire::{
     subject,
 };
 
-const EVENT_TIMEOUT: Duration = Duration::from_secs(60);
+pub(crate) const EVENT_TIMEOUT: Duration = Duration::from_secs(60);
 /// How many minutes have rows, and how many have none behind each.
 const MINUTES: u32 = 6;
 const MINUTE_MS: i64 = 60_000;

@@ -31,4 +31,5 @@ mod right_number;
 mod scale_out;
 mod settings;
 mod stream;
+mod traffic;
 mod unheard;

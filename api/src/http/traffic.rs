@@ -1,0 +1,119 @@
+//! What traffic comes to over hours, days, months and billing cycles, from the rows of the history.
+
+mod count;
+mod csv;
+mod parameters;
+mod report;
+
+use std::time::Duration;
+
+use tidemap_service::clock;
+use tidemap_traffic::Plan;
+use tidemap_wire::http::{PlanJson, PlansJson, TrafficJson};
+use tokio::time::{Instant, sleep};
+use tokio_util::sync::CancellationToken;
+use warp::reply::Response;
+
+use self::{
+    count::{Question, count},
+    parameters::TrafficQuery,
+};
+use crate::{
+    answers::Encoded,
+    http::{
+        Asked, Site, bodies,
+        errors::ApiError,
+        history::{Format, respond, tag, turn},
+        query,
+    },
+    json,
+};
+
+/// A window that moves ends with the newest complete minute, unless the history is behind by more than this.
+const BEHIND_MS: i64 = 10 * 60_000;
+/// How often the present cycles of all plans are counted, for `/metrics`.
+const PERIOD: Duration = Duration::from_secs(60);
+/// How soon again when one of them could not be counted.
+const RETRY_PERIOD: Duration = Duration::from_secs(5);
+/// They are counted for no more than one in as many parts of the time.
+const SHARE: u32 = 10;
+
+/// `GET /api/traffic?node=|by=&key=|plan=&cycle=&anchor=&tz=&periods=&direction=&quota=&p95=&commit=&format=`
+pub(super) async fn read(asked: &Asked, site: &Site) -> Result<Response, ApiError> {
+    let now_ms = clock::unix_ms();
+    let TrafficQuery { plan, is_declared, periods, format } =
+        parameters::read(&asked.query, &site.plans, now_ms)?;
+    let turn = turn(site).await?;
+    let traffic = answer(site, plan, is_declared, periods, now_ms).await?;
+    let write = move |format| match format {
+        Format::Json => json::encode(&traffic),
+        Format::Csv => csv::traffic(&traffic),
+    };
+    respond(asked, site, format, write, turn).await
+}
+
+/// `GET /api/traffic/plans`
+pub(super) async fn plans(asked: &Asked, site: &Site) -> Result<Response, ApiError> {
+    query::none(&asked.query)?;
+    let counted = site.standings.borrow().clone();
+    let of = |plan: &Plan| PlanJson {
+        name: plan.name.clone(),
+        present: counted.iter().find(|traffic| traffic.plan.as_ref() == Some(&plan.name)).cloned(),
+    };
+    let body = json::encode(&PlansJson { plans: site.plans.plans.iter().map(of).collect() });
+    let (tag, body) = (tag(&body), Encoded::long(body, &site.budget)?);
+    bodies::encoded(&asked.headers, &tag, bodies::JSON, &body).await
+}
+
+/// What the last periods of a plan came to.
+async fn answer(
+    site: &Site,
+    plan: Plan,
+    is_declared: bool,
+    periods: usize,
+    now_ms: i64,
+) -> Result<TrafficJson, ApiError> {
+    let status = site.history.status().await?;
+    let complete_ms = status.complete_until_ms.min(now_ms);
+    let is_fresh = plan.schedule.is_rolling() && now_ms - complete_ms <= BEHIND_MS;
+    let periods = plan.schedule.last(periods, if is_fresh { complete_ms } else { now_ms });
+    let question = Question::new(plan, periods, &status, now_ms);
+    let counted = count(site, &question).await?;
+    if !is_declared && let Some(unknown) = counted.unknown.first() {
+        return Err(ApiError::NotFound(format!("history of {unknown}")));
+    }
+    Ok(report::report(&question.plan, is_declared, &question.periods, counted))
+}
+
+/// Counts the present cycles of all plans again and again until `stop`. A plan that cannot be counted is left
+/// out until it can.
+pub(crate) async fn follow(site: Site, stop: CancellationToken) {
+    let mut is_said = false;
+    loop {
+        let begun = Instant::now();
+        let mut known = Vec::new();
+        for plan in &site.plans.plans {
+            let count = async {
+                let _turn = turn(&site).await?;
+                answer(&site, plan.clone(), true, 1, clock::unix_ms()).await
+            };
+            // The service stops.
+            match stop.run_until_cancelled(count).await {
+                None => return,
+                Some(Ok(traffic)) => known.push(traffic),
+                Some(Err(error)) if is_said => tracing::debug!(plan = plan.name, %error, "not counted"),
+                Some(Err(error)) => {
+                    tracing::warn!(plan = plan.name, %error, "a plan cannot be counted at the moment");
+                    is_said = true;
+                }
+            }
+        }
+        let is_whole = known.len() == site.plans.plans.len();
+        is_said &= !is_whole;
+        site.standings.send_replace(known.into());
+        let rest = if is_whole { PERIOD } else { RETRY_PERIOD }.max(begun.elapsed() * SHARE);
+        if stop.run_until_cancelled(sleep(rest)).await.is_none() {
+            return;
+        }
+    }
+}
