@@ -4,7 +4,7 @@ use rusqlite::params;
 use tidemap_wire::{NodeId, history_query::HistorySeries};
 
 use super::{
-    Store,
+    SeriesKey, Store,
     calendar::HOUR,
     state::{BAND, Deed, State},
 };
@@ -34,12 +34,9 @@ pub(crate) enum GroupKey {
 impl GroupKey {
     /// The group whose traffic that is; none if it is a node's.
     pub(crate) fn of(series: &HistorySeries) -> Option<Self> {
-        match series {
-            HistorySeries::Node(_) => None,
-            HistorySeries::Fleet => Some(Self::Fleet),
-            HistorySeries::Location(value) => Some(Self::Location(value.clone())),
-            HistorySeries::Provider(value) => Some(Self::Provider(value.clone())),
-            HistorySeries::Label(name, value) => Some(Self::Label(name.clone(), value.clone())),
+        match SeriesKey::of(series) {
+            SeriesKey::Node(_) => None,
+            SeriesKey::Group(group) => Some(group),
         }
     }
 
@@ -50,6 +47,19 @@ impl GroupKey {
             Self::Location(value) => format!("location\n{value}"),
             Self::Provider(value) => format!("provider\n{value}"),
             Self::Label(name, value) => format!("label:{name}\n{value}"),
+        }
+    }
+}
+
+impl SeriesKey {
+    /// As a message names it.
+    pub(crate) fn of(series: &HistorySeries) -> Self {
+        match series {
+            HistorySeries::Node(node) => Self::Node(node.clone()),
+            HistorySeries::Fleet => Self::Group(GroupKey::Fleet),
+            HistorySeries::Location(value) => Self::Group(GroupKey::Location(value.clone())),
+            HistorySeries::Provider(value) => Self::Group(GroupKey::Provider(value.clone())),
+            HistorySeries::Label(name, value) => Self::Group(GroupKey::Label(name.clone(), value.clone())),
         }
     }
 }

@@ -222,7 +222,11 @@ proptest! {
             }
         }
         let sums = without_zeros(reader.sums());
-        prop_assert_eq!(&sums, &without_zeros(model(&hosts, false)));
+        let in_time = without_zeros(model(&hosts, false));
+        prop_assert!(sums.keys().eq(in_time.keys()));
+        for (sum, exact) in sums.values().flatten().zip(in_time.values().flatten()) {
+            prop_assert!(sum <= exact && exact - sum <= exact / 1_024, "{} of {}", sum, exact);
+        }
         let all = model(&hosts, true);
         prop_assert!(sums.iter().all(|(place, sum)| sum[0] <= all[place][0] && sum[1] <= all[place][1]));
     }

@@ -247,9 +247,9 @@ fn seconds_are_held_for_a_while_and_a_damaged_one_costs_no_other() {
     assert_eq!(held(), 3, "only the new ones");
 }
 
-/// A program that does not know of seconds has written the file, or goes on with it.
+/// A program that does not know of seconds has written it.
 #[test]
-fn a_file_of_before_gets_the_table_and_one_of_now_can_do_without() {
+fn a_file_of_before_gets_the_table_of_seconds() {
     let folder = tempfile::tempdir().unwrap();
     let moved = vec![vec![1_000; SECONDS]; 2];
     drop(opened(folder.path(), 2));
