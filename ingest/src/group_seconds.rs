@@ -1,9 +1,10 @@
-//! What groups of a partition's nodes moved by the second, for the history: peaks of nodes do not add up. Pure.
+//! What groups of a partition's nodes moved by the second, for the history: peaks of nodes do not add up.
+//! Pure.
 //!
 //! Each span of [`SPAN_S`] seconds is added up once, some seconds after its end, from what the nodes' windows
-//! have then. It is a picture: samples that come later are missing in it, as those of an agent that reports less
-//! often, or of a host whose clock is behind by more than that. So a sum is never above what the nodes' samples say. A new owner adds up again
-//! what its windows reach; readers take the larger one.
+//! have then. It is a picture: samples that come later are missing in it, as those of an agent that reports
+//! less often, or of a host whose clock is behind by more than that. So a sum is never above what the nodes'
+//! samples say. A new owner adds up again what its windows reach; readers take the larger one.
 
 mod members;
 #[cfg(test)]

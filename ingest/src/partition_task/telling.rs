@@ -20,8 +20,8 @@ use crate::{
 const DELAY_MS: i64 = 5_000;
 /// Acknowledgements that wait for the next tick.
 const ACKNOWLEDGED: usize = 64;
-/// Messages of sums by the second that wait; of more, the oldest are dropped. Peaks of groups are then those of
-/// minutes.
+/// Messages of sums by the second that wait; of more, the oldest are dropped. Peaks of groups are then those
+/// of minutes.
 const SECONDS: usize = 64;
 /// How long a task that ends waits for acknowledgements. The next owner tells again what has none.
 const LAST_TIMEOUT: Duration = Duration::from_millis(700);
@@ -103,7 +103,7 @@ impl Telling {
         }
     }
 
-    /// Best effort: minutes come first, and what is not stored is not told again.
+    /// Best effort: minutes come first, and what is not stored is not published again.
     fn tell_seconds(&mut self, assignment: &Assignment, state: &PartitionState, at_ms: i64) {
         self.seconds.extend(self.sums.tick((assignment.epoch, at_ms), &assignment.slots, state));
         self.seconds.drain(..self.seconds.len().saturating_sub(SECONDS));

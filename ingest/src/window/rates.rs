@@ -10,10 +10,10 @@ const BEFORE_S: i64 = 3;
 pub(crate) type Rates = [u64; 2];
 
 impl Windows {
-    /// The rates in `N` successive seconds of the host's clock from `first` on, counted from the epoch; absent
-    /// where nothing tells. In a second that has samples it is their mean. The empty seconds before are part of
-    /// what these cover. So two samples that fall into one second make no peak; they leave an empty one beside
-    /// it, on either side.
+    /// The rates in `N` successive seconds of the host's clock from `first` on, counted from the epoch;
+    /// absent where nothing tells. In a second that has samples it is their mean. The empty seconds before
+    /// are part of what these cover. So two samples that fall into one second make no peak; they leave an
+    /// empty one beside it, on either side.
     pub(crate) fn rates<const N: usize>(&self, first: i64) -> [Option<Rates>; N] {
         let mut found = [None; N];
         let Some(newest_ms) = self.newest() else { return found };

@@ -172,7 +172,11 @@ mod tests {
 
     proptest! {
         #[test]
-        fn rates_lose_less_than_a_thousandth_and_gain_nothing(number in any::<u64>(), cut in 0..64, code in any::<u16>()) {
+        fn rates_lose_less_than_a_thousandth_and_gain_nothing(
+            number in any::<u64>(),
+            cut in 0..64,
+            code in any::<u16>(),
+        ) {
             let number = number >> cut;
             let kept = value(super::code(number).to_le_bytes());
             prop_assert!(kept <= number && number - kept <= number / 1_024, "{kept} of {number}");
