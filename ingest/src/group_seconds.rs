@@ -37,7 +37,7 @@ type Sums = [[u64; SPAN_S]; 2];
 
 /// Adds up a partition's seconds, span after span.
 #[derive(Debug, Default)]
-pub struct SecondSums {
+pub struct SpanAdder {
     members: Members,
     /// The first second after the last span that was begun.
     next: Option<i64>,
@@ -54,7 +54,7 @@ struct Adding {
     sums: Vec<Sums>,
 }
 
-impl SecondSums {
+impl SpanAdder {
     /// Goes on adding at broker time `at_ms`. Returns messages once a span is whole.
     pub fn tick(
         &mut self,

@@ -4,7 +4,7 @@ use rusqlite::params;
 use tidemap_wire::{NodeId, history_query::HistorySeries};
 
 use super::{
-    SeriesKey, Store,
+    Store,
     calendar::HOUR,
     state::{BAND, Deed, State},
 };
@@ -29,6 +29,15 @@ pub(crate) enum GroupKey {
     Provider(String),
     /// Nodes with one value of a label.
     Label(String, String),
+}
+
+/// Whose history.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum SeriesKey {
+    /// A node's.
+    Node(NodeId),
+    /// A group's.
+    Group(GroupKey),
 }
 
 impl GroupKey {

@@ -2,8 +2,8 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 use tidemap_wire::{
-    Bps, Hello, NodeId, Partition, Report, Sample, SecondSums as Published, decode, encode,
-    history_query::HistorySeries, subject,
+    Bps, Hello, NodeId, Partition, Report, Sample, SecondSums, decode, encode, history_query::HistorySeries,
+    subject,
 };
 
 use super::*;
@@ -119,7 +119,7 @@ struct Owner {
     partitions: PartitionCount,
     slots: Vec<Slot>,
     state: PartitionState,
-    sums: SecondSums,
+    sums: SpanAdder,
 }
 
 impl Owner {
@@ -129,7 +129,7 @@ impl Owner {
             partitions,
             slots: partitions.slots(partition).collect(),
             state: PartitionState::new(LIMITS),
-            sums: SecondSums::default(),
+            sums: SpanAdder::default(),
         };
         partitions.all().map(of).collect()
     }
@@ -152,7 +152,7 @@ impl Reader {
             assert!(message.payload.len() < 80 * 1024);
             let minutes: Minutes = decode(&message.payload).unwrap();
             for published in minutes.seconds().unwrap() {
-                let Published { partitions, partition, group, minute, first, rx_bps, tx_bps } = published;
+                let SecondSums { partitions, partition, group, minute, first, rx_bps, tx_bps } = published;
                 for (second, (rx, tx)) in
                     (i64::from(minute) * 60 + i64::from(first)..).zip(rx_bps.iter().zip(&tx_bps))
                 {

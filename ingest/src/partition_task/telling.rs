@@ -8,7 +8,7 @@ use tokio::sync::mpsc;
 use super::{Assignment, TICK};
 use crate::{
     checkpoint::Round,
-    group_seconds::SecondSums,
+    group_seconds::SpanAdder,
     minute_messages::{MinutesMessage, Receipts, messages},
     minutes::Receipt,
     minutes_publisher::{MinutesPublisher, Request},
@@ -33,7 +33,7 @@ pub(super) struct Telling {
     round: Round,
     stored: mpsc::Sender<Receipts>,
     acknowledged: mpsc::Receiver<Receipts>,
-    sums: SecondSums,
+    sums: SpanAdder,
     seconds: VecDeque<MinutesMessage>,
 }
 
@@ -46,7 +46,7 @@ impl Telling {
             round: Round::over(usize::try_from(ticks).unwrap_or(usize::MAX)),
             stored,
             acknowledged,
-            sums: SecondSums::default(),
+            sums: SpanAdder::default(),
             seconds: VecDeque::new(),
         }
     }

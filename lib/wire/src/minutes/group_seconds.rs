@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 
 use super::ColumnError;
-use crate::{Partition, PartitionCount, history_query::HistorySeries};
+use crate::{Partition, PartitionCount, history_series::HistorySeries};
 
 /// Seconds of a message at most: those of a minute.
 const MINUTE_S: u32 = 60;
