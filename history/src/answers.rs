@@ -14,7 +14,7 @@ use tidemap_wire::{
 use crate::{
     database::StoreError,
     point::Point,
-    store::{GroupKey, Reach, SeriesKey, Step, Store, TopOrder},
+    store::{Reach, SeriesKey, Step, Store, TopOrder},
 };
 
 const MINUTE_MS: i64 = 60_000;
@@ -89,7 +89,7 @@ pub(crate) fn range(
 ) -> Result<Vec<RangeAnswer>, AnswerError> {
     let Far { step, minutes, points: far, until, warning } = far(store, request, past)?;
     let recent = recent(request)?;
-    let mut points = match store.range(&series(&request.of), minutes.clone(), step, &recent)? {
+    let mut points = match store.range(&SeriesKey::of(&request.of), minutes.clone(), step, &recent)? {
         Some(points) => points,
         // There is a fleet before there is a node.
         None if request.of == HistorySeries::Fleet => BTreeMap::new(),
@@ -264,13 +264,6 @@ fn status(store: &mut Store, reading: &HistoryStatus) -> Result<HistoryStatus, S
         status.warnings.push(format!("{} {what}", reach.lost_tiles));
     }
     Ok(status)
-}
-
-fn series(of: &HistorySeries) -> SeriesKey {
-    match (of, GroupKey::of(of)) {
-        (HistorySeries::Node(node), _) => SeriesKey::Node(node.clone()),
-        (_, group) => SeriesKey::Group(group.unwrap_or(GroupKey::Fleet)),
-    }
 }
 
 /// The minutes of a range, the last one as a whole.

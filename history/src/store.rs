@@ -28,8 +28,8 @@ use tidemap_wire::{LateSample, MinuteRow, NodeId, SecondSums};
 
 use self::state::State;
 pub(crate) use self::{
-    groups::GroupKey,
-    read::{SeriesKey, Step, TopOrder},
+    groups::{GroupKey, SeriesKey},
+    read::{Step, TopOrder},
     retention::{Keep, Reach, Tidied},
     sending::{Due, Sending, Sent},
     settled::Settled,

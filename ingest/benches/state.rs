@@ -3,7 +3,7 @@
 
 use divan::{Bencher, black_box, counter::ItemsCount};
 use tidemap_ingest::internals::{
-    Checkpoint, DeltaHeader, Limits, LogPosition, Message, Part, PartitionState, SecondSums, Sum, Windows,
+    Checkpoint, DeltaHeader, Limits, LogPosition, Message, Part, PartitionState, SpanAdder, Sum, Windows,
     encode_deltas,
 };
 use tidemap_wire::{
@@ -145,7 +145,7 @@ fn decode_checkpoint(bencher: Bencher<'_, '_>) {
 fn add_up_seconds(bencher: Bencher<'_, '_>) {
     let partition = partition(60);
     let slots: Vec<Slot> = Slot::all().collect();
-    let mut sums = SecondSums::default();
+    let mut sums = SpanAdder::default();
     let mut at_ms = 1_700_000_060_000;
     let mut span = || {
         // The same seconds again, as of a broker's clock that was put back.

@@ -1,9 +1,10 @@
-//! What groups of a partition's nodes moved by the second, for the history: peaks of nodes do not add up. Pure.
+//! What groups of a partition's nodes moved by the second, for the history: peaks of nodes do not add up.
+//! Pure.
 //!
 //! Each span of [`SPAN_S`] seconds is added up once, some seconds after its end, from what the nodes' windows
-//! have then. It is a picture: samples that come later are missing in it, and so is a host whose clock is
-//! behind by more than that. So a sum is never above what the nodes' samples say. A new owner adds up again
-//! what its windows reach; readers take the larger one.
+//! have then. It is a picture: samples that come later are missing in it, as those of an agent that reports
+//! less often, or of a host whose clock is behind by more than that. So a sum is never above what the nodes'
+//! samples say. A new owner adds up again what its windows reach; readers take the larger one.
 
 mod members;
 #[cfg(test)]
@@ -36,7 +37,7 @@ type Sums = [[u64; SPAN_S]; 2];
 
 /// Adds up a partition's seconds, span after span.
 #[derive(Debug, Default)]
-pub struct SecondSums {
+pub struct SpanAdder {
     members: Members,
     /// The first second after the last span that was begun.
     next: Option<i64>,
@@ -53,7 +54,7 @@ struct Adding {
     sums: Vec<Sums>,
 }
 
-impl SecondSums {
+impl SpanAdder {
     /// Goes on adding at broker time `at_ms`. Returns messages once a span is whole.
     pub fn tick(
         &mut self,
@@ -147,16 +148,15 @@ impl Members {
             if rates.iter().all(Option::is_none) {
                 continue;
             }
+            let moved = [0, 1].map(|way| rates.map(|rate| rate.map_or(0, |rates| rates[way])));
             for group in self.of(node) {
                 let group = *group as usize;
                 if adding.sums.len() <= group {
                     adding.sums.resize(group + 1, [[0; SPAN_S]; 2]);
                 }
-                let [rx, tx] = &mut adding.sums[group];
-                for (second, rate) in rates.iter().enumerate() {
-                    let Some([rx_bps, tx_bps]) = rate else { continue };
-                    rx[second] = rx[second].saturating_add(*rx_bps);
-                    tx[second] = tx[second].saturating_add(*tx_bps);
+                let sums = adding.sums[group].iter_mut().flatten();
+                for (sum, moved) in sums.zip(moved.iter().flatten()) {
+                    *sum = sum.saturating_add(*moved);
                 }
             }
         }

@@ -65,7 +65,7 @@ pub mod internals {
         checkpoint::{Checkpoint, Part},
         checkpoint_store::{CheckpointWriter, Restored, WriteRequest, load as load_checkpoints},
         chunks::{Header as DeltaHeader, deltas as encode_deltas},
-        group_seconds::SecondSums,
+        group_seconds::SpanAdder,
         log_reader::{Content, LogPosition},
         minutes::Untold,
         minutes_publisher::MinutesPublisher,

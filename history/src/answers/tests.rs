@@ -1,7 +1,7 @@
 use tidemap_wire::{Minutes, NodeId};
 
 use super::*;
-use crate::store::Batch;
+use crate::store::{Batch, GroupKey};
 
 const DAY_MS: i64 = 86_400_000;
 const UNTIL_MS: i64 = 780_000;

@@ -141,8 +141,8 @@ fn change_rolled_up(tx: &Tx<'_>, group: u32, minute: u32, gain: &Change) -> Resu
     Ok(())
 }
 
-/// A group's minutes. Peaks of nodes do not add up, so a group's highest rates are those of sums by the second,
-/// where these were told, and at least the mean; its lowest are the mean.
+/// A group's minutes. Peaks of nodes do not add up, so a group's highest rates are those of sums by the
+/// second, where these were published, and at least the mean; its lowest are the mean.
 pub(super) fn group_points(tile: &PointTile) -> Vec<(u32, Point)> {
     tile.0.iter().map(|(minute, point)| (*minute, with_mean(*point))).collect()
 }

@@ -31,15 +31,21 @@ pub(crate) enum GroupKey {
     Label(String, String),
 }
 
+/// Whose history.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum SeriesKey {
+    /// A node's.
+    Node(NodeId),
+    /// A group's.
+    Group(GroupKey),
+}
+
 impl GroupKey {
     /// The group whose traffic that is; none if it is a node's.
     pub(crate) fn of(series: &HistorySeries) -> Option<Self> {
-        match series {
-            HistorySeries::Node(_) => None,
-            HistorySeries::Fleet => Some(Self::Fleet),
-            HistorySeries::Location(value) => Some(Self::Location(value.clone())),
-            HistorySeries::Provider(value) => Some(Self::Provider(value.clone())),
-            HistorySeries::Label(name, value) => Some(Self::Label(name.clone(), value.clone())),
+        match SeriesKey::of(series) {
+            SeriesKey::Node(_) => None,
+            SeriesKey::Group(group) => Some(group),
         }
     }
 
@@ -50,6 +56,19 @@ impl GroupKey {
             Self::Location(value) => format!("location\n{value}"),
             Self::Provider(value) => format!("provider\n{value}"),
             Self::Label(name, value) => format!("label:{name}\n{value}"),
+        }
+    }
+}
+
+impl SeriesKey {
+    /// As a message names it.
+    pub(crate) fn of(series: &HistorySeries) -> Self {
+        match series {
+            HistorySeries::Node(node) => Self::Node(node.clone()),
+            HistorySeries::Fleet => Self::Group(GroupKey::Fleet),
+            HistorySeries::Location(value) => Self::Group(GroupKey::Location(value.clone())),
+            HistorySeries::Provider(value) => Self::Group(GroupKey::Provider(value.clone())),
+            HistorySeries::Label(name, value) => Self::Group(GroupKey::Label(name.clone(), value.clone())),
         }
     }
 }

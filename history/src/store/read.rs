@@ -13,7 +13,7 @@ use tidemap_wire::{MinuteRow, NodeId};
 
 pub(crate) use self::top::TopOrder;
 use super::{
-    GroupKey, Store,
+    SeriesKey, Store,
     calendar::{DAY, DAYS_OF_A_TILE, HOUR, HOURS_OF_A_TILE, QUARTER, minutes_of},
     effects::group_points,
     settled::Sums,
@@ -26,15 +26,6 @@ use crate::{
     point::Point,
     tile::PointTile,
 };
-
-/// Whose history.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum SeriesKey {
-    /// A node's.
-    Node(NodeId),
-    /// A group's.
-    Group(GroupKey),
-}
 
 /// A length of time, in minutes, that consists of whole tiles' spans.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -1,8 +1,9 @@
 //! Peaks of groups: the largest sum of one second.
 //!
 //! Owners tell sums by the second and partition. They are joined and added up here, and only the peak of each
-//! minute is kept, in the group's tile of that minute. A partition that is late or missing makes a peak lower,
-//! never higher: then the mean of the minute is a bound from below, as it is where no seconds were told.
+//! minute is kept, in the group's tile of that minute. A partition that is late or missing makes a peak
+//! lower, never higher: then the mean of the minute is a bound from below, as it is where no seconds were
+//! published.
 
 use std::{collections::BTreeMap, ops::Range};
 
@@ -26,19 +27,19 @@ pub(super) fn apply(
     kept: &Range<u32>,
     at_ms: i64,
 ) -> Result<(), StoreError> {
-    let mut told: BTreeMap<(u32, u32), Vec<&SecondSums>> = BTreeMap::new();
+    let mut published: BTreeMap<(u32, u32), Vec<&SecondSums>> = BTreeMap::new();
     for sums in seconds.iter().filter(|sums| kept.contains(&sums.minute)) {
         if let Some(group) = number(tx, state, sums)? {
-            told.entry((sums.minute, group)).or_default().push(sums);
+            published.entry((sums.minute, group)).or_default().push(sums);
         }
     }
-    let Some(((first, _), _)) = told.first_key_value() else { return Ok(()) };
+    let Some(((first, _), _)) = published.first_key_value() else { return Ok(()) };
     if tx.fact::<u32>("second_peaks_since")?.is_none() {
         tx.set_fact("second_peaks_since", first)?;
     }
     let mut effects = Effects::default();
-    for ((minute, group), sums) in &told {
-        // One that is damaged costs what was told before, and no more than the height of this minute's peak.
+    for ((minute, group), sums) in &published {
+        // One that is damaged costs what was published before: this minute's peak may be too low.
         let known = tx.seconds(*minute, *group)?.and_then(|bytes| SecondTile::decode(&bytes).ok());
         let mut tile = known.unwrap_or_default();
         let before = tile.peaks();

@@ -18,26 +18,26 @@ type Sums = [[u64; MINUTE_S]; 2];
 pub(crate) struct SecondTile(BTreeMap<(u16, u16), Sums>);
 
 impl SecondTile {
-    /// Joins what an owner has told. Returns whether that was more than was known.
-    pub(crate) fn join(&mut self, told: &SecondSums) -> bool {
-        let key = (told.partitions, told.partition);
+    /// Joins what an owner has published. Returns whether that was more than was known.
+    pub(crate) fn join(&mut self, published: &SecondSums) -> bool {
+        let key = (published.partitions, published.partition);
         if self.0.len() >= MAX_PARTITIONS && !self.0.contains_key(&key) {
             return false;
         }
         let sums = self.0.entry(key).or_insert([[0; MINUTE_S]; 2]);
         let mut has_grown = false;
-        for (sums, told_bps) in sums.iter_mut().zip([&told.rx_bps, &told.tx_bps]) {
-            let seconds = sums.iter_mut().skip(told.first as usize);
-            for (known, told) in seconds.zip(told_bps) {
-                has_grown |= *told > *known;
-                *known = (*known).max(*told);
+        for (sums, published_bps) in sums.iter_mut().zip([&published.rx_bps, &published.tx_bps]) {
+            let seconds = sums.iter_mut().skip(published.first as usize);
+            for (known, published) in seconds.zip(published_bps) {
+                has_grown |= *published > *known;
+                *known = (*known).max(*published);
             }
         }
         has_grown
     }
 
     /// The largest sum of all partitions in one second, received and sent. After a change of the number of
-    /// partitions, each layout has told what it knew; so the larger sum holds, and no node counts twice.
+    /// partitions, each layout has published what it knew; so the larger sum holds, and no node counts twice.
     pub(crate) fn peaks(&self) -> [u64; 2] {
         let mut layouts: BTreeMap<u16, Sums> = BTreeMap::new();
         for ((partitions, _), sums) in &self.0 {
@@ -85,36 +85,36 @@ mod tests {
 
     use super::*;
 
-    fn told(partitions: u16, partition: u16, first: u32, rx_bps: Vec<u64>) -> SecondSums {
+    fn published(partitions: u16, partition: u16, first: u32, rx_bps: Vec<u64>) -> SecondSums {
         let tx_bps = rx_bps.iter().map(|rx| rx / 3).collect();
         SecondSums { partitions, partition, group: HistorySeries::Fleet, minute: 7, first, rx_bps, tx_bps }
     }
 
-    fn joined(told: &[SecondSums]) -> SecondTile {
+    fn joined(published: &[SecondSums]) -> SecondTile {
         let mut tile = SecondTile::default();
-        for told in told {
-            tile.join(told);
+        for published in published {
+            tile.join(published);
         }
         tile
     }
 
     #[test]
     fn the_peak_is_the_largest_sum_of_one_second() {
-        let mut tile = joined(&[told(2, 0, 10, vec![5, 9, 0]), told(2, 1, 11, vec![1, 30])]);
+        let mut tile = joined(&[published(2, 0, 10, vec![5, 9, 0]), published(2, 1, 11, vec![1, 30])]);
         assert_eq!(tile.peaks(), [30, 10], "and not 39");
-        assert!(tile.join(&told(2, 0, 12, vec![4])));
-        assert!(!tile.join(&told(2, 0, 12, vec![3])));
+        assert!(tile.join(&published(2, 0, 12, vec![4])));
+        assert!(!tile.join(&published(2, 0, 12, vec![3])));
         assert_eq!(tile.peaks()[0], 34);
-        assert!(tile.join(&told(1, 0, 12, vec![33])), "the same under another layout");
+        assert!(tile.join(&published(1, 0, 12, vec![33])), "the same under another layout");
         assert_eq!(tile.peaks()[0], 34);
     }
 
     #[test]
     fn numbers_at_their_bounds_and_too_many_partitions_do_no_harm() {
-        let mut tile = joined(&[told(2, 0, 59, vec![u64::MAX; 9]), told(2, 1, 59, vec![u64::MAX])]);
+        let mut tile = joined(&[published(2, 0, 59, vec![u64::MAX; 9]), published(2, 1, 59, vec![u64::MAX])]);
         assert_eq!(tile.peaks()[0], u64::MAX);
         for partition in 0..2_000 {
-            tile.join(&told(256, partition, 0, vec![1]));
+            tile.join(&published(256, partition, 0, vec![1]));
         }
         assert_eq!(tile.0.len(), MAX_PARTITIONS);
     }
@@ -127,7 +127,8 @@ mod tests {
             seed in any::<prop::sample::Index>(),
         ) {
             let messages: Vec<SecondSums> = messages.into_iter()
-                .map(|(power, partition, first, rx_bps)| told(1 << power, partition, first, rx_bps)).collect();
+                .map(|(power, partition, first, rx_bps)| published(1 << power, partition, first, rx_bps))
+                .collect();
             let tile = joined(&messages);
             let mut others = messages.clone();
             others.rotate_left(seed.index(messages.len().max(1)));

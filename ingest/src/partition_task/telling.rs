@@ -8,7 +8,7 @@ use tokio::sync::mpsc;
 use super::{Assignment, TICK};
 use crate::{
     checkpoint::Round,
-    group_seconds::SecondSums,
+    group_seconds::SpanAdder,
     minute_messages::{MinutesMessage, Receipts, messages},
     minutes::Receipt,
     minutes_publisher::{MinutesPublisher, Request},
@@ -20,8 +20,8 @@ use crate::{
 const DELAY_MS: i64 = 5_000;
 /// Acknowledgements that wait for the next tick.
 const ACKNOWLEDGED: usize = 64;
-/// Messages of sums by the second that wait; of more, the oldest are dropped. Peaks of groups are then those of
-/// minutes.
+/// Messages of sums by the second that wait; of more, the oldest are dropped. Peaks of groups are then those
+/// of minutes.
 const SECONDS: usize = 64;
 /// How long a task that ends waits for acknowledgements. The next owner tells again what has none.
 const LAST_TIMEOUT: Duration = Duration::from_millis(700);
@@ -33,7 +33,7 @@ pub(super) struct Telling {
     round: Round,
     stored: mpsc::Sender<Receipts>,
     acknowledged: mpsc::Receiver<Receipts>,
-    sums: SecondSums,
+    sums: SpanAdder,
     seconds: VecDeque<MinutesMessage>,
 }
 
@@ -46,7 +46,7 @@ impl Telling {
             round: Round::over(usize::try_from(ticks).unwrap_or(usize::MAX)),
             stored,
             acknowledged,
-            sums: SecondSums::default(),
+            sums: SpanAdder::default(),
             seconds: VecDeque::new(),
         }
     }
@@ -103,7 +103,7 @@ impl Telling {
         }
     }
 
-    /// Best effort: minutes come first, and what is not stored is not told again.
+    /// Best effort: minutes come first, and what is not stored is not published again.
     fn tell_seconds(&mut self, assignment: &Assignment, state: &PartitionState, at_ms: i64) {
         self.seconds.extend(self.sums.tick((assignment.epoch, at_ms), &assignment.slots, state));
         self.seconds.drain(..self.seconds.len().saturating_sub(SECONDS));

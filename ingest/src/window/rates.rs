@@ -4,25 +4,30 @@ use super::{Sum, Windows, number};
 
 /// Seconds that a window of a minute has.
 const MINUTE_S: usize = 60;
+/// Seconds before the first one that decide what is part of it.
+const BEFORE_S: i64 = 3;
 /// Bytes received and sent in a second.
 pub(crate) type Rates = [u64; 2];
 
 impl Windows {
-    /// The rates in `N` successive seconds of the host's clock from `first` on, counted from the epoch; absent
-    /// where nothing tells. In a second that has samples it is their mean: so two samples that fall into one
-    /// second do not make a peak. The seconds before, up to the sample before, are part of what they cover,
-    /// and one after it if a sample of it came early.
+    /// The rates in `N` successive seconds of the host's clock from `first` on, counted from the epoch;
+    /// absent where nothing tells. In a second that has samples it is their mean. The empty seconds before
+    /// are part of what these cover. So two samples that fall into one second make no peak; they leave an
+    /// empty one beside it, on either side.
     pub(crate) fn rates<const N: usize>(&self, first: i64) -> [Option<Rates>; N] {
         let mut found = [None; N];
         let Some(newest_ms) = self.newest() else { return found };
-        let oldest = number::<1_000>(newest_ms) - (MINUTE_S as i64 - 1);
+        let newest = number::<1_000>(newest_ms);
+        let oldest = newest - (MINUTE_S as i64 - 1);
         let place = |second: i64| usize::try_from(second - oldest).ok().filter(|place| *place < MINUTE_S);
         if (first..first + N as i64).all(|second| place(second).is_none()) {
             return found;
         }
+        // What lies before has no part in it.
+        let begin = (first - BEFORE_S).max(oldest);
         let mut sums = [Sum::default(); MINUTE_S];
-        for (place, sum) in self.seconds.backwards(newest_ms).enumerate() {
-            sums[MINUTE_S - 1 - place] = sum;
+        for second in begin..=newest {
+            sums[place(second).unwrap_or_default()] = self.seconds.of(newest_ms, second);
         }
         let rates = spread(&sums);
         for (second, rate) in (first..).zip(&mut found) {
@@ -38,17 +43,12 @@ fn spread(sums: &[Sum; MINUTE_S]) -> [Option<Rates>; MINUTE_S] {
         let mean = |bytes: u64| bytes.saturating_mul(1_000) / sum.covered_ms;
         let rate = Some([mean(sum.rx_bytes), mean(sum.tx_bytes)]);
         rates[place] = rate;
-        let mut others = usize::try_from((sum.covered_ms + 500) / 1_000).unwrap_or(0).saturating_sub(1);
-        for before in (0..place).rev() {
-            if others == 0 || rates[before].is_some() {
-                break;
-            }
-            rates[before] = rate;
-            others -= 1;
-        }
-        let after = place + 1;
-        if others > 0 && sums.get(after).is_some_and(|sum| sum.covered_ms == 0) {
-            rates[after] = rate;
+        let others = usize::try_from((sum.covered_ms + 500) / 1_000).unwrap_or(0).saturating_sub(1);
+        let empty = rates[..place].iter().rev().take_while(|rate| rate.is_none()).count().min(others);
+        rates[place - empty..place].fill(rate);
+        let is_after = others == 1 && empty == 0;
+        if is_after && sums.get(place + 1).is_some_and(|sum| sum.covered_ms == 0) {
+            rates[place + 1] = rate;
         }
     }
     rates

@@ -20,6 +20,8 @@ use tokio_util::sync::CancellationToken;
 
 /// Far more than any step here takes.
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(30);
+/// After this a request is repeated.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 const LIMITS: Limits =
     Limits { offline_after_ms: 30_000, forget_after_ms: 86_400_000, max_nodes: usize::MAX };
 
@@ -214,7 +216,8 @@ impl Harness {
             self.client.publish_with_reply(subject::snapshot(partition), inbox, request.into()).await?;
             let mut nodes = Vec::new();
             loop {
-                let answer = answers.next().await.context("no answer")?;
+                // An owner whose lease could not be renewed for a while does not answer.
+                let answer = within(ANSWER_TIMEOUT, answers.next()).await?.context("no answer")?;
                 let chunk: SnapshotChunk = decode(&answer.payload)?;
                 nodes.extend(chunk.nodes);
                 if chunk.chunk + 1 == chunk.chunks {

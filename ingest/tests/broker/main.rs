@@ -12,4 +12,5 @@ mod lost_end;
 mod proxy;
 mod recovery;
 mod repartition;
+mod seconds;
 mod status;

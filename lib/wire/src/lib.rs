@@ -32,6 +32,7 @@ mod delta;
 mod event;
 mod forget;
 pub mod history_query;
+mod history_series;
 mod minutes;
 mod outline;
 mod pack;

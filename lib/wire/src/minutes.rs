@@ -17,8 +17,8 @@ pub use columns::ColumnError;
 use columns::{LateColumns, RowColumns};
 pub use group_seconds::{GroupSeconds, SecondSums};
 
-/// Rows of some nodes of one slot, and samples that came too late to be part of a row; or, in a message of its
-/// own, what a partition's groups moved by the second.
+/// Rows of some nodes of one slot, and samples that came too late to be part of a row; or, in a message of
+/// its own, what a partition's groups moved by the second.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Minutes {
     /// The epoch of the lease under which it was written.

@@ -35,7 +35,7 @@ fn is_in(node: usize, role_of: Option<&str>) -> bool {
 const GROUPS: [Option<&str>; 3] = [None, Some("0"), Some("1")];
 
 /// What a layout's owners tell of a span: the sums of the nodes' samples that `knows` lets them have.
-fn told(
+fn published(
     moved: &Moved,
     partitions: u16,
     span: usize,
@@ -43,7 +43,7 @@ fn told(
 ) -> Vec<SecondSums> {
     let first = span * SPAN;
     let seconds = first..first + SPAN;
-    let mut told = Vec::new();
+    let mut published = Vec::new();
     for partition in 0..partitions {
         for group in GROUPS {
             let nodes = (0..moved.len()).filter(|node| {
@@ -53,7 +53,7 @@ fn told(
             let sum = |second: usize| -> u64 {
                 nodes.iter().filter(|node| knows(**node, second)).map(|node| moved[*node][second]).sum()
             };
-            told.push(SecondSums {
+            published.push(SecondSums {
                 partitions,
                 partition,
                 group: series(group),
@@ -64,7 +64,7 @@ fn told(
             });
         }
     }
-    told
+    published
 }
 
 fn rows(moved: &Moved) -> Vec<(NodeId, MinuteRow)> {
@@ -138,7 +138,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
 
     /// Owners of several layouts tell what they know, twice, in any order; some tell less, because they died,
-    /// or samples were late. One layout's owners have told all in the end.
+    /// or samples were late. One layout's owners have published all in the end.
     #[test]
     fn the_peak_of_a_group_is_the_largest_sum_of_a_second_in_every_tier(
         moved in moved(),
@@ -147,10 +147,11 @@ proptest! {
         seed in any::<u64>(),
         sizes in (1_usize..200, 1_usize..200),
     ) {
-        let mut seconds: Vec<SecondSums> = (0..9).flat_map(|span| told(&moved, 1 << whole, span, |_, _| true)).collect();
+        let mut seconds: Vec<SecondSums> =
+            (0..9).flat_map(|span| published(&moved, 1 << whole, span, |_, _| true)).collect();
         for (power, span, seed) in gaps {
             let knows = |node: usize, second: usize| seed >> ((node * 7 + second) % 64) & 1 == 1;
-            seconds.extend(told(&moved, 1 << power, span, knows));
+            seconds.extend(published(&moved, 1 << power, span, knows));
         }
         let mut random = fastrand::Rng::with_seed(seed);
         seconds.extend(seconds.clone());
@@ -179,7 +180,7 @@ proptest! {
 
     /// Partitions are missing, and so are samples. Nothing is above the truth, nothing below the mean.
     #[test]
-    fn what_was_not_told_makes_no_peak_higher(
+    fn what_was_not_published_makes_no_peak_higher(
         moved in moved(),
         parts in proptest::collection::vec((0_u32..3, 0_usize..9, any::<u64>(), any::<u16>()), 0..12),
         is_after_hours in any::<bool>(),
@@ -187,7 +188,7 @@ proptest! {
         let mut seconds = Vec::new();
         for (power, span, seed, heard) in parts {
             let knows = |node: usize, second: usize| seed >> ((node * 7 + second) % 64) & 1 == 1;
-            let all = told(&moved, 1 << power, span, knows);
+            let all = published(&moved, 1 << power, span, knows);
             seconds.extend(all.into_iter().filter(|sums| heard >> sums.partition & 1 == 1));
         }
         let folder = tempfile::tempdir().unwrap();
@@ -219,7 +220,7 @@ fn seconds_before_their_rows_and_of_groups_that_nobody_knows_show_nothing() {
     let mut store = Store::open(&folder.path().join("history")).unwrap();
     assert_eq!(store.reach().unwrap().second_peaks, None);
     let moved = vec![vec![7; SECONDS]; 2];
-    store_all(&mut store, &[], &told(&moved, 1, 0, |_, _| true), 100);
+    store_all(&mut store, &[], &published(&moved, 1, 0, |_, _| true), 100);
     assert!(peaks(&mut store, None, 1).is_empty(), "not covered");
     assert_eq!(peaks_or_none(&mut store, Some("0")), None);
     assert_eq!(store.reach().unwrap().second_peaks, Some(BEGIN));
@@ -235,27 +236,27 @@ fn seconds_are_held_for_a_while_and_a_damaged_one_costs_no_other() {
     let held =
         || -> u32 { file.query_row("SELECT count(*) FROM group_second", [], |row| row.get(0)).unwrap() };
     let moved = vec![vec![1_000; SECONDS]; 2];
-    store_all(&mut store, &rows(&moved), &told(&moved, 2, 0, |_, _| true), 100);
+    store_all(&mut store, &rows(&moved), &published(&moved, 2, 0, |_, _| true), 100);
     assert_eq!(held(), 3);
     file.execute("UPDATE group_second SET tile = x'00'", []).unwrap();
     let burst = vec![vec![9_000; SECONDS]; 2];
-    store_all(&mut store, &[], &told(&burst, 2, 0, |node, _| node == 0), 100);
-    assert_eq!(peaks(&mut store, None, 1)[0], 9_000, "of the one partition that was told again");
-    let later = told(&moved, 2, 3, |_, _| true);
+    store_all(&mut store, &[], &published(&burst, 2, 0, |node, _| node == 0), 100);
+    assert_eq!(peaks(&mut store, None, 1)[0], 9_000, "of the one partition that was published again");
+    let later = published(&moved, 2, 3, |_, _| true);
     let later = later.into_iter().map(|sums| SecondSums { minute: BEGIN + 20, ..sums }).collect();
     store.apply(&Batch { seconds: later, ..batch(BEGIN + 21, Vec::new()) }).unwrap();
     assert_eq!(held(), 3, "only the new ones");
 }
 
-/// A program that does not know of seconds has written the file, or goes on with it.
+/// A program that does not know of seconds has written it.
 #[test]
-fn a_file_of_before_gets_the_table_and_one_of_now_can_do_without() {
+fn a_file_of_before_gets_the_table_of_seconds() {
     let folder = tempfile::tempdir().unwrap();
     let moved = vec![vec![1_000; SECONDS]; 2];
     drop(opened(folder.path(), 2));
     let file = rusqlite::Connection::open(folder.path().join("history")).unwrap();
     file.execute_batch("DROP TABLE group_second").unwrap();
     let mut store = opened(folder.path(), 2);
-    store_all(&mut store, &rows(&moved), &told(&moved, 2, 0, |_, _| true), 100);
+    store_all(&mut store, &rows(&moved), &published(&moved, 2, 0, |_, _| true), 100);
     assert_eq!(peaks(&mut store, None, 1), [2_000; 3]);
 }

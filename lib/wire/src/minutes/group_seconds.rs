@@ -5,12 +5,16 @@
 //! larger one holds, as it has more of the samples. Readers of earlier versions see a message without rows.
 
 use serde::{Deserialize, Serialize};
+use serde_bytes::ByteBuf;
 
 use super::ColumnError;
-use crate::{Partition, PartitionCount, history_query::HistorySeries};
+use crate::{Partition, PartitionCount, history_series::HistorySeries};
 
 /// Seconds of a message at most: those of a minute.
 const MINUTE_S: u32 = 60;
+/// Numbers below this are exact; larger ones are exact in one bit more than it has.
+const SHARP: u64 = 1 << (SHARP_BITS - 1);
+const SHARP_BITS: u32 = 11;
 
 /// The sums of some groups of one partition's nodes in successive seconds of one minute.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -21,9 +25,9 @@ pub struct GroupSeconds {
     first_s: u64,
     seconds: u32,
     groups: Vec<HistorySeries>,
-    /// An entry for each second of each group, group after group. Bytes per second.
-    rx_bps: Vec<u64>,
-    tx_bps: Vec<u64>,
+    /// An entry for each second of each group, group after group: two bytes, the lower one first.
+    rx_bps: ByteBuf,
+    tx_bps: ByteBuf,
 }
 
 /// The sums of one group of one partition's nodes.
@@ -52,11 +56,11 @@ impl GroupSeconds {
         Self { partitions, partition, first_s, seconds, ..Self::default() }
     }
 
-    /// Adds a group, with an entry for each second.
+    /// Adds a group, with an entry for each second, which loses less than a thousandth.
     pub fn push(&mut self, group: &HistorySeries, rx_bps: &[u64], tx_bps: &[u64]) {
         self.groups.push(group.clone());
-        self.rx_bps.extend(rx_bps);
-        self.tx_bps.extend(tx_bps);
+        self.rx_bps.extend(rx_bps.iter().flat_map(|rate| code(*rate).to_le_bytes()));
+        self.tx_bps.extend(tx_bps.iter().flat_map(|rate| code(*rate).to_le_bytes()));
     }
 
     /// How many groups there are.
@@ -81,26 +85,51 @@ impl GroupSeconds {
         let first = u32::try_from(self.first_s % u64::from(MINUTE_S)).map_err(|_| ColumnError)?;
         let is_of_a_minute = (1..=MINUTE_S - first).contains(&self.seconds);
         let seconds = self.seconds as usize;
-        let entries = self.groups.len().checked_mul(seconds);
-        if !is_of_a_minute || entries != Some(self.rx_bps.len()) || entries != Some(self.tx_bps.len()) {
+        let bytes = self.groups.len().checked_mul(2 * seconds);
+        if !is_of_a_minute || bytes != Some(self.rx_bps.len()) || bytes != Some(self.tx_bps.len()) {
             return Err(ColumnError);
         }
-        let columns = self.rx_bps.chunks(seconds).zip(self.tx_bps.chunks(seconds));
+        let columns = self.rx_bps.chunks(2 * seconds).zip(self.tx_bps.chunks(2 * seconds));
         let sums = self.groups.iter().zip(columns).map(|(group, (rx_bps, tx_bps))| SecondSums {
             partitions: self.partitions,
             partition: self.partition,
             group: group.clone(),
             minute,
             first,
-            rx_bps: rx_bps.to_vec(),
-            tx_bps: tx_bps.to_vec(),
+            rx_bps: values(rx_bps),
+            tx_bps: values(tx_bps),
         });
         Ok(sums.collect())
     }
 }
 
+/// A number in 16 bits, rounded down: up to 1,023 as it is, and otherwise its highest 11 bits, of which the
+/// first is always set, behind how many bits follow. Codes have the order of their numbers.
+fn code(number: u64) -> u16 {
+    let cut = (u64::BITS - number.leading_zeros()).saturating_sub(SHARP_BITS);
+    let highest = number >> cut;
+    let code = if highest < SHARP { highest } else { (u64::from(cut) + 1) * SHARP + (highest - SHARP) };
+    u16::try_from(code).unwrap_or(u16::MAX)
+}
+
+fn value([low, high]: [u8; 2]) -> u64 {
+    let code = u64::from(u16::from_le_bytes([low, high]));
+    match (code / SHARP, code % SHARP) {
+        (0, number) => number,
+        (cut, rest) if cut <= u64::from(u64::BITS - SHARP_BITS) + 1 => (SHARP + rest) << (cut - 1),
+        // More bits than a number has.
+        _ => u64::MAX,
+    }
+}
+
+fn values(bytes: &[u8]) -> Vec<u64> {
+    bytes.as_chunks().0.iter().copied().map(value).collect()
+}
+
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
     use crate::{Minutes, decode, encode};
 
@@ -141,6 +170,21 @@ mod tests {
         assert!(earlier.rows.values().all(Vec::is_empty));
     }
 
+    proptest! {
+        #[test]
+        fn rates_lose_less_than_a_thousandth_and_gain_nothing(
+            number in any::<u64>(),
+            cut in 0..64,
+            code in any::<u16>(),
+        ) {
+            let number = number >> cut;
+            let kept = value(super::code(number).to_le_bytes());
+            prop_assert!(kept <= number && number - kept <= number / 1_024, "{kept} of {number}");
+            let bytes = code.to_le_bytes();
+            prop_assert!(code > super::code(u64::MAX) || super::code(value(bytes)) == code);
+        }
+    }
+
     #[test]
     fn what_contradicts_itself_has_no_sums() {
         let of = |change: fn(&mut GroupSeconds)| {
@@ -155,7 +199,7 @@ mod tests {
         assert!(of(|seconds| seconds.seconds = 2).is_err());
         assert!(of(|seconds| seconds.first_s += 1).is_err(), "the next minute");
         assert!(of(|seconds| seconds.first_s = u64::MAX).is_err());
-        assert!(of(|seconds| seconds.tx_bps.truncate(5)).is_err());
+        assert!(of(|seconds| seconds.tx_bps.truncate(11)).is_err());
         assert!(of(|seconds| seconds.groups.truncate(1)).is_err());
     }
 }
