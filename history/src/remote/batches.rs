@@ -23,12 +23,12 @@ pub(crate) type NodeMinutes = Vec<(NodeId, Vec<(u32, Point)>)>;
 
 /// What is sent together.
 #[derive(Debug, Default)]
-pub(crate) struct Batch {
+pub(crate) struct SeriesBatch {
     series: Vec<Series>,
     bytes: usize,
 }
 
-impl Batch {
+impl SeriesBatch {
     /// All of it, with the minutes that it lies in.
     pub(crate) fn whole(&self, minutes: Range<u32>) -> Piece {
         Piece { series: 0..self.series.len(), minutes }
@@ -69,8 +69,8 @@ fn end_ms(minute: u32) -> i64 {
 }
 
 /// Puts minutes into batches, each node's into one.
-pub(crate) fn batches(nodes: NodeMinutes) -> Vec<Batch> {
-    let mut batches: Vec<Batch> = Vec::new();
+pub(crate) fn batches(nodes: NodeMinutes) -> Vec<SeriesBatch> {
+    let mut batches: Vec<SeriesBatch> = Vec::new();
     for (node, minutes) in nodes {
         let name = node.text();
         let series: Vec<Series> = METRICS
@@ -94,7 +94,7 @@ pub(crate) fn batches(nodes: NodeMinutes) -> Vec<Batch> {
                 last.bytes += bytes;
                 last.series.extend(series);
             }
-            _ => batches.push(Batch { series, bytes }),
+            _ => batches.push(SeriesBatch { series, bytes }),
         }
     }
     batches

@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use super::{
-    batches::{Batch, batches},
+    batches::{SeriesBatch, batches},
     http::{Http, Key},
     pieces::{Later, Outcome, Piece, Why, send, verdict},
 };
@@ -49,7 +49,7 @@ pub(crate) struct Sender {
 }
 
 /// What a step has come to.
-enum Step {
+enum SendStep {
     /// Nothing is due.
     Idle,
     /// Something is sent.
@@ -83,16 +83,16 @@ impl Sender {
                 }
                 Err(panic) => {
                     lane = new();
-                    Step::Later(Later { after: None, why: panic.to_string() })
+                    SendStep::Later(Later { after: None, why: panic.to_string() })
                 }
             };
             let wait = match step {
-                Step::Idle | Step::Sent => {
+                SendStep::Idle | SendStep::Sent => {
                     tell_trouble(&status, &to, None);
                     retry = FIRST_RETRY;
-                    if matches!(step, Step::Sent) { Duration::ZERO } else { CHECK_PERIOD }
+                    if matches!(step, SendStep::Sent) { Duration::ZERO } else { CHECK_PERIOD }
                 }
-                Step::Later(Later { after, why }) => {
+                SendStep::Later(Later { after, why }) => {
                     tell_trouble(&status, &to, Some(why));
                     let wait = after.unwrap_or_default().clamp(retry, LONGEST_WAIT);
                     retry = (2 * retry).min(LAST_RETRY);
@@ -141,7 +141,7 @@ impl Lane {
         Self { sender, http, reader: None, floor: 0, status, stop }
     }
 
-    fn step(&mut self) -> Step {
+    fn step(&mut self) -> SendStep {
         match self.try_step() {
             Ok(step) => step,
             Err(error) => {
@@ -149,19 +149,19 @@ impl Lane {
                 if let StoreError::Damaged(what) = &error {
                     self.sender.damage.try_send(Met::File(what.clone())).ok();
                 }
-                Step::Later(Later { after: None, why: error.to_string() })
+                SendStep::Later(Later { after: None, why: error.to_string() })
             }
         }
     }
 
-    fn try_step(&mut self) -> Result<Step, StoreError> {
+    fn try_step(&mut self) -> Result<SendStep, StoreError> {
         let reader = match &mut self.reader {
             Some(reader) => reader,
             reader => reader.insert(Store::open_to_read(&self.sender.file)?),
         };
         let sending = reader.sending()?;
         tell(&self.status, &sending);
-        let Some(Due { band, minutes, mut then }) = sending.due else { return Ok(Step::Idle) };
+        let Some(Due { band, minutes, mut then }) = sending.due else { return Ok(SendStep::Idle) };
         let nodes = reader.band_minutes(band, minutes.clone())?;
         let met = reader.take_met();
         if !met.is_empty() {
@@ -177,15 +177,15 @@ impl Lane {
             let whole = batch.whole(minutes.clone());
             let outcome = self.send(&batch, whole.clone());
             if let Some(later) = outcome.later {
-                return Ok(Step::Later(later));
+                return Ok(SendStep::Later(later));
             }
             self.count(&batch, &whole, outcome, &mut then);
         }
         lock(&self.sender.store).set_sent(&then)?;
-        Ok(Step::Sent)
+        Ok(SendStep::Sent)
     }
 
-    fn send(&mut self, batch: &Batch, whole: Piece) -> Outcome {
+    fn send(&mut self, batch: &SeriesBatch, whole: Piece) -> Outcome {
         let headers = [
             ("content-type", "application/x-protobuf"),
             ("content-encoding", "snappy"),
@@ -211,7 +211,7 @@ impl Lane {
     }
 
     /// Adds up what has become of a batch, and names the first series that was refused.
-    fn count(&self, batch: &Batch, whole: &Piece, outcome: Outcome, sent: &mut Sent) {
+    fn count(&self, batch: &SeriesBatch, whole: &Piece, outcome: Outcome, sent: &mut Sent) {
         let (mut too_old, mut refused) = (0, 0);
         for (piece, why, _) in &outcome.refused {
             *(if *why == Why::TooOld { &mut too_old } else { &mut refused }) += batch.count(piece);

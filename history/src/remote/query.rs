@@ -48,8 +48,8 @@ impl Query {
         Self { http: Http::new(key), url, asking: AtomicUsize::default(), pause: Mutex::default() }
     }
 
-    /// What moved in each step of some minutes, by the steps' first minutes; `None` when the database does not
-    /// answer, and why is in the log. The first and the last step may be parts of one.
+    /// What moved in each step of some minutes, by the steps' first minutes; `None` when the database does
+    /// not answer, and why is in the log. The first and the last step may be parts of one.
     pub(crate) fn range(
         &self,
         node: &NodeId,

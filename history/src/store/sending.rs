@@ -1,7 +1,7 @@
 //! What is sent to another database: which minutes are due, and those of a band of nodes.
 //!
-//! Minutes are sent in order, a span of them at a time, band by band: a band's tiles are read once for all its
-//! nodes, and what is in memory is a band's span, whatever the fleet's size.
+//! Minutes are sent in order, a span of them at a time, band by band: a band's tiles are read once for all
+//! its nodes, and what is in memory is a band's span, whatever the fleet's size.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -15,7 +15,7 @@ use super::{
     calendar::{DAY, HOUR, minutes_of},
     read::live,
     retention::minutes_from,
-    state::BAND,
+    state::{BAND, CHANGED},
     tiles,
 };
 use crate::{
@@ -85,9 +85,6 @@ const FACTS: [&str; 8] = [
     "sent_too_old",
     "sent_dropped",
 ];
-/// Counted with the rows that it is about.
-pub(super) const CHANGED: &str = "sent_changed";
-
 impl Sent {
     fn facts(&self) -> [u64; 8] {
         let Self { since, until, span_end, bands, samples, refused, too_old, dropped, changed: _ } = *self;

@@ -342,7 +342,7 @@ async fn a_password_goes_over_tls_from_a_file_that_may_change_and_into_no_log() 
     ];
     database.start();
 
-    // A database that nobody has vouched for is told nothing.
+    // A database that nobody has vouched for gets nothing.
     let mut stranger = Tidemap::start(&args).unwrap();
     let unknown = past.sends(&stranger, |remote| remote.trouble.is_some()).await;
     eventually(EVENT_TIMEOUT, || async {
