@@ -29,7 +29,7 @@ pub(crate) use self::{
     groups::GroupKey,
     read::{SeriesKey, Step, TopOrder},
     retention::{Keep, Reach, Tidied},
-    sending::{Due, Sending, Sent},
+    sending::{Due, NodeMinutes, Sending, Sent},
 };
 use crate::database::{Database, Place, StoreError, Tier};
 

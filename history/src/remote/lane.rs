@@ -167,12 +167,6 @@ impl Lane {
         if !met.is_empty() {
             self.sender.damage.try_send(Met::Tiles(met)).ok();
         }
-        if let Some(dropped) = dropped(sending.sent.as_ref(), &then) {
-            tracing::warn!(
-                dropped,
-                "minutes were dropped before they were sent: the disk budget is too small"
-            );
-        }
         for batch in batches(nodes) {
             let whole = batch.whole(minutes.clone());
             let outcome = self.send(&batch, whole.clone());
@@ -182,6 +176,13 @@ impl Lane {
             self.count(&batch, &whole, outcome, &mut then);
         }
         lock(&self.sender.store).set_sent(&then)?;
+        let dropped = then.dropped - sending.sent.map_or(0, |sent| sent.dropped);
+        if dropped > 0 {
+            tracing::warn!(
+                dropped,
+                "minutes were dropped before they were sent: the disk budget is too small"
+            );
+        }
         Ok(SendStep::Sent)
     }
 
@@ -234,12 +235,6 @@ impl Lane {
     }
 }
 
-/// How many minutes were dropped since the last time.
-fn dropped(before: Option<&Sent>, then: &Sent) -> Option<u64> {
-    let more = then.dropped - before.map_or(0, |before| before.dropped);
-    (more > 0).then_some(more)
-}
-
 fn tell(status: &watch::Sender<Option<RemoteStatus>>, sending: &Sending) {
     let sent = sending.sent.unwrap_or_default();
     status.send_modify(|status| {
@@ -251,7 +246,8 @@ fn tell(status: &watch::Sender<Option<RemoteStatus>>, sending: &Sending) {
             refused: sent.refused,
             too_old: sent.too_old,
             changed_rows: sent.changed,
-            dropped_minutes: sent.dropped,
+            // Those that are dropped before the next are sent count already.
+            dropped_minutes: sending.due.as_ref().map_or(sent.dropped, |due| due.then.dropped),
             trouble,
             last_refused,
         });

@@ -29,6 +29,9 @@ const FINAL_AFTER: u32 = 16;
 /// So many minutes are sent at a time: for each time, the tiles of the hours that are not cut yet are read.
 const SPAN: u32 = 5;
 
+/// What moved in minutes of some nodes, in the order of time.
+pub(crate) type NodeMinutes = Vec<(NodeId, Vec<(u32, Point)>)>;
+
 /// How far minutes are sent, and what has become of them since the file began.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Sent {
@@ -170,11 +173,7 @@ impl Store {
     }
 
     /// What moved in each of some minutes, for each node of a band.
-    pub(crate) fn band_minutes(
-        &mut self,
-        band: u32,
-        minutes: Range<u32>,
-    ) -> Result<Vec<(NodeId, Vec<(u32, Point)>)>, StoreError> {
+    pub(crate) fn band_minutes(&mut self, band: u32, minutes: Range<u32>) -> Result<NodeMinutes, StoreError> {
         let tx = self.database.read()?;
         self.state.refresh(&tx)?;
         let state = &self.state;
