@@ -7,7 +7,7 @@ use tidemap_wire::history_query::RemoteStatus;
 use tokio::{
     sync::{mpsc, watch},
     task::spawn_blocking,
-    time::sleep,
+    time::{Instant, sleep},
 };
 use tokio_util::sync::CancellationToken;
 use url::Url;
@@ -31,6 +31,8 @@ const CHECK_PERIOD: Duration = Duration::from_secs(5);
 const FIRST_RETRY: Duration = Duration::from_secs(1);
 /// The longest one, unless the receiver asks for a longer one.
 const LAST_RETRY: Duration = Duration::from_secs(60);
+/// Refusals are logged no more often.
+const LOG_PERIOD: Duration = Duration::from_secs(60);
 /// No receiver is waited for longer.
 const LONGEST_WAIT: Duration = Duration::from_secs(600);
 
@@ -111,7 +113,7 @@ impl Sender {
 fn tell_trouble(status: &watch::Sender<Option<RemoteStatus>>, to: &str, trouble: Option<String>) {
     let before = status.borrow().as_ref().and_then(|status| status.trouble.clone());
     match &trouble {
-        Some(why) if before.is_none() => {
+        Some(why) if before.as_ref() != Some(why) => {
             tracing::warn!(%to, "minutes cannot be sent: {why}; they are kept until they are sent");
         }
         None if before.is_some() => tracing::info!(%to, "minutes are sent again"),
@@ -127,6 +129,8 @@ struct Lane {
     reader: Option<Store>,
     /// The first minute that may not be too old for the receiver.
     floor: u32,
+    /// When refusals were last logged.
+    logged: Option<Instant>,
     status: watch::Sender<Option<RemoteStatus>>,
     stop: CancellationToken,
 }
@@ -138,7 +142,7 @@ impl Lane {
         stop: CancellationToken,
     ) -> Self {
         let http = Http::new(sender.key.clone());
-        Self { sender, http, reader: None, floor: 0, status, stop }
+        Self { sender, http, reader: None, floor: 0, logged: None, status, stop }
     }
 
     fn step(&mut self) -> SendStep {
@@ -212,7 +216,7 @@ impl Lane {
     }
 
     /// Adds up what has become of a batch, and names the first series that was refused.
-    fn count(&self, batch: &SeriesBatch, whole: &Piece, outcome: Outcome, sent: &mut Sent) {
+    fn count(&mut self, batch: &SeriesBatch, whole: &Piece, outcome: Outcome, sent: &mut Sent) {
         let (mut too_old, mut refused) = (0, 0);
         for (piece, why, _) in &outcome.refused {
             *(if *why == Why::TooOld { &mut too_old } else { &mut refused }) += batch.count(piece);
@@ -223,13 +227,16 @@ impl Lane {
         let mut named = outcome.refused.iter().filter(|(piece, ..)| batch.count(piece) > 0);
         if let Some((piece, _, why)) = named.next() {
             let what = batch.name(piece);
-            let minute = super::promql::time(piece.minutes.start);
-            tracing::warn!(
-                too_old,
-                refused,
-                "values are refused for ever; the first: {what} at {minute}: {why}"
-            );
-            let said = format!("{what} at {minute}: {why}");
+            let said = format!("{what} at {}: {why}", super::promql::time(piece.minutes.start));
+            if self.logged.is_none_or(|at| at.elapsed() >= LOG_PERIOD) {
+                self.logged = Some(Instant::now());
+                let (too_old, refused) = (sent.too_old, sent.refused);
+                tracing::warn!(
+                    too_old,
+                    refused,
+                    "the other database refuses values for ever, such as {said}"
+                );
+            }
             self.status.send_modify(|status| status.get_or_insert_default().last_refused = Some(said));
         }
     }
