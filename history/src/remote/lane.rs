@@ -177,7 +177,7 @@ impl Lane {
             if let Some(later) = outcome.later {
                 return Ok(SendStep::Later(later));
             }
-            self.count(&batch, &whole, outcome, &mut then);
+            self.count(&batch, &whole, &outcome, &mut then);
         }
         lock(&self.sender.store).set_sent(&then)?;
         let dropped = then.dropped - sending.sent.map_or(0, |sent| sent.dropped);
@@ -216,7 +216,7 @@ impl Lane {
     }
 
     /// Adds up what has become of a batch, and names the first series that was refused.
-    fn count(&mut self, batch: &SeriesBatch, whole: &Piece, outcome: Outcome, sent: &mut Sent) {
+    fn count(&mut self, batch: &SeriesBatch, whole: &Piece, outcome: &Outcome, sent: &mut Sent) {
         let (mut too_old, mut refused) = (0, 0);
         for (piece, why, _) in &outcome.refused {
             *(if *why == Why::TooOld { &mut too_old } else { &mut refused }) += batch.count(piece);
