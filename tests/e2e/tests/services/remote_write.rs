@@ -82,7 +82,7 @@ fn row(node: u32, minute: u32, place: u32) -> MinuteRow {
         rx_bytes,
         tx_bytes,
         rates: (node % 5 > 0).then_some(rates),
-        counters: if place % 10 == 0 { counters } else { Vec::new() },
+        counters: if place.is_multiple_of(10) { counters } else { Vec::new() },
     }
 }
 
@@ -102,7 +102,8 @@ impl Past {
             now - DAY..now - DAY + 2,
             now - 90..now - 22,
         ];
-        let minutes: Vec<u32> = spans.into_iter().flatten().filter(|minute| minute % 9 > 0).collect();
+        let minutes: Vec<u32> =
+            spans.into_iter().flatten().filter(|minute| !minute.is_multiple_of(9)).collect();
         let js = scene.js().await;
         for (place, minute) in (0..).zip(&minutes) {
             let mut message = Minutes::new(1, unix_ms());
@@ -394,7 +395,7 @@ async fn a_password_goes_over_tls_from_a_file_that_may_change_and_into_no_log() 
     let sent = past.sends(&station, |remote| past.is_sent(remote)).await;
     assert!(sent.samples > 0 && sent.refused == 0, "{sent:?}");
     for log in [station.log(), stranger.log()] {
-        assert!(log.contains("ureq"), "{log}");
+        assert!(log.contains(" DEBUG "), "{log}");
         assert!(!log.contains("secret") && !log.contains("dGlkZTph"), "{log}");
     }
 }
