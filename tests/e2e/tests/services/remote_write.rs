@@ -60,8 +60,8 @@ async fn at_ease() -> u32 {
     .unwrap()
 }
 
+/// With letters that requests and questions have to take as they are.
 fn name(node: u32) -> String {
-    // Letters that requests and questions have to take as they are.
     if node == 7 { r#"é "\{x=}"#.to_owned() } else { format!("node-{node}") }
 }
 
@@ -72,7 +72,7 @@ fn row(node: u32, minute: u32, place: u32) -> MinuteRow {
     let tx_bytes = (node * 104_729 + of_time * 7_919) * 999_979 % (1 << 44);
     let rates =
         Extremes { rx_max: rx_bytes / 50, tx_max: tx_bytes / 50, rx_min: node, tx_min: of_time % 997 };
-    // Every tenth minute, something moved that no sample contains.
+    // Every tenth minute contains bytes of no sample.
     let counted = u64::from(place) << 45;
     let counters = vec![RunCounters { boot: 1, since: minute - place, rx_bytes: counted, tx_bytes: counted }];
     MinuteRow {
@@ -95,13 +95,8 @@ struct Past {
 impl Past {
     async fn made(scene: Scene) -> Self {
         let now = at_ease().await;
-        let begin = now - 3 * DAY + 3;
-        let spans = [
-            begin..begin + 40,
-            now - 2 * DAY..now - 2 * DAY + 2,
-            now - DAY..now - DAY + 2,
-            now - 90..now - 22,
-        ];
+        let few = [3, 2, 1].map(|days| now - days * DAY + 3);
+        let spans = [few[0]..few[0] + 40, few[1]..few[1] + 2, few[2]..few[2] + 2, now - 90..now - 22];
         let minutes: Vec<u32> =
             spans.into_iter().flatten().filter(|minute| !minute.is_multiple_of(9)).collect();
         let js = scene.js().await;
