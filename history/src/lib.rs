@@ -4,7 +4,8 @@
 //! (`tidemap_service::log_reader`), gathers what it brings (`intake`) and stores it (`keeper`) together with
 //! the place in the stream; one follows the fleet for the groups of nodes (`members`), and one answers
 //! requests (`rpc`, `answers`). `remote` sends minutes to another database, and reads them back. `store`
-//! alone knows how tiles are cut, `database` alone the file; `account`, `point`, `tile` and `columns` are pure.
+//! alone knows how tiles are cut, `database` alone the file; `account`, `point`, `tile` and `columns` are
+//! pure.
 //!
 //! Rows join: a station that stores a message twice, or late, or beside another station, has the same
 //! answers.
