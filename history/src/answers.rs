@@ -53,8 +53,8 @@ pub(crate) fn settled_until_ms(at_ms: i64) -> i64 {
     (at_ms - LATEST_MS).max(0) / MINUTE_MS * MINUTE_MS
 }
 
-/// The parts of the answer to a request. `status` is what is known of the reading, and `past` has minutes that
-/// are kept here no more.
+/// The parts of the answer to a request. `status` is what is known of the reading, and `past` has minutes
+/// that are kept here no more.
 pub(crate) fn answer(
     store: &mut Store,
     request: &HistoryRequest,

@@ -3,8 +3,9 @@
 //! Ingest's owners write rows of minutes to a stream ([`tidemap_wire::Minutes`]). One task reads it
 //! (`tidemap_service::log_reader`), gathers what it brings (`intake`) and stores it (`keeper`) together with
 //! the place in the stream; one follows the fleet for the groups of nodes (`members`), and one answers
-//! requests (`rpc`, `answers`). `remote` sends minutes to another database, and reads them back. `store` alone knows how tiles are cut, `database` alone the file; `account`,
-//! `point`, `tile` and `columns` are pure.
+//! requests (`rpc`, `answers`). `remote` sends minutes to another database, and reads them back. `store`
+//! alone knows how tiles are cut, `database` alone the file; `account`, `point`, `tile` and `columns` are
+//! pure.
 //!
 //! Rows join: a station that stores a message twice, or late, or beside another station, has the same
 //! answers.

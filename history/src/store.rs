@@ -31,7 +31,7 @@ pub(crate) use self::{
     groups::{GroupKey, SeriesKey},
     read::{Step, TopOrder},
     retention::{Keep, Reach, Tidied},
-    sending::{Due, Sending, Sent},
+    sending::{Due, NodeMinutes, Sending, Sent},
     settled::Settled,
 };
 use crate::database::{Database, Place, StoreError, Tier};

@@ -65,6 +65,7 @@ fn steps(request: &RangeRequest) -> Vec<HistoryAnswer> {
             covered_ms: known(9).into_iter().map(Option::unwrap_or_default).collect(),
             unplaced_rx_bytes: vec![10; steps.len()],
             unplaced_tx_bytes: vec![11; steps.len()],
+            ..RangeAnswer::default()
         }
     };
     all.chunks(RangeAnswer::STEPS_OF_A_PART).map(|steps| HistoryAnswer::Range(part(steps))).collect()

@@ -207,7 +207,7 @@ fn past(
 }
 
 #[test]
-fn what_is_kept_here_no_more_is_from_the_other_database_and_is_told() {
+fn what_is_kept_here_no_more_is_from_the_other_database_and_says_so() {
     let folder = tempfile::tempdir().unwrap();
     let mut store = store(folder.path());
     let of = |step_ms, from_ms, series| RangeRequest {

@@ -9,7 +9,7 @@ use super::{
     pieces::Piece,
     request::{Series, write_request},
 };
-use crate::point::Point;
+use crate::{point::Point, store::NodeMinutes};
 
 /// Bytes of a batch before it is compressed, unless one node has more. Receivers take 10 MB and more.
 const BATCH_BYTES: usize = 1 << 20;
@@ -18,17 +18,14 @@ const SAMPLE_BYTES: usize = 20;
 /// A series' bytes besides its samples and its node's name.
 const SERIES_BYTES: usize = 60;
 
-/// Minutes of some nodes.
-pub(crate) type NodeMinutes = Vec<(NodeId, Vec<(u32, Point)>)>;
-
 /// What is sent together.
 #[derive(Debug, Default)]
-pub(crate) struct Batch {
+pub(crate) struct SeriesBatch {
     series: Vec<Series>,
     bytes: usize,
 }
 
-impl Batch {
+impl SeriesBatch {
     /// All of it, with the minutes that it lies in.
     pub(crate) fn whole(&self, minutes: Range<u32>) -> Piece {
         Piece { series: 0..self.series.len(), minutes }
@@ -68,36 +65,32 @@ fn end_ms(minute: u32) -> i64 {
     (i64::from(minute) + 1) * 60_000
 }
 
-/// Puts minutes into batches, each node's into one.
-pub(crate) fn batches(nodes: NodeMinutes) -> Vec<Batch> {
-    let mut batches: Vec<Batch> = Vec::new();
-    for (node, minutes) in nodes {
-        let name = node.text();
-        let series: Vec<Series> = METRICS
-            .iter()
-            .map(|metric| {
-                let value =
-                    |(minute, point): &(u32, Point)| Some((end_ms(*minute), (metric.of)(point)? as f64));
-                let samples =
-                    minutes.iter().filter(|(_, point)| !point.is_empty()).filter_map(value).collect();
-                Series { metric: metric.name, node: name.clone(), samples }
-            })
-            .filter(|series: &Series| !series.samples.is_empty())
-            .collect();
-        let bytes = |series: &Series| series.samples.len() * SAMPLE_BYTES + SERIES_BYTES + name.len();
-        let bytes: usize = series.iter().map(bytes).sum();
-        if series.is_empty() {
-            continue;
+/// Puts minutes into batches, one at a time, and each node's into one.
+pub(crate) fn batches(nodes: NodeMinutes) -> impl Iterator<Item = SeriesBatch> {
+    let mut nodes = nodes.into_iter().map(of_node).filter(|batch| !batch.series.is_empty()).peekable();
+    std::iter::from_fn(move || {
+        let mut batch = nodes.next()?;
+        while let Some(more) = nodes.next_if(|more| batch.bytes + more.bytes <= BATCH_BYTES) {
+            batch.bytes += more.bytes;
+            batch.series.extend(more.series);
         }
-        match batches.last_mut() {
-            Some(last) if last.bytes + bytes <= BATCH_BYTES => {
-                last.bytes += bytes;
-                last.series.extend(series);
-            }
-            _ => batches.push(Batch { series, bytes }),
+        Some(batch)
+    })
+}
+
+fn of_node((node, minutes): (NodeId, Vec<(u32, Point)>)) -> SeriesBatch {
+    let node = node.text();
+    let minutes: Vec<_> = minutes.iter().filter(|(_, point)| !point.is_empty()).collect();
+    let mut batch = SeriesBatch::default();
+    for metric in METRICS {
+        let values = minutes.iter().filter_map(|(minute, point)| Some((*minute, (metric.of)(point)?)));
+        let samples: Vec<_> = values.map(|(minute, value)| (end_ms(minute), value as f64)).collect();
+        if !samples.is_empty() {
+            batch.bytes += samples.len() * SAMPLE_BYTES + SERIES_BYTES + node.len();
+            batch.series.push(Series { metric: metric.name, node: node.clone(), samples });
         }
     }
-    batches
+    batch
 }
 
 #[cfg(test)]
@@ -113,7 +106,7 @@ mod tests {
     #[test]
     fn batches_keep_to_their_bytes_and_lose_nothing() {
         let day = 28_000_000..28_001_440;
-        let all = batches((0..40).map(|number| node(number, day.clone())).collect());
+        let all: Vec<_> = batches((0..40).map(|number| node(number, day.clone())).collect()).collect();
         assert!(all.len() > 3, "{}", all.len());
         let mut count = 0;
         for batch in &all {
@@ -132,14 +125,14 @@ mod tests {
 
     #[test]
     fn pieces_have_the_minutes_that_lie_in_them() {
-        let batch = batches(vec![node(1, 10..20), node(2, 15..25)]).remove(0);
+        let batch = batches(vec![node(1, 10..20), node(2, 15..25)]).next().unwrap();
         assert_eq!(batch.count(&batch.whole(0..100)), 2 * 3 * 10);
         assert_eq!(batch.count(&batch.whole(10..15)), 3 * 5);
         assert_eq!(batch.count(&Piece { series: 3..4, minutes: 24..26 }), 1);
         assert_eq!(batch.name(&Piece { series: 4..6, minutes: 0..100 }), "tidemap_minute_rx_bytes of n2");
-        let minute = batches(vec![node(1, 10..11)]).remove(0);
+        let minute = batches(vec![node(1, 10..11)]).next().unwrap();
         assert_eq!(minute.series[1].samples, [(660_000, 10.0)]);
         // A minute in which nothing is known is no minute.
-        assert!(batches(vec![(node(1, 0..0).0, vec![(7, Point::default())])]).is_empty());
+        assert!(batches(vec![(node(1, 0..0).0, vec![(7, Point::default())])]).next().is_none());
     }
 }

@@ -10,12 +10,12 @@ use super::http::Key;
 /// Options of the other database.
 #[derive(clap::Args, Clone, Debug)]
 pub(crate) struct RemoteArgs {
-    /// Send each node's minutes to another database by Prometheus' remote write, such as
-    /// http://127.0.0.1:8428/api/v1/write.
+    /// Send each node's minutes to another database by Prometheus' remote write: the whole address, which
+    /// often ends with /api/v1/write.
     #[arg(long, env = "TIDEMAP_REMOTE_WRITE", value_name = "URL")]
     remote_write: Option<String>,
-    /// Read minutes that are kept here no more from that database by PromQL, below this address, such as
-    /// http://127.0.0.1:8428.
+    /// Read minutes that are kept here no more from that database by PromQL: the address without /api/v1 and
+    /// what is behind it.
     #[arg(long, env = "TIDEMAP_REMOTE_QUERY", value_name = "URL", visible_alias = "query")]
     remote_query: Option<String>,
     /// File with the token that the database asks for (bearer). It is read again for each request.

@@ -7,13 +7,13 @@ use tidemap_wire::history_query::RemoteStatus;
 use tokio::{
     sync::{mpsc, watch},
     task::spawn_blocking,
-    time::sleep,
+    time::{Instant, sleep},
 };
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use super::{
-    batches::{Batch, batches},
+    batches::{SeriesBatch, batches},
     http::{Http, Key},
     pieces::{Later, Outcome, Piece, Why, send, verdict},
 };
@@ -31,6 +31,8 @@ const CHECK_PERIOD: Duration = Duration::from_secs(5);
 const FIRST_RETRY: Duration = Duration::from_secs(1);
 /// The longest one, unless the receiver asks for a longer one.
 const LAST_RETRY: Duration = Duration::from_secs(60);
+/// Refusals are logged no more often.
+const LOG_PERIOD: Duration = Duration::from_secs(60);
 /// No receiver is waited for longer.
 const LONGEST_WAIT: Duration = Duration::from_secs(600);
 
@@ -49,7 +51,7 @@ pub(crate) struct Sender {
 }
 
 /// What a step has come to.
-enum Step {
+enum SendStep {
     /// Nothing is due.
     Idle,
     /// Something is sent.
@@ -83,16 +85,16 @@ impl Sender {
                 }
                 Err(panic) => {
                     lane = new();
-                    Step::Later(Later { after: None, why: panic.to_string() })
+                    SendStep::Later(Later { after: None, why: panic.to_string() })
                 }
             };
             let wait = match step {
-                Step::Idle | Step::Sent => {
+                SendStep::Idle | SendStep::Sent => {
                     tell_trouble(&status, &to, None);
                     retry = FIRST_RETRY;
-                    if matches!(step, Step::Sent) { Duration::ZERO } else { CHECK_PERIOD }
+                    if matches!(step, SendStep::Sent) { Duration::ZERO } else { CHECK_PERIOD }
                 }
-                Step::Later(Later { after, why }) => {
+                SendStep::Later(Later { after, why }) => {
                     tell_trouble(&status, &to, Some(why));
                     let wait = after.unwrap_or_default().clamp(retry, LONGEST_WAIT);
                     retry = (2 * retry).min(LAST_RETRY);
@@ -111,7 +113,7 @@ impl Sender {
 fn tell_trouble(status: &watch::Sender<Option<RemoteStatus>>, to: &str, trouble: Option<String>) {
     let before = status.borrow().as_ref().and_then(|status| status.trouble.clone());
     match &trouble {
-        Some(why) if before.is_none() => {
+        Some(why) if before.as_ref() != Some(why) => {
             tracing::warn!(%to, "minutes cannot be sent: {why}; they are kept until they are sent");
         }
         None if before.is_some() => tracing::info!(%to, "minutes are sent again"),
@@ -127,6 +129,8 @@ struct Lane {
     reader: Option<Store>,
     /// The first minute that may not be too old for the receiver.
     floor: u32,
+    /// When refusals were last logged.
+    logged: Option<Instant>,
     status: watch::Sender<Option<RemoteStatus>>,
     stop: CancellationToken,
 }
@@ -138,10 +142,10 @@ impl Lane {
         stop: CancellationToken,
     ) -> Self {
         let http = Http::new(sender.key.clone());
-        Self { sender, http, reader: None, floor: 0, status, stop }
+        Self { sender, http, reader: None, floor: 0, logged: None, status, stop }
     }
 
-    fn step(&mut self) -> Step {
+    fn step(&mut self) -> SendStep {
         match self.try_step() {
             Ok(step) => step,
             Err(error) => {
@@ -149,43 +153,44 @@ impl Lane {
                 if let StoreError::Damaged(what) = &error {
                     self.sender.damage.try_send(Met::File(what.clone())).ok();
                 }
-                Step::Later(Later { after: None, why: error.to_string() })
+                SendStep::Later(Later { after: None, why: error.to_string() })
             }
         }
     }
 
-    fn try_step(&mut self) -> Result<Step, StoreError> {
+    fn try_step(&mut self) -> Result<SendStep, StoreError> {
         let reader = match &mut self.reader {
             Some(reader) => reader,
             reader => reader.insert(Store::open_to_read(&self.sender.file, Settled::default())?),
         };
         let sending = reader.sending()?;
         tell(&self.status, &sending);
-        let Some(Due { band, minutes, mut then }) = sending.due else { return Ok(Step::Idle) };
+        let Some(Due { band, minutes, mut then }) = sending.due else { return Ok(SendStep::Idle) };
         let nodes = reader.band_minutes(band, minutes.clone())?;
         let met = reader.take_met();
         if !met.is_empty() {
             self.sender.damage.try_send(Met::Tiles(met)).ok();
         }
-        if let Some(dropped) = dropped(sending.sent.as_ref(), &then) {
+        for batch in batches(nodes) {
+            let whole = batch.whole(minutes.clone());
+            let outcome = self.send(&batch, whole.clone());
+            if let Some(later) = outcome.later {
+                return Ok(SendStep::Later(later));
+            }
+            self.count(&batch, &whole, &outcome, &mut then);
+        }
+        lock(&self.sender.store).set_sent(&then)?;
+        let dropped = then.dropped - sending.sent.map_or(0, |sent| sent.dropped);
+        if dropped > 0 {
             tracing::warn!(
                 dropped,
                 "minutes were dropped before they were sent: the disk budget is too small"
             );
         }
-        for batch in batches(nodes) {
-            let whole = batch.whole(minutes.clone());
-            let outcome = self.send(&batch, whole.clone());
-            if let Some(later) = outcome.later {
-                return Ok(Step::Later(later));
-            }
-            self.count(&batch, &whole, outcome, &mut then);
-        }
-        lock(&self.sender.store).set_sent(&then)?;
-        Ok(Step::Sent)
+        Ok(SendStep::Sent)
     }
 
-    fn send(&mut self, batch: &Batch, whole: Piece) -> Outcome {
+    fn send(&mut self, batch: &SeriesBatch, whole: Piece) -> Outcome {
         let headers = [
             ("content-type", "application/x-protobuf"),
             ("content-encoding", "snappy"),
@@ -211,7 +216,7 @@ impl Lane {
     }
 
     /// Adds up what has become of a batch, and names the first series that was refused.
-    fn count(&self, batch: &Batch, whole: &Piece, outcome: Outcome, sent: &mut Sent) {
+    fn count(&mut self, batch: &SeriesBatch, whole: &Piece, outcome: &Outcome, sent: &mut Sent) {
         let (mut too_old, mut refused) = (0, 0);
         for (piece, why, _) in &outcome.refused {
             *(if *why == Why::TooOld { &mut too_old } else { &mut refused }) += batch.count(piece);
@@ -222,22 +227,19 @@ impl Lane {
         let mut named = outcome.refused.iter().filter(|(piece, ..)| batch.count(piece) > 0);
         if let Some((piece, _, why)) = named.next() {
             let what = batch.name(piece);
-            let minute = super::promql::time(piece.minutes.start);
-            tracing::warn!(
-                too_old,
-                refused,
-                "values are refused for ever; the first: {what} at {minute}: {why}"
-            );
-            let said = format!("{what} at {minute}: {why}");
+            let said = format!("{what} at {}: {why}", super::promql::time(piece.minutes.start));
+            if self.logged.is_none_or(|at| at.elapsed() >= LOG_PERIOD) {
+                self.logged = Some(Instant::now());
+                let (too_old, refused) = (sent.too_old, sent.refused);
+                tracing::warn!(
+                    too_old,
+                    refused,
+                    "the other database refuses values for ever, such as {said}"
+                );
+            }
             self.status.send_modify(|status| status.get_or_insert_default().last_refused = Some(said));
         }
     }
-}
-
-/// How many minutes were dropped since the last time.
-fn dropped(before: Option<&Sent>, then: &Sent) -> Option<u64> {
-    let more = then.dropped - before.map_or(0, |before| before.dropped);
-    (more > 0).then_some(more)
 }
 
 fn tell(status: &watch::Sender<Option<RemoteStatus>>, sending: &Sending) {
@@ -251,7 +253,8 @@ fn tell(status: &watch::Sender<Option<RemoteStatus>>, sending: &Sending) {
             refused: sent.refused,
             too_old: sent.too_old,
             changed_rows: sent.changed,
-            dropped_minutes: sent.dropped,
+            // Those that are dropped before the next are sent count already.
+            dropped_minutes: sending.due.as_ref().map_or(sent.dropped, |due| due.then.dropped),
             trouble,
             last_refused,
         });

@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn minutes_are_told_as_times() {
+    fn minutes_are_times_of_the_calendar() {
         assert_eq!(time(28_000_000), "2023-03-28T10:40:00Z");
     }
 }

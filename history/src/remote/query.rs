@@ -48,8 +48,8 @@ impl Query {
         Self { http: Http::new(key), url, asking: AtomicUsize::default(), pause: Mutex::default() }
     }
 
-    /// What moved in each step of some minutes, by the steps' first minutes; `None` when the database does not
-    /// answer, and why is in the log. The first and the last step may be parts of one.
+    /// What moved in each step of some minutes, by the steps' first minutes; `None` when the database does
+    /// not answer, and why is in the log. The first and the last step may be parts of one.
     pub(crate) fn range(
         &self,
         node: &NodeId,
@@ -141,12 +141,15 @@ mod tests {
 
     #[test]
     fn parts_are_whole_steps_and_what_is_left_at_either_end() {
-        assert_eq!(parts(0..10, 1), [0..10]);
-        assert_eq!(parts(3..40, 15), [3..15, 15..30, 30..40]);
-        assert_eq!(parts(16..20, 15), [16..20]);
-        assert_eq!(parts(0..15, 15), [0..15]);
-        assert_eq!(parts(0..25_000, 1), [0..10_000, 10_000..20_000, 20_000..25_000]);
-        assert!(parts(7..7, 5).is_empty());
+        let of = |minutes, step| {
+            parts(minutes, step).into_iter().map(|part| (part.start, part.end)).collect::<Vec<_>>()
+        };
+        assert_eq!(of(0..10, 1), [(0, 10)]);
+        assert_eq!(of(3..40, 15), [(3, 15), (15, 30), (30, 40)]);
+        assert_eq!(of(16..20, 15), [(16, 20)]);
+        assert_eq!(of(0..15, 15), [(0, 15)]);
+        assert_eq!(of(0..25_000, 1), [(0, 10_000), (10_000, 20_000), (20_000, 25_000)]);
+        assert_eq!(of(7..7, 5), []);
     }
 
     #[test]

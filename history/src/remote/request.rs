@@ -12,8 +12,8 @@ pub(crate) struct Series {
     pub samples: Vec<(i64, f64)>,
 }
 
-/// `WriteRequest { timeseries: [TimeSeries { labels: [Label { name, value }], samples: [Sample { value, timestamp }] }] }`
-/// of some series and their samples.
+/// A `WriteRequest` of some series and their samples. It has as many `TimeSeries` (field 1), these have each
+/// `Label` (1: name 1, value 2) and each `Sample` (2: value 1, timestamp 2).
 pub(crate) fn write_request<'a>(series: impl IntoIterator<Item = (&'a Series, &'a [(i64, f64)])>) -> Vec<u8> {
     let mut request = Vec::new();
     let (mut one, mut part) = (Vec::new(), Vec::new());

@@ -6,8 +6,7 @@ use tidemap_wire::Extremes;
 
 use super::{
     calendar::{DAY, DAYS_OF_A_TILE, HOUR, HOURS_OF_A_TILE, QUARTER},
-    sending::CHANGED,
-    state::State,
+    state::{CHANGED, State},
     tiles,
 };
 use crate::{

@@ -1,7 +1,7 @@
 //! What is sent to another database: which minutes are due, and those of a band of nodes.
 //!
-//! Minutes are sent in order, a span of them at a time, band by band: a band's tiles are read once for all its
-//! nodes, and what is in memory is a band's span, whatever the fleet's size.
+//! Minutes are sent in order, a span of them at a time, band by band: a band's tiles are read once for all
+//! its nodes, and what is in memory is a band's span, whatever the fleet's size.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -15,7 +15,7 @@ use super::{
     calendar::{DAY, HOUR, minutes_of},
     read::live,
     retention::minutes_from,
-    state::BAND,
+    state::{BAND, CHANGED},
     tiles,
 };
 use crate::{
@@ -28,6 +28,9 @@ use crate::{
 const FINAL_AFTER: u32 = 16;
 /// So many minutes are sent at a time: for each time, the tiles of the hours that are not cut yet are read.
 const SPAN: u32 = 5;
+
+/// What moved in minutes of some nodes, in the order of time.
+pub(crate) type NodeMinutes = Vec<(NodeId, Vec<(u32, Point)>)>;
 
 /// How far minutes are sent, and what has become of them since the file began.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -85,9 +88,6 @@ const FACTS: [&str; 8] = [
     "sent_too_old",
     "sent_dropped",
 ];
-/// Counted with the rows that it is about.
-pub(super) const CHANGED: &str = "sent_changed";
-
 impl Sent {
     fn facts(&self) -> [u64; 8] {
         let Self { since, until, span_end, bands, samples, refused, too_old, dropped, changed: _ } = *self;
@@ -173,11 +173,7 @@ impl Store {
     }
 
     /// What moved in each of some minutes, for each node of a band.
-    pub(crate) fn band_minutes(
-        &mut self,
-        band: u32,
-        minutes: Range<u32>,
-    ) -> Result<Vec<(NodeId, Vec<(u32, Point)>)>, StoreError> {
+    pub(crate) fn band_minutes(&mut self, band: u32, minutes: Range<u32>) -> Result<NodeMinutes, StoreError> {
         let tx = self.database.read()?;
         self.state.refresh(&tx)?;
         let state = &self.state;

@@ -31,6 +31,9 @@ const MAX_NEW_GROUPS: u32 = 70;
 /// How often one node's groups may change in a day.
 const MAX_CHANGES: u32 = 100;
 
+/// The fact that counts rows that changed after they were sent to another database.
+pub(super) const CHANGED: &str = "sent_changed";
+
 /// What is counted of a node's day.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Deed {

@@ -76,7 +76,8 @@ fn filter(text: &str) -> Result<EnvFilter, String> {
         };
         directives = format!("{directives},{known}");
     }
-    EnvFilter::try_new(format!("{usual},{directives}"))
+    // It logs every byte of requests, with the passwords in them. The last one holds.
+    EnvFilter::try_new(format!("{usual},{directives},ureq_proto::util=off"))
         .map_err(|error| format!("{error} (try info, debug, warn)"))
 }
 
@@ -133,6 +134,15 @@ mod tests {
         ] {
             let filter = filter(text).unwrap();
             assert_eq!(filter.max_level_hint(), Some(most), "{text}: {filter}");
+        }
+    }
+
+    #[test]
+    fn no_level_logs_the_bytes_of_requests() {
+        for text in ["trace", "ureq_proto=trace", "ureq_proto::util=trace"] {
+            let filter = filter(text).unwrap().to_string();
+            assert!(filter.contains("ureq_proto::util=off"), "{filter}");
+            assert!(!filter.contains("ureq_proto::util=trace"), "{filter}");
         }
     }
 

@@ -13,9 +13,14 @@ use crate::workspace::{Workspace, output, run, status};
 const SCHEMATHESIS: &str = "schemathesis==4.32.5";
 const SCHEMATHESIS_LOCKED: &str = include_str!("../../requirements/schemathesis.txt");
 /// Debian's packages, whose programs are run as they are in the package: Prometheus with its
-/// checker of metrics, and a reverse proxy before the API.
-const PACKAGES: [DebianPackage; 2] = [
+/// checker of metrics, another database that takes its remote writes, and a reverse proxy before the API.
+const PACKAGES: [DebianPackage; 3] = [
     DebianPackage { name: "prometheus", program: "promtool", source: "https://prometheus.io/download" },
+    DebianPackage {
+        name: "victoria-metrics",
+        program: "victoria-metrics",
+        source: "https://github.com/VictoriaMetrics/VictoriaMetrics/releases",
+    },
     DebianPackage { name: "nginx", program: "nginx", source: "https://nginx.org/en/download.html" },
 ];
 /// The checker of accessibility, as npm packs it.

@@ -55,13 +55,13 @@ fn remote(text: &mut Exposition, status: Option<&RemoteStatus>) {
     let behind_ms = status.map_or(0, |status| status.behind_ms);
     let help = "Time of which minutes could be sent and are not yet.";
     text.family(Gauge, "tidemap_history_remote_behind_seconds", help).sample(&[], behind_ms as f64 / 1_000.0);
-    let Some(status) = status else { return };
-    let help = "Values that the other database has taken.";
-    text.family(Counter, "tidemap_history_remote_samples_total", help).sample(&[], status.samples as f64);
-    let help = "Values that it will never take.";
+    let help = "Values that the other database will never take.";
     let mut refused = text.family(Counter, "tidemap_history_remote_refused_samples_total", help);
-    refused.sample(&[("reason", "too_old")], status.too_old as f64);
-    refused.sample(&[("reason", "other")], status.refused as f64);
+    refused.sample(&[("reason", "too_old")], status.map_or(0, |status| status.too_old) as f64);
+    refused.sample(&[("reason", "other")], status.map_or(0, |status| status.refused) as f64);
+    let Some(status) = status else { return };
+    let help = "Values that it has taken.";
+    text.family(Counter, "tidemap_history_remote_samples_total", help).sample(&[], status.samples as f64);
     let help = "Rows that changed after they were sent.";
     text.family(Counter, "tidemap_history_remote_changed_rows_total", help)
         .sample(&[], status.changed_rows as f64);
@@ -124,6 +124,8 @@ mod tests {
                 "tidemap_history_pending_messages 3",
                 "tidemap_history_remote_sending 1",
                 "tidemap_history_remote_behind_seconds 0",
+                "tidemap_history_remote_refused_samples_total{reason=\"too_old\"} 0",
+                "tidemap_history_remote_refused_samples_total{reason=\"other\"} 0",
             ]
         );
     }
@@ -150,9 +152,9 @@ mod tests {
             [
                 "tidemap_history_remote_sending 0",
                 "tidemap_history_remote_behind_seconds 90.5",
-                "tidemap_history_remote_samples_total 7",
                 "tidemap_history_remote_refused_samples_total{reason=\"too_old\"} 3",
                 "tidemap_history_remote_refused_samples_total{reason=\"other\"} 2",
+                "tidemap_history_remote_samples_total 7",
                 "tidemap_history_remote_changed_rows_total 4",
                 "tidemap_history_remote_dropped_minutes_total 5",
             ]

@@ -95,7 +95,7 @@ fn what_is_too_large_is_halved() {
 }
 
 #[test]
-fn answers_are_told_apart() {
+fn each_answer_has_its_verdict() {
     let refused = |why, said: &str| Verdict::Refused(why, said.to_owned());
     let later = |after, why: &str| Verdict::Later(Later { after, why: why.to_owned() });
     assert_eq!(verdict(204, None, ""), Verdict::Taken);

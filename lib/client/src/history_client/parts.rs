@@ -121,6 +121,8 @@ mod tests {
             covered_ms: sums(9),
             unplaced_rx_bytes: sums(10),
             unplaced_tx_bytes: sums(11),
+            remote_until_ms: Some(5),
+            warning: None,
         }
     }
 

@@ -83,10 +83,15 @@ fn fetched(path: &str) -> anyhow::Result<PathBuf> {
 
 /// A program of Debian's package `prometheus`.
 pub(crate) fn debian(program: &str) -> anyhow::Result<PathBuf> {
+    of_package("prometheus", program)
+}
+
+/// A program of one of Debian's packages.
+pub(crate) fn of_package(package: &str, program: &str) -> anyhow::Result<PathBuf> {
     let path = std::env::var_os("PATH").context("there is a PATH")?;
     let installed =
         std::env::split_paths(&path).map(|folder| folder.join(program)).find(|file| file.is_file());
-    installed.map_or_else(|| fetched(&format!("prometheus/usr/bin/{program}")), Ok)
+    installed.map_or_else(|| fetched(&format!("{package}/usr/bin/{program}")), Ok)
 }
 
 /// The output of Prometheus' checker for a text; empty when the text is valid.

@@ -39,6 +39,12 @@ const METRICS: [&str; 9] = [
     "unplaced_tx_bytes",
 ];
 
+/// Steps that a station keeps for ever.
+const HOURS: &str = "&step=1h";
+
+/// A node, minutes from and to, and what is asked besides.
+type Asked = (u32, (u32, u32), &'static str);
+
 fn now() -> u32 {
     u32::try_from(unix_ms() / MINUTE_MS).unwrap()
 }
@@ -54,8 +60,8 @@ async fn at_ease() -> u32 {
     .unwrap()
 }
 
+/// With letters that requests and questions have to take as they are.
 fn name(node: u32) -> String {
-    // Letters that requests and questions have to take as they are.
     if node == 7 { r#"é "\{x=}"#.to_owned() } else { format!("node-{node}") }
 }
 
@@ -66,7 +72,7 @@ fn row(node: u32, minute: u32, place: u32) -> MinuteRow {
     let tx_bytes = (node * 104_729 + of_time * 7_919) * 999_979 % (1 << 44);
     let rates =
         Extremes { rx_max: rx_bytes / 50, tx_max: tx_bytes / 50, rx_min: node, tx_min: of_time % 997 };
-    // Every tenth minute, something moved that no sample contains.
+    // Every tenth minute contains bytes of no sample.
     let counted = u64::from(place) << 45;
     let counters = vec![RunCounters { boot: 1, since: minute - place, rx_bytes: counted, tx_bytes: counted }];
     MinuteRow {
@@ -76,7 +82,7 @@ fn row(node: u32, minute: u32, place: u32) -> MinuteRow {
         rx_bytes,
         tx_bytes,
         rates: (node % 5 > 0).then_some(rates),
-        counters: if place % 10 == 0 { counters } else { Vec::new() },
+        counters: if place.is_multiple_of(10) { counters } else { Vec::new() },
     }
 }
 
@@ -89,14 +95,10 @@ struct Past {
 impl Past {
     async fn made(scene: Scene) -> Self {
         let now = at_ease().await;
-        let begin = now - 3 * DAY + 3;
-        let spans = [
-            begin..begin + 40,
-            now - 2 * DAY..now - 2 * DAY + 2,
-            now - DAY..now - DAY + 2,
-            now - 90..now - 22,
-        ];
-        let minutes: Vec<u32> = spans.into_iter().flatten().filter(|minute| minute % 9 > 0).collect();
+        let few = [3, 2, 1].map(|days| now - days * DAY + 3);
+        let spans = [few[0]..few[0] + 40, few[1]..few[1] + 2, few[2]..few[2] + 2, now - 90..now - 22];
+        let minutes: Vec<u32> =
+            spans.into_iter().flatten().filter(|minute| !minute.is_multiple_of(9)).collect();
         let js = scene.js().await;
         for (place, minute) in (0..).zip(&minutes) {
             let mut message = Minutes::new(1, unix_ms());
@@ -177,6 +179,41 @@ impl Past {
         count
     }
 
+    /// The first hour that has rows.
+    fn first_hour(&self) -> (u32, u32) {
+        (self.minutes[0], self.minutes[0] + 60)
+    }
+
+    /// Waits until the station has no minutes and quarters of the first day.
+    async fn has_dropped_the_first_day(&self, station: &Tidemap) {
+        let later = i64::from(self.minutes[0] / DAY + 1) * i64::from(DAY) * MINUTE_MS;
+        eventually(EVENT_TIMEOUT, || async {
+            let status = self.status().await?;
+            let tiers = status.tiers.iter().filter(|tier| tier.step_ms < 3_600_000);
+            let kept = tiers.filter(|tier| tier.from_ms < Some(later)).count();
+            ensure!(kept == 0 && !status.tiers.is_empty(), "{status:?}: {}", station.log());
+            Ok(())
+        })
+        .await
+        .unwrap();
+    }
+
+    /// What is asked of a few nodes, and the answers.
+    async fn answers(&self) -> Vec<(Asked, HistoryJson)> {
+        let whole = (self.minutes[0], *self.minutes.last().unwrap());
+        let short = self.first_hour();
+        let asked =
+            [(whole, "&step=1m"), (short, "&step=7m"), (short, "&step=15m"), (short, ""), (whole, HOURS)];
+        let mut answers = Vec::new();
+        for node in [0, 1, 7, NODES - 1] {
+            for (range, step) in asked {
+                let answer = self.answer(node, range, step).await.unwrap();
+                answers.push(((node, range, step), answer));
+            }
+        }
+        answers
+    }
+
     /// What a node's steps are answered, without what moves with the present.
     async fn answer(&self, node: u32, range: (u32, u32), step: &str) -> anyhow::Result<HistoryJson> {
         let ms = |minute: u32| i64::from(minute) * MINUTE_MS;
@@ -196,13 +233,45 @@ async fn conforms(kind: Kind) {
     let folder = tempfile::tempdir().unwrap();
     let write = format!("http://{}/api/v1/write", way.address);
     let to = ["--remote-write", &write];
+    let mut station = all_is_sent(&past, &mut database, &way, folder.path(), &to).await;
+    let here = past.answers().await;
+    assert!(here[0].1.unplaced_rx_bytes.iter().any(|bytes| *bytes > 0));
+    assert!(station.terminate().await.unwrap().success());
 
-    // The database is away: everything waits, and a station says so.
-    let mut station = past.station(folder.path(), &to);
+    let few = ["--history-minutes", "2", "--history-quarters", "2", "--remote-query", &database.url()];
+    let station = past.station(folder.path(), &[&to[..], &few].concat());
+    past.has_dropped_the_first_day(&station).await;
+    for ((asked, here), (_, there)) in here.iter().zip(past.answers().await) {
+        let is_read_back = there.remote_until_ms.is_some();
+        assert_eq!(is_read_back, asked.2 != HOURS, "{asked:?}: {}", station.log());
+        assert_eq!(&HistoryJson { remote_until_ms: None, ..there }, here, "{asked:?}");
+    }
+
+    database.stop().await;
+    let ((node, range, step), before) = &here[0];
+    let without = past.answer(*node, *range, step).await.unwrap();
+    assert!(without.warning.unwrap().contains("does not answer") && without.remote_until_ms.is_none());
+    assert_eq!(without.rx_bytes[0], None);
+    let end = before.rx_bytes.len() - 60;
+    assert_eq!(without.rx_bytes[end..], before.rx_bytes[end..], "what is here is answered");
+    let longer = past.answer(*node, past.first_hour(), "").await.unwrap();
+    assert!(longer.step_ms >= 3_600_000 && longer.warning.is_some(), "{longer:?}");
+    assert!(longer.rx_bytes.iter().any(Option::is_some), "{longer:?}");
+}
+
+/// Has a station send everything to a database that is away at first, over a way that loses answers and is
+/// closed amid them, while both end and begin again. Returns the station.
+async fn all_is_sent(
+    past: &Past,
+    database: &mut Database,
+    way: &LossyWay,
+    folder: &Path,
+    to: &[&str],
+) -> Tidemap {
+    let mut station = past.station(folder, to);
     let away = past.sends(&station, |remote| remote.trouble.is_some()).await;
     assert_eq!((away.samples, away.sent_until_ms, away.last_refused), (0, None, None));
 
-    // Some answers are lost on their way, and then the way is closed.
     way.open_for(6, 2);
     database.start();
     database.is_up().await;
@@ -215,62 +284,16 @@ async fn conforms(kind: Kind) {
     let cut = past.sends(&station, |remote| remote.trouble.is_some() && remote.samples > 0).await;
     assert!(cut.sent_until_ms < Some(past.end_ms()) && cut.behind_ms > 0, "{cut:?}");
 
-    // Station and database end, one without warning, and go on where they were.
     station.kill().await.unwrap();
     database.stop().await;
     way.open_for(u32::MAX, 1);
     database.start();
     database.is_up().await;
-    let mut station = past.station(folder.path(), &to);
+    let station = past.station(folder, to);
     let sent = past.sends(&station, |remote| past.is_sent(remote)).await;
     assert_eq!((sent.refused, sent.too_old, sent.changed_rows, sent.dropped_minutes), (0, 0, 0, 0));
-    assert_eq!(past.is_whole(&database).await, sent.samples);
-
-    // What is here no more is read back, and is the same.
-    let first = past.minutes[0];
-    let whole = (first, now() - 30);
-    let short = (first, first + 60);
-    let asked =
-        [(whole, "&step=1m"), (short, "&step=7m"), (short, "&step=15m"), (short, ""), (whole, "&step=1h")];
-    let mut here = Vec::new();
-    for node in [0, 1, 7, NODES - 1] {
-        for (range, step) in asked {
-            here.push((node, range, step, past.answer(node, range, step).await.unwrap()));
-        }
-    }
-    assert!(here[0].3.unplaced_rx_bytes.iter().any(|bytes| *bytes > 0));
-    assert!(station.terminate().await.unwrap().success());
-    let few = ["--history-minutes", "2", "--history-quarters", "2", "--remote-query", &database.url()];
-    let station = past.station(folder.path(), &[&to[..], &few].concat());
-    eventually(EVENT_TIMEOUT, || async {
-        let status = past.status().await?;
-        let from =
-            |step_ms| status.tiers.iter().find(|tier| tier.step_ms == step_ms).and_then(|tier| tier.from_ms);
-        let later = Some(i64::from(first / DAY + 1) * i64::from(DAY) * MINUTE_MS);
-        ensure!(from(60_000) >= later && from(900_000) >= later, "{status:?}: {}", station.log());
-        Ok(())
-    })
-    .await
-    .unwrap();
-    for (node, range, step, here) in &here {
-        let there = past.answer(*node, *range, step).await.unwrap();
-        assert_eq!(there.remote_until_ms.is_some(), *step != "&step=1h", "{step}: {}", station.log());
-        assert_eq!(&HistoryJson { remote_until_ms: None, ..there }, here, "{node} {step}");
-    }
-
-    // Without the database, what is here answers, and says so.
-    database.stop().await;
-    let (node, range, _, _) = here[0];
-    let without = past.answer(node, range, "&step=1m").await.unwrap();
-    assert!(without.warning.unwrap().contains("does not answer") && without.remote_until_ms.is_none());
-    let newest = |answer: &HistoryJson| answer.rx_bytes.iter().rev().take(60).copied().collect::<Vec<_>>();
-    assert_eq!(
-        (without.rx_bytes[0], newest(&HistoryJson { rx_bytes: without.rx_bytes, ..HistoryJson::default() })),
-        (None, newest(&here[0].3))
-    );
-    let longer = past.answer(node, short, "").await.unwrap();
-    assert!(longer.step_ms >= 3_600_000 && longer.warning.is_some(), "{longer:?}");
-    assert!(longer.rx_bytes.iter().any(Option::is_some), "{longer:?}");
+    assert_eq!(past.is_whole(database).await, sent.samples);
+    station
 }
 
 #[tokio::test]
@@ -339,10 +362,12 @@ async fn a_password_goes_over_tls_from_a_file_that_may_change_and_into_no_log() 
         &url(""),
         "--remote-password-file",
         &text(&password),
+        "--log",
+        "info,ureq=trace,ureq_proto=trace,rustls=trace",
     ];
     database.start();
 
-    // A database that nobody has vouched for is told nothing.
+    // A database that nobody has vouched for gets nothing.
     let mut stranger = Tidemap::start(&args).unwrap();
     let unknown = past.sends(&stranger, |remote| remote.trouble.is_some()).await;
     eventually(EVENT_TIMEOUT, || async {
@@ -365,6 +390,8 @@ async fn a_password_goes_over_tls_from_a_file_that_may_change_and_into_no_log() 
     let sent = past.sends(&station, |remote| past.is_sent(remote)).await;
     assert!(sent.samples > 0 && sent.refused == 0, "{sent:?}");
     for log in [station.log(), stranger.log()] {
-        assert!(!log.contains("secret") && !log.contains("Basic"), "{log}");
+        assert!(log.contains(" DEBUG "), "{log}");
+        // Neither as it is nor as a header has it.
+        assert!(!["a-secret", "wrong-secret", "dGlkZTph"].iter().any(|secret| log.contains(secret)), "{log}");
     }
 }

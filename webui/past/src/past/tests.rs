@@ -35,6 +35,7 @@ pub(crate) fn answer() -> HistoryJson {
         covered_ms: vec![60_000, 0, 30_000],
         unplaced_rx_bytes: vec![0, 5_000, 7],
         unplaced_tx_bytes: vec![0, 0, 0],
+        ..HistoryJson::default()
     }
 }
 

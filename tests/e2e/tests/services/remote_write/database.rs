@@ -3,7 +3,6 @@
 use std::{
     collections::BTreeMap,
     net::SocketAddr,
-    path::PathBuf,
     process::ExitStatus,
     sync::{Arc, Mutex},
     time::Duration,
@@ -21,7 +20,7 @@ use tokio::{
 };
 use url::Url;
 
-use crate::checkers::debian;
+use crate::checkers::of_package;
 
 const EVENT_TIMEOUT: Duration = Duration::from_secs(60);
 
@@ -84,7 +83,7 @@ impl Database {
             }
         };
         let log = std::fs::File::create(file("log")).unwrap();
-        let child = Command::new(installed(program))
+        let child = Command::new(of_package(program, program).unwrap())
             .args(args)
             .args(&self.more)
             .stdout(log.try_clone().unwrap())
@@ -141,11 +140,6 @@ impl Database {
         }
         Ok(values)
     }
-}
-
-/// Prometheus may be one that `cargo xtask test` has fetched.
-fn installed(program: &str) -> PathBuf {
-    debian(program).unwrap()
 }
 
 /// What a way does with the next requests.
