@@ -35,6 +35,8 @@ const BEHIND_MS: i64 = 10 * 60_000;
 const PERIOD: Duration = Duration::from_secs(60);
 /// How soon again when one of them could not be counted.
 const RETRY_PERIOD: Duration = Duration::from_secs(5);
+/// A warning is due after as many failures in a row: stations may start later than this.
+const FAILURES: u32 = 3;
 /// They are counted for no more than one in as many parts of the time.
 const SHARE: u32 = 10;
 
@@ -88,30 +90,31 @@ async fn answer(
 /// Counts the present cycles of all plans again and again until `stop`. A plan that cannot be counted is left
 /// out until it can.
 pub(crate) async fn follow(site: Site, stop: CancellationToken) {
-    let mut is_said = false;
+    let mut failures = 0_u32;
     loop {
         let begun = Instant::now();
         let mut known = Vec::new();
+        let mut failed = None;
         for plan in &site.plans.plans {
             let count = async {
                 let _turn = turn(&site).await?;
                 answer(&site, plan.clone(), true, 1, clock::unix_ms()).await
             };
             // The service stops.
-            match stop.run_until_cancelled(count).await {
-                None => return,
-                Some(Ok(traffic)) => known.push(traffic),
-                Some(Err(error)) if is_said => tracing::debug!(plan = plan.name, %error, "not counted"),
-                Some(Err(error)) => {
-                    tracing::warn!(plan = plan.name, %error, "a plan cannot be counted at the moment");
-                    is_said = true;
-                }
+            let Some(counted) = stop.run_until_cancelled(count).await else { return };
+            match counted {
+                Ok(traffic) => known.push(traffic),
+                Err(error) => failed = Some((&plan.name, error)),
             }
         }
-        let is_whole = known.len() == site.plans.plans.len();
-        is_said &= !is_whole;
         site.standings.send_replace(known.into());
-        let rest = if is_whole { PERIOD } else { RETRY_PERIOD }.max(begun.elapsed() * SHARE);
+        failures = if failed.is_some() { failures.saturating_add(1) } else { 0 };
+        if let Some((plan, error)) = &failed
+            && failures == FAILURES
+        {
+            tracing::warn!(plan, %error, "plans cannot be counted at the moment");
+        }
+        let rest = if failed.is_none() { PERIOD } else { RETRY_PERIOD }.max(begun.elapsed() * SHARE);
         if stop.run_until_cancelled(sleep(rest)).await.is_none() {
             return;
         }

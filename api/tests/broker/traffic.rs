@@ -132,6 +132,9 @@ async fn two_constant_nodes_of_100_mbit_in_one_bill_are_200() {
     let slots =
         ["slots", "expected_slots", "present_slots"].map(|name| said["periods"][0]["p95"][name].clone());
     assert_eq!(slots, [json!(12), json!(12), json!(12)]);
+    // Nobody keeps the history busy with one question.
+    let (code, said) = api.get("/api/traffic?cycle=1000+hours&periods=400&p95=true").await;
+    assert!(code == 422 && detail(&said).starts_with("periods: these periods"), "{said}");
     api.stop().await;
 }
 

@@ -38,8 +38,8 @@ pub struct Standing {
     /// Bytes at the end of the cycle if it goes on as it has: absent at its very begin, when that would say
     /// nothing, and when it is over.
     pub forecast_bytes: Option<u64>,
-    /// When the quota will be used up if it goes on as it has, Unix milliseconds; absent if that is not within
-    /// the cycle, or has been.
+    /// When the quota will be used up if it goes on as it has, Unix milliseconds; absent if that is not
+    /// within the cycle, or has been.
     pub exceeded_at_ms: Option<i64>,
 }
 

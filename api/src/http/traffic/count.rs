@@ -18,6 +18,8 @@ use crate::{
 const MAX_READS: usize = 2_000;
 /// The most steps of all ranges together.
 const MAX_ALL_STEPS: i64 = 2_000_000;
+/// The most slots of all periods together, 5 MB: two years.
+const MAX_SLOTS: usize = 210_000;
 const MINUTE_MS: u64 = 60_000;
 const QUARTER_MS: u64 = 15 * MINUTE_MS;
 
@@ -62,13 +64,9 @@ impl Question {
     }
 
     /// The slots of each period of which minutes are kept.
-    fn slots(&self) -> Vec<Option<(SlotRange, Slots)>> {
-        let of = |period: &Period| {
-            let range = SlotRange::of(*period);
-            let is_kept = self.plan.p95 && period.to_ms > self.reach.minutes_ms;
-            is_kept.then(|| (range, Slots::empty(range.count)))
-        };
-        self.periods.iter().map(of).collect()
+    fn slot_ranges(&self) -> Vec<Option<SlotRange>> {
+        let is_kept = |period: &Period| self.plan.p95 && period.to_ms > self.reach.minutes_ms;
+        self.periods.iter().map(|period| is_kept(period).then(|| SlotRange::of(*period))).collect()
     }
 
     /// What must be read for a period's slots.
@@ -107,17 +105,18 @@ impl Question {
 pub(super) async fn count(site: &Site, question: &Question) -> Result<Counted, ApiError> {
     let mut members = question.members();
     let mut sums = Sums::new(&question.periods, question.reach);
-    let mut slots = question.slots();
     let reads = sums.reads(question.now_ms, i64::from(MAX_STEPS));
-    let slot_reads: Vec<(usize, Read)> = slots
-        .iter()
-        .enumerate()
-        .flat_map(|(place, slots)| {
-            let range = slots.as_ref().map(|(range, _)| *range);
-            range.into_iter().flat_map(|range| question.slot_reads(range)).map(move |read| (place, read))
-        })
-        .collect();
-    check_size(members.len(), reads.iter().copied().chain(slot_reads.iter().map(|(_, read)| *read)))?;
+    let ranges = question.slot_ranges();
+    let places = (0..).zip(&ranges).filter_map(|(place, range)| Some((place, (*range)?)));
+    let slot_reads: Vec<(usize, Read)> =
+        places.flat_map(|(place, range)| question.slot_reads(range).map(move |read| (place, read))).collect();
+    check_size(
+        members.len(),
+        &ranges,
+        reads.iter().copied().chain(slot_reads.iter().map(|(_, read)| *read)),
+    )?;
+    let slots = |range: Option<SlotRange>| range.map(|range| (range, Slots::empty(range.count)));
+    let mut slots: Vec<_> = ranges.into_iter().map(slots).collect();
     let mut complete_until_ms = question.complete_until_ms;
     for member in &mut members {
         for read in &reads {
@@ -147,17 +146,25 @@ pub(super) async fn count(site: &Site, question: &Question) -> Result<Counted, A
     })
 }
 
-/// Refuses what would keep the history busy for long.
-fn check_size(members: usize, reads: impl Iterator<Item = Read>) -> Result<(), ApiError> {
+/// Refuses what would keep the history busy for long, or take much memory.
+fn check_size(
+    members: usize,
+    slots: &[Option<SlotRange>],
+    reads: impl Iterator<Item = Read>,
+) -> Result<(), ApiError> {
+    let slots: usize = slots.iter().flatten().map(|range| range.count).sum();
     let (mut ranges, mut steps) = (0, 0_i64);
     for read in reads {
         ranges += members;
         steps += read.steps() * i64::try_from(members).unwrap_or(i64::MAX);
         if ranges > MAX_READS || steps > MAX_ALL_STEPS {
-            let detail = "periods: these periods of these nodes take too long to count: ask for fewer periods, \
-                          or for a label instead of its nodes";
-            return Err(ApiError::Query(detail.to_owned()));
+            break;
         }
+    }
+    if ranges > MAX_READS || steps > MAX_ALL_STEPS || slots > MAX_SLOTS {
+        let detail = "periods: these periods of these nodes take too long to count: ask for fewer periods, or \
+                      for a label instead of its nodes";
+        return Err(ApiError::Query(detail.to_owned()));
     }
     Ok(())
 }

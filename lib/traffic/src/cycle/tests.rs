@@ -64,9 +64,9 @@ fn midnight_that_does_not_exist_is_the_first_moment_of_the_day() {
     // An anchor within the hour that is skipped: when clocks jump over it.
     let skipped = cycle("2026-01-24T00:30", "month", "Africa/Cairo");
     assert_eq!(at(&skipped, "2026-05-01T00:00:00Z")[0], "2026-04-23T22:00:00Z");
-    // Midnight that comes twice, in Havana: the first.
+    // Midnight that comes twice, in Havana: the first. In a year of which all versions of the rules agree.
     let havana = daily("America/Havana");
-    assert_eq!(at(&havana, "2026-11-01T12:00:00Z"), ["2026-11-01T04:00:00Z", "2026-11-02T05:00:00Z"]);
+    assert_eq!(at(&havana, "2024-11-03T12:00:00Z"), ["2024-11-03T04:00:00Z", "2024-11-04T05:00:00Z"]);
 }
 
 #[test]
