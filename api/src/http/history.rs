@@ -5,7 +5,6 @@ mod parameters;
 
 use std::time::Duration;
 
-use sha2::{Digest, Sha256};
 use tidemap_client::HistoryRequestError;
 use tidemap_service::clock;
 use tidemap_wire::{
@@ -34,8 +33,6 @@ const QUEUE_TIMEOUT: Duration = Duration::from_secs(5);
 /// What is said instead of a station's own words, which may contain paths of its host.
 const SOME_TROUBLE: &str = "the station cannot store what it reads";
 const SOME_WARNING: &str = "something about the history needs a look";
-/// Bytes of the digest that is a body's tag.
-const TAG_BYTES: usize = 12;
 
 /// The name in `/api/nodes/{name}/history`, as it is written there.
 pub(super) fn name(path: &str) -> Option<&str> {
@@ -108,9 +105,7 @@ pub(super) async fn status(asked: &Asked, site: &Site) -> Result<Response, ApiEr
         status.trouble = status.trouble.map(|_| SOME_TROUBLE.to_owned());
         status.warnings.iter_mut().for_each(|warning| SOME_WARNING.clone_into(warning));
     }
-    let body = json::encode(&status);
-    let tag = tag(&body);
-    bodies::encoded(&asked.headers, &tag, bodies::JSON, &Encoded::short(body.into())).await
+    bodies::short(&asked.headers, json::encode(&status)).await
 }
 
 /// A node's newest minutes, which the history gets later. Without them, it answers with what it has.
@@ -170,7 +165,7 @@ async fn respond(
     let budget = site.budget.clone();
     let make = move || {
         let body = write(format);
-        Ok::<_, NotBuilt>((tag(&body), Encoded::long(body, &budget)?))
+        Ok::<_, NotBuilt>((bodies::tag(&body), Encoded::long(body, &budget)?))
     };
     let (tag, body) = spawn_blocking(make).await.map_err(|_| NotBuilt::Lost)??;
     let content_type = match format {
@@ -181,9 +176,4 @@ async fn respond(
     response.headers_mut().insert(header::VARY, HeaderValue::from_static("accept, accept-encoding"));
     drop(turn);
     Ok(response)
-}
-
-/// What equal bodies have in common, and others have not.
-fn tag(body: &[u8]) -> String {
-    Sha256::digest(body)[..TAG_BYTES].iter().map(|byte| format!("{byte:02x}")).collect()
 }

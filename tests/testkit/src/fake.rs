@@ -11,7 +11,7 @@ use std::{
     path::{Path, PathBuf},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -38,6 +38,9 @@ pub const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'
     frame-ancestors 'none'";
 
 const STATUS: &str = "/api/history/status";
+/// For how long the API has kept the fleet's totals at first: longer than the history is behind, and less than
+/// the page shows.
+const KEPT_MS: i64 = 150_000;
 const EVENTS: &str = "text/event-stream";
 /// How long a proxy waits for the end of an answer.
 const PROXYS_TIMEOUT: Duration = Duration::from_secs(3);
@@ -89,6 +92,8 @@ struct Shared {
     answers_once: AtomicBool,
     said: broadcast::Sender<Said>,
     asked: AtomicU64,
+    /// When the API began to keep the fleet's totals.
+    since_ms: AtomicI64,
     /// What requests for the past are refused with.
     no_history: Mutex<Option<String>>,
 }
@@ -104,6 +109,7 @@ impl FakeServer {
     /// Serves the page that was built last, on a free port.
     pub async fn start(fleet: FakeFleet) -> anyhow::Result<Self> {
         let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../dist/web");
+        let since_ms = fleet.at_ms() - KEPT_MS;
         anyhow::ensure!(page.join("index.html").is_file(), "the page is not built: cargo xtask web");
         let shared = Arc::new(Shared {
             page,
@@ -113,6 +119,7 @@ impl FakeServer {
             // More events than any test sends before it reads.
             said: broadcast::channel(1024).0,
             asked: AtomicU64::new(0),
+            since_ms: AtomicI64::new(since_ms),
             no_history: Mutex::new(None),
         });
         // It comes back to this port.
@@ -136,6 +143,11 @@ impl FakeServer {
     /// Answers requests for the past with this error from now on, as without a station, or well again.
     pub fn refuse_history(&self, detail: Option<&str>) {
         *lock(&self.shared.no_history) = detail.map(str::to_owned);
+    }
+
+    /// Forgets the totals of the last minutes, as an API that has just started.
+    pub fn forget_totals(&self) {
+        self.shared.since_ms.store(lock(&self.shared.fleet).at_ms(), Ordering::Relaxed);
     }
 
     /// Changes the fleet without an event on open streams.
@@ -268,6 +280,9 @@ impl Shared {
             None if request.path == STATUS => Some(json(&history::status(&fleet))),
             None if request.path == "/api/top" => Some(json(&history::top(&fleet, request)?)),
             Some(name) => detail::detail(&fleet, name)?.map(|detail| json(&detail)),
+            None if request.path == "/api/stats/recent" => {
+                Some(json(&history::recent(&fleet, self.since_ms.load(Ordering::Relaxed))))
+            }
             None if request.path == "/api/stats" => {
                 Some(json(&fleet.grouped(request.query("by").as_deref())))
             }

@@ -3,7 +3,10 @@
 use std::f64::consts::TAU;
 
 use anyhow::Context;
-use tidemap_wire::http::{HistoryJson, HistoryStatusJson, TopJson, TopNodeJson};
+use tidemap_wire::{
+    Bps, Series,
+    http::{HistoryJson, HistoryStatusJson, TopJson, TopNodeJson},
+};
 
 use super::{FakeFleet, request::Request};
 
@@ -70,6 +73,18 @@ pub(super) fn history(
     json.to_ms = begin_ms;
     json.partial = begin_ms > json.complete_until_ms;
     Ok(Some(json))
+}
+
+/// The fleet's totals since this time, as the API has heard them.
+pub(super) fn recent(fleet: &FakeFleet, since_ms: i64) -> Series {
+    const STEP_MS: i64 = 4_000;
+    let end_ms = fleet.at_ms().div_euclid(STEP_MS) * STEP_MS + STEP_MS;
+    let rate: f64 = fleet.nodes().iter().filter_map(|node| node.rate).sum();
+    let steps = |rate: f64| {
+        let begins = (1..=75).rev().map(|ago| end_ms - ago * STEP_MS);
+        begins.map(|begin_ms| Bps::new(rate).filter(|_| begin_ms + STEP_MS > since_ms)).collect()
+    };
+    Series { step_ms: 4_000, end_ms, rx_bps: steps(rate), tx_bps: steps(rate / 2.0) }
 }
 
 /// What the history says of itself, as far as the page reads it.
