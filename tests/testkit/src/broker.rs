@@ -33,6 +33,12 @@ pub fn jetstream(client: async_nats::Client) -> jetstream::Context {
     js
 }
 
+/// A connection with the services' rights to the broker of the `tidemap up` with this data folder.
+pub async fn connect_to_up(data: &Path) -> anyhow::Result<async_nats::Client> {
+    let url = std::fs::read_to_string(data.join("endpoint")).context("up has not started")?;
+    NatsArgs::new(&url, Some(&Keys::open_or_create(data)?.service_seed_path())).connect("test", None).await
+}
+
 /// Returns once the broker has taken everything that this client has sent so far, subscriptions among it.
 pub async fn has_taken(client: &async_nats::Client) -> anyhow::Result<()> {
     let inbox = client.new_inbox();
