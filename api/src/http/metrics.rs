@@ -1,6 +1,5 @@
 //! The fleet, the pipeline and the history for Prometheus.
 
-mod history;
 mod info;
 mod interfaces;
 mod nodes;
@@ -77,7 +76,7 @@ fn of_fleet(text: &mut Exposition, stats: &Stats, history: Option<&HistoryStatus
     fleet(text, stats);
     partitions(text, stats);
     service(text, stats);
-    history::families(text, history);
+    text.history(history);
 }
 
 fn of_nodes(text: &mut Exposition, nodes: &Nodes, list: &[NodeJson], series: NodeSeries) {
