@@ -38,9 +38,6 @@ pub const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'
     frame-ancestors 'none'";
 
 const STATUS: &str = "/api/history/status";
-/// For how long the API has kept the fleet's totals at first: longer than the history is behind, and less than
-/// the page shows.
-const KEPT_MS: i64 = 150_000;
 const EVENTS: &str = "text/event-stream";
 /// How long a proxy waits for the end of an answer.
 const PROXYS_TIMEOUT: Duration = Duration::from_secs(3);
@@ -109,17 +106,16 @@ impl FakeServer {
     /// Serves the page that was built last, on a free port.
     pub async fn start(fleet: FakeFleet) -> anyhow::Result<Self> {
         let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../dist/web");
-        let since_ms = fleet.at_ms() - KEPT_MS;
         anyhow::ensure!(page.join("index.html").is_file(), "the page is not built: cargo xtask web");
         let shared = Arc::new(Shared {
             page,
+            since_ms: AtomicI64::new(fleet.at_ms() - history::KEPT_MS),
             fleet: Mutex::new(fleet),
             line: Mutex::new(Line::Sound),
             answers_once: AtomicBool::new(false),
             // More events than any test sends before it reads.
             said: broadcast::channel(1024).0,
             asked: AtomicU64::new(0),
-            since_ms: AtomicI64::new(since_ms),
             no_history: Mutex::new(None),
         });
         // It comes back to this port.
