@@ -70,8 +70,8 @@ const FULL_RETRY: Duration = Duration::from_secs(2);
 /// How long the parts may take to end.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Keeps the history until `shutdown`, and answers requests; one that runs alone serves its `metrics`. A broker
-/// without the stream is waited for.
+/// Keeps the history until `shutdown`, and answers requests; one that runs alone serves its `metrics`. A
+/// broker without the stream is waited for.
 ///
 /// # Errors
 ///

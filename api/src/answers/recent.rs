@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_that_is_set_back_begins_anew() {
+    fn a_clock_that_is_set_back_starts_over() {
         let mut recent = Recent::default();
         recent.record(BEGIN_MS + 100_000, &stats(9.0));
         recent.record(BEGIN_MS, &stats(4.0));

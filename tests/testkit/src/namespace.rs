@@ -34,8 +34,9 @@ pub struct Namespace {
 }
 
 impl Namespace {
-    /// Makes both, and moves this thread to the first: sockets that it opens, and threads and processes that it
-    /// starts from now on, are there. A runtime with one thread moves as a whole, if it has not started others.
+    /// Makes both, and moves this thread to the first: sockets that it opens, and threads and processes
+    /// that it starts from now on, are there. A runtime with one thread moves as a whole, if it has not
+    /// started others.
     pub fn new() -> anyhow::Result<Self> {
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let name = format!("tm{}x{number}", std::process::id());

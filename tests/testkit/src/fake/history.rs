@@ -27,8 +27,8 @@ const CULPRIT: &str = "web-01";
 const STEPS: [i64; 9] = [1, 2, 5, 10, 15, 30, 60, 180, 360];
 const MOST_STEPS: i64 = 1_500;
 
-/// For how long the API has kept the fleet's totals at first: longer than the history is behind, and less than
-/// the page shows.
+/// For how long the API has kept the fleet's totals at first: longer than the history is behind, and less
+/// than the page shows.
 pub(super) const KEPT_MS: i64 = 150_000;
 
 /// What one minute of download came to, bytes and bytes per second.
