@@ -36,7 +36,8 @@ export function hear(kind, text, tell) {
   }
   seconds++;
   credit = Math.min(credit + 1, MOST_CREDIT);
-  const nowMs = Math.floor(JSON.parse(text).timestamp * 1000);
+  const nowMs = timeOf(text);
+  if (!nowMs) return;
   // The stream was interrupted, and went on without a snapshot.
   if (nowMs - newestMs > STEP_MS) isLineDue = true;
   newestMs = nowMs;
@@ -46,6 +47,15 @@ export function hear(kind, text, tell) {
     fillFleet(nowMs, tell);
   }
   askSoon(tell, FRAMES);
+}
+
+// When totals are from; nothing for a text that is none, which the page's program refuses.
+function timeOf(text) {
+  try {
+    return Math.floor(JSON.parse(text).timestamp * 1000);
+  } catch {
+    return 0;
+  }
 }
 
 async function ask(path) {
