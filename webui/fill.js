@@ -1,7 +1,8 @@
 // Fills the small lines with what was before the page opened, or while it was away: without this they begin
 // empty at each load, although the server knows. It is not in the page's program, because it only asks.
 //
-// The fleet's line takes two requests. A row's takes one, when the row is on screen: nobody sees the rest.
+// The fleet's line takes a request, and two more while the server itself has not run for so long. A row's takes
+// one, when the row is on screen: nobody sees the rest.
 
 // As much of the fleet's line, and steps that are fine enough for it.
 const LINE_MS = 300_000;
@@ -19,6 +20,8 @@ const FRAMES = 10;
 let asked = new Set();
 let seconds = 0;
 let isLineDue = false;
+// When the newest totals are from.
+let newestMs = Infinity;
 let credit = MOST_CREDIT;
 let waiting = 0;
 // Grows with each snapshot: rows have other numbers then, and their lines begin again.
@@ -33,12 +36,26 @@ export function hear(kind, text, tell) {
   }
   seconds++;
   credit = Math.min(credit + 1, MOST_CREDIT);
+  const nowMs = timeOf(text);
+  if (!nowMs) return;
+  // The stream was interrupted, and went on without a snapshot.
+  if (nowMs - newestMs > STEP_MS) isLineDue = true;
+  newestMs = nowMs;
   if (document.hidden) return;
   if (isLineDue) {
     isLineDue = false;
-    fillFleet(JSON.parse(text), tell);
+    fillFleet(nowMs, tell);
   }
   askSoon(tell, FRAMES);
+}
+
+// When totals are from; nothing for a text that is none, which the page's program refuses.
+function timeOf(text) {
+  try {
+    return Math.floor(JSON.parse(text).timestamp * 1000);
+  } catch {
+    return 0;
+  }
 }
 
 async function ask(path) {
@@ -51,22 +68,39 @@ async function ask(path) {
   }
 }
 
-// The history's minutes that are complete. What came after them stays a gap: averages do not say how much of
-// their time they know.
-async function fillFleet(stats, tell) {
-  const nowMs = Math.floor(stats.timestamp * 1000);
-  const fromMs = nowMs - LINE_MS;
-  // Without a station this is no error, and neither in the browser's log.
-  const { complete_until_ms: knownMs } = (await ask("history/status")) ?? {};
-  const history = knownMs > fromMs ? await ask(`history?from=${fromMs}&to=${nowMs}&step=60s`) : null;
-  if (!history) return;
+// What the server has heard, and before that the history's minutes that are complete.
+async function fillFleet(nowMs, tell) {
+  const fromMs = Math.ceil((nowMs - LINE_MS) / STEP_MS) * STEP_MS;
+  const recent = await ask("stats/recent");
   const points = { at: [], rx: [], tx: [] };
-  for (let at = Math.ceil(fromMs / STEP_MS) * STEP_MS; at < history.complete_until_ms; at += STEP_MS) {
-    const minute = Math.floor((at - history.from_ms) / MINUTE_MS);
-    const moved = [history.rx_bytes[minute], history.tx_bytes[minute]];
-    if (moved.every(Number.isFinite)) add(points, at, moved.map((bytes) => bytes / 60));
+  let history = null;
+  for (let at = fromMs; at < nowMs; at += STEP_MS) {
+    let rates = ratesAt(recent, at);
+    if (!rates) {
+      history ??= await askHistory(fromMs, nowMs);
+      rates = ratesAt(history, at);
+    }
+    if (rates) add(points, at, rates);
   }
   tell(points);
+}
+
+// Without a station it is empty, which is no error, and neither in the browser's log.
+async function askHistory(fromMs, nowMs) {
+  const { complete_until_ms: knownMs } = (await ask("history/status")) ?? {};
+  const history = knownMs > fromMs ? await ask(`history?from=${fromMs}&to=${nowMs}&step=60s`) : null;
+  if (!history) return {};
+  const isComplete = (minute) => history.from_ms + (minute + 1) * MINUTE_MS <= history.complete_until_ms;
+  const rates = (column) => column.map((bytes, minute) => (bytes !== null && isComplete(minute) ? bytes / 60 : null));
+  return { step_ms: MINUTE_MS, end_ms: history.to_ms, rx_bps: rates(history.rx_bytes), tx_bps: rates(history.tx_bytes) };
+}
+
+// Download and upload in steps that end together, at a moment; nothing where one of them is not known.
+function ratesAt(steps, at) {
+  if (!steps?.rx_bps) return null;
+  const place = Math.floor((at - steps.end_ms) / steps.step_ms) + steps.rx_bps.length;
+  const rates = [steps.rx_bps[place], steps.tx_bps[place]];
+  return rates.every(Number.isFinite) ? rates : null;
 }
 
 // Names that a path cannot hold: browsers resolve dots, and proxies decode slashes.

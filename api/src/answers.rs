@@ -5,6 +5,7 @@ mod groupings;
 mod groups;
 mod node;
 mod nodes;
+mod recent;
 mod stats;
 
 use std::fmt;
@@ -17,6 +18,7 @@ pub(crate) use self::{
     groups::grouped,
     node::{detail, summary},
     nodes::Nodes,
+    recent::Recent,
     stats::{Counters, Health, PartitionHealth, Stats, fleet_stats},
 };
 

@@ -11,7 +11,7 @@ mod task;
 use std::sync::Arc;
 
 use tidemap_client::{FeedMessage, Fleet, Node};
-use tidemap_wire::{NodeId, Partition, PartitionCount, http::NodeDetailJson, stream::SnapshotEvent};
+use tidemap_wire::{NodeId, Partition, PartitionCount, Series, http::NodeDetailJson, stream::SnapshotEvent};
 use tokio::{sync::watch, time::Instant};
 
 #[cfg(test)]
@@ -22,7 +22,7 @@ pub(crate) use self::{
     task::run,
 };
 use crate::{
-    answers::{self, Counters, Health, Nodes, PartitionHealth, Stats, Version},
+    answers::{self, Counters, Health, Nodes, PartitionHealth, Recent, Stats, Version},
     memory_budget::{MemoryBudget, OverBudget},
     stream_log::{Frame, Listening, StreamLog, StreamPosition},
     stream_rows::StreamRows,
@@ -75,6 +75,7 @@ pub(crate) struct FleetTask {
     /// over the budget.
     snapshot_frame: Option<Result<Frame, OverBudget>>,
     counters: Counters,
+    recent: Recent,
 }
 
 impl FleetTask {
@@ -97,6 +98,7 @@ impl FleetTask {
             budget: MemoryBudget::new(ANSWERS_BUDGET_BYTES),
             snapshot_frame: None,
             counters: Counters::default(),
+            recent: Recent::default(),
         }
     }
 
@@ -191,6 +193,11 @@ impl FleetTask {
         Arc::new(Stats::new(self.version, values, self.health()))
     }
 
+    /// The fleet's totals of the last minutes.
+    pub(crate) fn recent(&self) -> Series {
+        self.recent.series(self.at_ms)
+    }
+
     /// The node with this display name, else the one with this encoded name.
     pub(crate) fn find(&self, name: &str) -> Option<Found> {
         let node = possible_ids(name).iter().find_map(|id| self.fleet.node(id))?;
@@ -249,6 +256,7 @@ impl FleetTask {
         if self.is_due(ANSWERS_EVERY, last) {
             let stats = self.fresh_stats();
             self.log.stats(stats.body.plain());
+            self.recent.record(self.at_ms, &stats.values);
         }
         if self.is_due(PING_EVERY, last) {
             self.log.ping(self.at_ms);

@@ -172,6 +172,7 @@ impl Asked {
         }
         match path.strip_suffix('/').unwrap_or(path) {
             "/api/stats" => stats::read(self.reader(site)?, site).await,
+            "/api/stats/recent" => stats::recent(self.reader(site)?, site).await,
             "/api/nodes" => nodes::list(self.reader(site)?, site).await,
             "/api/stream" => events::stream(self.reader(site)?, site).await,
             "/api/history" => history::of_group(self.reader(site)?, site).await,

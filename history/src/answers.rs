@@ -241,7 +241,8 @@ fn top(store: &mut Store, request: &TopRequest, complete_until_ms: i64) -> Resul
     })
 }
 
-fn status(store: &mut Store, reading: &HistoryStatus) -> Result<HistoryStatus, StoreError> {
+/// What is kept, besides what is known of the reading.
+pub(crate) fn status(store: &mut Store, reading: &HistoryStatus) -> Result<HistoryStatus, StoreError> {
     let reach = store.reach()?;
     let tier = |step: u32, from: Option<u32>| TierReach {
         step_ms: u64::from(step) * 60_000,

@@ -22,6 +22,7 @@ mod folder;
 mod intake;
 mod keeper;
 mod members;
+mod metrics;
 mod peers;
 mod point;
 mod remote;
@@ -57,6 +58,7 @@ use self::{
 };
 pub use commands::HistoryCommand;
 pub use config::{Args, Config};
+pub use metrics::{MetricsArgs, MetricsServer};
 
 /// Messages of the stream, in chunks of up to 128, that wait to be gathered; the reader waits beyond them.
 const EVENTS: usize = 4;
@@ -71,12 +73,18 @@ const FULL_RETRY: Duration = Duration::from_secs(2);
 /// How long the parts may take to end.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Keeps the history until `shutdown`, and answers requests. A broker without the stream is waited for.
+/// Keeps the history until `shutdown`, and answers requests; one that runs alone serves its `metrics`. A
+/// broker without the stream is waited for.
 ///
 /// # Errors
 ///
 /// When the folder cannot be used, the file is of a later version, or the connection was closed.
-pub async fn run(config: Config, client: Client, shutdown: CancellationToken) -> anyhow::Result<()> {
+pub async fn run(
+    config: Config,
+    metrics: Option<MetricsServer>,
+    client: Client,
+    shutdown: CancellationToken,
+) -> anyhow::Result<()> {
     let folder = Arc::new(Folder::lock(&config.dir)?);
     let mut found = None;
     let mut is_waiting = false;
@@ -104,7 +112,8 @@ pub async fn run(config: Config, client: Client, shutdown: CancellationToken) ->
             opened => opened?,
         };
         is_waiting = false;
-        match keep(&config, folder.file(), store, client.clone(), shutdown.clone()).await? {
+        let file = folder.file();
+        match keep(&config, metrics.as_ref(), file, store, client.clone(), shutdown.clone()).await? {
             Ended::Stopped => return Ok(()),
             Ended::Damaged(what) => {
                 tracing::error!("the history is damaged ({what})");
@@ -125,6 +134,7 @@ fn is_full(error: &anyhow::Error) -> bool {
 /// Keeps what is stored in one file, until `shutdown` or until it is damaged.
 async fn keep(
     config: &Config,
+    metrics: Option<&MetricsServer>,
     file: PathBuf,
     store: Store,
     client: Client,
@@ -176,6 +186,13 @@ async fn keep(
         let sending = sender.run(remote_in, stop.clone());
         parts.spawn(async move {
             sending.await;
+            Ok(Ended::Stopped)
+        });
+    }
+    if let Some(metrics) = metrics {
+        let serving = metrics.serve(file.clone(), status.clone(), remote.clone(), stop.clone())?;
+        parts.spawn(async move {
+            serving.await;
             Ok(Ended::Stopped)
         });
     }

@@ -16,6 +16,8 @@ struct Cli {
     nats: NatsArgs,
     #[command(flatten)]
     history: tidemap_history::Args,
+    #[command(flatten)]
+    metrics: tidemap_history::MetricsArgs,
     /// The number of partitions of the fleet: a divisor of 256, the same for every worker and api.
     #[arg(long, env = "TIDEMAP_PARTITIONS", default_value = "8", value_name = "P")]
     partitions: PartitionCount,
@@ -34,8 +36,9 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
         return command.run(None, shutdown::on_signal()?).await;
     }
     let config = cli.history.check(None, cli.partitions)?;
+    let metrics = cli.metrics.bind().await?;
     let client = cli.nats.connect("tidemap-history", None).await?;
-    tidemap_history::run(config, client, shutdown::on_signal()?).await
+    tidemap_history::run(config, metrics, client, shutdown::on_signal()?).await
 }
 
 #[cfg(test)]

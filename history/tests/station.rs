@@ -44,7 +44,7 @@ impl Station {
         let options = Options::parse_from(["test", "--history-dir", folder.to_str().unwrap()]);
         let config = options.args.check(None, PartitionCount::default()).unwrap();
         let stop = CancellationToken::new();
-        let running = tokio::spawn(tidemap_history::run(config, client.clone(), stop.clone()));
+        let running = tokio::spawn(tidemap_history::run(config, None, client.clone(), stop.clone()));
         Self { stop, running }
     }
 

@@ -83,6 +83,8 @@ enum Command {
         nats: NatsArgs,
         #[command(flatten)]
         history: tidemap_history::Args,
+        #[command(flatten)]
+        metrics: tidemap_history::MetricsArgs,
         /// The number of partitions; must divide 256, and be the same for every worker and api.
         #[arg(long, env = "TIDEMAP_PARTITIONS", default_value = "8", value_name = "P")]
         partitions: PartitionCount,
@@ -141,10 +143,12 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::History { command: Some(command), .. } => {
             command.run(DataDir::default_path().map(|folder| folder.join(HISTORY_FOLDER)), shutdown).await
         }
-        Command::History { command: None, nats, history, partitions } => {
+        Command::History { command: None, nats, history, metrics, partitions } => {
             let default = DataDir::default_path().map(|folder| folder.join(HISTORY_FOLDER));
             let config = history.check(default, partitions)?;
-            tidemap_history::run(config, nats.connect("tidemap-history", None).await?, shutdown).await
+            let metrics = metrics.bind().await?;
+            let client = nats.connect("tidemap-history", None).await?;
+            tidemap_history::run(config, metrics, client, shutdown).await
         }
         Command::Api { nats, api } => {
             let config = api.check()?;

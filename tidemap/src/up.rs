@@ -217,7 +217,7 @@ async fn keep_history(
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
     let client = broker.connect("tidemap-history", None).await?;
-    match tidemap_history::run(config, client, stop.clone()).await {
+    match tidemap_history::run(config, None, client, stop.clone()).await {
         Err(error) if !error.is::<UsageError>() => {
             tracing::error!("no history is kept: {}", causes(error.as_ref()));
             stop.cancelled().await;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tidemap_wire::NodeId;
+use tidemap_wire::{NodeId, Series};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::{
@@ -17,6 +17,7 @@ use crate::{
 pub(crate) enum FleetRequest {
     Nodes(oneshot::Sender<Arc<Nodes>>),
     Stats(oneshot::Sender<Arc<Stats>>),
+    Recent(oneshot::Sender<Series>),
     Both(oneshot::Sender<(Arc<Nodes>, Arc<Stats>)>),
     DisplayNames(Vec<NodeId>, oneshot::Sender<Vec<Option<String>>>),
     Find(String, oneshot::Sender<Option<Box<Found>>>),
@@ -56,6 +57,11 @@ impl FleetHandle {
             Some(stats) => Ok(stats),
             None => self.ask(FleetRequest::Stats).await,
         }
+    }
+
+    /// The fleet's totals of the last minutes.
+    pub(crate) async fn recent(&self) -> Result<Series, Stopping> {
+        self.ask(FleetRequest::Recent).await
     }
 
     /// Nodes and totals of one tick.

@@ -52,6 +52,7 @@ pub(crate) fn answer(task: &mut FleetTask, request: FleetRequest) {
     let is_taken = match request {
         FleetRequest::Nodes(reply) => reply.send(task.nodes()).is_ok(),
         FleetRequest::Stats(reply) => reply.send(task.stats()).is_ok(),
+        FleetRequest::Recent(reply) => reply.send(task.recent()).is_ok(),
         FleetRequest::Both(reply) => reply.send((task.nodes(), task.stats())).is_ok(),
         FleetRequest::DisplayNames(ids, reply) => reply.send(task.display_names(&ids)).is_ok(),
         FleetRequest::Find(name, reply) => reply.send(task.find(&name).map(Box::new)).is_ok(),

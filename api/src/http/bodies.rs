@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use headers::{ETag, HeaderMapExt, IfNoneMatch};
+use sha2::{Digest, Sha256};
 use tidemap_service::exposition::ExpositionFormat;
 use warp::{
     http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
@@ -17,6 +18,9 @@ pub(super) const JSON: &str = "application/json";
 pub(super) const CSV: &str = "text/csv; charset=utf-8; header=present";
 /// Bodies with the same value show the same state.
 const TICK: HeaderName = HeaderName::from_static("x-tidemap-tick");
+
+/// Bytes of the digest that is a body's tag.
+const TAG_BYTES: usize = 12;
 
 /// Whether the client takes gzip.
 pub(super) fn takes_gzip(headers: &HeaderMap) -> bool {
@@ -95,6 +99,16 @@ pub(super) async fn encoded(
     headers.insert(header::VARY, HeaderValue::from_static("accept-encoding"));
     describe(headers, tag, content_type, gzip);
     Ok(response)
+}
+
+/// Short JSON that is of no tick.
+pub(super) async fn short(request: &HeaderMap, body: Vec<u8>) -> Result<Response, ApiError> {
+    encoded(request, &tag(&body), JSON, &Encoded::short(body.into())).await
+}
+
+/// What equal bodies have in common, and others have not.
+pub(super) fn tag(body: &[u8]) -> String {
+    Sha256::digest(body)[..TAG_BYTES].iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// A body made for one request.

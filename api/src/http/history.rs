@@ -5,7 +5,6 @@ pub(super) mod parameters;
 
 use std::time::Duration;
 
-use sha2::{Digest, Sha256};
 use tidemap_client::HistoryRequestError;
 use tidemap_service::clock;
 use tidemap_wire::{
@@ -36,8 +35,6 @@ const QUEUE_TIMEOUT: Duration = Duration::from_secs(5);
 const SOME_TROUBLE: &str = "the station cannot store what it reads";
 const NOT_SENT: &str = "the station cannot send minutes to the other database";
 const SOME_WARNING: &str = "something about the history needs a look";
-/// Bytes of the digest that is a body's tag.
-const TAG_BYTES: usize = 12;
 
 /// The name in `/api/nodes/{name}/history`, as it is written there.
 pub(super) fn name(path: &str) -> Option<&str> {
@@ -114,9 +111,7 @@ pub(super) async fn status(asked: &Asked, site: &Site) -> Result<Response, ApiEr
             remote.last_refused = remote.last_refused.take().map(|_| SOME_WARNING.to_owned());
         }
     }
-    let body = json::encode(&status);
-    let tag = tag(&body);
-    bodies::encoded(&asked.headers, &tag, bodies::JSON, &Encoded::short(body.into())).await
+    bodies::short(&asked.headers, json::encode(&status)).await
 }
 
 /// A node's newest minutes, which the history gets later. Without them, it answers with what it has.
@@ -176,7 +171,7 @@ pub(super) async fn respond(
     let budget = site.budget.clone();
     let make = move || {
         let body = write(format);
-        Ok::<_, NotBuilt>((tag(&body), Encoded::long(body, &budget)?))
+        Ok::<_, NotBuilt>((bodies::tag(&body), Encoded::long(body, &budget)?))
     };
     let (tag, body) = spawn_blocking(make).await.map_err(|_| NotBuilt::Lost)??;
     let content_type = match format {
@@ -187,9 +182,4 @@ pub(super) async fn respond(
     response.headers_mut().insert(header::VARY, HeaderValue::from_static("accept, accept-encoding"));
     drop(turn);
     Ok(response)
-}
-
-/// What equal bodies have in common, and others have not.
-pub(super) fn tag(body: &[u8]) -> String {
-    Sha256::digest(body)[..TAG_BYTES].iter().map(|byte| format!("{byte:02x}")).collect()
 }

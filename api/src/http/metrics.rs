@@ -1,6 +1,5 @@
 //! The fleet, the pipeline and the history for Prometheus.
 
-mod history;
 mod info;
 mod interfaces;
 mod nodes;
@@ -89,7 +88,7 @@ fn of_fleet(text: &mut Exposition, Known { stats, history, plans }: &Known) {
     fleet(text, stats);
     partitions(text, stats);
     service(text, stats);
-    history::families(text, history.as_ref());
+    text.history(history.as_ref());
     plans::families(text, plans);
 }
 

@@ -5,6 +5,7 @@ use warp::reply::Response;
 use crate::{
     answers::{NotBuilt, grouped},
     http::{Asked, Site, bodies, errors::ApiError, query},
+    json,
 };
 
 /// `GET /api/stats?by=`
@@ -17,4 +18,10 @@ pub(super) async fn read(asked: &Asked, site: &Site) -> Result<Response, ApiErro
     let (nodes, stats) = site.fleet.both().await?;
     let cell = grouped(&nodes, &stats, &by).await?;
     bodies::shared(headers, nodes.version, bodies::JSON, cell.get().ok_or(NotBuilt::Lost)?).await
+}
+
+/// `GET /api/stats/recent`
+pub(super) async fn recent(asked: &Asked, site: &Site) -> Result<Response, ApiError> {
+    query::none(&asked.query)?;
+    bodies::short(&asked.headers, json::encode(&site.fleet.recent().await?)).await
 }

@@ -4,6 +4,7 @@ mod access;
 mod called;
 mod described;
 mod metrics;
+mod recent;
 mod registry;
 mod streamed;
 mod succeeded;

@@ -23,7 +23,7 @@ use crate::{
     http::{
         Asked, Site, bodies,
         errors::ApiError,
-        history::{Format, respond, tag, turn},
+        history::{Format, respond, turn},
         query,
     },
     json,
@@ -63,7 +63,7 @@ pub(super) async fn plans(asked: &Asked, site: &Site) -> Result<Response, ApiErr
         present: counted.iter().find(|traffic| traffic.plan.as_ref() == Some(&plan.name)).cloned(),
     };
     let body = json::encode(&PlansJson { plans: site.plans.plans.iter().map(of).collect() });
-    let (tag, body) = (tag(&body), Encoded::long(body, &site.budget)?);
+    let (tag, body) = (bodies::tag(&body), Encoded::long(body, &site.budget)?);
     bodies::encoded(&asked.headers, &tag, bodies::JSON, &body).await
 }
 

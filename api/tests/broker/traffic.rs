@@ -53,6 +53,8 @@ fn steady(request: &RangeRequest, tx_bps: u64) -> Vec<HistoryAnswer> {
             covered_ms: vec![step_ms; steps.len()],
             unplaced_rx_bytes: vec![0; steps.len()],
             unplaced_tx_bytes: vec![0; steps.len()],
+            remote_until_ms: None,
+            warning: None,
         }
     };
     all.chunks(RangeAnswer::STEPS_OF_A_PART).map(|steps| HistoryAnswer::Range(part(steps))).collect()

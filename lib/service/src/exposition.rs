@@ -1,5 +1,6 @@
 //! The text formats of Prometheus and of OpenMetrics, and the families that all stations share.
 
+mod history;
 mod process;
 
 use std::fmt::Write;

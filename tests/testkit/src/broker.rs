@@ -12,8 +12,14 @@ use tidemap_broker::{
 };
 use tidemap_service::nats::NatsArgs;
 use tidemap_wire::{NodeId, http::StatsJson};
+use tokio::process::Command;
 
-use crate::{eventually, http::get_json, port::free_port, process::Tidemap};
+use crate::{
+    eventually,
+    http::get_json,
+    port::free_port,
+    process::{Tidemap, tidemap},
+};
 
 /// For a whole fleet to be known.
 const FLEET_TIMEOUT: Duration = Duration::from_secs(60);
@@ -25,6 +31,12 @@ pub fn jetstream(client: async_nats::Client) -> jetstream::Context {
     let mut js = jetstream::new(client);
     js.set_timeout(ANSWER_TIMEOUT);
     js
+}
+
+/// A connection with the services' rights to the broker of the `tidemap up` with this data folder.
+pub async fn connect_to_up(data: &Path) -> anyhow::Result<async_nats::Client> {
+    let url = std::fs::read_to_string(data.join("endpoint")).context("up has not started")?;
+    NatsArgs::new(&url, Some(&Keys::open_or_create(data)?.service_seed_path())).connect("test", None).await
 }
 
 /// Returns once the broker has taken everything that this client has sent so far, subscriptions among it.
@@ -133,9 +145,15 @@ impl TestBroker {
 
     /// Enrolls a node, starts its agent and returns once the broker knows it.
     pub fn agent(&self, node: &str, more: &[&str]) -> anyhow::Result<Tidemap> {
+        self.agent_by(Command::new(tidemap()?), node, more)
+    }
+
+    /// The same through another command, such as `ip netns exec`.
+    pub fn agent_by(&self, command: Command, node: &str, more: &[&str]) -> anyhow::Result<Tidemap> {
         let enrolled = keys::enroll(self.folder.path(), &NodeId::from_name(node)?)?;
         self.server.reload()?;
-        self.run(&[&["agent", "--node", node], more].concat(), &enrolled.seed_path)
+        let args = [&["agent", "--node", node], more].concat();
+        self.run_by(command, &args, &enrolled.seed_path)
     }
 
     /// Starts a simulator.
@@ -150,7 +168,11 @@ impl TestBroker {
     }
 
     fn run(&self, args: &[&str], key: &Path) -> anyhow::Result<Tidemap> {
+        self.run_by(Command::new(tidemap()?), args, key)
+    }
+
+    fn run_by(&self, command: Command, args: &[&str], key: &Path) -> anyhow::Result<Tidemap> {
         let key = key.to_str().context("a readable path")?;
-        Tidemap::start(&[args, &["--nats-url", &self.url, "--creds", key]].concat())
+        Tidemap::start_by(command, &[args, &["--nats-url", &self.url, "--creds", key]].concat())
     }
 }

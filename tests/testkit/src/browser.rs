@@ -6,6 +6,7 @@ use anyhow::Context;
 use fantoccini::{
     Client, ClientBuilder, Locator,
     actions::{InputSource, KeyAction, KeyActions},
+    wd::WindowHandle,
 };
 use hyper_util::client::legacy::connect::HttpConnector;
 use serde_json::{Value, json};
@@ -102,6 +103,20 @@ impl Browser {
         self.devtools("Page.addScriptToEvaluateOnNewDocument", json!({ "source": script })).await
     }
 
+    /// Opens another tab, which has the focus from now on and hides the others. Returns the one that had it.
+    pub async fn open_tab(&self) -> anyhow::Result<WindowHandle> {
+        let before = self.page.window().await?;
+        let opened = self.page.new_window(true).await?;
+        self.page.switch_to_window(opened.handle).await?;
+        Ok(before)
+    }
+
+    /// Closes this tab, and gives the focus to another.
+    pub async fn return_to(&self, tab: WindowHandle) -> anyhow::Result<()> {
+        self.page.close_window().await?;
+        Ok(self.page.switch_to_window(tab).await?)
+    }
+
     /// Grants a permission that a page must ask for, such as `clipboardReadWrite`.
     pub async fn allow(&self, what: &[&str]) -> anyhow::Result<()> {
         self.devtools("Browser.grantPermissions", json!({ "permissions": what })).await
@@ -118,9 +133,7 @@ impl Browser {
         Ok(self.page.screenshot().await?)
     }
 
-    /// What the page has written to the console since the last call, errors of the network included. But for
-    /// those that come when a network device appears: other tests make some, and Chromium then fails what it
-    /// is loading.
+    /// What the page has written to the console since the last call, errors of the network included.
     pub async fn console(&self) -> anyhow::Result<Vec<String>> {
         let log = self.page.issue_cmd(ConsoleLog).await?;
         let entries = log.as_array().cloned().unwrap_or_default();
@@ -128,7 +141,6 @@ impl Browser {
             .iter()
             .filter(|entry| matches!(entry["level"].as_str(), Some("SEVERE" | "WARNING")))
             .map(|entry| entry["message"].as_str().unwrap_or_default().to_owned())
-            .filter(|message| !message.contains("net::ERR_NETWORK_CHANGED"))
             .collect())
     }
 

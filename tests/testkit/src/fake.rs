@@ -11,7 +11,7 @@ use std::{
     path::{Path, PathBuf},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -89,6 +89,8 @@ struct Shared {
     answers_once: AtomicBool,
     said: broadcast::Sender<Said>,
     asked: AtomicU64,
+    /// When the API began to keep the fleet's totals.
+    since_ms: AtomicI64,
     /// What requests for the past are refused with.
     no_history: Mutex<Option<String>>,
 }
@@ -107,6 +109,7 @@ impl FakeServer {
         anyhow::ensure!(page.join("index.html").is_file(), "the page is not built: cargo xtask web");
         let shared = Arc::new(Shared {
             page,
+            since_ms: AtomicI64::new(fleet.at_ms() - history::KEPT_MS),
             fleet: Mutex::new(fleet),
             line: Mutex::new(Line::Sound),
             answers_once: AtomicBool::new(false),
@@ -136,6 +139,11 @@ impl FakeServer {
     /// Answers requests for the past with this error from now on, as without a station, or well again.
     pub fn refuse_history(&self, detail: Option<&str>) {
         *lock(&self.shared.no_history) = detail.map(str::to_owned);
+    }
+
+    /// Forgets the totals of the last minutes, as an API that has just started.
+    pub fn forget_totals(&self) {
+        self.shared.since_ms.store(lock(&self.shared.fleet).at_ms(), Ordering::Relaxed);
     }
 
     /// Changes the fleet without an event on open streams.
@@ -268,6 +276,9 @@ impl Shared {
             None if request.path == STATUS => Some(json(&history::status(&fleet))),
             None if request.path == "/api/top" => Some(json(&history::top(&fleet, request)?)),
             Some(name) => detail::detail(&fleet, name)?.map(|detail| json(&detail)),
+            None if request.path == "/api/stats/recent" => {
+                Some(json(&history::recent(&fleet, self.since_ms.load(Ordering::Relaxed))))
+            }
             None if request.path == "/api/stats" => {
                 Some(json(&fleet.grouped(request.query("by").as_deref())))
             }

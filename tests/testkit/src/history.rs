@@ -5,9 +5,9 @@ use std::time::Duration;
 use anyhow::{Context, bail, ensure};
 use async_nats::Client;
 use futures_util::StreamExt;
-use tidemap_service::streams;
+use tidemap_service::{clock::unix_ms, streams};
 use tidemap_wire::{
-    decode, encode,
+    MinuteRow, Minutes, NodeId, Slot, decode, encode,
     history_query::{HistoryAnswer, HistoryReply, HistoryRequest, HistoryStatus},
     subject,
 };
@@ -29,6 +29,15 @@ pub async fn ask(client: &Client, request: HistoryRequest) -> anyhow::Result<His
     let reply: HistoryReply = decode(&reply.payload)?;
     ensure!(reply.chunks == 1, "{} parts", reply.chunks);
     Ok(reply.answer)
+}
+
+/// Publishes rows of a node's minutes, as its owner does, and returns once the stream has them.
+pub async fn publish_minutes(client: &Client, node: &NodeId, rows: &[MinuteRow]) -> anyhow::Result<()> {
+    let mut minutes = Minutes::new(1, unix_ms());
+    rows.iter().for_each(|row| minutes.push(node, row));
+    let subject = subject::minutes(Slot::of(node), 1, 0);
+    jetstream(client.clone()).publish(subject, encode(&minutes).into()).await?.await?;
+    Ok(())
 }
 
 /// What a station says of itself.

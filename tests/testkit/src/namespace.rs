@@ -1,18 +1,30 @@
-//! A host of the test's own: a network namespace with one link to this one, removed with the test.
+//! Two hosts of the test's own: network namespaces with one link between them, removed with the test.
+//!
+//! The machine's own network has no part in it: Chromium fails what it is loading when a device or an address
+//! comes or goes there.
 
 use std::{
+    fs::File,
     io::Write,
     net::Ipv4Addr,
+    os::fd::AsFd,
     process::{Command, Output},
     sync::atomic::{AtomicU8, Ordering},
 };
 
 use anyhow::Context;
+use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
-/// Tests of one process run in parallel; each uses the next network.
+/// Tests of one process run in parallel; each uses the next names.
 static NEXT: AtomicU8 = AtomicU8::new(0);
 
-/// A network namespace whose default route leads to this host.
+/// Where `ip` keeps namespaces by name.
+const FOLDER: &str = "/var/run/netns";
+/// Nobody else is in these namespaces, so all tests may use the same network for documentation and tests.
+const HERE: Ipv4Addr = Ipv4Addr::new(198, 18, 0, 1);
+const THERE: Ipv4Addr = Ipv4Addr::new(198, 18, 0, 2);
+
+/// A host on which the test is, and another one, whose default route leads to the first.
 pub struct Namespace {
     name: String,
     /// This side's address.
@@ -22,49 +34,65 @@ pub struct Namespace {
 }
 
 impl Namespace {
-    /// Makes a namespace, a veth pair, addresses and the default route.
+    /// Makes both, and moves this thread to the first: sockets that it opens, and threads and processes
+    /// that it starts from now on, are there. A runtime with one thread moves as a whole, if it has not
+    /// started others.
     pub fn new() -> anyhow::Result<Self> {
-        let process = std::process::id();
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        // Link names have 15 characters at most.
-        let name = format!("tm{process}x{number}");
-        // A network for documentation and tests (198.18.0.0/15). Its second and third part depend on process
-        // and number, so that processes do not collide.
-        let net = (process as u8).wrapping_add(number).wrapping_mul(4);
-        let third = (process >> 8) as u8 % 2;
-        let address = |last| Ipv4Addr::new(198, 18 + third, net, last);
-        let namespace = Self { name, here: address(1), there: address(2) };
+        let name = format!("tm{}x{number}", std::process::id());
+        let namespace = Self { name, here: HERE, there: THERE };
         namespace.build()?;
         Ok(namespace)
     }
 
     fn build(&self) -> anyhow::Result<()> {
         let Self { name, here, there } = self;
-        let outer = format!("{name}h");
+        let outer = self.outer();
+        ip(&["netns", "add", &outer])?;
         ip(&["netns", "add", name])?;
-        ip(&["link", "add", &outer, "type", "veth", "peer", "name", "eth0", "netns", name])?;
-        ip(&["addr", "add", &format!("{here}/30"), "dev", &outer])?;
-        ip(&["link", "set", &outer, "up"])?;
-        ip(&["-n", name, "addr", "add", &format!("{there}/30"), "dev", "eth0"])?;
-        ip(&["-n", name, "link", "set", "eth0", "up"])?;
-        ip(&["-n", name, "link", "set", "lo", "up"])?;
+        let pair = ["link", "add", "eth0", "type", "veth", "peer", "name", "eth0", "netns", name];
+        ip(&[&["-n", &outer], &pair[..]].concat())?;
+        for (namespace, address) in [(&outer, here), (name, there)] {
+            ip(&["-n", namespace, "addr", "add", &format!("{address}/30"), "dev", "eth0"])?;
+            ip(&["-n", namespace, "link", "set", "eth0", "up"])?;
+            ip(&["-n", namespace, "link", "set", "lo", "up"])?;
+        }
         ip(&["-n", name, "route", "add", "default", "via", &here.to_string()])?;
-        Ok(())
+        let target = File::open(format!("{FOLDER}/{outer}")).context("the namespace that was just made")?;
+        Ok(move_into_link_name_space(target.as_fd(), Some(LinkNameSpaceType::Network))?)
     }
 
-    /// A command that runs `program` in the namespace.
-    pub fn command(&self, program: impl AsRef<std::ffi::OsStr>) -> tokio::process::Command {
-        let mut command = tokio::process::Command::new("ip");
-        command.args(["netns", "exec", &self.name]).arg(program);
-        command
+    /// The name of the first host.
+    fn outer(&self) -> String {
+        format!("{}h", self.name)
     }
+
+    /// A command that runs `program` on the other host.
+    pub fn command(&self, program: impl AsRef<std::ffi::OsStr>) -> tokio::process::Command {
+        command_in(&self.name, program)
+    }
+
+    /// A command that runs `program` on the first host, and lets it see in `/sys` what is there. What the
+    /// test starts otherwise sees the machine's devices in it.
+    pub fn command_here(&self, program: impl AsRef<std::ffi::OsStr>) -> tokio::process::Command {
+        command_in(&self.outer(), program)
+    }
+}
+
+fn command_in(namespace: &str, program: impl AsRef<std::ffi::OsStr>) -> tokio::process::Command {
+    let mut command = tokio::process::Command::new("ip");
+    command.args(["netns", "exec", namespace]).arg(program);
+    command
 }
 
 impl Drop for Namespace {
     fn drop(&mut self) {
-        // Removing the namespace removes the link. A failure can only be printed.
-        if let Err(error) = ip(&["netns", "del", &self.name]) {
-            writeln!(std::io::stderr(), "{error:#}").ok();
+        // With the last process and thread in them they are gone, and their link, too.
+        for name in [&self.name, &self.outer()] {
+            if let Err(error) = ip(&["netns", "del", name]) {
+                // A failure can only be printed.
+                writeln!(std::io::stderr(), "{error:#}").ok();
+            }
         }
     }
 }

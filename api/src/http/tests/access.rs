@@ -44,6 +44,7 @@ async fn beyond_loopback_reading_needs_the_token() {
         "/api/history/status",
         "/api/top",
         "/api/stats",
+        "/api/stats/recent",
         "/api/stream",
         "/api/openapi.json",
         "/metrics",

@@ -74,7 +74,9 @@ fn answer_schema<'a>(description: &'a Value, path: &str) -> &'a Value {
 #[tokio::test]
 async fn answers_have_the_described_properties() {
     let description = description().await;
-    for path in ["/api/nodes", "/api/stats", "/api/stats?by=provider", "/healthz", "/readyz"] {
+    for path in
+        ["/api/nodes", "/api/stats", "/api/stats?by=provider", "/api/stats/recent", "/healthz", "/readyz"]
+    {
         let answer: Value = json(&get(path).await);
         let described = path.split('?').next().unwrap();
         check(&description, answer_schema(&description, described), &answer, path);

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
+use anyhow::ensure;
 use serde_json::json;
-use tidemap_testkit::fake::FakeFleet;
+use tidemap_testkit::{eventually, fake::FakeFleet};
 
-use crate::visit::Visit;
+use crate::{PAGE_TIMEOUT, visit::Visit};
 
 /// A node with a place on screen in `/?q=web`.
 const NODE: &str = "web-01";
@@ -30,10 +31,16 @@ async fn expect_full_rows(visit: &Visit) {
     visit.expect(&format!("{TREND}.startsWith('M0 ') && {TREND}.split('M').length === 3")).await;
 }
 
-/// The fleet's line begins at most this many pixels of 600 from the left.
+/// The fleet's line begins at most this many pixels of 600 from the left, and has no hole.
 async fn expect_line_from(visit: &Visit, left: u32) {
-    visit.expect(&format!("(([, x]) => +x <= {left})(/^M([\\d.]+)/.exec({LINE}) ?? [])")).await;
+    visit.expect(&format!("(([, x]) => +x <= {left})(/^M([\\d.]+)[^M]*$/.exec({LINE}) ?? [])")).await;
 }
+
+/// Every row of a node that reports has its line, which begins a minute ago and has no hole but the one that
+/// the server itself has.
+const ROWS_ARE_FULL: &str = "[...document.querySelectorAll('.grid-node[data-node]')].every(row => \
+    /^M0 [^M]*M[^M]*$/.test(row.querySelector('.cell-trend path').getAttribute('d')) \
+    || row.querySelector('.status-sign').dataset.status !== 'online')";
 
 #[tokio::test]
 async fn lines_are_full_at_load_and_again_after_an_interruption() {
@@ -49,16 +56,14 @@ async fn lines_are_full_at_load_and_again_after_an_interruption() {
     visit.browser.press("edge").await.unwrap();
     visit.expect(&format!("!!document.querySelector('[data-node=edge-04]') && {ROWS} === {before}")).await;
     visit.beat(1, Duration::from_secs(1)).await;
-    let filled = "[...document.querySelectorAll('.grid-node[data-node]')].every(row => \
-        row.querySelector('.cell-trend path').getAttribute('d').startsWith('M0 ') \
-        || row.querySelector('.status-sign').dataset.status !== 'online')";
-    visit.expect(filled).await;
+    visit.expect(ROWS_ARE_FULL).await;
     visit.expect(&format!("{ASKED} <= {before} + {ROWS}")).await;
     // A new snapshot begins new lines, which are filled again.
     visit.server.hang_up();
     visit.advance_clock(Duration::from_secs(3)).await;
     visit.expect(&format!("{ASKED} > {before} + {ROWS}")).await;
-    visit.expect(filled).await;
+    visit.expect(ROWS_ARE_FULL).await;
+    expect_line_from(&visit, 8).await;
     visit.end().await;
 }
 
@@ -66,6 +71,7 @@ async fn lines_are_full_at_load_and_again_after_an_interruption() {
 async fn without_a_history_the_fleets_line_begins_now_and_no_error_is_logged() {
     let visit = Visit::start(FakeFleet::world(), 1440, 900).await;
     visit.server.refuse_history(Some("no station of the history answers"));
+    visit.server.forget_totals();
     open(&visit, "/?q=web").await;
     expect_full_rows(&visit).await;
     let begin = visit.browser.eval(&format!("+(/^M([\\d.]+)/.exec({LINE}) ?? [0, 600])[1]")).await.unwrap();
@@ -86,5 +92,67 @@ async fn a_page_that_hears_by_asking_is_filled_and_a_phone_asks_for_no_rows() {
     expect_line_from(&visit, 8).await;
     let asked = visit.browser.eval(ASKED).await.unwrap();
     assert_eq!(asked, json!(0), "nobody sees lines of rows on a phone");
+    visit.end().await;
+}
+
+#[tokio::test]
+async fn a_stream_that_was_interrupted_and_goes_on_leaves_no_hole() {
+    let visit = Visit::start(FakeFleet::world(), 1440, 900).await;
+    open(&visit, "/?q=web").await;
+    expect_line_from(&visit, 8).await;
+    // Nothing comes for a while, and then what is new, without a snapshot.
+    visit.beat(1, Duration::from_secs(40)).await;
+    expect_line_from(&visit, 8).await;
+    visit.end().await;
+}
+
+/// Puts another tab in front, lets the page's clock go on by `page` and the fleet's by `fleet`, the latter in
+/// steps of a second, and returns to the page.
+async fn hide(visit: &Visit, page: Duration, fleet: u32, closes_its_stream: bool) {
+    let tab = visit.browser.open_tab().await.unwrap();
+    let other = visit.server.url() + "/api/stats";
+    visit.browser.page.goto(&other).await.unwrap();
+    let advance = format!("new BroadcastChannel('clock').postMessage({})", page.as_millis());
+    visit.browser.page.execute(&advance, vec![]).await.unwrap();
+    if closes_its_stream {
+        eventually(PAGE_TIMEOUT, || async {
+            // A server notices a closed stream only when it sends.
+            visit.server.beat(Duration::ZERO);
+            ensure!(visit.server.listeners() == 0, "it still listens");
+            Ok(())
+        })
+        .await
+        .unwrap();
+    }
+    for _ in 0..fleet {
+        visit.server.beat(Duration::from_secs(1));
+    }
+    visit.browser.return_to(tab).await.unwrap();
+    visit.expect("!document.hidden && wasHidden").await;
+}
+
+/// The page hears of it when it is hidden, and its clock can be put forward from another tab.
+const HIDDEN: &str = "window.wasHidden = false;
+    document.addEventListener('visibilitychange', () => { wasHidden ||= document.hidden; });
+    new BroadcastChannel('clock').onmessage = ({ data }) => advanceClock(data);";
+
+#[tokio::test]
+async fn lines_have_no_hole_when_a_hidden_tab_returns() {
+    let visit = Visit::start(FakeFleet::world(), 1440, 900).await;
+    visit.browser.prepare(HIDDEN).await.unwrap();
+    open(&visit, "/?q=web").await;
+    expect_full_rows(&visit).await;
+    expect_line_from(&visit, 8).await;
+    // For less than a minute, it hears everything and draws nothing.
+    hide(&visit, Duration::from_secs(20), 20, false).await;
+    visit.expect_link("live").await;
+    expect_line_from(&visit, 8).await;
+    visit.expect(&format!("/^M0 [^M]*(M[^M]*)?$/.test({TREND})")).await;
+    // For longer, it lets go of its stream, and nothing that the fleet moves reaches it.
+    hide(&visit, Duration::from_secs(61), 90, true).await;
+    visit.expect_link("live").await;
+    visit.beat(1, Duration::from_secs(1)).await;
+    visit.expect(ROWS_ARE_FULL).await;
+    expect_line_from(&visit, 8).await;
     visit.end().await;
 }

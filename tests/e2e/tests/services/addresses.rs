@@ -34,6 +34,7 @@ async fn an_address_that_cannot_be_had_is_noticed_before_anything_starts() {
         (&[&up[..], &["--metrics", &taken]].concat()[..], "is taken: choose another with --metrics"),
         (&["ingest", "--metrics", &taken], "is taken: choose another with --metrics"),
         (&["ingest", "--metrics", "192.0.2.1:9100"], "this host has no such address"),
+        (&["history", "--metrics", &taken], "is taken: choose another with --metrics"),
         (&["up", "--data-dir", dir, "--http", &taken], "is taken: choose another with --http"),
         (&["api", "--http", &taken], "is taken: choose another with --http"),
         (&["api", "--public", "--http", "192.0.2.1:8080"], "this host has no such address"),

@@ -38,6 +38,7 @@ struct Scene {
     _worker: Tidemap,
     url: String,
     worker_url: String,
+    history_url: String,
     _broker: TestBroker,
 }
 
@@ -48,7 +49,8 @@ impl Scene {
         let worker = broker.ingest(&["--metrics", &metrics]).unwrap();
         let (api, url) = broker.api_with(&["--http", "127.0.0.1:0", "--api-token", TOKEN]).await.unwrap();
         let folder = tempfile::tempdir().unwrap();
-        let history = broker.history(folder.path(), &[]).unwrap();
+        let history_metrics = format!("127.0.0.1:{}", free_port().unwrap());
+        let history = broker.history(folder.path(), &["--metrics", &history_metrics]).unwrap();
         let fleet = broker.simulate(NODES).unwrap();
         eventually(EVENT_TIMEOUT, || async {
             let stats: StatsJson = get_json(format!("{url}/api/stats")).await?;
@@ -69,6 +71,7 @@ impl Scene {
             _worker: worker,
             url,
             worker_url,
+            history_url: format!("http://{history_metrics}"),
             _broker: broker,
         }
     }
@@ -112,11 +115,14 @@ fn check(promtool: &Path, text: &str) -> (bool, String) {
 async fn prometheus_finds_no_fault_with_the_metrics() {
     let promtool = debian("promtool").unwrap();
     let scene = Scene::open().await;
-    for (station, url) in [("api", &scene.url), ("ingest", &scene.worker_url)] {
+    let stations = [("api", &scene.url), ("ingest", &scene.worker_url), ("history", &scene.history_url)];
+    for (station, url) in stations {
         let text = get(format!("{url}/metrics")).await.unwrap().body;
         assert_eq!(check(&promtool, &text), (true, String::new()), "{station}");
         let families = text.lines().filter(|line| line.starts_with("# TYPE ")).count();
         assert!(families >= 5, "{text}");
+        let names = ["tidemap_build_info{", "process_cpu_seconds_total "];
+        assert!(names.iter().all(|name| text.contains(&format!("\n{name}"))), "{text}");
         eprintln!("{station}: {families} families in {} lines, no fault", text.lines().count());
         let (accepted, complaint) = check(&promtool, &text.replace("# HELP ", "# "));
         assert!(!accepted && complaint.contains("no help text"), "{complaint}");

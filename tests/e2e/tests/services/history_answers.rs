@@ -9,12 +9,12 @@ use tidemap_service::{clock::unix_ms, streams};
 use tidemap_testkit::{
     broker::TestBroker,
     eventually,
-    history::{has_read, has_stored, newest_message},
+    history::{has_read, has_stored, newest_message, publish_minutes},
     http::{HttpAnswer, get, get_json, is_ready},
     process::Tidemap,
 };
 use tidemap_wire::{
-    Extremes, Hello, Location, LocationSource, MinuteRow, Minutes, NodeId, Report, Sample, Slot, encode,
+    Extremes, Hello, Location, LocationSource, MinuteRow, NodeId, Report, Sample, encode,
     http::{HistoryJson, HistoryStatusJson, TopJson},
     subject,
 };
@@ -71,36 +71,26 @@ impl Scene {
 
     /// Every second minute of a node gets a row, twice: the second message brings nothing new.
     pub(crate) async fn rows(&self, node: &str, bytes: u64) {
-        let js = self.js().await;
         for minute in (self.from..self.from + 2 * MINUTES).step_by(2) {
-            let mut minutes = Minutes::new(1, unix_ms());
             let rates = Extremes { rx_max: 9 * bytes, tx_max: 8 * bytes, rx_min: 2, tx_min: 1 };
-            minutes.push(
-                &id(node),
-                &MinuteRow {
-                    minute,
-                    samples: 60,
-                    covered_ms: 60_000,
-                    rx_bytes: 60 * bytes,
-                    tx_bytes: 120 * bytes,
-                    rates: Some(rates),
-                    counters: Vec::new(),
-                },
-            );
+            let row = MinuteRow {
+                minute,
+                samples: 60,
+                covered_ms: 60_000,
+                rx_bytes: 60 * bytes,
+                tx_bytes: 120 * bytes,
+                rates: Some(rates),
+                counters: Vec::new(),
+            };
             for _ in 0..2 {
-                let subject = subject::minutes(Slot::of(&id(node)), 1, 0);
-                js.publish(subject, encode(&minutes).into()).await.unwrap().await.unwrap();
+                self.publish(node, std::slice::from_ref(&row)).await;
             }
         }
     }
 
     /// Rows of a node.
     pub(crate) async fn publish(&self, node: &str, rows: &[MinuteRow]) {
-        let js = self.js().await;
-        let mut minutes = Minutes::new(1, unix_ms());
-        rows.iter().for_each(|row| minutes.push(&id(node), row));
-        let subject = subject::minutes(Slot::of(&id(node)), 1, 0);
-        js.publish(subject, encode(&minutes).into()).await.unwrap().await.unwrap();
+        publish_minutes(&self.broker.connect().await.unwrap(), &id(node), rows).await.unwrap();
     }
 
     /// The range with rows.

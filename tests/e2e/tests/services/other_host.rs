@@ -21,8 +21,10 @@ async fn the_line_that_enroll_prints_starts_an_agent_on_another_host() {
     let data = folder.path().to_str().unwrap();
     let listen = format!("{}:0", host.here);
     let advertise = host.here.to_string();
-    let (up, url) =
-        Tidemap::up(folder.path(), &["--listen", &listen, "--advertise", &advertise]).await.unwrap();
+    let args = ["up", "--http", "127.0.0.1:0", "--data-dir", data, "--listen", &listen];
+    let args = [&args[..], &["--advertise", &advertise]].concat();
+    let mut up = Tidemap::start_by(host.command_here(tidemap().unwrap()), &args).unwrap();
+    let url = up.url().await.unwrap();
     let mut enroll = Tidemap::start(&["enroll", "edge-7", "--data-dir", data]).unwrap();
     let line = enroll.line().await.unwrap();
     assert!(line.contains("tls://") && line.contains("--nats-ca"), "{line}");

@@ -4,7 +4,6 @@ use std::{
     fs,
     io::Write,
     net::{Ipv4Addr, SocketAddr, TcpListener},
-    process::Command,
     thread::JoinHandle,
     time::Duration,
 };
@@ -17,7 +16,7 @@ use tidemap_testkit::{
     http::{get_json, is_ready},
     keep_pace,
     namespace::Namespace,
-    process::Tidemap,
+    process::{Tidemap, tidemap},
 };
 use tidemap_wire::http::{HistoryJson, NodeJson};
 use tokio::time::Instant;
@@ -46,27 +45,21 @@ fn sender(here: Ipv4Addr, enough: std::sync::mpsc::Receiver<()>) -> (SocketAddr,
     (address, sending)
 }
 
-/// The interface of this host with an address.
-fn interface_of(address: Ipv4Addr) -> String {
-    let output = Command::new("ip").args(["-o", "-4", "addr", "show", "to", &address.to_string()]).output();
-    let line = String::from_utf8(output.unwrap().stdout).unwrap();
-    line.split_whitespace().nth(1).unwrap().to_owned()
-}
-
-/// Bytes received and sent, as the kernel has counted them.
-fn kernel_bytes(interface: &str) -> [u64; 2] {
-    ["rx_bytes", "tx_bytes"].map(|counter| {
-        let file = format!("/sys/class/net/{interface}/statistics/{counter}");
-        fs::read_to_string(file).unwrap().trim().parse().unwrap()
-    })
+/// Bytes received and sent on the link, as the kernel has counted them on this side.
+fn kernel_bytes() -> [u64; 2] {
+    let table = fs::read_to_string("/proc/thread-self/net/dev").unwrap();
+    let row = table.lines().find_map(|line| line.trim().strip_prefix("eth0:")).unwrap();
+    let fields: Vec<u64> = row.split_whitespace().map(|field| field.parse().unwrap()).collect();
+    [fields[0], fields[8]]
 }
 
 /// IPv6 says something now and then on a link of which nobody makes use.
-async fn keep_quiet(host: &Namespace, interface: &str) {
-    let off = |interface: &str| format!("/proc/sys/net/ipv6/conf/{interface}/disable_ipv6");
-    fs::write(off(interface), "1").ok();
-    let command = format!("test ! -e {0} || echo 1 > {0}", off("eth0"));
-    assert!(host.command("sh").args(["-c", &command]).status().await.unwrap().success());
+async fn keep_quiet(host: &Namespace) {
+    let off = "/proc/sys/net/ipv6/conf/eth0/disable_ipv6";
+    let command = format!("test ! -e {off} || echo 1 > {off}");
+    for mut shell in [host.command("sh"), host.command_here("sh")] {
+        assert!(shell.args(["-c", &command]).status().await.unwrap().success());
+    }
 }
 
 /// Everything that the history knows of the node, placed or not, received and sent.
@@ -93,11 +86,10 @@ async fn reported(url: &str, before: u64, agent: &Tidemap) -> u64 {
     .unwrap()
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test]
 async fn every_byte_that_moved_while_an_agent_was_killed_and_restarted_is_counted_once() {
     let host = Namespace::new().unwrap();
-    let interface = interface_of(host.here);
-    keep_quiet(&host, &interface).await;
+    keep_quiet(&host).await;
     let broker = TestBroker::start().await.unwrap();
     let _worker = broker.ingest(&[]).unwrap();
     let (_api, url) = broker.api().await.unwrap();
@@ -107,13 +99,14 @@ async fn every_byte_that_moved_while_an_agent_was_killed_and_restarted_is_counte
     let from_ms = unix_ms() - 60_000;
 
     let spool = folder.path().join("spool");
-    let args = ["--exclude", "*", "--include", &interface, "--interval", "0.25", "--spool"];
-    let start = || broker.agent("here", &[&args[..], &[spool.to_str().unwrap()]].concat()).unwrap();
-    let before = kernel_bytes(&interface);
+    let args = ["--exclude", "*", "--include", "eth0", "--interval", "0.25", "--spool"];
+    let args = [&args[..], &[spool.to_str().unwrap()]].concat();
+    let start = || broker.agent_by(host.command_here(tidemap().unwrap()), "here", &args).unwrap();
+    let before = kernel_bytes();
     let mut agent = start();
     eventually(EVENT_TIMEOUT, || bytes_total(&url)).await.unwrap();
     // The agent has its baseline, and nothing has moved before it.
-    assert_eq!(kernel_bytes(&interface), before, "the link is not quiet");
+    assert_eq!(kernel_bytes(), before, "the link is not quiet");
 
     let (enough, ends) = std::sync::mpsc::sync_channel::<()>(1);
     let (address, sending) = sender(host.here, ends);
@@ -122,9 +115,9 @@ async fn every_byte_that_moved_while_an_agent_was_killed_and_restarted_is_counte
     let mut total = reported(&url, 0, &agent).await;
     for kill in 1..=4_u64 {
         agent.kill().await.unwrap();
-        let killed_at = kernel_bytes(&interface)[1];
+        let killed_at = kernel_bytes()[1];
         eventually(EVENT_TIMEOUT, async || {
-            ensure!(kernel_bytes(&interface)[1] > killed_at + 1_000_000, "the traffic stands still");
+            ensure!(kernel_bytes()[1] > killed_at + 1_000_000, "the traffic stands still");
             Ok(())
         })
         .await
@@ -141,7 +134,7 @@ async fn every_byte_that_moved_while_an_agent_was_killed_and_restarted_is_counte
 
     let (placed, unplaced) = eventually(EVENT_TIMEOUT, async || {
         let (placed, unplaced) = history_bytes(&url, from_ms).await?;
-        let moved = [0, 1].map(|way| kernel_bytes(&interface)[way] - before[way]);
+        let moved = [0, 1].map(|way| kernel_bytes()[way] - before[way]);
         let counted = [0, 1].map(|way| placed[way] + unplaced[way]);
         assert!(counted[0] <= moved[0] && counted[1] <= moved[1], "{counted:?} of {moved:?}");
         ensure!(counted == moved, "{counted:?} of {moved:?}: {}", agent.log());

@@ -50,11 +50,11 @@ fn sender(here: Ipv4Addr) -> (std::net::SocketAddr, std::thread::JoinHandle<anyh
 #[tokio::test]
 async fn a_download_over_a_real_link_shows_as_bytes_over_time() {
     // Whoever of those who send, count, and look stands still spoils a rate.
-    undisturbed(shows_a_download).await.unwrap();
+    let host = Namespace::new().unwrap();
+    undisturbed(async || shows_a_download(&host).await).await.unwrap();
 }
 
-async fn shows_a_download() -> anyhow::Result<()> {
-    let host = Namespace::new().unwrap();
+async fn shows_a_download(host: &Namespace) -> anyhow::Result<()> {
     let folder = tempfile::tempdir().unwrap();
     let http = format!("{}:0", host.there);
     let data = folder.path().to_str().unwrap();

@@ -3,7 +3,10 @@
 use std::f64::consts::TAU;
 
 use anyhow::Context;
-use tidemap_wire::http::{HistoryJson, HistoryStatusJson, TopJson, TopNodeJson};
+use tidemap_wire::{
+    Bps, Series,
+    http::{HistoryJson, HistoryStatusJson, TopJson, TopNodeJson},
+};
 
 use super::{FakeFleet, request::Request};
 
@@ -23,6 +26,10 @@ const CULPRIT: &str = "web-01";
 /// Steps in minutes of which the shortest with few enough points is taken.
 const STEPS: [i64; 9] = [1, 2, 5, 10, 15, 30, 60, 180, 360];
 const MOST_STEPS: i64 = 1_500;
+
+/// For how long the API has kept the fleet's totals at first: longer than the history is behind, and less
+/// than the page shows.
+pub(super) const KEPT_MS: i64 = 150_000;
 
 /// What one minute of download came to, bytes and bytes per second.
 struct Minute {
@@ -70,6 +77,18 @@ pub(super) fn history(
     json.to_ms = begin_ms;
     json.partial = begin_ms > json.complete_until_ms;
     Ok(Some(json))
+}
+
+/// The fleet's totals since this time, as the API has heard them.
+pub(super) fn recent(fleet: &FakeFleet, since_ms: i64) -> Series {
+    const STEP_MS: i64 = 4_000;
+    let end_ms = fleet.at_ms().div_euclid(STEP_MS) * STEP_MS + STEP_MS;
+    let rate: f64 = fleet.nodes().iter().filter_map(|node| node.rate).sum();
+    let steps = |rate: f64| {
+        let begins = (1..=75).rev().map(|ago| end_ms - ago * STEP_MS);
+        begins.map(|begin_ms| Bps::new(rate).filter(|_| begin_ms + STEP_MS > since_ms)).collect()
+    };
+    Series { step_ms: 4_000, end_ms, rx_bps: steps(rate), tx_bps: steps(rate / 2.0) }
 }
 
 /// What the history says of itself, as far as the page reads it.

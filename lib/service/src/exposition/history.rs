@@ -1,49 +1,52 @@
-//! The history for Prometheus.
+//! The history, as its station and the API tell it.
 
-use tidemap_service::exposition::{
+use tidemap_wire::history_query::{HistoryStatus, RemoteStatus};
+
+use super::{
     Exposition,
     Kind::{Counter, Gauge},
 };
-use tidemap_wire::history_query::{HistoryStatus, RemoteStatus};
 
-/// `status` is absent when no station answers.
-pub(super) fn families(text: &mut Exposition, status: Option<&HistoryStatus>) {
-    text.family(Gauge, "tidemap_history_up", "1 while a history station answers.")
-        .sample(&[], f64::from(u8::from(status.is_some())));
-    let Some(status) = status else { return };
-    let help = "0 while the station cannot store what it reads.";
-    text.family(Gauge, "tidemap_history_storing", help)
-        .sample(&[], f64::from(u8::from(status.trouble.is_none())));
-    let help = "What is wrong while the station stores: damage, or a disk that is too small.";
-    text.family(Gauge, "tidemap_history_warnings", help).sample(&[], status.warnings.len() as f64);
-    let help = "Begin of what is kept, by the length of the steps.";
-    let mut oldest = text.family(Gauge, "tidemap_history_oldest_timestamp_seconds", help);
-    for tier in &status.tiers {
-        if let Some(from_ms) = tier.from_ms {
-            oldest.sample(&[("step", &step(tier.step_ms))], seconds(from_ms));
+impl Exposition {
+    /// Writes the history's families: `tidemap_history_*`. `status` is absent when no station answers.
+    pub fn history(&mut self, status: Option<&HistoryStatus>) {
+        self.family(Gauge, "tidemap_history_up", "1 while a history station answers.")
+            .sample(&[], f64::from(u8::from(status.is_some())));
+        let Some(status) = status else { return };
+        let help = "0 while the station cannot store what it reads.";
+        self.family(Gauge, "tidemap_history_storing", help)
+            .sample(&[], f64::from(u8::from(status.trouble.is_none())));
+        let help = "What is wrong while the station stores: damage, or a disk that is too small.";
+        self.family(Gauge, "tidemap_history_warnings", help).sample(&[], status.warnings.len() as f64);
+        let help = "Begin of what is kept, by the length of the steps.";
+        let mut oldest = self.family(Gauge, "tidemap_history_oldest_timestamp_seconds", help);
+        for tier in &status.tiers {
+            if let Some(from_ms) = tier.from_ms {
+                oldest.sample(&[("step", &step(tier.step_ms))], seconds(from_ms));
+            }
         }
+        let help = "Minutes that end later may still come.";
+        let mut until = self.family(Gauge, "tidemap_history_complete_until_timestamp_seconds", help);
+        if status.complete_until_ms > 0 {
+            until.sample(&[], seconds(status.complete_until_ms));
+        }
+        for (name, help, value) in [
+            ("tidemap_history_disk_used_bytes", "Bytes of the disk in use.", status.used_bytes),
+            (
+                "tidemap_history_disk_budget_bytes",
+                "Bytes of the disk that the history may use.",
+                status.budget_bytes,
+            ),
+            (
+                "tidemap_history_pending_messages",
+                "Messages from ingest that the station has not read yet.",
+                status.pending,
+            ),
+        ] {
+            self.family(Gauge, name, help).sample(&[], value as f64);
+        }
+        remote(self, status.remote.as_ref());
     }
-    let help = "Minutes that end later may still come.";
-    let mut until = text.family(Gauge, "tidemap_history_complete_until_timestamp_seconds", help);
-    if status.complete_until_ms > 0 {
-        until.sample(&[], seconds(status.complete_until_ms));
-    }
-    for (name, help, value) in [
-        ("tidemap_history_disk_used_bytes", "Bytes of the disk in use.", status.used_bytes),
-        (
-            "tidemap_history_disk_budget_bytes",
-            "Bytes of the disk that the history may use.",
-            status.budget_bytes,
-        ),
-        (
-            "tidemap_history_pending_messages",
-            "Messages from ingest that the station has not read yet.",
-            status.pending,
-        ),
-    ] {
-        text.family(Gauge, name, help).sample(&[], value as f64);
-    }
-    remote(text, status.remote.as_ref());
 }
 
 /// What is sent to another database. A station that sends nothing is never behind, so that alerts compare
@@ -90,7 +93,7 @@ mod tests {
     #[test]
     fn the_reach_of_each_tier_is_listed_and_without_a_station_nothing_is() {
         let mut text = Exposition::default();
-        families(&mut text, None);
+        text.history(None);
         let text = text.finish();
         assert!(text.ends_with("\ntidemap_history_up 0\n"), "{text}");
         let tier = |step_ms, from_ms| TierReach { step_ms, from_ms };
@@ -107,7 +110,7 @@ mod tests {
             ..HistoryStatus::default()
         };
         let mut text = Exposition::default();
-        families(&mut text, Some(&status));
+        text.history(Some(&status));
         let text = text.finish();
         let samples: Vec<&str> = text.lines().filter(|line| !line.starts_with('#')).collect();
         assert_eq!(
@@ -143,7 +146,7 @@ mod tests {
             ..RemoteStatus::default()
         };
         let mut text = Exposition::default();
-        families(&mut text, Some(&HistoryStatus { remote: Some(remote), ..HistoryStatus::default() }));
+        text.history(Some(&HistoryStatus { remote: Some(remote), ..HistoryStatus::default() }));
         let text = text.finish();
         let samples: Vec<&str> =
             text.lines().filter(|line| line.starts_with("tidemap_history_remote")).collect();
