@@ -116,7 +116,9 @@ fn recent(request: &RangeRequest) -> Result<Vec<MinuteRow>, HistoryError> {
 
 fn columns(steps: &[u32], step: Step, points: &BTreeMap<u32, Point>) -> RangeAnswer {
     let nothing = Point::default();
-    let points = || steps.iter().map(|minute| points.get(minute).unwrap_or(&nothing));
+    // Each is looked up once, not once for each column.
+    let points: Vec<&Point> = steps.iter().map(|minute| points.get(minute).unwrap_or(&nothing)).collect();
+    let points = || points.iter().copied();
     let covered =
         |of: fn(&Point) -> u64| points().map(|point| (point.covered_ms > 0).then(|| of(point))).collect();
     let rates = |of: fn(tidemap_wire::Extremes) -> u64| points().map(|point| point.rates.map(of)).collect();
