@@ -63,7 +63,9 @@ impl Services {
     pub(crate) async fn date_back(&self, fleet: &Fleet) -> anyhow::Result<()> {
         let mut station = self.broker.history(self.folder.path(), &[])?;
         let history = HistoryClient::new(self.broker.connect().await?);
-        eventually(READY_TIMEOUT, || history.status()).await.with_context(|| station.log())?;
+        eventually(READY_TIMEOUT, || async { Ok(history.status().await?) })
+            .await
+            .with_context(|| station.log())?;
         station.terminate().await?;
         let file = Connection::open(self.folder.path().join(FILE))?;
         for (fact, value) in [("origin", i64::from(fleet.from)), ("at_ms", fleet.range_ms().0)] {
@@ -136,7 +138,8 @@ impl Services {
         let last = jetstream::new(client.clone()).get_stream(streams::HISTORY).await?;
         let last = last.cached_info().state.last_sequence;
         let history = HistoryClient::new(client);
-        let begun = Instant::now();
+        let held = || fs::metadata(self.folder.path().join(HELD)).map_or(0, |held| held.len());
+        let (begun, held_before) = (Instant::now(), held());
         let station = self.broker.history(self.folder.path(), &[])?;
         has(&history, last, |status| status.read_sequence).await.with_context(|| station.log())?;
         // What was read is stored by now, except the last 50,000 rows at most, which wait for a minute.
@@ -145,8 +148,7 @@ impl Services {
         has(&history, last, |status| status.sequence).await.with_context(|| station.log())?;
         resident_bytes = resident_bytes.max(usage::resident_bytes(station.pid())?);
         let cpu = usage::processor_time(station.pid())?;
-        let held = fs::metadata(self.folder.path().join(HELD)).map_or(0, |held| held.len());
-        let written_bytes = written_bytes(station.pid())?.saturating_sub(held);
+        let written_bytes = written_bytes(station.pid())?.saturating_sub(held().saturating_sub(held_before));
         let file_bytes = history.status().await?.used_bytes;
         self.station = Some(station);
         Ok(Taken { seconds, cpu, resident_bytes, written_bytes, file_bytes })
