@@ -1,6 +1,6 @@
 //! What a request is answered, given what is stored.
 
-use std::{collections::BTreeMap, ops::Range};
+use std::ops::Range;
 
 use tidemap_wire::{
     MinuteRow,
@@ -91,7 +91,7 @@ pub(crate) fn range(
     let points = match store.range(&series(&request.of), minutes.clone(), step, &recent)? {
         Some(points) => points,
         // There is a fleet before there is a node.
-        None if request.of == HistorySeries::Fleet => BTreeMap::new(),
+        None if request.of == HistorySeries::Fleet => Vec::new(),
         None => return Err(HistoryError::UnknownSeries.into()),
     };
     let complete_until_ms = match (complete_until_ms, &request.recent) {
@@ -100,8 +100,13 @@ pub(crate) fn range(
         }
         (stored, _) => stored,
     };
-    let steps: Vec<u32> = minutes.step_by(step.0 as usize).collect();
-    let part = |steps: &[u32]| RangeAnswer { complete_until_ms, ..columns(steps, step, &points) };
+    let nothing = Point::default();
+    let mut known = points.iter().peekable();
+    let steps: Vec<(u32, &Point)> = minutes
+        .step_by(step.0 as usize)
+        .map(|minute| (minute, known.next_if(|known| known.0 == minute).map_or(&nothing, |known| &known.1)))
+        .collect();
+    let part = |steps: &[(u32, &Point)]| RangeAnswer { complete_until_ms, ..columns(steps, step) };
     Ok(steps.chunks(RangeAnswer::STEPS_OF_A_PART).map(part).collect())
 }
 
@@ -114,16 +119,13 @@ fn recent(request: &RangeRequest) -> Result<Vec<MinuteRow>, HistoryError> {
     Ok(rows.into_iter().filter(|(node, _)| *node == asked).map(|(_, row)| row).collect())
 }
 
-fn columns(steps: &[u32], step: Step, points: &BTreeMap<u32, Point>) -> RangeAnswer {
-    let nothing = Point::default();
-    // Each is looked up once, not once for each column.
-    let points: Vec<&Point> = steps.iter().map(|minute| points.get(minute).unwrap_or(&nothing)).collect();
-    let points = || points.iter().copied();
+fn columns(steps: &[(u32, &Point)], step: Step) -> RangeAnswer {
+    let points = || steps.iter().map(|(_, point)| *point);
     let covered =
         |of: fn(&Point) -> u64| points().map(|point| (point.covered_ms > 0).then(|| of(point))).collect();
     let rates = |of: fn(tidemap_wire::Extremes) -> u64| points().map(|point| point.rates.map(of)).collect();
     RangeAnswer {
-        from_ms: steps.first().map_or(0, |minute| i64::from(*minute) * MINUTE_MS),
+        from_ms: steps.first().map_or(0, |(minute, _)| i64::from(*minute) * MINUTE_MS),
         step_ms: u64::from(step.0) * 60_000,
         tier_ms: u64::from(step.tier()) * 60_000,
         complete_until_ms: 0,

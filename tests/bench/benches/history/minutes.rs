@@ -1,4 +1,4 @@
-//! Every minute of some nodes and of their groups: disk, and the time of answers.
+//! Every minute of some nodes, and of groups: disk, and the time of answers.
 
 use anyhow::ensure;
 use tidemap_bench::table::{Goal, Table};
@@ -22,7 +22,6 @@ pub(crate) async fn measure(plan: &Plan, table: &mut Table) -> anyhow::Result<()
     let rows = f64::from(nodes) * f64::from(days * DAY);
     let mut services = Services::start().await?;
     services.date_back(&fleet).await?;
-    services.introduce(&fleet).await?;
     services.publish(&fleet, 1).await?;
     let taken = services.take_all().await?;
     let name = |what: &str| format!("{nodes} nodes x {days} d by the minute: {what}");
@@ -71,7 +70,8 @@ pub(crate) async fn measure(plan: &Plan, table: &mut Table) -> anyhow::Result<()
         let share = ours.1 / theirs.1;
         table.note(name("one node, p99, of VictoriaMetrics'"), share, "", plan.goal(Goal::AtMost(1.0)));
     }
-    of_groups(plan, table, &services, &fleet).await
+    drop((services, victoria));
+    of_groups(plan, table, days_ago(days)).await
 }
 
 /// The fleet, and the nodes of one place.
@@ -85,7 +85,7 @@ async fn of_groups(plan: &Plan, table: &mut Table, services: &Services, fleet: &
         table.note(name("as a chart, p50"), took.0, "ms", Goal::None);
         table.note(name("as a chart, p99"), took.1, "ms", plan.goal(Goal::AtMost(100.0)));
         let api = format!("{}/api", services.url);
-        let took = ask(plan, |_| by_the_minute(fleet, &api, &format!("?by={by}&"))).await?;
+        let took = ask(plan, |_| by_the_minute(&fleet, &api, &format!("?by={by}&"))).await?;
         table.note(name("by the minute, p50"), took.0, "ms", Goal::None);
         table.note(name("by the minute, p99"), took.1, "ms", plan.goal(Goal::AtMost(100.0)));
     }
