@@ -14,6 +14,7 @@ mod merge;
 mod read;
 mod rebuild;
 mod retention;
+mod settle;
 mod settled;
 mod state;
 #[cfg(test)]

@@ -10,6 +10,7 @@ use super::{
     calendar::{AHEAD, DAY, HOUR, minutes_of},
     effects::{Effects, roll_up},
     groups::{band, note},
+    settle,
     state::State,
     tiles,
 };
@@ -139,7 +140,7 @@ fn write(tx: &Tx<'_>, state: &State, changes: BTreeMap<u32, Changes>) -> Result<
         }
     }
     for ((minute, band), cells) in recent {
-        state.settling.unsettle(tx, state, band, minute)?;
+        settle::unsettle(tx, state, band, minute)?;
         let mut tile = tiles::rows(tx, Tier::Minute, minute, band)?.unwrap_or_default();
         let grown = cells.iter().filter(|(node, cell)| tile.join(*node, cell)).count();
         if grown > 0 {
@@ -195,7 +196,7 @@ fn reopen(
         }
     }
     let Some(after) = carried else { return Ok(()) };
-    state.settling.unsettle(tx, state, band(node), 0)?;
+    settle::unsettle(tx, state, band(node), 0)?;
     state.save_account(tx, node, &after)
 }
 

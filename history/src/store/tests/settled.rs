@@ -28,7 +28,7 @@ enum Event {
     Forget(u32),
     /// The last byte of the tile of so many minutes ago changes.
     Damage(u32),
-    /// The station starts anew.
+    /// The station starts again.
     Reopen,
 }
 

@@ -54,14 +54,14 @@ pub(crate) async fn measure(plan: &Plan, table: &mut Table, nodes: u32, minutes:
         table.note(name(&format!("{what}, p99")), took.1, "ms", plan.goal(goal));
     }
     let question = format!("{}/api/history?by=fleet&from={hour}&to={to}&step=1m", services.url);
-    all_of(&fleet, get_json(question).await?, minutes.min(40))?;
+    all_of(&fleet, &get_json(question).await?, minutes.min(40))?;
     let resident = usage::resident_bytes(services.station()?.pid())? as f64 / 1e6;
     table.note(name("memory after these questions"), resident, "MB", Goal::AtMost(most));
     Ok(())
 }
 
 /// Checks that the fleet has its newest minutes, and that these are whole.
-fn all_of(fleet: &Fleet, answer: HistoryJson, minutes: u32) -> anyhow::Result<()> {
+fn all_of(fleet: &Fleet, answer: &HistoryJson, minutes: u32) -> anyhow::Result<()> {
     let known = answer.rx_bytes.iter().flatten().count();
     ensure!(known as u32 == minutes, "{known} of {minutes} minutes of {} nodes", fleet.nodes);
     Ok(())
@@ -82,8 +82,8 @@ pub(crate) async fn a_day_later(plan: &Plan, table: &mut Table) -> anyhow::Resul
     table.note(name(&"until all is stored"), taken.seconds, "s", Goal::None);
     table.note(name(&"processor"), taken.cpu.as_secs_f64() * 1e6 / rows, "us/row", Goal::None);
     // The broker stamps these rows with the present, so their hours are over when they come: each is joined
-    // into a tile of its node's hour. After a real pause they come into tiles of many nodes' minutes, as those
-    // of the present do, which takes less.
+    // into a tile of its node's hour. After a real pause they come into tiles of many nodes' minutes, as
+    // those of the present do, which takes less.
     let faster = rows / taken.seconds / ROWS_A_SECOND;
     table.note(name(&"catching up, of 100,000 nodes"), faster, "x real time", plan.goal(Goal::AtLeast(20.0)));
     let written = taken.written_bytes as f64 / taken.file_bytes as f64;
