@@ -200,6 +200,8 @@ impl Account {
         let place = match self.runs.binary_search_by_key(&boot, |run| run.boot) {
             Ok(place) => place,
             Err(place) => {
+                // Most nodes have one run, and those of all nodes are in memory.
+                self.runs.reserve_exact(1);
                 self.runs.insert(place, Run { boot, since: minute, seen: minute, ..Run::default() });
                 place
             }

@@ -92,10 +92,14 @@ pub(crate) fn range(
     let mut points = match store.range(&SeriesKey::of(&request.of), minutes.clone(), step, &recent)? {
         Some(points) => points,
         // There is a fleet before there is a node.
-        None if request.of == HistorySeries::Fleet => BTreeMap::new(),
+        None if request.of == HistorySeries::Fleet => Vec::new(),
         None => return Err(HistoryError::UnknownSeries.into()),
     };
-    far.iter().for_each(|(minute, point)| points.entry(*minute).or_default().add(point));
+    if !far.is_empty() {
+        let mut joined = far;
+        points.iter().for_each(|(minute, point)| joined.entry(*minute).or_default().add(point));
+        points = joined.into_iter().collect();
+    }
     let remote_until_ms = until.map(|minute| i64::from(minute) * MINUTE_MS);
     let complete_until_ms = match (complete_until_ms, &request.recent) {
         (stored, Some(recent)) if recent.at_ms - RECENT_REACH_MS <= stored => {
@@ -103,12 +107,17 @@ pub(crate) fn range(
         }
         (stored, _) => stored,
     };
-    let steps: Vec<u32> = minutes.step_by(step.0 as usize).collect();
-    let part = |steps: &[u32]| RangeAnswer {
+    let nothing = Point::default();
+    let mut known = points.iter().peekable();
+    let steps: Vec<(u32, &Point)> = minutes
+        .step_by(step.0 as usize)
+        .map(|minute| (minute, known.next_if(|known| known.0 == minute).map_or(&nothing, |known| &known.1)))
+        .collect();
+    let part = |steps: &[(u32, &Point)]| RangeAnswer {
         complete_until_ms,
         remote_until_ms,
         warning: warning.map(str::to_owned),
-        ..columns(steps, step, &points)
+        ..columns(steps, step)
     };
     Ok(steps.chunks(RangeAnswer::STEPS_OF_A_PART).map(part).collect())
 }
@@ -185,14 +194,13 @@ fn recent(request: &RangeRequest) -> Result<Vec<MinuteRow>, HistoryError> {
     Ok(own.take(MAX_RECENT).map(bounded).collect())
 }
 
-fn columns(steps: &[u32], step: Step, points: &BTreeMap<u32, Point>) -> RangeAnswer {
-    let nothing = Point::default();
-    let points = || steps.iter().map(|minute| points.get(minute).unwrap_or(&nothing));
+fn columns(steps: &[(u32, &Point)], step: Step) -> RangeAnswer {
+    let points = || steps.iter().map(|(_, point)| *point);
     let covered =
         |of: fn(&Point) -> u64| points().map(|point| (point.covered_ms > 0).then(|| of(point))).collect();
     let rates = |of: fn(tidemap_wire::Extremes) -> u64| points().map(|point| point.rates.map(of)).collect();
     RangeAnswer {
-        from_ms: steps.first().map_or(0, |minute| i64::from(*minute) * MINUTE_MS),
+        from_ms: steps.first().map_or(0, |(minute, _)| i64::from(*minute) * MINUTE_MS),
         step_ms: u64::from(step.0) * 60_000,
         tier_ms: u64::from(step.tier()) * 60_000,
         rx_bytes: covered(|point| point.rx_bytes),

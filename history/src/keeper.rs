@@ -35,8 +35,8 @@ const TIDY_PERIOD: Duration = Duration::from_secs(30);
 const NEAR_MS: i64 = 3_600_000;
 /// A full disk costs a day of minutes at most as often: others may take whatever is given up.
 const DROP_PERIOD: Duration = Duration::from_secs(3_600);
-/// With so many messages to read, two minutes of a hundred thousand nodes, nothing is added up yet: what comes
-/// next would change it.
+/// With so many messages to read, two minutes of a hundred thousand nodes, nothing is added up yet: what
+/// comes next would change it.
 const BEHIND: u64 = 2_000;
 /// Between attempts to store while the disk is full, or the file cannot be written.
 const RETRY: Duration = Duration::from_secs(2);

@@ -16,6 +16,7 @@ mod rebuild;
 mod retention;
 mod seconds;
 mod sending;
+mod settle;
 mod settled;
 mod state;
 #[cfg(test)]

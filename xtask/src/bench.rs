@@ -29,6 +29,9 @@ pub(crate) struct BenchArgs {
     /// How long the headline lasts.
     #[arg(long, default_value_t = 10.0)]
     minutes: f64,
+    /// Only these parts of the history: minutes, present, pause, top, live.
+    #[arg(long, value_name = "PART,...", value_delimiter = ',')]
+    parts: Vec<String>,
 }
 
 #[derive(clap::ValueEnum, Clone, Copy, PartialEq)]
@@ -96,6 +99,9 @@ pub(crate) fn run(workspace: &Workspace, args: &BenchArgs) -> Result<()> {
             }
             Subject::Pipeline | Subject::Api | Subject::History | Subject::Page => {
                 more.extend(args.quick.then(|| "--quick".to_owned()));
+                if *subject == Subject::History {
+                    more.extend(args.parts.iter().cloned());
+                }
             }
             // They have no quick form, and take minutes.
             Subject::Drain | Subject::Agent if args.quick => continue,

@@ -6,6 +6,7 @@ use super::{
     Store,
     calendar::{DAY, HOUR},
     effects::{Effects, group_points, roll_up},
+    settle,
     state::{BAND, State},
     tiles,
 };
@@ -69,7 +70,7 @@ fn step(
 
 fn cut_hour(tx: &Tx<'_>, state: &State, band: u32, effects: &mut Effects) -> Result<(), StoreError> {
     let hour = state.progress(band * BAND).hours;
-    state.settling.unsettle(tx, state, band, 0)?;
+    settle::unsettle(tx, state, band, 0)?;
     let mut nodes: BTreeMap<u32, RowTile> = BTreeMap::new();
     for minute in hour * HOUR..(hour + 1) * HOUR {
         let Some(tile) = tiles::rows(tx, Tier::Minute, minute, band)? else { continue };

@@ -9,6 +9,7 @@ use super::{
     effects::{BOARD, Effects},
     groups::band,
     read::live,
+    settle,
     state::{FORGOTTEN, State},
 };
 use crate::{
@@ -23,7 +24,7 @@ impl Store {
     pub(crate) fn forget(&mut self, node: &NodeId) -> Result<bool, StoreError> {
         self.transact(|tx, state| {
             let Some(number) = state.nodes.get(node).copied() else { return Ok(false) };
-            state.settling.unsettle(tx, state, band(number), 0)?;
+            settle::unsettle(tx, state, band(number), 0)?;
             let end = live::newest(tx, state)?.max(state.progress(number).hours * HOUR);
             leave_in_groups(tx, state, number)?;
             remove_minutes(tx, state, number, end)?;

@@ -6,6 +6,7 @@ use tidemap_wire::{NodeId, history_query::HistorySeries};
 use super::{
     Store,
     calendar::HOUR,
+    settle,
     state::{BAND, Deed, State},
 };
 use crate::{
@@ -107,7 +108,7 @@ pub(super) fn note(tx: &Tx<'_>, state: &mut State, node: u32, groups: &[u32]) ->
     let open = state.progress(node).hours * HOUR;
     let now = u32::try_from(state.at_ms / 60_000).unwrap_or(0);
     let since = if is_first { open } else { open.max(now) };
-    state.settling.unsettle(tx, state, band(node), since)?;
+    settle::unsettle(tx, state, band(node), since)?;
     let mut out = Writer::default();
     out.number(groups.len() as u64);
     out.column(&groups.iter().map(|group| u64::from(*group)).collect::<Vec<_>>());

@@ -10,7 +10,7 @@ use super::{
     calendar::{AHEAD, DAY, HOUR, minutes_of},
     effects::{Effects, roll_up},
     groups::{band, note},
-    seconds,
+    seconds, settle,
     state::State,
     tiles,
 };
@@ -141,7 +141,7 @@ fn write(tx: &Tx<'_>, state: &State, changes: BTreeMap<u32, Changes>) -> Result<
         }
     }
     for ((minute, band), cells) in recent {
-        state.settling.unsettle(tx, state, band, minute)?;
+        settle::unsettle(tx, state, band, minute)?;
         let mut tile = tiles::rows(tx, Tier::Minute, minute, band)?.unwrap_or_default();
         let grown = cells.iter().filter(|(node, cell)| tile.join(*node, cell)).count();
         if grown > 0 {
@@ -243,7 +243,7 @@ fn reopen(
     }
     let Some(Carried { after, changed, is_apart }) = carried else { return Ok(()) };
     count(tx, state, node, changed, effects)?;
-    state.settling.unsettle(tx, state, band(node), 0)?;
+    settle::unsettle(tx, state, band(node), 0)?;
     let after = if is_apart { after.joined(&state.account(tx, node)?) } else { after };
     state.save_account(tx, node, &after)
 }

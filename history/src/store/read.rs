@@ -46,16 +46,16 @@ impl Store {
         Ok(self.state.nodes.keys().cloned().collect())
     }
 
-    /// What moved in each step of a range of minutes, by the steps' first minutes; steps of which nothing is
-    /// known are missing. To a node's rows, its `recent` ones are joined. `None` when the series is not
-    /// known.
+    /// What moved in each step of a range of minutes, by the steps' first minutes and in their order; steps
+    /// of which nothing is known are missing. To a node's rows, its `recent` ones are joined. `None` when the
+    /// series is not known.
     pub(crate) fn range(
         &mut self,
         key: &SeriesKey,
         minutes: Range<u32>,
         step: Step,
         recent: &[MinuteRow],
-    ) -> Result<Option<BTreeMap<u32, Point>>, StoreError> {
+    ) -> Result<Option<Vec<(u32, Point)>>, StoreError> {
         let settled = self.settled();
         let settled = settled.read();
         let tx = self.database.read()?;
@@ -70,10 +70,15 @@ impl Store {
         if series.is_none() && (is_group || recent.is_empty()) {
             return Ok(None);
         }
-        let mut steps: BTreeMap<u32, Point> = BTreeMap::new();
+        // Minutes come in their order.
+        let mut steps: Vec<(u32, Point)> = Vec::new();
         let mut add = |minute: u32, point: &Point| {
             if minutes.contains(&minute) {
-                steps.entry(minute / step.0 * step.0).or_default().add(point);
+                let begin = minute / step.0 * step.0;
+                match steps.last_mut() {
+                    Some((last, sum)) if *last == begin => sum.add(point),
+                    _ => steps.push((begin, *point)),
+                }
             }
         };
         let mut rest = minutes.clone();

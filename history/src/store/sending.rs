@@ -15,6 +15,7 @@ use super::{
     calendar::{DAY, HOUR, minutes_of},
     read::live,
     retention::minutes_from,
+    settle,
     state::{BAND, CHANGED},
     tiles,
 };
@@ -192,7 +193,7 @@ impl Store {
             }
         }
         if minutes.end > progress.hours * HOUR {
-            let mut accounts = live::accounts_of(&tx, state, band)?;
+            let mut accounts = settle::accounts_of(&tx, state, band)?;
             live::each_row(&tx, state, band, minutes.end, |entry| {
                 let account = &mut accounts[(entry.node % BAND) as usize];
                 let account = account.get_or_insert_with(|| Account::new(state.origin));

@@ -12,22 +12,12 @@ use std::{
     sync::{Arc, RwLock, RwLockReadGuard, RwLockWriteGuard},
 };
 
-use super::{
-    Store,
-    calendar::HOUR,
-    read::live,
-    state::{BAND, State},
-    tiles,
-};
 use crate::{
     account::Account,
-    database::{StoreError, Tier, Tx},
+    database::{StoreError, Tx},
     point::Point,
-    tile::RowTile,
 };
 
-/// So many minutes before the newest message still change as a rule.
-const SETTLES: i64 = 3;
 /// How often something changed that had settled.
 const CHANGES: &str = "unsettled";
 
@@ -44,7 +34,7 @@ pub(super) struct Sums {
 }
 
 /// What has settled of a band.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Band {
     /// The first minute that has not settled.
     pub until: u32,
@@ -59,7 +49,7 @@ pub(super) type Accounts = Vec<Option<Account>>;
 
 /// What groups' minutes came to, and how many rows are in each of these sums.
 #[derive(Debug, Default)]
-struct Groups(HashMap<u32, BTreeMap<u32, (u32, Point)>>);
+pub(super) struct Groups(HashMap<u32, BTreeMap<u32, (u32, Point)>>);
 
 /// What a transaction takes out, until it is committed: the shares of bands in groups.
 #[derive(Debug, Default)]
@@ -82,6 +72,22 @@ impl Settled {
         self.0.read().ok()
     }
 
+    /// Begins again unless what has settled is of the file as it is read.
+    pub(super) fn follow(&self, tx: &Tx<'_>) -> Result<(), StoreError> {
+        let changes = changes(tx)?;
+        if self.read().is_none_or(|sums| sums.changes != changes) {
+            *self.write() = Sums { changes, ..Sums::default() };
+        }
+        Ok(())
+    }
+
+    /// Adds what has settled of a band, with what is new in its share of the groups' sums.
+    pub(super) fn put(&self, number: u32, band: Band, new: Groups) {
+        let mut sums = self.write();
+        sums.bands.insert(number, band);
+        sums.groups.add_all(new);
+    }
+
     fn write(&self) -> RwLockWriteGuard<'_, Sums> {
         self.0.write().unwrap_or_else(|poisoned| {
             self.0.clear_poison();
@@ -89,10 +95,6 @@ impl Settled {
             *sums = Sums { changes: u64::MAX, ..Sums::default() };
             sums
         })
-    }
-
-    fn until(&self, band: u32) -> Option<u32> {
-        Some(self.read()?.bands.get(&band)?.until)
     }
 }
 
@@ -121,7 +123,8 @@ impl Sums {
 }
 
 impl Groups {
-    fn add(&mut self, group: u32, minute: u32, point: &Point) {
+    /// Adds a node's minute.
+    pub(super) fn add(&mut self, group: u32, minute: u32, point: &Point) {
         let (rows, sum) = self.0.entry(group).or_default().entry(minute).or_default();
         *rows += 1;
         sum.add(&Point { rates: None, ..*point });
@@ -163,23 +166,16 @@ impl Settling {
         Self { shared, unsettled: RefCell::default() }
     }
 
-    /// Takes a band out if minutes from `minute` on have settled. To be called before the first change.
-    pub(super) fn unsettle(
-        &self,
-        tx: &Tx<'_>,
-        state: &State,
-        band: u32,
-        minute: u32,
-    ) -> Result<(), StoreError> {
-        let Some(until) = self.shared.until(band).filter(|until| minute < *until) else { return Ok(()) };
-        let mut unsettled = self.unsettled.borrow_mut();
-        if !unsettled.all && !unsettled.bands.contains_key(&band) {
-            let mut share = Groups::default();
-            let nothing = begin(tx, state, band)?;
-            advanced(tx, state, band, nothing, until, &mut share)?;
-            unsettled.bands.insert(band, share);
-        }
-        Ok(())
+    /// Up to when a band has settled, if it has and is not taken out yet.
+    pub(super) fn until(&self, band: u32) -> Option<u32> {
+        let unsettled = self.unsettled.borrow();
+        let is_out = unsettled.all || unsettled.bands.contains_key(&band);
+        self.shared.read()?.bands.get(&band).map(|band| band.until).filter(|_| !is_out)
+    }
+
+    /// Takes a band out, and its share of the groups' sums.
+    pub(super) fn take_out(&self, band: u32, share: Groups) {
+        self.unsettled.borrow_mut().bands.insert(band, share);
     }
 
     /// Takes everything out.
@@ -221,96 +217,6 @@ impl Settling {
     /// The transaction has changed nothing.
     pub(super) fn rolled_back(&self) {
         self.unsettled.take();
-    }
-}
-
-impl Store {
-    /// What has settled, for those that read the same file.
-    pub(crate) fn settled(&self) -> Settled {
-        self.state.settling.shared.clone()
-    }
-
-    /// Adds up what has settled since the last time.
-    pub(crate) fn settle(&mut self) -> Result<(), StoreError> {
-        self.add_up()?;
-        let met = self.database.take_met();
-        if met.is_empty() {
-            return Ok(());
-        }
-        self.set_aside(&met)?;
-        self.add_up()
-    }
-
-    fn add_up(&mut self) -> Result<(), StoreError> {
-        let tx = self.database.read()?;
-        let state = &self.state;
-        let shared = &state.settling.shared;
-        let until = u32::try_from(state.at_ms.div_euclid(60_000) - SETTLES).unwrap_or(0);
-        let changes = changes(&tx)?;
-        if shared.read().is_none_or(|sums| sums.changes != changes) {
-            *shared.write() = Sums { changes, ..Sums::default() };
-        }
-        for band in 0..u32::try_from(state.bands.len()).unwrap_or(0) {
-            let known = shared.read().and_then(|sums| sums.band(band).map(Band::copy));
-            let known = known.map_or_else(|| begin(&tx, state, band), Ok)?;
-            if known.until < until {
-                let mut share = Groups::default();
-                let known = advanced(&tx, state, band, known, until, &mut share)?;
-                let mut sums = shared.write();
-                sums.bands.insert(band, known);
-                sums.groups.add_all(share);
-            }
-        }
-        Ok(())
-    }
-}
-
-impl Band {
-    fn copy(&self) -> Self {
-        Self { until: self.until, accounts: self.accounts.clone(), hours: self.hours.clone() }
-    }
-}
-
-/// A band of which nothing has settled.
-fn begin(tx: &Tx<'_>, state: &State, band: u32) -> Result<Band, StoreError> {
-    let until = state.progress(band * BAND).hours * HOUR;
-    Ok(Band { until, accounts: live::accounts_of(tx, state, band)?, hours: BTreeMap::new() })
-}
-
-/// What has settled once it has up to a later minute. Adds what is new in groups to their `share`.
-fn advanced(
-    tx: &Tx<'_>,
-    state: &State,
-    band: u32,
-    mut known: Band,
-    until: u32,
-    share: &mut Groups,
-) -> Result<Band, StoreError> {
-    for minute in known.until..until {
-        let Some(tile) = tiles::rows(tx, Tier::Minute, minute, band)? else { continue };
-        let sums = known.hours.entry(minute / HOUR).or_insert_with(|| vec![Point::default(); BAND as usize]);
-        each_point(&tile, state, &mut known.accounts, |node, point| {
-            sums[(node % BAND) as usize].add(point);
-            for group in state.membership.at(node, minute) {
-                share.add(*group, minute, point);
-            }
-        });
-    }
-    known.until = until;
-    Ok(known)
-}
-
-/// Calls `take` with each node of a minute's tile and what moved in it.
-pub(super) fn each_point(
-    tile: &RowTile,
-    state: &State,
-    accounts: &mut Accounts,
-    mut take: impl FnMut(u32, &Point),
-) {
-    for entry in &tile.entries {
-        let account = &mut accounts[(entry.node % BAND) as usize];
-        let account = account.get_or_insert_with(|| Account::new(state.origin));
-        take(entry.node, &account.pass(&entry.cell));
     }
 }
 

@@ -25,6 +25,8 @@ struct Row {
     unit: &'static str,
     goal: Goal,
     held: bool,
+    /// How long a fixed loop took when the figure was noted, in milliseconds: the machine's speed.
+    loop_ms: f64,
 }
 
 /// All figures of a run, and how fast the machine was.
@@ -57,21 +59,20 @@ impl Table {
         Ok(self.print())
     }
 
-    /// The loop is compiled in the same way in every bench, so the times can be compared with another day's.
     fn note_machine(&mut self, when: &str) {
-        let loop_ms = machine::loop_time().as_secs_f64() * 1_000.0;
-        self.note(format!("machine: a fixed loop, {when}"), loop_ms, "ms", Goal::None);
+        self.note(format!("machine: a fixed loop, {when}"), loop_ms(), "ms", Goal::None);
     }
 
-    /// Notes a figure and prints it at once: a long run must not be silent.
+    /// Notes a figure with the machine's speed, and prints it at once: a long run must not be silent.
     pub fn note(&mut self, what: impl Into<String>, figure: f64, unit: &'static str, goal: Goal) {
         let held = match goal {
             Goal::AtLeast(least) => figure >= least,
             Goal::AtMost(most) => figure <= most,
             Goal::Ceiling | Goal::None => true,
         };
-        let row = Row { what: what.into(), figure, unit, goal, held };
-        eprintln!("  {}: {} {}", row.what, number(row.figure), row.unit);
+        let row = Row { what: what.into(), figure, unit, goal, held, loop_ms: loop_ms() };
+        let (figure, speed) = (number(row.figure), number(row.loop_ms));
+        eprintln!("  {}: {figure} {} (loop {speed} ms){}", row.what, row.unit, row.verdict());
         self.rows.push(row);
     }
 
@@ -83,7 +84,7 @@ impl Table {
 
     fn print(&self) -> bool {
         let width = self.rows.iter().map(|row| row.what.chars().count()).max().unwrap_or(0);
-        println!("{:width$}  {:>12} {:14} {:>12}", "what", "figure", "", "goal");
+        println!("{:width$}  {:>12} {:14} {:>12} {:>8}", "what", "figure", "", "goal", "loop ms");
         for row in &self.rows {
             let goal = match row.goal {
                 Goal::AtLeast(least) => format!(">= {}", number(least)),
@@ -91,8 +92,8 @@ impl Table {
                 Goal::Ceiling => "ceiling".to_owned(),
                 Goal::None => String::new(),
             };
-            let verdict = if row.held { "" } else { "  MISSED" };
-            println!("{:width$}  {:>12} {:14} {goal:>12}{verdict}", row.what, number(row.figure), row.unit);
+            let (figure, speed, verdict) = (number(row.figure), number(row.loop_ms), row.verdict());
+            println!("{:width$}  {figure:>12} {:14} {goal:>12} {speed:>8}{verdict}", row.what, row.unit);
         }
         for words in &self.words {
             println!("{words}");
@@ -112,6 +113,21 @@ impl Table {
         std::fs::write(path, serde_json::to_vec_pretty(self)?)
             .with_context(|| format!("cannot write {}", path.display()))
     }
+}
+
+impl Row {
+    fn verdict(&self) -> &'static str {
+        match self.goal {
+            Goal::Ceiling | Goal::None => "",
+            _ if self.held => "  reached",
+            _ => "  MISSED",
+        }
+    }
+}
+
+/// The loop is compiled in the same way in every bench, so the times can be compared with another day's.
+fn loop_ms() -> f64 {
+    machine::loop_time().as_secs_f64() * 1_000.0
 }
 
 /// A file in the folder for figures below this program's target folder.

@@ -9,7 +9,8 @@ use crate::{
     point::{Point, joined},
     store::{
         calendar::{AHEAD, HOUR},
-        settled::{Accounts, Sums, each_point},
+        settle::{accounts_of, each_point},
+        settled::Sums,
         state::{BAND, State},
         tiles,
     },
@@ -98,19 +99,6 @@ pub(super) fn extremes_of_band(
         }
     }
     Ok(extremes)
-}
-
-/// What is known of the runs of a band's nodes after all tiles of hours and days.
-pub(in crate::store) fn accounts_of(tx: &Tx<'_>, state: &State, band: u32) -> Result<Accounts, StoreError> {
-    let sql = "SELECT node, state FROM account WHERE node >= ?1 AND node < ?2";
-    let mut statement = tx.sql().prepare_cached(sql)?;
-    let mut rows = statement.query([band * BAND, (band + 1) * BAND])?;
-    let mut accounts = vec![None; BAND as usize];
-    while let Some(row) = rows.next()? {
-        let node: u32 = row.get(0)?;
-        accounts[(node % BAND) as usize] = Some(state.read_account(&row.get::<_, Vec<u8>>(1)?));
-    }
-    Ok(accounts)
 }
 
 /// The minutes before `end` whose hour is not cut yet.

@@ -140,11 +140,20 @@ impl<'a> Ranking<'a> {
     /// Sums of a range of whole hours.
     fn by_the_hour(&self) -> Result<Vec<(u32, Point)>, StoreError> {
         let sums = self.sums()?;
-        let mut nodes: Vec<(u32, Point)> = (0..).zip(sums).collect();
-        nodes.retain(|(_, point)| self.order.bytes(point) > 0);
-        nodes.sort_unstable_by_key(|(node, point)| self.place(*node, point));
-        nodes.truncate(self.limit);
-        Ok(nodes)
+        let mut places = self.places(&sums);
+        if places.len() > self.limit {
+            // Few are wanted of many.
+            places.select_nth_unstable(self.limit);
+            places.truncate(self.limit);
+        }
+        places.sort_unstable();
+        Ok(places.into_iter().map(|(_, node)| (node, sums[node as usize])).collect())
+    }
+
+    /// The places of all nodes with traffic.
+    fn places(&self, sums: &[Point]) -> Vec<(Reverse<u64>, u32)> {
+        let places = (0..).zip(sums).map(|(node, point)| self.place(node, point));
+        places.filter(|(bytes, _)| bytes.0 > 0).collect()
     }
 
     /// Exact sums. What a node's minutes in an hour at an edge come to is at most what the hour came to, so
@@ -162,13 +171,12 @@ impl<'a> Ranking<'a> {
                 add(&mut most, node, point);
             })?;
         }
-        let mut nodes: Vec<(u32, &Point)> = (0..).zip(&most).collect();
-        nodes.retain(|(_, point)| self.order.bytes(point) > 0);
-        nodes.sort_unstable_by_key(|(node, point)| self.place(*node, point));
+        let mut places = self.places(&most);
+        places.sort_unstable();
         let (mut first, mut read): (Vec<(u32, Point)>, u32) = (Vec::new(), 0);
-        for (node, most) in nodes {
+        for (bytes, node) in places {
             let worst = first.last().filter(|_| first.len() == self.limit);
-            if worst.is_some_and(|(other, point)| self.place(*other, point) < self.place(node, most)) {
+            if worst.is_some_and(|(other, point)| self.place(*other, point) < (bytes, node)) {
                 break;
             }
             let mut point = inside.get(node as usize).copied().unwrap_or_default();

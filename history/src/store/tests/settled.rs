@@ -28,7 +28,7 @@ enum Event {
     Forget(u32),
     /// The last byte of the tile of so many minutes ago changes.
     Damage(u32),
-    /// The station starts anew.
+    /// The station starts again.
     Reopen,
 }
 
@@ -76,8 +76,9 @@ fn answers(store: &mut Store, now: u32) -> (Vec<Top>, Vec<Vec<(u32, Point)>>) {
 /// Changes the last byte of the tile of a minute.
 fn damage(path: &Path, minute: u32) {
     let file = rusqlite::Connection::open(path).unwrap();
-    let sql = "UPDATE minute SET tile = CAST(substr(tile, 1, length(tile) - 1) || x'5a' AS BLOB) WHERE key >> 24 = ?1";
-    file.execute(sql, [minute]).unwrap();
+    let changed = "CAST(substr(tile, 1, length(tile) - 1) || x'5a' AS BLOB)";
+    let sql = format!("UPDATE minute SET tile = {changed} WHERE key >> 24 = ?1");
+    file.execute(&sql, [minute]).unwrap();
 }
 
 struct History {

@@ -1,6 +1,7 @@
 //! The same rows in `VictoriaMetrics` and in Prometheus' blocks, as Debian packages them.
 
 use std::{
+    cell::Cell,
     fmt::Write as _,
     fs,
     path::Path,
@@ -16,11 +17,15 @@ use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
     process::{Child, Command as AsyncCommand},
+    time::Instant,
 };
 
 use crate::rows::{Fleet, metrics};
 
 const READY_TIMEOUT: Duration = Duration::from_secs(60);
+const MERGE_TIMEOUT: Duration = Duration::from_secs(120);
+/// When its files have not changed for so long, everything is merged.
+const STILL: Duration = Duration::from_secs(5);
 
 /// `VictoriaMetrics` with a fleet's rows.
 pub(crate) struct Victoria {
@@ -59,8 +64,6 @@ impl Victoria {
         for number in 0..fleet.nodes {
             post(&address, "/api/v1/import", &series(fleet, number)).await?;
         }
-        get(format!("{url}/internal/force_flush")).await?;
-        get(format!("{url}/internal/force_merge")).await?;
         let name = fleet.name(fleet.nodes - 1);
         let begin = fleet.range_ms().0 / 1_000;
         eventually(READY_TIMEOUT, || async {
@@ -70,13 +73,10 @@ impl Victoria {
             Ok(())
         })
         .await?;
-        Ok(Some(Self {
-            bytes: size(folder.path())?,
-            url,
-            _process: process,
-            _watchdog: watchdog,
-            _folder: folder,
-        }))
+        get(format!("{url}/internal/force_flush")).await?;
+        get(format!("{url}/internal/force_merge")).await?;
+        let bytes = merged_bytes(&url, folder.path()).await?;
+        Ok(Some(Self { bytes, url, _process: process, _watchdog: watchdog, _folder: folder }))
     }
 
     /// Asks for all of a node.
@@ -86,6 +86,24 @@ impl Victoria {
         let (start, end) = (from / 1_000, to / 1_000);
         format!("{}/api/v1/export?match[]={{node=%22{node}%22}}&start={start}&end={end}", self.url)
     }
+}
+
+/// What the files take once nothing is merged any more: while parts are merged, both the old and the new ones
+/// are there.
+async fn merged_bytes(url: &str, folder: &Path) -> anyhow::Result<u64> {
+    let last = Cell::new((0, Instant::now()));
+    eventually(MERGE_TIMEOUT, || async {
+        let now = size(folder)?;
+        let metrics = get(format!("{url}/metrics")).await?.body;
+        let mut merges =
+            metrics.lines().filter(|line| line.starts_with("vm_active_") && line.contains("merges"));
+        if merges.any(|line| !line.ends_with(" 0")) || now != last.get().0 {
+            last.set((now, Instant::now()));
+        }
+        ensure!(last.get().1.elapsed() >= STILL, "still merging: {now} bytes");
+        Ok(now)
+    })
+    .await
 }
 
 /// A node's rows, a line for each metric.

@@ -1,7 +1,12 @@
 //! A made-up fleet's minutes: the same rows for everybody.
 
+use std::collections::BTreeMap;
+
 use fastrand::Rng;
-use tidemap_wire::{Extremes, MinuteRow, NodeId, RunCounters};
+use tidemap_wire::{Extremes, Hello, Location, LocationSource, MinuteRow, NodeId, RunCounters};
+
+/// Where all nodes are that introduce themselves.
+pub(crate) const PLACE: &str = "Bergen";
 
 /// Some nodes and a range of minutes.
 #[derive(Clone, Copy, Debug)]
@@ -19,6 +24,19 @@ impl Fleet {
 
     pub(crate) fn id(&self, number: u32) -> NodeId {
         NodeId::from_name(&self.name(number)).unwrap()
+    }
+
+    /// What a node says of itself: it is in one place, of one provider and has a label.
+    pub(crate) fn hello(&self, number: u32) -> Hello {
+        let place =
+            Location { lat: 60.4, lon: 5.3, label: Some(PLACE.to_owned()), source: LocationSource::Given };
+        Hello {
+            hostname: self.name(number),
+            location: Some(place),
+            provider: Some("bench".to_owned()),
+            labels: BTreeMap::from([("role".to_owned(), format!("role-{}", number % 3))]),
+            ..Hello::default()
+        }
     }
 
     /// Unix milliseconds.

@@ -4,14 +4,28 @@ use std::{collections::VecDeque, fs, time::Duration};
 
 use anyhow::{Context, ensure};
 use async_nats::jetstream;
+use rusqlite::Connection;
 use tempfile::TempDir;
 use tidemap_client::HistoryClient;
-use tidemap_service::{clock::unix_ms, streams};
-use tidemap_testkit::{broker::TestBroker, eventually, http::is_ready, process::Tidemap, usage};
-use tidemap_wire::{Minutes, Slot, encode, subject};
+use tidemap_service::{clock::unix_ms, nats::NatsArgs, streams};
+use tidemap_testkit::{
+    broker::{self, TestBroker},
+    eventually,
+    http::{get, get_json, is_ready},
+    process::Tidemap,
+    usage,
+};
+use tidemap_wire::{Minutes, Report, Sample, Slot, encode, http::StatsJson, subject};
 use tokio::time::Instant;
 
-use crate::{Taken, rows::Fleet};
+use crate::{
+    Taken,
+    rows::{Fleet, PLACE},
+};
+
+/// The station's file, and the room that it holds beside it.
+const FILE: &str = "history.sqlite";
+const HELD: &str = "reserve";
 
 /// Nodes of one message, as of a part of a slot.
 const PART: u32 = 128;
@@ -26,7 +40,7 @@ pub(crate) struct Services {
     _api: Tidemap,
     _ingest: Tidemap,
     folder: TempDir,
-    broker: TestBroker,
+    pub(crate) broker: TestBroker,
 }
 
 impl Services {
@@ -42,6 +56,55 @@ impl Services {
 
     pub(crate) fn station(&self) -> anyhow::Result<&Tidemap> {
         self.station.as_ref().context("it runs")
+    }
+
+    /// Lets the history begin with a fleet's first minute instead of its first message, so that rows of long
+    /// ago are its own.
+    pub(crate) async fn date_back(&self, fleet: &Fleet) -> anyhow::Result<()> {
+        let mut station = self.broker.history(self.folder.path(), &[])?;
+        let history = HistoryClient::new(self.broker.connect().await?);
+        eventually(READY_TIMEOUT, || async { Ok(history.status().await?) })
+            .await
+            .with_context(|| station.log())?;
+        station.terminate().await?;
+        let file = Connection::open(self.folder.path().join(FILE))?;
+        for (fact, value) in [("origin", i64::from(fleet.from)), ("at_ms", fleet.range_ms().0)] {
+            let sql = "INSERT OR REPLACE INTO fact (name, value) VALUES (?1, ?2)";
+            file.execute(sql, (fact, value))?;
+        }
+        Ok(())
+    }
+
+    /// Lets the fleet's nodes say who they are, once, and the station know their groups. Then it ends.
+    pub(crate) async fn introduce(&self, fleet: &Fleet) -> anyhow::Result<()> {
+        let key = self.broker.keys.simulator_seed_path();
+        let access = NatsArgs::new(&self.broker.url, Some(&key));
+        let js = broker::jetstream(access.connect("bench", Some("_INBOX.simulator")).await?);
+        for number in 0..fleet.nodes {
+            let node = fleet.id(number);
+            let sample = Sample { seq: 1, at_ms: unix_ms(), ..Sample::default() };
+            let hello = Some(Box::new(fleet.hello(number)));
+            let report = encode(&Report { node: node.clone(), boot: 1, hello, samples: vec![sample] });
+            js.publish(subject::sample(&node), report.into()).await?.await?;
+        }
+        eventually(READY_TIMEOUT, || async {
+            let stats: StatsJson = get_json(format!("{}/api/stats", self.url)).await?;
+            ensure!(stats.total_nodes == u64::from(fleet.nodes), "{} nodes", stats.total_nodes);
+            Ok(())
+        })
+        .await?;
+        let mut station = self.broker.history(self.folder.path(), &[])?;
+        eventually(READY_TIMEOUT, || async {
+            let (from, to) = fleet.range_ms();
+            let group = format!("{}/api/history?by=location&key={PLACE}&from={from}&to={to}", self.url);
+            let answer = get(group).await?;
+            ensure!(answer.status == 200, "{}", answer.body);
+            Ok(())
+        })
+        .await
+        .with_context(|| station.log())?;
+        station.terminate().await?;
+        Ok(())
     }
 
     /// Publishes the rows of every so many minutes, minute by minute, as a worker does.
@@ -75,7 +138,8 @@ impl Services {
         let last = jetstream::new(client.clone()).get_stream(streams::HISTORY).await?;
         let last = last.cached_info().state.last_sequence;
         let history = HistoryClient::new(client);
-        let begun = Instant::now();
+        let held = || fs::metadata(self.folder.path().join(HELD)).map_or(0, |held| held.len());
+        let (begun, held_before) = (Instant::now(), held());
         let station = self.broker.history(self.folder.path(), &[])?;
         has(&history, last, |status| status.read_sequence).await.with_context(|| station.log())?;
         // What was read is stored by now, except the last 50,000 rows at most, which wait for a minute.
@@ -84,7 +148,7 @@ impl Services {
         has(&history, last, |status| status.sequence).await.with_context(|| station.log())?;
         resident_bytes = resident_bytes.max(usage::resident_bytes(station.pid())?);
         let cpu = usage::processor_time(station.pid())?;
-        let written_bytes = written_bytes(station.pid())?;
+        let written_bytes = written_bytes(station.pid())?.saturating_sub(held().saturating_sub(held_before));
         let file_bytes = history.status().await?.used_bytes;
         self.station = Some(station);
         Ok(Taken { seconds, cpu, resident_bytes, written_bytes, file_bytes })
