@@ -65,7 +65,7 @@ pub mod internals {
         checkpoint_store::{CheckpointWriter, Restored, WriteRequest, load as load_checkpoints},
         chunks::{Header as DeltaHeader, deltas as encode_deltas},
         log_reader::{Content, LogPosition},
-        minutes::Untold,
+        minutes::{Receipt, Untold},
         minutes_publisher::MinutesPublisher,
         node::Node,
         partition::{Limits, Message, PartitionState},

@@ -21,8 +21,8 @@ use crate::window::{Sum, Windows, minute_of};
 use aside::Aside;
 use packed::PackedRing;
 use peaks::Peaks;
-pub use receipt::Untold;
-pub(crate) use receipt::{Added, Receipt};
+pub(crate) use receipt::Added;
+pub use receipt::{Receipt, Untold};
 use used::{DAY, Used};
 
 /// How many minutes are open at most: as many whole ones as the windows hold.

@@ -38,14 +38,14 @@ impl Untold {
 
 impl Receipt {
     /// Of a row as it is.
-    pub(crate) fn of_row(row: &MinuteRow) -> Self {
+    pub fn of_row(row: &MinuteRow) -> Self {
         let counters = row.counters.iter().flat_map(|run| [run.boot, run.rx_bytes, run.tx_bytes]);
         let counted = counters.fold(0, u64::wrapping_add);
         Self::Row { minute: row.minute, samples: row.samples, counted }
     }
 
     /// Of a late sample.
-    pub(crate) fn of_late(late: &LateSample) -> Self {
+    pub fn of_late(late: &LateSample) -> Self {
         Self::Late { boot: late.boot, seq: late.seq }
     }
 }

@@ -138,6 +138,14 @@ impl TestBroker {
         self.run(&[&["agent", "--node", node], more].concat(), &enrolled.seed_path)
     }
 
+    /// Starts an agent of a node that reaches the broker by another address, such as a proxy's.
+    pub fn agent_by(&self, url: &str, node: &str, more: &[&str]) -> anyhow::Result<Tidemap> {
+        let enrolled = keys::enroll(self.folder.path(), &NodeId::from_name(node)?)?;
+        self.server.reload()?;
+        let key = enrolled.seed_path.to_str().context("a readable path")?;
+        Tidemap::start(&[&["agent", "--node", node, "--nats-url", url, "--creds", key], more].concat())
+    }
+
     /// Starts a simulator.
     pub fn simulate(&self, nodes: u32) -> anyhow::Result<Tidemap> {
         self.simulate_with(nodes, &[])

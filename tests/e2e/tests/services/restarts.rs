@@ -47,14 +47,14 @@ fn sender(here: Ipv4Addr, enough: std::sync::mpsc::Receiver<()>) -> (SocketAddr,
 }
 
 /// The interface of this host with an address.
-fn interface_of(address: Ipv4Addr) -> String {
+pub(crate) fn interface_of(address: Ipv4Addr) -> String {
     let output = Command::new("ip").args(["-o", "-4", "addr", "show", "to", &address.to_string()]).output();
     let line = String::from_utf8(output.unwrap().stdout).unwrap();
     line.split_whitespace().nth(1).unwrap().to_owned()
 }
 
 /// Bytes received and sent, as the kernel has counted them.
-fn kernel_bytes(interface: &str) -> [u64; 2] {
+pub(crate) fn kernel_bytes(interface: &str) -> [u64; 2] {
     ["rx_bytes", "tx_bytes"].map(|counter| {
         let file = format!("/sys/class/net/{interface}/statistics/{counter}");
         fs::read_to_string(file).unwrap().trim().parse().unwrap()
@@ -62,7 +62,7 @@ fn kernel_bytes(interface: &str) -> [u64; 2] {
 }
 
 /// IPv6 says something now and then on a link of which nobody makes use.
-async fn keep_quiet(host: &Namespace, interface: &str) {
+pub(crate) async fn keep_quiet(host: &Namespace, interface: &str) {
     let off = |interface: &str| format!("/proc/sys/net/ipv6/conf/{interface}/disable_ipv6");
     fs::write(off(interface), "1").ok();
     let command = format!("test ! -e {0} || echo 1 > {0}", off("eth0"));
@@ -78,12 +78,12 @@ async fn history_bytes(url: &str, from_ms: i64) -> anyhow::Result<([u64; 2], [u6
     Ok((placed, unplaced))
 }
 
-async fn bytes_total(url: &str) -> anyhow::Result<u64> {
+pub(crate) async fn bytes_total(url: &str) -> anyhow::Result<u64> {
     Ok(get_json::<NodeJson>(format!("{url}/api/nodes/here")).await?.network_rx_bytes_total)
 }
 
 /// Waits until the agent has reported other sums than these.
-async fn reported(url: &str, before: u64, agent: &Tidemap) -> u64 {
+pub(crate) async fn reported(url: &str, before: u64, agent: &Tidemap) -> u64 {
     eventually(EVENT_TIMEOUT, async || {
         let total = bytes_total(url).await?;
         ensure!(total != before, "still {total}: {}", agent.log());
