@@ -53,7 +53,7 @@ impl Jumps {
     /// The part of a run that a sample is of; none if it is no longer known.
     pub(super) fn part(&self, boot: u64, seq: u64) -> Option<Part> {
         let of_run = || self.0.iter().filter(|ended| ended.boot == boot);
-        let before = of_run().filter(|ended| ended.last < seq).last();
+        let before = of_run().rfind(|ended| ended.last < seq);
         let own = of_run().find(|ended| ended.last >= seq);
         if own.is_some_and(|ended| ended.offset.is_none()) {
             return None;
