@@ -180,8 +180,8 @@ impl SpoolFile {
 /// A run and its sample.
 type OfRun = (u64, Sample);
 
-/// Parses a file's bytes. Also returns the newest sample, and how many of the bytes were complete records; the
-/// error says what the file is instead.
+/// Parses a file's bytes. Also returns the newest sample, and how many of the bytes were complete records;
+/// the error says what the file is instead.
 fn read(bytes: &[u8], node: &NodeId) -> Result<(Left, Option<OfRun>, u64), String> {
     let header = header(node);
     let Some(body) = bytes.strip_prefix(header.as_slice()) else {

@@ -90,7 +90,8 @@ mod tests {
             ranges in proptest::collection::vec((0_u32..90, 0_u32..3_000), 1..30),
         ) {
             let mut used = Used::default();
-            let ranges: Vec<_> = ranges.into_iter().map(|(at, long)| (at * 5_000, at * 5_000 + long)).collect();
+            let range = |(at, long): (u32, u32)| (at * 5_000, at * 5_000 + long);
+            let ranges: Vec<_> = ranges.into_iter().map(range).collect();
             ranges.iter().for_each(|(from, end)| used.add(*from, *end));
             for (from, end) in ranges.into_iter().filter(|(from, end)| from < end) {
                 prop_assert!(used.contains(from) && used.contains(end - 1) && used.meets(end - 1, end + 9));

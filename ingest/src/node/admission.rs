@@ -56,8 +56,8 @@ impl Node {
     }
 
     /// Closes the minutes of a clock that the current run's newest sample ends: it was put back, or the run
-    /// has another one. `before` is the run's newest sample before, and what it had counted then. Returns what
-    /// of the history is given up.
+    /// has another one. `before` is the number of the run's newest sample before, and what it had counted
+    /// then. Returns what of the history is given up.
     pub(super) fn keep_time(&mut self, sample: &Sample, arrival: Arrival, before: (u64, [u64; 2])) -> u64 {
         let ended = self.current_source();
         let is_put_back = self.windows.is_beyond(sample.at_ms);

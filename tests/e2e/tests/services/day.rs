@@ -214,8 +214,8 @@ fn observe(node: &mut Option<Node>, boot: u64, samples: Vec<Sample>, at_ms: i64)
 }
 
 /// A day of 1,440 minutes made short: the clock is an argument, and bytes are those of a real link. Reports
-/// are held back for up to forty minutes and come in disorder and twice, samples are lost or have no rate, the
-/// agent restarts, owners are replaced.
+/// are held back for up to forty minutes and come in disorder and twice, samples are lost or have no rate,
+/// the agent restarts, owners are replaced.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_day_of_minutes_of_real_counters_equals_the_kernel_to_the_byte() {
     let host = Namespace::new().unwrap();
