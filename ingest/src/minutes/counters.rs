@@ -24,9 +24,9 @@ impl MinuteRing {
         0
     }
 
-    /// Tells what a run had counted at the end of a minute of its host, of which there is no open row. It is
-    /// told in that minute, however late it is heard of: so no minute before a run's counters contains bytes
-    /// that they do not. Returns how many rows are given up.
+    /// Keeps, to be published, what a run had counted at the end of a minute of its host of which there is no
+    /// open row. It belongs to that minute, however late it is heard of: so in the order of minutes, counters
+    /// have no bytes before the minutes in which those moved. Returns how many rows are given up.
     pub(super) fn tell_counters(&mut self, minute: u32, source: Source, counters: [u64; 2]) -> u64 {
         let minute = label(minute, source.offset);
         let [rx_bytes, tx_bytes] = source.counted(counters);

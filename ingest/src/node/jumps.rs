@@ -4,7 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// So many parts are known at most. Samples of others are not placed: counters that were told have them.
+/// So many parts are known at most. Samples of others are not placed: counters have their bytes.
 const MOST: usize = 16;
 
 /// The parts that ended, the oldest first.
