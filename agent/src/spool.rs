@@ -58,6 +58,8 @@ impl Spool {
             Err(error @ SpoolError::Io(_)) => {
                 let error = UsageError::in_file("--spool", path, error);
                 tracing::warn!("{error}: samples wait in memory alone");
+                // What this run reports, the next one would report again.
+                BaselineFile::new(path).remove();
                 Ok(Self::default())
             }
         }

@@ -31,6 +31,11 @@ impl Run {
         self.dedup.contains(seq)
     }
 
+    /// The highest number of a sample that was observed; 0 before the first.
+    pub(crate) fn newest_seq(&self) -> u64 {
+        self.dedup.highest()
+    }
+
     /// Observes a sample. Counters never decrease within a run, so the highest is the newest.
     pub(crate) fn observe(&mut self, sample: &Sample) -> Novelty {
         self.first_at_ms = self.first_at_ms.min(sample.at_ms);

@@ -33,6 +33,11 @@ pub(crate) enum Novelty {
 }
 
 impl Dedup {
+    /// The highest number seen; 0 before the first.
+    pub(crate) fn highest(&self) -> u64 {
+        self.highest
+    }
+
     /// Whether a number was seen; one too old to tell counts as seen.
     pub(crate) fn contains(&self, seq: u64) -> bool {
         seq <= self.highest && self.back(seq) != Novelty::Late

@@ -67,7 +67,7 @@ pub mod internals {
         chunks::{Header as DeltaHeader, deltas as encode_deltas},
         group_seconds::SpanAdder,
         log_reader::{Content, LogPosition},
-        minutes::Untold,
+        minutes::{Receipt, Untold},
         minutes_publisher::MinutesPublisher,
         node::Node,
         partition::{Limits, Message, PartitionState},

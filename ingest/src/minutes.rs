@@ -12,6 +12,7 @@ mod packed;
 mod packed_row;
 mod peaks;
 mod receipt;
+mod used;
 
 use serde::{Deserialize, Serialize};
 use tidemap_wire::{LateSample, MinuteRow, Sample, bounds, history_query};
@@ -20,15 +21,14 @@ use crate::window::{Sum, Windows, minute_of};
 use aside::Aside;
 use packed::PackedRing;
 use peaks::Peaks;
-pub use receipt::Untold;
-pub(crate) use receipt::{Added, Receipt};
+pub(crate) use receipt::Added;
+pub use receipt::{Receipt, Untold};
+use used::{DAY, Used};
 
 /// How many minutes are open at most: as many whole ones as the windows hold.
 const OPEN: u32 = 15;
 const SLOTS: usize = OPEN as usize;
 const _: () = assert!((OPEN as i64 - 1) * 60_000 >= history_query::RECENT_REACH_MS);
-/// Minutes by which clocks are wrong at most that somebody takes for right for a while: time zones.
-const FAR: u32 = 24 * 60;
 /// As [`MinuteRing::first`] while no minute is open.
 const CLOSED: u32 = u32::MAX;
 
@@ -43,8 +43,8 @@ pub(crate) struct MinuteRing {
     untold: u16,
     /// The first open minute.
     first: u32,
-    /// The lowest minute of the rows that was never open, when none is.
-    next: u32,
+    /// While minutes are open, the first minute of the rows from which on all may have been open before.
+    from: u32,
     /// What rows add to the host's minutes. Samples of runs with another clock become late samples.
     offset: i32,
     /// The minute from which on the current run's counters are known; [`CLOSED`] when they are not.
@@ -58,24 +58,34 @@ pub(crate) struct MinuteRing {
 // A size class of the allocator.
 const _: () = assert!(size_of::<MinuteRing>() <= 192);
 
-/// Which of an agent's runs a sample is of.
+/// Which of an agent's runs a sample is of. A run whose clock jumps is two runs for the history, so that
+/// within each, later samples are of later minutes.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Source {
     pub(crate) boot: u64,
+    /// What the run had counted when this part of it began.
+    pub(crate) base: [u64; 2],
     /// The minute of its first sample, as in rows, or a later one where that cannot be right.
     pub(crate) since: u32,
     /// Minutes to add to its host's.
     pub(crate) offset: i32,
-    /// Whether it is the node's current run.
+    /// Whether it is the node's current run, and of its present clock.
     pub(crate) is_current: bool,
     /// Whether the sample is the newest of the current run.
     pub(crate) is_newest: bool,
 }
 
+impl Source {
+    /// What the run has counted, from counters of its agent.
+    pub(crate) fn counted(&self, counters: [u64; 2]) -> [u64; 2] {
+        [0, 1].map(|way| counters[way].saturating_sub(self.base[way]))
+    }
+}
+
 impl MinuteRing {
     /// Whether nothing was ever counted.
     pub(crate) fn is_empty(&self) -> bool {
-        self.first == CLOSED && self.next == 0 && self.aside.is_none()
+        self.first == CLOSED && self.aside.is_none()
     }
 
     /// Whether minutes are open, and for another clock than this.
@@ -98,7 +108,16 @@ impl MinuteRing {
             return 0;
         }
         let open = self.open_minutes(windows);
+        let (begin, end) = (self.label(open.end), self.label(to).saturating_add(1));
+        if self.aside.as_ref().is_some_and(|aside| aside.used.meets(begin, end)) {
+            return self.close(windows, current);
+        }
         let lost = self.leave(windows, open.start..open.end.min(first), current);
+        if first > open.end.saturating_add(DAY) {
+            let from = self.from;
+            self.aside_mut().used.add(from, begin);
+            self.from = Used::default().take_before(self.label(first));
+        }
         self.first = first;
         if self.run_first != CLOSED {
             self.run_first = self.run_first.max(first);
@@ -108,13 +127,15 @@ impl MinuteRing {
         lost
     }
 
-    /// Closes all minutes, because the clock that they are of ends. Returns how many rows are given up.
+    /// Closes all minutes, because the clock that they are of ends, or has come to minutes that were open
+    /// before. Returns how many rows are given up.
     pub(crate) fn close(&mut self, windows: &Windows, current: Source) -> u64 {
         if self.first == CLOSED {
             return 0;
         }
         let open = self.open_minutes(windows);
-        self.next = self.label(open.end - 1).saturating_add(1);
+        let (from, end) = (self.from, self.label(open.end - 1).saturating_add(1));
+        self.aside_mut().used.add(from, end);
         let lost = self.leave(windows, open, current);
         self.first = CLOSED;
         self.run_first = CLOSED;
@@ -122,7 +143,8 @@ impl MinuteRing {
         lost
     }
 
-    /// Adds a sample, whose `sum` the windows contain already if they reach back to it.
+    /// Adds a sample, whose `sum` the windows contain already if they reach back to it. Also returns how many
+    /// rows are given up.
     pub(crate) fn add(
         &mut self,
         windows: &Windows,
@@ -130,7 +152,7 @@ impl MinuteRing {
         sample: &Sample,
         sum: Sum,
         source: Source,
-    ) -> Added {
+    ) -> (Added, u64) {
         let minute = minute_of(sample.at_ms);
         let newest = windows.newest_minute().unwrap_or(minute);
         if self.first == CLOSED && is_in_windows && source.is_current && minute == newest {
@@ -138,11 +160,16 @@ impl MinuteRing {
         }
         let is_open = self.first <= minute && minute <= newest && is_in_windows;
         if !is_open || self.offset != source.offset {
-            if is_open {
-                self.aside_mut().exclude(minute, sum);
-            }
+            self.exclude(is_open, sample, sum);
             let late = self.late(minute, newest, (source, sample.seq), sum);
-            return late.map_or(Added::Unknown, Added::Late);
+            let late = late.map_or(Added::Unknown, Added::Late);
+            // The current run's next row has its counters.
+            let lost = if source.is_current {
+                0
+            } else {
+                self.tell_counters(minute, source, [sample.rx_bytes, sample.tx_bytes])
+            };
+            return (late, lost);
         }
         let place = slot(minute);
         self.samples[place] = self.samples[place].saturating_add(1);
@@ -151,7 +178,15 @@ impl MinuteRing {
             self.peaks[place].add(rx, tx);
         }
         self.count(windows, (sample, sum), source);
-        Added::InRow
+        (Added::InRow, 0)
+    }
+
+    /// Leaves a sample out of its row, though the windows may contain it.
+    pub(crate) fn exclude(&mut self, is_in_windows: bool, sample: &Sample, sum: Sum) {
+        let minute = minute_of(sample.at_ms);
+        if is_in_windows && self.first <= minute {
+            self.aside_mut().exclude(minute, sum);
+        }
     }
 
     /// Keeps a late sample until it is acknowledged. Returns how many are given up.
@@ -191,14 +226,15 @@ impl MinuteRing {
     }
 
     /// Notes that the history has something. A row that has changed since comes again.
-    pub(crate) fn acknowledge(&mut self, receipts: &[Receipt]) {
+    pub(crate) fn acknowledge(&mut self, windows: &Windows, current: Source, receipts: &[Receipt]) {
         for receipt in receipts {
-            let Receipt::Row { minute, samples } = *receipt else { continue };
+            let Receipt::Row { minute, .. } = *receipt else { continue };
             let clock = i64::from(minute) - i64::from(self.offset);
             let open = u32::try_from(clock).ok().filter(|clock| *clock >= self.first);
-            let place = open.filter(|clock| clock - self.first < OPEN).map(slot);
-            if let Some(place) = place.filter(|place| u32::from(self.samples[*place]) == samples) {
-                self.untold &= !(1 << place);
+            if let Some(clock) = open.filter(|clock| clock - self.first < OPEN)
+                && *receipt == Receipt::of_row(&self.row(windows, clock, current))
+            {
+                self.untold &= !(1 << slot(clock));
             }
         }
         self.edit_aside(|aside| aside.acknowledge(receipts));
@@ -213,22 +249,17 @@ impl MinuteRing {
     /// Opens the minute of a sample, and those before it in which the windows have nothing.
     fn open(&mut self, windows: &Windows, minute: u32, sum: Sum, offset: i32) {
         let now = label(minute, offset);
-        if now < bounds::FIRST_MINUTE {
-            return;
-        }
-        if now < self.next {
-            // Rows so far ahead came by a broker's clock that was wrong. If it is right now, as the host
-            // says, the next minute was surely never open.
-            if offset == 0 && self.next - now > FAR {
-                self.next = now + 1;
-            }
+        let mut used = self.aside.as_ref().map(|aside| aside.used.clone()).unwrap_or_default();
+        if now < bounds::FIRST_MINUTE || used.contains(now) {
             return;
         }
         let is_fresh = |earlier: &u32| {
-            label(*earlier, offset) >= self.next && windows.minute(*earlier) == Sum::default()
+            !used.contains(label(*earlier, offset)) && windows.minute(*earlier) == Sum::default()
         };
         let earlier = (minute.saturating_sub(OPEN - 1)..minute).rev().take_while(is_fresh).last();
         (self.first, self.offset) = (earlier.unwrap_or(minute), offset);
+        self.from = used.take_before(self.label(self.first));
+        self.edit_aside(|aside| aside.used = used);
         let before = windows.minute(minute).minus(sum);
         if before != Sum::default() {
             self.aside_mut().exclude(minute, before);
@@ -299,7 +330,8 @@ impl MinuteRing {
     /// A late sample is of no later minute than the newest row, because its clock may have been put back, and
     /// of the newest row's minute where its clock was at its own beginning.
     fn late_label(&self, minute: u32, newest: u32, offset: i32) -> Option<u32> {
-        let newest = if self.first == CLOSED { self.next.checked_sub(1) } else { Some(self.label(newest)) };
+        let used = || self.aside.as_ref().and_then(|aside| aside.used.end().checked_sub(1));
+        let newest = if self.first == CLOSED { used() } else { Some(self.label(newest)) };
         let minute = label(minute, offset);
         let minute =
             if minute < bounds::FIRST_MINUTE { newest? } else { minute.min(newest.unwrap_or(minute)) };
@@ -328,7 +360,7 @@ impl Default for MinuteRing {
             samples: [0; SLOTS],
             untold: 0,
             first: CLOSED,
-            next: 0,
+            from: 0,
             offset: 0,
             run_first: CLOSED,
             run_end: [0; 2],

@@ -6,6 +6,7 @@
 mod admission;
 mod clocks;
 mod conduct;
+mod jumps;
 mod past;
 mod seconds;
 mod silence;
@@ -17,7 +18,7 @@ use tidemap_wire::{Bps, Hello, Host, InterfaceRate, MinuteRow, ReceivedReport, S
 use crate::{
     agent_run::Run,
     dedup::Novelty,
-    minutes::{MinuteRing, Receipt, Source, Untold},
+    minutes::{Added, MinuteRing, Receipt, Source, Untold},
     packed_metadata::{Metadata, PackedMetadata},
     refusal::Refusal,
     window::{Sum, Windows},
@@ -268,13 +269,14 @@ impl Node {
         let mut node = Self { minutes: Box::default(), ..self.clone() };
         if let Some(past) = &mut node.past {
             past.clocks = clocks::Clocks::default();
+            past.jumps = jumps::Jumps::default();
         }
         node
     }
 
     /// Notes that the history has something.
     pub fn acknowledge(&mut self, receipts: &[Receipt]) {
-        self.minutes.acknowledge(receipts);
+        self.minutes.acknowledge(&self.windows, self.current_source(), receipts);
     }
 
     /// The node's recent past.
@@ -305,18 +307,19 @@ impl Node {
             let Some(run) = earlier.find(|run| run.boot == boot) else { return };
             run
         };
+        let before = (run.newest_seq(), [run.rx_bytes, run.tx_bytes]);
         let novelty = run.observe(&sample);
         let first_at_ms = run.first_at_ms;
-        let mut source = self.source(boot, first_at_ms, is_current);
         if novelty == Novelty::Duplicate {
             outcome.duplicates += 1;
             return;
         }
         let is_newest = is_current && novelty == Novelty::Newest;
         if is_newest {
-            outcome.history_lost += self.keep_time(&sample, arrival);
-            source = self.current_source();
+            outcome.history_lost += self.keep_time(&sample, arrival, before);
         }
+        let part =
+            self.part(boot, sample.seq).filter(|part| is_newest || !self.contradicts(boot, &sample, *part));
         if is_newest && self.windows.is_beyond(sample.at_ms) {
             // The host's clock was put back. Windows that end in the future would show none of what comes, so
             // they start over at the new time, and lack nothing that was lost before.
@@ -336,8 +339,16 @@ impl Node {
             outcome.history_lost += self.minutes.advance(&self.windows, sample.at_ms, self.current_source());
         }
         let is_in_windows = !is_of_old_time && self.windows.add(sample.at_ms, sum);
-        let source = Source { is_newest, ..source };
-        let added = self.minutes.add(&self.windows, is_in_windows, &sample, sum, source);
+        let added = match part.map(|part| self.source(boot, part, first_at_ms)) {
+            Some(source) => {
+                let source = Source { is_newest, ..source };
+                self.minutes.add(&self.windows, is_in_windows, &sample, sum, source)
+            }
+            None => {
+                self.minutes.exclude(is_in_windows, &sample, sum);
+                (Added::Unknown, 0)
+            }
+        };
         outcome.history_lost += self.keep_late(added, arrival.published_ms);
         if !is_in_windows {
             outcome.late += 1;

@@ -51,6 +51,8 @@ struct Life {
     /// For each sample: what happens before it, whether the counters' stand is written, whether the sample
     /// is acknowledged and the spool rewritten.
     samples: Vec<(Vec<Event>, bool, bool, bool)>,
+    /// Whether the spool is rewritten before the first sample.
+    compacts_first: bool,
     /// Whether it is killed between a sample's reading and its being in the spool.
     dies_with_a_sample: bool,
 }
@@ -150,6 +152,9 @@ impl MadeHost {
             }
         };
         spool.begin(run, self.stand(&meter));
+        if life.compacts_first {
+            spool.compact(&outbox);
+        }
         for (seq, (events, writes, acknowledges, compacts)) in (1..).zip(&life.samples) {
             events.iter().for_each(|event| self.happens(event));
             self.uptime_ms += u64::from(TICK_MS);
@@ -191,11 +196,12 @@ fn traffic() -> impl Strategy<Value = Event> {
 fn life(event: impl Strategy<Value = Event> + Clone) -> impl Strategy<Value = Life> {
     let events = proptest::collection::vec(event, 0..4);
     let sample = (events.clone(), any::<bool>(), any::<bool>(), proptest::bool::weighted(0.2));
-    (events, 10_u64..100_000, proptest::collection::vec(sample, 0..6), any::<bool>()).prop_map(
-        |(before, pause_ms, samples, dies_with_a_sample)| Life {
+    (events, 10_u64..100_000, proptest::collection::vec(sample, 0..6), any::<[bool; 2]>()).prop_map(
+        |(before, pause_ms, samples, [compacts_first, dies_with_a_sample])| Life {
             before,
             pause_ms,
             samples,
+            compacts_first,
             dies_with_a_sample,
         },
     )
@@ -207,6 +213,7 @@ fn whole(mut lives: Vec<Life>) -> Vec<Life> {
         before: Vec::new(),
         pause_ms: 1_000,
         samples: vec![(Vec::new(), false, true, false); samples],
+        compacts_first: false,
         dies_with_a_sample: false,
     };
     lives.insert(0, quiet(1));
@@ -265,6 +272,7 @@ fn begins_with(meanwhile: impl FnOnce(&Path)) -> u64 {
             before: Vec::new(),
             pause_ms: 0,
             samples: vec![(receives(100), true, true, false), (receives(400), false, false, false)],
+            compacts_first: false,
             dies_with_a_sample: false,
         },
     );
@@ -273,6 +281,7 @@ fn begins_with(meanwhile: impl FnOnce(&Path)) -> u64 {
         before: receives(300),
         pause_ms: 60_000,
         samples: vec![(Vec::new(), false, false, false)],
+        compacts_first: false,
         dies_with_a_sample: false,
     };
     host.lives(8, &one);
@@ -286,6 +295,28 @@ fn baseline(spool: &Path) -> std::path::PathBuf {
 #[test]
 fn a_run_begins_with_what_moved_since_the_newest_sample_of_the_one_before() {
     assert_eq!(begins_with(|_| ()), 300);
+}
+
+/// Its samples wait in memory, and its bytes are reported; without the file, nobody reports them again.
+#[test]
+fn what_a_run_without_its_spool_has_reported_is_not_counted_again() {
+    let mut host = MadeHost::new();
+    let life = |before, samples| Life {
+        before: vec![Event::Traffic(0, before, 0)],
+        pause_ms: 1_000,
+        samples: vec![(vec![Event::Traffic(0, samples, 0)], true, true, false)],
+        compacts_first: false,
+        dies_with_a_sample: false,
+    };
+    host.lives(7, &life(0, 100));
+    let lock = host.path().with_file_name("spool.lock");
+    std::fs::remove_file(&lock).unwrap();
+    std::fs::create_dir(&lock).unwrap();
+    host.lives(8, &life(50, 200));
+    std::fs::remove_dir(&lock).unwrap();
+    host.lives(9, &life(30, 400));
+    let sums: Vec<u64> = host.sums.values().map(|sums| sums.rx_bytes).collect();
+    assert_eq!(sums, [100, 200, 400]);
 }
 
 #[test]

@@ -52,6 +52,11 @@ impl BaselineFile {
         }
     }
 
+    /// Removes what an earlier run has left in it, as far as that is possible.
+    pub(super) fn remove(&self) {
+        fs::remove_file(&self.path).ok();
+    }
+
     /// Writes the run's first one, and waits for it.
     pub(super) fn begin(&mut self, baseline: &Baseline) -> io::Result<()> {
         replace(&self.path, &bytes_of(baseline), false)?;

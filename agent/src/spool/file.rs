@@ -37,9 +37,11 @@ pub(super) struct SpoolFile {
     file: File,
     size_bytes: u64,
     large_bytes: u64,
-    /// The newest sample of this run. It stays in the file although it may be stored: the next run begins
-    /// where it ends.
+    /// The newest sample: of this run, or of the one before as long as this has none. It stays in the file
+    /// although it may be stored: the next run begins where it ends.
     newest: Option<(u64, Sample)>,
+    /// Whether it is of this run.
+    is_own: bool,
     _lock: File,
 }
 
@@ -82,10 +84,11 @@ impl SpoolFile {
         let mut file = private(path)?;
         let mut bytes = Vec::new();
         file.read_to_end(&mut bytes)?;
-        let (left, whole_bytes) = read(&bytes, node).map_err(SpoolError::NotOurs)?;
+        let (left, newest, whole_bytes) = read(&bytes, node).map_err(SpoolError::NotOurs)?;
         let (path, header) = (path.to_owned(), header(node));
         let (size_bytes, large_bytes) = (0, GROWTH_BYTES);
-        let mut spool = Self { path, header, file, size_bytes, large_bytes, newest: None, _lock: lock };
+        let is_own = false;
+        let mut spool = Self { path, header, file, size_bytes, large_bytes, newest, is_own, _lock: lock };
         spool.cut_to(whole_bytes)?;
         Ok((spool, left))
     }
@@ -101,7 +104,7 @@ impl SpoolFile {
     /// Writes a sample that waits.
     pub(super) fn keep(&mut self, boot: u64, sample: Sample) -> io::Result<()> {
         let mut bytes = Vec::with_capacity(256);
-        if self.newest.is_none() {
+        if !std::mem::replace(&mut self.is_own, true) {
             records::append(&mut bytes, &records::mark(boot));
         }
         self.newest = Some((boot, sample.clone()));
@@ -174,14 +177,17 @@ impl SpoolFile {
     }
 }
 
-/// Parses a file's bytes. Also returns how many of them were complete records; the error says what the file
-/// is instead.
-fn read(bytes: &[u8], node: &NodeId) -> Result<(Left, u64), String> {
+/// A run and its sample.
+type OfRun = (u64, Sample);
+
+/// Parses a file's bytes. Also returns the newest sample, and how many of the bytes were complete records;
+/// the error says what the file is instead.
+fn read(bytes: &[u8], node: &NodeId) -> Result<(Left, Option<OfRun>, u64), String> {
     let header = header(node);
     let Some(body) = bytes.strip_prefix(header.as_slice()) else {
         if header.starts_with(bytes) {
             // The agent was killed while it created the file, or has never written to it.
-            return Ok((Left { cut_bytes: bytes.len() as u64, ..Left::default() }, 0));
+            return Ok((Left { cut_bytes: bytes.len() as u64, ..Left::default() }, None, 0));
         }
         return Err(match bytes.starts_with(MAGIC.as_bytes()) {
             true => "it holds samples of another node".to_owned(),
@@ -190,8 +196,12 @@ fn read(bytes: &[u8], node: &NodeId) -> Result<(Left, u64), String> {
     };
     let (found, body_bytes) = records::read(body);
     let newest = records::newest(&found);
-    let left = Left { samples: records::waiting(found), newest, cut_bytes: (body.len() - body_bytes) as u64 };
-    Ok((left, (header.len() + body_bytes) as u64))
+    let left = Left {
+        samples: records::waiting(found),
+        newest: newest.as_ref().map(|(run, sample)| Newest::of(*run, sample)),
+        cut_bytes: (body.len() - body_bytes) as u64,
+    };
+    Ok((left, newest, (header.len() + body_bytes) as u64))
 }
 
 fn header(node: &NodeId) -> Vec<u8> {

@@ -9,6 +9,7 @@ use super::{
     late_list::LateList,
     packed_row::{pack_row, unpack_row},
     receipt::{Receipt, Untold},
+    used::Used,
 };
 use crate::window::Sum;
 
@@ -31,12 +32,37 @@ pub(super) struct Aside {
     pub(super) gaps: Vec<(u32, [u64; 2])>,
     /// By open minute: counters of other runs, at most [`bounds::RUNS`] of a minute.
     pub(super) counters: Vec<(u32, RunCounters)>,
+    /// Minutes of rows that were open and are not, of clocks that ended.
+    pub(super) used: Used,
 }
 
 impl Aside {
     pub(super) fn is_empty(&self) -> bool {
-        let Self { rows, late, excluded, gaps, counters } = self;
-        rows.is_empty() && late.is_empty() && excluded.is_empty() && gaps.is_empty() && counters.is_empty()
+        let Self { rows, late, excluded, gaps, counters, used } = self;
+        let is_empty = rows.is_empty() && late.is_empty() && excluded.is_empty() && gaps.is_empty();
+        is_empty && counters.is_empty() && used.is_empty()
+    }
+
+    /// Keeps what a run had counted in a minute whose row is closed: as a row without samples, which joins
+    /// that row. Of one run only the newest waits, because it says all that earlier ones do. Returns how many
+    /// rows are given up.
+    pub(super) fn add_counters(&mut self, minute: u32, counters: RunCounters) -> u64 {
+        let mut counters = counters;
+        let mut latest = minute;
+        self.rows.retain(|row| {
+            let Some(MinuteRow { minute, samples: 0, counters: waiting, .. }) = unpack_row(row) else {
+                return true;
+            };
+            let [waiting] = waiting.as_slice() else { return true };
+            if waiting.boot == counters.boot {
+                latest = latest.max(minute);
+                counters.since = counters.since.min(waiting.since);
+                counters.rx_bytes = counters.rx_bytes.max(waiting.rx_bytes);
+                counters.tx_bytes = counters.tx_bytes.max(waiting.tx_bytes);
+            }
+            waiting.boot != counters.boot
+        });
+        self.add_row(&MinuteRow { minute: latest, counters: vec![counters], ..MinuteRow::default() })
     }
 
     /// Returns how many are given up.
@@ -61,17 +87,15 @@ impl Aside {
     }
 
     pub(super) fn acknowledge(&mut self, receipts: &[Receipt]) {
-        let (mut rows, mut late) = (BTreeSet::new(), BTreeSet::new());
-        for receipt in receipts {
-            match *receipt {
-                Receipt::Row { minute, samples } => rows.insert((minute, samples)),
-                Receipt::Late { boot, seq } => late.insert((boot, seq)),
-            };
-        }
-        if !rows.is_empty() {
-            let is_new = |row: &MinuteRow| !rows.contains(&(row.minute, row.samples));
+        if !self.rows.is_empty() {
+            let is_new = |row: &MinuteRow| !receipts.contains(&Receipt::of_row(row));
             self.rows.retain(|row| unpack_row(row).is_some_and(|row| is_new(&row)));
         }
+        let late = receipts.iter().filter_map(|receipt| match *receipt {
+            Receipt::Late { boot, seq } => Some((boot, seq)),
+            Receipt::Row { .. } => None,
+        });
+        let late: BTreeSet<(u64, u64)> = late.collect();
         if !late.is_empty() {
             self.late.retain(|one| !late.contains(&(one.boot, one.seq)));
         }

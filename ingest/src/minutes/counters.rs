@@ -1,23 +1,40 @@
 //! What the agent's runs have counted at the end of each open minute.
 
-use tidemap_wire::{RunCounters, Sample};
+use tidemap_wire::{RunCounters, Sample, bounds};
 
-use super::{CLOSED, MinuteRing, Source, slot};
+use super::{CLOSED, MinuteRing, Source, label, slot};
 use crate::window::{Sum, Windows, minute_of};
 
 impl MinuteRing {
-    /// Notes the counters of the current run, which another replaces.
-    pub(crate) fn end_run(&mut self, windows: &Windows, current: Source) {
-        if self.run_first != CLOSED {
-            for minute in self.open_minutes(windows) {
-                if self.run_first <= minute && self.samples[slot(minute)] > 0 {
-                    let counters = self.run_counters(windows, minute, current);
-                    self.aside_mut().count(minute, counters);
-                }
-            }
-            self.run_first = CLOSED;
-            self.edit_aside(|aside| aside.forget_gaps());
+    /// Notes the counters of the current run, which another replaces, or which has another clock from now on;
+    /// `counters` are the highest of it. Returns how many rows are given up.
+    pub(crate) fn end_run(&mut self, windows: &Windows, current: Source, counters: [u64; 2]) -> u64 {
+        if self.run_first == CLOSED {
+            let newest = windows.newest_minute();
+            return newest.map_or(0, |newest| self.tell_counters(newest, current, counters));
         }
+        for minute in self.open_minutes(windows) {
+            if self.run_first <= minute && self.samples[slot(minute)] > 0 {
+                let counters = self.run_counters(windows, minute, current);
+                self.aside_mut().count(minute, counters);
+            }
+        }
+        self.run_first = CLOSED;
+        self.edit_aside(|aside| aside.forget_gaps());
+        0
+    }
+
+    /// Keeps, to be published, what a run had counted at the end of a minute of its host of which there is no
+    /// open row. It belongs to that minute, however late it is heard of: so in the order of minutes, counters
+    /// have no bytes before the minutes in which those moved. Returns how many rows are given up.
+    pub(super) fn tell_counters(&mut self, minute: u32, source: Source, counters: [u64; 2]) -> u64 {
+        let minute = label(minute, source.offset);
+        let [rx_bytes, tx_bytes] = source.counted(counters);
+        if minute < bounds::FIRST_MINUTE || (rx_bytes, tx_bytes) == (0, 0) {
+            return 0;
+        }
+        let since = source.since.min(minute);
+        self.aside_mut().add_counters(minute, RunCounters { boot: source.boot, since, rx_bytes, tx_bytes })
     }
 
     /// Counts a sample's counters. Those of the current run at the end of each minute are kept as what they
@@ -31,7 +48,7 @@ impl MinuteRing {
         let minute = minute_of(sample.at_ms);
         let newest = windows.newest_minute().unwrap_or(minute);
         let counted_in = if source.is_newest { newest } else { minute };
-        let counters = [sample.rx_bytes, sample.tx_bytes];
+        let counters = source.counted([sample.rx_bytes, sample.tx_bytes]);
         let bytes = [sum.rx_bytes, sum.tx_bytes];
         if source.is_current && self.run_first == CLOSED && counted_in == newest {
             (self.run_first, self.run_end) = (newest, counters);

@@ -7,17 +7,21 @@ use tidemap_wire::LateSample;
 use super::{
     CLOSED, MinuteRing, OPEN,
     aside::Aside,
+    label,
     packed_row::{
         pack_row, put_all, put_counters, put_peaks, take_as, take_counters, take_list, take_peaks, take_row,
     },
     slot,
+    used::Used,
 };
 use crate::{
     varint::{put, take},
     window::Sum,
 };
 
-/// The ring's scalars, its slots from the first minute on, and what is aside: lists with their lengths.
+/// The ring's scalars, its slots from the first minute on, and what is aside: lists with their lengths. A
+/// worker of an earlier version knows one range of minutes that were open, all before the second scalar, and
+/// reads nothing after the counters.
 #[derive(Serialize, Deserialize)]
 #[serde(transparent)]
 pub(super) struct PackedRing(ByteBuf);
@@ -25,7 +29,13 @@ pub(super) struct PackedRing(ByteBuf);
 impl From<MinuteRing> for PackedRing {
     fn from(ring: MinuteRing) -> Self {
         let mut bytes = Vec::new();
-        let MinuteRing { peaks, samples, untold, first, next, offset, run_first, run_end, aside } = ring;
+        let MinuteRing { peaks, samples, untold, first, from, offset, run_first, run_end, aside } = ring;
+        let used = aside.as_ref().map(|aside| aside.used.clone()).unwrap_or_default();
+        let next = match from {
+            _ if first == CLOSED => used.end(),
+            from if from == begin_of(label(first, offset)) => 0,
+            from => from,
+        };
         let offset = u64::from(offset.cast_unsigned());
         put_all(&mut bytes, [u64::from(first), u64::from(next), offset, u64::from(run_first)]);
         put_all(&mut bytes, run_end);
@@ -37,6 +47,7 @@ impl From<MinuteRing> for PackedRing {
             }
         }
         put_aside(&mut bytes, &aside.map(|aside| *aside).unwrap_or_default());
+        put_used(&mut bytes, &used);
         Self(ByteBuf::from(bytes))
     }
 }
@@ -49,8 +60,12 @@ impl From<PackedRing> for MinuteRing {
 }
 
 fn unpack(bytes: &mut impl Iterator<Item = u8>) -> Option<MinuteRing> {
-    let mut ring = MinuteRing { first: take_as(bytes)?, next: take_as(bytes)?, ..MinuteRing::default() };
+    let (first, next): (u32, u32) = (take_as(bytes)?, take_as(bytes)?);
+    let mut ring = MinuteRing { first, ..MinuteRing::default() };
     ring.offset = take_as::<u32>(bytes)?.cast_signed();
+    if first != CLOSED {
+        ring.from = if next == 0 { begin_of(label(first, ring.offset)) } else { next };
+    }
     ring.run_first = take_as(bytes)?;
     if ring.run_first != CLOSED && !minutes(ring.first).any(|minute| minute == ring.run_first) {
         return None;
@@ -64,9 +79,30 @@ fn unpack(bytes: &mut impl Iterator<Item = u8>) -> Option<MinuteRing> {
             ring.peaks[place] = take_peaks(bytes)?;
         }
     }
-    let aside = take_aside(bytes)?;
+    let mut aside = take_aside(bytes)?;
+    aside.used = match take_list(bytes, |bytes| Some((take_as(bytes)?, take_as(bytes)?))) {
+        Some(ranges) => Used::from_ranges(ranges),
+        None if first == CLOSED => Used::from_ranges(vec![(0, next)]),
+        None => Used::default(),
+    };
     ring.aside = (!aside.is_empty()).then(|| Box::new(aside));
     Some(ring)
+}
+
+/// Where what was open begins while nothing else is known.
+fn begin_of(first: u32) -> u32 {
+    Used::default().take_before(first)
+}
+
+/// Nothing where an earlier version's second scalar says it all.
+fn put_used(bytes: &mut Vec<u8>, used: &Used) {
+    if used.is_empty() {
+        return;
+    }
+    put(bytes, used.ranges().len() as u64);
+    for (from, end) in used.ranges() {
+        put_all(bytes, [*from, *end].map(u64::from));
+    }
 }
 
 /// The minutes that have slots.
@@ -75,7 +111,7 @@ fn minutes(first: u32) -> impl Iterator<Item = u32> {
 }
 
 fn put_aside(bytes: &mut Vec<u8>, aside: &Aside) {
-    let Aside { rows, late, excluded, gaps, counters } = aside;
+    let Aside { rows, late, excluded, gaps, counters, used: _ } = aside;
     put(bytes, rows.len() as u64);
     rows.iter().for_each(|row| bytes.extend_from_slice(row));
     put(bytes, late.len() as u64);
@@ -120,6 +156,7 @@ fn take_aside(bytes: &mut impl Iterator<Item = u8>) -> Option<Aside> {
         })?,
         gaps: take_list(bytes, |bytes| Some((take_as(bytes)?, [take(bytes)?, take(bytes)?])))?,
         counters: take_list(bytes, |bytes| Some((take_as(bytes)?, take_counters(bytes)?)))?,
+        used: Used::default(),
     })
 }
 

@@ -16,8 +16,8 @@ pub(crate) enum Added {
 /// What identifies a row or a late sample, as it was published.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Receipt {
-    /// A row of this minute with so many samples.
-    Row { minute: u32, samples: u32 },
+    /// A row of this minute with so many samples, and the sum of its counters, which never fall.
+    Row { minute: u32, samples: u32, counted: u64 },
     /// A late sample.
     Late { boot: u64, seq: u64 },
 }
@@ -38,12 +38,14 @@ impl Untold {
 
 impl Receipt {
     /// Of a row as it is.
-    pub(crate) fn of_row(row: &MinuteRow) -> Self {
-        Self::Row { minute: row.minute, samples: row.samples }
+    pub fn of_row(row: &MinuteRow) -> Self {
+        let counters = row.counters.iter().flat_map(|run| [run.boot, run.rx_bytes, run.tx_bytes]);
+        let counted = counters.fold(0, u64::wrapping_add);
+        Self::Row { minute: row.minute, samples: row.samples, counted }
     }
 
     /// Of a late sample.
-    pub(crate) fn of_late(late: &LateSample) -> Self {
+    pub fn of_late(late: &LateSample) -> Self {
         Self::Late { boot: late.boot, seq: late.seq }
     }
 }

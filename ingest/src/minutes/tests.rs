@@ -52,10 +52,10 @@ fn a_row_is_due_once_its_minute_has_passed_and_again_when_it_changes() {
     // It changes while the message is on its way.
     report(&mut node, 1, sample(2, NOW_MS + 1_000), NOW_MS + 60_000);
     let node_mut = node.as_mut().unwrap();
-    node_mut.acknowledge(&[Receipt::Row { minute: MINUTE, samples: 1 }]);
+    node_mut.acknowledge(&[Receipt::of_row(&untold.rows[0])]);
     let again = node_mut.untold(MINUTE + 1);
     assert_eq!((rows(&again), again.rows[0].counters[0].rx_bytes), (vec![(0, 2, 200)], 200));
-    node_mut.acknowledge(&[Receipt::Row { minute: MINUTE, samples: 2 }]);
+    node_mut.acknowledge(&[Receipt::of_row(&again.rows[0])]);
     assert_eq!(rows(&node_mut.untold(u32::MAX)), [(1, 1, 100)]);
 }
 

@@ -2,7 +2,7 @@
 
 use tidemap_wire::{Sample, bounds};
 
-use super::{Arrival, Node, Observed, clocks};
+use super::{Arrival, Node, Observed, clocks, jumps::Part};
 use crate::{
     agent_run::Run,
     minutes::{Added, Source, label},
@@ -41,7 +41,8 @@ impl Node {
         let older = if becomes_current {
             self.past_mut().other = self.who();
             outcome.restarted |= self.past_mut().conduct.admits_restart(published_ms);
-            self.minutes.end_run(&self.windows, self.current_source());
+            let counted = [self.current.rx_bytes, self.current.tx_bytes];
+            outcome.history_lost += self.minutes.end_run(&self.windows, self.current_source(), counted);
             if known.is_none() {
                 // Only what is live tells the time.
                 self.set_clock(boot, clocks::offset(newest_at_ms, published_ms));
@@ -55,8 +56,9 @@ impl Node {
     }
 
     /// Closes the minutes of a clock that the current run's newest sample ends: it was put back, or the run
-    /// has another one. Returns what of the history is given up.
-    pub(super) fn keep_time(&mut self, sample: &Sample, arrival: Arrival) -> u64 {
+    /// has another one. `before` is the number of the run's newest sample before, and what it had counted
+    /// then. Returns what of the history is given up.
+    pub(super) fn keep_time(&mut self, sample: &Sample, arrival: Arrival, before: (u64, [u64; 2])) -> u64 {
         let ended = self.current_source();
         let is_put_back = self.windows.is_beyond(sample.at_ms);
         let has_other_clock = clocks::is_ahead(sample.at_ms, arrival.published_ms, ended.offset)
@@ -65,17 +67,24 @@ impl Node {
         if is_put_back || has_other_clock {
             self.set_clock(self.current.boot, clocks::offset(sample.at_ms, arrival.published_ms));
         }
-        if is_put_back || self.minutes.is_of_other_clock(self.current_source().offset) {
-            self.minutes.close(&self.windows, ended)
-        } else {
-            0
+        let now = self.current_source();
+        let mut lost = 0;
+        if before.0 > 0 && (is_put_back || now.offset != ended.offset) {
+            lost += self.minutes.end_run(&self.windows, ended, before.1);
+            let since = label(minute_of(sample.at_ms), now.offset);
+            let boot = self.current.boot;
+            self.past_mut().jumps.end(boot, before, ended.offset, since);
         }
+        if is_put_back || self.minutes.is_of_other_clock(now.offset) {
+            lost += self.minutes.close(&self.windows, ended);
+        }
+        lost
     }
 
     /// Keeps a sample that came too late for its row, unless there are too many. Returns how much is given
     /// up.
-    pub(super) fn keep_late(&mut self, added: Added, published_ms: i64) -> u64 {
-        match added {
+    pub(super) fn keep_late(&mut self, (added, lost): (Added, u64), published_ms: i64) -> u64 {
+        lost + match added {
             Added::InRow => 0,
             Added::Late(late) if self.past_mut().conduct.admits_late(published_ms) => {
                 self.minutes.add_late(late)
@@ -98,14 +107,32 @@ impl Node {
     }
 
     pub(super) fn current_source(&self) -> Source {
-        self.source(self.current.boot, self.current.first_at_ms, true)
+        let boot = self.current.boot;
+        // The present part of a run is always known.
+        let part = self.part(boot, u64::MAX).unwrap_or_else(|| Part::whole(boot));
+        self.source(boot, part, self.current.first_at_ms)
     }
 
-    pub(super) fn source(&self, boot: u64, first_at_ms: i64, is_current: bool) -> Source {
-        let offset = self.past.as_ref().map_or(0, |past| past.clocks.offset(boot));
-        let first = label(minute_of(first_at_ms), offset);
+    /// The part of a run that a sample is of; none if it is no longer known.
+    pub(super) fn part(&self, boot: u64, seq: u64) -> Option<Part> {
+        self.past.as_ref().map_or_else(|| Some(Part::whole(boot)), |past| past.jumps.part(boot, seq))
+    }
+
+    /// Whether a sample, which is not the newest of the current run, says that it is of a later minute than
+    /// that: nobody knows then when its bytes moved, and the run's counters have them.
+    pub(super) fn contradicts(&self, boot: u64, sample: &Sample, part: Part) -> bool {
+        let is_present = boot == self.current.boot && part.offset.is_none();
+        is_present && minute_of(sample.at_ms) > minute_of(self.latest.at_ms)
+    }
+
+    /// What the history takes a part of a run for.
+    pub(super) fn source(&self, boot: u64, part: Part, first_at_ms: i64) -> Source {
+        let present = self.past.as_ref().map_or(0, |past| past.clocks.offset(boot));
+        let offset = part.offset.unwrap_or(present);
+        let first = part.since.unwrap_or_else(|| label(minute_of(first_at_ms), offset));
         // Nobody knows when a run began whose host had no time: as late as it is heard of.
         let since = if first < bounds::FIRST_MINUTE { u32::MAX } else { first };
-        Source { boot, since, offset, is_current, is_newest: false }
+        let is_current = boot == self.current.boot && part.offset.is_none();
+        Source { boot: part.name, base: part.base, since, offset, is_current, is_newest: false }
     }
 }

@@ -1,14 +1,19 @@
 //! What few nodes have: earlier runs of their agent, lost messages, refused reports.
 
 use serde::{Deserialize, Serialize};
-use tidemap_wire::Hello;
+use tidemap_wire::{Hello, bounds};
 
-use super::{clocks::Clocks, conduct::Conduct};
+use super::{clocks::Clocks, conduct::Conduct, jumps::Jumps};
 use crate::agent_run::Run;
 
-/// How many earlier runs are remembered: enough for an agent that crashes every 3 s while messages arrive up
-/// to 5 s out of order.
+/// How many earlier runs are remembered at least: enough for an agent that crashes every 3 s while messages
+/// arrive up to 5 s out of order.
 const EARLIER_RUNS: usize = 3;
+/// How many are remembered while each was short: of any of them the agent may send samples again that it has
+/// not seen acknowledged. A run that was forgotten would seem new, and its samples would count twice.
+const SHORT_RUNS: usize = 32;
+/// A run with so many samples was long: nothing from before it is in its agent's ring any more.
+const LONG: u64 = 2 * bounds::SAMPLES as u64;
 
 /// Earlier runs, whether messages were lost, and what was refused.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -25,6 +30,9 @@ pub(super) struct Past {
     pub(super) conduct: Conduct,
     #[serde(default, skip_serializing_if = "Clocks::is_empty")]
     pub(super) clocks: Clocks,
+    /// Parts of runs that ended because the run's clock jumped.
+    #[serde(default, skip_serializing_if = "Jumps::is_empty")]
+    pub(super) jumps: Jumps,
     /// Who reported before the current run, or beside it. Not kept: its next hello tells a new owner.
     #[serde(skip)]
     pub(super) other: Option<Box<str>>,
@@ -33,11 +41,13 @@ pub(super) struct Past {
 impl Past {
     /// Remembers a run, and forgets the oldest when there are too many.
     pub(super) fn remember(&mut self, run: Run) {
+        let most = if run.newest_seq() >= LONG { EARLIER_RUNS } else { SHORT_RUNS };
         self.earlier.insert(0, run);
-        if self.earlier.len() > EARLIER_RUNS
+        while self.earlier.len() > most
             && let Some(oldest) = self.earlier.pop()
         {
             self.clocks.forget(oldest.boot);
+            self.jumps.forget(oldest.boot);
             self.forgotten_rx_bytes = self.forgotten_rx_bytes.saturating_add(oldest.rx_bytes);
             self.forgotten_tx_bytes = self.forgotten_tx_bytes.saturating_add(oldest.tx_bytes);
         }
@@ -47,7 +57,7 @@ impl Past {
     /// `at_ms` is older than all of theirs.
     pub(super) fn is_before_all(&self, boot: u64, at_ms: i64) -> bool {
         let is_before = |run: &Run| run.boot != boot && at_ms < run.first_at_ms;
-        self.earlier.len() == EARLIER_RUNS && self.earlier.iter().all(is_before)
+        self.earlier.len() >= EARLIER_RUNS && self.earlier.iter().all(is_before)
     }
 
     /// Bytes that all runs before the current one have received and sent.

@@ -145,15 +145,23 @@ impl TestBroker {
 
     /// Enrolls a node, starts its agent and returns once the broker knows it.
     pub fn agent(&self, node: &str, more: &[&str]) -> anyhow::Result<Tidemap> {
-        self.agent_by(Command::new(tidemap()?), node, more)
+        self.agent_by(Command::new(tidemap()?), &self.url, node, more)
     }
 
-    /// The same through another command, such as `ip netns exec`.
-    pub fn agent_by(&self, command: Command, node: &str, more: &[&str]) -> anyhow::Result<Tidemap> {
+    /// The same through another command, such as `ip netns exec`, and by another address of the broker, such
+    /// as a proxy's.
+    pub fn agent_by(
+        &self,
+        command: Command,
+        url: &str,
+        node: &str,
+        more: &[&str],
+    ) -> anyhow::Result<Tidemap> {
         let enrolled = keys::enroll(self.folder.path(), &NodeId::from_name(node)?)?;
         self.server.reload()?;
-        let args = [&["agent", "--node", node], more].concat();
-        self.run_by(command, &args, &enrolled.seed_path)
+        let key = enrolled.seed_path.to_str().context("a readable path")?;
+        let args = [&["agent", "--node", node, "--nats-url", url, "--creds", key], more].concat();
+        Tidemap::start_by(command, &args)
     }
 
     /// Starts a simulator.
@@ -168,11 +176,7 @@ impl TestBroker {
     }
 
     fn run(&self, args: &[&str], key: &Path) -> anyhow::Result<Tidemap> {
-        self.run_by(Command::new(tidemap()?), args, key)
-    }
-
-    fn run_by(&self, command: Command, args: &[&str], key: &Path) -> anyhow::Result<Tidemap> {
         let key = key.to_str().context("a readable path")?;
-        Tidemap::start_by(command, &[args, &["--nats-url", &self.url, "--creds", key]].concat())
+        Tidemap::start(&[args, &["--nats-url", &self.url, "--creds", key]].concat())
     }
 }

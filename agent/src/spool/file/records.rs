@@ -6,8 +6,6 @@ use std::collections::HashSet;
 use serde::{Deserialize, Serialize};
 use tidemap_wire::{Sample, decode, encode};
 
-use crate::baseline::Newest;
-
 /// Length and checksum, 4 bytes each, little-endian.
 const HEAD_BYTES: usize = 8;
 
@@ -47,7 +45,7 @@ pub(super) fn mark(boot: u64) -> Record {
 
 /// The newest sample, if all after the last mark are of its run. Otherwise an earlier version has written
 /// here since, and its samples may no longer be in the file.
-pub(super) fn newest(records: &[Record]) -> Option<Newest> {
+pub(super) fn newest(records: &[Record]) -> Option<(u64, Sample)> {
     let (at, run) = records.iter().enumerate().rev().find_map(|(at, record)| match record {
         Record::Stored { boot, seqs } if seqs.is_empty() => Some((at, *boot)),
         _ => None,
@@ -59,7 +57,7 @@ pub(super) fn newest(records: &[Record]) -> Option<Newest> {
     let samples: Vec<_> = samples.collect();
     let is_of_one_run = samples.iter().all(|(boot, _)| *boot == run);
     let newest = samples.into_iter().max_by_key(|(_, sample)| sample.seq).filter(|_| is_of_one_run);
-    newest.map(|(run, sample)| Newest::of(run, sample))
+    newest.map(|(run, sample)| (run, Sample::clone(sample)))
 }
 
 /// The samples that still wait, oldest first, with their runs.

@@ -6,6 +6,7 @@ mod api;
 mod bad_input;
 mod called;
 mod checkers;
+mod day;
 mod endings;
 mod faults;
 mod file_size;

@@ -46,7 +46,7 @@ fn sender(here: Ipv4Addr, enough: std::sync::mpsc::Receiver<()>) -> (SocketAddr,
 }
 
 /// Bytes received and sent on the link, as the kernel has counted them on this side.
-fn kernel_bytes() -> [u64; 2] {
+pub(crate) fn kernel_bytes() -> [u64; 2] {
     let table = fs::read_to_string("/proc/thread-self/net/dev").unwrap();
     let row = table.lines().find_map(|line| line.trim().strip_prefix("eth0:")).unwrap();
     let fields: Vec<u64> = row.split_whitespace().map(|field| field.parse().unwrap()).collect();
@@ -54,7 +54,7 @@ fn kernel_bytes() -> [u64; 2] {
 }
 
 /// IPv6 says something now and then on a link of which nobody makes use.
-async fn keep_quiet(host: &Namespace) {
+pub(crate) async fn keep_quiet(host: &Namespace) {
     let off = "/proc/sys/net/ipv6/conf/eth0/disable_ipv6";
     let command = format!("test ! -e {off} || echo 1 > {off}");
     for mut shell in [host.command("sh"), host.command_here("sh")] {
@@ -71,12 +71,12 @@ async fn history_bytes(url: &str, from_ms: i64) -> anyhow::Result<([u64; 2], [u6
     Ok((placed, unplaced))
 }
 
-async fn bytes_total(url: &str) -> anyhow::Result<u64> {
+pub(crate) async fn bytes_total(url: &str) -> anyhow::Result<u64> {
     Ok(get_json::<NodeJson>(format!("{url}/api/nodes/here")).await?.network_rx_bytes_total)
 }
 
 /// Waits until the agent has reported other sums than these.
-async fn reported(url: &str, before: u64, agent: &Tidemap) -> u64 {
+pub(crate) async fn reported(url: &str, before: u64, agent: &Tidemap) -> u64 {
     eventually(EVENT_TIMEOUT, async || {
         let total = bytes_total(url).await?;
         ensure!(total != before, "still {total}: {}", agent.log());
@@ -101,7 +101,8 @@ async fn every_byte_that_moved_while_an_agent_was_killed_and_restarted_is_counte
     let spool = folder.path().join("spool");
     let args = ["--exclude", "*", "--include", "eth0", "--interval", "0.25", "--spool"];
     let args = [&args[..], &[spool.to_str().unwrap()]].concat();
-    let start = || broker.agent_by(host.command_here(tidemap().unwrap()), "here", &args).unwrap();
+    let start =
+        || broker.agent_by(host.command_here(tidemap().unwrap()), &broker.url, "here", &args).unwrap();
     let before = kernel_bytes();
     let mut agent = start();
     eventually(EVENT_TIMEOUT, || bytes_total(&url)).await.unwrap();
