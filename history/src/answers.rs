@@ -89,7 +89,10 @@ pub(crate) fn range(
     if minutes.len() as u64 / u64::from(step.0) > u64::from(MAX_STEPS) {
         return Err(HistoryError::TooManySteps.into());
     }
-    let recent = recent(request)?;
+    let mut recent = recent(request)?;
+    if let HistorySeries::Node(node) = &request.of {
+        recent.retain(|row| !store.has_forgotten(node, row.minute));
+    }
     let points = match store.range(&series(&request.of), minutes.clone(), step, &recent)? {
         Some(points) => points,
         // There is a fleet before there is a node.

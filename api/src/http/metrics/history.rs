@@ -1,6 +1,9 @@
 //! The history for Prometheus.
 
-use tidemap_service::exposition::{Exposition, Kind::Gauge};
+use tidemap_service::exposition::{
+    Exposition,
+    Kind::{Counter, Gauge},
+};
 use tidemap_wire::history_query::HistoryStatus;
 
 /// `status` is absent when no station answers.
@@ -40,6 +43,14 @@ pub(super) fn families(text: &mut Exposition, status: Option<&HistoryStatus>) {
     ] {
         text.family(Gauge, name, help).sample(&[], value as f64);
     }
+    let help = "From when on every minute is there.";
+    let mut whole = text.family(Gauge, "tidemap_history_whole_from_timestamp_seconds", help);
+    if let Some(whole_from_ms) = status.whole_from_ms.or(status.since_ms) {
+        whole.sample(&[], seconds(whole_from_ms));
+    }
+    let help = "Rows that the station has not stored: of minutes that cannot be right or are kept no more, \
+                and those of which storing failed.";
+    text.family(Counter, "tidemap_history_refused_rows_total", help).sample(&[], status.refused_rows as f64);
 }
 
 /// A length as in the API's `step`: `1m`, `15m`, `1h`, `1d`.
@@ -76,6 +87,9 @@ mod tests {
             complete_until_ms: 120_000,
             trouble: Some("no space".to_owned()),
             warnings: vec!["damage".to_owned()],
+            since_ms: Some(90_000),
+            whole_from_ms: Some(150_000),
+            refused_rows: 2,
             ..HistoryStatus::default()
         };
         let mut text = Exposition::default();
@@ -94,6 +108,8 @@ mod tests {
                 "tidemap_history_disk_used_bytes 5",
                 "tidemap_history_disk_budget_bytes 7",
                 "tidemap_history_pending_messages 3",
+                "tidemap_history_whole_from_timestamp_seconds 150",
+                "tidemap_history_refused_rows_total 2",
             ]
         );
     }
