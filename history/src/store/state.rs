@@ -64,7 +64,9 @@ pub(super) struct State {
     pub bands: Vec<Progress>,
     pub membership: Membership,
     pub forgotten: ForgottenNodes,
-    /// How many groups there are of each kind.
+    /// On which day places of groups were freed, since this was read.
+    pub freed_on: Option<u32>,
+    /// How many groups there are of each kind, without those that have left their places.
     kinds: HashMap<String, u32>,
     /// What nodes did on a day: groups that they made, and changes of their groups.
     deeds: HashMap<u32, (i64, u32, u32)>,
@@ -181,6 +183,14 @@ impl State {
         };
         *count += 1;
         *count <= most
+    }
+
+    /// Counts these groups alone.
+    pub(super) fn count_only(&mut self, groups: &[String]) {
+        self.kinds.clear();
+        for group in groups {
+            *self.kinds.entry(kind_of(group).to_owned()).or_default() += 1;
+        }
     }
 
     /// How many groups there are of a kind, and how many kinds.
