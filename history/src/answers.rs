@@ -88,7 +88,10 @@ pub(crate) fn range(
     past: Option<Past<'_>>,
 ) -> Result<Vec<RangeAnswer>, AnswerError> {
     let Far { step, minutes, points: far, until, warning } = far(store, request, past)?;
-    let recent = recent(request)?;
+    let mut recent = recent(request)?;
+    if let HistorySeries::Node(node) = &request.of {
+        recent.retain(|row| !store.has_forgotten(node, row.minute));
+    }
     let mut points = match store.range(&SeriesKey::of(&request.of), minutes.clone(), step, &recent)? {
         Some(points) => points,
         // There is a fleet before there is a node.

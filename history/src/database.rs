@@ -4,6 +4,7 @@
 //! what is dropped is a run of pages.
 
 mod damage;
+mod first_page;
 mod room;
 mod salvage;
 mod seconds;
@@ -179,6 +180,16 @@ impl Database {
         Ok(Tx { transaction: self.connection.transaction()?, met: &self.met, is_writing: false })
     }
 
+    /// Whether it has all tables, or none, or cannot be read.
+    fn tables(&self) -> Result<(usize, usize), StoreError> {
+        let mut statement = self.connection.prepare("SELECT name FROM sqlite_master WHERE type = 'table'")?;
+        let names = statement.query_map([], |row| row.get::<_, String>(0))?;
+        let names = names.collect::<Result<Vec<_>, _>>()?;
+        let known: Vec<&str> = Tier::ALL.map(Tier::table).into_iter().chain(TABLES).collect();
+        let found = known.iter().filter(|name| names.iter().any(|found| found == *name)).count();
+        Ok((found, known.len()))
+    }
+
     fn pragma(&self, name: &str) -> Result<i64, StoreError> {
         Ok(self.connection.query_row(&format!("PRAGMA {name}"), [], |row| row.get(0))?)
     }
@@ -286,6 +297,11 @@ impl Tx<'_> {
     pub(crate) fn set_fact(&self, name: &str, value: impl ToSql) -> Result<(), StoreError> {
         let sql = "INSERT OR REPLACE INTO fact (name, value) VALUES (?1, ?2)";
         self.transaction.prepare_cached(sql)?.execute(params![name, value])?;
+        Ok(())
+    }
+
+    pub(crate) fn remove_fact(&self, name: &str) -> Result<(), StoreError> {
+        self.transaction.prepare_cached("DELETE FROM fact WHERE name = ?1")?.execute([name])?;
         Ok(())
     }
 

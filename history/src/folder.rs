@@ -11,7 +11,7 @@ use tidemap_service::{cli::UsageError, clock};
 
 use crate::{
     database::{Salvaged, StoreError},
-    disk::Held,
+    disk::{Disk, Held},
     store::Store,
 };
 
@@ -62,11 +62,7 @@ impl Folder {
     /// one is made of what can be read of it; the stream fills in the last two days.
     pub(crate) fn open(&self, found: Option<String>) -> anyhow::Result<Store> {
         let file = self.file();
-        let rebuilt = self.path.join(REBUILT);
-        if !file.exists() && rebuilt.exists() {
-            // The station ended between the two renames.
-            fs::rename(&rebuilt, &file).with_context(|| format!("cannot rename {}", rebuilt.display()))?;
-        }
+        self.clean_up()?;
         let opened = match found {
             Some(what) => Err(StoreError::Damaged(what)),
             None if fs::metadata(&file).is_ok_and(|file| file.len() == 0) => {
@@ -86,11 +82,37 @@ impl Folder {
         }
     }
 
+    /// Ends what a station that was interrupted while it rebuilt the file had begun.
+    fn clean_up(&self) -> anyhow::Result<()> {
+        let (file, rebuilt) = (self.file(), self.path.join(REBUILT));
+        if file.exists() {
+            // A part of a copy.
+            return Ok(remove(&rebuilt)?);
+        }
+        // The log of a file that was moved aside would be written into the new one.
+        let aside = self.aside()?.pop();
+        for end in BESIDE {
+            let left = with_end(&file, end);
+            match aside.as_ref().map(|aside| with_end(aside, end)).filter(|place| !place.exists()) {
+                Some(place) if left.exists() => fs::rename(&left, place)?,
+                _ => remove(&left)?,
+            }
+        }
+        if rebuilt.exists() {
+            fs::rename(&rebuilt, &file).with_context(|| format!("cannot rename {}", rebuilt.display()))?;
+        }
+        Ok(())
+    }
+
     fn rebuild(&self, what: &str) -> anyhow::Result<Store> {
         let (file, rebuilt) = (self.file(), self.path.join(REBUILT));
         remove(&rebuilt)?;
-        let salvaged =
-            Store::rebuild(&file, &rebuilt).with_context(|| format!("cannot write {}", rebuilt.display()))?;
+        self.make_room_for_copy()?;
+        let copied = Store::rebuild(&file, &rebuilt);
+        if copied.is_err() {
+            remove(&rebuilt)?;
+        }
+        let salvaged = copied.with_context(|| format!("cannot write {}", rebuilt.display()))?;
         let aside = self.move_aside()?;
         fs::rename(&rebuilt, &file).with_context(|| format!("cannot rename {}", rebuilt.display()))?;
         let Salvaged { tiles, lossy, is_full } = salvaged;
@@ -99,6 +121,20 @@ impl Folder {
             "the history is damaged ({what}): the file is moved aside, what can be read of it is copied into a new one, and the last two days are read again from the broker"
         );
         Store::open(&file).with_context(|| format!("{}", file.display()))
+    }
+
+    /// Removes older damaged files while the disk has no room for a copy.
+    fn make_room_for_copy(&self) -> anyhow::Result<()> {
+        let needed = fs::metadata(self.file()).map_or(0, |file| file.len());
+        let has_room = || Disk::of(&self.path).is_none_or(|disk| disk.free >= disk.reserve() + needed);
+        for old in self.aside()? {
+            if has_room() {
+                break;
+            }
+            tracing::warn!(file = %old.display(), "an older damaged history is removed to have room");
+            remove(&old)?;
+        }
+        Ok(())
     }
 
     /// Moves the file aside, and what is beside it.
@@ -123,6 +159,15 @@ impl Folder {
 
     /// Damaged files take no more of the disk than a few of them do.
     fn keep_newest_aside(&self) -> anyhow::Result<()> {
+        for old in self.aside()?.iter().rev().skip(ASIDE_KEPT) {
+            tracing::warn!(file = %old.display(), "an older damaged history is removed");
+            remove(old)?;
+        }
+        Ok(())
+    }
+
+    /// The damaged files, the oldest first.
+    fn aside(&self) -> anyhow::Result<Vec<PathBuf>> {
         let mut aside: Vec<PathBuf> = Vec::new();
         for entry in fs::read_dir(&self.path)? {
             let entry = entry?;
@@ -132,11 +177,7 @@ impl Folder {
             }
         }
         aside.sort_by_key(|path| fs::metadata(path).and_then(|file| file.modified()).ok());
-        for old in aside.iter().rev().skip(ASIDE_KEPT) {
-            tracing::warn!(file = %old.display(), "an older damaged history is removed");
-            remove(old)?;
-        }
-        Ok(())
+        Ok(aside)
     }
 }
 
@@ -229,5 +270,33 @@ mod tests {
         drop(store);
         fs::rename(folder.file(), root.path().join(REBUILT)).unwrap();
         assert_eq!(folder.open(None).unwrap().place(), Some(&[7][..]));
+    }
+
+    #[test]
+    fn what_a_station_leaves_that_ends_while_it_rebuilds_belongs_to_no_other_file() {
+        let root = tempfile::tempdir().unwrap();
+        let folder = Folder::lock(root.path()).unwrap();
+        let place = |number: u8| Batch { at_ms: 5, place: vec![number], ..Batch::default() };
+        folder.open(None).unwrap().apply(&place(7)).unwrap();
+        // A part of a copy.
+        fs::write(root.path().join(REBUILT), "a part").unwrap();
+        fs::write(root.path().join(format!("{REBUILT}-wal")), "a part").unwrap();
+        let mut store = folder.open(None).unwrap();
+        assert_eq!(store.place(), Some(&[7][..]));
+        assert_eq!(fs::read_dir(root.path()).unwrap().count(), 4, "lock, file, log and index");
+        // The damaged file is moved aside, and its log not yet.
+        store.apply(&place(8)).unwrap();
+        let log = fs::read(root.path().join("history.sqlite-wal")).unwrap();
+        drop(store);
+        fs::rename(folder.file(), root.path().join(REBUILT)).unwrap();
+        let aside = root.path().join(format!("{ASIDE}1"));
+        fs::write(&aside, "damaged").unwrap();
+        fs::write(root.path().join("history.sqlite-wal"), &log).unwrap();
+        let whole = fs::read(root.path().join(REBUILT)).unwrap();
+        folder.clean_up().unwrap();
+        assert_eq!(fs::read(folder.file()).unwrap(), whole);
+        assert_eq!(fs::read(with_end(&aside, "-wal")).unwrap(), log);
+        assert!(!root.path().join("history.sqlite-wal").exists());
+        assert_eq!(folder.open(None).unwrap().place(), Some(&[8][..]));
     }
 }

@@ -13,8 +13,10 @@ const MAX_ROWS: usize = 50_000;
 pub(crate) struct Intake {
     position: LogPosition,
     batch: Batch,
-    /// The stream's newest message that is known of.
+    /// The stream's newest message that is known of; 0 before it was opened.
     last: u64,
+    /// Whether messages before the next one may be lost.
+    is_lossy: bool,
     /// Messages that could not be read, since the start.
     unreadable: u64,
     /// Rows and late samples of minutes that cannot be right, since the start.
@@ -36,6 +38,11 @@ impl Intake {
         &self.position
     }
 
+    /// Rows and late samples of minutes that cannot be right, since the start.
+    pub(crate) fn refused(&self) -> u64 {
+        self.refused
+    }
+
     /// Messages that the stream has after the newest that was taken.
     pub(crate) fn pending(&self) -> u64 {
         self.last.saturating_sub(self.position.applied)
@@ -52,13 +59,17 @@ impl Intake {
             LogEvent::Lost { count } => {
                 tracing::warn!(count, "messages of the history's stream had expired before they were read");
                 self.position.applied += count;
+                self.is_lossy = true;
             }
             LogEvent::Shortened { left } => {
                 tracing::warn!(left = left.applied, "the history's stream has lost its end");
+                self.is_lossy |= self.pending() > 0;
                 self.position = left;
             }
             LogEvent::Recreated => {
                 tracing::warn!("the history's stream was created again");
+                // What the old one had to the end is not known to who did not read it.
+                self.is_lossy |= self.pending() > 0 || self.last == 0;
                 self.position = LogPosition::default();
             }
             LogEvent::Interrupted { missing } => tracing::debug!(missing, "the history's stream is not read"),
@@ -73,6 +84,9 @@ impl Intake {
         self.batch.begun_ms =
             if self.batch.at_ms == 0 { stored_ms } else { self.batch.begun_ms.min(stored_ms) };
         self.batch.at_ms = self.batch.at_ms.max(stored_ms);
+        if std::mem::take(&mut self.is_lossy) {
+            self.batch.lost_before_ms = self.batch.lost_before_ms.max(Some(stored_ms));
+        }
         let Some((rows, late, seconds)) = read(&record.payload) else {
             count(
                 &mut self.unreadable,

@@ -1,5 +1,8 @@
 //! The task that stores what the stream brings.
 
+mod apart;
+mod clocks;
+
 use std::{
     path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -15,6 +18,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
+use self::{apart::Apart, clocks::believable};
 use crate::{
     answers::{complete_until_ms, settled_until_ms},
     database::{Place, StoreError},
@@ -31,8 +35,6 @@ const SETTLED: Duration = Duration::from_secs(18);
 const QUIET: Duration = Duration::from_secs(3);
 /// Between looks at what is too old.
 const TIDY_PERIOD: Duration = Duration::from_secs(30);
-/// Clocks that differ by less agree.
-const NEAR_MS: i64 = 3_600_000;
 /// A full disk costs a day of minutes at most as often: others may take whatever is given up.
 const DROP_PERIOD: Duration = Duration::from_secs(3_600);
 /// With so many messages to read, two minutes of a hundred thousand nodes, nothing is added up yet: what
@@ -40,6 +42,9 @@ const DROP_PERIOD: Duration = Duration::from_secs(3_600);
 const BEHIND: u64 = 2_000;
 /// Between attempts to store while the disk is full, or the file cannot be written.
 const RETRY: Duration = Duration::from_secs(2);
+/// What panics is tried as often. It will again: rows are then stored one by one without those that do, and
+/// other work is left out until it is due again.
+const TRIES: u32 = 3;
 /// For the last rows when the station ends. They stay in the stream otherwise.
 const LAST_TIMEOUT: Duration = Duration::from_secs(3);
 
@@ -76,6 +81,19 @@ pub(crate) struct Keeper {
     status: watch::Sender<HistoryStatus>,
     /// When a full disk last cost a day of minutes.
     dropped_at: Option<Instant>,
+    /// Rows and late samples that were read and not stored.
+    refused: u64,
+    /// How often something was given up that panicked.
+    given_up: u64,
+}
+
+/// What became of something that was to be done with the store.
+enum Done<T> {
+    Yes(T),
+    /// The station ends.
+    Stopped,
+    /// It panics whenever it is tried.
+    GivenUp,
 }
 
 impl Keeper {
@@ -88,7 +106,7 @@ impl Keeper {
         status: watch::Sender<HistoryStatus>,
     ) -> Self {
         let store = Arc::new(Mutex::new(store));
-        Self { store, folder, keep, intake, status, dropped_at: None }
+        Self { store, folder, keep, intake, status, dropped_at: None, refused: 0, given_up: 0 }
     }
 
     /// The store, for what must be done with it besides.
@@ -178,32 +196,58 @@ impl Keeper {
         let at_ms = batch.at_ms;
         let sequence = self.intake.position().applied;
         let is_behind = self.intake.pending() > BEHIND;
-        let stored = self.store_until_done(stop, move |store| {
-            let dropped = store.apply(&batch)?;
-            if dropped > 0 {
-                tracing::warn!(
-                    dropped,
-                    "rows of minutes that are kept no more, or lie in the future, are not stored"
-                );
-            }
-            while store.compact()? {}
-            if !is_behind {
-                store.settle()?;
-            }
-            Ok(store.since_ms())
-        });
-        let since_ms = stored.await?.flatten();
-        if self.status.borrow().trouble.is_some() {
-            return Ok(());
+        let batch = Arc::new(batch);
+        let whole = Arc::clone(&batch);
+        let dropped = match self.store_until_done(stop, move |store| store.apply(&whole)).await? {
+            Done::Yes(dropped) => dropped,
+            Done::Stopped => return Ok(()),
+            Done::GivenUp => match self.store_apart(stop, batch).await? {
+                Done::Yes(Apart { dropped, refused }) => {
+                    self.refused += refused;
+                    tracing::error!(refused, "rows that cannot be stored are left out");
+                    dropped
+                }
+                // The place stays where it was, and the batch is tried again.
+                Done::Stopped | Done::GivenUp => return Ok(()),
+            },
+        };
+        if dropped > 0 {
+            self.refused += dropped as u64;
+            tracing::warn!(
+                dropped,
+                "rows of minutes that are kept no more, or lie in the future, are not stored"
+            );
         }
         self.intake.stored();
+        let compacted = self.store_until_done(stop, move |store| {
+            while store.compact()? {}
+            if is_behind { Ok(()) } else { store.settle() }
+        });
+        if matches!(compacted.await?, Done::Stopped) {
+            return Ok(());
+        }
+        let begins = self.store_until_done(stop, |store| Ok((store.since_ms(), store.whole_from_ms())));
+        let Done::Yes((since_ms, whole_from_ms)) = begins.await? else { return Ok(()) };
         self.status.send_modify(|status| {
             status.sequence = sequence;
-            status.since_ms = since_ms;
+            (status.since_ms, status.whole_from_ms) = (since_ms, whole_from_ms);
             status.stored_at_ms = status.stored_at_ms.max(at_ms);
             status.complete_until_ms = status.complete_until_ms.max(complete_until_ms(status.stored_at_ms));
         });
         Ok(())
+    }
+
+    /// Stores what can be stored of a batch of which storing panics.
+    async fn store_apart(
+        &mut self,
+        stop: &CancellationToken,
+        batch: Arc<Batch>,
+    ) -> Result<Done<Apart>, String> {
+        let stored = self.store_until_done(stop, move |store| {
+            let place = store.place().unwrap_or_default().to_vec();
+            apart::store_apart(&batch, &place, |part| store.apply(part))
+        });
+        stored.await
     }
 
     /// Notes that the newest minute has come, if it is stored.
@@ -223,7 +267,7 @@ impl Keeper {
             Held::new(&folder).take();
             store.tidy(keep, Disk::of(&folder))
         });
-        let Some(tidied) = tidied.await? else { return Ok(false) };
+        let Done::Yes(tidied) = tidied.await? else { return Ok(false) };
         self.warn(warnings(tidied, keep));
         Ok(tidied.is_more_due)
     }
@@ -242,28 +286,30 @@ impl Keeper {
 
     fn tell_pending(&self) {
         let (read, pending) = (self.intake.position().applied, self.intake.pending());
+        let now = (read, pending, self.refused + self.intake.refused());
         self.status.send_if_modified(|status| {
-            let before = (status.read_sequence, status.pending);
-            (status.read_sequence, status.pending) = (read, pending);
-            before != (read, pending)
+            let before = (status.read_sequence, status.pending, status.refused_rows);
+            (status.read_sequence, status.pending, status.refused_rows) = now;
+            before != now
         });
     }
 
-    /// Does something with the store, again and again until it succeeds or the station ends. An error is what
-    /// is wrong with the file; `None` means that the station ends.
+    /// Does something with the store, again and again until it succeeds, the station ends, or it has panicked
+    /// a few times. An error is what is wrong with the file.
     async fn store_until_done<T: Send + 'static>(
         &mut self,
         stop: &CancellationToken,
         change: impl Fn(&mut Store) -> Result<T, StoreError> + Send + Sync + 'static,
-    ) -> Result<Option<T>, String> {
+    ) -> Result<Done<T>, String> {
         let change = Arc::new(change);
+        let mut panics = 0;
         loop {
             let (store, once) = (Arc::clone(&self.store), Arc::clone(&change));
             let done = spawn_blocking(move || once(&mut lock(&store))).await;
             let trouble = match done {
                 Ok(Ok(done)) => {
                     self.tell_trouble(None);
-                    return Ok(Some(done));
+                    return Ok(Done::Yes(done));
                 }
                 Ok(Err(StoreError::Damaged(what))) => return Err(what),
                 Ok(Err(error @ StoreError::Full)) => {
@@ -272,13 +318,33 @@ impl Keeper {
                     error.to_string()
                 }
                 Ok(Err(error)) => error.to_string(),
-                Err(panic) => panic.to_string(),
+                Err(panic) => {
+                    panics += 1;
+                    if panics == TRIES {
+                        self.give_up(&panic.to_string());
+                        return Ok(Done::GivenUp);
+                    }
+                    panic.to_string()
+                }
             };
             self.tell_trouble(Some(trouble));
             if stop.run_until_cancelled(tokio::time::sleep(RETRY)).await.is_none() {
-                return Ok(None);
+                return Ok(Done::Stopped);
             }
         }
+    }
+
+    /// Goes on without something that panics.
+    fn give_up(&mut self, panic: &str) {
+        self.given_up += 1;
+        // At most one line for each doubling.
+        if self.given_up.is_power_of_two() {
+            tracing::error!(
+                count = self.given_up,
+                "a fault of the program keeps part of the history from being stored: {panic}"
+            );
+        }
+        self.status.send_modify(|status| status.trouble = None);
     }
 
     /// Makes room on a full disk: what is held for this comes first, then what the file does not need, then
@@ -311,23 +377,6 @@ impl Keeper {
             _ => {}
         }
     }
-}
-
-/// When a batch was stored by the broker, unless its clock stands alone against this host's and the rows':
-/// one that was a year ahead for a moment would make the present the past.
-fn believable(batch: &Batch, now_ms: i64) -> i64 {
-    let rows = batch.rows.iter().map(|(_, row)| row.minute);
-    let mut minutes: Vec<u32> = rows.chain(batch.seconds.iter().map(|sums| sums.minute)).collect();
-    minutes.sort_unstable();
-    let Some(middle) = minutes.get(minutes.len() / 2) else { return batch.at_ms.min(now_ms) };
-    let rows_ms = (i64::from(*middle) + 1) * 60_000;
-    let near = |other: i64| (batch.at_ms - other).abs() <= NEAR_MS;
-    if near(now_ms) || near(rows_ms) {
-        return batch.at_ms;
-    }
-    let mut times = [batch.at_ms, now_ms, rows_ms];
-    times.sort_unstable();
-    times[1]
 }
 
 /// Makes room with what is left of the room that is held. What is dropped then is held for the next time.
@@ -363,27 +412,4 @@ fn warnings(tidied: Tidied, keep: Keep) -> Vec<String> {
 /// Locks a store. A thread that panicked has left its transaction, and so the store as it was before.
 pub(crate) fn lock(store: &Mutex<Store>) -> MutexGuard<'_, Store> {
     store.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-#[cfg(test)]
-mod tests {
-    use tidemap_wire::MinuteRow;
-
-    use super::*;
-
-    #[test]
-    fn a_clock_that_stands_alone_is_not_believed() {
-        const YEAR: i64 = 365 * 86_400_000;
-        let now = 29_000_000 * 60_000;
-        let row = |ms: i64| MinuteRow { minute: u32::try_from(ms / 60_000).unwrap(), ..MinuteRow::default() };
-        let of = |broker, host, rows| {
-            let rows = vec![(NodeId::from_name("a").unwrap(), row(rows))];
-            (believable(&Batch { rows, at_ms: broker, ..Batch::default() }, host) - now).abs() < 120_000
-        };
-        assert!(of(now, now, now) && of(now + YEAR, now, now) && of(now - YEAR, now, now));
-        assert!(of(now, 0, now) && of(now, now, 0), "neither the host's nor the nodes' clocks rule alone");
-        // A station that was away reads what was stored then.
-        assert!(of(now, now + YEAR, now));
-        assert_eq!(believable(&Batch { at_ms: now + YEAR, ..Batch::default() }, now), now);
-    }
 }

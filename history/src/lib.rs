@@ -149,6 +149,7 @@ async fn keep(
         stored_at_ms: store.at_ms(),
         complete_until_ms: complete_until_ms(store.at_ms()),
         since_ms: store.since_ms(),
+        whole_from_ms: store.whole_from_ms(),
         ..HistoryStatus::default()
     };
     tracing::info!(file = %file.display(), "history is up");

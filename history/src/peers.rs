@@ -1,8 +1,9 @@
 //! Which of several stations answer: those that have read all, and of these, those whose history begins
-//! first.
+//! first and are whole longest.
 //!
 //! Each station publishes once a second what it has, and decides for itself from what it hears. A station
-//! that began later so answers only while none that has more can be heard.
+//! that began later so answers only while none that has more can be heard; likewise one that lacks minutes
+//! which another has that began at the same time.
 
 use std::{collections::HashMap, time::Duration};
 
@@ -36,6 +37,7 @@ impl Peers {
         StationStanding {
             station: self.own,
             since_ms: status.since_ms.unwrap_or(i64::MAX),
+            whole_from_ms: status.whole_from_ms.or(status.since_ms).unwrap_or(i64::MAX),
             complete_until_ms: status.complete_until_ms,
             is_leaving,
         }
@@ -59,8 +61,10 @@ impl Peers {
         let all = || self.known.values().map(|(standing, _)| standing).chain([own]);
         let newest = all().map(|it| it.complete_until_ms).max().unwrap_or(own.complete_until_ms);
         let is_up_to_date = |it: &StationStanding| it.complete_until_ms >= newest.saturating_sub(BEHIND_MS);
-        let since = all().filter(|it| is_up_to_date(it)).map(|it| it.since_ms).min();
-        is_up_to_date(own) && since.is_none_or(|since| own.since_ms <= since.saturating_add(SAME_MS))
+        let since = all().filter(|it| is_up_to_date(it)).map(|it| it.since_ms).min().unwrap_or(i64::MAX);
+        let begins = |it: &StationStanding| is_up_to_date(it) && it.since_ms <= since.saturating_add(SAME_MS);
+        let whole = all().filter(|it| begins(it)).map(|it| it.whole_from_ms).min().unwrap_or(i64::MAX);
+        begins(own) && own.whole_from_ms <= whole.saturating_add(SAME_MS)
     }
 }
 
@@ -76,6 +80,7 @@ mod tests {
         StationStanding {
             station,
             since_ms: since * MINUTE_MS,
+            whole_from_ms: since * MINUTE_MS,
             complete_until_ms: complete_until * MINUTE_MS,
             is_leaving: false,
         }
@@ -100,6 +105,13 @@ mod tests {
         assert_eq!(first(&[standing(1, 100, 900), standing(2, 101, 899)]), [1, 2]);
         // A later one, and one that is new.
         assert_eq!(first(&[standing(1, 100, 900), standing(2, 500, 900), standing(3, 900, 0)]), [1]);
+        // One that was built again lacks minutes, and a later one more of them.
+        let rebuilt = StationStanding { whole_from_ms: 700 * MINUTE_MS, ..standing(1, 100, 900) };
+        assert_eq!(first(&[rebuilt.clone(), standing(2, 101, 900)]), [2]);
+        assert_eq!(first(&[rebuilt, standing(2, 500, 900)]), [1]);
+        // A station of yesterday does not say whether it is whole: it answers, and is left to.
+        let earlier = StationStanding { whole_from_ms: 0, ..standing(1, 100, 900) };
+        assert_eq!(first(&[earlier, standing(2, 100, 900)]), [1]);
         // The first is behind.
         assert_eq!(first(&[standing(1, 100, 800), standing(2, 500, 900)]), [2]);
     }
@@ -120,12 +132,13 @@ mod tests {
 
     proptest! {
         #[test]
-        fn somebody_answers(all in proptest::collection::vec((any::<i64>(), any::<i64>()), 1..6)) {
+        fn somebody_answers(all in proptest::collection::vec(any::<[i64; 3]>(), 1..6)) {
             let all: Vec<_> = (0..)
                 .zip(all)
-                .map(|(station, (since_ms, complete_until_ms))| StationStanding {
+                .map(|(station, [since_ms, whole_from_ms, complete_until_ms])| StationStanding {
                     station,
                     since_ms,
+                    whole_from_ms,
                     complete_until_ms,
                     is_leaving: false,
                 })

@@ -9,6 +9,7 @@ use std::{
 use anyhow::Context;
 use async_nats::{Client, Message, Subscriber};
 use futures_util::StreamExt;
+use tidemap_service::clock;
 use tidemap_wire::{
     HistoryForgetOutcome, HistoryForgetReply, HistoryForgetRequest, decode, encode,
     history_query::{
@@ -246,7 +247,7 @@ async fn forget(client: &Client, request: &Message, station: u64, store: Shared,
     };
     answer(HistoryForgetOutcome::Begun).await;
     let asked = node.clone();
-    let done = spawn_blocking(move || lock(&store).forget(&asked)).await;
+    let done = spawn_blocking(move || lock(&store).forget(&asked, clock::unix_ms())).await;
     readers.renew();
     let outcome = match done.map_err(|panic| StoreError::Damaged(panic.to_string())).flatten() {
         Ok(true) => {

@@ -8,6 +8,7 @@ mod calendar;
 mod compaction;
 mod effects;
 mod forget;
+mod forgotten;
 mod groups;
 mod membership;
 mod merge;
@@ -22,6 +23,7 @@ mod state;
 #[cfg(test)]
 mod tests;
 mod tiles;
+mod whole;
 
 use std::{collections::HashSet, path::Path};
 
@@ -50,8 +52,18 @@ pub(crate) struct Batch {
     pub begun_ms: i64,
     /// When it stored the last.
     pub at_ms: i64,
+    /// Messages that the broker stored before this moment may be lost, Unix milliseconds.
+    pub lost_before_ms: Option<i64>,
     /// The place in the stream after these, as its reader writes it.
     pub place: Vec<u8>,
+}
+
+impl Batch {
+    /// When it was stored by the broker, without its rows.
+    pub(crate) fn clone_times(&self) -> Self {
+        let Self { begun_ms, at_ms, lost_before_ms, .. } = *self;
+        Self { begun_ms, at_ms, lost_before_ms, ..Self::default() }
+    }
 }
 
 /// An open history.
@@ -59,6 +71,8 @@ pub(crate) struct Batch {
 pub(crate) struct Store {
     database: Database,
     state: State,
+    /// Whether a change has begun that has not ended: it has panicked.
+    is_changing: bool,
 }
 
 impl Store {
@@ -79,7 +93,7 @@ impl Store {
     }
 
     fn with(database: Database, settled: Settled) -> Result<Self, StoreError> {
-        let mut store = Self { database, state: State::of(settled) };
+        let mut store = Self { database, state: State::of(settled), is_changing: false };
         store.refresh()?;
         Ok(store)
     }
@@ -100,17 +114,32 @@ impl Store {
         self.state.at_ms
     }
 
-    /// From when on it has every minute, Unix milliseconds; none while it has nothing.
+    /// Its begin, Unix milliseconds; none while it has nothing.
     pub(crate) fn since_ms(&self) -> Option<i64> {
         (self.state.at_ms > 0).then(|| i64::from(self.state.origin) * 60_000)
     }
 
-    /// Does something in one transaction. When it fails, nothing has changed.
+    /// From when on it has every minute, Unix milliseconds; none while it has nothing.
+    pub(crate) fn whole_from_ms(&self) -> Option<i64> {
+        let whole = i64::from(self.state.whole_from) * 60_000;
+        self.since_ms().map(|since_ms| since_ms.max(whole))
+    }
+
+    /// Whether a node's minute was forgotten.
+    pub(crate) fn has_forgotten(&self, node: &NodeId, minute: u32) -> bool {
+        self.state.forgotten.has(node, minute)
+    }
+
+    /// Does something in one transaction. When it fails, or panics, nothing has changed.
     fn transact<T>(
         &mut self,
         change: impl FnOnce(&crate::database::Tx<'_>, &mut State) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
+        if self.is_changing {
+            self.read_again()?;
+        }
         let tx = self.database.write()?;
+        self.is_changing = true;
         let done = change(&tx, &mut self.state).and_then(|done| {
             self.state.settling.note(&tx)?;
             tx.commit().map(|()| done)
@@ -118,14 +147,23 @@ impl Store {
         if done.is_ok() {
             self.state.settling.committed();
         } else {
-            self.state.settling.rolled_back();
-            // What was set aside is where it was.
-            self.database.take_met();
-            let tx = self.database.read()?;
-            self.state.reload(&tx)?;
+            self.read_again()?;
         }
+        self.is_changing = false;
         self.report_damage();
         done
+    }
+
+    /// Takes back what a change that was not committed has noted.
+    fn read_again(&mut self) -> Result<(), StoreError> {
+        // What was set aside is where it was.
+        self.database.take_met();
+        self.state.settling.rolled_back();
+        let tx = self.database.read()?;
+        self.state.reload(&tx)?;
+        drop(tx);
+        self.is_changing = false;
+        Ok(())
     }
 
     /// Sets damaged tiles aside that a reader has met.

@@ -271,8 +271,8 @@ async fn groups_tops_and_the_status_are_answered_and_refusals_have_their_codes()
     let (status, said) = api.get("/api/history/status").await;
     let expected = json!({
         "enabled": true, "tiers": [{"step_ms": 60_000, "from_ms": 5}], "used_bytes": 5, "budget_bytes": 7,
-        "complete_until_ms": null, "since_ms": null, "pending": 3, "trouble": null, "warnings": [],
-        "remote": null,
+        "complete_until_ms": null, "since_ms": null, "whole_from_ms": null, "second_peaks_since_ms": null,
+        "refused_rows": 0, "pending": 3, "trouble": null, "warnings": [], "remote": null,
     });
     assert_eq!((status, said), (200, expected));
     let metrics = api.answer("GET", "/metrics", "").await;

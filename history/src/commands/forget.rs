@@ -5,7 +5,7 @@ use std::{path::PathBuf, time::Duration};
 use anyhow::{Context, ensure};
 use tidemap_client::{HistoryClient, HistoryRequestError};
 use tidemap_service::{
-    cli,
+    cli, clock,
     nats::{self, NatsArgs},
 };
 use tidemap_wire::{NodeId, NodeName};
@@ -73,7 +73,7 @@ fn forget_in(folder: &Folder, ids: &[NodeId]) -> anyhow::Result<bool> {
     let mut store = Store::open(&file).with_context(|| format!("{}", file.display()))?;
     let mut is_known = false;
     for id in ids {
-        is_known |= store.forget(id)?;
+        is_known |= store.forget(id, clock::unix_ms())?;
     }
     Ok(is_known)
 }

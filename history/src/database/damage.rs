@@ -3,7 +3,7 @@
 
 use rusqlite::{Connection, params};
 
-use super::{Database, Reader, StoreError, Tier, Tx, key, parts};
+use super::{Database, MAX_SERIES, Reader, StoreError, Tier, Tx, key, parts};
 
 /// Tiles of each tier that are checked when the file is opened.
 const CHECKED: u32 = 256;
@@ -18,10 +18,12 @@ pub(crate) struct Place {
     pub series: u32,
 }
 
-/// Adds the table for tiles that are set aside to a file that lacks it. Programs that do not know it leave it
-/// alone.
+/// Adds the tables for tiles that are set aside and for nodes that were forgotten to a file that lacks them.
+/// Programs that do not know them leave them alone.
 pub(super) fn prepare(connection: &Connection) -> Result<(), StoreError> {
     let sql = "CREATE TABLE IF NOT EXISTS set_aside (tier INTEGER, key INTEGER, tile BLOB, PRIMARY KEY (tier, key)) STRICT, WITHOUT ROWID";
+    connection.execute_batch(sql)?;
+    let sql = "CREATE TABLE IF NOT EXISTS forgotten (name TEXT PRIMARY KEY, until INTEGER NOT NULL, at_ms INTEGER NOT NULL, groups BLOB NOT NULL) STRICT, WITHOUT ROWID";
     Ok(connection.execute_batch(sql)?)
 }
 
@@ -95,9 +97,7 @@ impl Tx<'_> {
 
     /// How many tiles were set aside.
     pub(crate) fn count_set_aside(&self) -> Result<i64, StoreError> {
-        // A reader may be earlier than the first writer that knows the table.
-        let sql = "SELECT 1 FROM sqlite_master WHERE name = 'set_aside'";
-        if !self.transaction.prepare_cached(sql)?.exists([])? {
+        if !self.has_table("set_aside")? {
             return Ok(0);
         }
         let sql = "SELECT count(*) FROM set_aside WHERE tile IS NULL OR length(tile) > 0";
@@ -121,6 +121,32 @@ impl Tx<'_> {
     pub(crate) fn unmark_lost(&self, tier: Tier, period: u32, series: u32) -> Result<(), StoreError> {
         let sql = "DELETE FROM set_aside WHERE tier = ?1 AND key = ?2";
         self.transaction.prepare_cached(sql)?.execute(params![tier.number(), key(period, series)])?;
+        Ok(())
+    }
+
+    /// Whether there is a table: a reader may be earlier than the first writer that knows it.
+    pub(crate) fn has_table(&self, table: &str) -> Result<bool, StoreError> {
+        let sql = "SELECT 1 FROM sqlite_master WHERE name = ?1";
+        Ok(self.transaction.prepare_cached(sql)?.exists([table])?)
+    }
+
+    /// Forgets what is set aside of a series, and what may contain something of it: tiles of many series.
+    pub(crate) fn forget_series_set_aside(
+        &self,
+        series: u32,
+        shared: &[(Tier, u32)],
+    ) -> Result<(), StoreError> {
+        let mask = MAX_SERIES - 1;
+        for tier in Tier::ALL {
+            let shared = shared.iter().find(|(shared, _)| *shared == tier);
+            let (sql, series) = match shared {
+                Some((_, shared)) => {
+                    ("UPDATE set_aside SET tile = NULL WHERE tier = ?1 AND key & ?2 = ?3", *shared)
+                }
+                None => ("DELETE FROM set_aside WHERE tier = ?1 AND key & ?2 = ?3", series),
+            };
+            self.transaction.prepare_cached(sql)?.execute(params![tier.number(), mask, series])?;
+        }
         Ok(())
     }
 

@@ -3,22 +3,31 @@
 //! `SQLite` refuses what it cannot reach by a damaged page and reads the rest. So each table is read key by
 //! key, and where that fails, from the next key at which it works again.
 
-use std::{collections::HashSet, path::Path};
+use std::{
+    collections::HashSet,
+    path::{Path, PathBuf},
+};
 
 use rusqlite::{Connection, OpenFlags, OptionalExtension, params, params_from_iter, types::Value};
 
-use super::{BUSY_TIMEOUT, Database, Reader, StoreError, Tier, parts};
+use super::{BUSY_TIMEOUT, Database, Reader, StoreError, Tier, first_page, parts};
+use crate::disk::Disk;
 
-/// Rows of one transaction.
+/// Keys that are read at once.
 const AT_ONCE: usize = 1_000;
+/// Bytes of one transaction, about, and pages of the log beside the new file.
+const WRITTEN_AT_ONCE: usize = 1 << 20;
+const LOG_PAGES: u32 = 128;
 /// What else is needed of a history, the least replaceable first.
-const FACTS: [&str; 15] = [
+const FACTS: [&str; 17] = [
     "origin",
     "at_ms",
     "begun",
     "minutes_from",
     "rebuilt_until",
     "late_from",
+    "whole_from",
+    "runs_from",
     "sent_until",
     "sent_since",
     "sent_span_end",
@@ -49,21 +58,31 @@ pub(crate) struct Salvaged {
     pub tiles: u64,
     /// Tables of which some of the rows, or all, cannot be read.
     pub lossy: Vec<&'static str>,
-    /// Whether the new file has no room for the rest.
+    /// Whether the disk has no room for the rest.
     pub is_full: bool,
 }
 
 /// Copies what can be read of `from` into a new file.
 pub(crate) fn salvage(from: &Path, to: &Path) -> Result<Salvaged, StoreError> {
-    let mut salvaged = Salvaged::default();
     let mut new = Database::open(to)?;
+    new.connection.execute_batch(&format!("PRAGMA wal_autocheckpoint = {LOG_PAGES}"))?;
+    let replaced = first_page::replace(from, to, &new)?;
+    let salvaged = copy_from(from, to, &mut new);
+    if let Some(replaced) = replaced {
+        replaced.put_back();
+    }
+    salvaged
+}
+
+fn copy_from(from: &Path, to: &Path, new: &mut Database) -> Result<Salvaged, StoreError> {
+    let mut salvaged = Salvaged::default();
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let old = match Connection::open_with_flags(from, flags) {
         Ok(old) => old,
         Err(_) => return Ok(salvaged),
     };
     old.busy_timeout(BUSY_TIMEOUT)?;
-    match copy_all(&old, &mut new, &mut salvaged) {
+    match copy_all(&old, new, &Room::beside(to), &mut salvaged) {
         Err(StoreError::Full) => salvaged.is_full = true,
         copied => copied?,
     }
@@ -72,7 +91,31 @@ pub(crate) fn salvage(from: &Path, to: &Path) -> Result<Salvaged, StoreError> {
     Ok(salvaged)
 }
 
-fn copy_all(old: &Connection, new: &mut Database, salvaged: &mut Salvaged) -> Result<(), StoreError> {
+/// Room on the disk. A copy leaves others their reserve; of a disk that has less, half of what is free.
+struct Room {
+    folder: PathBuf,
+    left: u64,
+}
+
+impl Room {
+    fn beside(file: &Path) -> Self {
+        let folder = file.parent().unwrap_or(file).to_owned();
+        let left = Disk::of(&folder).map_or(0, |disk| disk.reserve().min(disk.free / 2));
+        Self { folder, left }
+    }
+
+    fn check(&self) -> Result<(), StoreError> {
+        let has_room = Disk::of(&self.folder).is_none_or(|disk| disk.free >= self.left);
+        if has_room { Ok(()) } else { Err(StoreError::Full) }
+    }
+}
+
+fn copy_all(
+    old: &Connection,
+    new: &mut Database,
+    room: &Room,
+    salvaged: &mut Salvaged,
+) -> Result<(), StoreError> {
     for fact in FACTS {
         let found: Option<Value> = old
             .query_row("SELECT value FROM fact WHERE name = ?1", [fact], |row| row.get(0))
@@ -83,13 +126,14 @@ fn copy_all(old: &Connection, new: &mut Database, salvaged: &mut Salvaged) -> Re
                 .execute("INSERT OR REPLACE INTO fact (name, value) VALUES (?1, ?2)", params![fact, value])?;
         }
     }
-    let mut copy = Copy { old, new, salvaged };
+    let mut copy = Copy { old, new, room, salvaged };
     copy.table("series", "id", |_| true)?;
     copy.table("band", "id", |_| true)?;
     copy.table("membership", "id", |row| is_whole(row.get(3)))?;
     copy.table("account", "node", |row| is_whole(row.get(1)))?;
     copy.late()?;
     copy.set_aside();
+    copy.forgotten();
     let known = copy.known_series()?;
     for tier in TIERS {
         let is_of_series = !matches!(tier, Tier::Minute | Tier::HourBoard | Tier::DayBoard);
@@ -105,9 +149,18 @@ fn is_whole(value: Option<&Value>) -> bool {
     matches!(value, Some(Value::Blob(bytes)) if Reader::new(bytes).is_ok())
 }
 
+fn bytes_of(value: &Value) -> usize {
+    match value {
+        Value::Blob(bytes) => bytes.len(),
+        Value::Text(text) => text.len(),
+        _ => 8,
+    }
+}
+
 struct Copy<'a> {
     old: &'a Connection,
     new: &'a mut Database,
+    room: &'a Room,
     salvaged: &'a mut Salvaged,
 }
 
@@ -124,10 +177,19 @@ impl Copy<'_> {
         let mut from = Some(i64::MIN);
         while let Some(begin) = from {
             let (keys, next) = keys_from(self.old, table, key, begin);
-            let tx = self.new.write()?;
+            self.room.check()?;
+            let mut tx = self.new.write()?;
+            let mut written = 0;
             for at in keys {
+                if written > WRITTEN_AT_ONCE {
+                    tx.commit()?;
+                    self.room.check()?;
+                    tx = self.new.write()?;
+                    written = 0;
+                }
                 match row(self.old, table, key, at) {
                     Some(values) if is_good(&values) => {
+                        written += values.iter().map(bytes_of).sum::<usize>();
                         let marks = vec!["?"; values.len()].join(", ");
                         let sql = format!("INSERT OR IGNORE INTO {table} VALUES ({marks})");
                         copied +=
@@ -201,6 +263,19 @@ impl Copy<'_> {
             let mark: Option<Vec<u8>> = row.get(2).ok().flatten();
             let sql = "INSERT OR IGNORE INTO set_aside (tier, key, tile) VALUES (?1, ?2, ?3)";
             if self.new.connection.execute(sql, params![tier, key, mark]).is_err() {
+                return;
+            }
+        }
+    }
+
+    /// Which nodes were forgotten of late.
+    fn forgotten(&mut self) {
+        let Ok(mut statement) = self.old.prepare("SELECT * FROM forgotten") else { return };
+        let Ok(mut rows) = statement.query([]) else { return };
+        while let Ok(Some(row)) = rows.next() {
+            let values = (0..4).map(|column| row.get::<_, Value>(column)).collect::<Result<Vec<_>, _>>();
+            let sql = "INSERT OR IGNORE INTO forgotten VALUES (?1, ?2, ?3, ?4)";
+            if values.and_then(|values| self.new.connection.execute(sql, params_from_iter(values))).is_err() {
                 return;
             }
         }

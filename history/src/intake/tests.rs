@@ -77,3 +77,20 @@ fn what_is_no_message_of_minutes_is_counted_and_passed() {
     assert_eq!((intake.unreadable, intake.position().applied), (1, 1));
     assert!(intake.batch().is_some_and(|batch| batch.rows.is_empty()));
 }
+
+#[test]
+fn what_the_stream_dropped_unread_is_noted_with_the_next_message() {
+    let message = || LogEvent::Messages(vec![record(encode(&Minutes::new(1, NOW_MS)))]);
+    let opened = |last| LogEvent::Opened { last, created_ns: 1 };
+    let lost = |events: Vec<LogEvent>| {
+        let mut intake = Intake::default();
+        events.into_iter().chain([message()]).for_each(|event| intake.take(event));
+        intake.batch().unwrap().lost_before_ms
+    };
+    assert_eq!(lost(vec![opened(9)]), None);
+    assert_eq!(lost(vec![LogEvent::Lost { count: 3 }, opened(9)]), Some(NOW_MS));
+    // All of the old stream was read, or not.
+    assert_eq!(lost(vec![opened(1), message(), LogEvent::Recreated, opened(9)]), None);
+    assert_eq!(lost(vec![opened(2), message(), LogEvent::Recreated, opened(9)]), Some(NOW_MS));
+    assert_eq!(lost(vec![LogEvent::Recreated, opened(9)]), Some(NOW_MS));
+}

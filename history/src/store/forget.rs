@@ -7,22 +7,29 @@ use super::{
     Store,
     calendar::{DAY, DAYS_OF_A_TILE, HOUR, HOURS_OF_A_TILE},
     effects::{BOARD, Effects},
+    forgotten::Forgotten,
     groups::band,
     read::live,
     settle,
     state::{FORGOTTEN, State},
+    tiles,
 };
 use crate::{
     database::{StoreError, Tier, Tx},
-    tile::{Entry, PointTile, RowTile},
+    tile::Entry,
 };
 
+/// A clock ahead of the broker's is not believed any further.
+const AHEAD_MINUTES: i64 = 3 * 1_440;
+
 impl Store {
-    /// Removes a node's rows and what follows from them, its lines in boards, and its name. What it moved
-    /// stays in the sums of groups, which say what these moved. Returns whether the node was known; one of
-    /// which rows come later begins again.
-    pub(crate) fn forget(&mut self, node: &NodeId) -> Result<bool, StoreError> {
+    /// Removes a node's rows and what follows from them, its lines in boards, and its number; its name goes
+    /// three days later. What it moved stays in the sums of groups, which say what these moved. Rows of
+    /// minutes up to `now_ms`, the clock's time, that come later are not stored; with one of a later minute
+    /// the node begins again, in the groups that it was in. Returns whether the node was known.
+    pub(crate) fn forget(&mut self, node: &NodeId, now_ms: i64) -> Result<bool, StoreError> {
         self.transact(|tx, state| {
+            note(tx, state, node, now_ms)?;
             let Some(number) = state.nodes.get(node).copied() else { return Ok(false) };
             settle::unsettle(tx, state, band(number), 0)?;
             let end = live::newest(tx, state)?.max(state.progress(number).hours * HOUR);
@@ -32,6 +39,9 @@ impl Store {
             for (tier, length) in [(Tier::HourBoard, HOUR), (Tier::DayBoard, DAY)] {
                 remove_from_boards(tx, tier, number, end.div_ceil(length))?;
             }
+            let boards = [(Tier::HourBoard, number / BOARD), (Tier::DayBoard, number / BOARD)];
+            let minutes = [(Tier::Minute, band(number))];
+            tx.forget_series_set_aside(number, &[&boards[..], &minutes[..]].concat())?;
             for table in ["account", "late", "membership"] {
                 tx.sql().execute(&format!("DELETE FROM {table} WHERE node = ?1"), [number])?;
             }
@@ -41,6 +51,19 @@ impl Store {
             Ok(true)
         })
     }
+}
+
+/// Notes that a node is forgotten, at the clock's time `now_ms`.
+fn note(tx: &Tx<'_>, state: &mut State, node: &NodeId, now_ms: i64) -> Result<(), StoreError> {
+    let (at, now) = (state.at_ms.div_euclid(60_000), now_ms.div_euclid(60_000));
+    let latest = if at > 0 { at.max(now.min(at + AHEAD_MINUTES)) } else { now };
+    let before = state.forgotten.get(node).cloned().unwrap_or_default();
+    let groups = state.nodes.get(node).and_then(|number| state.membership.newest(*number));
+    let forgotten = Forgotten {
+        until: u32::try_from(latest + 1).unwrap_or(0).max(before.until),
+        groups: groups.cloned().unwrap_or(before.groups),
+    };
+    state.forgotten.add(tx, node, &forgotten, state.at_ms.max(0))
 }
 
 /// Adds the minutes of hours that are not over to the groups' sums, which else follow from the node's rows.
@@ -62,8 +85,7 @@ fn leave_in_groups(tx: &Tx<'_>, state: &State, node: u32) -> Result<(), StoreErr
 /// Removes a node's rows from tiles of many nodes.
 fn remove_minutes(tx: &Tx<'_>, state: &State, node: u32, end: u32) -> Result<(), StoreError> {
     for minute in state.progress(node).hours * HOUR..end {
-        let Some(bytes) = tx.get(Tier::Minute, minute, band(node))? else { continue };
-        let mut tile = RowTile::decode(&bytes)?;
+        let Some(mut tile) = tiles::rows(tx, Tier::Minute, minute, band(node))? else { continue };
         let before = tile.entries.len();
         tile.entries.retain(|entry| entry.node != node);
         if tile.entries.is_empty() {
@@ -95,8 +117,7 @@ fn remove_tiles(tx: &Tx<'_>, node: u32, end: u32) -> Result<(), StoreError> {
 
 fn remove_from_boards(tx: &Tx<'_>, tier: Tier, node: u32, end: u32) -> Result<(), StoreError> {
     for period in tx.first(tier)?.unwrap_or(end)..end {
-        let Some(bytes) = tx.get(tier, period, node / BOARD)? else { continue };
-        let mut tile = PointTile::decode(&bytes)?;
+        let mut tile = tiles::points(tx, tier, period, node / BOARD)?;
         if tile.0.remove(&node).is_some() {
             tx.put(tier, period, node / BOARD, &tile.encode())?;
         }

@@ -5,19 +5,25 @@ use tidemap_wire::{NodeId, history_query::HistorySeries};
 
 use super::{
     Store,
-    calendar::HOUR,
+    calendar::{DAY, DAYS_OF_A_TILE, HOUR},
     settle,
     state::{BAND, Deed, State},
+    tiles,
 };
 use crate::{
     columns::Writer,
-    database::{StoreError, Tx},
+    database::{StoreError, Tier, Tx},
 };
 
 /// A label with more values than this says something about single nodes, not about groups.
 const MAX_VALUES: u32 = 1_000;
 /// Labels of which there are groups, and the other kinds.
 const MAX_KINDS: usize = 200;
+
+/// A group without traffic for as many days, and without a node that joined it since, leaves its place to
+/// another: as long as quarters of an hour are kept. What it moved stays, and it is there again with its next
+/// row.
+const UNSEEN_DAYS: u32 = 400;
 
 /// What nodes have in common.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -126,13 +132,44 @@ fn number_within_bounds(
     group: &str,
 ) -> Result<Option<u32>, StoreError> {
     if !state.groups.contains_key(group) {
-        let (values, kinds) = state.count_of_kind(group);
-        let is_room = values < MAX_VALUES && (values > 0 || kinds < MAX_KINDS);
-        if !is_room || !state.may(node, Deed::Group) {
+        let is_room = |(values, kinds)| values < MAX_VALUES && (values > 0 || kinds < MAX_KINDS);
+        if !is_room(state.count_of_kind(group)) {
+            free_places(tx, state)?;
+        }
+        if !is_room(state.count_of_kind(group)) || !state.may(node, Deed::Group) {
             return Ok(None);
         }
     }
     state.number_of_group(tx, group).map(Some)
+}
+
+/// Frees the places of groups that were not seen for long, once a day.
+fn free_places(tx: &Tx<'_>, state: &mut State) -> Result<(), StoreError> {
+    let today = u32::try_from(state.at_ms / 86_400_000).unwrap_or(0);
+    let Some(from) = today.checked_sub(UNSEEN_DAYS).filter(|_| state.freed_on != Some(today)) else {
+        return Ok(());
+    };
+    let joined = state.membership.joined_since(from * DAY);
+    let mut seen = Vec::new();
+    for (name, group) in &state.groups {
+        if joined.contains(group) || has_moved_since(tx, *group, from)? {
+            seen.push(name.clone());
+        }
+    }
+    state.count_only(&seen);
+    state.freed_on = Some(today);
+    Ok(())
+}
+
+/// Whether a group has a day of traffic from `day` on.
+fn has_moved_since(tx: &Tx<'_>, group: u32, day: u32) -> Result<bool, StoreError> {
+    let last = tx.last(Tier::Days)?.unwrap_or(0);
+    for tile in (day / DAYS_OF_A_TILE..=last).rev() {
+        if tiles::points(tx, Tier::Days, tile, group)?.0.range(day..).next().is_some() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// The band of a series.

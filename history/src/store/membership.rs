@@ -1,6 +1,6 @@
 //! Which node belonged to which groups when.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use crate::{
     columns::Reader,
@@ -34,6 +34,12 @@ impl Membership {
     pub(super) fn at(&self, node: u32, minute: u32) -> &[u32] {
         let known = self.nodes.get(&node).and_then(|since| since.range(..=minute).next_back());
         known.map_or(&[], |(_, groups)| groups)
+    }
+
+    /// The groups that any node joined in this minute or later.
+    pub(super) fn joined_since(&self, minute: u32) -> HashSet<u32> {
+        let changes = self.nodes.values().flat_map(|since| since.range(minute..));
+        changes.flat_map(|(_, groups)| groups.iter().copied()).collect()
     }
 
     /// The groups that it belongs to now.

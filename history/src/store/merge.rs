@@ -12,7 +12,7 @@ use super::{
     groups::{band, note},
     seconds, settle,
     state::State,
-    tiles,
+    tiles, whole,
 };
 use crate::{
     account::{Account, Cell, LateSum},
@@ -38,6 +38,7 @@ impl Store {
                 tx.set_fact("origin", state.origin)?;
                 state.begin(tx)?;
             }
+            whole::note(tx, state, batch)?;
             let kept = kept_minutes(tx, state)?;
             note_begin(tx, batch, &kept)?;
             let mut changes: BTreeMap<u32, Changes> = BTreeMap::new();
@@ -45,6 +46,9 @@ impl Store {
             for (node, row) in &batch.rows {
                 if !kept.contains(&row.minute) {
                     dropped += 1;
+                    continue;
+                }
+                if state.forgotten.has(node, row.minute) {
                     continue;
                 }
                 let node = number_with_groups(tx, state, node)?;
@@ -56,7 +60,7 @@ impl Store {
                     dropped += 1;
                     continue;
                 }
-                if sample.minute < state.late_from {
+                if sample.minute < state.late_from || state.forgotten.has(node, sample.minute) {
                     continue;
                 }
                 let node = state.number_of_node(tx, node)?;
@@ -84,14 +88,19 @@ fn kept_minutes(tx: &Tx<'_>, state: &State) -> Result<Range<u32>, StoreError> {
     Ok(oldest.max(state.first_minute())..now.saturating_add(AHEAD))
 }
 
-/// A node's number. Every node with rows belongs to the fleet, even if nothing else is known of it.
+/// A node's number. Every node with rows belongs to the fleet, even if nothing else is known of it; one that
+/// was forgotten, to the groups of before until others are known.
 fn number_with_groups(tx: &Tx<'_>, state: &mut State, node: &NodeId) -> Result<u32, StoreError> {
-    let node = state.number_of_node(tx, node)?;
-    if state.membership.newest(node).is_none() {
+    let number = state.number_of_node(tx, node)?;
+    if state.membership.newest(number).is_none() {
         let fleet = state.number_of_group(tx, &GroupKey::Fleet.text())?;
-        note(tx, state, node, &[fleet])?;
+        let mut groups = state.forgotten.get(node).map_or_else(Vec::new, |before| before.groups.clone());
+        if !groups.contains(&fleet) {
+            groups.insert(0, fleet);
+        }
+        note(tx, state, number, &groups)?;
     }
-    Ok(node)
+    Ok(number)
 }
 
 /// Notes the oldest minute of all.

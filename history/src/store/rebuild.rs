@@ -6,7 +6,7 @@ use super::{
     Store,
     calendar::{DAY, DAYS_OF_A_TILE, HOUR, Progress},
     state::{BAND, State},
-    tiles,
+    tiles, whole,
 };
 use crate::{
     account::Account,
@@ -47,6 +47,9 @@ fn mend(tx: &Tx<'_>, salvaged: &Salvaged) -> Result<(), StoreError> {
     let is_lossy = |table: &str| salvaged.lossy.contains(&table);
     if is_lossy("series") {
         forget_unknown(tx)?;
+    }
+    if !salvaged.lossy.is_empty() || salvaged.is_full {
+        whole::lose_before(tx, now + 1)?;
     }
     if is_lossy("late") {
         tx.set_fact("late_from", now)?;

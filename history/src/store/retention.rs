@@ -80,6 +80,7 @@ impl Store {
             let sql = "DELETE FROM late WHERE reported < ?1";
             tx.sql().prepare_cached(sql)?.execute([state.at_ms - LATE_KEPT_MS])?;
             forget_lost(tx, state)?;
+            state.forgotten.drop_old(tx, state.at_ms)?;
             if drop_old(tx, state.at_ms, keep)? {
                 return Ok(true);
             }

@@ -7,6 +7,7 @@ use tidemap_wire::NodeId;
 
 use super::{
     calendar::{BEFORE, Progress},
+    forgotten::ForgottenNodes,
     membership::Membership,
     settled::{Settled, Settling},
 };
@@ -56,6 +57,8 @@ pub(super) struct State {
     pub at_ms: i64,
     /// Tiles of earlier minutes may be missing that were there, since the file was damaged.
     pub rebuilt_until: u32,
+    /// Earlier minutes may be missing.
+    pub whole_from: u32,
     /// Late samples of earlier minutes may have been counted before.
     pub late_from: u32,
     /// Earlier minutes are sent to another database.
@@ -68,7 +71,10 @@ pub(super) struct State {
     pub membership: Membership,
     /// What open hours came to.
     pub settling: Settling,
-    /// How many groups there are of each kind.
+    pub forgotten: ForgottenNodes,
+    /// On which day places of groups were freed, since this was read.
+    pub freed_on: Option<u32>,
+    /// How many groups there are of each kind, without those that have left their places.
     kinds: HashMap<String, u32>,
     /// What nodes did on a day: groups that they made, and changes of their groups.
     deeds: HashMap<u32, (i64, u32, u32)>,
@@ -92,6 +98,7 @@ impl State {
         self.origin = tx.fact("origin")?.unwrap_or(0);
         self.at_ms = tx.fact("at_ms")?.unwrap_or(0);
         self.rebuilt_until = tx.fact("rebuilt_until")?.unwrap_or(0);
+        self.whole_from = tx.fact("whole_from")?.unwrap_or(0);
         self.late_from = tx.fact("late_from")?.unwrap_or(0);
         self.sent_until = tx.fact("sent_until")?;
         self.place = tx.fact("place")?;
@@ -106,6 +113,7 @@ impl State {
         let mut statement = tx.sql().prepare_cached("SELECT hours, days FROM band ORDER BY id")?;
         let bands = statement.query_map([], |row| Ok(Progress { hours: row.get(0)?, days: row.get(1)? }))?;
         self.bands = bands.collect::<Result<_, _>>()?;
+        self.forgotten = ForgottenNodes::read(tx)?;
         self.membership.refresh(tx)
     }
 
@@ -129,7 +137,15 @@ impl State {
     pub(super) fn number_of_node(&mut self, tx: &Tx<'_>, node: &NodeId) -> Result<u32, StoreError> {
         match self.nodes.get(node) {
             Some(number) => Ok(*number),
-            None => self.add_series(tx, NODE, node.to_string()),
+            None => {
+                let number = self.add_series(tx, NODE, node.to_string())?;
+                // What runs of a node that was forgotten have counted by then is in no sum but its groups'.
+                let runs_from = self.forgotten.runs_from(node);
+                if runs_from > self.origin {
+                    self.save_account(tx, number, &Account::new(runs_from))?;
+                }
+                Ok(number)
+            }
         }
     }
 
@@ -188,6 +204,14 @@ impl State {
         };
         *count += 1;
         *count <= most
+    }
+
+    /// Counts these groups alone.
+    pub(super) fn count_only(&mut self, groups: &[String]) {
+        self.kinds.clear();
+        for group in groups {
+            *self.kinds.entry(kind_of(group).to_owned()).or_default() += 1;
+        }
     }
 
     /// How many groups there are of a kind, and how many kinds.

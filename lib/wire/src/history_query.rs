@@ -212,14 +212,21 @@ pub struct HistoryStatus {
     pub pending: u64,
     /// Minutes that end later, Unix milliseconds, may still come.
     pub complete_until_ms: i64,
-    /// From when on this station has every minute that was published, Unix milliseconds; absent while it has
-    /// none.
+    /// Begin of this station's history, Unix milliseconds: it had read every minute that was published since;
+    /// absent while it has none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub since_ms: Option<i64>,
     /// From when on the peaks of groups are those of single seconds, Unix milliseconds; absent while all are
     /// those of minutes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub second_peaks_since_ms: Option<i64>,
+    /// From when on it still has every minute, Unix milliseconds: later than `since_ms` when a damaged file
+    /// was built again, or the stream had dropped messages before they were read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub whole_from_ms: Option<i64>,
+    /// Rows and late samples that were not stored since the station's start: of minutes that cannot be right
+    /// or are kept no more, and those of which storing failed.
+    pub refused_rows: u64,
     /// Why nothing is stored at the moment, such as a full disk; absent while all is well.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub trouble: Option<String>,
@@ -265,6 +272,8 @@ pub struct StationStanding {
     pub station: u64,
     /// Begin of its history, Unix milliseconds; the latest possible while it has none.
     pub since_ms: i64,
+    /// From when on it still has every minute, Unix milliseconds; 0 of a station that does not say so.
+    pub whole_from_ms: i64,
     /// Minutes that end later, Unix milliseconds, may still come.
     pub complete_until_ms: i64,
     /// It ends now.

@@ -207,3 +207,28 @@ fn a_quiet_week_is_no_reason_to_stop() {
     store.compact_all();
     assert_eq!(store.points(&key("a"), 0..9 * DAY, 1_440).len(), 2);
 }
+
+#[test]
+fn groups_that_were_not_seen_for_long_leave_their_places() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut store = Store::open(&folder.path().join("history")).unwrap();
+    let label = |number: u32| GroupKey::Label("id".to_owned(), number.to_string());
+    let known = |store: &mut Store, number| {
+        store.range(&SeriesKey::Group(label(number)), 0..1, Step(1), &[]).unwrap().is_some()
+    };
+    store.apply(&batch(DAY, Vec::new())).unwrap();
+    let nodes: Vec<_> = (0..1_000).map(|number| (node(&format!("n{number}")), vec![label(number)])).collect();
+    store.set_groups(&nodes).unwrap();
+    let new = |number: u32| (node(&format!("n{number}")), vec![label(number)]);
+    store.apply(&batch(400 * DAY, Vec::new())).unwrap();
+    store.set_groups(&[new(2_000)]).unwrap();
+    assert!(!known(&mut store, 2_000), "those of 400 days have their places");
+    // One of them has moved something meanwhile.
+    let group = store.state.groups[&label(7).text()];
+    let moved = PointTile([(450, Point { rx_bytes: 5, ..Point::default() })].into());
+    store.transact(|tx, _| tx.put(Tier::Days, 450 / 128, group, &moved.encode())).unwrap();
+    store.apply(&batch(500 * DAY, Vec::new())).unwrap();
+    store.set_groups(&(3_000..4_001).map(new).collect::<Vec<_>>()).unwrap();
+    assert_eq!([3_998, 3_999].map(|number| known(&mut store, number)), [true, false], "one is in use");
+    assert!(known(&mut store, 3), "what it moved stays");
+}

@@ -72,7 +72,7 @@ proptest! {
     fn whatever_is_lost_and_comes_again_no_sum_is_above_the_truth(
         deeds in deeds(),
         order in any::<u64>(),
-        told in 0..=4_u32,
+        many in 0..=4_u32,
         lost in 0..=4_u32,
         times in proptest::collection::vec(0..END + 200, 1..5),
         is_rebuilt in any::<bool>(),
@@ -86,7 +86,7 @@ proptest! {
         let mut all: Vec<_> = before.into_iter().chain(at_last).collect();
         rng.shuffle(&mut all);
         let mut store = store(two.path());
-        let some: Vec<_> = all.iter().filter(|_| rng.u32(..4) < told).cloned().collect();
+        let some: Vec<_> = all.iter().filter(|_| rng.u32(..4) < many).cloned().collect();
         tell(&mut store, &some, &[9], &times);
         for round in 0..2 {
             let mut places = places(&mut store);
@@ -94,8 +94,8 @@ proptest! {
             lose(&mut store, &places, is_rebuilt);
             rng.shuffle(&mut all);
             // Some of it comes again before days are sealed, and everything after.
-            let many = if round == 0 { all.len() / 2 } else { all.len() };
-            tell(&mut store, &all[..many], &[7], if round == 0 { &times } else { &[END + 200] });
+            let count = if round == 0 { all.len() / 2 } else { all.len() };
+            tell(&mut store, &all[..count], &[7], if round == 0 { &times } else { &[END + 200] });
             let above: Vec<_> = moved(&mut store)
                 .into_iter()
                 .filter(|(what, bytes)| *bytes > truth.get(what).copied().unwrap_or(0))

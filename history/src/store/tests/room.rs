@@ -9,6 +9,7 @@ use std::{
 use super::{calendar::DAY, *};
 use crate::{
     disk::{Held, Left},
+    folder::Folder,
     keeper::make_room,
 };
 
@@ -165,4 +166,32 @@ fn a_full_disk_costs_the_oldest_minutes_and_rows_are_stored_again() {
     next(&mut store).unwrap();
     drop(store);
     assert_eq!(Store::open(&path).unwrap().at_ms(), i64::from(minute) * 60_000);
+}
+
+#[test]
+fn a_copy_of_a_damaged_file_leaves_others_their_room() {
+    let mount = Mount::of(64);
+    let folder = Folder::lock(mount.0.path()).unwrap();
+    let mut store = folder.open(None).unwrap();
+    let mut rng = fastrand::Rng::with_seed(1);
+    let mut point = |_| {
+        let mut bytes = || rng.u64(..1 << 40);
+        Point { rx_bytes: bytes(), tx_bytes: bytes(), unplaced_rx: bytes(), ..Point::default() }
+    };
+    for day in 0..200 {
+        let tile = PointTile((0..4_096).map(|node| (node, point(node))).collect()).encode();
+        store.transact(|tx, _| tx.put(Tier::DayBoard, day, 0, &tile)).unwrap();
+    }
+    drop(store);
+    let disk = || Disk::of(mount.0.path()).unwrap();
+    let others = File::create(mount.0.path().join("others")).unwrap();
+    let taken = disk().free - 10_000_000;
+    (&others).write_all(&vec![1; usize::try_from(taken).unwrap()]).unwrap();
+    let before = folder.open(Some("somebody has met damage".to_owned())).unwrap();
+    assert!(disk().free >= disk().reserve() / 2, "{:?} of a reserve of {}", disk(), disk().reserve());
+    drop(before);
+    // The newest damaged file stays; with room for it, a copy has everything.
+    drop(others);
+    fs::remove_file(mount.0.path().join("others")).unwrap();
+    assert!(folder.open(None).unwrap().place().is_none());
 }

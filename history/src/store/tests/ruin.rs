@@ -173,3 +173,61 @@ fn a_damaged_file_is_rebuilt_from_what_can_be_read() {
     // One page rarely holds more than a few tiles.
     assert!(kept * 3 > pages, "{kept} of {pages}");
 }
+
+#[test]
+fn a_lost_first_page_costs_nothing_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let lock = Folder::lock(folder.path()).unwrap();
+    let mut store = lock.open(None).unwrap();
+    tell(&mut store).unwrap();
+    let truth = answers(&mut store).unwrap();
+    drop(store);
+    let whole = fs::read(lock.file()).unwrap();
+    let mut rng = fastrand::Rng::with_seed(1);
+    for is_zeroed in [true, false] {
+        let mut bytes = whole.clone();
+        match is_zeroed {
+            true => bytes[..8_192].fill(0),
+            false => rng.fill(&mut bytes[..8_192]),
+        }
+        fs::write(lock.file(), &bytes).unwrap();
+        let mut store = lock.open(None).unwrap();
+        assert_eq!(answers(&mut store).unwrap(), truth);
+        assert_eq!(store.whole_from_ms(), store.since_ms());
+        drop(store);
+        let kept = fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().path());
+        let is_kept = |path: &std::path::PathBuf| fs::read(path).unwrap() == bytes;
+        assert!(kept.filter(|path| path.is_file()).any(|path| is_kept(&path)), "as it was found");
+    }
+}
+
+#[test]
+fn a_history_that_was_built_again_says_from_when_on_it_is_whole() {
+    let folder = tempfile::tempdir().unwrap();
+    let lock = Folder::lock(folder.path()).unwrap();
+    let mut store = lock.open(None).unwrap();
+    tell(&mut store).unwrap();
+    assert_eq!((store.since_ms(), store.whole_from_ms()), (Some(0), Some(0)));
+    drop(store);
+    let bytes = fs::read(lock.file()).unwrap();
+    fs::write(lock.file(), &bytes[..bytes.len() / 4 * 3]).unwrap();
+    let mut store = lock.open(None).unwrap();
+    let ms = |minute: u32| Some(i64::from(minute) * 60_000);
+    assert_eq!((store.since_ms(), store.whole_from_ms()), (Some(0), ms(END + 1)));
+    // The stream begins with the third day, and is read to where the history was.
+    let batches: Vec<Batch> = batches().into_iter().skip(2).collect();
+    for (number, batch) in batches.iter().enumerate() {
+        let begun_ms = batch.at_ms - 1_440 * 60_000;
+        store.apply(&Batch { begun_ms, ..batch.clone() }).unwrap();
+        let is_read = number + 1 == batches.len();
+        assert!(!is_read || store.whole_from_ms() == ms(END + 1), "not before it has come that far");
+    }
+    store.apply(&batch(END + 1, Vec::new())).unwrap();
+    assert_eq!(store.whole_from_ms(), ms(2 * 1_440 + 1));
+    // Messages that had expired before they were read.
+    let lost_before_ms = Some(i64::from(END + 50) * 60_000);
+    store.apply(&Batch { lost_before_ms, ..batch(END + 60, Vec::new()) }).unwrap();
+    assert_eq!(store.whole_from_ms(), ms(END + 51));
+    drop(store);
+    assert_eq!(lock.open(None).unwrap().whole_from_ms(), ms(END + 51));
+}

@@ -45,6 +45,15 @@ impl Exposition {
         ] {
             self.family(Gauge, name, help).sample(&[], value as f64);
         }
+        let help = "From when on every minute is there.";
+        let mut whole = self.family(Gauge, "tidemap_history_whole_from_timestamp_seconds", help);
+        if let Some(whole_from_ms) = status.whole_from_ms.or(status.since_ms) {
+            whole.sample(&[], seconds(whole_from_ms));
+        }
+        let help = "Rows that the station has not stored: of minutes that cannot be right or are kept no more, \
+                    and those of which storing failed.";
+        self.family(Counter, "tidemap_history_refused_rows_total", help)
+            .sample(&[], status.refused_rows as f64);
         remote(self, status.remote.as_ref());
     }
 }
@@ -107,6 +116,9 @@ mod tests {
             complete_until_ms: 120_000,
             trouble: Some("no space".to_owned()),
             warnings: vec!["damage".to_owned()],
+            since_ms: Some(90_000),
+            whole_from_ms: Some(150_000),
+            refused_rows: 2,
             ..HistoryStatus::default()
         };
         let mut text = Exposition::default();
@@ -125,6 +137,8 @@ mod tests {
                 "tidemap_history_disk_used_bytes 5",
                 "tidemap_history_disk_budget_bytes 7",
                 "tidemap_history_pending_messages 3",
+                "tidemap_history_whole_from_timestamp_seconds 150",
+                "tidemap_history_refused_rows_total 2",
                 "tidemap_history_remote_sending 1",
                 "tidemap_history_remote_behind_seconds 0",
                 "tidemap_history_remote_refused_samples_total{reason=\"too_old\"} 0",

@@ -142,12 +142,20 @@ pub struct HistoryStatusJson {
     pub budget_bytes: Option<u64>,
     /// Minutes that end later may still come; null before the first.
     pub complete_until_ms: Option<i64>,
-    /// From when on every minute is there; null before the first.
+    /// Begin of the history; null before the first minute.
     #[serde(default)]
     pub since_ms: Option<i64>,
     /// From when on the peaks of groups are those of single seconds; null while all are those of minutes.
     #[serde(default)]
     pub second_peaks_since_ms: Option<i64>,
+    /// From when on every minute is there: later than `since_ms` after damage, or when no station ran for
+    /// longer than the broker keeps minutes; null before the first.
+    #[serde(default)]
+    pub whole_from_ms: Option<i64>,
+    /// Rows that the station has not stored since its start, because their minute cannot be right or is kept
+    /// no more, or storing failed.
+    #[serde(default)]
+    pub refused_rows: Option<u64>,
     /// Messages from ingest that are not read yet.
     pub pending: Option<u64>,
     /// Why nothing is stored at the moment, such as a full disk; null while all is well.
@@ -220,6 +228,8 @@ impl From<HistoryStatus> for HistoryStatusJson {
             complete_until_ms: Some(status.complete_until_ms).filter(|until_ms| *until_ms > 0),
             since_ms: status.since_ms,
             second_peaks_since_ms: status.second_peaks_since_ms,
+            whole_from_ms: status.whole_from_ms.or(status.since_ms),
+            refused_rows: Some(status.refused_rows),
             pending: Some(status.pending),
             trouble: status.trouble,
             warnings: status.warnings,
