@@ -2,7 +2,7 @@
 
 use tidemap_wire::{Sample, bounds};
 
-use super::{Arrival, Node, Observed, clocks, jumps::Part};
+use super::{Arrival, Node, Observed, clocks, jumps::Stretch};
 use crate::{
     agent_run::Run,
     minutes::{Added, Source, label},
@@ -109,24 +109,24 @@ impl Node {
     pub(super) fn current_source(&self) -> Source {
         let boot = self.current.boot;
         // The present part of a run is always known.
-        let part = self.part(boot, u64::MAX).unwrap_or_else(|| Part::whole(boot));
+        let part = self.part(boot, u64::MAX).unwrap_or_else(|| Stretch::whole(boot));
         self.source(boot, part, self.current.first_at_ms)
     }
 
     /// The part of a run that a sample is of; none if it is no longer known.
-    pub(super) fn part(&self, boot: u64, seq: u64) -> Option<Part> {
-        self.past.as_ref().map_or_else(|| Some(Part::whole(boot)), |past| past.jumps.part(boot, seq))
+    pub(super) fn part(&self, boot: u64, seq: u64) -> Option<Stretch> {
+        self.past.as_ref().map_or_else(|| Some(Stretch::whole(boot)), |past| past.jumps.part(boot, seq))
     }
 
     /// Whether a sample, which is not the newest of the current run, says that it is of a later minute than
     /// that: nobody knows then when its bytes moved, and the run's counters have them.
-    pub(super) fn contradicts(&self, boot: u64, sample: &Sample, part: Part) -> bool {
+    pub(super) fn contradicts(&self, boot: u64, sample: &Sample, part: Stretch) -> bool {
         let is_present = boot == self.current.boot && part.offset.is_none();
         is_present && minute_of(sample.at_ms) > minute_of(self.latest.at_ms)
     }
 
     /// What the history takes a part of a run for.
-    pub(super) fn source(&self, boot: u64, part: Part, first_at_ms: i64) -> Source {
+    pub(super) fn source(&self, boot: u64, part: Stretch, first_at_ms: i64) -> Source {
         let present = self.past.as_ref().map_or(0, |past| past.clocks.offset(boot));
         let offset = part.offset.unwrap_or(present);
         let first = part.since.unwrap_or_else(|| label(minute_of(first_at_ms), offset));

@@ -27,7 +27,7 @@ struct Ended {
 
 /// The part of a run that a sample is of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Part {
+pub(super) struct Stretch {
     /// What the history knows it by.
     pub(super) name: u64,
     /// What the run had counted when it began.
@@ -38,7 +38,7 @@ pub(super) struct Part {
     pub(super) offset: Option<i32>,
 }
 
-impl Part {
+impl Stretch {
     /// Of a run whose clock did not jump.
     pub(super) fn whole(boot: u64) -> Self {
         Self { name: boot, base: [0, 0], since: None, offset: None }
@@ -51,14 +51,14 @@ impl Jumps {
     }
 
     /// The part of a run that a sample is of; none if it is no longer known.
-    pub(super) fn part(&self, boot: u64, seq: u64) -> Option<Part> {
+    pub(super) fn part(&self, boot: u64, seq: u64) -> Option<Stretch> {
         let of_run = || self.0.iter().filter(|ended| ended.boot == boot);
         let before = of_run().rfind(|ended| ended.last < seq);
         let own = of_run().find(|ended| ended.last >= seq);
         if own.is_some_and(|ended| ended.offset.is_none()) {
             return None;
         }
-        Some(Part {
+        Some(Stretch {
             name: before.map_or(boot, |before| name(boot, before.last)),
             base: before.map_or([0, 0], |before| before.counted),
             since: before.map(|before| before.next_since),
@@ -102,7 +102,7 @@ mod tests {
     #[test]
     fn a_sample_is_of_the_part_in_which_its_number_lies() {
         let mut jumps = Jumps::default();
-        assert_eq!(jumps.part(7, 5), Some(Part { name: 7, base: [0, 0], since: None, offset: None }));
+        assert_eq!(jumps.part(7, 5), Some(Stretch { name: 7, base: [0, 0], since: None, offset: None }));
         jumps.end(7, (10, [100, 1]), -60, 3_000);
         jumps.end(7, (10, [100, 1]), 5, 9);
         jumps.end(7, (25, [250, 2]), 0, 2_000);
