@@ -102,7 +102,7 @@ mod tests {
         assert_eq!(places.iter().filter(|place| **place == [2]).count(), 1);
         assert_eq!((places.last(), store.place()), (Some(&vec![2]), Some(&[2][..])));
         let points = store.range(&SeriesKey::Node(node), 0..200, Step(1), &[]).unwrap().unwrap();
-        let bytes: u64 = points.values().map(|point| point.rx_bytes).sum();
+        let bytes: u64 = points.iter().map(|(_, point)| point.rx_bytes).sum();
         assert_eq!(bytes, 47 * 7 + 9);
     }
 }

@@ -153,7 +153,7 @@ fn the_name_of_a_forgotten_node_goes_after_three_days_and_its_run_is_not_counted
     let folder = tempfile::tempdir().unwrap();
     let mut store = store(folder.path(), 100);
     store.forget(&node("a"), 0).unwrap();
-    let keep = Keep { minute_days: 35, quarter_days: 400, bytes: u64::MAX };
+    let keep = Keep { minute_days: 35, quarter_days: 400, bytes: u64::MAX, until_sent: false };
     let mut names = |day: u32| {
         store.apply(&batch(100 + day * DAY, Vec::new())).unwrap();
         store.tidy_all(keep, None);
@@ -195,6 +195,6 @@ fn a_change_that_panics_leaves_nothing_behind() {
     });
     assert!(std::panic::catch_unwind(changing).is_err());
     store.apply(&batch(101, vec![(node("new"), row(100, 5, 1, 100, 5))])).unwrap();
-    let mut reader = Store::open_to_read(&folder.path().join("history")).unwrap();
+    let mut reader = Store::open_to_read(&folder.path().join("history"), Settled::default()).unwrap();
     assert_eq!(moved(&mut reader, &key("new")), 5);
 }

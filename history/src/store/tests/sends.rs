@@ -101,7 +101,7 @@ fn a_node_that_was_forgotten_is_not_sent() {
     store.apply(&batch(200, rows.to_vec())).unwrap();
     let mut reader = Store::open_to_read(&path, store.settled()).unwrap();
     assert_eq!(reader.band_minutes(0, 100..101).unwrap().len(), 2);
-    store.forget(&node("a")).unwrap();
+    store.forget(&node("a"), 0).unwrap();
     let left = reader.band_minutes(0, 100..101).unwrap();
     assert_eq!(left.iter().map(|(name, _)| name).collect::<Vec<_>>(), [&node("b")]);
 }

@@ -122,7 +122,7 @@ impl History {
             Event::Compact => self.store.compact_all(),
             Event::Settle => self.store.settle().unwrap(),
             Event::Forget(number) => {
-                self.store.forget(&name(number)).unwrap();
+                self.store.forget(&name(number), 0).unwrap();
             }
             Event::Damage(ago) => {
                 damage(&self.path, self.now - ago);
