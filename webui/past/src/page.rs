@@ -3,6 +3,7 @@
 mod chart;
 mod dom;
 mod figures;
+mod peaks;
 mod sheet;
 mod strip;
 
@@ -21,6 +22,7 @@ use crate::range::{self, Asked, Range, Spike};
 use crate::{top, words};
 
 use figures::Figures;
+use peaks::Peaks;
 use sheet::Sheet;
 use strip::Strip;
 
@@ -45,6 +47,7 @@ struct App {
     tell: Function,
     strip: Rc<Strip>,
     figures: Figures,
+    peaks: Rc<Peaks>,
     sheet: Sheet,
     asked: RefCell<Asked>,
     fleet: RefCell<Option<Rc<Past>>>,
@@ -60,6 +63,7 @@ impl App {
             tell,
             strip: Strip::new(),
             figures: Figures::new(),
+            peaks: Peaks::new(),
             sheet: Sheet::new(),
             asked: RefCell::default(),
             fleet: RefCell::default(),
@@ -109,6 +113,7 @@ impl App {
         self.round.set(self.round.get() + 1);
         self.fleet.replace(None);
         self.tell_means(&JsValue::NULL);
+        self.peaks.show(None);
         self.figures.remove();
         self.sheet.open(false);
         match &*self.failure.borrow() {
@@ -174,12 +179,14 @@ impl App {
         match read(answer, |text| top::read(text).ok()) {
             Ok(top) => {
                 self.tell_means(&means(&top).into());
+                self.peaks.show(Some(&top));
                 let said =
                     words::of_nodes(top.from_ms, top.to_ms, top.nodes.len(), range::MOST_NODES, &dom::zone);
                 self.strip.say_of_nodes(said);
             }
             Err(word) => {
                 self.tell_means(&JsValue::NULL);
+                self.peaks.show(None);
                 self.strip.say_of_nodes(["List, map and groups: now. ", &word].concat());
             }
         }
@@ -211,6 +218,7 @@ impl App {
             self.strip.draw(&title, past, asked.unit);
             self.figures.draw(past, asked.unit);
         }
+        self.peaks.draw(asked.unit);
         self.sheet.draw(range, asked.unit);
     }
 

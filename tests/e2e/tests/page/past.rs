@@ -39,6 +39,14 @@ async fn start(path: &str, width: u32, height: u32) -> Visit {
     visit
 }
 
+/// Each row on screen, in both directions: the fake's nodes are twice as fast at most as in the mean, but for
+/// the one that makes the burst.
+const PEAKS_ARE_TWICE_THE_MEANS: &str = "(cells => cells.length > 0 && cells.every(([mean, peak]) => \
+    Math.abs(peak - 2 * mean) <= 0.02 + 0.01 * peak))\
+    ([...document.querySelectorAll('.grid-node[data-node]:not([data-node=web-01]) .cell-rate')]\
+    .filter(cell => cell.textContent !== '–')\
+    .map(cell => [cell.textContent, cell.dataset.peak].map(text => +text.replaceAll(',', ''))))";
+
 async fn expect_known(visit: &Visit) {
     visit.expect("document.querySelector('#past')?.dataset.state === 'known'").await;
 }
@@ -61,6 +69,8 @@ async fn a_time_is_chosen_shown_everywhere_and_left_again() {
         ?.querySelector('[data-cell=rx]').textContent";
     visit.expect(&format!("/^\\d+\\.\\d\\d$/.test({rate})")).await;
     visit.expect_text("#past", "List, map and groups: means of ").await;
+    visit.expect("document.querySelectorAll('.grid-node[data-node]').length === 1").await;
+    visit.expect(PEAKS_ARE_TWICE_THE_MEANS).await;
     // Gaps are gaps, and what moved meanwhile is said.
     visit.expect("document.querySelectorAll('#past .chart-gap').length === 1").await;
     visit.expect_text("#past", "Known: 99 % of this time, complete until ").await;
@@ -74,10 +84,30 @@ async fn a_time_is_chosen_shown_everywhere_and_left_again() {
         .expect("!document.querySelector('.past-kpi') && document.querySelector('#time').value === ''")
         .await;
     visit.expect("document.title.endsWith(' – Tidemap') && document.title.startsWith('(2 offline) ↓')").await;
+    visit.expect("!document.querySelector('[data-peak]')").await;
     // The way back leads to the time again.
     visit.browser.page.back().await.unwrap();
     expect_known(&visit).await;
     visit.expect("document.querySelector('#time').value === 'range=24h'").await;
+    visit.end().await;
+}
+
+#[tokio::test]
+async fn each_row_has_its_own_peak_wherever_the_list_is_scrolled_and_in_every_unit() {
+    let visit = start("/?range=24h", 1440, 500).await;
+    expect_known(&visit).await;
+    visit.expect(PEAKS_ARE_TWICE_THE_MEANS).await;
+    let first =
+        "[...document.querySelectorAll('.grid-node[data-node]')].map(row => row.dataset.node).sort()[0]";
+    let before = visit.browser.eval(first).await.unwrap();
+    visit.browser.eval("document.querySelector('.scroller').scrollTop = 1e6").await.unwrap();
+    visit.expect(&format!("{first} !== {before}")).await;
+    visit.expect(PEAKS_ARE_TWICE_THE_MEANS).await;
+    let bits = "(unit => { unit.value = 'Mbit/s'; unit.dispatchEvent(new Event('change', { bubbles: true })); })\
+        (document.querySelector('#unit'))";
+    visit.browser.eval(bits).await.unwrap();
+    visit.expect("document.querySelector('.grid-head').textContent.includes('Mbit/s')").await;
+    visit.expect(PEAKS_ARE_TWICE_THE_MEANS).await;
     visit.end().await;
 }
 

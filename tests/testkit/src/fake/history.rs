@@ -153,15 +153,17 @@ pub(super) fn top(fleet: &FakeFleet, request: &Request) -> anyhow::Result<TopJso
     let bursts = || BURSTS.iter().filter(|(ago, _)| (from_ms..to_ms).contains(&(fleet.at_ms() - ago)));
     let burst: u64 = bursts().map(|(_, rate)| rate * BURST_S).sum();
     let node = |node: &super::FakeNode| {
-        let bytes = (node.rate? * seconds as f64) as u64 + if node.name == CULPRIT { burst } else { 0 };
+        let is_culprit = node.name == CULPRIT;
+        let bytes = (node.rate? * seconds as f64) as u64 + if is_culprit { burst } else { 0 };
+        let height = bursts().map(|(_, rate)| *rate).filter(|_| is_culprit).max().unwrap_or_default();
         Some(TopNodeJson {
             node: node.name.clone(),
             display_name: Some(node.name.clone()),
             rx_bytes: bytes,
             tx_bytes: bytes / 2,
             covered_ms: seconds.unsigned_abs() * 1000,
-            rx_max_bps: Some((node.rate? * 2.0) as u64),
-            tx_max_bps: Some(node.rate? as u64),
+            rx_max_bps: Some(height.max((node.rate? * 2.0) as u64)),
+            tx_max_bps: Some(height.max((node.rate? * 2.0) as u64) / 2),
         })
     };
     let mut nodes: Vec<TopNodeJson> = fleet.nodes().iter().filter_map(node).collect();

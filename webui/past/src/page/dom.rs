@@ -47,6 +47,12 @@ pub(super) fn find(root: &Element, selector: &str) -> HtmlElement {
     root.query_selector(selector).ok().flatten().unwrap_throw().unchecked_into()
 }
 
+/// All elements of the page that a selector names.
+pub(super) fn all(selector: &str) -> Vec<Element> {
+    let Ok(found) = document().query_selector_all(selector) else { return Vec::new() };
+    (0..found.length()).filter_map(|at| found.get(at)?.dyn_into().ok()).collect()
+}
+
 /// The element with this id, if it is in the page.
 pub(super) fn by_id(id: &str) -> Option<HtmlElement> {
     document().get_element_by_id(id)?.dyn_into().ok()
@@ -104,6 +110,11 @@ pub(super) fn set_attribute(element: &Element, name: &str, value: &str) {
     let _infallible = element.set_attribute(name, value);
 }
 
+/// Removes an attribute, if it is there.
+pub(super) fn remove_attribute(element: &Element, name: &str) {
+    let _infallible = element.remove_attribute(name);
+}
+
 /// Listens for as long as the page lives.
 pub(super) fn listen<E: JsCast + 'static>(
     target: &EventTarget,
@@ -127,6 +138,19 @@ pub(super) fn on_resize(element: &Element, then: impl FnMut() + 'static) {
     let closure = Closure::<dyn FnMut()>::new(then);
     if let Ok(observer) = web_sys::ResizeObserver::new(closure.as_ref().unchecked_ref()) {
         observer.observe(element);
+    }
+    closure.forget();
+}
+
+/// Calls `then` for as long as the page lives after this attribute of any element has changed.
+pub(super) fn on_change(attribute: &str, then: impl FnMut() + 'static) {
+    let closure = Closure::<dyn FnMut()>::new(then);
+    if let Ok(observer) = web_sys::MutationObserver::new(closure.as_ref().unchecked_ref()) {
+        let options = web_sys::MutationObserverInit::new();
+        options.set_subtree(true);
+        options.set_attribute_filter(&js_sys::Array::of1(&attribute.into()));
+        // Only options that contradict each other can fail.
+        let _infallible = observer.observe_with_options(&document(), &options);
     }
     closure.forget();
 }
