@@ -50,7 +50,8 @@ impl Point {
         }
     }
 
-    /// Changes the sums and joins the extremes. No sum becomes less than nothing: what damage has taken from them is not taken again.
+    /// Changes the sums and joins the extremes. No sum becomes less than nothing: what damage has taken from
+    /// them is not taken again.
     pub(crate) fn change(&mut self, change: &Change) {
         let sum = |sum: u64, change: i128| {
             let most = i128::from(u64::MAX);

@@ -318,8 +318,7 @@ impl Node {
         if is_newest {
             outcome.history_lost += self.keep_time(&sample, arrival, before);
         }
-        let part =
-            self.part(boot, sample.seq).filter(|part| is_newest || !self.contradicts(boot, &sample, *part));
+        let part = self.part(boot, sample.seq);
         if is_newest && self.windows.is_beyond(sample.at_ms) {
             // The host's clock was put back. Windows that end in the future would show none of what comes, so
             // they start over at the new time, and lack nothing that was lost before.

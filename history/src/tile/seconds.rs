@@ -11,11 +11,11 @@ const MINUTE_S: usize = 60;
 const MAX_PARTITIONS: usize = 512;
 
 /// What a partition's nodes received and sent in each second, in bytes per second: at least so much.
-type Sums = [[u64; MINUTE_S]; 2];
+type Seconds = [[u64; MINUTE_S]; 2];
 
 /// A group's minute: sums by how many partitions there are, and which one.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct SecondTile(BTreeMap<(u16, u16), Sums>);
+pub(crate) struct SecondTile(BTreeMap<(u16, u16), Seconds>);
 
 impl SecondTile {
     /// Joins what an owner has published. Returns whether that was more than was known.
@@ -39,7 +39,7 @@ impl SecondTile {
     /// The largest sum of all partitions in one second, received and sent. After a change of the number of
     /// partitions, each layout has published what it knew; so the larger sum holds, and no node counts twice.
     pub(crate) fn peaks(&self) -> [u64; 2] {
-        let mut layouts: BTreeMap<u16, Sums> = BTreeMap::new();
+        let mut layouts: BTreeMap<u16, Seconds> = BTreeMap::new();
         for ((partitions, _), sums) in &self.0 {
             let layout = layouts.entry(*partitions).or_insert([[0; MINUTE_S]; 2]);
             for (all, one) in layout.iter_mut().flatten().zip(sums.iter().flatten()) {

@@ -118,13 +118,6 @@ impl Node {
         self.past.as_ref().map_or_else(|| Some(Stretch::whole(boot)), |past| past.jumps.part(boot, seq))
     }
 
-    /// Whether a sample, which is not the newest of the current run, says that it is of a later minute than
-    /// that: nobody knows then when its bytes moved, and the run's counters have them.
-    pub(super) fn contradicts(&self, boot: u64, sample: &Sample, part: Stretch) -> bool {
-        let is_present = boot == self.current.boot && part.offset.is_none();
-        is_present && minute_of(sample.at_ms) > minute_of(self.latest.at_ms)
-    }
-
     /// What the history takes a part of a run for.
     pub(super) fn source(&self, boot: u64, part: Stretch, first_at_ms: i64) -> Source {
         let present = self.past.as_ref().map_or(0, |past| past.clocks.offset(boot));

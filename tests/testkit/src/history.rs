@@ -16,6 +16,8 @@ use crate::{broker::jetstream, eventually};
 
 /// For one answer.
 const REPLY_TIMEOUT: Duration = Duration::from_secs(5);
+/// For the stream to be there.
+const STREAM_TIMEOUT: Duration = Duration::from_secs(30);
 /// For what has been read to be stored, which waits until nothing more comes, and a minute at most.
 const STORE_TIMEOUT: Duration = Duration::from_secs(180);
 
@@ -36,8 +38,13 @@ pub async fn publish_minutes(client: &Client, node: &NodeId, rows: &[MinuteRow])
     let mut minutes = Minutes::new(1, unix_ms());
     rows.iter().for_each(|row| minutes.push(node, row));
     let subject = subject::minutes(Slot::of(node), 1, 0);
-    jetstream(client.clone()).publish(subject, encode(&minutes).into()).await?.await?;
-    Ok(())
+    let message = encode(&minutes);
+    // Whoever makes the stream may be starting. What is published twice joins.
+    eventually(STREAM_TIMEOUT, async || {
+        jetstream(client.clone()).publish(subject.clone(), message.clone().into()).await?.await?;
+        Ok(())
+    })
+    .await
 }
 
 /// What a station says of itself.

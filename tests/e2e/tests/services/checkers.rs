@@ -26,8 +26,9 @@ const SCHEMATHESIS: &str = "schemathesis==4.32.5";
 const TOKEN: &str = "a-secret-of-tests";
 
 /// What asks for a range of time. Which ends lie before which beginnings, or are too far away for their
-/// steps, cannot be described, so a request that fits its description may be refused.
-const RANGES: [&str; 3] = ["/api/history", "/api/nodes/{name}/history", "/api/top"];
+/// steps, cannot be described, nor can which time zones there are, so a request that fits its description may
+/// be refused.
+const RANGES: [&str; 4] = ["/api/history", "/api/nodes/{name}/history", "/api/top", "/api/traffic"];
 
 /// A pipeline with a small fleet.
 struct Scene {
