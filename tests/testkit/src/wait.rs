@@ -13,6 +13,9 @@ const POLL_INTERVAL: Duration = Duration::from_millis(50);
 /// Nothing that a test waits for is given up earlier. A bound says when there is no more hope and not how
 /// fast something is, since any process may stand still for seconds.
 const LEAST_BOUND: Duration = Duration::from_secs(60);
+/// An attempt that has not ended after this part of the bound is made again: what it waits for may be lost,
+/// such as the answer of a cluster that had no leader yet.
+const ATTEMPTS_WITHIN_BOUND: u32 = 4;
 /// How often [`undisturbed`] tries.
 const ATTEMPTS: usize = 5;
 
@@ -23,9 +26,10 @@ where
 {
     let (start, mut stalls) = (Instant::now(), Stalls::default());
     loop {
-        let error = match within(bound, poll()).await.and_then(|polled| polled) {
-            Ok(done) => return Ok(done),
-            Err(error) => error,
+        let error = match timeout(limit(bound) / ATTEMPTS_WITHIN_BOUND, poll()).await {
+            Ok(Ok(done)) => return Ok(done),
+            Ok(Err(error)) => error,
+            Err(_) => anyhow!("an attempt did not end"),
         };
         let waited = start.elapsed().saturating_sub(stalls.total());
         if waited >= limit(bound) && waited >= machine::scaled_again(bound) {
