@@ -6,17 +6,23 @@ use anyhow::ensure;
 use tidemap_testkit::{broker::TestBroker, browser::Browser, eventually};
 
 /// The API's totals differ from the page's only by the stream's rounding to three digits, and by changes
-/// between the two readings.
+/// between the readings: what the page shows lies between what the API has said in the last seconds.
 const AGREES: &str = "fetch('/api/stats?by=label:role').then((answer) => answer.json()).then(({ groups }) => {
     const rows = [...document.querySelectorAll('#groups tr:not([hidden])')].map((row) => [...row.children]);
     const shown = new Map(rows.map(([key, ...cells]) => [key.textContent, cells.map((cell) => +cell.textContent)]));
-    const near = (shown, bytes) => Math.abs(shown - bytes / 1e6) <= 0.02 + 0.03 * bytes / 1e6;
+    const readings = (window.readings ??= []);
+    readings.push(groups);
+    if (readings.length > 30) readings.shift();
+    const near = (shown, group, rate) => {
+        const known = readings.flat().filter(({ key }) => key === group.key).map((reading) => reading[rate] / 1e6);
+        return shown >= 0.97 * Math.min(...known) - 0.02 && shown <= 1.03 * Math.max(...known) + 0.02;
+    };
     // Before all nodes are known, a group may still grow.
     const isWhole = groups.reduce((sum, group) => sum + group.total_nodes, 0) === 41;
     return isWhole && rows.length > 3 && rows.length === groups.length && groups.every((group) => {
         const [nodes, online, rx, tx] = shown.get(group.key ?? 'no role') ?? [];
         return nodes === group.total_nodes && online === group.online_nodes
-            && near(rx, group.network_rx_bytes_per_sec) && near(tx, group.network_tx_bytes_per_sec);
+            && near(rx, group, 'network_rx_bytes_per_sec') && near(tx, group, 'network_tx_bytes_per_sec');
     });
 })";
 
