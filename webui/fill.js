@@ -38,7 +38,7 @@ export function hear(kind, text, tell) {
   credit = Math.min(credit + 1, MOST_CREDIT);
   const nowMs = timeOf(text);
   if (!nowMs) return;
-  // The stream was interrupted, and went on without a snapshot.
+  // The stream was interrupted, and went on without a snapshot. Rows' lines go on where they were.
   if (nowMs - newestMs > STEP_MS) isLineDue = true;
   newestMs = nowMs;
   if (document.hidden) return;

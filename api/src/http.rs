@@ -100,9 +100,7 @@ impl Site {
             shutdown,
         }))
     }
-}
 
-impl Site {
     /// Whether the operator has declared how nodes are billed.
     pub(crate) fn has_plans(&self) -> bool {
         !self.plans.plans.is_empty()

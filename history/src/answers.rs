@@ -13,7 +13,7 @@ use tidemap_wire::{
 
 use crate::{
     database::StoreError,
-    point::Point,
+    point::{Point, mean},
     store::{Reach, SeriesKey, Step, Store, TopOrder},
 };
 
@@ -48,7 +48,7 @@ pub(crate) fn complete_until_ms(at_ms: i64) -> i64 {
     (at_ms - PUBLISHED_WITHIN_MS).max(0) / MINUTE_MS * MINUTE_MS
 }
 
-/// The same once nothing has come for [`PUBLISHED_WITHIN_MS`] and a while.
+/// The same once nothing has come for the 15 s in which owners publish, and a while.
 pub(crate) fn settled_until_ms(at_ms: i64) -> i64 {
     (at_ms - LATEST_MS).max(0) / MINUTE_MS * MINUTE_MS
 }
@@ -219,11 +219,6 @@ fn columns(steps: &[(u32, &Point)], step: Step) -> RangeAnswer {
         unplaced_tx_bytes: points().map(|point| point.unplaced_tx).collect(),
         ..RangeAnswer::default()
     }
-}
-
-/// Bytes per second.
-fn mean(bytes: u64, covered_ms: u64) -> u64 {
-    u64::try_from(u128::from(bytes) * 1_000 / u128::from(covered_ms.max(1))).unwrap_or(u64::MAX)
 }
 
 fn top(store: &mut Store, request: &TopRequest, complete_until_ms: i64) -> Result<TopAnswer, AnswerError> {

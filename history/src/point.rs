@@ -100,6 +100,11 @@ impl Change {
     }
 }
 
+/// Bytes per second.
+pub(crate) fn mean(bytes: u64, covered_ms: u64) -> u64 {
+    u64::try_from(u128::from(bytes) * 1_000 / u128::from(covered_ms.max(1))).unwrap_or(u64::MAX)
+}
+
 /// The extremes of two spans.
 pub(crate) fn joined(one: Option<Extremes>, two: Option<Extremes>) -> Option<Extremes> {
     match (one, two) {

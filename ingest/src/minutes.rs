@@ -88,11 +88,6 @@ impl MinuteRing {
         self.first == CLOSED && self.aside.is_none()
     }
 
-    /// Whether minutes are open, and for another clock than this.
-    pub(crate) fn is_of_other_clock(&self, offset: i32) -> bool {
-        self.first != CLOSED && self.offset != offset
-    }
-
     /// Minutes to add to its host's, while it has open ones.
     pub(crate) fn open_offset(&self) -> Option<i32> {
         (self.first != CLOSED).then_some(self.offset)

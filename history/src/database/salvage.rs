@@ -19,7 +19,7 @@ const AT_ONCE: usize = 1_000;
 const WRITTEN_AT_ONCE: usize = 1 << 20;
 const LOG_PAGES: u32 = 128;
 /// What else is needed of a history, the least replaceable first.
-const FACTS: [&str; 17] = [
+const FACTS: [&str; 18] = [
     "origin",
     "at_ms",
     "begun",
@@ -28,6 +28,7 @@ const FACTS: [&str; 17] = [
     "late_from",
     "whole_from",
     "runs_from",
+    "second_peaks_since",
     "sent_until",
     "sent_since",
     "sent_span_end",
@@ -132,8 +133,8 @@ fn copy_all(
     copy.table("membership", "id", |row| is_whole(row.get(3)))?;
     copy.table("account", "node", |row| is_whole(row.get(1)))?;
     copy.late()?;
-    copy.set_aside();
-    copy.forgotten();
+    copy.set_aside()?;
+    copy.forgotten()?;
     let known = copy.known_series()?;
     for tier in TIERS {
         let is_of_series = !matches!(tier, Tier::Minute | Tier::HourBoard | Tier::DayBoard);
@@ -252,33 +253,55 @@ impl Copy<'_> {
         Ok(())
     }
 
-    /// Which tiles were lost before. A file of an earlier version does not have the table.
-    fn set_aside(&mut self) {
-        // Of damaged tiles only the place is kept; a mark is an empty tile.
-        let sql = "SELECT tier, key, CASE WHEN length(tile) = 0 THEN tile END FROM set_aside";
-        let Ok(mut statement) = self.old.prepare(sql) else { return };
-        let Ok(mut rows) = statement.query([]) else { return };
-        while let Ok(Some(row)) = rows.next() {
-            let (Ok(tier), Ok(key)) = (row.get::<_, i64>(0), row.get::<_, i64>(1)) else { return };
-            let mark: Option<Vec<u8>> = row.get(2).ok().flatten();
-            let sql = "INSERT OR IGNORE INTO set_aside (tier, key, tile) VALUES (?1, ?2, ?3)";
-            if self.new.connection.execute(sql, params![tier, key, mark]).is_err() {
-                return;
-            }
-        }
+    /// Which tiles were lost before, of which only the place is kept; a mark is an empty tile.
+    fn set_aside(&mut self) -> Result<(), StoreError> {
+        let columns = "tier, key, CASE WHEN length(tile) = 0 THEN tile END";
+        self.small_table("set_aside", columns, |row| matches!(row, [Value::Integer(_), Value::Integer(_), _]))
     }
 
     /// Which nodes were forgotten of late.
-    fn forgotten(&mut self) {
-        let Ok(mut statement) = self.old.prepare("SELECT * FROM forgotten") else { return };
-        let Ok(mut rows) = statement.query([]) else { return };
-        while let Ok(Some(row)) = rows.next() {
-            let values = (0..4).map(|column| row.get::<_, Value>(column)).collect::<Result<Vec<_>, _>>();
-            let sql = "INSERT OR IGNORE INTO forgotten VALUES (?1, ?2, ?3, ?4)";
-            if values.and_then(|values| self.new.connection.execute(sql, params_from_iter(values))).is_err() {
-                return;
+    fn forgotten(&mut self) -> Result<(), StoreError> {
+        self.small_table("forgotten", "name, until, at_ms, groups", |row| is_whole(row.get(3)))
+    }
+
+    /// Copies a table whose key is no number, from the beginning only. A file of an earlier version may lack
+    /// it.
+    fn small_table(
+        &mut self,
+        table: &'static str,
+        columns: &str,
+        is_good: impl Fn(&[Value]) -> bool,
+    ) -> Result<(), StoreError> {
+        let Ok(mut statement) = self.old.prepare(&format!("SELECT {columns} FROM {table}")) else {
+            return Ok(());
+        };
+        let width = statement.column_count();
+        let insert = format!("INSERT OR IGNORE INTO {table} VALUES ({})", vec!["?"; width].join(", "));
+        let tx = self.new.write()?;
+        let mut is_lossy = false;
+        let mut rows = statement.query([])?;
+        loop {
+            let row = match rows.next() {
+                Ok(Some(row)) => row,
+                Ok(None) => break,
+                Err(_) => {
+                    is_lossy = true;
+                    break;
+                }
+            };
+            let values: Result<Vec<Value>, _> = (0..width).map(|column| row.get(column)).collect();
+            match values {
+                Ok(values) if is_good(&values) => {
+                    tx.transaction.prepare_cached(&insert)?.execute(params_from_iter(values))?;
+                }
+                _ => is_lossy = true,
             }
         }
+        tx.commit()?;
+        if is_lossy {
+            self.salvaged.lossy.push(table);
+        }
+        Ok(())
     }
 
     fn known_series(&self) -> Result<HashSet<u32>, StoreError> {

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     database::{StoreError, Tier, Tx},
-    point::{Change, Point, joined, rounded},
+    point::{Change, Point, joined, mean, rounded},
     tile::PointTile,
 };
 
@@ -55,9 +55,11 @@ impl Effects {
         gain.rates = joined(gain.rates, rates);
     }
 
-    /// Notes that a node's row of this minute changed.
-    pub(super) fn row_changed(&mut self, state: &State, minute: u32) {
-        self.changed_after += i64::from(state.sent_until.is_some_and(|sent| minute < sent));
+    /// Notes that so many nodes' rows of this minute changed.
+    pub(super) fn rows_changed(&mut self, state: &State, minute: u32, rows: usize) {
+        if state.sent_until.is_some_and(|sent| minute < sent) {
+            self.changed_after += i64::try_from(rows).unwrap_or(i64::MAX);
+        }
     }
 
     /// Notes what a node's hour or day came to.
@@ -150,10 +152,7 @@ pub(super) fn group_points(tile: &PointTile) -> Vec<(u32, Point)> {
 /// the mean in it among its extremes.
 fn with_mean(point: Point) -> Point {
     let covered_ms = point.covered_ms.min(60_000);
-    let mean = |bytes: u64| {
-        u64::try_from(u128::from(bytes) * 1_000 / u128::from(covered_ms.max(1))).unwrap_or(u64::MAX)
-    };
-    let (rx, tx) = (mean(point.rx_bytes), mean(point.tx_bytes));
+    let (rx, tx) = (mean(point.rx_bytes, covered_ms), mean(point.tx_bytes, covered_ms));
     let mean = Extremes { rx_max: rx, tx_max: tx, rx_min: rx, tx_min: tx };
     let peak = point.rates.map_or(mean, |peak| Extremes {
         rx_max: rx.max(peak.rx_max),

@@ -18,6 +18,13 @@ const KEPT_MS: i64 = 3 * 86_400_000;
 /// Runs that began before this minute, and of which nothing is known, may be those of forgotten nodes.
 const RUNS_FROM: &str = "runs_from";
 
+/// Lets runs count from a minute on of which nothing is known: some of them may be those of nodes that were
+/// forgotten, and nobody knows which.
+pub(super) fn count_runs_from(tx: &Tx<'_>, minute: u32) -> Result<(), StoreError> {
+    let known: u32 = tx.fact(RUNS_FROM)?.unwrap_or(0);
+    tx.set_fact(RUNS_FROM, known.max(minute))
+}
+
 /// What is left of a node that was forgotten.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Forgotten {
@@ -95,7 +102,7 @@ impl ForgottenNodes {
         let last = "SELECT max(until) FROM forgotten WHERE at_ms < ?1";
         let last: Option<u32> = tx.sql().query_row(last, [before_ms], |row| row.get(0))?;
         let Some(last) = last else { return Ok(()) };
-        tx.set_fact(RUNS_FROM, last.max(self.runs_from))?;
+        count_runs_from(tx, last)?;
         tx.sql().execute("DELETE FROM forgotten WHERE at_ms < ?1", [before_ms])?;
         *self = Self::read(tx)?;
         Ok(())

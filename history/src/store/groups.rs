@@ -1,7 +1,7 @@
 //! Groups of nodes, and which node belonged to which of them when.
 
 use rusqlite::params;
-use tidemap_wire::{NodeId, history_query::HistorySeries};
+use tidemap_wire::{NodeId, bounds, history_query::HistorySeries};
 
 use super::{
     Store,
@@ -15,8 +15,6 @@ use crate::{
     database::{StoreError, Tier, Tx},
 };
 
-/// A label with more values than this says something about single nodes, not about groups.
-const MAX_VALUES: u32 = 1_000;
 /// Labels of which there are groups, and the other kinds.
 const MAX_KINDS: usize = 200;
 
@@ -132,7 +130,8 @@ fn number_within_bounds(
     group: &str,
 ) -> Result<Option<u32>, StoreError> {
     if !state.groups.contains_key(group) {
-        let is_room = |(values, kinds)| values < MAX_VALUES && (values > 0 || kinds < MAX_KINDS);
+        let is_room =
+            |(values, kinds)| values < bounds::GROUPS_OF_A_KIND && (values > 0 || kinds < MAX_KINDS);
         if !is_room(state.count_of_kind(group)) {
             free_places(tx, state)?;
         }

@@ -154,7 +154,7 @@ fn write(tx: &Tx<'_>, state: &State, changes: BTreeMap<u32, Changes>) -> Result<
         let mut tile = tiles::rows(tx, Tier::Minute, minute, band)?.unwrap_or_default();
         let grown = cells.iter().filter(|(node, cell)| tile.join(*node, cell)).count();
         if grown > 0 {
-            (0..grown).for_each(|_| effects.row_changed(state, minute));
+            effects.rows_changed(state, minute, grown);
             tx.put(Tier::Minute, minute, band, &tile.encode())?;
         }
     }
@@ -228,7 +228,7 @@ fn reopen(
         let mut tile = RowTile { before, ..found.clone() };
         for (minute, cell) in &mine {
             if tile.join(node, cell) {
-                effects.row_changed(state, *minute);
+                effects.rows_changed(state, *minute, 1);
             }
         }
         let mut chain = carried.take().map_or_else(Vec::new, |carried| carried.changed);

@@ -94,7 +94,17 @@ impl Store {
                 let sums = Sums::of(settled.as_deref(), &tx)?;
                 group_minutes(&tx, state, sums, group, rest)?
             }
-            node => node_minutes(&tx, state, node, rest, recent)?,
+            Some(node) => node_minutes(&tx, state, node, rest, recent)?,
+            // What a node that was forgotten had counted before is not counted again.
+            None => {
+                let runs_from = match key {
+                    SeriesKey::Node(node) => state.forgotten.runs_from(node),
+                    SeriesKey::Group(_) => 0,
+                };
+                // While nothing is stored, nobody knows what runs had counted before.
+                let from = if state.at_ms > 0 { state.origin.max(runs_from) } else { u32::MAX };
+                pass(Account::new(from), live_of(0..rest.end, BTreeMap::new(), recent), &rest)
+            }
         };
         rest.iter().for_each(|(minute, point)| add(*minute, point));
         Ok(Some(steps))
@@ -118,46 +128,53 @@ fn spans(tx: &Tx<'_>, series: u32, minutes: Range<u32>, span: u32) -> Result<Vec
     Ok(found)
 }
 
-/// A node's minutes, with its `recent` rows; those alone of a node that has none yet.
+/// A node's minutes, with its `recent` rows.
 fn node_minutes(
     tx: &Tx<'_>,
     state: &State,
-    node: Option<u32>,
+    node: u32,
     minutes: Range<u32>,
     recent: &[MinuteRow],
 ) -> Result<Vec<(u32, Point)>, StoreError> {
     let mut found = Vec::new();
-    let mut live: BTreeMap<u32, Cell> = BTreeMap::new();
-    // While nothing is stored, nobody knows what runs had counted before.
-    let mut account = Account::new(if state.at_ms > 0 { state.origin } else { u32::MAX });
-    let mut live_from = 0;
-    if let Some(node) = node {
-        let progress = state.progress(node);
-        live_from = progress.hours * HOUR;
-        for (tier, period) in progress.tiles_from(minutes.start) {
-            if minutes_of(tier, period).start >= minutes.end {
-                break;
-            }
-            if let Some(tile) = tiles::rows(tx, tier, period, node)? {
-                found.extend(tile.points().0);
-            }
+    let progress = state.progress(node);
+    for (tier, period) in progress.tiles_from(minutes.start) {
+        if minutes_of(tier, period).start >= minutes.end {
+            break;
         }
-        if minutes.end > live_from {
-            account = state.account(tx, node)?;
-            live::each_row(tx, state, node / super::state::BAND, minutes.end, |entry| {
-                if entry.node == node {
-                    live.insert(entry.cell.row.minute, entry.cell.clone());
-                }
-            })?;
+        if let Some(tile) = tiles::rows(tx, tier, period, node)? {
+            found.extend(tile.points().0);
         }
     }
-    // Rows of an hour that was closed are in its tile.
-    for row in recent.iter().filter(|row| (live_from..minutes.end).contains(&row.minute)) {
+    found.retain(|(minute, _)| minutes.contains(minute));
+    let open = progress.hours * HOUR..minutes.end;
+    if !open.is_empty() {
+        let mut stored = BTreeMap::new();
+        live::each_row(tx, state, node / super::state::BAND, minutes.end, |entry| {
+            if entry.node == node {
+                stored.insert(entry.cell.row.minute, entry.cell.clone());
+            }
+        })?;
+        found.extend(pass(state.account(tx, node)?, live_of(open, stored, recent), &minutes));
+    }
+    Ok(found)
+}
+
+/// The rows of minutes whose hour is open, stored and recent ones. Those of an hour that was closed are in
+/// its tile.
+fn live_of(open: Range<u32>, stored: BTreeMap<u32, Cell>, recent: &[MinuteRow]) -> BTreeMap<u32, Cell> {
+    let mut live = stored;
+    for row in recent.iter().filter(|row| open.contains(&row.minute)) {
         live.entry(row.minute).or_default().join(&Cell { row: row.clone(), late: Vec::new() });
     }
-    found.extend(live.into_iter().map(|(minute, cell)| (minute, account.pass(&cell))));
+    live
+}
+
+/// What moved in some minutes of all these rows.
+fn pass(mut account: Account, live: BTreeMap<u32, Cell>, minutes: &Range<u32>) -> Vec<(u32, Point)> {
+    let mut found: Vec<_> = live.into_iter().map(|(minute, cell)| (minute, account.pass(&cell))).collect();
     found.retain(|(minute, _)| minutes.contains(minute));
-    Ok(found)
+    found
 }
 
 /// A group's minutes: those that were summed when their hour was over, those that have settled, and those of

@@ -2,10 +2,14 @@
 
 use std::{collections::HashSet, path::Path};
 
+use rusqlite::params;
+use tidemap_wire::NodeId;
+
 use super::{
     Store,
     calendar::{DAY, DAYS_OF_A_TILE, HOUR, Progress},
-    state::{BAND, State},
+    forgotten,
+    state::{BAND, FORGOTTEN, NODE, State},
     tiles, whole,
 };
 use crate::{
@@ -45,11 +49,15 @@ fn mend(tx: &Tx<'_>, salvaged: &Salvaged) -> Result<(), StoreError> {
         tx.set_fact("begun", first.unwrap_or(now))?;
     }
     let is_lossy = |table: &str| salvaged.lossy.contains(&table);
-    if is_lossy("series") {
+    let has_unreadable = drop_unreadable_names(tx)?;
+    if is_lossy("series") || has_unreadable {
         forget_unknown(tx)?;
     }
-    if !salvaged.lossy.is_empty() || salvaged.is_full {
+    if !salvaged.lossy.is_empty() || salvaged.is_full || has_unreadable {
         whole::lose_before(tx, now + 1)?;
+    }
+    if is_lossy("forgotten") {
+        forgotten::count_runs_from(tx, now)?;
     }
     if is_lossy("late") {
         tx.set_fact("late_from", now)?;
@@ -78,6 +86,23 @@ fn mend_bands(tx: &Tx<'_>, at_ms: i64) -> Result<u32, StoreError> {
         tx.sql().execute(sql, [band, progress.hours, progress.days])?;
     }
     Ok(progress.hours)
+}
+
+/// Makes nodes whose names are no names numbers that are not given again. Returns whether there are any.
+fn drop_unreadable_names(tx: &Tx<'_>) -> Result<bool, StoreError> {
+    let mut unreadable = Vec::new();
+    let mut statement = tx.sql().prepare("SELECT id, name FROM series WHERE kind = ?1")?;
+    let mut rows = statement.query([NODE])?;
+    while let Some(row) = rows.next()? {
+        if NodeId::from_token(&row.get::<_, String>(1)?).is_err() {
+            unreadable.push(row.get::<_, u32>(0)?);
+        }
+    }
+    for id in &unreadable {
+        let sql = "UPDATE series SET kind = ?2, name = ?3 WHERE id = ?1";
+        tx.sql().execute(sql, params![id, FORGOTTEN, format!("forgotten-{id}")])?;
+    }
+    Ok(!unreadable.is_empty())
 }
 
 /// Leaves nodes whose name is lost out of the tiles of many nodes: a new node may get no other's traffic.

@@ -15,12 +15,10 @@ use super::{
     calendar::{DAY, HOUR, minutes_of},
     read::live,
     retention::minutes_from,
-    settle,
     state::{BAND, CHANGED},
     tiles,
 };
 use crate::{
-    account::Account,
     database::{StoreError, Tx},
     point::Point,
 };
@@ -193,13 +191,9 @@ impl Store {
             }
         }
         if minutes.end > progress.hours * HOUR {
-            let mut accounts = settle::accounts_of(&tx, state, band)?;
-            live::each_row(&tx, state, band, minutes.end, |entry| {
-                let account = &mut accounts[(entry.node % BAND) as usize];
-                let account = account.get_or_insert_with(|| Account::new(state.origin));
-                let point = account.pass(&entry.cell);
-                if minutes.contains(&entry.cell.row.minute) {
-                    found.entry(entry.node).or_default().push((entry.cell.row.minute, point));
+            live::each_point_of_band(&tx, state, band, minutes.end, |minute, node, point| {
+                if minutes.contains(&minute) {
+                    found.entry(node).or_default().push((minute, *point));
                 }
             })?;
         }

@@ -44,6 +44,9 @@ impl Store {
         let until = u32::try_from(state.at_ms.div_euclid(60_000) - SETTLES).unwrap_or(0);
         shared.follow(&tx)?;
         for band in 0..u32::try_from(state.bands.len()).unwrap_or(0) {
+            if state.settling.until(band).is_some_and(|known| known >= until) {
+                continue;
+            }
             let known = shared.read().and_then(|sums| sums.band(band).cloned());
             let known = known.map_or_else(|| begin(&tx, state, band), Ok)?;
             if known.until < until {

@@ -20,7 +20,7 @@ use crate::{
 /// Series in a tile of a minute.
 pub(super) const BAND: u32 = 128;
 
-const NODE: u32 = 0;
+pub(super) const NODE: u32 = 0;
 const GROUP: u32 = 1;
 /// A node that was forgotten: its number is not given again. An earlier program takes it for one without
 /// rows.

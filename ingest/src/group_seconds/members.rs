@@ -4,12 +4,10 @@
 use std::collections::HashMap;
 
 use foldhash::quality::RandomState;
-use tidemap_wire::history_query::HistorySeries;
+use tidemap_wire::{bounds, history_query::HistorySeries};
 
 use crate::node::Node;
 
-/// A label with more values than this says something about single nodes, as for the history.
-const MAX_VALUES: u32 = 1_000;
 /// Groups at most. Those beyond have no seconds.
 const MAX_GROUPS: usize = 4_096;
 /// Spans after which groups that are no more are forgotten: an hour.
@@ -59,7 +57,7 @@ impl Members {
             return Some(*number);
         }
         let values = self.values.entry(kind(&group)).or_default();
-        if *values >= MAX_VALUES || self.groups.len() >= MAX_GROUPS {
+        if *values >= bounds::GROUPS_OF_A_KIND || self.groups.len() >= MAX_GROUPS {
             return None;
         }
         *values += 1;

@@ -166,6 +166,22 @@ mod tests {
 
     use super::*;
 
+    #[test]
+    fn an_earlier_version_reads_all_but_the_ranges_at_the_end() {
+        let mut ring = MinuteRing::default();
+        let aside = ring.aside.get_or_insert_default();
+        aside.add_late(LateSample { minute: 7, boot: 1, seq: 2, covered_ms: 3, rx_bytes: 4, tx_bytes: 5 });
+        aside.used = Used::from_ranges(vec![(30_000_000, 30_000_010), (30_100_000, 30_100_007)]);
+        let (mut tail, used) = (Vec::new(), aside.used.clone());
+        put_used(&mut tail, &used);
+        let bytes = PackedRing::from(ring.clone()).0.into_vec();
+        let known = bytes.strip_suffix(tail.as_slice()).unwrap();
+        let read = unpack(&mut known.iter().copied()).unwrap();
+        let (read, meant) = (read.aside.unwrap(), ring.aside.unwrap());
+        assert_eq!((&read.rows, read.late.len(), &read.gaps), (&meant.rows, 1, &meant.gaps));
+        assert_eq!(read.used.ranges(), [(0, used.end())], "all before the newest one was open");
+    }
+
     proptest! {
         #[test]
         fn no_bytes_break_the_reader(bytes in any::<Vec<u8>>()) {

@@ -75,7 +75,7 @@ impl Node {
             let boot = self.current.boot;
             self.past_mut().jumps.end(boot, before, ended.offset, since);
         }
-        if is_put_back || self.minutes.is_of_other_clock(now.offset) {
+        if is_put_back || self.minutes.open_offset().is_some_and(|open| open != now.offset) {
             lost += self.minutes.close(&self.windows, ended);
         }
         lost

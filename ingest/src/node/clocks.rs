@@ -15,7 +15,7 @@ const RIGHT_MS: i64 = 5_000;
 const MINUTE_MS: i64 = 60_000;
 
 /// By run; those whose clocks are right have none. A run's is fixed when its first report comes, and again
-/// only if its clock is put back or runs ahead.
+/// only if its clock is put back, runs ahead or behind, or is right again.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Clocks(Vec<(u64, i32)>);
 

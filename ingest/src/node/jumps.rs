@@ -68,9 +68,6 @@ impl Jumps {
 
     /// Ends the present part of a run with its sample `last`.
     pub(super) fn end(&mut self, boot: u64, (last, counted): (u64, [u64; 2]), offset: i32, next_since: u32) {
-        if self.0.iter().any(|ended| ended.boot == boot && ended.last >= last) {
-            return;
-        }
         self.0.push(Ended { boot, last, counted, offset: Some(offset), next_since });
         if self.0.len() > MOST {
             let boot = self.0.remove(0).boot;
@@ -104,7 +101,6 @@ mod tests {
         let mut jumps = Jumps::default();
         assert_eq!(jumps.part(7, 5), Some(Stretch { name: 7, base: [0, 0], since: None, offset: None }));
         jumps.end(7, (10, [100, 1]), -60, 3_000);
-        jumps.end(7, (10, [100, 1]), 5, 9);
         jumps.end(7, (25, [250, 2]), 0, 2_000);
         let parts = [1, 10, 11, 25, 26].map(|seq| jumps.part(7, seq).unwrap());
         let [first, second, third] = [parts[0], parts[2], parts[4]];

@@ -53,11 +53,13 @@ impl Past {
         }
     }
 
-    /// Whether a run is none of those remembered, though there are as many as can be, and a sample of it at
-    /// `at_ms` is older than all of theirs.
+    /// Whether a run is none of those remembered, though some were forgotten, and a sample of it at `at_ms`
+    /// is older than all of theirs.
     pub(super) fn is_before_all(&self, boot: u64, at_ms: i64) -> bool {
         let is_before = |run: &Run| run.boot != boot && at_ms < run.first_at_ms;
-        self.earlier.len() >= EARLIER_RUNS && self.earlier.iter().all(is_before)
+        // Of a run without bytes nothing can count twice.
+        let has_forgotten = self.forgotten_rx_bytes > 0 || self.forgotten_tx_bytes > 0;
+        has_forgotten && self.earlier.iter().all(is_before)
     }
 
     /// Bytes that all runs before the current one have received and sent.

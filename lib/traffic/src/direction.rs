@@ -2,8 +2,6 @@
 
 use std::str::FromStr;
 
-use serde::Deserialize;
-
 /// Bytes in both directions.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Bytes {
@@ -14,8 +12,7 @@ pub struct Bytes {
 }
 
 /// Which direction of the traffic counts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Direction {
     /// What was received and what was sent, together.
     Both,

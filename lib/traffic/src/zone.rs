@@ -1,7 +1,5 @@
 //! Time zones by their names.
 
-use std::fmt;
-
 use jiff::{
     Timestamp, ZonedDateTime,
     civil::DateTime,
@@ -67,11 +65,5 @@ impl Zone {
     pub fn show(&self, ms: i64) -> String {
         let Ok(moment) = Timestamp::from_millisecond(ms) else { return String::new() };
         ZonedDateTime::new(moment, self.0.clone()).strftime("%Y-%m-%dT%H:%M:%S%:z").to_string()
-    }
-}
-
-impl fmt::Display for Zone {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
     }
 }

@@ -35,6 +35,9 @@ pub const RUNS: usize = 32;
 pub const FIRST_MINUTE: u32 = 26_297_280;
 /// Minutes by which a row may be ahead of the broker's clock.
 pub const AHEAD_MINUTES: u32 = 60;
+/// Groups of one kind, such as the values of a label, of which sums are kept: a label with more says
+/// something about single nodes.
+pub const GROUPS_OF_A_KIND: u32 = 1_000;
 
 /// What stands for a control character, which no text may contain: readers of JSON and of terminals receive
 /// it as six characters, or as a command.

@@ -34,7 +34,7 @@ fn cells(traffic: &TrafficJson, cycle: &TrafficPeriodJson, unit: Option<Unit>) -
     let typed = unit.or_else(|| Unit::named(traffic.quota_unit.as_deref()?));
     let known = |bytes: Option<u64>| bytes.map_or("-".to_owned(), |bytes| amount(bytes, typed));
     let quota = cycle.quota.as_ref();
-    let is_rolling = traffic.cycle.starts_with("rolling");
+    let is_rolling = traffic.is_rolling();
     [
         known(quota.map(|quota| quota.used_bytes).or(cycle.counted_bytes)),
         known(traffic.quota_bytes),

@@ -81,8 +81,7 @@ fn below(
         let typed = unit.or_else(|| Unit::named(traffic.quota_unit.as_deref()?));
         lines.extend(of_quota(quota, bytes, &traffic.direction, typed, zone));
     }
-    let is_cycle = !traffic.cycle.starts_with("rolling");
-    if is_cycle && last.to_ms > now_ms {
+    if !traffic.is_rolling() && last.to_ms > now_ms {
         let rest = span((last.to_ms - now_ms).unsigned_abs() / 60_000);
         lines.push(format!("resets in {rest}, {} {}", minute(&last.to), traffic.time_zone));
     }

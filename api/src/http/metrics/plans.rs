@@ -21,7 +21,7 @@ const FAMILIES: [(&str, &str, Value); 8] = [
         (cycle.expected_ms > 0).then(|| (cycle.covered_ms as f64 / cycle.expected_ms as f64).min(1.0))
     }),
     ("tidemap_plan_cycle_end_timestamp_seconds", "When the present cycle ends.", |plan, cycle| {
-        (!plan.cycle.starts_with("rolling")).then_some(cycle.to_ms as f64 / 1_000.0)
+        (!plan.is_rolling()).then_some(cycle.to_ms as f64 / 1_000.0)
     }),
     ("tidemap_plan_billed_bytes_per_second", "The 95th percentile that is billed, so far.", |_, cycle| {
         cycle.p95.as_ref().map(|p95| p95.billed_bps as f64)

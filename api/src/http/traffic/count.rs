@@ -19,7 +19,7 @@ const MAX_READS: usize = 2_000;
 /// The most steps of all ranges together.
 const MAX_ALL_STEPS: i64 = 2_000_000;
 /// The most slots of all periods together, 5 MB: two years.
-const MAX_SLOTS: usize = 210_000;
+const MAX_SLOTS: usize = 211_000;
 const MINUTE_MS: u64 = 60_000;
 const QUARTER_MS: u64 = 15 * MINUTE_MS;
 

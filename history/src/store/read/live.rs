@@ -67,17 +67,28 @@ pub(super) fn sums_of_band(
 ) -> Result<Vec<Point>, StoreError> {
     let mut sums = vec![Point::default(); BAND as usize];
     let end = ranges.iter().map(|range| range.end).max().unwrap_or(0);
+    each_point_of_band(tx, state, band, end, |minute, node, point| {
+        if ranges.iter().any(|range| range.contains(&minute)) {
+            sums[(node % BAND) as usize].add(point);
+        }
+    })?;
+    Ok(sums)
+}
+
+/// Calls `take` with each minute before `end` of a band that is not cut yet, each node, and what moved.
+pub(in crate::store) fn each_point_of_band(
+    tx: &Tx<'_>,
+    state: &State,
+    band: u32,
+    end: u32,
+    mut take: impl FnMut(u32, u32, &Point),
+) -> Result<(), StoreError> {
     let mut accounts = accounts_of(tx, state, band)?;
     for minute in minutes_of_band(tx, state, band, end)? {
         let Some(tile) = tiles::rows(tx, Tier::Minute, minute, band)? else { continue };
-        let counts = ranges.iter().any(|range| range.contains(&minute));
-        each_point(&tile, state, &mut accounts, |node, point| {
-            if counts {
-                sums[(node % BAND) as usize].add(point);
-            }
-        });
+        each_point(&tile, state, &mut accounts, |node, point| take(minute, node, point));
     }
-    Ok(sums)
+    Ok(())
 }
 
 /// The extremes in some minutes of a band that are not cut yet, by the nodes' place in it.

@@ -51,7 +51,7 @@ impl<'a> Peaks<'a> {
             pieces = vec![closed.start..days.start, days.end..closed.end];
         }
         for piece in pieces.into_iter().filter(|piece| !piece.is_empty()) {
-            for (_, point) in node_minutes(self.tx, self.state, Some(node), piece, &[])? {
+            for (_, point) in node_minutes(self.tx, self.state, node, piece, &[])? {
                 found = joined(found, point.rates);
             }
         }

@@ -215,7 +215,7 @@ impl<'a> Ranking<'a> {
         let (closed, open): (Vec<&Range<u32>>, Vec<&Range<u32>>) = edges.iter().partition(is_closed);
         let mut read = 0;
         for edge in closed {
-            for (_, point) in node_minutes(self.tx, self.state, Some(node), edge.clone(), &[])? {
+            for (_, point) in node_minutes(self.tx, self.state, node, edge.clone(), &[])? {
                 sum.add(&Point { rates: None, ..point });
             }
             read += if edge.start / DAY < progress.days { READ_OF_A_DAY } else { READ_OF_AN_HOUR };

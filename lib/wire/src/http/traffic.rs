@@ -27,6 +27,13 @@ pub struct TrafficJson {
     pub periods: Vec<TrafficPeriodJson>,
 }
 
+impl TrafficJson {
+    /// Whether its period is a window that moves, which never ends.
+    pub fn is_rolling(&self) -> bool {
+        self.cycle.starts_with("rolling")
+    }
+}
+
 /// `GET /api/traffic/plans`: how the declared plans stand, in the order of their file.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct PlansJson {

@@ -63,16 +63,6 @@ impl GroupSeconds {
         self.tx_bps.extend(tx_bps.iter().flat_map(|rate| code(*rate).to_le_bytes()));
     }
 
-    /// How many groups there are.
-    pub fn len(&self) -> usize {
-        self.groups.len()
-    }
-
-    /// Whether there is none.
-    pub fn is_empty(&self) -> bool {
-        self.groups.is_empty()
-    }
-
     /// The sums of each group.
     ///
     /// # Errors

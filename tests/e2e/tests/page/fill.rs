@@ -2,11 +2,10 @@
 
 use std::time::Duration;
 
-use anyhow::ensure;
 use serde_json::json;
-use tidemap_testkit::{eventually, fake::FakeFleet};
+use tidemap_testkit::fake::FakeFleet;
 
-use crate::{PAGE_TIMEOUT, visit::Visit};
+use crate::visit::Visit;
 
 /// A node with a place on screen in `/?q=web`.
 const NODE: &str = "web-01";
@@ -115,14 +114,7 @@ async fn hide(visit: &Visit, page: Duration, fleet: u32, closes_its_stream: bool
     let advance = format!("new BroadcastChannel('clock').postMessage({})", page.as_millis());
     visit.browser.page.execute(&advance, vec![]).await.unwrap();
     if closes_its_stream {
-        eventually(PAGE_TIMEOUT, || async {
-            // A server notices a closed stream only when it sends.
-            visit.server.beat(Duration::ZERO);
-            ensure!(visit.server.listeners() == 0, "it still listens");
-            Ok(())
-        })
-        .await
-        .unwrap();
+        visit.expect_no_listener().await;
     }
     for _ in 0..fleet {
         visit.server.beat(Duration::from_secs(1));

@@ -3,13 +3,9 @@
 
 use std::time::Duration;
 
-use anyhow::ensure;
-use tidemap_testkit::{
-    eventually,
-    fake::{FakeFleet, FakeNode, Line},
-};
+use tidemap_testkit::fake::{FakeFleet, FakeNode, Line};
 
-use crate::{PAGE_TIMEOUT, visit::Visit};
+use crate::visit::Visit;
 
 const ICON: &str = "decodeURIComponent(document.querySelector('link[rel=icon]').getAttribute('href'))";
 /// The only live region about the fleet.
@@ -122,14 +118,7 @@ async fn a_hidden_page_lets_go_of_its_stream_after_a_minute_and_asks_again_when_
     live_on(&visit, 7, Duration::from_millis(8500)).await;
     assert!(visit.server.listeners() >= 1, "it let go too early");
     visit.advance_clock(Duration::from_secs(1)).await;
-    eventually(PAGE_TIMEOUT, || async {
-        // A server notices a closed stream only when it sends.
-        visit.server.beat(Duration::ZERO);
-        ensure!(visit.server.listeners() == 0, "it still listens");
-        Ok(())
-    })
-    .await
-    .unwrap();
+    visit.expect_no_listener().await;
     let asked = visit.server.asked();
     visit.advance_clock(Duration::from_secs(30)).await;
     assert_eq!(visit.server.asked(), asked, "it asks though nobody looks");

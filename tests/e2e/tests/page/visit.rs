@@ -80,6 +80,18 @@ impl Visit {
         .unwrap();
     }
 
+    /// Waits until the page has closed its stream.
+    pub(crate) async fn expect_no_listener(&self) {
+        eventually(PAGE_TIMEOUT, || async {
+            // A server notices a closed stream only when it sends.
+            self.server.beat(Duration::ZERO);
+            ensure!(self.server.listeners() == 0, "it still listens");
+            Ok(())
+        })
+        .await
+        .unwrap();
+    }
+
     /// Waits until the first element of a selector has this text.
     pub(crate) async fn expect_text(&self, css: &str, expected: &str) {
         eventually(PAGE_TIMEOUT, || async {
