@@ -75,16 +75,17 @@ mod tests {
         let facts = host(&answer.node);
         let labels: Vec<&str> = facts.iter().map(|fact| fact[0].as_str()).collect();
         let (first, rest) = labels.split_at(5);
-        let (alone, last) = rest.split_at(rest.len() - 2);
+        let (alone, last) = rest.split_at(rest.len() - 3);
         assert_eq!(first, ["Processors", "Load", "Memory", "Swap", "Disk"]);
-        assert_eq!(last, ["Errors, drops", "Up for"]);
-        // Of the nineteen that have no line of their own, fifteen are written in these seven; the sums of the
-        // other four are among them.
-        assert_eq!(alone.len(), METRICS.len() - 19);
+        assert_eq!(last, ["Round trip", "Errors, drops", "Up for"]);
+        // Of the 22 that have no line of their own, 18 are written in these eight; the sums of the other four
+        // are among them.
+        assert_eq!(alone.len(), METRICS.len() - 22);
         for label in alone {
             assert!(METRICS.iter().any(|metric| metric.label == *label), "{label}");
         }
         let text = |label: &str| facts.iter().find(|fact| fact[0] == label).map(|fact| fact[1].as_str());
+        assert_eq!(text("Round trip"), Some("1.00 ms, 99 % in 1.00 ms, 1 % lost"));
         assert_eq!((text("Fan"), text("Temperature")), (Some("1 rpm"), Some("1 °C")));
         assert_eq!(text("Disk"), Some("1 % of 1 B at /mnt/data"));
         assert_eq!(text("Container processors"), Some("1"));

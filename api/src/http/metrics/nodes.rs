@@ -64,6 +64,7 @@ fn host_metric(text: &mut Exposition, metric: &Metric, nodes: &[&NodeJson]) {
         MetricUnit::Megahertz => ("_mhz", "_hertz", ""),
         MetricUnit::BytesPerSecond => ("_bps", "_bytes_per_second", ""),
         MetricUnit::Seconds => ("_s", "_seconds", ""),
+        MetricUnit::Milliseconds => ("_ms", "_seconds", ", in seconds"),
         MetricUnit::Celsius => ("_c", "_celsius", ""),
         // `_count` is reserved for histograms.
         MetricUnit::Count => ("_count", "s", ""),
@@ -90,6 +91,7 @@ fn in_base_unit(unit: MetricUnit, value: f64) -> f64 {
     match unit {
         MetricUnit::Percent => value / 100.0,
         MetricUnit::Megahertz => value * 1e6,
+        MetricUnit::Milliseconds => value / 1_000.0,
         _ => value,
     }
 }
