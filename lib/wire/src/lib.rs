@@ -28,6 +28,7 @@ mod slot;
 pub mod subject;
 pub mod timing;
 
+mod alert;
 mod delta;
 mod event;
 mod forget;
@@ -45,6 +46,7 @@ mod text_order;
 pub mod http;
 pub mod stream;
 
+pub use alert::{Alert, AlertChange, AlertNotice, AlertState, AlertTarget, Severity, TargetKind};
 pub use bps::{Averages, Bps};
 pub use codec::{DecodeError, decode, encode};
 pub use delta::{Delta, NodeUpdate, RefusedReports, Status};
