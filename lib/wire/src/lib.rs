@@ -29,6 +29,7 @@ mod slot;
 pub mod subject;
 pub mod timing;
 
+mod alert;
 mod delta;
 mod event;
 mod forget;
@@ -47,6 +48,7 @@ mod text_order;
 pub mod http;
 pub mod stream;
 
+pub use alert::{Alert, AlertChange, AlertNotice, AlertState, AlertTarget, Severity, TargetKind};
 pub use bps::{Averages, Bps};
 pub use capacity::{CAP_LABEL, Capacity};
 pub use codec::{DecodeError, decode, encode};

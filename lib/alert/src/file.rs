@@ -1,0 +1,52 @@
+//! `alerts.toml`: rules, and whom they notify.
+
+use serde::Deserialize;
+use tidemap_traffic::{
+    FileError, Zone,
+    document::{self, Checked, field},
+};
+use toml::Spanned;
+
+use crate::{
+    channels::{self, ChannelToml, Channels},
+    rules::{self, RuleToml, Rules},
+};
+
+/// All that a file declares.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AlertFile {
+    /// By whose clocks quiet hours and times in texts are.
+    pub zone: Zone,
+    /// What is judged.
+    pub rules: Rules,
+    /// Who is notified.
+    pub channels: Channels,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FileToml {
+    time_zone: Option<Spanned<String>>,
+    #[serde(default)]
+    rule: Vec<Spanned<RuleToml>>,
+    #[serde(default)]
+    channel: Vec<Spanned<ChannelToml>>,
+}
+
+impl AlertFile {
+    /// Reads the text of a file.
+    ///
+    /// # Errors
+    ///
+    /// When it is not one; says where and why.
+    pub fn parse(text: &str) -> Result<Self, FileError> {
+        document::read(text, check)
+    }
+}
+
+fn check(file: &FileToml) -> Checked<AlertFile> {
+    let zone = file.time_zone.as_ref().map(|name| field("time_zone", name, Zone::named));
+    let zone = zone.transpose()?.unwrap_or(Zone::UTC);
+    let channels = channels::read(&file.channel)?;
+    Ok(AlertFile { rules: rules::read(&file.rule, &zone)?, zone, channels })
+}
