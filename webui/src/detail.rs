@@ -75,10 +75,10 @@ mod tests {
         };
         answer.capacity = [Bps::new(62_500_000.0), Bps::new(187_500.0)];
         answer.node.network_rx_utilisation_percent = Some(80.4);
-        assert_eq!(links(&answer), "↓ 80 % of 500 Mbit/s, ↑ – of 1.5 Mbit/s");
+        assert_eq!(links(&answer), "↓ 80 %, ↑ – of 500/1.5 Mbit/s");
         answer.node.network_tx_utilisation_percent = Some(120.0);
         answer.capacity = [Bps::new(312_500_000.0), Bps::new(1.25e9)];
-        assert_eq!(links(&answer), "↓ 80 % of 2.5 Gbit/s, ↑ 120 % of 10 Gbit/s");
+        assert_eq!(links(&answer), "↓ 80 %, ↑ 120 % of 2,500/10,000 Mbit/s");
     }
 
     #[test]

@@ -196,24 +196,20 @@ fn milliseconds(value: f64) -> String {
     format::fixed(value, if value < 9.95 { 2 } else { 0 }) + " ms"
 }
 
-/// How much of the links is in use: `↓ 80 % of 500 Mbit/s, ↑ 2 % of 50 Mbit/s`.
+/// How much of the links is in use: `↓ 80 %, ↑ 2 % of 500/50 Mbit/s`.
 fn links(answer: &NodeAnswer) -> Option<String> {
     let node = &answer.node;
     let used = [node.network_rx_utilisation_percent, node.network_tx_utilisation_percent];
     let [down, up] = answer.capacity;
-    let way = |arrow: &str, used: Option<f64>, capacity: Bps| {
-        [arrow, &format::percent(used), " of ", &line_rate(capacity)].concat()
-    };
-    Some(way("↓ ", used[0], down?) + ", " + &way("↑ ", used[1], up?))
+    let [down_used, up_used] = used.map(format::percent);
+    let carried = [megabits(down?), megabits(up?)].join("/");
+    Some(["↓ ", &down_used, ", ↑ ", &up_used, " of ", &carried, " Mbit/s"].concat())
 }
 
-/// As links are sold, in bits whatever the reader's unit is: `1 Gbit/s`, `2.5 Gbit/s`, `50 Mbit/s`.
-fn line_rate(rate: Bps) -> String {
+/// As links are sold, in bits whatever the reader's unit is: `1,000`, `50`, `1.5`.
+fn megabits(rate: Bps) -> String {
     let megabits = rate.get() / 125_000.0;
-    let (value, unit) =
-        if megabits < 999.95 { (megabits, " Mbit/s") } else { (megabits / 1_000.0, " Gbit/s") };
-    let is_whole = (value - value.round()).abs() < 0.05;
-    format::fixed(value, u32::from(!is_whole)) + unit
+    format::fixed(megabits, u32::from(megabits < 9.95 && megabits.fract() > 0.0))
 }
 
 /// To the broker and back, and what was lost on the way: `0.42 ms, 99 % in 1.80 ms, 0 % lost`.
