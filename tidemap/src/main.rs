@@ -1,5 +1,7 @@
 //! `tidemap`: the command with all stations and administration.
 
+mod alerts;
+mod api_answer;
 mod enroll;
 mod listen;
 mod operator;
@@ -98,6 +100,9 @@ enum Command {
     },
     /// Prints what traffic came to in hours, days, months or billing cycles, as the API of a fleet knows it.
     Traffic(traffic::TrafficArgs),
+    /// Reads a file of alert rules, and tries a rule against the past.
+    #[command(subcommand)]
+    Alerts(alerts::AlertsCommand),
     /// Publishes synthetic nodes, for trying things out.
     Simulate {
         #[command(flatten)]
@@ -159,6 +164,7 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
             tidemap_api::run(config, client, listener, shutdown).await
         }
         Command::Traffic(args) => traffic::run(args).await,
+        Command::Alerts(command) => alerts::run(command).await,
         Command::Simulate { nats, simulate } => tidemap_simulate::run(simulate, nats, shutdown).await,
         Command::Enroll(args) => enroll::enroll(&args).await,
         Command::Revoke(args) => enroll::revoke(&args).await,

@@ -126,10 +126,12 @@ impl Engine {
     /// Judges other rules from now on. A rule of the same name that measures the same keeps its alerts; other
     /// alerts are resolved. Afterwards everything must be observed again, and [`Engine::complete`] called.
     pub fn reload(&mut self, now_ms: i64, rules: Rules) {
+        // What happened under the rules before is said under them.
+        let said = self.judge(now_ms);
         let standings = self.standings(|_| true);
         let before = std::mem::replace(self, Self::new(rules));
         self.silences = before.silences;
-        self.ready = before.ready;
+        self.ready = said;
         self.pending_version = before.pending_version + 1;
         for standing in standings {
             let name = &standing.alert.rule;
@@ -146,10 +148,6 @@ impl Engine {
                 None => self.end_without_rule(now_ms, standing),
             }
         }
-        // What had not been said yet is said with the rules that it is of.
-        let mut before = Self { rules: before.rules, ready: Vec::new(), silences: self.silences.clone(), ..before };
-        before.due.clear();
-        self.ready.extend(before.judge(now_ms));
     }
 
     /// Replaces all silences.
@@ -164,6 +162,7 @@ impl Engine {
         let place = place as u32;
         if let Some(target) = self.find(place, about) {
             self.remove_entry(target, place);
+            self.changes.retain(|change| !change.is_of(target, place));
         }
         if let Some(standing) = standing.filter(|standing| standing.alert.rule == rule) {
             self.take_over(place, now_ms, &standing);

@@ -1,5 +1,8 @@
 //! `alerts.toml`: rules, and whom they notify.
 
+#[cfg(test)]
+mod tests;
+
 use serde::Deserialize;
 use tidemap_traffic::{
     FileError, Zone,

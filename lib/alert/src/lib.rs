@@ -8,6 +8,7 @@ mod duration;
 mod engine;
 mod file;
 mod quantity;
+mod replay;
 mod rules;
 
 pub use self::{
@@ -17,5 +18,6 @@ pub use self::{
         Silence, SystemFacts, Transition, Want,
     },
     file::AlertFile,
+    replay::{Replay, ReplayHello, ReplayNode, ReplayStep, replay},
     rules::{Rule, Rules},
 };

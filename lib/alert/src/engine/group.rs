@@ -36,6 +36,11 @@ pub(super) struct Sum {
 }
 
 impl Contribution {
+    /// Of a node of which nothing is known.
+    pub(super) fn none(group: Option<u32>) -> Self {
+        Self { group, ..Self::default() }
+    }
+
     pub(super) fn new(
         group: Option<u32>,
         signal: Signal,
@@ -68,6 +73,10 @@ fn pair([one, other]: [Option<f64>; 2]) -> Option<[f64; 2]> {
 }
 
 impl Sum {
+    pub(super) fn new(grouping: u32, memory: Option<Memory>) -> Self {
+        Self { grouping, memory, ..Self::default() }
+    }
+
     pub(super) fn add(&mut self, one: &Contribution) {
         self.count(one, 1);
     }

@@ -26,6 +26,13 @@ pub(super) struct Change {
     ending: Option<Ending>,
 }
 
+impl Change {
+    /// Whether it is between this target and rule.
+    pub(super) fn is_of(&self, target: u32, rule: u32) -> bool {
+        (self.target, self.rule) == (target, rule)
+    }
+}
+
 /// What holds notices back at a moment: places in the calendar.
 struct Calm {
     quiet: Vec<usize>,
@@ -57,7 +64,10 @@ impl Engine {
             let Some(target) = self.targets[place as usize].as_mut() else { continue };
             target.due_ms = None;
             self.settle(place, now_ms);
-            repeats.extend(self.repeats(place, now_ms));
+            match self.repeats(place, now_ms) {
+                none if none.is_empty() => self.schedule(place),
+                due => repeats.extend(due),
+            }
         }
         if self.is_complete {
             for group in std::mem::take(&mut self.changed_groups) {

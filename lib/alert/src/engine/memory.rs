@@ -85,7 +85,7 @@ impl Extreme {
         while self.values.front().is_some_and(|(part, _)| *part <= from_ms) {
             self.values.pop_front();
         }
-        let is_partial = self.first_ms.is_none_or(|first_ms| first_ms > from_ms);
+        let is_partial = value.is_some() && self.first_ms.is_none_or(|first_ms| first_ms > from_ms);
         Reading { value: value.and(self.values.front().map(|(_, value)| *value)), is_partial }
     }
 }
@@ -115,7 +115,7 @@ impl Rise {
         while self.sums.get(1).is_some_and(|(part, _)| *part <= from_ms) {
             self.sums.pop_front();
         }
-        let is_partial = self.first_ms.is_none_or(|first_ms| first_ms > from_ms);
+        let is_partial = value.is_some() && self.first_ms.is_none_or(|first_ms| first_ms > from_ms);
         let before = self.sums.front().map(|(_, before)| *before);
         Reading { value: value.and(before.map(|before| self.sum - before)), is_partial }
     }

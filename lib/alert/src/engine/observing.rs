@@ -265,13 +265,14 @@ impl Engine {
                 node.class = Some(class);
                 node.memories = memories.unwrap_or_else(|| std::mem::take(&mut node.memories));
                 node.contributions =
-                    groups.iter().map(|group| Contribution { group: *group, ..Contribution::default() }).collect();
+                    groups.iter().map(|group| Contribution::none(*group)).collect();
             }
         }
         let contributions = groups.into_iter().flatten();
         for group in contributions {
             if let Some(Body::Group(sum)) = self.targets[group as usize].as_mut().map(|target| &mut target.body) {
-                sum.add(&Contribution { group: Some(group), ..Contribution::default() });
+                sum.add(&Contribution::none(Some(group)));
+                self.changed_groups.insert(group);
             }
         }
         for rule in left {
@@ -308,7 +309,7 @@ impl Engine {
         let signal = self.index.groupings[grouping as usize].signal;
         let needs_memory = group::is_extreme(signal) || signal.is_of_history();
         let memory = needs_memory.then(|| index::memory(signal)).flatten();
-        Sum { grouping, memory, ..Sum::default() }
+        Sum::new(grouping, memory)
     }
 
     /// Takes what a node adds away from all sums.

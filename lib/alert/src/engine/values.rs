@@ -22,6 +22,8 @@ pub(super) fn verdict(reading: Reading, is_known: bool, test: &Test, signal: Sig
     }
     let Some(value) = reading.value else {
         return match no_data {
+            // The history has not answered yet.
+            _ if reading.is_partial => Verdict::Kept,
             NoData::Ignore => Verdict::Over,
             NoData::Fire => Verdict::Holds,
             NoData::Keep => Verdict::Frozen,
@@ -150,10 +152,7 @@ pub(super) fn of_past(signal: Signal, past: PastRates, carried: Option<Carried>)
     }
 }
 
-/// What the node's links carry, as far as it is known: the counted interfaces together.
+/// What the node's links carry, as far as it is known.
 pub(super) fn carried(hello: &Hello) -> Option<Carried> {
-    let speeds = hello.interfaces.iter().filter(|interface| interface.counted).map(|interface| interface.speed_mbps);
-    let bps = speeds.map(|mbps| mbps.map(|mbps| f64::from(mbps) * 125_000.0)).collect::<Option<Vec<_>>>()?;
-    let sum: f64 = bps.iter().sum();
-    (sum > 0.0).then_some([sum, sum])
+    hello.capacity().map(|capacity| [capacity.rx_bps.get(), capacity.tx_bps.get()])
 }

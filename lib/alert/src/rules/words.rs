@@ -76,6 +76,9 @@ impl Rule {
             (None, Measure::P95) => " above the agreed rate".to_owned(),
             (None, _) => " at the plan's thresholds".to_owned(),
         };
+        if self.is_still() {
+            return format!("no {what}{window}");
+        }
         format!("{what}{window}{test}")
     }
 
@@ -85,9 +88,13 @@ impl Rule {
             Comparison::Above => format!("above {threshold}"),
             Comparison::AtLeast => format!("at least {threshold}"),
             Comparison::Below => format!("below {threshold}"),
-            Comparison::AtMost if test.threshold == 0.0 => "none".to_owned(),
             Comparison::AtMost => format!("at most {threshold}"),
         }
+    }
+
+    /// Whether it is about links that stand still.
+    fn is_still(&self) -> bool {
+        self.test == Some(Test::new(Comparison::AtMost, 0.0)) && self.signal.measure == Measure::Rate
     }
 
     /// What is measured: `download`.
@@ -112,8 +119,7 @@ impl Rule {
         if is_truth {
             return format!("{}{for_text}", measure.label());
         }
-        let is_still = self.test == Some(Test::new(Comparison::AtMost, 0.0)) && measure == Measure::Rate;
-        if is_still {
+        if self.is_still() {
             return format!("no {}{for_text}", self.what());
         }
         let value = value.map_or_else(|| "not known".to_owned(), |value| self.shown.show(value));
