@@ -33,10 +33,17 @@ fn file() -> String {
         let direction = ["in", "out", "both", "larger"][number % 4];
         let window = ["now", "10s", "1m", "5m", "15m"][number / 4 % 5];
         match number % 10 {
-            0..=4 => rule(number, &format!(
-                "metric = \"rate\"\ndirection = \"{direction}\"\nwindow = \"{window}\"\nabove = \"{} Mbit/s\"", 500 + number
-            )),
-            5 | 6 => rule(number, &format!("metric = \"utilisation\"\ndirection = \"{direction}\"\nabove = \"80 %\"")),
+            0..=4 => rule(
+                number,
+                &format!(
+                    "metric = \"rate\"\ndirection = \"{direction}\"\nwindow = \"{window}\"\nabove = \"{} Mbit/s\"",
+                    500 + number
+                ),
+            ),
+            5 | 6 => rule(
+                number,
+                &format!("metric = \"utilisation\"\ndirection = \"{direction}\"\nabove = \"80 %\""),
+            ),
             7 => rule(number, "metric = \"cpu_percent\"\nabove = \"95 %\""),
             8 => rule(number, "metric = \"errors\"\nabove = 1000"),
             _ => rule(number, &format!("metric = \"offline\"\nlabel = \"site=s{}\"", number % 7)),
@@ -44,7 +51,10 @@ fn file() -> String {
     }
     for number in 190..200 {
         let per = ["all", "location", "label:site"][number % 3];
-        rule(number, &format!("metric = \"rate\"\nper = \"{per}\"\nabove = \"100 Gbit/s\"\ndirection = \"in\""));
+        rule(
+            number,
+            &format!("metric = \"rate\"\nper = \"{per}\"\nabove = \"100 Gbit/s\"\ndirection = \"in\""),
+        );
     }
     text
 }
@@ -69,7 +79,8 @@ impl Fleet {
             (update(number), Arc::new(hello), host)
         });
         let rules = AlertFile::parse(&file()).unwrap().rules;
-        let mut fleet = Self { engine: Engine::new(rules), nodes: nodes.collect(), now_ms: 1_700_000_000_000 };
+        let mut fleet =
+            Self { engine: Engine::new(rules), nodes: nodes.collect(), now_ms: 1_700_000_000_000 };
         fleet.second(10.0);
         fleet.engine.complete(fleet.now_ms);
         fleet

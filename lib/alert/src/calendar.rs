@@ -43,7 +43,10 @@ pub(crate) struct Maintenance {
 #[derive(Clone, Debug, PartialEq)]
 enum When {
     /// Unix milliseconds.
-    Once { from_ms: i64, to_ms: i64 },
+    Once {
+        from_ms: i64,
+        to_ms: i64,
+    },
     Weekly(Hours),
 }
 
@@ -100,7 +103,10 @@ pub(crate) fn read(
 ) -> Checked<Calendar> {
     for at in [quiet.get(MAX_ENTRIES).map(Spanned::span), maintenance.get(MAX_ENTRIES).map(Spanned::span)] {
         if let Some(span) = at {
-            return Err(Problem { at: span.start, what: format!("there are more than {MAX_ENTRIES} of these") });
+            return Err(Problem {
+                at: span.start,
+                what: format!("there are more than {MAX_ENTRIES} of these"),
+            });
         }
     }
     let quiet = quiet.iter().map(|one| one.get_ref().read(&zone, &is_rule)).collect::<Checked<_>>()?;
@@ -117,7 +123,8 @@ impl QuietToml {
             None => vec![Severity::Info, Severity::Warning],
             Some(list) => {
                 let read = list.get_ref().iter().map(|text| rules::severity_named(text));
-                read.collect::<Result<_, _>>().map_err(|error| problem(list, format!("severities: {error}")))?
+                read.collect::<Result<_, _>>()
+                    .map_err(|error| problem(list, format!("severities: {error}")))?
             }
         };
         if let Some(list) = &self.rules {
@@ -209,7 +216,10 @@ const WRONG_MINUTE: &str = "must be a time of day such as 22:00";
 
 /// `22:00`, in minutes since midnight; `24:00` is its end.
 fn minute(text: &str) -> Result<u16, &'static str> {
-    let (hour, minute) = text.split_once(':').filter(|(hour, minute)| hour.len() <= 2 && minute.len() == 2).ok_or(WRONG_MINUTE)?;
+    let (hour, minute) = text
+        .split_once(':')
+        .filter(|(hour, minute)| hour.len() <= 2 && minute.len() == 2)
+        .ok_or(WRONG_MINUTE)?;
     let hour: u16 = hour.parse().map_err(|_| WRONG_MINUTE)?;
     let minute: u16 = minute.parse().map_err(|_| WRONG_MINUTE)?;
     let sum = hour * 60 + minute;
@@ -222,7 +232,8 @@ fn days(names: Option<&Spanned<Vec<String>>>) -> Checked<[bool; 7]> {
     let mut days = [false; 7];
     for name in names.get_ref() {
         let day = DAYS.iter().position(|day| *day == name.to_ascii_lowercase());
-        let day = day.ok_or_else(|| problem(names, format!("days: {name} must be one of {}", DAYS.join(", "))))?;
+        let day =
+            day.ok_or_else(|| problem(names, format!("days: {name} must be one of {}", DAYS.join(", "))))?;
         days[day] = true;
     }
     Ok(days)

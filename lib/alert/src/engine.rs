@@ -187,19 +187,25 @@ impl Engine {
     /// Alerts that are pending or fire, with their present values.
     pub fn alerts(&self) -> impl Iterator<Item = Alert> {
         let targets = self.targets.iter().flatten();
-        targets.flat_map(|target| target.entries.iter().map(move |entry| (target, entry))).filter_map(|(target, entry)| {
-            let rule = &self.rules.rules[entry.rule as usize];
-            let episode = entry.episode.as_ref()?;
-            let state = if episode.fired_ms.is_some() { AlertState::Firing } else { AlertState::Pending };
-            let mut alert = target.alert(rule, episode, state);
-            alert.silenced_until_ms = self.silenced_until(&alert);
-            Some(alert)
-        })
+        targets.flat_map(|target| target.entries.iter().map(move |entry| (target, entry))).filter_map(
+            |(target, entry)| {
+                let rule = &self.rules.rules[entry.rule as usize];
+                let episode = entry.episode.as_ref()?;
+                let state = if episode.fired_ms.is_some() { AlertState::Firing } else { AlertState::Pending };
+                let mut alert = target.alert(rule, episode, state);
+                alert.silenced_until_ms = self.silenced_until(&alert);
+                Some(alert)
+            },
+        )
     }
 
     /// How much there is.
     pub fn counts(&self) -> EngineCounts {
-        let mut counts = EngineCounts { rules: self.rules.rules.len(), nodes: self.nodes.len(), ..EngineCounts::default() };
+        let mut counts = EngineCounts {
+            rules: self.rules.rules.len(),
+            nodes: self.nodes.len(),
+            ..EngineCounts::default()
+        };
         let episodes = self.targets.iter().flatten().flat_map(|target| &target.entries);
         for episode in episodes.filter_map(|entry| entry.episode.as_ref()) {
             match episode.fired_ms {
@@ -218,8 +224,9 @@ impl Engine {
     fn standings(&self, is_wanted: impl Fn(AlertState) -> bool) -> Vec<AlertStanding> {
         let targets = self.targets.iter().flatten();
         let all = targets.flat_map(|target| target.entries.iter().map(move |entry| (target, entry)));
-        let standings =
-            all.filter_map(|(target, entry)| AlertStanding::of(entry, target, &self.rules.rules[entry.rule as usize]));
+        let standings = all.filter_map(|(target, entry)| {
+            AlertStanding::of(entry, target, &self.rules.rules[entry.rule as usize])
+        });
         standings.filter(|standing| is_wanted(standing.alert.state)).collect()
     }
 
@@ -251,13 +258,18 @@ impl Engine {
     fn body(&self, rule: u32, standing: &AlertStanding) -> Option<Body> {
         let about = &standing.alert.target;
         match about.kind {
-            TargetKind::Node => NodeId::from_text(&about.id).ok().map(|id| Body::Node(Box::new(NodeState::new(id)))),
+            TargetKind::Node => {
+                NodeId::from_text(&about.id).ok().map(|id| Body::Node(Box::new(NodeState::new(id))))
+            }
             TargetKind::Group | TargetKind::Fleet => {
                 let grouping = self.index.grouping_of[rule as usize]?;
                 Some(Body::Group(Box::new(self.new_sum(grouping))))
             }
             TargetKind::Plan => Some(Body::Plan(
-                standing.alert.threshold.map(|threshold| observing::own_test(&self.rules.rules[rule as usize], threshold)),
+                standing
+                    .alert
+                    .threshold
+                    .map(|threshold| observing::own_test(&self.rules.rules[rule as usize], threshold)),
             )),
             TargetKind::Partition | TargetKind::Worker | TargetKind::Broker => Some(Body::Other),
         }

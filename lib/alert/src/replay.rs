@@ -111,7 +111,8 @@ impl Rule {
                 ));
             }
             _ if self.signal.aggregate == Aggregate::Mean && self.signal.window_ms < step_ms => {
-                caveats.push(format!("means of {} are not kept: those of {step} stand for them", window(self)));
+                caveats
+                    .push(format!("means of {} are not kept: those of {step} stand for them", window(self)));
             }
             _ if self.signal.aggregate != Aggregate::Mean && self.per != Per::Node => {
                 caveats.push("peaks of nodes are added, which is more than the peak of their sum".to_owned());
@@ -318,7 +319,10 @@ mod tests {
         assert_eq!(found.len(), 3, "{found:?}");
         // 8 of 20 minutes at 850 Mbit/s, and the others at 10, are 346 on average.
         let long = "metric = \"rate\"\ndirection = \"in\"\nabove = \"300 Mbit/s\"\nwindow = \"20m\"";
-        assert_eq!(replayed(long, &nodes).first().map(|(name, fired, _)| (name.as_str(), *fired)), Some(("a", 16)));
+        assert_eq!(
+            replayed(long, &nodes).first().map(|(name, fired, _)| (name.as_str(), *fired)),
+            Some(("a", 16))
+        );
     }
 
     #[test]

@@ -39,8 +39,8 @@ pub(super) async fn run(args: TestArgs) -> anyhow::Result<()> {
         return Err(UsageError(format!("rule {name} cannot be tried against the past: {why}")).into());
     }
     let replay_ms = duration_ms(&args.replay).filter(|ms| (MINUTE_MS..=MAX_REPLAY_MS).contains(ms));
-    let replay_ms =
-        replay_ms.ok_or_else(|| UsageError("--replay must be a time such as 24h or 7d, at most 31d".to_owned()))?;
+    let replay_ms = replay_ms
+        .ok_or_else(|| UsageError("--replay must be a time such as 24h or 7d, at most 31d".to_owned()))?;
     let rule = rule.clone();
     let api = args.api.clone();
     let now_ms = clock::unix_ms();
@@ -76,7 +76,8 @@ impl Past {
             };
             (id, hello)
         });
-        let those: Vec<_> = known.filter(|(id, hello)| rule.is_about(id, &Hello::from(hello.clone()))).collect();
+        let those: Vec<_> =
+            known.filter(|(id, hello)| rule.is_about(id, &Hello::from(hello.clone()))).collect();
         if those.is_empty() {
             bail!("rule {} is about no node that the API knows", rule.name);
         }
@@ -95,7 +96,8 @@ impl Past {
             let name = percent_encoded(&id.text());
             if rule.needs_capacity() {
                 let node: NodeDetailJson = api.read(&format!("/api/nodes/{name}"))?;
-                let rates = node.network_rx_capacity_bytes_per_sec.zip(node.network_tx_capacity_bytes_per_sec);
+                let rates =
+                    node.network_rx_capacity_bytes_per_sec.zip(node.network_tx_capacity_bytes_per_sec);
                 hello.capacity = rates.map(|(rx_bps, tx_bps)| Capacity { rx_bps, tx_bps });
             }
             let history: HistoryJson =
@@ -153,7 +155,12 @@ fn report(name: &str, past: &Past, found: &Replay, zone: &Zone) -> String {
         out.push('\n');
     };
     let shown = |ms: i64| minute(&zone.show(ms));
-    put(format!("rule {name}, {} nodes, from {} to {}", past.nodes.len(), shown(past.shown_from_ms), shown(past.to_ms)));
+    put(format!(
+        "rule {name}, {} nodes, from {} to {}",
+        past.nodes.len(),
+        shown(past.shown_from_ms),
+        shown(past.to_ms)
+    ));
     for alert in &found.firings {
         put(line(alert, &shown));
     }
@@ -173,7 +180,9 @@ fn line(alert: &Alert, shown: &impl Fn(i64) -> String) -> String {
     let fired_ms = alert.fired_ms.unwrap_or(alert.since_ms);
     let mut line = format!("  {}  {} · {}", shown(fired_ms), alert.target.name, alert.summary);
     let over = match alert.resolved_ms {
-        Some(resolved_ms) => format!(" · until {}, {} min", shown(resolved_ms), (resolved_ms - fired_ms) / MINUTE_MS),
+        Some(resolved_ms) => {
+            format!(" · until {}, {} min", shown(resolved_ms), (resolved_ms - fired_ms) / MINUTE_MS)
+        }
         None => " · it still fires".to_owned(),
     };
     // Writing to a string cannot fail.

@@ -77,9 +77,8 @@ impl Index {
     }
 
     fn grouping(&mut self, place: u32, rule: &Rule) -> u32 {
-        let is_same = |one: &Grouping| {
-            one.filter == rule.filter && one.per == rule.per && one.signal == rule.signal
-        };
+        let is_same =
+            |one: &Grouping| one.filter == rule.filter && one.per == rule.per && one.signal == rule.signal;
         if let Some(known) = self.groupings.iter().position(is_same) {
             self.groupings[known].rules.push(place);
             return known as u32;
@@ -95,9 +94,8 @@ impl Index {
 
     /// The class of a node that describes itself so.
     pub(super) fn class(&mut self, rules: &Rules, id: &NodeId, hello: Option<&Hello>) -> u32 {
-        let is_about = |rule: &Rule| {
-            rule.signal.measure.subject() == Subject::Nodes && rule.filter.matches(id, hello)
-        };
+        let is_about =
+            |rule: &Rule| rule.signal.measure.subject() == Subject::Nodes && rule.filter.matches(id, hello);
         let those = (0_u32..).zip(&rules.rules).filter(|(_, rule)| is_about(rule)).map(|(place, _)| place);
         let those: Vec<u32> = those.collect();
         if let Some(known) = self.class_of.get(&those) {

@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashSet};
 use tidemap_wire::{Alert, AlertChange, AlertState, AlertTarget, TargetKind};
 
 use super::{
-    Engine, Ending,
+    Ending, Engine,
     episode::{Due, Episode, Notified},
     standing::{AlertStanding, Hold, Transition},
     target::{Body, Target},
@@ -127,7 +127,8 @@ impl Engine {
             due.is_some_and(|(at_ms, due)| due == Due::Repeat && at_ms <= now_ms)
         };
         let entries = target.entries.iter();
-        let those = entries.filter(|entry| entry.episode.as_ref().is_some_and(|episode| is_due(entry.rule, episode)));
+        let those =
+            entries.filter(|entry| entry.episode.as_ref().is_some_and(|episode| is_due(entry.rule, episode)));
         those.map(|entry| (place, entry.rule)).collect()
     }
 
@@ -169,7 +170,9 @@ impl Engine {
     /// Ends an episode.
     pub(super) fn end_entry(&mut self, place: u32, rule_place: u32, at_ms: i64, ending: Ending) {
         let Some(target) = self.targets[place as usize].as_mut() else { return };
-        let Some(episode) = target.entry_mut(rule_place).and_then(|entry| entry.episode.take()) else { return };
+        let Some(episode) = target.entry_mut(rule_place).and_then(|entry| entry.episode.take()) else {
+            return;
+        };
         self.active[rule_place as usize] -= 1;
         self.pending_version += 1;
         if episode.fired_ms.is_some() {
@@ -238,7 +241,8 @@ impl Engine {
                 held,
                 ending: change.ending,
                 group: group_of(Some(rule), &alert.target),
-                standing: target.and_then(|target| AlertStanding::of(target.entry(change.rule)?, target, rule)),
+                standing: target
+                    .and_then(|target| AlertStanding::of(target.entry(change.rule)?, target, rule)),
                 alert,
             });
         }
@@ -253,7 +257,8 @@ impl Engine {
         let is_dropped = held == Some(Hold::Quiet) && self.is_quiet(rule, calm) == Some(true);
         let Some(target) = self.targets[change.target as usize].as_mut() else { return };
         let entry = target.entry_mut(change.rule);
-        let episode = entry.and_then(|entry| entry.episode.as_mut()).filter(|one| one.since_ms == change.since_ms);
+        let episode =
+            entry.and_then(|entry| entry.episode.as_mut()).filter(|one| one.since_ms == change.since_ms);
         let Some(episode) = episode else { return };
         match held {
             None => {
@@ -293,7 +298,8 @@ impl Engine {
         for (place, rule_place) in self.waiting.clone() {
             let rule = &self.rules.rules[rule_place as usize];
             let is_quiet = self.is_quiet(rule, &calm).is_some();
-            let untold = self.targets[place as usize].as_mut().and_then(|target| target.entry_mut(rule_place));
+            let untold =
+                self.targets[place as usize].as_mut().and_then(|target| target.entry_mut(rule_place));
             let untold = untold.filter(|_| !is_quiet).and_then(|entry| entry.untold.take());
             let Some(target) = self.targets[place as usize].as_ref() else {
                 self.waiting.remove(&(place, rule_place));
@@ -309,7 +315,9 @@ impl Engine {
             }
             if let Some(alert) = firing.filter(|_| held.is_none()) {
                 let target = self.targets[place as usize].as_mut();
-                if let Some(episode) = target.and_then(|target| target.entry_mut(rule_place)?.episode.as_mut()) {
+                if let Some(episode) =
+                    target.and_then(|target| target.entry_mut(rule_place)?.episode.as_mut())
+                {
                     episode.notified = Notified::Yes;
                     episode.notified_ms = now_ms;
                 }
@@ -335,7 +343,9 @@ impl Engine {
             let Some(target) = self.targets[*place as usize].as_ref() else { continue };
             let rule = &self.rules.rules[*rule_place as usize];
             let episode = target.entry(*rule_place).and_then(|entry| entry.episode.as_ref());
-            let Some(alert) = episode.map(|episode| target.alert(rule, episode, AlertState::Firing)) else { continue };
+            let Some(alert) = episode.map(|episode| target.alert(rule, episode, AlertState::Firing)) else {
+                continue;
+            };
             if self.hold(*place, *rule_place, &alert, &calm, now_ms).is_some() {
                 continue;
             }
@@ -388,7 +398,8 @@ impl Engine {
         if self.silenced_until(alert).is_some_and(|until_ms| until_ms > now_ms) {
             return Some(Hold::Silence);
         }
-        let mut maintenance = calm.maintenance.iter().map(|one| &self.rules.calendar.maintenance[*one].filter);
+        let mut maintenance =
+            calm.maintenance.iter().map(|one| &self.rules.calendar.maintenance[*one].filter);
         let is_in_maintenance = maintenance.any(|filter| match &target.body {
             Body::Node(node) => filter.matches(&node.id, node.hello.as_deref()),
             _ => filter.covers_group(&target.about.labels),
@@ -414,9 +425,11 @@ impl Engine {
             _ if is_about_others => true,
             (Per::All, _) => true,
             (Per::Node, _) => goes_on(target),
-            (Per::Group(_), Body::Node(node)) => node.contributions.iter().filter_map(|one| one.group).any(|group| {
-                self.targets[group as usize].as_ref().is_some_and(goes_on)
-            }),
+            (Per::Group(_), Body::Node(node)) => node
+                .contributions
+                .iter()
+                .filter_map(|one| one.group)
+                .any(|group| self.targets[group as usize].as_ref().is_some_and(goes_on)),
             (Per::Group(_), _) => {
                 let grouping = self.index.grouping_of[other as usize];
                 let key = grouping.map(|grouping| (grouping, target.about.id.clone()));

@@ -41,7 +41,7 @@ pub(super) struct Rise {
     last: Option<(u64, f64)>,
     /// By how much it has risen in all.
     sum: f64,
-    /// Begin of a part and the sum before it; at most one for each part, and one before the window.
+    /// Begin of a part and the sum at its end; at most one for each part, and one before the window.
     sums: VecDeque<(i64, f64)>,
 }
 
@@ -99,10 +99,6 @@ impl Rise {
     pub(super) fn read(&mut self, at_ms: i64, run: u64, value: Option<f64>) -> Reading {
         let from_ms = at_ms - self.window_ms;
         if let Some(value) = value {
-            let part = part_of(self.window_ms, at_ms);
-            if self.sums.back().is_none_or(|(last, _)| *last < part) {
-                self.sums.push_back((part, self.sum));
-            }
             self.first_ms.get_or_insert(at_ms);
             // A run counts from 0.
             self.sum += match self.last {
@@ -111,6 +107,11 @@ impl Rise {
                 None => 0.0,
             };
             self.last = Some((run, value));
+            let part = part_of(self.window_ms, at_ms);
+            match self.sums.back_mut() {
+                Some((last, sum)) if *last >= part => *sum = self.sum,
+                _ => self.sums.push_back((part, self.sum)),
+            }
         }
         while self.sums.get(1).is_some_and(|(part, _)| *part <= from_ms) {
             self.sums.pop_front();

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tidemap_wire::{AlertTarget, Hello, NodeId, Status, TargetKind, history_query::HistorySeries};
 
 use super::{
-    Engine, Ending,
+    Ending, Engine,
     episode::Episode,
     facts::{NodeFacts, PastRates, PlanFacts, SystemFacts, Want},
     group::{self, Contribution, Sum},
@@ -19,7 +19,8 @@ use crate::rules::{Comparison, GroupKey, Measure, Per, Rule, Signal, Test, Verdi
 /// The test that a plan's own threshold stands for.
 pub(super) fn own_test(rule: &Rule, threshold: f64) -> Test {
     // A quota is reached; an agreed rate must be exceeded.
-    let comparison = if rule.signal.measure == Measure::P95 { Comparison::Above } else { Comparison::AtLeast };
+    let comparison =
+        if rule.signal.measure == Measure::P95 { Comparison::Above } else { Comparison::AtLeast };
     Test::exact(comparison, threshold)
 }
 
@@ -78,7 +79,8 @@ impl Engine {
                 "" => format!("partition {}", partition.partition),
                 worker => format!("partition {} ({worker})", partition.partition),
             };
-            let place = self.other(TargetKind::Partition, &partition.partition.to_string(), &name, Body::Other);
+            let place =
+                self.other(TargetKind::Partition, &partition.partition.to_string(), &name, Body::Other);
             let seconds = |ms: Option<u64>| Reading::of(ms.map(|ms| ms as f64 / 1_000.0));
             self.apply_all(place, &rules, now_ms, |rule| match rule.signal.measure {
                 // A worker that is silent says nothing of its lag.
@@ -121,7 +123,11 @@ impl Engine {
         }
         let tests: Vec<_> = own.into_iter().map(|threshold| (threshold, own_test(rule, threshold))).collect();
         for (threshold, test) in tests {
-            let id = if measure == Measure::Quota { format!("{}@{threshold}", plan.name) } else { plan.name.clone() };
+            let id = if measure == Measure::Quota {
+                format!("{}@{threshold}", plan.name)
+            } else {
+                plan.name.clone()
+            };
             let target = self.other(TargetKind::Plan, &id, &plan.name, Body::Plan(Some(test)));
             if let Some(known) = self.targets[target as usize].as_mut() {
                 known.body = Body::Plan(Some(test));
@@ -186,7 +192,9 @@ impl Engine {
 
     /// The questions of a target: which of its uses, and whose traffic.
     fn questions(&self, place: u32) -> Vec<(usize, Signal, HistorySeries)> {
-        let Some(target) = self.targets.get(place as usize).and_then(Option::as_ref) else { return Vec::new() };
+        let Some(target) = self.targets.get(place as usize).and_then(Option::as_ref) else {
+            return Vec::new();
+        };
         match &target.body {
             Body::Node(node) => {
                 let Some(class) = node.class else { return Vec::new() };
@@ -200,7 +208,9 @@ impl Engine {
                 let series = match (&grouping.per, value) {
                     (Per::Group(GroupKey::Location), Some(value)) => Some(HistorySeries::Location(value)),
                     (Per::Group(GroupKey::Provider), Some(value)) => Some(HistorySeries::Provider(value)),
-                    (Per::Group(GroupKey::Label(name)), Some(value)) => Some(HistorySeries::Label(name.clone(), value)),
+                    (Per::Group(GroupKey::Label(name)), Some(value)) => {
+                        Some(HistorySeries::Label(name.clone(), value))
+                    }
                     (Per::All, _) => grouping.filter.series(),
                     _ => None,
                 };
@@ -250,7 +260,9 @@ impl Engine {
 
     /// Applies the rules of a class to a node from now on.
     fn join(&mut self, place: u32, now_ms: i64, class: u32) {
-        let Some(Body::Node(node)) = self.targets[place as usize].as_ref().map(|target| &target.body) else { return };
+        let Some(Body::Node(node)) = self.targets[place as usize].as_ref().map(|target| &target.body) else {
+            return;
+        };
         let hello = node.hello.clone();
         let is_other = node.class != Some(class);
         let uses = self.index.at(class).uses.iter().map(|one| one.grouping).collect::<Vec<_>>();
@@ -260,17 +272,20 @@ impl Engine {
         let memories = is_other.then(|| self.index.at(class).memories());
         let mut left = Vec::new();
         if let Some(target) = self.targets[place as usize].as_mut() {
-            left.extend(target.entries.iter().map(|entry| entry.rule).filter(|rule| !class_rules.contains(rule)));
+            left.extend(
+                target.entries.iter().map(|entry| entry.rule).filter(|rule| !class_rules.contains(rule)),
+            );
             if let Body::Node(node) = &mut target.body {
                 node.class = Some(class);
                 node.memories = memories.unwrap_or_else(|| std::mem::take(&mut node.memories));
-                node.contributions =
-                    groups.iter().map(|group| Contribution::none(*group)).collect();
+                node.contributions = groups.iter().map(|group| Contribution::none(*group)).collect();
             }
         }
         let contributions = groups.into_iter().flatten();
         for group in contributions {
-            if let Some(Body::Group(sum)) = self.targets[group as usize].as_mut().map(|target| &mut target.body) {
+            if let Some(Body::Group(sum)) =
+                self.targets[group as usize].as_mut().map(|target| &mut target.body)
+            {
                 sum.add(&Contribution::none(Some(group)));
                 self.changed_groups.insert(group);
             }
@@ -314,10 +329,15 @@ impl Engine {
 
     /// Takes what a node adds away from all sums.
     fn leave_groups(&mut self, place: u32) {
-        let Some(Body::Node(node)) = self.targets[place as usize].as_mut().map(|target| &mut target.body) else { return };
+        let Some(Body::Node(node)) = self.targets[place as usize].as_mut().map(|target| &mut target.body)
+        else {
+            return;
+        };
         for one in std::mem::take(&mut node.contributions) {
             let Some(group) = one.group else { continue };
-            if let Some(Body::Group(sum)) = self.targets[group as usize].as_mut().map(|target| &mut target.body) {
+            if let Some(Body::Group(sum)) =
+                self.targets[group as usize].as_mut().map(|target| &mut target.body)
+            {
                 sum.take(&one);
                 self.changed_groups.insert(group);
             }
@@ -353,7 +373,9 @@ impl Engine {
             }
         }
         for (group, before, after) in sums {
-            if let Some(Body::Group(sum)) = self.targets[group as usize].as_mut().map(|target| &mut target.body) {
+            if let Some(Body::Group(sum)) =
+                self.targets[group as usize].as_mut().map(|target| &mut target.body)
+            {
                 sum.take(&before);
                 sum.add(&after);
                 self.changed_groups.insert(group);
@@ -365,7 +387,15 @@ impl Engine {
             let status_since_ms = is_offline.then_some(facts.since_ms);
             for index in 0..one.rules.len() {
                 let rule = self.index.at(class).uses[use_place].rules[index];
-                self.apply(place, rule, reading, is_known, status_since_ms.unwrap_or(since_ms), status_since_ms, now_ms);
+                self.apply(
+                    place,
+                    rule,
+                    reading,
+                    is_known,
+                    status_since_ms.unwrap_or(since_ms),
+                    status_since_ms,
+                    now_ms,
+                );
             }
         }
     }
@@ -409,13 +439,7 @@ impl Engine {
     }
 
     /// Applies a reading for each of some rules.
-    fn apply_all(
-        &mut self,
-        place: u32,
-        rules: &[u32],
-        now_ms: i64,
-        read: impl Fn(&Rule) -> (Reading, bool),
-    ) {
+    fn apply_all(&mut self, place: u32, rules: &[u32], now_ms: i64, read: impl Fn(&Rule) -> (Reading, bool)) {
         self.settle(place, now_ms);
         for rule in rules {
             let (reading, is_known) = read(&self.rules.rules[*rule as usize]);

@@ -117,7 +117,8 @@ impl Target {
         let test = self.test(rule);
         let is_truth = rule.shown.quantity == crate::quantity::Quantity::Truth;
         let threshold = test.map(|test| test.threshold).filter(|_| !is_truth);
-        let worst = if state == AlertState::Resolved { episode.peak.or(episode.value) } else { episode.value };
+        let worst =
+            if state == AlertState::Resolved { episode.peak.or(episode.value) } else { episode.value };
         let for_ms = if state == AlertState::Pending { 0 } else { rule.for_ms };
         let mut summary = rule.summary(worst, threshold, for_ms);
         if let (Measure::Rate, Some(carried), Some(value)) = (rule.signal.measure, self.carried(), worst) {
@@ -174,7 +175,9 @@ pub(super) fn node_target(id: &NodeId, hello: Option<&Hello>) -> AlertTarget {
     let mut labels = hello.map(|hello| hello.labels.clone()).unwrap_or_default();
     let location = hello.and_then(|hello| hello.location.as_ref()?.label.clone());
     labels.extend(location.map(|location| ("location".to_owned(), location)));
-    labels.extend(hello.and_then(|hello| hello.provider.clone()).map(|provider| ("provider".to_owned(), provider)));
+    labels.extend(
+        hello.and_then(|hello| hello.provider.clone()).map(|provider| ("provider".to_owned(), provider)),
+    );
     AlertTarget { kind: TargetKind::Node, name: given.unwrap_or_else(|| text.clone()), id: text, labels }
 }
 

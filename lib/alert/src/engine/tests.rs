@@ -40,7 +40,8 @@ impl World {
 
     /// A node in a place, with a link of a gigabit per second. Nobody has heard of it yet.
     pub(super) fn add(&mut self, name: &str, place: &str) {
-        let location = Location { lat: 1.0, lon: 1.0, label: Some(place.to_owned()), source: LocationSource::Given };
+        let location =
+            Location { lat: 1.0, lon: 1.0, label: Some(place.to_owned()), source: LocationSource::Given };
         let hello = Hello {
             display_name: Some(name.to_uppercase()),
             agent_version: "0.3.0".to_owned(),
@@ -149,7 +150,9 @@ pub(super) fn words(transition: &Transition) -> String {
         AlertChange::Test => "test",
     };
     match (transition.is_new, transition.notify, transition.held) {
-        (true, true, _) | (false, true, _) if transition.is_new || change == "again" => format!("{change} {name}"),
+        (true, true, _) | (false, true, _) if transition.is_new || change == "again" => {
+            format!("{change} {name}")
+        }
         (false, ..) => format!("late: {change} {name}"),
         (_, _, Some(hold)) => format!("({change} {name}: {hold:?})"),
         _ => format!("({change} {name})"),

@@ -16,7 +16,13 @@ use crate::{
 pub(super) type Carried = [f64; 2];
 
 /// What a reading means to a rule. `is_known` is false while nobody hears of the target.
-pub(super) fn verdict(reading: Reading, is_known: bool, test: &Test, signal: Signal, no_data: NoData) -> Verdict {
+pub(super) fn verdict(
+    reading: Reading,
+    is_known: bool,
+    test: &Test,
+    signal: Signal,
+    no_data: NoData,
+) -> Verdict {
     if !is_known {
         return Verdict::Frozen;
     }
@@ -57,7 +63,9 @@ pub(super) fn of_node(
             Measure::Offline | Measure::OfflineShare => {
                 Reading::of(Some(f64::from(u8::from(facts.status == Status::Offline))))
             }
-            Measure::AgentVersion => Reading::of(facts.hello.and_then(|hello| quantity::version(&hello.agent_version))),
+            Measure::AgentVersion => {
+                Reading::of(facts.hello.and_then(|hello| quantity::version(&hello.agent_version)))
+            }
             _ => Reading::of(instant(signal)),
         },
         Some(Memory::Extreme(extreme)) => {
@@ -67,7 +75,10 @@ pub(super) fn of_node(
         Some(Memory::Counter(rise)) => rise.read(now_ms, facts.latest.boot, instant(signal)),
         Some(Memory::Past(past)) => {
             let rates = past.rates(signal.window_ms, now_ms).filter(|_| is_reporting);
-            Reading { value: rates.and_then(|rates| of_past(signal, rates, carried)), is_partial: rates.is_none() && is_reporting }
+            Reading {
+                value: rates.and_then(|rates| of_past(signal, rates, carried)),
+                is_partial: rates.is_none() && is_reporting,
+            }
         }
     }
 }

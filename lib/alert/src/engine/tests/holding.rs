@@ -182,7 +182,8 @@ fn a_site_that_drops_is_one_alert_and_its_nodes_are_explained_by_it() {
 #[test]
 fn a_gateway_explains_what_depends_on_it() {
     let gateway = "[[rule]]\nname = \"gateway\"\nmetric = \"offline\"\nnode = \"gw\"\n";
-    let mut world = World::new(&format!("{gateway}{}", offline("depends_on = [\"gateway\"]\nlabel = \"site=oslo\"")));
+    let mut world =
+        World::new(&format!("{gateway}{}", offline("depends_on = [\"gateway\"]\nlabel = \"site=oslo\"")));
     world.add("gw", "Berlin");
     world.add("a", "Oslo");
     world.observe_all();
