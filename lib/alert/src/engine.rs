@@ -5,12 +5,15 @@
 //! What fires, and when, is a function of the facts and their times, not of how often it is judged. A rule and
 //! a target have at most one [`episode`] at a time.
 
+mod asking;
 mod episode;
 mod facts;
 mod group;
+mod holding;
 mod ids;
 mod index;
 mod judging;
+mod membership;
 mod memory;
 mod observing;
 mod standing;

@@ -1,5 +1,7 @@
 //! How a rule is written.
 
+mod parts;
+
 use serde::Deserialize;
 use tidemap_traffic::{
     Direction,
@@ -8,17 +10,16 @@ use tidemap_traffic::{
 use tidemap_wire::{NodeId, Severity};
 use toml::{Spanned, Value};
 
+use self::parts::{grouping, no_data, number, repeat, text_of, time};
+pub(crate) use self::parts::{label, named_nodes, severity};
 use super::{
     Aggregate, Comparison, Filter, GroupKey, LIVE_WINDOW_MS, Measure, NoData, NoticeGroup, Per, Repeat, Rule,
     Signal, Subject, Test, dependencies, measure,
 };
-use crate::{duration, quantity::Quantity};
+use crate::quantity::{Quantity, Shown};
 
 /// The most rules of a file.
 const MAX_RULES: usize = 1_000;
-/// The most nodes that one rule names; a label has any number of them.
-const MAX_NODES: usize = 100;
-const MAX_NAME_BYTES: usize = 64;
 /// The windows over which workers keep means.
 const WORKERS_WINDOWS_MS: [i64; 5] = [0, 10_000, 60_000, 300_000, LIVE_WINDOW_MS];
 const DAY_MS: i64 = 86_400_000;
@@ -77,9 +78,9 @@ pub(crate) fn read(rules: &[Spanned<RuleToml>]) -> Checked<Vec<Rule>> {
 
 impl RuleToml {
     fn read(&self, whole: &Spanned<Self>) -> Checked<Rule> {
-        let name = field("name", &self.name, name)?;
+        let name = field("name", &self.name, parts::name)?;
         let written = self.threshold()?;
-        let per = self.per.as_ref().map_or(Ok(Per::Node), |per| field("per", per, self::per))?;
+        let per = self.per.as_ref().map_or(Ok(Per::Node), |per| field("per", per, parts::per))?;
         let measure = self.measure(&per, written)?;
         let subject = measure.subject();
         self.refuse_useless(measure, &per)?;
@@ -252,7 +253,7 @@ impl RuleToml {
         measure: Measure,
         per: &Per,
         written: Option<Written<'_>>,
-    ) -> Checked<(Option<Test>, crate::quantity::Shown)> {
+    ) -> Checked<(Option<Test>, Shown)> {
         let quantity = match measure.quantity() {
             Quantity::Truth if *per != Per::Node => Quantity::Count,
             quantity => quantity,
@@ -348,107 +349,4 @@ impl Rule {
             depends_on: Vec::new(),
         }
     }
-}
-
-/// The nodes of a list.
-pub(crate) fn named_nodes(names: &Spanned<Vec<String>>) -> Checked<Vec<(NodeId, String)>> {
-    let wrong = |error: String| problem(names, format!("nodes: {error}"));
-    let ids = names.get_ref().iter().map(|name| {
-        NodeId::from_name(name)
-            .map(|id| (id, name.clone()))
-            .map_err(|error| wrong(format!("{name}: {error}")))
-    });
-    let mut nodes = ids.collect::<Checked<Vec<_>>>()?;
-    nodes.sort_unstable();
-    nodes.dedup_by(|one, other| one.0 == other.0);
-    if nodes.is_empty() || nodes.len() > MAX_NODES || nodes.len() < names.get_ref().len() {
-        return Err(wrong(format!("must be 1 to {MAX_NODES} different names; a label may have more nodes")));
-    }
-    Ok(nodes)
-}
-
-/// `NAME=VALUE`.
-pub(crate) fn label(text: &str) -> Result<(String, String), &'static str> {
-    let parts = text.split_once('=').filter(|(name, _)| !name.is_empty());
-    let parts = parts.map(|(name, value)| (name.to_owned(), value.to_owned()));
-    parts.ok_or("must be NAME=VALUE, such as site=fra")
-}
-
-/// A name of a rule.
-pub(crate) fn name(name: &str) -> Result<String, String> {
-    let is_name = !name.is_empty() && name.len() <= MAX_NAME_BYTES && !name.contains(char::is_control);
-    let wrong = || format!("must have 1 to {MAX_NAME_BYTES} bytes and no control characters");
-    if is_name { Ok(name.to_owned()) } else { Err(wrong()) }
-}
-
-pub(crate) fn severity(text: &str) -> Result<Severity, &'static str> {
-    match text {
-        "info" => Ok(Severity::Info),
-        "warning" => Ok(Severity::Warning),
-        "critical" => Ok(Severity::Critical),
-        _ => Err("must be info, warning or critical"),
-    }
-}
-
-/// A time within bounds; none unless given.
-fn time(name: &str, text: Option<&Spanned<String>>, least_ms: i64, most_ms: i64) -> Checked<i64> {
-    let Some(text) = text else { return Ok(0) };
-    let bounds = format!("from {} to {}", duration::show(least_ms), duration::show(most_ms));
-    field(name, text, |text| match duration::read(text) {
-        Some(ms) if (least_ms..=most_ms).contains(&ms) => Ok(ms),
-        _ => Err(format!("must be a time such as 90s, 5m or 1h 30m, {bounds}")),
-    })
-}
-
-fn per(text: &str) -> Result<Per, &'static str> {
-    match text {
-        "node" => Ok(Per::Node),
-        "fleet" | "all" => Ok(Per::All),
-        _ => {
-            GroupKey::named(text).map(Per::Group).ok_or("must be node, location, provider, label:NAME or all")
-        }
-    }
-}
-
-fn no_data(text: &str) -> Result<NoData, &'static str> {
-    match text {
-        "ignore" => Ok(NoData::Ignore),
-        "fire" => Ok(NoData::Fire),
-        "keep" => Ok(NoData::Keep),
-        _ => Err("must be ignore, fire or keep"),
-    }
-}
-
-fn repeat(text: &str) -> Result<Repeat, &'static str> {
-    let wrong = "must be off, a time from 1m to 7d such as 4h, or one that doubles such as 30m doubling";
-    if text == "off" {
-        return Ok(Repeat::Off);
-    }
-    let (time, is_doubling) = text.strip_suffix("doubling").map_or((text, false), |time| (time, true));
-    let ms = duration::read(time).filter(|ms| (60_000..=7 * DAY_MS).contains(ms)).ok_or(wrong)?;
-    Ok(if is_doubling { Repeat::Doubling(ms) } else { Repeat::Every(ms) })
-}
-
-fn grouping(text: &str) -> Result<NoticeGroup, &'static str> {
-    match text {
-        "rule" => Ok(NoticeGroup::Rule),
-        "none" => Ok(NoticeGroup::Alone),
-        _ => GroupKey::named(text)
-            .map(NoticeGroup::By)
-            .ok_or("must be location, provider, label:NAME, rule or none"),
-    }
-}
-
-/// A number as it is written, with quotes or without.
-fn text_of(value: &Value) -> String {
-    match value {
-        Value::String(text) => text.clone(),
-        Value::Integer(number) => number.to_string(),
-        Value::Float(number) => number.to_string(),
-        _ => String::new(),
-    }
-}
-
-fn number(name: &str, value: &Spanned<Value>, quantity: Quantity) -> Checked<(f64, crate::quantity::Shown)> {
-    quantity.read(&text_of(value.get_ref())).map_err(|error| problem(value, format!("{name}: {error}")))
 }
