@@ -5,10 +5,10 @@ use tidemap_traffic::{
     FileError, Zone,
     document::{self, Checked, field},
 };
-use toml::Spanned;
+use toml::{Spanned, Value};
 
 use crate::{
-    channels::{self, ChannelToml, Channels},
+    channels::{self, ChannelTables, ChannelToml, Channels, RouteToml},
     rules::{self, RuleToml, Rules},
 };
 
@@ -27,10 +27,26 @@ pub struct AlertFile {
 #[serde(deny_unknown_fields)]
 struct FileToml {
     time_zone: Option<Spanned<String>>,
+    page_url: Option<Spanned<String>>,
     #[serde(default)]
     rule: Vec<Spanned<RuleToml>>,
     #[serde(default)]
     channel: Vec<Spanned<ChannelToml>>,
+    #[serde(default)]
+    route: Vec<Spanned<RouteToml>>,
+    /// Not a struct, because an error of serde repeats values.
+    heartbeat: Option<Spanned<Value>>,
+}
+
+impl FileToml {
+    fn channels(&self) -> ChannelTables<'_> {
+        ChannelTables {
+            channels: &self.channel,
+            routes: &self.route,
+            heartbeat: self.heartbeat.as_ref(),
+            page_url: self.page_url.as_ref(),
+        }
+    }
 }
 
 impl AlertFile {
@@ -47,6 +63,6 @@ impl AlertFile {
 fn check(file: &FileToml) -> Checked<AlertFile> {
     let zone = file.time_zone.as_ref().map(|name| field("time_zone", name, Zone::named));
     let zone = zone.transpose()?.unwrap_or(Zone::UTC);
-    let channels = channels::read(&file.channel)?;
+    let channels = channels::read(&file.channels(), &zone)?;
     Ok(AlertFile { rules: rules::read(&file.rule, &zone)?, zone, channels })
 }

@@ -2,7 +2,7 @@
 //! people are sent. All of it is pure: time is an argument in Unix milliseconds of the broker's clock.
 #![warn(missing_docs)]
 
-mod channels;
+pub mod channels;
 mod file;
 mod rules;
 

@@ -18,6 +18,8 @@ pub mod service_manager;
 pub mod shutdown;
 pub mod stderr;
 pub mod text_file;
+#[cfg(feature = "web-client")]
+pub mod web_client;
 
 pub mod acks;
 pub mod log_reader;
