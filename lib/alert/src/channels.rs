@@ -41,7 +41,7 @@ const MAX_CHANNELS: usize = 100;
 const MAX_ROUTES: usize = 1_000;
 
 /// Who is notified of what.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Channels {
     channels: Vec<Channel>,
     routes: Vec<Route>,
@@ -58,6 +58,12 @@ pub struct Style {
     pub zone: Zone,
     /// Where the page is, which texts link.
     pub page_url: Option<Url>,
+}
+
+impl Default for Style {
+    fn default() -> Self {
+        Self { zone: Zone::UTC, page_url: None }
+    }
 }
 
 /// The tables of a file that declare channels.

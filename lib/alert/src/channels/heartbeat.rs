@@ -36,7 +36,9 @@ pub(super) fn read(table: &Spanned<Value>) -> Checked<Heartbeat> {
             "url_env" => urls.push(Setting::Variable(text.to_owned())),
             "every" => every = duration(text).ok_or_else(|| bad(every_says()))?,
             _ => {
-                return Err(bad(format!("{name}: is no setting: there are url, url_file, url_env and every")));
+                return Err(bad(format!(
+                    "{name}: is no setting: there are url, url_file, url_env and every"
+                )));
             }
         }
     }
