@@ -20,6 +20,7 @@ pub mod stderr;
 pub mod text_file;
 #[cfg(feature = "web-client")]
 pub mod web_client;
+pub mod watched_file;
 
 pub mod acks;
 pub mod log_reader;
