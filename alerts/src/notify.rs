@@ -20,7 +20,7 @@ const WHOLE: Duration = Duration::from_secs(15);
 const LIMITS: Limits =
     Limits { connect: Duration::from_secs(5), whole: Duration::from_secs(12), body_bytes: 4_096, cuts: true };
 
-/// After a refusal a notice is tried again when the file was read anew, or after this time.
+/// After a refusal a notice is tried again when the file was read again, or after this time.
 pub const REFUSED_WAIT: Duration = Duration::from_secs(3_600);
 /// How long after its moment a notice is tried.
 pub const GIVE_UP: Duration = Duration::from_secs(86_400);
@@ -87,7 +87,7 @@ impl Sender {
         Self { client: WebClient::new(), folder: folder.into() }
     }
 
-    /// Makes one attempt to deliver a notice, within 15 s. Secrets are read anew each time. It may be dropped
+    /// Makes one attempt to deliver a notice, within 15 s. Secrets are read each time. It may be dropped
     /// at any moment, and then the notice may have been delivered or not. `now_ms` is broker time or the
     /// system's: a signature has it.
     ///
@@ -103,8 +103,11 @@ impl Sender {
     ) -> Result<Delivered, SendFailure> {
         let named = |why: &str| format!("channel {}: {why}", channel.name());
         let secrets = Secrets::read(&self.folder, channel).await;
-        let secrets = secrets.map_err(|why| SendFailure::refused(named(&why)))?;
+        let mut secrets = secrets.map_err(|why| SendFailure::refused(named(&why)))?;
         let outgoing = channel.outgoing(secrets.values(), notice, style);
+        if let Ok(Outgoing::Post(post)) = &outgoing {
+            secrets.note(post);
+        }
         let sent = match outgoing {
             Ok(Outgoing::Post(post)) => self.post(post, now_ms).await,
             Ok(Outgoing::Mail(mail)) => match timeout(WHOLE, mailer::send(mail)).await {

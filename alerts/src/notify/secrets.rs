@@ -5,12 +5,15 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use tidemap_alert::channels::{Channel, Setting, Values};
+use tidemap_alert::channels::{Channel, Post, Setting, Values};
 use tidemap_service::text_file;
 use tokio::task::spawn_blocking;
 
 /// A shorter text is part of too many words to be hidden.
 const SHORTEST_HIDDEN: usize = 4;
+
+/// Headers with secrets that Tidemap makes itself.
+const SIGNING: [&str; 2] = ["authorization", "x-gotify-key"];
 
 /// All texts of one channel. What is not in the file itself is a secret, and so is its address.
 pub(super) struct Secrets {
@@ -35,6 +38,13 @@ impl Secrets {
         Ok(Self { values, hidden })
     }
 
+    /// Notes what a request makes of them: other forms of the same secrets.
+    pub(super) fn note(&mut self, post: &Post) {
+        self.hidden.extend(parts(&post.url));
+        let signed = post.headers.iter().filter(|(name, _)| SIGNING.contains(&name.as_str()));
+        self.hidden.extend(signed.flat_map(|(_, value)| value.split(' ').map(str::to_owned)).filter(is_long));
+    }
+
     pub(super) fn values(&self) -> &Values {
         &self.values
     }
@@ -51,7 +61,11 @@ fn parts(url: &str) -> Vec<String> {
     let (host, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
     let login = host.rsplit_once('@').map_or("", |(login, _)| login);
     let words = path.split(['/', '?', '&', '=']).chain(login.split(':'));
-    words.filter(|word| word.len() >= 2 * SHORTEST_HIDDEN).map(str::to_owned).collect()
+    words.map(str::to_owned).filter(is_long).collect()
+}
+
+fn is_long(word: &String) -> bool {
+    word.len() >= 2 * SHORTEST_HIDDEN
 }
 
 pub(super) fn hide(text: &str, secret: &str) -> String {

@@ -125,6 +125,20 @@ async fn nothing_that_is_said_has_a_secret() {
     }
 }
 
+/// Forms of secrets that are in no setting.
+#[tokio::test]
+async fn what_is_made_of_a_secret_is_hidden_too() {
+    let lines = "[[channel]]\nname = \"c\"\ntype = \"ntfy\"\nurl = \"SINK/topic\"\nuser = \"tide\"\n\
+                 password_file = \"secret\"";
+    let scene = Scene::open(lines);
+    let made = data_encoding::BASE64.encode(format!("tide:{SECRET}").as_bytes());
+    let echo = Reply::Status(401, Vec::new(), format!("Basic {made} is wrong"));
+    let failure = scene.failure(echo).await.to_string();
+    assert_eq!(failure, "channel c: the answer is 401: Basic … is wrong");
+    let authorization = scene.sink.sent()[0].header("authorization").map(str::to_owned);
+    assert_eq!(authorization, Some(format!("Basic {made}")));
+}
+
 #[tokio::test]
 async fn a_secret_that_is_not_there_is_named() {
     let lines = "[[channel]]\nname = \"c\"\ntype = \"slack\"\nurl_env = \"TIDEMAP_NO_SUCH_VARIABLE\"\n\

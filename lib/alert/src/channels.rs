@@ -1,6 +1,7 @@
 //! Channels, routes and the heartbeat, as a file declares them, and what each channel is sent.
 
 mod channel;
+mod destination;
 mod heartbeat;
 mod mail;
 mod message;
@@ -10,7 +11,7 @@ mod route;
 mod service;
 mod setting;
 mod short;
-mod target;
+
 mod template;
 mod wording;
 
@@ -129,7 +130,7 @@ impl Channels {
         self.channels.iter().find(|channel| channel.name() == name)
     }
 
-    /// What is told that alerts are judged.
+    /// What hears that alerts are judged.
     pub fn heartbeat(&self) -> Option<&Heartbeat> {
         self.heartbeat.as_ref()
     }

@@ -1,4 +1,4 @@
-//! `alerts.toml`: rules, and whom they notify.
+//! `alerts.toml`: rules, and who is notified.
 
 use serde::Deserialize;
 use tidemap_traffic::{

@@ -18,9 +18,9 @@ pub mod service_manager;
 pub mod shutdown;
 pub mod stderr;
 pub mod text_file;
+pub mod watched_file;
 #[cfg(feature = "web-client")]
 pub mod web_client;
-pub mod watched_file;
 
 pub mod acks;
 pub mod log_reader;

@@ -138,7 +138,7 @@ fn serve(stream: TcpStream, kept: &Kept) -> anyhow::Result<()> {
         lock(&kept.sent).push(sent);
         match reply {
             Reply::Status(status, headers, body) => {
-                let mut head = format!("HTTP/1.1 {status} Told\r\ncontent-length: {}\r\n", body.len());
+                let mut head = format!("HTTP/1.1 {status} Sink\r\ncontent-length: {}\r\n", body.len());
                 for (name, value) in headers {
                     head.push_str(&format!("{name}: {value}\r\n"));
                 }
@@ -146,7 +146,7 @@ fn serve(stream: TcpStream, kept: &Kept) -> anyhow::Result<()> {
             }
             Reply::Cut => return Ok(()),
             Reply::Torn => {
-                writer.write_all(b"HTTP/1.1 200 Told\r\ncontent-length: 100\r\n\r\nhalf")?;
+                writer.write_all(b"HTTP/1.1 200 Sink\r\ncontent-length: 100\r\n\r\nhalf")?;
                 return Ok(());
             }
             Reply::Silence => {

@@ -9,16 +9,18 @@ use toml::{Spanned, Value};
 
 use super::{
     Style,
+    destination::Destination,
     outgoing::{self, Outgoing},
     service::Service,
     setting::{HEADER, Setting, Values, WrongSetting},
-    target::Target,
 };
 
 const MAX_NAME_BYTES: usize = 64;
 /// The ends of the names of settings that say where a text comes from.
 const FILE: &str = "_file";
 const VARIABLE: &str = "_env";
+/// Headers whose values are secrets.
+const SECRET_HEADERS: [&str; 4] = ["authorization", "cookie", "proxy-authorization", "x-api-key"];
 
 /// Where notices are sent.
 #[derive(Clone, PartialEq)]
@@ -62,7 +64,7 @@ impl Channel {
     ///
     /// When a text from another file or a variable is wrong. It is not repeated.
     pub fn outgoing(&self, values: &Values, notice: &AlertNotice, style: &Style) -> Result<Outgoing, String> {
-        let target = Target::read(self.service, values).map_err(|wrong| wrong.to_string())?;
+        let target = Destination::read(self.service, values).map_err(|wrong| wrong.to_string())?;
         outgoing::outgoing(target, notice, style).map_err(|wrong| wrong.to_string())
     }
 }
@@ -144,7 +146,7 @@ impl ChannelToml {
             values
                 .set(name, if let Setting::Given(text) = setting { text.clone() } else { sample.to_owned() });
         }
-        Target::read(channel.service, &values).map(drop)
+        Destination::read(channel.service, &values).map(drop)
     }
 }
 
@@ -163,6 +165,13 @@ fn setting(
         let header = |(header, value): (&String, &Value)| {
             let what = format!("headers: {header}: must be text, {{ file = \"…\" }} or {{ env = \"…\" }}");
             let setting = header_value(value).ok_or_else(|| problem(key, what))?;
+            let is_secret = SECRET_HEADERS.contains(&header.to_ascii_lowercase().as_str());
+            if is_secret && matches!(setting, Setting::Given(_)) {
+                let what = format!(
+                    "headers: {header}: a secret is not written into this file: set {{ file = \"…\" }} or {{ env = \"…\" }}"
+                );
+                return Err(problem(key, what));
+            }
             Ok((format!("{HEADER}{header}"), setting))
         };
         return table.iter().map(header).collect();

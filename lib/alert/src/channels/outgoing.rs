@@ -4,11 +4,11 @@ use url::Url;
 
 use super::{
     Style,
+    destination::{Destination, WebhookSettings},
     mail::Mail,
     message::Message,
     payload,
     setting::{WrongSetting, wrong},
-    target::{Target, WebhookTarget},
     wording::token,
 };
 use tidemap_wire::AlertNotice;
@@ -46,36 +46,36 @@ impl Post {
 }
 
 pub(super) fn outgoing(
-    target: Target,
+    target: Destination,
     notice: &AlertNotice,
     style: &Style,
 ) -> Result<Outgoing, WrongSetting> {
     let message = Message::of(notice, style);
     let post = match target {
-        Target::Webhook(webhook) => hook(webhook, notice, &message, style)?,
-        Target::Ntfy { server, topic, authorization } => {
+        Destination::Webhook(webhook) => hook(webhook, notice, &message, style)?,
+        Destination::Ntfy { server, topic, authorization } => {
             Post::json(&server, payload::ntfy(&topic, notice, &message)).with("authorization", authorization)
         }
-        Target::Telegram { server, token, chat, thread } => {
+        Destination::Telegram { server, token, chat, thread } => {
             let url = below(&server, &[&format!("bot{token}"), "sendMessage"])?;
             Post::json(&url, payload::telegram(&chat, thread, &message))
         }
-        Target::Slack { url } => Post::json(&url, payload::slack(&message)),
-        Target::Discord { mut url } => {
+        Destination::Slack { url } => Post::json(&url, payload::slack(&message)),
+        Destination::Discord { mut url } => {
             // The answer then says whether the message is there.
             url.query_pairs_mut().append_pair("wait", "true");
             Post::json(&url, payload::discord(notice, &message))
         }
-        Target::Gotify { server, token } => {
+        Destination::Gotify { server, token } => {
             let url = below(&server, &["message"])?;
             Post::json(&url, payload::gotify(notice, &message)).with("x-gotify-key", Some(token))
         }
-        Target::Alertmanager { server, authorization } => {
+        Destination::Alertmanager { server, authorization } => {
             let url = below(&server, &["api", "v2", "alerts"])?;
             let body = payload::alertmanager(notice, &message, style);
             Post::json(&url, body).with("authorization", authorization)
         }
-        Target::Smtp { server, from, to } => {
+        Destination::Smtp { server, from, to } => {
             let host = from.host().to_owned();
             let first = notice.alerts.first().map_or(notice.id.as_str(), |alert| alert.id.as_str());
             return Ok(Outgoing::Mail(Mail {
@@ -93,12 +93,12 @@ pub(super) fn outgoing(
 }
 
 fn hook(
-    target: WebhookTarget,
+    target: WebhookSettings,
     notice: &AlertNotice,
     message: &Message,
     style: &Style,
 ) -> Result<Post, WrongSetting> {
-    let WebhookTarget { url, mut headers, secret, template, content_type } = target;
+    let WebhookSettings { url, mut headers, secret, template, content_type } = target;
     let fields = payload::webhook(notice, message, style);
     let body = match &template {
         Some(template) => template.fill(&fields),

@@ -18,7 +18,7 @@ const SLACK_LETTERS: usize = 3_000;
 const DISCORD_TITLE: usize = 256;
 const DISCORD_LETTERS: usize = 4_096;
 const TITLE_LETTERS: usize = 250;
-/// Alertmanager ends an alert by itself after this time: it is told when one ends, so this is for alerts of a
+/// Alertmanager ends an alert by itself after this time. It hears when one ends, so this is for alerts of a
 /// fleet that is gone.
 const ALERTMANAGER_ENDS_MS: i64 = 30 * 86_400_000;
 /// Until when it shows a test.

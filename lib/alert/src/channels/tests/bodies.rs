@@ -124,9 +124,9 @@ fn ntfy_shows_severity_as_priority() {
         (Severity::Critical, AlertChange::Fired, 5, "rotating_light"),
         (Severity::Critical, AlertChange::Resolved, 3, "white_check_mark"),
     ] {
-        let mut told = notice(change, vec![alert("web-01")]);
-        told.severity = severity;
-        let sent = post("type = \"ntfy\"\ntopic = \"t\"\ntoken_env = \"tk_1\"", &told);
+        let mut shown = notice(change, vec![alert("web-01")]);
+        shown.severity = severity;
+        let sent = post("type = \"ntfy\"\ntopic = \"t\"\ntoken_env = \"tk_1\"", &shown);
         assert_eq!((sent.url.as_str(), header(&sent, "authorization")), ("https://ntfy.sh/", "Bearer tk_1"));
         let body = body(&sent);
         assert_eq!(

@@ -104,6 +104,10 @@ fn a_mistake_is_found_with_its_line_and_column_and_secrets_are_not_repeated() {
         ("type = \"webhook\"", "url: is missing"),
         ("url = \"https://h/\"\nheaders = \"hunter2\"", "headers: must be a table"),
         ("url = \"https://h/\"\nheaders = { A = 5 }", "headers: A: must be text, { file"),
+        (
+            "url = \"https://h/\"\nheaders = { Authorization = \"hunter2\" }",
+            "headers: Authorization: a secret is not written into this file",
+        ),
         ("url = \"https://h/\"\nheaders = { \"A B\" = \"x\" }", "headers.A B: cannot be set"),
         ("url = \"https://h/\"\nheaders = { Host = \"x\" }", "headers.Host: cannot be set"),
         ("url = \"https://h/\"\nheaders = { A = \"hunter2\\r\\nB: c\" }", "headers.A: must be one line"),

@@ -107,15 +107,15 @@ proptest! {
         peak in any::<f64>(),
     ) {
         let changes = [AlertChange::Fired, AlertChange::Repeated, AlertChange::Resolved, AlertChange::Test];
-        let mut told = notice(changes[change as usize], names.iter().map(|name| alert(name)).collect());
-        told.count = count;
-        told.at_ms = at;
-        for (place, alert) in told.alerts.iter_mut().enumerate() {
+        let mut shown = notice(changes[change as usize], names.iter().map(|name| alert(name)).collect());
+        shown.count = count;
+        shown.at_ms = at;
+        for (place, alert) in shown.alerts.iter_mut().enumerate() {
             alert.since_ms = since;
             alert.peak = Some(peak);
             alert.summary = names[(place + 1) % names.len()].clone();
         }
-        let text = message(&told);
+        let text = message(&shown);
         prop_assert!(!text.title.contains(char::is_control), "{:?}", text.title);
         prop_assert!(text.body.lines().count() <= names.len() + 2, "{:?}", text.body);
     }

@@ -20,8 +20,8 @@ const TELEGRAM: &str = "https://api.telegram.org/";
 const JSON: &str = "application/json";
 
 /// Where a channel leads. It contains secrets, so it is not shown.
-pub(crate) enum Target {
-    Webhook(WebhookTarget),
+pub(crate) enum Destination {
+    Webhook(WebhookSettings),
     Ntfy { server: Url, topic: String, authorization: Option<String> },
     Telegram { server: Url, token: String, chat: String, thread: Option<i64> },
     Smtp { server: MailServer, from: Person, to: Vec<Person> },
@@ -31,7 +31,7 @@ pub(crate) enum Target {
     Alertmanager { server: Url, authorization: Option<String> },
 }
 
-pub(crate) struct WebhookTarget {
+pub(crate) struct WebhookSettings {
     pub(crate) url: Url,
     pub(crate) headers: Vec<(String, String)>,
     pub(crate) secret: Option<String>,
@@ -39,7 +39,7 @@ pub(crate) struct WebhookTarget {
     pub(crate) content_type: String,
 }
 
-impl Target {
+impl Destination {
     /// Reads settings.
     ///
     /// # Errors
@@ -56,7 +56,7 @@ impl Target {
         }
         let values = &values;
         Ok(match service {
-            Service::Webhook => Self::Webhook(WebhookTarget::read(values)?),
+            Service::Webhook => Self::Webhook(WebhookSettings::read(values)?),
             Service::Ntfy => Self::Ntfy {
                 server: address(values, "server", Some(NTFY))?,
                 topic: topic(values)?,
@@ -87,7 +87,7 @@ impl Target {
     }
 }
 
-impl WebhookTarget {
+impl WebhookSettings {
     fn read(values: &Values) -> Result<Self, WrongSetting> {
         let content_type = values.text("content_type").unwrap_or(JSON);
         let template = values.text("template").map(|text| Template::parse(text, content_type == JSON));
