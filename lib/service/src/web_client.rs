@@ -1,8 +1,8 @@
 //! Requests to other programs by HTTP and HTTPS, one after the other on a thread that may block.
 //!
-//! A client trusts the certificates that this system trusts, goes there directly, and follows no redirections,
-//! so that what requests are signed with goes nowhere else. Its own log of bytes is off at every level
-//! ([`crate::logging`]), and so are addresses in its log, because some of them are secrets.
+//! A client trusts the certificates that this system trusts, goes there directly, and follows no
+//! redirections, so that what requests are signed with goes nowhere else. Its own log of bytes is off at
+//! every level ([`crate::logging`]), and so are addresses in its log, because some of them are secrets.
 
 use std::{io::Read, sync::Arc, time::Duration};
 

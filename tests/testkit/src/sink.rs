@@ -1,5 +1,4 @@
-//! A server of HTTP that keeps what it is sent, and answers as a test tells it to: well, badly, late or not at
-//! all.
+//! A server of HTTP that keeps what it is sent, and answers as a test wants: well, badly, or not at all.
 
 use std::{
     collections::VecDeque,

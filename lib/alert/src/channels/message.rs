@@ -73,7 +73,7 @@ fn mark(notice: &AlertNotice) -> &'static str {
 fn one(notice: &AlertNotice, alert: &Alert, zone: &Zone) -> Line {
     let summary = clean(&alert.summary);
     let since = Some(format!("since {}", clock(zone, alert.since_ms, notice.at_ms)));
-    let lasted = |until_ms: i64| duration(until_ms - alert.since_ms);
+    let lasted = |until_ms: i64| duration(until_ms.saturating_sub(alert.since_ms));
     match notice.change {
         AlertChange::Fired => Line { parts: vec![name(alert), summary], since },
         AlertChange::Repeated => {
@@ -112,7 +112,7 @@ fn many(notice: &AlertNotice, alerts: &[Alert], zone: &Zone) -> (Line, Vec<Strin
     };
     let mut parts = vec![what];
     if notice.change == AlertChange::Repeated {
-        parts.push(format!("still, for {}", duration(notice.at_ms - first_ms)));
+        parts.push(format!("still, for {}", duration(notice.at_ms.saturating_sub(first_ms))));
     }
     let since = (notice.change != AlertChange::Resolved)
         .then(|| format!("since {}", clock(zone, first_ms, notice.at_ms)));

@@ -1,4 +1,5 @@
-//! Short addresses, as Apprise and Shoutrrr have them: `ntfy://host/topic`, `telegram://TOKEN@telegram?chats=…`.
+//! Short addresses, as Apprise and Shoutrrr have them: `ntfy://host/topic`,
+//! `telegram://TOKEN@telegram?chats=…`.
 
 use percent_encoding::percent_decode_str;
 use url::Url;
