@@ -4,6 +4,7 @@ mod alerts;
 mod api_answer;
 mod enroll;
 mod listen;
+mod notify;
 mod operator;
 mod stations;
 mod traffic;
@@ -103,6 +104,9 @@ enum Command {
     /// Reads a file of alert rules, and tries a rule against the past.
     #[command(subcommand)]
     Alerts(alerts::AlertsCommand),
+    /// Tries the channels by which alerts notify people and programs.
+    #[command(subcommand)]
+    Notify(notify::NotifyCommand),
     /// Publishes synthetic nodes, for trying things out.
     Simulate {
         #[command(flatten)]
@@ -165,6 +169,7 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
         }
         Command::Traffic(args) => traffic::run(args).await,
         Command::Alerts(command) => alerts::run(command).await,
+        Command::Notify(command) => notify::run(command).await,
         Command::Simulate { nats, simulate } => tidemap_simulate::run(simulate, nats, shutdown).await,
         Command::Enroll(args) => enroll::enroll(&args).await,
         Command::Revoke(args) => enroll::revoke(&args).await,

@@ -34,8 +34,6 @@ pub struct Rule {
     pub name: String,
     /// How much its alerts matter.
     pub severity: Severity,
-    /// The channels that it names, instead of those of the routes.
-    pub channels: Option<Vec<String>>,
     pub(crate) signal: Signal,
     pub(crate) filter: Filter,
     pub(crate) per: Per,

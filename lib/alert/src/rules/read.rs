@@ -97,7 +97,6 @@ impl RuleToml {
                 .severity
                 .as_ref()
                 .map_or(Ok(Severity::Warning), |text| field("severity", text, severity))?,
-            channels: self.channels.as_ref().map(|names| names.get_ref().clone()),
             filter: self.filter()?,
             per,
             plan: self.plan.as_ref().map(|plan| plan.get_ref().clone()),
@@ -334,7 +333,6 @@ impl Rule {
         Self {
             name: "offline".to_owned(),
             severity: Severity::Warning,
-            channels: None,
             signal: Signal { measure, direction: Direction::Both, window_ms: 0, aggregate: Aggregate::Mean },
             filter: Filter::default(),
             per: Per::Node,
