@@ -32,8 +32,8 @@ pub(crate) struct TestArgs {
     #[arg(value_name = "RULE")]
     rule: String,
     /// The file that declares it.
-    #[arg(long, env = "TIDEMAP_ALERTS", default_value = "alerts.toml", value_name = "FILE")]
-    file: PathBuf,
+    #[arg(long, alias = "file", env = "TIDEMAP_ALERTS", default_value = "alerts.toml", value_name = "FILE")]
+    alerts: PathBuf,
     /// Up to how long ago, such as 24h or 7d.
     #[arg(long, default_value = "24h", value_name = "TIME")]
     replay: String,

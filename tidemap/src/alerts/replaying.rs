@@ -28,9 +28,9 @@ const MAX_STEPS: i64 = 20_000;
 const MAX_NODES: usize = 1_000;
 
 pub(super) async fn run(args: TestArgs) -> anyhow::Result<()> {
-    let file = super::read(&args.file)?;
+    let file = super::read(&args.alerts)?;
     let name = &args.rule;
-    let path = args.file.display();
+    let path = args.alerts.display();
     let rule = file.rules.named(name).ok_or_else(|| {
         let names: Vec<&str> = file.rules.iter().map(|rule| rule.name.as_str()).collect();
         UsageError(format!("{path} has no rule {name}; it has {}", names.join(", ")))
