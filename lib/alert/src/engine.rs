@@ -167,8 +167,14 @@ impl Engine {
             self.remove_entry(target, place);
             self.changes.retain(|change| !change.is_of(target, place));
         }
-        if let Some(standing) = standing.filter(|standing| standing.alert.rule == rule) {
-            self.take_over(place, now_ms, &standing);
+        let Some(standing) = standing.filter(|standing| standing.alert.rule == rule) else { return };
+        self.take_over(place, now_ms, &standing);
+        let Some(target) = self.find(place, about) else { return };
+        let known = self.targets[target as usize].as_mut().filter(|known| known.is_heard());
+        if let Some(episode) = known.and_then(|known| known.entry_mut(place)?.episode.as_mut()) {
+            // A target that does not change is not observed again.
+            episode.go_on();
+            self.schedule(target);
         }
     }
 

@@ -42,6 +42,8 @@ pub(super) struct Use {
     pub(super) rules: Vec<u32>,
     /// The sum that it is part of.
     pub(super) grouping: Option<u32>,
+    /// Its place among those that are part of sums.
+    pub(super) contribution: usize,
     /// Between these, no rule begins to hold.
     low: f64,
     high: f64,
@@ -127,7 +129,8 @@ impl Class {
                 let signal = if grouping.is_some() { part_of_sum(rule.signal) } else { rule.signal };
                 let memory = needs_memory(signal).then_some(class.memories);
                 class.memories += usize::from(memory.is_some());
-                class.uses.push(Use::new(signal, memory, grouping));
+                let contribution = class.uses.iter().filter(|one| one.grouping.is_some()).count();
+                class.uses.push(Use::new(signal, memory, grouping, contribution));
                 class.uses.len() - 1
             });
             if grouping.is_none() {
@@ -143,12 +146,13 @@ impl Class {
 }
 
 impl Use {
-    fn new(signal: Signal, memory: Option<usize>, grouping: Option<u32>) -> Self {
+    fn new(signal: Signal, memory: Option<usize>, grouping: Option<u32>, contribution: usize) -> Self {
         Self {
             signal,
             memory,
             rules: Vec::new(),
             grouping,
+            contribution,
             low: f64::INFINITY,
             high: f64::NEG_INFINITY,
             fires_without_data: false,

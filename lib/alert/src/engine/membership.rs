@@ -43,9 +43,9 @@ impl Engine {
         };
         let hello = node.hello.clone();
         let is_other = node.class != Some(class);
-        let uses = self.index.at(class).uses.iter().map(|one| one.grouping).collect::<Vec<_>>();
+        let groupings: Vec<u32> = self.index.at(class).uses.iter().filter_map(|one| one.grouping).collect();
         let groups: Vec<Option<u32>> =
-            uses.iter().map(|grouping| self.group(place, (*grouping)?, hello.as_deref())).collect();
+            groupings.into_iter().map(|grouping| self.group(grouping, hello.as_deref())).collect();
         let class_rules = self.index.at(class).rules.clone();
         let memories = is_other.then(|| self.index.at(class).memories());
         let mut left = Vec::new();
@@ -59,8 +59,7 @@ impl Engine {
                 node.contributions = groups.iter().map(|group| Contribution::none(*group)).collect();
             }
         }
-        let contributions = groups.into_iter().flatten();
-        for group in contributions {
+        for group in groups.into_iter().flatten() {
             if let Some(Body::Group(sum)) =
                 self.targets[group as usize].as_mut().map(|target| &mut target.body)
             {
@@ -74,7 +73,7 @@ impl Engine {
     }
 
     /// The group that a node belongs to, as a target; it is made if need be.
-    fn group(&mut self, _node: u32, grouping: u32, hello: Option<&Hello>) -> Option<u32> {
+    fn group(&mut self, grouping: u32, hello: Option<&Hello>) -> Option<u32> {
         let one = &self.index.groupings[grouping as usize];
         let about = match &one.per {
             Per::Group(key) => {

@@ -147,11 +147,11 @@ impl Engine {
         for (use_place, one) in self.index.at(class).uses.iter().enumerate() {
             let memory = one.memory.and_then(|memory| node.memories.get_mut(memory));
             if one.grouping.is_some() {
-                let before = node.contributions[use_place];
+                let Some(before) = node.contributions.get(one.contribution).copied() else { continue };
                 let Some(group) = before.group else { continue };
                 let after = Contribution::new(Some(group), one.signal, facts, node.carried, memory, now_ms);
                 if after != before {
-                    node.contributions[use_place] = after;
+                    node.contributions[one.contribution] = after;
                     sums.push((group, before, after));
                 }
                 continue;

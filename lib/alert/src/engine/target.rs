@@ -47,7 +47,7 @@ pub(super) struct NodeState {
     pub(super) class: Option<u32>,
     pub(super) status: Status,
     pub(super) memories: Vec<Memory>,
-    /// By the places of the class's uses; those without a sum stay empty.
+    /// By the places of those of the class's uses that are part of sums.
     pub(super) contributions: Vec<Contribution>,
 }
 
@@ -63,6 +63,12 @@ pub(super) struct Entry {
 impl Target {
     pub(super) fn new(about: AlertTarget, body: Body) -> Self {
         Self { about, body, entries: Vec::new(), due_ms: None, is_seen: false, is_gone: false }
+    }
+
+    /// Whether it was heard of, and still is.
+    pub(super) fn is_heard(&self) -> bool {
+        let is_unknown = matches!(&self.body, Body::Node(node) if node.status == Status::Unknown);
+        self.is_seen && !is_unknown
     }
 
     pub(super) fn entry(&self, rule: u32) -> Option<&Entry> {

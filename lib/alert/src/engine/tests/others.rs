@@ -256,3 +256,17 @@ fn what_another_evaluator_stored_is_taken_over_silently() {
     world.engine.adopt(world.now_ms, "offline", &target, None);
     assert_eq!(world.engine.counts().firing, 0);
 }
+
+#[test]
+fn what_was_taken_over_goes_on_without_another_word_of_its_target() {
+    let file = offline("for = \"1m\"");
+    let mut world = World::new(&file);
+    world.add("a", "Berlin");
+    world.status("a", tidemap_wire::Status::Offline);
+    let pending = world.engine.pending().remove(0);
+    let target = pending.alert.target.clone();
+    world.now_ms += 10_000;
+    world.engine.adopt(world.now_ms, "offline", &target, Some(pending));
+    assert_eq!(world.pass(49_999), NONE);
+    assert_eq!(world.pass(1), ["fired a"]);
+}
