@@ -11,9 +11,8 @@ use tidemap_traffic::{
 use toml::{Spanned, Value};
 
 use crate::{
-    calendar::{self, MaintenanceToml, QuietToml},
     channels::{self, ChannelTables, ChannelToml, Channels, RouteToml},
-    rules::{self, RuleToml, Rules},
+    rules::{self, MaintenanceToml, QuietToml, RuleToml, Rules},
 };
 
 /// All that a file declares.
@@ -80,7 +79,7 @@ fn check(file: &FileToml) -> Checked<AlertFile> {
     let zone = zone.transpose()?.unwrap_or(Zone::UTC);
     let rules = rules::read(&file.rule)?;
     let is_rule = |name: &str| rules.iter().any(|rule| rule.name == name);
-    let calendar = calendar::read(zone.clone(), &file.quiet, &file.maintenance, is_rule)?;
+    let calendar = rules::read_calendar(&zone, &file.quiet, &file.maintenance, is_rule)?;
     let mut channels = channels::read(&file.channels(), &zone)?;
     for (rule, table) in rules.iter().zip(&file.rule) {
         if let Some(names) = &table.get_ref().channels {

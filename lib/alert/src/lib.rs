@@ -2,7 +2,6 @@
 //! people are sent. All of it is pure: time is an argument in Unix milliseconds of the broker's clock.
 #![warn(missing_docs)]
 
-mod calendar;
 pub mod channels;
 mod duration;
 mod engine;

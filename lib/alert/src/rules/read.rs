@@ -11,7 +11,7 @@ use tidemap_wire::{NodeId, Severity};
 use toml::{Spanned, Value};
 
 use self::parts::{grouping, no_data, number, repeat, text_of, time};
-pub(crate) use self::parts::{label, named_nodes, severity};
+pub(super) use self::parts::{label, named_nodes, severity};
 use super::{
     Aggregate, Comparison, Filter, GroupKey, LIVE_WINDOW_MS, Measure, NoData, NoticeGroup, Per, Repeat, Rule,
     Signal, Subject, Test, dependencies, measure,

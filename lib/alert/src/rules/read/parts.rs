@@ -16,7 +16,7 @@ const MAX_NAME_BYTES: usize = 64;
 const DAY_MS: i64 = 86_400_000;
 
 /// The nodes of a list.
-pub(crate) fn named_nodes(names: &Spanned<Vec<String>>) -> Checked<Vec<(NodeId, String)>> {
+pub(in crate::rules) fn named_nodes(names: &Spanned<Vec<String>>) -> Checked<Vec<(NodeId, String)>> {
     let wrong = |error: String| problem(names, format!("nodes: {error}"));
     let ids = names.get_ref().iter().map(|name| {
         NodeId::from_name(name)
@@ -33,20 +33,20 @@ pub(crate) fn named_nodes(names: &Spanned<Vec<String>>) -> Checked<Vec<(NodeId, 
 }
 
 /// `NAME=VALUE`.
-pub(crate) fn label(text: &str) -> Result<(String, String), &'static str> {
+pub(in crate::rules) fn label(text: &str) -> Result<(String, String), &'static str> {
     let parts = text.split_once('=').filter(|(name, _)| !name.is_empty());
     let parts = parts.map(|(name, value)| (name.to_owned(), value.to_owned()));
     parts.ok_or("must be NAME=VALUE, such as site=fra")
 }
 
 /// A name of a rule.
-pub(crate) fn name(name: &str) -> Result<String, String> {
+pub(in crate::rules) fn name(name: &str) -> Result<String, String> {
     let is_name = !name.is_empty() && name.len() <= MAX_NAME_BYTES && !name.contains(char::is_control);
     let wrong = || format!("must have 1 to {MAX_NAME_BYTES} bytes and no control characters");
     if is_name { Ok(name.to_owned()) } else { Err(wrong()) }
 }
 
-pub(crate) fn severity(text: &str) -> Result<Severity, &'static str> {
+pub(in crate::rules) fn severity(text: &str) -> Result<Severity, &'static str> {
     match text {
         "info" => Ok(Severity::Info),
         "warning" => Ok(Severity::Warning),

@@ -8,17 +8,18 @@ use tidemap_traffic::{
 use tidemap_wire::Severity;
 use toml::{Spanned, Value};
 
-use crate::rules::{self, Filter};
+use super::{
+    Filter,
+    read::{label, named_nodes, severity},
+};
 
 /// The most of each in a file.
 const MAX_ENTRIES: usize = 100;
 const DAYS: [&str; 7] = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
 
 /// Quiet hours and maintenance.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Calendar {
-    /// By whose clocks unless something else is said.
-    pub(crate) zone: Zone,
     pub(crate) quiet: Vec<Quiet>,
     pub(crate) maintenance: Vec<Maintenance>,
 }
@@ -87,16 +88,9 @@ pub(crate) struct MaintenanceToml {
     label: Option<Spanned<String>>,
 }
 
-impl Calendar {
-    /// In which nothing is held back.
-    pub(crate) fn new(zone: Zone) -> Self {
-        Self { zone, quiet: Vec::new(), maintenance: Vec::new() }
-    }
-}
-
-/// Reads the tables; `is_rule` says whether there is a rule of a name.
+/// Reads the tables; hours are those of `zone` unless they name another. `is_rule` says whether there is a rule of a name.
 pub(crate) fn read(
-    zone: Zone,
+    zone: &Zone,
     quiet: &[Spanned<QuietToml>],
     maintenance: &[Spanned<MaintenanceToml>],
     is_rule: impl Fn(&str) -> bool,
@@ -109,9 +103,9 @@ pub(crate) fn read(
             });
         }
     }
-    let quiet = quiet.iter().map(|one| one.get_ref().read(&zone, &is_rule)).collect::<Checked<_>>()?;
-    let maintenance = maintenance.iter().map(|one| one.get_ref().read(&zone)).collect::<Checked<_>>()?;
-    Ok(Calendar { zone, quiet, maintenance })
+    let quiet = quiet.iter().map(|one| one.get_ref().read(zone, &is_rule)).collect::<Checked<_>>()?;
+    let maintenance = maintenance.iter().map(|one| one.get_ref().read(zone)).collect::<Checked<_>>()?;
+    Ok(Calendar { quiet, maintenance })
 }
 
 impl QuietToml {
@@ -122,7 +116,7 @@ impl QuietToml {
         let severities = match &self.severities {
             None => vec![Severity::Info, Severity::Warning],
             Some(list) => {
-                let read = list.get_ref().iter().map(|text| rules::severity_named(text));
+                let read = list.get_ref().iter().map(|text| severity(text));
                 read.collect::<Result<_, _>>()
                     .map_err(|error| problem(list, format!("severities: {error}")))?
             }
@@ -168,10 +162,10 @@ impl MaintenanceToml {
             }
         };
         let filter = Filter {
-            nodes: self.nodes.as_ref().map(rules::named_nodes).transpose()?,
+            nodes: self.nodes.as_ref().map(named_nodes).transpose()?,
             location: self.location.clone(),
             provider: self.provider.clone(),
-            label: self.label.as_ref().map(|text| field("label", text, rules::label)).transpose()?,
+            label: self.label.as_ref().map(|text| field("label", text, label)).transpose()?,
         };
         Ok(Maintenance { when, filter })
     }
