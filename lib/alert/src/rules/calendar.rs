@@ -88,7 +88,8 @@ pub(crate) struct MaintenanceToml {
     label: Option<Spanned<String>>,
 }
 
-/// Reads the tables; hours are those of `zone` unless they name another. `is_rule` says whether there is a rule of a name.
+/// Reads the tables; hours are those of `zone` unless they name another. `is_rule` says whether there is a
+/// rule of a name.
 pub(crate) fn read(
     zone: &Zone,
     quiet: &[Spanned<QuietToml>],
