@@ -1,2 +1,4 @@
 //! Judges alert rules over the fleet, and notifies people and programs.
 #![warn(missing_docs)]
+
+pub mod notify;

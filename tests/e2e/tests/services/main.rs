@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a failing test panics, its helpers too")]
 
 mod addresses;
+mod alert_rules;
 mod api;
 mod bad_input;
 mod called;
@@ -18,6 +19,7 @@ mod history_limits;
 mod history_seam;
 mod limits;
 mod names;
+mod notify;
 mod operator;
 mod other_host;
 mod outage;
