@@ -40,7 +40,7 @@ class Keep:
     async def handle_DATA(self, server, session, envelope):
         mail = {"from": envelope.mail_from, "to": envelope.rcpt_tos, "data": envelope.content.decode()}
         mail["tls"] = session.ssl is not None or mode == "tls"
-        mail["login"] = session.authenticated
+        mail["login"] = bool(session.authenticated)
         print(json.dumps(mail), flush=True)
         return "250 kept"
     async def handle_RCPT(self, server, session, envelope, address, options):
