@@ -8,9 +8,12 @@ mod signature;
 use std::{path::PathBuf, time::Duration};
 
 use tidemap_alert::channels::{Channel, Channels, Heartbeat, Outgoing, Post, Style};
-use tidemap_service::web_client::{ExchangeLimits, WebClient};
+use tidemap_service::web_client::{ExchangeLimits, WebAnswer, WebClient};
 use tidemap_wire::AlertNotice;
-use tokio::{task::spawn_blocking, time::timeout};
+use tokio::{
+    task::{JoinError, spawn_blocking},
+    time::timeout,
+};
 
 use self::secrets::Secrets;
 
@@ -184,9 +187,7 @@ impl Sender {
 }
 
 /// What an answer means, or that there is none. What panics may work the next time.
-fn judged(
-    called: Result<Result<tidemap_service::web_client::WebAnswer, String>, tokio::task::JoinError>,
-) -> Result<Delivered, SendFailure> {
+fn judged(called: Result<Result<WebAnswer, String>, JoinError>) -> Result<Delivered, SendFailure> {
     match called {
         Ok(Ok(answer)) => answer::judge(&answer, jiff::Timestamp::now().as_second()),
         Ok(Err(why)) => Err(SendFailure::retry(why)),
