@@ -3,9 +3,12 @@
 use std::{path::PathBuf, time::Duration};
 
 use tidemap_service::nats::NatsArgs;
-use tidemap_wire::{Location, LocationSource, NodeName, bounds};
+use tidemap_wire::{Capacity, Location, LocationSource, NodeName, bounds};
 
-use crate::uplinks::{Count, NamePattern};
+use crate::{
+    probes::Target,
+    uplinks::{Count, NamePattern},
+};
 
 /// Arguments about sampling, shared with other commands. Parsing refuses wrong values before anything starts.
 #[derive(clap::Args, Clone, Debug)]
@@ -32,6 +35,10 @@ pub struct AgentArgs {
     /// places the node.
     #[arg(long = "label", env = "TIDEMAP_LABELS", value_name = "KEY=VALUE", value_delimiter = ',', value_parser = label)]
     pub labels: Vec<(String, String)>,
+    /// What this node's links carry at most, down/up in Mbit/s, such as 500/50: what is sold, where that is
+    /// less than the link's speed. The label `cap=500/50` says the same.
+    #[arg(long, env = "TIDEMAP_CAP", value_name = "DOWN/UP", value_parser = cap)]
+    pub cap: Option<Capacity>,
     /// Which interfaces count: all that lie at the edge of this host, or those that carry a default route, so
     /// that a router counts what passes through it once.
     #[arg(long, env = "TIDEMAP_COUNT", value_enum, ignore_case = true, default_value = "all")]
@@ -42,6 +49,19 @@ pub struct AgentArgs {
     /// Never count this interface; `--exclude '*' --include eth0` counts eth0 alone.
     #[arg(long, env = "TIDEMAP_EXCLUDE", value_name = "INTERFACE", value_delimiter = ',')]
     pub exclude: Vec<NamePattern>,
+    /// Measure the round trip to this target: `icmp://HOST` or `tcp://HOST:PORT`; may be repeated, or several
+    /// separated by commas, at most 8.
+    #[arg(long = "probe", env = "TIDEMAP_PROBES", value_name = "TARGET", value_delimiter = ',', value_parser = Target::parse)]
+    pub probes: Vec<Target>,
+    /// Seconds between two probes of a target, 5 to 60.
+    #[arg(
+        long,
+        env = "TIDEMAP_PROBE_INTERVAL",
+        default_value = "10",
+        value_name = "SECONDS",
+        value_parser = probe_interval
+    )]
+    pub probe_interval: Duration,
     /// Keep samples in this file until the broker has stored them, so that they survive a restart of the
     /// agent during an outage, and beside it the counters, so that what moves between two runs is counted.
     #[arg(long, env = "TIDEMAP_SPOOL", value_name = "FILE")]
@@ -76,6 +96,13 @@ fn interval(text: &str) -> Result<Duration, String> {
     }
 }
 
+fn probe_interval(text: &str) -> Result<Duration, String> {
+    match text.trim().parse::<f64>() {
+        Ok(seconds) if (5.0..=60.0).contains(&seconds) => Ok(Duration::from_secs_f64(seconds)),
+        _ => Err("not a number of seconds from 5 to 60".to_owned()),
+    }
+}
+
 /// Reads `lat,lon` or `lat,lon,label`.
 fn location(value: &str) -> Result<Location, String> {
     let mut parts = value.splitn(3, ',').map(str::trim);
@@ -93,6 +120,10 @@ fn location(value: &str) -> Result<Location, String> {
         return Err(format!("the label is longer than {} bytes", bounds::TEXT_BYTES));
     }
     Ok(Location { lat, lon, label, source: LocationSource::Given })
+}
+
+fn cap(value: &str) -> Result<Capacity, String> {
+    Capacity::parse(value).ok_or_else(|| "not of the form down/up in Mbit/s, such as 500/50".to_owned())
 }
 
 fn text(value: &str) -> Result<String, String> {
@@ -169,6 +200,12 @@ mod tests {
             ("--label", "region"),
             ("--label", "=x"),
             ("--provider", " "),
+            ("--cap", "0/50"),
+            ("--cap", "fast"),
+            ("--probe", "web-01"),
+            ("--probe", "tcp://web-01"),
+            ("--probe-interval", "4"),
+            ("--probe-interval", "61"),
             ("--include", ""),
         ] {
             let refusal = parse(&[flag, value]).unwrap_err();

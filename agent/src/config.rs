@@ -4,9 +4,9 @@ use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 use anyhow::Context;
 use tidemap_service::cli::UsageError;
-use tidemap_wire::{Location, NodeId, NodeName, bounds};
+use tidemap_wire::{CAP_LABEL, Capacity, Location, NodeId, NodeName, bounds};
 
-use crate::{args::AgentArgs, host_name::host_name, uplinks::Choice};
+use crate::{args::AgentArgs, host_name::host_name, probes::Target, uplinks::Choice};
 
 /// A checked agent configuration: every value can be used.
 #[derive(Clone, Debug)]
@@ -25,8 +25,14 @@ pub struct AgentConfig {
     pub provider: Option<String>,
     /// The operator's labels.
     pub labels: BTreeMap<String, String>,
+    /// What the operator says that the links carry.
+    pub cap: Option<Capacity>,
     /// The interfaces that the operator includes and excludes.
     pub choice: Choice,
+    /// What is probed.
+    pub probes: Vec<Target>,
+    /// Time between two probes of a target.
+    pub probe_interval: Duration,
     /// The file in which samples wait for the broker; without one they wait in memory alone.
     pub spool: Option<PathBuf>,
     /// Where sysfs is mounted.
@@ -40,7 +46,7 @@ impl AgentConfig {
     ///
     /// # Errors
     ///
-    /// When there are too many labels, or no name was given and the host has none that can be used.
+    /// When there are too many labels or probes, or no name was given and the host has none that can be used.
     pub fn new(args: AgentArgs) -> anyhow::Result<Self> {
         let name = match &args.node {
             Some(name) => name.clone(),
@@ -49,6 +55,13 @@ impl AgentConfig {
         if args.labels.len() > bounds::LABELS {
             return Err(UsageError(format!("--label: at most {}", bounds::LABELS)).into());
         }
+        if args.probes.len() > bounds::PROBES {
+            return Err(UsageError(format!("--probe: at most {}", bounds::PROBES)).into());
+        }
+        let labels: BTreeMap<String, String> = args.labels.into_iter().collect();
+        if let Some(cap) = labels.get(CAP_LABEL).filter(|cap| Capacity::parse(cap).is_none()) {
+            tracing::warn!(%cap, "the label `cap` declares nothing: it is not of the form down/up in Mbit/s");
+        }
         Ok(Self {
             node: name.id().clone(),
             earlier_node: name.earlier_id().cloned(),
@@ -56,8 +69,11 @@ impl AgentConfig {
             interval: args.interval,
             location: args.location,
             provider: args.provider,
-            labels: args.labels.into_iter().collect(),
+            labels,
+            cap: args.cap,
             choice: Choice { count: args.count, include: args.include, exclude: args.exclude },
+            probes: args.probes,
+            probe_interval: args.probe_interval,
             spool: args.spool,
             sysfs_root: args.sysfs_root,
             procfs_root: args.procfs_root,

@@ -180,7 +180,7 @@ impl Asked {
             "/api/top" => history::top(self.reader(site)?, site).await,
             "/api/traffic" => traffic::read(self.reader(site)?, site).await,
             "/api/traffic/plans" => traffic::plans(self.reader(site)?, site).await,
-            "/api/connections" => connections::list(self.reader(site)?),
+            "/api/connections" => connections::list(self.reader(site)?, site).await,
             "/api/openapi.json" => self.reader(site).map(openapi::read),
             "/healthz" => self.get().map(health::alive),
             "/readyz" => health::ready(self.get()?, site).await,

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use proptest::{collection::vec, option, prelude::*};
 use tidemap_wire::{
-    Bps, Delta, Hello, Host, Interface, InterfaceRate, Location, LocationSource, METRICS, MetricValue,
-    NodeId, PartitionCount, Report, Sample, Slot, bounds, encode, subject,
+    Bps, Capacity, Delta, Hello, Host, Interface, InterfaceRate, Location, LocationSource, METRICS,
+    MetricValue, NodeId, PartitionCount, Probe, Report, Sample, Slot, bounds, encode, subject,
 };
 
 use crate::{
@@ -82,6 +82,8 @@ fn hello() -> impl Strategy<Value = Hello> {
             unlisted_interfaces: u32::MAX,
             lost_samples: Some(u64::MAX),
             disk_path: provider,
+            cap: Capacity::parse(&interval_ms.to_string()),
+            link_speed_mbps: Some(interval_ms),
         })
 }
 
@@ -118,6 +120,17 @@ fn samples() -> impl Strategy<Value = Vec<Sample>> {
                 tx_bps: Bps::new(rate / 1e300),
                 interfaces: rates.clone().filter(|_| number == 1),
                 host: host.clone().map(Box::new).filter(|_| number % 64 == 1),
+                // A text of any length, and times that none can be.
+                probes: rates.as_ref().filter(|_| number == 1).map(|rates| {
+                    let probe = |rate: &InterfaceRate| Probe {
+                        target: rate.name.clone(),
+                        failure: Some(rate.name.clone()),
+                        sent: 1,
+                        median_ms: Some(rate.rx_bps.get()),
+                        ..Probe::default()
+                    };
+                    rates.iter().map(probe).collect()
+                }),
             };
             (0..count as u64).map(sample).collect()
         },

@@ -1,6 +1,8 @@
 use proptest::prelude::*;
 use serde::ser::SerializeMap;
-use tidemap_wire::{Bps, Hello, Host, Interface, Location, LocationSource, METRICS, MetricValue};
+use tidemap_wire::{
+    Bps, Capacity, Hello, Host, Interface, Location, LocationSource, METRICS, MetricValue, Probe,
+};
 
 use super::*;
 
@@ -25,7 +27,7 @@ proptest! {
         texts in (text(), text(), text(), text(), text(), text(), text()),
         location in location(),
         speeds in proptest::collection::vec(any::<Option<u32>>(), 0..3),
-        (unlisted_interfaces, lost_samples) in any::<(u32, Option<u64>)>(),
+        (unlisted_interfaces, lost_samples, link_speed_mbps) in any::<(u32, Option<u64>, Option<u32>)>(),
         display_name in text(),
     ) {
         let (internal_ip, external_ip, os, kernel, arch, provider, disk_path) = texts;
@@ -44,9 +46,30 @@ proptest! {
             addresses: vec!["192.0.2.1".to_owned()],
             interval_ms: 1_000,
             internal_ip, external_ip, os, kernel, arch, provider, location, unlisted_interfaces,
-            lost_samples, disk_path, display_name,
+            lost_samples, disk_path, display_name, link_speed_mbps,
+            cap: link_speed_mbps.and_then(|mbps| Capacity::parse(&format!("{mbps}/{mbps}.5"))),
         };
         prop_assert_eq!(PackedMetadata::new(&hello).unpack(), Some(hello));
+    }
+
+    #[test]
+    fn what_probes_found_comes_back(
+        found in proptest::collection::vec(
+            (any::<(u32, u32)>(), proptest::option::of(0.0..60_000.0_f64), text()), 0..4,
+        ),
+    ) {
+        let probe = |((sent, lost), time, failure): ((u32, u32), Option<f64>, Option<String>)| Probe {
+            target: "icmp://web-01".to_owned(),
+            sent,
+            lost,
+            min_ms: time,
+            median_ms: time.map(|ms| ms + 1.0),
+            max_ms: time.map(|ms| ms + 2.0),
+            jitter_ms: None,
+            failure,
+        };
+        let probes: Vec<Probe> = found.into_iter().map(probe).collect();
+        prop_assert_eq!(PackedMetadata::new(&probes).unpack(), Some(probes));
     }
 
     #[test]

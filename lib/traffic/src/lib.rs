@@ -8,6 +8,7 @@
 mod amount;
 mod cycle;
 mod direction;
+pub mod document;
 pub mod percentile;
 mod plans;
 mod quota;
@@ -19,7 +20,8 @@ pub use crate::{
     amount::{Amount, Rate, Unit, WrongAmount},
     cycle::{Cycle, CycleUnit, Length, Period},
     direction::{Bytes, Direction},
-    plans::{Correction, FileError, Plan, Plans, Scope},
+    document::FileError,
+    plans::{Correction, Plan, Plans, Scope},
     quota::{Quota, Standing, WrongThresholds, forecast},
     reads::{Reach, Read, Sum, Sums},
     schedule::{Schedule, WrongSchedule},

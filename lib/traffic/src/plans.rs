@@ -6,9 +6,7 @@ mod tests;
 
 use std::fmt;
 
-use crate::{Direction, Quota, Rate, Schedule, Unit, Zone};
-
-pub use self::file::FileError;
+use crate::{Direction, FileError, Quota, Rate, Schedule, Unit, Zone};
 
 /// All that a file declares.
 #[derive(Clone, Debug, PartialEq)]

@@ -19,6 +19,7 @@
 
 pub mod bounds;
 mod bps;
+mod capacity;
 mod codec;
 mod field_reader;
 mod metrics;
@@ -28,6 +29,7 @@ mod slot;
 pub mod subject;
 pub mod timing;
 
+mod alert;
 mod delta;
 mod event;
 mod forget;
@@ -37,6 +39,7 @@ mod minutes;
 mod outline;
 mod pack;
 mod partition_stats;
+mod probe;
 mod received;
 mod report;
 mod snapshot;
@@ -45,7 +48,9 @@ mod text_order;
 pub mod http;
 pub mod stream;
 
+pub use alert::{Alert, AlertChange, AlertNotice, AlertState, AlertTarget, Severity, TargetKind};
 pub use bps::{Averages, Bps};
+pub use capacity::{CAP_LABEL, Capacity};
 pub use codec::{DecodeError, decode, encode};
 pub use delta::{Delta, NodeUpdate, RefusedReports, Status};
 pub use event::{Event, EventKind};
@@ -61,6 +66,7 @@ pub use node_id::{NodeId, NodeIdError};
 pub use node_name::NodeName;
 pub use pack::{Claim, Pack, PackWriter};
 pub use partition_stats::PartitionStats;
+pub use probe::Probe;
 pub use received::{ReceivedReport, ReportError};
 pub use report::{Hello, Interface, InterfaceRate, Location, LocationSource, Report, Sample};
 pub use slot::{Partition, PartitionCount, PartitionCountError, SLOTS, Slot};

@@ -1,8 +1,10 @@
 //! Facts about a node, each a label and a text.
 
 use tidemap_format::{self as format, Unit};
-use tidemap_wire::http::NodeJson;
-use tidemap_wire::{LocationSource, METRICS, Metric, MetricUnit};
+use tidemap_wire::http::{NodeJson, ProbeJson};
+use tidemap_wire::{Bps, LocationSource, METRICS, Metric, MetricUnit};
+
+use crate::json::NodeAnswer;
 
 /// Lines of a label and a text each, of what is known.
 type Facts = Vec<Vec<String>>;
@@ -51,13 +53,14 @@ const HOST: [Fact; 5] = [
 ];
 
 /// What comes below all other metrics.
-const HOST_LAST: [Fact; 2] = [
+const HOST_LAST: [Fact; 3] = [
+    Fact { label: "Round trip", text: round_trip },
     Fact { label: "Errors, drops", text: errors },
     Fact { label: "Up for", text: |node| node.host.uptime_s.map(format::duration) },
 ];
 
 /// The metrics in the lists above. Any other, and so a new one, has a line of its own.
-const LISTED: [&str; 19] = [
+const LISTED: [&str; 22] = [
     "cpu_percent",
     "cpu_count",
     "cpu_mhz",
@@ -78,6 +81,9 @@ const LISTED: [&str; 19] = [
     "network_tx_errors",
     "network_rx_drops",
     "network_tx_drops",
+    "broker_rtt_p50_ms",
+    "broker_rtt_p99_ms",
+    "broker_loss_percent",
 ];
 
 /// The label and the unit of each metric that has a line of its own; no label where it is listed.
@@ -125,8 +131,12 @@ pub fn identity(node: &NodeJson) -> Facts {
 }
 
 /// What its host is doing.
-pub fn host(node: &NodeJson) -> Facts {
+pub fn host(answer: &NodeAnswer) -> Facts {
     let mut facts = Facts::new();
+    let node = &answer.node;
+    if let Some(links) = links(answer) {
+        facts.push(vec!["Links".to_owned(), links]);
+    }
     add(&mut facts, &HOST, node);
     for (id, (label, unit)) in (0..).zip(&ALONE) {
         if let (false, Some(value)) = (label.is_empty(), node.host.get(id)) {
@@ -135,6 +145,25 @@ pub fn host(node: &NodeJson) -> Facts {
     }
     add(&mut facts, &HOST_LAST, node);
     facts
+}
+
+/// What its probes found: each target, and its round trips.
+pub fn probes(answer: &NodeAnswer) -> Facts {
+    answer.probes.iter().map(|probe| vec![probe.target.clone(), found(probe)]).collect()
+}
+
+/// `12.5 ms (10–31), jitter 2.00 ms, 0 % lost`; the reason where nothing could be sent.
+fn found(probe: &ProbeJson) -> String {
+    let mut parts = Vec::new();
+    if let (Some(median), Some(min), Some(max)) = (probe.median_ms, probe.min_ms, probe.max_ms) {
+        parts.push(
+            [&milliseconds(median), " (", &milliseconds(min), " to ", &milliseconds(max), ")"].concat(),
+        );
+    }
+    parts.extend(probe.jitter_ms.map(|jitter| "jitter ".to_owned() + &milliseconds(jitter)));
+    parts.extend(probe.loss_percent.map(|lost| format::percent(Some(lost)) + " lost"));
+    parts.extend(probe.failure.clone());
+    parts.join(", ")
 }
 
 fn add(facts: &mut Facts, list: &[Fact], node: &NodeJson) {
@@ -154,11 +183,45 @@ fn metric(unit: MetricUnit, value: f64) -> String {
         MetricUnit::Bytes => format::bytes(value),
         MetricUnit::BytesPerSecond => Unit::Auto.full(Some(value)),
         MetricUnit::Seconds => format::duration(value as u64),
+        MetricUnit::Milliseconds => milliseconds(value),
         MetricUnit::Megahertz => format::fixed(value / 1000.0, 1) + " GHz",
         MetricUnit::Celsius => format::fixed(value, 0) + " °C",
         MetricUnit::TurnsPerMinute => format::count(value as u64) + " rpm",
         MetricUnit::Load => format::fixed2(value),
     }
+}
+
+/// Two digits and more: `0.42 ms`, `18 ms`.
+fn milliseconds(value: f64) -> String {
+    format::fixed(value, if value < 9.95 { 2 } else { 0 }) + " ms"
+}
+
+/// How much of the links is in use: `↓ 80 %, ↑ 2 % of 500/50 Mbit/s`.
+fn links(answer: &NodeAnswer) -> Option<String> {
+    let node = &answer.node;
+    let used = [node.network_rx_utilisation_percent, node.network_tx_utilisation_percent];
+    let [down, up] = answer.capacity;
+    let [down_used, up_used] = used.map(format::percent);
+    let carried = [megabits(down?), megabits(up?)].join("/");
+    Some(["↓ ", &down_used, ", ↑ ", &up_used, " of ", &carried, " Mbit/s"].concat())
+}
+
+/// As links are sold, in bits whatever the reader's unit is: `1,000`, `50`, `1.5`.
+fn megabits(rate: Bps) -> String {
+    let megabits = rate.get() / 125_000.0;
+    format::fixed(megabits, u32::from(megabits < 9.95 && megabits.fract() > 0.0))
+}
+
+/// To the broker and back, and what was lost on the way: `0.42 ms, 99 % in 1.80 ms, 0 % lost`.
+fn round_trip(node: &NodeJson) -> Option<String> {
+    let host = &node.host;
+    let lost = format::percent(Some(host.broker_loss_percent?)) + " lost";
+    Some(match (host.broker_rtt_p50_ms, host.broker_rtt_p99_ms) {
+        (Some(p50), Some(p99)) => {
+            [&milliseconds(p50), ", 99 % in ", &milliseconds(p99), ", ", &lost].concat()
+        }
+        _ => lost,
+    })
 }
 
 fn place(node: &NodeJson) -> Option<String> {

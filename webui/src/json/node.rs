@@ -1,6 +1,6 @@
 //! The answer about one node.
 
-use tidemap_wire::http::{InterfaceJson, NodeJson};
+use tidemap_wire::http::{InterfaceJson, NodeJson, ProbeJson};
 use tidemap_wire::{Bps, Host, LocationSource, METRICS, MetricValue, Series, Status};
 
 use super::stats::rate;
@@ -13,6 +13,12 @@ pub(super) fn answer(value: &Value) -> Result<NodeAnswer, Invalid> {
         interfaces: value.get("interfaces").list(interface)?,
         // An api of yesterday does not have it.
         unlisted_interfaces: value.get("unlisted_interfaces").or_null(Value::whole)?.unwrap_or(0),
+        capacity: [
+            rate(value, "network_rx_capacity_bytes_per_sec")?,
+            rate(value, "network_tx_capacity_bytes_per_sec")?,
+        ],
+        // An api of yesterday does not have them.
+        probes: value.get("probes").or_null(|probes| probes.list(probe))?.unwrap_or_default(),
         last_60s: value.get("last_60s").or_null(series)?,
         last_15m: value.get("last_15m").or_null(series)?,
     })
@@ -46,6 +52,8 @@ fn node(value: &Value) -> Result<NodeJson, Invalid> {
         network_rx_bytes_per_sec_avg_1m: rate("network_rx_bytes_per_sec_avg_1m")?,
         network_rx_bytes_per_sec_avg_5m: rate("network_rx_bytes_per_sec_avg_5m")?,
         network_rx_bytes_per_sec_avg_15m: rate("network_rx_bytes_per_sec_avg_15m")?,
+        network_tx_utilisation_percent: number("network_tx_utilisation_percent")?,
+        network_rx_utilisation_percent: number("network_rx_utilisation_percent")?,
         averages_partial: value.get("averages_partial").bool()?,
         network_tx_bytes_total: value.get("network_tx_bytes_total").whole()?,
         network_rx_bytes_total: value.get("network_rx_bytes_total").whole()?,
@@ -102,6 +110,21 @@ fn interface(value: &Value) -> Result<InterfaceJson, Invalid> {
         addresses: value.get("addresses").list(Value::text)?,
         rx_bytes_per_sec: rate(value, "rx_bytes_per_sec")?,
         tx_bytes_per_sec: rate(value, "tx_bytes_per_sec")?,
+    })
+}
+
+fn probe(value: &Value) -> Result<ProbeJson, Invalid> {
+    let number = |name: &str| value.get(name).or_null(Value::number);
+    Ok(ProbeJson {
+        target: value.get("target").text()?,
+        sent: value.get("sent").whole()?,
+        lost: value.get("lost").whole()?,
+        loss_percent: number("loss_percent")?,
+        min_ms: number("min_ms")?,
+        median_ms: number("median_ms")?,
+        max_ms: number("max_ms")?,
+        jitter_ms: number("jitter_ms")?,
+        failure: value.get("failure").or_null(Value::text)?,
     })
 }
 

@@ -3,17 +3,19 @@
 use super::{crates::crates, sources::assert_none};
 
 /// A crate, and the crates of the workspace that its programs may contain.
-const MAY_USE: [(&str, &[&str]); 21] = [
+const MAY_USE: [(&str, &[&str]); 23] = [
     ("tidemap-wire", &[]),
     ("tidemap-service", &["wire"]),
     ("tidemap-client", &["wire", "service"]),
     ("tidemap-broker", &["wire", "service"]),
     ("tidemap-traffic", &[]),
+    ("tidemap-alert", &["wire", "traffic"]),
     ("tidemap-simulate", &["wire", "service", "agent", "relay"]),
     ("tidemap-agent", &["wire", "service"]),
     ("tidemap-relay", &["wire", "service"]),
     ("tidemap-ingest", &["wire", "service"]),
     ("tidemap-history", &["wire", "service", "client"]),
+    ("tidemap-alerts", &["wire", "service", "client", "traffic", "alert"]),
     ("tidemap-api", &["wire", "service", "client", "traffic"]),
     ("tidemap-webui", &["wire", "format", "parts", "map", "pixels"]),
     ("tidemap-past", &["wire", "format", "parts"]),
@@ -25,7 +27,7 @@ const MAY_USE: [(&str, &[&str]); 21] = [
         "tidemap",
         &[
             "wire", "service", "client", "broker", "simulate", "agent", "relay", "ingest", "history", "api",
-            "traffic",
+            "traffic", "alert", "alerts",
         ],
     ),
     ("tidemap-testkit", &["wire", "service", "client", "broker", "simulate"]),

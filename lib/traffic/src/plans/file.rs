@@ -6,6 +6,7 @@ use toml::{Spanned, Value};
 use super::{Correction, Plan, Plans, Scope};
 use crate::{
     Amount, Quota, Rate, Schedule, Unit, Zone,
+    document::{self, Checked, FileError, Problem, field, problem},
     schedule::{WrongSchedule, local},
 };
 
@@ -16,18 +17,6 @@ const MAX_NODES: usize = 100;
 const MAX_NAME_BYTES: usize = 64;
 /// The begin of 2026. Hours without an anchor are those that clocks showed then.
 const RECENT_MS: i64 = 1_767_225_600_000;
-
-/// What is wrong in a file, and where.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("line {line}, column {column}: {problem}")]
-pub struct FileError {
-    /// From 1.
-    pub line: usize,
-    /// In characters, from 1.
-    pub column: usize,
-    /// What is wrong.
-    pub problem: String,
-}
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -66,27 +55,11 @@ struct CorrectionToml {
     amount: Spanned<String>,
 }
 
-/// A problem at a byte of the text.
-struct Problem {
-    at: usize,
-    what: String,
-}
-
-type Checked<T> = Result<T, Problem>;
-
 pub(super) fn parse(text: &str) -> Result<Plans, FileError> {
-    read(text).map_err(|Problem { at, what }| {
-        let before = text.get(..at).unwrap_or(text);
-        let line = before.rfind('\n').map_or(before, |end| &before[end + 1..]);
-        FileError { line: before.matches('\n').count() + 1, column: line.chars().count() + 1, problem: what }
-    })
+    document::read(text, plans)
 }
 
-fn read(text: &str) -> Checked<Plans> {
-    let file: FileToml = toml::from_str(text).map_err(|error| Problem {
-        at: error.span().map_or(0, |span| span.start),
-        what: error.message().lines().collect::<Vec<_>>().join(" "),
-    })?;
+fn plans(file: &FileToml) -> Checked<Plans> {
     let zone = file.time_zone.as_ref().map_or(Ok(Zone::UTC), zone)?;
     let mut plans = Plans { zone, plans: Vec::new() };
     for plan in &file.plan {
@@ -237,16 +210,4 @@ fn zone(name: &Spanned<String>) -> Checked<Zone> {
 
 fn rate(text: &Spanned<String>) -> Checked<Rate> {
     field("commit", text, |text| text.parse())
-}
-
-fn field<T, E: std::fmt::Display>(
-    name: &str,
-    text: &Spanned<String>,
-    read: impl FnOnce(&str) -> Result<T, E>,
-) -> Checked<T> {
-    read(text.get_ref()).map_err(|error| problem(text, format!("{name}: {error}")))
-}
-
-fn problem<T>(at: &Spanned<T>, what: String) -> Problem {
-    Problem { at: at.span().start, what }
 }

@@ -1,0 +1,2 @@
+//! Judges alert rules over the fleet, and notifies people and programs.
+#![warn(missing_docs)]

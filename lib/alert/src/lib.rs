@@ -1,0 +1,21 @@
+//! Alert rules: the file that declares them, and how they are judged; channels, routes, and the texts that
+//! people are sent. All of it is pure: time is an argument in Unix milliseconds of the broker's clock.
+#![warn(missing_docs)]
+
+mod calendar;
+mod channels;
+mod duration;
+mod engine;
+mod file;
+mod quantity;
+mod rules;
+
+pub use self::{
+    channels::Channels,
+    engine::{
+        AlertStanding, Ending, Engine, EngineCounts, Hold, NodeFacts, PartitionFacts, PastRates, PlanFacts,
+        Silence, SystemFacts, Transition, Want,
+    },
+    file::AlertFile,
+    rules::{Rule, Rules},
+};
