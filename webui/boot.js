@@ -101,11 +101,16 @@ let isOffering = false;
 const offerLater = () => {
   if (isOffering) return;
   isOffering = true;
-  for (const view of laterViews) fetch(at(view[2])).then(({ ok }) => ok && offer(view), () => {});
-  const isPlan = (answer) => answer.ok && answer.json();
-  fetch(at("api/traffic/plans")).then(isPlan).then((answer) => {
-    hasPlans = Boolean(answer?.plans?.length);
-    showPast(location.search);
+  const ask = async (path) => {
+    const answer = await fetch(at(path));
+    return answer.ok && answer.json();
+  };
+  for (const view of laterViews) {
+    ask(view[2]).then((answer) => answer && answer.enabled !== false && offer(view)).catch(() => {});
+  }
+  ask("api/traffic/plans").then((answer) => {
+    hasPlans = Boolean(answer && answer.plans.length);
+    if (hasPlans) showPast(location.search);
   }).catch(() => {});
 };
 

@@ -18,7 +18,7 @@ use std::{
 
 use anyhow::Context;
 use serde::Serialize;
-use tidemap_wire::http::HistoryStatusJson;
+use tidemap_wire::http::{HistoryStatusJson, PlansJson};
 use tokio::{
     io::AsyncWriteExt,
     net::{TcpListener, TcpStream},
@@ -93,6 +93,8 @@ struct Shared {
     since_ms: AtomicI64,
     /// What requests for the past are refused with.
     no_history: Mutex<Option<String>>,
+    /// How the declared plans stand.
+    plans: Mutex<PlansJson>,
 }
 
 /// An event on all open streams.
@@ -117,6 +119,7 @@ impl FakeServer {
             said: broadcast::channel(1024).0,
             asked: AtomicU64::new(0),
             no_history: Mutex::new(None),
+            plans: Mutex::default(),
         });
         // It comes back to this port.
         let listener = TcpListener::bind(("127.0.0.1", free_port()?)).await?;
@@ -149,6 +152,11 @@ impl FakeServer {
     /// Changes the fleet without an event on open streams.
     pub fn set_fleet(&self, fleet: FakeFleet) {
         *lock(&self.shared.fleet) = fleet;
+    }
+
+    /// Declares plans, and how they stand.
+    pub fn set_plans(&self, plans: PlansJson) {
+        *lock(&self.shared.plans) = plans;
     }
 
     /// Lets time pass for the fleet, and sends the changes.
@@ -274,6 +282,7 @@ impl Shared {
                 history::history(&fleet, request, None)?.map(|history| json(&history))
             }
             None if request.path == STATUS => Some(json(&history::status(&fleet))),
+            None if request.path == "/api/traffic/plans" => Some(json(&*lock(&self.plans))),
             None if request.path == "/api/top" => Some(json(&history::top(&fleet, request)?)),
             Some(name) => detail::detail(&fleet, name)?.map(|detail| json(&detail)),
             None if request.path == "/api/stats/recent" => {

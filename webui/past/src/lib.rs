@@ -9,6 +9,7 @@ pub mod calendar;
 pub mod past;
 pub mod range;
 pub mod top;
+pub mod traffic;
 pub mod words;
 
 #[cfg(target_arch = "wasm32")]
