@@ -18,6 +18,7 @@ pub mod service_manager;
 pub mod shutdown;
 pub mod stderr;
 pub mod text_file;
+pub mod watched_file;
 
 pub mod acks;
 pub mod log_reader;
