@@ -32,14 +32,92 @@ document.addEventListener("DOMContentLoaded", async () => {
   }
 });
 
-// Shows the time that an address asks for. Times other than now have a program of their own, which is loaded
-// when it is first needed, and an address is all that the two programs share.
+// Shows what an address asks for: a time other than now, and a view in the place of the table of nodes. For most
+// of that the page has a second program, which is loaded when it is first needed, and an address is all that the
+// two share.
 let past = null;
 let tellPage;
 const isTime = (pair) => /^(range|from|to|spike)=/.test(pair);
+const isView = (pair) => /^(view|month|rank|state)=/.test(pair);
+
+// A step to the address without the pairs that `isOther` finds, and with this pair.
+const go = (isOther, pair) => {
+  const pairs = location.search.slice(1).split("&").filter((old) => old && !isOther(old)).concat(pair || []);
+  history.pushState(null, "", location.pathname + (pairs.length ? `?${pairs.join("&")}` : ""));
+  dispatchEvent(new PopStateEvent("popstate"));
+};
+
+// The switch: the address's name for a view, its title, and for one of the second program what must answer
+// before it is offered and the sign of its tab on a phone.
+const VIEWS = [
+  ["", "Nodes"],
+  ["summary", "Summary"],
+  ["traffic", "Traffic", "api/history/status", "M3 2.5v11M6 4.5h7M6 8h5M6 11.5h3"],
+];
+const laterViews = VIEWS.filter(([, , url]) => url);
+// Whether the present node's details have a part that the second program fills.
+let hasPlans = false;
+
+const offer = ([name, title, , sign]) => {
+  const place = (view) => VIEWS.findIndex(([name]) => name === view);
+  const add = (parent, className, state, content) => {
+    const others = [...parent.querySelectorAll("[data-view]")];
+    if (others.some(({ dataset }) => dataset.view === name)) return;
+    const button = Object.assign(document.createElement("button"), { type: "button", className, innerHTML: content });
+    button.dataset.view = name;
+    button.setAttribute(state, false);
+    parent.insertBefore(button, others.find(({ dataset }) => place(dataset.view) > place(name)) || null);
+  };
+  const switches = document.querySelector(".switches");
+  add(switches, "switch", "aria-pressed", title);
+  if (sign) add(document.querySelector(".tabs"), "tab", "aria-current", `<svg class=icon viewBox="0 0 16 16" aria-hidden=true><path d="${sign}"/></svg><span>${title}</span>`);
+  // The table's caption stands beside the switch.
+  document.querySelector(".app").style.setProperty("--switches", `${switches.offsetWidth + 17}px`);
+};
+
+// Says what is shown, and makes room for what the second program fills. Whether it fills anything.
+const showView = (query) => {
+  const asked = new URLSearchParams(query).get("view") || "";
+  const [name, title, url] = VIEWS.find(([name]) => name === asked) || VIEWS[0];
+  for (const view of VIEWS) if (!view[2] || view[0] === name) offer(view);
+  for (const button of document.querySelectorAll("button[data-view]")) {
+    button.setAttribute(button.ariaPressed ? "aria-pressed" : "aria-current", button.dataset.view === name);
+  }
+  const app = document.querySelector(".app");
+  if (name) app.dataset.view = name;
+  else delete app.dataset.view;
+  for (const [other] of laterViews) {
+    const section = document.getElementById(other);
+    if (section) section.hidden = other !== name;
+    else if (other === name) {
+      document.querySelector(".side").insertAdjacentHTML("beforeend", `<section class='region region-later panel' id=${name} aria-label=${title}><p class=past-word role=status>Loading…</p></section>`);
+    }
+  }
+  return url;
+};
+
+// What has something to show is offered once the present is there.
+let isOffering = false;
+const offerLater = () => {
+  if (isOffering) return;
+  isOffering = true;
+  for (const view of laterViews) fetch(at(view[2])).then(({ ok }) => ok && offer(view), () => {});
+  const isPlan = (answer) => answer.ok && answer.json();
+  fetch(at("api/traffic/plans")).then(isPlan).then((answer) => {
+    hasPlans = Boolean(answer?.plans?.length);
+    showPast(location.search);
+  }).catch(() => {});
+};
+
+document.addEventListener("click", ({ target }) => {
+  const button = target.closest("button[data-view]");
+  if (button) go(isView, button.dataset.view && `view=${button.dataset.view}`);
+});
+
 globalThis.showPast = async (query) => {
   // The elements are there once the page's program has made them.
   await null;
+  const isLater = showView(query) || (hasPlans && /[?&]node=/.test(query));
   // A moment of it that is looked at is no other time.
   const time = query.slice(1).split("&").filter((pair) => isTime(pair) && !pair.startsWith("spike=")).join("&");
   // Another address is another link to copy.
@@ -50,24 +128,22 @@ globalThis.showPast = async (query) => {
   other.hidden = [...list.options].some((option) => option !== other && option.value === time);
   if (!other.hidden) other.value = time;
   list.value = time;
-  if (!past && !time) return;
+  if (!past && !time && !isLater) return;
   const section = "<section class='past panel' id=past aria-label='The past'><p class=past-word role=status>Loading…</p></section>";
-  if (!document.getElementById("past")) document.querySelector(".kpis").insertAdjacentHTML("afterend", section);
+  if (time && !document.getElementById("past")) document.querySelector(".kpis").insertAdjacentHTML("afterend", section);
   past ??= import(at("{{past-glue}}")).then(async (glue) => {
     await glue.default({ module_or_path: at("{{past-wasm}}") });
     return glue;
   });
   past.then((glue) => glue.show(query, (text) => tellPage("past", text)), () => {
     past = null;
-    document.querySelector(".past-word").textContent = "The program that shows the past cannot be loaded. Reload the page, or choose Live.";
+    for (const word of document.querySelectorAll(".past-word")) word.textContent = "The program that shows this cannot be loaded. Reload the page, or choose Live and Nodes.";
   });
 };
 
 document.addEventListener("change", ({ target }) => {
   if (target.id !== "time") return;
-  const pairs = location.search.slice(1).split("&").filter((pair) => pair && !isTime(pair)).concat(target.value || []);
-  history.pushState(null, "", location.pathname + (pairs.length ? `?${pairs.join("&")}` : ""));
-  dispatchEvent(new PopStateEvent("popstate"));
+  go(isTime, target.value);
 });
 
 // Keys choose a time: the number of its place in the list, or "l" for live.
@@ -94,6 +170,7 @@ document.addEventListener("click", ({ target }) => {
 let filling = null;
 const fill = (kind, text, receive) => {
   if (kind !== "snapshot" && kind !== "stats") return;
+  offerLater();
   filling ??= import(at("{{fill}}")).catch(() => ({ hear: () => {} }));
   filling.then(({ hear }) => hear(kind, text, (before) => receive("before", JSON.stringify(before))));
 };

@@ -3,7 +3,7 @@
 use std::{path::PathBuf, time::Duration};
 
 use tidemap_service::nats::NatsArgs;
-use tidemap_wire::{Location, LocationSource, NodeName, bounds};
+use tidemap_wire::{Capacity, Location, LocationSource, NodeName, bounds};
 
 use crate::uplinks::{Count, NamePattern};
 
@@ -32,6 +32,10 @@ pub struct AgentArgs {
     /// places the node.
     #[arg(long = "label", env = "TIDEMAP_LABELS", value_name = "KEY=VALUE", value_delimiter = ',', value_parser = label)]
     pub labels: Vec<(String, String)>,
+    /// What this node's links carry at most, down/up in Mbit/s, such as 500/50: what is sold, where that is
+    /// less than the link's speed. The label `cap=500/50` says the same.
+    #[arg(long, env = "TIDEMAP_CAP", value_name = "DOWN/UP", value_parser = cap)]
+    pub cap: Option<Capacity>,
     /// Which interfaces count: all that lie at the edge of this host, or those that carry a default route, so
     /// that a router counts what passes through it once.
     #[arg(long, env = "TIDEMAP_COUNT", value_enum, ignore_case = true, default_value = "all")]
@@ -93,6 +97,10 @@ fn location(value: &str) -> Result<Location, String> {
         return Err(format!("the label is longer than {} bytes", bounds::TEXT_BYTES));
     }
     Ok(Location { lat, lon, label, source: LocationSource::Given })
+}
+
+fn cap(value: &str) -> Result<Capacity, String> {
+    Capacity::parse(value).ok_or_else(|| "not of the form down/up in Mbit/s, such as 500/50".to_owned())
 }
 
 fn text(value: &str) -> Result<String, String> {
@@ -169,6 +177,8 @@ mod tests {
             ("--label", "region"),
             ("--label", "=x"),
             ("--provider", " "),
+            ("--cap", "0/50"),
+            ("--cap", "fast"),
             ("--include", ""),
         ] {
             let refusal = parse(&[flag, value]).unwrap_err();

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 use anyhow::Context;
 use tidemap_service::cli::UsageError;
-use tidemap_wire::{Location, NodeId, NodeName, bounds};
+use tidemap_wire::{CAP_LABEL, Capacity, Location, NodeId, NodeName, bounds};
 
 use crate::{args::AgentArgs, host_name::host_name, uplinks::Choice};
 
@@ -25,6 +25,8 @@ pub struct AgentConfig {
     pub provider: Option<String>,
     /// The operator's labels.
     pub labels: BTreeMap<String, String>,
+    /// What the operator says that the links carry.
+    pub cap: Option<Capacity>,
     /// The interfaces that the operator includes and excludes.
     pub choice: Choice,
     /// The file in which samples wait for the broker; without one they wait in memory alone.
@@ -49,6 +51,10 @@ impl AgentConfig {
         if args.labels.len() > bounds::LABELS {
             return Err(UsageError(format!("--label: at most {}", bounds::LABELS)).into());
         }
+        let labels: BTreeMap<String, String> = args.labels.into_iter().collect();
+        if let Some(cap) = labels.get(CAP_LABEL).filter(|cap| Capacity::parse(cap).is_none()) {
+            tracing::warn!(%cap, "the label `cap` declares nothing: it is not of the form down/up in Mbit/s");
+        }
         Ok(Self {
             node: name.id().clone(),
             earlier_node: name.earlier_id().cloned(),
@@ -56,7 +62,8 @@ impl AgentConfig {
             interval: args.interval,
             location: args.location,
             provider: args.provider,
-            labels: args.labels.into_iter().collect(),
+            labels,
+            cap: args.cap,
             choice: Choice { count: args.count, include: args.include, exclude: args.exclude },
             spool: args.spool,
             sysfs_root: args.sysfs_root,

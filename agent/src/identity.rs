@@ -42,6 +42,7 @@ impl Identity {
             location: location::find(config.location.as_ref(), &config.labels, time_zone.as_deref()),
             provider: config.provider.clone().or_else(|| vendor::provider(&config.sysfs_root)),
             labels: config.labels.clone(),
+            cap: config.cap,
             ..Hello::default()
         };
         if fixed.bound() {
@@ -76,6 +77,7 @@ impl Identity {
             external_ip: address::global(of_counted()),
             addresses: of_counted().take(bounds::ADDRESSES).map(ToString::to_string).collect(),
             interfaces: inventory(topology, verdicts, addresses),
+            link_speed_mbps: topology.speed_mbps(verdicts),
             unlisted_interfaces: u32::try_from(topology.links.len().saturating_sub(bounds::INTERFACES))
                 .unwrap_or(u32::MAX),
             ..self.fixed.clone()

@@ -33,6 +33,7 @@ mod ring;
 mod spool;
 
 mod publisher;
+mod round_trips;
 mod sampler;
 mod show;
 

@@ -20,6 +20,7 @@ use crate::{
     baseline::{Earlier, Stand},
     config::AgentConfig,
     outbox::{MAX_IN_FLIGHT, Outbox},
+    round_trips::RoundTrips,
     sampler::Observation,
     spool::Spool,
 };
@@ -38,6 +39,7 @@ pub(crate) struct Publisher {
     subject: Subject,
     inbox: AckInbox,
     outbox: Outbox,
+    round_trips: RoundTrips,
     spool: Spool,
     log: DeliveryLog,
     clock: Stopwatch,
@@ -61,6 +63,7 @@ impl Publisher {
             subject: subject::sample(node).into(),
             inbox: inbox(nats, node).await?,
             outbox,
+            round_trips: RoundTrips::new(config.interval),
             spool,
             log: DeliveryLog::new(node.clone()),
             clock: Stopwatch::start(),
@@ -103,7 +106,10 @@ impl Publisher {
     }
 
     fn take(&mut self, observation: Observation) {
-        let Observation { sample, hello, stand } = observation;
+        let Observation { mut sample, hello, stand } = observation;
+        if let Some(host) = &mut sample.host {
+            self.round_trips.add_to(host, self.clock.elapsed());
+        }
         self.outbox.push(sample.clone(), hello, self.clock.now_ms());
         self.spool.keep(self.outbox.boot(), sample);
         if let Some(stand) = stand {
@@ -120,6 +126,7 @@ impl Publisher {
                 Ok(()) => self.acknowledged(id),
                 Err(reason) => {
                     self.outbox.refused(id, self.clock.now_ms());
+                    self.round_trips.failed(id, self.clock.elapsed());
                     self.log.refused(&reason);
                 }
             }
@@ -128,6 +135,7 @@ impl Publisher {
 
     fn acknowledged(&mut self, id: u64) {
         self.other_node = None;
+        self.round_trips.acknowledged(id, self.clock.elapsed());
         if let Some(delivery) = self.outbox.acknowledged(id, self.clock.now_ms()) {
             self.spool.stored(delivery);
             self.spool.compact_if_large(&self.outbox);
@@ -138,6 +146,7 @@ impl Publisher {
     async fn send_due(&mut self) -> anyhow::Result<()> {
         let now_ms = self.clock.now_ms();
         let overdue = self.outbox.expire(now_ms);
+        self.round_trips.expire(self.clock.elapsed());
         if !self.inbox.is_connected() {
             return Ok(());
         }
@@ -147,11 +156,14 @@ impl Publisher {
         }
         if let Some(connection) = self.inbox.new_connection() {
             self.outbox.reconnected(connection.new_server);
+            self.round_trips.reconnected(self.clock.elapsed());
         }
         while let Some(batch) = self.outbox.next(now_ms) {
             let payload = encode(&batch.report).into();
+            self.round_trips.sent(batch.id, batch.report.samples.len(), self.clock.elapsed());
             if !self.inbox.publish(self.subject.clone(), batch.id, payload).await {
                 self.outbox.refused(batch.id, now_ms);
+                self.round_trips.failed(batch.id, self.clock.elapsed());
                 break;
             }
         }

@@ -15,6 +15,7 @@
 //! 6. `--include` and `--exclude` override all of this.
 
 mod choice;
+mod link_speed;
 mod natural;
 mod way_out;
 

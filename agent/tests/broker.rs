@@ -24,7 +24,9 @@ use tidemap_service::{
     nats::{NatsArgs, reached},
     streams,
 };
-use tidemap_testkit::{broker::TestBroker, endure, eventually, machine::scaled, undisturbed, within};
+use tidemap_testkit::{
+    broker::TestBroker, endure, eventually, machine::scaled, proxy::Proxy, undisturbed, within,
+};
 use tidemap_wire::{NodeId, PartitionCount, Report, Slot, decode, encode};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -95,11 +97,15 @@ impl Harness {
     }
 
     fn agent_with(&self, more: &[&str]) -> Agent {
+        self.agent_through(self.creds.clone(), more)
+    }
+
+    fn agent_through(&self, nats: NatsArgs, more: &[&str]) -> Agent {
         let named = if more.contains(&"--node") { &[][..] } else { &["--node", "web-01.example.com"] };
         let args = [&["agent", "--interval", "0.25"], named, more].concat();
         let config = AgentConfig::new(Cli::parse_from(args).agent).unwrap();
         let shutdown = CancellationToken::new();
-        let running = tokio::spawn(tidemap_agent::run(config, self.creds.clone(), shutdown.clone()));
+        let running = tokio::spawn(tidemap_agent::run(config, nats, shutdown.clone()));
         Agent { running, shutdown }
     }
 }
@@ -232,6 +238,51 @@ async fn outlives_an_outage() -> anyhow::Result<()> {
     let backlog = order.iter().position(|seqs| seqs.len() > 1).context("the backlog came in no batch")?;
     let before = order[..backlog].iter().flatten().max().context("the backlog came first")?;
     ensure!(order[backlog].iter().all(|seq| seq < before), "live first: {order:?}");
+    agent.stop().await;
+    Ok(())
+}
+
+#[tokio::test]
+async fn round_trips_are_reported_and_what_was_lost_is_loss() {
+    // A broker that stands still loses reports where none should be lost.
+    undisturbed(reports_round_trips).await.unwrap();
+}
+
+async fn reports_round_trips() -> anyhow::Result<()> {
+    let harness = Harness::start().await;
+    let proxy = Proxy::start(harness.broker.server.address()).await?;
+    let nats = NatsArgs::new(&proxy.url(), harness.creds.creds.as_deref());
+    let agent = harness.agent_through(nats, &[]);
+    let mut reports = harness.reports().await;
+    // The host's metrics, once every few seconds.
+    let mut next_host = async || {
+        let mut host = None;
+        read_until(&mut reports, |report| {
+            host = report.samples.into_iter().find_map(|sample| sample.host);
+            host.is_some()
+        })
+        .await;
+        host.context("a report without a host")
+    };
+    let first = next_host().await?;
+    assert_eq!((first.broker_rtt_p50_ms, first.broker_loss_percent), (None, None), "nothing is known yet");
+    let usual = next_host().await?;
+    let (p50, p99) = (usual.broker_rtt_p50_ms.context("no p50")?, usual.broker_rtt_p99_ms.context("no p99")?);
+    ensure!(0.0 < p50 && p50 <= p99 && p99 < 5_000.0, "{p50} ms, {p99} ms");
+    ensure!(usual.broker_loss_percent == Some(0.0), "{usual:?}");
+    // Until acknowledgements are overdue. What was sent arrives afterwards, too late.
+    proxy.cut();
+    endure(Duration::from_secs(6)).await;
+    proxy.heal();
+    let after = loop {
+        let host = next_host().await?;
+        if host.broker_loss_percent > Some(0.0) {
+            break host;
+        }
+    };
+    let worst = after.broker_rtt_p99_ms.context("no p99")?;
+    ensure!(0.0 < worst && worst < 5_000.0, "{worst} ms is no round trip");
+    ensure!(after.broker_loss_percent < Some(100.0), "{after:?}");
     agent.stop().await;
     Ok(())
 }

@@ -17,8 +17,9 @@ pub struct Address {
     pub filter: Filter,
     /// In which order.
     pub sort: Sort,
-    /// Whether totals are shown in place of the table.
-    pub summary: bool,
+    /// What is shown in place of the table, and of which time or kind, as the address writes it:
+    /// `view=traffic&month=2026-11`. Empty: the table.
+    pub view: String,
     /// By what they are grouped.
     pub by: By,
     /// The time that is shown, as the address writes it: `range=24h`, `from=…&to=…`. Empty: now.
@@ -35,7 +36,7 @@ impl Default for Address {
             node: None,
             filter: Filter::default(),
             sort: Sort::DEFAULT,
-            summary: false,
+            view: String::new(),
             by: By::default(),
             time: String::new(),
             unit: Unit::default(),
@@ -51,9 +52,11 @@ impl Address {
         let mut key = None;
         for pair in query.trim_start_matches('?').split('&') {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-            if let "range" | "from" | "to" | "spike" = name {
-                // What it means is read by the program that shows the past.
-                address.time = joined(&address.time, pair);
+            // What these mean is read by the boot script and by the page's second program.
+            match name {
+                "range" | "from" | "to" | "spike" => join(&mut address.time, pair),
+                "view" | "month" | "rank" | "state" => join(&mut address.view, pair),
+                _ => {}
             }
             let value = decoded(value);
             match name {
@@ -65,7 +68,6 @@ impl Address {
                     address.filter.group = By::from_name(&value).map(|by| Membership { by, key: None });
                 }
                 "is" => key = Some(value.into()),
-                "view" => address.summary = value == SUMMARY,
                 "by" => address.by = By::from_name(&value).unwrap_or_default(),
                 "sort" => address.sort = sort(&value).unwrap_or(Sort::DEFAULT),
                 "unit" => address.unit = Unit::from_label(&value).unwrap_or_default(),
@@ -98,9 +100,6 @@ impl Address {
             pairs.push(pair("group", &group.by.name()));
             pairs.extend(group.key.as_ref().map(|key| pair("is", key)));
         }
-        if self.summary {
-            pairs.push(pair("view", SUMMARY));
-        }
         if self.by != By::default() {
             pairs.push(pair("by", &self.by.name()));
         }
@@ -108,9 +107,7 @@ impl Address {
             let sign = if self.sort.descending { "-" } else { "" };
             pairs.push(pair("sort", &[sign, key_name(self.sort.key)].concat()));
         }
-        if !self.time.is_empty() {
-            pairs.push(self.time.clone());
-        }
+        pairs.extend([&self.view, &self.time].into_iter().filter(|pairs| !pairs.is_empty()).cloned());
         if self.unit != Unit::default() {
             pairs.push(pair("unit", self.unit.label()));
         }
@@ -121,11 +118,12 @@ impl Address {
     }
 }
 
-fn joined(pairs: &str, pair: &str) -> String {
-    if pairs.is_empty() { pair.to_owned() } else { [pairs, "&", pair].concat() }
+fn join(pairs: &mut String, pair: &str) {
+    if !pairs.is_empty() {
+        pairs.push('&');
+    }
+    pairs.push_str(pair);
 }
-
-const SUMMARY: &str = "summary";
 
 const KEYS: [(Key, &str); 5] = [
     (Key::Status, "status"),
@@ -210,7 +208,7 @@ mod tests {
             unit in 0_usize..3,
             debug: bool,
             time in 0_usize..3,
-            summary: bool,
+            view in 0_usize..3,
             by in 0_usize..3,
             group in proptest::option::of((0_usize..3, proptest::option::of(".{0,9}"))),
         ) {
@@ -221,7 +219,8 @@ mod tests {
             let sort = Sort { key: KEYS[key].0, descending };
             let time = ["", "range=24h", "from=7&to=%38"][time].to_owned();
             let by = all[by].clone();
-            let address = Address { node, filter, sort, summary, by, time, unit: Unit::ALL[unit], debug };
+            let view = ["", "view=traffic&month=2026-11", "view=summary"][view].to_owned();
+            let address = Address { node, filter, sort, view, by, time, unit: Unit::ALL[unit], debug };
             prop_assert_eq!(Address::parse(&address.query()), address);
         }
     }

@@ -180,8 +180,6 @@ fragments! {
         trend: Element = "path",
     }
     Summary = "summary" {
-        show_nodes: Element = "#show-nodes",
-        show_summary: Element = "#show-summary",
         top_download: HtmlElement = "#top-download",
         top_upload: HtmlElement = "#top-upload",
         by: HtmlSelectElement = "#by",

@@ -10,9 +10,9 @@ mod node;
 mod stats;
 
 use tidemap_parts::value::Value;
-use tidemap_wire::Series;
 use tidemap_wire::http::{InterfaceJson, NodeJson, StatsJson};
 use tidemap_wire::stream::{DeltaEvent, SnapshotEvent};
+use tidemap_wire::{Bps, Series};
 
 use crate::store::Means;
 
@@ -28,6 +28,8 @@ pub struct NodeAnswer {
     pub interfaces: Vec<InterfaceJson>,
     /// How many it has besides.
     pub unlisted_interfaces: u32,
+    /// What its links carry at most of download and of upload.
+    pub capacity: [Option<Bps>; 2],
     /// The last minute, one point per second.
     pub last_60s: Option<Series>,
     /// The last 15 minutes, one point per 15 seconds.

@@ -87,9 +87,6 @@ fn frame(AppState { live, list, .. }: AppState) -> HtmlElement {
     let app = AppFrame::create().root;
     html::attribute(&app, "data-tab", move || list.tab.get().name().to_owned());
     html::attribute(&app, "data-link", move || live.chip.with(|chip| chip.kind.to_owned()));
-    html::attribute(&app, "data-side", move || {
-        if list.is_summary.get() { "summary" } else { "nodes" }.to_owned()
-    });
     html::truth(&app, "data-loaded", move || live.is_loaded.get());
     app
 }

@@ -20,6 +20,7 @@ pub(crate) fn summary(node: &Node, at_ms: i64, redacted: bool) -> NodeJson {
     let private = |text: &Option<String>| text.clone().filter(|_| !redacted);
     let place = hello.location.as_ref();
     let host = node.host().cloned().unwrap_or_default();
+    let capacity = hello.capacity();
     NodeJson {
         name: node.name(),
         display_name: node.display_name(),
@@ -43,6 +44,8 @@ pub(crate) fn summary(node: &Node, at_ms: i64, redacted: bool) -> NodeJson {
         network_rx_bytes_per_sec_avg_1m: latest.rx_avg.m1,
         network_rx_bytes_per_sec_avg_5m: latest.rx_avg.m5,
         network_rx_bytes_per_sec_avg_15m: latest.rx_avg.m15,
+        network_tx_utilisation_percent: capacity.zip(latest.tx_bps).map(|(link, rate)| link.tx_percent(rate)),
+        network_rx_utilisation_percent: capacity.zip(latest.rx_bps).map(|(link, rate)| link.rx_percent(rate)),
         averages_partial: latest.partial,
         network_tx_bytes_total: latest.tx_bytes,
         network_rx_bytes_total: latest.rx_bytes,
@@ -80,7 +83,10 @@ pub(crate) fn detail(node: &Node, at_ms: i64, redacted: bool) -> NodeDetailJson 
             interface.reason.clear();
         }
     }
+    let capacity = node.hello().and_then(|hello| hello.capacity());
     NodeDetailJson {
+        network_tx_capacity_bytes_per_sec: capacity.map(|capacity| capacity.tx_bps),
+        network_rx_capacity_bytes_per_sec: capacity.map(|capacity| capacity.rx_bps),
         node: summary(node, at_ms, redacted),
         interfaces,
         unlisted_interfaces: node.hello().map_or(0, |hello| hello.unlisted_interfaces),

@@ -36,6 +36,7 @@ fn property(metric: &Metric) -> Value {
     let unit = match metric.unit {
         MetricUnit::Percent => ", 0 to 100",
         MetricUnit::Megahertz => " in megahertz",
+        MetricUnit::Milliseconds => ", in milliseconds",
         _ => "",
     };
     let kind = if metric.is_whole { "integer" } else { "number" };

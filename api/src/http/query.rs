@@ -96,6 +96,14 @@ static FIELDS: &[Field] = &[
         name: "network_rx_bytes_total",
         key: |node| Some(Key::Number(node.network_rx_bytes_total as f64)),
     },
+    Field {
+        name: "network_tx_utilisation_percent",
+        key: |node| node.network_tx_utilisation_percent.map(Key::Number),
+    },
+    Field {
+        name: "network_rx_utilisation_percent",
+        key: |node| node.network_rx_utilisation_percent.map(Key::Number),
+    },
     Field { name: "last_seen_timestamp", key: |node| Some(Key::Number(node.last_seen_timestamp)) },
     Field { name: "age_ms", key: |node| Some(Key::Number(node.age_ms as f64)) },
 ];

@@ -8,6 +8,7 @@ mod recent;
 mod registry;
 mod streamed;
 mod succeeded;
+mod utilisation;
 
 use std::{collections::BTreeMap, io::Read, num::NonZeroU32, sync::Arc};
 

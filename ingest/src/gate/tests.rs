@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use proptest::{collection::vec, option, prelude::*};
 use tidemap_wire::{
-    Bps, Delta, Hello, Host, Interface, InterfaceRate, Location, LocationSource, METRICS, MetricValue,
-    NodeId, PartitionCount, Report, Sample, Slot, bounds, encode, subject,
+    Bps, Capacity, Delta, Hello, Host, Interface, InterfaceRate, Location, LocationSource, METRICS,
+    MetricValue, NodeId, PartitionCount, Report, Sample, Slot, bounds, encode, subject,
 };
 
 use crate::{
@@ -82,6 +82,8 @@ fn hello() -> impl Strategy<Value = Hello> {
             unlisted_interfaces: u32::MAX,
             lost_samples: Some(u64::MAX),
             disk_path: provider,
+            cap: Capacity::parse(&interval_ms.to_string()),
+            link_speed_mbps: Some(interval_ms),
         })
 }
 

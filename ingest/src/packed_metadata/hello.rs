@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, ser::SerializeMap};
-use tidemap_wire::{Hello, Interface, Location};
+use tidemap_wire::{Bps, Capacity, Hello, Interface, Location};
 
 use super::Metadata;
 
@@ -21,7 +21,9 @@ impl Metadata for Hello {
         let texts = [("disk_path", &self.disk_path), ("display_name", &self.display_name)];
         let texts = || texts.iter().filter_map(|(name, text)| Some((name, text.as_ref()?)));
         let is_cut = self.unlisted_interfaces > 0;
-        let count = texts().count() + usize::from(is_cut);
+        let Self { cap, link_speed_mbps, .. } = self;
+        let later = cap.iter().count() + link_speed_mbps.iter().count();
+        let count = texts().count() + usize::from(is_cut) + later;
         if count == 0 {
             return Ok(None);
         }
@@ -33,14 +35,22 @@ impl Metadata for Hello {
         for (name, text) in texts() {
             map.serialize_entry(name, text)?;
         }
+        if let Some(Capacity { rx_bps, tx_bps }) = cap {
+            map.serialize_entry("cap", &(rx_bps, tx_bps))?;
+        }
+        if let Some(speed) = link_speed_mbps {
+            map.serialize_entry("link_speed_mbps", speed)?;
+        }
         map.end().map(Some)
     }
 
     fn read_tail<'de, D: Deserializer<'de>>(&mut self, deserializer: D) -> Result<(), D::Error> {
-        let LaterFields { unlisted_interfaces, disk_path, display_name } =
+        let LaterFields { unlisted_interfaces, disk_path, display_name, cap, link_speed_mbps } =
             LaterFields::deserialize(deserializer)?;
         self.unlisted_interfaces = unlisted_interfaces;
         (self.disk_path, self.display_name) = (disk_path, display_name);
+        self.cap = cap.map(|(rx_bps, tx_bps)| Capacity { rx_bps, tx_bps });
+        self.link_speed_mbps = link_speed_mbps;
         Ok(())
     }
 }
@@ -52,6 +62,8 @@ struct LaterFields {
     unlisted_interfaces: u32,
     disk_path: Option<String>,
     display_name: Option<String>,
+    cap: Option<(Bps, Bps)>,
+    link_speed_mbps: Option<u32>,
 }
 
 /// The head. A field that comes later is skipped here, and belongs to the tail.
@@ -80,6 +92,10 @@ struct Head {
     disk_path: Option<String>,
     #[serde(skip)]
     display_name: Option<String>,
+    #[serde(skip)]
+    cap: Option<Capacity>,
+    #[serde(skip)]
+    link_speed_mbps: Option<u32>,
 }
 
 mod location {

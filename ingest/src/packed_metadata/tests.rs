@@ -1,6 +1,6 @@
 use proptest::prelude::*;
 use serde::ser::SerializeMap;
-use tidemap_wire::{Bps, Hello, Host, Interface, Location, LocationSource, METRICS, MetricValue};
+use tidemap_wire::{Bps, Capacity, Hello, Host, Interface, Location, LocationSource, METRICS, MetricValue};
 
 use super::*;
 
@@ -25,7 +25,7 @@ proptest! {
         texts in (text(), text(), text(), text(), text(), text(), text()),
         location in location(),
         speeds in proptest::collection::vec(any::<Option<u32>>(), 0..3),
-        (unlisted_interfaces, lost_samples) in any::<(u32, Option<u64>)>(),
+        (unlisted_interfaces, lost_samples, link_speed_mbps) in any::<(u32, Option<u64>, Option<u32>)>(),
         display_name in text(),
     ) {
         let (internal_ip, external_ip, os, kernel, arch, provider, disk_path) = texts;
@@ -44,7 +44,8 @@ proptest! {
             addresses: vec!["192.0.2.1".to_owned()],
             interval_ms: 1_000,
             internal_ip, external_ip, os, kernel, arch, provider, location, unlisted_interfaces,
-            lost_samples, disk_path, display_name,
+            lost_samples, disk_path, display_name, link_speed_mbps,
+            cap: link_speed_mbps.and_then(|mbps| Capacity::parse(&format!("{mbps}/{mbps}.5"))),
         };
         prop_assert_eq!(PackedMetadata::new(&hello).unpack(), Some(hello));
     }

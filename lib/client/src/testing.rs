@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use tidemap_wire::{
-    Averages, Bps, Delta, Hello, Host, Interface, InterfaceRate, Location, LocationSource, METRICS,
+    Averages, Bps, Capacity, Delta, Hello, Host, Interface, InterfaceRate, Location, LocationSource, METRICS,
     MetricValue, NodeId, NodeUpdate, Partition, PartitionCount, PartitionStats, SnapshotChunk, Status,
 };
 
@@ -109,6 +109,8 @@ fn full_hello(name: &str) -> Hello {
         lost_samples: Some(3),
         disk_path: some("/mnt/data"),
         display_name: Some(name.to_uppercase()),
+        cap: Capacity::parse("500/50"),
+        link_speed_mbps: Some(1_000),
     }
 }
 

@@ -28,7 +28,12 @@ impl Stopwatch {
 
     /// Milliseconds since the start.
     pub fn now_ms(&self) -> u64 {
-        whole_ms(self.0.elapsed())
+        whole_ms(self.elapsed())
+    }
+
+    /// The time since the start, where milliseconds are too coarse.
+    pub fn elapsed(&self) -> Duration {
+        self.0.elapsed()
     }
 }
 

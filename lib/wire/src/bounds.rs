@@ -1,7 +1,7 @@
 //! The most that a node may report of itself. Agents keep within these bounds, and workers hold every report
 //! against them, because what one agent reports is repeated to every reader of the fleet.
 
-use crate::{Bps, Hello, Host, Interface, InterfaceRate};
+use crate::{Bps, Capacity, Hello, Host, Interface, InterfaceRate};
 
 /// Bytes of a text: a name, a label's key or value, a reason.
 pub const TEXT_BYTES: usize = 255;
@@ -64,11 +64,13 @@ impl Hello {
             lost_samples: _,
             disk_path,
             display_name,
+            cap,
+            link_speed_mbps: _,
         } = self;
         let place = location.as_mut().and_then(|location| location.label.as_mut());
         let texts = [internal_ip, external_ip, os, kernel, arch, provider, disk_path, display_name];
         let texts = texts.into_iter().flatten();
-        let mut is_cut = false;
+        let mut is_cut = cap.take_if(|cap| !Capacity::is_plausible(cap)).is_some();
         for text in texts.chain([hostname, agent_version]).chain(place) {
             is_cut |= bound_text(text);
         }
@@ -185,9 +187,11 @@ mod tests {
             addresses: vec![long(); 1_000],
             labels: (0..1_000).map(|number| (format!("{number} {}", long()), long())).collect(),
             interfaces: vec![interface; 1_000],
+            cap: Some(Capacity { rx_bps: Bps::ZERO, tx_bps: Bps::ZERO }),
             ..Hello::default()
         };
         assert!(hello.bound());
+        assert_eq!(hello.cap, None);
         assert_eq!((hello.addresses.len(), hello.interfaces.len()), (ADDRESSES, INTERFACES));
         assert_eq!((hello.labels.len(), hello.interfaces[0].addresses.len()), (LABELS, INTERFACE_ADDRESSES));
         assert!(hello.hostname.starts_with("ü\u{fffd}ü") && hello.hostname.len() > TEXT_BYTES - 4);

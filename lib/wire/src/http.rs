@@ -64,6 +64,13 @@ pub struct NodeJson {
     pub network_rx_bytes_per_sec_avg_5m: Option<Bps>,
     /// Download, mean over 15 minutes.
     pub network_rx_bytes_per_sec_avg_15m: Option<Bps>,
+    /// Upload now in hundredths of what the links carry, or of the cap that the operator declared; over 100
+    /// where more is moved than is stated. Null while neither is known.
+    #[serde(default)]
+    pub network_tx_utilisation_percent: Option<f64>,
+    /// Download now, in the same way.
+    #[serde(default)]
+    pub network_rx_utilisation_percent: Option<f64>,
     /// Whether reports were lost that the averages of 15 minutes, or shorter ones, should contain.
     pub averages_partial: bool,
     /// Bytes sent, over all runs of the agent that ingest remembers.
@@ -120,6 +127,13 @@ pub struct NodeDetailJson {
     pub interfaces: Vec<InterfaceJson>,
     /// How many interfaces the node has besides, which are not listed.
     pub unlisted_interfaces: u32,
+    /// What the links carry at most of upload: the cap that the operator declared, otherwise their speed;
+    /// null while neither is known.
+    #[serde(default)]
+    pub network_tx_capacity_bytes_per_sec: Option<Bps>,
+    /// What the links carry at most of download, in the same way.
+    #[serde(default)]
+    pub network_rx_capacity_bytes_per_sec: Option<Bps>,
     /// The last minute by the second; null when the partition has no owner to ask.
     pub last_60s: Option<Series>,
     /// The last 15 minutes by quarters of a minute; null when the partition has no owner to ask.

@@ -19,6 +19,7 @@
 
 pub mod bounds;
 mod bps;
+mod capacity;
 mod codec;
 mod field_reader;
 mod metrics;
@@ -48,6 +49,7 @@ pub mod stream;
 
 pub use alert::{Alert, AlertChange, AlertNotice, AlertState, AlertTarget, Severity, TargetKind};
 pub use bps::{Averages, Bps};
+pub use capacity::{CAP_LABEL, Capacity};
 pub use codec::{DecodeError, decode, encode};
 pub use delta::{Delta, NodeUpdate, RefusedReports, Status};
 pub use event::{Event, EventKind};

@@ -65,6 +65,8 @@ pub enum MetricUnit {
     BytesPerSecond,
     /// Seconds.
     Seconds,
+    /// Thousandths of a second.
+    Milliseconds,
     /// Megahertz.
     Megahertz,
     /// Degrees Celsius.
@@ -88,6 +90,8 @@ impl MetricUnit {
             Self::BytesPerSecond => 0.0..=Bps::MAX_PLAUSIBLE,
             // A century.
             Self::Seconds => 0.0..=3.2e9,
+            // An agent waits for 5 seconds.
+            Self::Milliseconds => 0.0..=60_000.0,
             Self::Megahertz => 0.0..=1e5,
             Self::Celsius => -100.0..=300.0,
             Self::TurnsPerMinute => 0.0..=1e6,
@@ -231,6 +235,12 @@ metrics! {
         "Received packets dropped by the counted interfaces since the agent's run began";
     27 => network_tx_drops as network_dropout: counter u64, Count, "Send drops",
         "Packets to be sent that the counted interfaces dropped since the agent's run began";
+    28 => broker_rtt_p50_ms: gauge f64, Milliseconds, "Round trip",
+        "Median time from a report to its acknowledgement, over the last minute";
+    29 => broker_rtt_p99_ms: gauge f64, Milliseconds, "Round trip, 99 %",
+        "The time within which 99 of 100 reports were acknowledged, over the last minute";
+    30 => broker_loss_percent: gauge f64, Percent, "Reports lost",
+        "Share of the last minute's reports that were not acknowledged and so were sent again";
 }
 
 // An id is an index.
@@ -286,6 +296,7 @@ pub(crate) mod tests {
                 MetricUnit::Bytes => "_bytes",
                 MetricUnit::BytesPerSecond => "_bps",
                 MetricUnit::Seconds => "_s",
+                MetricUnit::Milliseconds => "_ms",
                 MetricUnit::Megahertz => "_mhz",
                 MetricUnit::Celsius => "_c",
                 MetricUnit::TurnsPerMinute => "_rpm",

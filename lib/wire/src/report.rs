@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Deserializer, Serialize, de::Error};
 
-use crate::{Bps, Host, NodeId};
+use crate::{Bps, Capacity, Host, NodeId};
 
 /// One or more samples of one node: one normally, several when a backlog drains.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -99,6 +99,13 @@ pub struct Hello {
     /// called by their id's text.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub display_name: Option<String>,
+    /// What its links carry at most by the operator's word; [`Hello::capacity`] decides what counts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cap: Option<Capacity>,
+    /// The speed of the links that count and are up, in megabits per second: their sum, of a bond what its
+    /// ports carry together. Absent where one of them does not state its speed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub link_speed_mbps: Option<u32>,
 }
 
 fn is_zero(number: &u32) -> bool {

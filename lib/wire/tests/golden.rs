@@ -169,6 +169,10 @@ fn host_metrics_that_came_later_follow_the_others() {
         &Host { cpu_percent: Some(12.5), container_cpu_limit: Some(0.5), ..Host::default() },
         "82ab6370755f70657263656e74cb4029000000000000b3636f6e7461696e65725f6370755f6c696d6974cb3fe0000000000000",
     );
+    check(
+        &Host { broker_rtt_p50_ms: Some(0.5), broker_loss_percent: Some(12.5), ..Host::default() },
+        "82b162726f6b65725f7274745f7035305f6d73cb3fe0000000000000b362726f6b65725f6c6f73735f70657263656e74cb4029000000000000",
+    );
 }
 
 #[test]

@@ -36,11 +36,18 @@ thread_local! {
 /// Shows what the page's address asks for, or nothing where that is the present. `tell` gets what nodes
 /// moved, as a text for the list and the map; `null` when they show the present again.
 pub(crate) fn show(query: &str, tell: &Function) {
+    let asked = Asked::parse(query);
     let app = APP.with(|app| {
         let mut app = app.borrow_mut();
-        Rc::clone(app.get_or_insert_with(|| App::new(tell.clone())))
+        // Its place in the page is there once a time was asked for.
+        if app.is_none() && asked.range.is_some() {
+            *app = Some(App::new(tell.clone()));
+        }
+        app.clone()
     });
-    app.follow(Asked::parse(query));
+    if let Some(app) = app {
+        app.follow(asked);
+    }
 }
 
 struct App {

@@ -2,7 +2,9 @@
 
 use tidemap_format::{self as format, Unit};
 use tidemap_wire::http::NodeJson;
-use tidemap_wire::{LocationSource, METRICS, Metric, MetricUnit};
+use tidemap_wire::{Bps, LocationSource, METRICS, Metric, MetricUnit};
+
+use crate::json::NodeAnswer;
 
 /// Lines of a label and a text each, of what is known.
 type Facts = Vec<Vec<String>>;
@@ -51,13 +53,14 @@ const HOST: [Fact; 5] = [
 ];
 
 /// What comes below all other metrics.
-const HOST_LAST: [Fact; 2] = [
+const HOST_LAST: [Fact; 3] = [
+    Fact { label: "Round trip", text: round_trip },
     Fact { label: "Errors, drops", text: errors },
     Fact { label: "Up for", text: |node| node.host.uptime_s.map(format::duration) },
 ];
 
 /// The metrics in the lists above. Any other, and so a new one, has a line of its own.
-const LISTED: [&str; 19] = [
+const LISTED: [&str; 22] = [
     "cpu_percent",
     "cpu_count",
     "cpu_mhz",
@@ -78,6 +81,9 @@ const LISTED: [&str; 19] = [
     "network_tx_errors",
     "network_rx_drops",
     "network_tx_drops",
+    "broker_rtt_p50_ms",
+    "broker_rtt_p99_ms",
+    "broker_loss_percent",
 ];
 
 /// The label and the unit of each metric that has a line of its own; no label where it is listed.
@@ -125,8 +131,12 @@ pub fn identity(node: &NodeJson) -> Facts {
 }
 
 /// What its host is doing.
-pub fn host(node: &NodeJson) -> Facts {
+pub fn host(answer: &NodeAnswer) -> Facts {
     let mut facts = Facts::new();
+    let node = &answer.node;
+    if let Some(links) = links(answer) {
+        facts.push(vec!["Links".to_owned(), links]);
+    }
     add(&mut facts, &HOST, node);
     for (id, (label, unit)) in (0..).zip(&ALONE) {
         if let (false, Some(value)) = (label.is_empty(), node.host.get(id)) {
@@ -154,11 +164,49 @@ fn metric(unit: MetricUnit, value: f64) -> String {
         MetricUnit::Bytes => format::bytes(value),
         MetricUnit::BytesPerSecond => Unit::Auto.full(Some(value)),
         MetricUnit::Seconds => format::duration(value as u64),
+        MetricUnit::Milliseconds => milliseconds(value),
         MetricUnit::Megahertz => format::fixed(value / 1000.0, 1) + " GHz",
         MetricUnit::Celsius => format::fixed(value, 0) + " °C",
         MetricUnit::TurnsPerMinute => format::count(value as u64) + " rpm",
         MetricUnit::Load => format::fixed2(value),
     }
+}
+
+/// Two digits and more: `0.42 ms`, `18 ms`.
+fn milliseconds(value: f64) -> String {
+    format::fixed(value, if value < 9.95 { 2 } else { 0 }) + " ms"
+}
+
+/// How much of the links is in use: `↓ 80 % of 500 Mbit/s, ↑ 2 % of 50 Mbit/s`.
+fn links(answer: &NodeAnswer) -> Option<String> {
+    let node = &answer.node;
+    let used = [node.network_rx_utilisation_percent, node.network_tx_utilisation_percent];
+    let [down, up] = answer.capacity;
+    let way = |arrow: &str, used: Option<f64>, capacity: Bps| {
+        [arrow, &format::percent(used), " of ", &line_rate(capacity)].concat()
+    };
+    Some(way("↓ ", used[0], down?) + ", " + &way("↑ ", used[1], up?))
+}
+
+/// As links are sold, in bits whatever the reader's unit is: `1 Gbit/s`, `2.5 Gbit/s`, `50 Mbit/s`.
+fn line_rate(rate: Bps) -> String {
+    let megabits = rate.get() / 125_000.0;
+    let (value, unit) =
+        if megabits < 999.95 { (megabits, " Mbit/s") } else { (megabits / 1_000.0, " Gbit/s") };
+    let is_whole = (value - value.round()).abs() < 0.05;
+    format::fixed(value, u32::from(!is_whole)) + unit
+}
+
+/// To the broker and back, and what was lost on the way: `0.42 ms, 99 % in 1.80 ms, 0 % lost`.
+fn round_trip(node: &NodeJson) -> Option<String> {
+    let host = &node.host;
+    let lost = format::percent(Some(host.broker_loss_percent?)) + " lost";
+    Some(match (host.broker_rtt_p50_ms, host.broker_rtt_p99_ms) {
+        (Some(p50), Some(p99)) => {
+            [&milliseconds(p50), ", 99 % in ", &milliseconds(p99), ", ", &lost].concat()
+        }
+        _ => lost,
+    })
 }
 
 fn place(node: &NodeJson) -> Option<String> {

@@ -13,6 +13,10 @@ pub(super) fn answer(value: &Value) -> Result<NodeAnswer, Invalid> {
         interfaces: value.get("interfaces").list(interface)?,
         // An api of yesterday does not have it.
         unlisted_interfaces: value.get("unlisted_interfaces").or_null(Value::whole)?.unwrap_or(0),
+        capacity: [
+            rate(value, "network_rx_capacity_bytes_per_sec")?,
+            rate(value, "network_tx_capacity_bytes_per_sec")?,
+        ],
         last_60s: value.get("last_60s").or_null(series)?,
         last_15m: value.get("last_15m").or_null(series)?,
     })
@@ -46,6 +50,8 @@ fn node(value: &Value) -> Result<NodeJson, Invalid> {
         network_rx_bytes_per_sec_avg_1m: rate("network_rx_bytes_per_sec_avg_1m")?,
         network_rx_bytes_per_sec_avg_5m: rate("network_rx_bytes_per_sec_avg_5m")?,
         network_rx_bytes_per_sec_avg_15m: rate("network_rx_bytes_per_sec_avg_15m")?,
+        network_tx_utilisation_percent: number("network_tx_utilisation_percent")?,
+        network_rx_utilisation_percent: number("network_rx_utilisation_percent")?,
         averages_partial: value.get("averages_partial").bool()?,
         network_tx_bytes_total: value.get("network_tx_bytes_total").whole()?,
         network_rx_bytes_total: value.get("network_rx_bytes_total").whole()?,

@@ -60,6 +60,8 @@ fn a_node_is_read_as_the_api_writes_it() {
         let answer = node(&text(meant)).unwrap();
         assert_eq!((&answer.node, &answer.interfaces), (&meant.node, &meant.interfaces));
         assert_eq!(answer.unlisted_interfaces, meant.unlisted_interfaces);
+        let capacity = [meant.network_rx_capacity_bytes_per_sec, meant.network_tx_capacity_bytes_per_sec];
+        assert_eq!(answer.capacity, capacity);
         assert_eq!((&answer.last_60s, &answer.last_15m), (&meant.last_60s, &meant.last_15m));
     };
     check(&meant);
@@ -67,6 +69,10 @@ fn a_node_is_read_as_the_api_writes_it() {
     meant.node.status = Status::Warning;
     meant.node.location_source = Some(LocationSource::Region);
     meant.node.clock_skew_ms = -3_600_000;
+    meant.node.network_rx_utilisation_percent = Some(80.25);
+    meant.node.network_tx_utilisation_percent = Some(0.0);
+    meant.network_rx_capacity_bytes_per_sec = Bps::new(62_500_000.0);
+    meant.network_tx_capacity_bytes_per_sec = Bps::new(6_250_000.0);
     meant.node.host.network_errors = Some(1 << 50);
     meant.node.host.temperature_c = Some(-1.5);
     check(&meant);

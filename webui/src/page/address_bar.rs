@@ -24,7 +24,7 @@ pub(super) fn follow(AppState { list, selection, display, .. }: AppState) {
             node: selection.open.get_clone().map(|name| name.to_string()),
             filter: list.filter.get_clone(),
             sort: list.sort.get(),
-            summary: list.is_summary.get(),
+            view: list.instead.get_clone(),
             by: list.by.get_clone(),
             time: display.time.get_clone(),
             unit: display.unit.get(),
@@ -50,7 +50,7 @@ pub(super) fn follow(AppState { list, selection, display, .. }: AppState) {
             }
             set_changed(list.filter, address.filter);
             set_changed(list.sort, address.sort);
-            set_changed(list.is_summary, address.summary);
+            set_changed(list.instead, address.view);
             set_changed(list.by, address.by);
             set_changed(display.time, address.time);
             set_changed(display.unit, address.unit);

@@ -11,7 +11,7 @@ use crate::theme::Theme;
 
 use super::dom::{self, document};
 use super::html;
-use super::state::{DisplayState, ListState, LiveState, set_changed};
+use super::state::{DisplayState, ListState, LiveState};
 
 const PLAY: &str = "M5 3l7.5 5L5 13z";
 const PAUSE: &str = "M5.5 3.5v9M10.5 3.5v9";
@@ -43,7 +43,7 @@ fn search(bar: &Header, list: ListState) {
     });
     dom::listen(&bar.search, "input", move |event: web_sys::Event| {
         list.filter.update(|filter| filter.query = dom::value(&event));
-        set_changed(list.is_summary, false);
+        list.leave_view();
     });
     let input = bar.search.clone();
     create_effect(move || {

@@ -38,8 +38,8 @@ pub(super) struct ListState {
     pub(super) filter: Signal<Filter>,
     /// In which order.
     pub(super) sort: Signal<Sort>,
-    /// Whether totals stand in the table's place.
-    pub(super) is_summary: Signal<bool>,
+    /// What stands in the table's place, as in [`Address::view`].
+    pub(super) instead: Signal<String>,
     /// What they are grouped by.
     pub(super) by: Signal<By>,
     /// On a phone, the region that is shown.
@@ -116,7 +116,7 @@ impl AppState {
         let list = ListState {
             filter: create_signal(address.filter.clone()),
             sort: create_signal(address.sort),
-            is_summary: create_signal(address.summary),
+            instead: create_signal(address.view.clone()),
             by: create_signal(address.by.clone()),
             tab: create_signal(Tab::Overview),
             view: create_signal(None),
@@ -173,7 +173,7 @@ impl ListState {
 
     /// Lists only nodes with this status, or all again if that is so already.
     pub(super) fn toggle_status(self, status: Status) {
-        set_changed(self.is_summary, false);
+        self.leave_view();
         self.filter.update(|filter| {
             filter.status = (filter.status != Some(status)).then_some(status);
         });
@@ -181,8 +181,13 @@ impl ListState {
 
     /// Shows the table, on a screen of any size.
     pub(super) fn show_table(self) {
-        set_changed(self.is_summary, false);
+        self.leave_view();
         set_changed(self.tab, Tab::Nodes);
+    }
+
+    /// Has nothing stand in the table's place.
+    pub(super) fn leave_view(self) {
+        set_changed(self.instead, String::new());
     }
 
     fn list_only(self, filter: Filter) {

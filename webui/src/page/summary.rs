@@ -35,7 +35,7 @@ struct SummaryLists {
     choices: Pool,
 }
 
-/// The region, and the switch between it and the table.
+/// The region, and the empty switch between all that stands there, which the boot script fills.
 #[component]
 pub(super) fn Summary() -> View {
     let (list, display): (ListState, DisplayState) = (use_context(), use_context());
@@ -50,10 +50,6 @@ pub(super) fn Summary() -> View {
         choices: Pool::new(region.by.clone().into(), OPTION),
     }));
     listen(&region, list, content, &lists);
-    for (button, is_summary) in [(&region.show_nodes, false), (&region.show_summary, true)] {
-        html::truth(button, "aria-pressed", move || list.is_summary.get() == is_summary);
-        dom::on_click(button, move || list.is_summary.set(is_summary));
-    }
     html::text(&region.unit, move || display.unit.get().heading().to_owned());
     html::text(&region.count, move || content.with(|content| count_text(content)));
     let (by, written) = (region.by, Rc::clone(&lists));

@@ -12,7 +12,7 @@ const FIRST_LOAD_BYTES: u64 = 200 * KB;
 /// Limits of single files: the prefix and suffix of the name, and the limit.
 const FILE_BYTES: [(&str, &str, u64); 4] = [
     ("app.", ".wasm", 150 * KB),
-    ("past.", ".wasm", 60 * KB),
+    ("past.", ".wasm", 100 * KB),
     ("world-110.", ".bin", 25 * KB),
     ("app.", ".css", 6 * KB),
 ];

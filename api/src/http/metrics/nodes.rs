@@ -9,7 +9,7 @@ use tidemap_wire::{Bps, METRICS, Metric, MetricKind, MetricUnit, Status, http::N
 /// The families that have a sample for each node.
 pub(super) fn families(text: &mut Exposition, nodes: &[&NodeJson]) {
     statuses(text, nodes);
-    let families: [FamilyOf<NodeJson, Option<f64>>; 6] = [
+    let families: [FamilyOf<NodeJson, Option<f64>>; 8] = [
         (Gauge, "tidemap_node_up", "1 while the node is online; absent while nobody can say.", |node| {
             (node.status != Status::Unknown).then(|| f64::from(u8::from(node.status == Status::Online)))
         }),
@@ -20,11 +20,23 @@ pub(super) fn families(text: &mut Exposition, nodes: &[&NodeJson]) {
             |node| Some(node.last_seen_timestamp),
         ),
         (Gauge, "tidemap_node_network_receive_bytes_per_second", "Traffic of an online node.", |node| {
-            live(node, node.network_rx_bytes_per_sec)
+            live(node, node.network_rx_bytes_per_sec.map(Bps::get))
         }),
         (Gauge, "tidemap_node_network_transmit_bytes_per_second", "Traffic of an online node.", |node| {
-            live(node, node.network_tx_bytes_per_sec)
+            live(node, node.network_tx_bytes_per_sec.map(Bps::get))
         }),
+        (
+            Gauge,
+            "tidemap_node_network_receive_utilisation_ratio",
+            "Traffic of an online node as a share of what its links carry, or of its declared cap.",
+            |node| live(node, node.network_rx_utilisation_percent).map(|percent| percent / 100.0),
+        ),
+        (
+            Gauge,
+            "tidemap_node_network_transmit_utilisation_ratio",
+            "Traffic of an online node as a share of what its links carry, or of its declared cap.",
+            |node| live(node, node.network_tx_utilisation_percent).map(|percent| percent / 100.0),
+        ),
         (Counter, "tidemap_node_network_receive_bytes_total", "Bytes received.", |node| {
             Some(node.network_rx_bytes_total as f64)
         }),
@@ -64,6 +76,7 @@ fn host_metric(text: &mut Exposition, metric: &Metric, nodes: &[&NodeJson]) {
         MetricUnit::Megahertz => ("_mhz", "_hertz", ""),
         MetricUnit::BytesPerSecond => ("_bps", "_bytes_per_second", ""),
         MetricUnit::Seconds => ("_s", "_seconds", ""),
+        MetricUnit::Milliseconds => ("_ms", "_seconds", ", in seconds"),
         MetricUnit::Celsius => ("_c", "_celsius", ""),
         // `_count` is reserved for histograms.
         MetricUnit::Count => ("_count", "s", ""),
@@ -90,11 +103,12 @@ fn in_base_unit(unit: MetricUnit, value: f64) -> f64 {
     match unit {
         MetricUnit::Percent => value / 100.0,
         MetricUnit::Megahertz => value * 1e6,
+        MetricUnit::Milliseconds => value / 1_000.0,
         _ => value,
     }
 }
 
 /// A silent node's last rate is outdated, so its series ends.
-fn live(node: &NodeJson, rate: Option<Bps>) -> Option<f64> {
-    rate.filter(|_| node.status == Status::Online).map(Bps::get)
+fn live(node: &NodeJson, value: Option<f64>) -> Option<f64> {
+    value.filter(|_| node.status == Status::Online)
 }

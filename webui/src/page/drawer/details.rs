@@ -72,7 +72,7 @@ impl DetailLists {
                 dom::set_attribute(row, "data-direction", Some(direction));
             }
         }
-        self.host.write(detail::host(&detail.node));
+        self.host.write(detail::host(detail));
         self.identity.write(detail::identity(&detail.node));
         self.write_interfaces(&detail.interfaces, detail.unlisted_interfaces, unit);
     }
