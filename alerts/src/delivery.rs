@@ -93,6 +93,11 @@ impl Deliveries {
         self.refused.remove(&(channel.to_owned(), id.to_owned()));
     }
 
+    /// Notes that all attempts were ended from outside.
+    pub(crate) fn stopped(&mut self) {
+        self.busy.clear();
+    }
+
     /// Tries everything again, because the channels are declared in another way now.
     pub(crate) fn retry_all(&mut self) {
         self.resting.clear();

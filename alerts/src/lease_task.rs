@@ -111,7 +111,11 @@ impl LeaseTask {
         }
         let begun = (Instant::now(), self.started.now_ms());
         let owner = self.me.clone();
-        let value = AlertLease { owner, since_ms: self.since_ms, ..self.status.borrow().clone() };
+        let mut value = AlertLease { owner, since_ms: self.since_ms, ..self.status.borrow().clone() };
+        if value.judged_ms == 0 {
+            // Until this station has judged itself, it matters up to when the one before has.
+            value.judged_ms = lease.map_or(0, |lease| lease.judged_ms);
+        }
         let value = serde_json::to_vec(&value)?;
         let revision = within(bucket.update(LEASE_KEY, value.into(), revision)).await?;
         self.view.written(revision, begun.1);
@@ -140,7 +144,7 @@ impl LeaseTask {
         self.held.send_replace(None);
         let released = async {
             let bucket = self.bucket().await?;
-            let value = serde_json::to_vec(&AlertLease::default())?;
+            let value = serde_json::to_vec(&AlertLease { owner: String::new(), ..self.status.borrow().clone() })?;
             within(bucket.update(LEASE_KEY, value.into(), revision)).await
         };
         if let Err(error) = released.await {

@@ -2,6 +2,7 @@
 
 mod enroll;
 mod listen;
+mod notify;
 mod operator;
 mod stations;
 mod traffic;
@@ -98,6 +99,9 @@ enum Command {
     },
     /// Prints what traffic came to in hours, days, months or billing cycles, as the API of a fleet knows it.
     Traffic(traffic::TrafficArgs),
+    /// Tries the channels by which alerts notify people and programs.
+    #[command(subcommand)]
+    Notify(notify::NotifyCommand),
     /// Publishes synthetic nodes, for trying things out.
     Simulate {
         #[command(flatten)]
@@ -159,6 +163,7 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
             tidemap_api::run(config, client, listener, shutdown).await
         }
         Command::Traffic(args) => traffic::run(args).await,
+        Command::Notify(command) => notify::run(command).await,
         Command::Simulate { nats, simulate } => tidemap_simulate::run(simulate, nats, shutdown).await,
         Command::Enroll(args) => enroll::enroll(&args).await,
         Command::Revoke(args) => enroll::revoke(&args).await,

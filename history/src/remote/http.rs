@@ -1,13 +1,11 @@
 //! Requests to the other database.
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{path::PathBuf, time::Duration};
 
 use data_encoding::BASE64;
-use tidemap_service::text_file;
-use ureq::{
-    Agent, Body,
-    http::{Response, header},
-    tls::{Certificate, RootCerts, TlsConfig},
+use tidemap_service::{
+    text_file,
+    web_client::{Answer, Limits, WebClient},
 };
 use url::Url;
 
@@ -54,40 +52,17 @@ impl Key {
     }
 }
 
-/// An answer.
-#[derive(Debug)]
-pub(crate) struct Answer {
-    pub status: u16,
-    /// The header `retry-after`.
-    pub retry_after: Option<String>,
-    pub body: String,
-}
-
 /// A client. One connection is kept open.
 #[derive(Clone, Debug)]
 pub(crate) struct Http {
-    agent: Agent,
+    client: WebClient,
     key: Option<Key>,
 }
 
 impl Http {
-    /// Trusts the certificates that this system trusts. Goes there directly, and follows no redirections, so
-    /// that what requests are signed with goes nowhere else.
+    /// A client that signs each request.
     pub(crate) fn new(key: Option<Key>) -> Self {
-        let known = rustls_native_certs::load_native_certs();
-        let known: Vec<_> = known.certs.iter().map(|known| Certificate::from_der(known).to_owned()).collect();
-        let tls = TlsConfig::builder()
-            .root_certs(RootCerts::Specific(Arc::new(known)))
-            .unversioned_rustls_crypto_provider(Arc::new(rustls::crypto::ring::default_provider()))
-            .build();
-        let config = Agent::config_builder()
-            .tls_config(tls)
-            .proxy(None)
-            .max_redirects(0)
-            .http_status_as_error(false)
-            .user_agent(concat!("tidemap/", env!("CARGO_PKG_VERSION")))
-            .build();
-        Self { agent: config.into(), key }
+        Self { client: WebClient::new(), key }
     }
 
     /// Sends a body.
@@ -98,23 +73,10 @@ impl Http {
         body: &[u8],
         limit: Duration,
     ) -> Result<Answer, String> {
-        let mut request = self.agent.post(url.as_str());
-        for (name, value) in headers {
-            request = request.header(*name, *value);
-        }
-        if let Some(key) = &self.key {
-            request = request.header(header::AUTHORIZATION, key.header()?);
-        }
-        let answer = request.config().timeout_global(Some(limit)).build().send(body);
-        answer.and_then(read).map_err(|error| error.to_string())
+        let signed = self.key.as_ref().map(Key::header).transpose()?;
+        let mut headers = headers.to_vec();
+        headers.extend(signed.as_ref().map(|signed| ("authorization", signed.as_str())));
+        let limits = Limits { connect: limit, whole: limit, body_bytes: MOST_BYTES, cuts: false };
+        self.client.post(url.as_str(), &headers, body, limits)
     }
-}
-
-fn read(mut answer: Response<Body>) -> Result<Answer, ureq::Error> {
-    let retry_after = answer.headers().get(header::RETRY_AFTER).and_then(|value| value.to_str().ok());
-    Ok(Answer {
-        status: answer.status().as_u16(),
-        retry_after: retry_after.map(str::to_owned),
-        body: answer.body_mut().with_config().limit(MOST_BYTES).lossy_utf8(true).read_to_string()?,
-    })
 }

@@ -1,15 +1,15 @@
-//! `alerts.toml`: rules, and whom they notify.
+//! `alerts.toml`: rules, and who is notified.
 
 use serde::Deserialize;
 use tidemap_traffic::{
     FileError, Zone,
     document::{self, Checked, field},
 };
-use toml::Spanned;
+use toml::{Spanned, Value};
 
 use crate::{
     calendar::{self, MaintenanceToml, QuietToml},
-    channels::{self, ChannelToml, Channels},
+    channels::{self, ChannelTables, ChannelToml, Channels, RouteToml},
     rules::{self, RuleToml, Rules},
 };
 
@@ -28,6 +28,7 @@ pub struct AlertFile {
 #[serde(deny_unknown_fields)]
 struct FileToml {
     time_zone: Option<Spanned<String>>,
+    page_url: Option<Spanned<String>>,
     #[serde(default)]
     rule: Vec<Spanned<RuleToml>>,
     #[serde(default)]
@@ -36,6 +37,21 @@ struct FileToml {
     maintenance: Vec<Spanned<MaintenanceToml>>,
     #[serde(default)]
     channel: Vec<Spanned<ChannelToml>>,
+    #[serde(default)]
+    route: Vec<Spanned<RouteToml>>,
+    /// Not a struct, because an error of serde repeats values.
+    heartbeat: Option<Spanned<Value>>,
+}
+
+impl FileToml {
+    fn channels(&self) -> ChannelTables<'_> {
+        ChannelTables {
+            channels: &self.channel,
+            routes: &self.route,
+            heartbeat: self.heartbeat.as_ref(),
+            page_url: self.page_url.as_ref(),
+        }
+    }
 }
 
 impl AlertFile {
@@ -62,6 +78,11 @@ fn check(file: &FileToml) -> Checked<AlertFile> {
     let rules = rules::read(&file.rule)?;
     let is_rule = |name: &str| rules.iter().any(|rule| rule.name == name);
     let calendar = calendar::read(zone.clone(), &file.quiet, &file.maintenance, is_rule)?;
-    let channels = channels::read(&file.channel)?;
+    let mut channels = channels::read(&file.channels(), &zone)?;
+    for (rule, declared) in rules.iter().zip(&file.rule) {
+        if let Some(names) = &declared.get_ref().channels {
+            channels.assign(&rule.name, names)?;
+        }
+    }
     Ok(AlertFile { rules: Rules { rules, calendar }, zone, channels })
 }

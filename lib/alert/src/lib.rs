@@ -3,7 +3,7 @@
 #![warn(missing_docs)]
 
 mod calendar;
-mod channels;
+pub mod channels;
 mod duration;
 mod engine;
 mod file;

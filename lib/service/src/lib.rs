@@ -19,6 +19,8 @@ pub mod shutdown;
 pub mod stderr;
 pub mod text_file;
 pub mod watched_file;
+#[cfg(feature = "web-client")]
+pub mod web_client;
 
 pub mod acks;
 pub mod log_reader;

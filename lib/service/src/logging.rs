@@ -76,8 +76,9 @@ fn filter(text: &str) -> Result<EnvFilter, String> {
         };
         directives = format!("{directives},{known}");
     }
-    // It logs every byte of requests, with the passwords in them. The last one holds.
-    EnvFilter::try_new(format!("{usual},{directives},ureq_proto::util=off"))
+    // They log every byte of requests with the passwords in them, and addresses whole, some of which are
+    // passwords. The last one holds.
+    EnvFilter::try_new(format!("{usual},{directives},ureq_proto::util=off,ureq::util=off"))
         .map_err(|error| format!("{error} (try info, debug, warn)"))
 }
 
@@ -139,10 +140,12 @@ mod tests {
 
     #[test]
     fn no_level_logs_the_bytes_of_requests() {
-        for text in ["trace", "ureq_proto=trace", "ureq_proto::util=trace"] {
+        for text in ["trace", "ureq_proto=trace", "ureq_proto::util=trace", "ureq::util=trace"] {
             let filter = filter(text).unwrap().to_string();
-            assert!(filter.contains("ureq_proto::util=off"), "{filter}");
-            assert!(!filter.contains("ureq_proto::util=trace"), "{filter}");
+            for module in ["ureq_proto::util", "ureq::util"] {
+                assert!(filter.contains(&format!("{module}=off")), "{filter}");
+                assert!(!filter.contains(&format!("{module}=trace")), "{filter}");
+            }
         }
     }
 

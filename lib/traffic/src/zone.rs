@@ -71,7 +71,12 @@ impl Zone {
     /// A moment as clocks of the zone show it, with the offset: `2026-12-01T00:00:00+01:00`; empty beyond the
     /// calendar.
     pub fn show(&self, ms: i64) -> String {
+        self.show_as(ms, "%Y-%m-%dT%H:%M:%S%:z")
+    }
+
+    /// A moment as clocks of the zone show it, in a form of strftime; empty beyond the calendar.
+    pub fn show_as(&self, ms: i64, form: &'static str) -> String {
         let Ok(moment) = Timestamp::from_millisecond(ms) else { return String::new() };
-        ZonedDateTime::new(moment, self.0.clone()).strftime("%Y-%m-%dT%H:%M:%S%:z").to_string()
+        ZonedDateTime::new(moment, self.0.clone()).strftime(form).to_string()
     }
 }

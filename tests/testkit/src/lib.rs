@@ -19,6 +19,7 @@ pub mod port;
 pub mod probe;
 pub mod process;
 pub mod proxy;
+pub mod sink;
 pub mod stream;
 pub mod usage;
 pub mod viewer;

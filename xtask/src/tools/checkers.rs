@@ -12,14 +12,23 @@ use crate::workspace::{Workspace, output, run, status};
 /// A tester that generates requests from the description of the API.
 const SCHEMATHESIS: &str = "schemathesis==4.32.5";
 const SCHEMATHESIS_LOCKED: &str = include_str!("../../requirements/schemathesis.txt");
+/// A server of mail that keeps what it is sent.
+const AIOSMTPD: &str = "aiosmtpd==1.4.6";
+const AIOSMTPD_LOCKED: &str = include_str!("../../requirements/aiosmtpd.txt");
 /// Debian's packages, whose programs are run as they are in the package: Prometheus with its
-/// checker of metrics, another database that takes its remote writes, and a reverse proxy before the API.
-const PACKAGES: [DebianPackage; 3] = [
+/// checker of metrics, another database that takes its remote writes, what shows its alerts, and a reverse
+/// proxy before the API.
+const PACKAGES: [DebianPackage; 4] = [
     DebianPackage { name: "prometheus", program: "promtool", source: "https://prometheus.io/download" },
     DebianPackage {
         name: "victoria-metrics",
         program: "victoria-metrics",
         source: "https://github.com/VictoriaMetrics/VictoriaMetrics/releases",
+    },
+    DebianPackage {
+        name: "prometheus-alertmanager",
+        program: "prometheus-alertmanager",
+        source: "https://prometheus.io/download",
     },
     DebianPackage { name: "nginx", program: "nginx", source: "https://nginx.org/en/download.html" },
 ];
@@ -41,8 +50,10 @@ pub(crate) fn ensure_checkers(workspace: &Workspace) -> Result<()> {
         ensure_package(workspace, &package)?;
     }
     ensure_axe(workspace)?;
-    if fetch(workspace, &[SCHEMATHESIS], SCHEMATHESIS_LOCKED).is_none() {
-        bail!("pip cannot fetch {SCHEMATHESIS} (Debian: apt install python3-pip)");
+    for (package, locked) in [(SCHEMATHESIS, SCHEMATHESIS_LOCKED), (AIOSMTPD, AIOSMTPD_LOCKED)] {
+        if fetch(workspace, &[package], locked).is_none() {
+            bail!("pip cannot fetch {package} (Debian: apt install python3-pip)");
+        }
     }
     Ok(())
 }

@@ -79,7 +79,7 @@ impl Scene {
 }
 
 /// A program in the tools folder.
-fn fetched(path: &str) -> anyhow::Result<PathBuf> {
+pub(crate) fn fetched(path: &str) -> anyhow::Result<PathBuf> {
     let program = std::path::absolute(tidemap_broker::default_tools_dir())?.join(path);
     ensure!(program.is_file(), "{path} is missing: `cargo xtask test --only tools` fetches it");
     Ok(program)

@@ -18,6 +18,7 @@ mod history_limits;
 mod history_seam;
 mod limits;
 mod names;
+mod notify;
 mod operator;
 mod other_host;
 mod outage;
