@@ -3,22 +3,12 @@
 mod list;
 mod table;
 
-use std::{path::PathBuf, time::Duration};
-
-use anyhow::{Context, bail};
-use tidemap_service::{
-    cli::{self, UsageError},
-    clock, text_file,
-};
+use anyhow::Context;
+use tidemap_service::{cli, clock};
 use tidemap_traffic::Unit;
-use tidemap_wire::http::{ErrorJson, PlansJson, TrafficJson};
-use ureq::Agent;
+use tidemap_wire::http::{PlansJson, TrafficJson};
 
-/// How long to wait for the answer. The API waits a few seconds for its turn, and counts for some more.
-const TIMEOUT: Duration = Duration::from_secs(60);
-/// No answer is longer: 400 periods are less than a megabyte.
-const MAX_BYTES: u64 = 16 << 20;
-const UNREADABLE: &str = "the API's answer cannot be read";
+use crate::api_answer::{self, ApiAddressArgs};
 
 /// What is asked for.
 #[derive(clap::Args, Clone, Debug)]
@@ -73,12 +63,8 @@ pub(crate) struct TrafficArgs {
     /// Prints the API's own answer instead of a table.
     #[arg(long, value_name = "FORMAT", value_parser = ["csv", "json"])]
     format: Option<String>,
-    /// The API's address.
-    #[arg(long, env = "TIDEMAP_API_URL", default_value = "http://127.0.0.1:8080", value_name = "URL")]
-    url: String,
-    /// The file with the API's token, which it asks for beyond loopback.
-    #[arg(long, env = "TIDEMAP_API_TOKEN_FILE", value_name = "FILE")]
-    api_token_file: Option<PathBuf>,
+    #[command(flatten)]
+    api: ApiAddressArgs,
 }
 
 fn unit(name: &str) -> Result<Unit, &'static str> {
@@ -87,28 +73,23 @@ fn unit(name: &str) -> Result<Unit, &'static str> {
 
 pub(crate) async fn run(args: TrafficArgs) -> anyhow::Result<()> {
     let (unit, is_table, is_list) = (args.unit, args.format.is_none(), args.plans);
-    let asked = tokio::task::spawn_blocking(move || args.ask());
+    let asked = tokio::task::spawn_blocking(move || args.api.ask(&args.path()));
     let body = asked.await.context("the question was not asked")??;
     if !is_table {
         return Ok(cli::print(body.trim_end())?);
     }
     if is_list {
-        let plans: PlansJson = serde_json::from_str(&body).context(UNREADABLE)?;
+        let plans: PlansJson = api_answer::read(&body)?;
         return Ok(cli::print(list::list(&plans, unit).trim_end())?);
     }
-    let traffic: TrafficJson = serde_json::from_str(&body).context(UNREADABLE)?;
+    let traffic: TrafficJson = api_answer::read(&body)?;
     Ok(cli::print(table::table(&traffic, unit, clock::unix_ms()).trim_end())?)
 }
 
 impl TrafficArgs {
-    fn address(&self) -> Result<String, UsageError> {
-        let url = self.url.trim_end_matches('/');
-        if !url.starts_with("http://") {
-            let problem = "must begin with http:// (what a proxy serves by https:// has an address of its own behind it)";
-            return Err(UsageError(format!("--url {url}: {problem}")));
-        }
+    fn path(&self) -> String {
         if self.plans {
-            return Ok(format!("{url}/api/traffic/plans"));
+            return "/api/traffic/plans".to_owned();
         }
         let periods = self.periods.map(|periods| periods.to_string());
         let mut query = form_urlencoded::Serializer::new(String::new());
@@ -131,33 +112,6 @@ impl TrafficArgs {
                 query.append_pair(name, value);
             }
         }
-        Ok(format!("{url}/api/traffic?{}", query.finish()))
-    }
-
-    /// The body of the API's answer.
-    fn ask(&self) -> anyhow::Result<String> {
-        let address = self.address()?;
-        let config = Agent::config_builder().timeout_global(Some(TIMEOUT)).http_status_as_error(false);
-        let agent: Agent = config.build().into();
-        let mut request = agent.get(&address);
-        if let Some(path) = &self.api_token_file {
-            let token = text_file::read(path);
-            let token = token.map_err(|error| UsageError::in_file("--api-token-file", path, error))?;
-            request = request.header("authorization", format!("Bearer {}", token.trim_end()));
-        }
-        let mut answer =
-            request.call().with_context(|| format!("the API at {} does not answer", self.url))?;
-        let status = answer.status();
-        let body = answer.body_mut().with_config().limit(MAX_BYTES).read_to_string();
-        let body = body.context("the API's answer broke off")?;
-        if status.is_success() {
-            return Ok(body);
-        }
-        let detail = serde_json::from_str::<ErrorJson>(&body).map(|error| error.detail);
-        match (status.as_u16(), detail) {
-            (422, Ok(detail)) => Err(UsageError(detail).into()),
-            (_, Ok(detail)) => bail!(detail),
-            (code, Err(_)) => bail!("the API at {} answers with status {code}", self.url),
-        }
+        format!("/api/traffic?{}", query.finish())
     }
 }

@@ -66,6 +66,8 @@ fn message(mail: &Mail) -> Result<Message, String> {
         .message_id(Some(id))
         .in_reply_to(thread.clone())
         .references(thread)
+        // Without it, a reader may show the encoded text.
+        .header(header::MIME_VERSION_1_0)
         .header(header::ContentType::TEXT_PLAIN);
     for person in &mail.to {
         builder = builder.to(mailbox(person)?);

@@ -1,8 +1,7 @@
 //! Times as people write them: `90s`, `5m`, `1h 30m`, `7d`.
 
 /// Units with how many milliseconds each is, the longest first.
-const UNITS: [(&str, i64); 5] =
-    [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)];
+const UNITS: [(&str, i64); 5] = [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)];
 /// The longest: thirty years.
 const MAX_MS: i64 = 30 * 365 * 86_400_000;
 
@@ -32,9 +31,15 @@ pub(crate) fn show(ms: i64) -> String {
         return format!("{ms} ms");
     }
     let seconds = ms / 1_000;
-    let parts = [(seconds / 86_400, "d"), (seconds / 3_600 % 24, "h"), (seconds / 60 % 60, "min"), (seconds % 60, "s")];
+    let parts = [
+        (seconds / 86_400, "d"),
+        (seconds / 3_600 % 24, "h"),
+        (seconds / 60 % 60, "min"),
+        (seconds % 60, "s"),
+    ];
     let shown = parts.iter().skip_while(|(number, _)| *number == 0).take(2);
-    let shown: Vec<_> = shown.filter(|(number, _)| *number > 0).map(|(number, unit)| format!("{number} {unit}")).collect();
+    let shown: Vec<_> =
+        shown.filter(|(number, _)| *number > 0).map(|(number, unit)| format!("{number} {unit}")).collect();
     shown.join(" ")
 }
 

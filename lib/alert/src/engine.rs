@@ -5,12 +5,15 @@
 //! What fires, and when, is a function of the facts and their times, not of how often it is judged. A rule and
 //! a target have at most one [`episode`] at a time.
 
+mod asking;
 mod episode;
 mod facts;
 mod group;
+mod holding;
 mod ids;
 mod index;
 mod judging;
+mod membership;
 mod memory;
 mod observing;
 mod standing;
@@ -126,10 +129,12 @@ impl Engine {
     /// Judges other rules from now on. A rule of the same name that measures the same keeps its alerts; other
     /// alerts are resolved. Afterwards everything must be observed again, and [`Engine::complete`] called.
     pub fn reload(&mut self, now_ms: i64, rules: Rules) {
+        // What happened under the rules before is said under them.
+        let said = self.judge(now_ms);
         let standings = self.standings(|_| true);
         let before = std::mem::replace(self, Self::new(rules));
         self.silences = before.silences;
-        self.ready = before.ready;
+        self.ready = said;
         self.pending_version = before.pending_version + 1;
         for standing in standings {
             let name = &standing.alert.rule;
@@ -146,10 +151,6 @@ impl Engine {
                 None => self.end_without_rule(now_ms, standing),
             }
         }
-        // What had not been said yet is said with the rules that it is of.
-        let mut before = Self { rules: before.rules, ready: Vec::new(), silences: self.silences.clone(), ..before };
-        before.due.clear();
-        self.ready.extend(before.judge(now_ms));
     }
 
     /// Replaces all silences.
@@ -164,9 +165,16 @@ impl Engine {
         let place = place as u32;
         if let Some(target) = self.find(place, about) {
             self.remove_entry(target, place);
+            self.changes.retain(|change| !change.is_of(target, place));
         }
-        if let Some(standing) = standing.filter(|standing| standing.alert.rule == rule) {
-            self.take_over(place, now_ms, &standing);
+        let Some(standing) = standing.filter(|standing| standing.alert.rule == rule) else { return };
+        self.take_over(place, now_ms, &standing);
+        let Some(target) = self.find(place, about) else { return };
+        let known = self.targets[target as usize].as_mut().filter(|known| known.is_heard());
+        if let Some(episode) = known.and_then(|known| known.entry_mut(place)?.episode.as_mut()) {
+            // A target that does not change is not observed again.
+            episode.go_on();
+            self.schedule(target);
         }
     }
 
@@ -188,19 +196,25 @@ impl Engine {
     /// Alerts that are pending or fire, with their present values.
     pub fn alerts(&self) -> impl Iterator<Item = Alert> {
         let targets = self.targets.iter().flatten();
-        targets.flat_map(|target| target.entries.iter().map(move |entry| (target, entry))).filter_map(|(target, entry)| {
-            let rule = &self.rules.rules[entry.rule as usize];
-            let episode = entry.episode.as_ref()?;
-            let state = if episode.fired_ms.is_some() { AlertState::Firing } else { AlertState::Pending };
-            let mut alert = target.alert(rule, episode, state);
-            alert.silenced_until_ms = self.silenced_until(&alert);
-            Some(alert)
-        })
+        targets.flat_map(|target| target.entries.iter().map(move |entry| (target, entry))).filter_map(
+            |(target, entry)| {
+                let rule = &self.rules.rules[entry.rule as usize];
+                let episode = entry.episode.as_ref()?;
+                let state = if episode.fired_ms.is_some() { AlertState::Firing } else { AlertState::Pending };
+                let mut alert = target.alert(rule, episode, state);
+                alert.silenced_until_ms = self.silenced_until(&alert);
+                Some(alert)
+            },
+        )
     }
 
     /// How much there is.
     pub fn counts(&self) -> EngineCounts {
-        let mut counts = EngineCounts { rules: self.rules.rules.len(), nodes: self.nodes.len(), ..EngineCounts::default() };
+        let mut counts = EngineCounts {
+            rules: self.rules.rules.len(),
+            nodes: self.nodes.len(),
+            ..EngineCounts::default()
+        };
         let episodes = self.targets.iter().flatten().flat_map(|target| &target.entries);
         for episode in episodes.filter_map(|entry| entry.episode.as_ref()) {
             match episode.fired_ms {
@@ -219,8 +233,9 @@ impl Engine {
     fn standings(&self, is_wanted: impl Fn(AlertState) -> bool) -> Vec<AlertStanding> {
         let targets = self.targets.iter().flatten();
         let all = targets.flat_map(|target| target.entries.iter().map(move |entry| (target, entry)));
-        let standings =
-            all.filter_map(|(target, entry)| AlertStanding::of(entry, target, &self.rules.rules[entry.rule as usize]));
+        let standings = all.filter_map(|(target, entry)| {
+            AlertStanding::of(entry, target, &self.rules.rules[entry.rule as usize])
+        });
         standings.filter(|standing| is_wanted(standing.alert.state)).collect()
     }
 
@@ -252,13 +267,18 @@ impl Engine {
     fn body(&self, rule: u32, standing: &AlertStanding) -> Option<Body> {
         let about = &standing.alert.target;
         match about.kind {
-            TargetKind::Node => NodeId::from_text(&about.id).ok().map(|id| Body::Node(Box::new(NodeState::new(id)))),
+            TargetKind::Node => {
+                NodeId::from_text(&about.id).ok().map(|id| Body::Node(Box::new(NodeState::new(id))))
+            }
             TargetKind::Group | TargetKind::Fleet => {
                 let grouping = self.index.grouping_of[rule as usize]?;
                 Some(Body::Group(Box::new(self.new_sum(grouping))))
             }
             TargetKind::Plan => Some(Body::Plan(
-                standing.alert.threshold.map(|threshold| observing::own_test(&self.rules.rules[rule as usize], threshold)),
+                standing
+                    .alert
+                    .threshold
+                    .map(|threshold| observing::own_test(&self.rules.rules[rule as usize], threshold)),
             )),
             TargetKind::Partition | TargetKind::Worker | TargetKind::Broker => Some(Body::Other),
         }

@@ -1,5 +1,8 @@
 //! `alerts.toml`: rules, and who is notified.
 
+#[cfg(test)]
+mod tests;
+
 use serde::Deserialize;
 use tidemap_traffic::{
     FileError, Zone,
@@ -8,9 +11,8 @@ use tidemap_traffic::{
 use toml::{Spanned, Value};
 
 use crate::{
-    calendar::{self, MaintenanceToml, QuietToml},
     channels::{self, ChannelTables, ChannelToml, Channels, RouteToml},
-    rules::{self, RuleToml, Rules},
+    rules::{self, MaintenanceToml, QuietToml, RuleToml, Rules},
 };
 
 /// All that a file declares.
@@ -77,10 +79,10 @@ fn check(file: &FileToml) -> Checked<AlertFile> {
     let zone = zone.transpose()?.unwrap_or(Zone::UTC);
     let rules = rules::read(&file.rule)?;
     let is_rule = |name: &str| rules.iter().any(|rule| rule.name == name);
-    let calendar = calendar::read(zone.clone(), &file.quiet, &file.maintenance, is_rule)?;
+    let calendar = rules::read_calendar(&zone, &file.quiet, &file.maintenance, is_rule)?;
     let mut channels = channels::read(&file.channels(), &zone)?;
-    for (rule, declared) in rules.iter().zip(&file.rule) {
-        if let Some(names) = &declared.get_ref().channels {
+    for (rule, table) in rules.iter().zip(&file.rule) {
+        if let Some(names) = &table.get_ref().channels {
             channels.assign(&rule.name, names)?;
         }
     }

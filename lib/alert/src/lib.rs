@@ -2,12 +2,12 @@
 //! people are sent. All of it is pure: time is an argument in Unix milliseconds of the broker's clock.
 #![warn(missing_docs)]
 
-mod calendar;
 pub mod channels;
 mod duration;
 mod engine;
 mod file;
 mod quantity;
+mod replay;
 mod rules;
 
 pub use self::{
@@ -17,5 +17,6 @@ pub use self::{
         Silence, SystemFacts, Transition, Want,
     },
     file::AlertFile,
+    replay::{Replay, ReplayHello, ReplayNode, ReplayStep, replay},
     rules::{Rule, Rules},
 };

@@ -90,7 +90,8 @@ impl Quantity {
             }
             Self::Bytes => {
                 let amount: Amount = text.parse().map_err(|error| format!("{error}"))?;
-                let unit: Amount = format!("1 {}", amount.unit.name()).parse().map_err(|error| format!("{error}"))?;
+                let unit: Amount =
+                    format!("1 {}", amount.unit.name()).parse().map_err(|error| format!("{error}"))?;
                 let name = amount.unit.name().to_owned();
                 (amount.bytes as f64, Some(Shown { quantity: self, name, size: unit.bytes as f64 }))
             }

@@ -1,5 +1,6 @@
 //! Rules, as a file declares them.
 
+mod calendar;
 mod dependencies;
 mod filter;
 mod measure;
@@ -7,16 +8,17 @@ mod read;
 mod test;
 mod words;
 
-use tidemap_traffic::{Direction, Zone};
+use tidemap_traffic::Direction;
 use tidemap_wire::Severity;
 
 pub(crate) use self::{
+    calendar::{Calendar, MaintenanceToml, QuietToml, read as read_calendar},
     filter::{Filter, GroupKey, Per},
     measure::{Measure, Share, Subject},
-    read::{RuleToml, label, named_nodes, read, severity as severity_named},
+    read::{RuleToml, read},
     test::{Comparison, Test, Verdict},
 };
-use crate::{calendar::Calendar, quantity::Shown};
+use crate::quantity::Shown;
 
 /// What is judged, and when nobody is notified.
 #[derive(Clone, Debug, PartialEq)]
@@ -34,8 +36,6 @@ pub struct Rule {
     pub name: String,
     /// How much its alerts matter.
     pub severity: Severity,
-    /// The channels that it names, instead of those of the routes.
-    pub channels: Option<Vec<String>>,
     pub(crate) signal: Signal,
     pub(crate) filter: Filter,
     pub(crate) per: Per,
@@ -146,18 +146,18 @@ impl Rules {
     pub fn only(&self, name: &str) -> Option<Self> {
         let mut rule = self.named(name)?.clone();
         rule.depends_on.clear();
-        Some(Self { rules: vec![rule], calendar: Calendar::new(Zone::UTC) })
+        Some(Self { rules: vec![rule], calendar: Calendar::default() })
     }
 
     /// No rules.
     pub fn none() -> Self {
-        Self { rules: Vec::new(), calendar: Calendar::new(Zone::UTC) }
+        Self { rules: Vec::new(), calendar: Calendar::default() }
     }
 }
 
 /// Where there is no file: every node that is offline.
 impl Default for Rules {
     fn default() -> Self {
-        Self { rules: vec![Rule::offline()], calendar: Calendar::new(Zone::UTC) }
+        Self { rules: vec![Rule::offline()], calendar: Calendar::default() }
     }
 }

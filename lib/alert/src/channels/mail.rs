@@ -53,11 +53,15 @@ pub struct Person {
     pub address: String,
 }
 
+fn unquoted(name: &str) -> &str {
+    name.strip_prefix('"').and_then(|name| name.strip_suffix('"')).unwrap_or(name)
+}
+
 impl Person {
     /// Reads `user@host` or `Name <user@host>`.
     pub(crate) fn parse(text: &str) -> Option<Self> {
         let (name, address) = match text.strip_suffix('>').and_then(|text| text.split_once('<')) {
-            Some((name, address)) => (name.trim().trim_matches('"'), address.trim()),
+            Some((name, address)) => (unquoted(name.trim()), address.trim()),
             None => ("", text),
         };
         let (user, host) = address.rsplit_once('@')?;

@@ -84,6 +84,11 @@ impl Episode {
         self.frozen_ms.get_or_insert(now_ms);
     }
 
+    /// Goes on at once, because what is known of its target is known here as well.
+    pub(super) fn go_on(&mut self) {
+        (self.frozen_ms, self.is_restored) = (None, false);
+    }
+
     /// Somebody can say so again. The time between does not count.
     fn thaw(&mut self, now_ms: i64) {
         let Some(frozen_ms) = self.frozen_ms.take() else { return };

@@ -36,6 +36,11 @@ pub(super) struct Sum {
 }
 
 impl Contribution {
+    /// Of a node of which nothing is known.
+    pub(super) fn none(group: Option<u32>) -> Self {
+        Self { group, ..Self::default() }
+    }
+
     pub(super) fn new(
         group: Option<u32>,
         signal: Signal,
@@ -48,11 +53,15 @@ impl Contribution {
         let values = match signal.measure {
             _ if unknown || facts.status == Status::Offline => None,
             Measure::Offline | Measure::OfflineShare => None,
-            Measure::Rate => pair(values::rates(facts.latest, signal.window_ms)).map(|[rx, tx]| [rx, tx, 0.0, 0.0]),
+            Measure::Rate => {
+                pair(values::rates(facts.latest, signal.window_ms)).map(|[rx, tx]| [rx, tx, 0.0, 0.0])
+            }
             Measure::Utilisation => pair(values::rates(facts.latest, signal.window_ms))
                 .zip(carried)
                 .map(|([rx, tx], [rx_most, tx_most])| [rx, tx, rx_most, tx_most]),
-            _ => values::of_node(signal, facts, carried, memory, now_ms).value.map(|value| [value, 0.0, 0.0, 0.0]),
+            _ => values::of_node(signal, facts, carried, memory, now_ms)
+                .value
+                .map(|value| [value, 0.0, 0.0, 0.0]),
         };
         Self {
             group,
@@ -68,6 +77,10 @@ fn pair([one, other]: [Option<f64>; 2]) -> Option<[f64; 2]> {
 }
 
 impl Sum {
+    pub(super) fn new(grouping: u32, memory: Option<Memory>) -> Self {
+        Self { grouping, memory, ..Self::default() }
+    }
+
     pub(super) fn add(&mut self, one: &Contribution) {
         self.count(one, 1);
     }
@@ -118,9 +131,13 @@ impl Sum {
         let valued = (self.valued > 0).then_some(f64::from(self.valued));
         match signal.measure {
             Measure::Offline => (self.nodes > 0).then_some(f64::from(self.offline)),
-            Measure::OfflineShare => (self.nodes > 0).then(|| f64::from(self.offline) / f64::from(self.nodes) * 100.0),
+            Measure::OfflineShare => {
+                (self.nodes > 0).then(|| f64::from(self.offline) / f64::from(self.nodes) * 100.0)
+            }
             Measure::Rate => valued.and_then(|_| values::directed(signal.direction, Some(a), Some(b))),
-            Measure::Utilisation => valued.and_then(|_| values::used(signal.direction, [a, b], [rx_most, tx_most])),
+            Measure::Utilisation => {
+                valued.and_then(|_| values::used(signal.direction, [a, b], [rx_most, tx_most]))
+            }
             Measure::Counter(_) => valued.map(|_| a),
             _ => valued.map(|count| a / count),
         }

@@ -23,8 +23,16 @@ mod tests {
 
     #[test]
     fn an_id_stays_what_it_is() {
-        let target = |id: &str| super::super::target::other_target(TargetKind::Node, id, "any name");
-        assert_eq!(alert("offline", &target("web-01"), 1_700_000_000_000), "GOLDEN");
+        let target = |id: &str| AlertTarget {
+            kind: TargetKind::Node,
+            id: id.to_owned(),
+            name: "any name".to_owned(),
+            labels: std::collections::BTreeMap::new(),
+        };
+        assert_eq!(
+            alert("offline", &target("web-01"), 1_700_000_000_000),
+            "de08d258e06796c505b210582e356142"
+        );
         assert_ne!(alert("offline", &target("web-01"), 1), alert("offline", &target("web-02"), 1));
         assert_ne!(alert("offline", &target("web-01"), 1), alert("offline", &target("web-01"), 2));
     }

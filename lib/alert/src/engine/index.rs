@@ -42,6 +42,8 @@ pub(super) struct Use {
     pub(super) rules: Vec<u32>,
     /// The sum that it is part of.
     pub(super) grouping: Option<u32>,
+    /// Its place among those that are part of sums.
+    pub(super) contribution: usize,
     /// Between these, no rule begins to hold.
     low: f64,
     high: f64,
@@ -77,9 +79,8 @@ impl Index {
     }
 
     fn grouping(&mut self, place: u32, rule: &Rule) -> u32 {
-        let is_same = |one: &Grouping| {
-            one.filter == rule.filter && one.per == rule.per && one.signal == rule.signal
-        };
+        let is_same =
+            |one: &Grouping| one.filter == rule.filter && one.per == rule.per && one.signal == rule.signal;
         if let Some(known) = self.groupings.iter().position(is_same) {
             self.groupings[known].rules.push(place);
             return known as u32;
@@ -95,9 +96,8 @@ impl Index {
 
     /// The class of a node that describes itself so.
     pub(super) fn class(&mut self, rules: &Rules, id: &NodeId, hello: Option<&Hello>) -> u32 {
-        let is_about = |rule: &Rule| {
-            rule.signal.measure.subject() == Subject::Nodes && rule.filter.matches(id, hello)
-        };
+        let is_about =
+            |rule: &Rule| rule.signal.measure.subject() == Subject::Nodes && rule.filter.matches(id, hello);
         let those = (0_u32..).zip(&rules.rules).filter(|(_, rule)| is_about(rule)).map(|(place, _)| place);
         let those: Vec<u32> = those.collect();
         if let Some(known) = self.class_of.get(&those) {
@@ -129,7 +129,8 @@ impl Class {
                 let signal = if grouping.is_some() { part_of_sum(rule.signal) } else { rule.signal };
                 let memory = needs_memory(signal).then_some(class.memories);
                 class.memories += usize::from(memory.is_some());
-                class.uses.push(Use::new(signal, memory, grouping));
+                let contribution = class.uses.iter().filter(|one| one.grouping.is_some()).count();
+                class.uses.push(Use::new(signal, memory, grouping, contribution));
                 class.uses.len() - 1
             });
             if grouping.is_none() {
@@ -145,12 +146,13 @@ impl Class {
 }
 
 impl Use {
-    fn new(signal: Signal, memory: Option<usize>, grouping: Option<u32>) -> Self {
+    fn new(signal: Signal, memory: Option<usize>, grouping: Option<u32>, contribution: usize) -> Self {
         Self {
             signal,
             memory,
             rules: Vec::new(),
             grouping,
+            contribution,
             low: f64::INFINITY,
             high: f64::NEG_INFINITY,
             fires_without_data: false,

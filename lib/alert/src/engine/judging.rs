@@ -2,15 +2,15 @@
 
 use std::collections::{BTreeSet, HashSet};
 
-use tidemap_wire::{Alert, AlertChange, AlertState, AlertTarget, TargetKind};
+use tidemap_wire::{Alert, AlertChange, AlertState, AlertTarget};
 
 use super::{
-    Engine, Ending,
+    Ending, Engine,
     episode::{Due, Episode, Notified},
+    holding::Calm,
     standing::{AlertStanding, Hold, Transition},
-    target::{Body, Target},
 };
-use crate::rules::{NoticeGroup, Per, Rule, Subject};
+use crate::rules::{NoticeGroup, Rule};
 
 /// A change that has not been said yet.
 #[derive(Clone, Debug)]
@@ -26,10 +26,11 @@ pub(super) struct Change {
     ending: Option<Ending>,
 }
 
-/// What holds notices back at a moment: places in the calendar.
-struct Calm {
-    quiet: Vec<usize>,
-    maintenance: Vec<usize>,
+impl Change {
+    /// Whether it is between this target and rule.
+    pub(super) fn is_of(&self, target: u32, rule: u32) -> bool {
+        (self.target, self.rule) == (target, rule)
+    }
 }
 
 /// Whether an alert fires of which people are not notified yet.
@@ -57,7 +58,10 @@ impl Engine {
             let Some(target) = self.targets[place as usize].as_mut() else { continue };
             target.due_ms = None;
             self.settle(place, now_ms);
-            repeats.extend(self.repeats(place, now_ms));
+            match self.repeats(place, now_ms) {
+                none if none.is_empty() => self.schedule(place),
+                due => repeats.extend(due),
+            }
         }
         if self.is_complete {
             for group in std::mem::take(&mut self.changed_groups) {
@@ -117,7 +121,8 @@ impl Engine {
             due.is_some_and(|(at_ms, due)| due == Due::Repeat && at_ms <= now_ms)
         };
         let entries = target.entries.iter();
-        let those = entries.filter(|entry| entry.episode.as_ref().is_some_and(|episode| is_due(entry.rule, episode)));
+        let those =
+            entries.filter(|entry| entry.episode.as_ref().is_some_and(|episode| is_due(entry.rule, episode)));
         those.map(|entry| (place, entry.rule)).collect()
     }
 
@@ -159,7 +164,9 @@ impl Engine {
     /// Ends an episode.
     pub(super) fn end_entry(&mut self, place: u32, rule_place: u32, at_ms: i64, ending: Ending) {
         let Some(target) = self.targets[place as usize].as_mut() else { return };
-        let Some(episode) = target.entry_mut(rule_place).and_then(|entry| entry.episode.take()) else { return };
+        let Some(episode) = target.entry_mut(rule_place).and_then(|entry| entry.episode.take()) else {
+            return;
+        };
         self.active[rule_place as usize] -= 1;
         self.pending_version += 1;
         if episode.fired_ms.is_some() {
@@ -228,7 +235,8 @@ impl Engine {
                 held,
                 ending: change.ending,
                 group: group_of(Some(rule), &alert.target),
-                standing: target.and_then(|target| AlertStanding::of(target.entry(change.rule)?, target, rule)),
+                standing: target
+                    .and_then(|target| AlertStanding::of(target.entry(change.rule)?, target, rule)),
                 alert,
             });
         }
@@ -243,7 +251,8 @@ impl Engine {
         let is_dropped = held == Some(Hold::Quiet) && self.is_quiet(rule, calm) == Some(true);
         let Some(target) = self.targets[change.target as usize].as_mut() else { return };
         let entry = target.entry_mut(change.rule);
-        let episode = entry.and_then(|entry| entry.episode.as_mut()).filter(|one| one.since_ms == change.since_ms);
+        let episode =
+            entry.and_then(|entry| entry.episode.as_mut()).filter(|one| one.since_ms == change.since_ms);
         let Some(episode) = episode else { return };
         match held {
             None => {
@@ -283,7 +292,8 @@ impl Engine {
         for (place, rule_place) in self.waiting.clone() {
             let rule = &self.rules.rules[rule_place as usize];
             let is_quiet = self.is_quiet(rule, &calm).is_some();
-            let untold = self.targets[place as usize].as_mut().and_then(|target| target.entry_mut(rule_place));
+            let untold =
+                self.targets[place as usize].as_mut().and_then(|target| target.entry_mut(rule_place));
             let untold = untold.filter(|_| !is_quiet).and_then(|entry| entry.untold.take());
             let Some(target) = self.targets[place as usize].as_ref() else {
                 self.waiting.remove(&(place, rule_place));
@@ -299,7 +309,9 @@ impl Engine {
             }
             if let Some(alert) = firing.filter(|_| held.is_none()) {
                 let target = self.targets[place as usize].as_mut();
-                if let Some(episode) = target.and_then(|target| target.entry_mut(rule_place)?.episode.as_mut()) {
+                if let Some(episode) =
+                    target.and_then(|target| target.entry_mut(rule_place)?.episode.as_mut())
+                {
                     episode.notified = Notified::Yes;
                     episode.notified_ms = now_ms;
                 }
@@ -325,7 +337,9 @@ impl Engine {
             let Some(target) = self.targets[*place as usize].as_ref() else { continue };
             let rule = &self.rules.rules[*rule_place as usize];
             let episode = target.entry(*rule_place).and_then(|entry| entry.episode.as_ref());
-            let Some(alert) = episode.map(|episode| target.alert(rule, episode, AlertState::Firing)) else { continue };
+            let Some(alert) = episode.map(|episode| target.alert(rule, episode, AlertState::Firing)) else {
+                continue;
+            };
             if self.hold(*place, *rule_place, &alert, &calm, now_ms).is_some() {
                 continue;
             }
@@ -352,80 +366,5 @@ impl Engine {
             alert,
             standing: target.and_then(|target| AlertStanding::of(target.entry(rule_place)?, target, rule)),
         }
-    }
-
-    fn calm(&self, now_ms: i64) -> Calm {
-        let calendar = &self.rules.calendar;
-        let quiet = calendar.quiet.iter().enumerate().filter(|(_, one)| one.is_at(now_ms));
-        let maintenance = calendar.maintenance.iter().enumerate().filter(|(_, one)| one.is_at(now_ms));
-        Calm {
-            quiet: quiet.map(|(place, _)| place).collect(),
-            maintenance: maintenance.map(|(place, _)| place).collect(),
-        }
-    }
-
-    /// Whether quiet hours hold a rule's notices back, and whether they drop them.
-    fn is_quiet(&self, rule: &Rule, calm: &Calm) -> Option<bool> {
-        let those = calm.quiet.iter().map(|place| &self.rules.calendar.quiet[*place]);
-        let those = those.filter(|quiet| quiet.is_of(&rule.name, rule.severity));
-        those.map(|quiet| quiet.is_dropping).reduce(|one, other| one || other)
-    }
-
-    /// Why people are not notified of an alert now.
-    fn hold(&self, place: u32, rule_place: u32, alert: &Alert, calm: &Calm, now_ms: i64) -> Option<Hold> {
-        let rule = &self.rules.rules[rule_place as usize];
-        let target = self.targets[place as usize].as_ref()?;
-        if self.silenced_until(alert).is_some_and(|until_ms| until_ms > now_ms) {
-            return Some(Hold::Silence);
-        }
-        let mut maintenance = calm.maintenance.iter().map(|one| &self.rules.calendar.maintenance[*one].filter);
-        let is_in_maintenance = maintenance.any(|filter| match &target.body {
-            Body::Node(node) => filter.matches(&node.id, node.hello.as_deref()),
-            _ => filter.covers_group(&target.about.labels),
-        });
-        if is_in_maintenance {
-            return Some(Hold::Maintenance);
-        }
-        if rule.depends_on.iter().any(|other| self.is_covered(target, *other as u32)) {
-            return Some(Hold::DependsOn);
-        }
-        self.is_quiet(rule, calm).map(|_| Hold::Quiet)
-    }
-
-    /// Whether an alert of another rule, pending or firing, explains those of a target.
-    fn is_covered(&self, target: &Target, other: u32) -> bool {
-        if self.active[other as usize] == 0 {
-            return false;
-        }
-        let rule = &self.rules.rules[other as usize];
-        let is_about_others = rule.signal.measure.subject() != Subject::Nodes || rule.filter.nodes.is_some();
-        let goes_on = |target: &Target| target.entry(other).is_some_and(|entry| entry.episode.is_some());
-        match (&rule.per, &target.body) {
-            _ if is_about_others => true,
-            (Per::All, _) => true,
-            (Per::Node, _) => goes_on(target),
-            (Per::Group(_), Body::Node(node)) => node.contributions.iter().filter_map(|one| one.group).any(|group| {
-                self.targets[group as usize].as_ref().is_some_and(goes_on)
-            }),
-            (Per::Group(_), _) => {
-                let grouping = self.index.grouping_of[other as usize];
-                let key = grouping.map(|grouping| (grouping, target.about.id.clone()));
-                let group = key.and_then(|key| self.groups.get(&key));
-                group.is_some_and(|group| self.targets[*group as usize].as_ref().is_some_and(goes_on))
-            }
-        }
-    }
-
-    /// Until when an alert is silenced.
-    pub(super) fn silenced_until(&self, alert: &Alert) -> Option<i64> {
-        let is_node = |node: &String| alert.target.kind == TargetKind::Node && alert.target.id == *node;
-        let matching = self.silences.iter().filter(|silence| {
-            let is_any = silence.alert.is_some() || silence.rule.is_some() || silence.node.is_some();
-            is_any
-                && silence.alert.as_ref().is_none_or(|id| alert.id == *id)
-                && silence.rule.as_ref().is_none_or(|rule| alert.rule == *rule)
-                && silence.node.as_ref().is_none_or(is_node)
-        });
-        matching.map(|silence| silence.until_ms).max()
     }
 }

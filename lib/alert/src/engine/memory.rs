@@ -41,7 +41,7 @@ pub(super) struct Rise {
     last: Option<(u64, f64)>,
     /// By how much it has risen in all.
     sum: f64,
-    /// Begin of a part and the sum before it; at most one for each part, and one before the window.
+    /// Begin of a part and the sum at its end; at most one for each part, and one before the window.
     sums: VecDeque<(i64, f64)>,
 }
 
@@ -85,7 +85,7 @@ impl Extreme {
         while self.values.front().is_some_and(|(part, _)| *part <= from_ms) {
             self.values.pop_front();
         }
-        let is_partial = self.first_ms.is_none_or(|first_ms| first_ms > from_ms);
+        let is_partial = value.is_some() && self.first_ms.is_none_or(|first_ms| first_ms > from_ms);
         Reading { value: value.and(self.values.front().map(|(_, value)| *value)), is_partial }
     }
 }
@@ -99,10 +99,6 @@ impl Rise {
     pub(super) fn read(&mut self, at_ms: i64, run: u64, value: Option<f64>) -> Reading {
         let from_ms = at_ms - self.window_ms;
         if let Some(value) = value {
-            let part = part_of(self.window_ms, at_ms);
-            if self.sums.back().is_none_or(|(last, _)| *last < part) {
-                self.sums.push_back((part, self.sum));
-            }
             self.first_ms.get_or_insert(at_ms);
             // A run counts from 0.
             self.sum += match self.last {
@@ -111,11 +107,16 @@ impl Rise {
                 None => 0.0,
             };
             self.last = Some((run, value));
+            let part = part_of(self.window_ms, at_ms);
+            match self.sums.back_mut() {
+                Some((last, sum)) if *last >= part => *sum = self.sum,
+                _ => self.sums.push_back((part, self.sum)),
+            }
         }
         while self.sums.get(1).is_some_and(|(part, _)| *part <= from_ms) {
             self.sums.pop_front();
         }
-        let is_partial = self.first_ms.is_none_or(|first_ms| first_ms > from_ms);
+        let is_partial = value.is_some() && self.first_ms.is_none_or(|first_ms| first_ms > from_ms);
         let before = self.sums.front().map(|(_, before)| *before);
         Reading { value: value.and(before.map(|before| self.sum - before)), is_partial }
     }

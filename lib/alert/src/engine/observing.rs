@@ -1,25 +1,23 @@
 //! Facts come in.
 
-use std::sync::Arc;
-
-use tidemap_wire::{AlertTarget, Hello, NodeId, Status, TargetKind, history_query::HistorySeries};
+use tidemap_wire::{AlertTarget, NodeId, Status, TargetKind};
 
 use super::{
-    Engine, Ending,
+    Ending, Engine,
     episode::Episode,
-    facts::{NodeFacts, PastRates, PlanFacts, SystemFacts, Want},
-    group::{self, Contribution, Sum},
-    index,
-    memory::{Memory, Reading},
+    facts::{NodeFacts, PlanFacts, SystemFacts},
+    group::Contribution,
+    memory::Reading,
     target::{Body, NodeState, Target, node_target, other_target},
     values,
 };
-use crate::rules::{Comparison, GroupKey, Measure, Per, Rule, Signal, Test, Verdict};
+use crate::rules::{Comparison, Measure, Rule, Test, Verdict};
 
 /// The test that a plan's own threshold stands for.
 pub(super) fn own_test(rule: &Rule, threshold: f64) -> Test {
     // A quota is reached; an agreed rate must be exceeded.
-    let comparison = if rule.signal.measure == Measure::P95 { Comparison::Above } else { Comparison::AtLeast };
+    let comparison =
+        if rule.signal.measure == Measure::P95 { Comparison::Above } else { Comparison::AtLeast };
     Test::exact(comparison, threshold)
 }
 
@@ -78,7 +76,8 @@ impl Engine {
                 "" => format!("partition {}", partition.partition),
                 worker => format!("partition {} ({worker})", partition.partition),
             };
-            let place = self.other(TargetKind::Partition, &partition.partition.to_string(), &name, Body::Other);
+            let place =
+                self.other(TargetKind::Partition, &partition.partition.to_string(), &name, Body::Other);
             let seconds = |ms: Option<u64>| Reading::of(ms.map(|ms| ms as f64 / 1_000.0));
             self.apply_all(place, &rules, now_ms, |rule| match rule.signal.measure {
                 // A worker that is silent says nothing of its lag.
@@ -121,205 +120,16 @@ impl Engine {
         }
         let tests: Vec<_> = own.into_iter().map(|threshold| (threshold, own_test(rule, threshold))).collect();
         for (threshold, test) in tests {
-            let id = if measure == Measure::Quota { format!("{}@{threshold}", plan.name) } else { plan.name.clone() };
+            let id = if measure == Measure::Quota {
+                format!("{}@{threshold}", plan.name)
+            } else {
+                plan.name.clone()
+            };
             let target = self.other(TargetKind::Plan, &id, &plan.name, Body::Plan(Some(test)));
             if let Some(known) = self.targets[target as usize].as_mut() {
                 known.body = Body::Plan(Some(test));
             }
             self.apply_all(target, &[place], now_ms, |_| (reading, value.is_some()));
-        }
-    }
-
-    /// At most so many questions to the history that should be asked now. Each is asked again after a sixtieth
-    /// of its window, from a minute to a quarter of an hour; those that waited longest come first.
-    pub fn wanted(&mut self, now_ms: i64, most: usize) -> Vec<Want> {
-        let mut wants = Vec::new();
-        if !self.index.is_of_history || self.targets.is_empty() {
-            return wants;
-        }
-        let count = self.targets.len() as u32;
-        for step in 0..count {
-            let place = (self.cursor + step) % count;
-            for (use_place, signal, of) in self.questions(place) {
-                if wants.len() == most {
-                    self.cursor = place;
-                    return wants;
-                }
-                let Some(past) = self.past_mut(place, use_place) else { continue };
-                if past.next_ms(signal.window_ms) <= now_ms {
-                    past.asked_ms = Some(now_ms);
-                    wants.push(Want { of, window_ms: signal.window_ms, target: place, place: use_place });
-                }
-            }
-        }
-        wants
-    }
-
-    /// Applies what the history says to a question; `None` where it knows nothing.
-    pub fn observe_past(&mut self, now_ms: i64, want: &Want, rates: Option<PastRates>) {
-        let asked = self.questions(want.target).into_iter().find(|(place, ..)| *place == want.place);
-        let Some((_, signal, of)) = asked else { return };
-        if of != want.of || signal.window_ms != want.window_ms {
-            return;
-        }
-        let Some(past) = self.past_mut(want.target, want.place) else { return };
-        past.answer = rates.map(|rates| (now_ms, rates));
-        self.settle(want.target, now_ms);
-        let target = self.targets[want.target as usize].as_ref();
-        match target.map(|target| &target.body) {
-            Some(Body::Group(_)) => {
-                self.changed_groups.insert(want.target);
-            }
-            Some(Body::Node(node)) => {
-                let (status, class) = (node.status, node.class);
-                let carried = node.carried;
-                let value = rates.filter(|_| matches!(status, Status::Online | Status::Warning));
-                let value = value.and_then(|rates| values::of_past(signal, rates, carried));
-                let Some(class) = class else { return };
-                let rules = self.index.at(class).uses[want.place].rules.clone();
-                let is_known = status != Status::Unknown;
-                self.apply_all(want.target, &rules, now_ms, |_| (Reading::of(value), is_known));
-            }
-            _ => {}
-        }
-    }
-
-    /// The questions of a target: which of its uses, and whose traffic.
-    fn questions(&self, place: u32) -> Vec<(usize, Signal, HistorySeries)> {
-        let Some(target) = self.targets.get(place as usize).and_then(Option::as_ref) else { return Vec::new() };
-        match &target.body {
-            Body::Node(node) => {
-                let Some(class) = node.class else { return Vec::new() };
-                let uses = self.index.at(class).uses.iter().enumerate();
-                let those = uses.filter(|(_, one)| one.signal.is_of_history());
-                those.map(|(place, one)| (place, one.signal, HistorySeries::Node(node.id.clone()))).collect()
-            }
-            Body::Group(sum) if sum.is_of_history() => {
-                let grouping = &self.index.groupings[sum.grouping as usize];
-                let value = target.about.labels.values().next().cloned();
-                let series = match (&grouping.per, value) {
-                    (Per::Group(GroupKey::Location), Some(value)) => Some(HistorySeries::Location(value)),
-                    (Per::Group(GroupKey::Provider), Some(value)) => Some(HistorySeries::Provider(value)),
-                    (Per::Group(GroupKey::Label(name)), Some(value)) => Some(HistorySeries::Label(name.clone(), value)),
-                    (Per::All, _) => grouping.filter.series(),
-                    _ => None,
-                };
-                series.map(|series| (0, grouping.signal, series)).into_iter().collect()
-            }
-            _ => Vec::new(),
-        }
-    }
-
-    fn past_mut(&mut self, place: u32, use_place: usize) -> Option<&mut super::memory::Past> {
-        let target = self.targets.get_mut(place as usize)?.as_mut()?;
-        let memory = match &mut target.body {
-            Body::Node(node) => {
-                let one = self.index.at(node.class?).uses.get(use_place)?;
-                node.memories.get_mut(one.memory?)?
-            }
-            Body::Group(sum) => sum.memory.as_mut()?,
-            _ => return None,
-        };
-        match memory {
-            Memory::Past(past) => Some(past),
-            _ => None,
-        }
-    }
-
-    /// Notes how a node describes itself, if that has changed.
-    fn describe(&mut self, place: u32, now_ms: i64, hello: Option<&Arc<Hello>>) {
-        let Some(target) = self.targets[place as usize].as_mut() else { return };
-        target.is_seen = true;
-        let Body::Node(node) = &mut target.body else { return };
-        let is_same = match (&node.hello, hello) {
-            (Some(known), Some(given)) => Arc::ptr_eq(known, given),
-            (None, None) => true,
-            _ => false,
-        };
-        if is_same && node.class.is_some() {
-            return;
-        }
-        node.hello = hello.map(Arc::clone);
-        node.carried = hello.and_then(|hello| values::carried(hello));
-        let id = node.id.clone();
-        target.about = node_target(&id, hello.map(|hello| &**hello));
-        let class = self.index.class(&self.rules, &id, hello.map(|hello| &**hello));
-        self.leave_groups(place);
-        self.join(place, now_ms, class);
-    }
-
-    /// Applies the rules of a class to a node from now on.
-    fn join(&mut self, place: u32, now_ms: i64, class: u32) {
-        let Some(Body::Node(node)) = self.targets[place as usize].as_ref().map(|target| &target.body) else { return };
-        let hello = node.hello.clone();
-        let is_other = node.class != Some(class);
-        let uses = self.index.at(class).uses.iter().map(|one| one.grouping).collect::<Vec<_>>();
-        let groups: Vec<Option<u32>> =
-            uses.iter().map(|grouping| self.group(place, (*grouping)?, hello.as_deref())).collect();
-        let class_rules = self.index.at(class).rules.clone();
-        let memories = is_other.then(|| self.index.at(class).memories());
-        let mut left = Vec::new();
-        if let Some(target) = self.targets[place as usize].as_mut() {
-            left.extend(target.entries.iter().map(|entry| entry.rule).filter(|rule| !class_rules.contains(rule)));
-            if let Body::Node(node) = &mut target.body {
-                node.class = Some(class);
-                node.memories = memories.unwrap_or_else(|| std::mem::take(&mut node.memories));
-                node.contributions =
-                    groups.iter().map(|group| Contribution { group: *group, ..Contribution::default() }).collect();
-            }
-        }
-        let contributions = groups.into_iter().flatten();
-        for group in contributions {
-            if let Some(Body::Group(sum)) = self.targets[group as usize].as_mut().map(|target| &mut target.body) {
-                sum.add(&Contribution { group: Some(group), ..Contribution::default() });
-            }
-        }
-        for rule in left {
-            self.end_entry(place, rule, now_ms, Ending::RuleGone);
-        }
-    }
-
-    /// The group that a node belongs to, as a target; it is made if need be.
-    fn group(&mut self, _node: u32, grouping: u32, hello: Option<&Hello>) -> Option<u32> {
-        let one = &self.index.groupings[grouping as usize];
-        let about = match &one.per {
-            Per::Group(key) => {
-                let value = key.of(hello?)?;
-                let mut about = other_target(TargetKind::Group, &key.id(value), value);
-                about.labels.insert(key.label().to_owned(), value.to_owned());
-                about
-            }
-            _ if one.filter.is_empty() => other_target(TargetKind::Fleet, "", "the fleet"),
-            _ => {
-                let mut about = other_target(TargetKind::Group, &one.filter.id(), &one.filter.to_string());
-                about.labels = one.filter.labels();
-                about
-            }
-        };
-        if let Some(known) = self.groups.get(&(grouping, about.id.clone())) {
-            return Some(*known);
-        }
-        let body = Body::Group(Box::new(self.new_sum(grouping)));
-        let rule = self.index.groupings[grouping as usize].rules[0];
-        Some(self.insert(rule, Target::new(about, body)))
-    }
-
-    pub(super) fn new_sum(&self, grouping: u32) -> Sum {
-        let signal = self.index.groupings[grouping as usize].signal;
-        let needs_memory = group::is_extreme(signal) || signal.is_of_history();
-        let memory = needs_memory.then(|| index::memory(signal)).flatten();
-        Sum { grouping, memory, ..Sum::default() }
-    }
-
-    /// Takes what a node adds away from all sums.
-    fn leave_groups(&mut self, place: u32) {
-        let Some(Body::Node(node)) = self.targets[place as usize].as_mut().map(|target| &mut target.body) else { return };
-        for one in std::mem::take(&mut node.contributions) {
-            let Some(group) = one.group else { continue };
-            if let Some(Body::Group(sum)) = self.targets[group as usize].as_mut().map(|target| &mut target.body) {
-                sum.take(&one);
-                self.changed_groups.insert(group);
-            }
         }
     }
 
@@ -337,11 +147,11 @@ impl Engine {
         for (use_place, one) in self.index.at(class).uses.iter().enumerate() {
             let memory = one.memory.and_then(|memory| node.memories.get_mut(memory));
             if one.grouping.is_some() {
-                let before = node.contributions[use_place];
+                let Some(before) = node.contributions.get(one.contribution).copied() else { continue };
                 let Some(group) = before.group else { continue };
                 let after = Contribution::new(Some(group), one.signal, facts, node.carried, memory, now_ms);
                 if after != before {
-                    node.contributions[use_place] = after;
+                    node.contributions[one.contribution] = after;
                     sums.push((group, before, after));
                 }
                 continue;
@@ -352,7 +162,9 @@ impl Engine {
             }
         }
         for (group, before, after) in sums {
-            if let Some(Body::Group(sum)) = self.targets[group as usize].as_mut().map(|target| &mut target.body) {
+            if let Some(Body::Group(sum)) =
+                self.targets[group as usize].as_mut().map(|target| &mut target.body)
+            {
                 sum.take(&before);
                 sum.add(&after);
                 self.changed_groups.insert(group);
@@ -364,7 +176,15 @@ impl Engine {
             let status_since_ms = is_offline.then_some(facts.since_ms);
             for index in 0..one.rules.len() {
                 let rule = self.index.at(class).uses[use_place].rules[index];
-                self.apply(place, rule, reading, is_known, status_since_ms.unwrap_or(since_ms), status_since_ms, now_ms);
+                self.apply(
+                    place,
+                    rule,
+                    reading,
+                    is_known,
+                    status_since_ms.unwrap_or(since_ms),
+                    status_since_ms,
+                    now_ms,
+                );
             }
         }
     }
@@ -408,7 +228,7 @@ impl Engine {
     }
 
     /// Applies a reading for each of some rules.
-    fn apply_all(
+    pub(super) fn apply_all(
         &mut self,
         place: u32,
         rules: &[u32],

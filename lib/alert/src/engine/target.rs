@@ -47,7 +47,7 @@ pub(super) struct NodeState {
     pub(super) class: Option<u32>,
     pub(super) status: Status,
     pub(super) memories: Vec<Memory>,
-    /// By the places of the class's uses; those without a sum stay empty.
+    /// By the places of those of the class's uses that are part of sums.
     pub(super) contributions: Vec<Contribution>,
 }
 
@@ -63,6 +63,12 @@ pub(super) struct Entry {
 impl Target {
     pub(super) fn new(about: AlertTarget, body: Body) -> Self {
         Self { about, body, entries: Vec::new(), due_ms: None, is_seen: false, is_gone: false }
+    }
+
+    /// Whether it was heard of, and still is.
+    pub(super) fn is_heard(&self) -> bool {
+        let is_unknown = matches!(&self.body, Body::Node(node) if node.status == Status::Unknown);
+        self.is_seen && !is_unknown
     }
 
     pub(super) fn entry(&self, rule: u32) -> Option<&Entry> {
@@ -117,7 +123,8 @@ impl Target {
         let test = self.test(rule);
         let is_truth = rule.shown.quantity == crate::quantity::Quantity::Truth;
         let threshold = test.map(|test| test.threshold).filter(|_| !is_truth);
-        let worst = if state == AlertState::Resolved { episode.peak.or(episode.value) } else { episode.value };
+        let worst =
+            if state == AlertState::Resolved { episode.peak.or(episode.value) } else { episode.value };
         let for_ms = if state == AlertState::Pending { 0 } else { rule.for_ms };
         let mut summary = rule.summary(worst, threshold, for_ms);
         if let (Measure::Rate, Some(carried), Some(value)) = (rule.signal.measure, self.carried(), worst) {
@@ -174,7 +181,9 @@ pub(super) fn node_target(id: &NodeId, hello: Option<&Hello>) -> AlertTarget {
     let mut labels = hello.map(|hello| hello.labels.clone()).unwrap_or_default();
     let location = hello.and_then(|hello| hello.location.as_ref()?.label.clone());
     labels.extend(location.map(|location| ("location".to_owned(), location)));
-    labels.extend(hello.and_then(|hello| hello.provider.clone()).map(|provider| ("provider".to_owned(), provider)));
+    labels.extend(
+        hello.and_then(|hello| hello.provider.clone()).map(|provider| ("provider".to_owned(), provider)),
+    );
     AlertTarget { kind: TargetKind::Node, name: given.unwrap_or_else(|| text.clone()), id: text, labels }
 }
 

@@ -9,7 +9,7 @@ mod others;
 use std::{collections::BTreeMap, sync::Arc};
 
 use tidemap_wire::{
-    AlertChange, Averages, Bps, Hello, Host, Interface, Location, LocationSource, NodeId, NodeUpdate, Status,
+    AlertChange, Averages, Bps, Hello, Host, Location, LocationSource, NodeId, NodeUpdate, Status,
 };
 
 use super::{Engine, NodeFacts, Transition};
@@ -40,13 +40,13 @@ impl World {
 
     /// A node in a place, with a link of a gigabit per second. Nobody has heard of it yet.
     pub(super) fn add(&mut self, name: &str, place: &str) {
-        let location = Location { lat: 1.0, lon: 1.0, label: Some(place.to_owned()), source: LocationSource::Given };
-        let link = Interface { name: "eth0".to_owned(), counted: true, speed_mbps: Some(1_000), ..Interface::default() };
+        let location =
+            Location { lat: 1.0, lon: 1.0, label: Some(place.to_owned()), source: LocationSource::Given };
         let hello = Hello {
             display_name: Some(name.to_uppercase()),
             agent_version: "0.3.0".to_owned(),
             location: Some(location),
-            interfaces: vec![link],
+            link_speed_mbps: Some(1_000),
             labels: BTreeMap::from([("site".to_owned(), place.to_lowercase())]),
             ..Hello::default()
         };
@@ -150,7 +150,9 @@ pub(super) fn words(transition: &Transition) -> String {
         AlertChange::Test => "test",
     };
     match (transition.is_new, transition.notify, transition.held) {
-        (true, true, _) | (false, true, _) if transition.is_new || change == "again" => format!("{change} {name}"),
+        (true, true, _) | (false, true, _) if transition.is_new || change == "again" => {
+            format!("{change} {name}")
+        }
         (false, ..) => format!("late: {change} {name}"),
         (_, _, Some(hold)) => format!("({change} {name}: {hold:?})"),
         _ => format!("({change} {name})"),

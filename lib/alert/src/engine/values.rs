@@ -16,12 +16,20 @@ use crate::{
 pub(super) type Carried = [f64; 2];
 
 /// What a reading means to a rule. `is_known` is false while nobody hears of the target.
-pub(super) fn verdict(reading: Reading, is_known: bool, test: &Test, signal: Signal, no_data: NoData) -> Verdict {
+pub(super) fn verdict(
+    reading: Reading,
+    is_known: bool,
+    test: &Test,
+    signal: Signal,
+    no_data: NoData,
+) -> Verdict {
     if !is_known {
         return Verdict::Frozen;
     }
     let Some(value) = reading.value else {
         return match no_data {
+            // The history has not answered yet.
+            _ if reading.is_partial => Verdict::Kept,
             NoData::Ignore => Verdict::Over,
             NoData::Fire => Verdict::Holds,
             NoData::Keep => Verdict::Frozen,
@@ -55,7 +63,9 @@ pub(super) fn of_node(
             Measure::Offline | Measure::OfflineShare => {
                 Reading::of(Some(f64::from(u8::from(facts.status == Status::Offline))))
             }
-            Measure::AgentVersion => Reading::of(facts.hello.and_then(|hello| quantity::version(&hello.agent_version))),
+            Measure::AgentVersion => {
+                Reading::of(facts.hello.and_then(|hello| quantity::version(&hello.agent_version)))
+            }
             _ => Reading::of(instant(signal)),
         },
         Some(Memory::Extreme(extreme)) => {
@@ -65,7 +75,10 @@ pub(super) fn of_node(
         Some(Memory::Counter(rise)) => rise.read(now_ms, facts.latest.boot, instant(signal)),
         Some(Memory::Past(past)) => {
             let rates = past.rates(signal.window_ms, now_ms).filter(|_| is_reporting);
-            Reading { value: rates.and_then(|rates| of_past(signal, rates, carried)), is_partial: rates.is_none() && is_reporting }
+            Reading {
+                value: rates.and_then(|rates| of_past(signal, rates, carried)),
+                is_partial: rates.is_none() && is_reporting,
+            }
         }
     }
 }
@@ -150,10 +163,7 @@ pub(super) fn of_past(signal: Signal, past: PastRates, carried: Option<Carried>)
     }
 }
 
-/// What the node's links carry, as far as it is known: the counted interfaces together.
+/// What the node's links carry, as far as it is known.
 pub(super) fn carried(hello: &Hello) -> Option<Carried> {
-    let speeds = hello.interfaces.iter().filter(|interface| interface.counted).map(|interface| interface.speed_mbps);
-    let bps = speeds.map(|mbps| mbps.map(|mbps| f64::from(mbps) * 125_000.0)).collect::<Option<Vec<_>>>()?;
-    let sum: f64 = bps.iter().sum();
-    (sum > 0.0).then_some([sum, sum])
+    hello.capacity().map(|capacity| [capacity.rx_bps.get(), capacity.tx_bps.get()])
 }

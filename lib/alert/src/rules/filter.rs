@@ -40,14 +40,16 @@ impl Filter {
     }
 
     pub(crate) fn matches(&self, id: &NodeId, hello: Option<&Hello>) -> bool {
-        let is_named = |nodes: &Vec<(NodeId, String)>| nodes.binary_search_by(|(node, _)| node.cmp(id)).is_ok();
+        let is_named =
+            |nodes: &Vec<(NodeId, String)>| nodes.binary_search_by(|(node, _)| node.cmp(id)).is_ok();
         let has = |key: &GroupKey, value: &str| hello.and_then(|hello| key.of(hello)) == Some(value);
         self.nodes.as_ref().is_none_or(is_named)
             && self.location.as_ref().is_none_or(|place| has(&GroupKey::Location, place))
             && self.provider.as_ref().is_none_or(|provider| has(&GroupKey::Provider, provider))
-            && self.label.as_ref().is_none_or(|(name, value)| {
-                hello.and_then(|hello| hello.labels.get(name)) == Some(value)
-            })
+            && self
+                .label
+                .as_ref()
+                .is_none_or(|(name, value)| hello.and_then(|hello| hello.labels.get(name)) == Some(value))
     }
 
     /// Whether it lets all nodes of a group through that is identified like this.
@@ -65,7 +67,9 @@ impl Filter {
             (None, None, None, None) => Some(HistorySeries::Fleet),
             (None, Some(place), None, None) => Some(HistorySeries::Location(place.clone())),
             (None, None, Some(provider), None) => Some(HistorySeries::Provider(provider.clone())),
-            (None, None, None, Some((name, value))) => Some(HistorySeries::Label(name.clone(), value.clone())),
+            (None, None, None, Some((name, value))) => {
+                Some(HistorySeries::Label(name.clone(), value.clone()))
+            }
             _ => None,
         }
     }
@@ -104,7 +108,10 @@ impl GroupKey {
         match text {
             "location" => Some(Self::Location),
             "provider" => Some(Self::Provider),
-            _ => text.strip_prefix("label:").filter(|name| !name.is_empty()).map(|name| Self::Label(name.to_owned())),
+            _ => text
+                .strip_prefix("label:")
+                .filter(|name| !name.is_empty())
+                .map(|name| Self::Label(name.to_owned())),
         }
     }
 

@@ -112,7 +112,9 @@ impl Measure {
         match self {
             Self::Offline | Self::Broker => Quantity::Truth,
             Self::Rate | Self::P95 => Quantity::Rate,
-            Self::OfflineShare | Self::Utilisation | Self::Used(_) | Self::Quota | Self::Forecast => Quantity::Percent,
+            Self::OfflineShare | Self::Utilisation | Self::Used(_) | Self::Quota | Self::Forecast => {
+                Quantity::Percent
+            }
             Self::Counter(_) => Quantity::Count,
             Self::ClockSkew => Quantity::Millis,
             Self::AgentVersion => Quantity::Version,

@@ -1,5 +1,7 @@
 //! How a rule is written.
 
+mod parts;
+
 use serde::Deserialize;
 use tidemap_traffic::{
     Direction,
@@ -8,17 +10,16 @@ use tidemap_traffic::{
 use tidemap_wire::{NodeId, Severity};
 use toml::{Spanned, Value};
 
+use self::parts::{grouping, no_data, number, repeat, text_of, time};
+pub(super) use self::parts::{label, named_nodes, severity};
 use super::{
     Aggregate, Comparison, Filter, GroupKey, LIVE_WINDOW_MS, Measure, NoData, NoticeGroup, Per, Repeat, Rule,
     Signal, Subject, Test, dependencies, measure,
 };
-use crate::{duration, quantity::Quantity};
+use crate::quantity::{Quantity, Shown};
 
 /// The most rules of a file.
 const MAX_RULES: usize = 1_000;
-/// The most nodes that one rule names; a label has any number of them.
-const MAX_NODES: usize = 100;
-const MAX_NAME_BYTES: usize = 64;
 /// The windows over which workers keep means.
 const WORKERS_WINDOWS_MS: [i64; 5] = [0, 10_000, 60_000, 300_000, LIVE_WINDOW_MS];
 const DAY_MS: i64 = 86_400_000;
@@ -77,9 +78,9 @@ pub(crate) fn read(rules: &[Spanned<RuleToml>]) -> Checked<Vec<Rule>> {
 
 impl RuleToml {
     fn read(&self, whole: &Spanned<Self>) -> Checked<Rule> {
-        let name = field("name", &self.name, name)?;
+        let name = field("name", &self.name, parts::name)?;
         let written = self.threshold()?;
-        let per = self.per.as_ref().map_or(Ok(Per::Node), |per| field("per", per, self::per))?;
+        let per = self.per.as_ref().map_or(Ok(Per::Node), |per| field("per", per, parts::per))?;
         let measure = self.measure(&per, written)?;
         let subject = measure.subject();
         self.refuse_useless(measure, &per)?;
@@ -92,10 +93,10 @@ impl RuleToml {
         };
         let (test, shown) = self.test(whole, measure, &per, written)?;
         let rule = Rule {
-            severity: self.severity.as_ref().map_or(Ok(Severity::Warning), |text| {
-                field("severity", text, severity)
-            })?,
-            channels: self.channels.as_ref().map(|names| names.get_ref().clone()),
+            severity: self
+                .severity
+                .as_ref()
+                .map_or(Ok(Severity::Warning), |text| field("severity", text, severity))?,
             filter: self.filter()?,
             per,
             plan: self.plan.as_ref().map(|plan| plan.get_ref().clone()),
@@ -103,7 +104,10 @@ impl RuleToml {
             shown,
             for_ms: time("for", self.r#for.as_ref(), 0, MAX_FOR_MS)?,
             keep_firing_ms: time("keep_firing_for", self.keep_firing_for.as_ref(), 0, MAX_FOR_MS)?,
-            no_data: self.no_data.as_ref().map_or(Ok(NoData::Ignore), |text| field("no_data", text, no_data))?,
+            no_data: self
+                .no_data
+                .as_ref()
+                .map_or(Ok(NoData::Ignore), |text| field("no_data", text, no_data))?,
             repeat: self.repeat.as_ref().map_or(Ok(Repeat::Off), |text| field("repeat", text, repeat))?,
             grouping: match &self.group_by {
                 Some(text) => field("group_by", text, grouping)?,
@@ -118,7 +122,8 @@ impl RuleToml {
             // The history knows groups as nodes name them, and no others.
             Some(window) if rule.signal.is_of_history() && !rule.is_known_to_history() => Err(problem(
                 window,
-                "window: beyond 15m, a rule is about single nodes, or groups or the fleet without a filter".to_owned(),
+                "window: beyond 15m, a rule is about single nodes, or groups or the fleet without a filter"
+                    .to_owned(),
             )),
             _ => Ok(rule),
         }
@@ -132,8 +137,9 @@ impl RuleToml {
             ("below", Comparison::Below, &self.below),
             ("at_most", Comparison::AtMost, &self.at_most),
         ];
-        let mut given =
-            given.into_iter().filter_map(|(name, comparison, value)| Some((name, comparison, value.as_ref()?)));
+        let mut given = given
+            .into_iter()
+            .filter_map(|(name, comparison, value)| Some((name, comparison, value.as_ref()?)));
         match (given.next(), given.next()) {
             (_, Some((name, _, at))) => {
                 Err(problem(at, format!("{name}: a rule has only one of above, at_least, below and at_most")))
@@ -143,8 +149,10 @@ impl RuleToml {
     }
 
     fn measure(&self, per: &Per, threshold: Option<Written<'_>>) -> Checked<Measure> {
-        let read = |name: &str| Measure::named(name).ok_or_else(|| format!("must be one of {}", measure::NAMES));
-        let is_percent = threshold.is_some_and(|(.., value)| text_of(value.get_ref()).trim_end().ends_with('%'));
+        let read =
+            |name: &str| Measure::named(name).ok_or_else(|| format!("must be one of {}", measure::NAMES));
+        let is_percent =
+            threshold.is_some_and(|(.., value)| text_of(value.get_ref()).trim_end().ends_with('%'));
         let direction = self.direction.as_ref().map(|direction| direction.get_ref().as_str());
         Ok(match (field("metric", &self.metric, read)?, self.metric.get_ref().as_str(), direction) {
             (Measure::Rate, "rate", _) if is_percent => Measure::Utilisation,
@@ -162,7 +170,8 @@ impl RuleToml {
         let of = |what: &str| format!("is of no use with metric = \"{}\"{what}", self.metric.get_ref());
         let is_of_nodes = measure.subject() == Subject::Nodes;
         let nodes = self.node.as_ref().map(Spanned::span).or(self.nodes.as_ref().map(Spanned::span));
-        let selected = nodes.or(self.label.as_ref().map(Spanned::span)).or(self.per.as_ref().map(Spanned::span));
+        let selected =
+            nodes.or(self.label.as_ref().map(Spanned::span)).or(self.per.as_ref().map(Spanned::span));
         if let Some(span) = selected.filter(|_| !is_of_nodes) {
             return Err(Problem { at: span.start, what: of(", which is not about nodes") });
         }
@@ -199,7 +208,8 @@ impl RuleToml {
             Measure::Counter(_) if (10_000..=LIVE_WINDOW_MS).contains(&ms) => Ok(ms),
             Measure::Counter(_) => Err(problem(window, "window: must be 10s to 15m".to_owned())),
             Measure::Rate | Measure::Utilisation => {
-                let is_kept = WORKERS_WINDOWS_MS.contains(&ms) || (is_extreme && (10_000..=LIVE_WINDOW_MS).contains(&ms));
+                let is_kept = WORKERS_WINDOWS_MS.contains(&ms)
+                    || (is_extreme && (10_000..=LIVE_WINDOW_MS).contains(&ms));
                 let is_of_history = ms > LIVE_WINDOW_MS && ms % 60_000 == 0;
                 let wrong = "window: must be now, 10s, 1m, 5m, 15m, or more whole minutes up to 24h (max and min: anything \
                              from 10s to 15m, too)";
@@ -242,7 +252,7 @@ impl RuleToml {
         measure: Measure,
         per: &Per,
         written: Option<Written<'_>>,
-    ) -> Checked<(Option<Test>, crate::quantity::Shown)> {
+    ) -> Checked<(Option<Test>, Shown)> {
         let quantity = match measure.quantity() {
             Quantity::Truth if *per != Per::Node => Quantity::Count,
             quantity => quantity,
@@ -254,7 +264,12 @@ impl RuleToml {
                 Measure::Forecast => Some(Test::exact(Comparison::Above, 100.0)),
                 Measure::Quota | Measure::P95 => None,
                 _ if quantity == Quantity::Truth => Some(Test::exact(Comparison::AtLeast, 1.0)),
-                _ => return Err(problem(whole, format!("rule {}: needs above, at_least, below or at_most", self.name.get_ref()))),
+                _ => {
+                    return Err(problem(
+                        whole,
+                        format!("rule {}: needs above, at_least, below or at_most", self.name.get_ref()),
+                    ));
+                }
             };
             return match &self.clear {
                 Some(clear) => Err(problem(clear, "clear: needs a threshold beside it".to_owned())),
@@ -262,7 +277,10 @@ impl RuleToml {
             };
         };
         if is_still {
-            return Err(problem(value, format!("{name}: is of no use with metric = \"no_traffic\"; metric = \"rate\" has one")));
+            return Err(problem(
+                value,
+                format!("{name}: is of no use with metric = \"no_traffic\"; metric = \"rate\" has one"),
+            ));
         }
         let (threshold, shown) = number(name, value, quantity)?;
         let mut test = match quantity {
@@ -271,7 +289,8 @@ impl RuleToml {
         };
         if let Some(clear) = &self.clear {
             test.clear = number("clear", clear, quantity)?.0;
-            let is_beyond = if comparison.is_upward() { test.clear > threshold } else { test.clear < threshold };
+            let is_beyond =
+                if comparison.is_upward() { test.clear > threshold } else { test.clear < threshold };
             if is_beyond {
                 let side = if comparison.is_upward() { "above" } else { "below" };
                 return Err(problem(clear, format!("clear: must not be {side} the threshold")));
@@ -286,7 +305,9 @@ impl RuleToml {
             Ok((id, name.to_owned()))
         };
         let nodes = match (&self.node, &self.nodes) {
-            (Some(_), Some(nodes)) => return Err(problem(nodes, "nodes: a rule has only one of node and nodes".to_owned())),
+            (Some(_), Some(nodes)) => {
+                return Err(problem(nodes, "nodes: a rule has only one of node and nodes".to_owned()));
+            }
             (Some(name), None) => Some(vec![node(name, name.get_ref())?]),
             (None, Some(names)) => Some(named_nodes(names)?),
             (None, None) => None,
@@ -312,7 +333,6 @@ impl Rule {
         Self {
             name: "offline".to_owned(),
             severity: Severity::Warning,
-            channels: None,
             signal: Signal { measure, direction: Direction::Both, window_ms: 0, aggregate: Aggregate::Mean },
             filter: Filter::default(),
             per: Per::Node,
@@ -327,101 +347,4 @@ impl Rule {
             depends_on: Vec::new(),
         }
     }
-}
-
-/// The nodes of a list.
-pub(crate) fn named_nodes(names: &Spanned<Vec<String>>) -> Checked<Vec<(NodeId, String)>> {
-    let wrong = |error: String| problem(names, format!("nodes: {error}"));
-    let ids = names.get_ref().iter().map(|name| {
-        NodeId::from_name(name).map(|id| (id, name.clone())).map_err(|error| wrong(format!("{name}: {error}")))
-    });
-    let mut nodes = ids.collect::<Checked<Vec<_>>>()?;
-    nodes.sort_unstable();
-    nodes.dedup_by(|one, other| one.0 == other.0);
-    if nodes.is_empty() || nodes.len() > MAX_NODES || nodes.len() < names.get_ref().len() {
-        return Err(wrong(format!("must be 1 to {MAX_NODES} different names; a label may have more nodes")));
-    }
-    Ok(nodes)
-}
-
-/// `NAME=VALUE`.
-pub(crate) fn label(text: &str) -> Result<(String, String), &'static str> {
-    let parts = text.split_once('=').filter(|(name, _)| !name.is_empty());
-    let parts = parts.map(|(name, value)| (name.to_owned(), value.to_owned()));
-    parts.ok_or("must be NAME=VALUE, such as site=fra")
-}
-
-/// A name of a rule.
-pub(crate) fn name(name: &str) -> Result<String, String> {
-    let is_name = !name.is_empty() && name.len() <= MAX_NAME_BYTES && !name.contains(char::is_control);
-    let wrong = || format!("must have 1 to {MAX_NAME_BYTES} bytes and no control characters");
-    if is_name { Ok(name.to_owned()) } else { Err(wrong()) }
-}
-
-pub(crate) fn severity(text: &str) -> Result<Severity, &'static str> {
-    match text {
-        "info" => Ok(Severity::Info),
-        "warning" => Ok(Severity::Warning),
-        "critical" => Ok(Severity::Critical),
-        _ => Err("must be info, warning or critical"),
-    }
-}
-
-/// A time within bounds; none unless given.
-fn time(name: &str, text: Option<&Spanned<String>>, least_ms: i64, most_ms: i64) -> Checked<i64> {
-    let Some(text) = text else { return Ok(0) };
-    let bounds = format!("from {} to {}", duration::show(least_ms), duration::show(most_ms));
-    field(name, text, |text| match duration::read(text) {
-        Some(ms) if (least_ms..=most_ms).contains(&ms) => Ok(ms),
-        _ => Err(format!("must be a time such as 90s, 5m or 1h 30m, {bounds}")),
-    })
-}
-
-fn per(text: &str) -> Result<Per, &'static str> {
-    match text {
-        "node" => Ok(Per::Node),
-        "fleet" | "all" => Ok(Per::All),
-        _ => GroupKey::named(text).map(Per::Group).ok_or("must be node, location, provider, label:NAME or all"),
-    }
-}
-
-fn no_data(text: &str) -> Result<NoData, &'static str> {
-    match text {
-        "ignore" => Ok(NoData::Ignore),
-        "fire" => Ok(NoData::Fire),
-        "keep" => Ok(NoData::Keep),
-        _ => Err("must be ignore, fire or keep"),
-    }
-}
-
-fn repeat(text: &str) -> Result<Repeat, &'static str> {
-    let wrong = "must be off, a time from 1m to 7d such as 4h, or one that doubles such as 30m doubling";
-    if text == "off" {
-        return Ok(Repeat::Off);
-    }
-    let (time, is_doubling) = text.strip_suffix("doubling").map_or((text, false), |time| (time, true));
-    let ms = duration::read(time).filter(|ms| (60_000..=7 * DAY_MS).contains(ms)).ok_or(wrong)?;
-    Ok(if is_doubling { Repeat::Doubling(ms) } else { Repeat::Every(ms) })
-}
-
-fn grouping(text: &str) -> Result<NoticeGroup, &'static str> {
-    match text {
-        "rule" => Ok(NoticeGroup::Rule),
-        "none" => Ok(NoticeGroup::Alone),
-        _ => GroupKey::named(text).map(NoticeGroup::By).ok_or("must be location, provider, label:NAME, rule or none"),
-    }
-}
-
-/// A number as it is written, with quotes or without.
-fn text_of(value: &Value) -> String {
-    match value {
-        Value::String(text) => text.clone(),
-        Value::Integer(number) => number.to_string(),
-        Value::Float(number) => number.to_string(),
-        _ => String::new(),
-    }
-}
-
-fn number(name: &str, value: &Spanned<Value>, quantity: Quantity) -> Checked<(f64, crate::quantity::Shown)> {
-    quantity.read(&text_of(value.get_ref())).map_err(|error| problem(value, format!("{name}: {error}")))
 }

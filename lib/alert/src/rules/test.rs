@@ -95,6 +95,9 @@ mod tests {
         let none = Test::new(Comparison::AtMost, 0.0);
         assert_eq!([0.0, 0.1].map(|value| none.judge(value)), [Verdict::Holds, Verdict::Over]);
         let cold = Test::new(Comparison::Below, -10.0);
-        assert_eq!([-10.1, -9.6, -9.5].map(|value| cold.judge(value)), [Verdict::Holds, Verdict::Band, Verdict::Over]);
+        assert_eq!(
+            [-10.1, -9.6, -9.5].map(|value| cold.judge(value)),
+            [Verdict::Holds, Verdict::Band, Verdict::Over]
+        );
     }
 }

@@ -13,7 +13,9 @@ impl Rule {
             Subject::Nodes => self.whose(),
             Subject::Partitions => "of any partition".to_owned(),
             Subject::Broker => String::new(),
-            Subject::Plans => self.plan.as_ref().map_or("of any plan".to_owned(), |plan| format!("of plan {plan}")),
+            Subject::Plans => {
+                self.plan.as_ref().map_or("of any plan".to_owned(), |plan| format!("of plan {plan}"))
+            }
         };
         let mut add = |text: String| {
             if !text.is_empty() {
@@ -39,9 +41,12 @@ impl Rule {
         match self.repeat {
             Repeat::Off => {}
             Repeat::Every(ms) => parts.push(format!("again every {}", duration::show(ms))),
-            Repeat::Doubling(ms) => parts.push(format!("again after {}, then at twice the distance", duration::show(ms))),
+            Repeat::Doubling(ms) => {
+                parts.push(format!("again after {}, then at twice the distance", duration::show(ms)))
+            }
         }
-        let names: Vec<&str> = self.depends_on.iter().map(|other| rules.rules[*other].name.as_str()).collect();
+        let names: Vec<&str> =
+            self.depends_on.iter().map(|other| rules.rules[*other].name.as_str()).collect();
         if !names.is_empty() {
             parts.push(format!("not while {} fires", names.join(" or ")));
         }
@@ -65,17 +70,24 @@ impl Rule {
         let what = self.what();
         let window = match (self.signal.window_ms, self.signal.aggregate) {
             (0, _) => String::new(),
-            (ms, _) if matches!(self.signal.measure, Measure::Counter(_)) => format!(" within {}", duration::show(ms)),
+            (ms, _) if matches!(self.signal.measure, Measure::Counter(_)) => {
+                format!(" within {}", duration::show(ms))
+            }
             (ms, Aggregate::Mean) => format!(" (mean of {})", duration::show(ms)),
             (ms, Aggregate::Max) => format!(" (highest of {})", duration::show(ms)),
             (ms, Aggregate::Min) => format!(" (lowest of {})", duration::show(ms)),
         };
         let test = match (self.test, self.signal.measure) {
-            (Some(_), Measure::Offline | Measure::Broker) if self.shown.quantity == Quantity::Truth => String::new(),
+            (Some(_), Measure::Offline | Measure::Broker) if self.shown.quantity == Quantity::Truth => {
+                String::new()
+            }
             (Some(test), _) => format!(" {}", self.comparison(test)),
             (None, Measure::P95) => " above the agreed rate".to_owned(),
             (None, _) => " at the plan's thresholds".to_owned(),
         };
+        if self.is_still() {
+            return format!("no {what}{window}");
+        }
         format!("{what}{window}{test}")
     }
 
@@ -85,9 +97,13 @@ impl Rule {
             Comparison::Above => format!("above {threshold}"),
             Comparison::AtLeast => format!("at least {threshold}"),
             Comparison::Below => format!("below {threshold}"),
-            Comparison::AtMost if test.threshold == 0.0 => "none".to_owned(),
             Comparison::AtMost => format!("at most {threshold}"),
         }
+    }
+
+    /// Whether it is about links that stand still.
+    fn is_still(&self) -> bool {
+        self.test == Some(Test::new(Comparison::AtMost, 0.0)) && self.signal.measure == Measure::Rate
     }
 
     /// What is measured: `download`.
@@ -101,23 +117,28 @@ impl Rule {
             (true, Direction::Larger) => "traffic",
             (true, Direction::Smaller) => "smaller direction",
         };
-        if measure == Measure::Utilisation { format!("{direction} of the link") } else { direction.to_owned() }
+        if measure == Measure::Utilisation {
+            format!("{direction} of the link")
+        } else {
+            direction.to_owned()
+        }
     }
 
     /// What an alert says, without its target: `download 941 Mbit/s for 5 min (limit 900 Mbit/s)`.
     pub(crate) fn summary(&self, value: Option<f64>, threshold: Option<f64>, for_ms: i64) -> String {
         let measure = self.signal.measure;
         let is_truth = self.shown.quantity == Quantity::Truth;
-        let for_text = if for_ms >= 1_000 { format!(" for {}", duration::show(for_ms)) } else { String::new() };
+        let for_text =
+            if for_ms >= 1_000 { format!(" for {}", duration::show(for_ms)) } else { String::new() };
         if is_truth {
             return format!("{}{for_text}", measure.label());
         }
-        let is_still = self.test == Some(Test::new(Comparison::AtMost, 0.0)) && measure == Measure::Rate;
-        if is_still {
+        if self.is_still() {
             return format!("no {}{for_text}", self.what());
         }
         let value = value.map_or_else(|| "not known".to_owned(), |value| self.shown.show(value));
-        let limit = threshold.map_or_else(String::new, |threshold| format!(" (limit {})", self.shown.show(threshold)));
+        let limit = threshold
+            .map_or_else(String::new, |threshold| format!(" (limit {})", self.shown.show(threshold)));
         let (before, after) = match measure {
             Measure::Offline | Measure::OfflineShare => (String::new(), " of the nodes offline"),
             _ => (format!("{} ", self.what()), ""),

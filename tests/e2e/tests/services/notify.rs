@@ -156,6 +156,7 @@ async fn mail_is_sent_with_and_without_encryption_and_never_a_password_without()
         let data = mail["data"].as_str().unwrap();
         assert!(data.is_ascii() || header(data, "Content-Transfer-Encoding") == "8bit", "{data}");
         assert!(header(data, "Message-ID").starts_with("<test-"), "{data}");
+        assert_eq!(header(data, "MIME-Version"), "1.0");
         assert_eq!(header(data, "References"), header(data, "In-Reply-To"));
         assert!(header(data, "Content-Type").starts_with("text/plain; charset=utf-8"), "{data}");
 

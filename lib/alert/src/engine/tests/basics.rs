@@ -30,13 +30,13 @@ fn an_alert_says_what_was_found_and_since_when() {
     world.rate("web", 941.0);
     let since_ms = world.now_ms;
     world.pass(60_000);
-    world.rate("web", 985.0);
+    world.rate("web", 980.0);
     world.now_ms += 240_000;
     let fired = world.engine.judge(world.now_ms).remove(0);
     let alert = &fired.alert;
-    assert_eq!(alert.summary, "download 985 Mbit/s for 5 min (limit 900 Mbit/s), 98 % of link");
+    assert_eq!(alert.summary, "download 980 Mbit/s for 5 min (limit 900 Mbit/s), 98 % of link");
     assert_eq!((alert.since_ms, alert.fired_ms), (since_ms, Some(since_ms + 300_000)));
-    assert_eq!((alert.peak, alert.threshold), (Some(985.0 * 125_000.0), Some(900.0 * 125_000.0)));
+    assert_eq!((alert.peak, alert.threshold), (Some(980.0 * 125_000.0), Some(900.0 * 125_000.0)));
     assert_eq!((alert.unit.as_str(), alert.state), ("bps", AlertState::Firing));
     assert_eq!((alert.target.name.as_str(), fired.group.as_str()), ("WEB", "location=Berlin"));
     assert_eq!(alert.target.labels["site"], "berlin");

@@ -169,10 +169,9 @@ proptest! {
                 // The report is as old as it is, whenever it is read.
                 world.now_ms = START_MS + second * 30_000;
                 let seen_ms = world.now_ms;
-                world.nodes.get_mut("web").map(|known| {
-                    set_rate(known, *mbits);
-                    known.update.seen_ms = seen_ms;
-                });
+                let known = world.nodes.get_mut("web").unwrap();
+                set_rate(known, *mbits);
+                known.update.seen_ms = seen_ms;
                 world.now_ms += lag_ms;
                 world.observe("web");
                 ids.extend(world.engine.judge(world.now_ms).into_iter().map(|said| said.alert.id));

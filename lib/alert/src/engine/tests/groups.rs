@@ -1,6 +1,6 @@
 use tidemap_wire::{Status, TargetKind};
 
-use super::{super::*, *};
+use super::*;
 
 const NONE: [&str; 0] = [];
 
@@ -14,9 +14,11 @@ fn world(lines: &str) -> World {
 
 #[test]
 fn rates_of_a_group_are_summed_before_directions_are_compared() {
-    let mut world = world("metric = \"rate\"\nper = \"location\"\nabove = \"100 Mbit/s\"\ndirection = \"larger\"");
+    let mut world =
+        world("metric = \"rate\"\nper = \"location\"\nabove = \"100 Mbit/s\"\ndirection = \"larger\"");
     let directed = |known: &mut Known, rx: f64, tx: f64| {
-        (known.update.rx_avg.s10, known.update.tx_avg.s10) = (Bps::new(rx * 125_000.0), Bps::new(tx * 125_000.0));
+        (known.update.rx_avg.s10, known.update.tx_avg.s10) =
+            (Bps::new(rx * 125_000.0), Bps::new(tx * 125_000.0));
     };
     world.observe_all();
     world.set("a", |known| directed(known, 90.0, 1.0));
@@ -66,7 +68,10 @@ fn nodes_that_are_offline_are_counted_or_a_share() {
     assert_eq!(world.judge(), NONE);
     world.status("b", Status::Offline);
     let fired = world.engine.judge(world.now_ms).remove(0).alert;
-    assert_eq!((fired.target.id.as_str(), fired.summary.as_str()), ("label:site=berlin", "2 of the nodes offline (limit 2)"));
+    assert_eq!(
+        (fired.target.id.as_str(), fired.summary.as_str()),
+        ("label:site=berlin", "2 of the nodes offline (limit 2)")
+    );
     let mut world = self::world("metric = \"offline\"\nper = \"all\"\nabove = \"50 %\"");
     world.observe_all();
     world.status("a", Status::Offline);
@@ -82,7 +87,9 @@ fn nodes_that_are_offline_are_counted_or_a_share() {
 
 #[test]
 fn utilisation_of_a_group_is_of_what_its_links_carry_together() {
-    let mut world = world("metric = \"utilisation\"\nlabel = \"site=berlin\"\nper = \"all\"\nabove = \"80 %\"\ndirection = \"out\"");
+    let mut world = world(
+        "metric = \"utilisation\"\nlabel = \"site=berlin\"\nper = \"all\"\nabove = \"80 %\"\ndirection = \"out\"",
+    );
     world.observe_all();
     world.rate("a", 990.0);
     world.rate("b", 600.0);
@@ -90,7 +97,10 @@ fn utilisation_of_a_group_is_of_what_its_links_carry_together() {
     assert_eq!(world.judge(), NONE);
     world.rate("b", 620.0);
     let fired = world.engine.judge(world.now_ms).remove(0).alert;
-    assert_eq!((fired.target.id.as_str(), fired.target.name.as_str()), ("label:site=berlin", "label site=berlin"));
+    assert_eq!(
+        (fired.target.id.as_str(), fired.target.name.as_str()),
+        ("label:site=berlin", "label site=berlin")
+    );
     assert_eq!(fired.summary, "upload of the link 80.5 % (limit 80 %)");
 }
 

@@ -8,17 +8,18 @@ use tidemap_traffic::{
 use tidemap_wire::Severity;
 use toml::{Spanned, Value};
 
-use crate::rules::{self, Filter};
+use super::{
+    Filter,
+    read::{label, named_nodes, severity},
+};
 
 /// The most of each in a file.
 const MAX_ENTRIES: usize = 100;
 const DAYS: [&str; 7] = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
 
 /// Quiet hours and maintenance.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Calendar {
-    /// By whose clocks unless something else is said.
-    pub(crate) zone: Zone,
     pub(crate) quiet: Vec<Quiet>,
     pub(crate) maintenance: Vec<Maintenance>,
 }
@@ -43,7 +44,10 @@ pub(crate) struct Maintenance {
 #[derive(Clone, Debug, PartialEq)]
 enum When {
     /// Unix milliseconds.
-    Once { from_ms: i64, to_ms: i64 },
+    Once {
+        from_ms: i64,
+        to_ms: i64,
+    },
     Weekly(Hours),
 }
 
@@ -84,28 +88,25 @@ pub(crate) struct MaintenanceToml {
     label: Option<Spanned<String>>,
 }
 
-impl Calendar {
-    /// In which nothing is held back.
-    pub(crate) fn new(zone: Zone) -> Self {
-        Self { zone, quiet: Vec::new(), maintenance: Vec::new() }
-    }
-}
-
-/// Reads the tables; `is_rule` says whether there is a rule of a name.
+/// Reads the tables; hours are those of `zone` unless they name another. `is_rule` says whether there is a
+/// rule of a name.
 pub(crate) fn read(
-    zone: Zone,
+    zone: &Zone,
     quiet: &[Spanned<QuietToml>],
     maintenance: &[Spanned<MaintenanceToml>],
     is_rule: impl Fn(&str) -> bool,
 ) -> Checked<Calendar> {
     for at in [quiet.get(MAX_ENTRIES).map(Spanned::span), maintenance.get(MAX_ENTRIES).map(Spanned::span)] {
         if let Some(span) = at {
-            return Err(Problem { at: span.start, what: format!("there are more than {MAX_ENTRIES} of these") });
+            return Err(Problem {
+                at: span.start,
+                what: format!("there are more than {MAX_ENTRIES} of these"),
+            });
         }
     }
-    let quiet = quiet.iter().map(|one| one.get_ref().read(&zone, &is_rule)).collect::<Checked<_>>()?;
-    let maintenance = maintenance.iter().map(|one| one.get_ref().read(&zone)).collect::<Checked<_>>()?;
-    Ok(Calendar { zone, quiet, maintenance })
+    let quiet = quiet.iter().map(|one| one.get_ref().read(zone, &is_rule)).collect::<Checked<_>>()?;
+    let maintenance = maintenance.iter().map(|one| one.get_ref().read(zone)).collect::<Checked<_>>()?;
+    Ok(Calendar { quiet, maintenance })
 }
 
 impl QuietToml {
@@ -116,8 +117,9 @@ impl QuietToml {
         let severities = match &self.severities {
             None => vec![Severity::Info, Severity::Warning],
             Some(list) => {
-                let read = list.get_ref().iter().map(|text| rules::severity_named(text));
-                read.collect::<Result<_, _>>().map_err(|error| problem(list, format!("severities: {error}")))?
+                let read = list.get_ref().iter().map(|text| severity(text));
+                read.collect::<Result<_, _>>()
+                    .map_err(|error| problem(list, format!("severities: {error}")))?
             }
         };
         if let Some(list) = &self.rules {
@@ -161,10 +163,10 @@ impl MaintenanceToml {
             }
         };
         let filter = Filter {
-            nodes: self.nodes.as_ref().map(rules::named_nodes).transpose()?,
+            nodes: self.nodes.as_ref().map(named_nodes).transpose()?,
             location: self.location.clone(),
             provider: self.provider.clone(),
-            label: self.label.as_ref().map(|text| field("label", text, rules::label)).transpose()?,
+            label: self.label.as_ref().map(|text| field("label", text, label)).transpose()?,
         };
         Ok(Maintenance { when, filter })
     }
@@ -209,7 +211,10 @@ const WRONG_MINUTE: &str = "must be a time of day such as 22:00";
 
 /// `22:00`, in minutes since midnight; `24:00` is its end.
 fn minute(text: &str) -> Result<u16, &'static str> {
-    let (hour, minute) = text.split_once(':').filter(|(hour, minute)| hour.len() <= 2 && minute.len() == 2).ok_or(WRONG_MINUTE)?;
+    let (hour, minute) = text
+        .split_once(':')
+        .filter(|(hour, minute)| hour.len() <= 2 && minute.len() == 2)
+        .ok_or(WRONG_MINUTE)?;
     let hour: u16 = hour.parse().map_err(|_| WRONG_MINUTE)?;
     let minute: u16 = minute.parse().map_err(|_| WRONG_MINUTE)?;
     let sum = hour * 60 + minute;
@@ -222,7 +227,8 @@ fn days(names: Option<&Spanned<Vec<String>>>) -> Checked<[bool; 7]> {
     let mut days = [false; 7];
     for name in names.get_ref() {
         let day = DAYS.iter().position(|day| *day == name.to_ascii_lowercase());
-        let day = day.ok_or_else(|| problem(names, format!("days: {name} must be one of {}", DAYS.join(", "))))?;
+        let day =
+            day.ok_or_else(|| problem(names, format!("days: {name} must be one of {}", DAYS.join(", "))))?;
         days[day] = true;
     }
     Ok(days)

@@ -1,0 +1,62 @@
+//! `tidemap alerts`: reads a file of rules, and tries a rule against the past.
+
+mod replaying;
+
+use std::path::{Path, PathBuf};
+
+use tidemap_alert::AlertFile;
+use tidemap_service::{
+    cli::{self, UsageError},
+    text_file,
+};
+
+use crate::api_answer::ApiAddressArgs;
+
+/// What is done with rules.
+#[derive(clap::Subcommand, Clone, Debug)]
+pub(crate) enum AlertsCommand {
+    /// Reads a file of rules, and prints what each of them means; or what is wrong in it, and where.
+    Check {
+        /// The file.
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+    },
+    /// Prints when a rule would have fired, by what the history of a fleet knows.
+    Test(TestArgs),
+}
+
+/// Which rule, and which past.
+#[derive(clap::Args, Clone, Debug)]
+pub(crate) struct TestArgs {
+    /// The rule's name.
+    #[arg(value_name = "RULE")]
+    rule: String,
+    /// The file that declares it.
+    #[arg(long, alias = "file", env = "TIDEMAP_ALERTS", default_value = "alerts.toml", value_name = "FILE")]
+    alerts: PathBuf,
+    /// Up to how long ago, such as 24h or 7d.
+    #[arg(long, default_value = "24h", value_name = "TIME")]
+    replay: String,
+    #[command(flatten)]
+    api: ApiAddressArgs,
+}
+
+pub(crate) async fn run(command: AlertsCommand) -> anyhow::Result<()> {
+    match command {
+        AlertsCommand::Check { file } => {
+            let read = read(&file)?;
+            let mut lines = read.rules.words();
+            if lines.is_empty() {
+                lines.push("no rules".to_owned());
+            }
+            Ok(cli::print(lines.join("\n"))?)
+        }
+        AlertsCommand::Test(args) => replaying::run(args).await,
+    }
+}
+
+/// Reads a file of rules.
+fn read(path: &Path) -> Result<AlertFile, UsageError> {
+    let text = text_file::read(path).map_err(|error| UsageError(format!("{}: {error}", path.display())))?;
+    AlertFile::parse(&text).map_err(|error| UsageError(format!("{}: {error}", path.display())))
+}
