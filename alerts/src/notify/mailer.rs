@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use lettre::{
     Address, AsyncSmtpTransport, AsyncTransport, Message, Tokio1Executor,
-    message::{Mailbox, header},
+    message::{
+        Mailbox,
+        header::{self, HeaderName, HeaderValue},
+    },
     transport::smtp::{
         authentication::Credentials,
         client::{Tls, TlsParameters},
@@ -17,6 +20,7 @@ use super::{Delivered, SendFailure};
 
 /// For a connection, and for each answer.
 const TIMEOUT: Duration = Duration::from_secs(10);
+const AUTO_SUBMITTED: HeaderName = HeaderName::new_from_ascii_str("Auto-Submitted");
 
 /// Sends a mail.
 pub(super) async fn send(mail: Mail) -> Result<Delivered, SendFailure> {
@@ -68,7 +72,9 @@ fn message(mail: &Mail) -> Result<Message, String> {
         .references(thread)
         // Without it, a reader may show the encoded text.
         .header(header::MIME_VERSION_1_0)
-        .header(header::ContentType::TEXT_PLAIN);
+        .header(header::ContentType::TEXT_PLAIN)
+        // RFC 3834: nobody who is away answers.
+        .raw_header(HeaderValue::new(AUTO_SUBMITTED, "auto-generated".to_owned()));
     for person in &mail.to {
         builder = builder.to(mailbox(person)?);
     }
@@ -140,6 +146,7 @@ mod tests {
             let mut names: Vec<_> = headers(&sent).into_iter().map(|(name, _)| name).collect();
             names.sort_unstable();
             let expected = [
+                "Auto-Submitted",
                 "Content-Transfer-Encoding",
                 "Content-Type",
                 "Date",

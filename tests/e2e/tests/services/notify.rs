@@ -40,7 +40,7 @@ class Keep:
     async def handle_DATA(self, server, session, envelope):
         mail = {"from": envelope.mail_from, "to": envelope.rcpt_tos, "data": envelope.content.decode()}
         mail["tls"] = session.ssl is not None or mode == "tls"
-        mail["login"] = session.authenticated
+        mail["login"] = bool(session.authenticated)
         print(json.dumps(mail), flush=True)
         return "250 kept"
     async def handle_RCPT(self, server, session, envelope, address, options):
@@ -64,6 +64,18 @@ async def main():
     print(server.sockets[0].getsockname()[1], flush=True)
     await server.serve_forever()
 asyncio.run(main())
+"#;
+
+/// Debian's Alertmanager reads templates from a folder of the system, which a package that is only unpacked
+/// does not fill: in a namespace of its own it has that folder. Arguments: the program and its arguments.
+const WITH_TEMPLATES: &str = r#"
+templates=/usr/share/prometheus/alertmanager
+if [ ! -d $templates ]; then
+    mount -t tmpfs none /usr/share
+    mkdir -p /usr/share/prometheus
+    ln -s "${1%/usr/bin/*}$templates" $templates
+fi
+exec "$@"
 "#;
 
 /// A server of mail that keeps what it is sent; ended on drop.
@@ -191,7 +203,9 @@ async fn an_alertmanager_shows_the_test() {
     std::fs::write(&config, "{route: {receiver: none}, receivers: [{name: none}]}").unwrap();
     let log = folder.0.path().join("log");
     let file = std::fs::File::create(&log).unwrap();
-    let child = Command::new(of_package("prometheus-alertmanager", "prometheus-alertmanager").unwrap())
+    let child = Command::new("unshare")
+        .args(["--map-root-user", "--mount", "sh", "-ec", WITH_TEMPLATES, "sh"])
+        .arg(of_package("prometheus-alertmanager", "prometheus-alertmanager").unwrap())
         .arg(format!("--config.file={}", config.display()))
         .arg(format!("--storage.path={}", folder.0.path().join("data").display()))
         .arg(format!("--web.listen-address={address}"))
