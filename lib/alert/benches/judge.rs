@@ -138,6 +138,7 @@ fn update(number: usize) -> NodeUpdate {
         hello: None,
         host: None,
         interfaces: None,
+        probes: None,
     }
 }
 

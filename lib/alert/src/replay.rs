@@ -263,6 +263,7 @@ fn update(node: &ReplayNode, step: usize, step_ms: i64, now_ms: i64, aggregate: 
         hello: None,
         host: None,
         interfaces: None,
+        probes: None,
     }
 }
 

@@ -181,6 +181,7 @@ fn update(name: &str) -> NodeUpdate {
         hello: None,
         host: None,
         interfaces: None,
+        probes: None,
     }
 }
 
