@@ -22,6 +22,7 @@ pub(crate) use self::{
     task::run,
 };
 use crate::{
+    alerts::Shown,
     answers::{self, Counters, Health, Nodes, PartitionHealth, Recent, Stats, Version},
     memory_budget::{MemoryBudget, OverBudget},
     stream_log::{Frame, Listening, StreamLog, StreamPosition},
@@ -76,6 +77,8 @@ pub(crate) struct FleetTask {
     snapshot_frame: Option<Result<Frame, OverBudget>>,
     counters: Counters,
     recent: Recent,
+    /// What alert stations have found; absent in tests without them.
+    alerts: Option<watch::Receiver<Shown>>,
 }
 
 impl FleetTask {
@@ -99,7 +102,13 @@ impl FleetTask {
             snapshot_frame: None,
             counters: Counters::default(),
             recent: Recent::default(),
+            alerts: None,
         }
+    }
+
+    /// Tells streams what alert stations find.
+    pub(crate) fn with_alerts(self, alerts: watch::Receiver<Shown>) -> Self {
+        Self { alerts: Some(alerts), ..self }
     }
 
     /// The answers of the newest tick.
@@ -257,6 +266,11 @@ impl FleetTask {
             let stats = self.fresh_stats();
             self.log.stats(stats.body.plain());
             self.recent.record(self.at_ms, &stats.values);
+        }
+        let alerts = self.alerts.as_mut().filter(|alerts| alerts.has_changed().unwrap_or(false));
+        let shown = alerts.and_then(|alerts| alerts.borrow_and_update().clone());
+        if let Some(shown) = shown {
+            self.log.alerts(&shown.event(self.at_ms));
         }
         if self.is_due(PING_EVERY, last) {
             self.log.ping(self.at_ms);

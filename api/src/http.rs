@@ -4,6 +4,7 @@
 //! origin.
 
 mod access;
+mod alerts;
 mod bodies;
 mod connections;
 mod errors;
@@ -42,6 +43,7 @@ use warp::{
 
 use self::{errors::ApiError, page::Page};
 use crate::{
+    alerts::Shown,
     config::{Access, ApiConfig, Limits, NodeSeries},
     fleet_task::FleetHandle,
     memory_budget::MemoryBudget,
@@ -57,6 +59,8 @@ pub(crate) struct SiteParts {
     /// One for each question to the history that may be answered at a time.
     history_turns: Semaphore,
     budget: MemoryBudget,
+    /// What alert stations have found.
+    alerts: watch::Receiver<Shown>,
     access: Access,
     names: Names,
     partitions: PartitionCount,
@@ -82,6 +86,7 @@ impl Site {
         client: Client,
         config: &ApiConfig,
         budget: MemoryBudget,
+        alerts: watch::Receiver<Shown>,
         shutdown: CancellationToken,
     ) -> Self {
         Self(Arc::new(SiteParts {
@@ -90,6 +95,7 @@ impl Site {
             history: HistoryClient::new(client),
             history_turns: Semaphore::new(history::AT_ONCE),
             budget,
+            alerts,
             access: config.access.clone(),
             names: config.names.clone(),
             partitions: config.partitions,
@@ -180,6 +186,7 @@ impl Asked {
             "/api/top" => history::top(self.reader(site)?, site).await,
             "/api/traffic" => traffic::read(self.reader(site)?, site).await,
             "/api/traffic/plans" => traffic::plans(self.reader(site)?, site).await,
+            "/api/alerts" => alerts::read(self.reader(site)?, site).await,
             "/api/connections" => connections::list(self.reader(site)?, site).await,
             "/api/openapi.json" => self.reader(site).map(openapi::read),
             "/healthz" => self.get().map(health::alive),

@@ -4,6 +4,7 @@
 //! has built. Below them is pure state: `stream_rows` and `stream_log` for the event stream, `answers` for
 //! other requests.
 
+mod alerts;
 mod answers;
 mod config;
 mod fleet_task;
@@ -24,7 +25,7 @@ use async_nats::Client;
 use futures_util::FutureExt;
 use tidemap_client::Feed;
 use tidemap_service::{clock, open_files, service_manager};
-use tokio::{net::TcpListener, sync::mpsc, task::JoinSet, time::Instant};
+use tokio::{net::TcpListener, sync::{mpsc, watch}, task::JoinSet, time::Instant};
 use tokio_util::sync::CancellationToken;
 
 pub use crate::config::{ApiArgs, ApiConfig, Limits};
@@ -55,9 +56,12 @@ pub async fn run(
     let open_files = open_files::raise_limit();
     let stop = shutdown.child_token();
     let (requests_in, requests) = mpsc::channel(REQUESTS_LIMIT);
-    let task = FleetTask::new(config.partitions, config.redacted, Instant::now(), clock::unix_ms());
+    let (shown, alerts) = watch::channel(None);
+    let task = FleetTask::new(config.partitions, config.redacted, Instant::now(), clock::unix_ms())
+        .with_alerts(alerts.clone());
     let fleet = FleetHandle::new(requests_in, task.answers());
-    let site = Site::new(fleet, client.clone(), &config, task.budget(), stop.clone());
+    let site = Site::new(fleet, client.clone(), &config, task.budget(), alerts, stop.clone());
+    let following = alerts::follow(client.clone(), shown, stop.clone());
     let feed = Feed::subscribe(client, config.partitions).await?;
 
     let mut parts = JoinSet::new();
@@ -67,6 +71,7 @@ pub async fn run(
         parts.spawn(file.follow(stop.clone()).map(Ok));
     }
     parts.spawn(http::serve(site, config.limits, listener, open_files, stop.clone()).map(Ok));
+    parts.spawn(following.map(Ok));
     parts.spawn(fleet_task::run(task, feed, requests, stop.clone()));
     service_manager::ready();
 

@@ -10,7 +10,7 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 use serde::Serialize;
 use tidemap_wire::{
-    stream::{DeltaEvent, PingEvent, SnapshotEvent, VERSION},
+    stream::{AlertsEvent, DeltaEvent, PingEvent, SnapshotEvent, VERSION},
     timing,
 };
 use tokio::sync::broadcast;
@@ -68,6 +68,7 @@ pub(crate) struct StreamLog {
     recent_bytes: usize,
     retry: Frame,
     newest_stats: Option<Frame>,
+    newest_alerts: Option<Frame>,
     budget: MemoryBudget,
     /// Broker time of the newest delta.
     delta_ms: i64,
@@ -86,6 +87,7 @@ impl StreamLog {
             recent_bytes: 0,
             retry: Frame::new(RETRY),
             newest_stats: None,
+            newest_alerts: None,
             budget: MemoryBudget::new(SNAPSHOTS_BUDGET_BYTES),
             delta_ms: 0,
             live: broadcast::Sender::new(LIVE_FRAMES),
@@ -118,6 +120,13 @@ impl StreamLog {
     pub(crate) fn stats(&mut self, stats_json: &[u8]) {
         let frame = raw_frame("stats", None, stats_json);
         self.newest_stats = Some(frame.clone());
+        self.send(frame);
+    }
+
+    /// Sends how many alerts there are.
+    pub(crate) fn alerts(&mut self, event: &AlertsEvent) {
+        let frame = frame("alerts", None, event);
+        self.newest_alerts = Some(frame.clone());
         self.send(frame);
     }
 
@@ -190,8 +199,8 @@ impl StreamLog {
     }
 
     fn listen(&self, frames: impl Iterator<Item = Frame>) -> Listening {
-        let opening =
-            std::iter::once(self.retry.clone()).chain(frames).chain(self.newest_stats.clone()).collect();
+        let newest = self.newest_stats.clone().into_iter().chain(self.newest_alerts.clone());
+        let opening = std::iter::once(self.retry.clone()).chain(frames).chain(newest).collect();
         Listening { opening, live: self.live.subscribe() }
     }
 

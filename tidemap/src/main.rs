@@ -101,9 +101,19 @@ enum Command {
     },
     /// Prints what traffic came to in hours, days, months or billing cycles, as the API of a fleet knows it.
     Traffic(traffic::TrafficArgs),
-    /// Reads a file of alert rules, and tries a rule against the past.
-    #[command(subcommand)]
-    Alerts(alerts::AlertsCommand),
+    /// Judges alert rules and notifies people; of several stations one judges, and the others stand by.
+    #[command(args_conflicts_with_subcommands = true)]
+    Alerts {
+        #[command(subcommand)]
+        command: Option<alerts::AlertsCommand>,
+        #[command(flatten)]
+        nats: NatsArgs,
+        #[command(flatten)]
+        alerts: tidemap_alerts::Args,
+        /// The number of partitions; must divide 256, and be the same for every worker and api.
+        #[arg(long, env = "TIDEMAP_PARTITIONS", default_value = "8", value_name = "P")]
+        partitions: PartitionCount,
+    },
     /// Tries the channels by which alerts notify people and programs.
     #[command(subcommand)]
     Notify(notify::NotifyCommand),
@@ -168,7 +178,10 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
             tidemap_api::run(config, client, listener, shutdown).await
         }
         Command::Traffic(args) => traffic::run(args).await,
-        Command::Alerts(command) => alerts::run(command).await,
+        Command::Alerts { command: Some(command), .. } => alerts::run(command).await,
+        Command::Alerts { command: None, nats, alerts, partitions } => {
+            tidemap_alerts::run(alerts.check(partitions)?, &nats, shutdown).await
+        }
         Command::Notify(command) => notify::run(command).await,
         Command::Simulate { nats, simulate } => tidemap_simulate::run(simulate, nats, shutdown).await,
         Command::Enroll(args) => enroll::enroll(&args).await,

@@ -66,6 +66,8 @@ pub(crate) struct UpArgs {
     #[command(flatten)]
     history: tidemap_history::Args,
     #[command(flatten)]
+    alerts: tidemap_alerts::Args,
+    #[command(flatten)]
     api: ApiArgs,
 }
 
@@ -78,6 +80,7 @@ struct Plan {
     agent: AgentConfig,
     ingest: tidemap_ingest::Config,
     history: tidemap_history::Config,
+    alerts: tidemap_alerts::Config,
     api: ApiConfig,
 }
 
@@ -98,6 +101,7 @@ impl UpArgs {
             workers: self.workers,
             agent: AgentConfig::new(self.agent)?,
             ingest: self.ingest.check(self.api.partitions)?,
+            alerts: self.alerts.check(self.api.partitions)?,
             api: self.api.check()?,
         })
     }
@@ -186,6 +190,8 @@ async fn start(
     stations.start("api", Stage::Reader, |stop| tidemap_api::run(plan.api, api_client, listeners.http, stop));
     let (history, broker) = (plan.history, access.services.clone());
     stations.start("history", Stage::Reader, |stop| keep_history(history, broker, stop));
+    let (alerts, broker) = (plan.alerts, access.services.clone());
+    stations.start("alerts", Stage::Reader, |stop| async move { tidemap_alerts::run(alerts, &broker, stop).await });
     let workers: Vec<WorkerStatus> = (0..plan.workers).map(|_| WorkerStatus::default()).collect();
     for status in workers.clone() {
         let (config, broker) = (plan.ingest.clone(), access.services.clone());

@@ -10,7 +10,8 @@ use anyhow::{Context, Result, bail};
 
 use crate::{artifacts::Artifacts, tools, web, workspace::Workspace};
 
-const PROGRAMS: [&str; 4] = ["tidemap", "tidemap-ingest", "tidemap-history", "tidemap-api"];
+const PROGRAMS: [&str; 5] =
+    ["tidemap", "tidemap-ingest", "tidemap-history", "tidemap-alerts", "tidemap-api"];
 const AGENT: &str = "tidemap-agent";
 
 /// How to build.

@@ -1,5 +1,6 @@
 //! The fleet, the pipeline and the history for Prometheus.
 
+mod alerts;
 mod info;
 mod interfaces;
 mod nodes;
@@ -23,6 +24,7 @@ use warp::{http::header, reply::Response};
 
 use self::selection::Selection;
 use crate::{
+    alerts::Shown,
     answers::{Encoded, Nodes, NotBuilt, Stats},
     config::NodeSeries,
     http::{Asked, Site, bodies, errors::ApiError},
@@ -45,7 +47,8 @@ pub(super) async fn read(asked: &Asked, site: &Site) -> Result<Response, ApiErro
         let interfaces = site.node_series.interfaces && !site.redacted;
         let series = NodeSeries { interfaces, ..site.node_series };
         let plans = site.standings.borrow().clone();
-        build(&nodes, Known { stats, history, plans }, format, series).await
+        let alerts = site.alerts.borrow().clone();
+        build(&nodes, Known { stats, history, plans, alerts }, format, series).await
     };
     let body = nodes.metrics(format).get_or_try_init(build).await?;
     bodies::metrics(&asked.headers, nodes.version, format, body).await
@@ -56,6 +59,7 @@ struct Known {
     stats: Arc<Stats>,
     history: Option<HistoryStatus>,
     plans: Arc<[TrafficJson]>,
+    alerts: Shown,
 }
 
 /// All series; those of the fleet alone when slow clients hold the memory for the rest.
@@ -84,13 +88,14 @@ async fn build(
     }
 }
 
-fn of_fleet(text: &mut Exposition, Known { stats, history, plans }: &Known) {
+fn of_fleet(text: &mut Exposition, Known { stats, history, plans, alerts }: &Known) {
     text.process("tidemap-api");
     fleet(text, stats);
     partitions(text, stats);
     service(text, stats);
     text.history(history.as_ref());
     plans::families(text, plans);
+    alerts::families(text, alerts.as_deref());
 }
 
 fn of_nodes(text: &mut Exposition, nodes: &Nodes, list: &[NodeJson], series: NodeSeries) {

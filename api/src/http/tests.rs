@@ -119,7 +119,7 @@ async fn site(updates: Vec<NodeUpdate>, readers: Readers) -> Site {
         node_series: NodeSeries { limit: None, interfaces: true },
         limits: Limits { connections: NonZeroU32::MAX, requests: NonZeroU32::MAX },
     };
-    Site::new(handle, client, &config, budget, CancellationToken::new())
+    Site::new(handle, client, &config, budget, tokio::sync::watch::channel(None).1, CancellationToken::new())
 }
 
 async fn api(

@@ -11,6 +11,7 @@
 //! [`Fleet`] is the view, which is pure: time comes in as an argument.
 #![warn(missing_docs)]
 
+mod alert_bucket;
 mod delta_id;
 mod events;
 mod feed;
@@ -24,6 +25,10 @@ mod snapshot;
 pub mod testing;
 
 pub use self::{
+    alert_bucket::{
+        AlertBucket, AlertLease, AlertNews, AlertRecord, AlertUpdate, Audience, ChannelCounts, LEASE_KEY, NoticeRecord,
+        PendingRecord, Stored, member, notice_id, notice_key, pending_key, record_key,
+    },
     events::Events,
     feed::{Feed, FeedMessage},
     fleet::{Fleet, FleetCounters, Node, PartitionView},

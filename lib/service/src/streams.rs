@@ -1,4 +1,4 @@
-//! The broker's streams and buckets: one stream per partition, one of minutes, and two key-value buckets.
+//! The broker's streams and buckets: one stream per partition, one of minutes, and three key-value buckets.
 //! Their names are joined here and nowhere else. The process that starts first creates them; creating is
 //! idempotent.
 
@@ -26,6 +26,8 @@ pub use budget::{DiskBudget, MAX_BYTES_OF_A_NODE, bound};
 pub const LEASES: &str = "TIDEMAP_LEASES";
 /// The bucket of checkpoints: each partition's state, for recovery.
 pub const CHECKPOINTS: &str = "TIDEMAP_CHECKPOINTS";
+/// The bucket of alerts: what is firing, which notices are to be delivered, and which station judges.
+pub const ALERTS: &str = "TIDEMAP_ALERTS";
 /// The stream of minutes, in which workers hand rows to the history.
 pub const HISTORY: &str = "TIDEMAP_HISTORY";
 /// How long the history may be away before it misses rows.
@@ -181,6 +183,16 @@ pub async fn ensure_history(js: &jetstream::Context, replicas: usize) -> anyhow:
     let stream = js.get_or_create_stream(config).await;
     stream.with_context(|| format!("cannot create the stream {HISTORY}"))?;
     Ok(())
+}
+
+/// Creates the bucket of alerts if it is missing, with as many copies as that of the leases has.
+///
+/// # Errors
+///
+/// When the broker refuses, does not answer, or has no bucket of leases yet.
+pub async fn ensure_alerts(js: &jetstream::Context) -> anyhow::Result<()> {
+    let leases = js.get_stream(bucket_stream(LEASES)).await.context("there are no leases yet")?;
+    ensure_bucket(js, ALERTS, leases.cached_info().config.num_replicas).await
 }
 
 /// The number of partitions that the broker's streams were created for; `None` when there are none, or when

@@ -1,6 +1,6 @@
 //! What an alert rule found: `tidemap.v1.alert.<change>.<rule>`, and what `/api/alerts` lists.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt};
 
 use serde::{Deserialize, Serialize};
 
@@ -43,6 +43,24 @@ pub enum AlertChange {
     Resolved,
     /// Nothing: somebody tries a channel.
     Test,
+}
+
+impl AlertChange {
+    /// As it is written in messages and subjects.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Fired => "fired",
+            Self::Repeated => "repeated",
+            Self::Resolved => "resolved",
+            Self::Test => "test",
+        }
+    }
+}
+
+impl fmt::Display for AlertChange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
 }
 
 /// How much an alert matters.

@@ -1,5 +1,6 @@
 //! The API's answers as JSON. Optional fields are null when unknown; rates are bytes per second.
 
+mod alerts;
 mod csv_text;
 mod history;
 mod traffic;
@@ -8,6 +9,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+pub use self::alerts::{AlertCountsJson, AlertsJson, EvaluatorJson};
 pub use self::csv_text::csv_text;
 pub use self::history::{HistoryJson, HistoryStatusJson, TRAFFIC_COLUMNS, TierJson, TopJson, TopNodeJson};
 pub use self::traffic::{

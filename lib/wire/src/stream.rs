@@ -1,5 +1,5 @@
-//! The events of `GET /api/stream`: `text/event-stream` with the events `snapshot`, `delta`, `stats` and
-//! `ping`.
+//! The events of `GET /api/stream`: `text/event-stream` with the events `snapshot`, `delta`, `stats`,
+//! `ping` and `alerts`.
 //!
 //! A browser first receives a `snapshot` with every node as columns: the node at position *i* of each column
 //! is row *i* from then on. A `delta` names rows by number, *index-delta coded*: the first number of `i` is a
@@ -160,6 +160,24 @@ pub struct HostRows {
     /// Space in use on the disk.
     #[serde(with = "shares")]
     pub disk: Vec<Option<u8>>,
+}
+
+/// How many alerts there are. Opens a stream, and comes again whenever it changes, at most once a second. Its
+/// presence tells that alert rules are judged.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AlertsEvent {
+    /// Broker time, Unix milliseconds.
+    pub at_ms: i64,
+    /// Alerts that fire.
+    pub firing: u64,
+    /// Alerts that would fire soon.
+    pub pending: u64,
+    /// Whether a station judges and is heard.
+    pub evaluator: bool,
+    /// How many warnings `/api/alerts` has.
+    pub warnings: u64,
+    /// When anything that `/api/alerts` lists has changed, Unix milliseconds.
+    pub changed_ms: i64,
 }
 
 /// Shows that the connection works; sent every 5 s.

@@ -1,6 +1,6 @@
 //! The subjects on the broker: a function that builds each, and one that parses it where a receiver needs it.
 
-use crate::{EventKind, NodeId, Partition, PartitionCount, Slot};
+use crate::{AlertChange, EventKind, NodeId, NodeIdError, Partition, PartitionCount, Slot};
 
 /// Everything that Tidemap publishes.
 pub const ALL: &str = "tidemap.v1.>";
@@ -20,9 +20,13 @@ pub const ALL_EVENTS: &str = "tidemap.v1.event.*.*";
 /// All minutes of all nodes.
 pub const ALL_MINUTES: &str = "tidemap.v1.history.minutes.>";
 
-/// What other programs may read, as their permissions name it: all deltas, totals, events and minutes.
-pub const READABLE: [&str; 4] =
-    ["tidemap.v1.delta.>", "tidemap.v1.stats.>", "tidemap.v1.event.>", ALL_MINUTES];
+/// All notices of all alert rules.
+pub const ALL_ALERTS: &str = "tidemap.v1.alert.>";
+
+/// What other programs may read, as their permissions name it: all deltas, totals, events, minutes and
+/// notices of alerts.
+pub const READABLE: [&str; 5] =
+    ["tidemap.v1.delta.>", "tidemap.v1.stats.>", "tidemap.v1.event.>", ALL_MINUTES, ALL_ALERTS];
 
 /// Where a node's reports go: `tidemap.v1.sample.<slot>.<node>`.
 pub fn sample(node: &NodeId) -> String {
@@ -99,6 +103,16 @@ pub fn event(kind: EventKind, node: &NodeId) -> String {
     format!("tidemap.v1.event.{kind}.{node}")
 }
 
+/// Where a rule's notices go: `tidemap.v1.alert.<change>.<rule>`. The rule's name follows the rules of a
+/// node's.
+///
+/// # Errors
+///
+/// When no token can be made of the rule's name.
+pub fn alert(change: AlertChange, rule: &str) -> Result<String, NodeIdError> {
+    Ok(format!("tidemap.v1.alert.{change}.{}", NodeId::from_name(rule)?))
+}
+
 /// Where a partition's owner answers a [`crate::SnapshotRequest`]: `tidemap.v1.rpc.snapshot.<k>`.
 pub fn snapshot(partition: Partition) -> String {
     format!("tidemap.v1.rpc.snapshot.{partition}")
@@ -170,6 +184,13 @@ mod tests {
         let subject = sample(&node);
         assert_eq!(subject, "tidemap.v1.sample.92.web-01=2Eexample=2Ecom");
         assert_eq!(node_of_sample(&subject), Some(node));
+    }
+
+    #[test]
+    fn a_rules_name_is_one_token_of_its_subject() {
+        let subject = alert(AlertChange::Fired, "Uplink > 80 %").unwrap();
+        assert_eq!(subject, "tidemap.v1.alert.fired.uplink=20=3E=2080=20=25");
+        assert!(alert(AlertChange::Resolved, "").is_err());
     }
 
     #[test]

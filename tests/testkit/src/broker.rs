@@ -121,6 +121,11 @@ impl TestBroker {
         self.run(&[&["history", "--history-dir", folder], more].concat(), &self.keys.service_seed_path())
     }
 
+    /// Starts a station that judges alert rules, or stands by.
+    pub fn alerts(&self, more: &[&str]) -> anyhow::Result<Tidemap> {
+        self.run(&[&["alerts"], more].concat(), &self.keys.service_seed_path())
+    }
+
     /// Starts an API and returns once it serves, with its address, which it can have again after a restart.
     pub async fn api(&self) -> anyhow::Result<(Tidemap, String)> {
         self.api_at(&format!("127.0.0.1:{}", free_port()?)).await

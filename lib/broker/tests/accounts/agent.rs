@@ -38,6 +38,7 @@ async fn an_agent_publishes_on_no_other_subject() {
         "tidemap.v1.stats.0",
         "tidemap.v1.event.offline.web-01",
         "tidemap.v1.history.minutes.44.1.0",
+        "tidemap.v1.alert.fired.offline",
         "tidemap.v1.rpc.snapshot.0",
         "tidemap.v1.rpc.forget.0",
         "tidemap.v1.rpc.history",

@@ -17,6 +17,7 @@ async fn a_program_with_an_app_key_reads_everything_and_publishes_nothing() {
     let mut stats = app.client.subscribe(subject::ALL_STATS).await.unwrap();
     let mut events = app.client.subscribe(subject::ALL_EVENTS).await.unwrap();
     let mut minutes = app.client.subscribe(subject::ALL_MINUTES).await.unwrap();
+    let mut alerts = app.client.subscribe(subject::ALL_ALERTS).await.unwrap();
     let held = fleet.held().await;
     // The broker handles commands in order: once it has refused these, it has accepted the subscriptions.
     for forbidden in [
@@ -24,6 +25,7 @@ async fn a_program_with_an_app_key_reads_everything_and_publishes_nothing() {
         "tidemap.v1.stats.3",
         "tidemap.v1.event.offline.a",
         "tidemap.v1.history.minutes.44.1.0",
+        "tidemap.v1.alert.fired.offline",
         "tidemap.v1.rpc.snapshot.3",
         "tidemap.v1.rpc.forget.3",
         "tidemap.v1.rpc.history.forget",
@@ -57,6 +59,7 @@ async fn a_program_with_an_app_key_reads_everything_and_publishes_nothing() {
         ("tidemap.v1.stats.3", "stats"),
         ("tidemap.v1.event.joined.a", "event"),
         ("tidemap.v1.history.minutes.44.1.0", "minutes"),
+        ("tidemap.v1.alert.fired.offline", "notice"),
     ] {
         fleet.service.publish(subject, payload.into()).await.unwrap();
     }
@@ -66,6 +69,7 @@ async fn a_program_with_an_app_key_reads_everything_and_publishes_nothing() {
         (&mut stats, "stats"),
         (&mut events, "event"),
         (&mut minutes, "minutes"),
+        (&mut alerts, "notice"),
     ] {
         let message = timeout(TEST_TIMEOUT, subscription.next()).await.unwrap().unwrap();
         assert_eq!(message.payload, payload.as_bytes());

@@ -40,6 +40,7 @@ async fn a_relay_packs_under_its_own_name_and_does_nothing_else() {
         "tidemap.v1.stats.0",
         "tidemap.v1.event.offline.a",
         "tidemap.v1.history.minutes.44.1.0",
+        "tidemap.v1.alert.fired.offline",
         "tidemap.v1.rpc.snapshot.0",
         "tidemap.v1.rpc.forget.0",
         "tidemap.v1.rpc.history.forget",

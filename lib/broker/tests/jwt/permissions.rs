@@ -120,6 +120,7 @@ async fn other_programs_read_everything_and_publish_nothing() {
         "tidemap.v1.stats.3",
         "tidemap.v1.event.joined.a",
         "tidemap.v1.history.minutes.44.1.0",
+        "tidemap.v1.alert.fired.offline",
     ] {
         fleet.service.publish(subject, "x".into()).await.unwrap();
         expected.push(subject.to_owned());

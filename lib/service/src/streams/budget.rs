@@ -40,7 +40,13 @@ impl DiskBudget {
 
     /// Checkpoints are about a hundredth of ten minutes of reports at one a second.
     fn checkpoints(self) -> u64 {
-        self.0 / 256 * 11
+        self.0 / 256 * 10
+    }
+
+    /// One 256th for the alerts: about 500 bytes for each that fires; a part of what checkpoints had, so that
+    /// no log's bound changes.
+    fn alerts(self) -> u64 {
+        self.0 / 256
     }
 
     /// Two days of minutes take four hundredths of the disk that the log takes if it is to hold ten minutes;
@@ -130,7 +136,7 @@ mod tests {
             for bytes in [DiskBudget::MIN.0, 123_456_789, DiskBudget::DEFAULT.0, 1 << 60] {
                 let budget = DiskBudget(bytes);
                 let logs = budget.log(partitions) * u64::from(partitions.get());
-                let sum = budget.leases() + budget.checkpoints() + budget.history() + logs;
+                let sum = budget.leases() + budget.checkpoints() + budget.history() + budget.alerts() + logs;
                 assert!(sum <= bytes && sum > bytes / 100 * 99, "{sum} of {bytes}");
                 let log = |budget: DiskBudget, partitions| budget.log(partitions);
                 let of_log = DiskBudget::of(budget.log(partitions), log, partitions);

@@ -3,6 +3,7 @@
 
 mod addresses;
 mod alert_rules;
+mod alert_station;
 mod api;
 mod bad_input;
 mod called;

@@ -7,7 +7,7 @@ use async_nats::jetstream::{self, context::CreateStreamErrorKind, stream};
 use tidemap_wire::PartitionCount;
 
 use super::{
-    super::{ANSWER_TIMEOUT, CHECKPOINTS, HISTORY, LEASES, bucket_stream, is_missing, name},
+    super::{ALERTS, ANSWER_TIMEOUT, CHECKPOINTS, HISTORY, LEASES, bucket_stream, is_missing, name},
     DiskBudget, MAX_BYTES_OF_A_NODE, Share,
 };
 
@@ -51,7 +51,7 @@ impl Store {
     }
 }
 
-/// Bounds all streams and buckets, which must exist but for that of minutes, to a budget, or to less where
+/// Bounds all streams and buckets, which must exist but for those of minutes and of alerts, to a budget, or to less where
 /// the broker has less. To `redivide` is for a budget that was not divided before. Otherwise, bounds that are
 /// there stay, and only what has none gets its share. They are created without bounds, because a cluster
 /// compares only changed streams with its storage, and so that workers of any version create the same ones.
@@ -125,18 +125,24 @@ async fn stores(js: &jetstream::Context, partitions: PartitionCount) -> anyhow::
         (HISTORY.to_owned(), |budget, _| budget.history()),
     ];
     let logs = partitions.all().map(|partition| (name(partition), DiskBudget::log as Share));
+    let alerts = (bucket_stream(ALERTS), (|budget, _| budget.alerts()) as Share);
     let mut stores = Vec::new();
-    for (name, share) in buckets.into_iter().chain(logs) {
+    for (name, share) in buckets.into_iter().chain(logs).chain([alerts]) {
         let stream = match js.get_stream(&name).await {
             Ok(stream) => stream,
             // It is created when somebody has something for it.
-            Err(error) if name == HISTORY && is_missing(&error) => continue,
+            Err(error) if is_optional(&name) && is_missing(&error) => continue,
             Err(error) => return Err(error).with_context(|| format!("the stream {name}")),
         };
         let info = stream.cached_info();
         stores.push(Store { config: info.config.clone(), held_bytes: info.state.bytes, share });
     }
     Ok(stores)
+}
+
+/// Whether a stream is there only where somebody writes to it.
+fn is_optional(name: &str) -> bool {
+    name == HISTORY || name == bucket_stream(ALERTS)
 }
 
 /// The budget of which most have their shares: some may have lost theirs with their streams, and some may
@@ -154,11 +160,12 @@ fn present(stores: &[Store], partitions: PartitionCount) -> DiskBudget {
     DiskBudget::of(2 * held, |budget, partitions| budget.log(partitions), partitions).max(DiskBudget::DEFAULT)
 }
 
-/// What each is to have. In a budget of an older Tidemap, the checkpoints have what is now the history's.
+/// What each is to have. In a budget of an older Tidemap, the checkpoints have what is now the history's and
+/// the alerts'.
 fn bounds(stores: &[Store], budget: DiskBudget, partitions: PartitionCount, keep: bool) -> Vec<u64> {
-    let lacks_history = stores.iter().any(|store| store.config.name == HISTORY && store.bound().is_none());
+    let lacks_some = stores.iter().any(|store| is_optional(&store.config.name) && store.bound().is_none());
     let checkpoints = bucket_stream(CHECKPOINTS);
-    let keeps = |store: &Store| keep && !(lacks_history && store.config.name == checkpoints);
+    let keeps = |store: &Store| keep && !(lacks_some && store.config.name == checkpoints);
     let wanted = |store: &Store| store.wanted(budget, partitions);
     let bound = |store: &Store| store.bound().filter(|_| keeps(store)).unwrap_or_else(|| wanted(store));
     stores.iter().map(bound).collect()

@@ -1,0 +1,111 @@
+//! Writes to the bucket of alerts, each by compare-and-swap, many at once.
+
+use std::time::Duration;
+
+use anyhow::Context;
+use async_nats::jetstream::{
+    self,
+    kv::{self, UpdateErrorKind},
+};
+use futures_util::{StreamExt, stream};
+use serde::Serialize;
+use tidemap_client::AlertBucket;
+use tidemap_service::{causes::causes, deadline, streams};
+use tidemap_wire::timing;
+
+/// For each write.
+const TIMEOUT: Duration = timing::LEASE_WRITE_TIMEOUT;
+/// Writes under way at once.
+const AT_ONCE: usize = 256;
+
+/// A write of one key.
+#[derive(Debug)]
+pub(crate) struct KeyWrite {
+    key: String,
+    value: Vec<u8>,
+    /// What the compare-and-swap names.
+    revision: u64,
+}
+
+impl KeyWrite {
+    /// A write of `value` over `revision` (0: there is none).
+    pub(crate) fn new(key: String, value: &impl Serialize, revision: u64) -> anyhow::Result<Self> {
+        Ok(Self { key, value: serde_json::to_vec(value)?, revision })
+    }
+}
+
+/// The bucket, open for writing.
+#[derive(Clone, Debug)]
+pub(crate) struct Writer(kv::Store);
+
+impl Writer {
+    /// Opens the bucket, which is created if it is missing.
+    pub(crate) async fn open(js: &jetstream::Context) -> anyhow::Result<Self> {
+        within(streams::ensure_alerts(js)).await?;
+        let bucket = within(js.get_key_value(streams::ALERTS)).await;
+        Ok(Self(bucket.context("cannot open the bucket of alerts")?))
+    }
+
+    /// Writes all, and notes in `known` what the bucket has then: this station's values, or those of another.
+    /// Returns whether each was stored.
+    pub(crate) async fn write(&self, writes: Vec<KeyWrite>, known: &mut AlertBucket) -> Vec<bool> {
+        let outcomes = stream::iter(writes.into_iter().map(|write| async move {
+            let stored = self.swap(&write).await;
+            (write, stored)
+        }));
+        let outcomes: Vec<_> = outcomes.buffered(AT_ONCE).collect().await;
+        let mut all = Vec::with_capacity(outcomes.len());
+        for (write, stored) in outcomes {
+            all.push(matches!(stored, Swap::Stored(_)));
+            match stored {
+                Swap::Stored(revision) => known.note(&write.key, Some(&write.value), revision),
+                Swap::Conflict => self.read_again(&write.key, known).await,
+                Swap::Unknown(error) => {
+                    tracing::debug!(key = write.key, "not written: {}", causes(error.as_ref()));
+                }
+            }
+        }
+        all
+    }
+
+    async fn swap(&self, write: &KeyWrite) -> Swap {
+        let written = self.0.update(&write.key, write.value.clone().into(), write.revision);
+        match tokio::time::timeout(TIMEOUT, written).await {
+            Ok(Ok(revision)) => Swap::Stored(revision),
+            Ok(Err(error)) if error.kind() == UpdateErrorKind::WrongLastRevision => Swap::Conflict,
+            Ok(Err(error)) => Swap::Unknown(error.into()),
+            Err(late) => Swap::Unknown(late.into()),
+        }
+    }
+
+    async fn read_again(&self, key: &str, known: &mut AlertBucket) {
+        match within(self.0.entry(key)).await {
+            Ok(Some(entry)) => {
+                let value = (entry.operation == kv::Operation::Put).then_some(entry.value);
+                known.note(key, value.as_deref(), entry.revision);
+            }
+            Ok(None) => known.forget(key),
+            Err(error) => tracing::debug!(key, "not read: {}", causes(error.as_ref())),
+        }
+    }
+
+    /// Removes a key and leaves no marker.
+    pub(crate) async fn purge(&self, key: &str, known: &mut AlertBucket) -> anyhow::Result<()> {
+        let subject = streams::bucket_subject(streams::ALERTS, key);
+        within(self.0.stream.purge().filter(subject).into_future()).await?;
+        known.forget(key);
+        Ok(())
+    }
+}
+
+enum Swap {
+    Stored(u64),
+    /// Another station has written.
+    Conflict,
+    /// Nobody knows.
+    Unknown(anyhow::Error),
+}
+
+async fn within<T, E: Into<anyhow::Error>>(request: impl Future<Output = Result<T, E>>) -> anyhow::Result<T> {
+    deadline::within(TIMEOUT, "the broker does not answer", request).await
+}

@@ -1,0 +1,192 @@
+//! The engine, fed by the fleet's view.
+
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+};
+
+use serde_json::Value;
+use tidemap_alert::{
+    AlertFile, AlertStanding, Engine, NodeFacts, PartitionFacts, SystemFacts, Transition,
+};
+use tidemap_client::{AlertBucket, AlertUpdate, Audience, Fleet, Node, record_key};
+use tidemap_service::clock::whole_ms;
+use tidemap_wire::{AlertChange, NodeId};
+use tokio::time::Instant;
+
+use crate::ledger::Other;
+
+/// A change that is to be stored.
+#[derive(Debug)]
+pub(crate) struct Judged {
+    /// The record's key.
+    pub(crate) key: String,
+    pub(crate) update: AlertUpdate,
+    /// Changes with equal groups belong together.
+    pub(crate) group: String,
+}
+
+/// The nodes of the fleet's rows: a row that is empty no longer says whose it was.
+#[derive(Debug, Default)]
+pub(crate) struct Rows(HashMap<u32, NodeId>);
+
+impl Rows {
+    /// Notes rows that have changed. Returns the nodes that are gone.
+    pub(crate) fn update(&mut self, fleet: &Fleet, changed: &[u32]) -> Vec<NodeId> {
+        let mut gone = Vec::new();
+        for row in changed {
+            let before = match fleet.at(*row) {
+                Some(node) if self.0.get(row) == Some(node.id()) => None,
+                Some(node) => self.0.insert(*row, node.id().clone()),
+                None => self.0.remove(row),
+            };
+            // It may have another row now.
+            gone.extend(before.filter(|id| fleet.node(id).is_none()));
+        }
+        gone
+    }
+}
+
+/// Judges while this station holds the lease.
+#[derive(Debug)]
+pub(crate) struct Judge {
+    engine: Engine,
+    is_complete: bool,
+    /// The pending alerts that were taken for writing.
+    pending_taken: Option<u64>,
+}
+
+impl Judge {
+    /// Goes on where the bucket says that the station before has ended.
+    pub(crate) fn new(file: &AlertFile, bucket: &AlertBucket, now_ms: i64) -> Self {
+        let mut engine = Engine::new(file.rules.clone());
+        let judged_ms = bucket.lease.as_ref().map_or(0, |lease| lease.value.judged_ms);
+        let judged_ms = if judged_ms == 0 { now_ms } else { judged_ms.min(now_ms) };
+        engine.restore(judged_ms, standings(bucket));
+        Self { engine, is_complete: false, pending_taken: None }
+    }
+
+    /// Judges other rules from now on; everything must be observed again.
+    pub(crate) fn reload(&mut self, file: &AlertFile, now_ms: i64) {
+        self.engine.reload(now_ms, file.rules.clone());
+        self.is_complete = false;
+    }
+
+    /// Observes all nodes.
+    pub(crate) fn observe_all(&mut self, fleet: &Fleet, now_ms: i64) {
+        for node in fleet.nodes() {
+            self.observe_node(node, now_ms);
+        }
+    }
+
+    /// Observes what has changed, and ends what is gone.
+    pub(crate) fn observe(&mut self, fleet: &Fleet, changed: &[u32], gone: &[NodeId], now_ms: i64) {
+        for node in changed.iter().filter_map(|row| fleet.at(*row)) {
+            self.observe_node(node, now_ms);
+        }
+        for id in gone {
+            self.engine.forget(now_ms, id);
+        }
+    }
+
+    /// Notes that the whole fleet is followed, once that is so.
+    pub(crate) fn complete(&mut self, fleet: &Fleet, now: Instant, now_ms: i64) {
+        if !self.is_complete && fleet.is_followed(now) {
+            self.engine.complete(now_ms);
+            self.is_complete = true;
+        }
+    }
+
+    /// Observes partitions and workers.
+    pub(crate) fn observe_system(&mut self, fleet: &Fleet, now: Instant, now_ms: i64) {
+        let partitions = fleet.partitions().map(|(partition, view)| PartitionFacts {
+            partition: partition.get(),
+            worker: view.stats().map(|stats| stats.owner.clone()).unwrap_or_default(),
+            lag_ms: view.stats().filter(|_| view.is_fresh(now)).map(|stats| stats.lag_ms),
+            silent_ms: view.silent_for(now).map(whole_ms),
+        });
+        let facts = SystemFacts { is_broker_reached: true, partitions: partitions.collect() };
+        self.engine.observe_system(now_ms, &facts);
+    }
+
+    /// What has changed.
+    pub(crate) fn judge(&mut self, now_ms: i64) -> Vec<Judged> {
+        self.engine.judge(now_ms).into_iter().filter_map(judged).collect()
+    }
+
+    /// Takes over what another station has stored.
+    pub(crate) fn adopt(&mut self, other: Other, now_ms: i64) {
+        let standing = other.standing.and_then(|standing| serde_json::from_value(standing).ok());
+        self.engine.adopt(now_ms, &other.rule, &other.target, standing);
+    }
+
+    /// What does not fire yet, if that has changed since it was taken last.
+    pub(crate) fn take_pending(&mut self) -> Option<Vec<Value>> {
+        let version = self.engine.pending_version();
+        if self.pending_taken == Some(version) {
+            return None;
+        }
+        self.pending_taken = Some(version);
+        let pending = self.engine.pending();
+        Some(pending.iter().filter_map(|standing| serde_json::to_value(standing).ok()).collect())
+    }
+
+    /// How many rules are judged.
+    pub(crate) fn rules(&self) -> u32 {
+        u32::try_from(self.engine.rules().rules.len()).unwrap_or(u32::MAX)
+    }
+
+    fn observe_node(&mut self, node: &Node, now_ms: i64) {
+        let hello: Option<&Arc<_>> = node.hello();
+        let facts = NodeFacts {
+            id: node.id(),
+            status: node.status(),
+            since_ms: node.status_since_ms(),
+            latest: node.latest(),
+            hello,
+            host: node.host(),
+        };
+        self.engine.observe(now_ms, &facts);
+    }
+}
+
+fn judged(transition: Transition) -> Option<Judged> {
+    let Transition { change, is_new, notify, alert, group, standing, .. } = transition;
+    let key = match record_key(&alert.rule, &alert.target) {
+        Ok(key) => key,
+        Err(error) => {
+            tracing::error!(rule = alert.rule, "an alert cannot be stored: {error}");
+            return None;
+        }
+    };
+    let audience = Audience { programs: is_new || change == AlertChange::Repeated, people: notify };
+    let standing = standing.and_then(|standing| serde_json::to_value(standing).ok());
+    Some(Judged { key, update: AlertUpdate { alert, change, audience, standing }, group })
+}
+
+/// What went on when the station before was last alive.
+fn standings(bucket: &AlertBucket) -> Vec<AlertStanding> {
+    let mut known = BTreeSet::new();
+    let mut standings = Vec::new();
+    let mut add = |value: &Value| match serde_json::from_value(value.clone()) {
+        Ok(standing) => standings.push(standing),
+        Err(error) => tracing::warn!("an alert of the bucket cannot be continued: {error}"),
+    };
+    for (key, stored) in &bucket.records {
+        if let Some(standing) = &stored.value.standing {
+            known.insert(key.clone());
+            add(standing);
+        }
+    }
+    for stored in bucket.pending.values() {
+        for (alert, standing) in stored.value.alerts().zip(&stored.value.standings) {
+            let Ok(key) = record_key(&alert.rule, &alert.target) else { continue };
+            // It may have fired, and even ended, since pending alerts were last written.
+            let is_later = bucket.records.get(&key).is_some_and(|stored| stored.value.alert.id == alert.id);
+            if !is_later && known.insert(key) {
+                add(standing);
+            }
+        }
+    }
+    standings
+}

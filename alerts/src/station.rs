@@ -1,0 +1,288 @@
+//! The station's one task: follows the fleet and the bucket, and while it holds the lease, judges, writes and
+//! sends. All state is in it; what takes long (an attempt to send) runs beside it and reports back.
+
+mod writing;
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use async_nats::{Client, jetstream};
+use tidemap_alert::AlertFile;
+use tidemap_client::{AlertBucket, AlertLease, AlertNews, Follower, NoticeRecord};
+use tidemap_service::{
+    clock::{Stopwatch, whole_ms},
+    log_reader::LogEvent,
+    watched_file::FileContent,
+};
+use tokio::{
+    sync::{mpsc, watch},
+    time::Instant,
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    bucket::Writer,
+    config::Config,
+    delivery::{Deliveries, Outcome},
+    judge::{Judge, Rows},
+    lease_task::HeldLease,
+    ledger::Ledger,
+    notify::{GIVE_UP, Sender},
+    sending::{Sending, Sent},
+};
+
+/// Between two looks at partitions and workers, and two reports of what this station does.
+const SECOND: Duration = Duration::from_secs(1);
+/// Between two looks for what has been kept for long enough, and for secrets that cannot be read.
+const UPKEEP_PERIOD: Duration = Duration::from_secs(60);
+
+/// What the station is given.
+pub(crate) struct StationParts {
+    pub(crate) client: Client,
+    pub(crate) js: jetstream::Context,
+    pub(crate) follower: Follower,
+    pub(crate) held: watch::Receiver<Option<HeldLease>>,
+    pub(crate) status: watch::Sender<AlertLease>,
+}
+
+/// The state of the station.
+pub(crate) struct Station {
+    js: jetstream::Context,
+    follower: Follower,
+    held: watch::Receiver<Option<HeldLease>>,
+    status: watch::Sender<AlertLease>,
+    watched: Option<watch::Receiver<FileContent<AlertFile>>>,
+    file: Arc<AlertFile>,
+    /// Absent until the bucket is open.
+    writer: Option<Writer>,
+    bucket: AlertBucket,
+    rows: Rows,
+    /// Absent while another station judges.
+    judge: Option<Judge>,
+    ledger: Ledger,
+    deliveries: Deliveries,
+    sending: Sending,
+    /// What cannot be read of the file's secrets.
+    missing: Vec<String>,
+    /// Whether the bucket may have records whose notice is missing.
+    may_be_untold: bool,
+    started: Stopwatch,
+    second_due: Instant,
+    upkeep_due: Instant,
+    pending_due: Instant,
+    beat_due: Instant,
+}
+
+impl Station {
+    pub(crate) fn new(config: Config, parts: StationParts) -> Self {
+        let StationParts { client, js, follower, held, status } = parts;
+        let watched = config.file.as_ref().map(|file| file.subscribe());
+        let file = config.file.map(|file| file.content().value).unwrap_or_default();
+        let now = Instant::now();
+        Self {
+            js,
+            follower,
+            held,
+            status,
+            watched,
+            file,
+            writer: None,
+            bucket: AlertBucket::default(),
+            rows: Rows::default(),
+            judge: None,
+            ledger: Ledger::default(),
+            deliveries: Deliveries::default(),
+            sending: Sending::new(client, Sender::new(config.folder)),
+            missing: Vec::new(),
+            may_be_untold: true,
+            started: Stopwatch::start(),
+            second_due: now,
+            upkeep_due: now,
+            pending_due: now,
+            beat_due: now,
+        }
+    }
+
+    /// Runs until `stop`.
+    pub(crate) async fn run(
+        mut self,
+        mut events: mpsc::Receiver<LogEvent>,
+        stop: CancellationToken,
+    ) -> anyhow::Result<()> {
+        loop {
+            tokio::select! {
+                // The process ends.
+                () = stop.cancelled() => return Ok(()),
+                // The bucket has changed, by this station's writing or another's.
+                Some(event) = events.recv() => self.read(event).await,
+                // An attempt to send a notice has ended.
+                sent = self.sending.ended() => self.sent(sent).await,
+                // A tick is due.
+                changed = self.follower.tick() => self.tick(&changed?).await,
+            }
+        }
+    }
+
+    /// When this station judges: the moment, and the broker's time.
+    fn active(&self) -> Option<(Instant, i64)> {
+        let held = (*self.held.borrow())?;
+        let now = Instant::now();
+        let is_active = held.is_active() && self.bucket.has_read(held.taken);
+        Some((now, self.follower.fleet().broker_ms(now)?)).filter(|_| is_active)
+    }
+
+    async fn read(&mut self, event: LogEvent) {
+        self.may_be_untold = true;
+        let was_judging = self.judge.is_some();
+        match self.bucket.apply(event) {
+            AlertNews::None => {}
+            AlertNews::Missing => self.writer = None,
+            AlertNews::Read { missing, .. } if missing.is_empty() => {}
+            AlertNews::Read { missing, .. } if was_judging && self.active().is_some() => {
+                tracing::warn!(keys = missing.len(), "the broker has lost alerts; writing them again");
+                self.write_again(missing).await;
+            }
+            // Another station has removed them, or will write them again.
+            AlertNews::Read { missing, .. } => missing.iter().for_each(|key| self.bucket.forget(key)),
+        }
+    }
+
+    async fn tick(&mut self, changed: &[u32]) {
+        let gone = self.rows.update(self.follower.fleet(), changed);
+        self.read_file();
+        let Some((now, now_ms)) = self.active() else { return self.stand_by() };
+        let Some(writer) = self.open().await else { return };
+        let fleet = self.follower.fleet();
+        match &mut self.judge {
+            Some(judge) => judge.observe(fleet, changed, &gone, now_ms),
+            none => {
+                let judge = none.insert(Judge::new(&self.file, &self.bucket, now_ms));
+                judge.observe_all(fleet, now_ms);
+                (self.upkeep_due, self.pending_due, self.may_be_untold) = (now, now, true);
+            }
+        }
+        let Some(judge) = &mut self.judge else { return };
+        judge.complete(fleet, now, now_ms);
+        if now >= self.second_due {
+            self.second_due = now + SECOND;
+            judge.observe_system(fleet, now, now_ms);
+        }
+        let passed_ms = self.started.now_ms();
+        for judged in judge.judge(now_ms) {
+            self.ledger.push(judged.key, judged.update, judged.group, passed_ms);
+        }
+        self.write(&writer, now_ms).await;
+        self.write_pending(&writer, now).await;
+        if now >= self.upkeep_due {
+            self.upkeep_due = now + UPKEEP_PERIOD;
+            self.missing = self.sending.missing(&self.file).await;
+            self.clear_up(&writer, now_ms).await;
+        }
+        self.send(now_ms).await;
+        self.beat(now);
+        self.report(now, now_ms);
+    }
+
+    /// Does nothing more, because another station judges, or may.
+    fn stand_by(&mut self) {
+        if self.judge.take().is_some() {
+            tracing::info!("this station stands by: it does not hold the lease now");
+            self.ledger.clear();
+            self.sending.stop();
+            self.deliveries.stopped();
+        }
+        // What it says when it takes the lease.
+        self.say(|status| status.judged_ms = 0);
+    }
+
+    /// Takes what the file says now.
+    fn read_file(&mut self) {
+        let Some(watched) = self.watched.as_mut().filter(|watched| watched.has_changed().unwrap_or(false)) else {
+            return;
+        };
+        let value = Arc::clone(&watched.borrow_and_update().value);
+        if Arc::ptr_eq(&value, &self.file) {
+            return;
+        }
+        self.file = value;
+        self.deliveries.retry_all();
+        self.upkeep_due = Instant::now();
+        let fleet = self.follower.fleet();
+        if let (Some(judge), Some(now_ms)) = (&mut self.judge, fleet.broker_ms(Instant::now())) {
+            judge.reload(&self.file, now_ms);
+            judge.observe_all(fleet, now_ms);
+        }
+    }
+
+    /// Begins to send what is due.
+    async fn send(&mut self, now_ms: i64) {
+        for (channel, id) in self.deliveries.next(&self.bucket, self.started.now_ms()) {
+            let Some(stored) = self.bucket.notices.get(&id) else { continue };
+            let notice = stored.value.notice.clone();
+            let is_late = u64::try_from(now_ms - notice.at_ms).is_ok_and(|late| late > whole_ms(GIVE_UP));
+            if is_late && channel != NoticeRecord::PROGRAMS {
+                tracing::error!(channel, notice = id, "a notice is given up after a day");
+                self.sent(Sent { channel, id, outcome: Outcome::Gone }).await;
+                continue;
+            }
+            let failures = self.deliveries.failures(&channel);
+            self.sending.begin(&self.file, channel, notice, failures, now_ms);
+        }
+    }
+
+    /// Notes what came of an attempt.
+    async fn sent(&mut self, sent: Sent) {
+        let Sent { channel, id, outcome } = sent;
+        self.deliveries.ended(&channel, &id, outcome, self.started.now_ms());
+        let (Some((_, now_ms)), Some(writer)) = (self.active(), self.writer.clone()) else { return };
+        match outcome {
+            Outcome::Delivered => self.settle(&writer, &channel, &id, true, now_ms).await,
+            Outcome::Gone => {
+                self.deliveries.dropped(&channel, &id);
+                self.settle(&writer, &channel, &id, false, now_ms).await;
+            }
+            Outcome::Failed(_) | Outcome::Refused(_) => {}
+        }
+        Box::pin(self.send(now_ms)).await;
+    }
+
+    /// Says that the fleet is heard and judged.
+    fn beat(&mut self, now: Instant) {
+        let Some(heartbeat) = self.file.channels.heartbeat() else { return };
+        if now >= self.beat_due && self.follower.fleet().is_followed(now) {
+            self.beat_due = now + heartbeat.every;
+            self.sending.beat(&self.file);
+        }
+    }
+
+    fn report(&self, now: Instant, now_ms: i64) {
+        let mut warnings = self.missing.clone();
+        if let Some(warning) = self.watched.as_ref().and_then(|watched| watched.borrow().warning.clone()) {
+            warnings.push(warning.to_string());
+        }
+        if let Some((key, why)) = self.bucket.skipped.first_key_value() {
+            let count = self.bucket.skipped.len();
+            warnings.push(format!("values of the alerts' bucket are skipped ({count}), such as {key}: {why}"));
+        }
+        let rules = self.judge.as_ref().map_or(0, Judge::rules);
+        let is_hearing = self.follower.fleet().is_followed(now);
+        let channels: BTreeMap<_, _> = self.deliveries.counts();
+        self.say(|status| {
+            (status.judged_ms, status.rules, status.is_hearing) = (now_ms, rules, is_hearing);
+            (status.warnings, status.channels) = (warnings, channels);
+        });
+    }
+
+    fn say(&self, change: impl FnOnce(&mut AlertLease)) {
+        self.status.send_modify(change);
+    }
+
+    async fn open(&mut self) -> Option<Writer> {
+        if self.writer.is_none() {
+            match Writer::open(&self.js).await {
+                Ok(writer) => self.writer = Some(writer),
+                Err(error) => tracing::debug!("the bucket of alerts cannot be opened: {error:#}"),
+            }
+        }
+        self.writer.clone()
+    }
+}

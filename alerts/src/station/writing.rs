@@ -1,0 +1,142 @@
+//! What the station writes into the bucket.
+
+use tidemap_client::{NoticeRecord, PendingRecord, Stored, notice_key, pending_key};
+use tokio::time::Instant;
+
+use super::{SECOND, Station};
+use crate::{
+    bucket::{KeyWrite, Writer},
+    ledger::{RecordWrite, mend},
+    sending::routes,
+};
+
+/// How often what is due is written in one tick: records, their notices, and once more where another station
+/// was faster.
+const ROUNDS: usize = 4;
+/// Writes of pending alerts take at most one in as many parts of the time.
+const PENDING_SHARE: u32 = 10;
+/// Keys that are removed at once at most.
+const MAX_REMOVED: usize = 200;
+
+impl Station {
+    /// Writes changes and the notices that tell of them.
+    pub(super) async fn write(&mut self, writer: &Writer, now_ms: i64) {
+        for _ in 0..ROUNDS {
+            let mut writes = Vec::new();
+            if self.may_be_untold {
+                let mending = mend(&self.bucket, now_ms, |notice| routes(&self.file, notice));
+                self.may_be_untold = false;
+                writes.extend(mending.records.iter().filter_map(write_of));
+                writes.extend(mending.notices.iter().filter_map(|notice| {
+                    let key = notice_key(&notice.notice.id);
+                    key_write(key, notice, 0)
+                }));
+            }
+            if writes.is_empty() && !self.ledger.is_empty() {
+                let due = self.ledger.due(&self.bucket, self.started.now_ms());
+                if let Some(judge) = &mut self.judge {
+                    due.others.into_iter().for_each(|other| judge.adopt(other, now_ms));
+                }
+                writes.extend(due.writes.iter().filter_map(write_of));
+            }
+            if writes.is_empty() {
+                return;
+            }
+            self.may_be_untold = true;
+            writer.write(writes, &mut self.bucket).await;
+        }
+    }
+
+    /// Writes what does not fire yet, at most once a second, so that `for` goes on where this station ends.
+    pub(super) async fn write_pending(&mut self, writer: &Writer, now: Instant) {
+        if now < self.pending_due {
+            return;
+        }
+        let Some(pending) = self.judge.as_mut().and_then(|judge| judge.take_pending()) else { return };
+        let mut parts = pending.chunks(PendingRecord::MAX_STANDINGS).map(<[_]>::to_vec);
+        let mut writes = Vec::new();
+        for part in 0.. {
+            let key = pending_key(part);
+            let known = self.bucket.pending.get(&key);
+            let value = match (parts.next(), known) {
+                (Some(standings), _) => PendingRecord::new(standings),
+                (None, Some(_)) => PendingRecord::new(Vec::new()),
+                (None, None) => break,
+            };
+            if known.is_none_or(|known| known.value != value) {
+                writes.extend(key_write(key, &value, known.map_or(0, |known| known.revision)));
+            }
+        }
+        let begun = Instant::now();
+        writer.write(writes, &mut self.bucket).await;
+        self.pending_due = begun + SECOND.max(begun.elapsed() * PENDING_SHARE);
+    }
+
+    /// Notes that a channel has a notice, or has given it up.
+    pub(super) async fn settle(
+        &mut self,
+        writer: &Writer,
+        channel: &str,
+        id: &str,
+        is_delivered: bool,
+        now_ms: i64,
+    ) {
+        for _ in 0..ROUNDS {
+            let Some(Stored { revision, value }) = self.bucket.notices.get(id) else { return };
+            if !value.undelivered.contains(channel) {
+                return;
+            }
+            let told: NoticeRecord = value.without(channel, is_delivered, now_ms);
+            let write = key_write(notice_key(id), &told, *revision);
+            // What is not stored is sent again, with the same id.
+            writer.write(write.into_iter().collect(), &mut self.bucket).await;
+        }
+    }
+
+    /// Removes what has been kept for long enough. A record first forgets its notice.
+    pub(super) async fn clear_up(&mut self, writer: &Writer, now_ms: i64) {
+        for key in self.bucket.expired(now_ms).into_iter().take(MAX_REMOVED) {
+            let named = key.strip_prefix("n.").unwrap_or_default();
+            let members = self.bucket.records.iter().filter(|(_, stored)| {
+                !named.is_empty() && stored.value.notice.as_deref() == Some(named)
+            });
+            let told = members.filter_map(|(key, Stored { revision, value })| {
+                let mut record = value.clone();
+                record.notice = None;
+                key_write(key.clone(), &record, *revision)
+            });
+            let written = writer.write(told.collect(), &mut self.bucket).await;
+            if written.contains(&false) {
+                continue;
+            }
+            if let Err(error) = writer.purge(&key, &mut self.bucket).await {
+                tracing::debug!(key, "not removed: {error:#}");
+                return;
+            }
+        }
+    }
+
+    /// Writes keys again that the broker has lost; this station's memory is all that is left of them.
+    pub(super) async fn write_again(&mut self, keys: Vec<String>) {
+        let Some(writer) = self.open().await else { return };
+        let mut writes = Vec::new();
+        for key in keys {
+            let record = self.bucket.records.get(&key).map(|stored| key_write(key.clone(), &stored.value, 0));
+            let notice = key.strip_prefix("n.").and_then(|id| self.bucket.notices.get(id));
+            let notice = notice.map(|stored| key_write(key.clone(), &stored.value, 0));
+            let pending = self.bucket.pending.get(&key).map(|stored| key_write(key.clone(), &stored.value, 0));
+            writes.extend(record.or(notice).or(pending).flatten());
+            self.bucket.forget(&key);
+        }
+        writer.write(writes, &mut self.bucket).await;
+    }
+}
+
+fn write_of(write: &RecordWrite) -> Option<KeyWrite> {
+    key_write(write.key.clone(), &write.record, write.revision)
+}
+
+fn key_write(key: String, value: &impl serde::Serialize, revision: u64) -> Option<KeyWrite> {
+    let write = KeyWrite::new(key, value, revision);
+    write.inspect_err(|error| tracing::error!("a value of the alerts' bucket cannot be written: {error}")).ok()
+}

@@ -1,0 +1,212 @@
+//! The station that judges alert rules, while stations, workers and the broker fail: each firing and each end
+//! is told once.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+    time::Duration,
+};
+
+use anyhow::{Context, ensure};
+use tempfile::TempDir;
+use tidemap_testkit::{
+    broker::TestBroker,
+    eventually,
+    http::{events, get, get_json},
+    process::Tidemap,
+    sink::HttpSink,
+    within,
+};
+use tidemap_wire::{AlertChange, AlertNotice, http::AlertsJson};
+
+const NODES: u32 = 100;
+const RULES: usize = 10;
+/// For a whole fleet to be offline, and for another station to take over.
+const ALERT_TIMEOUT: Duration = Duration::from_secs(90);
+
+/// A file whose rules notify the sink.
+fn rules(folder: &TempDir, sink: &HttpSink) -> anyhow::Result<String> {
+    let url = sink.url();
+    let mut text = format!("[[channel]]\nname = \"ops\"\ntype = \"webhook\"\nurl = \"{url}/hook\"\n");
+    for rule in 0..RULES {
+        text.push_str(&format!("\n[[rule]]\nname = \"rule {rule}\"\nmetric = \"offline\"\nfor = \"1s\"\n"));
+    }
+    let path = folder.path().join("alerts.toml");
+    std::fs::write(&path, text)?;
+    Ok(path.to_str().context("a readable path")?.to_owned())
+}
+
+/// What the sink was told, each notice once.
+#[derive(Default)]
+struct Told {
+    notices: BTreeMap<String, AlertNotice>,
+}
+
+impl Told {
+    fn of(sink: &HttpSink) -> anyhow::Result<Self> {
+        let mut told = Self::default();
+        for sent in sink.sent() {
+            let notice: AlertNotice = sent.json()?;
+            // The same id means the same content, at every attempt.
+            if let Some(before) = told.notices.insert(notice.id.clone(), notice.clone()) {
+                ensure!(before == notice, "two notices have one id: {before:?} {notice:?}");
+            }
+        }
+        Ok(told)
+    }
+
+    fn count(&self, change: AlertChange) -> usize {
+        let notices = self.notices.values().filter(|notice| notice.change == change);
+        notices.map(|notice| notice.count as usize).sum()
+    }
+}
+
+async fn alerts(url: &str) -> anyhow::Result<AlertsJson> {
+    get_json(format!("{url}/api/alerts?limit=1000")).await
+}
+
+/// Waits until as many alerts fire.
+async fn firing(url: &str, wanted: impl Fn(u64) -> bool) -> anyhow::Result<AlertsJson> {
+    eventually(ALERT_TIMEOUT, || async {
+        let known = alerts(url).await?;
+        ensure!(wanted(known.counts.firing), "{:?}", known.counts);
+        Ok(known)
+    })
+    .await
+}
+
+/// Waits until everything that the bucket knows of was told, and nothing else.
+async fn told(url: &str, sink: &HttpSink) -> anyhow::Result<()> {
+    eventually(ALERT_TIMEOUT, || async {
+        let known = alerts(url).await?;
+        let fired = (known.counts.firing + known.counts.log) as usize;
+        let told = Told::of(sink)?;
+        let counts = (told.count(AlertChange::Fired), told.count(AlertChange::Resolved));
+        ensure!(counts == (fired, known.counts.log as usize), "told {counts:?} of {:?}", known.counts);
+        Ok(())
+    })
+    .await
+}
+
+fn station(broker: &TestBroker, file: &str) -> anyhow::Result<Tidemap> {
+    broker.alerts(&["--alerts", file])
+}
+
+#[tokio::test]
+async fn each_of_a_thousand_firings_is_told_once_while_stations_are_killed() {
+    let (sink, folder) = (HttpSink::start().unwrap(), TempDir::new().unwrap());
+    let file = rules(&folder, &sink).unwrap();
+    let mut broker = TestBroker::start().await.unwrap();
+    let ingest = broker.ingest(&["--offline-after", "5"]).unwrap();
+    let (_api, url) = broker.api().await.unwrap();
+    let fleet = broker.known_fleet(NODES, &url).await.unwrap();
+    let mut stations = vec![station(&broker, &file).unwrap(), station(&broker, &file).unwrap()];
+    let first = eventually(ALERT_TIMEOUT, || async {
+        alerts(&url).await?.evaluator.context("nobody judges")
+    });
+    assert_eq!(first.await.unwrap().rules as usize, RULES);
+
+    // Nodes that are not heard are neither offline nor back.
+    told(&url, &sink).await.unwrap();
+    let before = alerts(&url).await.unwrap();
+    ingest.freeze().unwrap();
+    eventually(ALERT_TIMEOUT, || async {
+        let evaluator = alerts(&url).await?.evaluator.context("nobody judges")?;
+        ensure!(!evaluator.is_hearing, "it hears the fleet");
+        Ok(())
+    })
+    .await
+    .unwrap();
+    ingest.thaw().unwrap();
+    eventually(ALERT_TIMEOUT, || async {
+        let evaluator = alerts(&url).await?.evaluator.context("nobody judges")?;
+        ensure!(evaluator.is_hearing, "it does not hear the fleet");
+        Ok(())
+    })
+    .await
+    .unwrap();
+    let after = alerts(&url).await.unwrap();
+    assert!(after.counts.firing <= before.counts.firing + 5 * RULES as u64, "{before:?} {after:?}");
+
+    // All nodes end, and meanwhile so does the station that judges; another has begun.
+    drop(fleet);
+    drop(stations.remove(0));
+    stations.push(station(&broker, &file).unwrap());
+    firing(&url, |count| count > 100).await.unwrap();
+    drop(stations.remove(0));
+    stations.push(station(&broker, &file).unwrap());
+    let all = u64::from(NODES) * RULES as u64;
+    firing(&url, |count| count == all).await.unwrap();
+    broker.server.kill().await.unwrap();
+    broker.server.restart().await.unwrap();
+    told(&url, &sink).await.unwrap();
+    drop(stations.remove(0));
+    stations.push(station(&broker, &file).unwrap());
+
+    // They come back.
+    let _fleet = broker.known_fleet(NODES, &url).await.unwrap();
+    drop(stations.remove(0));
+    firing(&url, |count| count < all / 5).await.unwrap();
+    told(&url, &sink).await.unwrap();
+    let known = alerts(&url).await.unwrap();
+    let ids: BTreeSet<&String> = known.firing.iter().chain(&known.log).map(|alert| &alert.id).collect();
+    assert_eq!(ids.len(), known.firing.len() + known.log.len(), "an alert is listed twice");
+}
+
+#[tokio::test]
+async fn up_shows_nodes_that_are_offline_and_refuses_wrong_questions() {
+    let data = TempDir::new().unwrap();
+    let args = ["--simulate", "40", "--offline-after", "5", "--location", "52.5,13.4,Berlin"];
+    let (_up, url) = Tidemap::up(data.path(), &args).await.unwrap();
+    let known = firing(&url, |count| count > 0).await.unwrap();
+    assert_eq!(known.evaluator.map(|evaluator| evaluator.rules), Some(1));
+    let alert = &known.firing[0];
+    assert_eq!((alert.rule.as_str(), alert.summary.starts_with("offline")), ("offline", true), "{alert:?}");
+    let of_node: AlertsJson =
+        get_json(format!("{url}/api/alerts?node={}&state=firing", alert.target.id)).await.unwrap();
+    assert_eq!(of_node.firing.len(), 1);
+    for (query, word) in [("state=x", "state"), ("limit=0", "limit"), ("severity=x", "severity"), ("x=1", "x")] {
+        let answer = get(format!("{url}/api/alerts?{query}")).await.unwrap();
+        assert_eq!(answer.status, 422, "{query}");
+        assert!(answer.body.contains(word), "{query}: {}", answer.body);
+    }
+    let mut stream = events(format!("{url}/api/stream"), None);
+    let opening = async {
+        loop {
+            let event = stream.recv().await.unwrap();
+            if event.name == "alerts" {
+                return event.data;
+            }
+        }
+    };
+    let opening = within(ALERT_TIMEOUT, opening).await.unwrap();
+    assert_eq!(opening["evaluator"], true, "{opening}");
+    let metrics = get(format!("{url}/metrics")).await.unwrap().body;
+    assert!(metrics.contains("tidemap_alerts_evaluator 1"), "{metrics}");
+    assert!(metrics.contains("tidemap_alerts{rule=\"offline\""), "{metrics}");
+}
+
+#[tokio::test]
+async fn a_wrong_new_file_keeps_the_rules_and_says_so() {
+    let (sink, folder) = (HttpSink::start().unwrap(), TempDir::new().unwrap());
+    let file = rules(&folder, &sink).unwrap();
+    let broker = TestBroker::start().await.unwrap();
+    let _ingest = broker.ingest(&[]).unwrap();
+    let (_api, url) = broker.api().await.unwrap();
+    let _station = station(&broker, &file).unwrap();
+    let judges = async |rules: u32, is_warned: bool| {
+        eventually(ALERT_TIMEOUT, || async {
+            let known = alerts(&url).await?;
+            let found = known.evaluator.as_ref().map(|evaluator| evaluator.rules);
+            ensure!((found, known.warnings.is_empty()) == (Some(rules), !is_warned), "{known:?}");
+            Ok(known.warnings)
+        })
+        .await
+    };
+    judges(RULES as u32, false).await.unwrap();
+    std::fs::write(Path::new(&file), "[[rule]]\nname = 7\n").unwrap();
+    let warnings = judges(RULES as u32, true).await.unwrap();
+    assert!(warnings[0].contains("--alerts"), "{warnings:?}");
+    std::fs::write(Path::new(&file), "[[rule]]\nname = \"one\"\nmetric = \"offline\"\n").unwrap();
+    judges(1, false).await.unwrap();
+}
