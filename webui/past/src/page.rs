@@ -2,6 +2,7 @@
 
 mod chart;
 mod dom;
+mod events;
 mod figures;
 mod peaks;
 mod sheet;
@@ -36,6 +37,7 @@ thread_local! {
 /// Shows what the page's address asks for, or nothing where that is the present. `tell` gets what nodes
 /// moved, as a text for the list and the map; `null` when they show the present again.
 pub(crate) fn show(query: &str, tell: &Function) {
+    events::show(query);
     let asked = Asked::parse(query);
     let app = APP.with(|app| {
         let mut app = app.borrow_mut();
@@ -48,6 +50,11 @@ pub(crate) fn show(query: &str, tell: &Function) {
     if let Some(app) = app {
         app.follow(asked);
     }
+}
+
+/// The stream has said something of alerts.
+pub(crate) fn hear() {
+    events::hear();
 }
 
 struct App {
@@ -76,6 +83,13 @@ impl App {
             fleet: RefCell::default(),
             failure: RefCell::default(),
             round: Cell::new(0),
+        });
+        let sheet = Rc::downgrade(&app);
+        events::on_node_alerts(move |alerts| {
+            if let Some(app) = sheet.upgrade() {
+                app.sheet.mark(alerts);
+                app.draw();
+            }
         });
         let refreshed = Rc::clone(&app);
         dom::every(REFRESH_MS, move || refreshed.refresh());
