@@ -105,13 +105,16 @@ let isOffering = false;
 const offerLater = () => {
   if (isOffering) return;
   isOffering = true;
-  for (const view of laterViews) {
-    if (view[0] !== "events") fetch(at(view[2])).then(({ ok }) => ok && offer(view), () => {});
+  const ask = async (path) => {
+    const answer = await fetch(at(path));
+    return answer.ok && answer.json();
+  };
+  for (const view of laterViews.filter(([name]) => name !== "events")) {
+    ask(view[2]).then((answer) => answer && answer.enabled !== false && offer(view)).catch(() => {});
   }
-  const isPlan = (answer) => answer.ok && answer.json();
-  fetch(at("api/traffic/plans")).then(isPlan).then((answer) => {
-    hasPlans = Boolean(answer?.plans?.length);
-    showPast(location.search);
+  ask("api/traffic/plans").then((answer) => {
+    hasPlans = Boolean(answer && answer.plans.length);
+    if (hasPlans) showPast(location.search);
   }).catch(() => {});
 };
 

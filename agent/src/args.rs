@@ -5,7 +5,10 @@ use std::{path::PathBuf, time::Duration};
 use tidemap_service::nats::NatsArgs;
 use tidemap_wire::{Capacity, Location, LocationSource, NodeName, bounds};
 
-use crate::uplinks::{Count, NamePattern};
+use crate::{
+    probes::Target,
+    uplinks::{Count, NamePattern},
+};
 
 /// Arguments about sampling, shared with other commands. Parsing refuses wrong values before anything starts.
 #[derive(clap::Args, Clone, Debug)]
@@ -46,6 +49,19 @@ pub struct AgentArgs {
     /// Never count this interface; `--exclude '*' --include eth0` counts eth0 alone.
     #[arg(long, env = "TIDEMAP_EXCLUDE", value_name = "INTERFACE", value_delimiter = ',')]
     pub exclude: Vec<NamePattern>,
+    /// Measure the round trip to this target: `icmp://HOST` or `tcp://HOST:PORT`; may be repeated, or several
+    /// separated by commas, at most 8.
+    #[arg(long = "probe", env = "TIDEMAP_PROBES", value_name = "TARGET", value_delimiter = ',', value_parser = Target::parse)]
+    pub probes: Vec<Target>,
+    /// Seconds between two probes of a target, 5 to 60.
+    #[arg(
+        long,
+        env = "TIDEMAP_PROBE_INTERVAL",
+        default_value = "10",
+        value_name = "SECONDS",
+        value_parser = probe_interval
+    )]
+    pub probe_interval: Duration,
     /// Keep samples in this file until the broker has stored them, so that they survive a restart of the
     /// agent during an outage, and beside it the counters, so that what moves between two runs is counted.
     #[arg(long, env = "TIDEMAP_SPOOL", value_name = "FILE")]
@@ -77,6 +93,13 @@ fn interval(text: &str) -> Result<Duration, String> {
     match text.trim().parse::<f64>() {
         Ok(seconds) if (0.25..=60.0).contains(&seconds) => Ok(Duration::from_secs_f64(seconds)),
         _ => Err("not a number of seconds from 0.25 to 60".to_owned()),
+    }
+}
+
+fn probe_interval(text: &str) -> Result<Duration, String> {
+    match text.trim().parse::<f64>() {
+        Ok(seconds) if (5.0..=60.0).contains(&seconds) => Ok(Duration::from_secs_f64(seconds)),
+        _ => Err("not a number of seconds from 5 to 60".to_owned()),
     }
 }
 
@@ -179,6 +202,10 @@ mod tests {
             ("--provider", " "),
             ("--cap", "0/50"),
             ("--cap", "fast"),
+            ("--probe", "web-01"),
+            ("--probe", "tcp://web-01"),
+            ("--probe-interval", "4"),
+            ("--probe-interval", "61"),
             ("--include", ""),
         ] {
             let refusal = parse(&[flag, value]).unwrap_err();

@@ -6,7 +6,7 @@ use anyhow::Context;
 use tidemap_service::cli::UsageError;
 use tidemap_wire::{CAP_LABEL, Capacity, Location, NodeId, NodeName, bounds};
 
-use crate::{args::AgentArgs, host_name::host_name, uplinks::Choice};
+use crate::{args::AgentArgs, host_name::host_name, probes::Target, uplinks::Choice};
 
 /// A checked agent configuration: every value can be used.
 #[derive(Clone, Debug)]
@@ -29,6 +29,10 @@ pub struct AgentConfig {
     pub cap: Option<Capacity>,
     /// The interfaces that the operator includes and excludes.
     pub choice: Choice,
+    /// What is probed.
+    pub probes: Vec<Target>,
+    /// Time between two probes of a target.
+    pub probe_interval: Duration,
     /// The file in which samples wait for the broker; without one they wait in memory alone.
     pub spool: Option<PathBuf>,
     /// Where sysfs is mounted.
@@ -42,7 +46,7 @@ impl AgentConfig {
     ///
     /// # Errors
     ///
-    /// When there are too many labels, or no name was given and the host has none that can be used.
+    /// When there are too many labels or probes, or no name was given and the host has none that can be used.
     pub fn new(args: AgentArgs) -> anyhow::Result<Self> {
         let name = match &args.node {
             Some(name) => name.clone(),
@@ -50,6 +54,9 @@ impl AgentConfig {
         };
         if args.labels.len() > bounds::LABELS {
             return Err(UsageError(format!("--label: at most {}", bounds::LABELS)).into());
+        }
+        if args.probes.len() > bounds::PROBES {
+            return Err(UsageError(format!("--probe: at most {}", bounds::PROBES)).into());
         }
         let labels: BTreeMap<String, String> = args.labels.into_iter().collect();
         if let Some(cap) = labels.get(CAP_LABEL).filter(|cap| Capacity::parse(cap).is_none()) {
@@ -65,6 +72,8 @@ impl AgentConfig {
             labels,
             cap: args.cap,
             choice: Choice { count: args.count, include: args.include, exclude: args.exclude },
+            probes: args.probes,
+            probe_interval: args.probe_interval,
             spool: args.spool,
             sysfs_root: args.sysfs_root,
             procfs_root: args.procfs_root,

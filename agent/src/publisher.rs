@@ -20,6 +20,7 @@ use crate::{
     baseline::{Earlier, Stand},
     config::AgentConfig,
     outbox::{MAX_IN_FLIGHT, Outbox},
+    probes::Probes,
     round_trips::RoundTrips,
     sampler::Observation,
     spool::Spool,
@@ -40,6 +41,7 @@ pub(crate) struct Publisher {
     inbox: AckInbox,
     outbox: Outbox,
     round_trips: RoundTrips,
+    probes: Probes,
     spool: Spool,
     log: DeliveryLog,
     clock: Stopwatch,
@@ -64,6 +66,7 @@ impl Publisher {
             inbox: inbox(nats, node).await?,
             outbox,
             round_trips: RoundTrips::new(config.interval),
+            probes: Probes::start(&config.probes, config.probe_interval),
             spool,
             log: DeliveryLog::new(node.clone()),
             clock: Stopwatch::start(),
@@ -110,6 +113,7 @@ impl Publisher {
         if let Some(host) = &mut sample.host {
             self.round_trips.add_to(host, self.clock.elapsed());
         }
+        sample.probes = self.probes.take();
         self.outbox.push(sample.clone(), hello, self.clock.now_ms());
         self.spool.keep(self.outbox.boot(), sample);
         if let Some(stand) = stand {

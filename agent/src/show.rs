@@ -9,6 +9,7 @@ use crate::{
     config::AgentConfig,
     kernel::RULE,
     outbox::Outbox,
+    probes::Probes,
     sampler::{self, Sampler},
 };
 
@@ -18,9 +19,11 @@ pub(crate) async fn dry_run(config: AgentConfig, shutdown: CancellationToken) ->
     let mut outbox = Outbox::new(config.node.clone(), fastrand::u64(..));
     let enough = shutdown.child_token();
     let sampler = Sampler::start(&config)?;
+    let mut probes = Probes::start(&config.probes, config.probe_interval);
     let clock = Stopwatch::start();
-    sampler::at_a_steady_pace(sampler, enough.clone(), |observation| {
+    sampler::at_a_steady_pace(sampler, enough.clone(), |mut observation| {
         let now_ms = clock.now_ms();
+        observation.sample.probes = probes.take();
         outbox.push(observation.sample, observation.hello, now_ms);
         while let Some(batch) = outbox.next(now_ms) {
             outbox.acknowledged(batch.id, 0);

@@ -1,5 +1,5 @@
 //! Real traffic through real interfaces, in network namespaces of our own: a bridge with three containers
-//! behind it.
+//! behind it. They are counted once, and probed.
 //!
 //! Not run by the usual test harness, because this program also sends and receives inside the namespaces.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has failed")]
@@ -12,6 +12,7 @@ fn main() {
     let args: Vec<_> = std::env::args().collect();
     match args.get(1).map(String::as_str) {
         Some("sink") => linux::sink(&args[2]),
+        Some("listen") => linux::listen(&args[2]),
         Some("source") => linux::source(&args[2], args[3].parse().unwrap()),
         // Test runners list the tests in this way.
         Some("--list") => println!("traffic_is_counted_once: test"),
@@ -24,11 +25,11 @@ mod linux {
     use std::{
         fs,
         io::{BufRead, BufReader, Lines, Read},
-        net::UdpSocket,
+        net::{TcpListener, UdpSocket},
         process::{Child, ChildStdout, Command, Stdio},
     };
 
-    use tidemap_wire::{Bps, Report};
+    use tidemap_wire::{Bps, Probe, Report};
 
     const DATAGRAMS: u64 = 3_000;
     const PAYLOAD_BYTES: usize = 1_400;
@@ -44,6 +45,14 @@ mod linux {
             let mut datagram = [0; 2048];
             while socket.recv(&mut datagram).is_ok() {}
         });
+        std::io::stdin().read_to_end(&mut Vec::new()).unwrap();
+    }
+
+    /// Accepts connections until standard input ends.
+    pub(super) fn listen(address: &str) {
+        let listener = TcpListener::bind(address).unwrap();
+        println!("{}", listener.local_addr().unwrap());
+        std::thread::spawn(move || while listener.accept().is_ok() {});
         std::io::stdin().read_to_end(&mut Vec::new()).unwrap();
     }
 
@@ -89,6 +98,44 @@ mod linux {
         near("container, bytes sent", container_sum.tx_bytes, DATAGRAMS * DATAGRAM_BYTES, 10);
         lab.counts_its_ipv6_way_out("c3");
         near("container, sum of rate × time", container_sum.tx_by_rates, container_sum.tx_bytes, 0);
+        drop((on_host, in_container));
+        probes_tell_answers_from_loss_and_from_what_is_forbidden(&lab);
+    }
+
+    /// One container answers, one drops echo requests, one address is nobody's.
+    fn probes_tell_answers_from_loss_and_from_what_is_forbidden(lab: &Lab) {
+        lab.run("host", &["ip", "addr", "add", "fd00:213::1/64", "dev", "br0", "nodad"]);
+        lab.run("c2", &["sysctl", "-qw", "net.ipv4.icmp_echo_ignore_all=1"]);
+        lab.run("host", &["sysctl", "-qw", "net.ipv4.ping_group_range=0 65535"]);
+        let mut sink = lab.spawn("c1", &[&this(), "listen", "10.213.0.11:0"]);
+        let address = sink.lines.next().unwrap().unwrap();
+        let [answered, open] = ["icmp://10.213.0.11".to_owned(), format!("tcp://{address}")];
+        let [version_6, drops] = ["icmp://[fd00:213::3]", "icmp://10.213.0.12"].map(str::to_owned);
+        let [nobody, refused] = ["icmp://10.213.0.99", "tcp://10.213.0.11:1"].map(str::to_owned);
+        let targets = [&answered, &open, &version_6, &drops, &nobody, &refused];
+        let args = targets.map(|target| ["--probe", target]).concat();
+        let args = [&args[..], &["--probe-interval", "5"]].concat();
+        let found = lab.spawn_agent_with("host", &args).probes();
+        let probe = |target: &str| found.iter().find(|probe| probe.target == target).unwrap();
+        for target in [&answered, &open, &version_6] {
+            let probe = probe(target);
+            assert!(probe.sent > 0 && probe.lost == 0 && probe.failure.is_none(), "{probe:?}");
+            let times = [probe.min_ms, probe.median_ms, probe.max_ms].map(Option::unwrap);
+            assert!(times[0] > 0.0 && times.is_sorted() && times[2] < 4_000.0, "{probe:?}");
+        }
+        for target in [&drops, &nobody, &refused] {
+            let probe = probe(target);
+            assert!(probe.sent > 0 && probe.lost == probe.sent, "{probe:?}");
+            let times = [probe.min_ms, probe.median_ms, probe.max_ms, probe.jitter_ms];
+            assert_eq!((times, &probe.failure), ([None; 4], &None), "{probe:?}");
+        }
+        // Where the host forbids it, nothing is said about the target.
+        lab.run("host", &["sysctl", "-qw", "net.ipv4.ping_group_range=1 0"]);
+        let found = lab.spawn_agent_with("host", &["--probe", &answered]).probes();
+        let [probe] = found.as_slice() else { panic!("{found:?}") };
+        assert_eq!((probe.sent, probe.lost, probe.median_ms), (0, 0, None), "{probe:?}");
+        assert!(probe.failure.as_ref().unwrap().contains("ping_group_range"), "{probe:?}");
+        println!("probes: answered, lost and forbidden: ok");
     }
 
     /// What an agent has reported so far.
@@ -140,6 +187,12 @@ mod linux {
     impl Process {
         fn report(&mut self) -> Report {
             serde_json::from_str(&self.lines.next().unwrap().unwrap()).unwrap()
+        }
+
+        /// The next minute of probes.
+        fn probes(&mut self) -> Vec<Probe> {
+            let mut reports = (0..240).map(|_| self.report());
+            reports.find_map(|report| report.samples.into_iter().find_map(|sample| sample.probes)).unwrap()
         }
     }
 
@@ -240,8 +293,13 @@ mod linux {
         }
 
         fn spawn_agent(&self, namespace: &str) -> Process {
+            self.spawn_agent_with(namespace, &[])
+        }
+
+        fn spawn_agent_with(&self, namespace: &str, more: &[&str]) -> Process {
             let binary = env!("CARGO_BIN_EXE_tidemap-agent");
-            self.spawn(namespace, &[binary, "--dry-run", "--interval", "0.25", "--node", namespace])
+            let usual = [binary, "--dry-run", "--interval", "0.25", "--node", namespace];
+            self.spawn(namespace, &[&usual, more].concat())
         }
 
         fn kernel_rx_bytes(&self, namespace: &str, interface: &str) -> u64 {

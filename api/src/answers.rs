@@ -1,5 +1,6 @@
 //! The bodies of answers: built from the view at most once a tick, then shared as bytes.
 
+mod connections;
 mod encoded;
 mod groupings;
 mod groups;
@@ -13,6 +14,7 @@ use std::fmt;
 use crate::memory_budget::OverBudget;
 
 pub(crate) use self::{
+    connections::connections,
     encoded::Encoded,
     groupings::{Grouping, Groupings},
     groups::grouped,

@@ -9,6 +9,7 @@ use std::{
 use tidemap_service::{
     cli::UsageError,
     listen_address::{ListenAddress, bind_failure},
+    watched_file::WatchedFile,
 };
 use tidemap_traffic::Plans;
 use tidemap_wire::PartitionCount;
@@ -16,7 +17,6 @@ use tokio::net::{TcpListener, TcpSocket};
 
 use crate::{
     names::{NameArgs, Names},
-    plans,
     tiles::{Tiles, TilesAttribution, TilesUrl},
     token::{self, ApiToken},
 };
@@ -67,7 +67,7 @@ pub struct ApiArgs {
     #[arg(long, env = "TIDEMAP_TILES_ATTRIBUTION", value_name = "TEXT")]
     pub tiles_attribution: Option<TilesAttribution>,
     /// The file that declares quotas and billing cycles, such as `traffic.toml` (see docs/traffic.md). It is
-    /// read when the program starts.
+    /// read again when it has changed; one that is wrong then leaves the plans of before in force.
     #[arg(long, env = "TIDEMAP_TRAFFIC", value_name = "FILE")]
     pub traffic: Option<PathBuf>,
     #[command(flatten)]
@@ -104,7 +104,7 @@ impl ApiArgs {
         Ok(ApiConfig {
             http,
             partitions: self.partitions,
-            plans: self.traffic.as_deref().map_or_else(|| Ok(Plans::none()), plans::read)?,
+            plans: self.traffic.map(|path| WatchedFile::open("--traffic", path, Plans::parse)).transpose()?,
             access: Access { reads_need_token: beyond_loopback && !self.public, token },
             names: self.names.names(!beyond_loopback),
             redacted: self.public,
@@ -120,8 +120,8 @@ impl ApiArgs {
 pub struct ApiConfig {
     pub(crate) http: SocketAddr,
     pub(crate) partitions: PartitionCount,
-    /// How nodes are billed.
-    pub(crate) plans: Plans,
+    /// The file that declares how nodes are billed.
+    pub(crate) plans: Option<WatchedFile<Plans>>,
     pub(crate) access: Access,
     pub(crate) names: Names,
     /// Whether what hosts keep to themselves is left out.

@@ -25,6 +25,7 @@ use std::{convert::Infallible, sync::Arc};
 
 use async_nats::Client;
 use tidemap_client::{HistoryClient, IngestClient};
+use tidemap_service::watched_file::{FileContent, WatchedFile};
 use tidemap_traffic::Plans;
 use tidemap_wire::{PartitionCount, http::TrafficJson};
 use tokio::{
@@ -59,8 +60,8 @@ pub(crate) struct SiteParts {
     access: Access,
     names: Names,
     partitions: PartitionCount,
-    /// How nodes are billed.
-    plans: Plans,
+    /// The file that declares how nodes are billed.
+    plans: Option<WatchedFile<Plans>>,
     /// What their present cycles came to.
     standings: watch::Sender<Arc<[TrafficJson]>>,
     node_series: NodeSeries,
@@ -101,9 +102,10 @@ impl Site {
         }))
     }
 
-    /// Whether the operator has declared how nodes are billed.
-    pub(crate) fn has_plans(&self) -> bool {
-        !self.plans.plans.is_empty()
+    /// How nodes are billed at the moment.
+    fn plans(&self) -> FileContent<Plans> {
+        let none = || FileContent { value: Arc::new(Plans::none()), warning: None };
+        self.plans.as_ref().map_or_else(none, WatchedFile::content)
     }
 }
 
@@ -178,7 +180,7 @@ impl Asked {
             "/api/top" => history::top(self.reader(site)?, site).await,
             "/api/traffic" => traffic::read(self.reader(site)?, site).await,
             "/api/traffic/plans" => traffic::plans(self.reader(site)?, site).await,
-            "/api/connections" => connections::list(self.reader(site)?),
+            "/api/connections" => connections::list(self.reader(site)?, site).await,
             "/api/openapi.json" => self.reader(site).map(openapi::read),
             "/healthz" => self.get().map(health::alive),
             "/readyz" => health::ready(self.get()?, site).await,

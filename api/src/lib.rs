@@ -12,7 +12,6 @@ mod http;
 mod json;
 mod memory_budget;
 mod names;
-mod plans;
 mod stream_log;
 mod stream_rows;
 mod tiles;
@@ -62,8 +61,10 @@ pub async fn run(
     let feed = Feed::subscribe(client, config.partitions).await?;
 
     let mut parts = JoinSet::new();
-    if site.has_plans() {
-        parts.spawn(http::traffic::follow(site.clone(), stop.clone()).map(Ok));
+    if let Some(file) = config.plans {
+        let plans = file.subscribe();
+        parts.spawn(http::traffic::follow(site.clone(), plans, stop.clone()).map(Ok));
+        parts.spawn(file.follow(stop.clone()).map(Ok));
     }
     parts.spawn(http::serve(site, config.limits, listener, open_files, stop.clone()).map(Ok));
     parts.spawn(fleet_task::run(task, feed, requests, stop.clone()));

@@ -88,6 +88,7 @@ pub(crate) fn range(
     past: Option<Past<'_>>,
 ) -> Result<Vec<RangeAnswer>, AnswerError> {
     let Far { step, minutes, points: far, until, warning } = far(store, request, past)?;
+    let tier_ms = u64::from(store.tier(step, &minutes)?) * 60_000;
     let mut recent = recent(request)?;
     if let HistorySeries::Node(node) = &request.of {
         recent.retain(|row| !store.has_forgotten(node, row.minute));
@@ -120,6 +121,7 @@ pub(crate) fn range(
         complete_until_ms,
         remote_until_ms,
         warning: warning.map(str::to_owned),
+        tier_ms,
         ..columns(steps, step)
     };
     Ok(steps.chunks(RangeAnswer::STEPS_OF_A_PART).map(part).collect())
@@ -153,6 +155,7 @@ fn far(store: &mut Store, request: &RangeRequest, past: Option<Past<'_>>) -> Res
     let step = given.unwrap_or_else(|| automatic_step(&asked, reach.with(since)));
     let minutes = steps(&asked, step)?;
     let first_here = match step.tier() {
+        1 if step.has_fives() => reach.fives,
         1 => reach.minutes,
         15 => reach.quarters,
         _ => return here(None),
@@ -256,6 +259,7 @@ pub(crate) fn status(store: &mut Store, reading: &HistoryStatus) -> Result<Histo
     };
     let tiers = vec![
         tier(1, reach.minutes),
+        tier(5, reach.fives),
         tier(15, reach.quarters),
         tier(60, reach.hours),
         tier(1_440, reach.hours),

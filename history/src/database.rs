@@ -105,6 +105,9 @@ impl Database {
         }
         damage::prepare(connection)?;
         seconds::prepare(connection)?;
+        // Behind the others, whose places a file that is built again relies on. Programs that do not know it
+        // leave it alone.
+        connection.execute_batch(&Tier::Fives.creation())?;
         Ok(database)
     }
 
@@ -134,7 +137,7 @@ impl Database {
         if layout != i64::from(LAYOUT) {
             return Err(StoreError::Later(i32::try_from(layout).unwrap_or(i32::MAX)));
         }
-        let known = Tier::ALL.map(Tier::table).into_iter().chain(TABLES);
+        let known = Tier::oldest().map(Tier::table).chain(TABLES);
         for table in known {
             self.connection.prepare(&format!("SELECT 1 FROM {table}")).map_err(
                 |error| match StoreError::from(error) {
@@ -147,12 +150,7 @@ impl Database {
     }
 
     fn create(&self) -> Result<(), StoreError> {
-        let tables: String = Tier::ALL
-            .iter()
-            .map(|tier| {
-                format!("CREATE TABLE {} (key INTEGER PRIMARY KEY, tile BLOB NOT NULL) STRICT;", tier.table())
-            })
-            .collect();
+        let tables: String = Tier::oldest().map(Tier::creation).collect();
         self.connection.execute_batch(&format!(
             "BEGIN;
              CREATE TABLE fact (name TEXT PRIMARY KEY, value ANY NOT NULL) STRICT, WITHOUT ROWID;
@@ -185,7 +183,7 @@ impl Database {
         let mut statement = self.connection.prepare("SELECT name FROM sqlite_master WHERE type = 'table'")?;
         let names = statement.query_map([], |row| row.get::<_, String>(0))?;
         let names = names.collect::<Result<Vec<_>, _>>()?;
-        let known: Vec<&str> = Tier::ALL.map(Tier::table).into_iter().chain(TABLES).collect();
+        let known: Vec<&str> = Tier::oldest().map(Tier::table).chain(TABLES).collect();
         let found = known.iter().filter(|name| names.iter().any(|found| found == *name)).count();
         Ok((found, known.len()))
     }
@@ -242,6 +240,22 @@ impl Tx<'_> {
         let damaged: Vec<Found> = damaged.collect();
         damaged.into_iter().try_for_each(|(period, series, _)| self.set_aside(tier, period, series))?;
         Ok(found)
+    }
+
+    /// Up to `limit` tiles of a period from a series on, as they are.
+    pub(crate) fn some(
+        &self,
+        tier: Tier,
+        period: u32,
+        from: u32,
+        limit: u32,
+    ) -> Result<Vec<(u32, Vec<u8>)>, StoreError> {
+        let table = tier.table();
+        let sql = format!("SELECT key, tile FROM {table} WHERE key >= ?1 AND key < ?2 ORDER BY key LIMIT ?3");
+        let mut statement = self.transaction.prepare_cached(&sql)?;
+        let range = params![key(period, from), key(period + 1, 0), limit];
+        let found = statement.query_map(range, |row| Ok((parts(row.get(0)?).1, row.get(1)?)))?;
+        Ok(found.collect::<Result<_, _>>()?)
     }
 
     /// Whether there is a tile of some periods.

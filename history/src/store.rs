@@ -7,6 +7,7 @@
 mod calendar;
 mod compaction;
 mod effects;
+mod fives;
 mod forget;
 mod forgotten;
 mod groups;

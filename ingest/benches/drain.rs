@@ -204,6 +204,7 @@ fn report(number: u64, seq: u64, samples: u64) -> (NodeId, Vec<u8>) {
         tx_bytes: seq * 234_567,
         rx_bps: rate,
         tx_bps: rate,
+        probes: None,
     };
     let hello = Hello {
         hostname: format!("node-{number:06}.example.com"),

@@ -89,9 +89,11 @@ fn cut(mut nodes: impl Iterator<Item = NodeUpdate>) -> impl Iterator<Item = Vec<
 
 /// An upper bound of the nodes' encoded size. Only nodes with names in them are encoded to find it.
 fn encoded_len(nodes: &[NodeUpdate]) -> usize {
-    let bare = |node: &NodeUpdate| node.hello.is_none() && node.interfaces.is_none();
-    // A node without names in it is at most this long: 30 fields of at most 30 bytes.
-    let small = nodes.iter().filter(|node| bare(node)).count() * 1_024;
+    let bare = |node: &NodeUpdate| {
+        [node.hello.is_some(), node.interfaces.is_some(), node.probes.is_some()] == [false; 3]
+    };
+    // A node without names in it is at most this long: 50 fields of 28 bytes on average.
+    let small = nodes.iter().filter(|node| bare(node)).count() * 1_400;
     let large: usize = nodes.iter().filter(|node| !bare(node)).map(|node| encode(node).len()).sum();
     small + large
 }
@@ -125,6 +127,7 @@ mod tests {
                 hello: (label_bytes > 0).then(|| Box::new(hello.clone())),
                 host: Some(Box::new(Host { cpu_percent: Some(1.5), ..Host::default() })),
                 interfaces: None,
+                probes: None,
             })
             .collect()
     }

@@ -5,7 +5,7 @@
 //! cannot be right is refused. Of one that is right but for a metric, a text or a list, that part is dropped
 //! or cut, and the traffic counts.
 
-use tidemap_wire::{Bps, InterfaceRate, ReceivedReport, Sample, bounds};
+use tidemap_wire::{Bps, InterfaceRate, Probe, ReceivedReport, Sample, bounds};
 
 use crate::refusal::Refusal;
 
@@ -36,6 +36,9 @@ pub(crate) fn admit(report: &mut ReceivedReport<'_>, token: &str) -> Result<Opti
     }
     for sample in &mut report.samples {
         if sample.interfaces.as_mut().is_some_and(InterfaceRate::bound_all) {
+            left_out = Some(Refusal::Oversized);
+        }
+        if sample.probes.as_mut().is_some_and(Probe::bound_all) {
             left_out = Some(Refusal::Oversized);
         }
         if sample.host.as_mut().is_some_and(|host| host.bound()) {

@@ -8,12 +8,13 @@ mod clocks;
 mod conduct;
 mod jumps;
 mod past;
+mod probed;
 mod seconds;
 mod silence;
 mod update;
 
 use serde::{Deserialize, Serialize};
-use tidemap_wire::{Bps, Hello, Host, InterfaceRate, MinuteRow, ReceivedReport, Sample, Status};
+use tidemap_wire::{Bps, Hello, Host, InterfaceRate, MinuteRow, Probe, ReceivedReport, Sample, Status};
 
 use crate::{
     agent_run::Run,
@@ -24,6 +25,7 @@ use crate::{
     window::{Sum, Windows},
 };
 use past::{Past, who};
+use probed::Probed;
 use update::Changed;
 
 /// The reporting interval of a node until its first hello.
@@ -35,8 +37,8 @@ pub struct Node {
     #[serde(default)]
     row: u32,
     current: Run,
-    /// Absent while the agent has not restarted, no messages were lost and nothing was refused, as for nearly
-    /// every node.
+    /// Absent while the agent has not restarted and does not probe, no messages were lost and nothing was
+    /// refused, as for nearly every node.
     past: Option<Box<Past>>,
     windows: Windows,
     /// A worker of an earlier version leaves it out.
@@ -78,6 +80,7 @@ struct Latest {
 struct Metrics {
     host: Option<Box<Host>>,
     interfaces: Option<Vec<InterfaceRate>>,
+    probes: Option<Vec<Probe>>,
 }
 
 /// How a report came.
@@ -199,7 +202,9 @@ impl Node {
     /// Cuts off what is beyond the bounds of a report, as a checkpoint of an earlier version may have it.
     /// Returns whether anything was.
     pub fn bound(&mut self) -> bool {
+        let probed = self.past.as_mut().and_then(|past| past.probed.as_mut());
         let is_cut = [
+            probed.is_some_and(|probed| bound_packed(&mut probed.found, Probe::bound_all)),
             bound_packed(&mut self.hello, Hello::bound),
             bound_packed(&mut self.host, Host::bound),
             bound_packed(&mut self.interfaces, InterfaceRate::bound_all),
@@ -360,6 +365,7 @@ impl Node {
             self.latest = Latest { at_ms: sample.at_ms, rx_bps: sample.rx_bps, tx_bps: sample.tx_bps };
             newest.host = sample.host.or(newest.host.take());
             newest.interfaces = sample.interfaces.or(newest.interfaces.take());
+            newest.probes = sample.probes.or(newest.probes.take());
         }
     }
 
@@ -375,6 +381,15 @@ impl Node {
         if let Some(interfaces) = newest.interfaces {
             self.interfaces = Some(PackedMetadata::new(&interfaces));
             self.changed.interfaces = true;
+        }
+        let newest_at_ms = self.latest.at_ms;
+        if let Some(probes) = newest.probes {
+            self.past_mut().probed = Some(Probed::new(newest_at_ms, &probes));
+            self.changed.probes = true;
+        } else if let Some(past) = &mut self.past
+            && past.probed.take_if(|probed| probed.is_over(newest_at_ms)).is_some()
+        {
+            self.changed.probes = true;
         }
     }
 

@@ -18,7 +18,7 @@ mod host;
 use std::marker::PhantomData;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use tidemap_wire::InterfaceRate;
+use tidemap_wire::{InterfaceRate, Probe};
 
 /// A packed `T`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -89,6 +89,30 @@ impl Metadata for Vec<InterfaceRate> {
     fn read_head<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let rates = Vec::deserialize(deserializer)?.into_iter();
         Ok(rates.map(|(name, rx_bps, tx_bps)| InterfaceRate { name, rx_bps, tx_bps }).collect())
+    }
+}
+
+impl Metadata for Vec<Probe> {
+    fn write_head<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.iter().map(|probe| {
+            let Probe { target, sent, lost, min_ms, median_ms, max_ms, jitter_ms, failure } = probe;
+            (target, sent, lost, min_ms, median_ms, max_ms, jitter_ms, failure)
+        }))
+    }
+
+    fn read_head<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let probes = Vec::deserialize(deserializer)?.into_iter();
+        let probe = |(target, sent, lost, min_ms, median_ms, max_ms, jitter_ms, failure)| Probe {
+            target,
+            sent,
+            lost,
+            min_ms,
+            median_ms,
+            max_ms,
+            jitter_ms,
+            failure,
+        };
+        Ok(probes.map(probe).collect())
     }
 }
 

@@ -297,6 +297,7 @@ fn report(number: usize) -> (async_nats::Subject, Bytes) {
         tx_bytes: 234_567_890,
         rx_bps: rate,
         tx_bps: rate,
+        probes: None,
     };
     let report = Report { node: node.clone(), boot: number as u64, hello: None, samples: vec![sample] };
     (subject::sample(&node).into(), encode(&report).into())

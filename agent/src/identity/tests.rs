@@ -1,6 +1,6 @@
 use std::net::IpAddr;
 
-use tidemap_wire::{Bps, Host, InterfaceRate, Location, LocationSource, NodeId, Pack, Report, Sample};
+use tidemap_wire::{Bps, Host, InterfaceRate, Location, LocationSource, NodeId, Pack, Probe, Report, Sample};
 
 use super::*;
 use crate::uplinks::{Choice, Device, Routes};
@@ -82,10 +82,24 @@ fn a_host_with_a_thousand_interfaces_still_fits_its_hello_into_a_message() {
     let sample = Sample {
         interfaces: Some(hello.interfaces.iter().map(rate).collect()),
         host: Some(Box::new(Host { memory_used_bytes: Some(u64::MAX), ..Host::default() })),
+        probes: Some(vec![largest_probe(); bounds::PROBES]),
         ..Sample::default()
     };
     let node = NodeId::from_name(&"n".repeat(128)).unwrap();
     let report = Report { node, boot: u64::MAX, hello: Some(Box::new(hello)), samples: vec![sample] };
     let size = tidemap_wire::encode(&report).len();
-    assert!(size + 4_096 < Pack::MAX_REPORT_BYTES, "{size}");
+    assert!(size + 2_048 < Pack::MAX_REPORT_BYTES, "{size}");
+}
+
+fn largest_probe() -> Probe {
+    Probe {
+        target: "x".repeat(bounds::PROBE_TARGET_BYTES),
+        sent: u32::MAX,
+        lost: u32::MAX,
+        min_ms: Some(0.1),
+        median_ms: Some(0.1),
+        max_ms: Some(0.1),
+        jitter_ms: Some(0.1),
+        failure: Some("x".repeat(bounds::PROBE_FAILURE_BYTES)),
+    }
 }

@@ -3,7 +3,7 @@
 use tidemap_client::Node;
 use tidemap_wire::{
     Hello, Location,
-    http::{InterfaceJson, NodeDetailJson, NodeJson},
+    http::{InterfaceJson, NodeDetailJson, NodeJson, ProbeJson},
 };
 
 /// The age of something, at least 0, because broker time is an estimate.
@@ -83,8 +83,17 @@ pub(crate) fn detail(node: &Node, at_ms: i64, redacted: bool) -> NodeDetailJson 
             interface.reason.clear();
         }
     }
+    let mut probes: Vec<ProbeJson> = node.probes().iter().map(ProbeJson::from).collect();
+    if redacted {
+        for (number, probe) in probes.iter_mut().enumerate() {
+            probe.target = format!("probe {}", number + 1);
+            // It may name the host.
+            probe.failure = None;
+        }
+    }
     let capacity = node.hello().and_then(|hello| hello.capacity());
     NodeDetailJson {
+        probes,
         network_tx_capacity_bytes_per_sec: capacity.map(|capacity| capacity.tx_bps),
         network_rx_capacity_bytes_per_sec: capacity.map(|capacity| capacity.rx_bps),
         node: summary(node, at_ms, redacted),

@@ -85,6 +85,11 @@ impl Nodes {
         &self.nodes
     }
 
+    /// Whether it is shown to everybody.
+    pub(crate) fn is_redacted(&self) -> bool {
+        self.redacted
+    }
+
     /// `/metrics` of this tick, once it is built.
     pub(crate) fn metrics(&self, format: ExpositionFormat) -> &OnceCell<Encoded> {
         let [text, openmetrics] = &self.metrics;

@@ -1,6 +1,7 @@
 //! The fleet's totals of one tick.
 
 use std::{
+    borrow::Borrow,
     cmp::Reverse,
     collections::{BTreeMap, HashMap},
     time::Duration,
@@ -14,7 +15,7 @@ use tidemap_wire::{
 use tokio::time::Instant;
 
 use crate::{
-    answers::{Encoded, Version},
+    answers::{Encoded, Version, connections},
     json,
 };
 
@@ -87,7 +88,7 @@ pub(crate) fn fleet_stats(fleet: &Fleet, now: Instant, at_ms: i64) -> StatsJson 
         providers: providers(&sums.providers),
         top_tx: talkers(sums.loudest_tx),
         top_rx: talkers(sums.loudest_rx),
-        total_connections: 0,
+        total_connections: if sums.is_probing { n_connections(fleet) } else { 0 },
         partitions: fleet.partitions().count() as u16,
         partitions_fresh: fleet.partitions().filter(|(_, view)| view.is_fresh(now)).count() as u16,
         lag_messages: lag(fleet, now),
@@ -115,6 +116,8 @@ struct Sums<'a> {
     providers: HashMap<&'a str, u64>,
     loudest_tx: Vec<(Bps, &'a Node)>,
     loudest_rx: Vec<(Bps, &'a Node)>,
+    /// Whether any node probes.
+    is_probing: bool,
 }
 
 /// A sum of the known values.
@@ -139,6 +142,7 @@ impl<'a> Sums<'a> {
     fn add_online(&mut self, node: &'a Node) {
         let (latest, host) = (node.latest(), node.host());
         self.online += 1;
+        self.is_probing |= !node.probes().is_empty();
         self.cpu.add(host.and_then(|host| host.cpu_percent));
         self.memory.add(host.and_then(|host| host.memory_percent()));
         self.disk.add(host.and_then(|host| host.disk_percent()));
@@ -165,6 +169,12 @@ impl Sum {
         // Above 2^53 a float has no decimals to round, and multiplied by 100 it might become infinite.
         if mean.abs() < 9e15 { (mean * 100.0).round() / 100.0 } else { mean }
     }
+}
+
+/// Another pass over the nodes, of fleets in which any of them probes.
+fn n_connections(fleet: &Fleet) -> u64 {
+    let nodes: Vec<&Node> = fleet.nodes().map(Borrow::borrow).collect();
+    connections(&nodes).len() as u64
 }
 
 /// How many messages are not applied; `None` unless all owners are heard.

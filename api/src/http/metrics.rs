@@ -4,6 +4,7 @@ mod info;
 mod interfaces;
 mod nodes;
 mod plans;
+mod probes;
 mod selection;
 
 use std::{sync::Arc, time::Duration};
@@ -103,6 +104,10 @@ fn of_nodes(text: &mut Exposition, nodes: &Nodes, list: &[NodeJson], series: Nod
     nodes::families(text, &listed);
     if series.interfaces {
         interfaces::families(text, nodes.nodes(), &selection);
+    }
+    // What is probed is what hosts keep to themselves.
+    if !nodes.is_redacted() {
+        probes::families(text, nodes.nodes(), &selection);
     }
 }
 

@@ -18,7 +18,6 @@ use tidemap_client::{
     testing::{AT_MS, TestPartition, bps, full_node, node, one_partition},
 };
 use tidemap_service::nats::NatsArgs;
-use tidemap_traffic::Plans;
 use tidemap_wire::{
     NodeUpdate, Status,
     http::{GroupJson, GroupedStatsJson, NodeDetailJson, NodeJson, StatsJson},
@@ -109,7 +108,7 @@ async fn site(updates: Vec<NodeUpdate>, readers: Readers) -> Site {
     let config = ApiConfig {
         http: "127.0.0.1:0".parse().unwrap(),
         partitions: one_partition().0,
-        plans: Plans::none(),
+        plans: None,
         access: Access {
             reads_need_token: readers == Readers::WithToken,
             token: (readers == Readers::WithToken).then(|| TOKEN.parse().unwrap()),

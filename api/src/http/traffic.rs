@@ -5,12 +5,15 @@ mod csv;
 mod parameters;
 mod report;
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
-use tidemap_service::clock;
-use tidemap_traffic::Plan;
+use tidemap_service::{clock, watched_file::FileContent};
+use tidemap_traffic::{Plan, Plans};
 use tidemap_wire::http::{PlanJson, PlansJson, TrafficJson};
-use tokio::time::{Instant, sleep};
+use tokio::{
+    sync::watch,
+    time::{Instant, sleep},
+};
 use tokio_util::sync::CancellationToken;
 use warp::reply::Response;
 
@@ -37,6 +40,8 @@ const PERIOD: Duration = Duration::from_secs(60);
 const RETRY_PERIOD: Duration = Duration::from_secs(5);
 /// A warning is due after as many failures in a row: stations may start later than this.
 const FAILURES: u32 = 3;
+/// What everybody may know of a file that is wrong.
+const WRONG_FILE: &str = "the file of plans is wrong: what it said before stays in force";
 /// They are counted for no more than one in as many parts of the time.
 const SHARE: u32 = 10;
 
@@ -44,7 +49,7 @@ const SHARE: u32 = 10;
 pub(super) async fn read(asked: &Asked, site: &Site) -> Result<Response, ApiError> {
     let now_ms = clock::unix_ms();
     let TrafficQuery { plan, is_declared, periods, format } =
-        parameters::read(&asked.query, &site.plans, now_ms)?;
+        parameters::read(&asked.query, &site.plans().value, now_ms)?;
     let turn = turn(site).await?;
     let traffic = answer(site, plan, is_declared, periods, now_ms).await?;
     let write = move |format| match format {
@@ -62,7 +67,11 @@ pub(super) async fn plans(asked: &Asked, site: &Site) -> Result<Response, ApiErr
         name: plan.name.clone(),
         present: counted.iter().find(|traffic| traffic.plan.as_ref() == Some(&plan.name)).cloned(),
     };
-    let body = json::encode(&PlansJson { plans: site.plans.plans.iter().map(of).collect() });
+    let FileContent { value, warning } = site.plans();
+    // The file's path is nothing for everybody.
+    let warning =
+        warning.map(|warning| if site.redacted { WRONG_FILE.to_owned() } else { warning.to_string() });
+    let body = json::encode(&PlansJson { plans: value.plans.iter().map(of).collect(), warning });
     let (tag, body) = (bodies::tag(&body), Encoded::long(body, &site.budget)?);
     bodies::encoded(&asked.headers, &tag, bodies::JSON, &body).await
 }
@@ -87,15 +96,20 @@ async fn answer(
     Ok(report::report(&question.plan, is_declared, &question.periods, counted))
 }
 
-/// Counts the present cycles of all plans again and again until `stop`. A plan that cannot be counted is left
-/// out until it can.
-pub(crate) async fn follow(site: Site, stop: CancellationToken) {
+/// Counts the present cycles of all plans again and again until `stop`, and anew when the plans have changed.
+/// A plan that cannot be counted is left out until it can.
+pub(crate) async fn follow(
+    site: Site,
+    mut plans: watch::Receiver<FileContent<Plans>>,
+    stop: CancellationToken,
+) {
     let mut failures = 0_u32;
     loop {
         let begun = Instant::now();
+        let declared = Arc::clone(&plans.borrow_and_update().value);
         let mut known = Vec::new();
         let mut failed = None;
-        for plan in &site.plans.plans {
+        for plan in &declared.plans {
             let count = async {
                 let _turn = turn(&site).await?;
                 answer(&site, plan.clone(), true, 1, clock::unix_ms()).await
@@ -107,6 +121,11 @@ pub(crate) async fn follow(site: Site, stop: CancellationToken) {
                 Err(error) => failed = Some((&plan.name, error)),
             }
         }
+        // Those of plans that have changed meanwhile are nobody's.
+        if !Arc::ptr_eq(&declared, &plans.borrow().value) {
+            site.standings.send_replace(Arc::default());
+            continue;
+        }
         site.standings.send_replace(known.into());
         failures = if failed.is_some() { failures.saturating_add(1) } else { 0 };
         if let Some((plan, error)) = &failed
@@ -115,8 +134,10 @@ pub(crate) async fn follow(site: Site, stop: CancellationToken) {
             tracing::warn!(plan, %error, "plans cannot be counted at the moment");
         }
         let rest = if failed.is_none() { PERIOD } else { RETRY_PERIOD }.max(begun.elapsed() * SHARE);
-        if stop.run_until_cancelled(sleep(rest)).await.is_none() {
-            return;
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = sleep(rest) => {}
+            Ok(()) = plans.changed() => {}
         }
     }
 }

@@ -248,6 +248,78 @@ async fn minutes_that_are_gone_make_no_percentile_and_nobody_is_made_up() {
 }
 
 #[tokio::test]
+async fn slots_outlive_minutes_and_what_is_missing_of_them_is_said() {
+    let api = TestApi::start().await;
+    let now_ms = clock::unix_ms();
+    let slots_ms = now_ms - 10 * 86_400_000;
+    station(&api, move |request| match request {
+        HistoryRequest::Status => {
+            let mut status = status(now_ms - 86_400_000);
+            status.tiers.push(TierReach { step_ms: 300_000, from_ms: Some(slots_ms) });
+            vec![HistoryAnswer::Status(status)]
+        }
+        other => two_nodes(other),
+    })
+    .await;
+    let (code, said) = api.get("/api/traffic?node=one&cycle=day&periods=14&p95=true").await;
+    assert_eq!(code, 200, "{said}");
+    let p95 = |period: usize| &said["periods"][period]["p95"];
+    assert_eq!(p95(0), &Value::Null);
+    for period in 4..13 {
+        assert_eq!(
+            (&p95(period)["billed_bps"], &p95(period)["present_slots"]),
+            (&json!(MBIT_100), &json!(288))
+        );
+    }
+    let (present, expected) = (&p95(3)["present_slots"], &p95(3)["expected_slots"]);
+    assert!(present.as_u64() < Some(288) && expected == &json!(288), "{present}");
+    api.stop().await;
+}
+
+/// A changed file counts when two readings in a row have found it.
+#[tokio::test]
+async fn a_file_of_plans_is_read_again_and_a_wrong_one_leaves_the_old_plans_in_force() {
+    let (api, file) = api_with_plans().await;
+    station(&api, two_nodes).await;
+    let said = |wanted: &'static str| {
+        let api = &api;
+        eventually(TIMEOUT, move || async move {
+            let (_, said) = api.get("/api/traffic/plans").await;
+            let names: Vec<&str> =
+                said["plans"].as_array().unwrap().iter().filter_map(|plan| plan["name"].as_str()).collect();
+            let found = format!("{} {}", names.join(","), said["warning"].as_str().unwrap_or("-"));
+            ensure!(found.contains(wanted), "{said}");
+            Ok(said)
+        })
+    };
+    said("both nodes,a quota -").await.unwrap();
+    let path = file.path();
+    let plan =
+        |quota: &str| format!("[[plan]]\nname = 'other'\nfleet = true\ncycle = 'day'\nquota = '{quota}'\n");
+    std::fs::write(path, plan("1 TB")).unwrap();
+    let counted = said("other -").await.unwrap();
+    assert_eq!(counted["plans"].as_array().unwrap().len(), 1, "{counted}");
+    assert_eq!(api.get("/api/traffic?plan=other").await.0, 200);
+    assert_eq!(api.get("/api/traffic?plan=both%20nodes").await.0, 404);
+
+    std::fs::write(path, plan("much")).unwrap();
+    let kept = said("line 5, column 9: quota: must be an amount").await.unwrap();
+    assert!(kept["warning"].as_str().unwrap().contains(path.to_str().unwrap()), "{kept}");
+    assert_eq!(api.get("/api/traffic?plan=other").await.1["quota_bytes"], json!(1_000_000_000_000_u64));
+
+    // What is right again is in force, and its present cycle is counted at once.
+    std::fs::write(path, plan("2 TB")).unwrap();
+    said("other -").await.unwrap();
+    let quota = || async {
+        let (_, said) = api.get("/api/traffic/plans").await;
+        ensure!(said["plans"][0]["present"]["quota_bytes"] == json!(2_000_000_000_000_u64), "{said}");
+        Ok(())
+    };
+    eventually(TIMEOUT, quota).await.unwrap();
+    api.stop().await;
+}
+
+#[tokio::test]
 async fn a_file_of_plans_that_is_wrong_is_refused_with_its_line() {
     let mut file = tempfile::NamedTempFile::new().unwrap();
     file.write_all(b"[[plan]]\nname = 'x'\nfleet = true\nquota = '20'\n").unwrap();

@@ -135,6 +135,7 @@ mod tests {
             ("set_aside", 18),
             ("forgotten", 19),
             ("group_second", 20),
+            ("fives", 21),
         ];
         assert_eq!(tables, expected.map(|(name, page)| (name.to_owned(), page)));
     }

@@ -41,12 +41,13 @@ const FACTS: [&str; 18] = [
 ];
 /// Roll-ups before what they were made of: they are small, and kept longer. When the disk is full, what comes
 /// first is kept.
-const TIERS: [Tier; 8] = [
+const TIERS: [Tier; 9] = [
     Tier::Days,
     Tier::Hours,
     Tier::DayBoard,
     Tier::HourBoard,
     Tier::Quarters,
+    Tier::Fives,
     Tier::Minute,
     Tier::Hour,
     Tier::Day,

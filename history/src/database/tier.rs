@@ -19,10 +19,12 @@ pub(crate) enum Tier {
     HourBoard,
     /// What many nodes' day came to.
     DayBoard,
+    /// The sums of five minutes of a series' day, once its minutes are dropped.
+    Fives,
 }
 
 impl Tier {
-    pub(crate) const ALL: [Self; 8] = [
+    pub(crate) const ALL: [Self; 9] = [
         Self::Minute,
         Self::Hour,
         Self::Day,
@@ -31,7 +33,13 @@ impl Tier {
         Self::Days,
         Self::HourBoard,
         Self::DayBoard,
+        Self::Fives,
     ];
+
+    /// Those of which each file has a table; a file of an earlier program gets the others when it is opened.
+    pub(crate) fn oldest() -> impl Iterator<Item = Self> {
+        Self::ALL.into_iter().filter(|tier| *tier != Self::Fives)
+    }
 
     /// Whether its tiles hold rows of minutes, unless they are a group's.
     pub(crate) fn has_rows(self) -> bool {
@@ -41,6 +49,12 @@ impl Tier {
     /// How it is written down where a tile of any of them is named.
     pub(super) fn number(self) -> i64 {
         Self::ALL.iter().position(|tier| *tier == self).map_or(-1, |place| place as i64)
+    }
+
+    /// The table with its tiles, empty.
+    pub(super) fn creation(self) -> String {
+        let table = self.table();
+        format!("CREATE TABLE IF NOT EXISTS {table} (key INTEGER PRIMARY KEY, tile BLOB NOT NULL) STRICT;")
     }
 
     pub(super) fn table(self) -> &'static str {
@@ -53,6 +67,7 @@ impl Tier {
             Self::Days => "days",
             Self::HourBoard => "hour_board",
             Self::DayBoard => "day_board",
+            Self::Fives => "fives",
         }
     }
 }

@@ -7,6 +7,8 @@ use crate::database::Tier;
 pub(crate) const HOUR: u32 = 60;
 pub(crate) const DAY: u32 = 24 * HOUR;
 pub(crate) const QUARTER: u32 = 15;
+/// A slot of a percentile.
+pub(crate) const FIVE: u32 = 5;
 /// Hours in a tile of [`Tier::Hours`].
 pub(crate) const HOURS_OF_A_TILE: u32 = 32 * 24;
 /// Days in a tile of [`Tier::Days`].

@@ -104,6 +104,7 @@ fn remove_tiles(tx: &Tx<'_>, node: u32, end: u32) -> Result<(), StoreError> {
         (Tier::Hour, HOUR),
         (Tier::Day, DAY),
         (Tier::Quarters, DAY),
+        (Tier::Fives, DAY),
         (Tier::Hours, HOURS_OF_A_TILE * HOUR),
         (Tier::Days, DAYS_OF_A_TILE * DAY),
     ];

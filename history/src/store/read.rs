@@ -14,8 +14,9 @@ use tidemap_wire::{MinuteRow, NodeId};
 pub(crate) use self::top::TopOrder;
 use super::{
     SeriesKey, Store,
-    calendar::{DAY, DAYS_OF_A_TILE, HOUR, HOURS_OF_A_TILE, QUARTER, minutes_of},
+    calendar::{DAY, DAYS_OF_A_TILE, FIVE, HOUR, HOURS_OF_A_TILE, QUARTER, minutes_of},
     effects::group_points,
+    fives,
     settled::Sums,
     state::State,
     tiles,
@@ -32,9 +33,14 @@ use crate::{
 pub(crate) struct Step(pub u32);
 
 impl Step {
-    /// The longest span that is stored and of which this consists, in minutes.
+    /// The longest span that is stored with its extremes and of which this consists, in minutes.
     pub(crate) fn tier(self) -> u32 {
         [DAY, HOUR, QUARTER].into_iter().find(|span| self.0.is_multiple_of(*span)).unwrap_or(1)
+    }
+
+    /// Whether its sums are known where minutes are kept no more, and its extremes are not.
+    pub(crate) fn has_fives(self) -> bool {
+        self.tier() == 1 && self.0.is_multiple_of(FIVE)
     }
 }
 
@@ -44,6 +50,13 @@ impl Store {
         let tx = self.database.read()?;
         self.state.refresh(&tx)?;
         Ok(self.state.nodes.keys().cloned().collect())
+    }
+
+    /// The length of the stored spans of which these steps consist, in minutes.
+    pub(crate) fn tier(&mut self, step: Step, minutes: &Range<u32>) -> Result<u32, StoreError> {
+        let tx = self.database.read()?;
+        let are_fives = step.has_fives() && minutes.start < fives::end(&tx)?;
+        Ok(if are_fives { FIVE } else { step.tier() })
     }
 
     /// What moved in each step of a range of minutes, by the steps' first minutes and in their order; steps
@@ -89,6 +102,13 @@ impl Store {
             }
             rest.start = rest.start.max(sealed);
         }
+        if let Some(series) = series.filter(|_| step.has_fives()) {
+            let end = fives::end(&tx)?;
+            for (minute, point) in spans(&tx, series, minutes.start..minutes.end.min(end), FIVE)? {
+                add(minute, &point);
+            }
+            rest.start = rest.start.max(end);
+        }
         let rest = match series {
             Some(group) if is_group => {
                 let sums = Sums::of(settled.as_deref(), &tx)?;
@@ -114,6 +134,7 @@ impl Store {
 /// The stored spans of so many minutes that begin in a range, by their first minutes.
 fn spans(tx: &Tx<'_>, series: u32, minutes: Range<u32>, span: u32) -> Result<Vec<(u32, Point)>, StoreError> {
     let (tier, length) = match span {
+        FIVE => (Tier::Fives, DAY),
         QUARTER => (Tier::Quarters, DAY),
         HOUR => (Tier::Hours, HOURS_OF_A_TILE * HOUR),
         _ => (Tier::Days, DAYS_OF_A_TILE * DAY),

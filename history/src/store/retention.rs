@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use super::{
     Store,
     calendar::{BEFORE, DAY, HOUR},
+    fives,
     state::State,
 };
 use crate::{
@@ -19,6 +20,8 @@ pub(crate) struct Keep {
     pub minute_days: u32,
     /// Days of quarters of an hour.
     pub quarter_days: u32,
+    /// Days of sums of five minutes, with those of minutes; none at 0.
+    pub five_days: u32,
     /// The most bytes of the file.
     pub bytes: u64,
     /// Whether minutes are sent to another database, and none is dropped for its age before.
@@ -30,6 +33,8 @@ pub(crate) struct Keep {
 pub(crate) struct Reach {
     /// By the minute.
     pub minutes: Option<u32>,
+    /// By five minutes, as sums.
+    pub fives: Option<u32>,
     /// By quarters of an hour.
     pub quarters: Option<u32>,
     /// By hours and days.
@@ -46,7 +51,7 @@ impl Reach {
     /// With minutes from `since` on, which are kept elsewhere.
     pub(crate) fn with(self, since: u32) -> Self {
         let from = |first: Option<u32>| Some(first.map_or(since, |first| first.min(since)));
-        Self { minutes: from(self.minutes), quarters: from(self.quarters), ..self }
+        Self { minutes: from(self.minutes), fives: from(self.fives), quarters: from(self.quarters), ..self }
     }
 }
 
@@ -71,7 +76,7 @@ pub(crate) struct Tidied {
 
 impl Store {
     /// Drops one day of what is older than it is kept, or while the file is too large, the oldest day: of
-    /// minutes first, then of quarters. When there is nothing to drop, gives some room back to the file
+    /// minutes first, then of sums of five minutes, then of quarters. When there is nothing to drop, gives some room back to the file
     /// system.
     pub(crate) fn tidy(&mut self, keep: Keep, disk: Option<Disk>) -> Result<Tidied, StoreError> {
         let is_disk_low = disk.is_some_and(Disk::is_low);
@@ -81,14 +86,14 @@ impl Store {
             tx.sql().prepare_cached(sql)?.execute([state.at_ms - LATE_KEPT_MS])?;
             forget_lost(tx, state)?;
             state.forgotten.drop_old(tx, state.at_ms)?;
-            if drop_old(tx, state.at_ms, keep)? {
+            if drop_old(tx, state, keep)? {
                 return Ok(true);
             }
             let size = tx.size()?;
             if size.used <= limit(keep, size, is_disk_low) {
                 return Ok(false);
             }
-            let has_dropped = drop_oldest(tx)?;
+            let has_dropped = drop_oldest(tx, Some((state, keep)))?;
             too_much = (!has_dropped).then_some(size.used);
             Ok(has_dropped)
         })?;
@@ -109,7 +114,10 @@ impl Store {
     pub(crate) fn make_room(&mut self, bytes: u64, may_drop: bool) -> Result<(), StoreError> {
         self.empty_log()?;
         let free = |size: Size| size.file - size.used;
-        while may_drop && free(self.database.size()?) < bytes && self.transact(|tx, _| drop_oldest(tx))? {}
+        while may_drop
+            && free(self.database.size()?) < bytes
+            && self.transact(|tx, _| drop_oldest(tx, None))?
+        {}
         let end = self.database.size()?.file.saturating_sub(bytes);
         while self.database.size()?.file > end && self.database.shrink(SMALL_STEP_PAGES)? > 0 {}
         Ok(())
@@ -125,11 +133,13 @@ impl Store {
             (one, other) => one.or(other),
         };
         let quarters = first(quarters, minutes);
+        let fives = first(tx.first(Tier::Fives)?.map(|day| day * DAY), minutes);
         // Rows of a clock that was wrong do not move the begin.
         let origin = tx.fact::<u32>("origin")?.unwrap_or(0);
         let hours = tx.fact::<u32>("begun")?.map(|begun| begun.max(origin.saturating_sub(BEFORE)));
         Ok(Reach {
             minutes,
+            fives,
             quarters,
             hours,
             used_bytes: tx.used_bytes()?,
@@ -169,9 +179,15 @@ pub(super) fn minutes_from(tx: &Tx<'_>) -> Result<Option<u32>, StoreError> {
     Ok(firsts.into_iter().flatten().min())
 }
 
-/// Drops the tiles of minutes of earlier days. Rows of these days are taken no more.
-fn drop_minutes(tx: &Tx<'_>, day: u32) -> Result<(), StoreError> {
+/// Drops the tiles of minutes of earlier days, of which sums may be kept. Rows of these days are taken no
+/// more.
+fn drop_minutes(tx: &Tx<'_>, day: u32, kept: Option<(&State, Keep)>) -> Result<(), StoreError> {
     if tx.fact::<u32>("minutes_from")?.unwrap_or(0) < day {
+        if let Some((state, keep)) = kept
+            && keep.five_days > 0
+        {
+            fives::keep(tx, state, day)?;
+        }
         tx.set_fact("minutes_from", day)?;
         tx.drop_before(Tier::Day, day)?;
         tx.drop_before(Tier::HourBoard, day * 24)?;
@@ -194,34 +210,46 @@ fn is_too_loose(keep: Keep, size: Size, is_disk_low: bool) -> bool {
 
 /// Drops a day that is older than it is kept; `false` when there is none. A day is old when its date is, and
 /// as many later days are kept: so a clock that was wrong once costs a day at most.
-fn drop_old(tx: &Tx<'_>, at_ms: i64, keep: Keep) -> Result<bool, StoreError> {
-    let today = u32::try_from(at_ms / 86_400_000).unwrap_or(0);
-    let old = |tier: Tier, kept: u32| -> Result<Option<u32>, StoreError> {
-        let days = tx.periods(tier)?;
+fn drop_old(tx: &Tx<'_>, state: &State, keep: Keep) -> Result<bool, StoreError> {
+    let today = u32::try_from(state.at_ms / 86_400_000).unwrap_or(0);
+    let old = |days: Vec<u32>, kept: u32| {
         let first = days.first().copied().filter(|first| *first < today.saturating_sub(kept));
         // The newest day is not among them: its tiles are not made yet.
-        Ok(first.filter(|_| days.len() >= kept as usize))
+        first.filter(|_| days.len() >= kept as usize)
     };
     let sent_until = tx.fact::<u32>("sent_until")?.unwrap_or(0);
     let is_sent = |day: &u32| !keep.until_sent || (day + 1) * DAY <= sent_until;
-    if let Some(day) = old(Tier::Day, keep.minute_days)?.filter(is_sent) {
-        drop_minutes(tx, day + 1)?;
+    if let Some(day) = old(tx.periods(Tier::Day)?, keep.minute_days).filter(is_sent) {
+        drop_minutes(tx, day + 1, Some((state, keep)))?;
         return Ok(true);
     }
-    if let Some(day) = old(Tier::Quarters, keep.quarter_days)? {
+    // Days of minutes are those that come after them.
+    let fives = tx.periods(Tier::Fives)?;
+    if !fives.is_empty()
+        && let Some(day) = old([fives, tx.periods(Tier::Day)?].concat(), keep.five_days)
+    {
+        tx.drop_before(Tier::Fives, day + 1)?;
+        return Ok(true);
+    }
+    if let Some(day) = old(tx.periods(Tier::Quarters)?, keep.quarter_days) {
         tx.drop_before(Tier::Quarters, day + 1)?;
         return Ok(true);
     }
     Ok(false)
 }
 
-/// Drops the oldest day of minutes, or else of quarters; `false` when there is none.
-fn drop_oldest(tx: &Tx<'_>) -> Result<bool, StoreError> {
+/// Drops the oldest day of minutes, or else of sums of five minutes, or else of quarters; `false` when there
+/// is none. Of minutes, sums are `kept` unless a full disk has no room for these either.
+fn drop_oldest(tx: &Tx<'_>, kept: Option<(&State, Keep)>) -> Result<bool, StoreError> {
     if let Some(day) = tx.first(Tier::Day)? {
-        drop_minutes(tx, day + 1)?;
+        drop_minutes(tx, day + 1, kept)?;
         return Ok(true);
     }
-    let Some(day) = tx.first(Tier::Quarters)? else { return Ok(false) };
-    tx.drop_before(Tier::Quarters, day + 1)?;
-    Ok(true)
+    for tier in [Tier::Fives, Tier::Quarters] {
+        if let Some(day) = tx.first(tier)? {
+            tx.drop_before(tier, day + 1)?;
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }

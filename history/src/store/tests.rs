@@ -1,4 +1,5 @@
 mod damage;
+mod fives;
 mod forgets;
 mod life;
 mod lost;

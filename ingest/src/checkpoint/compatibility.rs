@@ -120,6 +120,7 @@ fn reports() -> Vec<Report> {
         tx_bps: Bps::new(70.0),
         interfaces,
         host: host.map(Box::new),
+        probes: None,
     };
     let report = |node: &NodeId, boot: u64, hello: Option<Hello>, samples: Vec<Sample>| Report {
         node: node.clone(),

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use proptest::{collection::vec, option, prelude::*};
 use tidemap_wire::{
     Bps, Capacity, Delta, Hello, Host, Interface, InterfaceRate, Location, LocationSource, METRICS,
-    MetricValue, NodeId, PartitionCount, Report, Sample, Slot, bounds, encode, subject,
+    MetricValue, NodeId, PartitionCount, Probe, Report, Sample, Slot, bounds, encode, subject,
 };
 
 use crate::{
@@ -120,6 +120,17 @@ fn samples() -> impl Strategy<Value = Vec<Sample>> {
                 tx_bps: Bps::new(rate / 1e300),
                 interfaces: rates.clone().filter(|_| number == 1),
                 host: host.clone().map(Box::new).filter(|_| number % 64 == 1),
+                // A text of any length, and times that none can be.
+                probes: rates.as_ref().filter(|_| number == 1).map(|rates| {
+                    let probe = |rate: &InterfaceRate| Probe {
+                        target: rate.name.clone(),
+                        failure: Some(rate.name.clone()),
+                        sent: 1,
+                        median_ms: Some(rate.rx_bps.get()),
+                        ..Probe::default()
+                    };
+                    rates.iter().map(probe).collect()
+                }),
             };
             (0..count as u64).map(sample).collect()
         },

@@ -1,9 +1,9 @@
-//! What few nodes have: earlier runs of their agent, lost messages, refused reports.
+//! What few nodes have: earlier runs of their agent, lost messages, refused reports, probes.
 
 use serde::{Deserialize, Serialize};
 use tidemap_wire::{Hello, bounds};
 
-use super::{clocks::Clocks, conduct::Conduct, jumps::Jumps};
+use super::{clocks::Clocks, conduct::Conduct, jumps::Jumps, probed::Probed};
 use crate::agent_run::Run;
 
 /// How many earlier runs are remembered at least: enough for an agent that crashes every 3 s while messages
@@ -33,6 +33,9 @@ pub(super) struct Past {
     /// Parts of runs that ended because the run's clock jumped.
     #[serde(default, skip_serializing_if = "Jumps::is_empty")]
     pub(super) jumps: Jumps,
+    /// What the node's probes found, while it probes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) probed: Option<Probed>,
     /// Who reported before the current run, or beside it. Not kept: its next hello tells a new owner.
     #[serde(skip)]
     pub(super) other: Option<Box<str>>,

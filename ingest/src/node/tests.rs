@@ -1,5 +1,7 @@
 use proptest::prelude::*;
-use tidemap_wire::{Bps, Hello, InterfaceRate, NodeId, ReceivedReport, Sample, Status};
+use tidemap_wire::{
+    Bps, Hello, InterfaceRate, NodeId, Probe, ReceivedReport, Sample, Status, decode, encode,
+};
 
 use super::{Node, Observed};
 
@@ -327,4 +329,26 @@ fn a_brokers_clock_put_back_by_hours_hides_no_silence() {
     assert_eq!(node.full_update(&id()).since_ms, 33_000);
     // Another agent of the name is not held for a second one.
     assert_eq!(observe(&mut node, (2, 4), 34_000).rivals, 0);
+}
+
+#[test]
+fn probes_are_shown_while_the_node_probes_and_survive_a_checkpoint() {
+    let found = |lost| vec![Probe { target: "icmp://fra".to_owned(), sent: 6, lost, ..Probe::default() }];
+    let next = |node: &mut Node, seq: u64, probes: Option<Vec<Probe>>| {
+        let sample = Sample { probes, ..sample(seq, 0) };
+        let published_ms = sample.at_ms;
+        node.observe(report(1, vec![sample]), published_ms);
+        node.take_update(&id()).unwrap().probes
+    };
+    let (mut node, _) = node(&[(1, 1, 0)]);
+    assert_eq!((next(&mut node, 2, None), node.full_update(&id()).probes), (None, None));
+    assert_eq!(next(&mut node, 3, Some(found(1))), Some(found(1)));
+    assert_eq!(next(&mut node, 4, None), None, "they have not changed");
+    let mut kept: Node = decode(&encode(&node)).unwrap();
+    assert_eq!(kept.full_update(&id()).probes, Some(found(1)));
+    // Another minute, and then none for long: the agent was started again without probes.
+    assert_eq!(next(&mut kept, 60, Some(found(2))), Some(found(2)));
+    assert_eq!(next(&mut kept, 240, None), None);
+    assert_eq!(next(&mut kept, 241, None), Some(vec![]));
+    assert_eq!((next(&mut kept, 242, None), kept.full_update(&id()).probes), (None, None));
 }

@@ -2,7 +2,7 @@
 
 use tidemap_wire::{NodeId, NodeUpdate};
 
-use super::Node;
+use super::{Node, probed::Probed};
 use crate::packed_metadata::PackedMetadata;
 
 /// Between two publications of a node's interfaces, which are long. Agents report them every 5 s.
@@ -15,6 +15,7 @@ pub(super) struct Changed {
     pub(super) hello: bool,
     pub(super) host: bool,
     pub(super) interfaces: bool,
+    pub(super) probes: bool,
 }
 
 impl Node {
@@ -40,7 +41,10 @@ impl Node {
 
     /// Everything, for a snapshot.
     pub fn full_update(&self, id: &NodeId) -> NodeUpdate {
-        self.describe(id, Changed { any: true, hello: true, host: true, interfaces: true })
+        self.describe(
+            id,
+            Changed { any: true, hello: true, host: true, interfaces: true, probes: self.probed().is_some() },
+        )
     }
 
     fn describe(&self, id: &NodeId, include: Changed) -> NodeUpdate {
@@ -76,6 +80,12 @@ impl Node {
                 .as_ref()
                 .filter(|_| include.interfaces)
                 .and_then(PackedMetadata::unpack),
+            // Empty when the node probes no longer.
+            probes: include.probes.then(|| self.probed().map(Probed::unpack).unwrap_or_default()),
         }
+    }
+
+    fn probed(&self) -> Option<&Probed> {
+        self.past.as_ref()?.probed.as_ref()
     }
 }

@@ -1,6 +1,8 @@
 use proptest::prelude::*;
 use serde::ser::SerializeMap;
-use tidemap_wire::{Bps, Capacity, Hello, Host, Interface, Location, LocationSource, METRICS, MetricValue};
+use tidemap_wire::{
+    Bps, Capacity, Hello, Host, Interface, Location, LocationSource, METRICS, MetricValue, Probe,
+};
 
 use super::*;
 
@@ -48,6 +50,26 @@ proptest! {
             cap: link_speed_mbps.and_then(|mbps| Capacity::parse(&format!("{mbps}/{mbps}.5"))),
         };
         prop_assert_eq!(PackedMetadata::new(&hello).unpack(), Some(hello));
+    }
+
+    #[test]
+    fn what_probes_found_comes_back(
+        found in proptest::collection::vec(
+            (any::<(u32, u32)>(), proptest::option::of(0.0..60_000.0_f64), text()), 0..4,
+        ),
+    ) {
+        let probe = |((sent, lost), time, failure): ((u32, u32), Option<f64>, Option<String>)| Probe {
+            target: "icmp://web-01".to_owned(),
+            sent,
+            lost,
+            min_ms: time,
+            median_ms: time.map(|ms| ms + 1.0),
+            max_ms: time.map(|ms| ms + 2.0),
+            jitter_ms: None,
+            failure,
+        };
+        let probes: Vec<Probe> = found.into_iter().map(probe).collect();
+        prop_assert_eq!(PackedMetadata::new(&probes).unpack(), Some(probes));
     }
 
     #[test]

@@ -8,6 +8,7 @@ use tidemap_traffic::{
 use toml::Spanned;
 
 use crate::{
+    calendar::{self, MaintenanceToml, QuietToml},
     channels::{self, ChannelToml, Channels},
     rules::{self, RuleToml, Rules},
 };
@@ -30,6 +31,10 @@ struct FileToml {
     #[serde(default)]
     rule: Vec<Spanned<RuleToml>>,
     #[serde(default)]
+    quiet: Vec<Spanned<QuietToml>>,
+    #[serde(default)]
+    maintenance: Vec<Spanned<MaintenanceToml>>,
+    #[serde(default)]
     channel: Vec<Spanned<ChannelToml>>,
 }
 
@@ -44,9 +49,19 @@ impl AlertFile {
     }
 }
 
+/// Where there is no file: nodes that are offline, on the page only.
+impl Default for AlertFile {
+    fn default() -> Self {
+        Self { zone: Zone::UTC, rules: Rules::default(), channels: Channels::default() }
+    }
+}
+
 fn check(file: &FileToml) -> Checked<AlertFile> {
     let zone = file.time_zone.as_ref().map(|name| field("time_zone", name, Zone::named));
     let zone = zone.transpose()?.unwrap_or(Zone::UTC);
+    let rules = rules::read(&file.rule)?;
+    let is_rule = |name: &str| rules.iter().any(|rule| rule.name == name);
+    let calendar = calendar::read(zone.clone(), &file.quiet, &file.maintenance, is_rule)?;
     let channels = channels::read(&file.channel)?;
-    Ok(AlertFile { rules: rules::read(&file.rule, &zone)?, zone, channels })
+    Ok(AlertFile { rules: Rules { rules, calendar }, zone, channels })
 }

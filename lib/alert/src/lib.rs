@@ -2,8 +2,20 @@
 //! people are sent. All of it is pure: time is an argument in Unix milliseconds of the broker's clock.
 #![warn(missing_docs)]
 
+mod calendar;
 mod channels;
+mod duration;
+mod engine;
 mod file;
+mod quantity;
 mod rules;
 
-pub use self::{channels::Channels, file::AlertFile, rules::Rules};
+pub use self::{
+    channels::Channels,
+    engine::{
+        AlertStanding, Ending, Engine, EngineCounts, Hold, NodeFacts, PartitionFacts, PastRates, PlanFacts,
+        Silence, SystemFacts, Transition, Want,
+    },
+    file::AlertFile,
+    rules::{Rule, Rules},
+};

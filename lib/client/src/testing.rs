@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use tidemap_wire::{
     Averages, Bps, Capacity, Delta, Hello, Host, Interface, InterfaceRate, Location, LocationSource, METRICS,
-    MetricValue, NodeId, NodeUpdate, Partition, PartitionCount, PartitionStats, SnapshotChunk, Status,
+    MetricValue, NodeId, NodeUpdate, Partition, PartitionCount, PartitionStats, Probe, SnapshotChunk, Status,
 };
 
 use crate::{delta_id::DeltaId, fleet::Node, snapshot::Snapshot};
@@ -52,6 +52,7 @@ pub fn node(name: &str) -> NodeUpdate {
         hello: None,
         host: None,
         interfaces: None,
+        probes: None,
     }
 }
 
@@ -73,6 +74,16 @@ pub fn full_node(name: &str) -> NodeUpdate {
             name: "eth0".to_owned(),
             rx_bps: bps(1_234.5).unwrap(),
             tx_bps: bps(99.0).unwrap(),
+        }]),
+        probes: Some(vec![Probe {
+            target: "icmp://192.0.2.1".to_owned(),
+            sent: 6,
+            lost: 1,
+            min_ms: Some(0.25),
+            median_ms: Some(0.5),
+            max_ms: Some(2.0),
+            jitter_ms: Some(0.125),
+            failure: None,
         }]),
         ..node(name)
     }
@@ -205,6 +216,7 @@ impl TestPartition {
         let mut whole = update.clone();
         whole.hello = update.hello.clone().or_else(|| before?.hello.clone());
         whole.host = update.host.clone().or_else(|| before?.host.clone());
+        whole.probes = update.probes.clone().or_else(|| before?.probes.clone());
         whole.interfaces = update.interfaces.clone().or_else(|| before?.interfaces.clone());
         self.nodes.insert(update.node.clone(), whole);
         update

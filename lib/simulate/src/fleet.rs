@@ -157,6 +157,7 @@ impl SimulatedNode {
             tx_bps: rates.1,
             interfaces,
             host: host.map(Box::new),
+            probes: None,
         };
         let hello = due(HELLO_PERIOD_MS).then(|| self.hello.clone());
         Some(Report { node: self.id.clone(), boot: self.boot, hello, samples: vec![sample] })

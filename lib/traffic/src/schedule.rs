@@ -97,6 +97,14 @@ impl Schedule {
     }
 }
 
+impl Zone {
+    /// The first moment at which clocks show what somebody has written, Unix milliseconds: a date, with or
+    /// without a time, with or without an offset, in whole minutes; `None` if it is none.
+    pub fn moment(&self, text: &str) -> Option<i64> {
+        self.first_at(local(text, self)?)
+    }
+}
+
 /// `24h` or `7d`, in hours.
 fn rolling_hours(text: &str) -> Option<NonZeroU32> {
     let (number, unit) = match (text.strip_suffix('h'), text.strip_suffix('d')) {

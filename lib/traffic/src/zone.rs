@@ -60,6 +60,14 @@ impl Zone {
         Some(offset.to_timestamp(local).ok()?.as_millisecond())
     }
 
+    /// What clocks show at a moment: days since Monday, and minutes since midnight; `None` beyond the calendar.
+    pub fn day_and_minute(&self, ms: i64) -> Option<(u8, u16)> {
+        let local = self.local(ms)?;
+        let day = u8::try_from(local.weekday().to_monday_zero_offset()).ok()?;
+        let minute = u16::try_from(i32::from(local.hour()) * 60 + i32::from(local.minute())).ok()?;
+        Some((day, minute))
+    }
+
     /// A moment as clocks of the zone show it, with the offset: `2026-12-01T00:00:00+01:00`; empty beyond the
     /// calendar.
     pub fn show(&self, ms: i64) -> String {

@@ -1,7 +1,7 @@
 //! The most that a node may report of itself. Agents keep within these bounds, and workers hold every report
 //! against them, because what one agent reports is repeated to every reader of the fleet.
 
-use crate::{Bps, Capacity, Hello, Host, Interface, InterfaceRate};
+use crate::{Bps, Capacity, Hello, Host, Interface, InterfaceRate, MetricUnit, Probe};
 
 /// Bytes of a text: a name, a label's key or value, a reason.
 pub const TEXT_BYTES: usize = 255;
@@ -15,6 +15,12 @@ pub const ADDRESSES: usize = 16;
 pub const INTERFACE_ADDRESSES: usize = 8;
 /// Bytes of an address: the longest of IPv6, with its zone.
 pub const ADDRESS_BYTES: usize = 64;
+/// Targets that an agent probes.
+pub const PROBES: usize = 8;
+/// Bytes of a probe's target.
+pub const PROBE_TARGET_BYTES: usize = 100;
+/// Bytes of the reason why it cannot be probed.
+pub const PROBE_FAILURE_BYTES: usize = 120;
 /// Samples in a report: as many as an agent keeps.
 pub const SAMPLES: usize = 600;
 /// Milliseconds that a sample covers at most. One that covers more is a gap.
@@ -108,6 +114,28 @@ impl InterfaceRate {
         });
         let are_some_gone = interfaces.len() < before;
         bound_list(interfaces, INTERFACES, |interface| bound_text(&mut interface.name)) | are_some_gone
+    }
+}
+
+impl Probe {
+    /// Cuts off what is beyond the bounds of a sample's probes, and drops what no round trip can be. Returns
+    /// whether anything was.
+    pub fn bound_all(probes: &mut Vec<Self>) -> bool {
+        bound_list(probes, PROBES, Self::bound)
+    }
+
+    fn bound(&mut self) -> bool {
+        let Self { target, sent, lost, min_ms, median_ms, max_ms, jitter_ms, failure } = self;
+        let mut is_cut = bound_to(PROBE_TARGET_BYTES, target);
+        is_cut |= failure.as_mut().is_some_and(|failure| bound_to(PROBE_FAILURE_BYTES, failure));
+        is_cut |= *lost > *sent;
+        *lost = (*lost).min(*sent);
+        let is_plausible = |ms: &f64| MetricUnit::Milliseconds.plausible().contains(ms);
+        let has_answers = *lost < *sent;
+        for time in [min_ms, median_ms, max_ms, jitter_ms] {
+            is_cut |= time.take_if(|ms| !(has_answers && is_plausible(ms))).is_some();
+        }
+        is_cut
     }
 }
 
@@ -225,6 +253,32 @@ mod tests {
         let mut many = vec![rate(1.0); 30_000];
         assert!(InterfaceRate::bound_all(&mut many) && many.len() == INTERFACES);
         assert!(!InterfaceRate::bound_all(&mut many));
+    }
+
+    #[test]
+    fn probes_are_bounded_and_times_without_an_answer_dropped() {
+        let probe = Probe {
+            target: "icmp://web-01".to_owned(),
+            sent: 6,
+            lost: 1,
+            min_ms: Some(0.4),
+            median_ms: Some(1.0),
+            max_ms: Some(60_000.0),
+            jitter_ms: Some(0.0),
+            failure: None,
+        };
+        let mut good = vec![probe.clone(); PROBES];
+        assert!(!Probe::bound_all(&mut good) && good == vec![probe.clone(); PROBES]);
+        let wrong = Probe { lost: 7, target: long(), failure: Some(long()), ..probe.clone() };
+        let absurd = Probe { min_ms: Some(-1.0), median_ms: Some(f64::NAN), max_ms: Some(1e300), ..probe };
+        let mut bad = vec![wrong, absurd];
+        bad.resize(1_000, Probe::default());
+        assert!(Probe::bound_all(&mut bad) && bad.len() == PROBES);
+        assert!(bad[0].target.len() <= PROBE_TARGET_BYTES);
+        assert_eq!((bad[0].lost, bad[0].median_ms, bad[0].max_ms), (6, None, None), "nothing was answered");
+        assert_eq!((bad[1].min_ms, bad[1].median_ms, bad[1].max_ms), (None, None, None));
+        assert_eq!(bad[1].jitter_ms, Some(0.0));
+        assert!(!Probe::bound_all(&mut bad), "what was cut is within the bounds");
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Averages, Bps, Hello, Host, InterfaceRate, NodeId};
+use crate::{Averages, Bps, Hello, Host, InterfaceRate, NodeId, Probe};
 
 /// The nodes of one partition that changed since the previous delta.
 ///
@@ -86,6 +86,10 @@ pub struct NodeUpdate {
     /// Rates of interfaces, under the same rule as `hello`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub interfaces: Option<Vec<InterfaceRate>>,
+    /// What the node's probes found in the last minute, under the same rule as `hello`; empty when it probes
+    /// no longer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub probes: Option<Vec<Probe>>,
 }
 
 /// What a node has reported that was refused, since it is known.

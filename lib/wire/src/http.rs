@@ -13,7 +13,7 @@ pub use self::history::{HistoryJson, HistoryStatusJson, RemoteJson, TierJson, To
 pub use self::traffic::{
     P95Json, PlanJson, PlansJson, QuotaJson, SlotRatesJson, TrafficJson, TrafficPeriodJson,
 };
-use crate::{Averages, Bps, Host, InterfaceRate, LocationSource, Series, Status};
+use crate::{Averages, Bps, Host, InterfaceRate, LocationSource, Probe, Series, Status};
 
 /// One element of `GET /api/nodes`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -134,10 +134,81 @@ pub struct NodeDetailJson {
     /// What the links carry at most of download, in the same way.
     #[serde(default)]
     pub network_rx_capacity_bytes_per_sec: Option<Bps>,
+    /// What the node's probes found in the last minute; empty of a node that does not probe.
+    #[serde(default)]
+    pub probes: Vec<ProbeJson>,
     /// The last minute by the second; null when the partition has no owner to ask.
     pub last_60s: Option<Series>,
     /// The last 15 minutes by quarters of a minute; null when the partition has no owner to ask.
     pub last_15m: Option<Series>,
+}
+
+/// What the probes of one target came to in a minute. Times are in milliseconds, of the probes that were
+/// answered; null when none was.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ProbeJson {
+    /// What is probed: `icmp://host` or `tcp://host:port`.
+    pub target: String,
+    /// Probes whose end is known.
+    pub sent: u32,
+    /// Those of them that were not answered.
+    pub lost: u32,
+    /// Lost probes in hundredths of those sent; null when none was sent.
+    pub loss_percent: Option<f64>,
+    /// The shortest round trip.
+    pub min_ms: Option<f64>,
+    /// The median round trip.
+    pub median_ms: Option<f64>,
+    /// The longest round trip.
+    pub max_ms: Option<f64>,
+    /// The mean difference between one round trip and the next.
+    pub jitter_ms: Option<f64>,
+    /// Why nothing could be sent lately.
+    pub failure: Option<String>,
+}
+
+impl From<&Probe> for ProbeJson {
+    fn from(probe: &Probe) -> Self {
+        Self {
+            target: probe.target.clone(),
+            sent: probe.sent,
+            lost: probe.lost,
+            loss_percent: probe.loss_percent(),
+            min_ms: probe.min_ms,
+            median_ms: probe.median_ms,
+            max_ms: probe.max_ms,
+            jitter_ms: probe.jitter_ms,
+            failure: probe.failure.clone(),
+        }
+    }
+}
+
+/// One element of `GET /api/connections`: a node that another one probes, with names as homelab-map's page
+/// reads them.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ConnectionJson {
+    /// The name of the node that probes.
+    pub source_node: String,
+    /// Its place, degrees north.
+    pub source_lat: f64,
+    /// Its place, degrees east.
+    pub source_lon: f64,
+    /// The name of the node that is probed.
+    pub target_node: String,
+    /// Its place, degrees north.
+    pub target_lat: f64,
+    /// Its place, degrees east.
+    pub target_lon: f64,
+    /// The median round trip of the last minute.
+    pub latency_ms: f64,
+    /// The shortest round trip.
+    pub min_ms: f64,
+    /// The longest round trip.
+    pub max_ms: f64,
+    /// The mean difference between one round trip and the next; null while only one is known.
+    pub jitter_ms: Option<f64>,
+    /// Lost probes in hundredths of those sent.
+    pub loss_percent: f64,
 }
 
 /// An interface of a node.
@@ -214,7 +285,7 @@ pub struct StatsJson {
     pub top_tx: Vec<TalkerJson>,
     /// The online nodes that download most, at most ten, highest first.
     pub top_rx: Vec<TalkerJson>,
-    /// Measured connections between nodes: none, because latency is not measured.
+    /// Measured connections between nodes: as many as `/api/connections` lists.
     #[serde(default)]
     pub total_connections: u64,
     /// How many partitions the fleet is divided into.

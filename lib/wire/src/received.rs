@@ -96,6 +96,8 @@ fn sample(rest: &mut FieldReader<'_>) -> Option<Sample> {
         tx_bps,
         interfaces,
         host,
+        // A report with probes comes once a minute, so it needs no fast path.
+        probes: None,
     })
 }
 
@@ -167,6 +169,7 @@ mod tests {
             tx_bps: rate,
             interfaces: is_full.then(|| vec![interface]),
             host: is_full.then(|| Box::new(host(seq))),
+            probes: None,
         };
         let node = NodeId::from_name("web-01").unwrap();
         Report { node, boot: seq / 2, hello: None, samples: vec![sample.clone(), sample] }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Deserializer, Serialize, de::Error};
 
-use crate::{Bps, Capacity, Host, NodeId};
+use crate::{Bps, Capacity, Host, NodeId, Probe};
 
 /// One or more samples of one node: one normally, several when a backlog drains.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -47,6 +47,9 @@ pub struct Sample {
     /// The host's other metrics; every 5 s by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub host: Option<Box<Host>>,
+    /// What the agent's probes have found since it last said so; once a minute, of agents that probe.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub probes: Option<Vec<Probe>>,
 }
 
 /// What changes rarely about a node.

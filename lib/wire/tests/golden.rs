@@ -8,9 +8,9 @@ use serde::{Serialize, de::DeserializeOwned};
 use tidemap_wire::{
     Averages, Bps, Delta, Event, EventKind, ForgetReply, ForgetRequest, GroupSeconds, Hello, History,
     HistoryForgetOutcome, HistoryForgetReply, HistoryForgetRequest, Host, Interface, InterfaceRate, Location,
-    LocationSource, Minutes, NodeId, NodeUpdate, Pack, PackWriter, PartitionCount, PartitionStats, Report,
-    Sample, Series, SnapshotChunk, SnapshotRequest, Status, decode, encode, history_query::HistorySeries,
-    subject,
+    LocationSource, Minutes, NodeId, NodeUpdate, Pack, PackWriter, PartitionCount, PartitionStats, Probe,
+    Report, Sample, Series, SnapshotChunk, SnapshotRequest, Status, decode, encode,
+    history_query::HistorySeries, subject,
 };
 
 /// Compares a message with its pinned bytes in both directions. Never change the bytes; add new ones beside
@@ -83,6 +83,7 @@ fn sample() -> Sample {
         tx_bps: Bps::new(0.0),
         interfaces: None,
         host: None,
+        probes: None,
     }
 }
 
@@ -124,6 +125,7 @@ fn update() -> NodeUpdate {
             rx_bps: Bps::ZERO,
             tx_bps: Bps::ZERO,
         }]),
+        probes: None,
     }
 }
 
@@ -172,6 +174,27 @@ fn host_metrics_that_came_later_follow_the_others() {
     check(
         &Host { broker_rtt_p50_ms: Some(0.5), broker_loss_percent: Some(12.5), ..Host::default() },
         "82b162726f6b65725f7274745f7035305f6d73cb3fe0000000000000b362726f6b65725f6c6f73735f70657263656e74cb4029000000000000",
+    );
+}
+
+#[test]
+fn what_probes_found_follows_all_else_of_a_sample() {
+    let probe = Probe {
+        target: "icmp://b".to_owned(),
+        sent: 6,
+        lost: 1,
+        median_ms: Some(0.5),
+        failure: Some("why".to_owned()),
+        ..Probe::default()
+    };
+    let bare = encode(&Sample { probes: None, ..sample() });
+    let with = encode(&Sample { probes: Some(vec![probe]), ..sample() });
+    assert_eq!((with[0], &with[1..bare.len()]), (bare[0] + 1, &bare[1..]));
+    let hex: String = with[bare.len()..].iter().map(|byte| format!("{byte:02x}")).collect();
+    assert_eq!(
+        hex,
+        "a670726f6265739185a6746172676574a869636d703a2f2f62a473656e7406a46c6f737401a96d656469616e5f6d73\
+         cb3fe0000000000000a76661696c757265a3776879"
     );
 }
 

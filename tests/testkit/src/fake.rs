@@ -19,7 +19,7 @@ use std::{
 
 use anyhow::Context;
 use serde::Serialize;
-use tidemap_wire::http::HistoryStatusJson;
+use tidemap_wire::http::{HistoryStatusJson, PlansJson};
 use tokio::{
     io::AsyncWriteExt,
     net::{TcpListener, TcpStream},
@@ -98,6 +98,8 @@ struct Shared {
     /// What fires; nothing where no rule is watched.
     alerts: Mutex<Option<FakeAlerts>>,
     alerts_asked: AtomicU64,
+    /// How the declared plans stand.
+    plans: Mutex<PlansJson>,
 }
 
 /// An event on all open streams.
@@ -124,6 +126,7 @@ impl FakeServer {
             no_history: Mutex::new(None),
             alerts: Mutex::new(None),
             alerts_asked: AtomicU64::new(0),
+            plans: Mutex::default(),
         });
         // It comes back to this port.
         let listener = TcpListener::bind(("127.0.0.1", free_port()?)).await?;
@@ -168,6 +171,11 @@ impl FakeServer {
     /// Changes the fleet without an event on open streams.
     pub fn set_fleet(&self, fleet: FakeFleet) {
         *lock(&self.shared.fleet) = fleet;
+    }
+
+    /// Declares plans, and how they stand.
+    pub fn set_plans(&self, plans: PlansJson) {
+        *lock(&self.shared.plans) = plans;
     }
 
     /// Lets time pass for the fleet, and sends the changes.
@@ -293,6 +301,7 @@ impl Shared {
                 history::history(&fleet, request, None)?.map(|history| json(&history))
             }
             None if request.path == STATUS => Some(json(&history::status(&fleet))),
+            None if request.path == "/api/traffic/plans" => Some(json(&*lock(&self.plans))),
             None if request.path == "/api/top" => Some(json(&history::top(&fleet, request)?)),
             Some(name) => detail::detail(&fleet, name)?.map(|detail| json(&detail)),
             None if request.path == "/api/stats/recent" => {

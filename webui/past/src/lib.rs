@@ -10,6 +10,7 @@ pub mod events;
 pub mod past;
 pub mod range;
 pub mod top;
+pub mod traffic;
 pub mod words;
 
 #[cfg(target_arch = "wasm32")]

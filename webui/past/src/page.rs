@@ -5,8 +5,10 @@ mod dom;
 mod events;
 mod figures;
 mod peaks;
+mod quotas;
 mod sheet;
 mod strip;
+mod traffic;
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -20,25 +22,33 @@ use web_sys::XmlHttpRequestResponseType;
 
 use crate::past::Past;
 use crate::range::{self, Asked, Range, Spike};
-use crate::{top, words};
+use crate::traffic::Wanted;
+use crate::{calendar, top, words};
 
 use figures::Figures;
 use peaks::Peaks;
+use quotas::Quotas;
 use sheet::Sheet;
 use strip::Strip;
+use traffic::Traffic;
 
 /// A range that ends now is asked for again as often as the history grows.
 const REFRESH_MS: i32 = 60_000;
 
 thread_local! {
     static APP: RefCell<Option<Rc<App>>> = const { RefCell::new(None) };
+    static BILLS: (Rc<Traffic>, Rc<Quotas>) = (Traffic::new(), Quotas::new());
 }
 
-/// Shows what the page's address asks for, or nothing where that is the present. `tell` gets what nodes
+/// Shows what the page's address asks for: a time, the view of traffic, what a node's plans came to. Of the
+/// present it shows no more. `tell` gets what nodes
 /// moved, as a text for the list and the map; `null` when they show the present again.
 pub(crate) fn show(query: &str, tell: &Function) {
-    events::show(query);
     let asked = Asked::parse(query);
+    BILLS.with(|(traffic, quotas)| {
+        traffic.follow(Wanted::parse(query, calendar::month_of(dom::now_ms(), &dom::zone)));
+        quotas.follow(asked.node.clone());
+    });
     let app = APP.with(|app| {
         let mut app = app.borrow_mut();
         // Its place in the page is there once a time was asked for.
@@ -50,6 +60,8 @@ pub(crate) fn show(query: &str, tell: &Function) {
     if let Some(app) = app {
         app.follow(asked);
     }
+    // Last, because what fires of a node comes first in its details.
+    events::show(query);
 }
 
 /// The stream has said something of alerts.

@@ -1,7 +1,7 @@
 //! Facts about a node, each a label and a text.
 
 use tidemap_format::{self as format, Unit};
-use tidemap_wire::http::NodeJson;
+use tidemap_wire::http::{NodeJson, ProbeJson};
 use tidemap_wire::{Bps, LocationSource, METRICS, Metric, MetricUnit};
 
 use crate::json::NodeAnswer;
@@ -147,6 +147,25 @@ pub fn host(answer: &NodeAnswer) -> Facts {
     facts
 }
 
+/// What its probes found: each target, and its round trips.
+pub fn probes(answer: &NodeAnswer) -> Facts {
+    answer.probes.iter().map(|probe| vec![probe.target.clone(), found(probe)]).collect()
+}
+
+/// `12.5 ms (10–31), jitter 2.00 ms, 0 % lost`; the reason where nothing could be sent.
+fn found(probe: &ProbeJson) -> String {
+    let mut parts = Vec::new();
+    if let (Some(median), Some(min), Some(max)) = (probe.median_ms, probe.min_ms, probe.max_ms) {
+        parts.push(
+            [&milliseconds(median), " (", &milliseconds(min), " to ", &milliseconds(max), ")"].concat(),
+        );
+    }
+    parts.extend(probe.jitter_ms.map(|jitter| "jitter ".to_owned() + &milliseconds(jitter)));
+    parts.extend(probe.loss_percent.map(|lost| format::percent(Some(lost)) + " lost"));
+    parts.extend(probe.failure.clone());
+    parts.join(", ")
+}
+
 fn add(facts: &mut Facts, list: &[Fact], node: &NodeJson) {
     for fact in list {
         if let Some(text) = (fact.text)(node) {
@@ -177,24 +196,20 @@ fn milliseconds(value: f64) -> String {
     format::fixed(value, if value < 9.95 { 2 } else { 0 }) + " ms"
 }
 
-/// How much of the links is in use: `↓ 80 % of 500 Mbit/s, ↑ 2 % of 50 Mbit/s`.
+/// How much of the links is in use: `↓ 80 %, ↑ 2 % of 500/50 Mbit/s`.
 fn links(answer: &NodeAnswer) -> Option<String> {
     let node = &answer.node;
     let used = [node.network_rx_utilisation_percent, node.network_tx_utilisation_percent];
     let [down, up] = answer.capacity;
-    let way = |arrow: &str, used: Option<f64>, capacity: Bps| {
-        [arrow, &format::percent(used), " of ", &line_rate(capacity)].concat()
-    };
-    Some(way("↓ ", used[0], down?) + ", " + &way("↑ ", used[1], up?))
+    let [down_used, up_used] = used.map(format::percent);
+    let carried = [megabits(down?), megabits(up?)].join("/");
+    Some(["↓ ", &down_used, ", ↑ ", &up_used, " of ", &carried, " Mbit/s"].concat())
 }
 
-/// As links are sold, in bits whatever the reader's unit is: `1 Gbit/s`, `2.5 Gbit/s`, `50 Mbit/s`.
-fn line_rate(rate: Bps) -> String {
+/// As links are sold, in bits whatever the reader's unit is: `1,000`, `50`, `1.5`.
+fn megabits(rate: Bps) -> String {
     let megabits = rate.get() / 125_000.0;
-    let (value, unit) =
-        if megabits < 999.95 { (megabits, " Mbit/s") } else { (megabits / 1_000.0, " Gbit/s") };
-    let is_whole = (value - value.round()).abs() < 0.05;
-    format::fixed(value, u32::from(!is_whole)) + unit
+    format::fixed(megabits, u32::from(megabits < 9.95 && megabits.fract() > 0.0))
 }
 
 /// To the broker and back, and what was lost on the way: `0.42 ms, 99 % in 1.80 ms, 0 % lost`.

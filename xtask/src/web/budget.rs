@@ -11,7 +11,7 @@ const FIRST_LOAD_BYTES: u64 = 200 * KB;
 
 /// Limits of single files: the prefix and suffix of the name, and the limit.
 const FILE_BYTES: [(&str, &str, u64); 4] = [
-    ("app.", ".wasm", 150 * KB),
+    ("app.", ".wasm", 152 * KB),
     ("past.", ".wasm", 100 * KB),
     ("world-110.", ".bin", 25 * KB),
     ("app.", ".css", 6 * KB),
@@ -102,7 +102,7 @@ mod tests {
         let weights = [
             weight("world-50.1.bin", 900 * KB),
             weight("past.1.wasm", 60 * KB),
-            weight("app.1.wasm", 150 * KB),
+            weight("app.1.wasm", 152 * KB),
             weight("app.1.css", 6 * KB),
         ];
         assert_eq!(excesses(&weights), Vec::<String>::new());
@@ -111,7 +111,7 @@ mod tests {
     #[test]
     fn every_limit_that_is_passed_is_named() {
         let weights = [
-            weight("app.1.wasm", 150 * KB + 1),
+            weight("app.1.wasm", 152 * KB + 1),
             weight("boot.1.js", 50 * KB),
             weight("app.1.css", 6 * KB + 1),
         ];

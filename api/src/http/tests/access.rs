@@ -102,6 +102,8 @@ fn private_node() -> NodeUpdate {
     hello.interfaces[0].name = private("eth");
     hello.interfaces[0].addresses = vec![private("address")];
     update.interfaces.as_mut().unwrap()[0].name = private("eth");
+    let probe = &mut update.probes.as_mut().unwrap()[0];
+    (probe.target, probe.failure) = (private("target"), Some(private("failure")));
     update
 }
 
@@ -119,6 +121,7 @@ async fn a_public_page_leaves_out_what_hosts_keep_to_themselves() {
             "/api/nodes",
             "/api/nodes?status=online",
             "/api/nodes/web-01.example",
+            "/api/connections",
             "/api/stats",
             "/api/stats?by=provider",
             "/metrics",

@@ -130,7 +130,7 @@ async fn traffic_has_the_described_properties() {
     let periods = vec![TrafficPeriodJson::default(), known];
     let traffic = TrafficJson { direction: "both".to_owned(), periods, ..TrafficJson::default() };
     let plan = PlanJson { name: "p".to_owned(), present: Some(traffic.clone()) };
-    let plans = PlansJson { plans: vec![PlanJson::default(), plan] };
+    let plans = PlansJson { plans: vec![PlanJson::default(), plan], warning: None };
     for (path, value) in [
         ("/api/traffic", serde_json::to_value(&traffic).unwrap()),
         ("/api/traffic/plans", serde_json::to_value(&plans).unwrap()),

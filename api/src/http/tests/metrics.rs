@@ -157,3 +157,15 @@ async fn a_silent_fleet_has_statuses() {
     assert!(text.contains("\ntidemap_node_status{node=\"db\",status=\"unknown\"} 1\n"), "{text}");
     assert!(!text.contains("tidemap_node_up"), "{text}");
 }
+
+#[tokio::test]
+async fn what_nodes_probe_is_measured_in_seconds_and_shares() {
+    let text = text_of(fleet(), None).await;
+    let check = |sample: &str| assert!(text.contains(&format!("\n{sample}\n")), "{sample}: {text}");
+    check("tidemap_probe_possible{node=\"web-01.example\",target=\"icmp://192.0.2.1\"} 1");
+    check("tidemap_probe_median_seconds{node=\"web-01.example\",target=\"icmp://192.0.2.1\"} 0.0005");
+    check("tidemap_probe_max_seconds{node=\"web-01.example\",target=\"icmp://192.0.2.1\"} 0.002");
+    assert!(text.contains("\ntidemap_probe_loss_ratio{node=\"web-01.example\""), "{text}");
+    let silent = NodeUpdate { status: Status::Offline, ..full_node("silent") };
+    assert!(!text_of(vec![silent], None).await.contains("tidemap_probe_"));
+}

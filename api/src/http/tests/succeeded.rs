@@ -1,7 +1,8 @@
 //! The requests of homelab-map's page, which this system succeeds: it shows made-up nodes unless all three
 //! are answered.
 
-use tidemap_wire::{SECOND_NAMES, http::NodeJson};
+use tidemap_client::testing::full_node;
+use tidemap_wire::{Hello, NodeUpdate, Probe, SECOND_NAMES, Status, http::NodeJson};
 
 use super::*;
 
@@ -86,6 +87,87 @@ async fn its_three_requests_are_answered_with_the_fields_that_it_reads() {
     }
     assert_eq!((&stats["total_nodes"], &stats["total_connections"]), (&4.into(), &0.into()));
     assert_eq!(asked("/api/connections").await, Value::Array(Vec::new()));
+}
+
+/// A node in Berlin that probes `targets`, which are all answered.
+fn probing(name: &str, targets: &[&str]) -> NodeUpdate {
+    let node = full_node(name);
+    let [probe] = node.probes.as_deref().unwrap() else { panic!("one probe") };
+    let probes =
+        targets.iter().map(|target| Probe { target: (*target).to_owned(), ..probe.clone() }).collect();
+    let hello = Hello {
+        hostname: format!("{name}.example.com"),
+        internal_ip: Some(format!("10.0.0.{}", name.len())),
+        external_ip: None,
+        addresses: Vec::new(),
+        ..node.hello.as_deref().cloned().unwrap()
+    };
+    NodeUpdate { probes: Some(probes), hello: Some(Box::new(hello)), ..node }
+}
+
+/// The fields of a connection that its page reads: without one of them it fails.
+const CONNECTION_FIELDS: [&str; 9] = [
+    "source_node",
+    "source_lat",
+    "source_lon",
+    "target_node",
+    "target_lat",
+    "target_lon",
+    "latency_ms",
+    "min_ms",
+    "max_ms",
+];
+
+#[tokio::test]
+async fn nodes_that_probe_each_other_are_its_connections() {
+    let lost = {
+        let node = probing("lost", &["icmp://fra"]);
+        let silent = Probe { target: "icmp://fra".to_owned(), sent: 6, lost: 6, ..Probe::default() };
+        NodeUpdate { probes: Some(vec![silent]), ..node }
+    };
+    let nowhere = {
+        let node = probing("nowhere", &["icmp://fra"]);
+        let hello = Hello { location: None, ..node.hello.as_deref().cloned().unwrap() };
+        NodeUpdate { hello: Some(Box::new(hello)), ..node }
+    };
+    let gone = NodeUpdate { status: Status::Offline, ..probing("offline", &["icmp://fra"]) };
+    let fleet = vec![
+        // Its own name, a stranger, two ways to one node, a node without a place.
+        probing("fra", &["icmp://fra", "icmp://192.0.2.1", "tcp://AMS-01:443", "icmp://nowhere"]),
+        // By its host's name, by its address, by how it is called.
+        probing("ams-01", &["icmp://FRA.example.com", "tcp://10.0.0.3:22"]),
+        probing("vienna-1", &["icmp://10.0.0.6"]),
+        lost,
+        nowhere,
+        gone,
+    ];
+    let api = routes(site(fleet, Readers::OnLoopback).await);
+    let get = async |path: &str| -> Value { json(&warp::test::request().path(path).reply(&api).await) };
+    let connections = get("/api/connections").await;
+    let connections = connections.as_array().unwrap();
+    let mut pairs: Vec<(&str, &str)> = connections
+        .iter()
+        .map(|one| (one["source_node"].as_str().unwrap(), one["target_node"].as_str().unwrap()))
+        .collect();
+    pairs.sort_unstable();
+    assert_eq!(pairs, [("ams-01", "fra"), ("fra", "ams-01"), ("vienna-1", "ams-01")]);
+    for connection in connections {
+        for field in CONNECTION_FIELDS {
+            let value = &connection[field];
+            assert!(value.is_number() || field.ends_with("_node") && value.is_string(), "{field}: {value}");
+        }
+        assert_eq!((&connection["latency_ms"], &connection["min_ms"]), (&0.5.into(), &0.25.into()));
+    }
+    assert_eq!(get("/api/stats").await["total_connections"], 3);
+}
+
+#[tokio::test]
+async fn an_address_of_two_nodes_is_none_of_theirs() {
+    // Names of equal length have equal addresses here.
+    let fleet = vec![probing("one", &[]), probing("two", &[]), probing("source", &["icmp://10.0.0.3"])];
+    let api = routes(site(fleet, Readers::OnLoopback).await);
+    let answer = warp::test::request().path("/api/connections").reply(&api).await;
+    assert_eq!(json::<Value>(&answer), Value::Array(Vec::new()));
 }
 
 #[tokio::test]

@@ -29,6 +29,8 @@ pub(super) struct Question {
     pub(super) plan: Plan,
     pub(super) periods: Vec<Period>,
     reach: Reach,
+    /// The first moment of which there are slots.
+    slots_ms: i64,
     complete_until_ms: i64,
     now_ms: i64,
 }
@@ -38,7 +40,7 @@ pub(super) struct Question {
 pub(super) struct Counted {
     /// One for each period.
     pub(super) sums: Vec<Sum>,
-    /// Likewise; absent unless the percentile is wanted, and where no minutes are kept.
+    /// Likewise; absent unless the percentile is wanted, and where no slots are kept.
     pub(super) slots: Vec<Option<(SlotRange, Slots)>>,
     pub(super) complete_until_ms: i64,
     /// Nodes and groups that the history has never heard of.
@@ -60,12 +62,14 @@ impl Question {
             tier.and_then(|tier| tier.from_ms).unwrap_or(i64::MAX)
         };
         let reach = Reach { minutes_ms: from_ms(MINUTE_MS), quarters_ms: from_ms(QUARTER_MS) };
-        Self { plan, periods, reach, complete_until_ms: status.complete_until_ms, now_ms }
+        // A station of an earlier version has slots where it has minutes.
+        let slots_ms = from_ms(SLOT_MS.unsigned_abs()).min(reach.minutes_ms);
+        Self { plan, periods, reach, slots_ms, complete_until_ms: status.complete_until_ms, now_ms }
     }
 
-    /// The slots of each period of which minutes are kept.
+    /// The slots of each period of which any are kept.
     fn slot_ranges(&self) -> Vec<Option<SlotRange>> {
-        let is_kept = |period: &Period| self.plan.p95 && period.to_ms > self.reach.minutes_ms;
+        let is_kept = |period: &Period| self.plan.p95 && period.to_ms > self.slots_ms;
         self.periods.iter().map(|period| is_kept(period).then(|| SlotRange::of(*period))).collect()
     }
 
@@ -73,7 +77,7 @@ impl Question {
     fn slot_reads(&self, range: SlotRange) -> impl Iterator<Item = Read> {
         let ceiling = |ms: i64| ms.div_euclid(SLOT_MS) * SLOT_MS + SLOT_MS;
         let end_ms = range.from_ms + i64::try_from(range.count).unwrap_or(0) * SLOT_MS;
-        let kept_ms = self.reach.minutes_ms.div_euclid(SLOT_MS) * SLOT_MS;
+        let kept_ms = self.slots_ms.div_euclid(SLOT_MS) * SLOT_MS;
         let read = Read {
             from_ms: range.from_ms.max(kept_ms).max(0),
             to_ms: end_ms.min(ceiling(self.now_ms)),

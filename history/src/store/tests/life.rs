@@ -64,7 +64,10 @@ fn nodes_that_are_known_before_the_first_rows_begin_with_these() {
 fn minutes_are_dropped_by_age_and_what_was_rolled_up_stays() {
     let folder = tempfile::tempdir().unwrap();
     let mut store = filled(folder.path(), 5);
-    store.tidy_all(Keep { minute_days: 2, quarter_days: 3, bytes: u64::MAX, until_sent: false }, None);
+    store.tidy_all(
+        Keep { minute_days: 2, quarter_days: 3, five_days: 400, bytes: u64::MAX, until_sent: false },
+        None,
+    );
     let reach = store.reach().unwrap();
     assert_eq!((reach.minutes, reach.quarters, reach.hours), (Some(3 * DAY), Some(2 * DAY), Some(0)));
     assert_eq!(store.points(&key("a"), 0..5 * DAY, 1).len(), 2 * 1_440);
@@ -83,7 +86,13 @@ fn a_file_that_is_too_large_loses_its_oldest_minutes_first() {
     let mut store = filled(folder.path(), 5);
     let before = store.reach().unwrap();
     store.tidy_all(
-        Keep { minute_days: 35, quarter_days: 400, bytes: before.used_bytes - 1, until_sent: false },
+        Keep {
+            minute_days: 35,
+            quarter_days: 400,
+            five_days: 400,
+            bytes: before.used_bytes - 1,
+            until_sent: false,
+        },
         None,
     );
     let after = store.reach().unwrap();
@@ -153,7 +162,7 @@ fn rows_of_a_wrong_clock_change_neither_the_begin_nor_what_is_kept() {
 fn a_clock_that_was_a_year_ahead_costs_a_day_of_minutes_at_most() {
     let folder = tempfile::tempdir().unwrap();
     let mut store = filled(folder.path(), 5);
-    let keep = Keep { minute_days: 4, quarter_days: 10, bytes: u64::MAX, until_sent: false };
+    let keep = Keep { minute_days: 4, quarter_days: 10, five_days: 400, bytes: u64::MAX, until_sent: false };
     store.apply(&batch(370 * DAY, Vec::new())).unwrap();
     store.compact_all();
     store.tidy_all(keep, None);

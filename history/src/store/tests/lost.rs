@@ -177,7 +177,7 @@ fn lost_tiles_are_forgotten_with_their_time() {
     store.transact(|tx, _| tx.put(hour.tier, hour.period, hour.series, b"damage")).unwrap();
     store.set_aside(&[minute, hour]).unwrap();
     assert_eq!(store.reach().unwrap().lost_tiles, 2);
-    let keep = Keep { minute_days: 2, quarter_days: 400, bytes: u64::MAX, until_sent: false };
+    let keep = Keep { minute_days: 2, quarter_days: 400, five_days: 400, bytes: u64::MAX, until_sent: false };
     let mut marks = |day: u32, sealed: u32| {
         store_all(
             &mut store,

@@ -61,7 +61,7 @@ fn first_day(store: &mut Store) -> Option<u32> {
 }
 
 fn keep(bytes: u64) -> Keep {
-    Keep { minute_days: 35, quarter_days: 400, bytes, until_sent: false }
+    Keep { minute_days: 35, quarter_days: 400, five_days: 400, bytes, until_sent: false }
 }
 
 /// Rows of many nodes' minute, which take some room.

@@ -54,7 +54,7 @@ fn every_final_minute_is_sent_once_in_order_while_hours_and_days_are_cut() {
 fn minutes_are_kept_until_they_are_sent_unless_the_disk_is_too_small() {
     let folder = tempfile::tempdir().unwrap();
     let mut store = super::life::filled(folder.path(), 5);
-    let keep = Keep { minute_days: 2, quarter_days: 400, bytes: u64::MAX, until_sent: true };
+    let keep = Keep { minute_days: 2, quarter_days: 400, five_days: 400, bytes: u64::MAX, until_sent: true };
     let first = |store: &mut Store| store.reach().unwrap().minutes.unwrap();
     store.tidy_all(keep, None);
     assert_eq!(first(&mut store), 0);

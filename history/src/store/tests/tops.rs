@@ -85,7 +85,10 @@ fn where_minutes_are_kept_no_more_whole_days_are_summed() {
         (0..4 * DAY).step_by(60).map(|minute| ((0, minute + 7), 1)).collect();
     let folder = tempfile::tempdir().unwrap();
     let mut store = store(folder.path(), &rows, 4 * DAY + 200);
-    store.tidy_all(Keep { minute_days: 2, quarter_days: 400, bytes: u64::MAX, until_sent: false }, None);
+    store.tidy_all(
+        Keep { minute_days: 2, quarter_days: 400, five_days: 400, bytes: u64::MAX, until_sent: false },
+        None,
+    );
     let mut of = |minutes| {
         let top = store.top(minutes, TopOrder::Rx, 1).unwrap();
         (top.minutes, top.nodes.first().map_or(0, |(_, point)| point.rx_bytes))

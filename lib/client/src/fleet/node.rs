@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tidemap_wire::{Hello, Host, InterfaceRate, NodeId, NodeUpdate, Status};
+use tidemap_wire::{Hello, Host, InterfaceRate, NodeId, NodeUpdate, Probe, Status};
 
 /// A node. A delta leaves out parts that did not change; this type always holds the last known value.
 #[derive(Clone, Debug, PartialEq)]
@@ -54,6 +54,11 @@ impl Node {
         self.latest.interfaces.as_deref().unwrap_or_default()
     }
 
+    /// What its probes found in the last minute that it reported; empty when it does not probe.
+    pub fn probes(&self) -> &[Probe] {
+        self.latest.probes.as_deref().unwrap_or_default()
+    }
+
     /// Whether the node still reports; unknown while its worker is not heard.
     pub fn status(&self) -> Status {
         if self.unheard_since_ms.is_some() { Status::Unknown } else { self.latest.status }
@@ -97,6 +102,7 @@ impl Node {
             }
             (known, new) => new.or(known),
         };
+        update.probes = update.probes.or(self.latest.probes.take());
         self.latest = update;
     }
 

@@ -39,6 +39,9 @@ impl TrafficJson {
 pub struct PlansJson {
     /// The plans.
     pub plans: Vec<PlanJson>,
+    /// Why the file's present text is not in force, with its line and column; null while it is.
+    #[serde(default)]
+    pub warning: Option<String>,
 }
 
 /// How a declared plan stands.

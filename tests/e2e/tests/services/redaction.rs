@@ -14,7 +14,7 @@ use tidemap_testkit::{
     within,
 };
 use tidemap_wire::{
-    Bps, Hello, Interface, InterfaceRate, Location, LocationSource, NodeId, Report, Sample, encode,
+    Bps, Hello, Interface, InterfaceRate, Location, LocationSource, NodeId, Probe, Report, Sample, encode,
     http::NodeJson, subject,
 };
 use tokio::{
@@ -74,6 +74,11 @@ fn report(change: u64) -> Vec<u8> {
         rx_bps: Some(rate),
         tx_bps: Some(rate),
         interfaces: Some(vec![InterfaceRate { name: private("eth"), rx_bps: rate, tx_bps: rate }]),
+        probes: Some(vec![Probe {
+            target: private("icmp://host"),
+            failure: Some(private("failure")),
+            ..Probe::default()
+        }]),
         ..Sample::default()
     };
     let node = NodeId::from_name(NODE).unwrap();

@@ -238,7 +238,9 @@ async fn conforms(kind: Kind) {
     assert!(here[0].1.unplaced_rx_bytes.iter().any(|bytes| *bytes > 0));
     assert!(station.terminate().await.unwrap().success());
 
-    let few = ["--history-minutes", "2", "--history-quarters", "2", "--remote-query", &database.url()];
+    let days = ["--history-minutes", "2", "--history-quarters", "2", "--history-five-minutes", "0"];
+    let url = database.url();
+    let few = [&days[..], &["--remote-query", &url]].concat();
     let station = past.station(folder.path(), &[&to[..], &few].concat());
     past.has_dropped_the_first_day(&station).await;
     for ((asked, here), (_, there)) in here.iter().zip(past.answers().await) {

@@ -104,11 +104,12 @@ impl Follower {
         }
         if is_other_node {
             let left = self.open.replace(open);
-            self.node.place(self.open.borrow().is_some());
+            self.node.clear();
             if let Some(left) = left.filter(|_| is_view && self.open.borrow().is_none()) {
                 self.view.focus_again(&left);
             }
         }
+        self.node.keep_first();
         if is_opened || is_other_node {
             self.is_old.set(true);
         }
@@ -300,15 +301,18 @@ impl NodePart {
         Self { section, list, known: RefCell::default() }
     }
 
-    /// A node's details are open, or none are; nothing is known of them yet.
-    fn place(&self, is_open: bool) {
+    /// Another node's details are open, or none are; nothing is known of them yet.
+    fn clear(&self) {
         self.known.replace(None);
-        self.section.remove();
-        let body = dom::document().query_selector(".drawer-body").ok().flatten().filter(|_| is_open);
-        if let Some(body) = body {
+        self.tell();
+    }
+
+    /// Others put their parts into the details too.
+    fn keep_first(&self) {
+        let body = dom::document().query_selector(".drawer-body").ok().flatten();
+        if let Some(body) = body.filter(|body| body.first_element_child().as_ref() != Some(&self.section)) {
             let _added = body.prepend_with_node_1(&self.section);
         }
-        self.tell();
     }
 
     fn take(&self, known: Option<Known>) {
