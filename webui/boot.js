@@ -212,7 +212,7 @@ const hearAlerts = (text) => {
 // Not more often than in some seconds, however often it changes.
 const askWho = async () => {
   try {
-    const answer = await fetch(at("api/alerts?limit=200&log=0"));
+    const answer = await fetch(at("api/alerts?state=firing&limit=200"));
     if (answer.ok) ring((await answer.json()).firing.filter(({ target }) => target.kind === "node").map(({ target }) => target));
   } catch {
     // The next change asks again.
@@ -221,8 +221,9 @@ const askWho = async () => {
 };
 
 const ring = (nodes) => {
-  firingNodes = alerts.firing ? nodes.flatMap(({ id, name }) => [id, name]) : [];
-  const rows = firingNodes.map((name) => `[data-node="${CSS.escape(name)}"]`);
+  // Ids are written as subjects of NATS have them; rows have what they mean.
+  firingNodes = alerts.firing ? nodes.map(({ id }) => decodeURIComponent(id.replaceAll("=", "%"))) : [];
+  const rows = firingNodes.map((id) => `[data-node="${CSS.escape(id)}"]`);
   bells.replaceSync(rows.length ? `.grid-node:is(${rows}) .cell-name { --alert: "" / "alert" }` : "");
   if (/[?&]node=/.test(location.search)) showPast(location.search);
 };

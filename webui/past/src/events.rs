@@ -27,6 +27,8 @@ pub struct Events {
     pub at_ms: i64,
     /// How many rules are watched; `None` when nobody watches.
     pub rules: Option<u64>,
+    /// Whether whoever watches hears the whole fleet.
+    pub is_hearing: bool,
     /// What the station has to say, in its words.
     pub warnings: Vec<String>,
     /// How many alerts fire, listed or not.
@@ -125,6 +127,7 @@ impl Events {
         Ok(Self {
             at_ms: answer.get("at_ms").signed()?,
             rules: rules?,
+            is_hearing: answer.get("evaluator").get("is_hearing").or_null(Value::bool)?.unwrap_or(true),
             warnings: answer.get("warnings").or_null(|list| list.list(Value::text))?.unwrap_or_default(),
             count: count.max(firing.len()),
             firing,
@@ -137,15 +140,23 @@ impl Events {
         match self.rules {
             None => "Nobody watches: no station that judges the rules is heard. What is listed may be old."
                 .to_owned(),
+            Some(_) if !self.is_hearing => {
+                "Not the whole fleet is heard: of nodes that are not, nothing is judged.".to_owned()
+            }
             Some(0) => "No rule is watched.".to_owned(),
             Some(1) => "1 rule is watched.".to_owned(),
             Some(rules) => [&format::count(rules), " rules are watched."].concat(),
         }
     }
 
+    /// Whether the whole fleet is watched.
+    pub fn is_watched(&self) -> bool {
+        self.rules.is_some() && self.is_hearing
+    }
+
     /// What stands where no alert fires.
     pub fn calm(&self) -> &'static str {
-        if self.rules.is_none() { "Whether anything should fire is not known." } else { "Nothing is firing." }
+        if !self.is_watched() { "Whether anything should fire is not known." } else { "Nothing is firing." }
     }
 
     /// How many fire besides those that are listed, in words; empty when there are no more.

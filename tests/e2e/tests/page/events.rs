@@ -111,7 +111,8 @@ async fn without_rules_there_is_no_bell_no_view_and_no_request() {
 
 #[tokio::test]
 async fn the_bell_counts_what_fires_and_leads_to_it() {
-    let visit = start(alerts(), "/", 1440, 900).await;
+    // High enough for all rows.
+    let visit = start(alerts(), "/", 1440, 1700).await;
     visit.expect_text("#bell", "3").await;
     visit.expect("document.querySelector('#bell').ariaLabel === 'Alerts: 3 firing'").await;
     visit.expect("document.title.startsWith('(3 alerts) ↓')").await;
@@ -201,7 +202,7 @@ async fn the_keyboard_alone_goes_to_an_event_its_node_and_back() {
     visit.expect("document.activeElement.id === 'events'").await;
     tab_to(&visit, ".event-name[href]").await;
     press(&visit, Key::Enter).await;
-    visit.expect("location.search === '?view=events&node=edge-12'").await;
+    visit.expect("location.search === '?node=edge-12&view=events'").await;
     visit.expect_text("#detail #node-alerts", "offline").await;
     // It comes first among the node's details.
     visit.expect("document.querySelector('.drawer-body').firstElementChild.id === 'node-alerts'").await;

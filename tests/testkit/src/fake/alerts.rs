@@ -73,13 +73,15 @@ impl FakeAlerts {
         let first = |alerts: Vec<Alert>, limit: usize| alerts.into_iter().take(limit).collect::<Vec<_>>();
         let (firing, log) = (chosen(&self.firing), chosen(&self.log));
         let most = limit("limit").unwrap_or(200);
+        let is_asked = |state: &str| request.query("state").is_none_or(|asked| asked == state);
         json!({
             "at_ms": at_ms,
-            "evaluator": self.rules.map(|rules| json!({ "id": "alerts-1", "since_ms": at_ms - 60_000, "rules": rules })),
+            "evaluator": self.rules.map(|rules| json!({ "id": "alerts-1", "since_ms": at_ms - 60_000, "rules": rules, "is_hearing": true })),
             "warnings": self.warnings,
             "counts": { "firing": firing.len(), "pending": 0, "log": log.len() },
-            "firing": first(firing, most),
-            "log": first(log, limit("log").unwrap_or(most)),
+            "firing": first(firing, if is_asked("firing") { most } else { 0 }),
+            "pending": [],
+            "log": first(log, if is_asked("resolved") { most } else { 0 }),
         })
     }
 }

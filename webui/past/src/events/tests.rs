@@ -144,6 +144,10 @@ fn an_answer_says_who_watches_and_how_many_more_fire() {
     assert_eq!((events.firing.len(), events.log.len(), &*events.more()), (200, 1, "and 800 more"));
     assert_eq!((&*events.watch(), events.calm()), ("3 rules are watched.", "Nothing is firing."));
     assert_eq!(events.warnings, ["history is away"]);
+    answer["evaluator"]["is_hearing"] = json!(false);
+    let events = read(&answer).unwrap();
+    assert!(events.watch().starts_with("Not the whole fleet is heard"), "{}", events.watch());
+    assert_ne!(events.calm(), "Nothing is firing.", "some are not judged");
     answer["evaluator"] = Json::Null;
     let events = read(&answer).unwrap();
     assert!(events.watch().starts_with("Nobody watches"), "{}", events.watch());

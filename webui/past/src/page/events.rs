@@ -247,7 +247,7 @@ impl View {
         dom::set_attribute(
             &part(".events-watch"),
             "data-watched",
-            if events.rules.is_some() { "true" } else { "false" },
+            if events.is_watched() { "true" } else { "false" },
         );
         dom::write_lines(&part(".events-warnings"), &events.warnings);
         let count = if events.count > 0 { format::count(events.count as u64) } else { String::new() };
