@@ -130,7 +130,7 @@ globalThis.showPast = async (query) => {
   // The elements are there once the page's program has made them.
   await null;
   const node = new URLSearchParams(query).get("node");
-  const isLater = showView(query) || (node && (hasPlans || isTold(node)));
+  const isLater = showView(query) || (node && (hasPlans || isAlerted(node)));
   // A moment of it that is looked at is no other time.
   const time = query.slice(1).split("&").filter((pair) => isTime(pair) && !pair.startsWith("spike=")).join("&");
   // Another address is another link to copy.
@@ -229,7 +229,7 @@ const ring = (nodes) => {
 };
 
 // Whether a node's details say something of alerts: not all that fire may be known by name.
-const isTold = (node) => alerts && (firingNodes.includes(node) || alerts.firing > 200);
+const isAlerted = (node) => alerts && (firingNodes.includes(node) || alerts.firing > 200);
 
 const toEvents = async () => {
   await null;

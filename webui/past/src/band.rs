@@ -3,7 +3,7 @@
 
 use tidemap_parts::chart::{HEIGHT, PlotArea, nice_ceiling, svg};
 
-use crate::events::Mark;
+use crate::events::AlertMark;
 use crate::past::{Column, Curve};
 
 /// What the chart shows, in the axis's unit.
@@ -16,7 +16,7 @@ pub struct Band<'a> {
     /// The highest value of download and of upload, in words.
     pub peaks: [&'a str; 2],
     /// When alerts fired and were over.
-    pub alerts: &'a [Mark],
+    pub alerts: &'a [AlertMark],
     /// Limits of download and of upload, in the axis's unit.
     pub limits: &'a [Vec<f64>; 2],
     /// The column under the crosshair.
@@ -366,7 +366,7 @@ mod tests {
     fn alerts_are_marked_where_they_fired_and_limits_where_the_axis_reaches_them() {
         let known = Column { mean: 50.0, most: 100.0, least: 0.0 };
         let curve = curve(&[Some(known); 4]);
-        let alerts = [Mark { part: 0.5, is_over: false }, Mark { part: 1.0, is_over: true }];
+        let alerts = [AlertMark { part: 0.5, is_over: false }, AlertMark { part: 1.0, is_over: true }];
         let limits = [vec![50.0, 1e6], vec![100.0]];
         let svg = drawing(&Band { alerts: &alerts, limits: &limits, ..band(&curve) });
         for part in [

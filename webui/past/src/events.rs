@@ -275,7 +275,7 @@ impl Finding {
 
 /// A moment of an alert on a chart.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Mark {
+pub struct AlertMark {
     /// How far to the right, 0 to 1.
     pub part: f64,
     /// Whether it was over then; else it fired.
@@ -283,12 +283,12 @@ pub struct Mark {
 }
 
 /// When alerts fired and were over within a time.
-pub fn marks(alerts: &[Finding], from_ms: i64, to_ms: i64) -> Vec<Mark> {
+pub fn marks(alerts: &[Finding], from_ms: i64, to_ms: i64) -> Vec<AlertMark> {
     let moments = alerts.iter().flat_map(|alert| [(alert.fired_ms, false), (alert.resolved_ms, true)]);
     let within =
         moments.filter_map(|(ms, is_over)| Some((ms.filter(|ms| (from_ms..to_ms).contains(ms))?, is_over)));
     within
-        .map(|(ms, is_over)| Mark { part: (ms - from_ms) as f64 / (to_ms - from_ms) as f64, is_over })
+        .map(|(ms, is_over)| AlertMark { part: (ms - from_ms) as f64 / (to_ms - from_ms) as f64, is_over })
         .collect()
 }
 

@@ -196,7 +196,7 @@ fn charts_mark_what_is_within_their_time() {
     let alerts = [firing, over];
     assert_eq!(
         marks(&alerts, from_ms, to_ms),
-        [(0.25, false), (0.25, false), (0.5, true)].map(|(part, is_over)| Mark { part, is_over })
+        [(0.25, false), (0.25, false), (0.5, true)].map(|(part, is_over)| AlertMark { part, is_over })
     );
     assert_eq!(marked(&alerts, from_ms, to_ms).as_deref(), Some("Alerts: 2 fired (▼), 1 over (▽)."));
     assert_eq!(marked(&alerts, to_ms, to_ms + 1), None);

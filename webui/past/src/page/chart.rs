@@ -8,7 +8,7 @@ use tidemap_parts::chart::{HEIGHT, step_by_key};
 use web_sys::{Element, Event, HtmlElement, KeyboardEvent, PointerEvent};
 
 use crate::band::Band;
-use crate::events::{self, Finding, Mark};
+use crate::events::{self, AlertMark, Finding};
 use crate::past::{Column, Curve, Past};
 use crate::{calendar, words};
 
@@ -63,7 +63,7 @@ struct Shown {
     scaled: Curve,
     marks: Vec<(f64, String)>,
     peaks: [String; 2],
-    alerts: Vec<Mark>,
+    alerts: Vec<AlertMark>,
     limits: [Vec<f64>; 2],
     width: i64,
 }

@@ -49,7 +49,7 @@ pub(super) fn hear() {
     }
 }
 
-/// Calls `then` with the alerts of the node whose details are open, whenever they are known anew.
+/// Calls `then` with the alerts of the node whose details are open, whenever an answer comes.
 pub(super) fn on_node_alerts(then: impl Fn(&[Finding]) + 'static) {
     ON_NODE.with(|on_node| *on_node.borrow_mut() = Some(Box::new(then)));
 }
@@ -186,7 +186,7 @@ struct Known {
 }
 
 impl Known {
-    /// Broker time. Only what has passed since the answer is told by the reader's clock.
+    /// Broker time. Only what has passed since the answer is measured by the reader's clock.
     fn now_ms(&self) -> i64 {
         self.events.at_ms + (dom::now_ms() - self.at_ms).max(0)
     }
