@@ -170,8 +170,9 @@ document.addEventListener("keydown", ({ key, target, ctrlKey, metaKey, altKey })
   list.dispatchEvent(new Event("change", { bubbles: true }));
 });
 
-// Alerts. The stream says how many fire, beside its first snapshot and whenever that changes; where it does not,
-// nothing watches any rule, and there is no bell. Which nodes they are about is asked for only while some fire.
+// Alerts. The stream says how many fire, beside its first snapshot and whenever that changes; where it does
+// not, nothing watches any rule, and there is no bell. Which nodes they are about is asked for only while some
+// fire.
 let alerts = null;
 let firingNodes = [];
 // With a constructed sheet a node's row has a bell wherever the table draws it.
@@ -241,8 +242,8 @@ document.addEventListener("keydown", ({ key, target, ctrlKey, metaKey, altKey })
   document.getElementById("bell")?.click();
 });
 
-// While alerts fire, their number stands in the tab's title and on its icon, in place of that of nodes that are
-// offline, which the page's program goes on writing. Each is kept as that wrote it, and as it is shown.
+// While alerts fire, their number stands in the tab's title and on its icon, in place of that of nodes that
+// are offline, which the page's program goes on writing. Each is kept as that wrote it, and as it is shown.
 const title = { own: "", shown: "" };
 const icon = { own: "", shown: "" };
 const mark = () => {
