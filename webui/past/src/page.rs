@@ -2,6 +2,7 @@
 
 mod chart;
 mod dom;
+mod events;
 mod figures;
 mod peaks;
 mod quotas;
@@ -59,6 +60,13 @@ pub(crate) fn show(query: &str, tell: &Function) {
     if let Some(app) = app {
         app.follow(asked);
     }
+    // Last, because what fires of a node comes first in its details.
+    events::show(query);
+}
+
+/// The stream has said something of alerts.
+pub(crate) fn hear() {
+    events::hear();
 }
 
 struct App {
@@ -87,6 +95,13 @@ impl App {
             fleet: RefCell::default(),
             failure: RefCell::default(),
             round: Cell::new(0),
+        });
+        let sheet = Rc::downgrade(&app);
+        events::on_node_alerts(move |alerts| {
+            if let Some(app) = sheet.upgrade() {
+                app.sheet.mark(alerts);
+                app.draw();
+            }
         });
         let refreshed = Rc::clone(&app);
         dom::every(REFRESH_MS, move || refreshed.refresh());
