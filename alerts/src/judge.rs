@@ -133,7 +133,7 @@ impl Judge {
 
     /// How many rules are judged.
     pub(crate) fn rules(&self) -> u32 {
-        u32::try_from(self.engine.rules().rules.len()).unwrap_or(u32::MAX)
+        u32::try_from(self.engine.counts().rules).unwrap_or(u32::MAX)
     }
 
     fn observe_node(&mut self, node: &Node, now_ms: i64) {
