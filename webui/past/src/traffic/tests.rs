@@ -2,7 +2,7 @@ use serde_json::{Value as Json, json};
 
 use super::*;
 
-fn answer(period: Json) -> Json {
+fn answer(period: &Json) -> Json {
     json!({
         "plan": "p", "of": "web-01", "cycle": "month", "time_zone": "Europe/Zurich", "direction": "out",
         "quota_bytes": 1_000_000_000_000_u64, "quota_unit": "TB", "periods": [
@@ -24,7 +24,7 @@ fn may(percent: f64, threshold: Option<u16>) -> Json {
     })
 }
 
-fn plan(period: Json) -> Plan {
+fn plan(period: &Json) -> Plan {
     let text = json!({"plans": [{"name": "p", "present": answer(period)}], "warning": null}).to_string();
     let (mut plans, warning) = Plan::list(&text).unwrap();
     assert_eq!((plans.len(), warning), (1, None));
@@ -40,14 +40,14 @@ fn a_quota_is_told_in_words_and_turns_only_when_it_is_used_up() {
         (100.0, Some(100), true, "735 GB of 1.00 TB, 100 %, used up"),
         (250.0, Some(100), true, "735 GB of 1.00 TB, 250 %, used up"),
     ] {
-        let bar = plan(may(percent, threshold)).bar().unwrap();
+        let bar = plan(&may(percent, threshold)).bar().unwrap();
         assert_eq!((bar.is_over, &*bar.text, bar.part), (is_over, text, percent.min(100.0)));
     }
 }
 
 #[test]
 fn a_plan_says_what_is_billed_and_when_it_begins_again() {
-    let plan = plan(may(74.0, None));
+    let plan = plan(&may(74.0, None));
     assert_eq!((plan.billed(), plan.forecast()), ("735 GB out".to_owned(), "787 GB".to_owned()));
     let now_ms = 1_780_264_800_000 - (6 * 24 + 4) * 3_600_000;
     let resets = plan.resets(now_ms).unwrap();
@@ -63,7 +63,7 @@ fn a_plan_says_what_is_billed_and_when_it_begins_again() {
 
 #[test]
 fn a_month_before_is_the_cycle_that_begins_in_it() {
-    let text = answer(may(74.0, None)).to_string();
+    let text = answer(&may(74.0, None)).to_string();
     let month = |month| Plan::of_month(&text, calendar::month_from(month).unwrap()).unwrap();
     assert_eq!(month("2026-05").period.unwrap().used, Some(735e9));
     assert_eq!(month("2026-04").period.unwrap().used, None);
