@@ -7,7 +7,7 @@ use std::{
 
 use serde_json::Value;
 use tidemap_alert::{
-    AlertFile, AlertStanding, Engine, NodeFacts, PartitionFacts, SystemFacts, Transition,
+    AlertFile, AlertStanding, Engine, NodeFacts, PartitionFacts, PastRates, SystemFacts, Transition, Want,
 };
 use tidemap_client::{AlertBucket, AlertUpdate, Audience, Fleet, Node, record_key};
 use tidemap_service::clock::whole_ms;
@@ -107,6 +107,16 @@ impl Judge {
         });
         let facts = SystemFacts { is_broker_reached: true, partitions: partitions.collect() };
         self.engine.observe_system(now_ms, &facts);
+    }
+
+    /// At most so many questions that the history should be asked now.
+    pub(crate) fn wanted(&mut self, now_ms: i64, most: usize) -> Vec<Want> {
+        if most == 0 { Vec::new() } else { self.engine.wanted(now_ms, most) }
+    }
+
+    /// Observes what the history says to one.
+    pub(crate) fn observe_past(&mut self, now_ms: i64, want: &Want, rates: Option<PastRates>) {
+        self.engine.observe_past(now_ms, want, rates);
     }
 
     /// What has changed.

@@ -17,6 +17,7 @@ mod lease;
 mod lease_task;
 mod ledger;
 pub mod notify;
+mod past;
 mod sending;
 mod station;
 #[cfg(test)]

@@ -27,6 +27,7 @@ use crate::{
     lease_task::HeldLease,
     ledger::Ledger,
     notify::{GIVE_UP, Sender},
+    past::{Answered, PastAsking},
     sending::{Sending, Sent},
 };
 
@@ -61,6 +62,7 @@ pub(crate) struct Station {
     ledger: Ledger,
     deliveries: Deliveries,
     sending: Sending,
+    past: PastAsking,
     /// What cannot be read of the file's secrets.
     missing: Vec<String>,
     /// Whether the bucket may have records whose notice is missing.
@@ -91,6 +93,7 @@ impl Station {
             judge: None,
             ledger: Ledger::default(),
             deliveries: Deliveries::default(),
+            past: PastAsking::new(client.clone()),
             sending: Sending::new(client, Sender::new(config.folder)),
             missing: Vec::new(),
             may_be_untold: true,
@@ -116,6 +119,8 @@ impl Station {
                 Some(event) = events.recv() => self.read(event).await,
                 // An attempt to send a notice has ended.
                 sent = self.sending.ended() => self.sent(sent).await,
+                // The history has answered a question.
+                answered = self.past.ended() => self.answered(answered),
                 // A tick is due.
                 changed = self.follower.tick() => self.tick(&changed?).await,
             }
@@ -166,6 +171,7 @@ impl Station {
             self.second_due = now + SECOND;
             judge.observe_system(fleet, now, now_ms);
         }
+        self.past.add(judge.wanted(now_ms, self.past.room()), now_ms);
         let passed_ms = self.started.now_ms();
         for judged in judge.judge(now_ms) {
             self.ledger.push(judged.key, judged.update, judged.group, passed_ms);
@@ -188,6 +194,7 @@ impl Station {
             tracing::info!("this station stands by: it does not hold the lease now");
             self.ledger.clear();
             self.sending.stop();
+            self.past.stop();
             self.deliveries.stopped();
         }
         // What it says when it takes the lease.
@@ -245,6 +252,14 @@ impl Station {
         Box::pin(self.send(now_ms)).await;
     }
 
+    /// Takes what the history says; the next tick judges it.
+    fn answered(&mut self, answered: Answered) {
+        let (Some((_, now_ms)), Some(judge)) = (self.active(), &mut self.judge) else { return };
+        if let Some((want, rates)) = self.past.read(answered, now_ms) {
+            judge.observe_past(now_ms, &want, rates);
+        }
+    }
+
     /// Says that the fleet is heard and judged.
     fn beat(&mut self, now: Instant) {
         let Some(heartbeat) = self.file.channels.heartbeat() else { return };
@@ -262,6 +277,11 @@ impl Station {
         if let Some((key, why)) = self.bucket.skipped.first_key_value() {
             let count = self.bucket.skipped.len();
             warnings.push(format!("values of the alerts' bucket are skipped ({count}), such as {key}: {why}"));
+        }
+        if self.past.is_missing() {
+            let rules: Vec<&str> = self.file.rules.of_history().collect();
+            let rules = rules.join(", ");
+            warnings.push(format!("no history station answers, so these rules are not judged: {rules}"));
         }
         let rules = self.judge.as_ref().map_or(0, Judge::rules);
         let is_hearing = self.follower.fleet().is_followed(now);

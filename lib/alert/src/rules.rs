@@ -131,6 +131,11 @@ impl Rules {
         self.rules.iter()
     }
 
+    /// The names of rules whose windows only the history knows.
+    pub fn of_history(&self) -> impl Iterator<Item = &str> {
+        self.rules.iter().filter(|rule| rule.signal.is_of_history()).map(|rule| rule.name.as_str())
+    }
+
     /// Each rule in words: a line of its name and what it means.
     pub fn words(&self) -> Vec<String> {
         self.rules.iter().map(|rule| rule.words(self)).collect()
