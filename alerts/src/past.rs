@@ -1,8 +1,9 @@
 //! Asks the history what moved in windows that are longer than what workers keep.
 
-use std::collections::VecDeque;
+use std::{collections::VecDeque, sync::Arc};
 
 use async_nats::Client;
+use futures_util::{FutureExt, future::BoxFuture};
 use tidemap_alert::{PastRates, Want};
 use tidemap_client::{HistoryClient, HistoryRequestError};
 use tidemap_wire::history_query::{HistoryError, RangeAnswer, RangeRequest};
@@ -10,22 +11,26 @@ use tokio::task::JoinSet;
 
 /// Requests under way: a station answers as many of the API, too.
 const AT_ONCE: usize = 4;
-/// Questions that wait for their turn. With four ticks a second, a history that answers at once is asked up to
-/// 128 in a second: 10,000 nodes take 80 s of the quarter of an hour after which a long window is asked again.
+/// Questions that wait for their turn. With four ticks a second, a history that answers at once is asked up
+/// to 128 in a second: 10,000 nodes take 80 s of the quarter of an hour after which a long window is asked
+/// again.
 const MAX_WAITING: usize = 32;
 const STEP_MS: i64 = 60_000;
+
+type RangeResult = Result<RangeAnswer, HistoryRequestError>;
+/// Asks the history once.
+type Ask = Arc<dyn Fn(RangeRequest) -> BoxFuture<'static, RangeResult> + Send + Sync>;
 
 /// What came of a question.
 #[derive(Debug)]
 pub(crate) struct Answered {
     pub(crate) want: Want,
-    answer: Result<RangeAnswer, HistoryRequestError>,
+    answer: RangeResult,
 }
 
 /// Questions under way and waiting. Nobody waits for them: they report back.
-#[derive(Debug)]
 pub(crate) struct PastAsking {
-    history: HistoryClient,
+    ask: Ask,
     asked: JoinSet<Answered>,
     waiting: VecDeque<Want>,
     is_missing: bool,
@@ -34,7 +39,14 @@ pub(crate) struct PastAsking {
 impl PastAsking {
     pub(crate) fn new(client: Client) -> Self {
         let history = HistoryClient::new(client);
-        Self { history, asked: JoinSet::new(), waiting: VecDeque::new(), is_missing: false }
+        Self::with(Arc::new(move |request| {
+            let history = history.clone();
+            async move { history.range(request).await }.boxed()
+        }))
+    }
+
+    fn with(ask: Ask) -> Self {
+        Self { ask, asked: JoinSet::new(), waiting: VecDeque::new(), is_missing: false }
     }
 
     /// How many more questions may wait.
@@ -102,8 +114,8 @@ impl PastAsking {
         while self.asked.len() < AT_ONCE
             && let Some(want) = self.waiting.pop_front()
         {
-            let (history, request) = (self.history.clone(), request(&want, now_ms));
-            self.asked.spawn(async move { Answered { want, answer: history.range(request).await } });
+            let asking = (self.ask)(request(&want, now_ms));
+            self.asked.spawn(async move { Answered { want, answer: asking.await } });
         }
     }
 }
@@ -154,7 +166,85 @@ fn rates(answer: &RangeAnswer) -> Option<PastRates> {
 
 #[cfg(test)]
 mod tests {
+    use tidemap_alert::{AlertFile, Engine, NodeFacts};
+    use tidemap_client::testing::node;
+    use tidemap_wire::{Hello, Status};
+
     use super::*;
+
+    const NOW_MS: i64 = 1_700_042_430_000;
+    const RULE: &str = r#"
+        [[rule]]
+        name = "busy"
+        metric = "rate"
+        direction = "in"
+        above = "8 kbit/s"
+        window = "30m"
+    "#;
+
+    fn engine(nodes: usize) -> Engine {
+        let mut engine = Engine::new(AlertFile::parse(RULE).unwrap().rules);
+        let hello = Arc::new(Hello::default());
+        for number in 0..nodes {
+            let latest = node(&format!("web-{number}"));
+            engine.observe(
+                NOW_MS,
+                &NodeFacts {
+                    id: &latest.node,
+                    status: Status::Online,
+                    since_ms: NOW_MS,
+                    latest: &latest,
+                    hello: Some(&hello),
+                    host: None,
+                },
+            );
+        }
+        engine.complete(NOW_MS);
+        engine
+    }
+
+    /// Asks all that the engine wants of a history, and judges. Returns what fires.
+    async fn fired(engine: &mut Engine, past: &mut PastAsking) -> usize {
+        loop {
+            past.add(engine.wanted(NOW_MS, past.room()), NOW_MS);
+            if past.asked.is_empty() {
+                return engine.judge(NOW_MS).len();
+            }
+            assert!(past.asked.len() <= AT_ONCE, "{}", past.asked.len());
+            let answered = past.ended().await;
+            if let Some((want, rates)) = past.read(answered, NOW_MS) {
+                engine.observe_past(NOW_MS, &want, rates);
+            }
+        }
+    }
+
+    fn fake(answer: fn(RangeRequest) -> RangeResult) -> PastAsking {
+        PastAsking::with(Arc::new(move |request| async move { answer(request) }.boxed()))
+    }
+
+    #[tokio::test]
+    async fn a_window_of_half_an_hour_is_judged_by_the_history() {
+        let mut past = fake(|request| {
+            assert_eq!((request.from_ms, request.to_ms), (1_700_040_600_000, 1_700_042_400_000));
+            Ok(answer(&[Some(2_000); 30], &[60_000; 30]))
+        });
+        assert_eq!(fired(&mut engine(100), &mut past).await, 100);
+        let mut calm = fake(|_| Ok(answer(&[Some(900); 30], &[60_000; 30])));
+        assert_eq!(fired(&mut engine(100), &mut calm).await, 0);
+    }
+
+    #[tokio::test]
+    async fn a_history_that_is_missing_is_said_until_one_answers() {
+        let mut engine = engine(1);
+        let mut past = fake(|_| Err(HistoryRequestError::NoStation));
+        assert_eq!(fired(&mut engine, &mut past).await, 0);
+        assert!(past.is_missing());
+        past.ask = Arc::new(|_| async { Ok(answer(&[Some(2_000)], &[60_000])) }.boxed());
+        past.add(engine.wanted(NOW_MS + 60_000, 1), NOW_MS + 60_000);
+        let answered = past.ended().await;
+        assert!(past.read(answered, NOW_MS + 60_000).is_some_and(|(_, rates)| rates.is_some()));
+        assert!(!past.is_missing());
+    }
 
     fn answer(steps: &[Option<u64>], covered_ms: &[u64]) -> RangeAnswer {
         let known = |factor: u64| steps.iter().map(|bps| bps.map(|bps| bps * factor)).collect::<Vec<_>>();

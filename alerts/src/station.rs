@@ -203,7 +203,8 @@ impl Station {
 
     /// Takes what the file says now.
     fn read_file(&mut self) {
-        let Some(watched) = self.watched.as_mut().filter(|watched| watched.has_changed().unwrap_or(false)) else {
+        let Some(watched) = self.watched.as_mut().filter(|watched| watched.has_changed().unwrap_or(false))
+        else {
             return;
         };
         let value = Arc::clone(&watched.borrow_and_update().value);
@@ -276,11 +277,12 @@ impl Station {
         }
         if let Some((key, why)) = self.bucket.skipped.first_key_value() {
             let count = self.bucket.skipped.len();
-            warnings.push(format!("values of the alerts' bucket are skipped ({count}), such as {key}: {why}"));
+            warnings
+                .push(format!("values of the alerts' bucket are skipped ({count}), such as {key}: {why}"));
         }
-        if self.past.is_missing() {
-            let rules: Vec<&str> = self.file.rules.of_history().collect();
-            let rules = rules.join(", ");
+        let of_history: Vec<&str> = self.file.rules.of_history().collect();
+        if self.past.is_missing() && !of_history.is_empty() {
+            let rules = of_history.join(", ");
             warnings.push(format!("no history station answers, so these rules are not judged: {rules}"));
         }
         let rules = self.judge.as_ref().map_or(0, Judge::rules);

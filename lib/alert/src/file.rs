@@ -63,6 +63,16 @@ impl AlertFile {
     ///
     /// When it is not one; says where and why.
     pub fn parse(text: &str) -> Result<Self, FileError> {
+        document::read(text, |file: &FileToml| {
+            let read = check(file)?;
+            file.rule.iter().try_for_each(|rule| rule.get_ref().refuse_plans())?;
+            Ok(read)
+        })
+    }
+
+    /// Reads also rules about plans, which the engine judges and no station feeds yet.
+    #[cfg(test)]
+    pub(crate) fn parse_with_plans(text: &str) -> Result<Self, FileError> {
         document::read(text, check)
     }
 }

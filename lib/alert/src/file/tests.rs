@@ -30,10 +30,6 @@ fn a_rule_is_what_it_says() {
             "r: Send drops within 5 min at least 5 of any node of A or b (warning, over at 4.75)",
         ),
         (
-            "metric = \"quota\"\nplan = \"transit\"",
-            "r: quota used at the plan's thresholds of plan transit (warning)",
-        ),
-        (
             "metric = \"broker\"\nkeep_firing_for = \"1m\"",
             "r: broker out of reach (warning, fires on for 1 min)",
         ),
@@ -58,6 +54,9 @@ fn a_rule_is_what_it_says() {
 fn what_is_wrong_is_named_with_its_place() {
     for (lines, place, words) in [
         ("metric = \"ofline\"", "line 3, column 10", "metric: must be one of offline"),
+        ("metric = \"quota\"\nplan = \"transit\"", "line 3, column 10", "metric: quota is not judged yet"),
+        ("metric = \"forecast\"", "line 3, column 10", "metric: forecast is not judged yet"),
+        ("metric = \"p95\"\nabove = \"1 Gbit/s\"", "line 3, column 10", "metric: p95 is not judged yet"),
         ("metric = \"rate\"", "line 1, column 1", "needs above, at_least, below or at_most"),
         ("metric = \"rate\"\nabove = 900", "line 4, column 9", "above: must be a rate with a unit"),
         (

@@ -148,6 +148,15 @@ impl RuleToml {
         }
     }
 
+    /// Refuses a metric of plans: no station counts them yet, so such a rule would never fire.
+    pub(crate) fn refuse_plans(&self) -> Checked<()> {
+        let is_of_plans = |name: &str| Measure::named(name).is_some_and(|it| it.subject() == Subject::Plans);
+        let refuse = |name: &str| {
+            if is_of_plans(name) { Err(format!("{name} is not judged yet")) } else { Ok(()) }
+        };
+        field("metric", &self.metric, refuse)
+    }
+
     fn measure(&self, per: &Per, threshold: Option<Written<'_>>) -> Checked<Measure> {
         let read =
             |name: &str| Measure::named(name).ok_or_else(|| format!("must be one of {}", measure::NAMES));
