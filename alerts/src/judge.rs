@@ -6,9 +6,7 @@ use std::{
 };
 
 use serde_json::Value;
-use tidemap_alert::{
-    AlertFile, AlertStanding, Engine, NodeFacts, PartitionFacts, SystemFacts, Transition,
-};
+use tidemap_alert::{AlertFile, AlertStanding, Engine, NodeFacts, PartitionFacts, SystemFacts, Transition};
 use tidemap_client::{AlertBucket, AlertUpdate, Audience, Fleet, Node, record_key};
 use tidemap_service::clock::whole_ms;
 use tidemap_wire::{AlertChange, NodeId};

@@ -168,7 +168,7 @@ impl Station {
         }
         let passed_ms = self.started.now_ms();
         for judged in judge.judge(now_ms) {
-            self.ledger.push(judged.key, judged.update, judged.group, passed_ms);
+            self.ledger.push(&judged.key, judged.update, judged.group, passed_ms);
         }
         self.write(&writer, now_ms).await;
         self.write_pending(&writer, now).await;
@@ -196,7 +196,8 @@ impl Station {
 
     /// Takes what the file says now.
     fn read_file(&mut self) {
-        let Some(watched) = self.watched.as_mut().filter(|watched| watched.has_changed().unwrap_or(false)) else {
+        let Some(watched) = self.watched.as_mut().filter(|watched| watched.has_changed().unwrap_or(false))
+        else {
             return;
         };
         let value = Arc::clone(&watched.borrow_and_update().value);
@@ -261,7 +262,8 @@ impl Station {
         }
         if let Some((key, why)) = self.bucket.skipped.first_key_value() {
             let count = self.bucket.skipped.len();
-            warnings.push(format!("values of the alerts' bucket are skipped ({count}), such as {key}: {why}"));
+            warnings
+                .push(format!("values of the alerts' bucket are skipped ({count}), such as {key}: {why}"));
         }
         let rules = self.judge.as_ref().map_or(0, Judge::rules);
         let is_hearing = self.follower.fleet().is_followed(now);
