@@ -177,7 +177,7 @@ impl Station {
             self.missing = self.sending.missing(&self.file).await;
             self.clear_up(&writer, now_ms).await;
         }
-        self.send(now_ms).await;
+        self.send(now_ms);
         self.beat(now);
         self.report(now, now_ms);
     }
@@ -196,7 +196,8 @@ impl Station {
 
     /// Takes what the file says now.
     fn read_file(&mut self) {
-        let Some(watched) = self.watched.as_mut().filter(|watched| watched.has_changed().unwrap_or(false)) else {
+        let Some(watched) = self.watched.as_mut().filter(|watched| watched.has_changed().unwrap_or(false))
+        else {
             return;
         };
         let value = Arc::clone(&watched.borrow_and_update().value);
@@ -214,14 +215,14 @@ impl Station {
     }
 
     /// Begins to send what is due.
-    async fn send(&mut self, now_ms: i64) {
+    fn send(&mut self, now_ms: i64) {
         for (channel, id) in self.deliveries.next(&self.bucket, self.started.now_ms()) {
             let Some(stored) = self.bucket.notices.get(&id) else { continue };
             let notice = stored.value.notice.clone();
             let is_late = u64::try_from(now_ms - notice.at_ms).is_ok_and(|late| late > whole_ms(GIVE_UP));
             if is_late && channel != NoticeRecord::PROGRAMS {
                 tracing::error!(channel, notice = id, "a notice is given up after a day");
-                self.sent(Sent { channel, id, outcome: Outcome::Gone }).await;
+                self.sending.give_up(channel, id);
                 continue;
             }
             let failures = self.deliveries.failures(&channel);
@@ -242,7 +243,7 @@ impl Station {
             }
             Outcome::Failed(_) | Outcome::Refused(_) => {}
         }
-        Box::pin(self.send(now_ms)).await;
+        self.send(now_ms);
     }
 
     /// Says that the fleet is heard and judged.
@@ -261,7 +262,8 @@ impl Station {
         }
         if let Some((key, why)) = self.bucket.skipped.first_key_value() {
             let count = self.bucket.skipped.len();
-            warnings.push(format!("values of the alerts' bucket are skipped ({count}), such as {key}: {why}"));
+            warnings
+                .push(format!("values of the alerts' bucket are skipped ({count}), such as {key}: {why}"));
         }
         let rules = self.judge.as_ref().map_or(0, Judge::rules);
         let is_hearing = self.follower.fleet().is_followed(now);
