@@ -47,12 +47,16 @@ const go = (isOther, pair) => {
   dispatchEvent(new PopStateEvent("popstate"));
 };
 
+const BELL = "M8 2a4 4 0 0 0-4 4c0 4-1.5 5-1.5 5h11S12 10 12 6a4 4 0 0 0-4-4zM6.7 13.5a1.5 1.5 0 0 0 2.6 0";
+
 // The switch: the address's name for a view, its title, and for one of the second program what must answer
 // before it is offered and the sign of its tab on a phone.
 const VIEWS = [
   ["", "Nodes"],
   ["summary", "Summary"],
   ["traffic", "Traffic", "api/history/status", "M3 2.5v11M6 4.5h7M6 8h5M6 11.5h3"],
+  // Offered once the stream speaks of alerts.
+  ["events", "Events", "api/alerts", BELL],
 ];
 const laterViews = VIEWS.filter(([, , url]) => url);
 // Whether the present node's details have a part that the second program fills.
@@ -90,7 +94,7 @@ const showView = (query) => {
     const section = document.getElementById(other);
     if (section) section.hidden = other !== name;
     else if (other === name) {
-      document.querySelector(".side").insertAdjacentHTML("beforeend", `<section class='region region-later panel' id=${name} aria-label=${title}><p class=past-word role=status>Loading…</p></section>`);
+      document.querySelector(".side").insertAdjacentHTML("beforeend", `<section class='region region-later panel' id=${name} aria-label=${title} tabindex=-1><p class=past-word role=status>Loading…</p></section>`);
     }
   }
   return url;
@@ -101,23 +105,32 @@ let isOffering = false;
 const offerLater = () => {
   if (isOffering) return;
   isOffering = true;
-  for (const view of laterViews) fetch(at(view[2])).then(({ ok }) => ok && offer(view), () => {});
-  const isPlan = (answer) => answer.ok && answer.json();
-  fetch(at("api/traffic/plans")).then(isPlan).then((answer) => {
-    hasPlans = Boolean(answer?.plans?.length);
-    showPast(location.search);
+  const ask = async (path) => {
+    const answer = await fetch(at(path));
+    return answer.ok && answer.json();
+  };
+  for (const view of laterViews.filter(([name]) => name !== "events")) {
+    ask(view[2]).then((answer) => answer && answer.enabled !== false && offer(view)).catch(() => {});
+  }
+  ask("api/traffic/plans").then((answer) => {
+    hasPlans = Boolean(answer && answer.plans.length);
+    if (hasPlans) showPast(location.search);
   }).catch(() => {});
 };
 
 document.addEventListener("click", ({ target }) => {
   const button = target.closest("button[data-view]");
-  if (button) go(isView, button.dataset.view && `view=${button.dataset.view}`);
+  if (!button) return;
+  go(isView, button.dataset.view && `view=${button.dataset.view}`);
+  // Whoever comes by the bell goes on among the events.
+  if (button.id === "bell") toEvents();
 });
 
 globalThis.showPast = async (query) => {
   // The elements are there once the page's program has made them.
   await null;
-  const isLater = showView(query) || (hasPlans && /[?&]node=/.test(query));
+  const node = new URLSearchParams(query).get("node");
+  const isLater = showView(query) || (node && (hasPlans || isAlerted(node)));
   // A moment of it that is looked at is no other time.
   const time = query.slice(1).split("&").filter((pair) => isTime(pair) && !pair.startsWith("spike=")).join("&");
   // Another address is another link to copy.
@@ -133,6 +146,7 @@ globalThis.showPast = async (query) => {
   if (time && !document.getElementById("past")) document.querySelector(".kpis").insertAdjacentHTML("afterend", section);
   past ??= import(at("{{past-glue}}")).then(async (glue) => {
     await glue.default({ module_or_path: at("{{past-wasm}}") });
+    if (alerts) glue.hear();
     return glue;
   });
   past.then((glue) => glue.show(query, (text) => tellPage("past", text)), () => {
@@ -155,6 +169,97 @@ document.addEventListener("keydown", ({ key, target, ctrlKey, metaKey, altKey })
   list.value = option.value;
   list.dispatchEvent(new Event("change", { bubbles: true }));
 });
+
+// Alerts. The stream says how many fire, beside its first snapshot and whenever that changes; where it does
+// not, nothing watches any rule, and there is no bell. Which nodes they are about is asked for only while some
+// fire.
+let alerts = null;
+let firingNodes = [];
+// With a constructed sheet a node's row has a bell wherever the table draws it.
+const bells = new CSSStyleSheet();
+document.adoptedStyleSheets = [bells];
+let asking = null;
+const ASK_MS = 5000;
+
+const hearAlerts = (text) => {
+  const { firing, evaluator } = JSON.parse(text);
+  const isNew = alerts?.text !== text;
+  alerts = { text, firing };
+  offer(VIEWS.find(([name]) => name === "events"));
+  let bell = document.getElementById("bell");
+  if (!bell) {
+    document.querySelector(".header-end").insertAdjacentHTML("afterbegin", `<button class="button bell" id=bell type=button data-view=events aria-pressed=false aria-keyshortcuts=e><svg class=icon viewBox="0 0 16 16" aria-hidden=true><path d="${BELL}"/></svg><span class="bell-count live" aria-hidden=true></span></button>`);
+    bell = document.getElementById("bell");
+    bell.setAttribute("aria-pressed", document.querySelector(".app").dataset.view === "events");
+    new MutationObserver(mark).observe(document.head, { subtree: true, childList: true, attributeFilter: ["href"] });
+  }
+  // Nobody watching is not the same as nothing firing.
+  const count = firing > 999 ? "999+" : firing || (evaluator ? "" : "?");
+  const words = (evaluator ? "" : "nobody watches, ") + `${firing || "none"} firing`;
+  bell.ariaLabel = `Alerts: ${words}`;
+  bell.title = `Alerts: ${words} (E)`;
+  for (const place of [bell, document.querySelector(".tab[data-view=events]")]) {
+    place.dataset.count = count;
+    place.dataset.firing = firing > 0;
+  }
+  bell.lastElementChild.textContent = count;
+  mark();
+  if (!isNew) return;
+  past?.then((glue) => glue.hear(), () => {});
+  if (firing) asking ??= setTimeout(askWho, firingNodes.length ? ASK_MS : 0);
+  else ring([]);
+};
+
+// Not more often than in some seconds, however often it changes.
+const askWho = async () => {
+  try {
+    const answer = await fetch(at("api/alerts?state=firing&limit=200"));
+    if (answer.ok) ring((await answer.json()).firing.filter(({ target }) => target.kind === "node").map(({ target }) => target));
+  } catch {
+    // The next change asks again.
+  }
+  asking = null;
+};
+
+const ring = (nodes) => {
+  // Ids are written as subjects of NATS have them; rows have what they mean.
+  firingNodes = alerts.firing ? nodes.map(({ id }) => decodeURIComponent(id.replaceAll("=", "%"))) : [];
+  const rows = firingNodes.map((id) => `[data-node="${CSS.escape(id)}"]`);
+  bells.replaceSync(rows.length ? `.grid-node:is(${rows}) .cell-name { --alert: "" / "alert" }` : "");
+  if (/[?&]node=/.test(location.search)) showPast(location.search);
+};
+
+// Whether a node's details say something of alerts: not all that fire may be known by name.
+const isAlerted = (node) => alerts && (firingNodes.includes(node) || alerts.firing > 200);
+
+const toEvents = async () => {
+  await null;
+  document.getElementById("events")?.focus();
+};
+
+document.addEventListener("keydown", ({ key, target, ctrlKey, metaKey, altKey }) => {
+  if (key !== "e" || ctrlKey || metaKey || altKey || target.matches("input, select, textarea")) return;
+  document.getElementById("bell")?.click();
+});
+
+// While alerts fire, their number stands in the tab's title and on its icon, in place of that of nodes that
+// are offline, which the page's program goes on writing. Each is kept as that wrote it, and as it is shown.
+const title = { own: "", shown: "" };
+const icon = { own: "", shown: "" };
+const mark = () => {
+  const link = document.querySelector("link[rel=icon]");
+  const { firing } = alerts;
+  const put = (place, now, marked, write) => {
+    if (now !== place.shown) place.own = now;
+    place.shown = (firing && marked(place.own)) || place.own;
+    if (now !== place.shown) write(place.shown);
+  };
+  // The title of another time than now stays as it is.
+  const words = `(${firing} alert${firing === 1 ? "" : "s"}) `;
+  put(title, document.title, (own) => /^[(↓]/.test(own) && words + own.replace(/^\(.*?\) /, ""), (text) => (document.title = text));
+  const svg = `<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 32 32'><rect width='32' height='32' rx='7' fill='#a8201a'/><text x='16' y='23' text-anchor='middle' font-family='system-ui' font-size='20' fill='#fff'>${Math.min(firing, 99)}</text></svg>`;
+  put(icon, link.getAttribute("href"), () => `data:image/svg+xml,${encodeURIComponent(svg)}`, (url) => link.setAttribute("href", url));
+};
 
 // Copies the page's address, which names the node whose details are open. Where the browser has no clipboard
 // for us, the style sheet hides the button: the address bar says the same.
@@ -187,6 +292,7 @@ globalThis.openStream = (receive) => {
     port = next;
     port.onmessage = ({ data: [kind, text] }) => {
       heard();
+      if (kind === "alerts") return hearAlerts(text);
       receive(kind, text);
       fill(kind, text, receive);
     };

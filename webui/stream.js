@@ -32,9 +32,10 @@ const tabs = new Map();
 // The stream that is followed, and another one that is open only until its snapshot has come.
 let main = null;
 let base = null;
-// The main stream's newest snapshots and deltas, and its newest totals.
+// The main stream's newest snapshots and deltas, its newest totals, and what it last said of alerts.
 let recent = [];
 let totals = null;
+let alerts = null;
 let watchedMs = performance.now();
 // When the main stream has last brought an event, or when somebody began to wait for one.
 let stirredMs = performance.now();
@@ -78,7 +79,7 @@ function open() {
   const nowMs = performance.now();
   const source = new EventSource(url(""));
   const line = { source, id: "", epoch: "", openedMs: nowMs, heardMs: nowMs, askedMs: -Infinity, spokeMs: null };
-  for (const kind of ["open", "error", "snapshot", "delta", "stats", "ping"]) {
+  for (const kind of ["open", "error", "snapshot", "delta", "stats", "alerts", "ping"]) {
     line.source.addEventListener(kind, ({ data, lastEventId }) => receive(line, kind, data, lastEventId));
   }
   return line;
@@ -86,7 +87,7 @@ function open() {
 
 function close(line) {
   line?.source?.close();
-  if (line === main) [recent, totals] = [[], null];
+  if (line === main) [recent, totals, alerts] = [[], null, null];
   return null;
 }
 
@@ -126,6 +127,7 @@ function pass(kind, text) {
     }
   }
   if (kind === "stats") totals = text;
+  else if (kind === "alerts") alerts = text;
   else if (kind === "snapshot" || (kind === "delta" && recent.length > 0)) recent.push({ kind, text, atMs: main.heardMs });
   const keptMs = (base?.openedMs ?? main.heardMs) - REPLAYED_MS;
   while (recent.length > 1 && recent[0].atMs < keptMs) recent.shift();
@@ -158,6 +160,7 @@ function attach(port) {
   if (!main.source) port.postMessage(["polled"]);
   for (const { kind, text } of recent) port.postMessage([kind, text]);
   if (totals) port.postMessage(["stats", totals]);
+  if (alerts) port.postMessage(["alerts", alerts]);
 }
 
 // The stream has broken. Unless it had spoken, the server is asked before the tabs learn of it: it may be there.
@@ -237,7 +240,7 @@ async function poll(line) {
     reopen();
   } else {
     if (source) withhold(line);
-    for (const { kind, data, id } of events) receive(line, kind, data, id ?? (kind === "stats" ? line.id : ""));
+    for (const { kind, data, id } of events) receive(line, kind, data, id ?? (kind === "stats" || kind === "alerts" ? line.id : ""));
   }
 }
 

@@ -2,8 +2,9 @@
 //!
 //! `kernel → uplinks → meter → outbox → publisher`: `kernel` and `host` read, `uplinks` decides which
 //! interfaces count, `meter` computes sums that never fall, [`outbox`] decides what to send from its ring,
-//! and `publisher` sends it; `round_trips` measures its acknowledgements, and `probes` what the operator names.
-//! All except `kernel`, `host`, `probes` and `publisher` are pure: time and readings come in as arguments.
+//! and `publisher` sends it; `round_trips` measures its acknowledgements, and `probes` the way to what the
+//! operator names. All except `kernel`, `host`, `probes` and `publisher` are pure: time and readings come in
+//! as arguments.
 //!
 //! An agent takes no commands. It opens no port, subscribes to nothing but the acknowledgements of its own
 //! reports, and asks no third party where it is.

@@ -9,6 +9,7 @@ mod attempt;
 mod book;
 mod icmp;
 mod lookup;
+mod outcome;
 mod target;
 
 use std::time::Duration;
@@ -20,8 +21,9 @@ use tokio::{
     time::{Instant, MissedTickBehavior, interval_at, sleep},
 };
 
-use attempt::{Attempts, Outcome};
+use attempt::Attempts;
 use book::Book;
+use outcome::Outcome;
 
 pub(crate) use target::Target;
 
@@ -32,8 +34,8 @@ const FIRST_RESULT_AFTER: Duration = Duration::from_secs(10);
 const SPREAD: Duration = Duration::from_secs(1);
 /// Outcomes between a probe and the book. Each task waits for room, so a full queue makes probes rarer.
 const OUTCOMES: usize = 16;
-/// Minutes that the publisher has not taken. More are dropped: it publishes several samples a minute, so it is
-/// stuck then.
+/// Minutes that the publisher has not taken. More are dropped: it publishes a sample a minute at least, so it
+/// is stuck then.
 const MINUTES: usize = 2;
 
 /// Probes in the background, until it is dropped.

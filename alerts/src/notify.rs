@@ -8,17 +8,24 @@ mod signature;
 use std::{path::PathBuf, time::Duration};
 
 use tidemap_alert::channels::{Channel, Channels, Heartbeat, Outgoing, Post, Style};
-use tidemap_service::web_client::{Limits, WebClient};
+use tidemap_service::web_client::{ExchangeLimits, WebAnswer, WebClient};
 use tidemap_wire::AlertNotice;
-use tokio::{task::spawn_blocking, time::timeout};
+use tokio::{
+    task::{JoinError, spawn_blocking},
+    time::timeout,
+};
 
 use self::secrets::Secrets;
 
 /// For one attempt, all in all.
 const WHOLE: Duration = Duration::from_secs(15);
 /// What is read of an answer: enough for the words of an error.
-const LIMITS: Limits =
-    Limits { connect: Duration::from_secs(5), whole: Duration::from_secs(12), body_bytes: 4_096, cuts: true };
+const LIMITS: ExchangeLimits = ExchangeLimits {
+    connect: Duration::from_secs(5),
+    whole: Duration::from_secs(12),
+    body_bytes: 4_096,
+    cuts: true,
+};
 
 /// After a refusal a notice is tried again when the file was read again, or after this time.
 pub const REFUSED_WAIT: Duration = Duration::from_secs(3_600);
@@ -180,9 +187,7 @@ impl Sender {
 }
 
 /// What an answer means, or that there is none. What panics may work the next time.
-fn judged(
-    called: Result<Result<tidemap_service::web_client::Answer, String>, tokio::task::JoinError>,
-) -> Result<Delivered, SendFailure> {
+fn judged(called: Result<Result<WebAnswer, String>, JoinError>) -> Result<Delivered, SendFailure> {
     match called {
         Ok(Ok(answer)) => answer::judge(&answer, jiff::Timestamp::now().as_second()),
         Ok(Err(why)) => Err(SendFailure::retry(why)),

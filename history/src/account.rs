@@ -8,6 +8,7 @@ use tidemap_wire::{MinuteRow, RunCounters, bounds};
 
 use crate::{
     columns::{Damaged, Reader, Writer},
+    host_span::HostSpan,
     point::Point,
 };
 
@@ -149,6 +150,7 @@ impl Account {
             rx_bytes: cell.row.rx_bytes,
             tx_bytes: cell.row.tx_bytes,
             rates: cell.row.rates,
+            host: HostSpan::of_minute(cell.row.host),
             ..Point::default()
         };
         for late in &cell.late {

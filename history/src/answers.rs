@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, ops::Range};
 use tidemap_wire::{
     MinuteRow, NodeId, bounds,
     history_query::{
-        HistoryAnswer, HistoryError, HistoryReply, HistoryRequest, HistorySeries, HistoryStatus,
+        HistoryAnswer, HistoryError, HistoryReply, HistoryRequest, HistorySeries, HistoryStatus, HostSteps,
         MAX_AUTOMATIC_STEPS, MAX_STEPS, MAX_TOP, RECENT_REACH_MS, RangeAnswer, RangeRequest, TierReach,
         TopAnswer, TopBy, TopNode, TopRequest,
     },
@@ -13,6 +13,7 @@ use tidemap_wire::{
 
 use crate::{
     database::StoreError,
+    host_span::HostSpan,
     point::{Point, mean},
     store::{Reach, SeriesKey, Step, Store, TopOrder},
 };
@@ -111,6 +112,7 @@ pub(crate) fn range(
         }
         (stored, _) => stored,
     };
+    let has_host = request.host && matches!(request.of, HistorySeries::Node(_));
     let nothing = Point::default();
     let mut known = points.iter().peekable();
     let steps: Vec<(u32, &Point)> = minutes
@@ -121,6 +123,7 @@ pub(crate) fn range(
         complete_until_ms,
         remote_until_ms,
         warning: warning.map(str::to_owned),
+        host: has_host.then(|| Box::new(hosts(steps))),
         tier_ms,
         ..columns(steps, step)
     };
@@ -221,6 +224,17 @@ fn columns(steps: &[(u32, &Point)], step: Step) -> RangeAnswer {
         unplaced_rx_bytes: points().map(|point| point.unplaced_rx).collect(),
         unplaced_tx_bytes: points().map(|point| point.unplaced_tx).collect(),
         ..RangeAnswer::default()
+    }
+}
+
+fn hosts(steps: &[(u32, &Point)]) -> HostSteps {
+    let hosts = || steps.iter().map(|(_, point)| &point.host);
+    HostSteps {
+        cpu: hosts().map(HostSpan::cpu_mean).collect(),
+        cpu_max: hosts().map(HostSpan::cpu_max).collect(),
+        memory_max: hosts().map(|host| host.memory_max).collect(),
+        disk_max: hosts().map(|host| host.disk_max).collect(),
+        load_max: hosts().map(|host| host.load_max).collect(),
     }
 }
 

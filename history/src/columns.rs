@@ -92,6 +92,11 @@ impl<'a> Reader<'a> {
         if is_whole { Ok(Self(content)) } else { Err(Damaged) }
     }
 
+    /// Whether everything was read.
+    pub(crate) fn is_at_end(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// One number.
     pub(crate) fn number(&mut self) -> Result<u64, Damaged> {
         let mut number = 0;

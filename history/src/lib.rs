@@ -19,6 +19,7 @@ mod config;
 mod database;
 mod disk;
 mod folder;
+mod host_span;
 mod intake;
 mod keeper;
 mod members;

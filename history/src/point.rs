@@ -4,6 +4,8 @@
 
 use tidemap_wire::Extremes;
 
+use crate::host_span::HostSpan;
+
 /// What moved in a span of time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Point {
@@ -19,6 +21,8 @@ pub(crate) struct Point {
     pub unplaced_tx: u64,
     /// The highest and lowest rates, in bytes per second.
     pub rates: Option<Extremes>,
+    /// A few of the host's metrics, of a node.
+    pub host: HostSpan,
 }
 
 impl Point {
@@ -30,6 +34,13 @@ impl Point {
         self.unplaced_rx = self.unplaced_rx.saturating_add(other.unplaced_rx);
         self.unplaced_tx = self.unplaced_tx.saturating_add(other.unplaced_tx);
         self.rates = joined(self.rates, other.rates);
+        self.host.add(&other.host);
+    }
+
+    /// Without the extremes and the host's metrics, which say nothing of several nodes.
+    #[must_use]
+    pub(crate) fn sums(self) -> Self {
+        Self { rates: None, host: HostSpan::default(), ..self }
     }
 
     /// Whether nothing moved and nothing was covered.
@@ -37,7 +48,7 @@ impl Point {
         *self == Self::default()
     }
 
-    /// What must be added to `old` to make this, without the extremes.
+    /// What must be added to `old` to make this, without the extremes and the host's metrics.
     pub(crate) fn beyond(&self, old: &Self) -> Change {
         let less = |new: u64, old: u64| i128::from(new) - i128::from(old);
         Change {

@@ -1,6 +1,7 @@
 //! Tiles: what is stored under one key. [`RowTile`] holds rows of minutes, of many nodes or of one, without
 //! loss; [`PointTile`] holds sums of spans, [`SecondTile`] sums of seconds.
 
+mod hosts;
 mod points;
 mod rows;
 mod seconds;

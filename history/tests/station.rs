@@ -87,6 +87,7 @@ async fn received(client: &Client, node: &NodeId, from: u32, minutes: u32) -> Ve
             from_ms: ms(from),
             to_ms: ms(from + minutes),
             step_ms: Some(60_000),
+            host: false,
             recent: None,
         })
     };
@@ -139,6 +140,7 @@ async fn rows_become_answers_and_are_not_counted_again_by_one_that_goes_on() {
         from_ms: 0,
         to_ms: 60_000,
         step_ms: None,
+        host: false,
         recent: None,
     };
     let refused = HistoryAnswer::Refused(HistoryError::UnknownSeries);

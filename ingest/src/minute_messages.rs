@@ -55,7 +55,7 @@ struct Packing {
 impl Packing {
     fn push_row(&mut self, node: &NodeId, row: &MinuteRow) {
         // Columns of numbers, of 5 bytes each or 9; a name for each row at most.
-        self.make_room(38 + 41 + 37 * row.counters.len() + 5 + node.as_str().len());
+        self.make_room(38 + 41 + 25 + 37 * row.counters.len() + 5 + node.as_str().len());
         self.minutes.push(node, row);
         self.receipts.push((node.clone(), Receipt::of_row(row)));
     }
@@ -95,7 +95,7 @@ impl Packing {
 
 #[cfg(test)]
 mod tests {
-    use tidemap_wire::{Extremes, RunCounters, Slot, decode};
+    use tidemap_wire::{CpuMinute, Extremes, HostMinute, RunCounters, Slot, decode};
 
     use super::*;
 
@@ -103,6 +103,9 @@ mod tests {
     fn the_largest_rows_fit_into_messages_that_the_stream_takes_and_none_is_left_out() {
         let most = u64::MAX;
         let counters = RunCounters { boot: most, since: u32::MAX, rx_bytes: most, tx_bytes: most };
+        let large = Some(u16::MAX);
+        let cpu = Some(CpuMinute { samples: u16::MAX, mean: u16::MAX, max: u16::MAX });
+        let host = HostMinute { cpu, memory_max: large, disk_max: large, load_max: Some(u32::MAX) };
         let row = |minute| MinuteRow {
             minute,
             samples: u32::MAX,
@@ -110,6 +113,7 @@ mod tests {
             rx_bytes: most,
             tx_bytes: most,
             rates: Some(Extremes { rx_max: most, tx_max: most, rx_min: most, tx_min: most }),
+            host,
             counters: vec![counters; 9],
         };
         let late = |seq| LateSample {

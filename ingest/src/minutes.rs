@@ -7,6 +7,7 @@
 
 mod aside;
 mod counters;
+mod host_cell;
 mod late_list;
 mod packed;
 mod packed_row;
@@ -15,10 +16,11 @@ mod receipt;
 mod used;
 
 use serde::{Deserialize, Serialize};
-use tidemap_wire::{LateSample, MinuteRow, Sample, bounds, history_query};
+use tidemap_wire::{HostMinute, LateSample, MinuteRow, Sample, bounds, history_query};
 
 use crate::window::{Sum, Windows, minute_of};
 use aside::Aside;
+use host_cell::HostCell;
 use packed::PackedRing;
 use peaks::Peaks;
 pub(crate) use receipt::Added;
@@ -37,6 +39,7 @@ const CLOSED: u32 = u32::MAX;
 #[serde(from = "PackedRing", into = "PackedRing")]
 pub(crate) struct MinuteRing {
     peaks: [Peaks; SLOTS],
+    hosts: [HostCell; SLOTS],
     /// Samples of each minute.
     samples: [u16; SLOTS],
     /// The minutes whose rows were not acknowledged as they are, a bit for each slot.
@@ -56,7 +59,7 @@ pub(crate) struct MinuteRing {
 }
 
 // A size class of the allocator.
-const _: () = assert!(size_of::<MinuteRing>() <= 192);
+const _: () = assert!(size_of::<MinuteRing>() <= 384);
 
 /// Which of an agent's runs a sample is of. A run whose clock jumps is two runs for the history, so that
 /// within each, later samples are of later minutes.
@@ -172,6 +175,9 @@ impl MinuteRing {
         if let (Some(rx), Some(tx), true) = (sample.rx_bps, sample.tx_bps, sum.covered_ms > 0) {
             self.peaks[place].add(rx, tx);
         }
+        if let Some(host) = &sample.host {
+            self.hosts[place].add(HostMinute::of_sample(host));
+        }
         self.count(windows, (sample, sum), source);
         (Added::InRow, 0)
     }
@@ -273,6 +279,7 @@ impl MinuteRing {
             self.untold &= !(1 << place);
             self.samples[place] = 0;
             self.peaks[place] = Peaks::NONE;
+            self.hosts[place] = HostCell::default();
         }
         lost
     }
@@ -287,6 +294,7 @@ impl MinuteRing {
             rx_bytes: sum.rx_bytes,
             tx_bytes: sum.tx_bytes,
             rates: self.peaks[place].extremes(),
+            host: self.hosts[place].minute(),
             counters: self.aside.as_ref().map(|aside| aside.counters_of(minute)).unwrap_or_default(),
         };
         if self.run_first <= minute {
@@ -352,6 +360,7 @@ impl Default for MinuteRing {
     fn default() -> Self {
         Self {
             peaks: [Peaks::NONE; SLOTS],
+            hosts: [HostCell::default(); SLOTS],
             samples: [0; SLOTS],
             untold: 0,
             first: CLOSED,

@@ -7,6 +7,7 @@ mod admission;
 mod clocks;
 mod conduct;
 mod jumps;
+mod minutes;
 mod past;
 mod probed;
 mod seconds;
@@ -14,12 +15,12 @@ mod silence;
 mod update;
 
 use serde::{Deserialize, Serialize};
-use tidemap_wire::{Bps, Hello, Host, InterfaceRate, MinuteRow, Probe, ReceivedReport, Sample, Status};
+use tidemap_wire::{Bps, Hello, Host, InterfaceRate, Probe, ReceivedReport, Sample, Status};
 
 use crate::{
     agent_run::Run,
     dedup::Novelty,
-    minutes::{Added, MinuteRing, Receipt, Source, Untold},
+    minutes::{Added, MinuteRing, Source},
     packed_metadata::{Metadata, PackedMetadata},
     refusal::Refusal,
     window::{Sum, Windows},
@@ -250,38 +251,6 @@ impl Node {
     /// Download and upload of the newest sample.
     pub fn rates(&self) -> (Option<Bps>, Option<Bps>) {
         (self.latest.rx_bps, self.latest.tx_bps)
-    }
-
-    /// What the history has not acknowledged: rows of minutes before `until`, and late samples.
-    pub fn untold(&self, until: u32) -> Untold {
-        self.minutes.untold(&self.windows, self.current_source(), until)
-    }
-
-    /// Rows of its newest minutes, whether or not the history has them.
-    pub fn newest_minutes(&self) -> Vec<MinuteRow> {
-        self.minutes.newest(&self.windows, self.current_source())
-    }
-
-    /// Late samples that the history has not acknowledged.
-    #[cfg(test)]
-    pub(crate) fn late_waiting(&self) -> u64 {
-        self.minutes.late_waiting()
-    }
-
-    /// As a worker of an earlier version has it.
-    #[cfg(test)]
-    pub(crate) fn without_minutes(&self) -> Self {
-        let mut node = Self { minutes: Box::default(), ..self.clone() };
-        if let Some(past) = &mut node.past {
-            past.clocks = clocks::Clocks::default();
-            past.jumps = jumps::Jumps::default();
-        }
-        node
-    }
-
-    /// Notes that the history has something.
-    pub fn acknowledge(&mut self, receipts: &[Receipt]) {
-        self.minutes.acknowledge(&self.windows, self.current_source(), receipts);
     }
 
     /// The node's recent past.

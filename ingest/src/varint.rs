@@ -22,6 +22,17 @@ pub(crate) fn take(bytes: &mut impl Iterator<Item = u8>) -> Option<u64> {
     None
 }
 
+/// A small difference up or down as a small number.
+pub(crate) fn signed(number: u64, before: u64) -> u64 {
+    let difference = number.wrapping_sub(before).cast_signed();
+    (difference << 1 ^ difference >> 63).cast_unsigned()
+}
+
+/// The number that differs by so much from the one before.
+pub(crate) fn unsigned(difference: u64, before: u64) -> u64 {
+    before.wrapping_add(difference >> 1 ^ (difference & 1).wrapping_neg())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

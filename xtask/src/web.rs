@@ -27,7 +27,7 @@ const FOLDER: &str = "dist/web";
 /// The style sheets of the first paint, in the order of their cascade layers.
 const STYLES: [&str; 4] = ["tokens", "base", "components", "map"];
 /// Those of what is not there when the page opens.
-const DETAILS: &[&str] = &["details", "past"];
+const DETAILS: &[&str] = &["details", "past", "traffic", "events"];
 
 /// Builds the page, prints the sizes of its files, and fails when they exceed the budget.
 pub(crate) fn build_within_budget(workspace: &Workspace) -> Result<()> {

@@ -10,21 +10,10 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
-use super::{Target, icmp, lookup::Lookup, target::Method};
+use super::{Target, icmp, lookup::Lookup, outcome::Outcome, target::Method};
 
 /// An answer that takes longer is lost: less than the shortest time between two probes.
 pub(super) const TIMEOUT: Duration = Duration::from_secs(4);
-
-/// How a probe ended.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Outcome {
-    /// After this time.
-    Answered(Duration),
-    /// No answer came, or one that refuses.
-    Lost,
-    /// Nothing could be sent, for this reason. That says nothing about the target.
-    NotPossible(String),
-}
 
 /// Probes of one target.
 #[derive(Debug)]

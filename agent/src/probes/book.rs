@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tidemap_wire::Probe;
 
-use super::{Target, attempt::Outcome};
+use super::{Target, outcome::Outcome};
 
 /// What is known of each target since the last minute.
 #[derive(Debug)]

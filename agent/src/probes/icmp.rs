@@ -1,5 +1,5 @@
-//! An echo request by a datagram socket, which needs no privilege where the host permits it: the kernel writes
-//! checksum and identifier, and gives each socket the replies to its own requests only.
+//! An echo request by a datagram socket, which needs no privilege where the host permits it: the kernel
+//! writes checksum and identifier, and gives each socket the replies to its own requests only.
 
 use std::{
     io::{self, ErrorKind},
@@ -12,7 +12,7 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
-use super::attempt::Outcome;
+use super::outcome::Outcome;
 
 /// Type, code, checksum, identifier, sequence number.
 const HEADER_BYTES: usize = 8;

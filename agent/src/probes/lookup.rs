@@ -14,8 +14,8 @@ use tokio::{
 /// A name may lead elsewhere after this time.
 const FRESH: Duration = Duration::from_secs(60);
 
-/// The address of one host. While a later lookup fails or takes its time, the address before it stays, so that
-/// an outage of the resolver is none of the target.
+/// The address of one host. While a later lookup fails or takes its time, the address before it stays, so
+/// that an outage of the resolver is none of the target.
 #[derive(Debug)]
 pub(super) struct Lookup {
     host: String,

@@ -22,7 +22,7 @@ pub(super) enum Method {
 }
 
 impl Target {
-    /// Reads `icmp://host` or `tcp://host:port`; an IPv6 address may be in brackets, before a port it must be.
+    /// Reads `icmp://host` or `tcp://host:port`. An IPv6 address may be in brackets; before a port it must.
     ///
     /// # Errors
     ///

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::fmt::rfc2822;
 use serde_json::Value;
-use tidemap_service::web_client::Answer;
+use tidemap_service::web_client::WebAnswer;
 
 use super::{Delivered, SendFailure};
 
@@ -12,7 +12,7 @@ use super::{Delivered, SendFailure};
 const SHOWN: usize = 200;
 
 /// Judges an answer that came at `now_s`, Unix seconds.
-pub(super) fn judge(answer: &Answer, now_s: i64) -> Result<Delivered, SendFailure> {
+pub(super) fn judge(answer: &WebAnswer, now_s: i64) -> Result<Delivered, SendFailure> {
     let said = said(answer);
     match answer.status {
         200..=299 => Ok(Delivered { answer: said }),
@@ -25,7 +25,7 @@ pub(super) fn judge(answer: &Answer, now_s: i64) -> Result<Delivered, SendFailur
 }
 
 /// The status, and the begin of the text in one line.
-fn said(answer: &Answer) -> String {
+fn said(answer: &WebAnswer) -> String {
     let words = answer.body.split(|letter: char| letter.is_whitespace() || letter.is_control());
     let text = words.filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ");
     let mut shown: String = text.chars().take(SHOWN).collect();
@@ -41,7 +41,7 @@ fn said(answer: &Answer) -> String {
 }
 
 /// How long to wait: seconds or a date in the header, or what Telegram writes into the body.
-fn after(answer: &Answer, now_s: i64) -> Option<Duration> {
+fn after(answer: &WebAnswer, now_s: i64) -> Option<Duration> {
     let header = answer.retry_after.as_deref().map(str::trim).and_then(|text| {
         // Discord has decimals.
         let seconds = text.parse::<f64>().ok().filter(|seconds| seconds.is_finite() && *seconds >= 0.0);
@@ -60,8 +60,8 @@ fn after(answer: &Answer, now_s: i64) -> Option<Duration> {
 mod tests {
     use super::*;
 
-    fn answer(status: u16, retry_after: Option<&str>, body: &str) -> Answer {
-        Answer { status, retry_after: retry_after.map(str::to_owned), body: body.to_owned() }
+    fn answer(status: u16, retry_after: Option<&str>, body: &str) -> WebAnswer {
+        WebAnswer { status, retry_after: retry_after.map(str::to_owned), body: body.to_owned() }
     }
 
     #[test]

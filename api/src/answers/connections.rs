@@ -11,9 +11,10 @@ const MOST: usize = 500;
 /// Nodes that answer for a host that is probed.
 type Targets<'a> = HashMap<String, Option<&'a Node>>;
 
-/// The connections that were measured in the last minute. A host is a node's when it is its name, how it is called, its host's own name or one of its addresses. What
-/// is two nodes' is none's. A node is connected to another by its first probe that was answered; one that is
-/// lost altogether has no round trip to show. At most [`MOST`], in the order of the nodes.
+/// The connections that were measured in the last minute, at most [`MOST`], in the order of the nodes. A host
+/// is a node's when it is its name, how it is called, its host's own name or one of its addresses. What is
+/// two nodes' is none's. A node is connected to another by its first probe that was answered; one that is
+/// lost altogether has no round trip to show.
 pub(crate) fn connections<N: Borrow<Node>>(nodes: &[N]) -> Vec<ConnectionJson> {
     let nodes = nodes.iter().map(|node| -> &Node { node.borrow() });
     let is_live = |node: &&Node| node.status() == Status::Online && !node.probes().is_empty();

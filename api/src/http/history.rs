@@ -9,7 +9,7 @@ use tidemap_client::HistoryRequestError;
 use tidemap_service::clock;
 use tidemap_wire::{
     Minutes,
-    history_query::{HistoryError, HistorySeries, RECENT_REACH_MS, RangeAnswer, TopAnswer},
+    history_query::{HistoryError, HistorySeries, HostSteps, RECENT_REACH_MS, RangeAnswer, TopAnswer},
     http::{HistoryJson, HistoryStatusJson, TopJson, TopNodeJson},
 };
 use tokio::{sync::SemaphorePermit, task::spawn_blocking, time::timeout};
@@ -41,7 +41,7 @@ pub(super) fn name(path: &str) -> Option<&str> {
     nodes::name(path.strip_suffix("/history")?)
 }
 
-/// `GET /api/nodes/{name}/history?from=&to=&step=&format=`
+/// `GET /api/nodes/{name}/history?from=&to=&step=&columns=&format=`
 pub(super) async fn of_node(asked: &Asked, site: &Site, name: &str) -> Result<Response, ApiError> {
     let name = nodes::decoded(name)?;
     let unknown = || ApiError::NotFound(format!("history of a node named {name}"));
@@ -49,7 +49,8 @@ pub(super) async fn of_node(asked: &Asked, site: &Site, name: &str) -> Result<Re
     let ids = found.as_ref().map_or_else(|| possible_ids(&name), |found| vec![found.id.clone()]);
     let first = ids.first().ok_or_else(unknown)?;
     let now_ms = clock::unix_ms();
-    let RangeQuery { mut request, format } = parameters::of_node(&asked.query, first.clone(), now_ms)?;
+    let RangeQuery { mut request, format, columns } =
+        parameters::of_node(&asked.query, first.clone(), now_ms)?;
     let turn = turn(site).await?;
     if let Some(found) = found.filter(|_| request.to_ms > now_ms - RECENT_REACH_MS) {
         request.recent = newest_minutes(site, *found).await;
@@ -58,7 +59,7 @@ pub(super) async fn of_node(asked: &Asked, site: &Site, name: &str) -> Result<Re
         request.of = HistorySeries::Node(id);
         match site.history.range(request.clone()).await {
             Err(HistoryRequestError::Refused(HistoryError::UnknownSeries)) => {}
-            answer => return steps(asked, site, format, answer?, turn).await,
+            answer => return steps(asked, site, format, shown(answer?, columns.as_deref()), turn).await,
         }
     }
     Err(unknown())
@@ -66,7 +67,7 @@ pub(super) async fn of_node(asked: &Asked, site: &Site, name: &str) -> Result<Re
 
 /// `GET /api/history?by=&key=&from=&to=&step=&format=`
 pub(super) async fn of_group(asked: &Asked, site: &Site) -> Result<Response, ApiError> {
-    let RangeQuery { request, format } = parameters::of_group(&asked.query, clock::unix_ms())?;
+    let RangeQuery { request, format, .. } = parameters::of_group(&asked.query, clock::unix_ms())?;
     let unknown = match &request.of {
         HistorySeries::Location(key) => format!("history of the location {key}"),
         HistorySeries::Provider(key) => format!("history of the provider {key}"),
@@ -76,7 +77,7 @@ pub(super) async fn of_group(asked: &Asked, site: &Site) -> Result<Response, Api
     let turn = turn(site).await?;
     match site.history.range(request).await {
         Err(HistoryRequestError::Refused(HistoryError::UnknownSeries)) => Err(ApiError::NotFound(unknown)),
-        answer => steps(asked, site, format, answer?, turn).await,
+        answer => steps(asked, site, format, HistoryJson::from(answer?), turn).await,
     }
 }
 
@@ -143,14 +144,23 @@ fn named(answer: &TopAnswer, names: Vec<Option<String>>) -> TopJson {
     }
 }
 
+/// An answer with these columns, or those of traffic. A station of an earlier version knows nothing of hosts.
+fn shown(mut answer: RangeAnswer, columns: Option<&[&str]>) -> HistoryJson {
+    let Some(columns) = columns else { return HistoryJson::from(answer) };
+    let steps = answer.rx_bytes.len();
+    answer.host.get_or_insert_with(|| Box::new(HostSteps::unknown(steps)));
+    let mut history = HistoryJson::from(answer);
+    history.keep(columns);
+    history
+}
+
 async fn steps(
     asked: &Asked,
     site: &Site,
     format: Option<Format>,
-    answer: RangeAnswer,
+    history: HistoryJson,
     turn: SemaphorePermit<'_>,
 ) -> Result<Response, ApiError> {
-    let history = HistoryJson::from(answer);
     let write = move |format| match format {
         Format::Json => json::encode(&history),
         Format::Csv => csv::history(&history),

@@ -6,8 +6,8 @@ use async_nats::{Message, Subscriber};
 use serde_json::json;
 use tidemap_testkit::broker::has_taken;
 use tidemap_wire::history_query::{
-    HistoryAnswer, HistoryError, HistoryReply, HistoryRequest, HistorySeries, HistoryStatus, RangeAnswer,
-    RangeRequest, TierReach, TopAnswer, TopNode,
+    HistoryAnswer, HistoryError, HistoryReply, HistoryRequest, HistorySeries, HistoryStatus, HostSteps,
+    RangeAnswer, RangeRequest, TierReach, TopAnswer, TopNode,
 };
 
 use super::*;
@@ -65,6 +65,10 @@ fn steps(request: &RangeRequest) -> Vec<HistoryAnswer> {
             covered_ms: known(9).into_iter().map(Option::unwrap_or_default).collect(),
             unplaced_rx_bytes: vec![10; steps.len()],
             unplaced_tx_bytes: vec![11; steps.len()],
+            host: request.host.then(|| {
+                let cpu = steps.iter().map(|minute| (minute % 3 > 0).then_some(125)).collect();
+                Box::new(HostSteps { cpu, ..HostSteps::unknown(steps.len()) })
+            }),
             ..RangeAnswer::default()
         }
     };
@@ -90,6 +94,41 @@ async fn without_a_station_there_is_no_history_and_that_is_said() {
     // What is wrong with a request is said even so.
     assert_eq!(api.get("/api/history?step=90s").await.0, 422);
     assert_eq!(api.get("/api/history/status?x=1").await.0, 422);
+    api.stop().await;
+}
+
+#[tokio::test]
+async fn a_nodes_columns_are_those_that_were_asked_for() {
+    let api = TestApi::start().await;
+    station(&api, |request| match request {
+        // A station of an earlier version knows nothing of hosts.
+        HistoryRequest::Range(request)
+            if request.of == HistorySeries::Node(NodeId::from_name("old").unwrap()) =>
+        {
+            steps(&RangeRequest { host: false, ..request })
+        }
+        HistoryRequest::Range(request) => steps(&request),
+        _ => vec![HistoryAnswer::Refused(HistoryError::Unreadable)],
+    })
+    .await;
+    let columns = |said: &Value| {
+        let columns = said.as_object().unwrap().iter().filter(|(_, column)| column.is_array());
+        columns.map(|(name, _)| name.clone()).collect::<Vec<_>>()
+    };
+    let range = "from=1795942800000&to=1795942980000&step=1m";
+    let (_, said) = api.get(&format!("/api/nodes/new/history?{range}")).await;
+    assert!(columns(&said).len() == 11 && said.get("cpu_percent").is_none(), "{said}");
+    let (_, said) = api.get(&format!("/api/nodes/new/history?{range}&columns=tx_bytes,cpu_percent")).await;
+    assert_eq!(columns(&said), ["cpu_percent", "tx_bytes"]);
+    assert_eq!(said["cpu_percent"], json!([null, 12.5, 12.5]));
+    let (_, said) = api.get(&format!("/api/nodes/old/history?{range}&columns=host")).await;
+    assert_eq!((columns(&said).len(), &said["load_1_max"]), (5, &json!([null, null, null])));
+    let path = format!("/api/nodes/new/history?{range}&columns=host&format=csv");
+    let csv = String::from_utf8(api.answer("GET", &path, "").await.body).unwrap();
+    let expected = "time,cpu_percent,cpu_max_percent,memory_max_percent,disk_max_percent,load_1_max\r\n\
+                    2026-11-29T09:00:00Z,,,,,\r\n2026-11-29T09:01:00Z,12.5,,,,\r\n";
+    assert!(csv.starts_with(expected), "{csv}");
+    assert_eq!(api.get(&format!("/api/history?{range}&columns=host")).await.0, 422);
     api.stop().await;
 }
 

@@ -53,6 +53,7 @@ fn steady(request: &RangeRequest, tx_bps: u64) -> Vec<HistoryAnswer> {
             covered_ms: vec![step_ms; steps.len()],
             unplaced_rx_bytes: vec![0; steps.len()],
             unplaced_tx_bytes: vec![0; steps.len()],
+            host: None,
             remote_until_ms: None,
             warning: None,
         }

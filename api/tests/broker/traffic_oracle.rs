@@ -48,6 +48,7 @@ fn steps(request: &RangeRequest, node: &str, until: i64) -> Vec<HistoryAnswer> {
             covered_ms: sums.iter().map(|(_, covered_ms)| *covered_ms).collect(),
             unplaced_rx_bytes: vec![1; begins.len()],
             unplaced_tx_bytes: vec![0; begins.len()],
+            host: None,
             remote_until_ms: None,
             warning: None,
         }

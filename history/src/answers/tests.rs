@@ -1,4 +1,4 @@
-use tidemap_wire::{Minutes, NodeId};
+use tidemap_wire::{CpuMinute, HostMinute, Minutes, NodeId};
 
 use super::*;
 use crate::store::{Batch, GroupKey};
@@ -35,10 +35,49 @@ fn asked(
 ) -> Result<Vec<RangeAnswer>, AnswerError> {
     range(
         store,
-        &RangeRequest { of: HistorySeries::Node(node("a")), from_ms, to_ms, step_ms, recent: None },
+        &RangeRequest {
+            of: HistorySeries::Node(node("a")),
+            from_ms,
+            to_ms,
+            step_ms,
+            host: false,
+            recent: None,
+        },
         UNTIL_MS,
         None,
     )
+}
+
+#[test]
+fn a_hosts_metrics_are_answered_for_its_node_when_they_are_asked_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut store = store(folder.path());
+    let host = |mean, load| HostMinute {
+        cpu: Some(CpuMinute { samples: 12, mean, max: 990 }),
+        load_max: Some(load),
+        ..HostMinute::default()
+    };
+    let row = |minute, host| MinuteRow { minute, samples: 31, host, ..MinuteRow::default() };
+    let rows = vec![(node("a"), row(10, host(100, 5))), (node("a"), row(13, host(201, 7)))];
+    store.apply(&Batch { rows, at_ms: 900_000, ..Batch::default() }).unwrap();
+    // An owner knows of a newer minute.
+    let mut recent = Minutes::new(1, 900_000);
+    recent.push(&node("a"), &row(14, host(500, 600)));
+    let mut ask = |of, step_ms, host| {
+        let recent = Some(Box::new(recent.clone()));
+        let request = RangeRequest { of, from_ms: 600_000, to_ms: 900_000, step_ms, host, recent };
+        range(&mut store, &request, UNTIL_MS, None).unwrap().remove(0).host
+    };
+    let of_node = || HistorySeries::Node(node("a"));
+    let hosts = ask(of_node(), Some(60_000), true).unwrap();
+    assert_eq!(hosts.cpu, [Some(100), None, None, Some(201), Some(500)]);
+    assert_eq!(hosts.cpu_max, [Some(990), None, None, Some(990), Some(990)]);
+    assert_eq!(hosts.load_max, [Some(5), None, None, Some(7), Some(600)]);
+    assert!(hosts.is_of(5) && hosts.memory_max == [None; 5]);
+    let whole = ask(of_node(), Some(900_000), true).unwrap();
+    assert_eq!((whole.cpu, whole.load_max), (vec![Some(267)], vec![Some(600)]));
+    assert_eq!(ask(of_node(), Some(60_000), false), None);
+    assert_eq!(ask(HistorySeries::Fleet, Some(60_000), true), None);
 }
 
 #[test]
@@ -56,7 +95,7 @@ fn a_range_is_whole_steps_and_what_is_not_covered_is_absent() {
     let of = HistorySeries::Provider("p".to_owned());
     let group = range(
         &mut store,
-        &RangeRequest { of, from_ms: 0, to_ms: 900_000, step_ms: Some(900_000), recent: None },
+        &RangeRequest { of, from_ms: 0, to_ms: 900_000, step_ms: Some(900_000), host: false, recent: None },
         UNTIL_MS,
         None,
     )
@@ -106,6 +145,7 @@ fn what_cannot_be_reported_is_refused_in_words() {
         from_ms: 0,
         to_ms: DAY_MS,
         step_ms: None,
+        host: false,
         recent: None,
     };
     assert!(matches!(
@@ -176,6 +216,7 @@ fn rows_that_are_not_stored_yet_are_part_of_a_nodes_answer() {
             from_ms: 0,
             to_ms: 960_000,
             step_ms: Some(step_ms),
+            host: false,
             recent: Some(recent.clone().into()),
         };
         range(&mut store, &request, UNTIL_MS, None).unwrap().remove(0)
@@ -189,7 +230,14 @@ fn rows_that_are_not_stored_yet_are_part_of_a_nodes_answer() {
     // Its owner knows too little of the time that is not stored.
     recent.at_ms += DAY_MS;
     let of = HistorySeries::Node(node("a"));
-    let request = RangeRequest { of, from_ms: 0, to_ms: 960_000, step_ms: None, recent: Some(recent.into()) };
+    let request = RangeRequest {
+        of,
+        from_ms: 0,
+        to_ms: 960_000,
+        step_ms: None,
+        host: false,
+        recent: Some(recent.into()),
+    };
     assert_eq!(range(&mut store, &request, UNTIL_MS, None).unwrap()[0].complete_until_ms, 780_000);
 }
 
@@ -215,6 +263,7 @@ fn what_is_kept_here_no_more_is_from_the_other_database_and_says_so() {
         from_ms,
         to_ms: 900_000,
         step_ms,
+        host: false,
         recent: None,
     };
     let node = || HistorySeries::Node(node("a"));
@@ -263,8 +312,14 @@ fn recent_rows_are_held_within_the_bounds_of_what_is_stored() {
     }
     let of = HistorySeries::Node(node("a"));
     let to_ms = 20_000 * 60_000;
-    let request =
-        RangeRequest { of, from_ms: 0, to_ms, step_ms: Some(5_000 * 60_000), recent: Some(recent.into()) };
+    let request = RangeRequest {
+        of,
+        from_ms: 0,
+        to_ms,
+        step_ms: Some(5_000 * 60_000),
+        host: false,
+        recent: Some(recent.into()),
+    };
     let answer = range(&mut store, &request, UNTIL_MS, None).unwrap().remove(0);
     assert_eq!(answer.rx_bytes[0], Some(5_400 + bounds::MINUTE_BYTES));
     assert_eq!(answer.rx_bytes[1..], [None, None, None], "a minute that is days ahead is ignored");

@@ -60,6 +60,9 @@ pub struct ExportArgs {
     /// Which location, which provider, or which value of the label.
     #[arg(long, value_name = "VALUE")]
     key: Option<String>,
+    /// With each node's use of processors, memory and disk, and its load: of one node, or of every node.
+    #[arg(long)]
+    host: bool,
     /// The station's folder; that of `tidemap up` unless given.
     #[arg(long, env = "TIDEMAP_HISTORY_DIR", value_name = "FOLDER")]
     pub(super) history_dir: Option<PathBuf>,
@@ -154,6 +157,10 @@ impl ExportArgs {
             let unknown = format!("--node {}: the history has never heard of it", node.display());
             return Err(UsageError(unknown).into());
         }
+        if self.host && self.by != By::Node {
+            let words = "--host: goes with --node NODE or --by node: groups have no such columns";
+            return Err(UsageError(words.to_owned()).into());
+        }
         let key = self.key.clone();
         let missing = || UsageError("--key: is missing: which location, provider or value".to_owned());
         let group = match &self.by {
@@ -183,8 +190,8 @@ impl ExportArgs {
     ) -> anyhow::Result<u64> {
         let out = BufWriter::new(out);
         let mut table: Box<dyn Table> = match self.format {
-            Format::Csv => Box::new(table::Csv::begin(out)?),
-            Format::Parquet => Box::new(parquet::Parquet::begin(out)?),
+            Format::Csv => Box::new(table::Csv::begin(out, self.host)?),
+            Format::Parquet => Box::new(parquet::Parquet::begin(out, self.host)?),
         };
         let rows = self.fill(store, series, &mut *table, stop)?;
         table.finish()?;
@@ -212,7 +219,8 @@ impl ExportArgs {
                 ensure!(!stop.is_cancelled(), "interrupted");
                 let whole = from_ms / most_ms * most_ms;
                 let to_ms = whole.saturating_add(most_ms).min(self.to);
-                let request = RangeRequest { of: of.clone(), from_ms, to_ms, step_ms, recent: None };
+                let request =
+                    RangeRequest { of: of.clone(), from_ms, to_ms, step_ms, host: self.host, recent: None };
                 for part in
                     answers::range(store, &request, until_ms, None).map_err(|error| self.refused(error))?
                 {

@@ -5,7 +5,7 @@ use std::{path::PathBuf, time::Duration};
 use data_encoding::BASE64;
 use tidemap_service::{
     text_file,
-    web_client::{Answer, Limits, WebClient},
+    web_client::{ExchangeLimits, WebAnswer, WebClient},
 };
 use url::Url;
 
@@ -72,11 +72,11 @@ impl Http {
         headers: &[(&str, &str)],
         body: &[u8],
         limit: Duration,
-    ) -> Result<Answer, String> {
+    ) -> Result<WebAnswer, String> {
         let signed = self.key.as_ref().map(Key::header).transpose()?;
         let mut headers = headers.to_vec();
         headers.extend(signed.as_ref().map(|signed| ("authorization", signed.as_str())));
-        let limits = Limits { connect: limit, whole: limit, body_bytes: MOST_BYTES, cuts: false };
+        let limits = ExchangeLimits { connect: limit, whole: limit, body_bytes: MOST_BYTES, cuts: false };
         self.client.post(url.as_str(), &headers, body, limits)
     }
 }

@@ -1,4 +1,5 @@
-//! How a minute's numbers are called in the other database, and what a span of minutes has of each.
+//! How a minute's numbers are called in the other database, and what a span of minutes has of each. Metrics of
+//! hosts are not sent.
 
 use tidemap_wire::Extremes;
 
@@ -59,6 +60,7 @@ pub(crate) fn point(of: impl Fn(&str) -> Option<u64>) -> Point {
         unplaced_rx: sum("unplaced_rx_bytes"),
         unplaced_tx: sum("unplaced_tx_bytes"),
         rates: rates(),
+        ..Point::default()
     }
 }
 
@@ -76,6 +78,7 @@ mod tests {
             unplaced_rx: 4,
             unplaced_tx: 5,
             rates: Some(rates),
+            ..Point::default()
         };
         for point_of in [one, Point { unplaced_rx: 0, rates: None, ..one }, Point::default()] {
             let of = |column: &str| {

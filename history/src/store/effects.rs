@@ -65,7 +65,7 @@ impl Effects {
     /// Notes what a node's hour or day came to.
     pub(super) fn board(&mut self, tier: Tier, period: u32, node: u32, point: Point) {
         let board = (u8::from(tier == Tier::DayBoard), period, node / BOARD);
-        self.boards.entry(board).or_default().insert(node, Point { rates: None, ..point });
+        self.boards.entry(board).or_default().insert(node, point.sums());
     }
 
     /// Writes it.

@@ -46,7 +46,7 @@ pub(super) fn keep(tx: &Tx<'_>, state: &State, end: u32) -> Result<(), StoreErro
 /// The sums of minutes, without the extremes: these are kept by quarters of an hour.
 fn of(minutes: &[(u32, Point)]) -> PointTile {
     let sums = sums(minutes, FIVE).into_iter();
-    PointTile(sums.map(|(slot, point)| (slot, Point { rates: None, ..point })).collect())
+    PointTile(sums.map(|(slot, point)| (slot, point.sums())).collect())
 }
 
 /// The first minute of days of which minutes are kept: earlier ones may have such sums.

@@ -224,7 +224,7 @@ fn group_minutes(
     }
     live::each_unsettled(tx, state, sums, minutes.end, |node, minute, point| {
         if minutes.contains(&minute) && state.membership.at(node, minute).contains(&group) {
-            sum.0.entry(minute).or_default().add(&Point { rates: None, ..*point });
+            sum.0.entry(minute).or_default().add(&point.sums());
         }
     })?;
     let mut found = group_points(&sum);

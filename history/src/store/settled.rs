@@ -127,7 +127,7 @@ impl Groups {
     pub(super) fn add(&mut self, group: u32, minute: u32, point: &Point) {
         let (rows, sum) = self.0.entry(group).or_default().entry(minute).or_default();
         *rows += 1;
-        sum.add(&Point { rates: None, ..*point });
+        sum.add(&point.sums());
     }
 
     fn add_all(&mut self, others: Self) {

@@ -1,6 +1,7 @@
 mod damage;
 mod fives;
 mod forgets;
+mod hosts;
 mod life;
 mod lost;
 mod orders;
@@ -11,12 +12,13 @@ mod sends;
 mod settled;
 mod tops;
 
-use tidemap_wire::{Extremes, LateSample, MinuteRow, NodeId, RunCounters};
+use tidemap_wire::{CpuMinute, Extremes, HostMinute, LateSample, MinuteRow, NodeId, RunCounters};
 
 use super::*;
 use crate::{
     database::Tier,
     disk::Disk,
+    host_span::HostSpan,
     point::Point,
     tile::{PointTile, RowTile},
 };
@@ -35,6 +37,7 @@ pub(super) fn row(minute: u32, bytes: u64, boot: u64, since: u32, counted: u64) 
         tx_bytes: 2 * bytes,
         rates: Some(Extremes { rx_max: bytes, tx_max: 2 * bytes, rx_min: bytes / 100, tx_min: bytes / 50 }),
         counters: vec![RunCounters { boot, since, rx_bytes: counted, tx_bytes: 2 * counted }],
+        ..MinuteRow::default()
     }
 }
 

@@ -2,9 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use super::rows::{read_rates, write_rates};
+use super::{
+    hosts,
+    rows::{read_rates, write_rates},
+};
 use crate::{
     columns::{Damaged, Reader, Writer},
+    host_span::HostSpan,
     point::Point,
 };
 
@@ -24,10 +28,12 @@ impl PointTile {
         out.column(&column(|point| point.unplaced_rx));
         out.column(&column(|point| point.unplaced_tx));
         write_rates(&mut out, &self.0.values().map(|point| point.rates).collect::<Vec<_>>());
+        hosts::write(&mut out, &self.0.values().map(|point| point.host.numbers()).collect::<Vec<_>>());
         out.finish()
     }
 
-    /// Calls `take` with each key and its sums. Boards have no extremes, and are read by the million.
+    /// Calls `take` with each key and its sums. Boards have neither extremes nor metrics of
+    /// hosts, and are read by the million.
     pub(crate) fn each_sum(bytes: &[u8], mut take: impl FnMut(u32, &Point)) -> Result<(), Damaged> {
         let mut input = Reader::new(bytes)?;
         let length = input.length()?;
@@ -42,7 +48,7 @@ impl PointTile {
                 tx_bytes: tx_bytes[place],
                 unplaced_rx: unplaced_rx[place],
                 unplaced_tx: unplaced_tx[place],
-                rates: None,
+                ..Point::default()
             };
             take(key, &point);
         }
@@ -57,6 +63,8 @@ impl PointTile {
             (input.column(length)?, input.column(length)?, input.column(length)?);
         let (unplaced_rx, unplaced_tx) = (input.column(length)?, input.column(length)?);
         let rates = read_rates(&mut input, length)?;
+        let hosts = hosts::read(&mut input, length)?.into_iter().map(HostSpan::of_numbers);
+        let hosts = hosts.collect::<Option<Vec<_>>>().ok_or(Damaged)?;
         let point = |place: usize| Point {
             covered_ms: covered_ms[place],
             rx_bytes: rx_bytes[place],
@@ -64,6 +72,7 @@ impl PointTile {
             unplaced_rx: unplaced_rx[place],
             unplaced_tx: unplaced_tx[place],
             rates: rates[place],
+            host: hosts[place],
         };
         Ok(Self(keys.into_iter().enumerate().map(|(place, key)| (key, point(place))).collect()))
     }

@@ -1,10 +1,12 @@
 //! Rows of minutes, without loss.
 
-use tidemap_wire::{Extremes, MinuteRow, RunCounters};
+use tidemap_wire::{Extremes, HostMinute, MinuteRow, RunCounters};
 
+use super::hosts;
 use crate::{
     account::{Account, Cell, LateSum},
     columns::{Damaged, Reader, Writer},
+    host_span,
     point::Point,
 };
 
@@ -66,6 +68,7 @@ impl RowTile {
         write_rates(&mut out, &rows().map(|row| row.rates).collect::<Vec<_>>());
         self.write_counters(&mut out);
         self.write_late(&mut out);
+        hosts::write(&mut out, &rows().map(|row| host_span::numbers_of(row.host)).collect::<Vec<_>>());
         out.finish()
     }
 
@@ -73,7 +76,7 @@ impl RowTile {
         Self::read(bytes, true)
     }
 
-    /// Without what sums do not need: the numbers of samples, and the extremes.
+    /// Without what sums do not need: the numbers of samples, the extremes, and metrics of hosts.
     pub(crate) fn decode_for_sums(bytes: &[u8]) -> Result<Self, Damaged> {
         Self::read(bytes, false)
     }
@@ -105,6 +108,7 @@ impl RowTile {
                 rx_bytes: rx_bytes[place],
                 tx_bytes: tx_bytes[place],
                 rates: rates[place],
+                host: HostMinute::default(),
                 counters: Vec::new(),
             };
             Entry { node: nodes[place], cell: Cell { row, late: Vec::new() } }
@@ -112,6 +116,11 @@ impl RowTile {
         let mut tile = Self { before, entries: (0..length).map(entry).collect() };
         tile.read_counters(&mut input)?;
         tile.read_late(&mut input)?;
+        if is_whole {
+            for (entry, numbers) in tile.entries.iter_mut().zip(hosts::read(&mut input, length)?) {
+                entry.cell.row.host = host_span::minute_of(numbers).ok_or(Damaged)?;
+            }
+        }
         Ok(tile)
     }
 

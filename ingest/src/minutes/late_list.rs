@@ -4,7 +4,7 @@
 use tidemap_wire::LateSample;
 
 use super::packed_row::{put_all, take_as};
-use crate::varint::take;
+use crate::varint::{signed, take, unsigned};
 
 /// In the order in which they came.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -72,16 +72,6 @@ impl FromIterator<LateSample> for LateList {
 }
 
 const FIRST: LateSample = LateSample { minute: 0, boot: 0, seq: 0, covered_ms: 0, rx_bytes: 0, tx_bytes: 0 };
-
-/// A small difference up or down as a small number.
-fn signed(number: u64, before: u64) -> u64 {
-    let difference = number.wrapping_sub(before).cast_signed();
-    (difference << 1 ^ difference >> 63).cast_unsigned()
-}
-
-fn unsigned(difference: u64, before: u64) -> u64 {
-    before.wrapping_add(difference >> 1 ^ (difference & 1).wrapping_neg())
-}
 
 #[cfg(test)]
 mod tests {

@@ -52,7 +52,8 @@ fn down(rate: Bps) -> u16 {
     code(rate.get().floor() as u64, std::ops::Div::div)
 }
 
-fn code(mut digits: u64, divide: impl Fn(u64, u64) -> u64) -> u16 {
+/// Three digits and a power of ten.
+pub(super) fn code(mut digits: u64, divide: impl Fn(u64, u64) -> u64) -> u16 {
     let mut power = 0;
     while digits > 999 {
         digits = divide(digits, 10);
@@ -61,7 +62,8 @@ fn code(mut digits: u64, divide: impl Fn(u64, u64) -> u64) -> u16 {
     power + u16::try_from(digits).unwrap_or(999)
 }
 
-fn value(code: u16) -> u64 {
+/// The number that has this code.
+pub(super) fn value(code: u16) -> u64 {
     u64::from(code % 1_000).saturating_mul(10_u64.saturating_pow(u32::from(code / 1_000)))
 }
 

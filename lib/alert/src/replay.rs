@@ -105,10 +105,9 @@ impl Rule {
         let mut caveats = vec![format!("judged by steps of {step}")];
         match self.signal.measure {
             Measure::Offline | Measure::OfflineShare => {
-                caveats.push(format!(
-                    "a node counts as offline where nothing of it is known for a whole step: shorter outages are not seen, \
-                     and reports that came later fill them"
-                ));
+                let offline = "a node counts as offline where nothing of it is known for a whole step: shorter \
+                               outages are not seen, and reports that came later fill them";
+                caveats.push(offline.to_owned());
             }
             _ if self.signal.aggregate == Aggregate::Mean && self.signal.window_ms < step_ms => {
                 caveats

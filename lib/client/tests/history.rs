@@ -102,6 +102,7 @@ async fn an_answer_in_many_parts_is_joined() {
         from_ms: 60_000,
         to_ms: 20_001 * 60_000,
         step_ms: None,
+        host: false,
         recent: None,
     };
     let answer = history.range(request).await.unwrap();
@@ -128,6 +129,7 @@ async fn a_station_that_ends_amid_its_answer_is_replaced_by_another() {
         from_ms: 0,
         to_ms: 5_000 * 60_000,
         step_ms: None,
+        host: false,
         recent: None,
     };
     let asked = tokio::spawn({

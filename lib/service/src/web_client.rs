@@ -14,7 +14,7 @@ use ureq::{
 
 /// An answer.
 #[derive(Clone, Debug, Default)]
-pub struct Answer {
+pub struct WebAnswer {
     /// The status, such as 200.
     pub status: u16,
     /// The header `retry-after`.
@@ -25,7 +25,7 @@ pub struct Answer {
 
 /// How long an exchange may take, and how much of an answer is read.
 #[derive(Clone, Copy, Debug)]
-pub struct Limits {
+pub struct ExchangeLimits {
     /// For a connection to be made.
     pub connect: Duration,
     /// For all of it.
@@ -64,7 +64,12 @@ impl WebClient {
     /// # Errors
     ///
     /// When no answer comes; says why without the address.
-    pub fn get(&self, url: &str, headers: &[(&str, &str)], limits: Limits) -> Result<Answer, String> {
+    pub fn get(
+        &self,
+        url: &str,
+        headers: &[(&str, &str)],
+        limits: ExchangeLimits,
+    ) -> Result<WebAnswer, String> {
         let request = with(self.0.get(url), headers, limits);
         request.call().and_then(|answer| read(answer, limits)).map_err(|error| why(&error))
     }
@@ -79,8 +84,8 @@ impl WebClient {
         url: &str,
         headers: &[(&str, &str)],
         body: &[u8],
-        limits: Limits,
-    ) -> Result<Answer, String> {
+        limits: ExchangeLimits,
+    ) -> Result<WebAnswer, String> {
         let request = with(self.0.post(url), headers, limits);
         request.send(body).and_then(|answer| read(answer, limits)).map_err(|error| why(&error))
     }
@@ -92,15 +97,19 @@ impl Default for WebClient {
     }
 }
 
-fn with<B>(mut request: RequestBuilder<B>, headers: &[(&str, &str)], limits: Limits) -> RequestBuilder<B> {
+fn with<B>(
+    mut request: RequestBuilder<B>,
+    headers: &[(&str, &str)],
+    limits: ExchangeLimits,
+) -> RequestBuilder<B> {
     for (name, value) in headers {
         request = request.header(*name, *value);
     }
-    let Limits { connect, whole, .. } = limits;
+    let ExchangeLimits { connect, whole, .. } = limits;
     request.config().timeout_connect(Some(connect)).timeout_global(Some(whole)).build()
 }
 
-fn read(mut answer: Response<Body>, limits: Limits) -> Result<Answer, Error> {
+fn read(mut answer: Response<Body>, limits: ExchangeLimits) -> Result<WebAnswer, Error> {
     let retry_after = answer.headers().get(header::RETRY_AFTER).and_then(|value| value.to_str().ok());
     let retry_after = retry_after.map(str::to_owned);
     let status = answer.status().as_u16();
@@ -113,7 +122,7 @@ fn read(mut answer: Response<Body>, limits: Limits) -> Result<Answer, Error> {
     } else {
         body.with_config().limit(limits.body_bytes).lossy_utf8(true).read_to_string()?
     };
-    Ok(Answer { status, retry_after, body })
+    Ok(WebAnswer { status, retry_after, body })
 }
 
 /// Addresses and values of headers may be secrets.
@@ -132,7 +141,7 @@ mod tests {
     #[test]
     fn an_error_does_not_repeat_the_address() {
         let whole = Duration::from_secs(1);
-        let limits = Limits { connect: whole, whole, body_bytes: 1, cuts: true };
+        let limits = ExchangeLimits { connect: whole, whole, body_bytes: 1, cuts: true };
         let client = WebClient::new();
         for url in ["hunter2", "ftp://hunter2/x", "http://hunter2:hunter2/", "http://127.0.0.1:1/hunter2"] {
             let said = client.get(url, &[], limits).unwrap_err();

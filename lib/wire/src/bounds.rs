@@ -37,6 +37,11 @@ pub const MINUTE_BYTES: u64 = 1 << 46;
 /// Of more runs, the lowest numbers are kept, so that the order of joining does not matter. What other runs
 /// moved is in the row's bytes.
 pub const RUNS: usize = 32;
+/// A share of a whole in a minute's row, tenths of a percent. It is computed from two counters that are not
+/// read at the same instant.
+pub const SHARE: u16 = 1_010;
+/// A load average in a minute's row, hundredths.
+pub const LOAD: u32 = 100_000_000;
 /// The first minute of 2020, counted from the epoch. There was no Tidemap before.
 pub const FIRST_MINUTE: u32 = 26_297_280;
 /// Minutes by which a row may be ahead of the broker's clock.

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Bps, Hello};
+use crate::Bps;
 
 /// The label by which a cap may be declared, where the agent has no flag for it: `cap=500/50`.
 pub const CAP_LABEL: &str = "cap";
@@ -27,6 +27,12 @@ impl Capacity {
         Some(Self { rx_bps: rate(down)?, tx_bps: rate(up)? }).filter(Self::is_plausible)
     }
 
+    /// Links of this speed, in megabits per second.
+    pub(crate) fn of_link(speed_mbps: u32) -> Option<Self> {
+        let speed = Bps::new(f64::from(speed_mbps) * BYTES_OF_MEGABIT)?;
+        Some(Self { rx_bps: speed, tx_bps: speed })
+    }
+
     /// A received rate in hundredths of the capacity: the newest rate or the mean of any time. Over 100 where
     /// a device moves more than it states, as emulated ones do, or a provider gives more than it sells.
     pub fn rx_percent(&self, rate: Bps) -> f64 {
@@ -42,19 +48,6 @@ impl Capacity {
     pub(crate) fn is_plausible(&self) -> bool {
         let plausible = 1.0..=Bps::MAX_PLAUSIBLE;
         plausible.contains(&self.rx_bps.get()) && plausible.contains(&self.tx_bps.get())
-    }
-}
-
-impl Hello {
-    /// The cap that the operator declared, by the agent's flag or else by the label; otherwise the speed of
-    /// the links. `None` while neither is known.
-    pub fn capacity(&self) -> Option<Capacity> {
-        let labelled = || Capacity::parse(self.labels.get(CAP_LABEL)?);
-        let link = || {
-            let speed = Bps::new(f64::from(self.link_speed_mbps?) * BYTES_OF_MEGABIT)?;
-            Some(Capacity { rx_bps: speed, tx_bps: speed })
-        };
-        self.cap.or_else(labelled).or_else(link).filter(Capacity::is_plausible)
     }
 }
 
@@ -86,22 +79,6 @@ mod tests {
         ] {
             assert_eq!(Capacity::parse(text), expected, "{text:?}");
         }
-    }
-
-    #[test]
-    fn a_declared_cap_wins_over_the_label_and_both_over_the_links() {
-        let mut hello = Hello::default();
-        assert_eq!(hello.capacity(), None);
-        hello.link_speed_mbps = Some(0);
-        assert_eq!(hello.capacity(), None);
-        hello.link_speed_mbps = Some(1_000);
-        assert_eq!(hello.capacity(), Some(mbps(1_000.0, 1_000.0)));
-        hello.labels.insert("cap".to_owned(), "fast".to_owned());
-        assert_eq!(hello.capacity(), Some(mbps(1_000.0, 1_000.0)));
-        hello.labels.insert("cap".to_owned(), "500/50".to_owned());
-        assert_eq!(hello.capacity(), Some(mbps(500.0, 50.0)));
-        hello.cap = Some(mbps(100.0, 10.0));
-        assert_eq!(hello.capacity(), Some(mbps(100.0, 10.0)));
     }
 
     #[test]

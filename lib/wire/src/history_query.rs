@@ -6,8 +6,11 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-pub use crate::history_series::HistorySeries;
 use crate::{Minutes, NodeId};
+pub use crate::{
+    history_series::HistorySeries,
+    host_steps::{HOST_COLUMNS, HostSteps},
+};
 
 /// The most steps of an answer.
 pub const MAX_STEPS: u32 = 20_000;
@@ -44,6 +47,9 @@ pub struct RangeRequest {
     /// Unix epoch. Absent: the shortest common one with at most [`MAX_AUTOMATIC_STEPS`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub step_ms: Option<u64>,
+    /// Whether a node's answer has a few of its host's metrics, too. Groups have none.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub host: bool,
     /// Rows of a node's newest minutes, as its owner has them: they are part of the answer whether or not
     /// they are stored yet. Those of other nodes are ignored.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -135,6 +141,10 @@ pub struct RangeAnswer {
     pub unplaced_rx_bytes: Vec<u64>,
     /// Bytes sent likewise.
     pub unplaced_tx_bytes: Vec<u64>,
+    /// A few of the host's metrics; absent when they were not asked for, and from a station of an earlier
+    /// version.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub host: Option<Box<HostSteps>>,
     /// Minutes that end earlier, Unix milliseconds, are from the database that rows are sent to; absent when
     /// all are from the station itself.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -237,12 +247,12 @@ pub struct HistoryStatus {
     pub remote: Option<RemoteStatus>,
 }
 
-/// How far minutes are sent to another database. What is counted is counted since the file began.
+/// How far minutes are sent to another database, in answers of stations and of the API. What is counted is
+/// counted since the file began.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct RemoteStatus {
     /// Minutes that end by then, Unix milliseconds, are sent; absent before the first.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub sent_until_ms: Option<i64>,
     /// Milliseconds of minutes that could be sent and are not yet.
     pub behind_ms: u64,
@@ -257,10 +267,8 @@ pub struct RemoteStatus {
     /// Minutes that the disk's budget dropped before they were sent.
     pub dropped_minutes: u64,
     /// Why nothing can be sent at the moment; absent while all is well.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub trouble: Option<String>,
     /// What was refused last, and why.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub last_refused: Option<String>,
 }
 
@@ -346,7 +354,10 @@ mod tests {
         };
         let column = encode(&most.rx_bytes).len();
         assert_eq!(encode(&most.covered_ms).len(), column);
-        assert!(11 * column + 2_000 < 256 * 1024, "{column}");
+        let steps = RangeAnswer::STEPS_OF_A_PART;
+        let (shares, loads) = (vec![Some(u16::MAX); steps], vec![Some(u32::MAX); steps]);
+        let hosts = 4 * encode(&shares).len() + encode(&loads).len();
+        assert!(11 * column + hosts + 2_000 < 256 * 1024, "{column}");
     }
 
     #[test]

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::alerts::{AlertCountsJson, AlertsJson, EvaluatorJson};
 pub use self::csv_text::csv_text;
-pub use self::history::{HistoryJson, HistoryStatusJson, RemoteJson, TierJson, TopJson, TopNodeJson};
+pub use self::history::{HistoryJson, HistoryStatusJson, TRAFFIC_COLUMNS, TierJson, TopJson, TopNodeJson};
 pub use self::traffic::{
     P95Json, PlanJson, PlansJson, QuotaJson, SlotRatesJson, TrafficJson, TrafficPeriodJson,
 };

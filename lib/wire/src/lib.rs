@@ -35,6 +35,7 @@ mod event;
 mod forget;
 pub mod history_query;
 mod history_series;
+mod host_steps;
 mod minutes;
 mod outline;
 mod pack;
@@ -60,7 +61,8 @@ pub use forget::{
 pub use metrics::json::SECOND_NAMES;
 pub use metrics::{Host, METRICS, Metric, MetricKind, MetricUnit, MetricValue};
 pub use minutes::{
-    ColumnError, Extremes, GroupSeconds, LateSample, MinuteRow, Minutes, RunCounters, SecondSums,
+    ColumnError, CpuMinute, Extremes, GroupSeconds, HostMinute, LateSample, MinuteRow, Minutes, RunCounters,
+    SecondSums,
 };
 pub use node_id::{NodeId, NodeIdError};
 pub use node_name::NodeName;

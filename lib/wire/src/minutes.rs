@@ -8,6 +8,7 @@
 mod bounded;
 mod columns;
 mod group_seconds;
+mod host_minute;
 
 use serde::{Deserialize, Serialize};
 
@@ -16,6 +17,7 @@ use crate::{NodeId, bounds};
 pub use columns::ColumnError;
 use columns::{LateColumns, RowColumns};
 pub use group_seconds::{GroupSeconds, SecondSums};
+pub use host_minute::{CpuMinute, HostMinute};
 
 /// Rows of some nodes of one slot, and samples that came too late to be part of a row; or, in a message of
 /// its own, what a partition's groups moved by the second.
@@ -48,6 +50,8 @@ pub struct MinuteRow {
     pub tx_bytes: u64,
     /// The highest and lowest rates among the samples that cover time; absent where none does.
     pub rates: Option<Extremes>,
+    /// A few of the host's metrics; an owner of an earlier version knows none.
+    pub host: HostMinute,
     /// The counters of the agent's runs that have samples in this minute, by the runs' numbers.
     pub counters: Vec<RunCounters>,
 }
@@ -182,6 +186,7 @@ impl MinuteRow {
             (Some(one), Some(two)) => Some(one.join(two)),
             (one, two) => one.or(two),
         };
+        self.host = self.host.join(other.host);
         for counters in &other.counters {
             match self.counters.binary_search_by_key(&counters.boot, |known| known.boot) {
                 Ok(place) => self.counters[place].join(counters),
@@ -222,6 +227,14 @@ mod tests {
     use super::*;
     use crate::{decode, encode};
 
+    fn host() -> impl Strategy<Value = HostMinute> {
+        let cpu = proptest::option::of((1_u16..4, 0_u16..4, any::<u16>()))
+            .prop_map(|cpu| cpu.map(|(samples, mean, max)| CpuMinute { samples, mean, max }));
+        (cpu, any::<[Option<u16>; 2]>(), any::<Option<u32>>()).prop_map(
+            |(cpu, [memory_max, disk_max], load_max)| HostMinute { cpu, memory_max, disk_max, load_max },
+        )
+    }
+
     fn row() -> impl Strategy<Value = MinuteRow> {
         let extremes = (any::<[u64; 4]>()).prop_map(|[rx_max, tx_max, rx_min, tx_min]| Extremes {
             rx_max,
@@ -230,14 +243,15 @@ mod tests {
             tx_min,
         });
         let counters = proptest::collection::btree_map(0_u64..4, (any::<u32>(), any::<[u64; 2]>()), 0..3);
-        (any::<[u32; 2]>(), any::<[u64; 2]>(), proptest::option::of(extremes), counters).prop_map(
-            |([samples, covered_ms], [rx_bytes, tx_bytes], rates, counters)| MinuteRow {
+        (any::<[u32; 2]>(), any::<[u64; 2]>(), proptest::option::of(extremes), host(), counters).prop_map(
+            |([samples, covered_ms], [rx_bytes, tx_bytes], rates, host, counters)| MinuteRow {
                 minute: 7,
                 samples,
                 covered_ms,
                 rx_bytes,
                 tx_bytes,
                 rates,
+                host,
                 counters: counters
                     .into_iter()
                     .map(|(boot, (since, [rx_bytes, tx_bytes]))| RunCounters {
@@ -312,7 +326,13 @@ mod tests {
         let mut without_node = minutes.clone();
         without_node.nodes.clear();
         assert!(without_node.rows().is_err());
+        let mut minutes_of_hosts = minutes.clone();
         minutes.rows.break_a_column();
         assert!(minutes.rows().is_err());
+        let host = HostMinute { load_max: Some(7), ..HostMinute::default() };
+        minutes_of_hosts.push(&NodeId::from_name("b").unwrap(), &MinuteRow { host, ..MinuteRow::default() });
+        assert!(minutes_of_hosts.rows().is_ok());
+        minutes_of_hosts.rows.break_a_column_of_hosts();
+        assert!(minutes_of_hosts.rows().is_err());
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Deserializer, Serialize, de::Error};
 
-use crate::{Bps, Capacity, Host, NodeId, Probe};
+use crate::{Bps, CAP_LABEL, Capacity, Host, NodeId, Probe};
 
 /// One or more samples of one node: one normally, several when a backlog drains.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -111,6 +111,16 @@ pub struct Hello {
     pub link_speed_mbps: Option<u32>,
 }
 
+impl Hello {
+    /// The cap that the operator declared, by the agent's flag or else by the label; otherwise the speed of
+    /// the links. `None` while neither is known.
+    pub fn capacity(&self) -> Option<Capacity> {
+        let labelled = || Capacity::parse(self.labels.get(CAP_LABEL)?);
+        let link = || Capacity::of_link(self.link_speed_mbps?);
+        self.cap.or_else(labelled).or_else(link).filter(Capacity::is_plausible)
+    }
+}
+
 fn is_zero(number: &u32) -> bool {
     *number == 0
 }
@@ -181,4 +191,25 @@ fn longitude<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error
 
 fn degrees<E: Error>(value: f64, limit: f64) -> Result<f64, E> {
     if value.abs() <= limit { Ok(value) } else { Err(E::custom("a coordinate is out of range")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_declared_cap_wins_over_the_label_and_both_over_the_links() {
+        let mut hello = Hello::default();
+        assert_eq!(hello.capacity(), None);
+        hello.link_speed_mbps = Some(0);
+        assert_eq!(hello.capacity(), None);
+        hello.link_speed_mbps = Some(1_000);
+        assert_eq!(hello.capacity(), Capacity::parse("1000"));
+        hello.labels.insert("cap".to_owned(), "fast".to_owned());
+        assert_eq!(hello.capacity(), Capacity::parse("1000"));
+        hello.labels.insert("cap".to_owned(), "500/50".to_owned());
+        assert_eq!(hello.capacity(), Capacity::parse("500/50"));
+        hello.cap = Capacity::parse("100/10");
+        assert_eq!(hello.capacity(), Capacity::parse("100/10"));
+    }
 }

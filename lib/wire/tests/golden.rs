@@ -6,12 +6,12 @@ use std::{collections::BTreeMap, fmt::Debug};
 
 use serde::{Serialize, de::DeserializeOwned};
 use tidemap_wire::{
-    Alert, AlertChange, AlertNotice, AlertState, AlertTarget, Averages, Bps, Delta, Event, EventKind,
-    ForgetReply, ForgetRequest, GroupSeconds, Hello, History, HistoryForgetOutcome, HistoryForgetReply,
-    HistoryForgetRequest, Host, Interface, InterfaceRate, Location, LocationSource, Minutes, NodeId,
-    NodeUpdate, Pack, PackWriter, PartitionCount, PartitionStats, Probe, Report, Sample, Series, Severity,
-    SnapshotChunk, SnapshotRequest, Status, TargetKind, decode, encode, history_query::HistorySeries,
-    subject,
+    Alert, AlertChange, AlertNotice, AlertState, AlertTarget, Averages, Bps, CpuMinute, Delta, Event,
+    EventKind, Extremes, ForgetReply, ForgetRequest, GroupSeconds, Hello, History, HistoryForgetOutcome,
+    HistoryForgetReply, HistoryForgetRequest, Host, HostMinute, Interface, InterfaceRate, Location,
+    LocationSource, MinuteRow, Minutes, NodeId, NodeUpdate, Pack, PackWriter, PartitionCount, PartitionStats,
+    Probe, Report, RunCounters, Sample, Series, Severity, SnapshotChunk, SnapshotRequest, Status, TargetKind,
+    decode, encode, history_query::HistorySeries, subject,
 };
 
 /// Compares a message with its pinned bytes in both directions. Never change the bytes; add new ones beside
@@ -351,6 +351,77 @@ fn a_request_to_forget_a_nodes_history_and_the_answers() {
         let reply = HistoryForgetReply { station: 7, outcome };
         check(&reply, &format!("82a773746174696f6e07a76f7574636f6d65{pinned}"));
     }
+}
+
+/// What a worker of an earlier version publishes, and a station of that version reads of a row of now.
+#[test]
+fn a_nodes_minutes() {
+    let row = MinuteRow {
+        minute: 29_000_000,
+        samples: 60,
+        covered_ms: 59_900,
+        rx_bytes: 5_000_000_000,
+        tx_bytes: 70_000,
+        rates: Some(Extremes { rx_max: 99_900_000, tx_max: 2_000, rx_min: 0, tx_min: 1 }),
+        counters: vec![RunCounters { boot: 7, since: 28_999_000, rx_bytes: 1 << 40, tx_bytes: 9 }],
+        ..MinuteRow::default()
+    };
+    let before = "84a565706f636809a561745f6d7305a56e6f64657391b67765622d30313d32456578616d706c653d3245636f6da4\
+         726f7773de0010a46e6f64659100a66d696e75746591ce01ba8140a773616d706c6573913caa636f76657265645f\
+         6d7391cde9fca872785f627974657391cf000000012a05f200a874785f627974657391ce00011170a97261746573\
+         5f726f779100a672785f6d617891ce05f45a60a674785f6d617891cd07d0a672785f6d696e9100a674785f6d696e\
+         9101a772756e5f726f779100a872756e5f626f6f749107a972756e5f73696e636591ce01ba7d58ac72756e5f7278\
+         5f627974657391cf0000010000000000ac72756e5f74785f62797465739109";
+    let mut minutes = Minutes::new(9, 5);
+    minutes.push(&node(), &row);
+    check(&minutes, before);
+    let host = HostMinute {
+        cpu: Some(CpuMinute { samples: 12, mean: 123, max: 1_000 }),
+        memory_max: Some(456),
+        disk_max: None,
+        load_max: Some(157),
+    };
+    let mut minutes = Minutes::new(9, 5);
+    minutes.push(&node(), &MinuteRow { host, ..row });
+    check(
+        &minutes,
+        "84a565706f636809a561745f6d7305a56e6f64657391b67765622d30313d32456578616d706c653d3245636f6da4\
+         726f7773de0011a46e6f64659100a66d696e75746591ce01ba8140a773616d706c6573913caa636f76657265645f\
+         6d7391cde9fca872785f627974657391cf000000012a05f200a874785f627974657391ce00011170a97261746573\
+         5f726f779100a672785f6d617891ce05f45a60a674785f6d617891cd07d0a672785f6d696e9100a674785f6d696e\
+         9101a772756e5f726f779100a872756e5f626f6f749107a972756e5f73696e636591ce01ba7d58ac72756e5f7278\
+         5f627974657391cf0000010000000000ac72756e5f74785f62797465739109a4686f737487a3726f779100ab6370\
+         755f73616d706c6573910ca86370755f6d65616e917ba76370755f6d617891cd03e8aa6d656d6f72795f6d617891\
+         cd01c8a86469736b5f6d617891c0a86c6f61645f6d617891cc9d",
+    );
+    #[derive(Debug, PartialEq, Serialize, serde::Deserialize)]
+    struct Before {
+        epoch: u64,
+        at_ms: i64,
+        nodes: Vec<NodeId>,
+        rows: RowsBefore,
+    }
+    #[derive(Debug, PartialEq, Serialize, serde::Deserialize)]
+    struct RowsBefore {
+        node: Vec<u32>,
+        minute: Vec<u32>,
+        samples: Vec<u32>,
+        covered_ms: Vec<u32>,
+        rx_bytes: Vec<u64>,
+        tx_bytes: Vec<u64>,
+        rates_row: Vec<u32>,
+        rx_max: Vec<u64>,
+        tx_max: Vec<u64>,
+        rx_min: Vec<u64>,
+        tx_min: Vec<u64>,
+        run_row: Vec<u32>,
+        run_boot: Vec<u64>,
+        run_since: Vec<u32>,
+        run_rx_bytes: Vec<u64>,
+        run_tx_bytes: Vec<u64>,
+    }
+    let read: Before = decode(&encode(&minutes)).unwrap();
+    check(&read, before);
 }
 
 /// Stations of earlier versions see a message without rows.

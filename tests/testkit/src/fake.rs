@@ -1,6 +1,7 @@
 //! A server with the page and a made-up fleet. It fails on demand, in ways in which the real services fail
 //! only by accident.
 
+mod alerts;
 mod detail;
 mod fleet;
 mod history;
@@ -18,7 +19,7 @@ use std::{
 
 use anyhow::Context;
 use serde::Serialize;
-use tidemap_wire::http::HistoryStatusJson;
+use tidemap_wire::http::{HistoryStatusJson, PlansJson};
 use tokio::{
     io::AsyncWriteExt,
     net::{TcpListener, TcpStream},
@@ -28,6 +29,7 @@ use tokio::{
 
 use crate::port::free_port;
 
+pub use self::alerts::FakeAlerts;
 pub use self::fleet::{FakeFleet, FakeNode};
 use self::request::Request;
 
@@ -93,6 +95,11 @@ struct Shared {
     since_ms: AtomicI64,
     /// What requests for the past are refused with.
     no_history: Mutex<Option<String>>,
+    /// What fires; nothing where no rule is watched.
+    alerts: Mutex<Option<FakeAlerts>>,
+    alerts_asked: AtomicU64,
+    /// How the declared plans stand.
+    plans: Mutex<PlansJson>,
 }
 
 /// An event on all open streams.
@@ -117,6 +124,9 @@ impl FakeServer {
             said: broadcast::channel(1024).0,
             asked: AtomicU64::new(0),
             no_history: Mutex::new(None),
+            alerts: Mutex::new(None),
+            alerts_asked: AtomicU64::new(0),
+            plans: Mutex::default(),
         });
         // It comes back to this port.
         let listener = TcpListener::bind(("127.0.0.1", free_port()?)).await?;
@@ -141,6 +151,18 @@ impl FakeServer {
         *lock(&self.shared.no_history) = detail.map(str::to_owned);
     }
 
+    /// Changes what fires, and says so on open streams.
+    pub fn set_alerts(&self, alerts: FakeAlerts) {
+        let at_ms = lock(&self.shared.fleet).at_ms();
+        self.shared.say(event("alerts", "", &alerts.counts(at_ms)));
+        *lock(&self.shared.alerts) = Some(alerts);
+    }
+
+    /// How often it has been asked what fires.
+    pub fn alerts_asked(&self) -> u64 {
+        self.shared.alerts_asked.load(Ordering::Relaxed)
+    }
+
     /// Forgets the totals of the last minutes, as an API that has just started.
     pub fn forget_totals(&self) {
         self.shared.since_ms.store(lock(&self.shared.fleet).at_ms(), Ordering::Relaxed);
@@ -149,6 +171,11 @@ impl FakeServer {
     /// Changes the fleet without an event on open streams.
     pub fn set_fleet(&self, fleet: FakeFleet) {
         *lock(&self.shared.fleet) = fleet;
+    }
+
+    /// Declares plans, and how they stand.
+    pub fn set_plans(&self, plans: PlansJson) {
+        *lock(&self.shared.plans) = plans;
     }
 
     /// Lets time pass for the fleet, and sends the changes.
@@ -274,10 +301,15 @@ impl Shared {
                 history::history(&fleet, request, None)?.map(|history| json(&history))
             }
             None if request.path == STATUS => Some(json(&history::status(&fleet))),
+            None if request.path == "/api/traffic/plans" => Some(json(&*lock(&self.plans))),
             None if request.path == "/api/top" => Some(json(&history::top(&fleet, request)?)),
             Some(name) => detail::detail(&fleet, name)?.map(|detail| json(&detail)),
             None if request.path == "/api/stats/recent" => {
                 Some(json(&history::recent(&fleet, self.since_ms.load(Ordering::Relaxed))))
+            }
+            None if request.path == "/api/alerts" => {
+                self.alerts_asked.fetch_add(1, Ordering::Relaxed);
+                lock(&self.alerts).as_ref().map(|alerts| json(&alerts.answer(fleet.at_ms(), request)))
             }
             None if request.path == "/api/stats" => {
                 Some(json(&fleet.grouped(request.query("by").as_deref())))
@@ -310,7 +342,7 @@ impl Shared {
     async fn follow(&self, mut socket: TcpStream, media_type: &str) -> anyhow::Result<()> {
         let (opening, mut said) = {
             let fleet = lock(&self.fleet);
-            (opening(&fleet, media_type), self.said.subscribe())
+            (self.opening(&fleet, media_type), self.said.subscribe())
         };
         socket.write_all(opening.as_bytes()).await?;
         while let Said::Text(text) = said.recv().await? {
@@ -326,8 +358,14 @@ impl Shared {
         if !self.answers_once.load(Ordering::Relaxed) {
             std::future::pending::<()>().await;
         }
-        let opening = opening(&lock(&self.fleet), EVENTS);
+        let opening = self.opening(&lock(&self.fleet), EVENTS);
         Ok(socket.write_all(opening.as_bytes()).await?)
+    }
+
+    fn opening(&self, fleet: &FakeFleet, media_type: &str) -> String {
+        let alerts =
+            lock(&self.alerts).as_ref().map(|alerts| event("alerts", "", &alerts.counts(fleet.at_ms())));
+        opening(fleet, media_type) + &alerts.unwrap_or_default()
     }
 
     fn beat(&self, by: Duration) {

@@ -22,7 +22,7 @@ const READ_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// What a sink was sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Sent {
+pub struct SentRequest {
     /// `POST`, for example.
     pub method: String,
     /// The path with the query.
@@ -33,7 +33,7 @@ pub struct Sent {
     pub body: String,
 }
 
-impl Sent {
+impl SentRequest {
     /// A header's value.
     pub fn header(&self, name: &str) -> Option<&str> {
         let found = self.headers.iter().find(|(known, _)| known == name);
@@ -68,7 +68,7 @@ impl Reply {
 
 #[derive(Default)]
 struct Kept {
-    sent: Mutex<Vec<Sent>>,
+    sent: Mutex<Vec<SentRequest>>,
     replies: Mutex<VecDeque<Reply>>,
     silent: Mutex<Vec<TcpStream>>,
     has_ended: AtomicBool,
@@ -111,7 +111,7 @@ impl HttpSink {
     }
 
     /// All that was sent so far, in the order in which it came.
-    pub fn sent(&self) -> Vec<Sent> {
+    pub fn sent(&self) -> Vec<SentRequest> {
         lock(&self.kept.sent).clone()
     }
 }
@@ -158,7 +158,7 @@ fn serve(stream: TcpStream, kept: &Kept) -> anyhow::Result<()> {
 }
 
 /// The next request; `None` when the client has left.
-fn read(reader: &mut BufReader<TcpStream>) -> anyhow::Result<Option<Sent>> {
+fn read(reader: &mut BufReader<TcpStream>) -> anyhow::Result<Option<SentRequest>> {
     let mut head = reader.take(MOST_BYTES);
     let mut line = String::new();
     if head.read_line(&mut line)? == 0 {
@@ -177,5 +177,5 @@ fn read(reader: &mut BufReader<TcpStream>) -> anyhow::Result<Option<Sent>> {
     let length: u64 = length.map_or(Ok(0), |(_, value)| value.parse())?;
     let mut body = Vec::new();
     reader.take(length.min(MOST_BYTES)).read_to_end(&mut body)?;
-    Ok(Some(Sent { method, path, headers, body: String::from_utf8_lossy(&body).into_owned() }))
+    Ok(Some(SentRequest { method, path, headers, body: String::from_utf8_lossy(&body).into_owned() }))
 }

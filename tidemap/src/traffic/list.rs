@@ -7,8 +7,11 @@ use super::table::{amount, harmless, minute, rate};
 
 /// Amounts are in `unit`, or in that of each quota.
 pub(super) fn list(plans: &PlansJson, unit: Option<Unit>) -> String {
+    let warning = plans.warning.as_ref().map(|warning| format!("not in force: {}\n", harmless(warning)));
+    let warning = warning.unwrap_or_default();
     if plans.plans.is_empty() {
-        return "the API has no plans: start it with --traffic FILE (docs/traffic.md)".to_owned();
+        return "the API has no plans: start it with --traffic FILE (docs/traffic.md)\n".to_owned()
+            + &warning;
     }
     let longest = plans.plans.iter().map(|plan| plan.name.chars().count()).max().unwrap_or(0).max(4);
     let columns = |name: &str, [used, quota, percent, forecast, billed, end]: [&str; 6]| {
@@ -27,7 +30,7 @@ pub(super) fn list(plans: &PlansJson, unit: Option<Unit>) -> String {
             cycle.map_or_else(|| ["-"; 6].map(str::to_owned), |(traffic, cycle)| cells(traffic, cycle, unit));
         out.push_str(&columns(name, cells.each_ref().map(String::as_str)));
     }
-    out
+    out + &warning
 }
 
 fn cells(traffic: &TrafficJson, cycle: &TrafficPeriodJson, unit: Option<Unit>) -> [String; 6] {
@@ -77,11 +80,12 @@ mod tests {
             PlanJson { name: "x\u{7}".to_owned(), present: None },
         ];
         assert_eq!(
-            list(&PlansJson { plans }, None),
+            list(&PlansJson { plans, warning: Some("line 4, column 9: x\u{7}".to_owned()) }, None),
             "plan    |         used |        quota |       % |     forecast |         billed |           resets\n\
              --------+--------------+--------------+---------+--------------+----------------+-----------------\n\
              transit |     1.50 TiB |     2.00 TiB |  75.0 % |     2.00 TiB |  200.00 Mbit/s | 2026-12-01 00:00\n\
-             x?      |            - |            - |       - |            - |              - |                -\n"
+             x?      |            - |            - |       - |            - |              - |                -\n\
+             not in force: line 4, column 9: x?\n"
         );
         assert!(list(&PlansJson::default(), None).starts_with("the API has no plans"));
     }

@@ -73,6 +73,35 @@ fn two(number: i64) -> String {
     if number < 10 { ["0", &number.to_string()].concat() } else { number.to_string() }
 }
 
+/// A month of the calendar, counted from year 0.
+pub fn month_of(ms: i64, zone: Zone<'_>) -> i64 {
+    let (year, month, _) = civil(local(ms, zone).div_euclid(DAY));
+    year * 12 + month
+}
+
+/// Reads `2026-11`.
+pub fn month_from(text: &str) -> Option<i64> {
+    let (year, month) = text.split_once('-')?;
+    let (year, month): (i64, i64) = (year.parse().ok()?, month.parse().ok()?);
+    ((1970..10_000).contains(&year) && (1..=12).contains(&month)).then(|| year * 12 + month - 1)
+}
+
+/// `2026-11`.
+pub fn month_text(month: i64) -> String {
+    [&month.div_euclid(12).to_string(), "-", &two(month.rem_euclid(12) + 1)].concat()
+}
+
+/// `Nov 2026`.
+pub fn month_title(month: i64) -> String {
+    let name = usize::try_from(month.rem_euclid(12)).ok().and_then(|at| MONTHS.get(at)).unwrap_or(&"");
+    [name, " ", &*month.div_euclid(12).to_string()].concat()
+}
+
+/// When a month begins, Unix milliseconds.
+pub fn month_begin(month: i64, zone: Zone<'_>) -> i64 {
+    moment_of(first_day(month) * DAY, zone)
+}
+
 /// `14:05`.
 pub fn time(ms: i64, zone: Zone<'_>) -> String {
     let minutes = local(ms, zone).rem_euclid(DAY) / MINUTE;

@@ -6,9 +6,11 @@
 
 pub mod band;
 pub mod calendar;
+pub mod events;
 pub mod past;
 pub mod range;
 pub mod top;
+pub mod traffic;
 pub mod words;
 
 #[cfg(target_arch = "wasm32")]
@@ -19,4 +21,11 @@ mod page;
 #[wasm_bindgen::prelude::wasm_bindgen]
 pub fn show(query: &str, tell: &js_sys::Function) {
     page::show(query, tell);
+}
+
+/// Takes what the stream says of alerts.
+#[cfg(target_arch = "wasm32")]
+#[wasm_bindgen::prelude::wasm_bindgen]
+pub fn hear() {
+    page::hear();
 }

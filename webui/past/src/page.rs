@@ -2,10 +2,13 @@
 
 mod chart;
 mod dom;
+mod events;
 mod figures;
 mod peaks;
+mod quotas;
 mod sheet;
 mod strip;
+mod traffic;
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -19,24 +22,33 @@ use web_sys::XmlHttpRequestResponseType;
 
 use crate::past::Past;
 use crate::range::{self, Asked, Range, Spike};
-use crate::{top, words};
+use crate::traffic::Wanted;
+use crate::{calendar, top, words};
 
 use figures::Figures;
 use peaks::Peaks;
+use quotas::Quotas;
 use sheet::Sheet;
 use strip::Strip;
+use traffic::Traffic;
 
 /// A range that ends now is asked for again as often as the history grows.
 const REFRESH_MS: i32 = 60_000;
 
 thread_local! {
     static APP: RefCell<Option<Rc<App>>> = const { RefCell::new(None) };
+    static BILLS: (Rc<Traffic>, Rc<Quotas>) = (Traffic::new(), Quotas::new());
 }
 
-/// Shows what the page's address asks for, or nothing where that is the present. `tell` gets what nodes
+/// Shows what the page's address asks for: a time, the view of traffic, what a node's plans came to. Of the
+/// present it shows no more. `tell` gets what nodes
 /// moved, as a text for the list and the map; `null` when they show the present again.
 pub(crate) fn show(query: &str, tell: &Function) {
     let asked = Asked::parse(query);
+    BILLS.with(|(traffic, quotas)| {
+        traffic.follow(Wanted::parse(query, calendar::month_of(dom::now_ms(), &dom::zone)));
+        quotas.follow(asked.node.clone());
+    });
     let app = APP.with(|app| {
         let mut app = app.borrow_mut();
         // Its place in the page is there once a time was asked for.
@@ -48,6 +60,13 @@ pub(crate) fn show(query: &str, tell: &Function) {
     if let Some(app) = app {
         app.follow(asked);
     }
+    // Last, because what fires of a node comes first in its details.
+    events::show(query);
+}
+
+/// The stream has said something of alerts.
+pub(crate) fn hear() {
+    events::hear();
 }
 
 struct App {
@@ -76,6 +95,13 @@ impl App {
             fleet: RefCell::default(),
             failure: RefCell::default(),
             round: Cell::new(0),
+        });
+        let sheet = Rc::downgrade(&app);
+        events::on_node_alerts(move |alerts| {
+            if let Some(app) = sheet.upgrade() {
+                app.sheet.mark(alerts);
+                app.draw();
+            }
         });
         let refreshed = Rc::clone(&app);
         dom::every(REFRESH_MS, move || refreshed.refresh());

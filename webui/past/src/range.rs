@@ -174,6 +174,17 @@ pub fn with_time(query: &str, time: &str, node: Option<&str>) -> String {
     if pairs.is_empty() { String::new() } else { "?".to_owned() + &pairs.join("&") }
 }
 
+/// The query string with another value of a name; without it when the value is empty.
+pub fn with_pair(query: &str, name: &str, value: &str) -> String {
+    let is_kept = |pair: &&str| !pair.is_empty() && pair.split('=').next() != Some(name);
+    let mut pairs: Vec<String> =
+        query.trim_start_matches('?').split('&').filter(is_kept).map(str::to_owned).collect();
+    if !value.is_empty() {
+        pairs.push([name, "=", &encoded(value)].concat());
+    }
+    if pairs.is_empty() { String::new() } else { "?".to_owned() + &pairs.join("&") }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -227,6 +238,8 @@ mod tests {
         assert_eq!(with_time("?q=a%20b&range=1h&debug", "range=7d", None), "?q=a%20b&debug&range=7d");
         assert_eq!(with_time("?from=1&to=2", "", None), "");
         assert_eq!(with_time("?node=a&from=1", "from=5&to=9", Some("b/c")), "?node=b%2Fc&from=5&to=9");
+        assert_eq!(with_pair("?view=events&state=a", "state", "b c"), "?view=events&state=b%20c");
+        assert_eq!(with_pair("?state=a", "state", ""), "");
         assert_eq!(time_of("?node=a&from=1&q=to&to=2"), "from=1&to=2");
         assert_eq!(between(0, 60_000), "from=1970-01-01T00:00:00Z&to=1970-01-01T00:01:00Z");
     }

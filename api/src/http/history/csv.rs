@@ -4,34 +4,32 @@ use std::borrow::Cow;
 
 use ::csv::{Terminator, Writer, WriterBuilder};
 use jiff::Timestamp;
-use tidemap_wire::http::{HistoryJson, TopJson, csv_text};
+use tidemap_wire::{
+    history_query::HOST_COLUMNS,
+    http::{HistoryJson, TRAFFIC_COLUMNS, TopJson, csv_text},
+};
 
 /// A line for each step, with its begin in UTC. What is null in JSON is empty.
 pub(super) fn history(history: &HistoryJson) -> Vec<u8> {
     let mut lines = writer();
-    let known = [
-        ("rx_bytes", &history.rx_bytes),
-        ("tx_bytes", &history.tx_bytes),
-        ("rx_bps", &history.rx_bps),
-        ("tx_bps", &history.tx_bps),
-        ("rx_max_bps", &history.rx_max_bps),
-        ("tx_max_bps", &history.tx_max_bps),
-        ("rx_min_bps", &history.rx_min_bps),
-        ("tx_min_bps", &history.tx_min_bps),
-    ];
-    let sums = [
-        ("covered_ms", &history.covered_ms),
-        ("unplaced_rx_bytes", &history.unplaced_rx_bytes),
-        ("unplaced_tx_bytes", &history.unplaced_tx_bytes),
-    ];
-    let names = known.iter().map(|(name, _)| *name).chain(sums.iter().map(|(name, _)| *name));
-    line(&mut lines, std::iter::once("time").chain(names));
-    for step in 0..history.rx_bytes.len() {
+    let (known, sums, host) = (history.known(), history.sums(), history.host());
+    let is_there = known
+        .iter()
+        .map(|column| !column.is_empty())
+        .chain(sums.iter().map(|column| !column.is_empty()))
+        .chain(host.iter().map(|column| !column.is_empty()));
+    let is_there: Vec<bool> = is_there.collect();
+    let present = |(place, name): (usize, &'static str)| is_there[place].then_some(name);
+    let names = TRAFFIC_COLUMNS.into_iter().chain(HOST_COLUMNS);
+    line(&mut lines, std::iter::once("time").chain(names.enumerate().filter_map(present)));
+    for step in 0..history.steps() {
         let from_ms = history.from_ms.saturating_add_unsigned(history.step_ms.saturating_mul(step as u64));
-        let number = |value: Option<u64>| value.map(|value| value.to_string()).unwrap_or_default();
-        let known = known.iter().map(|(_, column)| number(column.get(step).copied().flatten()));
-        let sums = sums.iter().map(|(_, column)| number(column.get(step).copied()));
-        line(&mut lines, std::iter::once(time(from_ms)).chain(known).chain(sums));
+        let known = known.iter().map(|column| text(column.get(step).copied().flatten()));
+        let sums = sums.iter().map(|column| text(column.get(step).copied()));
+        let host = host.iter().map(|column| text(column.get(step).copied().flatten()));
+        let values = known.chain(sums).chain(host).zip(&is_there);
+        let values = values.filter(|(_, is_there)| **is_there).map(|(value, _)| value);
+        line(&mut lines, std::iter::once(time(from_ms)).chain(values));
     }
     finished(lines)
 }
@@ -52,6 +50,11 @@ pub(super) fn top(top: &TopJson) -> Vec<u8> {
         line(&mut lines, names.into_iter().chain(numbers.map(Cow::Owned)).map(Cow::into_owned));
     }
     finished(lines)
+}
+
+/// What is not known is empty.
+fn text(value: Option<impl ToString>) -> String {
+    value.map(|value| value.to_string()).unwrap_or_default()
 }
 
 pub(in crate::http) fn writer() -> Writer<Vec<u8>> {
@@ -88,6 +91,7 @@ mod tests {
         let column = |first: u64| vec![Some(first), None];
         let history = HistoryJson {
             from_ms: 1_795_942_800_000,
+            to_ms: 1_795_944_600_000,
             step_ms: 900_000,
             rx_bytes: column(1),
             tx_bytes: column(2),
@@ -108,6 +112,14 @@ mod tests {
              unplaced_rx_bytes,unplaced_tx_bytes\r\n\
              2026-11-29T09:00:00Z,1,2,3,4,5,6,7,8,9,0,11\r\n\
              2026-11-29T09:15:00Z,,,,,,,,,0,10,0\r\n"
+        );
+        let mut some = HistoryJson { cpu_percent: vec![Some(12.5), None], ..history };
+        some.keep(&["tx_bytes", "unplaced_rx_bytes", "cpu_percent", "load_1_max"]);
+        assert_eq!(
+            String::from_utf8(super::history(&some)).unwrap(),
+            "time,tx_bytes,unplaced_rx_bytes,cpu_percent\r\n\
+             2026-11-29T09:00:00Z,2,0,12.5\r\n\
+             2026-11-29T09:15:00Z,,10,\r\n"
         );
     }
 

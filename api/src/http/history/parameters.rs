@@ -4,7 +4,8 @@ use percent_encoding::percent_decode_str;
 use tidemap_service::moment::{digits, duration_ms, moment_ms};
 use tidemap_wire::{
     NodeId,
-    history_query::{HistorySeries, MAX_STEPS, MAX_TOP, RangeRequest, TopBy, TopRequest},
+    history_query::{HOST_COLUMNS, HistorySeries, MAX_STEPS, MAX_TOP, RangeRequest, TopBy, TopRequest},
+    http::TRAFFIC_COLUMNS,
 };
 
 use crate::http::{errors::ApiError, query::each_once};
@@ -34,6 +35,8 @@ pub(in crate::http) enum Format {
 pub(super) struct RangeQuery {
     pub(super) request: RangeRequest,
     pub(super) format: Option<Format>,
+    /// The columns of the answer; those of traffic unless they were named.
+    pub(super) columns: Option<Vec<&'static str>>,
 }
 
 /// A question for the nodes with the most traffic.
@@ -62,16 +65,21 @@ pub(in crate::http) enum GroupBy {
     Label(String),
 }
 
-/// `from=&to=&step=&format=`
+/// `from=&to=&step=&columns=&format=`
 pub(super) fn of_node(query: &str, node: NodeId, now_ms: i64) -> Result<RangeQuery, ApiError> {
-    let mut common = Common::default();
+    let (mut common, mut columns) = (Common::default(), None);
     each(query, |name, value| {
-        if common.take(name, value, now_ms)? {
-            return Ok(());
+        match name {
+            "columns" => columns = Some(self::columns(value)?),
+            _ if common.take(name, value, now_ms)? => {}
+            _ => return Err("no such parameter; there are from, to, step, columns and format".to_owned()),
         }
-        Err("no such parameter; there are from, to, step and format".to_owned())
+        Ok(())
     })?;
-    common.range(HistorySeries::Node(node), now_ms)
+    let mut range = common.range(HistorySeries::Node(node), now_ms)?;
+    let is_of_host = |name: &&str| HOST_COLUMNS.contains(name);
+    range.request.host = columns.iter().flatten().any(is_of_host);
+    Ok(RangeQuery { columns, ..range })
 }
 
 /// `by=&key=&from=&to=&step=&format=`
@@ -81,6 +89,10 @@ pub(super) fn of_group(query: &str, now_ms: i64) -> Result<RangeQuery, ApiError>
         match name {
             "by" => by = GroupBy::parse(value)?,
             "key" => key = Some(value.to_owned()),
+            "columns" => {
+                let why = "goes with /api/nodes/NAME/history: groups have the columns of traffic alone";
+                return Err(why.to_owned());
+            }
             _ if common.take(name, value, now_ms)? => {}
             _ => return Err("no such parameter; there are by, key, from, to, step and format".to_owned()),
         }
@@ -144,8 +156,8 @@ impl Common {
     fn range(self, of: HistorySeries, now_ms: i64) -> Result<RangeQuery, ApiError> {
         let (from_ms, to_ms) = self.limits(now_ms)?;
         let step_ms = self.step_ms.map(|step| fits(from_ms, to_ms, step)).transpose()?;
-        let request = RangeRequest { of, from_ms, to_ms, step_ms, recent: None };
-        Ok(RangeQuery { request, format: self.format })
+        let request = RangeRequest { of, from_ms, to_ms, step_ms, host: false, recent: None };
+        Ok(RangeQuery { request, format: self.format, columns: None })
     }
 }
 
@@ -177,6 +189,23 @@ impl GroupBy {
         };
         Ok(of)
     }
+}
+
+/// Names of columns, or of all of traffic or of the host.
+fn columns(value: &str) -> Result<Vec<&'static str>, String> {
+    let mut named = Vec::new();
+    for word in value.split(',') {
+        let all = || TRAFFIC_COLUMNS.into_iter().chain(HOST_COLUMNS);
+        match word {
+            "traffic" => named.extend(TRAFFIC_COLUMNS),
+            "host" => named.extend(HOST_COLUMNS),
+            _ => named.push(all().find(|name| *name == word).ok_or_else(|| {
+                let all: Vec<&str> = all().collect();
+                format!("must be traffic, host, or columns separated by commas: {}", all.join(", "))
+            })?),
+        }
+    }
+    Ok(named)
 }
 
 /// A moment, Unix milliseconds.

@@ -2,9 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use tidemap_wire::http::{
-    HistoryJson, HistoryStatusJson, P95Json, PlanJson, PlansJson, QuotaJson, TierJson, TopJson, TopNodeJson,
-    TrafficJson, TrafficPeriodJson,
+use tidemap_wire::{
+    history_query::{HOST_COLUMNS, HostSteps, RangeAnswer},
+    http::{
+        HistoryJson, HistoryStatusJson, P95Json, PlanJson, PlansJson, QuotaJson, TRAFFIC_COLUMNS, TierJson,
+        TopJson, TopNodeJson, TrafficJson, TrafficPeriodJson,
+    },
 };
 
 use super::*;
@@ -106,7 +109,14 @@ async fn a_node_alone_has_the_described_properties() {
 #[tokio::test]
 async fn the_history_has_the_described_properties() {
     let description = description().await;
-    let steps = HistoryJson { rx_bytes: vec![None, Some(1)], covered_ms: vec![0], ..HistoryJson::default() };
+    let host = HostSteps { cpu: vec![Some(1), None], ..HostSteps::unknown(2) };
+    let answer = RangeAnswer {
+        rx_bytes: vec![None, Some(1)],
+        covered_ms: vec![0, 0],
+        host: Some(Box::new(host)),
+        ..RangeAnswer::default()
+    };
+    let steps = HistoryJson::from(answer);
     let node = TopNodeJson { display_name: None, ..TopNodeJson::default() };
     let status = HistoryStatusJson { tiers: vec![TierJson::default()], ..HistoryStatusJson::default() };
     for (path, value) in [
@@ -140,13 +150,17 @@ async fn traffic_has_the_described_properties() {
 }
 
 #[tokio::test]
-async fn every_property_is_required_but_windows_and_groups() {
+async fn every_property_is_required_but_windows_groups_and_columns() {
     let description = description().await;
     for (name, schema) in description["components"]["schemas"].as_object().unwrap() {
         let schema = schema["allOf"].get(1).unwrap_or(schema);
         let mut expected = if name == "Averages" { BTreeSet::new() } else { keys(&schema["properties"]) };
         if name == "Stats" {
             assert!(expected.remove("groups"));
+        }
+        if name == "History" {
+            let columns = TRAFFIC_COLUMNS.iter().chain(&HOST_COLUMNS);
+            columns.for_each(|column| assert!(expected.remove(column), "{column}"));
         }
         assert_eq!(required(schema), expected, "{name}");
     }

@@ -179,7 +179,7 @@ impl Member {
         let Read { from_ms, to_ms, step_ms } = read;
         while let Some(of) = self.possible.first() {
             let step_ms = Some(step_ms.unsigned_abs());
-            let request = RangeRequest { of: of.clone(), from_ms, to_ms, step_ms, recent: None };
+            let request = RangeRequest { of: of.clone(), from_ms, to_ms, step_ms, host: false, recent: None };
             match site.history.range(request).await {
                 Err(HistoryRequestError::Refused(HistoryError::UnknownSeries)) => {
                     self.possible.remove(0);

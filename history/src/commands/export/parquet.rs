@@ -4,17 +4,20 @@ use std::{io::Write, sync::Arc};
 
 use parquet::{
     basic::{Compression, Encoding},
-    data_type::{ByteArray, ByteArrayType, Int64Type},
+    data_type::{ByteArray, ByteArrayType, DoubleType, Int64Type},
     errors::ParquetError,
     file::{
-        properties::WriterProperties,
+        properties::{WriterProperties, WriterPropertiesBuilder},
         writer::{SerializedFileWriter, SerializedRowGroupWriter},
     },
     schema::parser::parse_message_type,
 };
-use tidemap_wire::history_query::RangeAnswer;
+use tidemap_wire::{
+    history_query::{HOST_COLUMNS, RangeAnswer},
+    http::TRAFFIC_COLUMNS,
+};
 
-use super::table::{COLUMNS, Table, columns, times};
+use super::table::{Table, columns, host_columns, times};
 
 /// Rows of a row group: some 10 MB of memory.
 const ROWS: usize = 1 << 17;
@@ -24,27 +27,45 @@ pub(super) struct Parquet<W: Write + Send> {
     file: SerializedFileWriter<W>,
     times: Vec<i64>,
     names: Vec<ByteArray>,
-    columns: [Vec<Option<u64>>; COLUMNS.len()],
+    columns: [Vec<Option<u64>>; TRAFFIC_COLUMNS.len()],
+    /// Empty where hosts are left out.
+    host: Vec<Vec<Option<f64>>>,
 }
 
 impl<W: Write + Send> Parquet<W> {
     /// Writes the file's head. Numbers are unsigned, as they are everywhere in Tidemap.
-    pub(super) fn begin(out: W) -> anyhow::Result<Self> {
-        let numbers: String =
-            COLUMNS.iter().map(|name| format!("optional int64 {name} (INTEGER(64, false)); ")).collect();
+    pub(super) fn begin(out: W, has_host: bool) -> anyhow::Result<Self> {
+        let numbers: String = TRAFFIC_COLUMNS
+            .iter()
+            .map(|name| format!("optional int64 {name} (INTEGER(64, false)); "))
+            .collect();
+        let host: &[&str] = if has_host { &HOST_COLUMNS } else { &[] };
+        let shares: String = host.iter().map(|name| format!("optional double {name}; ")).collect();
         let schema = format!(
-            "message tidemap {{ required int64 time (TIMESTAMP(MILLIS, true)); required binary name (STRING); {numbers} }}"
+            "message tidemap {{ required int64 time (TIMESTAMP(MILLIS, true)); required binary name (STRING); {numbers} {shares} }}"
         );
         let properties = WriterProperties::builder()
             .set_compression(Compression::SNAPPY)
             .set_encoding(Encoding::DELTA_BINARY_PACKED)
-            .set_column_encoding("name".into(), Encoding::DELTA_BYTE_ARRAY)
+            .set_column_encoding("name".into(), Encoding::DELTA_BYTE_ARRAY);
+        let of_doubles = |properties: WriterPropertiesBuilder, name: &&str| {
+            properties.set_column_encoding((*name).into(), Encoding::PLAIN)
+        };
+        let properties = HOST_COLUMNS
+            .iter()
+            .fold(properties, of_doubles)
             .set_dictionary_enabled(false)
             .set_column_dictionary_enabled("name".into(), true)
             .set_created_by(format!("tidemap {}", env!("CARGO_PKG_VERSION")));
         let schema = Arc::new(parse_message_type(&schema)?);
         let file = SerializedFileWriter::new(out, schema, Arc::new(properties.build()))?;
-        Ok(Self { file, times: Vec::new(), names: Vec::new(), columns: Default::default() })
+        Ok(Self {
+            file,
+            times: Vec::new(),
+            names: Vec::new(),
+            columns: Default::default(),
+            host: vec![Vec::new(); host.len()],
+        })
     }
 
     /// Writes the rows so far as a row group.
@@ -61,6 +82,11 @@ impl<W: Write + Send> Parquet<W> {
             let values: Vec<i64> = column.drain(..).flatten().map(u64::cast_signed).collect();
             write::<Int64Type, _>(&mut group, &values, Some(&levels))?;
         }
+        for column in &mut self.host {
+            let levels: Vec<i16> = column.iter().map(|value| value.is_some().into()).collect();
+            let values: Vec<f64> = column.drain(..).flatten().collect();
+            write::<DoubleType, _>(&mut group, &values, Some(&levels))?;
+        }
         group.close().map_err(cause)?;
         Ok(())
     }
@@ -71,6 +97,7 @@ impl<W: Write + Send> Table for Parquet<W> {
         self.times.extend(times(part));
         self.names.resize(self.times.len(), ByteArray::from(name));
         self.columns.iter_mut().zip(columns(part)).for_each(|(column, values)| column.extend(values));
+        self.host.iter_mut().zip(host_columns(part)).for_each(|(column, values)| column.extend(values));
         if self.times.len() >= ROWS { self.flush() } else { Ok(()) }
     }
 

@@ -4,22 +4,10 @@ use std::io::Write;
 
 use csv::{Terminator, Writer, WriterBuilder};
 use jiff::Timestamp;
-use tidemap_wire::{history_query::RangeAnswer, http::csv_text};
-
-/// The columns behind the time and the name, in their order.
-pub(super) const COLUMNS: [&str; 11] = [
-    "rx_bytes",
-    "tx_bytes",
-    "rx_bps",
-    "tx_bps",
-    "rx_max_bps",
-    "tx_max_bps",
-    "rx_min_bps",
-    "tx_min_bps",
-    "covered_ms",
-    "unplaced_rx_bytes",
-    "unplaced_tx_bytes",
-];
+use tidemap_wire::{
+    history_query::{HOST_COLUMNS, RangeAnswer},
+    http::{TRAFFIC_COLUMNS, csv_text},
+};
 
 /// Rows that are written one after the other.
 pub(super) trait Table {
@@ -30,8 +18,8 @@ pub(super) trait Table {
     fn finish(self: Box<Self>) -> anyhow::Result<()>;
 }
 
-/// The values of a part, column by column.
-pub(super) fn columns(part: &RangeAnswer) -> [Vec<Option<u64>>; 11] {
+/// The values of a part, column by column, as in [`TRAFFIC_COLUMNS`].
+pub(super) fn columns(part: &RangeAnswer) -> [Vec<Option<u64>>; TRAFFIC_COLUMNS.len()] {
     let always = |column: &[u64]| column.iter().copied().map(Some).collect();
     [
         part.rx_bytes.clone(),
@@ -48,6 +36,11 @@ pub(super) fn columns(part: &RangeAnswer) -> [Vec<Option<u64>>; 11] {
     ]
 }
 
+/// The host's columns of a part that has them, as in [`HOST_COLUMNS`]; none otherwise.
+pub(super) fn host_columns(part: &RangeAnswer) -> Vec<Vec<Option<f64>>> {
+    part.host.iter().flat_map(|host| host.named()).map(|(_, column)| column).collect()
+}
+
 /// The begin of each step, Unix milliseconds.
 pub(super) fn times(part: &RangeAnswer) -> impl Iterator<Item = i64> {
     let (from_ms, step_ms) = (part.from_ms, part.step_ms);
@@ -59,21 +52,24 @@ pub(super) struct Csv<W: Write>(Writer<W>);
 
 impl<W: Write> Csv<W> {
     /// Writes the header.
-    pub(super) fn begin(out: W) -> anyhow::Result<Self> {
+    pub(super) fn begin(out: W, has_host: bool) -> anyhow::Result<Self> {
         let mut lines = WriterBuilder::new().terminator(Terminator::CRLF).from_writer(out);
-        lines.write_record(["time", "name"].iter().chain(&COLUMNS)).map_err(cause)?;
+        let host: &[&str] = if has_host { &HOST_COLUMNS } else { &[] };
+        lines.write_record(["time", "name"].iter().chain(&TRAFFIC_COLUMNS).chain(host)).map_err(cause)?;
         Ok(Self(lines))
     }
 }
 
 impl<W: Write> Table for Csv<W> {
     fn add(&mut self, name: &str, part: &RangeAnswer) -> anyhow::Result<()> {
-        let (name, columns) = (csv_text(name), columns(part));
+        let (name, columns, host) = (csv_text(name), columns(part), host_columns(part));
         for (row, ms) in times(part).enumerate() {
             let time = Timestamp::from_millisecond(ms)?.to_string();
             let values = columns.iter().map(|column| column.get(row).copied().flatten());
             let values = values.map(|value| value.map(|value| value.to_string()).unwrap_or_default());
-            let fields = [time, name.to_string()].into_iter().chain(values);
+            let host = host.iter().map(|column| column.get(row).copied().flatten());
+            let host = host.map(|value| value.map(|value| value.to_string()).unwrap_or_default());
+            let fields = [time, name.to_string()].into_iter().chain(values).chain(host);
             self.0.write_record(fields).map_err(cause)?;
         }
         Ok(())

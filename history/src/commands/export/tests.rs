@@ -5,13 +5,14 @@ use ::parquet::{
 };
 use bytes::Bytes;
 use clap::Parser;
-use tidemap_wire::{Extremes, MinuteRow, NodeId, bounds, history_query::RangeAnswer};
+use tidemap_wire::{
+    CpuMinute, Extremes, HostMinute, MinuteRow, NodeId, bounds,
+    history_query::{HOST_COLUMNS, RangeAnswer},
+    http::TRAFFIC_COLUMNS,
+};
 
 use super::*;
-use crate::{
-    commands::export::table::COLUMNS,
-    store::{Batch, GroupKey},
-};
+use crate::store::{Batch, GroupKey};
 
 #[derive(Parser)]
 struct Cli {
@@ -36,6 +37,11 @@ fn history(folder: &Path) -> PathBuf {
         rx_bytes: bounds::MINUTE_BYTES,
         tx_bytes: 1_200,
         rates: Some(Extremes { rx_max: 9, tx_max: 8, rx_min: 2, tx_min: 1 }),
+        host: HostMinute {
+            cpu: Some(CpuMinute { samples: 12, mean: 123, max: 1_000 }),
+            load_max: Some(250),
+            ..HostMinute::default()
+        },
         ..MinuteRow::default()
     };
     let rows = [10, 11, 13].into_iter().flat_map(|minute| {
@@ -69,7 +75,7 @@ fn every_node_is_written_as_csv() {
              1970-01-01T00:12:00Z,'-x,1,1200,0,20,9,8,2,1,60000,0,0\r\n\
              1970-01-01T00:10:00Z,web-01,{},2400,{},20,9,8,2,1,120000,0,0\r\n\
              1970-01-01T00:12:00Z,web-01,{max},1200,{},20,9,8,2,1,60000,0,0\r\n",
-            COLUMNS.join(","),
+            TRAFFIC_COLUMNS.join(","),
             2 * max,
             max / 60,
             max / 60,
@@ -99,7 +105,7 @@ fn what_a_parquet_file_holds_is_what_was_answered() {
     assert_eq!(schema.column(2).converted_type(), ConvertedType::UINT_64);
     let names: Vec<_> = schema.columns().iter().map(|column| column.name().to_owned()).collect();
     assert_eq!(names[..2], ["time", "name"]);
-    assert_eq!(names[2..], COLUMNS);
+    assert_eq!(names[2..], TRAFFIC_COLUMNS);
     let rows: Vec<Vec<Field>> = file
         .get_row_iter(None)
         .unwrap()
@@ -115,6 +121,26 @@ fn what_a_parquet_file_holds_is_what_was_answered() {
         rows[6][2..11],
         [const { Field::Null }; 8].into_iter().chain([Field::ULong(0)]).collect::<Vec<_>>()[..]
     );
+}
+
+#[test]
+fn a_nodes_metrics_are_written_beside_its_traffic_when_they_are_asked_for() {
+    let more = ["--node", "web-01", "--host", "--step", "1m"];
+    let csv = String::from_utf8(export(&more).unwrap()).unwrap();
+    let lines: Vec<&str> = csv.lines().collect();
+    assert!(lines[0].ends_with(&format!(",unplaced_tx_bytes,{}", HOST_COLUMNS.join(","))), "{csv}");
+    assert!(lines[1].ends_with(",60000,0,0,12.3,100,,,2.5") && lines[3].ends_with(",0,0,0,,,,,"), "{csv}");
+    let bytes = Bytes::from(export(&[&more[..], &["--format", "parquet"]].concat()).unwrap());
+    let file = SerializedFileReader::new(bytes).unwrap();
+    let columns = file.metadata().file_metadata().schema_descr().columns().to_vec();
+    let names: Vec<&str> = columns.iter().map(|column| column.name()).collect();
+    assert_eq!(names[13..], HOST_COLUMNS);
+    let row = file.get_row_iter(None).unwrap().next().unwrap().unwrap();
+    let fields: Vec<Field> = row.get_column_iter().map(|(_, field)| field.clone()).collect();
+    let known = |value| Field::Double(value);
+    assert_eq!(fields[13..], [known(12.3), known(100.0), Field::Null, Field::Null, known(2.5)]);
+    let of_group = export(&["--host"]).unwrap_err().to_string();
+    assert_eq!(of_group, "--host: goes with --node NODE or --by node: groups have no such columns");
 }
 
 #[test]

@@ -216,7 +216,7 @@ impl<'a> Ranking<'a> {
         let mut read = 0;
         for edge in closed {
             for (_, point) in node_minutes(self.tx, self.state, node, edge.clone(), &[])? {
-                sum.add(&Point { rates: None, ..point });
+                sum.add(&point.sums());
             }
             read += if edge.start / DAY < progress.days { READ_OF_A_DAY } else { READ_OF_AN_HOUR };
         }
@@ -228,7 +228,7 @@ impl<'a> Ranking<'a> {
                     new.insert(live::sums_of_band(self.tx, self.state, node / BAND, &open)?)
                 }
             };
-            sum.add(&Point { rates: None, ..band[(node % BAND) as usize] });
+            sum.add(&band[(node % BAND) as usize].sums());
         }
         Ok(read)
     }
@@ -294,7 +294,7 @@ fn add(sums: &mut Vec<Point>, node: u32, point: &Point) {
     if sums.len() <= node {
         sums.resize(node + 1, Point::default());
     }
-    sums[node].add(&Point { rates: None, ..*point });
+    sums[node].add(&point.sums());
 }
 
 fn name(tx: &Tx<'_>, node: u32) -> Result<NodeId, StoreError> {

@@ -66,10 +66,24 @@ pub(super) fn messages(deeds: &[Deed]) -> (Vec<Message>, Vec<Message>) {
         let partial = super::row(deed.minute, first, run.0, run.1, run.2 + first);
         run.2 += deed.bytes;
         let whole = super::row(deed.minute, deed.bytes, run.0, run.1, run.2);
+        let whole = MinuteRow { host: host(deed, 12), ..whole };
+        let partial = MinuteRow { host: host(deed, 5), ..partial };
         before.push(Message::Row(name.clone(), MinuteRow { rates: whole.rates, ..partial }));
         at_last.push(Message::Row(name, whole));
     }
     (at_last, before)
+}
+
+/// What so many samples of a deed's minute tell of its host; nothing of some minutes.
+fn host(deed: &Deed, samples: u16) -> HostMinute {
+    let share = u16::try_from(deed.bytes % 900).unwrap() + samples;
+    let known = HostMinute {
+        cpu: Some(CpuMinute { samples, mean: share / 2, max: share }),
+        memory_max: Some(share / 3),
+        disk_max: None,
+        load_max: Some(u32::from(share) * 7),
+    };
+    if deed.minute.is_multiple_of(5) { HostMinute::default() } else { known }
 }
 
 pub(super) fn store(folder: &Path) -> Store {
@@ -135,7 +149,7 @@ fn whole(points: &[(u32, Point)]) -> Point {
 
 /// What moved, which is all that adds up.
 fn bare(point: Point) -> Point {
-    Point { rates: None, covered_ms: 0, ..point }
+    Point { covered_ms: 0, ..point.sums() }
 }
 
 proptest! {

@@ -72,7 +72,7 @@ impl Template {
             match piece {
                 Piece::Text(text) => body.push_str(text),
                 Piece::Field(name, form) => {
-                    body.push_str(&form.write(fields.get(name).unwrap_or(&Value::Null)))
+                    body.push_str(&form.write(fields.get(name).unwrap_or(&Value::Null)));
                 }
             }
         }

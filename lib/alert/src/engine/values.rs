@@ -49,6 +49,7 @@ pub(super) fn verdict(
 }
 
 /// The value of a node's signal now.
+#[expect(clippy::needless_pass_by_value, reason = "nobody needs the memory afterwards")]
 pub(super) fn of_node(
     signal: Signal,
     facts: &NodeFacts<'_>,

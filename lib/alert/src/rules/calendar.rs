@@ -96,13 +96,10 @@ pub(crate) fn read(
     maintenance: &[Spanned<MaintenanceToml>],
     is_rule: impl Fn(&str) -> bool,
 ) -> Checked<Calendar> {
-    for at in [quiet.get(MAX_ENTRIES).map(Spanned::span), maintenance.get(MAX_ENTRIES).map(Spanned::span)] {
-        if let Some(span) = at {
-            return Err(Problem {
-                at: span.start,
-                what: format!("there are more than {MAX_ENTRIES} of these"),
-            });
-        }
+    let beyond = quiet.get(MAX_ENTRIES).map(Spanned::span);
+    if let Some(span) = beyond.or(maintenance.get(MAX_ENTRIES).map(Spanned::span)) {
+        let what = format!("there are more than {MAX_ENTRIES} of these");
+        return Err(Problem { at: span.start, what });
     }
     let quiet = quiet.iter().map(|one| one.get_ref().read(zone, &is_rule)).collect::<Checked<_>>()?;
     let maintenance = maintenance.iter().map(|one| one.get_ref().read(zone)).collect::<Checked<_>>()?;
@@ -122,10 +119,10 @@ impl QuietToml {
                     .map_err(|error| problem(list, format!("severities: {error}")))?
             }
         };
-        if let Some(list) = &self.rules {
-            if let Some(name) = list.get_ref().iter().find(|name| !is_rule(name)) {
-                return Err(problem(list, format!("rules: there is no rule {name}")));
-            }
+        if let Some(list) = &self.rules
+            && let Some(name) = list.get_ref().iter().find(|name| !is_rule(name))
+        {
+            return Err(problem(list, format!("rules: there is no rule {name}")));
         }
         let is_dropping = self.then.as_ref().map_or(Ok(false), |text| {
             field("then", text, |text| match text {

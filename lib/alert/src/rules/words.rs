@@ -42,7 +42,7 @@ impl Rule {
             Repeat::Off => {}
             Repeat::Every(ms) => parts.push(format!("again every {}", duration::show(ms))),
             Repeat::Doubling(ms) => {
-                parts.push(format!("again after {}, then at twice the distance", duration::show(ms)))
+                parts.push(format!("again after {}, then at twice the distance", duration::show(ms)));
             }
         }
         let names: Vec<&str> =

@@ -72,10 +72,12 @@ fn is_even(part: &RangeAnswer) -> bool {
         && steps <= RangeAnswer::STEPS_OF_A_PART
         && known.iter().all(|column| column.len() == steps)
         && sums.iter().all(|column| column.len() == steps)
+        && part.host.as_ref().is_none_or(|host| host.is_of(steps))
 }
 
 fn follows(whole: &RangeAnswer, part: &RangeAnswer) -> bool {
-    (part.from_ms, part.step_ms, part.tier_ms) == (whole.to_ms(), whole.step_ms, whole.tier_ms)
+    part.host.is_some() == whole.host.is_some()
+        && (part.from_ms, part.step_ms, part.tier_ms) == (whole.to_ms(), whole.step_ms, whole.tier_ms)
 }
 
 fn append(whole: &mut RangeAnswer, part: RangeAnswer) {
@@ -91,13 +93,16 @@ fn append(whole: &mut RangeAnswer, part: RangeAnswer) {
     whole.covered_ms.extend(part.covered_ms);
     whole.unplaced_rx_bytes.extend(part.unplaced_rx_bytes);
     whole.unplaced_tx_bytes.extend(part.unplaced_tx_bytes);
+    if let (Some(whole), Some(part)) = (&mut whole.host, part.host) {
+        whole.append(*part);
+    }
     whole.remote_until_ms = whole.remote_until_ms.or(part.remote_until_ms);
     whole.warning = whole.warning.take().or(part.warning);
 }
 
 #[cfg(test)]
 mod tests {
-    use tidemap_wire::history_query::{HistoryError, HistoryStatus};
+    use tidemap_wire::history_query::{HistoryError, HistoryStatus, HostSteps};
 
     use super::*;
 
@@ -105,6 +110,8 @@ mod tests {
     fn steps(first: u64, count: u64) -> RangeAnswer {
         let known = |column: u64| (first..first + count).map(|step| Some(column * 1_000 + step)).collect();
         let sums = |column: u64| (first..first + count).map(|step| column * 1_000 + step).collect();
+        let share = |column: u64, step: u64| u16::try_from(column * 100 + step).ok();
+        let shares = |column: u64| (first..first + count).map(|step| share(column, step)).collect();
         RangeAnswer {
             from_ms: first as i64 * 60_000,
             step_ms: 60_000,
@@ -121,6 +128,13 @@ mod tests {
             covered_ms: sums(9),
             unplaced_rx_bytes: sums(10),
             unplaced_tx_bytes: sums(11),
+            host: Some(Box::new(HostSteps {
+                cpu: shares(1),
+                cpu_max: shares(2),
+                memory_max: shares(3),
+                disk_max: shares(4),
+                load_max: (first..first + count).map(|step| u32::try_from(step).ok()).collect(),
+            })),
             remote_until_ms: Some(5),
             warning: None,
         }
@@ -156,9 +170,13 @@ mod tests {
     #[test]
     fn parts_that_are_not_of_one_answer_are_refused() {
         let uneven = RangeAnswer { covered_ms: vec![1], ..steps(5, 3) };
+        let uneven_host = RangeAnswer { host: Some(Box::new(HostSteps::unknown(2))), ..steps(5, 3) };
+        let without_host = RangeAnswer { host: None, ..steps(8, 3) };
         let other_step = RangeAnswer { step_ms: 120_000, ..steps(8, 3) };
         for wrong in [
             vec![reply(0, 1, uneven)],
+            vec![reply(0, 1, uneven_host)],
+            vec![reply(0, 2, steps(5, 3)), reply(1, 2, without_host)],
             vec![reply(0, 2, steps(5, 3)), reply(1, 2, steps(9, 3))],
             vec![reply(0, 2, steps(5, 3)), reply(1, 2, other_step)],
             vec![reply(0, 2, steps(5, 3)), reply(1, 3, steps(8, 3))],

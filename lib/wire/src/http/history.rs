@@ -2,10 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::history_query::{HistoryStatus, RangeAnswer, RemoteStatus, TierReach, TopNode};
+use crate::history_query::{HOST_COLUMNS, HistoryStatus, RangeAnswer, RemoteStatus, TierReach, TopNode};
 
 /// `GET /api/history` and `GET /api/nodes/{name}/history`: columns with one entry for each step. An entry is
-/// null where no sample covers any of the step.
+/// null where no sample covers any of the step. A column that was not asked for is missing.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct HistoryJson {
     /// Begin of the first step.
@@ -21,27 +21,53 @@ pub struct HistoryJson {
     /// Whether some of the steps may still grow.
     pub partial: bool,
     /// Bytes received.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub rx_bytes: Vec<Option<u64>>,
     /// Bytes sent.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tx_bytes: Vec<Option<u64>>,
     /// The mean rate of download in the time that is covered.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub rx_bps: Vec<Option<u64>>,
     /// The mean rate of upload.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tx_bps: Vec<Option<u64>>,
     /// The highest rate of download: of a node, of a single sample; of a group, of a minute.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub rx_max_bps: Vec<Option<u64>>,
     /// The highest rate of upload.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tx_max_bps: Vec<Option<u64>>,
     /// The lowest rate of download.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub rx_min_bps: Vec<Option<u64>>,
     /// The lowest rate of upload.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tx_min_bps: Vec<Option<u64>>,
     /// Milliseconds that samples cover; of a group, samples of any of its nodes.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub covered_ms: Vec<u64>,
     /// Bytes received up to the end of the step at a moment that is not known; in no other column.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unplaced_rx_bytes: Vec<u64>,
     /// Bytes sent likewise.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unplaced_tx_bytes: Vec<u64>,
+    /// The mean use of all processors of a node, percent. Like all metrics of a host, only when asked for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub cpu_percent: Vec<Option<f64>>,
+    /// The highest use of all processors in a single sample.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub cpu_max_percent: Vec<Option<f64>>,
+    /// The largest share of memory in use, percent.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub memory_max_percent: Vec<Option<f64>>,
+    /// The largest share of the disk in use, percent.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub disk_max_percent: Vec<Option<f64>>,
+    /// The highest load average over 1 minute.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub load_1_max: Vec<Option<f64>>,
     /// Minutes that end earlier are from the database that rows are sent to; null when all are from the
     /// station itself.
     #[serde(default)]
@@ -55,6 +81,8 @@ pub struct HistoryJson {
 impl From<RangeAnswer> for HistoryJson {
     fn from(answer: RangeAnswer) -> Self {
         let to_ms = answer.to_ms();
+        let host = answer.host.map(|host| host.named().map(|(_, column)| column)).unwrap_or_default();
+        let [cpu_percent, cpu_max_percent, memory_max_percent, disk_max_percent, load_1_max] = host;
         Self {
             from_ms: answer.from_ms,
             to_ms,
@@ -73,9 +101,101 @@ impl From<RangeAnswer> for HistoryJson {
             covered_ms: answer.covered_ms,
             unplaced_rx_bytes: answer.unplaced_rx_bytes,
             unplaced_tx_bytes: answer.unplaced_tx_bytes,
+            cpu_percent,
+            cpu_max_percent,
+            memory_max_percent,
+            disk_max_percent,
+            load_1_max,
             remote_until_ms: answer.remote_until_ms,
             warning: answer.warning,
         }
+    }
+}
+
+/// The columns of traffic, by their names in [`HistoryJson`] and in tables.
+pub const TRAFFIC_COLUMNS: [&str; 11] = [
+    "rx_bytes",
+    "tx_bytes",
+    "rx_bps",
+    "tx_bps",
+    "rx_max_bps",
+    "tx_max_bps",
+    "rx_min_bps",
+    "tx_min_bps",
+    "covered_ms",
+    "unplaced_rx_bytes",
+    "unplaced_tx_bytes",
+];
+
+impl HistoryJson {
+    /// How many steps there are.
+    pub fn steps(&self) -> usize {
+        let length_ms = u64::try_from(self.to_ms - self.from_ms).unwrap_or(0);
+        usize::try_from(length_ms.checked_div(self.step_ms).unwrap_or(0)).unwrap_or(0)
+    }
+
+    /// The columns of rates and bytes that may be absent.
+    pub fn known(&self) -> [&Vec<Option<u64>>; 8] {
+        [
+            &self.rx_bytes,
+            &self.tx_bytes,
+            &self.rx_bps,
+            &self.tx_bps,
+            &self.rx_max_bps,
+            &self.tx_max_bps,
+            &self.rx_min_bps,
+            &self.tx_min_bps,
+        ]
+    }
+
+    /// The columns that are always known.
+    pub fn sums(&self) -> [&Vec<u64>; 3] {
+        [&self.covered_ms, &self.unplaced_rx_bytes, &self.unplaced_tx_bytes]
+    }
+
+    /// The columns of a host's metrics.
+    pub fn host(&self) -> [&Vec<Option<f64>>; 5] {
+        [
+            &self.cpu_percent,
+            &self.cpu_max_percent,
+            &self.memory_max_percent,
+            &self.disk_max_percent,
+            &self.load_1_max,
+        ]
+    }
+
+    /// Leaves out all columns but these.
+    pub fn keep(&mut self, names: &[&str]) {
+        let known = [
+            &mut self.rx_bytes,
+            &mut self.tx_bytes,
+            &mut self.rx_bps,
+            &mut self.tx_bps,
+            &mut self.rx_max_bps,
+            &mut self.tx_max_bps,
+            &mut self.rx_min_bps,
+            &mut self.tx_min_bps,
+        ];
+        let sums = [&mut self.covered_ms, &mut self.unplaced_rx_bytes, &mut self.unplaced_tx_bytes];
+        let host = [
+            &mut self.cpu_percent,
+            &mut self.cpu_max_percent,
+            &mut self.memory_max_percent,
+            &mut self.disk_max_percent,
+            &mut self.load_1_max,
+        ];
+        let [of_known, of_sums] = [&TRAFFIC_COLUMNS[..8], &TRAFFIC_COLUMNS[8..]];
+        let is_left_out = |name: &str| !names.contains(&name);
+        known
+            .into_iter()
+            .zip(of_known)
+            .filter(|(_, name)| is_left_out(name))
+            .for_each(|(one, _)| one.clear());
+        sums.into_iter().zip(of_sums).filter(|(_, name)| is_left_out(name)).for_each(|(one, _)| one.clear());
+        host.into_iter()
+            .zip(HOST_COLUMNS)
+            .filter(|(_, name)| is_left_out(name))
+            .for_each(|(one, _)| one.clear());
     }
 }
 
@@ -166,46 +286,7 @@ pub struct HistoryStatusJson {
     pub warnings: Vec<String>,
     /// How far minutes are sent to another database; null when they are not.
     #[serde(default)]
-    pub remote: Option<RemoteJson>,
-}
-
-/// How far minutes are sent to another database. What is counted is counted since the history began.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RemoteJson {
-    /// Minutes that end by then are sent; null before the first.
-    pub sent_until_ms: Option<i64>,
-    /// Milliseconds of minutes that could be sent and are not yet.
-    pub behind_ms: u64,
-    /// Values that the database has taken.
-    pub samples: u64,
-    /// Values that it will never take.
-    pub refused: u64,
-    /// Values that are older than it takes.
-    pub too_old: u64,
-    /// Rows that changed after they were sent: it does not have the change.
-    pub changed_rows: u64,
-    /// Minutes that the disk's budget dropped before they were sent.
-    pub dropped_minutes: u64,
-    /// Why nothing can be sent at the moment; null while all is well.
-    pub trouble: Option<String>,
-    /// What was refused last, and why.
-    pub last_refused: Option<String>,
-}
-
-impl From<RemoteStatus> for RemoteJson {
-    fn from(status: RemoteStatus) -> Self {
-        Self {
-            sent_until_ms: status.sent_until_ms,
-            behind_ms: status.behind_ms,
-            samples: status.samples,
-            refused: status.refused,
-            too_old: status.too_old,
-            changed_rows: status.changed_rows,
-            dropped_minutes: status.dropped_minutes,
-            trouble: status.trouble,
-            last_refused: status.last_refused,
-        }
-    }
+    pub remote: Option<RemoteStatus>,
 }
 
 /// How far back the steps of one length reach.
@@ -233,7 +314,7 @@ impl From<HistoryStatus> for HistoryStatusJson {
             pending: Some(status.pending),
             trouble: status.trouble,
             warnings: status.warnings,
-            remote: status.remote.map(RemoteJson::from),
+            remote: status.remote,
         }
     }
 }
@@ -241,6 +322,7 @@ impl From<HistoryStatus> for HistoryStatusJson {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::history_query::HostSteps;
 
     #[test]
     fn what_ends_after_the_last_complete_minute_is_partial() {
@@ -257,6 +339,25 @@ mod tests {
         };
         assert_eq!((of(300_000).to_ms, of(300_000).partial), (300_000, false));
         assert!(of(240_000).partial);
+    }
+
+    #[test]
+    fn a_column_that_is_not_wanted_is_left_out_of_json() {
+        let answer = RangeAnswer {
+            step_ms: 60_000,
+            rx_bytes: vec![Some(1), None],
+            covered_ms: vec![7, 0],
+            host: Some(Box::new(HostSteps { cpu: vec![Some(123), None], ..HostSteps::unknown(2) })),
+            ..RangeAnswer::default()
+        };
+        let mut history = HistoryJson::from(answer);
+        assert_eq!(history.steps(), 2);
+        history.keep(&["rx_bytes", "cpu_percent", "load_1_max"]);
+        let json = serde_json::to_value(&history).unwrap();
+        let columns = ["rx_bytes", "covered_ms", "cpu_percent", "cpu_max_percent", "load_1_max"];
+        let texts = columns.map(|name| json.get(name).map(ToString::to_string).unwrap_or_default());
+        assert_eq!(texts, ["[1,null]", "", "[12.3,null]", "", "[null,null]"]);
+        assert_eq!(serde_json::from_value::<HistoryJson>(json).unwrap(), history);
     }
 
     #[test]

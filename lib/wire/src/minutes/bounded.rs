@@ -19,6 +19,7 @@ impl MinuteRow {
             (rates.rx_max, rates.tx_max) = (rates.rx_max.min(peak), rates.tx_max.min(peak));
             (rates.rx_min, rates.tx_min) = (rates.rx_min.min(rates.rx_max), rates.tx_min.min(rates.tx_max));
         }
+        self.host.bound();
         for run in &mut self.counters {
             run.rx_bytes = run.rx_bytes.min(COUNTED_BYTES);
             run.tx_bytes = run.tx_bytes.min(COUNTED_BYTES);
@@ -44,10 +45,10 @@ impl LateSample {
 #[cfg(test)]
 mod tests {
     use super::{
-        super::{Extremes, RunCounters},
+        super::{Extremes, HostMinute, RunCounters},
         *,
     };
-    use crate::bounds::FIRST_MINUTE;
+    use crate::bounds::{FIRST_MINUTE, SHARE};
 
     #[test]
     fn a_row_is_cut_to_what_a_host_can_move_in_a_minute_once() {
@@ -60,12 +61,14 @@ mod tests {
             rx_bytes: most,
             tx_bytes: most,
             rates: Some(Extremes { rx_max: most, tx_max: 7, rx_min: most, tx_min: most }),
+            host: HostMinute { memory_max: Some(u16::MAX), ..HostMinute::default() },
             counters: (0..100).rev().chain(0..100).map(run).collect(),
         };
         assert!(row.bound());
         assert_eq!((row.covered_ms, row.rx_bytes, row.tx_bytes), (MINUTE_MS, MINUTE_BYTES, MINUTE_BYTES));
         let peak = 100_000_000_000_000;
         assert_eq!(row.rates, Some(Extremes { rx_max: peak, tx_max: 7, rx_min: peak, tx_min: 7 }));
+        assert_eq!(row.host.memory_max, Some(SHARE));
         let runs: Vec<u64> = row.counters.iter().map(|run| run.boot).collect();
         assert_eq!(runs, (0..32).collect::<Vec<u64>>());
         assert!(row.counters.iter().all(|run| run.rx_bytes == COUNTED_BYTES));

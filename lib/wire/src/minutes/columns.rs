@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Extremes, LateSample, MinuteRow, RunCounters};
+use super::{CpuMinute, Extremes, HostMinute, LateSample, MinuteRow, RunCounters};
 
 /// Columns of a message whose lengths differ, or a number of a node or a row that is not in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -31,6 +31,23 @@ pub(super) struct RowColumns {
     run_since: Vec<u32>,
     run_rx_bytes: Vec<u64>,
     run_tx_bytes: Vec<u64>,
+
+    #[serde(skip_serializing_if = "HostColumns::is_empty")]
+    host: HostColumns,
+}
+
+/// A few metrics of the rows that have any. Each has an entry in each column; one without samples of the
+/// processor's use has none of it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+struct HostColumns {
+    row: Vec<u32>,
+    cpu_samples: Vec<u16>,
+    cpu_mean: Vec<u16>,
+    cpu_max: Vec<u16>,
+    memory_max: Vec<Option<u16>>,
+    disk_max: Vec<Option<u16>>,
+    load_max: Vec<Option<u32>>,
 }
 
 /// Late samples. Each has an entry in each column.
@@ -66,6 +83,9 @@ impl RowColumns {
             self.rx_min.push(rates.rx_min);
             self.tx_min.push(rates.tx_min);
         }
+        if !row.host.is_empty() {
+            self.host.push(number, row.host);
+        }
         for run in &row.counters {
             self.run_row.push(number);
             self.run_boot.push(run.boot);
@@ -95,6 +115,7 @@ impl RowColumns {
         };
         let mut rows: Vec<_> = (0..self.len()).map(|place| (self.node[place], row(place))).collect();
         self.add_rates(&mut rows)?;
+        self.host.add_to(&mut rows)?;
         self.add_counters(&mut rows)?;
         Ok(rows)
     }
@@ -131,6 +152,54 @@ impl RowColumns {
     #[cfg(test)]
     pub(super) fn break_a_column(&mut self) {
         self.tx_bytes.clear();
+    }
+
+    #[cfg(test)]
+    pub(super) fn break_a_column_of_hosts(&mut self) {
+        self.host.load_max.clear();
+    }
+}
+
+impl HostColumns {
+    fn is_empty(&self) -> bool {
+        self.row.is_empty()
+    }
+
+    fn push(&mut self, row: u32, host: HostMinute) {
+        let cpu = host.cpu.unwrap_or_default();
+        self.row.push(row);
+        self.cpu_samples.push(cpu.samples);
+        self.cpu_mean.push(cpu.mean);
+        self.cpu_max.push(cpu.max);
+        self.memory_max.push(host.memory_max);
+        self.disk_max.push(host.disk_max);
+        self.load_max.push(host.load_max);
+    }
+
+    fn add_to(&self, rows: &mut [(u32, MinuteRow)]) -> Result<(), ColumnError> {
+        let lengths = [
+            self.cpu_samples.len(),
+            self.cpu_mean.len(),
+            self.cpu_max.len(),
+            self.memory_max.len(),
+            self.disk_max.len(),
+            self.load_max.len(),
+        ];
+        are_all(&lengths, self.row.len())?;
+        for (place, row) in self.row.iter().enumerate() {
+            let cpu = CpuMinute {
+                samples: self.cpu_samples[place],
+                mean: self.cpu_mean[place],
+                max: self.cpu_max[place],
+            };
+            named(rows, *row)?.host = HostMinute {
+                cpu: Some(cpu).filter(|cpu| cpu.samples > 0),
+                memory_max: self.memory_max[place],
+                disk_max: self.disk_max[place],
+                load_max: self.load_max[place],
+            };
+        }
+        Ok(())
     }
 }
 

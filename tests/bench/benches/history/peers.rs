@@ -20,7 +20,7 @@ use tokio::{
     time::Instant,
 };
 
-use crate::rows::{Fleet, metrics};
+use crate::rows::{COLUMNS, Fleet, metrics};
 
 const READY_TIMEOUT: Duration = Duration::from_secs(60);
 const MERGE_TIMEOUT: Duration = Duration::from_secs(120);
@@ -69,7 +69,7 @@ impl Victoria {
         eventually(READY_TIMEOUT, || async {
             let answer =
                 get(format!("{url}/api/v1/export?match[]={{node=%22{name}%22}}&start={begin}")).await?;
-            ensure!(answer.body.lines().count() == 7, "{} series", answer.body.lines().count());
+            ensure!(answer.body.lines().count() == COLUMNS, "{} series", answer.body.lines().count());
             Ok(())
         })
         .await?;
@@ -115,7 +115,7 @@ fn series(fleet: &Fleet, number: u32) -> String {
     let times: Vec<String> =
         rows.iter().map(|(minute, _)| (u64::from(*minute) * 60_000).to_string()).collect();
     let mut lines = String::new();
-    for metric in 0..7 {
+    for metric in 0..COLUMNS {
         let values: Vec<String> = rows.iter().map(|(_, values)| values[metric].1.to_string()).collect();
         let (name, node) = (rows[0].1[metric].0, fleet.name(number));
         let labels = format!("{{\"__name__\":\"{name}\",\"node\":\"{node}\"}}");
@@ -149,7 +149,7 @@ pub(crate) async fn prometheus_bytes(fleet: &Fleet) -> anyhow::Result<Option<u64
     let folder = tempfile::tempdir()?;
     let (text, blocks) = (folder.path().join("rows"), folder.path().join("blocks"));
     let mut nodes: Vec<[u64; 2]> = vec![[0; 2]; fleet.nodes as usize];
-    let mut lines = [(); 7].map(|()| String::new());
+    let mut lines = [(); COLUMNS].map(|()| String::new());
     for (number, counted) in (0..).zip(&mut nodes) {
         for minute in fleet.from..fleet.from + fleet.minutes {
             let values = metrics(&fleet.row(number, minute, counted));

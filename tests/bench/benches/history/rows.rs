@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use fastrand::Rng;
-use tidemap_wire::{Extremes, Hello, Location, LocationSource, MinuteRow, NodeId, RunCounters};
+use tidemap_wire::{
+    CpuMinute, Extremes, Hello, HostMinute, Location, LocationSource, MinuteRow, NodeId, RunCounters,
+};
 
 /// Where all nodes are that introduce themselves.
 pub(crate) const PLACE: &str = "Bergen";
@@ -44,7 +46,8 @@ impl Fleet {
         (i64::from(self.from) * 60_000, i64::from(self.from + self.minutes) * 60_000)
     }
 
-    /// A node's row: a daily rhythm, noise in each minute, and peaks in three digits as samples have them.
+    /// A node's row: a daily rhythm, noise in each minute, and peaks in three digits as samples have them. Its
+    /// host's processors follow the traffic, its memory wanders, and its disk fills.
     pub(crate) fn row(&self, number: u32, minute: u32, counted: &mut [u64; 2]) -> MinuteRow {
         let mut rng = Rng::with_seed(u64::from(number) << 32 | u64::from(minute));
         let day = f64::from(minute % 1_440) / 1_440.0 * std::f64::consts::TAU;
@@ -56,6 +59,7 @@ impl Fleet {
         };
         let [rx, tx] = [rate(1.0), rate(0.3)];
         let bytes = [rx, tx].map(|(_, rate, _)| (rate * 60.0) as u64);
+        let host = self.host(number, minute, &mut rng);
         counted.iter_mut().zip(bytes).for_each(|(counted, bytes)| *counted += bytes);
         MinuteRow {
             minute,
@@ -70,13 +74,35 @@ impl Fleet {
                 rx_bytes: counted[0],
                 tx_bytes: counted[1],
             }],
+            host,
+        }
+    }
+
+    fn host(&self, number: u32, minute: u32, rng: &mut Rng) -> HostMinute {
+        let day = f64::from(minute % 1_440) / 1_440.0 * std::f64::consts::TAU;
+        let mean = 20.0 + f64::from(number % 300) + 60.0 * (1.2 + (day + f64::from(number)).sin());
+        let mean = mean * (0.8 + 0.4 * rng.f64());
+        let max = (mean * (1.0 + rng.f64() * rng.f64() * 2.0)).min(1_000.0);
+        let hour = f64::from(minute % 600) / 600.0 * std::f64::consts::TAU;
+        let memory = 350.0 + f64::from(number % 400) + 25.0 * hour.sin() + 4.0 * rng.f64();
+        let disk = 200.0 + f64::from(number % 500) + f64::from(minute - self.from) / 1_440.0;
+        let load = digits(mean * (0.6 + 0.8 * rng.f64()));
+        HostMinute {
+            cpu: Some(CpuMinute { samples: 12, mean: mean as u16, max: max as u16 }),
+            memory_max: Some(memory as u16),
+            disk_max: Some(disk as u16),
+            load_max: Some(load as u32),
         }
     }
 }
 
+/// How many columns of a row other stores get.
+pub(crate) const COLUMNS: usize = 12;
+
 /// What other stores get of a row, by the metrics' names.
-pub(crate) fn metrics(row: &MinuteRow) -> [(&'static str, u64); 7] {
-    let rates = row.rates.unwrap();
+pub(crate) fn metrics(row: &MinuteRow) -> [(&'static str, u64); COLUMNS] {
+    let (rates, host) = (row.rates.unwrap(), row.host);
+    let cpu = host.cpu.unwrap();
     [
         ("tidemap_rx_bytes", row.rx_bytes),
         ("tidemap_tx_bytes", row.tx_bytes),
@@ -85,6 +111,11 @@ pub(crate) fn metrics(row: &MinuteRow) -> [(&'static str, u64); 7] {
         ("tidemap_rx_least_bps", rates.rx_min),
         ("tidemap_tx_least_bps", rates.tx_min),
         ("tidemap_covered_ms", row.covered_ms.into()),
+        ("tidemap_cpu_permille", cpu.mean.into()),
+        ("tidemap_cpu_max_permille", cpu.max.into()),
+        ("tidemap_memory_max_permille", host.memory_max.unwrap().into()),
+        ("tidemap_disk_max_permille", host.disk_max.unwrap().into()),
+        ("tidemap_load_max_percent", host.load_max.unwrap().into()),
     ]
 }
 

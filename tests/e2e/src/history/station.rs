@@ -105,6 +105,7 @@ async fn minutes_of(client: &Client, node: &str, now_ms: i64) -> anyhow::Result<
         from_ms: now_ms - 5 * 3_600_000,
         to_ms: now_ms + 3_600_000,
         step_ms: Some(60_000),
+        host: false,
         recent: None,
     };
     match ask(client, HistoryRequest::Range(request)).await? {

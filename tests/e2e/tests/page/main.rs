@@ -7,6 +7,7 @@ mod axe;
 mod broken;
 mod charts;
 mod crash;
+mod events;
 mod fill;
 mod gallery;
 mod groups;
@@ -23,6 +24,7 @@ mod signs;
 mod station;
 mod steering;
 mod tasks;
+mod traffic;
 mod visit;
 
 /// For what the page shows to change, on a machine that is busy with other things.

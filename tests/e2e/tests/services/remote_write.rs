@@ -14,7 +14,8 @@ use tidemap_testkit::{
 };
 use tidemap_wire::{
     Extremes, MinuteRow, Minutes, NodeId, RunCounters, Slot, encode,
-    http::{HistoryJson, HistoryStatusJson, RemoteJson},
+    history_query::RemoteStatus,
+    http::{HistoryJson, HistoryStatusJson},
     subject,
 };
 use tokio::process::Command;
@@ -120,7 +121,7 @@ impl Past {
     }
 
     /// Waits for what a station says of its sending.
-    async fn sends(&self, station: &Tidemap, is_so: impl Fn(&RemoteJson) -> bool) -> RemoteJson {
+    async fn sends(&self, station: &Tidemap, is_so: impl Fn(&RemoteStatus) -> bool) -> RemoteStatus {
         eventually(EVENT_TIMEOUT, || async {
             let remote = self.status().await?.remote.context("a station that sends")?;
             ensure!(is_so(&remote), "{remote:?}: {}", station.log());
@@ -136,7 +137,7 @@ impl Past {
     }
 
     /// Whether all is sent.
-    fn is_sent(&self, remote: &RemoteJson) -> bool {
+    fn is_sent(&self, remote: &RemoteStatus) -> bool {
         remote.sent_until_ms >= Some(self.end_ms()) && remote.trouble.is_none()
     }
 
@@ -386,7 +387,7 @@ async fn a_password_goes_over_tls_from_a_file_that_may_change_and_into_no_log() 
     let mut command = Command::new(tidemap().unwrap());
     command.env("SSL_CERT_FILE", made.authority.as_ref().unwrap());
     let station = Tidemap::start_by(command, &args).unwrap();
-    let says_401 = |remote: &RemoteJson| remote.trouble.as_ref().is_some_and(|why| why.contains("401"));
+    let says_401 = |remote: &RemoteStatus| remote.trouble.as_ref().is_some_and(|why| why.contains("401"));
     assert_eq!(past.sends(&station, says_401).await.samples, 0);
     std::fs::write(&password, "tide:a-secret-of-tests\n").unwrap();
     let sent = past.sends(&station, |remote| past.is_sent(remote)).await;

@@ -8,6 +8,7 @@ use tidemap_parts::chart::{HEIGHT, step_by_key};
 use web_sys::{Element, Event, HtmlElement, KeyboardEvent, PointerEvent};
 
 use crate::band::Band;
+use crate::events::{self, AlertMark, Finding};
 use crate::past::{Column, Curve, Past};
 use crate::{calendar, words};
 
@@ -31,6 +32,7 @@ pub(super) struct Chart {
     parts: Parts,
     events: ChartEvents,
     shown: RefCell<Option<Shown>>,
+    alerts: RefCell<Vec<Finding>>,
     /// The column under the crosshair.
     cross: Cell<Option<usize>>,
     /// The column where choosing began.
@@ -61,6 +63,8 @@ struct Shown {
     scaled: Curve,
     marks: Vec<(f64, String)>,
     peaks: [String; 2],
+    alerts: Vec<AlertMark>,
+    limits: [Vec<f64>; 2],
     width: i64,
 }
 
@@ -89,6 +93,7 @@ impl Chart {
             parts,
             events,
             shown: RefCell::default(),
+            alerts: RefCell::default(),
             cross: Cell::default(),
             anchor: Cell::default(),
             pressed_at: Cell::default(),
@@ -110,6 +115,16 @@ impl Chart {
         self.draw();
     }
 
+    /// Alerts that are marked from the next drawing on.
+    pub(super) fn mark(&self, alerts: &[Finding]) {
+        self.alerts.replace(alerts.to_vec());
+    }
+
+    /// What the marks mean, if there are any.
+    pub(super) fn marked(&self, past: &Past) -> Option<String> {
+        events::marked(&self.alerts.borrow(), past.from_ms, past.to_ms)
+    }
+
     fn laid_out(&self, past: Rc<Past>, unit: Unit) -> Shown {
         let width = i64::from(self.parts.frame.client_width().max(240));
         let columns = (width - 70) as usize;
@@ -125,6 +140,9 @@ impl Chart {
                 .map(|mark| ((mark.at_ms - past.from_ms) as f64 / length, mark.label))
                 .collect(),
             peaks: past.sides.each_ref().map(|side| words::peak(side, unit)),
+            alerts: events::marks(&self.alerts.borrow(), past.from_ms, past.to_ms),
+            limits: events::limits(&self.alerts.borrow(), past.from_ms, past.to_ms)
+                .map(|side| side.into_iter().map(|limit| unit.counted(limit)).collect()),
             width,
             past,
         }
@@ -261,6 +279,8 @@ impl Chart {
             curve: &shown.scaled,
             marks: &shown.marks,
             peaks: [&shown.peaks[0], &shown.peaks[1]],
+            alerts: &shown.alerts,
+            limits: &shown.limits,
             cross,
             chosen: chosen.map(|(from, to)| (from.min(to), from.max(to))),
             width: shown.width,

@@ -6,6 +6,7 @@ use std::rc::Rc;
 use tidemap_format::{self as format, Unit};
 use web_sys::HtmlElement;
 
+use crate::events::Finding;
 use crate::past::Past;
 use crate::range::{self, Range};
 use crate::words;
@@ -55,6 +56,11 @@ impl Sheet {
         }
     }
 
+    /// The node's alerts, which its chart marks.
+    pub(super) fn mark(&self, alerts: &[Finding]) {
+        self.chart.mark(alerts);
+    }
+
     pub(super) fn draw(&self, range: &Range, unit: Unit) {
         let known = self.known.borrow();
         let past = known.as_ref().and_then(|known| known.as_ref().ok());
@@ -71,6 +77,7 @@ impl Sheet {
         let mut lines =
             vec![words::peaks(past, &dom::zone), words::coverage(past, &dom::zone), words::resolution(past)];
         lines.extend(words::unplaced(past));
+        lines.extend(self.chart.marked(past));
         dom::write_lines(&dom::find(&self.section, ".past-words"), &lines);
         self.chart.show(past, unit);
     }

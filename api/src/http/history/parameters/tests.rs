@@ -153,9 +153,29 @@ fn parameters_are_known_and_given_once() {
     assert_eq!(refused("from=-1h&from=-1h"), "from: given twice");
     assert_eq!(refused("format=xml"), "format: must be json or csv");
     let of_node = super::of_node("by=fleet", node(), NOW).unwrap_err().to_string();
-    assert_eq!(of_node, "by: no such parameter; there are from, to, step and format");
+    assert_eq!(of_node, "by: no such parameter; there are from, to, step, columns and format");
     let top = super::top("step=1h", NOW).unwrap_err().to_string();
     assert_eq!(top, "step: no such parameter; there are by, from, to, limit and format");
+}
+
+#[test]
+fn columns_are_named_one_by_one_or_by_what_they_tell() {
+    let asked =
+        |query: &str| super::of_node(query, node(), NOW).map(|query| (query.request.host, query.columns));
+    assert_eq!(asked("from=-1h").unwrap(), (false, None));
+    assert_eq!(asked("columns=rx_bytes,covered_ms").unwrap(), (false, Some(vec!["rx_bytes", "covered_ms"])));
+    assert_eq!(asked("columns=host").unwrap(), (true, Some(HOST_COLUMNS.to_vec())));
+    let (is_of_host, all) = asked("columns=traffic,cpu_percent").unwrap();
+    assert!(is_of_host && all.unwrap().len() == 12);
+    for wrong in ["", "cpu", "host,", "rx_bytes;tx_bytes", "Host"] {
+        let said = asked(&format!("columns={wrong}")).unwrap_err().to_string();
+        let expected = "columns: must be traffic, host, or columns separated by commas: rx_bytes, tx_bytes, ";
+        assert!(said.starts_with(expected) && said.ends_with(", load_1_max"), "{said}");
+    }
+    assert_eq!(
+        refused("columns=host"),
+        "columns: goes with /api/nodes/NAME/history: groups have the columns of traffic alone"
+    );
 }
 
 #[test]

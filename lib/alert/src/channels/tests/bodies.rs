@@ -46,14 +46,14 @@ fn hostile_names_and_long_lists_make_json_within_the_services_limits() {
                 let letters = |value: &Value| value.as_str().unwrap().chars().count();
                 match lines {
                     lines if lines.contains("ntfy") => {
-                        assert!(body["message"].as_str().unwrap().len() <= 4_096)
+                        assert!(body["message"].as_str().unwrap().len() <= 4_096);
                     }
                     lines if lines.contains("telegram") => {
                         assert!(body["text"].as_str().unwrap().encode_utf16().count() <= 4_096);
                         assert!(body.get("parse_mode").is_none());
                     }
                     lines if lines.contains("slack") => {
-                        assert!(letters(&body["blocks"][0]["text"]["text"]) <= 3_000)
+                        assert!(letters(&body["blocks"][0]["text"]["text"]) <= 3_000);
                     }
                     lines if lines.contains("discord") => {
                         let embed = &body["embeds"][0];
