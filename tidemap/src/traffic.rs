@@ -1,18 +1,21 @@
 //! `tidemap traffic`: what traffic came to, as a table in a terminal. It asks the API.
 
+mod door;
 mod list;
 mod table;
 
-use std::{path::PathBuf, time::Duration};
+use std::time::Duration;
 
 use anyhow::{Context, bail};
 use tidemap_service::{
     cli::{self, UsageError},
-    clock, text_file,
+    clock,
 };
 use tidemap_traffic::Unit;
 use tidemap_wire::http::{ErrorJson, PlansJson, TrafficJson};
-use ureq::Agent;
+use url::Url;
+
+use self::door::DoorArgs;
 
 /// How long to wait for the answer. The API waits a few seconds for its turn, and counts for some more.
 const TIMEOUT: Duration = Duration::from_secs(60);
@@ -73,12 +76,8 @@ pub(crate) struct TrafficArgs {
     /// Prints the API's own answer instead of a table.
     #[arg(long, value_name = "FORMAT", value_parser = ["csv", "json"])]
     format: Option<String>,
-    /// The API's address.
-    #[arg(long, env = "TIDEMAP_API_URL", default_value = "http://127.0.0.1:8080", value_name = "URL")]
-    url: String,
-    /// The file with the API's token, which it asks for beyond loopback.
-    #[arg(long, env = "TIDEMAP_API_TOKEN_FILE", value_name = "FILE")]
-    api_token_file: Option<PathBuf>,
+    #[command(flatten)]
+    door: DoorArgs,
 }
 
 fn unit(name: &str) -> Result<Unit, &'static str> {
@@ -101,14 +100,12 @@ pub(crate) async fn run(args: TrafficArgs) -> anyhow::Result<()> {
 }
 
 impl TrafficArgs {
-    fn address(&self) -> Result<String, UsageError> {
-        let url = self.url.trim_end_matches('/');
-        if !url.starts_with("http://") {
-            let problem = "must begin with http:// (what a proxy serves by https:// has an address of its own behind it)";
-            return Err(UsageError(format!("--url {url}: {problem}")));
-        }
+    fn address(&self) -> Result<Url, UsageError> {
+        let mut url = self.door.url()?;
+        let path = if self.plans { "api/traffic/plans" } else { "api/traffic" };
+        url.set_path(&format!("{}/{path}", url.path().trim_end_matches('/')));
         if self.plans {
-            return Ok(format!("{url}/api/traffic/plans"));
+            return Ok(url);
         }
         let periods = self.periods.map(|periods| periods.to_string());
         let mut query = form_urlencoded::Serializer::new(String::new());
@@ -131,22 +128,19 @@ impl TrafficArgs {
                 query.append_pair(name, value);
             }
         }
-        Ok(format!("{url}/api/traffic?{}", query.finish()))
+        url.set_query(Some(&query.finish()));
+        Ok(url)
     }
 
     /// The body of the API's answer.
     fn ask(&self) -> anyhow::Result<String> {
         let address = self.address()?;
-        let config = Agent::config_builder().timeout_global(Some(TIMEOUT)).http_status_as_error(false);
-        let agent: Agent = config.build().into();
-        let mut request = agent.get(&address);
-        if let Some(path) = &self.api_token_file {
-            let token = text_file::read(path);
-            let token = token.map_err(|error| UsageError::in_file("--api-token-file", path, error))?;
-            request = request.header("authorization", format!("Bearer {}", token.trim_end()));
+        let mut request = self.door.agent(TIMEOUT)?.get(address.as_str());
+        if let Some(key) = self.door.key()? {
+            request = request.header("authorization", key);
         }
-        let mut answer =
-            request.call().with_context(|| format!("the API at {} does not answer", self.url))?;
+        let url = &self.door.url;
+        let mut answer = request.call().with_context(|| format!("the API at {url} does not answer"))?;
         let status = answer.status();
         let body = answer.body_mut().with_config().limit(MAX_BYTES).read_to_string();
         let body = body.context("the API's answer broke off")?;
@@ -157,7 +151,7 @@ impl TrafficArgs {
         match (status.as_u16(), detail) {
             (422, Ok(detail)) => Err(UsageError(detail).into()),
             (_, Ok(detail)) => bail!(detail),
-            (code, Err(_)) => bail!("the API at {} answers with status {code}", self.url),
+            (code, Err(_)) => bail!("the API at {url} answers with status {code}"),
         }
     }
 }
