@@ -42,7 +42,11 @@ impl Secrets {
     pub(super) fn note(&mut self, post: &Post) {
         self.hidden.extend(parts(&post.url));
         let signed = post.headers.iter().filter(|(name, _)| SIGNING.contains(&name.as_str()));
-        self.hidden.extend(signed.flat_map(|(_, value)| value.split(' ').map(str::to_owned)).filter(|word: &String| is_long(word)));
+        self.hidden.extend(
+            signed
+                .flat_map(|(_, value)| value.split(' ').map(str::to_owned))
+                .filter(|word: &String| is_long(word)),
+        );
     }
 
     pub(super) fn values(&self) -> &Values {
