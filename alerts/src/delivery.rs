@@ -45,7 +45,8 @@ impl Deliveries {
             for channel in &stored.value.undelivered {
                 let is_resting = self.resting.get(channel).is_some_and(|(_, until_ms)| *until_ms > now_ms);
                 let refused = || self.refused.get(&(channel.clone(), id.clone()));
-                if self.busy.contains(channel) || is_resting || refused().is_some_and(|until| *until > now_ms) {
+                if self.busy.contains(channel) || is_resting || refused().is_some_and(|until| *until > now_ms)
+                {
                     continue;
                 }
                 let place = (stored.value.notice.at_ms, stored.revision, id.as_str());

@@ -85,8 +85,14 @@ impl LeaseView {
             seen => {
                 // A lease that is missing may have been lost, and its holder writes it again.
                 let is_free = owner.is_empty() && lease.is_some();
-                *seen =
-                    Some(Sighting { created, revision, is_free, since_ms: now_ms, last_ms: now_ms, readings: 0 });
+                *seen = Some(Sighting {
+                    created,
+                    revision,
+                    is_free,
+                    since_ms: now_ms,
+                    last_ms: now_ms,
+                    readings: 0,
+                });
             }
         }
     }

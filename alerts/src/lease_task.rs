@@ -8,8 +8,7 @@ use tidemap_client::{AlertLease, LEASE_KEY};
 use tidemap_service::{
     causes::causes,
     clock::{self, Stopwatch},
-    deadline,
-    log_reader,
+    deadline, log_reader,
     logging::Throttle,
     streams,
 };
@@ -69,7 +68,10 @@ pub(crate) async fn keep(
             // It may be gone; the next turn creates it again.
             task.bucket = None;
             if task.failures.is_due() {
-                tracing::warn!("the lease of the alerts cannot be read or written: {}", causes(error.as_ref()));
+                tracing::warn!(
+                    "the lease of the alerts cannot be read or written: {}",
+                    causes(error.as_ref())
+                );
             }
         }
     }
@@ -144,7 +146,8 @@ impl LeaseTask {
         self.held.send_replace(None);
         let released = async {
             let bucket = self.bucket().await?;
-            let value = serde_json::to_vec(&AlertLease { owner: String::new(), ..self.status.borrow().clone() })?;
+            let value =
+                serde_json::to_vec(&AlertLease { owner: String::new(), ..self.status.borrow().clone() })?;
             within(bucket.update(LEASE_KEY, value.into(), revision)).await
         };
         if let Err(error) = released.await {

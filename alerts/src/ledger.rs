@@ -7,7 +7,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
-use tidemap_client::{AlertBucket, AlertRecord, AlertUpdate, Audience, NoticeRecord, Stored, member, notice_id};
+use tidemap_client::{
+    AlertBucket, AlertRecord, AlertUpdate, Audience, NoticeRecord, Stored, member, notice_id,
+};
 use tidemap_wire::{Alert, AlertChange, AlertNotice, AlertState, AlertTarget, natural_key};
 
 /// How long a change waits for others that belong to it: nodes that end together are noticed within a second,
@@ -60,8 +62,8 @@ pub(crate) struct Other {
 
 impl Ledger {
     /// Queues a change. A repetition that was not written is pointless once the alert is over.
-    pub(crate) fn push(&mut self, key: String, update: AlertUpdate, group: String, now_ms: u64) {
-        let queue = self.queued.entry(key.clone()).or_default();
+    pub(crate) fn push(&mut self, key: &str, update: AlertUpdate, group: String, now_ms: u64) {
+        let queue = self.queued.entry(key.to_owned()).or_default();
         if update.change == AlertChange::Resolved {
             queue.retain(|queued| {
                 queued.update.change != AlertChange::Repeated || queued.update.alert.id != update.alert.id
@@ -154,7 +156,8 @@ fn is_told(bucket: &AlertBucket, key: &str, record: &AlertRecord) -> bool {
 /// Whether the bucket has a change already, from this station or another, or something that makes it void.
 fn is_done(known: Option<&AlertRecord>, update: &AlertUpdate) -> bool {
     let same = known.filter(|known| known.alert.id == update.alert.id);
-    let is_stored = same.is_some_and(|known| known.change == update.change && known.standing == update.standing);
+    let is_stored =
+        same.is_some_and(|known| known.change == update.change && known.standing == update.standing);
     // Those who should hear of it have heard of it, of this change or of a later one.
     let is_heard = |known: &AlertRecord| known.audience.people >= update.audience.people;
     let is_firing = |known: &AlertRecord| known.alert.state == AlertState::Firing;
@@ -237,8 +240,7 @@ fn notice(
         count: u32::try_from(alerts.len()).unwrap_or(u32::MAX),
         alerts: alerts.into_iter().take(AlertNotice::MAX_ALERTS).cloned().collect(),
     };
-    let mut undelivered =
-        if first.value.audience.people { routes(&notice) } else { BTreeSet::new() };
+    let mut undelivered = if first.value.audience.people { routes(&notice) } else { BTreeSet::new() };
     if first.value.audience.programs {
         undelivered.insert(NoticeRecord::PROGRAMS.to_owned());
     }

@@ -77,8 +77,7 @@ impl Sending {
             return;
         }
         let Some(target) = file.channels.named(&channel).cloned() else {
-            self.attempts.spawn(async move { Sent { channel, id: notice.id, outcome: Outcome::Gone } });
-            return;
+            return self.give_up(channel, notice.id);
         };
         let (sender, style) = (self.sender.clone(), file.channels.style().clone());
         self.attempts.spawn(async move {
@@ -101,6 +100,11 @@ impl Sending {
             };
             Sent { channel, id: notice.id, outcome }
         });
+    }
+
+    /// Ends in [`Outcome::Gone`] at once.
+    pub(crate) fn give_up(&mut self, channel: String, id: String) {
+        self.attempts.spawn(async move { Sent { channel, id, outcome: Outcome::Gone } });
     }
 
     /// Waits until an attempt ends. Cancel safe.

@@ -174,7 +174,7 @@ impl Station {
         self.past.add(judge.wanted(now_ms, self.past.room()), now_ms);
         let passed_ms = self.started.now_ms();
         for judged in judge.judge(now_ms) {
-            self.ledger.push(judged.key, judged.update, judged.group, passed_ms);
+            self.ledger.push(&judged.key, judged.update, judged.group, passed_ms);
         }
         self.write(&writer, now_ms).await;
         self.write_pending(&writer, now).await;
@@ -183,7 +183,7 @@ impl Station {
             self.missing = self.sending.missing(&self.file).await;
             self.clear_up(&writer, now_ms).await;
         }
-        self.send(now_ms).await;
+        self.send(now_ms);
         self.beat(now);
         self.report(now, now_ms);
     }
@@ -222,14 +222,14 @@ impl Station {
     }
 
     /// Begins to send what is due.
-    async fn send(&mut self, now_ms: i64) {
+    fn send(&mut self, now_ms: i64) {
         for (channel, id) in self.deliveries.next(&self.bucket, self.started.now_ms()) {
             let Some(stored) = self.bucket.notices.get(&id) else { continue };
             let notice = stored.value.notice.clone();
             let is_late = u64::try_from(now_ms - notice.at_ms).is_ok_and(|late| late > whole_ms(GIVE_UP));
             if is_late && channel != NoticeRecord::PROGRAMS {
                 tracing::error!(channel, notice = id, "a notice is given up after a day");
-                self.sent(Sent { channel, id, outcome: Outcome::Gone }).await;
+                self.sending.give_up(channel, id);
                 continue;
             }
             let failures = self.deliveries.failures(&channel);
@@ -250,7 +250,7 @@ impl Station {
             }
             Outcome::Failed(_) | Outcome::Refused(_) => {}
         }
-        Box::pin(self.send(now_ms)).await;
+        self.send(now_ms);
     }
 
     /// Takes what the history says; the next tick judges it.

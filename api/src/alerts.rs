@@ -44,7 +44,8 @@ impl AlertsView {
     fn new(bucket: &AlertBucket, evaluator: Option<AlertLease>, changed_ms: i64) -> Self {
         let records = || bucket.records.values().map(|stored| &stored.value);
         let is_firing = |alert: &&Alert| alert.state == AlertState::Firing;
-        let mut firing: Vec<Alert> = records().map(|record| &record.alert).filter(is_firing).cloned().collect();
+        let mut firing: Vec<Alert> =
+            records().map(|record| &record.alert).filter(is_firing).cloned().collect();
         firing.sort_by_key(|alert| (std::cmp::Reverse(alert.severity), std::cmp::Reverse(alert.fired_ms)));
         let all = records().flat_map(|record| std::iter::once(&record.alert).chain(&record.past));
         let mut log: Vec<Alert> = all.filter(|alert| alert.state == AlertState::Resolved).cloned().collect();
@@ -145,10 +146,11 @@ impl Following {
             self.bucket.prune(lease.judged_ms);
         }
         let before = shown.borrow().clone();
-        let said = |lease: &AlertLease| (lease.owner.clone(), lease.rules, lease.is_hearing, lease.warnings.clone());
-        let is_same = before.as_ref().is_some_and(|before| {
-            before.evaluator.as_ref().map(said) == evaluator.as_ref().map(said)
-        });
+        let said =
+            |lease: &AlertLease| (lease.owner.clone(), lease.rules, lease.is_hearing, lease.warnings.clone());
+        let is_same = before
+            .as_ref()
+            .is_some_and(|before| before.evaluator.as_ref().map(said) == evaluator.as_ref().map(said));
         let has_changed = std::mem::take(&mut self.has_changed) || !is_same;
         let changed_ms = match &before {
             Some(before) if !has_changed => before.changed_ms,

@@ -25,7 +25,12 @@ use async_nats::Client;
 use futures_util::FutureExt;
 use tidemap_client::Feed;
 use tidemap_service::{clock, open_files, service_manager};
-use tokio::{net::TcpListener, sync::{mpsc, watch}, task::JoinSet, time::Instant};
+use tokio::{
+    net::TcpListener,
+    sync::{mpsc, watch},
+    task::JoinSet,
+    time::Instant,
+};
 use tokio_util::sync::CancellationToken;
 
 pub use crate::config::{ApiArgs, ApiConfig, Limits};

@@ -1,44 +1,31 @@
 //! Asking the API, as commands do that run once.
 
-use std::{path::PathBuf, time::Duration};
+mod address;
+
+use std::time::Duration;
 
 use anyhow::{Context, bail};
 use serde::de::DeserializeOwned;
-use tidemap_service::{cli::UsageError, text_file};
+use tidemap_service::cli::UsageError;
 use tidemap_wire::http::ErrorJson;
-use ureq::Agent;
+
+pub(crate) use self::address::ApiAddressArgs;
 
 /// How long to wait for an answer. The API waits a few seconds for its turn, and counts for some more.
 const TIMEOUT: Duration = Duration::from_secs(60);
 /// No answer is longer: a list of 100,000 nodes is about 200 MB.
 const MAX_BYTES: u64 = 512 << 20;
 
-/// Where the API is.
-#[derive(clap::Args, Clone, Debug)]
-pub(crate) struct ApiAddressArgs {
-    /// The API's address.
-    #[arg(long, env = "TIDEMAP_API_URL", default_value = "http://127.0.0.1:8080", value_name = "URL")]
-    pub(crate) url: String,
-    /// The file with the API's token, which it asks for beyond loopback.
-    #[arg(long, env = "TIDEMAP_API_TOKEN_FILE", value_name = "FILE")]
-    api_token_file: Option<PathBuf>,
-}
-
 impl ApiAddressArgs {
     /// The body of the answer for a path that begins with `/api/`.
     pub(crate) fn ask(&self, path: &str) -> anyhow::Result<String> {
-        let url = self.url.trim_end_matches('/');
-        if !url.starts_with("http://") {
-            let problem = "must begin with http:// (what a proxy serves by https:// has an address of its own behind it)";
-            return Err(UsageError(format!("--url {url}: {problem}")).into());
-        }
-        let config = Agent::config_builder().timeout_global(Some(TIMEOUT)).http_status_as_error(false);
-        let agent: Agent = config.build().into();
-        let mut request = agent.get(format!("{url}{path}"));
-        if let Some(path) = &self.api_token_file {
-            let token = text_file::read(path);
-            let token = token.map_err(|error| UsageError::in_file("--api-token-file", path, error))?;
-            request = request.header("authorization", format!("Bearer {}", token.trim_end()));
+        let mut url = self.url()?;
+        let (path, query) = path.split_once('?').map_or((path, None), |(path, query)| (path, Some(query)));
+        url.set_path(&format!("{}{path}", url.path().trim_end_matches('/')));
+        url.set_query(query);
+        let mut request = self.agent(TIMEOUT)?.get(url.as_str());
+        if let Some(key) = self.key()? {
+            request = request.header("authorization", key);
         }
         let mut answer =
             request.call().with_context(|| format!("the API at {} does not answer", self.url))?;

@@ -191,7 +191,9 @@ async fn start(
     let (history, broker) = (plan.history, access.services.clone());
     stations.start("history", Stage::Reader, |stop| keep_history(history, broker, stop));
     let (alerts, broker) = (plan.alerts, access.services.clone());
-    stations.start("alerts", Stage::Reader, |stop| async move { tidemap_alerts::run(alerts, &broker, stop).await });
+    stations.start("alerts", Stage::Reader, |stop| async move {
+        tidemap_alerts::run(alerts, &broker, stop).await
+    });
     let workers: Vec<WorkerStatus> = (0..plan.workers).map(|_| WorkerStatus::default()).collect();
     for status in workers.clone() {
         let (config, broker) = (plan.ingest.clone(), access.services.clone());

@@ -10,8 +10,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::{artifacts::Artifacts, tools, web, workspace::Workspace};
 
-const PROGRAMS: [&str; 5] =
-    ["tidemap", "tidemap-ingest", "tidemap-history", "tidemap-alerts", "tidemap-api"];
+const PROGRAMS: [&str; 5] = ["tidemap", "tidemap-ingest", "tidemap-history", "tidemap-alerts", "tidemap-api"];
 const AGENT: &str = "tidemap-agent";
 
 /// How to build.

@@ -9,7 +9,7 @@ fn everybody(_: &AlertNotice) -> BTreeSet<String> {
 }
 
 fn push(ledger: &mut Ledger, node: &str, change: AlertChange, now_ms: u64) {
-    ledger.push(key(node), update(node, change, 1), "site".to_owned(), now_ms);
+    ledger.push(&key(node), update(node, change, 1), "site".to_owned(), now_ms);
 }
 
 /// Stores everything that is due, as if each write succeeded.
@@ -57,12 +57,12 @@ fn a_firing_that_another_station_has_stored_is_not_told_again() {
     store(&mut ledger, &mut bucket, 1_000, &mut revision);
     // This station believes that it fired at another moment.
     let mut late = Ledger::default();
-    late.push(key("a"), update("a", AlertChange::Fired, 7), String::new(), 0);
+    late.push(&key("a"), update("a", AlertChange::Fired, 7), String::new(), 0);
     let due = late.due(&bucket, 5_000);
     assert!(due.writes.is_empty());
     assert_eq!(due.others[0].standing, bucket.records[&key("a")].value.standing);
     // And a resolution of an alert that does not fire.
-    late.push(key("a"), update("a", AlertChange::Resolved, 7), String::new(), 0);
+    late.push(&key("a"), update("a", AlertChange::Resolved, 7), String::new(), 0);
     assert!(late.due(&bucket, 5_000).writes.is_empty());
     assert_eq!(bucket.notices.len(), 1);
 }
@@ -113,7 +113,7 @@ proptest! {
                 // A station that takes over first tells what was not told, then judges.
                 let mut ledger = Ledger::default();
                 for node in 0..nodes {
-                    ledger.push(key(&node.to_string()), update(&node.to_string(), change, 1), String::new(), 0);
+                    ledger.push(&key(&node.to_string()), update(&node.to_string(), change, 1), String::new(), 0);
                 }
                 let mut left = match &fate {
                     Some(Fate::EndsAfter(writes) | Fate::Wakes(writes)) => *writes,

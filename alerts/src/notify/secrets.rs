@@ -42,7 +42,11 @@ impl Secrets {
     pub(super) fn note(&mut self, post: &Post) {
         self.hidden.extend(parts(&post.url));
         let signed = post.headers.iter().filter(|(name, _)| SIGNING.contains(&name.as_str()));
-        self.hidden.extend(signed.flat_map(|(_, value)| value.split(' ').map(str::to_owned)).filter(is_long));
+        self.hidden.extend(
+            signed
+                .flat_map(|(_, value)| value.split(' ').map(str::to_owned))
+                .filter(|word: &String| is_long(word)),
+        );
     }
 
     pub(super) fn values(&self) -> &Values {
@@ -61,10 +65,10 @@ fn parts(url: &str) -> Vec<String> {
     let (host, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
     let login = host.rsplit_once('@').map_or("", |(login, _)| login);
     let words = path.split(['/', '?', '&', '=']).chain(login.split(':'));
-    words.map(str::to_owned).filter(is_long).collect()
+    words.map(str::to_owned).filter(|word: &String| is_long(word)).collect()
 }
 
-fn is_long(word: &String) -> bool {
+fn is_long(word: &str) -> bool {
     word.len() >= 2 * SHORTEST_HIDDEN
 }
 

@@ -97,9 +97,11 @@ impl Station {
     pub(super) async fn clear_up(&mut self, writer: &Writer, now_ms: i64) {
         for key in self.bucket.expired(now_ms).into_iter().take(MAX_REMOVED) {
             let named = key.strip_prefix("n.").unwrap_or_default();
-            let members = self.bucket.records.iter().filter(|(_, stored)| {
-                !named.is_empty() && stored.value.notice.as_deref() == Some(named)
-            });
+            let members = self
+                .bucket
+                .records
+                .iter()
+                .filter(|(_, stored)| !named.is_empty() && stored.value.notice.as_deref() == Some(named));
             let told = members.filter_map(|(key, Stored { revision, value })| {
                 let mut record = value.clone();
                 record.notice = None;
@@ -124,7 +126,8 @@ impl Station {
             let record = self.bucket.records.get(&key).map(|stored| key_write(key.clone(), &stored.value, 0));
             let notice = key.strip_prefix("n.").and_then(|id| self.bucket.notices.get(id));
             let notice = notice.map(|stored| key_write(key.clone(), &stored.value, 0));
-            let pending = self.bucket.pending.get(&key).map(|stored| key_write(key.clone(), &stored.value, 0));
+            let pending =
+                self.bucket.pending.get(&key).map(|stored| key_write(key.clone(), &stored.value, 0));
             writes.extend(record.or(notice).or(pending).flatten());
             self.bucket.forget(&key);
         }
@@ -138,5 +141,7 @@ fn write_of(write: &RecordWrite) -> Option<KeyWrite> {
 
 fn key_write(key: String, value: &impl serde::Serialize, revision: u64) -> Option<KeyWrite> {
     let write = KeyWrite::new(key, value, revision);
-    write.inspect_err(|error| tracing::error!("a value of the alerts' bucket cannot be written: {error}")).ok()
+    write
+        .inspect_err(|error| tracing::error!("a value of the alerts' bucket cannot be written: {error}"))
+        .ok()
 }

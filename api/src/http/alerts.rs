@@ -144,7 +144,8 @@ mod tests {
             let refused = AlertsQuery::parse(query).unwrap_err();
             assert!(refused.to_string().contains(said), "{refused}");
         }
-        let parsed = AlertsQuery::parse("state=firing&rule=offline&severity=critical&limit=7&node=web-01").unwrap();
+        let parsed =
+            AlertsQuery::parse("state=firing&rule=offline&severity=critical&limit=7&node=web-01").unwrap();
         assert_eq!((parsed.state, parsed.limit), (Some(State::Firing), Some(7)));
     }
 }

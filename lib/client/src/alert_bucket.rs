@@ -351,7 +351,8 @@ impl AlertBucket {
         let is_last = message.pending == 0;
         self.read = Some(message.sequence.max(if is_last { self.newest_at_open } else { 0 }));
         let Some(key) = streams::bucket_key(streams::ALERTS, &message.subject) else { return };
-        let is_removed = message.headers.as_ref().is_some_and(|headers| headers.get("KV-Operation").is_some());
+        let is_removed =
+            message.headers.as_ref().is_some_and(|headers| headers.get("KV-Operation").is_some());
         let value = (!is_removed).then_some(message.payload.as_ref());
         let key = key.to_owned();
         let is_again = self.found.as_mut().is_some_and(|found| found.insert(key.clone()));

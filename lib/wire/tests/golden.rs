@@ -6,11 +6,12 @@ use std::{collections::BTreeMap, fmt::Debug};
 
 use serde::{Serialize, de::DeserializeOwned};
 use tidemap_wire::{
-    Averages, Bps, CpuMinute, Delta, Event, EventKind, Extremes, ForgetReply, ForgetRequest, GroupSeconds,
-    Hello, History, HistoryForgetOutcome, HistoryForgetReply, HistoryForgetRequest, Host, HostMinute,
-    Interface, InterfaceRate, Location, LocationSource, MinuteRow, Minutes, NodeId, NodeUpdate, Pack,
-    PackWriter, PartitionCount, PartitionStats, Probe, Report, RunCounters, Sample, Series, SnapshotChunk,
-    SnapshotRequest, Status, decode, encode, history_query::HistorySeries, subject,
+    Alert, AlertChange, AlertNotice, AlertState, AlertTarget, Averages, Bps, CpuMinute, Delta, Event,
+    EventKind, Extremes, ForgetReply, ForgetRequest, GroupSeconds, Hello, History, HistoryForgetOutcome,
+    HistoryForgetReply, HistoryForgetRequest, Host, HostMinute, Interface, InterfaceRate, Location,
+    LocationSource, MinuteRow, Minutes, NodeId, NodeUpdate, Pack, PackWriter, PartitionCount, PartitionStats,
+    Probe, Report, RunCounters, Sample, Series, Severity, SnapshotChunk, SnapshotRequest, Status, TargetKind,
+    decode, encode, history_query::HistorySeries, subject,
 };
 
 /// Compares a message with its pinned bytes in both directions. Never change the bytes; add new ones beside
@@ -442,4 +443,49 @@ fn what_groups_moved_by_the_second() {
          6f6c65a26462a672785f627073c40801002c0101000000a674785f627073c4080000451c00000700",
     );
     assert_eq!(subject::group_seconds(partitions, partition), "tidemap.v1.history.minutes.groups.8.3");
+}
+
+#[test]
+fn notices_of_alerts() {
+    let alert = Alert {
+        id: "a1".to_owned(),
+        rule: "busy".to_owned(),
+        severity: Severity::Warning,
+        target: AlertTarget {
+            kind: TargetKind::Node,
+            id: "web-01".to_owned(),
+            name: "Web-01".to_owned(),
+            labels: BTreeMap::from([("site".to_owned(), "fra".to_owned())]),
+        },
+        state: AlertState::Firing,
+        summary: "download 941 Mbit/s".to_owned(),
+        value: Some(117_625_000.0),
+        peak: None,
+        threshold: Some(112_500_000.0),
+        unit: "bps".to_owned(),
+        since_ms: 1_700_000_000_000,
+        fired_ms: Some(1_700_000_300_000),
+        resolved_ms: None,
+        silenced_until_ms: None,
+    };
+    let notice = AlertNotice {
+        id: "4f".to_owned(),
+        change: AlertChange::Fired,
+        at_ms: 1_700_000_300_250,
+        rule: "busy".to_owned(),
+        severity: Severity::Warning,
+        alerts: vec![alert],
+        count: 1,
+    };
+    check(
+        &notice,
+        "87a26964a23466a66368616e6765a56669726564a561745f6d73cf0000018bcfe9fcdaa472756c65
+         a462757379a87365766572697479a77761726e696e67a6616c65727473918ba26964a26131a47275
+         6c65a462757379a87365766572697479a77761726e696e67a674617267657484a46b696e64a46e6f
+         6465a26964a67765622d3031a46e616d65a65765622d3031a66c6162656c7381a473697465a36672
+         61a57374617465a6666972696e67a773756d6d617279b3646f776e6c6f616420393431204d626974
+         2f73a576616c7565cb419c0b42a0000000a97468726573686f6c64cb419ad27480000000a4756e69
+         74a3627073a873696e63655f6d73cf0000018bcfe56800a866697265645f6d73cf0000018bcfe9fb
+         e0a5636f756e7401",
+    );
 }

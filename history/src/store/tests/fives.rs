@@ -13,7 +13,7 @@ const KEEP: Keep =
 
 /// The sums of all series by so many minutes, without extremes.
 fn sums(store: &mut Store, step: u32) -> Vec<Vec<(u32, Point)>> {
-    let plain = |(minute, point)| (minute, point.sums());
+    let plain = |(minute, point): (u32, Point)| (minute, point.sums());
     let of = |key| store.points(&key, 0..END + DAY, step).into_iter().map(plain).collect();
     series().into_iter().map(of).collect()
 }

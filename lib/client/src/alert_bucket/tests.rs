@@ -103,7 +103,8 @@ fn values_of_other_versions_and_damaged_ones_are_skipped_and_named() {
 #[test]
 fn what_is_missing_after_the_bucket_was_read_again_is_told() {
     let mut bucket = AlertBucket::default();
-    let value = serde_json::to_vec(&AlertRecord::after(None, update("a", AlertChange::Fired), "x".to_owned()));
+    let value =
+        serde_json::to_vec(&AlertRecord::after(None, update("a", AlertChange::Fired), "x".to_owned()));
     let value = value.unwrap();
     let opened = |last, created_ns| LogEvent::Opened { last, created_ns };
     assert_eq!(bucket.apply(opened(8, 1)), AlertNews::None);

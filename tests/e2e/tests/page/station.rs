@@ -10,7 +10,7 @@ use tidemap_testkit::{
     process::Tidemap,
 };
 use tidemap_wire::{
-    Extremes, MinuteRow, NodeId,
+    Extremes, HostMinute, MinuteRow, NodeId,
     http::{HistoryJson, NodeJson},
 };
 
@@ -90,6 +90,7 @@ async fn begin_earlier(data: &Path, url: &str) {
             tx_bytes: bytes / 3,
             rates: Some(Extremes { rx_max: bytes / 20, tx_max: bytes / 50, rx_min: 9, tx_min: 8 }),
             counters: Vec::new(),
+            host: HostMinute::default(),
         };
         let rows: Vec<MinuteRow> = (now - MINUTES..now).map(row).collect();
         publish_minutes(&client, &NodeId::from_name(&node.name).unwrap(), &rows).await.unwrap();

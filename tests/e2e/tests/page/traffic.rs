@@ -11,7 +11,7 @@ use crate::{axe, visit::Visit};
 fn plan(name: &str, of: &str, period: TrafficPeriodJson) -> PlanJson {
     let is_quota = period.quota.is_some();
     let period = TrafficPeriodJson {
-        to_ms: clock::unix_ms() + (6 * 24 + 4) * 3_600_000 + 30_000,
+        to_ms: clock::unix_ms() + (6 * 24 + 4) * 3_600_000 + 1_800_000,
         from: "2026-05-01T00:00:00+02:00".to_owned(),
         to: "2026-06-01T00:00:00+02:00".to_owned(),
         partial: true,
@@ -98,7 +98,7 @@ async fn plans_are_listed_by_what_is_used_and_by_what_is_to_come() {
 #[tokio::test]
 async fn a_nodes_details_tell_the_quotas_that_cover_it() {
     let visit = start("/?node=web-01", 1440, 900).await;
-    visit.expect_text("#quotas", "web-01 at home735 GB of 1.00 TB, 73 %").await;
+    visit.expect_text("#quotas", "web-01 at home\n735 GB of 1.00 TB, 73 %").await;
     visit.expect_text("#quotas", "resets in 6 d 4 h, 1 Jun 00:00 Europe/Zurich · 787 GB by then").await;
     visit.expect("document.querySelectorAll('.quota-line').length === 1").await;
     visit.click("#detail-close").await;

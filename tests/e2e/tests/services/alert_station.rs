@@ -101,9 +101,8 @@ async fn each_of_a_thousand_firings_is_told_once_while_stations_are_killed() {
     let (_api, url) = broker.api().await.unwrap();
     let fleet = broker.known_fleet(NODES, &url).await.unwrap();
     let mut stations = vec![station(&broker, &file).unwrap(), station(&broker, &file).unwrap()];
-    let first = eventually(ALERT_TIMEOUT, || async {
-        alerts(&url).await?.evaluator.context("nobody judges")
-    });
+    let first =
+        eventually(ALERT_TIMEOUT, || async { alerts(&url).await?.evaluator.context("nobody judges") });
     assert_eq!(first.await.unwrap().rules as usize, RULES);
 
     // Nodes that are not heard are neither offline nor back.
@@ -165,7 +164,9 @@ async fn up_shows_nodes_that_are_offline_and_refuses_wrong_questions() {
     let of_node: AlertsJson =
         get_json(format!("{url}/api/alerts?node={}&state=firing", alert.target.id)).await.unwrap();
     assert_eq!(of_node.firing.len(), 1);
-    for (query, word) in [("state=x", "state"), ("limit=0", "limit"), ("severity=x", "severity"), ("x=1", "x")] {
+    for (query, word) in
+        [("state=x", "state"), ("limit=0", "limit"), ("severity=x", "severity"), ("x=1", "x")]
+    {
         let answer = get(format!("{url}/api/alerts?{query}")).await.unwrap();
         assert_eq!(answer.status, 422, "{query}");
         assert!(answer.body.contains(word), "{query}: {}", answer.body);

@@ -14,7 +14,7 @@ use tidemap_testkit::{
     process::Tidemap,
 };
 use tidemap_wire::{
-    Extremes, Hello, Location, LocationSource, MinuteRow, NodeId, Report, Sample, encode,
+    Extremes, Hello, HostMinute, Location, LocationSource, MinuteRow, NodeId, Report, Sample, encode,
     http::{HistoryJson, HistoryStatusJson, TopJson},
     subject,
 };
@@ -81,6 +81,7 @@ impl Scene {
                 tx_bytes: 120 * bytes,
                 rates: Some(rates),
                 counters: Vec::new(),
+                host: HostMinute::default(),
             };
             for _ in 0..2 {
                 self.publish(node, std::slice::from_ref(&row)).await;

@@ -6,7 +6,7 @@ use anyhow::ensure;
 use tidemap_service::clock::unix_ms;
 use tidemap_testkit::{client::address, eventually, http::get_json, stream::deaf, usage::resident_bytes};
 use tidemap_wire::{
-    Bps, Extremes, Hello, MinuteRow, NodeId, Report, Sample, encode,
+    Bps, Extremes, Hello, HostMinute, MinuteRow, NodeId, Report, Sample, encode,
     http::{HistoryJson, HistoryStatusJson},
     subject,
 };
@@ -37,6 +37,7 @@ async fn ten_seconds_are_seen_at_their_height_on_the_chart_of_a_year() {
                 tx_bytes: 100,
                 rates: Some(Extremes { rx_max: high, tx_max: 5, rx_min: 900, tx_min: 1 }),
                 counters: Vec::new(),
+                host: HostMinute::default(),
             }
         })
         .collect();

@@ -13,7 +13,7 @@ use tidemap_testkit::{
     process::{Tidemap, tidemap},
 };
 use tidemap_wire::{
-    Extremes, MinuteRow, Minutes, NodeId, RunCounters, Slot, encode,
+    Extremes, HostMinute, MinuteRow, Minutes, NodeId, RunCounters, Slot, encode,
     history_query::RemoteStatus,
     http::{HistoryJson, HistoryStatusJson},
     subject,
@@ -84,6 +84,7 @@ fn row(node: u32, minute: u32, place: u32) -> MinuteRow {
         tx_bytes,
         rates: (node % 5 > 0).then_some(rates),
         counters: if place.is_multiple_of(10) { counters } else { Vec::new() },
+        host: HostMinute::default(),
     }
 }
 

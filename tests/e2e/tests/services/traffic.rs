@@ -106,7 +106,12 @@ async fn a_question_for_traffic_that_has_no_answer_ends_with_one_line() {
     for (args, code, said) in [
         (&["--url", &scene.url][..], 1, "error: there is no history station at the moment"),
         (&["--url", &scene.url, "--tz", "Mars"], 64, "error: tz: Mars is no time zone"),
-        (&["--url", "https://127.0.0.1"], 64, "error: --url https://127.0.0.1: must begin with http://"),
+        (
+            &["--url", "ftp://127.0.0.1"],
+            64,
+            "error: --url ftp://127.0.0.1: must begin with http:// or https://",
+        ),
+        (&["--api", "https://127.0.0.1:1"], 1, "error: the API at https://127.0.0.1:1 does not answer: "),
         (&["--url", "http://127.0.0.1:1"], 1, "error: the API at http://127.0.0.1:1 does not answer: "),
         (&["--unit", "GiByte"], 64, "error: invalid value 'GiByte' for '--unit <UNIT>': must be B, kB"),
         (&["--commit", "1 Gbit/s"], 64, "error: the following required arguments were not provided: --p95"),
