@@ -83,6 +83,7 @@ impl Site {
             access: other.access.clone(),
             names: other.names.clone(),
             partitions: other.partitions,
+            alerts: other.alerts.clone(),
             plans: other.plans.clone(),
             standings: other.standings.clone(),
             node_series: other.node_series,
