@@ -1,8 +1,8 @@
 //! Which changes of alerts are written together, and which notice tells of them. Pure.
 //!
-//! Changes of one rule that belong together wait for each other for a moment, so that a site that drops is one
-//! notice. A change that is not stored stays here and is tried again; once the bucket says the same, whoever
-//! has written it, it is done.
+//! Changes of one rule that belong together wait for each other for a moment, so that a site that drops is
+//! one notice. A change that is not stored stays here and is tried again; once the bucket says the same,
+//! whoever has written it, it is done.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -124,7 +124,7 @@ impl Ledger {
 
 type GroupKey<'a> = (&'a str, &'a str, Audience, &'a str);
 
-/// The records of changes that one notice tells of. Those whose last change was not told yet wait for that.
+/// The records of changes that one notice tells of. Those whose last change was not notified yet wait for that.
 fn batch(members: &[(&String, &Queued)], bucket: &AlertBucket) -> Vec<RecordWrite> {
     let mut writes: Vec<RecordWrite> = Vec::new();
     for (key, queued) in members {
@@ -150,7 +150,7 @@ fn batch(members: &[(&String, &Queued)], bucket: &AlertBucket) -> Vec<RecordWrit
 
 fn is_told(bucket: &AlertBucket, key: &str, record: &AlertRecord) -> bool {
     let Some(id) = record.notice.as_deref() else { return true };
-    bucket.notices.get(id).is_some_and(|told| told.value.members.contains(&member(key)))
+    bucket.notices.get(id).is_some_and(|notified| notified.value.members.contains(&member(key)))
 }
 
 /// Whether the bucket has a change already, from this station or another, or something that makes it void.
@@ -183,7 +183,7 @@ pub(crate) struct Mending {
     pub(crate) records: Vec<RecordWrite>,
 }
 
-/// What must be written so that each change is told. `routes` names the channels of a notice.
+/// What must be written so that each change is notified. `routes` names the channels of a notice.
 pub(crate) fn mend(
     bucket: &AlertBucket,
     now_ms: i64,

@@ -24,7 +24,7 @@ const PERIOD: Duration = Duration::from_secs(1);
 const SILENCE: Duration = Duration::from_secs(6);
 
 /// What is shown of the bucket. Absent where there is none: no alert station has ever run.
-pub(crate) type Shown = Option<Arc<AlertsView>>;
+pub(crate) type ShownAlerts = Option<Arc<AlertsView>>;
 
 /// The alerts in the order in which they are shown.
 #[derive(Debug, Default)]
@@ -81,7 +81,7 @@ impl AlertsView {
 }
 
 /// Follows the bucket until `stop`. A broker without it is waited for.
-pub(crate) async fn follow(client: Client, shown: watch::Sender<Shown>, stop: CancellationToken) {
+pub(crate) async fn follow(client: Client, shown: watch::Sender<ShownAlerts>, stop: CancellationToken) {
     let reader = LogReader {
         stream: streams::bucket_stream(streams::ALERTS),
         content: Content::Bucket,
@@ -135,7 +135,7 @@ impl Following {
         }
     }
 
-    fn show(&mut self, shown: &watch::Sender<Shown>) {
+    fn show(&mut self, shown: &watch::Sender<ShownAlerts>) {
         if !self.is_known {
             return;
         }

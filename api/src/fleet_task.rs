@@ -22,7 +22,7 @@ pub(crate) use self::{
     task::run,
 };
 use crate::{
-    alerts::Shown,
+    alerts::ShownAlerts,
     answers::{self, Counters, Health, Nodes, PartitionHealth, Recent, Stats, Version},
     memory_budget::{MemoryBudget, OverBudget},
     stream_log::{Frame, Listening, StreamLog, StreamPosition},
@@ -78,7 +78,7 @@ pub(crate) struct FleetTask {
     counters: Counters,
     recent: Recent,
     /// What alert stations have found; absent in tests without them.
-    alerts: Option<watch::Receiver<Shown>>,
+    alerts: Option<watch::Receiver<ShownAlerts>>,
 }
 
 impl FleetTask {
@@ -107,7 +107,7 @@ impl FleetTask {
     }
 
     /// Tells streams what alert stations find.
-    pub(crate) fn with_alerts(self, alerts: watch::Receiver<Shown>) -> Self {
+    pub(crate) fn with_alerts(self, alerts: watch::Receiver<ShownAlerts>) -> Self {
         Self { alerts: Some(alerts), ..self }
     }
 

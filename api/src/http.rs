@@ -43,7 +43,7 @@ use warp::{
 
 use self::{errors::ApiError, page::Page};
 use crate::{
-    alerts::Shown,
+    alerts::ShownAlerts,
     config::{Access, ApiConfig, Limits, NodeSeries},
     fleet_task::FleetHandle,
     memory_budget::MemoryBudget,
@@ -60,7 +60,7 @@ pub(crate) struct SiteParts {
     history_turns: Semaphore,
     budget: MemoryBudget,
     /// What alert stations have found.
-    alerts: watch::Receiver<Shown>,
+    alerts: watch::Receiver<ShownAlerts>,
     access: Access,
     names: Names,
     partitions: PartitionCount,
@@ -86,7 +86,7 @@ impl Site {
         client: Client,
         config: &ApiConfig,
         budget: MemoryBudget,
-        alerts: watch::Receiver<Shown>,
+        alerts: watch::Receiver<ShownAlerts>,
         shutdown: CancellationToken,
     ) -> Self {
         Self(Arc::new(SiteParts {

@@ -28,8 +28,8 @@ fn pair(channel: &str, id: &str) -> (String, String) {
 }
 
 fn deliver(bucket: &mut AlertBucket, channel: &str, id: &str) {
-    let told = bucket.notices[id].value.without(channel, true, 5);
-    put(bucket, &notice_key(id), &told, 2);
+    let notified = bucket.notices[id].value.without(channel, true, 5);
+    put(bucket, &notice_key(id), &notified, 2);
 }
 
 #[test]

@@ -75,7 +75,7 @@ fn a_change_waits_until_the_one_before_was_told() {
     let due = ledger.due(&bucket, 1_000).writes;
     assert_eq!((due.len(), due[0].record.change), (1, AlertChange::Fired));
     put(&mut bucket, &due[0].key, &due[0].record, 1);
-    assert!(ledger.due(&bucket, 1_000).writes.is_empty(), "nobody was told that it fires");
+    assert!(ledger.due(&bucket, 1_000).writes.is_empty(), "nobody was notified that it fires");
     let notice = mend(&bucket, 0, everybody).notices.remove(0);
     put(&mut bucket, &notice_key(&notice.notice.id), &notice, 2);
     assert_eq!(ledger.due(&bucket, 1_000).writes[0].record.change, AlertChange::Resolved);
@@ -110,7 +110,7 @@ proptest! {
         };
         for change in [AlertChange::Fired, AlertChange::Resolved] {
             for fate in fates.iter().cloned().map(Some).chain([None]) {
-                // A station that takes over first tells what was not told, then judges.
+                // A station that takes over first tells what was not notified, then judges.
                 let mut ledger = Ledger::default();
                 for node in 0..nodes {
                     ledger.push(&key(&node.to_string()), update(&node.to_string(), change, 1), String::new(), 0);
@@ -160,8 +160,8 @@ proptest! {
             store(&mut ledger, &mut bucket, 1_000, &mut revision);
         }
         for change in [AlertChange::Fired, AlertChange::Resolved] {
-            let told = bucket.notices.values().filter(|stored| stored.value.notice.change == change);
-            let mut members: Vec<u64> = told.flat_map(|stored| stored.value.members.iter().copied()).collect();
+            let notified = bucket.notices.values().filter(|stored| stored.value.notice.change == change);
+            let mut members: Vec<u64> = notified.flat_map(|stored| stored.value.members.iter().copied()).collect();
             members.sort_unstable();
             let mut expected: Vec<u64> = (0..nodes).map(|node| member(&key(&node.to_string()))).collect();
             expected.sort_unstable();

@@ -86,8 +86,8 @@ impl Station {
             if !value.undelivered.contains(channel) {
                 return;
             }
-            let told: NoticeRecord = value.without(channel, is_delivered, now_ms);
-            let write = key_write(notice_key(id), &told, *revision);
+            let notified: NoticeRecord = value.without(channel, is_delivered, now_ms);
+            let write = key_write(notice_key(id), &notified, *revision);
             // What is not stored is sent again, with the same id.
             writer.write(write.into_iter().collect(), &mut self.bucket).await;
         }
@@ -102,12 +102,12 @@ impl Station {
                 .records
                 .iter()
                 .filter(|(_, stored)| !named.is_empty() && stored.value.notice.as_deref() == Some(named));
-            let told = members.filter_map(|(key, Stored { revision, value })| {
+            let notified = members.filter_map(|(key, Stored { revision, value })| {
                 let mut record = value.clone();
                 record.notice = None;
                 key_write(key.clone(), &record, *revision)
             });
-            let written = writer.write(told.collect(), &mut self.bucket).await;
+            let written = writer.write(notified.collect(), &mut self.bucket).await;
             if written.contains(&false) {
                 continue;
             }

@@ -24,7 +24,7 @@ use warp::{http::header, reply::Response};
 
 use self::selection::Selection;
 use crate::{
-    alerts::Shown,
+    alerts::ShownAlerts,
     answers::{Encoded, Nodes, NotBuilt, Stats},
     config::NodeSeries,
     http::{Asked, Site, bodies, errors::ApiError},
@@ -59,7 +59,7 @@ struct Known {
     stats: Arc<Stats>,
     history: Option<HistoryStatus>,
     plans: Arc<[TrafficJson]>,
-    alerts: Shown,
+    alerts: ShownAlerts,
 }
 
 /// All series; those of the fleet alone when slow clients hold the memory for the rest.

@@ -1,5 +1,5 @@
-//! How a minute's numbers are called in the other database, and what a span of minutes has of each. Metrics of
-//! hosts are not sent.
+//! How a minute's numbers are called in the other database, and what a span of minutes has of each. Metrics
+//! of hosts are not sent.
 
 use tidemap_wire::Extremes;
 

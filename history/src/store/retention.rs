@@ -76,8 +76,8 @@ pub(crate) struct Tidied {
 
 impl Store {
     /// Drops one day of what is older than it is kept, or while the file is too large, the oldest day: of
-    /// minutes first, then of sums of five minutes, then of quarters. When there is nothing to drop, gives some room back to the file
-    /// system.
+    /// minutes first, then of sums of five minutes, then of quarters. When there is nothing to drop, gives
+    /// some room back to the file system.
     pub(crate) fn tidy(&mut self, keep: Keep, disk: Option<Disk>) -> Result<Tidied, StoreError> {
         let is_disk_low = disk.is_some_and(Disk::is_low);
         let mut too_much = None;

@@ -122,7 +122,7 @@ fn put_hosts(bytes: &mut Vec<u8>, cells: &[HostCell], rows: &[MinuteRow]) {
     rows.iter().for_each(|row| put_host(bytes, row.host));
 }
 
-/// None where an earlier version has written it, or no host has told any.
+/// None where an earlier version has written it, or no host has reported any.
 fn take_hosts(
     bytes: &mut impl Iterator<Item = u8>,
     cells: usize,

@@ -2,8 +2,8 @@
 //! clock.
 //!
 //! Facts are applied as they come ([`Engine::observe`]); [`Engine::judge`] says what changed up to a moment.
-//! What fires, and when, is a function of the facts and their times, not of how often it is judged. A rule and
-//! a target have at most one [`episode`] at a time.
+//! What fires, and when, is a function of the facts and their times, not of how often it is judged. A rule
+//! and a target have at most one [`episode`] at a time.
 
 mod asking;
 mod episode;

@@ -1,5 +1,5 @@
-//! The bucket `TIDEMAP_ALERTS`, as every alert station writes it and every API reads it: what is firing, which
-//! notices are to be delivered, and which station judges. Pure: time comes in as an argument.
+//! The bucket `TIDEMAP_ALERTS`, as every alert station writes it and every API reads it: what is firing,
+//! which notices are to be delivered, and which station judges. Pure: time comes in as an argument.
 //!
 //! A record names the notice that tells of its newest change. So one write both changes an alert and makes
 //! its notice due: whoever judges next makes the notice from all records that name it, unless it exists.
@@ -82,7 +82,7 @@ pub struct AlertRecord {
     pub audience: Audience,
     /// How many changes there were; part of a notice's id.
     pub changes: u64,
-    /// The notice that tells of the newest change; absent once that has long been told.
+    /// The notice that tells of the newest change; absent once that has long been notified.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub notice: Option<String>,
     /// What the station that judges next continues from; absent when nothing goes on. Only stations read it.
@@ -136,7 +136,7 @@ impl AlertRecord {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct NoticeRecord {
     v: u8,
-    /// What is told.
+    /// What is notified.
     pub notice: AlertNotice,
     /// The records whose change it tells, by [`member`].
     pub members: BTreeSet<u64>,
@@ -338,8 +338,8 @@ impl AlertBucket {
         let mut untold: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
         for (key, stored) in &self.records {
             let Some(id) = stored.value.notice.as_deref() else { continue };
-            let told = self.notices.get(id);
-            if told.is_none_or(|told| !told.value.members.contains(&member(key))) {
+            let notified = self.notices.get(id);
+            if notified.is_none_or(|notified| !notified.value.members.contains(&member(key))) {
                 untold.entry(id).or_default().push(key);
             }
         }

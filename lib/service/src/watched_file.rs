@@ -11,8 +11,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{cli::UsageError, text_file};
 
-/// How often the file is read. It is read as a whole: what mounts replace by a link, and what is written twice
-/// within the resolution of the time of a change, would be missed by looking at that time.
+/// How often the file is read. It is read as a whole: what mounts replace by a link, and what is written
+/// twice within the resolution of the time of a change, would be missed by looking at that time.
 const PERIOD: Duration = Duration::from_secs(1);
 
 /// What a text means, or in one line why it means nothing.

@@ -60,7 +60,8 @@ impl Zone {
         Some(offset.to_timestamp(local).ok()?.as_millisecond())
     }
 
-    /// What clocks show at a moment: days since Monday, and minutes since midnight; `None` beyond the calendar.
+    /// What clocks show at a moment: days since Monday, and minutes since midnight; `None` beyond the
+    /// calendar.
     pub fn day_and_minute(&self, ms: i64) -> Option<(u8, u16)> {
         let local = self.local(ms)?;
         let day = u8::try_from(local.weekday().to_monday_zero_offset()).ok()?;

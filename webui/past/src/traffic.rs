@@ -193,8 +193,8 @@ impl Plan {
         forecast.map_or_else(|| format::UNKNOWN.to_owned(), |bytes| self.amount(bytes))
     }
 
-    /// When the cycle begins again: `in 6 d 4 h`, and `1 Jun 00:00 Europe/Zurich`. None of a window that moves,
-    /// and of a cycle that is over.
+    /// When the cycle begins again: `in 6 d 4 h`, and `1 Jun 00:00 Europe/Zurich`. None of a window that
+    /// moves, and of a cycle that is over.
     pub fn resets(&self, now_ms: i64) -> Option<(String, String)> {
         let period = self.period.as_ref().filter(|period| period.to_ms > now_ms)?;
         if self.cycle.starts_with("rolling") {

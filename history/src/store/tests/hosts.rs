@@ -10,7 +10,7 @@ fn key() -> SeriesKey {
 
 /// Twelve samples of each minute, in which the processor's use is a tenth of a percent for each minute of its
 /// hour, and once a day all of it for a moment.
-fn told(minute: u32) -> MinuteRow {
+fn reported(minute: u32) -> MinuteRow {
     let mean = u16::try_from(minute % 60).unwrap();
     let max = if minute % DAY == 777 { 1_000 } else { mean };
     let host = HostMinute {
@@ -26,7 +26,7 @@ fn store(folder: &Path, days: u32) -> Store {
     let mut store = Store::open(&folder.join("history")).unwrap();
     store.set_groups(&[(node("a"), Vec::new())]).unwrap();
     for day in 0..days {
-        let rows = (day * DAY..(day + 1) * DAY).map(|minute| (node("a"), told(minute)));
+        let rows = (day * DAY..(day + 1) * DAY).map(|minute| (node("a"), reported(minute)));
         store.apply(&batch((day + 1) * DAY, rows.collect())).unwrap();
         store.compact_all();
     }
@@ -62,7 +62,7 @@ fn a_row_of_an_earlier_version_joins_one_that_tells_of_its_host() {
     let folder = tempfile::tempdir().unwrap();
     let mut store = store(folder.path(), 2);
     let before = store.points(&key(), 0..2 * DAY, 1);
-    let plain = |minute| MinuteRow { host: HostMinute::default(), ..told(minute) };
+    let plain = |minute| MinuteRow { host: HostMinute::default(), ..reported(minute) };
     let rows = (0..2 * DAY).map(|minute| (node("a"), plain(minute))).collect();
     store.apply(&batch(2 * DAY, rows)).unwrap();
     assert_eq!(store.points(&key(), 0..2 * DAY, 1), before);
@@ -70,7 +70,7 @@ fn a_row_of_an_earlier_version_joins_one_that_tells_of_its_host() {
     let folder = tempfile::tempdir().unwrap();
     let mut other = Store::open(&folder.path().join("history")).unwrap();
     other.set_groups(&[(node("a"), Vec::new())]).unwrap();
-    for rows in [plain, told] {
+    for rows in [plain, reported] {
         let rows = (0..2 * DAY).map(|minute| (node("a"), rows(minute))).collect();
         other.apply(&batch(2 * DAY, rows)).unwrap();
         other.compact_all();

@@ -7,8 +7,8 @@ use tidemap_wire::{Bps, CpuMinute, HostMinute, LateSample, MinuteRow, Sample, bo
 use super::Faults;
 use crate::{minutes::Untold, window::minute_of};
 
-/// Bytes and time of every sample that was stored, by minute, the highest counters of each run and minute, and
-/// what each sample tells of its host.
+/// Bytes and time of every sample that was stored, by minute, the highest counters of each run and minute,
+/// and what each sample tells of its host.
 #[derive(Default)]
 pub(super) struct Truth {
     known: BTreeSet<(u64, u64)>,
@@ -43,8 +43,8 @@ impl Truth {
         let counters = self.counters.entry((boot, minute)).or_default();
         *counters = [counters[0].max(sample.rx_bytes), counters[1].max(sample.tx_bytes)];
         if let Some(host) = &sample.host {
-            let told = ((boot, sample.seq), HostMinute::of_sample(host));
-            self.hosts.entry(minute).or_default().push(told);
+            let reported = ((boot, sample.seq), HostMinute::of_sample(host));
+            self.hosts.entry(minute).or_default().push(reported);
         }
     }
 
@@ -167,14 +167,14 @@ impl Reader {
             );
         }
         for row in self.rows.values() {
-            let (told, all) = (row.host, truth.host(row.minute, &Late::new()));
-            let has_less = told.memory_max <= all.memory_max
-                && told.disk_max <= all.disk_max
-                && told.load_max <= all.load_max
-                && told.cpu.map(|cpu| cpu.samples) <= all.cpu.map(|cpu| cpu.samples)
-                && told.cpu.map(|cpu| cpu.max) <= all.cpu.map(|cpu| cpu.max)
-                && told.cpu.is_none_or(|cpu| cpu.mean <= cpu.max);
-            assert!(has_less, "{}: {told:?} of {all:?}", row.minute);
+            let (reported, all) = (row.host, truth.host(row.minute, &Late::new()));
+            let has_less = reported.memory_max <= all.memory_max
+                && reported.disk_max <= all.disk_max
+                && reported.load_max <= all.load_max
+                && reported.cpu.map(|cpu| cpu.samples) <= all.cpu.map(|cpu| cpu.samples)
+                && reported.cpu.map(|cpu| cpu.max) <= all.cpu.map(|cpu| cpu.max)
+                && reported.cpu.is_none_or(|cpu| cpu.mean <= cpu.max);
+            assert!(has_less, "{}: {reported:?} of {all:?}", row.minute);
             for run in &row.counters {
                 let until = truth.counters.range((run.boot, 0)..=(run.boot, row.minute));
                 let most = until.fold([0, 0], |most: [u64; 2], (_, counters)| {

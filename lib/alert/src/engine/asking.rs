@@ -12,8 +12,8 @@ use super::{
 use crate::rules::{GroupKey, Per, Signal};
 
 impl Engine {
-    /// At most so many questions to the history that should be asked now. Each is asked again after a sixtieth
-    /// of its window, from a minute to a quarter of an hour; those that waited longest come first.
+    /// At most so many questions to the history that should be asked now. Each is asked again after a
+    /// sixtieth of its window, from a minute to a quarter of an hour; those that waited longest come first.
     pub fn wanted(&mut self, now_ms: i64, most: usize) -> Vec<Want> {
         let mut wants = Vec::new();
         if !self.index.is_of_history || self.targets.is_empty() {

@@ -136,8 +136,8 @@ pub(super) fn set_rate(known: &mut Known, mbits: f64) {
     (known.update.rx_avg, known.update.tx_avg) = (averages, averages);
 }
 
-/// `fired web-01`, `resolved web-01 +60 s`, `(fired web-01: Silence)` where people are not notified, `late: …`
-/// where they are now notified of what happened before.
+/// `fired web-01`, `resolved web-01 +60 s`, `(fired web-01: Silence)` where people are not notified, `late:
+/// …` where they are now notified of what happened before.
 pub(super) fn words(transition: &Transition) -> String {
     let name = match transition.alert.target.id.as_str() {
         "" => "all",

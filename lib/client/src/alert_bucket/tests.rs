@@ -65,12 +65,12 @@ fn a_record_that_its_notice_does_not_tell_is_untold() {
         alerts: Vec::new(),
         count: 1,
     };
-    let told = NoticeRecord::new(notice, [member(&key("a"))].into(), ["ops".to_owned()].into());
-    put(&mut bucket, &notice_key("x"), &told, 3);
+    let notified = NoticeRecord::new(notice, [member(&key("a"))].into(), ["ops".to_owned()].into());
+    put(&mut bucket, &notice_key("x"), &notified, 3);
     assert_eq!(bucket.untold().into_iter().collect::<Vec<_>>(), [("x", vec![key("b").as_str()])]);
     // It is kept for an hour after the last channel had it, and not before.
     assert_eq!(bucket.expired(i64::MAX), Vec::<String>::new());
-    put(&mut bucket, &notice_key("x"), &told.without("ops", true, 5_000), 4);
+    put(&mut bucket, &notice_key("x"), &notified.without("ops", true, 5_000), 4);
     assert_eq!(bucket.expired(5_000 + NOTICE_KEPT_MS), Vec::<String>::new());
     assert_eq!(bucket.expired(5_001 + NOTICE_KEPT_MS), [notice_key("x")]);
 }

@@ -46,8 +46,8 @@ impl Fleet {
         (i64::from(self.from) * 60_000, i64::from(self.from + self.minutes) * 60_000)
     }
 
-    /// A node's row: a daily rhythm, noise in each minute, and peaks in three digits as samples have them. Its
-    /// host's processors follow the traffic, its memory wanders, and its disk fills.
+    /// A node's row: a daily rhythm, noise in each minute, and peaks in three digits as samples have them.
+    /// Its host's processors follow the traffic, its memory wanders, and its disk fills.
     pub(crate) fn row(&self, number: u32, minute: u32, counted: &mut [u64; 2]) -> MinuteRow {
         let mut rng = Rng::with_seed(u64::from(number) << 32 | u64::from(minute));
         let day = f64::from(minute % 1_440) / 1_440.0 * std::f64::consts::TAU;

@@ -1,5 +1,5 @@
 //! The station that judges alert rules, while stations, workers and the broker fail: each firing and each end
-//! is told once.
+//! is notified once.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -36,7 +36,7 @@ fn rules(folder: &TempDir, sink: &HttpSink) -> anyhow::Result<String> {
     Ok(path.to_str().context("a readable path")?.to_owned())
 }
 
-/// What the sink was told, each notice once.
+/// What the sink was notified, each notice once.
 #[derive(Default)]
 struct Told {
     notices: BTreeMap<String, AlertNotice>,
@@ -44,15 +44,15 @@ struct Told {
 
 impl Told {
     fn of(sink: &HttpSink) -> anyhow::Result<Self> {
-        let mut told = Self::default();
+        let mut notified = Self::default();
         for sent in sink.sent() {
             let notice: AlertNotice = sent.json()?;
             // The same id means the same content, at every attempt.
-            if let Some(before) = told.notices.insert(notice.id.clone(), notice.clone()) {
+            if let Some(before) = notified.notices.insert(notice.id.clone(), notice.clone()) {
                 ensure!(before == notice, "two notices have one id: {before:?} {notice:?}");
             }
         }
-        Ok(told)
+        Ok(notified)
     }
 
     fn count(&self, change: AlertChange) -> usize {
@@ -75,14 +75,14 @@ async fn firing(url: &str, wanted: impl Fn(u64) -> bool) -> anyhow::Result<Alert
     .await
 }
 
-/// Waits until everything that the bucket knows of was told, and nothing else.
-async fn told(url: &str, sink: &HttpSink) -> anyhow::Result<()> {
+/// Waits until everything that the bucket knows of was notified, and nothing else.
+async fn notified(url: &str, sink: &HttpSink) -> anyhow::Result<()> {
     eventually(ALERT_TIMEOUT, || async {
         let known = alerts(url).await?;
         let fired = (known.counts.firing + known.counts.log) as usize;
-        let told = Told::of(sink)?;
-        let counts = (told.count(AlertChange::Fired), told.count(AlertChange::Resolved));
-        ensure!(counts == (fired, known.counts.log as usize), "told {counts:?} of {:?}", known.counts);
+        let notified = Told::of(sink)?;
+        let counts = (notified.count(AlertChange::Fired), notified.count(AlertChange::Resolved));
+        ensure!(counts == (fired, known.counts.log as usize), "notified {counts:?} of {:?}", known.counts);
         Ok(())
     })
     .await
@@ -106,7 +106,7 @@ async fn each_of_a_thousand_firings_is_told_once_while_stations_are_killed() {
     assert_eq!(first.await.unwrap().rules as usize, RULES);
 
     // Nodes that are not heard are neither offline nor back.
-    told(&url, &sink).await.unwrap();
+    notified(&url, &sink).await.unwrap();
     let before = alerts(&url).await.unwrap();
     ingest.freeze().unwrap();
     eventually(ALERT_TIMEOUT, || async {
@@ -138,7 +138,7 @@ async fn each_of_a_thousand_firings_is_told_once_while_stations_are_killed() {
     firing(&url, |count| count == all).await.unwrap();
     broker.server.kill().await.unwrap();
     broker.server.restart().await.unwrap();
-    told(&url, &sink).await.unwrap();
+    notified(&url, &sink).await.unwrap();
     drop(stations.remove(0));
     stations.push(station(&broker, &file).unwrap());
 
@@ -146,7 +146,7 @@ async fn each_of_a_thousand_firings_is_told_once_while_stations_are_killed() {
     let _fleet = broker.known_fleet(NODES, &url).await.unwrap();
     drop(stations.remove(0));
     firing(&url, |count| count < all / 5).await.unwrap();
-    told(&url, &sink).await.unwrap();
+    notified(&url, &sink).await.unwrap();
     let known = alerts(&url).await.unwrap();
     let ids: BTreeSet<&String> = known.firing.iter().chain(&known.log).map(|alert| &alert.id).collect();
     assert_eq!(ids.len(), known.firing.len() + known.log.len(), "an alert is listed twice");

@@ -51,11 +51,11 @@ impl Store {
     }
 }
 
-/// Bounds all streams and buckets, which must exist but for those of minutes and of alerts, to a budget, or to less where
-/// the broker has less. To `redivide` is for a budget that was not divided before. Otherwise, bounds that are
-/// there stay, and only what has none gets its share. They are created without bounds, because a cluster
-/// compares only changed streams with its storage, and so that workers of any version create the same ones.
-/// Only one process may do this at a time. Returns whether all have bounds now.
+/// Bounds all streams and buckets, which must exist but for those of minutes and of alerts, to a budget, or
+/// to less where the broker has less. To `redivide` is for a budget that was not divided before. Otherwise,
+/// bounds that are there stay, and only what has none gets its share. They are created without bounds,
+/// because a cluster compares only changed streams with its storage, and so that workers of any version
+/// create the same ones. Only one process may do this at a time. Returns whether all have bounds now.
 ///
 /// # Errors
 ///
