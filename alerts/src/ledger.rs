@@ -124,12 +124,13 @@ impl Ledger {
 
 type GroupKey<'a> = (&'a str, &'a str, Audience, &'a str);
 
-/// The records of changes that one notice tells of. Those whose last change was not notified yet wait for that.
+/// The records of changes that one notice tells of. Those whose last change was not notified yet wait for
+/// that.
 fn batch(members: &[(&String, &Queued)], bucket: &AlertBucket) -> Vec<RecordWrite> {
     let mut writes: Vec<RecordWrite> = Vec::new();
     for (key, queued) in members {
         let known = bucket.records.get(*key);
-        if known.is_some_and(|known| !is_told(bucket, key, &known.value)) {
+        if known.is_some_and(|known| !is_notified(bucket, key, &known.value)) {
             continue;
         }
         let before = known.map(|known| &known.value);
@@ -148,7 +149,7 @@ fn batch(members: &[(&String, &Queued)], bucket: &AlertBucket) -> Vec<RecordWrit
     writes
 }
 
-fn is_told(bucket: &AlertBucket, key: &str, record: &AlertRecord) -> bool {
+fn is_notified(bucket: &AlertBucket, key: &str, record: &AlertRecord) -> bool {
     let Some(id) = record.notice.as_deref() else { return true };
     bucket.notices.get(id).is_some_and(|notified| notified.value.members.contains(&member(key)))
 }

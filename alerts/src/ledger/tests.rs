@@ -68,7 +68,7 @@ fn a_firing_that_another_station_has_stored_is_not_told_again() {
 }
 
 #[test]
-fn a_change_waits_until_the_one_before_was_told() {
+fn a_change_waits_until_the_one_before_was_notified() {
     let (mut ledger, mut bucket) = (Ledger::default(), AlertBucket::default());
     push(&mut ledger, "a", AlertChange::Fired, 0);
     push(&mut ledger, "a", AlertChange::Resolved, 0);

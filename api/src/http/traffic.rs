@@ -96,8 +96,8 @@ async fn answer(
     Ok(report::report(&question.plan, is_declared, &question.periods, counted))
 }
 
-/// Counts the present cycles of all plans again and again until `stop`, and again when the plans have changed.
-/// A plan that cannot be counted is left out until it can.
+/// Counts the present cycles of all plans again and again until `stop`, and again when the plans have
+/// changed. A plan that cannot be counted is left out until it can.
 pub(crate) async fn follow(
     site: Site,
     mut plans: watch::Receiver<FileContent<Plans>>,

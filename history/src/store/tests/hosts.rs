@@ -81,7 +81,7 @@ fn a_row_of_an_earlier_version_joins_one_that_tells_of_its_host() {
 }
 
 #[test]
-fn a_file_that_is_built_again_keeps_what_hosts_told() {
+fn a_file_that_is_built_again_keeps_what_hosts_reported() {
     let folder = tempfile::tempdir().unwrap();
     let mut store = store(folder.path(), 2);
     let [minutes, hours] = [1, 60].map(|step| store.points(&key(), 0..2 * DAY, step));

@@ -14,14 +14,14 @@ pub(super) struct Truth {
     known: BTreeSet<(u64, u64)>,
     minutes: BTreeMap<u32, [u64; 4]>,
     counters: BTreeMap<(u64, u32), [u64; 2]>,
-    hosts: BTreeMap<u32, Vec<Told>>,
+    hosts: BTreeMap<u32, Vec<ReportedHost>>,
 }
 
 /// Late samples by run and number.
 type Late = BTreeMap<(u64, u64), LateSample>;
 
 /// What a sample, by run and number, tells of its host.
-type Told = ((u64, u64), HostMinute);
+type ReportedHost = ((u64, u64), HostMinute);
 
 #[derive(Default)]
 pub(super) struct Reader {

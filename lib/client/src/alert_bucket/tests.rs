@@ -101,7 +101,7 @@ fn values_of_other_versions_and_damaged_ones_are_skipped_and_named() {
 }
 
 #[test]
-fn what_is_missing_after_the_bucket_was_read_again_is_told() {
+fn what_is_missing_after_the_bucket_was_read_again_is_notified() {
     let mut bucket = AlertBucket::default();
     let value =
         serde_json::to_vec(&AlertRecord::after(None, update("a", AlertChange::Fired), "x".to_owned()));

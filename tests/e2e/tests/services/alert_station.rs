@@ -38,11 +38,11 @@ fn rules(folder: &TempDir, sink: &HttpSink) -> anyhow::Result<String> {
 
 /// What the sink was notified, each notice once.
 #[derive(Default)]
-struct Told {
+struct Notified {
     notices: BTreeMap<String, AlertNotice>,
 }
 
-impl Told {
+impl Notified {
     fn of(sink: &HttpSink) -> anyhow::Result<Self> {
         let mut notified = Self::default();
         for sent in sink.sent() {
@@ -80,7 +80,7 @@ async fn notified(url: &str, sink: &HttpSink) -> anyhow::Result<()> {
     eventually(ALERT_TIMEOUT, || async {
         let known = alerts(url).await?;
         let fired = (known.counts.firing + known.counts.log) as usize;
-        let notified = Told::of(sink)?;
+        let notified = Notified::of(sink)?;
         let counts = (notified.count(AlertChange::Fired), notified.count(AlertChange::Resolved));
         ensure!(counts == (fired, known.counts.log as usize), "notified {counts:?} of {:?}", known.counts);
         Ok(())
