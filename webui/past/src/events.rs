@@ -209,7 +209,7 @@ impl Finding {
                     .strip_prefix(*word)
                     .is_some_and(|rest| rest.starts_with(|next: char| next.is_ascii_digit()))
             };
-            limit.filter(|_| words.iter().any(|word| is_measured(word)))
+            limit.filter(|_| words.iter().any(is_measured))
         };
         [["download ", "traffic ", "smaller direction "], ["upload ", "traffic ", "smaller direction "]]
             .map(is_of)
