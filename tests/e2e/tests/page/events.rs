@@ -98,9 +98,9 @@ async fn tab_to(visit: &Visit, css: &str) {
 async fn without_rules_there_is_no_bell_no_view_and_no_request() {
     let visit = Visit::start(FakeFleet::world(), 1440, 900).await;
     visit.open_live("/").await;
-    visit.expect_text(".switches", "Traffic").await;
-    visit.expect("!document.querySelector('#bell, [data-view=events]')").await;
+    visit.beat(2, std::time::Duration::from_secs(1)).await;
     visit.expect("document.title.startsWith('(2 offline) ↓')").await;
+    visit.expect("!document.querySelector('#bell, [data-view=events]')").await;
     assert_eq!(visit.server.alerts_asked(), 0);
     // An old link says so.
     visit.open("/?view=events").await;

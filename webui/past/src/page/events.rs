@@ -210,7 +210,7 @@ impl View {
                 dom::navigate(&with_pair(&dom::query(), "state", state), true);
             });
         }
-        dom::listen(&root, "click", follow_link);
+        dom::listen(&root, "click", |event: MouseEvent| follow_link(&event));
         Self { root, firing, log, known: RefCell::default() }
     }
 
@@ -351,7 +351,7 @@ impl NodePart {
 }
 
 /// A plain click stays on the page; any other is the browser's.
-fn follow_link(event: MouseEvent) {
+fn follow_link(event: &MouseEvent) {
     let is_plain = event.button() == 0
         && !(event.ctrl_key() || event.meta_key() || event.shift_key() || event.alt_key());
     let target = event.target().and_then(|target| target.dyn_into::<web_sys::Element>().ok());
