@@ -51,7 +51,7 @@ fn what_happens_within_a_second_is_one_notice() {
 }
 
 #[test]
-fn a_firing_that_another_station_has_stored_is_not_told_again() {
+fn a_firing_that_another_station_has_stored_is_not_notified_again() {
     let (mut ledger, mut bucket, mut revision) = (Ledger::default(), AlertBucket::default(), 0);
     push(&mut ledger, "a", AlertChange::Fired, 0);
     store(&mut ledger, &mut bucket, 1_000, &mut revision);
@@ -94,7 +94,7 @@ proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn each_change_is_told_once_however_stations_end(
+    fn each_change_is_notified_once_however_stations_end(
         nodes in 1..12_usize,
         fates in prop::collection::vec(
             prop_oneof![(0..30_usize).prop_map(Fate::EndsAfter), (0..30_usize).prop_map(Fate::Wakes)], 0..6),

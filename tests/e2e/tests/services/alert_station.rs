@@ -93,7 +93,7 @@ fn station(broker: &TestBroker, file: &str) -> anyhow::Result<Tidemap> {
 }
 
 #[tokio::test]
-async fn each_of_a_thousand_firings_is_told_once_while_stations_are_killed() {
+async fn each_of_a_thousand_firings_is_notified_once_while_stations_are_killed() {
     let (sink, folder) = (HttpSink::start().unwrap(), TempDir::new().unwrap());
     let file = rules(&folder, &sink).unwrap();
     let mut broker = TestBroker::start().await.unwrap();

@@ -32,7 +32,7 @@ fn plan(period: &Json) -> Plan {
 }
 
 #[test]
-fn a_quota_is_told_in_words_and_turns_only_when_it_is_used_up() {
+fn a_quota_is_shown_in_words_and_turns_only_when_it_is_used_up() {
     for (percent, threshold, is_over, text) in [
         (73.9, None, false, "735 GB of 1.00 TB, 73 %"),
         (89.99, Some(80), false, "735 GB of 1.00 TB, 89 %, over 80 %"),
