@@ -172,8 +172,13 @@ fn floats(column: &[Option<u64>]) -> Vec<Option<f64>> {
 }
 
 fn history(value: &Value) -> Result<HistoryJson, Invalid> {
-    let some = |name: &str| value.get(name).list(|value| value.or_null(Value::whole::<u64>));
-    let all = |name: &str| value.get(name).whole_list::<u64>();
+    // Columns without entries are missing.
+    let some = |name: &str| {
+        let column =
+            value.get(name).or_null(|column| column.list(|value| value.or_null(Value::whole::<u64>)));
+        column.map(Option::unwrap_or_default)
+    };
+    let all = |name: &str| value.get(name).or_null(Value::whole_list::<u64>).map(Option::unwrap_or_default);
     Ok(HistoryJson {
         from_ms: value.get("from_ms").signed()?,
         to_ms: value.get("to_ms").signed()?,
