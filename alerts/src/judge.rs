@@ -51,7 +51,6 @@ impl Rows {
 #[derive(Debug)]
 pub(crate) struct Judge {
     engine: Engine,
-    rules: u32,
     is_complete: bool,
     /// The pending alerts that were taken for writing.
     pending_taken: Option<u64>,
@@ -64,13 +63,12 @@ impl Judge {
         let judged_ms = bucket.lease.as_ref().map_or(0, |lease| lease.value.judged_ms);
         let judged_ms = if judged_ms == 0 { now_ms } else { judged_ms.min(now_ms) };
         engine.restore(judged_ms, standings(bucket));
-        Self { rules: rules(&engine), engine, is_complete: false, pending_taken: None }
+        Self { engine, is_complete: false, pending_taken: None }
     }
 
     /// Judges other rules from now on; everything must be observed again.
     pub(crate) fn reload(&mut self, file: &AlertFile, now_ms: i64) {
         self.engine.reload(now_ms, file.rules.clone());
-        self.rules = rules(&self.engine);
         self.is_complete = false;
     }
 
@@ -143,11 +141,6 @@ impl Judge {
         Some(pending.iter().filter_map(|standing| serde_json::to_value(standing).ok()).collect())
     }
 
-    /// How many rules are judged.
-    pub(crate) fn rules(&self) -> u32 {
-        self.rules
-    }
-
     fn observe_node(&mut self, node: &Node, now_ms: i64) {
         let hello: Option<&Arc<_>> = node.hello();
         let facts = NodeFacts {
@@ -160,10 +153,6 @@ impl Judge {
         };
         self.engine.observe(now_ms, &facts);
     }
-}
-
-fn rules(engine: &Engine) -> u32 {
-    u32::try_from(engine.counts().rules).unwrap_or(u32::MAX)
 }
 
 fn judged(transition: Transition) -> Option<Judged> {

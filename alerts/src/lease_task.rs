@@ -24,6 +24,8 @@ use crate::lease::{LeaseAction, LeaseView, is_fresh};
 const PERIOD: Duration = timing::LEASE_RENEWAL;
 const TIMEOUT: Duration = timing::LEASE_WRITE_TIMEOUT;
 const LOG_PERIOD: Duration = Duration::from_secs(60);
+/// What lasts no longer is not logged: on a new broker, workers make the streams first.
+const QUIET: Duration = Duration::from_secs(10);
 
 /// The lease that this station holds.
 #[derive(Clone, Copy, Debug)]
@@ -58,21 +60,22 @@ pub(crate) async fn keep(
         held,
         since_ms: 0,
         started: Stopwatch::start(),
+        failing_since: None,
         failures: Throttle::new(LOG_PERIOD),
     };
     let mut period = interval(PERIOD);
     period.set_missed_tick_behavior(MissedTickBehavior::Delay);
     while stop.run_until_cancelled(period.tick()).await.is_some() {
-        if let Err(error) = task.turn().await {
-            tracing::debug!("the lease of the alerts: {}", causes(error.as_ref()));
-            // It may be gone; the next turn creates it again.
-            task.bucket = None;
-            if task.failures.is_due() {
-                tracing::warn!(
-                    "the lease of the alerts cannot be read or written: {}",
-                    causes(error.as_ref())
-                );
-            }
+        let Err(error) = task.turn().await else {
+            task.failing_since = None;
+            continue;
+        };
+        tracing::debug!("the lease of the alerts: {}", causes(error.as_ref()));
+        // It may be gone; the next turn creates it again.
+        task.bucket = None;
+        let since = *task.failing_since.get_or_insert_with(Instant::now);
+        if since.elapsed() >= QUIET && task.failures.is_due() {
+            tracing::warn!("the lease of the alerts cannot be read or written: {}", causes(error.as_ref()));
         }
     }
     task.release().await;
@@ -88,6 +91,7 @@ struct LeaseTask {
     held: watch::Sender<Option<HeldLease>>,
     since_ms: i64,
     started: Stopwatch,
+    failing_since: Option<Instant>,
     failures: Throttle,
 }
 

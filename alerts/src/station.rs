@@ -285,13 +285,18 @@ impl Station {
             let rules = of_history.join(", ");
             warnings.push(format!("no history station answers, so these rules are not judged: {rules}"));
         }
-        let rules = self.judge.as_ref().map_or(0, Judge::rules);
+        let rules = self.rules();
         let is_hearing = self.follower.fleet().is_followed(now);
         let channels: BTreeMap<_, _> = self.deliveries.counts();
         self.say(|status| {
             (status.judged_ms, status.rules, status.is_hearing) = (now_ms, rules, is_hearing);
             (status.warnings, status.channels) = (warnings, channels);
         });
+    }
+
+    /// How many rules are judged.
+    fn rules(&self) -> u32 {
+        u32::try_from(self.file.rules.iter().count()).unwrap_or(u32::MAX)
     }
 
     fn say(&self, change: impl FnOnce(&mut AlertLease)) {

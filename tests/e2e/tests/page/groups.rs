@@ -53,7 +53,7 @@ async fn groups_are_those_of_the_api_and_lead_to_their_nodes() {
     let choose = "(() => { const by = document.querySelector('#by'); by.value = 'label:role'; \
                   by.dispatchEvent(new Event('change', { bubbles: true })); return true; })()";
     expect(&browser, choose).await;
-    expect(&browser, "location.search === '?view=summary&by=label%3Arole'").await;
+    expect(&browser, "location.search === '?by=label%3Arole&view=summary'").await;
     expect(&browser, AGREES).await;
 
     // Who moves most is a button that opens the details.

@@ -32,7 +32,7 @@ async fn a_file_of_rules_is_printed_in_words_or_what_is_wrong_with_its_place() {
     for (args, said) in [
         (&["alerts", "test", "here"][..], "has no rule here; it has away"),
         (&["alerts", "test", "away", "--replay", "1y"], "error: --replay must be a time such as 24h"),
-        (&["alerts", "test", "away", "--url", "https://127.0.0.1"], "must begin with http://"),
+        (&["alerts", "test", "away", "--url", "ftp://127.0.0.1"], "must begin with http:// or https://"),
     ] {
         let (ended, line) = run_to_end(&[args, &["--alerts", &good]].concat()).await.unwrap();
         assert!(ended == Some(64) && line.contains(said), "{args:?}: {ended:?} {line}");
