@@ -8,16 +8,18 @@ use std::{
 };
 
 use anyhow::{Context, ensure};
+use async_nats::jetstream;
 use tempfile::TempDir;
+use tidemap_service::clock::unix_ms;
 use tidemap_testkit::{
-    broker::TestBroker,
+    broker::{TestBroker, connect_to_up},
     eventually,
     http::{events, get, get_json},
     process::Tidemap,
     sink::HttpSink,
     within,
 };
-use tidemap_wire::{AlertChange, AlertNotice, http::AlertsJson};
+use tidemap_wire::{AlertChange, AlertNotice, NodeId, Report, Sample, encode, http::AlertsJson, subject};
 
 const NODES: u32 = 100;
 const RULES: usize = 10;
@@ -161,6 +163,18 @@ async fn up_shows_nodes_that_are_offline_and_refuses_wrong_questions() {
     let data = TempDir::new().unwrap();
     let args = ["--simulate", "40", "--offline-after", "5", "--location", "52.5,13.4,Berlin"];
     let (_up, url) = Tidemap::up(data.path(), &args).await.unwrap();
+    // A node that reports once and never again.
+    let node = NodeId::from_name("gone").unwrap();
+    let sample = Sample { seq: 1, at_ms: unix_ms(), elapsed_ms: 1_000, ..Sample::default() };
+    let report = Report { node: node.clone(), boot: 7, hello: None, samples: vec![sample] };
+    let js = jetstream::new(connect_to_up(data.path()).await.unwrap());
+    // Its stream may not be there yet.
+    eventually(ALERT_TIMEOUT, || async {
+        js.publish(subject::sample(&node), encode(&report).into()).await?.await?;
+        anyhow::Ok(())
+    })
+    .await
+    .unwrap();
     let known = firing(&url, |count| count > 0).await.unwrap();
     assert_eq!(known.evaluator.map(|evaluator| evaluator.rules), Some(1));
     let alert = &known.firing[0];
