@@ -212,13 +212,15 @@ const hearAlerts = (text) => {
 
 // Not more often than in some seconds, however often it changes.
 const askWho = async () => {
+  const { text } = alerts;
   try {
     const answer = await fetch(at("api/alerts?state=firing&limit=200"));
     if (answer.ok) ring((await answer.json()).firing.filter(({ target }) => target.kind === "node").map(({ target }) => target));
   } catch {
     // The next change asks again.
   }
-  asking = null;
+  // What has changed meanwhile is asked for, too.
+  asking = alerts.text === text ? null : setTimeout(askWho, ASK_MS);
 };
 
 const ring = (nodes) => {

@@ -89,10 +89,11 @@ impl Writer {
         }
     }
 
-    /// Removes a key and leaves no marker.
+    /// Removes a key and leaves no marker. What another station has written over it stays.
     pub(crate) async fn purge(&self, key: &str, known: &mut AlertBucket) -> anyhow::Result<()> {
+        let Some(revision) = known.revision(key) else { return Ok(()) };
         let subject = streams::bucket_subject(streams::ALERTS, key);
-        within(self.0.stream.purge().filter(subject).into_future()).await?;
+        within(self.0.stream.purge().sequence(revision + 1).filter(subject).into_future()).await?;
         known.forget(key);
         Ok(())
     }

@@ -33,6 +33,8 @@ pub(crate) struct Deliveries {
     resting: BTreeMap<String, (u32, u64)>,
     /// Notices that a channel has refused: until when they are left alone.
     refused: BTreeMap<(String, String), u64>,
+    /// Notices that a channel has, of which the bucket may not know it yet.
+    delivered: BTreeSet<(String, String)>,
     counts: BTreeMap<String, ChannelCounts>,
 }
 
@@ -45,6 +47,9 @@ impl Deliveries {
             for channel in &stored.value.undelivered {
                 let is_resting = self.resting.get(channel).is_some_and(|(_, until_ms)| *until_ms > now_ms);
                 let refused = || self.refused.get(&(channel.clone(), id.clone()));
+                if !self.delivered.is_empty() && self.delivered.contains(&(channel.clone(), id.clone())) {
+                    continue;
+                }
                 if self.busy.contains(channel) || is_resting || refused().is_some_and(|until| *until > now_ms)
                 {
                     continue;
@@ -75,6 +80,7 @@ impl Deliveries {
                 counts.sent += 1;
                 self.resting.remove(channel);
                 self.refused.remove(&(channel.to_owned(), id.to_owned()));
+                self.delivered.insert((channel.to_owned(), id.to_owned()));
             }
             Outcome::Failed(wait) => {
                 counts.failed += 1;
@@ -86,6 +92,14 @@ impl Deliveries {
             }
             Outcome::Gone => {}
         }
+    }
+
+    /// What channels have, and the bucket does not say: it is to be marked there, and not sent again.
+    pub(crate) fn unmarked(&mut self, bucket: &AlertBucket) -> Vec<(String, String)> {
+        self.delivered.retain(|(channel, id)| {
+            bucket.notices.get(id).is_some_and(|stored| stored.value.undelivered.contains(channel))
+        });
+        self.delivered.iter().cloned().collect()
     }
 
     /// Counts a notice that was given up.

@@ -232,16 +232,18 @@ fn notice(
     }
     alerts.sort_by_cached_key(|alert| natural_key(&alert.target.name.to_lowercase()));
     let severity = alerts.iter().map(|alert| alert.severity).max()?;
-    let notice = AlertNotice {
+    let mut notice = AlertNotice {
         id: id.to_owned(),
         change: first.value.change,
         at_ms: now_ms,
         rule: first.value.alert.rule.clone(),
         severity,
         count: u32::try_from(alerts.len()).unwrap_or(u32::MAX),
-        alerts: alerts.into_iter().take(AlertNotice::MAX_ALERTS).cloned().collect(),
+        alerts: alerts.into_iter().cloned().collect(),
     };
     let mut undelivered = if first.value.audience.people { routes(&notice) } else { BTreeSet::new() };
+    // Routes choose by all alerts.
+    notice.alerts.truncate(AlertNotice::MAX_ALERTS);
     if first.value.audience.programs {
         undelivered.insert(NoticeRecord::PROGRAMS.to_owned());
     }

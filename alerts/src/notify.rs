@@ -110,22 +110,23 @@ impl Sender {
     ) -> Result<Delivered, SendFailure> {
         let named = |why: &str| format!("channel {}: {why}", channel.name());
         let secrets = Secrets::read(&self.folder, channel).await;
-        let mut secrets = secrets.map_err(|why| SendFailure::refused(named(&why)))?;
+        // A file may be replaced at this moment.
+        let mut secrets = secrets.map_err(|why| SendFailure::retry(named(&why)))?;
         let outgoing = channel.outgoing(secrets.values(), notice, style);
         if let Ok(Outgoing::Post(post)) = &outgoing {
             secrets.note(post);
         }
         let sent = match outgoing {
-            Ok(Outgoing::Post(post)) => self.post(post, now_ms).await,
+            Ok(Outgoing::Post(post)) => self.post(post, now_ms, |text| secrets.hide(text)).await,
             Ok(Outgoing::Mail(mail)) => match timeout(WHOLE, mailer::send(mail)).await {
                 Ok(sent) => sent,
                 Err(_) => Err(SendFailure::retry(format!("no answer within {} s", WHOLE.as_secs()))),
             },
             Err(why) => Err(SendFailure::refused(why)),
         };
-        let shown = |text: &str| named(&secrets.hide(text));
+        let shown = |text: &str| named(&shorter(secrets.hide(text)));
         match sent {
-            Ok(Delivered { answer }) => Ok(Delivered { answer: secrets.hide(&answer) }),
+            Ok(Delivered { answer }) => Ok(Delivered { answer: shorter(secrets.hide(&answer)) }),
             Err(SendFailure::Retry { after, reason }) => {
                 Err(SendFailure::Retry { after, reason: shown(&reason) })
             }
@@ -144,10 +145,11 @@ impl Sender {
         let client = self.client.clone();
         let address = url.clone();
         let called = spawn_blocking(move || client.get(&address, &[], LIMITS)).await;
+        let hide = |text: &str| secrets::hide_address(text, &url);
         let judged =
-            judged(called).map(|Delivered { answer }| Delivered { answer: secrets::hide(&answer, &url) });
+            judged(called, hide).map(|Delivered { answer }| Delivered { answer: hide(&answer) });
         judged.map_err(|failure| {
-            let reason = format!("heartbeat: {}", secrets::hide(&failure.to_string(), &url));
+            let reason = format!("heartbeat: {}", hide(&failure.to_string()));
             match failure {
                 SendFailure::Retry { after, .. } => SendFailure::Retry { after, reason },
                 SendFailure::Refused { .. } => SendFailure::Refused { reason },
@@ -171,7 +173,12 @@ impl Sender {
         missing
     }
 
-    async fn post(&self, post: Post, now_ms: i64) -> Result<Delivered, SendFailure> {
+    async fn post(
+        &self,
+        post: Post,
+        now_ms: i64,
+        hide: impl Fn(&str) -> String,
+    ) -> Result<Delivered, SendFailure> {
         let client = self.client.clone();
         let sent = spawn_blocking(move || {
             let Post { url, mut headers, body, secret } = post;
@@ -182,14 +189,27 @@ impl Sender {
                 headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
             client.post(&url, &headers, body.as_bytes(), LIMITS)
         });
-        judged(sent.await)
+        judged(sent.await, hide)
     }
 }
 
+/// What people are shown of what a server of mail says, which may be long.
+fn shorter(text: String) -> String {
+    const SHOWN: usize = 400;
+    if text.chars().count() <= SHOWN { text } else { text.chars().take(SHOWN).chain(['…']).collect() }
+}
+
 /// What an answer means, or that there is none. What panics may work the next time.
-fn judged(called: Result<Result<WebAnswer, String>, JoinError>) -> Result<Delivered, SendFailure> {
+fn judged(
+    called: Result<Result<WebAnswer, String>, JoinError>,
+    hide: impl Fn(&str) -> String,
+) -> Result<Delivered, SendFailure> {
     match called {
-        Ok(Ok(answer)) => answer::judge(&answer, jiff::Timestamp::now().as_second()),
+        Ok(Ok(mut answer)) => {
+            // Before it is cut: what is left of a secret that is cut through is not recognized.
+            answer.body = hide(&answer.body);
+            answer::judge(&answer, jiff::Timestamp::now().as_second())
+        }
         Ok(Err(why)) => Err(SendFailure::retry(why)),
         Err(_) => Err(SendFailure::retry("the attempt ended early")),
     }

@@ -1,13 +1,16 @@
 //! Sends notices: to programs on the broker, to people by the channels of the file.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{
+    collections::{BTreeSet, HashMap},
+    time::Duration,
+};
 
 use async_nats::Client;
 use tidemap_alert::AlertFile;
 use tidemap_client::NoticeRecord;
 use tidemap_service::deadline;
 use tidemap_wire::{AlertNotice, encode, subject};
-use tokio::task::JoinSet;
+use tokio::task::{Id, JoinSet};
 
 use crate::{
     delivery::Outcome,
@@ -33,6 +36,8 @@ pub(crate) struct Sending {
     client: Client,
     sender: Sender,
     attempts: JoinSet<Sent>,
+    /// Whose they are, by the tasks: channel and notice.
+    running: HashMap<Id, (String, String)>,
     /// Of the heartbeat, at most one.
     beats: JoinSet<()>,
 }
@@ -44,7 +49,7 @@ pub(crate) fn routes(file: &AlertFile, notice: &AlertNotice) -> BTreeSet<String>
 
 impl Sending {
     pub(crate) fn new(client: Client, sender: Sender) -> Self {
-        Self { client, sender, attempts: JoinSet::new(), beats: JoinSet::new() }
+        Self { client, sender, attempts: JoinSet::new(), running: HashMap::new(), beats: JoinSet::new() }
     }
 
     /// What of the file's secrets cannot be read now.
@@ -62,9 +67,10 @@ impl Sending {
         failures: u32,
         now_ms: i64,
     ) {
+        let whose = (channel.clone(), notice.id.clone());
         if channel == NoticeRecord::PROGRAMS {
             let client = self.client.clone();
-            self.attempts.spawn(async move {
+            self.spawn(whose, async move {
                 let outcome = match publish(&client, &notice).await {
                     Ok(()) => Outcome::Delivered,
                     Err(error) => {
@@ -80,7 +86,7 @@ impl Sending {
             return self.give_up(channel, notice.id);
         };
         let (sender, style) = (self.sender.clone(), file.channels.style().clone());
-        self.attempts.spawn(async move {
+        self.spawn(whose, async move {
             let outcome = match sender.send(&target, &notice, &style, now_ms).await {
                 Ok(delivered) => {
                     tracing::debug!(channel, notice = notice.id, answer = delivered.answer, "notified");
@@ -104,17 +110,31 @@ impl Sending {
 
     /// Ends in [`Outcome::Gone`] at once.
     pub(crate) fn give_up(&mut self, channel: String, id: String) {
-        self.attempts.spawn(async move { Sent { channel, id, outcome: Outcome::Gone } });
+        let whose = (channel.clone(), id.clone());
+        self.spawn(whose, async move { Sent { channel, id, outcome: Outcome::Gone } });
+    }
+
+    fn spawn(&mut self, whose: (String, String), attempt: impl Future<Output = Sent> + Send + 'static) {
+        let task = self.attempts.spawn(attempt);
+        self.running.insert(task.id(), whose);
     }
 
     /// Waits until an attempt ends. Cancel safe.
     pub(crate) async fn ended(&mut self) -> Sent {
-        loop {
-            match self.attempts.join_next().await {
-                Some(Ok(sent)) => return sent,
-                Some(Err(error)) => tracing::error!("an attempt to notify failed: {error}"),
-                None => std::future::pending().await,
+        let (task, ended) = match self.attempts.join_next_with_id().await {
+            Some(Ok((task, sent))) => (task, Ok(sent)),
+            Some(Err(error)) => (error.id(), Err(error)),
+            None => return std::future::pending().await,
+        };
+        let whose = self.running.remove(&task);
+        match (ended, whose) {
+            (Ok(sent), _) => sent,
+            // One that panics must not keep its channel busy.
+            (Err(error), Some((channel, id))) => {
+                tracing::error!(channel, notice = id, "an attempt to notify failed: {error}");
+                Sent { channel, id, outcome: Outcome::Failed(retry_wait(u32::MAX, None)) }
             }
+            (Err(_), None) => std::future::pending().await,
         }
     }
 
@@ -135,6 +155,7 @@ impl Sending {
     /// Ends all attempts, because another station sends from now on.
     pub(crate) fn stop(&mut self) {
         self.attempts = JoinSet::new();
+        self.running.clear();
         self.beats = JoinSet::new();
     }
 }

@@ -7,12 +7,14 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use async_nats::{Client, jetstream};
 use tidemap_alert::AlertFile;
-use tidemap_client::{AlertBucket, AlertLease, AlertNews, Follower, NoticeRecord};
+use tidemap_client::{AlertBucket, AlertLease, AlertNews, Follower, LEASE_KEY, NoticeRecord};
 use tidemap_service::{
     clock::{Stopwatch, whole_ms},
     log_reader::LogEvent,
+    streams,
     watched_file::FileContent,
 };
+use tidemap_wire::timing;
 use tokio::{
     sync::{mpsc, watch},
     time::Instant,
@@ -67,11 +69,19 @@ pub(crate) struct Station {
     missing: Vec<String>,
     /// Whether the bucket may have records whose notice is missing.
     may_be_untold: bool,
+    /// Keys that the broker has lost, and when that was found.
+    lost: Option<(Vec<String>, Instant)>,
     started: Stopwatch,
     second_due: Instant,
     upkeep_due: Instant,
     pending_due: Instant,
     beat_due: Instant,
+}
+
+/// Whether all that was read is the lease, which is written once a second.
+fn is_of_lease(event: &LogEvent) -> bool {
+    let lease = streams::bucket_subject(streams::ALERTS, LEASE_KEY);
+    matches!(event, LogEvent::Messages(all) if all.iter().all(|message| *message.subject == *lease))
 }
 
 impl Station {
@@ -97,6 +107,7 @@ impl Station {
             sending: Sending::new(client, Sender::new(config.folder)),
             missing: Vec::new(),
             may_be_untold: true,
+            lost: None,
             started: Stopwatch::start(),
             second_due: now,
             upkeep_due: now,
@@ -116,7 +127,7 @@ impl Station {
                 // The process ends.
                 () = stop.cancelled() => return Ok(()),
                 // The bucket has changed, by this station's writing or another's.
-                Some(event) = events.recv() => self.read(event).await,
+                Some(event) = events.recv() => self.read(event),
                 // An attempt to send a notice has ended.
                 sent = self.sending.ended() => self.sent(sent).await,
                 // The history has answered a question.
@@ -135,19 +146,31 @@ impl Station {
         Some((now, self.follower.fleet().broker_ms(now)?)).filter(|_| is_active)
     }
 
-    async fn read(&mut self, event: LogEvent) {
-        self.may_be_untold = true;
-        let was_judging = self.judge.is_some();
+    fn read(&mut self, event: LogEvent) {
+        self.may_be_untold |= !is_of_lease(&event);
         match self.bucket.apply(event) {
             AlertNews::None => {}
             AlertNews::Missing => self.writer = None,
             AlertNews::Read { missing, .. } if missing.is_empty() => {}
-            AlertNews::Read { missing, .. } if was_judging && self.active().is_some() => {
-                tracing::warn!(keys = missing.len(), "the broker has lost alerts; writing them again");
-                self.write_again(missing).await;
+            AlertNews::Read { missing, is_new } if is_new || self.judge.is_some() => {
+                self.lost = Some((missing, Instant::now()));
             }
-            // Another station has removed them, or will write them again.
+            // Another station has removed them.
             AlertNews::Read { missing, .. } => missing.iter().for_each(|key| self.bucket.forget(key)),
+        }
+    }
+
+    /// Writes again what the broker has lost, where nobody else has written it meanwhile.
+    async fn restore(&mut self, writer: &Writer) {
+        let Some((keys, _)) = self.lost.take() else { return };
+        tracing::warn!(keys = keys.len(), "the broker has lost alerts; writing them again");
+        self.write_again(writer, keys).await;
+    }
+
+    /// Forgets what the broker has lost once whoever judges has had the time to write it again.
+    fn forget_lost(&mut self, now: Instant) {
+        if let Some((keys, _)) = self.lost.take_if(|(_, at)| now - *at > timing::LEASE_RESERVATION) {
+            keys.iter().filter(|key| self.bucket.revision(key) == Some(0)).for_each(|key| self.bucket.forget(key));
         }
     }
 
@@ -155,7 +178,6 @@ impl Station {
         let gone = self.rows.update(self.follower.fleet(), changed);
         self.read_file();
         let Some((now, now_ms)) = self.active() else { return self.stand_by() };
-        let Some(writer) = self.open().await else { return };
         let fleet = self.follower.fleet();
         match &mut self.judge {
             Some(judge) => judge.observe(fleet, changed, &gone, now_ms),
@@ -170,14 +192,20 @@ impl Station {
         if now >= self.second_due {
             self.second_due = now + SECOND;
             judge.observe_system(fleet, now, now_ms);
+            self.past.add(judge.wanted(now_ms, self.past.room()), now_ms);
         }
-        self.past.add(judge.wanted(now_ms, self.past.room()), now_ms);
         let passed_ms = self.started.now_ms();
         for judged in judge.judge(now_ms) {
             self.ledger.push(&judged.key, judged.update, judged.group, passed_ms);
         }
+        // What is judged waits in the ledger while the bucket cannot be opened.
+        let Some(writer) = self.open().await else { return };
+        self.restore(&writer).await;
         self.write(&writer, now_ms).await;
         self.write_pending(&writer, now).await;
+        for (channel, id) in self.deliveries.unmarked(&self.bucket) {
+            self.settle(&writer, &channel, &id, true, now_ms).await;
+        }
         if now >= self.upkeep_due {
             self.upkeep_due = now + UPKEEP_PERIOD;
             self.missing = self.sending.missing(&self.file).await;
@@ -199,6 +227,15 @@ impl Station {
         }
         // What it says when it takes the lease.
         self.say(|status| status.judged_ms = 0);
+        let now = Instant::now();
+        self.forget_lost(now);
+        if now >= self.upkeep_due {
+            self.upkeep_due = now + UPKEEP_PERIOD;
+            // Removing leaves no marker, so nobody says what the station that judges has removed.
+            if let Some(judged_ms) = self.bucket.lease.as_ref().map(|lease| lease.value.judged_ms) {
+                self.bucket.prune(judged_ms);
+            }
+        }
     }
 
     /// Takes what the file says now.

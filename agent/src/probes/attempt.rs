@@ -51,7 +51,8 @@ async fn connect(address: IpAddr, port: u16) -> Outcome {
     let begun = Instant::now();
     match timeout_at(begun + TIMEOUT, TcpStream::connect(SocketAddr::new(address, port))).await {
         Ok(Ok(_)) => Outcome::Answered(begun.elapsed()),
-        _ => Outcome::Lost,
+        Ok(Err(error)) => Outcome::of_error(&error),
+        Err(_) => Outcome::Lost,
     }
 }
 

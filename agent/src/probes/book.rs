@@ -47,7 +47,10 @@ impl Book {
 
     /// What has ended since the last call, of each target of which anything has.
     pub(super) fn close(&mut self) -> Vec<Probe> {
-        self.pages.iter_mut().filter_map(Page::close).collect()
+        let mut minute = self.pages.iter_mut().filter_map(Page::close).collect();
+        // A reason may be long: it has the host's name and the system's words.
+        Probe::bound_all(&mut minute);
+        minute
     }
 }
 

@@ -27,8 +27,8 @@ pub(super) async fn echo(address: IpAddr, sequence: u16, deadline: Instant) -> O
     };
     match timeout_at(deadline, exchange(&socket, address, sequence)).await {
         Ok(Ok(outcome)) => outcome,
-        // The network says that the target cannot be reached, or nothing comes.
-        _ => Outcome::Lost,
+        Ok(Err(error)) => Outcome::of_error(&error),
+        Err(_) => Outcome::Lost,
     }
 }
 

@@ -44,6 +44,19 @@ fn each_channel_gets_its_notices_in_order_and_one_at_a_time() {
 }
 
 #[test]
+fn what_was_delivered_is_not_sent_again_while_the_bucket_does_not_say_so() {
+    let (mut bucket, mut deliveries) = (bucket(&["ops"], 1), Deliveries::default());
+    let [(channel, id)] = &deliveries.next(&bucket, 0)[..] else { panic!("nothing to send") };
+    deliveries.ended(channel, id, Outcome::Delivered, 0);
+    // It could not be written, and another station judged meanwhile.
+    deliveries.stopped();
+    assert!(deliveries.next(&bucket, 0).is_empty());
+    assert_eq!(deliveries.unmarked(&bucket), [pair(channel, id)]);
+    deliver(&mut bucket, channel, id);
+    assert!(deliveries.unmarked(&bucket).is_empty());
+}
+
+#[test]
 fn a_channel_that_cannot_be_reached_rests_and_a_refused_notice_lets_others_pass() {
     let (mut bucket, mut deliveries) = (bucket(&["mail", "ops"], 2), Deliveries::default());
     deliveries.next(&bucket, 0);

@@ -4,7 +4,9 @@ use tidemap_client::notice_key;
 use super::*;
 use crate::testing::{key, put, update};
 
-fn everybody(_: &AlertNotice) -> BTreeSet<String> {
+/// Sees all alerts of a notice, although it lists the first ones only.
+fn everybody(notice: &AlertNotice) -> BTreeSet<String> {
+    assert_eq!(notice.alerts.len(), notice.count as usize);
     ["ops".to_owned()].into()
 }
 

@@ -29,7 +29,7 @@ pub(super) async fn send(mail: Mail) -> Result<Delivered, SendFailure> {
     match transport.send(message).await {
         Ok(answer) => {
             let text: Vec<_> = answer.message().collect();
-            Ok(Delivered { answer: format!("the answer is {}: {}", answer.code(), text.join(" ")) })
+            Ok(Delivered { answer: one_line(&format!("the answer is {}: {}", answer.code(), text.join(" "))) })
         }
         // What a server cannot do, such as STARTTLS, it cannot do later either.
         Err(error) if error.is_permanent() || error.is_client() => Err(SendFailure::refused(said(&error))),
@@ -39,8 +39,11 @@ pub(super) async fn send(mail: Mail) -> Result<Delivered, SendFailure> {
 
 /// An error with its causes, in one line.
 fn said(error: &lettre::transport::smtp::Error) -> String {
-    let text = causes(error).to_string();
-    text.chars().map(|letter| if letter.is_control() { ' ' } else { letter }).take(300).collect()
+    one_line(&causes(error).to_string())
+}
+
+fn one_line(text: &str) -> String {
+    text.chars().map(|letter| if letter.is_control() { ' ' } else { letter }).collect()
 }
 
 fn transport(server: &MailServer) -> Result<AsyncSmtpTransport<Tokio1Executor>, String> {

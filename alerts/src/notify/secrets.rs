@@ -1,6 +1,7 @@
 //! The texts of a channel's settings, from its file, other files and variables.
 
 use std::{
+    cmp::Reverse,
     env,
     path::{Path, PathBuf},
 };
@@ -35,18 +36,26 @@ impl Secrets {
             }
             values.set(name, text);
         }
-        Ok(Self { values, hidden })
+        let mut read = Self { values, hidden };
+        read.sort();
+        Ok(read)
     }
 
     /// Notes what a request makes of them: other forms of the same secrets.
     pub(super) fn note(&mut self, post: &Post) {
         self.hidden.extend(parts(&post.url));
-        let signed = post.headers.iter().filter(|(name, _)| SIGNING.contains(&name.as_str()));
+        let signed = post.headers.iter().filter(|(name, _)| SIGNING.iter().any(|known| name.eq_ignore_ascii_case(known)));
         self.hidden.extend(
             signed
                 .flat_map(|(_, value)| value.split(' ').map(str::to_owned))
                 .filter(|word: &String| is_long(word)),
         );
+        self.sort();
+    }
+
+    /// Longer ones first, because a shorter one may be the begin of a longer one.
+    fn sort(&mut self) {
+        self.hidden.sort_unstable_by_key(|secret| Reverse(secret.len()));
     }
 
     pub(super) fn values(&self) -> &Values {
@@ -72,7 +81,12 @@ fn is_long(word: &str) -> bool {
     word.len() >= 2 * SHORTEST_HIDDEN
 }
 
-pub(super) fn hide(text: &str, secret: &str) -> String {
+/// A text without an address, and without the parts of it that may be secrets.
+pub(super) fn hide_address(text: &str, url: &str) -> String {
+    parts(url).iter().fold(hide(text, url), |text, word| hide(&text, word))
+}
+
+fn hide(text: &str, secret: &str) -> String {
     if secret.len() < SHORTEST_HIDDEN { text.to_owned() } else { text.replace(secret, "…") }
 }
 

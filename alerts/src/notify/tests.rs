@@ -145,7 +145,8 @@ async fn a_secret_that_is_not_there_is_named() {
                  [heartbeat]\nurl_file = \"no-such-file\"";
     let scene = Scene::open(lines);
     let reason = "channel c: url: there is no variable TIDEMAP_NO_SUCH_VARIABLE".to_owned();
-    assert_eq!(scene.send().await, Err(SendFailure::Refused { reason: reason.clone() }));
+    let later = |reason: &str| SendFailure::Retry { after: None, reason: reason.to_owned() };
+    assert_eq!(scene.send().await, Err(later(&reason)));
     let missing = Sender::new(scene.folder.path()).missing(&scene.channels).await;
     assert_eq!(missing.len(), 2);
     assert_eq!(missing[0], reason);
@@ -167,6 +168,11 @@ async fn a_heartbeat_is_a_get() {
     scene.sink.reply_with([Reply::status(500)]);
     let failure = sender.beat(heartbeat).await.unwrap_err();
     assert_eq!(failure.to_string(), "heartbeat: the answer is 500");
+    // A secret that is repeated where the answer is cut.
+    let echo = format!("{} /ping/hunter2hunter2 is not there", "x".repeat(190));
+    scene.sink.reply_with([Reply::Status(404, Vec::new(), echo)]);
+    let failure = sender.beat(heartbeat).await.unwrap_err().to_string();
+    assert!(failure.starts_with("heartbeat: the answer is 404: x") && !failure.contains("hun"), "{failure}");
 }
 
 #[test]

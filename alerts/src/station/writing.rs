@@ -21,10 +21,12 @@ const MAX_REMOVED: usize = 200;
 impl Station {
     /// Writes changes and the notices that tell of them.
     pub(super) async fn write(&mut self, writer: &Writer, now_ms: i64) {
-        for _ in 0..ROUNDS {
+        for round in 0..ROUNDS {
             let mut writes = Vec::new();
             if self.may_be_untold {
-                let mending = mend(&self.bucket, now_ms, |notice| routes(&self.file, notice));
+                // Notices of one alert are of different rounds, and a channel gets them by their moments.
+                let at_ms = now_ms + round as i64;
+                let mending = mend(&self.bucket, at_ms, |notice| routes(&self.file, notice));
                 self.may_be_untold = false;
                 writes.extend(mending.records.iter().filter_map(write_of));
                 writes.extend(mending.notices.iter().filter_map(|notice| {
@@ -43,7 +45,10 @@ impl Station {
                 return;
             }
             self.may_be_untold = true;
-            writer.write(writes, &mut self.bucket).await;
+            if !writer.write(writes, &mut self.bucket).await.contains(&true) {
+                // Another station was faster, or the broker is away: the next tick sees.
+                return;
+            }
         }
     }
 
@@ -88,8 +93,12 @@ impl Station {
             }
             let notified: NoticeRecord = value.without(channel, is_delivered, now_ms);
             let write = key_write(notice_key(id), &notified, *revision);
-            // What is not stored is sent again, with the same id.
+            let before = *revision;
             writer.write(write.into_iter().collect(), &mut self.bucket).await;
+            // Where nothing was stored and nothing learned, the next tick tries again.
+            if self.bucket.notices.get(id).is_some_and(|stored| stored.revision == before) {
+                return;
+            }
         }
     }
 
@@ -109,7 +118,7 @@ impl Station {
             });
             let written = writer.write(notified.collect(), &mut self.bucket).await;
             if written.contains(&false) {
-                continue;
+                return;
             }
             if let Err(error) = writer.purge(&key, &mut self.bucket).await {
                 tracing::debug!(key, "not removed: {error:#}");
@@ -119,19 +128,16 @@ impl Station {
     }
 
     /// Writes keys again that the broker has lost; this station's memory is all that is left of them.
-    pub(super) async fn write_again(&mut self, keys: Vec<String>) {
-        let Some(writer) = self.open().await else { return };
-        let mut writes = Vec::new();
-        for key in keys {
-            let record = self.bucket.records.get(&key).map(|stored| key_write(key.clone(), &stored.value, 0));
-            let notice = key.strip_prefix("n.").and_then(|id| self.bucket.notices.get(id));
+    pub(super) async fn write_again(&mut self, writer: &Writer, keys: Vec<String>) {
+        let bucket = &self.bucket;
+        let writes = keys.into_iter().filter(|key| bucket.revision(key) == Some(0)).filter_map(|key| {
+            let record = bucket.records.get(&key).map(|stored| key_write(key.clone(), &stored.value, 0));
+            let notice = key.strip_prefix("n.").and_then(|id| bucket.notices.get(id));
             let notice = notice.map(|stored| key_write(key.clone(), &stored.value, 0));
-            let pending =
-                self.bucket.pending.get(&key).map(|stored| key_write(key.clone(), &stored.value, 0));
-            writes.extend(record.or(notice).or(pending).flatten());
-            self.bucket.forget(&key);
-        }
-        writer.write(writes, &mut self.bucket).await;
+            let pending = bucket.pending.get(&key).map(|stored| key_write(key.clone(), &stored.value, 0));
+            record.or(notice).or(pending).flatten()
+        });
+        writer.write(writes.collect(), &mut self.bucket).await;
     }
 }
 

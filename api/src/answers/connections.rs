@@ -49,11 +49,14 @@ pub(crate) fn connections<N: Borrow<Node>>(nodes: &[N]) -> Vec<ConnectionJson> {
 
 fn resolve<'a>(targets: &mut Targets<'a>, nodes: impl Iterator<Item = &'a Node>) {
     let mut is_shared = Vec::new();
+    // One text for all names of all nodes.
+    let mut lower = String::new();
     for node in nodes {
         let mut answers = |host: &str| {
-            let host = host.to_lowercase();
-            match targets.get_mut(&host) {
-                Some(Some(other)) if other.id() != node.id() => is_shared.push(host),
+            lower.clear();
+            lower.extend(host.chars().flat_map(char::to_lowercase));
+            match targets.get_mut(&lower) {
+                Some(Some(other)) if other.id() != node.id() => is_shared.push(lower.clone()),
                 Some(answering) => *answering = Some(node),
                 None => {}
             }

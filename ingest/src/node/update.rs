@@ -5,8 +5,9 @@ use tidemap_wire::{NodeId, NodeUpdate};
 use super::{Node, probed::Probed};
 use crate::packed_metadata::PackedMetadata;
 
-/// Between two publications of a node's interfaces, which are long. Agents report them every 5 s.
-const INTERFACES_PERIOD_S: u16 = 2;
+/// Between two publications of a node's interfaces and probes, which are long. Agents report them every 5 s
+/// and every minute.
+const LISTS_PERIOD_S: u16 = 2;
 
 /// What has changed since the last update was published.
 #[derive(Clone, Copy, Debug, Default)]
@@ -22,13 +23,13 @@ impl Node {
     /// What changed since the last call, for a delta; `None` when nothing did.
     pub fn take_update(&mut self, id: &NodeId) -> Option<NodeUpdate> {
         let mut changed = std::mem::take(&mut self.changed);
-        if changed.interfaces {
+        if changed.interfaces || changed.probes {
             let now_s = (self.seen_ms / 1_000) as u16;
-            changed.interfaces = now_s.wrapping_sub(self.interfaces_s) >= INTERFACES_PERIOD_S;
-            if changed.interfaces {
+            if now_s.wrapping_sub(self.interfaces_s) >= LISTS_PERIOD_S {
                 self.interfaces_s = now_s;
             } else {
-                self.changed.interfaces = true;
+                (self.changed.interfaces, self.changed.probes) = (changed.interfaces, changed.probes);
+                (changed.interfaces, changed.probes) = (false, false);
             }
         }
         (changed.any || changed.hello).then(|| self.describe(id, changed))

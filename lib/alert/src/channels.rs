@@ -75,7 +75,11 @@ pub(crate) struct ChannelTables<'a> {
     pub(crate) page_url: Option<&'a Spanned<String>>,
 }
 
-pub(crate) fn read(tables: &ChannelTables<'_>, zone: &Zone) -> Checked<Channels> {
+pub(crate) fn read(
+    tables: &ChannelTables<'_>,
+    zone: &Zone,
+    is_rule: impl Fn(&str) -> bool,
+) -> Checked<Channels> {
     let page_url = tables.page_url.map(|url| field("page_url", url, page_url)).transpose()?;
     let mut channels: Vec<Channel> = Vec::new();
     for table in tables.channels {
@@ -95,7 +99,7 @@ pub(crate) fn read(tables: &ChannelTables<'_>, zone: &Zone) -> Checked<Channels>
     let style = Style { zone: zone.clone(), page_url };
     let mut read = Channels { channels, routes: Vec::new(), assigned: BTreeMap::new(), heartbeat, style };
     for table in tables.routes {
-        let route = table.get_ref().read(table, &read)?;
+        let route = table.get_ref().read(table, &read, &is_rule)?;
         read.routes.push(route);
     }
     Ok(read)

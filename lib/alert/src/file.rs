@@ -65,14 +65,14 @@ impl AlertFile {
     pub fn parse(text: &str) -> Result<Self, FileError> {
         document::read(text, |file: &FileToml| {
             let read = check(file)?;
-            file.rule.iter().try_for_each(|rule| rule.get_ref().refuse_plans())?;
+            file.rule.iter().try_for_each(|rule| rule.get_ref().refuse_unjudged())?;
             Ok(read)
         })
     }
 
-    /// Reads also rules about plans, which the engine judges and no station feeds yet.
+    /// Reads also the rules that no station judges.
     #[cfg(test)]
-    pub(crate) fn parse_with_plans(text: &str) -> Result<Self, FileError> {
+    pub(crate) fn parse_with_unjudged(text: &str) -> Result<Self, FileError> {
         document::read(text, check)
     }
 }
@@ -90,7 +90,7 @@ fn check(file: &FileToml) -> Checked<AlertFile> {
     let rules = rules::read(&file.rule)?;
     let is_rule = |name: &str| rules.iter().any(|rule| rule.name == name);
     let calendar = rules::read_calendar(&zone, &file.quiet, &file.maintenance, is_rule)?;
-    let mut channels = channels::read(&file.channels(), &zone)?;
+    let mut channels = channels::read(&file.channels(), &zone, is_rule)?;
     for (rule, table) in rules.iter().zip(&file.rule) {
         if let Some(names) = &table.get_ref().channels {
             channels.assign(&rule.name, names)?;

@@ -140,11 +140,15 @@ pub fn replay(rules: Rules, nodes: &[ReplayNode], from_ms: i64, step_ms: i64, sh
     let mut engine = Engine::new(rules);
     let mut firings: BTreeMap<String, Alert> = BTreeMap::new();
     let steps = nodes.iter().map(|node| node.steps.len()).max().unwrap_or_default();
+    // Before its first minute there is no node; one without any has been offline all the time.
+    let begins = |node: &ReplayNode| node.steps.iter().position(|step| step.rates.is_some()).unwrap_or(0);
+    let begins: Vec<usize> = nodes.iter().map(begins).collect();
     let mut statuses = vec![(Status::Online, from_ms); nodes.len()];
     let mut now_ms = from_ms;
     for step in 0..steps {
         now_ms = from_ms + step_ms * (step as i64 + 1);
-        for (node, (status, since_ms)) in nodes.iter().zip(&mut statuses) {
+        let those = nodes.iter().zip(&mut statuses).zip(&begins).filter(|(_, begins)| **begins <= step);
+        for ((node, (status, since_ms)), _) in those {
             let rates = node.steps.get(step).and_then(|step| step.rates);
             let is = if rates.is_some() { Status::Online } else { Status::Offline };
             if *status != is {

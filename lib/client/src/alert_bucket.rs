@@ -238,7 +238,7 @@ pub enum AlertNews {
     /// All was read again. These keys were known, and are not in the bucket: they were removed, or it was
     /// created again.
     Read {
-        /// The keys.
+        /// The keys. Their values stay, under revision 0, until they are written again or forgotten.
         missing: Vec<String>,
         /// Whether the bucket was created again.
         is_new: bool,
@@ -367,8 +367,25 @@ impl AlertBucket {
             return AlertNews::None;
         }
         let Some(found) = self.found.take() else { return AlertNews::None };
-        let missing = self.keys().filter(|key| !found.contains(key)).collect();
+        let missing: Vec<String> = self.keys().filter(|key| !found.contains(key)).collect();
+        for key in &missing {
+            self.unsettle(key);
+        }
         AlertNews::Read { missing, is_new: self.is_new_bucket }
+    }
+
+    /// Takes a value for older than whatever is read of its key from now on.
+    fn unsettle(&mut self, key: &str) {
+        let revision = match split(key) {
+            Key::Lease => self.lease.as_mut().map(|stored| &mut stored.revision),
+            Key::Alert => self.records.get_mut(key).map(|stored| &mut stored.revision),
+            Key::Notice(id) => self.notices.get_mut(id).map(|stored| &mut stored.revision),
+            Key::Pending => self.pending.get_mut(key).map(|stored| &mut stored.revision),
+            Key::Other => None,
+        };
+        if let Some(revision) = revision {
+            *revision = 0;
+        }
     }
 
     fn keys(&self) -> impl Iterator<Item = String> {

@@ -112,8 +112,8 @@ pub struct Alert {
     /// The rule's threshold.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub threshold: Option<f64>,
-    /// What value, peak and threshold are measured in: `bps` (bytes per second), `percent`, `ms`, `s`, or
-    /// empty for a number of things.
+    /// What value, peak and threshold are measured in: `bps` (bytes per second), `percent`, `ms`, `s`,
+    /// `bytes`, `celsius`, or empty for a number of things.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub unit: String,
     /// Since when the condition holds: broker time, Unix milliseconds.

@@ -63,13 +63,6 @@ fn every_says() -> String {
 }
 
 fn duration(text: &str) -> Option<Duration> {
-    let unit = match text.bytes().last()? {
-        b's' => 1,
-        b'm' => 60,
-        b'h' => 3_600,
-        _ => return None,
-    };
-    let number: u64 = text[..text.len() - 1].trim_end().parse().ok()?;
-    let duration = Duration::from_secs(number.checked_mul(unit)?);
-    (SHORTEST..=LONGEST).contains(&duration).then_some(duration)
+    let ms = u64::try_from(crate::duration::read(text)?).ok()?;
+    Some(Duration::from_millis(ms)).filter(|every| (SHORTEST..=LONGEST).contains(every))
 }

@@ -33,8 +33,18 @@ pub(crate) struct RouteToml {
 }
 
 impl RouteToml {
-    pub(crate) fn read(&self, table: &Spanned<Self>, channels: &Channels) -> Checked<Route> {
+    pub(crate) fn read(
+        &self,
+        table: &Spanned<Self>,
+        channels: &Channels,
+        is_rule: impl Fn(&str) -> bool,
+    ) -> Checked<Route> {
         channels.check("channels", &self.channels)?;
+        if let Some(names) = &self.rules
+            && let Some(name) = names.get_ref().iter().find(|name| !is_rule(name))
+        {
+            return Err(problem(names, format!("rules: there is no rule {name}")));
+        }
         let is_empty = self.channels.get_ref().is_empty()
             || self.changes.as_ref().is_some_and(|changes| changes.get_ref().is_empty())
             || self.rules.as_ref().is_some_and(|rules| rules.get_ref().is_empty());

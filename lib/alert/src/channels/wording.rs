@@ -72,6 +72,13 @@ pub(crate) fn amount(value: f64, unit: &str) -> String {
         "percent" => format!("{} %", number(value)),
         "ms" => format!("{} ms", number(value)),
         "s" => duration((value * 1_000.0) as i64),
+        "celsius" => format!("{} °C", number(value)),
+        "bytes" => {
+            let units = [(1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB")];
+            let unit = units.into_iter().find(|(length, _)| value.abs() / length >= 0.9995);
+            let (length, name) = unit.unwrap_or((1.0, "B"));
+            format!("{} {name}", number(value / length))
+        }
         _ => number(value),
     }
 }

@@ -42,11 +42,17 @@ impl Engine {
         calm: &Calm,
         now_ms: i64,
     ) -> Option<Hold> {
+        self.silence(alert, now_ms).or_else(|| self.held(place, rule_place, calm))
+    }
+
+    pub(super) fn silence(&self, alert: &Alert, now_ms: i64) -> Option<Hold> {
+        self.silenced_until(alert).filter(|until_ms| *until_ms > now_ms).map(|_| Hold::Silence)
+    }
+
+    /// Why people are not notified of what a rule finds about a target, silences aside.
+    pub(super) fn held(&self, place: u32, rule_place: u32, calm: &Calm) -> Option<Hold> {
         let rule = &self.rules.rules[rule_place as usize];
         let target = self.targets[place as usize].as_ref()?;
-        if self.silenced_until(alert).is_some_and(|until_ms| until_ms > now_ms) {
-            return Some(Hold::Silence);
-        }
         let mut maintenance =
             calm.maintenance.iter().map(|one| &self.rules.calendar.maintenance[*one].filter);
         let is_in_maintenance = maintenance.any(|filter| match &target.body {

@@ -301,8 +301,11 @@ impl Engine {
             };
             let entry = target.entry(rule_place);
             let episode = entry.and_then(|entry| entry.episode.as_ref()).filter(|one| is_waiting(one));
-            let firing = episode.map(|episode| target.alert(rule, episode, AlertState::Firing));
-            let held = firing.as_ref().and_then(|alert| self.hold(place, rule_place, alert, &calm, now_ms));
+            // Thousands may be held back for a night, so the alert is made only of those that may not be.
+            let held = episode.and_then(|_| self.held(place, rule_place, &calm));
+            let firing = episode.filter(|_| held.is_none());
+            let firing = firing.map(|episode| target.alert(rule, episode, AlertState::Firing));
+            let held = held.or_else(|| self.silence(firing.as_ref()?, now_ms));
             let is_left = entry.is_some_and(|entry| entry.untold.is_some()) || held.is_some();
             if let Some(alert) = untold {
                 said.push(self.late(AlertChange::Resolved, place, rule_place, alert));

@@ -126,7 +126,7 @@ impl World {
 }
 
 pub(super) fn rules(file: &str) -> crate::Rules {
-    AlertFile::parse_with_plans(file).unwrap_or_else(|error| panic!("{error}\n{file}")).rules
+    AlertFile::parse_with_unjudged(file).unwrap_or_else(|error| panic!("{error}\n{file}")).rules
 }
 
 pub(super) fn set_rate(known: &mut Known, mbits: f64) {

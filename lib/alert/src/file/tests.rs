@@ -30,8 +30,8 @@ fn a_rule_is_what_it_says() {
             "r: Send drops within 5 min at least 5 of any node of A or b (warning, over at 4.75)",
         ),
         (
-            "metric = \"broker\"\nkeep_firing_for = \"1m\"",
-            "r: broker out of reach (warning, fires on for 1 min)",
+            "metric = \"offline\"\nkeep_firing_for = \"1m\"",
+            "r: offline of any node (warning, fires on for 1 min)",
         ),
         (
             "metric = \"round_trip\"\nabove = \"250 ms\"",
@@ -55,6 +55,7 @@ fn what_is_wrong_is_named_with_its_place() {
     for (lines, place, words) in [
         ("metric = \"ofline\"", "line 3, column 10", "metric: must be one of offline"),
         ("metric = \"quota\"\nplan = \"transit\"", "line 3, column 10", "metric: quota is not judged yet"),
+        ("metric = \"broker\"", "line 3, column 10", "a [heartbeat] can tell"),
         ("metric = \"forecast\"", "line 3, column 10", "metric: forecast is not judged yet"),
         ("metric = \"p95\"\nabove = \"1 Gbit/s\"", "line 3, column 10", "metric: p95 is not judged yet"),
         ("metric = \"rate\"", "line 1, column 1", "needs above, at_least, below or at_most"),
@@ -148,8 +149,8 @@ fn circles_of_rules_are_refused() {
     let circle = [one("a", "b"), one("b", "c"), one("c", "a")].concat();
     assert_eq!(parse(&circle), "line 12, column 14: depends_on: rule c would depend on itself");
     let chain =
-        [one("a", "b"), one("b", "c"), "[[rule]]\nname = \"c\"\nmetric = \"broker\"\n".to_owned()].concat();
-    assert!(parse(&chain).ends_with("c: broker out of reach (warning)"));
+        [one("a", "b"), one("b", "c"), "[[rule]]\nname = \"c\"\nmetric = \"offline\"\n".to_owned()].concat();
+    assert!(parse(&chain).ends_with("c: offline of any node (warning)"));
 }
 
 #[test]

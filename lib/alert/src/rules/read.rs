@@ -148,11 +148,13 @@ impl RuleToml {
         }
     }
 
-    /// Refuses a metric of plans: no station counts them yet, so such a rule would never fire.
-    pub(crate) fn refuse_plans(&self) -> Checked<()> {
-        let is_of_plans = |name: &str| Measure::named(name).is_some_and(|it| it.subject() == Subject::Plans);
-        let refuse = |name: &str| {
-            if is_of_plans(name) { Err(format!("{name} is not judged yet")) } else { Ok(()) }
+    /// Refuses metrics of which no rule would ever fire: no station counts plans yet, and without the broker
+    /// nobody judges.
+    pub(crate) fn refuse_unjudged(&self) -> Checked<()> {
+        let refuse = |name: &str| match Measure::named(name).map(|measure| measure.subject()) {
+            Some(Subject::Plans) => Err(format!("{name} is not judged yet")),
+            Some(Subject::Broker) => Err(format!("{name} cannot be judged without it; a [heartbeat] can tell")),
+            _ => Ok(()),
         };
         field("metric", &self.metric, refuse)
     }

@@ -10,7 +10,7 @@ use std::{
 use anyhow::{Context, ensure};
 use async_nats::jetstream;
 use tempfile::TempDir;
-use tidemap_service::clock::unix_ms;
+use tidemap_service::{clock::unix_ms, streams};
 use tidemap_testkit::{
     broker::{TestBroker, connect_to_up},
     eventually,
@@ -135,27 +135,59 @@ async fn each_of_a_thousand_firings_is_notified_once_while_stations_are_killed()
 
     // All nodes end, and meanwhile so does the station that judges; another has begun.
     drop(fleet);
-    drop(stations.remove(0));
+    stations.remove(0).kill().await.unwrap();
     stations.push(station(&broker, &file).unwrap());
     firing(&url, |count| count > 100).await.unwrap();
-    drop(stations.remove(0));
+    stations.remove(0).kill().await.unwrap();
     stations.push(station(&broker, &file).unwrap());
     let all = u64::from(NODES) * RULES as u64;
     firing(&url, |count| count == all).await.unwrap();
     broker.server.kill().await.unwrap();
     broker.server.restart().await.unwrap();
     notified(&url, &sink).await.unwrap();
-    drop(stations.remove(0));
+    stations.remove(0).kill().await.unwrap();
     stations.push(station(&broker, &file).unwrap());
 
     // They come back.
     let _fleet = broker.known_fleet(NODES, &url).await.unwrap();
-    drop(stations.remove(0));
+    stations.remove(0).kill().await.unwrap();
     firing(&url, |count| count < all / 5).await.unwrap();
     notified(&url, &sink).await.unwrap();
     let known = alerts(&url).await.unwrap();
     let ids: BTreeSet<&String> = known.firing.iter().chain(&known.log).map(|alert| &alert.id).collect();
     assert_eq!(ids.len(), known.firing.len() + known.log.len(), "an alert is listed twice");
+}
+
+#[tokio::test]
+async fn alerts_that_the_broker_has_lost_come_back_and_nobody_is_notified_again() {
+    let (sink, folder) = (HttpSink::start().unwrap(), TempDir::new().unwrap());
+    let file = rules(&folder, &sink).unwrap();
+    let broker = TestBroker::start().await.unwrap();
+    let _ingest = broker.ingest(&["--offline-after", "5"]).unwrap();
+    let (_api, url) = broker.api().await.unwrap();
+    let _stations = [station(&broker, &file).unwrap(), station(&broker, &file).unwrap()];
+    drop(broker.known_fleet(3, &url).await.unwrap());
+    let all = firing(&url, |count| count == 3 * RULES as u64).await.unwrap();
+    notified(&url, &sink).await.unwrap();
+    let sent = sink.sent().len();
+
+    let js = jetstream::new(broker.connect().await.unwrap());
+    js.delete_stream(streams::bucket_stream(streams::ALERTS)).await.unwrap();
+    let ids = |known: &AlertsJson| -> BTreeSet<String> {
+        known.firing.iter().map(|alert| alert.id.clone()).collect()
+    };
+    eventually(ALERT_TIMEOUT, || async {
+        let bucket = js.get_stream(streams::bucket_stream(streams::ALERTS)).await?;
+        let values = bucket.cached_info().state.messages;
+        ensure!(values > 3 * RULES as u64, "{values} values");
+        Ok(())
+    })
+    .await
+    .unwrap();
+    let again = firing(&url, |count| count == 3 * RULES as u64).await.unwrap();
+    assert_eq!(ids(&again), ids(&all));
+    notified(&url, &sink).await.unwrap();
+    assert_eq!(sink.sent().len(), sent);
 }
 
 #[tokio::test]

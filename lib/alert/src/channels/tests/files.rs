@@ -166,6 +166,8 @@ fn what_is_shown_of_a_file_has_no_secret() {
 fn notices_go_to_the_channels_of_all_routes_that_match() {
     let two =
         "[[channel]]\nname = \"a\"\nurl = \"https://a/\"\n[[channel]]\nname = \"b\"\nurl = \"https://b/\"\n";
+    let rules = ["other", "fast"].map(|name| format!("[[rule]]\nname = \"{name}\"\nmetric = \"offline\"\n"));
+    let rules = rules.concat();
     let mut fired = notice(AlertChange::Fired, vec![alert("x"), alert("y")]);
     fired.alerts[1].target.labels.insert("site".to_owned(), "fra".to_owned());
     assert_eq!(parse(two).routes(&fired), ["a", "b"]);
@@ -182,7 +184,7 @@ fn notices_go_to_the_channels_of_all_routes_that_match() {
         ("labels = { site = \"fra\", rack = \"1\" }", false),
         ("labels = { site = \"ber\" }", false),
     ] {
-        let channels = parse(&format!("{two}[[route]]\nchannels = [\"b\"]\n{route}"));
+        let channels = parse(&format!("{two}{rules}[[route]]\nchannels = [\"b\"]\n{route}"));
         assert_eq!(channels.routes(&fired), if goes { vec!["b"] } else { Vec::new() }, "{route}");
     }
     let routes =
@@ -194,6 +196,7 @@ fn notices_go_to_the_channels_of_all_routes_that_match() {
     for (route, says) in [
         ("channels = [\"c\"]", "channels: there is no channel \"c\""),
         ("channels = []", "a list is empty, so the route leads nowhere"),
+        ("channels = [\"a\"]\nrules = [\"fsat\"]", "rules: there is no rule fsat"),
         ("channels = [\"a\"]\nrules = []", "a list is empty, so the route leads nowhere"),
     ] {
         let said = refusal(&format!("{two}[[route]]\n{route}"));
