@@ -146,8 +146,7 @@ impl Sender {
         let address = url.clone();
         let called = spawn_blocking(move || client.get(&address, &[], LIMITS)).await;
         let hide = |text: &str| secrets::hide_address(text, &url);
-        let judged =
-            judged(called, hide).map(|Delivered { answer }| Delivered { answer: hide(&answer) });
+        let judged = judged(called, hide).map(|Delivered { answer }| Delivered { answer: hide(&answer) });
         judged.map_err(|failure| {
             let reason = format!("heartbeat: {}", hide(&failure.to_string()));
             match failure {

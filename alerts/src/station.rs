@@ -156,7 +156,11 @@ impl Station {
                 self.lost = Some((missing, Instant::now()));
             }
             // Another station has removed them.
-            AlertNews::Read { missing, .. } => missing.iter().for_each(|key| self.bucket.forget(key)),
+            AlertNews::Read { missing, .. } => {
+                for key in &missing {
+                    self.bucket.forget(key);
+                }
+            }
         }
     }
 
@@ -170,7 +174,11 @@ impl Station {
     /// Forgets what the broker has lost once whoever judges has had the time to write it again.
     fn forget_lost(&mut self, now: Instant) {
         if let Some((keys, _)) = self.lost.take_if(|(_, at)| now - *at > timing::LEASE_RESERVATION) {
-            keys.iter().filter(|key| self.bucket.revision(key) == Some(0)).for_each(|key| self.bucket.forget(key));
+            for key in keys {
+                if self.bucket.revision(&key) == Some(0) {
+                    self.bucket.forget(&key);
+                }
+            }
         }
     }
 

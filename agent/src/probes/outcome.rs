@@ -33,7 +33,9 @@ mod tests {
 
     #[test]
     fn what_this_host_did_not_send_says_nothing_about_the_target() {
-        for (code, is_lost) in [(13, false), (1, false), (23, false), (24, false), (99, false), (111, true), (113, true)] {
+        for (code, is_lost) in
+            [(13, false), (1, false), (23, false), (24, false), (99, false), (111, true), (113, true)]
+        {
             let outcome = Outcome::of_error(&io::Error::from_raw_os_error(code));
             assert_eq!(outcome == Outcome::Lost, is_lost, "{code}: {outcome:?}");
         }

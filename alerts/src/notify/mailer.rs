@@ -29,7 +29,9 @@ pub(super) async fn send(mail: Mail) -> Result<Delivered, SendFailure> {
     match transport.send(message).await {
         Ok(answer) => {
             let text: Vec<_> = answer.message().collect();
-            Ok(Delivered { answer: one_line(&format!("the answer is {}: {}", answer.code(), text.join(" "))) })
+            Ok(Delivered {
+                answer: one_line(&format!("the answer is {}: {}", answer.code(), text.join(" "))),
+            })
         }
         // What a server cannot do, such as STARTTLS, it cannot do later either.
         Err(error) if error.is_permanent() || error.is_client() => Err(SendFailure::refused(said(&error))),

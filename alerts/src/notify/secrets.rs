@@ -44,7 +44,10 @@ impl Secrets {
     /// Notes what a request makes of them: other forms of the same secrets.
     pub(super) fn note(&mut self, post: &Post) {
         self.hidden.extend(parts(&post.url));
-        let signed = post.headers.iter().filter(|(name, _)| SIGNING.iter().any(|known| name.eq_ignore_ascii_case(known)));
+        let signed = post
+            .headers
+            .iter()
+            .filter(|(name, _)| SIGNING.iter().any(|known| name.eq_ignore_ascii_case(known)));
         self.hidden.extend(
             signed
                 .flat_map(|(_, value)| value.split(' ').map(str::to_owned))

@@ -153,7 +153,9 @@ impl RuleToml {
     pub(crate) fn refuse_unjudged(&self) -> Checked<()> {
         let refuse = |name: &str| match Measure::named(name).map(|measure| measure.subject()) {
             Some(Subject::Plans) => Err(format!("{name} is not judged yet")),
-            Some(Subject::Broker) => Err(format!("{name} cannot be judged without it; a [heartbeat] can tell")),
+            Some(Subject::Broker) => {
+                Err(format!("{name} cannot be judged without it; a [heartbeat] can tell"))
+            }
             _ => Ok(()),
         };
         field("metric", &self.metric, refuse)

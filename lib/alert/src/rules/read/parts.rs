@@ -42,10 +42,10 @@ pub(in crate::rules) fn label(text: &str) -> Result<(String, String), &'static s
 /// A name of a rule.
 pub(in crate::rules) fn name(name: &str) -> Result<String, String> {
     // It is a token of a subject, so something of it must be visible.
-    let is_name = name.len() <= MAX_NAME_BYTES
-        && !name.contains(char::is_control)
-        && NodeId::from_name(name).is_ok();
-    let wrong = || format!("must have letters or digits, at most {MAX_NAME_BYTES} bytes, and no control characters");
+    let is_name =
+        name.len() <= MAX_NAME_BYTES && !name.contains(char::is_control) && NodeId::from_name(name).is_ok();
+    let wrong =
+        || format!("must have letters or digits, at most {MAX_NAME_BYTES} bytes, and no control characters");
     if is_name { Ok(name.to_owned()) } else { Err(wrong()) }
 }
 
