@@ -368,23 +368,18 @@ impl AlertBucket {
         }
         let Some(found) = self.found.take() else { return AlertNews::None };
         let missing: Vec<String> = self.keys().filter(|key| !found.contains(key)).collect();
-        for key in &missing {
-            self.unsettle(key);
-        }
+        missing.iter().for_each(|key| self.unsettle(key));
         AlertNews::Read { missing, is_new: self.is_new_bucket }
     }
 
     /// Takes a value for older than whatever is read of its key from now on.
     fn unsettle(&mut self, key: &str) {
-        let revision = match split(key) {
-            Key::Lease => self.lease.as_mut().map(|stored| &mut stored.revision),
-            Key::Alert => self.records.get_mut(key).map(|stored| &mut stored.revision),
-            Key::Notice(id) => self.notices.get_mut(id).map(|stored| &mut stored.revision),
-            Key::Pending => self.pending.get_mut(key).map(|stored| &mut stored.revision),
-            Key::Other => None,
-        };
-        if let Some(revision) = revision {
-            *revision = 0;
+        match split(key) {
+            Key::Lease => self.lease.iter_mut().for_each(|stored| stored.revision = 0),
+            Key::Alert => self.records.get_mut(key).into_iter().for_each(|stored| stored.revision = 0),
+            Key::Notice(id) => self.notices.get_mut(id).into_iter().for_each(|stored| stored.revision = 0),
+            Key::Pending => self.pending.get_mut(key).into_iter().for_each(|stored| stored.revision = 0),
+            Key::Other => {}
         }
     }
 
@@ -458,9 +453,8 @@ pub fn member(key: &str) -> u64 {
 
 /// FNV-1a.
 fn fnv(bytes: &[u8]) -> u64 {
-    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
-        (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3)
-    })
+    let add = |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3);
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, add)
 }
 
 enum Key<'a> {

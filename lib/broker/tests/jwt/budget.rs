@@ -221,7 +221,7 @@ async fn a_budget_that_is_divided_already_changes_nothing() {
     let given = "2GB".parse().unwrap();
     assert!(streams::bound(&js, PartitionCount::default(), Some(given), true).await.unwrap());
     let bounded = configs(&js).await;
-    let asked_for_streams = 11;
+    let asked_for_streams = 12;
     for redivide in [true, false] {
         let before = requests(&js).await;
         assert!(streams::bound(&js, PartitionCount::default(), Some(given), redivide).await.unwrap());

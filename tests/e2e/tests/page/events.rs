@@ -1,8 +1,12 @@
 //! What fires: the bell, the view of events, a node's own alerts, and marks on its charts.
 
+use anyhow::{Context, ensure};
 use fantoccini::key::Key;
 use serde_json::json;
-use tidemap_testkit::fake::{FakeAlerts, FakeFleet};
+use tidemap_testkit::{
+    fake::{FakeAlerts, FakeFleet},
+    undisturbed,
+};
 use tidemap_wire::{Alert, AlertTarget, Severity, TargetKind};
 
 use crate::{axe, visit::Visit};
@@ -242,19 +246,31 @@ async fn names_are_texts_and_a_thousand_alerts_are_no_burden() {
     visit.expect_text("#events", "and 800 more").await;
     visit.expect_text("#events .event-notes", hostile).await;
     visit.expect("!document.querySelector('#events img, #node-alerts img')").await;
-    // All new, and drawn again without a long task.
-    let again = FakeAlerts { firing: many.firing.iter().rev().cloned().collect(), ..many };
     visit
         .browser
         .eval("window.longest = 0, new PerformanceObserver(list => list.getEntries().forEach(task => window.longest = Math.max(longest, task.duration))).observe({ entryTypes: ['longtask'] })")
         .await
         .unwrap();
-    visit.server.set_alerts(FakeAlerts { warnings: vec!["other".to_owned()], ..again });
-    visit.expect("document.querySelector('#events .event-name').textContent === 'n-999'").await;
-    visit.next_frame().await;
-    let longest = visit.browser.eval("longest").await.unwrap().as_f64().unwrap();
+    // All new, and drawn again without a long task.
+    let mut turns = 0;
+    let longest = undisturbed(async || {
+        visit.browser.eval("longest = 0").await?;
+        turns += 1;
+        let mut firing = many.firing.clone();
+        if turns % 2 == 1 {
+            firing.reverse();
+        }
+        let warning = format!("turn {turns}");
+        visit.server.set_alerts(FakeAlerts { firing, warnings: vec![warning.clone()], ..many.clone() });
+        visit.expect_text("#events", &warning).await;
+        visit.next_frame().await;
+        let longest = visit.browser.eval("longest").await?.as_f64().context("a number")?;
+        ensure!(longest < 500.0, "{longest} ms");
+        Ok(longest)
+    })
+    .await
+    .unwrap();
     eprintln!("200 of 1,000 alerts replaced: longest task {longest} ms");
-    assert!(longest < 500.0, "{longest} ms");
     visit.end().await;
 }
 
