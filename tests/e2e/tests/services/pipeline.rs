@@ -125,7 +125,7 @@ async fn the_event_stream_begins_with_a_snapshot_and_goes_on_every_second() {
         let mut deltas = Vec::new();
         let mut names = std::collections::BTreeSet::new();
         let collect = async {
-            while deltas.len() < 8 || names.len() < 3 {
+            while deltas.len() < 8 || !names.contains("stats") || !names.contains("ping") {
                 let event = stream.recv().await.unwrap();
                 if event.name == "delta" {
                     deltas.push(event.data["at_ms"].as_i64().unwrap());
@@ -134,7 +134,6 @@ async fn the_event_stream_begins_with_a_snapshot_and_goes_on_every_second() {
             }
         };
         within(Duration::from_secs(15), collect).await?;
-        assert!(names.contains("stats") && names.contains("ping"), "{names:?}");
         ensure!(deltas.windows(2).all(|pair| pair[1] - pair[0] <= 1_300), "{deltas:?}");
         Ok(())
     };
