@@ -69,6 +69,8 @@ pub(crate) struct Station {
     missing: Vec<String>,
     /// Whether the bucket may have records whose notice is missing.
     may_be_untold: bool,
+    /// Since when the broker has no bucket.
+    missing_since: Option<Instant>,
     /// Keys that the broker has lost, and when that was found.
     lost: Option<(Vec<String>, Instant)>,
     started: Stopwatch,
@@ -107,6 +109,7 @@ impl Station {
             sending: Sending::new(client, Sender::new(config.folder)),
             missing: Vec::new(),
             may_be_untold: true,
+            missing_since: None,
             lost: None,
             started: Stopwatch::start(),
             second_due: now,
@@ -148,7 +151,15 @@ impl Station {
 
     fn read(&mut self, event: LogEvent) {
         self.may_be_untold |= !is_of_lease(&event);
-        match self.bucket.apply(event) {
+        let news = self.bucket.apply(event);
+        match &news {
+            AlertNews::None => {}
+            AlertNews::Missing => {
+                self.missing_since.get_or_insert_with(Instant::now);
+            }
+            AlertNews::Read { .. } => self.missing_since = None,
+        }
+        match news {
             AlertNews::None => {}
             AlertNews::Missing => self.writer = None,
             AlertNews::Read { missing, .. } if missing.is_empty() => {}
@@ -349,7 +360,9 @@ impl Station {
     }
 
     async fn open(&mut self) -> Option<Writer> {
-        if self.writer.is_none() {
+        // Writing makes the bucket if it is missing, and the broker may still be deleting it.
+        let may_make = self.missing_since.is_none_or(|since| since.elapsed() >= streams::DELETION);
+        if self.writer.is_none() && may_make {
             match Writer::open(&self.js).await {
                 Ok(writer) => self.writer = Some(writer),
                 Err(error) => tracing::debug!("the bucket of alerts cannot be opened: {error:#}"),

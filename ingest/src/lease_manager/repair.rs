@@ -79,7 +79,8 @@ impl Repair {
                 tracing::warn!("streams or buckets of the broker are missing; creating them again");
             }
             let (js, count, replicas) = (self.js.clone(), self.count, self.replicas);
-            self.attempt = Some(tokio::spawn(async move { streams::ensure(&js, count, replicas).await }));
+            self.attempt =
+                Some(tokio::spawn(async move { streams::ensure_again(&js, count, replicas).await }));
         }
         Ok(())
     }

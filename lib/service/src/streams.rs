@@ -53,6 +53,10 @@ const ENSURE_TIMEOUT: Duration = Duration::from_secs(30);
 /// For one answer of the broker. A cluster that is creating the same stream for another client does not
 /// answer, and a newly elected leader has not received the request, so the request is repeated soon.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
+/// What a broker lacks for so long is created again. While it still deletes a stream, it answers that there
+/// is none, and takes away the files of another that is created under the same name: that one stores nothing
+/// (nats-server 2.15.1).
+pub const DELETION: Duration = Duration::from_millis(500);
 /// Between attempts to open a bucket.
 const OPEN_RETRY: Duration = Duration::from_millis(250);
 
@@ -108,6 +112,49 @@ pub async fn ensure(
         ensure_bucket(js, LEASES, replicas).await
     };
     within(ENSURE_TIMEOUT, "the broker does not create streams: is JetStream enabled?", ensured).await
+}
+
+/// Creates again what the broker has lacked for a moment, while others read and write the rest.
+///
+/// # Errors
+///
+/// As [`ensure`], and when what is missing changes meanwhile.
+pub async fn ensure_again(
+    js: &jetstream::Context,
+    partitions: PartitionCount,
+    replicas: usize,
+) -> anyhow::Result<()> {
+    let before = missing(js, partitions).await?;
+    if before.is_empty() {
+        return Ok(());
+    }
+    tokio::time::sleep(DELETION).await;
+    let missing = missing(js, partitions).await?;
+    if missing.is_empty() {
+        return Ok(());
+    }
+    if missing != before {
+        bail!("streams are being created, or deleted");
+    }
+    ensure(js, partitions, replicas).await
+}
+
+/// The streams of partitions, minutes and buckets that the broker lacks.
+async fn missing(js: &jetstream::Context, partitions: PartitionCount) -> anyhow::Result<BTreeSet<String>> {
+    let mut js = js.clone();
+    js.set_timeout(ANSWER_TIMEOUT);
+    let others = [bucket_stream(LEASES), bucket_stream(CHECKPOINTS), HISTORY.to_owned()];
+    let mut missing = BTreeSet::new();
+    for name in partitions.all().map(name).chain(others) {
+        match js.get_stream(&name).await {
+            Ok(_) => {}
+            Err(error) if is_missing(&error) => {
+                missing.insert(name);
+            }
+            Err(error) => return Err(error).with_context(|| format!("cannot ask for the stream {name}")),
+        }
+    }
+    Ok(missing)
 }
 
 /// Opens a bucket that was created. The servers of a cluster learn of a new stream one after the other, so
