@@ -4,7 +4,7 @@
 //! measured regardless of how rows are encoded.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::BTreeMap,
     net::SocketAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
@@ -25,11 +25,13 @@ const SAMPLES_OF_A_NODE: u64 = 6;
 /// A frame of a whole fleet.
 const FRAME_BYTES: usize = 16 << 20;
 /// What every label begins with.
-const MARK: &[u8] = b"probe-mark-";
+const MARK: &str = "probe-mark-";
 /// For the event of the last sample to come.
 const EVENT_TIMEOUT: Duration = Duration::from_secs(60);
 
-type Sent = Arc<Mutex<HashMap<String, Instant>>>;
+/// Whose a sample is: the node and the sample's number among that node's.
+type Mark = (String, u64);
+type Sent = Arc<Mutex<BTreeMap<Mark, Instant>>>;
 
 /// What was measured.
 pub struct Probed {
@@ -37,7 +39,7 @@ pub struct Probed {
     pub latencies_us: Vec<u64>,
     /// From the same samples' publishing to the broker's acknowledgements.
     pub acks_us: Vec<u64>,
-    /// Samples that no event showed in time.
+    /// Samples that no event showed in time, nor a newer one of the same node.
     pub lost: usize,
 }
 
@@ -56,8 +58,14 @@ pub async fn measure(client: Client, api: SocketAddr, samples: u64) -> anyhow::R
         // Something comes at least once a second.
         stream.frame(&mut frame, FRAME_BYTES).await?;
         let now = Instant::now();
-        for at in marks(&frame).filter_map(|mark| lock(&sent).remove(mark)) {
-            latencies_us.push(u64::try_from(now.duration_since(at).as_micros())?);
+        for (node, seq) in marks(&frame) {
+            // Where a machine stands still for a second, one event shows two samples of a node: the newer one.
+            let mut sent = lock(&sent);
+            let shown: Vec<Mark> =
+                sent.range((node.clone(), 0)..=(node, seq)).map(|(mark, _)| mark.clone()).collect();
+            for at in shown.iter().filter_map(|mark| sent.remove(mark)) {
+                latencies_us.push(u64::try_from(now.duration_since(at).as_micros())?);
+            }
         }
         if until.is_none() && probes.is_empty() {
             until = Some(Instant::now() + EVENT_TIMEOUT);
@@ -70,7 +78,7 @@ pub async fn measure(client: Client, api: SocketAddr, samples: u64) -> anyhow::R
     Ok(Probed { latencies_us, acks_us, lost })
 }
 
-fn lock(sent: &Sent) -> MutexGuard<'_, HashMap<String, Instant>> {
+fn lock(sent: &Sent) -> MutexGuard<'_, BTreeMap<Mark, Instant>> {
     sent.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -87,7 +95,8 @@ async fn probe(client: Client, number: u64, samples: u64, sent: Sent) -> anyhow:
         let elapsed = now.duration_since(before);
         before = now;
         let (bytes, elapsed_ms) = (fastrand::u64(100_000..1_000_000), u64::try_from(elapsed.as_millis())?);
-        let mark = format!("probe-mark-{number}-{sample}");
+        let of = format!("{number}-{nodes_before}");
+        let mark = format!("{MARK}{of}-{seq}");
         let sample = Sample {
             seq,
             at_ms: clock::unix_ms(),
@@ -96,11 +105,11 @@ async fn probe(client: Client, number: u64, samples: u64, sent: Sent) -> anyhow:
             rx_bps: Bps::over(bytes, elapsed_ms),
             ..Sample::default()
         };
-        let labels = BTreeMap::from([("mark".to_owned(), mark.clone())]);
+        let labels = BTreeMap::from([("mark".to_owned(), mark)]);
         let hello = Some(Box::new(Hello { labels, ..Hello::default() }));
         let report = encode(&Report { node: node.clone(), boot, hello, samples: vec![sample] });
         let published = Instant::now();
-        lock(&sent).insert(mark, published);
+        lock(&sent).insert((of, seq), published);
         js.publish(subject::sample(&node), report.into()).await?.await.context("the broker refused")?;
         acks_us.push(u64::try_from(published.elapsed().as_micros())?);
     }
@@ -108,8 +117,11 @@ async fn probe(client: Client, number: u64, samples: u64, sent: Sent) -> anyhow:
 }
 
 /// All labels of ours in a frame.
-fn marks(frame: &[u8]) -> impl Iterator<Item = &str> {
+fn marks(frame: &[u8]) -> impl Iterator<Item = Mark> {
     // A label ends at its quotation mark.
-    let texts = frame.split(|byte| *byte == b'"').filter(|text| text.starts_with(MARK));
-    texts.filter_map(|text| std::str::from_utf8(text).ok())
+    let texts = frame.split(|byte| *byte == b'"').filter_map(|text| text.strip_prefix(MARK.as_bytes()));
+    texts.filter_map(|text| {
+        let (node, seq) = std::str::from_utf8(text).ok()?.rsplit_once('-')?;
+        Some((node.to_owned(), seq.parse().ok()?))
+    })
 }
