@@ -59,7 +59,7 @@ pub async fn measure(client: Client, api: SocketAddr, samples: u64) -> anyhow::R
         stream.frame(&mut frame, FRAME_BYTES).await?;
         let now = Instant::now();
         for (node, seq) in marks(&frame) {
-            // Where a machine stands still for a second, one event shows two samples of a node: the newer one.
+            // Where a machine stands still for a second, one event shows the newer of two samples of a node.
             let mut sent = lock(&sent);
             let shown: Vec<Mark> =
                 sent.range((node.clone(), 0)..=(node, seq)).map(|(mark, _)| mark.clone()).collect();
