@@ -27,10 +27,25 @@ pub(crate) struct KeyWrite {
     revision: u64,
 }
 
+/// What came of writes.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Written {
+    pub(crate) stored: usize,
+    /// Neither stored nor written by another station.
+    pub(crate) failed: usize,
+    /// Why the last of these failed.
+    pub(crate) failure: Option<String>,
+}
+
 impl KeyWrite {
     /// A write of `value` over `revision` (0: there is none).
     pub(crate) fn new(key: String, value: &impl Serialize, revision: u64) -> anyhow::Result<Self> {
         Ok(Self { key, value: serde_json::to_vec(value)?, revision })
+    }
+
+    /// Whether it makes the bucket larger by an alert.
+    pub(crate) fn is_new_alert(&self) -> bool {
+        self.revision == 0 && self.key.starts_with("a.")
     }
 }
 
@@ -47,25 +62,27 @@ impl Writer {
     }
 
     /// Writes all, and notes in `known` what the bucket has then: this station's values, or those of another.
-    /// Returns whether each was stored.
-    pub(crate) async fn write(&self, writes: Vec<KeyWrite>, known: &mut AlertBucket) -> Vec<bool> {
+    pub(crate) async fn write(&self, writes: Vec<KeyWrite>, known: &mut AlertBucket) -> Written {
         let outcomes = stream::iter(writes.into_iter().map(|write| async move {
             let stored = self.swap(&write).await;
             (write, stored)
         }));
         let outcomes: Vec<_> = outcomes.buffered(AT_ONCE).collect().await;
-        let mut all = Vec::with_capacity(outcomes.len());
+        let mut written = Written::default();
         for (write, stored) in outcomes {
-            all.push(matches!(stored, Swap::Stored(_)));
             match stored {
-                Swap::Stored(revision) => known.note(&write.key, Some(&write.value), revision),
+                Swap::Stored(revision) => {
+                    written.stored += 1;
+                    known.note(&write.key, Some(&write.value), revision);
+                }
                 Swap::Conflict => self.read_again(&write.key, known).await,
                 Swap::Unknown(error) => {
-                    tracing::debug!(key = write.key, "not written: {}", causes(error.as_ref()));
+                    written.failed += 1;
+                    written.failure = Some(format!("{}: {}", write.key, causes(error.as_ref())));
                 }
             }
         }
-        all
+        written
     }
 
     async fn swap(&self, write: &KeyWrite) -> Swap {

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use async_nats::jetstream::{self, kv};
+use async_nats::jetstream::{self, kv, stream};
 use tidemap_client::{AlertLease, LEASE_KEY};
 use tidemap_service::{
     causes::causes,
@@ -34,6 +34,17 @@ pub(crate) struct HeldLease {
     pub(crate) taken: u64,
     /// When it was written last.
     renewed_at: Instant,
+    /// Whether the bucket had little room left then.
+    pub(crate) is_full: bool,
+}
+
+/// The bucket counts as full when more than this share of it is used, in eighths: what is left is for the
+/// lease, and for what is changed of alerts that it has.
+const FULL_EIGHTHS: u64 = 7;
+
+fn is_full(info: &stream::Info) -> bool {
+    // Without a bound, the broker says a negative one.
+    u64::try_from(info.config.max_bytes).is_ok_and(|most| info.state.bytes > most / 8 * FULL_EIGHTHS)
 }
 
 impl HeldLease {
@@ -104,9 +115,9 @@ impl LeaseTask {
             entry.as_ref().map(|entry| serde_json::from_slice(&entry.value).unwrap_or_default());
         let read = lease.as_ref().zip(entry.as_ref());
         let read = read.map(|(lease, entry)| (lease.owner.as_str(), entry.revision));
-        let created = within(bucket.status()).await?.info.created;
+        let info = within(bucket.stream.get_info()).await?;
         let now_ms = self.started.now_ms();
-        self.view.observe(read, log_reader::nanos(created), now_ms);
+        self.view.observe(read, log_reader::nanos(info.created), now_ms);
         let was_mine = self.view.held().is_some();
         if !was_mine {
             self.held.send_if_modified(|held| held.take().is_some());
@@ -127,7 +138,7 @@ impl LeaseTask {
         self.view.written(revision, begun.1);
         self.held.send_modify(|held| {
             let taken = held.map_or(revision, |held| held.taken.min(revision));
-            *held = Some(HeldLease { taken, renewed_at: begun.0 });
+            *held = Some(HeldLease { taken, renewed_at: begun.0, is_full: is_full(&info) });
         });
         if !was_mine {
             tracing::info!(station = self.me, "this station judges the alert rules now");

@@ -82,6 +82,11 @@ impl Ledger {
         self.queued.is_empty()
     }
 
+    /// How many changes are not known to be stored.
+    pub(crate) fn waiting(&self) -> usize {
+        self.queued.values().map(Vec::len).sum()
+    }
+
     /// What is to be written now. Changes that the bucket has are done; where another station has written
     /// something else, the engine must learn of it.
     pub(crate) fn due(&mut self, bucket: &AlertBucket, now_ms: u64) -> Due {

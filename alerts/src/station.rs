@@ -71,6 +71,8 @@ pub(crate) struct Station {
     may_be_untold: bool,
     /// Since when the broker has no bucket.
     missing_since: Option<Instant>,
+    /// Why the broker did not store what was written last.
+    refused: Option<String>,
     /// Keys that the broker has lost, and when that was found.
     lost: Option<(Vec<String>, Instant)>,
     started: Stopwatch,
@@ -110,6 +112,7 @@ impl Station {
             missing: Vec::new(),
             may_be_untold: true,
             missing_since: None,
+            refused: None,
             lost: None,
             started: Stopwatch::start(),
             second_due: now,
@@ -336,6 +339,11 @@ impl Station {
             warnings
                 .push(format!("values of the alerts' bucket are skipped ({count}), such as {key}: {why}"));
         }
+        if self.is_full() {
+            let waiting = self.ledger.waiting();
+            warnings.push(format!("the bucket of alerts is full; changes that wait for room: {waiting}"));
+        }
+        warnings.extend(self.refused.as_ref().map(|why| format!("alerts are not written, such as {why}")));
         let of_history: Vec<&str> = self.file.rules.of_history().collect();
         if self.past.is_missing() && !of_history.is_empty() {
             let rules = of_history.join(", ");

@@ -42,6 +42,8 @@ enum Subject {
     Api,
     /// The history beside two other stores: disk, memory, the time of answers.
     History,
+    /// What judging alert rules costs, and how soon a webhook has what was found.
+    Alerts,
     /// The page's size, and its speed in a real browser.
     Page,
     /// One worker that drains a filled stream, compared with a bare client.
@@ -53,7 +55,8 @@ enum Subject {
 }
 
 impl Subject {
-    const ALL: [Self; 6] = [Self::Pipeline, Self::Drain, Self::Api, Self::History, Self::Agent, Self::Page];
+    const ALL: [Self; 7] =
+        [Self::Pipeline, Self::Drain, Self::Api, Self::History, Self::Alerts, Self::Agent, Self::Page];
 
     /// The package that measures it, and the bench's name there.
     fn bench(self) -> (&'static str, &'static str) {
@@ -61,6 +64,7 @@ impl Subject {
             Self::Pipeline | Self::Headline => ("tidemap-bench", "pipeline"),
             Self::Api => ("tidemap-bench", "api"),
             Self::History => ("tidemap-bench", "history"),
+            Self::Alerts => ("tidemap-bench", "alerts"),
             Self::Page => ("tidemap-bench", "page"),
             Self::Drain => ("tidemap-ingest", "drain"),
             Self::Agent => ("tidemap-agent", "sample"),
@@ -74,6 +78,7 @@ impl Subject {
             Self::Pipeline => "pipeline.json",
             Self::Api => "api.json",
             Self::History => "history.json",
+            Self::Alerts => "alerts.json",
             Self::Page => "page.json",
             Self::Headline => "headline.json",
             Self::Drain => "drain.txt",
@@ -97,7 +102,7 @@ pub(crate) fn run(workspace: &Workspace, args: &BenchArgs) -> Result<()> {
             Subject::Headline => {
                 more.extend(["headline".to_owned(), "--minutes".to_owned(), args.minutes.to_string()]);
             }
-            Subject::Pipeline | Subject::Api | Subject::History | Subject::Page => {
+            Subject::Pipeline | Subject::Api | Subject::History | Subject::Alerts | Subject::Page => {
                 more.extend(args.quick.then(|| "--quick".to_owned()));
                 if *subject == Subject::History {
                     more.extend(args.parts.iter().cloned());

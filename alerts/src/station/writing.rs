@@ -5,7 +5,7 @@ use tokio::time::Instant;
 
 use super::{SECOND, Station};
 use crate::{
-    bucket::{KeyWrite, Writer},
+    bucket::{KeyWrite, Writer, Written},
     ledger::{RecordWrite, mend},
     sending::routes,
 };
@@ -41,11 +41,15 @@ impl Station {
                 }
                 writes.extend(due.writes.iter().filter_map(write_of));
             }
+            if self.is_full() {
+                // They wait until there is room; what fires already can end.
+                writes.retain(|write| !write.is_new_alert());
+            }
             if writes.is_empty() {
                 return;
             }
             self.may_be_untold = true;
-            if !writer.write(writes, &mut self.bucket).await.contains(&true) {
+            if self.put(writer, writes).await.stored == 0 {
                 // Another station was faster, or the broker is away: the next tick sees.
                 return;
             }
@@ -73,7 +77,7 @@ impl Station {
             }
         }
         let begun = Instant::now();
-        writer.write(writes, &mut self.bucket).await;
+        self.put(writer, writes).await;
         self.pending_due = begun + SECOND.max(begun.elapsed() * PENDING_SHARE);
     }
 
@@ -94,7 +98,7 @@ impl Station {
             let notified: NoticeRecord = value.without(channel, is_delivered, now_ms);
             let write = key_write(notice_key(id), &notified, *revision);
             let before = *revision;
-            writer.write(write.into_iter().collect(), &mut self.bucket).await;
+            self.put(writer, write.into_iter().collect()).await;
             // Where nothing was stored and nothing learned, the next tick tries again.
             if self.bucket.notices.get(id).is_some_and(|stored| stored.revision == before) {
                 return;
@@ -116,8 +120,9 @@ impl Station {
                 record.notice = None;
                 key_write(key.clone(), &record, *revision)
             });
-            let written = writer.write(notified.collect(), &mut self.bucket).await;
-            if written.contains(&false) {
+            let notified: Vec<KeyWrite> = notified.collect();
+            let count = notified.len();
+            if self.put(writer, notified).await.stored < count {
                 return;
             }
             if let Err(error) = writer.purge(&key, &mut self.bucket).await {
@@ -137,7 +142,27 @@ impl Station {
             let pending = bucket.pending.get(&key).map(|stored| key_write(key.clone(), &stored.value, 0));
             record.or(notice).or(pending).flatten()
         });
-        writer.write(writes.collect(), &mut self.bucket).await;
+        let writes = writes.collect();
+        self.put(writer, writes).await;
+    }
+
+    /// Writes, and keeps in mind whether the broker refuses that.
+    async fn put(&mut self, writer: &Writer, writes: Vec<KeyWrite>) -> Written {
+        if writes.is_empty() {
+            return Written::default();
+        }
+        let mut written = writer.write(writes, &mut self.bucket).await;
+        let failure = written.failure.take();
+        if let Some(failure) = failure.as_ref().filter(|_| self.refused.is_none()) {
+            tracing::warn!(values = written.failed, "alerts are not written, such as {failure}");
+        }
+        self.refused = failure;
+        written
+    }
+
+    /// Whether the bucket takes no more alerts.
+    pub(super) fn is_full(&self) -> bool {
+        self.held.borrow().is_some_and(|held| held.is_full)
     }
 }
 

@@ -8,7 +8,7 @@ use futures_util::StreamExt;
 use tempfile::TempDir;
 use tidemap_broker::{
     Broker, BrokerConfig,
-    keys::{self, Keys},
+    keys::{self, Keys, RelaySide},
 };
 use tidemap_service::nats::NatsArgs;
 use tidemap_wire::{NodeId, http::StatsJson};
@@ -23,6 +23,8 @@ use crate::{
 
 /// For a whole fleet to be known.
 const FLEET_TIMEOUT: Duration = Duration::from_secs(60);
+/// The simulator's name when it packs as a relay.
+const RELAY: &str = "simulator";
 /// For the broker to answer a test, also when it stands still for a while.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
 
@@ -99,6 +101,22 @@ impl TestBroker {
             let known =
                 stats.total_nodes == u64::from(nodes) && stats.online_nodes * 10 > stats.total_nodes * 9;
             ensure!(known, "{} of {} nodes online", stats.online_nodes, stats.total_nodes);
+            Ok(())
+        })
+        .await?;
+        Ok(fleet)
+    }
+
+    /// Starts a simulated fleet that reports once a second through a relay's packs, and returns when all of it
+    /// is known to the API at `api_url`.
+    pub async fn packed_fleet(&self, nodes: u32, api_url: &str) -> anyhow::Result<Tidemap> {
+        let relay = keys::enroll_relay(self.folder.path(), &NodeId::from_name(RELAY)?, RelaySide::Packs)?;
+        self.server.reload()?;
+        let count = nodes.to_string();
+        let fleet = self.run(&["simulate", "--nodes", &count, "--relay", RELAY], &relay.seed_path)?;
+        eventually(FLEET_TIMEOUT, || async {
+            let stats: StatsJson = get_json(format!("{api_url}/api/stats")).await?;
+            ensure!(stats.total_nodes >= u64::from(nodes), "{} nodes: {}", stats.total_nodes, fleet.log());
             Ok(())
         })
         .await?;

@@ -10,6 +10,7 @@ use std::{
 use anyhow::Context;
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
+use tidemap_broker::tls::Certificates;
 use tidemap_service::child_watchdog::ChildWatchdog;
 use tokio::{
     net::TcpStream,
@@ -68,6 +69,28 @@ impl Nginx {
         .await?;
         Ok(nginx)
     }
+}
+
+impl Nginx {
+    /// Serves by TLS to whoever says [`READER`](Self::READER). Also returns the certificate authority, as PEM.
+    pub async fn secured(directives: &str) -> anyhow::Result<(Self, Vec<u8>)> {
+        let folder = tempfile::tempdir()?;
+        let now = std::time::UNIX_EPOCH.elapsed()?;
+        let made = Certificates::open_or_create(folder.path(), &["127.0.0.1".to_owned()], now)?;
+        let authority = made.authority.context("it is its own authority")?;
+        let [certificate, key, authority] = [made.certificate, made.key, authority].map(std::fs::read);
+        let secured = format!(
+            "ssl_certificate tls.pem; ssl_certificate_key tls.key; auth_basic Fleet; auth_basic_user_file users;
+            {directives}"
+        );
+        let users = Self::READER.replace(':', ":{PLAIN}");
+        let files: [(&str, &[u8]); 3] =
+            [("tls.pem", &certificate?), ("tls.key", &key?), ("users", users.as_bytes())];
+        Ok((Self::listening("ssl http2", &secured, &files).await?, authority?))
+    }
+
+    /// Name and password of whom a secured one answers.
+    pub const READER: &str = "reader:secret";
 }
 
 impl Drop for Nginx {

@@ -9,7 +9,7 @@ use std::{
         atomic::{AtomicBool, Ordering},
     },
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use anyhow::Context;
@@ -31,6 +31,8 @@ pub struct SentRequest {
     pub headers: Vec<(String, String)>,
     /// The body as text.
     pub body: String,
+    /// When all of it had come.
+    pub at: Instant,
 }
 
 impl SentRequest {
@@ -177,5 +179,6 @@ fn read(reader: &mut BufReader<TcpStream>) -> anyhow::Result<Option<SentRequest>
     let length: u64 = length.map_or(Ok(0), |(_, value)| value.parse())?;
     let mut body = Vec::new();
     reader.take(length.min(MOST_BYTES)).read_to_end(&mut body)?;
-    Ok(Some(SentRequest { method, path, headers, body: String::from_utf8_lossy(&body).into_owned() }))
+    let body = String::from_utf8_lossy(&body).into_owned();
+    Ok(Some(SentRequest { method, path, headers, body, at: Instant::now() }))
 }

@@ -5,9 +5,8 @@ use std::{path::Path, time::Duration};
 use anyhow::{Context, ensure};
 use tempfile::TempDir;
 use tidemap_bench::table::{Goal, Table};
-use tidemap_broker::keys::{self, RelaySide};
 use tidemap_testkit::{broker::TestBroker, eventually, history, http::get_json, process::Tidemap, usage};
-use tidemap_wire::{NodeId, http::StatsJson};
+use tidemap_wire::http::StatsJson;
 use tokio::{
     process::Command,
     time::{Instant, sleep},
@@ -19,8 +18,6 @@ use crate::Plan;
 const FLEET_TIMEOUT: Duration = Duration::from_secs(120);
 /// Until memory has reached its size.
 const WARMING: Duration = Duration::from_secs(20);
-/// The simulator's name when it packs as a relay.
-const RELAY: &str = "bench";
 /// A program without a history.
 const BEFORE: &str = "TIDEMAP_BIN_BEFORE";
 
@@ -90,14 +87,12 @@ impl Live {
     async fn start(nodes: u32, program: Option<&Path>) -> anyhow::Result<Self> {
         eprintln!("{nodes} nodes that report");
         let broker = TestBroker::start().await?;
-        let relay = keys::enroll_relay(broker.folder(), &NodeId::from_name(RELAY)?, RelaySide::Packs)?;
-        broker.server.reload()?;
-        let there = |key: &Path| anyhow::Ok(key.to_str().context("a readable path")?.to_owned());
-        let (service, relay) = (there(&broker.keys.service_seed_path())?, there(&relay.seed_path)?);
         let ingest = match program {
             None => broker.ingest(&[])?,
             Some(program) => {
-                let args = ["ingest", "--nats-url", &broker.url, "--creds", &service];
+                let service = broker.keys.service_seed_path();
+                let service = service.to_str().context("a readable path")?;
+                let args = ["ingest", "--nats-url", &broker.url, "--creds", service];
                 Tidemap::start_by(Command::new(program), &args)?
             }
         };
@@ -108,15 +103,7 @@ impl Live {
             Ok(())
         })
         .await?;
-        let count = nodes.to_string();
-        let args = ["simulate", "--nodes", &count, "--relay", RELAY];
-        let fleet = Tidemap::start(&[&args[..], &["--nats-url", &broker.url, "--creds", &relay]].concat())?;
-        eventually(FLEET_TIMEOUT, || async {
-            let stats: StatsJson = get_json(format!("{url}/api/stats")).await?;
-            ensure!(stats.total_nodes >= u64::from(nodes), "{} nodes: {}", stats.total_nodes, fleet.log());
-            Ok(())
-        })
-        .await?;
+        let fleet = broker.packed_fleet(nodes, &url).await?;
         sleep(WARMING).await;
         Ok(Self { broker, ingest, api, url, _fleet: fleet, folder: tempfile::tempdir()? })
     }

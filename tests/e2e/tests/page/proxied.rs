@@ -3,7 +3,6 @@
 use anyhow::{Context, ensure};
 use fantoccini::Locator;
 use serde_json::Value;
-use tidemap_broker::tls::Certificates;
 use tidemap_testkit::{broker::TestBroker, browser::Browser, eventually, http, nginx::Nginx};
 
 use crate::PAGE_TIMEOUT;
@@ -63,21 +62,9 @@ async fn the_page_works_under_any_prefix_with_tls_http_2_and_a_password() {
         visit(&browser, &format!("http://{}", plain.address), path).await;
     }
 
-    let folder = tempfile::tempdir().unwrap();
-    let names = ["127.0.0.1".to_owned()];
-    let since_1970 = std::time::UNIX_EPOCH.elapsed().unwrap();
-    let made = Certificates::open_or_create(folder.path(), &names, since_1970).unwrap();
-    let (certificate, key) = (std::fs::read(made.certificate).unwrap(), std::fs::read(made.key).unwrap());
-    let secured = format!(
-        "ssl_certificate tls.pem; ssl_certificate_key tls.key; auth_basic Fleet; auth_basic_user_file users;
-        {}",
-        directives(&api)
-    );
-    let files: [(&str, &[u8]); 3] =
-        [("tls.pem", &certificate), ("tls.key", &key), ("users", b"reader:{PLAIN}secret")];
-    let nginx = Nginx::listening("ssl http2", &secured, &files).await.unwrap();
+    let (nginx, _) = Nginx::secured(&directives(&api)).await.unwrap();
     for (path, _) in LOCATIONS {
-        visit(&browser, &format!("https://reader:secret@{}", nginx.address), path).await;
+        visit(&browser, &format!("https://{}@{}", Nginx::READER, nginx.address), path).await;
         let protocol = "performance.getEntriesByType('navigation')[0].nextHopProtocol";
         assert_eq!(browser.eval(protocol).await.unwrap(), "h2");
     }

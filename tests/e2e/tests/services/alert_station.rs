@@ -191,6 +191,60 @@ async fn alerts_that_the_broker_has_lost_come_back_and_nobody_is_notified_again(
 }
 
 #[tokio::test]
+async fn a_full_bucket_delays_new_alerts_and_ends_no_station() {
+    let (sink, folder) = (HttpSink::start().unwrap(), TempDir::new().unwrap());
+    let file = rules(&folder, &sink).unwrap();
+    let broker = TestBroker::start().await.unwrap();
+    let _ingest = broker.ingest(&["--offline-after", "5", "--disk-budget", "64MB"]).unwrap();
+    let (_api, url) = broker.api().await.unwrap();
+    let _station = station(&broker, &file).unwrap();
+    let mut agent = broker.agent("here", &["--include", "lo"]).unwrap();
+    eventually(ALERT_TIMEOUT, || get_json::<serde_json::Value>(format!("{url}/api/nodes/here")))
+        .await
+        .unwrap();
+
+    // Something else takes the room, once the bucket has a bound.
+    let js = jetstream::new(broker.connect().await.unwrap());
+    let bucket = streams::bucket_stream(streams::ALERTS);
+    let bound = eventually(ALERT_TIMEOUT, || async {
+        let bound = js.get_stream(&bucket).await?.cached_info().config.max_bytes;
+        ensure!((1..1_000_000).contains(&bound), "a bound of {bound} bytes");
+        Ok(usize::try_from(bound)?)
+    })
+    .await
+    .unwrap();
+    const PARTS: usize = 31;
+    for part in 0..PARTS - 3 {
+        let subject = streams::bucket_subject(streams::ALERTS, &format!("other.{part}"));
+        js.publish(subject, vec![0; bound / PARTS].into()).await.unwrap().await.unwrap();
+    }
+    agent.kill().await.unwrap();
+    let waiting = eventually(ALERT_TIMEOUT, || async {
+        let known = alerts(&url).await?;
+        let wanted = format!("the bucket of alerts is full; changes that wait for room: {RULES}");
+        ensure!(known.warnings.contains(&wanted), "{known:?}");
+        Ok(known)
+    })
+    .await
+    .unwrap();
+    assert_eq!((waiting.counts.firing, sink.sent().len()), (0, 0), "{waiting:?}");
+
+    let purge = js.get_stream(&bucket).await.unwrap().purge();
+    purge.filter(streams::bucket_subject(streams::ALERTS, "other.*")).await.unwrap();
+    let known = firing(&url, |count| count == RULES as u64).await.unwrap();
+    notified(&url, &sink).await.unwrap();
+    let known = known.evaluator.zip(waiting.evaluator);
+    assert!(known.is_some_and(|(now, then)| now.id == then.id), "another station judges");
+    eventually(ALERT_TIMEOUT, || async {
+        let known = alerts(&url).await?;
+        ensure!(known.warnings.is_empty(), "{known:?}");
+        Ok(())
+    })
+    .await
+    .unwrap();
+}
+
+#[tokio::test]
 async fn up_shows_nodes_that_are_offline_and_refuses_wrong_questions() {
     let data = TempDir::new().unwrap();
     let args = ["--simulate", "40", "--offline-after", "5", "--location", "52.5,13.4,Berlin"];

@@ -3,6 +3,7 @@
 use tidemap_testkit::{
     eventually,
     http::get_json,
+    nginx::Nginx,
     process::{run_to_end, tidemap},
 };
 use tidemap_wire::{MinuteRow, http::TrafficJson};
@@ -119,6 +120,37 @@ async fn a_question_for_traffic_that_has_no_answer_ends_with_one_line() {
     ] {
         let (ended, line) = run_to_end(&[&["traffic"], args].concat()).await.unwrap();
         assert!(ended == Some(code) && line.starts_with(said), "{args:?}: {ended:?} {line}");
+        assert_eq!(line.trim_end().lines().count(), 1, "{line}");
+    }
+}
+
+#[tokio::test]
+async fn an_api_behind_a_proxy_with_tls_and_a_password_is_asked_for_traffic() {
+    let scene = Scene::open().await;
+    let (nginx, authority) =
+        Nginx::secured(&format!("location / {{ proxy_pass {}; }}", scene.url)).await.unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str, content: &[u8]| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, content).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let (ca, password) = (file("ca.pem", &authority), file("password", Nginx::READER.as_bytes()));
+    let wrong = file("wrong", b"reader:guessed");
+    let url = format!("https://{}", nginx.address);
+    let unanswered = format!("error: the API at {url} does not answer: ");
+    for (args, said) in [
+        // What the API itself says, as no station runs.
+        (
+            &["--api-ca", &ca, "--api-password-file", &password][..],
+            "there is no history station at the moment",
+        ),
+        (&["--api-password-file", &password], unanswered.as_str()),
+        (&["--api-ca", &ca, "--api-password-file", &wrong], "401"),
+        (&["--api-ca", &ca], "401"),
+    ] {
+        let (ended, line) = run_to_end(&[&["traffic", "--api", &url], args].concat()).await.unwrap();
+        assert!(ended == Some(1) && line.contains(said), "{args:?}: {ended:?} {line}");
         assert_eq!(line.trim_end().lines().count(), 1, "{line}");
     }
 }
