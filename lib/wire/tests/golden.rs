@@ -2,17 +2,19 @@
 
 #![expect(clippy::unwrap_used, reason = "a failing test panics, its helpers too")]
 
+mod examples;
+
 use std::{collections::BTreeMap, fmt::Debug};
 
 use serde::{Serialize, de::DeserializeOwned};
 use tidemap_wire::{
-    Alert, AlertChange, AlertNotice, AlertState, AlertTarget, Averages, Bps, CpuMinute, Delta, Event,
-    EventKind, Extremes, ForgetReply, ForgetRequest, GroupSeconds, Hello, History, HistoryForgetOutcome,
-    HistoryForgetReply, HistoryForgetRequest, Host, HostMinute, Interface, InterfaceRate, Location,
-    LocationSource, MinuteRow, Minutes, NodeId, NodeUpdate, Pack, PackWriter, PartitionCount, PartitionStats,
-    Probe, Report, RunCounters, Sample, Series, Severity, SnapshotChunk, SnapshotRequest, Status, TargetKind,
-    decode, encode, history_query::HistorySeries, subject,
+    Bps, CpuMinute, ForgetReply, ForgetRequest, GroupSeconds, Hello, History, HistoryForgetOutcome,
+    HistoryForgetReply, HistoryForgetRequest, Host, HostMinute, MinuteRow, Minutes, NodeId, Pack, PackWriter,
+    PartitionCount, Probe, Report, Sample, Series, SnapshotChunk, SnapshotRequest, decode, encode,
+    history_query::HistorySeries, subject,
 };
+
+use crate::examples::{delta, event, hello, host, node, notice, report, row, sample, stats};
 
 /// Compares a message with its pinned bytes in both directions. Never change the bytes; add new ones beside
 /// the old.
@@ -31,63 +33,6 @@ fn reads<T: DeserializeOwned + PartialEq + Debug>(pinned: &str, message: &T) {
     assert_eq!(&decode::<T>(&bytes).unwrap(), message);
 }
 
-fn node() -> NodeId {
-    NodeId::from_name("web-01.example.com").unwrap()
-}
-
-fn averages() -> Averages {
-    Averages { s10: Bps::new(1.5), m1: Bps::new(2.0), m5: None, m15: Bps::new(0.0) }
-}
-
-fn host() -> Host {
-    Host {
-        cpu_percent: Some(12.5),
-        memory_used_bytes: Some(1 << 33),
-        memory_total_bytes: Some(1 << 34),
-        ..Host::default()
-    }
-}
-
-fn hello() -> Hello {
-    Hello {
-        hostname: "web-01".to_owned(),
-        internal_ip: Some("192.0.2.7".to_owned()),
-        os: Some("Debian GNU/Linux 12".to_owned()),
-        agent_version: "0.1.0".to_owned(),
-        interval_ms: 1_000,
-        location: Some(Location {
-            lat: 47.5,
-            lon: 8.25,
-            label: Some("Zürich".to_owned()),
-            source: LocationSource::TimeZone,
-        }),
-        labels: BTreeMap::from([("rack".to_owned(), "7".to_owned())]),
-        interfaces: vec![Interface {
-            name: "eth0".to_owned(),
-            counted: true,
-            reason: "physical".to_owned(),
-            speed_mbps: Some(10_000),
-            addresses: vec!["192.0.2.7".to_owned()],
-        }],
-        ..Hello::default()
-    }
-}
-
-fn sample() -> Sample {
-    Sample {
-        seq: 300,
-        at_ms: 1_700_000_000_123,
-        elapsed_ms: 1_001,
-        rx_bytes: 5_000_000_000,
-        tx_bytes: 70_000,
-        rx_bps: Bps::new(1_234.5),
-        tx_bps: Bps::new(0.0),
-        interfaces: None,
-        host: None,
-        probes: None,
-    }
-}
-
 #[test]
 fn packs() {
     let mut writer = PackWriter::default();
@@ -100,40 +45,10 @@ fn packs() {
     assert_eq!(decode::<Pack<'_>>(&short).unwrap(), decode::<Pack<'_>>(&bytes).unwrap());
 }
 
-fn update() -> NodeUpdate {
-    NodeUpdate {
-        node: node(),
-        row: 0,
-        boot: u64::MAX,
-        status: Status::Warning,
-        since_ms: 1,
-        seen_ms: 2,
-        at_ms: 3,
-        skew_ms: -4,
-        interval_ms: 1_000,
-        rx_bps: Bps::new(1.0),
-        tx_bps: None,
-        rx_avg: averages(),
-        tx_avg: Averages::default(),
-        rx_bytes: 5,
-        tx_bytes: 6,
-        partial: false,
-        refused: None,
-        hello: None,
-        host: Some(Box::new(host())),
-        interfaces: Some(vec![InterfaceRate {
-            name: "eth0".to_owned(),
-            rx_bps: Bps::ZERO,
-            tx_bps: Bps::ZERO,
-        }]),
-        probes: None,
-    }
-}
-
 #[test]
 fn reports() {
     check(
-        &Report { node: node(), boot: 7, hello: None, samples: vec![sample()] },
+        &report(),
         "83a46e6f6465b67765622d30313d32456578616d706c653d3245636f6da4626f6f7407a773616d706c65739187a37365\
          71cd012ca561745f6d73cf0000018bcfe5687baa656c61707365645f6d73cd03e9a872785f6279746573cf000000012a\
          05f200a874785f6279746573ce00011170a672785f627073cb40934a0000000000a674785f627073cb00000000000000\
@@ -201,10 +116,8 @@ fn what_probes_found_follows_all_else_of_a_sample() {
 
 #[test]
 fn deltas() {
-    let delta =
-        Delta { partition: 3, epoch: 9, seq: 1, at_ms: 5, nodes: vec![update()], forgotten: vec![node()] };
     check(
-        &delta,
+        &delta(),
         "86a9706172746974696f6e03a565706f636809a373657101a561745f6d7305a56e6f64657391de0010a46e6f6465b677\
          65622d30313d32456578616d706c653d3245636f6da3726f7700a4626f6f74cfffffffffffffffffa6737461747573a7\
          7761726e696e67a873696e63655f6d7301a77365656e5f6d7302a561745f6d7303a7736b65775f6d73fcab696e746572\
@@ -218,21 +131,9 @@ fn deltas() {
 }
 
 #[test]
-fn stats() {
-    let stats = PartitionStats {
-        partition: 3,
-        epoch: 9,
-        seq: 1,
-        at_ms: 5,
-        owner: "0a".to_owned(),
-        online: 2,
-        rx_bps: Bps::ZERO,
-        rx_avg: averages(),
-        refused: BTreeMap::from([("garbage".to_owned(), 4)]),
-        ..PartitionStats::default()
-    };
+fn totals() {
     check(
-        &stats,
+        &stats(),
         "de0013a9706172746974696f6e03a565706f636809a373657101a561745f6d7305a56f776e6572a23061a66f6e6c696e\
          6502a77761726e696e6700a76f66666c696e6500a672785f627073cb0000000000000000a674785f627073cb00000000\
          00000000a672785f61766783a3313073cb3ff8000000000000a2316dcb4000000000000000a331356dcb000000000000\
@@ -245,14 +146,14 @@ fn stats() {
          00000000a672785f61766783a3313073cb3ff8000000000000a2316dcb4000000000000000a331356dcb000000000000\
          0000a674785f61766780a76170706c69656400a36c616700a773616d706c657300aa6475706c69636174657300a46c61\
          746500a77265667573656481a76761726261676504",
-        &stats,
+        &stats(),
     );
 }
 
 #[test]
 fn events() {
     check(
-        &Event { kind: EventKind::Restarted, node: node(), at_ms: 5 },
+        &event(),
         "83a46b696e64a9726573746172746564a46e6f6465b67765622d30313d32456578616d706c653d3245636f6da561745f\
          6d7305",
     );
@@ -356,16 +257,7 @@ fn a_request_to_forget_a_nodes_history_and_the_answers() {
 /// What a worker of an earlier version publishes, and a station of that version reads of a row of now.
 #[test]
 fn a_nodes_minutes() {
-    let row = MinuteRow {
-        minute: 29_000_000,
-        samples: 60,
-        covered_ms: 59_900,
-        rx_bytes: 5_000_000_000,
-        tx_bytes: 70_000,
-        rates: Some(Extremes { rx_max: 99_900_000, tx_max: 2_000, rx_min: 0, tx_min: 1 }),
-        counters: vec![RunCounters { boot: 7, since: 28_999_000, rx_bytes: 1 << 40, tx_bytes: 9 }],
-        ..MinuteRow::default()
-    };
+    let row = row();
     let before = "84a565706f636809a561745f6d7305a56e6f64657391b67765622d30313d32456578616d706c653d3245636f6da4\
          726f7773de0010a46e6f64659100a66d696e75746591ce01ba8140a773616d706c6573913caa636f76657265645f\
          6d7391cde9fca872785f627974657391cf000000012a05f200a874785f627974657391ce00011170a97261746573\
@@ -447,38 +339,8 @@ fn what_groups_moved_by_the_second() {
 
 #[test]
 fn notices_of_alerts() {
-    let alert = Alert {
-        id: "a1".to_owned(),
-        rule: "busy".to_owned(),
-        severity: Severity::Warning,
-        target: AlertTarget {
-            kind: TargetKind::Node,
-            id: "web-01".to_owned(),
-            name: "Web-01".to_owned(),
-            labels: BTreeMap::from([("site".to_owned(), "fra".to_owned())]),
-        },
-        state: AlertState::Firing,
-        summary: "download 941 Mbit/s".to_owned(),
-        value: Some(117_625_000.0),
-        peak: None,
-        threshold: Some(112_500_000.0),
-        unit: "bps".to_owned(),
-        since_ms: 1_700_000_000_000,
-        fired_ms: Some(1_700_000_300_000),
-        resolved_ms: None,
-        silenced_until_ms: None,
-    };
-    let notice = AlertNotice {
-        id: "4f".to_owned(),
-        change: AlertChange::Fired,
-        at_ms: 1_700_000_300_250,
-        rule: "busy".to_owned(),
-        severity: Severity::Warning,
-        alerts: vec![alert],
-        count: 1,
-    };
     check(
-        &notice,
+        &notice(),
         "87a26964a23466a66368616e6765a56669726564a561745f6d73cf0000018bcfe9fcdaa472756c65
          a462757379a87365766572697479a77761726e696e67a6616c65727473918ba26964a26131a47275
          6c65a462757379a87365766572697479a77761726e696e67a674617267657484a46b696e64a46e6f

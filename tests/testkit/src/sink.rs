@@ -31,8 +31,6 @@ pub struct SentRequest {
     pub headers: Vec<(String, String)>,
     /// The body as text.
     pub body: String,
-    /// When all of it had come.
-    pub at: Instant,
 }
 
 impl SentRequest {
@@ -70,7 +68,8 @@ impl Reply {
 
 #[derive(Default)]
 struct Kept {
-    sent: Mutex<Vec<SentRequest>>,
+    /// With when all of each had come.
+    sent: Mutex<Vec<(Instant, SentRequest)>>,
     replies: Mutex<VecDeque<Reply>>,
     silent: Mutex<Vec<TcpStream>>,
     has_ended: AtomicBool,
@@ -114,6 +113,11 @@ impl HttpSink {
 
     /// All that was sent so far, in the order in which it came.
     pub fn sent(&self) -> Vec<SentRequest> {
+        self.arrivals().into_iter().map(|(_, sent)| sent).collect()
+    }
+
+    /// The same, with when all of each had come.
+    pub fn arrivals(&self) -> Vec<(Instant, SentRequest)> {
         lock(&self.kept.sent).clone()
     }
 }
@@ -136,7 +140,7 @@ fn serve(stream: TcpStream, kept: &Kept) -> anyhow::Result<()> {
     let mut writer = stream;
     while let Some(sent) = read(&mut reader)? {
         let reply = lock(&kept.replies).pop_front().unwrap_or_else(|| Reply::status(200));
-        lock(&kept.sent).push(sent);
+        lock(&kept.sent).push((Instant::now(), sent));
         match reply {
             Reply::Status(status, headers, body) => {
                 let mut head = format!("HTTP/1.1 {status} Sink\r\ncontent-length: {}\r\n", body.len());
@@ -180,5 +184,5 @@ fn read(reader: &mut BufReader<TcpStream>) -> anyhow::Result<Option<SentRequest>
     let mut body = Vec::new();
     reader.take(length.min(MOST_BYTES)).read_to_end(&mut body)?;
     let body = String::from_utf8_lossy(&body).into_owned();
-    Ok(Some(SentRequest { method, path, headers, body, at: Instant::now() }))
+    Ok(Some(SentRequest { method, path, headers, body }))
 }

@@ -69,11 +69,11 @@ fn node(number: u32) -> anyhow::Result<NodeId> {
 /// When the sink had the notice of each node.
 fn seen(sink: &HttpSink) -> anyhow::Result<BTreeMap<String, Instant>> {
     let mut seen = BTreeMap::new();
-    for sent in sink.sent() {
+    for (at, sent) in sink.arrivals() {
         let notice: AlertNotice = sent.json()?;
         ensure!(notice.change == AlertChange::Fired, "{notice:?}");
         for alert in notice.alerts {
-            seen.entry(alert.target.id).or_insert(sent.at);
+            seen.entry(alert.target.id).or_insert(at);
         }
     }
     Ok(seen)
