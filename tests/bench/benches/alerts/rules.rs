@@ -26,7 +26,7 @@ pub(crate) fn write(folder: &Path, sink: &str) -> anyhow::Result<String> {
         let window = ["now", "10s", "1m", "5m", "15m"][number as usize / 4 % 5];
         let lines = match number % 10 {
             0..=4 => {
-                let above = format!("{} Tbit/s", 500 + number);
+                let above = format!("{} Gbit/s", 5_000 + number);
                 format!(
                     "metric = \"rate\"\ndirection = \"{direction}\"\nwindow = \"{window}\"\nabove = \"{above}\""
                 )
@@ -40,12 +40,14 @@ pub(crate) fn write(folder: &Path, sink: &str) -> anyhow::Result<String> {
     }
     for number in OF_NODES..COUNT - 1 {
         let per = ["all", "location", "label:site"][number as usize % 3];
-        let lines = format!("metric = \"rate\"\nper = \"{per}\"\nabove = \"500 Tbit/s\"\ndirection = \"in\"");
+        let lines =
+            format!("metric = \"rate\"\nper = \"{per}\"\nabove = \"5000 Gbit/s\"\ndirection = \"in\"");
         rule(&mut text, number, "1m", &lines)?;
     }
     let (name, value) = LABEL;
-    let lines =
-        format!("metric = \"rate\"\ndirection = \"in\"\nlabel = \"{name}={value}\"\nabove = \"500 Mbit/s\"");
+    let lines = format!(
+        "metric = \"rate\"\ndirection = \"in\"\nlabel = \"{name}={value}\"\nwindow = \"now\"\nabove = \"500 Mbit/s\""
+    );
     rule(&mut text, COUNT - 1, &format!("{}s", FOR.as_secs()), &lines)?;
     save(folder, "alerts.toml", &text)
 }
