@@ -6,6 +6,8 @@ mod enroll;
 mod listen;
 mod notify;
 mod operator;
+#[cfg(test)]
+mod reference;
 mod stations;
 mod traffic;
 mod up;
