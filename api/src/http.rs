@@ -253,7 +253,10 @@ fn with_common_headers(reply: impl Reply) -> Response {
     let mut response = reply.into_response();
     let headers = response.headers_mut();
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static("etag, x-tidemap-tick"));
+    headers.insert(
+        header::ACCESS_CONTROL_EXPOSE_HEADERS,
+        HeaderValue::from_static("etag, x-tidemap-tick, x-total-count"),
+    );
     response
 }
 

@@ -4,6 +4,7 @@ mod alerts;
 mod api_answer;
 mod enroll;
 mod listen;
+mod nodes;
 mod notify;
 mod operator;
 #[cfg(test)]
@@ -101,6 +102,8 @@ enum Command {
         #[command(flatten)]
         api: ApiArgs,
     },
+    /// Lists the fleet's nodes with their status, rates and versions, as the API knows them.
+    Nodes(nodes::NodesArgs),
     /// Prints what traffic came to in hours, days, months or billing cycles, as the API of a fleet knows it.
     Traffic(traffic::TrafficArgs),
     /// Judges alert rules and notifies people; of several stations one judges, and the others stand by.
@@ -179,6 +182,7 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
             tracing::info!("serving http://{address}");
             tidemap_api::run(config, client, listener, shutdown).await
         }
+        Command::Nodes(args) => nodes::run(args).await,
         Command::Traffic(args) => traffic::run(args).await,
         Command::Alerts { command: Some(command), .. } => alerts::run(command).await,
         Command::Alerts { command: None, nats, alerts, partitions } => {

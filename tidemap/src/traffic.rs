@@ -8,6 +8,7 @@ use tidemap_service::{cli, clock};
 use tidemap_traffic::Unit;
 use tidemap_wire::http::{PlansJson, TrafficJson};
 
+pub(crate) use self::table::{harmless, rate};
 use crate::api_answer::{self, ApiAddressArgs};
 
 /// What is asked for.

@@ -113,7 +113,7 @@ mod tests {
         polled.task.renewal().unwrap().finish().await;
         assert!(!polled.task.nodes().array().await.unwrap().is_compressed());
         let mut polled = Polled::new();
-        polled.task.nodes().selection(|_| vec![1]).await.unwrap();
+        polled.task.nodes().selection(vec![1]).await.unwrap();
         polled.tick(8);
         assert!(polled.task.renewal().is_none());
         assert_eq!(polled.ready(), None);

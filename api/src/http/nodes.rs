@@ -5,7 +5,10 @@ use std::time::Duration;
 use percent_encoding::percent_decode_str;
 use tidemap_wire::{NodeId, Partition};
 use tokio::time::Instant;
-use warp::{http::StatusCode, reply::Response};
+use warp::{
+    http::{HeaderName, HeaderValue, StatusCode},
+    reply::Response,
+};
 
 use crate::{
     fleet_task::Found,
@@ -19,6 +22,8 @@ use crate::{
 
 /// The methods of `/api/nodes/{name}`.
 pub(super) const ONE_ALLOWS: &str = "GET, HEAD, DELETE";
+/// How many nodes a query selects, whatever `limit` and `offset` leave out.
+const TOTAL: HeaderName = HeaderName::from_static("x-total-count");
 /// How long the view may take to lose a node that its owner has forgotten. A node that still reports may be
 /// back before that is seen.
 const GONE_TIMEOUT: Duration = Duration::from_secs(1);
@@ -36,11 +41,16 @@ pub(super) async fn list(asked: &Asked, site: &Site) -> Result<Response, ApiErro
     let headers = &asked.headers;
     let query = NodeQuery::parse(&asked.query)?;
     let nodes = site.fleet.nodes().await?;
-    if query.is_everything() {
-        return bodies::shared(headers, nodes.version, bodies::JSON, nodes.array().await?).await;
-    }
-    let selection = nodes.selection(move |list| query.choose(list)).await?;
-    Ok(bodies::single(headers, nodes.version, bodies::JSON, || selection))
+    let (mut response, total) = if query.is_everything() {
+        let all = bodies::shared(headers, nodes.version, bodies::JSON, nodes.array().await?);
+        (all.await?, nodes.count())
+    } else {
+        let chosen = nodes.make(move |list| query.choose(list)).await?;
+        let selection = nodes.selection(chosen.positions).await?;
+        (bodies::single(headers, nodes.version, bodies::JSON, || selection), chosen.total)
+    };
+    response.headers_mut().insert(TOTAL, HeaderValue::from(total));
+    Ok(response)
 }
 
 /// `GET /api/nodes/{name}`

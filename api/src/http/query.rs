@@ -108,6 +108,14 @@ static FIELDS: &[Field] = &[
     Field { name: "age_ms", key: |node| Some(Key::Number(node.age_ms as f64)) },
 ];
 
+/// What a query selects.
+pub(super) struct Chosen {
+    /// The positions of the nodes within `limit` and `offset`.
+    pub(super) positions: Vec<usize>,
+    /// How many nodes there are without `limit` and `offset`.
+    pub(super) total: usize,
+}
+
 impl NodeQuery {
     /// Reads a query string.
     pub(super) fn parse(query: &str) -> Result<Self, ApiError> {
@@ -121,8 +129,8 @@ impl NodeQuery {
         *self == Self::default()
     }
 
-    /// The positions of the selected nodes, in the query's order.
-    pub(super) fn choose(&self, nodes: &[NodeJson]) -> Vec<usize> {
+    /// The selected nodes, in the query's order.
+    pub(super) fn choose(&self, nodes: &[NodeJson]) -> Chosen {
         let mut chosen: Vec<usize> = (0..nodes.len()).filter(|number| self.means(&nodes[*number])).collect();
         if let Some(sort) = self.sort {
             let mut ranked: Vec<_> =
@@ -130,7 +138,9 @@ impl NodeQuery {
             ranked.sort_by(|(one, _), (other, _)| sort.compare(one.as_ref(), other.as_ref()));
             chosen = ranked.into_iter().map(|(_, number)| number).collect();
         }
-        chosen.into_iter().skip(self.offset).take(self.limit.unwrap_or(usize::MAX)).collect()
+        let total = chosen.len();
+        let page = chosen.into_iter().skip(self.offset).take(self.limit.unwrap_or(usize::MAX));
+        Chosen { positions: page.collect(), total }
     }
 
     fn take(&mut self, name: &str, value: &str) -> Result<(), String> {

@@ -249,6 +249,12 @@ async fn queries_filter_sort_and_limit() {
     check("offset=99", &[]).await;
     check("limit=99999999999999999999999", &["db", "gone", "slow", "web-01.example"]).await;
     check("q=", &["db", "gone", "slow", "web-01.example"]).await;
+    for (query, total) in
+        [("", "4"), ("limit=0", "4"), ("sort=-name&limit=2&offset=3", "4"), ("q=BERL&offset=9", "2")]
+    {
+        let answer = get(&format!("/api/nodes?{query}")).await;
+        assert_eq!(answer.headers()["x-total-count"], total, "{query}");
+    }
 }
 
 #[tokio::test]

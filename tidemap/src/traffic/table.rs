@@ -140,7 +140,7 @@ fn of_p95(period: &TrafficPeriodJson, p95: &P95Json) -> Vec<String> {
 }
 
 /// A text that leaves the terminal alone, whatever nodes and groups are called.
-pub(super) fn harmless(text: &str) -> String {
+pub(crate) fn harmless(text: &str) -> String {
     text.chars().map(|letter| if letter.is_control() { '?' } else { letter }).collect()
 }
 
@@ -149,7 +149,7 @@ pub(super) fn amount(bytes: u64, unit: Option<Unit>) -> String {
 }
 
 /// Bytes per second, in bits.
-pub(super) fn rate(bps: u64) -> String {
+pub(crate) fn rate(bps: u64) -> String {
     let bits = bps.saturating_mul(8);
     let units = [("Gbit/s", 1_000_000_000), ("Mbit/s", 1_000_000), ("kbit/s", 1_000)];
     match units.into_iter().find(|(_, unit)| bits >= *unit) {
