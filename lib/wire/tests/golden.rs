@@ -467,6 +467,7 @@ fn notices_of_alerts() {
         fired_ms: Some(1_700_000_300_000),
         resolved_ms: None,
         silenced_until_ms: None,
+        resets_ms: None,
     };
     let notice = AlertNotice {
         id: "4f".to_owned(),

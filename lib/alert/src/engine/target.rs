@@ -32,9 +32,21 @@ pub(super) struct Target {
 pub(super) enum Body {
     Node(Box<NodeState>),
     Group(Box<Sum>),
-    /// A plan, with the threshold of its own that this target stands for.
-    Plan(Option<Test>),
+    Plan(Box<PlanState>),
     Other,
+}
+
+/// What is kept of a plan.
+#[derive(Clone, Debug, Default)]
+pub(super) struct PlanState {
+    /// The limit of its own that this target stands for.
+    pub(super) own: Option<Test>,
+    /// When its cycle ends, Unix milliseconds.
+    pub(super) resets_ms: Option<i64>,
+    /// The same for people: `resets 1 June 00:00 Europe/Zurich`.
+    pub(super) resets: Option<String>,
+    /// When its quota will be used up: `used up on 23 May`.
+    pub(super) used_up: Option<String>,
 }
 
 /// What is kept of a node.
@@ -114,7 +126,7 @@ impl Target {
     /// What a rule demands of this target; `None` where neither says it.
     pub(super) fn test(&self, rule: &Rule) -> Option<Test> {
         match &self.body {
-            Body::Plan(own) => rule.test.or(*own),
+            Body::Plan(plan) => rule.test.or(plan.own),
             _ => rule.test,
         }
     }
@@ -134,6 +146,15 @@ impl Target {
                 summary = format!("{summary}, {percent:.0} % of link");
             }
         }
+        let plan = match &self.body {
+            Body::Plan(plan) if state != AlertState::Resolved => Some(plan),
+            _ => None,
+        };
+        let used_up = plan.filter(|_| rule.signal.measure == Measure::Forecast);
+        let used_up = used_up.and_then(|plan| plan.used_up.as_ref());
+        for part in used_up.into_iter().chain(plan.and_then(|plan| plan.resets.as_ref())) {
+            summary = format!("{summary} · {part}");
+        }
         Alert {
             id: ids::alert(&rule.name, &self.about, episode.since_ms),
             rule: rule.name.clone(),
@@ -149,6 +170,7 @@ impl Target {
             fired_ms: episode.fired_ms,
             resolved_ms: None,
             silenced_until_ms: None,
+            resets_ms: plan.and_then(|plan| plan.resets_ms),
         }
     }
 
