@@ -92,7 +92,7 @@ impl Known {
             cycle,
             thresholds: quota.as_ref().map(|(quota, _)| quota.thresholds().to_vec()),
             has_p95: *p95,
-            commit_bps: commit.as_ref().map(|rate| rate.bps as f64),
+            commit: commit.clone(),
             standing: counted.map(|(_, standing)| standing.clone()),
             is_missing: self.heard.is_some() && !is_fresh,
         }

@@ -277,7 +277,8 @@ impl Engine {
             }
             TargetKind::Plan => {
                 let rule = &self.rules.rules[rule as usize];
-                let own = standing.alert.threshold.map(|limit| plans::own_test(rule, limit, false));
+                let own = |limit| (plans::own_test(rule, limit, false), rule.shown.clone());
+                let own = standing.alert.threshold.map(own);
                 Some(Body::Plan(Box::new(PlanState { own, ..PlanState::default() })))
             }
             TargetKind::Partition | TargetKind::Worker | TargetKind::Broker => Some(Body::Other),

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tidemap_traffic::{Period, Zone};
+use tidemap_traffic::{Period, Rate, Zone};
 use tidemap_wire::{Hello, Host, NodeId, NodeUpdate, Status, history_query::HistorySeries};
 
 use crate::rules::Measure;
@@ -60,8 +60,8 @@ pub struct PlanFacts {
     pub thresholds: Option<Vec<u16>>,
     /// Whether its 95th percentile is billed.
     pub has_p95: bool,
-    /// The rate that is agreed for it, bytes per second.
-    pub commit_bps: Option<f64>,
+    /// The rate that is agreed for it.
+    pub commit: Option<Rate>,
     /// How it stands; absent while that is not known.
     pub standing: Option<PlanStanding>,
     /// Whether the history has not answered for so long that `no_data` says what holds.

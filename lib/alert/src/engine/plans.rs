@@ -11,14 +11,17 @@ use super::{
     memory::Reading,
     target::{Body, PlanState},
 };
-use crate::rules::{Comparison, Measure, NoData, Rule, Test};
+use crate::{
+    quantity::{Quantity, Shown},
+    rules::{Comparison, Measure, NoData, Rule, Test},
+};
 
 /// What one alert of a rule and a plan is about.
 struct Limit {
     /// The target's id.
     id: String,
-    /// The plan's own limit, where the rule has none.
-    own: Option<Test>,
+    /// The plan's own limit, where the rule has none, and how values beside it are shown.
+    own: Option<(Test, Shown)>,
 }
 
 /// The test that a plan's own limit stands for. A cycle's sum only grows, so a threshold of it needs no band
@@ -67,7 +70,7 @@ impl Engine {
             let target = self.other(TargetKind::Plan, &id, &format!("plan {}", plan.name), || Body::Other);
             if let Some(known) = self.targets[target as usize].as_mut() {
                 // Several rules share it, and not each of them asks for the plan's own limit.
-                let before = if let Body::Plan(before) = &known.body { before.own } else { None };
+                let before = if let Body::Plan(before) = &mut known.body { before.own.take() } else { None };
                 known.body = Body::Plan(Box::new(PlanState { own: own.or(before), ..state(plan) }));
             }
             observed.insert((target, place));
@@ -104,14 +107,18 @@ fn limits(rule: &Rule, plan: &PlanFacts) -> Vec<Limit> {
     if rule.test.is_some() {
         return vec![Limit { id: name.clone(), own: None }];
     }
-    let own = |limit: f64| Some(own_test(rule, limit, plan.cycle.is_none()));
+    let own = |limit: f64, shown: Shown| Some((own_test(rule, limit, plan.cycle.is_none()), shown));
     if rule.signal.measure == Measure::P95 {
-        return plan.commit_bps.map(|bps| Limit { id: name.clone(), own: own(bps) }).into_iter().collect();
+        let commit = plan.commit.as_ref().and_then(|rate| Quantity::Rate.read(&rate.to_string()).ok());
+        let limit = |(bps, shown)| Limit { id: name.clone(), own: own(bps, shown) };
+        return commit.map(limit).into_iter().collect();
     }
     let thresholds = plan.thresholds.iter().flatten();
-    thresholds
-        .map(|percent| Limit { id: format!("{name}@{percent}"), own: own(f64::from(*percent)) })
-        .collect()
+    let limit = |percent: &u16| Limit {
+        id: format!("{name}@{percent}"),
+        own: own(f64::from(*percent), Quantity::Percent.shown()),
+    };
+    thresholds.map(limit).collect()
 }
 
 /// What alerts about a plan say besides its value.

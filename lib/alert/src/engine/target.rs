@@ -11,7 +11,10 @@ use super::{
     memory::Memory,
     values::Carried,
 };
-use crate::rules::{Measure, Rule, Rules, Test};
+use crate::{
+    quantity::{Quantity, Shown},
+    rules::{Measure, Rule, Rules, Test},
+};
 
 /// Something that rules are about.
 #[derive(Clone, Debug)]
@@ -39,8 +42,8 @@ pub(super) enum Body {
 /// What is kept of a plan.
 #[derive(Clone, Debug, Default)]
 pub(super) struct PlanState {
-    /// The limit of its own that this target stands for.
-    pub(super) own: Option<Test>,
+    /// The limit of its own that this target stands for, and how values beside it are shown.
+    pub(super) own: Option<(Test, Shown)>,
     /// When its cycle ends, Unix milliseconds.
     pub(super) resets_ms: Option<i64>,
     /// The same for people: `resets 1 June 00:00 Europe/Zurich`.
@@ -126,19 +129,23 @@ impl Target {
     /// What a rule demands of this target; `None` where neither says it.
     pub(super) fn test(&self, rule: &Rule) -> Option<Test> {
         match &self.body {
-            Body::Plan(plan) => rule.test.or(plan.own),
+            Body::Plan(plan) => rule.test.or(plan.own.as_ref().map(|(test, _)| *test)),
             _ => rule.test,
         }
     }
 
     pub(super) fn alert(&self, rule: &Rule, episode: &Episode, state: AlertState) -> Alert {
         let test = self.test(rule);
-        let is_truth = rule.shown.quantity == crate::quantity::Quantity::Truth;
+        let is_truth = rule.shown.quantity == Quantity::Truth;
         let threshold = test.map(|test| test.threshold).filter(|_| !is_truth);
         let worst =
             if state == AlertState::Resolved { episode.peak.or(episode.value) } else { episode.value };
         let for_ms = if state == AlertState::Pending { 0 } else { rule.for_ms };
-        let mut summary = rule.summary(worst, threshold, for_ms);
+        let shown = match &self.body {
+            Body::Plan(plan) if rule.test.is_none() => plan.own.as_ref().map(|(_, shown)| shown),
+            _ => None,
+        };
+        let mut summary = rule.summary(worst, threshold, for_ms, shown.unwrap_or(&rule.shown));
         if let (Measure::Rate, Some(carried), Some(value)) = (rule.signal.measure, self.carried(), worst) {
             let of_link = super::values::of_link(rule.signal.direction, value, carried);
             let is_upward = test.is_some_and(|test| test.comparison.is_upward());

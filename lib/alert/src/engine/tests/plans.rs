@@ -21,7 +21,7 @@ pub(super) fn plan(name: &str, now_ms: i64) -> PlanFacts {
         cycle: Some(Period { from_ms, to_ms: from_ms + 7 * DAY_MS }),
         thresholds: Some(vec![80, 90, 100]),
         has_p95: true,
-        commit_bps: Some(25.0),
+        commit: Some("200 kbit/s".parse().unwrap()),
         standing: None,
         is_missing: false,
     }
@@ -140,17 +140,20 @@ fn a_window_that_moves_has_a_band_and_no_boundary() {
 #[test]
 fn a_percentile_must_exceed_the_agreed_rate() {
     let mut world = World::new(&rule("metric = \"p95\""));
-    let mut see = |bps: f64| {
+    let see = |world: &mut World, bps: f64| {
         world.see(|now_ms| {
             let standing = PlanStanding { counted_ms: now_ms, p95_bps: Some(bps), ..PlanStanding::default() };
             vec![PlanFacts { standing: Some(standing), ..plan("transit", now_ms) }]
         })
     };
-    assert_eq!(see(25.0), NONE);
-    assert_eq!(see(25.1), ["fired transit"]);
+    assert_eq!(see(&mut world, 25_000.0), NONE);
+    assert_eq!(see(&mut world, 25_125.0), ["fired transit"]);
+    // In the unit in which the plan says it.
+    let said = world.engine.alerts().next().unwrap().summary;
+    assert!(said.starts_with("95th percentile 201 kbit/s (limit 200 kbit/s) · resets "), "{said}");
     // It falls as slots are added; within the band that is no end.
-    assert_eq!(see(24.9), NONE);
-    assert_eq!(see(23.0), ["resolved transit"]);
+    assert_eq!(see(&mut world, 24_900.0), NONE);
+    assert_eq!(see(&mut world, 23_000.0), ["resolved transit"]);
 }
 
 #[test]
@@ -204,7 +207,7 @@ fn rules_that_share_a_plan_keep_their_own_limits() {
         let standing = PlanStanding {
             counted_ms: now_ms,
             percent: Some(95.0),
-            p95_bps: Some(26.0),
+            p95_bps: Some(26_000.0),
             ..PlanStanding::default()
         };
         vec![PlanFacts { standing: Some(standing), ..plan("transit", now_ms) }]
@@ -213,5 +216,5 @@ fn rules_that_share_a_plan_keep_their_own_limits() {
     world.now_ms += 300_000;
     let fired = world.engine.judge(world.now_ms);
     let limits: Vec<_> = fired.iter().map(|one| (one.alert.rule.as_str(), one.alert.threshold)).collect();
-    assert_eq!(limits, [("r", Some(25.0)), ("quota", Some(90.0))]);
+    assert_eq!(limits, [("r", Some(25_000.0)), ("quota", Some(90.0))]);
 }
