@@ -110,11 +110,6 @@ impl Judge {
         self.engine.observe_system(now_ms, &facts);
     }
 
-    /// Whether plans are judged.
-    pub(crate) fn needs_plans(&self) -> bool {
-        self.engine.needs_plans()
-    }
-
     /// Observes how all declared plans stand.
     pub(crate) fn observe_plans(&mut self, now_ms: i64, plans: &[PlanFacts]) {
         self.engine.observe_plans(now_ms, plans);

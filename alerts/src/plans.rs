@@ -34,7 +34,7 @@ const BEHIND_MS: i64 = 10 * 60_000;
 
 type CountResult = Result<TrafficJson, String>;
 /// Counts the present cycle of a plan.
-type Ask = Arc<dyn Fn(Plan, i64) -> BoxFuture<'static, Result<TrafficJson, CountError>> + Send + Sync>;
+type CountPlan = Arc<dyn Fn(Plan, i64) -> BoxFuture<'static, Result<TrafficJson, CountError>> + Send + Sync>;
 
 /// What came of a question.
 #[derive(Debug)]
@@ -62,7 +62,7 @@ struct Known {
 
 /// The plans of a file, and questions under way.
 pub(crate) struct PlanAsking {
-    ask: Ask,
+    ask: CountPlan,
     watched: Option<watch::Receiver<FileContent<Plans>>>,
     declared: Arc<Plans>,
     known: Vec<Known>,
@@ -109,7 +109,7 @@ impl PlanAsking {
         Self::with(Arc::new(ask), watched)
     }
 
-    fn with(ask: Ask, mut watched: Option<watch::Receiver<FileContent<Plans>>>) -> Self {
+    fn with(ask: CountPlan, mut watched: Option<watch::Receiver<FileContent<Plans>>>) -> Self {
         let declared = match &mut watched {
             Some(watched) => Arc::clone(&watched.borrow_and_update().value),
             None => Arc::new(Plans::none()),
@@ -119,11 +119,11 @@ impl PlanAsking {
         asking
     }
 
-    /// Begins to count what is due, if any rule is about plans.
-    pub(crate) fn begin(&mut self, is_needed: bool, now: Instant, now_ms: i64) {
+    /// Begins to count what is due of the plans that are judged.
+    pub(crate) fn begin(&mut self, rules: &Rules, now: Instant, now_ms: i64) {
         self.read_file(now);
-        while is_needed && self.asked.len() < AT_ONCE {
-            let due = self.known.iter_mut().filter(|known| known.is_due(now));
+        while self.asked.len() < AT_ONCE {
+            let due = self.known.iter_mut().filter(|known| known.is_due(now) && rules.judge(&known.plan));
             let Some(known) = due.min_by_key(|known| known.due) else { return };
             known.asked = Some(now);
             known.heard.get_or_insert(now);

@@ -216,7 +216,7 @@ impl Station {
         if now >= self.second_due {
             self.second_due = now + SECOND;
             judge.observe_system(fleet, now, now_ms);
-            self.plans.begin(judge.needs_plans(), now, now_ms);
+            self.plans.begin(&self.file.rules, now, now_ms);
             judge.observe_plans(now_ms, &self.plans.facts(now, now_ms));
             self.past.add(judge.wanted(now_ms, self.past.room()), now_ms);
         }

@@ -76,14 +76,18 @@ fn answer(plan: &Plan, now_ms: i64) -> TrafficJson {
     }
 }
 
-/// Asks what is due, and takes all answers.
+fn rules(lines: &str) -> Rules {
+    AlertFile::parse(&format!("[[rule]]\nname = \"r\"\nmetric = {lines}\n")).unwrap().rules
+}
+
+/// Asks what is due for a rule about any plan, and takes all answers.
 async fn ask(asking: &mut PlanAsking, now: Instant, now_ms: i64) {
-    asking.begin(true, now, now_ms);
+    asking.begin(&rules("\"quota\""), now, now_ms);
     while !asking.asked.is_empty() {
         assert!(asking.asked.len() <= AT_ONCE);
         let counted = asking.ended().await;
         asking.read(counted, now);
-        asking.begin(true, now, now_ms);
+        asking.begin(&rules("\"quota\""), now, now_ms);
     }
 }
 
@@ -92,8 +96,10 @@ async fn each_plan_is_counted_once_a_minute_where_a_rule_needs_it() {
     let history = History::default();
     let mut asking = history.asking(&["a", "b", "c"].map(|name| hourly(name, "2 kB")).concat());
     let start = Instant::now();
-    asking.begin(false, start, NOW_MS);
-    assert_eq!(history.taken(), [""; 0]);
+    for none in ["\"offline\"", "\"p95\"", "\"quota\"\nplan = \"d\""] {
+        asking.begin(&rules(none), start, NOW_MS);
+        assert_eq!(history.taken(), [""; 0], "{none}");
+    }
     ask(&mut asking, start, NOW_MS).await;
     assert_eq!(history.taken(), ["a", "b", "c"]);
     ask(&mut asking, start + 59 * SECOND, NOW_MS + 59_000).await;
@@ -134,15 +140,15 @@ async fn a_history_that_does_not_answer_is_missing_after_a_while() {
     };
     assert_eq!(at(&asking, 300), (true, false));
     assert_eq!(at(&asking, 301), (false, true));
-    let rules = AlertFile::parse("[[rule]]\nname = \"r\"\nmetric = \"quota\"\n").unwrap().rules;
+    let judged = rules("\"quota\"");
     assert_eq!(
-        asking.warnings(&rules),
+        asking.warnings(&judged),
         ["plans that cannot be counted at the moment: a (a: there is no history station at the moment)"]
     );
     *history.is_away.lock().unwrap() = false;
     ask(&mut asking, start + 400 * SECOND, NOW_MS).await;
     assert_eq!(at(&asking, 400), (true, false));
-    assert_eq!(asking.warnings(&rules), [""; 0]);
+    assert_eq!(asking.warnings(&judged), [""; 0]);
     // Another station judges for a while.
     asking.stop();
     assert_eq!(at(&asking, 401), (false, false));
@@ -171,10 +177,10 @@ async fn a_changed_file_forgets_the_plans_that_are_others_and_a_wrong_one_nothin
     let now = Instant::now();
     ask(&mut asking, now, NOW_MS).await;
     history.taken();
-    let rules = AlertFile::parse("[[rule]]\nname = \"r\"\nmetric = \"quota\"\nplan = \"b\"\n").unwrap().rules;
-    assert_eq!(asking.warnings(&rules), [""; 0]);
+    let judged = rules("\"quota\"\nplan = \"b\"");
+    assert_eq!(asking.warnings(&judged), [""; 0]);
 
-    asking.begin(true, now + 60 * SECOND, NOW_MS);
+    asking.begin(&rules("\"quota\""), now + 60 * SECOND, NOW_MS);
     std::fs::write(&path, [hourly("c", "1 kB"), hourly("b", "3 kB"), hourly("a", "2 kB")].concat()).unwrap();
     content.changed().await.unwrap();
     content.mark_unchanged();
@@ -197,9 +203,9 @@ async fn a_changed_file_forgets_the_plans_that_are_others_and_a_wrong_one_nothin
 
     std::fs::write(&path, "[[plan]]\nname = 7\n").unwrap();
     content.changed().await.unwrap();
-    asking.begin(true, now, NOW_MS);
+    asking.begin(&judged, now, NOW_MS);
     assert_eq!(known(&asking).len(), 3);
-    let warnings = asking.warnings(&rules);
+    let warnings = asking.warnings(&judged);
     assert!(warnings.len() == 1 && warnings[0].starts_with("--traffic: line 2, column 8: "), "{warnings:?}");
     assert!(!warnings[0].contains("traffic.toml"), "{warnings:?}");
     stop.cancel();
@@ -208,14 +214,14 @@ async fn a_changed_file_forgets_the_plans_that_are_others_and_a_wrong_one_nothin
 
 #[tokio::test]
 async fn rules_about_plans_that_nobody_declares_are_named() {
-    let rules = AlertFile::parse("[[rule]]\nname = \"r\"\nmetric = \"quota\"\nplan = \"b\"\n").unwrap().rules;
+    let judged = rules("\"quota\"\nplan = \"b\"");
     let history = History::default();
     let none = history.asking_with(None);
     assert_eq!(
-        none.warnings(&rules),
+        none.warnings(&judged),
         ["no file declares plans (--traffic), so these rules are not judged: r"]
     );
     assert_eq!(none.warnings(&AlertFile::default().rules), [""; 0]);
     assert!(none.facts(Instant::now(), NOW_MS).is_empty());
-    assert_eq!(history.asking(&hourly("a", "2 kB")).warnings(&rules), ["rule r: there is no plan b"]);
+    assert_eq!(history.asking(&hourly("a", "2 kB")).warnings(&judged), ["rule r: there is no plan b"]);
 }

@@ -226,11 +226,6 @@ impl Engine {
         counts
     }
 
-    /// Whether plans are judged.
-    pub fn needs_plans(&self) -> bool {
-        !self.index.plans.is_empty()
-    }
-
     fn standings(&self, is_wanted: impl Fn(AlertState) -> bool) -> Vec<AlertStanding> {
         let targets = self.targets.iter().flatten();
         let all = targets.flat_map(|target| target.entries.iter().map(move |entry| (target, entry)));

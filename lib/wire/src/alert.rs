@@ -138,7 +138,8 @@ pub struct AlertTarget {
     /// What kind of thing.
     pub kind: TargetKind,
     /// A node's id, a group as `location=Berlin`, `provider=…` or `label:site=fra`, a partition's number, a
-    /// worker's id, a plan's name (`transit@80` for one of its thresholds); empty for the fleet and the broker.
+    /// worker's id, a plan's name (`transit@80` for one of its thresholds); empty for the fleet and the
+    /// broker.
     pub id: String,
     /// Its name for people.
     pub name: String,

@@ -10,6 +10,12 @@ impl Rules {
         self.about_plans().map(|rule| rule.name.as_str())
     }
 
+    /// Whether a rule judges this plan.
+    pub fn judge(&self, plan: &Plan) -> bool {
+        let is_about = |rule: &Rule| rule.plan.as_ref().is_none_or(|name| *name == plan.name);
+        self.about_plans().any(|rule| is_about(rule) && rule.lacks(plan).is_none())
+    }
+
     /// Rules that would never fire, because there is no such plan, or it has nothing that they measure: why,
     /// one line each.
     pub fn wrong_plans(&self, plans: &Plans) -> Vec<String> {
