@@ -7,7 +7,8 @@ use std::{
 
 use serde_json::Value;
 use tidemap_alert::{
-    AlertFile, AlertStanding, Engine, NodeFacts, PartitionFacts, PastRates, SystemFacts, Transition, Want,
+    AlertFile, AlertStanding, Engine, NodeFacts, PartitionFacts, PastRates, PlanFacts, SystemFacts,
+    Transition, Want,
 };
 use tidemap_client::{AlertBucket, AlertUpdate, Audience, Fleet, Node, record_key};
 use tidemap_service::clock::whole_ms;
@@ -107,6 +108,11 @@ impl Judge {
         });
         let facts = SystemFacts { is_broker_reached: true, partitions: partitions.collect() };
         self.engine.observe_system(now_ms, &facts);
+    }
+
+    /// Observes how all declared plans stand.
+    pub(crate) fn observe_plans(&mut self, now_ms: i64, plans: &[PlanFacts]) {
+        self.engine.observe_plans(now_ms, plans);
     }
 
     /// At most so many questions that the history should be asked now.

@@ -18,6 +18,7 @@ mod lease_task;
 mod ledger;
 pub mod notify;
 mod past;
+mod plans;
 mod sending;
 mod station;
 #[cfg(test)]
@@ -39,7 +40,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-pub use self::config::{Args, Config};
+pub use self::config::{Args, Config, PlansArgs};
 use self::station::{Station, StationParts};
 
 /// Chunks of up to 128 values of the bucket that wait; the reader waits beyond them.
@@ -80,6 +81,13 @@ pub async fn run(config: Config, nats: &NatsArgs, shutdown: CancellationToken) -
         Ok(())
     });
     if let Some(file) = config.file.clone() {
+        let following = file.follow(stop.clone());
+        parts.spawn(async move {
+            following.await;
+            Ok(())
+        });
+    }
+    if let Some(file) = config.plans_file.clone() {
         let following = file.follow(stop.clone());
         parts.spawn(async move {
             following.await;

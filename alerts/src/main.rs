@@ -12,6 +12,8 @@ struct Cli {
     nats: NatsArgs,
     #[command(flatten)]
     alerts: tidemap_alerts::Args,
+    #[command(flatten)]
+    plans: tidemap_alerts::PlansArgs,
     /// The number of partitions of the fleet: a divisor of 256, the same for every worker and api.
     #[arg(long, env = "TIDEMAP_PARTITIONS", default_value = "8", value_name = "P")]
     partitions: PartitionCount,
@@ -26,7 +28,7 @@ async fn main() {
 
 async fn run(cli: Cli) -> anyhow::Result<()> {
     cli.log.init()?;
-    let config = cli.alerts.check(cli.partitions)?;
+    let config = cli.alerts.check(cli.partitions)?.following(cli.plans.open()?);
     tidemap_alerts::run(config, &cli.nats, shutdown::on_signal()?).await
 }
 

@@ -30,6 +30,7 @@ use crate::{
     ledger::Ledger,
     notify::{GIVE_UP, Sender},
     past::{Answered, PastAsking},
+    plans::PlanAsking,
     sending::{Sending, Sent},
 };
 
@@ -65,6 +66,7 @@ pub(crate) struct Station {
     deliveries: Deliveries,
     sending: Sending,
     past: PastAsking,
+    plans: PlanAsking,
     /// What cannot be read of the file's secrets.
     missing: Vec<String>,
     /// Whether the bucket may have records whose notice is missing.
@@ -108,6 +110,7 @@ impl Station {
             ledger: Ledger::default(),
             deliveries: Deliveries::default(),
             past: PastAsking::new(client.clone()),
+            plans: PlanAsking::new(client.clone(), config.plans),
             sending: Sending::new(client, Sender::new(config.folder)),
             missing: Vec::new(),
             may_be_untold: true,
@@ -138,6 +141,8 @@ impl Station {
                 sent = self.sending.ended() => self.sent(sent).await,
                 // The history has answered a question.
                 answered = self.past.ended() => self.answered(answered),
+                // A plan was counted.
+                counted = self.plans.ended() => self.plans.read(counted, Instant::now()),
                 // A tick is due.
                 changed = self.follower.tick() => self.tick(&changed?).await,
             }
@@ -214,6 +219,8 @@ impl Station {
         if now >= self.second_due {
             self.second_due = now + SECOND;
             judge.observe_system(fleet, now, now_ms);
+            self.plans.begin(&self.file.rules, now, now_ms);
+            judge.observe_plans(now_ms, &self.plans.facts(now, now_ms));
             self.past.add(judge.wanted(now_ms, self.past.room()), now_ms);
         }
         let passed_ms = self.started.now_ms();
@@ -245,6 +252,7 @@ impl Station {
             self.ledger.clear();
             self.sending.stop();
             self.past.stop();
+            self.plans.stop();
             self.deliveries.stopped();
         }
         // What it says when it takes the lease.
@@ -331,9 +339,11 @@ impl Station {
 
     fn report(&self, now: Instant, now_ms: i64) {
         let mut warnings = self.missing.clone();
-        if let Some(warning) = self.watched.as_ref().and_then(|watched| watched.borrow().warning.clone()) {
-            warnings.push(warning.to_string());
+        // Whoever reads the page reads this, so it does not say where the file is.
+        if let Some(problem) = self.watched.as_ref().and_then(|watched| watched.borrow().problem.clone()) {
+            warnings.push(format!("--alerts: {problem}: what it said before stays in force"));
         }
+        warnings.extend(self.plans.warnings(&self.file.rules));
         if let Some((key, why)) = self.bucket.skipped.first_key_value() {
             let count = self.bucket.skipped.len();
             warnings

@@ -34,6 +34,7 @@ pub(crate) fn update(node: &str, change: AlertChange, since_ms: i64) -> AlertUpd
         fired_ms: Some(since_ms),
         resolved_ms: is_over.then_some(since_ms + 1),
         silenced_until_ms: None,
+        resets_ms: None,
     };
     let standing = (!is_over).then(|| json!({ "alert": alert, "change": change }));
     AlertUpdate { alert, change, audience: Audience { programs: true, people: true }, standing }

@@ -9,11 +9,14 @@ use std::{
 use tidemap_service::{
     cli::UsageError,
     listen_address::{ListenAddress, bind_failure},
-    watched_file::WatchedFile,
+    watched_file::{FileContent, WatchedFile},
 };
 use tidemap_traffic::Plans;
 use tidemap_wire::PartitionCount;
-use tokio::net::{TcpListener, TcpSocket};
+use tokio::{
+    net::{TcpListener, TcpSocket},
+    sync::watch,
+};
 
 use crate::{
     names::{NameArgs, Names},
@@ -132,6 +135,16 @@ pub struct ApiConfig {
 }
 
 impl ApiConfig {
+    /// The number of partitions.
+    pub fn partitions(&self) -> PartitionCount {
+        self.partitions
+    }
+
+    /// What the file of plans says: the API follows it.
+    pub fn plans(&self) -> Option<watch::Receiver<FileContent<Plans>>> {
+        self.plans.as_ref().map(WatchedFile::subscribe)
+    }
+
     /// Whether nobody can be the admin.
     pub fn lacks_token(&self) -> bool {
         self.access.token.is_none()

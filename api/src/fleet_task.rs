@@ -209,7 +209,7 @@ impl FleetTask {
 
     /// The node with this display name, else the one with this encoded name.
     pub(crate) fn find(&self, name: &str) -> Option<Found> {
-        let node = possible_ids(name).iter().find_map(|id| self.fleet.node(id))?;
+        let node = NodeId::possible(name).iter().find_map(|id| self.fleet.node(id))?;
         Some(Found {
             id: node.id().clone(),
             partition: self.fleet.partition_of(node.id()),
@@ -289,18 +289,6 @@ impl FleetTask {
             counters: Counters { fleet: self.fleet.counters().clone(), ..self.counters.clone() },
         }
     }
-}
-
-/// The ids that a node of this name may have. What an answer says comes before what somebody typed.
-pub(crate) fn possible_ids(name: &str) -> Vec<NodeId> {
-    let readings = [NodeId::from_text(name), NodeId::from_token(name), NodeId::from_name(name)];
-    let mut ids = Vec::new();
-    for id in readings.into_iter().flatten() {
-        if !ids.contains(&id) {
-            ids.push(id);
-        }
-    }
-    ids
 }
 
 impl Answers {

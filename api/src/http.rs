@@ -110,7 +110,7 @@ impl Site {
 
     /// How nodes are billed at the moment.
     fn plans(&self) -> FileContent<Plans> {
-        let none = || FileContent { value: Arc::new(Plans::none()), warning: None };
+        let none = || FileContent::good(Plans::none());
         self.plans.as_ref().map_or_else(none, WatchedFile::content)
     }
 }

@@ -9,6 +9,7 @@ use tidemap_service::{
     cli::{self, UsageError},
     text_file,
 };
+use tidemap_traffic::Plans;
 
 use crate::api_answer::ApiAddressArgs;
 
@@ -20,6 +21,9 @@ pub(crate) enum AlertsCommand {
         /// The file.
         #[arg(value_name = "FILE")]
         file: PathBuf,
+        /// The file that declares plans: rules about plans are checked against it.
+        #[arg(long, env = "TIDEMAP_TRAFFIC", value_name = "FILE")]
+        traffic: Option<PathBuf>,
     },
     /// Prints when a rule would have fired, by what the history of a fleet knows.
     Test(TestArgs),
@@ -43,8 +47,11 @@ pub(crate) struct TestArgs {
 
 pub(crate) async fn run(command: AlertsCommand) -> anyhow::Result<()> {
     match command {
-        AlertsCommand::Check { file } => {
+        AlertsCommand::Check { file, traffic } => {
             let read = read(&file)?;
+            if let Some(traffic) = traffic {
+                check_plans(&file, &read, &traffic)?;
+            }
             let mut lines = read.rules.words();
             if lines.is_empty() {
                 lines.push("no rules".to_owned());
@@ -59,4 +66,15 @@ pub(crate) async fn run(command: AlertsCommand) -> anyhow::Result<()> {
 fn read(path: &Path) -> Result<AlertFile, UsageError> {
     let text = text_file::read(path).map_err(|error| UsageError(format!("{}: {error}", path.display())))?;
     AlertFile::parse(&text).map_err(|error| UsageError(format!("{}: {error}", path.display())))
+}
+
+/// Refuses rules about plans that a file of plans does not declare.
+fn check_plans(path: &Path, file: &AlertFile, traffic: &Path) -> Result<(), UsageError> {
+    let wrong = |problem: &dyn std::fmt::Display| UsageError::in_file("--traffic", traffic, problem);
+    let text = text_file::read(traffic).map_err(|error| wrong(&error))?;
+    let plans = Plans::parse(&text).map_err(|error| wrong(&error))?;
+    match file.rules.wrong_plans(&plans).as_slice() {
+        [] => Ok(()),
+        problems => Err(UsageError(format!("{}: {}", path.display(), problems.join("; ")))),
+    }
 }

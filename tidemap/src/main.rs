@@ -115,6 +115,8 @@ enum Command {
         nats: NatsArgs,
         #[command(flatten)]
         alerts: tidemap_alerts::Args,
+        #[command(flatten)]
+        plans: tidemap_alerts::PlansArgs,
         /// The number of partitions; must divide 256, and be the same for every worker and api.
         #[arg(long, env = "TIDEMAP_PARTITIONS", default_value = "8", value_name = "P")]
         partitions: PartitionCount,
@@ -185,8 +187,9 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Nodes(args) => nodes::run(args).await,
         Command::Traffic(args) => traffic::run(args).await,
         Command::Alerts { command: Some(command), .. } => alerts::run(command).await,
-        Command::Alerts { command: None, nats, alerts, partitions } => {
-            tidemap_alerts::run(alerts.check(partitions)?, &nats, shutdown).await
+        Command::Alerts { command: None, nats, alerts, plans, partitions } => {
+            let config = alerts.check(partitions)?.following(plans.open()?);
+            tidemap_alerts::run(config, &nats, shutdown).await
         }
         Command::Notify(command) => notify::run(command).await,
         Command::Simulate { nats, simulate } => tidemap_simulate::run(simulate, nats, shutdown).await,

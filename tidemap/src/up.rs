@@ -93,16 +93,17 @@ impl UpArgs {
             let alone = "--replicas: the broker of `up` is a single one, which keeps 1 copy; a cluster is started by hand";
             return Err(UsageError(alone.to_owned()).into());
         }
+        let api = self.api.check()?;
         Ok(Plan {
-            history: self.history.check(Some(data_dir.join(HISTORY_FOLDER)), self.api.partitions)?,
+            history: self.history.check(Some(data_dir.join(HISTORY_FOLDER)), api.partitions())?,
             data_dir,
             listener: self.listen.check(self.nats_url.as_deref())?,
             simulate: self.simulate,
             workers: self.workers,
             agent: AgentConfig::new(self.agent)?,
-            ingest: self.ingest.check(self.api.partitions)?,
-            alerts: self.alerts.check(self.api.partitions)?,
-            api: self.api.check()?,
+            ingest: self.ingest.check(api.partitions())?,
+            alerts: self.alerts.check(api.partitions())?.sharing(api.plans()),
+            api,
         })
     }
 }

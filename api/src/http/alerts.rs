@@ -9,7 +9,6 @@ use warp::reply::Response;
 use crate::{
     alerts::AlertsView,
     answers::Encoded,
-    fleet_task::possible_ids,
     http::{Asked, Site, bodies, errors::ApiError, history::parameters::each},
     json,
 };
@@ -67,7 +66,7 @@ impl AlertsQuery {
                 });
             }
             "rule" => self.rule = Some(value.to_owned()),
-            "node" => self.node = Some(possible_ids(value)),
+            "node" => self.node = Some(NodeId::possible(value)),
             "severity" => {
                 self.severity = Some(match value {
                     "info" => Severity::Info,

@@ -1,5 +1,6 @@
 //! Errors as JSON: `{"detail": "…"}`. Status and text are chosen in one place.
 
+use tidemap_billing::CountError;
 use tidemap_client::{HistoryRequestError, RequestError};
 use tidemap_wire::{history_query::HistoryError, http::ErrorJson};
 use warp::{
@@ -86,6 +87,15 @@ const NOTHING_ALLOWED: &str =
 impl From<OverBudget> for ApiError {
     fn from(error: OverBudget) -> Self {
         Self::NotBuilt(error.into())
+    }
+}
+
+impl From<CountError> for ApiError {
+    fn from(error: CountError) -> Self {
+        match error {
+            CountError::History(error) => error.into(),
+            CountError::TooMuch => Self::Query(error.to_string()),
+        }
     }
 }
 

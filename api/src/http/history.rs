@@ -8,7 +8,7 @@ use std::time::Duration;
 use tidemap_client::HistoryRequestError;
 use tidemap_service::clock;
 use tidemap_wire::{
-    Minutes,
+    Minutes, NodeId,
     history_query::{HistoryError, HistorySeries, HostSteps, RECENT_REACH_MS, RangeAnswer, TopAnswer},
     http::{HistoryJson, HistoryStatusJson, TopJson, TopNodeJson},
 };
@@ -22,7 +22,7 @@ pub(super) use self::parameters::Format;
 use self::parameters::{RangeQuery, TopQuery};
 use crate::{
     answers::{Encoded, NotBuilt},
-    fleet_task::{Found, possible_ids},
+    fleet_task::Found,
     http::{Asked, Site, bodies, errors::ApiError, nodes, query},
     json,
 };
@@ -46,7 +46,7 @@ pub(super) async fn of_node(asked: &Asked, site: &Site, name: &str) -> Result<Re
     let name = nodes::decoded(name)?;
     let unknown = || ApiError::NotFound(format!("history of a node named {name}"));
     let found = site.fleet.find(name.clone()).await?;
-    let ids = found.as_ref().map_or_else(|| possible_ids(&name), |found| vec![found.id.clone()]);
+    let ids = found.as_ref().map_or_else(|| NodeId::possible(&name), |found| vec![found.id.clone()]);
     let first = ids.first().ok_or_else(unknown)?;
     let now_ms = clock::unix_ms();
     let RangeQuery { mut request, format, columns } =

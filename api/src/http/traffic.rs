@@ -1,9 +1,7 @@
 //! What traffic comes to over hours, days, months and billing cycles, from the rows of the history.
 
-mod count;
 mod csv;
 mod parameters;
-mod report;
 
 use std::{sync::Arc, time::Duration};
 
@@ -17,10 +15,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use warp::reply::Response;
 
-use self::{
-    count::{Question, count},
-    parameters::TrafficQuery,
-};
+use self::parameters::TrafficQuery;
 use crate::{
     answers::Encoded,
     http::{
@@ -32,8 +27,6 @@ use crate::{
     json,
 };
 
-/// A window that moves ends with the newest complete minute, unless the history is behind by more than this.
-const BEHIND_MS: i64 = 10 * 60_000;
 /// How often the present cycles of all plans are counted, for `/metrics`.
 const PERIOD: Duration = Duration::from_secs(60);
 /// How soon again when one of them could not be counted.
@@ -67,7 +60,7 @@ pub(super) async fn plans(asked: &Asked, site: &Site) -> Result<Response, ApiErr
         name: plan.name.clone(),
         present: counted.iter().find(|traffic| traffic.plan.as_ref() == Some(&plan.name)).cloned(),
     };
-    let FileContent { value, warning } = site.plans();
+    let FileContent { value, warning, .. } = site.plans();
     // The file's path is nothing for everybody.
     let warning =
         warning.map(|warning| if site.redacted { WRONG_FILE.to_owned() } else { warning.to_string() });
@@ -84,16 +77,11 @@ async fn answer(
     periods: usize,
     now_ms: i64,
 ) -> Result<TrafficJson, ApiError> {
-    let status = site.history.status().await?;
-    let complete_ms = status.complete_until_ms.min(now_ms);
-    let is_fresh = plan.schedule.is_rolling() && now_ms - complete_ms <= BEHIND_MS;
-    let periods = plan.schedule.last(periods, if is_fresh { complete_ms } else { now_ms });
-    let question = Question::new(plan, periods, &status, now_ms);
-    let counted = count(site, &question).await?;
-    if !is_declared && let Some(unknown) = counted.unknown.first() {
-        return Err(ApiError::NotFound(format!("history of {unknown}")));
+    let traffic = tidemap_billing::traffic(&site.history, plan, is_declared, periods, now_ms).await?;
+    match traffic.unknown.first() {
+        Some(unknown) if !is_declared => Err(ApiError::NotFound(format!("history of {unknown}"))),
+        _ => Ok(traffic),
     }
-    Ok(report::report(&question.plan, is_declared, &question.periods, counted))
 }
 
 /// Counts the present cycles of all plans again and again until `stop`, and again when the plans have

@@ -186,6 +186,7 @@ pub fn test_notice(channel: &str, now_ms: i64) -> AlertNotice {
         fired_ms: Some(now_ms),
         resolved_ms: None,
         silenced_until_ms: None,
+        resets_ms: None,
     };
     AlertNotice {
         id,

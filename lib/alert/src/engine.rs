@@ -16,6 +16,7 @@ mod judging;
 mod membership;
 mod memory;
 mod observing;
+mod plans;
 mod standing;
 mod target;
 #[cfg(test)]
@@ -27,13 +28,13 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use tidemap_wire::{Alert, AlertChange, AlertState, AlertTarget, NodeId, TargetKind};
 
 pub use self::{
-    facts::{NodeFacts, PartitionFacts, PastRates, PlanFacts, Silence, SystemFacts, Want},
+    facts::{NodeFacts, PartitionFacts, PastRates, PlanFacts, PlanStanding, Silence, SystemFacts, Want},
     standing::{AlertStanding, Ending, Hold, Transition},
 };
 use self::{
     index::Index,
     judging::Change,
-    target::{Body, NodeState, Target},
+    target::{Body, NodeState, PlanState, Target},
 };
 use crate::rules::Rules;
 
@@ -225,11 +226,6 @@ impl Engine {
         counts
     }
 
-    /// Whether plans are judged.
-    pub fn needs_plans(&self) -> bool {
-        !self.index.plans.is_empty()
-    }
-
     fn standings(&self, is_wanted: impl Fn(AlertState) -> bool) -> Vec<AlertStanding> {
         let targets = self.targets.iter().flatten();
         let all = targets.flat_map(|target| target.entries.iter().map(move |entry| (target, entry)));
@@ -274,12 +270,12 @@ impl Engine {
                 let grouping = self.index.grouping_of[rule as usize]?;
                 Some(Body::Group(Box::new(self.new_sum(grouping))))
             }
-            TargetKind::Plan => Some(Body::Plan(
-                standing
-                    .alert
-                    .threshold
-                    .map(|threshold| observing::own_test(&self.rules.rules[rule as usize], threshold)),
-            )),
+            TargetKind::Plan => {
+                let rule = &self.rules.rules[rule as usize];
+                let own = |limit| (plans::own_test(rule, limit, false), rule.shown.clone());
+                let own = standing.alert.threshold.map(own);
+                Some(Body::Plan(Box::new(PlanState { own, ..PlanState::default() })))
+            }
             TargetKind::Partition | TargetKind::Worker | TargetKind::Broker => Some(Body::Other),
         }
     }
@@ -348,6 +344,10 @@ impl Engine {
         }
         alert.state = AlertState::Resolved;
         alert.resolved_ms = alert.resolved_ms.or(Some(now_ms));
+        if was_firing {
+            alert.resets_ms = None;
+            Ending::RuleGone.note(&mut alert);
+        }
         self.ready.push(Transition {
             change: AlertChange::Resolved,
             is_new: was_firing,

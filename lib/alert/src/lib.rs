@@ -14,7 +14,7 @@ pub use self::{
     channels::Channels,
     engine::{
         AlertStanding, Ending, Engine, EngineCounts, Hold, NodeFacts, PartitionFacts, PastRates, PlanFacts,
-        Silence, SystemFacts, Transition, Want,
+        PlanStanding, Silence, SystemFacts, Transition, Want,
     },
     file::AlertFile,
     replay::{Replay, ReplayHello, ReplayNode, ReplayStep, replay},

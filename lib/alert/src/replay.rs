@@ -81,6 +81,10 @@ impl Rule {
     pub fn not_in_history(&self) -> Option<String> {
         match self.signal.measure {
             Measure::Rate | Measure::Utilisation | Measure::Offline | Measure::OfflineShare => None,
+            Measure::Quota | Measure::Forecast | Measure::P95 => Some(
+                "plans are counted by whole cycles; `tidemap traffic --plan NAME` shows the past ones"
+                    .to_owned(),
+            ),
             measure => Some(format!("the history does not keep this metric ({})", measure.label())),
         }
     }

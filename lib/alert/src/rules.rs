@@ -4,6 +4,7 @@ mod calendar;
 mod dependencies;
 mod filter;
 mod measure;
+mod plans;
 mod read;
 mod test;
 mod words;

@@ -36,6 +36,8 @@ pub struct FileContent<T> {
     pub value: Arc<T>,
     /// Why the file's present text is not in force, in one line with the file's path; none when it is.
     pub warning: Option<Arc<str>>,
+    /// The same without the file's path, for those who may not know where files are.
+    pub problem: Option<Arc<str>>,
 }
 
 impl<T: Send + Sync + 'static> WatchedFile<T> {
@@ -53,7 +55,7 @@ impl<T: Send + Sync + 'static> WatchedFile<T> {
         let wrong = |problem: &dyn fmt::Display| UsageError::in_file(flag, &path, problem);
         let text = text_file::read(&path).map_err(|error| wrong(&error))?;
         let value = parse(&text).map_err(|error| wrong(&error))?;
-        let content = FileContent { value: Arc::new(value), warning: None };
+        let content = FileContent::good(value);
         Ok(Self {
             flag,
             path,
@@ -94,14 +96,24 @@ impl<T: Send + Sync + 'static> WatchedFile<T> {
         match text.as_ref().map_err(Clone::clone).and_then(|text| (self.parse)(text)) {
             Ok(value) => {
                 tracing::info!(file = %self.path.display(), "the changed file of {} is in force", self.flag);
-                self.content.send_replace(FileContent { value: Arc::new(value), warning: None });
+                self.content.send_replace(FileContent::good(value));
             }
             Err(problem) => {
-                let problem = UsageError::in_file(self.flag, &self.path, problem);
-                tracing::error!("{problem}: what it said before stays in force");
-                self.content.send_modify(|content| content.warning = Some(problem.to_string().into()));
+                let warning = UsageError::in_file(self.flag, &self.path, &problem);
+                tracing::error!("{warning}: what it said before stays in force");
+                self.content.send_modify(|content| {
+                    content.warning = Some(warning.to_string().into());
+                    content.problem = Some(problem.into());
+                });
             }
         }
+    }
+}
+
+impl<T> FileContent<T> {
+    /// A content that is in force as it stands.
+    pub fn good(value: T) -> Self {
+        Self { value: Arc::new(value), warning: None, problem: None }
     }
 }
 
@@ -132,7 +144,7 @@ impl Text {
 // Derived, these would ask the same of `T`.
 impl<T> Clone for FileContent<T> {
     fn clone(&self) -> Self {
-        Self { value: Arc::clone(&self.value), warning: self.warning.clone() }
+        Self { value: Arc::clone(&self.value), warning: self.warning.clone(), problem: self.problem.clone() }
     }
 }
 
@@ -209,6 +221,7 @@ mod tests {
         let wrong = content.borrow_and_update().clone();
         let said = format!("--numbers {}: invalid digit found in string", path.display());
         assert_eq!((*wrong.value, wrong.warning.as_deref()), (2, Some(&*said)));
+        assert_eq!(wrong.problem.as_deref(), Some("invalid digit found in string"));
 
         fs::remove_file(&path).unwrap();
         content.changed().await.unwrap();

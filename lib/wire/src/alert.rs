@@ -127,6 +127,9 @@ pub struct Alert {
     /// Until when nobody is notified of it, because somebody silenced it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub silenced_until_ms: Option<i64>,
+    /// Of a plan, when the cycle ends in which it fires: Unix milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resets_ms: Option<i64>,
 }
 
 /// What an alert is about.
@@ -135,7 +138,8 @@ pub struct AlertTarget {
     /// What kind of thing.
     pub kind: TargetKind,
     /// A node's id, a group as `location=Berlin`, `provider=…` or `label:site=fra`, a partition's number, a
-    /// worker's id, a plan's name; empty for the fleet and the broker.
+    /// worker's id, a plan's name (`transit@80` for one of its thresholds); empty for the fleet and the
+    /// broker.
     pub id: String,
     /// Its name for people.
     pub name: String,

@@ -68,6 +68,18 @@ impl NodeId {
         Ok(Self(token.into()))
     }
 
+    /// The ids that a node of this name may have. What an answer says comes before what somebody typed.
+    pub fn possible(name: &str) -> Vec<Self> {
+        let mut ids = Vec::new();
+        for id in [Self::from_text(name), Self::from_token(name), Self::from_name(name)].into_iter().flatten()
+        {
+            if !ids.contains(&id) {
+                ids.push(id);
+            }
+        }
+        ids
+    }
+
     /// The encoded text: a legal subject token.
     #[inline]
     pub fn as_str(&self) -> &str {

@@ -350,4 +350,8 @@ fn notices_of_alerts() {
          74a3627073a873696e63655f6d73cf0000018bcfe56800a866697265645f6d73cf0000018bcfe9fb
          e0a5636f756e7401",
     );
+    // One about a plan says more; the bytes above, of versions before, are read without it.
+    let mut of_plan = notice;
+    of_plan.alerts[0].resets_ms = Some(1_700_100_000_000);
+    assert_eq!(decode::<AlertNotice>(&encode(&of_plan)).unwrap(), of_plan);
 }

@@ -3,20 +3,21 @@
 use super::{crates::crates, sources::assert_none};
 
 /// A crate, and the crates of the workspace that its programs may contain.
-const MAY_USE: [(&str, &[&str]); 23] = [
+const MAY_USE: [(&str, &[&str]); 24] = [
     ("tidemap-wire", &[]),
     ("tidemap-service", &["wire"]),
     ("tidemap-client", &["wire", "service"]),
     ("tidemap-broker", &["wire", "service"]),
     ("tidemap-traffic", &[]),
+    ("tidemap-billing", &["wire", "client", "traffic"]),
     ("tidemap-alert", &["wire", "traffic"]),
     ("tidemap-simulate", &["wire", "service", "agent", "relay"]),
     ("tidemap-agent", &["wire", "service"]),
     ("tidemap-relay", &["wire", "service"]),
     ("tidemap-ingest", &["wire", "service"]),
     ("tidemap-history", &["wire", "service", "client"]),
-    ("tidemap-alerts", &["wire", "service", "client", "traffic", "alert"]),
-    ("tidemap-api", &["wire", "service", "client", "traffic"]),
+    ("tidemap-alerts", &["wire", "service", "client", "traffic", "billing", "alert"]),
+    ("tidemap-api", &["wire", "service", "client", "traffic", "billing"]),
     ("tidemap-webui", &["wire", "format", "parts", "map", "pixels"]),
     ("tidemap-past", &["wire", "format", "parts"]),
     ("tidemap-parts", &["wire"]),

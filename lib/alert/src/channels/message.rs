@@ -71,7 +71,10 @@ fn mark(notice: &AlertNotice) -> &'static str {
 }
 
 fn one(notice: &AlertNotice, alert: &Alert, zone: &Zone) -> Line {
-    let summary = clean(&alert.summary);
+    let mut summary = clean(&alert.summary);
+    if let Some(resets_ms) = alert.resets_ms.filter(|resets_ms| *resets_ms > notice.at_ms) {
+        summary.push_str(&format!(", in {}", duration(resets_ms - notice.at_ms)));
+    }
     let since = Some(format!("since {}", clock(zone, alert.since_ms, notice.at_ms)));
     let lasted = |until_ms: i64| duration(until_ms.saturating_sub(alert.since_ms));
     match notice.change {
@@ -94,17 +97,20 @@ fn one(notice: &AlertNotice, alert: &Alert, zone: &Zone) -> Line {
 fn many(notice: &AlertNotice, alerts: &[Alert], zone: &Zone) -> (Line, Vec<String>) {
     let count = usize::try_from(notice.count).unwrap_or(usize::MAX).max(alerts.len());
     let who = format!("{count} {}{}", things(alerts, count), place(alerts));
-    let list = names(&alerts.iter().map(name).collect::<Vec<_>>(), count);
+    let list = named(alerts);
+    let list = names(&list, count - (alerts.len() - list.len()));
     let first_ms = alerts.iter().map(|alert| alert.since_ms).min().unwrap_or(notice.at_ms);
     let summary = alerts.first().map(|alert| clean(&alert.summary));
     let same = summary.filter(|first| alerts.iter().all(|alert| clean(&alert.summary) == *first));
     let is_offline = same.as_ref().is_some_and(|same| same.starts_with("offline"));
+    // Nodes that were forgotten are not back, and the summary says so.
+    let is_back = is_offline && same.as_ref().is_some_and(|same| !same.contains(" · "));
     let what = match (&same, notice.change) {
         (Some(same), AlertChange::Fired | AlertChange::Test) if is_offline => {
             format!("{who} are {same}: {list}")
         }
         (Some(same), AlertChange::Repeated) if is_offline => format!("{who} are still {same}: {list}"),
-        (Some(_), AlertChange::Resolved) if is_offline => format!("{who} are back: {list}"),
+        (Some(_), AlertChange::Resolved) if is_back => format!("{who} are back: {list}"),
         (Some(same), AlertChange::Resolved) => format!("{who} · resolved: {same}: {list}"),
         (None, AlertChange::Resolved) => format!("{who} · resolved: {}: {list}", clean(&notice.rule)),
         (Some(same), _) => format!("{who} · {same}: {list}"),
@@ -127,6 +133,15 @@ fn many(notice: &AlertNotice, alerts: &[Alert], zone: &Zone) -> (Line, Vec<Strin
     (Line { parts, since }, lines)
 }
 
+/// The names of targets; a plan that has reached several thresholds is named once.
+fn named(alerts: &[Alert]) -> Vec<String> {
+    let mut list: Vec<String> = alerts.iter().map(name).collect();
+    if alerts.iter().all(|alert| alert.target.kind == TargetKind::Plan) {
+        list.dedup();
+    }
+    list
+}
+
 fn name(alert: &Alert) -> String {
     let target = &alert.target;
     match (clean(target.name.trim()), target.kind) {
@@ -146,7 +161,8 @@ fn things(alerts: &[Alert], count: usize) -> &'static str {
         Some(TargetKind::Group) => "groups",
         Some(TargetKind::Partition) => "partitions",
         Some(TargetKind::Worker) => "workers",
-        Some(TargetKind::Plan) => "plans",
+        // A plan may have reached several thresholds at once.
+        Some(TargetKind::Plan) => "alerts about plans",
         Some(TargetKind::Fleet | TargetKind::Broker) | None => "alerts",
     }
 }

@@ -47,6 +47,7 @@ pub(crate) fn alert(name: &str) -> Alert {
         fired_ms: Some(SINCE_MS + 5 * MINUTE_MS),
         resolved_ms: None,
         silenced_until_ms: None,
+        resets_ms: None,
     }
 }
 

@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
+use tidemap_traffic::{Period, Rate, Zone};
 use tidemap_wire::{Hello, Host, NodeId, NodeUpdate, Status, history_query::HistorySeries};
+
+use crate::rules::Measure;
 
 /// What is known of a node that changed.
 #[derive(Clone, Copy, Debug)]
@@ -44,23 +47,51 @@ pub struct PartitionFacts {
     pub silent_ms: Option<u64>,
 }
 
-/// How a plan stands in its present cycle.
-#[derive(Clone, Debug, Default, PartialEq)]
+/// A declared plan, and how it stands in its present cycle.
+#[derive(Clone, Debug, PartialEq)]
 pub struct PlanFacts {
     /// Its name.
     pub name: String,
-    /// The thresholds of its quota, in percent.
-    pub thresholds: Vec<u16>,
+    /// By which clocks moments are shown.
+    pub zone: Zone,
+    /// The present cycle; absent where it is a window that moves.
+    pub cycle: Option<Period>,
+    /// The thresholds of its quota, in percent; absent without a quota.
+    pub thresholds: Option<Vec<u16>>,
+    /// Whether its 95th percentile is billed.
+    pub has_p95: bool,
+    /// The rate that is agreed for it.
+    pub commit: Option<Rate>,
+    /// How it stands; absent while that is not known.
+    pub standing: Option<PlanStanding>,
+    /// Whether the history has not answered for so long that `no_data` says what holds.
+    pub is_missing: bool,
+}
+
+/// How a plan stands in its present cycle, as the history says. What says nothing yet is absent.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct PlanStanding {
+    /// Up to when it was counted, Unix milliseconds.
+    pub counted_ms: i64,
     /// How much of the quota is used, in percent.
     pub percent: Option<f64>,
     /// How much will be used by the end of the cycle if it goes on like this, in percent.
     pub forecast_percent: Option<f64>,
+    /// When the quota will be used up if it goes on like this, if within the cycle.
+    pub exceeded_ms: Option<i64>,
     /// The 95th percentile so far, bytes per second.
     pub p95_bps: Option<f64>,
-    /// The rate that is agreed for it, bytes per second.
-    pub commit_bps: Option<f64>,
-    /// When the cycle began, Unix milliseconds.
-    pub cycle_from_ms: i64,
+}
+
+impl PlanFacts {
+    pub(super) fn value(&self, measure: Measure) -> Option<f64> {
+        let standing = self.standing.as_ref()?;
+        match measure {
+            Measure::Quota => standing.percent,
+            Measure::Forecast => standing.forecast_percent,
+            _ => standing.p95_bps,
+        }
+    }
 }
 
 /// A question to the history: what moved in the last `window_ms`.

@@ -173,6 +173,7 @@ impl Engine {
             let rule = &self.rules.rules[rule_place as usize];
             let mut alert = target.alert(rule, &episode, AlertState::Resolved);
             alert.resolved_ms = Some(at_ms);
+            ending.note(&mut alert);
             self.changes.push(Change {
                 target: place,
                 rule: rule_place,

@@ -1,25 +1,19 @@
 //! Facts come in.
 
-use tidemap_wire::{AlertTarget, NodeId, Status, TargetKind};
+use std::collections::BTreeSet;
+
+use tidemap_wire::{NodeId, Status, TargetKind};
 
 use super::{
     Ending, Engine,
     episode::Episode,
-    facts::{NodeFacts, PlanFacts, SystemFacts},
+    facts::{NodeFacts, SystemFacts},
     group::Contribution,
     memory::Reading,
     target::{Body, NodeState, Target, node_target, other_target},
     values,
 };
-use crate::rules::{Comparison, Measure, Rule, Test, Verdict};
-
-/// The test that a plan's own threshold stands for.
-pub(super) fn own_test(rule: &Rule, threshold: f64) -> Test {
-    // A quota is reached; an agreed rate must be exceeded.
-    let comparison =
-        if rule.signal.measure == Measure::P95 { Comparison::Above } else { Comparison::AtLeast };
-    Test::exact(comparison, threshold)
-}
+use crate::rules::{Measure, Rule, Verdict};
 
 impl Engine {
     /// Applies what is known of a node that changed.
@@ -66,18 +60,20 @@ impl Engine {
     pub fn observe_system(&mut self, now_ms: i64, facts: &SystemFacts) {
         let broker = self.index.broker.clone();
         if !broker.is_empty() {
-            let place = self.other(TargetKind::Broker, "", "the broker", Body::Other);
+            let place = self.other(TargetKind::Broker, "", "the broker", || Body::Other);
             let is_away = f64::from(u8::from(!facts.is_broker_reached));
             self.apply_all(place, &broker, now_ms, |_| (Reading::of(Some(is_away)), true));
         }
+        let mut observed = BTreeSet::new();
         let rules = self.index.partitions.clone();
         for partition in facts.partitions.iter().filter(|_| !rules.is_empty()) {
             let name = match partition.worker.as_str() {
                 "" => format!("partition {}", partition.partition),
                 worker => format!("partition {} ({worker})", partition.partition),
             };
-            let place =
-                self.other(TargetKind::Partition, &partition.partition.to_string(), &name, Body::Other);
+            let id = partition.partition.to_string();
+            let place = self.other(TargetKind::Partition, &id, &name, || Body::Other);
+            observed.extend(rules.iter().map(|rule| (place, *rule)));
             let seconds = |ms: Option<u64>| Reading::of(ms.map(|ms| ms as f64 / 1_000.0));
             self.apply_all(place, &rules, now_ms, |rule| match rule.signal.measure {
                 // A worker that is silent says nothing of its lag.
@@ -85,51 +81,26 @@ impl Engine {
                 _ => (seconds(partition.silent_ms), facts.is_broker_reached),
             });
         }
+        // Those beyond the number of partitions are gone since the fleet was divided again.
+        self.end_unobserved(now_ms, TargetKind::Partition, &observed);
     }
 
-    /// Applies how all plans stand.
-    pub fn observe_plans(&mut self, now_ms: i64, plans: &[PlanFacts]) {
-        let rules = self.index.plans.clone();
-        for rule in rules {
-            for plan in plans {
-                self.observe_plan(now_ms, rule, plan);
+    /// Ends what goes on at targets of a kind, but for the observed targets and rules.
+    pub(super) fn end_unobserved(&mut self, now_ms: i64, kind: TargetKind, observed: &BTreeSet<(u32, u32)>) {
+        let those = self.others.iter().filter(|((of, _), _)| *of == kind);
+        let those: Vec<_> = those.map(|(key, place)| (key.clone(), *place)).collect();
+        for (key, place) in those {
+            if observed.range((place, 0)..=(place, u32::MAX)).next().is_none() {
+                self.others.remove(&key);
+                self.settle(place, now_ms);
+                self.end(place, now_ms, Ending::Forgotten);
+                continue;
             }
-        }
-    }
-
-    fn observe_plan(&mut self, now_ms: i64, place: u32, plan: &PlanFacts) {
-        let rule = &self.rules.rules[place as usize];
-        if rule.plan.as_ref().is_some_and(|name| *name != plan.name) {
-            return;
-        }
-        let measure = rule.signal.measure;
-        let value = match measure {
-            Measure::Quota => plan.percent,
-            Measure::Forecast => plan.forecast_percent,
-            _ => plan.p95_bps,
-        };
-        let own: Vec<f64> = match measure {
-            _ if rule.test.is_some() => Vec::new(),
-            Measure::P95 => plan.commit_bps.into_iter().collect(),
-            _ => plan.thresholds.iter().map(|percent| f64::from(*percent)).collect(),
-        };
-        let reading = Reading { value, is_partial: false };
-        if rule.test.is_some() {
-            let target = self.other(TargetKind::Plan, &plan.name, &plan.name, Body::Plan(None));
-            return self.apply_all(target, &[place], now_ms, |_| (reading, value.is_some()));
-        }
-        let tests: Vec<_> = own.into_iter().map(|threshold| (threshold, own_test(rule, threshold))).collect();
-        for (threshold, test) in tests {
-            let id = if measure == Measure::Quota {
-                format!("{}@{threshold}", plan.name)
-            } else {
-                plan.name.clone()
-            };
-            let target = self.other(TargetKind::Plan, &id, &plan.name, Body::Plan(Some(test)));
-            if let Some(known) = self.targets[target as usize].as_mut() {
-                known.body = Body::Plan(Some(test));
+            let entries = self.targets[place as usize].iter().flat_map(|target| &target.entries);
+            let rules = entries.map(|entry| entry.rule).filter(|rule| !observed.contains(&(place, *rule)));
+            for rule in rules.collect::<Vec<_>>() {
+                self.end_entry(place, rule, now_ms, Ending::RuleGone);
             }
-            self.apply_all(target, &[place], now_ms, |_| (reading, value.is_some()));
         }
     }
 
@@ -213,7 +184,13 @@ impl Engine {
     }
 
     /// A target that is no node or group; it is made if need be.
-    fn other(&mut self, kind: TargetKind, id: &str, name: &str, body: Body) -> u32 {
+    pub(super) fn other(
+        &mut self,
+        kind: TargetKind,
+        id: &str,
+        name: &str,
+        body: impl FnOnce() -> Body,
+    ) -> u32 {
         if let Some(known) = self.others.get(&(kind, id.to_owned())) {
             let known = *known;
             if let Some(target) = self.targets[known as usize].as_mut() {
@@ -224,7 +201,7 @@ impl Engine {
             }
             return known;
         }
-        self.insert(u32::MAX, Target::new(AlertTarget { ..other_target(kind, id, name) }, body))
+        self.insert(u32::MAX, Target::new(other_target(kind, id, name), body()))
     }
 
     /// Applies a reading for each of some rules.
@@ -246,7 +223,7 @@ impl Engine {
 
     /// Applies a reading of a target to a rule.
     #[expect(clippy::too_many_arguments, reason = "they are one reading")]
-    fn apply(
+    pub(super) fn apply(
         &mut self,
         place: u32,
         rule_place: u32,

@@ -52,8 +52,29 @@ pub enum Ending {
     Cleared,
     /// Its target no longer exists.
     Forgotten,
+    /// The billing cycle is over in which its condition held.
+    CycleOver,
     /// Its rule no longer exists, measures something else, or is no longer about the target.
     RuleGone,
+}
+
+impl Ending {
+    /// Why it ended, for people; nothing where that goes without saying.
+    pub(super) fn why(self) -> Option<&'static str> {
+        match self {
+            Self::Cleared => None,
+            Self::Forgotten => Some("it no longer exists"),
+            Self::CycleOver => Some("a new cycle has begun"),
+            Self::RuleGone => Some("no rule is about it any more"),
+        }
+    }
+
+    /// Notes why it ended in what an alert says.
+    pub(super) fn note(self, alert: &mut Alert) {
+        if let Some(why) = self.why() {
+            alert.summary = format!("{} · {why}", alert.summary);
+        }
+    }
 }
 
 /// What is kept of a rule and a target through a restart.

@@ -11,7 +11,10 @@ use super::{
     memory::Memory,
     values::Carried,
 };
-use crate::rules::{Measure, Rule, Rules, Test};
+use crate::{
+    quantity::{Quantity, Shown},
+    rules::{Measure, Rule, Rules, Test},
+};
 
 /// Something that rules are about.
 #[derive(Clone, Debug)]
@@ -32,9 +35,21 @@ pub(super) struct Target {
 pub(super) enum Body {
     Node(Box<NodeState>),
     Group(Box<Sum>),
-    /// A plan, with the threshold of its own that this target stands for.
-    Plan(Option<Test>),
+    Plan(Box<PlanState>),
     Other,
+}
+
+/// What is kept of a plan.
+#[derive(Clone, Debug, Default)]
+pub(super) struct PlanState {
+    /// The limit of its own that this target stands for, and how values beside it are shown.
+    pub(super) own: Option<(Test, Shown)>,
+    /// When its cycle ends, Unix milliseconds.
+    pub(super) resets_ms: Option<i64>,
+    /// The same for people: `resets 1 June 00:00 Europe/Zurich`.
+    pub(super) resets: Option<String>,
+    /// When its quota will be used up: `used up on 23 May`.
+    pub(super) used_up: Option<String>,
 }
 
 /// What is kept of a node.
@@ -114,25 +129,38 @@ impl Target {
     /// What a rule demands of this target; `None` where neither says it.
     pub(super) fn test(&self, rule: &Rule) -> Option<Test> {
         match &self.body {
-            Body::Plan(own) => rule.test.or(*own),
+            Body::Plan(plan) => rule.test.or(plan.own.as_ref().map(|(test, _)| *test)),
             _ => rule.test,
         }
     }
 
     pub(super) fn alert(&self, rule: &Rule, episode: &Episode, state: AlertState) -> Alert {
         let test = self.test(rule);
-        let is_truth = rule.shown.quantity == crate::quantity::Quantity::Truth;
+        let is_truth = rule.shown.quantity == Quantity::Truth;
         let threshold = test.map(|test| test.threshold).filter(|_| !is_truth);
         let worst =
             if state == AlertState::Resolved { episode.peak.or(episode.value) } else { episode.value };
         let for_ms = if state == AlertState::Pending { 0 } else { rule.for_ms };
-        let mut summary = rule.summary(worst, threshold, for_ms);
+        let shown = match &self.body {
+            Body::Plan(plan) if rule.test.is_none() => plan.own.as_ref().map(|(_, shown)| shown),
+            _ => None,
+        };
+        let mut summary = rule.summary(worst, threshold, for_ms, shown.unwrap_or(&rule.shown));
         if let (Measure::Rate, Some(carried), Some(value)) = (rule.signal.measure, self.carried(), worst) {
             let of_link = super::values::of_link(rule.signal.direction, value, carried);
             let is_upward = test.is_some_and(|test| test.comparison.is_upward());
             if let Some(percent) = of_link.filter(|_| is_upward) {
                 summary = format!("{summary}, {percent:.0} % of link");
             }
+        }
+        let plan = match &self.body {
+            Body::Plan(plan) if state != AlertState::Resolved => Some(plan),
+            _ => None,
+        };
+        let used_up = plan.filter(|_| rule.signal.measure == Measure::Forecast);
+        let used_up = used_up.and_then(|plan| plan.used_up.as_ref());
+        for part in used_up.into_iter().chain(plan.and_then(|plan| plan.resets.as_ref())) {
+            summary = format!("{summary} · {part}");
         }
         Alert {
             id: ids::alert(&rule.name, &self.about, episode.since_ms),
@@ -149,6 +177,7 @@ impl Target {
             fired_ms: episode.fired_ms,
             resolved_ms: None,
             silenced_until_ms: None,
+            resets_ms: plan.and_then(|plan| plan.resets_ms),
         }
     }
 

@@ -2,9 +2,11 @@
 
 mod basics;
 mod episodes;
+mod gone;
 mod groups;
 mod holding;
 mod others;
+mod plans;
 
 use std::{collections::BTreeMap, sync::Arc};
 

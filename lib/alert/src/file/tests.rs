@@ -54,10 +54,10 @@ fn a_rule_is_what_it_says() {
 fn what_is_wrong_is_named_with_its_place() {
     for (lines, place, words) in [
         ("metric = \"ofline\"", "line 3, column 10", "metric: must be one of offline"),
-        ("metric = \"quota\"\nplan = \"transit\"", "line 3, column 10", "metric: quota is not judged yet"),
         ("metric = \"broker\"", "line 3, column 10", "a [heartbeat] can tell"),
-        ("metric = \"forecast\"", "line 3, column 10", "metric: forecast is not judged yet"),
-        ("metric = \"p95\"\nabove = \"1 Gbit/s\"", "line 3, column 10", "metric: p95 is not judged yet"),
+        ("metric = \"quota\"\nnode = \"a\"", "line 4, column 8", "which is not about nodes"),
+        ("metric = \"forecast\"\nwindow = \"1h\"", "line 4, column 10", "window: is for rates"),
+        ("metric = \"p95\"\nabove = \"90 %\"", "line 4, column 9", "above: must be a rate with a unit"),
         ("metric = \"rate\"", "line 1, column 1", "needs above, at_least, below or at_most"),
         ("metric = \"rate\"\nabove = 900", "line 4, column 9", "above: must be a rate with a unit"),
         (

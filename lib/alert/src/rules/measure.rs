@@ -57,8 +57,8 @@ pub(crate) enum Subject {
 
 /// The names of those that are not host metrics, for a file's author.
 pub(super) const NAMES: &str = "offline, rate, utilisation, no_traffic, errors, drops, round_trip, loss, \
-     clock_skew, agent_version, memory_percent, swap_percent, disk_percent, worker_lag, worker_silence, or \
-     a host metric such as cpu_percent (docs/host-metrics.md)";
+     clock_skew, agent_version, memory_percent, swap_percent, disk_percent, worker_lag, worker_silence, \
+     quota, forecast, p95, or a host metric such as cpu_percent (docs/host-metrics.md)";
 
 impl Measure {
     /// The measure of this name. Names that stand for a host metric are those of others here.

@@ -148,11 +148,9 @@ impl RuleToml {
         }
     }
 
-    /// Refuses metrics of which no rule would ever fire: no station counts plans yet, and without the broker
-    /// nobody judges.
+    /// Refuses a metric of which no rule would ever fire: without the broker nobody judges.
     pub(crate) fn refuse_unjudged(&self) -> Checked<()> {
         let refuse = |name: &str| match Measure::named(name).map(|measure| measure.subject()) {
-            Some(Subject::Plans) => Err(format!("{name} is not judged yet")),
             Some(Subject::Broker) => {
                 Err(format!("{name} cannot be judged without it; a [heartbeat] can tell"))
             }
@@ -274,7 +272,7 @@ impl RuleToml {
         let Some((name, comparison, value)) = written else {
             let default = match measure {
                 Measure::Rate if is_still => Some(Test::new(Comparison::AtMost, 0.0)),
-                Measure::Forecast => Some(Test::exact(Comparison::Above, 100.0)),
+                Measure::Forecast => Some(Test::new(Comparison::Above, 100.0)),
                 Measure::Quota | Measure::P95 => None,
                 _ if quantity == Quantity::Truth => Some(Test::exact(Comparison::AtLeast, 1.0)),
                 _ => {

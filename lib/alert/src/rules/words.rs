@@ -3,7 +3,10 @@
 use tidemap_traffic::Direction;
 
 use super::{Aggregate, Comparison, Measure, NoData, Per, Repeat, Rule, Rules, Subject, Test};
-use crate::{duration, quantity::Quantity};
+use crate::{
+    duration,
+    quantity::{Quantity, Shown},
+};
 
 impl Rule {
     /// The rule in one line.
@@ -125,7 +128,13 @@ impl Rule {
     }
 
     /// What an alert says, without its target: `download 941 Mbit/s for 5 min (limit 900 Mbit/s)`.
-    pub(crate) fn summary(&self, value: Option<f64>, threshold: Option<f64>, for_ms: i64) -> String {
+    pub(crate) fn summary(
+        &self,
+        value: Option<f64>,
+        threshold: Option<f64>,
+        for_ms: i64,
+        shown: &Shown,
+    ) -> String {
         let measure = self.signal.measure;
         let is_truth = self.shown.quantity == Quantity::Truth;
         let for_text =
@@ -136,9 +145,9 @@ impl Rule {
         if self.is_still() {
             return format!("no {}{for_text}", self.what());
         }
-        let value = value.map_or_else(|| "not known".to_owned(), |value| self.shown.show(value));
-        let limit = threshold
-            .map_or_else(String::new, |threshold| format!(" (limit {})", self.shown.show(threshold)));
+        let value = value.map_or_else(|| "not known".to_owned(), |value| shown.show(value));
+        let limit =
+            threshold.map_or_else(String::new, |threshold| format!(" (limit {})", shown.show(threshold)));
         let (before, after) = match measure {
             Measure::Offline | Measure::OfflineShare => (String::new(), " of the nodes offline"),
             _ => (format!("{} ", self.what()), ""),

@@ -24,6 +24,7 @@ fn alert(target: &str, state: AlertState) -> Alert {
         fired_ms: Some(2_000),
         resolved_ms: (state == AlertState::Resolved).then_some(3_000),
         silenced_until_ms: None,
+        resets_ms: None,
     }
 }
 

@@ -156,6 +156,7 @@ pub(crate) fn notice() -> AlertNotice {
         fired_ms: Some(1_700_000_300_000),
         resolved_ms: None,
         silenced_until_ms: None,
+        resets_ms: None,
     };
     AlertNotice {
         id: "4f".to_owned(),

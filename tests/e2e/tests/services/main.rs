@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a failing test panics, its helpers too")]
 
 mod addresses;
+mod alert_plans;
 mod alert_rules;
 mod alert_station;
 mod api;

@@ -44,6 +44,7 @@ impl FakeAlerts {
             fired_ms: Some(since_ms),
             resolved_ms: None,
             silenced_until_ms: None,
+            resets_ms: None,
         }
     }
 

@@ -31,6 +31,7 @@ fn alert() -> Alert {
         fired_ms: Some(NOW_MS - 10_000),
         resolved_ms: None,
         silenced_until_ms: None,
+        resets_ms: None,
     }
 }
 

@@ -74,6 +74,35 @@ fn a_site_that_drops_is_one_sentence() {
 }
 
 #[test]
+fn nodes_that_were_forgotten_are_not_back() {
+    let mut over = notice(AlertChange::Resolved, offline(&["a", "b"]));
+    over.alerts.iter_mut().for_each(|alert| alert.summary = "offline · it no longer exists".to_owned());
+    let text = message(&over);
+    assert_eq!(text.title, "[resolved] 2 nodes of Berlin · resolved: offline · it no longer exists: a, b");
+}
+
+#[test]
+fn a_plan_says_when_it_begins_again() {
+    let plan = |percent: u32| {
+        let mut plan = alert("plan transit");
+        plan.target.kind = TargetKind::Plan;
+        plan.summary =
+            format!("quota used 101 % (limit {percent} %) · resets 1 December 00:00 Europe/Zurich");
+        plan.resets_ms = Some(SINCE_MS + 34 * 60 * MINUTE_MS + 5 * MINUTE_MS);
+        plan
+    };
+    let one = message(&notice(AlertChange::Fired, vec![plan(90)]));
+    let said = "quota used 101 % (limit 90 %) · resets 1 December 00:00 Europe/Zurich, in 1 d 10 h";
+    assert_eq!(one.body, format!("plan transit · {said} · since 14:02 CET"));
+    // Several thresholds at once.
+    let two = message(&notice(AlertChange::Fired, vec![plan(90), plan(100)]));
+    let lines: Vec<&str> = two.body.lines().collect();
+    assert_eq!(lines[0], "2 alerts about plans · fast: plan transit · since 14:02 CET");
+    assert_eq!(lines[1], format!("• plan transit · {said} · since 14:02 CET"));
+    assert!(lines[2].contains("(limit 100 %)"), "{two:?}");
+}
+
+#[test]
 fn alerts_that_differ_have_a_line_each() {
     let mut both = notice(AlertChange::Fired, vec![alert("a"), alert("b")]);
     "download 999 Mbit/s for 5 min (limit 900 Mbit/s)".clone_into(&mut both.alerts[1].summary);

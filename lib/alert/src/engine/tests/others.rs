@@ -146,37 +146,6 @@ fn the_history_is_asked_for_long_windows_only() {
 }
 
 #[test]
-fn plans_fire_once_for_each_threshold_and_cycle() {
-    let mut world = World::new(&format!(
-        "{}{}{}",
-        rule("metric = \"quota\""),
-        rule("metric = \"forecast\"").replace("\"r\"", "\"forecast\""),
-        rule("metric = \"p95\"").replace("\"r\"", "\"p95\""),
-    ));
-    let mut seen = |percent: f64, forecast: f64, p95: f64| {
-        let plan = PlanFacts {
-            name: "transit".to_owned(),
-            thresholds: vec![80, 90, 100],
-            percent: Some(percent),
-            forecast_percent: Some(forecast),
-            p95_bps: Some(p95),
-            commit_bps: Some(25.0),
-            cycle_from_ms: START_MS,
-        };
-        world.engine.observe_plans(world.now_ms, &[plan]);
-        world.pass(60_000)
-    };
-    assert_eq!(seen(79.9, 100.0, 25.0), NONE);
-    assert_eq!(seen(80.0, 100.1, 25.1), ["fired transit@80", "fired transit", "fired transit"]);
-    assert_eq!(seen(85.0, 120.0, 25.1), NONE);
-    assert_eq!(seen(101.0, 120.0, 25.1), ["fired transit@90", "fired transit@100"]);
-    // A new cycle begins.
-    let over = seen(0.0, 0.0, 0.0);
-    assert_eq!(over.len(), 5, "{over:?}");
-    assert_eq!(seen(81.0, 0.0, 0.0), ["fired transit@80"]);
-}
-
-#[test]
 fn workers_and_the_broker_are_judged() {
     let mut world = World::new(&format!(
         "{}{}{}",

@@ -6,10 +6,10 @@ use tidemap_traffic::{
 };
 use tidemap_wire::http::{P95Json, QuotaJson, SlotRatesJson, TrafficJson, TrafficPeriodJson};
 
-use super::count::Counted;
+use crate::count::Counted;
 
 /// The answer of which `periods` are the periods.
-pub(super) fn report(plan: &Plan, is_declared: bool, periods: &[Period], counted: Counted) -> TrafficJson {
+pub(crate) fn report(plan: &Plan, is_declared: bool, periods: &[Period], counted: Counted) -> TrafficJson {
     let Counted { sums, slots, complete_until_ms, unknown, members } = counted;
     let of = sums.iter().zip(&slots).zip(periods);
     let periods =

@@ -1,17 +1,13 @@
 //! Asks the history for what periods came to, one range after another, so that one answer is in memory.
 
-use tidemap_client::HistoryRequestError;
+use tidemap_client::{HistoryClient, HistoryRequestError};
 use tidemap_traffic::{
     Bytes, Period, Plan, Reach, Read, Scope, Sum, Sums,
     percentile::{SLOT_MS, SlotRange, Slots},
 };
-use tidemap_wire::history_query::{
-    HistoryError, HistorySeries, HistoryStatus, MAX_STEPS, RangeAnswer, RangeRequest,
-};
-
-use crate::{
-    fleet_task::possible_ids,
-    http::{Site, errors::ApiError},
+use tidemap_wire::{
+    NodeId,
+    history_query::{HistoryError, HistorySeries, HistoryStatus, MAX_STEPS, RangeAnswer, RangeRequest},
 };
 
 /// The most ranges that are read for one answer. Each takes some milliseconds.
@@ -23,11 +19,25 @@ const MAX_SLOTS: usize = 211_000;
 const MINUTE_MS: u64 = 60_000;
 const QUARTER_MS: u64 = 15 * MINUTE_MS;
 
+/// Why periods are not counted.
+#[derive(Debug, thiserror::Error)]
+pub enum CountError {
+    /// The history has no answer.
+    #[error(transparent)]
+    History(#[from] HistoryRequestError),
+    /// It would keep the history busy for long, or take much memory.
+    #[error(
+        "periods: these periods of these nodes take too long to count: ask for fewer periods, or for a label instead of its \
+         nodes"
+    )]
+    TooMuch,
+}
+
 /// Whose traffic is counted over which periods.
 #[derive(Debug)]
-pub(super) struct Question {
-    pub(super) plan: Plan,
-    pub(super) periods: Vec<Period>,
+pub(crate) struct Question {
+    pub(crate) plan: Plan,
+    pub(crate) periods: Vec<Period>,
     reach: Reach,
     /// The first moment of which there are slots.
     slots_ms: i64,
@@ -37,16 +47,16 @@ pub(super) struct Question {
 
 /// What was counted.
 #[derive(Debug)]
-pub(super) struct Counted {
+pub(crate) struct Counted {
     /// One for each period.
-    pub(super) sums: Vec<Sum>,
+    pub(crate) sums: Vec<Sum>,
     /// Likewise; absent unless the percentile is wanted, and where no slots are kept.
-    pub(super) slots: Vec<Option<(SlotRange, Slots)>>,
-    pub(super) complete_until_ms: i64,
+    pub(crate) slots: Vec<Option<(SlotRange, Slots)>>,
+    pub(crate) complete_until_ms: i64,
     /// Nodes and groups that the history has never heard of.
-    pub(super) unknown: Vec<String>,
+    pub(crate) unknown: Vec<String>,
     /// Nodes or groups of which the sums consist.
-    pub(super) members: usize,
+    pub(crate) members: usize,
 }
 
 /// A node or a group, and what it may be called in the history.
@@ -56,7 +66,7 @@ struct Member {
 }
 
 impl Question {
-    pub(super) fn new(plan: Plan, periods: Vec<Period>, status: &HistoryStatus, now_ms: i64) -> Self {
+    pub(crate) fn new(plan: Plan, periods: Vec<Period>, status: &HistoryStatus, now_ms: i64) -> Self {
         let from_ms = |step_ms: u64| {
             let tier = status.tiers.iter().find(|tier| tier.step_ms == step_ms);
             tier.and_then(|tier| tier.from_ms).unwrap_or(i64::MAX)
@@ -97,7 +107,7 @@ impl Question {
             Scope::Nodes(names) => {
                 let member = |name: &String| Member {
                     text: format!("a node named {name}"),
-                    possible: possible_ids(name).into_iter().map(HistorySeries::Node).collect(),
+                    possible: NodeId::possible(name).into_iter().map(HistorySeries::Node).collect(),
                 };
                 names.iter().map(member).collect()
             }
@@ -106,7 +116,7 @@ impl Question {
 }
 
 /// Counts. In one bill, nodes are summed slot by slot.
-pub(super) async fn count(site: &Site, question: &Question) -> Result<Counted, ApiError> {
+pub(crate) async fn count(history: &HistoryClient, question: &Question) -> Result<Counted, CountError> {
     let mut members = question.members();
     let mut sums = Sums::new(&question.periods, question.reach);
     let reads = sums.reads(question.now_ms, i64::from(MAX_STEPS));
@@ -124,14 +134,14 @@ pub(super) async fn count(site: &Site, question: &Question) -> Result<Counted, A
     let mut complete_until_ms = question.complete_until_ms;
     for member in &mut members {
         for read in &reads {
-            let Some(answer) = member.read(site, *read).await? else { break };
+            let Some(answer) = member.read(history, *read).await? else { break };
             complete_until_ms = complete_until_ms.min(answer.complete_until_ms);
             for (step, from_ms) in begins(&answer, *read) {
                 sums.add(from_ms, placed(&answer, step), unplaced(&answer, step), answer.covered_ms[step]);
             }
         }
         for (place, read) in &slot_reads {
-            let Some(answer) = member.read(site, *read).await? else { break };
+            let Some(answer) = member.read(history, *read).await? else { break };
             let Some((range, slots)) = &mut slots[*place] else { continue };
             for (step, from_ms) in begins(&answer, *read) {
                 if let Some(number) = range.number(from_ms).filter(|_| answer.rx_bytes[step].is_some()) {
@@ -150,12 +160,11 @@ pub(super) async fn count(site: &Site, question: &Question) -> Result<Counted, A
     })
 }
 
-/// Refuses what would keep the history busy for long, or take much memory.
 fn check_size(
     members: usize,
     slots: &[Option<SlotRange>],
     reads: impl Iterator<Item = Read>,
-) -> Result<(), ApiError> {
+) -> Result<(), CountError> {
     let slots: usize = slots.iter().flatten().map(|range| range.count).sum();
     let (mut ranges, mut steps) = (0, 0_i64);
     for read in reads {
@@ -166,21 +175,19 @@ fn check_size(
         }
     }
     if ranges > MAX_READS || steps > MAX_ALL_STEPS || slots > MAX_SLOTS {
-        let detail = "periods: these periods of these nodes take too long to count: ask for fewer periods, or \
-                      for a label instead of its nodes";
-        return Err(ApiError::Query(detail.to_owned()));
+        return Err(CountError::TooMuch);
     }
     Ok(())
 }
 
 impl Member {
     /// What the history has of a range; nothing when it has never heard of the member.
-    async fn read(&mut self, site: &Site, read: Read) -> Result<Option<RangeAnswer>, ApiError> {
+    async fn read(&mut self, history: &HistoryClient, read: Read) -> Result<Option<RangeAnswer>, CountError> {
         let Read { from_ms, to_ms, step_ms } = read;
         while let Some(of) = self.possible.first() {
             let step_ms = Some(step_ms.unsigned_abs());
             let request = RangeRequest { of: of.clone(), from_ms, to_ms, step_ms, host: false, recent: None };
-            match site.history.range(request).await {
+            match history.range(request).await {
                 Err(HistoryRequestError::Refused(HistoryError::UnknownSeries)) => {
                     self.possible.remove(0);
                 }
