@@ -1,7 +1,7 @@
 //! Judges alert rules over the fleet, and notifies people and programs.
 //!
 //! Any number of stations run, and one judges: the one that holds the lease (`lease`, `lease_task`). It
-//! follows the fleet, feeds the engine (`judge`), writes what changes into the bucket (`ledger`, `bucket`),
+//! follows the fleet, feeds the engine (`judge`), writes what changes into the bucket (`ledger`, `station/writing`),
 //! makes the notices that records name, and sends them (`delivery`, `notify`). The bucket is the one home of
 //! the state: a station that takes over continues from it, and the API reads it.
 //!
@@ -9,7 +9,6 @@
 //! alerts as they are.
 #![warn(missing_docs)]
 
-mod bucket;
 mod config;
 mod delivery;
 mod judge;

@@ -13,8 +13,8 @@ mod rules;
 pub use self::{
     channels::Channels,
     engine::{
-        AlertStanding, Ending, Engine, EngineCounts, Hold, NodeFacts, PartitionFacts, PastRates, PlanFacts,
-        Silence, SystemFacts, Transition, Want,
+        AlertStanding, ClearSince, Ending, Engine, EngineCounts, Hold, NodeFacts, PartitionFacts, PastRates,
+        PlanFacts, SystemFacts, Transition, Want,
     },
     file::AlertFile,
     replay::{Replay, ReplayHello, ReplayNode, ReplayStep, replay},
