@@ -199,7 +199,7 @@ fn after_a_station_of_before_the_time_begins_again_and_nothing_ends_early() {
 #[test]
 fn what_a_station_of_before_has_kept_is_continued() {
     let mut world = World::firing();
-    // As version 0.3 writes a firing's record and the lease.
+    // The record of a firing and the lease, as a station writes them that keeps nothing of what is clear.
     let (key, stored) = world.bucket.records.pop_first().unwrap();
     let mut record = serde_json::to_value(&stored.value).unwrap();
     let standing = record["standing"].as_object_mut().unwrap();

@@ -28,17 +28,19 @@ use tidemap_service::{
 };
 use tidemap_wire::{AlertState, Silence};
 
-use self::{
-    keys::{Key, split},
-    values::ALERT_VERSION,
-};
 pub use self::{
-    keys::{LEASE_KEY, clear_key, member, notice_id, notice_key, pending_key, record_key, silence_key},
+    keys::{
+        CLEAR_KEYS, LEASE_KEY, clear_key, member, notice_id, notice_key, pending_key, record_key, silence_key,
+    },
     values::{
         AlertLease, AlertRecord, AlertUpdate, Audience, ChannelCounts, Clear, ClearRecord, NoticeRecord,
         PendingRecord, SilenceRecord,
     },
     writer::{AlertWriter, KeyWrite},
+};
+use self::{
+    keys::{Key, split},
+    values::ALERT_VERSION,
 };
 
 /// Alerts and notices that are kept in memory at most; further ones are skipped, and counted.
@@ -52,8 +54,6 @@ const NOTICE_KEPT_MS: i64 = 3_600_000;
 /// A silence that is over is kept this long: somebody may have ended it early, and removing leaves no marker,
 /// so a reader that was away would take it for one that goes on.
 const SILENCE_KEPT_MS: i64 = 3_600_000;
-/// Silences that are kept in memory at most, with those that are over; further ones are skipped, and counted.
-const MAX_SILENCES: usize = 1_000;
 
 /// A key's newest value, and its revision.
 #[derive(Clone, Debug, PartialEq)]
@@ -109,6 +109,10 @@ pub enum AlertNews {
 }
 
 impl AlertBucket {
+    /// Silences that are kept in memory at most, with those that are over; further ones are skipped, and
+    /// counted.
+    pub const MAX_SILENCES: usize = 1_000;
+
     /// Notes what was read.
     pub fn apply(&mut self, event: LogEvent) -> AlertNews {
         match event {
@@ -296,8 +300,8 @@ impl AlertBucket {
                 self.lease = lease.map(|value| Stored { revision, value });
             }),
             Key::Alert | Key::Notice(_) if is_full => Err(format!("there are more than {MAX_KEYS}")),
-            Key::Silence(_) if is_new && self.silences.len() >= MAX_SILENCES => {
-                Err(format!("there are more than {MAX_SILENCES}"))
+            Key::Silence(_) if is_new && self.silences.len() >= Self::MAX_SILENCES => {
+                Err(format!("there are more than {}", Self::MAX_SILENCES))
             }
             Key::Alert => read_into(&mut self.records, key, value, revision, |record| record.v),
             Key::Notice(id) => read_into(&mut self.notices, id, value, revision, |record| record.v),

@@ -26,9 +26,9 @@ pub mod testing;
 
 pub use self::{
     alert_bucket::{
-        AlertBucket, AlertLease, AlertNews, AlertRecord, AlertUpdate, AlertWriter, Audience, ChannelCounts,
-        Clear, ClearRecord, KeyWrite, LEASE_KEY, NoticeRecord, PendingRecord, SilenceRecord, Stored,
-        clear_key, member, notice_id, notice_key, pending_key, record_key, silence_key,
+        AlertBucket, AlertLease, AlertNews, AlertRecord, AlertUpdate, AlertWriter, Audience, CLEAR_KEYS,
+        ChannelCounts, Clear, ClearRecord, KeyWrite, LEASE_KEY, NoticeRecord, PendingRecord, SilenceRecord,
+        Stored, clear_key, member, notice_id, notice_key, pending_key, record_key, silence_key,
     },
     events::Events,
     feed::{Feed, FeedMessage},

@@ -26,9 +26,12 @@ pub fn pending_key(part: usize) -> String {
     format!("p.{part}")
 }
 
+/// How the keys of what fires on although its condition is over begin.
+pub const CLEAR_KEYS: &str = "c.";
+
 /// The key of a part of what fires on although its condition is over.
 pub fn clear_key(part: usize) -> String {
-    format!("c.{part}")
+    format!("{CLEAR_KEYS}{part}")
 }
 
 /// The key of a silence.

@@ -149,10 +149,14 @@ fn a_silence_is_known_by_its_id_and_kept_for_an_hour_after_its_end() {
     let later = SilenceRecord { v: 2, silence };
     put(&mut bucket, &silence_key("q8"), &later, 4);
     assert_eq!((bucket.silences.len(), bucket.skipped.len()), (1, 1));
-    for number in 0..MAX_SILENCES {
+    for number in 0..AlertBucket::MAX_SILENCES {
         put(&mut bucket, &silence_key(&number.to_string()), &SilenceRecord::new(Silence::default()), 5);
     }
-    assert_eq!((bucket.silences.len(), bucket.skipped.len()), (MAX_SILENCES, 2), "memory is bounded");
+    assert_eq!(
+        (bucket.silences.len(), bucket.skipped.len()),
+        (AlertBucket::MAX_SILENCES, 2),
+        "memory is bounded"
+    );
 }
 
 #[test]
