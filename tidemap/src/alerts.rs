@@ -25,7 +25,7 @@ pub(crate) enum AlertsCommand {
     /// Prints when a rule would have fired, by what the history of a fleet knows.
     Test(TestArgs),
     /// Silences alerts: nobody is notified of them until a moment.
-    Silence(silencing::SilenceArgs),
+    Silence(Box<silencing::SilenceArgs>),
     /// Lists what is silenced.
     Silences(silencing::ListArgs),
     /// Ends a silence: what still fires is notified then.
@@ -59,7 +59,7 @@ pub(crate) async fn run(command: AlertsCommand) -> anyhow::Result<()> {
             Ok(cli::print(lines.join("\n"))?)
         }
         AlertsCommand::Test(args) => replaying::run(args).await,
-        AlertsCommand::Silence(args) => silencing::silence(args).await,
+        AlertsCommand::Silence(args) => silencing::silence(*args).await,
         AlertsCommand::Silences(args) => silencing::list(args).await,
         AlertsCommand::Unsilence(args) => silencing::end(args).await,
     }

@@ -214,7 +214,7 @@ fn what_a_station_of_before_has_kept_is_continued() {
 }
 
 #[test]
-fn what_is_silenced_is_told_once_when_the_silence_ends_also_by_another_station() {
+fn what_is_silenced_is_notified_once_when_the_silence_ends_also_by_another_station() {
     let mut world = World::new();
     let silence = Silence {
         node: Some("a".to_owned()),

@@ -67,14 +67,14 @@ impl Station {
             let key = pending_key(part);
             let known = self.bucket.pending.get(&key);
             let Some(value) = next_part(parts.next(), known.is_some()) else { break };
-            writes.extend(part_write(key, PendingRecord::new(value), known));
+            writes.extend(part_write(key, &PendingRecord::new(value), known));
         }
         let mut parts = timers.clear.chunks(ClearRecord::MAX_CLEAR).map(<[_]>::to_vec);
         for part in 0.. {
             let key = clear_key(part);
             let known = self.bucket.clear.get(&key);
             let Some(value) = next_part(parts.next(), known.is_some()) else { break };
-            writes.extend(part_write(key, ClearRecord::new(value), known));
+            writes.extend(part_write(key, &ClearRecord::new(value), known));
         }
         let begun = Instant::now();
         let written = writer.write(writes, &mut self.bucket).await;
@@ -161,11 +161,11 @@ fn next_part<T>(part: Option<Vec<T>>, is_known: bool) -> Option<Vec<T>> {
 /// A write of a part that is not in the bucket.
 fn part_write<T: serde::Serialize + PartialEq>(
     key: String,
-    value: T,
+    value: &T,
     known: Option<&Stored<T>>,
 ) -> Option<KeyWrite> {
-    let has_changed = known.is_none_or(|known| known.value != value);
-    has_changed.then(|| key_write(key, &value, known.map_or(0, |known| known.revision))).flatten()
+    let has_changed = known.is_none_or(|known| known.value != *value);
+    has_changed.then(|| key_write(key, value, known.map_or(0, |known| known.revision))).flatten()
 }
 
 fn encoded<T>(write: anyhow::Result<T>) -> Option<T> {

@@ -34,7 +34,7 @@ pub(super) async fn list(asked: &Asked, site: &Site) -> Result<Response, ApiErro
     let shown = site.alerts.borrow().clone().ok_or_else(no_station)?;
     let at_ms = now_ms(site).await?;
     let silences = shown.silences.iter().filter(|(_, silence)| silence.until_ms > at_ms);
-    let silences = silences.map(|(id, silence)| told(site, &shown, id, silence)).collect();
+    let silences = silences.map(|(id, silence)| shown_as_json(site, &shown, id, silence)).collect();
     let body = json::encode(&SilencesJson { at_ms, silences });
     let (tag, body) = (bodies::tag(&body), Encoded::long(body, &site.budget)?);
     bodies::encoded(&asked.headers, &tag, bodies::JSON, &body).await
@@ -66,7 +66,7 @@ pub(super) async fn put(asked: &Asked, site: &Site) -> Result<Response, ApiError
     };
     site.silencer.change(change, at_ms).await?;
     let shown = site.alerts.borrow().clone().ok_or_else(no_station)?;
-    let mut response = Response::new(json::encode(&told(site, &shown, &id, &silence)).into());
+    let mut response = Response::new(json::encode(&shown_as_json(site, &shown, &id, &silence)).into());
     let json = warp::http::HeaderValue::from_static(bodies::JSON);
     response.headers_mut().insert(warp::http::header::CONTENT_TYPE, json);
     Ok(response)
@@ -103,7 +103,7 @@ fn no_station() -> ApiError {
 }
 
 /// A silence as answers tell it: on a public page, without the operator's words.
-fn told(site: &Site, shown: &AlertsView, id: &str, silence: &Silence) -> SilenceJson {
+fn shown_as_json(site: &Site, shown: &AlertsView, id: &str, silence: &Silence) -> SilenceJson {
     let firing = shown.firing.iter().filter(|alert| covers(silence, alert)).count() as u64;
     let mut silence = silence.clone();
     if site.redacted {

@@ -223,10 +223,10 @@ mod tests {
             why: "new\nswitch".to_owned(),
             ..Silence::default()
         };
-        let told = SilenceJson { id: "5f".to_owned(), silence, firing: 3 };
+        let shown = SilenceJson { id: "5f".to_owned(), silence, firing: 3 };
         let zone = Zone::named("Europe/Zurich").unwrap();
         assert_eq!(
-            line(&told, &zone),
+            line(&shown, &zone),
             "5f  until 2026-12-01 22:00 +01:00  rule offline, node web   (3 fire)  ann: new switch"
         );
     }

@@ -105,7 +105,7 @@ async fn a_silence_is_made_listed_replaced_and_ended() {
     );
     let made: SilenceJson = json(&answer);
     assert_eq!((made.firing, made.silence.until_ms - made.silence.made_ms), (1, 7_200_000));
-    assert_eq!(listed(&site).await.silences, [made.clone()]);
+    assert_eq!(listed(&site).await.silences, std::slice::from_ref(&made));
     // The alert says so.
     let alerts: AlertsJson = json(&request("GET", "/api/alerts").reply(&routes(site.clone())).await);
     assert_eq!(alerts.firing[0].silenced_until_ms, Some(made.silence.until_ms));
