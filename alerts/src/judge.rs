@@ -7,10 +7,10 @@ use std::{
 
 use serde_json::Value;
 use tidemap_alert::{
-    AlertFile, AlertStanding, Engine, NodeFacts, PartitionFacts, PastRates, PlanFacts, SystemFacts,
-    Transition, Want,
+    AlertFile, AlertStanding, ClearSince, Engine, NodeFacts, PartitionFacts, PastRates, PlanFacts,
+    SystemFacts, Transition, Want,
 };
-use tidemap_client::{AlertBucket, AlertUpdate, Audience, Fleet, Node, record_key};
+use tidemap_client::{AlertBucket, AlertUpdate, Audience, Clear, Fleet, Node, record_key};
 use tidemap_service::clock::whole_ms;
 use tidemap_wire::{AlertChange, NodeId};
 use tokio::time::Instant;
@@ -25,6 +25,15 @@ pub(crate) struct Judged {
     pub(crate) update: AlertUpdate,
     /// Changes with equal groups belong together.
     pub(crate) group: String,
+}
+
+/// What goes on by the clock alone: whoever judges next continues from it.
+#[derive(Debug, Default)]
+pub(crate) struct Timers {
+    /// What does not fire yet.
+    pub(crate) pending: Vec<Value>,
+    /// What fires on although its condition is over.
+    pub(crate) clear: Vec<Clear>,
 }
 
 /// The nodes of the fleet's rows: a row that is empty no longer says whose it was.
@@ -53,8 +62,8 @@ impl Rows {
 pub(crate) struct Judge {
     engine: Engine,
     is_complete: bool,
-    /// The pending alerts that were taken for writing.
-    pending_taken: Option<u64>,
+    /// The timers that were taken for writing.
+    timers_taken: Option<u64>,
 }
 
 impl Judge {
@@ -64,7 +73,7 @@ impl Judge {
         let judged_ms = bucket.lease.as_ref().map_or(0, |lease| lease.value.judged_ms);
         let judged_ms = if judged_ms == 0 { now_ms } else { judged_ms.min(now_ms) };
         engine.restore(judged_ms, standings(bucket));
-        Self { engine, is_complete: false, pending_taken: None }
+        Self { engine, is_complete: false, timers_taken: None }
     }
 
     /// Judges other rules from now on; everything must be observed again.
@@ -125,6 +134,11 @@ impl Judge {
         self.engine.observe_past(now_ms, want, rates);
     }
 
+    /// Holds back what is silenced now.
+    pub(crate) fn silence(&mut self, bucket: &AlertBucket, now_ms: i64) {
+        self.engine.set_silences(bucket.silences_at(now_ms).map(|(_, silence)| silence.clone()).collect());
+    }
+
     /// What has changed.
     pub(crate) fn judge(&mut self, now_ms: i64) -> Vec<Judged> {
         self.engine.judge(now_ms).into_iter().filter_map(judged).collect()
@@ -136,15 +150,23 @@ impl Judge {
         self.engine.adopt(now_ms, &other.rule, &other.target, standing);
     }
 
-    /// What does not fire yet, if that has changed since it was taken last.
-    pub(crate) fn take_pending(&mut self) -> Option<Vec<Value>> {
-        let version = self.engine.pending_version();
-        if self.pending_taken == Some(version) {
+    /// The timers, if they have changed since they were taken last.
+    pub(crate) fn take_timers(&mut self) -> Option<Timers> {
+        let version = self.engine.timers_version();
+        if self.timers_taken == Some(version) {
             return None;
         }
-        self.pending_taken = Some(version);
+        self.timers_taken = Some(version);
         let pending = self.engine.pending();
-        Some(pending.iter().filter_map(|standing| serde_json::to_value(standing).ok()).collect())
+        Some(Timers {
+            pending: pending.iter().filter_map(|standing| serde_json::to_value(standing).ok()).collect(),
+            clear: self.engine.clear().iter().filter_map(clear).collect(),
+        })
+    }
+
+    /// Takes note that the timers were not written.
+    pub(crate) fn put_back_timers(&mut self) {
+        self.timers_taken = None;
     }
 
     fn observe_node(&mut self, node: &Node, now_ms: i64) {
@@ -175,19 +197,37 @@ fn judged(transition: Transition) -> Option<Judged> {
     Some(Judged { key, update: AlertUpdate { alert, change, audience, standing }, group })
 }
 
+fn clear(standing: &AlertStanding) -> Option<Clear> {
+    let ClearSince { clear_ms, frozen_ms, is_handover } = standing.clear()?;
+    let alert = &standing.alert;
+    let key = record_key(&alert.rule, &alert.target).ok()?;
+    Some(Clear { key, alert: alert.id.clone(), clear_ms, frozen_ms, is_handover })
+}
+
 /// What went on when the station before was last alive.
 fn standings(bucket: &AlertBucket) -> Vec<AlertStanding> {
+    // A station of an earlier version says nothing of what is clear, so `keep_firing_for` begins again after
+    // it: what others have written before it may be over, and nothing ends too early.
+    let is_known = bucket.lease.as_ref().is_some_and(|lease| lease.value.knows_clear);
+    let clear = bucket.clear.values().filter(|_| is_known).flat_map(|stored| &stored.value.clear);
+    let clear: HashMap<(&str, &str), &Clear> =
+        clear.map(|clear| ((clear.key.as_str(), clear.alert.as_str()), clear)).collect();
     let mut known = BTreeSet::new();
     let mut standings = Vec::new();
-    let mut add = |value: &Value| match serde_json::from_value(value.clone()) {
-        Ok(standing) => standings.push(standing),
-        Err(error) => tracing::warn!("an alert of the bucket cannot be continued: {error}"),
+    let read = |value: &Value| -> Option<AlertStanding> {
+        let read = serde_json::from_value(value.clone());
+        read.inspect_err(|error| tracing::warn!("an alert of the bucket cannot be continued: {error}")).ok()
     };
     for (key, stored) in &bucket.records {
-        if let Some(standing) = &stored.value.standing {
-            known.insert(key.clone());
-            add(standing);
-        }
+        let Some(standing) = &stored.value.standing else { continue };
+        known.insert(key.clone());
+        let Some(standing) = read(standing) else { continue };
+        let since = clear.get(&(key.as_str(), standing.alert.id.as_str())).map(|clear| ClearSince {
+            clear_ms: clear.clear_ms,
+            frozen_ms: clear.frozen_ms,
+            is_handover: clear.is_handover,
+        });
+        standings.push(standing.with_clear(since));
     }
     for stored in bucket.pending.values() {
         for (alert, standing) in stored.value.alerts().zip(&stored.value.standings) {
@@ -195,9 +235,12 @@ fn standings(bucket: &AlertBucket) -> Vec<AlertStanding> {
             // It may have fired, and even ended, since pending alerts were last written.
             let is_later = bucket.records.get(&key).is_some_and(|stored| stored.value.alert.id == alert.id);
             if !is_later && known.insert(key) {
-                add(standing);
+                standings.extend(read(standing));
             }
         }
     }
     standings
 }
+
+#[cfg(test)]
+mod tests;

@@ -131,7 +131,8 @@ impl LeaseTask {
         let mut value = AlertLease { owner, since_ms: self.since_ms, ..self.status.borrow().clone() };
         if value.judged_ms == 0 {
             // Until this station has judged itself, it matters up to when the one before has.
-            value.judged_ms = lease.map_or(0, |lease| lease.judged_ms);
+            let before = lease.unwrap_or_default();
+            (value.judged_ms, value.knows_clear) = (before.judged_ms, before.knows_clear);
         }
         let value = serde_json::to_vec(&value)?;
         let revision = within(bucket.update(LEASE_KEY, value.into(), revision)).await?;

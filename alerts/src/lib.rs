@@ -1,15 +1,14 @@
 //! Judges alert rules over the fleet, and notifies people and programs.
 //!
 //! Any number of stations run, and one judges: the one that holds the lease (`lease`, `lease_task`). It
-//! follows the fleet, feeds the engine (`judge`), writes what changes into the bucket (`ledger`, `bucket`),
-//! makes the notices that records name, and sends them (`delivery`, `notify`). The bucket is the one home of
-//! the state: a station that takes over continues from it, and the API reads it.
+//! follows the fleet, feeds the engine (`judge`), writes what changes into the bucket (`ledger`,
+//! `station/writing`), makes the notices that records name, and sends them (`delivery`, `notify`). The bucket
+//! is the one home of the state: a station that takes over continues from it, and the API reads it.
 //!
 //! It says nothing about nodes that it does not hear: their status is unknown, and the engine leaves their
 //! alerts as they are.
 #![warn(missing_docs)]
 
-mod bucket;
 mod config;
 mod delivery;
 mod judge;

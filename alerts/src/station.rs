@@ -7,7 +7,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use async_nats::{Client, jetstream};
 use tidemap_alert::AlertFile;
-use tidemap_client::{AlertBucket, AlertLease, AlertNews, Follower, LEASE_KEY, NoticeRecord};
+use tidemap_client::{AlertBucket, AlertLease, AlertNews, AlertWriter, Follower, LEASE_KEY, NoticeRecord};
 use tidemap_service::{
     clock::{Stopwatch, whole_ms},
     log_reader::LogEvent,
@@ -22,7 +22,6 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    bucket::Writer,
     config::Config,
     delivery::{Deliveries, Outcome},
     judge::{Judge, Rows},
@@ -57,7 +56,7 @@ pub(crate) struct Station {
     watched: Option<watch::Receiver<FileContent<AlertFile>>>,
     file: Arc<AlertFile>,
     /// Absent until the bucket is open.
-    writer: Option<Writer>,
+    writer: Option<AlertWriter>,
     bucket: AlertBucket,
     rows: Rows,
     /// Absent while another station judges.
@@ -80,7 +79,7 @@ pub(crate) struct Station {
     started: Stopwatch,
     second_due: Instant,
     upkeep_due: Instant,
-    pending_due: Instant,
+    timers_due: Instant,
     beat_due: Instant,
 }
 
@@ -120,7 +119,7 @@ impl Station {
             started: Stopwatch::start(),
             second_due: now,
             upkeep_due: now,
-            pending_due: now,
+            timers_due: now,
             beat_due: now,
         }
     }
@@ -184,7 +183,7 @@ impl Station {
     }
 
     /// Writes again what the broker has lost, where nobody else has written it meanwhile.
-    async fn restore(&mut self, writer: &Writer) {
+    async fn restore(&mut self, writer: &AlertWriter) {
         let Some((keys, _)) = self.lost.take() else { return };
         tracing::warn!(keys = keys.len(), "the broker has lost alerts; writing them again");
         self.write_again(writer, keys).await;
@@ -211,7 +210,7 @@ impl Station {
             none => {
                 let judge = none.insert(Judge::new(&self.file, &self.bucket, now_ms));
                 judge.observe_all(fleet, now_ms);
-                (self.upkeep_due, self.pending_due, self.may_be_untold) = (now, now, true);
+                (self.upkeep_due, self.timers_due, self.may_be_untold) = (now, now, true);
             }
         }
         let Some(judge) = &mut self.judge else { return };
@@ -224,6 +223,7 @@ impl Station {
             self.past.add(judge.wanted(now_ms, self.past.room()), now_ms);
         }
         let passed_ms = self.started.now_ms();
+        judge.silence(&self.bucket, now_ms);
         for judged in judge.judge(now_ms) {
             self.ledger.push(&judged.key, judged.update, judged.group, passed_ms);
         }
@@ -231,7 +231,7 @@ impl Station {
         let Some(writer) = self.open().await else { return };
         self.restore(&writer).await;
         self.write(&writer, now_ms).await;
-        self.write_pending(&writer, now).await;
+        self.write_timers(&writer, now).await;
         for (channel, id) in self.deliveries.unmarked(&self.bucket) {
             self.settle(&writer, &channel, &id, true, now_ms).await;
         }
@@ -256,7 +256,7 @@ impl Station {
             self.deliveries.stopped();
         }
         // What it says when it takes the lease.
-        self.say(|status| status.judged_ms = 0);
+        self.say(|status| (status.judged_ms, status.knows_clear) = (0, false));
         let now = Instant::now();
         self.forget_lost(now);
         if now >= self.upkeep_due {
@@ -377,11 +377,11 @@ impl Station {
         self.status.send_modify(change);
     }
 
-    async fn open(&mut self) -> Option<Writer> {
+    async fn open(&mut self) -> Option<AlertWriter> {
         // Writing makes the bucket if it is missing, and the broker may still be deleting it.
         let may_make = self.missing_since.is_none_or(|since| since.elapsed() >= streams::DELETION);
         if self.writer.is_none() && may_make {
-            match Writer::open(&self.js).await {
+            match AlertWriter::create(&self.js).await {
                 Ok(writer) => self.writer = Some(writer),
                 Err(error) => tracing::debug!("the bucket of alerts cannot be opened: {error:#}"),
             }

@@ -1,20 +1,25 @@
-//! What alert stations have written into their bucket, as answers show it.
+//! What alert stations have written into their bucket, as answers show it; and silences, which are written
+//! here.
+
+mod silencing;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use async_nats::{Client, jetstream};
-use tidemap_client::{AlertBucket, AlertLease, AlertNews};
+use tidemap_client::{AlertBucket, AlertLease, AlertNews, CLEAR_KEYS, LEASE_KEY};
 use tidemap_service::{
     clock,
     log_reader::{Content, LogEnd, LogEvent, LogPosition, LogReader},
     streams,
 };
-use tidemap_wire::{Alert, AlertState, Severity, stream::AlertsEvent};
+use tidemap_wire::{Alert, AlertState, Severity, Silence, stream::AlertsEvent};
 use tokio::{
     sync::{mpsc, watch},
     time::{Instant, MissedTickBehavior, interval},
 };
 use tokio_util::sync::CancellationToken;
+
+pub(crate) use self::silencing::{NotSilenced, SilenceChange, SilenceRequest, Silencer};
 
 /// Chunks of up to 128 values that wait; the reader waits beyond them.
 const EVENTS: usize = 4;
@@ -34,6 +39,8 @@ pub(crate) struct AlertsView {
     pub(crate) pending: Vec<Alert>,
     /// The newest first.
     pub(crate) log: Vec<Alert>,
+    /// Silences with their ids, the first to end comes first; those that have ended are among them.
+    pub(crate) silences: Vec<(String, Silence)>,
     /// The station that judges, while it is heard.
     pub(crate) evaluator: Option<AlertLease>,
     /// When any of this has changed, Unix milliseconds.
@@ -41,19 +48,27 @@ pub(crate) struct AlertsView {
 }
 
 impl AlertsView {
-    fn new(bucket: &AlertBucket, evaluator: Option<AlertLease>, changed_ms: i64) -> Self {
+    pub(crate) fn new(bucket: &AlertBucket, evaluator: Option<AlertLease>, changed_ms: i64) -> Self {
+        let mut silences: Vec<(String, Silence)> =
+            bucket.silences.iter().map(|(id, stored)| (id.clone(), stored.value.silence.clone())).collect();
+        silences.sort_by(|(id, one), (other_id, other)| (one.until_ms, id).cmp(&(other.until_ms, other_id)));
+        let silenced = |mut alert: Alert| {
+            let mut those = silences.iter().rev().filter(|(_, silence)| covers(silence, &alert));
+            alert.silenced_until_ms = those.next().map(|(_, silence)| silence.until_ms);
+            alert
+        };
         let records = || bucket.records.values().map(|stored| &stored.value);
         let is_firing = |alert: &&Alert| alert.state == AlertState::Firing;
         let mut firing: Vec<Alert> =
-            records().map(|record| &record.alert).filter(is_firing).cloned().collect();
+            records().map(|record| &record.alert).filter(is_firing).cloned().map(silenced).collect();
         firing.sort_by_key(|alert| (std::cmp::Reverse(alert.severity), std::cmp::Reverse(alert.fired_ms)));
         let all = records().flat_map(|record| std::iter::once(&record.alert).chain(&record.past));
         let mut log: Vec<Alert> = all.filter(|alert| alert.state == AlertState::Resolved).cloned().collect();
         log.sort_by_key(|alert| std::cmp::Reverse(alert.resolved_ms));
         let mut pending: Vec<Alert> =
-            bucket.pending.values().flat_map(|stored| stored.value.alerts()).collect();
+            bucket.pending.values().flat_map(|stored| stored.value.alerts()).map(silenced).collect();
         pending.sort_by_key(|alert| std::cmp::Reverse(alert.since_ms));
-        Self { firing, pending, log, evaluator, changed_ms }
+        Self { firing, pending, log, silences, evaluator, changed_ms }
     }
 
     /// As the event stream tells it.
@@ -80,15 +95,27 @@ impl AlertsView {
     }
 }
 
-/// Follows the bucket until `stop`. A broker without it is waited for.
-pub(crate) async fn follow(client: Client, shown: watch::Sender<ShownAlerts>, stop: CancellationToken) {
+/// Whether a silence is about an alert, at whatever time.
+pub(crate) fn covers(silence: &Silence, alert: &Alert) -> bool {
+    silence.covers(&alert.rule, &alert.target, || alert.id.clone())
+}
+
+/// Follows the bucket until `stop`, and writes the silences that `requests` want. A broker without it is
+/// waited for.
+pub(crate) async fn follow(
+    client: Client,
+    shown: watch::Sender<ShownAlerts>,
+    mut requests: mpsc::Receiver<SilenceRequest>,
+    stop: CancellationToken,
+) {
     let reader = LogReader {
         stream: streams::bucket_stream(streams::ALERTS),
         content: Content::Bucket,
         end: LogEnd::default(),
     };
     let (events_in, mut events) = mpsc::channel(EVENTS);
-    let reading = reader.read(LogPosition::default(), jetstream::new(client), events_in, stop.clone());
+    let js = jetstream::new(client);
+    let reading = reader.read(LogPosition::default(), js.clone(), events_in, stop.clone());
     let reading = tokio::spawn(reading);
     let mut following = Following::default();
     let mut period = interval(PERIOD);
@@ -99,6 +126,8 @@ pub(crate) async fn follow(client: Client, shown: watch::Sender<ShownAlerts>, st
             () = stop.cancelled() => break,
             // The bucket has changed.
             Some(event) = events.recv() => following.read(event),
+            // Somebody silences alerts, or no longer.
+            Some(request) = requests.recv() => following.silence(&js, request, &shown).await,
             // What is shown may change.
             _ = period.tick() => following.show(&shown),
         }
@@ -121,8 +150,9 @@ struct Following {
 impl Following {
     fn read(&mut self, event: LogEvent) {
         if let LogEvent::Messages(messages) = &event {
-            let lease = streams::bucket_subject(streams::ALERTS, tidemap_client::LEASE_KEY);
-            self.has_changed |= messages.iter().any(|message| *message.subject != *lease);
+            let is_shown = |key: &str| key != LEASE_KEY && !key.starts_with(CLEAR_KEYS);
+            let mut keys = messages.iter().map(|of| streams::bucket_key(streams::ALERTS, &of.subject));
+            self.has_changed |= keys.any(|key| key.is_none_or(is_shown));
         }
         if let AlertNews::Read { missing, .. } = self.bucket.apply(event) {
             self.has_changed |= !missing.is_empty();
@@ -133,6 +163,24 @@ impl Following {
         if self.lease.map(|(seen, _)| seen) != revision {
             self.lease = revision.map(|revision| (revision, Instant::now()));
         }
+    }
+
+    async fn silence(
+        &mut self,
+        js: &jetstream::Context,
+        request: SilenceRequest,
+        shown: &watch::Sender<ShownAlerts>,
+    ) {
+        let SilenceRequest { change, now_ms, reply } = request;
+        let stored = if self.is_known {
+            silencing::store(js, &mut self.bucket, &change, now_ms).await
+        } else {
+            Err(NotSilenced::NoStation)
+        };
+        self.has_changed = true;
+        self.show(shown);
+        // Who asked may have gone.
+        reply.send(stored).ok();
     }
 
     fn show(&mut self, shown: &watch::Sender<ShownAlerts>) {

@@ -16,7 +16,9 @@ mod nodes;
 mod openapi;
 mod page;
 mod query;
+mod sent;
 mod server;
+mod silences;
 mod stats;
 #[cfg(test)]
 mod tests;
@@ -43,7 +45,7 @@ use warp::{
 
 use self::{errors::ApiError, page::Page};
 use crate::{
-    alerts::ShownAlerts,
+    alerts::{ShownAlerts, Silencer},
     config::{Access, ApiConfig, Limits, NodeSeries},
     fleet_task::FleetHandle,
     memory_budget::MemoryBudget,
@@ -61,6 +63,7 @@ pub(crate) struct SiteParts {
     budget: MemoryBudget,
     /// What alert stations have found.
     alerts: watch::Receiver<ShownAlerts>,
+    silencer: Silencer,
     access: Access,
     names: Names,
     partitions: PartitionCount,
@@ -87,6 +90,7 @@ impl Site {
         config: &ApiConfig,
         budget: MemoryBudget,
         alerts: watch::Receiver<ShownAlerts>,
+        silencer: Silencer,
         shutdown: CancellationToken,
     ) -> Self {
         Self(Arc::new(SiteParts {
@@ -96,6 +100,7 @@ impl Site {
             history_turns: Semaphore::new(history::AT_ONCE),
             budget,
             alerts,
+            silencer,
             access: config.access.clone(),
             names: config.names.clone(),
             partitions: config.partitions,
@@ -143,6 +148,8 @@ struct Asked {
     /// Empty when there is none.
     query: String,
     headers: HeaderMap,
+    /// Of a `PUT` only: all others are ignored. Absent where it is too long, or broke off.
+    body: Option<Vec<u8>>,
 }
 
 /// All routes, as one filter: a tree of filters would be copied for each request, and each of its branches
@@ -152,9 +159,13 @@ pub(crate) fn routes(site: Site) -> impl Filter<Extract = (impl Reply,), Error =
         .and(warp::path::full())
         .and(query::raw())
         .and(warp::header::headers_cloned())
-        .then(move |method, path, query, headers| {
-            let (site, asked) = (site.clone(), Asked { method, path, query, headers });
-            async move { asked.answer(&site).await }
+        .and(sent::body())
+        .then(move |method, path, query, headers, body| {
+            let site = site.clone();
+            async move {
+                let body = if method == Method::PUT { sent::read(body).await } else { None };
+                Asked { method, path, query, headers, body }.answer(&site).await
+            }
         })
         .with(warp::log::custom(|request| log(&request)))
 }
@@ -187,6 +198,8 @@ impl Asked {
             "/api/traffic" => traffic::read(self.reader(site)?, site).await,
             "/api/traffic/plans" => traffic::plans(self.reader(site)?, site).await,
             "/api/alerts" => alerts::read(self.reader(site)?, site).await,
+            "/api/alerts/silences" if self.method == Method::PUT => silences::put(self, site).await,
+            "/api/alerts/silences" => silences::list(self.reads(silences::ALLOWS)?, site).await,
             "/api/connections" => connections::list(self.reader(site)?, site).await,
             "/api/openapi.json" => self.reader(site).map(openapi::read),
             "/healthz" => self.get().map(health::alive),
@@ -200,6 +213,9 @@ impl Asked {
     async fn named(&self, site: &Site, path: &str) -> Result<Response, ApiError> {
         if let Some(name) = history::name(path) {
             return history::of_node(self.reader(site)?, site, name).await;
+        }
+        if let Some(id) = silences::id(path) {
+            return silences::end(self, site, id).await;
         }
         match nodes::name(path) {
             Some(name) if self.method == Method::DELETE => nodes::forget(self, site, name).await,

@@ -38,6 +38,7 @@ pub use crate::names::NameArgs;
 pub use crate::tiles::{TilesAttribution, TilesUrl};
 pub use crate::token::ApiToken;
 use crate::{
+    alerts::Silencer,
     fleet_task::{FleetHandle, FleetTask},
     http::Site,
 };
@@ -62,11 +63,12 @@ pub async fn run(
     let stop = shutdown.child_token();
     let (requests_in, requests) = mpsc::channel(REQUESTS_LIMIT);
     let (shown, alerts) = watch::channel(None);
+    let (silencer, silences) = Silencer::new();
     let task = FleetTask::new(config.partitions, config.redacted, Instant::now(), clock::unix_ms())
         .with_alerts(alerts.clone());
     let fleet = FleetHandle::new(requests_in, task.answers());
-    let site = Site::new(fleet, client.clone(), &config, task.budget(), alerts, stop.clone());
-    let following = alerts::follow(client.clone(), shown, stop.clone());
+    let site = Site::new(fleet, client.clone(), &config, task.budget(), alerts, silencer, stop.clone());
+    let following = alerts::follow(client.clone(), shown, silences, stop.clone());
     let feed = Feed::subscribe(client, config.partitions).await?;
 
     let mut parts = JoinSet::new();

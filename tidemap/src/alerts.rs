@@ -1,6 +1,7 @@
-//! `tidemap alerts`: reads a file of rules, and tries a rule against the past.
+//! `tidemap alerts`: reads a file of rules, tries a rule against the past, and silences alerts.
 
 mod replaying;
+mod silencing;
 
 use std::path::{Path, PathBuf};
 
@@ -27,6 +28,12 @@ pub(crate) enum AlertsCommand {
     },
     /// Prints when a rule would have fired, by what the history of a fleet knows.
     Test(TestArgs),
+    /// Silences alerts: nobody is notified of them until a moment.
+    Silence(Box<silencing::SilenceArgs>),
+    /// Lists what is silenced.
+    Silences(silencing::ListArgs),
+    /// Ends a silence: what still fires is notified then.
+    Unsilence(silencing::EndArgs),
 }
 
 /// Which rule, and which past.
@@ -59,6 +66,9 @@ pub(crate) async fn run(command: AlertsCommand) -> anyhow::Result<()> {
             Ok(cli::print(lines.join("\n"))?)
         }
         AlertsCommand::Test(args) => replaying::run(args).await,
+        AlertsCommand::Silence(args) => silencing::silence(*args).await,
+        AlertsCommand::Silences(args) => silencing::list(args).await,
+        AlertsCommand::Unsilence(args) => silencing::end(args).await,
     }
 }
 

@@ -5,9 +5,11 @@ mod address;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use serde::de::DeserializeOwned;
+use serde::{Serialize, de::DeserializeOwned};
 use tidemap_service::cli::UsageError;
 use tidemap_wire::http::ErrorJson;
+use ureq::{Body, http::Response};
+use url::Url;
 
 pub(crate) use self::address::ApiAddressArgs;
 
@@ -19,16 +21,42 @@ const MAX_BYTES: u64 = 512 << 20;
 impl ApiAddressArgs {
     /// The body of the answer for a path that begins with `/api/`.
     pub(crate) fn ask(&self, path: &str) -> anyhow::Result<String> {
+        let mut request = self.agent(TIMEOUT)?.get(self.url_of(path)?.as_str());
+        if let Some(key) = self.key()? {
+            request = request.header("authorization", key);
+        }
+        self.body(request.call())
+    }
+
+    /// The body of the answer after something was put there.
+    pub(crate) fn put(&self, path: &str, value: &impl Serialize) -> anyhow::Result<String> {
+        let mut request = self.agent(TIMEOUT)?.put(self.url_of(path)?.as_str());
+        if let Some(key) = self.key()? {
+            request = request.header("authorization", key);
+        }
+        self.body(request.content_type("application/json").send(serde_json::to_vec(value)?))
+    }
+
+    /// Removes what is there.
+    pub(crate) fn delete(&self, path: &str) -> anyhow::Result<()> {
+        let mut request = self.agent(TIMEOUT)?.delete(self.url_of(path)?.as_str());
+        if let Some(key) = self.key()? {
+            request = request.header("authorization", key);
+        }
+        self.body(request.call()).map(|_| ())
+    }
+
+    fn url_of(&self, path: &str) -> Result<Url, UsageError> {
         let mut url = self.url()?;
         let (path, query) = path.split_once('?').map_or((path, None), |(path, query)| (path, Some(query)));
         url.set_path(&format!("{}{path}", url.path().trim_end_matches('/')));
         url.set_query(query);
-        let mut request = self.agent(TIMEOUT)?.get(url.as_str());
-        if let Some(key) = self.key()? {
-            request = request.header("authorization", key);
-        }
-        let mut answer =
-            request.call().with_context(|| format!("the API at {} does not answer", self.url))?;
+        Ok(url)
+    }
+
+    /// The body of an answer, or what it says is wrong.
+    fn body(&self, answer: Result<Response<Body>, ureq::Error>) -> anyhow::Result<String> {
+        let mut answer = answer.with_context(|| format!("the API at {} does not answer", self.url))?;
         let status = answer.status();
         let body = answer.body_mut().with_config().limit(MAX_BYTES).read_to_string();
         let body = body.context("the API's answer broke off")?;

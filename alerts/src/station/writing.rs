@@ -1,11 +1,13 @@
 //! What the station writes into the bucket.
 
-use tidemap_client::{NoticeRecord, PendingRecord, Stored, notice_key, pending_key};
+use tidemap_client::{
+    AlertWriter, ClearRecord, KeyWrite, NoticeRecord, PendingRecord, Stored, Written, clear_key, notice_key,
+    pending_key,
+};
 use tokio::time::Instant;
 
 use super::{SECOND, Station};
 use crate::{
-    bucket::{KeyWrite, Writer, Written},
     ledger::{RecordWrite, mend},
     sending::routes,
 };
@@ -13,14 +15,14 @@ use crate::{
 /// How often what is due is written in one tick: records, their notices, and once more where another station
 /// was faster.
 const ROUNDS: usize = 4;
-/// Writes of pending alerts take at most one in as many parts of the time.
-const PENDING_SHARE: u32 = 10;
+/// Writes of timers take at most one in as many parts of the time.
+const TIMERS_SHARE: u32 = 10;
 /// Keys that are removed at once at most.
 const MAX_REMOVED: usize = 200;
 
 impl Station {
     /// Writes changes and the notices that tell of them.
-    pub(super) async fn write(&mut self, writer: &Writer, now_ms: i64) {
+    pub(super) async fn write(&mut self, writer: &AlertWriter, now_ms: i64) {
         for round in 0..ROUNDS {
             let mut writes = Vec::new();
             if self.may_be_untold {
@@ -56,35 +58,42 @@ impl Station {
         }
     }
 
-    /// Writes what does not fire yet, at most once a second, so that `for` goes on where this station ends.
-    pub(super) async fn write_pending(&mut self, writer: &Writer, now: Instant) {
-        if now < self.pending_due {
+    /// Writes what does not fire yet, and since when what fires on is clear, at most once a second, so that
+    /// `for` and `keep_firing_for` go on where this station ends.
+    pub(super) async fn write_timers(&mut self, writer: &AlertWriter, now: Instant) {
+        if now < self.timers_due {
             return;
         }
-        let Some(pending) = self.judge.as_mut().and_then(|judge| judge.take_pending()) else { return };
-        let mut parts = pending.chunks(PendingRecord::MAX_STANDINGS).map(<[_]>::to_vec);
+        let Some(timers) = self.judge.as_mut().and_then(|judge| judge.take_timers()) else { return };
         let mut writes = Vec::new();
+        let mut parts = timers.pending.chunks(PendingRecord::MAX_STANDINGS).map(<[_]>::to_vec);
         for part in 0.. {
             let key = pending_key(part);
             let known = self.bucket.pending.get(&key);
-            let value = match (parts.next(), known) {
-                (Some(standings), _) => PendingRecord::new(standings),
-                (None, Some(_)) => PendingRecord::new(Vec::new()),
-                (None, None) => break,
-            };
-            if known.is_none_or(|known| known.value != value) {
-                writes.extend(key_write(key, &value, known.map_or(0, |known| known.revision)));
-            }
+            let Some(value) = next_part(parts.next(), known.is_some()) else { break };
+            writes.extend(part_write(key, &PendingRecord::new(value), known));
+        }
+        let mut parts = timers.clear.chunks(ClearRecord::MAX_CLEAR).map(<[_]>::to_vec);
+        for part in 0.. {
+            let key = clear_key(part);
+            let known = self.bucket.clear.get(&key);
+            let Some(value) = next_part(parts.next(), known.is_some()) else { break };
+            writes.extend(part_write(key, &ClearRecord::new(value), known));
         }
         let begun = Instant::now();
-        self.put(writer, writes).await;
-        self.pending_due = begun + SECOND.max(begun.elapsed() * PENDING_SHARE);
+        let count = writes.len();
+        if self.put(writer, writes).await.stored == count {
+            self.say(|status| status.knows_clear = true);
+        } else if let Some(judge) = &mut self.judge {
+            judge.put_back_timers();
+        }
+        self.timers_due = begun + SECOND.max(begun.elapsed() * TIMERS_SHARE);
     }
 
     /// Notes that a channel has a notice, or has given it up.
     pub(super) async fn settle(
         &mut self,
-        writer: &Writer,
+        writer: &AlertWriter,
         channel: &str,
         id: &str,
         is_delivered: bool,
@@ -107,7 +116,7 @@ impl Station {
     }
 
     /// Removes what has been kept for long enough. A record first forgets its notice.
-    pub(super) async fn clear_up(&mut self, writer: &Writer, now_ms: i64) {
+    pub(super) async fn clear_up(&mut self, writer: &AlertWriter, now_ms: i64) {
         for key in self.bucket.expired(now_ms).into_iter().take(MAX_REMOVED) {
             let named = key.strip_prefix("n.").unwrap_or_default();
             let members = self
@@ -133,21 +142,15 @@ impl Station {
     }
 
     /// Writes keys again that the broker has lost; this station's memory is all that is left of them.
-    pub(super) async fn write_again(&mut self, writer: &Writer, keys: Vec<String>) {
-        let bucket = &self.bucket;
-        let writes = keys.into_iter().filter(|key| bucket.revision(key) == Some(0)).filter_map(|key| {
-            let record = bucket.records.get(&key).map(|stored| key_write(key.clone(), &stored.value, 0));
-            let notice = key.strip_prefix("n.").and_then(|id| bucket.notices.get(id));
-            let notice = notice.map(|stored| key_write(key.clone(), &stored.value, 0));
-            let pending = bucket.pending.get(&key).map(|stored| key_write(key.clone(), &stored.value, 0));
-            record.or(notice).or(pending).flatten()
-        });
-        let writes = writes.collect();
+    pub(super) async fn write_again(&mut self, writer: &AlertWriter, keys: Vec<String>) {
+        let lost = keys.iter().filter(|key| self.bucket.revision(key) == Some(0));
+        let writes = lost.filter_map(|key| encoded(self.bucket.write_again(key)).flatten());
+        let writes: Vec<_> = writes.collect();
         self.put(writer, writes).await;
     }
 
     /// Writes, and keeps in mind whether the broker refuses that.
-    async fn put(&mut self, writer: &Writer, writes: Vec<KeyWrite>) -> Written {
+    async fn put(&mut self, writer: &AlertWriter, writes: Vec<KeyWrite>) -> Written {
         if writes.is_empty() {
             return Written::default();
         }
@@ -171,7 +174,25 @@ fn write_of(write: &RecordWrite) -> Option<KeyWrite> {
 }
 
 fn key_write(key: String, value: &impl serde::Serialize, revision: u64) -> Option<KeyWrite> {
-    let write = KeyWrite::new(key, value, revision);
+    encoded(KeyWrite::new(key, value, revision))
+}
+
+/// What the next part of timers holds: nothing where there were more before, and `None` after the last.
+fn next_part<T>(part: Option<Vec<T>>, is_known: bool) -> Option<Vec<T>> {
+    part.or_else(|| is_known.then(Vec::new))
+}
+
+/// A write of a part that is not in the bucket.
+fn part_write<T: serde::Serialize + PartialEq>(
+    key: String,
+    value: &T,
+    known: Option<&Stored<T>>,
+) -> Option<KeyWrite> {
+    let has_changed = known.is_none_or(|known| known.value != *value);
+    has_changed.then(|| key_write(key, value, known.map_or(0, |known| known.revision))).flatten()
+}
+
+fn encoded<T>(write: anyhow::Result<T>) -> Option<T> {
     write
         .inspect_err(|error| tracing::error!("a value of the alerts' bucket cannot be written: {error}"))
         .ok()

@@ -85,8 +85,11 @@ impl AlertsQuery {
     }
 
     fn answer(&self, shown: &AlertsView, at_ms: i64) -> AlertsJson {
-        let (firing, firing_count) = self.some(&shown.firing);
-        let (pending, pending_count) = self.some(&shown.pending);
+        let (mut firing, firing_count) = self.some(&shown.firing);
+        let (mut pending, pending_count) = self.some(&shown.pending);
+        for alert in firing.iter_mut().chain(&mut pending) {
+            alert.silenced_until_ms = alert.silenced_until_ms.filter(|until_ms| *until_ms > at_ms);
+        }
         let (log, log_count) = self.some(&shown.log);
         let is_asked = |state| self.state.is_none_or(|asked| asked == state);
         AlertsJson {

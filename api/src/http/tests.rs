@@ -6,6 +6,7 @@ mod described;
 mod metrics;
 mod recent;
 mod registry;
+mod silences;
 mod streamed;
 mod succeeded;
 mod utilisation;
@@ -23,13 +24,14 @@ use tidemap_wire::{
     http::{GroupJson, GroupedStatsJson, NodeDetailJson, NodeJson, StatsJson},
 };
 use tokio::{
-    sync::{Semaphore, mpsc},
+    sync::{Semaphore, mpsc, watch},
     time::Instant,
 };
 use tokio_util::sync::CancellationToken;
 use warp::{Filter, Reply, http::Response, hyper::body::Bytes};
 
 use crate::{
+    alerts::{ShownAlerts, Silencer},
     config::{Access, ApiConfig, Limits, NodeSeries},
     fleet_task::{self, FleetHandle, FleetTask},
     http::{Site, SiteParts, routes},
@@ -84,6 +86,7 @@ impl Site {
             names: other.names.clone(),
             partitions: other.partitions,
             alerts: other.alerts.clone(),
+            silencer: other.silencer.clone(),
             plans: other.plans.clone(),
             standings: other.standings.clone(),
             node_series: other.node_series,
@@ -96,6 +99,16 @@ impl Site {
 
 /// A site with a fleet that never ticks, so all requests see the same tick.
 async fn site(updates: Vec<NodeUpdate>, readers: Readers) -> Site {
+    site_with_alerts(updates, readers, watch::channel(None).1, Silencer::new().0).await
+}
+
+/// Likewise, with what alert stations have found.
+async fn site_with_alerts(
+    updates: Vec<NodeUpdate>,
+    readers: Readers,
+    alerts: watch::Receiver<ShownAlerts>,
+    silencer: Silencer,
+) -> Site {
     let mut task = task_of(updates, readers == Readers::Everybody);
     let (requests_in, mut requests) = mpsc::channel(8);
     let (handle, budget) = (FleetHandle::new(requests_in, task.answers()), task.budget());
@@ -120,7 +133,7 @@ async fn site(updates: Vec<NodeUpdate>, readers: Readers) -> Site {
         node_series: NodeSeries { limit: None, interfaces: true },
         limits: Limits { connections: NonZeroU32::MAX, requests: NonZeroU32::MAX },
     };
-    Site::new(handle, client, &config, budget, tokio::sync::watch::channel(None).1, CancellationToken::new())
+    Site::new(handle, client, &config, budget, alerts, silencer, CancellationToken::new())
 }
 
 async fn api(

@@ -25,16 +25,17 @@ mod values;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use tidemap_wire::{Alert, AlertChange, AlertState, AlertTarget, NodeId, TargetKind};
+use tidemap_wire::{Alert, AlertChange, AlertState, AlertTarget, NodeId, Silence, TargetKind};
 
-pub use self::{
-    facts::{NodeFacts, PartitionFacts, PastRates, PlanFacts, PlanStanding, Silence, SystemFacts, Want},
-    standing::{AlertStanding, Ending, Hold, Transition},
-};
 use self::{
+    episode::Episode,
     index::Index,
     judging::Change,
-    target::{Body, NodeState, PlanState, Target},
+    target::{Body, Entry, NodeState, PlanState, Target},
+};
+pub use self::{
+    facts::{NodeFacts, PartitionFacts, PastRates, PlanFacts, PlanStanding, SystemFacts, Want},
+    standing::{AlertStanding, ClearSince, Ending, Hold, Transition},
 };
 use crate::rules::Rules;
 
@@ -67,7 +68,7 @@ pub struct Engine {
     silences: Vec<Silence>,
     /// Whether all nodes have been observed, so that sums are whole.
     is_complete: bool,
-    pending_version: u64,
+    timers_version: u64,
     /// Where the next questions to the history begin.
     cursor: u32,
 }
@@ -105,7 +106,7 @@ impl Engine {
             active,
             silences: Vec::new(),
             is_complete: false,
-            pending_version: 0,
+            timers_version: 0,
             cursor: 0,
         }
     }
@@ -136,7 +137,7 @@ impl Engine {
         let before = std::mem::replace(self, Self::new(rules));
         self.silences = before.silences;
         self.ready = said;
-        self.pending_version = before.pending_version + 1;
+        self.timers_version = before.timers_version + 1;
         for standing in standings {
             let name = &standing.alert.rule;
             let (old, new) = (before.rules.named(name), self.rules.named(name));
@@ -181,17 +182,23 @@ impl Engine {
 
     /// Alerts whose condition does not hold for long enough yet.
     pub fn pending(&self) -> Vec<AlertStanding> {
-        self.standings(|state| state == AlertState::Pending)
+        self.standings(|entry| entry.episode.as_ref().is_some_and(|one| one.fired_ms.is_none()))
     }
 
-    /// Another number whenever [`Engine::pending`] may be different.
-    pub fn pending_version(&self) -> u64 {
-        self.pending_version
+    /// Alerts that fire on although their condition is over.
+    pub fn clear(&self) -> Vec<AlertStanding> {
+        let is_clear = |one: &Episode| one.fired_ms.is_some() && one.clear_ms.is_some();
+        self.standings(|entry| entry.episode.as_ref().is_some_and(is_clear))
+    }
+
+    /// Another number whenever [`Engine::pending`] or [`Engine::clear`] may be different.
+    pub fn timers_version(&self) -> u64 {
+        self.timers_version
     }
 
     /// Alerts that fire, and those of whose end people are not notified yet.
     pub fn firing(&self) -> Vec<AlertStanding> {
-        self.standings(|state| state != AlertState::Pending)
+        self.standings(|entry| entry.episode.as_ref().is_none_or(|one| one.fired_ms.is_some()))
     }
 
     /// Alerts that are pending or fire, with their present values.
@@ -226,13 +233,13 @@ impl Engine {
         counts
     }
 
-    fn standings(&self, is_wanted: impl Fn(AlertState) -> bool) -> Vec<AlertStanding> {
+    fn standings(&self, is_wanted: impl Fn(&Entry) -> bool) -> Vec<AlertStanding> {
         let targets = self.targets.iter().flatten();
         let all = targets.flat_map(|target| target.entries.iter().map(move |entry| (target, entry)));
-        let standings = all.filter_map(|(target, entry)| {
+        let standings = all.filter(|(_, entry)| is_wanted(entry)).filter_map(|(target, entry)| {
             AlertStanding::of(entry, target, &self.rules.rules[entry.rule as usize])
         });
-        standings.filter(|standing| is_wanted(standing.alert.state)).collect()
+        standings.collect()
     }
 
     /// Goes on with an alert of the rule in this place.
@@ -256,7 +263,7 @@ impl Engine {
         if let Some(known) = self.targets[target as usize].as_mut() {
             *known.made_entry(rule) = entry;
         }
-        self.pending_version += 1;
+        self.timers_version += 1;
     }
 
     /// The body of a target of which only an alert is known; `None` when the rule has no such targets.
@@ -339,7 +346,7 @@ impl Engine {
         let was_firing = alert.state == AlertState::Firing;
         let is_left = alert.state == AlertState::Resolved;
         if !was_firing && !is_left {
-            self.pending_version += 1;
+            self.timers_version += 1;
             return;
         }
         alert.state = AlertState::Resolved;

@@ -13,8 +13,8 @@ mod rules;
 pub use self::{
     channels::Channels,
     engine::{
-        AlertStanding, Ending, Engine, EngineCounts, Hold, NodeFacts, PartitionFacts, PastRates, PlanFacts,
-        PlanStanding, Silence, SystemFacts, Transition, Want,
+        AlertStanding, ClearSince, Ending, Engine, EngineCounts, Hold, NodeFacts, PartitionFacts, PastRates,
+        PlanFacts, PlanStanding, SystemFacts, Transition, Want,
     },
     file::AlertFile,
     replay::{Replay, ReplayHello, ReplayNode, ReplayStep, replay},

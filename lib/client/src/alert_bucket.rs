@@ -10,19 +10,39 @@
 //! | `a.<rule>.<target>` | [`AlertRecord`] |
 //! | `n.<notice>` | [`NoticeRecord`] |
 //! | `p.<part>` | [`PendingRecord`] |
+//! | `c.<part>` | [`ClearRecord`] |
+//! | `s.<id>` | [`SilenceRecord`] |
+//!
+//! Programs read over keys that they do not know, so a later version may add some.
+
+mod keys;
+mod values;
+mod writer;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
-use serde_json::Value;
+use serde::{Serialize, de::DeserializeOwned};
 use tidemap_service::{
     log_reader::{LogEvent, Record},
     streams,
 };
-use tidemap_wire::{Alert, AlertChange, AlertNotice, AlertState, AlertTarget, NodeId};
+use tidemap_wire::{AlertState, Silence};
 
-/// What this version writes. A value of another version is not read.
-const ALERT_VERSION: u8 = 1;
+pub use self::{
+    keys::{
+        CLEAR_KEYS, LEASE_KEY, clear_key, member, notice_id, notice_key, pending_key, record_key, silence_key,
+    },
+    values::{
+        AlertLease, AlertRecord, AlertUpdate, Audience, ChannelCounts, Clear, ClearRecord, NoticeRecord,
+        PendingRecord, SilenceRecord,
+    },
+    writer::{AlertWriter, KeyWrite, Written},
+};
+use self::{
+    keys::{Key, split},
+    values::ALERT_VERSION,
+};
+
 /// Alerts and notices that are kept in memory at most; further ones are skipped, and counted.
 const MAX_KEYS: usize = 200_000;
 /// A resolved alert is kept this long.
@@ -31,170 +51,9 @@ const RESOLVED_KEPT_MS: i64 = 7 * 24 * 3_600_000;
 const RESOLVED_KEPT: usize = 5_000;
 /// A notice that everybody has is kept this long, so that a station that stood still cannot make it again.
 const NOTICE_KEPT_MS: i64 = 3_600_000;
-
-/// Which station judges; a heartbeat, because it is written once a second.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct AlertLease {
-    /// The station's id; empty when the lease was released.
-    pub owner: String,
-    /// Since when: broker time, Unix milliseconds.
-    #[serde(default)]
-    pub since_ms: i64,
-    /// Up to when it has judged: broker time, Unix milliseconds; 0 before it has.
-    #[serde(default)]
-    pub judged_ms: i64,
-    /// How many rules it judges.
-    #[serde(default)]
-    pub rules: u32,
-    /// Whether it hears the fleet; while it does not, it says nothing about nodes.
-    #[serde(default)]
-    pub is_hearing: bool,
-    /// What the operator should know, such as that a file cannot be read.
-    #[serde(default)]
-    pub warnings: Vec<String>,
-    /// What became of notices, by channel.
-    #[serde(default)]
-    pub channels: BTreeMap<String, ChannelCounts>,
-}
-
-/// What became of a channel's notices since its station began.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ChannelCounts {
-    /// Delivered.
-    pub sent: u64,
-    /// Attempts that failed.
-    pub failed: u64,
-    /// Given up.
-    #[serde(default)]
-    pub dropped: u64,
-}
-
-/// What a rule found about a target, now or in the past.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct AlertRecord {
-    v: u8,
-    /// Where it stands now.
-    pub alert: Alert,
-    /// The newest change.
-    pub change: AlertChange,
-    /// Who is to hear of it.
-    #[serde(flatten)]
-    pub audience: Audience,
-    /// How many changes there were; part of a notice's id.
-    pub changes: u64,
-    /// The notice that tells of the newest change; absent once that has long been notified.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub notice: Option<String>,
-    /// What the station that judges next continues from; absent when nothing goes on. Only stations read it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub standing: Option<Value>,
-    /// Earlier firings, newest first.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub past: Vec<Alert>,
-}
-
-/// Who is to hear of a change.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct Audience {
-    /// Programs, on `tidemap.v1.alert.>`.
-    pub programs: bool,
-    /// People, by the channels of the rule.
-    pub people: bool,
-}
-
-/// A change of an alert, which is to be stored.
-#[derive(Clone, Debug, PartialEq)]
-pub struct AlertUpdate {
-    /// The alert after it.
-    pub alert: Alert,
-    /// What changes.
-    pub change: AlertChange,
-    /// Who is to hear of it.
-    pub audience: Audience,
-    /// What the station that judges next continues from.
-    pub standing: Option<Value>,
-}
-
-impl AlertRecord {
-    /// Earlier firings that a record keeps.
-    const MAX_PAST: usize = 4;
-
-    /// The record after a change that `notice` tells of.
-    pub fn after(before: Option<&Self>, update: AlertUpdate, notice: String) -> Self {
-        let AlertUpdate { alert, change, audience, standing } = update;
-        let mut past = before.map(|before| before.past.clone()).unwrap_or_default();
-        if let Some(before) = before.filter(|before| before.alert.id != alert.id) {
-            past.insert(0, before.alert.clone());
-            past.truncate(Self::MAX_PAST);
-        }
-        let changes = before.map_or(0, |before| before.changes) + 1;
-        Self { v: ALERT_VERSION, alert, change, audience, changes, notice: Some(notice), standing, past }
-    }
-}
-
-/// A notice, and who still lacks it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct NoticeRecord {
-    v: u8,
-    /// What is notified.
-    pub notice: AlertNotice,
-    /// The records whose change it tells, by [`member`].
-    pub members: BTreeSet<u64>,
-    /// The channels that lack it.
-    pub undelivered: BTreeSet<String>,
-    /// Channels that gave it up.
-    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
-    pub dropped: BTreeSet<String>,
-    /// When the last channel had it; absent before.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub settled_ms: Option<i64>,
-}
-
-impl NoticeRecord {
-    /// The channel that is `tidemap.v1.alert.>`.
-    pub const PROGRAMS: &str = "";
-
-    /// A notice that `undelivered` lack.
-    pub fn new(notice: AlertNotice, members: BTreeSet<u64>, undelivered: BTreeSet<String>) -> Self {
-        let settled_ms = undelivered.is_empty().then_some(notice.at_ms);
-        Self { v: ALERT_VERSION, notice, members, undelivered, dropped: BTreeSet::new(), settled_ms }
-    }
-
-    /// The record once `channel` has the notice, or has given it up.
-    pub fn without(&self, channel: &str, is_delivered: bool, now_ms: i64) -> Self {
-        let mut next = self.clone();
-        if next.undelivered.remove(channel) && !is_delivered {
-            next.dropped.insert(channel.to_owned());
-        }
-        if next.undelivered.is_empty() {
-            next.settled_ms.get_or_insert(now_ms);
-        }
-        next
-    }
-}
-
-/// What a rule finds that does not fire yet, or a part of it.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct PendingRecord {
-    v: u8,
-    /// What the station that judges next continues from, with the [`Alert`] as `alert` in each.
-    pub standings: Vec<Value>,
-}
-
-impl PendingRecord {
-    /// The most that a part holds: about 700 bytes each, and a message has a megabyte.
-    pub const MAX_STANDINGS: usize = 500;
-
-    /// A part with these.
-    pub fn new(standings: Vec<Value>) -> Self {
-        Self { v: ALERT_VERSION, standings }
-    }
-
-    /// The pending alerts.
-    pub fn alerts(&self) -> impl Iterator<Item = Alert> {
-        self.standings.iter().filter_map(|standing| Alert::deserialize(standing.get("alert")?).ok())
-    }
-}
+/// A silence that is over is kept this long: somebody may have ended it early, and removing leaves no marker,
+/// so a reader that was away would take it for one that goes on.
+const SILENCE_KEPT_MS: i64 = 3_600_000;
 
 /// A key's newest value, and its revision.
 #[derive(Clone, Debug, PartialEq)]
@@ -214,6 +73,10 @@ pub struct AlertBucket {
     pub notices: BTreeMap<String, Stored<NoticeRecord>>,
     /// What does not fire yet, by key.
     pub pending: BTreeMap<String, Stored<PendingRecord>>,
+    /// What fires on although its condition is over, by key.
+    pub clear: BTreeMap<String, Stored<ClearRecord>>,
+    /// Silences, by id.
+    pub silences: BTreeMap<String, Stored<SilenceRecord>>,
     /// Which station judges.
     pub lease: Option<Stored<AlertLease>>,
     /// Values that cannot be read, by key: why.
@@ -246,6 +109,10 @@ pub enum AlertNews {
 }
 
 impl AlertBucket {
+    /// Silences that are kept in memory at most, with those that are over; further ones are skipped, and
+    /// counted.
+    pub const MAX_SILENCES: usize = 1_000;
+
     /// Notes what was read.
     pub fn apply(&mut self, event: LogEvent) -> AlertNews {
         match event {
@@ -299,11 +166,20 @@ impl AlertBucket {
             Key::Alert => self.records.get(key).map(|stored| stored.revision),
             Key::Notice(id) => self.notices.get(id).map(|stored| stored.revision),
             Key::Pending => self.pending.get(key).map(|stored| stored.revision),
+            Key::Clear => self.clear.get(key).map(|stored| stored.revision),
+            Key::Silence(id) => self.silences.get(id).map(|stored| stored.revision),
             Key::Other => None,
         }
     }
 
-    /// Keys that have been kept for long enough: alerts that are over, and notices that everybody has.
+    /// The silences that go on at a moment, with their ids.
+    pub fn silences_at(&self, now_ms: i64) -> impl Iterator<Item = (&str, &Silence)> {
+        let all = self.silences.iter().map(|(id, stored)| (id.as_str(), &stored.value.silence));
+        all.filter(move |(_, silence)| silence.until_ms > now_ms)
+    }
+
+    /// Keys that have been kept for long enough: alerts that are over, notices that everybody has, and
+    /// silences that have ended.
     pub fn expired(&self, now_ms: i64) -> Vec<String> {
         let resolved = |stored: &Stored<AlertRecord>| match stored.value.alert.state {
             AlertState::Resolved => stored.value.alert.resolved_ms,
@@ -323,7 +199,10 @@ impl AlertBucket {
             stored.value.settled_ms.is_some_and(|at_ms| now_ms - at_ms > NOTICE_KEPT_MS)
         };
         let notices = self.notices.iter().filter(|(_, stored)| is_done(stored));
-        records.chain(notices.map(|(id, _)| notice_key(id))).collect()
+        let is_over = |silence: &Silence| now_ms.saturating_sub(silence.until_ms) > SILENCE_KEPT_MS;
+        let silences = self.silences.iter().filter(|(_, stored)| is_over(&stored.value.silence));
+        let silences = silences.map(|(id, _)| silence_key(id));
+        records.chain(notices.map(|(id, _)| notice_key(id))).chain(silences).collect()
     }
 
     /// Removes what [`AlertBucket::expired`] names.
@@ -374,33 +253,61 @@ impl AlertBucket {
 
     /// Takes a value for older than whatever is read of its key from now on.
     fn unsettle(&mut self, key: &str) {
+        let revision = match split(key) {
+            Key::Lease => self.lease.as_mut().map(|stored| &mut stored.revision),
+            Key::Alert => self.records.get_mut(key).map(|stored| &mut stored.revision),
+            Key::Notice(id) => self.notices.get_mut(id).map(|stored| &mut stored.revision),
+            Key::Pending => self.pending.get_mut(key).map(|stored| &mut stored.revision),
+            Key::Clear => self.clear.get_mut(key).map(|stored| &mut stored.revision),
+            Key::Silence(id) => self.silences.get_mut(id).map(|stored| &mut stored.revision),
+            Key::Other => None,
+        };
+        revision.into_iter().for_each(|revision| *revision = 0);
+    }
+
+    /// A write of a known value where the broker has none.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be encoded.
+    pub fn write_again(&self, key: &str) -> anyhow::Result<Option<KeyWrite>> {
+        fn write<T: Serialize>(key: &str, stored: Option<&Stored<T>>) -> anyhow::Result<Option<KeyWrite>> {
+            stored.map(|stored| KeyWrite::new(key.to_owned(), &stored.value, 0)).transpose()
+        }
         match split(key) {
-            Key::Lease => self.lease.iter_mut().for_each(|stored| stored.revision = 0),
-            Key::Alert => self.records.get_mut(key).into_iter().for_each(|stored| stored.revision = 0),
-            Key::Notice(id) => self.notices.get_mut(id).into_iter().for_each(|stored| stored.revision = 0),
-            Key::Pending => self.pending.get_mut(key).into_iter().for_each(|stored| stored.revision = 0),
-            Key::Other => {}
+            Key::Alert => write(key, self.records.get(key)),
+            Key::Notice(id) => write(key, self.notices.get(id)),
+            Key::Pending => write(key, self.pending.get(key)),
+            Key::Clear => write(key, self.clear.get(key)),
+            Key::Silence(id) => write(key, self.silences.get(id)),
+            // The lease is written by who holds it.
+            Key::Lease | Key::Other => Ok(None),
         }
     }
 
     fn keys(&self) -> impl Iterator<Item = String> {
         let notices = self.notices.keys().map(|id| notice_key(id));
-        let keys = self.records.keys().chain(self.pending.keys()).cloned().chain(notices);
-        keys.chain(self.lease.is_some().then(|| LEASE_KEY.to_owned()))
+        let silences = self.silences.keys().map(|id| silence_key(id));
+        let keys = self.records.keys().chain(self.pending.keys()).chain(self.clear.keys()).cloned();
+        keys.chain(notices).chain(silences).chain(self.lease.is_some().then(|| LEASE_KEY.to_owned()))
     }
 
     fn set(&mut self, key: &str, value: Option<&[u8]>, revision: u64) {
-        let is_full = self.records.len() + self.notices.len() >= MAX_KEYS && self.revision(key).is_none();
+        let is_new = value.is_some() && self.revision(key).is_none();
+        let is_full = is_new && self.records.len() + self.notices.len() >= MAX_KEYS;
         let read = match split(key) {
             Key::Lease => value.map(parse).transpose().map(|lease| {
                 self.lease = lease.map(|value| Stored { revision, value });
             }),
-            Key::Alert | Key::Notice(_) if is_full && value.is_some() => {
-                Err(format!("there are more than {MAX_KEYS}"))
+            Key::Alert | Key::Notice(_) if is_full => Err(format!("there are more than {MAX_KEYS}")),
+            Key::Silence(_) if is_new && self.silences.len() >= Self::MAX_SILENCES => {
+                Err(format!("there are more than {}", Self::MAX_SILENCES))
             }
             Key::Alert => read_into(&mut self.records, key, value, revision, |record| record.v),
             Key::Notice(id) => read_into(&mut self.notices, id, value, revision, |record| record.v),
             Key::Pending => read_into(&mut self.pending, key, value, revision, |record| record.v),
+            Key::Clear => read_into(&mut self.clear, key, value, revision, |record| record.v),
+            Key::Silence(id) => read_into(&mut self.silences, id, value, revision, |record| record.v),
             Key::Other => Ok(()),
         };
         match read {
@@ -414,64 +321,6 @@ impl AlertBucket {
             }
             Err(_) => {}
         }
-    }
-}
-
-/// The key of the lease.
-pub const LEASE_KEY: &str = "lease";
-
-/// The key of what a rule finds about a target.
-///
-/// # Errors
-///
-/// When no token can be made of the rule's name.
-pub fn record_key(rule: &str, target: &AlertTarget) -> anyhow::Result<String> {
-    let kind = target.kind as u8;
-    let hash = fnv(&[&[kind], target.id.as_bytes()].concat());
-    Ok(format!("a.{}.{hash:016x}", NodeId::from_name(rule)?))
-}
-
-/// The key of a notice.
-pub fn notice_key(id: &str) -> String {
-    format!("n.{id}")
-}
-
-/// The key of a part of what does not fire yet.
-pub fn pending_key(part: usize) -> String {
-    format!("p.{part}")
-}
-
-/// The id of the notice that tells first of this change of an alert: the same in every station.
-pub fn notice_id(alert: &Alert, change: AlertChange, changes: u64) -> String {
-    format!("{:016x}", fnv(format!("{}/{}/{change}/{changes}", alert.rule, alert.id).as_bytes()))
-}
-
-/// A record as a notice names it.
-pub fn member(key: &str) -> u64 {
-    fnv(key.as_bytes())
-}
-
-/// FNV-1a.
-fn fnv(bytes: &[u8]) -> u64 {
-    let add = |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3);
-    bytes.iter().fold(0xcbf2_9ce4_8422_2325, add)
-}
-
-enum Key<'a> {
-    Lease,
-    Alert,
-    Notice(&'a str),
-    Pending,
-    Other,
-}
-
-fn split(key: &str) -> Key<'_> {
-    match key.split_once('.') {
-        None if key == LEASE_KEY => Key::Lease,
-        Some(("a", _)) => Key::Alert,
-        Some(("n", id)) => Key::Notice(id),
-        Some(("p", _)) => Key::Pending,
-        _ => Key::Other,
     }
 }
 

@@ -26,8 +26,9 @@ pub mod testing;
 
 pub use self::{
     alert_bucket::{
-        AlertBucket, AlertLease, AlertNews, AlertRecord, AlertUpdate, Audience, ChannelCounts, LEASE_KEY,
-        NoticeRecord, PendingRecord, Stored, member, notice_id, notice_key, pending_key, record_key,
+        AlertBucket, AlertLease, AlertNews, AlertRecord, AlertUpdate, AlertWriter, Audience, CLEAR_KEYS,
+        ChannelCounts, Clear, ClearRecord, KeyWrite, LEASE_KEY, NoticeRecord, PendingRecord, SilenceRecord,
+        Stored, Written, clear_key, member, notice_id, notice_key, pending_key, record_key, silence_key,
     },
     events::Events,
     feed::{Feed, FeedMessage},

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-pub use self::alerts::{AlertCountsJson, AlertsJson, EvaluatorJson};
+pub use self::alerts::{AlertCountsJson, AlertsJson, EvaluatorJson, SilenceJson, SilencesJson};
 pub use self::csv_text::csv_text;
 pub use self::history::{HistoryJson, HistoryStatusJson, TRAFFIC_COLUMNS, TierJson, TopJson, TopNodeJson};
 pub use self::traffic::{

@@ -43,6 +43,7 @@ mod partition_stats;
 mod probe;
 mod received;
 mod report;
+mod silence;
 mod snapshot;
 mod text_order;
 
@@ -71,6 +72,7 @@ pub use partition_stats::PartitionStats;
 pub use probe::Probe;
 pub use received::{ReceivedReport, ReportError};
 pub use report::{Hello, Interface, InterfaceRate, Location, LocationSource, Report, Sample};
+pub use silence::Silence;
 pub use slot::{Partition, PartitionCount, PartitionCountError, SLOTS, Slot};
 pub use snapshot::{History, Series, SnapshotChunk, SnapshotRequest};
 pub use text_order::natural_key;

@@ -144,6 +144,13 @@ impl TestBroker {
         self.run(&[&["alerts"], more].concat(), &self.keys.service_seed_path())
     }
 
+    /// The same through another command, such as one with another environment.
+    pub fn alerts_by(&self, command: Command, more: &[&str]) -> anyhow::Result<Tidemap> {
+        let key = self.keys.service_seed_path();
+        let key = key.to_str().context("a readable path")?;
+        Tidemap::start_by(command, &[&["alerts", "--nats-url", &self.url, "--creds", key], more].concat())
+    }
+
     /// Starts an API and returns once it serves, with its address, which it can have again after a restart.
     pub async fn api(&self) -> anyhow::Result<(Tidemap, String)> {
         self.api_at(&format!("127.0.0.1:{}", free_port()?)).await

@@ -139,7 +139,7 @@ fn steps(history: &HistoryJson) -> Vec<ReplayStep> {
 }
 
 /// A name as a part of a path.
-fn percent_encoded(name: &str) -> String {
+pub(super) fn percent_encoded(name: &str) -> String {
     let mut path = url::Url::parse("http://localhost/").ok();
     if let Some(Ok(mut parts)) = path.as_mut().map(url::Url::path_segments_mut) {
         parts.clear().push(name);

@@ -16,9 +16,9 @@ const SCHEMATHESIS_LOCKED: &str = include_str!("../../requirements/schemathesis.
 const AIOSMTPD: &str = "aiosmtpd==1.4.6";
 const AIOSMTPD_LOCKED: &str = include_str!("../../requirements/aiosmtpd.txt");
 /// Debian's packages, whose programs are run as they are in the package: Prometheus with its
-/// checker of metrics, another database that takes its remote writes, what shows its alerts, and a reverse
-/// proxy before the API.
-const PACKAGES: [DebianPackage; 4] = [
+/// checker of metrics, another database that takes its remote writes, what shows its alerts, a reverse
+/// proxy before the API, and what steps the clock of one process.
+const PACKAGES: [DebianPackage; 5] = [
     DebianPackage { name: "prometheus", program: "promtool", source: "https://prometheus.io/download" },
     DebianPackage {
         name: "victoria-metrics",
@@ -29,6 +29,11 @@ const PACKAGES: [DebianPackage; 4] = [
         name: "prometheus-alertmanager",
         program: "prometheus-alertmanager",
         source: "https://prometheus.io/download",
+    },
+    DebianPackage {
+        name: "libfaketime",
+        program: "faketime",
+        source: "https://github.com/wolfcw/libfaketime",
     },
     DebianPackage { name: "nginx", program: "nginx", source: "https://nginx.org/en/download.html" },
 ];

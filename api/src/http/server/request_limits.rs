@@ -10,14 +10,14 @@ use warp::{
 };
 
 use crate::{
-    http::{errors, server::client_limits::ClientQuota},
+    http::{errors, sent, server::client_limits::ClientQuota},
     json,
 };
 
 /// The longest request line and headers together.
 const HEAD_BYTES: usize = 16 * 1024;
-/// No route accepts a body. A longer one would be read only to be discarded.
-const BODY_BYTES: u64 = 1024;
+/// The longest body. Only silences have one; others would be read only to be discarded.
+const BODY_BYTES: u64 = sent::MAX_BYTES as u64;
 /// The answer to a connection that is one too many for its client.
 const TOO_MANY_CONNECTIONS: &str = "this address has the maximum number of connections";
 
@@ -33,7 +33,7 @@ pub(super) fn refusal<B>(request: &Request<B>, quota: Option<&Arc<ClientQuota>>)
         return Some(closing(errors::detail(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, detail)));
     }
     if announced_bytes(request) > BODY_BYTES {
-        let detail = "requests must not have a body";
+        let detail = "the body is longer than 4 KB";
         return Some(closing(errors::detail(StatusCode::PAYLOAD_TOO_LARGE, detail)));
     }
     None
@@ -98,20 +98,20 @@ mod tests {
     fn long_heads_and_bodies_are_refused() {
         let long = "x".repeat(HEAD_BYTES);
         let get = || Request::builder().uri("/api/nodes");
-        assert_eq!(status(get().header("content-length", "1024")), None);
+        assert_eq!(status(get().header("content-length", "4096")), None);
         assert_eq!(status(get().header("cookie", &long[..15_000])), None);
         assert_eq!(status(get().header("cookie", &long)), Some(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE));
         let path = format!("/{long}");
         let request = Request::builder().uri(path);
         assert_eq!(status(request), Some(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE));
-        assert_eq!(status(get().header("content-length", "1025")), Some(StatusCode::PAYLOAD_TOO_LARGE));
+        assert_eq!(status(get().header("content-length", "4097")), Some(StatusCode::PAYLOAD_TOO_LARGE));
         assert_eq!(status(get().header("transfer-encoding", "chunked")), Some(StatusCode::PAYLOAD_TOO_LARGE));
     }
     /// The OpenAPI responses with this status, for every call.
     fn described(status: u16) -> Vec<Value> {
         let description: Value = serde_json::from_str(&DESCRIPTION).unwrap();
         let paths = description["paths"].as_object().unwrap().values();
-        let calls = paths.flat_map(|path| ["get", "delete"].map(|method| &path[method]));
+        let calls = paths.flat_map(|path| ["get", "put", "delete"].map(|method| &path[method]));
         let answers: Vec<Value> = calls
             .filter(|call| call.is_object())
             .map(|call| {
@@ -141,7 +141,7 @@ mod tests {
     #[tokio::test]
     async fn every_refusal_is_described_for_every_call() {
         let get = || Request::builder().uri("/api/nodes");
-        let body = get().header("content-length", "1025").body(()).unwrap();
+        let body = get().header("content-length", "4097").body(()).unwrap();
         let head = get().header("cookie", "x".repeat(HEAD_BYTES)).body(()).unwrap();
         for expected in [413, 429, 431] {
             let (body, head) = (body.clone(), head.clone());

@@ -123,17 +123,3 @@ pub struct PastRates {
     /// The lowest rate of upload.
     pub tx_min_bps: f64,
 }
-
-/// Holds notices back until a moment, because somebody knows about the alerts. All that is given must match;
-/// with nothing given, it is of no effect.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Silence {
-    /// An alert's id.
-    pub alert: Option<String>,
-    /// A rule's name.
-    pub rule: Option<String>,
-    /// A node's id, as in a target.
-    pub node: Option<String>,
-    /// Until when, Unix milliseconds.
-    pub until_ms: i64,
-}

@@ -1,16 +1,17 @@
 //! What holds notices back.
 
-use tidemap_wire::{Alert, TargetKind};
+use tidemap_wire::Alert;
 
 use super::{
-    Engine,
+    Engine, ids,
     standing::Hold,
     target::{Body, Target},
 };
 use crate::rules::{Per, Rule, Subject};
 
-/// What holds notices back at a moment: places in the calendar.
+/// What holds notices back at a moment: places among silences, and in the calendar.
 pub(super) struct Calm {
+    silences: Vec<usize>,
     quiet: Vec<usize>,
     maintenance: Vec<usize>,
 }
@@ -20,7 +21,9 @@ impl Engine {
         let calendar = &self.rules.calendar;
         let quiet = calendar.quiet.iter().enumerate().filter(|(_, one)| one.is_at(now_ms));
         let maintenance = calendar.maintenance.iter().enumerate().filter(|(_, one)| one.is_at(now_ms));
+        let silences = self.silences.iter().enumerate().filter(|(_, one)| one.until_ms > now_ms);
         Calm {
+            silences: silences.map(|(place, _)| place).collect(),
             quiet: quiet.map(|(place, _)| place).collect(),
             maintenance: maintenance.map(|(place, _)| place).collect(),
         }
@@ -33,26 +36,16 @@ impl Engine {
         those.map(|quiet| quiet.is_dropping).reduce(|one, other| one || other)
     }
 
-    /// Why people are not notified of an alert now.
-    pub(super) fn hold(
-        &self,
-        place: u32,
-        rule_place: u32,
-        alert: &Alert,
-        calm: &Calm,
-        now_ms: i64,
-    ) -> Option<Hold> {
-        self.silence(alert, now_ms).or_else(|| self.held(place, rule_place, calm))
-    }
-
-    pub(super) fn silence(&self, alert: &Alert, now_ms: i64) -> Option<Hold> {
-        self.silenced_until(alert).filter(|until_ms| *until_ms > now_ms).map(|_| Hold::Silence)
-    }
-
-    /// Why people are not notified of what a rule finds about a target, silences aside.
-    pub(super) fn held(&self, place: u32, rule_place: u32, calm: &Calm) -> Option<Hold> {
+    /// Why people are not notified now of an alert of a rule about a target, whose condition holds since
+    /// `since_ms`.
+    pub(super) fn held(&self, place: u32, rule_place: u32, since_ms: i64, calm: &Calm) -> Option<Hold> {
         let rule = &self.rules.rules[rule_place as usize];
         let target = self.targets[place as usize].as_ref()?;
+        let id = || ids::alert(&rule.name, &target.about, since_ms);
+        let mut silences = calm.silences.iter().map(|one| &self.silences[*one]);
+        if silences.any(|silence| silence.covers(&rule.name, &target.about, id)) {
+            return Some(Hold::Silence);
+        }
         let mut maintenance =
             calm.maintenance.iter().map(|one| &self.rules.calendar.maintenance[*one].filter);
         let is_in_maintenance = maintenance.any(|filter| match &target.body {
@@ -96,14 +89,8 @@ impl Engine {
 
     /// Until when an alert is silenced.
     pub(super) fn silenced_until(&self, alert: &Alert) -> Option<i64> {
-        let is_node = |node: &String| alert.target.kind == TargetKind::Node && alert.target.id == *node;
-        let matching = self.silences.iter().filter(|silence| {
-            let is_any = silence.alert.is_some() || silence.rule.is_some() || silence.node.is_some();
-            is_any
-                && silence.alert.as_ref().is_none_or(|id| alert.id == *id)
-                && silence.rule.as_ref().is_none_or(|rule| alert.rule == *rule)
-                && silence.node.as_ref().is_none_or(is_node)
-        });
-        matching.map(|silence| silence.until_ms).max()
+        let id = || alert.id.clone();
+        let those = self.silences.iter().filter(|silence| silence.covers(&alert.rule, &alert.target, id));
+        those.map(|silence| silence.until_ms).max()
     }
 }

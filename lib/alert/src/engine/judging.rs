@@ -105,7 +105,7 @@ impl Engine {
                         ending: None,
                     };
                     self.changes.push(change);
-                    self.pending_version += 1;
+                    self.timers_version += 1;
                 }
                 Due::Resolve => self.end_entry(place, rule_place, at_ms, Ending::Cleared),
                 Due::Repeat => return,
@@ -168,7 +168,7 @@ impl Engine {
             return;
         };
         self.active[rule_place as usize] -= 1;
-        self.pending_version += 1;
+        self.timers_version += 1;
         if episode.fired_ms.is_some() {
             let rule = &self.rules.rules[rule_place as usize];
             let mut alert = target.alert(rule, &episode, AlertState::Resolved);
@@ -217,7 +217,7 @@ impl Engine {
             let (notify, held) = match change.change {
                 AlertChange::Resolved => self.say_end(change, notified_now.contains(&key), &calm),
                 _ => {
-                    let held = self.hold(change.target, change.rule, &change.alert, &calm, now_ms);
+                    let held = self.held(change.target, change.rule, change.since_ms, &calm);
                     self.mark(change, held, now_ms, &calm);
                     if held.is_none() {
                         notified_now.insert(key);
@@ -302,16 +302,15 @@ impl Engine {
             };
             let entry = target.entry(rule_place);
             let episode = entry.and_then(|entry| entry.episode.as_ref()).filter(|one| is_waiting(one));
-            // Thousands may be held back for a night, so the alert is made only of those that may not be.
-            let held = episode.and_then(|_| self.held(place, rule_place, &calm));
+            let held = episode.and_then(|one| self.held(place, rule_place, one.since_ms, &calm));
+            // Thousands may be held back for a night, so the alert is made only of those that are not.
             let firing = episode.filter(|_| held.is_none());
             let firing = firing.map(|episode| target.alert(rule, episode, AlertState::Firing));
-            let held = held.or_else(|| self.silence(firing.as_ref()?, now_ms));
             let is_left = entry.is_some_and(|entry| entry.untold.is_some()) || held.is_some();
             if let Some(alert) = untold {
                 said.push(self.late(AlertChange::Resolved, place, rule_place, alert));
             }
-            if let Some(alert) = firing.filter(|_| held.is_none()) {
+            if let Some(alert) = firing {
                 let target = self.targets[place as usize].as_mut();
                 if let Some(episode) =
                     target.and_then(|target| target.entry_mut(rule_place)?.episode.as_mut())
@@ -341,12 +340,11 @@ impl Engine {
             let Some(target) = self.targets[*place as usize].as_ref() else { continue };
             let rule = &self.rules.rules[*rule_place as usize];
             let episode = target.entry(*rule_place).and_then(|entry| entry.episode.as_ref());
-            let Some(alert) = episode.map(|episode| target.alert(rule, episode, AlertState::Firing)) else {
-                continue;
-            };
-            if self.hold(*place, *rule_place, &alert, &calm, now_ms).is_some() {
+            let Some(episode) = episode else { continue };
+            if self.held(*place, *rule_place, episode.since_ms, &calm).is_some() {
                 continue;
             }
+            let alert = target.alert(rule, episode, AlertState::Firing);
             let target = self.targets[*place as usize].as_mut();
             if let Some(episode) = target.and_then(|target| target.entry_mut(*rule_place)?.episode.as_mut()) {
                 episode.repeats = episode.repeats.saturating_add(1);

@@ -249,14 +249,14 @@ impl Engine {
             }
             return;
         };
-        let was_clear = episode.clear_ms;
+        let timers = (episode.clear_ms, episode.frozen_ms);
         if !episode.apply(verdict, reading.value, &test, status_since_ms, now_ms) {
             entry.episode = None;
             target.drop_empty();
             self.active[rule_place as usize] -= 1;
-            self.pending_version += 1;
-        } else if was_clear != episode.clear_ms {
-            self.pending_version += 1;
+            self.timers_version += 1;
+        } else if timers != (episode.clear_ms, episode.frozen_ms) {
+            self.timers_version += 1;
         }
     }
 
@@ -266,6 +266,6 @@ impl Engine {
         (episode.value, episode.peak) = (value, value);
         target.made_entry(rule).episode = Some(episode);
         self.active[rule as usize] += 1;
-        self.pending_version += 1;
+        self.timers_version += 1;
     }
 }

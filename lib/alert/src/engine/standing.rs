@@ -94,6 +94,9 @@ pub struct AlertStanding {
     /// Since when nobody could say whether it holds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     frozen_ms: Option<i64>,
+    /// Whether that is because the evaluator before has ended, and this one has not observed the target yet.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    is_handover: bool,
     /// Whether people were notified of it.
     #[serde(default)]
     is_notified: bool,
@@ -111,7 +114,34 @@ pub struct AlertStanding {
     untold: Option<Box<Alert>>,
 }
 
+/// Since when the condition of an alert is over that fires on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ClearSince {
+    /// That: Unix milliseconds.
+    pub clear_ms: i64,
+    /// Since when nobody could say whether it still is, likewise.
+    pub frozen_ms: Option<i64>,
+    /// Whether nobody could because the evaluator before had ended.
+    pub is_handover: bool,
+}
+
 impl AlertStanding {
+    /// Since when its condition is over, while it fires on.
+    pub fn clear(&self) -> Option<ClearSince> {
+        let Self { frozen_ms, is_handover, .. } = *self;
+        self.clear_ms.map(|clear_ms| ClearSince { clear_ms, frozen_ms, is_handover })
+    }
+
+    /// The same with what is known later of whether its condition is over.
+    #[must_use]
+    pub fn with_clear(mut self, clear: Option<ClearSince>) -> Self {
+        self.clear_ms = clear.map(|clear| clear.clear_ms);
+        if let Some(clear) = clear {
+            (self.frozen_ms, self.is_handover) = (clear.frozen_ms, clear.is_handover);
+        }
+        self
+    }
+
     /// Whether people were notified that it fires.
     pub fn is_notified(&self) -> bool {
         self.is_notified
@@ -126,7 +156,8 @@ impl AlertStanding {
             held_from_ms: Some(episode.held_from_ms),
             seen_ms: Some(episode.seen_ms),
             clear_ms: episode.clear_ms,
-            frozen_ms: episode.frozen_ms.filter(|_| !episode.is_restored),
+            frozen_ms: episode.frozen_ms,
+            is_handover: episode.frozen_ms.is_some() && episode.is_restored,
             is_notified: episode.notified == Notified::Yes,
             is_dropped: episode.notified == Notified::Never,
             repeats: episode.repeats,
@@ -143,6 +174,7 @@ impl AlertStanding {
             seen_ms: None,
             clear_ms: None,
             frozen_ms: None,
+            is_handover: false,
             is_notified: false,
             is_dropped: false,
             repeats: 0,
@@ -171,7 +203,7 @@ impl AlertStanding {
             fired_ms: alert.fired_ms,
             clear_ms: self.clear_ms,
             frozen_ms: Some(self.frozen_ms.unwrap_or(judged_ms)),
-            is_restored: self.frozen_ms.is_none(),
+            is_restored: self.frozen_ms.is_none() || self.is_handover,
             value: alert.value,
             peak: alert.peak,
             notified,

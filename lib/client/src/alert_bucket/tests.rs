@@ -1,4 +1,4 @@
-use tidemap_wire::{Severity, TargetKind};
+use tidemap_wire::{Alert, AlertChange, AlertNotice, AlertTarget, Severity, TargetKind};
 
 use super::*;
 
@@ -122,4 +122,57 @@ fn what_is_missing_after_the_bucket_was_read_again_is_notified() {
     // An empty bucket is read at once.
     let news = bucket.apply(opened(0, 3));
     assert_eq!(news, AlertNews::Read { missing: vec!["a.r.1".to_owned(), "a.r.2".to_owned()], is_new: true });
+}
+
+#[test]
+fn keys_of_a_later_version_are_read_over_and_neither_skipped_nor_removed() {
+    let mut bucket = AlertBucket::default();
+    bucket.apply(LogEvent::Opened { last: 4, created_ns: 1 });
+    let later = ["x.1", "s", "silences.1", "c2.0"];
+    let messages = (1..).zip(later).map(|(at, key)| message(key, b"{\"v\":7}", at, 4 - at));
+    let news = bucket.apply(LogEvent::Messages(messages.collect()));
+    assert_eq!(news, AlertNews::Read { missing: Vec::new(), is_new: false });
+    assert!(bucket.skipped.is_empty(), "{:?}", bucket.skipped);
+    assert_eq!(bucket.expired(i64::MAX), Vec::<String>::new());
+    assert!(bucket.write_again("x.1").unwrap().is_none());
+}
+
+#[test]
+fn a_silence_is_known_by_its_id_and_kept_for_an_hour_after_its_end() {
+    let mut bucket = AlertBucket::default();
+    let silence = Silence { all: true, until_ms: 5_000, who: "me".to_owned(), ..Silence::default() };
+    put(&mut bucket, &silence_key("q7"), &SilenceRecord::new(silence.clone()), 3);
+    assert_eq!(bucket.silences_at(4_999).collect::<Vec<_>>(), [("q7", &silence)]);
+    assert_eq!(bucket.silences_at(5_000).count(), 0);
+    assert_eq!(bucket.expired(5_000 + SILENCE_KEPT_MS), Vec::<String>::new());
+    assert_eq!(bucket.expired(5_001 + SILENCE_KEPT_MS), ["s.q7"]);
+    // What a later version understands by it is not known.
+    let later = SilenceRecord { v: 2, silence };
+    put(&mut bucket, &silence_key("q8"), &later, 4);
+    assert_eq!((bucket.silences.len(), bucket.skipped.len()), (1, 1));
+    for number in 0..AlertBucket::MAX_SILENCES {
+        put(&mut bucket, &silence_key(&number.to_string()), &SilenceRecord::new(Silence::default()), 5);
+    }
+    assert_eq!(
+        (bucket.silences.len(), bucket.skipped.len()),
+        (AlertBucket::MAX_SILENCES, 2),
+        "memory is bounded"
+    );
+}
+
+#[test]
+fn what_the_broker_has_lost_is_written_again_whatever_it_is() {
+    let mut bucket = AlertBucket::default();
+    let record = AlertRecord::after(None, update("a", AlertChange::Fired), "x".to_owned());
+    let silence = SilenceRecord::new(Silence { until_ms: 1, ..Silence::default() });
+    put(&mut bucket, "a.offline.1", &record, 1);
+    put(&mut bucket, "p.0", &PendingRecord::new(Vec::new()), 2);
+    put(&mut bucket, "c.0", &ClearRecord::new(vec![Clear::default()]), 3);
+    put(&mut bucket, "s.1", &silence, 4);
+    bucket.note(LEASE_KEY, Some(b"{\"owner\":\"me\"}"), 5);
+    bucket.apply(LogEvent::Opened { last: 0, created_ns: 9 });
+    let keys: Vec<String> = bucket.keys().collect();
+    let again = |key: &String| bucket.write_again(key).unwrap().is_some();
+    assert_eq!(keys.iter().filter(|key| again(key)).count(), 4, "all but the lease of {keys:?}");
+    assert!(keys.iter().all(|key| bucket.revision(key) == Some(0)));
 }

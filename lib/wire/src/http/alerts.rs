@@ -1,8 +1,8 @@
-//! `GET /api/alerts`.
+//! `GET /api/alerts` and `GET /api/alerts/silences`.
 
 use serde::{Deserialize, Serialize};
 
-use crate::Alert;
+use crate::{Alert, Silence};
 
 /// What alert rules have found.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -45,4 +45,25 @@ pub struct AlertCountsJson {
     pub pending: u64,
     /// That are over.
     pub log: u64,
+}
+
+/// What is silenced.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SilencesJson {
+    /// Broker time, Unix milliseconds.
+    pub at_ms: i64,
+    /// The silences that go on: the first to end comes first.
+    pub silences: Vec<SilenceJson>,
+}
+
+/// A silence.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SilenceJson {
+    /// Its id.
+    pub id: String,
+    /// Which alerts, until when, and who wants it why; that is empty on a public page.
+    #[serde(flatten)]
+    pub silence: Silence,
+    /// How many alerts that fire now it is about.
+    pub firing: u64,
 }

@@ -7,29 +7,42 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context, ensure};
+use anyhow::{Context, bail, ensure};
 use async_nats::jetstream;
 use tempfile::TempDir;
+use tidemap_broker::tls::Certificates;
 use tidemap_service::{clock::unix_ms, streams};
 use tidemap_testkit::{
     broker::{TestBroker, connect_to_up},
     eventually,
     http::{events, get, get_json},
-    process::Tidemap,
+    process::{Tidemap, tidemap},
     sink::HttpSink,
     within,
 };
 use tidemap_wire::{AlertChange, AlertNotice, NodeId, Report, Sample, encode, http::AlertsJson, subject};
+use tokio::process::Command;
+
+use crate::{
+    checkers::library,
+    smtp_sink::{Mailbox, SmtpSink},
+};
 
 const NODES: u32 = 100;
 const RULES: usize = 10;
 /// For a whole fleet to be offline, and for another station to take over.
 const ALERT_TIMEOUT: Duration = Duration::from_secs(90);
 
-/// A file whose rules notify the sink.
-fn rules(folder: &TempDir, sink: &HttpSink) -> anyhow::Result<String> {
+/// A file whose rules notify the sink, and by mail if there is a server of mail at this port.
+fn rules(folder: &TempDir, sink: &HttpSink, mail: Option<&str>) -> anyhow::Result<String> {
     let url = sink.url();
     let mut text = format!("[[channel]]\nname = \"ops\"\ntype = \"webhook\"\nurl = \"{url}/hook\"\n");
+    if let Some(port) = mail {
+        text.push_str(&format!(
+            "\n[[channel]]\nname = \"mail\"\ntype = \"smtp\"\nhost = \"127.0.0.1\"\nport = {port}\n\
+             encryption = \"none\"\nfrom = \"tide@x.example\"\nto = [\"noc@x.example\"]\n"
+        ));
+    }
     for rule in 0..RULES {
         text.push_str(&format!("\n[[rule]]\nname = \"rule {rule}\"\nmetric = \"offline\"\nfor = \"1s\"\n"));
     }
@@ -63,6 +76,29 @@ impl Notified {
     }
 }
 
+/// How many alerts mails say that they fire, and that they are over; each mail once, by its id.
+fn mailed(mailbox: &Mailbox) -> anyhow::Result<(usize, usize)> {
+    let mut subjects = BTreeMap::new();
+    for (id, subject) in mailbox.mails() {
+        if let Some(before) = subjects.insert(id, subject.clone()) {
+            ensure!(before == subject, "two mails have one id: {before} {subject}");
+        }
+    }
+    let (mut fired, mut resolved) = (0, 0);
+    for subject in subjects.values() {
+        // `[warning] 17 nodes of Berlin are offline …`, or the name of one.
+        let (mark, line) = subject.split_once("] ").with_context(|| subject.clone())?;
+        let several = line.split_once(" nodes").and_then(|(count, _)| count.parse::<usize>().ok());
+        let count = several.unwrap_or(1);
+        match mark {
+            "[warning" => fired += count,
+            "[resolved" => resolved += count,
+            _ => bail!("{subject}"),
+        }
+    }
+    Ok((fired, resolved))
+}
+
 async fn alerts(url: &str) -> anyhow::Result<AlertsJson> {
     get_json(format!("{url}/api/alerts?limit=1000")).await
 }
@@ -90,56 +126,105 @@ async fn notified(url: &str, sink: &HttpSink) -> anyhow::Result<()> {
     .await
 }
 
+/// Waits until mails have said the same.
+async fn all_mailed(url: &str, mailbox: &Mailbox) -> anyhow::Result<()> {
+    eventually(ALERT_TIMEOUT, || async {
+        let known = alerts(url).await?.counts;
+        let mailed = mailed(mailbox)?;
+        let expected = ((known.firing + known.log) as usize, known.log as usize);
+        ensure!(mailed == expected, "mailed {mailed:?} of {known:?}");
+        Ok(())
+    })
+    .await
+}
+
 fn station(broker: &TestBroker, file: &str) -> anyhow::Result<Tidemap> {
     broker.alerts(&["--alerts", file])
 }
 
-#[tokio::test]
-async fn each_of_a_thousand_firings_is_notified_once_while_stations_are_killed() {
-    let (sink, folder) = (HttpSink::start().unwrap(), TempDir::new().unwrap());
-    let file = rules(&folder, &sink).unwrap();
-    let mut broker = TestBroker::start().await.unwrap();
-    let ingest = broker.ingest(&["--offline-after", "5"]).unwrap();
-    let (_api, url) = broker.api().await.unwrap();
-    let fleet = broker.known_fleet(NODES, &url).await.unwrap();
-    let mut stations = vec![station(&broker, &file).unwrap(), station(&broker, &file).unwrap()];
+/// The clock of a station, which can be stepped while it runs.
+struct Clock(TempDir);
+
+impl Clock {
+    fn new() -> Self {
+        let clock = Self(TempDir::new().unwrap());
+        clock.step("+0");
+        clock
+    }
+
+    /// How far the clock is off from now on: `-3600` seconds.
+    fn step(&self, seconds: &str) {
+        // It is read again and again, so it is never there by halves.
+        let file = self.0.path().join("off");
+        std::fs::write(file.with_extension("new"), seconds).unwrap();
+        std::fs::rename(file.with_extension("new"), file).unwrap();
+    }
+
+    fn station(&self, broker: &TestBroker, file: &str) -> anyhow::Result<Tidemap> {
+        let mut command = Command::new(tidemap()?);
+        command
+            .env("LD_PRELOAD", library("libfaketime", "faketime/libfaketime.so.1")?)
+            .env("FAKETIME_TIMESTAMP_FILE", self.0.path().join("off"))
+            .env("FAKETIME_CACHE_DURATION", "1")
+            .env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
+        broker.alerts_by(command, &["--alerts", file])
+    }
+}
+
+/// Waits until the station that judges says of the fleet whether it is heard.
+async fn hears(url: &str, is_hearing: bool) {
     eventually(ALERT_TIMEOUT, || async {
-        let evaluator = alerts(&url).await?.evaluator.context("nobody judges")?;
-        ensure!(evaluator.rules as usize == RULES, "it judges {} rules", evaluator.rules);
+        let evaluator = alerts(url).await?.evaluator.context("nobody judges")?;
+        ensure!(evaluator.is_hearing == is_hearing && evaluator.rules as usize == RULES, "{evaluator:?}");
         Ok(())
     })
     .await
     .unwrap();
+}
+
+#[tokio::test]
+async fn each_of_a_thousand_firings_is_notified_once_by_http_and_by_mail_whatever_fails() {
+    let (sink, folder) = (HttpSink::start().unwrap(), TempDir::new().unwrap());
+    let since = Duration::from_millis(u64::try_from(unix_ms()).unwrap());
+    let made = Certificates::open_or_create(folder.path(), &["127.0.0.1".to_owned()], since).unwrap();
+    let mail = SmtpSink::start("none", &made).await;
+    let file = rules(&folder, &sink, Some(&mail.port)).unwrap();
+    let mailbox = mail.keep();
+    let mut broker = TestBroker::start().await.unwrap();
+    let ingest = broker.ingest(&["--offline-after", "5"]).unwrap();
+    let (_api, url) = broker.api().await.unwrap();
+    let fleet = broker.known_fleet(NODES, &url).await.unwrap();
+    let clock = Clock::new();
+    let mut stations = vec![station(&broker, &file).unwrap()];
+    hears(&url, true).await;
+    stations.push(clock.station(&broker, &file).unwrap());
 
     // Nodes that are not heard are neither offline nor back.
     notified(&url, &sink).await.unwrap();
     let before = alerts(&url).await.unwrap();
     ingest.freeze().unwrap();
-    eventually(ALERT_TIMEOUT, || async {
-        let evaluator = alerts(&url).await?.evaluator.context("nobody judges")?;
-        ensure!(!evaluator.is_hearing, "it hears the fleet");
-        Ok(())
-    })
-    .await
-    .unwrap();
+    hears(&url, false).await;
     ingest.thaw().unwrap();
-    eventually(ALERT_TIMEOUT, || async {
-        let evaluator = alerts(&url).await?.evaluator.context("nobody judges")?;
-        ensure!(evaluator.is_hearing, "it does not hear the fleet");
-        Ok(())
-    })
-    .await
-    .unwrap();
+    hears(&url, true).await;
     let after = alerts(&url).await.unwrap();
     assert!(after.counts.firing <= before.counts.firing + 5 * RULES as u64, "{before:?} {after:?}");
 
-    // All nodes end, and meanwhile so does the station that judges; another has begun.
+    // All nodes end, and meanwhile so does the station that judges. The clock of the one that takes over has
+    // been put forward by an hour.
     drop(fleet);
+    clock.step("+3600");
     stations.remove(0).kill().await.unwrap();
+    let first = firing(&url, |count| count > 100).await.unwrap();
+    let ahead_ms = first.evaluator.map_or(0, |evaluator| evaluator.since_ms - unix_ms());
+    assert!(ahead_ms > 3_000_000, "its clock is {ahead_ms} ms ahead");
+    // It is put back by three, and the worker stands still for a while.
+    clock.step("-7200");
+    ingest.freeze().unwrap();
+    hears(&url, false).await;
+    ingest.thaw().unwrap();
     stations.push(station(&broker, &file).unwrap());
-    firing(&url, |count| count > 100).await.unwrap();
     stations.remove(0).kill().await.unwrap();
-    stations.push(station(&broker, &file).unwrap());
+    stations.push(clock.station(&broker, &file).unwrap());
     let all = u64::from(NODES) * RULES as u64;
     firing(&url, |count| count == all).await.unwrap();
     broker.server.kill().await.unwrap();
@@ -150,18 +235,21 @@ async fn each_of_a_thousand_firings_is_notified_once_while_stations_are_killed()
 
     // They come back.
     let _fleet = broker.known_fleet(NODES, &url).await.unwrap();
-    stations.remove(0).kill().await.unwrap();
+    clock.step("+7200");
     firing(&url, |count| count < all / 5).await.unwrap();
+    stations.remove(0).kill().await.unwrap();
     notified(&url, &sink).await.unwrap();
+    all_mailed(&url, &mailbox).await.unwrap();
     let known = alerts(&url).await.unwrap();
     let ids: BTreeSet<&String> = known.firing.iter().chain(&known.log).map(|alert| &alert.id).collect();
     assert_eq!(ids.len(), known.firing.len() + known.log.len(), "an alert is listed twice");
+    assert!(known.counts.firing + known.counts.log >= all, "{:?}", known.counts);
 }
 
 #[tokio::test]
 async fn alerts_that_the_broker_has_lost_come_back_and_nobody_is_notified_again() {
     let (sink, folder) = (HttpSink::start().unwrap(), TempDir::new().unwrap());
-    let file = rules(&folder, &sink).unwrap();
+    let file = rules(&folder, &sink, None).unwrap();
     let broker = TestBroker::start().await.unwrap();
     let _ingest = broker.ingest(&["--offline-after", "5"]).unwrap();
     let (_api, url) = broker.api().await.unwrap();
@@ -294,7 +382,7 @@ async fn up_shows_nodes_that_are_offline_and_refuses_wrong_questions() {
 #[tokio::test]
 async fn a_wrong_new_file_keeps_the_rules_and_says_so() {
     let (sink, folder) = (HttpSink::start().unwrap(), TempDir::new().unwrap());
-    let file = rules(&folder, &sink).unwrap();
+    let file = rules(&folder, &sink, None).unwrap();
     let broker = TestBroker::start().await.unwrap();
     let _ingest = broker.ingest(&[]).unwrap();
     let (_api, url) = broker.api().await.unwrap();

@@ -98,6 +98,13 @@ pub(crate) fn of_package(package: &str, program: &str) -> anyhow::Result<PathBuf
     installed.map_or_else(|| fetched(&format!("{package}/usr/bin/{program}")), Ok)
 }
 
+/// A library of one of Debian's packages, which the machine's own folder may have too.
+pub(crate) fn library(package: &str, name: &str) -> anyhow::Result<PathBuf> {
+    let folder = format!("usr/lib/{}-linux-gnu", std::env::consts::ARCH);
+    let installed = Path::new("/").join(&folder).join(name);
+    if installed.is_file() { Ok(installed) } else { fetched(&format!("{package}/{folder}/{name}")) }
+}
+
 /// The output of Prometheus' checker for a text; empty when the text is valid.
 fn check(promtool: &Path, text: &str) -> (bool, String) {
     let mut checker = Command::new(promtool)

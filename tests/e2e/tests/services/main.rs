@@ -35,6 +35,8 @@ mod restarts;
 mod right_number;
 mod scale_out;
 mod settings;
+mod silences;
+mod smtp_sink;
 mod stream;
 mod traffic;
 mod unheard;

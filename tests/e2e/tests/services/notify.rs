@@ -1,7 +1,7 @@
 //! `tidemap notify test` through real parts: a server of mail with and without encryption, an Alertmanager,
 //! and a sink of HTTP.
 
-use std::{path::Path, process::Stdio, time::Duration};
+use std::{path::Path, time::Duration};
 
 use anyhow::{Context, ensure};
 use serde_json::{Value, json};
@@ -15,56 +15,14 @@ use tidemap_testkit::{
     sink::{HttpSink, Reply},
     within,
 };
-use tokio::{
-    io::{AsyncBufReadExt, BufReader, Lines},
-    process::{Child, ChildStdout, Command},
-};
+use tokio::process::Command;
 
-use crate::checkers::{fetched, of_package};
+use crate::{checkers::of_package, smtp_sink::SmtpSink};
 
 const EVENT_TIMEOUT: Duration = Duration::from_secs(60);
-const AIOSMTPD: &str = "aiosmtpd==1.4.6";
 const PASSWORD: &str = "a-secret-of-tests";
 /// A channel's name, as bad as one may be; it is in every text of a test.
 const HOSTILE: &str = "é \\\"<b>&lt; 😀 @everyone";
-
-/// Prints its port, and then a line of JSON for each mail. Arguments: none, starttls or tls; the certificate
-/// and its key.
-const SMTP_SINK: &str = r#"
-import asyncio, json, ssl, sys
-from aiosmtpd.smtp import SMTP, AuthResult
-mode, certificate, key = sys.argv[1:]
-context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-context.load_cert_chain(certificate, key)
-class Keep:
-    async def handle_DATA(self, server, session, envelope):
-        mail = {"from": envelope.mail_from, "to": envelope.rcpt_tos, "data": envelope.content.decode()}
-        mail["tls"] = session.ssl is not None or mode == "tls"
-        mail["login"] = bool(session.authenticated)
-        print(json.dumps(mail), flush=True)
-        return "250 kept"
-    async def handle_RCPT(self, server, session, envelope, address, options):
-        if address.startswith("nobody@"):
-            return "550 no such mailbox"
-        if address.startswith("later@"):
-            return "451 try again later"
-        envelope.rcpt_tos.append(address)
-        return "250 OK"
-def judge(server, session, envelope, mechanism, data):
-    return AuthResult(success=(data.login, data.password) == (b"tide", b"a-secret-of-tests"), handled=False)
-def smtp():
-    more = {}
-    if mode == "starttls":
-        more = dict(tls_context=context, require_starttls=True)
-    if mode != "none":
-        more.update(authenticator=judge, auth_required=True, auth_require_tls=mode == "starttls")
-    return SMTP(Keep(), hostname="localhost", **more)
-async def main():
-    server = await asyncio.get_running_loop().create_server(smtp, "127.0.0.1", 0, ssl=context if mode == "tls" else None)
-    print(server.sockets[0].getsockname()[1], flush=True)
-    await server.serve_forever()
-asyncio.run(main())
-"#;
 
 /// Debian's Alertmanager reads templates from a folder of the system, which a package that is only unpacked
 /// does not fill: in a namespace of its own it has that folder. Arguments: the program and its arguments.
@@ -77,37 +35,6 @@ if [ ! -d $templates ]; then
 fi
 exec "$@"
 "#;
-
-/// A server of mail that keeps what it is sent; ended on drop.
-struct SmtpSink {
-    _child: Child,
-    _watchdog: ChildWatchdog,
-    lines: Lines<BufReader<ChildStdout>>,
-    port: String,
-}
-
-impl SmtpSink {
-    async fn start(mode: &str, certificates: &Certificates) -> Self {
-        let packages = fetched(&format!("{AIOSMTPD}/aiosmtpd/smtp.py")).unwrap();
-        let mut child = Command::new("python3")
-            .env("PYTHONPATH", packages.ancestors().nth(2).unwrap())
-            .args(["-W", "ignore", "-c", SMTP_SINK, mode])
-            .args([&certificates.certificate, &certificates.key])
-            .stdout(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn()
-            .unwrap();
-        let watchdog = ChildWatchdog::of_process(child.id().unwrap()).unwrap();
-        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let port = within(EVENT_TIMEOUT, lines.next_line()).await.unwrap().unwrap().unwrap();
-        Self { _child: child, _watchdog: watchdog, lines, port }
-    }
-
-    async fn mail(&mut self) -> Value {
-        let line = within(EVENT_TIMEOUT, self.lines.next_line()).await.unwrap().unwrap().unwrap();
-        serde_json::from_str(&line).unwrap()
-    }
-}
 
 /// A folder with an `alerts.toml`, and what else channels need.
 struct Folder(tempfile::TempDir);

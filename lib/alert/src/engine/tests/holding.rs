@@ -1,6 +1,6 @@
-use tidemap_wire::Status;
+use tidemap_wire::{Silence, Status};
 
-use super::{super::*, *};
+use super::*;
 
 const NONE: [&str; 0] = [];
 const HOUR_MS: i64 = 3_600_000;

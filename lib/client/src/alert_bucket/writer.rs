@@ -9,9 +9,10 @@ use async_nats::jetstream::{
 };
 use futures_util::{StreamExt, stream};
 use serde::Serialize;
-use tidemap_client::AlertBucket;
 use tidemap_service::{causes::causes, deadline, streams};
 use tidemap_wire::timing;
+
+use super::AlertBucket;
 
 /// For each write.
 const TIMEOUT: Duration = timing::LEASE_WRITE_TIMEOUT;
@@ -20,7 +21,7 @@ const AT_ONCE: usize = 256;
 
 /// A write of one key.
 #[derive(Debug)]
-pub(crate) struct KeyWrite {
+pub struct KeyWrite {
     key: String,
     value: Vec<u8>,
     /// What the compare-and-swap names.
@@ -29,40 +30,58 @@ pub(crate) struct KeyWrite {
 
 /// What came of writes.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) struct Written {
-    pub(crate) stored: usize,
-    /// Neither stored nor written by another station.
-    pub(crate) failed: usize,
+pub struct Written {
+    /// What the bucket has now.
+    pub stored: usize,
+    /// Neither stored, nor written by another process.
+    pub failed: usize,
     /// Why the last of these failed.
-    pub(crate) failure: Option<String>,
+    pub failure: Option<String>,
 }
 
 impl KeyWrite {
     /// A write of `value` over `revision` (0: there is none).
-    pub(crate) fn new(key: String, value: &impl Serialize, revision: u64) -> anyhow::Result<Self> {
+    ///
+    /// # Errors
+    ///
+    /// When the value cannot be encoded.
+    pub fn new(key: String, value: &impl Serialize, revision: u64) -> anyhow::Result<Self> {
         Ok(Self { key, value: serde_json::to_vec(value)?, revision })
     }
 
     /// Whether it makes the bucket larger by an alert.
-    pub(crate) fn is_new_alert(&self) -> bool {
+    pub fn is_new_alert(&self) -> bool {
         self.revision == 0 && self.key.starts_with("a.")
     }
 }
 
 /// The bucket, open for writing.
 #[derive(Clone, Debug)]
-pub(crate) struct Writer(kv::Store);
+pub struct AlertWriter(kv::Store);
 
-impl Writer {
+impl AlertWriter {
     /// Opens the bucket, which is created if it is missing.
-    pub(crate) async fn open(js: &jetstream::Context) -> anyhow::Result<Self> {
+    ///
+    /// # Errors
+    ///
+    /// When the broker refuses or does not answer.
+    pub async fn create(js: &jetstream::Context) -> anyhow::Result<Self> {
         within(streams::ensure_alerts(js)).await?;
+        Self::open(js).await
+    }
+
+    /// Opens the bucket, which a station has made.
+    ///
+    /// # Errors
+    ///
+    /// When there is none, and when the broker does not answer.
+    pub async fn open(js: &jetstream::Context) -> anyhow::Result<Self> {
         let bucket = within(js.get_key_value(streams::ALERTS)).await;
         Ok(Self(bucket.context("cannot open the bucket of alerts")?))
     }
 
-    /// Writes all, and notes in `known` what the bucket has then: this station's values, or those of another.
-    pub(crate) async fn write(&self, writes: Vec<KeyWrite>, known: &mut AlertBucket) -> Written {
+    /// Writes all, and notes in `known` what the bucket has then: this process's values, or those of another.
+    pub async fn write(&self, writes: Vec<KeyWrite>, known: &mut AlertBucket) -> Written {
         let outcomes = stream::iter(writes.into_iter().map(|write| async move {
             let stored = self.swap(&write).await;
             (write, stored)
@@ -107,7 +126,11 @@ impl Writer {
     }
 
     /// Removes a key and leaves no marker. What another station has written over it stays.
-    pub(crate) async fn purge(&self, key: &str, known: &mut AlertBucket) -> anyhow::Result<()> {
+    ///
+    /// # Errors
+    ///
+    /// When the broker refuses or does not answer.
+    pub async fn purge(&self, key: &str, known: &mut AlertBucket) -> anyhow::Result<()> {
         let Some(revision) = known.revision(key) else { return Ok(()) };
         let subject = streams::bucket_subject(streams::ALERTS, key);
         within(self.0.stream.purge().sequence(revision + 1).filter(subject).into_future()).await?;
@@ -118,7 +141,7 @@ impl Writer {
 
 enum Swap {
     Stored(u64),
-    /// Another station has written.
+    /// Another process has written.
     Conflict,
     /// Nobody knows.
     Unknown(anyhow::Error),
