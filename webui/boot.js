@@ -130,7 +130,7 @@ globalThis.showPast = async (query) => {
   // The elements are there once the page's program has made them.
   await null;
   const node = new URLSearchParams(query).get("node");
-  const isLater = showView(query) || (node && (hasPlans || isAlerted(node)));
+  const isLater = showView(query) || (node && (hasPlans || alerts));
   // A moment of it that is looked at is no other time.
   const time = query.slice(1).split("&").filter((pair) => isTime(pair) && !pair.startsWith("spike=")).join("&");
   // Another address is another link to copy.
@@ -230,9 +230,6 @@ const ring = (nodes) => {
   bells.replaceSync(rows.length ? `.grid-node:is(${rows}) .cell-name { --alert: "" / "alert" }` : "");
   if (/[?&]node=/.test(location.search)) showPast(location.search);
 };
-
-// Whether a node's details say something of alerts: not all that fire may be known by name.
-const isAlerted = (node) => alerts && (firingNodes.includes(node) || alerts.firing > 200);
 
 const toEvents = async () => {
   await null;

@@ -7,6 +7,7 @@
 pub mod band;
 pub mod calendar;
 pub mod events;
+pub mod marks;
 pub mod past;
 pub mod range;
 pub mod top;

@@ -4,6 +4,7 @@ mod chart;
 mod dom;
 mod events;
 mod figures;
+mod live;
 mod peaks;
 mod quotas;
 mod sheet;

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use tidemap_format::{self as format, Unit};
 use web_sys::HtmlElement;
 
-use crate::events::Finding;
+use crate::marks::AlertSpan;
 use crate::past::Past;
 use crate::range::{self, Range};
 use crate::words;
@@ -57,7 +57,7 @@ impl Sheet {
     }
 
     /// The node's alerts, which its chart marks.
-    pub(super) fn mark(&self, alerts: &[Finding]) {
+    pub(super) fn mark(&self, alerts: &[AlertSpan]) {
         self.chart.mark(alerts);
     }
 

@@ -53,8 +53,9 @@ impl Details {
         self.sheet.known.set_hidden(detail.is_none());
         let Some(detail) = detail else { return };
         self.sheet.unit.set_text_content(Some(unit.heading()));
-        self.minute.show(detail.last_60s.as_ref(), unit);
-        self.quarter.show(detail.last_15m.as_ref(), unit);
+        let skew_ms = detail.node.clock_skew_ms;
+        self.minute.show(detail.last_60s.as_ref(), skew_ms, unit);
+        self.quarter.show(detail.last_15m.as_ref(), skew_ms, unit);
         self.sheet.interfaces.set_hidden(detail.interfaces.is_empty());
         self.sheet.probes.set_hidden(detail.probes.is_empty());
         self.lists.borrow_mut().write(detail, unit);
