@@ -7,6 +7,8 @@
 pub mod band;
 pub mod calendar;
 pub mod events;
+pub mod host;
+pub mod latency;
 pub mod marks;
 pub mod past;
 pub mod range;

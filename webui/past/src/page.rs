@@ -4,6 +4,7 @@ mod chart;
 mod dom;
 mod events;
 mod figures;
+mod latency;
 mod live;
 mod peaks;
 mod quotas;
@@ -27,6 +28,7 @@ use crate::traffic::Wanted;
 use crate::{calendar, top, words};
 
 use figures::Figures;
+use latency::Latency;
 use peaks::Peaks;
 use quotas::Quotas;
 use sheet::Sheet;
@@ -39,10 +41,11 @@ const REFRESH_MS: i32 = 60_000;
 thread_local! {
     static APP: RefCell<Option<Rc<App>>> = const { RefCell::new(None) };
     static BILLS: (Rc<Traffic>, Rc<Quotas>) = (Traffic::new(), Quotas::new());
+    static LATENCY: Rc<Latency> = Latency::new();
 }
 
-/// Shows what the page's address asks for: a time, the view of traffic, what a node's plans came to. Of the
-/// present it shows no more. `tell` gets what nodes
+/// Shows what the page's address asks for: a time, the view of traffic, and of the node whose details are open
+/// its plans and its round trips. `tell` gets what nodes
 /// moved, as a text for the list and the map; `null` when they show the present again.
 pub(crate) fn show(query: &str, tell: &Function) {
     let asked = Asked::parse(query);
@@ -50,6 +53,7 @@ pub(crate) fn show(query: &str, tell: &Function) {
         traffic.follow(Wanted::parse(query, calendar::month_of(dom::now_ms(), &dom::zone)));
         quotas.follow(asked.node.clone());
     });
+    LATENCY.with(|latency| latency.follow(asked.node.clone()));
     let app = APP.with(|app| {
         let mut app = app.borrow_mut();
         // Its place in the page is there once a time was asked for.

@@ -309,7 +309,7 @@ async fn the_charts_of_the_present_mark_alerts_and_their_limits_too() {
     // Half a megabyte is the limit, which every node's rate passes.
     let limited = |alert: Alert| Alert { threshold: Some(500_000.0), ..alert };
     let firing = limited(busy("edge-12", AT_MS, 90));
-    let over = limited(FakeAlerts::over(busy("web-02", AT_MS, 200), 100));
+    let over = limited(FakeAlerts::over(busy("db-02", AT_MS, 200), 100));
     let some = FakeAlerts { firing: vec![firing], log: vec![over], ..alerts() };
     let visit = start(some, "/?node=edge-12", 1440, 900).await;
     let count =
@@ -337,7 +337,7 @@ async fn the_charts_of_the_present_mark_alerts_and_their_limits_too() {
 
     // Another node has its own, also when nothing of it fires any more.
     visit.click("#detail-close").await;
-    visit.open_live("/?node=web-02").await;
+    visit.open_live("/?node=db-02").await;
     expect([
         ("15m", "chart-event", 2),
         ("15m", "chart-event-over", 1),

@@ -125,6 +125,11 @@ impl Chart {
         events::marked(&AlertMarks::within(&self.alerts.borrow(), past.from_ms, past.to_ms, |limit| limit))
     }
 
+    /// Round moments of the time that is shown: how far to the right, 0 to 1, and what stands there.
+    pub(super) fn marks(&self) -> Vec<(f64, String)> {
+        self.shown.borrow().as_ref().map_or_else(Vec::new, |shown| shown.marks.clone())
+    }
+
     fn laid_out(&self, past: Rc<Past>, unit: Unit) -> Shown {
         let width = i64::from(self.parts.frame.client_width().max(240));
         let columns = (width - 70) as usize;

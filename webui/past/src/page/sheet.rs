@@ -6,6 +6,7 @@ use std::rc::Rc;
 use tidemap_format::{self as format, Unit};
 use web_sys::HtmlElement;
 
+use crate::host::HEIGHT;
 use crate::marks::AlertSpan;
 use crate::past::Past;
 use crate::range::{self, Range};
@@ -80,6 +81,24 @@ impl Sheet {
         lines.extend(self.chart.marked(past));
         dom::write_lines(&dom::find(&self.section, ".past-words"), &lines);
         self.chart.show(past, unit);
+        self.draw_host(past);
+    }
+
+    fn draw_host(&self, past: &Past) {
+        let all = dom::find(&self.section, ".past-host");
+        all.set_text_content(None);
+        let width = i64::from(self.section.client_width().max(240));
+        let marks = self.chart.marks();
+        for line in &past.host {
+            let element = dom::create(include_str!("../html/host.html"));
+            dom::write(&dom::find(&element, ".host-title"), line.title);
+            dom::write(&dom::find(&element, ".host-words"), &line.words(past, &dom::zone));
+            let svg = dom::find(&element, "svg");
+            let view_box = ["0 0 ", &width.to_string(), " ", &HEIGHT.to_string()].concat();
+            dom::set_attribute(&svg, "viewBox", &view_box);
+            svg.set_inner_html(&line.drawing(width, &marks));
+            let _added = all.append_with_node_1(&element);
+        }
     }
 
     fn write_word(&self, word: &str) {
