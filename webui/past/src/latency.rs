@@ -11,6 +11,9 @@ pub const MINUTES: i64 = 60;
 /// The height of a strip.
 pub const HEIGHT: i64 = 48;
 
+/// What the broker is called among the targets.
+const BROKER: &str = "Broker";
+
 /// What the round trips to one target came to in a minute. What was lost has no time.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Trip {
@@ -29,6 +32,9 @@ pub struct Trip {
 pub struct Strip {
     /// The target.
     pub target: String,
+    /// The newest minute in words: `9.50 ms (0.25 ms to 31 ms), jitter 2.00 ms, 17 % lost`, or why nothing
+    /// could be sent. A time that is not known is none.
+    pub words: String,
     minutes: Vec<(i64, Trip)>,
 }
 
@@ -56,11 +62,15 @@ impl Strips {
         self.newest = minute;
         let heard = trips(&answer)?;
         // Whatever is no longer probed goes when its last minute does.
-        for (target, trip) in heard {
+        for strip in &mut self.of {
+            strip.words.clear();
+        }
+        for (target, words, trip) in heard {
             let at = self.of.iter().position(|strip| strip.target == target).unwrap_or_else(|| {
-                self.of.push(Strip { target, minutes: Vec::new() });
+                self.of.push(Strip { target, ..Strip::default() });
                 self.of.len() - 1
             });
+            self.of[at].words = words;
             let minutes = &mut self.of[at].minutes;
             // The newest of a minute replaces what came before.
             minutes.retain(|(of, _)| *of != minute);
@@ -87,14 +97,18 @@ impl Strips {
     pub fn drawing(&self, strip: &Strip, width: i64) -> String {
         let area = PlotArea { bottom: HEIGHT - 6, ..PlotArea::of_width(width) };
         let PlotArea { left, right, top, bottom } = area;
-        let trips = strip.minutes.iter().map(|(_, trip)| trip);
-        let end = nice_ceiling(trips.filter_map(|trip| trip.most_ms).fold(0.0, f64::max));
+        let most = strip.minutes.iter().filter_map(|(_, trip)| trip.most_ms).reduce(f64::max);
+        let end = nice_ceiling(most.unwrap_or_default());
         let x = |minute: i64| left + (right - left) * (minute + MINUTES - 1 - self.newest) / MINUTES;
         let y = |ms: f64| bottom - ((bottom - top) as f64 * ms / end).round() as i64;
         let mut drawn = String::new();
         for (at, value) in [(top, end), (bottom, 0.0)] {
             let line = ["M", &left.to_string(), " ", &at.to_string(), "H", &right.to_string()].concat();
             svg::path(&mut drawn, "chart-grid", &line);
+            // Where nothing came back, there is no time to measure by.
+            if most.is_none() {
+                continue;
+            }
             let label = if value > 0.0 { format::milliseconds(value) } else { "0".to_owned() };
             svg::text(&mut drawn, "chart-label chart-label-end", left - 6, at + 4, &label);
         }
@@ -124,27 +138,8 @@ impl Strips {
     }
 }
 
-impl Strip {
-    /// The median of what is typical, the longest, and the share that was lost:
-    /// `9.50 ms, at most 31 ms, 3 % lost`. A time that is not known is none.
-    pub fn words(&self) -> String {
-        let trips = || self.minutes.iter().map(|(_, trip)| trip);
-        let mut medians: Vec<f64> = trips().filter_map(|trip| trip.median_ms).collect();
-        medians.sort_unstable_by(f64::total_cmp);
-        let typical = medians.get(medians.len() / 2).map(|ms| format::milliseconds(*ms));
-        let most = trips().filter_map(|trip| trip.most_ms).reduce(f64::max);
-        let most = most.map(|ms| ["at most ", &format::milliseconds(ms)].concat());
-        let losses: Vec<f64> = trips().filter_map(|trip| trip.loss_percent).collect();
-        let loss = losses.iter().sum::<f64>() / losses.len().max(1) as f64;
-        let decimals = u32::from(loss > 0.0 && loss < 9.95);
-        let lost = (!losses.is_empty()).then(|| format::fixed(loss, decimals) + " % lost");
-        let words: Vec<String> = [typical, most, lost].into_iter().flatten().collect();
-        words.join(", ")
-    }
-}
-
-/// What the answer tells: of the broker, then of each target that something was sent to.
-fn trips(answer: &Value) -> Result<Vec<(String, Trip)>, Invalid> {
+/// What the answer tells: of the broker, then of each target; its name, words, and round trips.
+fn trips(answer: &Value) -> Result<Vec<(String, String, Trip)>, Invalid> {
     let number = |value: &Value, name: &str| value.get(name).or_null(Value::number);
     let median_ms = number(answer, "broker_rtt_p50_ms")?;
     let broker = Trip {
@@ -153,6 +148,10 @@ fn trips(answer: &Value) -> Result<Vec<(String, Trip)>, Invalid> {
         most_ms: number(answer, "broker_rtt_p99_ms")?,
         loss_percent: number(answer, "broker_loss_percent")?,
     };
+    let times = broker.median_ms.zip(broker.most_ms).map(|(median, most)| {
+        [&*format::milliseconds(median), ", 99 % in ", &format::milliseconds(most)].concat()
+    });
+    let words = joined([times, lost(broker), None]);
     let probe = |probe: &Value| {
         let trip = Trip {
             median_ms: number(probe, "median_ms")?,
@@ -160,11 +159,26 @@ fn trips(answer: &Value) -> Result<Vec<(String, Trip)>, Invalid> {
             most_ms: number(probe, "max_ms")?,
             loss_percent: number(probe, "loss_percent")?,
         };
-        Ok((probe.get("target").text()?, trip))
+        let jitter = number(probe, "jitter_ms")?.map(format::milliseconds);
+        let jitter = jitter.map_or_else(String::new, |jitter| ", jitter ".to_owned() + &jitter);
+        let times = trip.median_ms.zip(trip.least_ms).zip(trip.most_ms).map(|((median, least), most)| {
+            let [median, least, most] = [median, least, most].map(format::milliseconds);
+            [&*median, " (", &least, " to ", &most, ")", &jitter].concat()
+        });
+        let words = joined([times, lost(trip), probe.get("failure").or_null(Value::text)?]);
+        Ok((probe.get("target").text()?, words, trip))
     };
     let probes = answer.get("probes").or_null(|probes| probes.list(probe))?.unwrap_or_default();
-    let all = std::iter::once(("Broker".to_owned(), broker)).chain(probes);
-    Ok(all.filter(|(_, trip)| *trip != Trip::default()).collect())
+    let all = std::iter::once((BROKER.to_owned(), words, broker)).chain(probes);
+    Ok(all.filter(|(_, words, _)| !words.is_empty()).collect())
+}
+
+fn lost(trip: Trip) -> Option<String> {
+    trip.loss_percent.map(|loss| format::percent(Some(loss)) + " lost")
+}
+
+fn joined(parts: [Option<String>; 3]) -> String {
+    parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
 }
 
 #[cfg(test)]
@@ -176,7 +190,8 @@ mod tests {
     fn probe(median_ms: Option<f64>, loss_percent: Option<f64>) -> serde_json::Value {
         json!({
             "target": "icmp://fra", "sent": 6, "lost": 1, "loss_percent": loss_percent, "min_ms": median_ms,
-            "median_ms": median_ms, "max_ms": median_ms.map(|ms| 2.0 * ms), "failure": null,
+            "median_ms": median_ms, "max_ms": median_ms.map(|ms| 2.0 * ms),
+            "jitter_ms": median_ms.map(|_| 2.0), "failure": null,
         })
     }
 
@@ -193,7 +208,7 @@ mod tests {
         assert_eq!((strips.of.len(), strips.of[0].minutes.len(), &*strips.span()), (1, 1, "this minute"));
         heard(&mut strips, 102, &[probe(Some(8.0), Some(50.0))]);
         assert_eq!(strips.span(), "last 3 min");
-        assert_eq!(strips.of[0].words(), "12 ms, at most 24 ms, 25 % lost");
+        assert_eq!(strips.of[0].words, "8.00 ms (8.00 ms to 16 ms), jitter 2.00 ms, 50 % lost");
         heard(&mut strips, 160, &[probe(Some(8.0), Some(1.0))]);
         assert_eq!(strips.of[0].minutes.len(), 2, "the first is more than an hour ago");
         // A late answer and a node that is silent change nothing.
@@ -210,16 +225,22 @@ mod tests {
         let mut strips = Strips::default();
         let answer = json!({
             "status": "online", "last_seen_timestamp": 600.5, "broker_rtt_p50_ms": 0.4, "broker_rtt_p99_ms": 3.0,
-            "broker_loss_percent": 0, "probes": [probe(Some(9.5), Some(0.5)), json!({ "target": "tcp://x:1" })],
+            "broker_loss_percent": 0,
+            "probes": [
+                probe(Some(9.5), Some(16.7)),
+                json!({ "target": "icmp://b", "failure": "no address" }),
+                json!({ "target": "tcp://x:1" }),
+            ],
         });
         strips.hear(&answer.to_string()).unwrap();
-        let lines: Vec<(&str, String)> =
-            strips.of.iter().map(|strip| (&*strip.target, strip.words())).collect();
+        let lines: Vec<(&str, &str)> =
+            strips.of.iter().map(|strip| (&*strip.target, &*strip.words)).collect();
         assert_eq!(
             lines,
             [
-                ("Broker", "0.40 ms, at most 3.00 ms, 0 % lost".to_owned()),
-                ("icmp://fra", "9.50 ms, at most 19 ms, 0.5 % lost".to_owned()),
+                ("Broker", "0.40 ms, 99 % in 3.00 ms, 0 % lost"),
+                ("icmp://fra", "9.50 ms (9.50 ms to 19 ms), jitter 2.00 ms, 17 % lost"),
+                ("icmp://b", "no address"),
             ]
         );
         let mut none = Strips::default();
@@ -246,10 +267,9 @@ mod tests {
             assert!(svg.contains(part), "{part} in {svg}");
         }
         assert_eq!(svg.matches("trip-band").count(), 2, "{svg}");
-        let lost = Strip {
-            minutes: vec![(1, Trip { loss_percent: Some(100.0), ..Trip::default() })],
-            ..Strip::default()
-        };
-        assert_eq!(lost.words(), "100 % lost");
+        let mut lost = Strips::default();
+        heard(&mut lost, 1, &[probe(None, Some(100.0))]);
+        assert_eq!(lost.of[0].words, "100 % lost");
+        assert!(!lost.drawing(&lost.of[0], 430).contains("<text"), "no time to measure by");
     }
 }

@@ -4,6 +4,7 @@
 //! time or another node changes it. Below, plain Rust that is tested without a browser; above, in `page`,
 //! views.
 
+pub mod arcs;
 pub mod band;
 pub mod calendar;
 pub mod events;

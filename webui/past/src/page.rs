@@ -1,5 +1,6 @@
 //! The views, and what is asked for them.
 
+mod arcs;
 mod chart;
 mod dom;
 mod events;
@@ -27,6 +28,7 @@ use crate::range::{self, Asked, Range, Spike};
 use crate::traffic::Wanted;
 use crate::{calendar, top, words};
 
+use arcs::Arcs;
 use figures::Figures;
 use latency::Latency;
 use peaks::Peaks;
@@ -41,7 +43,7 @@ const REFRESH_MS: i32 = 60_000;
 thread_local! {
     static APP: RefCell<Option<Rc<App>>> = const { RefCell::new(None) };
     static BILLS: (Rc<Traffic>, Rc<Quotas>) = (Traffic::new(), Quotas::new());
-    static LATENCY: Rc<Latency> = Latency::new();
+    static TRIPS: (Rc<Latency>, Rc<Arcs>) = (Latency::new(), Arcs::new());
 }
 
 /// Shows what the page's address asks for: a time, the view of traffic, and of the node whose details are open
@@ -53,7 +55,10 @@ pub(crate) fn show(query: &str, tell: &Function) {
         traffic.follow(Wanted::parse(query, calendar::month_of(dom::now_ms(), &dom::zone)));
         quotas.follow(asked.node.clone());
     });
-    LATENCY.with(|latency| latency.follow(asked.node.clone()));
+    TRIPS.with(|(latency, arcs)| {
+        latency.follow(asked.node.clone());
+        arcs.follow(asked.node.clone());
+    });
     let app = APP.with(|app| {
         let mut app = app.borrow_mut();
         // Its place in the page is there once a time was asked for.

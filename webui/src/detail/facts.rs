@@ -1,7 +1,7 @@
 //! Facts about a node, each a label and a text.
 
 use tidemap_format::{self as format, Unit};
-use tidemap_wire::http::{NodeJson, ProbeJson};
+use tidemap_wire::http::NodeJson;
 use tidemap_wire::{Bps, LocationSource, METRICS, Metric, MetricUnit};
 
 use crate::json::NodeAnswer;
@@ -145,33 +145,6 @@ pub fn host(answer: &NodeAnswer) -> Facts {
     }
     add(&mut facts, &HOST_LAST, node);
     facts
-}
-
-/// What its probes found: each target, and its round trips.
-pub fn probes(answer: &NodeAnswer) -> Facts {
-    answer.probes.iter().map(|probe| vec![probe.target.clone(), found(probe)]).collect()
-}
-
-/// `12.5 ms (10–31), jitter 2.00 ms, 0 % lost`; the reason where nothing could be sent.
-fn found(probe: &ProbeJson) -> String {
-    let mut parts = Vec::new();
-    if let (Some(median), Some(min), Some(max)) = (probe.median_ms, probe.min_ms, probe.max_ms) {
-        parts.push(
-            [
-                &format::milliseconds(median),
-                " (",
-                &format::milliseconds(min),
-                " to ",
-                &format::milliseconds(max),
-                ")",
-            ]
-            .concat(),
-        );
-    }
-    parts.extend(probe.jitter_ms.map(|jitter| "jitter ".to_owned() + &format::milliseconds(jitter)));
-    parts.extend(probe.loss_percent.map(|lost| format::percent(Some(lost)) + " lost"));
-    parts.extend(probe.failure.clone());
-    parts.join(", ")
 }
 
 fn add(facts: &mut Facts, list: &[Fact], node: &NodeJson) {

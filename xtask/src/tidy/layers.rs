@@ -18,7 +18,7 @@ const MAY_USE: [(&str, &[&str]); 23] = [
     ("tidemap-alerts", &["wire", "service", "client", "traffic", "alert"]),
     ("tidemap-api", &["wire", "service", "client", "traffic"]),
     ("tidemap-webui", &["wire", "format", "parts", "map", "pixels"]),
-    ("tidemap-past", &["wire", "format", "parts"]),
+    ("tidemap-past", &["wire", "format", "parts", "map"]),
     ("tidemap-parts", &["wire"]),
     ("tidemap-format", &["wire"]),
     ("tidemap-map", &["wire", "format", "pixels"]),

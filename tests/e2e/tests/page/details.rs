@@ -68,7 +68,7 @@ async fn a_past_time_tells_what_the_nodes_host_did() {
 #[tokio::test]
 async fn a_nodes_round_trips_are_a_strip_of_the_minutes_that_were_heard() {
     let visit = start("/?node=edge-04", 1440, 900).await;
-    visit.expect_text("#latency", "Broker\n0.42 ms, at most 1.80 ms, 0 % lost").await;
+    visit.expect_text("#latency", "Broker\n0.42 ms, 99 % in 1.80 ms, 0 % lost").await;
     visit.expect_text("#latency h3", "Latency, ").await;
     visit.expect("document.querySelectorAll('#latency .trip').length === 3").await;
     // What is lost altogether has no time: neither a line nor a number.
@@ -109,5 +109,31 @@ async fn on_a_phone_charts_of_the_host_and_strips_fit() {
     judge(&visit, "host-390").await;
     bring_up(&visit, "#latency").await;
     judge(&visit, "latency-390").await;
+    visit.end().await;
+}
+
+#[tokio::test]
+async fn the_open_node_has_arcs_to_those_it_measures_round_trips_with() {
+    let visit = start("/?node=web-01", 1440, 900).await;
+    // Nine edge nodes probe it; eight are shown, the nearest.
+    let arcs = "(document.querySelector('.map-arc')?.getAttribute('d').match(/M/g) ?? []).length";
+    visit.expect(&format!("{arcs} === 8")).await;
+    visit.expect_text("#probed-by", "Probed by edge-04 (11 ms), ").await;
+    let begins =
+        "new Set(document.querySelector('.map-arc').getAttribute('d').match(/M-?\\d+ -?\\d+/g)).size";
+    visit.expect(&format!("{begins} === 1")).await;
+    judge(&visit, "arcs-1440").await;
+    // They follow the map.
+    let path = "document.querySelector('.map-arc').getAttribute('d')";
+    let before = visit.browser.eval(path).await.unwrap();
+    crate::map::press(&visit, "+").await;
+    visit.expect(&format!("{path} !== {before}")).await;
+    // One that probes has one arc, and no word of who probes it; without details there are none.
+    let go = "history.pushState(null, '', '?node=edge-04'), dispatchEvent(new PopStateEvent('popstate'))";
+    visit.browser.eval(go).await.unwrap();
+    visit.expect(&format!("{arcs} === 1")).await;
+    visit.expect("!document.querySelector('#probed-by')").await;
+    visit.click("#detail-close").await;
+    visit.expect("!document.querySelector('.map-arcs')").await;
     visit.end().await;
 }

@@ -1,7 +1,10 @@
 //! The details of one node of a made-up fleet.
 
 use serde_json::{Value, json};
-use tidemap_wire::{NodeId, http::NodeDetailJson};
+use tidemap_wire::{
+    NodeId,
+    http::{ConnectionJson, NodeDetailJson},
+};
 
 use super::FakeFleet;
 
@@ -111,6 +114,31 @@ fn latency(fleet: &FakeFleet, row: usize) -> Value {
             probe("tcp://198.51.100.7:443", 6, None),
         ],
     })
+}
+
+/// Every edge node that has a place probes the first web node.
+pub(super) fn connections(fleet: &FakeFleet) -> Vec<ConnectionJson> {
+    let target = fleet.nodes().iter().find_map(|node| Some((node, node.place.as_ref()?)));
+    let Some((target, to)) = target else { return Vec::new() };
+    let edges = fleet.nodes().iter().filter(|node| node.name.starts_with("edge"));
+    let connection = |(at, node): (usize, &super::FakeNode)| {
+        let from = node.place.as_ref()?;
+        let latency_ms = 11.0 + at as f64;
+        Some(ConnectionJson {
+            source_node: node.name.clone(),
+            source_lat: from.1,
+            source_lon: from.2,
+            target_node: target.name.clone(),
+            target_lat: to.1,
+            target_lon: to.2,
+            latency_ms,
+            min_ms: 0.7 * latency_ms,
+            max_ms: 1.6 * latency_ms,
+            jitter_ms: Some(1.0),
+            loss_percent: 0.0,
+        })
+    };
+    edges.enumerate().filter_map(connection).collect()
 }
 
 fn host() -> Value {

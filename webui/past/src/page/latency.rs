@@ -101,7 +101,7 @@ impl Latency {
         for (at, strip) in strips.of.iter().enumerate() {
             let Some(line) = self.section.children().item(1 + at as u32) else { continue };
             dom::write(&dom::find(&line, ".trip-target"), &strip.target);
-            dom::write(&dom::find(&line, ".trip-words"), &strip.words());
+            dom::write(&dom::find(&line, ".trip-words"), &strip.words);
             let svg = dom::find(&line, "svg");
             let view_box = ["0 0 ", &width.to_string(), " ", &HEIGHT.to_string()].concat();
             dom::set_attribute(&svg, "viewBox", &view_box);
