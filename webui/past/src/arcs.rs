@@ -42,13 +42,14 @@ pub fn of_node(text: &Text, node: &str) -> Result<Vec<Connection>, Invalid> {
             ends: place(here)?.zip(place(there)?).map(|(here, there)| [here, there]),
         }))
     };
-    let mut all: Vec<Connection> = Value::parse(text)?.list(read)?.into_iter().flatten().collect();
-    all.sort_by(|one, other| one.latency_ms.total_cmp(&other.latency_ms));
+    let all = Value::parse(text)?.list(read)?;
     let mut shown: Vec<Connection> = Vec::new();
-    for connection in all {
-        if shown.len() < MOST && shown.iter().all(|known| known.other != connection.other) {
-            shown.push(connection);
-        }
+    // Not sorted: a sort would be larger than all else here.
+    while shown.len() < MOST {
+        let others = all.iter().flatten().filter(|one| shown.iter().all(|known| known.other != one.other));
+        let nearest = others.min_by(|one, other| one.latency_ms.total_cmp(&other.latency_ms));
+        let Some(nearest) = nearest.cloned() else { break };
+        shown.push(nearest);
     }
     Ok(shown)
 }

@@ -9,6 +9,7 @@ mod latency;
 mod live;
 mod peaks;
 mod quotas;
+mod rows;
 mod sheet;
 mod strip;
 mod traffic;
