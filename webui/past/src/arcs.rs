@@ -147,7 +147,7 @@ mod tests {
         assert_eq!(words(&read(&all[..1], "a")), "");
         let many: Vec<_> = (0..20).map(|at| connection((&format!("n{at}"), 1.0), ("a", 0.0), 1.0)).collect();
         assert_eq!(read(&many, "a").len(), MOST);
-        assert_eq!(of_node(&"{}".to_owned(), "a"), Err(Invalid));
+        assert_eq!(of_node("{}", "a"), Err(Invalid));
     }
 
     #[test]

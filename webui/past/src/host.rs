@@ -5,7 +5,6 @@ use tidemap_parts::chart::{PlotArea, nice_ceiling, svg};
 use tidemap_parts::value::{Invalid, Value};
 
 use crate::calendar::{self, Zone};
-use crate::past::Past;
 
 /// The height of a chart: half of what traffic has, because there are four.
 pub const HEIGHT: i64 = 72;
@@ -50,8 +49,9 @@ pub fn lines(answer: &Value, steps: usize) -> Result<Vec<HostLine>, Invalid> {
 }
 
 impl HostLine {
-    /// Its mean, where it has one, its peak, and when that was first.
-    pub fn words(&self, past: &Past, zone: Zone<'_>) -> String {
+    /// Its mean, where it has one, its peak, and when that was first; `begin_ms` is a step's begin, Unix
+    /// milliseconds.
+    pub fn words(&self, begin_ms: impl Fn(usize) -> i64, zone: Zone<'_>) -> String {
         let known = |column: &[Option<f64>]| -> Vec<f64> { column.iter().flatten().copied().collect() };
         let mean = self.mean.as_deref().map(known).filter(|mean| !mean.is_empty());
         let mean = mean.map(|mean| {
@@ -60,7 +60,7 @@ impl HostLine {
         });
         let highest = highest(&self.most);
         let first = self.most.iter().position(|value| *value == Some(highest)).unwrap_or(0);
-        let when = calendar::moment(past.begin_ms(first), zone);
+        let when = calendar::moment(begin_ms(first), zone);
         [&mean.unwrap_or_default(), "peak ", &*self.amount(highest), " · ", &when].concat()
     }
 
@@ -206,10 +206,10 @@ mod tests {
 
     #[test]
     fn words_are_the_mean_of_what_is_known_and_the_peak() {
-        let past = Past { from_ms: 0, step_ms: 3_600_000, ..Past::default() };
-        assert_eq!(processors().words(&past, &|_| 0), "mean 20 %, peak 80 % · 1 Jan 02:00");
+        let begin_ms = |step: usize| step as i64 * 3_600_000;
+        assert_eq!(processors().words(begin_ms, &|_| 0), "mean 20 %, peak 80 % · 1 Jan 02:00");
         let load = read(&json!({ "load_1_max": [0, 0.25] }), 2).unwrap().remove(0);
-        assert_eq!(load.words(&past, &|_| 0), "peak 0.25 · 1 Jan 01:00");
+        assert_eq!(load.words(begin_ms, &|_| 0), "peak 0.25 · 1 Jan 01:00");
     }
 
     #[test]

@@ -29,7 +29,7 @@ pub struct Trip {
 
 /// Where to, and each minute that was heard, oldest first.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Strip {
+pub struct TripStrip {
     /// The target.
     pub target: String,
     /// The newest minute in words: `9.50 ms (0.25 ms to 31 ms), jitter 2.00 ms, 17 % lost`, or why nothing
@@ -42,7 +42,7 @@ pub struct Strip {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Strips {
     /// One for each target; the broker comes first.
-    pub of: Vec<Strip>,
+    pub of: Vec<TripStrip>,
     /// The newest minute that was heard.
     newest: i64,
 }
@@ -67,7 +67,7 @@ impl Strips {
         }
         for (target, words, trip) in heard {
             let at = self.of.iter().position(|strip| strip.target == target).unwrap_or_else(|| {
-                self.of.push(Strip { target, ..Strip::default() });
+                self.of.push(TripStrip { target, ..TripStrip::default() });
                 self.of.len() - 1
             });
             self.of[at].words = words;
@@ -94,7 +94,7 @@ impl Strips {
     }
 
     /// The inside of a strip's SVG element of this width: the newest minute is at the right.
-    pub fn drawing(&self, strip: &Strip, width: i64) -> String {
+    pub fn drawing(&self, strip: &TripStrip, width: i64) -> String {
         let area = PlotArea { bottom: HEIGHT - 6, ..PlotArea::of_width(width) };
         let PlotArea { left, right, top, bottom } = area;
         let most = strip.minutes.iter().filter_map(|(_, trip)| trip.most_ms).reduce(f64::max);
@@ -246,7 +246,7 @@ mod tests {
         let mut none = Strips::default();
         none.hear(&json!({ "status": "online", "last_seen_timestamp": 600 }).to_string()).unwrap();
         assert_eq!(none.of, []);
-        assert_eq!(none.hear(&"{}".to_owned()), Err(Invalid));
+        assert_eq!(none.hear("{}"), Err(Invalid));
     }
 
     #[test]

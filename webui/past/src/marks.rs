@@ -57,8 +57,8 @@ impl AlertMarks {
         shown
     }
 
-    /// Adds the limits as lines, where the axis reaches so far: `highest` is the end of download's axis and of
-    /// upload's.
+    /// Adds the limits as lines, where the axis reaches so far: `highest` is the end of download's axis and
+    /// that of upload's.
     pub fn limit_lines(&self, svg: &mut String, area: PlotArea, highest: [f64; 2]) {
         let PlotArea { left, right, top, bottom } = area;
         let per_unit = (bottom - top) as f64 / (highest[0] + highest[1]);

@@ -47,9 +47,9 @@ thread_local! {
     static TRIPS: (Rc<Latency>, Rc<Arcs>) = (Latency::new(), Arcs::new());
 }
 
-/// Shows what the page's address asks for: a time, the view of traffic, and of the node whose details are open
-/// its plans and its round trips. `tell` gets what nodes
-/// moved, as a text for the list and the map; `null` when they show the present again.
+/// Shows what the page's address asks for: a time, the view of traffic, and of the node whose details are
+/// open its plans and its round trips. `tell` gets what nodes moved, as a text for the list and the map;
+/// `null` when they show the present again.
 pub(crate) fn show(query: &str, tell: &Function) {
     let asked = Asked::parse(query);
     BILLS.with(|(traffic, quotas)| {

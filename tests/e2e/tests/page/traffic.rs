@@ -107,7 +107,7 @@ async fn a_nodes_details_tell_the_quotas_that_cover_it() {
 }
 
 #[tokio::test]
-async fn a_quota_over_a_label_is_told_of_its_nodes() {
+async fn a_quota_over_a_label_is_in_the_details_of_its_nodes() {
     let visit = start("/", 1440, 900).await;
     let mut some = plans();
     some.plans.push(plan("rack seven", "label rack=r7", used(250_000_000_000, 300_000_000_000, None)));

@@ -79,8 +79,8 @@ impl Layers {
     /// left corner is, and how wide the window.
     pub(super) fn tell(&self, viewport: &Viewport) {
         let corner = viewport.origins().nth(1).unwrap_or_default();
-        let told = [viewport.world_px(), corner.x, corner.y, viewport.width()];
-        set(&self.element, "data-view-px", &told.map(|px| (px.round() as i64).to_string()).join(" "));
+        let view = [viewport.world_px(), corner.x, corner.y, viewport.width()];
+        set(&self.element, "data-view-px", &view.map(|px| (px.round() as i64).to_string()).join(" "));
     }
 
     /// Puts the bitmaps where they belong.

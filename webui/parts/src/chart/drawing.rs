@@ -2,12 +2,8 @@
 //!
 //! Written as text: it contains only numbers and constant words, never text from the network.
 
-use super::mirror::ends;
+use super::mirror::{HEIGHT, Mirror, PlotArea, ends};
 use super::svg::{element, path, text};
-use super::{Mirror, PlotArea};
-
-/// A chart's height. Its width is that of its container, so that letters keep their size.
-pub const HEIGHT: i64 = 132;
 
 /// What a chart shows.
 #[derive(Clone, Copy, Debug)]

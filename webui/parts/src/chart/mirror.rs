@@ -1,8 +1,11 @@
 //! A chart of both directions: download above zero, upload mirrored below.
 
+use super::Tick;
 use super::axis::nice_ceiling;
 use super::path::runs;
-use super::{HEIGHT, Tick};
+
+/// A chart's height. Its width is that of its container, so that letters keep their size.
+pub const HEIGHT: i64 = 132;
 
 /// Where a chart may draw.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

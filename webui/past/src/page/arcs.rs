@@ -10,9 +10,9 @@ use crate::arcs::{self, Connection, MapWindow};
 
 use super::dom;
 
-/// Probes are told once a minute.
+/// Agents report their probes once a minute.
 const REFRESH_MS: i32 = 60_000;
-/// Where the map says what it shows, whenever it is painted anew.
+/// Where the map says what it shows, whenever it is painted again.
 const VIEW: &str = "data-view-px";
 
 pub(super) struct Arcs {

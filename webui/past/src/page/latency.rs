@@ -11,7 +11,7 @@ use crate::latency::{HEIGHT, Strips};
 
 use super::dom;
 
-/// Agents tell once a minute of the minute before.
+/// Agents report once a minute on the minute before.
 const ASK_MS: i32 = 10_000;
 /// So many nodes' minutes are kept, those that were opened last.
 const MOST_NODES: usize = 20;

@@ -92,7 +92,10 @@ impl Sheet {
         for line in &past.host {
             let element = dom::create(include_str!("../html/host.html"));
             dom::write(&dom::find(&element, ".host-title"), line.title);
-            dom::write(&dom::find(&element, ".host-words"), &line.words(past, &dom::zone));
+            dom::write(
+                &dom::find(&element, ".host-words"),
+                &line.words(|step| past.begin_ms(step), &dom::zone),
+            );
             let svg = dom::find(&element, "svg");
             let view_box = ["0 0 ", &width.to_string(), " ", &HEIGHT.to_string()].concat();
             dom::set_attribute(&svg, "viewBox", &view_box);

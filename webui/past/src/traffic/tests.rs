@@ -111,7 +111,7 @@ fn choices_are_in_the_address() {
 fn a_plan_covers_who_is_named_and_who_is_in_its_group() {
     let answer =
         r#"{"name": "a", "location": "Oslo", "provider": null, "labels": {"site": "fra", "x": "a=b"}}"#;
-    let groups = groups(&answer.to_owned()).unwrap();
+    let groups = groups(answer).unwrap();
     assert_eq!(groups, ["location Oslo", "label site=fra", "label x=a=b"]);
     let covers = |of: &str| Plan { of: of.to_owned(), ..Plan::default() }.covers("web-01", &groups);
     for of in ["the fleet", "WEB-01, web-02", "web-01", "location Oslo", "label site=fra", "label x=a=b"] {

@@ -22,7 +22,7 @@ pub(super) struct Chart {
     /// The step under the crosshair, counted back from the newest: it stays where it is while time goes on.
     steps_ago: Cell<Option<usize>>,
     shown: RefCell<Option<(Series, Unit)>>,
-    /// How far the clock by which steps are told is ahead of the broker's.
+    /// How far the clock of the steps is ahead of the broker's.
     skew_ms: Cell<i64>,
 }
 
