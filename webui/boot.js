@@ -59,8 +59,6 @@ const VIEWS = [
   ["events", "Events", "api/alerts", BELL],
 ];
 const laterViews = VIEWS.filter(([, , url]) => url);
-// Whether the present node's details have a part that the second program fills.
-let hasPlans = false;
 
 const offer = ([name, title, , sign]) => {
   const place = (view) => VIEWS.findIndex(([name]) => name === view);
@@ -112,10 +110,6 @@ const offerLater = () => {
   for (const view of laterViews.filter(([name]) => name !== "events")) {
     ask(view[2]).then((answer) => answer && answer.enabled !== false && offer(view)).catch(() => {});
   }
-  ask("api/traffic/plans").then((answer) => {
-    hasPlans = Boolean(answer && answer.plans.length);
-    if (hasPlans) showPast(location.search);
-  }).catch(() => {});
 };
 
 document.addEventListener("click", ({ target }) => {
@@ -130,7 +124,7 @@ globalThis.showPast = async (query) => {
   // The elements are there once the page's program has made them.
   await null;
   const node = new URLSearchParams(query).get("node");
-  const isLater = showView(query) || (node && (hasPlans || isAlerted(node)));
+  const isLater = showView(query) || node;
   // A moment of it that is looked at is no other time.
   const time = query.slice(1).split("&").filter((pair) => isTime(pair) && !pair.startsWith("spike=")).join("&");
   // Another address is another link to copy.
@@ -230,9 +224,6 @@ const ring = (nodes) => {
   bells.replaceSync(rows.length ? `.grid-node:is(${rows}) .cell-name { --alert: "" / "alert" }` : "");
   if (/[?&]node=/.test(location.search)) showPast(location.search);
 };
-
-// Whether a node's details say something of alerts: not all that fire may be known by name.
-const isAlerted = (node) => alerts && (firingNodes.includes(node) || alerts.firing > 200);
 
 const toEvents = async () => {
   await null;

@@ -7,7 +7,7 @@ use tidemap_wire::Bps;
 
 use crate::json::NodeAnswer;
 
-pub use facts::{host, identity, probes};
+pub use facts::{host, identity};
 
 /// Download now and over each window, in the reader's unit.
 pub fn download(answer: &NodeAnswer, unit: Unit) -> [String; 5] {
@@ -37,7 +37,6 @@ pub fn upload(answer: &NodeAnswer, unit: Unit) -> [String; 5] {
 
 #[cfg(test)]
 mod tests {
-    use tidemap_wire::http::ProbeJson;
     use tidemap_wire::{METRICS, MetricValue};
 
     use super::*;
@@ -79,33 +78,6 @@ mod tests {
         answer.node.network_tx_utilisation_percent = Some(120.0);
         answer.capacity = [Bps::new(312_500_000.0), Bps::new(1.25e9)];
         assert_eq!(links(&answer), "↓ 80 %, ↑ 120 % of 2,500/10,000 Mbit/s");
-    }
-
-    #[test]
-    fn probes_are_written_with_what_was_lost() {
-        let mut answer = answer();
-        assert!(probes(&answer).is_empty());
-        let probe = ProbeJson {
-            target: "icmp://fra".to_owned(),
-            sent: 6,
-            lost: 1,
-            loss_percent: Some(16.7),
-            min_ms: Some(0.25),
-            median_ms: Some(9.5),
-            max_ms: Some(31.4),
-            jitter_ms: Some(2.0),
-            failure: None,
-        };
-        let none =
-            ProbeJson { min_ms: None, median_ms: None, max_ms: None, jitter_ms: None, ..probe.clone() };
-        let lost = ProbeJson { loss_percent: Some(100.0), ..none.clone() };
-        let failed = ProbeJson { loss_percent: None, failure: Some("no address".to_owned()), ..none };
-        answer.probes = vec![probe, lost, failed];
-        let texts: Vec<String> = probes(&answer).into_iter().map(|fact| fact[1].clone()).collect();
-        assert_eq!(
-            texts,
-            ["9.50 ms (0.25 ms to 31 ms), jitter 2.00 ms, 17 % lost", "100 % lost", "no address"]
-        );
     }
 
     #[test]

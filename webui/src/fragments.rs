@@ -200,8 +200,6 @@ fragments! {
         quarter: HtmlElement = "#chart-15m",
         interfaces: HtmlElement = "#detail-interfaces",
         interface_rows: HtmlElement = "#detail-interfaces tbody",
-        probes: HtmlElement = "#detail-probes",
-        probe_rows: HtmlElement = "#detail-probes dl",
         host: HtmlElement = "#detail-host",
         identity: HtmlElement = "#detail-identity",
     }

@@ -10,7 +10,7 @@ mod node;
 mod stats;
 
 use tidemap_parts::value::Value;
-use tidemap_wire::http::{InterfaceJson, NodeJson, ProbeJson, StatsJson};
+use tidemap_wire::http::{InterfaceJson, NodeJson, StatsJson};
 use tidemap_wire::stream::{DeltaEvent, SnapshotEvent};
 use tidemap_wire::{Bps, Series};
 
@@ -30,8 +30,6 @@ pub struct NodeAnswer {
     pub unlisted_interfaces: u32,
     /// What its links carry at most of download and of upload.
     pub capacity: [Option<Bps>; 2],
-    /// What its probes found in the last minute.
-    pub probes: Vec<ProbeJson>,
     /// The last minute, one point per second.
     pub last_60s: Option<Series>,
     /// The last 15 minutes, one point per 15 seconds.

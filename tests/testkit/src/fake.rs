@@ -311,6 +311,7 @@ impl Shared {
                 self.alerts_asked.fetch_add(1, Ordering::Relaxed);
                 lock(&self.alerts).as_ref().map(|alerts| json(&alerts.answer(fleet.at_ms(), request)))
             }
+            None if request.path == "/api/connections" => Some(json(&detail::connections(&fleet))),
             None if request.path == "/api/stats" => {
                 Some(json(&fleet.grouped(request.query("by").as_deref())))
             }

@@ -50,6 +50,11 @@ pub fn percent(value: Option<f64>) -> String {
     value.map_or_else(|| UNKNOWN.to_owned(), |value| fixed(value, 0) + " %")
 }
 
+/// Two digits and more: `0.42 ms`, `18 ms`.
+pub fn milliseconds(value: f64) -> String {
+    fixed(value, if value < 9.95 { 2 } else { 0 }) + " ms"
+}
+
 /// An amount of bytes in decimal units, three digits: `1.23 TB`.
 pub fn bytes(value: f64) -> String {
     scaled(value, 1000.0, &["B", "kB", "MB", "GB", "TB", "PB", "EB"])

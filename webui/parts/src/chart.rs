@@ -10,8 +10,8 @@ mod path;
 pub mod svg;
 
 pub use axis::{Tick, nice_ceiling};
-pub use drawing::{HEIGHT, Plot, step_by_key};
-pub use mirror::{Mirror, PlotArea};
+pub use drawing::{Plot, step_by_key};
+pub use mirror::{HEIGHT, Mirror, PlotArea};
 
 use path::runs;
 

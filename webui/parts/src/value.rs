@@ -128,6 +128,19 @@ impl Value {
         }
         Ok(map)
     }
+
+    /// The names of an object, each with whatever `item` reads, in the order of the text.
+    ///
+    /// # Errors
+    ///
+    /// When it is none of these.
+    pub fn pairs<T>(&self, item: impl Fn(&Value) -> Result<T, Invalid>) -> Result<Vec<(String, T)>, Invalid> {
+        let mut pairs = Vec::new();
+        for (name, value) in self.entries().ok_or(Invalid)? {
+            pairs.push((name, item(&value)?));
+        }
+        Ok(pairs)
+    }
 }
 
 /// A number that has no fraction and is in the range of `T`.

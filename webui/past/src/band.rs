@@ -1,9 +1,9 @@
 //! The chart of a range: the mean as a line, from the lowest to the highest as a band, download above zero
 //! and upload below.
 
-use tidemap_parts::chart::{HEIGHT, PlotArea, nice_ceiling, svg};
+use tidemap_parts::chart::{PlotArea, nice_ceiling, svg};
 
-use crate::events::AlertMark;
+use crate::marks::AlertMarks;
 use crate::past::{Column, Curve};
 
 /// What the chart shows, in the axis's unit.
@@ -15,10 +15,8 @@ pub struct Band<'a> {
     pub marks: &'a [(f64, String)],
     /// The highest value of download and of upload, in words.
     pub peaks: [&'a str; 2],
-    /// When alerts fired and were over.
-    pub alerts: &'a [AlertMark],
-    /// Limits of download and of upload, in the axis's unit.
-    pub limits: &'a [Vec<f64>; 2],
+    /// When alerts fired and were over, and where their limits are.
+    pub alerts: &'a AlertMarks,
     /// The column under the crosshair.
     pub cross: Option<usize>,
     /// The first and the last column that are chosen.
@@ -52,10 +50,10 @@ impl Band<'_> {
                 svg::path(&mut drawn, &[class, name].concat(), path);
             }
         }
-        self.limit_lines(&mut drawn, &scale);
+        self.alerts.limit_lines(&mut drawn, scale.area, [scale.above, scale.below]);
         self.peak(&mut drawn, &scale, 0, 1.0);
         self.peak(&mut drawn, &scale, 1, -1.0);
-        self.alert_marks(&mut drawn, &scale);
+        self.alerts.signs(&mut drawn, scale.area);
         drawn
     }
 
@@ -80,8 +78,7 @@ impl Band<'_> {
     }
 
     fn area(&self) -> PlotArea {
-        // The labels have room for `1.5 Mbit/s`.
-        PlotArea { left: 68, right: self.width - 2, top: 8, bottom: HEIGHT - 24 }
+        PlotArea::of_width(self.width)
     }
 
     fn scale(&self) -> Scale {
@@ -135,29 +132,6 @@ impl Band<'_> {
             if (left + 20..right - 20).contains(&x) {
                 svg::text(drawn, "chart-label chart-mark", x, bottom + 18, text);
             }
-        }
-    }
-
-    /// Limits, where the axis reaches so far.
-    fn limit_lines(&self, drawn: &mut String, scale: &Scale) {
-        let PlotArea { left, right, .. } = scale.area;
-        for (side, most, sign) in [(0, scale.above, 1.0), (1, scale.below, -1.0)] {
-            for limit in self.limits[side].iter().filter(|limit| **limit <= most) {
-                let y = scale.y(sign * limit);
-                let line = ["M", &left.to_string(), " ", &y.to_string(), "H", &right.to_string()].concat();
-                svg::path(drawn, "chart-limit", &line);
-            }
-        }
-    }
-
-    /// A triangle at the upper edge where an alert fired, an empty one where it was over.
-    fn alert_marks(&self, drawn: &mut String, scale: &Scale) {
-        let PlotArea { left, right, top, .. } = scale.area;
-        for mark in self.alerts {
-            let x = left + (mark.part * (right - left) as f64).round() as i64;
-            let class = if mark.is_over { "chart-event chart-event-over" } else { "chart-event" };
-            let shape = ["M", &(x - 4).to_string(), " ", &(top - 7).to_string(), "h8l-4 7z"].concat();
-            svg::path(drawn, class, &shape);
         }
     }
 
@@ -275,15 +249,12 @@ mod tests {
             curve,
             marks: &[],
             peaks: ["peak ↓", "peak ↑"],
-            alerts: &[],
-            limits: &NO_LIMITS,
+            alerts: AlertMarks::NONE,
             cross: None,
             chosen: None,
             width: 470,
         }
     }
-
-    static NO_LIMITS: [Vec<f64>; 2] = [Vec::new(), Vec::new()];
 
     fn curve(columns: &[Option<Column>]) -> Curve {
         Curve { sides: [columns.to_vec(), columns.to_vec()], steps: 1 }
@@ -338,10 +309,13 @@ mod tests {
     fn marks_crosshair_and_choice_are_where_they_should_be() {
         let curve = curve(&[column(1.0, 1.0, 1.0); 4]);
         let marks = [(0.0, "27 Nov".to_owned()), (0.5, "06:00".to_owned())];
-        let band = Band { marks: &marks, cross: Some(1), chosen: Some((1, 2)), ..band(&curve) };
+        let alerts = AlertMarks { limits: [vec![0.5, 9.0], vec![1.0]], ..AlertMarks::default() };
+        let band =
+            Band { marks: &marks, alerts: &alerts, cross: Some(1), chosen: Some((1, 2)), ..band(&curve) };
         let svg = drawing(&band) + &band.overlay();
-        assert!(!svg.contains("chart-limit") && !svg.contains("chart-event"), "{svg}");
+        assert_eq!(svg.matches("chart-limit").count(), 2, "one is beyond the axis: {svg}");
         for part in [
+            r#"<path class="chart-limit" d="M68 33H468"/>"#,
             r#"<text class="chart-label chart-mark" x="268" y="126">06:00</text>"#,
             r#"<path class="chart-grid" d="M68 8V112"/>"#,
             r#"<rect class="chart-chosen" x="168" y="8" width="200" height="100">"#,
@@ -360,23 +334,5 @@ mod tests {
             assert_eq!(band.column_at(x), column, "{x}");
         }
         assert!(band.is_download_at(57.0) && !band.is_download_at(59.0));
-    }
-
-    #[test]
-    fn alerts_are_marked_where_they_fired_and_limits_where_the_axis_reaches_them() {
-        let known = Column { mean: 50.0, most: 100.0, least: 0.0 };
-        let curve = curve(&[Some(known); 4]);
-        let alerts = [AlertMark { part: 0.5, is_over: false }, AlertMark { part: 1.0, is_over: true }];
-        let limits = [vec![50.0, 1e6], vec![100.0]];
-        let svg = drawing(&Band { alerts: &alerts, limits: &limits, ..band(&curve) });
-        for part in [
-            r#"<path class="chart-event" d="M264 1h8l-4 7z"/>"#,
-            r#"<path class="chart-event chart-event-over" d="M464 1h8l-4 7z"/>"#,
-            r#"<path class="chart-limit" d="M68 33H468"/>"#,
-            r#"<path class="chart-limit" d="M68 108H468"/>"#,
-        ] {
-            assert!(svg.contains(part), "{part} in {svg}");
-        }
-        assert_eq!(svg.matches("chart-limit").count(), 2, "one is far beyond the axis");
     }
 }

@@ -6,6 +6,7 @@ use tidemap_parts::value::{Invalid, Text, Value};
 use tidemap_wire::NodeId;
 
 use crate::calendar::{self, Zone};
+use crate::marks::{AlertMarks, AlertSpan};
 use crate::range;
 
 #[cfg(test)]
@@ -215,6 +216,16 @@ impl Finding {
             .map(is_of)
     }
 
+    /// What charts of its node tell of it.
+    pub fn span(&self) -> AlertSpan {
+        AlertSpan {
+            since_ms: self.since_ms,
+            fired_ms: self.fired_ms,
+            over_ms: self.resolved_ms,
+            limits: self.limits(),
+        }
+    }
+
     /// How it is written. `now_ms` is broker time, `query` the page's address.
     pub fn line(&self, now_ms: i64, query: &str, unit: Unit, zone: Zone<'_>) -> Line {
         let end_ms = self.resolved_ms;
@@ -273,44 +284,12 @@ impl Finding {
     }
 }
 
-/// A moment of an alert on a chart.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct AlertMark {
-    /// How far to the right, 0 to 1.
-    pub part: f64,
-    /// Whether it was over then; else it fired.
-    pub is_over: bool,
-}
-
-/// When alerts fired and were over within a time.
-pub fn marks(alerts: &[Finding], from_ms: i64, to_ms: i64) -> Vec<AlertMark> {
-    let moments = alerts.iter().flat_map(|alert| [(alert.fired_ms, false), (alert.resolved_ms, true)]);
-    let within =
-        moments.filter_map(|(ms, is_over)| Some((ms.filter(|ms| (from_ms..to_ms).contains(ms))?, is_over)));
-    within
-        .map(|(ms, is_over)| AlertMark { part: (ms - from_ms) as f64 / (to_ms - from_ms) as f64, is_over })
-        .collect()
-}
-
-/// What the marks mean: `Alerts: 2 fired (▼), 1 over (▽).` Nothing when there are none.
-pub fn marked(alerts: &[Finding], from_ms: i64, to_ms: i64) -> Option<String> {
-    let marks = marks(alerts, from_ms, to_ms);
-    let over = marks.iter().filter(|mark| mark.is_over).count();
-    let fired = marks.len() - over;
+/// What a chart's marks mean: `Alerts: 2 fired (▼), 1 over (▽).` Nothing when there are none.
+pub fn marked(marks: &AlertMarks) -> Option<String> {
+    let over = marks.moments.iter().filter(|mark| mark.is_over).count();
+    let fired = marks.moments.len() - over;
     let words = ["Alerts: ", &fired.to_string(), " fired (▼), ", &over.to_string(), " over (▽)."].concat();
-    (!marks.is_empty()).then_some(words)
-}
-
-/// The limits of download and of upload of rules whose alerts fired within a time, bytes per second.
-pub fn limits(alerts: &[Finding], from_ms: i64, to_ms: i64) -> [Vec<f64>; 2] {
-    let mut limits = [Vec::new(), Vec::new()];
-    for alert in alerts {
-        let is_within = alert.since_ms < to_ms && alert.resolved_ms.is_none_or(|ms| ms >= from_ms);
-        for (side, limit) in limits.iter_mut().zip(alert.limits()) {
-            side.extend(limit.filter(|limit| is_within && !side.contains(limit)));
-        }
-    }
-    limits
+    (!marks.moments.is_empty()).then_some(words)
 }
 
 /// The query string with these pairs in place of what is shown now; how it is shown stays.

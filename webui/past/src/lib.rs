@@ -4,9 +4,13 @@
 //! time or another node changes it. Below, plain Rust that is tested without a browser; above, in `page`,
 //! views.
 
+pub mod arcs;
 pub mod band;
 pub mod calendar;
 pub mod events;
+pub mod host;
+pub mod latency;
+pub mod marks;
 pub mod past;
 pub mod range;
 pub mod top;

@@ -1,11 +1,15 @@
 //! The views, and what is asked for them.
 
+mod arcs;
 mod chart;
 mod dom;
 mod events;
 mod figures;
+mod latency;
+mod live;
 mod peaks;
 mod quotas;
+mod rows;
 mod sheet;
 mod strip;
 mod traffic;
@@ -25,7 +29,9 @@ use crate::range::{self, Asked, Range, Spike};
 use crate::traffic::Wanted;
 use crate::{calendar, top, words};
 
+use arcs::Arcs;
 use figures::Figures;
+use latency::Latency;
 use peaks::Peaks;
 use quotas::Quotas;
 use sheet::Sheet;
@@ -38,16 +44,21 @@ const REFRESH_MS: i32 = 60_000;
 thread_local! {
     static APP: RefCell<Option<Rc<App>>> = const { RefCell::new(None) };
     static BILLS: (Rc<Traffic>, Rc<Quotas>) = (Traffic::new(), Quotas::new());
+    static TRIPS: (Rc<Latency>, Rc<Arcs>) = (Latency::new(), Arcs::new());
 }
 
-/// Shows what the page's address asks for: a time, the view of traffic, what a node's plans came to. Of the
-/// present it shows no more. `tell` gets what nodes
-/// moved, as a text for the list and the map; `null` when they show the present again.
+/// Shows what the page's address asks for: a time, the view of traffic, and of the node whose details are
+/// open its plans and its round trips. `tell` gets what nodes moved, as a text for the list and the map;
+/// `null` when they show the present again.
 pub(crate) fn show(query: &str, tell: &Function) {
     let asked = Asked::parse(query);
     BILLS.with(|(traffic, quotas)| {
         traffic.follow(Wanted::parse(query, calendar::month_of(dom::now_ms(), &dom::zone)));
         quotas.follow(asked.node.clone());
+    });
+    TRIPS.with(|(latency, arcs)| {
+        latency.follow(asked.node.clone());
+        arcs.follow(asked.node.clone());
     });
     let app = APP.with(|app| {
         let mut app = app.borrow_mut();

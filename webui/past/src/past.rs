@@ -5,6 +5,8 @@ mod curve;
 use tidemap_parts::value::{Invalid, Text, Value};
 use tidemap_wire::http::HistoryJson;
 
+use crate::host::{self, HostLine};
+
 pub use curve::{Column, Curve};
 
 /// What moved.
@@ -28,6 +30,8 @@ pub struct Past {
     pub since_ms: Option<i64>,
     /// Whether it is that of one node.
     pub is_nodes: bool,
+    /// What is known of the node's host.
+    pub host: Vec<HostLine>,
 }
 
 /// One direction. Rates are bytes per second, absent where nothing is known.
@@ -63,7 +67,8 @@ impl Past {
     ///
     /// When it is not such an answer.
     pub fn read(text: &Text, is_nodes: bool) -> Result<Self, Invalid> {
-        let json = history(&Value::parse(text)?)?;
+        let answer = Value::parse(text)?;
+        let json = history(&answer)?;
         let columns = [
             &json.rx_bytes,
             &json.tx_bytes,
@@ -76,7 +81,8 @@ impl Past {
         if json.step_ms == 0 || columns.iter().any(|column| column.len() != steps) {
             Err(Invalid)
         } else {
-            Ok(Self::new(&json, is_nodes))
+            let host = if is_nodes { host::lines(&answer, steps)? } else { Vec::new() };
+            Ok(Self { host, ..Self::new(&json, is_nodes) })
         }
     }
 
@@ -125,6 +131,7 @@ impl Past {
             known: if over_ms > 0.0 { (known_ms / over_ms).min(1.0) } else { 0.0 },
             since_ms: json.covered_ms.iter().position(|covered| *covered > 0).map(begin),
             is_nodes,
+            host: Vec::new(),
         }
     }
 

@@ -118,7 +118,10 @@ impl Range {
     /// Where the API tells what the fleet moved, or one node.
     pub fn history_url(&self, node: Option<&str>) -> String {
         match node {
-            Some(node) => ["api/nodes/", &path_segment(node), "/history?", &self.query()].concat(),
+            Some(node) => {
+                let columns = "/history?columns=traffic,host&";
+                ["api/nodes/", &path_segment(node), columns, &self.query()].concat()
+            }
             None => ["api/history?", &self.query()].concat(),
         }
     }
@@ -209,7 +212,7 @@ mod tests {
         let asked = Asked::parse("?node=web%201%2Fa&unit=Mbit%2Fs&range=1h");
         assert_eq!((asked.node.as_deref(), asked.unit), (Some("web 1/a"), Unit::MegaBits));
         let url = asked.range.unwrap().history_url(Some("web 1"));
-        assert_eq!(url, "api/nodes/web%201/history?from=-1h&to=now");
+        assert_eq!(url, "api/nodes/web%201/history?columns=traffic,host&from=-1h&to=now");
         assert_eq!(Asked::parse("?node=").node, None);
     }
 

@@ -154,9 +154,11 @@ impl Plan {
         ["api/traffic?plan=", &encoded(&self.name), "&periods=", &MONTHS.to_string(), form].concat()
     }
 
-    /// Whether a node is one of those that are named. Who belongs to a group is not known here.
-    pub fn covers(&self, node: &str) -> bool {
-        self.of == "the fleet" || self.of.split(", ").any(|name| name.eq_ignore_ascii_case(node))
+    /// Whether a node is one of those that are named, or belongs to the group, as [`groups`] says.
+    pub fn covers(&self, node: &str, groups: &[String]) -> bool {
+        self.of == "the fleet"
+            || groups.contains(&self.of)
+            || self.of.split(", ").any(|name| name.eq_ignore_ascii_case(node))
     }
 
     /// What is billed: bytes that count, or the rate of the percentile.
@@ -217,6 +219,22 @@ impl Plan {
         let forecast = if by_forecast { of_quota(period.forecast) } else { None };
         forecast.or(period.percent).unwrap_or(-1.0)
     }
+}
+
+/// The groups that a node belongs to, as plans write them: `label site=fra`. From the API's answer about it.
+///
+/// # Errors
+///
+/// When it is not such an answer.
+pub fn groups(text: &Text) -> Result<Vec<String>, Invalid> {
+    let node = Value::parse(text)?;
+    let mut groups = Vec::new();
+    for kind in ["location", "provider"] {
+        groups.extend(node.get(kind).or_null(Value::text)?.map(|name| [kind, " ", &name].concat()));
+    }
+    let labels = node.get("labels").pairs(Value::text)?;
+    groups.extend(labels.iter().map(|(name, value)| ["label ", name, "=", value].concat()));
+    Ok(groups)
 }
 
 /// Orders plans: those first that use most of their quota, those without one as their file has them.

@@ -1,7 +1,7 @@
 //! Facts about a node, each a label and a text.
 
 use tidemap_format::{self as format, Unit};
-use tidemap_wire::http::{NodeJson, ProbeJson};
+use tidemap_wire::http::NodeJson;
 use tidemap_wire::{Bps, LocationSource, METRICS, Metric, MetricUnit};
 
 use crate::json::NodeAnswer;
@@ -147,25 +147,6 @@ pub fn host(answer: &NodeAnswer) -> Facts {
     facts
 }
 
-/// What its probes found: each target, and its round trips.
-pub fn probes(answer: &NodeAnswer) -> Facts {
-    answer.probes.iter().map(|probe| vec![probe.target.clone(), found(probe)]).collect()
-}
-
-/// `12.5 ms (10–31), jitter 2.00 ms, 0 % lost`; the reason where nothing could be sent.
-fn found(probe: &ProbeJson) -> String {
-    let mut parts = Vec::new();
-    if let (Some(median), Some(min), Some(max)) = (probe.median_ms, probe.min_ms, probe.max_ms) {
-        parts.push(
-            [&milliseconds(median), " (", &milliseconds(min), " to ", &milliseconds(max), ")"].concat(),
-        );
-    }
-    parts.extend(probe.jitter_ms.map(|jitter| "jitter ".to_owned() + &milliseconds(jitter)));
-    parts.extend(probe.loss_percent.map(|lost| format::percent(Some(lost)) + " lost"));
-    parts.extend(probe.failure.clone());
-    parts.join(", ")
-}
-
 fn add(facts: &mut Facts, list: &[Fact], node: &NodeJson) {
     for fact in list {
         if let Some(text) = (fact.text)(node) {
@@ -183,17 +164,12 @@ fn metric(unit: MetricUnit, value: f64) -> String {
         MetricUnit::Bytes => format::bytes(value),
         MetricUnit::BytesPerSecond => Unit::Auto.full(Some(value)),
         MetricUnit::Seconds => format::duration(value as u64),
-        MetricUnit::Milliseconds => milliseconds(value),
+        MetricUnit::Milliseconds => format::milliseconds(value),
         MetricUnit::Megahertz => format::fixed(value / 1000.0, 1) + " GHz",
         MetricUnit::Celsius => format::fixed(value, 0) + " °C",
         MetricUnit::TurnsPerMinute => format::count(value as u64) + " rpm",
         MetricUnit::Load => format::fixed2(value),
     }
-}
-
-/// Two digits and more: `0.42 ms`, `18 ms`.
-fn milliseconds(value: f64) -> String {
-    format::fixed(value, if value < 9.95 { 2 } else { 0 }) + " ms"
 }
 
 /// How much of the links is in use: `↓ 80 %, ↑ 2 % of 500/50 Mbit/s`.
@@ -218,7 +194,7 @@ fn round_trip(node: &NodeJson) -> Option<String> {
     let lost = format::percent(Some(host.broker_loss_percent?)) + " lost";
     Some(match (host.broker_rtt_p50_ms, host.broker_rtt_p99_ms) {
         (Some(p50), Some(p99)) => {
-            [&milliseconds(p50), ", 99 % in ", &milliseconds(p99), ", ", &lost].concat()
+            [&format::milliseconds(p50), ", 99 % in ", &format::milliseconds(p99), ", ", &lost].concat()
         }
         _ => lost,
     })

@@ -1,6 +1,6 @@
 //! The answer about one node.
 
-use tidemap_wire::http::{InterfaceJson, NodeJson, ProbeJson};
+use tidemap_wire::http::{InterfaceJson, NodeJson};
 use tidemap_wire::{Bps, Host, LocationSource, METRICS, MetricValue, Series, Status};
 
 use super::stats::rate;
@@ -17,8 +17,6 @@ pub(super) fn answer(value: &Value) -> Result<NodeAnswer, Invalid> {
             rate(value, "network_rx_capacity_bytes_per_sec")?,
             rate(value, "network_tx_capacity_bytes_per_sec")?,
         ],
-        // An api of yesterday does not have them.
-        probes: value.get("probes").or_null(|probes| probes.list(probe))?.unwrap_or_default(),
         last_60s: value.get("last_60s").or_null(series)?,
         last_15m: value.get("last_15m").or_null(series)?,
     })
@@ -110,21 +108,6 @@ fn interface(value: &Value) -> Result<InterfaceJson, Invalid> {
         addresses: value.get("addresses").list(Value::text)?,
         rx_bytes_per_sec: rate(value, "rx_bytes_per_sec")?,
         tx_bytes_per_sec: rate(value, "tx_bytes_per_sec")?,
-    })
-}
-
-fn probe(value: &Value) -> Result<ProbeJson, Invalid> {
-    let number = |name: &str| value.get(name).or_null(Value::number);
-    Ok(ProbeJson {
-        target: value.get("target").text()?,
-        sent: value.get("sent").whole()?,
-        lost: value.get("lost").whole()?,
-        loss_percent: number("loss_percent")?,
-        min_ms: number("min_ms")?,
-        median_ms: number("median_ms")?,
-        max_ms: number("max_ms")?,
-        jitter_ms: number("jitter_ms")?,
-        failure: value.get("failure").or_null(Value::text)?,
     })
 }
 

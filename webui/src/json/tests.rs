@@ -1,5 +1,5 @@
 use serde::Serialize;
-use tidemap_wire::http::{NodeDetailJson, ProbeJson, TalkerJson};
+use tidemap_wire::http::{NodeDetailJson, TalkerJson};
 use tidemap_wire::stream::{HostRows, PutRows, RateRows, StatusRows, VERSION};
 use tidemap_wire::{Averages, Bps, LocationSource, Status};
 
@@ -62,7 +62,6 @@ fn a_node_is_read_as_the_api_writes_it() {
         assert_eq!(answer.unlisted_interfaces, meant.unlisted_interfaces);
         let capacity = [meant.network_rx_capacity_bytes_per_sec, meant.network_tx_capacity_bytes_per_sec];
         assert_eq!(answer.capacity, capacity);
-        assert_eq!(answer.probes, meant.probes);
         assert_eq!((&answer.last_60s, &answer.last_15m), (&meant.last_60s, &meant.last_15m));
     };
     check(&meant);
@@ -72,19 +71,6 @@ fn a_node_is_read_as_the_api_writes_it() {
     meant.node.clock_skew_ms = -3_600_000;
     meant.node.network_rx_utilisation_percent = Some(80.25);
     meant.node.network_tx_utilisation_percent = Some(0.0);
-    let probe = ProbeJson {
-        target: "icmp://a".to_owned(),
-        sent: 6,
-        lost: 1,
-        loss_percent: Some(16.5),
-        min_ms: Some(0.25),
-        median_ms: Some(12.0),
-        max_ms: Some(30.5),
-        jitter_ms: None,
-        failure: None,
-    };
-    let failed = ProbeJson { failure: Some("no address".to_owned()), min_ms: None, ..probe.clone() };
-    meant.probes = vec![probe, failed];
     meant.network_rx_capacity_bytes_per_sec = Bps::new(62_500_000.0);
     meant.network_tx_capacity_bytes_per_sec = Bps::new(6_250_000.0);
     meant.node.host.network_errors = Some(1 << 50);

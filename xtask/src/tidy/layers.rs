@@ -19,7 +19,7 @@ const MAY_USE: [(&str, &[&str]); 24] = [
     ("tidemap-alerts", &["wire", "service", "client", "traffic", "billing", "alert"]),
     ("tidemap-api", &["wire", "service", "client", "traffic", "billing"]),
     ("tidemap-webui", &["wire", "format", "parts", "map", "pixels"]),
-    ("tidemap-past", &["wire", "format", "parts"]),
+    ("tidemap-past", &["wire", "format", "parts", "map"]),
     ("tidemap-parts", &["wire"]),
     ("tidemap-format", &["wire"]),
     ("tidemap-map", &["wire", "format", "pixels"]),

@@ -303,3 +303,58 @@ async fn a_nodes_chart_marks_when_alerts_fired_and_where_the_limit_is() {
     look(&visit, "chart").await;
     visit.end().await;
 }
+
+#[tokio::test]
+async fn the_charts_of_the_present_mark_alerts_and_their_limits_too() {
+    // Half a megabyte is the limit, which every node's rate passes.
+    let limited = |alert: Alert| Alert { threshold: Some(500_000.0), ..alert };
+    let firing = limited(busy("edge-12", AT_MS, 90));
+    let over = limited(FakeAlerts::over(busy("db-02", AT_MS, 200), 100));
+    let some = FakeAlerts { firing: vec![firing], log: vec![over], ..alerts() };
+    let visit = start(some, "/?node=edge-12", 1440, 900).await;
+    let count =
+        |chart: &str, class: &str| format!("document.querySelectorAll('#chart-{chart} .{class}').length");
+    let expect = async |counts: [(&str, &str, usize); 4]| {
+        for (chart, class, number) in counts {
+            visit.expect(&format!("{} === {number}", count(chart, class))).await;
+        }
+    };
+    // What fires has its limit on both charts, and its sign on the one that goes back so far.
+    expect([
+        ("15m", "chart-event", 1),
+        ("15m", "chart-limit", 1),
+        ("60s", "chart-event", 0),
+        ("60s", "chart-limit", 1),
+    ])
+    .await;
+    visit.expect_text("#chart-alerts", "Alerts: 1 fired (▼), 0 over (▽).").await;
+    // It fired 90 s before the fleet's time began, of which some has passed.
+    let ago_s = "(box => 885 - 885 * (+/^M(\\d+)/.exec(box.querySelector('.chart-event').getAttribute('d'))[1] \
+        + 4 - 68) / (box.clientWidth - 70))(document.querySelector('#chart-15m .chart-box'))";
+    visit.expect(&format!("(ago => ago > 85 && ago < 200)({ago_s})")).await;
+    expect_accessible(&visit, "alerts on the charts of the present").await;
+    look(&visit, "live-chart").await;
+
+    // Another node has its own, also when nothing of it fires any more.
+    visit.click("#detail-close").await;
+    visit.open_live("/?node=db-02").await;
+    expect([
+        ("15m", "chart-event", 2),
+        ("15m", "chart-event-over", 1),
+        ("15m", "chart-limit", 1),
+        ("60s", "chart-event", 0),
+    ])
+    .await;
+    visit.expect_text("#chart-alerts", "Alerts: 1 fired (▼), 1 over (▽).").await;
+    // And of a third one there are none.
+    visit
+        .browser
+        .eval("history.pushState(null, '', '?node=web-01'), dispatchEvent(new PopStateEvent('popstate'))")
+        .await
+        .unwrap();
+    visit.expect("document.querySelector('#detail').dataset.node === 'web-01'").await;
+    visit.expect(&format!("{} === 0", count("15m", "chart-event"))).await;
+    visit.expect("document.querySelectorAll('#chart-15m .chart-line').length > 0").await;
+    visit.expect("!document.querySelector('#chart-alerts').checkVisibility()").await;
+    visit.end().await;
+}

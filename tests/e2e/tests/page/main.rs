@@ -7,6 +7,7 @@ mod axe;
 mod broken;
 mod charts;
 mod crash;
+mod details;
 mod events;
 mod fill;
 mod gallery;

@@ -107,6 +107,58 @@ async fn a_nodes_details_tell_the_quotas_that_cover_it() {
 }
 
 #[tokio::test]
+async fn a_quota_over_a_label_is_in_the_details_of_its_nodes() {
+    let visit = start("/", 1440, 900).await;
+    let mut some = plans();
+    some.plans.push(plan("rack seven", "label rack=r7", used(250_000_000_000, 300_000_000_000, None)));
+    some.plans.push(plan("rack eight", "label rack=r8", used(1, 2, None)));
+    some.plans.push(plan("Sydney", "location Sydney", used(3, 4, None)));
+    visit.server.set_plans(some);
+    visit.open("/?node=db-02").await;
+    visit.expect_text("#quotas", "rack seven\n250 GB of 1.00 TB, 25 %").await;
+    visit.expect("document.querySelectorAll('.quota-line').length === 1").await;
+    visit.end().await;
+}
+
+/// The view asks once a minute; here once a second.
+const HURRY: &str = "const every = window.setInterval; \
+    window.setInterval = (then, ms) => every(then, ms === 60000 ? 1000 : ms);";
+
+#[tokio::test]
+async fn a_refresh_keeps_the_focus_and_the_place_to_which_one_has_scrolled() {
+    let mut visit = Visit::start(FakeFleet::world(), 1440, 500).await;
+    visit.browser.prepare(HURRY).await.unwrap();
+    visit.server.set_plans(plans());
+    visit.server.keep_beating();
+    visit.open("/?view=traffic").await;
+    visit.expect_text("#traffic", "735 GB of 1.00 TB, 73 %").await;
+    visit.expect("document.querySelectorAll('.traffic-nodes tbody tr').length > 5").await;
+    let link = "[...document.querySelectorAll('.traffic-plans tbody a')].find(link => link.ariaLabel.includes('rising'))";
+    visit.browser.eval(&format!("window.link = {link}, link.focus()")).await.unwrap();
+    visit.browser.eval("document.querySelector('.traffic-tables').scrollTop = 120").await.unwrap();
+    visit.expect("document.querySelector('.traffic-tables').scrollTop === 120").await;
+    // The figures change, one plan goes, and another one comes before the one that has the focus.
+    let mut changed = plans();
+    changed.plans.remove(0);
+    changed.plans[1] = plan("rising", "web-02", used(905_000_000_000, 1_900_000_000_000, Some(90)));
+    changed.plans.push(plan("new", "web-05", used(999_000_000_000, 1_000_000_000_000, Some(90))));
+    visit.server.set_plans(changed);
+    visit.expect_text("#traffic", "905 GB of 1.00 TB, 90 %, over 90 %").await;
+    visit.expect(&format!("{ORDER} === 'over,new,rising,web-01 at home'")).await;
+    visit.expect("window.link.isConnected && document.activeElement === window.link").await;
+    visit.expect("document.querySelector('.traffic-tables').scrollTop === 120").await;
+    // Another order moves the row, which keeps the focus.
+    let order = "history.pushState(null, '', '?view=traffic&rank=forecast'), dispatchEvent(new PopStateEvent('popstate'))";
+    visit.browser.eval(order).await.unwrap();
+    visit.expect(&format!("{ORDER} === 'rising,over,new,web-01 at home'")).await;
+    visit.expect("document.activeElement === window.link").await;
+    // The bar is as wide as its words say.
+    let width = "(row => row.querySelector('.quota-fill').style.width)(window.link.closest('tr'))";
+    visit.expect(&format!("{width} === '90.5%'")).await;
+    visit.end().await;
+}
+
+#[tokio::test]
 async fn the_view_of_traffic_breaks_no_rule_of_accessibility() {
     for (width, height) in [(1440, 900), (1024, 800), (390, 844)] {
         let visit = start("/?view=traffic", width, height).await;

@@ -1,7 +1,10 @@
 //! The details of one node of a made-up fleet.
 
 use serde_json::{Value, json};
-use tidemap_wire::{NodeId, http::NodeDetailJson};
+use tidemap_wire::{
+    NodeId,
+    http::{ConnectionJson, NodeDetailJson},
+};
 
 use super::FakeFleet;
 
@@ -13,7 +16,7 @@ pub(super) fn detail(fleet: &FakeFleet, name: &str) -> anyhow::Result<Option<Nod
     let is_asked = |known: &str| known == name || named.as_deref() == Ok(known);
     let Some(row) = fleet.nodes().iter().position(|node| is_asked(&node.name)) else { return Ok(None) };
     let mut detail = Value::Object(serde_json::Map::new());
-    for part in [identity(fleet, row), rates(fleet, row), host()] {
+    for part in [identity(fleet, row), rates(fleet, row), host(), latency(fleet, row)] {
         if let (Value::Object(all), Value::Object(part)) = (&mut detail, part) {
             all.extend(part);
         }
@@ -88,6 +91,54 @@ fn series(fleet: &FakeFleet, row: usize, step_ms: u32) -> Value {
         (0..60).map(|at| rate.filter(|_| !(30..33).contains(&at)).map(|rate| rate * wave(at))).collect()
     };
     json!({ "step_ms": step_ms, "end_ms": fleet.at_ms(), "rx_bps": steps(1.0, 0.0), "tx_bps": steps(0.45, 1.0) })
+}
+
+/// Round trips: an edge node probes two targets, one of which no longer answers.
+fn latency(fleet: &FakeFleet, row: usize) -> Value {
+    let name = &fleet.nodes()[row].name;
+    if !name.starts_with("edge") {
+        return json!({});
+    }
+    let probe = |target: &str, lost: u32, median_ms: Option<f64>| {
+        json!({
+            "target": target, "sent": 6, "lost": lost, "loss_percent": f64::from(lost) / 6.0 * 100.0,
+            "min_ms": median_ms.map(|ms| 0.7 * ms), "median_ms": median_ms, "max_ms": median_ms.map(|ms| 1.6 * ms),
+            "jitter_ms": median_ms.map(|ms| 0.1 * ms), "failure": null,
+        })
+    };
+    let minute = (fleet.at_ms() / 60_000) as f64;
+    json!({
+        "broker_rtt_p50_ms": 0.42, "broker_rtt_p99_ms": 1.8, "broker_loss_percent": 0.0,
+        "probes": [
+            probe("icmp://web-01", u32::from(minute as i64 % 7 == 3), Some(11.0 + 3.0 * minute.sin())),
+            probe("tcp://198.51.100.7:443", 6, None),
+        ],
+    })
+}
+
+/// Every edge node that has a place probes the first web node.
+pub(super) fn connections(fleet: &FakeFleet) -> Vec<ConnectionJson> {
+    let target = fleet.nodes().iter().find_map(|node| Some((node, node.place.as_ref()?)));
+    let Some((target, to)) = target else { return Vec::new() };
+    let edges = fleet.nodes().iter().filter(|node| node.name.starts_with("edge"));
+    let connection = |(at, node): (usize, &super::FakeNode)| {
+        let from = node.place.as_ref()?;
+        let latency_ms = 11.0 + at as f64;
+        Some(ConnectionJson {
+            source_node: node.name.clone(),
+            source_lat: from.1,
+            source_lon: from.2,
+            target_node: target.name.clone(),
+            target_lat: to.1,
+            target_lon: to.2,
+            latency_ms,
+            min_ms: 0.7 * latency_ms,
+            max_ms: 1.6 * latency_ms,
+            jitter_ms: Some(1.0),
+            loss_percent: 0.0,
+        })
+    };
+    edges.enumerate().filter_map(connection).collect()
 }
 
 fn host() -> Value {

@@ -4,7 +4,7 @@ use tidemap_format::lean;
 use wasm_bindgen::{JsCast as _, UnwrapThrowExt as _};
 use web_sys::{CanvasRenderingContext2d, HtmlCanvasElement, HtmlElement};
 
-use super::dom::{create, number, style, window};
+use super::dom::{create, number, set, style, window};
 use crate::projection::{Point, Viewport};
 
 /// More pixels than this per CSS pixel cost time and show nothing.
@@ -73,6 +73,14 @@ impl Layers {
         let transform = ["translate(", &x, "px, ", &y, "px) scale(", &scale, ")"].concat();
         style(&self.element, "transform", &transform);
         self.is_shifted = true;
+    }
+
+    /// Says what they show, in pixels, for whoever draws between them: how wide the world is, where its upper
+    /// left corner is, and how wide the window.
+    pub(super) fn tell(&self, viewport: &Viewport) {
+        let corner = viewport.origins().nth(1).unwrap_or_default();
+        let view = [viewport.world_px(), corner.x, corner.y, viewport.width()];
+        set(&self.element, "data-view-px", &view.map(|px| (px.round() as i64).to_string()).join(" "));
     }
 
     /// Puts the bitmaps where they belong.

@@ -144,6 +144,7 @@ impl Renderer {
             if !scene.is_moving() {
                 base.ask_tiles(&viewport, now_ms);
             }
+            layers.tell(&viewport);
             layers.base.clear();
             base.paint(&layers.base.context, &viewport, ratio, theme);
         }

@@ -2,11 +2,8 @@
 //!
 //! Written as text: it contains only numbers and constant words, never text from the network.
 
+use super::mirror::{HEIGHT, Mirror, PlotArea, ends};
 use super::svg::{element, path, text};
-use super::{Mirror, PlotArea};
-
-/// A chart's height. Its width is that of its container, so that letters keep their size.
-pub const HEIGHT: i64 = 132;
 
 /// What a chart shows.
 #[derive(Clone, Copy, Debug)]
@@ -47,6 +44,11 @@ impl Plot<'_> {
         svg
     }
 
+    /// Where the axes of download and of upload end.
+    pub fn ends(&self) -> [f64; 2] {
+        ends([self.download, self.upload])
+    }
+
     /// The step whose place is nearest to `x`.
     pub fn step_at(&self, x: f64) -> usize {
         let frame = self.frame();
@@ -72,8 +74,7 @@ impl Plot<'_> {
     }
 
     fn frame(&self) -> PlotArea {
-        // The labels have room for `1.5 Mbit/s`.
-        PlotArea { left: 68, right: self.width - 2, top: 8, bottom: HEIGHT - 24 }
+        PlotArea::of_width(self.width)
     }
 }
 

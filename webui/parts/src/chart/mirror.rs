@@ -4,6 +4,9 @@ use super::Tick;
 use super::axis::nice_ceiling;
 use super::path::runs;
 
+/// A chart's height. Its width is that of its container, so that letters keep their size.
+pub const HEIGHT: i64 = 132;
+
 /// Where a chart may draw.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PlotArea {
@@ -15,6 +18,13 @@ pub struct PlotArea {
     pub top: i64,
     /// Lower edge; the times stand below it.
     pub bottom: i64,
+}
+
+impl PlotArea {
+    /// That of a chart of this width, whose labels have room for `1.5 Mbit/s`.
+    pub fn of_width(width: i64) -> Self {
+        Self { left: 68, right: width - 2, top: 8, bottom: HEIGHT - 24 }
+    }
 }
 
 /// The shapes of a chart.
@@ -40,10 +50,7 @@ impl Mirror {
     /// Lays out two series of equal steps, oldest first, in the axis's unit. Both directions share one scale.
     pub fn new(download: &[Option<f64>], upload: &[Option<f64>], frame: PlotArea) -> Self {
         let steps = download.len().max(upload.len());
-        let highest = |series: &[Option<f64>]| series.iter().flatten().copied().fold(0.0, f64::max);
-        let (above, below) = (nice_ceiling(highest(download)), nice_ceiling(highest(upload)));
-        // A direction that is very small compared with the other still gets room for its label.
-        let (above, below) = (above.max(below / 4.0), below.max(above / 4.0));
+        let [above, below] = ends([download, upload]);
         let per_unit = (frame.bottom - frame.top) as f64 / (above + below);
         let zero = frame.top as f64 + above * per_unit;
         let width = (frame.right - frame.left) as f64 / steps.saturating_sub(1).max(1) as f64;
@@ -66,6 +73,14 @@ impl Mirror {
         mirror.gaps = gaps(download, upload, steps, x);
         mirror
     }
+}
+
+/// Where the axes of download and of upload end.
+pub(super) fn ends(series: [&[Option<f64>]; 2]) -> [f64; 2] {
+    let highest = |series: &[Option<f64>]| series.iter().flatten().copied().fold(0.0, f64::max);
+    let [above, below] = series.map(|series| nice_ceiling(highest(series)));
+    // A direction that is very small compared with the other still gets room for its label.
+    [above.max(below / 4.0), below.max(above / 4.0)]
 }
 
 /// Where neither direction is known, from the last known step to the next.

@@ -8,7 +8,6 @@ const UTC: Zone<'static> = &|_| 0;
 /// 27 November 2026, 14:05:10.
 const NOW_MS: i64 = 1_795_788_310_000;
 const HOUR_MS: i64 = 3_600_000;
-const NONE: [Vec<f64>; 2] = [Vec::new(), Vec::new()];
 
 fn alert() -> Alert {
     Alert {
@@ -190,22 +189,12 @@ fn limits_are_drawn_in_the_direction_that_passed_them() {
 }
 
 #[test]
-fn charts_mark_what_is_within_their_time() {
-    let over = Alert { resolved_ms: Some(NOW_MS), ..alert() };
-    let [firing, over] = [finding(&alert()), finding(&over)];
-    let (from_ms, to_ms) = (NOW_MS - 20_000, NOW_MS + 20_000);
-    let alerts = [firing, over];
-    assert_eq!(
-        marks(&alerts, from_ms, to_ms),
-        [(0.25, false), (0.25, false), (0.5, true)].map(|(part, is_over)| AlertMark { part, is_over })
-    );
-    assert_eq!(marked(&alerts, from_ms, to_ms).as_deref(), Some("Alerts: 2 fired (▼), 1 over (▽)."));
-    assert_eq!(marked(&alerts, to_ms, to_ms + 1), None);
-    assert_eq!(limits(&alerts, from_ms, to_ms), [vec![112_500_000.0], vec![]], "each once");
-    // One fires still, so its limit counts in any later time; the other is over.
-    assert_eq!(limits(&alerts[1..], to_ms, to_ms + 1), NONE);
-    assert_eq!(limits(&alerts[..1], to_ms, to_ms + 1), [vec![112_500_000.0], vec![]]);
-    assert_eq!(limits(&alerts, 0, NOW_MS - 310_000), NONE, "before it began");
+fn charts_get_an_alerts_times_and_the_limit_that_was_passed() {
+    let over = finding(&Alert { resolved_ms: Some(NOW_MS), ..alert() });
+    let marks = AlertMarks::within(&[over.span(), finding(&alert()).span()], 0, NOW_MS + 1, |limit| limit);
+    assert_eq!(marked(&marks).as_deref(), Some("Alerts: 2 fired (▼), 1 over (▽)."));
+    assert_eq!(marks.limits, [vec![112_500_000.0], vec![]]);
+    assert_eq!(marked(AlertMarks::NONE), None);
 }
 
 #[test]

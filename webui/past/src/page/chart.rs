@@ -8,7 +8,8 @@ use tidemap_parts::chart::{HEIGHT, step_by_key};
 use web_sys::{Element, Event, HtmlElement, KeyboardEvent, PointerEvent};
 
 use crate::band::Band;
-use crate::events::{self, AlertMark, Finding};
+use crate::events;
+use crate::marks::{AlertMarks, AlertSpan};
 use crate::past::{Column, Curve, Past};
 use crate::{calendar, words};
 
@@ -32,7 +33,7 @@ pub(super) struct Chart {
     parts: Parts,
     events: ChartEvents,
     shown: RefCell<Option<Shown>>,
-    alerts: RefCell<Vec<Finding>>,
+    alerts: RefCell<Vec<AlertSpan>>,
     /// The column under the crosshair.
     cross: Cell<Option<usize>>,
     /// The column where choosing began.
@@ -63,8 +64,7 @@ struct Shown {
     scaled: Curve,
     marks: Vec<(f64, String)>,
     peaks: [String; 2],
-    alerts: Vec<AlertMark>,
-    limits: [Vec<f64>; 2],
+    alerts: AlertMarks,
     width: i64,
 }
 
@@ -116,13 +116,18 @@ impl Chart {
     }
 
     /// Alerts that are marked from the next drawing on.
-    pub(super) fn mark(&self, alerts: &[Finding]) {
+    pub(super) fn mark(&self, alerts: &[AlertSpan]) {
         self.alerts.replace(alerts.to_vec());
     }
 
     /// What the marks mean, if there are any.
     pub(super) fn marked(&self, past: &Past) -> Option<String> {
-        events::marked(&self.alerts.borrow(), past.from_ms, past.to_ms)
+        events::marked(&AlertMarks::within(&self.alerts.borrow(), past.from_ms, past.to_ms, |limit| limit))
+    }
+
+    /// Round moments of the time that is shown: how far to the right, 0 to 1, and what stands there.
+    pub(super) fn marks(&self) -> Vec<(f64, String)> {
+        self.shown.borrow().as_ref().map_or_else(Vec::new, |shown| shown.marks.clone())
     }
 
     fn laid_out(&self, past: Rc<Past>, unit: Unit) -> Shown {
@@ -140,9 +145,9 @@ impl Chart {
                 .map(|mark| ((mark.at_ms - past.from_ms) as f64 / length, mark.label))
                 .collect(),
             peaks: past.sides.each_ref().map(|side| words::peak(side, unit)),
-            alerts: events::marks(&self.alerts.borrow(), past.from_ms, past.to_ms),
-            limits: events::limits(&self.alerts.borrow(), past.from_ms, past.to_ms)
-                .map(|side| side.into_iter().map(|limit| unit.counted(limit)).collect()),
+            alerts: AlertMarks::within(&self.alerts.borrow(), past.from_ms, past.to_ms, |limit| {
+                unit.counted(limit)
+            }),
             width,
             past,
         }
@@ -280,7 +285,6 @@ impl Chart {
             marks: &shown.marks,
             peaks: [&shown.peaks[0], &shown.peaks[1]],
             alerts: &shown.alerts,
-            limits: &shown.limits,
             cross,
             chosen: chosen.map(|(from, to)| (from.min(to), from.max(to))),
             width: shown.width,

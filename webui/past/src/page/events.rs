@@ -11,9 +11,10 @@ use wasm_bindgen::JsCast;
 use web_sys::{HtmlElement, MouseEvent, XmlHttpRequestResponseType};
 
 use crate::events::{self, Events, Finding, MOST};
+use crate::marks::AlertSpan;
 use crate::range::{Asked, with_pair};
 
-use super::dom;
+use super::{dom, live};
 use list::List;
 
 /// How often it is looked whether something is to be asked for.
@@ -50,11 +51,11 @@ pub(super) fn hear() {
 }
 
 /// Calls `then` with the alerts of the node whose details are open, whenever an answer comes.
-pub(super) fn on_node_alerts(then: impl Fn(&[Finding]) + 'static) {
+pub(super) fn on_node_alerts(then: impl Fn(&[AlertSpan]) + 'static) {
     ON_NODE.with(|on_node| *on_node.borrow_mut() = Some(Box::new(then)));
 }
 
-type OnNode = Box<dyn Fn(&[Finding])>;
+type OnNode = Box<dyn Fn(&[AlertSpan])>;
 
 thread_local! {
     /// Whether anything watches rules. Without that nobody is asked about a node.
@@ -189,6 +190,10 @@ impl Known {
     /// Broker time. Only what has passed since the answer is measured by the reader's clock.
     fn now_ms(&self) -> i64 {
         self.events.at_ms + (dom::now_ms() - self.at_ms).max(0)
+    }
+
+    fn spans(&self) -> Vec<AlertSpan> {
+        self.events.firing.iter().chain(&self.events.log).map(Finding::span).collect()
     }
 }
 
@@ -325,11 +330,8 @@ impl NodePart {
     /// Marks them on the charts.
     fn tell(&self) {
         let known = self.known.borrow();
-        let findings: Vec<Finding> = known
-            .iter()
-            .flat_map(|known| known.events.firing.iter().chain(&known.events.log))
-            .cloned()
-            .collect();
+        let findings = known.as_ref().map_or_else(Vec::new, Known::spans);
+        live::mark(&findings);
         ON_NODE.with(|on_node| {
             if let Some(on_node) = &*on_node.borrow() {
                 on_node(&findings);

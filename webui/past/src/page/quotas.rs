@@ -3,10 +3,11 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
+use tidemap_parts::encoding::path_segment;
 use tidemap_parts::fetch;
 use web_sys::{HtmlElement, XmlHttpRequestResponseType};
 
-use crate::traffic::Plan;
+use crate::traffic::{self, Plan};
 
 use super::dom;
 use super::traffic::append_bar;
@@ -45,7 +46,20 @@ impl Quotas {
             if quotas.node.borrow().as_ref() == Some(&node)
                 && let Ok((plans, _)) = super::read(&answer, |text| Plan::list(text).ok())
             {
-                quotas.draw(plans.iter().filter(|plan| plan.covers(&node)).collect());
+                if plans.is_empty() { quotas.draw(Vec::new()) } else { quotas.ask_groups(node, plans) }
+            }
+        });
+    }
+
+    /// A plan may be that of a group: who is in it, the node's details tell.
+    fn ask_groups(self: &Rc<Self>, node: String, plans: Vec<Plan>) {
+        let quotas = Rc::clone(self);
+        let url = ["api/nodes/", &path_segment(&node)].concat();
+        fetch::get(&url, XmlHttpRequestResponseType::Text, move |answer| {
+            if quotas.node.borrow().as_ref() == Some(&node) {
+                // One that is gone is still named.
+                let groups = super::read(&answer, |text| traffic::groups(text).ok()).unwrap_or_default();
+                quotas.draw(plans.iter().filter(|plan| plan.covers(&node, &groups)).collect());
             }
         });
     }

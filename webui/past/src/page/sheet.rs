@@ -6,7 +6,8 @@ use std::rc::Rc;
 use tidemap_format::{self as format, Unit};
 use web_sys::HtmlElement;
 
-use crate::events::Finding;
+use crate::host::HEIGHT;
+use crate::marks::AlertSpan;
 use crate::past::Past;
 use crate::range::{self, Range};
 use crate::words;
@@ -57,7 +58,7 @@ impl Sheet {
     }
 
     /// The node's alerts, which its chart marks.
-    pub(super) fn mark(&self, alerts: &[Finding]) {
+    pub(super) fn mark(&self, alerts: &[AlertSpan]) {
         self.chart.mark(alerts);
     }
 
@@ -80,6 +81,27 @@ impl Sheet {
         lines.extend(self.chart.marked(past));
         dom::write_lines(&dom::find(&self.section, ".past-words"), &lines);
         self.chart.show(past, unit);
+        self.draw_host(past);
+    }
+
+    fn draw_host(&self, past: &Past) {
+        let all = dom::find(&self.section, ".past-host");
+        all.set_text_content(None);
+        let width = i64::from(self.section.client_width().max(240));
+        let marks = self.chart.marks();
+        for line in &past.host {
+            let element = dom::create(include_str!("../html/host.html"));
+            dom::write(&dom::find(&element, ".host-title"), line.title);
+            dom::write(
+                &dom::find(&element, ".host-words"),
+                &line.words(|step| past.begin_ms(step), &dom::zone),
+            );
+            let svg = dom::find(&element, "svg");
+            let view_box = ["0 0 ", &width.to_string(), " ", &HEIGHT.to_string()].concat();
+            dom::set_attribute(&svg, "viewBox", &view_box);
+            svg.set_inner_html(&line.drawing(width, &marks));
+            let _added = all.append_with_node_1(&element);
+        }
     }
 
     fn write_word(&self, word: &str) {

@@ -14,7 +14,7 @@ use crate::calendar;
 use crate::top;
 use crate::traffic::{self, Bar, Plan, Wanted};
 
-use super::dom;
+use super::{dom, rows};
 
 /// The present cycles are counted once a minute.
 const REFRESH_MS: i32 = 60_000;
@@ -172,20 +172,20 @@ impl Traffic {
         let is_known = self.nodes.borrow().is_some();
         self.part(".traffic-plans").set_hidden(plans.is_empty());
         self.part(".traffic-none").set_hidden(!plans.is_empty() || !is_known);
-        let rows = self.part(".traffic-plans tbody");
-        rows.set_text_content(None);
+        let rows = rows::body();
         plans.iter().for_each(|plan| append_plan(&rows, plan));
+        rows::renew(&self.part(".traffic-plans tbody"), &rows);
         if is_known && self.part(".traffic-trouble").text_content().as_deref() == Some("Loading…") {
             self.say("");
         }
         let nodes = self.nodes.borrow();
         self.part(".traffic-nodes").set_hidden(nodes.as_ref().is_none_or(|top| top.nodes.is_empty()));
-        let rows = self.part(".traffic-nodes tbody");
-        rows.set_text_content(None);
+        let rows = rows::body();
         if let Some(top) = &*nodes {
             top.nodes.iter().for_each(|node| append_node(&rows, node));
             dom::write(&self.part(".traffic-word"), &traffic::of_nodes(top));
         }
+        rows::renew(&self.part(".traffic-nodes tbody"), &rows);
     }
 
     fn click(&self, event: &MouseEvent) {
@@ -224,7 +224,7 @@ fn set_disabled(button: &HtmlElement, is_disabled: bool) {
 }
 
 fn append_plan(rows: &HtmlElement, plan: &Plan) {
-    let row = dom::append(rows, "tr", "", "");
+    let row = rows::append(rows, &plan.name);
     let head = dom::append(&row, "th", "", "");
     dom::set_attribute(&head, "scope", "row");
     dom::append(&head, "span", "traffic-name", &plan.name);
@@ -257,7 +257,7 @@ fn append_plan(rows: &HtmlElement, plan: &Plan) {
 }
 
 fn append_node(rows: &HtmlElement, node: &TopNodeJson) {
-    let row = dom::append(rows, "tr", "", "");
+    let row = rows::append(rows, &node.node);
     let head = dom::append(&row, "th", "", "");
     dom::set_attribute(&head, "scope", "row");
     let link = dom::append(&head, "a", "traffic-name", node.display_name.as_deref().unwrap_or(&node.node));

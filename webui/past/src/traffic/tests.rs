@@ -106,3 +106,18 @@ fn choices_are_in_the_address() {
     assert_eq!(calendar::month_title(present), "Nov 2026");
     assert_eq!(calendar::month_begin(present, &|_| 60), 1_793_487_600_000);
 }
+
+#[test]
+fn a_plan_covers_who_is_named_and_who_is_in_its_group() {
+    let answer =
+        r#"{"name": "a", "location": "Oslo", "provider": null, "labels": {"site": "fra", "x": "a=b"}}"#;
+    let groups = groups(answer).unwrap();
+    assert_eq!(groups, ["location Oslo", "label site=fra", "label x=a=b"]);
+    let covers = |of: &str| Plan { of: of.to_owned(), ..Plan::default() }.covers("web-01", &groups);
+    for of in ["the fleet", "WEB-01, web-02", "web-01", "location Oslo", "label site=fra", "label x=a=b"] {
+        assert!(covers(of), "{of}");
+    }
+    for of in ["web-02", "location Bergen", "label site=fra2", "provider Oslo", ""] {
+        assert!(!covers(of), "{of}");
+    }
+}

@@ -22,6 +22,8 @@ pub(super) struct Chart {
     /// The step under the crosshair, counted back from the newest: it stays where it is while time goes on.
     steps_ago: Cell<Option<usize>>,
     shown: RefCell<Option<(Series, Unit)>>,
+    /// How far the clock of the steps is ahead of the broker's.
+    skew_ms: Cell<i64>,
 }
 
 impl Chart {
@@ -38,13 +40,15 @@ impl Chart {
             is_table: Cell::new(false),
             steps_ago: Cell::new(None),
             shown: RefCell::new(None),
+            skew_ms: Cell::new(0),
         });
         chart.listen();
         chart
     }
 
-    /// Draws this series, or says that it is not known.
-    pub(super) fn show(&self, series: Option<&Series>, unit: Unit) {
+    /// Draws this series of a host whose clock is so far ahead, or says that it is not known.
+    pub(super) fn show(&self, series: Option<&Series>, skew_ms: i64, unit: Unit) {
+        self.skew_ms.set(skew_ms);
         self.shown.replace(series.map(|series| (series.clone(), unit)));
         self.draw();
     }
@@ -136,6 +140,14 @@ impl Chart {
             let view_box = ["0 0 ", &plot.width.to_string(), " ", &HEIGHT.to_string()].concat();
             dom::set_attribute(&self.parts.drawing, "viewBox", Some(&view_box));
             self.parts.drawing.set_inner_html(&plot.drawing(&|value| unit.tick(value)));
+            // The page's second program marks alerts above it.
+            let [above, below] = plot.ends();
+            let end_ms = series.end_ms - self.skew_ms.get();
+            // Each step is drawn at its end.
+            let length_ms = (steps(series) as i64 - 1) * i64::from(series.step_ms);
+            let axes = [end_ms - length_ms, end_ms, above as i64, below as i64];
+            let axes = axes.map(|end| end.to_string()).join(" ");
+            dom::set_attribute(&self.parts.frame, "data-plot", Some(&axes));
         });
     }
 }

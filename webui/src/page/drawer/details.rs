@@ -26,7 +26,6 @@ pub(super) struct Details {
 struct DetailLists {
     rates: Pool,
     interfaces: Pool,
-    probes: Pool,
     host: Pool,
     identity: Pool,
 }
@@ -36,7 +35,6 @@ impl Details {
         let lists = DetailLists {
             rates: Pool::new(sheet.rates.clone(), RATES),
             interfaces: Pool::new(sheet.interface_rows.clone(), INTERFACE),
-            probes: Pool::new(sheet.probe_rows.clone(), FACT),
             host: Pool::new(sheet.host.clone(), FACT),
             identity: Pool::new(sheet.identity.clone(), FACT),
         };
@@ -53,10 +51,10 @@ impl Details {
         self.sheet.known.set_hidden(detail.is_none());
         let Some(detail) = detail else { return };
         self.sheet.unit.set_text_content(Some(unit.heading()));
-        self.minute.show(detail.last_60s.as_ref(), unit);
-        self.quarter.show(detail.last_15m.as_ref(), unit);
+        let skew_ms = detail.node.clock_skew_ms;
+        self.minute.show(detail.last_60s.as_ref(), skew_ms, unit);
+        self.quarter.show(detail.last_15m.as_ref(), skew_ms, unit);
         self.sheet.interfaces.set_hidden(detail.interfaces.is_empty());
-        self.sheet.probes.set_hidden(detail.probes.is_empty());
         self.lists.borrow_mut().write(detail, unit);
     }
 }
@@ -75,7 +73,6 @@ impl DetailLists {
                 dom::set_attribute(row, "data-direction", Some(direction));
             }
         }
-        self.probes.write(detail::probes(detail));
         self.host.write(detail::host(detail));
         self.identity.write(detail::identity(&detail.node));
         self.write_interfaces(&detail.interfaces, detail.unlisted_interfaces, unit);
