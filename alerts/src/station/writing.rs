@@ -66,7 +66,7 @@ impl Station {
         }
         let Some(timers) = self.judge.as_mut().and_then(|judge| judge.take_timers()) else { return };
         let mut writes = Vec::new();
-        let mut parts = timers.pending.chunks(PendingRecord::MAX_STANDINGS).map(<[_]>::to_vec);
+        let mut parts = PendingRecord::parts(timers.pending).into_iter();
         for part in 0.. {
             let key = pending_key(part);
             let known = self.bucket.pending.get(&key);

@@ -1,3 +1,4 @@
+use serde_json::{Value, json};
 use tidemap_wire::{Alert, AlertChange, AlertNotice, AlertTarget, Severity, TargetKind};
 
 use super::*;
@@ -175,4 +176,18 @@ fn what_the_broker_has_lost_is_written_again_whatever_it_is() {
     let again = |key: &String| bucket.write_again(key).unwrap().is_some();
     assert_eq!(keys.iter().filter(|key| again(key)).count(), 4, "all but the lease of {keys:?}");
     assert!(keys.iter().all(|key| bucket.revision(key) == Some(0)));
+}
+
+#[test]
+fn parts_of_what_does_not_fire_yet_fit_into_messages_whatever_their_labels() {
+    for (count, length) in [(0, 0), (1, 10), (3_000, 100), (500, 3_000), (3, 900_000)] {
+        let all: Vec<Value> = (0..count).map(|number| json!([number, "x".repeat(length)])).collect();
+        let parts = PendingRecord::parts(all.clone());
+        assert_eq!(parts.concat(), all);
+        for part in &parts {
+            let bytes = serde_json::to_vec(&PendingRecord::new(part.clone())).unwrap().len();
+            assert!(part.len() == 1 || bytes < 500_000, "{} have {bytes} bytes", part.len());
+        }
+        assert!(parts.len() <= 1 + count * (length + 10) / 200_000, "{} parts", parts.len());
+    }
 }

@@ -163,8 +163,28 @@ pub struct PendingRecord {
 }
 
 impl PendingRecord {
-    /// The most that a part holds: about 700 bytes each, and a message has a megabyte.
-    pub const MAX_STANDINGS: usize = 500;
+    /// The most bytes of a part, unless one of them has more: less than half of what a message has.
+    const MAX_BYTES: usize = 400_000;
+
+    /// These in parts, each of which fits into a message. They have about 700 bytes each, and several thousand
+    /// where labels are long.
+    pub fn parts(standings: Vec<Value>) -> Vec<Vec<Value>> {
+        let (mut parts, mut room) = (Vec::<Vec<Value>>::new(), 0_usize);
+        for standing in standings {
+            let bytes = standing.to_string().len();
+            match (parts.last_mut(), room.checked_sub(bytes)) {
+                (Some(part), Some(left)) => {
+                    part.push(standing);
+                    room = left;
+                }
+                _ => {
+                    parts.push(vec![standing]);
+                    room = Self::MAX_BYTES.saturating_sub(bytes);
+                }
+            }
+        }
+        parts
+    }
 
     /// A part with these.
     pub fn new(standings: Vec<Value>) -> Self {

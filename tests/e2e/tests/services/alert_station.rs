@@ -281,7 +281,7 @@ async fn alerts_that_the_broker_has_lost_come_back_and_nobody_is_notified_again(
 #[tokio::test]
 async fn a_full_bucket_delays_new_alerts_and_ends_no_station() {
     let (sink, folder) = (HttpSink::start().unwrap(), TempDir::new().unwrap());
-    let file = rules(&folder, &sink).unwrap();
+    let file = rules(&folder, &sink, None).unwrap();
     let broker = TestBroker::start().await.unwrap();
     let _ingest = broker.ingest(&["--offline-after", "5", "--disk-budget", "64MB"]).unwrap();
     let (_api, url) = broker.api().await.unwrap();
