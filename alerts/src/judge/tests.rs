@@ -242,6 +242,27 @@ fn what_is_silenced_is_notified_once_when_the_silence_ends_also_by_another_stati
     assert_eq!(world.notified, 2);
 }
 
+#[test]
+fn a_brokers_clock_that_is_stepped_by_hours_makes_no_second_notice() {
+    let hour_ms = 3_600_000;
+    let mut world = World::firing();
+    for step_ms in [-hour_ms, 3 * hour_ms, -hour_ms] {
+        world.pass(step_ms);
+        world.observe();
+        world.hand_over(5_000, true);
+        assert_eq!((world.said.len(), world.notified), (1, 1), "{step_ms}");
+    }
+    world.learn(Fact::Calm);
+    world.pass(-hour_ms);
+    world.observe();
+    world.hand_over(5_000, true);
+    world.pass(hour_ms + 60_000);
+    assert_eq!((world.said.len(), world.notified), (2, 2));
+    world.pass(-hour_ms);
+    world.hand_over(5_000, true);
+    assert_eq!((world.said.len(), world.notified), (2, 2));
+}
+
 proptest! {
     #[test]
     fn stations_that_take_over_say_what_one_alone_says(
