@@ -107,11 +107,17 @@ impl World {
 
     /// The station ends, and another goes on after a while, in which nothing changes.
     fn hand_over(&mut self, gap_ms: i64, knows_clear: bool) {
+        self.begin_again(gap_ms, knows_clear);
+        self.observe();
+        self.pass(0);
+    }
+
+    /// Likewise, but the other has not heard of the node yet.
+    fn begin_again(&mut self, gap_ms: i64, knows_clear: bool) {
         let lease = AlertLease { judged_ms: self.now_ms, knows_clear, ..AlertLease::default() };
         self.put(LEASE_KEY, &lease);
         self.now_ms += gap_ms;
         self.judge = Judge::new(&self.file, &self.bucket, self.now_ms);
-        self.observe();
         self.pass(0);
     }
 
@@ -163,6 +169,19 @@ fn the_time_in_which_nobody_could_say_does_not_count_however_often_it_is_taken_o
     world.learn(Fact::Calm);
     assert_eq!(world.said.len(), 1);
     assert_eq!(world.end_ms(), 90_000 + 220_000);
+}
+
+#[test]
+fn the_time_counts_also_where_a_station_ends_before_it_has_heard_of_the_node() {
+    let mut world = World::firing();
+    world.learn(Fact::Calm);
+    world.pass(10_000);
+    world.begin_again(5_000, true);
+    world.pass(2_000);
+    world.begin_again(5_000, true);
+    world.pass(2_000);
+    world.observe();
+    assert_eq!(world.end_ms(), 90_000);
 }
 
 #[test]
@@ -240,6 +259,27 @@ fn what_is_silenced_is_notified_once_when_the_silence_ends_also_by_another_stati
     world.learn(Fact::Calm);
     world.end_ms();
     assert_eq!(world.notified, 2);
+}
+
+#[test]
+fn a_brokers_clock_that_is_stepped_by_hours_makes_no_second_notice() {
+    let hour_ms = 3_600_000;
+    let mut world = World::firing();
+    for step_ms in [-hour_ms, 3 * hour_ms, -hour_ms] {
+        world.pass(step_ms);
+        world.observe();
+        world.hand_over(5_000, true);
+        assert_eq!((world.said.len(), world.notified), (1, 1), "{step_ms}");
+    }
+    world.learn(Fact::Calm);
+    world.pass(-hour_ms);
+    world.observe();
+    world.hand_over(5_000, true);
+    world.pass(hour_ms + 60_000);
+    assert_eq!((world.said.len(), world.notified), (2, 2));
+    world.pass(-hour_ms);
+    world.hand_over(5_000, true);
+    assert_eq!((world.said.len(), world.notified), (2, 2));
 }
 
 proptest! {
