@@ -272,3 +272,25 @@ async fn alerts_about_partitions_end_when_the_fleet_is_divided_into_fewer() {
     );
     after.end().await;
 }
+
+#[tokio::test]
+async fn up_gives_its_plans_to_the_station_that_judges() {
+    let (sink, data) = (HttpSink::start().unwrap(), TempDir::new().unwrap());
+    let files = Files::new(&sink, &plan(0, QUOTA));
+    std::fs::write(&files.alerts, "[[rule]]\nname = \"r\"\nmetric = \"quota\"\nplan = \"two\"\n").unwrap();
+    let args = ["--alerts", &files.alerts, "--traffic", &files.traffic];
+    let (_up, url) = Tidemap::up(data.path(), &args).await.unwrap();
+    let warned = async |is_wanted: bool| {
+        eventually(ALERT_TIMEOUT, || async {
+            let known = alerts(&url).await?;
+            ensure!(known.evaluator.is_some(), "nobody judges");
+            let is_warned = known.warnings.iter().any(|warning| warning == "rule r: there is no plan two");
+            ensure!(is_warned == is_wanted, "{:?}", known.warnings);
+            Ok(())
+        })
+        .await
+    };
+    warned(true).await.unwrap();
+    files.plans(&plan(0, QUOTA).replace("\"one\"\nnode", "\"two\"\nnode"));
+    warned(false).await.unwrap();
+}
