@@ -114,7 +114,7 @@ async fn on_a_phone_charts_of_the_host_and_strips_fit() {
 
 #[tokio::test]
 async fn the_open_node_has_arcs_to_those_it_measures_round_trips_with() {
-    let visit = start("/?node=web-01", 1440, 900).await;
+    let visit = start("/?node=db-02", 1440, 900).await;
     // Nine edge nodes probe it; eight are shown, the nearest.
     let arcs = "(document.querySelector('.map-arc')?.getAttribute('d').match(/M/g) ?? []).length";
     visit.expect(&format!("{arcs} === 8")).await;

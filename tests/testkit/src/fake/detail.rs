@@ -8,6 +8,8 @@ use tidemap_wire::{
 
 use super::FakeFleet;
 
+/// The node that others probe.
+const PROBED: &str = "db-02";
 const STATUSES: [&str; 3] = ["online", "warning", "offline"];
 
 /// The API's answer about the node with this name or id; `None` if there is none.
@@ -110,15 +112,16 @@ fn latency(fleet: &FakeFleet, row: usize) -> Value {
     json!({
         "broker_rtt_p50_ms": 0.42, "broker_rtt_p99_ms": 1.8, "broker_loss_percent": 0.0,
         "probes": [
-            probe("icmp://web-01", u32::from(minute as i64 % 7 == 3), Some(11.0 + 3.0 * minute.sin())),
+            probe(&format!("icmp://{PROBED}"), u32::from(minute as i64 % 7 == 3), Some(11.0 + 3.0 * minute.sin())),
             probe("tcp://198.51.100.7:443", 6, None),
         ],
     })
 }
 
-/// Every edge node that has a place probes the first web node.
+/// Every edge node that has a place probes the first database.
 pub(super) fn connections(fleet: &FakeFleet) -> Vec<ConnectionJson> {
-    let target = fleet.nodes().iter().find_map(|node| Some((node, node.place.as_ref()?)));
+    let target = fleet.nodes().iter().find(|node| node.name == PROBED);
+    let target = target.and_then(|node| Some((node, node.place.as_ref()?)));
     let Some((target, to)) = target else { return Vec::new() };
     let edges = fleet.nodes().iter().filter(|node| node.name.starts_with("edge"));
     let connection = |(at, node): (usize, &super::FakeNode)| {
