@@ -1,4 +1,4 @@
-//! `docs/configuration.md`, made from the command line's definition. `TIDEMAP_BLESS=1` writes it anew.
+//! `docs/configuration.md`, made from the command line's definition. `TIDEMAP_BLESS=1` writes it there.
 
 use std::{collections::BTreeMap, fmt::Write as _};
 
@@ -7,11 +7,11 @@ use clap::{Arg, ArgAction, Command, CommandFactory as _};
 const DOCUMENT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/configuration.md");
 const HEAD: &str = "# Configuration
 
-Every command with its options, as `tidemap COMMAND --help` prints them. An option that names a variable may be
-given as that variable instead; the command line wins. A variable that is empty counts as not given. Stations
-have no configuration file: what is more than a value (alert rules, plans, keys) is in files that options name,
-and `nats.conf` is the broker's. `tidemap-agent`, `tidemap-ingest`, `tidemap-history`, `tidemap-alerts` and
-`tidemap-api` are the same stations as programs of their own, with the same options.
+Every command with its options, as `tidemap COMMAND --help` prints them. An option that names a variable may
+be given as that variable instead; the command line wins. A variable that is empty counts as not given.
+Stations have no configuration file: what is more than a value (alert rules, plans, keys) is in files that
+options name, and `nats.conf` is the broker's. `tidemap-agent`, `tidemap-ingest`, `tidemap-history`,
+`tidemap-alerts` and `tidemap-api` are the same stations as programs of their own, with the same options.
 
 This file is written by a test from the definition of the command line
 (`TIDEMAP_BLESS=1 cargo test -p tidemap --bin tidemap reference`).
@@ -32,7 +32,7 @@ fn describe(words: &str, command: &Command, all: &mut Vec<Described>) {
     // Without the program's name, colours and what clap adds itself.
     let usage = command.clone().bin_name(words).render_usage().to_string();
     let usage: Vec<&str> = usage.trim_start_matches("Usage:").trim().lines().map(str::trim).collect();
-    let usage = usage.join("`, `");
+    let usage = usage.join("\n");
     let is_ours = |arg: &&Arg| !arg.is_hide_set() && !["help", "version"].contains(&arg.get_id().as_str());
     let rows = command.get_arguments().filter(is_ours).map(row).collect();
     all.push(Described { words: words.to_owned(), about, usage, rows });
@@ -90,7 +90,7 @@ fn document() -> String {
     for command in &all[1..] {
         let own: Vec<&String> = command.rows.iter().filter(|row| !is_shared(row)).collect();
         let about = command.about.trim_end_matches('.');
-        table(&format!("`{}`", command.words), &format!("{about}.\n\n`{}`", command.usage), &own);
+        table(&format!("`{}`", command.words), &format!("{about}.\n\n```text\n{}\n```", command.usage), &own);
     }
     text
 }

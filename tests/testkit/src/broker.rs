@@ -107,8 +107,8 @@ impl TestBroker {
         Ok(fleet)
     }
 
-    /// Starts a simulated fleet that reports once a second through a relay's packs, and returns when all of it
-    /// is known to the API at `api_url`.
+    /// Starts a simulated fleet that reports once a second through a relay's packs, and returns when all of
+    /// it is known to the API at `api_url`.
     pub async fn packed_fleet(&self, nodes: u32, api_url: &str) -> anyhow::Result<Tidemap> {
         let relay = keys::enroll_relay(self.folder.path(), &NodeId::from_name(RELAY)?, RelaySide::Packs)?;
         self.server.reload()?;

@@ -72,7 +72,7 @@ impl Nginx {
 }
 
 impl Nginx {
-    /// Serves by TLS to whoever says [`READER`](Self::READER). Also returns the certificate authority, as PEM.
+    /// Serves by TLS those that say [`READER`](Self::READER). Also returns the certificate authority, as PEM.
     pub async fn secured(directives: &str) -> anyhow::Result<(Self, Vec<u8>)> {
         let folder = tempfile::tempdir()?;
         let now = std::time::UNIX_EPOCH.elapsed()?;
@@ -89,7 +89,7 @@ impl Nginx {
         Ok((Self::listening("ssl http2", &secured, &files).await?, authority?))
     }
 
-    /// Name and password of whom a secured one answers.
+    /// The name and the password that a secured one asks for.
     pub const READER: &str = "reader:secret";
 }
 

@@ -166,8 +166,8 @@ impl PendingRecord {
     /// The most bytes of a part, unless one of them has more: less than half of what a message has.
     const MAX_BYTES: usize = 400_000;
 
-    /// These in parts, each of which fits into a message. They have about 700 bytes each, and several thousand
-    /// where labels are long.
+    /// These in parts, each of which fits into a message. They have about 700 bytes each, and several
+    /// thousand where labels are long.
     pub fn parts(standings: Vec<Value>) -> Vec<Vec<Value>> {
         let (mut parts, mut room) = (Vec::<Vec<Value>>::new(), 0_usize);
         for standing in standings {

@@ -1,12 +1,10 @@
-//! The messages that `docs/messages.md` shows are what processes send. `TIDEMAP_BLESS=1` writes them anew.
-
-#![expect(clippy::unwrap_used, reason = "a failing test panics, its helpers too")]
-
-mod examples;
+//! The messages that `docs/messages.md` shows are what processes send. `TIDEMAP_BLESS=1` writes them there.
 
 use serde::Serialize;
 use serde_json::Value;
 use tidemap_wire::{Minutes, decode, encode};
+
+use crate::examples;
 
 const DOCUMENT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/messages.md");
 
@@ -39,6 +37,6 @@ fn the_documented_messages_are_those_that_are_sent() {
     if std::env::var_os("TIDEMAP_BLESS").is_some() {
         std::fs::write(DOCUMENT, &document).unwrap();
     } else {
-        assert_eq!(before, document, "TIDEMAP_BLESS=1 cargo test -p tidemap-wire --test documented");
+        assert_eq!(before, document, "TIDEMAP_BLESS=1 cargo test -p tidemap-wire --test messages");
     }
 }
