@@ -3,9 +3,9 @@
 //! Real processes around a real broker: one worker, one API, one station with 200 rules, and a fleet that
 //! reports once a second. The bench adds nodes of its own, whose rates pass a threshold one after another.
 //! The time from the first such report, and the rule's `for`, to the webhook is the delay. The station's
-//! processor time is compared with that of a station without rules in the same run: what remains is receiving
-//! the fleet. Goals stand beside the figures, and a missed one makes the exit code 1. `-- --quick` measures fewer
-//! nodes for a shorter time, without goals.
+//! processor time is compared with that of a station without rules in the same run: what remains is
+//! receiving the fleet. Goals stand beside the figures, and a missed one makes the exit code 1. `-- --quick`
+//! measures fewer nodes for a shorter time, without goals.
 #![expect(clippy::unwrap_used, reason = "a benchmark that cannot go on has failed")]
 
 mod causes;
