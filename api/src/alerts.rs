@@ -127,7 +127,16 @@ pub(crate) async fn follow(
             // The bucket has changed.
             Some(event) = events.recv() => following.read(event),
             // Somebody silences alerts, or no longer.
-            Some(request) = requests.recv() => following.silence(&js, request, &shown).await,
+            Some(SilenceRequest { change, now_ms, reply }) = requests.recv() => {
+                let stored = following.silence(&js, &change, now_ms).await;
+                // Writing may have taken its time.
+                while let Ok(event) = events.try_recv() {
+                    following.read(event);
+                }
+                following.show(&shown);
+                // Who asked may have gone.
+                reply.send(stored).ok();
+            }
             // What is shown may change.
             _ = period.tick() => following.show(&shown),
         }
@@ -168,19 +177,14 @@ impl Following {
     async fn silence(
         &mut self,
         js: &jetstream::Context,
-        request: SilenceRequest,
-        shown: &watch::Sender<ShownAlerts>,
-    ) {
-        let SilenceRequest { change, now_ms, reply } = request;
-        let stored = if self.is_known {
-            silencing::store(js, &mut self.bucket, &change, now_ms).await
-        } else {
-            Err(NotSilenced::NoStation)
-        };
+        change: &SilenceChange,
+        now_ms: i64,
+    ) -> Result<(), NotSilenced> {
         self.has_changed = true;
-        self.show(shown);
-        // Who asked may have gone.
-        reply.send(stored).ok();
+        if !self.is_known {
+            return Err(NotSilenced::NoStation);
+        }
+        silencing::store(js, &mut self.bucket, change, now_ms).await
     }
 
     fn show(&mut self, shown: &watch::Sender<ShownAlerts>) {

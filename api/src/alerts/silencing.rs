@@ -13,7 +13,7 @@ const REQUESTS: usize = 8;
 /// How often a write is tried that another one has overtaken, or that was not answered.
 const ROUNDS: usize = 4;
 /// For all of them.
-const TIMEOUT: Duration = Duration::from_secs(5);
+const TIMEOUT: Duration = Duration::from_secs(3);
 
 /// A change of a silence.
 #[derive(Clone, Debug)]
@@ -120,6 +120,7 @@ pub(super) async fn store(
             tracing::warn!("a silence is not stored: {}", causes(error.as_ref()));
             NotSilenced::NotStored
         };
+        let mut failure = None;
         let writer = AlertWriter::open(js).await.map_err(unwritten)?;
         for round in 0..ROUNDS {
             let (id, silence, revision) = match plan(bucket, change, now_ms) {
@@ -136,10 +137,15 @@ pub(super) async fn store(
             if written.stored == 1 {
                 return Ok(());
             }
+            failure = written.failure;
         }
-        Err(NotSilenced::NotStored)
+        let why = failure.unwrap_or_else(|| "others change it at the same time".to_owned());
+        Err(unwritten(anyhow::anyhow!(why)))
     };
-    tokio::time::timeout(TIMEOUT, stored).await.unwrap_or(Err(NotSilenced::NotStored))
+    tokio::time::timeout(TIMEOUT, stored).await.unwrap_or_else(|_| {
+        tracing::warn!("a silence is not stored: the broker does not answer");
+        Err(NotSilenced::NotStored)
+    })
 }
 
 #[cfg(test)]

@@ -123,7 +123,7 @@ impl AlertsQuery {
 
     fn matches(&self, alert: &Alert) -> bool {
         let is_of = |ids: &Vec<NodeId>| {
-            alert.target.kind == TargetKind::Node && ids.iter().any(|id| id.as_str() == alert.target.id)
+            alert.target.kind == TargetKind::Node && ids.iter().any(|id| id.text() == alert.target.id)
         };
         self.rule.as_ref().is_none_or(|rule| *rule == alert.rule)
             && self.severity.is_none_or(|severity| severity == alert.severity)

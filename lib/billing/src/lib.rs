@@ -1,4 +1,4 @@
-//! How plans stand: asks the history stations for what their periods need ([`count`]), and says what that
+//! How plans stand: asks the history stations for what their periods need (`count`), and says what that
 //! comes to (`report`). The API answers with it, and alert stations judge it.
 #![warn(missing_docs)]
 

@@ -114,7 +114,7 @@ impl TestBroker {
         self.server.reload()?;
         let count = nodes.to_string();
         let fleet = self.run(&["simulate", "--nodes", &count, "--relay", RELAY], &relay.seed_path)?;
-        eventually(FLEET_TIMEOUT, || async {
+        eventually(2 * FLEET_TIMEOUT, || async {
             let stats: StatsJson = get_json(format!("{api_url}/api/stats")).await?;
             ensure!(stats.total_nodes >= u64::from(nodes), "{} nodes: {}", stats.total_nodes, fleet.log());
             Ok(())

@@ -9,11 +9,12 @@ use std::{
         atomic::{AtomicBool, Ordering},
     },
     thread,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use anyhow::Context;
 use serde::de::DeserializeOwned;
+use tokio::time::Instant;
 
 /// A request or a body has no more bytes.
 const MOST_BYTES: u64 = 16 << 20;

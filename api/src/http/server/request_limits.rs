@@ -33,7 +33,12 @@ pub(super) fn refusal<B>(request: &Request<B>, quota: Option<&Arc<ClientQuota>>)
         return Some(closing(errors::detail(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, detail)));
     }
     if announced_bytes(request) > BODY_BYTES {
-        let detail = "the body is longer than 4 KB";
+        let is_unknown = request.headers().contains_key(header::TRANSFER_ENCODING);
+        let detail = if is_unknown {
+            "the body's length must be given (Content-Length)"
+        } else {
+            "the body is longer than 4 KB"
+        };
         return Some(closing(errors::detail(StatusCode::PAYLOAD_TOO_LARGE, detail)));
     }
     None

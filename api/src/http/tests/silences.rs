@@ -35,6 +35,7 @@ fn bucket() -> AlertBucket {
         fired_ms: Some(1),
         resolved_ms: None,
         silenced_until_ms: Some(5),
+        resets_ms: None,
     };
     let key = record_key(&alert.rule, &alert.target).unwrap();
     let audience = Audience { programs: true, people: true };

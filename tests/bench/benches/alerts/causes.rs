@@ -1,9 +1,6 @@
 //! Nodes whose rates pass a threshold, one after another.
 
-use std::{
-    collections::BTreeMap,
-    time::{Duration, Instant},
-};
+use std::{collections::BTreeMap, time::Duration};
 
 use anyhow::{Context, ensure};
 use async_nats::jetstream;
@@ -17,7 +14,7 @@ use tidemap_wire::{AlertChange, AlertNotice, Bps, Hello, NodeId, Report, Sample,
 use tokio::{
     sync::mpsc,
     task::JoinSet,
-    time::{MissedTickBehavior, interval_at},
+    time::{Instant, MissedTickBehavior, interval_at},
 };
 
 use crate::rules::{FOR, LABEL};
@@ -86,7 +83,7 @@ async fn report(
     moment: Instant,
     caused: mpsc::UnboundedSender<(NodeId, Instant)>,
 ) -> anyhow::Result<()> {
-    let mut due = interval_at((moment - CALM).into(), SECOND);
+    let mut due = interval_at(moment - CALM, SECOND);
     due.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut bytes = 0;
     let labels = BTreeMap::from([(LABEL.0.to_owned(), LABEL.1.to_owned())]);
