@@ -19,8 +19,8 @@ pub(crate) struct NodesArgs {
     /// Only nodes that are online, warning (late), offline or unknown (not heard).
     #[arg(long, value_name = "STATUS")]
     status: Option<String>,
-    /// The field of the API's answer to sort by, such as network_rx_bytes_per_sec or age_ms; "-" before it
-    /// turns the order around. By name unless given.
+    /// The field of the API's answer to sort by, such as `network_rx_bytes_per_sec` or `age_ms`; "-" before
+    /// it turns the order around. By name unless given.
     #[arg(long, value_name = "FIELD", allow_hyphen_values = true)]
     sort: Option<String>,
     /// Lists at most so many.

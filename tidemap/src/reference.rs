@@ -1,6 +1,6 @@
 //! `docs/configuration.md`, made from the command line's definition. `TIDEMAP_BLESS=1` writes it there.
 
-use std::{collections::BTreeMap, fmt::Write as _};
+use std::collections::BTreeMap;
 
 use clap::{Arg, ArgAction, Command, CommandFactory as _};
 
@@ -75,7 +75,7 @@ fn document() -> String {
     let is_shared = |row: &str| counts[row] >= SHARED_BY || row.contains("`TIDEMAP_LOG");
     let mut text = HEAD.to_owned();
     let mut table = |heading: &str, words: &str, rows: &[&String]| {
-        let _ = write!(text, "\n## {heading}\n\n{words}\n");
+        text.push_str(&format!("\n## {heading}\n\n{words}\n"));
         if !rows.is_empty() {
             text.push_str("\n| option | variable | default | meaning |\n|---|---|---|---|\n");
             rows.iter().for_each(|row| text.push_str(&format!("{row}\n")));

@@ -131,6 +131,9 @@ async fn a_node_whose_name_has_a_dot_is_found_however_it_is_written() {
         assert_eq!(answer.status(), 200, "{name}: {:?}", answer.body());
         let made: SilenceJson = json(&answer);
         assert_eq!((made.silence.node.as_deref(), made.firing), (Some("web-01.example"), 1), "{name}");
+        let path = format!("/api/alerts?node={name}");
+        let listed: AlertsJson = json(&request("GET", &path).reply(&routes(site.clone())).await);
+        assert_eq!(listed.counts.firing, 1, "{name}");
     }
     let answer = put(&site, &json!({"node": "web-01", "for": "2h", "who": "ann", "why": "x"})).await;
     let said = (answer.status().as_u16(), detail(&answer));

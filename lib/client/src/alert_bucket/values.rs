@@ -119,7 +119,7 @@ pub struct NoticeRecord {
     pub(super) v: u8,
     /// What is notified.
     pub notice: AlertNotice,
-    /// The records whose change it tells, by [`member`].
+    /// The records whose change it tells, by [`member`](super::member).
     pub members: BTreeSet<u64>,
     /// The channels that lack it.
     pub undelivered: BTreeSet<String>,

@@ -35,7 +35,7 @@ pub(crate) async fn measure(broker: &TestBroker, count: u32, sink: &HttpSink) ->
     let access = NatsArgs::new(&broker.url, Some(&key));
     let js = broker::jetstream(access.connect("causes", Some("_INBOX.simulator")).await?);
     let (begun, lasting) = (Instant::now() + CALM, APART * count + FOR + NOTICE_TIMEOUT);
-    let (caused_in, mut caused) = mpsc::unbounded_channel();
+    let (caused_in, mut caused) = mpsc::channel(count as usize);
     // They report until this returns, so each alert goes on.
     let mut nodes = JoinSet::new();
     for number in 0..count {
@@ -81,7 +81,7 @@ async fn report(
     js: jetstream::Context,
     node: NodeId,
     moment: Instant,
-    caused: mpsc::UnboundedSender<(NodeId, Instant)>,
+    caused: mpsc::Sender<(NodeId, Instant)>,
 ) -> anyhow::Result<()> {
     let mut due = interval_at(moment - CALM, SECOND);
     due.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -92,7 +92,7 @@ async fn report(
         let now = Instant::now();
         let moved = if now >= moment { BEYOND } else { 0 };
         if bytes == 0 && moved > 0 {
-            caused.send((node.clone(), now))?;
+            caused.try_send((node.clone(), now))?;
         }
         bytes += moved;
         let sample = Sample {
