@@ -14,7 +14,7 @@ const MINUTE_MS: i64 = 60_000;
 /// The height of a strip.
 pub const HEIGHT: i64 = 48;
 
-/// What was heard longer ago, in milliseconds of the reader's clock, is of the past: agents report each minute.
+/// What was heard longer ago by the reader's clock is of the past: agents report once a minute.
 const CURRENT_MS: i64 = 120_000;
 
 /// What the broker is called among the targets.
