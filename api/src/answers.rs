@@ -14,7 +14,7 @@ use std::fmt;
 use crate::memory_budget::OverBudget;
 
 pub(crate) use self::{
-    connections::connections,
+    connections::{connections, connections_of},
     encoded::Encoded,
     groupings::{Grouping, Groupings},
     groups::grouped,

@@ -3,7 +3,7 @@
 use std::{borrow::Borrow, collections::HashMap};
 
 use tidemap_client::Node;
-use tidemap_wire::{Location, Probe, Status, http::ConnectionJson};
+use tidemap_wire::{Location, NodeId, Probe, Status, http::ConnectionJson};
 
 /// The most connections that are listed; homelab-map lists 500. The page draws each as an arc.
 const MOST: usize = 500;
@@ -16,6 +16,20 @@ type Targets<'a> = HashMap<String, Option<&'a Node>>;
 /// two nodes' is none's. A node is connected to another by its first probe that was answered; one that is
 /// lost altogether has no round trip to show.
 pub(crate) fn connections<N: Borrow<Node>>(nodes: &[N]) -> Vec<ConnectionJson> {
+    connections_between(nodes, |_, _| true)
+}
+
+/// Those of the first of these nodes that there is, as [`connections`] lists them.
+pub(crate) fn connections_of<N: Borrow<Node>>(nodes: &[N], ids: &[NodeId]) -> Vec<ConnectionJson> {
+    let is_known = |id: &&NodeId| nodes.iter().any(|node| node.borrow().id() == *id);
+    let Some(id) = ids.iter().find(is_known) else { return Vec::new() };
+    connections_between(nodes, |source, target| source.id() == id || target.id() == id)
+}
+
+fn connections_between<N: Borrow<Node>>(
+    nodes: &[N],
+    is_asked: impl Fn(&Node, &Node) -> bool,
+) -> Vec<ConnectionJson> {
     let nodes = nodes.iter().map(|node| -> &Node { node.borrow() });
     let is_live = |node: &&Node| node.status() == Status::Online && !node.probes().is_empty();
     let mut targets: Targets<'_> = HashMap::new();
@@ -32,7 +46,10 @@ pub(crate) fn connections<N: Borrow<Node>>(nodes: &[N]) -> Vec<ConnectionJson> {
         let mut known: Vec<&str> = Vec::new();
         for probe in source.probes() {
             let target = probe.host().and_then(|host| *targets.get(&host.to_lowercase())?);
-            let Some(target) = target.filter(|target| target.id() != source.id()) else { continue };
+            let Some(target) = target.filter(|target| target.id() != source.id() && is_asked(source, target))
+            else {
+                continue;
+            };
             let Some(connection) = measured(source, target, probe) else { continue };
             if known.contains(&target.id().as_str()) {
                 continue;

@@ -20,7 +20,7 @@ pub struct Connection {
     ends: Option<[World; 2]>,
 }
 
-/// Reads those of a node from the API's answer, the nearest first: each other node once.
+/// Reads those of a node from the API's answer. Where two nodes probe each other, there are two.
 ///
 /// # Errors
 ///
@@ -42,26 +42,38 @@ pub fn of_node(text: &Text, node: &str) -> Result<Vec<Connection>, Invalid> {
             ends: place(here)?.zip(place(there)?).map(|(here, there)| [here, there]),
         }))
     };
-    let all = Value::parse(text)?.list(read)?;
-    let mut shown: Vec<Connection> = Vec::new();
+    Ok(Value::parse(text)?.list(read)?.into_iter().flatten().collect())
+}
+
+/// The nearest of the other nodes, at most [`MOST`], each once, or of those alone that probe the open one.
+pub fn nearest(all: &[Connection], is_probed_by: bool) -> Vec<&Connection> {
+    let mut shown: Vec<&Connection> = Vec::new();
     // Not sorted: a sort would be larger than all else here.
     while shown.len() < MOST {
-        let others = all.iter().flatten().filter(|one| shown.iter().all(|known| known.other != one.other));
-        let nearest = others.min_by(|one, other| one.latency_ms.total_cmp(&other.latency_ms));
-        let Some(nearest) = nearest.cloned() else { break };
+        let others = all.iter().filter(|one| {
+            (one.is_probed_by || !is_probed_by) && shown.iter().all(|known| known.other != one.other)
+        });
+        let Some(nearest) = others.min_by(|one, other| one.latency_ms.total_cmp(&other.latency_ms)) else {
+            break;
+        };
         shown.push(nearest);
     }
-    Ok(shown)
+    shown
 }
 
 /// Which nodes probe the open one: `Probed by fra-01 (11 ms), nyc-02 (78 ms).` Empty when none does.
-pub fn words(connections: &[Connection]) -> String {
-    let by = connections.iter().filter(|connection| connection.is_probed_by);
-    let by = by.map(|connection| {
-        [&connection.other, " (", &*format::milliseconds(connection.latency_ms), ")"].concat()
-    });
-    let by: Vec<String> = by.collect();
-    if by.is_empty() { String::new() } else { ["Probed by ", &by.join(", "), "."].concat() }
+pub fn words(all: &[Connection]) -> String {
+    let by = nearest(all, true);
+    if by.is_empty() {
+        return String::new();
+    }
+    let named: Vec<String> = by
+        .iter()
+        .map(|one| [&one.other, " (", &*format::milliseconds(one.latency_ms), ")"].concat())
+        .collect();
+    let more = all.iter().filter(|one| one.is_probed_by).count() - by.len();
+    let more = if more > 0 { [" and ", &more.to_string(), " more"].concat() } else { String::new() };
+    ["Probed by ", &named.join(", "), &more, "."].concat()
 }
 
 /// What the map shows, as the program that draws it says: in pixels, how wide the world is, where its upper
@@ -134,19 +146,19 @@ mod tests {
             connection(("b", 90.0), ("a", 0.0), 12.0),
             connection(("b", 90.0), ("c", 45.0), 3.0),
         ];
-        let of = |node| -> Vec<(String, bool)> {
-            read(&all, node).into_iter().map(|one| (one.other, one.is_probed_by)).collect()
+        let of = |node, is_probed_by| -> Vec<String> {
+            nearest(&read(&all, node), is_probed_by).into_iter().map(|one| one.other.clone()).collect()
         };
-        assert_eq!(
-            of("a"),
-            [("c".to_owned(), true), ("b".to_owned(), false)],
-            "each once, the nearest first"
-        );
-        assert_eq!(of("d"), []);
-        assert_eq!(words(&read(&all, "a")), "Probed by c (0.50 ms).");
+        assert_eq!(of("a", false), ["c", "b"], "each once, the nearest first");
+        assert_eq!(of("b", true), ["a"]);
+        assert_eq!(of("d", false), [""; 0]);
+        assert_eq!(words(&read(&all, "a")), "Probed by c (0.50 ms), b (12 ms).", "b is probed by it, too");
+        assert_eq!(words(&read(&all, "b")), "Probed by a (11 ms).");
         assert_eq!(words(&read(&all[..1], "a")), "");
         let many: Vec<_> = (0..20).map(|at| connection((&format!("n{at}"), 1.0), ("a", 0.0), 1.0)).collect();
-        assert_eq!(read(&many, "a").len(), MOST);
+        assert_eq!(nearest(&read(&many, "a"), false).len(), MOST);
+        let said = words(&read(&many, "a"));
+        assert!(said.ends_with("n7 (1.00 ms) and 12 more."), "{said}");
         assert_eq!(of_node("{}", "a"), Err(Invalid));
     }
 

@@ -6,10 +6,16 @@ use tidemap_format as format;
 use tidemap_parts::chart::{PlotArea, nice_ceiling, svg};
 use tidemap_parts::value::{Invalid, Text, Value};
 
+use crate::calendar::{self, Zone};
+
 /// How many minutes are kept and drawn.
 pub const MINUTES: i64 = 60;
+const MINUTE_MS: i64 = 60_000;
 /// The height of a strip.
 pub const HEIGHT: i64 = 48;
+
+/// What was heard longer ago by the reader's clock is of the past: agents report once a minute.
+const CURRENT_MS: i64 = 120_000;
 
 /// What the broker is called among the targets.
 const BROKER: &str = "Broker";
@@ -34,7 +40,7 @@ pub struct TripStrip {
     pub target: String,
     /// The newest minute in words: `9.50 ms (0.25 ms to 31 ms), jitter 2.00 ms, 17 % lost`, or why nothing
     /// could be sent. A time that is not known is none.
-    pub words: String,
+    newest: String,
     minutes: Vec<(i64, Trip)>,
 }
 
@@ -45,32 +51,37 @@ pub struct Strips {
     pub of: Vec<TripStrip>,
     /// The newest minute that was heard.
     newest: i64,
+    /// When the node was last heard to be online, by the reader's clock; absent since it is not.
+    heard_ms: Option<i64>,
 }
 
 impl Strips {
-    /// Takes the API's answer about the node. A node that is silent says nothing of now.
+    /// Takes the API's answer about the node. A node that is silent says nothing of now. `now_ms` is the
+    /// reader's clock, which may be wrong: it only tells how long ago something was heard.
     ///
     /// # Errors
     ///
     /// When it is not such an answer.
-    pub fn hear(&mut self, text: &Text) -> Result<(), Invalid> {
+    pub fn hear(&mut self, text: &Text, now_ms: i64) -> Result<(), Invalid> {
         let answer = Value::parse(text)?;
         let minute = (answer.get("last_seen_timestamp").number()? / 60.0) as i64;
-        if answer.get("status").text()? != "online" || minute < self.newest {
+        let is_online = answer.get("status").text()? == "online";
+        self.heard_ms = is_online.then_some(now_ms);
+        if !is_online || minute < self.newest {
             return Ok(());
         }
         self.newest = minute;
         let heard = trips(&answer)?;
         // Whatever is no longer probed goes when its last minute does.
         for strip in &mut self.of {
-            strip.words.clear();
+            strip.newest.clear();
         }
         for (target, words, trip) in heard {
             let at = self.of.iter().position(|strip| strip.target == target).unwrap_or_else(|| {
                 self.of.push(TripStrip { target, ..TripStrip::default() });
                 self.of.len() - 1
             });
-            self.of[at].words = words;
+            self.of[at].newest = words;
             let minutes = &mut self.of[at].minutes;
             // The newest of a minute replaces what came before.
             minutes.retain(|(of, _)| *of != minute);
@@ -83,14 +94,29 @@ impl Strips {
         Ok(())
     }
 
-    /// For how long something was heard, in words; empty when nothing was.
-    pub fn span(&self) -> String {
+    /// Of which time the strips are, in words: `last 12 min`, or `until 30 Nov 10:41` when nothing is heard
+    /// now; empty when nothing was.
+    pub fn span(&self, now_ms: i64, zone: Zone<'_>) -> String {
         let first = self.of.iter().filter_map(|strip| Some(strip.minutes.first()?.0)).min();
         match first.map(|first| self.newest - first + 1) {
             None => String::new(),
+            Some(_) if !self.is_current(now_ms) => {
+                "until ".to_owned() + &calendar::moment(self.newest * MINUTE_MS, zone)
+            }
             Some(1) => "this minute".to_owned(),
             Some(minutes) => ["last ", &minutes.to_string(), " min"].concat(),
         }
+    }
+
+    /// A strip in words: its newest minute, marked as the last one when nothing is heard now, and its worst
+    /// one, if that was another.
+    pub fn words(&self, strip: &TripStrip, now_ms: i64, zone: Zone<'_>) -> String {
+        let mark = if self.is_current(now_ms) || strip.newest.is_empty() { "" } else { "last: " };
+        [mark, &strip.newest, &strip.worst(zone)].concat()
+    }
+
+    fn is_current(&self, now_ms: i64) -> bool {
+        self.heard_ms.is_some_and(|heard_ms| now_ms - heard_ms < CURRENT_MS)
     }
 
     /// The inside of a strip's SVG element of this width: the newest minute is at the right.
@@ -135,6 +161,26 @@ impl Strips {
         }
         svg::path(&mut drawn, "trip-line", &median);
         drawn
+    }
+}
+
+impl TripStrip {
+    /// When most was lost or, when nothing was, the longest time: ` · worst 100 % lost at 10:21`; empty when
+    /// it was no worse than in the newest minute.
+    fn worst(&self, zone: Zone<'_>) -> String {
+        let badness = |trip: &Trip| (trip.loss_percent.unwrap_or_default(), trip.most_ms.unwrap_or_default());
+        let worse = |one: (i64, Trip), other: (i64, Trip)| {
+            if badness(&one.1) > badness(&other.1) { one } else { other }
+        };
+        let Some((minute, trip)) = self.minutes.iter().copied().reduce(worse) else { return String::new() };
+        if self.minutes.last().is_some_and(|(newest, _)| *newest == minute) {
+            return String::new();
+        }
+        let what = match trip.most_ms {
+            Some(most) if trip.loss_percent.unwrap_or_default() <= 0.0 => format::milliseconds(most),
+            _ => lost(trip).unwrap_or_default(),
+        };
+        [" · worst ", &what, " at ", &calendar::time(minute * MINUTE_MS, zone)].concat()
     }
 }
 
@@ -197,7 +243,16 @@ mod tests {
 
     fn heard(strips: &mut Strips, minute: i64, probes: &[serde_json::Value]) {
         let answer = json!({ "status": "online", "last_seen_timestamp": minute * 60 + 7, "probes": probes });
-        strips.hear(&answer.to_string()).unwrap();
+        strips.hear(&answer.to_string(), minute * MINUTE_MS).unwrap();
+    }
+
+    fn hear_silence(strips: &mut Strips, minute: i64) {
+        let answer = json!({ "status": "offline", "last_seen_timestamp": 9_999_999 });
+        strips.hear(&answer.to_string(), minute * MINUTE_MS).unwrap();
+    }
+
+    fn span(strips: &Strips, minute: i64) -> String {
+        strips.span(minute * MINUTE_MS, &|_| 0)
     }
 
     #[test]
@@ -205,19 +260,53 @@ mod tests {
         let mut strips = Strips::default();
         heard(&mut strips, 100, &[probe(Some(10.0), Some(0.0))]);
         heard(&mut strips, 100, &[probe(Some(12.0), Some(0.0))]);
-        assert_eq!((strips.of.len(), strips.of[0].minutes.len(), &*strips.span()), (1, 1, "this minute"));
+        assert_eq!(
+            (strips.of.len(), strips.of[0].minutes.len(), &*span(&strips, 100)),
+            (1, 1, "this minute")
+        );
         heard(&mut strips, 102, &[probe(Some(8.0), Some(50.0))]);
-        assert_eq!(strips.span(), "last 3 min");
-        assert_eq!(strips.of[0].words, "8.00 ms (8.00 ms to 16 ms), jitter 2.00 ms, 50 % lost");
+        assert_eq!(span(&strips, 102), "last 3 min");
+        assert_eq!(strips.of[0].newest, "8.00 ms (8.00 ms to 16 ms), jitter 2.00 ms, 50 % lost");
         heard(&mut strips, 160, &[probe(Some(8.0), Some(1.0))]);
         assert_eq!(strips.of[0].minutes.len(), 2, "the first is more than an hour ago");
-        // A late answer and a node that is silent change nothing.
-        let before = strips.clone();
+        // A late answer and a node that is silent change no minutes.
+        let before = strips.of.clone();
         heard(&mut strips, 99, &[probe(Some(1.0), None)]);
-        strips.hear(&json!({ "status": "offline", "last_seen_timestamp": 9_999_999 }).to_string()).unwrap();
-        assert_eq!(strips, before);
+        hear_silence(&mut strips, 161);
+        assert_eq!(strips.of, before);
         heard(&mut strips, 300, &[]);
-        assert_eq!((strips.of.len(), &*strips.span()), (0, ""));
+        assert_eq!((strips.of.len(), &*span(&strips, 300)), (0, ""));
+    }
+
+    #[test]
+    fn what_was_heard_before_is_not_shown_as_now() {
+        let mut strips = Strips::default();
+        heard(&mut strips, 100, &[probe(Some(10.0), Some(0.0))]);
+        heard(&mut strips, 101, &[probe(Some(8.0), Some(0.0))]);
+        let words = |strips: &Strips, minute: i64| strips.words(&strips.of[0], minute * MINUTE_MS, &|_| 0);
+        let newest = "8.00 ms (8.00 ms to 16 ms), jitter 2.00 ms, 0 % lost · worst 20 ms at 01:40";
+        assert_eq!((span(&strips, 102), words(&strips, 102)), ("last 2 min".to_owned(), newest.to_owned()));
+        // The node is opened again, or the server is silent.
+        let old = ("until 1 Jan 01:41".to_owned(), "last: ".to_owned() + newest);
+        assert_eq!((span(&strips, 103), words(&strips, 103)), old);
+        // The node is silent.
+        hear_silence(&mut strips, 102);
+        assert_eq!((span(&strips, 102), words(&strips, 102)), old);
+        heard(&mut strips, 105, &[probe(Some(8.0), Some(0.0))]);
+        assert_eq!(span(&strips, 105), "last 6 min");
+    }
+
+    #[test]
+    fn words_tell_the_worst_minute_unless_it_is_the_newest() {
+        let mut strips = Strips::default();
+        let worst = |strips: &Strips| strips.of[0].worst(&|_| 0);
+        heard(&mut strips, 100, &[probe(None, Some(100.0))]);
+        assert_eq!(worst(&strips), "");
+        heard(&mut strips, 101, &[probe(Some(90.0), Some(0.0))]);
+        heard(&mut strips, 102, &[probe(Some(9.0), Some(17.0))]);
+        assert_eq!(worst(&strips), " · worst 100 % lost at 01:40");
+        heard(&mut strips, 103, &[probe(None, Some(100.0))]);
+        assert_eq!(worst(&strips), "", "the newest of equal ones");
     }
 
     #[test]
@@ -232,9 +321,9 @@ mod tests {
                 json!({ "target": "tcp://x:1" }),
             ],
         });
-        strips.hear(&answer.to_string()).unwrap();
+        strips.hear(&answer.to_string(), 0).unwrap();
         let lines: Vec<(&str, &str)> =
-            strips.of.iter().map(|strip| (&*strip.target, &*strip.words)).collect();
+            strips.of.iter().map(|strip| (&*strip.target, &*strip.newest)).collect();
         assert_eq!(
             lines,
             [
@@ -244,9 +333,9 @@ mod tests {
             ]
         );
         let mut none = Strips::default();
-        none.hear(&json!({ "status": "online", "last_seen_timestamp": 600 }).to_string()).unwrap();
+        none.hear(&json!({ "status": "online", "last_seen_timestamp": 600 }).to_string(), 0).unwrap();
         assert_eq!(none.of, []);
-        assert_eq!(none.hear("{}"), Err(Invalid));
+        assert_eq!(none.hear("{}", 0), Err(Invalid));
     }
 
     #[test]
@@ -269,7 +358,7 @@ mod tests {
         assert_eq!(svg.matches("trip-band").count(), 2, "{svg}");
         let mut lost = Strips::default();
         heard(&mut lost, 1, &[probe(None, Some(100.0))]);
-        assert_eq!(lost.of[0].words, "100 % lost");
+        assert_eq!(lost.of[0].newest, "100 % lost");
         assert!(!lost.drawing(&lost.of[0], 430).contains("<text"), "no time to measure by");
     }
 }

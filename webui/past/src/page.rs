@@ -85,7 +85,7 @@ struct App {
     strip: Rc<Strip>,
     figures: Figures,
     peaks: Rc<Peaks>,
-    sheet: Sheet,
+    sheet: Rc<Sheet>,
     asked: RefCell<Asked>,
     fleet: RefCell<Option<Rc<Past>>>,
     /// Why the time in the address cannot be shown, and how the address said it.

@@ -159,6 +159,32 @@ async fn nodes_that_probe_each_other_are_its_connections() {
         assert_eq!((&connection["latency_ms"], &connection["min_ms"]), (&0.5.into(), &0.25.into()));
     }
     assert_eq!(get("/api/stats").await["total_connections"], 3);
+    // Those of one node, by its name, however it is written, and by its id.
+    for (node, name) in
+        [("fra", "fra"), ("FRA", "fra"), ("vienna%2D1", "vienna-1"), ("lost", ""), ("gone", "")]
+    {
+        let is_its = |one: &&Value| one["source_node"] == name || one["target_node"] == name;
+        let expected = connections.iter().filter(is_its).cloned().collect();
+        assert_eq!(get(&format!("/api/connections?node={node}")).await, Value::Array(expected), "{node}");
+    }
+    for refused in ["nodes=fra", "node=fra&node=fra"] {
+        let answer = warp::test::request().path(&format!("/api/connections?{refused}")).reply(&api).await;
+        assert_eq!(answer.status(), 422, "{refused}");
+    }
+}
+
+#[tokio::test]
+async fn a_nodes_connections_are_chosen_before_the_list_is_cut() {
+    let hub = |number: usize| probing(&format!("edge-{number:03}"), &["icmp://hub"]);
+    let mut fleet: Vec<NodeUpdate> = (0..501).map(hub).collect();
+    fleet.extend([probing("hub", &[]), probing("zoo", &["icmp://edge-000"])]);
+    let api = routes(site(fleet, Readers::OnLoopback).await);
+    let get = async |path: &str| -> Value { json(&warp::test::request().path(path).reply(&api).await) };
+    let all = get("/api/connections").await;
+    assert_eq!(all.as_array().unwrap().len(), 500);
+    assert!(!all.as_array().unwrap().iter().any(|one| one["source_node"] == "zoo"));
+    let of = get("/api/connections?node=zoo").await;
+    assert_eq!((of.as_array().unwrap().len(), &of[0]["target_node"]), (1, &"edge-000".into()));
 }
 
 #[tokio::test]

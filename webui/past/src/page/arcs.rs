@@ -3,6 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
+use tidemap_parts::encoding::encoded;
 use tidemap_parts::fetch;
 use web_sys::{HtmlElement, XmlHttpRequestResponseType};
 
@@ -36,7 +37,11 @@ impl Arcs {
             is_watching: Cell::new(false),
         });
         let refreshed = Rc::clone(&arcs);
-        dom::every(REFRESH_MS, move || refreshed.ask());
+        dom::every(REFRESH_MS, move || {
+            if !dom::is_resting() {
+                refreshed.ask();
+            }
+        });
         arcs
     }
 
@@ -53,7 +58,8 @@ impl Arcs {
     fn ask(self: &Rc<Self>) {
         let Some(node) = self.node.borrow().clone() else { return };
         let arcs = Rc::clone(self);
-        fetch::get("api/connections", XmlHttpRequestResponseType::Text, move |answer| {
+        let url = ["api/connections?node=", &encoded(&node)].concat();
+        fetch::get(&url, XmlHttpRequestResponseType::Text, move |answer| {
             // Another node may have been opened meanwhile.
             if arcs.node.borrow().as_ref() != Some(&node) || answer.status != 200 {
                 return;
@@ -90,7 +96,9 @@ impl Arcs {
         {
             let _added = land.after_with_node_1(&self.drawing);
         }
-        let paths: Vec<String> = connections.iter().filter_map(|connection| window.arc(connection)).collect();
+        let nearest = arcs::nearest(&connections, false);
+        let paths: Vec<String> =
+            nearest.into_iter().filter_map(|connection| window.arc(connection)).collect();
         dom::set_attribute(&dom::find(&self.drawing, "path"), "d", &paths.concat());
     }
 }

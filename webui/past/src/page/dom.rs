@@ -42,6 +42,13 @@ pub(super) fn navigate(query: &str, is_step: bool) {
     }
 }
 
+/// Whether nobody looks at the page, or its reader has paused it: then nothing is asked again.
+pub(super) fn is_resting() -> bool {
+    let is_paused =
+        by_id("pause").is_some_and(|pause| pause.get_attribute("data-on").as_deref() == Some("true"));
+    document().hidden() || is_paused
+}
+
 /// An element of the page, or of a part of it.
 pub(super) fn find(root: &Element, selector: &str) -> HtmlElement {
     root.query_selector(selector).ok().flatten().unwrap_throw().unchecked_into()

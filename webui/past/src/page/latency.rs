@@ -55,10 +55,9 @@ impl Latency {
 
     fn ask(self: &Rc<Self>) {
         let Some(node) = self.node.borrow().clone() else { return };
-        let is_paused = dom::by_id("pause")
-            .is_some_and(|pause| pause.get_attribute("data-on").as_deref() == Some("true"));
-        if dom::document().hidden() || is_paused {
-            return;
+        if dom::is_resting() {
+            // What nobody hears grows old.
+            return self.draw();
         }
         let latency = Rc::clone(self);
         let url = ["api/nodes/", &path_segment(&node)].concat();
@@ -68,7 +67,7 @@ impl Latency {
                 known.iter_mut().find(|(name, _)| answer.status == 200 && *name == node)
             {
                 // What cannot be read says nothing; the next answer may.
-                let _heard = strips.hear(&answer.body);
+                let _heard = strips.hear(&answer.body, dom::now_ms());
             }
             drop(known);
             latency.draw();
@@ -87,7 +86,11 @@ impl Latency {
         {
             let _added = interfaces.before_with_node_1(&self.section);
         }
-        dom::write(&dom::find(&self.section, "h3"), &["Latency, ", &strips.span()].concat());
+        let now_ms = dom::now_ms();
+        dom::write(
+            &dom::find(&self.section, "h3"),
+            &["Latency, ", &strips.span(now_ms, &dom::zone)].concat(),
+        );
         while self.section.child_element_count() > 1 + strips.of.len() as u32 {
             if let Some(last) = self.section.last_element_child() {
                 last.remove();
@@ -101,7 +104,7 @@ impl Latency {
         for (at, strip) in strips.of.iter().enumerate() {
             let Some(line) = self.section.children().item(1 + at as u32) else { continue };
             dom::write(&dom::find(&line, ".trip-target"), &strip.target);
-            dom::write(&dom::find(&line, ".trip-words"), &strip.words);
+            dom::write(&dom::find(&line, ".trip-words"), &strips.words(strip, now_ms, &dom::zone));
             let svg = dom::find(&line, "svg");
             let view_box = ["0 0 ", &width.to_string(), " ", &HEIGHT.to_string()].concat();
             dom::set_attribute(&svg, "viewBox", &view_box);

@@ -25,7 +25,11 @@ impl Quotas {
         let section = dom::create(include_str!("../html/quota.html"));
         let quotas = Rc::new(Self { section, node: RefCell::default() });
         let refreshed = Rc::clone(&quotas);
-        dom::every(REFRESH_MS, move || refreshed.ask());
+        dom::every(REFRESH_MS, move || {
+            if !dom::is_resting() {
+                refreshed.ask();
+            }
+        });
         quotas
     }
 

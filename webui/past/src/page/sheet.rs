@@ -1,6 +1,6 @@
 //! The part of a node's details that is about the time that is shown.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 use tidemap_format::{self as format, Unit};
@@ -19,10 +19,12 @@ pub(super) struct Sheet {
     section: HtmlElement,
     chart: Rc<Chart>,
     known: RefCell<Option<Result<Rc<Past>, String>>>,
+    /// For which width the charts of the host were drawn.
+    host_width: Cell<i64>,
 }
 
 impl Sheet {
-    pub(super) fn new() -> Self {
+    pub(super) fn new() -> Rc<Self> {
         let section = dom::create(include_str!("../html/sheet.html"));
         let events = ChartEvents {
             on_range: Box::new(|from_ms, to_ms| {
@@ -31,7 +33,11 @@ impl Sheet {
             on_moment: None,
         };
         let chart = Chart::new(&dom::find(&section, ".past-chart"), "In this time", events);
-        Self { section, chart, known: RefCell::default() }
+        let sheet = Rc::new(Self { section, chart, known: RefCell::default(), host_width: Cell::default() });
+        let resized = Rc::clone(&sheet);
+        // After the chart, whose marks they share.
+        dom::on_resize(&sheet.section, move || resized.resize());
+        sheet
     }
 
     /// A node's details are open, or none are; nothing is known of them yet.
@@ -84,10 +90,23 @@ impl Sheet {
         self.draw_host(past);
     }
 
+    fn resize(&self) {
+        if let Some(Ok(past)) = &*self.known.borrow()
+            && self.width() != self.host_width.get()
+        {
+            self.draw_host(past);
+        }
+    }
+
+    fn width(&self) -> i64 {
+        i64::from(self.section.client_width().max(240))
+    }
+
     fn draw_host(&self, past: &Past) {
         let all = dom::find(&self.section, ".past-host");
         all.set_text_content(None);
-        let width = i64::from(self.section.client_width().max(240));
+        let width = self.width();
+        self.host_width.set(width);
         let marks = self.chart.marks();
         for line in &past.host {
             let element = dom::create(include_str!("../html/host.html"));
