@@ -176,8 +176,8 @@ impl PlanAsking {
         }
     }
 
-    /// How all declared plans stand. Without a file, nobody knows which there are: the station before may have
-    /// had one.
+    /// How all declared plans stand. Without a file, nobody knows which there are: the station before may
+    /// have had one.
     pub(crate) fn facts(&self, now: Instant, now_ms: i64) -> Option<Vec<PlanFacts>> {
         let facts = self.known.iter().map(|known| known.facts(now, now_ms));
         self.watched.as_ref().map(|_| facts.collect())

@@ -2,7 +2,7 @@
 
 use super::Station;
 
-/// The most bytes of all warnings: the lease is written once a second, also into a bucket that is nearly full.
+/// The most bytes of all warnings: the lease is written once a second, also where the bucket has little room.
 const MAX_BYTES: usize = 4_000;
 
 impl Station {

@@ -78,7 +78,7 @@ impl Scene {
             Ok(evaluator.id)
         })
         .await
-        .unwrap();
+        .unwrap()
     }
 
     async fn fires(&self, wanted: u64) -> AlertsJson {
