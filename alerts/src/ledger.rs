@@ -66,8 +66,8 @@ pub(crate) struct Other {
 impl Ledger {
     /// Queues a change. A repetition that was not written is pointless once the alert is over, and while
     /// people have not heard of the change before it. What fires and ends while much waits is left out, so a
-    /// target has about [`MAX_QUEUED`] changes, however long nothing can be written: some more are ends of what
-    /// is told, and the firings of one alert.
+    /// target has about [`MAX_QUEUED`] changes, however long nothing can be written: further ones are ends of
+    /// what was notified, and the firings of one alert.
     pub(crate) fn push(&mut self, key: &str, update: AlertUpdate, group: String, now_ms: u64) {
         let queue = self.queued.entry(key.to_owned()).or_default();
         let is_same = |queued: &Queued| queued.update.alert.id == update.alert.id;

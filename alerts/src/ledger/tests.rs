@@ -109,7 +109,7 @@ fn repetitions_and_what_is_over_do_not_pile_up_while_nothing_can_be_written() {
     let kept = changes(&ledger);
     assert!(kept.len() <= MAX_QUEUED + 1, "{kept:?}");
     assert_eq!(kept[..2], [(Fired, 0), (Resolved, 0)]);
-    // What fires now is told, and so is each end of what is told.
+    // What fires now is notified, and so is each end of what is.
     say(&mut ledger, Fired, 100);
     assert_eq!(changes(&ledger).last(), Some(&(Fired, 100)));
     let fired = |wanted| kept.iter().filter(move |(change, _)| *change == wanted).map(|(_, since)| *since);

@@ -55,7 +55,7 @@ impl Station {
                 }
             }
             if writes.is_empty() {
-                // Notices that wait are not told yet.
+                // Notices that wait are to be made later.
                 self.may_be_untold |= is_waiting;
                 return;
             }
