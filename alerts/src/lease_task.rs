@@ -3,7 +3,11 @@
 
 use std::time::Duration;
 
-use async_nats::jetstream::{self, kv, stream};
+use async_nats::jetstream::{
+    self,
+    kv::{self, UpdateErrorKind},
+    stream,
+};
 use tidemap_client::{AlertLease, LEASE_KEY};
 use tidemap_service::{
     causes::causes,
@@ -34,17 +38,32 @@ pub(crate) struct HeldLease {
     pub(crate) taken: u64,
     /// When it was written last.
     renewed_at: Instant,
-    /// Whether the bucket had little room left then.
-    pub(crate) is_full: bool,
+    /// The room that the bucket had then.
+    pub(crate) room: Room,
 }
 
-/// The bucket counts as full when more than this share of it is used, in eighths: what is left is for the
-/// lease, and for what is changed of alerts that it has.
-const FULL_EIGHTHS: u64 = 7;
+/// What may be written into the bucket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Room {
+    /// Everything.
+    Enough,
+    /// No new alerts, and no timers that take more room: seven eighths are used, and what is left is for what
+    /// changes of alerts that it has.
+    Little,
+    /// No new keys: half of that is used, too, and the rest is for the lease.
+    Reserve,
+}
 
-fn is_full(info: &stream::Info) -> bool {
-    // Without a bound, the broker says a negative one.
-    u64::try_from(info.config.max_bytes).is_ok_and(|most| info.state.bytes > most / 8 * FULL_EIGHTHS)
+impl Room {
+    fn of(info: &stream::Info) -> Self {
+        // Without a bound, the broker says a negative one.
+        let Ok(most) = u64::try_from(info.config.max_bytes) else { return Self::Enough };
+        match info.state.bytes {
+            used if used > most / 16 * 15 => Self::Reserve,
+            used if used > most / 8 * 7 => Self::Little,
+            _ => Self::Enough,
+        }
+    }
 }
 
 impl HeldLease {
@@ -134,12 +153,19 @@ impl LeaseTask {
             let before = lease.unwrap_or_default();
             (value.judged_ms, value.knows_clear) = (before.judged_ms, before.knows_clear);
         }
-        let value = serde_json::to_vec(&value)?;
-        let revision = within(bucket.update(LEASE_KEY, value.into(), revision)).await?;
+        let revision = match update(&bucket, &value, revision).await {
+            Err(error) if is_refused(&error) => {
+                // A full bucket takes what is shorter than before, and what judges is what makes room.
+                tracing::debug!("the lease of the alerts without warnings, because of: {error}");
+                (value.warnings, value.channels) = Default::default();
+                update(&bucket, &value, revision).await?
+            }
+            stored => stored?,
+        };
         self.view.written(revision, begun.1);
         self.held.send_modify(|held| {
             let taken = held.map_or(revision, |held| held.taken.min(revision));
-            *held = Some(HeldLease { taken, renewed_at: begun.0, is_full: is_full(&info) });
+            *held = Some(HeldLease { taken, renewed_at: begun.0, room: Room::of(&info) });
         });
         if !was_mine {
             tracing::info!(station = self.me, "this station judges the alert rules now");
@@ -162,9 +188,8 @@ impl LeaseTask {
         self.held.send_replace(None);
         let released = async {
             let bucket = self.bucket().await?;
-            let value =
-                serde_json::to_vec(&AlertLease { owner: String::new(), ..self.status.borrow().clone() })?;
-            within(bucket.update(LEASE_KEY, value.into(), revision)).await
+            let value = AlertLease { owner: String::new(), ..self.status.borrow().clone() };
+            update(&bucket, &value, revision).await
         };
         if let Err(error) = released.await {
             tracing::debug!("the lease of the alerts was not released: {}", causes(error.as_ref()));
@@ -172,6 +197,18 @@ impl LeaseTask {
     }
 }
 
+async fn update(bucket: &kv::Store, lease: &AlertLease, revision: u64) -> anyhow::Result<u64> {
+    within(bucket.update(LEASE_KEY, serde_json::to_vec(lease)?.into(), revision)).await
+}
+
+/// Whether the broker has answered that it does not store this, although nobody else has written.
+fn is_refused(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<kv::UpdateError>().is_some_and(|error| error.kind() == UpdateErrorKind::Other)
+}
+
 async fn within<T, E: Into<anyhow::Error>>(request: impl Future<Output = Result<T, E>>) -> anyhow::Result<T> {
     deadline::within(TIMEOUT, "the broker does not answer", request).await
 }
+
+#[cfg(test)]
+mod tests;

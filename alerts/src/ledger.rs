@@ -18,6 +18,9 @@ const GATHER_MS: u64 = 1_000;
 /// The most records that one notice tells of: 20 bytes each in a message of at most a megabyte.
 const MAX_MEMBERS: usize = 10_000;
 
+/// More changes of a target wait only where they cannot be left out.
+const MAX_QUEUED: usize = 4;
+
 /// A change that was decided and is not known to be stored.
 #[derive(Clone, Debug)]
 struct Queued {
@@ -61,13 +64,24 @@ pub(crate) struct Other {
 }
 
 impl Ledger {
-    /// Queues a change. A repetition that was not written is pointless once the alert is over.
+    /// Queues a change. A repetition that was not written is pointless once the alert is over, and while
+    /// people have not heard of the change before it. What fires and ends while much waits is left out, so a
+    /// target has about [`MAX_QUEUED`] changes, however long nothing can be written: further ones are ends of
+    /// what was notified, and the firings of one alert.
     pub(crate) fn push(&mut self, key: &str, update: AlertUpdate, group: String, now_ms: u64) {
         let queue = self.queued.entry(key.to_owned()).or_default();
-        if update.change == AlertChange::Resolved {
-            queue.retain(|queued| {
-                queued.update.change != AlertChange::Repeated || queued.update.alert.id != update.alert.id
-            });
+        let is_same = |queued: &Queued| queued.update.alert.id == update.alert.id;
+        match update.change {
+            AlertChange::Repeated if queue.iter().any(is_same) => return,
+            AlertChange::Resolved => {
+                queue.retain(|queued| queued.update.change != AlertChange::Repeated || !is_same(queued));
+                let is_unheard = queue.iter().any(is_same) && !queue.first().is_some_and(is_same);
+                if is_unheard && queue.len() > MAX_QUEUED {
+                    queue.retain(|queued| !is_same(queued));
+                    return;
+                }
+            }
+            AlertChange::Fired | AlertChange::Repeated | AlertChange::Test => {}
         }
         queue.push(Queued { update, group, since_ms: now_ms });
     }

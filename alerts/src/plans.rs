@@ -26,11 +26,15 @@ const SHARE: u32 = 10;
 const RETRY_PERIOD: Duration = Duration::from_secs(10);
 /// What takes longer is given up.
 const TIMEOUT: Duration = Duration::from_secs(60);
-/// How long what was counted holds while the history does not answer.
+/// How long what was counted holds while the history does not answer. With many plans, or slow ones, each is
+/// counted more seldom than that.
 const KNOWN_FOR: Duration = Duration::from_secs(300);
 /// What a history has read that is behind by more than this, such as one that is built again, is not enough
 /// to say that a plan has used less than before.
 const BEHIND_MS: i64 = 10 * 60_000;
+
+/// The most names of a warning.
+const MAX_NAMED: usize = 5;
 
 type CountResult = Result<TrafficJson, String>;
 /// Counts the present cycle of a plan.
@@ -82,7 +86,8 @@ impl Known {
     fn facts(&self, now: Instant, now_ms: i64) -> PlanFacts {
         let Plan { name, zone, schedule, quota, p95, commit, .. } = &*self.plan;
         let cycle = if schedule.is_rolling() { None } else { schedule.last(1, now_ms).pop() };
-        let is_fresh = self.heard.is_some_and(|heard| now - heard <= KNOWN_FOR);
+        let is_answered = self.counted.is_some() && self.failure.is_none();
+        let is_fresh = is_answered || self.heard.is_some_and(|heard| now - heard <= KNOWN_FOR);
         // After a boundary, nothing is known until the new cycle was counted.
         let is_present = |period: &Period| cycle.is_none_or(|cycle| cycle == *period);
         let counted = self.counted.as_ref().filter(|(period, _)| is_fresh && is_present(period));
@@ -171,9 +176,11 @@ impl PlanAsking {
         }
     }
 
-    /// How all declared plans stand.
-    pub(crate) fn facts(&self, now: Instant, now_ms: i64) -> Vec<PlanFacts> {
-        self.known.iter().map(|known| known.facts(now, now_ms)).collect()
+    /// How all declared plans stand. Without a file, nobody knows which there are: the station before may
+    /// have had one.
+    pub(crate) fn facts(&self, now: Instant, now_ms: i64) -> Option<Vec<PlanFacts>> {
+        let facts = self.known.iter().map(|known| known.facts(now, now_ms));
+        self.watched.as_ref().map(|_| facts.collect())
     }
 
     /// Forgets what was counted, because another station judges.
@@ -197,8 +204,8 @@ impl PlanAsking {
             }
             None if !judged.is_empty() => {
                 warnings.push(format!(
-                    "no file declares plans (--traffic), so these rules are not judged: {}",
-                    judged.join(", ")
+                    "no file declares plans (--traffic), so these rules are not judged, and their alerts stay: {}",
+                    named(&judged)
                 ));
             }
             None => {}
@@ -209,7 +216,7 @@ impl PlanAsking {
             let names: Vec<&str> = failed.iter().map(|(known, _)| known.plan.name.as_str()).collect();
             warnings.push(format!(
                 "plans that cannot be counted at the moment: {} ({}: {why})",
-                names.join(", "),
+                named(&names),
                 first.plan.name
             ));
         }
@@ -240,6 +247,15 @@ impl PlanAsking {
 
     fn forget_all(&mut self, now: Instant) {
         self.known = self.declared.plans.iter().map(|plan| Known::new(plan.clone(), now)).collect();
+    }
+}
+
+/// The first of these names, and how many more there are.
+fn named(names: &[&str]) -> String {
+    let first = names[..names.len().min(MAX_NAMED)].join(", ");
+    match names.len().saturating_sub(MAX_NAMED) {
+        0 => first,
+        more => format!("{first} and {more} more"),
     }
 }
 

@@ -1,6 +1,7 @@
 //! The station's one task: follows the fleet and the bucket, and while it holds the lease, judges, writes and
 //! sends. All state is in it; what takes long (an attempt to send) runs beside it and reports back.
 
+mod warnings;
 mod writing;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
@@ -29,7 +30,7 @@ use crate::{
     ledger::Ledger,
     notify::{GIVE_UP, Sender},
     past::{Answered, PastAsking},
-    plans::PlanAsking,
+    plans::{Counted, PlanAsking},
     sending::{Sending, Sent},
 };
 
@@ -141,7 +142,7 @@ impl Station {
                 // The history has answered a question.
                 answered = self.past.ended() => self.answered(answered),
                 // A plan was counted.
-                counted = self.plans.ended() => self.plans.read(counted, Instant::now()),
+                counted = self.plans.ended() => self.counted(counted),
                 // A tick is due.
                 changed = self.follower.tick() => self.tick(&changed?).await,
             }
@@ -219,7 +220,9 @@ impl Station {
             self.second_due = now + SECOND;
             judge.observe_system(fleet, now, now_ms);
             self.plans.begin(&self.file.rules, now, now_ms);
-            judge.observe_plans(now_ms, &self.plans.facts(now, now_ms));
+            if let Some(plans) = self.plans.facts(now, now_ms) {
+                judge.observe_plans(now_ms, &plans);
+            }
             self.past.add(judge.wanted(now_ms, self.past.room()), now_ms);
         }
         let passed_ms = self.started.now_ms();
@@ -256,7 +259,10 @@ impl Station {
             self.deliveries.stopped();
         }
         // What it says when it takes the lease.
-        self.say(|status| (status.judged_ms, status.knows_clear) = (0, false));
+        self.say(|status| {
+            (status.judged_ms, status.knows_clear) = (0, false);
+            status.warnings.clear();
+        });
         let now = Instant::now();
         self.forget_lost(now);
         if now >= self.upkeep_due {
@@ -328,6 +334,14 @@ impl Station {
         }
     }
 
+    /// Takes what was counted of a plan, and begins to count the next one that is due.
+    fn counted(&mut self, counted: Counted) {
+        self.plans.read(counted, Instant::now());
+        if let (Some((now, now_ms)), Some(_)) = (self.active(), &self.judge) {
+            self.plans.begin(&self.file.rules, now, now_ms);
+        }
+    }
+
     /// Says that the fleet is heard and judged.
     fn beat(&mut self, now: Instant) {
         let Some(heartbeat) = self.file.channels.heartbeat() else { return };
@@ -338,27 +352,7 @@ impl Station {
     }
 
     fn report(&self, now: Instant, now_ms: i64) {
-        let mut warnings = self.missing.clone();
-        // Whoever reads the page reads this, so it does not say where the file is.
-        if let Some(problem) = self.watched.as_ref().and_then(|watched| watched.borrow().problem.clone()) {
-            warnings.push(format!("--alerts: {problem}: what it said before stays in force"));
-        }
-        warnings.extend(self.plans.warnings(&self.file.rules));
-        if let Some((key, why)) = self.bucket.skipped.first_key_value() {
-            let count = self.bucket.skipped.len();
-            warnings
-                .push(format!("values of the alerts' bucket are skipped ({count}), such as {key}: {why}"));
-        }
-        if self.is_full() {
-            let waiting = self.ledger.waiting();
-            warnings.push(format!("the bucket of alerts is full; changes that wait for room: {waiting}"));
-        }
-        warnings.extend(self.refused.as_ref().map(|why| format!("alerts are not written, such as {why}")));
-        let of_history: Vec<&str> = self.file.rules.of_history().collect();
-        if self.past.is_missing() && !of_history.is_empty() {
-            let rules = of_history.join(", ");
-            warnings.push(format!("no history station answers, so these rules are not judged: {rules}"));
-        }
+        let warnings = self.warnings();
         let rules = self.rules();
         let is_hearing = self.follower.fleet().is_followed(now);
         let channels: BTreeMap<_, _> = self.deliveries.counts();

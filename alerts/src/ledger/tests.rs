@@ -83,6 +83,51 @@ fn a_change_waits_until_the_one_before_was_notified() {
     assert_eq!(ledger.due(&bucket, 1_000).writes[0].record.change, AlertChange::Resolved);
 }
 
+#[test]
+fn repetitions_and_what_is_over_do_not_pile_up_while_nothing_can_be_written() {
+    let mut ledger = Ledger::default();
+    let changes = |ledger: &Ledger| -> Vec<(AlertChange, i64)> {
+        let queue = ledger.queued[&key("a")].iter().map(|queued| &queued.update);
+        queue.map(|update| (update.change, update.alert.since_ms)).collect()
+    };
+    let say = |ledger: &mut Ledger, change, since_ms| {
+        ledger.push(&key("a"), update("a", change, since_ms), String::new(), 0);
+    };
+    use AlertChange::{Fired, Repeated, Resolved};
+    say(&mut ledger, Fired, 0);
+    for _ in 0..100 {
+        say(&mut ledger, Repeated, 0);
+    }
+    assert_eq!(changes(&ledger), [(Fired, 0)]);
+    say(&mut ledger, Resolved, 0);
+    for since_ms in 1..100 {
+        say(&mut ledger, Fired, since_ms);
+        say(&mut ledger, Fired, since_ms);
+        say(&mut ledger, Repeated, since_ms);
+        say(&mut ledger, Resolved, since_ms);
+    }
+    let kept = changes(&ledger);
+    assert!(kept.len() <= MAX_QUEUED + 1, "{kept:?}");
+    assert_eq!(kept[..2], [(Fired, 0), (Resolved, 0)]);
+    // What fires now is notified, and so is each end of what is.
+    say(&mut ledger, Fired, 100);
+    assert_eq!(changes(&ledger).last(), Some(&(Fired, 100)));
+    let fired = |wanted| kept.iter().filter(move |(change, _)| *change == wanted).map(|(_, since)| *since);
+    let firings: BTreeSet<i64> = fired(Fired).collect();
+    assert_eq!(firings, fired(Resolved).collect());
+}
+
+#[test]
+fn the_end_of_what_is_stored_waits_behind_whatever_waits() {
+    let mut ledger = Ledger::default();
+    for since_ms in 0..=MAX_QUEUED as i64 {
+        ledger.push(&key("a"), update("a", AlertChange::Fired, since_ms), String::new(), 0);
+    }
+    ledger.push(&key("a"), update("a", AlertChange::Resolved, -1), String::new(), 0);
+    ledger.push(&key("a"), update("a", AlertChange::Resolved, 0), String::new(), 0);
+    assert_eq!(ledger.waiting(), MAX_QUEUED + 3);
+}
+
 /// What befalls a station while it writes.
 #[derive(Clone, Debug)]
 enum Fate {

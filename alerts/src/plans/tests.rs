@@ -1,12 +1,13 @@
 use std::sync::Mutex;
 
 use tidemap_alert::AlertFile;
-use tidemap_client::HistoryRequestError;
+use tidemap_client::{AlertBucket, AlertRecord, HistoryRequestError};
 use tidemap_service::watched_file::WatchedFile;
 use tidemap_wire::http::{P95Json, QuotaJson, TrafficPeriodJson};
 use tokio_util::sync::CancellationToken;
 
 use super::*;
+use crate::{judge::Judge, testing::put};
 
 const HOUR_MS: i64 = 3_600_000;
 /// Half past an hour.
@@ -106,7 +107,7 @@ async fn each_plan_is_counted_once_a_minute_where_a_rule_needs_it() {
     assert_eq!(history.taken(), [""; 0]);
     ask(&mut asking, start + 60 * SECOND, NOW_MS + 60_000).await;
     assert_eq!(history.taken(), ["a", "b", "c"]);
-    let facts = asking.facts(start + 61 * SECOND, NOW_MS + 61_000);
+    let facts = asking.facts(start + 61 * SECOND, NOW_MS + 61_000).unwrap();
     let standing = PlanStanding {
         counted_ms: NOW_MS,
         percent: Some(91.0),
@@ -117,7 +118,7 @@ async fn each_plan_is_counted_once_a_minute_where_a_rule_needs_it() {
     assert_eq!((facts.len(), &facts[1].standing, facts[1].is_missing), (3, &Some(standing), false));
     assert_eq!(facts[1].thresholds, Some(vec![80, 90, 100]));
     // The moment after the boundary, nothing is known of the new cycle.
-    let next = asking.facts(start + 61 * SECOND, NOW_MS + HOUR_MS / 2);
+    let next = asking.facts(start + 61 * SECOND, NOW_MS + HOUR_MS / 2).unwrap();
     assert_eq!((next[1].standing.clone(), next[1].is_missing), (None, false));
     assert_eq!(next[1].cycle.map(|cycle| cycle.from_ms), Some(NOW_MS + HOUR_MS / 2));
 }
@@ -135,7 +136,7 @@ async fn a_history_that_does_not_answer_is_missing_after_a_while() {
         assert_eq!(history.taken(), ["a"], "{second}");
     }
     let at = |asking: &PlanAsking, second: u32| {
-        let facts = asking.facts(start + second * SECOND, NOW_MS).remove(0);
+        let facts = asking.facts(start + second * SECOND, NOW_MS).unwrap().remove(0);
         (facts.standing.is_some(), facts.is_missing)
     };
     assert_eq!(at(&asking, 300), (true, false));
@@ -187,7 +188,7 @@ async fn a_changed_file_forgets_the_plans_that_are_others_and_a_wrong_one_nothin
     // The answer about what b was before is nobody's.
     asking.read_file(now);
     let known = |asking: &PlanAsking| -> Vec<(String, bool)> {
-        let facts = asking.facts(now, NOW_MS).into_iter();
+        let facts = asking.facts(now, NOW_MS).unwrap().into_iter();
         facts.map(|facts| (facts.name, facts.standing.is_some())).collect()
     };
     let said = [("c", false), ("b", false), ("a", true)].map(|(name, known)| (name.to_owned(), known));
@@ -219,9 +220,76 @@ async fn rules_about_plans_that_nobody_declares_are_named() {
     let none = history.asking_with(None);
     assert_eq!(
         none.warnings(&judged),
-        ["no file declares plans (--traffic), so these rules are not judged: r"]
+        ["no file declares plans (--traffic), so these rules are not judged, and their alerts stay: r"]
     );
     assert_eq!(none.warnings(&AlertFile::default().rules), [""; 0]);
-    assert!(none.facts(Instant::now(), NOW_MS).is_empty());
+    assert_eq!(none.facts(Instant::now(), NOW_MS), None);
     assert_eq!(history.asking(&hourly("a", "2 kB")).warnings(&judged), ["rule r: there is no plan b"]);
+}
+
+#[tokio::test]
+async fn what_is_counted_seldom_holds_until_it_is_counted_again() {
+    let history = History::default();
+    let plans: Vec<String> = (0..200).map(|number| hourly(&format!("p{number}"), "2 kB")).collect();
+    let mut asking = history.asking(&plans.concat());
+    let judged = rules("\"quota\"");
+    let start = Instant::now();
+    let unknown = |asking: &PlanAsking, now: Instant| {
+        let facts = asking.facts(now, NOW_MS).unwrap();
+        facts.iter().filter(|facts| facts.standing.is_none() || facts.is_missing).count()
+    };
+    // Each answer takes six seconds, so a round takes ten minutes.
+    let mut now = start;
+    while now < start + 30 * 60 * SECOND {
+        asking.begin(&judged, now, NOW_MS);
+        now += 6 * SECOND;
+        for _ in 0..AT_ONCE {
+            let counted = asking.ended().await;
+            asking.read(counted, now);
+        }
+        if now > start + 10 * 60 * SECOND {
+            assert_eq!(unknown(&asking, now), 0, "after {:?}", now - start);
+        }
+    }
+    // The history is away. Those that were asked since are not known any more.
+    *history.is_away.lock().unwrap() = true;
+    for _ in 0..100 {
+        asking.begin(&judged, now, NOW_MS);
+        for _ in 0..AT_ONCE {
+            let counted = asking.ended().await;
+            asking.read(counted, now);
+        }
+        now += 6 * SECOND;
+    }
+    assert!(unknown(&asking, now) > 0);
+    let warnings = asking.warnings(&judged);
+    assert!(warnings.len() == 1 && warnings[0].len() < 200, "{warnings:?}");
+    assert!(warnings[0].contains(" and "), "{warnings:?}");
+}
+
+#[tokio::test]
+async fn a_station_without_a_file_of_plans_keeps_their_alerts_as_they_are() {
+    let file = AlertFile { rules: rules("\"quota\""), ..AlertFile::default() };
+    let history = History::default();
+    let (mut declared, start) = (history.asking(&hourly("a", "2 kB")), Instant::now());
+    ask(&mut declared, start, NOW_MS).await;
+    let mut bucket = AlertBucket::default();
+    let mut judge = Judge::new(&file, &bucket, NOW_MS);
+    judge.observe_plans(NOW_MS, &declared.facts(start, NOW_MS).unwrap());
+    let fired = judge.judge(NOW_MS);
+    assert_eq!(fired.len(), 2, "80 and 90 %");
+    for (revision, fired) in (1..).zip(fired) {
+        put(&mut bucket, &fired.key, &AlertRecord::after(None, fired.update, "x".to_owned()), revision);
+    }
+    // As the station does at each of its looks.
+    let look = |judge: &mut Judge, asking: &PlanAsking| {
+        if let Some(plans) = asking.facts(start, NOW_MS + 1_000) {
+            judge.observe_plans(NOW_MS + 1_000, &plans);
+        }
+        judge.judge(NOW_MS + 1_000).len()
+    };
+    let take_over = || Judge::new(&file, &bucket, NOW_MS + 1_000);
+    assert_eq!(look(&mut take_over(), &history.asking_with(None)), 0);
+    assert_eq!(look(&mut take_over(), &declared), 0);
+    assert_eq!(look(&mut take_over(), &history.asking("")), 2, "nobody declares it");
 }

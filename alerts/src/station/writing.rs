@@ -8,6 +8,7 @@ use tokio::time::Instant;
 
 use super::{SECOND, Station};
 use crate::{
+    lease_task::Room,
     ledger::{RecordWrite, mend},
     sending::routes,
 };
@@ -23,6 +24,7 @@ const MAX_REMOVED: usize = 200;
 impl Station {
     /// Writes changes and the notices that tell of them.
     pub(super) async fn write(&mut self, writer: &AlertWriter, now_ms: i64) {
+        let mut is_waiting = false;
         for round in 0..ROUNDS {
             let mut writes = Vec::new();
             if self.may_be_untold {
@@ -43,11 +45,18 @@ impl Station {
                 }
                 writes.extend(due.writes.iter().filter_map(write_of));
             }
-            if self.is_full() {
-                // They wait until there is room; what fires already can end.
-                writes.retain(|write| !write.is_new_alert());
+            // What is left out waits until there is room.
+            match self.room() {
+                Room::Enough => {}
+                Room::Little => writes.retain(|write| !write.is_new_alert()),
+                Room::Reserve => {
+                    writes.retain(|write| !write.is_new());
+                    is_waiting = true;
+                }
             }
             if writes.is_empty() {
+                // Notices that wait are to be made later.
+                self.may_be_untold |= is_waiting;
                 return;
             }
             self.may_be_untold = true;
@@ -65,26 +74,31 @@ impl Station {
             return;
         }
         let Some(timers) = self.judge.as_mut().and_then(|judge| judge.take_timers()) else { return };
-        let mut writes = Vec::new();
+        let is_full = self.is_full();
+        let mut writes: Vec<(KeyWrite, Option<usize>)> = Vec::new();
         let mut parts = PendingRecord::parts(timers.pending).into_iter();
         for part in 0.. {
             let key = pending_key(part);
             let known = self.bucket.pending.get(&key);
             let Some(value) = next_part(parts.next(), known.is_some()) else { break };
-            writes.extend(part_write(key, &PendingRecord::new(value), known));
+            writes.extend(part_write(key, &PendingRecord::new(value), known, is_full));
         }
         let mut parts = timers.clear.chunks(ClearRecord::MAX_CLEAR).map(<[_]>::to_vec);
         for part in 0.. {
             let key = clear_key(part);
             let known = self.bucket.clear.get(&key);
             let Some(value) = next_part(parts.next(), known.is_some()) else { break };
-            writes.extend(part_write(key, &ClearRecord::new(value), known));
+            writes.extend(part_write(key, &ClearRecord::new(value), known, is_full));
         }
         let begun = Instant::now();
         let count = writes.len();
-        if self.put(writer, writes).await.stored == count {
-            self.say(|status| status.knows_clear = true);
-        } else if let Some(judge) = &mut self.judge {
+        // What takes more room than before waits while there is little.
+        writes.retain(|(write, before)| !is_full || before.is_some_and(|before| write.size() <= before));
+        let writes = writes.into_iter().map(|(write, _)| write).collect();
+        let is_stored = self.put(writer, writes).await.stored == count;
+        // Whoever judges next must not end an alert by what it says of before.
+        self.say(|status| status.knows_clear = is_stored);
+        if let Some(judge) = self.judge.as_mut().filter(|_| !is_stored) {
             judge.put_back_timers();
         }
         self.timers_due = begun + SECOND.max(begun.elapsed() * TIMERS_SHARE);
@@ -117,7 +131,7 @@ impl Station {
 
     /// Removes what has been kept for long enough. A record first forgets its notice.
     pub(super) async fn clear_up(&mut self, writer: &AlertWriter, now_ms: i64) {
-        for key in self.bucket.expired(now_ms).into_iter().take(MAX_REMOVED) {
+        for key in self.bucket.expired(now_ms, self.is_full()).into_iter().take(MAX_REMOVED) {
             let named = key.strip_prefix("n.").unwrap_or_default();
             let members = self
                 .bucket
@@ -165,7 +179,11 @@ impl Station {
 
     /// Whether the bucket takes no more alerts.
     pub(super) fn is_full(&self) -> bool {
-        self.held.borrow().is_some_and(|held| held.is_full)
+        self.room() != Room::Enough
+    }
+
+    fn room(&self) -> Room {
+        self.held.borrow().map_or(Room::Enough, |held| held.room)
     }
 }
 
@@ -182,18 +200,43 @@ fn next_part<T>(part: Option<Vec<T>>, is_known: bool) -> Option<Vec<T>> {
     part.or_else(|| is_known.then(Vec::new))
 }
 
-/// A write of a part that is not in the bucket.
+/// A write of a part that is not in the bucket, and if that is full, the size of what it replaces.
 fn part_write<T: serde::Serialize + PartialEq>(
     key: String,
     value: &T,
     known: Option<&Stored<T>>,
-) -> Option<KeyWrite> {
+    is_full: bool,
+) -> Option<(KeyWrite, Option<usize>)> {
     let has_changed = known.is_none_or(|known| known.value != *value);
-    has_changed.then(|| key_write(key, value, known.map_or(0, |known| known.revision))).flatten()
+    let write =
+        has_changed.then(|| key_write(key, value, known.map_or(0, |known| known.revision))).flatten()?;
+    let before = known.filter(|_| is_full).and_then(|known| serde_json::to_vec(&known.value).ok());
+    Some((write, before.map(|before| before.len())))
 }
 
 fn encoded<T>(write: anyhow::Result<T>) -> Option<T> {
     write
         .inspect_err(|error| tracing::error!("a value of the alerts' bucket cannot be written: {error}"))
         .ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use tidemap_client::Clear;
+
+    use super::*;
+
+    #[test]
+    fn a_part_of_timers_knows_whether_it_grows() {
+        let clear = |count| ClearRecord::new(vec![Clear::default(); count]);
+        let known = Stored { revision: 3, value: clear(2) };
+        let grows = |value: ClearRecord, known: Option<&Stored<ClearRecord>>| {
+            let (write, before) = part_write("c.0".to_owned(), &value, known, true)?;
+            Some(before.is_none_or(|before| write.size() > before))
+        };
+        assert_eq!(grows(clear(2), Some(&known)), None);
+        assert_eq!(grows(clear(1), Some(&known)), Some(false));
+        assert_eq!(grows(clear(3), Some(&known)), Some(true));
+        assert_eq!(grows(clear(1), None), Some(true));
+    }
 }

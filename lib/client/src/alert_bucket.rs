@@ -51,6 +51,8 @@ const RESOLVED_KEPT_MS: i64 = 7 * 24 * 3_600_000;
 const RESOLVED_KEPT: usize = 5_000;
 /// A notice that everybody has is kept this long, so that a station that stood still cannot make it again.
 const NOTICE_KEPT_MS: i64 = 3_600_000;
+/// And only this long while the bucket is full.
+const NOTICE_KEPT_FULL_MS: i64 = 5 * 60_000;
 /// A silence that is over is kept this long: somebody may have ended it early, and removing leaves no marker,
 /// so a reader that was away would take it for one that goes on.
 const SILENCE_KEPT_MS: i64 = 3_600_000;
@@ -178,9 +180,11 @@ impl AlertBucket {
         all.filter(move |(_, silence)| silence.until_ms > now_ms)
     }
 
-    /// Keys that have been kept for long enough: alerts that are over, notices that everybody has, and
-    /// silences that have ended.
-    pub fn expired(&self, now_ms: i64) -> Vec<String> {
+    /// Keys that have been kept for long enough: silences that have ended, alerts that are over, and notices
+    /// that everybody has, of which there may be many. These are kept for a shorter time while the bucket is
+    /// full.
+    pub fn expired(&self, now_ms: i64, is_full: bool) -> Vec<String> {
+        let notice_kept_ms = if is_full { NOTICE_KEPT_FULL_MS } else { NOTICE_KEPT_MS };
         let resolved = |stored: &Stored<AlertRecord>| match stored.value.alert.state {
             AlertState::Resolved => stored.value.alert.resolved_ms,
             AlertState::Pending | AlertState::Firing => None,
@@ -196,18 +200,18 @@ impl AlertBucket {
         let records = over.iter().enumerate().filter(|(index, (at_ms, _))| is_old(*index, *at_ms));
         let records = records.map(|(_, (_, key))| (*key).clone());
         let is_done = |stored: &Stored<NoticeRecord>| {
-            stored.value.settled_ms.is_some_and(|at_ms| now_ms - at_ms > NOTICE_KEPT_MS)
+            stored.value.settled_ms.is_some_and(|at_ms| now_ms - at_ms > notice_kept_ms)
         };
         let notices = self.notices.iter().filter(|(_, stored)| is_done(stored));
         let is_over = |silence: &Silence| now_ms.saturating_sub(silence.until_ms) > SILENCE_KEPT_MS;
         let silences = self.silences.iter().filter(|(_, stored)| is_over(&stored.value.silence));
         let silences = silences.map(|(id, _)| silence_key(id));
-        records.chain(notices.map(|(id, _)| notice_key(id))).chain(silences).collect()
+        silences.chain(records).chain(notices.map(|(id, _)| notice_key(id))).collect()
     }
 
-    /// Removes what [`AlertBucket::expired`] names.
+    /// Removes what [`AlertBucket::expired`] names of a bucket with room.
     pub fn prune(&mut self, now_ms: i64) {
-        for key in self.expired(now_ms) {
+        for key in self.expired(now_ms, false) {
             self.forget(&key);
         }
     }

@@ -1,5 +1,7 @@
 //! What holds notices back.
 
+use std::cell::OnceCell;
+
 use tidemap_wire::Alert;
 
 use super::{
@@ -41,7 +43,9 @@ impl Engine {
     pub(super) fn held(&self, place: u32, rule_place: u32, since_ms: i64, calm: &Calm) -> Option<Hold> {
         let rule = &self.rules.rules[rule_place as usize];
         let target = self.targets[place as usize].as_ref()?;
-        let id = || ids::alert(&rule.name, &target.about, since_ms);
+        // Many silences may ask for it, and it is a hash.
+        let id = OnceCell::new();
+        let id = || id.get_or_init(|| ids::alert(&rule.name, &target.about, since_ms)).clone();
         let mut silences = calm.silences.iter().map(|one| &self.silences[*one]);
         if silences.any(|silence| silence.covers(&rule.name, &target.about, id)) {
             return Some(Hold::Silence);

@@ -71,10 +71,20 @@ fn a_record_that_its_notice_does_not_tell_is_untold() {
     put(&mut bucket, &notice_key("x"), &notified, 3);
     assert_eq!(bucket.untold().into_iter().collect::<Vec<_>>(), [("x", vec![key("b").as_str()])]);
     // It is kept for an hour after the last channel had it, and not before.
-    assert_eq!(bucket.expired(i64::MAX), Vec::<String>::new());
+    assert_eq!(bucket.expired(i64::MAX, false), Vec::<String>::new());
     put(&mut bucket, &notice_key("x"), &notified.without("ops", true, 5_000), 4);
-    assert_eq!(bucket.expired(5_000 + NOTICE_KEPT_MS), Vec::<String>::new());
-    assert_eq!(bucket.expired(5_001 + NOTICE_KEPT_MS), [notice_key("x")]);
+    assert_eq!(bucket.expired(5_000 + NOTICE_KEPT_MS, false), Vec::<String>::new());
+    assert_eq!(bucket.expired(5_001 + NOTICE_KEPT_MS, false), [notice_key("x")]);
+    assert_eq!(bucket.expired(5_000 + NOTICE_KEPT_FULL_MS, true), Vec::<String>::new());
+    assert_eq!(bucket.expired(5_001 + NOTICE_KEPT_FULL_MS, true), [notice_key("x")]);
+    // A backlog of notices does not keep silences that are over.
+    put(
+        &mut bucket,
+        &silence_key("q7"),
+        &SilenceRecord::new(Silence { until_ms: 5_000, ..Silence::default() }),
+        5,
+    );
+    assert_eq!(bucket.expired(5_001 + SILENCE_KEPT_MS, false), [silence_key("q7"), notice_key("x")]);
 }
 
 #[test]
@@ -134,7 +144,7 @@ fn keys_of_a_later_version_are_read_over_and_neither_skipped_nor_removed() {
     let news = bucket.apply(LogEvent::Messages(messages.collect()));
     assert_eq!(news, AlertNews::Read { missing: Vec::new(), is_new: false });
     assert!(bucket.skipped.is_empty(), "{:?}", bucket.skipped);
-    assert_eq!(bucket.expired(i64::MAX), Vec::<String>::new());
+    assert_eq!(bucket.expired(i64::MAX, false), Vec::<String>::new());
     assert!(bucket.write_again("x.1").unwrap().is_none());
 }
 
@@ -145,8 +155,8 @@ fn a_silence_is_known_by_its_id_and_kept_for_an_hour_after_its_end() {
     put(&mut bucket, &silence_key("q7"), &SilenceRecord::new(silence.clone()), 3);
     assert_eq!(bucket.silences_at(4_999).collect::<Vec<_>>(), [("q7", &silence)]);
     assert_eq!(bucket.silences_at(5_000).count(), 0);
-    assert_eq!(bucket.expired(5_000 + SILENCE_KEPT_MS), Vec::<String>::new());
-    assert_eq!(bucket.expired(5_001 + SILENCE_KEPT_MS), ["s.q7"]);
+    assert_eq!(bucket.expired(5_000 + SILENCE_KEPT_MS, false), Vec::<String>::new());
+    assert_eq!(bucket.expired(5_001 + SILENCE_KEPT_MS, false), ["s.q7"]);
     // What a later version understands by it is not known.
     let later = SilenceRecord { v: 2, silence };
     put(&mut bucket, &silence_key("q8"), &later, 4);

@@ -49,9 +49,19 @@ impl KeyWrite {
         Ok(Self { key, value: serde_json::to_vec(value)?, revision })
     }
 
+    /// Whether it makes the bucket larger by a key.
+    pub fn is_new(&self) -> bool {
+        self.revision == 0
+    }
+
     /// Whether it makes the bucket larger by an alert.
     pub fn is_new_alert(&self) -> bool {
-        self.revision == 0 && self.key.starts_with("a.")
+        self.is_new() && self.key.starts_with("a.")
+    }
+
+    /// The bytes of its value.
+    pub fn size(&self) -> usize {
+        self.value.len()
     }
 }
 

@@ -70,14 +70,15 @@ impl Scene {
         get_json(format!("{}/api/alerts", self.url)).await
     }
 
-    async fn judged(&self) {
+    /// Waits until a station judges the fleet. Returns its id.
+    async fn judged(&self) -> String {
         eventually(TIMEOUT, || async {
             let evaluator = self.alerts().await?.evaluator.context("nobody judges")?;
             ensure!(evaluator.is_hearing, "it does not hear the fleet");
-            Ok(())
+            Ok(evaluator.id)
         })
         .await
-        .unwrap();
+        .unwrap()
     }
 
     async fn fires(&self, wanted: u64) -> AlertsJson {
@@ -130,8 +131,17 @@ async fn what_is_silenced_is_notified_once_when_the_silence_ends_whoever_judges(
         those.map(|alert| alert.rule.clone()).collect::<Vec<_>>()
     };
     assert_eq!(silenced(&known), vec!["away"; NODES as usize]);
+    let before = scene.judged().await;
     station.kill().await.unwrap();
     let _station = scene.station();
+    // The one that has ended is shown until its lease is old.
+    eventually(TIMEOUT, || async {
+        let now = scene.alerts().await?.evaluator.context("nobody judges")?.id;
+        ensure!(now != before, "still {now}");
+        Ok(())
+    })
+    .await
+    .unwrap();
     scene.judged().await;
     let (is_done, listed) = scene.run(&["silences"]).await;
     assert!(is_done && listed.contains(&format!("  rule away  ({NODES} fire)  ann: new switch")), "{listed}");
