@@ -8,7 +8,7 @@ use anyhow::{Context, bail};
 use serde::{Serialize, de::DeserializeOwned};
 use tidemap_service::cli::UsageError;
 use tidemap_wire::http::ErrorJson;
-use ureq::{Body, http::Response};
+use ureq::{Body, RequestBuilder, http::Response};
 use url::Url;
 
 pub(crate) use self::address::ApiAddressArgs;
@@ -21,29 +21,29 @@ const MAX_BYTES: u64 = 512 << 20;
 impl ApiAddressArgs {
     /// The body of the answer for a path that begins with `/api/`.
     pub(crate) fn ask(&self, path: &str) -> anyhow::Result<String> {
-        let mut request = self.agent(TIMEOUT)?.get(self.url_of(path)?.as_str());
-        if let Some(key) = self.key()? {
-            request = request.header("authorization", key);
-        }
-        self.body(request.call())
+        let request = self.agent(TIMEOUT)?.get(self.url_of(path)?.as_str());
+        self.body(self.with_key(request)?.call())
     }
 
     /// The body of the answer after something was put there.
     pub(crate) fn put(&self, path: &str, value: &impl Serialize) -> anyhow::Result<String> {
-        let mut request = self.agent(TIMEOUT)?.put(self.url_of(path)?.as_str());
-        if let Some(key) = self.key()? {
-            request = request.header("authorization", key);
-        }
-        self.body(request.content_type("application/json").send(serde_json::to_vec(value)?))
+        let request = self.agent(TIMEOUT)?.put(self.url_of(path)?.as_str());
+        let request = self.with_key(request)?.content_type("application/json");
+        self.body(request.send(serde_json::to_vec(value)?))
     }
 
     /// Removes what is there.
     pub(crate) fn delete(&self, path: &str) -> anyhow::Result<()> {
-        let mut request = self.agent(TIMEOUT)?.delete(self.url_of(path)?.as_str());
-        if let Some(key) = self.key()? {
-            request = request.header("authorization", key);
-        }
-        self.body(request.call()).map(|_| ())
+        let request = self.agent(TIMEOUT)?.delete(self.url_of(path)?.as_str());
+        self.body(self.with_key(request)?.call()).map(|_| ())
+    }
+
+    fn with_key<B>(&self, request: RequestBuilder<B>) -> Result<RequestBuilder<B>, UsageError> {
+        let key = self.key()?;
+        Ok(match key {
+            Some(key) => request.header("authorization", key),
+            None => request,
+        })
     }
 
     fn url_of(&self, path: &str) -> Result<Url, UsageError> {
@@ -75,6 +75,13 @@ impl ApiAddressArgs {
     pub(crate) fn read<T: DeserializeOwned>(&self, path: &str) -> anyhow::Result<T> {
         read(&self.ask(path)?)
     }
+}
+
+/// Asks in a thread of its own, as asking blocks.
+pub(crate) async fn asked<T: Send + 'static>(
+    ask: impl FnOnce() -> anyhow::Result<T> + Send + 'static,
+) -> anyhow::Result<T> {
+    tokio::task::spawn_blocking(ask).await.context("the API was not asked")?
 }
 
 /// Reads a body.

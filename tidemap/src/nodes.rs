@@ -1,6 +1,5 @@
 //! `tidemap nodes`: the fleet's nodes as a table in a terminal. It asks the API.
 
-use anyhow::Context;
 use serde::Deserialize;
 use tidemap_service::cli;
 use tidemap_wire::{Bps, Status};
@@ -35,8 +34,7 @@ pub(crate) struct NodesArgs {
 
 pub(crate) async fn run(args: NodesArgs) -> anyhow::Result<()> {
     let is_table = args.format.is_none();
-    let asked = tokio::task::spawn_blocking(move || args.api.ask(&args.path()));
-    let body = asked.await.context("the question was not asked")??;
+    let body = api_answer::asked(move || args.api.ask(&args.path())).await?;
     if !is_table {
         return Ok(cli::print(body.trim_end())?);
     }

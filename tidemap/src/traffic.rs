@@ -3,7 +3,6 @@
 mod list;
 mod table;
 
-use anyhow::Context;
 use tidemap_service::{cli, clock};
 use tidemap_traffic::Unit;
 use tidemap_wire::http::{PlansJson, TrafficJson};
@@ -74,8 +73,7 @@ fn unit(name: &str) -> Result<Unit, &'static str> {
 
 pub(crate) async fn run(args: TrafficArgs) -> anyhow::Result<()> {
     let (unit, is_table, is_list) = (args.unit, args.format.is_none(), args.plans);
-    let asked = tokio::task::spawn_blocking(move || args.api.ask(&args.path()));
-    let body = asked.await.context("the question was not asked")??;
+    let body = api_answer::asked(move || args.api.ask(&args.path())).await?;
     if !is_table {
         return Ok(cli::print(body.trim_end())?);
     }

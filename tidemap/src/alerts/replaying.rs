@@ -16,7 +16,7 @@ use tidemap_wire::{
 };
 
 use super::TestArgs;
-use crate::api_answer::ApiAddressArgs;
+use crate::api_answer::{self, ApiAddressArgs};
 
 const MINUTE_MS: i64 = 60_000;
 const HOUR_MS: i64 = 60 * MINUTE_MS;
@@ -44,8 +44,7 @@ pub(super) async fn run(args: TestArgs) -> anyhow::Result<()> {
     let rule = rule.clone();
     let api = args.api.clone();
     let now_ms = clock::unix_ms();
-    let asked = tokio::task::spawn_blocking(move || Past::ask(&api, &rule, now_ms, replay_ms));
-    let past = asked.await.context("the history was not asked")??;
+    let past = api_answer::asked(move || Past::ask(&api, &rule, now_ms, replay_ms)).await?;
     let rules = file.rules.only(name).context("the rule is there")?;
     let found = replay(rules, &past.nodes, past.from_ms, past.step_ms, past.shown_from_ms);
     Ok(cli::print(report(name, &past, &found, &file.zone))?)

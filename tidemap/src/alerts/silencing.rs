@@ -2,7 +2,6 @@
 
 use std::fmt::Write;
 
-use anyhow::Context;
 use serde_json::{Map, Value};
 use tidemap_service::cli::{self, UsageError};
 use tidemap_traffic::Zone;
@@ -90,14 +89,13 @@ pub(crate) struct EndArgs {
 pub(super) async fn silence(args: SilenceArgs) -> anyhow::Result<()> {
     let body = args.body()?;
     let zone = args.tz.clone();
-    let asked = tokio::task::spawn_blocking(move || args.api.put(PATH, &body));
-    let made: SilenceJson = api_answer::read(&asked.await.context("the API was not asked")??)?;
+    let answer = api_answer::asked(move || args.api.put(PATH, &body)).await?;
+    let made: SilenceJson = api_answer::read(&answer)?;
     Ok(cli::print(line(&made, &zone))?)
 }
 
 pub(super) async fn list(args: ListArgs) -> anyhow::Result<()> {
-    let asked = tokio::task::spawn_blocking(move || args.api.ask(PATH));
-    let body = asked.await.context("the API was not asked")??;
+    let body = api_answer::asked(move || args.api.ask(PATH)).await?;
     if args.format.is_some() {
         return Ok(cli::print(body.trim_end())?);
     }
@@ -111,8 +109,7 @@ pub(super) async fn list(args: ListArgs) -> anyhow::Result<()> {
 
 pub(super) async fn end(args: EndArgs) -> anyhow::Result<()> {
     let path = format!("{PATH}/{}", percent_encoded(&args.id));
-    let asked = tokio::task::spawn_blocking(move || args.api.delete(&path));
-    asked.await.context("the API was not asked")??;
+    api_answer::asked(move || args.api.delete(&path)).await?;
     Ok(cli::print("the silence has ended")?)
 }
 
