@@ -6,6 +6,7 @@ use tidemap_service::nats::NatsArgs;
 use tidemap_wire::{Capacity, Location, LocationSource, NodeName, bounds};
 
 use crate::{
+    join::JoinArgs,
     probes::Target,
     uplinks::{Count, NamePattern},
 };
@@ -33,7 +34,7 @@ pub struct AgentArgs {
     pub provider: Option<String>,
     /// A label, `key=value`; may be repeated, or several separated by commas. `region=eu-central-1` also
     /// places the node.
-    #[arg(long = "label", env = "TIDEMAP_LABELS", value_name = "KEY=VALUE", value_delimiter = ',', value_parser = label)]
+    #[arg(long = "label", alias = "labels", env = "TIDEMAP_LABELS", value_name = "KEY=VALUE", value_delimiter = ',', value_parser = label)]
     pub labels: Vec<(String, String)>,
     /// What this node's links carry at most, down/up in Mbit/s, such as 500/50: what is sold, where that is
     /// less than the link's speed. The label `cap=500/50` says the same.
@@ -76,7 +77,10 @@ pub struct AgentArgs {
 
 /// Arguments of the `agent` command.
 #[derive(clap::Args, Clone, Debug)]
+#[command(args_conflicts_with_subcommands = true)]
 pub struct AgentCommand {
+    #[command(subcommand)]
+    pub action: Option<AgentAction>,
     #[command(flatten)]
     pub agent: AgentArgs,
     #[command(flatten)]
@@ -87,6 +91,13 @@ pub struct AgentCommand {
     /// Print every network interface, whether it counts and why, and exit.
     #[arg(long)]
     pub explain: bool,
+}
+
+/// What else an agent's program does, once.
+#[derive(clap::Subcommand, Clone, Debug)]
+pub enum AgentAction {
+    /// Makes a key for this host, has it admitted with an invite, and writes the agent's settings.
+    Join(Box<JoinArgs>),
 }
 
 fn interval(text: &str) -> Result<Duration, String> {
@@ -134,7 +145,7 @@ fn text(value: &str) -> Result<String, String> {
     }
 }
 
-fn label(pair: &str) -> Result<(String, String), String> {
+pub(crate) fn label(pair: &str) -> Result<(String, String), String> {
     let (key, value) = pair.split_once('=').ok_or("not of the form key=value")?;
     Ok((
         text(key).map_err(|why| format!("the key {why}"))?,

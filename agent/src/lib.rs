@@ -33,15 +33,18 @@ pub mod outbox;
 mod ring;
 mod spool;
 
+mod join;
+
 mod probes;
 mod publisher;
 mod round_trips;
 mod sampler;
 mod show;
 
-pub use args::{AgentArgs, AgentCommand};
+pub use args::{AgentAction, AgentArgs, AgentCommand};
 pub use config::AgentConfig;
 pub use host_name::host_name;
+pub use join::JoinArgs;
 
 /// Exported for the bench and the tests on made trees only.
 #[doc(hidden)]
@@ -63,12 +66,15 @@ use tokio_util::sync::CancellationToken;
 use crate::{publisher::Publisher, sampler::Sampler};
 
 impl AgentCommand {
-    /// Runs the command: publishes, or prints what would be published.
+    /// Runs the command: publishes, or joins, or prints what would be published.
     ///
     /// # Errors
     ///
     /// As [`run`]; and when the output cannot be written.
     pub async fn execute(self, shutdown: CancellationToken) -> anyhow::Result<()> {
+        if let Some(AgentAction::Join(args)) = self.action {
+            return join::run(*args, shutdown).await;
+        }
         let config = AgentConfig::new(self.agent)?;
         if self.explain {
             show::explain(&config)

@@ -1,14 +1,16 @@
 //! Errors as JSON: `{"detail": "…"}`. Status and text are chosen in one place.
 
+use std::time::Duration;
+
 use tidemap_billing::CountError;
-use tidemap_client::{HistoryRequestError, RequestError};
-use tidemap_wire::{history_query::HistoryError, http::ErrorJson};
+use tidemap_client::{EnrollError, HistoryRequestError, RequestError};
+use tidemap_wire::{JoinRefusal, history_query::HistoryError, http::ErrorJson};
 use warp::{
     http::{HeaderMap, HeaderValue, StatusCode, header},
     reply::Response,
 };
 
-use crate::{answers::NotBuilt, fleet_task::Stopping, json, memory_budget::OverBudget};
+use crate::{answers::NotBuilt, fleet_task::Stopping, http::enroll, json, memory_budget::OverBudget};
 
 /// Why a request is not answered as asked.
 #[derive(Debug, thiserror::Error)]
@@ -41,6 +43,12 @@ pub(crate) enum ApiError {
     History(#[from] HistoryRequestError),
     #[error("too many requests for the history are being answered")]
     TooManyQuestions,
+    #[error("too many hosts join at the same time")]
+    TooManyJoin(Duration),
+    #[error("{1}")]
+    NotJoined(JoinRefusal, String),
+    #[error(transparent)]
+    Enroller(#[from] EnrollError),
     #[error(transparent)]
     Stopping(#[from] Stopping),
     #[error(transparent)]
@@ -111,6 +119,9 @@ impl ApiError {
                 response.extensions_mut().insert(ForPeople::UnknownPath);
             }
             Self::Misdirected(_) => drop(response.extensions_mut().insert(ForPeople::Misdirected)),
+            Self::TooManyJoin(wait) => {
+                response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(wait.as_secs() + 1));
+            }
             _ if status == StatusCode::SERVICE_UNAVAILABLE => drop(set(header::RETRY_AFTER, RETRY_AFTER_S)),
             _ => {}
         }
@@ -126,7 +137,10 @@ impl ApiError {
             Self::Misdirected(_) => StatusCode::MISDIRECTED_REQUEST,
             Self::ForeignOrigin => StatusCode::FORBIDDEN,
             Self::History(HistoryRequestError::Refused(error)) => refusal(*error),
+            Self::TooManyJoin(_) => StatusCode::TOO_MANY_REQUESTS,
+            Self::NotJoined(reason, _) => enroll::status(*reason),
             Self::Ingest(_)
+            | Self::Enroller(_)
             | Self::History(_)
             | Self::TooManyQuestions
             | Self::Stopping(_)

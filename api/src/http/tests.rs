@@ -87,6 +87,8 @@ impl Site {
             partitions: other.partitions,
             alerts: other.alerts.clone(),
             silencer: other.silencer.clone(),
+            enroller: other.enroller.clone(),
+            joins: super::ClientQuota::new(super::enroll::PER_SECOND, Instant::now()),
             plans: other.plans.clone(),
             standings: other.standings.clone(),
             node_series: other.node_series,

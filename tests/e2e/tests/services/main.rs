@@ -19,6 +19,7 @@ mod history_answers;
 mod history_commands;
 mod history_limits;
 mod history_seam;
+mod invites;
 mod limits;
 mod names;
 mod notify;
