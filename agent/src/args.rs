@@ -2,11 +2,9 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use tidemap_service::nats::NatsArgs;
 use tidemap_wire::{Capacity, Location, LocationSource, NodeName, bounds};
 
 use crate::{
-    join::JoinArgs,
     probes::Target,
     uplinks::{Count, NamePattern},
 };
@@ -75,31 +73,6 @@ pub struct AgentArgs {
     pub procfs_root: PathBuf,
 }
 
-/// Arguments of the `agent` command.
-#[derive(clap::Args, Clone, Debug)]
-#[command(args_conflicts_with_subcommands = true)]
-pub struct AgentCommand {
-    #[command(subcommand)]
-    pub action: Option<AgentAction>,
-    #[command(flatten)]
-    pub agent: AgentArgs,
-    #[command(flatten)]
-    pub nats: NatsArgs,
-    /// Print each report as a JSON line instead of publishing it; needs no broker.
-    #[arg(long, conflicts_with = "explain")]
-    pub dry_run: bool,
-    /// Print every network interface, whether it counts and why, and exit.
-    #[arg(long)]
-    pub explain: bool,
-}
-
-/// What else an agent's program does, once.
-#[derive(clap::Subcommand, Clone, Debug)]
-pub enum AgentAction {
-    /// Makes a key for this host, has it admitted with an invite, and writes the agent's settings.
-    Join(Box<JoinArgs>),
-}
-
 fn interval(text: &str) -> Result<Duration, String> {
     match text.trim().parse::<f64>() {
         Ok(seconds) if (0.25..=60.0).contains(&seconds) => Ok(Duration::from_secs_f64(seconds)),
@@ -158,6 +131,7 @@ mod tests {
     use clap::{CommandFactory, Parser};
 
     use super::*;
+    use crate::command::AgentCommand;
 
     #[derive(Debug, Parser)]
     struct Cli {

@@ -13,6 +13,7 @@
 //! [`host_name()`] for `tidemap up`.
 
 mod args;
+mod command;
 mod config;
 
 mod kernel;
@@ -41,7 +42,8 @@ mod round_trips;
 mod sampler;
 mod show;
 
-pub use args::{AgentAction, AgentArgs, AgentCommand};
+pub use args::AgentArgs;
+pub use command::{AgentAction, AgentCommand};
 pub use config::AgentConfig;
 pub use host_name::host_name;
 pub use join::JoinArgs;
@@ -64,27 +66,6 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::{publisher::Publisher, sampler::Sampler};
-
-impl AgentCommand {
-    /// Runs the command: publishes, or joins, or prints what would be published.
-    ///
-    /// # Errors
-    ///
-    /// As [`run`]; and when the output cannot be written.
-    pub async fn execute(self, shutdown: CancellationToken) -> anyhow::Result<()> {
-        if let Some(AgentAction::Join(args)) = self.action {
-            return join::run(*args, shutdown).await;
-        }
-        let config = AgentConfig::new(self.agent)?;
-        if self.explain {
-            show::explain(&config)
-        } else if self.dry_run {
-            show::dry_run(config, shutdown).await
-        } else {
-            run(config, self.nats, shutdown).await
-        }
-    }
-}
 
 /// Samples this host and publishes until `shutdown`, also while the broker is away.
 ///

@@ -12,6 +12,7 @@ mod errors;
 mod events;
 mod health;
 mod history;
+mod install;
 mod metrics;
 mod nodes;
 mod openapi;
@@ -45,7 +46,7 @@ use warp::{
     reply::Response,
 };
 
-use self::{errors::ApiError, page::Page, server::ClientQuota};
+use self::{errors::ApiError, install::AgentPrograms, page::Page, server::ClientQuota};
 use crate::{
     alerts::{ShownAlerts, Silencer},
     config::{Access, ApiConfig, Limits, NodeSeries},
@@ -69,6 +70,8 @@ pub(crate) struct SiteParts {
     enroller: EnrollClient,
     /// Limits what is passed on to it.
     joins: ClientQuota,
+    /// What hosts that join are given.
+    agents: AgentPrograms,
     access: Access,
     names: Names,
     partitions: PartitionCount,
@@ -108,6 +111,7 @@ impl Site {
             budget,
             alerts,
             silencer,
+            agents: AgentPrograms::new(config.agents_dir.clone()),
             access: config.access.clone(),
             names: config.names.clone(),
             partitions: config.partitions,
@@ -211,6 +215,7 @@ impl Asked {
             enroll::PATH => enroll::join(self, site).await,
             "/api/connections" => connections::list(self.reader(site)?, site).await,
             "/api/openapi.json" => self.reader(site).map(openapi::read),
+            "/install.sh" => self.get().map(install::script),
             "/healthz" => self.get().map(health::alive),
             "/readyz" => health::ready(self.get()?, site).await,
             "/metrics" => metrics::read(self.reader(site)?, site).await,
@@ -225,6 +230,9 @@ impl Asked {
         }
         if let Some(id) = silences::id(path) {
             return silences::end(self, site, id).await;
+        }
+        if let Some(file) = install::file(path) {
+            return install::agent(self, site, file).await;
         }
         match nodes::name(path) {
             Some(name) if self.method == Method::DELETE => nodes::forget(self, site, name).await,

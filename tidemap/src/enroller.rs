@@ -59,7 +59,7 @@ pub(crate) async fn serve(
 ) -> anyhow::Result<()> {
     let requests = client.queue_subscribe(subject::ENROLL, subject::ENROLLERS.to_owned()).await;
     let mut requests = requests.context("cannot take requests")?.ready_chunks(TOGETHER);
-    let mut enroller = Enroller { registry, told: false };
+    let mut enroller = Enroller { registry, in_force: false };
     service_manager::ready();
     while let Some(Some(messages)) = shutdown.run_until_cancelled(requests.next()).await {
         let (requests, inboxes) = readable(messages);
@@ -82,7 +82,7 @@ struct Enroller {
     registry: Registry,
     /// Whether the brokers know all that is admitted. Not at the start: the one before may have been stopped
     /// between the two.
-    told: bool,
+    in_force: bool,
 }
 
 impl Enroller {
@@ -103,11 +103,11 @@ impl Enroller {
         for line in &admitted.log {
             tracing::info!("{line}");
         }
-        self.told &= !admitted.has_news;
+        self.in_force &= !admitted.has_news;
         let grants = admitted.replies.iter().any(|reply| matches!(reply, JoinReply::Granted(_)));
-        if grants && !self.told {
+        if grants && !self.in_force {
             match self.registry.tell_brokers(admitted.has_revoked).await {
-                Ok(()) => self.told = true,
+                Ok(()) => self.in_force = true,
                 Err(error) => return failed(&error),
             }
         }

@@ -18,8 +18,8 @@ const LIMITS: ExchangeLimits = ExchangeLimits {
     body_bytes: 256 << 10,
     cuts: true,
 };
-/// Attempts while the API cannot be reached or is busy, such as while a whole rack starts, and the pause after
-/// the first; it doubles each time. In all, a minute.
+/// Attempts while the API cannot be reached or is busy, such as while a whole rack starts, and the pause
+/// after the first; it doubles each time. In all, a minute.
 const ATTEMPTS: u32 = 6;
 const FIRST_PAUSE: Duration = Duration::from_secs(2);
 /// What is shown of what an API says is wrong. It may be anybody who says it.

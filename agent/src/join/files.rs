@@ -13,7 +13,7 @@ use anyhow::Context;
 pub(super) enum Readers {
     /// Its owner.
     Owner,
-    /// Everybody, such as the user without privileges as whom the agent runs.
+    /// Everybody, such as the user without privileges that runs the agent.
     Everybody,
 }
 

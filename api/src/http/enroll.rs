@@ -1,10 +1,10 @@
 //! A host joins with an invite. The API passes the request on to the enroller: it holds no keys, and can
 //! neither read the invite's secret nor change what is granted.
 
-use tidemap_wire::{JoinRefusal, JoinReply, JoinRequest};
+use tidemap_wire::{JoinReply, JoinRequest};
 use tokio::time::Instant;
 use warp::{
-    http::{HeaderValue, Method, StatusCode, header},
+    http::{HeaderValue, Method, header},
     reply::Response,
 };
 
@@ -43,15 +43,5 @@ pub(super) async fn join(asked: &Asked, site: &Site) -> Result<Response, ApiErro
             Ok(response)
         }
         JoinReply::Refused { reason, detail } => Err(ApiError::NotJoined(reason, detail)),
-    }
-}
-
-pub(super) fn status(reason: JoinRefusal) -> StatusCode {
-    match reason {
-        JoinRefusal::Unknown => StatusCode::FORBIDDEN,
-        JoinRefusal::Over => StatusCode::GONE,
-        JoinRefusal::Taken => StatusCode::CONFLICT,
-        JoinRefusal::Unfit => StatusCode::UNPROCESSABLE_ENTITY,
-        JoinRefusal::Failed => StatusCode::SERVICE_UNAVAILABLE,
     }
 }

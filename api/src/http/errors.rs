@@ -10,7 +10,7 @@ use warp::{
     reply::Response,
 };
 
-use crate::{answers::NotBuilt, fleet_task::Stopping, http::enroll, json, memory_budget::OverBudget};
+use crate::{answers::NotBuilt, fleet_task::Stopping, json, memory_budget::OverBudget};
 
 /// Why a request is not answered as asked.
 #[derive(Debug, thiserror::Error)]
@@ -138,7 +138,7 @@ impl ApiError {
             Self::ForeignOrigin => StatusCode::FORBIDDEN,
             Self::History(HistoryRequestError::Refused(error)) => refusal(*error),
             Self::TooManyJoin(_) => StatusCode::TOO_MANY_REQUESTS,
-            Self::NotJoined(reason, _) => enroll::status(*reason),
+            Self::NotJoined(reason, _) => not_joined(*reason),
             Self::Ingest(_)
             | Self::Enroller(_)
             | Self::History(_)
@@ -148,6 +148,17 @@ impl ApiError {
             | Self::NotBuilt(NotBuilt::OverBudget(_)) => StatusCode::SERVICE_UNAVAILABLE,
             Self::NotBuilt(NotBuilt::Lost) => StatusCode::INTERNAL_SERVER_ERROR,
         }
+    }
+}
+
+/// An unknown invite is no matter of another header: there is none that a client could add.
+fn not_joined(reason: JoinRefusal) -> StatusCode {
+    match reason {
+        JoinRefusal::Unknown => StatusCode::FORBIDDEN,
+        JoinRefusal::Over => StatusCode::GONE,
+        JoinRefusal::Taken => StatusCode::CONFLICT,
+        JoinRefusal::Unfit => StatusCode::UNPROCESSABLE_ENTITY,
+        JoinRefusal::Failed => StatusCode::SERVICE_UNAVAILABLE,
     }
 }
 

@@ -1,5 +1,5 @@
-//! Invites: which words let nodes join, and who has joined by them. One file in a data folder or an operator's
-//! folder, `keys/invites.json`.
+//! Invites: which words let nodes join, and who has joined by them. One file in a data folder or an
+//! operator's folder, `keys/invites.json`.
 
 use std::{collections::BTreeMap, path::Path};
 
@@ -109,7 +109,7 @@ pub struct Asked<'a> {
 }
 
 /// Why a request is refused: the kind of reason, and the reason in words.
-pub type Refused = (JoinRefusal, String);
+pub type NotAdmitted = (JoinRefusal, String);
 
 /// Reads the invites of a folder.
 ///
@@ -183,13 +183,13 @@ impl Invites {
         self.invites.iter().filter(by).filter(open).map(|invite| &*invite.id)
     }
 
-    /// The invite that a request proves to know, and what it asks for. Whether the invite still admits anybody
-    /// is another question: see [`InviteRecord::over`].
+    /// The invite that a request proves to know, and what it asks for. Whether the invite still admits
+    /// anybody is another question: see [`InviteRecord::over`].
     ///
     /// # Errors
     ///
     /// When there is none, or the request makes no sense.
-    pub fn asked(&mut self, request: &JoinRequest) -> Result<Asked<'_>, Refused> {
+    pub fn asked(&mut self, request: &JoinRequest) -> Result<Asked<'_>, NotAdmitted> {
         // One answer to both, so that nobody learns which ids exist.
         let unknown = || (JoinRefusal::Unknown, "there is no such invite".to_owned());
         let invite = self.invites.iter_mut().find(|invite| invite.id == request.invite);

@@ -13,9 +13,10 @@
 //! * `creds/*.creds`: credentials of the services, of programs that only read, of the simulator, of the
 //!   operator;
 //! * `relays/<relay>.creds`: credentials of relays;
-//! * `agents/<node>.creds`: credentials of agents, to be copied to their hosts; `agents/<node>.jwt`: what was
-//!   signed for a node that has joined by an invite, with a key of its own; `agents/<node>.revoked`: the public
-//!   key that was revoked, and `agent` below it when the enrolling key is known to have signed it;
+//! * `agents/<node>.creds`: credentials of agents, to be copied to their hosts; `agents/<node>.labels`: the
+//!   labels in that node's line; `agents/<node>.jwt`: what was signed for a node that has joined by an
+//!   invite, with a key of its own; `agents/<node>.revoked`: the public key that was revoked, and `agent`
+//!   below it when the enrolling key is known to have signed it;
 //! * `keys/invites.json`: see [`crate::invites`];
 //! * `broker/nats.conf`: the configuration with which each broker is started; it holds no secrets.
 

@@ -1,5 +1,5 @@
-//! Invites: one short word lets nodes join. The word is an id and a secret; the node and the enroller prove to
-//! each other that they know the secret, and never send it.
+//! Invites: one short word lets nodes join. The word is an id and a secret; the node and the enroller prove
+//! to each other that they know the secret, and never send it.
 
 use data_encoding::{BASE32_NOPAD, HEXLOWER, HEXLOWER_PERMISSIVE};
 use ring::{digest, hmac, rand::SystemRandom};

@@ -44,7 +44,7 @@ pub enum JoinReply {
     },
 }
 
-/// What a node that is admitted is told.
+/// What a node that is admitted receives.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JoinAnswer {
     /// A [`JoinGrant`] as JSON.

@@ -1,11 +1,10 @@
 //! Which requests are granted. Reads and writes the folder, and waits for nobody.
 
-use std::fmt;
-
 use tidemap_broker::{
-    invites::{self, Asked, Invites, Joined, Refused},
+    invites::{self, Asked, Invites, Joined, NotAdmitted},
     keys::Admission,
 };
+use tidemap_service::causes::causes;
 use tidemap_wire::{JoinAnswer, JoinGrant, JoinRefusal, JoinReply, JoinRequest};
 
 use super::registry::{Admitted, Registry};
@@ -48,7 +47,7 @@ fn grant(
     endpoint: &anyhow::Result<(String, Option<String>)>,
     now_ms: i64,
     outcome: &mut Outcome,
-) -> Result<JoinReply, Refused> {
+) -> Result<JoinReply, NotAdmitted> {
     let Asked { invite, secret, name, key } = invites.asked(request)?;
     let (node, terms) = (name.id(), &invite.terms);
     let over = |why: &str| (JoinRefusal::Over, format!("the invite {} {why}", invite.id));
@@ -57,7 +56,7 @@ fn grant(
     }
     // Somebody who asks again, such as one whose answer was lost, takes no use, and needs none to be left.
     let repeats = invite.has_joined(node.as_str(), &key);
-    if repeats && !registry.is_admitted(node, &key).map_err(failed)? {
+    if repeats && !registry.is_admitted(node, &key).map_err(|error| failed(&error))? {
         let detail = format!("{} has joined with this key and was revoked since", name.display());
         return Err((JoinRefusal::Taken, detail));
     }
@@ -69,7 +68,8 @@ fn grant(
         (None, Ok(known)) => known.clone(),
         (None, Err(error)) => return Err(failed(error)),
     };
-    let admitted = registry.admit(node, &key, &invite.id, terms.rejoin, now_ms).map_err(failed)?;
+    let admitted =
+        registry.admit(node, &key, &invite.id, terms.rejoin, now_ms).map_err(|error| failed(&error))?;
     let Admitted { admission, token } = admitted;
     match admission {
         Admission::NodeTaken => return Err((JoinRefusal::Taken, taken(name.display()))),
@@ -83,7 +83,7 @@ fn grant(
         Admission::Known => {}
     }
     let grant = JoinGrant { url, authority, labels: terms.labels.clone(), token };
-    let grant = serde_json::to_string(&grant).map_err(failed)?;
+    let grant = serde_json::to_string(&grant).map_err(|error| failed(&error.into()))?;
     if !repeats {
         let replaced = if admission == Admission::Replaced { ", in place of another key" } else { "" };
         outcome.log.push(format!("{} has joined by the invite {}{replaced}", name.display(), invite.id));
@@ -101,8 +101,8 @@ fn taken(name: &str) -> String {
     )
 }
 
-fn failed(error: impl fmt::Display) -> Refused {
-    tracing::error!("a node cannot join: {error:#}");
+fn failed(error: &anyhow::Error) -> NotAdmitted {
+    tracing::error!("a node cannot join: {}", causes(error.as_ref()));
     let detail = "the enroller cannot admit nodes at the moment; its log says why".to_owned();
     (JoinRefusal::Failed, detail)
 }

@@ -10,8 +10,8 @@ use token::Claims;
 
 impl Operator {
     /// Signs credentials for a node's public key, and returns them with how it stands. If the node has
-    /// another key, that is revoked only if `replaces`, which needs the operator's key; brokers learn of it by
-    /// [`super::push`].
+    /// another key, that is revoked only if `replaces`, which needs the operator's key; brokers learn of it
+    /// by [`super::push`].
     ///
     /// # Errors
     ///

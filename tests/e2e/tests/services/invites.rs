@@ -1,4 +1,5 @@
-//! A host joins with an invite: the key is made there and stays there, and one word admits as many as it says.
+//! A host joins with an invite: the key is made there and stays there, and one word admits as many as it
+//! says.
 
 use std::{
     collections::BTreeMap,
