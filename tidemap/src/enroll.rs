@@ -18,11 +18,13 @@ use tidemap_agent::AgentArgs;
 use tidemap_broker::{
     Reload,
     data_dir::DataDir,
+    invites,
     jwt::{Operator, Revocation},
     keys::{self, RelaySide},
 };
 use tidemap_service::{
     cli::{self, UsageError, say},
+    clock::unix_ms,
     nats,
 };
 use tidemap_wire::{NodeId, NodeName};
@@ -141,6 +143,7 @@ pub(crate) async fn revoke(args: &RevokeArgs) -> anyhow::Result<()> {
         if args.relay {
             say(relay_keeps(name));
         } else {
+            note_of_invites(&dir, &args.node);
             let brokers = args.brokers.clone().at(&dir);
             forget::from_list(name, ids(&args.node), &brokers, &keys::service_seed_path(&dir)).await;
         }
@@ -156,9 +159,21 @@ pub(crate) async fn revoke(args: &RevokeArgs) -> anyhow::Result<()> {
     if args.relay {
         say(relay_keeps(name));
     } else {
+        note_of_invites(folder, &args.node);
         forget::from_list(name, ids(&args.node), &args.brokers, &operator.service_creds_path()).await;
     }
     Ok(())
+}
+
+/// Whoever has taken over a host may also have the word by which it joined.
+fn note_of_invites(folder: &Path, node: &NodeName) {
+    // Revoking does not depend on invites.
+    let Ok(invites) = invites::read(folder) else { return };
+    for id in invites.still_admitting(node.id().as_str(), unix_ms()) {
+        say(format_args!(
+            "it may join again by the invite {id}, unless you end that: tidemap invites revoke {id}"
+        ));
+    }
 }
 
 /// What a node of this name may be enrolled as: its id, or the one that version 0.1 gave it.

@@ -1,5 +1,5 @@
-//! What a host needs to join: the script that installs an agent, the agents' programs, and their unit. None of
-//! it is secret, so it is handed out without the token; an invite is what lets a host join.
+//! What a host needs to join: the script that installs an agent, the agents' programs, and their unit. None
+//! of it is secret, so it is handed out without the token; an invite is what lets a host join.
 
 use std::{collections::BTreeMap, fs, io, path::PathBuf, time::SystemTime};
 

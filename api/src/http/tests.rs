@@ -3,6 +3,7 @@
 mod access;
 mod called;
 mod described;
+mod joining;
 mod metrics;
 mod recent;
 mod registry;

@@ -104,7 +104,7 @@ fn start_agent(line: &str, folder: &PathBuf) -> Child {
 }
 
 /// A broker as the operator's manual starts it, and its address.
-async fn start_broker(operator: &Path, data: &Path) -> (Child, String) {
+pub(crate) async fn start_broker(operator: &Path, data: &Path) -> (Child, String) {
     let ports = data.join("ports");
     fs::create_dir_all(&ports).unwrap();
     fs::copy(operator.join("broker/nats.conf"), data.join("nats.conf")).unwrap();
