@@ -43,7 +43,7 @@ pub(crate) struct InviteArgs {
     nats_url: Option<String>,
     /// Certificate authority of the broker's certificate (PEM), if --nats-url is given and it is not a public
     /// one.
-    #[arg(long, env = "TIDEMAP_NATS_CA", value_name = "FILE", requires = "nats_url")]
+    #[arg(long, env = "TIDEMAP_NATS_CA", value_name = "FILE")]
     nats_ca: Option<PathBuf>,
     #[command(flatten)]
     folder: FolderArgs,
@@ -86,7 +86,10 @@ pub(crate) fn invite(args: &InviteArgs) -> anyhow::Result<()> {
         labels,
         rejoin: args.rejoin,
         url: args.nats_url.clone(),
-        authority: args.nats_ca.as_deref().map(enroll::read).transpose()?,
+        authority: match (&args.nats_url, &args.nats_ca) {
+            (Some(_), Some(path)) => Some(enroll::read(path)?),
+            _ => None,
+        },
     };
     let made = invites::update(registry.folder(), |invites| invites.make(terms, now_ms))??;
     let nodes = if args.uses == 1 { "one host".to_owned() } else { format!("{} hosts", args.uses) };
