@@ -127,7 +127,7 @@ join() {
   bring_program
   "$agent" join --config-dir "$config" ${node:+"--node=$node"} ${labels:+"--label=$labels"} $rejoin "$url" "$1"
   if [ ! -d "$systemd" ] || ! has systemctl; then
-    say "There is no systemd here: start the agent with"
+    say "Here is no systemd that would start it. Start the agent with"
     say "  set -a && . $config/agent.env && exec $agent --creds $config/agent.nk"
     return
   fi
@@ -138,7 +138,7 @@ join() {
   # Ends when it samples, or says why it does not.
   manage restart tidemap-agent.service || fail "the agent does not start: journalctl -u tidemap-agent"
   manage is-active --quiet tidemap-agent.service || fail "the agent has ended: journalctl -u tidemap-agent"
-  if [ "$(id -u)" != 0 ] && has loginctl; then
+  if [ "$(id -u)" != 0 ] && [ ! -e "/var/lib/systemd/linger/$(id -un)" ] && has loginctl; then
     # Otherwise it would end with the session.
     loginctl enable-linger 2>/dev/null || say 'it ends with this session: loginctl enable-linger needs an admin'
   fi
@@ -151,7 +151,9 @@ uninstall() {
     manage disable --quiet --now tidemap-agent.service 2>/dev/null || true
   fi
   rm -f "$unit" "$programs/tidemap-agent"
-  rm -f "$config/agent.nk" "$config/agent.nk.joining" "$config/agent.env" "$config/broker-ca.pem"
+  rm -f "$config/agent.nk" "$config/agent.nk.joining" "$config/broker-ca.pem"
+  # A package has brought settings of its own.
+  if [ "$(id -u)" != 0 ] || [ ! -x /usr/bin/tidemap-agent ]; then rm -f "$config/agent.env"; fi
   rmdir "$config" 2>/dev/null || true
   if [ -n "$state" ]; then rm -rf "$state" "/var/lib/private/${state##*/}"; fi
   if [ -d "$systemd" ] && has systemctl; then manage daemon-reload; fi

@@ -141,3 +141,55 @@ async fn behind_a_proxy_with_a_prefix_the_line_names_the_address() {
     assert!(output.status.success(), "{}", said(&output));
     assert!(Path::new(&host.file(".config/tidemap/agent.nk")).exists());
 }
+
+/// An unpacked archive, with as little in it as the script needs.
+fn archive(host: &Host) -> String {
+    let folder = host.file("tidemap-0.0.0");
+    for part in ["bin", "lib/tidemap/agents", "lib/systemd/system", "share/man/man1"] {
+        fs::create_dir_all(folder.join(part)).unwrap();
+    }
+    let script = fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/../../deploy/install.sh")).unwrap();
+    fs::write(folder.join("install.sh"), script).unwrap();
+    let program = tidemap().unwrap();
+    for (name, command) in [("tidemap", ""), ("tidemap-agent", " agent")] {
+        let path = folder.join("bin").join(name);
+        fs::write(&path, format!("#!/bin/sh\nexec {}{command} \"$@\"\n", program.display())).unwrap();
+        fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    fs::write(
+        folder.join("lib/systemd/system/tidemap.service"),
+        "[Service]\nExecStart=/usr/bin/tidemap up\n",
+    )
+    .unwrap();
+    fs::write(folder.join("share/man/man1/tidemap.1"), "").unwrap();
+    folder.to_str().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn an_unpacked_archive_installs_the_whole_or_the_agent_without_a_download() {
+    let (folder, host) = (tempfile::tempdir().unwrap(), Host::new());
+    let archive = archive(&host);
+    let installed = host.run(&format!("sh {archive}/install.sh")).await;
+    assert!(installed.status.success(), "{}", said(&installed));
+    let program = host.file(".local/bin/tidemap");
+    let version = Command::new(&program).arg("--version").output().await.unwrap();
+    assert!(version.status.success() && host.file(".local/share/man/man1/tidemap.1").exists());
+    let unit = fs::read_to_string(host.file(".local/lib/systemd/system/tidemap.service")).unwrap();
+    assert!(unit.contains(&format!("ExecStart={} up", program.display())), "{unit}");
+
+    // An API that has no programs to hand out.
+    let data = folder.path().join("data");
+    let (_up, url) = Tidemap::up(&data, &["--node", "first"]).await.unwrap();
+    let word = invite(data.to_str().unwrap(), &[]).await;
+    let joined = host.run(&format!("cd {archive} && sh install.sh --node offline {url} {word}")).await;
+    assert!(joined.status.success(), "{}", said(&joined));
+    assert!(host.file(".config/tidemap/agent.nk").exists());
+    let other = Host::new();
+    let line = format!("curl -fsS {url}/install.sh | sh -s -- {word}");
+    let missing = other.run(&line).await;
+    assert!(
+        missing.status.code() == Some(1) && said(&missing).contains("cannot be fetched"),
+        "{}",
+        said(&missing)
+    );
+}

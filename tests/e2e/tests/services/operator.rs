@@ -42,6 +42,8 @@ async fn a_fleet_of_signatures_is_started_watched_and_cut_off_by_commands_alone(
         let enroll = ["enroll", name, "--operator", &operator, "--nats-url", &nats, "--labels", "role=web"];
         let line = run(&enroll).await;
         assert_eq!(run(&enroll).await, line, "the same node gets the same line");
+        let same = ["enroll", name, "--operator", &operator, "--nats-url", &nats];
+        assert_eq!(run(&same).await, line, "its labels are remembered");
         agents.push(start_agent(&line, &folder.path().join(name)));
     }
     let node = async |name: &str, status: Status| {
