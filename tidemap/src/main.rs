@@ -3,10 +3,12 @@
 mod alerts;
 mod api_answer;
 mod enroll;
+mod init;
 mod listen;
 mod nodes;
 mod notify;
 mod operator;
+mod page_address;
 #[cfg(test)]
 mod reference;
 mod stations;
@@ -50,6 +52,8 @@ struct Cli {
 enum Command {
     /// Starts everything on this machine: broker, agent, two ingest workers, history, API and page.
     Up(Box<up::UpArgs>),
+    /// Makes a broker's data folder with its keys and its nats.conf, and starts nothing.
+    Init(init::InitArgs),
     /// Publishes this host's throughput, and does nothing else.
     Agent(AgentCommand),
     /// Keeps the fleet's state; as many workers as you like share the work.
@@ -150,6 +154,7 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
     let shutdown = shutdown::on_signal()?;
     match cli.command {
         Command::Up(args) => up::run(*args, shutdown).await,
+        Command::Init(args) => init::run(args),
         Command::Agent(command) => command.execute(shutdown).await,
         Command::Ingest { nats, ingest, partitions } => {
             tidemap_ingest::run(ingest.check(partitions)?, &nats, shutdown).await
@@ -181,7 +186,7 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
             let listener = config.bind().await?;
             let address = listener.local_addr().context("the api's address")?;
             let client = nats.connect("tidemap-api", None).await?;
-            tracing::info!("serving http://{address}");
+            tracing::info!("serving {}", page_address::here(address));
             tidemap_api::run(config, client, listener, shutdown).await
         }
         Command::Nodes(args) => nodes::run(args).await,
