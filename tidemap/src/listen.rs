@@ -179,6 +179,11 @@ impl Network {
     }
 }
 
+/// The host in `HOST:PORT` of an endpoint.
+pub(crate) fn host_of(endpoint: &str) -> Option<String> {
+    endpoint.trim().parse::<Advertised>().ok().map(|there| there.host().to_owned())
+}
+
 /// This host's time since 1970, by which certificates are judged.
 fn now() -> Duration {
     Duration::from_millis(u64::try_from(unix_ms()).unwrap_or(0))

@@ -2,6 +2,8 @@
 
 mod alerts;
 mod api_answer;
+mod backup;
+mod doctor;
 mod enroll;
 mod init;
 mod listen;
@@ -137,6 +139,12 @@ enum Command {
     },
     /// Creates another host's key, and prints the line that starts an agent there.
     Enroll(enroll::EnrollArgs),
+    /// Looks for what is wrong with this host, its broker, the API and the fleet, and says what to do.
+    Doctor(doctor::DoctorArgs),
+    /// Saves keys, users, certificates, history and what fires in one file, while `tidemap up` runs or not.
+    Backup(backup::BackupArgs),
+    /// Makes a data folder from a backup.
+    Restore(backup::RestoreArgs),
     /// Revokes the key of a host's agent, or of a relay.
     Revoke(enroll::RevokeArgs),
     /// Manages signed keys, for fleets of more than a few thousand nodes.
@@ -198,6 +206,9 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
         }
         Command::Notify(command) => notify::run(command).await,
         Command::Simulate { nats, simulate } => tidemap_simulate::run(simulate, nats, shutdown).await,
+        Command::Doctor(args) => doctor::run(args).await,
+        Command::Backup(args) => backup::back_up(args, shutdown).await,
+        Command::Restore(args) => backup::restore(args),
         Command::Enroll(args) => enroll::enroll(&args).await,
         Command::Revoke(args) => enroll::revoke(&args).await,
         Command::Operator(command) => operator::run(command).await,

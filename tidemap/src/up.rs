@@ -29,6 +29,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     HISTORY_FOLDER,
+    backup::buckets,
     listen::{ListenArgs, Listener},
     page_address,
     stations::{Stage, Stations},
@@ -145,7 +146,7 @@ pub(crate) async fn run(args: UpArgs, shutdown: CancellationToken) -> anyhow::Re
     };
     tracing::info!(broker = broker.url(), data = %data_dir.path().display(), "broker is up");
     let http = listeners.http.local_addr().context("the page's address")?;
-    let started = start(&mut stations, plan, listeners, access).await;
+    let started = start(&mut stations, plan, data_dir.path(), listeners, access).await;
     let ended = match started {
         Ok(()) => {
             // The page is there, whether or not somebody reads where.
@@ -178,6 +179,7 @@ struct Listeners {
 async fn start(
     stations: &mut Stations,
     plan: Plan,
+    dir: &Path,
     listeners: Listeners,
     access: Access,
 ) -> anyhow::Result<()> {
@@ -187,6 +189,10 @@ async fn start(
     let (partitions, replicas) = (plan.ingest.partitions, plan.ingest.replicas);
     if let Some(recut) = repartition::run(&jetstream::new(services.clone()), partitions, replicas).await? {
         tracing::info!("{recut}");
+    }
+    let restored = buckets::put_back(&jetstream::new(services.clone()), dir, partitions, replicas).await;
+    if let Some(count) = restored.context("what was restored")?.checked_sub(1) {
+        tracing::info!("{} values of a backup are with the broker again", count + 1);
     }
     services.drain().await?;
     let api_client = access.services.connect("tidemap-api", None).await?;

@@ -30,8 +30,8 @@ use crate::{
 use launch::{Launch, ServerProcess};
 use signal::Signal;
 
-pub use disk::{DiskNews, DiskWatch};
-pub use launch::prepare;
+pub use disk::{DiskNews, DiskWatch, free_bytes};
+pub use launch::{certificate, prepare, process};
 pub use locate::{default_tools_dir, locate};
 pub use reload::{Reload, reload_by, reload_running};
 
