@@ -40,7 +40,7 @@ pub(crate) async fn run(args: DoctorArgs) -> anyhow::Result<()> {
     if dir.join("keys").is_dir() {
         findings.extend(broker::examine(&dir, args.brokers.at(&dir)).await);
     }
-    let api = args.api;
+    let api = args.api.with_token_of(&dir);
     findings.extend(api_answer::asked(move || Ok(fleet::examine(&api))).await?);
     cli::print(findings.iter().map(Finding::to_string).collect::<Vec<_>>().join("\n"))?;
     match findings.iter().filter(|finding| finding.is_wrong()).count() {

@@ -5,6 +5,7 @@ mod api_answer;
 mod backup;
 mod doctor;
 mod enroll;
+mod forget;
 mod init;
 mod listen;
 mod nodes;
@@ -147,6 +148,8 @@ enum Command {
     Restore(backup::RestoreArgs),
     /// Revokes the key of a host's agent, or of a relay.
     Revoke(enroll::RevokeArgs),
+    /// Removes a node from the list, and with --history from the history.
+    Forget(forget::ForgetArgs),
     /// Manages signed keys, for fleets of more than a few thousand nodes.
     #[command(subcommand)]
     Operator(operator::OperatorCommand),
@@ -211,6 +214,7 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Restore(args) => backup::restore(args),
         Command::Enroll(args) => enroll::enroll(&args).await,
         Command::Revoke(args) => enroll::revoke(&args).await,
+        Command::Forget(args) => forget::run(args).await,
         Command::Operator(command) => operator::run(command).await,
     }
 }

@@ -1,6 +1,10 @@
 //! The way to an API: its address, with what it is trusted, and what it asks for.
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use data_encoding::BASE64;
 use tidemap_service::{cli::UsageError, text_file};
@@ -35,6 +39,15 @@ pub(crate) struct ApiAddressArgs {
 }
 
 impl ApiAddressArgs {
+    /// With the token that `tidemap up` has made in this folder, unless one is given.
+    pub(crate) fn with_token_of(mut self, dir: &Path) -> Self {
+        let made = dir.join("keys/api.token");
+        if self.api_token_file.is_none() && made.is_file() {
+            self.api_token_file = Some(made);
+        }
+        self
+    }
+
     /// The checked address.
     pub(super) fn url(&self) -> Result<Url, UsageError> {
         let wrong = |problem: &str| UsageError(format!("--url {}: {problem}", self.url));
