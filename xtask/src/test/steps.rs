@@ -2,7 +2,7 @@
 
 use anyhow::{Result, bail};
 
-use super::{dependencies, manifests, programs, tally::Tally};
+use super::{before, dependencies, manifests, programs, tally::Tally};
 use crate::{
     artifacts::Artifacts,
     tools::{self, WASM_TARGET},
@@ -145,8 +145,12 @@ impl Steps {
             ("TIDEMAP_BIN", built.program("tidemap")?.as_os_str()),
             ("TIDEMAP_NATS_SERVER", nats_server.as_os_str()),
         ];
+        let before = if self.long { before::build(&self.workspace)? } else { None };
         if self.long {
             environment.push(("TIDEMAP_LONG", "1".as_ref()));
+        }
+        if let Some(before) = &before {
+            environment.push((before::VARIABLE, before.as_os_str()));
         }
         programs::run(&self.workspace, built.tests(), &environment, tally)?;
         run(&mut self.workspace.cargo(["test", "--doc", "--workspace"]))
