@@ -16,8 +16,9 @@ use crate::{
 };
 
 mod checkers;
+mod hosts;
 
-pub(crate) use self::checkers::ensure_checkers;
+pub(crate) use self::{checkers::ensure_checkers, hosts::ensure_hosts};
 
 /// What the page is compiled for.
 pub(crate) const WASM_TARGET: &str = "wasm32-unknown-unknown";
