@@ -3,6 +3,7 @@
 mod alerts;
 mod api_answer;
 mod enroll;
+mod health;
 mod listen;
 mod nodes;
 mod notify;
@@ -102,6 +103,8 @@ enum Command {
         #[command(flatten)]
         api: ApiArgs,
     },
+    /// Asks this host's API whether it is ready, for a container's health check: exit code 0 if it is.
+    Health(health::HealthArgs),
     /// Lists the fleet's nodes with their status, rates and versions, as the API knows them.
     Nodes(nodes::NodesArgs),
     /// Prints what traffic came to in hours, days, months or billing cycles, as the API of a fleet knows it.
@@ -184,6 +187,7 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
             tracing::info!("serving http://{address}");
             tidemap_api::run(config, client, listener, shutdown).await
         }
+        Command::Health(args) => health::run(args).await,
         Command::Nodes(args) => nodes::run(args).await,
         Command::Traffic(args) => traffic::run(args).await,
         Command::Alerts { command: Some(command), .. } => alerts::run(command).await,

@@ -9,8 +9,10 @@ use std::io;
 /// As long as this exists, a child ends with this process. To be dropped when the child has ended.
 #[derive(Debug)]
 pub struct ChildWatchdog {
+    /// None where there is no shell: in a container that holds this program alone, whose processes all end
+    /// with its first.
     #[cfg(unix)]
-    guard: std::process::Child,
+    guard: Option<std::process::Child>,
 }
 
 #[cfg(unix)]
@@ -19,7 +21,7 @@ impl ChildWatchdog {
     ///
     /// # Errors
     ///
-    /// When there is no shell, or no room for a process.
+    /// When there is no room for a process.
     pub fn of_process(pid: u32) -> io::Result<Self> {
         Self::of(&pid.to_string())
     }
@@ -49,8 +51,12 @@ impl ChildWatchdog {
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .process_group(0)
-            .spawn()?;
-        Ok(Self { guard })
+            .spawn();
+        match guard {
+            Ok(guard) => Ok(Self { guard: Some(guard) }),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Self { guard: None }),
+            Err(error) => Err(error),
+        }
     }
 }
 
@@ -58,8 +64,10 @@ impl ChildWatchdog {
 impl Drop for ChildWatchdog {
     fn drop(&mut self) {
         // In this order: the pipe closes when the guard no longer acts. An error means that it has ended.
-        self.guard.kill().ok();
-        self.guard.wait().ok();
+        if let Some(guard) = &mut self.guard {
+            guard.kill().ok();
+            guard.wait().ok();
+        }
     }
 }
 
@@ -93,8 +101,9 @@ mod tests {
 
     /// As when this process has ended: the kernel closes its end of the pipe.
     fn parent_ends(mut watchdog: ChildWatchdog) {
-        drop(watchdog.guard.stdin.take());
-        watchdog.guard.wait().unwrap();
+        let guard = watchdog.guard.as_mut().unwrap();
+        drop(guard.stdin.take());
+        guard.wait().unwrap();
     }
 
     #[test]
