@@ -176,8 +176,7 @@ impl Host {
             let ended = nspawn.try_wait();
             async move {
                 ensure!(matches!(ended, Ok(None)), "systemd-nspawn has ended: {ended:?}");
-                let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"))?;
-                Ok(children.split_whitespace().next().context("nothing runs inside")?.parse()?)
+                first_inside(pid).context("nothing runs inside")
             }
         })
         .await
@@ -253,6 +252,17 @@ impl Host {
         let console = fs::read(self.console()).unwrap_or_default();
         format!("{} ({}): {}", self.name, self.machine, String::from_utf8_lossy(&console))
     }
+}
+
+/// The process that is the first of a namespace, among those that `nspawn` has started. At first there is
+/// another, which makes the namespace.
+fn first_inside(nspawn: u32) -> Option<u32> {
+    let children = fs::read_to_string(format!("/proc/{nspawn}/task/{nspawn}/children")).ok()?;
+    let is_first = |child: &&str| {
+        let status = fs::read_to_string(format!("/proc/{child}/status")).unwrap_or_default();
+        status.lines().any(|line| line.starts_with("NSpid:") && line.ends_with("\t1"))
+    };
+    children.split_whitespace().find(is_first)?.parse().ok()
 }
 
 impl Drop for Running {

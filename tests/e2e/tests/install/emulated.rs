@@ -14,7 +14,8 @@ const NODE: &str = "arm-1";
 #[tokio::test]
 async fn the_agent_for_arm_reports() {
     let Some(dist) = dist() else { return };
-    let agent = made(&dist.join("bin"), "tidemap-agent", "-aarch64").unwrap();
+    let unpacked = made(&dist, "tidemap-", "-unknown-linux-musl").unwrap();
+    let agent = unpacked.join("lib/tidemap/agents/tidemap-agent-aarch64");
     let broker = TestBroker::start().await.unwrap();
     let _worker = broker.ingest(&[]).unwrap();
     let (_api, url) = broker.api().await.unwrap();
