@@ -7,7 +7,7 @@ use tidemap_service::{cli, logging::LogArgs, shutdown};
 
 /// Publishes this host's real throughput, and nothing else.
 #[derive(Debug, Parser)]
-#[command(name = "tidemap-agent", version)]
+#[command(name = "tidemap-agent", version = tidemap_service::version!())]
 struct Cli {
     #[command(flatten)]
     command: AgentCommand,

@@ -6,7 +6,7 @@ use tidemap_wire::PartitionCount;
 
 /// Judges alert rules and notifies people; of several stations one judges, and the others stand by.
 #[derive(Parser, Debug)]
-#[command(name = "tidemap-alerts", version)]
+#[command(name = "tidemap-alerts", version = tidemap_service::version!())]
 struct Cli {
     #[command(flatten)]
     nats: NatsArgs,

@@ -6,7 +6,7 @@ use tidemap_service::{cli, logging::LogArgs, nats::NatsArgs, shutdown};
 
 /// Serves the fleet: the page, the event stream, JSON and Prometheus metrics.
 #[derive(Debug, Parser)]
-#[command(name = "tidemap-api", version)]
+#[command(name = "tidemap-api", version = tidemap_service::version!())]
 struct Cli {
     #[command(flatten)]
     nats: NatsArgs,

@@ -7,7 +7,7 @@ use tidemap_wire::PartitionCount;
 
 /// Keeps the fleet's history on disk; several stations each keep the whole of it.
 #[derive(Parser, Debug)]
-#[command(name = "tidemap-history", version)]
+#[command(name = "tidemap-history", version = tidemap_service::version!())]
 #[command(args_conflicts_with_subcommands = true)]
 struct Cli {
     #[command(subcommand)]

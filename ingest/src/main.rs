@@ -9,7 +9,7 @@ static ALLOCATOR: tidemap_ingest::Allocator = tidemap_ingest::Allocator;
 
 /// Keeps the state of the fleet; any number of workers share the work.
 #[derive(Parser, Debug)]
-#[command(name = "tidemap-ingest", version)]
+#[command(name = "tidemap-ingest", version = tidemap_service::version!())]
 struct Cli {
     #[command(flatten)]
     nats: NatsArgs,

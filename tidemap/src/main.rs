@@ -2,6 +2,7 @@
 
 mod alerts;
 mod api_answer;
+mod describe;
 mod enroll;
 mod health;
 mod listen;
@@ -39,7 +40,7 @@ static ALLOCATOR: tidemap_ingest::Allocator = tidemap_ingest::Allocator;
 
 /// The live upload and download speed of every node, in a browser, without logging in anywhere.
 #[derive(Parser, Debug)]
-#[command(name = "tidemap", version, propagate_version = true)]
+#[command(name = "tidemap", version = tidemap_service::version!(), propagate_version = true)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -141,6 +142,11 @@ enum Command {
     /// Manages signed keys, for fleets of more than a few thousand nodes.
     #[command(subcommand)]
     Operator(operator::OperatorCommand),
+    /// Prints completions for a shell, such as `tidemap completions bash`.
+    Completions(describe::CompletionsArgs),
+    /// Writes manual pages, as packages have them.
+    #[command(hide = true)]
+    Manual(describe::ManualArgs),
 }
 
 #[tokio::main]
@@ -200,6 +206,8 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Enroll(args) => enroll::enroll(&args).await,
         Command::Revoke(args) => enroll::revoke(&args).await,
         Command::Operator(command) => operator::run(command).await,
+        Command::Completions(args) => describe::completions(&args),
+        Command::Manual(args) => describe::manual(&args),
     }
 }
 

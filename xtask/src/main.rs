@@ -50,7 +50,7 @@ enum Task {
     Soak(soak::SoakArgs),
     /// Build the page into dist/web and check its size budget.
     Web,
-    /// Build the programs for distribution into dist/bin.
+    /// Make a release: programs, archives and packages, in dist.
     Dist(dist::DistArgs),
 }
 
@@ -62,7 +62,7 @@ fn main() -> ExitCode {
         Task::Bench(args) => bench::run(&workspace, &args),
         Task::Soak(args) => soak::run(&workspace, &args),
         Task::Web => web::build_within_budget(&workspace),
-        Task::Dist(args) => dist::build(&workspace, &args),
+        Task::Dist(args) => dist::build(&workspace, &args).map(drop),
     });
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -2,6 +2,7 @@
 
 mod dependencies;
 mod manifests;
+mod packages;
 mod programs;
 mod steps;
 mod tally;

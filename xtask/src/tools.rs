@@ -17,8 +17,9 @@ use crate::{
 
 mod checkers;
 mod hosts;
+mod zig;
 
-pub(crate) use self::{checkers::ensure_checkers, hosts::ensure_hosts};
+pub(crate) use self::{checkers::ensure_checkers, hosts::ensure_hosts, zig::Zig};
 
 /// What the page is compiled for.
 pub(crate) const WASM_TARGET: &str = "wasm32-unknown-unknown";
@@ -72,29 +73,57 @@ pub(crate) fn ensure_browser(workspace: &Workspace) -> Result<()> {
         return Ok(());
     }
     let packages = missing.join(" ");
-    let is_root = output(workspace.command("id").arg("-u")).is_ok_and(|id| id.trim() == "0");
-    if !is_root || find("apt-get").is_none() {
+    if !can_install(workspace) {
         bail!("the browser tests need chromium and chromedriver on PATH (Debian: apt install {packages})");
     }
-    println!("Installing {packages}.");
+    install_packages(workspace, &missing)
+}
+
+/// Installs the packages of Debian whose programs are missing, where this process may; whoever needs a
+/// program looks whether it is there.
+pub(crate) fn install(workspace: &Workspace, programs: &[(&str, &str)]) {
+    let missing = programs.iter().filter(|(program, _)| find(program).is_none());
+    let missing: Vec<&str> = missing.map(|(_, package)| *package).collect();
+    if !missing.is_empty() && can_install(workspace) {
+        install_packages(workspace, &missing).ok();
+    }
+}
+
+fn can_install(workspace: &Workspace) -> bool {
+    let is_root = output(workspace.command("id").arg("-u")).is_ok_and(|id| id.trim() == "0");
+    is_root && find("apt-get").is_some()
+}
+
+fn install_packages(workspace: &Workspace, packages: &[&str]) -> Result<()> {
+    println!("Installing {}.", packages.join(" "));
     let apt = |arguments: &[&str]| -> Command {
         let mut command = workspace.command("apt-get");
         command.args(["-q", "-y"]).args(arguments).env("DEBIAN_FRONTEND", "noninteractive");
         command
     };
     run(&mut apt(&["update"]))?;
-    run(apt(&["install", "--no-install-recommends"]).args(missing))
+    run(apt(&["install", "--no-install-recommends"]).args(packages))
 }
 
 /// The folder with these packages of `PyPI`, fetched by pip the first time; `None` when they cannot be
 /// fetched. `locked` has the hashes of these and of all that they need, and pip takes no other file.
 pub(crate) fn fetch(workspace: &Workspace, packages: &[&str], locked: &str) -> Option<PathBuf> {
-    let folder = tools_folder(workspace).join(packages.join("-"));
+    fetch_for(workspace, &packages.join("-"), locked, None)
+}
+
+/// As [`fetch`], into the folder of this name, and the wheels of another platform than this machine's.
+pub(crate) fn fetch_for(
+    workspace: &Workspace,
+    name: &str,
+    locked: &str,
+    platform: Option<&str>,
+) -> Option<PathBuf> {
+    let folder = tools_folder(workspace).join(name);
     if folder.is_dir() {
         return Some(folder);
     }
-    let made = folder.with_extension("part");
-    let requirements = folder.with_extension("txt");
+    let made = tools_folder(workspace).join(format!("{name}.part"));
+    let requirements = tools_folder(workspace).join(format!("{name}.txt"));
     fs::create_dir_all(tools_folder(workspace)).ok()?;
     fs::write(&requirements, locked).ok()?;
     let install = |mut pip: Command| {
@@ -108,7 +137,8 @@ pub(crate) fn fetch(workspace: &Workspace, packages: &[&str], locked: &str) -> O
             "--only-binary=:all:",
             "--target",
         ]);
-        status(pip.arg(&made).arg("--requirement").arg(&requirements)).is_ok_and(|status| status.success())
+        pip.arg(&made).args(platform.iter().flat_map(|platform| ["--platform", platform]));
+        status(pip.arg("--requirement").arg(&requirements)).is_ok_and(|status| status.success())
     };
     let pips = [("python3", &["-m", "pip"][..]), ("pip3", &[]), ("pip", &[])];
     let fetched = pips.into_iter().any(|(program, arguments)| {

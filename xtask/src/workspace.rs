@@ -28,6 +28,16 @@ impl Workspace {
         self.root.join(relative)
     }
 
+    /// Flags for rustc, by which what it writes does not depend on where the checkout and cargo's registry
+    /// lie.
+    pub(crate) fn remapped_paths(&self) -> Vec<String> {
+        let cargo_home = env::var_os("CARGO_HOME").map(PathBuf::from);
+        let cargo_home = cargo_home.or_else(|| Some(PathBuf::from(env::var_os("HOME")?).join(".cargo")));
+        let mut flags = vec![format!("--remap-path-prefix={}=tidemap", self.path("").display())];
+        flags.extend(cargo_home.map(|home| format!("--remap-path-prefix={}=cargo", home.display())));
+        flags
+    }
+
     /// A cargo command, with the toolchain that runs this task.
     pub(crate) fn cargo<S: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = S>) -> Command {
         let mut command = self.command(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));

