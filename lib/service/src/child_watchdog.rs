@@ -9,10 +9,8 @@ use std::io;
 /// As long as this exists, a child ends with this process. To be dropped when the child has ended.
 #[derive(Debug)]
 pub struct ChildWatchdog {
-    /// None where there is no shell: in a container that holds this program alone, whose processes all end
-    /// with its first.
     #[cfg(unix)]
-    guard: Option<std::process::Child>,
+    guard: std::process::Child,
 }
 
 #[cfg(unix)]
@@ -21,7 +19,7 @@ impl ChildWatchdog {
     ///
     /// # Errors
     ///
-    /// When there is no room for a process.
+    /// When there is no shell, or no room for a process.
     pub fn of_process(pid: u32) -> io::Result<Self> {
         Self::of(&pid.to_string())
     }
@@ -51,12 +49,8 @@ impl ChildWatchdog {
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .process_group(0)
-            .spawn();
-        match guard {
-            Ok(guard) => Ok(Self { guard: Some(guard) }),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Self { guard: None }),
-            Err(error) => Err(error),
-        }
+            .spawn()?;
+        Ok(Self { guard })
     }
 }
 
@@ -64,10 +58,8 @@ impl ChildWatchdog {
 impl Drop for ChildWatchdog {
     fn drop(&mut self) {
         // In this order: the pipe closes when the guard no longer acts. An error means that it has ended.
-        if let Some(guard) = &mut self.guard {
-            guard.kill().ok();
-            guard.wait().ok();
-        }
+        self.guard.kill().ok();
+        self.guard.wait().ok();
     }
 }
 
@@ -101,9 +93,8 @@ mod tests {
 
     /// As when this process has ended: the kernel closes its end of the pipe.
     fn parent_ends(mut watchdog: ChildWatchdog) {
-        let guard = watchdog.guard.as_mut().unwrap();
-        drop(guard.stdin.take());
-        guard.wait().unwrap();
+        drop(watchdog.guard.stdin.take());
+        watchdog.guard.wait().unwrap();
     }
 
     #[test]

@@ -5,16 +5,21 @@ use std::{fs, path::Path, thread};
 
 use anyhow::{Context, Result, bail};
 
-use super::{find, install, tools_folder};
+use super::{fetch, find, install, tools_folder};
 use crate::workspace::{Workspace, output, run};
 
 /// Programs, and Debian's packages that have them.
-const PROGRAMS: [(&str, &str); 4] = [
+const PROGRAMS: [(&str, &str); 6] = [
     ("mmdebstrap", "mmdebstrap"),
     ("systemd-nspawn", "systemd-container"),
     ("buildah", "buildah"),
+    ("podman", "podman"),
+    ("runc", "runc"),
     ("qemu-aarch64-static", "qemu-user-static"),
 ];
+/// What reads a compose file for podman, as Docker's own does for Docker.
+const COMPOSE: &str = "podman-compose==1.6.0";
+const COMPOSE_LOCKED: &str = include_str!("../../requirements/podman-compose.txt");
 /// Debian 12, and the oldest that is looked after.
 const RELEASES: [&str; 2] = ["bookworm", "bullseye"];
 /// What a small host has beside the essential packages.
@@ -32,6 +37,9 @@ pub(crate) fn ensure_hosts(workspace: &Workspace) -> Result<()> {
     if let Some((program, package)) = PROGRAMS.into_iter().find(|(program, _)| find(program).is_none()) {
         println!("NOT FETCHED: systems to install on, because there is no {program} ({package})");
         return Ok(());
+    }
+    if fetch(workspace, &[COMPOSE], COMPOSE_LOCKED).is_none() {
+        bail!("pip cannot fetch {COMPOSE}");
     }
     let folder = tools_folder(workspace);
     fs::create_dir_all(&folder)?;

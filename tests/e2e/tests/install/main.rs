@@ -5,6 +5,7 @@
 #![expect(clippy::unwrap_used, reason = "a failing test panics, its helpers too")]
 
 mod emulated;
+mod image;
 mod invited;
 mod left;
 mod packages;
