@@ -1,5 +1,6 @@
 //! `cargo xtask test`: all checks and tests, one step after the other.
 
+mod chart;
 mod dependencies;
 mod manifests;
 mod packages;

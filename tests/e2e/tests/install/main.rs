@@ -4,6 +4,7 @@
 //! skipped, and say so.
 #![expect(clippy::unwrap_used, reason = "a failing test panics, its helpers too")]
 
+mod chart;
 mod emulated;
 mod image;
 mod invited;
