@@ -9,6 +9,7 @@ mod doctor;
 mod enroll;
 mod enroller;
 mod forget;
+mod health;
 mod init;
 mod invite;
 mod listen;
@@ -113,6 +114,8 @@ enum Command {
         #[command(flatten)]
         api: ApiArgs,
     },
+    /// Asks this host's API whether it is ready, for a container's health check: exit code 0 if it is.
+    Health(health::HealthArgs),
     /// Lists the fleet's nodes with their status, rates and versions, as the API knows them.
     Nodes(nodes::NodesArgs),
     /// Prints what traffic came to in hours, days, months or billing cycles, as the API of a fleet knows it.
@@ -216,6 +219,7 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
             tracing::info!("serving {}", page_address::here(address));
             tidemap_api::run(config, client, listener, shutdown).await
         }
+        Command::Health(args) => health::run(args).await,
         Command::Nodes(args) => nodes::run(args).await,
         Command::Traffic(args) => traffic::run(args).await,
         Command::Alerts { command: Some(command), .. } => alerts::run(command).await,

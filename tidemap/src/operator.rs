@@ -1,5 +1,7 @@
 //! `tidemap operator`: keys that sign which nodes may connect, for fleets of more than a few thousand nodes.
 
+mod given;
+
 use std::{
     path::{Path, PathBuf},
     time::Duration,
@@ -33,6 +35,10 @@ pub(crate) enum OperatorCommand {
         /// again one by one.
         #[arg(long)]
         renew_enroll_key: bool,
+        /// Take over the files of an operator's folder that lie beside each other here, such as a mounted
+        /// Secret of Kubernetes; what the folder has already stays.
+        #[arg(long, value_name = "FOLDER")]
+        from: Option<PathBuf>,
     },
     /// Publishes what the operator has signed to running brokers.
     Push {
@@ -57,7 +63,12 @@ pub(crate) struct BrokersArgs {
 
 pub(crate) async fn run(command: OperatorCommand) -> anyhow::Result<()> {
     match command {
-        OperatorCommand::Init { folder, renew_enroll_key } => init(&folder, renew_enroll_key),
+        OperatorCommand::Init { folder, renew_enroll_key, from } => {
+            if let Some(from) = from {
+                given::take_over(&from, &folder)?;
+            }
+            init(&folder, renew_enroll_key)
+        }
         OperatorCommand::Push { folder, brokers } => {
             let heard = push(&Operator::open(&folder)?, &brokers).await?;
             say(format_args!("{} updated", count(heard)));

@@ -7,6 +7,7 @@ mod compile;
 mod components;
 mod deb;
 mod identity;
+mod image;
 mod licences;
 mod package;
 mod platform;
@@ -170,6 +171,7 @@ impl Release<'_> {
         let to = |end: &str| self.workspace.path(FOLDER).join(format!("{name}.{end}"));
         // The folder that the archive unpacks to stays, for images and tests.
         package::archive(self.workspace, &parts)?.write(&self.workspace.path(FOLDER).join(&name))?;
+        image::write(self.workspace, platform, &parts)?;
         archive::pack(self.workspace, &name, self.identity.epoch, &to("tar.gz"))?;
         fs::write(to("cdx.json"), sbom::document(&self.identity, platform, TIDEMAP, &components)?)?;
         made.extend([to("tar.gz"), to("cdx.json")]);

@@ -1,6 +1,7 @@
 //! `cargo xtask test`: all checks and tests, one step after the other.
 
 mod before;
+mod chart;
 mod dependencies;
 mod manifests;
 mod packages;

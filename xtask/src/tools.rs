@@ -16,9 +16,11 @@ use crate::{
 };
 
 mod checkers;
+mod helm;
+mod hosts;
 mod zig;
 
-pub(crate) use self::{checkers::ensure_checkers, zig::Zig};
+pub(crate) use self::{checkers::ensure_checkers, helm::ensure_helm, hosts::ensure_hosts, zig::Zig};
 
 /// What the page is compiled for.
 pub(crate) const WASM_TARGET: &str = "wasm32-unknown-unknown";

@@ -4,6 +4,7 @@
 //! error. Where time itself is what a test is about, [`endure`], [`observe`] and [`keep_pace`] say so. Every
 //! bound of time is for a machine of usual speed; [`machine`] stretches it on a slower or busier one.
 
+pub mod booted;
 pub mod broker;
 pub mod browser;
 pub mod client;

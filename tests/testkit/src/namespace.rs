@@ -19,7 +19,7 @@ use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 static NEXT: AtomicU8 = AtomicU8::new(0);
 
 /// Where `ip` keeps namespaces by name.
-const FOLDER: &str = "/var/run/netns";
+pub(crate) const FOLDER: &str = "/var/run/netns";
 /// Nobody else is in these namespaces, so all tests may use the same network for documentation and tests.
 const HERE: Ipv4Addr = Ipv4Addr::new(198, 18, 0, 1);
 const THERE: Ipv4Addr = Ipv4Addr::new(198, 18, 0, 2);
@@ -97,7 +97,7 @@ impl Drop for Namespace {
     }
 }
 
-fn ip(args: &[&str]) -> anyhow::Result<Output> {
+pub(crate) fn ip(args: &[&str]) -> anyhow::Result<Output> {
     let output = Command::new("ip").args(args).output().context("cannot run ip (Debian: iproute2)")?;
     let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
     anyhow::ensure!(output.status.success(), "ip {}: {stderr}(these tests need root)", args.join(" "));

@@ -85,6 +85,15 @@ pub(super) fn archive(workspace: &Workspace, parts: &Parts<'_>) -> Result<Tree> 
     Ok(tree)
 }
 
+/// What is below the root of an image: programs, and the public authorities' certificates, which nobody else
+/// brings there.
+pub(super) fn image(parts: &Parts<'_>, certificates: &Path) -> Tree {
+    let mut tree = parts.below("usr");
+    tree.program("usr/bin/tidemap-agent", &parts.programs.agents[parts.platform.arch]);
+    tree.copy("etc/ssl/certs/ca-certificates.crt", certificates);
+    tree
+}
+
 fn units(workspace: &Workspace) -> Result<Vec<PathBuf>> {
     let folder = workspace.path("deploy/systemd");
     let entries = fs::read_dir(&folder).with_context(|| format!("cannot read {}", folder.display()))?;

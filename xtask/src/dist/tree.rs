@@ -39,6 +39,11 @@ impl Tree {
         self.files.insert(path.into(), Entry::CopyOf(source.to_owned(), 0o755));
     }
 
+    /// A copy of a file that everybody may read.
+    pub(super) fn copy(&mut self, path: impl Into<PathBuf>, source: &Path) {
+        self.files.insert(path.into(), Entry::CopyOf(source.to_owned(), 0o644));
+    }
+
     /// Leaves out a file.
     pub(super) fn remove(&mut self, path: &str) {
         self.files.remove(Path::new(path));

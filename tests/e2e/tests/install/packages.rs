@@ -1,0 +1,48 @@
+//! Debian's packages, on Debian 12 and on the oldest Debian that is looked after.
+
+use std::time::Duration;
+
+use tidemap_testkit::{
+    booted::{Host, Lan},
+    machine,
+};
+use tokio::time::Instant;
+
+use crate::{dist, is_online, left::Files, made, processes};
+
+/// For one command to end, and its page to show the node.
+const INSTALL_GOAL: Duration = Duration::from_secs(60);
+
+/// Everything on one host: page, API, broker and an agent.
+async fn comes_and_goes(release: &str) {
+    let Some(dist) = dist() else { return };
+    let lan = Lan::new().unwrap();
+    let host = Host::boot(&lan, release, "alone").await.unwrap();
+    host.must("! command -v cargo rustc cc python3 nats-server").await.unwrap();
+    let package = host.copy_in(&made(&dist, "tidemap_", "_amd64.deb").unwrap()).unwrap();
+    let before = Files::of(&host).await.unwrap();
+
+    let start = Instant::now();
+    host.must(&format!("dpkg -i {package} && systemctl enable --now tidemap")).await.unwrap();
+    is_online(&host, "http://127.0.0.1:8080", "alone").await.unwrap();
+    let took = start.elapsed();
+    eprintln!("{release}: one command, and the node is online after {:.1} s", took.as_secs_f64());
+    assert!(took < machine::scaled_again(INSTALL_GOAL), "{took:?}");
+    let page = host.must("curl -fsS http://127.0.0.1:8080/").await.unwrap();
+    assert!(page.contains("<title>Tidemap"), "{page}");
+
+    host.must("apt-get purge -y -q tidemap").await.unwrap();
+    assert_eq!(processes(&host).await.unwrap(), "", "after it was purged");
+    let left = Files::of(&host).await.unwrap().since(&before);
+    assert!(left.is_empty(), "{left:#?}");
+}
+
+#[tokio::test]
+async fn debian_12_has_it_with_one_command_and_nothing_of_it_after_a_purge() {
+    comes_and_goes("bookworm").await;
+}
+
+#[tokio::test]
+async fn debian_11_has_it_with_one_command_and_nothing_of_it_after_a_purge() {
+    comes_and_goes("bullseye").await;
+}
