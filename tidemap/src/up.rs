@@ -146,11 +146,12 @@ pub(crate) async fn run(args: UpArgs, shutdown: CancellationToken) -> anyhow::Re
     };
     tracing::info!(broker = broker.url(), data = %data_dir.path().display(), "broker is up");
     let http = listeners.http.local_addr().context("the page's address")?;
+    let report = page_address::report(http, |name| plan.api.answers(name));
     let started = start(&mut stations, plan, data_dir.path(), listeners, access).await;
     let ended = match started {
         Ok(()) => {
             // The page is there, whether or not somebody reads where.
-            if let Err(error) = cli::print(page_address::told(http)) {
+            if let Err(error) = cli::print(&report) {
                 tracing::warn!("{error}; the page is at {}", page_address::here(http));
             }
             watch(&mut stations, &mut broker, data_dir.path(), &shutdown).await

@@ -11,7 +11,7 @@ use anyhow::Context;
 use async_nats::jetstream;
 use futures_util::TryStreamExt;
 use tidemap_broker::{
-    data_dir::archive::{Content, Extra},
+    data_dir::archive::{Extra, ExtraContent},
     keys,
 };
 use tidemap_service::{deadline::within, streams};
@@ -39,7 +39,7 @@ pub(super) async fn read(brokers: &BrokersArgs, dir: &Path) -> anyhow::Result<Ve
                 // It may have been removed meanwhile.
                 if let Some(value) = store.get(&key).await.context(bucket)? {
                     let name = Path::new(FOLDER).join(bucket).join(key);
-                    found.push(Extra { name, content: Content::Bytes(value.into()) });
+                    found.push(Extra { name, content: ExtraContent::Bytes(value.into()) });
                 }
             }
         }
