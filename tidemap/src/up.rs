@@ -191,9 +191,9 @@ async fn start(
     if let Some(recut) = repartition::run(&jetstream::new(services.clone()), partitions, replicas).await? {
         tracing::info!("{recut}");
     }
-    let restored = buckets::put_back(&jetstream::new(services.clone()), dir, partitions, replicas).await;
-    if let Some(count) = restored.context("what was restored")?.checked_sub(1) {
-        tracing::info!("{} values of a backup are with the broker again", count + 1);
+    let restored = buckets::put_back(&jetstream::new(services.clone()), dir, partitions, replicas).await?;
+    if restored > 0 {
+        tracing::info!("{restored} values of a backup are with the broker again");
     }
     services.drain().await?;
     let api_client = access.services.connect("tidemap-api", None).await?;

@@ -57,6 +57,18 @@ pub(crate) async fn put_back(
     replicas: usize,
 ) -> anyhow::Result<usize> {
     let folder = dir.join(FOLDER);
+    let putting = put_all(js, &folder, partitions, replicas).await;
+    putting.with_context(|| {
+        format!("what was restored is not with the broker; without {} it is left out", folder.display())
+    })
+}
+
+async fn put_all(
+    js: &jetstream::Context,
+    folder: &Path,
+    partitions: PartitionCount,
+    replicas: usize,
+) -> anyhow::Result<usize> {
     let mut count = 0;
     for bucket in KEPT {
         let values = files(&folder.join(bucket))?;
@@ -72,7 +84,7 @@ pub(crate) async fn put_back(
             count += 1;
         }
     }
-    match fs::remove_dir_all(&folder) {
+    match fs::remove_dir_all(folder) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error).context("the restored buckets"),
         _ => Ok(count),
     }

@@ -99,8 +99,8 @@ pub fn pack(dir: &Path, about: &About, extras: &[Extra], out: impl Write) -> any
     Ok(files.len() + extras.len())
 }
 
-/// Unpacks an archive into a data folder that is locked and otherwise empty. Nothing is left of one that turns
-/// out to be damaged.
+/// Unpacks an archive into a data folder that is locked and otherwise empty. Nothing is left of one that
+/// turns out to be damaged.
 ///
 /// # Errors
 ///
