@@ -147,6 +147,11 @@ impl ApiConfig {
         self.partitions
     }
 
+    /// Whether requests for this name of the host are answered.
+    pub fn answers(&self, name: &str) -> bool {
+        self.names.answers(name)
+    }
+
     /// What the file of plans says: the API follows it.
     pub fn plans(&self) -> Option<watch::Receiver<FileContent<Plans>>> {
         self.plans.as_ref().map(WatchedFile::subscribe)

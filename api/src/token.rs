@@ -14,8 +14,8 @@ const MIN_BYTES: usize = 16;
 /// The tokens, or the files that hold them.
 #[derive(clap::Args, Clone, Debug)]
 pub struct TokenArgs {
-    /// The token that admin calls need, and beyond loopback every call (unless --public or with the reader's).
-    /// Every user of this host can read a program's arguments, so better put it into a file.
+    /// The token that admin calls need, and beyond loopback every call (unless --public or with the
+    /// reader's). Every user of this host can read a program's arguments, so better put it into a file.
     #[arg(long, env = "TIDEMAP_API_TOKEN", hide_env_values = true, value_name = "TOKEN")]
     pub api_token: Option<ApiToken>,
     /// The file with that token.

@@ -54,8 +54,8 @@ impl HistoryCommand {
     }
 }
 
-/// Copies the history in a station's folder into a new file, as it is at one moment, while its station runs or
-/// not. Returns whether there is one.
+/// Copies the history in a station's folder into a new file, as it is at one moment, while its station runs
+/// or not. Returns whether there is one.
 ///
 /// # Errors
 ///

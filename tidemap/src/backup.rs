@@ -11,7 +11,7 @@ use std::{
 use anyhow::{Context, ensure};
 use tidemap_broker::data_dir::{
     DataDir,
-    archive::{self, About, Content, Extra},
+    archive::{self, About, Extra, ExtraContent},
 };
 use tidemap_service::{
     causes::causes,
@@ -22,7 +22,7 @@ use tidemap_service::{
 use tokio::task::spawn_blocking;
 use tokio_util::sync::CancellationToken;
 
-use crate::{HISTORY_FOLDER, listen, operator::BrokersArgs};
+use crate::{HISTORY_FOLDER, operator::BrokersArgs};
 
 /// What stands for standard output or standard input.
 const STREAM: &str = "-";
@@ -66,10 +66,7 @@ pub(crate) async fn back_up(args: BackupArgs, shutdown: CancellationToken) -> an
     if to_stream && io::stdout().is_terminal() {
         return Err(UsageError("FILE: a backup is not for a terminal".to_owned()).into());
     }
-    let kept = match listen::endpoint(&dir).or(args.brokers.nats_url.clone()) {
-        Some(_) => buckets::read(&args.brokers.at(&dir), &dir).await,
-        None => Ok(Vec::new()),
-    };
+    let kept = buckets::read(&args.brokers.at(&dir), &dir).await;
     let mut extras = kept.unwrap_or_else(|error| {
         say(format_args!(
             "the broker is not reached, so the backup lacks its list of nodes and what fires: {}",
@@ -85,7 +82,7 @@ pub(crate) async fn back_up(args: BackupArgs, shutdown: CancellationToken) -> an
         let copy = copies.path().join(tidemap_history::FILE);
         if tidemap_history::back_up(&history, &copy, &shutdown)? {
             let name = Path::new(HISTORY_FOLDER).join(tidemap_history::FILE);
-            extras.push(Extra { name, content: Content::File(copy) });
+            extras.push(Extra { name, content: ExtraContent::File(copy) });
         }
         let about = About::now(unix_ms());
         let pack = |out: &mut dyn Write| archive::pack(&dir, &about, &extras, out);

@@ -1,5 +1,5 @@
-//! `tidemap doctor`: whether the host with the broker, the broker, the API and the fleet are as they should be,
-//! and what to do where they are not.
+//! `tidemap doctor`: whether the host with the broker, the broker, the API and the fleet are as they should
+//! be, and what to do where they are not.
 
 mod broker;
 mod finding;

@@ -4,10 +4,11 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use crate::listen::all_outgoing;
 
-/// What `up` prints once the page is there.
-pub(crate) fn told(listen: SocketAddr) -> String {
+/// What `up` prints once the page is there. `answers` says whether the API answers by a name.
+pub(crate) fn report(listen: SocketAddr, answers: impl Fn(&str) -> bool) -> String {
     let mut text = format!("Tidemap is up: {}  (Ctrl-C stops it)", here(listen));
-    let others = elsewhere(listen, tidemap_agent::host_name(), all_outgoing(listen.ip()));
+    let name = tidemap_agent::host_name().filter(|name| answers(name));
+    let others = elsewhere(listen, name, all_outgoing(listen.ip()));
     if !others.is_empty() {
         text += &format!("\nFrom other hosts: {}", others.join("  "));
     }
@@ -42,17 +43,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_address_that_means_all_is_told_as_those_that_a_browser_can_open() {
+    fn an_address_that_means_all_is_printed_as_those_that_a_browser_can_open() {
         let any: SocketAddr = "0.0.0.0:8080".parse().unwrap();
         assert_eq!(here(any), "http://127.0.0.1:8080");
         assert_eq!(here("[::]:80".parse().unwrap()), "http://127.0.0.1:80");
         assert_eq!(here("192.0.2.7:80".parse().unwrap()), "http://192.0.2.7:80");
         let found: [IpAddr; 2] = ["192.0.2.7".parse().unwrap(), "2001:db8::7".parse().unwrap()];
-        let told = |listen, name: &str| elsewhere(listen, Some(name.to_owned()), found.into_iter());
+        let found_at = |listen, name: &str| elsewhere(listen, Some(name.to_owned()), found.into_iter());
         let addresses = ["http://192.0.2.7:8080", "http://[2001:db8::7]:8080"];
-        assert_eq!(told(any, "web-01"), [&addresses[..], &["http://web-01:8080"]].concat());
-        assert_eq!(told(any, "Büro 1"), addresses);
-        assert!(told("192.0.2.7:80".parse().unwrap(), "web-01").is_empty());
-        assert!(told("127.0.0.1:80".parse().unwrap(), "web-01").is_empty());
+        assert_eq!(found_at(any, "web-01"), [&addresses[..], &["http://web-01:8080"]].concat());
+        assert_eq!(found_at(any, "Büro 1"), addresses);
+        assert!(found_at("192.0.2.7:80".parse().unwrap(), "web-01").is_empty());
+        assert!(found_at("127.0.0.1:80".parse().unwrap(), "web-01").is_empty());
     }
 }

@@ -156,11 +156,12 @@ pub(crate) async fn run(args: UpArgs, shutdown: CancellationToken) -> anyhow::Re
     tracing::info!(broker = broker.url(), data = %data_dir.path().display(), "broker is up");
     let http = listeners.http.local_addr().context("the page's address")?;
     api_endpoint::publish(data_dir.path(), http, &plan.listener)?;
+    let report = page_address::report(http, |name| plan.api.answers(name));
     let started = start(&mut stations, plan, data_dir.path(), listeners, access).await;
     let ended = match started {
         Ok(()) => {
             // The page is there, whether or not somebody reads where.
-            if let Err(error) = cli::print(page_address::told(http)) {
+            if let Err(error) = cli::print(&report) {
                 tracing::warn!("{error}; the page is at {}", page_address::here(http));
             }
             watch(&mut stations, &mut broker, data_dir.path(), &shutdown).await
@@ -200,9 +201,9 @@ async fn start(
     if let Some(recut) = repartition::run(&jetstream::new(services.clone()), partitions, replicas).await? {
         tracing::info!("{recut}");
     }
-    let restored = buckets::put_back(&jetstream::new(services.clone()), data_dir, partitions, replicas).await;
-    if let Some(count) = restored.context("what was restored")?.checked_sub(1) {
-        tracing::info!("{} values of a backup are with the broker again", count + 1);
+    let restored = buckets::put_back(&jetstream::new(services.clone()), data_dir, partitions, replicas).await?;
+    if restored > 0 {
+        tracing::info!("{restored} values of a backup are with the broker again");
     }
     services.drain().await?;
     let api_client = access.services.connect("tidemap-api", None).await?;

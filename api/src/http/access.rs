@@ -8,7 +8,8 @@ use warp::http::HeaderMap;
 
 use crate::{config::Access, http::errors::ApiError};
 
-/// Our own header for a token, where `Authorization` is another's, such as a proxy's that asks for a password.
+/// Our own header for a token, where `Authorization` is another's, such as a proxy's that asks for a
+/// password.
 const TOKEN_HEADER: &str = "x-tidemap-token";
 
 /// A browser answers this by asking for a user name and a password; the token is the password. It then sends

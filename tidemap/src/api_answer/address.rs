@@ -29,8 +29,8 @@ pub(crate) struct ApiAddressArgs {
     /// The file with the API's token, which it asks for beyond loopback.
     #[arg(long, env = "TIDEMAP_API_TOKEN_FILE", value_name = "FILE")]
     api_token_file: Option<PathBuf>,
-    /// The file with the name and the password that a proxy before the API asks for, as NAME:PASSWORD. A token
-    /// then goes by a header of its own.
+    /// The file with the name and the password that a proxy before the API asks for, as NAME:PASSWORD. A
+    /// token then goes by a header of its own.
     #[arg(long, env = "TIDEMAP_API_PASSWORD_FILE", value_name = "FILE")]
     api_password_file: Option<PathBuf>,
     /// Certificate authority of the API's certificate (PEM); those that this system trusts, unless given.

@@ -11,7 +11,7 @@ use anyhow::Context;
 use async_nats::jetstream;
 use futures_util::TryStreamExt;
 use tidemap_broker::{
-    data_dir::archive::{Content, Extra},
+    data_dir::archive::{Extra, ExtraContent},
     keys,
 };
 use tidemap_service::{deadline::within, streams};
@@ -39,7 +39,7 @@ pub(super) async fn read(brokers: &BrokersArgs, dir: &Path) -> anyhow::Result<Ve
                 // It may have been removed meanwhile.
                 if let Some(value) = store.get(&key).await.context(bucket)? {
                     let name = Path::new(FOLDER).join(bucket).join(key);
-                    found.push(Extra { name, content: Content::Bytes(value.into()) });
+                    found.push(Extra { name, content: ExtraContent::Bytes(value.into()) });
                 }
             }
         }
@@ -57,6 +57,18 @@ pub(crate) async fn put_back(
     replicas: usize,
 ) -> anyhow::Result<usize> {
     let folder = dir.join(FOLDER);
+    let putting = put_all(js, &folder, partitions, replicas).await;
+    putting.with_context(|| {
+        format!("what was restored is not with the broker; without {} it is left out", folder.display())
+    })
+}
+
+async fn put_all(
+    js: &jetstream::Context,
+    folder: &Path,
+    partitions: PartitionCount,
+    replicas: usize,
+) -> anyhow::Result<usize> {
     let mut count = 0;
     for bucket in KEPT {
         let values = files(&folder.join(bucket))?;
@@ -72,7 +84,7 @@ pub(crate) async fn put_back(
             count += 1;
         }
     }
-    match fs::remove_dir_all(&folder) {
+    match fs::remove_dir_all(folder) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error).context("the restored buckets"),
         _ => Ok(count),
     }

@@ -1,4 +1,4 @@
-//! What earlier starts have told agents about the broker, so that a later one does not lock them out.
+//! What agents know of the broker from earlier starts, so that a later one does not lock them out.
 
 use std::{
     net::{IpAddr, SocketAddr},

@@ -1,7 +1,7 @@
 //! A data folder as one stream of bytes: what a host needs to be the same one elsewhere.
 //!
 //! A tar archive, compressed by gzip, so that other tools can look into it. Whole folders are taken, but for
-//! what a start makes anew. What is being written all the time is given as a copy of one moment instead.
+//! what each start writes again. What is being written all the time is given as a copy of one moment instead.
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -19,7 +19,7 @@ use crate::files;
 
 /// The first entry.
 const ABOUT: &str = "tidemap-backup.json";
-/// What a start makes anew, what belongs to a process, and what [`Extra`] files stand for.
+/// What each start writes again, what belongs to a process, and what [`Extra`] files stand for.
 const LEFT_OUT: [&str; 10] = [
     "jetstream",
     "history",
@@ -58,12 +58,12 @@ pub struct Extra {
     /// Its path in the data folder.
     pub name: PathBuf,
     /// What is in it.
-    pub content: Content,
+    pub content: ExtraContent,
 }
 
 /// What is in a file.
 #[derive(Clone, Debug)]
-pub enum Content {
+pub enum ExtraContent {
     /// The same as in this file.
     File(PathBuf),
     /// These bytes.
@@ -87,8 +87,8 @@ pub fn pack(dir: &Path, about: &About, extras: &[Extra], out: impl Write) -> any
     }
     for Extra { name, content } in extras {
         match content {
-            Content::Bytes(bytes) => append(&mut tar, name, bytes)?,
-            Content::File(path) => {
+            ExtraContent::Bytes(bytes) => append(&mut tar, name, bytes)?,
+            ExtraContent::File(path) => {
                 let mut file = File::open(path).with_context(|| path.display().to_string())?;
                 let len = file.metadata()?.len();
                 tar.append_data(&mut header(len), name, (&mut file).take(len))?;
@@ -99,8 +99,8 @@ pub fn pack(dir: &Path, about: &About, extras: &[Extra], out: impl Write) -> any
     Ok(files.len() + extras.len())
 }
 
-/// Unpacks an archive into a data folder that is locked and otherwise empty. Nothing is left of one that turns
-/// out to be damaged.
+/// Unpacks an archive into a data folder that is locked and otherwise empty. Nothing is left of one that
+/// turns out to be damaged.
 ///
 /// # Errors
 ///
@@ -238,7 +238,7 @@ mod tests {
     fn packed(dir: &Path, about: &About) -> Vec<u8> {
         let copy = tempfile::NamedTempFile::new().unwrap();
         fs::write(copy.path(), "whole").unwrap();
-        let content = Content::File(copy.path().to_owned());
+        let content = ExtraContent::File(copy.path().to_owned());
         let extra = Extra { name: "history/history.sqlite".into(), content };
         let mut bytes = Vec::new();
         assert_eq!(pack(dir, about, &[extra], &mut bytes).unwrap(), 5);

@@ -1,4 +1,4 @@
-//! The port that was free at the first start. Agents were told of it, so it stays the same.
+//! The port that was free at the first start. Agents know it, so it stays the same.
 
 use std::{
     net::{IpAddr, TcpListener},

@@ -73,5 +73,6 @@ async fn becomes(url: &str, node: &str, status: Status, log: &dyn Fn() -> String
         ensure!(found.status == status, "{node}: {:?}", found.status);
         Ok(())
     };
-    eventually(EVENT_TIMEOUT, is_so).await.unwrap_or_else(|error| panic!("{error:#}: {}", log()));
+    let became = eventually(EVENT_TIMEOUT, is_so).await;
+    became.map_err(|error| format!("{error:#}: {}", log())).unwrap();
 }

@@ -37,7 +37,7 @@ async fn a_start_without_its_name_does_not_lock_out_the_agents_that_use_it() {
     assert!(up.log().contains("know this host as 127.0.0.2, new ones as 127.0.0.3"), "{}", up.log());
     assert!(endpoint(folder.path()).starts_with("tls://127.0.0.3:"));
     assert!(up.terminate().await.unwrap().success());
-    // Whoever removes the authority is told before anything starts.
+    // Whoever removes the authority learns it before anything starts.
     std::fs::remove_dir_all(folder.path().join("tls")).unwrap();
     let data = text(folder.path());
     let up = ["up", "--http", "127.0.0.1:0", "--data-dir", data, "--node", "here", "--listen", &listen];
