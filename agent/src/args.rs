@@ -2,7 +2,6 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use tidemap_service::nats::NatsArgs;
 use tidemap_wire::{Capacity, Location, LocationSource, NodeName, bounds};
 
 use crate::{
@@ -33,7 +32,7 @@ pub struct AgentArgs {
     pub provider: Option<String>,
     /// A label, `key=value`; may be repeated, or several separated by commas. `region=eu-central-1` also
     /// places the node.
-    #[arg(long = "label", env = "TIDEMAP_LABELS", value_name = "KEY=VALUE", value_delimiter = ',', value_parser = label)]
+    #[arg(long = "label", alias = "labels", env = "TIDEMAP_LABELS", value_name = "KEY=VALUE", value_delimiter = ',', value_parser = label)]
     pub labels: Vec<(String, String)>,
     /// What this node's links carry at most, down/up in Mbit/s, such as 500/50: what is sold, where that is
     /// less than the link's speed. The label `cap=500/50` says the same.
@@ -72,21 +71,6 @@ pub struct AgentArgs {
     /// Where procfs is mounted.
     #[arg(long, env = "TIDEMAP_PROCFS", default_value = "/proc", value_name = "FOLDER", hide = true)]
     pub procfs_root: PathBuf,
-}
-
-/// Arguments of the `agent` command.
-#[derive(clap::Args, Clone, Debug)]
-pub struct AgentCommand {
-    #[command(flatten)]
-    pub agent: AgentArgs,
-    #[command(flatten)]
-    pub nats: NatsArgs,
-    /// Print each report as a JSON line instead of publishing it; needs no broker.
-    #[arg(long, conflicts_with = "explain")]
-    pub dry_run: bool,
-    /// Print every network interface, whether it counts and why, and exit.
-    #[arg(long)]
-    pub explain: bool,
 }
 
 fn interval(text: &str) -> Result<Duration, String> {
@@ -134,7 +118,7 @@ fn text(value: &str) -> Result<String, String> {
     }
 }
 
-fn label(pair: &str) -> Result<(String, String), String> {
+pub(crate) fn label(pair: &str) -> Result<(String, String), String> {
     let (key, value) = pair.split_once('=').ok_or("not of the form key=value")?;
     Ok((
         text(key).map_err(|why| format!("the key {why}"))?,
@@ -147,6 +131,7 @@ mod tests {
     use clap::{CommandFactory, Parser};
 
     use super::*;
+    use crate::command::AgentCommand;
 
     #[derive(Debug, Parser)]
     struct Cli {

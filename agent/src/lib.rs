@@ -13,6 +13,7 @@
 //! [`host_name()`] for `tidemap up`.
 
 mod args;
+mod command;
 mod config;
 
 mod kernel;
@@ -33,15 +34,19 @@ pub mod outbox;
 mod ring;
 mod spool;
 
+mod join;
+
 mod probes;
 mod publisher;
 mod round_trips;
 mod sampler;
 mod show;
 
-pub use args::{AgentArgs, AgentCommand};
+pub use args::AgentArgs;
+pub use command::{AgentAction, AgentCommand};
 pub use config::AgentConfig;
 pub use host_name::host_name;
+pub use join::JoinArgs;
 
 /// Exported for the bench and the tests on made trees only.
 #[doc(hidden)]
@@ -61,24 +66,6 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::{publisher::Publisher, sampler::Sampler};
-
-impl AgentCommand {
-    /// Runs the command: publishes, or prints what would be published.
-    ///
-    /// # Errors
-    ///
-    /// As [`run`]; and when the output cannot be written.
-    pub async fn execute(self, shutdown: CancellationToken) -> anyhow::Result<()> {
-        let config = AgentConfig::new(self.agent)?;
-        if self.explain {
-            show::explain(&config)
-        } else if self.dry_run {
-            show::dry_run(config, shutdown).await
-        } else {
-            run(config, self.nats, shutdown).await
-        }
-    }
-}
 
 /// Samples this host and publishes until `shutdown`, also while the broker is away.
 ///

@@ -73,6 +73,10 @@ pub struct ApiArgs {
     /// read again when it has changed; one that is wrong then leaves the plans of before in force.
     #[arg(long, env = "TIDEMAP_TRAFFIC", value_name = "FILE")]
     pub traffic: Option<PathBuf>,
+    /// The folder with the agents' programs (`tidemap-agent-x86_64`, `tidemap-agent-aarch64`) that hosts get
+    /// here when they join; that of this installation unless given.
+    #[arg(long, env = "TIDEMAP_AGENTS_DIR", value_name = "FOLDER")]
+    pub agents_dir: Option<PathBuf>,
     #[command(flatten)]
     pub names: NameArgs,
     #[command(flatten)]
@@ -111,6 +115,7 @@ impl ApiArgs {
             access: Access { reads_need_token: beyond_loopback && !self.public, token },
             names: self.names.names(!beyond_loopback),
             redacted: self.public,
+            agents_dir: self.agents_dir.or_else(installed_agents),
             node_series: NodeSeries { limit: self.metrics_nodes, interfaces: self.metrics_interfaces },
             tiles: self.tiles_url.map(|url| Tiles { url, attribution }),
             limits: self.limits,
@@ -129,6 +134,8 @@ pub struct ApiConfig {
     pub(crate) names: Names,
     /// Whether what hosts keep to themselves is left out.
     pub(crate) redacted: bool,
+    /// Where the agents' programs are that hosts get when they join.
+    pub(crate) agents_dir: Option<PathBuf>,
     pub(crate) node_series: NodeSeries,
     pub(crate) tiles: Option<Tiles>,
     pub(crate) limits: Limits,
@@ -168,6 +175,12 @@ impl ApiConfig {
     pub async fn bind(&self) -> Result<TcpListener, UsageError> {
         listen(self.http).map_err(|error| bind_failure("--http", self.http, &error))
     }
+}
+
+/// Where an installation has them, beside the folder of its programs.
+fn installed_agents() -> Option<PathBuf> {
+    let program = std::env::current_exe().ok()?;
+    Some(program.parent()?.parent()?.join("lib/tidemap/agents"))
 }
 
 fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {

@@ -7,10 +7,12 @@ mod access;
 mod alerts;
 mod bodies;
 mod connections;
+mod enroll;
 mod errors;
 mod events;
 mod health;
 mod history;
+mod install;
 mod metrics;
 mod nodes;
 mod openapi;
@@ -27,13 +29,14 @@ pub(crate) mod traffic;
 use std::{convert::Infallible, sync::Arc};
 
 use async_nats::Client;
-use tidemap_client::{HistoryClient, IngestClient};
+use tidemap_client::{EnrollClient, HistoryClient, IngestClient};
 use tidemap_service::watched_file::{FileContent, WatchedFile};
 use tidemap_traffic::Plans;
 use tidemap_wire::{PartitionCount, http::TrafficJson};
 use tokio::{
     net::TcpListener,
     sync::{Semaphore, watch},
+    time::Instant,
 };
 use tokio_util::sync::CancellationToken;
 use warp::{
@@ -43,7 +46,7 @@ use warp::{
     reply::Response,
 };
 
-use self::{errors::ApiError, page::Page};
+use self::{errors::ApiError, install::AgentPrograms, page::Page, server::ClientQuota};
 use crate::{
     alerts::{ShownAlerts, Silencer},
     config::{Access, ApiConfig, Limits, NodeSeries},
@@ -64,6 +67,11 @@ pub(crate) struct SiteParts {
     /// What alert stations have found.
     alerts: watch::Receiver<ShownAlerts>,
     silencer: Silencer,
+    enroller: EnrollClient,
+    /// Limits what is passed on to it.
+    joins: ClientQuota,
+    /// What hosts that join are given.
+    agents: AgentPrograms,
     access: Access,
     names: Names,
     partitions: PartitionCount,
@@ -96,11 +104,14 @@ impl Site {
         Self(Arc::new(SiteParts {
             fleet,
             ingest: IngestClient::new(client.clone()),
-            history: HistoryClient::new(client),
+            history: HistoryClient::new(client.clone()),
+            enroller: EnrollClient::new(client),
+            joins: ClientQuota::new(enroll::PER_SECOND, Instant::now()),
             history_turns: Semaphore::new(history::AT_ONCE),
             budget,
             alerts,
             silencer,
+            agents: AgentPrograms::new(config.agents_dir.clone()),
             access: config.access.clone(),
             names: config.names.clone(),
             partitions: config.partitions,
@@ -148,7 +159,7 @@ struct Asked {
     /// Empty when there is none.
     query: String,
     headers: HeaderMap,
-    /// Of a `PUT` only: all others are ignored. Absent where it is too long, or broke off.
+    /// Where a route takes one: all others are ignored. Absent where it is too long, or broke off.
     body: Option<Vec<u8>>,
 }
 
@@ -160,10 +171,11 @@ pub(crate) fn routes(site: Site) -> impl Filter<Extract = (impl Reply,), Error =
         .and(query::raw())
         .and(warp::header::headers_cloned())
         .and(sent::body())
-        .then(move |method, path, query, headers, body| {
+        .then(move |method, path: FullPath, query, headers, body| {
             let site = site.clone();
             async move {
-                let body = if method == Method::PUT { sent::read(body).await } else { None };
+                let takes_body = method == Method::PUT || path.as_str() == enroll::PATH;
+                let body = if takes_body { sent::read(body).await } else { None };
                 Asked { method, path, query, headers, body }.answer(&site).await
             }
         })
@@ -200,8 +212,10 @@ impl Asked {
             "/api/alerts" => alerts::read(self.reader(site)?, site).await,
             "/api/alerts/silences" if self.method == Method::PUT => silences::put(self, site).await,
             "/api/alerts/silences" => silences::list(self.reads(silences::ALLOWS)?, site).await,
+            enroll::PATH => enroll::join(self, site).await,
             "/api/connections" => connections::list(self.reader(site)?, site).await,
             "/api/openapi.json" => self.reader(site).map(openapi::read),
+            "/install.sh" => self.get().map(install::script),
             "/healthz" => self.get().map(health::alive),
             "/readyz" => health::ready(self.get()?, site).await,
             "/metrics" => metrics::read(self.reader(site)?, site).await,
@@ -216,6 +230,9 @@ impl Asked {
         }
         if let Some(id) = silences::id(path) {
             return silences::end(self, site, id).await;
+        }
+        if let Some(file) = install::file(path) {
+            return install::agent(self, site, file).await;
         }
         match nodes::name(path) {
             Some(name) if self.method == Method::DELETE => nodes::forget(self, site, name).await,

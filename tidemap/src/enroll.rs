@@ -3,7 +3,8 @@
 //! Either by a line in the broker's users or, with `--operator`, by a signature.
 
 mod forget;
-mod line;
+mod labels;
+pub(crate) mod line;
 mod relay;
 
 use std::{
@@ -17,11 +18,13 @@ use tidemap_agent::AgentArgs;
 use tidemap_broker::{
     Reload,
     data_dir::DataDir,
+    invites,
     jwt::{Operator, Revocation},
     keys::{self, RelaySide},
 };
 use tidemap_service::{
     cli::{self, UsageError, say},
+    clock::unix_ms,
     nats,
 };
 use tidemap_wire::{NodeId, NodeName};
@@ -45,8 +48,9 @@ pub(crate) struct EnrollArgs {
     /// other part of Tidemap.
     #[arg(long, requires = "relay", conflicts_with = "operator")]
     local: bool,
-    /// A label, `key=value`, for the agent's line; may be repeated.
-    #[arg(long = "labels", value_name = "KEY=VALUE", value_delimiter = ',')]
+    /// A label, `key=value`, for the agent's line, and for the next one unless others are given; may be
+    /// repeated.
+    #[arg(long = "label", alias = "labels", value_name = "KEY=VALUE", value_delimiter = ',')]
     labels: Vec<String>,
     /// The broker's address as the node reaches it; that of `tidemap up` unless given.
     #[arg(long, env = "TIDEMAP_NATS_URL", value_name = "URL")]
@@ -93,7 +97,7 @@ pub(crate) async fn enroll(args: &EnrollArgs) -> anyhow::Result<()> {
     if args.local {
         return relay::enroll_locally(args).await;
     }
-    let (line, state) = match &args.operator {
+    let (line, state, key) = match &args.operator {
         Some(folder) => sign(args, &Operator::open(folder)?)?,
         None => add(args, &data_dir(args.data_dir.clone())?).await?,
     };
@@ -114,7 +118,7 @@ pub(crate) async fn enroll(args: &EnrollArgs) -> anyhow::Result<()> {
         ));
         cli::print(line.render_relay(args.node.display()))?;
     } else {
-        cli::print(line.render(args.node.display(), &args.labels))?;
+        cli::print(line.render(args.node.display(), &labels::given_or_kept(&key, &args.labels)?))?;
     }
     Ok(())
 }
@@ -139,6 +143,7 @@ pub(crate) async fn revoke(args: &RevokeArgs) -> anyhow::Result<()> {
         if args.relay {
             say(relay_keeps(name));
         } else {
+            note_of_invites(&dir, &args.node);
             let brokers = args.brokers.clone().at(&dir);
             forget::from_list(name, ids(&args.node), &brokers, &keys::service_seed_path(&dir)).await;
         }
@@ -154,9 +159,21 @@ pub(crate) async fn revoke(args: &RevokeArgs) -> anyhow::Result<()> {
     if args.relay {
         say(relay_keeps(name));
     } else {
+        note_of_invites(folder, &args.node);
         forget::from_list(name, ids(&args.node), &args.brokers, &operator.service_creds_path()).await;
     }
     Ok(())
+}
+
+/// Whoever has taken over a host may also have the word by which it joined.
+fn note_of_invites(folder: &Path, node: &NodeName) {
+    // Revoking does not depend on invites.
+    let Ok(invites) = invites::read(folder) else { return };
+    for id in invites.still_admitting(node.id().as_str(), unix_ms()) {
+        say(format_args!(
+            "it may join again by the invite {id}, unless you end that: tidemap invites revoke {id}"
+        ));
+    }
 }
 
 /// What a node of this name may be enrolled as: its id, or the one that version 0.1 gave it.
@@ -198,7 +215,7 @@ fn sign_revocation(args: &RevokeArgs, operator: &Operator) -> anyhow::Result<Str
 }
 
 /// Makes the broker that runs in a data folder read its users; returns whether there is one.
-async fn reload(dir: &Path, brokers: &BrokersArgs) -> anyhow::Result<bool> {
+pub(crate) async fn reload(dir: &Path, brokers: &BrokersArgs) -> anyhow::Result<bool> {
     match tidemap_broker::reload_running(dir).await? {
         Reload::NotRunning => Ok(false),
         Reload::Confirmed => Ok(true),
@@ -214,7 +231,7 @@ async fn reload(dir: &Path, brokers: &BrokersArgs) -> anyhow::Result<bool> {
 }
 
 /// Adds the node to the broker's users.
-async fn add(args: &EnrollArgs, dir: &Path) -> anyhow::Result<(Line, &'static str)> {
+async fn add(args: &EnrollArgs, dir: &Path) -> anyhow::Result<(Line, &'static str, PathBuf)> {
     let url = args.nats_url.clone().or_else(|| listen::endpoint(dir));
     let url = url.unwrap_or_else(|| "nats://127.0.0.1:4222".to_owned());
     nats::addresses("--nats-url is not given, and the data folder has", &url)?;
@@ -245,11 +262,12 @@ async fn add(args: &EnrollArgs, dir: &Path) -> anyhow::Result<(Line, &'static st
             authority,
         },
         state,
+        enrolled.seed_path,
     ))
 }
 
 /// Signs credentials: no broker needs to know.
-fn sign(args: &EnrollArgs, operator: &Operator) -> anyhow::Result<(Line, &'static str)> {
+fn sign(args: &EnrollArgs, operator: &Operator) -> anyhow::Result<(Line, &'static str, PathBuf)> {
     let Some(url) = args.nats_url.clone() else {
         return Err(UsageError("--nats-url: say how the node reaches the broker".to_owned()).into());
     };
@@ -265,25 +283,29 @@ fn sign(args: &EnrollArgs, operator: &Operator) -> anyhow::Result<(Line, &'stati
             authority,
         },
         state,
+        enrolled.creds_path,
     ))
 }
 
 /// Whether the agent will take this label.
-fn accepted(label: &str) -> Result<(), UsageError> {
+pub(crate) fn accepted(label: &str) -> Result<(), UsageError> {
     let agent = AgentArgs::augment_args(clap::Command::new("agent"));
+    if label.contains([',', '\n', '\r']) {
+        return Err(UsageError(format!("--label {label:?}: neither commas nor line breaks")));
+    }
     let refused = agent.try_get_matches_from(["agent", "--label", label]).err();
     match refused.as_ref().and_then(std::error::Error::source) {
-        Some(why) => Err(UsageError(format!("--labels {label}: {why}"))),
+        Some(why) => Err(UsageError(format!("--label {label}: {why}"))),
         None => Ok(()),
     }
 }
 
-fn read(path: &Path) -> anyhow::Result<String> {
+pub(crate) fn read(path: &Path) -> anyhow::Result<String> {
     std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))
 }
 
 /// The data folder that was named, or the default one; it must exist, because `up` makes it.
-fn data_dir(named: Option<PathBuf>) -> anyhow::Result<PathBuf> {
+pub(crate) fn data_dir(named: Option<PathBuf>) -> anyhow::Result<PathBuf> {
     let dir = named
         .or_else(DataDir::default_path)
         .ok_or_else(|| UsageError("--data-dir: there is no home folder to choose a default in".to_owned()))?;
@@ -315,10 +337,10 @@ mod tests {
             accepted(label).unwrap();
         }
         for (label, error) in [
-            ("=v", "--labels =v: the key must not be empty"),
-            ("k=", "--labels k=: the value must not be empty"),
-            ("k", "--labels k: not of the form key=value"),
-            ("", "--labels : not of the form key=value"),
+            ("=v", "--label =v: the key must not be empty"),
+            ("k=", "--label k=: the value must not be empty"),
+            ("k", "--label k: not of the form key=value"),
+            ("", "--label : not of the form key=value"),
         ] {
             assert_eq!(accepted(label).unwrap_err().to_string(), error);
         }

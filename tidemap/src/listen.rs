@@ -4,7 +4,7 @@ mod advertised;
 
 use std::{
     fs, io,
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -121,6 +121,14 @@ impl Listener {
                 tls_url(advertised.host(), broker.address().port())
             }
             Self::Network { given: None, .. } | Self::Loopback(_) => broker.url(),
+        }
+    }
+
+    /// The name or address under which other hosts reach this one, where it listens on `ip`.
+    pub(crate) fn host_there(&self, ip: IpAddr) -> String {
+        match self {
+            Self::Network { advertised, .. } => advertised.host().to_owned(),
+            Self::Loopback(_) => Advertised::this_host(tidemap_agent::host_name(), ip).host().to_owned(),
         }
     }
 

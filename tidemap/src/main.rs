@@ -2,9 +2,12 @@
 
 mod alerts;
 mod api_answer;
+mod api_endpoint;
 mod describe;
 mod enroll;
+mod enroller;
 mod health;
+mod invite;
 mod listen;
 mod nodes;
 mod notify;
@@ -135,6 +138,13 @@ enum Command {
         #[command(flatten)]
         simulate: tidemap_simulate::SimulateArgs,
     },
+    /// Makes a word by which hosts join, each with a key of its own, and prints the line to run there.
+    Invite(Box<invite::InviteArgs>),
+    /// Lists the invites: how often they may still be used, until when, and who has joined.
+    #[command(args_conflicts_with_subcommands = true)]
+    Invites(invite::InvitesArgs),
+    /// Admits nodes that have an invite; `tidemap up` does so itself.
+    Enroller(enroller::EnrollerArgs),
     /// Creates another host's key, and prints the line that starts an agent there.
     Enroll(enroll::EnrollArgs),
     /// Revokes the key of a host's agent, or of a relay.
@@ -203,6 +213,9 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
         }
         Command::Notify(command) => notify::run(command).await,
         Command::Simulate { nats, simulate } => tidemap_simulate::run(simulate, nats, shutdown).await,
+        Command::Invite(args) => invite::invite(&args),
+        Command::Invites(args) => invite::invites(args),
+        Command::Enroller(args) => enroller::run(args, shutdown).await,
         Command::Enroll(args) => enroll::enroll(&args).await,
         Command::Revoke(args) => enroll::revoke(&args).await,
         Command::Operator(command) => operator::run(command).await,

@@ -12,7 +12,7 @@ use tidemap_api::{ApiArgs, ApiConfig};
 use tidemap_broker::{
     Broker, BrokerConfig, DiskNews, DiskWatch,
     data_dir::DataDir,
-    keys::{self, Keys},
+    keys::{self, Keys, KeysError},
 };
 use tidemap_ingest::{MetricsServer, WorkerStatus, repartition};
 use tidemap_service::{
@@ -28,7 +28,8 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    HISTORY_FOLDER,
+    HISTORY_FOLDER, api_endpoint,
+    enroller::{self, Registry},
     listen::{ListenArgs, Listener},
     stations::{Stage, Stations},
 };
@@ -121,7 +122,15 @@ pub(crate) async fn run(args: UpArgs, shutdown: CancellationToken) -> anyhow::Re
         plan.api.read_token(&path)?;
         tracing::info!(file = %path.display(), "the token of admin calls");
     }
-    let agent_seed = keys::enroll(data_dir.path(), &plan.agent.node)?.seed_path;
+    let agent_seed = match keys::enroll(data_dir.path(), &plan.agent.node) {
+        Ok(enrolled) => Some(enrolled.seed_path),
+        // It runs by itself, as a service of its own.
+        Err(error @ KeysError::Joined { .. }) => {
+            tracing::info!("this host is not measured here: {error}");
+            None
+        }
+        Err(error) => return Err(error.into()),
+    };
     let (listen, tls) = plan.listener.prepare(data_dir.path())?;
     let trusted = tls.as_ref().and_then(|tls| tls.authority.clone());
     let config = BrokerConfig { dir: data_dir.path().to_owned(), listen, tls };
@@ -138,12 +147,13 @@ pub(crate) async fn run(args: UpArgs, shutdown: CancellationToken) -> anyhow::Re
     };
     let access = Access {
         services: broker_args(&keys.service_seed_path()),
-        agent: broker_args(&agent_seed),
+        agent: agent_seed.as_deref().map(broker_args),
         simulator: broker_args(&keys.simulator_seed_path()),
     };
     tracing::info!(broker = broker.url(), data = %data_dir.path().display(), "broker is up");
     let http = listeners.http.local_addr().context("the page's address")?;
-    let started = start(&mut stations, plan, listeners, access).await;
+    api_endpoint::publish(data_dir.path(), http, &plan.listener)?;
+    let started = start(&mut stations, plan, data_dir.path(), listeners, access).await;
     let ended = match started {
         Ok(()) => {
             // The page is there, whether or not somebody reads where.
@@ -163,7 +173,7 @@ pub(crate) async fn run(args: UpArgs, shutdown: CancellationToken) -> anyhow::Re
 /// How each station reaches the broker.
 struct Access {
     services: NatsArgs,
-    agent: NatsArgs,
+    agent: Option<NatsArgs>,
     simulator: NatsArgs,
 }
 
@@ -176,6 +186,7 @@ struct Listeners {
 async fn start(
     stations: &mut Stations,
     plan: Plan,
+    data_dir: &Path,
     listeners: Listeners,
     access: Access,
 ) -> anyhow::Result<()> {
@@ -209,7 +220,12 @@ async fn start(
         };
         stations.start("metrics", Stage::Reader, serve);
     }
-    stations.start("agent", Stage::Source, |stop| measure_this_host(plan.agent, access.agent, stop));
+    let registry = Registry::of_data_dir(data_dir);
+    let enroller = access.services.connect("tidemap-enroller", None).await?;
+    stations.start("enroller", Stage::Reader, |stop| enroller::serve(registry, enroller, stop));
+    if let Some(broker) = access.agent {
+        stations.start("agent", Stage::Source, |stop| measure_this_host(plan.agent, broker, stop));
+    }
     if let Some(nodes) = plan.simulate {
         stations.start("simulator", Stage::Source, |stop| {
             tidemap_simulate::run(SimulateArgs::with_nodes(nodes), access.simulator, stop)

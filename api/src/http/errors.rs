@@ -1,8 +1,10 @@
 //! Errors as JSON: `{"detail": "…"}`. Status and text are chosen in one place.
 
+use std::time::Duration;
+
 use tidemap_billing::CountError;
-use tidemap_client::{HistoryRequestError, RequestError};
-use tidemap_wire::{history_query::HistoryError, http::ErrorJson};
+use tidemap_client::{EnrollError, HistoryRequestError, RequestError};
+use tidemap_wire::{JoinRefusal, history_query::HistoryError, http::ErrorJson};
 use warp::{
     http::{HeaderMap, HeaderValue, StatusCode, header},
     reply::Response,
@@ -41,6 +43,12 @@ pub(crate) enum ApiError {
     History(#[from] HistoryRequestError),
     #[error("too many requests for the history are being answered")]
     TooManyQuestions,
+    #[error("too many hosts join at the same time")]
+    TooManyJoin(Duration),
+    #[error("{1}")]
+    NotJoined(JoinRefusal, String),
+    #[error(transparent)]
+    Enroller(#[from] EnrollError),
     #[error(transparent)]
     Stopping(#[from] Stopping),
     #[error(transparent)]
@@ -111,6 +119,9 @@ impl ApiError {
                 response.extensions_mut().insert(ForPeople::UnknownPath);
             }
             Self::Misdirected(_) => drop(response.extensions_mut().insert(ForPeople::Misdirected)),
+            Self::TooManyJoin(wait) => {
+                response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(wait.as_secs() + 1));
+            }
             _ if status == StatusCode::SERVICE_UNAVAILABLE => drop(set(header::RETRY_AFTER, RETRY_AFTER_S)),
             _ => {}
         }
@@ -126,7 +137,10 @@ impl ApiError {
             Self::Misdirected(_) => StatusCode::MISDIRECTED_REQUEST,
             Self::ForeignOrigin => StatusCode::FORBIDDEN,
             Self::History(HistoryRequestError::Refused(error)) => refusal(*error),
+            Self::TooManyJoin(_) => StatusCode::TOO_MANY_REQUESTS,
+            Self::NotJoined(reason, _) => not_joined(*reason),
             Self::Ingest(_)
+            | Self::Enroller(_)
             | Self::History(_)
             | Self::TooManyQuestions
             | Self::Stopping(_)
@@ -134,6 +148,17 @@ impl ApiError {
             | Self::NotBuilt(NotBuilt::OverBudget(_)) => StatusCode::SERVICE_UNAVAILABLE,
             Self::NotBuilt(NotBuilt::Lost) => StatusCode::INTERNAL_SERVER_ERROR,
         }
+    }
+}
+
+/// An unknown invite is no matter of another header: there is none that a client could add.
+fn not_joined(reason: JoinRefusal) -> StatusCode {
+    match reason {
+        JoinRefusal::Unknown => StatusCode::FORBIDDEN,
+        JoinRefusal::Over => StatusCode::GONE,
+        JoinRefusal::Taken => StatusCode::CONFLICT,
+        JoinRefusal::Unfit => StatusCode::UNPROCESSABLE_ENTITY,
+        JoinRefusal::Failed => StatusCode::SERVICE_UNAVAILABLE,
     }
 }
 

@@ -39,8 +39,9 @@ use warp::{
     reply::Response,
 };
 
+pub(super) use self::client_limits::ClientQuota;
 use self::{
-    client_limits::{ClientLimits, ClientQuota, TooMany},
+    client_limits::{ClientLimits, TooMany},
     slow_client::{ReadPace, SlowClientLimit},
     unsent::Unsent,
 };

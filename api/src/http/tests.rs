@@ -3,6 +3,7 @@
 mod access;
 mod called;
 mod described;
+mod joining;
 mod metrics;
 mod recent;
 mod registry;
@@ -87,6 +88,9 @@ impl Site {
             partitions: other.partitions,
             alerts: other.alerts.clone(),
             silencer: other.silencer.clone(),
+            enroller: other.enroller.clone(),
+            agents: super::AgentPrograms::new(None),
+            joins: super::ClientQuota::new(super::enroll::PER_SECOND, Instant::now()),
             plans: other.plans.clone(),
             standings: other.standings.clone(),
             node_series: other.node_series,
@@ -129,6 +133,7 @@ async fn site_with_alerts(
         },
         names: NameArgs::default().names(readers == Readers::OnLoopback),
         redacted: readers == Readers::Everybody,
+        agents_dir: None,
         tiles: None,
         node_series: NodeSeries { limit: None, interfaces: true },
         limits: Limits { connections: NonZeroU32::MAX, requests: NonZeroU32::MAX },

@@ -13,14 +13,18 @@
 //! * `creds/*.creds`: credentials of the services, of programs that only read, of the simulator, of the
 //!   operator;
 //! * `relays/<relay>.creds`: credentials of relays;
-//! * `agents/<node>.creds`: credentials of agents, to be copied to their hosts; `agents/<node>.revoked`: the
-//!   public key that was revoked, and `agent` below it when the enrolling key is known to have signed it;
+//! * `agents/<node>.creds`: credentials of agents, to be copied to their hosts; `agents/<node>.labels`: the
+//!   labels in that node's line; `agents/<node>.jwt`: what was signed for a node that has joined by an
+//!   invite, with a key of its own; `agents/<node>.revoked`: the public key that was revoked, and `agent`
+//!   below it when the enrolling key is known to have signed it;
+//! * `keys/invites.json`: see [`crate::invites`];
 //! * `broker/nats.conf`: the configuration with which each broker is started; it holds no secrets.
 
 mod brokers;
 mod claims;
 mod configuration;
 mod creds;
+mod joined;
 mod relays;
 mod seed;
 mod token;
@@ -32,7 +36,10 @@ use std::{
 
 use tidemap_wire::NodeId;
 
-use crate::files::{self, PathError};
+use crate::{
+    files::{self, PathError},
+    invites::is_user_key,
+};
 use claims::{Accounts, Revoked};
 use token::Claims;
 
@@ -63,6 +70,12 @@ pub enum JwtError {
     NoKey {
         /// The file.
         path: PathBuf,
+    },
+    /// The node's key is on its host only, so there is none to hand out.
+    #[error("{node} has joined by an invite, with a key of its own: revoke it to enroll it with another")]
+    Joined {
+        /// The node.
+        node: NodeId,
     },
     /// A file does not hold the seed, token or credentials that it should.
     #[error("{} holds no {what}", path.display())]
@@ -163,11 +176,15 @@ impl Operator {
     ///
     /// # Errors
     ///
-    /// When a file cannot be written or has unexpected content, or the enrolling key is missing.
+    /// When a file cannot be written or has unexpected content, or the enrolling key is missing; or the node
+    /// has joined by an invite.
     pub fn enroll(&self, node: &NodeId, now_s: i64) -> Result<EnrolledCreds, JwtError> {
         let _lock = self.lock()?;
         let signer = seed::open(&self.key_path("enroll"), &seed::ACCOUNT)?;
         let agents = self.required_claims("AGENTS")?;
+        if self.joined(node)?.is_some_and(|claims| claims.iss == signer.public_key()) {
+            return Err(JwtError::Joined { node: node.clone() });
+        }
         let creds_path = self.agent_creds_path(node);
         let created = creds::issue(&creds_path, claims::agent(node, &agents.sub), &signer, now_s)?;
         Ok(EnrolledCreds { creds_path, created })
@@ -180,17 +197,21 @@ impl Operator {
     /// When a file cannot be written or has unexpected content, or the operator's key is missing.
     pub fn revoke(&self, node: &NodeId, now_s: i64) -> Result<Revocation, JwtError> {
         let _lock = self.lock()?;
-        let path = self.agent_creds_path(node);
-        let Some(user) = creds::read(&path)? else {
+        let handed_out = creds::read(&self.agent_creds_path(node))?.map(|creds| creds.claims);
+        let users: Vec<Claims> = handed_out.into_iter().chain(self.joined(node)?).collect();
+        let Some(last) = users.last() else {
             let before = files::read(&self.revoked_path(node))?;
             let key = before.as_deref().and_then(|record| record.lines().next());
             return Ok(key.map_or(Revocation::Unknown, |key| Revocation::Before(key.trim().to_owned())));
         };
-        // The clock of the host that enrolled may have been ahead of ours.
-        let until_s = user.claims.iat.unwrap_or(now_s).max(now_s);
-        self.sign_revocation(&user.claims.sub, until_s, now_s)?;
-        self.record_revocation(node, &format!("{}\n{BY_ENROLL_KEY}\n", user.claims.sub))?;
-        files::remove(&path)?;
+        for user in &users {
+            // The clock of the host that enrolled may have been ahead of ours.
+            self.sign_revocation(&user.sub, user.iat.unwrap_or(now_s).max(now_s), now_s)?;
+        }
+        self.record_revocation(node, &format!("{}\n{BY_ENROLL_KEY}\n", last.sub))?;
+        for extension in ["creds", "jwt", "labels"] {
+            files::remove(&self.agent_creds_path(node).with_extension(extension))?;
+        }
         Ok(Revocation::Now)
     }
 
@@ -208,6 +229,10 @@ impl Operator {
             Some(user) if user.claims.sub == key => {
                 self.record_revocation(node, &format!("{key}\n{BY_ENROLL_KEY}\n"))?;
                 Ok(files::remove(&path)?)
+            }
+            _ if self.is_admitted(node, key)? => {
+                self.record_revocation(node, &format!("{key}\n{BY_ENROLL_KEY}\n"))?;
+                Ok(files::remove(&self.agent_token_path(node))?)
             }
             // It may be a relay's, named without `--relay`.
             _ => self.record_revocation(node, &format!("{key}\n")),
@@ -378,9 +403,7 @@ impl Operator {
 }
 
 fn check_user_key(key: &str) -> Result<(), JwtError> {
-    let pair = nkeys::KeyPair::from_public_key(key);
-    let is_user = pair.is_ok_and(|pair| matches!(pair.key_pair_type(), nkeys::KeyPairType::User));
-    if is_user { Ok(()) } else { Err(JwtError::NotAKey { key: key.to_owned() }) }
+    if is_user_key(key) { Ok(()) } else { Err(JwtError::NotAKey { key: key.to_owned() }) }
 }
 
 #[cfg(test)]

@@ -4,13 +4,17 @@
 //! `nats.conf` includes. In the data folder:
 //!
 //! * `keys/*.nk`: seeds of the services, of programs that only read, of the simulator, of the operator;
-//! * `keys/agents/<node>.nk`: seeds of agents, to be copied to their hosts;
+//! * `keys/agents/<node>.nk`: seeds of agents, to be copied to their hosts; a node that has joined by an
+//!   invite has its seed itself;
+//! * `keys/agents/<node>.labels`: the labels in that node's line;
 //! * `keys/relays/<relay>.nk`, `keys/relays/<relay>.local.nk`: seeds of relays;
 //! * `keys/api.token`: the token of the API's admin, made by `up` unless another is given;
+//! * `keys/invites.json`: see [`crate::invites`];
 //! * `users/*.conf`: the included files, one for each account.
 //!
 //! Permissions are in `nats.conf`, except those of agents and relays, which differ for each of them.
 
+mod admission;
 mod agents;
 mod seed;
 
@@ -22,6 +26,7 @@ use std::{
 use tidemap_wire::NodeId;
 
 use crate::files::{self, PathError};
+pub use admission::{Admission, admit, is_admitted};
 use agents::Agents;
 
 /// Why keys cannot be generated or read.
@@ -35,6 +40,12 @@ pub enum KeysError {
     NotASeed {
         /// The file.
         path: PathBuf,
+    },
+    /// The node's key is on its host only, so there is none to hand out.
+    #[error("{node} has joined by an invite, with a key of its own: revoke it to enroll it with another")]
+    Joined {
+        /// The node.
+        node: NodeId,
     },
     /// A users file does not have the form in which this module writes it, so changing it would not be safe.
     #[error("{} has no line `users = [` with its `]`: remove it to have a new one made", path.display())]
@@ -125,12 +136,16 @@ pub struct EnrolledSeed {
 ///
 /// # Errors
 ///
-/// When a file cannot be written, or one that exists is not what it should be.
+/// When a file cannot be written, or one that exists is not what it should be; or the node has joined by an
+/// invite.
 pub fn enroll(dir: &Path, node: &NodeId) -> Result<EnrolledSeed, KeysError> {
     let _lock = lock(dir)?;
     let seed_path = agent_seed_path(dir, node);
-    let user = seed::open_or_create(&seed_path)?;
     let mut agents = Agents::read(&users_path(dir, "agents"))?;
+    if agents.user(node).is_some_and(|(_, has_joined)| has_joined) {
+        return Err(KeysError::Joined { node: node.clone() });
+    }
+    let user = seed::open_or_create(&seed_path)?;
     let created = agents.set(node, &user);
     agents.write()?;
     Ok(EnrolledSeed { seed_path, created })
@@ -146,7 +161,9 @@ pub fn revoke(dir: &Path, node: &NodeId) -> Result<bool, KeysError> {
     let mut agents = Agents::read(&users_path(dir, "agents"))?;
     let known = agents.remove(node);
     agents.write()?;
-    files::remove(&agent_seed_path(dir, node))?;
+    let seed_path = agent_seed_path(dir, node);
+    files::remove(&seed_path)?;
+    files::remove(&seed_path.with_extension("labels"))?;
     Ok(known)
 }
 

@@ -6,6 +6,7 @@
 
 pub mod data_dir;
 mod files;
+pub mod invites;
 pub mod jwt;
 pub mod keys;
 mod server;

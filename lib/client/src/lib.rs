@@ -13,6 +13,7 @@
 
 mod alert_bucket;
 mod delta_id;
+mod enroll_client;
 mod events;
 mod feed;
 mod fleet;
@@ -30,6 +31,7 @@ pub use self::{
         ChannelCounts, Clear, ClearRecord, KeyWrite, LEASE_KEY, NoticeRecord, PendingRecord, SilenceRecord,
         Stored, Written, clear_key, member, notice_id, notice_key, pending_key, record_key, silence_key,
     },
+    enroll_client::{EnrollClient, EnrollError},
     events::Events,
     feed::{Feed, FeedMessage},
     fleet::{Fleet, FleetCounters, Node, PartitionView},

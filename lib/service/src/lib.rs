@@ -10,6 +10,7 @@ pub mod child_watchdog;
 pub mod cli;
 pub mod clock;
 pub mod deadline;
+pub mod invite;
 pub mod listen_address;
 pub mod logging;
 pub mod moment;

@@ -31,6 +31,14 @@ fn date_ms(text: &str) -> Option<i64> {
     (pieces.offset().is_some() && pieces.date().year() == 9_999).then_some(i64::MAX)
 }
 
+/// A moment as people read it, to the minute, in UTC.
+pub fn date(ms: i64) -> String {
+    match Timestamp::from_millisecond(ms) {
+        Ok(moment) => moment.strftime("%Y-%m-%d %H:%M UTC").to_string(),
+        Err(_) => "for ever".to_owned(),
+    }
+}
+
 /// A whole number with a unit (s, m, h, d, w), in milliseconds.
 pub fn duration_ms(text: &str) -> Option<i64> {
     let unit = match text.bytes().last()? {

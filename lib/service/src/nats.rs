@@ -24,6 +24,7 @@ pub use address::addresses;
 use complaints::Complaints;
 pub use connections::Connections;
 pub use identity::{ConnectionId, ConnectionWatch, NewConnection};
+pub use key_file::credentials;
 
 /// The client notices a half-open connection after two to three of these. The client's default of a minute is
 /// too slow; shorter than 5 s is wrong for agents, whose uplink may be full for seconds, and which are many.

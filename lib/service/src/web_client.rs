@@ -9,7 +9,7 @@ use std::{io::Read, sync::Arc, time::Duration};
 use ureq::{
     Agent, Body, Error, RequestBuilder,
     http::{Response, header},
-    tls::{Certificate, RootCerts, TlsConfig},
+    tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem},
 };
 
 /// An answer.
@@ -44,7 +44,22 @@ impl WebClient {
     /// A client that names itself `tidemap/VERSION`.
     pub fn new() -> Self {
         let known = rustls_native_certs::load_native_certs();
-        let known: Vec<_> = known.certs.iter().map(|known| Certificate::from_der(known).to_owned()).collect();
+        Self::with(known.certs.iter().map(|known| Certificate::from_der(known).to_owned()).collect())
+    }
+
+    /// A client that trusts these authorities (PEM) alone; `None` when there are none in the text.
+    pub fn trusting(pem: &str) -> Option<Self> {
+        let items = parse_pem(pem.as_bytes()).filter_map(Result::ok);
+        let known: Vec<_> = items
+            .filter_map(|item| match item {
+                PemItem::Certificate(certificate) => Some(certificate),
+                _ => None,
+            })
+            .collect();
+        (!known.is_empty()).then(|| Self::with(known))
+    }
+
+    fn with(known: Vec<Certificate<'static>>) -> Self {
         let tls = TlsConfig::builder()
             .root_certs(RootCerts::Specific(Arc::new(known)))
             .unversioned_rustls_crypto_provider(Arc::new(rustls::crypto::ring::default_provider()))

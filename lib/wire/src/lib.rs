@@ -7,6 +7,7 @@
 //!   [`Pack`];
 //! * ingest publishes [`Delta`]s, [`PartitionStats`] and [`Event`]s, and answers [`SnapshotRequest`]s;
 //! * the history station keeps [`Minutes`] and answers [`history_query`]'s requests;
+//! * a node joins by a [`JoinRequest`], which the enroller answers;
 //! * the API speaks JSON: [`http`] holds its answers, [`stream`] the events of its event stream.
 //!
 //! [`METRICS`] is the registry of host metrics, from which [`Host`] and all that depends on it follow.
@@ -36,6 +37,7 @@ mod forget;
 pub mod history_query;
 mod history_series;
 mod host_steps;
+mod join;
 mod minutes;
 mod outline;
 mod pack;
@@ -59,6 +61,7 @@ pub use event::{Event, EventKind};
 pub use forget::{
     ForgetReply, ForgetRequest, HistoryForgetOutcome, HistoryForgetReply, HistoryForgetRequest,
 };
+pub use join::{JoinAnswer, JoinAsk, JoinGrant, JoinRefusal, JoinReply, JoinRequest};
 pub use metrics::json::SECOND_NAMES;
 pub use metrics::{Host, METRICS, Metric, MetricKind, MetricUnit, MetricValue};
 pub use minutes::{

@@ -134,7 +134,11 @@ pub const HISTORY: &str = "tidemap.v1.rpc.history";
 pub const HISTORY_FORGET: &str = "tidemap.v1.rpc.history.forget";
 /// Where each of them publishes its [`crate::history_query::StationStanding`].
 pub const HISTORY_PEERS: &str = "tidemap.v1.rpc.history.peers";
-/// The queue group in which they share the requests.
+/// Where an enroller answers a [`crate::JoinRequest`].
+pub const ENROLL: &str = "tidemap.v1.rpc.enroll";
+/// The queue group in which enrollers share the requests.
+pub const ENROLLERS: &str = "enrollers";
+/// The queue group in which history stations share the requests.
 pub const HISTORY_STATIONS: &str = "history";
 
 /// Where an owner tells the minutes of a part of a slot's nodes:

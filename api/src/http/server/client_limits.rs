@@ -30,7 +30,7 @@ pub(super) struct ClientLimits {
 
 /// One client's remaining quota, shared by its connections.
 #[derive(Debug)]
-pub(super) struct ClientQuota {
+pub(in crate::http) struct ClientQuota {
     requests_per_second: f64,
     bucket: Mutex<Bucket>,
 }
@@ -63,7 +63,10 @@ impl ClientLimits {
             self.prune_at = KEPT_AT_LEAST.max(self.known.len() * 2);
         }
         let limits = self.limits;
-        let quota = self.known.entry(client).or_insert_with(|| Arc::new(ClientQuota::new(limits, now)));
+        let quota = self
+            .known
+            .entry(client)
+            .or_insert_with(|| Arc::new(ClientQuota::new(f64::from(limits.requests.get()), now)));
         // The map itself holds one reference.
         if Arc::strong_count(quota) as u64 > u64::from(limits.connections.get()) {
             return Err(TooMany);
@@ -73,14 +76,13 @@ impl ClientLimits {
 }
 
 impl ClientQuota {
-    fn new(limits: Limits, now: Instant) -> Self {
-        let requests_per_second = f64::from(limits.requests.get());
+    pub(in crate::http) fn new(requests_per_second: f64, now: Instant) -> Self {
         let bucket = Bucket { requests: requests_per_second * BURST.as_secs_f64(), at: now };
         Self { requests_per_second, bucket: Mutex::new(bucket) }
     }
 
     /// Takes a token for a request; the error is the time to wait for one.
-    pub(super) fn take(&self, now: Instant) -> Result<(), Duration> {
+    pub(in crate::http) fn take(&self, now: Instant) -> Result<(), Duration> {
         let mut bucket = self.bucket.lock().unwrap_or_else(PoisonError::into_inner);
         *bucket = self.filled(*bucket, now);
         if bucket.requests < 1.0 {

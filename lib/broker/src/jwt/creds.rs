@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use nkeys::KeyPair;
+use tidemap_service::nats::credentials;
 
 use super::{
     JwtError,
@@ -36,16 +37,8 @@ pub(super) fn issue(path: &Path, claims: Claims, issuer: &KeyPair, now_s: i64) -
     }
     let token = token::sign(claims.at(now_s), issuer)?;
     let seed = user.seed().map_err(|error| JwtError::Unsigned(error.to_string()))?;
-    files::write_if_changed(path, &render(&token, &seed))?;
+    files::write_if_changed(path, &credentials(&token, &seed))?;
     Ok(true)
-}
-
-/// The format that all NATS clients read.
-fn render(token: &str, seed: &str) -> String {
-    format!(
-        "-----BEGIN NATS USER JWT-----\n{token}\n------END NATS USER JWT------\n\n\
-         -----BEGIN USER NKEY SEED-----\n{seed}\n------END USER NKEY SEED------\n"
-    )
 }
 
 fn parse(text: &str) -> Option<Creds> {

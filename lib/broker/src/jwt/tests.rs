@@ -166,6 +166,39 @@ fn a_relay_that_was_revoked_without_its_kind_stays_revoked() {
     assert_eq!(revoked().collect::<BTreeSet<_>>(), BTreeSet::from([relay, old]));
 }
 
+#[test]
+fn a_node_joins_with_a_key_that_is_not_here() {
+    use crate::keys::Admission;
+    let dir = tempfile::tempdir().unwrap();
+    let operator = operator(dir.path());
+    let (a, key, other) =
+        (node("a"), nkeys::KeyPair::new_user().public_key(), nkeys::KeyPair::new_user().public_key());
+    let revoked = || claims::revoked(&operator.claims("AGENTS").unwrap().unwrap());
+    let (admission, token) = operator.admit(&a, &key, false, NOW_S).unwrap();
+    let claims = token::claims(&token).unwrap();
+    assert_eq!((admission, &claims.sub, &*claims.name), (Admission::New, &key, "a"));
+    assert_eq!(operator.admit(&a, &key, false, NOW_S + 9).unwrap(), (Admission::Known, token));
+    assert_eq!(operator.admit(&a, &other, false, NOW_S).unwrap().0, Admission::NodeTaken);
+    let refused = operator.enroll(&a, NOW_S).unwrap_err();
+    assert!(matches!(refused, JwtError::Joined { .. }), "{refused}");
+    assert_eq!(operator.admit(&a, &other, true, NOW_S + 5).unwrap().0, Admission::Replaced);
+    assert_eq!(revoked(), claims::Revoked::from([(key.clone(), NOW_S + 5)]));
+    assert!(operator.is_admitted(&a, &other).unwrap() && !operator.is_admitted(&a, &key).unwrap());
+    // Its key was never here, and it is revoked by its name all the same.
+    assert_eq!(operator.revoke(&a, NOW_S + 9).unwrap(), Revocation::Now);
+    assert!(revoked().contains_key(&other) && !operator.is_admitted(&a, &other).unwrap());
+    assert_eq!(operator.revoke(&a, NOW_S).unwrap(), Revocation::Before(other));
+    // What was enrolled with a key of ours is replaced, and no longer handed out.
+    let creds = operator.enroll(&node("b"), NOW_S).unwrap().creds_path;
+    let ours = creds::read(&creds).unwrap().unwrap().claims.sub;
+    assert_eq!(operator.admit(&node("b"), &key, false, NOW_S).unwrap().0, Admission::NodeTaken);
+    assert_eq!(operator.admit(&node("b"), &key, true, NOW_S).unwrap().0, Admission::Replaced);
+    assert!(revoked().contains_key(&ours) && !creds.exists());
+    // A new enrolling key ends them all: each may join again, with the key that it has.
+    Operator::open_or_create(dir.path(), EnrollKey::Renew, NOW_S).unwrap();
+    assert_eq!(operator.admit(&node("b"), &key, false, NOW_S + 9).unwrap().0, Admission::New);
+}
+
 /// The same rules are written in two places, so a test must keep them equal.
 #[test]
 fn accounts_have_the_permissions_of_nats_conf() {

@@ -11,6 +11,8 @@ use crate::files;
 
 const OPEN: &str = "users = [";
 const CLOSE: &str = "]";
+/// Begins the remark on the line of a node that has joined: its seed was never in this folder.
+const JOINED: &str = " # joined by ";
 
 /// The fragment's content.
 pub(super) struct Agents {
@@ -36,6 +38,21 @@ impl Agents {
     /// Adds or replaces the user of a node's agent. Returns whether that changed anything.
     pub(super) fn set(&mut self, node: &NodeId, user: &str) -> bool {
         self.set_user(user, &subject::sample(node), node.as_str())
+    }
+
+    /// The same for a node that has joined by an invite.
+    pub(super) fn set_joined(&mut self, node: &NodeId, user: &str, invite: &str) {
+        let publish = subject::sample(node);
+        let line = format!("{}{JOINED}{invite}", user_line(user, &publish, node.as_str()));
+        self.set_line(&mark(&publish), line);
+    }
+
+    /// The user of a node's agent, and whether the node has joined by an invite.
+    pub(super) fn user(&self, node: &NodeId) -> Option<(&str, bool)> {
+        let mark = mark(&subject::sample(node));
+        let line = self.lines.iter().find(|line| line.contains(&mark))?;
+        let (_, user) = line.split_once("nkey: ")?;
+        Some((user.split([',', ' ', '}']).next()?, line.contains(JOINED)))
     }
 
     /// Adds or replaces the simulator's user, which may publish as every node.
@@ -75,10 +92,7 @@ impl Agents {
     }
 
     fn set_user(&mut self, user: &str, publish: &str, inbox: &str) -> bool {
-        let mark = mark(publish);
-        let line =
-            format!("  {{ nkey: {user}, permissions: {{ {mark}, subscribe: \"_INBOX.{inbox}.>\" }} }}");
-        self.set_line(&mark, line)
+        self.set_line(&mark(publish), user_line(user, publish, inbox))
     }
 
     fn remove_line(&mut self, mark: &str) -> bool {
@@ -99,6 +113,11 @@ impl Agents {
         }
         true
     }
+}
+
+fn user_line(user: &str, publish: &str, inbox: &str) -> String {
+    let mark = mark(publish);
+    format!("  {{ nkey: {user}, permissions: {{ {mark}, subscribe: \"_INBOX.{inbox}.>\" }} }}")
 }
 
 /// The part of an agent's line by which it is found.

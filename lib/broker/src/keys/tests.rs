@@ -121,3 +121,48 @@ fn what_root_writes_belongs_to_the_owner_of_the_folder() {
         assert_eq!((meta.uid(), meta.gid()), (BROKER, BROKER), "{}", path.display());
     }
 }
+
+fn user() -> String {
+    nkeys::KeyPair::new_user().public_key()
+}
+
+#[test]
+fn a_node_is_admitted_by_a_key_that_is_not_here() {
+    let dir = tempfile::tempdir().unwrap();
+    Keys::open_or_create(dir.path()).unwrap();
+    let (key, other) = (user(), user());
+    let a = node("a");
+    let admit =
+        |name: &str, key: &str, replaces| admit(dir.path(), &node(name), key, "abcd2345", replaces).unwrap();
+    let line = || fs::read_to_string(users_path(dir.path(), "agents")).unwrap();
+    assert_eq!(admit("a", &key, false), Admission::New);
+    let text = line();
+    assert!(
+        text.contains(&format!("nkey: {key}, permissions: {{ publish: \"tidemap.v1.sample.44.a\"")),
+        "{text}"
+    );
+    assert!(text.contains("# joined by abcd2345\n"), "{text}");
+    assert!(!agent_seed_path(dir.path(), &a).exists());
+    assert_eq!(admit("a", &key, false), Admission::Known);
+    assert_eq!(line(), text);
+    assert_eq!(admit("a", &other, false), Admission::NodeTaken);
+    assert!(is_admitted(dir.path(), &a, &key).unwrap() && !is_admitted(dir.path(), &a, &other).unwrap());
+    // A broker refuses two users with one key: of another node, of a service, of the simulator.
+    let keys = Keys::open_or_create(dir.path()).unwrap();
+    for taken in [&key, &seed::open_or_create(&keys.service_seed_path()).unwrap()] {
+        assert_eq!(admit("b", taken, true), Admission::KeyTaken);
+    }
+    assert_eq!(line(), text);
+    // A key that was made here is replaced, and is not handed out again.
+    let enrolled = enroll(dir.path(), &node("c")).unwrap();
+    assert_eq!(admit("c", &other, false), Admission::NodeTaken);
+    assert_eq!(admit("c", &other, true), Admission::Replaced);
+    assert!(!enrolled.seed_path.exists());
+    for name in ["a", "c"] {
+        let refused = enroll(dir.path(), &node(name)).unwrap_err();
+        assert!(matches!(&refused, KeysError::Joined { node: joined } if *joined == node(name)), "{refused}");
+    }
+    assert!(revoke(dir.path(), &a).unwrap() && !revoke(dir.path(), &a).unwrap());
+    assert!(!is_admitted(dir.path(), &a, &key).unwrap());
+    assert!(enroll(dir.path(), &a).unwrap().created);
+}

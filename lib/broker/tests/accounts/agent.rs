@@ -43,6 +43,7 @@ async fn an_agent_publishes_on_no_other_subject() {
         "tidemap.v1.rpc.forget.0",
         "tidemap.v1.rpc.history",
         "tidemap.v1.rpc.history.forget",
+        "tidemap.v1.rpc.enroll",
         // JetStream: reading, changing, removing.
         "$JS.API.INFO",
         "$JS.API.STREAM.NAMES",

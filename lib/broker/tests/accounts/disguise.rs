@@ -47,6 +47,7 @@ async fn acks_reach_no_subject_outside_the_agents_account() {
         &*mine,
         "tidemap.v1.delta.0",
         "tidemap.v1.rpc.forget.0",
+        "tidemap.v1.rpc.enroll",
         "$KV.TIDEMAP_LEASES.p.0",
         "$JS.API.STREAM.PURGE.TIDEMAP_0",
         "$JS.API.STREAM.PURGE.TIDEMAP_4",

@@ -29,6 +29,7 @@ async fn a_program_with_an_app_key_reads_everything_and_publishes_nothing() {
         "tidemap.v1.rpc.snapshot.3",
         "tidemap.v1.rpc.forget.3",
         "tidemap.v1.rpc.history.forget",
+        "tidemap.v1.rpc.enroll",
         "tidemap.v1.sample.44.a",
         "tidemap.v1.pack.44.edge",
         "$JS.API.INFO",
@@ -82,7 +83,9 @@ async fn programs_do_not_receive_the_services_requests() {
     let mut app = fleet.app().await;
     let mut everything = app.client.subscribe("tidemap.v1.>").await.unwrap();
     app.round_trip().await;
-    for subject in ["tidemap.v1.rpc.forget.3", "tidemap.v1.other.3", "tidemap.v1.delta.3"] {
+    for subject in
+        ["tidemap.v1.rpc.forget.3", "tidemap.v1.rpc.enroll", "tidemap.v1.other.3", "tidemap.v1.delta.3"]
+    {
         fleet.service.publish(subject, "x".into()).await.unwrap();
     }
     let message = timeout(TEST_TIMEOUT, everything.next()).await.unwrap().unwrap();

@@ -44,6 +44,7 @@ async fn a_relay_packs_under_its_own_name_and_does_nothing_else() {
         "tidemap.v1.rpc.snapshot.0",
         "tidemap.v1.rpc.forget.0",
         "tidemap.v1.rpc.history.forget",
+        "tidemap.v1.rpc.enroll",
         "$JS.API.INFO",
         "$JS.API.STREAM.PURGE.TIDEMAP_4",
         "$JS.API.STREAM.UPDATE.TIDEMAP_4",

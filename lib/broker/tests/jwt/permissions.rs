@@ -39,6 +39,7 @@ async fn an_agent_has_no_other_permissions() {
         "tidemap.v1.delta.0".to_owned(),
         "tidemap.v1.rpc.forget.0".to_owned(),
         "tidemap.v1.rpc.history.forget".to_owned(),
+        "tidemap.v1.rpc.enroll".to_owned(),
         "$JS.API.STREAM.PURGE.TIDEMAP_4".to_owned(),
         "$JS.API.INFO".to_owned(),
         "$KV.TIDEMAP_LEASES.p.4".to_owned(),

@@ -22,6 +22,14 @@ pub(super) fn with_identity(creds: Option<&Path>) -> Result<ConnectOptions, Usag
     }
 }
 
+/// Credentials in the format that all NATS clients read: a user's token, and the seed that belongs to it.
+pub fn credentials(token: &str, seed: &str) -> String {
+    format!(
+        "-----BEGIN NATS USER JWT-----\n{token}\n------END NATS USER JWT------\n\n\
+         -----BEGIN USER NKEY SEED-----\n{seed}\n------END USER NKEY SEED------\n"
+    )
+}
+
 /// The lines without what copying adds around them: blanks, quotes, another system's ends of lines.
 fn bare(text: &str) -> String {
     let around = |letter: char| letter.is_whitespace() || matches!(letter, '"' | '\'' | '`');

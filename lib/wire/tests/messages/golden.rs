@@ -5,9 +5,10 @@ use std::{collections::BTreeMap, fmt::Debug};
 use serde::{Serialize, de::DeserializeOwned};
 use tidemap_wire::{
     AlertNotice, Bps, CpuMinute, ForgetReply, ForgetRequest, GroupSeconds, Hello, History,
-    HistoryForgetOutcome, HistoryForgetReply, HistoryForgetRequest, Host, HostMinute, MinuteRow, Minutes,
-    NodeId, Pack, PackWriter, PartitionCount, Probe, Report, Sample, Series, SnapshotChunk, SnapshotRequest,
-    decode, encode, history_query::HistorySeries, subject,
+    HistoryForgetOutcome, HistoryForgetReply, HistoryForgetRequest, Host, HostMinute, JoinAnswer, JoinAsk,
+    JoinGrant, JoinRefusal, JoinReply, JoinRequest, MinuteRow, Minutes, NodeId, Pack, PackWriter,
+    PartitionCount, Probe, Report, Sample, Series, SnapshotChunk, SnapshotRequest, decode, encode,
+    history_query::HistorySeries, subject,
 };
 
 use crate::examples::{delta, event, hello, host, node, notice, report, row, sample, stats};
@@ -350,4 +351,26 @@ fn notices_of_alerts() {
     let mut of_plan = notice();
     of_plan.alerts[0].resets_ms = Some(1_700_100_000_000);
     assert_eq!(decode::<AlertNotice>(&encode(&of_plan)).unwrap(), of_plan);
+}
+
+#[test]
+fn joining() {
+    let request = JoinRequest { invite: "abcd2345".to_owned(), ask: "{}".to_owned(), proof: "00".to_owned() };
+    check(&request, "83a6696e76697465a86162636432333435a361736ba27b7da570726f6f66a23030");
+    let answer = JoinAnswer { grant: "{}".to_owned(), proof: "00".to_owned() };
+    check(&JoinReply::Granted(answer), "81a76772616e74656482a56772616e74a27b7da570726f6f66a23030");
+    let refused = JoinReply::Refused { reason: JoinRefusal::Over, detail: "x".to_owned() };
+    check(&refused, "81a77265667573656482a6726561736f6ea46f766572a664657461696ca178");
+}
+
+/// What is proved is text, so its letters are pinned, too.
+#[test]
+fn what_is_proved_when_a_node_joins() {
+    let ask = JoinAsk { name: "web 01".to_owned(), key: "UA".to_owned() };
+    assert_eq!(serde_json::to_string(&ask).unwrap(), r#"{"name":"web 01","key":"UA"}"#);
+    let grant = JoinGrant { url: "tls://a:4222".to_owned(), ..JoinGrant::default() };
+    assert_eq!(serde_json::to_string(&grant).unwrap(), r#"{"url":"tls://a:4222"}"#);
+    let whole = r#"{"url":"a","authority":"PEM","labels":{"site":"fra"},"token":"eyJ","later":1}"#;
+    let grant: JoinGrant = serde_json::from_str(whole).unwrap();
+    assert_eq!((grant.labels["site"].as_str(), grant.token.as_deref()), ("fra", Some("eyJ")));
 }

@@ -42,6 +42,8 @@ async fn a_fleet_of_signatures_is_started_watched_and_cut_off_by_commands_alone(
         let enroll = ["enroll", name, "--operator", &operator, "--nats-url", &nats, "--labels", "role=web"];
         let line = run(&enroll).await;
         assert_eq!(run(&enroll).await, line, "the same node gets the same line");
+        let same = ["enroll", name, "--operator", &operator, "--nats-url", &nats];
+        assert_eq!(run(&same).await, line, "its labels are remembered");
         agents.push(start_agent(&line, &folder.path().join(name)));
     }
     let node = async |name: &str, status: Status| {
@@ -104,7 +106,7 @@ fn start_agent(line: &str, folder: &PathBuf) -> Child {
 }
 
 /// A broker as the operator's manual starts it, and its address.
-async fn start_broker(operator: &Path, data: &Path) -> (Child, String) {
+pub(crate) async fn start_broker(operator: &Path, data: &Path) -> (Child, String) {
     let ports = data.join("ports");
     fs::create_dir_all(&ports).unwrap();
     fs::copy(operator.join("broker/nats.conf"), data.join("nats.conf")).unwrap();

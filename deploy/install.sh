@@ -1,0 +1,218 @@
+#!/bin/sh
+# Installs Tidemap's agent on this host and lets it join a fleet, or takes it away again:
+#
+#   curl -fsS http://HOST:8080/install.sh | sh -s -- INVITE
+#   curl -fsS http://HOST:8080/install.sh | sh -s -- --uninstall
+#
+# In an unpacked archive it takes the programs from there: `sh install.sh URL INVITE` installs the agent, and
+# `sh install.sh` alone the whole of Tidemap. As root it installs for the system, otherwise for this user.
+set -eu
+umask 022
+
+usage='usage: install.sh [--node NAME] [--label KEY=VALUE]... [--rejoin] [--no-start] [URL] INVITE
+       install.sh --uninstall
+       install.sh               in an unpacked archive: all of Tidemap'
+
+say() { printf '%s\n' "$*" >&2; }
+fail() { say "error: $*"; exit 1; }
+has() { command -v "$1" >/dev/null 2>&1; }
+
+# Fetches $1, at the API, into the file $2.
+fetch() {
+  if has curl; then
+    curl -fsS -o "$2" "$url$1" || fail "$url$1 cannot be fetched"
+  elif has wget; then
+    wget -q -O "$2" "$url$1" || fail "$url$1 cannot be fetched"
+  else
+    fail 'neither curl nor wget is installed'
+  fi
+}
+
+sha256() {
+  if has sha256sum; then sha256sum "$1"; elif has shasum; then shasum -a 256 "$1"; else openssl dgst -sha256 -r "$1"; fi |
+    cut -d ' ' -f 1
+}
+
+architecture() {
+  case $(uname -m) in
+    x86_64 | amd64) echo x86_64 ;;
+    aarch64 | arm64) echo aarch64 ;;
+    *) fail "there is no agent for $(uname -m): build one with cargo, then run \`tidemap-agent join\`" ;;
+  esac
+}
+
+# Where things are, for the system or for one user.
+places() {
+  if [ "$(id -u)" = 0 ]; then
+    programs=/usr/local/bin config=/etc/tidemap units=/etc/systemd/system state=/var/lib/tidemap-agent
+    systemd=/run/systemd/system
+    manage() { systemctl "$@"; }
+  else
+    [ -n "${HOME:-}" ] || fail 'this user has no home folder; run this as root'
+    programs=$HOME/.local/bin config=${XDG_CONFIG_HOME:-$HOME/.config}/tidemap state=''
+    units=${XDG_CONFIG_HOME:-$HOME/.config}/systemd/user
+    systemd=${XDG_RUNTIME_DIR:-/run/user/$(id -u)}/systemd
+    manage() { systemctl --user "$@"; }
+  fi
+  unit=$units/tidemap-agent.service
+}
+
+# The program of a package, or else one that is brought here. Sets `agent`.
+bring_program() {
+  if [ "$(id -u)" = 0 ] && [ -x /usr/bin/tidemap-agent ]; then
+    agent=/usr/bin/tidemap-agent
+    return
+  fi
+  agent=$programs/tidemap-agent
+  mkdir -p "$programs"
+  if [ -n "$archive" ]; then
+    cp "$archive/bin/tidemap-agent" "$work/agent"
+  else
+    name=tidemap-agent-$(architecture)
+    fetch "/agents/$name" "$work/agent"
+    fetch "/agents/$name.sha256" "$work/sum"
+    [ "$(sha256 "$work/agent")" = "$(cut -d ' ' -f 1 "$work/sum")" ] || fail "$name did not arrive whole"
+  fi
+  chmod 755 "$work/agent"
+  "$work/agent" --version >/dev/null || fail 'the agent does not run on this host'
+  # In one step: a program that runs cannot be written to.
+  cp "$work/agent" "$agent.new"
+  mv -f "$agent.new" "$agent"
+}
+
+# The unit, unless a package has brought one.
+bring_unit() {
+  for folder in /usr/lib/systemd/system /lib/systemd/system; do
+    if [ "$(id -u)" = 0 ] && [ -e "$folder/tidemap-agent.service" ]; then return; fi
+  done
+  mkdir -p "$units"
+  if [ "$(id -u)" != 0 ]; then
+    user_unit >"$unit"
+    return
+  elif [ -n "$archive" ]; then
+    cp "$archive/lib/systemd/system/tidemap-agent.service" "$work/unit"
+  else
+    fetch /agents/tidemap-agent.service "$work/unit"
+  fi
+  sed "s|^ExecStart=[^ ]*/tidemap-agent|ExecStart=$agent|" "$work/unit" >"$unit"
+}
+
+# For one user there are neither root's credentials nor a user that is made for the agent.
+user_unit() {
+  cat <<UNIT
+[Unit]
+Description=Tidemap agent: publishes this host's throughput, and can do nothing else
+
+[Service]
+Type=notify
+WatchdogSec=60
+EnvironmentFile=$config/agent.env
+ExecStart=$agent --creds $config/agent.nk
+Restart=always
+RestartSec=2
+NoNewPrivileges=yes
+
+[Install]
+WantedBy=default.target
+UNIT
+}
+
+join() {
+  if [ "$#" = 2 ]; then
+    url=${1%/}
+    shift
+  fi
+  [ "$#" = 1 ] || fail "$usage"
+  [ -n "$url" ] || fail "name the address of the API, too: install.sh URL INVITE"
+  bring_program
+  "$agent" join --config-dir "$config" ${node:+"--node=$node"} ${labels:+"--label=$labels"} $rejoin "$url" "$1"
+  if [ ! -d "$systemd" ] || ! has systemctl; then
+    say "Here is no systemd that would start it. Start the agent with"
+    say "  set -a && . $config/agent.env && exec $agent --creds $config/agent.nk"
+    return
+  fi
+  bring_unit
+  manage daemon-reload
+  if [ -n "$no_start" ]; then return; fi
+  manage enable --quiet tidemap-agent.service
+  # Ends when it samples, or says why it does not.
+  manage restart tidemap-agent.service || fail "the agent does not start: journalctl -u tidemap-agent"
+  manage is-active --quiet tidemap-agent.service || fail "the agent has ended: journalctl -u tidemap-agent"
+  if [ "$(id -u)" != 0 ] && [ ! -e "/var/lib/systemd/linger/$(id -un)" ] && has loginctl; then
+    # Otherwise it would end with the session.
+    loginctl enable-linger 2>/dev/null || say 'it ends with this session: loginctl enable-linger needs an admin'
+  fi
+  say "The agent runs. The fleet is at $url/"
+}
+
+# Removes what `join` has made.
+uninstall() {
+  if [ -d "$systemd" ] && has systemctl; then
+    manage disable --quiet --now tidemap-agent.service 2>/dev/null || true
+  fi
+  rm -f "$unit" "$programs/tidemap-agent"
+  rm -f "$config/agent.nk" "$config/agent.nk.joining" "$config/broker-ca.pem"
+  # A package has brought settings of its own.
+  if [ "$(id -u)" != 0 ] || [ ! -x /usr/bin/tidemap-agent ]; then rm -f "$config/agent.env"; fi
+  rmdir "$config" 2>/dev/null || true
+  if [ -n "$state" ]; then rm -rf "$state" "/var/lib/private/${state##*/}"; fi
+  if [ -d "$systemd" ] && has systemctl; then manage daemon-reload; fi
+  say "The agent is removed. \`tidemap revoke NODE\` on the broker's host ends its key and takes it off the list."
+}
+
+# All of an archive, below /usr/local or the user's ~/.local.
+install_all() {
+  [ -n "$archive" ] || fail "$usage"
+  prefix=${programs%/bin}
+  mkdir -p "$prefix"
+  for folder in bin lib share; do
+    [ ! -d "$archive/$folder" ] || (cd "$archive" && tar -cf - "$folder") | (cd "$prefix" && tar -xf - --no-same-owner)
+  done
+  for file in "$prefix"/lib/systemd/system/tidemap*.service; do
+    [ ! -e "$file" ] || sed -i "s|^ExecStart=/usr/bin/|ExecStart=$prefix/bin/|" "$file"
+  done
+  say "Tidemap is installed below $prefix. \`$prefix/bin/tidemap up\` starts everything on this host."
+}
+
+main() {
+  # The API fills in how it was asked for this script.
+  url='@URL@'
+  case $url in @*) url='' ;; esac
+  archive='' node='' labels='' rejoin='' no_start='' action=join
+  case $0 in
+    */install.sh | install.sh)
+      folder=$(cd "$(dirname "$0")" && pwd)
+      if [ -x "$folder/bin/tidemap-agent" ]; then archive=$folder; fi
+      ;;
+  esac
+  while [ "$#" -gt 0 ]; do
+    case $1 in
+      --node) node=${2:?$usage}; shift ;;
+      --node=*) node=${1#*=} ;;
+      --label) labels=${labels:+$labels,}${2:?$usage}; shift ;;
+      --label=*) labels=${labels:+$labels,}${1#*=} ;;
+      --rejoin) rejoin=--rejoin ;;
+      --no-start) no_start=yes ;;
+      --uninstall) action=uninstall ;;
+      -h | --help) say "$usage"; return ;;
+      --) shift; break ;;
+      -*) fail "$usage" ;;
+      *) break ;;
+    esac
+    shift
+  done
+  places
+  work=$(mktemp -d)
+  trap 'rm -rf "$work"' EXIT
+  trap 'exit 1' HUP INT TERM
+  if [ "$action" = uninstall ]; then
+    uninstall
+  elif [ "$#" = 0 ]; then
+    install_all
+  else
+    join "$@"
+  fi
+}
+
+# The last line: a script that arrives in part does nothing.
+main "$@"
