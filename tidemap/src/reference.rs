@@ -36,7 +36,9 @@ fn describe(words: &str, command: &Command, all: &mut Vec<Described>) {
     let is_ours = |arg: &&Arg| !arg.is_hide_set() && !["help", "version"].contains(&arg.get_id().as_str());
     let rows = command.get_arguments().filter(is_ours).map(row).collect();
     all.push(Described { words: words.to_owned(), about, usage, rows });
-    for nested in command.get_subcommands().filter(|nested| nested.get_name() != "help") {
+    for nested in
+        command.get_subcommands().filter(|nested| nested.get_name() != "help" && !nested.is_hide_set())
+    {
         describe(&format!("{words} {}", nested.get_name()), nested, all);
     }
 }

@@ -19,6 +19,8 @@ pub(super) struct Identity {
     pub(super) epoch: u64,
     /// Its day, in UTC.
     pub(super) date: String,
+    /// The same day as in the changelogs of rpm.
+    pub(super) day: String,
     /// The time as in mail.
     pub(super) rfc_2822: String,
 }
@@ -38,6 +40,7 @@ impl Identity {
         };
         let date = |format: &str| {
             let mut date = workspace.command("date");
+            date.env("LC_ALL", "C");
             Ok(output(date.args(["--utc", &format!("--date=@{epoch}"), format]))?.trim().to_owned())
                 as Result<String>
         };
@@ -46,6 +49,7 @@ impl Identity {
             commit,
             epoch,
             date: date("+%F")?,
+            day: date("+%a %b %d %Y")?,
             rfc_2822: date("--rfc-email")?,
         })
     }

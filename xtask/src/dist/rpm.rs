@@ -25,6 +25,7 @@ pub(super) fn make(release: &Release<'_>, package: &Package, platform: Platform)
     let spec = template
         .replace("@VERSION@", &identity.package_version())
         .replace("@FILES@", &listed(&tree))
+        .replace("@DAY@", &identity.day)
         .replace("@MAINTAINER@", super::MAINTAINER);
     let file = stage.join("package.spec");
     fs::write(&file, spec)?;
@@ -37,7 +38,7 @@ pub(super) fn make(release: &Release<'_>, package: &Package, platform: Platform)
         ("_rpmdir", &top),
         ("_rpmfilename", "made.rpm"),
         ("_tmppath", &top),
-        ("files", &files.display().to_string()),
+        ("staged", &files.display().to_string()),
         // The same bytes on each machine and at any time.
         ("_buildhost", "localhost"),
         ("use_source_date_epoch_as_buildtime", "1"),

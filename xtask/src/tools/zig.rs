@@ -5,7 +5,7 @@ use std::{path::PathBuf, process::Command};
 use super::fetch;
 use crate::workspace::Workspace;
 
-/// What cargo links and compiles C by: `ring`, SQLite and mimalloc contain C.
+/// What cargo links and compiles C by: `ring`, `SQLite` and mimalloc contain C.
 pub(crate) struct Zig {
     folder: PathBuf,
 }
