@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 
-use super::tally::Tally;
+use super::{chart, tally::Tally};
 use crate::{
     tools,
     workspace::{Workspace, run, words},
