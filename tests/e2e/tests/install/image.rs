@@ -41,7 +41,7 @@ impl Engine {
             path("run")
         );
         fs::write(path("storage.conf"), storage)?;
-        // Limits that a test's own process may set, a runtime that takes both versions of cgroups, no systemd.
+        // Limits that a test may set, a runtime that takes both versions of cgroups, no systemd.
         let containers = format!(
             "[containers]\ndefault_ulimits = [\"nofile=1024:1024\", \"nproc=1024:1024\"]\n\
              [engine]\nruntime = \"runc\"\ncgroup_manager = \"cgroupfs\"\nevents_logger = \"none\"\n\
