@@ -78,10 +78,7 @@ pub(super) fn archive(workspace: &Workspace, parts: &Parts<'_>) -> Result<Tree> 
         tree.text(text, read(&workspace.path(text))?);
     }
     // The script that the API serves, too.
-    let install = workspace.path("api/src/http/install.sh");
-    if install.exists() {
-        tree.script("install.sh", read(&install)?);
-    }
+    tree.script("install.sh", read(&workspace.path("deploy/install.sh"))?);
     Ok(tree)
 }
 
