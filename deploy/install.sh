@@ -5,7 +5,8 @@
 #   curl -fsS http://HOST:8080/install.sh | sh -s -- --uninstall
 #
 # In an unpacked archive it takes the programs from there: `sh install.sh URL INVITE` installs the agent, and
-# `sh install.sh` alone the whole of Tidemap. As root it installs for the system, otherwise for this user.
+# `sh install.sh` alone the whole of Tidemap; there, `--uninstall` takes away both. As root it installs for the
+# system, otherwise for this user.
 set -eu
 umask 022
 
@@ -160,18 +161,47 @@ uninstall() {
   say "The agent is removed. \`tidemap revoke NODE\` on the broker's host ends its key and takes it off the list."
 }
 
+# What an archive has for this user: units and users of the system are root's.
+parts() {
+  roots='^$'
+  if [ "$(id -u)" != 0 ]; then roots='^lib/sys'; fi
+  (cd "$archive" && find bin lib share ! -type d) | grep -v "$roots"
+}
+
 # All of an archive, below /usr/local or the user's ~/.local.
 install_all() {
   [ -n "$archive" ] || fail "$usage"
   prefix=${programs%/bin}
   mkdir -p "$prefix"
-  for folder in bin lib share; do
-    [ ! -d "$archive/$folder" ] || (cd "$archive" && tar -cf - "$folder") | (cd "$prefix" && tar -xf - --no-same-owner)
-  done
-  for file in "$prefix"/lib/systemd/system/tidemap*.service; do
-    [ ! -e "$file" ] || sed -i "s|^ExecStart=/usr/bin/|ExecStart=$prefix/bin/|" "$file"
-  done
+  parts >"$work/parts"
+  tar -cf - -C "$archive" -T "$work/parts" | tar -xf - -C "$prefix" --no-same-owner
+  "$prefix/bin/tidemap" --version >/dev/null || fail 'tidemap does not run on this host'
+  if [ "$(id -u)" = 0 ]; then
+    # The archive's units are for programs here, but the broker is none that people call.
+    sed -i "s|^ExecStart=/usr/local/bin/nats-server|ExecStart=$prefix/lib/tidemap/nats-server|" \
+      "$prefix/lib/systemd/system/tidemap-nats.service"
+    if has systemd-sysusers; then
+      systemd-sysusers "$prefix/lib/sysusers.d/tidemap.conf"
+    else
+      say "Here is no systemd-sysusers: make the user \`tidemap\`, whose units start the stations."
+    fi
+    if [ -d "$systemd" ] && has systemctl; then manage daemon-reload; fi
+  fi
   say "Tidemap is installed below $prefix. \`$prefix/bin/tidemap up\` starts everything on this host."
+}
+
+# Takes away what `install_all` has brought. Keys, data and the user `tidemap` stay.
+uninstall_all() {
+  prefix=${programs%/bin}
+  if [ "$(id -u)" = 0 ] && [ -d "$systemd" ] && has systemctl; then
+    parts | sed -n 's|^lib/systemd/system/||p' | while read -r name; do
+      # Those of a template by a pattern.
+      [ ! -e "$prefix/lib/systemd/system/$name" ] || manage stop "$(echo "$name" | sed 's|@|@*|')" || true
+    done
+    find /etc/systemd/system -type l -lname "$prefix/lib/systemd/system/tidemap*" -delete
+  fi
+  parts | while read -r file; do rm -f "$prefix/$file"; done
+  find "$prefix/lib/tidemap" -depth -type d -exec rmdir {} + 2>/dev/null || true
 }
 
 main() {
@@ -206,6 +236,7 @@ main() {
   trap 'rm -rf "$work"' EXIT
   trap 'exit 1' HUP INT TERM
   if [ "$action" = uninstall ]; then
+    if [ -n "$archive" ]; then uninstall_all; fi
     uninstall
   elif [ "$#" = 0 ]; then
     install_all
