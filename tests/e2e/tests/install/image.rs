@@ -156,6 +156,15 @@ async fn compose_starts_the_whole_without_root_and_without_a_shell() {
     ];
     assert_eq!(rights(pid).unwrap(), expected);
 
+    // A backup needs a writable place beside the pipe that it goes to: none but the volume is sure to be there.
+    let backup = ["exec", container, "/usr/bin/tidemap", "backup", "-"];
+    let made = engine.run("podman", &backup).unwrap();
+    let said = String::from_utf8_lossy(&made.stderr);
+    assert!(made.status.success() && made.stdout.starts_with(&[0x1f, 0x8b]), "{said}");
+    let place = ["image", "inspect", "--format", "{{.Config.Env}}", "localhost/tidemap"];
+    let place = engine.must("podman", &place).unwrap();
+    assert!(place.contains("TMPDIR=/var/lib/tidemap"), "{place}");
+
     // Another port: whoever supervises it asks there, too.
     let elsewhere = engine
         .run(
