@@ -17,12 +17,12 @@ say() { printf '%s\n' "$*" >&2; }
 fail() { say "error: $*"; exit 1; }
 has() { command -v "$1" >/dev/null 2>&1; }
 
-# Fetches $1, at the API, into the file $2.
+# Fetches $1, at the API, into the file $2. $3 is a hint where that fails.
 fetch() {
   if has curl; then
-    curl -fsS -o "$2" "$url$1" || fail "$url$1 cannot be fetched"
+    curl -fsS -o "$2" "$url$1" || fail "$url$1 cannot be fetched${3:-}"
   elif has wget; then
-    wget -q -O "$2" "$url$1" || fail "$url$1 cannot be fetched"
+    wget -q -O "$2" "$url$1" || fail "$url$1 cannot be fetched${3:-}"
   else
     fail 'neither curl nor wget is installed'
   fi
@@ -69,7 +69,7 @@ bring_program() {
     cp "$archive/bin/tidemap-agent" "$work/agent"
   else
     name=tidemap-agent-$(architecture)
-    fetch "/agents/$name" "$work/agent"
+    fetch "/agents/$name" "$work/agent" ' (the API takes agents from --agents-dir)'
     fetch "/agents/$name.sha256" "$work/sum"
     [ "$(sha256 "$work/agent")" = "$(cut -d ' ' -f 1 "$work/sum")" ] || fail "$name did not arrive whole"
   fi

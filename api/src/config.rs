@@ -21,7 +21,7 @@ use tokio::{
 use crate::{
     names::{NameArgs, Names},
     tiles::{Tiles, TilesAttribution, TilesUrl},
-    token::{self, ApiToken},
+    token::{TokenArgs, Tokens},
 };
 
 /// The API's usual port.
@@ -35,17 +35,12 @@ const SEND_BYTES: u32 = 64 * 1024;
 /// The options of the API.
 #[derive(clap::Args, Clone, Debug)]
 pub struct ApiArgs {
-    /// Where the page and the API are served. Beyond loopback this needs --api-token or --public.
+    /// Where the page and the API are served. Beyond loopback this needs a token or --public.
     /// A port alone means all addresses of this host.
     #[arg(long, env = "TIDEMAP_HTTP", default_value = "127.0.0.1:8080", value_name = "HOST:PORT")]
     pub http: ListenAddress,
-    /// The token that admin calls need, and beyond loopback every call (unless --public). Every user of this
-    /// host can read a program's arguments, so better put it into a file.
-    #[arg(long, env = "TIDEMAP_API_TOKEN", hide_env_values = true, value_name = "TOKEN")]
-    pub api_token: Option<ApiToken>,
-    /// The file with that token.
-    #[arg(long, env = "TIDEMAP_API_TOKEN_FILE", value_name = "FILE", conflicts_with = "api_token")]
-    pub api_token_file: Option<PathBuf>,
+    #[command(flatten)]
+    pub tokens: TokenArgs,
     /// The number of partitions; the same as ingest's.
     #[arg(long, env = "TIDEMAP_PARTITIONS", default_value = "8", value_name = "NUMBER")]
     pub partitions: PartitionCount,
@@ -93,17 +88,22 @@ impl ApiArgs {
     pub fn check(self) -> anyhow::Result<ApiConfig> {
         let http = self.http.resolve("--http", Some(PORT))?;
         let beyond_loopback = !http.ip().to_canonical().is_loopback();
-        token::warn_of_argument();
-        let file = self.api_token_file.as_deref().map(ApiToken::read).transpose()?;
-        let token = self.api_token.or(file);
-        if beyond_loopback && token.is_none() && !self.public {
+        let tokens = self.tokens.check()?;
+        if beyond_loopback && tokens.reader.is_none() && tokens.admin.is_none() && !self.public {
             return Err(UsageError(format!(
-                "--http {http} can be reached from other hosts: give --api-token-file (TIDEMAP_API_TOKEN_FILE), or --public to \
-                 let everybody read; for this host alone, 127.0.0.1:{}",
+                "--http {http} can be reached from other hosts: give --read-token-file (TIDEMAP_READ_TOKEN_FILE) or \
+                 --api-token-file (TIDEMAP_API_TOKEN_FILE), or --public to let everybody read; for this host alone, \
+                 127.0.0.1:{}",
                 http.port()
             ))
             .into());
         }
+        if tokens.reader.is_some() && self.public {
+            let both =
+                "--public lets everybody read, and --read-token only those who have it: give one of them";
+            return Err(UsageError(both.to_owned()).into());
+        }
+        let reads_need_token = tokens.reader.is_some() || beyond_loopback && !self.public;
         let attribution = self.tiles_attribution;
         if attribution.is_some() && self.tiles_url.is_none() {
             return Err(UsageError("--tiles-attribution is of no use without --tiles-url".to_owned()).into());
@@ -112,7 +112,7 @@ impl ApiArgs {
             http,
             partitions: self.partitions,
             plans: self.traffic.map(|path| WatchedFile::open("--traffic", path, Plans::parse)).transpose()?,
-            access: Access { reads_need_token: beyond_loopback && !self.public, token },
+            access: Access { reads_need_token, tokens },
             names: self.names.names(!beyond_loopback),
             redacted: self.public,
             agents_dir: self.agents_dir.or_else(installed_agents),
@@ -147,6 +147,11 @@ impl ApiConfig {
         self.partitions
     }
 
+    /// Whether requests for this name of the host are answered.
+    pub fn answers(&self, name: &str) -> bool {
+        self.names.answers(name)
+    }
+
     /// What the file of plans says: the API follows it.
     pub fn plans(&self) -> Option<watch::Receiver<FileContent<Plans>>> {
         self.plans.as_ref().map(WatchedFile::subscribe)
@@ -154,7 +159,7 @@ impl ApiConfig {
 
     /// Whether nobody can be the admin.
     pub fn lacks_token(&self) -> bool {
-        self.access.token.is_none()
+        self.access.tokens.admin.is_none()
     }
 
     /// Takes the admin's token from a file.
@@ -163,8 +168,7 @@ impl ApiConfig {
     ///
     /// When the file holds none.
     pub fn read_token(&mut self, path: &Path) -> anyhow::Result<()> {
-        self.access.token = Some(ApiToken::read(path)?);
-        Ok(())
+        Ok(self.access.tokens.read_admin(path)?)
     }
 
     /// Binds the address, so that a taken port is reported before anything is started.
@@ -230,10 +234,9 @@ pub(crate) struct NodeSeries {
 /// The rules of access.
 #[derive(Clone, Debug)]
 pub(crate) struct Access {
-    /// Whether reading needs the token too.
+    /// Whether reading needs a token too.
     pub(crate) reads_need_token: bool,
-    /// The admin's token; without one, no request is accepted as an admin's.
-    pub(crate) token: Option<ApiToken>,
+    pub(crate) tokens: Tokens,
 }
 
 #[cfg(test)]
@@ -264,7 +267,26 @@ mod tests {
         let with_token = check(&["--http", "0.0.0.0:8080", "--api-token", "a-secret-of-tests"]).unwrap();
         assert!(with_token.access.reads_need_token && !with_token.redacted);
         let public = check(&["--http", "[::]:8080", "--public"]).unwrap();
-        assert!(!public.access.reads_need_token && public.redacted && public.access.token.is_none());
+        assert!(!public.access.reads_need_token && public.redacted && public.access.tokens.admin.is_none());
+    }
+
+    #[test]
+    fn a_readers_token_is_for_reading_on_loopback_too() {
+        let reader = ["--read-token", "a-readers-secret-of-tests"];
+        for http in ["127.0.0.1:0", "0.0.0.0:8080"] {
+            let given = check(&[&["--http", http], &reader[..]].concat()).unwrap();
+            assert!(given.access.reads_need_token && given.lacks_token() && !given.redacted, "{http}");
+        }
+        for (more, why) in [
+            (&["--public"][..], "give one of them"),
+            (&["--api-token", "a-readers-secret-of-tests"], "another token"),
+            (&["--read-token-file", "/no/such/file"], "cannot be used with"),
+        ] {
+            let refused = check(&[&reader[..], more].concat()).unwrap_err().to_string();
+            assert!(refused.contains(why), "{refused}");
+        }
+        let refused = check(&["--read-token-file", "/no/such/file"]).unwrap_err().to_string();
+        assert!(refused.starts_with("--read-token-file /no/such/file"), "{refused}");
     }
 
     #[test]

@@ -36,7 +36,7 @@ use tokio_util::sync::CancellationToken;
 pub use crate::config::{ApiArgs, ApiConfig, Limits};
 pub use crate::names::NameArgs;
 pub use crate::tiles::{TilesAttribution, TilesUrl};
-pub use crate::token::ApiToken;
+pub use crate::token::{ApiToken, TokenArgs};
 use crate::{
     alerts::Silencer,
     fleet_task::{FleetHandle, FleetTask},

@@ -68,6 +68,11 @@ impl Names {
         })
     }
 
+    /// Whether a name is answered, such as one that is to be printed.
+    pub(crate) fn answers(&self, name: &str) -> bool {
+        self.hosts.as_ref().is_none_or(|hosts| hosts.contains(&name.to_ascii_lowercase()))
+    }
+
     /// Whether a change is requested by a page of another origin. Other programs send no origin.
     pub(crate) fn is_foreign_change(&self, headers: &HeaderMap) -> bool {
         let Some(origin) = headers.get(header::ORIGIN) else { return false };

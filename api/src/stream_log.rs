@@ -45,8 +45,9 @@ const TICK_MS: i64 = timing::millis(timing::TICK) as i64;
 const REPLAYED_TICKS: u64 = 16;
 /// How many ticks another replica may be ahead.
 const AHEAD_TICKS: u64 = 8;
-/// Opens every stream: a browser that loses it without a closing frame retries after 2 s.
-const RETRY: Bytes = Bytes::from_static(b"retry: 2000\n\n");
+/// Opens every stream: a browser that loses it without a closing frame retries after 2 s. It is the first
+/// line of the first event, because some clients take a block of its own for an event without data.
+const RETRY: Bytes = Bytes::from_static(b"retry: 2000\n");
 
 /// The frames for a new listener: some at once, then the live ones.
 #[derive(Debug)]

@@ -5,7 +5,7 @@ mod export;
 mod forget;
 mod new_file;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use tidemap_service::cli::UsageError;
 use tokio::task::spawn_blocking;
@@ -52,6 +52,20 @@ impl HistoryCommand {
             Self::Forget(args) => args.run(&shutdown).await,
         }
     }
+}
+
+/// Copies the history in a station's folder into a new file, as it is at one moment, while its station runs
+/// or not. Returns whether there is one.
+///
+/// # Errors
+///
+/// When it cannot be read, or the file cannot be written, or at `shutdown`.
+pub fn back_up(folder: &Path, file: &Path, shutdown: &CancellationToken) -> anyhow::Result<bool> {
+    let history = folder.join(FILE);
+    if !history.try_exists()? {
+        return Ok(false);
+    }
+    backup::back_up(&history, file, shutdown, |_| {}).map(|_| true)
 }
 
 /// The history in a folder.

@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// The file in it.
-pub(crate) const FILE: &str = "history.sqlite";
+pub const FILE: &str = "history.sqlite";
 /// What `SQLite` writes beside it.
 const BESIDE: [&str; 2] = ["-wal", "-shm"];
 /// What becomes the file when it is complete.

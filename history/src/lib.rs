@@ -57,8 +57,9 @@ use self::{
     rpc::Rpc,
     store::Store,
 };
-pub use commands::HistoryCommand;
+pub use commands::{HistoryCommand, back_up};
 pub use config::{Args, Config};
+pub use folder::FILE;
 pub use metrics::{MetricsArgs, MetricsServer};
 
 /// Messages of the stream, in chunks of up to 128, that wait to be gathered; the reader waits beyond them.

@@ -39,11 +39,8 @@ impl ApiAddressArgs {
     }
 
     fn with_key<B>(&self, request: RequestBuilder<B>) -> Result<RequestBuilder<B>, UsageError> {
-        let key = self.key()?;
-        Ok(match key {
-            Some(key) => request.header("authorization", key),
-            None => request,
-        })
+        let keys = self.keys()?;
+        Ok(keys.into_iter().fold(request, |request, (name, value)| request.header(name, value)))
     }
 
     fn url_of(&self, path: &str) -> Result<Url, UsageError> {

@@ -69,3 +69,24 @@ pub(crate) fn manual(args: &ManualArgs) -> anyhow::Result<()> {
     };
     write().with_context(|| format!("cannot write to {}", args.folder.display()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_command_has_a_page_and_no_hidden_one_has() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut pages = Vec::new();
+        for program in [Program::Tidemap, Program::TidemapAgent] {
+            let folder = folder.path().join(format!("{program:?}"));
+            manual(&ManualArgs { folder: folder.clone(), program }).unwrap();
+            pages.extend(fs::read_dir(folder).unwrap().map(|page| page.unwrap().path()));
+        }
+        let has = |name: &str| pages.iter().filter(|page| page.ends_with(name)).count();
+        assert_eq!([has("tidemap.1"), has("tidemap-up.1"), has("tidemap-manual.1")], [1, 1, 0]);
+        assert_eq!(has("tidemap-agent.1"), 2, "the command's, and the program's");
+        let page = pages.iter().find(|page| page.ends_with("TidemapAgent/tidemap-agent.1")).unwrap();
+        assert!(fs::read_to_string(page).unwrap().contains("dry\\-run"));
+    }
+}

@@ -48,6 +48,7 @@ pub(crate) async fn run(args: EnrollerArgs, shutdown: CancellationToken) -> anyh
     nats.creds = nats.creds.or_else(|| Some(registry.service_creds()));
     let client = nats.connect("tidemap-enroller", None).await?;
     tracing::info!(folder = %registry.folder().display(), "admitting nodes that have an invite");
+    service_manager::ready();
     serve(registry, client, shutdown).await
 }
 
@@ -59,8 +60,7 @@ pub(crate) async fn serve(
 ) -> anyhow::Result<()> {
     let requests = client.queue_subscribe(subject::ENROLL, subject::ENROLLERS.to_owned()).await;
     let mut requests = requests.context("cannot take requests")?.ready_chunks(TOGETHER);
-    let mut enroller = Enroller { registry, in_force: false };
-    service_manager::ready();
+    let mut enroller = Enroller { registry, in_force: false, revoked: false };
     while let Some(Some(messages)) = shutdown.run_until_cancelled(requests.next()).await {
         let (requests, inboxes) = readable(messages);
         for (inbox, reply) in inboxes.into_iter().zip(enroller.replies(requests).await) {
@@ -83,6 +83,8 @@ struct Enroller {
     /// Whether the brokers know all that is admitted. Not at the start: the one before may have been stopped
     /// between the two.
     in_force: bool,
+    /// Whether there are revocations among what they do not know.
+    revoked: bool,
 }
 
 impl Enroller {
@@ -104,10 +106,11 @@ impl Enroller {
             tracing::info!("{line}");
         }
         self.in_force &= !admitted.has_news;
+        self.revoked |= admitted.has_revoked;
         let grants = admitted.replies.iter().any(|reply| matches!(reply, JoinReply::Granted(_)));
         if grants && !self.in_force {
-            match self.registry.tell_brokers(admitted.has_revoked).await {
-                Ok(()) => self.in_force = true,
+            match self.registry.tell_brokers(self.revoked).await {
+                Ok(()) => (self.in_force, self.revoked) = (true, false),
                 Err(error) => return failed(&error),
             }
         }

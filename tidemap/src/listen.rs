@@ -1,29 +1,30 @@
 //! Where the broker of `tidemap up` listens: on loopback without encryption, or for other hosts with TLS.
 
 mod advertised;
+mod earlier;
+mod published;
 
 use std::{
-    fs, io,
+    cell::LazyCell,
     net::{IpAddr, SocketAddr},
     path::{Path, PathBuf},
     time::Duration,
 };
 
-use anyhow::Context;
 use tidemap_broker::{
-    Broker, data_dir,
+    Broker,
     tls::{self, Certificates},
 };
 use tidemap_service::{cli::UsageError, clock::unix_ms, listen_address::ListenAddress};
 
 use advertised::{Advertised, tls_url};
+use earlier::Earlier;
+
+pub(crate) use advertised::all_outgoing;
+pub(crate) use published::{authority, authority_path, endpoint};
 
 /// The broker's usual port.
 const PORT: u16 = 4222;
-/// In the data folder: the URL under which nodes reach the broker, for `tidemap enroll`.
-const ENDPOINT: &str = "endpoint";
-/// In the data folder: the authority of that broker's certificate (PEM), unless a public one signed it.
-const AUTHORITY: &str = "endpoint-ca.pem";
 
 /// Whether other hosts reach the broker, and the certificate that it shows them.
 #[derive(clap::Args, Clone, Debug)]
@@ -33,9 +34,17 @@ pub(crate) struct ListenArgs {
     #[arg(long, env = "TIDEMAP_LISTEN", value_name = "HOST[:PORT]", conflicts_with = "nats_url")]
     listen: Option<ListenAddress>,
     /// The name or address under which nodes reach this host, with a port where a router forwards another one
-    /// to the broker; its hostname unless given.
+    /// to the broker; that of the start before unless given, and at first this host's name.
     #[arg(long, env = "TIDEMAP_ADVERTISE", value_name = "HOST[:PORT]", requires = "listen")]
     advertise: Option<Advertised>,
+    /// Leave a name or address of an earlier start out of the generated certificate: no agent uses it. May be
+    /// repeated.
+    #[arg(long = "drop-name", value_name = "HOST", requires = "listen", conflicts_with = "tls_cert")]
+    drop_names: Vec<Advertised>,
+    /// Accept that nodes that are enrolled do not trust the certificate, as another authority has signed it.
+    /// Each of them has to be enrolled again.
+    #[arg(long, requires = "listen")]
+    new_authority: bool,
     /// The broker's certificate (PEM); one is generated unless given.
     #[arg(long, env = "TIDEMAP_TLS_CERT", value_name = "FILE", requires_all = ["listen", "tls_key"])]
     tls_cert: Option<PathBuf>,
@@ -53,17 +62,40 @@ pub(crate) enum Listener {
     /// This host only.
     Loopback(Option<SocketAddr>),
     /// Other hosts too, under a name.
-    Network { address: SocketAddr, advertised: Advertised, given: Option<Certificates> },
+    Network(Network),
+}
+
+/// How other hosts reach the broker.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Network {
+    address: SocketAddr,
+    advertised: Advertised,
+    /// Whether the name is that of `--advertise`, now or at an earlier start.
+    is_chosen: bool,
+    given: Option<Certificates>,
+    dropped: Vec<String>,
+    new_authority: bool,
 }
 
 impl ListenArgs {
-    pub(crate) fn check(self, nats_url: Option<&str>) -> anyhow::Result<Listener> {
+    /// Checks the options, and completes them with those of earlier starts in this data folder.
+    pub(crate) fn check(self, nats_url: Option<&str>, dir: &Path) -> anyhow::Result<Listener> {
         let Some(listen) = self.listen else {
             return Ok(Listener::Loopback(nats_url.map(loopback).transpose()?));
         };
         let address = listen.resolve("--listen", Some(PORT))?;
-        let advertised =
-            self.advertise.unwrap_or_else(|| Advertised::this_host(tidemap_agent::host_name(), address.ip()));
+        let here = LazyCell::new(|| Advertised::this_host(tidemap_agent::host_name(), address.ip()));
+        let chosen = self.advertise.or_else(|| Earlier::read(dir).chosen(address, || here.clone()));
+        let is_chosen = chosen.is_some();
+        let advertised = chosen.unwrap_or_else(|| here.clone());
+        let dropped: Vec<String> = self.drop_names.iter().map(|name| name.host().to_owned()).collect();
+        if dropped.iter().any(|name| name == advertised.host()) {
+            let both = format!(
+                "--drop-name {}: nodes reach this host by it; choose another with --advertise",
+                advertised.host()
+            );
+            return Err(UsageError(both).into());
+        }
         let given = match (self.tls_cert, self.tls_key) {
             (Some(certificate), Some(key)) => Some(
                 Certificates::given(&certificate, &key, self.tls_ca.as_deref(), advertised.host(), now())
@@ -71,7 +103,8 @@ impl ListenArgs {
             ),
             _ => None,
         };
-        Ok(Listener::Network { address, advertised, given })
+        let new_authority = self.new_authority;
+        Ok(Listener::Network(Network { address, advertised, is_chosen, given, dropped, new_authority }))
     }
 }
 
@@ -79,80 +112,84 @@ impl Listener {
     /// The address to listen on, and the certificate to show there; one is made in the data folder when none
     /// was given.
     pub(crate) fn prepare(&self, dir: &Path) -> anyhow::Result<(Option<SocketAddr>, Option<Certificates>)> {
+        let earlier = Earlier::read(dir);
         match self {
-            Self::Loopback(address) => Ok((*address, None)),
-            Self::Network { address, given: Some(given), .. } => Ok((Some(*address), Some(given.clone()))),
-            Self::Network { address, advertised, given: None } => {
-                let made =
-                    Certificates::open_or_create(dir, &tls::names(advertised.host(), address.ip()), now())?;
-                Ok((Some(*address), Some(made)))
+            Self::Loopback(address) => {
+                if let Some(host) = earlier.network_host() {
+                    tracing::warn!(
+                        "agents of other hosts know the broker as {host}, and this start is without --listen: \
+                         they do not reach it"
+                    );
+                }
+                Ok((*address, None))
+            }
+            Self::Network(network) => {
+                earlier.warn_of_change(&network.advertised);
+                let tls = network.certificates(dir, &earlier)?;
+                if !network.new_authority {
+                    earlier.check_trust(dir, &tls, network.advertised.host())?;
+                }
+                Ok((Some(network.address), Some(tls)))
             }
         }
     }
 
-    /// Writes to the data folder, for `tidemap enroll`, how nodes reach the broker.
+    /// Writes to the data folder, for `tidemap enroll` and for the next start, how nodes reach the broker.
     pub(crate) fn publish(
         &self,
         dir: &Path,
         broker: &Broker,
         authority: Option<&Path>,
     ) -> anyhow::Result<()> {
-        Self::write_authority(dir, authority)
-            .context("cannot write the broker's authority to the data folder")?;
-        Ok(data_dir::write(&dir.join(ENDPOINT), &self.url_there(broker))?)
-    }
-
-    fn write_authority(dir: &Path, authority: Option<&Path>) -> anyhow::Result<()> {
-        let path = dir.join(AUTHORITY);
-        match authority {
-            Some(authority) => Ok(data_dir::write(&path, &fs::read_to_string(authority)?)?),
-            None => match fs::remove_file(path) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error.into()),
-                _ => Ok(()),
-            },
-        }
+        let (url, chosen) = match self {
+            Self::Loopback(_) => (broker.url(), None),
+            Self::Network(Network { advertised, is_chosen, .. }) => {
+                (advertised.url(broker.address().port()), is_chosen.then_some(advertised))
+            }
+        };
+        published::write(dir, &url, authority)?;
+        chosen.map_or(Ok(()), |chosen| published::keep_name(dir, chosen))
     }
 
     /// The URL for this host's own stations. A certificate of the operator's covers the advertised name only;
     /// no router is between, so the port is the broker's own.
     pub(crate) fn url_here(&self, broker: &Broker) -> String {
         match self {
-            Self::Network { given: Some(_), advertised, .. } => {
+            Self::Network(Network { given: Some(_), advertised, .. }) => {
                 tls_url(advertised.host(), broker.address().port())
             }
-            Self::Network { given: None, .. } | Self::Loopback(_) => broker.url(),
+            Self::Network(Network { given: None, .. }) | Self::Loopback(_) => broker.url(),
         }
     }
 
     /// The name or address under which other hosts reach this one, where it listens on `ip`.
     pub(crate) fn host_there(&self, ip: IpAddr) -> String {
         match self {
-            Self::Network { advertised, .. } => advertised.host().to_owned(),
+            Self::Network(network) => network.advertised.host().to_owned(),
             Self::Loopback(_) => Advertised::this_host(tidemap_agent::host_name(), ip).host().to_owned(),
         }
     }
+}
 
-    fn url_there(&self, broker: &Broker) -> String {
-        match self {
-            Self::Loopback(_) => broker.url(),
-            Self::Network { advertised, .. } => advertised.url(broker.address().port()),
+impl Network {
+    /// The operator's, or those of the data folder. A generated one has the name of the start before, too.
+    fn certificates(&self, dir: &Path, earlier: &Earlier) -> anyhow::Result<Certificates> {
+        if let Some(given) = &self.given {
+            return Ok(given.clone());
         }
+        for name in Certificates::drop_names(dir, &self.dropped, now())? {
+            tracing::warn!("the broker's certificate is no longer valid for {name} (--drop-name)");
+        }
+        let mut names = tls::names(self.advertised.host(), self.address.ip());
+        let before = earlier.network_host().filter(|host| !self.dropped.iter().any(|name| name == host));
+        names.extend(before.filter(|host| !names.iter().any(|name| name == host)).map(str::to_owned));
+        Ok(Certificates::open_or_create(dir, &names, now())?)
     }
 }
 
-/// How nodes reach the broker of a data folder, as `tidemap up` has written it there.
-pub(crate) fn endpoint(dir: &Path) -> Option<String> {
-    fs::read_to_string(dir.join(ENDPOINT)).ok()
-}
-
-/// The authority of that broker's certificate (PEM), likewise; `None` is a public one.
-pub(crate) fn authority(dir: &Path) -> Option<String> {
-    fs::read_to_string(authority_path(dir)?).ok()
-}
-
-/// The file with that authority.
-pub(crate) fn authority_path(dir: &Path) -> Option<PathBuf> {
-    Some(dir.join(AUTHORITY)).filter(|path| path.exists())
+/// The host in `HOST:PORT` of an endpoint.
+pub(crate) fn host_of(endpoint: &str) -> Option<String> {
+    endpoint.trim().parse::<Advertised>().ok().map(|there| there.host().to_owned())
 }
 
 /// This host's time since 1970, by which certificates are judged.
@@ -187,8 +224,12 @@ mod tests {
     }
 
     fn check(args: &[&str]) -> anyhow::Result<Listener> {
+        check_in(Path::new("/no/such/folder"), args)
+    }
+
+    fn check_in(dir: &Path, args: &[&str]) -> anyhow::Result<Listener> {
         let cli = Cli::try_parse_from([&["up"], args].concat())?;
-        cli.listen.check(cli.nats_url.as_deref())
+        cli.listen.check(cli.nats_url.as_deref(), dir)
     }
 
     #[test]
@@ -203,20 +244,80 @@ mod tests {
         }
     }
 
+    /// What a start does with its data folder, except for starting a broker. Returns the advertised host.
+    fn started(dir: &Path, args: &[&str]) -> anyhow::Result<(String, Certificates)> {
+        let listener = check_in(dir, &[&["--listen", "0.0.0.0"], args].concat())?;
+        let (_, tls) = listener.prepare(dir)?;
+        let tls = tls.unwrap();
+        let Listener::Network(network) = listener else { panic!("not for other hosts") };
+        published::write(dir, &network.advertised.url(PORT), tls.authority.as_deref())?;
+        if network.is_chosen {
+            published::keep_name(dir, &network.advertised)?;
+        }
+        Ok((network.advertised.host().to_owned(), tls))
+    }
+
+    fn proves(tls: &Certificates, host: &str) -> bool {
+        tls.prove_to(tls.authority.as_deref(), host, now()).is_ok()
+    }
+
     #[test]
-    fn the_authority_in_the_data_folder_is_the_one_in_use() {
+    fn a_start_without_a_name_keeps_the_one_before() {
         let dir = tempfile::tempdir().unwrap();
-        let pem = dir.path().join("theirs.pem");
-        for text in ["old", "new"] {
-            fs::write(&pem, text).unwrap();
-            Listener::write_authority(dir.path(), Some(&pem)).unwrap();
-            assert_eq!(authority(dir.path()).as_deref(), Some(text));
-        }
-        for _ in 0..2 {
-            Listener::write_authority(dir.path(), None).unwrap();
-            assert_eq!(authority(dir.path()), None);
-        }
-        Listener::write_authority(dir.path(), Some(Path::new("/no/such.pem"))).unwrap_err();
+        let (host, _) = started(dir.path(), &["--advertise", "old.example:24222"]).unwrap();
+        assert_eq!(host, "old.example");
+        let (host, tls) = started(dir.path(), &[]).unwrap();
+        assert!(host == "old.example" && proves(&tls, &host), "{host}");
+        assert_eq!(Earlier::read(dir.path()).name.unwrap().to_string(), "old.example:24222");
+        let (host, tls) = started(dir.path(), &["--advertise", "new.example"]).unwrap();
+        assert!(host == "new.example" && proves(&tls, &host) && proves(&tls, "old.example"), "{host}");
+        started(dir.path(), &["--drop-name", "new.example"]).unwrap_err();
+        let (host, tls) = started(dir.path(), &["--drop-name", "old.example"]).unwrap();
+        assert!(host == "new.example" && proves(&tls, &host) && !proves(&tls, "old.example"), "{host}");
+    }
+
+    #[test]
+    fn an_address_that_this_host_had_by_chance_stays_in_the_certificate_only() {
+        let dir = tempfile::tempdir().unwrap();
+        started(dir.path(), &[]).unwrap();
+        let authority = dir.path().join("tls/ca.pem");
+        published::write(dir.path(), "tls://192.0.2.77:4222", Some(&authority)).unwrap();
+        let (host, tls) = started(dir.path(), &[]).unwrap();
+        assert!(host != "192.0.2.77" && proves(&tls, &host) && proves(&tls, "192.0.2.77"), "{host}");
+    }
+
+    #[test]
+    fn the_name_that_version_0_1_has_left_is_kept_too() {
+        let dir = tempfile::tempdir().unwrap();
+        Certificates::open_or_create(dir.path(), &tls::names("old.example", [0; 4].into()), now()).unwrap();
+        std::fs::remove_file(dir.path().join("tls/names")).unwrap();
+        let authority = dir.path().join("tls/ca.pem");
+        published::write(dir.path(), "tls://old.example:4222", Some(&authority)).unwrap();
+        let (host, tls) = started(dir.path(), &[]).unwrap();
+        assert!(host == "old.example" && proves(&tls, "old.example"), "{host}");
+    }
+
+    #[test]
+    fn a_start_with_an_authority_that_no_agent_trusts_is_refused() {
+        let (dir, theirs) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let name = "broker.example".to_owned();
+        let given = Certificates::open_or_create(theirs.path(), std::slice::from_ref(&name), now()).unwrap();
+        let path = |path: &Path| path.to_str().unwrap().to_owned();
+        let (cert, key) = (path(&given.certificate), path(&given.key));
+        let authority = path(given.authority.as_deref().unwrap());
+        let given = ["--tls-cert", &cert, "--tls-key", &key, "--tls-ca", &authority, "--advertise", &name];
+        let new = ["--new-authority"];
+        started(dir.path(), &given).unwrap();
+        let refused = started(dir.path(), &["--advertise", &name]).unwrap_err();
+        assert!(refused.is::<UsageError>() && refused.to_string().contains("--new-authority"), "{refused}");
+        started(dir.path(), &given).unwrap();
+        started(dir.path(), &[&["--advertise", &name], &new[..]].concat()).unwrap();
+        started(dir.path(), &given).unwrap_err();
+        // Somebody has removed the folder.
+        std::fs::remove_dir_all(dir.path().join("tls")).unwrap();
+        started(dir.path(), &[]).unwrap_err();
+        started(dir.path(), &new).unwrap();
+        started(dir.path(), &[]).unwrap();
     }
 
     #[test]

@@ -3,15 +3,20 @@
 mod alerts;
 mod api_answer;
 mod api_endpoint;
+mod backup;
 mod describe;
+mod doctor;
 mod enroll;
 mod enroller;
+mod forget;
 mod health;
+mod init;
 mod invite;
 mod listen;
 mod nodes;
 mod notify;
 mod operator;
+mod page_address;
 #[cfg(test)]
 mod reference;
 mod stations;
@@ -55,6 +60,8 @@ struct Cli {
 enum Command {
     /// Starts everything on this machine: broker, agent, two ingest workers, history, API and page.
     Up(Box<up::UpArgs>),
+    /// Makes a broker's data folder with its keys and its nats.conf, and starts nothing.
+    Init(init::InitArgs),
     /// Publishes this host's throughput, and does nothing else.
     Agent(AgentCommand),
     /// Keeps the fleet's state; as many workers as you like share the work.
@@ -147,8 +154,16 @@ enum Command {
     Enroller(enroller::EnrollerArgs),
     /// Creates another host's key, and prints the line that starts an agent there.
     Enroll(enroll::EnrollArgs),
+    /// Looks for what is wrong with this host, its broker, the API and the fleet, and says what to do.
+    Doctor(doctor::DoctorArgs),
+    /// Saves keys, users, certificates, history and what fires in one file, while `tidemap up` runs or not.
+    Backup(backup::BackupArgs),
+    /// Makes a data folder from a backup.
+    Restore(backup::RestoreArgs),
     /// Revokes the key of a host's agent, or of a relay.
     Revoke(enroll::RevokeArgs),
+    /// Removes a node from the list, and with --history from the history.
+    Forget(forget::ForgetArgs),
     /// Manages signed keys, for fleets of more than a few thousand nodes.
     #[command(subcommand)]
     Operator(operator::OperatorCommand),
@@ -169,6 +184,7 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
     let shutdown = shutdown::on_signal()?;
     match cli.command {
         Command::Up(args) => up::run(*args, shutdown).await,
+        Command::Init(args) => init::run(args),
         Command::Agent(command) => command.execute(shutdown).await,
         Command::Ingest { nats, ingest, partitions } => {
             tidemap_ingest::run(ingest.check(partitions)?, &nats, shutdown).await
@@ -200,7 +216,7 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
             let listener = config.bind().await?;
             let address = listener.local_addr().context("the api's address")?;
             let client = nats.connect("tidemap-api", None).await?;
-            tracing::info!("serving http://{address}");
+            tracing::info!("serving {}", page_address::here(address));
             tidemap_api::run(config, client, listener, shutdown).await
         }
         Command::Health(args) => health::run(args).await,
@@ -216,8 +232,12 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Invite(args) => invite::invite(&args),
         Command::Invites(args) => invite::invites(args),
         Command::Enroller(args) => enroller::run(args, shutdown).await,
+        Command::Doctor(args) => doctor::run(args).await,
+        Command::Backup(args) => backup::back_up(args, shutdown).await,
+        Command::Restore(args) => backup::restore(args),
         Command::Enroll(args) => enroll::enroll(&args).await,
         Command::Revoke(args) => enroll::revoke(&args).await,
+        Command::Forget(args) => forget::run(args).await,
         Command::Operator(command) => operator::run(command).await,
         Command::Completions(args) => describe::completions(&args),
         Command::Manual(args) => describe::manual(&args),

@@ -29,8 +29,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     HISTORY_FOLDER, api_endpoint,
+    backup::buckets,
     enroller::{self, Registry},
     listen::{ListenArgs, Listener},
+    page_address,
     stations::{Stage, Stations},
 };
 
@@ -49,7 +51,8 @@ pub(crate) struct UpArgs {
     /// Where keys, the broker's log and its configuration are kept.
     #[arg(long, env = "TIDEMAP_DATA_DIR", value_name = "FOLDER")]
     data_dir: Option<PathBuf>,
-    /// Where the broker listens, such as `nats://127.0.0.1:4222`; a free port of this host unless given.
+    /// Where the broker listens, such as `nats://127.0.0.1:4222`; the port of the start before unless given,
+    /// and at first a free one of this host.
     #[arg(long, env = "TIDEMAP_NATS_URL", value_name = "URL")]
     nats_url: Option<String>,
     #[command(flatten)]
@@ -97,8 +100,8 @@ impl UpArgs {
         let api = self.api.check()?;
         Ok(Plan {
             history: self.history.check(Some(data_dir.join(HISTORY_FOLDER)), api.partitions())?,
+            listener: self.listen.check(self.nats_url.as_deref(), &data_dir)?,
             data_dir,
-            listener: self.listen.check(self.nats_url.as_deref())?,
             simulate: self.simulate,
             workers: self.workers,
             agent: AgentConfig::new(self.agent)?,
@@ -153,12 +156,13 @@ pub(crate) async fn run(args: UpArgs, shutdown: CancellationToken) -> anyhow::Re
     tracing::info!(broker = broker.url(), data = %data_dir.path().display(), "broker is up");
     let http = listeners.http.local_addr().context("the page's address")?;
     api_endpoint::publish(data_dir.path(), http, &plan.listener)?;
+    let report = page_address::report(http, |name| plan.api.answers(name));
     let started = start(&mut stations, plan, data_dir.path(), listeners, access).await;
     let ended = match started {
         Ok(()) => {
             // The page is there, whether or not somebody reads where.
-            if let Err(error) = cli::print(format_args!("Tidemap is up: http://{http}  (Ctrl-C stops it)")) {
-                tracing::warn!("{error}; the page is at http://{http}");
+            if let Err(error) = cli::print(&report) {
+                tracing::warn!("{error}; the page is at {}", page_address::here(http));
             }
             watch(&mut stations, &mut broker, data_dir.path(), &shutdown).await
         }
@@ -196,6 +200,10 @@ async fn start(
     let (partitions, replicas) = (plan.ingest.partitions, plan.ingest.replicas);
     if let Some(recut) = repartition::run(&jetstream::new(services.clone()), partitions, replicas).await? {
         tracing::info!("{recut}");
+    }
+    let restored = buckets::put_back(&jetstream::new(services.clone()), data_dir, partitions, replicas).await?;
+    if restored > 0 {
+        tracing::info!("{restored} values of a backup are with the broker again");
     }
     services.drain().await?;
     let api_client = access.services.connect("tidemap-api", None).await?;

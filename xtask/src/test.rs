@@ -1,5 +1,6 @@
 //! `cargo xtask test`: all checks and tests, one step after the other.
 
+mod before;
 mod chart;
 mod dependencies;
 mod manifests;

@@ -8,7 +8,10 @@ mod plans;
 mod probes;
 mod selection;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, Once},
+    time::Duration,
+};
 
 use tidemap_service::exposition::{
     Exposition, ExpositionFormat,
@@ -74,7 +77,11 @@ async fn build(
         Arc::new(move |list: &[NodeJson], limit: Option<usize>| {
             let mut text = Exposition::new(format);
             of_fleet(&mut text, &known);
-            of_nodes(&mut text, &nodes, list, NodeSeries { limit, ..series });
+            let omitted = of_nodes(&mut text, &nodes, list, NodeSeries { limit, ..series });
+            // While memory is short, the metric alone says so.
+            if omitted > 0 && limit == series.limit {
+                warn_of_omitted(omitted);
+            }
             text.finish().into_bytes()
         })
     };
@@ -98,12 +105,25 @@ fn of_fleet(text: &mut Exposition, Known { stats, history, plans, alerts }: &Kno
     alerts::families(text, alerts.as_deref());
 }
 
-fn of_nodes(text: &mut Exposition, nodes: &Nodes, list: &[NodeJson], series: NodeSeries) {
+/// The scrape would seem whole otherwise.
+fn warn_of_omitted(omitted: usize) {
+    static WARNED: Once = Once::new();
+    WARNED.call_once(|| {
+        tracing::warn!(
+            "/metrics has no series of {omitted} nodes, which are beyond --metrics-nodes: raise it, or read \
+             tidemap_nodes_omitted"
+        );
+    });
+}
+
+/// Returns how many nodes have no series of their own.
+fn of_nodes(text: &mut Exposition, nodes: &Nodes, list: &[NodeJson], series: NodeSeries) -> usize {
     let selection = Selection::new(list.iter().map(|node| node.name.as_str()), series.limit);
     let listed: Vec<&NodeJson> = list.iter().filter(|node| selection.contains(&node.name)).collect();
     let help = "Nodes that have no series of their own: beyond --metrics-nodes, or all of them while slow \
                 clients hold the memory of long answers.";
-    text.family(Gauge, "tidemap_nodes_omitted", help).sample(&[], (list.len() - listed.len()) as f64);
+    let omitted = list.len() - listed.len();
+    text.family(Gauge, "tidemap_nodes_omitted", help).sample(&[], omitted as f64);
     text.reserve(listed.len() * USUAL_BYTES);
     info::families(text, &listed);
     nodes::families(text, &listed);
@@ -114,6 +134,7 @@ fn of_nodes(text: &mut Exposition, nodes: &Nodes, list: &[NodeJson], series: Nod
     if !nodes.is_redacted() {
         probes::families(text, nodes.nodes(), &selection);
     }
+    omitted
 }
 
 fn fleet(text: &mut Exposition, stats: &Stats) {

@@ -37,11 +37,14 @@ use crate::{
     fleet_task::{self, FleetHandle, FleetTask},
     http::{Site, SiteParts, routes},
     names::NameArgs,
+    token::Tokens,
 };
 
 type Answer = Response<Bytes>;
 
 const TOKEN: &str = "a-secret-of-tests";
+/// The reader's.
+const READ_TOKEN: &str = "a-secret-of-readers";
 
 /// Who may read in this test.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -129,7 +132,12 @@ async fn site_with_alerts(
         plans: None,
         access: Access {
             reads_need_token: readers == Readers::WithToken,
-            token: (readers == Readers::WithToken).then(|| TOKEN.parse().unwrap()),
+            tokens: match readers {
+                Readers::WithToken => {
+                    Tokens { admin: Some(TOKEN.parse().unwrap()), reader: Some(READ_TOKEN.parse().unwrap()) }
+                }
+                _ => Tokens::default(),
+            },
         },
         names: NameArgs::default().names(readers == Readers::OnLoopback),
         redacted: readers == Readers::Everybody,

@@ -25,7 +25,7 @@ fn a_stream_opens_with_a_snapshot_and_goes_on_with_what_changes() {
     log.stats(b"{}");
     let mut listening = log.open(log.snapshot(SnapshotEvent::default(), true).unwrap());
     let opening = text(&listening.opening);
-    assert!(opening.starts_with("retry: 2000\n\nevent: snapshot\nid: 9-100\ndata: {\"v\":2,"), "{opening}");
+    assert!(opening.starts_with("retry: 2000\nevent: snapshot\nid: 9-100\ndata: {\"v\":2,"), "{opening}");
     assert!(opening.ends_with("}}\n\nevent: stats\ndata: {}\n\n"), "{opening}");
     log.delta(&DeltaEvent { at_ms: 25_250, ..DeltaEvent::default() }, true);
     log.delta(&change(102), true);

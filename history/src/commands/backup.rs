@@ -45,7 +45,7 @@ impl BackupArgs {
 }
 
 /// Copies a history; returns the copy's length. `progress` is called with the percentage that is copied.
-fn back_up(
+pub(super) fn back_up(
     history: &Path,
     place: &Path,
     stop: &CancellationToken,

@@ -1,5 +1,7 @@
 //! The data folder: all files of a host's Tidemap, used by one process at a time.
 
+pub mod archive;
+mod format;
 mod trust;
 
 use std::{
@@ -30,6 +32,19 @@ pub enum DataDirError {
         /// What makes it so, and what to do.
         reason: String,
     },
+    /// A later version made it, and this one cannot know what its files mean.
+    #[error(
+        "the data folder {} is of format {found}, which a later tidemap has made; this one knows formats up to \
+         {known}: install that version again", path.display()
+    )]
+    Later {
+        /// The folder.
+        path: PathBuf,
+        /// Its format.
+        found: u32,
+        /// The latest known one.
+        known: u32,
+    },
     /// Another process uses it.
     #[error("the data folder {} is in use by another tidemap (process {holder})", path.display())]
     Held {
@@ -47,6 +62,11 @@ pub enum DataDirError {
 /// When the folder cannot be written to.
 pub fn write(path: &Path, content: &str) -> Result<(), PathError> {
     files::write_atomically(path, content)
+}
+
+/// Why others could write to a data folder, or read its keys, and what to do; `None` when all is well.
+pub fn danger(path: &Path) -> Option<String> {
+    trust::danger(path).or_else(|| files::open_secret(path, &["keys", "tls"]))
 }
 
 /// A locked data folder; dropping it releases the lock.
@@ -69,6 +89,7 @@ impl DataDir {
             tracing::warn!("{danger}");
         }
         let lock = lock_file(path, "lock")?;
+        format::establish(path)?;
         Ok(Self { path: path.to_owned(), _lock: lock })
     }
 

@@ -72,6 +72,34 @@ pub(crate) fn refuse_foreign_link(_path: &Path) -> io::Result<()> {
     Ok(())
 }
 
+/// The first file in these folders of `dir` that others can read, although it may hold a secret. Public
+/// certificates and users do not.
+#[cfg(unix)]
+pub(crate) fn open_secret(dir: &Path, folders: &[&str]) -> Option<String> {
+    use std::os::unix::fs::PermissionsExt;
+    let is_secret = |path: &Path| {
+        path.extension().is_some_and(|kind| ["nk", "key", "creds", "token"].iter().any(|it| kind == *it))
+    };
+    let mut waiting: Vec<PathBuf> = folders.iter().map(|folder| dir.join(folder)).collect();
+    while let Some(folder) = waiting.pop() {
+        let entries = fs::read_dir(&folder).into_iter().flatten().filter_map(Result::ok);
+        for (path, found) in entries.filter_map(|entry| Some((entry.path(), entry.metadata().ok()?))) {
+            if found.is_dir() {
+                waiting.push(path);
+            } else if is_secret(&path) && found.permissions().mode() & 0o077 != 0 {
+                return Some(format!("others can read {}: chmod 600 it", path.display()));
+            }
+        }
+    }
+    None
+}
+
+/// This system has no such permissions.
+#[cfg(not(unix))]
+pub(crate) fn open_secret(_dir: &Path, _folders: &[&str]) -> Option<String> {
+    None
+}
+
 /// A file's content; `None` when there is no such file.
 pub(crate) fn read(path: &Path) -> Result<Option<String>, PathError> {
     match fs::read_to_string(path) {

@@ -14,6 +14,6 @@ pub mod tls;
 
 pub use files::PathError;
 pub use server::{
-    Broker, BrokerConfig, BrokerError, DiskNews, DiskWatch, Reload, default_tools_dir, locate, prepare,
-    reload_by, reload_running,
+    Broker, BrokerConfig, BrokerError, DiskNews, DiskWatch, Reload, certificate, default_tools_dir,
+    free_bytes, locate, prepare, process, reload_by, reload_running,
 };

@@ -5,6 +5,7 @@ mod fetch;
 mod launch;
 mod locate;
 mod orphan;
+mod port;
 mod reload;
 mod signal;
 mod storage;
@@ -29,8 +30,8 @@ use crate::{
 use launch::{Launch, ServerProcess};
 use signal::Signal;
 
-pub use disk::{DiskNews, DiskWatch};
-pub use launch::prepare;
+pub use disk::{DiskNews, DiskWatch, free_bytes};
+pub use launch::{certificate, prepare, process};
 pub use locate::{default_tools_dir, locate};
 pub use reload::{Reload, reload_by, reload_running};
 
@@ -101,7 +102,8 @@ pub enum BrokerError {
 pub struct BrokerConfig {
     /// The data folder: keys, users, configuration, the log of reports.
     pub dir: PathBuf,
-    /// The address to listen on; without one, a free port of the loopback interface.
+    /// The address to listen on; without one, a port of the loopback interface. A port that is not given, or
+    /// 0, is the one of the start before, and at first a free one.
     pub listen: Option<SocketAddr>,
     /// The certificate that it presents to clients; without one, it does not use TLS.
     pub tls: Option<Certificates>,
@@ -131,8 +133,12 @@ impl Broker {
         let lock = data_dir::lock_file(&dir, "broker.lock")?;
         orphan::stop(&dir).await?;
         let listen = config.listen.unwrap_or_else(|| (Ipv4Addr::LOCALHOST, 0).into());
+        let kept = if listen.port() == 0 { port::kept(&dir, listen.ip()) } else { listen.port() };
         let launch = Launch { binary: binary.to_owned(), dir, ip: listen.ip(), tls: config.tls };
-        let (process, address) = launch.start(listen.port()).await?;
+        let (process, address) = launch.start(kept).await?;
+        if listen.port() == 0 {
+            port::keep(&launch.dir, address.port())?;
+        }
         Ok(Self { launch, process, address, _lock: lock })
     }
 

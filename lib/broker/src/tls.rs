@@ -4,9 +4,12 @@
 //! folder. Agents then trust that authority alone; `tidemap enroll` passes it to them.
 //!
 //! Generated certificates are valid from 1975 on, so that a host whose clock is wrong can connect. The
-//! authority does not expire: to replace it, remove the folder `tls` and enroll all nodes again. The broker's
-//! certificate is valid for ten years; a start in its last five years generates a new one.
+//! authority does not expire: to replace it, remove the folder `tls`, start with `--new-authority` and enroll
+//! all nodes again. The broker's certificate is valid for ten years; a start in its last five years generates
+//! a new one. It carries every name that one of its predecessors had (`names`), because agents may use any of
+//! them.
 
+mod names;
 mod proof;
 
 use std::{
@@ -94,9 +97,9 @@ impl Certificates {
         Ok(given)
     }
 
-    /// Generates what is missing in the data folder: an authority once, and a certificate whenever these host
-    /// names and addresses change or the present one expires too soon. `unix` is the present time, since
-    /// 1970.
+    /// Generates what is missing in the data folder: an authority once, and a certificate whenever it lacks
+    /// one of these host names and addresses, or of those of earlier calls, or expires too soon. `unix` is
+    /// the present time, since 1970.
     ///
     /// # Errors
     ///
@@ -114,12 +117,46 @@ impl Certificates {
         }
         let made =
             Self { certificate: path("broker.pem"), key: path("broker.key"), authority: Some(authority) };
-        if proof::prove(&made, names, unix + RENEWAL).is_err() {
+        let names = names::kept(&folder, names)?;
+        if proof::prove(&made, &names, unix + RENEWAL).is_err() {
             let issuer = Issuer::from_params(&ca, &ca_key);
-            let signed = broker_params(names, unix)?.signed_by(&key(&made.key)?, &issuer)?;
+            let signed = broker_params(&names, unix)?.signed_by(&key(&made.key)?, &issuer)?;
             files::write_if_changed(&made.certificate, &signed.pem())?;
         }
         Ok(made)
+    }
+
+    /// Leaves these names out of the certificate that is generated next, unless they are asked for again.
+    /// Returns those that the present one has.
+    ///
+    /// # Errors
+    ///
+    /// When a file cannot be read or written.
+    pub fn drop_names(dir: &Path, dropped: &[String], unix: Duration) -> Result<Vec<String>, TlsError> {
+        let folder = dir.join("tls");
+        let present = Self {
+            certificate: folder.join("broker.pem"),
+            key: folder.join("broker.key"),
+            authority: Some(folder.join("ca.pem")),
+        };
+        let has = |name: &&String| proof::prove(&present, std::slice::from_ref(*name), unix).is_ok();
+        let found: Vec<String> = dropped.iter().filter(has).cloned().collect();
+        names::forget(&folder, dropped)?;
+        if !found.is_empty() {
+            files::remove(&present.certificate)?;
+        }
+        Ok(found)
+    }
+
+    /// Whether clients that trust this authority, or those that their systems know, accept the certificate
+    /// for this name; else why not.
+    ///
+    /// # Errors
+    ///
+    /// As described.
+    pub fn prove_to(&self, authority: Option<&Path>, name: &str, unix: Duration) -> Result<(), TlsError> {
+        let shown = Self { authority: authority.map(Path::to_owned), ..self.clone() };
+        proof::prove(&shown, &[name.to_owned()], unix).map_err(TlsError::Unconvincing)
     }
 }
 

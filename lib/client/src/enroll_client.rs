@@ -49,7 +49,7 @@ impl EnrollClient {
         let reply = async {
             let mut inbox = self.0.inbox().await?;
             inbox.send(subject::ENROLL.to_owned(), encode(request)).await?;
-            Ok::<_, NoReply>(inbox.next().await?)
+            inbox.next().await
         };
         let reply = tokio::time::timeout(TIMEOUT, reply).await.map_err(|_| EnrollError::TimedOut)??;
         decode(&reply.payload).map_err(EnrollError::Unreadable)

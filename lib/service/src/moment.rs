@@ -21,6 +21,12 @@ pub fn moment_ms(text: &str, now_ms: i64) -> Option<i64> {
     }
 }
 
+/// A moment as people read it, in UTC and to the second.
+pub fn rfc3339(ms: i64) -> String {
+    let second = Timestamp::from_second(ms.div_euclid(SECOND_MS));
+    second.map_or_else(|_| ms.to_string(), |time| time.to_string())
+}
+
 /// A date with a time and an offset.
 fn date_ms(text: &str) -> Option<i64> {
     if let Ok(time) = text.parse::<Timestamp>() {
@@ -62,6 +68,13 @@ pub fn digits(text: &str) -> Option<i64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_moment_is_written_as_it_is_read() {
+        assert_eq!(rfc3339(1_795_942_800_999), "2026-11-29T09:00:00Z");
+        assert_eq!(moment_ms(&rfc3339(1_795_942_800_999), 0), Some(1_795_942_800_000));
+        assert_eq!(rfc3339(i64::MAX), i64::MAX.to_string());
+    }
 
     #[test]
     fn moments_are_read_in_each_of_their_forms() {

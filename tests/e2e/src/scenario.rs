@@ -10,7 +10,7 @@ mod waiting;
 
 use std::{
     collections::BTreeMap,
-    path::Path,
+    path::{Path, PathBuf},
     sync::atomic::{AtomicBool, Ordering},
     time::Duration,
 };
@@ -26,7 +26,15 @@ use tidemap_wire::{
     http::{NodeJson, StatsJson},
 };
 
-use tidemap_testkit::{eventually, http::get_json, is_long, port::free_port, process::Tidemap, watch::Watch};
+use tidemap_testkit::{
+    eventually,
+    http::get_json,
+    is_long,
+    port::free_port,
+    process::{Tidemap, tidemap},
+    watch::Watch,
+};
+use tokio::process::Command;
 
 use crate::{
     history::{self, KnownClocks, Station},
@@ -76,6 +84,8 @@ pub struct Scenario {
     ceiling: Ceiling,
     /// Whether a fleet was given clocks that are wrong.
     clocks_are_wrong: AtomicBool,
+    /// What is started from now on.
+    program: PathBuf,
 }
 
 impl Scenario {
@@ -96,7 +106,7 @@ impl Scenario {
         let service = keys.service_seed_path();
         let watch = Watch::start(NatsArgs::new(url, Some(&service)).connect("watch", None).await?).await?;
         let address = format!("127.0.0.1:{}", free_port()?);
-        let mut api = station(&["api", "--http", &address], url, &service)?;
+        let mut api = station(&tidemap()?, &["api", "--http", &address], url, &service)?;
         let ingest = [&["ingest"], more].concat().into_iter().map(str::to_owned).collect();
         let api_url = served_at(&mut api).await?;
         let folder = tempfile::tempdir()?;
@@ -115,6 +125,7 @@ impl Scenario {
             steadiness: Steadiness::start(&api_url),
             ceiling: Ceiling::start(&api_url),
             clocks_are_wrong: AtomicBool::new(false),
+            program: tidemap()?,
             api_url,
             watch,
         };
@@ -150,6 +161,11 @@ impl Scenario {
         tails.collect::<Vec<_>>().join("\n")
     }
 
+    /// Starts this program from now on: another version.
+    pub fn use_program(&mut self, program: &Path) {
+        program.clone_into(&mut self.program);
+    }
+
     /// Starts another worker.
     pub fn add_worker(&mut self) -> anyhow::Result<()> {
         let url = self.workers_url.clone();
@@ -173,7 +189,7 @@ impl Scenario {
     /// Starts another worker, which reaches the broker at another address than the others.
     pub fn add_worker_at(&mut self, url: &str) -> anyhow::Result<()> {
         let args: Vec<&str> = self.ingest.iter().map(String::as_str).collect();
-        self.workers.push(station(&args, url, &self.keys.service_seed_path())?);
+        self.workers.push(station(&self.program, &args, url, &self.keys.service_seed_path())?);
         Ok(())
     }
 
@@ -181,7 +197,8 @@ impl Scenario {
     pub async fn restart_api(&mut self) -> anyhow::Result<()> {
         self.api.kill().await?;
         let address = self.api_url.strip_prefix("http://").context("an http URL")?;
-        self.api = station(&["api", "--http", address], &self.url, &self.keys.service_seed_path())?;
+        let key = self.keys.service_seed_path();
+        self.api = station(&self.program, &["api", "--http", address], &self.url, &key)?;
         served_at(&mut self.api).await.map(drop)
     }
 
@@ -204,7 +221,7 @@ impl Scenario {
             self.clocks_are_wrong.store(true, Ordering::Relaxed);
         }
         let args = [&["simulate", "--nodes", &nodes_text, "--ack-log", log], more].concat();
-        let fleet = station(&args, url, &keys.simulator_seed_path())?;
+        let fleet = station(&self.program, &args, url, &keys.simulator_seed_path())?;
         eventually(RECOVERY_TIMEOUT, || async {
             let stats: StatsJson = get_json(format!("{}/api/stats", self.api_url)).await?;
             ensure!(stats.total_nodes >= nodes, "{} nodes: {}", stats.total_nodes, fleet.log());
@@ -338,9 +355,9 @@ impl Scenario {
     }
 }
 
-fn station(args: &[&str], url: &str, key: &Path) -> anyhow::Result<Tidemap> {
+fn station(program: &Path, args: &[&str], url: &str, key: &Path) -> anyhow::Result<Tidemap> {
     let key = key.to_str().context("a readable path")?;
-    Tidemap::start(&[args, &["--nats-url", url, "--creds", key]].concat())
+    Tidemap::start_by(Command::new(program), &[args, &["--nats-url", url, "--creds", key]].concat())
 }
 
 async fn served_at(api: &mut Tidemap) -> anyhow::Result<String> {

@@ -1,6 +1,10 @@
 //! The way to an API: its address, with what it is trusted, and what it asks for.
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use data_encoding::BASE64;
 use tidemap_service::{cli::UsageError, text_file};
@@ -25,8 +29,9 @@ pub(crate) struct ApiAddressArgs {
     /// The file with the API's token, which it asks for beyond loopback.
     #[arg(long, env = "TIDEMAP_API_TOKEN_FILE", value_name = "FILE")]
     api_token_file: Option<PathBuf>,
-    /// The file with the name and the password that a proxy before the API asks for, as NAME:PASSWORD.
-    #[arg(long, env = "TIDEMAP_API_PASSWORD_FILE", value_name = "FILE", conflicts_with = "api_token_file")]
+    /// The file with the name and the password that a proxy before the API asks for, as NAME:PASSWORD. A
+    /// token then goes by a header of its own.
+    #[arg(long, env = "TIDEMAP_API_PASSWORD_FILE", value_name = "FILE")]
     api_password_file: Option<PathBuf>,
     /// Certificate authority of the API's certificate (PEM); those that this system trusts, unless given.
     #[arg(long, env = "TIDEMAP_API_CA", value_name = "FILE")]
@@ -34,6 +39,15 @@ pub(crate) struct ApiAddressArgs {
 }
 
 impl ApiAddressArgs {
+    /// With the token that `tidemap up` has made in this folder, unless one is given.
+    pub(crate) fn with_token_of(mut self, dir: &Path) -> Self {
+        let made = dir.join("keys/api.token");
+        if self.api_token_file.is_none() && made.is_file() {
+            self.api_token_file = Some(made);
+        }
+        self
+    }
+
     /// The checked address.
     pub(super) fn url(&self) -> Result<Url, UsageError> {
         let wrong = |problem: &str| UsageError(format!("--url {}: {problem}", self.url));
@@ -47,13 +61,27 @@ impl ApiAddressArgs {
         Ok(url)
     }
 
-    /// The value of the header `authorization`, if one is wanted.
-    pub(super) fn key(&self) -> Result<Option<String>, UsageError> {
-        if let Some(path) = &self.api_token_file {
-            let token = text_file::read(path);
-            let token = token.map_err(|error| UsageError::in_file("--api-token-file", path, error))?;
-            return Ok(Some(format!("Bearer {}", token.trim_end())));
-        }
+    /// The headers that let us in. Without a proxy's password, a token goes by the one that APIs of every
+    /// version read.
+    pub(super) fn keys(&self) -> Result<Vec<(&'static str, String)>, UsageError> {
+        Ok(match (self.password()?, self.token()?) {
+            (None, None) => Vec::new(),
+            (None, Some(token)) => vec![("authorization", format!("Bearer {token}"))],
+            (Some(password), token) => {
+                let ours = token.map(|token| ("x-tidemap-token", token));
+                [("authorization", password)].into_iter().chain(ours).collect()
+            }
+        })
+    }
+
+    fn token(&self) -> Result<Option<String>, UsageError> {
+        let Some(path) = &self.api_token_file else { return Ok(None) };
+        let token = text_file::read(path);
+        let token = token.map_err(|error| UsageError::in_file("--api-token-file", path, error))?;
+        Ok(Some(token.trim_end().to_owned()))
+    }
+
+    fn password(&self) -> Result<Option<String>, UsageError> {
         let Some(path) = &self.api_password_file else { return Ok(None) };
         let wrong =
             |problem: &dyn std::fmt::Display| UsageError::in_file("--api-password-file", path, problem);
@@ -122,13 +150,35 @@ mod tests {
     }
 
     #[test]
+    fn a_token_leaves_the_usual_header_to_a_proxys_password() {
+        let file = |text: &str| {
+            let mut file = tempfile::NamedTempFile::new().unwrap();
+            file.write_all(text.as_bytes()).unwrap();
+            file
+        };
+        let (token, password) = (file("a-secret-of-tests\n"), file("me:it\n"));
+        let with = |token: Option<PathBuf>, password| {
+            let api =
+                ApiAddressArgs { api_token_file: token, api_password_file: password, ..api("https://a") };
+            api.keys().unwrap()
+        };
+        let (token, password) = (Some(token.path().to_owned()), Some(password.path().to_owned()));
+        let bearer = ("authorization", "Bearer a-secret-of-tests".to_owned());
+        assert_eq!(with(token.clone(), None), [bearer]);
+        let basic = ("authorization", "Basic bWU6aXQ=".to_owned());
+        assert_eq!(with(token, password), [basic, ("x-tidemap-token", "a-secret-of-tests".to_owned())]);
+        assert_eq!(with(None, None), []);
+    }
+
+    #[test]
     fn a_proxys_password_is_one_line_of_a_file() {
         for (text, key) in [("me:it\n", Some("Basic bWU6aXQ=")), ("me\n", None), ("me:it\nmore\n", None)] {
             let mut file = tempfile::NamedTempFile::new().unwrap();
             file.write_all(text.as_bytes()).unwrap();
             let path = Some(file.path().to_owned());
             let api = ApiAddressArgs { api_password_file: path.clone(), api_ca: path, ..api("https://a") };
-            assert_eq!(api.key().ok().flatten().as_deref(), key, "{text}");
+            let keys = api.keys().ok().unwrap_or_default();
+            assert_eq!(keys.first().map(|(_, value)| value.as_str()), key, "{text}");
             assert!(api.agent(Duration::from_secs(1)).is_err(), "it is no certificate");
         }
     }

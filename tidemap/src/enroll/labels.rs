@@ -19,3 +19,25 @@ pub(super) fn given_or_kept(key: &Path, given: &[String]) -> anyhow::Result<Vec<
 fn beside(key: &Path) -> PathBuf {
     key.with_extension("labels")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn labels_are_kept_until_others_are_given() {
+        let dir = tempfile::tempdir().unwrap();
+        let key = dir.path().join("web-01=2Eexample.nk");
+        let of = |given: &[&str]| {
+            let given: Vec<String> = given.iter().map(|label| (*label).to_owned()).collect();
+            given_or_kept(&key, &given).unwrap().join(" ")
+        };
+        assert_eq!(of(&[]), "");
+        assert_eq!(of(&["role=web", "site=fra"]), "role=web site=fra");
+        assert_eq!(of(&[]), "role=web site=fra");
+        assert_eq!(of(&["role=db"]), "role=db");
+        assert_eq!(of(&[]), "role=db");
+        let other = dir.path().join("web-02.nk");
+        assert_eq!(given_or_kept(&other, &[]).unwrap(), Vec::<String>::new());
+    }
+}

@@ -1,6 +1,7 @@
 //! The name or address under which nodes reach this host's broker.
 
 use std::{
+    fmt,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket},
     str::FromStr,
 };
@@ -45,9 +46,25 @@ impl Advertised {
         &self.host
     }
 
+    /// The same without this port, which is the broker's own.
+    pub(super) fn without_port(self, own: u16) -> Self {
+        Self { port: self.port.filter(|port| *port != own), ..self }
+    }
+
     /// The broker's URL for nodes, where `port` is its own.
     pub(super) fn url(&self, port: u16) -> String {
         tls_url(&self.host, self.port.unwrap_or(port))
+    }
+}
+
+/// As it is written after `--advertise`.
+impl fmt::Display for Advertised {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.port, self.host.contains(':')) {
+            (None, _) => f.write_str(&self.host),
+            (Some(port), true) => write!(f, "[{}]:{port}", self.host),
+            (Some(port), false) => write!(f, "{}:{port}", self.host),
+        }
     }
 }
 
@@ -135,8 +152,13 @@ fn no_name(text: &str) -> String {
 
 /// The address with which this host reaches others; nothing is sent. `[::]` is reached by IPv4, too.
 fn outgoing(listen: IpAddr) -> Option<IpAddr> {
-    let usable = |(any, _): &&(IpAddr, IpAddr)| listen.is_ipv6() || any.is_ipv4();
-    ELSEWHERE.iter().filter(usable).find_map(|(any, other)| {
+    all_outgoing(listen).next()
+}
+
+/// The same of IPv4 and of IPv6, as far as what listens there is reached by them.
+pub(crate) fn all_outgoing(listen: IpAddr) -> impl Iterator<Item = IpAddr> {
+    let usable = move |(any, _): &&(IpAddr, IpAddr)| listen.is_ipv6() || any.is_ipv4();
+    ELSEWHERE.iter().filter(usable).filter_map(|(any, other)| {
         let socket = UdpSocket::bind((*any, 0)).ok()?;
         socket.connect((*other, 9)).ok()?;
         let ip = socket.local_addr().ok()?.ip();
@@ -165,6 +187,7 @@ mod tests {
             let advertised: Advertised = text.parse().unwrap();
             assert_eq!((advertised.host(), advertised.url(4222).as_str()), (host, url), "{text}");
             tidemap_service::nats::addresses("--nats-url", url).unwrap();
+            assert_eq!(advertised.to_string().parse::<Advertised>().unwrap(), advertised, "{text}");
         }
     }
 

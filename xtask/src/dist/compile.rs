@@ -38,13 +38,12 @@ pub(super) struct Compiler<'a> {
     zig: Zig,
     effort: Effort,
     version: String,
-    epoch: u64,
 }
 
 impl<'a> Compiler<'a> {
     pub(super) fn new(workspace: &'a Workspace, effort: Effort, identity: &Identity) -> Result<Self> {
         let zig = Zig::fetch(workspace).with_context(|| format!("pip cannot fetch {}", Zig::PACKAGES))?;
-        Ok(Self { workspace, zig, effort, version: identity.long_version(), epoch: identity.epoch })
+        Ok(Self { workspace, zig, effort, version: identity.long_version() })
     }
 
     /// The programs of these packages, each called like its package. What is compiled together shares the
@@ -68,7 +67,11 @@ impl<'a> Compiler<'a> {
         ]);
         command.args(packages.iter().flat_map(|package| ["--package", package]));
         command.env("CARGO_ENCODED_RUSTFLAGS", self.flags().join("\x1f"));
-        command.env("TIDEMAP_BUILD", &self.version).env("SOURCE_DATE_EPOCH", self.epoch.to_string());
+        command.env("TIDEMAP_BUILD", &self.version);
+        // Packages with C in them would be compiled again after each commit; no C here records a time.
+        command.env_remove("SOURCE_DATE_EPOCH");
+        // What is compiled in increments depends on what was compiled before.
+        command.env("CARGO_INCREMENTAL", "0");
         let built = Artifacts::build(&mut command)?;
         packages.iter().map(|package| Ok((*package, checked(built.program(package)?)?))).collect()
     }

@@ -67,3 +67,23 @@ impl Identity {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_version_names_commit_and_day() {
+        let identity = |version: &str, commit: Option<&str>| Identity {
+            version: version.to_owned(),
+            commit: commit.map(str::to_owned),
+            epoch: 1_796_032_800,
+            date: "2026-11-30".to_owned(),
+            day: String::new(),
+            rfc_2822: String::new(),
+        };
+        assert_eq!(identity("0.1.0", Some("0774ff72")).long_version(), "0.1.0 (0774ff72 2026-11-30)");
+        assert_eq!(identity("0.1.0", None).long_version(), "0.1.0 (2026-11-30)");
+        assert_eq!(identity("0.2.0-rc.1", None).package_version(), "0.2.0~rc.1");
+    }
+}

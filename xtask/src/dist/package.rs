@@ -110,9 +110,8 @@ fn add_unit(tree: &mut Tree, unit: &Path) -> Result<()> {
 }
 
 /// A unit for programs where packages have them.
-pub(super) fn packaged(unit: &str) -> String {
+fn packaged(unit: &str) -> String {
     unit.replace("/usr/local/bin/nats-server", "/usr/lib/tidemap/nats-server")
-        .replace("/usr/local/lib/", "/usr/lib/")
         .replace("/usr/local/bin/", "/usr/bin/")
 }
 
@@ -127,4 +126,16 @@ fn name(file: &Path) -> Result<&Path> {
 
 fn read(file: &Path) -> Result<String> {
     fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn units_of_packages_start_what_packages_have() {
+        let unit = "ExecStart=/usr/local/bin/nats-server -c x\nExecStart=/usr/local/bin/tidemap up\n";
+        let packaged = packaged(unit);
+        assert_eq!(packaged, "ExecStart=/usr/lib/tidemap/nats-server -c x\nExecStart=/usr/bin/tidemap up\n");
+    }
 }

@@ -122,3 +122,35 @@ fn make_folder(root: &Path, folder: &Path) -> Result<()> {
     }
     Ok(fs::set_permissions(folder, Permissions::from_mode(FOLDER))?)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_are_where_and_as_they_shall_be() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut share = Tree::default();
+        share.text("zsh/site-functions/_x", "completions");
+        share.text("man/x.1", "page");
+        share.remove("man/x.1");
+        let mut tree = Tree::default();
+        tree.script("bin/x", "#!/bin/sh\n");
+        tree.program("bin/copy", Path::new("/bin/sh"));
+        tree.graft("share", &share);
+        tree.moved("share/zsh/site-functions", "share/zsh/vendor-completions");
+        let paths: Vec<_> = tree.paths().map(|path| path.display().to_string()).collect();
+        assert_eq!(paths, ["bin/copy", "bin/x", "share/zsh/vendor-completions/_x"]);
+        let root = folder.path().join("root");
+        fs::create_dir(&root).unwrap();
+        fs::write(root.join("of an earlier release"), "").unwrap();
+        tree.write(&root).unwrap();
+        let mode = |path: &str| fs::metadata(root.join(path)).unwrap().permissions().mode() & 0o7777;
+        assert_eq!(
+            ["bin", "bin/x", "bin/copy", "share/zsh/vendor-completions/_x"].map(mode),
+            [0o755, 0o755, 0o755, 0o644]
+        );
+        assert!(!root.join("of an earlier release").exists());
+        assert_eq!(tree.bytes().unwrap(), 10 + 11 + fs::metadata("/bin/sh").unwrap().len());
+    }
+}

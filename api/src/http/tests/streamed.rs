@@ -64,6 +64,11 @@ fn event(frame: Option<Frame>) -> String {
     text.lines().next().unwrap().to_owned()
 }
 
+/// What a stream's text says of times to reconnect and of events.
+fn heads(text: &str) -> Vec<&str> {
+    text.lines().filter(|line| line.starts_with("retry: ") || line.starts_with("event: ")).collect()
+}
+
 fn retry_ms(line: &str) -> u64 {
     line.strip_prefix("retry: ").unwrap().parse().unwrap()
 }
@@ -107,7 +112,7 @@ async fn a_slow_client_gets_another_snapshot_within_its_gzip_file_and_the_file_e
     assert!(parts.next().await.is_none());
     let mut text = String::new();
     flate2::read::GzDecoder::new(&*file).read_to_string(&mut text).unwrap();
-    let mut heads: Vec<&str> = text.split("\n\n").filter_map(|event| event.lines().next()).collect();
+    let mut heads = heads(&text);
     assert!(retry_ms(heads.pop().unwrap()) < 1_000);
     let opening = ["retry: 2000", "event: snapshot"];
     assert_eq!(heads, [&opening[..], &opening, &["event: stats"]].concat());
@@ -176,8 +181,8 @@ async fn a_client_may_ask_for_what_is_there_already() {
         let answer = live.during(warp::test::request().path(path).reply(&api)).await;
         assert_eq!(answer.headers()["content-type"], "text/event-stream");
         let text = String::from_utf8(answer.body().to_vec()).unwrap();
-        let heads: Vec<&str> = text.split("\n\n").filter_map(|event| event.lines().next()).collect();
-        assert_eq!(heads, ["retry: 2000", "event: snapshot", "event: stats"]);
+        assert_eq!(heads(&text), ["retry: 2000", "event: snapshot", "event: stats"]);
+        assert!(text.split_terminator("\n\n").all(|block| block.contains("data: ")), "{text}");
     }
 }
 

@@ -65,13 +65,13 @@ fn length(log: &Path) -> u64 {
 
 /// What a user who is not root may still write. `None` where the system does not say.
 #[cfg(unix)]
-fn free_bytes(dir: &Path) -> Option<u64> {
+pub fn free_bytes(dir: &Path) -> Option<u64> {
     let disk = rustix::fs::statvfs(dir).ok()?;
     Some(disk.f_bavail.saturating_mul(disk.f_frsize))
 }
 
 #[cfg(not(unix))]
-fn free_bytes(_dir: &Path) -> Option<u64> {
+pub fn free_bytes(_dir: &Path) -> Option<u64> {
     None
 }
 

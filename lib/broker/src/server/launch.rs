@@ -192,6 +192,19 @@ impl Launch {
     }
 }
 
+/// The certificate and the key that the broker of a data folder was last started with.
+pub fn certificate(dir: &Path) -> Option<(PathBuf, PathBuf)> {
+    let text = fs::read_to_string(configuration(dir)).ok()?;
+    let line = text.lines().find(|line| line.starts_with("tls {"))?;
+    let after = |name: &str| Some(PathBuf::from(line.split_once(name)?.1.split('"').nth(1)?));
+    Some((after("cert_file:")?, after("key_file:")?))
+}
+
+/// The process number of the broker of a data folder, as it has written it; it may have ended since.
+pub fn process(dir: &Path) -> Option<u32> {
+    fs::read_to_string(pid_file(dir)).ok()?.trim().parse().ok()
+}
+
 /// The configuration with which the broker of a data folder is started.
 pub(super) fn configuration(dir: &Path) -> PathBuf {
     dir.join("broker.conf")

@@ -26,6 +26,34 @@ fn a_certificate_is_generated_once_and_again_for_new_names() {
 }
 
 #[test]
+fn a_name_that_agents_may_use_stays_until_it_is_dropped() {
+    let dir = tempfile::tempdir().unwrap();
+    let made = |names: &[&str]| Certificates::open_or_create(dir.path(), &list(names), NOW).unwrap();
+    let proves = |certificates: &Certificates, name: &str| {
+        certificates.prove_to(certificates.authority.as_deref(), name, NOW).is_ok()
+    };
+    made(&["old.example", "192.0.2.1"]);
+    let both = made(&["new.example"]);
+    assert!(proves(&both, "old.example") && proves(&both, "192.0.2.1") && proves(&both, "new.example"));
+    let dropped = list(&["old.example", "never.example"]);
+    assert_eq!(Certificates::drop_names(dir.path(), &dropped, NOW).unwrap(), ["old.example"]);
+    let rest = made(&["new.example"]);
+    assert!(!proves(&rest, "old.example") && proves(&rest, "192.0.2.1") && proves(&rest, "new.example"));
+    assert!(Certificates::drop_names(dir.path(), &dropped, NOW).unwrap().is_empty());
+}
+
+#[test]
+fn agents_of_another_authority_do_not_accept_it() {
+    let (ours, others) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let names = list(&["broker.example"]);
+    let made = Certificates::open_or_create(ours.path(), &names, NOW).unwrap();
+    let other = Certificates::open_or_create(others.path(), &names, NOW).unwrap();
+    assert!(made.prove_to(made.authority.as_deref(), "broker.example", NOW).is_ok());
+    assert!(made.prove_to(other.authority.as_deref(), "broker.example", NOW).is_err());
+    assert!(made.prove_to(None, "broker.example", NOW).is_err());
+}
+
+#[test]
 fn a_certificate_carries_its_names_for_ten_years_and_is_renewed_in_the_last_five() {
     let dir = tempfile::tempdir().unwrap();
     let names = list(&["broker.example", "192.0.2.1", "2001:db8::1"]);

@@ -13,12 +13,14 @@ use tidemap_service::nats::NatsArgs;
 use tidemap_testkit::{
     eventually,
     history::{ask, has_read, has_stored, newest_message},
-    process::Tidemap,
+    process::{Tidemap, tidemap},
 };
 use tidemap_wire::{
     NodeId,
     history_query::{HistoryAnswer, HistoryError, HistoryRequest, HistorySeries, RangeAnswer, RangeRequest},
 };
+
+use tokio::process::Command;
 
 use super::{Answers, Truth};
 
@@ -41,10 +43,15 @@ impl Station {
 
     /// Starts it.
     pub fn start(&mut self) -> anyhow::Result<()> {
+        self.start_as(&tidemap()?)
+    }
+
+    /// Starts it as this program: another version.
+    pub fn start_as(&mut self, program: &Path) -> anyhow::Result<()> {
         let text = |path: &Path| path.to_str().map(str::to_owned).context("a readable path");
         let (folder, key) = (text(&self.folder)?, text(&self.keys.service_seed_path())?);
         let args = ["history", "--history-dir", &folder, "--nats-url", &self.url, "--creds", &key];
-        self.process = Some(Tidemap::start(&args)?);
+        self.process = Some(Tidemap::start_by(Command::new(program), &args)?);
         Ok(())
     }
 

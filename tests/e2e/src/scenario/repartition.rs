@@ -15,7 +15,7 @@ impl Scenario {
         }
         let text = partitions.to_string();
         let divide = ["repartition", "--partitions", &text];
-        let mut divide = station(&divide, &self.url, &self.keys.service_seed_path())?;
+        let mut divide = station(&self.program, &divide, &self.url, &self.keys.service_seed_path())?;
         ensure!(divide.ended().await?.success(), "{}", divide.log());
         self.watch.forget_partitions();
         if let Some(place) = self.ingest.iter().position(|arg| arg == "--partitions") {

@@ -138,7 +138,7 @@ async fn the_line_of_enroll_carries_the_authority_in_use() {
     // First with a certificate of ours, whose authority stays in the folder.
     for (more, authority) in [
         (&[][..], folder.path().join("tls/ca.pem")),
-        (&["--tls-cert", &cert, "--tls-key", &key, "--tls-ca", &ca], authority.to_owned()),
+        (&["--tls-cert", &cert, "--tls-key", &key, "--tls-ca", &ca, "--new-authority"], authority.to_owned()),
     ] {
         let (mut up, _) = Tidemap::up(folder.path(), &[&listen[..], more].concat()).await.unwrap();
         let line = Tidemap::start(&["enroll", "a", "--data-dir", data]).unwrap().line().await.unwrap();

@@ -17,7 +17,12 @@ use tidemap_testkit::{
     port::free_port,
     process::Tidemap,
 };
-use tidemap_wire::http::{HistoryStatusJson, StatsJson};
+use tidemap_wire::{
+    JoinRequest,
+    http::{HistoryStatusJson, StatsJson},
+};
+
+use crate::invites_refused::post;
 
 const EVENT_TIMEOUT: Duration = Duration::from_secs(30);
 /// Enough nodes, as the tester forgets some of them.
@@ -34,6 +39,7 @@ const RANGES: [&str; 4] = ["/api/history", "/api/nodes/{name}/history", "/api/to
 struct Scene {
     fleet: Tidemap,
     _history: Tidemap,
+    _enroller: Tidemap,
     _folder: tempfile::TempDir,
     _api: Tidemap,
     _worker: Tidemap,
@@ -52,6 +58,8 @@ impl Scene {
         let folder = tempfile::tempdir().unwrap();
         let history_metrics = format!("127.0.0.1:{}", free_port().unwrap());
         let history = broker.history(folder.path(), &["--metrics", &history_metrics]).unwrap();
+        let keys = broker.folder().to_str().unwrap();
+        let enroller = Tidemap::start(&["enroller", "--data-dir", keys, "--nats-url", &broker.url]).unwrap();
         let fleet = broker.simulate(NODES).unwrap();
         eventually(EVENT_TIMEOUT, || async {
             let stats: StatsJson = get_json(format!("{url}/api/stats")).await?;
@@ -59,6 +67,8 @@ impl Scene {
             ensure!(stats.total_network_rx_bytes_per_sec_avg.m1.is_some(), "{stats:?}");
             let status: HistoryStatusJson = get_json(format!("{url}/api/history/status")).await?;
             ensure!(status.enabled, "{}", history.log());
+            let (status, answer) = post(&url, &stranger()).await;
+            ensure!(status == 403, "{status} {answer}: {}", enroller.log());
             Ok(())
         })
         .await
@@ -67,6 +77,7 @@ impl Scene {
         Self {
             fleet,
             _history: history,
+            _enroller: enroller,
             _folder: folder,
             _api: api,
             _worker: worker,
@@ -76,6 +87,11 @@ impl Scene {
             _broker: broker,
         }
     }
+}
+
+/// A request with an invite that nobody has made.
+fn stranger() -> JoinRequest {
+    JoinRequest { invite: "aaaaaaaa".to_owned(), ask: "{}".to_owned(), proof: String::new() }
 }
 
 /// A program in the tools folder.

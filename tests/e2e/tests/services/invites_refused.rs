@@ -55,7 +55,7 @@ impl Scene {
 }
 
 /// Sends a request to join, and returns the status.
-async fn post(url: &str, request: &JoinRequest) -> (u16, String) {
+pub(crate) async fn post(url: &str, request: &JoinRequest) -> (u16, String) {
     let (url, body) = (format!("{url}/api/enroll"), serde_json::to_vec(request).unwrap());
     tokio::task::spawn_blocking(move || {
         let agent: ureq::Agent = ureq::Agent::config_builder().http_status_as_error(false).build().into();

@@ -1,0 +1,50 @@
+//! `tidemap doctor`: whether the host with the broker, the broker, the API and the fleet are as they should
+//! be, and what to do where they are not.
+
+mod broker;
+mod finding;
+mod fleet;
+mod host;
+
+use std::path::PathBuf;
+
+use anyhow::bail;
+use tidemap_broker::data_dir::DataDir;
+use tidemap_service::cli::{self, UsageError};
+
+use crate::{
+    api_answer::{self, ApiAddressArgs},
+    operator::BrokersArgs,
+};
+use finding::Finding;
+
+/// Where to look.
+#[derive(clap::Args, Clone, Debug)]
+pub(crate) struct DoctorArgs {
+    /// Where `tidemap up` keeps its data.
+    #[arg(long, env = "TIDEMAP_DATA_DIR", value_name = "FOLDER")]
+    data_dir: Option<PathBuf>,
+    #[command(flatten)]
+    brokers: BrokersArgs,
+    #[command(flatten)]
+    api: ApiAddressArgs,
+}
+
+/// Prints what is found, and fails when something is wrong.
+pub(crate) async fn run(args: DoctorArgs) -> anyhow::Result<()> {
+    let dir = args
+        .data_dir
+        .or_else(DataDir::default_path)
+        .ok_or_else(|| UsageError("--data-dir: there is no home folder to choose a default in".to_owned()))?;
+    let mut findings = host::examine(&dir);
+    if dir.join("keys").is_dir() {
+        findings.extend(broker::examine(&dir, args.brokers.at(&dir)).await);
+    }
+    let api = args.api.with_token_of(&dir);
+    findings.extend(api_answer::asked(move || Ok(fleet::examine(&api))).await?);
+    cli::print(findings.iter().map(Finding::to_string).collect::<Vec<_>>().join("\n"))?;
+    match findings.iter().filter(|finding| finding.is_wrong()).count() {
+        0 => Ok(()),
+        wrong => bail!("{wrong} of {} checks found something wrong", findings.len()),
+    }
+}

@@ -1,0 +1,40 @@
+//! The program of the version before, for tests of an upgrade.
+
+use std::{env, path::PathBuf};
+
+use anyhow::{Context, Result};
+
+use crate::{
+    artifacts::Artifacts,
+    workspace::{Workspace, output, run},
+};
+
+/// What the tests read.
+pub(super) const VARIABLE: &str = "TIDEMAP_BIN_BEFORE";
+/// Where its sources are checked out.
+const SOURCES: &str = "target/before";
+
+/// Builds the newest tag `v*` that this commit contains. `None` when the variable names a program already, or
+/// there is no such tag.
+pub(super) fn build(workspace: &Workspace) -> Result<Option<PathBuf>> {
+    if env::var_os(VARIABLE).is_some_and(|path| !path.is_empty()) {
+        return Ok(None);
+    }
+    let mut describe = workspace.command("git");
+    let Ok(tag) = output(describe.args(["describe", "--tags", "--match", "v*", "--abbrev=0", "HEAD~1"]))
+    else {
+        println!("NOT CHECKED: an upgrade, because no tag v* names a version before");
+        return Ok(None);
+    };
+    let sources = workspace.path(SOURCES);
+    let folder = sources.to_str().context("a readable path")?;
+    if sources.exists() {
+        run(workspace.command("git").args(["-C", folder, "checkout", "--detach", tag.trim()]))?;
+    } else {
+        run(workspace.command("git").args(["worktree", "add", "--detach", folder, tag.trim()]))?;
+    }
+    let mut cargo = workspace.cargo(["build", "--package", "tidemap", "--bin", "tidemap"]);
+    let built =
+        Artifacts::build(cargo.current_dir(&sources).env("CARGO_TARGET_DIR", sources.join("target")))?;
+    Ok(Some(built.program("tidemap")?.to_owned()))
+}
