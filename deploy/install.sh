@@ -54,7 +54,7 @@ places() {
     systemd=${XDG_RUNTIME_DIR:-/run/user/$(id -u)}/systemd
     manage() { systemctl --user "$@"; }
   fi
-  unit=$units/tidemap-agent.service
+  unit=$units/tidemap-agent.service prefix=${programs%/bin} list=lib/tidemap/installed
 }
 
 # The program of a package, or else one that is brought here. Sets `agent`.
@@ -163,15 +163,46 @@ uninstall() {
 # All of an archive, below /usr/local or the user's ~/.local.
 install_all() {
   [ -n "$archive" ] || fail "$usage"
-  prefix=${programs%/bin}
   mkdir -p "$prefix"
+  # What is new here: folders with a slash at their end, before what is in them.
+  [ ! -e "$prefix/$list" ] || cat "$prefix/$list" >"$work/list"
+  (cd "$archive" && find bin lib share -type d) | while read -r folder; do
+    [ -d "$prefix/$folder" ] || echo "$folder/" >>"$work/list"
+  done
+  (cd "$archive" && find bin lib share ! -type d) >>"$work/list"
   for folder in bin lib share; do
     [ ! -d "$archive/$folder" ] || (cd "$archive" && tar -cf - "$folder") | (cd "$prefix" && tar -xf - --no-same-owner)
   done
+  sort -u "$work/list" >"$prefix/$list"
   for file in "$prefix"/lib/systemd/system/tidemap*.service; do
     [ ! -e "$file" ] || sed -i "s|^ExecStart=/usr/bin/|ExecStart=$prefix/bin/|" "$file"
   done
   say "Tidemap is installed below $prefix. \`$prefix/bin/tidemap up\` starts everything on this host."
+  if [ "$(id -u)" = 0 ] && [ -d "$systemd" ] && has systemd-sysusers; then
+    echo 'u tidemap - "Tidemap" /var/lib/tidemap' | systemd-sysusers -
+    manage daemon-reload
+    say 'As a service: systemctl enable --now tidemap'
+  fi
+}
+
+# Removes what `install_all` has brought. Data stays: it is the history of a fleet.
+uninstall_all() {
+  if [ "$(id -u)" = 0 ] && [ -d "$systemd" ] && has systemctl; then
+    for file in "$prefix"/lib/systemd/system/tidemap*.service; do
+      manage disable --quiet --now "${file##*/}" 2>/dev/null || true
+    done
+  fi
+  sort -r "$prefix/$list" >"$work/list"
+  rm -f "$prefix/$list"
+  while read -r file; do
+    case $file in
+      */) rmdir "$prefix/$file" 2>/dev/null || true ;;
+      *) rm -f "$prefix/$file" ;;
+    esac
+  done <"$work/list"
+  if [ "$(id -u)" = 0 ]; then
+    [ ! -d /var/lib/tidemap ] || say 'Tidemap is removed. Its keys and its history stay in /var/lib/tidemap.'
+  fi
 }
 
 main() {
@@ -206,6 +237,7 @@ main() {
   trap 'rm -rf "$work"' EXIT
   trap 'exit 1' HUP INT TERM
   if [ "$action" = uninstall ]; then
+    [ ! -e "$prefix/$list" ] || uninstall_all
     uninstall
   elif [ "$#" = 0 ]; then
     install_all

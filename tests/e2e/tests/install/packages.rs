@@ -46,3 +46,28 @@ async fn debian_12_has_it_with_one_command_and_nothing_of_it_after_a_purge() {
 async fn debian_11_has_it_with_one_command_and_nothing_of_it_after_a_purge() {
     comes_and_goes("bullseye").await;
 }
+
+#[tokio::test]
+async fn an_archive_brings_it_and_takes_it_away_but_for_its_data() {
+    let Some(dist) = dist() else { return };
+    let lan = Lan::new().unwrap();
+    let host = Host::boot(&lan, "bookworm", "alone").await.unwrap();
+    let before = Files::of(&host).await.unwrap();
+    let archive = host.copy_in(&made(&dist, "tidemap-", "-unknown-linux-musl.tar.gz").unwrap()).unwrap();
+    host.must(&format!("mkdir /root/tidemap && tar -xzf {archive} -C /root/tidemap --strip-components=1"))
+        .await
+        .unwrap();
+
+    let start = Instant::now();
+    host.must("sh /root/tidemap/install.sh && systemctl enable --now tidemap").await.unwrap();
+    is_online(&host, "http://127.0.0.1:8080", "alone").await.unwrap();
+    let took = start.elapsed();
+    eprintln!("archive: one command, and the node is online after {:.1} s", took.as_secs_f64());
+    assert!(took < machine::scaled_again(INSTALL_GOAL), "{took:?}");
+
+    host.must("sh /root/tidemap/install.sh --uninstall").await.unwrap();
+    assert_eq!(processes(&host).await.unwrap(), "", "after it was uninstalled");
+    let mut left = Files::of(&host).await.unwrap().since(&before);
+    left.retain(|line| !line.starts_with("+ /var/lib/tidemap/"));
+    assert!(left.is_empty(), "{left:#?}");
+}
