@@ -74,6 +74,7 @@ pub(super) fn archive(workspace: &Workspace, parts: &Parts<'_>) -> Result<Tree> 
     for unit in units(workspace)? {
         tree.text(Path::new("lib/systemd/system").join(name(&unit)?), read(&unit)?);
     }
+    add_text(workspace, &mut tree, "tidemap/sysusers.conf", "lib/sysusers.d/tidemap.conf")?;
     for text in ["README.md", "LICENSE-MIT", "LICENSE-APACHE"] {
         tree.text(text, read(&workspace.path(text))?);
     }
