@@ -5,8 +5,8 @@
 #   curl -fsS http://HOST:8080/install.sh | sh -s -- --uninstall
 #
 # In an unpacked archive it takes the programs from there: `sh install.sh URL INVITE` installs the agent, and
-# `sh install.sh` alone the whole of Tidemap; there, `--uninstall` takes away both. As root it installs for the
-# system, otherwise for this user.
+# `sh install.sh` alone the whole of Tidemap; `--uninstall` takes away both. As root it installs for the system,
+# otherwise for this user.
 set -eu
 umask 022
 
@@ -55,7 +55,7 @@ places() {
     systemd=${XDG_RUNTIME_DIR:-/run/user/$(id -u)}/systemd
     manage() { systemctl --user "$@"; }
   fi
-  unit=$units/tidemap-agent.service
+  unit=$units/tidemap-agent.service prefix=${programs%/bin} list=lib/tidemap/installed
 }
 
 # The program of a package, or else one that is brought here. Sets `agent`.
@@ -161,47 +161,58 @@ uninstall() {
   say "The agent is removed. \`tidemap revoke NODE\` on the broker's host ends its key and takes it off the list."
 }
 
-# What an archive has for this user: units and users of the system are root's.
+# Files and folders of an archive for this user: units and users of the system are root's. `$@` is for find.
 parts() {
-  roots='^$'
-  if [ "$(id -u)" != 0 ]; then roots='^lib/sys'; fi
-  (cd "$archive" && find bin lib share ! -type d) | grep -v "$roots"
+  if [ "$(id -u)" = 0 ]; then others='^$'; else others='^lib/sys'; fi
+  (cd "$archive" && find bin lib share "$@") | grep -v "$others"
 }
 
 # All of an archive, below /usr/local or the user's ~/.local.
 install_all() {
   [ -n "$archive" ] || fail "$usage"
-  prefix=${programs%/bin}
   mkdir -p "$prefix"
-  parts >"$work/parts"
-  tar -cf - -C "$archive" -T "$work/parts" | tar -xf - -C "$prefix" --no-same-owner
+  parts ! -type d >"$work/files"
+  # What is new here: folders with a slash at their end, before what is in them.
+  [ ! -e "$prefix/$list" ] || cat "$prefix/$list" >"$work/list"
+  parts -type d | while read -r folder; do
+    [ -d "$prefix/$folder" ] || echo "$folder/" >>"$work/list"
+  done
+  cat "$work/files" >>"$work/list"
+  tar -cf - -C "$archive" -T "$work/files" | tar -xf - -C "$prefix" --no-same-owner
   "$prefix/bin/tidemap" --version >/dev/null || fail 'tidemap does not run on this host'
-  if [ "$(id -u)" = 0 ]; then
-    # The archive's units are for programs here, but the broker is none that people call.
-    sed -i "s|^ExecStart=/usr/local/bin/nats-server|ExecStart=$prefix/lib/tidemap/nats-server|" \
-      "$prefix/lib/systemd/system/tidemap-nats.service"
-    if has systemd-sysusers; then
-      systemd-sysusers "$prefix/lib/sysusers.d/tidemap.conf"
-    else
-      say "Here is no systemd-sysusers: make the user \`tidemap\`, whose units start the stations."
-    fi
-    if [ -d "$systemd" ] && has systemctl; then manage daemon-reload; fi
-  fi
+  sort -u "$work/list" >"$prefix/$list"
   say "Tidemap is installed below $prefix. \`$prefix/bin/tidemap up\` starts everything on this host."
+  [ "$(id -u)" = 0 ] || return 0
+  # The units are for programs here; the broker is none that people call, so it is elsewhere.
+  sed -i "s|^ExecStart=/usr/local/bin/nats-server|ExecStart=$prefix/lib/tidemap/nats-server|" \
+    "$prefix/lib/systemd/system/tidemap-nats.service"
+  if has systemd-sysusers; then systemd-sysusers "$prefix/lib/sysusers.d/tidemap.conf"; fi
+  if [ -d "$systemd" ] && has systemctl; then
+    manage daemon-reload
+    say 'As a service: systemctl enable --now tidemap'
+  fi
 }
 
-# Takes away what `install_all` has brought. Keys, data and the user `tidemap` stay.
+# Removes what `install_all` has brought. Data stays: it is the history of a fleet.
 uninstall_all() {
-  prefix=${programs%/bin}
   if [ "$(id -u)" = 0 ] && [ -d "$systemd" ] && has systemctl; then
-    parts | sed -n 's|^lib/systemd/system/||p' | while read -r name; do
-      # Those of a template by a pattern.
-      [ ! -e "$prefix/lib/systemd/system/$name" ] || manage stop "$(echo "$name" | sed 's|@|@*|')" || true
+    # Those of a template by a pattern, which only `stop` takes.
+    sed -n 's|^lib/systemd/system/\(.*@\)|\1*|p; s|^lib/systemd/system/||p' "$prefix/$list" | while read -r name; do
+      manage stop "$name" 2>/dev/null || true
     done
     find /etc/systemd/system -type l -lname "$prefix/lib/systemd/system/tidemap*" -delete
   fi
-  parts | while read -r file; do rm -f "$prefix/$file"; done
-  find "$prefix/lib/tidemap" -depth -type d -exec rmdir {} + 2>/dev/null || true
+  sort -r "$prefix/$list" >"$work/list"
+  rm -f "$prefix/$list"
+  while read -r file; do
+    case $file in
+      */) rmdir "$prefix/$file" 2>/dev/null || true ;;
+      *) rm -f "$prefix/$file" ;;
+    esac
+  done <"$work/list"
+  if [ "$(id -u)" = 0 ]; then
+    [ ! -d /var/lib/tidemap ] || say 'Tidemap is removed. Its keys and its history stay in /var/lib/tidemap.'
+  fi
 }
 
 main() {
@@ -236,7 +247,7 @@ main() {
   trap 'rm -rf "$work"' EXIT
   trap 'exit 1' HUP INT TERM
   if [ "$action" = uninstall ]; then
-    if [ -n "$archive" ]; then uninstall_all; fi
+    [ ! -e "$prefix/$list" ] || uninstall_all
     uninstall
   elif [ "$#" = 0 ]; then
     install_all

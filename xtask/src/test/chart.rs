@@ -75,7 +75,7 @@ pub(super) fn check(workspace: &Workspace, checkers: &Path, tally: &mut Tally) -
         run(workspace.command(&helm).args(["lint", "--quiet", "--strict", CHART]).args(set.clone()))?;
         let mut template = workspace.command(&helm);
         let made = output(template.args(["template", "tidemap", CHART, "--namespace", "tidemap"]).args(set))?;
-        for name in variables(&made).filter(|name| !known.contains(&format!("`{name}`"))) {
+        if let Some(name) = variables(&made).find(|name| !known.contains(&format!("`{name}`"))) {
             bail!("{kind}: the chart sets {name}, which docs/configuration.md does not know");
         }
         let file = folder.join(format!("{number}.yaml"));

