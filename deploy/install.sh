@@ -184,7 +184,7 @@ install_all() {
   say "Tidemap is installed below $prefix. \`$prefix/bin/tidemap up\` starts everything on this host."
   [ "$(id -u)" = 0 ] || return 0
   # The units are for programs here; the broker is none that people call, so it is elsewhere.
-  sed -i "s|^ExecStart=/usr/local/bin/nats-server|ExecStart=$prefix/lib/tidemap/nats-server|" \
+  sed -i "s|/usr/local/bin/nats-server|$prefix/lib/tidemap/nats-server|" \
     "$prefix/lib/systemd/system/tidemap-nats.service"
   if has systemd-sysusers; then systemd-sysusers "$prefix/lib/sysusers.d/tidemap.conf"; fi
   if [ -d "$systemd" ] && has systemctl; then

@@ -54,6 +54,10 @@ fn described(release: &Release<'_>, program: &str, tree: &mut Tree) -> Result<()
     for page in fs::read_dir(&pages)? {
         let page = page?;
         let name = page.file_name();
+        // Those of the agent's own package, not of the command that does the same.
+        if program == TIDEMAP && name.to_string_lossy().starts_with("tidemap-agent") {
+            continue;
+        }
         let packed = release.gzip(&fs::read(page.path())?)?;
         tree.text(format!("man/man1/{}.gz", name.to_string_lossy()), packed);
     }
@@ -63,10 +67,6 @@ fn described(release: &Release<'_>, program: &str, tree: &mut Tree) -> Result<()
             bail!("no completions for {shell}");
         }
         tree.text(format!("{folder}{before}{program}{after}"), script);
-    }
-    // The page of the agent's own package, not of the command that does the same.
-    if program == TIDEMAP {
-        tree.remove("man/man1/tidemap-agent.1.gz");
     }
     Ok(())
 }
