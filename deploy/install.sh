@@ -5,7 +5,8 @@
 #   curl -fsS http://HOST:8080/install.sh | sh -s -- --uninstall
 #
 # In an unpacked archive it takes the programs from there: `sh install.sh URL INVITE` installs the agent, and
-# `sh install.sh` alone the whole of Tidemap. As root it installs for the system, otherwise for this user.
+# `sh install.sh` alone the whole of Tidemap; `--uninstall` takes away both. As root it installs for the system,
+# otherwise for this user.
 set -eu
 umask 022
 
@@ -54,7 +55,7 @@ places() {
     systemd=${XDG_RUNTIME_DIR:-/run/user/$(id -u)}/systemd
     manage() { systemctl --user "$@"; }
   fi
-  unit=$units/tidemap-agent.service
+  unit=$units/tidemap-agent.service prefix=${programs%/bin} list=lib/tidemap/installed
 }
 
 # The program of a package, or else one that is brought here. Sets `agent`.
@@ -160,18 +161,58 @@ uninstall() {
   say "The agent is removed. \`tidemap revoke NODE\` on the broker's host ends its key and takes it off the list."
 }
 
+# Files and folders of an archive for this user: units and users of the system are root's. `$@` is for find.
+parts() {
+  if [ "$(id -u)" = 0 ]; then others='^$'; else others='^lib/sys'; fi
+  (cd "$archive" && find bin lib share "$@") | grep -v "$others"
+}
+
 # All of an archive, below /usr/local or the user's ~/.local.
 install_all() {
   [ -n "$archive" ] || fail "$usage"
-  prefix=${programs%/bin}
   mkdir -p "$prefix"
-  for folder in bin lib share; do
-    [ ! -d "$archive/$folder" ] || (cd "$archive" && tar -cf - "$folder") | (cd "$prefix" && tar -xf - --no-same-owner)
+  parts ! -type d >"$work/files"
+  # What is new here: folders with a slash at their end, before what is in them.
+  [ ! -e "$prefix/$list" ] || cat "$prefix/$list" >"$work/list"
+  parts -type d | while read -r folder; do
+    [ -d "$prefix/$folder" ] || echo "$folder/" >>"$work/list"
   done
-  for file in "$prefix"/lib/systemd/system/tidemap*.service; do
-    [ ! -e "$file" ] || sed -i "s|^ExecStart=/usr/bin/|ExecStart=$prefix/bin/|" "$file"
-  done
+  cat "$work/files" >>"$work/list"
+  tar -cf - -C "$archive" -T "$work/files" | tar -xf - -C "$prefix" --no-same-owner
+  "$prefix/bin/tidemap" --version >/dev/null || fail 'tidemap does not run on this host'
+  sort -u "$work/list" >"$prefix/$list"
   say "Tidemap is installed below $prefix. \`$prefix/bin/tidemap up\` starts everything on this host."
+  [ "$(id -u)" = 0 ] || return 0
+  # The units are for programs here; the broker is none that people call, so it is elsewhere.
+  sed -i "s|/usr/local/bin/nats-server|$prefix/lib/tidemap/nats-server|" \
+    "$prefix/lib/systemd/system/tidemap-nats.service"
+  if has systemd-sysusers; then systemd-sysusers "$prefix/lib/sysusers.d/tidemap.conf"; fi
+  if [ -d "$systemd" ] && has systemctl; then
+    manage daemon-reload
+    say 'As a service: systemctl enable --now tidemap'
+  fi
+}
+
+# Removes what `install_all` has brought. Data stays: it is the history of a fleet.
+uninstall_all() {
+  if [ "$(id -u)" = 0 ] && [ -d "$systemd" ] && has systemctl; then
+    # Those of a template by a pattern, which only `stop` takes.
+    sed -n 's|^lib/systemd/system/\(.*@\)|\1*|p; s|^lib/systemd/system/||p' "$prefix/$list" | while read -r name; do
+      manage stop "$name" 2>/dev/null || true
+    done
+    find /etc/systemd/system -type l -lname "$prefix/lib/systemd/system/tidemap*" -delete
+  fi
+  sort -r "$prefix/$list" >"$work/list"
+  rm -f "$prefix/$list"
+  while read -r file; do
+    case $file in
+      */) rmdir "$prefix/$file" 2>/dev/null || true ;;
+      *) rm -f "$prefix/$file" ;;
+    esac
+  done <"$work/list"
+  if [ "$(id -u)" = 0 ]; then
+    [ ! -d /var/lib/tidemap ] || say 'Tidemap is removed. Its keys and its history stay in /var/lib/tidemap.'
+  fi
 }
 
 main() {
@@ -206,6 +247,7 @@ main() {
   trap 'rm -rf "$work"' EXIT
   trap 'exit 1' HUP INT TERM
   if [ "$action" = uninstall ]; then
+    [ ! -e "$prefix/$list" ] || uninstall_all
     uninstall
   elif [ "$#" = 0 ]; then
     install_all

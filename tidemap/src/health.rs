@@ -1,5 +1,5 @@
-//! `tidemap health`: whether the API on this host is ready, as an exit code for whoever supervises it. An image
-//! that holds this program alone has nothing else that could ask.
+//! `tidemap health`: whether the API on this host is ready, as an exit code for whoever supervises it. An
+//! image that holds this program alone has nothing else that could ask.
 
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
@@ -12,10 +12,10 @@ use ureq::Agent;
 
 /// The API answers within milliseconds, or it is not ready.
 const TIMEOUT: Duration = Duration::from_secs(5);
-/// Where the API listens unless it is told otherwise.
+/// Where the API listens unless it is given an address.
 const PORT: u16 = 8080;
 
-/// Whom to ask.
+/// Which API to ask.
 #[derive(clap::Args, Clone, Debug)]
 pub(crate) struct HealthArgs {
     /// Where the API listens: what was given to it, so that the same variable serves both.

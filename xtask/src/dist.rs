@@ -29,7 +29,7 @@ use anyhow::{Context, Result, bail};
 use crate::{
     tools::{self, Zig},
     web,
-    workspace::Workspace,
+    workspace::{Workspace, words},
 };
 use broker::Broker;
 use compile::{Compiler, Effort};
@@ -39,8 +39,6 @@ use platform::Platform;
 
 pub(crate) use reproduced::check_reproduced;
 
-/// Where a release is made.
-pub(crate) const FOLDER: &str = "dist";
 const TIDEMAP: &str = "tidemap";
 const AGENT: &str = "tidemap-agent";
 /// Who answers for the packages.
@@ -55,8 +53,22 @@ pub(crate) struct DistArgs {
     pub(crate) quick: bool,
 }
 
+impl DistArgs {
+    /// Where it is made, so that nobody publishes what was made for tests.
+    pub(crate) fn folder(&self) -> &'static str {
+        if self.quick { "dist/quick" } else { "dist" }
+    }
+}
+
+/// A release.
+pub(crate) struct Made {
+    pub(crate) files: Vec<PathBuf>,
+    /// What its programs say of their version.
+    pub(crate) long_version: String,
+}
+
 /// Makes all of it.
-pub(crate) fn build(workspace: &Workspace, args: &DistArgs) -> Result<Vec<PathBuf>> {
+pub(crate) fn build(workspace: &Workspace, args: &DistArgs) -> Result<Made> {
     tools::check_compiler()?;
     if let Some(missing) = missing(workspace) {
         bail!("{missing}");
@@ -68,8 +80,11 @@ pub(crate) fn build(workspace: &Workspace, args: &DistArgs) -> Result<Vec<PathBu
     let here = Platform::here().context("a release is made on x86-64 or 64-bit ARM")?;
     let whole = if args.quick { vec![here] } else { platform::ALL.to_vec() };
     let programs = programs(&Compiler::new(workspace, effort, &identity)?, effort, &whole)?;
-    copy_out(workspace, &programs, here)?;
-    let release = Release { workspace, identity, effort, describer: programs.tidemap[here.arch].clone() };
+    let folder = workspace.path(args.folder());
+    let describer = programs.tidemap[here.arch].clone();
+    let long_version = identity.long_version();
+    let release = Release { workspace, identity, effort, folder, describer };
+    release.copy_out(&programs, here)?;
     let mut made = Vec::new();
     for platform in platform::ALL {
         made.extend(release.agent(platform, &programs.agents[platform.arch])?);
@@ -77,13 +92,14 @@ pub(crate) fn build(workspace: &Workspace, args: &DistArgs) -> Result<Vec<PathBu
     for platform in whole {
         made.extend(release.tidemap(platform, &programs)?);
     }
-    sums::write(workspace, &made)?;
-    fs::remove_dir_all(workspace.path("dist/stage"))?;
+    sums::write(&release.folder, &made)?;
+    fs::remove_dir_all(release.stage(""))?;
+    println!("In {}:", args.folder());
     for file in &made {
         let name = file.file_name().unwrap_or_default().to_string_lossy();
-        println!("{FOLDER}/{name:<54}{:>12} bytes", fs::metadata(file)?.len());
+        println!("{name:<54}{:>12} bytes", fs::metadata(file)?.len());
     }
-    Ok(made)
+    Ok(Made { files: made, long_version })
 }
 
 /// What a release takes and this machine lacks, if anything.
@@ -98,11 +114,6 @@ pub(crate) fn missing(workspace: &Workspace) -> Option<String> {
         let fetched = Zig::fetch(workspace);
         fetched.is_none().then(|| format!("pip cannot fetch {}", Zig::PACKAGES))
     })
-}
-
-/// What programs of this checkout say of their version.
-pub(crate) fn long_version(workspace: &Workspace) -> Result<String> {
-    Ok(Identity::of(workspace)?.long_version())
 }
 
 /// Whether a program is compiled for this machine's processor.
@@ -143,11 +154,31 @@ struct Release<'a> {
     workspace: &'a Workspace,
     identity: Identity,
     effort: Effort,
+    /// What is made goes there.
+    folder: PathBuf,
     /// A `tidemap` that runs here, and tells of its command line and of the agent's.
     describer: PathBuf,
 }
 
 impl Release<'_> {
+    /// Where parts lie until they are packed.
+    fn stage(&self, part: &str) -> PathBuf {
+        self.folder.join("stage").join(part)
+    }
+
+    /// The programs of this machine's platform, in `bin`.
+    fn copy_out(&self, programs: &Programs, here: Platform) -> Result<()> {
+        let folder = self.folder.join("bin");
+        fs::create_dir_all(&folder)?;
+        for (program, built) in [(TIDEMAP, &programs.tidemap), (AGENT, &programs.agents)] {
+            let to = folder.join(program);
+            let bytes =
+                fs::copy(&built[here.arch], &to).with_context(|| format!("cannot write {}", to.display()))?;
+            println!("bin/{program:<50}{bytes:>12} bytes");
+        }
+        Ok(())
+    }
+
     /// The packages of the agent.
     fn agent(&self, platform: Platform, program: &Path) -> Result<Vec<PathBuf>> {
         let components = components::crates(self.workspace, platform, AGENT)?;
@@ -168,11 +199,11 @@ impl Release<'_> {
             &Package { name: TIDEMAP, tree: package::tidemap(self.workspace, &parts)? },
         )?;
         let name = format!("{TIDEMAP}-{}-{}", self.identity.version, platform.target());
-        let to = |end: &str| self.workspace.path(FOLDER).join(format!("{name}.{end}"));
+        let to = |end: &str| self.folder.join(format!("{name}.{end}"));
         // The folder that the archive unpacks to stays, for images and tests.
-        package::archive(self.workspace, &parts)?.write(&self.workspace.path(FOLDER).join(&name))?;
-        image::write(self.workspace, platform, &parts)?;
-        archive::pack(self.workspace, &name, self.identity.epoch, &to("tar.gz"))?;
+        package::archive(self.workspace, &parts)?.write(&self.folder.join(&name))?;
+        image::write(self, platform, &parts)?;
+        archive::pack(self, &name, self.identity.epoch, &to("tar.gz"))?;
         fs::write(to("cdx.json"), sbom::document(&self.identity, platform, TIDEMAP, &components)?)?;
         made.extend([to("tar.gz"), to("cdx.json")]);
         Ok(made)
@@ -181,28 +212,18 @@ impl Release<'_> {
     fn packages(&self, platform: Platform, package: &Package) -> Result<Vec<PathBuf>> {
         Ok(vec![deb::make(self, package, platform)?, rpm::make(self, package, platform)?])
     }
-}
 
-/// The programs of this machine's platform, in `dist/bin`.
-fn copy_out(workspace: &Workspace, programs: &Programs, here: Platform) -> Result<()> {
-    let folder = workspace.path(FOLDER).join("bin");
-    fs::create_dir_all(&folder)?;
-    for (program, built) in [(TIDEMAP, &programs.tidemap), (AGENT, &programs.agents)] {
-        let to = folder.join(program);
-        let bytes =
-            fs::copy(&built[here.arch], &to).with_context(|| format!("cannot write {}", to.display()))?;
-        println!("{FOLDER}/bin/{program:<50}{bytes:>12} bytes");
+    /// As packages of Debian keep what is long.
+    fn gzip(&self, bytes: &[u8]) -> Result<Vec<u8>> {
+        let file = self.stage("long");
+        fs::create_dir_all(self.stage(""))?;
+        fs::write(&file, bytes)?;
+        let mut gzip = self.workspace.command("gzip");
+        let packed = gzip.args(["--no-name", "-9", "--stdout"]).arg(&file).output()?;
+        if !packed.status.success() {
+            bail!("{}: {}", words(&gzip), String::from_utf8_lossy(&packed.stderr));
+        }
+        fs::remove_file(file)?;
+        Ok(packed.stdout)
     }
-    Ok(())
-}
-
-/// As packages of Debian keep what is long.
-fn gzip(workspace: &Workspace, bytes: &[u8]) -> Result<Vec<u8>> {
-    let folder = workspace.path(FOLDER).join("stage");
-    fs::create_dir_all(&folder)?;
-    let file = folder.join("long");
-    fs::write(&file, bytes)?;
-    let gzip = workspace.command("gzip").args(["--no-name", "-9", "--stdout"]).arg(&file).output()?;
-    fs::remove_file(file)?;
-    Ok(gzip.stdout)
 }

@@ -95,8 +95,9 @@ pub struct Host {
     /// Its address.
     pub address: Ipv4Addr,
     machine: String,
-    folder: TempDir,
+    /// It ends before its folder is removed: fields are dropped in their order.
     running: Option<Running>,
+    folder: TempDir,
 }
 
 struct Running {
@@ -125,7 +126,7 @@ impl Host {
         let number = lan.hosts.fetch_add(1, Ordering::Relaxed);
         let (folder, address) = (tempfile::tempdir()?, address(number));
         let machine = format!("tm{}host{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
-        let mut host = Self { name: name.to_owned(), address, machine, folder, running: None };
+        let mut host = Self { name: name.to_owned(), address, machine, running: None, folder };
         let copy = host.folder.path().join("root");
         let copied = tokio::process::Command::new("cp")
             .args(["-a", "--reflink=auto"])

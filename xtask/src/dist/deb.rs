@@ -15,10 +15,10 @@ const REVISION: &str = "1";
 /// The packaging's scripts, each of them in a folder of the package's name.
 const SCRIPTS: [&str; 3] = ["postinst", "prerm", "postrm"];
 
-/// Makes a package in `dist/` and returns its file.
+/// Makes a package and returns its file.
 pub(super) fn make(release: &Release<'_>, package: &Package, platform: Platform) -> Result<PathBuf> {
     let (workspace, identity) = (release.workspace, &release.identity);
-    let root = workspace.path("dist/stage/deb");
+    let root = release.stage("deb");
     let mut tree = package.tree.clone();
     let version = format!("{}-{REVISION}", identity.package_version());
     let doc = format!("usr/share/doc/{}", package.name);
@@ -28,10 +28,10 @@ pub(super) fn make(release: &Release<'_>, package: &Package, platform: Platform)
     let overrides = packaging.join(package.name).join("lintian-overrides");
     tree.text(format!("usr/share/lintian/overrides/{}", package.name), fs::read(overrides)?);
     tree.moved("usr/share/zsh/site-functions", "usr/share/zsh/vendor-completions");
-    tree.text(format!("{doc}/changelog.Debian.gz"), super::gzip(workspace, changelog.as_bytes())?);
+    tree.text(format!("{doc}/changelog.Debian.gz"), release.gzip(changelog.as_bytes())?);
     tree.graft("DEBIAN", &control(workspace, package, platform, &version)?);
     tree.write(&root)?;
-    let file = workspace.path(format!("dist/{}_{version}_{}.deb", package.name, platform.debian));
+    let file = release.folder.join(format!("{}_{version}_{}.deb", package.name, platform.debian));
     let mut build = workspace.command("dpkg-deb");
     let level = if release.effort == Effort::Quick { "-z1" } else { "-z6" };
     build.args(["--root-owner-group", "-Zxz", level, "--build"]);

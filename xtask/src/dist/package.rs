@@ -74,14 +74,12 @@ pub(super) fn archive(workspace: &Workspace, parts: &Parts<'_>) -> Result<Tree> 
     for unit in units(workspace)? {
         tree.text(Path::new("lib/systemd/system").join(name(&unit)?), read(&unit)?);
     }
+    add_text(workspace, &mut tree, "tidemap/sysusers.conf", "lib/sysusers.d/tidemap.conf")?;
     for text in ["README.md", "LICENSE-MIT", "LICENSE-APACHE"] {
         tree.text(text, read(&workspace.path(text))?);
     }
     // The script that the API serves, too.
-    let install = workspace.path("api/src/http/install.sh");
-    if install.exists() {
-        tree.script("install.sh", read(&install)?);
-    }
+    tree.script("install.sh", read(&workspace.path("deploy/install.sh"))?);
     Ok(tree)
 }
 
@@ -140,5 +138,23 @@ mod tests {
         let unit = "ExecStart=/usr/local/bin/nats-server -c x\nExecStart=/usr/local/bin/tidemap up\n";
         let packaged = packaged(unit);
         assert_eq!(packaged, "ExecStart=/usr/lib/tidemap/nats-server -c x\nExecStart=/usr/bin/tidemap up\n");
+    }
+
+    #[test]
+    fn scripts_of_packages_restart_and_stop_every_unit() {
+        let workspace = Workspace::here().unwrap();
+        for unit in units(&workspace).unwrap() {
+            let package = if is_agents(&unit) { "tidemap-agent" } else { "tidemap" };
+            let unit = name(&unit).unwrap().to_str().unwrap().replace("@.", "@*.");
+            for script in ["postinst", "prerm", "spec"] {
+                let file = workspace.path("deploy/packages").join(package).join(script);
+                let script = read(&file).unwrap().replace("\\\n", " ");
+                let times = script.lines().filter(|line| line.contains(&unit)).count();
+                assert!(times >= if file.ends_with("spec") { 2 } else { 1 }, "{unit} in {}", file.display());
+                // systemd takes patterns of what runs, and not of files.
+                let disables = script.lines().find(|line| line.contains(" disable ") && line.contains('*'));
+                assert_eq!(disables, None, "{}", file.display());
+            }
+        }
     }
 }

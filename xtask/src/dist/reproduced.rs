@@ -4,7 +4,7 @@ use std::{fs, path::Path};
 
 use anyhow::{Context, Result, bail};
 
-use super::{DistArgs, FOLDER};
+use super::DistArgs;
 use crate::workspace::{Workspace, output, run};
 
 /// Makes a second release of the last commit, from a clone in another folder with a build folder of its own,
@@ -24,7 +24,7 @@ pub(crate) fn check_reproduced(workspace: &Workspace, args: &DistArgs) -> Result
     again.current_dir(&clone).args(["run", "--package", "xtask", "--", "dist"]);
     again.args(args.quick.then_some("--quick")).env("CARGO_TARGET_DIR", clone.join("target"));
     run(&mut again)?;
-    let sums = |root: &Path| fs::read_to_string(root.join(FOLDER).join("SHA256SUMS"));
+    let sums = |root: &Path| fs::read_to_string(root.join(args.folder()).join("SHA256SUMS"));
     let (first, second) = (sums(&workspace.path(""))?, sums(&clone)?);
     let differ: Vec<&str> =
         first.lines().filter(|line| !second.lines().any(|other| other == *line)).collect();

@@ -10,10 +10,10 @@ use anyhow::{Context, Result};
 use super::{Release, compile::Effort, deb::configuration, package::Package, platform::Platform, tree::Tree};
 use crate::workspace::output;
 
-/// Makes a package in `dist/` and returns its file.
+/// Makes a package and returns its file.
 pub(super) fn make(release: &Release<'_>, package: &Package, platform: Platform) -> Result<PathBuf> {
     let (workspace, identity) = (release.workspace, &release.identity);
-    let stage = workspace.path("dist/stage/rpm");
+    let stage = release.stage("rpm");
     let files = stage.join("files");
     let mut tree = package.tree.clone();
     for text in ["LICENSE-MIT", "LICENSE-APACHE"] {
@@ -56,7 +56,7 @@ pub(super) fn make(release: &Release<'_>, package: &Package, platform: Platform)
     build.arg(&file).env("SOURCE_DATE_EPOCH", identity.epoch.to_string());
     output(&mut build)?;
     let name = format!("{}-{}-1.{}.rpm", package.name, identity.package_version(), platform.arch);
-    let to = workspace.path("dist").join(name);
+    let to = release.folder.join(name);
     fs::copy(stage.join("made.rpm"), &to)?;
     fs::remove_dir_all(stage)?;
     Ok(to)

@@ -5,8 +5,7 @@ use std::fs;
 use anyhow::{Result, bail};
 
 use super::{
-    Release, TIDEMAP, broker::Broker, components::Component, gzip, licences, platform::Platform, sbom,
-    tree::Tree,
+    Release, TIDEMAP, broker::Broker, components::Component, licences, platform::Platform, sbom, tree::Tree,
 };
 use crate::workspace::output;
 
@@ -29,7 +28,7 @@ pub(super) fn make(
     let mut tree = Tree::default();
     described(release, program, &mut tree)?;
     let mut document = |name: &str, text: &[u8]| -> Result<()> {
-        tree.text(format!("doc/{program}/{name}.gz"), gzip(workspace, text)?);
+        tree.text(format!("doc/{program}/{name}.gz"), release.gzip(text)?);
         Ok(())
     };
     document("changelog", &fs::read(workspace.path("CHANGELOG.md"))?)?;
@@ -41,7 +40,7 @@ pub(super) fn make(
 /// Manual pages and completions, from the definition of the command line.
 fn described(release: &Release<'_>, program: &str, tree: &mut Tree) -> Result<()> {
     let workspace = release.workspace;
-    let pages = workspace.path("dist/stage/man");
+    let pages = release.stage("man");
     if pages.exists() {
         fs::remove_dir_all(&pages)?;
     }
@@ -55,7 +54,11 @@ fn described(release: &Release<'_>, program: &str, tree: &mut Tree) -> Result<()
     for page in fs::read_dir(&pages)? {
         let page = page?;
         let name = page.file_name();
-        let packed = gzip(workspace, &fs::read(page.path())?)?;
+        // Those of the agent's own package, not of the command that does the same.
+        if program == TIDEMAP && name.to_string_lossy().starts_with("tidemap-agent") {
+            continue;
+        }
+        let packed = release.gzip(&fs::read(page.path())?)?;
         tree.text(format!("man/man1/{}.gz", name.to_string_lossy()), packed);
     }
     for (shell, folder, before, after) in COMPLETIONS {
@@ -64,10 +67,6 @@ fn described(release: &Release<'_>, program: &str, tree: &mut Tree) -> Result<()
             bail!("no completions for {shell}");
         }
         tree.text(format!("{folder}{before}{program}{after}"), script);
-    }
-    // The page of the agent's own package, not of the command that does the same.
-    if program == TIDEMAP {
-        tree.remove("man/man1/tidemap-agent.1.gz");
     }
     Ok(())
 }

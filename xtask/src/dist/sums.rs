@@ -8,13 +8,11 @@ use std::{
 use anyhow::{Context, Result};
 use sha2::{Digest, Sha256};
 
-use crate::workspace::Workspace;
-
-/// Lists these files of `dist/`.
-pub(super) fn write(workspace: &Workspace, files: &[PathBuf]) -> Result<()> {
+/// Lists these files, which are in `folder`.
+pub(super) fn write(folder: &Path, files: &[PathBuf]) -> Result<()> {
     let mut lines = files.iter().map(PathBuf::as_path).map(line).collect::<Result<Vec<_>>>()?;
     lines.sort();
-    Ok(fs::write(workspace.path("dist/SHA256SUMS"), lines.concat())?)
+    Ok(fs::write(folder.join("SHA256SUMS"), lines.concat())?)
 }
 
 fn line(file: &Path) -> Result<String> {

@@ -44,11 +44,6 @@ impl Tree {
         self.files.insert(path.into(), Entry::CopyOf(source.to_owned(), 0o644));
     }
 
-    /// Leaves out a file.
-    pub(super) fn remove(&mut self, path: &str) {
-        self.files.remove(Path::new(path));
-    }
-
     /// Moves a folder.
     pub(super) fn moved(&mut self, from: &str, to: &str) {
         let moved = |path: &Path| path.strip_prefix(from).ok().map(|rest| Path::new(to).join(rest));
@@ -132,8 +127,6 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let mut share = Tree::default();
         share.text("zsh/site-functions/_x", "completions");
-        share.text("man/x.1", "page");
-        share.remove("man/x.1");
         let mut tree = Tree::default();
         tree.script("bin/x", "#!/bin/sh\n");
         tree.program("bin/copy", Path::new("/bin/sh"));

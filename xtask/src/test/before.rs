@@ -28,6 +28,8 @@ pub(super) fn build(workspace: &Workspace) -> Result<Option<PathBuf>> {
     };
     let sources = workspace.path(SOURCES);
     let folder = sources.to_str().context("a readable path")?;
+    // One that was deleted by hand is still known, and would not be made again.
+    run(workspace.command("git").args(["worktree", "prune"]))?;
     if sources.exists() {
         run(workspace.command("git").args(["-C", folder, "checkout", "--detach", tag.trim()]))?;
     } else {

@@ -22,9 +22,9 @@ const KINDS: [(&str, &[&str]); 4] = [
         &[
             "broker.replicas=1",
             "agent.invite.existingSecret=tidemap-invite",
-            "agent.labels.site=fra",
-            "ingress.enabled=true,ingress.host=example.org,ingress.path=/tidemap/,ingress.tlsSecret=web",
-            "serviceMonitor.enabled=true,serviceMonitor.labels.release=prometheus",
+            "agent.labels.site=fra,agent.labels.note=a: b #1",
+            "ingress.enabled=true,ingress.host=*.example.org,ingress.path=/tidemap/,ingress.tlsSecret=web",
+            "serviceMonitor.enabled=true,serviceMonitor.labels.release=prometheus,serviceMonitor.tokenKey=read-token",
         ],
     ),
     (
@@ -38,19 +38,21 @@ const KINDS: [(&str, &[&str]); 4] = [
     (
         "a broker elsewhere, and only what shows the present",
         &[
-            "broker.enabled=false,broker.url=tls://nats.example.org:4222",
+            "broker.enabled=false,broker.url=tls://nats.example.org:4222,ingest.streamReplicas=3",
             "history.enabled=false,alerts.enabled=false,enroller.enabled=false",
         ],
     ),
 ];
 /// What is refused before anything is made.
-const REFUSED: [&str; 7] = [
+const REFUSED: [&str; 9] = [
     "nosuch=1",
     "broker.replicas=2",
     "broker.storage=20GB",
     "broker.enabled=false",
     "ingest.diskBudget=18",
     "ingress.enabled=true",
+    "ingress.enabled=true,ingress.host=a b",
+    "broker.service.names[0]=a:b c",
     "agent.invite.existingSecret=A_b",
 ];
 /// Of no version of Kubernetes: the Prometheus operator brings it.
@@ -73,7 +75,7 @@ pub(super) fn check(workspace: &Workspace, checkers: &Path, tally: &mut Tally) -
         run(workspace.command(&helm).args(["lint", "--quiet", "--strict", CHART]).args(set.clone()))?;
         let mut template = workspace.command(&helm);
         let made = output(template.args(["template", "tidemap", CHART, "--namespace", "tidemap"]).args(set))?;
-        for name in variables(&made).filter(|name| !known.contains(&format!("`{name}`"))) {
+        if let Some(name) = variables(&made).find(|name| !known.contains(&format!("`{name}`"))) {
             bail!("{kind}: the chart sets {name}, which docs/configuration.md does not know");
         }
         let file = folder.join(format!("{number}.yaml"));

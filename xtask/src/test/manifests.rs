@@ -1,5 +1,5 @@
-//! Checks the files under `deploy/`, by `systemd-analyze` when the machine has it, and by checkers that pip and
-//! npm fetch into the tools folder. A missing checker is reported as NOT CHECKED and is not a failure.
+//! Checks the files under `deploy/`, by `systemd-analyze` when the machine has it, and by checkers that pip
+//! and npm fetch into the tools folder. A missing checker is reported as NOT CHECKED and is not a failure.
 
 use std::{
     fs,
@@ -14,6 +14,8 @@ use crate::{
     workspace::{Workspace, run, words},
 };
 
+/// Of all packages of the workspace.
+const VERSION: &str = env!("CARGO_PKG_VERSION");
 /// Exposure as `systemd-analyze security` rates it, in tenths: 0 is closed, 100 is open.
 const MOST_EXPOSED: u32 = 20;
 /// Fetched by pip: schemas of Kubernetes, and a linter of Dockerfiles.
@@ -29,6 +31,8 @@ const COMPOSE_LOCKED: &str = include_str!("../../requirements/compose.txt");
 
 /// Checks all files.
 pub(super) fn check(workspace: &Workspace, tally: &mut Tally) -> Result<()> {
+    versions(workspace)?;
+    tally.passed += 1;
     units(workspace, tally)?;
     script(workspace, tally)?;
     let Some(checkers) = tools::fetch(workspace, &CHECKERS, CHECKERS_LOCKED) else {
@@ -44,6 +48,22 @@ pub(super) fn check(workspace: &Workspace, tally: &mut Tally) -> Result<()> {
     // What compiles may have whichever version the base image's Debian has.
     run(lint.args(["--ignore", "DL3008", "deploy/docker/Dockerfile"]))?;
     tally.passed += 1;
+    Ok(())
+}
+
+/// Images and the chart, which names them, are of the version that is released.
+fn versions(workspace: &Workspace) -> Result<()> {
+    for (file, name) in [
+        ("deploy/docker/Dockerfile", "ARG VERSION="),
+        ("deploy/helm/tidemap/Chart.yaml", "version: "),
+        ("deploy/helm/tidemap/Chart.yaml", "appVersion: "),
+    ] {
+        let text = fs::read_to_string(workspace.path(file))?;
+        let mut told = text.lines().filter_map(|line| line.strip_prefix(name)).peekable();
+        if told.peek().is_none() || !told.all(|version| version == VERSION) {
+            bail!("{file}: {name:?} is not {VERSION}, as in Cargo.toml");
+        }
+    }
     Ok(())
 }
 

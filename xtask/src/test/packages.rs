@@ -37,23 +37,25 @@ pub(super) fn check(workspace: &Workspace, long: bool, tally: &mut Tally) -> Res
         fs::remove_dir_all(&unpacked)?;
     }
     fs::create_dir_all(&unpacked)?;
-    for deb in with_extension(&made, "deb") {
+    for deb in with_extension(&made.files, "deb") {
         let root = unpacked.join(deb.file_stem().context("a package has a name")?);
         run(workspace.command("dpkg-deb").arg("--extract").arg(deb).arg(&root))?;
-        programs(workspace, &root)?;
+        programs(workspace, &root, &made.long_version)?;
         units(workspace, &root)?;
         tally.passed += 1;
     }
-    lint(workspace, "lintian", &["--allow-root", "--fail-on", "error,warning"], &made, "deb", tally)?;
+    archives(workspace, &made.files)?;
+    tally.passed += 1;
+    lint(workspace, "lintian", &["--allow-root", "--fail-on", "error,warning"], &made.files, "deb", tally)?;
     let configuration = workspace.path("deploy/packages/rpmlint.toml").display().to_string();
-    lint(workspace, "rpmlint", &["--strict", "--config", &configuration], &made, "rpm", tally)?;
+    lint(workspace, "rpmlint", &["--strict", "--config", &configuration], &made.files, "rpm", tally)?;
     if long {
         dist::check_reproduced(workspace, &args)?;
         tally.passed += 1;
     } else {
         println!("NOT CHECKED without --long: whether a second build makes the same bytes");
     }
-    Ok(Some(workspace.path(dist::FOLDER)))
+    Ok(Some(workspace.path(args.folder())))
 }
 
 fn with_extension<'a>(files: &'a [PathBuf], extension: &'a str) -> impl Iterator<Item = &'a PathBuf> {
@@ -77,12 +79,34 @@ fn lint(
     Ok(())
 }
 
+/// What an archive has beside programs, for hosts without packages.
+const IN_ARCHIVES: [&str; 5] = [
+    "install.sh",
+    "README.md",
+    "lib/sysusers.d/tidemap.conf",
+    "lib/systemd/system/tidemap.service",
+    "share/man/man1/tidemap.1.gz",
+];
+
+/// Archives have all that their script installs.
+fn archives(workspace: &Workspace, made: &[PathBuf]) -> Result<()> {
+    for archive in with_extension(made, "gz") {
+        let listed = output(workspace.command("tar").arg("--list").arg("--file").arg(archive))?;
+        let below = |line: &str| line.split_once('/').map(|(_, file)| file.to_owned());
+        let listed: Vec<String> = listed.lines().filter_map(below).collect();
+        if let Some(missing) = IN_ARCHIVES.iter().find(|file| !listed.iter().any(|listed| listed == *file)) {
+            bail!("{} is without {missing}", archive.display());
+        }
+    }
+    Ok(())
+}
+
 /// The programs of a package start: those of another processor under qemu.
-fn programs(workspace: &Workspace, root: &Path) -> Result<()> {
+fn programs(workspace: &Workspace, root: &Path, long_version: &str) -> Result<()> {
     let tidemap = root.join("usr/bin/tidemap");
     if tidemap.exists() {
         let said = output(workspace.command(&tidemap).arg("--version"))?;
-        let expected = format!("tidemap {}\n", dist::long_version(workspace)?);
+        let expected = format!("tidemap {long_version}\n");
         if said != expected {
             bail!("--version says {said:?}, and not {expected:?}");
         }

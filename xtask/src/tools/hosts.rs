@@ -1,5 +1,5 @@
-//! What the tests that install Tidemap need: fresh Debian systems, what boots them, and what builds images and
-//! runs programs of another processor. They need root, so nothing is fetched without.
+//! What the tests that install Tidemap need: fresh Debian systems, what boots them, and what builds images
+//! and runs programs of another processor. They need root, so nothing is fetched without.
 
 use std::{fs, path::Path, thread};
 

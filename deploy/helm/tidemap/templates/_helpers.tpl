@@ -3,7 +3,7 @@
 {{- end }}
 
 {{- define "tidemap.image" -}}
-{{ .Values.image.repository }}:{{ .Values.image.tag | default .Chart.AppVersion }}
+{{ printf "%s:%s" .Values.image.repository (.Values.image.tag | default .Chart.AppVersion) | quote }}
 {{- end }}
 
 {{/* Labels of a part: (dict "root" $ "part" "api"). */}}
@@ -62,7 +62,7 @@ securityContext:
 {{/* How a station reaches the broker. */}}
 {{- define "tidemap.broker.env" -}}
 - name: TIDEMAP_NATS_URL
-  value: {{ include "tidemap.broker.url" . }}
+  value: {{ include "tidemap.broker.url" . | quote }}
 {{- if include "tidemap.broker.ca" . }}
 - name: TIDEMAP_NATS_CA
   value: /etc/tidemap/ca/ca.crt

@@ -41,7 +41,7 @@ impl Engine {
             path("run")
         );
         fs::write(path("storage.conf"), storage)?;
-        // Limits that a test's own process may set, a runtime that takes both versions of cgroups, no systemd.
+        // Limits that a test may set, a runtime that takes both versions of cgroups, no systemd.
         let containers = format!(
             "[containers]\ndefault_ulimits = [\"nofile=1024:1024\", \"nproc=1024:1024\"]\n\
              [engine]\nruntime = \"runc\"\ncgroup_manager = \"cgroupfs\"\nevents_logger = \"none\"\n\
@@ -58,6 +58,7 @@ impl Engine {
         let path = |name: &str| self.folder.path().join(name);
         command.env("CONTAINERS_STORAGE_CONF", path("storage.conf"));
         command.env("CONTAINERS_CONF", path("containers.conf")).env("DISABLE_HC_SYSTEMD", "true");
+        command.env("PYTHONPATH", packages()?);
         for name in
             ["TIDEMAP_HTTP", "TIDEMAP_PUBLIC", "TIDEMAP_API_TOKEN", "TIDEMAP_LISTEN", "TIDEMAP_ADVERTISE"]
         {
@@ -102,6 +103,11 @@ impl Drop for Engine {
     }
 }
 
+/// Where `xtask` has unpacked what reads a compose file, with what it needs.
+fn packages() -> anyhow::Result<PathBuf> {
+    Ok(std::path::absolute(tidemap_broker::default_tools_dir().join(COMPOSE))?)
+}
+
 /// What the first process of a container may do.
 fn rights(pid: &str) -> anyhow::Result<Vec<String>> {
     let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
@@ -117,15 +123,9 @@ async fn compose_starts_the_whole_without_root_and_without_a_shell() {
     let _lan = Lan::new().unwrap();
     let engine = Engine::new().unwrap();
     engine.build(&dist, "tidemap", "localhost/tidemap").unwrap();
-    let tools = tidemap_broker::default_tools_dir();
-    let python = std::path::absolute(tools.join(COMPOSE)).unwrap();
-    let compose = |args: &[&str]| {
-        let file = format!("{REPOSITORY}/compose.yaml");
-        let path: PathBuf = python.join("bin/podman-compose");
-        let path = path.to_str().unwrap();
-        let module = format!("PYTHONPATH={}", python.display());
-        engine.must("env", &[&[&module, path, "-p", "trial", "-f", &file][..], args].concat())
-    };
+    let file = format!("{REPOSITORY}/compose.yaml");
+    let program = packages().unwrap().join("bin/podman-compose");
+    let compose = |args: &[&str]| engine.must(&program, &[&["-p", "trial", "-f", &file][..], args].concat());
 
     let start = Instant::now();
     compose(&["up", "-d", "--no-build"]).unwrap();
@@ -155,6 +155,15 @@ async fn compose_starts_the_whole_without_root_and_without_a_shell() {
         "NoNewPrivs: 1".to_owned(),
     ];
     assert_eq!(rights(pid).unwrap(), expected);
+
+    // A backup needs a writable place beside the pipe that it goes to: none but the volume is sure to be there.
+    let backup = ["exec", container, "/usr/bin/tidemap", "backup", "-"];
+    let made = engine.run("podman", &backup).unwrap();
+    let said = String::from_utf8_lossy(&made.stderr);
+    assert!(made.status.success() && made.stdout.starts_with(&[0x1f, 0x8b]), "{said}");
+    let place = ["image", "inspect", "--format", "{{.Config.Env}}", "localhost/tidemap"];
+    let place = engine.must("podman", &place).unwrap();
+    assert!(place.contains("TMPDIR=/var/lib/tidemap"), "{place}");
 
     // Another port: whoever supervises it asks there, too.
     let elsewhere = engine

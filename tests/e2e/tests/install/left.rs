@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use tidemap_testkit::booted::Host;
 
 /// What changes on a host by itself, or is kept on purpose: where, and why.
-const KEPT: [(&str, &str); 11] = [
+const KEPT: [(&str, &str); 12] = [
     ("/root/tidemap", "the package itself, which the test has copied there"),
     ("/var/log/", "what dpkg and the system have written down"),
     ("/var/lib/dpkg/", "dpkg's own lists, of which it keeps the ones before"),
@@ -16,6 +16,7 @@ const KEPT: [(&str, &str); 11] = [
     ("/etc/group", "the same"),
     ("/etc/shadow", "the same"),
     ("/etc/gshadow", "the same"),
+    ("/var/tmp/systemd-private-", "the same as in /tmp"),
     ("/tmp/", "the system's services have folders there while they run"),
 ];
 

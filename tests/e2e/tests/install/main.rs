@@ -26,8 +26,8 @@ use tidemap_wire::{Status, http::NodeJson};
 /// For a node to be online once its agent runs.
 const EVENT_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// The folder with what `cargo xtask dist` has made; `None`, and a line that says so, where these tests cannot
-/// run.
+/// The folder with what `cargo xtask dist` has made; `None`, and a line that says so, where these tests
+/// cannot run.
 fn dist() -> Option<PathBuf> {
     let named = std::env::var_os("TIDEMAP_DIST").filter(|path| !path.is_empty());
     let dist =

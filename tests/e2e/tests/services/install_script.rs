@@ -142,8 +142,14 @@ async fn behind_a_proxy_with_a_prefix_the_line_names_the_address() {
     assert!(Path::new(&host.file(".config/tidemap/agent.nk")).exists());
 }
 
-/// An unpacked archive, with as little in it as the script needs.
+/// An unpacked archive: that of a release, or one with as little in it as the script needs.
 fn archive(host: &Host) -> String {
+    let dist = std::env::var_os("TIDEMAP_DIST").filter(|path| !path.is_empty());
+    if let Some(dist) = dist {
+        let entries = fs::read_dir(dist).unwrap().map(|entry| entry.unwrap().path());
+        let mut unpacked = entries.filter(|path| path.is_dir() && path.join("install.sh").exists());
+        return unpacked.next().unwrap().to_str().unwrap().to_owned();
+    }
     let folder = host.file("tidemap-0.0.0");
     for part in ["bin", "lib/tidemap/agents", "lib/systemd/system", "share/man/man1"] {
         fs::create_dir_all(folder.join(part)).unwrap();
@@ -156,12 +162,9 @@ fn archive(host: &Host) -> String {
         fs::write(&path, format!("#!/bin/sh\nexec {}{command} \"$@\"\n", program.display())).unwrap();
         fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
     }
-    fs::write(
-        folder.join("lib/systemd/system/tidemap.service"),
-        "[Service]\nExecStart=/usr/bin/tidemap up\n",
-    )
-    .unwrap();
-    fs::write(folder.join("share/man/man1/tidemap.1"), "").unwrap();
+    let unit = folder.join("lib/systemd/system/tidemap.service");
+    fs::write(unit, "[Service]\nExecStart=/usr/local/bin/tidemap up\n").unwrap();
+    fs::write(folder.join("share/man/man1/tidemap.1.gz"), "").unwrap();
     folder.to_str().unwrap().to_owned()
 }
 
@@ -173,9 +176,9 @@ async fn an_unpacked_archive_installs_the_whole_or_the_agent_without_a_download(
     assert!(installed.status.success(), "{}", said(&installed));
     let program = host.file(".local/bin/tidemap");
     let version = Command::new(&program).arg("--version").output().await.unwrap();
-    assert!(version.status.success() && host.file(".local/share/man/man1/tidemap.1").exists());
-    let unit = fs::read_to_string(host.file(".local/lib/systemd/system/tidemap.service")).unwrap();
-    assert!(unit.contains(&format!("ExecStart={} up", program.display())), "{unit}");
+    assert!(version.status.success() && host.file(".local/share/man/man1/tidemap.1.gz").exists());
+    // Units of the system are root's.
+    assert!(!host.file(".local/lib/systemd").exists());
 
     // An API that has no programs to hand out.
     let data = folder.path().join("data");
@@ -184,6 +187,10 @@ async fn an_unpacked_archive_installs_the_whole_or_the_agent_without_a_download(
     let joined = host.run(&format!("cd {archive} && sh install.sh --node offline {url} {word}")).await;
     assert!(joined.status.success(), "{}", said(&joined));
     assert!(host.file(".config/tidemap/agent.nk").exists());
+    assert!(host.run(&format!("sh {archive}/install.sh --uninstall")).await.status.success());
+    for gone in [".local/bin/tidemap", ".local/bin/tidemap-agent", ".local/lib/tidemap", ".config/tidemap"] {
+        assert!(!host.file(gone).exists(), "{gone}");
+    }
     let other = Host::new();
     let line = format!("curl -fsS {url}/install.sh | sh -s -- {word}");
     let missing = other.run(&line).await;
