@@ -6,8 +6,8 @@
 //! operator names. All except `kernel`, `host`, `probes` and `publisher` are pure: time and readings come in
 //! as arguments.
 //!
-//! [`AgentAction::Join`] is another thing, which its program does once, before: it makes the host's key and has
-//! it admitted with an invite.
+//! [`AgentAction::Join`] is another thing, which its program does once, before: it makes the host's key and
+//! has it admitted with an invite.
 //!
 //! An agent takes no commands. It opens no port, subscribes to nothing but the acknowledgements of its own
 //! reports, and asks no third party where it is.
