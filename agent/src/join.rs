@@ -16,7 +16,7 @@ use tidemap_service::{
     invite::Invite,
     nats,
 };
-use tidemap_wire::{JoinAsk, JoinGrant, NodeName};
+use tidemap_wire::{JoinGrant, NodeName};
 use tokio_util::sync::CancellationToken;
 
 use crate::{args, host_name::host_name};
@@ -82,8 +82,7 @@ fn join(args: &JoinArgs) -> anyhow::Result<()> {
     let mut settings = EnvFile::parse(&files::read(&path(SETTINGS))?.unwrap_or_default());
     let name = name(args, &settings)?;
     let key = new_key(&path(NEW_KEY))?;
-    let ask = JoinAsk { name: name.display().to_owned(), key: key.public_key() };
-    let grant = api.join(&invite, &ask)?;
+    let grant = api.join(&invite, name.display(), &key)?;
     nats::addresses("the broker's address", &grant.url)?;
 
     match &grant.authority {

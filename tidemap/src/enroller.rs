@@ -34,9 +34,9 @@ pub(crate) struct EnrollerArgs {
 #[derive(clap::Args, Clone, Debug)]
 pub(crate) struct FolderArgs {
     /// Where `tidemap up` keeps its data.
-    #[arg(long, env = "TIDEMAP_DATA_DIR", value_name = "FOLDER", conflicts_with = "operator")]
+    #[arg(long, env = "TIDEMAP_DATA_DIR", value_name = "FOLDER")]
     data_dir: Option<PathBuf>,
-    /// The folder of an operator (`tidemap operator init`).
+    /// The folder of an operator (`tidemap operator init`), in place of a data folder.
     #[arg(long, env = "TIDEMAP_OPERATOR", value_name = "FOLDER")]
     operator: Option<PathBuf>,
 }

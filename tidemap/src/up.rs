@@ -201,7 +201,8 @@ async fn start(
     if let Some(recut) = repartition::run(&jetstream::new(services.clone()), partitions, replicas).await? {
         tracing::info!("{recut}");
     }
-    let restored = buckets::put_back(&jetstream::new(services.clone()), data_dir, partitions, replicas).await?;
+    let restored =
+        buckets::put_back(&jetstream::new(services.clone()), data_dir, partitions, replicas).await?;
     if restored > 0 {
         tracing::info!("{restored} values of a backup are with the broker again");
     }

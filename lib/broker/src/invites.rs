@@ -3,6 +3,7 @@
 
 use std::{collections::BTreeMap, path::Path};
 
+use nkeys::{KeyPair, KeyPairType};
 use serde::{Deserialize, Serialize};
 use tidemap_service::invite::{Invite, InviteKey};
 use tidemap_wire::{JoinAsk, JoinRefusal, JoinRequest, NodeName};
@@ -201,8 +202,9 @@ impl Invites {
         let unfit = |why: String| (JoinRefusal::Unfit, why);
         let ask: JoinAsk = serde_json::from_str(&request.ask).map_err(|error| unfit(error.to_string()))?;
         let name = NodeName::parse(&ask.name).map_err(|error| unfit(error.to_string()))?;
-        if !is_user_key(&ask.key) {
-            return Err(unfit("the key is no public key of a user".to_owned()));
+        let key = user_key(&ask.key).ok_or_else(|| unfit("the key is no public key of a user".to_owned()))?;
+        if !secret.is_signed(&key, &request.ask, &request.signature) {
+            return Err(unfit("whoever asks does not have the key".to_owned()));
         }
         Ok(Asked { invite, secret, name, key: ask.key })
     }
@@ -235,10 +237,12 @@ impl InviteRecord {
 
 /// Whether this is the public key of a user, and nothing else.
 pub(crate) fn is_user_key(key: &str) -> bool {
-    let pair = nkeys::KeyPair::from_public_key(key);
-    pair.is_ok_and(|pair| {
-        matches!(pair.key_pair_type(), nkeys::KeyPairType::User) && pair.public_key() == key
-    })
+    user_key(key).is_some()
+}
+
+fn user_key(key: &str) -> Option<KeyPair> {
+    let pair = KeyPair::from_public_key(key).ok()?;
+    (matches!(pair.key_pair_type(), KeyPairType::User) && pair.public_key() == key).then_some(pair)
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use warp::test::request;
 use super::*;
 
 fn ask() -> Value {
-    json!({ "invite": "abcd2345", "ask": "{}", "proof": "00" })
+    json!({ "invite": "abcd2345", "ask": "{}", "proof": "00", "signature": "00" })
 }
 
 #[tokio::test]

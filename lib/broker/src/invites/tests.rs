@@ -16,13 +16,18 @@ fn terms(uses: u32) -> InviteTerms {
 }
 
 fn user() -> String {
-    nkeys::KeyPair::new_user().public_key()
+    KeyPair::new_user().public_key()
 }
 
-fn request(invite: &Invite, name: &str, key: &str) -> JoinRequest {
-    let ask = serde_json::to_string(&JoinAsk { name: name.to_owned(), key: key.to_owned() }).unwrap();
-    let proof = invite.key().prove_ask(&ask);
-    JoinRequest { invite: invite.id().to_owned(), ask, proof }
+/// A request of somebody who has a key, in the name of one.
+fn signed(invite: &Invite, name: &str, named: &str, key: &KeyPair) -> JoinRequest {
+    let ask = serde_json::to_string(&JoinAsk { name: name.to_owned(), key: named.to_owned() }).unwrap();
+    let (proof, signature) = (invite.key().prove_ask(&ask), invite.key().sign_ask(key, &ask).unwrap());
+    JoinRequest { invite: invite.id().to_owned(), ask, proof, signature }
+}
+
+fn request(invite: &Invite, name: &str, key: &KeyPair) -> JoinRequest {
+    signed(invite, name, &key.public_key(), key)
 }
 
 fn refusal(invites: &mut Invites, request: &JoinRequest) -> JoinRefusal {
@@ -34,10 +39,13 @@ fn who_knows_the_word_is_heard_and_nobody_else() {
     let mut invites = Invites::default();
     let invite = invites.make(terms(1), NOW_MS).unwrap();
     let other = invites.make(terms(1), NOW_MS).unwrap();
-    let (key, stranger) = (user(), Invite::random().unwrap());
+    let (key, stranger) = (KeyPair::new_user(), Invite::random().unwrap());
     let good = request(&invite, "Web 01", &key);
     let asked = invites.asked(&good).unwrap();
-    assert_eq!((asked.name.display(), asked.name.id().as_str(), &asked.key), ("Web 01", "web=2001", &key));
+    assert_eq!(
+        (asked.name.display(), asked.name.id().as_str(), &asked.key),
+        ("Web 01", "web=2001", &key.public_key())
+    );
     assert_eq!(asked.invite.id, invite.id());
     for wrong in [
         request(&stranger, "a", &key),
@@ -60,15 +68,30 @@ fn a_name_or_a_key_that_is_none_is_refused() {
     for (name, key) in
         [("", &*user()), (" ", &user()), ("a", ""), ("a", &account), ("a", &injected), ("a", " U")]
     {
-        let asked = request(&invite, name, key);
+        let asked = signed(&invite, name, key, &KeyPair::new_user());
         assert_eq!(refusal(&mut invites, &asked), JoinRefusal::Unfit, "{name:?} {key:?}");
     }
-    let long = "x".repeat(256);
-    assert_eq!(refusal(&mut invites, &request(&invite, &long, &user())), JoinRefusal::Unfit);
+    let (long, own) = ("x".repeat(256), KeyPair::new_user());
+    assert_eq!(refusal(&mut invites, &request(&invite, &long, &own)), JoinRefusal::Unfit);
     let ask = "no JSON".to_owned();
-    let proof = invite.key().prove_ask(&ask);
-    let asked = JoinRequest { invite: invite.id().to_owned(), ask, proof };
+    let asked = JoinRequest { proof: invite.key().prove_ask(&ask), ask, ..request(&invite, "a", &own) };
     assert_eq!(refusal(&mut invites, &asked), JoinRefusal::Unfit);
+}
+
+#[test]
+fn nobody_joins_with_the_key_of_somebody_else() {
+    let mut invites = Invites::default();
+    let invite = invites.make(terms(1), NOW_MS).unwrap();
+    let (own, heard) = (KeyPair::new_user(), request(&invite, "a", &KeyPair::new_user()));
+    let other = request(&invite, "b", &own).signature;
+    for stolen in [
+        signed(&invite, "a", &user(), &own),
+        JoinRequest { signature: other, ..heard.clone() },
+        JoinRequest { signature: String::new(), ..heard.clone() },
+    ] {
+        assert_eq!(refusal(&mut invites, &stolen), JoinRefusal::Unfit, "{stolen:?}");
+    }
+    assert!(invites.asked(&heard).is_ok());
 }
 
 #[test]
