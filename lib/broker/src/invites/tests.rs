@@ -101,10 +101,16 @@ fn an_invite_ends_by_its_time_by_its_uses_or_by_hand() {
     let record = |invites: &Invites| invites.all()[0].clone();
     assert_eq!(record(&invites).over(NOW_MS + 999), None);
     assert_eq!(record(&invites).over(NOW_MS + 1_000), Some("has expired"));
-    let joined = Joined { name: "A".to_owned(), node: "a".to_owned(), key: "U".to_owned(), at_ms: NOW_MS };
+    let joined = Joined {
+        name: "A".to_owned(),
+        node: "a".to_owned(),
+        key: "U".to_owned(),
+        at_ms: NOW_MS,
+        pending: false,
+    };
     invites.invites[0].joined.push(joined);
     assert_eq!((record(&invites).over(NOW_MS), record(&invites).uses_left()), (Some("is used up"), 0));
-    assert!(record(&invites).has_joined("a", "U") && !record(&invites).has_joined("a", "V"));
+    assert!(record(&invites).joined("a", "U").is_some() && record(&invites).joined("a", "V").is_none());
     assert_eq!(invites.still_admitting("a", NOW_MS).count(), 0);
     invites.invites[0].terms.uses = 2;
     assert_eq!(invites.still_admitting("a", NOW_MS).collect::<Vec<_>>(), [invite.id()]);
@@ -134,4 +140,45 @@ fn the_file_is_the_owners_and_holds_no_word_and_old_invites_leave_it() {
     fs::write(&path, "{").unwrap();
     let refused = update(dir.path(), |_| ()).unwrap_err().to_string();
     assert!(refused.contains("invites.json cannot be read"), "{refused}");
+}
+
+#[test]
+fn a_use_that_is_counted_stays_so_until_it_is_settled_or_taken_back() {
+    let mut invites = Invites::default();
+    invites.make(terms(2), NOW_MS).unwrap();
+    let joined = |node: &str| Joined {
+        name: node.to_owned(),
+        node: node.to_owned(),
+        key: "U".to_owned(),
+        at_ms: NOW_MS,
+        pending: true,
+    };
+    invites.invites[0].joined = vec![joined("a"), joined("b")];
+    assert_eq!(invites.all()[0].over(NOW_MS), Some("is used up"));
+    invites.settle("a");
+    let pending: Vec<bool> = invites.all()[0].joined.iter().map(|joined| joined.pending).collect();
+    assert_eq!(pending, [false, true]);
+    for node in ["a", "b"] {
+        invites.invites[0].uncount(node, "U");
+    }
+    let left: Vec<&str> = invites.all()[0].joined.iter().map(|joined| &*joined.node).collect();
+    assert_eq!((left, invites.all()[0].uses_left()), (vec!["a"], 1));
+}
+
+#[test]
+fn strangers_are_refused_without_the_file_and_what_has_changed_is_known() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut known = KnownInvites::default();
+    assert_eq!(known.now(dir.path()).unwrap(), &Invites::default());
+    let invite = update(dir.path(), |invites| invites.make(terms(1), NOW_MS).unwrap()).unwrap();
+    let asked = request(&invite, "a", &KeyPair::new_user());
+    assert_eq!(known.now(dir.path()).unwrap().refuses(&asked), None);
+    let strange = JoinRequest { proof: String::new(), ..asked };
+    // Nobody waits for whoever has the file open.
+    let mut held = open(dir.path()).unwrap();
+    let refused = known.now(dir.path()).unwrap().refuses(&strange);
+    assert_eq!(refused.map(|(reason, _)| reason), Some(JoinRefusal::Unknown));
+    assert!(held.invites.revoke(invite.id()));
+    held.save().unwrap();
+    assert!(known.now(dir.path()).unwrap().all()[0].revoked);
 }

@@ -43,13 +43,11 @@ async fn an_enroller_signs_for_the_keys_of_hosts_that_join() {
     let join = ["agent", "join", &url, word, "--node", "edge", "--config-dir", &there];
 
     // The host waits for an enroller, which comes a little later.
-    let joining = run(&join);
-    let enrolling = async {
-        let command = ["enroller", "--operator", &operator, "--nats-url", &nats];
-        Tidemap::start(&command).unwrap()
-    };
-    let (joined, enroller) = tokio::join!(joining, enrolling);
-    assert_eq!(joined.code, Some(0), "{}\n{}", joined.err, enroller.log());
+    let enroller = ["enroller", "--operator", &operator, "--nats-url", &nats];
+    let mut joining = Tidemap::start(&join).unwrap();
+    says(&joining, "no enroller runs").await;
+    let mut enrolling = Tidemap::start(&enroller).unwrap();
+    assert!(joining.ended().await.unwrap().success(), "{}\n{}", joining.log(), enrolling.log());
     let creds = fs::read_to_string(Path::new(&there).join("agent.nk")).unwrap();
     assert!(creds.contains("NATS USER JWT") && creds.contains("USER NKEY SEED"), "{creds}");
     assert_eq!(fs::read(format!("{operator}/broker/nats.conf")).unwrap(), before, "brokers need nothing new");
@@ -63,8 +61,16 @@ async fn an_enroller_signs_for_the_keys_of_hosts_that_join() {
     assert!(refused.code == Some(1) && refused.err.contains("enrolled with another key"), "{}", refused.err);
     let line = run(&["invite", "--operator", &operator, "--api-url", &url, "--rejoin"]).await.out;
     let word = line.trim().split(' ').next_back().unwrap();
-    let rejoined = run(&["agent", "join", &url, word, "--node", "edge", "--config-dir", &other]).await;
-    assert_eq!(rejoined.code, Some(0), "{}", rejoined.err);
+    // Also when the brokers cannot be told at first, and the enroller is another one when they can.
+    let (creds, away) = (format!("{operator}/creds/sys.creds"), path("away"));
+    fs::rename(&creds, &away).unwrap();
+    let again = ["agent", "join", &url, word, "--node", "edge", "--config-dir", &other];
+    let mut rejoining = Tidemap::start(&again).unwrap();
+    says(&enrolling, "nodes cannot join").await;
+    enrolling.kill().await.unwrap();
+    fs::rename(&away, &creds).unwrap();
+    let _enrolling = Tidemap::start(&enroller).unwrap();
+    assert!(rejoining.ended().await.unwrap().success(), "{}", rejoining.log());
     refuses(&first).await;
     let second = agent(Path::new(&other));
     is_online(&url, "edge", &[]).await;
@@ -82,9 +88,13 @@ async fn an_enroller_signs_for_the_keys_of_hosts_that_join() {
 }
 
 async fn refuses(agent: &Tidemap) {
+    says(agent, "refuses this key").await;
+}
+
+async fn says(process: &Tidemap, text: &str) {
     eventually(EVENT_TIMEOUT, async || {
-        let log = agent.log();
-        ensure!(log.contains("refuses this key"), "{log}");
+        let log = process.log();
+        ensure!(log.contains(text), "{log}");
         Ok(())
     })
     .await
