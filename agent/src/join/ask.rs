@@ -26,6 +26,11 @@ const FIRST_PAUSE: Duration = Duration::from_secs(2);
 /// What is shown of what an API says is wrong. It may be anybody who says it.
 const SHOWN_LETTERS: usize = 400;
 
+/// The API refuses this request, and would again.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(super) struct Refused(String);
+
 /// The API of a fleet.
 pub(super) struct Api {
     url: String,
@@ -76,7 +81,7 @@ impl Api {
                 Ok(WebAnswer { status, body, .. }) => {
                     let why = refusal(status, &body);
                     let is_busy = matches!(status, 429 | 502 | 503 | 504);
-                    anyhow::ensure!(is_busy, "{}: {why}", self.url);
+                    anyhow::ensure!(is_busy, Refused(format!("{}: {why}", self.url)));
                     why
                 }
                 Err(error) => error,
