@@ -43,7 +43,7 @@ use crate::{
 use claims::{Accounts, Revoked};
 use token::Claims;
 
-pub use brokers::push;
+pub use brokers::{known_token, push};
 
 /// How far the clock of the host that enrolled a node may be ahead of this one. Used when the credentials,
 /// which hold the time of signing, are not in this folder.

@@ -55,6 +55,39 @@ impl Operator {
         Ok((admission, token))
     }
 
+    /// The account of agents.
+    ///
+    /// # Errors
+    ///
+    /// When its file cannot be read.
+    pub fn agents_account(&self) -> Result<String, JwtError> {
+        Ok(self.required_claims("AGENTS")?.sub)
+    }
+
+    /// Takes over the revocations in the token of that account that brokers have: brokers keep the token that
+    /// was signed last, and another copy of this folder may have signed some. Without the operator's key
+    /// nothing is signed here, and nothing changes.
+    ///
+    /// # Errors
+    ///
+    /// When a file cannot be written or has unexpected content.
+    pub fn unite_revocations(&self, known: &str, now_s: i64) -> Result<(), JwtError> {
+        let _lock = self.lock()?;
+        let agents = self.required_claims("AGENTS")?;
+        let Some(known) = token::claims(known).filter(|known| known.sub == agents.sub) else { return Ok(()) };
+        // What a renewed enrolling key has made worthless is not revoked again.
+        let has_same_key = claims::enroll_key(&known) == claims::enroll_key(&agents);
+        if !has_same_key || !self.key_path("operator").exists() {
+            return Ok(());
+        }
+        let root = seed::open(&self.key_path("operator"), &seed::OPERATOR)?;
+        let revoked = claims::revoked(&known);
+        let add = |agents, (key, until_s): (&String, &i64)| claims::revoke(agents, key, *until_s);
+        let united = revoked.iter().fold(agents, add);
+        self.issue("AGENTS", united, &root, now_s)?;
+        self.write_configuration()
+    }
+
     /// Whether a node has joined with this key, and was not revoked since.
     ///
     /// # Errors

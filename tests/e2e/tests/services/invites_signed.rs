@@ -5,6 +5,7 @@ use std::{fs, path::Path, time::Duration};
 
 use anyhow::{Context, ensure};
 use tidemap_testkit::{eventually, process::Tidemap};
+use tokio::process::Command;
 
 use crate::{
     invites::{agent, is_online, run},
@@ -54,6 +55,14 @@ async fn an_enroller_signs_for_the_keys_of_hosts_that_join() {
     let first = agent(Path::new(&there));
     is_online(&url, "edge", &[("site", "fra")]).await;
 
+    // A node that is revoked in another copy of the folder.
+    let (copy, kept) = (path("copy"), path("gone.creds"));
+    assert!(Command::new("cp").args(["-r", &operator, &copy]).status().await.unwrap().success());
+    let of_copy = ["--operator", &copy, "--nats-url", &nats];
+    assert_eq!(run(&[&["enroll", "gone"], &of_copy[..]].concat()).await.code, Some(0));
+    fs::copy(format!("{copy}/agents/gone.creds"), &kept).unwrap();
+    assert_eq!(run(&[&["revoke", "gone"], &of_copy[..]].concat()).await.code, Some(0));
+
     // The same name with another key: refused, and with an invite that allows it the first key ends.
     let other = path("other");
     let again = ["agent", "join", &url, word, "--node", "edge", "--config-dir", &other];
@@ -72,6 +81,8 @@ async fn an_enroller_signs_for_the_keys_of_hosts_that_join() {
     let _enrolling = Tidemap::start(&enroller).unwrap();
     assert!(rejoining.ended().await.unwrap().success(), "{}", rejoining.log());
     refuses(&first).await;
+    let gone = Tidemap::start(&["agent", "--creds", &kept, "--nats-url", &nats, "--node", "gone"]).unwrap();
+    refuses(&gone).await;
     let second = agent(Path::new(&other));
     is_online(&url, "edge", &[]).await;
 
