@@ -184,7 +184,7 @@ uninstall() {
   fi
   rmdir "$config" 2>/dev/null || true
   if [ -n "$state" ]; then rm -rf "$state" "/var/lib/private/${state##*/}"; fi
-  if [ -d "$systemd" ] && has systemctl; then manage daemon-reload; fi
+  if [ -d "$systemd" ] && has systemctl; then manage daemon-reload || true; fi
   say "The agent is removed. \`tidemap revoke NODE\` on the broker's host ends its key and takes it off the list."
 }
 

@@ -243,3 +243,21 @@ async fn whoever_does_not_know_the_invite_cannot_name_a_broker() {
         }
     }
 }
+
+#[tokio::test]
+async fn strangers_do_not_keep_a_host_from_joining() {
+    let scene = Scene::open().await;
+    let word = invite(&scene.data(), &[]).await;
+    let strange = JoinRequest { proof: String::new(), ..fresh(&word, "spy") };
+    let trying = (0..8).map(|_| async {
+        loop {
+            let (status, body) = post(&scene.url, &strange).await;
+            assert!(matches!(status, 403 | 429), "{status} {body}");
+        }
+    });
+    let joined = tokio::select! {
+        joined = scene.join("a", &word, &[]) => joined,
+        _ = join_all(trying) => Said { code: None, out: String::new(), err: String::new() },
+    };
+    assert!(joined.code == Some(0) && !joined.err.contains("trying again"), "{}", joined.err);
+}
